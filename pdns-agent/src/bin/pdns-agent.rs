@@ -1,0 +1,2 @@
+//! `pdns-agent`: the sensor.
+fn main() {}

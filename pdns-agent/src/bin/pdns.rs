@@ -1,0 +1,2 @@
+//! `pdns`: the analyst's command line.
+fn main() {}

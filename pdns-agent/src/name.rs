@@ -1,0 +1,525 @@
+//! Domain names in the one form that is stored, compared and searched.
+//!
+//! Layer 0: everything that carries a name uses [`Name`] (borrowed) or [`NameBuf`] (owned).
+//!
+//! The canonical text of a name is its RFC 1035 §5.1 presentation: lower-case ASCII letters
+//! (RFC 4343), no final dot, the root as a single `.`; an octet that means something to a master
+//! file (`. \ " ; ( ) @ $`) has a backslash before it, and one outside `!`..`~` is `\DDD` in
+//! decimal. There is exactly one such text for each name, so equal text is equal name, and it is
+//! printable ASCII whatever octets were on the wire: it can go to a terminal, a log line or a
+//! newline-separated block as it is. Names are never IDN-decoded here.
+
+use std::fmt;
+
+/// Longest name in wire form, length octets and root label included (RFC 1035 §2.3.4).
+pub const MAX_WIRE: usize = 255;
+/// Longest label, in octets (RFC 1035 §2.3.4).
+pub const MAX_LABEL: usize = 63;
+
+/// Why octets or text are not a domain name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NameError {
+    /// Two dots in a row, or one at the start.
+    #[error("empty label")]
+    EmptyLabel,
+    /// A label of more than 63 octets.
+    #[error("label longer than 63 octets")]
+    LongLabel,
+    /// More than 255 octets in wire form.
+    #[error("name longer than 255 octets")]
+    LongName,
+    /// A backslash that is followed by neither an octet nor a decimal `DDD` up to 255.
+    #[error("broken escape")]
+    BadEscape,
+    /// The octets end within the name, or hold a compression pointer.
+    #[error("name cut short")]
+    Cut,
+}
+
+/// A domain name in canonical text, borrowed. Ordering is that of the text.
+// Invariant: the text is canonical as the module says; only this module makes one.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Name<'a>(&'a str);
+
+/// A domain name in canonical text, owned.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NameBuf(Box<str>);
+
+/// What an octet of a label costs in canonical text.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Octet {
+    Plain,
+    Upper,
+    Special,
+    Decimal,
+}
+
+const OCTETS: [Octet; 256] = {
+    let mut table = [Octet::Decimal; 256];
+    let mut octet: u8 = 0x21;
+    while octet < 0x7f {
+        #[expect(clippy::indexing_slicing, reason = "a constant loop bound below 256")]
+        {
+            table[octet as usize] = match octet {
+                b'.' | b'\\' | b'"' | b';' | b'(' | b')' | b'@' | b'$' => Octet::Special,
+                b'A'..=b'Z' => Octet::Upper,
+                _ => Octet::Plain,
+            };
+        }
+        octet += 1;
+    }
+    table
+};
+
+fn class(octet: u8) -> Octet {
+    #[expect(clippy::indexing_slicing, reason = "an octet indexes a table of 256")]
+    OCTETS[usize::from(octet)]
+}
+
+/// Appends `\DDD` in decimal.
+pub(crate) fn push_decimal(octet: u8, out: &mut String) {
+    out.push('\\');
+    for digit in [octet / 100, octet / 10 % 10, octet % 10] {
+        out.push(char::from(b'0' + digit));
+    }
+}
+
+/// Appends one octet of a label in canonical text.
+fn push_octet(octet: u8, out: &mut String) {
+    match class(octet) {
+        Octet::Plain => out.push(char::from(octet)),
+        Octet::Upper => out.push(char::from(octet.to_ascii_lowercase())),
+        Octet::Special => {
+            out.push('\\');
+            out.push(char::from(octet));
+        }
+        Octet::Decimal => push_decimal(octet, out),
+    }
+}
+
+/// Collects labels into canonical text and watches the limits of RFC 1035 §2.3.4.
+struct Builder<'b> {
+    out: &'b mut String,
+    label: usize,
+    wire: usize,
+}
+
+impl<'b> Builder<'b> {
+    fn new(out: &'b mut String) -> Self {
+        out.clear();
+        // One octet for the root label that ends every name.
+        Self { out, label: 0, wire: 1 }
+    }
+
+    fn octet(&mut self, octet: u8) -> Result<(), NameError> {
+        if self.label == 0 && !self.out.is_empty() {
+            self.out.push('.');
+        }
+        self.label += 1;
+        if self.label > MAX_LABEL {
+            return Err(NameError::LongLabel);
+        }
+        push_octet(octet, self.out);
+        Ok(())
+    }
+
+    fn end_label(&mut self) -> Result<(), NameError> {
+        if self.label == 0 {
+            return Err(NameError::EmptyLabel);
+        }
+        self.wire += self.label + 1;
+        self.label = 0;
+        if self.wire > MAX_WIRE { Err(NameError::LongName) } else { Ok(()) }
+    }
+
+    fn root(self) {
+        if self.out.is_empty() {
+            self.out.push('.');
+        }
+    }
+}
+
+impl<'a> Name<'a> {
+    /// The root.
+    pub const ROOT: Name<'static> = Name(".");
+
+    /// Takes text that this module made before and that was kept somewhere, such as in the store.
+    ///
+    /// # Errors
+    /// When the text is not canonical, so that a damaged store is noticed and not passed on.
+    pub fn from_canonical(text: &'a str) -> Result<Self, NameError> {
+        let parsed = NameBuf::parse(text)?;
+        if parsed.as_str() == text { Ok(Self(text)) } else { Err(NameError::BadEscape) }
+    }
+
+    /// Reads label octets joined with dots, as Zeek logs a name: no escapes, and a dot within a
+    /// label cannot be told from one between labels. A final dot is optional; nothing is the root.
+    ///
+    /// Borrows `raw` when it is canonical already, as nearly all names are; else writes to `scratch`.
+    ///
+    /// # Errors
+    /// [`NameError`] where a limit is passed or a label is empty.
+    pub fn from_dotted(raw: &'a [u8], scratch: &'a mut String) -> Result<Self, NameError> {
+        let raw = match raw {
+            [head @ .., b'.'] => head,
+            whole => whole,
+        };
+        if let Some(text) = plain(raw) {
+            return Ok(Self(text));
+        }
+        let mut builder = Builder::new(scratch);
+        if !raw.is_empty() {
+            for label in raw.split(|&octet| octet == b'.') {
+                for &octet in label {
+                    builder.octet(octet)?;
+                }
+                builder.end_label()?;
+            }
+        }
+        builder.root();
+        Ok(Self(scratch))
+    }
+
+    /// The canonical text.
+    #[must_use]
+    pub fn as_str(self) -> &'a str {
+        self.0
+    }
+
+    /// Whether this is the root.
+    #[must_use]
+    pub fn is_root(self) -> bool {
+        self.0 == "."
+    }
+
+    /// An owned copy.
+    #[must_use]
+    pub fn to_buf(self) -> NameBuf {
+        NameBuf(self.0.into())
+    }
+
+    /// The labels in canonical text, left to right; none for the root.
+    #[must_use]
+    pub fn labels(self) -> impl DoubleEndedIterator<Item = &'a str> {
+        let text = if self.is_root() { "" } else { self.0 };
+        let mut escaped = false;
+        let mut labels = Vec::new();
+        let mut start = 0;
+        for (at, octet) in text.bytes().enumerate() {
+            match octet {
+                _ if escaped => escaped = false,
+                b'\\' => escaped = true,
+                b'.' => {
+                    labels.push(text.get(start..at).unwrap_or_default());
+                    start = at + 1;
+                }
+                _ => {}
+            }
+        }
+        if !text.is_empty() {
+            labels.push(text.get(start..).unwrap_or_default());
+        }
+        labels.into_iter()
+    }
+
+    /// The name's last `count` labels, or all of it when it has fewer.
+    #[must_use]
+    pub fn suffix(self, count: usize) -> Name<'a> {
+        let labels: Vec<&str> = self.labels().collect();
+        let Some(skip) = labels.len().checked_sub(count) else { return self };
+        let start: usize = labels.iter().take(skip).map(|label| label.len() + 1).sum();
+        match self.0.get(start..) {
+            Some("") | None => Name::ROOT,
+            Some(rest) => Name(rest),
+        }
+    }
+
+    /// Whether this name is `apex` or lies below it.
+    #[must_use]
+    pub fn is_at_or_below(self, apex: Name<'_>) -> bool {
+        if apex.is_root() {
+            return true;
+        }
+        match self.0.strip_suffix(apex.0) {
+            Some("") => true,
+            // The dot must separate labels: an odd run of backslashes before it escapes it.
+            Some(head) => match head.strip_suffix('.') {
+                Some(head) => {
+                    head.bytes().rev().take_while(|&octet| octet == b'\\').count() % 2 == 0
+                }
+                None => false,
+            },
+            None => false,
+        }
+    }
+
+    /// Appends the uncompressed wire form (RFC 1035 §3.1), at most 255 octets.
+    pub fn write_wire(self, out: &mut Vec<u8>) {
+        for label in self.labels() {
+            let length = out.len();
+            out.push(0);
+            let mut octets = label.bytes();
+            while let Some(octet) = octets.next() {
+                let octet = if octet == b'\\' { unescape(&mut octets) } else { Some(octet) };
+                // Canonical text has no broken escape, so nothing is left out here.
+                out.extend(octet);
+            }
+            let written = out.len() - length - 1;
+            if let Some(slot) = out.get_mut(length) {
+                *slot = u8::try_from(written).unwrap_or(0);
+            }
+        }
+        out.push(0);
+    }
+}
+
+/// `raw` as text if it is a canonical name already: plain octets, no empty label, within limits.
+fn plain(raw: &[u8]) -> Option<&str> {
+    let mut label = 0;
+    for &octet in raw {
+        if octet == b'.' {
+            if label == 0 {
+                return None;
+            }
+            label = 0;
+        } else {
+            label += 1;
+            if label > MAX_LABEL || class(octet) != Octet::Plain {
+                return None;
+            }
+        }
+    }
+    // Plain text is as long as its wire form less the first length octet and the root.
+    if label == 0 || raw.len() + 2 > MAX_WIRE { None } else { std::str::from_utf8(raw).ok() }
+}
+
+/// The octet after a backslash: itself, or three decimal digits.
+fn unescape(octets: &mut std::str::Bytes<'_>) -> Option<u8> {
+    let first = octets.next()?;
+    if !first.is_ascii_digit() {
+        return Some(first);
+    }
+    let mut value = u32::from(first - b'0');
+    for _ in 0..2 {
+        let digit = octets.next().filter(u8::is_ascii_digit)?;
+        value = value * 10 + u32::from(digit - b'0');
+    }
+    u8::try_from(value).ok()
+}
+
+impl NameBuf {
+    /// Reads a name as a person or a master file writes it: escapes, any case, final dot optional.
+    /// A character outside ASCII stands for its UTF-8 octets.
+    ///
+    /// # Errors
+    /// [`NameError`] for a broken escape, an empty label or a limit passed.
+    pub fn parse(text: &str) -> Result<Self, NameError> {
+        let mut out = String::with_capacity(text.len());
+        let mut builder = Builder::new(&mut out);
+        let mut octets = text.bytes();
+        if text.is_empty() || text == "." {
+            builder.root();
+            return Ok(Self(out.into()));
+        }
+        let mut open = true;
+        while let Some(octet) = octets.next() {
+            open = true;
+            match octet {
+                b'\\' => builder.octet(unescape(&mut octets).ok_or(NameError::BadEscape)?)?,
+                b'.' => {
+                    builder.end_label()?;
+                    open = false;
+                }
+                octet => builder.octet(octet)?,
+            }
+        }
+        if open {
+            builder.end_label()?;
+        }
+        builder.root();
+        Ok(Self(out.into()))
+    }
+
+    /// Reads an uncompressed name in wire form from the start of `octets`; returns it and the
+    /// number of octets it took.
+    ///
+    /// # Errors
+    /// [`NameError::Cut`] where the octets end early or hold a pointer, or a limit is passed.
+    pub fn from_wire(octets: &[u8]) -> Result<(Self, usize), NameError> {
+        let mut out = String::with_capacity(32);
+        let mut builder = Builder::new(&mut out);
+        let mut rest = octets;
+        loop {
+            let (&length, tail) = rest.split_first().ok_or(NameError::Cut)?;
+            if length == 0 {
+                builder.root();
+                return Ok((Self(out.into()), octets.len() - tail.len()));
+            }
+            let length = usize::from(length);
+            if length > MAX_LABEL {
+                return Err(NameError::Cut);
+            }
+            let (label, tail) = tail.split_at_checked(length).ok_or(NameError::Cut)?;
+            for &octet in label {
+                builder.octet(octet)?;
+            }
+            builder.end_label()?;
+            rest = tail;
+        }
+    }
+
+    /// The name, borrowed.
+    #[must_use]
+    pub fn as_name(&self) -> Name<'_> {
+        Name(&self.0)
+    }
+
+    /// The canonical text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Name<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.0)
+    }
+}
+
+impl fmt::Debug for Name<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+impl fmt::Display for NameBuf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+impl fmt::Debug for NameBuf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::base::name::{Name as OracleName, ToName};
+    use proptest::prelude::*;
+    use std::str::FromStr;
+
+    #[track_caller]
+    fn dotted(raw: &[u8], want: &str) {
+        let mut scratch = String::new();
+        assert_eq!(Name::from_dotted(raw, &mut scratch).map(Name::as_str), Ok(want));
+    }
+
+    #[track_caller]
+    fn parsed(text: &str, want: Result<&str, NameError>) {
+        assert_eq!(
+            NameBuf::parse(text).as_ref().map(NameBuf::as_str).map_err(|error| *error),
+            want
+        );
+    }
+
+    #[test]
+    fn dotted_octets_become_canonical_text() {
+        dotted(b"www.example.com", "www.example.com");
+        dotted(b"WwW.Example.COM.", "www.example.com");
+        dotted(b"", ".");
+        dotted(b".", ".");
+        dotted(b"a b.\xffc", "a\\032b.\\255c");
+        dotted(b"*\x00\x00", "*\\000\\000");
+        dotted(b"user@host", "user\\@host");
+    }
+
+    #[test]
+    fn limits_are_those_of_rfc_1035() {
+        let mut scratch = String::new();
+        let long = [b'a'; 64];
+        assert_eq!(Name::from_dotted(&long, &mut scratch), Err(NameError::LongLabel));
+        let mut scratch = String::new();
+        assert_eq!(Name::from_dotted(b"a..b", &mut scratch), Err(NameError::EmptyLabel));
+        // Four labels of 63 octets are 4 * 64 + 1 = 257 octets on the wire.
+        let full = [&[b'a'; 63][..]; 4].join(&b'.');
+        let mut scratch = String::new();
+        assert_eq!(Name::from_dotted(&full, &mut scratch), Err(NameError::LongName));
+        let most = full.get(..253).unwrap();
+        let mut scratch = String::new();
+        assert!(Name::from_dotted(most, &mut scratch).is_ok());
+    }
+
+    #[test]
+    fn escapes_are_read() {
+        parsed("a\\.b.c", Ok("a\\.b.c"));
+        parsed("A\\065", Ok("aa"));
+        parsed("\\256", Err(NameError::BadEscape));
+        parsed("\\", Err(NameError::BadEscape));
+        parsed("\\12", Err(NameError::BadEscape));
+        parsed("..", Err(NameError::EmptyLabel));
+        parsed("example.com.", Ok("example.com"));
+        parsed("bücher", Ok("b\\195\\188cher"));
+    }
+
+    #[test]
+    fn suffix_and_descent_follow_labels_not_text() {
+        let name = NameBuf::parse("a\\.b.example.com").unwrap();
+        let com = NameBuf::parse("com").unwrap();
+        assert_eq!(name.as_name().suffix(2).as_str(), "example.com");
+        assert_eq!(name.as_name().suffix(9).as_str(), "a\\.b.example.com");
+        assert_eq!(name.as_name().suffix(0), Name::ROOT);
+        assert!(name.as_name().is_at_or_below(com.as_name()));
+        assert!(!name.as_name().is_at_or_below(NameBuf::parse("b.example.com").unwrap().as_name()));
+        assert!(!NameBuf::parse("xcom").unwrap().as_name().is_at_or_below(com.as_name()));
+    }
+
+    fn labels() -> impl Strategy<Value = Vec<Vec<u8>>> {
+        prop::collection::vec(prop::collection::vec(any::<u8>(), 1..20), 0..8)
+    }
+
+    proptest! {
+        #[test]
+        fn wire_text_wire_is_the_identity_and_an_oracle_agrees(labels in labels()) {
+            let mut wire = Vec::new();
+            for label in &labels {
+                wire.push(u8::try_from(label.len()).unwrap());
+                wire.extend(label.iter().map(u8::to_ascii_lowercase));
+            }
+            wire.push(0);
+            prop_assume!(wire.len() <= MAX_WIRE);
+            let (name, used) = NameBuf::from_wire(&wire).unwrap();
+            prop_assert_eq!(used, wire.len());
+            prop_assert!(name.as_str().bytes().all(|octet| octet.is_ascii_graphic()));
+            let mut back = Vec::new();
+            name.as_name().write_wire(&mut back);
+            prop_assert_eq!(&back, &wire);
+            prop_assert_eq!(NameBuf::parse(name.as_str()).unwrap(), name.clone());
+            prop_assert!(Name::from_canonical(name.as_str()).is_ok());
+            if !labels.is_empty() {
+                let oracle = OracleName::<Vec<u8>>::from_str(name.as_str()).unwrap();
+                let oracle = oracle.to_vec();
+                prop_assert_eq!(oracle.as_slice(), wire.as_slice());
+            }
+        }
+
+        #[test]
+        fn any_text_is_read_or_refused(text in ".{0,300}") {
+            if let Ok(name) = NameBuf::parse(&text) {
+                prop_assert_eq!(NameBuf::parse(name.as_str()).unwrap(), name);
+            }
+        }
+
+        #[test]
+        fn any_octets_are_read_or_refused(raw in prop::collection::vec(any::<u8>(), 0..300)) {
+            let _ = NameBuf::from_wire(&raw);
+            let mut scratch = String::new();
+            if let Ok(name) = Name::from_dotted(&raw, &mut scratch) {
+                prop_assert!(Name::from_canonical(name.as_str()).is_ok());
+            }
+        }
+    }
+}

@@ -1,0 +1,277 @@
+//! One sighting, and how sightings add up.
+//!
+//! Layer 1, the middle of the flow: `decode` emits [`Observation`]s, `aggregate` merges those of one
+//! tuple into a [`Seen`], `store` merges [`Seen`]s for good. [`Seen::merge`] is commutative and
+//! associative, so that the order of logs, windows, sensors and retries cannot matter; `store/upsert.lua`
+//! holds the same law for the rows in Redis.
+
+use crate::name::Name;
+use crate::rdata::Rdata;
+use crate::rr::RrType;
+use std::fmt;
+
+/// One sighting of a tuple in one answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Observation<'a> {
+    /// The owner name of the record, or the QNAME of a negative answer.
+    pub rrname: Name<'a>,
+    /// What was seen under that name.
+    pub fact: Fact<'a>,
+    /// Whole seconds since the epoch.
+    pub at: u32,
+    /// TTL in seconds, if the source tells; at most 2^31-1 (RFC 2181 §8).
+    pub ttl: Option<u32>,
+    /// Whether owner and type were read or worked out.
+    pub provenance: Provenance,
+}
+
+/// What was seen under a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Fact<'a> {
+    /// A record.
+    Record(Rdata<'a>),
+    /// A question that brought no record.
+    Negative {
+        /// The type asked for.
+        qtype: RrType,
+        /// What came instead.
+        outcome: Outcome,
+    },
+}
+
+/// How a question without a record ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Outcome(pub u16);
+
+impl Outcome {
+    /// No error and no record: the name exists, the type does not (RFC 2308 §2.2).
+    pub const NODATA: Self = Self(0);
+    /// Format error.
+    pub const FORMERR: Self = Self(1);
+    /// The server failed.
+    pub const SERVFAIL: Self = Self(2);
+    /// The name does not exist.
+    pub const NXDOMAIN: Self = Self(3);
+    /// The server refused to answer.
+    pub const REFUSED: Self = Self(5);
+    /// No answer was seen. Outside the 12 bits of an extended RCODE (RFC 6891 §6.1.3).
+    pub const UNANSWERED: Self = Self(0xffff);
+
+    /// An RCODE as IANA's registry numbers it; 0 is [`Outcome::NODATA`].
+    #[must_use]
+    pub fn from_rcode(rcode: u16) -> Self {
+        Self(rcode)
+    }
+}
+
+/// Outcomes with a name: IANA's "DNS RCODEs", and our two.
+const OUTCOMES: &[(Outcome, &str)] = &[
+    (Outcome::NODATA, "NODATA"),
+    (Outcome::FORMERR, "FORMERR"),
+    (Outcome::SERVFAIL, "SERVFAIL"),
+    (Outcome::NXDOMAIN, "NXDOMAIN"),
+    (Outcome(4), "NOTIMP"),
+    (Outcome::REFUSED, "REFUSED"),
+    (Outcome(6), "YXDOMAIN"),
+    (Outcome(7), "YXRRSET"),
+    (Outcome(8), "NXRRSET"),
+    (Outcome(9), "NOTAUTH"),
+    (Outcome(10), "NOTZONE"),
+    (Outcome(11), "DSOTYPENI"),
+    (Outcome(16), "BADVERS"),
+    (Outcome(17), "BADKEY"),
+    (Outcome(18), "BADTIME"),
+    (Outcome(19), "BADMODE"),
+    (Outcome(20), "BADNAME"),
+    (Outcome(21), "BADALG"),
+    (Outcome(22), "BADTRUNC"),
+    (Outcome(23), "BADCOOKIE"),
+    (Outcome::UNANSWERED, "UNANSWERED"),
+];
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match OUTCOMES.iter().find(|(outcome, _)| outcome == self) {
+            Some((_, name)) => f.pad(name),
+            None => f.pad(&format!("RCODE{}", self.0)),
+        }
+    }
+}
+
+/// Text that names no outcome.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is no outcome: give unanswered, nodata, or an RCODE such as nxdomain or RCODE16")]
+pub struct UnknownOutcome(String);
+
+impl std::str::FromStr for Outcome {
+    type Err = UnknownOutcome;
+
+    /// Reads a name or `RCODEnnn`, in any case.
+    fn from_str(text: &str) -> Result<Self, UnknownOutcome> {
+        let upper = text.to_ascii_uppercase();
+        if let Some(&(outcome, _)) = OUTCOMES.iter().find(|(_, name)| *name == upper) {
+            return Ok(outcome);
+        }
+        upper
+            .strip_prefix("RCODE")
+            .and_then(|number| number.parse().ok())
+            .map(Self)
+            .ok_or_else(|| UnknownOutcome(text.to_owned()))
+    }
+}
+
+/// How owner and type of a record are known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Provenance {
+    /// The source gave both with the record.
+    Exact,
+    /// They were rebuilt from a log that gives neither.
+    Inferred,
+}
+
+/// The sum of the sightings of one tuple.
+///
+/// The default is the identity of [`Seen::merge`]: nothing seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// How many answers held the tuple; stays at `u32::MAX` once there.
+    pub count: u32,
+    /// First time, whole seconds since the epoch.
+    pub time_first: u32,
+    /// Last time, whole seconds since the epoch.
+    pub time_last: u32,
+    /// Smallest TTL; [`Seen::NO_TTL`] when none was seen.
+    pub ttl_min: u32,
+    /// Largest TTL; 0 when none was seen.
+    pub ttl_max: u32,
+    /// TTL of the latest sighting that had one, the largest if several share that second;
+    /// [`Seen::NO_TTL`] when none was seen.
+    pub ttl_last: u32,
+    /// One bit for each sensor that saw it; the store gives them their numbers.
+    pub sensors: u32,
+    /// [`Seen::EXACT`], [`Seen::INFERRED`], or both.
+    pub flags: u8,
+}
+
+impl Default for Seen {
+    fn default() -> Self {
+        Self {
+            count: 0,
+            time_first: u32::MAX,
+            time_last: 0,
+            ttl_min: Self::NO_TTL,
+            ttl_max: 0,
+            ttl_last: Self::NO_TTL,
+            sensors: 0,
+            flags: 0,
+        }
+    }
+}
+
+impl Seen {
+    /// Stands for a TTL that no source told. No TTL is as large (RFC 2181 §8).
+    pub const NO_TTL: u32 = u32::MAX;
+    /// Flag: a source gave owner and type.
+    pub const EXACT: u8 = 1;
+    /// Flag: owner and type were worked out.
+    pub const INFERRED: u8 = 2;
+
+    /// One sighting, by the sensors in the bit set `sensors`.
+    #[must_use]
+    pub fn once(at: u32, ttl: Option<u32>, provenance: Provenance, sensors: u32) -> Self {
+        Self {
+            count: 1,
+            time_first: at,
+            time_last: at,
+            ttl_min: ttl.unwrap_or(Self::NO_TTL),
+            ttl_max: ttl.unwrap_or(0),
+            ttl_last: ttl.unwrap_or(Self::NO_TTL),
+            sensors,
+            flags: match provenance {
+                Provenance::Exact => Self::EXACT,
+                Provenance::Inferred => Self::INFERRED,
+            },
+        }
+    }
+
+    /// Adds another sum to this one.
+    pub fn merge(&mut self, other: &Self) {
+        self.ttl_last = latest_ttl(self, other);
+        self.count = self.count.saturating_add(other.count);
+        self.time_first = self.time_first.min(other.time_first);
+        self.time_last = self.time_last.max(other.time_last);
+        self.ttl_min = self.ttl_min.min(other.ttl_min);
+        self.ttl_max = self.ttl_max.max(other.ttl_max);
+        self.sensors |= other.sensors;
+        self.flags |= other.flags;
+    }
+}
+
+/// The TTL that the later of two sums saw last; of two equally late, the larger.
+///
+/// Associative only while a tuple is seen either always or never with a TTL within one source; a sum
+/// without any TTL must not hide one that has it, so it gives way whatever its time.
+fn latest_ttl(left: &Seen, right: &Seen) -> u32 {
+    match (left.ttl_last, right.ttl_last) {
+        (Seen::NO_TTL, ttl) | (ttl, Seen::NO_TTL) => ttl,
+        (left_ttl, right_ttl) => match left.time_last.cmp(&right.time_last) {
+            std::cmp::Ordering::Greater => left_ttl,
+            std::cmp::Ordering::Less => right_ttl,
+            std::cmp::Ordering::Equal => left_ttl.max(right_ttl),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn seen() -> impl Strategy<Value = Seen> {
+        (0u32..5, 0u32..600, any::<bool>(), 0u32..8).prop_map(|(at, ttl, exact, sensors)| {
+            let provenance = if exact { Provenance::Exact } else { Provenance::Inferred };
+            Seen::once(at, Some(ttl), provenance, sensors)
+        })
+    }
+
+    fn sum(parts: &[Seen]) -> Seen {
+        parts.iter().fold(Seen::default(), |mut sum, part| {
+            sum.merge(part);
+            sum
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn merge_has_an_identity_and_any_order_and_grouping_gives_the_same(
+            parts in prop::collection::vec(seen(), 1..8), cut in 0usize..8, seed in any::<u64>()
+        ) {
+            let whole = sum(&parts);
+            let (left, right) = parts.split_at(cut.min(parts.len()));
+            prop_assert_eq!(sum(&[sum(right), sum(left)]), whole);
+            let mut shuffled = parts.clone();
+            let length = shuffled.len();
+            for at in 0..length {
+                let other = usize::try_from(seed.rotate_left(u32::try_from(at).unwrap() * 8) % length as u64).unwrap();
+                shuffled.swap(at, other);
+            }
+            prop_assert_eq!(sum(&shuffled), whole);
+            prop_assert_eq!(whole.count as usize, parts.len());
+        }
+    }
+
+    #[test]
+    fn count_saturates() {
+        let mut seen = Seen { count: u32::MAX, ..Seen::default() };
+        seen.merge(&Seen { count: 2, ..Seen::default() });
+        assert_eq!(seen.count, u32::MAX);
+    }
+
+    #[test]
+    fn outcomes_read_back() {
+        for number in 0..=u16::MAX {
+            assert_eq!(Outcome(number).to_string().parse(), Ok(Outcome(number)));
+        }
+        assert!("TIRED".parse::<Outcome>().is_err());
+    }
+}

@@ -1,0 +1,312 @@
+//! RDATA: the octets that are stored, the text that is shown, and what a record points at.
+//!
+//! Layer 0. Octets are the canonical wire form: names uncompressed and in lower case (RFC 4034 §6.2).
+//! Text is the right-hand side of a master file (RFC 1035 §5.1) and printable ASCII; a type this
+//! module does not know, or octets that do not fit their type, are `\# length hex` (RFC 3597 §5).
+
+use crate::name::{Name, NameBuf, push_decimal};
+use crate::rr::RrType;
+use std::fmt::Write as _;
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+/// The RDATA of one record, borrowed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Rdata<'a> {
+    /// The record's type.
+    pub rrtype: RrType,
+    /// Canonical wire form, at most 65,535 octets.
+    pub octets: &'a [u8],
+    /// The source named only the host of an MX, SRV or SOA record: every other field of `octets` is
+    /// zero because it is unknown. A Zeek dns.log does that. Such a record is another record than the
+    /// whole one.
+    pub partial: bool,
+}
+
+/// The RDATA of one record, owned.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RdataBuf {
+    /// As [`Rdata::rrtype`].
+    pub rrtype: RrType,
+    /// As [`Rdata::octets`].
+    pub octets: Box<[u8]>,
+    /// As [`Rdata::partial`].
+    pub partial: bool,
+}
+
+/// What a record can be found by when one asks for its right-hand side.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Target {
+    /// The address of an A record.
+    V4(Ipv4Addr),
+    /// The address of an AAAA record.
+    V6(Ipv6Addr),
+    /// The host or domain that the record names.
+    Name(NameBuf),
+    /// All other RDATA: found by the whole of its octets.
+    Octets,
+}
+
+/// Whether a name within RDATA is written with its final dot: DNSDB does, COF and CIRCL do not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FinalDot {
+    /// `mail.example.com.`
+    With,
+    /// `mail.example.com`
+    Without,
+}
+
+impl RdataBuf {
+    /// The RDATA, borrowed.
+    #[must_use]
+    pub fn as_rdata(&self) -> Rdata<'_> {
+        Rdata { rrtype: self.rrtype, octets: &self.octets, partial: self.partial }
+    }
+}
+
+impl Rdata<'_> {
+    /// An owned copy.
+    #[must_use]
+    pub fn to_buf(self) -> RdataBuf {
+        RdataBuf { rrtype: self.rrtype, octets: self.octets.into(), partial: self.partial }
+    }
+
+    /// Where the record points.
+    #[must_use]
+    pub fn target(self) -> Target {
+        let name_at = |at: usize| {
+            let parsed = self.octets.get(at..).map(NameBuf::from_wire);
+            match parsed {
+                Some(Ok((name, _))) => Target::Name(name),
+                _ => Target::Octets,
+            }
+        };
+        match self.rrtype {
+            RrType::A => match <[u8; 4]>::try_from(self.octets) {
+                Ok(octets) => Target::V4(octets.into()),
+                Err(_) => Target::Octets,
+            },
+            RrType::AAAA => match <[u8; 16]>::try_from(self.octets) {
+                Ok(octets) => Target::V6(octets.into()),
+                Err(_) => Target::Octets,
+            },
+            RrType::NS | RrType::CNAME | RrType::DNAME | RrType::PTR | RrType::SOA => name_at(0),
+            RrType::MX => name_at(2),
+            RrType::SRV => name_at(6),
+            _ => Target::Octets,
+        }
+    }
+
+    /// The text of a master file's right-hand side.
+    #[must_use]
+    pub fn to_text(self, dot: FinalDot) -> String {
+        let mut out = String::new();
+        let writer = Writer { rest: self.octets, out: &mut out, dot };
+        if writer.fields(self.rrtype).is_none() {
+            out.clear();
+            unknown(self.octets, &mut out);
+        }
+        out
+    }
+}
+
+/// Appends RFC 3597 §5 text: `\# length hex`.
+fn unknown(octets: &[u8], out: &mut String) {
+    write_text(out, format_args!("\\# {}", octets.len()));
+    for (at, octet) in octets.iter().enumerate() {
+        write_text(out, format_args!("{}{octet:02x}", if at == 0 { " " } else { "" }));
+    }
+}
+
+/// Appends formatted text; a `String` takes all of it.
+fn write_text(out: &mut String, text: std::fmt::Arguments<'_>) {
+    out.write_fmt(text).expect("a String takes any text");
+}
+
+/// Reads fields off the front of RDATA and writes them; each step is `None` when they do not fit.
+struct Writer<'a> {
+    rest: &'a [u8],
+    out: &'a mut String,
+    dot: FinalDot,
+}
+
+impl Writer<'_> {
+    /// All fields of a type this module knows; `None` when unknown, too short or too long.
+    fn fields(mut self, rrtype: RrType) -> Option<()> {
+        match rrtype {
+            RrType::A => {
+                let octets: [u8; 4] = self.take()?;
+                write_text(self.out, format_args!("{}", Ipv4Addr::from(octets)));
+            }
+            RrType::AAAA => {
+                let octets: [u8; 16] = self.take()?;
+                write_text(self.out, format_args!("{}", Ipv6Addr::from(octets)));
+            }
+            RrType::NS
+            | RrType::CNAME
+            | RrType::DNAME
+            | RrType::PTR
+            | RrType::MB
+            | RrType::MD
+            | RrType::MF
+            | RrType::MG
+            | RrType::MR => self.name()?,
+            RrType::MX | RrType::AFSDB | RrType::RT | RrType::KX => {
+                self.u16()?;
+                self.space();
+                self.name()?;
+            }
+            RrType::SRV => {
+                for _ in 0..3 {
+                    self.u16()?;
+                    self.space();
+                }
+                self.name()?;
+            }
+            RrType::SOA => {
+                self.name()?;
+                self.space();
+                self.name()?;
+                for _ in 0..5 {
+                    self.space();
+                    let value: [u8; 4] = self.take()?;
+                    write_text(self.out, format_args!("{}", u32::from_be_bytes(value)));
+                }
+            }
+            RrType::TXT | RrType::SPF => {
+                self.string()?;
+                while !self.rest.is_empty() {
+                    self.space();
+                    self.string()?;
+                }
+            }
+            RrType::HINFO => {
+                self.string()?;
+                self.space();
+                self.string()?;
+            }
+            RrType::NAPTR => {
+                self.u16()?;
+                self.space();
+                self.u16()?;
+                for _ in 0..3 {
+                    self.space();
+                    self.string()?;
+                }
+                self.space();
+                self.name()?;
+            }
+            _ => return None,
+        }
+        self.rest.is_empty().then_some(())
+    }
+
+    fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let (head, rest) = self.rest.split_first_chunk::<N>()?;
+        self.rest = rest;
+        Some(*head)
+    }
+
+    fn u16(&mut self) -> Option<()> {
+        let value = u16::from_be_bytes(self.take()?);
+        write_text(self.out, format_args!("{value}"));
+        Some(())
+    }
+
+    fn space(&mut self) {
+        self.out.push(' ');
+    }
+
+    fn name(&mut self) -> Option<()> {
+        let (name, used) = NameBuf::from_wire(self.rest).ok()?;
+        self.rest = self.rest.get(used..)?;
+        self.out.push_str(name.as_str());
+        if self.dot == FinalDot::With && name.as_name() != Name::ROOT {
+            self.out.push('.');
+        }
+        Some(())
+    }
+
+    /// One character-string (RFC 1035 §3.3), always quoted, so that strings stay apart.
+    fn string(&mut self) -> Option<()> {
+        let [length] = self.take()?;
+        let (octets, rest) = self.rest.split_at_checked(usize::from(length))?;
+        self.rest = rest;
+        self.out.push('"');
+        for &octet in octets {
+            match octet {
+                b'"' | b'\\' => {
+                    self.out.push('\\');
+                    self.out.push(char::from(octet));
+                }
+                b' '..=b'~' => self.out.push(char::from(octet)),
+                _ => push_decimal(octet, self.out),
+            }
+        }
+        self.out.push('"');
+        Some(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[track_caller]
+    fn check(rrtype: RrType, octets: &[u8], want: &str) {
+        let rdata = Rdata { rrtype, octets, partial: false };
+        assert_eq!(rdata.to_text(FinalDot::Without), want);
+    }
+
+    #[test]
+    fn known_types_are_master_file_text() {
+        check(RrType::A, &[192, 0, 2, 1], "192.0.2.1");
+        check(
+            RrType::AAAA,
+            &[0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1],
+            "2001:db8::1",
+        );
+        check(RrType::CNAME, b"\x03www\x07example\x00", "www.example");
+        check(RrType::MX, b"\x00\x0a\x04mail\x00", "10 mail");
+        check(RrType::MX, b"\x00\x00\x00", "0 .");
+        check(RrType::SRV, b"\x00\x01\x00\x02\x00\x03\x01h\x00", "1 2 3 h");
+        check(RrType::TXT, b"\x02ab\x01c", "\"ab\" \"c\"");
+        check(RrType::TXT, b"\x00", "\"\"");
+        check(RrType::TXT, b"\x04\x1b[2J", "\"\\027[2J\"");
+        check(RrType::TXT, b"\x03a\"\\", "\"a\\\"\\\\\"");
+    }
+
+    #[test]
+    fn octets_that_do_not_fit_their_type_are_rfc_3597() {
+        check(RrType::A, &[1, 2, 3], "\\# 3 010203");
+        check(RrType::TXT, &[], "\\# 0");
+        check(RrType::CNAME, b"\x03ww", "\\# 3 037777");
+        check(RrType::CNAME, b"\x00\x00", "\\# 2 0000");
+        check(RrType(65280), &[0xab], "\\# 1 ab");
+    }
+
+    #[test]
+    fn final_dot_is_a_choice() {
+        let rdata = Rdata { rrtype: RrType::MX, octets: b"\x00\x0a\x04mail\x00", partial: false };
+        assert_eq!(rdata.to_text(FinalDot::With), "10 mail.");
+    }
+
+    #[test]
+    fn targets() {
+        let target = |rrtype, octets| Rdata { rrtype, octets, partial: false }.target();
+        let mail = Target::Name(NameBuf::parse("mail").unwrap());
+        assert_eq!(target(RrType::MX, b"\x00\x0a\x04mail\x00"), mail);
+        assert_eq!(target(RrType::A, &[192, 0, 2, 1]), Target::V4(Ipv4Addr::new(192, 0, 2, 1)));
+        assert_eq!(target(RrType::A, &[192, 0, 2]), Target::Octets);
+        assert_eq!(target(RrType::TXT, b"\x01a"), Target::Octets);
+        assert_eq!(target(RrType::MX, b"\x00"), Target::Octets);
+    }
+
+    proptest! {
+        #[test]
+        fn any_octets_of_any_type_are_printable(number in 0u16..300, octets in prop::collection::vec(any::<u8>(), 0..300)) {
+            let text = Rdata { rrtype: RrType(number), octets: &octets, partial: false }.to_text(FinalDot::With);
+            prop_assert!(text.bytes().all(|octet| octet == b' ' || octet.is_ascii_graphic()), "{text}");
+        }
+    }
+}
