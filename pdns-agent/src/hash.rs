@@ -1,6 +1,6 @@
 //! The keyed hash that spreads names over the store and identifies logs.
 //!
-//! Layer 0. SipHash (1-3) with a key that each store draws when it is created: whoever chooses names on
+//! Layer 0. `SipHash`-1-3 with a key that each store draws when it is created: whoever chooses names on
 //! the wire cannot aim at one bucket.
 
 use crate::name::Name;
