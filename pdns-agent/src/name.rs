@@ -152,6 +152,12 @@ impl<'a> Name<'a> {
         if parsed.as_str() == text { Ok(Self(text)) } else { Err(NameError::BadEscape) }
     }
 
+    /// Takes text out of a buffer that was filled from a `Name`.
+    pub(crate) fn trusted(text: &'a str) -> Self {
+        debug_assert!(Self::from_canonical(text).is_ok(), "{text:?} is not canonical");
+        Self(text)
+    }
+
     /// Reads label octets joined with dots, as Zeek logs a name: no escapes, and a dot within a
     /// label cannot be told from one between labels. A final dot is optional; nothing is the root.
     ///

@@ -1,43 +1,225 @@
-//! store
-use crate::name::{Name, NameBuf};
-use crate::observation::{Fact, Outcome, Seen};
-use crate::rdata::RdataBuf;
-use crate::rr::RrType;
+//! The store on Redis: the only module that knows Redis.
+//!
+//! Downstream of `aggregate`, upstream of `query`. Windows of observations go in exactly once
+//! ([`Store::flush`]), rows come out ([`Row`]). The layout is described in `store/keys.rs`, values in
+//! `store/encoding.rs`, what must be atomic runs in Redis (`store/functions.lua`). All of it is blocking
+//! code: one thread, one [`Store`], one connection.
 
-/// One stored tuple with all that is known of it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Row {
-    /// Owner name, or QNAME of a negative answer.
-    pub rrname: NameBuf,
-    /// What was seen under that name.
-    pub fact: FactBuf,
-    /// How often, when, with which TTLs, by which sensors.
-    pub seen: Seen,
+mod checkpoint;
+mod encoding;
+mod keys;
+mod link;
+mod lookup;
+mod managed;
+mod posting;
+mod reply;
+mod resolve;
+mod row;
+mod rowcache;
+mod scan;
+mod schema;
+mod sources;
+mod summary;
+mod upsert;
+mod verify;
+
+pub use checkpoint::Checkpoint;
+pub use keys::Kind;
+pub use lookup::Each;
+pub use managed::{directory as managed_directory, stop as stop_managed};
+pub use row::{FactBuf, Row};
+pub use scan::Handle;
+pub use sources::SourceState;
+pub use summary::Summary;
+pub use verify::Verdict;
+
+use crate::hash::Router;
+use keys::Keys;
+use link::Link;
+use std::io;
+use upsert::Memory;
+
+/// How to reach a store.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Options {
+    /// `managed:`, `redis://`, `rediss://` or `redis+unix://`.
+    pub url: String,
+    /// What all keys begin with.
+    pub prefix: String,
+    /// ACL user; the default user when absent.
+    pub user: Option<String>,
+    /// Its password.
+    pub password: Option<String>,
 }
 
-/// A [`Fact`], owned.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum FactBuf {
-    /// A record.
-    Record(RdataBuf),
-    /// A question that brought no record.
-    Negative {
-        /// The type asked for.
-        qtype: RrType,
-        /// What came instead.
-        outcome: Outcome,
-    },
+impl Default for Options {
+    fn default() -> Self {
+        Self { url: "managed:".to_owned(), prefix: "pd:".to_owned(), user: None, password: None }
+    }
 }
 
-impl FactBuf {
-    /// The fact, borrowed.
+impl Options {
+    /// The URL without its password, fit to be shown.
     #[must_use]
-    pub fn as_fact(&self) -> Fact<'_> {
-        match self {
-            Self::Record(rdata) => Fact::Record(rdata.as_rdata()),
-            Self::Negative { qtype, outcome } => {
-                Fact::Negative { qtype: *qtype, outcome: *outcome }
+    pub fn shown_url(&self) -> String {
+        let Some((scheme, rest)) = self.url.split_once("://") else { return self.url.clone() };
+        match rest.rsplit_once('@') {
+            Some((login, host)) => {
+                let user = login.split(':').next().unwrap_or_default();
+                format!("{scheme}://{user}:***@{host}")
             }
+            None => self.url.clone(),
         }
+    }
+}
+
+impl std::fmt::Debug for Options {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Options")
+            .field("url", &self.shown_url())
+            .field("prefix", &self.prefix)
+            .field("user", &self.user)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why the store could not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The URL is none that we can connect to.
+    #[error("cannot use {url} as a Redis URL: {cause}")]
+    Url {
+        /// The URL without its password.
+        url: String,
+        /// What is wrong with it.
+        cause: String,
+    },
+    /// The private redis-server could not be started or stopped.
+    #[error("{act}")]
+    Managed {
+        /// What was attempted, and what to do.
+        act: String,
+        /// Why it failed.
+        #[source]
+        cause: io::Error,
+    },
+    /// Redis is away, loading, out of memory or read-only: it may be better later.
+    #[error("{0}")]
+    Unavailable(String),
+    /// Redis refuses the user or what he may do.
+    #[error("Redis refuses access: {0}")]
+    Refused(String),
+    /// Redis answered with an error.
+    #[error("Redis answered: {0}")]
+    Server(String),
+    /// Redis has no functions.
+    #[error("this Redis has no functions: version 7.0 or later is needed")]
+    TooOld,
+    /// The store has a layout that this program does not know.
+    #[error("the store has schema version {found}, this program knows {known}: {advice}")]
+    Schema {
+        /// The store's.
+        found: String,
+        /// Ours.
+        known: u32,
+        /// What to do.
+        advice: &'static str,
+    },
+    /// Redis answered something of another shape than expected.
+    #[error("Redis gave an answer of an unexpected shape")]
+    Reply,
+    /// A value does not read as what it should be.
+    #[error("{key} in the store is damaged: run `pdns admin verify`")]
+    Damaged {
+        /// Its key.
+        key: String,
+    },
+    /// Somebody else moved a log's checkpoint, or Redis lost it: it has to be loaded again.
+    #[error("the checkpoint of the log was moved by another agent or lost")]
+    Conflict,
+}
+
+impl StoreError {
+    fn damaged(key: &str) -> Self {
+        Self::Damaged { key: key.to_owned() }
+    }
+
+    fn from_redis(cause: &redis::RedisError) -> Self {
+        use redis::{ErrorKind, ServerErrorKind};
+        let text = cause.to_string();
+        match cause.kind() {
+            ErrorKind::AuthenticationFailed | ErrorKind::Server(ServerErrorKind::NoPerm) => {
+                Self::Refused(text)
+            }
+            ErrorKind::Io
+            | ErrorKind::Server(
+                ServerErrorKind::BusyLoading
+                | ServerErrorKind::TryAgain
+                | ServerErrorKind::ClusterDown
+                | ServerErrorKind::MasterDown
+                | ServerErrorKind::ReadOnly,
+            ) => Self::Unavailable(text),
+            ErrorKind::InvalidClientConfig => Self::Unavailable(text),
+            _ => match cause.code() {
+                Some("NOAUTH" | "WRONGPASS" | "NOPERM") => Self::Refused(text),
+                // MISCONF: the disk is full; BUSY: somebody's script hangs.
+                Some("OOM" | "MISCONF" | "BUSY" | "NOREPLICAS" | "MASTERDOWN") => {
+                    Self::Unavailable(text)
+                }
+                _ if text.contains("Function not found") => Self::Unavailable(text),
+                _ => Self::Server(text),
+            },
+        }
+    }
+
+    /// Whether the same call may succeed later, without anybody changing what was asked.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Self::Unavailable(_))
+    }
+}
+
+/// A store, over one connection of its own.
+pub struct Store {
+    link: Link,
+    keys: Keys,
+    router: Router,
+    memory: Memory,
+}
+
+impl Store {
+    /// Opens a store for reading; creates it when there is none yet.
+    ///
+    /// # Errors
+    /// When Redis cannot be reached, or the store has another schema.
+    pub fn open(options: &Options) -> Result<Self, StoreError> {
+        Self::with_row_cache(options, 0)
+    }
+
+    /// Opens a store for writing, remembering up to about `rows` row numbers, 16 octets each.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub fn with_row_cache(options: &Options, rows: usize) -> Result<Self, StoreError> {
+        let mut link = Link::open(options.clone())?;
+        let keys = Keys::new(&options.prefix);
+        let router = schema::open(&mut link, &keys)?;
+        Ok(Self { link, keys, router, memory: Memory::new(rows) })
+    }
+
+    /// Says where in the store names belong.
+    #[must_use]
+    pub fn router(&self) -> &Router {
+        &self.router
+    }
+
+    /// Counts the connections made: after another number, what was read before may not hold any more.
+    #[must_use]
+    pub fn generation(&self) -> u64 {
+        self.link.generation()
+    }
+
+    fn partitions(&self) -> impl Iterator<Item = u8> + use<> {
+        (0..self.router.partitions()).filter_map(|partition| u8::try_from(partition).ok())
     }
 }

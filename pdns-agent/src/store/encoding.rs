@@ -1,0 +1,265 @@
+//! What values hold, octet by octet: records within a name's value, rows, log positions.
+//!
+//! A **record key** is `code, length, payload`. Codes below 0xF0 are the type itself and the payload is
+//! the RDATA; the others put the type (two octets) before it. RDATA longer than 254 octets has length
+//! 255 and as payload the type and a digest of 16 octets; the octets themselves are in `pd:{pp}t`.
+//!
+//! A **value** is `log position u32, first day u16` and then each record key with its row number
+//! (u32), or the single octet 0xFF when the name's records are in a hash of their own.
+//!
+//! A **row** is eight big-endian u32: count, time_first, time_last, ttl_min, ttl_max, ttl_last, sensors,
+//! and flags above 24 bits of the owner's hash.
+
+use super::keys::{Kind, ROW};
+use super::row::FactBuf;
+use crate::hash::Hasher;
+use crate::observation::{Fact, Outcome, Seen};
+use crate::rdata::RdataBuf;
+use crate::rr::RrType;
+
+const NEGATIVE: u8 = 0xf0;
+const LONG: u8 = 0xfb;
+const LONG_PARTIAL: u8 = 0xfc;
+const PARTIAL: u8 = 0xfd;
+const OTHER: u8 = 0xfe;
+/// Marks a name whose records are in a hash of their own; no code has this value.
+const WIDE: u8 = 0xff;
+/// Longest payload that is kept in place.
+const SHORT: usize = 254;
+/// Octets of the digest that stands for long RDATA.
+pub(crate) const DIGEST: usize = 16;
+
+/// Which of the two stores a fact belongs to.
+pub(crate) fn kind_of(fact: Fact<'_>) -> Kind {
+    match fact {
+        Fact::Record(_) => Kind::Record,
+        Fact::Negative { .. } => Kind::Negative,
+    }
+}
+
+/// Appends the record key of a fact; returns the digest when the RDATA has to be kept apart.
+pub(crate) fn write_key(
+    fact: Fact<'_>,
+    hasher: &Hasher,
+    out: &mut Vec<u8>,
+) -> Option<[u8; DIGEST]> {
+    let rdata = match fact {
+        Fact::Negative { qtype, outcome } => {
+            out.extend([NEGATIVE, 4]);
+            out.extend(qtype.0.to_be_bytes());
+            out.extend(outcome.0.to_be_bytes());
+            return None;
+        }
+        Fact::Record(rdata) => rdata,
+    };
+    let rrtype = rdata.rrtype.0.to_be_bytes();
+    let length = rdata.octets.len();
+    let [high, low] = rrtype;
+    if !rdata.partial && high == 0 && low < NEGATIVE && length <= SHORT {
+        out.extend([low, u8::try_from(length).unwrap_or(0)]);
+        out.extend(rdata.octets);
+        return None;
+    }
+    match u8::try_from(length + 2) {
+        Ok(payload) if usize::from(payload) <= SHORT => {
+            out.extend([if rdata.partial { PARTIAL } else { OTHER }, payload]);
+            out.extend(rrtype);
+            out.extend(rdata.octets);
+            None
+        }
+        _ => {
+            let digest = hasher.identity(rdata.octets);
+            out.extend([if rdata.partial { LONG_PARTIAL } else { LONG }, u8::MAX]);
+            out.extend(rrtype);
+            out.extend(digest);
+            Some(digest)
+        }
+    }
+}
+
+/// A record key, read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Stored {
+    /// All of it was in the key.
+    Fact(FactBuf),
+    /// RDATA that is kept apart under its digest.
+    Long { rrtype: RrType, partial: bool, digest: [u8; DIGEST] },
+}
+
+impl Stored {
+    /// Reads one record key off the front; `None` when the octets are no such key.
+    pub(crate) fn read(octets: &[u8]) -> Option<(Self, &[u8])> {
+        let (&[code, length], rest) = octets.split_first_chunk::<2>()?;
+        let length = if length == u8::MAX { DIGEST + 2 } else { usize::from(length) };
+        let (payload, rest) = rest.split_at_checked(length)?;
+        let record = |rrtype: u16, octets: &[u8], partial| {
+            Self::Fact(FactBuf::Record(RdataBuf {
+                rrtype: RrType(rrtype),
+                octets: octets.into(),
+                partial,
+            }))
+        };
+        if code < NEGATIVE {
+            return Some((record(u16::from(code), payload, false), rest));
+        }
+        let (rrtype, payload) = payload.split_first_chunk::<2>()?;
+        let rrtype = u16::from_be_bytes(*rrtype);
+        let stored = match code {
+            NEGATIVE => {
+                let outcome = u16::from_be_bytes(payload.try_into().ok()?);
+                Self::Fact(FactBuf::Negative { qtype: RrType(rrtype), outcome: Outcome(outcome) })
+            }
+            PARTIAL | OTHER => record(rrtype, payload, code == PARTIAL),
+            LONG | LONG_PARTIAL => Self::Long {
+                rrtype: RrType(rrtype),
+                partial: code == LONG_PARTIAL,
+                digest: payload.try_into().ok()?,
+            },
+            _ => return None,
+        };
+        Some((stored, rest))
+    }
+
+    /// The fact, once long RDATA has been fetched.
+    pub(crate) fn with_octets(self, octets: &[u8]) -> FactBuf {
+        match self {
+            Self::Fact(fact) => fact,
+            Self::Long { rrtype, partial, .. } => {
+                FactBuf::Record(RdataBuf { rrtype, octets: octets.into(), partial })
+            }
+        }
+    }
+}
+
+/// A name's value, read.
+pub(crate) struct Value<'a> {
+    /// Position in the name log.
+    pub(crate) log: u32,
+    /// Days from the epoch to the day the name was first seen.
+    pub(crate) day: u16,
+    /// Its records, unless they are in a hash of their own.
+    pub(crate) records: Option<&'a [u8]>,
+}
+
+impl<'a> Value<'a> {
+    pub(crate) fn read(value: &'a [u8]) -> Option<Self> {
+        let (log, rest) = value.split_first_chunk::<4>()?;
+        let (day, rest) = rest.split_first_chunk::<2>()?;
+        Some(Self {
+            log: u32::from_be_bytes(*log),
+            day: u16::from_be_bytes(*day),
+            records: if rest == [WIDE] { None } else { Some(rest) },
+        })
+    }
+}
+
+/// The record keys and row numbers of a value; ends early, with an error, at what it cannot read.
+pub(crate) fn records(mut octets: &[u8]) -> impl Iterator<Item = Result<(Stored, u32), Damaged>> {
+    std::iter::from_fn(move || {
+        if octets.is_empty() {
+            return None;
+        }
+        let read = Stored::read(octets)
+            .and_then(|(stored, rest)| Some((stored, rest.split_first_chunk::<4>()?)));
+        Some(if let Some((stored, (row, rest))) = read {
+            octets = rest;
+            Ok((stored, u32::from_be_bytes(*row)))
+        } else {
+            octets = &[];
+            Err(Damaged)
+        })
+    })
+}
+
+/// A value in the store that does not read as what it should be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Damaged;
+
+/// A row: the sum of sightings and 24 bits of the owner's hash.
+pub(crate) fn write_row(seen: &Seen, bits: u32, out: &mut Vec<u8>) {
+    let pointer = u32::from(seen.flags) << 24 | bits & 0xff_ffff;
+    for field in [
+        seen.count,
+        seen.time_first,
+        seen.time_last,
+        seen.ttl_min,
+        seen.ttl_max,
+        seen.ttl_last,
+        seen.sensors,
+        pointer,
+    ] {
+        out.extend(field.to_be_bytes());
+    }
+}
+
+/// Reads a row; `None` when it has not 32 octets.
+pub(crate) fn read_row(octets: &[u8]) -> Option<(Seen, u32)> {
+    let octets: &[u8; ROW] = octets.try_into().ok()?;
+    let (fields, _) = octets.as_chunks::<4>();
+    let &[count, time_first, time_last, ttl_min, ttl_max, ttl_last, sensors, pointer] =
+        <&[[u8; 4]; 8]>::try_from(fields).ok()?;
+    let [flags, ..] = pointer;
+    let seen = Seen {
+        count: u32::from_be_bytes(count),
+        time_first: u32::from_be_bytes(time_first),
+        time_last: u32::from_be_bytes(time_last),
+        ttl_min: u32::from_be_bytes(ttl_min),
+        ttl_max: u32::from_be_bytes(ttl_max),
+        ttl_last: u32::from_be_bytes(ttl_last),
+        sensors: u32::from_be_bytes(sensors),
+        flags,
+    };
+    Some((seen, u32::from_be_bytes(pointer) & 0xff_ffff))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rdata::Rdata;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn record_keys_read_back(
+            rrtype in any::<u16>(), octets in prop::collection::vec(any::<u8>(), 0..400), partial in any::<bool>()
+        ) {
+            let hasher = Hasher::new(&[1; 16]);
+            let rdata = Rdata { rrtype: RrType(rrtype), octets: &octets, partial };
+            let mut key = Vec::new();
+            let digest = write_key(Fact::Record(rdata), &hasher, &mut key);
+            key.extend([1, 2, 3]);
+            let (stored, rest) = Stored::read(&key).unwrap();
+            prop_assert_eq!(rest, [1, 2, 3]);
+            if let Stored::Long { digest: kept, .. } = &stored {
+                prop_assert_eq!(Some(*kept), digest);
+                prop_assert!(octets.len() > 250);
+            } else {
+                prop_assert_eq!(digest, None);
+            }
+            prop_assert_eq!(stored.with_octets(&octets), FactBuf::Record(rdata.to_buf()));
+        }
+
+        #[test]
+        fn any_octets_are_read_or_refused(octets in prop::collection::vec(any::<u8>(), 0..100)) {
+            prop_assert!(records(&octets).count() <= octets.len());
+            let _ = (Value::read(&octets).is_some(), read_row(&octets).is_some());
+        }
+    }
+
+    #[test]
+    fn rows_read_back() {
+        let seen = Seen {
+            count: 1,
+            time_first: 2,
+            time_last: 3,
+            ttl_min: 4,
+            ttl_max: 5,
+            ttl_last: 6,
+            sensors: 7,
+            flags: 3,
+        };
+        let mut row = Vec::new();
+        write_row(&seen, 0xabcdef, &mut row);
+        assert_eq!(read_row(&row), Some((seen, 0x00ab_cdef)));
+    }
+}

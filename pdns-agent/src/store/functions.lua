@@ -1,0 +1,356 @@
+-- The part of the store that runs inside Redis: what must be atomic, and nothing else.
+--
+-- Loaded once as a function library; `store/link.rs` puts the digest of this text into the library's and
+-- the functions' names (DIGEST below), so that agents of different versions share a server in peace.
+-- The key layout is described in `store/keys.rs`, values and rows in `store/encoding.rs`, the protocol of
+-- batches in `store/checkpoint.rs`. Rows merge by the law of `Seen::merge` in `observation.rs`.
+--
+-- A Lua error does not undo what the function wrote before it: everything is checked first, then written.
+-- Redis 7.0 forbids globals while a library loads, hence `init` at the first call.
+
+local unpack_, pack, call, sub, byte, floor, concat, bor, format
+local ROW = '>I4I4I4I4I4I4I4I4'
+local ROWS, LOG, NO_TTL = 2047, 65500, 4294967295
+local FROM, TO, NUMBER = {}, {}, {}
+
+local function init()
+  unpack_, pack, call, sub, byte = struct.unpack, struct.pack, redis.call, string.sub, string.byte
+  floor, concat, bor, format = math.floor, table.concat, bit.bor, string.format
+  -- More than a third of a GETRANGE is Lua making text of a number: the texts are kept ready.
+  for i = 0, ROWS - 1 do
+    FROM[i] = format('%d', i * 32)
+    TO[i] = format('%d', i * 32 + 31)
+  end
+end
+
+local function number(i)
+  local text = NUMBER[i]
+  if not text then
+    text = format('%d', i)
+    NUMBER[i] = text
+  end
+  return text
+end
+
+-- The union of two bit sets of 32 bits; `bit` answers signed numbers.
+local function union(x, y)
+  local z = bor(x, y)
+  if z < 0 then z = z + 4294967296 end
+  return z
+end
+
+-- Bucket of a hash under linear hashing: `half` = 2^k buckets, of which the first `split` are split.
+local function bucket(hash, half, split)
+  local i = hash % half
+  if i < split then i = hash % (half * 2) end
+  return i
+end
+
+local function hex(text)
+  return (string.gsub(text, '.', function(c) return format('%02x', byte(c)) end))
+end
+
+-- Adds a delta to a row; answers time_first and ptr as they were before.
+local function merge(rows_key, row, c2, a2, b2, m2, x2, l2, s2, p2)
+  local at = row % ROWS
+  local key = rows_key .. number((row - at) / ROWS)
+  local c, a, b, m, x, l, s, p = unpack_(ROW, call('GETRANGE', key, FROM[at], TO[at]))
+  local was = a
+  c = c + c2
+  if c > 4294967295 then c = 4294967295 end
+  if l == NO_TTL then
+    l = l2
+  elseif l2 ~= NO_TTL and (b2 > b or (b2 == b and l2 > l)) then
+    l = l2
+  end
+  if a2 < a then a = a2 end
+  if b2 > b then b = b2 end
+  if m2 < m then m = m2 end
+  if x2 > x then x = x2 end
+  if s ~= s2 then s = union(s, s2) end
+  if p ~= p2 then p = union(p, p2) end
+  call('SETRANGE', key, FROM[at], pack(ROW, c, a, b, m, x, l, s, p))
+  return was, p
+end
+
+-- Row number of record `rk` in a name's value, or nil.
+local function find(value, rk)
+  local p, n, last = 7, #rk, #value
+  while p <= last do
+    if sub(value, p, p + n - 1) == rk then return (unpack_('>I4', value, p + n)) end
+    local length = byte(value, p + 1)
+    if length == 255 then length = 18 end
+    p = p + 6 + length
+  end
+end
+
+-- Whether a name's value holds row `row`; a wide name's rows are in a hash of their own.
+local function holds(value, wide_key, row)
+  if byte(value, 7) == 255 then
+    local rows = call('HVALS', wide_key)
+    for i = 1, #rows do
+      if unpack_('>I4', rows[i]) == row then return true end
+    end
+    return false
+  end
+  local p, last = 7, #value
+  while p <= last do
+    local length = byte(value, p + 1)
+    if length == 255 then length = 18 end
+    if unpack_('>I4', value, p + 2 + length) == row then return true end
+    p = p + 6 + length
+  end
+  return false
+end
+
+-- Moves a name whose first day became an earlier one; answers its new value.
+local function rejuvenate(value, day, days)
+  local old = unpack_('>I2', value, 5)
+  days[old] = (days[old] or 0) - 1
+  days[day] = (days[day] or 0) + 1
+  return sub(value, 1, 4) .. pack('>I2', day) .. sub(value, 7)
+end
+
+-- Applies one kind (records, or negative answers with the prefix 'n') of a batch.
+-- ARGV from `at`: packed known rows, number of unknown ones, then hash, name, rk, delta of each.
+-- Answers the position behind them; appends to `out` (flag and row of each unknown) and `redo`.
+local function apply(tag, kind, ARGV, at, out, redo)
+  local fast, unknown = ARGV[at], tonumber(ARGV[at + 1])
+  at = at + 2
+  if #fast == 0 and unknown == 0 then return at end
+  local meta = tag .. kind .. 'm'
+  local M = call('HMGET', meta, 'r', 'b', 'p', 'k', 's', 'n')
+  local rows, block, pos = tonumber(M[1] or 0), tonumber(M[2] or 0), tonumber(M[3] or 0)
+  local k, split, names = tonumber(M[4] or 6), tonumber(M[5] or 0), tonumber(M[6] or 0)
+  local half = 2 ^ k
+  local rows_key, buckets, wide = tag .. kind .. 's', tag .. kind .. 'b', tag .. kind .. 'w'
+  local log = tag .. kind .. 'l'
+  local days, lines, bytes = {}, {}, 0
+
+  for i = 1, #fast, 36 do
+    local row, c, a, b, m, x, l, s, p = unpack_('>I4I4I4I4I4I4I4I4I4', fast, i)
+    local was, ptr = merge(rows_key, row, c, a, b, m, x, l, s, p)
+    if a < was and floor(a / 86400) < floor(was / 86400) then
+      -- Seldom: an older log came later. The name may now be older than its value says.
+      local day = floor(a / 86400)
+      local key = buckets .. number(bucket(ptr % 16777216, half, split))
+      local pairs_ = call('HGETALL', key)
+      for j = 1, #pairs_, 2 do
+        local value = pairs_[j + 1]
+        if day < unpack_('>I2', value, 5) and holds(value, wide .. hex(pairs_[j]), row) then
+          call('HSET', key, pairs_[j], rejuvenate(value, day, days))
+        end
+      end
+    end
+  end
+
+  local function write_log()
+    if bytes == 0 then return end
+    -- APPEND would keep spare room: a block is made in its full size at once.
+    if pos == 0 then call('SETRANGE', log .. number(block), LOG - 1, '\0') end
+    call('SETRANGE', log .. number(block), pos, concat(lines))
+    pos = pos + bytes
+    lines, bytes = {}, 0
+  end
+
+  local grown = rows
+  for i = at, at + unknown * 4 - 1, 4 do
+    local hash, name, rk, delta = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
+    local c, a, b, m, x, l, s, p = unpack_(ROW, delta)
+    local day = floor(a / 86400)
+    local key = buckets .. number(bucket(p % 16777216, half, split))
+    local value = call('HGET', key, hash)
+    local row, is_wide
+    if value then
+      is_wide = byte(value, 7) == 255
+      if is_wide then
+        row = call('HGET', wide .. hex(hash), rk)
+        row = row and unpack_('>I4', row)
+      else
+        row = find(value, rk)
+      end
+    end
+    local changed = false
+    if value and day < unpack_('>I2', value, 5) then
+      value = rejuvenate(value, day, days)
+      changed = true
+    end
+    if row then
+      merge(rows_key, row, c, a, b, m, x, l, s, p)
+      out[#out + 1] = '0' .. pack('>I4', row)
+    else
+      row = rows
+      rows = rows + 1
+      local slot = row % ROWS
+      local chunk = rows_key .. number((row - slot) / ROWS)
+      if slot == 0 then call('SETRANGE', chunk, ROWS * 32 - 1, '\0') end
+      call('SETRANGE', chunk, FROM[slot], delta)
+      local packed = pack('>I4', row)
+      if redo then redo[#redo + 1] = rk .. sub(delta, 29, 32) end
+      if not is_wide then changed = true end
+      if not value then
+        local length = #name + 1
+        if pos + bytes + length > LOG then
+          write_log()
+          block = block + 1
+          pos = 0
+        end
+        value = pack('>I4I2', block * 65536 + pos + bytes, day) .. rk .. packed
+        lines[#lines + 1] = name .. '\n'
+        bytes = bytes + length
+        names = names + 1
+        days[day] = (days[day] or 0) + 1
+        out[#out + 1] = '2' .. packed
+      elseif is_wide then
+        call('HSET', wide .. hex(hash), rk, packed)
+        out[#out + 1] = '1' .. packed
+      else
+        value = value .. rk .. packed
+        if #value > 2048 then
+          local q, last, target = 7, #value, wide .. hex(hash)
+          while q <= last do
+            local length = byte(value, q + 1)
+            if length == 255 then length = 18 end
+            call('HSET', target, sub(value, q, q + 1 + length), sub(value, q + 2 + length, q + 5 + length))
+            q = q + 6 + length
+          end
+          value = sub(value, 1, 6) .. '\255'
+        end
+        out[#out + 1] = '1' .. packed
+      end
+    end
+    if changed then call('HSET', key, hash, value) end
+  end
+  at = at + unknown * 4
+  write_log()
+
+  -- Linear hashing: at most 16 names a bucket on average. A call adds few names, so it splits few buckets.
+  local splits = 0
+  while names > 16 * (half + split) and splits < 64 do
+    local old, new = buckets .. number(split), buckets .. number(split + half)
+    local pairs_ = call('HGETALL', old)
+    local moved, gone = {}, {}
+    for j = 1, #pairs_, 2 do
+      local h1, h2, h3 = byte(pairs_[j], 6, 8)
+      if (h1 * 65536 + h2 * 256 + h3) % (half * 2) ~= split then
+        moved[#moved + 1] = pairs_[j]
+        moved[#moved + 1] = pairs_[j + 1]
+        gone[#gone + 1] = pairs_[j]
+      end
+    end
+    if #gone > 0 then
+      call('HSET', new, unpack(moved))
+      call('HDEL', old, unpack(gone))
+    end
+    split = split + 1
+    if split == half then
+      k, half, split = k + 1, half * 2, 0
+    end
+    splits = splits + 1
+  end
+
+  if rows ~= grown or splits > 0 then
+    call('HSET', meta, 'r', rows, 'b', block, 'p', pos, 'k', k, 's', split, 'n', names)
+  end
+  for day, change in pairs(days) do
+    if change ~= 0 and call('HINCRBY', tag .. kind .. 'd', day, change) == 0 then
+      call('HDEL', tag .. kind .. 'd', day)
+    end
+  end
+  return at
+end
+
+-- One batch of one source for one partition.
+-- KEYS[1]: the partition's tag. ARGV: source, checkpoint expected, checkpoint to write, epoch known or '',
+-- epoch to use if there is none, highest known row of records and of negative answers (-1: none), then the
+-- two kinds as `apply` takes them, then pairs of digest and octets of long RDATA.
+-- Answers 'D' done before, 'C' and the stored checkpoint: somebody else moved it, 'E' and the stored epoch:
+-- rows known under another epoch; else 'A', the epoch, and flag and row of each unknown record:
+-- '0' known, '1' new record, '2' new name.
+local function upsert(KEYS, ARGV)
+  if not unpack_ then init() end
+  local tag, source = KEYS[1], ARGV[1]
+  local stored = call('HGET', tag .. 'c', source)
+  local mark = stored and sub(stored, 1, 20) or ''
+  if mark == ARGV[3] then return 'D' end
+  if mark ~= ARGV[2] then return 'C' .. mark end
+  local meta = call('HMGET', tag .. 'm', 'e', 'r')
+  local epoch = meta[1]
+  local known = tonumber(ARGV[6])
+  local known_negative = tonumber(ARGV[7])
+  if known >= 0 or known_negative >= 0 then
+    if epoch ~= ARGV[4] then return 'E' .. (epoch or '') end
+    if known >= tonumber(meta[2] or 0) then return 'E' .. epoch end
+    if known_negative >= tonumber(call('HGET', tag .. 'nm', 'r') or 0) then return 'E' .. epoch end
+  end
+  if not epoch then
+    epoch = ARGV[5]
+    call('HSET', tag .. 'm', 'e', epoch)
+  end
+  local out, redo = { 'A' .. epoch }, { ARGV[3] }
+  local at = apply(tag, '', ARGV, 8, out, redo)
+  at = apply(tag, 'n', ARGV, at, out, nil)
+  for i = at, #ARGV, 2 do
+    call('HSET', tag .. 't', ARGV[i], ARGV[i + 1])
+  end
+  call('HSET', tag .. 'c', source, concat(redo))
+  return concat(out)
+end
+
+-- Forgets what has to be done again of a source's last batch, now that it is done.
+-- KEYS[1]: the partition's tag. ARGV: source, its checkpoint.
+local function settle(KEYS, ARGV)
+  if not unpack_ then init() end
+  local stored = call('HGET', KEYS[1] .. 'c', ARGV[1])
+  if stored and #stored > 20 and sub(stored, 1, 20) == ARGV[2] then
+    call('HSET', KEYS[1] .. 'c', ARGV[1], ARGV[2])
+    return 1
+  end
+  return 0
+end
+
+-- Moves up to 512 members of a posting set to its children: child = floor(member / divisor) mod ways.
+-- KEYS[1]: the set. ARGV: divisor, ways, format of a child's suffix. Answers how many members are left,
+-- the mark -1 not counted.
+local function spread(KEYS, ARGV)
+  if not unpack_ then init() end
+  local key, divisor, ways, suffix = KEYS[1], tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3]
+  local children = {}
+  local members = call('SPOP', key, 512)
+  for i = 1, #members do
+    local member = tonumber(members[i])
+    if member >= 0 then
+      local child = format(suffix, floor(member / divisor) % ways)
+      local list = children[child] or {}
+      list[#list + 1] = members[i]
+      children[child] = list
+    end
+  end
+  for child, list in pairs(children) do call('SADD', key .. child, unpack(list)) end
+  call('SADD', key, '-1')
+  return call('SCARD', key) - 1
+end
+
+-- Creates the schema unless there is one. KEYS[1]: its key. ARGV: fields and values. Answers all of it.
+local function create(KEYS, ARGV)
+  if not unpack_ then init() end
+  if call('EXISTS', KEYS[1]) == 0 then call('HSET', KEYS[1], unpack(ARGV)) end
+  return call('HGETALL', KEYS[1])
+end
+
+-- The bit of a sensor. KEYS[1]: the hash of sensors. ARGV: its name. The 32nd and later share bit 31.
+local function sensor(KEYS, ARGV)
+  if not unpack_ then init() end
+  local number_ = call('HGET', KEYS[1], ARGV[1])
+  if not number_ then
+    number_ = math.min(call('HLEN', KEYS[1]), 31)
+    call('HSET', KEYS[1], ARGV[1], number_)
+  end
+  return tonumber(number_)
+end
+
+redis.register_function('pdns_upsert_DIGEST', upsert)
+redis.register_function('pdns_settle_DIGEST', settle)
+redis.register_function('pdns_spread_DIGEST', spread)
+redis.register_function('pdns_create_DIGEST', create)
+redis.register_function('pdns_sensor_DIGEST', sensor)

@@ -1,0 +1,257 @@
+//! The connection: commands are packed by hand, sent many at a time, answered in order.
+//!
+//! Innermost part of the store; everything else in it goes through [`Link`]. A connection that failed
+//! is dropped and made anew at the next call, and [`Link::generation`] tells that it was: what a caller
+//! knew of the server (row numbers, checkpoints) may no longer hold.
+
+use super::{Options, StoreError, managed};
+use redis::{Connection, ConnectionAddr, IntoConnectionInfo, Value};
+use siphasher::sip::SipHasher13;
+use std::hash::Hasher as _;
+use std::time::Duration;
+
+/// Patience with a server that neither answers nor hangs up; a loading server answers at once.
+const REPLY_TIMEOUT: Duration = Duration::from_secs(60);
+/// Patience with a server that does not accept.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The function library, with the place for its digest.
+const LIBRARY: &str = include_str!("functions.lua");
+
+/// Commands in wire form (RESP), ready to be sent together.
+#[derive(Default)]
+pub(crate) struct Packed {
+    bytes: Vec<u8>,
+    commands: usize,
+}
+
+impl Packed {
+    /// Begins a command of `parts` words; exactly so many calls of [`Packed::word`] must follow.
+    pub(crate) fn begin(&mut self, parts: usize) -> &mut Self {
+        self.commands += 1;
+        self.number(b'*', parts);
+        self
+    }
+
+    /// One word of the command begun.
+    pub(crate) fn word(&mut self, word: impl AsRef<[u8]>) -> &mut Self {
+        let word = word.as_ref();
+        self.number(b'$', word.len());
+        self.bytes.extend_from_slice(word);
+        self.bytes.extend_from_slice(b"\r\n");
+        self
+    }
+
+    /// Words that were packed apart, without a command begun.
+    pub(crate) fn append(&mut self, words: &Self) {
+        self.bytes.extend_from_slice(&words.bytes);
+    }
+
+    /// A whole command.
+    pub(crate) fn command(&mut self, words: &[&[u8]]) {
+        self.begin(words.len());
+        for word in words {
+            self.word(word);
+        }
+    }
+
+    /// Commands so far.
+    pub(crate) fn len(&self) -> usize {
+        self.commands
+    }
+
+    /// Whether there is nothing to send.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.commands == 0
+    }
+
+    /// Forgets the commands and keeps the room.
+    pub(crate) fn clear(&mut self) {
+        self.bytes.clear();
+        self.commands = 0;
+    }
+
+    fn number(&mut self, mark: u8, number: usize) {
+        let mut digits = [0; 20];
+        let mut at = digits.len();
+        let mut rest = number;
+        loop {
+            at -= 1;
+            if let Some(slot) = digits.get_mut(at) {
+                *slot = b'0' + u8::try_from(rest % 10).unwrap_or(0);
+            }
+            rest /= 10;
+            if rest == 0 {
+                break;
+            }
+        }
+        self.bytes.push(mark);
+        self.bytes.extend_from_slice(digits.get(at..).unwrap_or_default());
+        self.bytes.extend_from_slice(b"\r\n");
+    }
+}
+
+/// Names of our functions on the server.
+pub(crate) struct Functions {
+    pub(crate) upsert: String,
+    pub(crate) settle: String,
+    pub(crate) spread: String,
+    pub(crate) create: String,
+    pub(crate) sensor: String,
+    library: String,
+}
+
+impl Functions {
+    fn new() -> Self {
+        // Only tells one text from another; nothing hostile reaches it.
+        let mut hasher = SipHasher13::new();
+        hasher.write(LIBRARY.as_bytes());
+        let digest = format!("{:016x}", hasher.finish());
+        let name = |function: &str| format!("pdns_{function}_{digest}");
+        Self {
+            upsert: name("upsert"),
+            settle: name("settle"),
+            spread: name("spread"),
+            create: name("create"),
+            sensor: name("sensor"),
+            library: format!("#!lua name=pdns_{digest}\n{}", LIBRARY.replace("DIGEST", &digest)),
+        }
+    }
+}
+
+/// A connection to one server.
+pub(crate) struct Link {
+    options: Options,
+    connection: Option<Connection>,
+    generation: u64,
+    pub(crate) functions: Functions,
+}
+
+impl Link {
+    /// Connects.
+    pub(crate) fn open(options: Options) -> Result<Self, StoreError> {
+        let mut link =
+            Self { options, connection: None, generation: 0, functions: Functions::new() };
+        link.connected()?;
+        Ok(link)
+    }
+
+    /// Counts connections made: another number than before means another connection.
+    pub(crate) fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// What the link was opened with.
+    pub(crate) fn options(&self) -> &Options {
+        &self.options
+    }
+
+    /// Gives up the connection, so that the next call makes a new one.
+    pub(crate) fn hang_up(&mut self) {
+        self.connection = None;
+    }
+
+    fn connected(&mut self) -> Result<&mut Connection, StoreError> {
+        if self.connection.is_none() {
+            self.connection = Some(connect(&self.options)?);
+            self.generation += 1;
+        }
+        match &mut self.connection {
+            Some(connection) => Ok(connection),
+            None => Err(StoreError::Unavailable("not connected".to_owned())),
+        }
+    }
+
+    /// Sends commands without waiting for their replies.
+    pub(crate) fn send(&mut self, packed: &Packed) -> Result<(), StoreError> {
+        let sent = self.connected()?.send_packed_command(&packed.bytes);
+        sent.map_err(|cause| self.broken(&cause))
+    }
+
+    /// Waits for the next reply; an error that the server answers is an error here.
+    pub(crate) fn receive(&mut self) -> Result<Value, StoreError> {
+        let Some(connection) = &mut self.connection else {
+            return Err(StoreError::Unavailable("not connected".to_owned()));
+        };
+        match connection.recv_response().and_then(Value::extract_error) {
+            Ok(value) => Ok(value),
+            Err(cause) => Err(self.broken(&cause)),
+        }
+    }
+
+    /// Sends commands and waits for all their replies.
+    pub(crate) fn call(&mut self, packed: &Packed) -> Result<Vec<Value>, StoreError> {
+        self.send(packed)?;
+        (0..packed.len()).map(|_| self.receive()).collect()
+    }
+
+    /// Sends one command and waits for its reply.
+    pub(crate) fn ask(&mut self, words: &[&[u8]]) -> Result<Value, StoreError> {
+        let mut packed = Packed::default();
+        packed.command(words);
+        self.send(&packed)?;
+        self.receive()
+    }
+
+    /// Loads our functions unless the server has them.
+    pub(crate) fn load_functions(&mut self) -> Result<(), StoreError> {
+        let library = self.functions.library.clone();
+        match self.ask(&[b"FUNCTION", b"LOAD", library.as_bytes()]) {
+            Ok(_) => Ok(()),
+            Err(StoreError::Server(text)) if text.contains("already exists") => Ok(()),
+            Err(StoreError::Server(text)) if text.contains("unknown command") => {
+                Err(StoreError::TooOld)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// An error on the connection. Replies may be outstanding, so the connection ends with it.
+    fn broken(&mut self, cause: &redis::RedisError) -> StoreError {
+        self.connection = None;
+        StoreError::from_redis(cause)
+    }
+}
+
+fn connect(options: &Options) -> Result<Connection, StoreError> {
+    let url = if options.url == "managed:" {
+        let socket = managed::start()?;
+        format!("redis+unix://{}", socket.display())
+    } else {
+        options.url.clone()
+    };
+    if url.starts_with("rediss://") {
+        // Fails only when a provider is there already, which serves as well.
+        drop(rustls::crypto::ring::default_provider().install_default());
+    }
+    let info = url
+        .as_str()
+        .into_connection_info()
+        .map_err(|cause| StoreError::Url { url: options.shown_url(), cause: cause.to_string() })?;
+    let mut settings = info.redis_settings().clone();
+    if let Some(user) = &options.user {
+        settings = settings.set_username(user);
+    }
+    if let Some(password) = &options.password {
+        settings = settings.set_password(password);
+    }
+    let unix = matches!(info.addr(), ConnectionAddr::Unix(_));
+    let client = redis::Client::open(info.set_redis_settings(settings))
+        .map_err(|cause| StoreError::Url { url: options.shown_url(), cause: cause.to_string() })?;
+    let connection = if unix {
+        client.get_connection()
+    } else {
+        client.get_connection_with_timeout(CONNECT_TIMEOUT)
+    }
+    .map_err(|cause| match StoreError::from_redis(&cause) {
+        StoreError::Unavailable(text) => {
+            StoreError::Unavailable(format!("cannot reach {}: {text}", options.shown_url()))
+        }
+        error => error,
+    })?;
+    let timeouts = connection
+        .set_read_timeout(Some(REPLY_TIMEOUT))
+        .and_then(|()| connection.set_write_timeout(Some(REPLY_TIMEOUT)));
+    timeouts.map_err(|cause| StoreError::from_redis(&cause))?;
+    Ok(connection)
+}

@@ -1,0 +1,301 @@
+//! Look-ups: by owner name, by address, by the name that records point at.
+//!
+//! Answers come in pages, through a function that says whether to go on; nothing is kept but which
+//! names were met already.
+
+use super::encoding::Value;
+use super::keys::{Kind, Pointer};
+use super::link::Packed;
+use super::posting::{HASH_LEVELS, Level, Posting, V4_LEVELS};
+use super::resolve::{Found, Owner, PAGE};
+use super::{FactBuf, Row, Store, StoreError, reply};
+use crate::name::Name;
+use crate::rdata::{Rdata, Target};
+use std::collections::HashSet;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::ops::ControlFlow;
+
+/// Takes rows until it breaks.
+pub type Each<'a> = &'a mut dyn FnMut(Row) -> ControlFlow<()>;
+
+/// Sets asked for in one pipeline.
+const SETS: usize = 256;
+
+/// A set to be read: its key, the levels below it, and the part of a member that is fixed, if it is.
+struct Node {
+    key: String,
+    levels: &'static [Level],
+    upper: Option<u64>,
+}
+
+/// What a look-up has met.
+struct Gather<'a> {
+    matches: &'a dyn Fn(Rdata<'_>) -> bool,
+    met: HashSet<u32>,
+    due: Vec<Pointer>,
+    each: Each<'a>,
+}
+
+impl Store {
+    /// The records of one owner name.
+    ///
+    /// # Errors
+    /// When Redis does not answer, or what it holds does not read.
+    pub fn of_name(&mut self, name: Name<'_>, each: Each<'_>) -> Result<(), StoreError> {
+        self.all_of(Kind::Record, name, each)
+    }
+
+    /// The negative answers to questions for one name.
+    ///
+    /// # Errors
+    /// As [`Store::of_name`].
+    pub fn negatives_of(&mut self, name: Name<'_>, each: Each<'_>) -> Result<(), StoreError> {
+        self.all_of(Kind::Negative, name, each)
+    }
+
+    fn all_of(&mut self, kind: Kind, name: Name<'_>, each: Each<'_>) -> Result<(), StoreError> {
+        let Some(entry) = self.entry(kind, name)? else { return Ok(()) };
+        let partition = entry.partition;
+        self.each_record(kind, &entry, &mut |store, page| {
+            let found = page
+                .into_iter()
+                .map(|(stored, row)| {
+                    let owner = Owner::Known(name.to_buf());
+                    Found { kind, partition, owner, stored, row }
+                })
+                .collect();
+            Ok(store.fetch(found)?.into_iter().try_for_each(&mut *each).is_continue())
+        })?;
+        Ok(())
+    }
+
+    /// The records that point at a name: CNAME, DNAME, NS, PTR, MX, SRV and SOA.
+    ///
+    /// # Errors
+    /// As [`Store::of_name`].
+    pub fn pointing_at(&mut self, name: Name<'_>, each: Each<'_>) -> Result<(), StoreError> {
+        let posting = Posting::name(name, &self.keys, &self.router);
+        let matches = |rdata: Rdata<'_>| match rdata.target() {
+            Target::Name(target) => target.as_name() == name,
+            _ => false,
+        };
+        self.gather(vec![node(posting)], &matches, each)
+    }
+
+    /// The records whose RDATA is an address from `from` to `to`, both included.
+    ///
+    /// # Errors
+    /// As [`Store::of_name`].
+    pub fn of_addresses(
+        &mut self,
+        from: IpAddr,
+        to: IpAddr,
+        each: Each<'_>,
+    ) -> Result<(), StoreError> {
+        match (from, to) {
+            (IpAddr::V4(from), IpAddr::V4(to)) => self.of_v4(from, to, each),
+            (IpAddr::V6(from), IpAddr::V6(to)) => self.of_v6(from, to, each),
+            _ => Ok(()),
+        }
+    }
+
+    /// The records with exactly these octets as RDATA, of types that name neither host nor address.
+    ///
+    /// # Errors
+    /// As [`Store::of_name`].
+    pub fn of_octets(&mut self, octets: &[u8], each: Each<'_>) -> Result<(), StoreError> {
+        let posting = Posting::octets(octets, &self.keys, &self.router);
+        self.gather(vec![node(posting)], &|rdata| rdata.octets == octets, each)
+    }
+
+    fn of_v4(&mut self, from: Ipv4Addr, to: Ipv4Addr, each: Each<'_>) -> Result<(), StoreError> {
+        let matches = |rdata: Rdata<'_>| match rdata.target() {
+            Target::V4(address) => (from..=to).contains(&address),
+            _ => false,
+        };
+        if from == to {
+            let posting = Posting::v4(from, &self.keys);
+            return self.gather(vec![node(posting)], &matches, each);
+        }
+        let mut gather = Gather { matches: &matches, met: HashSet::new(), due: Vec::new(), each };
+        let nets: Vec<u32> = (from.to_bits() >> 12..=to.to_bits() >> 12).collect();
+        for nets in nets.chunks(SETS) {
+            let nodes = nets.iter().map(|&net| Node {
+                key: self.keys.v4(net),
+                levels: V4_LEVELS,
+                upper: None,
+            });
+            let nodes = nodes.collect();
+            if self.walk(nodes, &mut gather)?.is_break() {
+                return Ok(());
+            }
+        }
+        self.flush_due(&mut gather).map(|_| ())
+    }
+
+    fn of_v6(&mut self, from: Ipv6Addr, to: Ipv6Addr, each: Each<'_>) -> Result<(), StoreError> {
+        let matches = |rdata: Rdata<'_>| match rdata.target() {
+            Target::V6(address) => (from..=to).contains(&address),
+            _ => false,
+        };
+        if from == to {
+            let posting = Posting::v6(from, &self.keys, &self.router);
+            return self.gather(vec![node(posting)], &matches, each);
+        }
+        let bits = |address: Ipv6Addr, shift: u32| {
+            u64::try_from(address.to_bits() >> shift).unwrap_or(u64::MAX)
+        };
+        let key = self.keys.v6_all();
+        let mut uppers = reply::integers(self.link.ask(&[b"SMEMBERS", key.as_bytes()])?)?;
+        uppers.sort_unstable();
+        let mut gather = Gather { matches: &matches, met: HashSet::new(), due: Vec::new(), each };
+        for upper in uppers {
+            let upper = u32::try_from(upper).map_err(|_| StoreError::damaged(&key))?;
+            if !(bits(from, 96)..=bits(to, 96)).contains(&upper.into()) {
+                continue;
+            }
+            let key = self.keys.v6_nets(upper);
+            let mut lowers = reply::integers(self.link.ask(&[b"SMEMBERS", key.as_bytes()])?)?;
+            lowers.sort_unstable();
+            let mut nets = Vec::new();
+            for lower in lowers {
+                let lower = u64::try_from(lower).map_err(|_| StoreError::damaged(&key))?;
+                nets.push(u64::from(upper) << 16 | lower);
+            }
+            nets.retain(|net| (bits(from, 80)..=bits(to, 80)).contains(net));
+            for nets in nets.chunks(SETS) {
+                let nodes = nets.iter().map(|&net| Node {
+                    key: self.keys.v6(net),
+                    levels: HASH_LEVELS,
+                    upper: None,
+                });
+                let nodes = nodes.collect();
+                if self.walk(nodes, &mut gather)?.is_break() {
+                    return Ok(());
+                }
+            }
+        }
+        self.flush_due(&mut gather).map(|_| ())
+    }
+
+    fn gather(
+        &mut self,
+        nodes: Vec<Node>,
+        matches: &dyn Fn(Rdata<'_>) -> bool,
+        each: Each<'_>,
+    ) -> Result<(), StoreError> {
+        let mut gather = Gather { matches, met: HashSet::new(), due: Vec::new(), each };
+        if self.walk(nodes, &mut gather)?.is_continue() {
+            return self.flush_due(&mut gather).map(|_| ());
+        }
+        Ok(())
+    }
+
+    /// Reads sets and, where they are spread, their children.
+    fn walk(
+        &mut self,
+        mut nodes: Vec<Node>,
+        gather: &mut Gather<'_>,
+    ) -> Result<ControlFlow<()>, StoreError> {
+        while !nodes.is_empty() {
+            let batch: Vec<Node> = nodes.drain(..nodes.len().min(SETS)).collect();
+            let mut packed = Packed::default();
+            for node in &batch {
+                packed.command(&[b"SSCAN", node.key.as_bytes(), b"0", b"COUNT", b"1000"]);
+            }
+            let answers = self.link.call(&packed)?;
+            for (node, mut answer) in batch.into_iter().zip(answers) {
+                let mut spread = false;
+                loop {
+                    let mut parts = reply::list(answer)?.into_iter();
+                    let cursor = reply::octets(parts.next().ok_or(StoreError::Reply)?)?;
+                    for member in reply::integers(parts.next().ok_or(StoreError::Reply)?)? {
+                        let Ok(member) = u64::try_from(member) else {
+                            spread = true;
+                            continue;
+                        };
+                        if node.upper.is_some_and(|upper| member >> 32 != upper) {
+                            continue;
+                        }
+                        let pointer = u32::try_from(member & 0xffff_ffff).unwrap_or(0);
+                        if gather.met.insert(pointer) {
+                            gather.due.push(Pointer(pointer));
+                        }
+                    }
+                    if gather.due.len() >= PAGE && self.flush_due(gather)?.is_break() {
+                        return Ok(ControlFlow::Break(()));
+                    }
+                    if cursor == b"0" {
+                        break;
+                    }
+                    let words: [&[u8]; 5] =
+                        [b"SSCAN", node.key.as_bytes(), &cursor, b"COUNT", b"1000"];
+                    answer = self.link.ask(&words)?;
+                }
+                if spread {
+                    // Children before the sets still waiting, so that few are open at a time.
+                    let rest = std::mem::replace(&mut nodes, children(&node));
+                    nodes.extend(rest);
+                }
+            }
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+
+    /// Resolves the names gathered so far and hands out their matching records.
+    fn flush_due(&mut self, gather: &mut Gather<'_>) -> Result<ControlFlow<()>, StoreError> {
+        let kind = Kind::Record;
+        let due = std::mem::take(&mut gather.due);
+        for due in due.chunks(PAGE) {
+            let mut found = Vec::new();
+            for entry in self.entries(kind, due)? {
+                let position = Value::read(&entry.value).map(|value| value.log);
+                let position = position.ok_or_else(|| StoreError::damaged("a bucket"))?;
+                let partition = entry.partition;
+                let matches = gather.matches;
+                self.each_record(kind, &entry, &mut |store, page| {
+                    for (stored, row) in page {
+                        let stored = match store.complete(partition, stored.clone())? {
+                            FactBuf::Record(rdata) if matches(rdata.as_rdata()) => stored,
+                            _ => continue,
+                        };
+                        let owner = Owner::Logged(position);
+                        found.push(Found { kind, partition, owner, stored, row });
+                    }
+                    Ok(true)
+                })?;
+            }
+            while !found.is_empty() {
+                let page: Vec<Found> = found.drain(..found.len().min(PAGE)).collect();
+                if self.fetch(page)?.into_iter().try_for_each(&mut *gather.each).is_break() {
+                    return Ok(ControlFlow::Break(()));
+                }
+            }
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+}
+
+/// The set of one target.
+fn node(posting: Posting) -> Node {
+    Node { key: posting.key, levels: posting.levels, upper: Some(posting.upper) }
+}
+
+/// The children of a spread set that can hold what is looked for.
+fn children(node: &Node) -> Vec<Node> {
+    let Some((level, levels)) = node.levels.split_first() else { return Vec::new() };
+    let numbers = match node.upper {
+        Some(upper) if level.shift >= 32 => {
+            let number = level.child(upper << 32);
+            number..=number
+        }
+        _ => 0..=level.ways - 1,
+    };
+    numbers
+        .map(|number| Node {
+            key: format!("{}{}", node.key, level.suffix(number)),
+            levels,
+            upper: node.upper,
+        })
+        .collect()
+}

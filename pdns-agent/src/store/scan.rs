@@ -1,0 +1,340 @@
+//! Scans: questions without an index, answered by reading everything of one sort, in large blocks.
+//!
+//! Text questions read the name logs, numeric ones the rows; both are packed so that this takes a quarter of
+//! a second at ten million names. The work is done here and not in Redis, which therefore never waits. A scan
+//! sees each block as it was at one moment; what is added meanwhile may be missing from it.
+
+use super::encoding::{Value, read_row};
+use super::keys::{Kind, LOG, LOG_STRIDE, Pointer, ROW, ROWS, low24};
+use super::link::Packed;
+use super::lookup::Each;
+use super::resolve::{Found, Meta, Owner, PAGE};
+use super::{Row, Store, StoreError, reply};
+use crate::name::{Name, NameBuf};
+use crate::observation::Seen;
+use std::collections::{BTreeMap, HashMap};
+use std::ops::ControlFlow;
+
+/// Blocks fetched in one pipeline: half a megabyte.
+const BLOCKS: usize = 8;
+/// Buckets fetched in one pipeline.
+const BUCKETS: usize = 64;
+/// Seconds of a day.
+const DAY: u32 = 86_400;
+
+/// Which record a scanned row belongs to, to be given to [`Store::resolve`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Handle {
+    kind: Kind,
+    pointer: Pointer,
+    row: u32,
+}
+
+impl Store {
+    /// The owner names of all records, each once, block by block: canonical text with a newline after each
+    /// name. With `below`, only as many blocks as may hold names at or below that name; the blocks
+    /// hold others, too.
+    ///
+    /// # Errors
+    /// When Redis does not answer.
+    pub fn names(
+        &mut self,
+        below: Option<Name<'_>>,
+        each: &mut dyn FnMut(&[u8]) -> ControlFlow<()>,
+    ) -> Result<(), StoreError> {
+        let one = below.and_then(|apex| self.router.partition_below(apex));
+        let partitions: Vec<u8> = match one {
+            Some(partition) => vec![partition],
+            None => self.partitions().collect(),
+        };
+        let metas = self.metas(Kind::Record, partitions.iter().copied())?;
+        let mut blocks = Vec::new();
+        for (partition, meta) in partitions.into_iter().zip(metas) {
+            for block in 0..=meta.block {
+                let end = if block == meta.block { meta.offset } else { LOG };
+                if end > 0 {
+                    blocks.push((self.keys.log(partition, Kind::Record, block), end as usize));
+                }
+            }
+        }
+        for blocks in blocks.chunks(BLOCKS) {
+            let keys = blocks.iter().map(|(key, _)| key.as_str());
+            for (octets, &(_, end)) in self.blocks(keys)?.into_iter().zip(blocks) {
+                let octets = octets.get(..end.min(octets.len())).unwrap_or_default();
+                // A block that was closed for want of room ends in NULs.
+                let used = memchr::memrchr(b'\n', octets).map_or(0, |last| last + 1);
+                if each(octets.get(..used).unwrap_or_default()).is_break() {
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn blocks<'a>(
+        &mut self,
+        keys: impl Iterator<Item = &'a str>,
+    ) -> Result<Vec<Vec<u8>>, StoreError> {
+        let mut packed = Packed::default();
+        for key in keys {
+            packed.command(&[b"GET", key.as_bytes()]);
+        }
+        let values = self.link.call(&packed)?.into_iter();
+        values.map(|value| Ok(reply::maybe_octets(value)?.unwrap_or_default())).collect()
+    }
+
+    /// The sums of all records or negative answers, without their names.
+    ///
+    /// # Errors
+    /// When Redis does not answer.
+    pub fn scan(
+        &mut self,
+        kind: Kind,
+        each: &mut dyn FnMut(Handle, &Seen) -> ControlFlow<()>,
+    ) -> Result<(), StoreError> {
+        let partitions: Vec<u8> = self.partitions().collect();
+        let metas = self.metas(kind, partitions.iter().copied())?;
+        let mut blocks = Vec::new();
+        for (partition, meta) in partitions.into_iter().zip(metas) {
+            for block in 0..meta.rows.div_ceil(ROWS) {
+                blocks.push((self.keys.rows(partition, kind, block), partition, block, meta.rows));
+            }
+        }
+        for blocks in blocks.chunks(BLOCKS) {
+            let octets = self.blocks(blocks.iter().map(|(key, ..)| key.as_str()))?;
+            for (octets, &(_, partition, block, rows)) in octets.into_iter().zip(blocks) {
+                let first = block * ROWS;
+                for (row, octets) in (first..rows).zip(octets.chunks_exact(ROW)) {
+                    let Some((seen, bits)) = read_row(octets) else { continue };
+                    let handle = Handle { kind, pointer: Pointer::new(partition, bits), row };
+                    if seen.count > 0 && each(handle, &seen).is_break() {
+                        return Ok(());
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The rows that a scan met, in the order of the handles; one that is gone is left out.
+    ///
+    /// # Errors
+    /// When Redis does not answer, or what it holds does not read.
+    pub fn resolve(&mut self, handles: &[Handle]) -> Result<Vec<Row>, StoreError> {
+        let mut rows = Vec::with_capacity(handles.len());
+        for page in handles.chunks(PAGE) {
+            let mut slots: HashMap<(Kind, u8, u32), Found> = HashMap::new();
+            for kind in [Kind::Record, Kind::Negative] {
+                let wanted = page.iter().filter(|handle| handle.kind == kind);
+                let pointers: Vec<Pointer> = wanted.map(|handle| handle.pointer).collect();
+                if pointers.is_empty() {
+                    continue;
+                }
+                for entry in self.entries(kind, &pointers)? {
+                    let log = Value::read(&entry.value).map(|value| value.log);
+                    let log = log.ok_or_else(|| StoreError::damaged("a bucket"))?;
+                    let partition = entry.partition;
+                    self.each_record(kind, &entry, &mut |_, page| {
+                        for (stored, row) in page {
+                            let owner = Owner::Logged(log);
+                            let found = Found { kind, partition, owner, stored, row };
+                            slots.insert((kind, partition, row), found);
+                        }
+                        Ok(true)
+                    })?;
+                }
+            }
+            let found = page.iter().filter_map(|handle| {
+                slots.remove(&(handle.kind, handle.pointer.partition(), handle.row))
+            });
+            rows.extend(self.fetch(found.collect())?);
+        }
+        Ok(rows)
+    }
+
+    /// Every record, or every negative answer, in no special order. Holds one partition's rows and names
+    /// at a time.
+    ///
+    /// # Errors
+    /// When Redis does not answer, or what it holds does not read.
+    pub fn every(&mut self, kind: Kind, each: Each<'_>) -> Result<(), StoreError> {
+        for partition in self.partitions() {
+            if self.every_of(kind, partition, each)?.is_break() {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    fn every_of(
+        &mut self,
+        kind: Kind,
+        partition: u8,
+        each: Each<'_>,
+    ) -> Result<ControlFlow<()>, StoreError> {
+        let meta = *self.metas(kind, [partition])?.first().ok_or(StoreError::Reply)?;
+        let whole = self.load_partition(kind, partition, &meta)?;
+        let indices: Vec<u32> = (0..meta.buckets.count()).collect();
+        for indices in indices.chunks(BUCKETS) {
+            let mut packed = Packed::default();
+            for &index in indices {
+                let key = self.keys.bucket(partition, kind, index);
+                packed.command(&[b"HGETALL", key.as_bytes()]);
+            }
+            for (value, &index) in self.link.call(&packed)?.into_iter().zip(indices) {
+                for (field, value) in reply::pairs(value)? {
+                    let hash = field.try_into().map(u64::from_be_bytes);
+                    let hash = hash.map_err(|_| StoreError::Reply)?;
+                    // A name that moved to a bucket of a later split is met there, not here.
+                    if meta.buckets.of(low24(hash)) != index {
+                        continue;
+                    }
+                    let entry = super::resolve::Entry { partition, hash, value };
+                    let log = Value::read(&entry.value).map(|value| value.log);
+                    let Some(rrname) = log.and_then(|log| whole.name(log)) else { continue };
+                    let mut flow = ControlFlow::Continue(());
+                    self.each_record(kind, &entry, &mut |store, page| {
+                        for (stored, row) in page {
+                            // Rows added since the partition was loaded are not of this scan.
+                            let Some(seen) = whole.row(row) else { continue };
+                            let fact = store.complete(partition, stored)?;
+                            flow = each(Row { rrname: rrname.to_buf(), fact, seen });
+                            if flow.is_break() {
+                                return Ok(false);
+                            }
+                        }
+                        Ok(true)
+                    })?;
+                    if flow.is_break() {
+                        return Ok(flow);
+                    }
+                }
+            }
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+
+    /// All rows and all names of a partition.
+    pub(crate) fn load_partition(
+        &mut self,
+        kind: Kind,
+        partition: u8,
+        meta: &Meta,
+    ) -> Result<Whole, StoreError> {
+        let mut whole = Whole { rows: Vec::new(), log: Vec::new() };
+        let rows: Vec<String> = (0..meta.rows.div_ceil(ROWS))
+            .map(|block| self.keys.rows(partition, kind, block))
+            .collect();
+        for keys in rows.chunks(BLOCKS) {
+            whole.rows.extend(self.blocks(keys.iter().map(String::as_str))?);
+        }
+        let log: Vec<String> =
+            (0..=meta.block).map(|block| self.keys.log(partition, kind, block)).collect();
+        for keys in log.chunks(BLOCKS) {
+            whole.log.extend(self.blocks(keys.iter().map(String::as_str))?);
+        }
+        Ok(whole)
+    }
+
+    /// How many names were first seen on each day, by days since the epoch. Exact: a name that an older
+    /// log made older has moved to its earlier day.
+    ///
+    /// # Errors
+    /// When Redis does not answer.
+    pub fn days(&mut self) -> Result<BTreeMap<u32, u64>, StoreError> {
+        let mut packed = Packed::default();
+        for partition in self.partitions() {
+            packed.command(&[b"HGETALL", self.keys.days(partition, Kind::Record).as_bytes()]);
+        }
+        let mut days = BTreeMap::new();
+        for value in self.link.call(&packed)? {
+            for (day, count) in reply::pairs(value)? {
+                let number = |text: &[u8]| std::str::from_utf8(text).ok()?.parse::<u64>().ok();
+                let day = number(&day).and_then(|day| u32::try_from(day).ok());
+                let (Some(day), Some(count)) = (day, number(&count)) else {
+                    return Err(StoreError::damaged("a count of days"));
+                };
+                *days.entry(day).or_default() += count;
+            }
+        }
+        Ok(days)
+    }
+
+    /// The names that were first seen on one day (days since the epoch), with the time, in no special
+    /// order.
+    ///
+    /// # Errors
+    /// When Redis does not answer, or what it holds does not read.
+    pub fn new_on(
+        &mut self,
+        day: u32,
+        each: &mut dyn FnMut(NameBuf, u32) -> ControlFlow<()>,
+    ) -> Result<(), StoreError> {
+        let kind = Kind::Record;
+        // A name's first record of that day has its time_first on it; so has perhaps another of its records.
+        let mut firsts: BTreeMap<Pointer, ()> = BTreeMap::new();
+        self.scan(kind, &mut |handle, seen| {
+            if seen.time_first / DAY == day {
+                firsts.insert(handle.pointer, ());
+            }
+            ControlFlow::Continue(())
+        })?;
+        let pointers: Vec<Pointer> = firsts.into_keys().collect();
+        for page in pointers.chunks(PAGE) {
+            let mut names = Vec::new();
+            for entry in self.entries(kind, page)? {
+                let value = Value::read(&entry.value);
+                let value = value.ok_or_else(|| StoreError::damaged("a bucket"))?;
+                if u32::from(value.day) != day {
+                    continue;
+                }
+                let partition = entry.partition;
+                let mut first = u32::MAX;
+                self.each_record(kind, &entry, &mut |store, page| {
+                    let rows: Vec<_> =
+                        page.iter().map(|&(_, row)| (kind, partition, row)).collect();
+                    for (seen, _) in store.sums(&rows)?.into_iter().flatten() {
+                        first = first.min(seen.time_first);
+                    }
+                    Ok(true)
+                })?;
+                names.push(((partition, value.log), first));
+            }
+            let positions: Vec<(u8, u32)> = names.iter().map(|&(position, _)| position).collect();
+            let texts = self.logged(kind, &positions)?;
+            for (name, (_, first)) in texts.into_iter().zip(names) {
+                if each(name, first).is_break() {
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// All rows and names of one partition, in blocks as they are stored.
+pub(crate) struct Whole {
+    rows: Vec<Vec<u8>>,
+    pub(crate) log: Vec<Vec<u8>>,
+}
+
+impl Whole {
+    /// The sum in a row that is in use.
+    pub(crate) fn row(&self, row: u32) -> Option<Seen> {
+        self.raw_row(row).map(|(seen, _)| seen).filter(|seen| seen.count > 0)
+    }
+
+    /// A row with the hash bits it points to.
+    pub(crate) fn raw_row(&self, row: u32) -> Option<(Seen, u32)> {
+        let at = (row % ROWS) as usize * ROW;
+        read_row(self.rows.get((row / ROWS) as usize)?.get(at..at + ROW)?)
+    }
+
+    /// The name at a position of the log.
+    pub(crate) fn name(&self, position: u32) -> Option<Name<'_>> {
+        let block = self.log.get((position / LOG_STRIDE) as usize)?;
+        let text = block.get((position % LOG_STRIDE) as usize..)?;
+        let line = text.get(..memchr::memchr(b'\n', text)?)?;
+        Name::from_canonical(std::str::from_utf8(line).ok()?).ok()
+    }
+}

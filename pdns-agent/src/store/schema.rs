@@ -1,0 +1,75 @@
+//! Which layout a store has: read at every start, before anything else is touched.
+
+use super::keys::{Keys, PARTITIONS, VERSION};
+use super::link::Link;
+use super::{StoreError, reply};
+use crate::hash::{Hasher, Router};
+use std::collections::HashMap;
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
+use std::io::Read as _;
+
+/// Reads the schema, creating it when the store is empty, and makes the router that it determines.
+pub(crate) fn open(link: &mut Link, keys: &Keys) -> Result<Router, StoreError> {
+    let key = keys.schema();
+    let mut fields = reply::pairs(link.ask(&[b"HGETALL", key.as_bytes()])?)?;
+    if fields.is_empty() {
+        link.load_functions()?;
+        let function = link.functions.create.clone();
+        let (version, partitions) = (VERSION.to_string(), PARTITIONS.to_string());
+        let words: [&[u8]; 10] = [
+            b"FCALL",
+            function.as_bytes(),
+            b"1",
+            key.as_bytes(),
+            b"v",
+            version.as_bytes(),
+            b"P",
+            partitions.as_bytes(),
+            b"sip",
+            &random_key(),
+        ];
+        fields = reply::pairs(link.ask(&words)?)?;
+    }
+    let fields: HashMap<Vec<u8>, Vec<u8>> = fields.into_iter().collect();
+    let number = |field: &[u8]| {
+        let text = fields.get(field).and_then(|text| std::str::from_utf8(text).ok());
+        text.and_then(|text| text.parse::<u32>().ok())
+    };
+    match number(b"v") {
+        Some(VERSION) => {}
+        found => {
+            let newer = found.is_some_and(|found| found > VERSION);
+            return Err(StoreError::Schema {
+                found: found
+                    .map_or_else(|| "of an unknown form".to_owned(), |found| found.to_string()),
+                known: VERSION,
+                advice: if newer {
+                    "install a newer pdns"
+                } else {
+                    "bring it up to date with `pdns admin migrate`"
+                },
+            });
+        }
+    }
+    let partitions = number(b"P").and_then(|number| u16::try_from(number).ok());
+    let partitions = partitions.filter(|number| (1..=256).contains(number));
+    let secret = fields.get(&b"sip"[..]).and_then(|key| <[u8; 16]>::try_from(key.as_slice()).ok());
+    let (Some(partitions), Some(secret)) = (partitions, secret) else {
+        return Err(StoreError::damaged(&key));
+    };
+    Ok(Router::new(Hasher::new(&secret), partitions))
+}
+
+/// Sixteen octets that nobody can guess.
+fn random_key() -> [u8; 16] {
+    let mut key = [0; 16];
+    let read = std::fs::File::open("/dev/urandom").and_then(|mut file| file.read_exact(&mut key));
+    if read.is_err() {
+        // The standard library seeds its own hash maps from the system, too.
+        let halves = [(); 2].map(|()| RandomState::new().build_hasher().finish().to_be_bytes());
+        for (slot, octet) in key.iter_mut().zip(halves.into_iter().flatten()) {
+            *slot = octet;
+        }
+    }
+    key
+}

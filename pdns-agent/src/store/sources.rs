@@ -1,0 +1,232 @@
+//! The logs that were read: how far, in what state, and what a crash left to be done.
+//!
+//! Positions live in the store, beside the data they speak of: if Redis loses data it loses the positions
+//! with it, and the logs are read again. `pd:src` says how far all partitions are; the checkpoint in each
+//! partition says how far that one is (`store/checkpoint.rs`).
+
+use super::checkpoint::{Checkpoint, MARK, Mark};
+use super::encoding::Stored;
+use super::keys::{Keys, Pointer};
+use super::link::Packed;
+use super::posting::Posting;
+use super::{Store, StoreError, reply};
+use serde::{Deserialize, Serialize};
+
+/// Seconds after which the checkpoints of a log that is read to its end are deleted. Until then they
+/// protect from an agent that opened the same log before.
+const SETTLED_AFTER: u64 = 86_400;
+
+/// One log, as `pd:src` holds it in JSON.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SourceState {
+    /// Path where the log was read last.
+    pub path: String,
+    /// Sensor that read it.
+    pub sensor: String,
+    /// Position up to which every record is applied: octets of the uncompressed log.
+    pub acknowledged: u64,
+    /// Whether the log was read to its end and will not grow: rotated, compressed, or imported.
+    pub complete: bool,
+    /// Size of the file when it was complete, in octets as they lie on disk.
+    pub size: u64,
+    /// Modification time of the file when it was complete, nanoseconds since the epoch.
+    pub mtime_ns: i64,
+    /// When this was written, seconds since the epoch.
+    pub updated: u64,
+    /// Lines by what became of them, as the decoder counts them.
+    pub tally: serde_json::Value,
+}
+
+impl Store {
+    /// All logs, by identity.
+    ///
+    /// # Errors
+    /// When Redis does not answer, or an entry does not read.
+    pub fn sources(&mut self) -> Result<Vec<([u8; 16], SourceState)>, StoreError> {
+        let key = self.keys.sources();
+        let pairs = reply::pairs(self.link.ask(&[b"HGETALL", key.as_bytes()])?)?;
+        let mut sources = Vec::with_capacity(pairs.len());
+        for (log, state) in pairs {
+            let log = log.try_into().map_err(|_| StoreError::damaged(&key))?;
+            let state = serde_json::from_slice(&state).map_err(|_| StoreError::damaged(&key))?;
+            sources.push((log, state));
+        }
+        Ok(sources)
+    }
+
+    /// What is known of one log.
+    ///
+    /// # Errors
+    /// When Redis does not answer, or the entry does not read.
+    pub fn source(&mut self, log: &[u8; 16]) -> Result<Option<SourceState>, StoreError> {
+        let key = self.keys.sources();
+        match reply::maybe_octets(self.link.ask(&[b"HGET", key.as_bytes(), log])?)? {
+            Some(state) => {
+                serde_json::from_slice(&state).map(Some).map_err(|_| StoreError::damaged(&key))
+            }
+            None => Ok(None),
+        }
+    }
+
+    /// Loads how far a log is applied, and does what a crash left undone of its inverse index.
+    ///
+    /// # Errors
+    /// When Redis does not answer, or what it holds does not read.
+    pub fn load(&mut self, log: &[u8; 16]) -> Result<Checkpoint, StoreError> {
+        let acknowledged = self.source(log)?.map_or(0, |state| state.acknowledged);
+        Ok(Checkpoint { acknowledged, marks: self.load_marks(log)? })
+    }
+
+    /// Loads the marks of a log and does its redo.
+    pub(crate) fn load_marks(&mut self, log: &[u8; 16]) -> Result<Vec<Option<Mark>>, StoreError> {
+        let mut packed = Packed::default();
+        for partition in self.partitions() {
+            packed.command(&[b"HGET", self.keys.checkpoints(partition).as_bytes(), log]);
+        }
+        let mut marks = Vec::new();
+        for (partition, value) in self.partitions().zip(self.link.call(&packed)?) {
+            let Some(value) = reply::maybe_octets(value)? else {
+                marks.push(None);
+                continue;
+            };
+            let key = self.keys.checkpoints(partition);
+            let (mark, redo) = Mark::read(&value).ok_or_else(|| StoreError::damaged(&key))?;
+            marks.push(Some(mark));
+            self.redo(partition, redo)?;
+        }
+        Ok(marks)
+    }
+
+    /// Enters records into the inverse index again.
+    pub(crate) fn redo(&mut self, partition: u8, mut redo: &[u8]) -> Result<(), StoreError> {
+        let key = self.keys.checkpoints(partition);
+        let mut packed = Packed::default();
+        while !redo.is_empty() {
+            let (stored, rest) = Stored::read(redo).ok_or_else(|| StoreError::damaged(&key))?;
+            let (bits, rest) =
+                rest.split_first_chunk::<4>().ok_or_else(|| StoreError::damaged(&key))?;
+            redo = rest;
+            let fact = self.complete(partition, stored)?;
+            if let super::FactBuf::Record(rdata) = &fact {
+                let owner = Pointer::new(partition, u32::from_be_bytes(*bits));
+                let posting = Posting::of(rdata.as_rdata(), &self.keys, &self.router);
+                let member = posting.member(owner);
+                self.memory.add_posting(&posting, member, &self.keys, &mut packed);
+            }
+        }
+        self.link.call(&packed)?;
+        Ok(())
+    }
+
+    /// Says how far a log is read. To be called after the flush that brought it there.
+    ///
+    /// # Errors
+    /// When Redis does not answer.
+    pub fn acknowledge(&mut self, log: &[u8; 16], state: &SourceState) -> Result<(), StoreError> {
+        let key = self.keys.sources();
+        let json = serde_json::to_vec(state).map_err(|_| StoreError::damaged(&key))?;
+        self.link.ask(&[b"HSET", key.as_bytes(), log, &json])?;
+        Ok(())
+    }
+
+    /// Forgets the redo of a log whose last batch is entered into the inverse index.
+    ///
+    /// # Errors
+    /// When Redis does not answer.
+    pub fn settle(&mut self, log: &[u8; 16], checkpoint: &Checkpoint) -> Result<(), StoreError> {
+        let mut packed = Packed::default();
+        let function = self.link.functions.settle.clone();
+        for (partition, mark) in self.partitions().zip(&checkpoint.marks) {
+            let Some(mark) = mark else { continue };
+            let tag = self.keys.partition(partition);
+            packed.command(&[
+                b"FCALL",
+                function.as_bytes(),
+                b"1",
+                tag.as_bytes(),
+                log,
+                &mark.to_octets(),
+            ]);
+        }
+        self.link.call(&packed)?;
+        Ok(())
+    }
+
+    /// Deletes the checkpoints of logs that were complete a day before `now` (seconds since the epoch).
+    /// Their positions stay in `pd:src`.
+    ///
+    /// # Errors
+    /// When Redis does not answer.
+    pub fn tidy(&mut self, now: u64) -> Result<usize, StoreError> {
+        let old: Vec<[u8; 16]> = self
+            .sources()?
+            .into_iter()
+            .filter(|(_, state)| state.complete && state.updated + SETTLED_AFTER < now)
+            .map(|(log, _)| log)
+            .collect();
+        let mut deleted = 0;
+        // Bounded commands: a year of hourly logs has 8,760.
+        for logs in old.chunks(256) {
+            let mut packed = Packed::default();
+            for partition in self.partitions() {
+                let key = self.keys.checkpoints(partition);
+                let words = packed.begin(2 + logs.len()).word("HDEL").word(key);
+                for log in logs {
+                    words.word(log);
+                }
+            }
+            for count in self.link.call(&packed)? {
+                deleted += usize::try_from(reply::integer(&count)?).unwrap_or(0);
+            }
+        }
+        Ok(deleted)
+    }
+
+    /// Does the redo of every log, in every partition: what agents that never came back left undone.
+    pub(crate) fn redo_all(&mut self) -> Result<(), StoreError> {
+        for partition in self.partitions() {
+            let key = self.keys.checkpoints(partition);
+            for (_, value) in reply::pairs(self.link.ask(&[b"HGETALL", key.as_bytes()])?)? {
+                let redo = value.get(MARK..).ok_or_else(|| StoreError::damaged(&key))?;
+                self.redo(partition, redo)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The bit of a sensor in [`crate::observation::Seen::sensors`]; registers it when it is new.
+    ///
+    /// # Errors
+    /// When Redis does not answer.
+    pub fn sensor(&mut self, name: &str) -> Result<u32, StoreError> {
+        self.link.load_functions()?;
+        let (function, key) = (self.link.functions.sensor.clone(), self.keys.sensors());
+        let words = [b"FCALL", function.as_bytes(), b"1", key.as_bytes(), name.as_bytes()];
+        let bit = reply::integer(&self.link.ask(&words)?)?;
+        Ok(1 << u32::try_from(bit).unwrap_or(31).min(31))
+    }
+
+    /// Sensor names by bit; the last one may stand for several.
+    ///
+    /// # Errors
+    /// When Redis does not answer.
+    pub fn sensors(&mut self) -> Result<Vec<String>, StoreError> {
+        let key: String = Keys::sensors(&self.keys);
+        let mut names: Vec<String> = Vec::new();
+        for (name, bit) in reply::pairs(self.link.ask(&[b"HGETALL", key.as_bytes()])?)? {
+            let bit = std::str::from_utf8(&bit).ok().and_then(|bit| bit.parse::<usize>().ok());
+            let bit = bit.filter(|&bit| bit < 32).ok_or_else(|| StoreError::damaged(&key))?;
+            if names.len() <= bit {
+                names.resize(bit + 1, String::new());
+            }
+            if let Some(slot) = names.get_mut(bit) {
+                if !slot.is_empty() {
+                    slot.push_str(", ");
+                }
+                slot.push_str(&String::from_utf8_lossy(&name));
+            }
+        }
+        Ok(names)
+    }
+}

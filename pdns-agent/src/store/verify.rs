@@ -1,0 +1,342 @@
+//! Checks the store against itself: `pdns admin verify`.
+//!
+//! What must hold: each name lies in the bucket its hash says and stands once in the log; each record has one
+//! row and each row one record; rows are possible sums; the counts in the partition's meta and by day are
+//! the real ones; what a record points at leads back to its name; checkpoints and positions read. To be run
+//! while no agent writes: what changes meanwhile looks like damage.
+
+use super::checkpoint::Mark;
+use super::encoding::{DIGEST, Stored, Value};
+use super::keys::{Kind, Pointer, low24};
+use super::link::Packed;
+use super::posting::Posting;
+use super::resolve::{Entry, Meta, PAGE};
+use super::scan::Whole;
+use super::{FactBuf, Store, StoreError, reply};
+use std::collections::{BTreeMap, HashMap};
+
+/// Problems that are listed; the rest is counted.
+const LISTED: usize = 50;
+
+/// What a check found.
+#[derive(Clone, Debug, Default)]
+pub struct Verdict {
+    /// Names with records, and with negative answers.
+    pub names: u64,
+    /// Records.
+    pub records: u64,
+    /// Negative answers.
+    pub negatives: u64,
+    /// Entries of the inverse index that records need.
+    pub postings: u64,
+    /// Checkpoints.
+    pub checkpoints: u64,
+    /// The first problems, a sentence each.
+    pub problems: Vec<String>,
+    /// How many problems there are.
+    pub problem_count: u64,
+    /// How many entries of the inverse index were added.
+    pub repaired: u64,
+}
+
+impl Verdict {
+    fn problem(&mut self, text: impl FnOnce() -> String) {
+        self.problem_count += 1;
+        if self.problems.len() < LISTED {
+            self.problems.push(text());
+        }
+    }
+}
+
+/// An entry of the inverse index that has to be there.
+struct Due {
+    posting: Posting,
+    member: u64,
+}
+
+impl Store {
+    /// Checks everything. With `repair`, missing entries of the inverse index are added; nothing else
+    /// can be mended from what is there.
+    ///
+    /// `progress` is told partitions done and in all.
+    ///
+    /// # Errors
+    /// When Redis does not answer.
+    pub fn verify(
+        &mut self,
+        repair: bool,
+        progress: &mut dyn FnMut(u16, u16),
+    ) -> Result<Verdict, StoreError> {
+        let mut verdict = Verdict::default();
+        if repair {
+            self.redo_all()?;
+        }
+        for partition in self.partitions() {
+            for kind in [Kind::Record, Kind::Negative] {
+                self.verify_partition(kind, partition, repair, &mut verdict)?;
+            }
+            self.verify_checkpoints(partition, &mut verdict)?;
+            progress(u16::from(partition) + 1, self.router.partitions());
+        }
+        self.sources()?;
+        self.sensors()?;
+        Ok(verdict)
+    }
+
+    fn verify_partition(
+        &mut self,
+        kind: Kind,
+        partition: u8,
+        repair: bool,
+        verdict: &mut Verdict,
+    ) -> Result<(), StoreError> {
+        let meta = *self.metas(kind, [partition])?.first().ok_or(StoreError::Reply)?;
+        let whole = self.load_partition(kind, partition, &meta)?;
+        let at = self.keys.meta(partition, kind);
+        let mut log = self.verify_log(kind, partition, &meta, &whole, verdict);
+        let mut taken = vec![false; meta.rows as usize];
+        let mut days: BTreeMap<u32, u64> = BTreeMap::new();
+        let mut names = 0_u64;
+        for index in 0..meta.buckets.count() {
+            let key = self.keys.bucket(partition, kind, index);
+            let mut due = Vec::new();
+            for (field, value) in reply::pairs(self.link.ask(&[b"HGETALL", key.as_bytes()])?)? {
+                let Ok(hash) = field.try_into().map(u64::from_be_bytes) else {
+                    verdict.problem(|| format!("{key}: a field has not eight octets"));
+                    continue;
+                };
+                names += 1;
+                if meta.buckets.of(low24(hash)) != index {
+                    verdict
+                        .problem(|| format!("{key}: name {hash:016x} belongs into another bucket"));
+                }
+                let entry = Entry { partition, hash, value };
+                let Some(value) = Value::read(&entry.value) else {
+                    verdict.problem(|| format!("{key}: the value of {hash:016x} does not read"));
+                    continue;
+                };
+                if log.remove(&hash) != Some(value.log) {
+                    verdict.problem(|| {
+                        format!("{key}: {hash:016x} is not where it says in the name log")
+                    });
+                }
+                let first =
+                    self.verify_records(kind, &entry, &whole, &mut taken, &mut due, verdict)?;
+                if first / 86_400 != u32::from(value.day) {
+                    verdict.problem(|| format!("{key}: {hash:016x} has the wrong first day"));
+                }
+                *days.entry(u32::from(value.day)).or_default() += 1;
+            }
+            for due in due.chunks(PAGE) {
+                self.verify_postings(due, repair, verdict)?;
+            }
+        }
+        for hash in log.keys() {
+            verdict
+                .problem(|| format!("{at}: {hash:016x} stands in the name log and in no bucket"));
+        }
+        for row in taken.iter().zip(0_u32..).filter(|(taken, _)| !**taken).map(|(_, row)| row) {
+            if whole.row(row).is_some() {
+                verdict.problem(|| format!("{at}: row {row} belongs to no record"));
+            }
+        }
+        if names != meta.names {
+            verdict.problem(|| format!("{at}: {names} names, but {} counted", meta.names));
+        }
+        self.verify_days(kind, partition, &days, verdict)?;
+        verdict.names += names;
+        Ok(())
+    }
+
+    /// Hash of each logged name to its position.
+    fn verify_log(
+        &self,
+        kind: Kind,
+        partition: u8,
+        meta: &Meta,
+        whole: &Whole,
+        verdict: &mut Verdict,
+    ) -> HashMap<u64, u32> {
+        let mut log = HashMap::new();
+        for (block, octets) in (0_u32..).zip(&whole.log) {
+            let key = self.keys.log(partition, kind, block);
+            let end = if block == meta.block { meta.offset as usize } else { octets.len() };
+            let mut at = 0;
+            let used = octets.get(..end).unwrap_or_default();
+            while let Some(line) = memchr::memchr(b'\n', used.get(at..).unwrap_or_default()) {
+                let position = block * super::keys::LOG_STRIDE + u32::try_from(at).unwrap_or(0);
+                at += line + 1;
+                let Some(name) = whole.name(position) else {
+                    verdict.problem(|| format!("{key}: no canonical name at {}", at - line - 1));
+                    continue;
+                };
+                let place = self.router.place(name);
+                if place.partition != partition {
+                    verdict.problem(|| format!("{key}: {name} belongs into another partition"));
+                }
+                if log.insert(place.hash, position).is_some() {
+                    verdict.problem(|| format!("{key}: {name} stands in the log twice"));
+                }
+            }
+        }
+        log
+    }
+
+    /// Checks the records of one name; returns its smallest time_first.
+    fn verify_records(
+        &mut self,
+        kind: Kind,
+        entry: &Entry,
+        whole: &Whole,
+        taken: &mut [bool],
+        due: &mut Vec<Due>,
+        verdict: &mut Verdict,
+    ) -> Result<u32, StoreError> {
+        let (partition, hash) = (entry.partition, entry.hash);
+        let at = format!("name {hash:016x} of {}", self.keys.meta(partition, kind));
+        let mut first = u32::MAX;
+        let walked = self.each_record(kind, entry, &mut |store, page| {
+            for (stored, row) in page {
+                match kind {
+                    Kind::Record => verdict.records += 1,
+                    Kind::Negative => verdict.negatives += 1,
+                }
+                match taken.get_mut(row as usize) {
+                    Some(taken) if !*taken => *taken = true,
+                    Some(_) => verdict.problem(|| format!("{at}: row {row} has two records")),
+                    None => verdict.problem(|| format!("{at}: row {row} is beyond the last")),
+                }
+                let Some((seen, bits)) = whole.raw_row(row) else { continue };
+                first = first.min(seen.time_first);
+                let no_ttl = seen.ttl_min == u32::MAX && seen.ttl_max == 0;
+                let possible = seen.count > 0
+                    && seen.time_first <= seen.time_last
+                    && (no_ttl || (seen.ttl_min..=seen.ttl_max).contains(&seen.ttl_last))
+                    && (1..=3).contains(&seen.flags);
+                if !possible {
+                    verdict.problem(|| format!("{at}: row {row} is no possible sum"));
+                }
+                if bits != low24(hash) {
+                    verdict.problem(|| format!("{at}: row {row} leads to another bucket"));
+                }
+                let fact = match &stored {
+                    Stored::Long { digest, .. } => store.verify_long(partition, digest, &stored)?,
+                    Stored::Fact(_) => Some(stored.with_octets(&[])),
+                };
+                match fact {
+                    Some(FactBuf::Record(rdata)) => {
+                        let rdata = rdata.as_rdata();
+                        let posting = Posting::of(rdata, &store.keys, &store.router);
+                        let member = posting.member(Pointer::new(partition, bits));
+                        due.push(Due { posting, member });
+                    }
+                    Some(FactBuf::Negative { .. }) => {}
+                    None => verdict.problem(|| format!("{at}: long RDATA of row {row} is missing")),
+                }
+            }
+            Ok(true)
+        });
+        match walked {
+            Err(StoreError::Damaged { .. }) => verdict.problem(|| format!("{at}: does not read")),
+            other => {
+                other?;
+            }
+        }
+        Ok(first)
+    }
+
+    fn verify_long(
+        &mut self,
+        partition: u8,
+        digest: &[u8; DIGEST],
+        stored: &Stored,
+    ) -> Result<Option<FactBuf>, StoreError> {
+        let key = self.keys.long(partition);
+        let octets = reply::maybe_octets(self.link.ask(&[b"HGET", key.as_bytes(), digest])?)?;
+        let octets = octets.filter(|octets| self.router.hasher().identity(octets) == *digest);
+        Ok(octets.map(|octets| stored.clone().with_octets(&octets)))
+    }
+
+    /// Checks that members are in their sets, or where those were spread to.
+    fn verify_postings(
+        &mut self,
+        due: &[Due],
+        repair: bool,
+        verdict: &mut Verdict,
+    ) -> Result<(), StoreError> {
+        let mut packed = Packed::default();
+        for Due { posting, member } in due {
+            let text = member.to_string();
+            let mut key = posting.key.clone();
+            packed.command(&[b"SISMEMBER", key.as_bytes(), text.as_bytes()]);
+            for level in posting.levels {
+                key.push_str(&level.suffix(level.child(*member)));
+                packed.command(&[b"SISMEMBER", key.as_bytes(), text.as_bytes()]);
+            }
+        }
+        let mut answers = self.link.call(&packed)?.into_iter();
+        let mut mend = Packed::default();
+        for Due { posting, member } in due {
+            verdict.postings += 1;
+            let mut there = false;
+            for answer in answers.by_ref().take(1 + posting.levels.len()) {
+                there |= reply::integer(&answer)? == 1;
+            }
+            if !there {
+                verdict.problem(|| format!("{} lacks {member}", posting.key));
+                if repair {
+                    self.memory.add_posting(posting, *member, &self.keys, &mut mend);
+                    verdict.repaired += 1;
+                }
+            }
+        }
+        self.link.call(&mend)?;
+        Ok(())
+    }
+
+    fn verify_days(
+        &mut self,
+        kind: Kind,
+        partition: u8,
+        days: &BTreeMap<u32, u64>,
+        verdict: &mut Verdict,
+    ) -> Result<(), StoreError> {
+        let key = self.keys.days(partition, kind);
+        let stored = reply::pairs(self.link.ask(&[b"HGETALL", key.as_bytes()])?)?;
+        let number = |text: &[u8]| std::str::from_utf8(text).ok()?.parse::<u64>().ok();
+        let stored: Option<BTreeMap<u32, u64>> = stored
+            .iter()
+            .map(|(day, count)| Some((u32::try_from(number(day)?).ok()?, number(count)?)))
+            .collect();
+        if stored.as_ref() != Some(days) {
+            verdict.problem(|| format!("{key}: the names first seen by day are miscounted"));
+        }
+        Ok(())
+    }
+
+    fn verify_checkpoints(
+        &mut self,
+        partition: u8,
+        verdict: &mut Verdict,
+    ) -> Result<(), StoreError> {
+        let key = self.keys.checkpoints(partition);
+        for (log, value) in reply::pairs(self.link.ask(&[b"HGETALL", key.as_bytes()])?)? {
+            verdict.checkpoints += 1;
+            let Some((mark, mut redo)) = Mark::read(&value) else {
+                verdict.problem(|| format!("{key}: a checkpoint does not read"));
+                continue;
+            };
+            if log.len() != 16 || mark.done > mark.end || mark.applied > mark.slices {
+                verdict.problem(|| format!("{key}: a checkpoint is impossible"));
+            }
+            while !redo.is_empty() {
+                let entry = Stored::read(redo).and_then(|(_, rest)| rest.get(4..));
+                redo = entry.unwrap_or_else(|| {
+                    verdict.problem(|| format!("{key}: a redo does not read"));
+                    &[]
+                });
+            }
+        }
+        Ok(())
+    }
+}
