@@ -1,0 +1,158 @@
+//! Real Zeek logs through the programs and the store, against an independent reader of the format.
+//!
+//! `tests/reference/zeek.py` shares no code and no language with the decoder: what both say alike is
+//! what the format and the rules of inference say.
+
+use crate::redis::Redis;
+use crate::run::{Ended, Home, run};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// What identifies a row: rrname, rrtype, then RDATA or outcome, and whether it is partial.
+type Key = (String, String, String, bool);
+/// The numbers kept for it, by name; one that is unknown is absent.
+type Numbers = BTreeMap<&'static str, u64>;
+type Rows = BTreeMap<Key, Numbers>;
+
+const NUMBERS: [&str; 6] = ["count", "time_first", "time_last", "ttl_min", "ttl_max", "ttl_last"];
+
+/// The folder of real logs, or one clear line that says it is not there.
+fn logs_for(test: &str) -> Option<PathBuf> {
+    let data = std::env::var_os("PDNS_TEST_DATA").map_or_else(
+        || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/data")),
+        PathBuf::from,
+    );
+    let logs = data.join("zeek-logs");
+    if logs.is_dir() {
+        return Some(logs);
+    }
+    println!("skipping {test}: no test data");
+    None
+}
+
+fn files_below(directory: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files_below(&path, found);
+        } else if path.extension() != Some(OsStr::new("tsv"))
+            || path.to_string_lossy().contains("log")
+        {
+            found.push(path);
+        }
+    }
+    found.sort();
+}
+
+/// What the reference says of some logs: records and negative answers.
+fn reference(logs: &[&Path]) -> (Rows, Rows) {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/reference/zeek.py");
+    let output = Command::new("python3")
+        .args(["-B", script, "--baseline"])
+        .args(logs)
+        .output()
+        .expect("python3 is installed (cargo xtask test does)");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let said: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let rows = |part: &str| said[part].as_array().unwrap().iter().map(row).collect();
+    (rows("records"), rows("negatives"))
+}
+
+/// Reads a log or a folder of logs to its end.
+fn import(home: &Home, server: &Redis, path: &Path) -> Ended {
+    let url = server.url();
+    run(home.agent().args(["zeek", "--once", "--redis", &url]), &[path])
+}
+
+/// What a store holds: records and negative answers.
+fn stored(home: &Home, url: &str) -> (Rows, Rows) {
+    let rows = |arguments: &[&str]| {
+        let common = ["--redis", url, "--limit", "0", "--format", "json"];
+        let shown = run(&mut home.pdns(), &[arguments, &common].concat()).with(&[0, 1]);
+        let lines: Vec<Value> =
+            shown.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let rows: Rows = lines.iter().map(row).collect();
+        assert_eq!(rows.len(), lines.len(), "a row is shown twice by {arguments:?}");
+        rows
+    };
+    (rows(&["find"]), rows(&["unanswered", "--outcome", "any"]))
+}
+
+fn row(row: &Value) -> (Key, Numbers) {
+    let text = |name: &str| row[name].as_str().map(str::to_owned);
+    let rrtype = text("rrtype").unwrap_or_else(|| format!("TYPE{}", row["rrtype"]));
+    let what = text("rdata").or_else(|| text("outcome")).expect("a row has rdata or an outcome");
+    let partial = row["partial"].as_bool().unwrap_or(false);
+    let key = (text("rrname").expect("a row has an rrname"), rrtype, what, partial);
+    let numbers = NUMBERS.iter().filter_map(|&name| Some((name, row[name].as_u64()?)));
+    (key, numbers.collect())
+}
+
+#[track_caller]
+fn assert_alike(what: &str, ours: &Rows, theirs: &Rows) {
+    let mut differences = Vec::new();
+    for key in ours.keys().chain(theirs.keys().filter(|key| !ours.contains_key(*key))) {
+        let (our, their) = (ours.get(key), theirs.get(key));
+        if our != their {
+            differences.push(format!("{key:?}\n  stored    {our:?}\n  reference {their:?}"));
+        }
+    }
+    let count = differences.len();
+    differences.truncate(10);
+    assert!(count == 0, "{what}: {count} rows differ, such as\n{}", differences.join("\n"));
+}
+
+/// A log as Zeek wrote it: the golden logs of its own tests get a time where that was blanked out.
+fn as_written(home: &Home, log: &Path) -> PathBuf {
+    let content = fs::read(log).unwrap();
+    if !content.starts_with(b"### BTest") {
+        return log.to_owned();
+    }
+    let text = String::from_utf8_lossy(&content);
+    let (_, body) = text.split_once('\n').unwrap();
+    let body = body.replace("XXXXXXXXXX.XXXXXX", "1300000000.000000");
+    home.write(&format!("golden/{}", log.file_name().unwrap().to_string_lossy()), body)
+}
+
+#[test]
+fn each_log_is_stored_as_the_reference_reads_it() {
+    let Some(folder) = logs_for("each_log_is_stored_as_the_reference_reads_it") else { return };
+    let mut logs = Vec::new();
+    files_below(&folder, &mut logs);
+    assert!(logs.len() > 50, "too few logs in {}", folder.display());
+    let (home, server) = (Home::new(), Redis::start());
+    for log in logs {
+        server.flush();
+        let what = log.strip_prefix(&folder).unwrap().display().to_string();
+        let path = as_written(&home, &log);
+        let ended = import(&home, &server, &path);
+        // A broken gzip is told by the exit code; what came before the break counts all the same.
+        ended.with(if what.contains("corrupt") { &[0, 1, 2] } else { &[0] });
+        let (records, negatives) = stored(&home, &server.url());
+        let (their_records, their_negatives) = reference(&[&log]);
+        assert_alike(&what, &records, &their_records);
+        assert_alike(&what, &negatives, &their_negatives);
+    }
+}
+
+#[test]
+fn an_archive_is_stored_as_the_reference_reads_it_and_only_once() {
+    let test = "an_archive_is_stored_as_the_reference_reads_it_and_only_once";
+    let Some(folder) = logs_for(test) else { return };
+    let archive = folder.join("rita/archive-72h");
+    let mut logs = Vec::new();
+    files_below(&archive, &mut logs);
+    let logs: Vec<&Path> = logs.iter().map(PathBuf::as_path).collect();
+    let (their_records, their_negatives) = reference(&logs);
+    let (home, server) = (Home::new(), Redis::start());
+    for time in ["first", "second"] {
+        import(&home, &server, &archive).with(&[0]);
+        let (records, negatives) = stored(&home, &server.url());
+        assert_alike(&format!("{time} import, records"), &records, &their_records);
+        assert_alike(&format!("{time} import, negatives"), &negatives, &their_negatives);
+    }
+}

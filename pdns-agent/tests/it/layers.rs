@@ -1,0 +1,192 @@
+//! The architecture as a test: arrows point down, and what must stay away stays away.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Each module's layer. A module may name modules of its own layer and below.
+const LAYERS: &[(&str, u8)] = &[
+    ("time", 0),
+    ("name", 0),
+    ("rr", 0),
+    ("rdata", 0),
+    ("hash", 0),
+    ("observation", 1),
+    ("source", 2),
+    ("decode", 3),
+    ("aggregate", 4),
+    ("store", 5),
+    ("query", 6),
+    ("render", 8),
+    ("agent", 9),
+    ("cli", 9),
+    ("config", 9),
+    ("bin", 10),
+];
+
+/// Paths that one module alone may name, and which.
+const KEPT_TO: &[(&str, &str)] = &[("redis::", "store"), ("notify::", "source")];
+
+/// Paths that a module must not name: these do no I/O and know no store.
+const ABSENT: &[(&str, &[&str])] = &[
+    ("time", &["std::fs", "std::io", "SystemTime"]),
+    ("name", &["std::fs", "std::io"]),
+    ("rr", &["std::fs", "std::io"]),
+    ("rdata", &["std::fs", "std::io"]),
+    ("observation", &["std::fs", "std::io", "SystemTime"]),
+    ("decode", &["std::fs", "File::", "TcpStream", "UdpSocket", "SystemTime"]),
+    ("aggregate", &["std::fs", "File::", "SystemTime"]),
+    ("render", &["std::fs", "File::", "SystemTime", "stdout("]),
+];
+
+/// One source file: its path, its module at the top level, its code without comments and tests.
+struct File {
+    path: PathBuf,
+    module: String,
+    code: String,
+}
+
+fn layer(module: &str) -> u8 {
+    match LAYERS.iter().find(|(name, _)| *name == module) {
+        Some((_, layer)) => *layer,
+        None => panic!("module {module} has no layer: give it one in tests/it/layers.rs"),
+    }
+}
+
+fn files() -> Vec<File> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut paths = Vec::new();
+    collect(&root, &mut paths);
+    let mut files = Vec::new();
+    for path in paths {
+        let relative = path.strip_prefix(&root).unwrap();
+        let first = relative.components().next().unwrap().as_os_str().to_str().unwrap();
+        let module = first.trim_end_matches(".rs").to_owned();
+        let code = code_of(&fs::read_to_string(&path).unwrap());
+        if module != "lib" {
+            files.push(File { path: relative.to_owned(), module, code });
+        }
+    }
+    assert!(files.len() > 10, "too few source files: is {} right?", root.display());
+    files
+}
+
+fn collect(directory: &Path, paths: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            collect(&path, paths);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            paths.push(path);
+        }
+    }
+}
+
+/// The text without its `//` comments and without a test module at its end.
+fn code_of(text: &str) -> String {
+    let end = text.find("#[cfg(test)]\nmod ").unwrap_or(text.len());
+    let mut code = String::new();
+    for line in text[..end].lines() {
+        let comment = if line.trim_start().starts_with("//") { Some(0) } else { line.find(" //") };
+        code.push_str(&line[..comment.unwrap_or(line.len())]);
+        code.push('\n');
+    }
+    code
+}
+
+/// The top-level modules that code names by `crate::X`, `crate::{X, Y::Z}` or, from a program,
+/// `pdns_agent::X`.
+fn used_modules(code: &str) -> Vec<String> {
+    let mut used = Vec::new();
+    for root in ["crate::", "pdns_agent::"] {
+        for (at, _) in code.match_indices(root) {
+            let rest = &code[at + root.len()..];
+            match rest.strip_prefix('{') {
+                Some(group) => used.extend(group_heads(group)),
+                None => used.push(identifier(rest)),
+            }
+        }
+    }
+    // What begins with a capital is a macro's or the crate's own item, not a module.
+    used.retain(|module| module.starts_with(|first: char| first.is_ascii_lowercase()));
+    used
+}
+
+/// The first identifier of each element of `{a, b::{c, d}, e}`, given what follows the brace.
+fn group_heads(group: &str) -> Vec<String> {
+    let (mut heads, mut depth, mut fresh) = (Vec::new(), 0_u32, true);
+    for (at, octet) in group.char_indices() {
+        match octet {
+            '{' => depth += 1,
+            '}' if depth == 0 => break,
+            '}' => depth -= 1,
+            ',' if depth == 0 => fresh = true,
+            _ if fresh && !octet.is_whitespace() => {
+                heads.push(identifier(&group[at..]));
+                fresh = false;
+            }
+            _ => {}
+        }
+    }
+    heads
+}
+
+fn identifier(text: &str) -> String {
+    text.chars().take_while(|char| char.is_ascii_alphanumeric() || *char == '_').collect()
+}
+
+/// Whether code names a path, as a whole word at its start.
+fn names(code: &str, path: &str) -> bool {
+    code.match_indices(path).any(|(at, _)| {
+        let before = code[..at].chars().next_back();
+        !before.is_some_and(|char| char.is_ascii_alphanumeric() || char == '_')
+    })
+}
+
+#[test]
+fn arrows_point_down() {
+    for File { path, module, code } in files() {
+        for used in used_modules(&code) {
+            assert!(
+                layer(&used) <= layer(&module),
+                "{}: {module} (layer {}) must not look up at {used} (layer {})",
+                path.display(),
+                layer(&module),
+                layer(&used)
+            );
+        }
+    }
+}
+
+#[test]
+fn some_crates_have_one_home() {
+    for File { path, module, code } in files() {
+        for &(prefix, home) in KEPT_TO {
+            assert!(
+                module == home || !names(&code, prefix),
+                "{}: only {home} may name {prefix}",
+                path.display()
+            );
+        }
+    }
+}
+
+#[test]
+fn what_must_be_absent_is() {
+    for File { path, module, code } in files() {
+        for &(pure, absent) in ABSENT {
+            for word in absent.iter().filter(|_| module == pure) {
+                assert!(!names(&code, word), "{}: {module} must not name {word}", path.display());
+            }
+        }
+    }
+}
+
+#[test]
+fn the_test_sees_what_it_should() {
+    let code = "use crate::{name::Name, store::{Row, Seen}, rr};\nlet x = crate::time::now();";
+    assert_eq!(used_modules(code), ["name", "store", "rr", "time"]);
+    assert!(names("use redis::Client;", "redis::"));
+    assert!(!names("use my_redis::Client;", "redis::"));
+    assert!(names("std::time::SystemTime", "SystemTime"));
+    assert_eq!(code_of("a // b\n// c\n#[cfg(test)]\nmod tests {}"), "a\n\n");
+}

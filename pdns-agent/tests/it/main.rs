@@ -1,0 +1,16 @@
+//! End-to-end tests: one binary, so that it links once. Real files, the real programs, a real
+//! `redis-server` of its own for each test.
+//!
+//! A test that needs what a machine may lack prints `skipping NAME: REASON` and returns; the store is not
+//! such a thing. `cargo xtask test` installs what is missing and lists what was skipped.
+
+#[cfg(test)]
+mod corpus;
+#[cfg(test)]
+mod harness;
+#[cfg(test)]
+mod layers;
+#[cfg(test)]
+mod redis;
+#[cfg(test)]
+mod run;

@@ -1,0 +1,229 @@
+//! A private `redis-server` for one test: its own data, a socket nobody else knows, gone at the end.
+
+use std::fmt::Write as _;
+use std::io::{BufRead as _, BufReader};
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+/// How long a server may take to come up or to go down before the test fails.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Two ports are looked up free and then given to the server; another process may take one in between.
+const PORT_TRIES: usize = 5;
+
+/// A running, stopped or killed server with its data directory.
+pub(crate) struct Redis {
+    directory: TempDir,
+    endpoint: Endpoint,
+    durable: bool,
+    child: Option<Child>,
+}
+
+/// Where the server listens.
+#[derive(Clone, Copy)]
+enum Endpoint {
+    /// A Unix socket in the data directory and no TCP port.
+    Socket,
+    /// Cluster mode on loopback.
+    Cluster { port: u16, bus: u16 },
+}
+
+impl Redis {
+    /// A server on a Unix socket that keeps its data in memory only: after [`Self::kill9`] and
+    /// [`Self::restart`] it is empty.
+    pub(crate) fn start() -> Self {
+        Self::launch(Endpoint::Socket, false).expect("redis-server starts")
+    }
+
+    /// A server on a Unix socket that has each write on disk before it answers
+    /// (`appendfsync always`): nothing that it acknowledged is lost by [`Self::kill9`].
+    pub(crate) fn start_durable() -> Self {
+        Self::launch(Endpoint::Socket, true).expect("redis-server starts")
+    }
+
+    /// A cluster of one server on a loopback port that holds all 16,384 slots, durable as above.
+    pub(crate) fn start_cluster() -> Self {
+        let mut last = String::new();
+        for _ in 0..PORT_TRIES {
+            let endpoint = Endpoint::Cluster { port: free_port(), bus: free_port() };
+            match Self::launch(endpoint, true) {
+                Ok(server) => {
+                    server.call(&["CLUSTER", "ADDSLOTSRANGE", "0", "16383"]);
+                    server.wait_for_slots();
+                    return server;
+                }
+                Err(log) => last = log,
+            }
+        }
+        panic!("no redis-server in cluster mode came up: {last}");
+    }
+
+    fn launch(endpoint: Endpoint, durable: bool) -> Result<Self, String> {
+        let directory = TempDir::with_prefix("pdns-redis-").expect("a temporary directory");
+        let mut server = Self { directory, endpoint, durable, child: None };
+        server.spawn()?;
+        Ok(server)
+    }
+
+    /// Starts the process and returns when it says that it accepts connections, with its log when it
+    /// ends before that.
+    fn spawn(&mut self) -> Result<(), String> {
+        let yes_no = |yes| if yes { "yes" } else { "no" };
+        let mut command = Command::new("redis-server");
+        command
+            .args(["--save", ""])
+            .args(["--appendonly", yes_no(self.durable), "--appendfsync", "always"])
+            .arg("--dir")
+            .arg(self.directory.path())
+            .args(["--hash-max-listpack-value", "4096", "--set-max-intset-entries", "8192"])
+            .args(["--enable-debug-command", "local"])
+            .args(["--daemonize", "no", "--loglevel", "notice", "--logfile", ""]);
+        match self.endpoint {
+            Endpoint::Socket => {
+                command.args(["--port", "0", "--unixsocketperm", "700"]);
+                command.arg("--unixsocket").arg(self.socket());
+            }
+            Endpoint::Cluster { port, bus } => {
+                command.args(["--cluster-enabled", "yes", "--bind", "127.0.0.1"]);
+                command.args(["--port", &port.to_string(), "--cluster-port", &bus.to_string()]);
+            }
+        }
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap_or_else(|error| {
+                panic!("cannot run redis-server ({error}): install redis-server (cargo xtask test does)")
+            });
+        let ready = watch(child.stdout.take().expect("stdout is piped"));
+        let started = ready.recv_timeout(PATIENCE).expect("redis-server says something");
+        if started.is_err() {
+            child.wait().expect("the server can be waited for");
+        } else {
+            self.child = Some(child);
+        }
+        started
+    }
+
+    /// The socket's path.
+    fn socket(&self) -> PathBuf {
+        self.directory.path().join("s")
+    }
+
+    /// The URL that `--redis` takes.
+    pub(crate) fn url(&self) -> String {
+        match self.endpoint {
+            Endpoint::Socket => format!("redis+unix://{}", self.socket().display()),
+            Endpoint::Cluster { port, .. } => format!("redis-cluster://127.0.0.1:{port}"),
+        }
+    }
+
+    /// A connection past the code under test.
+    pub(crate) fn connection(&self) -> redis::Connection {
+        let url = match self.endpoint {
+            Endpoint::Socket => self.url(),
+            Endpoint::Cluster { port, .. } => format!("redis://127.0.0.1:{port}"),
+        };
+        let client = redis::Client::open(url).expect("a URL of our own making");
+        client.get_connection_with_timeout(PATIENCE).expect("the server takes connections")
+    }
+
+    /// One command; its reply must not be an error.
+    pub(crate) fn call(&self, command: &[&str]) -> redis::Value {
+        let mut request = redis::Cmd::new();
+        for &argument in command {
+            request.arg(argument);
+        }
+        request
+            .query(&mut self.connection())
+            .unwrap_or_else(|error| panic!("{}: {error}", command.join(" ")))
+    }
+
+    /// Forgets all keys; the function library stays.
+    pub(crate) fn flush(&self) {
+        self.call(&["FLUSHALL"]);
+    }
+
+    /// SIGKILL, as a crash or the kernel's memory killer does it.
+    pub(crate) fn kill9(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            child.kill().expect("our own child can be killed");
+            child.wait().expect("our own child can be waited for");
+        }
+    }
+
+    /// An orderly shutdown.
+    pub(crate) fn stop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            // The server closes the connection in place of a reply.
+            let reply: redis::RedisResult<()> =
+                redis::cmd("SHUTDOWN").query(&mut self.connection());
+            drop(reply);
+            until("redis-server ends", || matches!(child.try_wait(), Ok(Some(_))));
+        }
+    }
+
+    /// Starts the server again on its data, stopping it first when it runs.
+    pub(crate) fn restart(&mut self) {
+        self.stop();
+        self.spawn().unwrap_or_else(|log| panic!("redis-server does not come up again: {log}"));
+        if matches!(self.endpoint, Endpoint::Cluster { .. }) {
+            self.wait_for_slots();
+        }
+    }
+
+    fn wait_for_slots(&self) {
+        until("the cluster serves all slots", || {
+            let info = redis::cmd("CLUSTER").arg("INFO").query::<String>(&mut self.connection());
+            info.is_ok_and(|text| text.contains("cluster_state:ok"))
+        });
+    }
+}
+
+impl Drop for Redis {
+    fn drop(&mut self) {
+        self.kill9();
+    }
+}
+
+/// Reads the server's log to its end, so that it never blocks on a full pipe. Sends once: `Ok` when it
+/// accepts connections, the log so far when it ended before.
+fn watch(stdout: ChildStdout) -> mpsc::Receiver<Result<(), String>> {
+    let (sender, receiver) = mpsc::sync_channel(1);
+    thread::spawn(move || {
+        let mut log = String::new();
+        let mut lines = BufReader::new(stdout).lines().map_while(Result::ok);
+        for line in lines.by_ref() {
+            if line.contains("eady to accept connections") {
+                sender.send(Ok(())).ok();
+                // The rest is read and dropped.
+                lines.for_each(drop);
+                return;
+            }
+            writeln!(log, "{line}").expect("a String takes any text");
+        }
+        sender.send(Err(log)).ok();
+    });
+    receiver
+}
+
+/// A loopback port that is free now.
+fn free_port() -> u16 {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("loopback has a free port");
+    listener.local_addr().expect("a bound socket has an address").port()
+}
+
+/// Waits until a condition holds; fails the test when it doesn't within [`PATIENCE`].
+#[track_caller]
+pub(crate) fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !holds() {
+        assert!(Instant::now() < deadline, "waited {PATIENCE:?} in vain: {what}");
+        thread::sleep(Duration::from_millis(5));
+    }
+}
