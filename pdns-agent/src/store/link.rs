@@ -164,6 +164,9 @@ impl Link {
 
     /// Sends commands without waiting for their replies.
     pub(crate) fn send(&mut self, packed: &Packed) -> Result<(), StoreError> {
+        if packed.is_empty() {
+            return Ok(());
+        }
         let sent = self.connected()?.send_packed_command(&packed.bytes);
         sent.map_err(|cause| self.broken(&cause))
     }

@@ -18,7 +18,7 @@ use std::ops::ControlFlow;
 /// Blocks fetched in one pipeline: half a megabyte.
 const BLOCKS: usize = 8;
 /// Buckets fetched in one pipeline.
-const BUCKETS: usize = 64;
+pub(crate) const BUCKETS: usize = 64;
 /// Seconds of a day.
 const DAY: u32 = 86_400;
 
@@ -176,13 +176,9 @@ impl Store {
         let whole = self.load_partition(kind, partition, &meta)?;
         let indices: Vec<u32> = (0..meta.buckets.count()).collect();
         for indices in indices.chunks(BUCKETS) {
-            let mut packed = Packed::default();
-            for &index in indices {
-                let key = self.keys.bucket(partition, kind, index);
-                packed.command(&[b"HGETALL", key.as_bytes()]);
-            }
-            for (value, &index) in self.link.call(&packed)?.into_iter().zip(indices) {
-                for (field, value) in reply::pairs(value)? {
+            for (bucket, &index) in self.buckets(kind, partition, indices)?.into_iter().zip(indices)
+            {
+                for (field, value) in bucket {
                     let hash = field.try_into().map(u64::from_be_bytes);
                     let hash = hash.map_err(|_| StoreError::Reply)?;
                     // A name that moved to a bucket of a later split is met there, not here.
@@ -212,6 +208,21 @@ impl Store {
             }
         }
         Ok(ControlFlow::Continue(()))
+    }
+
+    /// Fields and values of some buckets, in their order.
+    pub(crate) fn buckets(
+        &mut self,
+        kind: Kind,
+        partition: u8,
+        indices: &[u32],
+    ) -> Result<Vec<Vec<(Vec<u8>, Vec<u8>)>>, StoreError> {
+        let mut packed = Packed::default();
+        for &index in indices {
+            let key = self.keys.bucket(partition, kind, index);
+            packed.command(&[b"HGETALL", key.as_bytes()]);
+        }
+        self.link.call(&packed)?.into_iter().map(reply::pairs).collect()
     }
 
     /// All rows and all names of a partition.

@@ -11,7 +11,7 @@ use super::keys::{Kind, Pointer, low24};
 use super::link::Packed;
 use super::posting::Posting;
 use super::resolve::{Entry, Meta, PAGE};
-use super::scan::Whole;
+use super::scan::{BUCKETS, Whole};
 use super::{FactBuf, Store, StoreError, reply};
 use std::collections::{BTreeMap, HashMap};
 
@@ -97,35 +97,39 @@ impl Store {
         let mut taken = vec![false; meta.rows as usize];
         let mut days: BTreeMap<u32, u64> = BTreeMap::new();
         let mut names = 0_u64;
-        for index in 0..meta.buckets.count() {
-            let key = self.keys.bucket(partition, kind, index);
+        let indices: Vec<u32> = (0..meta.buckets.count()).collect();
+        for indices in indices.chunks(BUCKETS) {
             let mut due = Vec::new();
-            for (field, value) in reply::pairs(self.link.ask(&[b"HGETALL", key.as_bytes()])?)? {
-                let Ok(hash) = field.try_into().map(u64::from_be_bytes) else {
-                    verdict.problem(|| format!("{key}: a field has not eight octets"));
-                    continue;
-                };
-                names += 1;
-                if meta.buckets.of(low24(hash)) != index {
-                    verdict
-                        .problem(|| format!("{key}: name {hash:016x} belongs into another bucket"));
+            for (&index, bucket) in indices.iter().zip(self.buckets(kind, partition, indices)?) {
+                let key = self.keys.bucket(partition, kind, index);
+                for (field, value) in bucket {
+                    let Ok(hash) = field.try_into().map(u64::from_be_bytes) else {
+                        verdict.problem(|| format!("{key}: a field has not eight octets"));
+                        continue;
+                    };
+                    names += 1;
+                    if meta.buckets.of(low24(hash)) != index {
+                        verdict
+                            .problem(|| format!("{key}: {hash:016x} belongs into another bucket"));
+                    }
+                    let entry = Entry { partition, hash, value };
+                    let Some(value) = Value::read(&entry.value) else {
+                        verdict
+                            .problem(|| format!("{key}: the value of {hash:016x} does not read"));
+                        continue;
+                    };
+                    if log.remove(&hash) != Some(value.log) {
+                        verdict.problem(|| {
+                            format!("{key}: {hash:016x} is not where it says in the log")
+                        });
+                    }
+                    let first =
+                        self.verify_records(kind, &entry, &whole, &mut taken, &mut due, verdict)?;
+                    if first / 86_400 != u32::from(value.day) {
+                        verdict.problem(|| format!("{key}: {hash:016x} has the wrong first day"));
+                    }
+                    *days.entry(u32::from(value.day)).or_default() += 1;
                 }
-                let entry = Entry { partition, hash, value };
-                let Some(value) = Value::read(&entry.value) else {
-                    verdict.problem(|| format!("{key}: the value of {hash:016x} does not read"));
-                    continue;
-                };
-                if log.remove(&hash) != Some(value.log) {
-                    verdict.problem(|| {
-                        format!("{key}: {hash:016x} is not where it says in the name log")
-                    });
-                }
-                let first =
-                    self.verify_records(kind, &entry, &whole, &mut taken, &mut due, verdict)?;
-                if first / 86_400 != u32::from(value.day) {
-                    verdict.problem(|| format!("{key}: {hash:016x} has the wrong first day"));
-                }
-                *days.entry(u32::from(value.day)).or_default() += 1;
             }
             for due in due.chunks(PAGE) {
                 self.verify_postings(due, repair, verdict)?;

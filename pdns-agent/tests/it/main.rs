@@ -14,3 +14,5 @@ mod layers;
 mod redis;
 #[cfg(test)]
 mod run;
+#[cfg(test)]
+mod store;

@@ -119,7 +119,7 @@ impl Redis {
     pub(crate) fn url(&self) -> String {
         match self.endpoint {
             Endpoint::Socket => format!("redis+unix://{}", self.socket().display()),
-            Endpoint::Cluster { port, .. } => format!("redis-cluster://127.0.0.1:{port}"),
+            Endpoint::Cluster { port, .. } => format!("redis://127.0.0.1:{port}"),
         }
     }
 
