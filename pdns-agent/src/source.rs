@@ -97,6 +97,14 @@ pub enum SourceError {
         #[source]
         cause: io::Error,
     },
+    /// A directory holds more than can be meant; a link to `/` may have got into it.
+    #[error("{} holds more than {most} directories; the rest is not looked at", path.display())]
+    TooWide {
+        /// The directory given.
+        path: PathBuf,
+        /// How many are looked at.
+        most: usize,
+    },
     /// A file could not be looked at or opened.
     #[error("cannot open {}", path.display())]
     Open {

@@ -16,6 +16,8 @@ use std::time::{Duration, Instant};
 
 /// Deepest directory entered below the one given. Zeek's archive has one level.
 const DEPTH_MAX: usize = 8;
+/// Most directories entered below the one given: some thirty years of days, and five such archives.
+const DIRS_MAX: usize = 65_536;
 /// Most complaints kept of one scan.
 const PROBLEMS_MAX: usize = 64;
 /// How long a directory's time of writing must have stood still before a listing is relied on. Some
@@ -75,6 +77,11 @@ impl Walk {
         while let Some((dir, stat, depth)) = queue.pop_front() {
             if !met.insert((stat.dev, stat.ino)) {
                 continue;
+            }
+            if met.len() > DIRS_MAX {
+                let path = root.to_owned();
+                haul.complain(SourceError::TooWide { path, most: DIRS_MAX });
+                return;
             }
             let names = match self.list(&dir, stat, now) {
                 Ok(names) => names,
@@ -150,4 +157,44 @@ fn read_names(dir: &Path) -> io::Result<Vec<OsString>> {
     }
     names.sort_unstable();
     Ok(names)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tempfile::TempDir;
+
+    fn found(walk: &mut Walk, root: &Path, now: Instant) -> Vec<(String, u64)> {
+        let mut haul = Haul::default();
+        walk.walk(root, &fs::metadata(root).unwrap(), now, &mut haul);
+        walk.tidy();
+        assert!(haul.problems.is_empty());
+        let name = |path: &Path| path.strip_prefix(root).unwrap().display().to_string();
+        haul.files.iter().map(|(path, stat)| (name(path), stat.size)).collect()
+    }
+
+    #[test]
+    fn a_listing_from_memory_shows_what_a_new_one_would() {
+        let dir = TempDir::new().unwrap();
+        let root = dir.path();
+        fs::create_dir(root.join("day")).unwrap();
+        fs::write(root.join("day/dns.1.log"), "1").unwrap();
+        let mut walk = Walk::default();
+        let start = Instant::now();
+        for seconds in [0, 3, 6] {
+            let now = start + Duration::from_secs(seconds);
+            assert_eq!(found(&mut walk, root, now), [("day/dns.1.log".to_owned(), 1)]);
+        }
+        let stat = Stat::of(&fs::metadata(root.join("day")).unwrap());
+        assert!(walk.listings[&root.join("day")].holds(&stat));
+        // What grows, comes, and goes is seen all the same.
+        let now = start + Duration::from_secs(9);
+        fs::write(root.join("day/dns.1.log"), "12").unwrap();
+        assert_eq!(found(&mut walk, root, now), [("day/dns.1.log".to_owned(), 2)]);
+        fs::write(root.join("day/dns.2.log"), "").unwrap();
+        assert_eq!(found(&mut walk, root, now).len(), 2);
+        fs::remove_dir_all(root.join("day")).unwrap();
+        assert!(found(&mut walk, root, now).is_empty());
+        assert_eq!(walk.listings.len(), 1);
+    }
 }

@@ -189,6 +189,13 @@ fn a_gzip_cut_at_any_octet_gives_whole_lines_and_then_one_error() {
         }
         assert_eq!(lines(&mut log).1.unwrap(), Progress::AtEnd);
         assert_eq!(log.rest(&mut |_, _| panic!("a broken line")).unwrap(), Progress::AtEnd);
+        // Another run gets as far, from wherever it starts.
+        let half = got.len() / 2;
+        let offset: usize = got[..half].iter().map(|line| line.len() + 1).sum();
+        log.resume(offset as u64, &mut |_| ()).unwrap();
+        let (again, end) = lines(&mut log);
+        assert_eq!(again, got[half..], "cut at {cut}");
+        assert!(matches!(end, Err(SourceError::Gzip { .. })));
         // The file is whole now: the rest follows from the position on.
         fs::write(&path, &packed).unwrap();
         let mut whole = open(&path);
