@@ -44,9 +44,11 @@ impl Lines {
 
     /// Reads up to `at_most` octets, and at most a [`CHUNK`]; 0 is the end.
     pub(super) fn fill(&mut self, content: &mut impl Read, at_most: usize) -> io::Result<usize> {
-        self.buffer.copy_within(self.start..self.end, 0);
-        self.end -= self.start;
-        self.start = 0;
+        if self.start > 0 {
+            self.buffer.copy_within(self.start..self.end, 0);
+            self.end -= self.start;
+            self.start = 0;
+        }
         let wanted = self.end + at_most.clamp(1, CHUNK);
         if self.buffer.len() < wanted {
             self.buffer.resize(wanted, 0);

@@ -43,6 +43,7 @@ enum Spent {
 pub struct Log {
     path: PathBuf,
     id: LogId,
+    seal: Option<LogId>,
     stat: Stat,
     /// Where the first record ends: until there, lines are headers.
     head: u64,
@@ -94,6 +95,7 @@ impl Log {
         let mut log = Self {
             path: path.to_owned(),
             id: LogId([0; 16]),
+            seal: None,
             stat,
             head: 0,
             content,
@@ -105,8 +107,8 @@ impl Log {
         loop {
             if let Some(head) = first_record(log.lines.pending()) {
                 let octets = log.lines.pending().get(..head).unwrap_or_default();
-                log.id = LogId(hasher.identity(octets));
-                return Ok(Some(log.known(head)));
+                let id = LogId(hasher.identity(octets));
+                return log.known(id, head, hasher).map(Some);
             }
             match log.lines.fill(&mut log.content, HEAD_MAX) {
                 Ok(0) => break,
@@ -120,20 +122,38 @@ impl Log {
             return Ok(None);
         }
         let head = octets.len();
-        log.id = LogId(hasher.identity(&[octets, b"\n"].concat()));
-        Ok(Some(log.known(head)))
+        let id = LogId(hasher.identity(&[octets, b"\n"].concat()));
+        log.known(id, head, hasher).map(Some)
     }
 
-    fn known(mut self, head: usize) -> Self {
-        self.head = head as u64;
+    /// Opening ends: the log is `id`, and its first record ends at `head`.
+    fn known(mut self, id: LogId, head: usize, hasher: &Hasher) -> Result<Self, SourceError> {
+        (self.id, self.head) = (id, head as u64);
         self.content.learned(head);
-        self
+        if self.is_gzip() {
+            let end =
+                self.content.end_on_disk(self.stat.size).map_err(|cause| self.failed(cause))?;
+            let whole = [&id.0, self.stat.size.to_be_bytes().as_slice(), &end].concat();
+            self.seal = Some(LogId(hasher.identity(&whole)));
+        }
+        Ok(self)
     }
 
     /// What the log is known by.
     #[must_use]
     pub fn id(&self) -> LogId {
         self.id
+    }
+
+    /// What a gzip is known by as a whole, without unpacking it: its identity, its length on disk when it
+    /// was opened, and its last octets, which are CRC-32 and length of the content (RFC 1952 §2.3.1).
+    ///
+    /// To find that a gzip holds nothing beyond its position takes unpacking all of it. Whoever keeps
+    /// the position at its end under the seal too need not do that again: equal seal, equal content.
+    /// `None` for a plain log, of which [`Log::stat`] tells as much.
+    #[must_use]
+    pub fn seal(&self) -> Option<LogId> {
+        self.seal
     }
 
     /// The path it was opened under, which may name another file by now.
@@ -225,7 +245,7 @@ impl Log {
     ///
     /// A line above 1 MiB goes out as an empty one, so that the position moves on; [`Log::oversized`]
     /// counts it. `budget` bounds the octets read: one call hands out at most that much and
-    /// what was read before, which is less than 2 MiB.
+    /// what was read before, which is less than 2 MiB. Lines handed out before an error are good.
     ///
     /// # Errors
     /// [`SourceError::Read`], after which a plain log can be read on; [`SourceError::Gzip`] when the
@@ -271,7 +291,8 @@ impl Log {
         Ok(Progress::AtEnd)
     }
 
-    /// Takes what was read ahead, or reads the next chunk, and proves that all that is pending comes from this log.
+    /// Takes what was read ahead, or reads the next chunk; and proves that all that is pending comes
+    /// from this log.
     fn step(&mut self, at_most: usize) -> Result<Step, SourceError> {
         let ahead = self.lines.pending().len();
         let read = if std::mem::take(&mut self.ahead) && ahead > 0 {
@@ -301,7 +322,11 @@ impl Log {
             self.stat = Stat::of(&now);
             self.content.is_intact(self.stat.size)
         });
-        looked.map_err(|cause| self.failed(cause))
+        looked.map_err(|cause| {
+            // What was read waits for its proof; nothing more is read until then.
+            self.ahead = true;
+            self.failed(cause)
+        })
     }
 
     /// The error for this cause: the system's, or else the decoder's.

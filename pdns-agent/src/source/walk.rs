@@ -185,8 +185,8 @@ mod tests {
             let now = start + Duration::from_secs(seconds);
             assert_eq!(found(&mut walk, root, now), [("day/dns.1.log".to_owned(), 1)]);
         }
-        let stat = Stat::of(&fs::metadata(root.join("day")).unwrap());
-        assert!(walk.listings[&root.join("day")].holds(&stat));
+        let day = root.join("day");
+        assert!(walk.listings[&day].holds(&Stat::of(&fs::metadata(&day).unwrap())));
         // What grows, comes, and goes is seen all the same.
         let now = start + Duration::from_secs(9);
         fs::write(root.join("day/dns.1.log"), "12").unwrap();

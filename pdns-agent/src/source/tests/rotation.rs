@@ -290,6 +290,14 @@ fn a_log_keeps_its_identity_wherever_it_goes() {
     assert_eq!(plain.id(), packed.id());
     assert_eq!(plain.id().to_string().len(), 32);
     super::append(&live, b"3.5\tC3\n");
+    // The seal changes with the file, and with it alone.
+    let copy = dir.path().join("copy");
+    fs::copy(&archived, &copy).unwrap();
+    assert!(packed.seal().is_some() && plain.seal().is_none());
+    assert_eq!(super::open(&copy).seal(), packed.seal());
+    super::append(&copy, &gzip(b"3.5\tC3\n"));
+    assert_eq!(super::open(&copy).id(), packed.id());
+    assert_ne!(super::open(&copy).seal(), packed.seal());
     assert_eq!(super::open(&live).id(), plain.id());
     let _read = super::lines(&mut plain);
     packed.resume(plain.offset() - 7, &mut |_| ()).unwrap();
@@ -306,8 +314,9 @@ fn rewrite(path: &Path, lives: u32, done: &AtomicBool) {
         file.set_len(0).unwrap();
         file.write_all(HEADER.as_bytes()).unwrap();
         for block in 0..life % 7 {
-            let lines: String = (0..300).map(|line| format!("{life}\t{block}.{line}\n")).collect();
-            file.write_all(lines.as_bytes()).unwrap();
+            let records: Vec<String> =
+                (0..300).map(|line| format!("{life}\t{block}.{line}\n")).collect();
+            file.write_all(records.concat().as_bytes()).unwrap();
         }
     }
     done.store(true, Ordering::Release);
