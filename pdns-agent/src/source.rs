@@ -1,1 +1,173 @@
-//! source
+//! Logs as complete lines, each handed out once, whatever happens to the file.
+//!
+//! Layer 2, the start of the flow: [`Scan`] says which files are meant, [`Log`] reads one of them,
+//! [`Wake`] sleeps until there is more. `decode` makes sense of the lines; how far each log has been
+//! read is kept by `store` and handed in by `agent`. Nothing here knows of DNS or of a store.
+//!
+//! A log is known by what it holds, not by where it lies. Rotation renames a log, `archive-log` gzips
+//! it into the folder of its day, people copy it: it stays the same [`LogId`], and a position, being
+//! counted in uncompressed octets, stays true. That is what makes reading exactly once.
+
+mod content;
+mod lines;
+mod log;
+mod names;
+mod scan;
+mod wake;
+mod walk;
+
+#[cfg(test)]
+mod tests;
+
+pub use log::{Log, Progress};
+pub use scan::{Found, Scan};
+pub use wake::{Wake, Waker, Woken};
+
+use std::fmt;
+use std::fs::Metadata;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
+
+/// What a log is known by: the hash of its head.
+///
+/// The head is everything up to and including the first record, but 64 KiB at most. The first record
+/// is the first complete line that does not begin with `#` and holds a digit. Zeek's headers are the
+/// same in every file, `#` or not (`LogAscii` in `tsv` mode writes bare column names); the first
+/// record has a time in microseconds and a random uid.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LogId(pub [u8; 16]);
+
+impl fmt::Display for LogId {
+    /// 32 hexadecimal digits.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|octet| write!(f, "{octet:02x}"))
+    }
+}
+
+/// What tells one state of one file from another without reading it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Stat {
+    /// The device that holds the file.
+    pub dev: u64,
+    /// Its inode there; used again once the file is gone.
+    pub ino: u64,
+    /// Length in octets, compressed if the file is.
+    pub size: u64,
+    /// Time of the last write, in nanoseconds since the epoch.
+    pub mtime_ns: i128,
+}
+
+impl Stat {
+    fn of(metadata: &Metadata) -> Self {
+        Self {
+            dev: metadata.dev(),
+            ino: metadata.ino(),
+            size: metadata.size(),
+            mtime_ns: i128::from(metadata.mtime()) * 1_000_000_000
+                + i128::from(metadata.mtime_nsec()),
+        }
+    }
+
+    /// Whether both are states of one file.
+    #[must_use]
+    pub fn is_same_file(&self, other: &Self) -> bool {
+        self.dev == other.dev && self.ino == other.ino
+    }
+}
+
+/// What went wrong with a log or on the way to it.
+#[derive(Debug, thiserror::Error)]
+pub enum SourceError {
+    /// An input is neither a path that exists nor a well-formed glob.
+    #[error("{pattern} is no file and no valid pattern of file names")]
+    Pattern {
+        /// The input as given.
+        pattern: String,
+        /// Where the pattern is broken.
+        #[source]
+        cause: glob::PatternError,
+    },
+    /// A directory could not be listed.
+    #[error("cannot list {}", path.display())]
+    List {
+        /// The directory.
+        path: PathBuf,
+        /// What the system says.
+        #[source]
+        cause: io::Error,
+    },
+    /// A directory holds more than can be meant; a link to `/` may have got into it.
+    #[error("{} holds more than {most} directories; the rest is not looked at", path.display())]
+    TooWide {
+        /// The directory given.
+        path: PathBuf,
+        /// How many are looked at.
+        most: usize,
+    },
+    /// A file could not be looked at or opened.
+    #[error("cannot open {}", path.display())]
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        #[source]
+        cause: io::Error,
+    },
+    /// What the path names is no regular file, and so cannot be read again from a position.
+    #[error("{} is a {kind}, not a regular file", path.display())]
+    NotAFile {
+        /// The path.
+        path: PathBuf,
+        /// What it is instead.
+        kind: &'static str,
+    },
+    /// Reading failed; nothing was lost, it can be tried again.
+    #[error("cannot read {} at octet {offset}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Where the next line begins, in uncompressed octets.
+        offset: u64,
+        /// What the system says.
+        #[source]
+        cause: io::Error,
+    },
+    /// The gzip stream is broken, or ends too early ([`io::ErrorKind::UnexpectedEof`]: it may still be
+    /// written). The complete lines before that were handed out.
+    #[error("cannot unpack {} after octet {offset}", path.display())]
+    Gzip {
+        /// The file.
+        path: PathBuf,
+        /// Where the next line begins, in uncompressed octets.
+        offset: u64,
+        /// What is broken.
+        #[source]
+        cause: io::Error,
+    },
+    /// A position lies past the end: a copy still being made, or a log cut short.
+    #[error("{} holds {len} octets, less than the position {offset}", path.display())]
+    Shrank {
+        /// The file.
+        path: PathBuf,
+        /// How much there is, in uncompressed octets.
+        len: u64,
+        /// The position, in uncompressed octets.
+        offset: u64,
+    },
+    /// The file was cut or rewritten in place since it was opened: open it again.
+    #[error("{} was rewritten while it was read", path.display())]
+    Rewritten {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The system gives no notice of changes; polling goes on.
+    #[error("cannot watch {}; changes are found by polling alone", path.display())]
+    Watch {
+        /// The directory.
+        path: PathBuf,
+        /// What the system says, such as that `fs.inotify.max_user_watches` is reached.
+        #[source]
+        cause: notify::Error,
+    },
+}

@@ -1,0 +1,217 @@
+//! Which files are meant, and which of them have something new.
+//!
+//! Under `source`: the agent calls [`Scan::changed`] at each poll and opens or reads what it names.
+
+use super::walk::{Haul, Walk};
+use super::{SourceError, Stat};
+use std::collections::{HashMap, HashSet};
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+/// Most directories named for watching; of more, the last written. The rest is found by polling.
+const WATCHED_MAX: usize = 256;
+
+/// A file that is new or has changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// A path to it. Of several, the first in order.
+    pub path: PathBuf,
+    /// Its state when it was met.
+    pub stat: Stat,
+    /// Whether its name ends in `.gz`. [`super::Log`] looks inside.
+    pub gzip: bool,
+}
+
+/// What was asked for in one argument.
+enum Input {
+    Path(PathBuf),
+    /// A pattern, unless there is a file of just that name.
+    Glob(String),
+}
+
+impl Input {
+    fn path(&self) -> &Path {
+        match self {
+            Self::Path(path) => path,
+            Self::Glob(pattern) => Path::new(pattern),
+        }
+    }
+}
+
+/// The files, directories and globs that were asked for, looked up anew at each scan.
+///
+/// In a directory, and below it, a file is taken when its name is that of a Zeek DNS log; symbolic
+/// links such as zeekctl's `current` are followed, and loops of them survived. A file that is named
+/// itself, or that a glob matches, is taken whatever its name.
+pub struct Scan {
+    inputs: Vec<Input>,
+    walk: Walk,
+    /// Size and time of writing of each file when it was last named, by device and inode: a rename
+    /// changes neither, and needs no second look.
+    seen: HashMap<(u64, u64), Stat>,
+    missing: Vec<PathBuf>,
+    dirs: Vec<(PathBuf, i128)>,
+    problems: Vec<SourceError>,
+}
+
+impl Scan {
+    /// Takes paths and globs (`*`, `?`, `[...]`, `**`). None of them needs to exist yet.
+    ///
+    /// # Errors
+    /// [`SourceError::Pattern`] for a broken glob that is no existing path either.
+    pub fn new(inputs: &[PathBuf]) -> Result<Self, SourceError> {
+        let inputs = inputs.iter().map(|path| input(path)).collect::<Result<_, _>>()?;
+        Ok(Self {
+            inputs,
+            walk: Walk::default(),
+            seen: HashMap::new(),
+            missing: Vec::new(),
+            dirs: Vec::new(),
+            problems: Vec::new(),
+        })
+    }
+
+    /// The files that are new, or changed in size or time of writing since the last call, in order of
+    /// path. A file under several names counts once.
+    pub fn changed(&mut self) -> Vec<Found> {
+        let now = Instant::now();
+        let mut haul = Haul::default();
+        self.missing.clear();
+        for input in &self.inputs {
+            let before = haul.files.len();
+            visit(input, &mut self.walk, now, &mut haul);
+            if haul.files.len() == before {
+                self.missing.push(input.path().to_owned());
+            }
+        }
+        self.walk.tidy();
+        haul.files.sort_unstable_by(|(left, _), (right, _)| left.cmp(right));
+        let mut met = HashSet::with_capacity(haul.files.len());
+        haul.files.retain(|(_, stat)| met.insert((stat.dev, stat.ino)));
+        let seen = haul.files.iter().map(|(_, stat)| ((stat.dev, stat.ino), *stat)).collect();
+        let seen = std::mem::replace(&mut self.seen, seen);
+        haul.files.retain(|(_, stat)| seen.get(&(stat.dev, stat.ino)) != Some(stat));
+        (self.dirs, self.problems) = (haul.dirs, haul.problems);
+        haul.files
+            .into_iter()
+            .map(|(path, stat)| {
+                let gzip = path.extension().is_some_and(|extension| extension == "gz");
+                Found { path, stat, gzip }
+            })
+            .collect()
+    }
+
+    /// Makes every file count as new again.
+    pub fn forget(&mut self) {
+        self.seen.clear();
+    }
+
+    /// Makes one file count as new again, whose reading failed or was broken off.
+    pub fn retry(&mut self, stat: &Stat) {
+        self.seen.remove(&(stat.dev, stat.ino));
+    }
+
+    /// The inputs for which the last scan found no file.
+    #[must_use]
+    pub fn missing(&self) -> &[PathBuf] {
+        &self.missing
+    }
+
+    /// What the last scan could not look at; the same at each scan until it is mended.
+    #[must_use]
+    pub fn problems(&self) -> &[SourceError] {
+        &self.problems
+    }
+
+    /// The directories in which files appear or change, as the last scan met them: 256 at most, those
+    /// written last.
+    #[must_use]
+    pub fn watch_dirs(&self) -> Vec<PathBuf> {
+        let mut dirs = self.dirs.clone();
+        dirs.sort_unstable_by(|left, right| {
+            right.1.cmp(&left.1).then_with(|| left.0.cmp(&right.0))
+        });
+        let mut met = HashSet::new();
+        dirs.retain(|(dir, _)| met.insert(dir.clone()));
+        dirs.into_iter().take(WATCHED_MAX).map(|(dir, _)| dir).collect()
+    }
+}
+
+fn input(path: &Path) -> Result<Input, SourceError> {
+    let Some(text) = path.to_str().filter(|text| text.contains(['*', '?', '['])) else {
+        return Ok(Input::Path(path.to_owned()));
+    };
+    match glob::Pattern::new(text) {
+        Ok(_) => Ok(Input::Glob(text.to_owned())),
+        Err(_) if path.exists() => Ok(Input::Path(path.to_owned())),
+        Err(cause) => Err(SourceError::Pattern { pattern: text.to_owned(), cause }),
+    }
+}
+
+/// Adds what one input stands for.
+fn visit(input: &Input, walk: &mut Walk, now: Instant, haul: &mut Haul) {
+    match input {
+        Input::Path(path) => take(path, walk, now, haul),
+        Input::Glob(pattern) if Path::new(pattern).exists() => {
+            take(Path::new(pattern), walk, now, haul);
+        }
+        Input::Glob(pattern) => {
+            watch(fixed_part(pattern), haul);
+            let options = glob::MatchOptions {
+                case_sensitive: true,
+                require_literal_separator: true,
+                require_literal_leading_dot: true,
+            };
+            // The pattern was found well-formed when it was given.
+            for path in glob::glob_with(pattern, options).into_iter().flatten() {
+                match path {
+                    Ok(path) => take(&path, walk, now, haul),
+                    Err(error) => {
+                        let path = error.path().to_owned();
+                        haul.complain(SourceError::List { path, cause: error.into() });
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Adds a file whatever its name, or the logs of a directory.
+fn take(path: &Path, walk: &mut Walk, now: Instant, haul: &mut Haul) {
+    match fs::metadata(path) {
+        Ok(metadata) if metadata.is_dir() => walk.walk(path, &metadata, now, haul),
+        Ok(metadata) => {
+            watch(parent(path), haul);
+            // What is no regular file too: opening it says so.
+            haul.files.push((path.to_owned(), Stat::of(&metadata)));
+        }
+        Err(gone) if gone.kind() == io::ErrorKind::NotFound => watch(parent(path), haul),
+        Err(cause) => haul.complain(SourceError::Open { path: path.to_owned(), cause }),
+    }
+}
+
+fn watch(dir: &Path, haul: &mut Haul) {
+    if let Ok(metadata) = fs::metadata(dir)
+        && metadata.is_dir()
+    {
+        haul.dirs.push((dir.to_owned(), Stat::of(&metadata).mtime_ns));
+    }
+}
+
+fn parent(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}
+
+/// The directory above the first part of a pattern that is not fixed.
+fn fixed_part(pattern: &str) -> &Path {
+    let fixed = pattern.find(['*', '?', '[']).and_then(|at| pattern.get(..at)).unwrap_or(pattern);
+    match fixed.rfind('/').and_then(|slash| fixed.get(..=slash)) {
+        Some(dir) => Path::new(dir),
+        None => Path::new("."),
+    }
+}

@@ -1,0 +1,235 @@
+//! Files that are cut, rewritten, broken, hostile, or none at all.
+
+use super::{HEADER, append, gzip, hasher, lines, open};
+use crate::source::lines::MAX_LINE;
+use crate::source::{Log, Progress, SourceError};
+use std::fs;
+use std::io::ErrorKind;
+use std::path::Path;
+use std::process::Command;
+use tempfile::TempDir;
+
+fn error_of(path: &Path) -> SourceError {
+    Log::open(path, &hasher()).err().expect("an error")
+}
+
+/// A gzip of some length, with what it holds.
+fn long_gzip() -> (Vec<u8>, Vec<String>) {
+    let text: Vec<String> = (0..20_000_u64)
+        .map(|record| format!("{record}\tC{:x}", record.wrapping_mul(0x9e37_79b9_7f4a_7c15)))
+        .collect();
+    (gzip(format!("{}\n", text.join("\n")).as_bytes()), text)
+}
+
+#[test]
+fn no_record_no_identity() {
+    let dir = TempDir::new().unwrap();
+    let path = dir.path().join("dns.log");
+    for text in ["", "#separator \\x09\n", HEADER, "ts\tuid\tid.orig_h\n", "\n\n", "1.5\tC1"] {
+        fs::write(&path, text).unwrap();
+        assert!(Log::open(&path, &hasher()).is_ok_and(|log| log.is_none()), "{text:?}");
+    }
+    // Bare column names, as `LogAscii` writes them in tsv mode, are the same in every file.
+    fs::write(&path, "ts\tuid\n1.5\tC1\n").unwrap();
+    let first = open(&path).id();
+    fs::write(&path, "ts\tuid\n1.5\tC2\n").unwrap();
+    assert_ne!(open(&path).id(), first);
+}
+
+#[test]
+fn a_head_without_end_is_cut_at_its_limit() {
+    let dir = TempDir::new().unwrap();
+    let path = dir.path().join("dns.log");
+    fs::write(&path, "#".repeat(64 * 1024 - 1)).unwrap();
+    assert!(Log::open(&path, &hasher()).is_ok_and(|log| log.is_none()));
+    append(&path, b"#");
+    let id = open(&path).id();
+    append(&path, b"#\n1\n");
+    let mut log = open(&path);
+    assert_eq!(log.id(), id);
+    assert_eq!(lines(&mut log).0.len(), 2);
+}
+
+#[test]
+fn the_last_line_waits_for_its_newline_unless_the_log_is_finished() {
+    let dir = TempDir::new().unwrap();
+    let path = dir.path().join("dns.log");
+    fs::write(&path, "1\ta\n2\tb").unwrap();
+    let mut log = open(&path);
+    assert_eq!(lines(&mut log).0, ["1\ta"]);
+    assert_eq!(log.offset(), 4);
+    let mut last = Vec::new();
+    log.rest(&mut |line, end| last.push((line.to_vec(), end))).unwrap();
+    assert_eq!(last, [(b"2\tb".to_vec(), 7)]);
+    // It grew after all: what was handed out is not handed out again.
+    append(&path, b"\n3\tc\n");
+    let mut again = open(&path);
+    again.resume(7, &mut |_| ()).unwrap();
+    assert_eq!(lines(&mut again).0, ["", "3\tc"]);
+
+    fs::write(&path, "ts\n1\ta").unwrap();
+    let mut finished = Log::open_finished(&path, &hasher()).ok().flatten().unwrap();
+    append(&path, b"\n");
+    assert_eq!(finished.id(), open(&path).id());
+    assert_eq!(lines(&mut finished).0, ["ts", "1\ta"]);
+}
+
+#[test]
+fn headers_are_skimmed_on_the_way_to_a_position() {
+    let dir = TempDir::new().unwrap();
+    let path = dir.path().join("dns.log");
+    fs::write(&path, "ts\tuid\n1\ta\n#fields\tuid\tts\nb\t2\nc\t3\n#close\n").unwrap();
+    let mut log = open(&path);
+    let mut headers = Vec::new();
+    log.resume(30, &mut |line| headers.push(String::from_utf8_lossy(line).into_owned())).unwrap();
+    assert_eq!(headers, ["ts\tuid", "#fields\tuid\tts"]);
+    assert_eq!(lines(&mut log).0, ["c\t3", "#close"]);
+    // Back again.
+    log.resume(7, &mut |_| ()).unwrap();
+    assert_eq!(log.offset(), 7);
+    assert_eq!(lines(&mut log).0.len(), 5);
+    assert!(matches!(
+        log.resume(1000, &mut |_| ()),
+        Err(SourceError::Shrank { len: 41, offset: 1000, .. })
+    ));
+}
+
+#[test]
+fn a_file_rewritten_in_place_gives_nothing_of_the_new_log() {
+    let dir = TempDir::new().unwrap();
+    let path = dir.path().join("dns.log");
+    for new in ["", "9\tz\n", "9\tz\n9\tz\n", "9\tz\n9\tz\n9\tz\n9\tz\n"] {
+        fs::write(&path, "1\ta\n2\tb\n").unwrap();
+        let mut log = open(&path);
+        assert_eq!(lines(&mut log).0.len(), 2);
+        fs::write(&path, new).unwrap();
+        let (after, end) = lines(&mut log);
+        assert!(after.is_empty(), "{after:?}");
+        assert_eq!(end.unwrap(), Progress::Truncated);
+        assert_eq!(lines(&mut log).1.unwrap(), Progress::Truncated);
+        assert!(matches!(log.resume(0, &mut |_| ()), Err(SourceError::Rewritten { .. })));
+        assert_eq!(log.offset(), 8);
+    }
+    // The same for a gzip, with what was read ahead of it.
+    let (packed, text) = long_gzip();
+    fs::write(&path, packed).unwrap();
+    let mut log = open(&path);
+    let mut before = 0;
+    assert_eq!(log.read(1, &mut |_, _| before += 1).unwrap(), Progress::More);
+    assert!((1..text.len()).contains(&before));
+    fs::write(&path, gzip(&vec![b'7'; 100_000])).unwrap();
+    let (after, end) = lines(&mut log);
+    assert!(after.is_empty());
+    assert_eq!(end.unwrap(), Progress::Truncated);
+}
+
+#[test]
+fn an_oversized_line_moves_the_position_and_goes_out_empty() {
+    let dir = TempDir::new().unwrap();
+    let path = dir.path().join("dns.log");
+    for (length, is_whole) in [(MAX_LINE, true), (MAX_LINE + 1, false), (MAX_LINE * 3, false)] {
+        fs::write(&path, format!("1\ta\n{}\n2\tb\n", "x".repeat(length))).unwrap();
+        let mut log = open(&path);
+        let mut got = Vec::new();
+        while log.read(100_000, &mut |line, end| got.push((line.len(), end))).unwrap()
+            == Progress::More
+        {}
+        let middle = if is_whole { length } else { 0 };
+        let after = length as u64 + 5;
+        assert_eq!(got, [(3, 4), (middle, after), (3, after + 4)]);
+        assert_eq!(log.oversized(), u64::from(!is_whole));
+        log.resume(after, &mut |_| ()).unwrap();
+        assert_eq!(lines(&mut log).0, ["2\tb"]);
+    }
+    fs::write(&path, format!("1\ta\n{}", "x".repeat(MAX_LINE * 2))).unwrap();
+    let mut log = open(&path);
+    let mut ends = Vec::new();
+    log.rest(&mut |line, end| ends.push((line.len(), end))).unwrap();
+    assert_eq!(ends, [(3, 4), (0, MAX_LINE as u64 * 2 + 4)]);
+}
+
+#[test]
+fn gzip_members_follow_each_other_within_a_line() {
+    let dir = TempDir::new().unwrap();
+    let path = dir.path().join("anything");
+    let parts = [gzip(b"1\ta\n2"), gzip(b""), gzip(b"\tb\n3\tc\n")];
+    fs::write(&path, parts.concat()).unwrap();
+    let (lines, end) = lines(&mut open(&path));
+    assert_eq!(lines, ["1\ta", "2\tb", "3\tc"]);
+    assert_eq!(end.unwrap(), Progress::AtEnd);
+}
+
+#[test]
+fn a_gzip_cut_at_any_octet_gives_whole_lines_and_then_one_error() {
+    let dir = TempDir::new().unwrap();
+    let path = dir.path().join("dns.log.gz");
+    let (packed, text) = long_gzip();
+    for cut in (0..packed.len()).step_by(packed.len() / 40).chain(packed.len() - 12..packed.len()) {
+        fs::write(&path, &packed[..cut]).unwrap();
+        let mut log = match Log::open(&path, &hasher()) {
+            Ok(Some(log)) => log,
+            Ok(None) => {
+                assert!(cut < 2);
+                continue;
+            }
+            Err(SourceError::Gzip { cause, .. }) => {
+                assert_eq!(cause.kind(), ErrorKind::UnexpectedEof);
+                continue;
+            }
+            Err(other) => panic!("{other}"),
+        };
+        let (got, end) = lines(&mut log);
+        assert_eq!(got, text[..got.len()], "cut at {cut}");
+        match end {
+            Err(SourceError::Gzip { offset, cause, .. }) => {
+                assert_eq!(cause.kind(), ErrorKind::UnexpectedEof);
+                assert_eq!(offset, log.offset());
+            }
+            other => panic!("cut at {cut}: {other:?}"),
+        }
+        assert_eq!(lines(&mut log).1.unwrap(), Progress::AtEnd);
+        assert_eq!(log.rest(&mut |_, _| panic!("a broken line")).unwrap(), Progress::AtEnd);
+        // Another run gets as far, from wherever it starts.
+        let half = got.len() / 2;
+        let offset: usize = got[..half].iter().map(|line| line.len() + 1).sum();
+        log.resume(offset as u64, &mut |_| ()).unwrap();
+        let (again, end) = lines(&mut log);
+        assert_eq!(again, got[half..], "cut at {cut}");
+        assert!(matches!(end, Err(SourceError::Gzip { .. })));
+        // The file is whole now: the rest follows from the position on.
+        fs::write(&path, &packed).unwrap();
+        let mut whole = open(&path);
+        whole.resume(log.offset(), &mut |_| ()).unwrap();
+        assert_eq!(lines(&mut whole).0, text[got.len()..]);
+    }
+}
+
+#[test]
+fn a_gzip_damaged_in_the_middle_gives_what_came_before() {
+    let dir = TempDir::new().unwrap();
+    let path = dir.path().join("dns.log.gz");
+    let (mut packed, text) = long_gzip();
+    let middle = packed.len() / 2;
+    packed[middle..middle + 64].fill(0xff);
+    fs::write(&path, packed).unwrap();
+    let (got, end) = lines(&mut open(&path));
+    assert!(matches!(end, Err(SourceError::Gzip { .. })));
+    // Nothing can tell where the damage begins before the checksum; but it is near the middle.
+    let intact = got.iter().zip(&text).take_while(|(got, want)| got == want).count();
+    assert!(intact > text.len() / 3, "{intact} of {}", text.len());
+}
+
+#[test]
+fn what_is_no_file_says_so_and_does_not_block() {
+    let dir = TempDir::new().unwrap();
+    let fifo = dir.path().join("dns.log");
+    assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    for (path, kind) in
+        [(fifo.as_path(), "FIFO"), (dir.path(), "directory"), (Path::new("/dev/zero"), "device")]
+    {
+        let message = format!("{} is a {kind}, not a regular file", path.display());
+        assert_eq!(error_of(path).to_string(), message);
+    }
+    let absent = dir.path().join("absent");
+    assert!(matches!(error_of(&absent), SourceError::Open { .. }));
+}

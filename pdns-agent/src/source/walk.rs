@@ -1,0 +1,200 @@
+//! Walks a directory of logs again and again, cheaply.
+//!
+//! Under `scan`. An archive keeps years of hourly files of some fifty kinds, and is walked at each
+//! poll: so a directory is listed again only when its time of writing has moved, and of the names only
+//! those that matter are remembered. Files grow without that time moving, so each is looked at.
+
+use super::log::name_of;
+use super::names::is_dns_log;
+use super::{SourceError, Stat};
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::ffi::OsString;
+use std::fs::{self, Metadata};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// Deepest directory entered below the one given. Zeek's archive has one level.
+const DEPTH_MAX: usize = 8;
+/// Most directories entered below the one given: some thirty years of days, and five such archives.
+const DIRS_MAX: usize = 65_536;
+/// Most complaints kept of one scan.
+const PROBLEMS_MAX: usize = 64;
+/// How long a directory's time of writing must have stood still before a listing is relied on. Some
+/// file systems count that time in whole seconds: a file may come in the second of the listing.
+const SETTLED: Duration = Duration::from_secs(2);
+
+/// What one scan found.
+#[derive(Default)]
+pub(super) struct Haul {
+    pub(super) files: Vec<(PathBuf, Stat)>,
+    /// Directories met, with their time of writing.
+    pub(super) dirs: Vec<(PathBuf, i128)>,
+    pub(super) problems: Vec<SourceError>,
+}
+
+impl Haul {
+    pub(super) fn complain(&mut self, problem: SourceError) {
+        if self.problems.len() < PROBLEMS_MAX {
+            self.problems.push(problem);
+        }
+    }
+}
+
+/// A directory as it was listed.
+struct Listing {
+    stat: Stat,
+    /// When this time of writing was first met.
+    since: Instant,
+    listed: Instant,
+    /// Directories, symbolic links, and whatever has the name of a log.
+    names: Vec<OsString>,
+    used: bool,
+}
+
+impl Listing {
+    fn holds(&self, stat: &Stat) -> bool {
+        self.is_of(stat) && self.listed.duration_since(self.since) >= SETTLED
+    }
+
+    fn is_of(&self, stat: &Stat) -> bool {
+        self.stat.is_same_file(stat) && self.stat.mtime_ns == stat.mtime_ns
+    }
+}
+
+/// The listings kept from scan to scan.
+#[derive(Default)]
+pub(super) struct Walk {
+    listings: HashMap<PathBuf, Listing>,
+}
+
+impl Walk {
+    /// Adds the logs below `root` to `haul`, each directory once: links may form loops. Breadth first,
+    /// so that a directory is met at its least depth.
+    pub(super) fn walk(&mut self, root: &Path, metadata: &Metadata, now: Instant, haul: &mut Haul) {
+        let mut met = HashSet::new();
+        let mut queue = VecDeque::from([(root.to_owned(), Stat::of(metadata), 0)]);
+        while let Some((dir, stat, depth)) = queue.pop_front() {
+            if !met.insert((stat.dev, stat.ino)) {
+                continue;
+            }
+            if met.len() > DIRS_MAX {
+                let path = root.to_owned();
+                haul.complain(SourceError::TooWide { path, most: DIRS_MAX });
+                return;
+            }
+            let names = match self.list(&dir, stat, now) {
+                Ok(names) => names,
+                // It went away since its parent was listed.
+                Err(gone) if gone.kind() == io::ErrorKind::NotFound => continue,
+                Err(cause) => {
+                    haul.complain(SourceError::List { path: dir, cause });
+                    continue;
+                }
+            };
+            for name in names {
+                let path = dir.join(name);
+                let metadata = match fs::metadata(&path) {
+                    Ok(metadata) => metadata,
+                    Err(gone) if gone.kind() == io::ErrorKind::NotFound => continue,
+                    Err(cause) => {
+                        haul.complain(SourceError::Open { path, cause });
+                        continue;
+                    }
+                };
+                let kind = metadata.file_type();
+                if kind.is_dir() {
+                    if depth < DEPTH_MAX {
+                        queue.push_back((path, Stat::of(&metadata), depth + 1));
+                    }
+                } else if is_dns_log(name) {
+                    if kind.is_file() {
+                        haul.files.push((path, Stat::of(&metadata)));
+                    } else {
+                        haul.complain(SourceError::NotAFile { path, kind: name_of(kind) });
+                    }
+                }
+            }
+            haul.dirs.push((dir, stat.mtime_ns));
+        }
+    }
+
+    /// The names of interest in a directory, from memory if it has not changed.
+    fn list(&mut self, dir: &Path, stat: Stat, now: Instant) -> io::Result<&[OsString]> {
+        let known = self.listings.get(dir);
+        let since = known.filter(|known| known.is_of(&stat)).map_or(now, |known| known.since);
+        let fresh = match known {
+            Some(known) if known.holds(&stat) => None,
+            _ => Some(Listing { stat, since, listed: now, names: read_names(dir)?, used: true }),
+        };
+        let listing = match fresh {
+            Some(fresh) => self.listings.entry(dir.to_owned()).insert_entry(fresh).into_mut(),
+            None => match self.listings.get_mut(dir) {
+                Some(listing) => listing,
+                None => return Ok(&[]),
+            },
+        };
+        listing.used = true;
+        Ok(&listing.names)
+    }
+
+    /// Forgets the directories that no walk came by since the last call.
+    pub(super) fn tidy(&mut self) {
+        self.listings.retain(|_, listing| std::mem::replace(&mut listing.used, false));
+    }
+}
+
+fn read_names(dir: &Path) -> io::Result<Vec<OsString>> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        if is_dns_log(&name)
+            || entry.file_type().is_ok_and(|kind| kind.is_dir() || kind.is_symlink())
+        {
+            names.push(name);
+        }
+    }
+    names.sort_unstable();
+    Ok(names)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tempfile::TempDir;
+
+    fn found(walk: &mut Walk, root: &Path, now: Instant) -> Vec<(String, u64)> {
+        let mut haul = Haul::default();
+        walk.walk(root, &fs::metadata(root).unwrap(), now, &mut haul);
+        walk.tidy();
+        assert!(haul.problems.is_empty());
+        let name = |path: &Path| path.strip_prefix(root).unwrap().display().to_string();
+        haul.files.iter().map(|(path, stat)| (name(path), stat.size)).collect()
+    }
+
+    #[test]
+    fn a_listing_from_memory_shows_what_a_new_one_would() {
+        let dir = TempDir::new().unwrap();
+        let root = dir.path();
+        fs::create_dir(root.join("day")).unwrap();
+        fs::write(root.join("day/dns.1.log"), "1").unwrap();
+        let mut walk = Walk::default();
+        let start = Instant::now();
+        for seconds in [0, 3, 6] {
+            let now = start + Duration::from_secs(seconds);
+            assert_eq!(found(&mut walk, root, now), [("day/dns.1.log".to_owned(), 1)]);
+        }
+        let day = root.join("day");
+        assert!(walk.listings[&day].holds(&Stat::of(&fs::metadata(&day).unwrap())));
+        // What grows, comes, and goes is seen all the same.
+        let now = start + Duration::from_secs(9);
+        fs::write(root.join("day/dns.1.log"), "12").unwrap();
+        assert_eq!(found(&mut walk, root, now), [("day/dns.1.log".to_owned(), 2)]);
+        fs::write(root.join("day/dns.2.log"), "").unwrap();
+        assert_eq!(found(&mut walk, root, now).len(), 2);
+        fs::remove_dir_all(root.join("day")).unwrap();
+        assert!(found(&mut walk, root, now).is_empty());
+        assert_eq!(walk.listings.len(), 1);
+    }
+}
