@@ -134,6 +134,9 @@ pub enum StoreError {
         /// Its key.
         key: String,
     },
+    /// The store was emptied, or another one took its place: what was known of it is worth nothing.
+    #[error("the store was emptied or replaced by another one")]
+    Replaced,
     /// Somebody else moved a log's checkpoint, or Redis lost it: it has to be loaded again.
     #[error("the checkpoint of the log was moved by another agent or lost")]
     Conflict,

@@ -261,11 +261,11 @@ local function apply(tag, kind, ARGV, at, out, redo)
 end
 
 -- One batch of one source for one partition.
--- KEYS[1]: the partition's tag. ARGV: source, checkpoint expected, checkpoint to write, epoch known or '',
--- epoch to use if there is none, highest known row of records and of negative answers (-1: none), then the
--- two kinds as `apply` takes them, then pairs of digest and octets of long RDATA.
+-- KEYS[1]: the partition's tag. ARGV: source, checkpoint expected, checkpoint to write, the store's epoch,
+-- highest known row of records and of negative answers (-1: none), then the two kinds as `apply` takes them,
+-- then pairs of digest and octets of long RDATA.
 -- Answers 'D' done before, 'C' and the stored checkpoint: somebody else moved it, 'E' and the stored epoch:
--- rows known under another epoch; else 'A', the epoch, and flag and row of each unknown record:
+-- the rows known are not those of this store; else 'A', and flag and row of each unknown record:
 -- '0' known, '1' new record, '2' new name.
 local function upsert(KEYS, ARGV)
   if not unpack_ then init() end
@@ -276,19 +276,16 @@ local function upsert(KEYS, ARGV)
   if mark ~= ARGV[2] then return 'C' .. mark end
   local meta = call('HMGET', tag .. 'm', 'e', 'r')
   local epoch = meta[1]
-  local known = tonumber(ARGV[6])
-  local known_negative = tonumber(ARGV[7])
-  if known >= 0 or known_negative >= 0 then
-    if epoch ~= ARGV[4] then return 'E' .. (epoch or '') end
-    if known >= tonumber(meta[2] or 0) then return 'E' .. epoch end
-    if known_negative >= tonumber(call('HGET', tag .. 'nm', 'r') or 0) then return 'E' .. epoch end
+  if epoch and epoch ~= ARGV[4] then return 'E' .. epoch end
+  local known = tonumber(ARGV[5])
+  if known >= 0 and known >= tonumber(meta[2] or 0) then return 'E' .. (epoch or '') end
+  local known_negative = tonumber(ARGV[6])
+  if known_negative >= 0 and known_negative >= tonumber(call('HGET', tag .. 'nm', 'r') or 0) then
+    return 'E' .. (epoch or '')
   end
-  if not epoch then
-    epoch = ARGV[5]
-    call('HSET', tag .. 'm', 'e', epoch)
-  end
-  local out, redo = { 'A' .. epoch }, { ARGV[3] }
-  local at = apply(tag, '', ARGV, 8, out, redo)
+  if not epoch then call('HSET', tag .. 'm', 'e', ARGV[4]) end
+  local out, redo = { 'A' }, { ARGV[3] }
+  local at = apply(tag, '', ARGV, 7, out, redo)
   at = apply(tag, 'n', ARGV, at, out, nil)
   for i = at, #ARGV, 2 do
     call('HSET', tag .. 't', ARGV[i], ARGV[i + 1])

@@ -60,6 +60,22 @@ pub(crate) fn open(link: &mut Link, keys: &Keys) -> Result<Router, StoreError> {
     Ok(Router::new(Hasher::new(&secret), partitions))
 }
 
+/// Makes sure that the store is still the one that was opened.
+pub(crate) fn same(link: &mut Link, keys: &Keys, hasher: &Hasher) -> Result<(), StoreError> {
+    let key = keys.schema();
+    let secret = reply::maybe_octets(link.ask(&[b"HGET", key.as_bytes(), b"sip"])?)?;
+    let secret = secret.and_then(|secret| <[u8; 16]>::try_from(secret).ok());
+    match secret {
+        Some(secret) if epoch(&Hasher::new(&secret)) == epoch(hasher) => Ok(()),
+        _ => Err(StoreError::Replaced),
+    }
+}
+
+/// What the partitions of a store are marked with: rows known from another store are refused by it.
+pub(crate) fn epoch(hasher: &Hasher) -> [u8; 8] {
+    hasher.octets(b"epoch").to_be_bytes()
+}
+
 /// Sixteen octets that nobody can guess.
 fn random_key() -> [u8; 16] {
     let mut key = [0; 16];

@@ -10,11 +10,10 @@ use super::keys::{Keys, Kind, Pointer, low24};
 use super::link::Packed;
 use super::posting::{LARGE, Posting};
 use super::rowcache::RowCache;
-use super::{Store, StoreError, reply};
+use super::{Store, StoreError, reply, schema};
 use crate::aggregate::Window;
 use crate::observation::Fact;
 use std::collections::HashSet;
-use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 
 /// Records that one call should have: enough to spread its fixed cost, few enough that other clients
 /// do not wait (facts: 31 records 2.2 ms, 312 records 9 ms at the 99th percentile, ingest saturated).
@@ -26,8 +25,6 @@ const NETS: usize = 1 << 16;
 #[derive(Default)]
 pub(crate) struct Memory {
     pub(crate) rows: RowCache,
-    /// Epoch of each partition, as far as known.
-    epochs: Vec<Option<[u8; 8]>>,
     nets: HashSet<u64>,
     /// Connection that this was learnt over.
     generation: u64,
@@ -110,15 +107,14 @@ impl Store {
         checkpoint: &mut Checkpoint,
         end: u64,
     ) -> Result<(), StoreError> {
-        // A cheap command makes the connection, if there is none, before its number is compared.
-        self.link.ask(&[b"PING"])?;
+        // Makes the connection, if there is none, before its number is compared.
+        schema::same(&mut self.link, &self.keys, self.router.hasher())?;
         if self.memory.generation == self.link.generation() {
             return Ok(());
         }
         self.memory.rows.clear();
         self.memory.nets.clear();
         self.memory.large.clear();
-        self.memory.epochs = vec![None; usize::from(self.router.partitions())];
         self.link.load_functions()?;
         let stored = self.load_marks(log)?;
         for (known, stored) in checkpoint.marks.iter_mut().zip(stored) {
@@ -214,16 +210,12 @@ impl Store {
         let mut known = [Vec::new(), Vec::new()];
         let mut highest = [-1_i64; 2];
         let mut unknown = [Vec::new(), Vec::new()];
-        let epoch = self.memory.epochs.get(usize::from(part.partition)).copied().flatten();
         let mut taken = 0;
         for &(_, index) in items {
             taken += 1;
             let Some(tuple) = window.get(index as usize) else { continue };
             let kind = usize::from(kind_of(tuple.fact) == Kind::Negative);
-            let row = match epoch {
-                Some(_) => self.memory.rows.get(tuple.place.hash, tuple.fact_hash),
-                None => None,
-            };
+            let row = self.memory.rows.get(tuple.place.hash, tuple.fact_hash);
             if let (Some(row), Some(fast), Some(most)) =
                 (row, known.get_mut(kind), highest.get_mut(kind))
             {
@@ -249,7 +241,6 @@ impl Store {
             part.partition,
             expected,
             mark,
-            epoch,
             &known,
             highest,
             &unknown,
@@ -272,7 +263,6 @@ impl Store {
         partition: u8,
         expected: Option<Mark>,
         mark: Mark,
-        epoch: Option<[u8; 8]>,
         known: &[Vec<u8>; 2],
         highest: [i64; 2],
         unknown: &[Vec<u32>; 2],
@@ -306,14 +296,13 @@ impl Store {
             words.word(digest).word(octets);
         }
         let records: usize = unknown.iter().map(Vec::len).sum();
-        // Seven words before the two kinds, two and four a record for each of those, two for long RDATA.
-        packed.begin(3 + 1 + 7 + 4 + records * 4 + long.len() * 2);
+        // Six words before the two kinds, two and four a record for each of those, two for long RDATA.
+        packed.begin(3 + 1 + 6 + 4 + records * 4 + long.len() * 2);
         packed.word("FCALL").word(&self.link.functions.upsert).word("1");
         packed.word(self.keys.partition(partition)).word(log);
         packed.word(expected.map_or(Vec::new(), |mark| mark.to_octets().to_vec()));
         packed.word(mark.to_octets());
-        packed.word(epoch.map_or(Vec::new(), |epoch| epoch.to_vec()));
-        packed.word(RandomState::new().build_hasher().finish().to_be_bytes());
+        packed.word(schema::epoch(self.router.hasher()));
         for most in highest {
             packed.word(most.to_string());
         }
@@ -338,14 +327,10 @@ impl Store {
         }
         let Some(call) = flight.call else { return Ok(()) };
         let answer = reply::octets(self.link.receive()?)?;
-        let epoch = self.memory.epochs.get_mut(usize::from(part.partition));
-        let Some(epoch) = epoch else { return Err(StoreError::Reply) };
         let (verdict, rest) = answer.split_first().ok_or(StoreError::Reply)?;
         match verdict {
             b'A' => {
-                let (now, rows) = rest.split_first_chunk::<8>().ok_or(StoreError::Reply)?;
-                *epoch = Some(*now);
-                let (rows, _) = rows.as_chunks::<5>();
+                let (rows, _) = rest.as_chunks::<5>();
                 for (&[flag, a, b, c, d], &index) in rows.iter().zip(&call.unknown) {
                     let Some(tuple) = window.get(index as usize) else { continue };
                     let row = u32::from_be_bytes([a, b, c, d]);
@@ -363,10 +348,10 @@ impl Store {
                 Ok(())
             }
             b'E' => {
-                // The store was emptied or replaced: the rows we know are those of another one.
-                *epoch = rest.try_into().ok();
+                // The store lost data or is another one: the rows we know are not its rows.
                 self.memory.rows.clear();
-                Ok(())
+                let ours = rest.is_empty() || rest == schema::epoch(self.router.hasher());
+                if ours { Ok(()) } else { Err(StoreError::Replaced) }
             }
             b'C' => Err(StoreError::Conflict),
             b'D' => Err(StoreError::Unavailable("a batch was applied unnoticed".to_owned())),

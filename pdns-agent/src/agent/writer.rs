@@ -1,0 +1,212 @@
+//! A thread that owns a connection to the store, so that reading goes on while Redis works.
+//!
+//! Between `pass` and `store`. It takes one request at a time and answers each. While Redis is away it
+//! waits, longer each time, and tries again; the reader waits for its answer and so stops reading.
+
+use super::{AgentError, Settings, Stop};
+use crate::aggregate::Window;
+use crate::hash::Router;
+use crate::store::{Checkpoint, SourceState, Store, StoreError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+/// First and longest pause between attempts.
+const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
+
+/// A window on its way to the store.
+pub(crate) struct Batch {
+    pub(crate) log: [u8; 16],
+    pub(crate) checkpoint: Checkpoint,
+    pub(crate) window: Window,
+    pub(crate) end: u64,
+    /// Only finish what an earlier batch to the same end left half-way.
+    pub(crate) finish: bool,
+    /// What to acknowledge afterwards, if this is not finishing.
+    pub(crate) state: Option<SourceState>,
+}
+
+enum Request {
+    Load([u8; 16]),
+    Write(Box<Batch>),
+}
+
+enum Answer {
+    Loaded(Result<(Option<SourceState>, Checkpoint), StoreError>),
+    Written(Box<Batch>, Result<(), StoreError>),
+}
+
+/// The reader's end of the thread.
+pub(crate) struct Writer {
+    requests: Option<Sender<Request>>,
+    answers: Receiver<Answer>,
+    thread: Option<JoinHandle<()>>,
+    busy: bool,
+}
+
+/// The error of a store that is away while the agent stops.
+fn stopped() -> StoreError {
+    StoreError::Unavailable("stopped while the store was away".to_owned())
+}
+
+impl Writer {
+    /// Starts the thread on an open store. `reconnected` counts connections that had to be made anew.
+    pub(crate) fn start(
+        store: Store,
+        stop: &Stop,
+        reconnected: &Arc<AtomicU64>,
+    ) -> Result<Self, AgentError> {
+        let (requests, inbox) = channel();
+        let (outbox, answers) = channel();
+        let mut work =
+            Work { generation: store.generation(), store, stop: stop.clone(), reconnected: Arc::clone(reconnected) };
+        let thread = thread::Builder::new()
+            .name("writer".to_owned())
+            .spawn(move || {
+                for request in inbox {
+                    let answer = match request {
+                        Request::Load(log) => Answer::Loaded(work.load(&log)),
+                        Request::Write(mut batch) => {
+                            let result = work.write(&mut batch);
+                            Answer::Written(batch, result)
+                        }
+                    };
+                    if outbox.send(answer).is_err() {
+                        break;
+                    }
+                }
+            })
+            .map_err(AgentError::Thread)?;
+        Ok(Self { requests: Some(requests), answers, thread: Some(thread), busy: false })
+    }
+
+    /// Loads what the store knows of a log.
+    pub(crate) fn load(
+        &mut self,
+        log: [u8; 16],
+    ) -> Result<(Option<SourceState>, Checkpoint), StoreError> {
+        self.send(Request::Load(log));
+        match self.answers.recv() {
+            Ok(Answer::Loaded(result)) => result,
+            _ => Err(stopped()),
+        }
+    }
+
+    /// Sends a batch. The one before must have been taken back.
+    pub(crate) fn write(&mut self, batch: Batch) {
+        self.send(Request::Write(Box::new(batch)));
+        self.busy = true;
+    }
+
+    /// Waits for the batch under way, if one is.
+    pub(crate) fn take_back(&mut self) -> Option<(Batch, Result<(), StoreError>)> {
+        if !std::mem::take(&mut self.busy) {
+            return None;
+        }
+        match self.answers.recv() {
+            Ok(Answer::Written(batch, result)) => Some((*batch, result)),
+            _ => None,
+        }
+    }
+
+    fn send(&self, request: Request) {
+        if let Some(requests) = &self.requests {
+            // Fails only when the thread is gone, and then there will be no answer either.
+            drop(requests.send(request));
+        }
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.requests = None;
+        if let Some(thread) = self.thread.take() {
+            drop(thread.join());
+        }
+    }
+}
+
+struct Work {
+    store: Store,
+    stop: Stop,
+    generation: u64,
+    reconnected: Arc<AtomicU64>,
+}
+
+impl Work {
+    fn load(&mut self, log: &[u8; 16]) -> Result<(Option<SourceState>, Checkpoint), StoreError> {
+        self.patiently(|store| {
+            let state = store.source(log)?;
+            Ok((state, store.load(log)?))
+        })
+    }
+
+    fn write(&mut self, batch: &mut Batch) -> Result<(), StoreError> {
+        self.patiently(|store| {
+            store.flush(&batch.log, &mut batch.checkpoint, &batch.window, batch.end, batch.finish)?;
+            if let Some(state) = &batch.state {
+                store.acknowledge(&batch.log, state)?;
+                if state.complete {
+                    store.settle(&batch.log, &batch.checkpoint)?;
+                }
+            }
+            Ok(())
+        })
+    }
+
+    /// Tries until it works, Redis refuses for good, or the agent stops.
+    fn patiently<T>(
+        &mut self,
+        mut attempt: impl FnMut(&mut Store) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let (mut pause, longest) = PAUSE;
+        loop {
+            let result = attempt(&mut self.store);
+            if self.store.generation() != self.generation {
+                self.generation = self.store.generation();
+                self.reconnected.fetch_add(1, Ordering::Relaxed);
+            }
+            match result {
+                Err(error) if error.is_transient() => {
+                    tracing::warn!(%error, pause_ms = pause.as_millis(), "the store is away; reading waits");
+                    if !self.stop.sleep(pause) {
+                        return Err(error);
+                    }
+                    pause = (pause * 2).min(longest);
+                }
+                other => return other,
+            }
+        }
+    }
+}
+
+/// Opens the store and finds this sensor's bit; waits for a store that is away, unless it is to run once.
+pub(crate) fn open(
+    settings: &Settings,
+    rows: usize,
+    stop: &Stop,
+) -> Result<(Store, Router, u32), AgentError> {
+    let (mut pause, longest) = PAUSE;
+    loop {
+        let opened = Store::with_row_cache(&settings.store, rows).and_then(|mut store| {
+            let bit = store.sensor(&settings.sensor)?;
+            Ok((store, bit))
+        });
+        match opened {
+            Ok((store, bit)) => {
+                let router = store.router().clone();
+                return Ok((store, router, bit));
+            }
+            Err(error) if error.is_transient() && !settings.once => {
+                tracing::warn!(%error, pause_ms = pause.as_millis(), "the store is away; waiting for it");
+                if !stop.sleep(pause) {
+                    return Err(AgentError::Store(error));
+                }
+                pause = (pause * 2).min(longest);
+            }
+            Err(error) => return Err(AgentError::Store(error)),
+        }
+    }
+}
