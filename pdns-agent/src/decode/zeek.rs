@@ -16,6 +16,7 @@ use row::{Columns, Query, Row};
 
 mod answers;
 mod clock;
+mod emitted;
 mod infer;
 mod json;
 mod rdata;
@@ -129,16 +130,17 @@ impl Decoder {
 impl Options {
     /// Why a row is not to be taken, if so.
     fn filter(self, row: &Row<'_>) -> Result<Option<Filter>, Rejection> {
-        let is_multicast = |port: Option<u16>| matches!(port, Some(137 | 5353 | 5355));
         if row.opcode.number()?.is_some_and(|opcode| opcode != 0) {
             return Ok(Some(Filter::Opcode));
         }
-        if !self.keep_multicast
-            && (is_multicast(row.resp_p.number()?) || is_multicast(row.orig_p.number()?))
-        {
+        let ports = [row.resp_p.number()?, row.orig_p.number()?];
+        let is_multicast = ports.iter().any(|port| matches!(port, Some(137 | 5353 | 5355)));
+        if is_multicast && !self.keep_multicast {
             return Ok(Some(Filter::Port));
         }
-        Ok(row.is_other_class()?.then_some(Filter::Class))
+        // In mDNS the first bit of a class asks for a unicast reply (RFC 6762 §5.4).
+        let class_bits = if ports.contains(&Some(5353)) { 0x7fff } else { 0xffff };
+        Ok((!row.is_internet(class_bits)?).then_some(Filter::Class))
     }
 }
 

@@ -6,6 +6,7 @@
 //! that is told here is [`Provenance::Inferred`].
 
 use super::answers::{Answer, Answers};
+use super::emitted::{Emitted, Record};
 use super::rdata;
 use super::row::Row;
 use crate::decode::{Omission, Rejection, Tally};
@@ -13,11 +14,7 @@ use crate::name::Name;
 use crate::observation::{Fact, Observation, Outcome, Provenance};
 use crate::rdata::Rdata;
 use crate::rr::RrType;
-use std::collections::HashSet;
 use std::ops::Range;
-
-/// Up to this many records of one line are compared one by one; beyond, by hash.
-const FEW: usize = 32;
 
 /// Buffers kept from line to line, so that the usual line allocates nothing.
 #[derive(Debug, Default)]
@@ -25,61 +22,6 @@ pub(super) struct Scratch {
     /// One string for each name that is not canonical where it stands.
     names: Vec<String>,
     emitted: Emitted,
-}
-
-/// The records of one line so far.
-#[derive(Debug, Default)]
-struct Emitted {
-    /// Wire form of owners and RDATA.
-    wire: Vec<u8>,
-    few: Vec<Record>,
-    many: HashSet<Box<[u8]>>,
-}
-
-/// One record: where its parts stand in [`Emitted::wire`].
-#[derive(Clone, Debug)]
-struct Record {
-    owner: Range<usize>,
-    rrtype: RrType,
-    rdata: Range<usize>,
-}
-
-impl Emitted {
-    fn clear(&mut self) {
-        self.wire.clear();
-        self.few.clear();
-        self.many.clear();
-    }
-
-    fn octets(&self, range: &Range<usize>) -> &[u8] {
-        self.wire.get(range.clone()).unwrap_or_default()
-    }
-
-    /// Notes a record; `false` when this line has had it.
-    fn insert(&mut self, record: Record) -> bool {
-        let octets = (self.octets(&record.owner), self.octets(&record.rdata));
-        if self.few.len() < FEW {
-            let has = self.few.iter().any(|other| {
-                other.rrtype == record.rrtype
-                    && (self.octets(&other.owner), self.octets(&other.rdata)) == octets
-            });
-            if !has {
-                self.few.push(record);
-                if self.few.len() == FEW {
-                    self.many = self.few.iter().map(|record| self.key(record)).collect();
-                }
-            }
-            return !has;
-        }
-        let key = self.key(&record);
-        self.many.insert(key)
-    }
-
-    /// Owner, which tells its own length, type and RDATA.
-    fn key(&self, record: &Record) -> Box<[u8]> {
-        let rrtype = record.rrtype.0.to_be_bytes();
-        [self.octets(&record.owner), &rrtype, self.octets(&record.rdata)].concat().into()
-    }
 }
 
 /// How the names among the answers are to be read.

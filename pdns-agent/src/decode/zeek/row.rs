@@ -195,11 +195,11 @@ impl<'a> Row<'a> {
         if number > LAST { Err(Rejection::BadField) } else { Ok(Some(number)) }
     }
 
-    /// Whether a class is given and is not IN.
-    pub(super) fn is_other_class(&self) -> Result<bool, Rejection> {
+    /// Whether the class is IN, looking only at some of its bits, or not given.
+    pub(super) fn is_internet(&self, bits: u16) -> Result<bool, Rejection> {
         Ok(match self.qclass.number()? {
-            Some(class) => class != 1,
-            None => self.qclass_name.name()?.is_some_and(|name| name != "C_INTERNET"),
+            Some(class) => class & bits == 1,
+            None => self.qclass_name.name()?.is_none_or(|name| name == "C_INTERNET"),
         })
     }
 }
@@ -284,7 +284,7 @@ mod tests {
         let row = Row { rcode: Value::Unsigned(4096), ..Row::default() };
         assert_eq!(row.rcode(), Err(Rejection::BadField));
         let class =
-            |name| Row { qclass_name: Value::Text(name), ..Row::default() }.is_other_class();
-        assert_eq!((class(b"C_INTERNET"), class(b"C_CHAOS")), (Ok(false), Ok(true)));
+            |name| Row { qclass_name: Value::Text(name), ..Row::default() }.is_internet(0xffff);
+        assert_eq!((class(b"C_INTERNET"), class(b"C_CHAOS")), (Ok(true), Ok(false)));
     }
 }
