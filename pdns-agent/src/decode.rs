@@ -1,1 +1,235 @@
-//! decode
+//! From what a source yields to observations.
+//!
+//! Layer 3. `source` hands over bytes, this hands on [`Observation`]s, and does no I/O itself. Input
+//! that cannot be used is no error: it is a [`Rejection`], a [`Filter`] or an [`Omission`], counted in a
+//! [`Tally`] so that an operator sees how much was left out and why.
+//!
+//! [`Observation`]: crate::observation::Observation
+
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fmt;
+
+pub mod zeek;
+
+/// A closed set of reasons: each is a metric label and a phrase for people.
+macro_rules! reasons {
+    (
+        $(#[$doc:meta])*
+        $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $label:literal, $phrase:literal;)* }
+    ) => {
+        $(#[$doc])*
+        #[derive(
+            Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+        )]
+        pub enum $name {
+            $($(#[$variant_doc])* #[serde(rename = $label)] $variant,)*
+        }
+
+        impl $name {
+            /// Every reason, in order of declaration.
+            pub const ALL: &[Self] = &[$(Self::$variant),*];
+
+            /// The value of a metric label: lower case, words joined by `_`.
+            #[must_use]
+            pub fn label(self) -> &'static str {
+                match self { $(Self::$variant => $label),* }
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(match self { $(Self::$variant => $phrase),* })
+            }
+        }
+    };
+}
+
+reasons! {
+    /// Why a whole line was not counted.
+    Rejection {
+        /// A row came before anything told what its columns are.
+        NoHeader = "no_header", "no header names the columns";
+        /// The header tells of DNS, but lacks `ts` or `query` or has an empty separator.
+        UnusableHeader = "unusable_header", "the header lacks ts, query or a separator";
+        /// The row has more or fewer columns than the header: it was cut, or the header was lost.
+        ColumnCount = "column_count", "the number of columns is not that of the header";
+        /// The line is no JSON object, or a vector in it is none.
+        Json = "json", "not a JSON object of a log record";
+        /// A number or a truth value reads as neither, or is out of range.
+        BadField = "bad_field", "a number or truth value cannot be read";
+        /// The time is missing or cannot be read.
+        BadTime = "bad_time", "the time is missing or cannot be read";
+        /// The time does not fit 32 bits of seconds since 1970.
+        TimeRange = "time_range", "the time lies before 1970 or after 2106";
+        /// No name was asked for or answered.
+        NoQuery = "no_query", "no query name";
+        /// The query breaks the limits of RFC 1035 §2.3.4.
+        BadName = "bad_name", "the query is not a domain name";
+    }
+}
+
+reasons! {
+    /// Why a good line is not passive DNS.
+    Filter {
+        /// `NetBIOS` (137), mDNS (5353) or LLMNR (5355).
+        Port = "port", "NetBIOS, mDNS or LLMNR";
+        /// An opcode other than QUERY (RFC 1035 §4.1.1).
+        Opcode = "opcode", "opcode other than query";
+        /// A class other than IN.
+        Class = "class", "class other than internet";
+    }
+}
+
+reasons! {
+    /// Why an answer, or the outcome, of a counted line was left out.
+    Omission {
+        /// The log only says that there was such a record.
+        RdataNotInLog = "rdata_not_in_log", "the log does not hold the RDATA";
+        /// The text of the RDATA does not parse.
+        Undecodable = "undecodable", "the RDATA cannot be read";
+        /// The answer breaks the limits of RFC 1035 §2.3.4.
+        BadName = "bad_name", "the answer is not a domain name";
+        /// Owner or type cannot be told for sure.
+        Ambiguous = "ambiguous", "owner or type cannot be told";
+        /// A part of a dynamic update, which is no answer.
+        DynamicUpdate = "dynamic_update", "part of a dynamic update";
+        /// The same record again within one line: records that are alike are one (RFC 2181 §5).
+        Repeated = "repeated", "repeated within one answer";
+        /// A negative answer to a question whose type is not known.
+        NoQtype = "no_qtype", "negative answer without a query type";
+        /// No error and nothing in the log, but there was an answer that Zeek does not log.
+        AnswerNotInLog = "answer_not_in_log", "the log does not hold the answer";
+        /// No error and no answer: it may be no data, or a referral.
+        NodataOrReferral = "nodata_or_referral", "no data or a referral";
+    }
+}
+
+/// How a line ended that was not rejected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Line {
+    /// A DNS record; whether it brought any observation is another matter.
+    Counted,
+    /// A line that describes the log and was taken note of.
+    Directive,
+    /// Nothing in it.
+    Blank,
+    /// A record of another kind of log.
+    OtherRecord,
+    /// A DNS record that is not asked for.
+    Filtered(Filter),
+}
+
+/// What became of lines and of the answers within them.
+///
+/// Invariant: each line is counted once under `lines` and once under its ending, see
+/// [`Tally::endings`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Tally {
+    /// All lines.
+    pub lines: u64,
+    /// Lines that ended as [`Line::Counted`].
+    pub counted: u64,
+    /// Lines that ended as [`Line::Directive`].
+    pub directives: u64,
+    /// Lines that ended as [`Line::Blank`].
+    pub blank: u64,
+    /// Lines that ended as [`Line::OtherRecord`].
+    pub other_records: u64,
+    /// Lines that ended as [`Line::Filtered`].
+    pub filtered: BTreeMap<Filter, u64>,
+    /// Lines that were rejected.
+    pub rejected: BTreeMap<Rejection, u64>,
+    /// Observations of records.
+    pub records: u64,
+    /// Observations of negative answers.
+    pub negatives: u64,
+    /// Answers and outcomes of counted lines that were left out.
+    pub omitted: BTreeMap<Omission, u64>,
+    /// Counted lines with answers whose TTLs were dropped because they were not as many.
+    pub ttl_mismatches: u64,
+}
+
+impl Tally {
+    /// Counts one line under its ending.
+    pub fn count(&mut self, ending: Result<Line, Rejection>) {
+        self.lines += 1;
+        match ending {
+            Ok(Line::Counted) => self.counted += 1,
+            Ok(Line::Directive) => self.directives += 1,
+            Ok(Line::Blank) => self.blank += 1,
+            Ok(Line::OtherRecord) => self.other_records += 1,
+            Ok(Line::Filtered(filter)) => *self.filtered.entry(filter).or_default() += 1,
+            Err(rejection) => *self.rejected.entry(rejection).or_default() += 1,
+        }
+    }
+
+    /// Counts one answer or outcome that was left out.
+    pub fn omit(&mut self, omission: Omission) {
+        *self.omitted.entry(omission).or_default() += 1;
+    }
+
+    /// The sum of all endings, which is `lines`.
+    #[must_use]
+    pub fn endings(&self) -> u64 {
+        self.counted
+            + self.directives
+            + self.blank
+            + self.other_records
+            + self.filtered.values().sum::<u64>()
+            + self.rejected.values().sum::<u64>()
+    }
+
+    /// Adds another tally to this one.
+    pub fn merge(&mut self, other: &Self) {
+        fn add<K: Ord + Copy>(into: &mut BTreeMap<K, u64>, from: &BTreeMap<K, u64>) {
+            for (&key, &count) in from {
+                *into.entry(key).or_default() += count;
+            }
+        }
+        self.lines += other.lines;
+        self.counted += other.counted;
+        self.directives += other.directives;
+        self.blank += other.blank;
+        self.other_records += other.other_records;
+        add(&mut self.filtered, &other.filtered);
+        add(&mut self.rejected, &other.rejected);
+        self.records += other.records;
+        self.negatives += other.negatives;
+        add(&mut self.omitted, &other.omitted);
+        self.ttl_mismatches += other.ttl_mismatches;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_are_snake_case_and_unlike() {
+        let labels: Vec<&str> = Rejection::ALL.iter().map(|reason| reason.label()).collect();
+        for (at, label) in labels.iter().enumerate() {
+            assert!(label.bytes().all(|octet| octet == b'_' || octet.is_ascii_lowercase()));
+            assert!(!labels[..at].contains(label));
+        }
+        assert_eq!(Rejection::NoQuery.to_string(), "no query name");
+    }
+
+    #[test]
+    fn tallies_add_up_and_keep_their_form() {
+        let mut left = Tally::default();
+        left.count(Ok(Line::Counted));
+        left.count(Err(Rejection::Json));
+        left.omit(Omission::Ambiguous);
+        let mut right = Tally::default();
+        right.count(Err(Rejection::Json));
+        right.count(Ok(Line::Filtered(Filter::Port)));
+        left.merge(&right);
+        assert_eq!((left.lines, left.endings(), left.rejected[&Rejection::Json]), (4, 4, 2));
+        let text = serde_json::to_string(&left).unwrap();
+        assert!(text.contains(r#""rejected":{"json":2}"#), "{text}");
+        assert_eq!(serde_json::from_str::<Tally>(&text).unwrap(), left);
+        assert_eq!(serde_json::from_str::<Tally>("{}").unwrap(), Tally::default());
+    }
+}

@@ -261,21 +261,33 @@ impl<'a> Name<'a> {
 
     /// Appends the uncompressed wire form (RFC 1035 §3.1), at most 255 octets.
     pub fn write_wire(self, out: &mut Vec<u8>) {
-        for label in self.labels() {
-            let length = out.len();
+        if !self.is_root() {
+            let mut start = out.len();
             out.push(0);
-            let mut octets = label.bytes();
+            let mut octets = self.0.bytes();
             while let Some(octet) = octets.next() {
-                let octet = if octet == b'\\' { unescape(&mut octets) } else { Some(octet) };
-                // Canonical text has no broken escape, so nothing is left out here.
-                out.extend(octet);
+                match octet {
+                    b'.' => {
+                        close_label(out, start);
+                        start = out.len();
+                        out.push(0);
+                    }
+                    // Canonical text has no broken escape, so nothing is left out here.
+                    b'\\' => out.extend(unescape(&mut octets)),
+                    octet => out.push(octet),
+                }
             }
-            let written = out.len() - length - 1;
-            if let Some(slot) = out.get_mut(length) {
-                *slot = u8::try_from(written).unwrap_or(0);
-            }
+            close_label(out, start);
         }
         out.push(0);
+    }
+}
+
+/// Writes the length of the label that runs from after `start` to the end of `out`.
+fn close_label(out: &mut [u8], start: usize) {
+    let length = out.len() - start - 1;
+    if let Some(slot) = out.get_mut(start) {
+        *slot = u8::try_from(length).unwrap_or(0);
     }
 }
 

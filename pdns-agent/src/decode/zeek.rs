@@ -1,0 +1,153 @@
+//! Zeek's `dns.log`, as TSV or JSON, line by line.
+//!
+//! Layer 3. [`Decoder::line`] takes a line from `source` and emits what it says. The format is told from
+//! each line alone: `{` begins JSON, `#` a directive, all else is a row under the header so far. So a
+//! file may change its format, and a log of another kind does no harm.
+//!
+//! ```text
+//! line -> tsv | json -> row (values as they stand) -> infer (owners, types, outcome) -> observations
+//! ```
+//!
+//! Columns are described in Zeek's scripts/base/protocols/dns/main.zeek, record `DNS::Info`.
+
+use super::{Filter, Line, Rejection, Tally};
+use crate::observation::Observation;
+use row::{Columns, Query, Row};
+
+mod answers;
+mod clock;
+mod emitted;
+mod infer;
+mod json;
+mod rdata;
+mod row;
+mod tsv;
+
+/// What to take from a log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// Also take `NetBIOS` (port 137), mDNS (5353) and LLMNR (5355), whose names hold on one link only.
+    pub keep_multicast: bool,
+}
+
+/// Reads the lines of one log in their order.
+#[derive(Debug, Default)]
+pub struct Decoder {
+    options: Options,
+    header: tsv::Header,
+    columns: Columns,
+    scratch: infer::Scratch,
+    tally: Tally,
+}
+
+impl Decoder {
+    /// A decoder at the start of a log.
+    #[must_use]
+    pub fn new(options: Options) -> Self {
+        Self { options, ..Self::default() }
+    }
+
+    /// Reads one line without its newline; a carriage return at its end is passed over.
+    ///
+    /// Emits the records in the order of the answers, then a negative answer if the line is one, all
+    /// with one time. Nothing is emitted when the line is rejected. Memory is kept for the next line,
+    /// as much as the longest line took.
+    ///
+    /// # Errors
+    /// [`Rejection`] when the line cannot be used. It is counted, and reading goes on.
+    pub fn line(
+        &mut self,
+        line: &[u8],
+        emit: &mut dyn FnMut(Observation<'_>),
+    ) -> Result<Line, Rejection> {
+        let ending = self.decode(line, emit);
+        self.tally.count(ending);
+        ending
+    }
+
+    /// Takes in what a line before the point of resumption says of the log's form; nothing is
+    /// emitted or counted.
+    pub fn skim(&mut self, line: &[u8]) {
+        let line = trimmed(line);
+        match line.first() {
+            Some(b'#') => self.header.directive(line),
+            // In the writer's `tsv` mode the first line is the header and has no mark.
+            Some(_) if !self.header.is_known() => drop(self.header.bare(line)),
+            _ => {}
+        }
+    }
+
+    /// What became of all lines since the start or the last [`Decoder::take_tally`].
+    #[must_use]
+    pub fn tally(&self) -> &Tally {
+        &self.tally
+    }
+
+    /// Moves the tally out; counting begins again at nothing.
+    pub fn take_tally(&mut self) -> Tally {
+        std::mem::take(&mut self.tally)
+    }
+
+    fn decode(
+        &mut self,
+        line: &[u8],
+        emit: &mut dyn FnMut(Observation<'_>),
+    ) -> Result<Line, Rejection> {
+        let line = trimmed(line);
+        if line.first() == Some(&b'#') {
+            self.header.directive(line);
+            return Ok(Line::Directive);
+        }
+        self.columns.clear();
+        let mut row = Row::default();
+        match line.iter().find(|octet| !octet.is_ascii_whitespace()) {
+            None => return Ok(Line::Blank),
+            Some(b'{') => match json::row(line, &mut self.columns)? {
+                Some(object) => row = object,
+                None => return Ok(Line::OtherRecord),
+            },
+            Some(_) => match self.header.row(line, &mut row, &mut self.columns)? {
+                tsv::Parsed::Row => {}
+                tsv::Parsed::Other => return Ok(Line::OtherRecord),
+                tsv::Parsed::Header => return Ok(Line::Directive),
+            },
+        }
+        if let Some(filter) = self.options.filter(&row)? {
+            return Ok(Line::Filtered(filter));
+        }
+        let query = match row.query {
+            Query::Unset => return Err(Rejection::NoQuery),
+            Query::InLine(query) => query,
+            Query::Unescaped => &self.columns.query,
+        };
+        let context = infer::Context { row: &row, query, at: clock::seconds(row.ts)? };
+        let answers = &self.columns.answers;
+        infer::infer(&context, answers, &mut self.scratch, &mut self.tally, emit)?;
+        Ok(Line::Counted)
+    }
+}
+
+impl Options {
+    /// Why a row is not to be taken, if so.
+    fn filter(self, row: &Row<'_>) -> Result<Option<Filter>, Rejection> {
+        if row.opcode.number()?.is_some_and(|opcode| opcode != 0) {
+            return Ok(Some(Filter::Opcode));
+        }
+        let ports = [row.resp_p.number()?, row.orig_p.number()?];
+        let is_multicast = ports.iter().any(|port| matches!(port, Some(137 | 5353 | 5355)));
+        if is_multicast && !self.keep_multicast {
+            return Ok(Some(Filter::Port));
+        }
+        // In mDNS the first bit of a class asks for a unicast reply (RFC 6762 §5.4).
+        let class_bits = if ports.contains(&Some(5353)) { 0x7fff } else { 0xffff };
+        Ok((!row.is_internet(class_bits)?).then_some(Filter::Class))
+    }
+}
+
+/// A line without the carriage return that a file from elsewhere may have.
+fn trimmed(line: &[u8]) -> &[u8] {
+    line.strip_suffix(b"\r").unwrap_or(line)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,351 @@
+//! Which record each answer of a row is: Zeek logs an answer section without owners and types.
+//!
+//! The section is in the order of the packet. An alias comes before what it leads to, so an owner is
+//! followed from the query along the chain of aliases (RFC 1034 §3.6.2). Where a chain and the names
+//! asked for cannot be told apart, nothing is guessed: the answer is left out and counted. Everything
+//! that is told here is [`Provenance::Inferred`].
+
+use super::answers::{Answer, Answers};
+use super::emitted::{Emitted, Record};
+use super::rdata;
+use super::row::Row;
+use crate::decode::{Omission, Rejection, Tally};
+use crate::name::Name;
+use crate::observation::{Fact, Observation, Outcome, Provenance};
+use crate::rdata::Rdata;
+use crate::rr::RrType;
+use std::ops::Range;
+
+/// Buffers kept from line to line, so that the usual line allocates nothing.
+#[derive(Debug, Default)]
+pub(super) struct Scratch {
+    /// One string for each name that is not canonical where it stands.
+    names: Vec<String>,
+    emitted: Emitted,
+}
+
+/// How the names among the answers are to be read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reading {
+    /// Each is an alias of the owner before it.
+    Chain,
+    /// Those within in-addr.arpa and ip6.arpa, but for the last answer, are a chain (RFC 2317 §4);
+    /// the others are what the end of the chain points to.
+    Pointers,
+    /// All but the last of so many are a chain; the last is the primary server of a zone.
+    Authority(usize),
+    /// All are RDATA of the query.
+    Data,
+    /// They cannot be told.
+    Ambiguous,
+}
+
+/// Tells how to read the names of a row.
+fn reading(qtype: Option<RrType>, query: &[u8], answers: &Answers) -> Reading {
+    match qtype {
+        Some(RrType::PTR) => Reading::Pointers,
+        Some(RrType::SOA) => Reading::Authority(names(answers).count()),
+        Some(RrType::NS | RrType::MX | RrType::SRV) => {
+            // The TTLs of an RRset are the same (RFC 2181 §5.2), an alias mostly has another.
+            let mut ttls = names(answers);
+            let first = ttls.next();
+            if ttls.all(|ttl| Some(ttl) == first) { Reading::Data } else { Reading::Ambiguous }
+        }
+        // A zone transfer holds every owner of the zone.
+        Some(RrType::DNAME | RrType::ANY | RrType::AXFR | RrType::IXFR) => Reading::Ambiguous,
+        Some(_) => Reading::Chain,
+        None if is_in_arpa(query) => Reading::Pointers,
+        None => {
+            // Names, then what they lead to: a chain.
+            let mut kinds = answers
+                .iter()
+                .map(|(answer, _)| answer)
+                .filter(|answer| answer.is_typed() || matches!(answer, Answer::Name(_)));
+            let data = kinds.find(|answer| answer.is_typed());
+            if data.is_some() && kinds.all(Answer::is_typed) {
+                Reading::Chain
+            } else {
+                Reading::Ambiguous
+            }
+        }
+    }
+}
+
+/// The TTL of each answer that is a name.
+fn names(answers: &Answers) -> impl Iterator<Item = Option<u32>> {
+    answers.iter().filter(|(answer, _)| matches!(answer, Answer::Name(_))).map(|(_, ttl)| ttl)
+}
+
+/// Whether a dotted name lies in one of the trees of addresses (RFC 1035 §3.5, RFC 3596 §2.5).
+fn is_in_arpa(name: &[u8]) -> bool {
+    let name = name.strip_suffix(b".").unwrap_or(name);
+    [&b"in-addr.arpa"[..], b"ip6.arpa"].iter().any(|apex| {
+        let Some(cut) = name.len().checked_sub(apex.len()) else { return false };
+        let Some((head, tail)) = name.split_at_checked(cut) else { return false };
+        tail.eq_ignore_ascii_case(apex) && (head.is_empty() || head.ends_with(b"."))
+    })
+}
+
+/// What a row says, beside its answers.
+pub(super) struct Context<'r, 'l> {
+    pub(super) row: &'r Row<'l>,
+    /// Octets of labels joined by dots.
+    pub(super) query: &'r [u8],
+    /// Whole seconds since the epoch.
+    pub(super) at: u32,
+}
+
+/// Emits what a row says, and counts what of it had to be left out.
+///
+/// # Errors
+/// [`Rejection::BadName`] for the query, [`Rejection::BadField`] for the other columns; then nothing
+/// has been emitted.
+pub(super) fn infer(
+    context: &Context<'_, '_>,
+    answers: &Answers,
+    scratch: &mut Scratch,
+    tally: &mut Tally,
+    emit: &mut dyn FnMut(Observation<'_>),
+) -> Result<(), Rejection> {
+    let Context { row, query, at } = *context;
+    let qtype = row.qtype()?;
+    let outcome = outcome(row, qtype, answers.len() > 0)?;
+    let Scratch { names, emitted } = scratch;
+    emitted.clear();
+    if names.len() <= answers.len() {
+        names.resize_with(answers.len() + 1, String::new);
+    }
+    let mut names = names.iter_mut();
+    let buffer = names.next().ok_or(Rejection::BadName)?;
+    let owner = Name::from_dotted(query, buffer).map_err(|_| Rejection::BadName)?;
+    if answers.len() > 0 && !answers.ttls_match() {
+        tally.ttl_mismatches += 1;
+    }
+
+    // Owners are compared only where there is more than one record.
+    if answers.len() > 1 {
+        owner.write_wire(&mut emitted.wire);
+    }
+    let owner_wire = 0..emitted.wire.len();
+    let mut walk = Walk {
+        owner,
+        owner_wire,
+        is_lost: false,
+        saw_data_name: false,
+        qtype,
+        at,
+        compares: answers.len() > 1,
+        emitted,
+        tally,
+        emit,
+    };
+    if answers.len() > 0 {
+        let reading = reading(qtype, query, answers);
+        let last = answers.len() - 1;
+        let mut names_left = if let Reading::Authority(count) = reading { count } else { 0 };
+        for (index, (answer, ttl)) in answers.iter().enumerate() {
+            let Answer::Name(raw) = answer else {
+                walk.other(answer, ttl);
+                continue;
+            };
+            names_left = names_left.saturating_sub(1);
+            let is_alias = match reading {
+                Reading::Chain => true,
+                Reading::Pointers => index != last && is_in_arpa(raw),
+                Reading::Authority(_) => names_left > 0,
+                Reading::Data => false,
+                Reading::Ambiguous => {
+                    walk.is_lost = true;
+                    walk.tally.omit(Omission::Ambiguous);
+                    continue;
+                }
+            };
+            let parsed = names.next().map(|buffer| Name::from_dotted(raw, buffer));
+            match parsed {
+                Some(Ok(name)) if is_alias => walk.alias(name, ttl),
+                Some(Ok(name)) => walk.data_name(name, ttl),
+                _ => walk.bad_name(is_alias),
+            }
+        }
+    }
+    walk.negative(outcome);
+    Ok(())
+}
+
+/// The way along the answers of one row.
+struct Walk<'s, 'e> {
+    /// The end of the chain so far.
+    owner: Name<'s>,
+    /// Its wire form within `emitted`.
+    owner_wire: Range<usize>,
+    /// Whether an answer was met that hides where the chain goes.
+    is_lost: bool,
+    /// Whether a name was met that is no alias; an address after it may be another owner's.
+    saw_data_name: bool,
+    qtype: Option<RrType>,
+    at: u32,
+    compares: bool,
+    emitted: &'e mut Emitted,
+    tally: &'e mut Tally,
+    emit: &'e mut dyn FnMut(Observation<'_>),
+}
+
+impl<'s> Walk<'s, '_> {
+    fn alias(&mut self, name: Name<'s>, ttl: Option<u32>) {
+        if self.is_lost {
+            self.tally.omit(Omission::Ambiguous);
+            return;
+        }
+        let rdata = self.of_name(RrType::CNAME, name, ttl);
+        self.owner = name;
+        self.owner_wire = rdata;
+    }
+
+    fn data_name(&mut self, name: Name<'s>, ttl: Option<u32>) {
+        if self.is_lost {
+            self.tally.omit(Omission::Ambiguous);
+        } else {
+            self.of_name(self.qtype.unwrap_or(RrType::PTR), name, ttl);
+        }
+        self.saw_data_name = true;
+    }
+
+    fn bad_name(&mut self, is_alias: bool) {
+        self.tally.omit(Omission::BadName);
+        self.is_lost |= is_alias;
+        self.saw_data_name |= !is_alias;
+    }
+
+    /// An answer that is no name.
+    fn other(&mut self, answer: Answer<'_>, ttl: Option<u32>) {
+        let start = self.emitted.wire.len();
+        let wire = &mut self.emitted.wire;
+        let read = match answer {
+            Answer::V4(address) => {
+                wire.extend_from_slice(&address.octets());
+                Ok(RrType::A)
+            }
+            // An A6 record has more than the address (RFC 2874 §3.1), and an answer to a question for
+            // it is no AAAA record.
+            Answer::V6(_) if self.qtype == Some(RrType::A6) => Err(Omission::RdataNotInLog),
+            Answer::V6(address) => {
+                wire.extend_from_slice(&address.octets());
+                Ok(RrType::AAAA)
+            }
+            Answer::Strings(rrtype, text) => {
+                let keyword = if rrtype == RrType::SPF { b"SPF" } else { b"TXT" };
+                rdata::strings(keyword, text, wire).ok_or(Omission::Undecodable).map(|()| rrtype)
+            }
+            Answer::Naptr(text) => {
+                rdata::naptr(text, wire).ok_or(Omission::Undecodable).map(|()| RrType::NAPTR)
+            }
+            Answer::Update => Err(Omission::DynamicUpdate),
+            Answer::NotInLog | Answer::Name(_) => Err(Omission::RdataNotInLog),
+        };
+        match read {
+            Ok(_) if self.is_lost || self.saw_data_name => {
+                self.emitted.wire.truncate(start);
+                self.tally.omit(Omission::Ambiguous);
+            }
+            Ok(rrtype) => self.record(rrtype, start, false, ttl),
+            Err(omission) => {
+                self.emitted.wire.truncate(start);
+                self.tally.omit(omission);
+            }
+        }
+    }
+
+    /// Emits a record of which the log holds a name; returns where the name's wire form stands.
+    fn of_name(&mut self, rrtype: RrType, name: Name<'s>, ttl: Option<u32>) -> Range<usize> {
+        let start = self.emitted.wire.len();
+        let is_partial = rdata::of_name(rrtype, name, &mut self.emitted.wire);
+        let rdata = start..self.emitted.wire.len();
+        self.record(rrtype, start, is_partial, ttl);
+        rdata
+    }
+
+    /// Emits a record with the RDATA from `start` on, once for each line.
+    fn record(&mut self, rrtype: RrType, start: usize, partial: bool, ttl: Option<u32>) {
+        let rdata = start..self.emitted.wire.len();
+        if self.compares {
+            let record = Record { owner: self.owner_wire.clone(), rrtype, rdata: rdata.clone() };
+            if !self.emitted.insert(record) {
+                self.tally.omit(Omission::Repeated);
+                return;
+            }
+        }
+        let octets = self.emitted.octets(&rdata);
+        self.tally.records += 1;
+        (self.emit)(Observation {
+            rrname: self.owner,
+            fact: Fact::Record(Rdata { rrtype, octets, partial }),
+            at: self.at,
+            ttl,
+            provenance: Provenance::Inferred,
+        });
+    }
+
+    /// Emits the outcome; an error speaks of the end of the chain (RFC 2308 §2.1).
+    fn negative(&mut self, outcome: Result<Option<Outcome>, Omission>) {
+        let outcome = match outcome {
+            Ok(None) => return,
+            Ok(Some(_)) if self.is_lost => Err(Omission::Ambiguous),
+            Ok(Some(outcome)) => Ok(outcome),
+            Err(omission) => Err(omission),
+        };
+        match (outcome, self.qtype) {
+            (Ok(outcome), Some(qtype)) => {
+                self.tally.negatives += 1;
+                (self.emit)(Observation {
+                    rrname: self.owner,
+                    fact: Fact::Negative { qtype, outcome },
+                    at: self.at,
+                    ttl: None,
+                    provenance: Provenance::Inferred,
+                });
+            }
+            (Ok(_), None) => self.tally.omit(Omission::NoQtype),
+            (Err(omission), _) => self.tally.omit(omission),
+        }
+    }
+}
+
+/// What became of the question: `Ok(None)` when it was answered, an omission when no record is in the
+/// log and it cannot be told whether there was one.
+fn outcome(
+    row: &Row<'_>,
+    qtype: Option<RrType>,
+    has_answers: bool,
+) -> Result<Result<Option<Outcome>, Omission>, Rejection> {
+    let rcode = row.rcode()?;
+    // Zeek copies AA and RA from a reply that has an answer record, and from no other.
+    let was_answered = row.rtt.is_set() || row.aa.is_true()? || row.ra.is_true()?;
+    // A server that is not asked to recurse may refer instead, with authority records; `rejected`
+    // means that there was no record at all.
+    let is_no_referral = row.rd.is_true()? || row.rejected.is_true()?;
+    Ok(match rcode {
+        None | Some(0) if has_answers => Ok(None),
+        None => Ok(Some(Outcome::UNANSWERED)),
+        Some(0) if was_answered || qtype.is_some_and(is_never_logged) => {
+            Err(Omission::AnswerNotInLog)
+        }
+        Some(0) if qtype.is_none() => Err(Omission::NoQtype),
+        Some(0) if is_no_referral => Ok(Some(Outcome::NODATA)),
+        Some(0) => Err(Omission::NodataOrReferral),
+        Some(rcode) => Ok(Some(Outcome::from_rcode(rcode))),
+    })
+}
+
+/// Whether Zeek logs no answer of this type, not even that there was one.
+fn is_never_logged(qtype: RrType) -> bool {
+    matches!(
+        qtype,
+        RrType::WKS
+            | RrType::HINFO
+            | RrType::SVCB
+            | RrType::HTTPS
+            | RrType::TKEY
+            | RrType::TSIG
+            | RrType::CAA
+    )
+}

@@ -1,0 +1,290 @@
+//! The columns of a `DNS::Info` record that passive DNS looks at, whatever the log's format.
+//!
+//! `tsv` and `json` fill a [`Row`] with values as they stand in the line; they are read as numbers or
+//! truth values only when a rule asks for them.
+
+use super::answers::Answers;
+use crate::decode::Rejection;
+use crate::observation::Outcome;
+use crate::rr::RrType;
+
+/// A value as the line has it.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) enum Value<'a> {
+    /// Left out, null, or the log's marker for unset.
+    #[default]
+    Unset,
+    /// Text, with its escapes still in it.
+    Text(&'a [u8]),
+    /// A whole number of JSON, not negative.
+    Unsigned(u64),
+    /// A negative whole number of JSON.
+    Negative(i64),
+    /// A JSON number with a fraction or an exponent.
+    Float(f64),
+    /// A JSON truth value.
+    Bool(bool),
+    /// What no column of `DNS::Info` holds: an object, an array, or text with JSON escapes.
+    Odd,
+}
+
+/// A query name: octets of labels joined by dots, no escapes.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) enum Query<'a> {
+    /// None given.
+    #[default]
+    Unset,
+    /// It stands in the line as it is.
+    InLine(&'a [u8]),
+    /// It had escapes and was written to [`Columns::query`].
+    Unescaped,
+}
+
+/// The single-valued columns.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Row<'a> {
+    pub(super) ts: Value<'a>,
+    pub(super) orig_p: Value<'a>,
+    pub(super) resp_p: Value<'a>,
+    pub(super) rtt: Value<'a>,
+    pub(super) query: Query<'a>,
+    pub(super) qclass: Value<'a>,
+    pub(super) qclass_name: Value<'a>,
+    pub(super) qtype: Value<'a>,
+    pub(super) qtype_name: Value<'a>,
+    pub(super) rcode: Value<'a>,
+    pub(super) rcode_name: Value<'a>,
+    pub(super) aa: Value<'a>,
+    pub(super) rd: Value<'a>,
+    pub(super) ra: Value<'a>,
+    pub(super) rejected: Value<'a>,
+    pub(super) opcode: Value<'a>,
+}
+
+/// Buffers for what is not used where it stands in the line: kept from line to line, so that the
+/// usual line allocates nothing. Their size is bounded by that of the longest line.
+#[derive(Debug, Default)]
+pub(super) struct Columns {
+    /// The query, where [`Query::Unescaped`] says so.
+    pub(super) query: Vec<u8>,
+    /// `answers` and `TTLs`.
+    pub(super) answers: Answers,
+}
+
+impl Columns {
+    /// Forgets the line before.
+    pub(super) fn clear(&mut self) {
+        self.query.clear();
+        self.answers.clear();
+    }
+}
+
+/// A column by its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Field {
+    Ts,
+    OrigPort,
+    RespPort,
+    Rtt,
+    Query,
+    Qclass,
+    QclassName,
+    Qtype,
+    QtypeName,
+    Rcode,
+    RcodeName,
+    Aa,
+    Rd,
+    Ra,
+    Rejected,
+    Opcode,
+    Answers,
+    Ttls,
+}
+
+impl Field {
+    /// The column that Zeek, or a shipper that renames `id.` columns, calls by this name.
+    pub(super) fn named(name: &[u8]) -> Option<Self> {
+        Some(match name {
+            b"ts" => Self::Ts,
+            b"id.orig_p" | b"id_orig_p" => Self::OrigPort,
+            b"id.resp_p" | b"id_resp_p" => Self::RespPort,
+            b"rtt" => Self::Rtt,
+            b"query" => Self::Query,
+            b"qclass" => Self::Qclass,
+            b"qclass_name" => Self::QclassName,
+            b"qtype" => Self::Qtype,
+            b"qtype_name" => Self::QtypeName,
+            b"rcode" => Self::Rcode,
+            b"rcode_name" => Self::RcodeName,
+            b"AA" => Self::Aa,
+            b"RD" => Self::Rd,
+            b"RA" => Self::Ra,
+            b"rejected" => Self::Rejected,
+            b"opcode" => Self::Opcode,
+            b"answers" => Self::Answers,
+            b"TTLs" => Self::Ttls,
+            _ => return None,
+        })
+    }
+}
+
+impl<'a> Row<'a> {
+    /// Where the value of a single-valued column goes; `None` for query, answers and TTLs, which
+    /// have forms of their own.
+    pub(super) fn slot(&mut self, field: Field) -> Option<&mut Value<'a>> {
+        Some(match field {
+            Field::Ts => &mut self.ts,
+            Field::OrigPort => &mut self.orig_p,
+            Field::RespPort => &mut self.resp_p,
+            Field::Rtt => &mut self.rtt,
+            Field::Qclass => &mut self.qclass,
+            Field::QclassName => &mut self.qclass_name,
+            Field::Qtype => &mut self.qtype,
+            Field::QtypeName => &mut self.qtype_name,
+            Field::Rcode => &mut self.rcode,
+            Field::RcodeName => &mut self.rcode_name,
+            Field::Aa => &mut self.aa,
+            Field::Rd => &mut self.rd,
+            Field::Ra => &mut self.ra,
+            Field::Rejected => &mut self.rejected,
+            Field::Opcode => &mut self.opcode,
+            Field::Query | Field::Answers | Field::Ttls => return None,
+        })
+    }
+
+    /// The type asked for: by number, or else by the name Zeek gives it.
+    pub(super) fn qtype(&self) -> Result<Option<RrType>, Rejection> {
+        if let Some(number) = self.qtype.number()? {
+            return Ok(Some(RrType(number)));
+        }
+        let Some(name) = self.qtype_name.name()? else { return Ok(None) };
+        // Names of Zeek's DNS::query_types that are not IANA's.
+        Ok(Some(match name {
+            "*" => RrType::ANY,
+            "NB" => RrType::NIMLOC,
+            "NBSTAT" => RrType::SRV,
+            "EDNS" => RrType::OPT,
+            "WINS" => RrType(65281),
+            "WINS-R" => RrType(65282),
+            "XPF" => RrType(65422),
+            "INTEGRITY" => RrType(65521),
+            _ => match name.strip_prefix("query-") {
+                Some(number) => RrType(number.parse().map_err(|_| Rejection::BadField)?),
+                None => name.parse().map_err(|_| Rejection::BadField)?,
+            },
+        }))
+    }
+
+    /// The RCODE: by number, or else by the name Zeek gives it. `None` when no reply was seen.
+    pub(super) fn rcode(&self) -> Result<Option<u16>, Rejection> {
+        // An extended RCODE has 12 bits (RFC 6891 §6.1.3).
+        const LAST: u16 = 0xfff;
+        let number = if let Some(number) = self.rcode.number()? {
+            number
+        } else {
+            let Some(name) = self.rcode_name.name()? else { return Ok(None) };
+            // Names of Zeek's DNS::base_errors that are not IANA's.
+            match (name, name.strip_prefix("rcode-").or(name.strip_prefix("unassigned-"))) {
+                ("NOERROR", _) => 0,
+                ("BADSIG", _) => 3842,
+                (_, Some(number)) => number.parse().map_err(|_| Rejection::BadField)?,
+                (_, None) => name.parse::<Outcome>().map_err(|_| Rejection::BadField)?.0,
+            }
+        };
+        if number > LAST { Err(Rejection::BadField) } else { Ok(Some(number)) }
+    }
+
+    /// Whether the class is IN, looking only at some of its bits, or not given.
+    pub(super) fn is_internet(&self, bits: u16) -> Result<bool, Rejection> {
+        Ok(match self.qclass.number()? {
+            Some(class) => class & bits == 1,
+            None => self.qclass_name.name()?.is_none_or(|name| name == "C_INTERNET"),
+        })
+    }
+}
+
+impl<'a> Value<'a> {
+    /// A number of 16 bits, as ports, types, classes, RCODEs and opcodes are.
+    pub(super) fn number(self) -> Result<Option<u16>, Rejection> {
+        let number = match self {
+            Self::Unset => return Ok(None),
+            Self::Unsigned(number) => u16::try_from(number).ok(),
+            Self::Text(digits) => decimal(digits).and_then(|number| u16::try_from(number).ok()),
+            _ => None,
+        };
+        number.map(Some).ok_or(Rejection::BadField)
+    }
+
+    /// A truth value; unset is false.
+    pub(super) fn is_true(self) -> Result<bool, Rejection> {
+        match self {
+            Self::Unset | Self::Bool(false) | Self::Text(b"F" | b"false") => Ok(false),
+            Self::Bool(true) | Self::Text(b"T" | b"true") => Ok(true),
+            _ => Err(Rejection::BadField),
+        }
+    }
+
+    /// The name of a number, such as `NXDOMAIN`.
+    fn name(self) -> Result<Option<&'a str>, Rejection> {
+        match self {
+            Self::Unset => Ok(None),
+            Self::Text(text) => {
+                std::str::from_utf8(text).map(Some).map_err(|_| Rejection::BadField)
+            }
+            _ => Err(Rejection::BadField),
+        }
+    }
+
+    /// Whether there is any value.
+    pub(super) fn is_set(self) -> bool {
+        self != Self::Unset
+    }
+}
+
+/// Decimal digits, at least one and at most 18, as a number.
+pub(super) fn decimal(digits: &[u8]) -> Option<u64> {
+    if digits.is_empty() || digits.len() > 18 {
+        return None;
+    }
+    digits.iter().try_fold(0, |sum: u64, digit| {
+        digit.is_ascii_digit().then(|| sum * 10 + u64::from(digit - b'0'))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_read_from_either_form() {
+        assert_eq!(Value::Text(b"65535").number(), Ok(Some(65535)));
+        assert_eq!(Value::Unsigned(28).number(), Ok(Some(28)));
+        assert_eq!(Value::Unset.number(), Ok(None));
+        for bad in [Value::Text(b""), Value::Text(b"-1"), Value::Text(b"65536"), Value::Float(1.5)]
+        {
+            assert_eq!(bad.number(), Err(Rejection::BadField), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn names_stand_in_for_numbers() {
+        let qtype = |name| Row { qtype_name: Value::Text(name), ..Row::default() }.qtype();
+        assert_eq!(qtype(b"AAAA"), Ok(Some(RrType::AAAA)));
+        assert_eq!(qtype(b"*"), Ok(Some(RrType::ANY)));
+        assert_eq!(qtype(b"query-65534"), Ok(Some(RrType(65534))));
+        assert_eq!(qtype(b"query-65536"), Err(Rejection::BadField));
+        assert_eq!(qtype(b"\xff"), Err(Rejection::BadField));
+        let rcode = |name| Row { rcode_name: Value::Text(name), ..Row::default() }.rcode();
+        assert_eq!(rcode(b"NOERROR"), Ok(Some(0)));
+        assert_eq!(rcode(b"NXRRSet"), Ok(Some(8)));
+        assert_eq!(rcode(b"unassigned-11"), Ok(Some(11)));
+        assert_eq!(rcode(b"rcode-4095"), Ok(Some(4095)));
+        assert_eq!(rcode(b"UNANSWERED"), Err(Rejection::BadField));
+        let row = Row { rcode: Value::Unsigned(4096), ..Row::default() };
+        assert_eq!(row.rcode(), Err(Rejection::BadField));
+        let class =
+            |name| Row { qclass_name: Value::Text(name), ..Row::default() }.is_internet(0xffff);
+        assert_eq!((class(b"C_INTERNET"), class(b"C_CHAOS")), (Ok(true), Ok(false)));
+    }
+}

@@ -1,0 +1,292 @@
+//! Zeek's ASCII writer: a header that names the columns, then one row a line.
+//!
+//! The form is that of src/logging/writers/ascii/Ascii.cc and src/threading/formatters/Ascii.cc. A new
+//! header may come at any line, because files are joined and Zeek restarts. Columns are found by name
+//! only: sites add, drop and reorder them.
+
+use super::clock;
+use super::row::{Columns, Field, Query, Row, Value};
+use crate::decode::Rejection;
+use memchr::memmem;
+
+/// What the lines of a log so far say about its form.
+#[derive(Debug)]
+pub(super) struct Header {
+    /// Between columns; a tab as a rule.
+    separator: Vec<u8>,
+    /// Between the elements of a vector.
+    set_separator: Vec<u8>,
+    /// Stands for an empty string or vector.
+    empty: Vec<u8>,
+    /// Stands for an unset value.
+    unset: Vec<u8>,
+    /// Whether `#path` names a DNS log; `None` before it.
+    is_dns: Option<bool>,
+    rows: Rows,
+}
+
+/// What the rows under a header are.
+#[derive(Debug)]
+enum Rows {
+    /// Nothing tells yet.
+    Unknown,
+    /// Records of another log.
+    Other,
+    /// DNS records, but of no use.
+    Unusable,
+    /// DNS records: for each column what it is, `None` where it does not matter.
+    Dns(Vec<Option<Field>>),
+}
+
+/// What a row is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Parsed {
+    /// A DNS record.
+    Row,
+    /// A record of another log.
+    Other,
+    /// A header line of bare names, as the writer's `tsv` option makes it.
+    Header,
+}
+
+impl Default for Header {
+    fn default() -> Self {
+        Self {
+            separator: b"\t".to_vec(),
+            set_separator: b",".to_vec(),
+            empty: b"(empty)".to_vec(),
+            unset: b"-".to_vec(),
+            is_dns: None,
+            rows: Rows::Unknown,
+        }
+    }
+}
+
+impl Header {
+    /// Takes in a line that begins with `#`; one that means nothing here is passed over.
+    pub(super) fn directive(&mut self, line: &[u8]) {
+        let line = line.strip_prefix(b"#").unwrap_or(line);
+        if let Some(value) = line.strip_prefix(b"separator ") {
+            // The first line of a header: whatever was said before is over.
+            *self = Self { separator: unescaped(value), ..Self::default() };
+        } else if let Some(value) = self.value(line, b"set_separator") {
+            self.set_separator = unescaped(value);
+        } else if let Some(value) = self.value(line, b"empty_field") {
+            self.empty = unescaped(value);
+        } else if let Some(value) = self.value(line, b"unset_field") {
+            self.unset = unescaped(value);
+        } else if let Some(path) = self.value(line, b"path") {
+            let is_dns = is_dns_path(path);
+            self.is_dns = Some(is_dns);
+            self.rows = if is_dns { Rows::Unknown } else { Rows::Other };
+        } else if let Some(names) = self.value(line, b"fields") {
+            self.rows = self.rows_under(names);
+        }
+    }
+
+    fn value<'l>(&self, line: &'l [u8], key: &[u8]) -> Option<&'l [u8]> {
+        line.strip_prefix(key)?.strip_prefix(self.separator.as_slice())
+    }
+
+    fn rows_under(&self, names: &[u8]) -> Rows {
+        let is_usable = !self.separator.is_empty() && !self.set_separator.is_empty();
+        match self.is_dns {
+            Some(false) => Rows::Other,
+            Some(true) if !is_usable => Rows::Unusable,
+            is_dns => match self.columns(names) {
+                Some(columns) => Rows::Dns(columns),
+                None if is_dns.is_some() => Rows::Unusable,
+                None => Rows::Other,
+            },
+        }
+    }
+
+    /// What each column is, if there are `ts` and `query` among them.
+    fn columns(&self, names: &[u8]) -> Option<Vec<Option<Field>>> {
+        let mut columns: Vec<Option<Field>> = Vec::new();
+        each(names, &self.separator, |name| {
+            // Of two columns of one name the first counts.
+            columns.push(Field::named(name).filter(|field| !columns.contains(&Some(*field))));
+            true
+        });
+        let has = |field| columns.contains(&Some(field));
+        (has(Field::Ts) && has(Field::Query)).then_some(columns)
+    }
+
+    /// Whether it is known what rows are.
+    pub(super) fn is_known(&self) -> bool {
+        !matches!(self.rows, Rows::Unknown)
+    }
+
+    /// Takes in a line of bare column names, if it is one: then `true`.
+    ///
+    /// No row is mistaken for it: `ts` is no time.
+    pub(super) fn bare(&mut self, line: &[u8]) -> bool {
+        if self.is_dns == Some(false) {
+            return false;
+        }
+        match self.columns(line) {
+            Some(columns) => {
+                self.rows = Rows::Dns(columns);
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Reads one row into `row`. Its vectors, and its query if that has escapes, go to `columns`.
+    ///
+    /// # Errors
+    /// [`Rejection::NoHeader`], [`Rejection::UnusableHeader`] or [`Rejection::ColumnCount`].
+    pub(super) fn row<'l>(
+        &mut self,
+        line: &'l [u8],
+        row: &mut Row<'l>,
+        columns: &mut Columns,
+    ) -> Result<Parsed, Rejection> {
+        let rejection = match &self.rows {
+            Rows::Other => return Ok(Parsed::Other),
+            Rows::Unusable => return Err(Rejection::UnusableHeader),
+            Rows::Unknown => Rejection::NoHeader,
+            Rows::Dns(fields) => {
+                let count_fits = self.cells(fields, line, row, columns);
+                if count_fits && row.ts != Value::Text(b"ts") {
+                    return Ok(Parsed::Row);
+                }
+                Rejection::ColumnCount
+            }
+        };
+        // A log in `tsv` mode has no other mark of a header than that it is no row.
+        if self.bare(line) { Ok(Parsed::Header) } else { Err(rejection) }
+    }
+
+    /// Puts each cell where it belongs; `false` when there are not as many as columns.
+    fn cells<'l>(
+        &self,
+        fields: &[Option<Field>],
+        line: &'l [u8],
+        row: &mut Row<'l>,
+        columns: &mut Columns,
+    ) -> bool {
+        let mut fields = fields.iter();
+        let mut too_many = false;
+        each(line, &self.separator, |cell| {
+            match fields.next() {
+                Some(Some(field)) => self.cell(*field, cell, row, columns),
+                Some(None) => {}
+                None => too_many = true,
+            }
+            !too_many
+        });
+        !too_many && fields.next().is_none()
+    }
+
+    fn cell<'l>(&self, field: Field, cell: &'l [u8], row: &mut Row<'l>, columns: &mut Columns) {
+        if cell == self.unset {
+            return;
+        }
+        match field {
+            Field::Query if cell == self.empty => row.query = Query::InLine(b""),
+            Field::Query if memchr::memchr(b'\\', cell).is_none() => {
+                row.query = Query::InLine(cell);
+            }
+            Field::Query => {
+                unescape(cell, &mut columns.query);
+                row.query = Query::Unescaped;
+            }
+            Field::Answers => self.elements(cell, |element| {
+                if element == self.unset {
+                    columns.answers.push_unset();
+                } else if element == self.empty {
+                    columns.answers.push_with(|_| {});
+                } else {
+                    columns.answers.push_with(|out| unescape(element, out));
+                }
+            }),
+            Field::Ttls => self.elements(cell, |element| {
+                columns.answers.push_ttl(clock::ttl(Value::Text(element)));
+            }),
+            _ => {
+                if let Some(slot) = row.slot(field) {
+                    *slot = Value::Text(cell);
+                }
+            }
+        }
+    }
+
+    /// Each element of a vector that is set, escapes still in it.
+    fn elements(&self, cell: &[u8], mut element: impl FnMut(&[u8])) {
+        // Split first: a separator within an element is `\xHH`.
+        if cell != self.empty {
+            each(cell, &self.set_separator, |part| {
+                element(part);
+                true
+            });
+        }
+    }
+}
+
+/// Whether a log of this name holds DNS records: `dns`, a filter's `dns_...`, or `json_streaming_dns`.
+pub(super) fn is_dns_path(path: &[u8]) -> bool {
+    path == b"dns" || path.starts_with(b"dns_") || path.ends_with(b"_dns")
+}
+
+/// Calls `part` for each part of `text` between separators until it returns `false`. An empty
+/// separator separates nothing.
+#[inline]
+fn each<'t>(text: &'t [u8], separator: &[u8], part: impl FnMut(&'t [u8]) -> bool) {
+    match separator {
+        [] => between(text, std::iter::empty(), 0, part),
+        [octet] => between(text, memchr::memchr_iter(*octet, text), 1, part),
+        octets => between(text, memmem::find_iter(text, octets), octets.len(), part),
+    }
+}
+
+#[inline]
+fn between<'t>(
+    text: &'t [u8],
+    ends: impl Iterator<Item = usize>,
+    width: usize,
+    mut part: impl FnMut(&'t [u8]) -> bool,
+) {
+    let mut start = 0;
+    for end in ends {
+        if !part(text.get(start..end).unwrap_or_default()) {
+            return;
+        }
+        start = end + width;
+    }
+    part(text.get(start..).unwrap_or_default());
+}
+
+/// Appends `raw` without its escapes: `\\` is a backslash, `\xHH` an octet. Zeek writes no other; a
+/// backslash before anything else stands for itself.
+pub(super) fn unescape(raw: &[u8], out: &mut Vec<u8>) {
+    let mut rest = raw;
+    while let Some(at) = memchr::memchr(b'\\', rest) {
+        let (plain, escape) = rest.split_at(at);
+        out.extend_from_slice(plain);
+        let (octet, width) = match escape {
+            [_, b'\\', ..] => (b'\\', 2),
+            [_, b'x', high, low, ..] => match (hex(*high), hex(*low)) {
+                (Some(high), Some(low)) => (high << 4 | low, 4),
+                _ => (b'\\', 1),
+            },
+            _ => (b'\\', 1),
+        };
+        out.push(octet);
+        rest = escape.get(width..).unwrap_or_default();
+    }
+    out.extend_from_slice(rest);
+}
+
+fn unescaped(raw: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(raw.len());
+    unescape(raw, &mut out);
+    out
+}
+
+/// The value of a hexadecimal digit.
+pub(super) fn hex(digit: u8) -> Option<u8> {
+    char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok())
+}

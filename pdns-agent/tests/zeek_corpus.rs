@@ -1,0 +1,284 @@
+//! Real logs and the golden logs of Zeek's own tests: nothing panics, every line is accounted for, and
+//! what is known of some of them by hand comes out.
+//!
+//! The data is not in this repository: its folder is named by `PDNS_TEST_DATA`, or is
+//! `shared/data` beside it. Without it a test says so and passes.
+
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "helpers of tests, as in tests")]
+
+use flate2::read::MultiGzDecoder;
+use pdns_agent::decode::zeek::{Decoder, Options};
+use pdns_agent::decode::{Filter, Line, Omission, Rejection, Tally};
+use pdns_agent::observation::{Fact, Observation};
+use pdns_agent::rdata::FinalDot;
+use std::collections::BTreeMap;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+/// The folder of Zeek logs, if the data is here.
+fn logs(test: &str) -> Option<PathBuf> {
+    let data = std::env::var_os("PDNS_TEST_DATA").map_or_else(
+        || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/data")),
+        PathBuf::from,
+    );
+    let logs = data.join("zeek-logs");
+    if !logs.is_dir() {
+        println!("skipping {test}: no test data");
+        return None;
+    }
+    Some(logs)
+}
+
+/// All files below a folder.
+fn files(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() { files(&path, found) } else { found.push(path) }
+    }
+}
+
+/// The octets of a log; of a broken gzip file as many as can be had. Golden logs get a time.
+fn read(path: &Path) -> Vec<u8> {
+    let raw = std::fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    if path.extension().is_some_and(|extension| extension == "gz") {
+        let mut octets = Vec::new();
+        if let Err(error) = MultiGzDecoder::new(raw.as_slice()).read_to_end(&mut octets) {
+            assert!(path.to_string_lossy().contains("corrupt"), "{}: {error}", path.display());
+        }
+        return octets;
+    }
+    let Ok(text) = std::str::from_utf8(&raw) else { return raw };
+    let text = match text.split_once('\n') {
+        Some((first, rest)) if first.starts_with("### BTest") => rest,
+        _ => text,
+    };
+    text.replace("XXXXXXXXXX.XXXXXX", "1300000000.000000").into_bytes()
+}
+
+fn show(observation: &Observation<'_>) -> String {
+    let fact = match observation.fact {
+        Fact::Record(rdata) => {
+            let text = rdata.to_text(FinalDot::Without);
+            format!("{} {text}{}", rdata.rrtype, if rdata.partial { " partial" } else { "" })
+        }
+        Fact::Negative { qtype, outcome } => format!("{qtype} {outcome}"),
+    };
+    let ttl = observation.ttl.map_or(String::new(), |ttl| format!(" {ttl}"));
+    format!("{} {fact}{ttl}", observation.rrname)
+}
+
+/// Every observation of a log, with its time, and what became of the lines.
+fn decode(octets: &[u8], options: Options) -> (Vec<(u32, String)>, Tally) {
+    let mut decoder = Decoder::new(options);
+    let mut seen = Vec::new();
+    let text = octets.strip_suffix(b"\n").unwrap_or(octets);
+    for line in text.split(|&octet| octet == b'\n') {
+        let before = seen.len();
+        let ending = decoder.line(line, &mut |one| seen.push((one.at, show(&one))));
+        assert!(ending == Ok(Line::Counted) || seen.len() == before);
+    }
+    let tally = decoder.take_tally();
+    assert_eq!(tally.lines, text.split(|&octet| octet == b'\n').count() as u64);
+    assert_eq!(tally.lines, tally.endings());
+    assert_eq!(tally.records + tally.negatives, seen.len() as u64);
+    (seen, tally)
+}
+
+fn shown(octets: &[u8], options: Options) -> (Vec<String>, Tally) {
+    let (seen, tally) = decode(octets, options);
+    (seen.into_iter().map(|(_, text)| text).collect(), tally)
+}
+
+#[test]
+fn every_line_of_every_log_is_accounted_for() {
+    let Some(logs) = logs("every_line_of_every_log_is_accounted_for") else { return };
+    let mut paths = Vec::new();
+    files(&logs, &mut paths);
+    paths.sort();
+    let mut total = Tally::default();
+    for path in &paths {
+        for keep_multicast in [false, true] {
+            let (_, tally) = decode(&read(path), Options { keep_multicast });
+            if keep_multicast {
+                total.merge(&tally);
+                let text = path.strip_prefix(&logs).unwrap().display().to_string();
+                if !tally.rejected.is_empty() {
+                    println!("{text}: rejected {:?}", tally.rejected);
+                }
+            }
+        }
+    }
+    println!("{total:#?}");
+    assert!(total.records > 3000 && total.negatives > 500, "{total:?}");
+}
+
+/// A golden log by the name of its test.
+fn golden(logs: &Path, name: &str) -> Vec<u8> {
+    read(&logs.join("zeek-btest-baseline").join(name))
+}
+
+#[track_caller]
+fn check(octets: &[u8], seen: &[&str], expect: impl FnOnce(&mut Tally)) {
+    let (shown, tally) = shown(octets, Options::default());
+    assert_eq!(shown, seen);
+    // What is told of the lines is compared whole, so that nothing else happened to them.
+    let mut want = Tally { lines: tally.lines, directives: tally.directives, ..Tally::default() };
+    expect(&mut want);
+    assert_eq!(tally, want);
+}
+
+#[test]
+fn golden_logs_say_what_is_known_of_them() {
+    let Some(logs) = logs("golden_logs_say_what_is_known_of_them") else { return };
+    let base = |name: &str| golden(&logs, &format!("scripts.base.protocols.dns.{name}__dns.log"));
+    check(
+        &base("multiple-txt-strings"),
+        &[
+            "flkr._domainkey.flickr.com CNAME fa14._domainkey.flickr.com 900",
+            "fa14._domainkey.flickr.com CNAME fa14._domainkey.yahoo.com 900",
+            "fa14._domainkey.yahoo.com TXT \
+             \"k=rsa; p=MIGfMA0GCSqGSIb3DQEBAQUAA4GNADCBiQKBgQDPdPfyJM2R2GqMyZM1flTzFeDIU+e7KmiKRw5yz3Xht+cgEIiHmm5lIGBuWCc5rtiy0CcxePpqccPKjn\" \
+             \"HSrDI23PU+HOuqJ6ergE1IOsL6LOEgG6YT53vMb8Z6UiBSsYPlrDEC+8CUIkTLMLXJauRK5bNRKV1ATGzGFpf3TjZtWwIDAQAB\" 7200",
+        ],
+        |tally| (tally.counted, tally.records) = (1, 3),
+    );
+    check(
+        &base("flip"),
+        &[
+            "us.v27.distributed.net A 206.109.64.186 900",
+            "us.v27.distributed.net A 216.1.205.81 900",
+            "us.v27.distributed.net A 205.149.163.211 900",
+            "us.v27.distributed.net A 134.53.131.135 900",
+            "us.v27.distributed.net A 134.53.131.192 900",
+            "us.v27.distributed.net A 128.104.18.148 900",
+            "us.v27.distributed.net A 204.152.186.139 900",
+            "us.v27.distributed.net A 63.77.33.226 900",
+        ],
+        |tally| (tally.counted, tally.records) = (1, 8),
+    );
+    check(&base("mdns-no-assoc"), &[], |tally| {
+        tally.filtered.insert(Filter::Port, 6);
+    });
+    check(&base("notify"), &["_acme-challenge.intmail.cbs.mpg.de NXT UNANSWERED"], |tally| {
+        (tally.counted, tally.negatives) = (1, 1);
+        tally.filtered.insert(Filter::Opcode, 1);
+        tally.rejected.insert(Rejection::NoQuery, 1);
+    });
+    check(&base("dynamic-update"), &[], |tally| {
+        tally.filtered.insert(Filter::Opcode, 2);
+    });
+    let chain = [
+        "www.cmu.edu CNAME www-cmu.andrew.cmu.edu 86400",
+        "www-cmu.andrew.cmu.edu CNAME www-cmu-2.andrew.cmu.edu 5",
+        "www-cmu-2.andrew.cmu.edu A 128.2.10.163 21600",
+    ];
+    check(&base("duplicate-reponses"), &[chain, chain].concat(), |tally| {
+        (tally.counted, tally.records) = (2, 6);
+        tally.omitted.insert(Omission::RdataNotInLog, 2);
+    });
+    check(&base("zero-responses"), &["psu.edu AAAA NODATA"], |tally| {
+        (tally.counted, tally.negatives) = (1, 1);
+    });
+    check(
+        &golden(&logs, "scripts.policy.protocols.dns.original_case__dns.log"),
+        &["us.v27.distributed.net A UNANSWERED"],
+        |tally| (tally.counted, tally.negatives) = (1, 1),
+    );
+    // zeek-cut left times and TTLs out of this one.
+    let naptr = golden(&logs, "scripts.base.protocols.dns.naptr__dns.log.cut");
+    let naptr = String::from_utf8(naptr).unwrap();
+    let timed =
+        naptr.trim_end().replacen("uid", "ts\tuid", 1).replacen("\nC", "\n1300000000.0\tC", 1);
+    check(
+        timed.as_bytes(),
+        &["fp-de-carrier-vodafone.rcs.telephony.goog NAPTR 100 100 \"s\" \"SIPS+D2T\" \"\" \
+           _sips._tcp.fp-de-carrier-vodafone.rcs.telephony.goog"],
+        |tally| (tally.counted, tally.records, tally.ttl_mismatches) = (1, 1, 1),
+    );
+}
+
+#[test]
+fn a_busy_site_comes_out_as_another_reader_counted_it() {
+    let Some(logs) = logs("a_busy_site_comes_out_as_another_reader_counted_it") else { return };
+    let octets = read(&logs.join("zeek-pdns/reddit_dns_2016-04-01.log"));
+    let (shown, tally) = shown(&octets, Options::default());
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for text in &shown {
+        let owner_and_type = text.match_indices(' ').nth(1).unwrap().0;
+        *counts.entry(&text[..owner_and_type]).or_default() += 1;
+    }
+    let want = [
+        ("blog.reddit.com A", 75),
+        ("buttons.reddit.com A", 210),
+        ("np.reddit.com A", 45),
+        ("oauth.reddit.com A", 45),
+        // One of them is a question without an answer.
+        ("reddit.com A", 1050 + 1),
+        ("ssl.reddit.com A", 30),
+        ("www.reddit.com A", 1665),
+    ];
+    assert_eq!(counts, BTreeMap::from(want));
+    assert_eq!((tally.counted, tally.records, tally.negatives), (214, 3120, 1));
+    assert_eq!(tally.omitted, BTreeMap::from([(Omission::NodataOrReferral, 5)]));
+}
+
+/// A TSV log of DNS in Zeek's usual form as JSON; escapes of octets stay as they are.
+fn as_json(tsv: &str) -> Option<String> {
+    let mut fields: Option<Vec<&str>> = None;
+    let mut types = Vec::new();
+    let mut json = String::new();
+    for line in tsv.lines() {
+        if let Some(names) = line.strip_prefix("#fields\t") {
+            fields = Some(names.split('\t').collect());
+        } else if let Some(names) = line.strip_prefix("#types\t") {
+            types = names.split('\t').collect();
+        }
+        if line.starts_with('#') {
+            continue;
+        }
+        let mut object = serde_json::Map::from_iter([("_path".to_owned(), "dns".into())]);
+        for ((name, kind), cell) in fields.as_ref()?.iter().zip(&types).zip(line.split('\t')) {
+            let value = |text: &str| match *kind {
+                _ if text == "-" => serde_json::Value::Null,
+                "bool" => (text == "T").into(),
+                "count" | "port" => text.parse::<u64>().unwrap().into(),
+                "time" | "interval" | "vector[interval]" => text.parse::<f64>().unwrap().into(),
+                _ if text == "(empty)" => "".into(),
+                _ => text.replace("\\\\", "\\x5c").into(),
+            };
+            let value = match cell {
+                "-" => continue,
+                "(empty)" if kind.starts_with("vector") => Vec::<u8>::new().into(),
+                _ if kind.starts_with("vector") => cell.split(',').map(value).collect(),
+                _ => value(cell),
+            };
+            object.insert((*name).to_owned(), value);
+        }
+        json.push_str(&serde_json::to_string(&object).unwrap());
+        json.push('\n');
+    }
+    Some(json)
+}
+
+#[test]
+fn a_log_says_the_same_as_json() {
+    let Some(logs) = logs("a_log_says_the_same_as_json") else { return };
+    let mut paths = Vec::new();
+    files(&logs, &mut paths);
+    let mut compared = 0;
+    for path in paths {
+        let octets = read(&path);
+        let Ok(text) = std::str::from_utf8(&octets) else { continue };
+        if !text.contains("\n#path\tdns\n") {
+            continue;
+        }
+        let Some(json) = as_json(text) else { continue };
+        let options = Options { keep_multicast: true };
+        let (from_tsv, tsv) = decode(&octets, options);
+        let (from_json, json) = decode(json.as_bytes(), options);
+        assert_eq!(from_tsv, from_json, "{}", path.display());
+        assert_eq!((tsv.omitted, tsv.rejected), (json.omitted, json.rejected));
+        compared += from_tsv.len();
+    }
+    assert!(compared > 8000, "{compared}");
+}
