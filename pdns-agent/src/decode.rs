@@ -183,22 +183,36 @@ impl Tally {
 
     /// Adds another tally to this one.
     pub fn merge(&mut self, other: &Self) {
-        fn add<K: Ord + Copy>(into: &mut BTreeMap<K, u64>, from: &BTreeMap<K, u64>) {
+        self.combine(other, u64::saturating_add);
+    }
+
+    /// Takes an earlier state of this tally away from it.
+    pub fn subtract(&mut self, earlier: &Self) {
+        self.combine(earlier, u64::saturating_sub);
+    }
+
+    fn combine(&mut self, other: &Self, with: fn(u64, u64) -> u64) {
+        fn each<K: Ord + Copy>(
+            into: &mut BTreeMap<K, u64>,
+            from: &BTreeMap<K, u64>,
+            with: fn(u64, u64) -> u64,
+        ) {
             for (&key, &count) in from {
-                *into.entry(key).or_default() += count;
+                let sum = into.entry(key).or_default();
+                *sum = with(*sum, count);
             }
         }
-        self.lines += other.lines;
-        self.counted += other.counted;
-        self.directives += other.directives;
-        self.blank += other.blank;
-        self.other_records += other.other_records;
-        add(&mut self.filtered, &other.filtered);
-        add(&mut self.rejected, &other.rejected);
-        self.records += other.records;
-        self.negatives += other.negatives;
-        add(&mut self.omitted, &other.omitted);
-        self.ttl_mismatches += other.ttl_mismatches;
+        self.lines = with(self.lines, other.lines);
+        self.counted = with(self.counted, other.counted);
+        self.directives = with(self.directives, other.directives);
+        self.blank = with(self.blank, other.blank);
+        self.other_records = with(self.other_records, other.other_records);
+        each(&mut self.filtered, &other.filtered, with);
+        each(&mut self.rejected, &other.rejected, with);
+        self.records = with(self.records, other.records);
+        self.negatives = with(self.negatives, other.negatives);
+        each(&mut self.omitted, &other.omitted, with);
+        self.ttl_mismatches = with(self.ttl_mismatches, other.ttl_mismatches);
     }
 }
 

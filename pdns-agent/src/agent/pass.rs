@@ -4,9 +4,9 @@
 //! acknowledged, so that nothing but an open file and the headers of the log is kept between passes.
 
 use super::Settings;
+use super::Stop;
 use super::report::Report;
 use super::writer::{Batch, Writer};
-use super::Stop;
 use crate::aggregate::Window;
 use crate::decode::Tally;
 use crate::decode::zeek::{Decoder, Options};
@@ -133,7 +133,11 @@ impl Reader {
 
     /// An empty window: one of the two there are at most.
     fn window(&mut self) -> Window {
-        self.windows.pop().unwrap_or_else(|| Window::new(self.router.clone(), self.room))
+        let mut window =
+            self.windows.pop().unwrap_or_else(|| Window::new(self.router.clone(), self.room));
+        // After a failure it holds what was not written, which is read again.
+        window.clear();
+        window
     }
 
     fn decoder(&self) -> Decoder {
@@ -194,10 +198,15 @@ impl Reader {
     }
 
     /// Applies the rest of a batch that was left half-way.
-    fn finish(&mut self, log: &mut Log, checkpoint: Checkpoint, end: u64) -> Result<Checkpoint, Failure> {
+    fn finish(
+        &mut self,
+        log: &mut Log,
+        checkpoint: Checkpoint,
+        end: u64,
+    ) -> Result<Checkpoint, Failure> {
         let mut decoder = self.decoder();
         let mut window = self.window();
-        let mut position = checkpoint.acknowledged();
+        let (mut position, sensors) = (checkpoint.acknowledged(), self.sensors);
         log.resume(position, &mut |line| decoder.skim(line))?;
         while position < end {
             let progress = log.read(BUDGET, &mut |line, at| {
@@ -207,7 +216,8 @@ impl Reader {
                 }
                 let taken = decoder.line(line, &mut |observation| {
                     let place = window.place(observation.rrname);
-                    if checkpoint.is_open_at(place.partition, end) && !checkpoint.covers(place, at) {
+                    if checkpoint.is_open_at(place.partition, end) && !checkpoint.covers(place, at)
+                    {
                         window.add(&observation, place, self.sensors);
                     }
                 });
@@ -225,15 +235,20 @@ impl Reader {
 
     /// Waits for the batch under way and keeps its window; its checkpoint, if there was one.
     fn taken_back(&mut self) -> Result<Option<Checkpoint>, Failure> {
-        let Some((mut batch, result)) = self.writer.take_back() else { return Ok(None) };
-        batch.window.clear();
+        let Some((batch, result)) = self.writer.take_back() else { return Ok(None) };
         self.windows.push(batch.window);
         result?;
         Ok(Some(batch.checkpoint))
     }
 
     /// Reads a log to its present end. `last`: it will not grow, and a last line without newline counts.
-    pub(crate) fn pass(&mut self, mut job: Box<Job>, last: bool) -> Result<Passed, Failure> {
+    ///
+    /// A failure gives the job back, so that its open file is not lost.
+    pub(crate) fn pass(
+        &mut self,
+        mut job: Box<Job>,
+        last: bool,
+    ) -> Result<Passed, (Failure, Option<Box<Job>>)> {
         let counted = job.decoder.tally().clone();
         let mut window = self.window();
         let result = self.read(&mut job, &mut window, last);
@@ -246,20 +261,29 @@ impl Reader {
         };
         if let Err(Failure::Store(error)) = result {
             self.windows.push(window);
+            // The batch under way, if any, belongs to the same failure.
             drop(self.taken_back());
-            return Err(error.into());
+            return Err((error.into(), Some(job)));
         }
         let written = self.end(&mut job, window, ended && !self.stop.is_stopped());
         self.count(&job, &counted);
-        written?;
-        match result? {
-            Progress::Truncated => Ok(Passed::Rewritten(job.log.stat())),
-            _ if ended => Ok(Passed::Ended),
-            _ => Ok(Passed::Open(job)),
+        if let Err(failure) = written {
+            return Err((failure, Some(job)));
+        }
+        match result {
+            Err(failure) => Err((failure, None)),
+            Ok(Progress::Truncated) => Ok(Passed::Rewritten(job.log.stat())),
+            Ok(_) if ended => Ok(Passed::Ended),
+            Ok(_) => Ok(Passed::Open(job)),
         }
     }
 
-    fn read(&mut self, job: &mut Job, window: &mut Window, last: bool) -> Result<Progress, Failure> {
+    fn read(
+        &mut self,
+        job: &mut Job,
+        window: &mut Window,
+        last: bool,
+    ) -> Result<Progress, Failure> {
         let mut rest = false;
         loop {
             let Job { log, path, decoder, before, checkpoint, horizon, position, .. } = &mut *job;
@@ -337,7 +361,10 @@ impl Reader {
                 return Err(failure);
             }
         }
-        if job.state.acknowledged == job.position && job.state.complete == complete && window.is_empty() {
+        if job.state.acknowledged == job.position
+            && job.state.complete == complete
+            && window.is_empty()
+        {
             self.windows.push(window);
             return Ok(());
         }

@@ -60,8 +60,12 @@ impl Writer {
     ) -> Result<Self, AgentError> {
         let (requests, inbox) = channel();
         let (outbox, answers) = channel();
-        let mut work =
-            Work { generation: store.generation(), store, stop: stop.clone(), reconnected: Arc::clone(reconnected) };
+        let mut work = Work {
+            generation: store.generation(),
+            store,
+            stop: stop.clone(),
+            reconnected: Arc::clone(reconnected),
+        };
         let thread = thread::Builder::new()
             .name("writer".to_owned())
             .spawn(move || {
@@ -145,7 +149,13 @@ impl Work {
 
     fn write(&mut self, batch: &mut Batch) -> Result<(), StoreError> {
         self.patiently(|store| {
-            store.flush(&batch.log, &mut batch.checkpoint, &batch.window, batch.end, batch.finish)?;
+            store.flush(
+                &batch.log,
+                &mut batch.checkpoint,
+                &batch.window,
+                batch.end,
+                batch.finish,
+            )?;
             if let Some(state) = &batch.state {
                 store.acknowledge(&batch.log, state)?;
                 if state.complete {

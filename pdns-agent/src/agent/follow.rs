@@ -1,0 +1,456 @@
+//! The round of a session: find logs, hand them to threads, keep what may grow.
+//!
+//! Polling is the truth, notices of changes only shorten the wait. A log is worked on by one thread at a
+//! time; that it lies there twice, under other names or compressed, is seen when its identity is known.
+
+use super::pass::{Failure, Job, Opened, Passed, Reader, may_grow};
+use super::report::Report;
+use super::writer::{self, Writer};
+use super::{AgentError, Settings, Stop};
+use crate::source::{Found, LogId, Scan, SourceError, Stat, Wake, Waker, Woken};
+use crate::store::{Store, StoreError};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
+
+/// How long to wait for notice of a change before looking again.
+const POLL: Duration = Duration::from_secs(5);
+/// How long a log that was renamed away may still be written to.
+const GRACE: Duration = Duration::from_secs(5);
+/// Logs kept open between passes.
+const OPEN: usize = 256;
+/// How often old checkpoints are deleted.
+const TIDY: Duration = Duration::from_secs(3600);
+/// Share of the memory that goes to row numbers.
+const ROW_SHARE: usize = 4;
+/// Octets of one known row number.
+const ROW_COST: usize = 16;
+
+/// Work for one thread.
+enum Task {
+    /// Open a file. `finished`: it will not grow.
+    Open { path: PathBuf, finished: bool },
+    /// Go on with a log that is open. `last`: it will not grow. `reload`: Redis may have lost what was written.
+    Go { job: Box<Job>, last: bool, reload: bool },
+}
+
+/// What came of it.
+enum Outcome {
+    Kept(Box<Job>),
+    Done(PathBuf),
+    /// Another thread has this log: try again when it is done.
+    Busy(PathBuf),
+    /// The file is another log now.
+    Rewritten(PathBuf, Stat),
+    Failed(PathBuf, Failure),
+}
+
+/// Tasks for the threads.
+#[derive(Default)]
+struct Queue {
+    state: Mutex<(VecDeque<Task>, bool)>,
+    ready: Condvar,
+}
+
+impl Queue {
+    fn push(&self, task: Task) {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).0.push_back(task);
+        self.ready.notify_one();
+    }
+
+    fn close(&self) {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).1 = true;
+        self.ready.notify_all();
+    }
+
+    fn next(&self) -> Option<Task> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            if state.1 {
+                return None;
+            }
+            if let Some(task) = state.0.pop_front() {
+                return Some(task);
+            }
+            state = self.ready.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
+/// What the threads share.
+struct Shared {
+    queue: Queue,
+    /// Logs that a thread works on.
+    busy: Mutex<HashSet<LogId>>,
+    waker: Waker,
+}
+
+/// Reads logs into one store until it is asked to stop, or to the end of what is there.
+pub(crate) fn session(
+    settings: &Settings,
+    stop: &Stop,
+    report: &mut Report,
+) -> Result<(), AgentError> {
+    let mut scan = Scan::new(&settings.inputs)?;
+    let found = scan.changed();
+    if let (true, Some(missing)) = (settings.once, scan.missing().first()) {
+        return Err(AgentError::Missing(missing.clone()));
+    }
+    let workers = settings.workers.min(found.len()).max(1);
+    let rows = settings.memory / ROW_SHARE / workers / ROW_COST;
+    let room = settings.memory / ROW_SHARE * (ROW_SHARE - 1) / workers / 2;
+
+    let mut wake = Wake::new();
+    stop.wakes(wake.waker());
+    let shared =
+        Arc::new(Shared { queue: Queue::default(), busy: Mutex::default(), waker: wake.waker() });
+    let reconnected = Arc::new(AtomicU64::new(0));
+    let read = Arc::new(AtomicU64::new(0));
+    let (outbox, outcomes) = channel();
+    let mut threads = Vec::new();
+    for number in 0..workers {
+        let (store, router, sensors) = writer::open(settings, rows, stop)?;
+        let writer = Writer::start(store, stop, &reconnected)?;
+        let reader = Reader::new(
+            Arc::new(settings.clone()),
+            (router, sensors),
+            room,
+            writer,
+            stop.clone(),
+            Arc::clone(&read),
+        );
+        let (shared, outbox) = (Arc::clone(&shared), outbox.clone());
+        let thread = thread::Builder::new()
+            .name(format!("reader-{number}"))
+            .spawn(move || work(reader, &shared, &outbox))
+            .map_err(AgentError::Thread)?;
+        threads.push(thread);
+    }
+    drop(outbox);
+
+    let mut round = Round {
+        settings,
+        stop,
+        scan,
+        shared: &shared,
+        outcomes,
+        open: HashMap::new(),
+        pending: HashSet::new(),
+        again: HashSet::new(),
+        waiting: Vec::new(),
+        told: HashSet::new(),
+        failed: 0,
+        total: 0,
+        bar: bar(settings.progress),
+        read,
+    };
+    let result = round.run(found, &mut wake, &reconnected);
+    round.bar.finish_and_clear();
+    report.failed += round.failed;
+    shared.queue.close();
+    for thread in threads {
+        if let Ok(part) = thread.join() {
+            report.merge(&part);
+        }
+    }
+    result
+}
+
+/// A thread's life: one task after the other.
+fn work(mut reader: Reader, shared: &Shared, outbox: &Sender<Outcome>) -> Report {
+    while let Some(task) = shared.queue.next() {
+        let outcome = perform(&mut reader, shared, task);
+        if outbox.send(outcome).is_err() {
+            break;
+        }
+        shared.waker.wake();
+    }
+    reader.report
+}
+
+fn perform(reader: &mut Reader, shared: &Shared, task: Task) -> Outcome {
+    let (path, opened, last) = match task {
+        Task::Open { path, finished } => {
+            let opened = reader.open(&path, finished);
+            (path, opened, finished)
+        }
+        Task::Go { job, last, reload } => {
+            let path = job.path().to_owned();
+            let opened = if reload { reader.reload(*job) } else { Ok(Opened::Ready(job)) };
+            (path, opened, last)
+        }
+    };
+    let mut job = match opened {
+        Ok(Opened::Empty) => return Outcome::Done(path),
+        Ok(Opened::Unchanged) => {
+            reader.report.unchanged += 1;
+            return Outcome::Done(path);
+        }
+        Ok(Opened::Ready(job)) => job,
+        Err(failure) => return Outcome::Failed(path, failure),
+    };
+    let id = job.id();
+    if !shared.busy.lock().unwrap_or_else(PoisonError::into_inner).insert(id) {
+        return Outcome::Busy(path);
+    }
+    // Loaded before it was marked as busy: another thread may have moved it in between, which the store
+    // notices, and then it is loaded again.
+    let outcome = loop {
+        let path = job.path().to_owned();
+        match reader.pass(job, last) {
+            Ok(Passed::Open(job)) => break Outcome::Kept(job),
+            Ok(Passed::Ended) => break Outcome::Done(path),
+            Ok(Passed::Rewritten(stat)) => break Outcome::Rewritten(path, stat),
+            Err((Failure::Store(StoreError::Conflict), Some(stale))) => {
+                tracing::warn!(path = %path.display(), "another agent reads this log, or Redis lost data; reading it again");
+                match reader.reload(*stale) {
+                    Ok(Opened::Ready(fresh)) => job = fresh,
+                    Ok(_) => break Outcome::Done(path),
+                    Err(failure) => break Outcome::Failed(path, failure),
+                }
+            }
+            Err((failure, _)) => break Outcome::Failed(path, failure),
+        }
+    };
+    shared.busy.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+    outcome
+}
+
+/// The state of a session's main thread.
+struct Round<'a> {
+    settings: &'a Settings,
+    stop: &'a Stop,
+    scan: Scan,
+    shared: &'a Shared,
+    outcomes: Receiver<Outcome>,
+    /// Logs kept open between passes.
+    open: HashMap<LogId, Box<Job>>,
+    /// Paths that a thread has or will have.
+    pending: HashSet<PathBuf>,
+    /// Paths that changed meanwhile.
+    again: HashSet<PathBuf>,
+    /// Pending paths whose log another thread had: tried again when one is done.
+    waiting: Vec<PathBuf>,
+    /// Problems that were told already.
+    told: HashSet<String>,
+    failed: u64,
+    total: u64,
+    bar: ProgressBar,
+    read: Arc<AtomicU64>,
+}
+
+impl Round<'_> {
+    fn run(
+        &mut self,
+        mut found: Vec<Found>,
+        wake: &mut Wake,
+        reconnected: &AtomicU64,
+    ) -> Result<(), AgentError> {
+        let mut tidied: Option<Instant> = None;
+        let mut connections = 0;
+        loop {
+            let looked = Instant::now();
+            self.tell_problems(wake);
+            for found in found.drain(..) {
+                self.dispatch(&found);
+            }
+            self.look_after_rotated();
+            if !self.settings.once && tidied.is_none_or(|at| at.elapsed() > TIDY) {
+                self.tidy();
+                tidied = Some(Instant::now());
+            }
+            // Wait for work to be done and for files to change.
+            loop {
+                self.take_outcomes()?;
+                self.bar.set_position(self.read.load(Ordering::Relaxed));
+                let idle = self.pending.is_empty() && self.again.is_empty();
+                if self.stop.is_stopped() || (self.settings.once && idle) {
+                    return Ok(());
+                }
+                if self.settings.once {
+                    // Whatever ended the wait, the outcomes are looked at.
+                    let _: Woken = wake.wait(Duration::from_millis(100));
+                    continue;
+                }
+                let _: Woken = wake.wait(if idle { POLL } else { self.settings.flush });
+                self.take_outcomes()?;
+                break;
+            }
+            // Lines wait a little, so that equal answers are one upsert.
+            if !self.settings.once {
+                self.stop.sleep(self.settings.flush.saturating_sub(looked.elapsed()));
+            }
+            let now = reconnected.load(Ordering::Relaxed);
+            if now != connections {
+                connections = now;
+                self.reread();
+            }
+            found = self.scan.changed();
+        }
+    }
+
+    /// Hands a file to a thread, unless one has it.
+    fn dispatch(&mut self, found: &Found) {
+        let same = self.open.values().find(|job| job.stat().is_same_file(&found.stat));
+        let open = same.map(|job| job.id());
+        if let Some(job) = open.and_then(|id| self.open.remove(&id)) {
+            self.go(job, false, false);
+            return;
+        }
+        if !self.pending.insert(found.path.clone()) {
+            self.again.insert(found.path.clone());
+            return;
+        }
+        self.total += found.stat.size;
+        self.bar.set_length(self.total);
+        self.submit(found.path.clone());
+    }
+
+    fn submit(&self, path: PathBuf) {
+        let finished = self.settings.once;
+        self.shared.queue.push(Task::Open { path, finished });
+    }
+
+    fn go(&mut self, job: Box<Job>, last: bool, reload: bool) {
+        self.pending.insert(job.path().to_owned());
+        self.shared.queue.push(Task::Go { job, last, reload });
+    }
+
+    /// Logs whose path names another file by now: read what came before the rename, then let go.
+    fn look_after_rotated(&mut self) {
+        let rotated: Vec<LogId> =
+            self.open.iter().filter(|(_, job)| !job.is_current()).map(|(&id, _)| id).collect();
+        for id in rotated {
+            let Some(mut job) = self.open.remove(&id) else { continue };
+            let since = *job.detached.get_or_insert_with(Instant::now);
+            self.go(job, since.elapsed() > GRACE, false);
+        }
+    }
+
+    /// After a new connection: Redis may have come back without its latest data, so every log is
+    /// compared with what the store says of it.
+    fn reread(&mut self) {
+        self.scan.forget();
+        for (_, job) in std::mem::take(&mut self.open) {
+            self.go(job, false, true);
+        }
+    }
+
+    fn take_outcomes(&mut self) -> Result<(), AgentError> {
+        let mut done = false;
+        while let Ok(outcome) = self.outcomes.try_recv() {
+            done |= !matches!(outcome, Outcome::Busy(_));
+            let path = match outcome {
+                Outcome::Kept(job) => {
+                    let path = job.path().to_owned();
+                    if self.open.len() >= OPEN {
+                        // Any of them: it is opened again when it changes.
+                        let one = self.open.keys().next().copied();
+                        one.map(|id| self.open.remove(&id));
+                    }
+                    self.open.insert(job.id(), job);
+                    path
+                }
+                Outcome::Done(path) => path,
+                Outcome::Busy(path) => {
+                    self.waiting.push(path);
+                    continue;
+                }
+                Outcome::Rewritten(path, stat) => {
+                    self.scan.retry(&stat);
+                    self.again.insert(path.clone());
+                    path
+                }
+                Outcome::Failed(path, Failure::Source(error)) => {
+                    self.fail(&path, &error);
+                    path
+                }
+                Outcome::Failed(path, Failure::Store(error)) => {
+                    if self.stop.is_stopped() && error.is_transient() {
+                        tracing::warn!(
+                            path = %path.display(),
+                            "stopped while the store was away; what was not written is read again next time"
+                        );
+                        return Ok(());
+                    }
+                    return Err(AgentError::Store(error));
+                }
+            };
+            self.pending.remove(&path);
+            if self.again.remove(&path) {
+                self.pending.insert(path.clone());
+                self.submit(path);
+            }
+        }
+        if done || self.pending.len() == self.waiting.len() {
+            for path in std::mem::take(&mut self.waiting) {
+                self.submit(path);
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells of a file that could not be read, once.
+    fn fail(&mut self, path: &Path, error: &SourceError) {
+        if may_grow(error) && !self.settings.once {
+            tracing::debug!(path = %path.display(), "still being written");
+            return;
+        }
+        self.failed += 1;
+        self.tell(error);
+    }
+
+    fn tell(&mut self, error: &SourceError) {
+        let mut text = error.to_string();
+        let mut cause = std::error::Error::source(error);
+        while let Some(error) = cause {
+            text = format!("{text}: {error}");
+            cause = error.source();
+        }
+        if self.told.len() < OPEN && self.told.insert(text.clone()) {
+            tracing::warn!("{text}");
+        }
+    }
+
+    fn tell_problems(&mut self, wake: &mut Wake) {
+        let problems: Vec<String> = self.scan.problems().iter().map(ToString::to_string).collect();
+        for text in problems {
+            if self.told.len() < OPEN && self.told.insert(text.clone()) {
+                tracing::warn!("{text}");
+            }
+        }
+        if self.settings.once {
+            return;
+        }
+        if let Some(error) = wake.watch(&self.scan.watch_dirs()) {
+            self.tell(&error);
+        }
+    }
+
+    /// Deletes checkpoints of logs that ended long ago; a store that is away is left alone.
+    fn tidy(&self) {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        let now = now.map_or(0, |now| now.as_secs());
+        let tidied = Store::open(&self.settings.store).and_then(|mut store| store.tidy(now));
+        match tidied {
+            Ok(0) => {}
+            Ok(deleted) => tracing::debug!(deleted, "old checkpoints deleted"),
+            Err(error) => tracing::debug!(%error, "old checkpoints not deleted"),
+        }
+    }
+}
+
+fn bar(shown: bool) -> ProgressBar {
+    if !shown {
+        return ProgressBar::hidden();
+    }
+    let template = "{bar:40} {bytes}/{total_bytes} {bytes_per_sec} {eta}";
+    let style = ProgressStyle::with_template(template);
+    let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr());
+    style.map_or_else(|_| bar.clone(), |style| bar.clone().with_style(style))
+}
