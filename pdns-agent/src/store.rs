@@ -133,7 +133,7 @@ pub struct Verdict {
 /// The store.
 pub struct Store;
 
-#[expect(missing_docs, clippy::missing_errors_doc, clippy::missing_panics_doc, unused_variables, reason = "temporary")]
+#[expect(missing_docs, clippy::missing_errors_doc, unused_variables, reason = "temporary")]
 impl Store {
     pub fn open(options: &Options) -> Result<Self, StoreError> {
         Err(StoreError::None)
