@@ -1,0 +1,75 @@
+//! Commands about the store itself: its state, its health, its end.
+
+use super::args::{Admin, Rows};
+use super::{CliError, Found, Terminal, cannot, open};
+use crate::config::mask;
+use crate::render::{self, Format};
+use crate::store::{Options, Store};
+
+/// Shows the state of the store.
+pub(super) fn status(
+    verbose: bool,
+    rows: &Rows,
+    options: &Options,
+    terminal: &mut Terminal<'_>,
+) -> Result<Found, CliError> {
+    let mut store = open(options)?;
+    let summary = store.summary().map_err(cannot("read the state of the store"))?;
+    let mut facts = vec![("store", mask(&options.url))];
+    if verbose {
+        facts.insert(0, ("version", env!("CARGO_PKG_VERSION").to_owned()));
+        facts.push(("prefix", options.prefix.clone()));
+        facts.push(("user", options.user.clone().unwrap_or_default()));
+        let password = if options.password.is_some() { "given" } else { "none" };
+        facts.push(("password", password.to_owned()));
+    }
+    let format = terminal.format(rows.format, Format::Json);
+    let look = terminal.look(Vec::new());
+    render::status(&summary, &facts, verbose, format, &look, terminal.out)
+        .map_err(CliError::Output)?;
+    Ok(Found::Something)
+}
+
+/// Looks after the store. Problems are data: they go to standard output, and make exit status 1.
+pub(super) fn run(
+    admin: Admin,
+    options: &Options,
+    terminal: &mut Terminal<'_>,
+) -> Result<Found, CliError> {
+    match admin {
+        Admin::Verify { repair } => {
+            let mut store = open(options)?;
+            let on_terminal = terminal.width.is_some();
+            let err = &mut *terminal.err;
+            let verdict = store
+                .verify(repair, &mut |done, all| {
+                    if on_terminal {
+                        // The line is written over until the last step.
+                        let end = if done >= all { "\n" } else { "\r" };
+                        drop(write!(err, "verify: {done} of {all}{end}"));
+                    }
+                })
+                .map_err(cannot("verify the store"))?;
+            for problem in &verdict.problems {
+                writeln!(terminal.out, "{}", render::escape(problem)).map_err(CliError::Output)?;
+            }
+            for (what, count) in &verdict.checked {
+                terminal.say(format_args!("{count} {what} checked"));
+            }
+            terminal.say(format_args!("{} problems", verdict.problems.len()));
+            let sound = verdict.problems.is_empty() || repair;
+            Ok(if sound { Found::Something } else { Found::Nothing })
+        }
+        Admin::Migrate => {
+            open(options)?.migrate().map_err(cannot("migrate the store"))?;
+            terminal.say(format_args!("the store is up to date"));
+            Ok(Found::Something)
+        }
+        Admin::Stop => {
+            let stopped = Store::stop(options).map_err(cannot("stop the managed Redis"))?;
+            let word = if stopped { "stopped" } else { "was not running" };
+            terminal.say(format_args!("the managed Redis {word}"));
+            Ok(Found::Something)
+        }
+    }
+}
