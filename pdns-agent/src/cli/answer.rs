@@ -6,6 +6,7 @@ use super::{CliError, Found, Terminal, cannot, open};
 use crate::query::{self, MAX_SORTED, Page, Query};
 use crate::render::{Format, Item, Renderer};
 use crate::store::{Options, Store};
+use std::error::Error as _;
 use std::io::{self, BufRead, Read as _};
 use std::ops::ControlFlow;
 
@@ -149,7 +150,9 @@ fn batch(
         match rows.look_up(line.trim(), negative, now) {
             Ok(query) => answer.ask(&mut store, &query)?,
             Err(UsageError::Subject(error)) => {
-                answer.terminal.say(format_args!("line {number} is passed over: {error}"));
+                // With its cause, as the binary does for an error that ends all.
+                let cause = error.source().map(|cause| format!(": {cause}")).unwrap_or_default();
+                answer.terminal.say(format_args!("line {number} is passed over: {error}{cause}"));
             }
             Err(error) => return Err(error.into()),
         }
@@ -158,7 +161,7 @@ fn batch(
 }
 
 /// The next line; `None` at the end. Of a line that is too long the rest is skipped.
-fn next_line(input: &mut dyn BufRead) -> io::Result<Option<Vec<u8>>> {
+pub(super) fn next_line(input: &mut dyn BufRead) -> io::Result<Option<Vec<u8>>> {
     let mut line = Vec::new();
     let read = (&mut *input).take(MAX_LINE).read_until(b'\n', &mut line)?;
     if read == 0 {
@@ -182,7 +185,7 @@ pub(super) fn top_names(
     }
     let filter = rows.filter(terminal.now)?;
     let mut store = open(options)?;
-    let (sums, _) =
+    let (sums, cut) =
         query::top_names(&mut store, &filter, limit).map_err(cannot("read the store"))?;
     let mut answer = Answer::new(&mut store, rows.format, Format::Cof, terminal)?;
     for sum in &sums {
@@ -191,6 +194,7 @@ pub(super) fn top_names(
         }
     }
     answer.check()?;
+    answer.tell(Page { shown: sums.len() as u64, cut, unsorted: false }, true);
     answer.end()
 }
 

@@ -180,3 +180,15 @@ fn the_format_fits_where_the_answer_goes() {
     terminal.env = &|_| None;
     assert!(terminal.look(Vec::new()).bold);
 }
+
+#[test]
+fn lines_of_standard_input_are_bounded() {
+    let long = "a".repeat(100_000);
+    let text = format!("one\n{long}\n\nlast");
+    let mut input = text.as_bytes();
+    let mut lengths = Vec::new();
+    while let Some(line) = answer::next_line(&mut input).unwrap() {
+        lengths.push(line.len());
+    }
+    assert_eq!(lengths, [4, 65_536, 1, 4]);
+}

@@ -112,7 +112,7 @@ fn people(
     out: &mut dyn Write,
 ) -> io::Result<()> {
     for (name, value) in facts {
-        writeln!(out, "{name:<12}{}", escape(value))?;
+        writeln!(out, "{}", format!("{name:<12}{}", escape(value)).trim_end())?;
     }
     for (name, value) in numbers(summary) {
         if name == "memory" {
