@@ -1,1 +1,196 @@
-//! cli
+//! The analyst's command line: `pdns`.
+//!
+//! On top of everything: reads arguments (`args`), turns them into questions (`resolve`), asks `query`
+//! or `store`, and hands the answers to `render`. Standard output is data; what is to be said beside it
+//! goes to standard error. The binary gives it the streams, the environment and the time.
+
+mod admin;
+mod answer;
+mod args;
+mod hint;
+mod resolve;
+#[cfg(test)]
+mod tests;
+
+pub use args::Args;
+pub use resolve::UsageError;
+
+use crate::config::ConnectionError;
+use crate::query;
+use crate::render::{Format, Look};
+use crate::store::{Options, Store, StoreError};
+use args::Command;
+use std::io::{self, BufRead, Write};
+
+/// What the command line talks to.
+pub struct Terminal<'t> {
+    /// Data.
+    pub out: &'t mut dyn Write,
+    /// Talk.
+    pub err: &'t mut dyn Write,
+    /// Subjects of `pdns lookup -`.
+    pub input: &'t mut dyn BufRead,
+    /// Columns of the terminal that `out` is; `None` when it is none.
+    pub width: Option<u16>,
+    /// Looks up an environment variable.
+    pub env: &'t dyn Fn(&str) -> Option<String>,
+    /// Seconds since the epoch.
+    pub now: u32,
+}
+
+/// Whether there was anything to show: the exit status.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// Exit status 0.
+    Something,
+    /// Exit status 1.
+    Nothing,
+}
+
+/// Why a command came to no end.
+#[derive(Debug, thiserror::Error)]
+pub enum CliError {
+    /// What was typed means nothing.
+    #[error(transparent)]
+    Usage(#[from] UsageError),
+    /// It is not clear where the store is.
+    #[error(transparent)]
+    Connection(#[from] ConnectionError),
+    /// The store did not do it.
+    #[error("cannot {act}")]
+    Store {
+        /// What was to be done.
+        act: &'static str,
+        /// Why it was not.
+        #[source]
+        cause: StoreError,
+    },
+    /// Standard output cannot be written.
+    #[error("cannot write the answer")]
+    Output(#[source] io::Error),
+    /// Standard input cannot be read.
+    #[error("cannot read subjects from standard input")]
+    Input(#[source] io::Error),
+}
+
+impl CliError {
+    /// Whether the reader of the answer has gone, as `head` does, which is no error.
+    #[must_use]
+    pub fn is_broken_pipe(&self) -> bool {
+        matches!(self, Self::Output(cause) if cause.kind() == io::ErrorKind::BrokenPipe)
+    }
+}
+
+/// Names the act that a store's error ended.
+fn cannot(act: &'static str) -> impl Fn(StoreError) -> CliError {
+    move |cause| CliError::Store { act, cause }
+}
+
+impl Terminal<'_> {
+    /// Says something beside the data. That nobody may listen is no reason to stop.
+    fn say(&mut self, text: std::fmt::Arguments<'_>) {
+        drop(writeln!(self.err, "pdns: {text}"));
+    }
+
+    /// The format that was asked for, or the one that fits.
+    fn format(&self, asked: Option<Format>, elsewhere: Format) -> Format {
+        asked.unwrap_or(if self.width.is_some() { Format::Table } else { elsewhere })
+    }
+
+    fn look(&self, sensors: Vec<String>) -> Look {
+        // https://no-color.org: set and not empty.
+        let no_color = (self.env)("NO_COLOR").is_some_and(|value| !value.is_empty());
+        Look { width: self.width, bold: self.width.is_some() && !no_color, sensors }
+    }
+}
+
+/// Does what was typed.
+///
+/// # Errors
+/// [`CliError`]; a part of the answer may have been written.
+pub fn run(args: &Args, terminal: &mut Terminal<'_>) -> Result<Found, CliError> {
+    if args.command.is_some() && !args.subjects.is_empty() {
+        return Err(UsageError::SubjectBeforeCommand.into());
+    }
+    let options = args.connection.options(terminal.env)?;
+    let found = command(args, &options, terminal)?;
+    terminal.out.flush().map_err(CliError::Output)?;
+    Ok(found)
+}
+
+/// Opens the store.
+fn open(options: &Options) -> Result<Store, CliError> {
+    Store::open(options).map_err(cannot("open the store"))
+}
+
+fn command(args: &Args, options: &Options, terminal: &mut Terminal<'_>) -> Result<Found, CliError> {
+    let (rows, now) = (&args.rows, terminal.now);
+    match &args.command {
+        None => {
+            let found = answer::look_up(&args.subjects, rows, options, terminal)?;
+            if found == Found::Nothing
+                && let [subject] = args.subjects.as_slice()
+                && let Some(command) = hint::command_like(subject)
+            {
+                terminal.say(format_args!("nothing found; did you mean `pdns {command}`?"));
+            }
+            Ok(found)
+        }
+        Some(Command::Lookup { subjects }) => answer::look_up(subjects, rows, options, terminal),
+        Some(Command::Find(find)) => {
+            rows.allow("find", &[FENCES, &["--sort"]].concat())?;
+            let query = rows.find(find, now)?;
+            answer::rows(&mut open(options)?, &query, rows, Format::Cof, terminal)
+        }
+        Some(Command::Top { by }) => {
+            rows.allow("top", FENCES)?;
+            match by {
+                args::By::Names => answer::top_names(rows, options, terminal),
+                args::By::Records => {
+                    let query = rows.top(now)?;
+                    answer::rows(&mut open(options)?, &query, rows, Format::Cof, terminal)
+                }
+            }
+        }
+        Some(Command::New { list: Some(day), .. }) => {
+            rows.allow("new --list", &["--limit", "--format"])?;
+            let day = moment("--list", day, now)?;
+            answer::new_names(day.start / query::DAY, rows, options, terminal)
+        }
+        Some(Command::New { since, list: None }) => {
+            rows.allow("new", &["--format"])?;
+            let since = moment("--since", since, now)?;
+            answer::days(since.start / query::DAY, rows, options, terminal)
+        }
+        Some(Command::Unanswered { outcome }) => {
+            rows.allow("unanswered", &[FENCES, &["--sort", "--negative"]].concat())?;
+            let query = rows.unanswered(*outcome, now)?;
+            // COF has no negative answers.
+            answer::rows(&mut open(options)?, &query, rows, Format::Json, terminal)
+        }
+        Some(Command::Status { verbose }) => {
+            rows.allow("status", &["--format"])?;
+            admin::status(*verbose, rows, options, terminal)
+        }
+        Some(Command::Admin(admin)) => {
+            rows.allow("admin", &[])?;
+            admin::run(*admin, options, terminal)
+        }
+    }
+}
+
+/// The flags of everything that asks for rows.
+const FENCES: &[&str] = &[
+    "--rrtype",
+    "--limit",
+    "--first-after",
+    "--first-before",
+    "--last-after",
+    "--last-before",
+    "--seen-in",
+    "--format",
+];
+
+fn moment(flag: &'static str, text: &str, now: u32) -> Result<query::Moment, UsageError> {
+    query::Moment::parse(text, now).map_err(|cause| UsageError::When { flag, cause })
+}

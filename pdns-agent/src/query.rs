@@ -1,1 +1,340 @@
-//! query
+//! Questions to the store, and their answers as rows.
+//!
+//! Stands between `store`, which it reads, and `render`, `cli` and `serve`, which ask it. It knows no
+//! flags and no output.
+//!
+//! There are three ways to an answer. A *look-up* goes straight to the rows of a name or an address.
+//! A *search* walks all names in order of their text and looks up those that match. A *scan* walks the
+//! statistics of all rows, keeps the best, and only then asks for their names and RDATA. None holds
+//! more than a bounded number of rows: where an answer may be longer, it is walked in several passes,
+//! each of which goes on after the last item of the one before.
+
+mod filter;
+mod names;
+mod order;
+#[cfg(test)]
+pub(crate) mod rows;
+mod stats;
+mod subject;
+mod text;
+mod when;
+
+pub use filter::{Fence, Filter, TtlFence};
+pub use names::{NameSum, top_names};
+pub use order::{Each, MAX_SORTED, Sort};
+pub use subject::{Subject, SubjectError};
+pub use text::{Text, Word, WordError};
+pub use when::{DAY, Moment, WhenError};
+
+use crate::name::{Name, NameBuf};
+use crate::store::{Kind, Row, Store, StoreError};
+use order::{Smallest, Sorter};
+use std::ops::ControlFlow;
+
+/// A question that is answered with rows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Query {
+    /// What is asked about.
+    pub what: What,
+    /// Which of its rows.
+    pub filter: Filter,
+    /// The most rows to hand out; 0 is no limit.
+    pub limit: usize,
+    /// In which order; `None` for the one that suits: look-ups and scans have the latest seen first,
+    /// searches go by name.
+    pub sort: Option<Sort>,
+}
+
+/// What a [`Query`] is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum What {
+    /// A name: its records, then those that point at it, then (if `negative`) its negative answers.
+    Name {
+        /// The name.
+        name: NameBuf,
+        /// Whether negative answers are wanted.
+        negative: bool,
+    },
+    /// Records with an address in a range, as [`Subject::Addresses`].
+    Addresses(std::net::IpAddr, std::net::IpAddr),
+    /// Records of all names with this text.
+    Names(Text),
+    /// Every record.
+    Records,
+    /// Every negative answer.
+    Negatives,
+}
+
+/// How an answer ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Page {
+    /// Rows handed out.
+    pub shown: u64,
+    /// The limit left rows out; or it was reached and the search for one more was given up.
+    pub cut: bool,
+    /// There were too many rows to sort ([`MAX_SORTED`]), so they came as they were read.
+    pub unsorted: bool,
+}
+
+impl What {
+    /// The question that a look-up of `subject` is.
+    #[must_use]
+    pub fn of(subject: Subject, negative: bool) -> Self {
+        match subject {
+            Subject::Name(name) => Self::Name { name, negative },
+            Subject::Below(apex) => Self::Names(Text { below: Some(apex), ..Text::default() }),
+            Subject::Addresses(from, to) => Self::Addresses(from, to),
+        }
+    }
+}
+
+/// Hands the rows that answer `query` to `each`, until it breaks.
+///
+/// # Errors
+/// [`StoreError`] when the store cannot be read; rows may have been handed out before.
+pub fn run(store: &mut Store, query: &Query, each: &mut Each<'_>) -> Result<Page, StoreError> {
+    match &query.what {
+        What::Name { name, negative } => look_up(store, query, name.as_name(), *negative, each),
+        What::Addresses(from, to) => {
+            let mut answer = Answer::new(query, each);
+            answer.section(|take| store.of_addresses(*from, *to, take))?;
+            Ok(answer.page)
+        }
+        What::Names(text) => names::run(store, query, text, each),
+        What::Records if query.sort == Some(Sort::Name) => {
+            names::run(store, query, &Text::default(), each)
+        }
+        What::Records => stats::run(store, query, Kind::Record, each),
+        What::Negatives => stats::run(store, query, Kind::Negative, each),
+    }
+}
+
+/// What is known of one name.
+fn look_up(
+    store: &mut Store,
+    query: &Query,
+    name: Name<'_>,
+    negative: bool,
+    each: &mut Each<'_>,
+) -> Result<Page, StoreError> {
+    let mut answer = Answer::new(query, each);
+    answer.section(|take| store.of_name(name, take))?;
+    answer.section(|take| {
+        store.pointing_at(name, &mut |row| {
+            // A record that points at its own owner was in the section before.
+            if row.rrname.as_name() == name { ControlFlow::Continue(()) } else { take(row) }
+        })
+    })?;
+    if negative {
+        answer.section(|take| store.negatives_of(name, take))?;
+    }
+    Ok(answer.page)
+}
+
+/// An answer in sections, each sorted, that share one limit.
+struct Answer<'q, 'e, 'f> {
+    query: &'q Query,
+    each: &'e mut Each<'f>,
+    page: Page,
+    over: bool,
+}
+
+impl<'q, 'e, 'f> Answer<'q, 'e, 'f> {
+    fn new(query: &'q Query, each: &'e mut Each<'f>) -> Self {
+        Self { query, each, page: Page::default(), over: false }
+    }
+
+    /// Reads one section with `read`, unless the answer is over.
+    fn section(
+        &mut self,
+        read: impl FnOnce(&mut Each<'_>) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        if self.over {
+            return Ok(());
+        }
+        let Some(limit) = left(self.query.limit, self.page.shown) else {
+            // Nothing more fits; whether there is more is asked all the same, to tell of it.
+            let mut more = false;
+            read(&mut |row| {
+                more = self.query.filter.admits(&row);
+                if more { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            })?;
+            self.page.cut |= more;
+            self.over = more;
+            return Ok(());
+        };
+        let mut sorter = Sorter::new(self.query.sort.unwrap_or(Sort::Last), limit);
+        let mut flow = ControlFlow::Continue(());
+        read(&mut |row| {
+            if self.query.filter.admits(&row) {
+                flow = sorter.offer(row, self.each);
+            }
+            flow
+        })?;
+        self.over = flow.is_break();
+        if self.over {
+            // Either the limit was reached while streaming, or the taker has enough.
+            let (end, _) = sorter.finish(&mut |_| ControlFlow::Break(()));
+            self.count(end);
+            return Ok(());
+        }
+        let (end, flow) = sorter.finish(self.each);
+        self.over = flow.is_break();
+        self.count(end);
+        Ok(())
+    }
+
+    fn count(&mut self, end: order::Sorted) {
+        self.page.shown += end.shown as u64;
+        self.page.cut |= end.cut;
+        self.page.unsorted |= end.unsorted;
+    }
+}
+
+/// What `shown` rows leave of a limit: 0 for no limit, `None` when it is used up.
+fn left(limit: usize, shown: u64) -> Option<usize> {
+    if limit == 0 {
+        return Some(0);
+    }
+    let shown = usize::try_from(shown).unwrap_or(usize::MAX);
+    limit.checked_sub(shown).filter(|&left| left > 0)
+}
+
+/// Names first seen on `day` (counted from 1970-01-01) with the second that was, in order of their
+/// text, at most `limit` of them (0: all, then as the store has them); whether that left any out.
+///
+/// # Errors
+/// [`StoreError`] when the store cannot be read.
+pub fn new_names(
+    store: &mut Store,
+    day: u32,
+    limit: usize,
+    each: &mut dyn FnMut(NameBuf, u32) -> ControlFlow<()>,
+) -> Result<Page, StoreError> {
+    let mut page = Page::default();
+    if limit == 0 || limit > MAX_SORTED {
+        page.unsorted = true;
+        store.new_on(day, &mut |name, first| {
+            if left(limit, page.shown).is_none() {
+                page.cut = true;
+                return ControlFlow::Break(());
+            }
+            page.shown += 1;
+            each(name, first)
+        })?;
+        return Ok(page);
+    }
+    let mut kept = Smallest::new(limit);
+    store.new_on(day, &mut |name, first| {
+        kept.offer((name, first));
+        ControlFlow::Continue(())
+    })?;
+    page.cut = kept.overflowed();
+    for (name, first) in kept.into_sorted() {
+        page.shown += 1;
+        if each(name, first).is_break() {
+            break;
+        }
+    }
+    Ok(page)
+}
+
+/// The rows of several names, those of one name in no special order.
+fn rows_of(
+    store: &mut Store,
+    names: &[NameBuf],
+    each: &mut dyn FnMut(Row) -> ControlFlow<()>,
+) -> Result<(), StoreError> {
+    let mut flow = ControlFlow::Continue(());
+    for name in names {
+        store.of_name(name.as_name(), &mut |row| {
+            flow = each(row);
+            flow
+        })?;
+        if flow.is_break() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::observation::Outcome;
+    use crate::rr::RrType;
+    use rows::{a, negative};
+
+    fn query(limit: usize) -> Query {
+        Query { what: What::Records, filter: Filter::default(), limit, sort: None }
+    }
+
+    /// The rows that come of sections with these rows.
+    fn answer(query: &Query, sections: &[Vec<Row>]) -> (Vec<Row>, Page) {
+        let mut out = Vec::new();
+        let mut each = |row| {
+            out.push(row);
+            ControlFlow::Continue(())
+        };
+        let mut answer = Answer::new(query, &mut each);
+        for section in sections {
+            answer
+                .section(|take| {
+                    for row in section {
+                        if take(row.clone()).is_break() {
+                            break;
+                        }
+                    }
+                    Ok(())
+                })
+                .unwrap();
+        }
+        let page = answer.page;
+        (out, page)
+    }
+
+    #[test]
+    fn sections_share_one_limit_and_keep_their_order() {
+        let sections = [vec![a("b", 1), a("b", 2)], vec![a("a", 1)], vec![]];
+        let (out, page) = answer(&query(0), &sections);
+        let names: Vec<_> = out.iter().map(|row| row.rrname.as_str()).collect();
+        assert_eq!(names, ["b", "b", "a"]);
+        assert_eq!(page, Page { shown: 3, cut: false, unsorted: false });
+        let (out, page) = answer(&query(2), &sections);
+        assert_eq!((out.len(), page.cut), (2, true));
+        let (out, page) = answer(&query(3), &sections);
+        assert_eq!((out.len(), page.cut), (3, false));
+        let (out, page) = answer(&query(1), &sections);
+        assert_eq!((out.len(), page.cut), (1, true));
+    }
+
+    #[test]
+    fn the_filter_is_applied_before_the_limit() {
+        let rows = vec![negative("a", RrType::MX, Outcome::NODATA), a("a", 1)];
+        let mut query = query(1);
+        query.filter.rrtypes = vec![RrType::A];
+        let (out, page) = answer(&query, &[rows]);
+        assert_eq!(out, [a("a", 1)]);
+        assert!(!page.cut);
+    }
+
+    #[test]
+    fn a_taker_that_has_enough_gets_no_more() {
+        let mut taken = 0;
+        let mut each = |_| {
+            taken += 1;
+            ControlFlow::Break(())
+        };
+        let query = query(0);
+        let mut answer = Answer::new(&query, &mut each);
+        for _ in 0..2 {
+            answer
+                .section(|take| {
+                    let _ = take(a("a", 1)).is_break() || take(a("a", 2)).is_break();
+                    Ok(())
+                })
+                .unwrap();
+        }
+        assert_eq!(taken, 1);
+    }
+}

@@ -214,15 +214,16 @@ impl Reader {
                 if at > end {
                     return;
                 }
-                let taken = decoder.line(line, &mut |observation| {
-                    let place = window.place(observation.rrname);
-                    if checkpoint.is_open_at(place.partition, end) && !checkpoint.covers(place, at)
-                    {
-                        window.add(&observation, place, self.sensors);
-                    }
-                });
                 // Bad lines are counted when they are read in order.
-                drop(taken);
+                decoder
+                    .line(line, &mut |observation| {
+                        let place = window.place(observation.rrname);
+                        let open = checkpoint.is_open_at(place.partition, end);
+                        if open && !checkpoint.covers(place, at) {
+                            window.add(&observation, place, sensors);
+                        }
+                    })
+                    .ok();
             })?;
             if progress != Progress::More {
                 break;

@@ -1,2 +1,52 @@
-//! `pdns-agent`: the sensor.
-fn main() {}
+//! `pdns-agent`: the sensor. All it does itself is to bring the process and the library together.
+
+use anyhow::Context as _;
+use clap::Parser as _;
+use pdns_agent::agent::{self, Stop};
+use pdns_agent::config::agent::{Args, settings};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+use std::io::{self, IsTerminal as _};
+use std::process::ExitCode;
+use tracing_subscriber::EnvFilter;
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let terminal = io::stderr().is_terminal();
+    let filter = EnvFilter::try_from_env("PDNS_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    if terminal {
+        log.with_target(false).init();
+    } else {
+        log.json().flatten_event(true).init();
+    }
+    match run(&args, terminal) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            #[expect(clippy::print_stderr, reason = "the last word of a program that failed")]
+            {
+                eprintln!("pdns-agent: {error:#}");
+            }
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn run(args: &Args, terminal: bool) -> anyhow::Result<()> {
+    let settings = settings(args, &|name| std::env::var(name).ok(), terminal)?;
+    let stop = Stop::default();
+    let signalled = stop.clone();
+    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP]).context("cannot wait for signals")?;
+    std::thread::spawn(move || {
+        for _ in &mut signals {
+            signalled.stop();
+        }
+    });
+    tracing::info!(store = %settings.store.shown_url(), sensor = settings.sensor, "reading Zeek logs");
+    let report = agent::run(&settings, &stop)?;
+    #[expect(clippy::print_stderr, reason = "the report of a run, for people")]
+    {
+        eprintln!("{}", report.to_text());
+    }
+    Ok(())
+}

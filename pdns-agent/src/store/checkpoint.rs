@@ -140,7 +140,8 @@ mod tests {
         #[test]
         fn marks_read_back(done in any::<u64>(), end in any::<u64>(), slices in any::<u16>(), applied in any::<u16>()) {
             let mark = Mark { done, end, slices, applied };
-            prop_assert_eq!(Mark::read(&mark.to_octets()), Some((mark, &[][..])));
+            let octets = mark.to_octets();
+            prop_assert_eq!(Mark::read(&octets), Some((mark, &[][..])));
         }
 
         #[test]

@@ -5,7 +5,7 @@ use super::link::Packed;
 use super::{SourceState, Store, StoreError, reply};
 
 /// A store in numbers.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Summary {
     /// Where it is, without a password.
     pub url: String,

@@ -1,0 +1,85 @@
+//! Commands about the store itself: its state, its health, its end.
+
+use super::args::{Admin, Rows};
+use super::{CliError, Found, Terminal, cannot, open};
+use crate::config::mask;
+use crate::render::{self, Format};
+use crate::store::{Options, stop_managed};
+
+/// Shows the state of the store.
+pub(super) fn status(
+    verbose: bool,
+    rows: &Rows,
+    options: &Options,
+    terminal: &mut Terminal<'_>,
+) -> Result<Found, CliError> {
+    let mut store = open(options)?;
+    let summary = store.summary().map_err(cannot("read the state of the store"))?;
+    let mut facts = vec![("store", mask(&options.url)), ("server", summary.server.clone())];
+    if verbose {
+        facts.insert(0, ("version", env!("CARGO_PKG_VERSION").to_owned()));
+        facts.push(("prefix", options.prefix.clone()));
+        facts.push(("user", options.user.clone().unwrap_or_default()));
+        let password = if options.password.is_some() { "given" } else { "none" };
+        facts.push(("password", password.to_owned()));
+    }
+    let format = terminal.format(rows.format, Format::Json);
+    let look = terminal.look(Vec::new());
+    render::status(&summary, &facts, verbose, format, &look, terminal.out)
+        .map_err(CliError::Output)?;
+    Ok(Found::Something)
+}
+
+/// Looks after the store. Problems are data: they go to standard output, and make exit status 1.
+pub(super) fn run(
+    admin: Admin,
+    options: &Options,
+    terminal: &mut Terminal<'_>,
+) -> Result<Found, CliError> {
+    match admin {
+        Admin::Verify { repair } => {
+            let mut store = open(options)?;
+            let on_terminal = terminal.width.is_some();
+            let err = &mut *terminal.err;
+            let verdict = store
+                .verify(repair, &mut |done, all| {
+                    if on_terminal {
+                        // The line is written over until the last step.
+                        let end = if done >= all { "\n" } else { "\r" };
+                        drop(write!(err, "verify: {done} of {all}{end}"));
+                    }
+                })
+                .map_err(cannot("verify the store"))?;
+            for problem in &verdict.problems {
+                writeln!(terminal.out, "{}", render::escape(problem)).map_err(CliError::Output)?;
+            }
+            for (count, what) in [
+                (verdict.names, "names"),
+                (verdict.records, "records"),
+                (verdict.negatives, "negative answers"),
+                (verdict.postings, "entries of the inverse index"),
+                (verdict.checkpoints, "checkpoints"),
+            ] {
+                terminal.say(format_args!("{count} {what} checked"));
+            }
+            terminal.say(format_args!(
+                "{} problems, {} of them mended",
+                verdict.problem_count, verdict.repaired
+            ));
+            let sound = verdict.problem_count == verdict.repaired;
+            Ok(if sound { Found::Something } else { Found::Nothing })
+        }
+        Admin::Migrate => {
+            // Version 1 is the first: a store that opens is of it, any other is refused with advice.
+            drop(open(options)?);
+            terminal.say(format_args!("the store is up to date"));
+            Ok(Found::Something)
+        }
+        Admin::Stop => {
+            let stopped = stop_managed().map_err(cannot("stop the managed Redis"))?;
+            let word = if stopped { "stopped" } else { "was not running" };
+            terminal.say(format_args!("the managed Redis {word}"));
+            Ok(Found::Something)
+        }
+    }
+}

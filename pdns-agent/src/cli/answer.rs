@@ -1,0 +1,261 @@
+//! Commands that answer with lines: look-ups, searches, rankings, new names.
+
+use super::args::Rows;
+use super::resolve::{LIMIT, TOP_LIMIT, UsageError};
+use super::{CliError, Found, Terminal, cannot, open};
+use crate::query::{self, MAX_SORTED, Page, Query};
+use crate::render::{Format, Item, Renderer};
+use crate::store::{Options, Store};
+use std::error::Error as _;
+use std::io::{self, BufRead, Read as _};
+use std::ops::ControlFlow;
+
+/// The longest line of standard input, in bytes: a URL may be long, a name is not.
+const MAX_LINE: u64 = 65_536;
+
+/// An answer on its way out: the renderer, the first error of the writer, and what is to be told.
+struct Answer<'a, 't> {
+    renderer: Box<dyn Renderer>,
+    terminal: &'a mut Terminal<'t>,
+    failed: Option<io::Error>,
+    items: u64,
+}
+
+impl<'a, 't> Answer<'a, 't> {
+    fn new(
+        store: &mut Store,
+        asked: Option<Format>,
+        elsewhere: Format,
+        terminal: &'a mut Terminal<'t>,
+    ) -> Result<Self, CliError> {
+        let sensors = store.sensors().map_err(cannot("read the names of the sensors"))?;
+        let renderer = terminal.format(asked, elsewhere).renderer(terminal.look(sensors));
+        Ok(Self { renderer, terminal, failed: None, items: 0 })
+    }
+
+    /// Writes an item; breaks when the writer fails.
+    fn item(&mut self, item: &Item<'_>) -> ControlFlow<()> {
+        self.items += 1;
+        match self.renderer.item(item, self.terminal.out) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(error) => {
+                self.failed = Some(error);
+                ControlFlow::Break(())
+            }
+        }
+    }
+
+    /// The rows of one question.
+    fn ask(&mut self, store: &mut Store, query: &Query) -> Result<(), CliError> {
+        let page = query::run(store, query, &mut |row| self.item(&Item::Row(&row)))
+            .map_err(cannot("read the store"))?;
+        self.check()?;
+        self.tell(page, query.sort.is_some());
+        Ok(())
+    }
+
+    fn check(&mut self) -> Result<(), CliError> {
+        match self.failed.take() {
+            Some(error) => Err(CliError::Output(error)),
+            None => Ok(()),
+        }
+    }
+
+    /// Says what the answer itself cannot.
+    fn tell(&mut self, page: Page, sorted: bool) {
+        if page.cut {
+            let shown = page.shown;
+            self.terminal.say(format_args!(
+                "cut off at {shown} rows, there may be more; --limit N or --limit 0 shows them"
+            ));
+        }
+        if page.unsorted && sorted {
+            self.terminal.say(format_args!(
+                "more than {MAX_SORTED} rows, so they are not sorted; --limit N sorts"
+            ));
+        }
+    }
+
+    fn end(mut self) -> Result<Found, CliError> {
+        self.renderer.end(self.terminal.out).map_err(CliError::Output)?;
+        let left_out = self.renderer.left_out();
+        if left_out > 0 {
+            self.terminal.say(format_args!(
+                "{left_out} negative answers have no form in COF and are left out; --format json has them"
+            ));
+        }
+        Ok(if self.items > 0 { Found::Something } else { Found::Nothing })
+    }
+}
+
+/// The rows that answer one question.
+pub(super) fn rows(
+    store: &mut Store,
+    query: &Query,
+    rows: &Rows,
+    elsewhere: Format,
+    terminal: &mut Terminal<'_>,
+) -> Result<Found, CliError> {
+    let mut answer = Answer::new(store, rows.format, elsewhere, terminal)?;
+    answer.ask(store, query)?;
+    answer.end()
+}
+
+/// Look-ups, one answer after the other.
+pub(super) fn look_up(
+    subjects: &[String],
+    rows: &Rows,
+    options: &Options,
+    terminal: &mut Terminal<'_>,
+) -> Result<Found, CliError> {
+    let format = terminal.format(rows.format, Format::Cof);
+    let negative = rows.negative || format == Format::Table;
+    let now = terminal.now;
+    if let ["-"] = subjects.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        // Bad flags are told before the first line is read.
+        rows.filter(now)?;
+        return batch(rows, negative, options, terminal);
+    }
+    // All that was typed must make sense before the first answer.
+    let queries = subjects
+        .iter()
+        .map(|subject| rows.look_up(subject, negative, now))
+        .collect::<Result<Vec<Query>, UsageError>>()?;
+    let mut store = open(options)?;
+    let mut answer = Answer::new(&mut store, rows.format, Format::Cof, terminal)?;
+    for query in &queries {
+        answer.ask(&mut store, query)?;
+    }
+    answer.end()
+}
+
+/// Look-ups of what stands on standard input, one a line. A line that is no subject is told and passed
+/// over, so that one bad line does not lose the rest of a long list.
+fn batch(
+    rows: &Rows,
+    negative: bool,
+    options: &Options,
+    terminal: &mut Terminal<'_>,
+) -> Result<Found, CliError> {
+    let mut store = open(options)?;
+    let now = terminal.now;
+    let mut answer = Answer::new(&mut store, rows.format, Format::Cof, terminal)?;
+    let mut number = 0_u64;
+    while let Some(line) = next_line(answer.terminal.input).map_err(CliError::Input)? {
+        number += 1;
+        let line = String::from_utf8_lossy(&line);
+        if line.trim().is_empty() {
+            continue;
+        }
+        match rows.look_up(line.trim(), negative, now) {
+            Ok(query) => answer.ask(&mut store, &query)?,
+            Err(UsageError::Subject(error)) => {
+                // With its cause, as the binary does for an error that ends all.
+                let cause = error.source().map(|cause| format!(": {cause}")).unwrap_or_default();
+                answer.terminal.say(format_args!("line {number} is passed over: {error}{cause}"));
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    answer.end()
+}
+
+/// The next line; `None` at the end. Of a line that is too long the rest is skipped.
+pub(super) fn next_line(input: &mut dyn BufRead) -> io::Result<Option<Vec<u8>>> {
+    let mut line = Vec::new();
+    let read = (&mut *input).take(MAX_LINE).read_until(b'\n', &mut line)?;
+    if read == 0 {
+        return Ok(None);
+    }
+    if line.last() != Some(&b'\n') && read as u64 == MAX_LINE {
+        input.skip_until(b'\n')?;
+    }
+    Ok(Some(line))
+}
+
+/// The names that were counted most.
+pub(super) fn top_names(
+    rows: &Rows,
+    options: &Options,
+    terminal: &mut Terminal<'_>,
+) -> Result<Found, CliError> {
+    let limit = rows.limit.unwrap_or(TOP_LIMIT);
+    if limit == 0 || limit > MAX_SORTED {
+        return Err(UsageError::Limit.into());
+    }
+    let filter = rows.filter(terminal.now)?;
+    let mut store = open(options)?;
+    let (sums, cut) =
+        query::top_names(&mut store, &filter, limit).map_err(cannot("read the store"))?;
+    let mut answer = Answer::new(&mut store, rows.format, Format::Cof, terminal)?;
+    for sum in &sums {
+        if answer.item(&Item::Sum(sum)).is_break() {
+            break;
+        }
+    }
+    answer.check()?;
+    answer.tell(Page { shown: sums.len() as u64, cut, unsorted: false }, true);
+    answer.end()
+}
+
+/// How many names were new on each day since `since`.
+pub(super) fn days(
+    since: u32,
+    rows: &Rows,
+    options: &Options,
+    terminal: &mut Terminal<'_>,
+) -> Result<Found, CliError> {
+    let today = terminal.now / query::DAY;
+    let mut store = open(options)?;
+    let days = store.days().map_err(cannot("read the new names of each day"))?;
+    let mut answer = Answer::new(&mut store, rows.format, Format::Cof, terminal)?;
+    let shown = days.range(since..);
+    let Some(first) = shown.clone().map(|(&day, _)| day).next() else {
+        if let Some((&day, _)) = days.last_key_value() {
+            let last = query::Moment::day(day).start;
+            let last = jiff::Timestamp::from_second(i64::from(last)).unwrap_or_default();
+            answer.terminal.say(format_args!(
+                "no new names since then; the last were new on {}",
+                last.strftime("%Y-%m-%d")
+            ));
+        }
+        return answer.end();
+    };
+    let most = shown.map(|(_, &names)| names).max().unwrap_or(0);
+    // Until today a day without new names is a line too, or the bars would tell a wrong story; a log
+    // that is ahead of its time adds only its own days.
+    let mut next = Some(first);
+    while let Some(day) = next {
+        let names = days.get(&day).copied().unwrap_or(0);
+        if answer.item(&Item::Day { day, names, most }).is_break() {
+            break;
+        }
+        let after = day.saturating_add(1);
+        next = if after <= today {
+            Some(after)
+        } else {
+            days.range(after..).map(|(&day, _)| day).next()
+        };
+    }
+    answer.check()?;
+    answer.end()
+}
+
+/// The names that were new on a day.
+pub(super) fn new_names(
+    day: u32,
+    rows: &Rows,
+    options: &Options,
+    terminal: &mut Terminal<'_>,
+) -> Result<Found, CliError> {
+    let mut store = open(options)?;
+    let mut answer = Answer::new(&mut store, rows.format, Format::Cof, terminal)?;
+    let limit = rows.limit.unwrap_or(LIMIT);
+    let page = query::new_names(&mut store, day, limit, &mut |name, time_first| {
+        answer.item(&Item::New { rrname: name.as_str(), time_first })
+    })
+    .map_err(cannot("read the new names of a day"))?;
+    answer.check()?;
+    answer.tell(page, false);
+    answer.end()
+}

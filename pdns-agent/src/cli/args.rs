@@ -1,0 +1,245 @@
+//! What can be typed after `pdns`: clap types, and nothing of what it means (see `resolve`).
+
+use crate::config::Connection;
+use crate::observation::Outcome;
+use crate::render::{FORMATS, Format};
+use crate::rr::RrType;
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use clap::{Parser, Subcommand, ValueEnum};
+
+const EXAMPLES: &str = "\
+Examples:
+  pdns www.example.com              records of a name, what points at it, and failed questions
+  pdns 192.0.2.0/24                 names with an address in a prefix
+  pdns '*.example.com' --rrtype A,AAAA
+  pdns find --contains login --seen-in 7d
+  pdns top --by names --last-after 24h
+  pdns new --list yesterday
+  pdns 192.0.2.7 --format csv > rows.csv
+
+Times are an age (24h, 7d), a date (2026-01-31), RFC 3339, or seconds since 1970; all in UTC.
+--seen-in takes every row whose time from first to last sighting overlaps the span: with
+--seen-in 2026-01-01..2026-01-31 a record first seen in 2025 and last seen in February is in.
+Containment is --first-after 2026-01-01 --last-before 2026-02-01.
+
+Names are shown and searched in lower case with \\DDD for each octet that is not printable ASCII.
+COF is the passive DNS Common Output Format, draft-dulaunoy-dnsop-passive-dns-cof.
+
+Exit status: 0 found, 1 nothing found, 2 error.";
+
+/// Ask a passive DNS store: which names had which records, when, and how often
+///
+/// A bare SUBJECT is a look-up: a name, '*.' and a name for all below it, an address, a prefix, or a
+/// range of addresses. URLs and ports are taken off, and Unicode names are turned into their A-labels.
+/// A name that is also a command is looked up with `pdns lookup`.
+#[derive(Debug, Parser)]
+#[command(
+    name = "pdns",
+    version,
+    arg_required_else_help = true,
+    after_help = "pdns --help teaches with examples. Exit status: 0 found, 1 nothing found, 2 error.",
+    after_long_help = EXAMPLES,
+    override_usage = "pdns [OPTIONS] <SUBJECT>...\n       pdns [OPTIONS] <COMMAND>",
+    subcommand_help_heading = "Commands"
+)]
+pub struct Args {
+    /// What is asked for.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+
+    /// Name, '*.NAME', ADDRESS, ADDRESS/LENGTH or FROM-TO
+    #[arg(value_name = "SUBJECT")]
+    pub subjects: Vec<String>,
+
+    /// Which rows, and how they are shown.
+    #[command(flatten)]
+    pub rows: Rows,
+
+    /// Where the store is.
+    #[command(flatten)]
+    pub connection: Connection,
+}
+
+/// Commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Look up subjects; the same as subjects without a command
+    Lookup {
+        /// Subjects as of pdns itself, answered one after the other; - reads them from standard input
+        #[arg(value_name = "SUBJECT", required = true)]
+        subjects: Vec<String>,
+    },
+    /// Find records by text in their names, or by TTL; without either, every record
+    Find(Find),
+    /// The records, or names, that were counted most
+    Top {
+        /// What to count: records each on their own, or all records of a name together
+        #[arg(long, value_enum, default_value = "records")]
+        by: By,
+    },
+    /// How many names were new on each day, or which
+    New {
+        /// The first day to show: an age or a date
+        #[arg(long, value_name = "TIME", default_value = "30d")]
+        since: String,
+        /// List the names that were new on a day: a date, today or yesterday
+        #[arg(long, value_name = "DAY", conflicts_with = "since")]
+        list: Option<String>,
+    },
+    /// Questions that brought no record, most asked first
+    Unanswered {
+        /// How they ended: unanswered, nodata, an RCODE such as nxdomain or servfail, or any
+        #[arg(long, value_name = "OUTCOME", default_value = "unanswered", value_parser = outcome)]
+        outcome: OutcomeArg,
+    },
+    /// The state of the store and of the logs that feed it
+    Status {
+        /// Also version, store, and what was counted on each log: all that a bug report needs
+        #[arg(long, short)]
+        verbose: bool,
+    },
+    /// Look after the store
+    #[command(subcommand)]
+    Admin(Admin),
+}
+
+/// Commands that look after the store.
+#[derive(Clone, Copy, Debug, Subcommand)]
+pub enum Admin {
+    /// Check that the parts of the store agree with each other; exit status 1 when they do not
+    Verify {
+        /// Put right what can be
+        #[arg(long)]
+        repair: bool,
+    },
+    /// Bring a store of an older version up to date
+    Migrate,
+    /// Stop the managed Redis; the next command or agent that needs it starts it again
+    Stop,
+}
+
+/// Conditions on text and TTL.
+#[derive(Debug, Default, clap::Args)]
+pub struct Find {
+    /// The name starts with this text
+    #[arg(long, value_name = "TEXT")]
+    pub starts: Option<String>,
+    /// The name ends with this text: example.com also finds anexample.com, .example.com does not
+    #[arg(long, value_name = "TEXT")]
+    pub ends: Option<String>,
+    /// The name holds this text; may be repeated, and all must be there
+    #[arg(long, value_name = "TEXT")]
+    pub contains: Vec<String>,
+    /// This TTL in seconds was seen: the smallest, the largest or the last
+    #[arg(long, value_name = "SECONDS")]
+    pub ttl: Option<u32>,
+    /// The largest TTL seen is at least this
+    ///
+    /// Behind a resolver a TTL counts down while it is cached, so the largest one is nearest to what
+    /// the zone publishes.
+    #[arg(long, value_name = "SECONDS")]
+    pub ttl_min: Option<u32>,
+    /// The largest TTL seen is at most this
+    #[arg(long, value_name = "SECONDS")]
+    pub ttl_max: Option<u32>,
+}
+
+/// What `pdns top` counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum By {
+    /// All records of a name together
+    Names,
+    /// Each record on its own
+    Records,
+}
+
+/// What an answer is sorted by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum SortArg {
+    /// Most counted first
+    Count,
+    /// Latest first sighting first
+    First,
+    /// Latest last sighting first
+    Last,
+    /// By name
+    Name,
+    /// Lowest TTL first
+    Ttl,
+}
+
+/// An outcome, or `any`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OutcomeArg {
+    /// Every outcome.
+    Any,
+    /// This one.
+    Only(Outcome),
+}
+
+/// Options that all commands share; a command refuses those that mean nothing to it.
+#[derive(Debug, Default, clap::Args)]
+pub struct Rows {
+    /// Only records of these types
+    #[arg(
+        long,
+        short = 't',
+        value_name = "TYPE",
+        value_delimiter = ',',
+        global = true,
+        help_heading = "Rows"
+    )]
+    pub rrtype: Vec<RrType>,
+
+    /// The most rows to show; 0 for all [default: 1000 for look-ups, 20 for top]
+    #[arg(long, short = 'l', value_name = "N", global = true, help_heading = "Rows")]
+    pub limit: Option<usize>,
+
+    /// The order of rows
+    ///
+    /// Ties go by name, type and RDATA. The default is by count for top and unanswered, by name for
+    /// searches, and the latest seen first for everything else. With --limit 0 an answer of more than
+    /// 200000 rows comes unsorted.
+    #[arg(long, short = 's', value_name = "ORDER", global = true, help_heading = "Rows")]
+    pub sort: Option<SortArg>,
+
+    /// First seen at this time or later
+    #[arg(long, value_name = "TIME", global = true, help_heading = "Rows")]
+    pub first_after: Option<String>,
+
+    /// First seen before this time
+    #[arg(long, value_name = "TIME", global = true, help_heading = "Rows")]
+    pub first_before: Option<String>,
+
+    /// Last seen at this time or later
+    #[arg(long, value_name = "TIME", global = true, help_heading = "Rows")]
+    pub last_after: Option<String>,
+
+    /// Last seen before this time
+    #[arg(long, value_name = "TIME", global = true, help_heading = "Rows")]
+    pub last_before: Option<String>,
+
+    /// Seen in a span, by overlap of first..last with it: 7d, a date, or FROM..TO
+    #[arg(long, value_name = "SPAN", global = true, help_heading = "Rows")]
+    pub seen_in: Option<String>,
+
+    /// Negative answers too, also where the output is no table
+    #[arg(long, global = true, help_heading = "Rows")]
+    pub negative: bool,
+
+    /// How to write the answer [default: table on a terminal, cof elsewhere]
+    #[arg(long, short = 'f', value_name = "FORMAT", global = true, value_parser = formats(), help_heading = "Rows")]
+    pub format: Option<Format>,
+}
+
+fn formats() -> impl TypedValueParser<Value = Format> {
+    let values = FORMATS.iter().map(|info| PossibleValue::new(info.name).help(info.help));
+    PossibleValuesParser::new(values).try_map(|name| name.parse::<Format>())
+}
+
+fn outcome(text: &str) -> Result<OutcomeArg, crate::observation::UnknownOutcome> {
+    if text.eq_ignore_ascii_case("any") {
+        return Ok(OutcomeArg::Any);
+    }
+    text.parse().map(OutcomeArg::Only)
+}

@@ -1,0 +1,188 @@
+//! From what was typed to what is meant: [`Query`] values, or one good sentence.
+
+use super::args::{Find, OutcomeArg, Rows, SortArg};
+use crate::query::{
+    Fence, Filter, Moment, Query, Sort, Subject, SubjectError, Text, TtlFence, What, WhenError,
+    Word, WordError,
+};
+
+/// Rows of a look-up or a search when no limit is given.
+pub(super) const LIMIT: usize = 1_000;
+/// Rows of a ranking when no limit is given.
+pub(super) const TOP_LIMIT: usize = 20;
+
+/// Why what was typed means nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum UsageError {
+    /// A bad subject.
+    #[error("cannot look that up")]
+    Subject(#[source] SubjectError),
+    /// A bad time.
+    #[error("bad value for {flag}")]
+    When {
+        /// The flag.
+        flag: &'static str,
+        /// What is wrong.
+        #[source]
+        cause: WhenError,
+    },
+    /// A bad word.
+    #[error("bad value for {flag}")]
+    Word {
+        /// The flag.
+        flag: &'static str,
+        /// What is wrong.
+        #[source]
+        cause: WordError,
+    },
+    /// A flag that the command has no use for.
+    #[error("pdns {command} has no use for {flag}")]
+    Flag {
+        /// The command.
+        command: &'static str,
+        /// The flag.
+        flag: &'static str,
+    },
+    /// An order that the command does not have.
+    #[error(
+        "pdns unanswered sorts by count, first or last: negative answers are kept without a TTL"
+    )]
+    Order,
+    /// Subjects before a command.
+    #[error("a command takes no subject before it; look up several with pdns lookup")]
+    SubjectBeforeCommand,
+    /// No limit where one is needed.
+    #[error("pdns top --by names needs a limit of 1 to 200000")]
+    Limit,
+}
+
+impl From<SortArg> for Sort {
+    fn from(typed: SortArg) -> Self {
+        match typed {
+            SortArg::Count => Self::Count,
+            SortArg::First => Self::First,
+            SortArg::Last => Self::Last,
+            SortArg::Name => Self::Name,
+            SortArg::Ttl => Self::Ttl,
+        }
+    }
+}
+
+impl Rows {
+    /// Refuses each flag that was given and is not among `allowed`.
+    ///
+    /// # Errors
+    /// [`UsageError::Flag`] for the first of them.
+    pub fn allow(&self, command: &'static str, allowed: &[&str]) -> Result<(), UsageError> {
+        let given = [
+            ("--rrtype", !self.rrtype.is_empty()),
+            ("--limit", self.limit.is_some()),
+            ("--sort", self.sort.is_some()),
+            ("--first-after", self.first_after.is_some()),
+            ("--first-before", self.first_before.is_some()),
+            ("--last-after", self.last_after.is_some()),
+            ("--last-before", self.last_before.is_some()),
+            ("--seen-in", self.seen_in.is_some()),
+            ("--negative", self.negative),
+            ("--format", self.format.is_some()),
+        ];
+        match given.iter().find(|(flag, given)| *given && !allowed.contains(flag)) {
+            Some((flag, _)) => Err(UsageError::Flag { command, flag }),
+            None => Ok(()),
+        }
+    }
+
+    /// Types and times.
+    ///
+    /// # Errors
+    /// [`UsageError::When`].
+    pub fn filter(&self, now: u32) -> Result<Filter, UsageError> {
+        let start = |flag, typed: &Option<String>| match typed {
+            None => Ok(None),
+            Some(text) => match Moment::parse(text, now) {
+                Ok(moment) => Ok(Some(moment.start)),
+                Err(cause) => Err(UsageError::When { flag, cause }),
+            },
+        };
+        let seen_in = self.seen_in.as_deref().map(|text| Moment::parse_span(text, now)).transpose();
+        let fence = Fence {
+            first_after: start("--first-after", &self.first_after)?,
+            first_before: start("--first-before", &self.first_before)?,
+            last_after: start("--last-after", &self.last_after)?,
+            last_before: start("--last-before", &self.last_before)?,
+            seen_in: seen_in.map_err(|cause| UsageError::When { flag: "--seen-in", cause })?,
+        };
+        Ok(Filter { rrtypes: self.rrtype.clone(), fence, ..Filter::default() })
+    }
+
+    fn query(&self, what: What, limit: usize, now: u32) -> Result<Query, UsageError> {
+        Ok(Query {
+            what,
+            filter: self.filter(now)?,
+            limit: self.limit.unwrap_or(limit),
+            sort: self.sort.map(Sort::from),
+        })
+    }
+
+    /// The look-up of one subject.
+    ///
+    /// # Errors
+    /// [`UsageError`] for the subject or a flag.
+    pub fn look_up(&self, subject: &str, negative: bool, now: u32) -> Result<Query, UsageError> {
+        let subject = Subject::parse(subject).map_err(UsageError::Subject)?;
+        self.query(What::of(subject, negative), LIMIT, now)
+    }
+
+    /// A search.
+    ///
+    /// # Errors
+    /// [`UsageError`] for a word or a flag.
+    pub fn find(&self, find: &Find, now: u32) -> Result<Query, UsageError> {
+        let word = |flag, typed: &str| {
+            Word::parse(typed).map_err(|cause| UsageError::Word { flag, cause })
+        };
+        let ends = find.ends.as_deref().map(|typed| match typed.strip_suffix('.') {
+            // Names are kept without their final dot.
+            Some(head) if !head.is_empty() && !head.ends_with(['\\', '.']) => head,
+            _ => typed,
+        });
+        let contains = find.contains.iter().map(|typed| word("--contains", typed));
+        let text = Text {
+            starts: find.starts.as_deref().map(|typed| word("--starts", typed)).transpose()?,
+            ends: ends.map(|typed| word("--ends", typed)).transpose()?,
+            contains: contains.collect::<Result<_, _>>()?,
+            below: None,
+        };
+        let what = if text.is_empty() { What::Records } else { What::Names(text) };
+        let mut query = self.query(what, LIMIT, now)?;
+        query.filter.ttl = TtlFence { exactly: find.ttl, least: find.ttl_min, most: find.ttl_max };
+        Ok(query)
+    }
+
+    /// The records that were counted most.
+    ///
+    /// # Errors
+    /// [`UsageError`] for a flag.
+    pub fn top(&self, now: u32) -> Result<Query, UsageError> {
+        let mut query = self.query(What::Records, TOP_LIMIT, now)?;
+        query.sort = Some(Sort::Count);
+        Ok(query)
+    }
+
+    /// The negative answers that were counted most.
+    ///
+    /// # Errors
+    /// [`UsageError`] for a flag, or an order that there is not.
+    pub fn unanswered(&self, outcome: OutcomeArg, now: u32) -> Result<Query, UsageError> {
+        let mut query = self.query(What::Negatives, TOP_LIMIT, now)?;
+        query.sort = Some(query.sort.unwrap_or(Sort::Count));
+        if matches!(query.sort, Some(Sort::Name | Sort::Ttl)) {
+            return Err(UsageError::Order);
+        }
+        query.filter.outcome = match outcome {
+            OutcomeArg::Any => None,
+            OutcomeArg::Only(outcome) => Some(outcome),
+        };
+        Ok(query)
+    }
+}

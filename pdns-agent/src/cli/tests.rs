@@ -1,0 +1,194 @@
+//! What is typed, what it means, and what is refused. Nothing here needs a store.
+
+use super::args::{Args, Command, OutcomeArg};
+use super::resolve::{LIMIT, TOP_LIMIT};
+use super::*;
+use crate::observation::Outcome;
+use crate::query::{Query, Sort, What};
+use crate::rr::RrType;
+use clap::{CommandFactory as _, Parser as _};
+
+/// 2026-11-24T02:22:58Z.
+const NOW: u32 = 1_795_486_978;
+
+#[track_caller]
+fn parse(line: &str) -> Args {
+    Args::try_parse_from(std::iter::once("pdns").chain(line.split_whitespace())).unwrap()
+}
+
+fn refused(line: &str) -> String {
+    let args = Args::try_parse_from(std::iter::once("pdns").chain(line.split_whitespace()));
+    args.expect_err(line).to_string()
+}
+
+/// What running `line` says before it reaches any store.
+fn error(line: &str) -> String {
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    let mut terminal = Terminal {
+        out: &mut out,
+        err: &mut err,
+        input: &mut io::empty(),
+        width: None,
+        env: &|_| None,
+        now: NOW,
+    };
+    let error = run(&parse(line), &mut terminal).expect_err(line);
+    format!("{:#}", anyhow::Error::from(error))
+}
+
+fn look_up(line: &str) -> Query {
+    let args = parse(line);
+    args.rows.look_up(&args.subjects[0], false, NOW).unwrap()
+}
+
+#[test]
+fn clap_types_are_sound_and_short_help_fits_a_screen() {
+    let mut command = Args::command().term_width(100);
+    command.clone().debug_assert();
+    let short = command.render_help().to_string();
+    assert!(short.lines().count() <= 45, "{} lines\n{short}", short.lines().count());
+    assert!(short.lines().all(|line| line.chars().count() <= 100), "{short}");
+    let long = command.render_long_help().to_string();
+    assert!(long.contains("overlaps the span") && long.contains("pdns 192.0.2.0/24"));
+}
+
+#[test]
+fn a_bare_argument_is_a_look_up_wherever_the_flags_stand() {
+    for line in [
+        "example.com --rrtype a,AAAA --limit 5",
+        "--rrtype A --rrtype aaaa --limit 5 example.com",
+        "-t A,AAAA -l 5 example.com",
+    ] {
+        let query = look_up(line);
+        assert!(matches!(query.what, What::Name { .. }), "{line}");
+        assert_eq!(query.filter.rrtypes, [RrType::A, RrType::AAAA]);
+        assert_eq!(query.limit, 5);
+    }
+    let query = look_up("192.0.2.0/24");
+    assert!(matches!(query.what, What::Addresses(..)));
+    assert_eq!((query.limit, query.sort), (LIMIT, None));
+    assert!(matches!(look_up("*.example.com").what, What::Names(_)));
+    assert_eq!(parse("example.com status").subjects, ["example.com", "status"]);
+    assert!(matches!(parse("--format json top").command, Some(Command::Top { .. })));
+    assert!(matches!(parse("top --format json").command, Some(Command::Top { .. })));
+    assert!(matches!(parse("lookup status").command, Some(Command::Lookup { .. })));
+    assert_eq!(parse("stauts").subjects, ["stauts"]);
+}
+
+#[test]
+fn fences_are_resolved() {
+    let fence = look_up(
+        "x.example --first-after 24h --first-before 2026-11-24 --last-after 2026-11-24T00:00:01Z \
+         --last-before 1795486978 --seen-in 2026-11-01..2026-11-02",
+    )
+    .filter
+    .fence;
+    assert_eq!(fence.first_after, Some(NOW - 86_400));
+    assert_eq!(fence.first_before, Some(1_795_478_400));
+    assert_eq!(fence.last_after, Some(1_795_478_401));
+    assert_eq!(fence.last_before, Some(NOW));
+    let span = fence.seen_in.unwrap();
+    assert_eq!(span.end - span.start, 2 * 86_400);
+}
+
+#[test]
+fn find_and_rankings() {
+    let args =
+        parse("find --starts WWW --ends example.com. --contains a --contains b --ttl-max 60");
+    let Some(Command::Find(find)) = &args.command else { panic!("{args:?}") };
+    let query = args.rows.find(find, NOW).unwrap();
+    let What::Names(text) = &query.what else { panic!("{query:?}") };
+    assert_eq!(text.starts.as_ref().unwrap().as_str(), "www");
+    assert_eq!(text.ends.as_ref().unwrap().as_str(), "example.com");
+    assert_eq!((text.contains.len(), query.filter.ttl.most), (2, Some(60)));
+    let args = parse("find --ttl 300");
+    let Some(Command::Find(find)) = &args.command else { panic!("{args:?}") };
+    assert_eq!(args.rows.find(find, NOW).unwrap().what, What::Records);
+
+    let query = parse("top").rows.top(NOW).unwrap();
+    assert_eq!((query.limit, query.sort), (TOP_LIMIT, Some(Sort::Count)));
+    for (line, want) in [
+        ("unanswered", OutcomeArg::Only(Outcome::UNANSWERED)),
+        ("unanswered --outcome nxdomain", OutcomeArg::Only(Outcome::NXDOMAIN)),
+        ("unanswered --outcome RCODE16", OutcomeArg::Only(Outcome(16))),
+        ("unanswered --outcome any", OutcomeArg::Any),
+    ] {
+        let args = parse(line);
+        let Some(Command::Unanswered { outcome }) = args.command else { panic!("{args:?}") };
+        assert_eq!(outcome, want);
+        assert_eq!(args.rows.unanswered(outcome, NOW).unwrap().what, What::Negatives);
+    }
+}
+
+#[test]
+fn what_clap_refuses_is_told_well() {
+    assert!(refused("x --rrtype www").contains("is no record type"));
+    assert!(refused("x --format xml").contains("table, cof, json, csv, plain"));
+    assert!(refused("unanswered --outcome tired").contains("is no outcome"));
+    assert!(refused("x --limit few").contains("--limit"));
+    assert!(refused("find --ttl many").contains("invalid value"));
+}
+
+#[test]
+fn every_error_is_one_good_sentence() {
+    for (line, want) in [
+        ("192.0.2.0/33", "cannot look that up: \"192.0.2.0/33\" is no prefix"),
+        ("a..b", "cannot look that up: \"a..b\" is no domain name: empty label"),
+        ("x --seen-in soon", "bad value for --seen-in: \"soon\" is no time: give an age"),
+        ("status --limit 3", "pdns status has no use for --limit"),
+        ("admin stop --negative", "pdns admin has no use for --negative"),
+        ("new --rrtype A", "pdns new has no use for --rrtype"),
+        ("top --sort last", "pdns top has no use for --sort"),
+        ("top --by names --limit 0", "pdns top --by names needs a limit"),
+        ("unanswered --sort ttl", "pdns unanswered sorts by count, first or last"),
+        ("new --list soon", "bad value for --list: \"soon\" is no time"),
+        ("find --contains \\9", "bad value for --contains: no name can hold"),
+        ("x --redis redis://:secret@h", "--redis holds a password"),
+        ("x --redis localhost", "\"localhost\" is no address of a store"),
+        ("lookup a.example b..c", "cannot look that up: \"b..c\" is no domain name"),
+    ] {
+        let said = error(line);
+        assert!(said.starts_with(want), "{line}: {said}");
+        assert!(!said.contains("secret"), "{said}");
+        assert!(!said.ends_with('.') && !said.contains('\n'), "{said}");
+    }
+}
+
+#[test]
+fn a_broken_pipe_is_told_from_other_errors() {
+    let error = |kind: io::ErrorKind| CliError::Output(kind.into());
+    assert!(error(io::ErrorKind::BrokenPipe).is_broken_pipe());
+    assert!(!error(io::ErrorKind::StorageFull).is_broken_pipe());
+}
+
+#[test]
+fn the_format_fits_where_the_answer_goes() {
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    let mut terminal = Terminal {
+        out: &mut out,
+        err: &mut err,
+        input: &mut io::empty(),
+        width: None,
+        env: &|name| (name == "NO_COLOR").then(|| "1".to_owned()),
+        now: NOW,
+    };
+    assert_eq!(terminal.format(None, Format::Cof), Format::Cof);
+    assert_eq!(terminal.format(Some(Format::Csv), Format::Cof), Format::Csv);
+    terminal.width = Some(80);
+    assert_eq!(terminal.format(None, Format::Cof), Format::Table);
+    assert!(!terminal.look(Vec::new()).bold);
+    terminal.env = &|_| None;
+    assert!(terminal.look(Vec::new()).bold);
+}
+
+#[test]
+fn lines_of_standard_input_are_bounded() {
+    let long = "a".repeat(100_000);
+    let text = format!("one\n{long}\n\nlast");
+    let mut input = text.as_bytes();
+    let mut lengths = Vec::new();
+    while let Some(line) = answer::next_line(&mut input).unwrap() {
+        lengths.push(line.len());
+    }
+    assert_eq!(lengths, [4, 65_536, 1, 4]);
+}

@@ -1,0 +1,165 @@
+//! Which rows pass: types, times, TTLs, outcomes.
+//!
+//! Part of `query`. The part that needs only [`Seen`] is apart from the rest, because a scan over all
+//! statistics can apply it before it knows a row's name and type.
+
+use super::when::Moment;
+use crate::observation::{Outcome, Seen};
+use crate::rr::RrType;
+use crate::store::{FactBuf, Row};
+
+/// Conditions on the times of a row, in seconds since the epoch; `None` holds for every row.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Fence {
+    /// First seen at this second or later.
+    pub first_after: Option<u32>,
+    /// First seen before this second.
+    pub first_before: Option<u32>,
+    /// Last seen at this second or later.
+    pub last_after: Option<u32>,
+    /// Last seen before this second.
+    pub last_before: Option<u32>,
+    /// The time from first to last sighting overlaps this span.
+    pub seen_in: Option<Moment>,
+}
+
+/// Conditions on TTLs. A row of which no TTL is known passes only when there is none.
+///
+/// Behind a resolver a TTL counts down while it is cached, so the largest one seen is nearest to what
+/// the zone publishes, and `least` and `most` look at that.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TtlFence {
+    /// This TTL is the smallest, the largest or the last one seen.
+    pub exactly: Option<u32>,
+    /// The largest TTL seen is at least this.
+    pub least: Option<u32>,
+    /// The largest TTL seen is at most this.
+    pub most: Option<u32>,
+}
+
+/// All conditions; the default lets every row pass.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// One of these types (of a negative answer: the type asked for); empty for any.
+    pub rrtypes: Vec<RrType>,
+    /// Times.
+    pub fence: Fence,
+    /// TTLs.
+    pub ttl: TtlFence,
+    /// Of negative answers, only those with this outcome.
+    pub outcome: Option<Outcome>,
+}
+
+impl Fence {
+    /// Whether the times of `seen` pass.
+    #[must_use]
+    pub fn admits(&self, seen: &Seen) -> bool {
+        self.first_after.is_none_or(|at| seen.time_first >= at)
+            && self.first_before.is_none_or(|at| seen.time_first < at)
+            && self.last_after.is_none_or(|at| seen.time_last >= at)
+            && self.last_before.is_none_or(|at| seen.time_last < at)
+            && self
+                .seen_in
+                .is_none_or(|span| seen.time_last >= span.start && seen.time_first < span.end)
+    }
+}
+
+impl TtlFence {
+    /// Whether the TTLs of `seen` pass.
+    #[must_use]
+    pub fn admits(&self, seen: &Seen) -> bool {
+        if *self == Self::default() {
+            return true;
+        }
+        seen.ttl_min != Seen::NO_TTL
+            && self
+                .exactly
+                .is_none_or(|ttl| [seen.ttl_min, seen.ttl_max, seen.ttl_last].contains(&ttl))
+            && self.least.is_none_or(|ttl| seen.ttl_max >= ttl)
+            && self.most.is_none_or(|ttl| seen.ttl_max <= ttl)
+    }
+}
+
+impl Filter {
+    /// Whether what is known without the row's identity passes.
+    #[must_use]
+    pub fn admits_seen(&self, seen: &Seen) -> bool {
+        self.fence.admits(seen) && self.ttl.admits(seen)
+    }
+
+    /// Whether some rows that pass [`Filter::admits_seen`] may not pass [`Filter::admits`].
+    #[must_use]
+    pub fn needs_identity(&self) -> bool {
+        !self.rrtypes.is_empty() || self.outcome.is_some()
+    }
+
+    /// Whether the row passes.
+    #[must_use]
+    pub fn admits(&self, row: &Row) -> bool {
+        let (rrtype, outcome) = match &row.fact {
+            FactBuf::Record(rdata) => (rdata.rrtype, None),
+            FactBuf::Negative { qtype, outcome } => (*qtype, Some(*outcome)),
+        };
+        (self.rrtypes.is_empty() || self.rrtypes.contains(&rrtype))
+            && (self.outcome.is_none() || outcome.is_none() || self.outcome == outcome)
+            && self.admits_seen(&row.seen)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::query::rows::{a, negative};
+
+    #[test]
+    fn seen_in_is_overlap() {
+        let seen = Seen { time_first: 100, time_last: 200, ..Seen::default() };
+        let overlaps = |start, end| {
+            Fence { seen_in: Some(Moment { start, end }), ..Fence::default() }.admits(&seen)
+        };
+        assert!(overlaps(0, 101));
+        assert!(!overlaps(0, 100));
+        assert!(overlaps(200, 300));
+        assert!(!overlaps(201, 300));
+        assert!(overlaps(140, 150));
+    }
+
+    #[test]
+    fn after_holds_its_second_and_before_does_not() {
+        let seen = Seen { time_first: 100, time_last: 200, ..Seen::default() };
+        let none = Fence::default();
+        assert!(Fence { first_after: Some(100), ..none }.admits(&seen));
+        assert!(!Fence { first_after: Some(101), ..none }.admits(&seen));
+        assert!(!Fence { first_before: Some(100), ..none }.admits(&seen));
+        assert!(Fence { last_after: Some(200), ..none }.admits(&seen));
+        assert!(!Fence { last_before: Some(200), ..none }.admits(&seen));
+        assert!(Fence { last_before: Some(201), ..none }.admits(&seen));
+    }
+
+    #[test]
+    fn ttl_fences_look_at_the_largest_and_refuse_the_unknown() {
+        let seen = Seen { ttl_min: 3, ttl_max: 300, ttl_last: 120, ..Seen::default() };
+        let none = TtlFence::default();
+        assert!(TtlFence { most: Some(300), ..none }.admits(&seen));
+        assert!(!TtlFence { most: Some(60), ..none }.admits(&seen));
+        assert!(TtlFence { least: Some(300), ..none }.admits(&seen));
+        assert!(!TtlFence { least: Some(301), ..none }.admits(&seen));
+        assert!(TtlFence { exactly: Some(120), ..none }.admits(&seen));
+        assert!(!TtlFence { exactly: Some(121), ..none }.admits(&seen));
+        assert!(none.admits(&Seen::default()));
+        assert!(!TtlFence { most: Some(60), ..none }.admits(&Seen::default()));
+    }
+
+    #[test]
+    fn types_and_outcomes() {
+        let filter = Filter {
+            rrtypes: vec![RrType::A],
+            outcome: Some(Outcome::NXDOMAIN),
+            ..Filter::default()
+        };
+        assert!(filter.admits(&a("x", 1)));
+        assert!(filter.admits(&negative("x", RrType::A, Outcome::NXDOMAIN)));
+        assert!(!filter.admits(&negative("x", RrType::A, Outcome::NODATA)));
+        assert!(!filter.admits(&negative("x", RrType::MX, Outcome::NXDOMAIN)));
+    }
+}

@@ -1,0 +1,288 @@
+//! Search for text in names.
+//!
+//! Part of `query`. The store hands out all names as blocks of newline-terminated canonical text; one
+//! word is searched for in the whole block at once, and only the lines where it stands are looked at.
+
+use crate::name::{Name, NameBuf, NameError};
+use memchr::{memchr, memmem, memrchr};
+use std::ops::ControlFlow;
+
+/// A piece of a name in canonical text: what a person typed, lower-cased and escaped as [`Name`] has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Word(Box<str>);
+
+/// Text that cannot stand in any name.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum WordError {
+    /// No text.
+    #[error("the text to search for is empty")]
+    Empty,
+    /// A label that cannot be.
+    #[error("no name can hold {text:?}")]
+    Label {
+        /// What was typed.
+        text: String,
+        /// What is wrong with it.
+        #[source]
+        cause: NameError,
+    },
+}
+
+/// Conditions on the text of a name; all must hold.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Text {
+    /// The name starts with it.
+    pub starts: Option<Word>,
+    /// The name ends with it.
+    pub ends: Option<Word>,
+    /// Each stands somewhere in the name.
+    pub contains: Vec<Word>,
+    /// The name lies below this one.
+    pub below: Option<NameBuf>,
+}
+
+impl Word {
+    /// Reads a word as a person types it: any case, any octets, escapes as in a name, dots between
+    /// labels also at the ends.
+    ///
+    /// # Errors
+    /// [`WordError`] when no name can hold it.
+    pub fn parse(typed: &str) -> Result<Self, WordError> {
+        if typed.is_empty() {
+            return Err(WordError::Empty);
+        }
+        let mut out = String::with_capacity(typed.len());
+        for (at, label) in labels(typed).enumerate() {
+            if at > 0 {
+                out.push('.');
+            }
+            if !label.is_empty() {
+                let label = NameBuf::parse(label)
+                    .map_err(|cause| WordError::Label { text: typed.to_owned(), cause })?;
+                out.push_str(label.as_str());
+            }
+        }
+        Ok(Self(out.into()))
+    }
+
+    /// The canonical text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Splits at each dot that has no backslash before it.
+fn labels(text: &str) -> impl Iterator<Item = &str> {
+    let mut escaped = false;
+    text.split(move |letter| {
+        let dot = letter == '.' && !escaped;
+        escaped = letter == '\\' && !escaped;
+        dot
+    })
+}
+
+impl Text {
+    /// Whether there is any condition.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// A name that all matching names are at or below, if there is one: the store may then look in a
+    /// part of itself alone.
+    #[must_use]
+    pub fn apex(&self) -> Option<NameBuf> {
+        self.below.clone().or_else(|| {
+            let ends = self.ends.as_ref()?.as_str();
+            // Only a whole label is sure to be one; `example.com` also ends `anexample.com`.
+            NameBuf::parse(ends.strip_prefix('.')?).ok()
+        })
+    }
+
+    /// Whether the name passes.
+    #[must_use]
+    pub fn admits(&self, name: Name<'_>) -> bool {
+        let text = name.as_str();
+        self.starts.as_ref().is_none_or(|word| text.starts_with(word.as_str()))
+            && self.ends.as_ref().is_none_or(|word| text.ends_with(word.as_str()))
+            && self.contains.iter().all(|word| text.contains(word.as_str()))
+            && self
+                .below
+                .as_ref()
+                .is_none_or(|apex| name != apex.as_name() && name.is_at_or_below(apex.as_name()))
+    }
+
+    /// Calls `each` for every name in `block` that passes, until it breaks.
+    ///
+    /// A line that is not a canonical name is passed over: the store answers for its own text in
+    /// `pdns admin verify`.
+    pub fn search<'b>(
+        &self,
+        block: &'b [u8],
+        each: &mut dyn FnMut(Name<'b>) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
+        let needle = self.needle();
+        let mut at = 0;
+        while let Some(rest) = block.get(at..).filter(|rest| !rest.is_empty()) {
+            let Some(found) = memmem::find(rest, needle.as_bytes()) else { break };
+            let found = at + found;
+            let start =
+                block.get(..found).and_then(|head| memrchr(b'\n', head)).map_or(0, |at| at + 1);
+            let after = block.get(found..).unwrap_or_default();
+            let end = memchr(b'\n', after).map_or(block.len(), |length| found + length);
+            let line = block.get(start..end).and_then(|line| std::str::from_utf8(line).ok());
+            // The text is checked before the name, which costs more.
+            if let Some(line) = line.filter(|line| self.may_admit(line))
+                && let Ok(name) = Name::from_canonical(line)
+                && self.admits(name)
+            {
+                each(name)?;
+            }
+            at = end + 1;
+        }
+        ControlFlow::Continue(())
+    }
+
+    /// The longest text that every matching name holds; empty when there is none.
+    fn needle(&self) -> &str {
+        let words = self.starts.iter().chain(&self.ends).chain(&self.contains).map(Word::as_str);
+        let apex = self.below.iter().map(NameBuf::as_str).filter(|apex| *apex != ".");
+        words.chain(apex).max_by_key(|word| word.len()).unwrap_or_default()
+    }
+
+    /// Whether a line may pass, by its ends alone.
+    fn may_admit(&self, line: &str) -> bool {
+        self.starts.as_ref().is_none_or(|word| line.starts_with(word.as_str()))
+            && self.ends.as_ref().is_none_or(|word| line.ends_with(word.as_str()))
+            && self
+                .below
+                .as_ref()
+                .is_none_or(|apex| apex.as_name().is_root() || line.ends_with(apex.as_str()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const BLOCK: &[u8] = b"example.com\nwww.example.com\nbadexample.com\na\\.example.com\n\
+        my\\032shop.example\n.\nx.www.example.com\ncom.example.com.net\n";
+
+    #[track_caller]
+    fn check(text: &Text, want: &[&str]) {
+        let mut found = Vec::new();
+        let flow = text.search(BLOCK, &mut |name| {
+            found.push(name.as_str());
+            ControlFlow::Continue(())
+        });
+        assert_eq!(flow, ControlFlow::Continue(()));
+        assert_eq!(found, want);
+    }
+
+    fn word(text: &str) -> Word {
+        Word::parse(text).unwrap()
+    }
+
+    #[test]
+    fn words_are_canonical_pieces() {
+        assert_eq!(word("My Shop").as_str(), "my\\032shop");
+        assert_eq!(word(".Example.").as_str(), ".example.");
+        assert_eq!(word("a\\.b").as_str(), "a\\.b");
+        assert_eq!(word("user@").as_str(), "user\\@");
+        assert_eq!(word("..").as_str(), "..");
+        assert_eq!(word("\u{fc}").as_str(), "\\195\\188");
+        assert_eq!(Word::parse(""), Err(WordError::Empty));
+        assert!(Word::parse(&"a".repeat(64)).is_err());
+        assert!(Word::parse("\\9").is_err());
+    }
+
+    #[test]
+    fn ends_is_text_and_below_is_labels() {
+        check(
+            &Text { ends: Some(word("example.com")), ..Text::default() },
+            &[
+                "example.com",
+                "www.example.com",
+                "badexample.com",
+                "a\\.example.com",
+                "x.www.example.com",
+            ],
+        );
+        let below = NameBuf::parse("example.com").unwrap();
+        check(
+            &Text { below: Some(below), ..Text::default() },
+            &["www.example.com", "x.www.example.com"],
+        );
+        check(
+            &Text {
+                below: Some(Name::ROOT.to_buf()),
+                contains: vec![word("net")],
+                ..Text::default()
+            },
+            &["com.example.com.net"],
+        );
+    }
+
+    #[test]
+    fn starts_contains_and_all_together() {
+        check(&Text { starts: Some(word("www")), ..Text::default() }, &["www.example.com"]);
+        check(&Text { starts: Some(word("example")), ..Text::default() }, &["example.com"]);
+        check(&Text { contains: vec![word("y s")], ..Text::default() }, &["my\\032shop.example"]);
+        check(
+            &Text {
+                contains: vec![word("www"), word("x.")],
+                ends: Some(word(".com")),
+                ..Text::default()
+            },
+            &["x.www.example.com"],
+        );
+    }
+
+    #[test]
+    fn no_condition_is_every_name_and_a_break_ends_it() {
+        let mut count = 0;
+        let flow = Text::default().search(BLOCK, &mut |_| {
+            count += 1;
+            if count == 3 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        });
+        assert_eq!((flow, count), (ControlFlow::Break(()), 3));
+    }
+
+    #[test]
+    fn an_apex_is_known_only_at_a_label() {
+        let apex = |ends| Text { ends: Some(word(ends)), ..Text::default() }.apex();
+        assert_eq!(apex("example.com"), None);
+        assert_eq!(apex(".example.com"), NameBuf::parse("example.com").ok());
+    }
+
+    proptest! {
+        #[test]
+        fn search_agrees_with_a_plain_filter(
+            names in prop::collection::vec("[a-c]{1,3}(\\.[a-c]{1,2}){0,2}", 0..20),
+            starts in prop::option::of("[a-c.]{1,2}"), ends in prop::option::of("[a-c.]{1,3}"),
+            contains in prop::collection::vec("[a-c.]{1,2}", 0..2),
+        ) {
+            let text = Text {
+                starts: starts.as_deref().map(word),
+                ends: ends.as_deref().map(word),
+                contains: contains.iter().map(|text| word(text)).collect(),
+                below: None,
+            };
+            let block = names.join("\n");
+            let mut found = Vec::new();
+            let flow = text.search(block.as_bytes(), &mut |name| {
+                found.push(name.as_str().to_owned());
+                ControlFlow::Continue(())
+            });
+            prop_assert_eq!(flow, ControlFlow::Continue(()));
+            let want: Vec<_> = names.into_iter().filter(|name| {
+                starts.as_ref().is_none_or(|word| name.starts_with(word.as_str()))
+                    && ends.as_ref().is_none_or(|word| name.ends_with(word.as_str()))
+                    && contains.iter().all(|word| name.contains(word.as_str()))
+            }).collect();
+            prop_assert_eq!(found, want);
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! Passive DNS Common Output Format (draft-dulaunoy-dnsop-passive-dns-cof-12, 2024-08-27).
+//!
+//! What clients need beyond the draft's text (measured with dnsdbq and `PyPDNS`): no empty line, a line
+//! feed after the last line too, integers for times and counts, no final dots. `rdata` is always an
+//! array, as the draft's schema has it. A type without a mnemonic is a JSON number, as its text has it.
+//! Fields of ours: `ttl_min`, `ttl_max`, `ttl_last`; `pdns_inferred` where owner and type were only worked
+//! out; `pdns_partial` where the source told only the host of an MX, SRV or SOA record, so that its other
+//! fields are zero. `sensor_id` is a string, as the draft has it; several sensors are joined with commas.
+
+use super::json::{Json, Object};
+use super::{Item, Look, Renderer, field};
+use crate::observation::Seen;
+use crate::rdata::FinalDot;
+use crate::store::{FactBuf, Row};
+use std::io::{self, Write};
+
+/// The COF renderer. Negative answers have no RDATA and thus no form in COF: they are left out and
+/// counted. Items that are no rows at all are written as JSON.
+pub(super) struct Cof {
+    look: Look,
+    other: Json,
+    left_out: u64,
+}
+
+impl Cof {
+    pub(super) fn new(look: Look) -> Self {
+        Self { other: Json::new(look.clone()), look, left_out: 0 }
+    }
+
+    fn record(
+        &self,
+        row: &Row,
+        rdata: &crate::rdata::RdataBuf,
+        out: &mut dyn Write,
+    ) -> io::Result<()> {
+        let seen = &row.seen;
+        let mut object = Object::begin(out)?;
+        object.field("rrname", &row.rrname.as_str())?;
+        match rdata.rrtype.mnemonic() {
+            Some(mnemonic) => object.field("rrtype", &mnemonic)?,
+            None => object.field("rrtype", &rdata.rrtype.0)?,
+        }
+        object.field("rdata", &[rdata.as_rdata().to_text(FinalDot::Without)])?;
+        object.field("time_first", &seen.time_first)?;
+        object.field("time_last", &seen.time_last)?;
+        object.field("count", &seen.count)?;
+        if seen.ttl_min != Seen::NO_TTL {
+            object.field("ttl_min", &seen.ttl_min)?;
+            object.field("ttl_max", &seen.ttl_max)?;
+            object.field("ttl_last", &seen.ttl_last)?;
+        }
+        let sensors: Vec<&str> = self.look.sensors(seen.sensors).collect();
+        if !sensors.is_empty() {
+            object.field("sensor_id", &sensors.join(","))?;
+        }
+        if field::is_inferred(seen) {
+            object.field("pdns_inferred", &true)?;
+        }
+        if rdata.partial {
+            object.field("pdns_partial", &true)?;
+        }
+        object.end()
+    }
+}
+
+impl Renderer for Cof {
+    fn item(&mut self, item: &Item<'_>, out: &mut dyn Write) -> io::Result<()> {
+        match item {
+            Item::Row(row) => match &row.fact {
+                FactBuf::Record(rdata) => self.record(row, rdata, out),
+                FactBuf::Negative { .. } => {
+                    self.left_out += 1;
+                    Ok(())
+                }
+            },
+            other => self.other.item(other, out),
+        }
+    }
+
+    fn left_out(&self) -> u64 {
+        self.left_out
+    }
+}

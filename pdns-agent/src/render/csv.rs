@@ -1,0 +1,56 @@
+//! Comma-separated values (RFC 4180) with a head.
+//!
+//! A spreadsheet takes a cell that begins with one of `= + - @`, a tab or a carriage return for a
+//! formula, and names come from strangers; such a cell gets a `'` in front. Times are UTC without an
+//! offset, as dnsdbq has them and spreadsheets read them.
+
+use super::field::{Value, fields};
+use super::{Item, Look, Renderer, date, utc};
+use std::io::{self, Write};
+
+/// The CSV renderer.
+pub(super) struct Csv {
+    look: Look,
+    headed: bool,
+}
+
+impl Csv {
+    pub(super) fn new(look: Look) -> Self {
+        Self { look, headed: false }
+    }
+}
+
+impl Renderer for Csv {
+    fn item(&mut self, item: &Item<'_>, out: &mut dyn Write) -> io::Result<()> {
+        let fields = fields(item, &self.look);
+        let mut lines = writer(out);
+        if !std::mem::replace(&mut self.headed, true) {
+            lines.write_record(fields.iter().map(|(name, _)| name))?;
+        }
+        lines.write_record(fields.into_iter().map(|(_, value)| safe(text(value))))?;
+        lines.flush()
+    }
+}
+
+/// A writer for a few lines.
+pub(super) fn writer(out: &mut dyn Write) -> csv::Writer<&mut dyn Write> {
+    csv::WriterBuilder::new().buffer_capacity(512).from_writer(out)
+}
+
+/// A value as the text of a cell; several texts are joined with spaces.
+pub(super) fn text(value: Value<'_>) -> String {
+    match value {
+        Value::Text(text) => text.into_owned(),
+        Value::Number(number) => number.to_string(),
+        Value::Time(at) => utc(at),
+        Value::Day(day) => date(day),
+        Value::Flag(flag) => flag.to_string(),
+        Value::List(list) => list.join(" "),
+        Value::Absent => String::new(),
+    }
+}
+
+/// A cell that no spreadsheet runs.
+pub(super) fn safe(cell: String) -> String {
+    if cell.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{cell}") } else { cell }
+}

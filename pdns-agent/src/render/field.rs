@@ -1,0 +1,88 @@
+//! An item taken apart into named values, for the formats that programs read.
+
+use super::{Item, Look};
+use crate::observation::Seen;
+use crate::rdata::FinalDot;
+use crate::store::FactBuf;
+use std::borrow::Cow;
+
+/// A value of an item.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Value<'a> {
+    /// Text.
+    Text(Cow<'a, str>),
+    /// A count or a number of seconds.
+    Number(u64),
+    /// Seconds since the epoch.
+    Time(u32),
+    /// Days since 1970-01-01.
+    Day(u32),
+    /// Yes or no.
+    Flag(bool),
+    /// Several texts.
+    List(Vec<Cow<'a, str>>),
+    /// Nothing known, or nothing that applies.
+    Absent,
+}
+
+/// A value with the name it has in every format.
+pub(super) type Field<'a> = (&'static str, Value<'a>);
+
+/// The values of an item; the same names in the same order for all items of one kind.
+pub(super) fn fields<'a>(item: &Item<'a>, look: &'a Look) -> Vec<Field<'a>> {
+    match *item {
+        Item::Row(row) => {
+            let text = |text: String| Value::Text(Cow::Owned(text));
+            let (rrtype, rdata, outcome, partial) = match &row.fact {
+                FactBuf::Record(rdata) => {
+                    let right = rdata.as_rdata().to_text(FinalDot::Without);
+                    (rdata.rrtype, text(right), Value::Absent, rdata.partial)
+                }
+                FactBuf::Negative { qtype, outcome } => {
+                    (*qtype, Value::Absent, text(outcome.to_string()), false)
+                }
+            };
+            let seen = &row.seen;
+            let sensors = look.sensors(seen.sensors).map(Cow::Borrowed).collect();
+            vec![
+                ("rrname", Value::Text(Cow::Borrowed(row.rrname.as_str()))),
+                ("rrtype", text(rrtype.to_string())),
+                ("rdata", rdata),
+                ("outcome", outcome),
+                ("count", Value::Number(seen.count.into())),
+                ("time_first", Value::Time(seen.time_first)),
+                ("time_last", Value::Time(seen.time_last)),
+                ("ttl_min", ttl(seen, seen.ttl_min)),
+                ("ttl_max", ttl(seen, seen.ttl_max)),
+                ("ttl_last", ttl(seen, seen.ttl_last)),
+                ("sensors", Value::List(sensors)),
+                ("inferred", Value::Flag(is_inferred(seen))),
+                ("partial", Value::Flag(partial)),
+            ]
+        }
+        Item::Sum(sum) => vec![
+            ("rrname", Value::Text(Cow::Borrowed(sum.rrname.as_str()))),
+            ("records", Value::Number(sum.records)),
+            ("count", Value::Number(sum.count)),
+            ("time_first", Value::Time(sum.time_first)),
+            ("time_last", Value::Time(sum.time_last)),
+        ],
+        Item::Day { day, names, .. } => {
+            vec![("day", Value::Day(day)), ("names", Value::Number(names))]
+        }
+        Item::New { rrname, time_first } => vec![
+            ("rrname", Value::Text(Cow::Borrowed(rrname))),
+            ("time_first", Value::Time(time_first)),
+        ],
+    }
+}
+
+/// A TTL, where any was seen.
+pub(super) fn ttl<'a>(seen: &Seen, ttl: u32) -> Value<'a> {
+    if seen.ttl_min == Seen::NO_TTL { Value::Absent } else { Value::Number(ttl.into()) }
+}
+
+/// Whether owner and type were never read, only worked out.
+pub(super) fn is_inferred(seen: &Seen) -> bool {
+    seen.flags & (Seen::EXACT | Seen::INFERRED) == Seen::INFERRED
+}

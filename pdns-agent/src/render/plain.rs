@@ -1,0 +1,38 @@
+//! One line an item, tabs between its values: for `cut`, `sort` and `grep`.
+//!
+//! A row is name, type and RDATA (of a negative answer the outcome in parentheses); other items are all
+//! their values.
+
+use super::field::{Value, fields};
+use super::{Item, Look, Renderer, csv, escape};
+use std::io::{self, Write};
+
+/// The plain renderer.
+pub(super) struct Plain {
+    look: Look,
+}
+
+impl Plain {
+    pub(super) fn new(look: Look) -> Self {
+        Self { look }
+    }
+}
+
+impl Renderer for Plain {
+    fn item(&mut self, item: &Item<'_>, out: &mut dyn Write) -> io::Result<()> {
+        let mut cells = Vec::new();
+        for (name, value) in fields(item, &self.look) {
+            match (item, name) {
+                (Item::Row(_), "rrname" | "rrtype" | "rdata") if value == Value::Absent => {}
+                (Item::Row(_), "rrname" | "rrtype" | "rdata") => cells.push(csv::text(value)),
+                (Item::Row(_), "outcome") if value != Value::Absent => {
+                    cells.push(format!("({})", csv::text(value)));
+                }
+                (Item::Row(_), _) => {}
+                _ => cells.push(csv::text(value)),
+            }
+        }
+        let cells: Vec<_> = cells.iter().map(|cell| escape(cell)).collect();
+        writeln!(out, "{}", cells.join("\t"))
+    }
+}

@@ -1,0 +1,241 @@
+//! Each format with rows that want to break it.
+
+use super::*;
+use crate::name::NameBuf;
+use crate::observation::{Outcome, Seen};
+use crate::query::rows::{a, negative, record};
+use crate::rr::RrType;
+use crate::store::{FactBuf, SourceState, Summary};
+
+fn render(format: Format, look: Look, items: &[Item<'_>]) -> String {
+    let mut renderer = format.renderer(look);
+    let mut out = Vec::new();
+    for item in items {
+        renderer.item(item, &mut out).unwrap();
+    }
+    renderer.end(&mut out).unwrap();
+    String::from_utf8(out).unwrap()
+}
+
+fn hostile() -> Vec<Row> {
+    let mut partial = record("example.com", RrType::MX, b"\x00\x00\x04mail\x07example\x03com\x00");
+    if let FactBuf::Record(rdata) = &mut partial.fact {
+        rdata.partial = true;
+    }
+    partial.seen.flags = Seen::INFERRED;
+    partial.seen.ttl_min = Seen::NO_TTL;
+    vec![
+        a("www.example.com", 7),
+        record("=cmd\\|x.example", RrType::TXT, b"\x0e\x1b[2J\r\n\"<b>,\x00\xffz"),
+        record("-x\\009.example", RrType(65280), &[0xab, 0xcd]),
+        partial,
+        negative("nx.example", RrType::AAAA, Outcome::NXDOMAIN),
+    ]
+}
+
+fn all(format: Format, look: Look) -> String {
+    let rows = hostile();
+    render(format, look, &rows.iter().map(Item::Row).collect::<Vec<_>>())
+}
+
+#[test]
+fn cof_is_what_clients_take() {
+    let text = all(Format::Cof, Look::default());
+    let first = text.lines().next().unwrap();
+    assert_eq!(
+        first,
+        r#"{"rrname":"www.example.com","rrtype":"A","rdata":["192.0.2.7"],"time_first":1795486978,"time_last":1795486978,"count":1,"ttl_min":300,"ttl_max":300,"ttl_last":300}"#
+    );
+    assert!(text.ends_with("}\n") && !text.contains("\n\n"));
+    let lines: Vec<serde_json::Value> =
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines.len(), 4, "a negative answer has no COF");
+    assert_eq!(lines[1]["rdata"][0], r#""\027[2J\013\010\"<b>,\000\255z""#);
+    assert_eq!(lines[2]["rrtype"], 65280);
+    assert_eq!(lines[2]["rdata"][0], "\\# 2 abcd");
+    assert_eq!(lines[3]["pdns_partial"], true);
+    assert_eq!(lines[3]["pdns_inferred"], true);
+    assert!(lines[3].get("ttl_min").is_none());
+}
+
+#[test]
+fn cof_counts_what_it_leaves_out_and_names_sensors() {
+    let look = Look { sensors: vec!["so-1".into(), "b\u{e9}\n".into()], ..Look::default() };
+    let mut renderer = Format::Cof.renderer(look);
+    let mut out = Vec::new();
+    let mut row = a("www.example.com", 1);
+    row.seen.sensors = 0b1000_0011;
+    renderer.item(&Item::Row(&row), &mut out).unwrap();
+    renderer.item(&Item::Row(&negative("x", RrType::A, Outcome::NODATA)), &mut out).unwrap();
+    assert_eq!(renderer.left_out(), 1);
+    let text = String::from_utf8(out).unwrap();
+    assert!(
+        text.contains("\"sensor_id\":\"so-1,b\u{e9}\\n\"") && text.lines().count() == 1,
+        "{text}"
+    );
+}
+
+#[test]
+fn json_has_outcomes_and_both_times() {
+    let text = all(Format::Json, Look::default());
+    let last: serde_json::Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
+    assert_eq!(last["outcome"], "NXDOMAIN");
+    assert_eq!(last["time_first"], 1_795_486_978);
+    assert_eq!(last["time_first_iso"], "2026-11-24T02:22:58Z");
+    assert!(last.get("rdata").is_none());
+    assert!(text.contains("\"rrtype\":\"TYPE65280\""));
+}
+
+#[test]
+fn csv_cells_are_no_formulas() {
+    let text = all(Format::Csv, Look::default());
+    let mut reader = ::csv::Reader::from_reader(text.as_bytes());
+    assert_eq!(&reader.headers().unwrap()[0], "rrname");
+    let rows: Vec<_> = reader.records().map(Result::unwrap).collect();
+    assert_eq!(rows.len(), 5);
+    assert_eq!(&rows[1][0], "'=cmd|x.example");
+    assert_eq!(&rows[2][0], "'-x\\009.example");
+    assert_eq!(&rows[0][5], "2026-11-24 02:22:58");
+    assert_eq!(&rows[4][3], "NXDOMAIN");
+    for cell in rows.iter().flat_map(|row| row.iter()) {
+        assert!(!cell.starts_with(['=', '+', '-', '@', '\t', '\r']), "{cell}");
+    }
+    for cell in ["=1", "+1", "-1", "@x", "\tx", "\rx"] {
+        assert_eq!(csv::safe(cell.to_owned()), format!("'{cell}"));
+    }
+}
+
+#[test]
+fn plain_is_three_columns() {
+    let text = all(Format::Plain, Look::default());
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines[0], "www.example.com\tA\t192.0.2.7");
+    assert_eq!(lines[4], "nx.example\tAAAA\t(NXDOMAIN)");
+    assert!(lines.iter().all(|line| line.split('\t').count() == 3));
+}
+
+#[test]
+fn a_table_fits_its_width_and_holds_only_printable_ascii() {
+    let sensors = vec!["a\u{1b}]0;x\u{7}".to_owned(), "b".to_owned()];
+    for width in [None, Some(40), Some(80), Some(200)] {
+        let text = all(Format::Table, Look { width, bold: false, sensors: sensors.clone() });
+        assert!(
+            text.bytes().all(|octet| octet == b'\n' || octet == b' ' || octet.is_ascii_graphic()),
+            "{text}"
+        );
+        if width.is_some_and(|width| width >= 80) {
+            let widest = text.lines().map(str::len).max().unwrap();
+            assert!(widest <= usize::from(width.unwrap()), "{widest} > {width:?}\n{text}");
+        }
+    }
+    let text = all(Format::Table, Look::default());
+    let mut lines = text.lines();
+    let head: Vec<&str> = lines.next().unwrap().split_whitespace().collect();
+    assert_eq!(head.join(" "), "RRNAME TYPE RDATA COUNT FIRST (UTC) LAST (UTC) TTL");
+    let row: Vec<&str> = lines.next().unwrap().split_whitespace().collect();
+    assert_eq!(
+        row.join(" "),
+        "www.example.com A 192.0.2.7 1 2026-11-24 02:22:58Z 2026-11-24 02:22:58Z 300"
+    );
+    assert!(text.contains(" mail.example.com "), "a partial MX is its host\n{text}");
+    assert!(text.contains("(NXDOMAIN)"));
+}
+
+#[test]
+fn only_the_head_is_bold() {
+    let text = all(Format::Table, Look { bold: true, ..Look::default() });
+    assert_eq!(text.matches('\u{1b}').count(), 2);
+    assert!(text.starts_with("\u{1b}[1mRRNAME"));
+}
+
+#[test]
+fn days_have_bars() {
+    let day = |day, names| Item::Day { day, names, most: 80 };
+    let text =
+        render(Format::Table, Look::default(), &[day(20_000, 80), day(20_001, 1), day(20_002, 0)]);
+    let bars: Vec<usize> = text.lines().skip(1).map(|line| line.matches('#').count()).collect();
+    assert_eq!(bars, [40, 1, 0]);
+    assert!(text.contains("2024-10-04"));
+    let json = render(Format::Cof, Look::default(), &[day(20_000, 80)]);
+    assert_eq!(json, "{\"day\":\"2024-10-04\",\"names\":80}\n");
+    assert_eq!(render(Format::Plain, Look::default(), &[day(20_000, 80)]), "2024-10-04\t80\n");
+}
+
+#[test]
+fn sums_and_new_names_have_every_format() {
+    let sum = NameSum {
+        rrname: NameBuf::parse("example.com").unwrap(),
+        records: 3,
+        count: 5_000_000_000,
+        time_first: 0,
+        time_last: 86_400,
+    };
+    let csv = render(Format::Csv, Look::default(), &[Item::Sum(&sum)]);
+    assert_eq!(
+        csv,
+        "rrname,records,count,time_first,time_last\n\
+         example.com,3,5000000000,1970-01-01 00:00:00,1970-01-02 00:00:00\n"
+    );
+    let new = Item::New { rrname: "example.com", time_first: 0 };
+    assert_eq!(
+        render(Format::Plain, Look::default(), &[new]),
+        "example.com\t1970-01-01 00:00:00\n"
+    );
+    let json = render(Format::Json, Look::default(), &[new]);
+    assert_eq!(
+        json,
+        "{\"rrname\":\"example.com\",\"time_first\":0,\"time_first_iso\":\"1970-01-01T00:00:00Z\"}\n"
+    );
+}
+
+#[test]
+fn nothing_is_no_output_in_any_format() {
+    for info in FORMATS {
+        assert_eq!(render(info.format, Look::default(), &[]), "", "{}", info.name);
+        assert_eq!(info.name.parse(), Ok(info.format));
+        assert_eq!(info.format.info().name, info.name);
+    }
+    assert!("xml".parse::<Format>().is_err());
+}
+
+#[test]
+fn status_has_every_format_and_escapes() {
+    let summary = Summary {
+        schema: 1,
+        partitions: 64,
+        names: 10,
+        memory: 1_610_612_736,
+        sensors: vec!["so-1".to_owned()],
+        sources: vec![(
+            [0xab; 16],
+            SourceState {
+                path: "/nsm/\u{1b}[2J/dns.log".to_owned(),
+                tally: serde_json::json!({"lines": 3}),
+                updated: 1_795_486_978,
+                ..SourceState::default()
+            },
+        )],
+        advice: vec!["=set appendonly yes".to_owned()],
+        ..Summary::default()
+    };
+    let facts = [("store", "redis://u:***@h".to_owned())];
+    for info in FORMATS {
+        for verbose in [false, true] {
+            let mut out = Vec::new();
+            status(&summary, &facts, verbose, info.format, &Look::default(), &mut out).unwrap();
+            let text = String::from_utf8(out).unwrap();
+            let printable = |letter: char| letter == '\n' || letter == '\t' || !letter.is_control();
+            assert!(text.chars().all(printable) || info.format == Format::Csv, "{text}");
+            assert!(text.contains("redis://u:***@h"), "{text}");
+            match info.format {
+                Format::Table => assert!(text.contains("1.5 GiB") && text.contains("\\u{1b}[2J")),
+                Format::Csv => assert!(text.contains("advice,'=set appendonly yes")),
+                Format::Plain => assert!(text.contains("source.0.tally\t{\"lines\":3}")),
+                Format::Json | Format::Cof => {
+                    let value: serde_json::Value = serde_json::from_str(&text).unwrap();
+                    assert_eq!(value["sources"][0]["tally"]["lines"], 3);
+                }
+            }
+        }
+    }
+}
