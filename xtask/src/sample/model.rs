@@ -174,7 +174,7 @@ impl Model {
                 1
             }
             1 if has_v6 => {
-                answers.push(ttl, |out| self.v6(self.random(name, 5), out));
+                answers.push(ttl, |out| self.v6(name, self.random(name, 5), out));
                 28
             }
             _ => self.other(name, ttl, answers),
@@ -265,7 +265,8 @@ impl Model {
                 }
             }
         } else {
-            self.own_v4(name)
+            // Three numbers in a row share a host, as they may share a domain.
+            self.own_v4(name / 3)
         };
         for (at, octet) in octets.into_iter().enumerate() {
             if at > 0 {
@@ -276,8 +277,12 @@ impl Model {
     }
 
     /// Appends an address in its one canonical text: each group that is shown has four digits.
-    fn v6(&self, random: u64, out: &mut Vec<u8>) {
-        let value = if random % 10 < 6 { mix(cubic(random / 10, HOT_ADDRESSES)) } else { random };
+    fn v6(&self, name: u64, random: u64, out: &mut Vec<u8>) {
+        let value = if random % 10 < 6 {
+            mix(cubic(random / 10, HOT_ADDRESSES))
+        } else {
+            self.random(name / 3, 12)
+        };
         match self.space {
             Space::Documentation => out.extend_from_slice(b"2001:db8"),
             Space::Spread => {
@@ -357,7 +362,7 @@ mod tests {
             assert!((1..255).contains(&d));
         }
         let mut text = Vec::new();
-        model(Space::Documentation).v6(u64::MAX, &mut text);
+        model(Space::Documentation).v6(0, u64::MAX, &mut text);
         assert!(text.starts_with(b"2001:db8:"));
     }
 }
