@@ -1,2 +1,46 @@
-//! The project's own tasks.
-fn main() {}
+//! The project's own tasks: `cargo xtask TASK`.
+
+#![expect(clippy::print_stderr, reason = "a task talks to the person who started it")]
+
+mod ci;
+mod demo;
+mod sample;
+mod shell;
+mod test;
+mod tidy;
+
+use clap::Parser;
+use std::process::ExitCode;
+
+/// The project's own tasks
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+enum Task {
+    /// Build, import a made-up Zeek log into a private store and show what can be asked of it
+    Demo,
+    /// Install what the tests need and run all of them
+    Test,
+    /// Test, formatting, lints, documentation, tidiness
+    Ci,
+    /// Check what no other tool checks: module docs, file sizes, the top level, README commands
+    Tidy,
+    /// Write a made-up Zeek dns.log of any size
+    Sample(sample::Args),
+}
+
+fn main() -> ExitCode {
+    let result = match Task::parse() {
+        Task::Demo => demo::demo(),
+        Task::Test => test::test(),
+        Task::Ci => ci::ci(),
+        Task::Tidy => tidy::tidy(),
+        Task::Sample(args) => sample::run(&args),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -377,16 +377,31 @@ def strings_of(octets, word):
         octets = octets[1:]
 
 
+# A regular expression of RFC 3402 section 3.2 (delimiter, pattern, delimiter, replacement, delimiter,
+# flag), perhaps with a name after it.
+EXPRESSION = re.compile(rb"(([^A-Za-z0-9_-])(?:\\.|(?!\2|\\).)*\2(?:\\.|(?!\2|\\).)*\2i*)(?: (.*))?", re.DOTALL)
+
+
 def naptr_of(octets):
-    """Text of `NAPTR order preference flags service regexp replacement`, or None."""
-    tokens = octets.split(b" ")[1:]
-    if len(tokens) != 6:
+    """Text of `NAPTR order preference flags service`, regexp, replacement; None when it is not that.
+
+    Of the last two Zeek's dns_NAPTR_reply leaves out what is empty, with its space.
+    """
+    fields = octets.split(b" ", 5)[1:]
+    if len(fields) != 5:
         return None
-    order, preference, flags, service, regexp, replacement = tokens
-    name = name_of(replacement)
+    order, preference, flags, service, rest = fields
     for number in (order, preference):
-        if not re.fullmatch(rb"[0-9]{1,5}", number) or int(number) > 0xFFFF:
+        if not re.fullmatch(rb"[0-9]+", number) or int(number) > 0xFFFF:
             return None
+    expression = EXPRESSION.fullmatch(rest)
+    if expression:
+        regexp, replacement = expression[1], expression[3] or b""
+    elif re.fullmatch(rb"([A-Za-z0-9_-][A-Za-z0-9_.-]*)?", rest):
+        regexp, replacement = b"", rest
+    else:
+        return None
+    name = name_of(replacement)
     if name is None or any(len(string) > 255 for string in (flags, service, regexp)):
         return None
     strings = " ".join(map(string_text, (flags, service, regexp)))
@@ -403,7 +418,7 @@ BARE = (b"", b"NSEC3", b"NSEC3PARAM")
 
 
 def kind_of(answer):
-    """What one element of `answers` is: ("data", type, text), ("name", text) or ("out", reason)."""
+    """What one element of `answers` is: ("data", type, text), ("name", text or None) or ("out", reason)."""
     if not answer.is_set():
         return "out", "rdata_not_in_log"
     octets = answer.octets()
@@ -423,24 +438,18 @@ def kind_of(answer):
         return "out", "rdata_not_in_log"
     if octets.startswith((b"pre:", b"del:", b"add:")):
         return "out", "dynamic_update"
-    name = name_of(octets)
-    return ("name", name) if name is not None else ("out", "bad_name")
+    return "name", name_of(octets)
 
 
 def is_reverse(name):
     return any(("." + name).endswith(zone) for zone in (".in-addr.arpa", ".ip6.arpa"))
 
 
-# An SOA of which only the primary server is known; so MX and SRV below: the rest is zero.
-def partial_soa(name):
-    return f"{name} . 0 0 0 0 0"
-
-
 def infer(query, qtype, kinds, ttls):
     """Gives every answer its owner and type.
 
     Returns records [(rrname, rrtype, rdata, partial, ttl)], the reasons of what is left out, and the
-    owner at the end of the CNAME chain.
+    owner at the end of the CNAME chain; None when that cannot be told.
     """
     names = [at for at, kind in enumerate(kinds) if kind[0] == "name"]
     data = [at for at, kind in enumerate(kinds) if kind[0] == "data"]
@@ -458,29 +467,37 @@ def infer(query, qtype, kinds, ttls):
         if kind[0] == "out":
             left_out.append(kind[1])
         elif kind[0] == "data":
-            if name_seen and rule in (NS, MX, SRV, SOA, PTR, DNAME, ANY):
+            if owner is None or name_seen and rule in (NS, MX, SRV, SOA, PTR, DNAME, ANY):
                 left_out.append("ambiguous")
             else:
                 records.append((owner, kind[1], kind[2], False, ttl))
         else:
             name_seen = True
             target = kind[1]
-            if rule in (DNAME, ANY) or (rule in (NS, MX, SRV) and not one_rrset):
-                left_out.append("ambiguous")
-            elif rule == NS:
-                records.append((owner, "NS", target, False, ttl))
-            elif rule == MX:
-                records.append((owner, "MX", f"0 {target}", True, ttl))
-            elif rule == SRV:
-                records.append((owner, "SRV", f"0 0 0 {target}", True, ttl))
+            if owner is None or rule in (DNAME, ANY) or rule in (NS, MX, SRV) and not one_rrset:
+                left_out.append("bad_name" if target is None else "ambiguous")
+                owner = None
+            elif rule in (NS, MX, SRV):
+                rdata = {NS: "", MX: "0 ", SRV: "0 0 0 "}[rule]
+                add_named(records, left_out, (owner, TYPES[rule], rdata, rule != NS, ttl), target)
             elif rule == SOA and at == names[-1]:
-                records.append((owner, "SOA", partial_soa(target), True, ttl))
-            elif rule == PTR and not (is_reverse(target) and at + 1 < len(kinds)):
-                records.append((owner, "PTR", target, False, ttl))
+                add_named(records, left_out, (owner, "SOA", "", True, ttl), target, " . 0 0 0 0 0")
+            elif rule == PTR and not (target and is_reverse(target) and at + 1 < len(kinds)):
+                add_named(records, left_out, (owner, "PTR", "", False, ttl), target)
             else:
-                records.append((owner, "CNAME", target, False, ttl))
+                # What follows a link that is no name belongs to nobody known.
+                add_named(records, left_out, (owner, "CNAME", "", False, ttl), target)
                 owner = target
     return records, left_out, owner
+
+
+def add_named(records, left_out, record, target, rest=""):
+    """Adds a record of which the log tells a name; of MX, SRV and SOA the other fields are zero."""
+    owner, rrtype, start, partial, ttl = record
+    if target is None:
+        left_out.append("bad_name")
+    else:
+        records.append((owner, rrtype, start + target + rest, partial, ttl))
 
 
 def numbered(row, number, name, numbers, prefix):
@@ -494,7 +511,9 @@ def numbered(row, number, name, numbers, prefix):
     text = value.octets().decode("latin-1")
     if text.startswith(prefix) and text[len(prefix) :].isdigit():
         return int(text[len(prefix) :])
-    return numbers.get(text)
+    if text not in numbers:
+        raise Rejected("number")
+    return numbers[text]
 
 
 def filter_of(row, keep_multicast):
@@ -521,6 +540,9 @@ def negative(row, query_type, answered, owner, query, left_out):
         return None
     if rcode is None:
         return query, "UNANSWERED"
+    if rcode != 0 and owner is None:
+        left_out.append("ambiguous")
+        return None
     if rcode != 0:
         return owner, OUTCOMES.get(rcode, f"RCODE{rcode}")
     true = {key: key in row and row[key].true() for key in ("AA", "RA", "RD", "rejected")}

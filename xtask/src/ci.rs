@@ -1,0 +1,15 @@
+//! `cargo xtask ci`: all that must hold before a change goes in, in one command.
+
+use crate::shell::{cargo, run};
+use crate::{test, tidy};
+
+/// Tests, then form. Stops at the first that fails.
+pub(crate) fn ci() -> anyhow::Result<()> {
+    test::test()?;
+    run(&mut cargo(&["fmt", "--all", "--check"]))?;
+    run(&mut cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
+    run(cargo(&["doc", "--workspace", "--no-deps", "--quiet"]).env("RUSTDOCFLAGS", "-D warnings"))?;
+    tidy::tidy()?;
+    eprintln!("ci: all is well");
+    Ok(())
+}

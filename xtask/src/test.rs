@@ -1,0 +1,106 @@
+//! `cargo xtask test`: installs what the tests need, runs all of them, and says which skipped themselves.
+
+use crate::shell::{Need, REDIS, cargo, install, run, target};
+use anyhow::Context as _;
+use std::process::Command;
+
+/// What tests run beside our own programs.
+const NEEDS: &[Need] = &[
+    REDIS,
+    Need { program: "redis-benchmark", package: "redis-tools" },
+    Need { program: "python3", package: "python3" },
+];
+
+/// Runs everything; an error when anything failed.
+pub(crate) fn test() -> anyhow::Result<()> {
+    install(NEEDS)?;
+    if !has_nextest() {
+        eprintln!(
+            "cargo-nextest runs the tests and is missing; it is built once, which takes some minutes"
+        );
+        run(&mut cargo(&["install", "cargo-nextest", "--locked"])).context(
+            "install cargo-nextest by hand: https://nexte.st/docs/installation/pre-built-binaries/",
+        )?;
+    }
+    run(&mut cargo(&["test", "--quiet", "--workspace", "--doc"]))?;
+    let report = target()?.join("nextest/ci/junit.xml");
+    // A report of an earlier run must not speak for this one.
+    if report.exists() {
+        std::fs::remove_file(&report)
+            .with_context(|| format!("cannot remove {}", report.display()))?;
+    }
+    let result = run(&mut cargo(&["nextest", "run", "--workspace", "--profile", "ci"]));
+    if let Ok(text) = std::fs::read_to_string(&report) {
+        let Report { tests, failed, skipped } = read(&text);
+        for line in &skipped {
+            eprintln!("{line}");
+        }
+        eprintln!(
+            "{tests} tests run: {} passed, {failed} failed, {} of those that passed skipped themselves",
+            tests.saturating_sub(failed),
+            skipped.len()
+        );
+    }
+    result
+}
+
+fn has_nextest() -> bool {
+    let mut command: Command = cargo(&["nextest", "--version"]);
+    command.output().is_ok_and(|output| output.status.success())
+}
+
+/// What nextest's report says.
+#[derive(Debug, PartialEq, Eq)]
+struct Report {
+    tests: u64,
+    failed: u64,
+    /// Lines `skipping NAME: REASON` that tests printed.
+    skipped: Vec<String>,
+}
+
+/// Reads nextest's report, which `.config/nextest.toml` asks for with all that tests print.
+fn read(xml: &str) -> Report {
+    let head = xml.split_once("<testsuites ").map_or("", |(_, rest)| rest);
+    let head = head.split('>').next().unwrap_or("");
+    let number = |name: &str| -> u64 {
+        let value = head.split_once(&format!(" {name}=\"")).map_or("", |(_, rest)| rest);
+        value.split('"').next().unwrap_or("").parse().unwrap_or(0)
+    };
+    let mut skipped: Vec<String> = xml
+        .lines()
+        .filter_map(|line| {
+            let at = line.find("skipping ")?;
+            // The first line of what a test printed stands right behind the tag.
+            let starts_line = at == 0 || line.get(..at)?.ends_with('>');
+            let text = line.get(at..)?.split('<').next()?;
+            (starts_line && text.contains(": ")).then(|| unescape(text))
+        })
+        .collect();
+    skipped.sort();
+    skipped.dedup();
+    Report { tests: number("tests"), failed: number("failures") + number("errors"), skipped }
+}
+
+fn unescape(text: &str) -> String {
+    text.replace("&lt;", "<")
+        .replace("&gt;", ">")
+        .replace("&quot;", "\"")
+        .replace("&apos;", "'")
+        .replace("&amp;", "&")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_counts_and_reasons() {
+        let xml = "<?xml version=\"1.0\"?>\n\
+            <testsuites name=\"nextest-run\" tests=\"12\" failures=\"1\" errors=\"2\" uuid=\"x\">\n\
+            <system-out>\nrunning 1 test\nskipping a: no &lt;data&gt;\ntest a ... ok\n</system-out>\n\
+            <system-out>skipping b: no root</system-out>\nnot skipping c: at all\n</testsuites>";
+        let want = ["skipping a: no <data>", "skipping b: no root"].map(str::to_owned).to_vec();
+        assert_eq!(read(xml), Report { tests: 12, failed: 3, skipped: want });
+        assert_eq!(read(""), Report { tests: 0, failed: 0, skipped: Vec::new() });
+    }
+}
