@@ -115,6 +115,10 @@ pub fn run(settings: &Settings, stop: &Stop) -> Result<Report, AgentError> {
             Err(AgentError::Store(StoreError::Replaced)) if !stop.is_stopped() => {
                 tracing::warn!("the store was emptied or replaced; logs are read again");
             }
+            Err(AgentError::Store(error)) if stop.is_stopped() && error.is_transient() => {
+                tracing::warn!(%error, "stopped while the store was away");
+                return Ok(report);
+            }
             Err(error) => return Err(error),
             Ok(()) => return Ok(report),
         }

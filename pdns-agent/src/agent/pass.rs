@@ -24,6 +24,9 @@ const BUDGET: usize = 256 * 1024;
 /// A plain log that nobody wrote to for so long is not kept open.
 const STALE: Duration = Duration::from_secs(600);
 
+/// How long to wait when another agent moved a log while it was loaded.
+const MOVED: Duration = Duration::from_millis(20);
+
 /// A log between passes.
 pub(crate) struct Job {
     log: Log,
@@ -34,8 +37,13 @@ pub(crate) struct Job {
     checkpoint: Checkpoint,
     /// Until this position, single records may be applied already.
     horizon: u64,
+    /// How often this process had connected when the checkpoint was loaded.
+    connections: u64,
+    /// The file before anything was read of it.
+    opened: Stat,
     state: SourceState,
     position: u64,
+    /// Lines too long that were counted already.
     oversized: u64,
     /// When the path was first seen to name another file.
     pub(crate) detached: Option<Instant>,
@@ -63,10 +71,20 @@ impl Job {
     }
 }
 
+/// Where the store has a log.
+struct Located {
+    /// The file before it was read from there.
+    opened: Stat,
+    state: SourceState,
+    checkpoint: Checkpoint,
+    /// Connections made before it was loaded.
+    connections: u64,
+    /// Knows the headers up to there.
+    decoder: Decoder,
+}
+
 /// How opening a log went.
 pub(crate) enum Opened {
-    /// There is no first record yet.
-    Empty,
     /// It was read to its end before and is the same still, or this is a shorter copy of it.
     Unchanged,
     /// It can be read.
@@ -80,7 +98,7 @@ pub(crate) enum Passed {
     /// The log is read to its end.
     Ended,
     /// The file was cut or rewritten in place: open it anew.
-    Rewritten(Stat),
+    Rewritten,
 }
 
 /// Why a pass stopped.
@@ -144,46 +162,66 @@ impl Reader {
         Decoder::new(Options { keep_multicast: self.settings.keep_multicast })
     }
 
-    /// Opens a log and moves to where the store has it. `finished`: the file will not grow.
-    pub(crate) fn open(&mut self, path: &Path, finished: bool) -> Result<Opened, Failure> {
+    /// Opens a log, unless there is no first record yet. `finished`: the file will not grow.
+    pub(crate) fn open(&self, path: &Path, finished: bool) -> Result<Option<Log>, SourceError> {
         let hasher = self.router.hasher();
-        let log = if finished { Log::open_finished(path, hasher) } else { Log::open(path, hasher) };
-        let Some(log) = log? else { return Ok(Opened::Empty) };
-        self.take(log, path)
+        if finished { Log::open_finished(path, hasher) } else { Log::open(path, hasher) }
     }
 
-    /// Takes an open log to where the store has it.
-    fn take(&mut self, mut log: Log, path: &Path) -> Result<Opened, Failure> {
-        let (state, mut checkpoint) = self.writer.load(log.id().0)?;
-        let state = state.unwrap_or_default();
-        let stat = log.stat();
-        if state.complete && (state.size, state.mtime_ns) == (stat.size, mtime(&stat)) {
-            return Ok(Opened::Unchanged);
-        }
-        for end in checkpoint.open_ends() {
-            checkpoint = self.finish(&mut log, checkpoint, end)?;
-        }
-        let mut decoder = self.decoder();
-        let position = checkpoint.acknowledged();
-        match log.resume(position, &mut |line| decoder.skim(line)) {
-            Err(SourceError::Shrank { .. }) => return Ok(Opened::Unchanged),
-            other => other?,
-        }
-        let before = serde_json::from_value(state.tally.clone()).unwrap_or_default();
-        let horizon = checkpoint.horizon();
+    /// Takes an open log to where the store has it, however often another agent moves that.
+    pub(crate) fn take(&mut self, mut log: Log, path: &Path) -> Result<Opened, Failure> {
+        let located = loop {
+            match self.locate(&mut log) {
+                Err(Failure::Store(StoreError::Conflict)) if self.stop.sleep(MOVED) => {}
+                // This copy ends before that: what is missing may come, or be in another copy.
+                Err(Failure::Source(SourceError::Shrank { .. })) => return Ok(Opened::Unchanged),
+                located => break located?,
+            }
+        };
+        let Some(located) = located else { return Ok(Opened::Unchanged) };
         self.report.logs += 1;
+        let Located { opened, state, checkpoint, connections, decoder } = located;
         Ok(Opened::Ready(Box::new(Job {
-            log,
             path: path.to_owned(),
             decoder,
-            before,
+            before: serde_json::from_value(state.tally.clone()).unwrap_or_default(),
+            horizon: checkpoint.horizon(),
+            connections,
+            opened,
+            position: checkpoint.acknowledged(),
+            oversized: log.oversized(),
             checkpoint,
-            horizon,
             state,
-            position,
-            oversized: 0,
             detached: None,
+            log,
         })))
+    }
+
+    /// Moves a log to where the store has it; `None` when it was read to its end and is the same still.
+    fn locate(&mut self, log: &mut Log) -> Result<Option<Located>, Failure> {
+        // Before loading: a connection made meanwhile makes it load again, which does no harm.
+        let connections = self.writer.connections();
+        let (state, mut checkpoint) = self.writer.load(log.id().0)?;
+        let (state, opened) = (state.unwrap_or_default(), log.stat());
+        if state.complete && (state.size, state.mtime_ns) == (opened.size, mtime(&opened)) {
+            return Ok(None);
+        }
+        for end in checkpoint.open_ends() {
+            checkpoint = self.finish(log, checkpoint, end)?;
+        }
+        let mut decoder = self.decoder();
+        log.resume(checkpoint.acknowledged(), &mut |line| decoder.skim(line))?;
+        Ok(Some(Located { opened, state, checkpoint, connections, decoder }))
+    }
+
+    /// Whether there was a new connection since a job was loaded: Redis may have lost what was written.
+    pub(crate) fn is_outdated(&self, job: &Job) -> bool {
+        job.connections != self.writer.connections()
+    }
+
+    /// Makes sure that the store is there and the one that was opened.
+    pub(crate) fn check(&mut self) -> Result<(), StoreError> {
+        self.writer.check()
     }
 
     /// Loads again how far the log of a job is, and moves there.
@@ -208,10 +246,11 @@ impl Reader {
         let mut window = self.window();
         let (mut position, sensors) = (checkpoint.acknowledged(), self.sensors);
         log.resume(position, &mut |line| decoder.skim(line))?;
+        let mut rest = false;
         while position < end {
-            let progress = log.read(BUDGET, &mut |line, at| {
-                position = at;
-                if at > end {
+            let mut each = |line: &[u8], at: u64| {
+                let start = std::mem::replace(&mut position, at);
+                if start >= end {
                     return;
                 }
                 // Bad lines are counted when they are read in order.
@@ -219,14 +258,27 @@ impl Reader {
                     .line(line, &mut |observation| {
                         let place = window.place(observation.rrname);
                         let open = checkpoint.is_open_at(place.partition, end);
-                        if open && !checkpoint.covers(place, at) {
+                        if open && !checkpoint.covers(place, start) {
                             window.add(&observation, place, sensors);
                         }
                     })
                     .ok();
-            })?;
-            if progress != Progress::More {
-                break;
+            };
+            // The batch may have ended with a last line that has no newline.
+            let progress = if rest { log.rest(&mut each) } else { log.read(BUDGET, &mut each) }?;
+            match progress {
+                Progress::More => {}
+                Progress::AtEnd if !rest => rest = true,
+                Progress::AtEnd | Progress::Truncated if position >= end => {}
+                Progress::AtEnd => {
+                    self.windows.push(window);
+                    let path = log.path().to_owned();
+                    return Err(SourceError::Shrank { path, len: position, offset: end }.into());
+                }
+                Progress::Truncated => {
+                    self.windows.push(window);
+                    return Err(SourceError::Rewritten { path: log.path().to_owned() }.into());
+                }
             }
         }
         let log = log.id().0;
@@ -257,7 +309,8 @@ impl Reader {
         let ended = match &result {
             Ok(Progress::Truncated) => true,
             Ok(_) => last || job.log.is_gzip() || is_stale(&job.log.stat()),
-            Err(Failure::Source(_)) => job.log.is_gzip(),
+            // A gzip that ends too early may still be written.
+            Err(Failure::Source(error)) => job.log.is_gzip() && !may_grow(error),
             Err(Failure::Store(_)) => false,
         };
         if let Err(Failure::Store(error)) = result {
@@ -267,13 +320,13 @@ impl Reader {
             return Err((error.into(), Some(job)));
         }
         let written = self.end(&mut job, window, ended && !self.stop.is_stopped());
-        self.count(&job, &counted);
+        self.count(&mut job, &counted);
         if let Err(failure) = written {
             return Err((failure, Some(job)));
         }
         match result {
             Err(failure) => Err((failure, None)),
-            Ok(Progress::Truncated) => Ok(Passed::Rewritten(job.log.stat())),
+            Ok(Progress::Truncated) => Ok(Passed::Rewritten),
             Ok(_) if ended => Ok(Passed::Ended),
             Ok(_) => Ok(Passed::Open(job)),
         }
@@ -291,13 +344,13 @@ impl Reader {
             let (sensors, horizon, report) = (self.sensors, *horizon, &mut self.report);
             let from = *position;
             let mut each = |line: &[u8], end: u64| {
+                let start = std::mem::replace(position, end);
                 let taken = decoder.line(line, &mut |observation| {
                     let place = window.place(observation.rrname);
-                    if end > horizon || !checkpoint.covers(place, end) {
+                    if start >= horizon || !checkpoint.covers(place, start) {
                         window.add(&observation, place, sensors);
                     }
                 });
-                *position = end;
                 if let Err(rejection) = taken {
                     report.bad_line(path, before.lines + decoder.tally().lines, &rejection);
                 }
@@ -331,14 +384,19 @@ impl Reader {
     fn send(&mut self, job: &mut Job, window: Window, complete: bool) {
         let mut tally = job.before.clone();
         tally.merge(job.decoder.tally());
-        let stat = job.log.stat();
+        // As far as was read, and not what came meanwhile: else that would look as if it was read, too.
+        let (size, stat) = if job.log.is_gzip() {
+            (job.opened.size, job.opened)
+        } else {
+            (job.position, job.log.stat())
+        };
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
         job.state = SourceState {
             path: job.path.display().to_string(),
             sensor: self.settings.sensor.clone(),
             acknowledged: job.position,
             complete,
-            size: stat.size,
+            size,
             mtime_ns: mtime(&stat),
             updated: now.map_or(0, |now| now.as_secs()),
             tally: serde_json::to_value(&tally).unwrap_or_default(),
@@ -375,11 +433,12 @@ impl Reader {
     }
 
     /// Adds to the report what a pass added to a job's tally.
-    fn count(&mut self, job: &Job, counted: &Tally) {
+    fn count(&mut self, job: &mut Job, counted: &Tally) {
         let mut passed = job.decoder.tally().clone();
         passed.subtract(counted);
         self.report.tally.merge(&passed);
-        self.report.oversized += job.log.oversized() - job.oversized.min(job.log.oversized());
+        self.report.oversized += job.log.oversized().saturating_sub(job.oversized);
+        job.oversized = job.log.oversized();
         if job.log.is_gzip() {
             self.read.fetch_add(job.log.stat().size, Ordering::Relaxed);
         }

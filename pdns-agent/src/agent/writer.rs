@@ -31,11 +31,13 @@ pub(crate) struct Batch {
 enum Request {
     Load([u8; 16]),
     Write(Box<Batch>),
+    Check,
 }
 
 enum Answer {
     Loaded(Result<(Option<SourceState>, Checkpoint), StoreError>),
     Written(Box<Batch>, Result<(), StoreError>),
+    Checked(Result<(), StoreError>),
 }
 
 /// The reader's end of the thread.
@@ -44,6 +46,7 @@ pub(crate) struct Writer {
     answers: Receiver<Answer>,
     thread: Option<JoinHandle<()>>,
     busy: bool,
+    connections: Arc<AtomicU64>,
 }
 
 /// The error of a store that is away while the agent stops.
@@ -76,6 +79,7 @@ impl Writer {
                             let result = work.write(&mut batch);
                             Answer::Written(batch, result)
                         }
+                        Request::Check => Answer::Checked(work.patiently(Store::check)),
                     };
                     if outbox.send(answer).is_err() {
                         break;
@@ -83,7 +87,13 @@ impl Writer {
                 }
             })
             .map_err(AgentError::Thread)?;
-        Ok(Self { requests: Some(requests), answers, thread: Some(thread), busy: false })
+        Ok(Self {
+            requests: Some(requests),
+            answers,
+            thread: Some(thread),
+            busy: false,
+            connections: Arc::clone(reconnected),
+        })
     }
 
     /// Loads what the store knows of a log.
@@ -96,6 +106,20 @@ impl Writer {
             Ok(Answer::Loaded(result)) => result,
             _ => Err(stopped()),
         }
+    }
+
+    /// Makes sure that the store is there and the one that was opened.
+    pub(crate) fn check(&mut self) -> Result<(), StoreError> {
+        self.send(Request::Check);
+        match self.answers.recv() {
+            Ok(Answer::Checked(result)) => result,
+            _ => Err(stopped()),
+        }
+    }
+
+    /// How often a connection had to be made anew, by any thread.
+    pub(crate) fn connections(&self) -> u64 {
+        self.connections.load(Ordering::Relaxed)
     }
 
     /// Sends a batch. The one before must have been taken back.

@@ -118,7 +118,7 @@ impl Store {
         self.link.load_functions()?;
         let stored = self.load_marks(log)?;
         for (known, stored) in checkpoint.marks.iter_mut().zip(stored) {
-            let ours = stored.is_some_and(|mark| mark.end == end);
+            let ours = stored.is_some_and(|mark| mark.continues(*known, end));
             if *known != stored && !ours {
                 return Err(StoreError::Conflict);
             }
