@@ -100,7 +100,7 @@ impl Shared {
     /// Makes a log this thread's own, unless another one has it.
     fn claim(&self, id: LogId) -> Option<Claim<'_>> {
         let mut busy = self.busy.lock().unwrap_or_else(PoisonError::into_inner);
-        busy.insert(id).then_some(Claim { shared: self, id })
+        busy.insert(id).then(|| Claim { shared: self, id })
     }
 }
 
