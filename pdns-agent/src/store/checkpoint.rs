@@ -176,4 +176,19 @@ mod tests {
         assert_eq!((checkpoint.open_ends(), checkpoint.horizon()), (vec![200], 200));
         assert!(checkpoint.is_open_at(0, 200) && !checkpoint.is_open_at(1, 200));
     }
+
+    #[test]
+    fn a_mark_is_taken_over_only_by_the_batch_that_began_where_it_did() {
+        let known = Some(Mark::finished(100));
+        let open = Mark { done: 100, end: 200, slices: 2, applied: 1 };
+        assert!(open.continues(known, 200));
+        assert!(open.continues(Some(Mark { applied: 0, ..open }), 200));
+        assert!(Mark::finished(200).continues(known, 200));
+        assert!(Mark { done: 0, ..open }.continues(None, 200));
+        // To the same end, but from elsewhere; and to another end.
+        assert!(!Mark { done: 150, ..open }.continues(known, 200));
+        assert!(!open.continues(None, 200));
+        assert!(!open.continues(known, 201));
+        assert!(!Mark::finished(300).continues(known, 200));
+    }
 }
