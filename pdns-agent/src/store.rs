@@ -5,6 +5,7 @@
 //! `store/encoding.rs`, what must be atomic runs in Redis (`store/functions.lua`). All of it is blocking
 //! code: one thread, one [`Store`], one connection.
 
+mod aof;
 mod checkpoint;
 mod encoding;
 mod keys;

@@ -104,6 +104,14 @@ fn launch(home: &Path, socket: &Path) -> Result<(), StoreError> {
     );
     file.write_all(text.as_bytes())
         .map_err(failed(format!("cannot write {}", configuration.display())))?;
+    let torn = super::aof::mend(home)
+        .map_err(failed(format!("cannot mend the append-only file in {}", home.display())))?;
+    if torn > 0 {
+        tracing::warn!(
+            octets = torn,
+            "the store's server had crashed; a torn write was taken off its file"
+        );
+    }
     let status = Command::new("redis-server")
         .arg(&configuration)
         .stdin(Stdio::null())
