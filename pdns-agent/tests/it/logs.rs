@@ -234,7 +234,8 @@ impl Zeek {
     pub(crate) fn copy_to(&self, folder: &Path) {
         fs::create_dir_all(folder).expect("the home is ours");
         for (number, log) in self.written.iter().chain([&self.current]).enumerate() {
-            fs::write(folder.join(format!("dns.{number:04}.log")), log).expect("the folder is ours");
+            fs::write(folder.join(format!("dns.{number:04}.log")), log)
+                .expect("the folder is ours");
         }
     }
 }

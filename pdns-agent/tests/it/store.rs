@@ -9,7 +9,7 @@ use pdns_agent::name::NameBuf;
 use pdns_agent::observation::{Observation, Outcome, Provenance, Seen};
 use pdns_agent::rdata::{Rdata, Target};
 use pdns_agent::rr::RrType;
-use pdns_agent::store::{Checkpoint, FactBuf, Kind, Options, Row, Store, StoreError};
+use pdns_agent::store::{Checkpoint, FactBuf, Kind, Options, Row, SourceState, Store, StoreError};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::ControlFlow;
@@ -244,6 +244,48 @@ fn a_batch_is_applied_once_however_often_it_is_sent() {
         let mut stale = before;
         let conflict = other.flush(&log.id, &mut stale, &log.window, log.position + 1, false);
         assert!(matches!(conflict, Err(StoreError::Conflict)));
+        agrees(&mut store, &model);
+    });
+}
+
+#[test]
+fn tidying_keeps_what_is_known_of_a_log_that_grows_again() {
+    on_both(|server| {
+        let mut store = Store::with_row_cache(&options(server), 1000).unwrap();
+        let mut model = Model::new();
+        let mut log = Log::new(&mut store, 1);
+        let grow = |log: &mut Log, model: &mut Model, store: &mut Store, from: u8| {
+            for number in from..from + 100 {
+                let owner = name(&format!("{number}.example"));
+                log.add(model, &owner, &a([10, 0, 0, number]), 5, None);
+            }
+            log.flush(store).unwrap();
+        };
+        let complete = |log: &Log, store: &mut Store| {
+            let state = SourceState {
+                acknowledged: log.position,
+                complete: true,
+                ..SourceState::default()
+            };
+            store.acknowledge(&log.id, &state).unwrap();
+            store.settle(&log.id, &log.checkpoint).unwrap();
+        };
+        grow(&mut log, &mut model, &mut store, 0);
+        complete(&log, &mut store);
+        // It grows, and whoever reads it dies before it says how far.
+        grow(&mut log, &mut model, &mut store, 100);
+        store.tidy(1_000_000).unwrap();
+        let found = store.load(&log.id).unwrap();
+        assert_eq!(found.acknowledged(), 100);
+        for number in 100..200_u8 {
+            let owner = name(&format!("{number}.example"));
+            let place = store.router().place(owner.as_name());
+            assert!(found.covers(place, number.into()), "{owner} would be counted again");
+        }
+        complete(&log, &mut store);
+        assert!(store.tidy(1_000_000).unwrap() > 20);
+        assert_eq!(store.tidy(1_000_000).unwrap(), 0);
+        assert_eq!(store.load(&log.id).unwrap().acknowledged(), 200);
         agrees(&mut store, &model);
     });
 }
