@@ -600,8 +600,11 @@ def shown(seen):
     ttls = seen.pop("ttls")
     if ttls:
         values = [ttl for _, ttl in ttls]
-        # Of two equally late the larger is the last.
-        seen |= {"ttl_min": min(values), "ttl_max": max(values), "ttl_last": max(ttls)[1]}
+        seen |= {"ttl_min": min(values), "ttl_max": max(values)}
+        # Of two equally late the larger is the last. Where some sightings told a TTL and some did not,
+        # the last one is not defined: a sum keeps one time for both.
+        if len(ttls) == seen["count"]:
+            seen["ttl_last"] = max(ttls)[1]
     return seen
 
 
