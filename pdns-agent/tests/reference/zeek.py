@@ -452,12 +452,13 @@ def infer(query, qtype, kinds, ttls):
     owner at the end of the CNAME chain; None when that cannot be told.
     """
     names = [at for at, kind in enumerate(kinds) if kind[0] == "name"]
-    data = [at for at, kind in enumerate(kinds) if kind[0] == "data"]
+    # An address or text, be it broken.
+    data = [at for at, kind in enumerate(kinds) if kind[0] == "data" or kind == ("out", "undecodable")]
     rule = qtype
     if qtype is None:
         if is_reverse(query):
             rule = PTR
-        elif any(kinds[at][1] != "NAPTR" and all(name < at for name in names) for at in data):
+        elif data and all(name < data[0] for name in names):
             rule = CNAME
         else:
             rule = ANY
@@ -475,7 +476,7 @@ def infer(query, qtype, kinds, ttls):
             name_seen = True
             target = kind[1]
             if owner is None or rule in (DNAME, ANY) or rule in (NS, MX, SRV) and not one_rrset:
-                left_out.append("bad_name" if target is None else "ambiguous")
+                left_out.append("ambiguous")
                 owner = None
             elif rule in (NS, MX, SRV):
                 rdata = {NS: "", MX: "0 ", SRV: "0 0 0 "}[rule]
@@ -599,8 +600,11 @@ def shown(seen):
     ttls = seen.pop("ttls")
     if ttls:
         values = [ttl for _, ttl in ttls]
-        # Of two equally late the larger is the last.
-        seen |= {"ttl_min": min(values), "ttl_max": max(values), "ttl_last": max(ttls)[1]}
+        seen |= {"ttl_min": min(values), "ttl_max": max(values)}
+        # Of two equally late the larger is the last. Where some sightings told a TTL and some did not,
+        # the last one is not defined: a sum keeps one time for both.
+        if len(ttls) == seen["count"]:
+            seen["ttl_last"] = max(ttls)[1]
     return seen
 
 
