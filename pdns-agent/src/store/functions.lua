@@ -58,9 +58,9 @@ local function merge(rows_key, row, c2, a2, b2, m2, x2, l2, s2, p2)
   local was = a
   c = c + c2
   if c > 4294967295 then c = 4294967295 end
-  if l == NO_TTL then
+  if b2 > b then
     l = l2
-  elseif l2 ~= NO_TTL and (b2 > b or (b2 == b and l2 > l)) then
+  elseif b2 == b and l2 ~= NO_TTL and (l == NO_TTL or l2 > l) then
     l = l2
   end
   if a2 < a then a = a2 end

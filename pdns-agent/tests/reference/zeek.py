@@ -523,7 +523,10 @@ def filter_of(row, keep_multicast):
     if opcode and whole(opcode) != 0:
         return "opcode"
     ports = [field(row, f"id.{side}_p", f"id_{side}_p") for side in ("orig", "resp")]
-    if not keep_multicast and any(port and whole(port) in MULTICAST_PORTS for port in ports):
+    client, server = [whole(port) if port else None for port in ports]
+    # A client may have chosen such a port for an ordinary query.
+    multicast = server in MULTICAST_PORTS or (client in MULTICAST_PORTS and server != 53)
+    if not keep_multicast and multicast:
         return "port"
     qclass = field(row, "qclass")
     if qclass and whole(qclass) != 1:
@@ -592,19 +595,18 @@ def add(sums, key, at, ttl):
     seen["count"] += 1
     seen["time_first"] = min(seen["time_first"], at)
     seen["time_last"] = max(seen["time_last"], at)
-    if ttl is not None:
-        seen["ttls"].append((at, ttl))
+    seen["ttls"].append((at, ttl))
 
 
 def shown(seen):
     ttls = seen.pop("ttls")
-    if ttls:
-        values = [ttl for _, ttl in ttls]
+    values = [ttl for _, ttl in ttls if ttl is not None]
+    if values:
         seen |= {"ttl_min": min(values), "ttl_max": max(values)}
-        # Of two equally late the larger is the last. Where some sightings told a TTL and some did not,
-        # the last one is not defined: a sum keeps one time for both.
-        if len(ttls) == seen["count"]:
-            seen["ttl_last"] = max(ttls)[1]
+    # The TTL of the latest second, the largest one told there; none if none was told there.
+    last = [ttl for at, ttl in ttls if at == seen["time_last"] and ttl is not None]
+    if last:
+        seen["ttl_last"] = max(last)
     return seen
 
 
