@@ -405,7 +405,7 @@ impl Memory {
         Self { rows: RowCache::new(rows), ..Self::default() }
     }
 
-    /// Packs what enters one record into the inverse index; the directories first, so that a reader that
+    /// Packs what enters one record into the inverse index; the directory first, so that a reader that
     /// sees the member can also find its set.
     pub(crate) fn add_posting(
         &mut self,
@@ -421,13 +421,8 @@ impl Memory {
                 self.nets.clear();
             }
             self.nets.insert(net);
-            let (upper, lower) = (u32::try_from(net >> 16).unwrap_or(0), net & 0xffff);
-            packed.command(&[b"SADD", keys.v6_all().as_bytes(), upper.to_string().as_bytes()]);
-            packed.command(&[
-                b"SADD",
-                keys.v6_nets(upper).as_bytes(),
-                lower.to_string().as_bytes(),
-            ]);
+            let directory = Posting::directory(net, keys);
+            packed.command(&[b"SADD", directory.as_bytes(), net.to_string().as_bytes()]);
         }
         packed.command(&[b"SADD", posting.key.as_bytes(), member.to_string().as_bytes()]);
     }
