@@ -126,7 +126,9 @@ impl Window {
     /// Whether the window should go to the store before more is added.
     #[must_use]
     pub fn is_full(&self) -> bool {
-        self.text.len() + LONGEST > self.most_text || self.entries.len() >= self.most_entries
+        self.text.len() + LONGEST > self.most_text
+            || self.entries.len() >= self.most_entries
+            || self.dirty >= self.most_entries / 4 * 3
     }
 
     /// Forgets everything.

@@ -215,6 +215,14 @@ impl Store {
         self.link.generation()
     }
 
+    /// Makes sure that the store can be reached and is the one that was opened.
+    ///
+    /// # Errors
+    /// [`StoreError::Replaced`] when it is not; others as they come.
+    pub fn check(&mut self) -> Result<(), StoreError> {
+        schema::same(&mut self.link, &self.keys, self.router.hasher())
+    }
+
     fn partitions(&self) -> impl Iterator<Item = u8> + use<> {
         (0..self.router.partitions()).filter_map(|partition| u8::try_from(partition).ok())
     }

@@ -72,6 +72,12 @@ pub(crate) struct Unknown {
 }
 
 impl Batch {
+    /// The log it is of.
+    #[must_use]
+    pub fn log(&self) -> &[u8; 16] {
+        &self.log
+    }
+
     /// The rows that the store told, by index in the window. Empty before the batch was written.
     pub fn learned(&mut self) -> impl Iterator<Item = (u32, u32)> + '_ {
         self.learned.drain(..)

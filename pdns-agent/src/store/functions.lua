@@ -315,6 +315,24 @@ local function settle(KEYS, ARGV)
   return 0
 end
 
+-- Deletes checkpoints that say no more than the acknowledged positions, which are kept elsewhere.
+-- KEYS[1]: the partition's tag. ARGV: pairs of source and acknowledged position. A checkpoint beyond that,
+-- half-way, or with something to be done again stays. Answers how many were deleted.
+local function forget(KEYS, ARGV)
+  if not unpack_ then init() end
+  local key, deleted = KEYS[1] .. 'c', 0
+  for i = 1, #ARGV, 2 do
+    local stored = call('HGET', key, ARGV[i])
+    if stored and #stored == 20 then
+      local done, _, slices, applied = unpack_('>I8I8I2I2', stored)
+      if done <= tonumber(ARGV[i + 1]) and applied >= slices then
+        deleted = deleted + call('HDEL', key, ARGV[i])
+      end
+    end
+  end
+  return deleted
+end
+
 -- Moves up to 512 members of a posting set to its children: child = floor(member / divisor) mod ways.
 -- KEYS[1]: the set. ARGV: divisor, ways, format of a child's suffix. Answers how many members are left,
 -- the mark -1 not counted.
@@ -357,6 +375,7 @@ end
 
 redis.register_function('pdns_upsert_DIGEST', upsert)
 redis.register_function('pdns_settle_DIGEST', settle)
+redis.register_function('pdns_forget_DIGEST', forget)
 redis.register_function('pdns_spread_DIGEST', spread)
 redis.register_function('pdns_create_DIGEST', create)
 redis.register_function('pdns_sensor_DIGEST', sensor)

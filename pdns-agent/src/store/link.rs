@@ -116,6 +116,7 @@ impl Packed {
 pub(crate) struct Functions {
     pub(crate) upsert: String,
     pub(crate) settle: String,
+    pub(crate) forget: String,
     pub(crate) spread: String,
     pub(crate) create: String,
     pub(crate) sensor: String,
@@ -132,6 +133,7 @@ impl Functions {
         Self {
             upsert: name("upsert"),
             settle: name("settle"),
+            forget: name("forget"),
             spread: name("spread"),
             create: name("create"),
             sensor: name("sensor"),

@@ -5,14 +5,26 @@
 //! such a thing. `cargo xtask test` installs what is missing and lists what was skipped.
 
 #[cfg(test)]
+mod agent;
+#[cfg(test)]
 mod corpus;
+#[cfg(test)]
+mod crash;
+#[cfg(test)]
+mod files;
 #[cfg(test)]
 mod harness;
 #[cfg(test)]
 mod layers;
+#[cfg(test)]
+mod logs;
+#[cfg(test)]
+mod outage;
 #[cfg(test)]
 mod redis;
 #[cfg(test)]
 mod run;
 #[cfg(test)]
 mod store;
+#[cfg(test)]
+mod tail;

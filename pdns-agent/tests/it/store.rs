@@ -9,7 +9,9 @@ use pdns_agent::name::NameBuf;
 use pdns_agent::observation::{Observation, Outcome, Provenance, Seen};
 use pdns_agent::rdata::{Rdata, Target};
 use pdns_agent::rr::RrType;
-use pdns_agent::store::{Batch, Checkpoint, FactBuf, Kind, Options, Packer, Row, Store, StoreError};
+use pdns_agent::store::{
+    Batch, Checkpoint, FactBuf, Kind, Options, Packer, Row, Store, StoreError,
+};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::ControlFlow;
@@ -45,7 +47,14 @@ impl Log {
     }
 
     /// One line of the log with one observation.
-    fn add(&mut self, model: &mut Model, name: &NameBuf, fact: &FactBuf, at: u32, ttl: Option<u32>) {
+    fn add(
+        &mut self,
+        model: &mut Model,
+        name: &NameBuf,
+        fact: &FactBuf,
+        at: u32,
+        ttl: Option<u32>,
+    ) {
         self.position += 1;
         self.window.add(&Observation {
             rrname: name.as_name(),
@@ -225,7 +234,13 @@ fn a_batch_is_applied_once_however_often_it_is_sent() {
         let mut model = Model::new();
         let mut log = Log::new(&mut store, 1);
         for number in 0..200_u8 {
-            log.add(&mut model, &name(&format!("{number}.example")), &a([10, 0, 0, number]), 5, None);
+            log.add(
+                &mut model,
+                &name(&format!("{number}.example")),
+                &a([10, 0, 0, number]),
+                5,
+                None,
+            );
         }
         let before = log.checkpoint.clone();
         let mut again = log.pack(200);
@@ -233,7 +248,13 @@ fn a_batch_is_applied_once_however_often_it_is_sent() {
         let mut elsewhere = Log::new(&mut store, 1);
         for number in 0..200_u8 {
             let mut lost = Model::new();
-            elsewhere.add(&mut lost, &name(&format!("{number}.example")), &a([10, 0, 0, number]), 5, None);
+            elsewhere.add(
+                &mut lost,
+                &name(&format!("{number}.example")),
+                &a([10, 0, 0, number]),
+                5,
+                None,
+            );
         }
         let mut other = elsewhere.pack(201);
         store.flush(&mut log.checkpoint, &mut again).unwrap();
@@ -244,11 +265,21 @@ fn a_batch_is_applied_once_however_often_it_is_sent() {
             same.checkpoint = before.clone();
             for number in 0..200_u8 {
                 let mut lost = Model::new();
-                same.add(&mut lost, &name(&format!("{number}.example")), &a([10, 0, 0, number]), 5, None);
+                same.add(
+                    &mut lost,
+                    &name(&format!("{number}.example")),
+                    &a([10, 0, 0, number]),
+                    5,
+                    None,
+                );
             }
             let mut again = same.pack(200);
             let error = store.flush(&mut stale, &mut again).unwrap_err();
-            assert!(if part == 0 { error.is_transient() } else { matches!(error, StoreError::Conflict) });
+            assert!(if part == 0 {
+                error.is_transient()
+            } else {
+                matches!(error, StoreError::Conflict)
+            });
         }
         agrees(&mut store, &model);
         // Another writer with other batches of the same log.
