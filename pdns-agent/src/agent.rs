@@ -29,11 +29,11 @@ pub struct Settings {
     pub inputs: Vec<PathBuf>,
     /// Stop at the end of what is there.
     pub once: bool,
-    /// Also take multicast DNS, LLMNR and NetBIOS.
+    /// Also take multicast DNS, LLMNR and `NetBIOS`.
     pub keep_multicast: bool,
     /// How long lines of a growing log may wait before they go to the store.
     pub flush: Duration,
-    /// Octets of memory for windows and row numbers, all threads together.
+    /// Octets of memory for windows and what is packed of them, all threads together.
     pub memory: usize,
     /// Threads that read logs, at most.
     pub workers: usize,

@@ -6,6 +6,7 @@
 //! code: one thread, one [`Store`], one connection.
 
 mod aof;
+mod batch;
 mod checkpoint;
 mod encoding;
 mod keys;
@@ -16,7 +17,6 @@ mod posting;
 mod reply;
 mod resolve;
 mod row;
-mod rowcache;
 mod scan;
 mod schema;
 mod sources;
@@ -24,6 +24,7 @@ mod summary;
 mod upsert;
 mod verify;
 
+pub use batch::{Batch, Packer};
 pub use checkpoint::Checkpoint;
 pub use keys::Kind;
 pub use lookup::Each;
@@ -192,23 +193,15 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens a store for reading; creates it when there is none yet.
+    /// Opens a store; creates it when there is none yet.
     ///
     /// # Errors
     /// When Redis cannot be reached, or the store has another schema.
     pub fn open(options: &Options) -> Result<Self, StoreError> {
-        Self::with_row_cache(options, 0)
-    }
-
-    /// Opens a store for writing, remembering up to about `rows` row numbers, 16 octets each.
-    ///
-    /// # Errors
-    /// As [`Store::open`].
-    pub fn with_row_cache(options: &Options, rows: usize) -> Result<Self, StoreError> {
         let mut link = Link::open(options.clone())?;
         let keys = Keys::new(&options.prefix);
         let router = schema::open(&mut link, &keys)?;
-        Ok(Self { link, keys, router, memory: Memory::new(rows) })
+        Ok(Self { link, keys, router, memory: Memory::default() })
     }
 
     /// Says where in the store names belong.

@@ -7,7 +7,7 @@ use super::pass::{Failure, Job, Opened, Passed, Reader, may_grow};
 use super::report::Report;
 use super::writer::{self, Writer};
 use super::{AgentError, Settings, Stop};
-use crate::source::{Found, LogId, Scan, SourceError, Wake, Waker, Woken};
+use crate::source::{Found, LogId, Scan, SourceError, Wake, Waker};
 use crate::store::{Store, StoreError};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -26,11 +26,7 @@ const GRACE: Duration = Duration::from_secs(5);
 /// Logs kept open between passes.
 const OPEN: usize = 256;
 /// How often old checkpoints are deleted.
-const TIDY: Duration = Duration::from_secs(3600);
-/// Share of the memory that goes to row numbers.
-const ROW_SHARE: usize = 4;
-/// Octets of one known row number.
-const ROW_COST: usize = 16;
+const TIDY: Duration = Duration::from_hours(1);
 
 /// Work for one thread.
 enum Task {
@@ -128,8 +124,7 @@ pub(crate) fn session(
         return Err(AgentError::Missing(missing.clone()));
     }
     let workers = settings.workers.min(found.len()).max(1);
-    let rows = settings.memory / ROW_SHARE / workers / ROW_COST;
-    let room = settings.memory / ROW_SHARE * (ROW_SHARE - 1) / workers / 2;
+    let room = settings.memory / workers;
 
     let mut wake = Wake::new();
     stop.wakes(wake.waker());
@@ -140,11 +135,11 @@ pub(crate) fn session(
     let (outbox, outcomes) = channel();
     let mut threads = Vec::new();
     for number in 0..workers {
-        let (store, router, sensors) = writer::open(settings, rows, stop)?;
+        let (store, router, packer, sensors) = writer::open(settings, stop)?;
         let writer = Writer::start(store, stop, &reconnected)?;
         let reader = Reader::new(
             Arc::new(settings.clone()),
-            (router, sensors),
+            (router, packer, sensors),
             room,
             writer,
             stop.clone(),
@@ -340,10 +335,12 @@ impl Round<'_> {
                 }
                 if self.settings.once {
                     // Whatever ended the wait, the outcomes are looked at.
-                    let _: Woken = wake.wait(Duration::from_millis(100));
+                    let woken = wake.wait(Duration::from_millis(100));
+                    tracing::trace!(?woken, "looking at what was done");
                     continue;
                 }
-                let _: Woken = wake.wait(if idle { POLL } else { self.settings.flush });
+                let woken = wake.wait(if idle { POLL } else { self.settings.flush });
+                tracing::trace!(?woken, "looking for changes");
                 self.take_outcomes()?;
                 break;
             }

@@ -6,13 +6,13 @@
 use super::Settings;
 use super::Stop;
 use super::report::Report;
-use super::writer::{Batch, Writer};
+use super::writer::{Parcel, Writer};
 use crate::aggregate::Window;
 use crate::decode::Tally;
 use crate::decode::zeek::{Decoder, Options};
 use crate::hash::Router;
 use crate::source::{Log, LogId, Progress, SourceError, Stat};
-use crate::store::{Checkpoint, SourceState, StoreError};
+use crate::store::{Batch, Checkpoint, Packer, SourceState, StoreError};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -22,7 +22,7 @@ use std::time::{Duration, Instant, SystemTime};
 /// Octets read between looks at the window and at the request to stop.
 const BUDGET: usize = 256 * 1024;
 /// A plain log that nobody wrote to for so long is not kept open.
-const STALE: Duration = Duration::from_secs(600);
+const STALE: Duration = Duration::from_mins(10);
 
 /// How long to wait when another agent moved a log while it was loaded.
 const MOVED: Duration = Duration::from_millis(20);
@@ -120,16 +120,18 @@ impl From<SourceError> for Failure {
     }
 }
 
-/// A thread's means: its connection, its two windows, its counts.
+/// A thread's means: its connection, its window, its counts.
 pub(crate) struct Reader {
     settings: Arc<Settings>,
     router: Router,
     /// This sensor's bit.
     sensors: u32,
-    /// Octets of one window.
-    room: usize,
+    packer: Packer,
     writer: Writer,
-    windows: Vec<Window>,
+    /// What was read and not sent yet, of the log that is being read.
+    window: Window,
+    /// Memory of the batch that was written last.
+    spare: Batch,
     stop: Stop,
     /// Octets of files that are read, for the progress bar.
     read: Arc<AtomicU64>,
@@ -139,23 +141,15 @@ pub(crate) struct Reader {
 impl Reader {
     pub(crate) fn new(
         settings: Arc<Settings>,
-        (router, sensors): (Router, u32),
+        (router, packer, sensors): (Router, Packer, u32),
         room: usize,
         writer: Writer,
         stop: Stop,
         read: Arc<AtomicU64>,
     ) -> Self {
-        let (windows, report) = (Vec::new(), Report::default());
-        Self { settings, router, sensors, room, writer, windows, stop, read, report }
-    }
-
-    /// An empty window: one of the two there are at most.
-    fn window(&mut self) -> Window {
-        let mut window =
-            self.windows.pop().unwrap_or_else(|| Window::new(self.router.clone(), self.room));
-        // After a failure it holds what was not written, which is read again.
-        window.clear();
-        window
+        let window = Window::new(router.clone(), room);
+        let (spare, report) = (Batch::default(), Report::default());
+        Self { settings, router, sensors, packer, writer, window, spare, stop, read, report }
     }
 
     fn decoder(&self) -> Decoder {
@@ -243,8 +237,7 @@ impl Reader {
         end: u64,
     ) -> Result<Checkpoint, Failure> {
         let mut decoder = self.decoder();
-        let mut window = self.window();
-        let (mut position, sensors) = (checkpoint.acknowledged(), self.sensors);
+        let (mut position, window) = (checkpoint.acknowledged(), &mut self.window);
         log.resume(position, &mut |line| decoder.skim(line))?;
         let mut rest = false;
         while position < end {
@@ -259,7 +252,7 @@ impl Reader {
                         let place = window.place(observation.rrname);
                         let open = checkpoint.is_open_at(place.partition, end);
                         if open && !checkpoint.covers(place, start) {
-                            window.add(&observation, place, sensors);
+                            window.add(&observation);
                         }
                     })
                     .ok();
@@ -271,27 +264,46 @@ impl Reader {
                 Progress::AtEnd if !rest => rest = true,
                 Progress::AtEnd | Progress::Truncated if position >= end => {}
                 Progress::AtEnd => {
-                    self.windows.push(window);
+                    window.clear();
                     let path = log.path().to_owned();
                     return Err(SourceError::Shrank { path, len: position, offset: end }.into());
                 }
                 Progress::Truncated => {
-                    self.windows.push(window);
+                    window.clear();
                     return Err(SourceError::Rewritten { path: log.path().to_owned() }.into());
                 }
             }
         }
-        let log = log.id().0;
-        self.writer.write(Batch { log, checkpoint, window, end, finish: true, state: None });
+        self.ship(log.id(), checkpoint, (end, true), None);
         self.taken_back()?.ok_or_else(lost)
     }
 
-    /// Waits for the batch under way and keeps its window; its checkpoint, if there was one.
+    /// Packs what is due and sends it. Nothing may be under way.
+    fn ship(
+        &mut self,
+        log: LogId,
+        checkpoint: Checkpoint,
+        to: (u64, bool),
+        state: Option<SourceState>,
+    ) {
+        self.window.sweep();
+        let mut batch = std::mem::take(&mut self.spare);
+        self.packer.pack(&mut batch, log.0, &checkpoint, &mut self.window, to, self.sensors);
+        self.writer.write(Parcel { batch, checkpoint, state });
+    }
+
+    /// Waits for the batch under way and learns from it; its checkpoint, if there was one.
     fn taken_back(&mut self) -> Result<Option<Checkpoint>, Failure> {
-        let Some((batch, result)) = self.writer.take_back() else { return Ok(None) };
-        self.windows.push(batch.window);
+        let Some((parcel, result)) = self.writer.take_back() else { return Ok(None) };
+        let Parcel { mut batch, checkpoint, .. } = parcel;
+        self.window.learn(batch.learned());
+        self.spare = batch;
+        if result.is_err() {
+            // What was sent may be lost, and is read again.
+            self.window.clear();
+        }
         result?;
-        Ok(Some(batch.checkpoint))
+        Ok(Some(checkpoint))
     }
 
     /// Reads a log to its present end. `last`: it will not grow, and a last line without newline counts.
@@ -303,8 +315,7 @@ impl Reader {
         last: bool,
     ) -> Result<Passed, (Failure, Option<Box<Job>>)> {
         let counted = job.decoder.tally().clone();
-        let mut window = self.window();
-        let result = self.read(&mut job, &mut window, last);
+        let result = self.read(&mut job, last);
         // What was read before an error is good, and is written first.
         let ended = match &result {
             Ok(Progress::Truncated) => true,
@@ -314,12 +325,9 @@ impl Reader {
             Err(Failure::Store(_)) => false,
         };
         if let Err(Failure::Store(error)) = result {
-            self.windows.push(window);
-            // The batch under way, if any, belongs to the same failure.
-            drop(self.taken_back());
             return Err((error.into(), Some(job)));
         }
-        let written = self.end(&mut job, window, ended && !self.stop.is_stopped());
+        let written = self.end(&mut job, ended && !self.stop.is_stopped());
         self.count(&mut job, &counted);
         if let Err(failure) = written {
             return Err((failure, Some(job)));
@@ -332,23 +340,18 @@ impl Reader {
         }
     }
 
-    fn read(
-        &mut self,
-        job: &mut Job,
-        window: &mut Window,
-        last: bool,
-    ) -> Result<Progress, Failure> {
+    fn read(&mut self, job: &mut Job, last: bool) -> Result<Progress, Failure> {
         let mut rest = false;
         loop {
             let Job { log, path, decoder, before, checkpoint, horizon, position, .. } = &mut *job;
-            let (sensors, horizon, report) = (self.sensors, *horizon, &mut self.report);
+            let (window, horizon, report) = (&mut self.window, *horizon, &mut self.report);
             let from = *position;
             let mut each = |line: &[u8], end: u64| {
                 let start = std::mem::replace(position, end);
                 let taken = decoder.line(line, &mut |observation| {
-                    let place = window.place(observation.rrname);
-                    if start >= horizon || !checkpoint.covers(place, start) {
-                        window.add(&observation, place, sensors);
+                    let place = |window: &Window| window.place(observation.rrname);
+                    if start >= horizon || !checkpoint.covers(place(window), start) {
+                        window.add(&observation);
                     }
                 });
                 if let Err(rejection) = taken {
@@ -360,9 +363,8 @@ impl Reader {
                 self.read.fetch_add(job.position - from, Ordering::Relaxed);
             }
             let progress = progress?;
-            if window.is_full() {
-                let full = std::mem::replace(window, self.window_for(job)?);
-                self.send(job, full, false);
+            if self.window.is_full() {
+                self.send(job, false)?;
             }
             match progress {
                 Progress::AtEnd if last && !rest => rest = true,
@@ -372,16 +374,11 @@ impl Reader {
         }
     }
 
-    /// An empty window while another one may be on its way; takes the job's checkpoint back with that.
-    fn window_for(&mut self, job: &mut Job) -> Result<Window, Failure> {
+    /// Sends what was read of a job up to its position, once what was sent before is written.
+    fn send(&mut self, job: &mut Job, complete: bool) -> Result<(), Failure> {
         if let Some(checkpoint) = self.taken_back()? {
             job.checkpoint = checkpoint;
         }
-        Ok(self.window())
-    }
-
-    /// Sends what was read of a job up to its position.
-    fn send(&mut self, job: &mut Job, window: Window, complete: bool) {
         let mut tally = job.before.clone();
         tally.merge(job.decoder.tally());
         // As far as was read, and not what came meanwhile: else that would look as if it was read, too.
@@ -401,33 +398,21 @@ impl Reader {
             updated: now.map_or(0, |now| now.as_secs()),
             tally: serde_json::to_value(&tally).unwrap_or_default(),
         };
-        self.writer.write(Batch {
-            log: job.log.id().0,
-            checkpoint: job.checkpoint.clone(),
-            window,
-            end: job.position,
-            finish: false,
-            state: Some(job.state.clone()),
-        });
+        let (checkpoint, state) = (job.checkpoint.clone(), job.state.clone());
+        self.ship(job.log.id(), checkpoint, (job.position, false), Some(state));
+        Ok(())
     }
 
     /// Writes the rest of a pass and waits until all of it is acknowledged.
-    fn end(&mut self, job: &mut Job, window: Window, complete: bool) -> Result<(), Failure> {
-        match self.taken_back() {
-            Ok(checkpoint) => job.checkpoint = checkpoint.unwrap_or_else(|| job.checkpoint.clone()),
-            Err(failure) => {
-                self.windows.push(window);
-                return Err(failure);
-            }
+    fn end(&mut self, job: &mut Job, complete: bool) -> Result<(), Failure> {
+        if let Some(checkpoint) = self.taken_back()? {
+            job.checkpoint = checkpoint;
         }
-        if job.state.acknowledged == job.position
-            && job.state.complete == complete
-            && window.is_empty()
-        {
-            self.windows.push(window);
+        let acknowledged = (job.state.acknowledged, job.state.complete) == (job.position, complete);
+        if acknowledged && self.window.dirty() == 0 {
             return Ok(());
         }
-        self.send(job, window, complete);
+        self.send(job, complete)?;
         job.checkpoint = self.taken_back()?.ok_or_else(lost)?;
         Ok(())
     }

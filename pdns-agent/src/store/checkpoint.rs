@@ -34,15 +34,6 @@ impl Mark {
         Self { done: end, end, slices: 0, applied: 0 }
     }
 
-    /// Whether a writer that knew `known` and sends a batch to `end` may take this mark for its own.
-    ///
-    /// That it has the same end is not enough: another agent that reads the same log may have begun its batch
-    /// elsewhere, and what is left of that is not what is left of ours.
-    pub(crate) fn continues(self, known: Option<Self>, end: u64) -> bool {
-        let begins = known.map_or(0, |known| known.done);
-        self.end == end && (self.done == end || self.done == begins)
-    }
-
     /// Whether a batch was left half-way.
     pub(crate) fn is_open(self) -> bool {
         self.applied < self.slices
@@ -77,7 +68,7 @@ impl Mark {
 /// Slice of a name, of `slices`.
 pub(crate) fn slice(hash: u64, slices: u16) -> u16 {
     let bits = hash >> 24 & 0xf_ffff;
-    u16::try_from(bits * u64::from(slices) >> 20).unwrap_or(0)
+    u16::try_from((bits * u64::from(slices)) >> 20).unwrap_or(0)
 }
 
 /// How far one log is applied in all partitions.
@@ -175,20 +166,5 @@ mod tests {
         assert!(!checkpoint.covers(place(1, 0), 50));
         assert_eq!((checkpoint.open_ends(), checkpoint.horizon()), (vec![200], 200));
         assert!(checkpoint.is_open_at(0, 200) && !checkpoint.is_open_at(1, 200));
-    }
-
-    #[test]
-    fn a_mark_is_taken_over_only_by_the_batch_that_began_where_it_did() {
-        let known = Some(Mark::finished(100));
-        let open = Mark { done: 100, end: 200, slices: 2, applied: 1 };
-        assert!(open.continues(known, 200));
-        assert!(open.continues(Some(Mark { applied: 0, ..open }), 200));
-        assert!(Mark::finished(200).continues(known, 200));
-        assert!(Mark { done: 0, ..open }.continues(None, 200));
-        // To the same end, but from elsewhere; and to another end.
-        assert!(!Mark { done: 150, ..open }.continues(known, 200));
-        assert!(!open.continues(None, 200));
-        assert!(!open.continues(known, 201));
-        assert!(!Mark::finished(300).continues(known, 200));
     }
 }

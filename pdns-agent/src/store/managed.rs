@@ -29,6 +29,7 @@ aof-use-rdb-preamble yes
 hash-max-listpack-entries 512
 hash-max-listpack-value 4096
 set-max-intset-entries 8192
+latency-tracking no
 maxmemory-policy noeviction
 ";
 

@@ -2,7 +2,7 @@
 //! counted once all the same.
 
 use crate::agent::{Agent, clean_import, zeek, zeek_with};
-use crate::logs::{Lines, gzip};
+use crate::logs::{Lines, gzip, seed};
 use crate::redis::Redis;
 use crate::run::{Home, run};
 use crate::store::{agrees, options};
@@ -40,7 +40,7 @@ fn store(server: &Redis) -> Store {
 
 #[test]
 fn an_import_killed_again_and_again_counts_each_answer_once() {
-    let seed = 1;
+    let seed = seed(1);
     let (home, server) = (Home::new(), Redis::start_durable());
     let folder = archive(&home, seed);
     let model = clean_import(&home, &folder);
@@ -70,7 +70,7 @@ fn an_import_killed_again_and_again_counts_each_answer_once() {
 
 #[test]
 fn an_import_whose_store_is_killed_again_and_again_counts_each_answer_once() {
-    let seed = 2;
+    let seed = seed(2);
     let (home, mut server) = (Home::new(), Redis::start_durable());
     let folder = archive(&home, seed);
     let model = clean_import(&home, &folder);
@@ -146,7 +146,7 @@ fn agents_on_the_same_logs_at_once_count_each_answer_once() {
 
 #[test]
 fn agents_on_the_same_logs_killed_in_turn_count_each_answer_once() {
-    let seed = 5;
+    let seed = seed(5);
     let (home, server) = (Home::new(), Redis::start_durable());
     let folder = archive(&home, seed);
     let model = clean_import(&home, &folder);
