@@ -30,7 +30,7 @@ fn a_server_without_a_disk_forgets() {
 #[test]
 fn a_cluster_serves_every_slot_before_and_after_a_restart() {
     let mut server = Redis::start_cluster();
-    assert!(server.url().starts_with("redis-cluster://127.0.0.1:"));
+    assert!(server.url().starts_with("redis://127.0.0.1:"));
     for key in ["{a}", "{b}", "{c}"] {
         let _: () = server.connection().set(key, "value").unwrap();
     }
