@@ -5,6 +5,7 @@
 //! `store/encoding.rs`, what must be atomic runs in Redis (`store/functions.lua`). All of it is blocking
 //! code: one thread, one [`Store`], one connection.
 
+mod address;
 mod checkpoint;
 mod encoding;
 mod keys;
@@ -23,6 +24,7 @@ mod summary;
 mod upsert;
 mod verify;
 
+pub use address::{has_password, mask};
 pub use checkpoint::Checkpoint;
 pub use keys::Kind;
 pub use lookup::Each;
@@ -62,14 +64,7 @@ impl Options {
     /// The URL without its password, fit to be shown.
     #[must_use]
     pub fn shown_url(&self) -> String {
-        let Some((scheme, rest)) = self.url.split_once("://") else { return self.url.clone() };
-        match rest.rsplit_once('@') {
-            Some((login, host)) => {
-                let user = login.split(':').next().unwrap_or_default();
-                format!("{scheme}://{user}:***@{host}")
-            }
-            None => self.url.clone(),
-        }
+        mask(&self.url)
     }
 }
 
