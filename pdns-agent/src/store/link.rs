@@ -217,19 +217,17 @@ impl Link {
 }
 
 fn connect(options: &Options) -> Result<Connection, StoreError> {
-    let url = if options.url == "managed:" {
-        let socket = managed::start()?;
-        format!("redis+unix://{}", socket.display())
-    } else {
-        options.url.clone()
-    };
-    if url.starts_with("rediss://") {
+    if options.url.starts_with("rediss://") {
         // Fails only when a provider is there already, which serves as well.
         drop(rustls::crypto::ring::default_provider().install_default());
     }
-    let info = url
-        .as_str()
-        .into_connection_info()
+    // The path of the managed socket may hold what would mean something in a URL.
+    let info = if options.url == "managed:" {
+        ConnectionAddr::Unix(managed::start()?).into_connection_info()
+    } else {
+        options.url.as_str().into_connection_info()
+    };
+    let info = info
         .map_err(|cause| StoreError::Url { url: options.shown_url(), cause: cause.to_string() })?;
     let mut settings = info.redis_settings().clone();
     if let Some(user) = &options.user {
