@@ -27,7 +27,7 @@ fn on_both(test: impl Fn(&mut Redis)) {
 }
 
 /// One log that is written in batches, and what it should amount to.
-struct Log {
+pub(crate) struct Log {
     id: [u8; 16],
     checkpoint: Checkpoint,
     window: Window,
@@ -36,7 +36,7 @@ struct Log {
 }
 
 impl Log {
-    fn new(store: &mut Store, id: u8) -> Self {
+    pub(crate) fn new(store: &mut Store, id: u8) -> Self {
         let id = [id; 16];
         let checkpoint = store.load(&id).unwrap();
         let window = Window::new(store.router().clone(), 1 << 24);
@@ -44,7 +44,7 @@ impl Log {
     }
 
     /// One line of the log with one observation.
-    fn add(
+    pub(crate) fn add(
         &mut self,
         model: &mut Model,
         name: &NameBuf,
@@ -66,7 +66,7 @@ impl Log {
         model.entry((name.clone(), fact.clone())).or_default().merge(&seen);
     }
 
-    fn flush(&mut self, store: &mut Store) -> Result<(), StoreError> {
+    pub(crate) fn flush(&mut self, store: &mut Store) -> Result<(), StoreError> {
         store.flush(&self.id, &mut self.checkpoint, &self.window, self.position, false)?;
         self.window.clear();
         Ok(())
