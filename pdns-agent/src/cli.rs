@@ -115,7 +115,27 @@ pub fn run(args: &Args, terminal: &mut Terminal<'_>) -> Result<Found, CliError> 
     let options = args.connection.options(terminal.env)?;
     let found = command(args, &options, terminal)?;
     terminal.out.flush().map_err(CliError::Output)?;
+    if found == Found::Nothing {
+        nothing(args, terminal);
+    }
     Ok(found)
+}
+
+/// Says that nothing was found, to a person, and what was perhaps meant.
+fn nothing(args: &Args, terminal: &mut Terminal<'_>) {
+    let meant = match (&args.command, args.subjects.as_slice()) {
+        (None, [subject]) => hint::command_like(subject),
+        // These have said it in their own words.
+        (Some(Command::New { list: None, .. } | Command::Admin(_)), _) => return,
+        _ => None,
+    };
+    match meant {
+        Some(command) => {
+            terminal.say(format_args!("nothing found; did you mean `pdns {command}`?"));
+        }
+        None if terminal.width.is_some() => terminal.say(format_args!("nothing found")),
+        None => {}
+    }
 }
 
 /// Opens the store.
@@ -126,16 +146,7 @@ fn open(options: &Options) -> Result<Store, CliError> {
 fn command(args: &Args, options: &Options, terminal: &mut Terminal<'_>) -> Result<Found, CliError> {
     let (rows, now) = (&args.rows, terminal.now);
     match &args.command {
-        None => {
-            let found = answer::look_up(&args.subjects, rows, options, terminal)?;
-            if found == Found::Nothing
-                && let [subject] = args.subjects.as_slice()
-                && let Some(command) = hint::command_like(subject)
-            {
-                terminal.say(format_args!("nothing found; did you mean `pdns {command}`?"));
-            }
-            Ok(found)
-        }
+        None => answer::look_up(&args.subjects, rows, options, terminal),
         Some(Command::Lookup { subjects }) => answer::look_up(subjects, rows, options, terminal),
         Some(Command::Find(find)) => {
             rows.allow("find", &[FENCES, &["--sort"]].concat())?;

@@ -228,7 +228,10 @@ fn status_has_every_format_and_escapes() {
             assert!(text.chars().all(printable) || info.format == Format::Csv, "{text}");
             assert!(text.contains("redis://u:***@h"), "{text}");
             match info.format {
-                Format::Table => assert!(text.contains("1.5 GiB") && text.contains("\\u{1b}[2J")),
+                Format::Table => {
+                    assert!(text.contains("1.5 GiB") && text.contains("\\u{1b}[2J"));
+                    assert_eq!(text.contains("lines 3"), verbose, "{text}");
+                }
                 Format::Csv => assert!(text.contains("advice,'=set appendonly yes")),
                 Format::Plain => assert!(text.contains("source.0.tally\t{\"lines\":3}")),
                 Format::Json | Format::Cof => {
@@ -238,4 +241,28 @@ fn status_has_every_format_and_escapes() {
             }
         }
     }
+}
+
+#[test]
+fn status_stays_short_however_many_logs_there_are() {
+    let source = |number: u8| {
+        let path = format!("/nsm/zeek/logs/2026-11-24/dns.{number}.log.gz");
+        ([number; 16], SourceState { path, ..SourceState::default() })
+    };
+    let summary = Summary { sources: (0..30).map(source).collect(), ..Summary::default() };
+    let show = |format, verbose| {
+        let mut out = Vec::new();
+        status(&summary, &[], verbose, format, &Look::default(), &mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    };
+    for format in FORMATS.iter().map(|info| info.format) {
+        let (short, long) = (show(format, false), show(format, true));
+        assert_eq!(short.matches("/nsm/").count(), 10, "{short}");
+        assert_eq!(long.matches("/nsm/").count(), 30, "{long}");
+        assert!(
+            short.contains("20") && short.contains("dns.9.log") && !short.contains("dns.10.log")
+        );
+    }
+    let table = show(Format::Table, false);
+    assert!(table.contains("and 20 more") && table.lines().count() < 25, "{table}");
 }
