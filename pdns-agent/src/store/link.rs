@@ -5,7 +5,7 @@
 //! knew of the server (row numbers, checkpoints) may no longer hold.
 
 use super::{Options, StoreError, managed};
-use redis::{Connection, ConnectionAddr, IntoConnectionInfo, Value};
+use redis::{Connection, ConnectionAddr, ErrorKind, IntoConnectionInfo, RedisError, Value};
 use siphasher::sip::SipHasher13;
 use std::hash::Hasher as _;
 use std::time::Duration;
@@ -210,7 +210,7 @@ impl Link {
     }
 
     /// An error on the connection. Replies may be outstanding, so the connection ends with it.
-    fn broken(&mut self, cause: &redis::RedisError) -> StoreError {
+    fn broken(&mut self, cause: &RedisError) -> StoreError {
         self.connection = None;
         StoreError::from_redis(cause)
     }
@@ -227,8 +227,7 @@ fn connect(options: &Options) -> Result<Connection, StoreError> {
     } else {
         options.url.as_str().into_connection_info()
     };
-    let info = info
-        .map_err(|cause| StoreError::Url { url: options.shown_url(), cause: cause.to_string() })?;
+    let info = info.map_err(|cause| bad_url(options, &cause))?;
     let mut settings = info.redis_settings().clone();
     if let Some(user) = &options.user {
         settings = settings.set_username(user);
@@ -238,13 +237,14 @@ fn connect(options: &Options) -> Result<Connection, StoreError> {
     }
     let unix = matches!(info.addr(), ConnectionAddr::Unix(_));
     let client = redis::Client::open(info.set_redis_settings(settings))
-        .map_err(|cause| StoreError::Url { url: options.shown_url(), cause: cause.to_string() })?;
+        .map_err(|cause| bad_url(options, &cause))?;
     let connection = if unix {
         client.get_connection()
     } else {
         client.get_connection_with_timeout(CONNECT_TIMEOUT)
     }
     .map_err(|cause| match StoreError::from_redis(&cause) {
+        _ if cause.kind() == ErrorKind::InvalidClientConfig => bad_url(options, &cause),
         StoreError::Unavailable(text) => {
             StoreError::Unavailable(format!("cannot reach {}: {text}", options.shown_url()))
         }
@@ -255,4 +255,11 @@ fn connect(options: &Options) -> Result<Connection, StoreError> {
         .and_then(|()| connection.set_write_timeout(Some(REPLY_TIMEOUT)));
     timeouts.map_err(|cause| StoreError::from_redis(&cause))?;
     Ok(connection)
+}
+
+fn bad_url(options: &Options, cause: &RedisError) -> StoreError {
+    let text = cause.to_string();
+    // The library puts the name of the kind behind its sentence.
+    let cause = text.trim_end_matches(" - InvalidClientConfig").to_owned();
+    StoreError::Url { url: options.shown_url(), cause }
 }

@@ -11,6 +11,8 @@ mod harness;
 #[cfg(test)]
 mod layers;
 #[cfg(test)]
+mod managed;
+#[cfg(test)]
 mod query;
 #[cfg(test)]
 mod redis;
