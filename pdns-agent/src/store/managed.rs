@@ -11,7 +11,7 @@ use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as 
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// The socket's name in the directory.
@@ -95,9 +95,13 @@ pub(super) fn start() -> Result<PathBuf, StoreError> {
         .map_err(failed(format!("cannot write {}", lock_path.display())))?;
     lock.lock().map_err(failed(format!("cannot lock {}", lock_path.display())))?;
     if ask(&socket) == State::Absent {
-        launch(&home)?;
+        let mut server = launch(&home)?;
+        wait(&home, || matches!(server.try_wait(), Ok(Some(_))))?;
+        // An agent may outlive the server, and must not leave it a zombie.
+        std::thread::spawn(move || drop(server.wait()));
+    } else {
+        wait(&home, || false)?;
     }
-    wait(&home, &socket)?;
     Ok(socket)
 }
 
@@ -130,7 +134,7 @@ fn ask(socket: &Path) -> State {
 }
 
 /// Runs redis-server, which goes on when this program ends.
-fn launch(home: &Path) -> Result<(), StoreError> {
+fn launch(home: &Path) -> Result<Child, StoreError> {
     let configuration = home.join("redis.conf");
     let mut file = File::create(&configuration)
         .map_err(failed(format!("cannot write {}", configuration.display())))?;
@@ -145,7 +149,7 @@ fn launch(home: &Path) -> Result<(), StoreError> {
         .map_err(failed(format!("cannot write {}", configuration.display())))?;
     // Not as a daemon, which would hide from us that it ended. Of its own group, so that Ctrl-C is not
     // for it; SIGHUP it ignores.
-    let mut server = Command::new("redis-server")
+    Command::new("redis-server")
         .arg(&configuration)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
@@ -154,39 +158,25 @@ fn launch(home: &Path) -> Result<(), StoreError> {
         .spawn()
         .map_err(failed(
             "cannot run redis-server: install it, or name a Redis with --redis".to_owned(),
-        ))?;
-    let begun = Instant::now();
-    while ask(&home.join(SOCKET)) == State::Absent {
-        if begun.elapsed() > PATIENCE || matches!(server.try_wait(), Ok(Some(_))) {
-            return Err(does_not_start(home));
-        }
-        std::thread::sleep(PAUSE);
-    }
-    // An agent may outlive the server, and must not leave it a zombie.
-    std::thread::spawn(move || drop(server.wait()));
-    Ok(())
+        ))
 }
 
-/// Waits until the server is ready.
-fn wait(home: &Path, socket: &Path) -> Result<(), StoreError> {
+/// Waits until the server is ready, or has ended.
+fn wait(home: &Path, mut has_ended: impl FnMut() -> bool) -> Result<(), StoreError> {
     let begun = Instant::now();
     loop {
-        let patience = match ask(socket) {
+        let patience = match ask(&home.join(SOCKET)) {
             State::Ready => return Ok(()),
             State::Loading => LOADING_PATIENCE,
             State::Silent | State::Absent => PATIENCE,
         };
-        if begun.elapsed() > patience {
-            return Err(does_not_start(home));
+        if begun.elapsed() > patience || has_ended() {
+            return Err(StoreError::Managed {
+                act: "redis-server does not start".to_owned(),
+                cause: io::Error::other(format!("see {}", home.join(LOG).display())),
+            });
         }
         std::thread::sleep(PAUSE);
-    }
-}
-
-fn does_not_start(home: &Path) -> StoreError {
-    StoreError::Managed {
-        act: "redis-server does not start".to_owned(),
-        cause: io::Error::other(format!("see {}", home.join(LOG).display())),
     }
 }
 
@@ -251,7 +241,7 @@ mod tests {
                 stream.write_all(reply).unwrap();
             }
         });
-        wait(home.path(), &socket).unwrap();
+        wait(home.path(), || false).unwrap();
         server.join().unwrap();
     }
 
