@@ -31,7 +31,7 @@ pub fn status(
             let mut lines = csv::writer(out);
             lines.write_record(["field", "value"])?;
             for (name, value) in pairs(summary, facts, verbose) {
-                lines.write_record([csv::safe(name), csv::safe(value)])?;
+                lines.write_record([csv::safe(&name), csv::safe(&value)])?;
             }
             lines.flush()
         }

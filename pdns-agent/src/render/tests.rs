@@ -70,7 +70,7 @@ fn cof_counts_what_it_leaves_out_and_names_sensors() {
     assert_eq!(renderer.left_out(), 1);
     let text = String::from_utf8(out).unwrap();
     assert!(
-        text.contains("\"sensor_id\":\"so-1,b\u{e9}\\n\"") && text.lines().count() == 1,
+        text.contains("\"sensor_id\":\"so-1,b\\u00e9\\n\"") && text.lines().count() == 1,
         "{text}"
     );
 }
@@ -101,7 +101,7 @@ fn csv_cells_are_no_formulas() {
         assert!(!cell.starts_with(['=', '+', '-', '@', '\t', '\r']), "{cell}");
     }
     for cell in ["=1", "+1", "-1", "@x", "\tx", "\rx"] {
-        assert_eq!(csv::safe(cell.to_owned()), format!("'{cell}"));
+        assert!(csv::safe(cell).starts_with(['\'', '\\']), "{cell}");
     }
 }
 
@@ -209,7 +209,7 @@ fn status_has_every_format_and_escapes() {
         sources: vec![(
             [0xab; 16],
             SourceState {
-                path: "/nsm/\u{1b}[2J/dns.log".to_owned(),
+                path: "/nsm/\u{1b}[2J\u{9b}\u{7f}\u{1f600}/dns.log".to_owned(),
                 tally: serde_json::json!({"lines": 3}),
                 updated: 1_795_486_978,
                 ..SourceState::default()
@@ -225,7 +225,7 @@ fn status_has_every_format_and_escapes() {
             status(&summary, &facts, verbose, info.format, &Look::default(), &mut out).unwrap();
             let text = String::from_utf8(out).unwrap();
             let printable = |letter: char| letter == '\n' || letter == '\t' || !letter.is_control();
-            assert!(text.chars().all(printable) || info.format == Format::Csv, "{text}");
+            assert!(text.chars().all(printable), "{text}");
             assert!(text.contains("redis://u:***@h"), "{text}");
             match info.format {
                 Format::Table => {
