@@ -246,6 +246,7 @@ fn connect(options: &Options) -> Result<Connection, StoreError> {
     .map_err(|cause| match StoreError::from_redis(&cause) {
         _ if cause.kind() == ErrorKind::InvalidClientConfig => bad_url(options, &cause),
         StoreError::Unavailable(text) => {
+            let text = distrust(&text).unwrap_or(&text);
             StoreError::Unavailable(format!("cannot reach {}: {text}", options.shown_url()))
         }
         error => error,
@@ -257,9 +258,34 @@ fn connect(options: &Options) -> Result<Connection, StoreError> {
     Ok(connection)
 }
 
+/// What to do about a certificate that is refused; `None` where its sentence says it, as of a wrong name.
+fn distrust(text: &str) -> Option<&'static str> {
+    let why = text.strip_prefix("invalid peer certificate: ")?;
+    if why.contains("CaUsedAsEndEntity") {
+        return Some(
+            "its certificate is an authority's and not a server's: make one with basicConstraints CA:FALSE",
+        );
+    }
+    // An authority that happens to have the name of the issuer cannot have signed it.
+    ["UnknownIssuer", "BadSignature", "UnsupportedSignatureAlgorithm"]
+        .iter()
+        .any(|known| why.starts_with(known))
+        .then_some(
+            "its certificate is signed by nobody whom this machine trusts: name a file with the \
+             certificate, or its authority's, in SSL_CERT_FILE",
+        )
+}
+
 fn bad_url(options: &Options, cause: &RedisError) -> StoreError {
     let text = cause.to_string();
     // The library puts the name of the kind behind its sentence.
-    let cause = text.trim_end_matches(" - InvalidClientConfig").to_owned();
-    StoreError::Url { url: options.shown_url(), cause }
+    let cause = match text.trim_end_matches(" - InvalidClientConfig") {
+        _ if options.url.ends_with("#insecure") => {
+            "without a certificate that is trusted TLS is worth nothing: name its authority's in \
+             SSL_CERT_FILE"
+        }
+        "Redis URL did not parse" => "it is no URL",
+        text => text,
+    };
+    StoreError::Url { url: options.shown_url(), cause: cause.to_owned() }
 }

@@ -5,6 +5,10 @@
 //! such a thing. `cargo xtask test` installs what is missing and lists what was skipped.
 
 #[cfg(test)]
+mod access;
+#[cfg(test)]
+mod cli;
+#[cfg(test)]
 mod corpus;
 #[cfg(test)]
 mod harness;
