@@ -17,7 +17,7 @@ pub use resolve::UsageError;
 
 use crate::config::ConnectionError;
 use crate::query;
-use crate::render::{Format, Look};
+use crate::render::{Format, Look, escape};
 use crate::store::{Options, Store, StoreError};
 use args::Command;
 use std::io::{self, BufRead, Write};
@@ -87,9 +87,10 @@ fn cannot(act: &'static str) -> impl Fn(StoreError) -> CliError {
 }
 
 impl Terminal<'_> {
-    /// Says something beside the data. That nobody may listen is no reason to stop.
-    fn say(&mut self, text: std::fmt::Arguments<'_>) {
-        drop(writeln!(self.err, "pdns: {text}"));
+    /// Says something beside the data: one line of printable ASCII, whatever is quoted in it. That nobody
+    /// may listen is no reason to stop.
+    pub fn say(&mut self, text: std::fmt::Arguments<'_>) {
+        drop(writeln!(self.err, "pdns: {}", escape(&text.to_string())));
     }
 
     /// The format that was asked for, or the one that fits.

@@ -4,6 +4,7 @@
 //! where every user of the machine can read it.
 
 pub mod agent;
+pub mod usage;
 
 use crate::store::{Options, has_password, mask};
 use std::fs::File;
@@ -16,8 +17,8 @@ pub const DEFAULT_URL: &str = "managed:";
 pub const DEFAULT_PREFIX: &str = "pd:";
 /// The longest password file that is read, in bytes.
 const MAX_PASSWORD_FILE: u64 = 4_096;
-/// The schemes that the store knows.
-const SCHEMES: [&str; 4] = ["managed:", "redis://", "rediss://", "redis+unix://"];
+/// The schemes that the store knows, beside [`DEFAULT_URL`].
+const SCHEMES: [&str; 3] = ["redis://", "rediss://", "redis+unix://"];
 
 /// Flags that say where the store is.
 ///
@@ -119,7 +120,7 @@ impl Connection {
         }
         let url = self.url.clone().or_else(|| env("PDNS_REDIS"));
         let url = url.unwrap_or_else(|| DEFAULT_URL.to_owned());
-        if !SCHEMES.iter().any(|scheme| url.starts_with(scheme)) {
+        if url != DEFAULT_URL && !SCHEMES.iter().any(|scheme| url.starts_with(scheme)) {
             return Err(ConnectionError::Url(mask(&url)));
         }
         let prefix = self.prefix.clone().or_else(|| env("PDNS_PREFIX"));

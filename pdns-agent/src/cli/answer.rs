@@ -72,9 +72,10 @@ impl<'a, 't> Answer<'a, 't> {
     fn note(&mut self, page: Page, sorted: bool, subject: Option<&str>) {
         let about = subject.map(|subject| format!("{}: ", escape(subject))).unwrap_or_default();
         if page.cut {
-            let shown = page.shown;
+            let rows = if page.shown == 1 { "row" } else { "rows" };
             self.notes.push(format!(
-                "{about}cut off at {shown} rows, there may be more; --limit N or --limit 0 shows them"
+                "{about}cut off after {} {rows}, there may be more; --limit N or --limit 0 shows them",
+                page.shown
             ));
         }
         if page.unsorted && sorted {
