@@ -6,15 +6,17 @@
 
 use super::StoreError;
 use std::fs::{self, DirBuilder, File};
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// How long a server may take to accept, with a large store to load from disk.
-const START_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long a server may take to accept, and then to load a large store from disk.
+const START_TIMEOUT: Duration = Duration::from_mins(1);
+/// How long a server that listens may take to say whether it is loading; it does so at once.
+const PING_TIMEOUT: Duration = Duration::from_secs(5);
 /// Longest path of a Unix socket on Linux, less the final NUL (unix(7)).
 const MAX_SOCKET_PATH: usize = 107;
 
@@ -71,6 +73,7 @@ pub(super) fn start() -> Result<PathBuf, StoreError> {
         });
     }
     if UnixStream::connect(&socket).is_ok() {
+        wait_while_loading(&socket);
         return Ok(socket);
     }
     DirBuilder::new()
@@ -88,7 +91,27 @@ pub(super) fn start() -> Result<PathBuf, StoreError> {
     if UnixStream::connect(&socket).is_err() {
         launch(&home, &socket)?;
     }
+    wait_while_loading(&socket);
     Ok(socket)
+}
+
+/// Waits until a server that listens has loaded its data; until then it refuses all commands. One that
+/// takes too long is left to its caller, who is told that it is loading.
+fn wait_while_loading(socket: &Path) {
+    let deadline = Instant::now() + START_TIMEOUT;
+    while is_loading(socket).unwrap_or(false) && Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn is_loading(socket: &Path) -> io::Result<bool> {
+    let mut stream = UnixStream::connect(socket)?;
+    stream.set_read_timeout(Some(PING_TIMEOUT))?;
+    stream.write_all(b"PING\r\n")?;
+    // As long as "+PONG" with its end.
+    let mut answer = [0; 7];
+    stream.read_exact(&mut answer)?;
+    Ok(&answer == b"-LOADIN")
 }
 
 fn launch(home: &Path, socket: &Path) -> Result<(), StoreError> {
