@@ -17,7 +17,7 @@ pub use resolve::UsageError;
 
 use crate::config::ConnectionError;
 use crate::query;
-use crate::render::{Format, Look};
+use crate::render::{Format, Look, escape};
 use crate::store::{Options, Store, StoreError};
 use args::Command;
 use std::io::{self, BufRead, Write};
@@ -87,9 +87,10 @@ fn cannot(act: &'static str) -> impl Fn(StoreError) -> CliError {
 }
 
 impl Terminal<'_> {
-    /// Says something beside the data. That nobody may listen is no reason to stop.
-    fn say(&mut self, text: std::fmt::Arguments<'_>) {
-        drop(writeln!(self.err, "pdns: {text}"));
+    /// Says something beside the data: one line of printable ASCII, whatever is quoted in it. That nobody
+    /// may listen is no reason to stop.
+    pub fn say(&mut self, text: std::fmt::Arguments<'_>) {
+        drop(writeln!(self.err, "pdns: {}", escape(&text.to_string())));
     }
 
     /// The format that was asked for, or the one that fits.
@@ -115,7 +116,27 @@ pub fn run(args: &Args, terminal: &mut Terminal<'_>) -> Result<Found, CliError> 
     let options = args.connection.options(terminal.env)?;
     let found = command(args, &options, terminal)?;
     terminal.out.flush().map_err(CliError::Output)?;
+    if found == Found::Nothing {
+        nothing(args, terminal);
+    }
     Ok(found)
+}
+
+/// Says that nothing was found, to a person, and what was perhaps meant.
+fn nothing(args: &Args, terminal: &mut Terminal<'_>) {
+    let meant = match (&args.command, args.subjects.as_slice()) {
+        (None, [subject]) => hint::command_like(subject),
+        // These have said it in their own words.
+        (Some(Command::New { list: None, .. } | Command::Admin(_)), _) => return,
+        _ => None,
+    };
+    match meant {
+        Some(command) => {
+            terminal.say(format_args!("nothing found; did you mean `pdns {command}`?"));
+        }
+        None if terminal.width.is_some() => terminal.say(format_args!("nothing found")),
+        None => {}
+    }
 }
 
 /// Opens the store.
@@ -126,16 +147,7 @@ fn open(options: &Options) -> Result<Store, CliError> {
 fn command(args: &Args, options: &Options, terminal: &mut Terminal<'_>) -> Result<Found, CliError> {
     let (rows, now) = (&args.rows, terminal.now);
     match &args.command {
-        None => {
-            let found = answer::look_up(&args.subjects, rows, options, terminal)?;
-            if found == Found::Nothing
-                && let [subject] = args.subjects.as_slice()
-                && let Some(command) = hint::command_like(subject)
-            {
-                terminal.say(format_args!("nothing found; did you mean `pdns {command}`?"));
-            }
-            Ok(found)
-        }
+        None => answer::look_up(&args.subjects, rows, options, terminal),
         Some(Command::Lookup { subjects }) => answer::look_up(subjects, rows, options, terminal),
         Some(Command::Find(find)) => {
             rows.allow("find", &[FENCES, &["--sort"]].concat())?;

@@ -4,8 +4,9 @@
 //! where every user of the machine can read it.
 
 pub mod agent;
+pub mod usage;
 
-use crate::store::Options;
+use crate::store::{Options, has_password, mask};
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::PathBuf;
@@ -16,8 +17,8 @@ pub const DEFAULT_URL: &str = "managed:";
 pub const DEFAULT_PREFIX: &str = "pd:";
 /// The longest password file that is read, in bytes.
 const MAX_PASSWORD_FILE: u64 = 4_096;
-/// The schemes that the store knows.
-const SCHEMES: [&str; 4] = ["managed:", "redis://", "rediss://", "redis+unix://"];
+/// The schemes that the store knows, beside [`DEFAULT_URL`].
+const SCHEMES: [&str; 3] = ["redis://", "rediss://", "redis+unix://"];
 
 /// Flags that say where the store is.
 ///
@@ -119,7 +120,7 @@ impl Connection {
         }
         let url = self.url.clone().or_else(|| env("PDNS_REDIS"));
         let url = url.unwrap_or_else(|| DEFAULT_URL.to_owned());
-        if !SCHEMES.iter().any(|scheme| url.starts_with(scheme)) {
+        if url != DEFAULT_URL && !SCHEMES.iter().any(|scheme| url.starts_with(scheme)) {
             return Err(ConnectionError::Url(mask(&url)));
         }
         let prefix = self.prefix.clone().or_else(|| env("PDNS_PREFIX"));
@@ -156,46 +157,6 @@ fn read_password(path: PathBuf) -> Result<String, ConnectionError> {
             Ok(password.to_owned())
         }
         _ => Err(ConnectionError::NoPassword(path)),
-    }
-}
-
-/// The parts of a URL around its password: before, the password, after.
-fn password(url: &str) -> Option<(&str, &str, &str)> {
-    let start = url.find("://")? + 3;
-    let rest = url.get(start..)?;
-    let authority = rest.split(['/', '?', '#']).next()?;
-    if let Some(at) = authority.rfind('@')
-        && let Some(colon) = authority.get(..at)?.find(':')
-    {
-        let (from, to) = (start + colon + 1, start + at);
-        return Some((url.get(..from)?, url.get(from..to)?, url.get(to..)?));
-    }
-    // A socket's URL has it in the query: `redis+unix:///run/redis.sock?pass=...`.
-    let query = url.find('?')? + 1;
-    let mut from = query;
-    for pair in url.get(query..)?.split('&') {
-        if let Some((name, value)) = pair.split_once('=')
-            && (name.eq_ignore_ascii_case("pass") || name.eq_ignore_ascii_case("password"))
-        {
-            let from = from + name.len() + 1;
-            let to = from + value.len();
-            return Some((url.get(..from)?, value, url.get(to..)?));
-        }
-        from += pair.len() + 1;
-    }
-    None
-}
-
-fn has_password(url: &str) -> bool {
-    password(url).is_some_and(|(_, password, _)| !password.is_empty())
-}
-
-/// A URL as it may be shown: `***` for its password.
-#[must_use]
-pub fn mask(url: &str) -> String {
-    match password(url) {
-        Some((head, _, tail)) => format!("{head}***{tail}"),
-        None => url.to_owned(),
     }
 }
 
@@ -252,17 +213,6 @@ mod tests {
         for good in ["redis://host:6379/0", "redis://user@host", "redis://[::1]:6379", "managed:"] {
             assert!(options(&url(good), &[]).is_ok(), "{good}");
         }
-    }
-
-    #[test]
-    fn a_password_is_masked() {
-        assert_eq!(mask("redis://u:secret@h:1/0"), "redis://u:***@h:1/0");
-        assert_eq!(
-            mask("redis+unix:///s?db=1&pass=x&user=u"),
-            "redis+unix:///s?db=1&pass=***&user=u"
-        );
-        assert_eq!(mask("redis://h:6379"), "redis://h:6379");
-        assert_eq!(mask("managed:"), "managed:");
     }
 
     #[test]

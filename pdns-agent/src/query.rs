@@ -21,13 +21,13 @@ mod when;
 
 pub use filter::{Fence, Filter, TtlFence};
 pub use names::{NameSum, top_names};
-pub use order::{Each, MAX_SORTED, Sort};
+pub use order::{Each, MAX_SORTED, Passes, Sort};
 pub use subject::{Subject, SubjectError};
 pub use text::{Text, Word, WordError};
 pub use when::{DAY, Moment, WhenError};
 
 use crate::name::{Name, NameBuf};
-use crate::store::{Kind, Row, Store, StoreError};
+use crate::store::{Kind, Store, StoreError};
 use order::{Smallest, Sorter};
 use std::ops::ControlFlow;
 
@@ -93,6 +93,19 @@ impl What {
 /// # Errors
 /// [`StoreError`] when the store cannot be read; rows may have been handed out before.
 pub fn run(store: &mut Store, query: &Query, each: &mut Each<'_>) -> Result<Page, StoreError> {
+    run_in(store, query, Passes::default(), each)
+}
+
+/// As [`run`], in passes of another size: the answer is the same.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_in(
+    store: &mut Store,
+    query: &Query,
+    passes: Passes,
+    each: &mut Each<'_>,
+) -> Result<Page, StoreError> {
     match &query.what {
         What::Name { name, negative } => look_up(store, query, name.as_name(), *negative, each),
         What::Addresses(from, to) => {
@@ -100,12 +113,12 @@ pub fn run(store: &mut Store, query: &Query, each: &mut Each<'_>) -> Result<Page
             answer.section(|take| store.of_addresses(*from, *to, take))?;
             Ok(answer.page)
         }
-        What::Names(text) => names::run(store, query, text, each),
+        What::Names(text) => names::run(store, query, text, passes, each),
         What::Records if query.sort == Some(Sort::Name) => {
-            names::run(store, query, &Text::default(), each)
+            names::run(store, query, &Text::default(), passes, each)
         }
-        What::Records => stats::run(store, query, Kind::Record, each),
-        What::Negatives => stats::run(store, query, Kind::Negative, each),
+        What::Records => stats::run(store, query, Kind::Record, passes, each),
+        What::Negatives => stats::run(store, query, Kind::Negative, passes, each),
     }
 }
 
@@ -239,30 +252,12 @@ pub fn new_names(
     Ok(page)
 }
 
-/// The rows of several names, those of one name in no special order.
-fn rows_of(
-    store: &mut Store,
-    names: &[NameBuf],
-    each: &mut dyn FnMut(Row) -> ControlFlow<()>,
-) -> Result<(), StoreError> {
-    let mut flow = ControlFlow::Continue(());
-    for name in names {
-        store.of_name(name.as_name(), &mut |row| {
-            flow = each(row);
-            flow
-        })?;
-        if flow.is_break() {
-            break;
-        }
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::observation::Outcome;
     use crate::rr::RrType;
+    use crate::store::Row;
     use rows::{a, negative};
 
     fn query(limit: usize) -> Query {

@@ -5,6 +5,7 @@
 //! `store/encoding.rs`, what must be atomic runs in Redis (`store/functions.lua`). All of it is blocking
 //! code: one thread, one [`Store`], one connection.
 
+mod address;
 mod aof;
 mod batch;
 mod checkpoint;
@@ -24,6 +25,7 @@ mod summary;
 mod upsert;
 mod verify;
 
+pub use address::{has_password, mask};
 pub use batch::{Batch, Packer};
 pub use checkpoint::Checkpoint;
 pub use keys::Kind;
@@ -64,14 +66,7 @@ impl Options {
     /// The URL without its password, fit to be shown.
     #[must_use]
     pub fn shown_url(&self) -> String {
-        let Some((scheme, rest)) = self.url.split_once("://") else { return self.url.clone() };
-        match rest.rsplit_once('@') {
-            Some((login, host)) => {
-                let user = login.split(':').next().unwrap_or_default();
-                format!("{scheme}://{user}:***@{host}")
-            }
-            None => self.url.clone(),
-        }
+        mask(&self.url)
     }
 }
 
@@ -111,6 +106,12 @@ pub enum StoreError {
     /// Redis refuses the user or what he may do.
     #[error("Redis refuses access: {0}")]
     Refused(String),
+    /// There is no store, and this user may not make one.
+    #[error(
+        "there is no store with the prefix {0} yet, and this user, who may not run function|load, cannot \
+         make one: a sensor's agent has to write first"
+    )]
+    Missing(String),
     /// Redis answered with an error.
     #[error("Redis answered: {0}")]
     Server(String),
@@ -153,8 +154,12 @@ impl StoreError {
         use redis::{ErrorKind, ServerErrorKind};
         let text = cause.to_string();
         match cause.kind() {
-            ErrorKind::AuthenticationFailed | ErrorKind::Server(ServerErrorKind::NoPerm) => {
-                Self::Refused(text)
+            ErrorKind::AuthenticationFailed => {
+                Self::Refused("user or password is wrong".to_owned())
+            }
+            ErrorKind::Server(ServerErrorKind::NoPerm) => {
+                // Redis names the command or the key in its sentence.
+                Self::Refused(cause.detail().map_or(text, str::to_owned))
             }
             ErrorKind::Io
             | ErrorKind::Server(
@@ -166,12 +171,19 @@ impl StoreError {
             ) => Self::Unavailable(text),
             ErrorKind::InvalidClientConfig => Self::Unavailable(text),
             _ => match cause.code() {
-                Some("NOAUTH" | "WRONGPASS" | "NOPERM") => Self::Refused(text),
+                Some("WRONGPASS") => Self::Refused("user or password is wrong".to_owned()),
+                Some("NOAUTH") => Self::Refused(
+                    "it asks for a password: give PDNS_REDIS_PASSWORD or --redis-password-file, and \
+                     --redis-user where there are several users"
+                        .to_owned(),
+                ),
                 // MISCONF: the disk is full; BUSY: somebody's script hangs.
                 Some("OOM" | "MISCONF" | "BUSY" | "NOREPLICAS" | "MASTERDOWN") => {
                     Self::Unavailable(text)
                 }
                 _ if text.contains("Function not found") => Self::Unavailable(text),
+                // Within a function a missing right has no code.
+                _ if text.contains("The user executing the script can't") => Self::Refused(text),
                 _ => Self::Server(text),
             },
         }

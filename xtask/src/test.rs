@@ -9,6 +9,8 @@ const NEEDS: &[Need] = &[
     REDIS,
     Need { program: "redis-benchmark", package: "redis-tools" },
     Need { program: "python3", package: "python3" },
+    Need { program: "openssl", package: "openssl" },
+    Need { program: "script", package: "bsdutils" },
 ];
 
 /// Runs everything; an error when anything failed.

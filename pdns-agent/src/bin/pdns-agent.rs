@@ -1,9 +1,10 @@
 //! `pdns-agent`: the sensor. All it does itself is to bring the process and the library together.
 
 use anyhow::Context as _;
-use clap::Parser as _;
 use pdns_agent::agent::{self, Stop};
 use pdns_agent::config::agent::{Args, settings};
+use pdns_agent::config::usage;
+use pdns_agent::render::escape;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use std::io::{self, IsTerminal as _};
@@ -11,7 +12,10 @@ use std::process::ExitCode;
 use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
-    let args = Args::parse();
+    let args: Args = match usage::parse() {
+        Ok(args) => args,
+        Err(refusal) => return ExitCode::from(refusal.print("pdns-agent")),
+    };
     let terminal = io::stderr().is_terminal();
     let filter = EnvFilter::try_from_env("PDNS_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
@@ -25,7 +29,7 @@ fn main() -> ExitCode {
         Err(error) => {
             #[expect(clippy::print_stderr, reason = "the last word of a program that failed")]
             {
-                eprintln!("pdns-agent: {error:#}");
+                eprintln!("pdns-agent: {}", escape(&format!("{error:#}")));
             }
             ExitCode::from(2)
         }

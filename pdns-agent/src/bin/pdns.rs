@@ -1,13 +1,16 @@
 //! `pdns`: asks a passive DNS store. All it does itself is to bring the process and the library together.
 
-use clap::Parser as _;
 use pdns_agent::cli::{self, Args, Found, Terminal};
+use pdns_agent::config::usage;
 use std::io::{self, BufWriter, IsTerminal as _};
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 fn main() -> ExitCode {
-    let args = Args::parse();
+    let args: Args = match usage::parse() {
+        Ok(args) => args,
+        Err(refusal) => return ExitCode::from(refusal.print("pdns")),
+    };
     let stdout = io::stdout();
     let width = stdout.is_terminal().then(|| terminal_size::terminal_size_of(&stdout));
     let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -27,7 +30,7 @@ fn main() -> ExitCode {
         Err(error) => {
             // What was found before the error is still worth having.
             drop(terminal.out.flush());
-            drop(writeln!(terminal.err, "pdns: {:#}", anyhow::Error::from(error)));
+            terminal.say(format_args!("{:#}", anyhow::Error::from(error)));
             ExitCode::from(2)
         }
     }

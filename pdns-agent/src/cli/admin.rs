@@ -2,7 +2,6 @@
 
 use super::args::{Admin, Rows};
 use super::{CliError, Found, Terminal, cannot, open};
-use crate::config::mask;
 use crate::render::{self, Format};
 use crate::store::{Options, stop_managed};
 
@@ -15,7 +14,7 @@ pub(super) fn status(
 ) -> Result<Found, CliError> {
     let mut store = open(options)?;
     let summary = store.summary().map_err(cannot("read the state of the store"))?;
-    let mut facts = vec![("store", mask(&options.url)), ("server", summary.server.clone())];
+    let mut facts = vec![("store", options.shown_url()), ("server", summary.server.clone())];
     if verbose {
         facts.insert(0, ("version", env!("CARGO_PKG_VERSION").to_owned()));
         facts.push(("prefix", options.prefix.clone()));

@@ -4,7 +4,7 @@ use super::args::Rows;
 use super::resolve::{LIMIT, TOP_LIMIT, UsageError};
 use super::{CliError, Found, Terminal, cannot, open};
 use crate::query::{self, MAX_SORTED, Page, Query};
-use crate::render::{Format, Item, Renderer};
+use crate::render::{Format, Item, Renderer, escape};
 use crate::store::{Options, Store};
 use std::error::Error as _;
 use std::io::{self, BufRead, Read as _};
@@ -19,6 +19,8 @@ struct Answer<'a, 't> {
     terminal: &'a mut Terminal<'t>,
     failed: Option<io::Error>,
     items: u64,
+    /// What is to be said below the answer.
+    notes: Vec<String>,
 }
 
 impl<'a, 't> Answer<'a, 't> {
@@ -30,7 +32,7 @@ impl<'a, 't> Answer<'a, 't> {
     ) -> Result<Self, CliError> {
         let sensors = store.sensors().map_err(cannot("read the names of the sensors"))?;
         let renderer = terminal.format(asked, elsewhere).renderer(terminal.look(sensors));
-        Ok(Self { renderer, terminal, failed: None, items: 0 })
+        Ok(Self { renderer, terminal, failed: None, items: 0, notes: Vec::new() })
     }
 
     /// Writes an item; breaks when the writer fails.
@@ -45,12 +47,17 @@ impl<'a, 't> Answer<'a, 't> {
         }
     }
 
-    /// The rows of one question.
-    fn ask(&mut self, store: &mut Store, query: &Query) -> Result<(), CliError> {
+    /// The rows of one question; `subject` is what it is about, where there are several.
+    fn ask(
+        &mut self,
+        store: &mut Store,
+        query: &Query,
+        subject: Option<&str>,
+    ) -> Result<(), CliError> {
         let page = query::run(store, query, &mut |row| self.item(&Item::Row(&row)))
             .map_err(cannot("read the store"))?;
         self.check()?;
-        self.tell(page, query.sort.is_some());
+        self.note(page, query.sort.is_some(), subject);
         Ok(())
     }
 
@@ -61,23 +68,35 @@ impl<'a, 't> Answer<'a, 't> {
         }
     }
 
-    /// Says what the answer itself cannot.
-    fn tell(&mut self, page: Page, sorted: bool) {
+    /// Notes what the answer itself cannot tell.
+    fn note(&mut self, page: Page, sorted: bool, subject: Option<&str>) {
+        let about = subject.map(|subject| format!("{}: ", escape(subject))).unwrap_or_default();
         if page.cut {
-            let shown = page.shown;
-            self.terminal.say(format_args!(
-                "cut off at {shown} rows, there may be more; --limit N or --limit 0 shows them"
+            let rows = if page.shown == 1 { "row" } else { "rows" };
+            self.notes.push(format!(
+                "{about}cut off after {} {rows}, there may be more; --limit N or --limit 0 shows them",
+                page.shown
             ));
         }
         if page.unsorted && sorted {
-            self.terminal.say(format_args!(
-                "more than {MAX_SORTED} rows, so they are not sorted; --limit N sorts"
+            self.notes.push(format!(
+                "{about}more than {MAX_SORTED} rows, so they are not sorted; --limit N sorts"
             ));
         }
     }
 
+    /// Writes out all there is so far, and says what was noted of it.
+    fn flush(&mut self) -> Result<(), CliError> {
+        self.terminal.out.flush().map_err(CliError::Output)?;
+        for note in self.notes.drain(..) {
+            self.terminal.say(format_args!("{note}"));
+        }
+        Ok(())
+    }
+
     fn end(mut self) -> Result<Found, CliError> {
         self.renderer.end(self.terminal.out).map_err(CliError::Output)?;
+        self.flush()?;
         let left_out = self.renderer.left_out();
         if left_out > 0 {
             self.terminal.say(format_args!(
@@ -97,7 +116,7 @@ pub(super) fn rows(
     terminal: &mut Terminal<'_>,
 ) -> Result<Found, CliError> {
     let mut answer = Answer::new(store, rows.format, elsewhere, terminal)?;
-    answer.ask(store, query)?;
+    answer.ask(store, query, None)?;
     answer.end()
 }
 
@@ -123,8 +142,8 @@ pub(super) fn look_up(
         .collect::<Result<Vec<Query>, UsageError>>()?;
     let mut store = open(options)?;
     let mut answer = Answer::new(&mut store, rows.format, Format::Cof, terminal)?;
-    for query in &queries {
-        answer.ask(&mut store, query)?;
+    for (query, subject) in queries.iter().zip(subjects) {
+        answer.ask(&mut store, query, (subjects.len() > 1).then_some(subject))?;
     }
     answer.end()
 }
@@ -148,7 +167,11 @@ fn batch(
             continue;
         }
         match rows.look_up(line.trim(), negative, now) {
-            Ok(query) => answer.ask(&mut store, &query)?,
+            Ok(query) => {
+                answer.ask(&mut store, &query, Some(line.trim()))?;
+                // Whoever writes the lines may wait for the answer to one before the next.
+                answer.flush()?;
+            }
             Err(UsageError::Subject(error)) => {
                 // With its cause, as the binary does for an error that ends all.
                 let cause = error.source().map(|cause| format!(": {cause}")).unwrap_or_default();
@@ -194,7 +217,7 @@ pub(super) fn top_names(
         }
     }
     answer.check()?;
-    answer.tell(Page { shown: sums.len() as u64, cut, unsorted: false }, true);
+    answer.note(Page { shown: sums.len() as u64, cut, unsorted: false }, true, None);
     answer.end()
 }
 
@@ -218,6 +241,8 @@ pub(super) fn days(
                 "no new names since then; the last were new on {}",
                 last.strftime("%Y-%m-%d")
             ));
+        } else {
+            answer.terminal.say(format_args!("no records yet"));
         }
         return answer.end();
     };
@@ -256,6 +281,6 @@ pub(super) fn new_names(
     })
     .map_err(cannot("read the new names of a day"))?;
     answer.check()?;
-    answer.tell(page, false);
+    answer.note(page, false, None);
     answer.end()
 }

@@ -131,16 +131,16 @@ pub struct Find {
     #[arg(long, value_name = "TEXT")]
     pub contains: Vec<String>,
     /// This TTL in seconds was seen: the smallest, the largest or the last
-    #[arg(long, value_name = "SECONDS")]
+    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true, value_parser = seconds)]
     pub ttl: Option<u32>,
     /// The largest TTL seen is at least this
     ///
     /// Behind a resolver a TTL counts down while it is cached, so the largest one is nearest to what
     /// the zone publishes.
-    #[arg(long, value_name = "SECONDS")]
+    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true, value_parser = seconds)]
     pub ttl_min: Option<u32>,
     /// The largest TTL seen is at most this
-    #[arg(long, value_name = "SECONDS")]
+    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true, value_parser = seconds)]
     pub ttl_max: Option<u32>,
 }
 
@@ -191,8 +191,8 @@ pub struct Rows {
     )]
     pub rrtype: Vec<RrType>,
 
-    /// The most rows to show; 0 for all [default: 1000 for look-ups, 20 for top]
-    #[arg(long, short = 'l', value_name = "N", global = true, help_heading = "Rows")]
+    /// The most rows to show; 0 for all [default: 1000; 20 for top and unanswered]
+    #[arg(long, short = 'l', value_name = "N", global = true, allow_negative_numbers = true, value_parser = rows, help_heading = "Rows")]
     pub limit: Option<usize>,
 
     /// The order of rows
@@ -235,6 +235,14 @@ pub struct Rows {
 fn formats() -> impl TypedValueParser<Value = Format> {
     let values = FORMATS.iter().map(|info| PossibleValue::new(info.name).help(info.help));
     PossibleValuesParser::new(values).try_map(|name| name.parse::<Format>())
+}
+
+fn rows(text: &str) -> Result<usize, &'static str> {
+    text.parse().map_err(|_| "give a number of rows, or 0 for all")
+}
+
+fn seconds(text: &str) -> Result<u32, &'static str> {
+    text.parse().map_err(|_| "give a number of seconds")
 }
 
 fn outcome(text: &str) -> Result<OutcomeArg, crate::observation::UnknownOutcome> {

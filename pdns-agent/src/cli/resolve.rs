@@ -36,7 +36,7 @@ pub enum UsageError {
         cause: WordError,
     },
     /// A flag that the command has no use for.
-    #[error("pdns {command} has no use for {flag}")]
+    #[error("{command} has no use for {flag}")]
     Flag {
         /// The command.
         command: &'static str,
@@ -44,15 +44,13 @@ pub enum UsageError {
         flag: &'static str,
     },
     /// An order that the command does not have.
-    #[error(
-        "pdns unanswered sorts by count, first or last: negative answers are kept without a TTL"
-    )]
+    #[error("unanswered sorts by count, first or last: negative answers are kept without a TTL")]
     Order,
     /// Subjects before a command.
     #[error("a command takes no subject before it; look up several with pdns lookup")]
     SubjectBeforeCommand,
     /// No limit where one is needed.
-    #[error("pdns top --by names needs a limit of 1 to 200000")]
+    #[error("top --by names needs a limit of 1 to 200000")]
     Limit,
 }
 

@@ -232,7 +232,7 @@ fn read(path: &Path) -> Result<File, ConfigError> {
         .map_err(|cause| ConfigError::File { path: path.to_owned(), cause })?;
     let file: File = toml::from_str(&text)
         .map_err(|cause| ConfigError::Syntax { path: path.to_owned(), cause: Box::new(cause) })?;
-    if file.redis.as_deref().is_some_and(super::has_password) {
+    if file.redis.as_deref().is_some_and(crate::store::has_password) {
         return Err(ConfigError::PasswordInFile(path.to_owned()));
     }
     Ok(file)

@@ -1,19 +1,17 @@
 //! Search: the names with some text, in order of their text, and their records.
 //!
 //! Part of `query`. Each pass over the names keeps the next [`Smallest`] of those that match; it takes
-//! about 10 ms per million names, so that passes cost little beside the look-ups they lead to.
+//! about 10 ms per million names, so that passes cost little beside the look-ups they lead to, which
+//! are asked for many at once.
 
-use super::order::{Each, Smallest, Sort, Sorter};
-use super::{Filter, Page, Query, Text, left, rows_of};
+use super::order::{Each, Passes, Smallest, Sort, Sorter};
+use super::{Filter, Page, Query, Text, left};
 use crate::name::NameBuf;
-use crate::store::{Kind, Store, StoreError};
+use crate::store::{Kind, Row, Store, StoreError};
 use std::ops::ControlFlow;
 
-/// The most names of one pass, some 15 MB.
-const MAX_PASS: usize = 262_144;
-/// The fewest names of one pass.
-const MIN_PASS: usize = 1_024;
-
+/// How many names are looked up at once, and the fewest of them where the limit is small.
+const LOOK_UP: (usize, usize) = (32, 512);
 /// How many names are looked at beyond the limit, only to know whether it left anything out.
 const MAX_BEYOND: usize = 1_024;
 
@@ -64,11 +62,12 @@ pub(super) fn run(
     store: &mut Store,
     query: &Query,
     text: &Text,
+    passes: Passes,
     each: &mut Each<'_>,
 ) -> Result<Page, StoreError> {
     match query.sort {
-        None | Some(Sort::Name) => in_order(store, query, text, each),
-        Some(sort) => sorted(store, query, text, sort, each),
+        None | Some(Sort::Name) => in_order(store, query, text, passes, each),
+        Some(sort) => sorted(store, query, text, sort, passes, each),
     }
 }
 
@@ -77,67 +76,99 @@ fn in_order(
     store: &mut Store,
     query: &Query,
     text: &Text,
+    passes: Passes,
     each: &mut Each<'_>,
 ) -> Result<Page, StoreError> {
-    let mut page = Page::default();
+    let keep = if query.limit == 0 { passes.most } else { query.limit };
+    let mut keep = keep.max(passes.least).min(passes.most).max(1);
+    let at_once = keep.clamp(LOOK_UP.0, LOOK_UP.1);
+    let mut by_name = ByName { query, page: Page::default(), name: None, each };
     let mut after = None;
     // Names looked at since the limit was reached, in search of a row that it leaves out.
     let mut beyond = 0;
-    let keep = if query.limit == 0 { MAX_PASS } else { query.limit.clamp(MIN_PASS, MAX_PASS) };
     loop {
         let (names, more) = pass(store, text, after.as_ref(), keep)?;
-        for name in &names {
-            if left(query.limit, page.shown).is_none() {
-                beyond += 1;
-                page.cut = beyond > MAX_BEYOND;
+        for names in names.chunks(at_once) {
+            if by_name.room().is_none() {
+                beyond += names.len();
+                by_name.page.cut = beyond > MAX_BEYOND;
+                if by_name.page.cut {
+                    return Ok(by_name.page);
+                }
             }
-            if page.cut || one_name(store, query, name, &mut page, each)?.is_break() {
-                return Ok(page);
+            let mut flow = ControlFlow::Continue(());
+            store.of_names(names, &mut |row| {
+                flow = by_name.take(row);
+                flow
+            })?;
+            if flow.is_break() || by_name.end_name().is_break() {
+                return Ok(by_name.page);
             }
         }
         match names.last() {
             Some(last) if more => after = Some(last.clone()),
-            _ => return Ok(page),
+            _ => return Ok(by_name.page),
         }
+        // The filter lets few pass: the next pass may as well be larger.
+        keep = keep.saturating_mul(4).min(passes.most);
     }
 }
 
-/// Hands out the records of one name, in order; breaks when the limit or the taker ends the answer.
-fn one_name(
-    store: &mut Store,
-    query: &Query,
-    name: &NameBuf,
-    page: &mut Page,
-    each: &mut Each<'_>,
-) -> Result<ControlFlow<()>, StoreError> {
-    // One more than fits, to know whether anything is left out.
-    let room = match left(query.limit, page.shown) {
-        None => 1,
-        Some(0) => 0,
-        Some(room) => room.saturating_add(1),
-    };
-    let mut sorter = Sorter::new(Sort::Name, room);
-    let mut emit = |row| {
-        if left(query.limit, page.shown).is_none() {
-            page.cut = true;
-            return ControlFlow::Break(());
-        }
-        page.shown += 1;
-        each(row)
-    };
-    let mut flow = ControlFlow::Continue(());
-    rows_of(store, std::slice::from_ref(name), &mut |row| {
-        if query.filter.admits(&row) {
-            flow = sorter.offer(row, &mut emit);
-        }
-        flow
-    })?;
-    if flow.is_continue() {
-        let (end, last) = sorter.finish(&mut emit);
-        page.unsorted |= end.unsorted;
-        flow = last;
+/// Rows that come name by name, on their way out: those of one name are sorted before the first of
+/// them goes.
+struct ByName<'q, 'e, 'f> {
+    query: &'q Query,
+    page: Page,
+    name: Option<(NameBuf, Sorter)>,
+    each: &'e mut Each<'f>,
+}
+
+impl ByName<'_, '_, '_> {
+    /// What is left of the limit: 0 for no limit, `None` when it is used up.
+    fn room(&self) -> Option<usize> {
+        left(self.query.limit, self.page.shown)
     }
-    Ok(flow)
+
+    /// Takes a row; breaks when the limit or the taker ends the answer.
+    fn take(&mut self, row: Row) -> ControlFlow<()> {
+        if !self.query.filter.admits(&row) {
+            return ControlFlow::Continue(());
+        }
+        if self.name.as_ref().is_none_or(|(name, _)| *name != row.rrname) {
+            self.end_name()?;
+            // One more than fits, to know whether anything is left out.
+            let room = match self.room() {
+                None => 1,
+                Some(0) => 0,
+                Some(room) => room.saturating_add(1),
+            };
+            self.name = Some((row.rrname.clone(), Sorter::new(Sort::Name, room)));
+        }
+        let (page, each, limit) = (&mut self.page, &mut *self.each, self.query.limit);
+        match &mut self.name {
+            Some((_, sorter)) => sorter.offer(row, &mut |row| emit(row, limit, page, each)),
+            None => ControlFlow::Continue(()),
+        }
+    }
+
+    /// Hands out what is held back of the last name.
+    fn end_name(&mut self) -> ControlFlow<()> {
+        let Some((_, sorter)) = self.name.take() else { return ControlFlow::Continue(()) };
+        let (page, each, limit) = (&mut self.page, &mut *self.each, self.query.limit);
+        let (end, flow) = sorter.finish(&mut |row| emit(row, limit, page, each));
+        self.page.unsorted |= end.unsorted;
+        flow
+    }
+}
+
+/// Hands out a row, if the limit lets it through.
+fn emit(row: Row, limit: usize, page: &mut Page, each: &mut Each<'_>) -> ControlFlow<()> {
+    if left(limit, page.shown).is_none() {
+        page.cut = true;
+        return ControlFlow::Break(());
+    }
+    page.shown += 1;
+    each(row)
 }
 
 /// By statistics: all matching names must be looked up before the first row is known.
@@ -146,41 +177,31 @@ fn sorted(
     query: &Query,
     text: &Text,
     sort: Sort,
+    passes: Passes,
     each: &mut Each<'_>,
 ) -> Result<Page, StoreError> {
     let mut sorter = Sorter::new(sort, query.limit);
-    let mut over = false;
-    walk(store, text, &mut |store, names| {
-        rows_of(store, names, &mut |row| {
-            if query.filter.admits(&row) && sorter.offer(row, each).is_break() {
-                over = true;
-                return ControlFlow::Break(());
-            }
-            ControlFlow::Continue(())
-        })?;
-        Ok(if over { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
-    })?;
-    let (end, _) =
-        if over { sorter.finish(&mut |_| ControlFlow::Break(())) } else { sorter.finish(each) };
-    Ok(Page { shown: end.shown as u64, cut: end.cut, unsorted: end.unsorted })
-}
-
-/// What [`walk`] does with the names of one pass.
-type Visit<'v> = dyn FnMut(&mut Store, &[NameBuf]) -> Result<ControlFlow<()>, StoreError> + 'v;
-
-/// Visits all names with `text`, pass by pass.
-fn walk(store: &mut Store, text: &Text, visit: &mut Visit<'_>) -> Result<(), StoreError> {
     let mut after = None;
+    let mut flow = ControlFlow::Continue(());
     loop {
-        let (names, more) = pass(store, text, after.as_ref(), MAX_PASS)?;
-        if visit(store, &names)?.is_break() {
-            return Ok(());
-        }
+        let (names, more) = pass(store, text, after.as_ref(), passes.most)?;
+        store.of_names(&names, &mut |row| {
+            if query.filter.admits(&row) {
+                flow = sorter.offer(row, each);
+            }
+            flow
+        })?;
         match names.last() {
-            Some(last) if more => after = Some(last.clone()),
-            _ => return Ok(()),
+            Some(last) if more && flow.is_continue() => after = Some(last.clone()),
+            _ => break,
         }
     }
+    let (end, _) = if flow.is_break() {
+        sorter.finish(&mut |_| ControlFlow::Break(()))
+    } else {
+        sorter.finish(each)
+    };
+    Ok(Page { shown: end.shown as u64, cut: end.cut, unsorted: end.unsorted })
 }
 
 /// A sum with its place: most counted first, then by name.

@@ -12,6 +12,21 @@ use std::ops::ControlFlow;
 /// The most rows that are held to be sorted, some 50 MB of them.
 pub const MAX_SORTED: usize = 200_000;
 
+/// How much one pass over the store may hold, where an answer takes several.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Passes {
+    /// The fewest names or rows of one pass, at least 1: what a small limit still makes worth a pass.
+    pub least: usize,
+    /// The most, not below `least`: 262,144 names take some 15 MB.
+    pub most: usize,
+}
+
+impl Default for Passes {
+    fn default() -> Self {
+        Self { least: 1_024, most: 262_144 }
+    }
+}
+
 /// What an answer is sorted by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sort {

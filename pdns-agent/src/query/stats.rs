@@ -4,14 +4,10 @@
 //! for rows that may be shown. When type or outcome matter too, which the statistics do not tell, the
 //! scan is repeated after the last handle until enough rows passed.
 
-use super::order::{Each, Smallest, Sort, Sorter};
+use super::order::{Each, Passes, Smallest, Sort, Sorter};
 use super::{MAX_SORTED, Page, Query};
 use crate::store::{Handle, Kind, Store, StoreError};
 
-/// The most handles of one pass, some 6 MB.
-const MAX_PASS: usize = 262_144;
-/// The fewest handles of one pass.
-const MIN_PASS: usize = 1_024;
 /// Handles that are resolved at once.
 const RESOLVE: usize = 512;
 
@@ -47,6 +43,7 @@ pub(super) fn run(
     store: &mut Store,
     query: &Query,
     kind: Kind,
+    passes: Passes,
     each: &mut Each<'_>,
 ) -> Result<Page, StoreError> {
     let wanted = query.sort.unwrap_or(Sort::Last);
@@ -54,7 +51,7 @@ pub(super) fn run(
         return all(store, query, kind, wanted, each);
     }
     let mut keep = if query.filter.needs_identity() {
-        query.limit.saturating_mul(4).clamp(MIN_PASS, MAX_PASS)
+        query.limit.saturating_mul(4).max(passes.least).min(passes.most).max(1)
     } else {
         // One more than fits, to know whether anything is left out.
         query.limit + 1
@@ -80,7 +77,7 @@ pub(super) fn run(
             Some(&last) if more && !given_up => after = Some(last),
             _ => break,
         }
-        keep = keep.saturating_mul(4).min(MAX_PASS);
+        keep = keep.saturating_mul(4).min(passes.most);
     }
     let (end, _) = if over {
         sorter.finish(&mut |_| std::ops::ControlFlow::Break(()))

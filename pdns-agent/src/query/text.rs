@@ -105,8 +105,8 @@ impl Text {
     pub fn admits(&self, name: Name<'_>) -> bool {
         let text = name.as_str();
         self.starts.as_ref().is_none_or(|word| text.starts_with(word.as_str()))
-            && self.ends.as_ref().is_none_or(|word| text.ends_with(word.as_str()))
-            && self.contains.iter().all(|word| text.contains(word.as_str()))
+            && self.ends.as_ref().is_none_or(|word| ends(text, word.as_str()))
+            && self.contains.iter().all(|word| contains(text, word.as_str()))
             && self
                 .below
                 .as_ref()
@@ -160,6 +160,36 @@ impl Text {
                 .as_ref()
                 .is_none_or(|apex| apex.as_name().is_root() || line.ends_with(apex.as_str()))
     }
+}
+
+/// Whether canonical text ends with a word. Its first dot is one between labels, as every dot of a word is.
+fn ends(text: &str, word: &str) -> bool {
+    text.ends_with(word) && !is_within_escape(text, text.len() - word.len())
+}
+
+/// Whether a word stands somewhere in canonical text.
+fn contains(text: &str, word: &str) -> bool {
+    let mut from = 0;
+    while let Some(at) = text.get(from..).and_then(|rest| rest.find(word)) {
+        if !is_within_escape(text, from + at) {
+            return true;
+        }
+        // Where it stands within an escape, it may stand behind that too, and overlap.
+        from += at + 1;
+    }
+    false
+}
+
+/// Whether `at` lies behind the backslash of an escape and not yet behind the escape: `a\.b` holds no
+/// dot between labels, and `a\032b` no digits.
+fn is_within_escape(text: &str, at: usize) -> bool {
+    let before = text.as_bytes().get(..at).unwrap_or_default();
+    let digits = before.iter().rev().take(2).take_while(|octet| octet.is_ascii_digit()).count();
+    (0..=digits).any(|digits| {
+        let head = before.get(..before.len() - digits).unwrap_or_default();
+        // Two backslashes are one that stands for itself.
+        head.iter().rev().take_while(|&&octet| octet == b'\\').count() % 2 == 1
+    })
 }
 
 #[cfg(test)]
@@ -248,6 +278,27 @@ mod tests {
             if count == 3 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         });
         assert_eq!((flow, count), (ControlFlow::Break(()), 3));
+    }
+
+    #[test]
+    fn escapes_are_one_letter() {
+        check(
+            &Text { ends: Some(word(".example.com")), ..Text::default() },
+            &["www.example.com", "x.www.example.com"],
+        );
+        check(&Text { contains: vec![word("032")], ..Text::default() }, &[]);
+        for (text, at, want) in [
+            ("a\\.b", 2, true),
+            ("a\\.b", 3, false),
+            ("\\\\.b", 2, false),
+            ("\\\\\\.b", 3, true),
+            ("\\0329", 3, true),
+            ("\\0329", 4, false),
+            ("\\\\032", 3, false),
+            ("123", 2, false),
+        ] {
+            assert_eq!(is_within_escape(text, at), want, "{text} at {at}");
+        }
     }
 
     #[test]

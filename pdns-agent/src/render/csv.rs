@@ -1,11 +1,11 @@
 //! Comma-separated values (RFC 4180) with a head.
 //!
-//! A spreadsheet takes a cell that begins with one of `= + - @`, a tab or a carriage return for a
-//! formula, and names come from strangers; such a cell gets a `'` in front. Times are UTC without an
+//! A spreadsheet takes a cell that begins with one of `= + - @` for a formula, and names come from
+//! strangers; such a cell gets a `'` in front. Times are UTC without an
 //! offset, as dnsdbq has them and spreadsheets read them.
 
 use super::field::{Value, fields};
-use super::{Item, Look, Renderer, date, utc};
+use super::{Item, Look, Renderer, date, escape, utc};
 use std::io::{self, Write};
 
 /// The CSV renderer.
@@ -27,7 +27,7 @@ impl Renderer for Csv {
         if !std::mem::replace(&mut self.headed, true) {
             lines.write_record(fields.iter().map(|(name, _)| name))?;
         }
-        lines.write_record(fields.into_iter().map(|(_, value)| safe(text(value))))?;
+        lines.write_record(fields.into_iter().map(|(_, value)| safe(&text(value))))?;
         lines.flush()
     }
 }
@@ -50,7 +50,8 @@ pub(super) fn text(value: Value<'_>) -> String {
     }
 }
 
-/// A cell that no spreadsheet runs.
-pub(super) fn safe(cell: String) -> String {
-    if cell.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{cell}") } else { cell }
+/// A cell that no spreadsheet runs and no terminal obeys.
+pub(super) fn safe(cell: &str) -> String {
+    let cell = escape(cell);
+    if cell.starts_with(['=', '+', '-', '@']) { format!("'{cell}") } else { cell.into_owned() }
 }

@@ -22,14 +22,43 @@ impl<'o> Object<'o> {
         if !std::mem::take(&mut self.first) {
             self.out.write_all(b",")?;
         }
-        serde_json::to_writer(&mut *self.out, name)?;
+        self.value(name)?;
         self.out.write_all(b":")?;
-        serde_json::to_writer(&mut *self.out, value)?;
-        Ok(())
+        self.value(value)
+    }
+
+    fn value(&mut self, value: &(impl serde::Serialize + ?Sized)) -> io::Result<()> {
+        let mut encoder = serde_json::Serializer::with_formatter(&mut *self.out, Ascii);
+        Ok(value.serialize(&mut encoder)?)
     }
 
     pub(super) fn end(self) -> io::Result<()> {
         self.out.write_all(b"}\n")
+    }
+}
+
+/// Writes JSON in printable ASCII: what JSON lets stand, such as U+009B, some terminals obey.
+struct Ascii;
+
+impl serde_json::ser::Formatter for Ascii {
+    fn write_string_fragment<W: ?Sized + Write>(
+        &mut self,
+        out: &mut W,
+        fragment: &str,
+    ) -> io::Result<()> {
+        let mut rest = fragment;
+        while let Some(at) = rest.find(|letter: char| !letter.is_ascii() || letter == '\u{7f}') {
+            let (plain, tail) = rest.split_at(at);
+            out.write_all(plain.as_bytes())?;
+            let mut letters = tail.chars();
+            if let Some(letter) = letters.next() {
+                for unit in letter.encode_utf16(&mut [0; 2]) {
+                    write!(out, "\\u{unit:04x}")?;
+                }
+            }
+            rest = letters.as_str();
+        }
+        out.write_all(rest.as_bytes())
     }
 }
 

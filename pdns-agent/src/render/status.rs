@@ -5,10 +5,14 @@ use super::{Format, Look, csv, escape, table, utc};
 use crate::store::{SourceState, Summary};
 use std::io::{self, Write};
 
+/// The most logs that are shown unless all are asked for: a year of hourly logs has 8,760.
+const LISTED: usize = 10;
+
 /// Writes the state of the store; `facts` (what the caller knows: version, store, prefix) come first.
 ///
-/// A table has the store's numbers, then a line for each log; with `verbose` also what was counted on
-/// each. COF and JSON are one JSON object; CSV and plain are one line for each value.
+/// A table has the store's numbers, then a line for each of the logs written last; with `verbose` all
+/// logs, and what was counted on each. COF and JSON are one JSON object; CSV and plain are one line for
+/// each value; they too have all logs only with `verbose`, and say how many are left out.
 ///
 /// # Errors
 /// What the writer says.
@@ -22,17 +26,17 @@ pub fn status(
 ) -> io::Result<()> {
     match format {
         Format::Table => people(summary, facts, verbose, look, out),
-        Format::Cof | Format::Json => json(summary, facts, out),
+        Format::Cof | Format::Json => json(summary, facts, verbose, out),
         Format::Csv => {
             let mut lines = csv::writer(out);
             lines.write_record(["field", "value"])?;
-            for (name, value) in pairs(summary, facts) {
-                lines.write_record([csv::safe(name), csv::safe(value)])?;
+            for (name, value) in pairs(summary, facts, verbose) {
+                lines.write_record([csv::safe(&name), csv::safe(&value)])?;
             }
             lines.flush()
         }
         Format::Plain => {
-            for (name, value) in pairs(summary, facts) {
+            for (name, value) in pairs(summary, facts, verbose) {
                 writeln!(out, "{}\t{}", escape(&name), escape(&value))?;
             }
             Ok(())
@@ -41,7 +45,7 @@ pub fn status(
 }
 
 /// The store's numbers.
-fn numbers(summary: &Summary) -> [(&'static str, u64); 7] {
+fn numbers(summary: &Summary) -> [(&'static str, u64); 8] {
     [
         ("schema", summary.schema.into()),
         ("partitions", summary.partitions.into()),
@@ -50,7 +54,15 @@ fn numbers(summary: &Summary) -> [(&'static str, u64); 7] {
         ("negative_names", summary.negative_names),
         ("negatives", summary.negatives),
         ("memory", summary.memory),
+        ("logs", summary.sources.len() as u64),
     ]
+}
+
+/// The logs that are shown, and how many are not.
+fn listed(summary: &Summary, verbose: bool) -> (&[([u8; 16], SourceState)], usize) {
+    let all = summary.sources.as_slice();
+    let shown = if verbose { all } else { all.get(..LISTED).unwrap_or(all) };
+    (shown, all.len() - shown.len())
 }
 
 /// What is known of one log.
@@ -79,21 +91,28 @@ fn hex(octets: &[u8]) -> String {
     octets.iter().map(|octet| format!("{octet:02x}")).collect()
 }
 
-fn pairs(summary: &Summary, facts: &[(&str, String)]) -> Vec<(String, String)> {
+fn pairs(summary: &Summary, facts: &[(&str, String)], verbose: bool) -> Vec<(String, String)> {
     let mut pairs: Vec<(String, String)> =
         facts.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
     pairs.extend(numbers(summary).map(|(name, value)| (name.to_owned(), value.to_string())));
     pairs.extend(summary.sensors.iter().map(|sensor| ("sensor".to_owned(), sensor.clone())));
-    for (at, state) in summary.sources.iter().enumerate() {
+    let (sources, left_out) = listed(summary, verbose);
+    for (at, state) in sources.iter().enumerate() {
         pairs.extend(source(state).map(|(name, value)| (format!("source.{at}.{name}"), value)));
     }
+    pairs.push(("sources_left_out".to_owned(), left_out.to_string()));
     pairs.extend(summary.advice.iter().map(|advice| ("advice".to_owned(), advice.clone())));
     pairs
 }
 
-fn json(summary: &Summary, facts: &[(&str, String)], out: &mut dyn Write) -> io::Result<()> {
-    let sources: Vec<serde_json::Value> = summary
-        .sources
+fn json(
+    summary: &Summary,
+    facts: &[(&str, String)],
+    verbose: bool,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    let (sources, left_out) = listed(summary, verbose);
+    let sources: Vec<serde_json::Value> = sources
         .iter()
         .map(|(id, source)| {
             serde_json::json!({
@@ -112,6 +131,7 @@ fn json(summary: &Summary, facts: &[(&str, String)], out: &mut dyn Write) -> io:
     }
     object.field("sensors", &summary.sensors)?;
     object.field("sources", &sources)?;
+    object.field("sources_left_out", &left_out)?;
     object.field("advice", &summary.advice)?;
     object.end()
 }
@@ -123,41 +143,77 @@ fn people(
     look: &Look,
     out: &mut dyn Write,
 ) -> io::Result<()> {
+    let mut line = |name: &str, value: &str| {
+        let name = name.replace('_', " ");
+        writeln!(out, "{}", format!("{name:<16}{}", escape(value)).trim_end())
+    };
     for (name, value) in facts {
-        writeln!(out, "{}", format!("{name:<12}{}", escape(value)).trim_end())?;
+        line(name, value)?;
     }
     for (name, value) in numbers(summary) {
-        if name == "memory" {
-            writeln!(out, "{name:<12}{}", bytes(value))?;
-        } else {
-            writeln!(out, "{name:<12}{value}")?;
-        }
+        line(name, &if name == "memory" { bytes(value) } else { value.to_string() })?;
     }
-    writeln!(out, "{:<12}{}", "sensors", escape(&summary.sensors.join(", ")))?;
-    if !summary.sources.is_empty() {
+    line("sensors", &summary.sensors.join(", "))?;
+    let (sources, left_out) = listed(summary, verbose);
+    if verbose {
+        for (_, source) in sources {
+            counted(source, out)?;
+        }
+    } else if !sources.is_empty() {
         writeln!(out)?;
-        let rows = summary.sources.iter().map(|(_, source)| {
-            let mut row = vec![
-                source.path.clone(),
-                source.sensor.clone(),
+        let rows = sources.iter().map(|(_, source)| {
+            vec![
+                utc(updated(source)) + "Z",
                 state(source).to_owned(),
                 source.acknowledged.to_string(),
-                utc(updated(source)) + "Z",
-            ];
-            if verbose {
-                row.push(source.tally.to_string());
-            }
-            row
+                source.sensor.clone(),
+                source.path.clone(),
+            ]
         });
-        let heads: &[&str] = &["SOURCE", "SENSOR", "STATE", "POSITION", "UPDATED (UTC)", "COUNTED"];
-        let heads =
-            if verbose { heads } else { heads.split_last().map_or(heads, |(_, rest)| rest) };
-        table::text(heads, rows.collect(), look, out)?;
+        // A path is of use only in one piece: where it is too long, the terminal breaks the line.
+        let look = Look { width: None, ..look.clone() };
+        let heads = ["WRITTEN (UTC)", "STATE", "POSITION", "SENSOR", "LOG"];
+        table::text(&heads, rows.collect(), &look, out)?;
+    }
+    if left_out > 0 {
+        writeln!(out, "and {left_out} more, written before these; --verbose lists all")?;
     }
     for advice in &summary.advice {
         writeln!(out, "\nadvice: {}", escape(advice))?;
     }
     Ok(())
+}
+
+/// What is known of one log, with all that was counted on it.
+fn counted(source: &SourceState, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(out, "\n{}", escape(&source.path))?;
+    writeln!(
+        out,
+        "    {}, {} bytes read, last written {}Z, sensor {}",
+        state(source),
+        source.acknowledged,
+        utc(updated(source)),
+        escape(&source.sensor)
+    )?;
+    let mut counts = Vec::new();
+    flatten("", &source.tally, &mut counts);
+    if counts.is_empty() { Ok(()) } else { writeln!(out, "    {}", escape(&counts.join(", "))) }
+}
+
+/// The numbers in a tally that are not zero, each behind its name.
+fn flatten(name: &str, tally: &serde_json::Value, counts: &mut Vec<String>) {
+    match tally {
+        serde_json::Value::Object(fields) => {
+            for (field, value) in fields {
+                let dot = if name.is_empty() { "" } else { "." };
+                flatten(&format!("{name}{dot}{field}"), value, counts);
+            }
+        }
+        serde_json::Value::Number(number) if number.as_u64() != Some(0) => {
+            counts.push(format!("{name} {number}"));
+        }
+        _ => {}
+    }
 }
 
 /// A number of bytes in the largest binary unit that leaves at least one.

@@ -1,19 +1,24 @@
 //! Aligned columns for people, fitted to a width.
 //!
 //! Column widths depend on all rows, so rows are held back and written [`PAGE`] at a time, each page
-//! with its head.
+//! with its head. What does not fit gives up first the hours of its times; then names and RDATA are folded,
+//! at the end of a label where there is one.
 
 use super::field::ttl;
 use super::{Item, Look, Renderer, csv, date, escape, utc};
 use crate::rdata::{FinalDot, Rdata, Target};
 use crate::store::FactBuf;
-use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, presets};
+use comfy_table::{CellAlignment, presets};
 use std::io::{self, Write};
 
 /// Rows of one page.
 const PAGE: usize = 1_000;
-/// Below this width times are shown as dates, so that names and RDATA have room.
-const NARROW: u16 = 110;
+/// Columns between two columns of the table.
+const GAP: usize = 2;
+/// What is left of a time where room is short: `2026-11-24`.
+const DATE: usize = 10;
+/// The least width to which text is folded.
+const LEAST: usize = 8;
 /// Columns of the longest bar.
 const BAR: u64 = 40;
 
@@ -24,6 +29,8 @@ enum Kind {
     Text,
     /// Text that is never folded.
     Fixed,
+    /// A time, which may be cut to its date.
+    Time,
     /// A number, set to the right.
     Number,
 }
@@ -36,8 +43,8 @@ const ROW: &[Column] = &[
     ("TYPE", Kind::Fixed),
     ("RDATA", Kind::Text),
     ("COUNT", Kind::Number),
-    ("FIRST (UTC)", Kind::Fixed),
-    ("LAST (UTC)", Kind::Fixed),
+    ("FIRST (UTC)", Kind::Time),
+    ("LAST (UTC)", Kind::Time),
     ("TTL", Kind::Number),
     ("SENSORS", Kind::Text),
 ];
@@ -45,11 +52,11 @@ const SUM: &[Column] = &[
     ("RRNAME", Kind::Text),
     ("RECORDS", Kind::Number),
     ("COUNT", Kind::Number),
-    ("FIRST (UTC)", Kind::Fixed),
-    ("LAST (UTC)", Kind::Fixed),
+    ("FIRST (UTC)", Kind::Time),
+    ("LAST (UTC)", Kind::Time),
 ];
 const DAY: &[Column] = &[("DAY", Kind::Fixed), ("NEW NAMES", Kind::Number), ("", Kind::Fixed)];
-const NEW: &[Column] = &[("RRNAME", Kind::Text), ("FIRST (UTC)", Kind::Fixed)];
+const NEW: &[Column] = &[("RRNAME", Kind::Text), ("FIRST (UTC)", Kind::Time)];
 
 /// The table renderer.
 pub(super) struct Table {
@@ -61,14 +68,6 @@ pub(super) struct Table {
 impl Table {
     pub(super) fn new(look: Look) -> Self {
         Self { look, columns: &[], rows: Vec::new() }
-    }
-
-    fn time(&self, at: u32) -> String {
-        if self.look.width.is_some_and(|width| width < NARROW) {
-            date(at / crate::query::DAY)
-        } else {
-            utc(at) + "Z"
-        }
     }
 
     /// Columns and cells of an item. One sensor alone needs no column.
@@ -86,8 +85,8 @@ impl Table {
                     rrtype.to_string(),
                     right,
                     seen.count.to_string(),
-                    self.time(seen.time_first),
-                    self.time(seen.time_last),
+                    time(seen.time_first),
+                    time(seen.time_last),
                     csv::text(ttl(seen, seen.ttl_max)),
                 ];
                 if self.look.sensors.len() > 1 {
@@ -103,16 +102,14 @@ impl Table {
                     sum.rrname.to_string(),
                     sum.records.to_string(),
                     sum.count.to_string(),
-                    self.time(sum.time_first),
-                    self.time(sum.time_last),
+                    time(sum.time_first),
+                    time(sum.time_last),
                 ],
             ),
             Item::Day { day, names, most } => {
                 (DAY, vec![date(day), names.to_string(), bar(names, most)])
             }
-            Item::New { rrname, time_first } => {
-                (NEW, vec![rrname.to_owned(), self.time(time_first)])
-            }
+            Item::New { rrname, time_first } => (NEW, vec![rrname.to_owned(), time(time_first)]),
         }
     }
 
@@ -151,6 +148,10 @@ fn bar(part: u64, most: u64) -> String {
     "#".repeat(usize::try_from(length).unwrap_or(0))
 }
 
+fn time(at: u32) -> String {
+    utc(at) + "Z"
+}
+
 /// Writes lines in columns.
 fn write(
     heads: Vec<String>,
@@ -159,26 +160,21 @@ fn write(
     look: &Look,
     out: &mut dyn Write,
 ) -> io::Result<()> {
+    let mut rows: Vec<Vec<String>> = rows
+        .into_iter()
+        .map(|row| row.iter().map(|cell| escape(cell).into_owned()).collect())
+        .collect();
+    if let Some(width) = look.width {
+        fit(&heads, kinds, &mut rows, width.into());
+    }
     let mut table = comfy_table::Table::new();
     table.load_style(presets::NOTHING);
     table.set_header(heads);
-    for row in rows {
-        table.add_row(row.iter().map(|cell| escape(cell)));
-    }
-    if let Some(width) = look.width {
-        table.set_width(width).set_content_arrangement(ContentArrangement::Dynamic);
-    }
+    table.add_rows(rows);
     for (column, kind) in table.column_iter_mut().zip(kinds) {
         column.set_padding((0, 2));
-        match kind {
-            Kind::Text => {}
-            Kind::Fixed => {
-                column.set_constraint(ColumnConstraint::ContentWidth);
-            }
-            Kind::Number => {
-                column.set_constraint(ColumnConstraint::ContentWidth);
-                column.set_cell_alignment(CellAlignment::Right);
-            }
+        if *kind == Kind::Number {
+            column.set_cell_alignment(CellAlignment::Right);
         }
     }
     for (at, line) in table.lines().enumerate() {
@@ -192,6 +188,63 @@ fn write(
     Ok(())
 }
 
+/// Makes cells shorter, or folds them, until lines fit into `width`, as far as that can be.
+fn fit(heads: &[String], kinds: &[Kind], rows: &mut [Vec<String>], width: usize) {
+    let mut widths: Vec<usize> = heads.iter().map(String::len).collect();
+    for row in rows.iter() {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell.len());
+        }
+    }
+    let gaps = GAP * kinds.len().saturating_sub(1);
+    if widths.iter().sum::<usize>() + gaps <= width {
+        return;
+    }
+    for (at, head) in heads.iter().enumerate().filter(|&(at, _)| kinds.get(at) == Some(&Kind::Time))
+    {
+        for cell in rows.iter_mut().filter_map(|row| row.get_mut(at)) {
+            cell.truncate(DATE);
+        }
+        if let Some(width) = widths.get_mut(at) {
+            *width = head.len().max(DATE);
+        }
+    }
+    let is_text = |at: &usize| kinds.get(*at) == Some(&Kind::Text);
+    let taken: usize =
+        widths.iter().enumerate().filter(|(at, _)| !is_text(at)).map(|(_, width)| width).sum();
+    let mut room = width.saturating_sub(taken + gaps);
+    // The narrowest takes what it needs, and the others share what it leaves.
+    let mut texts: Vec<usize> = (0..widths.len()).filter(is_text).collect();
+    texts.sort_by_key(|&at| widths.get(at));
+    let mut left = texts.len();
+    for at in texts {
+        let share = (room / left).max(LEAST);
+        let width = widths.get(at).map_or(share, |&width| width.min(share));
+        for cell in rows.iter_mut().filter_map(|row| row.get_mut(at)) {
+            *cell = fold(cell, width);
+        }
+        room = room.saturating_sub(width);
+        left -= 1;
+    }
+}
+
+/// Text in lines of at most `width`, broken behind a dot or another mark if that leaves no line half
+/// empty.
+fn fold(text: &str, width: usize) -> String {
+    let mut out = String::with_capacity(text.len() + 8);
+    let mut rest = text;
+    while rest.len() > width {
+        let head = rest.get(..width).unwrap_or(rest);
+        let end = head.rfind(['.', ' ', ':', '/', ',']).map_or(0, |at| at + 1);
+        let (head, tail) = rest.split_at(if end > width / 2 { end } else { head.len() });
+        out.push_str(head);
+        out.push('\n');
+        rest = tail;
+    }
+    out.push_str(rest);
+    out
+}
+
 /// Writes lines of text in columns, for what is no [`Item`].
 pub(super) fn text(
     heads: &[&str],
@@ -202,4 +255,34 @@ pub(super) fn text(
     let heads: Vec<String> = heads.iter().map(|head| (*head).to_owned()).collect();
     let kinds = vec![Kind::Text; heads.len()];
     write(heads, &kinds, rows, look, out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_folded_at_the_end_of_a_label() {
+        assert_eq!(fold("www.example.com", 15), "www.example.com");
+        assert_eq!(fold("www.example.com", 14), "www.example.\ncom");
+        assert_eq!(fold("a.bbbbbbbbbbbbbbbbbbbb", 10), "a.bbbbbbbb\nbbbbbbbbbb\nbb");
+        assert_eq!(fold("", 10), "");
+    }
+
+    #[test]
+    fn times_are_cut_before_text_is_folded() {
+        let kinds = [Kind::Text, Kind::Time, Kind::Text];
+        let heads = ["A", "B", "C"].map(str::to_owned);
+        let row = ["www.example.com", "2026-11-24 02:22:58Z", "x"].map(str::to_owned).to_vec();
+        let fitted = |width| {
+            let mut rows = [row.clone()];
+            fit(&heads, &kinds, &mut rows, width);
+            let [row] = rows;
+            row
+        };
+        assert_eq!(fitted(40), row);
+        assert_eq!(fitted(39), ["www.example.com", "2026-11-24", "x"]);
+        assert_eq!(fitted(28), ["www.example.\ncom", "2026-11-24", "x"]);
+        assert_eq!(fitted(1), ["www.exam\nple.com", "2026-11-24", "x"]);
+    }
 }

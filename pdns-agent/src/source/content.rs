@@ -13,8 +13,6 @@ use std::sync::Arc;
 const MAGIC: [u8; 2] = [0x1f, 0x8b];
 /// Most octets of the file that are remembered. Enough for a gzip whose first 64 KiB do not compress.
 const PREFIX_MAX: usize = 128 * 1024;
-/// How many of the last octets stand for a whole gzip. Eight are CRC-32 and length.
-const END_LENGTH: u64 = 64;
 /// Compressed octets per read of the file.
 const PACKED_CHUNK: usize = 64 * 1024;
 /// Uncompressed octets asked for at once. What a broken stream had given since the last call is lost
@@ -111,20 +109,6 @@ impl Content {
             }
             Form::Gzip(decoder) => decoder.get_mut().get_mut().learning = false,
         }
-    }
-
-    /// The last octets on disk of a file of `size` octets; fewer if it was cut since.
-    pub(super) fn end_on_disk(&self, size: u64) -> io::Result<Vec<u8>> {
-        let length = size.min(END_LENGTH);
-        let mut end = Vec::new();
-        let mut disk = Disk {
-            file: Arc::clone(&self.file),
-            at: size - length,
-            prefix: Vec::new(),
-            learning: false,
-        };
-        (&mut disk).take(length).read_to_end(&mut end)?;
-        Ok(end)
     }
 
     /// Whether a file of `size` octets now still holds what was read: it reaches as far, and begins as

@@ -43,7 +43,6 @@ enum Spent {
 pub struct Log {
     path: PathBuf,
     id: LogId,
-    seal: Option<LogId>,
     stat: Stat,
     /// Where the first record ends: until there, lines are headers.
     head: u64,
@@ -95,7 +94,6 @@ impl Log {
         let mut log = Self {
             path: path.to_owned(),
             id: LogId([0; 16]),
-            seal: None,
             stat,
             head: 0,
             content,
@@ -108,7 +106,7 @@ impl Log {
             if let Some(head) = first_record(log.lines.pending()) {
                 let octets = log.lines.pending().get(..head).unwrap_or_default();
                 let id = LogId(hasher.identity(octets));
-                return log.known(id, head, hasher).map(Some);
+                return Ok(Some(log.known(id, head)));
             }
             match log.lines.fill(&mut log.content, HEAD_MAX) {
                 Ok(0) => break,
@@ -123,37 +121,20 @@ impl Log {
         }
         let head = octets.len();
         let id = LogId(hasher.identity(&[octets, b"\n"].concat()));
-        log.known(id, head, hasher).map(Some)
+        Ok(Some(log.known(id, head)))
     }
 
     /// Opening ends: the log is `id`, and its first record ends at `head`.
-    fn known(mut self, id: LogId, head: usize, hasher: &Hasher) -> Result<Self, SourceError> {
+    fn known(mut self, id: LogId, head: usize) -> Self {
         (self.id, self.head) = (id, head as u64);
         self.content.learned(head);
-        if self.is_gzip() {
-            let end =
-                self.content.end_on_disk(self.stat.size).map_err(|cause| self.failed(cause))?;
-            let whole = [&id.0, self.stat.size.to_be_bytes().as_slice(), &end].concat();
-            self.seal = Some(LogId(hasher.identity(&whole)));
-        }
-        Ok(self)
+        self
     }
 
     /// What the log is known by.
     #[must_use]
     pub fn id(&self) -> LogId {
         self.id
-    }
-
-    /// What a gzip is known by as a whole, without unpacking it: its identity, its length on disk when it
-    /// was opened, and its last octets, which are CRC-32 and length of the content (RFC 1952 §2.3.1).
-    ///
-    /// To find that a gzip holds nothing beyond its position takes unpacking all of it. Whoever keeps
-    /// the position at its end under the seal too need not do that again: equal seal, equal content.
-    /// `None` for a plain log, of which [`Log::stat`] tells as much.
-    #[must_use]
-    pub fn seal(&self) -> Option<LogId> {
-        self.seal
     }
 
     /// The path it was opened under, which may name another file by now.

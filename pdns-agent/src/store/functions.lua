@@ -355,9 +355,30 @@ local function spread(KEYS, ARGV)
   return call('SCARD', key) - 1
 end
 
+-- All that these functions run, with as many words as each needs behind its key.
+local COMMANDS = {
+  getrange = { '0', '0' }, setrange = { '0', '' }, exists = {},
+  hget = { 'f' }, hmget = { 'f' }, hgetall = {}, hvals = {}, hlen = {},
+  hset = { 'f', 'v' }, hdel = { 'f' }, hincrby = { 'f', '1' },
+  sadd = { '1' }, spop = {}, scard = {},
+}
+
+-- An error when the user may not do everything. Asked for before an agent writes anything: one who is
+-- stopped within `upsert` would leave half a batch behind.
+local function refused(key)
+  if not redis.acl_check_cmd then return nil end
+  for command, words in pairs(COMMANDS) do
+    if not redis.acl_check_cmd(command, key, unpack(words)) then
+      return redis.error_reply('NOPERM this user may not run ' .. command .. ' on ' .. key)
+    end
+  end
+end
+
 -- Creates the schema unless there is one. KEYS[1]: its key. ARGV: fields and values. Answers all of it.
 local function create(KEYS, ARGV)
   if not unpack_ then init() end
+  local refusal = refused(KEYS[1])
+  if refusal then return refusal end
   if call('EXISTS', KEYS[1]) == 0 then call('HSET', KEYS[1], unpack(ARGV)) end
   return call('HGETALL', KEYS[1])
 end
@@ -365,6 +386,8 @@ end
 -- The bit of a sensor. KEYS[1]: the hash of sensors. ARGV: its name. The 32nd and later share bit 31.
 local function sensor(KEYS, ARGV)
   if not unpack_ then init() end
+  local refusal = refused(KEYS[1])
+  if refusal then return refusal end
   local number_ = call('HGET', KEYS[1], ARGV[1])
   if not number_ then
     number_ = math.min(call('HLEN', KEYS[1]), 31)

@@ -5,7 +5,7 @@
 //! knew of the server (row numbers, checkpoints) may no longer hold.
 
 use super::{Options, StoreError, managed, reply};
-use redis::{Connection, ConnectionAddr, IntoConnectionInfo, Value};
+use redis::{Connection, ConnectionAddr, ErrorKind, IntoConnectionInfo, RedisError, Value};
 use siphasher::sip::SipHasher13;
 use std::hash::Hasher as _;
 use std::time::Duration;
@@ -208,8 +208,14 @@ impl Link {
         let Some(connection) = &mut self.connection else {
             return Err(StoreError::Unavailable("not connected".to_owned()));
         };
-        let received = connection.recv_response().map_err(|cause| self.broken(&cause))?;
-        received.extract_error().map_err(|cause| StoreError::from_redis(&cause))
+        match connection.recv_response().and_then(Value::extract_error) {
+            Ok(value) => Ok(value),
+            // The server said no; the next reply will be that to the next command.
+            Err(cause) if matches!(cause.kind(), ErrorKind::Server(_) | ErrorKind::Extension) => {
+                Err(StoreError::from_redis(&cause))
+            }
+            Err(cause) => Err(self.broken(&cause)),
+        }
     }
 
     /// Sends commands and waits for all their replies.
@@ -254,27 +260,24 @@ impl Link {
     }
 
     /// An error on the connection. Replies may be outstanding, so the connection ends with it.
-    fn broken(&mut self, cause: &redis::RedisError) -> StoreError {
+    fn broken(&mut self, cause: &RedisError) -> StoreError {
         self.connection = None;
         StoreError::from_redis(cause)
     }
 }
 
 fn connect(options: &Options) -> Result<Connection, StoreError> {
-    let url = if options.url == "managed:" {
-        let socket = managed::start()?;
-        format!("redis+unix://{}", socket.display())
-    } else {
-        options.url.clone()
-    };
-    if url.starts_with("rediss://") {
+    if options.url.starts_with("rediss://") {
         // Fails only when a provider is there already, which serves as well.
         drop(rustls::crypto::ring::default_provider().install_default());
     }
-    let info = url
-        .as_str()
-        .into_connection_info()
-        .map_err(|cause| StoreError::Url { url: options.shown_url(), cause: cause.to_string() })?;
+    // The path of the managed socket may hold what would mean something in a URL.
+    let info = if options.url == "managed:" {
+        ConnectionAddr::Unix(managed::start()?).into_connection_info()
+    } else {
+        options.url.as_str().into_connection_info()
+    };
+    let info = info.map_err(|cause| bad_url(options, &cause))?;
     let mut settings = info.redis_settings().clone();
     if let Some(user) = &options.user {
         settings = settings.set_username(user);
@@ -284,14 +287,16 @@ fn connect(options: &Options) -> Result<Connection, StoreError> {
     }
     let unix = matches!(info.addr(), ConnectionAddr::Unix(_));
     let client = redis::Client::open(info.set_redis_settings(settings))
-        .map_err(|cause| StoreError::Url { url: options.shown_url(), cause: cause.to_string() })?;
+        .map_err(|cause| bad_url(options, &cause))?;
     let connection = if unix {
         client.get_connection()
     } else {
         client.get_connection_with_timeout(CONNECT_TIMEOUT)
     }
     .map_err(|cause| match StoreError::from_redis(&cause) {
+        _ if cause.kind() == ErrorKind::InvalidClientConfig => bad_url(options, &cause),
         StoreError::Unavailable(text) => {
+            let text = distrust(&text).unwrap_or(&text);
             StoreError::Unavailable(format!("cannot reach {}: {text}", options.shown_url()))
         }
         error => error,
@@ -301,4 +306,36 @@ fn connect(options: &Options) -> Result<Connection, StoreError> {
         .and_then(|()| connection.set_write_timeout(Some(REPLY_TIMEOUT)));
     timeouts.map_err(|cause| StoreError::from_redis(&cause))?;
     Ok(connection)
+}
+
+/// What to do about a certificate that is refused; `None` where its sentence says it, as of a wrong name.
+fn distrust(text: &str) -> Option<&'static str> {
+    let why = text.strip_prefix("invalid peer certificate: ")?;
+    if why.contains("CaUsedAsEndEntity") {
+        return Some(
+            "its certificate is an authority's and not a server's: make one with basicConstraints CA:FALSE",
+        );
+    }
+    // An authority that happens to have the name of the issuer cannot have signed it.
+    ["UnknownIssuer", "BadSignature", "UnsupportedSignatureAlgorithm"]
+        .iter()
+        .any(|known| why.starts_with(known))
+        .then_some(
+            "its certificate is signed by nobody whom this machine trusts: name a file with the \
+             certificate, or its authority's, in SSL_CERT_FILE",
+        )
+}
+
+fn bad_url(options: &Options, cause: &RedisError) -> StoreError {
+    let text = cause.to_string();
+    // The library puts the name of the kind behind its sentence.
+    let cause = match text.trim_end_matches(" - InvalidClientConfig") {
+        _ if options.url.ends_with("#insecure") => {
+            "without a certificate that is trusted TLS is worth nothing: name its authority's in \
+             SSL_CERT_FILE"
+        }
+        "Redis URL did not parse" => "it is no URL",
+        text => text,
+    };
+    StoreError::Url { url: options.shown_url(), cause: cause.to_owned() }
 }

@@ -9,24 +9,33 @@ use std::fs::{self, DirBuilder, File};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
 use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// How long a server may take to accept, and then to load a large store from disk.
-const START_TIMEOUT: Duration = Duration::from_mins(1);
-/// How long a server that listens may take to say whether it is loading; it does so at once.
-const PING_TIMEOUT: Duration = Duration::from_secs(5);
+/// The socket's name in the directory.
+const SOCKET: &str = "redis.sock";
+/// The name of the server's log there.
+const LOG: &str = "redis.log";
+/// How long a server may take to answer, and to stop.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// How long it may take to load its data, which it answers meanwhile: 10 GB take a minute or two.
+const LOADING_PATIENCE: Duration = Duration::from_secs(900);
+/// How often a server that is not ready is asked again.
+const PAUSE: Duration = Duration::from_millis(10);
 /// Longest path of a Unix socket on Linux, less the final NUL (unix(7)).
 const MAX_SOCKET_PATH: usize = 107;
 
-/// Settings that the store was measured with: small hashes and integer sets stay compact.
+/// Settings that the store was measured with: small hashes and integer sets stay compact. The append-only
+/// file has all, so that no snapshots are needed beside it.
 const SETTINGS: &str = "\
 port 0
 unixsocketperm 700
-daemonize yes
+daemonize no
 appendonly yes
 appendfsync everysec
+save \"\"
 aof-use-rdb-preamble yes
 hash-max-listpack-entries 512
 hash-max-listpack-value 4096
@@ -51,9 +60,8 @@ pub fn directory() -> Result<PathBuf, StoreError> {
     match std::env::var_os("HOME").filter(|home| !home.is_empty()) {
         Some(home) => Ok(Path::new(&home).join(".local/share/pdns")),
         None => Err(StoreError::Managed {
-            act: "cannot tell where to keep the store: set XDG_DATA_HOME or name a Redis"
-                .to_owned(),
-            cause: io::ErrorKind::NotFound.into(),
+            act: "cannot tell where to keep the store".to_owned(),
+            cause: io::Error::other("set XDG_DATA_HOME, or name a Redis with --redis"),
         }),
     }
 }
@@ -65,15 +73,14 @@ fn failed(act: String) -> impl FnOnce(io::Error) -> StoreError {
 /// Starts the server unless it runs; returns its socket.
 pub(super) fn start() -> Result<PathBuf, StoreError> {
     let home = directory()?;
-    let socket = home.join("redis.sock");
+    let socket = home.join(SOCKET);
     if socket.as_os_str().len() > MAX_SOCKET_PATH {
         return Err(StoreError::Managed {
-            act: format!("{} is too long for a Unix socket: set XDG_DATA_HOME", socket.display()),
-            cause: io::ErrorKind::InvalidInput.into(),
+            act: format!("{} is too long for a Unix socket", socket.display()),
+            cause: io::Error::other("set XDG_DATA_HOME to a shorter path"),
         });
     }
-    if UnixStream::connect(&socket).is_ok() {
-        wait_while_loading(&socket);
+    if ask(&socket) == State::Ready {
         return Ok(socket);
     }
     DirBuilder::new()
@@ -88,43 +95,56 @@ pub(super) fn start() -> Result<PathBuf, StoreError> {
     let lock = File::create(&lock_path)
         .map_err(failed(format!("cannot write {}", lock_path.display())))?;
     lock.lock().map_err(failed(format!("cannot lock {}", lock_path.display())))?;
-    if UnixStream::connect(&socket).is_err() {
-        launch(&home, &socket)?;
+    if ask(&socket) == State::Absent {
+        let mut server = launch(&home)?;
+        wait(&home, || matches!(server.try_wait(), Ok(Some(_))))?;
+        // An agent may outlive the server, and must not leave it a zombie.
+        std::thread::spawn(move || drop(server.wait()));
+    } else {
+        wait(&home, || false)?;
     }
-    wait_while_loading(&socket);
     Ok(socket)
 }
 
-/// Waits until a server that listens has loaded its data; until then it refuses all commands. One that
-/// takes too long is left to its caller, who is told that it is loading.
-fn wait_while_loading(socket: &Path) {
-    let deadline = Instant::now() + START_TIMEOUT;
-    while is_loading(socket).unwrap_or(false) && Instant::now() < deadline {
-        std::thread::sleep(Duration::from_millis(20));
+/// How a server answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// Nobody listens.
+    Absent,
+    /// It accepts, but does not answer.
+    Silent,
+    /// It loads its data.
+    Loading,
+    Ready,
+}
+
+/// Asks a server how it is. To be connected says little: the kernel does that for a server that is busy
+/// loading, or dying.
+fn ask(socket: &Path) -> State {
+    let Ok(mut stream) = UnixStream::connect(socket) else { return State::Absent };
+    let mut reply = [0; 5];
+    let asked = stream
+        .set_read_timeout(Some(PATIENCE))
+        .and_then(|()| stream.write_all(b"PING\r\n"))
+        .and_then(|()| stream.read_exact(&mut reply));
+    match (asked, &reply) {
+        (Ok(()), b"+PONG") => State::Ready,
+        (Ok(()), _) => State::Loading,
+        (Err(_), _) => State::Silent,
     }
 }
 
-fn is_loading(socket: &Path) -> io::Result<bool> {
-    let mut stream = UnixStream::connect(socket)?;
-    stream.set_read_timeout(Some(PING_TIMEOUT))?;
-    stream.write_all(b"PING\r\n")?;
-    // As long as "+PONG" with its end.
-    let mut answer = [0; 7];
-    stream.read_exact(&mut answer)?;
-    Ok(&answer == b"-LOADIN")
-}
-
-fn launch(home: &Path, socket: &Path) -> Result<(), StoreError> {
+/// Runs redis-server, which goes on when this program ends.
+fn launch(home: &Path) -> Result<Child, StoreError> {
     let configuration = home.join("redis.conf");
     let mut file = File::create(&configuration)
         .map_err(failed(format!("cannot write {}", configuration.display())))?;
     // redis.conf takes a quoted string with C escapes; a path may hold a blank or a quote.
     let text = format!(
-        "{SETTINGS}dir {}\nunixsocket {}\npidfile {}\nlogfile {}\n",
+        "{SETTINGS}dir {}\nunixsocket {}\nlogfile {}\n",
         quoted(home),
-        quoted(socket),
-        quoted(&home.join("redis.pid")),
-        quoted(&home.join("redis.log")),
+        quoted(&home.join(SOCKET)),
+        quoted(&home.join(LOG)),
     );
     file.write_all(text.as_bytes())
         .map_err(failed(format!("cannot write {}", configuration.display())))?;
@@ -136,29 +156,37 @@ fn launch(home: &Path, socket: &Path) -> Result<(), StoreError> {
             "the store's server had crashed; a torn write was taken off its file"
         );
     }
-    let status = Command::new("redis-server")
+    // Not as a daemon, which would hide from us that it ended. Of its own group, so that Ctrl-C is not
+    // for it; SIGHUP it ignores.
+    Command::new("redis-server")
         .arg(&configuration)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
-        .status()
+        .process_group(0)
+        .spawn()
         .map_err(failed(
             "cannot run redis-server: install it, or name a Redis with --redis".to_owned(),
-        ))?;
-    let deadline = Instant::now() + START_TIMEOUT;
-    while UnixStream::connect(socket).is_err() {
-        if !status.success() || Instant::now() > deadline {
+        ))
+}
+
+/// Waits until the server is ready, or has ended.
+fn wait(home: &Path, mut has_ended: impl FnMut() -> bool) -> Result<(), StoreError> {
+    let begun = Instant::now();
+    loop {
+        let patience = match ask(&home.join(SOCKET)) {
+            State::Ready => return Ok(()),
+            State::Loading => LOADING_PATIENCE,
+            State::Silent | State::Absent => PATIENCE,
+        };
+        if begun.elapsed() > patience || has_ended() {
             return Err(StoreError::Managed {
-                act: format!(
-                    "redis-server does not start: see {}",
-                    home.join("redis.log").display()
-                ),
-                cause: io::ErrorKind::ConnectionRefused.into(),
+                act: "redis-server does not start".to_owned(),
+                cause: io::Error::other(format!("see {}", home.join(LOG).display())),
             });
         }
-        std::thread::sleep(Duration::from_millis(10));
+        std::thread::sleep(PAUSE);
     }
-    Ok(())
 }
 
 fn quoted(path: &Path) -> String {
@@ -184,12 +212,12 @@ fn quoted(path: &Path) -> String {
 /// # Errors
 /// When the server does not stop.
 pub fn stop() -> Result<bool, StoreError> {
-    let socket = directory()?.join("redis.sock");
+    let socket = directory()?.join(SOCKET);
     let Ok(mut stream) = UnixStream::connect(&socket) else { return Ok(false) };
     stream
         .write_all(b"*1\r\n$8\r\nSHUTDOWN\r\n")
         .map_err(failed("cannot stop the managed redis-server".to_owned()))?;
-    let deadline = Instant::now() + START_TIMEOUT;
+    let deadline = Instant::now() + PATIENCE;
     while UnixStream::connect(&socket).is_ok() {
         if Instant::now() > deadline {
             return Err(StoreError::Managed {
@@ -197,7 +225,7 @@ pub fn stop() -> Result<bool, StoreError> {
                 cause: io::ErrorKind::TimedOut.into(),
             });
         }
-        std::thread::sleep(Duration::from_millis(10));
+        std::thread::sleep(PAUSE);
     }
     Ok(true)
 }
@@ -205,6 +233,26 @@ pub fn stop() -> Result<bool, StoreError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::net::UnixListener;
+
+    #[test]
+    fn a_server_is_waited_for_while_it_loads() {
+        let home = tempfile::tempdir().unwrap();
+        let socket = home.path().join(SOCKET);
+        assert_eq!(ask(&socket), State::Absent);
+        let listener = UnixListener::bind(&socket).unwrap();
+        let server = std::thread::spawn(move || {
+            // The first hangs up without a word, as a server does that is killed.
+            for reply in [&b""[..], b"-LOADING Redis is loading\r\n", b"+PONG\r\n"] {
+                let (mut stream, _) = listener.accept().unwrap();
+                let mut question = [0; 6];
+                stream.read_exact(&mut question).unwrap();
+                stream.write_all(reply).unwrap();
+            }
+        });
+        wait(home.path(), || false).unwrap();
+        server.join().unwrap();
+    }
 
     #[test]
     fn odd_paths_are_quoted_for_redis_conf() {

@@ -7,9 +7,10 @@ use super::encoding::{Damaged, Stored, Value, read_row, records};
 use super::keys::{Buckets, FIRST_BITS, Kind, LOG_STRIDE, Pointer, ROW, ROWS, low24};
 use super::link::Packed;
 use super::{FactBuf, Row, Store, StoreError, reply};
+use crate::hash::Place;
 use crate::name::{Name, NameBuf};
 use crate::observation::Seen;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// Things resolved in one pipeline.
 pub(crate) const PAGE: usize = 512;
@@ -105,6 +106,49 @@ impl Store {
             // The name may have moved between the two questions: ask again until nothing moves.
             last = Some(buckets);
         }
+    }
+
+    /// The entries of these names, in their order; `None` of a name that is not there.
+    pub(crate) fn entries_of(
+        &mut self,
+        kind: Kind,
+        names: &[NameBuf],
+    ) -> Result<Vec<Option<Entry>>, StoreError> {
+        let places: Vec<Place> =
+            names.iter().map(|name| self.router.place(name.as_name())).collect();
+        let mut entries: Vec<Option<Entry>> = places.iter().map(|_| None).collect();
+        // Names yet to be found, each with the buckets of its partition when it was not there.
+        let mut wanted: Vec<(usize, Option<Buckets>)> =
+            (0..names.len()).map(|at| (at, None)).collect();
+        while !wanted.is_empty() {
+            let partition = |at: usize| places.get(at).map(|place| place.partition);
+            let partitions: BTreeSet<u8> =
+                wanted.iter().filter_map(|&(at, _)| partition(at)).collect();
+            let metas = self.metas(kind, partitions.iter().copied())?;
+            let buckets: BTreeMap<u8, Buckets> =
+                partitions.into_iter().zip(metas.iter().map(|meta| meta.buckets)).collect();
+            let mut packed = Packed::default();
+            let mut asked = Vec::new();
+            for (at, last) in wanted.drain(..) {
+                let Some(place) = places.get(at) else { continue };
+                let now = buckets.get(&place.partition).copied();
+                // As of one name: what was not there is asked for again until nothing moves.
+                let Some(buckets) = now.filter(|_| now != last) else { continue };
+                let key = self.keys.bucket(place.partition, kind, buckets.of(low24(place.hash)));
+                packed.command(&[b"HGET", key.as_bytes(), &place.hash.to_be_bytes()]);
+                asked.push((at, place, now));
+            }
+            for ((at, place, now), value) in asked.into_iter().zip(self.link.call(&packed)?) {
+                match (reply::maybe_octets(value)?, entries.get_mut(at)) {
+                    (Some(value), Some(slot)) => {
+                        let (partition, hash) = (place.partition, place.hash);
+                        *slot = Some(Entry { partition, hash, value });
+                    }
+                    _ => wanted.push((at, now)),
+                }
+            }
+        }
+        Ok(entries)
     }
 
     /// The entries of all names that these pointers may mean.
@@ -209,6 +253,25 @@ impl Store {
         Ok(stored.with_octets(&octets))
     }
 
+    /// The octets of those records whose RDATA is long, in their order.
+    fn long_octets(&mut self, found: &[Found]) -> Result<Vec<Vec<u8>>, StoreError> {
+        let mut packed = Packed::default();
+        let mut keys = Vec::new();
+        for found in found {
+            if let Stored::Long { digest, .. } = &found.stored {
+                let key = self.keys.long(found.partition);
+                packed.command(&[b"HGET", key.as_bytes(), digest]);
+                keys.push(key);
+            }
+        }
+        let values = self.link.call(&packed)?.into_iter().zip(keys);
+        values
+            .map(|(value, key)| {
+                reply::maybe_octets(value)?.ok_or_else(|| StoreError::damaged(&key))
+            })
+            .collect()
+    }
+
     /// The sums of rows, in their order; `None` where there is no such row.
     pub(crate) fn sums(
         &mut self,
@@ -287,8 +350,14 @@ impl Store {
             let texts = self.logged(kind, &positions)?;
             names.extend(positions.into_iter().map(|(part, at)| (kind, part, at)).zip(texts));
         }
+        let mut long = self.long_octets(&found)?.into_iter();
         let mut result = Vec::with_capacity(found.len());
         for (found, sum) in found.into_iter().zip(sums) {
+            let octets = match &found.stored {
+                Stored::Long { .. } => long.next().ok_or(StoreError::Reply)?,
+                Stored::Fact(_) => Vec::new(),
+            };
+            let fact = found.stored.with_octets(&octets);
             let Some((seen, _)) = sum.filter(|(seen, _)| seen.count > 0) else { continue };
             let rrname = match found.owner {
                 Owner::Known(name) => name,
@@ -297,7 +366,6 @@ impl Store {
                     .cloned()
                     .ok_or(StoreError::Reply)?,
             };
-            let fact = self.complete(found.partition, found.stored)?;
             result.push(Row { rrname, fact, seen });
         }
         Ok(result)

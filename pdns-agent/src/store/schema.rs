@@ -13,7 +13,11 @@ pub(crate) fn open(link: &mut Link, keys: &Keys) -> Result<Router, StoreError> {
     let key = keys.schema();
     let mut fields = reply::pairs(link.ask(&[b"HGETALL", key.as_bytes()])?)?;
     if fields.is_empty() {
-        link.load_functions()?;
+        // Who may only read is refused here.
+        link.load_functions().map_err(|error| match error {
+            StoreError::Refused(_) => StoreError::Missing(link.options().prefix.clone()),
+            error => error,
+        })?;
         let function = link.functions.create.clone();
         let (version, partitions) = (VERSION.to_string(), PARTITIONS.to_string());
         let words: [&[u8]; 10] = [

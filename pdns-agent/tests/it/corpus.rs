@@ -22,7 +22,7 @@ type Rows = BTreeMap<Key, Numbers>;
 const NUMBERS: [&str; 6] = ["count", "time_first", "time_last", "ttl_min", "ttl_max", "ttl_last"];
 
 /// The folder of real logs, or one clear line that says it is not there.
-fn logs_for(test: &str) -> Option<PathBuf> {
+pub(crate) fn logs_for(test: &str) -> Option<PathBuf> {
     let data = std::env::var_os("PDNS_TEST_DATA").map_or_else(
         || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/data")),
         PathBuf::from,

@@ -5,7 +5,11 @@
 //! such a thing. `cargo xtask test` installs what is missing and lists what was skipped.
 
 #[cfg(test)]
+mod access;
+#[cfg(test)]
 mod agent;
+#[cfg(test)]
+mod cli;
 #[cfg(test)]
 mod corpus;
 #[cfg(test)]
@@ -19,7 +23,11 @@ mod layers;
 #[cfg(test)]
 mod logs;
 #[cfg(test)]
+mod managed;
+#[cfg(test)]
 mod outage;
+#[cfg(test)]
+mod query;
 #[cfg(test)]
 mod redis;
 #[cfg(test)]

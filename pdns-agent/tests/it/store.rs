@@ -29,7 +29,7 @@ fn on_both(test: impl Fn(&mut Redis)) {
 }
 
 /// One log that is written in batches, and what it should amount to.
-struct Log {
+pub(crate) struct Log {
     id: [u8; 16],
     checkpoint: Checkpoint,
     packer: Packer,
@@ -39,7 +39,7 @@ struct Log {
 }
 
 impl Log {
-    fn new(store: &mut Store, id: u8) -> Self {
+    pub(crate) fn new(store: &mut Store, id: u8) -> Self {
         let id = [id; 16];
         let checkpoint = store.load(&id).unwrap();
         let window = Window::new(store.router().clone(), 1 << 24);
@@ -47,7 +47,7 @@ impl Log {
     }
 
     /// One line of the log with one observation.
-    fn add(
+    pub(crate) fn add(
         &mut self,
         model: &mut Model,
         name: &NameBuf,
@@ -76,7 +76,7 @@ impl Log {
         batch
     }
 
-    fn flush(&mut self, store: &mut Store) -> Result<(), StoreError> {
+    pub(crate) fn flush(&mut self, store: &mut Store) -> Result<(), StoreError> {
         let mut batch = self.pack(self.position);
         store.flush(&mut self.checkpoint, &mut batch)?;
         self.window.learn(batch.learned());

@@ -1,0 +1,115 @@
+//! Reads the command line; what makes no sense becomes one sentence, as all other errors are.
+//!
+//! Used by both binaries. What clap has to say of a mistake takes several lines, with what was typed as it was
+//! typed: text that was pasted from somewhere could move the cursor.
+
+use crate::render::escape;
+use clap::error::ErrorKind;
+use std::io::{self, Write as _};
+
+/// Why there is nothing to run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// Help or the version, which were asked for: for standard output, and no failure.
+    Shown(String),
+    /// Nothing was asked for: help for standard error.
+    Needed(String),
+    /// A mistake, in one sentence.
+    Mistake(String),
+}
+
+impl Refusal {
+    /// Prints it in the name of `program`, and gives the exit status.
+    #[must_use]
+    pub fn print(&self, program: &str) -> u8 {
+        let (printed, status) = match self {
+            Self::Shown(text) => (io::stdout().write_all(text.as_bytes()), 0),
+            Self::Needed(text) => (io::stderr().write_all(text.as_bytes()), 2),
+            Self::Mistake(sentence) => (writeln!(io::stderr(), "{program}: {sentence}"), 2),
+        };
+        // Where nobody listens, there is nobody to tell.
+        drop(printed);
+        status
+    }
+}
+
+/// Reads the command line of this process.
+///
+/// # Errors
+/// [`Refusal`], with what is to be printed.
+pub fn parse<P: clap::Parser>() -> Result<P, Refusal> {
+    parse_from(std::env::args_os())
+}
+
+fn parse_from<P: clap::Parser>(
+    words: impl IntoIterator<Item = impl Into<std::ffi::OsString> + Clone>,
+) -> Result<P, Refusal> {
+    P::try_parse_from(words).map_err(|error| {
+        let text = error.render().to_string();
+        match error.kind() {
+            ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Refusal::Shown(text),
+            ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => Refusal::Needed(text),
+            _ => Refusal::Mistake(sentence(&text)),
+        }
+    })
+}
+
+/// What clap says of a mistake, without what it says of usage.
+fn sentence(text: &str) -> String {
+    let text = text.trim_start_matches("error: ");
+    let end =
+        ["\n\nUsage:", "\n\nFor more information"].iter().filter_map(|mark| text.find(mark)).min();
+    let lines = text.get(..end.unwrap_or(text.len())).unwrap_or(text).lines();
+    let mut sentence = String::new();
+    for line in lines.map(str::trim).filter(|line| !line.is_empty()) {
+        if !sentence.is_empty() {
+            // Values go on with the line before; a tip is a clause of its own.
+            sentence.push_str(if line.starts_with("tip:") { "; " } else { " " });
+        }
+        sentence.push_str(line);
+    }
+    escape(&sentence).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::Args;
+
+    #[track_caller]
+    fn check(line: &str, want: &str) {
+        let words = std::iter::once("pdns").chain(line.split(' '));
+        let refusal = parse_from::<Args>(words).expect_err(line);
+        assert_eq!(refusal, Refusal::Mistake(want.to_owned()));
+    }
+
+    #[test]
+    fn a_mistake_is_one_sentence() {
+        check(
+            "x --sort best",
+            "invalid value 'best' for '--sort <ORDER>' [possible values: count, first, last, name, ttl]",
+        );
+        check(
+            "--nosuch",
+            "unexpected argument '--nosuch' found; tip: to pass '--nosuch' as a value, use '-- --nosuch'",
+        );
+        check("lookup", "the following required arguments were not provided: <SUBJECT>...");
+        check(
+            "x --limit a\u{202e}",
+            "invalid value 'a\\u{202e}' for '--limit <N>': give a number of rows, or 0 for all",
+        );
+        check(
+            "find --ttl -1",
+            "invalid value '-1' for '--ttl <SECONDS>': give a number of seconds",
+        );
+    }
+
+    #[test]
+    fn help_is_no_mistake() {
+        for (line, shown) in [("-h", true), ("--version", true), ("admin", false)] {
+            let refusal = parse_from::<Args>(["pdns", line]).expect_err(line);
+            assert_eq!(matches!(refusal, Refusal::Shown(_)), shown, "{line}");
+            assert_eq!(matches!(refusal, Refusal::Needed(_)), !shown, "{line}");
+        }
+    }
+}
