@@ -210,9 +210,12 @@ struct Managed(PathBuf);
 
 impl Managed {
     fn kill(&self) {
-        let Ok(pid) = std::fs::read_to_string(self.0.join("redis.pid")) else { return };
-        Command::new("kill").args(["-KILL", pid.trim()]).status().expect("kill is there");
         let socket = self.0.join("redis.sock");
+        let client = redis::Client::open(format!("redis+unix://{}", socket.display()));
+        let Ok(mut connection) = client.and_then(|client| client.get_connection()) else { return };
+        let info: String = redis::cmd("INFO").arg("server").query(&mut connection).unwrap();
+        let pid = info.lines().find_map(|line| line.strip_prefix("process_id:")).unwrap();
+        Command::new("kill").args(["-KILL", pid]).status().expect("kill is there");
         until("the managed server is gone", || UnixStream::connect(&socket).is_err());
     }
 }
