@@ -2,6 +2,9 @@
 //!
 //! [`Args`] holds what was typed, [`File`] what the file says; [`settings`] makes of both what `agent` takes.
 
+#![expect(clippy::doc_markdown, reason = "the help of a command is plain text")]
+#![expect(clippy::struct_field_names, reason = "the keys of a file that people write")]
+
 use super::{Connection, ConnectionError};
 use crate::agent::Settings;
 use serde::Deserialize;
@@ -18,7 +21,7 @@ const DEFAULT_MEMORY: usize = 144 << 20;
 const LEAST_MEMORY: usize = 4 << 20;
 const DEFAULT_FLUSH: Duration = Duration::from_secs(2);
 /// Longest that lines may wait for the store.
-const LONGEST_FLUSH: Duration = Duration::from_secs(600);
+const LONGEST_FLUSH: Duration = Duration::from_mins(10);
 
 /// Feeds DNS answers that this sensor sees into a passive DNS store.
 #[derive(Debug, clap::Parser)]

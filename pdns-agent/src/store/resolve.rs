@@ -19,6 +19,10 @@ const NAME_GUESS: u32 = 64;
 /// Longest line of the log: 255 octets in wire form are at most 1,004 in text.
 const NAME_MOST: u32 = 1005;
 
+/// Takes a page of records and their rows; answers whether to go on.
+pub(crate) type EachPage<'a> =
+    dyn FnMut(&mut Store, Vec<(Stored, u32)>) -> Result<bool, StoreError> + 'a;
+
 /// Where a partition's parts end.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Meta {
@@ -211,7 +215,7 @@ impl Store {
         &mut self,
         kind: Kind,
         entry: &Entry,
-        each: &mut dyn FnMut(&mut Self, Vec<(Stored, u32)>) -> Result<bool, StoreError>,
+        each: &mut EachPage<'_>,
     ) -> Result<bool, StoreError> {
         let bucket = || StoreError::damaged("a bucket");
         let value = Value::read(&entry.value).ok_or_else(bucket)?;
