@@ -108,7 +108,7 @@ fn the_analyst_of_the_readme_may_not_write() {
     set_user(&site.server, "analyst", &rights("analyst"));
     let url = site.server.url();
     // What is missing from the index would have to be written.
-    site.server.call(&["DEL", "pd:{4:c000}0"]);
+    site.server.call(&["DEL", "pd:{4:c000}"]);
     let mut pdns = logged_in(site.home.pdns(), &url, "analyst");
     let ended = run(&mut pdns, &["admin", "verify", "--repair"]);
     assert_eq!(ended.code, Some(2));
@@ -171,7 +171,8 @@ fn the_sensor_of_the_readme_may_feed_an_empty_redis_and_needs_each_right() {
             assert!(ended.stderr.contains(&right[1..]), "{right}: {}", ended.stderr);
         }
     }
-    assert_eq!(idle, Vec::<&str>::new(), "not needed");
+    // Who may not ask whether the server was started anew reads the logs again after each lost connection.
+    assert_eq!(idle, ["+info"], "not needed");
 }
 
 /// Feeds so many names on one address that its set is divided.
