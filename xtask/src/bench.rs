@@ -12,8 +12,9 @@ const NAMES: u64 = 1_000_000;
 /// How often each name comes in the log of new names, so that it has all its records: in rows that lie close.
 const TIMES: u64 = 3;
 const CLOSE: u64 = 2000;
-/// How often each name comes in the long log, all over it.
+/// How often each name comes in the long logs: within so many rows, as people's names do, or all over it.
 const REPEATS: u64 = 20;
+const NEAR: u64 = 500_000;
 /// Time of the second log's first row: a day after the first log's.
 const SECOND_DAY: u32 = 1_767_657_600;
 
@@ -35,6 +36,10 @@ pub(crate) fn bench() -> anyhow::Result<()> {
             },
         ),
         ("new.json", sample::Args { format: Format::Json, ..new() }),
+        (
+            "near.tsv",
+            sample::Args { locality: NEAR, ..sample::Args::for_bench(NAMES * REPEATS, NAMES) },
+        ),
         ("many.tsv", sample::Args::for_bench(NAMES * REPEATS, NAMES)),
     ];
     for (name, args) in logs {
