@@ -6,11 +6,13 @@
 //! A tuple stays in the window after it went to the store, without its text but with the row it has there:
 //! the next time it costs the store no look-up and the window no text. So a window of bounded memory holds
 //! some millions of tuples and merges repeats that lie far apart. A tuple is known by 128 bits of keyed
-//! hashes of its name and its fact.
+//! hashes of its name and its fact. Of tuples that had to leave the window, their row is kept a while.
 //!
 //! ```text
 //! new --add--> unsent (with text) --sent--> sent --learn--> known (with row) --add, sent--> known ...
 //! ```
+
+mod rows;
 
 use crate::hash::{Place, Router};
 use crate::name::Name;
@@ -18,12 +20,16 @@ use crate::observation::{Fact, Observation, Outcome, Provenance, Seen};
 use crate::rdata::Rdata;
 use crate::rr::RrType;
 use hashbrown::HashTable;
+use rows::RowCache;
 
 /// Octets of memory that one tuple takes without its text: its entry, its share of the table, and the upsert
 /// that is packed of it.
 const TUPLE_COST: usize = size_of::<Entry>() + 8 + 40;
 /// Share of the memory that is for text.
 const TEXT_SHARE: usize = 10;
+/// Share of the memory that is for rows of tuples that are not in the window, and what one takes.
+const ROW_SHARE: usize = 5;
+const ROW_COST: usize = 16;
 /// Longest text of one tuple: a name in text, RDATA, and the fields before them.
 const LONGEST: usize = 1_004 + 65_535 + FIELDS;
 /// Octets before the name and the RDATA of a tuple in the text.
@@ -36,6 +42,7 @@ pub struct Window {
     text: Vec<u8>,
     entries: Vec<Entry>,
     table: HashTable<u32>,
+    rows: RowCache,
     /// Tuples seen since they last went to the store.
     dirty: usize,
     most_entries: usize,
@@ -103,14 +110,17 @@ impl Window {
     #[must_use]
     pub fn new(router: Router, memory: usize) -> Self {
         let most_text = (memory / TEXT_SHARE).max(LONGEST);
+        let rows = RowCache::new(memory / ROW_SHARE / ROW_COST);
         // The text of new tuples is packed, too, while it is still here.
-        let most_entries = memory.saturating_sub(2 * most_text) / TUPLE_COST;
+        let rest = memory.saturating_sub(2 * most_text).saturating_sub(rows.len() * ROW_COST);
+        let most_entries = rest / TUPLE_COST;
         let most_entries = most_entries.clamp(1024, u32::MAX as usize / 2);
         Self {
             router,
             text: Vec::with_capacity(most_text),
             entries: Vec::with_capacity(most_entries),
             table: HashTable::with_capacity(most_entries),
+            rows,
             dirty: 0,
             most_entries,
             most_text,
@@ -136,6 +146,7 @@ impl Window {
         self.text.clear();
         self.entries.clear();
         self.table.clear();
+        self.rows.clear();
         self.dirty = 0;
     }
 
@@ -180,12 +191,15 @@ impl Window {
         else {
             return;
         };
-        for field in [name_length, length, rrtype.0, outcome.0] {
-            self.text.extend(field.to_be_bytes());
+        let row = self.rows.get(name_hash, fact_hash);
+        if row.is_none() {
+            for field in [name_length, length, rrtype.0, outcome.0] {
+                self.text.extend(field.to_be_bytes());
+            }
+            self.text.push(form);
+            self.text.extend_from_slice(name);
+            self.text.extend_from_slice(octets);
         }
-        self.text.push(form);
-        self.text.extend_from_slice(name);
-        self.text.extend_from_slice(octets);
         let mut entry = Entry {
             name_hash,
             fact_hash,
@@ -195,11 +209,11 @@ impl Window {
             ttl_min: 0,
             ttl_max: 0,
             ttl_last: 0,
-            at,
+            at: row.unwrap_or(at),
             partition: self.router.partition(observation.rrname),
             flags: 0,
             is_negative: form == 2,
-            state: State::Unsent,
+            state: if row.is_some() { State::Known { idle: false } } else { State::Unsent },
         };
         entry.reset();
         entry.merge(observation);
@@ -273,6 +287,7 @@ impl Window {
                 && entry.state == State::Sent
             {
                 (entry.at, entry.state) = (row, State::Known { idle: false });
+                self.rows.insert(entry.name_hash, entry.fact_hash, row);
             }
         }
     }

@@ -29,6 +29,8 @@ const SECOND_DAY: u32 = 1_767_657_600;
 struct Run {
     clock: Duration,
     server: Spent,
+    /// What the server spent after the first log was read to its end.
+    since_first: Spent,
     /// Largest resident memory, in octets.
     resident: u64,
 }
@@ -64,7 +66,7 @@ fn main() {
     server.flush();
 
     let both = run(&server, &[&log("1-new.tsv"), &log("2-known.tsv")]);
-    let warm_rate = both.server.since(new.server).per_second(touched);
+    let warm_rate = both.since_first.per_second(touched);
     report.rate("records, 90 % known to store and agent", warm_rate);
     report.at_least("the same, of the limit", warm_rate / limit, 0.35);
     server.flush();
@@ -113,7 +115,9 @@ fn run(server: &Server, logs: &[&Path]) -> Run {
         .spawn()
         .expect("the agent starts");
     let status = PathBuf::from(format!("/proc/{}/status", agent.id()));
+    let mut store = server.store();
     let mut resident = 0;
+    let mut first = None;
     let ended = loop {
         if let Some(ended) = agent.try_wait().expect("our own child can be waited for") {
             break ended;
@@ -122,10 +126,20 @@ fn run(server: &Server, logs: &[&Path]) -> Run {
         let most = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
         let most = most.and_then(|most| most.trim().strip_suffix(" kB")?.parse::<u64>().ok());
         resident = resident.max(most.unwrap_or(0) << 10);
-        std::thread::sleep(Duration::from_millis(5));
+        if first.is_none() {
+            let sources = store.sources().expect("the store tells its logs");
+            first = sources.iter().any(|(_, log)| log.complete).then(|| server.spent());
+        }
+        std::thread::sleep(Duration::from_millis(10));
     };
     assert!(ended.success(), "the agent failed on {logs:?}");
-    Run { clock: started.elapsed(), server: server.spent().since(before), resident }
+    let spent = server.spent();
+    Run {
+        clock: started.elapsed(),
+        server: spent.since(before),
+        since_first: spent.since(first.unwrap_or(spent)),
+        resident,
+    }
 }
 
 /// Lines of a log that are rows.

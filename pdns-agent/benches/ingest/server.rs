@@ -63,7 +63,7 @@ impl Server {
         client.get_connection().expect("the server takes connections")
     }
 
-    fn store(&self) -> Store {
+    pub(crate) fn store(&self) -> Store {
         let options = Options { url: self.url(), ..Options::default() };
         Store::open(&options).expect("the store opens")
     }

@@ -164,11 +164,12 @@ local function apply(tag, kind, ARGV, at, out, redo)
     fresh, first = {}, rows
   end
 
+  local told, undone, logged, added = #out, redo and #redo, 0, 0
   for i = at, at + unknown * 4 - 1, 4 do
-    local hash, name, rk, delta = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
-    local c, a, b, m, x, l, s, p = unpack_(ROW, delta)
-    local day = floor(a / 86400)
-    local key = buckets .. number(bucket(p % 16777216, half, split))
+    local hash, rk, delta = ARGV[i], ARGV[i + 2], ARGV[i + 3]
+    local h1, h2, h3 = byte(hash, 6, 8)
+    local day = floor(unpack_('>I4', delta, 5) / 86400)
+    local key = buckets .. number(bucket(h1 * 65536 + h2 * 256 + h3, half, split))
     local value = call('HGET', key, hash)
     local row, is_wide
     if value then
@@ -185,46 +186,55 @@ local function apply(tag, kind, ARGV, at, out, redo)
       value = rejuvenate(value, day, days)
       changed = true
     end
+    told = told + 2
     if row then
-      merge(rows_key, row, c, a, b, m, x, l, s, p)
-      out[#out + 1] = '0' .. pack('>I4', row)
+      merge(rows_key, row, unpack_(ROW, delta))
+      out[told - 1], out[told] = '0', pack('>I4', row)
     else
-      row = rows
+      local packed = pack('>I4', rows)
       rows = rows + 1
-      fresh[#fresh + 1] = delta
-      if rows % ROWS == 0 then write_rows() end
-      local packed = pack('>I4', row)
-      if redo then redo[#redo + 1] = rk .. sub(delta, 29, 32) end
+      added = added + 1
+      fresh[added] = delta
+      if rows % ROWS == 0 then
+        write_rows()
+        added = 0
+      end
+      if redo then
+        undone = undone + 2
+        redo[undone - 1], redo[undone] = rk, sub(delta, 29, 32)
+      end
       if not is_wide then changed = true end
       if not value then
+        local name = ARGV[i + 1]
         local length = #name + 1
         if pos + bytes + length > LOG then
           write_log()
           block = block + 1
-          pos = 0
+          pos, logged = 0, 0
         end
         value = pack('>I4I2', block * 65536 + pos + bytes, day) .. rk .. packed
-        lines[#lines + 1] = name .. '\n'
+        logged = logged + 2
+        lines[logged - 1], lines[logged] = name, '\n'
         bytes = bytes + length
         names = names + 1
         days[day] = (days[day] or 0) + 1
-        out[#out + 1] = '2' .. packed
+        out[told - 1], out[told] = '2', packed
       elseif is_wide then
         call('HSET', wide .. hex(hash), rk, packed)
-        out[#out + 1] = '1' .. packed
+        out[told - 1], out[told] = '1', packed
       else
         value = value .. rk .. packed
         if #value > 2048 then
           local q, last, target = 7, #value, wide .. hex(hash)
           while q <= last do
-            local length = byte(value, q + 1)
-            if length == 255 then length = 18 end
-            call('HSET', target, sub(value, q, q + 1 + length), sub(value, q + 2 + length, q + 5 + length))
-            q = q + 6 + length
+            local size = byte(value, q + 1)
+            if size == 255 then size = 18 end
+            call('HSET', target, sub(value, q, q + 1 + size), sub(value, q + 2 + size, q + 5 + size))
+            q = q + 6 + size
           end
           value = sub(value, 1, 6) .. '\255'
         end
-        out[#out + 1] = '1' .. packed
+        out[told - 1], out[told] = '1', packed
       end
     end
     if changed then call('HSET', key, hash, value) end

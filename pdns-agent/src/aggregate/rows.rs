@@ -1,0 +1,100 @@
+//! Row numbers of tuples that the window has no room for: a third of what an entry takes.
+//!
+//! Part of `aggregate`. A row never moves while a store lasts. The cache has a fixed size and forgets at
+//! random what does not fit.
+
+/// Ways of one set: a cache line holds them.
+const WAYS: usize = 4;
+
+/// One known row. The tag has 96 bits of the tuple's 128; the set's index has others.
+#[derive(Clone, Copy, Default)]
+struct Slot {
+    tag: u64,
+    more: u32,
+    /// Row number plus one; 0 is an empty slot. The last row of a partition is never cached.
+    row: u32,
+}
+
+/// Tuples to row numbers.
+#[derive(Default)]
+pub(super) struct RowCache {
+    slots: Vec<[Slot; WAYS]>,
+    turn: usize,
+}
+
+impl RowCache {
+    /// Room for about `rows` row numbers of 16 octets each; 0 for none.
+    pub(super) fn new(rows: usize) -> Self {
+        // The power of two below, so that the bound is kept.
+        let sets = if rows < WAYS { 0 } else { 1 << (rows / WAYS).ilog2() };
+        Self { slots: vec![[Slot::default(); WAYS]; sets], turn: 0 }
+    }
+
+    /// How many rows there is room for.
+    pub(super) fn len(&self) -> usize {
+        self.slots.len() * WAYS
+    }
+
+    fn set(&self, name: u64, fact: u64) -> usize {
+        let mixed = (name ^ fact.rotate_left(29)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        usize::try_from(mixed >> 20).unwrap_or(0) & (self.slots.len().wrapping_sub(1))
+    }
+
+    fn tag(name: u64, fact: u64) -> (u64, u32) {
+        (name, u32::try_from((fact ^ fact >> 32) & 0xffff_ffff).unwrap_or(0))
+    }
+
+    /// The row of a tuple, given the hashes of its name and its fact.
+    pub(super) fn get(&self, name: u64, fact: u64) -> Option<u32> {
+        let (tag, more) = Self::tag(name, fact);
+        let set = self.slots.get(self.set(name, fact))?;
+        let slot = set.iter().find(|slot| slot.row != 0 && slot.tag == tag && slot.more == more)?;
+        Some(slot.row - 1)
+    }
+
+    /// Remembers the row of a tuple.
+    pub(super) fn insert(&mut self, name: u64, fact: u64, row: u32) {
+        let Some(row) = row.checked_add(1) else { return };
+        let (tag, more) = Self::tag(name, fact);
+        let index = self.set(name, fact);
+        self.turn = self.turn.wrapping_add(1);
+        let victim = self.turn % WAYS;
+        let Some(set) = self.slots.get_mut(index) else { return };
+        let at = set
+            .iter()
+            .position(|slot| slot.row == 0 || (slot.tag == tag && slot.more == more))
+            .unwrap_or(victim);
+        if let Some(slot) = set.get_mut(at) {
+            *slot = Slot { tag, more, row };
+        }
+    }
+
+    /// Forgets all.
+    pub(super) fn clear(&mut self) {
+        self.slots.fill([Slot::default(); WAYS]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_known_is_right_and_what_is_lost_is_unknown() {
+        let mut cache = RowCache::new(1024);
+        for number in 0..10_000_u32 {
+            cache.insert(u64::from(number) * 7919, u64::from(number) << 33, number);
+        }
+        let known = (0..10_000_u32).filter(|&number| {
+            let row = cache.get(u64::from(number) * 7919, u64::from(number) << 33);
+            assert!(row.is_none() || row == Some(number));
+            row.is_some()
+        });
+        assert!(known.count() > 500);
+        cache.clear();
+        assert_eq!(cache.get(9999 * 7919, 9999 << 33), None);
+        let mut none = RowCache::new(0);
+        none.insert(1, 2, 3);
+        assert_eq!(none.get(1, 2), None);
+    }
+}
