@@ -33,7 +33,7 @@ pub struct Settings {
     pub keep_multicast: bool,
     /// How long lines of a growing log may wait before they go to the store.
     pub flush: Duration,
-    /// Octets of memory for windows and row numbers, all threads together.
+    /// Octets of memory for windows and what is packed of them, all threads together.
     pub memory: usize,
     /// Threads that read logs, at most.
     pub workers: usize,
@@ -114,6 +114,10 @@ pub fn run(settings: &Settings, stop: &Stop) -> Result<Report, AgentError> {
         match follow::session(settings, stop, &mut report) {
             Err(AgentError::Store(StoreError::Replaced)) if !stop.is_stopped() => {
                 tracing::warn!("the store was emptied or replaced; logs are read again");
+            }
+            Err(AgentError::Store(error)) if stop.is_stopped() && error.is_transient() => {
+                tracing::warn!(%error, "stopped while the store was away");
+                return Ok(report);
             }
             Err(error) => return Err(error),
             Ok(()) => return Ok(report),

@@ -1,142 +1,177 @@
 //! The window: equal observations become one before Redis hears of them.
 //!
-//! Between `decode` and `store`. DNS repeats itself: within seconds the same answer comes many times,
-//! and one upsert for all of them is what makes a store of single records affordable. A window is
-//! bounded in memory; whoever fills it sends it to the store when it is full or old and clears it.
+//! Between `decode` and `store`. DNS repeats itself: within seconds the same answer comes many times, and one
+//! upsert for all of them is what makes a store of single records affordable.
+//!
+//! A tuple stays in the window after it went to the store, without its text but with the row it has there:
+//! the next time it costs the store no look-up and the window no text. So a window of bounded memory holds
+//! some millions of tuples and merges repeats that lie far apart. A tuple is known by 128 bits of keyed
+//! hashes of its name and its fact.
+//!
+//! ```text
+//! new --add--> unsent (with text) --sent--> sent --learn--> known (with row) --add, sent--> known ...
+//! ```
 
 use crate::hash::{Place, Router};
 use crate::name::Name;
-use crate::observation::{Fact, Observation, Outcome, Seen};
+use crate::observation::{Fact, Observation, Outcome, Provenance, Seen};
 use crate::rdata::Rdata;
 use crate::rr::RrType;
 use hashbrown::HashTable;
 
-/// Octets that one tuple takes beside its text: an entry and its share of the table.
-const ENTRY_COST: usize = size_of::<Entry>() + 8;
-/// Octets of text that one tuple is expected to take; only the first allocation depends on it.
-const TEXT_COST: usize = 40;
+/// Octets of memory that one tuple takes without its text: its entry, its share of the table, and the upsert
+/// that is packed of it.
+const TUPLE_COST: usize = size_of::<Entry>() + 8 + 40;
+/// Share of the memory that is for text.
+const TEXT_SHARE: usize = 10;
+/// Longest text of one tuple: a name in text, RDATA, and the fields before them.
+const LONGEST: usize = 1_004 + 65_535 + FIELDS;
+/// Octets before the name and the RDATA of a tuple in the text.
+const FIELDS: usize = 9;
 
-/// Distinct tuples and their sums, up to a bound of memory.
+/// Distinct tuples with what was seen of them since they last went to the store.
 pub struct Window {
     router: Router,
+    /// Text of the unsent tuples.
     text: Vec<u8>,
     entries: Vec<Entry>,
     table: HashTable<u32>,
-    limit: usize,
+    /// Tuples seen since they last went to the store.
+    dirty: usize,
+    most_entries: usize,
+    most_text: usize,
 }
 
-/// One tuple of a window. Its name and RDATA lie in the window's text, the name first.
+/// One tuple. 48 octets: there are millions.
 #[derive(Clone, Copy, Debug)]
 struct Entry {
-    place: Place,
+    name_hash: u64,
     fact_hash: u64,
+    count: u32,
+    time_first: u32,
+    time_last: u32,
+    ttl_min: u32,
+    ttl_max: u32,
+    ttl_last: u32,
+    /// Where its text begins, or its row.
     at: u32,
-    name: u16,
-    octets: u16,
-    rrtype: RrType,
-    outcome: Outcome,
-    form: Form,
-    seen: Seen,
+    partition: u8,
+    flags: u8,
+    is_negative: bool,
+    state: State,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Form {
-    Whole,
-    Partial,
-    Negative,
+enum State {
+    /// Its text is here.
+    Unsent,
+    /// It is on its way to the store, which will tell its row.
+    Sent,
+    /// Its row is known. `idle` since the last sweep.
+    Known { idle: bool },
 }
 
-/// One tuple of a window, as the store takes it.
+/// One tuple that has to go to the store.
 #[derive(Clone, Copy, Debug)]
 pub struct Merged<'a> {
     /// Where the name belongs.
     pub place: Place,
-    /// Hash of the fact; with the hash of the name it identifies the tuple.
-    pub fact_hash: u64,
-    /// Owner name or QNAME.
-    pub rrname: Name<'a>,
-    /// Record or negative answer.
-    pub fact: Fact<'a>,
-    /// The sum of its sightings in this window.
+    /// Whether it is a negative answer.
+    pub is_negative: bool,
+    /// The tuple itself, or where the store has it.
+    pub tuple: Tuple<'a>,
+    /// The sum of its sightings since it last went to the store; `sensors` is empty.
     pub seen: Seen,
 }
 
+/// A tuple as far as the window has it.
+#[derive(Clone, Copy, Debug)]
+pub enum Tuple<'a> {
+    /// The store's row of it.
+    Row(u32),
+    /// The store may not know it.
+    Text {
+        /// Owner name or QNAME.
+        rrname: Name<'a>,
+        /// Record or negative answer.
+        fact: Fact<'a>,
+    },
+}
+
 impl Window {
-    /// An empty window that takes up to about `limit` octets of memory.
+    /// An empty window that takes up to about `memory` octets, the upserts packed of it included.
     #[must_use]
-    pub fn new(router: Router, limit: usize) -> Self {
-        let expected = limit / (ENTRY_COST + TEXT_COST);
+    pub fn new(router: Router, memory: usize) -> Self {
+        let most_text = (memory / TEXT_SHARE).max(LONGEST);
+        // The text of new tuples is packed, too, while it is still here.
+        let most_entries = memory.saturating_sub(2 * most_text) / TUPLE_COST;
+        let most_entries = most_entries.clamp(1024, u32::MAX as usize / 2);
         Self {
             router,
-            text: Vec::with_capacity(expected * TEXT_COST),
-            entries: Vec::with_capacity(expected),
-            table: HashTable::with_capacity(expected),
-            limit,
+            text: Vec::with_capacity(most_text),
+            entries: Vec::with_capacity(most_entries),
+            table: HashTable::with_capacity(most_entries),
+            dirty: 0,
+            most_entries,
+            most_text,
         }
     }
 
-    /// Distinct tuples in the window.
+    /// How many tuples have to go to the store.
     #[must_use]
-    pub fn len(&self) -> usize {
-        self.entries.len()
+    pub fn dirty(&self) -> usize {
+        self.dirty
     }
 
-    /// Whether nothing is in the window.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
-    }
-
-    /// Whether the window has taken its memory and should go to the store.
+    /// Whether the window should go to the store before more is added.
     #[must_use]
     pub fn is_full(&self) -> bool {
-        self.text.len() + self.entries.len() * ENTRY_COST >= self.limit
-            // Positions in the text have 32 bits; a whole line's worth of room is kept.
-            || self.text.len() > (u32::MAX / 2) as usize
+        self.text.len() + LONGEST > self.most_text
+            || self.entries.len() >= self.most_entries
+            || self.dirty >= self.most_entries / 4 * 3
     }
 
-    /// Forgets all tuples and keeps the memory.
+    /// Forgets everything.
     pub fn clear(&mut self) {
         self.text.clear();
         self.entries.clear();
         self.table.clear();
+        self.dirty = 0;
     }
 
-    /// Where a name belongs; [`Window::add`] takes it so that it is worked out once.
+    /// Where a name belongs.
     #[must_use]
     pub fn place(&self, name: Name<'_>) -> Place {
         self.router.place(name)
     }
 
-    /// Adds one observation, made by the sensors in the bit set `sensors`.
-    pub fn add(&mut self, observation: &Observation<'_>, place: Place, sensors: u32) {
-        let seen = Seen::once(observation.at, observation.ttl, observation.provenance, sensors);
+    /// Adds one observation.
+    pub fn add(&mut self, observation: &Observation<'_>) {
+        let name = observation.rrname.as_str().as_bytes();
         let (form, rrtype, outcome, octets) = match observation.fact {
             Fact::Record(rdata) => {
-                let form = if rdata.partial { Form::Partial } else { Form::Whole };
-                (form, rdata.rrtype, Outcome(0), rdata.octets)
+                (u8::from(rdata.partial), rdata.rrtype, Outcome(0), rdata.octets)
             }
-            Fact::Negative { qtype, outcome } => (Form::Negative, qtype, outcome, &[][..]),
+            Fact::Negative { qtype, outcome } => (2, qtype, outcome, &[][..]),
         };
-        let name = observation.rrname.as_str().as_bytes();
-        let mark = u64::from(rrtype.0) << 24 | u64::from(outcome.0) << 8 | form as u64;
-        let fact_hash =
-            self.router.hasher().octets(octets) ^ mark.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        let hash = place.hash ^ fact_hash.rotate_left(32);
-        let (entries, text) = (&mut self.entries, &mut self.text);
+        let hasher = self.router.hasher();
+        let name_hash = hasher.octets(name);
+        let mark = u64::from(rrtype.0) << 24 | u64::from(outcome.0) << 8 | u64::from(form);
+        let fact_hash = hasher.octets(octets) ^ mark.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let hash = mixed(name_hash, fact_hash);
+        let entries = &mut self.entries;
         let found = self.table.find(hash, |&index| {
-            entries.get(index as usize).is_some_and(|entry| {
-                entry.place.hash == place.hash
-                    && entry.fact_hash == fact_hash
-                    && entry.text(text) == Some((name, octets))
-                    && (entry.form, entry.rrtype, entry.outcome) == (form, rrtype, outcome)
-            })
+            entries
+                .get(index as usize)
+                .is_some_and(|entry| entry.name_hash == name_hash && entry.fact_hash == fact_hash)
         });
         if let Some(entry) = found.and_then(|&index| entries.get_mut(index as usize)) {
-            entry.seen.merge(&seen);
+            self.dirty += usize::from(entry.count == 0);
+            entry.merge(observation);
             return;
         }
-        let (Ok(at), Ok(index)) = (u32::try_from(text.len()), u32::try_from(entries.len())) else {
+        let (Ok(at), Ok(index)) = (u32::try_from(self.text.len()), u32::try_from(entries.len()))
+        else {
             return;
         };
         // A name has at most 1,004 octets of text and RDATA at most 65,535 (RFC 1035 §3.2.1).
@@ -145,58 +180,172 @@ impl Window {
         else {
             return;
         };
-        text.extend_from_slice(name);
-        text.extend_from_slice(octets);
-        entries.push(Entry {
-            place,
+        for field in [name_length, length, rrtype.0, outcome.0] {
+            self.text.extend(field.to_be_bytes());
+        }
+        self.text.push(form);
+        self.text.extend_from_slice(name);
+        self.text.extend_from_slice(octets);
+        let mut entry = Entry {
+            name_hash,
             fact_hash,
+            count: 0,
+            time_first: 0,
+            time_last: 0,
+            ttl_min: 0,
+            ttl_max: 0,
+            ttl_last: 0,
             at,
-            name: name_length,
-            octets: length,
-            rrtype,
-            outcome,
-            form,
-            seen,
-        });
+            partition: self.router.partition(observation.rrname),
+            flags: 0,
+            is_negative: form == 2,
+            state: State::Unsent,
+        };
+        entry.reset();
+        entry.merge(observation);
+        entries.push(entry);
+        self.dirty += 1;
         self.table.insert_unique(hash, index, |&index| {
-            entries
-                .get(index as usize)
-                .map_or(0, |entry| entry.place.hash ^ entry.fact_hash.rotate_left(32))
+            entries.get(index as usize).map_or(0, |entry| mixed(entry.name_hash, entry.fact_hash))
         });
     }
 
-    /// The tuple at `index`, below [`Window::len`].
-    #[must_use]
-    pub fn get(&self, index: usize) -> Option<Merged<'_>> {
-        let entry = self.entries.get(index)?;
-        let (name, octets) = entry.text(&self.text)?;
-        let name = std::str::from_utf8(name).ok()?;
-        let fact = match entry.form {
-            Form::Negative => Fact::Negative { qtype: entry.rrtype, outcome: entry.outcome },
-            form => {
-                Fact::Record(Rdata { rrtype: entry.rrtype, octets, partial: form == Form::Partial })
-            }
-        };
-        Some(Merged {
-            place: entry.place,
-            fact_hash: entry.fact_hash,
-            rrname: Name::trusted(name),
-            fact,
-            seen: entry.seen,
+    /// The tuples that have to go to the store: their index, and where they belong.
+    pub fn due(&self) -> impl Iterator<Item = (u32, Place)> {
+        (0..).zip(&self.entries).filter(|(_, entry)| entry.count > 0).map(|(index, entry)| {
+            (index, Place { partition: entry.partition, hash: entry.name_hash })
         })
     }
 
-    /// The place of the tuple at `index`.
+    /// The tuple at an index of [`Window::due`].
     #[must_use]
-    pub fn place_of(&self, index: usize) -> Option<Place> {
-        self.entries.get(index).map(|entry| entry.place)
+    pub fn get(&self, index: u32) -> Option<Merged<'_>> {
+        let entry = self.entries.get(index as usize)?;
+        let tuple = match entry.state {
+            State::Known { .. } => Tuple::Row(entry.at),
+            State::Unsent => self.tuple(entry.at)?,
+            State::Sent => return None,
+        };
+        Some(Merged {
+            place: Place { partition: entry.partition, hash: entry.name_hash },
+            is_negative: entry.is_negative,
+            tuple,
+            seen: entry.seen(),
+        })
+    }
+
+    fn tuple(&self, at: u32) -> Option<Tuple<'_>> {
+        let (fields, rest) = self.text.get(at as usize..)?.split_first_chunk::<FIELDS>()?;
+        let &[a, b, c, d, e, f, g, h, form] = fields;
+        let name = usize::from(u16::from_be_bytes([a, b]));
+        let octets = usize::from(u16::from_be_bytes([c, d]));
+        let rrtype = RrType(u16::from_be_bytes([e, f]));
+        let (name, rest) = rest.split_at_checked(name)?;
+        let fact = match form {
+            2 => Fact::Negative { qtype: rrtype, outcome: Outcome(u16::from_be_bytes([g, h])) },
+            form => Fact::Record(Rdata { rrtype, octets: rest.get(..octets)?, partial: form == 1 }),
+        };
+        Some(Tuple::Text { rrname: Name::trusted(std::str::from_utf8(name).ok()?), fact })
+    }
+
+    /// Notes that all tuples that had to go to the store are on their way. Until [`Window::learn`] was told
+    /// the rows of the new ones, more can be added, but nothing sent.
+    pub fn sent(&mut self) {
+        for entry in &mut self.entries {
+            if entry.count > 0 {
+                entry.reset();
+                if entry.state == State::Unsent {
+                    entry.state = State::Sent;
+                }
+            }
+        }
+        self.text.clear();
+        self.dirty = 0;
+    }
+
+    /// Notes the rows that sent tuples have in the store.
+    pub fn learn(&mut self, rows: impl IntoIterator<Item = (u32, u32)>) {
+        for (index, row) in rows {
+            if let Some(entry) = self.entries.get_mut(index as usize)
+                && entry.state == State::Sent
+            {
+                (entry.at, entry.state) = (row, State::Known { idle: false });
+            }
+        }
+    }
+
+    /// Makes room when three quarters are taken: forgets known tuples that were not seen since the last
+    /// sweep, or if there are too few of them, every other one. Nothing may be on its way to the store.
+    pub fn sweep(&mut self) {
+        let crowded = self.most_entries / 4 * 3;
+        if self.entries.len() < crowded {
+            return;
+        }
+        let idle = |entry: &Entry| entry.count == 0 && entry.state == State::Known { idle: true };
+        let few = self.entries.iter().filter(|entry| idle(entry)).count() < self.most_entries / 4;
+        let mut odd = false;
+        self.entries.retain_mut(|entry| {
+            odd = !odd;
+            let keep = entry.count > 0 || !(idle(entry) || (few && odd));
+            if let State::Known { idle } = &mut entry.state {
+                *idle = true;
+            }
+            keep
+        });
+        self.table.clear();
+        let entries = &self.entries;
+        for (index, entry) in (0..).zip(entries) {
+            let hash = mixed(entry.name_hash, entry.fact_hash);
+            self.table.insert_unique(hash, index, |&index| {
+                entries
+                    .get(index as usize)
+                    .map_or(0, |entry| mixed(entry.name_hash, entry.fact_hash))
+            });
+        }
     }
 }
 
+/// The hash of a tuple in the table.
+fn mixed(name_hash: u64, fact_hash: u64) -> u64 {
+    name_hash ^ fact_hash.rotate_left(32)
+}
+
 impl Entry {
-    fn text<'a>(&self, text: &'a [u8]) -> Option<(&'a [u8], &'a [u8])> {
-        let (name, rest) = text.get(self.at as usize..)?.split_at_checked(self.name.into())?;
-        Some((name, rest.get(..self.octets.into())?))
+    fn seen(&self) -> Seen {
+        Seen {
+            count: self.count,
+            time_first: self.time_first,
+            time_last: self.time_last,
+            ttl_min: self.ttl_min,
+            ttl_max: self.ttl_max,
+            ttl_last: self.ttl_last,
+            sensors: 0,
+            flags: self.flags,
+        }
+    }
+
+    fn set(&mut self, seen: &Seen) {
+        self.count = seen.count;
+        self.time_first = seen.time_first;
+        self.time_last = seen.time_last;
+        self.ttl_min = seen.ttl_min;
+        self.ttl_max = seen.ttl_max;
+        self.ttl_last = seen.ttl_last;
+        self.flags = seen.flags;
+    }
+
+    fn reset(&mut self) {
+        self.set(&Seen::default());
+    }
+
+    fn merge(&mut self, observation: &Observation<'_>) {
+        let provenance: Provenance = observation.provenance;
+        let mut seen = self.seen();
+        seen.merge(&Seen::once(observation.at, observation.ttl, provenance, 0));
+        self.set(&seen);
+        if let State::Known { idle } = &mut self.state {
+            *idle = false;
+        }
     }
 }
 
@@ -205,23 +354,20 @@ mod tests {
     use super::*;
     use crate::hash::Hasher;
     use crate::name::NameBuf;
-    use crate::observation::Provenance;
 
-    fn window(limit: usize) -> Window {
-        Window::new(Router::new(Hasher::new(&[3; 16]), 64), limit)
+    fn window(memory: usize) -> Window {
+        Window::new(Router::new(Hasher::new(&[3; 16]), 64), memory)
     }
 
     fn add(window: &mut Window, name: &str, fact: Fact<'_>, at: u32) {
         let name = NameBuf::parse(name).unwrap();
-        let observation = Observation {
+        window.add(&Observation {
             rrname: name.as_name(),
             fact,
             at,
             ttl: Some(60),
             provenance: Provenance::Inferred,
-        };
-        let place = window.place(name.as_name());
-        window.add(&observation, place, 1);
+        });
     }
 
     fn a(octets: &[u8]) -> Fact<'_> {
@@ -229,8 +375,13 @@ mod tests {
     }
 
     #[test]
+    fn an_entry_is_small() {
+        assert_eq!(size_of::<Entry>(), 48);
+    }
+
+    #[test]
     fn equal_observations_are_one_and_all_others_are_apart() {
-        let mut window = window(1 << 20);
+        let mut window = window(1 << 22);
         let mx = b"\x00\x00\x04mail\x00";
         let facts = [
             a(&[192, 0, 2, 1]),
@@ -249,25 +400,60 @@ mod tests {
                 }
             }
         }
-        assert_eq!(window.len(), facts.len() * 2);
-        for (index, fact) in facts.into_iter().enumerate() {
+        let due: Vec<(u32, Place)> = window.due().collect();
+        assert_eq!((due.len(), window.dirty()), (facts.len() * 2, facts.len() * 2));
+        for (&(index, place), fact) in due.iter().zip(facts) {
             let merged = window.get(index).unwrap();
-            assert_eq!((merged.rrname.as_str(), merged.fact), ("www.example", fact));
+            let Tuple::Text { rrname, fact: stored } = merged.tuple else { panic!("no text") };
+            assert_eq!((rrname.as_str(), stored), ("www.example", fact));
+            assert_eq!(place, window.place(rrname));
             let seen = merged.seen;
             assert_eq!((seen.count, seen.time_first, seen.time_last), (3, 5, 9));
         }
         window.clear();
-        assert!(window.is_empty() && window.get(0).is_none());
+        assert!(window.dirty() == 0 && window.get(0).is_none());
     }
 
     #[test]
-    fn a_window_says_when_it_is_full() {
-        let mut window = window(10_000);
+    fn a_tuple_that_was_sent_comes_back_as_its_row() {
+        let mut window = window(1 << 22);
+        add(&mut window, "a.example", a(&[192, 0, 2, 1]), 1);
+        add(&mut window, "b.example", a(&[192, 0, 2, 1]), 1);
+        window.sent();
+        assert_eq!((window.due().count(), window.dirty()), (0, 0));
+        add(&mut window, "a.example", a(&[192, 0, 2, 1]), 2);
+        window.learn([(0, 70), (1, 71)]);
+        let due: Vec<u32> = window.due().map(|(index, _)| index).collect();
+        assert_eq!(due, [0]);
+        let merged = window.get(0).unwrap();
+        assert!(matches!(merged.tuple, Tuple::Row(70)));
+        assert_eq!((merged.seen.count, merged.seen.time_first), (1, 2));
+    }
+
+    #[test]
+    fn a_window_is_bounded_and_a_sweep_keeps_what_is_used_and_what_is_due() {
+        let mut window = window(1 << 20);
         let mut added = 0_u32;
         while !window.is_full() {
             add(&mut window, "www.example", a(&added.to_be_bytes()), 1);
             added += 1;
         }
-        assert!((80..200).contains(&added), "{added}");
+        let due: Vec<u32> = window.due().map(|(index, _)| index).collect();
+        window.sent();
+        window.learn(due.iter().map(|&index| (index, index)));
+        window.sweep();
+        // Now the rest is idle, but for one.
+        add(&mut window, "www.example", a(&1_u32.to_be_bytes()), 2);
+        let left = window.entries.len();
+        while !window.is_full() {
+            add(&mut window, "www.example", a(&added.to_be_bytes()), 3);
+            added += 1;
+        }
+        window.sweep();
+        assert!(left > 0 && window.entries.len() <= window.most_entries);
+        assert_eq!(window.dirty(), window.due().count());
+        add(&mut window, "www.example", a(&1_u32.to_be_bytes()), 4);
+        let one = window.entries.iter().find(|entry| entry.time_last == 4).unwrap();
+        assert_eq!((one.count, one.state), (2, State::Known { idle: false }));
     }
 }

@@ -144,8 +144,8 @@ pub struct Seen {
     pub ttl_min: u32,
     /// Largest TTL; 0 when none was seen.
     pub ttl_max: u32,
-    /// TTL of the latest sighting that had one, the largest if several share that second;
-    /// [`Seen::NO_TTL`] when none was seen.
+    /// TTL of the latest sighting, the largest if several share that second; [`Seen::NO_TTL`] when
+    /// that had none.
     pub ttl_last: u32,
     /// One bit for each sensor that saw it; the store gives them their numbers.
     pub sensors: u32,
@@ -207,19 +207,11 @@ impl Seen {
     }
 }
 
-/// The TTL that the later of two sums saw last; of two equally late, the larger.
-///
-/// Associative only while a tuple is seen either always or never with a TTL within one source; a sum
-/// without any TTL must not hide one that has it, so it gives way whatever its time.
+/// The TTL that the later of two sums saw last; of two equally late, the larger that is known.
 fn latest_ttl(left: &Seen, right: &Seen) -> u32 {
-    match (left.ttl_last, right.ttl_last) {
-        (Seen::NO_TTL, ttl) | (ttl, Seen::NO_TTL) => ttl,
-        (left_ttl, right_ttl) => match left.time_last.cmp(&right.time_last) {
-            std::cmp::Ordering::Greater => left_ttl,
-            std::cmp::Ordering::Less => right_ttl,
-            std::cmp::Ordering::Equal => left_ttl.max(right_ttl),
-        },
-    }
+    // The greater of (time, known, TTL): an order, so its maximum is the same however it is reached.
+    let rank = |seen: &Seen| (seen.time_last, seen.ttl_last != Seen::NO_TTL, seen.ttl_last);
+    rank(left).max(rank(right)).2
 }
 
 #[cfg(test)]
@@ -228,10 +220,12 @@ mod tests {
     use proptest::prelude::*;
 
     fn seen() -> impl Strategy<Value = Seen> {
-        (0u32..5, 0u32..600, any::<bool>(), 0u32..8).prop_map(|(at, ttl, exact, sensors)| {
-            let provenance = if exact { Provenance::Exact } else { Provenance::Inferred };
-            Seen::once(at, Some(ttl), provenance, sensors)
-        })
+        (0u32..5, prop::option::of(0u32..600), any::<bool>(), 0u32..8).prop_map(
+            |(at, ttl, exact, sensors)| {
+                let provenance = if exact { Provenance::Exact } else { Provenance::Inferred };
+                Seen::once(at, ttl, provenance, sensors)
+            },
+        )
     }
 
     fn sum(parts: &[Seen]) -> Seen {

@@ -6,6 +6,7 @@
 //! code: one thread, one [`Store`], one connection.
 
 mod address;
+mod batch;
 mod checkpoint;
 mod encoding;
 mod keys;
@@ -16,7 +17,6 @@ mod posting;
 mod reply;
 mod resolve;
 mod row;
-mod rowcache;
 mod scan;
 mod schema;
 mod sources;
@@ -25,6 +25,7 @@ mod upsert;
 mod verify;
 
 pub use address::{has_password, mask};
+pub use batch::{Batch, Packer};
 pub use checkpoint::Checkpoint;
 pub use keys::Kind;
 pub use lookup::Each;
@@ -203,23 +204,15 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens a store for reading; creates it when there is none yet.
+    /// Opens a store; creates it when there is none yet.
     ///
     /// # Errors
     /// When Redis cannot be reached, or the store has another schema.
     pub fn open(options: &Options) -> Result<Self, StoreError> {
-        Self::with_row_cache(options, 0)
-    }
-
-    /// Opens a store for writing, remembering up to about `rows` row numbers, 16 octets each.
-    ///
-    /// # Errors
-    /// As [`Store::open`].
-    pub fn with_row_cache(options: &Options, rows: usize) -> Result<Self, StoreError> {
         let mut link = Link::open(options.clone())?;
         let keys = Keys::new(&options.prefix);
         let router = schema::open(&mut link, &keys)?;
-        Ok(Self { link, keys, router, memory: Memory::new(rows) })
+        Ok(Self { link, keys, router, memory: Memory::default() })
     }
 
     /// Says where in the store names belong.
@@ -232,6 +225,14 @@ impl Store {
     #[must_use]
     pub fn generation(&self) -> u64 {
         self.link.generation()
+    }
+
+    /// Makes sure that the store can be reached and is the one that was opened.
+    ///
+    /// # Errors
+    /// [`StoreError::Replaced`] when it is not; others as they come.
+    pub fn check(&mut self) -> Result<(), StoreError> {
+        schema::same(&mut self.link, &self.keys, self.router.hasher())
     }
 
     fn partitions(&self) -> impl Iterator<Item = u8> + use<> {

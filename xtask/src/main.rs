@@ -2,6 +2,7 @@
 
 #![expect(clippy::print_stderr, reason = "a task talks to the person who started it")]
 
+mod bench;
 mod ci;
 mod demo;
 mod sample;
@@ -24,6 +25,8 @@ enum Task {
     Ci,
     /// Check what no other tool checks: module docs, file sizes, the top level, README commands
     Tidy,
+    /// Measure how Zeek logs go into Redis, beside what Redis can do and what others do
+    Bench,
     /// Write a made-up Zeek dns.log of any size
     Sample(sample::Args),
 }
@@ -34,6 +37,7 @@ fn main() -> ExitCode {
         Task::Test => test::test(),
         Task::Ci => ci::ci(),
         Task::Tidy => tidy::tidy(),
+        Task::Bench => bench::bench(),
         Task::Sample(args) => sample::run(&args),
     };
     match result {

@@ -22,38 +22,38 @@ const BUFFER: usize = 1 << 20;
 pub(crate) struct Args {
     /// Rows to write
     #[arg(long)]
-    rows: u64,
+    pub(crate) rows: u64,
     /// Distinct names: each is asked for rows / names times, give or take one
     #[arg(long)]
-    names: u64,
+    pub(crate) names: u64,
     /// How Zeek would write it
     #[arg(long, value_enum, default_value_t = Format::Tsv)]
-    format: Format,
+    pub(crate) format: Format,
     /// File to write; `-` is standard output
     #[arg(long)]
-    out: PathBuf,
+    pub(crate) out: PathBuf,
     /// Another seed gives other names, addresses and another order
     #[arg(long, default_value_t = 1)]
-    seed: u64,
+    pub(crate) seed: u64,
     /// Keep the rows of one name within about so many rows; 0 spreads them over the whole file
     #[arg(long, default_value_t = 0)]
-    locality: u64,
+    pub(crate) locality: u64,
     /// Percentage of rows about the names 0..NAMES, which a run without this option wrote; each
     /// other row is about a name that no other row has
     #[arg(long, default_value_t = 100)]
-    known: u8,
+    pub(crate) known: u8,
     /// Percentage of rows that have no answer: seven in ten NXDOMAIN, the rest unanswered
     #[arg(long, default_value_t = 0)]
-    negative: u8,
+    pub(crate) negative: u8,
     /// Where addresses lie
     #[arg(long, value_enum, default_value_t = Space::Spread)]
-    addresses: Space,
+    pub(crate) addresses: Space,
     /// Time of the first row, in seconds since the epoch
     #[arg(long, default_value_t = 1_767_571_200)]
-    start: u32,
+    pub(crate) start: u32,
     /// Seconds from the first row to the last
     #[arg(long, default_value_t = 86_400)]
-    span: u32,
+    pub(crate) span: u32,
 }
 
 impl Args {
@@ -72,6 +72,11 @@ impl Args {
             start: 1_767_571_200,
             span: 86_400,
         }
+    }
+
+    /// A log of names and addresses as they are spread in the world, all answered.
+    pub(crate) fn for_bench(rows: u64, names: u64) -> Self {
+        Self { negative: 0, addresses: Space::Spread, ..Self::for_demo(rows, names) }
     }
 
     fn check(&self) -> anyhow::Result<()> {

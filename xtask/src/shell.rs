@@ -15,10 +15,12 @@ pub(crate) struct Need {
 /// The store.
 pub(crate) const REDIS: Need = Need { program: "redis-server", package: "redis-server" };
 
-/// The top of the repository.
+/// The top of the repository: above the package as cargo finds it now, since a checkout can be moved
+/// after it was built.
 pub(crate) fn root() -> PathBuf {
-    let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
-    manifest.parent().unwrap_or(manifest).to_owned()
+    let manifest = std::env::var_os("CARGO_MANIFEST_DIR")
+        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
+    manifest.parent().unwrap_or(&manifest).to_owned()
 }
 
 /// Where cargo builds: two levels above this program, `<target>/<profile>/xtask`.

@@ -7,10 +7,11 @@ use super::pass::{Failure, Job, Opened, Passed, Reader, may_grow};
 use super::report::Report;
 use super::writer::{self, Writer};
 use super::{AgentError, Settings, Stop};
-use crate::source::{Found, LogId, Scan, SourceError, Stat, Wake, Waker, Woken};
+use crate::source::{Found, LogId, Scan, SourceError, Wake, Waker, Woken};
 use crate::store::{Store, StoreError};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -26,17 +27,15 @@ const GRACE: Duration = Duration::from_secs(5);
 const OPEN: usize = 256;
 /// How often old checkpoints are deleted.
 const TIDY: Duration = Duration::from_secs(3600);
-/// Share of the memory that goes to row numbers.
-const ROW_SHARE: usize = 4;
-/// Octets of one known row number.
-const ROW_COST: usize = 16;
-
 /// Work for one thread.
 enum Task {
     /// Open a file. `finished`: it will not grow.
     Open { path: PathBuf, finished: bool },
-    /// Go on with a log that is open. `last`: it will not grow. `reload`: Redis may have lost what was written.
+    /// Go on with a log that is open. `last`: it will not grow. `reload`: the store may have it elsewhere than
+    /// when it was loaded.
     Go { job: Box<Job>, last: bool, reload: bool },
+    /// See whether the store is there, and the same.
+    Check,
 }
 
 /// What came of it.
@@ -44,9 +43,11 @@ enum Outcome {
     Kept(Box<Job>),
     Done(PathBuf),
     /// Another thread has this log: try again when it is done.
-    Busy(PathBuf),
+    Busy(Task),
     /// The file is another log now.
-    Rewritten(PathBuf, Stat),
+    Rewritten(PathBuf),
+    /// The store was looked for.
+    Checked(Result<(), StoreError>),
     Failed(PathBuf, Failure),
 }
 
@@ -90,6 +91,26 @@ struct Shared {
     waker: Waker,
 }
 
+impl Shared {
+    /// Makes a log this thread's own, unless another one has it.
+    fn claim(&self, id: LogId) -> Option<Claim<'_>> {
+        let mut busy = self.busy.lock().unwrap_or_else(PoisonError::into_inner);
+        busy.insert(id).then_some(Claim { shared: self, id })
+    }
+}
+
+/// A log that one thread works on, until dropped.
+struct Claim<'a> {
+    shared: &'a Shared,
+    id: LogId,
+}
+
+impl Drop for Claim<'_> {
+    fn drop(&mut self) {
+        self.shared.busy.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.id);
+    }
+}
+
 /// Reads logs into one store until it is asked to stop, or to the end of what is there.
 pub(crate) fn session(
     settings: &Settings,
@@ -102,8 +123,7 @@ pub(crate) fn session(
         return Err(AgentError::Missing(missing.clone()));
     }
     let workers = settings.workers.min(found.len()).max(1);
-    let rows = settings.memory / ROW_SHARE / workers / ROW_COST;
-    let room = settings.memory / ROW_SHARE * (ROW_SHARE - 1) / workers / 2;
+    let room = settings.memory / workers;
 
     let mut wake = Wake::new();
     stop.wakes(wake.waker());
@@ -114,11 +134,11 @@ pub(crate) fn session(
     let (outbox, outcomes) = channel();
     let mut threads = Vec::new();
     for number in 0..workers {
-        let (store, router, sensors) = writer::open(settings, rows, stop)?;
+        let (store, router, packer, sensors) = writer::open(settings, stop)?;
         let writer = Writer::start(store, stop, &reconnected)?;
         let reader = Reader::new(
             Arc::new(settings.clone()),
-            (router, sensors),
+            (router, packer, sensors),
             room,
             writer,
             stop.clone(),
@@ -143,6 +163,8 @@ pub(crate) fn session(
         pending: HashSet::new(),
         again: HashSet::new(),
         waiting: Vec::new(),
+        moved: false,
+        is_checking: false,
         told: HashSet::new(),
         failed: 0,
         total: 0,
@@ -174,51 +196,70 @@ fn work(mut reader: Reader, shared: &Shared, outbox: &Sender<Outcome>) -> Report
 }
 
 fn perform(reader: &mut Reader, shared: &Shared, task: Task) -> Outcome {
-    let (path, opened, last) = match task {
+    match task {
+        Task::Check => Outcome::Checked(reader.check()),
         Task::Open { path, finished } => {
-            let opened = reader.open(&path, finished);
-            (path, opened, finished)
+            let log = match reader.open(&path, finished) {
+                Ok(Some(log)) => log,
+                Ok(None) => return Outcome::Done(path),
+                Err(error) => return failed(path, error.into()),
+            };
+            let Some(_claim) = shared.claim(log.id()) else {
+                return Outcome::Busy(Task::Open { path, finished });
+            };
+            let opened = reader.take(log, &path);
+            work_on(reader, opened, path, finished)
         }
         Task::Go { job, last, reload } => {
+            let Some(_claim) = shared.claim(job.id()) else {
+                return Outcome::Busy(Task::Go { job, last, reload: true });
+            };
             let path = job.path().to_owned();
-            let opened = if reload { reader.reload(*job) } else { Ok(Opened::Ready(job)) };
-            (path, opened, last)
+            let opened = if reload || reader.is_outdated(&job) {
+                reader.reload(*job)
+            } else {
+                Ok(Opened::Ready(job))
+            };
+            work_on(reader, opened, path, last)
         }
-    };
-    let mut job = match opened {
-        Ok(Opened::Empty) => return Outcome::Done(path),
-        Ok(Opened::Unchanged) => {
-            reader.report.unchanged += 1;
-            return Outcome::Done(path);
-        }
-        Ok(Opened::Ready(job)) => job,
-        Err(failure) => return Outcome::Failed(path, failure),
-    };
-    let id = job.id();
-    if !shared.busy.lock().unwrap_or_else(PoisonError::into_inner).insert(id) {
-        return Outcome::Busy(path);
     }
-    // Loaded before it was marked as busy: another thread may have moved it in between, which the store
-    // notices, and then it is loaded again.
-    let outcome = loop {
-        let path = job.path().to_owned();
+}
+
+/// Reads a log that this thread has claimed to its present end.
+fn work_on(
+    reader: &mut Reader,
+    mut opened: Result<Opened, Failure>,
+    path: PathBuf,
+    last: bool,
+) -> Outcome {
+    loop {
+        let job = match opened {
+            Ok(Opened::Ready(job)) => job,
+            Ok(Opened::Unchanged) => {
+                reader.report.unchanged += 1;
+                return Outcome::Done(path);
+            }
+            Err(failure) => return failed(path, failure),
+        };
         match reader.pass(job, last) {
-            Ok(Passed::Open(job)) => break Outcome::Kept(job),
-            Ok(Passed::Ended) => break Outcome::Done(path),
-            Ok(Passed::Rewritten(stat)) => break Outcome::Rewritten(path, stat),
+            Ok(Passed::Open(job)) => return Outcome::Kept(job),
+            Ok(Passed::Ended) => return Outcome::Done(path),
+            Ok(Passed::Rewritten) => return Outcome::Rewritten(path),
             Err((Failure::Store(StoreError::Conflict), Some(stale))) => {
                 tracing::warn!(path = %path.display(), "another agent reads this log, or Redis lost data; reading it again");
-                match reader.reload(*stale) {
-                    Ok(Opened::Ready(fresh)) => job = fresh,
-                    Ok(_) => break Outcome::Done(path),
-                    Err(failure) => break Outcome::Failed(path, failure),
-                }
+                opened = reader.reload(*stale);
             }
-            Err((failure, _)) => break Outcome::Failed(path, failure),
+            Err((failure, _)) => return failed(path, failure),
         }
-    };
-    shared.busy.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
-    outcome
+    }
+}
+
+/// A file that was rewritten while it was read is no failure: it is opened anew.
+fn failed(path: PathBuf, failure: Failure) -> Outcome {
+    match failure {
+        Failure::Source(SourceError::Rewritten { .. }) => Outcome::Rewritten(path),
+        failure => Outcome::Failed(path, failure),
+    }
 }
 
 /// The state of a session's main thread.
@@ -234,8 +275,12 @@ struct Round<'a> {
     pending: HashSet<PathBuf>,
     /// Paths that changed meanwhile.
     again: HashSet<PathBuf>,
-    /// Pending paths whose log another thread had: tried again when one is done.
-    waiting: Vec<PathBuf>,
+    /// Work on logs that another thread had: tried again when one is done.
+    waiting: Vec<Task>,
+    /// Whether a file was gone when it was to be opened: it may have another name by now.
+    moved: bool,
+    /// Whether a thread sees whether the store is there.
+    is_checking: bool,
     /// Problems that were told already.
     told: HashSet<String>,
     failed: u64,
@@ -252,6 +297,7 @@ impl Round<'_> {
         reconnected: &AtomicU64,
     ) -> Result<(), AgentError> {
         let mut tidied: Option<Instant> = None;
+        let mut checked = Instant::now();
         let mut connections = 0;
         loop {
             let looked = Instant::now();
@@ -264,13 +310,27 @@ impl Round<'_> {
                 self.tidy();
                 tidied = Some(Instant::now());
             }
+            if !self.settings.once && !self.is_checking && checked.elapsed() >= POLL {
+                // Where no log grows, nothing else would tell that the store is another one.
+                self.is_checking = true;
+                checked = Instant::now();
+                self.shared.queue.push(Task::Check);
+            }
             // Wait for work to be done and for files to change.
             loop {
                 self.take_outcomes()?;
                 self.bar.set_position(self.read.load(Ordering::Relaxed));
                 let idle = self.pending.is_empty() && self.again.is_empty();
-                if self.stop.is_stopped() || (self.settings.once && idle) {
+                if self.stop.is_stopped() {
                     return Ok(());
+                }
+                if self.settings.once && idle {
+                    // Redis may have lost what was done before, and a file may have another name by now.
+                    let lost = reconnected.load(Ordering::Relaxed) != connections;
+                    if !std::mem::take(&mut self.moved) && !lost {
+                        return Ok(());
+                    }
+                    break;
                 }
                 if self.settings.once {
                     // Whatever ended the wait, the outcomes are looked at.
@@ -344,26 +404,42 @@ impl Round<'_> {
     fn take_outcomes(&mut self) -> Result<(), AgentError> {
         let mut done = false;
         while let Ok(outcome) = self.outcomes.try_recv() {
-            done |= !matches!(outcome, Outcome::Busy(_));
+            done |= !matches!(outcome, Outcome::Busy(_) | Outcome::Checked(_));
             let path = match outcome {
                 Outcome::Kept(job) => {
                     let path = job.path().to_owned();
                     if self.open.len() >= OPEN {
-                        // Any of them: it is opened again when it changes.
-                        let one = self.open.keys().next().copied();
+                        // Any that can be found again by its path when it changes.
+                        let mut all = self.open.iter();
+                        let one = all.find(|(_, job)| job.detached.is_none()).map(|(&id, _)| id);
                         one.map(|id| self.open.remove(&id));
                     }
                     self.open.insert(job.id(), job);
                     path
                 }
                 Outcome::Done(path) => path,
-                Outcome::Busy(path) => {
-                    self.waiting.push(path);
+                Outcome::Busy(task) => {
+                    self.waiting.push(task);
                     continue;
                 }
-                Outcome::Rewritten(path, stat) => {
-                    self.scan.retry(&stat);
+                Outcome::Rewritten(path) => {
                     self.again.insert(path.clone());
+                    path
+                }
+                Outcome::Checked(result) => {
+                    self.is_checking = false;
+                    match result {
+                        Err(error) if !error.is_transient() => {
+                            return Err(AgentError::Store(error));
+                        }
+                        _ => continue,
+                    }
+                }
+                Outcome::Failed(path, Failure::Source(SourceError::Open { cause, .. }))
+                    if cause.kind() == ErrorKind::NotFound =>
+                {
+                    tracing::debug!(path = %path.display(), "gone before it was opened");
+                    self.moved = true;
                     path
                 }
                 Outcome::Failed(path, Failure::Source(error)) => {
@@ -371,7 +447,8 @@ impl Round<'_> {
                     path
                 }
                 Outcome::Failed(path, Failure::Store(error)) => {
-                    if self.stop.is_stopped() && error.is_transient() {
+                    let may_pass = error.is_transient() || matches!(error, StoreError::Conflict);
+                    if self.stop.is_stopped() && may_pass {
                         tracing::warn!(
                             path = %path.display(),
                             "stopped while the store was away; what was not written is read again next time"
@@ -387,9 +464,9 @@ impl Round<'_> {
                 self.submit(path);
             }
         }
-        if done || self.pending.len() == self.waiting.len() {
-            for path in std::mem::take(&mut self.waiting) {
-                self.submit(path);
+        if done || self.pending.len() <= self.waiting.len() {
+            for task in std::mem::take(&mut self.waiting) {
+                self.shared.queue.push(task);
             }
         }
         Ok(())

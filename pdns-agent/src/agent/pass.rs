@@ -6,13 +6,13 @@
 use super::Settings;
 use super::Stop;
 use super::report::Report;
-use super::writer::{Batch, Writer};
+use super::writer::{Parcel, Writer};
 use crate::aggregate::Window;
 use crate::decode::Tally;
 use crate::decode::zeek::{Decoder, Options};
 use crate::hash::Router;
 use crate::source::{Log, LogId, Progress, SourceError, Stat};
-use crate::store::{Checkpoint, SourceState, StoreError};
+use crate::store::{Batch, Checkpoint, Packer, SourceState, StoreError};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -24,6 +24,9 @@ const BUDGET: usize = 256 * 1024;
 /// A plain log that nobody wrote to for so long is not kept open.
 const STALE: Duration = Duration::from_secs(600);
 
+/// How long to wait when another agent moved a log while it was loaded.
+const MOVED: Duration = Duration::from_millis(20);
+
 /// A log between passes.
 pub(crate) struct Job {
     log: Log,
@@ -34,8 +37,13 @@ pub(crate) struct Job {
     checkpoint: Checkpoint,
     /// Until this position, single records may be applied already.
     horizon: u64,
+    /// How often this process had connected when the checkpoint was loaded.
+    connections: u64,
+    /// The file before anything was read of it.
+    opened: Stat,
     state: SourceState,
     position: u64,
+    /// Lines too long that were counted already.
     oversized: u64,
     /// When the path was first seen to name another file.
     pub(crate) detached: Option<Instant>,
@@ -63,10 +71,20 @@ impl Job {
     }
 }
 
+/// Where the store has a log.
+struct Located {
+    /// The file before it was read from there.
+    opened: Stat,
+    state: SourceState,
+    checkpoint: Checkpoint,
+    /// Connections made before it was loaded.
+    connections: u64,
+    /// Knows the headers up to there.
+    decoder: Decoder,
+}
+
 /// How opening a log went.
 pub(crate) enum Opened {
-    /// There is no first record yet.
-    Empty,
     /// It was read to its end before and is the same still, or this is a shorter copy of it.
     Unchanged,
     /// It can be read.
@@ -80,7 +98,7 @@ pub(crate) enum Passed {
     /// The log is read to its end.
     Ended,
     /// The file was cut or rewritten in place: open it anew.
-    Rewritten(Stat),
+    Rewritten,
 }
 
 /// Why a pass stopped.
@@ -102,16 +120,18 @@ impl From<SourceError> for Failure {
     }
 }
 
-/// A thread's means: its connection, its two windows, its counts.
+/// A thread's means: its connection, its window, its counts.
 pub(crate) struct Reader {
     settings: Arc<Settings>,
     router: Router,
     /// This sensor's bit.
     sensors: u32,
-    /// Octets of one window.
-    room: usize,
+    packer: Packer,
     writer: Writer,
-    windows: Vec<Window>,
+    /// What was read and not sent yet, of the log that is being read.
+    window: Window,
+    /// Memory of the batch that was written last.
+    spare: Batch,
     stop: Stop,
     /// Octets of files that are read, for the progress bar.
     read: Arc<AtomicU64>,
@@ -121,69 +141,81 @@ pub(crate) struct Reader {
 impl Reader {
     pub(crate) fn new(
         settings: Arc<Settings>,
-        (router, sensors): (Router, u32),
+        (router, packer, sensors): (Router, Packer, u32),
         room: usize,
         writer: Writer,
         stop: Stop,
         read: Arc<AtomicU64>,
     ) -> Self {
-        let (windows, report) = (Vec::new(), Report::default());
-        Self { settings, router, sensors, room, writer, windows, stop, read, report }
-    }
-
-    /// An empty window: one of the two there are at most.
-    fn window(&mut self) -> Window {
-        let mut window =
-            self.windows.pop().unwrap_or_else(|| Window::new(self.router.clone(), self.room));
-        // After a failure it holds what was not written, which is read again.
-        window.clear();
-        window
+        let window = Window::new(router.clone(), room);
+        let (spare, report) = (Batch::default(), Report::default());
+        Self { settings, router, sensors, packer, writer, window, spare, stop, read, report }
     }
 
     fn decoder(&self) -> Decoder {
         Decoder::new(Options { keep_multicast: self.settings.keep_multicast })
     }
 
-    /// Opens a log and moves to where the store has it. `finished`: the file will not grow.
-    pub(crate) fn open(&mut self, path: &Path, finished: bool) -> Result<Opened, Failure> {
+    /// Opens a log, unless there is no first record yet. `finished`: the file will not grow.
+    pub(crate) fn open(&self, path: &Path, finished: bool) -> Result<Option<Log>, SourceError> {
         let hasher = self.router.hasher();
-        let log = if finished { Log::open_finished(path, hasher) } else { Log::open(path, hasher) };
-        let Some(log) = log? else { return Ok(Opened::Empty) };
-        self.take(log, path)
+        if finished { Log::open_finished(path, hasher) } else { Log::open(path, hasher) }
     }
 
-    /// Takes an open log to where the store has it.
-    fn take(&mut self, mut log: Log, path: &Path) -> Result<Opened, Failure> {
-        let (state, mut checkpoint) = self.writer.load(log.id().0)?;
-        let state = state.unwrap_or_default();
-        let stat = log.stat();
-        if state.complete && (state.size, state.mtime_ns) == (stat.size, mtime(&stat)) {
-            return Ok(Opened::Unchanged);
-        }
-        for end in checkpoint.open_ends() {
-            checkpoint = self.finish(&mut log, checkpoint, end)?;
-        }
-        let mut decoder = self.decoder();
-        let position = checkpoint.acknowledged();
-        match log.resume(position, &mut |line| decoder.skim(line)) {
-            Err(SourceError::Shrank { .. }) => return Ok(Opened::Unchanged),
-            other => other?,
-        }
-        let before = serde_json::from_value(state.tally.clone()).unwrap_or_default();
-        let horizon = checkpoint.horizon();
+    /// Takes an open log to where the store has it, however often another agent moves that.
+    pub(crate) fn take(&mut self, mut log: Log, path: &Path) -> Result<Opened, Failure> {
+        let located = loop {
+            match self.locate(&mut log) {
+                Err(Failure::Store(StoreError::Conflict)) if self.stop.sleep(MOVED) => {}
+                // This copy ends before that: what is missing may come, or be in another copy.
+                Err(Failure::Source(SourceError::Shrank { .. })) => return Ok(Opened::Unchanged),
+                located => break located?,
+            }
+        };
+        let Some(located) = located else { return Ok(Opened::Unchanged) };
         self.report.logs += 1;
+        let Located { opened, state, checkpoint, connections, decoder } = located;
         Ok(Opened::Ready(Box::new(Job {
-            log,
             path: path.to_owned(),
             decoder,
-            before,
+            before: serde_json::from_value(state.tally.clone()).unwrap_or_default(),
+            horizon: checkpoint.horizon(),
+            connections,
+            opened,
+            position: checkpoint.acknowledged(),
+            oversized: log.oversized(),
             checkpoint,
-            horizon,
             state,
-            position,
-            oversized: 0,
             detached: None,
+            log,
         })))
+    }
+
+    /// Moves a log to where the store has it; `None` when it was read to its end and is the same still.
+    fn locate(&mut self, log: &mut Log) -> Result<Option<Located>, Failure> {
+        // Before loading: a connection made meanwhile makes it load again, which does no harm.
+        let connections = self.writer.connections();
+        let (state, mut checkpoint) = self.writer.load(log.id().0)?;
+        let (state, opened) = (state.unwrap_or_default(), log.stat());
+        if state.complete && (state.size, state.mtime_ns) == (opened.size, mtime(&opened)) {
+            return Ok(None);
+        }
+        for end in checkpoint.open_ends() {
+            checkpoint = self.finish(log, checkpoint, end)?;
+        }
+        let mut decoder = self.decoder();
+        log.resume(checkpoint.acknowledged(), &mut |line| decoder.skim(line))?;
+        Ok(Some(Located { opened, state, checkpoint, connections, decoder }))
+    }
+
+    /// Whether there was a new connection since a job was loaded: Redis may have lost what was written.
+    pub(crate) fn is_outdated(&self, job: &Job) -> bool {
+        job.connections != self.writer.connections()
+    }
+
+    /// Makes sure that the store is there and the one that was opened.
+    pub(crate) fn check(&mut self) -> Result<(), StoreError> {
+        self.writer.check()
     }
 
     /// Loads again how far the log of a job is, and moves there.
@@ -205,13 +237,13 @@ impl Reader {
         end: u64,
     ) -> Result<Checkpoint, Failure> {
         let mut decoder = self.decoder();
-        let mut window = self.window();
-        let (mut position, sensors) = (checkpoint.acknowledged(), self.sensors);
+        let (mut position, window) = (checkpoint.acknowledged(), &mut self.window);
         log.resume(position, &mut |line| decoder.skim(line))?;
+        let mut rest = false;
         while position < end {
-            let progress = log.read(BUDGET, &mut |line, at| {
-                position = at;
-                if at > end {
+            let mut each = |line: &[u8], at: u64| {
+                let start = std::mem::replace(&mut position, at);
+                if start >= end {
                     return;
                 }
                 // Bad lines are counted when they are read in order.
@@ -219,27 +251,59 @@ impl Reader {
                     .line(line, &mut |observation| {
                         let place = window.place(observation.rrname);
                         let open = checkpoint.is_open_at(place.partition, end);
-                        if open && !checkpoint.covers(place, at) {
-                            window.add(&observation, place, sensors);
+                        if open && !checkpoint.covers(place, start) {
+                            window.add(&observation);
                         }
                     })
                     .ok();
-            })?;
-            if progress != Progress::More {
-                break;
+            };
+            // The batch may have ended with a last line that has no newline.
+            let progress = if rest { log.rest(&mut each) } else { log.read(BUDGET, &mut each) }?;
+            match progress {
+                Progress::More => {}
+                Progress::AtEnd if !rest => rest = true,
+                Progress::AtEnd | Progress::Truncated if position >= end => {}
+                Progress::AtEnd => {
+                    window.clear();
+                    let path = log.path().to_owned();
+                    return Err(SourceError::Shrank { path, len: position, offset: end }.into());
+                }
+                Progress::Truncated => {
+                    window.clear();
+                    return Err(SourceError::Rewritten { path: log.path().to_owned() }.into());
+                }
             }
         }
-        let log = log.id().0;
-        self.writer.write(Batch { log, checkpoint, window, end, finish: true, state: None });
+        self.ship(log.id(), checkpoint, (end, true), None);
         self.taken_back()?.ok_or_else(lost)
     }
 
-    /// Waits for the batch under way and keeps its window; its checkpoint, if there was one.
+    /// Packs what is due and sends it. Nothing may be under way.
+    fn ship(
+        &mut self,
+        log: LogId,
+        checkpoint: Checkpoint,
+        to: (u64, bool),
+        state: Option<SourceState>,
+    ) {
+        self.window.sweep();
+        let mut batch = std::mem::take(&mut self.spare);
+        self.packer.pack(&mut batch, log.0, &checkpoint, &mut self.window, to, self.sensors);
+        self.writer.write(Parcel { batch, checkpoint, state });
+    }
+
+    /// Waits for the batch under way and learns from it; its checkpoint, if there was one.
     fn taken_back(&mut self) -> Result<Option<Checkpoint>, Failure> {
-        let Some((batch, result)) = self.writer.take_back() else { return Ok(None) };
-        self.windows.push(batch.window);
+        let Some((parcel, result)) = self.writer.take_back() else { return Ok(None) };
+        let Parcel { mut batch, checkpoint, .. } = parcel;
+        self.window.learn(batch.learned());
+        self.spare = batch;
+        if result.is_err() {
+            // What was sent may be lost, and is read again.
+            self.window.clear();
+        }
         result?;
-        Ok(Some(batch.checkpoint))
+        Ok(Some(checkpoint))
     }
 
     /// Reads a log to its present end. `last`: it will not grow, and a last line without newline counts.
@@ -251,53 +315,45 @@ impl Reader {
         last: bool,
     ) -> Result<Passed, (Failure, Option<Box<Job>>)> {
         let counted = job.decoder.tally().clone();
-        let mut window = self.window();
-        let result = self.read(&mut job, &mut window, last);
+        let result = self.read(&mut job, last);
         // What was read before an error is good, and is written first.
         let ended = match &result {
             Ok(Progress::Truncated) => true,
             Ok(_) => last || job.log.is_gzip() || is_stale(&job.log.stat()),
-            Err(Failure::Source(_)) => job.log.is_gzip(),
+            // A gzip that ends too early may still be written.
+            Err(Failure::Source(error)) => job.log.is_gzip() && !may_grow(error),
             Err(Failure::Store(_)) => false,
         };
         if let Err(Failure::Store(error)) = result {
-            self.windows.push(window);
-            // The batch under way, if any, belongs to the same failure.
-            drop(self.taken_back());
             return Err((error.into(), Some(job)));
         }
-        let written = self.end(&mut job, window, ended && !self.stop.is_stopped());
-        self.count(&job, &counted);
+        let written = self.end(&mut job, ended && !self.stop.is_stopped());
+        self.count(&mut job, &counted);
         if let Err(failure) = written {
             return Err((failure, Some(job)));
         }
         match result {
             Err(failure) => Err((failure, None)),
-            Ok(Progress::Truncated) => Ok(Passed::Rewritten(job.log.stat())),
+            Ok(Progress::Truncated) => Ok(Passed::Rewritten),
             Ok(_) if ended => Ok(Passed::Ended),
             Ok(_) => Ok(Passed::Open(job)),
         }
     }
 
-    fn read(
-        &mut self,
-        job: &mut Job,
-        window: &mut Window,
-        last: bool,
-    ) -> Result<Progress, Failure> {
+    fn read(&mut self, job: &mut Job, last: bool) -> Result<Progress, Failure> {
         let mut rest = false;
         loop {
             let Job { log, path, decoder, before, checkpoint, horizon, position, .. } = &mut *job;
-            let (sensors, horizon, report) = (self.sensors, *horizon, &mut self.report);
+            let (window, horizon, report) = (&mut self.window, *horizon, &mut self.report);
             let from = *position;
             let mut each = |line: &[u8], end: u64| {
+                let start = std::mem::replace(position, end);
                 let taken = decoder.line(line, &mut |observation| {
-                    let place = window.place(observation.rrname);
-                    if end > horizon || !checkpoint.covers(place, end) {
-                        window.add(&observation, place, sensors);
+                    let place = |window: &Window| window.place(observation.rrname);
+                    if start >= horizon || !checkpoint.covers(place(window), start) {
+                        window.add(&observation);
                     }
                 });
-                *position = end;
                 if let Err(rejection) = taken {
                     report.bad_line(path, before.lines + decoder.tally().lines, &rejection);
                 }
@@ -307,9 +363,8 @@ impl Reader {
                 self.read.fetch_add(job.position - from, Ordering::Relaxed);
             }
             let progress = progress?;
-            if window.is_full() {
-                let full = std::mem::replace(window, self.window_for(job)?);
-                self.send(job, full, false);
+            if self.window.is_full() {
+                self.send(job, false)?;
             }
             match progress {
                 Progress::AtEnd if last && !rest => rest = true,
@@ -319,67 +374,56 @@ impl Reader {
         }
     }
 
-    /// An empty window while another one may be on its way; takes the job's checkpoint back with that.
-    fn window_for(&mut self, job: &mut Job) -> Result<Window, Failure> {
+    /// Sends what was read of a job up to its position, once what was sent before is written.
+    fn send(&mut self, job: &mut Job, complete: bool) -> Result<(), Failure> {
         if let Some(checkpoint) = self.taken_back()? {
             job.checkpoint = checkpoint;
         }
-        Ok(self.window())
-    }
-
-    /// Sends what was read of a job up to its position.
-    fn send(&mut self, job: &mut Job, window: Window, complete: bool) {
         let mut tally = job.before.clone();
         tally.merge(job.decoder.tally());
-        let stat = job.log.stat();
+        // As far as was read, and not what came meanwhile: else that would look as if it was read, too.
+        let (size, stat) = if job.log.is_gzip() {
+            (job.opened.size, job.opened)
+        } else {
+            (job.position, job.log.stat())
+        };
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
         job.state = SourceState {
             path: job.path.display().to_string(),
             sensor: self.settings.sensor.clone(),
             acknowledged: job.position,
             complete,
-            size: stat.size,
+            size,
             mtime_ns: mtime(&stat),
             updated: now.map_or(0, |now| now.as_secs()),
             tally: serde_json::to_value(&tally).unwrap_or_default(),
         };
-        self.writer.write(Batch {
-            log: job.log.id().0,
-            checkpoint: job.checkpoint.clone(),
-            window,
-            end: job.position,
-            finish: false,
-            state: Some(job.state.clone()),
-        });
+        let (checkpoint, state) = (job.checkpoint.clone(), job.state.clone());
+        self.ship(job.log.id(), checkpoint, (job.position, false), Some(state));
+        Ok(())
     }
 
     /// Writes the rest of a pass and waits until all of it is acknowledged.
-    fn end(&mut self, job: &mut Job, window: Window, complete: bool) -> Result<(), Failure> {
-        match self.taken_back() {
-            Ok(checkpoint) => job.checkpoint = checkpoint.unwrap_or_else(|| job.checkpoint.clone()),
-            Err(failure) => {
-                self.windows.push(window);
-                return Err(failure);
-            }
+    fn end(&mut self, job: &mut Job, complete: bool) -> Result<(), Failure> {
+        if let Some(checkpoint) = self.taken_back()? {
+            job.checkpoint = checkpoint;
         }
-        if job.state.acknowledged == job.position
-            && job.state.complete == complete
-            && window.is_empty()
-        {
-            self.windows.push(window);
+        let acknowledged = (job.state.acknowledged, job.state.complete) == (job.position, complete);
+        if acknowledged && self.window.dirty() == 0 {
             return Ok(());
         }
-        self.send(job, window, complete);
+        self.send(job, complete)?;
         job.checkpoint = self.taken_back()?.ok_or_else(lost)?;
         Ok(())
     }
 
     /// Adds to the report what a pass added to a job's tally.
-    fn count(&mut self, job: &Job, counted: &Tally) {
+    fn count(&mut self, job: &mut Job, counted: &Tally) {
         let mut passed = job.decoder.tally().clone();
         passed.subtract(counted);
         self.report.tally.merge(&passed);
-        self.report.oversized += job.log.oversized() - job.oversized.min(job.log.oversized());
+        self.report.oversized += job.log.oversized().saturating_sub(job.oversized);
+        job.oversized = job.log.oversized();
         if job.log.is_gzip() {
             self.read.fetch_add(job.log.stat().size, Ordering::Relaxed);
         }

@@ -4,9 +4,8 @@
 //! waits, longer each time, and tries again; the reader waits for its answer and so stops reading.
 
 use super::{AgentError, Settings, Stop};
-use crate::aggregate::Window;
 use crate::hash::Router;
-use crate::store::{Checkpoint, SourceState, Store, StoreError};
+use crate::store::{Batch, Checkpoint, Packer, SourceState, Store, StoreError};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -16,26 +15,24 @@ use std::time::Duration;
 /// First and longest pause between attempts.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
 
-/// A window on its way to the store.
-pub(crate) struct Batch {
-    pub(crate) log: [u8; 16],
+/// A batch on its way to the store.
+pub(crate) struct Parcel {
+    pub(crate) batch: Batch,
     pub(crate) checkpoint: Checkpoint,
-    pub(crate) window: Window,
-    pub(crate) end: u64,
-    /// Only finish what an earlier batch to the same end left half-way.
-    pub(crate) finish: bool,
-    /// What to acknowledge afterwards, if this is not finishing.
+    /// What to acknowledge afterwards, unless the batch only finishes another one.
     pub(crate) state: Option<SourceState>,
 }
 
 enum Request {
     Load([u8; 16]),
-    Write(Box<Batch>),
+    Write(Box<Parcel>),
+    Check,
 }
 
 enum Answer {
     Loaded(Result<(Option<SourceState>, Checkpoint), StoreError>),
-    Written(Box<Batch>, Result<(), StoreError>),
+    Written(Box<Parcel>, Result<(), StoreError>),
+    Checked(Result<(), StoreError>),
 }
 
 /// The reader's end of the thread.
@@ -44,6 +41,7 @@ pub(crate) struct Writer {
     answers: Receiver<Answer>,
     thread: Option<JoinHandle<()>>,
     busy: bool,
+    connections: Arc<AtomicU64>,
 }
 
 /// The error of a store that is away while the agent stops.
@@ -72,10 +70,11 @@ impl Writer {
                 for request in inbox {
                     let answer = match request {
                         Request::Load(log) => Answer::Loaded(work.load(&log)),
-                        Request::Write(mut batch) => {
-                            let result = work.write(&mut batch);
-                            Answer::Written(batch, result)
+                        Request::Write(mut parcel) => {
+                            let result = work.write(&mut parcel);
+                            Answer::Written(parcel, result)
                         }
+                        Request::Check => Answer::Checked(work.patiently(Store::check)),
                     };
                     if outbox.send(answer).is_err() {
                         break;
@@ -83,7 +82,13 @@ impl Writer {
                 }
             })
             .map_err(AgentError::Thread)?;
-        Ok(Self { requests: Some(requests), answers, thread: Some(thread), busy: false })
+        Ok(Self {
+            requests: Some(requests),
+            answers,
+            thread: Some(thread),
+            busy: false,
+            connections: Arc::clone(reconnected),
+        })
     }
 
     /// Loads what the store knows of a log.
@@ -98,19 +103,33 @@ impl Writer {
         }
     }
 
+    /// Makes sure that the store is there and the one that was opened.
+    pub(crate) fn check(&mut self) -> Result<(), StoreError> {
+        self.send(Request::Check);
+        match self.answers.recv() {
+            Ok(Answer::Checked(result)) => result,
+            _ => Err(stopped()),
+        }
+    }
+
+    /// How often a connection had to be made anew, by any thread.
+    pub(crate) fn connections(&self) -> u64 {
+        self.connections.load(Ordering::Relaxed)
+    }
+
     /// Sends a batch. The one before must have been taken back.
-    pub(crate) fn write(&mut self, batch: Batch) {
-        self.send(Request::Write(Box::new(batch)));
+    pub(crate) fn write(&mut self, parcel: Parcel) {
+        self.send(Request::Write(Box::new(parcel)));
         self.busy = true;
     }
 
     /// Waits for the batch under way, if one is.
-    pub(crate) fn take_back(&mut self) -> Option<(Batch, Result<(), StoreError>)> {
+    pub(crate) fn take_back(&mut self) -> Option<(Parcel, Result<(), StoreError>)> {
         if !std::mem::take(&mut self.busy) {
             return None;
         }
         match self.answers.recv() {
-            Ok(Answer::Written(batch, result)) => Some((*batch, result)),
+            Ok(Answer::Written(parcel, result)) => Some((*parcel, result)),
             _ => None,
         }
     }
@@ -147,19 +166,14 @@ impl Work {
         })
     }
 
-    fn write(&mut self, batch: &mut Batch) -> Result<(), StoreError> {
+    fn write(&mut self, parcel: &mut Parcel) -> Result<(), StoreError> {
+        let Parcel { batch, checkpoint, state } = parcel;
         self.patiently(|store| {
-            store.flush(
-                &batch.log,
-                &mut batch.checkpoint,
-                &batch.window,
-                batch.end,
-                batch.finish,
-            )?;
-            if let Some(state) = &batch.state {
-                store.acknowledge(&batch.log, state)?;
+            store.flush(checkpoint, batch)?;
+            if let Some(state) = state {
+                store.acknowledge(batch.log(), state)?;
                 if state.complete {
-                    store.settle(&batch.log, &batch.checkpoint)?;
+                    store.settle(batch.log(), checkpoint)?;
                 }
             }
             Ok(())
@@ -195,19 +209,19 @@ impl Work {
 /// Opens the store and finds this sensor's bit; waits for a store that is away, unless it is to run once.
 pub(crate) fn open(
     settings: &Settings,
-    rows: usize,
     stop: &Stop,
-) -> Result<(Store, Router, u32), AgentError> {
+) -> Result<(Store, Router, Packer, u32), AgentError> {
     let (mut pause, longest) = PAUSE;
     loop {
-        let opened = Store::with_row_cache(&settings.store, rows).and_then(|mut store| {
+        let opened = Store::open(&settings.store).and_then(|mut store| {
             let bit = store.sensor(&settings.sensor)?;
             Ok((store, bit))
         });
         match opened {
             Ok((store, bit)) => {
                 let router = store.router().clone();
-                return Ok((store, router, bit));
+                let packer = store.packer();
+                return Ok((store, router, packer, bit));
             }
             Err(error) if error.is_transient() && !settings.once => {
                 tracing::warn!(%error, pause_ms = pause.as_millis(), "the store is away; waiting for it");

@@ -134,7 +134,9 @@ impl Options {
             return Ok(Some(Filter::Opcode));
         }
         let ports = [row.resp_p.number()?, row.orig_p.number()?];
-        let is_multicast = ports.iter().any(|port| matches!(port, Some(137 | 5353 | 5355)));
+        let [server, client] = ports.map(|port| matches!(port, Some(137 | 5353 | 5355)));
+        // A client may have chosen such a port for an ordinary query.
+        let is_multicast = server || (client && !matches!(ports, [Some(53), _]));
         if is_multicast && !self.keep_multicast {
             return Ok(Some(Filter::Port));
         }

@@ -47,6 +47,8 @@ impl Cof {
         if seen.ttl_min != Seen::NO_TTL {
             object.field("ttl_min", &seen.ttl_min)?;
             object.field("ttl_max", &seen.ttl_max)?;
+        }
+        if seen.ttl_last != Seen::NO_TTL {
             object.field("ttl_last", &seen.ttl_last)?;
         }
         let sensors: Vec<&str> = self.look.sensors(seen.sensors).collect();

@@ -79,7 +79,11 @@ pub(super) fn fields<'a>(item: &Item<'a>, look: &'a Look) -> Vec<Field<'a>> {
 
 /// A TTL, where any was seen.
 pub(super) fn ttl<'a>(seen: &Seen, ttl: u32) -> Value<'a> {
-    if seen.ttl_min == Seen::NO_TTL { Value::Absent } else { Value::Number(ttl.into()) }
+    if seen.ttl_min == Seen::NO_TTL || ttl == Seen::NO_TTL {
+        Value::Absent
+    } else {
+        Value::Number(ttl.into())
+    }
 }
 
 /// Whether owner and type were never read, only worked out.

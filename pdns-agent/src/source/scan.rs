@@ -48,9 +48,9 @@ impl Input {
 pub struct Scan {
     inputs: Vec<Input>,
     walk: Walk,
-    /// Size and time of writing of each file when it was last named, by device and inode: a rename
-    /// changes neither, and needs no second look.
-    seen: HashMap<(u64, u64), Stat>,
+    /// State and path of each file when it was last named, by device and inode. The path, because a file
+    /// may be renamed after it was named and before it was opened.
+    seen: HashMap<(u64, u64), (Stat, PathBuf)>,
     missing: Vec<PathBuf>,
     dirs: Vec<(PathBuf, i128)>,
     problems: Vec<SourceError>,
@@ -73,8 +73,8 @@ impl Scan {
         })
     }
 
-    /// The files that are new, or changed in size or time of writing since the last call, in order of
-    /// path. A file under several names counts once.
+    /// The files that are new, or changed in size, time of writing or path since the last call, in order
+    /// of path. A file under several names counts once.
     pub fn changed(&mut self) -> Vec<Found> {
         let now = Instant::now();
         let mut haul = Haul::default();
@@ -90,9 +90,14 @@ impl Scan {
         haul.files.sort_unstable_by(|(left, _), (right, _)| left.cmp(right));
         let mut met = HashSet::with_capacity(haul.files.len());
         haul.files.retain(|(_, stat)| met.insert((stat.dev, stat.ino)));
-        let seen = haul.files.iter().map(|(_, stat)| ((stat.dev, stat.ino), *stat)).collect();
-        let seen = std::mem::replace(&mut self.seen, seen);
-        haul.files.retain(|(_, stat)| seen.get(&(stat.dev, stat.ino)) != Some(stat));
+        haul.files.retain(|(path, stat)| {
+            let known = self.seen.get(&(stat.dev, stat.ino));
+            known.is_none_or(|(seen, at)| seen != stat || at != path)
+        });
+        self.seen.retain(|file, _| met.contains(file));
+        for (path, stat) in &haul.files {
+            self.seen.insert((stat.dev, stat.ino), (*stat, path.clone()));
+        }
         (self.dirs, self.problems) = (haul.dirs, haul.problems);
         haul.files
             .into_iter()

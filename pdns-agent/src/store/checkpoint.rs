@@ -87,17 +87,19 @@ impl Checkpoint {
         self.acknowledged
     }
 
-    /// Whether a record of the line that ends at `position` is applied already.
+    /// Whether a record of the line that begins at `start` is applied already.
+    ///
+    /// Where a line begins does not depend on whether it was read with its newline or before that came.
     #[must_use]
-    pub fn covers(&self, place: Place, position: u64) -> bool {
-        if position <= self.acknowledged {
+    pub fn covers(&self, place: Place, start: u64) -> bool {
+        if start < self.acknowledged {
             return true;
         }
         match self.marks.get(usize::from(place.partition)) {
             Some(Some(mark)) => {
-                position <= mark.done
+                start < mark.done
                     || (mark.is_open()
-                        && position <= mark.end
+                        && start < mark.end
                         && slice(place.hash, mark.slices) < mark.applied)
             }
             _ => false,
@@ -156,12 +158,12 @@ mod tests {
         let checkpoint = Checkpoint { acknowledged: 50, marks };
         let place = |partition, slice: u64| Place { partition, hash: slice << 42 };
         assert_eq!(slice(place(0, 1).hash, 4), 1);
-        assert!(checkpoint.covers(place(0, 3), 100));
-        assert!(checkpoint.covers(place(0, 1), 200));
-        assert!(!checkpoint.covers(place(0, 2), 200));
-        assert!(!checkpoint.covers(place(0, 1), 201));
-        assert!(checkpoint.covers(place(1, 0), 50));
-        assert!(!checkpoint.covers(place(1, 0), 51));
+        assert!(checkpoint.covers(place(0, 3), 99));
+        assert!(checkpoint.covers(place(0, 1), 199));
+        assert!(!checkpoint.covers(place(0, 2), 199));
+        assert!(!checkpoint.covers(place(0, 1), 200));
+        assert!(checkpoint.covers(place(1, 0), 49));
+        assert!(!checkpoint.covers(place(1, 0), 50));
         assert_eq!((checkpoint.open_ends(), checkpoint.horizon()), (vec![200], 200));
         assert!(checkpoint.is_open_at(0, 200) && !checkpoint.is_open_at(1, 200));
     }

@@ -10,7 +10,7 @@
 //! A **row** is eight big-endian u32: count, time_first, time_last, ttl_min, ttl_max, ttl_last, sensors,
 //! and flags above 24 bits of the owner's hash.
 
-use super::keys::{Kind, ROW};
+use super::keys::ROW;
 use super::row::FactBuf;
 use crate::hash::Hasher;
 use crate::observation::{Fact, Outcome, Seen};
@@ -28,14 +28,6 @@ const WIDE: u8 = 0xff;
 const SHORT: usize = 254;
 /// Octets of the digest that stands for long RDATA.
 pub(crate) const DIGEST: usize = 16;
-
-/// Which of the two stores a fact belongs to.
-pub(crate) fn kind_of(fact: Fact<'_>) -> Kind {
-    match fact {
-        Fact::Record(_) => Kind::Record,
-        Fact::Negative { .. } => Kind::Negative,
-    }
-}
 
 /// Appends the record key of a fact; returns the digest when the RDATA has to be kept apart.
 pub(crate) fn write_key(

@@ -58,9 +58,9 @@ local function merge(rows_key, row, c2, a2, b2, m2, x2, l2, s2, p2)
   local was = a
   c = c + c2
   if c > 4294967295 then c = 4294967295 end
-  if l == NO_TTL then
+  if b2 > b then
     l = l2
-  elseif l2 ~= NO_TTL and (b2 > b or (b2 == b and l2 > l)) then
+  elseif b2 == b and l2 ~= NO_TTL and (l == NO_TTL or l2 > l) then
     l = l2
   end
   if a2 < a then a = a2 end
@@ -153,7 +153,17 @@ local function apply(tag, kind, ARGV, at, out, redo)
     lines, bytes = {}, 0
   end
 
-  local grown = rows
+  -- New rows follow each other: those of a block are written together.
+  local fresh, first, grown = {}, rows, rows
+  local function write_rows()
+    if rows == first then return end
+    local slot = first % ROWS
+    local chunk = rows_key .. number((first - slot) / ROWS)
+    if slot == 0 then call('SETRANGE', chunk, ROWS * 32 - 1, '\0') end
+    call('SETRANGE', chunk, FROM[slot], concat(fresh))
+    fresh, first = {}, rows
+  end
+
   for i = at, at + unknown * 4 - 1, 4 do
     local hash, name, rk, delta = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
     local c, a, b, m, x, l, s, p = unpack_(ROW, delta)
@@ -181,10 +191,8 @@ local function apply(tag, kind, ARGV, at, out, redo)
     else
       row = rows
       rows = rows + 1
-      local slot = row % ROWS
-      local chunk = rows_key .. number((row - slot) / ROWS)
-      if slot == 0 then call('SETRANGE', chunk, ROWS * 32 - 1, '\0') end
-      call('SETRANGE', chunk, FROM[slot], delta)
+      fresh[#fresh + 1] = delta
+      if rows % ROWS == 0 then write_rows() end
       local packed = pack('>I4', row)
       if redo then redo[#redo + 1] = rk .. sub(delta, 29, 32) end
       if not is_wide then changed = true end
@@ -222,6 +230,7 @@ local function apply(tag, kind, ARGV, at, out, redo)
     if changed then call('HSET', key, hash, value) end
   end
   at = at + unknown * 4
+  write_rows()
   write_log()
 
   -- Linear hashing: at most 16 names a bucket on average. A call adds few names, so it splits few buckets.
@@ -306,6 +315,24 @@ local function settle(KEYS, ARGV)
   return 0
 end
 
+-- Deletes checkpoints that say no more than the acknowledged positions, which are kept elsewhere.
+-- KEYS[1]: the partition's tag. ARGV: pairs of source and acknowledged position. A checkpoint beyond that,
+-- half-way, or with something to be done again stays. Answers how many were deleted.
+local function forget(KEYS, ARGV)
+  if not unpack_ then init() end
+  local key, deleted = KEYS[1] .. 'c', 0
+  for i = 1, #ARGV, 2 do
+    local stored = call('HGET', key, ARGV[i])
+    if stored and #stored == 20 then
+      local done, _, slices, applied = unpack_('>I8I8I2I2', stored)
+      if done <= tonumber(ARGV[i + 1]) and applied >= slices then
+        deleted = deleted + call('HDEL', key, ARGV[i])
+      end
+    end
+  end
+  return deleted
+end
+
 -- Moves up to 512 members of a posting set to its children: child = floor(member / divisor) mod ways.
 -- KEYS[1]: the set. ARGV: divisor, ways, format of a child's suffix. Answers how many members are left,
 -- the mark -1 not counted.
@@ -371,6 +398,7 @@ end
 
 redis.register_function('pdns_upsert_DIGEST', upsert)
 redis.register_function('pdns_settle_DIGEST', settle)
+redis.register_function('pdns_forget_DIGEST', forget)
 redis.register_function('pdns_spread_DIGEST', spread)
 redis.register_function('pdns_create_DIGEST', create)
 redis.register_function('pdns_sensor_DIGEST', sensor)

@@ -19,9 +19,9 @@
 //! | `pd:{pp}t` | hash | digest of RDATA longer than 254 octets to the octets |
 //! | `pd:{pp}x<iii>` | set | what points at a name: members (hash of the target, place of the owner) |
 //! | `pd:{pp}o<iii>` | set | the same for RDATA that names neither host nor address |
-//! | `pd:{4:aabb}<c>` | set | IPv4 /20: members (low 12 bits of the address, place of the owner) |
+//! | `pd:{4:aabb}` | set | IPv4 /16: members (low 16 bits of the address, place of the owner) |
 //! | `pd:{6:aabbccdd}<eeff>` | set | IPv6 /48: members (hash of the address, place of the owner) |
-//! | `pd:{6:aabbccdd}d`, `pd:6` | set | which /48 a /32 has, which /32 there are |
+//! | `pd:6:<cc>` | set | which /48 there are, by their third octet: members are their 48 bits |
 //!
 //! A posting set that grows too large is spread over children whose keys continue its own; see
 //! `store/posting.rs`.
@@ -135,9 +135,9 @@ impl Keys {
         format!("{}{{{partition:02x}}}{letter}{index:03x}", self.prefix)
     }
 
-    /// Posting set of an IPv4 /20, given its 20 bits.
+    /// Posting set of an IPv4 /16, given its 16 bits.
     pub(crate) fn v4(&self, net: u32) -> String {
-        format!("{}{{4:{:04x}}}{:x}", self.prefix, net >> 4, net & 0xf)
+        format!("{}{{4:{net:04x}}}", self.prefix)
     }
 
     /// Posting set of an IPv6 /48, given its 48 bits.
@@ -145,14 +145,9 @@ impl Keys {
         format!("{}{{6:{:08x}}}{:04x}", self.prefix, net >> 16, net & 0xffff)
     }
 
-    /// Which /48 an IPv6 /32 has, given its 32 bits.
-    pub(crate) fn v6_nets(&self, net: u32) -> String {
-        format!("{}{{6:{net:08x}}}d", self.prefix)
-    }
-
-    /// Which IPv6 /32 there are.
-    pub(crate) fn v6_all(&self) -> String {
-        format!("{}6", self.prefix)
+    /// Directory of the IPv6 /48 with this third octet.
+    pub(crate) fn v6_nets(&self, octet: u8) -> String {
+        format!("{}6:{octet:02x}", self.prefix)
     }
 }
 
@@ -223,7 +218,7 @@ mod tests {
         ] {
             assert!(key.starts_with("pd:{0a}"), "{key}");
         }
-        assert_eq!(keys.v4(0xc0_002), "pd:{4:c000}2");
+        assert_eq!(keys.v4(0xc000), "pd:{4:c000}");
         assert_eq!(keys.v6(0x2001_0db8_0001), "pd:{6:20010db8}0001");
     }
 

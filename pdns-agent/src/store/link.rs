@@ -4,7 +4,7 @@
 //! is dropped and made anew at the next call, and [`Link::generation`] tells that it was: what a caller
 //! knew of the server (row numbers, checkpoints) may no longer hold.
 
-use super::{Options, StoreError, managed};
+use super::{Options, StoreError, managed, reply};
 use redis::{Connection, ConnectionAddr, ErrorKind, IntoConnectionInfo, RedisError, Value};
 use siphasher::sip::SipHasher13;
 use std::hash::Hasher as _;
@@ -45,6 +45,27 @@ impl Packed {
     /// Words that were packed apart, without a command begun.
     pub(crate) fn append(&mut self, words: &Self) {
         self.bytes.extend_from_slice(&words.bytes);
+    }
+
+    /// Commands that follow octets packed before.
+    pub(crate) fn on(octets: Vec<u8>) -> Self {
+        Self { bytes: octets, commands: 0 }
+    }
+
+    /// One whole command that was packed apart.
+    pub(crate) fn raw(&mut self, octets: &[u8]) {
+        self.bytes.extend_from_slice(octets);
+        self.commands += 1;
+    }
+
+    /// How many octets are packed.
+    pub(crate) fn size(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// The octets packed.
+    pub(crate) fn into_octets(self) -> Vec<u8> {
+        self.bytes
     }
 
     /// A whole command.
@@ -95,6 +116,7 @@ impl Packed {
 pub(crate) struct Functions {
     pub(crate) upsert: String,
     pub(crate) settle: String,
+    pub(crate) forget: String,
     pub(crate) spread: String,
     pub(crate) create: String,
     pub(crate) sensor: String,
@@ -111,6 +133,7 @@ impl Functions {
         Self {
             upsert: name("upsert"),
             settle: name("settle"),
+            forget: name("forget"),
             spread: name("spread"),
             create: name("create"),
             sensor: name("sensor"),
@@ -171,15 +194,22 @@ impl Link {
         sent.map_err(|cause| self.broken(&cause))
     }
 
-    /// Waits for the next reply; an error that the server answers is an error here.
+    /// Waits for the next reply; an error that the server answers is an error here. More replies may be
+    /// outstanding, so the connection ends with it.
     pub(crate) fn receive(&mut self) -> Result<Value, StoreError> {
+        self.reply().map_err(|error| {
+            self.connection = None;
+            error
+        })
+    }
+
+    /// The next reply. Only what breaks the connection ends it.
+    fn reply(&mut self) -> Result<Value, StoreError> {
         let Some(connection) = &mut self.connection else {
             return Err(StoreError::Unavailable("not connected".to_owned()));
         };
-        match connection.recv_response().and_then(Value::extract_error) {
-            Ok(value) => Ok(value),
-            Err(cause) => Err(self.broken(&cause)),
-        }
+        let received = connection.recv_response().map_err(|cause| self.broken(&cause))?;
+        received.extract_error().map_err(|cause| StoreError::from_redis(&cause))
     }
 
     /// Sends commands and waits for all their replies.
@@ -193,7 +223,7 @@ impl Link {
         let mut packed = Packed::default();
         packed.command(words);
         self.send(&packed)?;
-        self.receive()
+        self.reply()
     }
 
     /// Loads our functions unless the server has them.
@@ -205,6 +235,20 @@ impl Link {
             Err(StoreError::Server(text)) if text.contains("unknown command") => {
                 Err(StoreError::TooOld)
             }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The identity of the server's run, which another one has after a restart; `None` when we may not know.
+    pub(crate) fn run(&mut self) -> Result<Option<String>, StoreError> {
+        match self.ask(&[b"INFO", b"server"]) {
+            Ok(info) => {
+                let info = reply::octets(info)?;
+                let info = String::from_utf8_lossy(&info);
+                let run = info.lines().find_map(|line| line.strip_prefix("run_id:"));
+                Ok(run.map(|run| run.trim().to_owned()))
+            }
+            Err(StoreError::Refused(_)) => Ok(None),
             Err(error) => Err(error),
         }
     }

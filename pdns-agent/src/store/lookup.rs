@@ -154,7 +154,7 @@ impl Store {
             return self.gather(vec![node(posting)], &matches, each);
         }
         let mut gather = Gather { matches: &matches, met: HashSet::new(), due: Vec::new(), each };
-        let nets: Vec<u32> = (from.to_bits() >> 12..=to.to_bits() >> 12).collect();
+        let nets: Vec<u32> = (from.to_bits() >> 16..=to.to_bits() >> 16).collect();
         for nets in nets.chunks(SETS) {
             let nodes = nets.iter().map(|&net| Node {
                 key: self.keys.v4(net),
@@ -178,37 +178,36 @@ impl Store {
             let posting = Posting::v6(from, &self.keys, &self.router);
             return self.gather(vec![node(posting)], &matches, each);
         }
-        let bits = |address: Ipv6Addr, shift: u32| {
-            u64::try_from(address.to_bits() >> shift).unwrap_or(u64::MAX)
+        let net = |address: Ipv6Addr| u64::try_from(address.to_bits() >> 80).unwrap_or(0);
+        let (first, last) = (net(from), net(to));
+        // One directory suffices when both ends have the first three octets in common.
+        let directories = if first >> 24 == last >> 24 {
+            let octet = u8::try_from(first >> 24 & 0xff).unwrap_or(0);
+            octet..=octet
+        } else {
+            0..=u8::MAX
         };
-        let key = self.keys.v6_all();
-        let mut uppers = reply::integers(self.link.ask(&[b"SMEMBERS", key.as_bytes()])?)?;
-        uppers.sort_unstable();
+        let mut packed = Packed::default();
+        for octet in directories {
+            packed.command(&[b"SMEMBERS", self.keys.v6_nets(octet).as_bytes()]);
+        }
+        let mut nets = Vec::new();
+        for members in self.link.call(&packed)? {
+            for member in reply::integers(members)? {
+                nets.extend(u64::try_from(member).ok().filter(|net| (first..=last).contains(net)));
+            }
+        }
+        nets.sort_unstable();
         let mut gather = Gather { matches: &matches, met: HashSet::new(), due: Vec::new(), each };
-        for upper in uppers {
-            let upper = u32::try_from(upper).map_err(|_| StoreError::damaged(&key))?;
-            if !(bits(from, 96)..=bits(to, 96)).contains(&upper.into()) {
-                continue;
-            }
-            let key = self.keys.v6_nets(upper);
-            let mut lowers = reply::integers(self.link.ask(&[b"SMEMBERS", key.as_bytes()])?)?;
-            lowers.sort_unstable();
-            let mut nets = Vec::new();
-            for lower in lowers {
-                let lower = u64::try_from(lower).map_err(|_| StoreError::damaged(&key))?;
-                nets.push(u64::from(upper) << 16 | lower);
-            }
-            nets.retain(|net| (bits(from, 80)..=bits(to, 80)).contains(net));
-            for nets in nets.chunks(SETS) {
-                let nodes = nets.iter().map(|&net| Node {
-                    key: self.keys.v6(net),
-                    levels: HASH_LEVELS,
-                    upper: None,
-                });
-                let nodes = nodes.collect();
-                if self.walk(nodes, &mut gather)?.is_break() {
-                    return Ok(());
-                }
+        for nets in nets.chunks(SETS) {
+            let nodes = nets.iter().map(|&net| Node {
+                key: self.keys.v6(net),
+                levels: HASH_LEVELS,
+                upper: None,
+            });
+            let nodes = nodes.collect();
+            if self.walk(nodes, &mut gather)?.is_break() {
+                return Ok(());
             }
         }
         self.flush_due(&mut gather).map(|_| ())

@@ -40,6 +40,7 @@ aof-use-rdb-preamble yes
 hash-max-listpack-entries 512
 hash-max-listpack-value 4096
 set-max-intset-entries 8192
+latency-tracking no
 maxmemory-policy noeviction
 ";
 
@@ -94,14 +95,7 @@ pub(super) fn start() -> Result<PathBuf, StoreError> {
     let lock = File::create(&lock_path)
         .map_err(failed(format!("cannot write {}", lock_path.display())))?;
     lock.lock().map_err(failed(format!("cannot lock {}", lock_path.display())))?;
-    if ask(&socket) == State::Absent {
-        let mut server = launch(&home)?;
-        wait(&home, || matches!(server.try_wait(), Ok(Some(_))))?;
-        // An agent may outlive the server, and must not leave it a zombie.
-        std::thread::spawn(move || drop(server.wait()));
-    } else {
-        wait(&home, || false)?;
-    }
+    wait(&home, &mut launch)?;
     Ok(socket)
 }
 
@@ -161,16 +155,26 @@ fn launch(home: &Path) -> Result<Child, StoreError> {
         ))
 }
 
-/// Waits until the server is ready, or has ended.
-fn wait(home: &Path, mut has_ended: impl FnMut() -> bool) -> Result<(), StoreError> {
+/// Waits until a server is ready; launches one when there is none, or none any more.
+fn wait(
+    home: &Path,
+    launch: &mut dyn FnMut(&Path) -> Result<Child, StoreError>,
+) -> Result<(), StoreError> {
     let begun = Instant::now();
+    let mut launched: Option<Child> = None;
     loop {
         let patience = match ask(&home.join(SOCKET)) {
-            State::Ready => return Ok(()),
+            State::Ready => break,
             State::Loading => LOADING_PATIENCE,
+            State::Absent if launched.is_none() => {
+                launched = Some(launch(home)?);
+                PATIENCE
+            }
             State::Silent | State::Absent => PATIENCE,
         };
-        if begun.elapsed() > patience || has_ended() {
+        let ended =
+            launched.as_mut().is_some_and(|server| matches!(server.try_wait(), Ok(Some(_))));
+        if ended || begun.elapsed() > patience {
             return Err(StoreError::Managed {
                 act: "redis-server does not start".to_owned(),
                 cause: io::Error::other(format!("see {}", home.join(LOG).display())),
@@ -178,6 +182,11 @@ fn wait(home: &Path, mut has_ended: impl FnMut() -> bool) -> Result<(), StoreErr
         }
         std::thread::sleep(PAUSE);
     }
+    if let Some(mut server) = launched {
+        // An agent may outlive the server, and must not leave it a zombie.
+        std::thread::spawn(move || drop(server.wait()));
+    }
+    Ok(())
 }
 
 fn quoted(path: &Path) -> String {
@@ -241,7 +250,7 @@ mod tests {
                 stream.write_all(reply).unwrap();
             }
         });
-        wait(home.path(), || false).unwrap();
+        wait(home.path(), &mut |_| panic!("there is a server")).unwrap();
         server.join().unwrap();
     }
 

@@ -46,9 +46,13 @@ impl Level {
     }
 }
 
-/// Levels of an IPv4 /20: /24, /32, then by the owner's hash.
-pub(crate) const V4_LEVELS: &[Level] =
-    &[Level { shift: 40, ways: 16 }, Level { shift: 32, ways: 256 }, Level { shift: 0, ways: 256 }];
+/// Levels of an IPv4 /16: /20, /24, /32, then by the owner's hash.
+pub(crate) const V4_LEVELS: &[Level] = &[
+    Level { shift: 44, ways: 16 },
+    Level { shift: 40, ways: 16 },
+    Level { shift: 32, ways: 256 },
+    Level { shift: 0, ways: 256 },
+];
 /// Levels of all other sets: by the hash of the target, then by the owner's.
 pub(crate) const HASH_LEVELS: &[Level] =
     &[Level { shift: 32, ways: 256 }, Level { shift: 0, ways: 256 }];
@@ -60,7 +64,7 @@ pub(crate) struct Posting {
     /// The upper part of the member; the owner's pointer goes below.
     pub(crate) upper: u64,
     pub(crate) levels: &'static [Level],
-    /// The IPv6 /48 to enter into the directories.
+    /// The IPv6 /48 to enter into the directory.
     pub(crate) net: Option<u64>,
 }
 
@@ -78,8 +82,8 @@ impl Posting {
     pub(crate) fn v4(address: Ipv4Addr, keys: &Keys) -> Self {
         let bits = address.to_bits();
         Self {
-            key: keys.v4(bits >> 12),
-            upper: u64::from(bits & 0xfff),
+            key: keys.v4(bits >> 16),
+            upper: u64::from(bits & 0xffff),
             levels: V4_LEVELS,
             net: None,
         }
@@ -108,6 +112,11 @@ impl Posting {
         self.upper << 32 | u64::from(owner.0)
     }
 
+    /// The directory of an IPv6 /48.
+    pub(crate) fn directory(net: u64, keys: &Keys) -> String {
+        keys.v6_nets(u8::try_from(net >> 24 & 0xff).unwrap_or(0))
+    }
+
     /// Whether this addition is one of those after which the size of the set is looked at: one in 256,
     /// told by the member itself, so that no writer has to remember how many there were.
     pub(crate) fn is_probe(member: u64) -> bool {
@@ -134,7 +143,7 @@ mod tests {
             let posting = Posting::of(Rdata { rrtype, octets, partial: false }, &keys, &router);
             assert!(posting.member(Pointer(u32::MAX)) < 1 << 52);
             let bits: u32 = posting.levels.iter().map(|level| level.ways.ilog2()).sum();
-            assert!(bits <= 20);
+            assert!(bits <= 24);
         }
     }
 
@@ -142,10 +151,10 @@ mod tests {
     fn an_address_and_its_levels() {
         let keys = Keys::new("pd:");
         let posting = Posting::v4(Ipv4Addr::new(192, 0, 0x2f, 7), &keys);
-        assert_eq!((posting.key.as_str(), posting.upper), ("pd:{4:c000}2", 0xf07));
+        assert_eq!((posting.key.as_str(), posting.upper), ("pd:{4:c000}", 0x2f07));
         let member = posting.member(Pointer(0x0102_03ff));
         let path: Vec<_> =
             V4_LEVELS.iter().map(|level| level.suffix(level.child(member))).collect();
-        assert_eq!(path, ["f", "07", "ff"]);
+        assert_eq!(path, ["2", "f", "07", "ff"]);
     }
 }

@@ -156,24 +156,34 @@ impl Store {
     /// Deletes the checkpoints of logs that were complete a day before `now` (seconds since the epoch).
     /// Their positions stay in `pd:src`.
     ///
+    /// A log that was complete may grow again at this very moment: a checkpoint beyond the position that was
+    /// seen in `pd:src` stays.
+    ///
     /// # Errors
     /// When Redis does not answer.
     pub fn tidy(&mut self, now: u64) -> Result<usize, StoreError> {
-        let old: Vec<[u8; 16]> = self
+        let old: Vec<([u8; 16], String)> = self
             .sources()?
             .into_iter()
-            .filter(|(_, state)| state.complete && state.updated + SETTLED_AFTER < now)
-            .map(|(log, _)| log)
+            .filter(|(_, state)| {
+                state.complete && state.updated.saturating_add(SETTLED_AFTER) < now
+            })
+            .map(|(log, state)| (log, state.acknowledged.to_string()))
             .collect();
+        if old.is_empty() {
+            return Ok(0);
+        }
+        self.link.load_functions()?;
+        let function = self.link.functions.forget.clone();
         let mut deleted = 0;
         // Bounded commands: a year of hourly logs has 8,760.
         for logs in old.chunks(256) {
             let mut packed = Packed::default();
             for partition in self.partitions() {
-                let key = self.keys.checkpoints(partition);
-                let words = packed.begin(2 + logs.len()).word("HDEL").word(key);
-                for log in logs {
-                    words.word(log);
+                let words = packed.begin(4 + logs.len() * 2).word("FCALL").word(&function);
+                words.word("1").word(self.keys.partition(partition));
+                for (log, acknowledged) in logs {
+                    words.word(log).word(acknowledged);
                 }
             }
             for count in self.link.call(&packed)? {

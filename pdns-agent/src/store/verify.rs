@@ -215,7 +215,8 @@ impl Store {
                 let no_ttl = seen.ttl_min == u32::MAX && seen.ttl_max == 0;
                 let possible = seen.count > 0
                     && seen.time_first <= seen.time_last
-                    && (no_ttl || (seen.ttl_min..=seen.ttl_max).contains(&seen.ttl_last))
+                    && (seen.ttl_last == u32::MAX
+                        || (!no_ttl && (seen.ttl_min..=seen.ttl_max).contains(&seen.ttl_last)))
                     && (1..=3).contains(&seen.flags);
                 if !possible {
                     verdict.problem(|| format!("{at}: row {row} is no possible sum"));

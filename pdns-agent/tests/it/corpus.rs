@@ -1,5 +1,6 @@
 //! Real Zeek logs through the programs and the store, against an independent reader of the format.
 //!
+//! The logs are real ones, and ones that are odd in every row (`tests/reference/odd.py`).
 //! `tests/reference/zeek.py` shares no code and no language with the decoder: what both say alike is
 //! what the format and the rules of inference say.
 
@@ -48,16 +49,24 @@ fn files_below(directory: &Path, found: &mut Vec<PathBuf>) {
     found.sort();
 }
 
-/// What the reference says of some logs: records and negative answers.
-fn reference(logs: &[&Path]) -> (Rows, Rows) {
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/reference/zeek.py");
+/// What a script beside the tests prints.
+fn python<'a>(script: &str, arguments: impl IntoIterator<Item = &'a OsStr>) -> Vec<u8> {
+    let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/reference"));
     let output = Command::new("python3")
-        .args(["-B", script, "--baseline"])
-        .args(logs)
+        .arg("-B")
+        .arg(folder.join(script))
+        .args(arguments)
         .output()
         .expect("python3 is installed (cargo xtask test does)");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let said: Value = serde_json::from_slice(&output.stdout).unwrap();
+    output.stdout
+}
+
+/// What the reference says of some logs: records and negative answers.
+fn reference(logs: &[&Path]) -> (Rows, Rows) {
+    let logs = logs.iter().map(|log| log.as_os_str());
+    let said = python("zeek.py", [OsStr::new("--baseline")].into_iter().chain(logs));
+    let said: Value = serde_json::from_slice(&said).unwrap();
     let rows = |part: &str| said[part].as_array().unwrap().iter().map(row).collect();
     (rows("records"), rows("negatives"))
 }
@@ -154,5 +163,21 @@ fn an_archive_is_stored_as_the_reference_reads_it_and_only_once() {
         let (records, negatives) = stored(&home, &server.url());
         assert_alike(&format!("{time} import, records"), &records, &their_records);
         assert_alike(&format!("{time} import, negatives"), &negatives, &their_negatives);
+    }
+}
+
+#[test]
+fn odd_logs_are_stored_as_the_reference_reads_them() {
+    let (home, server) = (Home::new(), Redis::start());
+    for form in ["tsv", "json"] {
+        server.flush();
+        let odd = python("odd.py", ["1", "8000", form].map(OsStr::new));
+        let path = home.write(&format!("dns.{form}.log"), odd);
+        import(&home, &server, &path).with(&[0]);
+        let (records, negatives) = stored(&home, &server.url());
+        let (their_records, their_negatives) = reference(&[&path]);
+        assert!(their_records.len() > 1000, "too little in it");
+        assert_alike(&format!("odd {form}, records"), &records, &their_records);
+        assert_alike(&format!("odd {form}, negatives"), &negatives, &their_negatives);
     }
 }

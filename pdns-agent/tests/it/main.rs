@@ -7,15 +7,25 @@
 #[cfg(test)]
 mod access;
 #[cfg(test)]
+mod agent;
+#[cfg(test)]
 mod cli;
 #[cfg(test)]
 mod corpus;
+#[cfg(test)]
+mod crash;
+#[cfg(test)]
+mod files;
 #[cfg(test)]
 mod harness;
 #[cfg(test)]
 mod layers;
 #[cfg(test)]
+mod logs;
+#[cfg(test)]
 mod managed;
+#[cfg(test)]
+mod outage;
 #[cfg(test)]
 mod query;
 #[cfg(test)]
@@ -24,3 +34,5 @@ mod redis;
 mod run;
 #[cfg(test)]
 mod store;
+#[cfg(test)]
+mod tail;

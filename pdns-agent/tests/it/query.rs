@@ -49,7 +49,7 @@ impl World {
     /// A store of made-up rows: few labels, addresses and times, so that all of them meet often.
     fn made_up() -> Self {
         let server = Redis::start();
-        let mut store = Store::with_row_cache(&options(&server), 1 << 14).unwrap();
+        let mut store = Store::open(&options(&server)).unwrap();
         let mut random = fastrand::Rng::with_seed(7);
         let mut log = Log::new(&mut store, 1);
         let mut model = Model::new();

@@ -452,12 +452,13 @@ def infer(query, qtype, kinds, ttls):
     owner at the end of the CNAME chain; None when that cannot be told.
     """
     names = [at for at, kind in enumerate(kinds) if kind[0] == "name"]
-    data = [at for at, kind in enumerate(kinds) if kind[0] == "data"]
+    # An address or text, be it broken.
+    data = [at for at, kind in enumerate(kinds) if kind[0] == "data" or kind == ("out", "undecodable")]
     rule = qtype
     if qtype is None:
         if is_reverse(query):
             rule = PTR
-        elif any(kinds[at][1] != "NAPTR" and all(name < at for name in names) for at in data):
+        elif data and all(name < data[0] for name in names):
             rule = CNAME
         else:
             rule = ANY
@@ -475,7 +476,7 @@ def infer(query, qtype, kinds, ttls):
             name_seen = True
             target = kind[1]
             if owner is None or rule in (DNAME, ANY) or rule in (NS, MX, SRV) and not one_rrset:
-                left_out.append("bad_name" if target is None else "ambiguous")
+                left_out.append("ambiguous")
                 owner = None
             elif rule in (NS, MX, SRV):
                 rdata = {NS: "", MX: "0 ", SRV: "0 0 0 "}[rule]
@@ -522,7 +523,10 @@ def filter_of(row, keep_multicast):
     if opcode and whole(opcode) != 0:
         return "opcode"
     ports = [field(row, f"id.{side}_p", f"id_{side}_p") for side in ("orig", "resp")]
-    if not keep_multicast and any(port and whole(port) in MULTICAST_PORTS for port in ports):
+    client, server = [whole(port) if port else None for port in ports]
+    # A client may have chosen such a port for an ordinary query.
+    multicast = server in MULTICAST_PORTS or (client in MULTICAST_PORTS and server != 53)
+    if not keep_multicast and multicast:
         return "port"
     qclass = field(row, "qclass")
     if qclass and whole(qclass) != 1:
@@ -591,16 +595,18 @@ def add(sums, key, at, ttl):
     seen["count"] += 1
     seen["time_first"] = min(seen["time_first"], at)
     seen["time_last"] = max(seen["time_last"], at)
-    if ttl is not None:
-        seen["ttls"].append((at, ttl))
+    seen["ttls"].append((at, ttl))
 
 
 def shown(seen):
     ttls = seen.pop("ttls")
-    if ttls:
-        values = [ttl for _, ttl in ttls]
-        # Of two equally late the larger is the last.
-        seen |= {"ttl_min": min(values), "ttl_max": max(values), "ttl_last": max(ttls)[1]}
+    values = [ttl for _, ttl in ttls if ttl is not None]
+    if values:
+        seen |= {"ttl_min": min(values), "ttl_max": max(values)}
+    # The TTL of the latest second, the largest one told there; none if none was told there.
+    last = [ttl for at, ttl in ttls if at == seen["time_last"] and ttl is not None]
+    if last:
+        seen["ttl_last"] = max(last)
     return seen
 
 

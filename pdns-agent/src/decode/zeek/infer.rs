@@ -162,7 +162,10 @@ pub(super) fn infer(
             };
             let parsed = names.next().map(|buffer| Name::from_dotted(raw, buffer));
             match parsed {
-                Some(Ok(name)) if is_alias => walk.alias(name, ttl),
+                Some(Ok(name)) if is_alias => {
+                    walk.alias(name, ttl);
+                    walk.saw_data_name |= reading != Reading::Chain;
+                }
                 Some(Ok(name)) => walk.data_name(name, ttl),
                 _ => walk.bad_name(is_alias),
             }
@@ -180,7 +183,8 @@ struct Walk<'s, 'e> {
     owner_wire: Range<usize>,
     /// Whether an answer was met that hides where the chain goes.
     is_lost: bool,
-    /// Whether a name was met that is no alias; an address after it may be another owner's.
+    /// Whether a name was met after which an address may be another owner's: one that is no alias, or
+    /// an alias where names are asked for.
     saw_data_name: bool,
     qtype: Option<RrType>,
     at: u32,

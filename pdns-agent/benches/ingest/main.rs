@@ -1,0 +1,130 @@
+//! Measures the way from a Zeek log into Redis: `cargo xtask bench`.
+//!
+//! Figures are ratios to something measured in the same run on the same server: to `redis-benchmark` with
+//! HINCRBY on random keys, which is what Redis can do, or to the key layout of the D4 project, which is what
+//! others do. Rates are per second of the server's processor time, which other work on the machine disturbs
+//! least; "by the clock" says where they are not.
+
+#![expect(
+    clippy::cast_precision_loss,
+    clippy::print_stdout,
+    reason = "a program that prints ratios of counts far below 2^53"
+)]
+
+mod d4;
+mod report;
+mod server;
+
+use report::Report;
+use server::{Server, Spent};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// When the second log begins: `cargo xtask bench` gives it a day of its own.
+const SECOND_DAY: u32 = 1_767_657_600;
+
+/// What the agent's run took.
+struct Run {
+    clock: Duration,
+    server: Spent,
+    /// Largest resident memory, in octets.
+    resident: u64,
+}
+
+fn main() {
+    let Some(logs) = std::env::var_os("PDNS_BENCH").map(PathBuf::from) else {
+        println!("skipping the measurements: run `cargo xtask bench`, which makes their logs");
+        return;
+    };
+    let log = |name: &str| logs.join(name);
+    let server = Server::start(&logs);
+    let mut report = Report::new();
+
+    let limit = server.limit();
+    report.rate("redis-benchmark HINCRBY on 10 M random keys: the limit", limit);
+    server.flush();
+
+    let empty = server.memory();
+    let new = run(&server, &[&log("1-new.tsv")]);
+    let records = server.records();
+    let per_record = (server.memory() - empty) as f64 / records as f64;
+    let new_rate = new.server.per_second(records);
+    report.rate("records, all new", new_rate);
+    report.at_least("records, all new, of the limit", new_rate / limit, 0.15);
+    report.clock("rows, all new, TSV, by the clock", rows(&log("1-new.tsv")), new.clock);
+    report.at_most("octets of memory a record, one million names", per_record, 115.0);
+
+    let cold = run(&server, &[&log("2-known.tsv")]);
+    let touched = server.touched_since(SECOND_DAY);
+    let cold_rate = cold.server.per_second(touched);
+    report.rate("records, 90 % known to the store, agent just started", cold_rate);
+    report.at_least("the same, of the limit", cold_rate / limit, 0.18);
+    server.flush();
+
+    let both = run(&server, &[&log("1-new.tsv"), &log("2-known.tsv")]);
+    let warm_rate = both.server.since(new.server).per_second(touched);
+    report.rate("records, 90 % known to store and agent", warm_rate);
+    report.at_least("the same, of the limit", warm_rate / limit, 0.35);
+    server.flush();
+
+    let json = run(&server, &[&log("new.json")]);
+    report.clock("rows, all new, JSON, by the clock", rows(&log("new.json")), json.clock);
+    server.flush();
+
+    let many = run(&server, &[&log("many.tsv")]);
+    let count = rows(&log("many.tsv"));
+    report.clock("rows, each name 20 times all over the log, by the clock", count, many.clock);
+    let per_second = count as f64 / many.clock.as_secs_f64();
+    report.at_least("the same, in thousands a second", per_second / 1000.0, 400.0);
+    let most = [&new, &cold, &both, &json, &many].iter().map(|run| run.resident).max();
+    report.at_most("agent's largest memory, MB", most.unwrap_or(0) as f64 / 1e6, 200.0);
+    server.flush();
+
+    let empty = server.memory();
+    let (d4_records, spent) = d4::load(&server, &log("1-new.tsv"));
+    let d4_per_record = (server.memory() - empty) as f64 / d4_records as f64;
+    let d4_rate = spent.per_second(d4_records);
+    report.rate("D4's layout: records, all new", d4_rate);
+    report.number("D4's layout: octets of memory a record", d4_per_record);
+    report.at_least("memory, D4's to ours", d4_per_record / per_record, 6.0);
+    report.at_least("records a second, ours to D4's", new_rate / d4_rate, 1.0);
+
+    report.write(&logs.join("report.md"));
+}
+
+/// Imports logs with the real agent, one after the other.
+fn run(server: &Server, logs: &[&Path]) -> Run {
+    let before = server.spent();
+    let started = Instant::now();
+    let mut agent = Command::new(env!("CARGO_BIN_EXE_pdns-agent"))
+        .args(["zeek", "--once", "--workers", "1", "--sensor", "bench"])
+        .args(["--redis", &server.url()])
+        .args(logs)
+        .env_remove("PDNS_REDIS")
+        .stdin(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the agent starts");
+    let status = PathBuf::from(format!("/proc/{}/status", agent.id()));
+    let mut resident = 0;
+    let ended = loop {
+        if let Some(ended) = agent.try_wait().expect("our own child can be waited for") {
+            break ended;
+        }
+        let text = std::fs::read_to_string(&status).unwrap_or_default();
+        let most = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let most = most.and_then(|most| most.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+        resident = resident.max(most.unwrap_or(0) << 10);
+        std::thread::sleep(Duration::from_millis(5));
+    };
+    assert!(ended.success(), "the agent failed on {logs:?}");
+    Run { clock: started.elapsed(), server: server.spent().since(before), resident }
+}
+
+/// Lines of a log that are rows.
+fn rows(log: &Path) -> u64 {
+    let octets = std::fs::read(log).expect("a log of our own making");
+    octets.split(|&octet| octet == b'\n').filter(|line| !matches!(line, [] | [b'#', ..])).count()
+        as u64
+}

@@ -1,0 +1,59 @@
+//! The table that a run ends with.
+
+use std::fmt::Write as _;
+use std::path::Path;
+use std::time::Duration;
+
+/// Lines of a Markdown table.
+pub(crate) struct Report {
+    text: String,
+    missed: u32,
+}
+
+impl Report {
+    pub(crate) fn new() -> Self {
+        let mut report = Self { text: String::new(), missed: 0 };
+        report.line("measured", "value", "target");
+        report.line("---", "---:", "---");
+        report
+    }
+
+    fn line(&mut self, what: &str, value: &str, target: &str) {
+        let line = format!("| {what} | {value} | {target} |");
+        println!("{line}");
+        writeln!(self.text, "{line}").expect("a String takes any text");
+    }
+
+    fn judged(&mut self, what: &str, value: f64, target: &str, met: bool) {
+        self.missed += u32::from(!met);
+        let verdict = if met { "met" } else { "MISSED" };
+        self.line(what, &format!("{value:.2}"), &format!("{target}: {verdict}"));
+    }
+
+    pub(crate) fn number(&mut self, what: &str, value: f64) {
+        self.line(what, &format!("{value:.1}"), "");
+    }
+
+    /// Something per second of the server's processor time.
+    pub(crate) fn rate(&mut self, what: &str, per_second: f64) {
+        self.line(what, &format!("{:.0} k/s", per_second / 1000.0), "");
+    }
+
+    /// Something per second of the clock.
+    pub(crate) fn clock(&mut self, what: &str, count: u64, time: Duration) {
+        self.rate(what, count as f64 / time.as_secs_f64());
+    }
+
+    pub(crate) fn at_least(&mut self, what: &str, value: f64, target: f64) {
+        self.judged(what, value, &format!("at least {target}"), value >= target);
+    }
+
+    pub(crate) fn at_most(&mut self, what: &str, value: f64, target: f64) {
+        self.judged(what, value, &format!("at most {target}"), value <= target);
+    }
+
+    pub(crate) fn write(&self, path: &Path) {
+        std::fs::write(path, &self.text).expect("the report can be written");
+        println!("\nwritten to {}; {} targets missed", path.display(), self.missed);
+    }
+}

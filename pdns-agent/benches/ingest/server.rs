@@ -1,0 +1,131 @@
+//! A redis-server for the measurements: private, on a Unix socket, without persistence, with the settings
+//! that the managed store has.
+
+use pdns_agent::store::{Kind, Options, Store};
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// Commands of `redis-benchmark`.
+const COMMANDS: u32 = 2_000_000;
+
+/// The server; killed at the end.
+pub(crate) struct Server {
+    child: Child,
+    socket: PathBuf,
+}
+
+/// Processor time of the server, in seconds.
+#[derive(Clone, Copy)]
+pub(crate) struct Spent(f64);
+
+impl Spent {
+    pub(crate) fn since(self, before: Self) -> Self {
+        Self(self.0 - before.0)
+    }
+
+    pub(crate) fn per_second(self, count: u64) -> f64 {
+        count as f64 / self.0
+    }
+}
+
+impl Server {
+    pub(crate) fn start(directory: &Path) -> Self {
+        let socket = directory.join("redis.sock");
+        std::fs::remove_file(&socket).ok();
+        let child = Command::new("redis-server")
+            .args(["--port", "0", "--save", "", "--appendonly", "no", "--daemonize", "no"])
+            .args(["--hash-max-listpack-value", "4096", "--set-max-intset-entries", "8192"])
+            .args(["--latency-tracking", "no"])
+            .arg("--unixsocket")
+            .arg(&socket)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("redis-server is installed: `cargo xtask test` does it");
+        let server = Self { child, socket };
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while redis::Client::open(server.url()).and_then(|client| client.get_connection()).is_err()
+        {
+            assert!(Instant::now() < deadline, "redis-server does not come up");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        server
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("redis+unix://{}", self.socket.display())
+    }
+
+    pub(crate) fn connection(&self) -> redis::Connection {
+        let client = redis::Client::open(self.url()).expect("a URL of our own making");
+        client.get_connection().expect("the server takes connections")
+    }
+
+    fn store(&self) -> Store {
+        let options = Options { url: self.url(), ..Options::default() };
+        Store::open(&options).expect("the store opens")
+    }
+
+    fn info(&self, field: &str) -> f64 {
+        let info: String =
+            redis::cmd("INFO").query(&mut self.connection()).expect("the server tells its state");
+        let line = info.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
+        line.and_then(|value| value.trim().parse().ok()).expect("the server tells its use")
+    }
+
+    pub(crate) fn spent(&self) -> Spent {
+        Spent(self.info("used_cpu_user") + self.info("used_cpu_sys"))
+    }
+
+    pub(crate) fn memory(&self) -> u64 {
+        // Whole octets, far below 2^53.
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count")]
+        {
+            self.info("used_memory") as u64
+        }
+    }
+
+    pub(crate) fn flush(&self) {
+        let () = redis::cmd("FLUSHALL").query(&mut self.connection()).expect("FLUSHALL");
+    }
+
+    pub(crate) fn records(&self) -> u64 {
+        self.store().summary().expect("the store tells its state").records
+    }
+
+    /// Records whose last sighting is at `time` or later.
+    pub(crate) fn touched_since(&self, time: u32) -> u64 {
+        let mut touched = 0;
+        self.store()
+            .scan(Kind::Record, &mut |_, seen| {
+                touched += u64::from(seen.time_last >= time);
+                ControlFlow::Continue(())
+            })
+            .expect("the store can be read");
+        touched
+    }
+
+    /// HINCRBY on random keys, each per second of processor time.
+    pub(crate) fn limit(&self) -> f64 {
+        let before = self.spent();
+        let status = Command::new("redis-benchmark")
+            .arg("-s")
+            .arg(&self.socket)
+            .args(["-P", "64", "-c", "4", "-r", "10000000", "-n", &COMMANDS.to_string(), "-q"])
+            .args(["HINCRBY", "limit:__rand_int__", "f", "1"])
+            .stdout(Stdio::null())
+            .status()
+            .expect("redis-benchmark is installed: `cargo xtask test` does it");
+        assert!(status.success(), "redis-benchmark failed");
+        self.spent().since(before).per_second(COMMANDS.into())
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}

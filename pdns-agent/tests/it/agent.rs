@@ -1,0 +1,162 @@
+//! `pdns-agent` as a process that can be watched, killed and asked to end; and what it should have stored.
+
+use crate::redis::{Redis, until};
+use crate::run::{Home, run};
+use crate::store::{Model, contents, options};
+use pdns_agent::store::Store;
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+/// A running agent. Dropped, it is killed.
+pub(crate) struct Agent {
+    child: Child,
+    stderr: Arc<Mutex<String>>,
+    reader: Option<JoinHandle<()>>,
+}
+
+/// An agent's command line, for a store at `url`, with little memory and one sensor name for all.
+pub(crate) fn zeek(home: &Home, url: &str) -> Command {
+    zeek_with(home, url, "4")
+}
+
+/// The same with another amount of memory, in MiB.
+pub(crate) fn zeek_with(home: &Home, url: &str, memory: &str) -> Command {
+    let mut command = home.agent();
+    command.args(["zeek", "--redis", url, "--sensor", "test", "--memory", memory]);
+    command
+}
+
+impl Agent {
+    /// Starts one.
+    pub(crate) fn start(command: &mut Command) -> Self {
+        let command = command.stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("the program was built");
+        let stderr = Arc::new(Mutex::new(String::new()));
+        let lines = BufReader::new(child.stderr.take().expect("stderr is piped"));
+        let text = Arc::clone(&stderr);
+        let reader = thread::spawn(move || {
+            for line in lines.lines().map_while(Result::ok) {
+                let mut text = text.lock().unwrap();
+                text.push_str(&line);
+                text.push('\n');
+            }
+        });
+        Self { child, stderr, reader: Some(reader) }
+    }
+
+    /// One that follows a folder, and has its lines wait as little as may be.
+    pub(crate) fn follow(home: &Home, url: &str, folder: &Path) -> Self {
+        Self::start(zeek(home, url).args(["--flush", "0.1"]).arg(folder))
+    }
+
+    /// One that reads a folder to its end.
+    pub(crate) fn once(home: &Home, url: &str, folder: &Path) -> Self {
+        Self::start(zeek(home, url).arg("--once").arg(folder))
+    }
+
+    /// What it wrote to standard error so far.
+    pub(crate) fn said(&self) -> String {
+        self.stderr.lock().unwrap().clone()
+    }
+
+    /// Waits until it wrote some words at least so many times.
+    #[track_caller]
+    pub(crate) fn says(&mut self, words: &str, times: usize) {
+        let mut ended = None;
+        until(&format!("the agent says {words:?}"), || {
+            ended = self.child.try_wait().expect("our own child can be waited for");
+            ended.is_some() || self.said().matches(words).count() >= times
+        });
+        assert_eq!(ended, None, "the agent ended: {}", self.said());
+    }
+
+    /// Whether it has not ended.
+    pub(crate) fn is_alive(&mut self) -> bool {
+        self.child.try_wait().expect("our own child can be waited for").is_none()
+    }
+
+    /// Kills it after `time`, unless it ended before; then its exit code.
+    pub(crate) fn kill9_after(mut self, time: Duration) -> Option<i32> {
+        let deadline = Instant::now() + time;
+        while self.is_alive() {
+            if Instant::now() >= deadline {
+                self.child.kill().expect("our own child can be killed");
+                return self.end().0;
+            }
+            thread::sleep(Duration::from_millis(1));
+        }
+        self.end().0
+    }
+
+    /// Waits for its end: exit code, `None` when a signal ended it, and all of standard error.
+    pub(crate) fn end(mut self) -> (Option<i32>, String) {
+        let status = self.child.wait().expect("our own child can be waited for");
+        if let Some(reader) = self.reader.take() {
+            reader.join().expect("reading lines does not panic");
+        }
+        (status.code(), self.said())
+    }
+
+    /// Asks it to end with SIGTERM, and waits until it did.
+    pub(crate) fn terminate(mut self) -> (Option<i32>, String) {
+        let pid = self.child.id().to_string();
+        let sent = Command::new("kill").args(["-TERM", &pid]).status().expect("kill is there");
+        assert!(sent.success(), "the agent was gone before: {}", self.said());
+        until("the agent ends", || !self.is_alive());
+        self.end()
+    }
+
+    /// Octets of memory it has now.
+    pub(crate) fn memory(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))
+            .expect("the agent runs");
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("Linux says it");
+        let number = line.split_whitespace().nth(1).expect("a number of KiB");
+        number.parse::<u64>().expect("a number of KiB") * 1024
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        // Fails only when it ended before.
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+/// What one undisturbed import of a folder or file amounts to.
+pub(crate) fn clean_import(home: &Home, input: &Path) -> Model {
+    let server = Redis::start();
+    run(zeek(home, &server.url()).arg("--once"), &[input]).with(&[0]);
+    let mut store = Store::open(&options(&server)).unwrap();
+    let model = contents(&mut store);
+    assert!(!model.is_empty(), "the clean import stored nothing");
+    model
+}
+
+/// Sum of the positions up to which each log is in the store; 0 while there is no store.
+pub(crate) fn acknowledged(server: &Redis) -> u64 {
+    let Ok(mut store) = Store::open(&options(server)) else { return 0 };
+    let Ok(sources) = store.sources() else { return 0 };
+    sources.iter().map(|(_, state)| state.acknowledged).sum()
+}
+
+/// Waits until all of so many octets of logs are in the store.
+#[track_caller]
+pub(crate) fn catches_up(agent: &mut Agent, server: &Redis, octets: u64) {
+    let mut now = 0;
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while now != octets {
+        assert!(
+            agent.is_alive() && Instant::now() < deadline,
+            "{now} of {octets} octets are in the store, the agent said: {}",
+            agent.said()
+        );
+        thread::sleep(Duration::from_millis(20));
+        now = acknowledged(server);
+    }
+}

@@ -1,0 +1,146 @@
+//! Files as they are met in the field: copies, late ones, empty ones, torn ones, and things that are no logs.
+
+use crate::agent::{Agent, catches_up, clean_import, zeek};
+use crate::logs::{Lines, append, gzip};
+use crate::redis::Redis;
+use crate::run::{Ended, Home, run};
+use crate::store::{Model, agrees, contents, options};
+use pdns_agent::store::Store;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+fn store(server: &Redis) -> Store {
+    Store::open(&options(server)).unwrap()
+}
+
+fn import(home: &Home, server: &Redis, input: &Path) -> Ended {
+    run(zeek(home, &server.url()).arg("--once"), &[input])
+}
+
+/// What a log amounts to by itself.
+fn alone(log: &str) -> Model {
+    let home = Home::new();
+    let path = home.write("dns.log", log);
+    clean_import(&home, &path)
+}
+
+#[test]
+fn one_log_under_three_names_is_counted_once() {
+    let (home, server) = (Home::new(), Redis::start());
+    let log = Lines::new(31, 500).log(3_000);
+    home.write("logs/dns.log", &log);
+    home.write("logs/dns.copy.log", &log);
+    home.write("logs/day/dns.1.log.gz", gzip(log.as_bytes()));
+    // A shorter copy, and one that ends within a line.
+    home.write("logs/dns.short.log", log.get(..log.len() / 2).unwrap());
+    for _ in 0..3 {
+        let ended = import(&home, &server, &home.path().join("logs"));
+        assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+        agrees(&mut store(&server), &alone(&log));
+    }
+}
+
+#[test]
+fn logs_and_folders_that_appear_later_are_read() {
+    let (home, server) = (Home::new(), Redis::start());
+    let folder = home.path().join("not/yet/there");
+    let mut agent = Agent::follow(&home, &server.url(), &folder);
+    let mut lines = Lines::new(32, 500);
+    let logs = [lines.log(500), lines.log(500), lines.log(500)];
+    let mut octets = 0;
+    let places = ["dns.1.log", "day/dns.2.log", "other/day/dns.3.log.gz"];
+    for (log, place) in logs.iter().zip(places) {
+        let content =
+            if place.ends_with("gz") { gzip(log.as_bytes()) } else { log.clone().into_bytes() };
+        home.write(&format!("not/yet/there/{place}"), content);
+        octets += log.len() as u64;
+        catches_up(&mut agent, &server, octets);
+    }
+    let (code, said) = agent.terminate();
+    assert_eq!(code, Some(0), "{said}");
+    agrees(&mut store(&server), &clean_import(&home, &folder));
+}
+
+#[test]
+fn a_log_of_a_header_alone_is_read_when_lines_come() {
+    let (home, server) = (Home::new(), Redis::start());
+    let mut lines = Lines::new(33, 500);
+    let path = home.write("logs/dns.log", lines.header());
+    home.write("logs/dns.empty.log", "");
+    let folder = home.path().join("logs");
+    let ended = import(&home, &server, &folder);
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    assert!(contents(&mut store(&server)).is_empty());
+    let mut agent = Agent::follow(&home, &server.url(), &folder);
+    let first = lines.line();
+    let (head, tail) = first.split_at(40);
+    append(&path, head.as_bytes());
+    append(&path, tail.as_bytes());
+    append(&path, lines.line().as_bytes());
+    catches_up(&mut agent, &server, fs::metadata(&path).unwrap().len());
+    let (code, said) = agent.terminate();
+    assert_eq!(code, Some(0), "{said}");
+    agrees(&mut store(&server), &clean_import(&home, &path));
+}
+
+#[test]
+fn a_last_line_without_newline_counts_once_when_imported_and_when_its_newline_comes() {
+    let (home, server) = (Home::new(), Redis::start());
+    let mut lines = Lines::new(34, 500);
+    let log = lines.log(200);
+    let path = home.write("dns.log", log.trim_end());
+    for _ in 0..2 {
+        let ended = import(&home, &server, &path);
+        assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+        agrees(&mut store(&server), &alone(&log));
+    }
+    let next = lines.line();
+    append(&path, b"\n");
+    append(&path, next.as_bytes());
+    let ended = import(&home, &server, &path);
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    agrees(&mut store(&server), &alone(&format!("{log}{next}")));
+}
+
+#[test]
+fn what_cannot_be_read_is_told_and_all_else_is_read() {
+    let (home, server) = (Home::new(), Redis::start());
+    let log = Lines::new(35, 500).log(500);
+    home.write("logs/dns.1.log", &log);
+    home.write("logs/dns.2.log.gz", "\x1f\u{8}no gzip");
+    let pipe = home.path().join("logs/dns.3.log");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let ended = import(&home, &server, &home.path().join("logs"));
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    assert!(ended.stderr.contains("is a FIFO, not a regular file"), "{}", ended.stderr);
+    agrees(&mut store(&server), &alone(&log));
+    let missing = import(&home, &server, &home.path().join("nothing"));
+    assert_eq!(missing.code, Some(2), "{}", missing.stderr);
+    assert!(missing.stderr.contains("nothing: no such file or directory"), "{}", missing.stderr);
+}
+
+#[test]
+fn a_broken_gzip_is_counted_up_to_the_break_and_once() {
+    let (home, server) = (Home::new(), Redis::start());
+    let log = Lines::new(36, 2_000).log(8_000);
+    let packed = gzip(log.as_bytes());
+    let path = home.write("dns.log.gz", packed.get(..packed.len() / 2).unwrap());
+    let mut before = None;
+    for _ in 0..3 {
+        let ended = import(&home, &server, &path);
+        assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+        let model = contents(&mut store(&server));
+        let first = before.get_or_insert_with(|| {
+            assert!(ended.stderr.contains("files could not be read to their end"));
+            model.clone()
+        });
+        assert!(!first.is_empty());
+        assert_eq!(*first, model);
+    }
+    // The whole of it comes later.
+    fs::write(&path, packed).unwrap();
+    let ended = import(&home, &server, &path);
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    agrees(&mut store(&server), &alone(&log));
+}

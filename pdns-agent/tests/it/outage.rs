@@ -1,0 +1,183 @@
+//! Stores that are away, come back with older data, are emptied or are others: nothing is lost or doubled.
+
+use crate::agent::{Agent, acknowledged, catches_up, clean_import, zeek};
+use crate::logs::{Rotation, Zeek};
+use crate::redis::{Redis, until};
+use crate::run::{Home, run};
+use crate::store::{agrees, options};
+use pdns_agent::store::Store;
+use std::path::PathBuf;
+
+/// A folder with a Zeek that writes into it.
+fn site(seed: u64) -> (Home, PathBuf, Zeek) {
+    let home = Home::new();
+    let folder = home.path().join("logs");
+    let zeek = Zeek::new(&folder, Rotation::RenameAndGzip, seed, 3_000);
+    (home, folder, zeek)
+}
+
+/// So many pieces of log, some rotations among them.
+fn pieces(zeek: &mut Zeek, pieces: usize) {
+    for _ in 0..pieces {
+        zeek.go_on();
+    }
+    zeek.finish_line();
+}
+
+/// The agent ends well when asked, and the store holds what one undisturbed import does.
+#[track_caller]
+fn ends_well(agent: Agent, home: &Home, server: &Redis, zeek: &Zeek) {
+    let (code, said) = agent.terminate();
+    assert_eq!(code, Some(0), "{said}");
+    let written = home.path().join("written");
+    zeek.copy_to(&written);
+    let model = clean_import(home, &written);
+    agrees(&mut Store::open(&options(server)).unwrap(), &model);
+}
+
+#[test]
+fn an_agent_waits_for_a_store_that_is_away_in_bounded_memory() {
+    let (home, folder, mut zeek) = site(21);
+    let mut server = Redis::start_durable();
+    pieces(&mut zeek, 200);
+    let mut agent = Agent::follow(&home, &server.url(), &folder);
+    catches_up(&mut agent, &server, zeek.octets());
+    let before = agent.memory();
+    server.kill9();
+    pieces(&mut zeek, 50);
+    agent.says("the store is away", 1);
+    // Far more than the agent may hold.
+    zeek.write(12 << 20);
+    zeek.finish_line();
+    agent.says("the store is away", 4);
+    let grown = agent.memory().saturating_sub(before);
+    assert!(grown < 8 << 20, "{grown} octets more than before");
+    server.restart();
+    catches_up(&mut agent, &server, zeek.octets());
+    ends_well(agent, &home, &server, &zeek);
+}
+
+#[test]
+fn a_store_that_comes_back_with_older_data_gets_what_it_lost() {
+    let (home, folder, mut zeek) = site(22);
+    let mut server = Redis::start();
+    pieces(&mut zeek, 600);
+    let mut agent = Agent::follow(&home, &server.url(), &folder);
+    catches_up(&mut agent, &server, zeek.octets());
+    server.call(&["SAVE"]);
+    pieces(&mut zeek, 900);
+    catches_up(&mut agent, &server, zeek.octets());
+    server.kill9();
+    server.restart();
+    // Although no log grows.
+    catches_up(&mut agent, &server, zeek.octets());
+    server.kill9();
+    server.restart();
+    // And while one does.
+    pieces(&mut zeek, 300);
+    catches_up(&mut agent, &server, zeek.octets());
+    ends_well(agent, &home, &server, &zeek);
+}
+
+#[test]
+fn a_store_saved_in_the_midst_of_writing_gets_what_it_lost() {
+    let (home, folder, mut zeek) = site(23);
+    let mut server = Redis::start();
+    zeek.write(3 << 20);
+    zeek.finish_line();
+    let mut agent = Agent::follow(&home, &server.url(), &folder);
+    let half = zeek.octets() / 4;
+    until("the agent is well under way", || acknowledged(&server) > half);
+    server.call(&["SAVE"]);
+    catches_up(&mut agent, &server, zeek.octets());
+    pieces(&mut zeek, 300);
+    catches_up(&mut agent, &server, zeek.octets());
+    server.kill9();
+    pieces(&mut zeek, 100);
+    server.restart();
+    catches_up(&mut agent, &server, zeek.octets());
+    ends_well(agent, &home, &server, &zeek);
+}
+
+#[test]
+fn an_emptied_store_is_filled_again_though_no_log_grows() {
+    let (home, folder, mut zeek) = site(24);
+    let server = Redis::start();
+    pieces(&mut zeek, 900);
+    let mut agent = Agent::follow(&home, &server.url(), &folder);
+    catches_up(&mut agent, &server, zeek.octets());
+    server.flush();
+    catches_up(&mut agent, &server, zeek.octets());
+    ends_well(agent, &home, &server, &zeek);
+}
+
+#[test]
+fn another_store_in_place_of_the_first_is_filled() {
+    let (home, folder, mut zeek) = site(25);
+    // It keeps nothing: what comes up again is another store.
+    let mut server = Redis::start();
+    pieces(&mut zeek, 900);
+    let mut agent = Agent::follow(&home, &server.url(), &folder);
+    catches_up(&mut agent, &server, zeek.octets());
+    server.kill9();
+    server.restart();
+    pieces(&mut zeek, 100);
+    catches_up(&mut agent, &server, zeek.octets());
+    ends_well(agent, &home, &server, &zeek);
+}
+
+#[test]
+fn an_agent_that_follows_waits_for_a_store_that_is_not_there_yet() {
+    let (home, folder, mut zeek) = site(26);
+    let mut server = Redis::start_durable();
+    server.kill9();
+    pieces(&mut zeek, 100);
+    let mut agent = Agent::follow(&home, &server.url(), &folder);
+    agent.says("waiting for it", 2);
+    server.restart();
+    catches_up(&mut agent, &server, zeek.octets());
+    ends_well(agent, &home, &server, &zeek);
+}
+
+#[test]
+fn an_agent_that_waits_for_a_store_ends_when_asked() {
+    let (home, folder, mut zeek) = site(27);
+    let mut server = Redis::start();
+    pieces(&mut zeek, 10);
+    let url = server.url();
+    server.kill9();
+    let mut waiting = Agent::follow(&home, &url, &folder);
+    waiting.says("waiting for it", 1);
+    let (code, said) = waiting.terminate();
+    assert_eq!(code, Some(0), "{said}");
+    server.restart();
+    let mut agent = Agent::follow(&home, &url, &folder);
+    catches_up(&mut agent, &server, zeek.octets());
+    server.kill9();
+    pieces(&mut zeek, 10);
+    agent.says("the store is away", 1);
+    let (code, said) = agent.terminate();
+    assert_eq!(code, Some(0), "{said}");
+}
+
+#[test]
+fn an_import_without_a_store_says_so_in_one_sentence() {
+    let (home, folder, mut zeek) = site(28);
+    let mut server = Redis::start();
+    server.kill9();
+    pieces(&mut zeek, 10);
+    let ended = run(zeek_once(&home, &server).arg(&folder), &[] as &[&str]);
+    assert_eq!(ended.code, Some(2), "{}", ended.stderr);
+    let said: Vec<&str> =
+        ended.stderr.lines().filter(|line| line.starts_with("pdns-agent: ")).collect();
+    assert_eq!(said.len(), 1, "{}", ended.stderr);
+    let sentence = said.concat();
+    assert!(sentence.contains("cannot use the store"), "{sentence}");
+    assert!(sentence.contains(&server.url()), "{sentence}");
+}
+
+fn zeek_once(home: &Home, server: &Redis) -> std::process::Command {
+    let mut command = zeek(home, &server.url());
+    command.arg("--once");
+    command
+}
