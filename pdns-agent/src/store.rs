@@ -161,6 +161,7 @@ impl StoreError {
                 Self::Refused(cause.detail().map_or(text, str::to_owned))
             }
             ErrorKind::Io
+            | ErrorKind::InvalidClientConfig
             | ErrorKind::Server(
                 ServerErrorKind::BusyLoading
                 | ServerErrorKind::TryAgain
@@ -168,7 +169,6 @@ impl StoreError {
                 | ServerErrorKind::MasterDown
                 | ServerErrorKind::ReadOnly,
             ) => Self::Unavailable(text),
-            ErrorKind::InvalidClientConfig => Self::Unavailable(text),
             _ => match cause.code() {
                 Some("WRONGPASS") => Self::Refused("user or password is wrong".to_owned()),
                 Some("NOAUTH") => Self::Refused(

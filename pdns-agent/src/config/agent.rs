@@ -18,10 +18,11 @@ const DEFAULT_MEMORY: usize = 144 << 20;
 const LEAST_MEMORY: usize = 4 << 20;
 const DEFAULT_FLUSH: Duration = Duration::from_secs(2);
 /// Longest that lines may wait for the store.
-const LONGEST_FLUSH: Duration = Duration::from_secs(600);
+const LONGEST_FLUSH: Duration = Duration::from_mins(10);
 
 /// Feeds DNS answers that this sensor sees into a passive DNS store.
 #[derive(Debug, clap::Parser)]
+#[expect(clippy::doc_markdown, reason = "shown as help, where backticks would be shown too")]
 #[command(
     name = "pdns-agent",
     version,
@@ -60,6 +61,7 @@ pub enum Source {
 
 /// Flags of `pdns-agent zeek`.
 #[derive(Debug, Default, clap::Args)]
+#[expect(clippy::doc_markdown, reason = "shown as help, where backticks would be shown too")]
 pub struct Zeek {
     /// Files, directories and globs, such as /nsm/zeek/logs or '/data/*/dns.*.log.gz' [default: those of
     /// the configuration file].
@@ -90,6 +92,7 @@ pub struct Zeek {
 /// The settings file.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
+#[expect(clippy::struct_field_names, reason = "fields are keys of the file")]
 pub struct File {
     redis: Option<String>,
     prefix: Option<String>,

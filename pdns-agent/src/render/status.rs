@@ -88,7 +88,8 @@ fn updated(source: &SourceState) -> u32 {
 }
 
 fn hex(octets: &[u8]) -> String {
-    octets.iter().map(|octet| format!("{octet:02x}")).collect()
+    let digit = |half: u8| char::from_digit(half.into(), 16).unwrap_or('0');
+    octets.iter().flat_map(|octet| [digit(octet >> 4), digit(octet & 15)]).collect()
 }
 
 fn pairs(summary: &Summary, facts: &[(&str, String)], verbose: bool) -> Vec<(String, String)> {

@@ -11,7 +11,7 @@ use std::hash::Hasher as _;
 use std::time::Duration;
 
 /// Patience with a server that neither answers nor hangs up; a loading server answers at once.
-const REPLY_TIMEOUT: Duration = Duration::from_secs(60);
+const REPLY_TIMEOUT: Duration = Duration::from_mins(1);
 /// Patience with a server that does not accept.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -197,10 +197,11 @@ impl Link {
     /// Waits for the next reply; an error that the server answers is an error here. More replies may be
     /// outstanding, so the connection ends with it.
     pub(crate) fn receive(&mut self) -> Result<Value, StoreError> {
-        self.reply().map_err(|error| {
+        let reply = self.reply();
+        if reply.is_err() {
             self.connection = None;
-            error
-        })
+        }
+        reply
     }
 
     /// The next reply. Only what breaks the connection ends it.

@@ -19,9 +19,9 @@ const SOCKET: &str = "redis.sock";
 /// The name of the server's log there.
 const LOG: &str = "redis.log";
 /// How long a server may take to answer, and to stop.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// How long it may take to load its data, which it answers meanwhile: 10 GB take a minute or two.
-const LOADING_PATIENCE: Duration = Duration::from_secs(900);
+const LOADING_PATIENCE: Duration = Duration::from_mins(15);
 /// How often a server that is not ready is asked again.
 const PAUSE: Duration = Duration::from_millis(10);
 /// Longest path of a Unix socket on Linux, less the final NUL (unix(7)).

@@ -45,6 +45,10 @@ pub(crate) struct Found {
     pub(crate) row: u32,
 }
 
+/// Takes records of a name with their row numbers, page by page; `false` to stop.
+pub(crate) type EachPage<'e> =
+    dyn FnMut(&mut Store, Vec<(Stored, u32)>) -> Result<bool, StoreError> + 'e;
+
 /// The owner name of a record that was found.
 #[derive(Clone)]
 pub(crate) enum Owner {
@@ -211,7 +215,7 @@ impl Store {
         &mut self,
         kind: Kind,
         entry: &Entry,
-        each: &mut dyn FnMut(&mut Self, Vec<(Stored, u32)>) -> Result<bool, StoreError>,
+        each: &mut EachPage<'_>,
     ) -> Result<bool, StoreError> {
         let bucket = || StoreError::damaged("a bucket");
         let value = Value::read(&entry.value).ok_or_else(bucket)?;

@@ -125,7 +125,7 @@ fn made_up_fact(random: &mut fastrand::Rng) -> FactBuf {
         6 => record(RrType::CNAME, &target(random, &[])),
         7 => record(RrType::NS, &target(random, &[])),
         8 => record(RrType::MX, &target(random, &[0, 10])),
-        9 => record(RrType::TXT, &[[1, 0x1b].as_slice(), &[7; 400]][random.usize(0..2)]),
+        9 => record(RrType::TXT, [[1, 0x1b].as_slice(), &[7; 400]][random.usize(0..2)]),
         10 => record(RrType(65_280), &[random.u8(0..3)]),
         _ => FactBuf::Negative {
             qtype: [RrType::A, RrType::AAAA, RrType::MX][random.usize(0..3)],
