@@ -14,6 +14,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+/// Where root's managed store lives.
+const OF_ROOT: &str = "/var/lib/pdns";
 /// The socket's name in the directory.
 const SOCKET: &str = "redis.sock";
 /// The name of the server's log there.
@@ -55,7 +57,7 @@ pub fn directory() -> Result<PathBuf, StoreError> {
     }
     // /proc/self belongs to the effective user.
     if fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0) {
-        return Ok(PathBuf::from("/var/lib/pdns"));
+        return Ok(PathBuf::from(OF_ROOT));
     }
     match std::env::var_os("HOME").filter(|home| !home.is_empty()) {
         Some(home) => Ok(Path::new(&home).join(".local/share/pdns")),
@@ -64,6 +66,14 @@ pub fn directory() -> Result<PathBuf, StoreError> {
             cause: io::Error::other("set XDG_DATA_HOME, or name a Redis with --redis"),
         }),
     }
+}
+
+/// Whether root has a managed store on this machine, and it is not the one that is used here: an agent that
+/// was started by root writes there.
+#[must_use]
+pub fn is_another_of_root() -> bool {
+    let used = directory().ok();
+    used.is_some_and(|used| used != Path::new(OF_ROOT)) && Path::new(OF_ROOT).exists()
 }
 
 fn failed(act: String) -> impl FnOnce(io::Error) -> StoreError {
