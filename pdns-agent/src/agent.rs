@@ -29,7 +29,7 @@ pub struct Settings {
     pub inputs: Vec<PathBuf>,
     /// Stop at the end of what is there.
     pub once: bool,
-    /// Also take multicast DNS, LLMNR and NetBIOS.
+    /// Also take multicast DNS, LLMNR and `NetBIOS`.
     pub keep_multicast: bool,
     /// How long lines of a growing log may wait before they go to the store.
     pub flush: Duration,

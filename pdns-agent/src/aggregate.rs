@@ -236,14 +236,17 @@ impl Window {
 
     fn tuple(&self, at: u32) -> Option<Tuple<'_>> {
         let (fields, rest) = self.text.get(at as usize..)?.split_first_chunk::<FIELDS>()?;
-        let &[a, b, c, d, e, f, g, h, form] = fields;
-        let name = usize::from(u16::from_be_bytes([a, b]));
-        let octets = usize::from(u16::from_be_bytes([c, d]));
-        let rrtype = RrType(u16::from_be_bytes([e, f]));
+        let (numbers, form) = fields.split_first_chunk::<8>()?;
+        let (numbers, _) = numbers.as_chunks::<2>();
+        let &[name, octets, rrtype, outcome] = numbers else { return None };
+        let [name, octets] = [name, octets].map(|length| u16::from_be_bytes(length).into());
+        let rrtype = RrType(u16::from_be_bytes(rrtype));
         let (name, rest) = rest.split_at_checked(name)?;
-        let fact = match form {
-            2 => Fact::Negative { qtype: rrtype, outcome: Outcome(u16::from_be_bytes([g, h])) },
-            form => Fact::Record(Rdata { rrtype, octets: rest.get(..octets)?, partial: form == 1 }),
+        let fact = match form.first()? {
+            2 => Fact::Negative { qtype: rrtype, outcome: Outcome(u16::from_be_bytes(outcome)) },
+            form => {
+                Fact::Record(Rdata { rrtype, octets: rest.get(..octets)?, partial: *form == 1 })
+            }
         };
         Some(Tuple::Text { rrname: Name::trusted(std::str::from_utf8(name).ok()?), fact })
     }

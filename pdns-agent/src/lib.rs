@@ -1,5 +1,30 @@
 //! Passive DNS: each DNS answer that a network sees is one tuple (rrname, rrtype, rdata) with a count,
 //! the first and the last time seen, and its TTLs.
+//!
+//! # The flow
+//!
+//! ```text
+//! source -> decode -> observation -> aggregate -> store (Redis) -> query -> render
+//!                                                   |
+//!        agent wires the left half                  |      cli wires the right half
+//! ```
+//!
+//! - [`source`] finds logs and yields their lines, each once, whatever happens to the files.
+//! - [`decode`] makes [`observation`]s of lines, or counts why not.
+//! - [`aggregate`] merges equal observations, so that the store hears of each tuple once a batch.
+//! - [`store`] takes batches exactly once and gives rows back.
+//! - [`query`] puts questions to the store; [`render`] writes the answers.
+//! - [`agent`] and [`cli`] are the two programs' work; [`config`] is what both are told.
+//! - [`name`], [`rr`], [`rdata`], [`time`] and [`hash`] are the words that all of them share.
+//!
+//! # What is absent, and stays so
+//!
+//! - `source` knows no DNS. `decode` does no I/O. `render` and `aggregate` never see the store's insides.
+//! - Only `store` names Redis. Nothing names a client's address: no type has a field for it.
+//! - No text leaves the program that is not printable ASCII, or escaped to be so.
+//! - Nothing is `unsafe`.
+//!
+//! `tests/it/layers.rs` holds the arrows to this.
 pub mod agent;
 pub mod aggregate;
 pub mod cli;

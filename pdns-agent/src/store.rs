@@ -6,6 +6,7 @@
 //! code: one thread, one [`Store`], one connection.
 
 mod address;
+mod aof;
 mod batch;
 mod checkpoint;
 mod encoding;

@@ -7,7 +7,7 @@ use super::pass::{Failure, Job, Opened, Passed, Reader, may_grow};
 use super::report::Report;
 use super::writer::{self, Writer};
 use super::{AgentError, Settings, Stop};
-use crate::source::{Found, LogId, Scan, SourceError, Wake, Waker, Woken};
+use crate::source::{Found, LogId, Scan, SourceError, Wake, Waker};
 use crate::store::{Store, StoreError};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -26,7 +26,8 @@ const GRACE: Duration = Duration::from_secs(5);
 /// Logs kept open between passes.
 const OPEN: usize = 256;
 /// How often old checkpoints are deleted.
-const TIDY: Duration = Duration::from_secs(3600);
+const TIDY: Duration = Duration::from_hours(1);
+
 /// Work for one thread.
 enum Task {
     /// Open a file. `finished`: it will not grow.
@@ -95,7 +96,7 @@ impl Shared {
     /// Makes a log this thread's own, unless another one has it.
     fn claim(&self, id: LogId) -> Option<Claim<'_>> {
         let mut busy = self.busy.lock().unwrap_or_else(PoisonError::into_inner);
-        busy.insert(id).then_some(Claim { shared: self, id })
+        busy.insert(id).then(|| Claim { shared: self, id })
     }
 }
 
@@ -334,10 +335,12 @@ impl Round<'_> {
                 }
                 if self.settings.once {
                     // Whatever ended the wait, the outcomes are looked at.
-                    let _: Woken = wake.wait(Duration::from_millis(100));
+                    let woken = wake.wait(Duration::from_millis(100));
+                    tracing::trace!(?woken, "looking at what was done");
                     continue;
                 }
-                let _: Woken = wake.wait(if idle { POLL } else { self.settings.flush });
+                let woken = wake.wait(if idle { POLL } else { self.settings.flush });
+                tracing::trace!(?woken, "looking for changes");
                 self.take_outcomes()?;
                 break;
             }

@@ -22,7 +22,7 @@ use std::time::{Duration, Instant, SystemTime};
 /// Octets read between looks at the window and at the request to stop.
 const BUDGET: usize = 256 * 1024;
 /// A plain log that nobody wrote to for so long is not kept open.
-const STALE: Duration = Duration::from_secs(600);
+const STALE: Duration = Duration::from_mins(10);
 
 /// How long to wait when another agent moved a log while it was loaded.
 const MOVED: Duration = Duration::from_millis(20);

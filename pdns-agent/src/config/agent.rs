@@ -2,6 +2,9 @@
 //!
 //! [`Args`] holds what was typed, [`File`] what the file says; [`settings`] makes of both what `agent` takes.
 
+#![expect(clippy::doc_markdown, reason = "the help of a command is plain text")]
+#![expect(clippy::struct_field_names, reason = "the keys of a file that people write")]
+
 use super::{Connection, ConnectionError};
 use crate::agent::Settings;
 use serde::Deserialize;
@@ -22,7 +25,6 @@ const LONGEST_FLUSH: Duration = Duration::from_mins(10);
 
 /// Feeds DNS answers that this sensor sees into a passive DNS store.
 #[derive(Debug, clap::Parser)]
-#[expect(clippy::doc_markdown, reason = "shown as help, where backticks would be shown too")]
 #[command(
     name = "pdns-agent",
     version,
@@ -61,7 +63,6 @@ pub enum Source {
 
 /// Flags of `pdns-agent zeek`.
 #[derive(Debug, Default, clap::Args)]
-#[expect(clippy::doc_markdown, reason = "shown as help, where backticks would be shown too")]
 pub struct Zeek {
     /// Files, directories and globs, such as /nsm/zeek/logs or '/data/*/dns.*.log.gz' [default: those of
     /// the configuration file].
@@ -92,7 +93,6 @@ pub struct Zeek {
 /// The settings file.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-#[expect(clippy::struct_field_names, reason = "fields are keys of the file")]
 pub struct File {
     redis: Option<String>,
     prefix: Option<String>,

@@ -88,8 +88,11 @@ fn updated(source: &SourceState) -> u32 {
 }
 
 fn hex(octets: &[u8]) -> String {
-    let digit = |half: u8| char::from_digit(half.into(), 16).unwrap_or('0');
-    octets.iter().flat_map(|octet| [digit(octet >> 4), digit(octet & 15)]).collect()
+    use std::fmt::Write as _;
+    octets.iter().fold(String::new(), |mut text, octet| {
+        write!(text, "{octet:02x}").expect("a String takes any text");
+        text
+    })
 }
 
 fn pairs(summary: &Summary, facts: &[(&str, String)], verbose: bool) -> Vec<(String, String)> {

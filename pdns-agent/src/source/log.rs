@@ -177,8 +177,8 @@ impl Log {
     /// Moves to `offset`, to where an earlier run or another copy of this log was read.
     ///
     /// Every line passed over that begins with `#`, and every line before the first record, goes to
-    /// `skim`, since headers say how to read what follows and may repeat within a log. Forward, only
-    /// what lies between is read; backward, all from the start.
+    /// `skim`, since headers say how to read what follows and may repeat within a log. So it reads from
+    /// the start, wherever the log stands: who skims may know none of the headers yet.
     ///
     /// # Errors
     /// [`SourceError::Shrank`] when the log ends before `offset`; [`SourceError::Rewritten`] when it is
@@ -188,14 +188,14 @@ impl Log {
         if self.spent == Spent::Rewritten {
             return Err(SourceError::Rewritten { path: self.path.clone() });
         }
-        if offset == self.lines.offset() {
-            return Ok(());
-        }
-        if offset < self.lines.offset() || self.spent == Spent::Broken {
+        if self.lines.offset() > 0 || self.spent == Spent::Broken {
             self.content.rewind();
             self.lines = Lines::new();
             self.ahead = false;
             self.spent = Spent::No;
+        }
+        if offset == 0 {
+            return Ok(());
         }
         let head = self.head;
         loop {

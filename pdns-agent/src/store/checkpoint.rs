@@ -68,7 +68,7 @@ impl Mark {
 /// Slice of a name, of `slices`.
 pub(crate) fn slice(hash: u64, slices: u16) -> u16 {
     let bits = hash >> 24 & 0xf_ffff;
-    u16::try_from(bits * u64::from(slices) >> 20).unwrap_or(0)
+    u16::try_from((bits * u64::from(slices)) >> 20).unwrap_or(0)
 }
 
 /// How far one log is applied in all partitions.

@@ -7,8 +7,8 @@
 //! A **value** is `log position u32, first day u16` and then each record key with its row number
 //! (u32), or the single octet 0xFF when the name's records are in a hash of their own.
 //!
-//! A **row** is eight big-endian u32: count, time_first, time_last, ttl_min, ttl_max, ttl_last, sensors,
-//! and flags above 24 bits of the owner's hash.
+//! A **row** is eight big-endian u32: `count`, `time_first`, `time_last`, `ttl_min`, `ttl_max`,
+//! `ttl_last`, `sensors`, and flags above 24 bits of the owner's hash.
 
 use super::keys::ROW;
 use super::row::FactBuf;
@@ -251,7 +251,7 @@ mod tests {
             flags: 3,
         };
         let mut row = Vec::new();
-        write_row(&seen, 0xabcdef, &mut row);
+        write_row(&seen, 0x00ab_cdef, &mut row);
         assert_eq!(read_row(&row), Some((seen, 0x00ab_cdef)));
     }
 }

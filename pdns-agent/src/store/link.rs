@@ -209,8 +209,14 @@ impl Link {
         let Some(connection) = &mut self.connection else {
             return Err(StoreError::Unavailable("not connected".to_owned()));
         };
-        let received = connection.recv_response().map_err(|cause| self.broken(&cause))?;
-        received.extract_error().map_err(|cause| StoreError::from_redis(&cause))
+        match connection.recv_response().and_then(Value::extract_error) {
+            Ok(value) => Ok(value),
+            // The server said no; the next reply will be that to the next command.
+            Err(cause) if matches!(cause.kind(), ErrorKind::Server(_) | ErrorKind::Extension) => {
+                Err(StoreError::from_redis(&cause))
+            }
+            Err(cause) => Err(self.broken(&cause)),
+        }
     }
 
     /// Sends commands and waits for all their replies.

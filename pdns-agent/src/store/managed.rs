@@ -151,6 +151,14 @@ fn launch(home: &Path) -> Result<Child, StoreError> {
     );
     file.write_all(text.as_bytes())
         .map_err(failed(format!("cannot write {}", configuration.display())))?;
+    let torn = super::aof::mend(home)
+        .map_err(failed(format!("cannot mend the append-only file in {}", home.display())))?;
+    if torn > 0 {
+        tracing::warn!(
+            octets = torn,
+            "the store's server had crashed; a torn write was taken off its file"
+        );
+    }
     // Not as a daemon, which would hide from us that it ended. Of its own group, so that Ctrl-C is not
     // for it; SIGHUP it ignores.
     Command::new("redis-server")

@@ -120,7 +120,7 @@ impl Posting {
     /// Whether this addition is one of those after which the size of the set is looked at: one in 256,
     /// told by the member itself, so that no writer has to remember how many there were.
     pub(crate) fn is_probe(member: u64) -> bool {
-        (member ^ member >> 8 ^ member >> 16) & 0xff == 0
+        (member ^ member >> 8 ^ member >> 16).trailing_zeros() >= 8
     }
 }
 

@@ -43,8 +43,11 @@ pub(crate) fn list(value: Value) -> Result<Vec<Value>, StoreError> {
     }
 }
 
+/// Fields and values of a hash, in the order of the reply.
+pub(crate) type Pairs = Vec<(Vec<u8>, Vec<u8>)>;
+
 /// Fields and values of a hash.
-pub(crate) fn pairs(value: Value) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StoreError> {
+pub(crate) fn pairs(value: Value) -> Result<Pairs, StoreError> {
     let mut values = list(value)?.into_iter();
     let mut pairs = Vec::with_capacity(values.len() / 2);
     while let Some(field) = values.next() {

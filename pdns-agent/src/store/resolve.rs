@@ -19,6 +19,10 @@ const NAME_GUESS: u32 = 64;
 /// Longest line of the log: 255 octets in wire form are at most 1,004 in text.
 const NAME_MOST: u32 = 1005;
 
+/// Takes a page of records and their rows; answers whether to go on.
+pub(crate) type EachPage<'a> =
+    dyn FnMut(&mut Store, Vec<(Stored, u32)>) -> Result<bool, StoreError> + 'a;
+
 /// Where a partition's parts end.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Meta {
@@ -44,10 +48,6 @@ pub(crate) struct Found {
     pub(crate) stored: Stored,
     pub(crate) row: u32,
 }
-
-/// Takes records of a name with their row numbers, page by page; `false` to stop.
-pub(crate) type EachPage<'e> =
-    dyn FnMut(&mut Store, Vec<(Stored, u32)>) -> Result<bool, StoreError> + 'e;
 
 /// The owner name of a record that was found.
 #[derive(Clone)]

@@ -12,7 +12,7 @@ use super::resolve::{Found, Meta, Owner, PAGE};
 use super::{Row, Store, StoreError, reply};
 use crate::name::{Name, NameBuf};
 use crate::observation::Seen;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::ControlFlow;
 
 /// Blocks fetched in one pipeline: half a megabyte.
@@ -216,7 +216,7 @@ impl Store {
         kind: Kind,
         partition: u8,
         indices: &[u32],
-    ) -> Result<Vec<Vec<(Vec<u8>, Vec<u8>)>>, StoreError> {
+    ) -> Result<Vec<reply::Pairs>, StoreError> {
         let mut packed = Packed::default();
         for &index in indices {
             let key = self.keys.bucket(partition, kind, index);
@@ -283,14 +283,14 @@ impl Store {
     ) -> Result<(), StoreError> {
         let kind = Kind::Record;
         // A name's first record of that day has its time_first on it; so has perhaps another of its records.
-        let mut firsts: BTreeMap<Pointer, ()> = BTreeMap::new();
+        let mut firsts: BTreeSet<Pointer> = BTreeSet::new();
         self.scan(kind, &mut |handle, seen| {
             if seen.time_first / DAY == day {
-                firsts.insert(handle.pointer, ());
+                firsts.insert(handle.pointer);
             }
             ControlFlow::Continue(())
         })?;
-        let pointers: Vec<Pointer> = firsts.into_keys().collect();
+        let pointers: Vec<Pointer> = firsts.into_iter().collect();
         for page in pointers.chunks(PAGE) {
             let mut names = Vec::new();
             for entry in self.entries(kind, page)? {

@@ -85,9 +85,11 @@ impl Store {
         }
         self.memory.nets.clear();
         self.memory.large.clear();
+        // An error that the server answers ends a connection, the refusal to tell its run, too: the marks are
+        // loaded last, over the connection that is kept.
         self.link.load_functions()?;
-        let marks = self.load_marks(&batch.log)?;
         let run = self.link.run()?;
+        let marks = self.load_marks(&batch.log)?;
         // A server that was started anew may have lost rows that are known here.
         let same = self.memory.generation == 0 || (run.is_some() && run == self.memory.run);
         self.memory.run = run;

@@ -186,7 +186,7 @@ impl Store {
         log
     }
 
-    /// Checks the records of one name; returns its smallest time_first.
+    /// Checks the records of one name; returns its smallest `time_first`.
     fn verify_records(
         &mut self,
         kind: Kind,

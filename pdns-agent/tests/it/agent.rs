@@ -149,7 +149,7 @@ pub(crate) fn acknowledged(server: &Redis) -> u64 {
 #[track_caller]
 pub(crate) fn catches_up(agent: &mut Agent, server: &Redis, octets: u64) {
     let mut now = 0;
-    let deadline = Instant::now() + Duration::from_secs(60);
+    let deadline = Instant::now() + Duration::from_mins(1);
     while now != octets {
         assert!(
             agent.is_alive() && Instant::now() < deadline,

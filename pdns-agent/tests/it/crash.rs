@@ -2,7 +2,7 @@
 //! counted once all the same.
 
 use crate::agent::{Agent, clean_import, zeek, zeek_with};
-use crate::logs::{Lines, gzip};
+use crate::logs::{Lines, gzip, seed};
 use crate::redis::Redis;
 use crate::run::{Home, run};
 use crate::store::{agrees, options};
@@ -17,7 +17,7 @@ const KILLS: usize = 50;
 fn archive(home: &Home, seed: u64) -> PathBuf {
     let mut lines = Lines::new(seed, 9_000);
     for number in 0..4 {
-        let log = lines.log(6_000);
+        let log = lines.log(5_000);
         if number == 2 {
             home.write("archive/day/dns.2.log.gz", gzip(log.as_bytes()));
         } else {
@@ -40,7 +40,7 @@ fn store(server: &Redis) -> Store {
 
 #[test]
 fn an_import_killed_again_and_again_counts_each_answer_once() {
-    let seed = 1;
+    let seed = seed(1);
     let (home, server) = (Home::new(), Redis::start_durable());
     let folder = archive(&home, seed);
     let model = clean_import(&home, &folder);
@@ -50,7 +50,8 @@ fn an_import_killed_again_and_again_counts_each_answer_once() {
     let mut random = fastrand::Rng::with_seed(seed);
     let (mut kills, mut runs) = (0, 0);
     while kills < KILLS {
-        let time = whole.mul_f64(random.f64() * 0.7);
+        // Most starts have less to do than the first, which does the whole.
+        let time = whole.mul_f64(random.f64() * 0.6);
         match Agent::once(&home, &server.url(), &folder).kill9_after(time) {
             None => kills += 1,
             Some(code) => {
@@ -69,7 +70,7 @@ fn an_import_killed_again_and_again_counts_each_answer_once() {
 
 #[test]
 fn an_import_whose_store_is_killed_again_and_again_counts_each_answer_once() {
-    let seed = 2;
+    let seed = seed(2);
     let (home, mut server) = (Home::new(), Redis::start_durable());
     let folder = archive(&home, seed);
     let model = clean_import(&home, &folder);
@@ -77,11 +78,11 @@ fn an_import_whose_store_is_killed_again_and_again_counts_each_answer_once() {
     server.flush();
     let mut random = fastrand::Rng::with_seed(seed);
     let mut kills = 0;
-    while kills < 12 {
+    for run in 0..3 {
         let mut agent = Agent::once(&home, &server.url(), &folder);
         // So that the agent finds the store at its start.
         crate::redis::until("the agent writes", || crate::agent::acknowledged(&server) > 0);
-        while agent.is_alive() {
+        for _ in 0..5 {
             let deadline = Instant::now() + whole.mul_f64(random.f64() * 0.4);
             while agent.is_alive() && Instant::now() < deadline {
                 std::thread::sleep(Duration::from_millis(1));
@@ -93,7 +94,7 @@ fn an_import_whose_store_is_killed_again_and_again_counts_each_answer_once() {
             }
         }
         let (code, said) = agent.end();
-        assert_eq!(code, Some(0), "seed {seed}, after {kills} kills: {said}");
+        assert_eq!(code, Some(0), "seed {seed}, run {run}, after {kills} kills: {said}");
         agrees(&mut store(&server), &model);
         server.flush();
     }
@@ -145,7 +146,7 @@ fn agents_on_the_same_logs_at_once_count_each_answer_once() {
 
 #[test]
 fn agents_on_the_same_logs_killed_in_turn_count_each_answer_once() {
-    let seed = 5;
+    let seed = seed(5);
     let (home, server) = (Home::new(), Redis::start_durable());
     let folder = archive(&home, seed);
     let model = clean_import(&home, &folder);

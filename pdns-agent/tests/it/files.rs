@@ -144,3 +144,41 @@ fn a_broken_gzip_is_counted_up_to_the_break_and_once() {
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
     agrees(&mut store(&server), &alone(&log));
 }
+
+/// Makes a store that holds nothing but a batch of one log that all partitions have begun, to end at `end`.
+fn half_way(server: &Redis, log: &[u8; 16], end: u64) {
+    let mut connection = server.connection();
+    let keys: Vec<String> = redis::cmd("KEYS").arg("pd:*").query(&mut connection).unwrap();
+    for key in keys.iter().filter(|key| !["pd:schema", "pd:sensors"].contains(&key.as_str())) {
+        let () = redis::cmd("DEL").arg(key).query(&mut connection).unwrap();
+    }
+    // All before 0 is done; of two slices none is applied.
+    let mark = [&[0; 8][..], &end.to_be_bytes(), &[0, 2], &[0, 0]].concat();
+    for partition in 0..64 {
+        let key = format!("pd:{{{partition:02x}}}c");
+        let () = redis::cmd("HSET").arg(key).arg(log).arg(&mark).query(&mut connection).unwrap();
+    }
+}
+
+#[test]
+fn a_batch_left_half_way_is_finished_to_its_last_line_and_from_a_whole_copy_only() {
+    let (home, server) = (Home::new(), Redis::start());
+    let log = Lines::new(37, 500).log(300);
+    // The last line has no newline.
+    let torn = log.trim_end();
+    let path = home.write("dns.log", torn);
+    import(&home, &server, &path).with(&[0]);
+    let (id, state) = store(&server).sources().unwrap().remove(0);
+    assert_eq!(state.acknowledged, torn.len() as u64);
+    half_way(&server, &id, state.acknowledged);
+    import(&home, &server, &path).with(&[0]);
+    agrees(&mut store(&server), &alone(&log));
+    // A copy that is not yet whole has not all of the batch.
+    half_way(&server, &id, state.acknowledged);
+    fs::write(&path, torn.get(..torn.len() / 2).unwrap()).unwrap();
+    import(&home, &server, &path).with(&[0]);
+    // By now the newline is there.
+    fs::write(&path, &log).unwrap();
+    import(&home, &server, &path).with(&[0]);
+    agrees(&mut store(&server), &alone(&log));
+}

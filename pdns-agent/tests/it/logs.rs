@@ -16,6 +16,14 @@ const FIELDS: &str = "#fields\tts\tuid\tid.orig_h\tid.orig_p\tid.resp_h\tid.resp
 /// Seconds since the epoch of the first line.
 const START: u64 = 1_700_000_000;
 
+/// The seed of a test: always the same, unless `PDNS_TEST_SEED` has it be another one.
+pub(crate) fn seed(usual: u64) -> u64 {
+    match std::env::var("PDNS_TEST_SEED") {
+        Ok(number) => usual + 1000 * number.parse::<u64>().expect("PDNS_TEST_SEED is a number"),
+        Err(_) => usual,
+    }
+}
+
 /// One line after the other, in the order of time.
 pub(crate) struct Lines {
     random: fastrand::Rng,

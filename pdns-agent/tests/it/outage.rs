@@ -5,8 +5,10 @@ use crate::logs::{Rotation, Zeek};
 use crate::redis::{Redis, until};
 use crate::run::{Home, run};
 use crate::store::{agrees, options};
-use pdns_agent::store::Store;
+use pdns_agent::store::{Options, Store};
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
+use std::process::Command;
 
 /// A folder with a Zeek that writes into it.
 fn site(seed: u64) -> (Home, PathBuf, Zeek) {
@@ -176,7 +178,55 @@ fn an_import_without_a_store_says_so_in_one_sentence() {
     assert!(sentence.contains(&server.url()), "{sentence}");
 }
 
-fn zeek_once(home: &Home, server: &Redis) -> std::process::Command {
+#[test]
+fn a_managed_store_that_was_killed_in_a_write_is_mended_and_counts_each_answer_once() {
+    let (home, folder, mut zeek) = site(29);
+    pieces(&mut zeek, 1_500);
+    let managed = Managed(home.path().join("data/pdns"));
+    let import = || run(home.agent().args(["zeek", "--once", "--sensor", "test"]), &[&folder]);
+    import().with(&[0]);
+    for _ in 0..2 {
+        managed.kill();
+        let parts = std::fs::read_dir(managed.0.join("appendonlydir")).unwrap();
+        let mut parts = parts.map(|entry| entry.unwrap().path());
+        let part = parts.find(|path| path.to_string_lossy().ends_with(".incr.aof")).unwrap();
+        let octets = std::fs::read(&part).unwrap();
+        // In the midst of a transaction near the end.
+        let torn = octets.len() - octets.len() / 20;
+        let torn = memchr::memmem::find(&octets[torn..], b"EXEC").unwrap() + torn - 40;
+        std::fs::write(&part, &octets[..torn]).unwrap();
+        let ended = import();
+        assert!(ended.stderr.contains("a torn write was taken off"), "{}", ended.stderr);
+        ended.with(&[0]);
+    }
+    let url = format!("redis+unix://{}", managed.0.join("redis.sock").display());
+    let model = clean_import(&home, &folder);
+    let mut store = Store::open(&Options { url, ..Options::default() }).unwrap();
+    agrees(&mut store, &model);
+}
+
+/// The managed server whose data lie in a folder. It outlives the programs, but not the test.
+struct Managed(PathBuf);
+
+impl Managed {
+    fn kill(&self) {
+        let socket = self.0.join("redis.sock");
+        let client = redis::Client::open(format!("redis+unix://{}", socket.display()));
+        let Ok(mut connection) = client.and_then(|client| client.get_connection()) else { return };
+        let info: String = redis::cmd("INFO").arg("server").query(&mut connection).unwrap();
+        let pid = info.lines().find_map(|line| line.strip_prefix("process_id:")).unwrap();
+        Command::new("kill").args(["-KILL", pid]).status().expect("kill is there");
+        until("the managed server is gone", || UnixStream::connect(&socket).is_err());
+    }
+}
+
+impl Drop for Managed {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+fn zeek_once(home: &Home, server: &Redis) -> Command {
     let mut command = zeek(home, &server.url());
     command.arg("--once");
     command

@@ -10,7 +10,7 @@ use pdns_agent::observation::{Observation, Outcome, Provenance, Seen};
 use pdns_agent::rdata::{Rdata, Target};
 use pdns_agent::rr::RrType;
 use pdns_agent::store::{
-    Batch, Checkpoint, FactBuf, Kind, Options, Packer, Row, Store, StoreError,
+    Batch, Checkpoint, FactBuf, Kind, Options, Packer, Row, SourceState, Store, StoreError,
 };
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -166,20 +166,20 @@ fn facts_of_every_form_come_back_as_they_went_in() {
         let mut store = Store::open(&options(server)).unwrap();
         let mut model = Model::new();
         let mut log = Log::new(&mut store, 1);
-        let long = [b"\xff".repeat(256), b"\x10".repeat(700)].concat();
+        let large = [b"\xff".repeat(256), b"\x10".repeat(700)].concat();
         let facts = [
             a([192, 0, 2, 1]),
             record(RrType::AAAA, &Ipv6Addr::LOCALHOST.octets()),
             cname("target.example"),
             record(RrType::TXT, b"\x05\r\n\x00\x1b*"),
-            record(RrType::TXT, &long),
+            record(RrType::TXT, &large),
             record(RrType(65_280), b""),
             record(RrType(300), &[7; 253]),
             record(RrType::ANY, &[0xff; 252]),
             FactBuf::Record(
                 Rdata { rrtype: RrType::MX, octets: b"\0\0\x04mail\0", partial: true }.to_buf(),
             ),
-            FactBuf::Record(Rdata { rrtype: RrType::SOA, octets: &long, partial: true }.to_buf()),
+            FactBuf::Record(Rdata { rrtype: RrType::SOA, octets: &large, partial: true }.to_buf()),
             FactBuf::Negative { qtype: RrType::A, outcome: Outcome::NXDOMAIN },
             FactBuf::Negative { qtype: RrType::A, outcome: Outcome::UNANSWERED },
             FactBuf::Negative { qtype: RrType(65_535), outcome: Outcome::NODATA },
@@ -216,7 +216,7 @@ fn facts_of_every_form_come_back_as_they_went_in() {
                     && matches!(fact, FactBuf::Negative { .. }))
             );
         }
-        let of = collect(|each| store.of_octets(&long, each));
+        let of = collect(|each| store.of_octets(&large, each));
         assert_eq!(of.len(), names.len() * 2);
         assert!(collect(|each| store.of_name(name("none.example").as_name(), each)).is_empty());
         let days = store.days().unwrap();
@@ -291,6 +291,48 @@ fn a_batch_is_applied_once_however_often_it_is_sent() {
 }
 
 #[test]
+fn tidying_keeps_what_is_known_of_a_log_that_grows_again() {
+    on_both(|server| {
+        let mut store = Store::open(&options(server)).unwrap();
+        let mut model = Model::new();
+        let mut log = Log::new(&mut store, 1);
+        let grow = |log: &mut Log, model: &mut Model, store: &mut Store, from: u8| {
+            for number in from..from + 100 {
+                let owner = name(&format!("{number}.example"));
+                log.add(model, &owner, &a([10, 0, 0, number]), 5, None);
+            }
+            log.flush(store).unwrap();
+        };
+        let complete = |log: &Log, store: &mut Store| {
+            let state = SourceState {
+                acknowledged: log.position,
+                complete: true,
+                ..SourceState::default()
+            };
+            store.acknowledge(&log.id, &state).unwrap();
+            store.settle(&log.id, &log.checkpoint).unwrap();
+        };
+        grow(&mut log, &mut model, &mut store, 0);
+        complete(&log, &mut store);
+        // It grows, and whoever reads it dies before it says how far.
+        grow(&mut log, &mut model, &mut store, 100);
+        store.tidy(1_000_000).unwrap();
+        let found = store.load(&log.id).unwrap();
+        assert_eq!(found.acknowledged(), 100);
+        for number in 100..200_u8 {
+            let owner = name(&format!("{number}.example"));
+            let place = store.router().place(owner.as_name());
+            assert!(found.covers(place, number.into()), "{owner} would be counted again");
+        }
+        complete(&log, &mut store);
+        assert!(store.tidy(1_000_000).unwrap() > 20);
+        assert_eq!(store.tidy(1_000_000).unwrap(), 0);
+        assert_eq!(store.load(&log.id).unwrap().acknowledged(), 200);
+        agrees(&mut store, &model);
+    });
+}
+
+#[test]
 fn buckets_grow_and_nothing_gets_lost_among_them() {
     on_both(|server| {
         let mut store = Store::open(&options(server)).unwrap();
@@ -331,7 +373,7 @@ fn buckets_grow_and_nothing_gets_lost_among_them() {
         let mut names = 0;
         store
             .names(Some(name("example.com").as_name()), &mut |block| {
-                names += block.iter().filter(|&&octet| octet == b'\n').count();
+                names += block.split(|&octet| octet == b'\n').count() - 1;
                 ControlFlow::Continue(())
             })
             .unwrap();
@@ -513,6 +555,22 @@ fn an_emptied_store_is_noticed_and_filled_again() {
         log.flush(&mut store).unwrap();
         agrees(&mut store, &model);
     });
+}
+
+#[test]
+fn a_user_who_may_not_ask_for_the_server_s_state_can_write() {
+    let server = Redis::start();
+    server.call(&["ACL", "SETUSER", "writer", "on", ">word", "~pd:*", "+@all", "-info"]);
+    let (user, password) = (Some("writer".to_owned()), Some("word".to_owned()));
+    let mut store = Store::open(&Options { user, password, ..options(&server) }).unwrap();
+    let mut model = Model::new();
+    let mut log = Log::new(&mut store, 1);
+    for number in 0..5_u8 {
+        let owner = name(&format!("{number}.example"));
+        log.add(&mut model, &owner, &a([10, 0, 0, number]), 5, None);
+        log.flush(&mut store).unwrap();
+    }
+    agrees(&mut store, &model);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Agents that follow a growing, rotating log and are killed again and again: each record is counted once.
 
 use crate::agent::{Agent, catches_up, clean_import};
-use crate::logs::{Rotation, Zeek};
+use crate::logs::{Rotation, Zeek, seed};
 use crate::redis::Redis;
 use crate::run::Home;
 use crate::store::{agrees, options};
@@ -58,15 +58,15 @@ fn follow(rotation: Rotation, seed: u64, kills: usize, agents: usize) {
 
 #[test]
 fn a_log_renamed_and_packed_while_agents_are_killed_is_counted_once() {
-    follow(Rotation::RenameAndGzip, 11, 50, 1);
+    follow(Rotation::RenameAndGzip, seed(11), 50, 1);
 }
 
 #[test]
 fn a_log_copied_and_cut_while_agents_are_killed_is_counted_once() {
-    follow(Rotation::CopyTruncate, 12, 50, 1);
+    follow(Rotation::CopyTruncate, seed(12), 50, 1);
 }
 
 #[test]
 fn a_log_followed_by_two_agents_of_which_one_is_killed_is_counted_once() {
-    follow(Rotation::RenameAndGzip, 13, 20, 2);
+    follow(Rotation::RenameAndGzip, seed(13), 20, 2);
 }

@@ -84,6 +84,14 @@ fn headers_are_skimmed_on_the_way_to_a_position() {
     log.resume(30, &mut |line| headers.push(String::from_utf8_lossy(line).into_owned())).unwrap();
     assert_eq!(headers, ["ts\tuid", "#fields\tuid\tts"]);
     assert_eq!(lines(&mut log).0, ["c\t3", "#close"]);
+    // Whoever takes over where the log stands, or before that, learns the headers all the same.
+    for at in [log.offset(), 30, 37] {
+        headers.clear();
+        let mut skim = |line: &[u8]| headers.push(String::from_utf8_lossy(line).into_owned());
+        log.resume(at, &mut skim).unwrap();
+        let passed = headers.iter().filter(|header| *header != "#close");
+        assert_eq!(passed.collect::<Vec<_>>(), ["ts\tuid", "#fields\tuid\tts"], "at {at}");
+    }
     // Back again.
     log.resume(7, &mut |_| ()).unwrap();
     assert_eq!(log.offset(), 7);
