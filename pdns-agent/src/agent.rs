@@ -1,7 +1,7 @@
 //! The sensor's work: logs in, store up to date, again and again.
 //!
 //! Wires the flow together: `source` finds and reads logs, `decode` makes observations of their lines,
-//! `aggregate` gathers them in windows, `store` takes the windows. A [`session`] lasts as long as the store
+//! `aggregate` gathers them in windows, `store` takes the windows. A session lasts as long as the store
 //! it writes to; if that is emptied or replaced, the next session begins from nothing, as after a restart.
 
 mod follow;

@@ -15,10 +15,10 @@ mod tests;
 pub use args::Args;
 pub use resolve::UsageError;
 
-use crate::config::ConnectionError;
+use crate::config::{ConnectionError, DEFAULT_URL};
 use crate::query;
 use crate::render::{Format, Look, escape};
-use crate::store::{Options, Store, StoreError};
+use crate::store::{Options, Store, StoreError, is_another_of_root};
 use args::Command;
 use std::io::{self, BufRead, Write};
 
@@ -117,13 +117,13 @@ pub fn run(args: &Args, terminal: &mut Terminal<'_>) -> Result<Found, CliError> 
     let found = command(args, &options, terminal)?;
     terminal.out.flush().map_err(CliError::Output)?;
     if found == Found::Nothing {
-        nothing(args, terminal);
+        nothing(args, &options, terminal);
     }
     Ok(found)
 }
 
 /// Says that nothing was found, to a person, and what was perhaps meant.
-fn nothing(args: &Args, terminal: &mut Terminal<'_>) {
+fn nothing(args: &Args, options: &Options, terminal: &mut Terminal<'_>) {
     let meant = match (&args.command, args.subjects.as_slice()) {
         (None, [subject]) => hint::command_like(subject),
         // These have said it in their own words.
@@ -136,6 +136,11 @@ fn nothing(args: &Args, terminal: &mut Terminal<'_>) {
         }
         None if terminal.width.is_some() => terminal.say(format_args!("nothing found")),
         None => {}
+    }
+    if terminal.width.is_some() && options.url == DEFAULT_URL && is_another_of_root() {
+        terminal.say(format_args!(
+            "this is your own store; root's agents write into another: sudo pdns, or name a Redis for all"
+        ));
     }
 }
 

@@ -30,7 +30,7 @@ pub use batch::{Batch, Packer};
 pub use checkpoint::Checkpoint;
 pub use keys::Kind;
 pub use lookup::Each;
-pub use managed::{directory as managed_directory, stop as stop_managed};
+pub use managed::{directory as managed_directory, is_another_of_root, stop as stop_managed};
 pub use row::{FactBuf, Row};
 pub use scan::Handle;
 pub use sources::SourceState;

@@ -14,6 +14,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+/// Where root's managed store lives.
+const OF_ROOT: &str = "/var/lib/pdns";
 /// The socket's name in the directory.
 const SOCKET: &str = "redis.sock";
 /// The name of the server's log there.
@@ -55,7 +57,7 @@ pub fn directory() -> Result<PathBuf, StoreError> {
     }
     // /proc/self belongs to the effective user.
     if fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0) {
-        return Ok(PathBuf::from("/var/lib/pdns"));
+        return Ok(PathBuf::from(OF_ROOT));
     }
     match std::env::var_os("HOME").filter(|home| !home.is_empty()) {
         Some(home) => Ok(Path::new(&home).join(".local/share/pdns")),
@@ -64,6 +66,14 @@ pub fn directory() -> Result<PathBuf, StoreError> {
             cause: io::Error::other("set XDG_DATA_HOME, or name a Redis with --redis"),
         }),
     }
+}
+
+/// Whether root has a managed store on this machine, and it is not the one that is used here: an agent that
+/// was started by root writes there.
+#[must_use]
+pub fn is_another_of_root() -> bool {
+    let used = directory().ok();
+    used.is_some_and(|used| used != Path::new(OF_ROOT)) && Path::new(OF_ROOT).exists()
 }
 
 fn failed(act: String) -> impl FnOnce(io::Error) -> StoreError {
@@ -95,14 +105,7 @@ pub(super) fn start() -> Result<PathBuf, StoreError> {
     let lock = File::create(&lock_path)
         .map_err(failed(format!("cannot write {}", lock_path.display())))?;
     lock.lock().map_err(failed(format!("cannot lock {}", lock_path.display())))?;
-    if ask(&socket) == State::Absent {
-        let mut server = launch(&home)?;
-        wait(&home, || matches!(server.try_wait(), Ok(Some(_))))?;
-        // An agent may outlive the server, and must not leave it a zombie.
-        std::thread::spawn(move || drop(server.wait()));
-    } else {
-        wait(&home, || false)?;
-    }
+    wait(&home, &mut launch)?;
     Ok(socket)
 }
 
@@ -170,16 +173,26 @@ fn launch(home: &Path) -> Result<Child, StoreError> {
         ))
 }
 
-/// Waits until the server is ready, or has ended.
-fn wait(home: &Path, mut has_ended: impl FnMut() -> bool) -> Result<(), StoreError> {
+/// Waits until a server is ready; launches one when there is none, or none any more.
+fn wait(
+    home: &Path,
+    launch: &mut dyn FnMut(&Path) -> Result<Child, StoreError>,
+) -> Result<(), StoreError> {
     let begun = Instant::now();
+    let mut launched: Option<Child> = None;
     loop {
         let patience = match ask(&home.join(SOCKET)) {
-            State::Ready => return Ok(()),
+            State::Ready => break,
             State::Loading => LOADING_PATIENCE,
+            State::Absent if launched.is_none() => {
+                launched = Some(launch(home)?);
+                PATIENCE
+            }
             State::Silent | State::Absent => PATIENCE,
         };
-        if begun.elapsed() > patience || has_ended() {
+        let ended =
+            launched.as_mut().is_some_and(|server| matches!(server.try_wait(), Ok(Some(_))));
+        if ended || begun.elapsed() > patience {
             return Err(StoreError::Managed {
                 act: "redis-server does not start".to_owned(),
                 cause: io::Error::other(format!("see {}", home.join(LOG).display())),
@@ -187,6 +200,11 @@ fn wait(home: &Path, mut has_ended: impl FnMut() -> bool) -> Result<(), StoreErr
         }
         std::thread::sleep(PAUSE);
     }
+    if let Some(mut server) = launched {
+        // An agent may outlive the server, and must not leave it a zombie.
+        std::thread::spawn(move || drop(server.wait()));
+    }
+    Ok(())
 }
 
 fn quoted(path: &Path) -> String {
@@ -250,7 +268,7 @@ mod tests {
                 stream.write_all(reply).unwrap();
             }
         });
-        wait(home.path(), || false).unwrap();
+        wait(home.path(), &mut |_| panic!("there is a server")).unwrap();
         server.join().unwrap();
     }
 
