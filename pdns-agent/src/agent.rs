@@ -7,6 +7,7 @@
 mod follow;
 mod pass;
 mod report;
+mod worker;
 mod writer;
 
 pub use report::Report;

@@ -1,21 +1,21 @@
 //! The round of a session: find logs, hand them to threads, keep what may grow.
 //!
-//! Polling is the truth, notices of changes only shorten the wait. A log is worked on by one thread at a
-//! time; that it lies there twice, under other names or compressed, is seen when its identity is known.
+//! Polling is the truth, notices of changes only shorten the wait.
 
-use super::pass::{Failure, Job, Opened, Passed, Reader, may_grow};
+use super::pass::{Failure, Job, Reader, may_grow};
 use super::report::Report;
+use super::worker::{Outcome, Shared, Task, work};
 use super::writer::{self, Writer};
 use super::{AgentError, Settings, Stop};
-use crate::source::{Found, LogId, Scan, SourceError, Wake, Waker};
+use crate::source::{Found, LogId, Scan, SourceError, Wake};
 use crate::store::{Store, StoreError};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, HashSet};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -27,90 +27,6 @@ const GRACE: Duration = Duration::from_secs(5);
 const OPEN: usize = 256;
 /// How often old checkpoints are deleted.
 const TIDY: Duration = Duration::from_hours(1);
-
-/// Work for one thread.
-enum Task {
-    /// Open a file. `finished`: it will not grow.
-    Open { path: PathBuf, finished: bool },
-    /// Go on with a log that is open. `last`: it will not grow. `reload`: the store may have it elsewhere than
-    /// when it was loaded.
-    Go { job: Box<Job>, last: bool, reload: bool },
-    /// See whether the store is there, and the same.
-    Check,
-}
-
-/// What came of it.
-enum Outcome {
-    Kept(Box<Job>),
-    Done(PathBuf),
-    /// Another thread has this log: try again when it is done.
-    Busy(Task),
-    /// The file is another log now.
-    Rewritten(PathBuf),
-    /// The store was looked for.
-    Checked(Result<(), StoreError>),
-    Failed(PathBuf, Failure),
-}
-
-/// Tasks for the threads.
-#[derive(Default)]
-struct Queue {
-    state: Mutex<(VecDeque<Task>, bool)>,
-    ready: Condvar,
-}
-
-impl Queue {
-    fn push(&self, task: Task) {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).0.push_back(task);
-        self.ready.notify_one();
-    }
-
-    fn close(&self) {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).1 = true;
-        self.ready.notify_all();
-    }
-
-    fn next(&self) -> Option<Task> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        loop {
-            if state.1 {
-                return None;
-            }
-            if let Some(task) = state.0.pop_front() {
-                return Some(task);
-            }
-            state = self.ready.wait(state).unwrap_or_else(PoisonError::into_inner);
-        }
-    }
-}
-
-/// What the threads share.
-struct Shared {
-    queue: Queue,
-    /// Logs that a thread works on.
-    busy: Mutex<HashSet<LogId>>,
-    waker: Waker,
-}
-
-impl Shared {
-    /// Makes a log this thread's own, unless another one has it.
-    fn claim(&self, id: LogId) -> Option<Claim<'_>> {
-        let mut busy = self.busy.lock().unwrap_or_else(PoisonError::into_inner);
-        busy.insert(id).then(|| Claim { shared: self, id })
-    }
-}
-
-/// A log that one thread works on, until dropped.
-struct Claim<'a> {
-    shared: &'a Shared,
-    id: LogId,
-}
-
-impl Drop for Claim<'_> {
-    fn drop(&mut self) {
-        self.shared.busy.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.id);
-    }
-}
 
 /// Reads logs into one store until it is asked to stop, or to the end of what is there.
 pub(crate) fn session(
@@ -128,8 +44,7 @@ pub(crate) fn session(
 
     let mut wake = Wake::new();
     stop.wakes(wake.waker());
-    let shared =
-        Arc::new(Shared { queue: Queue::default(), busy: Mutex::default(), waker: wake.waker() });
+    let shared = Arc::new(Shared::new(wake.waker()));
     let reconnected = Arc::new(AtomicU64::new(0));
     let read = Arc::new(AtomicU64::new(0));
     let (outbox, outcomes) = channel();
@@ -182,85 +97,6 @@ pub(crate) fn session(
         }
     }
     result
-}
-
-/// A thread's life: one task after the other.
-fn work(mut reader: Reader, shared: &Shared, outbox: &Sender<Outcome>) -> Report {
-    while let Some(task) = shared.queue.next() {
-        let outcome = perform(&mut reader, shared, task);
-        if outbox.send(outcome).is_err() {
-            break;
-        }
-        shared.waker.wake();
-    }
-    reader.report
-}
-
-fn perform(reader: &mut Reader, shared: &Shared, task: Task) -> Outcome {
-    match task {
-        Task::Check => Outcome::Checked(reader.check()),
-        Task::Open { path, finished } => {
-            let log = match reader.open(&path, finished) {
-                Ok(Some(log)) => log,
-                Ok(None) => return Outcome::Done(path),
-                Err(error) => return failed(path, error.into()),
-            };
-            let Some(_claim) = shared.claim(log.id()) else {
-                return Outcome::Busy(Task::Open { path, finished });
-            };
-            let opened = reader.take(log, &path);
-            work_on(reader, opened, path, finished)
-        }
-        Task::Go { job, last, reload } => {
-            let Some(_claim) = shared.claim(job.id()) else {
-                return Outcome::Busy(Task::Go { job, last, reload: true });
-            };
-            let path = job.path().to_owned();
-            let opened = if reload || reader.is_outdated(&job) {
-                reader.reload(*job)
-            } else {
-                Ok(Opened::Ready(job))
-            };
-            work_on(reader, opened, path, last)
-        }
-    }
-}
-
-/// Reads a log that this thread has claimed to its present end.
-fn work_on(
-    reader: &mut Reader,
-    mut opened: Result<Opened, Failure>,
-    path: PathBuf,
-    last: bool,
-) -> Outcome {
-    loop {
-        let job = match opened {
-            Ok(Opened::Ready(job)) => job,
-            Ok(Opened::Unchanged) => {
-                reader.report.unchanged += 1;
-                return Outcome::Done(path);
-            }
-            Err(failure) => return failed(path, failure),
-        };
-        match reader.pass(job, last) {
-            Ok(Passed::Open(job)) => return Outcome::Kept(job),
-            Ok(Passed::Ended) => return Outcome::Done(path),
-            Ok(Passed::Rewritten) => return Outcome::Rewritten(path),
-            Err((Failure::Store(StoreError::Conflict), Some(stale))) => {
-                tracing::warn!(path = %path.display(), "another agent reads this log, or Redis lost data; reading it again");
-                opened = reader.reload(*stale);
-            }
-            Err((failure, _)) => return failed(path, failure),
-        }
-    }
-}
-
-/// A file that was rewritten while it was read is no failure: it is opened anew.
-fn failed(path: PathBuf, failure: Failure) -> Outcome {
-    match failure {
-        Failure::Source(SourceError::Rewritten { .. }) => Outcome::Rewritten(path),
-        failure => Outcome::Failed(path, failure),
-    }
 }
 
 /// The state of a session's main thread.

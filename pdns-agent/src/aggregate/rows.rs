@@ -25,8 +25,7 @@ pub(super) struct RowCache {
 impl RowCache {
     /// Room for about `rows` row numbers of 16 octets each; 0 for none.
     pub(super) fn new(rows: usize) -> Self {
-        // The power of two below, so that the bound is kept.
-        let sets = if rows < WAYS { 0 } else { 1 << (rows / WAYS).ilog2() };
+        let sets = rows / WAYS;
         Self { slots: vec![[Slot::default(); WAYS]; sets], turn: 0 }
     }
 
@@ -37,7 +36,8 @@ impl RowCache {
 
     fn set(&self, name: u64, fact: u64) -> usize {
         let mixed = (name ^ fact.rotate_left(29)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        usize::try_from(mixed >> 20).unwrap_or(0) & (self.slots.len().wrapping_sub(1))
+        let scaled = u128::from(mixed) * self.slots.len() as u128;
+        usize::try_from(scaled >> 64).unwrap_or(0)
     }
 
     fn tag(name: u64, fact: u64) -> (u64, u32) {

@@ -16,7 +16,7 @@ use std::time::Duration;
 /// Read when `--config` names no other file and this one is there.
 const DEFAULT_FILE: &str = "/etc/pdns/agent.toml";
 /// Octets for windows and what is packed of them: with all else, the agent stays below 200 MB.
-const DEFAULT_MEMORY: usize = 144 << 20;
+const DEFAULT_MEMORY: usize = 136 << 20;
 /// Least octets that make sense.
 const LEAST_MEMORY: usize = 4 << 20;
 const DEFAULT_FLUSH: Duration = Duration::from_secs(2);
@@ -81,7 +81,7 @@ pub struct Zeek {
     #[arg(long, value_name = "SECONDS")]
     pub flush: Option<f64>,
 
-    /// Memory for merging equal answers, in MiB [default: 144].
+    /// Memory for merging equal answers, in MiB [default: 136].
     #[arg(long, value_name = "MIB")]
     pub memory: Option<usize>,
 

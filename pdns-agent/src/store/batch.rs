@@ -200,9 +200,15 @@ impl Packer {
             };
             let unknown = batch.unknown.len();
             let mut words = Words::default();
+            // Records of one name together, which the function then reads and writes once.
+            let mut now: Vec<(u64, u32)> = now
+                .iter()
+                .filter_map(|&(_, index)| Some((window.get(index)?.place.hash, index)))
+                .collect();
+            now.sort_unstable();
             // The function takes records first, then negative answers, and answers in that order.
             for negatives in [false, true] {
-                for &(_, index) in now {
+                for &(_, index) in &now {
                     if let Some(merged) = window.get(index)
                         && merged.is_negative == negatives
                     {

@@ -112,7 +112,8 @@ local function rejuvenate(value, day, days)
 end
 
 -- Applies one kind (records, or negative answers with the prefix 'n') of a batch.
--- ARGV from `at`: packed known rows, number of unknown ones, then hash, name, rk, delta of each.
+-- ARGV from `at`: packed known rows, number of unknown ones, then hash, name, rk, delta of each, those of
+-- one name together.
 -- Answers the position behind them; appends to `out` (flag and row of each unknown) and `redo`.
 local function apply(tag, kind, ARGV, at, out, redo)
   local fast, unknown = ARGV[at], tonumber(ARGV[at + 1])
@@ -165,12 +166,21 @@ local function apply(tag, kind, ARGV, at, out, redo)
   end
 
   local told, undone, logged, added = #out, redo and #redo, 0, 0
+  -- The name at hand: read once, written once.
+  local at_hand, key, value, changed
+  local function write_name()
+    if changed then call('HSET', key, at_hand, value) end
+  end
   for i = at, at + unknown * 4 - 1, 4 do
     local hash, rk, delta = ARGV[i], ARGV[i + 2], ARGV[i + 3]
     local h1, h2, h3 = byte(hash, 6, 8)
     local day = floor(unpack_('>I4', delta, 5) / 86400)
-    local key = buckets .. number(bucket(h1 * 65536 + h2 * 256 + h3, half, split))
-    local value = call('HGET', key, hash)
+    if hash ~= at_hand then
+      write_name()
+      at_hand, changed = hash, false
+      key = buckets .. number(bucket(h1 * 65536 + h2 * 256 + h3, half, split))
+      value = call('HGET', key, hash)
+    end
     local row, is_wide
     if value then
       is_wide = byte(value, 7) == 255
@@ -181,7 +191,6 @@ local function apply(tag, kind, ARGV, at, out, redo)
         row = find(value, rk)
       end
     end
-    local changed = false
     if value and day < unpack_('>I2', value, 5) then
       value = rejuvenate(value, day, days)
       changed = true
@@ -237,8 +246,8 @@ local function apply(tag, kind, ARGV, at, out, redo)
         out[told - 1], out[told] = '1', packed
       end
     end
-    if changed then call('HSET', key, hash, value) end
   end
+  write_name()
   at = at + unknown * 4
   write_rows()
   write_log()
