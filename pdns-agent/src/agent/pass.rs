@@ -258,21 +258,24 @@ impl Reader {
                     .ok();
             };
             // The batch may have ended with a last line that has no newline.
-            let progress = if rest { log.rest(&mut each) } else { log.read(BUDGET, &mut each) }?;
-            match progress {
-                Progress::More => {}
-                Progress::AtEnd if !rest => rest = true,
-                Progress::AtEnd | Progress::Truncated if position >= end => {}
-                Progress::AtEnd => {
-                    window.clear();
-                    let path = log.path().to_owned();
-                    return Err(SourceError::Shrank { path, len: position, offset: end }.into());
+            let progress = if rest { log.rest(&mut each) } else { log.read(BUDGET, &mut each) };
+            let path = || log.path().to_owned();
+            let broken = match progress {
+                Ok(Progress::More) => continue,
+                Ok(Progress::AtEnd) if !rest => {
+                    rest = true;
+                    continue;
                 }
-                Progress::Truncated => {
-                    window.clear();
-                    return Err(SourceError::Rewritten { path: log.path().to_owned() }.into());
+                Ok(_) if position >= end => continue,
+                Ok(Progress::AtEnd) => {
+                    SourceError::Shrank { path: path(), len: position, offset: end }
                 }
-            }
+                Ok(Progress::Truncated) => SourceError::Rewritten { path: path() },
+                Err(error) => error,
+            };
+            // What was gathered is not all, and must not go with another log's batch.
+            window.clear();
+            return Err(broken.into());
         }
         self.ship(log.id(), checkpoint, (end, true), None);
         self.taken_back()?.ok_or_else(lost)
