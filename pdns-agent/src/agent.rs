@@ -115,6 +115,7 @@ pub fn run(settings: &Settings, stop: &Stop) -> Result<Report, AgentError> {
         match follow::session(settings, stop, &mut report) {
             Err(AgentError::Store(StoreError::Replaced)) if !stop.is_stopped() => {
                 tracing::warn!("the store was emptied or replaced; logs are read again");
+                stop.sleep(Duration::from_secs(1));
             }
             Err(AgentError::Store(error)) if stop.is_stopped() && error.is_transient() => {
                 tracing::warn!(%error, "stopped while the store was away");

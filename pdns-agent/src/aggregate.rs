@@ -109,7 +109,8 @@ impl Window {
     /// An empty window that takes up to about `memory` octets, the upserts packed of it included.
     #[must_use]
     pub fn new(router: Router, memory: usize) -> Self {
-        let most_text = (memory / TEXT_SHARE).max(LONGEST);
+        // Positions in the text have 32 bits.
+        let most_text = (memory / TEXT_SHARE).clamp(LONGEST, u32::MAX as usize / 2);
         let rows = RowCache::new(memory / ROW_SHARE / ROW_COST);
         // The text of new tuples is packed, too, while it is still here.
         let rest = memory.saturating_sub(2 * most_text).saturating_sub(rows.len() * ROW_COST);

@@ -59,6 +59,12 @@ pub struct Stat {
 }
 
 impl Stat {
+    /// The state of the file that a path names now, if it names one.
+    #[must_use]
+    pub fn at(path: &std::path::Path) -> Option<Self> {
+        std::fs::metadata(path).ok().map(|metadata| Self::of(&metadata))
+    }
+
     fn of(metadata: &Metadata) -> Self {
         Self {
             dev: metadata.dev(),

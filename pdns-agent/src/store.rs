@@ -140,6 +140,12 @@ pub enum StoreError {
     /// The store was emptied, or another one took its place: what was known of it is worth nothing.
     #[error("the store was emptied or replaced by another one")]
     Replaced,
+    /// A partition is that of another store, under the schema of this one.
+    #[error(
+        "the store holds remains of another one that was emptied while an agent wrote: empty it once more, \
+         with FLUSHDB, and start the agents again"
+    )]
+    Remains,
     /// Somebody else moved a log's checkpoint, or Redis lost it: it has to be loaded again.
     #[error("the checkpoint of the log was moved by another agent or lost")]
     Conflict,

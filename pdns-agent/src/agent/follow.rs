@@ -7,7 +7,7 @@ use super::report::Report;
 use super::worker::{Outcome, Shared, Task, work};
 use super::writer::{self, Writer};
 use super::{AgentError, Settings, Stop};
-use crate::source::{Found, LogId, Scan, SourceError, Wake};
+use crate::source::{Found, LogId, Scan, SourceError, Stat, Wake};
 use crate::store::{Store, StoreError};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::collections::{HashMap, HashSet};
@@ -282,6 +282,10 @@ impl Round<'_> {
                     path
                 }
                 Outcome::Failed(path, Failure::Source(error)) => {
+                    if let (SourceError::Read { .. }, Some(stat)) = (&error, Stat::at(&path)) {
+                        // It may be read the next time, though it does not change.
+                        self.scan.retry(&stat);
+                    }
                     self.fail(&path, &error);
                     path
                 }

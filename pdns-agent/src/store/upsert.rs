@@ -25,13 +25,24 @@ pub(crate) struct Memory {
     run: Option<String>,
     /// Sets that turned out large.
     large: Vec<Posting>,
+    /// Entries of the inverse index that may not have been written when the connection was lost.
+    owed: Vec<(Posting, Pointer)>,
+}
+
+/// A batch on its way.
+struct Way {
+    /// What is under way of each half of the parts.
+    halves: [Vec<Flight>; 2],
+    /// New records, by part, that are to be entered into the inverse index.
+    postings: Vec<Vec<(Posting, Pointer)>>,
 }
 
 /// What was sent for one part and is not answered yet.
 struct Flight {
     part: usize,
-    /// Replies that only have to come.
+    /// Replies that only have to come, to what enters these.
     adds: usize,
+    added: Vec<(Posting, Pointer)>,
     /// Sets whose size was asked for, after those.
     probes: Vec<Posting>,
     /// The call, last.
@@ -63,10 +74,15 @@ impl Store {
         batch: &mut Batch,
     ) -> Result<(), StoreError> {
         self.renew(checkpoint, batch)?;
-        let result = self.run(checkpoint, batch);
+        let postings = batch.parts.iter().map(|_| Vec::new()).collect();
+        let mut way = Way { halves: [Vec::new(), Vec::new()], postings };
+        let result = self.run(checkpoint, batch, &mut way);
         if result.is_err() {
-            // Replies may be outstanding, or what we believe of the server is wrong.
+            // Replies may be outstanding, or what we believe of the server is wrong. The redo in the store
+            // may be that of a later call already than the one whose entries were refused.
             self.link.hang_up();
+            let added = way.halves.into_iter().flatten().flat_map(|flight| flight.added);
+            self.memory.owed.extend(added.chain(way.postings.into_iter().flatten()));
         }
         result?;
         if !batch.finish {
@@ -89,6 +105,7 @@ impl Store {
         // loaded last, over the connection that is kept.
         self.link.load_functions()?;
         let run = self.link.run()?;
+        self.pay()?;
         let marks = self.load_marks(&batch.log)?;
         // A server that was started anew may have lost rows that are known here.
         let same = self.memory.generation == 0 || (run.is_some() && run == self.memory.run);
@@ -97,36 +114,52 @@ impl Store {
         if same && marks == checkpoint.marks { Ok(()) } else { Err(StoreError::Conflict) }
     }
 
-    /// Sends and receives until every part is applied and entered into the inverse index.
-    fn run(&mut self, checkpoint: &mut Checkpoint, batch: &mut Batch) -> Result<(), StoreError> {
+    /// Writes the entries of the inverse index that are owed. Twice does no harm.
+    fn pay(&mut self) -> Result<(), StoreError> {
         let mut packed = Packed::default();
-        let mut postings: Vec<Vec<(Posting, Pointer)>> =
-            batch.parts.iter().map(|_| Vec::new()).collect();
-        let mut halves: [Vec<Flight>; 2] = [Vec::new(), Vec::new()];
+        for (posting, owner) in self.memory.owed.clone() {
+            self.memory.add_posting(&posting, posting.member(owner), &self.keys, &mut packed);
+        }
+        self.link.call(&packed)?;
+        self.memory.owed.clear();
+        Ok(())
+    }
+
+    /// Sends and receives until every part is applied and entered into the inverse index.
+    fn run(
+        &mut self,
+        checkpoint: &mut Checkpoint,
+        batch: &mut Batch,
+        way: &mut Way,
+    ) -> Result<(), StoreError> {
+        let mut packed = Packed::default();
         loop {
             let mut idle = true;
-            for (half, flights) in halves.iter_mut().enumerate() {
+            for (half, flights) in way.halves.iter_mut().enumerate() {
                 // First the replies of this half's last round, then its next round.
-                for flight in flights.drain(..) {
+                while let Some(flight) = flights.last() {
                     idle = false;
-                    let new = self.land(flight, checkpoint, batch, &mut postings)?;
-                    debug_assert!(new <= batch.unknown.len(), "no more than was sent");
+                    self.land(flight, checkpoint, batch, &mut way.postings)?;
+                    flights.pop();
                 }
                 packed.clear();
                 for (index, (part, due)) in
-                    batch.parts.iter().zip(&mut postings).enumerate().skip(half).step_by(2)
+                    batch.parts.iter().zip(&mut way.postings).enumerate().skip(half).step_by(2)
                 {
                     let before = packed.len();
-                    let probes = self.memory.add_postings(due, &self.keys, &mut packed);
+                    let added = std::mem::take(due);
+                    let probes = self.memory.add_postings(&added, &self.keys, &mut packed);
                     let adds = packed.len() - before - probes.len();
                     let call = (!part.calls.is_empty()).then_some(part.calls.start);
                     if let Some(call) = call.and_then(|call| batch.calls.get(call)) {
                         packed.raw(batch.octets.get(call.octets.clone()).unwrap_or_default());
                     }
                     if packed.len() > before {
-                        flights.push(Flight { part: index, adds, probes, call });
+                        flights.push(Flight { part: index, adds, added, probes, call });
                     }
                 }
+                // Replies come in the order of the calls, and the next to land is taken from the end.
+                flights.reverse();
                 if !packed.is_empty() {
                     idle = false;
                     self.link.send(&packed)?;
@@ -138,23 +171,23 @@ impl Store {
         }
     }
 
-    /// Takes the replies of a flight; how many records were new.
+    /// Takes the replies of a flight.
     fn land(
         &mut self,
-        flight: Flight,
+        flight: &Flight,
         checkpoint: &mut Checkpoint,
         batch: &mut Batch,
         postings: &mut [Vec<(Posting, Pointer)>],
-    ) -> Result<usize, StoreError> {
+    ) -> Result<(), StoreError> {
         for _ in 0..flight.adds {
             self.link.receive()?;
         }
-        for probe in flight.probes {
+        for probe in &flight.probes {
             if reply::integer(&self.link.receive()?)? > LARGE {
-                self.memory.large.push(probe);
+                self.memory.large.push(probe.clone());
             }
         }
-        let Some(number) = flight.call else { return Ok(0) };
+        let Some(number) = flight.call else { return Ok(()) };
         let answer = reply::octets(self.link.receive()?)?;
         let (Some(call), Some(part), Some(postings)) = (
             batch.calls.get(number),
@@ -171,7 +204,13 @@ impl Store {
             b'E' if rest.is_empty() || rest == schema::epoch(self.router.hasher()) => {
                 return Err(StoreError::Conflict);
             }
-            b'E' => return Err(StoreError::Replaced),
+            b'E' => {
+                // Another store's mark under our own schema is left from a store that was emptied while it was
+                // written.
+                self.link.hang_up();
+                schema::same(&mut self.link, &self.keys, self.router.hasher())?;
+                return Err(StoreError::Remains);
+            }
             b'D' => {
                 return Err(StoreError::Unavailable("a batch was applied unnoticed".to_owned()));
             }
@@ -196,7 +235,7 @@ impl Store {
             *mark = Some(call.mark);
         }
         part.calls.start = number + 1;
-        Ok(postings.len())
+        Ok(())
     }
 
     /// Spreads the posting sets that turned out large.
@@ -244,16 +283,16 @@ impl Memory {
     /// sets, which are returned.
     fn add_postings(
         &mut self,
-        due: &mut Vec<(Posting, Pointer)>,
+        due: &[(Posting, Pointer)],
         keys: &Keys,
         packed: &mut Packed,
     ) -> Vec<Posting> {
         let mut probes = Vec::new();
-        for (posting, owner) in due.drain(..) {
-            let member = posting.member(owner);
-            self.add_posting(&posting, member, keys, packed);
+        for (posting, owner) in due {
+            let member = posting.member(*owner);
+            self.add_posting(posting, member, keys, packed);
             if Posting::is_probe(member) {
-                probes.push(posting);
+                probes.push(posting.clone());
             }
         }
         for probe in &probes {

@@ -182,3 +182,22 @@ fn a_batch_left_half_way_is_finished_to_its_last_line_and_from_a_whole_copy_only
     import(&home, &server, &path).with(&[0]);
     agrees(&mut store(&server), &alone(&log));
 }
+
+#[test]
+fn what_was_gathered_of_a_torn_half_way_batch_goes_with_no_other_log() {
+    let (home, server) = (Home::new(), Redis::start());
+    let packed = gzip(Lines::new(38, 500).log(3_000).as_bytes());
+    let path = home.write("logs/dns.1.log.gz", &packed);
+    import(&home, &server, &path).with(&[0]);
+    let (id, state) = store(&server).sources().unwrap().remove(0);
+    half_way(&server, &id, state.acknowledged);
+    // One thread meets the torn file first, then another log.
+    fs::write(&path, packed.get(..packed.len() / 2).unwrap()).unwrap();
+    home.write("logs/dns.2.log", Lines::new(39, 500).log(300));
+    let folder = home.path().join("logs");
+    let both = || run(zeek(&home, &server.url()).args(["--once", "--workers", "1"]), &[&folder]);
+    both().with(&[0]);
+    fs::write(&path, &packed).unwrap();
+    both().with(&[0]);
+    agrees(&mut store(&server), &clean_import(&Home::new(), &folder));
+}
