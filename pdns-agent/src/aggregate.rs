@@ -220,9 +220,7 @@ impl Window {
         entry.merge(observation);
         entries.push(entry);
         self.dirty += 1;
-        self.table.insert_unique(hash, index, |&index| {
-            entries.get(index as usize).map_or(0, |entry| mixed(entry.name_hash, entry.fact_hash))
-        });
+        enter(&mut self.table, entries, index);
     }
 
     /// The tuples that have to go to the store: their index, and where they belong.
@@ -312,16 +310,18 @@ impl Window {
             keep
         });
         self.table.clear();
-        let entries = &self.entries;
-        for (index, entry) in (0..).zip(entries) {
-            let hash = mixed(entry.name_hash, entry.fact_hash);
-            self.table.insert_unique(hash, index, |&index| {
-                entries
-                    .get(index as usize)
-                    .map_or(0, |entry| mixed(entry.name_hash, entry.fact_hash))
-            });
+        for (index, _) in (0..).zip(&self.entries) {
+            enter(&mut self.table, &self.entries, index);
         }
     }
+}
+
+/// Enters the tuple at an index, which is not there yet, into the table.
+fn enter(table: &mut HashTable<u32>, entries: &[Entry], index: u32) {
+    let hash_of = |&index: &u32| {
+        entries.get(index as usize).map_or(0, |entry| mixed(entry.name_hash, entry.fact_hash))
+    };
+    table.insert_unique(hash_of(&index), index, hash_of);
 }
 
 /// The hash of a tuple in the table.

@@ -326,23 +326,21 @@ impl Round<'_> {
     }
 
     fn tell(&mut self, error: &SourceError) {
-        let mut text = error.to_string();
-        let mut cause = std::error::Error::source(error);
-        while let Some(error) = cause {
-            text = format!("{text}: {error}");
-            cause = error.source();
-        }
-        if self.told.len() < OPEN && self.told.insert(text.clone()) {
+        self.tell_once(with_causes(error));
+    }
+
+    /// Tells of a problem, unless it was told before.
+    fn tell_once(&mut self, text: String) {
+        if self.told.len() < OPEN && !self.told.contains(&text) {
             tracing::warn!("{text}");
+            self.told.insert(text);
         }
     }
 
     fn tell_problems(&mut self, wake: &mut Wake) {
-        let problems: Vec<String> = self.scan.problems().iter().map(ToString::to_string).collect();
+        let problems: Vec<String> = self.scan.problems().iter().map(with_causes).collect();
         for text in problems {
-            if self.told.len() < OPEN && self.told.insert(text.clone()) {
-                tracing::warn!("{text}");
-            }
+            self.tell_once(text);
         }
         if self.settings.once {
             return;
@@ -363,6 +361,17 @@ impl Round<'_> {
             Err(error) => tracing::debug!(%error, "old checkpoints not deleted"),
         }
     }
+}
+
+/// An error and what caused it, in one line.
+fn with_causes(error: &SourceError) -> String {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
 }
 
 fn bar(shown: bool) -> ProgressBar {
