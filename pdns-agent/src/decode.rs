@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
 
+pub mod wire;
 pub mod zeek;
 
 /// A closed set of reasons: each is a metric label and a phrase for people.

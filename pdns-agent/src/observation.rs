@@ -125,6 +125,9 @@ impl std::str::FromStr for Outcome {
 pub enum Provenance {
     /// The source gave both with the record.
     Exact,
+    /// As [`Provenance::Exact`], but in a response to a question that nobody was seen to ask: an attempt to
+    /// poison a cache looks like that, and so does a capture that sees one direction only.
+    Unsolicited,
     /// They were rebuilt from a log that gives neither.
     Inferred,
 }
@@ -149,7 +152,7 @@ pub struct Seen {
     pub ttl_last: u32,
     /// One bit for each sensor that saw it; the store gives them their numbers.
     pub sensors: u32,
-    /// [`Seen::EXACT`], [`Seen::INFERRED`], or both.
+    /// [`Seen::EXACT`], [`Seen::INFERRED`], [`Seen::UNSOLICITED`], or several of them.
     pub flags: u8,
 }
 
@@ -175,6 +178,10 @@ impl Seen {
     pub const EXACT: u8 = 1;
     /// Flag: owner and type were worked out.
     pub const INFERRED: u8 = 2;
+    /// Flag: a source gave owner and type, in a response that nobody was seen to ask for.
+    pub const UNSOLICITED: u8 = 4;
+    /// All flags; a sum of sightings has one at least.
+    pub const FLAGS: u8 = Self::EXACT | Self::INFERRED | Self::UNSOLICITED;
 
     /// One sighting, by the sensors in the bit set `sensors`.
     #[must_use]
@@ -190,6 +197,7 @@ impl Seen {
             flags: match provenance {
                 Provenance::Exact => Self::EXACT,
                 Provenance::Inferred => Self::INFERRED,
+                Provenance::Unsolicited => Self::UNSOLICITED,
             },
         }
     }
@@ -220,12 +228,13 @@ mod tests {
     use proptest::prelude::*;
 
     fn seen() -> impl Strategy<Value = Seen> {
-        (0u32..5, prop::option::of(0u32..600), any::<bool>(), 0u32..8).prop_map(
-            |(at, ttl, exact, sensors)| {
-                let provenance = if exact { Provenance::Exact } else { Provenance::Inferred };
-                Seen::once(at, ttl, provenance, sensors)
-            },
-        )
+        let provenance = prop::sample::select(vec![
+            Provenance::Exact,
+            Provenance::Inferred,
+            Provenance::Unsolicited,
+        ]);
+        (0u32..5, prop::option::of(0u32..600), provenance, 0u32..8)
+            .prop_map(|(at, ttl, provenance, sensors)| Seen::once(at, ttl, provenance, sensors))
     }
 
     fn sum(parts: &[Seen]) -> Seen {

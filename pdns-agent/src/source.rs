@@ -9,6 +9,7 @@
 //! counted in uncompressed octets, stays true. That is what makes reading exactly once.
 
 mod content;
+mod frame;
 mod lines;
 mod log;
 mod names;
@@ -19,6 +20,7 @@ mod walk;
 #[cfg(test)]
 mod tests;
 
+pub use frame::Frame;
 pub use log::{Log, Progress};
 pub use scan::{Found, Scan};
 pub use wake::{Wake, Waker, Woken};

@@ -58,6 +58,9 @@ impl Cof {
         if field::is_inferred(seen) {
             object.field("pdns_inferred", &true)?;
         }
+        if field::is_unsolicited(seen) {
+            object.field("pdns_unsolicited", &true)?;
+        }
         if rdata.partial {
             object.field("pdns_partial", &true)?;
         }

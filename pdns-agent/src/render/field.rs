@@ -57,6 +57,7 @@ pub(super) fn fields<'a>(item: &Item<'a>, look: &'a Look) -> Vec<Field<'a>> {
                 ("ttl_last", ttl(seen, seen.ttl_last)),
                 ("sensors", Value::List(sensors)),
                 ("inferred", Value::Flag(is_inferred(seen))),
+                ("unsolicited", Value::Flag(is_unsolicited(seen))),
                 ("partial", Value::Flag(partial)),
             ]
         }
@@ -88,5 +89,10 @@ pub(super) fn ttl<'a>(seen: &Seen, ttl: u32) -> Value<'a> {
 
 /// Whether owner and type were never read, only worked out.
 pub(super) fn is_inferred(seen: &Seen) -> bool {
-    seen.flags & (Seen::EXACT | Seen::INFERRED) == Seen::INFERRED
+    seen.flags == Seen::INFERRED
+}
+
+/// Whether it was seen in responses only that nobody was seen to ask for.
+pub(super) fn is_unsolicited(seen: &Seen) -> bool {
+    seen.flags == Seen::UNSOLICITED
 }

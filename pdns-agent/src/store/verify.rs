@@ -13,6 +13,7 @@ use super::posting::Posting;
 use super::resolve::{Entry, Meta, PAGE};
 use super::scan::{BUCKETS, Whole};
 use super::{FactBuf, Store, StoreError, reply};
+use crate::observation::Seen;
 use std::collections::{BTreeMap, HashMap};
 
 /// Problems that are listed; the rest is counted.
@@ -217,7 +218,7 @@ impl Store {
                     && seen.time_first <= seen.time_last
                     && (seen.ttl_last == u32::MAX
                         || (!no_ttl && (seen.ttl_min..=seen.ttl_max).contains(&seen.ttl_last)))
-                    && (1..=3).contains(&seen.flags);
+                    && (1..=Seen::FLAGS).contains(&seen.flags);
                 if !possible {
                     verdict.problem(|| format!("{at}: row {row} is no possible sum"));
                 }

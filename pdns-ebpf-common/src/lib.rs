@@ -1,0 +1,18 @@
+//! What the socket filter in the kernel and the agent in user space agree on.
+//!
+//! [`decide`] says whether a packet may carry DNS and where its headers are. It is one pure function: the
+//! kernel runs it on each packet of an interface, the agent runs it again on what the kernel let through and
+//! on the packets of capture files, and tests and a fuzzer run it on the host. [`Header`] is what the kernel
+//! puts before each packet that it hands over, [`Counter`] what it counts.
+//!
+//! No dependencies, no `std`, no panic, no loop without a constant bound: the kernel's verifier reads it too.
+
+#![no_std]
+
+mod decide;
+mod event;
+mod ports;
+
+pub use decide::{Found, Fragment, Link, Packet, Protocol, Start, decide, decide_at};
+pub use event::{CLASSES, COUNTERS, Counter, HEADER, Header};
+pub use ports::{DNS_PORTS, PORT_BYTES, Ports};
