@@ -1,0 +1,108 @@
+//! One tuple of a window: what identifies it and what was seen of it.
+
+use crate::observation::Seen;
+
+/// One tuple. 48 octets: there are millions.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Entry {
+    pub(super) name_hash: u64,
+    pub(super) fact_hash: u64,
+    pub(super) count: u32,
+    pub(super) time_first: u32,
+    pub(super) time_last: u32,
+    ttl_min: u32,
+    ttl_max: u32,
+    ttl_last: u32,
+    /// Where its text begins, if that is here; else its row.
+    pub(super) at: u32,
+    pub(super) partition: u8,
+    flags: u8,
+    pub(super) is_negative: bool,
+    pub(super) state: State,
+}
+
+const _: () = assert!(size_of::<Entry>() == 48);
+
+/// What is known of a tuple.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum State {
+    /// Its text is here.
+    Unsent,
+    /// It is on its way to the store, which will tell its row.
+    Sent,
+    /// As [`State::Sent`], and its text is here again, since it was seen again.
+    SentHeld,
+    /// Its row is known.
+    Known,
+    /// Its row is known, and it was not seen since the last sweep.
+    Idle,
+    /// Its row is known, and its text is here, in front of it the row.
+    Held,
+}
+
+impl Entry {
+    /// Nothing seen yet.
+    pub(super) fn new(
+        (name_hash, fact_hash): (u64, u64),
+        partition: u8,
+        is_negative: bool,
+        (at, state): (u32, State),
+    ) -> Self {
+        let mut entry = Self {
+            name_hash,
+            fact_hash,
+            count: 0,
+            time_first: 0,
+            time_last: 0,
+            ttl_min: 0,
+            ttl_max: 0,
+            ttl_last: 0,
+            at,
+            partition,
+            flags: 0,
+            is_negative,
+            state,
+        };
+        entry.reset();
+        entry
+    }
+
+    /// The sum of its sightings since it last went to the store.
+    pub(super) fn seen(&self) -> Seen {
+        Seen {
+            count: self.count,
+            time_first: self.time_first,
+            time_last: self.time_last,
+            ttl_min: self.ttl_min,
+            ttl_max: self.ttl_max,
+            ttl_last: self.ttl_last,
+            sensors: 0,
+            flags: self.flags,
+        }
+    }
+
+    fn set(&mut self, seen: &Seen) {
+        self.count = seen.count;
+        self.time_first = seen.time_first;
+        self.time_last = seen.time_last;
+        self.ttl_min = seen.ttl_min;
+        self.ttl_max = seen.ttl_max;
+        self.ttl_last = seen.ttl_last;
+        self.flags = seen.flags;
+    }
+
+    /// Begins again at nothing.
+    pub(super) fn reset(&mut self) {
+        self.set(&Seen::default());
+    }
+
+    /// Adds sightings.
+    pub(super) fn merge(&mut self, more: &Seen) {
+        let mut seen = self.seen();
+        seen.merge(more);
+        self.set(&seen);
+        if self.state == State::Idle {
+            self.state = State::Known;
+        }
+    }
+}
