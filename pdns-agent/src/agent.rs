@@ -1,19 +1,31 @@
-//! The sensor's work: logs in, store up to date, again and again.
+//! The sensor's work: logs and packets in, store up to date, again and again.
 //!
-//! Wires the flow together: `source` finds and reads logs, `decode` makes observations of their lines,
-//! `aggregate` gathers them in windows, `store` takes the windows. A session lasts as long as the store
-//! it writes to; if that is emptied or replaced, the next session begins from nothing, as after a restart.
+//! Wires the flow together: `source` reads logs, capture files and interfaces, `decode` makes observations of
+//! their lines and packets, `aggregate` gathers them in windows, `store` takes the windows.
+//!
+//! - `follow`, `worker` and `pass` read logs. A session of theirs lasts as long as the store it writes to; if that
+//!   is emptied or replaced, the next session begins from nothing, as after a restart.
+//! - `captured` reads capture files; `live` listens to interfaces, and keeps what is not safe yet.
+//! - `outbox` is what was seen and is not in the store yet, `writer` the thread that brings it there.
+//! - `metrics` and `listen` say how it goes meanwhile, `report` how it went.
 
+mod captured;
 mod follow;
+mod listen;
+mod live;
+mod metrics;
+mod outbox;
 mod pass;
 mod report;
 mod worker;
 mod writer;
 
-pub use report::Report;
+pub use report::{LogReport, PacketReport, Report};
 
-use crate::source::{SourceError, Waker};
+use crate::decode::packets;
+use crate::source::{CaptureError, SourceError, Waker};
 use crate::store::{Options, StoreError};
+use metrics::Metrics;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -26,20 +38,62 @@ pub struct Settings {
     pub store: Options,
     /// Name of this sensor, as it will be shown with records.
     pub sensor: String,
+    /// How long what was seen may wait before it goes to the store.
+    pub flush: Duration,
+    /// Octets of memory for windows and what is packed of them, all threads together.
+    pub memory: usize,
+    /// Threads that read files, at most.
+    pub workers: usize,
+    /// Where metrics and health can be asked for: an address and port, or the path of a Unix socket.
+    pub listen: Option<String>,
+    /// Draw a progress bar.
+    pub progress: bool,
+    /// Where the answers come from.
+    pub source: Source,
+}
+
+/// Where the answers come from.
+#[derive(Clone, Debug)]
+pub enum Source {
+    /// Zeek's logs.
+    Zeek(Logs),
+    /// Capture files.
+    Pcap(Captures),
+    /// Network interfaces.
+    Ebpf(Interfaces),
+}
+
+/// Which logs to read, and how.
+#[derive(Clone, Debug)]
+pub struct Logs {
     /// Files, directories and globs.
     pub inputs: Vec<PathBuf>,
     /// Stop at the end of what is there.
     pub once: bool,
     /// Also take multicast DNS, LLMNR and `NetBIOS`.
     pub keep_multicast: bool,
-    /// How long lines of a growing log may wait before they go to the store.
-    pub flush: Duration,
-    /// Octets of memory for windows and what is packed of them, all threads together.
-    pub memory: usize,
-    /// Threads that read logs, at most.
-    pub workers: usize,
-    /// Draw a progress bar.
-    pub progress: bool,
+}
+
+/// Which capture files to read, and how.
+#[derive(Clone, Debug)]
+pub struct Captures {
+    /// Files and directories; `-` is standard input.
+    pub inputs: Vec<PathBuf>,
+    /// What to take from them.
+    pub packets: packets::Options,
+}
+
+/// Which interfaces to capture on, and how.
+#[derive(Clone, Debug)]
+pub struct Interfaces {
+    /// Each interface, and the sensor that it is.
+    pub interfaces: Vec<(String, String)>,
+    /// Octets of each interface's ring buffer.
+    pub ring: usize,
+    /// Take packets that are for others, too.
+    pub promiscuous: bool,
+    /// What to take from them.
+    pub packets: packets::Options,
 }
 
 /// Why the agent gave up.
@@ -51,9 +105,32 @@ pub enum AgentError {
     /// An input is wrong.
     #[error("cannot read the logs")]
     Source(#[from] SourceError),
+    /// What was seen could not be stored before the end.
+    #[error(
+        "{sightings} answers that were seen last are lost: the store was away when the agent had to stop"
+    )]
+    Lost {
+        /// How many.
+        sightings: u64,
+        /// What the store said.
+        #[source]
+        cause: StoreError,
+    },
     /// Nothing to read, and nothing to wait for.
     #[error("{}: no such file or directory", .0.display())]
     Missing(PathBuf),
+    /// An interface cannot be captured on.
+    #[error(transparent)]
+    Capture(#[from] CaptureError),
+    /// Metrics cannot be served.
+    #[error("cannot listen on {address} for metrics: give --listen another address")]
+    Listen {
+        /// What was asked for.
+        address: String,
+        /// What the system says.
+        #[source]
+        cause: std::io::Error,
+    },
     /// A thread could not be started.
     #[error("cannot start a thread")]
     Thread(#[source] std::io::Error),
@@ -103,16 +180,38 @@ impl Stop {
     }
 }
 
-/// Reads logs into the store until `stop`, or to the end of what is there.
+/// Brings what the sources say into the store until `stop`, or to the end of what is there.
 ///
 /// # Errors
 /// [`AgentError`] when the store refuses us or an input is wrong. A store that is away is waited for, unless
-/// the agent is to run `once` and never reached it; a line or a file that cannot be read is counted in the
-/// report.
+/// the agent is to read to an end and never reached it; a line, a packet or a file that cannot be read is
+/// counted in the report.
 pub fn run(settings: &Settings, stop: &Stop) -> Result<Report, AgentError> {
-    let mut report = Report::default();
+    let metrics = Arc::new(Metrics::default());
+    if let Some(address) = &settings.listen {
+        listen::start(address, &metrics)
+            .map_err(|cause| AgentError::Listen { address: address.clone(), cause })?;
+    }
+    match &settings.source {
+        Source::Zeek(logs) => read_logs(settings, logs, stop, &metrics).map(Report::Logs),
+        Source::Pcap(captures) => {
+            captured::run(settings, captures, stop, &metrics).map(Report::Packets)
+        }
+        Source::Ebpf(interfaces) => {
+            live::run(settings, interfaces, stop, &metrics).map(Report::Packets)
+        }
+    }
+}
+
+fn read_logs(
+    settings: &Settings,
+    logs: &Logs,
+    stop: &Stop,
+    metrics: &Arc<Metrics>,
+) -> Result<LogReport, AgentError> {
+    let mut report = LogReport::default();
     loop {
-        match follow::session(settings, stop, &mut report) {
+        match follow::session(settings, logs, stop, metrics, &mut report) {
             Err(AgentError::Store(StoreError::Replaced)) if !stop.is_stopped() => {
                 tracing::warn!("the store was emptied or replaced; logs are read again");
                 stop.sleep(Duration::from_secs(1));

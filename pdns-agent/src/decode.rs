@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
 
+pub mod dns;
+pub mod packets;
 pub mod wire;
 pub mod zeek;
 

@@ -8,21 +8,25 @@
 //! it into the folder of its day, people copy it: it stays the same [`LogId`], and a position, being
 //! counted in uncompressed octets, stays true. That is what makes reading exactly once.
 
+mod captures;
 mod content;
 mod frame;
 mod lines;
 mod log;
 mod names;
 mod scan;
+mod stubs;
 mod wake;
 mod walk;
 
 #[cfg(test)]
 mod tests;
 
+pub use captures::capture_files;
 pub use frame::Frame;
 pub use log::{Log, Progress};
 pub use scan::{Found, Scan};
+pub use stubs::*;
 pub use wake::{Wake, Waker, Woken};
 
 use std::fmt;

@@ -2,11 +2,14 @@
 //!
 //! Polling is the truth, notices of changes only shorten the wait.
 
+use super::metrics::Metrics;
+use super::outbox::Outbox;
 use super::pass::{Failure, Job, Reader, may_grow};
-use super::report::Report;
+use super::report::LogReport;
 use super::worker::{Outcome, Shared, Task, work};
-use super::writer::{self, Writer};
-use super::{AgentError, Settings, Stop};
+use super::writer::{self, Means, Writer};
+use super::{AgentError, Logs, Settings, Stop};
+use crate::aggregate::Window;
 use crate::source::{Found, LogId, Scan, SourceError, Stat, Wake};
 use crate::store::{Store, StoreError};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -31,12 +34,14 @@ const TIDY: Duration = Duration::from_hours(1);
 /// Reads logs into one store until it is asked to stop, or to the end of what is there.
 pub(crate) fn session(
     settings: &Settings,
+    logs: &Logs,
     stop: &Stop,
-    report: &mut Report,
+    metrics: &Arc<Metrics>,
+    report: &mut LogReport,
 ) -> Result<(), AgentError> {
-    let mut scan = Scan::new(&settings.inputs)?;
+    let mut scan = Scan::new(&logs.inputs)?;
     let found = scan.changed();
-    if let (true, Some(missing)) = (settings.once, scan.missing().first()) {
+    if let (true, Some(missing)) = (logs.once, scan.missing().first()) {
         return Err(AgentError::Missing(missing.clone()));
     }
     let workers = settings.workers.min(found.len()).max(1);
@@ -46,18 +51,26 @@ pub(crate) fn session(
     stop.wakes(wake.waker());
     let shared = Arc::new(Shared::new(wake.waker()));
     let reconnected = Arc::new(AtomicU64::new(0));
+    let means = Means {
+        stop: stop.clone(),
+        // What is not written is read again.
+        grace: Duration::ZERO,
+        reconnected: Arc::clone(&reconnected),
+        metrics: Arc::clone(metrics),
+    };
     let read = Arc::new(AtomicU64::new(0));
     let (outbox, outcomes) = channel();
     let mut threads = Vec::new();
     for number in 0..workers {
-        let (store, router, packer, sensors) = writer::open(settings, stop)?;
-        let writer = Writer::start(store, stop, &reconnected)?;
+        let (store, opened) = writer::open(&settings.store, &settings.sensor, !logs.once, stop)?;
+        let writer = Writer::start(store, means.clone())?;
+        let window = Window::new(opened.router.clone(), room);
         let reader = Reader::new(
-            Arc::new(settings.clone()),
-            (router, packer, sensors),
-            room,
-            writer,
-            stop.clone(),
+            Arc::new(logs.clone()),
+            settings.sensor.clone(),
+            opened.router.clone(),
+            Outbox::new(window, writer, &opened),
+            means.clone(),
             Arc::clone(&read),
         );
         let (shared, outbox) = (Arc::clone(&shared), outbox.clone());
@@ -71,6 +84,7 @@ pub(crate) fn session(
 
     let mut round = Round {
         settings,
+        logs,
         stop,
         scan,
         shared: &shared,
@@ -102,6 +116,7 @@ pub(crate) fn session(
 /// The state of a session's main thread.
 struct Round<'a> {
     settings: &'a Settings,
+    logs: &'a Logs,
     stop: &'a Stop,
     scan: Scan,
     shared: &'a Shared,
@@ -143,11 +158,11 @@ impl Round<'_> {
                 self.dispatch(&found);
             }
             self.look_after_rotated();
-            if !self.settings.once && tidied.is_none_or(|at| at.elapsed() > TIDY) {
+            if !self.logs.once && tidied.is_none_or(|at| at.elapsed() > TIDY) {
                 self.tidy();
                 tidied = Some(Instant::now());
             }
-            if !self.settings.once && !self.is_checking && checked.elapsed() >= POLL {
+            if !self.logs.once && !self.is_checking && checked.elapsed() >= POLL {
                 // Where no log grows, nothing else would tell that the store is another one.
                 self.is_checking = true;
                 checked = Instant::now();
@@ -161,7 +176,7 @@ impl Round<'_> {
                 if self.stop.is_stopped() {
                     return Ok(());
                 }
-                if self.settings.once && idle {
+                if self.logs.once && idle {
                     // Redis may have lost what was done before, and a file may have another name by now.
                     let lost = reconnected.load(Ordering::Relaxed) != connections;
                     if !std::mem::take(&mut self.moved) && !lost {
@@ -169,7 +184,7 @@ impl Round<'_> {
                     }
                     break;
                 }
-                if self.settings.once {
+                if self.logs.once {
                     // Whatever ended the wait, the outcomes are looked at.
                     let woken = wake.wait(Duration::from_millis(100));
                     tracing::trace!(?woken, "looking at what was done");
@@ -181,7 +196,7 @@ impl Round<'_> {
                 break;
             }
             // Lines wait a little, so that equal answers are one upsert.
-            if !self.settings.once {
+            if !self.logs.once {
                 self.stop.sleep(self.settings.flush.saturating_sub(looked.elapsed()));
             }
             let now = reconnected.load(Ordering::Relaxed);
@@ -211,7 +226,7 @@ impl Round<'_> {
     }
 
     fn submit(&self, path: PathBuf) {
-        let finished = self.settings.once;
+        let finished = self.logs.once;
         self.shared.queue.push(Task::Open { path, finished });
     }
 
@@ -317,7 +332,7 @@ impl Round<'_> {
 
     /// Tells of a file that could not be read, once.
     fn fail(&mut self, path: &Path, error: &SourceError) {
-        if may_grow(error) && !self.settings.once {
+        if may_grow(error) && !self.logs.once {
             tracing::debug!(path = %path.display(), "still being written");
             return;
         }
@@ -342,7 +357,7 @@ impl Round<'_> {
         for text in problems {
             self.tell_once(text);
         }
-        if self.settings.once {
+        if self.logs.once {
             return;
         }
         if let Some(error) = wake.watch(&self.scan.watch_dirs()) {
@@ -374,7 +389,8 @@ fn with_causes(error: &SourceError) -> String {
     text
 }
 
-fn bar(shown: bool) -> ProgressBar {
+/// The progress bar of an import, in octets.
+pub(super) fn bar(shown: bool) -> ProgressBar {
     if !shown {
         return ProgressBar::hidden();
     }

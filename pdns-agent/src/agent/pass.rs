@@ -3,16 +3,16 @@
 //! Works for `follow`, on a thread of its own. At the end of a pass all that was read is in the store and
 //! acknowledged, so that nothing but an open file and the headers of the log is kept between passes.
 
-use super::Settings;
-use super::Stop;
-use super::report::Report;
-use super::writer::{Parcel, Writer};
+use super::Logs;
+use super::outbox::Outbox;
+use super::report::LogReport;
+use super::writer::Means;
 use crate::aggregate::Window;
 use crate::decode::Tally;
 use crate::decode::zeek::{Decoder, Options};
 use crate::hash::Router;
 use crate::source::{Log, LogId, Progress, SourceError, Stat};
-use crate::store::{Batch, Checkpoint, Packer, SourceState, StoreError};
+use crate::store::{Checkpoint, SourceState, StoreError};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -122,38 +122,31 @@ impl From<SourceError> for Failure {
 
 /// A thread's means: its connection, its window, its counts.
 pub(crate) struct Reader {
-    settings: Arc<Settings>,
+    logs: Arc<Logs>,
+    sensor: String,
     router: Router,
-    /// This sensor's bit.
-    sensors: u32,
-    packer: Packer,
-    writer: Writer,
     /// What was read and not sent yet, of the log that is being read.
-    window: Window,
-    /// Memory of the batch that was written last.
-    spare: Batch,
-    stop: Stop,
+    outbox: Outbox,
+    means: Means,
     /// Octets of files that are read, for the progress bar.
     read: Arc<AtomicU64>,
-    pub(crate) report: Report,
+    pub(crate) report: LogReport,
 }
 
 impl Reader {
     pub(crate) fn new(
-        settings: Arc<Settings>,
-        (router, packer, sensors): (Router, Packer, u32),
-        room: usize,
-        writer: Writer,
-        stop: Stop,
+        logs: Arc<Logs>,
+        sensor: String,
+        router: Router,
+        outbox: Outbox,
+        means: Means,
         read: Arc<AtomicU64>,
     ) -> Self {
-        let window = Window::new(router.clone(), room);
-        let (spare, report) = (Batch::default(), Report::default());
-        Self { settings, router, sensors, packer, writer, window, spare, stop, read, report }
+        Self { logs, sensor, router, outbox, means, read, report: LogReport::default() }
     }
 
     fn decoder(&self) -> Decoder {
-        Decoder::new(Options { keep_multicast: self.settings.keep_multicast })
+        Decoder::new(Options { keep_multicast: self.logs.keep_multicast })
     }
 
     /// Opens a log, unless there is no first record yet. `finished`: the file will not grow.
@@ -166,7 +159,7 @@ impl Reader {
     pub(crate) fn take(&mut self, mut log: Log, path: &Path) -> Result<Opened, Failure> {
         let located = loop {
             match self.locate(&mut log) {
-                Err(Failure::Store(StoreError::Conflict)) if self.stop.sleep(MOVED) => {}
+                Err(Failure::Store(StoreError::Conflict)) if self.means.stop.sleep(MOVED) => {}
                 // This copy ends before that: what is missing may come, or be in another copy.
                 Err(Failure::Source(SourceError::Shrank { .. })) => return Ok(Opened::Unchanged),
                 located => break located?,
@@ -194,8 +187,8 @@ impl Reader {
     /// Moves a log to where the store has it; `None` when it was read to its end and is the same still.
     fn locate(&mut self, log: &mut Log) -> Result<Option<Located>, Failure> {
         // Before loading: a connection made meanwhile makes it load again, which does no harm.
-        let connections = self.writer.connections();
-        let (state, mut checkpoint) = self.writer.load(log.id().0)?;
+        let connections = self.outbox.writer.connections();
+        let (state, mut checkpoint) = self.outbox.writer.load(log.id().0)?;
         let (state, opened) = (state.unwrap_or_default(), log.stat());
         if state.complete && (state.size, state.mtime_ns) == (opened.size, mtime(&opened)) {
             return Ok(None);
@@ -210,12 +203,12 @@ impl Reader {
 
     /// Whether there was a new connection since a job was loaded: Redis may have lost what was written.
     pub(crate) fn is_outdated(&self, job: &Job) -> bool {
-        job.connections != self.writer.connections()
+        job.connections != self.outbox.writer.connections()
     }
 
     /// Makes sure that the store is there and the one that was opened.
     pub(crate) fn check(&mut self) -> Result<(), StoreError> {
-        self.writer.check()
+        self.outbox.writer.check()
     }
 
     /// Loads again how far the log of a job is, and moves there.
@@ -237,7 +230,7 @@ impl Reader {
         end: u64,
     ) -> Result<Checkpoint, Failure> {
         let mut decoder = self.decoder();
-        let (mut position, window) = (checkpoint.acknowledged(), &mut self.window);
+        let (mut position, window) = (checkpoint.acknowledged(), &mut self.outbox.window);
         log.resume(position, &mut |line| decoder.skim(line))?;
         let mut rest = false;
         while position < end {
@@ -277,36 +270,8 @@ impl Reader {
             window.clear();
             return Err(broken.into());
         }
-        self.ship(log.id(), checkpoint, (end, true), None);
-        self.taken_back()?.ok_or_else(lost)
-    }
-
-    /// Packs what is due and sends it. Nothing may be under way.
-    fn ship(
-        &mut self,
-        log: LogId,
-        checkpoint: Checkpoint,
-        to: (u64, bool),
-        state: Option<SourceState>,
-    ) {
-        self.window.sweep();
-        let mut batch = std::mem::take(&mut self.spare);
-        self.packer.pack(&mut batch, log.0, &checkpoint, &mut self.window, to, self.sensors);
-        self.writer.write(Parcel { batch, checkpoint, state });
-    }
-
-    /// Waits for the batch under way and learns from it; its checkpoint, if there was one.
-    fn taken_back(&mut self) -> Result<Option<Checkpoint>, Failure> {
-        let Some((parcel, result)) = self.writer.take_back() else { return Ok(None) };
-        let Parcel { mut batch, checkpoint, .. } = parcel;
-        self.window.learn(batch.learned());
-        self.spare = batch;
-        if result.is_err() {
-            // What was sent may be lost, and is read again.
-            self.window.clear();
-        }
-        result?;
-        Ok(Some(checkpoint))
+        self.outbox.ship(log.id().0, checkpoint, (end, true), None);
+        self.outbox.taken_back()?.ok_or_else(lost)
     }
 
     /// Reads a log to its present end. `last`: it will not grow, and a last line without newline counts.
@@ -330,7 +295,7 @@ impl Reader {
         if let Err(Failure::Store(error)) = result {
             return Err((error.into(), Some(job)));
         }
-        let written = self.end(&mut job, ended && !self.stop.is_stopped());
+        let written = self.end(&mut job, ended && !self.means.stop.is_stopped());
         self.count(&mut job, &counted);
         if let Err(failure) = written {
             return Err((failure, Some(job)));
@@ -347,7 +312,7 @@ impl Reader {
         let mut rest = false;
         loop {
             let Job { log, path, decoder, before, checkpoint, horizon, position, .. } = &mut *job;
-            let (window, horizon, report) = (&mut self.window, *horizon, &mut self.report);
+            let (window, horizon, report) = (&mut self.outbox.window, *horizon, &mut self.report);
             let from = *position;
             let mut each = |line: &[u8], end: u64| {
                 let start = std::mem::replace(position, end);
@@ -366,12 +331,12 @@ impl Reader {
                 self.read.fetch_add(job.position - from, Ordering::Relaxed);
             }
             let progress = progress?;
-            if self.window.is_full() {
+            if self.outbox.window.is_full() {
                 self.send(job, false)?;
             }
             match progress {
                 Progress::AtEnd if last && !rest => rest = true,
-                Progress::More if !self.stop.is_stopped() => {}
+                Progress::More if !self.means.stop.is_stopped() => {}
                 progress => return Ok(progress),
             }
         }
@@ -379,7 +344,7 @@ impl Reader {
 
     /// Sends what was read of a job up to its position, once what was sent before is written.
     fn send(&mut self, job: &mut Job, complete: bool) -> Result<(), Failure> {
-        if let Some(checkpoint) = self.taken_back()? {
+        if let Some(checkpoint) = self.outbox.taken_back()? {
             job.checkpoint = checkpoint;
         }
         let mut tally = job.before.clone();
@@ -393,7 +358,7 @@ impl Reader {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
         job.state = SourceState {
             path: job.path.display().to_string(),
-            sensor: self.settings.sensor.clone(),
+            sensor: self.sensor.clone(),
             acknowledged: job.position,
             complete,
             size,
@@ -402,21 +367,21 @@ impl Reader {
             tally: serde_json::to_value(&tally).unwrap_or_default(),
         };
         let (checkpoint, state) = (job.checkpoint.clone(), job.state.clone());
-        self.ship(job.log.id(), checkpoint, (job.position, false), Some(state));
+        self.outbox.ship(job.log.id().0, checkpoint, (job.position, false), Some(state));
         Ok(())
     }
 
     /// Writes the rest of a pass and waits until all of it is acknowledged.
     fn end(&mut self, job: &mut Job, complete: bool) -> Result<(), Failure> {
-        if let Some(checkpoint) = self.taken_back()? {
+        if let Some(checkpoint) = self.outbox.taken_back()? {
             job.checkpoint = checkpoint;
         }
         let acknowledged = (job.state.acknowledged, job.state.complete) == (job.position, complete);
-        if acknowledged && self.window.dirty() == 0 {
+        if acknowledged && self.outbox.window.dirty() == 0 {
             return Ok(());
         }
         self.send(job, complete)?;
-        job.checkpoint = self.taken_back()?.ok_or_else(lost)?;
+        job.checkpoint = self.outbox.taken_back()?.ok_or_else(lost)?;
         Ok(())
     }
 
@@ -425,6 +390,7 @@ impl Reader {
         let mut passed = job.decoder.tally().clone();
         passed.subtract(counted);
         self.report.tally.merge(&passed);
+        self.means.metrics.lines(&passed);
         self.report.oversized += job.log.oversized().saturating_sub(job.oversized);
         job.oversized = job.log.oversized();
         if job.log.is_gzip() {

@@ -1,6 +1,10 @@
 //! What an agent's run amounted to, in numbers and in the first bad lines.
+//!
+//! The last words of `agent`: what was read, and what became of all of it.
 
 use crate::decode::Tally;
+use crate::decode::packets::PacketTally;
+use std::error::Error;
 use std::fmt::Write as _;
 use std::path::Path;
 
@@ -8,8 +12,120 @@ use std::path::Path;
 const SHOWN: u64 = 10;
 
 /// The sum of a run.
+#[derive(Clone, Debug)]
+pub enum Report {
+    /// Of logs.
+    Logs(LogReport),
+    /// Of packets.
+    Packets(PacketReport),
+}
+
+impl Report {
+    /// A few lines for people.
+    #[must_use]
+    pub fn to_text(&self) -> String {
+        match self {
+            Self::Logs(report) => report.to_text(),
+            Self::Packets(report) => report.to_text(),
+        }
+    }
+}
+
+/// The sum of a run that read packets.
 #[derive(Clone, Debug, Default)]
-pub struct Report {
+pub struct PacketReport {
+    /// What was counted, all interfaces or files together.
+    pub tally: PacketTally,
+    /// Interfaces or files.
+    pub captures: u64,
+    /// Files that were read to their end before.
+    pub unchanged: u64,
+    /// Files that could not be read, or not to their end.
+    pub failed: u64,
+}
+
+impl PacketReport {
+    /// The sum of one capture.
+    pub(crate) fn of(tally: PacketTally) -> Self {
+        Self { tally, captures: 1, ..Self::default() }
+    }
+
+    /// Tells of a file that could not be read, and counts it.
+    pub(crate) fn fail(&mut self, error: &dyn Error) {
+        self.failed += 1;
+        let mut text = error.to_string();
+        let mut cause = error.source();
+        while let Some(error) = cause {
+            text = format!("{text}: {error}");
+            cause = error.source();
+        }
+        tracing::warn!("{text}");
+    }
+
+    /// Adds another one.
+    pub(crate) fn merge(&mut self, other: Self) {
+        self.tally.merge(&other.tally);
+        self.captures += other.captures;
+        self.unchanged += other.unchanged;
+        self.failed += other.failed;
+    }
+
+    /// A few lines for people: where every packet went.
+    #[must_use]
+    pub fn to_text(&self) -> String {
+        let tally = &self.tally;
+        let plural = if self.captures == 1 { "" } else { "s" };
+        let where_from = if tally.capture.is_some() { "interface" } else { "capture file" };
+        let mut text = format!(
+            "{} packets on {} {where_from}{plural}: {} without DNS, {} decoded, {} rejected, {} lost; \
+             from them {} observations of records and {} of negative answers",
+            tally.seen(),
+            self.captures,
+            tally.refused(),
+            tally.decoded(),
+            tally.rejected(),
+            tally.lost(),
+            tally.messages.records,
+            tally.messages.negatives
+        );
+        let mut part = |label: &str, count: u64| {
+            if count > 0 {
+                write!(text, "\n  {count:>10} {label}").expect("a String takes any text");
+            }
+        };
+        if let Some(capture) = &tally.capture {
+            part("packets lost: no room in the ring buffer", capture.lost);
+            part("packets handed over in part", capture.truncated);
+            part(
+                "packets dropped by the interface, before they were seen",
+                capture.interface_dropped,
+            );
+        }
+        part("files unchanged since they were read", self.unchanged);
+        part("files could not be read to their end", self.failed);
+        for (result, reason, count) in tally.packets.endings() {
+            part(&spelled("packets", result, reason), count);
+        }
+        for (result, reason, count) in tally.messages.endings() {
+            part(&spelled("messages", result, reason), count);
+        }
+        part("responses that nobody was seen to ask for", tally.messages.unsolicited);
+        for (reason, count) in tally.messages.omissions() {
+            part(&format!("answers not taken: {}", reason.replace('_', " ")), count);
+        }
+        text
+    }
+}
+
+/// `packets rejected: cut by capture`.
+fn spelled(what: &str, result: &str, reason: &str) -> String {
+    let colon = if reason.is_empty() { "" } else { ": " };
+    format!("{what} {}{colon}{}", result.replace('_', " "), reason.replace('_', " "))
+}
+
+/// The sum of a run that read logs.
+#[derive(Clone, Debug, Default)]
+pub struct LogReport {
     /// Lines by what became of them.
     pub tally: Tally,
     /// Logs that lines were read from.
@@ -23,7 +139,7 @@ pub struct Report {
     shown: u64,
 }
 
-impl Report {
+impl LogReport {
     /// Counts a bad line; the first ones are told to the operator.
     pub(crate) fn bad_line(&mut self, path: &Path, line: u64, reason: &dyn std::fmt::Display) {
         self.shown += 1;

@@ -5,7 +5,7 @@
 //! known, and then the second one waits.
 
 use super::pass::{Failure, Job, Opened, Passed, Reader};
-use super::report::Report;
+use super::report::LogReport;
 use crate::source::{LogId, SourceError, Waker};
 use crate::store::StoreError;
 use std::collections::{HashSet, VecDeque};
@@ -103,7 +103,7 @@ impl Drop for Claim<'_> {
 }
 
 /// A thread's life: one task after the other.
-pub(super) fn work(mut reader: Reader, shared: &Shared, outbox: &Sender<Outcome>) -> Report {
+pub(super) fn work(mut reader: Reader, shared: &Shared, outbox: &Sender<Outcome>) -> LogReport {
     while let Some(task) = shared.queue.next() {
         let outcome = perform(&mut reader, shared, task);
         if outbox.send(outcome).is_err() {

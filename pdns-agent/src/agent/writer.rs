@@ -3,14 +3,15 @@
 //! Between `pass` and `store`. It takes one request at a time and answers each. While Redis is away it
 //! waits, longer each time, and tries again; the reader waits for its answer and so stops reading.
 
-use super::{AgentError, Settings, Stop};
+use super::metrics::Metrics;
+use super::{AgentError, Stop};
 use crate::hash::Router;
-use crate::store::{Batch, Checkpoint, Packer, SourceState, Store, StoreError};
+use crate::store::{Batch, Checkpoint, Options, Packer, SourceState, Store, StoreError};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// First and longest pause between attempts.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
@@ -35,6 +36,17 @@ enum Answer {
     Checked(Result<(), StoreError>),
 }
 
+/// What a writer's thread shares with others.
+#[derive(Clone)]
+pub(crate) struct Means {
+    pub(crate) stop: Stop,
+    /// How long a store that is away is tried when the agent is to stop.
+    pub(crate) grace: Duration,
+    /// Counts connections that had to be made anew.
+    pub(crate) reconnected: Arc<AtomicU64>,
+    pub(crate) metrics: Arc<Metrics>,
+}
+
 /// The reader's end of the thread.
 pub(crate) struct Writer {
     requests: Option<Sender<Request>>,
@@ -50,20 +62,12 @@ fn stopped() -> StoreError {
 }
 
 impl Writer {
-    /// Starts the thread on an open store. `reconnected` counts connections that had to be made anew.
-    pub(crate) fn start(
-        store: Store,
-        stop: &Stop,
-        reconnected: &Arc<AtomicU64>,
-    ) -> Result<Self, AgentError> {
+    /// Starts the thread on an open store.
+    pub(crate) fn start(store: Store, means: Means) -> Result<Self, AgentError> {
         let (requests, inbox) = channel();
         let (outbox, answers) = channel();
-        let mut work = Work {
-            generation: store.generation(),
-            store,
-            stop: stop.clone(),
-            reconnected: Arc::clone(reconnected),
-        };
+        let connections = Arc::clone(&means.reconnected);
+        let mut work = Work { generation: store.generation(), store, means };
         let thread = thread::Builder::new()
             .name("writer".to_owned())
             .spawn(move || {
@@ -87,7 +91,7 @@ impl Writer {
             answers,
             thread: Some(thread),
             busy: false,
-            connections: Arc::clone(reconnected),
+            connections,
         })
     }
 
@@ -134,6 +138,26 @@ impl Writer {
         }
     }
 
+    /// The batch under way, if one is and it has come back.
+    pub(crate) fn poll(&mut self) -> Option<(Parcel, Result<(), StoreError>)> {
+        if !self.busy {
+            return None;
+        }
+        match self.answers.try_recv() {
+            Ok(Answer::Written(parcel, result)) => {
+                self.busy = false;
+                Some((*parcel, result))
+            }
+            // No other request is sent while one is under way.
+            Ok(_) | Err(TryRecvError::Empty | TryRecvError::Disconnected) => None,
+        }
+    }
+
+    /// Whether a batch is under way.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.busy
+    }
+
     fn send(&self, request: Request) {
         if let Some(requests) = &self.requests {
             // Fails only when the thread is gone, and then there will be no answer either.
@@ -153,9 +177,8 @@ impl Drop for Writer {
 
 struct Work {
     store: Store,
-    stop: Stop,
+    means: Means,
     generation: u64,
-    reconnected: Arc<AtomicU64>,
 }
 
 impl Work {
@@ -186,17 +209,25 @@ impl Work {
         mut attempt: impl FnMut(&mut Store) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         let (mut pause, longest) = PAUSE;
+        let mut given_up = None;
         loop {
             let result = attempt(&mut self.store);
             if self.store.generation() != self.generation {
                 self.generation = self.store.generation();
-                self.reconnected.fetch_add(1, Ordering::Relaxed);
+                self.means.reconnected.fetch_add(1, Ordering::Relaxed);
             }
+            self.means.metrics.store(result.as_ref().err());
             match result {
                 Err(error) if error.is_transient() => {
                     tracing::warn!(%error, pause_ms = pause.as_millis(), "the store is away; reading waits");
-                    if !self.stop.sleep(pause) {
-                        return Err(error);
+                    if !self.means.stop.sleep(pause) {
+                        let until =
+                            *given_up.get_or_insert_with(|| Instant::now() + self.means.grace);
+                        if Instant::now() >= until {
+                            return Err(error);
+                        }
+                        pause = PAUSE.0;
+                        thread::sleep(pause);
                     }
                     pause = (pause * 2).min(longest);
                 }
@@ -206,24 +237,34 @@ impl Work {
     }
 }
 
-/// Opens the store and finds this sensor's bit; waits for a store that is away, unless it is to run once.
+/// What a store that was opened tells.
+pub(crate) struct Opened {
+    pub(crate) router: Router,
+    pub(crate) packer: Packer,
+    /// The sensor's bit.
+    pub(crate) sensors: u32,
+}
+
+/// Opens the store and finds the sensor's bit. `patient`: waits for a store that is away.
 pub(crate) fn open(
-    settings: &Settings,
+    options: &Options,
+    sensor: &str,
+    patient: bool,
     stop: &Stop,
-) -> Result<(Store, Router, Packer, u32), AgentError> {
+) -> Result<(Store, Opened), AgentError> {
     let (mut pause, longest) = PAUSE;
     loop {
-        let opened = Store::open(&settings.store).and_then(|mut store| {
-            let bit = store.sensor(&settings.sensor)?;
+        let opened = Store::open(options).and_then(|mut store| {
+            let bit = store.sensor(sensor)?;
             Ok((store, bit))
         });
         match opened {
-            Ok((store, bit)) => {
+            Ok((store, sensors)) => {
                 let router = store.router().clone();
                 let packer = store.packer();
-                return Ok((store, router, packer, bit));
+                return Ok((store, Opened { router, packer, sensors }));
             }
-            Err(error) if error.is_transient() && !settings.once => {
+            Err(error) if error.is_transient() && patient => {
                 tracing::warn!(%error, pause_ms = pause.as_millis(), "the store is away; waiting for it");
                 if !stop.sleep(pause) {
                     return Err(AgentError::Store(error));

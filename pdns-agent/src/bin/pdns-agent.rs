@@ -1,7 +1,7 @@
 //! `pdns-agent`: the sensor. All it does itself is to bring the process and the library together.
 
 use anyhow::Context as _;
-use pdns_agent::agent::{self, Stop};
+use pdns_agent::agent::{self, Source, Stop};
 use pdns_agent::config::agent::{Args, settings};
 use pdns_agent::config::usage;
 use pdns_agent::render::escape;
@@ -46,7 +46,12 @@ fn run(args: &Args, terminal: bool) -> anyhow::Result<()> {
             signalled.stop();
         }
     });
-    tracing::info!(store = %settings.store.shown_url(), sensor = settings.sensor, "reading Zeek logs");
+    let source = match &settings.source {
+        Source::Zeek(_) => "Zeek logs",
+        Source::Pcap(_) => "capture files",
+        Source::Ebpf(_) => "interfaces",
+    };
+    tracing::info!(store = %settings.store.shown_url(), sensor = settings.sensor, source, "starting");
     let report = agent::run(&settings, &stop)?;
     #[expect(clippy::print_stderr, reason = "the report of a run, for people")]
     {

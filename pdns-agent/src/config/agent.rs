@@ -1,15 +1,20 @@
 //! What `pdns-agent` is told: flags, then environment, then one TOML file, then defaults.
 //!
-//! [`Args`] holds what was typed, [`File`] what the file says; [`settings`] makes of both what `agent` takes.
+//! [`Args`] holds what was typed, `file` what the file says; [`settings`] makes of both what `agent` takes.
 
-#![expect(clippy::doc_markdown, reason = "the help of a command is plain text")]
-#![expect(clippy::struct_field_names, reason = "the keys of a file that people write")]
+mod args;
+mod file;
 
-use super::{Connection, ConnectionError};
-use crate::agent::Settings;
-use serde::Deserialize;
+pub use args::Args;
+
+use super::ConnectionError;
+use crate::agent::{Captures, Interfaces, Logs, Settings, Source};
+use crate::decode::packets;
+use args::Packets;
+use file::File;
 use std::fs;
 use std::io;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -20,97 +25,18 @@ const DEFAULT_MEMORY: usize = 136 << 20;
 /// Least octets that make sense.
 const LEAST_MEMORY: usize = 4 << 20;
 const DEFAULT_FLUSH: Duration = Duration::from_secs(2);
-/// Longest that lines may wait for the store.
-const LONGEST_FLUSH: Duration = Duration::from_mins(10);
-
-/// Feeds DNS answers that this sensor sees into a passive DNS store.
-#[derive(Debug, clap::Parser)]
-#[command(
-    name = "pdns-agent",
-    version,
-    about,
-    after_help = "The store is a private Redis unless --redis or PDNS_REDIS names one. SIGTERM and SIGINT end the \
-                  agent after all it has read is in the store."
-)]
-pub struct Args {
-    /// Where the store is.
-    #[command(flatten)]
-    pub connection: Connection,
-
-    /// TOML file with settings; flags and environment go before it [env: PDNS_CONFIG] [default:
-    /// /etc/pdns/agent.toml, if there].
-    #[arg(long, value_name = "FILE", global = true)]
-    pub config: Option<PathBuf>,
-
-    /// Name of this sensor, shown with the records it saw [env: PDNS_SENSOR] [default: the host's name].
-    #[arg(long, value_name = "NAME", global = true)]
-    pub sensor: Option<String>,
-
-    /// Where the answers come from.
-    #[command(subcommand)]
-    pub source: Source,
-}
-
-/// Where the answers come from.
-#[derive(Debug, clap::Subcommand)]
-pub enum Source {
-    /// Read Zeek dns.log files: what is there first, then what is added.
-    ///
-    /// Takes files, directories and globs, TSV and JSON, plain and gzip. A log is known by its content, so that
-    /// rotation, compression and copies count nothing twice.
-    Zeek(Zeek),
-}
-
-/// Flags of `pdns-agent zeek`.
-#[derive(Debug, Default, clap::Args)]
-pub struct Zeek {
-    /// Files, directories and globs, such as /nsm/zeek/logs or '/data/*/dns.*.log.gz' [default: those of
-    /// the configuration file].
-    #[arg(value_name = "PATH")]
-    pub paths: Vec<PathBuf>,
-
-    /// Stop at the end of what is there.
-    #[arg(long)]
-    pub once: bool,
-
-    /// Also take multicast DNS, LLMNR and NetBIOS (ports 5353, 5355, 137).
-    #[arg(long)]
-    pub keep_multicast: bool,
-
-    /// How long new lines may wait before they go to the store, in seconds [default: 2].
-    #[arg(long, value_name = "SECONDS")]
-    pub flush: Option<f64>,
-
-    /// Memory for merging equal answers, in MiB [default: 136].
-    #[arg(long, value_name = "MIB")]
-    pub memory: Option<usize>,
-
-    /// Threads that read logs, at most [default: as many as there are processors].
-    #[arg(long, value_name = "NUMBER")]
-    pub workers: Option<usize>,
-}
-
-/// The settings file.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct File {
-    redis: Option<String>,
-    prefix: Option<String>,
-    redis_user: Option<String>,
-    redis_password_file: Option<PathBuf>,
-    sensor: Option<String>,
-    zeek: ZeekFile,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct ZeekFile {
-    paths: Vec<PathBuf>,
-    keep_multicast: bool,
-    flush: Option<f64>,
-    memory: Option<usize>,
-    workers: Option<usize>,
-}
+/// How long what was seen may wait for the store.
+const FLUSH: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_mins(10);
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a question may wait for its answer.
+const TIMEOUT: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_mins(5);
+/// Octets of a ring buffer: 16 MiB hold 65,536 answers of the usual size, a twentieth of a second at a million
+/// packets a second.
+const DEFAULT_RING: usize = 16 << 20;
+/// Least and most MiB of one.
+const RING: RangeInclusive<usize> = 1..=1024;
+/// The port of DNS.
+const DEFAULT_PORT: u16 = 53;
 
 /// Why the settings make no sense.
 #[derive(Debug, thiserror::Error)]
@@ -144,17 +70,32 @@ pub enum ConfigError {
         "no logs named: give files, directories or globs, such as `pdns-agent zeek /nsm/zeek/logs`"
     )]
     NoPaths,
+    /// No interface named.
+    #[error("no interface named: give one, such as `pdns-agent ebpf --interface eth0`")]
+    NoInterfaces,
+    /// An interface twice.
+    #[error("interface {0} is named twice: each can be captured on once")]
+    InterfaceTwice(String),
     /// A sensor name that cannot be shown.
     #[error("{0:?} is no name for a sensor: give 1 to 64 printable characters without commas")]
     Sensor(String),
     /// A time beyond bounds.
-    #[error("{0} is no time to wait for more lines: give 0.1 to 600 seconds")]
+    #[error("{0} is no time to wait before writing: give 0.1 to 600 seconds")]
     Flush(f64),
+    /// A time beyond bounds.
+    #[error("{0} is no time to wait for an answer: give 0.1 to 300 seconds")]
+    Timeout(f64),
+    /// No port.
+    #[error("port 0 carries no DNS")]
+    Port,
+    /// A ring buffer that the kernel would refuse.
+    #[error("{0} MiB is no size for a ring buffer: give a power of two up to 1024")]
+    Ring(usize),
     /// Too little memory.
     #[error("{0} MiB of memory is too little: give at least 4")]
     Memory(usize),
     /// No thread.
-    #[error("at least one thread has to read logs")]
+    #[error("at least one thread has to read")]
     Workers,
 }
 
@@ -174,7 +115,6 @@ pub fn settings(
         None if Path::new(DEFAULT_FILE).exists() => read(Path::new(DEFAULT_FILE))?,
         None => File::default(),
     };
-    let Source::Zeek(zeek) = &args.source;
     // The file stands behind the environment: it answers what the environment leaves open.
     let layered = |name: &str| {
         env(name).or_else(|| match name {
@@ -189,45 +129,128 @@ pub fn settings(
     };
     let store = args.connection.options(&layered)?;
     let sensor = args.sensor.clone().or_else(|| env("PDNS_SENSOR")).or_else(|| file.sensor.clone());
-    let sensor = sensor.unwrap_or_else(host_name);
-    let shown = |character: char| !character.is_control() && character != ',';
-    if !(1..=64).contains(&sensor.chars().count()) || !sensor.chars().all(shown) {
-        return Err(ConfigError::Sensor(sensor));
-    }
-    let inputs = if zeek.paths.is_empty() { file.zeek.paths.clone() } else { zeek.paths.clone() };
-    if inputs.is_empty() {
-        return Err(ConfigError::NoPaths);
-    }
-    let flush = match zeek.flush.or(file.zeek.flush) {
-        None => DEFAULT_FLUSH,
-        Some(seconds) => Duration::try_from_secs_f64(seconds)
-            .ok()
-            .filter(|time| (Duration::from_millis(100)..=LONGEST_FLUSH).contains(time))
-            .ok_or(ConfigError::Flush(seconds))?,
-    };
-    let memory = match zeek.memory.or(file.zeek.memory) {
-        None => DEFAULT_MEMORY,
-        Some(mebibytes) => mebibytes
-            .checked_mul(1 << 20)
-            .filter(|&octets| octets >= LEAST_MEMORY)
-            .ok_or(ConfigError::Memory(mebibytes))?,
-    };
-    let workers = match zeek.workers.or(file.zeek.workers) {
-        None => std::thread::available_parallelism().map_or(1, usize::from),
-        Some(0) => return Err(ConfigError::Workers),
-        Some(workers) => workers,
+    let sensor = named_sensor(sensor.unwrap_or_else(host_name))?;
+    let listen = args.listen.clone().or_else(|| env("PDNS_LISTEN")).or_else(|| file.listen.clone());
+    let (source, flush, memory, workers) = match &args.source {
+        args::Source::Zeek(typed) => {
+            let kept = &file.zeek;
+            let inputs = if typed.paths.is_empty() { &kept.paths } else { &typed.paths };
+            if inputs.is_empty() {
+                return Err(ConfigError::NoPaths);
+            }
+            let logs = Logs {
+                inputs: inputs.clone(),
+                once: typed.once,
+                keep_multicast: typed.keep_multicast || kept.keep_multicast,
+            };
+            let flush = typed.flush.or(kept.flush);
+            (Source::Zeek(logs), flush, kept.memory, typed.workers.or(kept.workers))
+        }
+        args::Source::Ebpf(typed) => {
+            let kept = &file.ebpf;
+            let named =
+                if typed.interfaces.is_empty() { &kept.interfaces } else { &typed.interfaces };
+            let ring = typed.ring.or(kept.ring);
+            let interfaces = Interfaces {
+                interfaces: sensors(named, &sensor)?,
+                ring: match ring {
+                    None => DEFAULT_RING,
+                    Some(ring) if RING.contains(&ring) && ring.is_power_of_two() => ring << 20,
+                    Some(ring) => return Err(ConfigError::Ring(ring)),
+                },
+                promiscuous: !typed.no_promiscuous && kept.promiscuous.unwrap_or(true),
+                packets: packets(&typed.packets, &kept.ports, kept.timeout, kept.drop_unsolicited)?,
+            };
+            (Source::Ebpf(interfaces), typed.flush.or(kept.flush), kept.memory, None)
+        }
+        args::Source::Pcap(typed) => {
+            let kept = &file.pcap;
+            let captures = Captures {
+                inputs: typed.files.clone(),
+                packets: packets(&typed.packets, &kept.ports, kept.timeout, kept.drop_unsolicited)?,
+            };
+            (Source::Pcap(captures), None, kept.memory, typed.workers.or(kept.workers))
+        }
     };
     Ok(Settings {
         store,
         sensor,
-        inputs,
-        once: zeek.once,
-        keep_multicast: zeek.keep_multicast || file.zeek.keep_multicast,
-        flush,
-        memory,
-        workers,
+        flush: match flush {
+            None => DEFAULT_FLUSH,
+            Some(seconds) => time(seconds, &FLUSH).ok_or(ConfigError::Flush(seconds))?,
+        },
+        memory: match args.memory.or(memory).or(file.memory) {
+            None => DEFAULT_MEMORY,
+            Some(mebibytes) => mebibytes
+                .checked_mul(1 << 20)
+                .filter(|&octets| octets >= LEAST_MEMORY)
+                .ok_or(ConfigError::Memory(mebibytes))?,
+        },
+        workers: match workers {
+            None => std::thread::available_parallelism().map_or(1, usize::from),
+            Some(0) => return Err(ConfigError::Workers),
+            Some(workers) => workers,
+        },
+        listen,
         progress,
+        source,
     })
+}
+
+/// A time in seconds, if it is within bounds.
+fn time(seconds: f64, bounds: &RangeInclusive<Duration>) -> Option<Duration> {
+    Duration::try_from_secs_f64(seconds).ok().filter(|time| bounds.contains(time))
+}
+
+/// What to take from packets.
+fn packets(
+    typed: &Packets,
+    ports: &[u16],
+    timeout: Option<f64>,
+    drop_unsolicited: bool,
+) -> Result<packets::Options, ConfigError> {
+    let mut ports = if typed.ports.is_empty() { ports.to_vec() } else { typed.ports.clone() };
+    if ports.is_empty() {
+        ports.push(DEFAULT_PORT);
+    }
+    if ports.contains(&0) {
+        return Err(ConfigError::Port);
+    }
+    Ok(packets::Options {
+        ports,
+        timeout: match typed.timeout.or(timeout) {
+            None => DEFAULT_TIMEOUT,
+            Some(seconds) => time(seconds, &TIMEOUT).ok_or(ConfigError::Timeout(seconds))?,
+        },
+        drop_unsolicited: typed.drop_unsolicited || drop_unsolicited,
+    })
+}
+
+/// Interfaces as they are named, each with its sensor.
+fn sensors(named: &[String], sensor: &str) -> Result<Vec<(String, String)>, ConfigError> {
+    let mut interfaces: Vec<(String, String)> = Vec::new();
+    for text in named {
+        let (name, sensor) = match text.split_once('=') {
+            Some((name, sensor)) => (name, sensor.to_owned()),
+            None if named.len() == 1 => (text.as_str(), sensor.to_owned()),
+            None => (text.as_str(), format!("{sensor}-{text}")),
+        };
+        if interfaces.iter().any(|(other, _)| other == name) {
+            return Err(ConfigError::InterfaceTwice(name.to_owned()));
+        }
+        interfaces.push((name.to_owned(), named_sensor(sensor)?));
+    }
+    if interfaces.is_empty() { Err(ConfigError::NoInterfaces) } else { Ok(interfaces) }
+}
+
+/// A sensor's name, if it can be shown.
+fn named_sensor(name: String) -> Result<String, ConfigError> {
+    let shown = |character: char| !character.is_control() && character != ',';
+    if (1..=64).contains(&name.chars().count()) && name.chars().all(shown) {
+        Ok(name)
+    } else {
+        Err(ConfigError::Sensor(name))
+    }
 }
 
 fn read(path: &Path) -> Result<File, ConfigError> {
@@ -268,6 +291,47 @@ mod tests {
         file
     }
 
+    fn inputs(settings: &Settings) -> &[PathBuf] {
+        match &settings.source {
+            Source::Zeek(logs) => &logs.inputs,
+            _ => &[],
+        }
+    }
+
+    #[test]
+    fn interfaces_and_packets_are_told() {
+        let file =
+            file("sensor = 's'\n[ebpf]\ninterfaces = ['eth9']\nports = [53, 5353]\nring = 4\n");
+        let config = file.path().to_str().unwrap();
+        let told = |words: &[&str]| match parsed(words, &[("PDNS_CONFIG", config)]).unwrap().source
+        {
+            Source::Ebpf(interfaces) => interfaces,
+            _ => panic!("not of interfaces"),
+        };
+        let pair = |name: &str, sensor: &str| (name.to_owned(), sensor.to_owned());
+        let interfaces = told(&["ebpf"]);
+        assert_eq!(interfaces.interfaces, [pair("eth9", "s")]);
+        assert_eq!((interfaces.ring, interfaces.promiscuous), (4 << 20, true));
+        assert_eq!(interfaces.packets.ports, [53, 5353]);
+        let words = [
+            "ebpf",
+            "-i",
+            "eth0",
+            "--interface",
+            "eth1=dmz",
+            "--port",
+            "53,5300",
+            "--no-promiscuous",
+        ];
+        let interfaces = told(&words);
+        assert_eq!(interfaces.interfaces, [pair("eth0", "s-eth0"), pair("eth1", "dmz")]);
+        assert_eq!(
+            (interfaces.packets.ports.as_slice(), interfaces.promiscuous),
+            (&[53, 5300][..], false)
+        );
+        assert_eq!(interfaces.packets.timeout, DEFAULT_TIMEOUT);
+    }
+
     #[test]
     fn flags_go_before_the_environment_and_that_before_the_file() {
         let file = file(
@@ -282,7 +346,7 @@ mod tests {
         assert_eq!(settings.store.url, "redis://file");
         assert_eq!(settings.store.prefix, "env:");
         assert_eq!(settings.sensor, "flag");
-        assert_eq!(settings.inputs, [PathBuf::from("/file")]);
+        assert_eq!(inputs(&settings), [PathBuf::from("/file")]);
         assert_eq!(settings.flush, Duration::from_secs(5));
         let settings =
             parsed(&["zeek", "/flag", "--redis", "redis://flag"], &[("PDNS_CONFIG", config)]);
@@ -291,7 +355,7 @@ mod tests {
             (settings.store.url.as_str(), settings.sensor.as_str()),
             ("redis://flag", "file")
         );
-        assert_eq!(settings.inputs, [PathBuf::from("/flag")]);
+        assert_eq!(inputs(&settings), [PathBuf::from("/flag")]);
     }
 
     #[test]
@@ -313,6 +377,13 @@ mod tests {
             (&["zeek", "/x", "--memory", "1"], "at least 4"),
             (&["zeek", "/x", "--workers", "0"], "at least one"),
             (&["zeek", "/x", "--sensor", "a,b"], "commas"),
+            (&["ebpf"], "ebpf --interface eth0"),
+            (&["ebpf", "-i", "a", "-i", "a=b"], "twice"),
+            (&["ebpf", "-i", "a=b,c"], "commas"),
+            (&["ebpf", "-i", "a", "--ring", "3"], "power of two"),
+            (&["ebpf", "-i", "a", "--ring", "2048"], "power of two"),
+            (&["pcap", "/x", "--timeout", "0"], "0.1 to 300"),
+            (&["pcap", "/x", "--port", "0"], "port 0"),
             (&["zeek", "/x", "--redis", "redis://:secret@host"], "password"),
         ] {
             let error = parsed(words, &[("PDNS_CONFIG", "/dev/null")]).unwrap_err();

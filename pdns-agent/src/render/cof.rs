@@ -4,8 +4,8 @@
 //! feed after the last line too, integers for times and counts, no final dots. `rdata` is always an
 //! array, as the draft's schema has it. A type without a mnemonic is a JSON number, as its text has it.
 //! Fields of ours: `ttl_min`, `ttl_max`, `ttl_last`; `pdns_inferred` where owner and type were only worked
-//! out; `pdns_partial` where the source told only the host of an MX, SRV or SOA record, so that its other
-//! fields are zero. `sensor_id` is a string, as the draft has it; several sensors are joined with commas.
+//! out; `pdns_unsolicited` where only responses had the record that nobody was seen to ask for; `pdns_partial`
+//! where the source told only the host of an MX, SRV or SOA record, so that its other fields are zero. `sensor_id` is a string, as the draft has it; several sensors are joined with commas.
 
 use super::json::{Json, Object};
 use super::{Item, Look, Renderer, field};

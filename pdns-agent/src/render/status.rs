@@ -2,6 +2,7 @@
 
 use super::json::{Object, iso};
 use super::{Format, Look, csv, escape, table, utc};
+use crate::decode::packets::PacketTally;
 use crate::store::{SourceState, Summary};
 use std::io::{self, Write};
 
@@ -95,6 +96,14 @@ fn hex(octets: &[u8]) -> String {
     })
 }
 
+/// Where the packets of a capture went: `seen` is the sum of the others.
+fn ledger(tally: &PacketTally) -> serde_json::Value {
+    serde_json::json!({
+        "seen": tally.seen(), "refused": tally.refused(), "decoded": tally.decoded(),
+        "rejected": tally.rejected(), "lost": tally.lost(), "waiting": tally.waiting(),
+    })
+}
+
 fn pairs(summary: &Summary, facts: &[(&str, String)], verbose: bool) -> Vec<(String, String)> {
     let mut pairs: Vec<(String, String)> =
         facts.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
@@ -123,6 +132,7 @@ fn json(
                 "id": hex(id), "path": source.path, "sensor": source.sensor, "state": state(source),
                 "position": source.acknowledged, "updated": source.updated,
                 "updated_iso": iso(updated(source)), "tally": source.tally,
+                "ledger": packets(source).map(|tally| ledger(&tally)),
             })
         })
         .collect();
@@ -178,6 +188,7 @@ fn people(
         let look = Look { width: None, ..look.clone() };
         let heads = ["WRITTEN (UTC)", "STATE", "POSITION", "SENSOR", "LOG"];
         table::text(&heads, rows.collect(), &look, out)?;
+        captures(sources, &look, out)?;
     }
     if left_out > 0 {
         writeln!(out, "and {left_out} more, written before these; --verbose lists all")?;
@@ -186,6 +197,42 @@ fn people(
         writeln!(out, "\nadvice: {}", escape(advice))?;
     }
     Ok(())
+}
+
+/// Where the packets of each capture went: nothing is lost without a word.
+fn captures(
+    sources: &[([u8; 16], SourceState)],
+    look: &Look,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    let mut rows = Vec::new();
+    for (_, source) in sources {
+        let Some(tally) = packets(source) else { continue };
+        let numbers = [
+            tally.seen(),
+            tally.refused(),
+            tally.decoded(),
+            tally.rejected(),
+            tally.lost(),
+            tally.waiting(),
+        ];
+        let mut row = vec![source.sensor.clone(), source.path.clone()];
+        row.extend(numbers.map(|number| number.to_string()));
+        rows.push(row);
+    }
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let heads =
+        ["SENSOR", "PACKETS OF", "SEEN", "NO DNS", "DECODED", "REJECTED", "LOST", "WAITING"];
+    writeln!(out)?;
+    table::text(&heads, rows, look, out)
+}
+
+/// What was counted on a capture; `None` for a log.
+fn packets(source: &SourceState) -> Option<PacketTally> {
+    source.tally.get("packets")?;
+    serde_json::from_value(source.tally.clone()).ok()
 }
 
 /// What is known of one log, with all that was counted on it.

@@ -24,9 +24,12 @@ fn hostile() -> Vec<Row> {
     }
     partial.seen.flags = Seen::INFERRED;
     partial.seen.ttl_min = Seen::NO_TTL;
+    let mut unsolicited =
+        record("=cmd\\|x.example", RrType::TXT, b"\x0e\x1b[2J\r\n\"<b>,\x00\xffz");
+    unsolicited.seen.flags = Seen::UNSOLICITED;
     vec![
         a("www.example.com", 7),
-        record("=cmd\\|x.example", RrType::TXT, b"\x0e\x1b[2J\r\n\"<b>,\x00\xffz"),
+        unsolicited,
         record("-x\\009.example", RrType(65280), &[0xab, 0xcd]),
         partial,
         negative("nx.example", RrType::AAAA, Outcome::NXDOMAIN),
@@ -55,6 +58,7 @@ fn cof_is_what_clients_take() {
     assert_eq!(lines[2]["rdata"][0], "\\# 2 abcd");
     assert_eq!(lines[3]["pdns_partial"], true);
     assert_eq!(lines[3]["pdns_inferred"], true);
+    assert_eq!(lines[1]["pdns_unsolicited"], true);
     assert!(lines[3].get("ttl_min").is_none());
 }
 

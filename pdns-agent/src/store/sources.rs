@@ -193,6 +193,25 @@ impl Store {
         Ok(deleted)
     }
 
+    /// Forgets logs altogether, after doing what they left undone of the inverse index: captures that ended
+    /// and that no run can go on with.
+    ///
+    /// # Errors
+    /// When Redis does not answer, or what it holds does not read.
+    pub fn remove_sources(&mut self, logs: &[[u8; 16]]) -> Result<(), StoreError> {
+        for log in logs {
+            self.load_marks(log)?;
+            let mut packed = Packed::default();
+            for partition in self.partitions() {
+                let key = self.keys.checkpoints(partition);
+                packed.command(&[b"HDEL", key.as_bytes(), log]);
+            }
+            packed.command(&[b"HDEL", self.keys.sources().as_bytes(), log]);
+            self.link.call(&packed)?;
+        }
+        Ok(())
+    }
+
     /// Does the redo of every log, in every partition: what agents that never came back left undone.
     pub(crate) fn redo_all(&mut self) -> Result<(), StoreError> {
         for partition in self.partitions() {

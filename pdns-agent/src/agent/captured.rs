@@ -1,0 +1,283 @@
+//! Capture files: each read to its end, into the store, once.
+//!
+//! A file is known by all of its content, and how far it is applied is kept in the store, as with logs. What its
+//! packets say depends on the ones before them, so a file that was left half-way is decoded from its beginning
+//! again, and what is applied already is passed over.
+
+use super::follow::bar;
+use super::metrics::Metrics;
+use super::outbox::Outbox;
+use super::report::PacketReport;
+use super::writer::{self, Means, Writer};
+use super::{AgentError, Captures, Settings, Stop};
+use crate::aggregate::Window;
+use crate::decode::packets::{Decoder, Options};
+use crate::hash::Router;
+use crate::observation::Observation;
+use crate::source::{CaptureFile, CaptureFileError, capture_files};
+use crate::store::{Checkpoint, SourceState, StoreError};
+use indicatif::ProgressBar;
+use std::collections::VecDeque;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, SystemTime};
+
+/// Packets read between looks at the window and at the request to stop.
+const BUDGET: usize = 1024;
+
+/// Reads all files.
+pub(super) fn run(
+    settings: &Settings,
+    captures: &Captures,
+    stop: &Stop,
+    metrics: &Arc<Metrics>,
+) -> Result<PacketReport, AgentError> {
+    let reconnected = Arc::default();
+    let mut report = PacketReport::default();
+    loop {
+        let connections = connections(&reconnected);
+        match session(settings, captures, (stop, metrics, &reconnected), &mut report) {
+            Err(AgentError::Store(StoreError::Replaced)) if !stop.is_stopped() => {
+                tracing::warn!("the store was emptied or replaced; all files are read again");
+                stop.sleep(Duration::from_secs(1));
+            }
+            // Redis may have come back without what was done before: files that it has are passed over.
+            Ok(()) if connections != self::connections(&reconnected) && !stop.is_stopped() => {}
+            Err(AgentError::Store(error)) if stop.is_stopped() && error.is_transient() => {
+                tracing::warn!(%error, "stopped while the store was away; what was not written is read again next time");
+                return Ok(report);
+            }
+            result => return result.map(|()| report),
+        }
+    }
+}
+
+fn connections(reconnected: &AtomicU64) -> u64 {
+    reconnected.load(Ordering::Relaxed)
+}
+
+/// Reads all files into one store, and adds to the report.
+fn session(
+    settings: &Settings,
+    captures: &Captures,
+    (stop, metrics, reconnected): (&Stop, &Arc<Metrics>, &Arc<AtomicU64>),
+    report: &mut PacketReport,
+) -> Result<(), AgentError> {
+    let files = capture_files(&captures.inputs)?;
+    let workers = settings.workers.min(files.len()).max(1);
+    let room = settings.memory / workers;
+    let bar = bar(settings.progress);
+    bar.set_length(files.iter().filter_map(|path| size(path)).sum());
+    let queue = Arc::new(Mutex::new(VecDeque::from(files)));
+    let means = Means {
+        stop: stop.clone(),
+        grace: Duration::ZERO,
+        reconnected: Arc::clone(reconnected),
+        metrics: Arc::clone(metrics),
+    };
+    let mut threads = Vec::new();
+    for number in 0..workers {
+        let (store, opened) = writer::open(&settings.store, &settings.sensor, false, stop)?;
+        let writer = Writer::start(store, means.clone())?;
+        let window = Window::new(opened.router.clone(), room);
+        let reader = Reader {
+            options: captures.packets.clone(),
+            sensor: settings.sensor.clone(),
+            router: opened.router.clone(),
+            outbox: Outbox::new(window, writer, &opened),
+            means: means.clone(),
+            bar: bar.clone(),
+            report: PacketReport::default(),
+        };
+        let queue = Arc::clone(&queue);
+        let thread = thread::Builder::new()
+            .name(format!("reader-{number}"))
+            .spawn(move || reader.run(&queue))
+            .map_err(AgentError::Thread)?;
+        threads.push(thread);
+    }
+    let mut failed = None;
+    for thread in threads {
+        match thread.join() {
+            Ok((part, result)) => {
+                report.merge(part);
+                if let Err(error) = result {
+                    failed.get_or_insert(error);
+                }
+            }
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
+    }
+    bar.finish_and_clear();
+    failed.map_or(Ok(()), |error| Err(AgentError::Store(error)))
+}
+
+/// A thread's means.
+struct Reader {
+    options: Options,
+    sensor: String,
+    router: Router,
+    outbox: Outbox,
+    means: Means,
+    bar: ProgressBar,
+    report: PacketReport,
+}
+
+/// Why a file was not read to its end.
+enum Failure {
+    Store(StoreError),
+    File(CaptureFileError),
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl From<CaptureFileError> for Failure {
+    fn from(error: CaptureFileError) -> Self {
+        Self::File(error)
+    }
+}
+
+impl Reader {
+    fn run(mut self, queue: &Mutex<VecDeque<PathBuf>>) -> (PacketReport, Result<(), StoreError>) {
+        let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+        while let Some(path) = next() {
+            loop {
+                match self.file(&path) {
+                    Ok(()) => break,
+                    Err(Failure::File(error)) => {
+                        self.report.fail(&error);
+                        break;
+                    }
+                    Err(Failure::Store(StoreError::Conflict))
+                        if self.means.stop.sleep(Duration::from_millis(100)) =>
+                    {
+                        tracing::warn!(path = %path.display(), "another agent reads this file, or Redis lost data; reading it again");
+                    }
+                    Err(Failure::Store(error)) => return (self.report, Err(error)),
+                }
+            }
+            self.bar.inc(size(&path).unwrap_or(0));
+            if self.means.stop.is_stopped() {
+                break;
+            }
+        }
+        (self.report, Ok(()))
+    }
+
+    /// Reads one file to its end.
+    fn file(&mut self, path: &Path) -> Result<(), Failure> {
+        let mut file = CaptureFile::open(path, self.router.hasher())?;
+        let id = file.id().0;
+        let (state, mut checkpoint) = self.outbox.writer.load(id)?;
+        if state.is_some_and(|state| state.complete) {
+            self.report.unchanged += 1;
+            return Ok(());
+        }
+        for end in checkpoint.open_ends() {
+            checkpoint = self.finish(path, id, checkpoint, end)?;
+        }
+        let mut decoder = Decoder::new(&self.options);
+        let (mut position, mut result) = (0, Ok(true));
+        while matches!(result, Ok(true)) && !self.means.stop.is_stopped() {
+            let window = &mut self.outbox.window;
+            let mut each = |observation: Observation<'_>, start: u64| {
+                if !checkpoint.covers(window.place(observation.rrname), start) {
+                    window.add(&observation);
+                }
+            };
+            result = read(&mut file, &mut decoder, &mut position, u64::MAX, &mut each);
+            if matches!(result, Ok(true)) && self.outbox.window.is_full() {
+                let state = self.state(path, position, false, &decoder);
+                if let Some(settled) = self.outbox.taken_back()? {
+                    checkpoint = settled;
+                }
+                self.outbox.ship(id, checkpoint.clone(), (position, false), Some(state));
+            }
+        }
+        // What came before an error is good. There will be no more of this content.
+        let is_complete = !matches!(result, Ok(true));
+        if is_complete {
+            decoder.finish();
+        }
+        if let Some(settled) = self.outbox.taken_back()? {
+            checkpoint = settled;
+        }
+        let state = self.state(path, position, is_complete, &decoder);
+        self.outbox.ship(id, checkpoint, (position, false), Some(state));
+        self.outbox.taken_back()?;
+        let tally = decoder.tally();
+        self.means.metrics.file(&tally);
+        self.report.merge(PacketReport::of(tally));
+        result?;
+        Ok(())
+    }
+
+    /// Applies the rest of a batch that was left half-way.
+    fn finish(
+        &mut self,
+        path: &Path,
+        id: [u8; 16],
+        checkpoint: Checkpoint,
+        end: u64,
+    ) -> Result<Checkpoint, Failure> {
+        let mut file = CaptureFile::open(path, self.router.hasher())?;
+        let mut decoder = Decoder::new(&self.options);
+        let mut position = 0;
+        let window = &mut self.outbox.window;
+        let mut each = |observation: Observation<'_>, start: u64| {
+            let place = window.place(observation.rrname);
+            if checkpoint.is_open_at(place.partition, end) && !checkpoint.covers(place, start) {
+                window.add(&observation);
+            }
+        };
+        // The end of a file that breaks off is found where it was found before.
+        while matches!(read(&mut file, &mut decoder, &mut position, end, &mut each), Ok(true)) {}
+        self.outbox.ship(id, checkpoint, (end, true), None);
+        Ok(self.outbox.taken_back()?.ok_or(StoreError::Conflict)?)
+    }
+
+    fn state(&self, path: &Path, position: u64, complete: bool, decoder: &Decoder) -> SourceState {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        SourceState {
+            path: path.display().to_string(),
+            sensor: self.sensor.clone(),
+            acknowledged: position,
+            complete,
+            size: size(path).unwrap_or(0),
+            updated: now.map_or(0, |now| now.as_secs()),
+            tally: serde_json::to_value(decoder.tally()).unwrap_or_default(),
+            ..SourceState::default()
+        }
+    }
+}
+
+/// Reads some packets up to a position; `Ok(false)` at the end. `each` takes an observation, and where the packet
+/// begins that it was made at.
+fn read(
+    file: &mut CaptureFile,
+    decoder: &mut Decoder,
+    position: &mut u64,
+    until: u64,
+    each: &mut dyn FnMut(Observation<'_>, u64),
+) -> Result<bool, CaptureFileError> {
+    for _ in 0..BUDGET {
+        let start = *position;
+        if start >= until {
+            return Ok(false);
+        }
+        let Some((frame, end)) = file.next()? else { return Ok(false) };
+        decoder.frame(&frame, &mut |observation| each(observation, start));
+        *position = end;
+    }
+    Ok(true)
+}
+
+fn size(path: &Path) -> Option<u64> {
+    std::fs::metadata(path).ok().map(|found| found.len())
+}

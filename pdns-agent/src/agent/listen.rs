@@ -1,0 +1,165 @@
+//! `/metrics` and `/health`, for a monitoring system on this machine.
+//!
+//! One thread, one request after the other, each with little time and little room: what it serves is small, and
+//! whoever it serves is not to be trusted with the agent's time. The path is all that is looked at.
+
+use super::metrics::Metrics;
+use std::io::{self, Read, Write};
+use std::net::TcpListener;
+use std::os::unix::fs::FileTypeExt as _;
+use std::os::unix::net::UnixListener;
+use std::path::Path;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// Longest head of a request, in octets.
+const HEAD: usize = 8 * 1024;
+/// How long a client may take, all in all.
+const TIME: Duration = Duration::from_secs(2);
+/// How long one read or write may take.
+const STEP: Duration = Duration::from_millis(500);
+
+/// Serves on `address`: `HOST:PORT`, or the path of a Unix socket if it holds a `/`.
+///
+/// The socket of an agent that is gone is replaced.
+///
+/// # Errors
+/// As the system says, when the address cannot be had.
+pub(super) fn start(address: &str, metrics: &Arc<Metrics>) -> io::Result<()> {
+    let metrics = Arc::clone(metrics);
+    if address.contains('/') {
+        let path = Path::new(address);
+        let is_socket =
+            std::fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket());
+        if is_socket && std::os::unix::net::UnixStream::connect(path).is_err() {
+            std::fs::remove_file(path)?;
+        }
+        let listener = UnixListener::bind(path)?;
+        serve(move || {
+            let (stream, _) = listener.accept()?;
+            stream.set_read_timeout(Some(STEP))?;
+            stream.set_write_timeout(Some(STEP))?;
+            answer(stream, &metrics)
+        })
+    } else {
+        let listener = TcpListener::bind(address)?;
+        serve(move || {
+            let (stream, _) = listener.accept()?;
+            stream.set_read_timeout(Some(STEP))?;
+            stream.set_write_timeout(Some(STEP))?;
+            answer(stream, &metrics)
+        })
+    }
+}
+
+fn serve(mut each: impl FnMut() -> io::Result<()> + Send + 'static) -> io::Result<()> {
+    thread::Builder::new().name("metrics".to_owned()).spawn(move || {
+        loop {
+            if let Err(error) = each() {
+                tracing::debug!(%error, "a request for metrics failed");
+                // When no connection can be had, none is had a moment later either.
+                thread::sleep(Duration::from_millis(10));
+            }
+        }
+    })?;
+    Ok(())
+}
+
+/// Answers one request and hangs up.
+fn answer(mut stream: impl Read + Write, metrics: &Metrics) -> io::Result<()> {
+    let until = Instant::now() + TIME;
+    let mut head = Vec::new();
+    let mut part = [0; 1024];
+    while !head.windows(4).any(|end| end == b"\r\n\r\n") {
+        if head.len() > HEAD {
+            return reply(
+                &mut stream,
+                "431 Request Header Fields Too Large",
+                "the request is too long\n",
+            );
+        }
+        if Instant::now() > until {
+            return reply(&mut stream, "408 Request Timeout", "the request took too long\n");
+        }
+        match stream.read(&mut part)? {
+            0 => break,
+            count => head.extend_from_slice(part.get(..count).unwrap_or_default()),
+        }
+    }
+    let line = head.split(|&octet| octet == b'\r').next().unwrap_or_default();
+    let mut words = line.split(|&octet| octet == b' ');
+    let (method, target) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+    let path = target.split(|&octet| octet == b'?').next().unwrap_or_default();
+    match (method, path) {
+        (b"GET", b"/metrics") => reply(&mut stream, "200 OK", &metrics.to_text()),
+        (b"GET", b"/health") => {
+            let problems = metrics.problems();
+            if problems.is_empty() {
+                reply(&mut stream, "200 OK", "well\n")
+            } else {
+                reply(&mut stream, "503 Service Unavailable", &(problems.join("\n") + "\n"))
+            }
+        }
+        (b"GET", _) => reply(&mut stream, "404 Not Found", "there is /metrics and /health\n"),
+        _ => reply(&mut stream, "405 Method Not Allowed", "only GET is known here\n"),
+    }
+}
+
+fn reply(stream: &mut impl Write, status: &str, body: &str) -> io::Result<()> {
+    let allow = if status.starts_with("405") { "Allow: GET\r\n" } else { "" };
+    let head = format!(
+        "HTTP/1.1 {status}\r\n{allow}Content-Type: text/plain; version=0.0.4; charset=utf-8\r\n\
+         Content-Length: {}\r\nX-Content-Type-Options: nosniff\r\nConnection: close\r\n\r\n",
+        body.len()
+    );
+    stream.write_all(head.as_bytes())?;
+    stream.write_all(body.as_bytes())?;
+    stream.flush()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::VecDeque;
+
+    /// A client that sends these parts, and then nothing more.
+    struct Client(VecDeque<Vec<u8>>, Vec<u8>);
+
+    impl Read for Client {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            let Some(part) = self.0.pop_front() else { return Ok(0) };
+            buffer[..part.len()].copy_from_slice(&part);
+            Ok(part.len())
+        }
+    }
+
+    impl Write for Client {
+        fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+            self.1.extend_from_slice(octets);
+            Ok(octets.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn asked(parts: &[&[u8]]) -> String {
+        let parts = parts.iter().map(|part| part.to_vec()).collect();
+        let mut client = Client(parts, Vec::new());
+        answer(&mut client, &Metrics::default()).unwrap();
+        String::from_utf8(client.1).unwrap()
+    }
+
+    #[test]
+    fn two_pages_are_there_and_nothing_else() {
+        assert!(asked(&[b"GET /metr", b"ics HTTP/1.1\r\n\r\n"]).contains("\r\n\r\n# HELP pdns_up"));
+        assert!(asked(&[b"GET /health?x HTTP/1.1\r\n\r\n"]).ends_with("\r\n\r\nwell\n"));
+        assert!(asked(&[b"GET / HTTP/1.1\r\n\r\n"]).starts_with("HTTP/1.1 404 "));
+        assert!(asked(&[b"POST /metrics HTTP/1.1\r\n\r\n"]).contains("\r\nAllow: GET\r\n"));
+        assert!(asked(&[b"\xff\x00"]).starts_with("HTTP/1.1 405 "));
+        let long = vec![b'x'; 1024];
+        assert!(asked(&vec![long.as_slice(); 20]).starts_with("HTTP/1.1 431 "));
+    }
+}

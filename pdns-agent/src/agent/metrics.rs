@@ -1,0 +1,268 @@
+//! How it goes, for Prometheus and for whoever asks whether the agent is well.
+//!
+//! Fed by the threads of `agent`, read by `listen`. Every counter of the agent has its name here. Labels are
+//! reasons of closed sets, names of interfaces and sensors; no name and no address that was seen on the wire.
+
+use crate::decode::Tally;
+use crate::decode::packets::PacketTally;
+use crate::source::CaptureCounters;
+use crate::store::StoreError;
+use std::collections::BTreeMap;
+use std::fmt::{self, Write as _};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// The numbers of a running agent.
+#[derive(Default)]
+pub(crate) struct Metrics(Mutex<State>);
+
+#[derive(Default)]
+struct State {
+    lines: Tally,
+    captures: BTreeMap<String, Interface>,
+    /// Capture files, all together.
+    files: PacketTally,
+    /// What is wrong with the store.
+    store: Option<String>,
+    batches: u64,
+    failures: u64,
+}
+
+/// One interface that is captured on.
+pub(crate) struct Interface {
+    pub(crate) sensor: String,
+    pub(crate) is_up: bool,
+    pub(crate) tally: PacketTally,
+}
+
+impl Metrics {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds what was counted on lines of logs.
+    pub(crate) fn lines(&self, tally: &Tally) {
+        self.state().lines.merge(tally);
+    }
+
+    /// Adds what was counted on a capture file.
+    pub(crate) fn file(&self, tally: &PacketTally) {
+        self.state().files.merge(tally);
+    }
+
+    /// Shows the numbers of an interface.
+    pub(crate) fn interface(&self, name: &str, interface: Interface) {
+        self.state().captures.insert(name.to_owned(), interface);
+    }
+
+    /// Notes how the last attempt on the store went.
+    pub(crate) fn store(&self, error: Option<&StoreError>) {
+        let mut state = self.state();
+        // That a log is elsewhere than was believed is no fault of the store.
+        state.store =
+            error.filter(|error| !matches!(error, StoreError::Conflict)).map(ToString::to_string);
+        match state.store {
+            Some(_) => state.failures += 1,
+            None => state.batches += 1,
+        }
+    }
+
+    /// What is wrong, one line each; nothing when all is well.
+    pub(crate) fn problems(&self) -> Vec<String> {
+        let state = self.state();
+        let store = state.store.iter().map(|error| format!("store: {error}"));
+        let down = state.captures.iter().filter(|(_, interface)| !interface.is_up);
+        store.chain(down.map(|(name, _)| format!("interface {name}: down"))).collect()
+    }
+
+    /// All numbers in Prometheus' text format, version 0.0.4.
+    pub(crate) fn to_text(&self) -> String {
+        let state = self.state();
+        let mut page = Page::default();
+        page.family("pdns_up", "gauge", "1 while the agent runs");
+        page.number("pdns_up", &[("version", env!("CARGO_PKG_VERSION"))], 1);
+        page.family("pdns_store_up", "gauge", "whether the last attempt on the store went well");
+        page.number("pdns_store_up", &[], u64::from(state.store.is_none()));
+        page.family("pdns_store_attempts_total", "counter", "attempts on the store, by result");
+        page.number("pdns_store_attempts_total", &[("result", "good")], state.batches);
+        page.number("pdns_store_attempts_total", &[("result", "failed")], state.failures);
+        lines(&mut page, &state.lines);
+        kernel(&mut page, &state.captures);
+        let captures = state.captures.iter();
+        let mut tallies: Vec<(&str, &PacketTally)> =
+            captures.map(|(name, interface)| (name.as_str(), &interface.tally)).collect();
+        if state.files != PacketTally::default() {
+            tallies.push(("files", &state.files));
+        }
+        packets(&mut page, &tallies);
+        page.0
+    }
+}
+
+/// The text of an answer, as it grows.
+#[derive(Default)]
+struct Page(String);
+
+impl Page {
+    fn write(&mut self, text: fmt::Arguments<'_>) {
+        self.0.write_fmt(text).expect("a String takes any text");
+    }
+
+    fn family(&mut self, name: &str, kind: &str, help: &str) {
+        self.write(format_args!("# HELP {name} {help}\n# TYPE {name} {kind}\n"));
+    }
+
+    fn number(&mut self, name: &str, labels: &[(&str, &str)], value: u64) {
+        self.0.push_str(name);
+        for (at, (label, value)) in labels.iter().enumerate() {
+            let value = value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+            self.write(format_args!("{}{label}=\"{value}\"", if at == 0 { '{' } else { ',' }));
+        }
+        self.0.push_str(if labels.is_empty() { " " } else { "} " });
+        self.write(format_args!("{value}\n"));
+    }
+}
+
+fn lines(page: &mut Page, tally: &Tally) {
+    if tally.lines == 0 {
+        return;
+    }
+    let name = "pdns_log_lines_total";
+    page.family(name, "counter", "lines of logs, by what became of them");
+    for (kind, count) in [
+        ("counted", tally.counted),
+        ("directive", tally.directives),
+        ("blank", tally.blank),
+        ("other_record", tally.other_records),
+    ] {
+        page.number(name, &[("result", kind), ("reason", "")], count);
+    }
+    for (filter, &count) in &tally.filtered {
+        page.number(name, &[("result", "left_out"), ("reason", filter.label())], count);
+    }
+    for (rejection, &count) in &tally.rejected {
+        page.number(name, &[("result", "rejected"), ("reason", rejection.label())], count);
+    }
+    let name = "pdns_log_observations_total";
+    page.family(name, "counter", "observations made of lines");
+    page.number(name, &[("kind", "record")], tally.records);
+    page.number(name, &[("kind", "negative")], tally.negatives);
+    let name = "pdns_log_answers_omitted_total";
+    page.family(name, "counter", "answers in lines that were left out, by reason");
+    for (omission, &count) in &tally.omitted {
+        page.number(name, &[("reason", omission.label())], count);
+    }
+}
+
+/// What the kernel counted, by interface.
+fn kernel(page: &mut Page, captures: &BTreeMap<String, Interface>) {
+    if captures.is_empty() {
+        return;
+    }
+    let all = || {
+        captures.iter().filter_map(|(name, interface)| {
+            let labels = [("interface", name.as_str()), ("sensor", interface.sensor.as_str())];
+            Some((labels, interface, interface.tally.capture?))
+        })
+    };
+    page.family("pdns_capture_up", "gauge", "whether the interface is up");
+    for (labels, interface, _) in all() {
+        page.number("pdns_capture_up", &labels, u64::from(interface.is_up));
+    }
+    for (kind, number, help) in KERNEL {
+        let name = format!("pdns_capture_packets_{kind}_total");
+        page.family(&name, "counter", help);
+        for (labels, _, counters) in all() {
+            page.number(&name, &labels, number(&counters));
+        }
+    }
+    let name = "pdns_capture_packets_waiting";
+    page.family(name, "gauge", "packets in the ring buffer");
+    for (labels, interface, _) in all() {
+        page.number(name, &labels, interface.tally.in_ring());
+    }
+    let name = "pdns_capture_interface_dropped_total";
+    page.family(name, "counter", "packets that the interface dropped before anybody saw them");
+    for (labels, _, counters) in all() {
+        page.number(name, &labels, counters.interface_dropped);
+    }
+}
+
+/// A number that the kernel counts: its name, how it is got, what it is.
+type KernelNumber = (&'static str, fn(&CaptureCounters) -> u64, &'static str);
+
+const KERNEL: [KernelNumber; 6] = [
+    ("seen", |counters| counters.seen, "packets that the interface showed"),
+    ("refused", |counters| counters.seen.saturating_sub(counters.dns), "packets that carry no DNS"),
+    ("dns", |counters| counters.dns, "packets that may carry DNS: copied or lost"),
+    ("copied", |counters| counters.copied, "packets that were handed to the agent"),
+    ("truncated", |counters| counters.truncated, "packets that were handed over in part"),
+    ("lost", |counters| counters.lost, "packets that found no room in the ring buffer"),
+];
+
+/// What the decoders counted, by interface, or for all capture files.
+fn packets(page: &mut Page, tallies: &[(&str, &PacketTally)]) {
+    if tallies.is_empty() {
+        return;
+    }
+    let name = "pdns_packets_total";
+    page.family(name, "counter", "packets handed to the decoder, by what became of them");
+    for (source, tally) in tallies {
+        for (result, reason, count) in tally.packets.endings() {
+            page.number(name, &[("source", source), ("result", result), ("reason", reason)], count);
+        }
+    }
+    let name = "pdns_packets_held";
+    page.family(name, "gauge", "packets that wait for the rest of a datagram or stream");
+    for (source, tally) in tallies {
+        page.number(name, &[("source", source)], tally.packets.held);
+    }
+    let name = "pdns_messages_total";
+    page.family(name, "counter", "DNS messages, by what became of them");
+    for (source, tally) in tallies {
+        for (result, reason, count) in tally.messages.endings() {
+            page.number(name, &[("source", source), ("result", result), ("reason", reason)], count);
+        }
+    }
+    let name = "pdns_observations_total";
+    page.family(name, "counter", "observations made of messages");
+    for (source, tally) in tallies {
+        page.number(name, &[("source", source), ("kind", "record")], tally.messages.records);
+        page.number(name, &[("source", source), ("kind", "negative")], tally.messages.negatives);
+    }
+    let name = "pdns_answers_omitted_total";
+    page.family(name, "counter", "records and outcomes in messages that were left out, by reason");
+    for (source, tally) in tallies {
+        for (reason, count) in tally.messages.omissions() {
+            page.number(name, &[("source", source), ("reason", reason)], count);
+        }
+    }
+    let name = "pdns_messages_unsolicited_total";
+    page.family(name, "counter", "responses that nobody was seen to ask for");
+    for (source, tally) in tallies {
+        page.number(name, &[("source", source)], tally.messages.unsolicited);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_are_escaped_and_problems_told() {
+        let metrics = Metrics::default();
+        let sensor = "a\"b\\c\nd".to_owned();
+        let is_up = false;
+        let capture =
+            CaptureCounters { seen: 9, dns: 5, copied: 3, lost: 2, ..CaptureCounters::default() };
+        let tally = PacketTally { capture: Some(capture), ..PacketTally::default() };
+        metrics.interface("eth0", Interface { sensor, is_up, tally });
+        let text = metrics.to_text();
+        assert!(text.contains("pdns_capture_packets_refused_total{interface=\"eth0\",sensor=\"a\\\"b\\\\c\\nd\"} 4\n"), "{text}");
+        assert!(text.lines().all(|line| line.starts_with("# ") || line.starts_with("pdns_")));
+        assert_eq!(metrics.problems(), ["interface eth0: down"]);
+        metrics.store(Some(&StoreError::Unavailable("gone".to_owned())));
+        assert_eq!(metrics.problems().len(), 2);
+        metrics.store(None);
+        assert!(metrics.to_text().contains("pdns_store_up 1\n"));
+    }
+}

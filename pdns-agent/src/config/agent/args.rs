@@ -1,0 +1,145 @@
+//! What is typed: the flags of `pdns-agent`.
+
+#![expect(clippy::doc_markdown, reason = "the help of a command is plain text")]
+
+use crate::config::Connection;
+use std::path::PathBuf;
+
+/// Feeds DNS answers that this sensor sees into a passive DNS store.
+#[derive(Debug, clap::Parser)]
+#[command(
+    name = "pdns-agent",
+    version,
+    about,
+    after_help = "The store is a private Redis unless --redis or PDNS_REDIS names one. SIGTERM and SIGINT end the \
+                  agent after all it has read is in the store."
+)]
+pub struct Args {
+    /// Where the store is.
+    #[command(flatten)]
+    pub connection: Connection,
+
+    /// TOML file with settings; flags and environment go before it [env: PDNS_CONFIG] [default:
+    /// /etc/pdns/agent.toml, if there].
+    #[arg(long, value_name = "FILE", global = true)]
+    pub config: Option<PathBuf>,
+
+    /// Name of this sensor, shown with the records it saw [env: PDNS_SENSOR] [default: the host's name].
+    #[arg(long, value_name = "NAME", global = true)]
+    pub sensor: Option<String>,
+
+    /// Serve /metrics (Prometheus) and /health here: 127.0.0.1:9953, or the path of a Unix socket [env:
+    /// PDNS_LISTEN] [default: nowhere].
+    #[arg(long, value_name = "ADDRESS", global = true)]
+    pub listen: Option<String>,
+
+    /// Memory for merging equal answers, in MiB [default: 136].
+    #[arg(long, value_name = "MIB", global = true)]
+    pub memory: Option<usize>,
+
+    /// Where the answers come from.
+    #[command(subcommand)]
+    pub source: Source,
+}
+
+/// Where the answers come from.
+#[derive(Debug, clap::Subcommand)]
+pub enum Source {
+    /// Read Zeek dns.log files: what is there first, then what is added.
+    ///
+    /// Takes files, directories and globs, TSV and JSON, plain and gzip. A log is known by its content, so that
+    /// rotation, compression and copies count nothing twice.
+    Zeek(Zeek),
+    /// Capture DNS on network interfaces, through an eBPF filter.
+    ///
+    /// Sees VLAN tags, fragments, TCP, and one level of GRE, ERSPAN, VXLAN, GENEVE and IP in IP. Needs CAP_BPF,
+    /// CAP_NET_RAW and CAP_NET_ADMIN (or root) to start, and drops them once it captures.
+    Ebpf(Ebpf),
+    /// Read capture files: pcap and pcapng, plain or compressed.
+    ///
+    /// The packets go the same way as those of a live capture. A file is known by its content: read twice, it
+    /// counts once.
+    Pcap(Pcap),
+}
+
+/// Flags of `pdns-agent zeek`.
+#[derive(Debug, Default, clap::Args)]
+pub struct Zeek {
+    /// Files, directories and globs, such as /nsm/zeek/logs or '/data/*/dns.*.log.gz' [default: those of
+    /// the configuration file].
+    #[arg(value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
+
+    /// Stop at the end of what is there.
+    #[arg(long)]
+    pub once: bool,
+
+    /// Also take multicast DNS, LLMNR and NetBIOS (ports 5353, 5355, 137).
+    #[arg(long)]
+    pub keep_multicast: bool,
+
+    /// How long new lines may wait before they go to the store, in seconds [default: 2].
+    #[arg(long, value_name = "SECONDS")]
+    pub flush: Option<f64>,
+
+    /// Threads that read logs, at most [default: as many as there are processors].
+    #[arg(long, value_name = "NUMBER")]
+    pub workers: Option<usize>,
+}
+
+/// Flags of `pdns-agent ebpf`.
+#[derive(Debug, Default, clap::Args)]
+pub struct Ebpf {
+    /// Interface to capture on; give it again for more. NAME=SENSOR makes it a sensor of that name; otherwise
+    /// several interfaces are sensors named SENSOR-NAME [default: those of the configuration file].
+    #[arg(long = "interface", short, value_name = "NAME[=SENSOR]")]
+    pub interfaces: Vec<String>,
+
+    /// Ring buffer of each interface, in MiB: a power of two [default: 16].
+    #[arg(long, value_name = "MIB")]
+    pub ring: Option<usize>,
+
+    /// Take only packets that are for this machine.
+    #[arg(long)]
+    pub no_promiscuous: bool,
+
+    /// How long answers may wait before they go to the store, in seconds [default: 2].
+    #[arg(long, value_name = "SECONDS")]
+    pub flush: Option<f64>,
+
+    /// What to take from packets.
+    #[command(flatten)]
+    pub packets: Packets,
+}
+
+/// Flags of `pdns-agent pcap`.
+#[derive(Debug, Default, clap::Args)]
+pub struct Pcap {
+    /// Capture files, and directories of them; gzip, zstd, xz and lz4 are unpacked.
+    #[arg(value_name = "FILE", required = true)]
+    pub files: Vec<PathBuf>,
+
+    /// Threads that read files, at most [default: as many as there are processors].
+    #[arg(long, value_name = "NUMBER")]
+    pub workers: Option<usize>,
+
+    /// What to take from packets.
+    #[command(flatten)]
+    pub packets: Packets,
+}
+
+/// Flags for packets.
+#[derive(Debug, Default, clap::Args)]
+pub struct Packets {
+    /// Port that carries DNS; give it again for more. 5353 is multicast DNS, 5355 LLMNR [default: 53].
+    #[arg(long = "port", value_name = "PORT", value_delimiter = ',')]
+    pub ports: Vec<u16>,
+
+    /// How long a question waits for its answer, in seconds; then it is unanswered [default: 10].
+    #[arg(long, value_name = "SECONDS")]
+    pub timeout: Option<f64>,
+
+    /// Leave out responses that nobody was seen to ask for. Otherwise they are marked.
+    #[arg(long)]
+    pub drop_unsolicited: bool,
+}

@@ -1,0 +1,144 @@
+//! From packets to observations: `wire`, which finds messages in packets, and `dns`, which reads them.
+//!
+//! Layer 3. What comes out depends on the packets and their times alone, so a capture file that is read
+//! again says the same again.
+
+use super::dns::{self, DnsTally};
+use super::wire::{self, WireTally};
+use crate::observation::Observation;
+use crate::source::{CaptureCounters, Frame};
+use crate::time::Timestamp;
+use pdns_ebpf_common::Ports;
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// What to take from packets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// UDP and TCP ports that carry DNS.
+    pub ports: Vec<u16>,
+    /// How long a question waits for its answer.
+    pub timeout: Duration,
+    /// Leave out responses that nobody was seen to ask for.
+    pub drop_unsolicited: bool,
+}
+
+/// Reads the packets of one capture in their order.
+pub struct Decoder {
+    wire: wire::Wire,
+    dns: dns::Decoder,
+}
+
+/// What became of packets, and of the messages in them.
+///
+/// The ledger: `seen = refused + decoded + rejected + lost + waiting`, at any time.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct PacketTally {
+    /// What the kernel counted; absent for a capture file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub capture: Option<CaptureCounters>,
+    /// Packets that were handed to the decoder.
+    pub packets: WireTally,
+    /// Messages in them.
+    pub messages: DnsTally,
+}
+
+impl PacketTally {
+    /// Adds another tally to this one.
+    pub fn merge(&mut self, other: &Self) {
+        if let Some(counters) = &other.capture {
+            self.capture.get_or_insert_default().merge(counters);
+        }
+        self.packets.merge(&other.packets);
+        self.messages.merge(&other.messages);
+    }
+
+    /// Packets that the interface showed, or that were in the file.
+    #[must_use]
+    pub fn seen(&self) -> u64 {
+        self.capture.map_or(self.packets.frames, |capture| capture.seen)
+    }
+
+    /// Packets that carry no DNS.
+    #[must_use]
+    pub fn refused(&self) -> u64 {
+        let by_kernel = self.capture.map_or(0, |capture| capture.seen.saturating_sub(capture.dns));
+        by_kernel + self.packets.other
+    }
+
+    /// Packets that were used: each carried a message or a part of one, or kept a stream going.
+    #[must_use]
+    pub fn decoded(&self) -> u64 {
+        self.packets.decoded()
+    }
+
+    /// Packets that could not be used.
+    #[must_use]
+    pub fn rejected(&self) -> u64 {
+        self.packets.rejected.values().sum()
+    }
+
+    /// Packets that there was no room for, or that waited in vain for others.
+    #[must_use]
+    pub fn lost(&self) -> u64 {
+        let in_ring = self.capture.map_or(0, |capture| capture.lost);
+        in_ring + self.packets.lost.values().sum::<u64>()
+    }
+
+    /// Packets in the kernel's ring buffer.
+    #[must_use]
+    pub fn in_ring(&self) -> u64 {
+        self.capture.map_or(0, |capture| capture.copied.saturating_sub(self.packets.frames))
+    }
+
+    /// Packets that are in the ring buffer, or wait for the rest of a datagram or stream.
+    #[must_use]
+    pub fn waiting(&self) -> u64 {
+        self.in_ring() + self.packets.held
+    }
+}
+
+impl Decoder {
+    /// A decoder at the start of a capture.
+    #[must_use]
+    pub fn new(options: &Options) -> Self {
+        let wire = wire::Wire::new(wire::Options { ports: Ports::new(&options.ports) });
+        let dns = dns::Decoder::new(dns::Options {
+            drop_unsolicited: options.drop_unsolicited,
+            timeout: options.timeout,
+        });
+        Self { wire, dns }
+    }
+
+    /// Reads one packet. What cannot be used is counted.
+    pub fn frame(&mut self, frame: &Frame<'_>, emit: &mut dyn FnMut(Observation<'_>)) {
+        self.dns.advance(frame.at, emit);
+        let dns = &mut self.dns;
+        self.wire.frame(frame, &mut |message| {
+            // A message that cannot be used is counted there.
+            dns.message(&message, emit).ok();
+        });
+    }
+
+    /// Notes that no packet before `now` will come: questions that waited too long are unanswered.
+    pub fn advance(&mut self, now: Timestamp, emit: &mut dyn FnMut(Observation<'_>)) {
+        self.dns.advance(now, emit);
+    }
+
+    /// Notes the end of the capture: what waits for more is given up, and counted.
+    pub fn finish(&mut self) {
+        self.wire.finish();
+        self.dns.finish();
+    }
+
+    /// What was counted so far.
+    #[must_use]
+    pub fn tally(&self) -> PacketTally {
+        PacketTally {
+            capture: None,
+            packets: self.wire.tally().clone(),
+            messages: self.dns.tally().clone(),
+        }
+    }
+}
