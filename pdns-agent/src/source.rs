@@ -13,6 +13,7 @@ mod frame;
 mod lines;
 mod log;
 mod names;
+mod pcap;
 mod scan;
 mod wake;
 mod walk;
@@ -22,6 +23,7 @@ mod tests;
 
 pub use frame::Frame;
 pub use log::{Log, Progress};
+pub use pcap::{CaptureFile, MOST_PACKET, PcapError};
 pub use scan::{Found, Scan};
 pub use wake::{Wake, Waker, Woken};
 
