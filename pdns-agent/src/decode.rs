@@ -10,11 +10,6 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
 
-pub mod dns;
-pub mod packets;
-pub mod wire;
-pub mod zeek;
-
 /// A closed set of reasons: each is a metric label and a phrase for people.
 macro_rules! reasons {
     (
@@ -47,6 +42,10 @@ macro_rules! reasons {
         }
     };
 }
+
+pub mod packets;
+pub mod wire;
+pub mod zeek;
 
 reasons! {
     /// Why a whole line was not counted.

@@ -42,9 +42,32 @@ impl Hasher {
     /// 128 bits of any octets: identity enough to stand for them.
     #[must_use]
     pub fn identity(&self, octets: &[u8]) -> [u8; 16] {
-        let mut hasher = self.long;
-        hasher.write(octets);
-        sip128::Hasher128::finish128(&hasher).as_bytes()
+        let mut identity = self.begin();
+        identity.write(octets);
+        identity.finish()
+    }
+
+    /// Begins a [`Hasher::identity`] of octets that come in parts.
+    #[must_use]
+    pub fn begin(&self) -> Identity {
+        Identity(self.long)
+    }
+}
+
+/// [`Hasher::identity`] of octets that come in parts.
+#[derive(Clone, Debug)]
+pub struct Identity(sip128::SipHasher13);
+
+impl Identity {
+    /// The next octets.
+    pub fn write(&mut self, octets: &[u8]) {
+        self.0.write(octets);
+    }
+
+    /// The 128 bits of all octets so far.
+    #[must_use]
+    pub fn finish(&self) -> [u8; 16] {
+        sip128::Hasher128::finish128(&self.0).as_bytes()
     }
 }
 
@@ -180,6 +203,16 @@ mod tests {
         ] {
             assert_eq!(routing_key(name), key, "{name}");
         }
+    }
+
+    #[test]
+    fn an_identity_does_not_depend_on_the_parts() {
+        let hasher = Hasher::new(&[7; 16]);
+        let mut identity = hasher.begin();
+        for part in [&b"par"[..], b"", b"ts of something longer than a block"] {
+            identity.write(part);
+        }
+        assert_eq!(identity.finish(), hasher.identity(b"parts of something longer than a block"));
     }
 
     #[test]

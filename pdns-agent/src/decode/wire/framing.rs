@@ -1,0 +1,225 @@
+//! Finds DNS messages in the octets of a TCP stream.
+//!
+//! Under `wire`. Each message stands behind its length (RFC 1035 §4.2.2), so a stream that is seen from its
+//! beginning needs no guess. Where the beginning or something in between was missed, a place is looked for at which
+//! a length and a message that agrees with it stand.
+
+use super::packet::u16_at;
+
+/// Octets of a DNS header, the least that a message has.
+pub(super) const HEADER: usize = 12;
+/// Octets of the length.
+pub(super) const LENGTH: usize = 2;
+/// Most records that a message is walked for. Those in a message of 64 KiB can be more; what came before is
+/// proof enough.
+const MOST_RECORDS: u32 = 64;
+
+/// How octets read as a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reading {
+    /// They are one, and it ends here.
+    Ends(usize),
+    /// They begin one, as far as they go: a question or a record was among them.
+    Begins,
+    /// They may begin one, but are too few to tell.
+    TooFew,
+    /// They are none.
+    Not,
+}
+
+/// What was found where a place was looked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// A length stands at this offset.
+    At(usize),
+    /// From this offset on there are too few octets to tell.
+    Perhaps(usize),
+}
+
+/// Looks for the first place where a length and its message stand.
+pub(super) fn seek(octets: &[u8]) -> Place {
+    for at in 0..octets.len() {
+        let rest = octets.get(at..).unwrap_or_default();
+        match framed(rest) {
+            Reading::Not => {}
+            Reading::TooFew => return Place::Perhaps(at),
+            Reading::Begins => return Place::At(at),
+            // What follows a whole message must look like another one.
+            Reading::Ends(end) => {
+                let next = rest.get(end..).unwrap_or_default();
+                if next.is_empty() || framed(next) != Reading::Not {
+                    return Place::At(at);
+                }
+            }
+        }
+    }
+    Place::Perhaps(octets.len())
+}
+
+/// Whether octets are exactly one message without a length, which a sender wrote before it.
+pub(super) fn is_message(octets: &[u8]) -> bool {
+    read(octets) == Reading::Ends(octets.len())
+}
+
+/// How octets read as a length and its message.
+fn framed(octets: &[u8]) -> Reading {
+    let Some(length) = u16_at(octets, 0).map(usize::from) else { return Reading::TooFew };
+    if length < HEADER {
+        return Reading::Not;
+    }
+    let rest = octets.get(LENGTH..).unwrap_or_default();
+    match rest.get(..length) {
+        Some(message) => match read(message) {
+            Reading::Ends(end) if end == length => Reading::Ends(LENGTH + length),
+            // Longer than it could be walked.
+            Reading::Begins => Reading::Ends(LENGTH + length),
+            _ => Reading::Not,
+        },
+        None => match read(rest) {
+            // A message that ends before its length.
+            Reading::Ends(_) => Reading::Not,
+            reading => reading,
+        },
+    }
+}
+
+/// Walks a message: header, questions, records.
+fn read(octets: &[u8]) -> Reading {
+    let [Some(flags), Some(questions), Some(answers), Some(authorities), Some(additionals)] =
+        [2, 4, 6, 8, 10].map(|at| u16_at(octets, at))
+    else {
+        return Reading::TooFew;
+    };
+    // QUERY, NOTIFY and UPDATE; the reserved bit is zero (RFC 1035 §4.1.1); one question at most (RFC 9619), or
+    // an update's one zone. The later messages of a zone transfer may have no question, but records.
+    let opcode = flags >> 11 & 0xf;
+    let records = u32::from(answers) + u32::from(authorities) + u32::from(additionals);
+    if !matches!(opcode, 0 | 4 | 5) || flags & 0x40 != 0 || questions > 1 {
+        return Reading::Not;
+    }
+    if questions == 0 && records == 0 {
+        return Reading::Not;
+    }
+    let mut at = HEADER;
+    let mut seen = Reading::TooFew;
+    if questions == 1 {
+        match question(octets, at) {
+            Walk::To(end) => at = end,
+            Walk::Short => return seen,
+            Walk::Broken => return Reading::Not,
+        }
+        seen = Reading::Begins;
+    }
+    for _ in 0..records.min(MOST_RECORDS) {
+        match record(octets, at) {
+            Walk::To(end) => at = end,
+            Walk::Short => return seen,
+            Walk::Broken => return Reading::Not,
+        }
+        seen = Reading::Begins;
+    }
+    if records > MOST_RECORDS { Reading::Begins } else { Reading::Ends(at) }
+}
+
+/// Where a walk over one part of a message came to.
+enum Walk {
+    To(usize),
+    Short,
+    Broken,
+}
+
+/// Whether a class exists (IANA's "DNS CLASSes"), the top bit of mDNS left aside.
+fn is_class(class: u16) -> bool {
+    matches!(class & 0x7fff, 1 | 3 | 4 | 254 | 255)
+}
+
+fn question(octets: &[u8], at: usize) -> Walk {
+    match name(octets, at, false) {
+        Walk::To(end) => match (u16_at(octets, end), u16_at(octets, end + 2)) {
+            (Some(0), _) => Walk::Broken,
+            (Some(_), Some(class)) if is_class(class) => Walk::To(end + 4),
+            (Some(_), Some(_)) => Walk::Broken,
+            _ => Walk::Short,
+        },
+        other => other,
+    }
+}
+
+fn record(octets: &[u8], at: usize) -> Walk {
+    /// The type whose class is a size (RFC 6891 §6.1.2).
+    const OPT: u16 = 41;
+    match name(octets, at, true) {
+        Walk::To(end) => {
+            let [kind, class, size] = [0, 2, 8].map(|offset| u16_at(octets, end + offset));
+            match (kind, class, size) {
+                (Some(0), _, _) => Walk::Broken,
+                (Some(kind), Some(class), _) if kind != OPT && !is_class(class) => Walk::Broken,
+                (Some(_), Some(_), Some(size)) => {
+                    let end = end + 10 + usize::from(size);
+                    if end > octets.len() { Walk::Short } else { Walk::To(end) }
+                }
+                _ => Walk::Short,
+            }
+        }
+        other => other,
+    }
+}
+
+/// Walks over a name (RFC 1035 §3.1, §4.1.4).
+fn name(octets: &[u8], start: usize, may_point: bool) -> Walk {
+    let mut at = start;
+    loop {
+        match octets.get(at) {
+            None => return Walk::Short,
+            Some(0) => return Walk::To(at + 1),
+            Some(&length @ 1..=63) => at += 1 + usize::from(length),
+            Some(0xc0..) if may_point => {
+                return match u16_at(octets, at) {
+                    None => Walk::Short,
+                    Some(target) if usize::from(target & 0x3fff) < at => Walk::To(at + 2),
+                    Some(_) => Walk::Broken,
+                };
+            }
+            Some(_) => return Walk::Broken,
+        }
+        if at - start > 254 {
+            return Walk::Broken;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A question for `label.` of type A, behind its length.
+    fn framed_query(label: &str) -> Vec<u8> {
+        let mut message = vec![0x12, 0x34, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
+        message.push(u8::try_from(label.len()).unwrap());
+        message.extend(label.as_bytes());
+        message.extend([0, 0, 1, 0, 1]);
+        let mut framed = u16::try_from(message.len()).unwrap().to_be_bytes().to_vec();
+        framed.extend(message);
+        framed
+    }
+
+    #[test]
+    fn a_place_is_found_behind_the_end_of_a_message_that_was_missed() {
+        let two = [framed_query("first"), framed_query("second")].concat();
+        let length = framed_query("first").len();
+        assert_eq!(seek(&two), Place::At(0));
+        for missed in 1..length {
+            assert_eq!(seek(&two[missed..]), Place::At(length - missed), "{missed}");
+        }
+        assert!(is_message(&two[2..length]) && !is_message(&two[2..]));
+    }
+
+    #[test]
+    fn too_few_octets_are_no_proof() {
+        let query = framed_query("example");
+        for end in 0..query.len() {
+            assert_eq!(seek(&query[..end]), Place::Perhaps(0), "{end}");
+        }
+        assert_eq!(seek(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"), Place::Perhaps(15));
+    }
+}

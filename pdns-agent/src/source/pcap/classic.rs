@@ -1,0 +1,68 @@
+//! The classic capture file: one link type, and a record for each packet.
+//!
+//! Under `pcap`; the format is draft-ietf-opsawg-pcap.
+
+use super::{Fault, MOST_PACKET, Order, Packet};
+use crate::source::pcap::window::{Short, Window};
+use crate::time::Timestamp;
+
+/// Octets of the file's header and of a record's.
+const HEADER: usize = 24;
+const RECORD: usize = 16;
+/// The magic numbers for times in microseconds and in nanoseconds.
+const MICROS: u32 = 0xa1b2_c3d4;
+const NANOS: u32 = 0xa1b2_3c4d;
+
+/// What the file's header says.
+pub(super) struct Classic {
+    order: Order,
+    is_nanos: bool,
+    link: u16,
+}
+
+impl Classic {
+    /// Reads the header, if these first octets begin one.
+    pub(super) fn begin(magic: [u8; 4], window: &mut Window) -> Result<Option<Self>, Fault> {
+        let (order, is_nanos) = match (u32::from_be_bytes(magic), u32::from_le_bytes(magic)) {
+            (MICROS, _) => (Order::Big, false),
+            (NANOS, _) => (Order::Big, true),
+            (_, MICROS) => (Order::Little, false),
+            (_, NANOS) => (Order::Little, true),
+            _ => return Ok(None),
+        };
+        let header = window.peek(HEADER)?;
+        if order.u16(header, 4) != 2 {
+            return Err(Fault::Broken("its version of the format is not 2"));
+        }
+        // The upper half of the last number tells of frame check sequences; IP's own length cuts those off.
+        let [_, _, _, link] = [4, 8, 12, 20].map(|at| order.u32(header, at));
+        let link = u16::try_from(link & 0xffff).unwrap_or_default();
+        window.pass(HEADER);
+        Ok(Some(Self { order, is_nanos, link }))
+    }
+
+    /// The next packet.
+    pub(super) fn next(&self, window: &mut Window) -> Result<Option<Packet>, Fault> {
+        let record = match window.peek(RECORD) {
+            Ok(record) => record,
+            Err(Short::End) => return Ok(None),
+            Err(short) => return Err(short.into()),
+        };
+        let [seconds, fraction, captured, length] =
+            [0, 4, 8, 12].map(|at| self.order.u32(record, at));
+        let size = captured as usize;
+        if captured > MOST_PACKET {
+            return Err(Fault::TooLong(captured));
+        }
+        window.peek(RECORD + size)?;
+        window.pass(RECORD);
+        let micros = if self.is_nanos { fraction / 1000 } else { fraction };
+        Ok(Some(Packet {
+            at: Timestamp::from_micros(i64::from(seconds) * 1_000_000 + i64::from(micros)),
+            link: self.link,
+            octets: window.pass(size),
+            length: length.max(captured),
+            end: window.offset(),
+        }))
+    }
+}

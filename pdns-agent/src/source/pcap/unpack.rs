@@ -1,0 +1,195 @@
+//! Takes the compression off a capture file: gzip, zstd, xz or lz4, told by the first octets.
+//!
+//! Under `pcap`. Each form may hold several members behind one another, as `cat` and parallel compressors make
+//! them. What a file makes a decompressor remember is bounded.
+
+use flate2::bufread::MultiGzDecoder;
+use lz4_flex::frame::FrameDecoder as Lz4;
+use ruzstd::decoding::BlockDecodingStrategy;
+use ruzstd::decoding::FrameDecoder as Zstd;
+use ruzstd::decoding::errors::{FrameDecoderError, ReadFrameHeaderError};
+use std::io::{self, BufRead, BufReader, Cursor, Read};
+use xz4rust::{XzDecoder, XzNextBlockResult};
+
+/// Compressed octets per read of the file.
+const CHUNK: usize = 64 * 1024;
+/// Most octets that a file may make the zstd or xz decoder look back. `zstd -19 --long` and `xz -9` need less.
+const LOOK_BACK: usize = 128 * 1024 * 1024;
+/// What the xz decoder begins with; it grows as the file asks.
+const LOOK_BACK_FIRST: usize = 1024 * 1024;
+/// Octets at the beginning that tell the form.
+const HEAD: u64 = 6;
+
+const GZIP: &[u8] = &[0x1f, 0x8b];
+const XZ: &[u8] = &[0xfd, b'7', b'z', b'X', b'Z', 0];
+const ZSTD: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
+const LZ4: &[u8] = &[0x04, 0x22, 0x4d, 0x18];
+/// What `lz4 -l` writes.
+const LZ4_LEGACY: &[u8] = &[0x02, 0x21, 0x4c, 0x18];
+/// The three last octets of a frame that is to be skipped (RFC 8878 §3.1.2); the first is 0x50 to 0x5f.
+const SKIPPABLE: &[u8] = &[0x2a, 0x4d, 0x18];
+
+/// The unpacked octets of `file`, and whether it is compressed at all.
+pub(super) fn unpack(
+    mut file: impl Read + Send + 'static,
+) -> io::Result<(Box<dyn Read + Send>, bool)> {
+    let mut head = Vec::new();
+    file.by_ref().take(HEAD).read_to_end(&mut head)?;
+    let is_skippable = head.first().is_some_and(|first| first >> 4 == 5)
+        && head.get(1..4).is_some_and(|rest| rest == SKIPPABLE);
+    let starts = |magic: &[u8]| head.starts_with(magic);
+    let form = if starts(GZIP) {
+        GZIP
+    } else if starts(XZ) {
+        XZ
+    } else if starts(ZSTD) || is_skippable {
+        ZSTD
+    } else if starts(LZ4) || starts(LZ4_LEGACY) {
+        LZ4
+    } else {
+        return Ok((Box::new(Cursor::new(head).chain(file)), false));
+    };
+    let packed = BufReader::with_capacity(CHUNK, Cursor::new(head).chain(file));
+    let unpacked: Box<dyn Read + Send> = match form {
+        GZIP => Box::new(MultiGzDecoder::new(packed)),
+        XZ => Box::new(XzMembers::new(packed)),
+        ZSTD => Box::new(ZstdMembers::new(packed)),
+        _ => Box::new(Lz4::new(packed)),
+    };
+    Ok((unpacked, true))
+}
+
+fn invalid(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, error)
+}
+
+/// Whether the compressed octets are at their end.
+fn is_at_end(packed: &mut impl BufRead) -> io::Result<bool> {
+    loop {
+        match packed.fill_buf() {
+            Ok(octets) => return Ok(octets.is_empty()),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Frames of zstd (RFC 8878 §3.1).
+struct ZstdMembers<R> {
+    packed: R,
+    decoder: Zstd,
+    /// Whether a frame is being read.
+    within: bool,
+}
+
+impl<R: BufRead> ZstdMembers<R> {
+    fn new(packed: R) -> Self {
+        let mut decoder = Zstd::new();
+        decoder.set_max_window_size(LOOK_BACK as u64);
+        Self { packed, decoder, within: false }
+    }
+
+    /// Begins the next frame that holds anything; whether there is one.
+    fn begin(&mut self) -> io::Result<bool> {
+        while !is_at_end(&mut self.packed)? {
+            match self.decoder.reset(&mut self.packed) {
+                Ok(()) => {
+                    self.within = true;
+                    return Ok(true);
+                }
+                Err(FrameDecoderError::ReadFrameHeaderError(ReadFrameHeaderError::SkipFrame {
+                    length,
+                    ..
+                })) => {
+                    let mut skipped = self.packed.by_ref().take(u64::from(length));
+                    if io::copy(&mut skipped, &mut io::sink())? < u64::from(length) {
+                        return Err(io::ErrorKind::UnexpectedEof.into());
+                    }
+                }
+                Err(error) => return Err(invalid(error)),
+            }
+        }
+        Ok(false)
+    }
+}
+
+impl<R: BufRead> Read for ZstdMembers<R> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        if out.is_empty() {
+            return Ok(0);
+        }
+        loop {
+            if !self.within && !self.begin()? {
+                return Ok(0);
+            }
+            while self.decoder.can_collect() == 0 && !self.decoder.is_finished() {
+                self.decoder
+                    .decode_blocks(&mut self.packed, BlockDecodingStrategy::UptoBlocks(1))
+                    .map_err(invalid)?;
+            }
+            let got = self.decoder.read(out)?;
+            if got > 0 {
+                return Ok(got);
+            }
+            self.within = false;
+            let written = self.decoder.get_checksum_from_data();
+            if written.is_some() && written != self.decoder.get_calculated_checksum() {
+                return Err(invalid("the checksum of the frame does not match"));
+            }
+        }
+    }
+}
+
+/// Streams of xz (the .xz file format §2): each is a stream, or padding of four zero octets.
+struct XzMembers<R> {
+    packed: R,
+    decoder: Box<XzDecoder<'static>>,
+    /// Whether a stream is being read.
+    within: bool,
+}
+
+impl<R: BufRead> XzMembers<R> {
+    fn new(packed: R) -> Self {
+        let decoder = XzDecoder::in_heap_with_alloc_dict_size(LOOK_BACK_FIRST, LOOK_BACK);
+        Self { packed, decoder, within: true }
+    }
+}
+
+impl<R: BufRead> Read for XzMembers<R> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        if out.is_empty() {
+            return Ok(0);
+        }
+        loop {
+            let is_end = is_at_end(&mut self.packed)?;
+            if !self.within {
+                if is_end {
+                    return Ok(0);
+                }
+                let padding =
+                    self.packed.fill_buf()?.iter().take_while(|&&octet| octet == 0).count();
+                if padding > 0 {
+                    self.packed.consume(padding);
+                    continue;
+                }
+                self.decoder.reset();
+                self.within = true;
+            }
+            if is_end {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            let (taken, given) = match self.decoder.decode(self.packed.fill_buf()?, out) {
+                Ok(XzNextBlockResult::NeedMoreData(taken, given)) => (taken, given),
+                Ok(XzNextBlockResult::EndOfStream(taken, given)) => {
+                    self.within = false;
+                    (taken, given)
+                }
+                Err(error) => return Err(invalid(error)),
+            };
+            self.packed.consume(taken);
+            if given > 0 {
+                return Ok(given);
+            }
+        }
+    }
+}
