@@ -10,9 +10,6 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
 
-pub mod wire;
-pub mod zeek;
-
 /// A closed set of reasons: each is a metric label and a phrase for people.
 macro_rules! reasons {
     (
@@ -45,6 +42,11 @@ macro_rules! reasons {
         }
     };
 }
+
+// Behind the macro, which they use.
+pub mod dns;
+pub mod wire;
+pub mod zeek;
 
 reasons! {
     /// Why a whole line was not counted.
