@@ -43,6 +43,8 @@ macro_rules! reasons {
     };
 }
 
+// Behind the macro, which they use.
+pub mod dns;
 pub mod packets;
 pub mod wire;
 pub mod zeek;

@@ -9,6 +9,8 @@
 //! printable ASCII whatever octets were on the wire: it can go to a terminal, a log line or a
 //! newline-separated block as it is. Names are never IDN-decoded here.
 
+pub(crate) mod compressed;
+
 use std::fmt;
 
 /// Longest name in wire form, length octets and root label included (RFC 1035 §2.3.4).
@@ -31,9 +33,13 @@ pub enum NameError {
     /// A backslash that is followed by neither an octet nor a decimal `DDD` up to 255.
     #[error("broken escape")]
     BadEscape,
-    /// The octets end within the name, or hold a compression pointer.
+    /// The octets end within the name, or hold a compression pointer where none may be, or a label of no
+    /// known type.
     #[error("name cut short")]
     Cut,
+    /// A compression pointer that does not lead back, or one of too many.
+    #[error("compression pointer leads nowhere")]
+    BadPointer,
 }
 
 /// A domain name in canonical text, borrowed. Ordering is that of the text.
@@ -85,7 +91,7 @@ pub(crate) fn push_decimal(octet: u8, out: &mut String) {
 }
 
 /// Appends one octet of a label in canonical text.
-fn push_octet(octet: u8, out: &mut String) {
+pub(crate) fn push_octet(octet: u8, out: &mut String) {
     match class(octet) {
         Octet::Plain => out.push(char::from(octet)),
         Octet::Upper => out.push(char::from(octet.to_ascii_lowercase())),
@@ -152,7 +158,7 @@ impl<'a> Name<'a> {
         if parsed.as_str() == text { Ok(Self(text)) } else { Err(NameError::BadEscape) }
     }
 
-    /// Takes text out of a buffer that was filled from a `Name`.
+    /// Takes text out of a buffer that was filled from a `Name` or by [`compressed`].
     pub(crate) fn trusted(text: &'a str) -> Self {
         debug_assert!(Self::from_canonical(text).is_ok(), "{text:?} is not canonical");
         Self(text)

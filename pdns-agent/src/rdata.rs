@@ -1,13 +1,26 @@
 //! RDATA: the octets that are stored, the text that is shown, and what a record points at.
 //!
 //! Layer 0. Octets are the canonical wire form: names uncompressed and in lower case (RFC 4034 §6.2).
-//! Text is the right-hand side of a master file (RFC 1035 §5.1) and printable ASCII; a type this
-//! module does not know, or octets that do not fit their type, are `\# length hex` (RFC 3597 §5).
+//! Text is the right-hand side of a master file (RFC 1035 §5.1) and printable ASCII, and reads back to the
+//! same octets; a type this module does not know, or octets that do not fit their type, are `\# length hex`
+//! (RFC 3597 §5).
+//!
+//! One table, [`layout`], tells what fields a type has; [`canonical`] and [`text`] go by it.
 
-use crate::name::{Name, NameBuf, push_decimal};
+mod address;
+mod bits;
+pub(crate) mod canonical;
+mod layout;
+mod location;
+mod service;
+mod strings;
+mod text;
+
+use crate::name::NameBuf;
 use crate::rr::RrType;
-use std::fmt::Write as _;
+use layout::layout;
 use std::net::{Ipv4Addr, Ipv6Addr};
+use text::{Writer, write_text};
 
 /// The RDATA of one record, borrowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -90,8 +103,13 @@ impl Rdata<'_> {
                 Err(_) => Target::Octets,
             },
             RrType::NS | RrType::CNAME | RrType::DNAME | RrType::PTR | RrType::SOA => name_at(0),
-            RrType::MX => name_at(2),
+            RrType::MX | RrType::KX | RrType::AFSDB | RrType::RT => name_at(2),
             RrType::SRV => name_at(6),
+            // The root says "no service" or "the owner itself" (RFC 9460 §2.5).
+            RrType::SVCB | RrType::HTTPS => match name_at(2) {
+                Target::Name(name) if name.as_name().is_root() => Target::Octets,
+                target => target,
+            },
             _ => Target::Octets,
         }
     }
@@ -101,7 +119,7 @@ impl Rdata<'_> {
     pub fn to_text(self, dot: FinalDot) -> String {
         let mut out = String::new();
         let writer = Writer { rest: self.octets, out: &mut out, dot };
-        if writer.fields(self.rrtype).is_none() {
+        if layout(self.rrtype).and_then(|fields| writer.fields(fields)).is_none() {
             out.clear();
             unknown(self.octets, &mut out);
         }
@@ -114,136 +132,6 @@ fn unknown(octets: &[u8], out: &mut String) {
     write_text(out, format_args!("\\# {}", octets.len()));
     for (at, octet) in octets.iter().enumerate() {
         write_text(out, format_args!("{}{octet:02x}", if at == 0 { " " } else { "" }));
-    }
-}
-
-/// Appends formatted text; a `String` takes all of it.
-fn write_text(out: &mut String, text: std::fmt::Arguments<'_>) {
-    out.write_fmt(text).expect("a String takes any text");
-}
-
-/// Reads fields off the front of RDATA and writes them; each step is `None` when they do not fit.
-struct Writer<'a> {
-    rest: &'a [u8],
-    out: &'a mut String,
-    dot: FinalDot,
-}
-
-impl Writer<'_> {
-    /// All fields of a type this module knows; `None` when unknown, too short or too long.
-    fn fields(mut self, rrtype: RrType) -> Option<()> {
-        match rrtype {
-            RrType::A => {
-                let octets: [u8; 4] = self.take()?;
-                write_text(self.out, format_args!("{}", Ipv4Addr::from(octets)));
-            }
-            RrType::AAAA => {
-                let octets: [u8; 16] = self.take()?;
-                write_text(self.out, format_args!("{}", Ipv6Addr::from(octets)));
-            }
-            RrType::NS
-            | RrType::CNAME
-            | RrType::DNAME
-            | RrType::PTR
-            | RrType::MB
-            | RrType::MD
-            | RrType::MF
-            | RrType::MG
-            | RrType::MR => self.name()?,
-            RrType::MX | RrType::AFSDB | RrType::RT | RrType::KX => {
-                self.u16()?;
-                self.space();
-                self.name()?;
-            }
-            RrType::SRV => {
-                for _ in 0..3 {
-                    self.u16()?;
-                    self.space();
-                }
-                self.name()?;
-            }
-            RrType::SOA => {
-                self.name()?;
-                self.space();
-                self.name()?;
-                for _ in 0..5 {
-                    self.space();
-                    let value: [u8; 4] = self.take()?;
-                    write_text(self.out, format_args!("{}", u32::from_be_bytes(value)));
-                }
-            }
-            RrType::TXT | RrType::SPF => {
-                self.string()?;
-                while !self.rest.is_empty() {
-                    self.space();
-                    self.string()?;
-                }
-            }
-            RrType::HINFO => {
-                self.string()?;
-                self.space();
-                self.string()?;
-            }
-            RrType::NAPTR => {
-                self.u16()?;
-                self.space();
-                self.u16()?;
-                for _ in 0..3 {
-                    self.space();
-                    self.string()?;
-                }
-                self.space();
-                self.name()?;
-            }
-            _ => return None,
-        }
-        self.rest.is_empty().then_some(())
-    }
-
-    fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
-        let (head, rest) = self.rest.split_first_chunk::<N>()?;
-        self.rest = rest;
-        Some(*head)
-    }
-
-    fn u16(&mut self) -> Option<()> {
-        let value = u16::from_be_bytes(self.take()?);
-        write_text(self.out, format_args!("{value}"));
-        Some(())
-    }
-
-    fn space(&mut self) {
-        self.out.push(' ');
-    }
-
-    fn name(&mut self) -> Option<()> {
-        let (name, used) = NameBuf::from_wire(self.rest).ok()?;
-        self.rest = self.rest.get(used..)?;
-        self.out.push_str(name.as_str());
-        if self.dot == FinalDot::With && name.as_name() != Name::ROOT {
-            self.out.push('.');
-        }
-        Some(())
-    }
-
-    /// One character-string (RFC 1035 §3.3), always quoted, so that strings stay apart.
-    fn string(&mut self) -> Option<()> {
-        let [length] = self.take()?;
-        let (octets, rest) = self.rest.split_at_checked(usize::from(length))?;
-        self.rest = rest;
-        self.out.push('"');
-        for &octet in octets {
-            match octet {
-                b'"' | b'\\' => {
-                    self.out.push('\\');
-                    self.out.push(char::from(octet));
-                }
-                b' '..=b'~' => self.out.push(char::from(octet)),
-                _ => push_decimal(octet, self.out),
-            }
-        }
-        self.out.push('"');
-        Some(())
     }
 }
 

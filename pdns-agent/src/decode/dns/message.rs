@@ -1,0 +1,314 @@
+//! The parts of a message: header, question, and the records of each section, in one pass (RFC 1035 §4.1).
+//!
+//! Names are read once: most owners are pointers to a name that was read before, at the very place they point
+//! to. All buffers are kept from one message to the next, so that the usual message allocates nothing. What
+//! they can grow to is bounded by the message, which has at most 65,535 octets: 5,955 records, of which each
+//! name has at most 1,004 octets of text.
+
+use crate::name::{Name, compressed};
+use crate::rdata::canonical;
+use crate::rr::RrType;
+
+/// Names of a message that are known by where they stand. Most messages have fewer.
+const KNOWN_NAMES: usize = 8;
+
+/// The header (RFC 1035 §4.1.1).
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Header {
+    pub(super) id: u16,
+    flags: u16,
+    /// Questions, and records of the answer, authority and additional section, as counted.
+    pub(super) counts: [u16; 4],
+}
+
+impl Header {
+    /// Octets of a header.
+    pub(super) const LENGTH: usize = 12;
+
+    pub(super) fn read(message: &[u8]) -> Option<Self> {
+        let (fields, []) = message.get(..Self::LENGTH)?.as_chunks::<2>() else { return None };
+        let &[id, flags, ref counts @ ..] = fields else { return None };
+        let counts: [[u8; 2]; 4] = *counts.first_chunk()?;
+        Some(Self {
+            id: u16::from_be_bytes(id),
+            flags: u16::from_be_bytes(flags),
+            counts: counts.map(u16::from_be_bytes),
+        })
+    }
+
+    pub(super) fn is_response(self) -> bool {
+        self.flags & 0x8000 != 0
+    }
+
+    pub(super) fn opcode(self) -> u16 {
+        self.flags >> 11 & 0xf
+    }
+
+    /// The server has authority for the name (AA).
+    pub(super) fn is_authoritative(self) -> bool {
+        self.flags & 0x0400 != 0
+    }
+
+    /// Parts of the message are missing (TC).
+    pub(super) fn is_truncated(self) -> bool {
+        self.flags & 0x0200 != 0
+    }
+
+    /// The lower four bits of the RCODE.
+    pub(super) fn rcode(self) -> u16 {
+        self.flags & 0xf
+    }
+}
+
+/// Where a text is in [`Names`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Span {
+    start: u32,
+    end: u32,
+}
+
+/// The names of one message in canonical text.
+#[derive(Default)]
+pub(super) struct Names {
+    text: String,
+    /// By where they stand in the message: the text, and where the name ends there.
+    known: Vec<(usize, Span, usize)>,
+}
+
+impl Names {
+    pub(super) fn clear(&mut self) {
+        self.text.clear();
+        self.known.clear();
+    }
+
+    pub(super) fn get(&self, span: Span) -> Name<'_> {
+        let text = self.text.get(span.start as usize..span.end as usize).unwrap_or(".");
+        Name::trusted(text)
+    }
+
+    pub(super) fn are_equal(&self, left: Span, right: Span) -> bool {
+        left == right || self.get(left) == self.get(right)
+    }
+
+    /// Takes a name that is not in the message.
+    pub(super) fn add(&mut self, name: Name<'_>) -> Span {
+        let start = self.text.len();
+        self.text.push_str(name.as_str());
+        span(start, self.text.len())
+    }
+
+    /// Reads the name at `at`; returns it and where it ends in place.
+    pub(super) fn read(&mut self, message: &[u8], at: usize) -> Option<(Span, usize)> {
+        let (place, end) = match compressed::lone_pointer(message, at) {
+            Some(target) if target >= at => return None,
+            Some(target) => (target, Some(at + 2)),
+            None => (at, None),
+        };
+        if let Some(&(_, name, stop)) = self.known.iter().find(|(known, ..)| *known == place) {
+            return Some((name, end.unwrap_or(stop)));
+        }
+        let start = self.text.len();
+        let stop = compressed::text(message, place, &mut self.text).ok()?;
+        let name = span(start, self.text.len());
+        if self.known.len() < KNOWN_NAMES {
+            self.known.push((place, name, stop));
+        }
+        Some((name, end.unwrap_or(stop)))
+    }
+}
+
+/// A text between two offsets, which 32 bits hold: see the module.
+fn span(start: usize, end: usize) -> Span {
+    let offset = |at| u32::try_from(at).unwrap_or(u32::MAX);
+    Span { start: offset(start), end: offset(end) }
+}
+
+/// A question (RFC 1035 §4.1.2).
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Question {
+    pub(super) name: Span,
+    pub(super) qtype: RrType,
+    pub(super) class: u16,
+}
+
+/// Reads the question at `at`; returns it and where it ends.
+pub(super) fn question(message: &[u8], at: usize, names: &mut Names) -> Option<(Question, usize)> {
+    let (name, at) = names.read(message, at)?;
+    let &[t1, t2, c1, c2] = message.get(at..)?.first_chunk::<4>()?;
+    let (qtype, class) = (RrType(u16::from_be_bytes([t1, t2])), u16::from_be_bytes([c1, c2]));
+    Some((Question { name, qtype, class }, at + 4))
+}
+
+/// The sections that hold records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Section {
+    Answer,
+    Authority,
+    Additional,
+}
+
+impl Section {
+    const ALL: [Self; 3] = [Self::Answer, Self::Authority, Self::Additional];
+}
+
+/// Where the canonical RDATA of a record is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Data {
+    /// In the message, as it is.
+    Message { start: u32, end: u32 },
+    /// In [`Records::octets`].
+    Written { start: u32, end: u32 },
+    /// Nowhere: it does not fit its type.
+    Undecodable,
+}
+
+/// A record of class IN that is none of the protocol's own.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Record {
+    pub(super) section: Section,
+    pub(super) owner: Span,
+    pub(super) rrtype: RrType,
+    pub(super) ttl: u32,
+    pub(super) data: Data,
+    /// What a CNAME record of the answer section points at.
+    pub(super) alias: Option<Span>,
+}
+
+/// The records of one message, and what else its sections told.
+#[derive(Default)]
+pub(super) struct Records {
+    pub(super) all: Vec<Record>,
+    octets: Vec<u8>,
+    /// Records that were left out for their class, and as the protocol's own.
+    pub(super) other_class: u64,
+    pub(super) meta: u64,
+    /// The rest was given up.
+    pub(super) is_cut: bool,
+    /// The answer section has a record of class IN.
+    pub(super) has_answer: bool,
+    /// The answer section has a CNAME record that can be read.
+    pub(super) has_alias: bool,
+    /// The upper eight bits of the RCODE (RFC 6891 §6.1.3).
+    pub(super) extended_rcode: Option<u8>,
+}
+
+/// The class of the internet.
+pub(super) const CLASS_IN: u16 = 1;
+/// mDNS: the record replaces what was known (RFC 6762 §10.2).
+const CACHE_FLUSH: u16 = 0x8000;
+
+impl Records {
+    /// Octets of the canonical RDATA; `None` for [`Data::Undecodable`].
+    pub(super) fn rdata<'a>(&'a self, message: &'a [u8], data: Data) -> Option<&'a [u8]> {
+        match data {
+            Data::Message { start, end } => message.get(start as usize..end as usize),
+            Data::Written { start, end } => self.octets.get(start as usize..end as usize),
+            Data::Undecodable => None,
+        }
+    }
+
+    /// Reads all records from `at` on, as many as are counted, until one cannot be read.
+    pub(super) fn read(
+        &mut self,
+        message: &[u8],
+        mut at: usize,
+        header: Header,
+        names: &mut Names,
+        is_mdns: bool,
+    ) {
+        self.all.clear();
+        self.octets.clear();
+        (self.other_class, self.meta) = (0, 0);
+        (self.is_cut, self.has_answer, self.has_alias) = (false, false, false);
+        self.extended_rcode = None;
+        let [_, counts @ ..] = header.counts;
+        for (section, count) in Section::ALL.into_iter().zip(counts) {
+            for _ in 0..count {
+                match self.record(message, at, section, names, is_mdns) {
+                    Some(next) => at = next,
+                    None => {
+                        self.is_cut = true;
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Reads the record at `at`; returns where it ends.
+    fn record(
+        &mut self,
+        message: &[u8],
+        at: usize,
+        section: Section,
+        names: &mut Names,
+        is_mdns: bool,
+    ) -> Option<usize> {
+        let (owner, at) = names.read(message, at)?;
+        let (fields, _) = message.get(at..)?.split_first_chunk::<10>()?;
+        let &[t1, t2, c1, c2, l1, l2, l3, l4, r1, r2] = fields;
+        let (rrtype, mut class) =
+            (RrType(u16::from_be_bytes([t1, t2])), u16::from_be_bytes([c1, c2]));
+        let ttl = u32::from_be_bytes([l1, l2, l3, l4]);
+        let start = at + 10;
+        let end = start + usize::from(u16::from_be_bytes([r1, r2]));
+        let octets = message.get(start..end)?;
+        if rrtype == RrType::OPT {
+            if section == Section::Additional {
+                self.extended_rcode.get_or_insert(l1);
+            }
+            return Some(end);
+        }
+        if is_mdns {
+            class &= !CACHE_FLUSH;
+        }
+        if class != CLASS_IN {
+            self.other_class += 1;
+            return Some(end);
+        }
+        self.has_answer |= section == Section::Answer;
+        // A signature of the message itself covers no type and has no owner (RFC 2931 §3).
+        let is_signature = rrtype == RrType::SIG && octets.starts_with(&[0, 0]);
+        if is_meta(rrtype) || is_signature && names.get(owner).is_root() {
+            self.meta += 1;
+            return Some(end);
+        }
+        let alias = if rrtype == RrType::CNAME && section == Section::Answer {
+            names.read(message, start).filter(|&(_, stop)| stop == end).map(|(target, _)| target)
+        } else {
+            None
+        };
+        self.has_alias |= alias.is_some();
+        let data = self.data(rrtype, message, start, end);
+        self.all.push(Record {
+            section,
+            owner,
+            rrtype,
+            // RFC 2181 §8: a TTL with the top bit set is 0.
+            ttl: if ttl > 0x7fff_ffff { 0 } else { ttl },
+            data,
+            alias,
+        });
+        Some(end)
+    }
+
+    fn data(&mut self, rrtype: RrType, message: &[u8], start: usize, end: usize) -> Data {
+        let offset = |at| u32::try_from(at).unwrap_or(u32::MAX);
+        if !canonical::has_names(rrtype) {
+            return Data::Message { start: offset(start), end: offset(end) };
+        }
+        let from = self.octets.len();
+        match canonical::write(rrtype, message, start, end, &mut self.octets) {
+            Ok(()) => Data::Written { start: offset(from), end: offset(self.octets.len()) },
+            Err(canonical::Unfit) => {
+                self.octets.truncate(from);
+                Data::Undecodable
+            }
+        }
+    }
+}
+
+/// Types that only a question or the protocol itself has (RFC 6895 §3.1).
+fn is_meta(rrtype: RrType) -> bool {
+    matches!(rrtype.0, 128 | 249..=255)
+}

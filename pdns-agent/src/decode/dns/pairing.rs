@@ -1,0 +1,291 @@
+//! Which questions are open: pairs responses with queries, and tells what was never answered.
+//!
+//! Attackers choose the addresses, ids and names of most of what comes here. So the tables are keyed by a
+//! secret hash, each step takes the same time however many questions are open, and a flood of questions only
+//! drives out older ones, which are counted.
+//!
+//! Time here is the capture's clock: the latest time that any packet told. So it never goes back, questions
+//! fall due in the order in which they were asked, and a queue is enough to find them.
+
+use super::ring::{TextAt, TextRing};
+use crate::decode::wire::{Flow, Transport};
+use crate::hash::Hasher;
+use crate::name::Name;
+use crate::observation::{Fact, Observation, Outcome, Provenance};
+use crate::rr::RrType;
+use hashbrown::HashTable;
+use hashbrown::hash_table::Entry as Slot;
+use std::collections::VecDeque;
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
+use std::net::IpAddr;
+
+/// Octets for the name of each question; a name has about 20 in practice, and those that are longer take from
+/// the others.
+const NAME_SHARE: usize = 40;
+/// The longest name in canonical text: 254 octets, each of them `\DDD`, are less.
+const LONGEST_NAME: usize = 1024;
+
+/// The open questions.
+pub(super) struct Pairing {
+    hasher: Hasher,
+    /// Microseconds from a question to the moment when its answer is no longer awaited.
+    timeout: i64,
+    most: usize,
+    /// In the order in which they were asked.
+    open: VecDeque<Question>,
+    /// The number of the first of them; numbers wrap around.
+    first: u32,
+    names: TextRing,
+    /// The numbers of questions by their identity.
+    by_identity: HashTable<u32>,
+    /// What is open by flow and id, for responses that do not repeat the question.
+    by_id: HashTable<SameId>,
+    key: Vec<u8>,
+}
+
+/// One question that was asked. It stays open until its time is over, answered or not.
+#[derive(Clone, Copy)]
+struct Question {
+    /// Stands for the flow, the id, QNAME and QTYPE.
+    identity: [u8; 16],
+    /// Stands for the flow and the id.
+    id: u64,
+    /// The clock may reach this and not pass it; microseconds.
+    deadline: i64,
+    name: TextAt,
+    /// When it was asked first, whole seconds.
+    at: u32,
+    /// How many answers are awaited.
+    asked: u32,
+    qtype: RrType,
+    is_answered: bool,
+}
+
+/// Questions of one flow and id.
+#[derive(Clone, Copy)]
+struct SameId {
+    id: u64,
+    count: u32,
+    /// The exclusive or of their numbers: the number itself, if it is one question.
+    numbers: u32,
+}
+
+/// What a query was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Asked {
+    /// It repeated a question that was open.
+    pub(super) again: bool,
+    /// How many questions had to go for it.
+    pub(super) evicted: u64,
+}
+
+/// Stands for the flow and the id of a query.
+#[derive(Clone, Copy)]
+pub(super) struct Id(u64);
+
+impl Pairing {
+    /// No open questions, and room for `most`; `timeout` is in microseconds.
+    pub(super) fn new(most: usize, timeout: i64) -> Self {
+        // Numbers of questions have 32 bits.
+        let most = most.clamp(1, u32::MAX as usize / 2);
+        let mut key = [0; 16];
+        for half in key.chunks_exact_mut(8) {
+            half.copy_from_slice(&RandomState::new().build_hasher().finish().to_ne_bytes());
+        }
+        Self {
+            hasher: Hasher::new(&key),
+            timeout,
+            most,
+            open: VecDeque::new(),
+            first: 0,
+            names: TextRing::new((most * NAME_SHARE).max(LONGEST_NAME)),
+            by_identity: HashTable::new(),
+            by_id: HashTable::new(),
+            key: Vec::new(),
+        }
+    }
+
+    /// How many questions are open.
+    pub(super) fn len(&self) -> usize {
+        self.open.len()
+    }
+
+    /// What stands for the flow of a query, from client to server, and its id.
+    pub(super) fn id(&self, query: Flow, id: u16) -> Id {
+        let mut key = [0; 39];
+        let mut rest = key.as_mut_slice();
+        let transport = match query.transport {
+            Transport::Udp => 0,
+            Transport::Tcp => 1,
+        };
+        let mut put = |octets: &[u8]| {
+            if let Some((head, tail)) = std::mem::take(&mut rest).split_at_mut_checked(octets.len())
+            {
+                head.copy_from_slice(octets);
+                rest = tail;
+            }
+        };
+        for (address, port) in [query.from, query.to] {
+            match address {
+                IpAddr::V4(address) => put(&address.to_ipv6_mapped().octets()),
+                IpAddr::V6(address) => put(&address.octets()),
+            }
+            put(&port.to_be_bytes());
+        }
+        put(&id.to_be_bytes());
+        put(&[transport | u8::from(query.from.0.is_ipv4()) << 1]);
+        Id(self.hasher.octets(&key))
+    }
+
+    /// Takes note of a query at `clock`, whose packet came `at`.
+    pub(super) fn ask(
+        &mut self,
+        id: Id,
+        name: Name<'_>,
+        qtype: RrType,
+        clock: i64,
+        at: u32,
+    ) -> Asked {
+        let identity = self.identity(id, name, qtype);
+        if let Some(question) = self.find(identity) {
+            question.asked = question.asked.saturating_add(1);
+            return Asked { again: true, evicted: 0 };
+        }
+        let mut evicted = 0;
+        let name = loop {
+            if self.open.len() < self.most
+                && let Some(name) = self.names.push(name.as_str())
+            {
+                break name;
+            }
+            // The ring has room for any name once it is empty.
+            if self.close().is_none() {
+                return Asked { again: false, evicted };
+            }
+            evicted += 1;
+        };
+        let number = self.first.wrapping_add(u32::try_from(self.open.len()).unwrap_or(u32::MAX));
+        let (deadline, asked) = (clock.saturating_add(self.timeout), 1);
+        self.open.push_back(Question {
+            identity,
+            id: id.0,
+            deadline,
+            name,
+            at,
+            asked,
+            qtype,
+            is_answered: false,
+        });
+        let (open, first) = (&self.open, self.first);
+        self.by_identity.insert_unique(short(identity), number, |&number| {
+            nth(open, first, number).map_or(0, |question| short(question.identity))
+        });
+        match self.by_id.entry(id.0, |same| same.id == id.0, |same| same.id) {
+            Slot::Occupied(mut same) => {
+                same.get_mut().count += 1;
+                same.get_mut().numbers ^= number;
+            }
+            Slot::Vacant(slot) => {
+                slot.insert(SameId { id: id.0, count: 1, numbers: number });
+            }
+        }
+        Asked { again: false, evicted }
+    }
+
+    /// Takes note of a response; whether an answer to its question was awaited.
+    pub(super) fn answer(&mut self, id: Id, name: Name<'_>, qtype: RrType) -> bool {
+        let identity = self.identity(id, name, qtype);
+        match self.find(identity) {
+            Some(question) if question.asked > 0 => {
+                question.asked -= 1;
+                question.is_answered = true;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// The question of a response that does not repeat it, if just one is open of its flow and id.
+    pub(super) fn question(&self, id: Id) -> Option<(Name<'_>, RrType)> {
+        let same = self.by_id.find(id.0, |same| same.id == id.0).filter(|same| same.count == 1)?;
+        let question = nth(&self.open, self.first, same.numbers)?;
+        Some((Name::trusted(self.names.get(question.name)), question.qtype))
+    }
+
+    /// Whether a question was to be answered before `clock`.
+    pub(super) fn is_due(&self, clock: i64) -> bool {
+        self.open.front().is_some_and(|question| question.deadline < clock)
+    }
+
+    /// Closes what was to be answered before `clock`; returns how many of it never were, after telling of each.
+    pub(super) fn expire(&mut self, clock: i64, emit: &mut dyn FnMut(Observation<'_>)) -> u64 {
+        let mut unanswered = 0;
+        while self.is_due(clock) {
+            let Some(question) = self.close() else { break };
+            if !question.is_answered {
+                unanswered += 1;
+                // The text stays where it is until another is written.
+                let rrname = Name::trusted(self.names.get(question.name));
+                let fact = Fact::Negative { qtype: question.qtype, outcome: Outcome::UNANSWERED };
+                let provenance = Provenance::Exact;
+                emit(Observation { rrname, fact, at: question.at, ttl: None, provenance });
+            }
+        }
+        unanswered
+    }
+
+    /// Closes all; returns how many were not answered.
+    pub(super) fn clear(&mut self) -> u64 {
+        let unanswered = self.open.iter().filter(|question| !question.is_answered).count();
+        while self.close().is_some() {}
+        unanswered as u64
+    }
+
+    fn identity(&mut self, id: Id, name: Name<'_>, qtype: RrType) -> [u8; 16] {
+        self.key.clear();
+        self.key.extend_from_slice(&id.0.to_ne_bytes());
+        self.key.extend_from_slice(&qtype.0.to_ne_bytes());
+        self.key.extend_from_slice(name.as_str().as_bytes());
+        self.hasher.identity(&self.key)
+    }
+
+    fn find(&mut self, identity: [u8; 16]) -> Option<&mut Question> {
+        let (open, first) = (&mut self.open, self.first);
+        let number = *self.by_identity.find(short(identity), |&number| {
+            nth(open, first, number).is_some_and(|question| question.identity == identity)
+        })?;
+        open.get_mut(number.wrapping_sub(first) as usize)
+    }
+
+    /// Forgets the oldest question.
+    fn close(&mut self) -> Option<Question> {
+        let question = *self.open.front()?;
+        let number = self.first;
+        if let Ok(slot) =
+            self.by_identity.find_entry(short(question.identity), |&other| other == number)
+        {
+            slot.remove();
+        }
+        if let Ok(mut same) = self.by_id.find_entry(question.id, |same| same.id == question.id) {
+            same.get_mut().count -= 1;
+            same.get_mut().numbers ^= number;
+            if same.get().count == 0 {
+                same.remove();
+            }
+        }
+        self.open.pop_front();
+        self.first = self.first.wrapping_add(1);
+        self.names.pop(question.name);
+        Some(question)
+    }
+}
+
+/// The part of an identity that tables are keyed with.
+fn short(identity: [u8; 16]) -> u64 {
+    let (head, _) = identity.split_first_chunk::<8>().unwrap_or((&[0; 8], &[]));
+    u64::from_ne_bytes(*head)
+}
+
+fn nth(open: &VecDeque<Question>, first: u32, number: u32) -> Option<&Question> {
+    open.get(number.wrapping_sub(first) as usize)
+}

@@ -1,0 +1,91 @@
+//! The names of open questions: kept in the order in which they were asked and let go in that order.
+
+/// Texts in a ring of octets. A text lies in one piece.
+pub(super) struct TextRing {
+    octets: Box<[u8]>,
+    /// Where the next text goes, and where the oldest begins, counted on over all rounds.
+    head: u64,
+    tail: u64,
+}
+
+/// Where a text is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct TextAt {
+    at: u64,
+    length: u16,
+}
+
+impl TextRing {
+    /// An empty ring of that many octets, one at least. Memory is only touched as it is used.
+    pub(super) fn new(size: usize) -> Self {
+        Self { octets: vec![0; size.max(1)].into_boxed_slice(), head: 0, tail: 0 }
+    }
+
+    /// Keeps a text, if there is room.
+    pub(super) fn push(&mut self, text: &str) -> Option<TextAt> {
+        let length = u16::try_from(text.len()).ok()?;
+        let size = self.octets.len() as u64;
+        let place = self.head % size;
+        // What is left at the end of the ring stays empty when the text is longer.
+        let skip = if place + u64::from(length) > size { size - place } else { 0 };
+        let at = self.head + skip;
+        if at + u64::from(length) - self.tail > size {
+            return None;
+        }
+        self.range(TextAt { at, length })
+            .and_then(|range| self.octets.get_mut(range))?
+            .copy_from_slice(text.as_bytes());
+        self.head = at + u64::from(length);
+        Some(TextAt { at, length })
+    }
+
+    /// A text that is still kept.
+    pub(super) fn get(&self, text: TextAt) -> &str {
+        let octets = self.range(text).and_then(|range| self.octets.get(range)).unwrap_or_default();
+        std::str::from_utf8(octets).unwrap_or_default()
+    }
+
+    /// Lets the oldest text go.
+    pub(super) fn pop(&mut self, oldest: TextAt) {
+        self.tail = oldest.at + u64::from(oldest.length);
+    }
+
+    fn range(&self, text: TextAt) -> Option<std::ops::Range<usize>> {
+        let start = usize::try_from(text.at % self.octets.len() as u64).ok()?;
+        Some(start..start + usize::from(text.length))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::VecDeque;
+
+    #[test]
+    fn texts_come_back_over_many_rounds() {
+        let mut ring = TextRing::new(40);
+        let mut kept: VecDeque<(TextAt, String)> = VecDeque::new();
+        for number in 0..1000_usize {
+            let text = "x".repeat(number * 7 % 17) + &number.to_string();
+            let at = loop {
+                if let Some(at) = ring.push(&text) {
+                    break at;
+                }
+                let (oldest, _) = kept.pop_front().unwrap();
+                ring.pop(oldest);
+            };
+            kept.push_back((at, text));
+            for (at, text) in &kept {
+                assert_eq!(ring.get(*at), text);
+            }
+        }
+    }
+
+    #[test]
+    fn what_never_fits_is_refused() {
+        let mut ring = TextRing::new(4);
+        assert_eq!(ring.push("longer"), None);
+        assert!(ring.push("four").is_some());
+        assert_eq!(ring.push("x"), None);
+    }
+}

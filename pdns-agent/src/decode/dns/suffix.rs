@@ -1,0 +1,75 @@
+//! Public suffixes: under which the names of unlike owners lie (Public Suffix List, ICANN and private section).
+//!
+//! The root is one. So is a top-level domain that the list does not have: its prevailing rule is `*`.
+
+use crate::name::Name;
+use psl::Psl as _;
+
+/// Whether a name is a public suffix.
+pub(super) fn is_public(name: Name<'_>) -> bool {
+    name.is_root() || length(name) >= name.as_str().len()
+}
+
+/// The registrable domain of a name: one label more than its public suffix. A public suffix has none.
+pub(super) fn registrable(name: Name<'_>) -> Option<Name<'_>> {
+    if is_public(name) {
+        return None;
+    }
+    let text = name.as_str();
+    // Without the suffix and the dot before it.
+    let head = text.get(..text.len().checked_sub(length(name) + 1)?)?;
+    Some(Name::trusted(text.get(last_label(head)..)?))
+}
+
+/// Octets of text of a name's public suffix.
+fn length(name: Name<'_>) -> usize {
+    let text = name.as_str();
+    if text.contains('\\') {
+        psl::List.find(name.labels().rev().map(str::as_bytes)).len
+    } else {
+        psl::List.find(text.as_bytes().rsplit(|&octet| octet == b'.')).len
+    }
+}
+
+/// Where the last label of canonical text begins. A dot behind an odd run of backslashes is part of a label.
+fn last_label(text: &str) -> usize {
+    let octets = text.as_bytes();
+    let is_separator = |&at: &usize| {
+        let head = octets.get(..at).unwrap_or_default();
+        head.iter().rev().take_while(|&&octet| octet == b'\\').count() % 2 == 0
+    };
+    memchr::memrchr_iter(b'.', octets).find(is_separator).map_or(0, |at| at + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::name::NameBuf;
+
+    #[track_caller]
+    fn check(name: &str, want: Option<&str>) {
+        let name = NameBuf::parse(name).unwrap();
+        assert_eq!(registrable(name.as_name()).map(Name::as_str), want);
+        assert_eq!(is_public(name.as_name()), want.is_none());
+    }
+
+    #[test]
+    fn registrable_domains() {
+        check(".", None);
+        check("com", None);
+        check("co.uk", None);
+        check("github.io", None);
+        check("unlisted", None);
+        check("xn--p1ai", None);
+        check("xn--55qx5d.cn", None);
+        check("example.com", Some("example.com"));
+        check("a.b.example.co.uk", Some("example.co.uk"));
+        check("x.someone.github.io", Some("someone.github.io"));
+        check("a.b.unlisted", Some("b.unlisted"));
+        check("x.city.kawasaki.jp", Some("city.kawasaki.jp"));
+        check("x.y.kawasaki.jp", Some("x.y.kawasaki.jp"));
+        check("a.b\\.c.com", Some("b\\.c.com"));
+        check("a\\\\.b.com", Some("b.com"));
+        check("x\\.co.uk", Some("x\\.co.uk"));
+    }
+}

@@ -1,0 +1,202 @@
+//! What became of DNS messages, and why.
+
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fmt;
+
+reasons! {
+    /// Why a whole message was not read.
+    DnsRejection {
+        /// Fewer than the 12 octets of a header (RFC 1035 §4.1.1).
+        ShortHeader = "short_header", "shorter than a header";
+        /// More than one question, which has no meaning (RFC 9619).
+        QuestionCount = "question_count", "more than one question";
+        /// A query without a question, or a response without one to no question that is known.
+        NoQuestion = "no_question", "no question";
+        /// The question's name is broken, or the message ends within it.
+        Question = "question", "the question cannot be read";
+        /// The time of the packet does not fit 32 bits of seconds since 1970.
+        TimeRange = "time_range", "the time lies before 1970 or after 2106";
+    }
+}
+
+reasons! {
+    /// Why a good message is not passive DNS.
+    DnsFilter {
+        /// An opcode other than QUERY (RFC 1035 §4.1.1).
+        Opcode = "opcode", "opcode other than query";
+        /// A class other than IN.
+        Class = "class", "class other than internet";
+        /// A query of mDNS, LLMNR or `NetBIOS`: nobody has to answer it.
+        MulticastQuery = "multicast_query", "query of mDNS, LLMNR or NetBIOS";
+        /// A response that nobody was seen to ask for, where those are to be dropped.
+        Unsolicited = "unsolicited", "unsolicited response";
+    }
+}
+
+reasons! {
+    /// Why a record, or the outcome, of a response that was read was left out.
+    DnsOmission {
+        /// A class other than IN.
+        Class = "class", "class other than internet";
+        /// A record of the protocol itself: signatures of messages, types that only a question has.
+        Meta = "meta", "a record of the protocol";
+        /// The server has no business telling of this owner, by what was asked.
+        OutOfBailiwick = "out_of_bailiwick", "out of bailiwick";
+        /// The RDATA does not fit its type.
+        Undecodable = "undecodable", "the RDATA cannot be read";
+        /// The same record again within one message: records that are alike are one (RFC 2181 §5).
+        Repeated = "repeated", "repeated within one message";
+        /// The message broke off or broke down, and what came after was given up; once for each message.
+        RestUnreadable = "rest_unreadable", "the rest of the message cannot be read";
+        /// No answer, but the message is not whole, so nothing can be told.
+        Truncated = "truncated", "no answer in a truncated message";
+        /// A delegation, which is no answer (RFC 1034 §4.3.2).
+        Referral = "referral", "a referral";
+        /// No error and no answer: it may be no data, or a referral.
+        NodataOrReferral = "nodata_or_referral", "no data or a referral";
+        /// A question that was open when the capture ended.
+        CaptureEnded = "capture_ended", "the capture ended before the answer was due";
+    }
+}
+
+/// What became of DNS messages and of the records within them.
+///
+/// Invariant: each message is counted once under `messages` and once under its ending, see
+/// [`DnsTally::endings`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct DnsTally {
+    /// All messages.
+    pub messages: u64,
+    /// Responses that were read.
+    pub counted: u64,
+    /// Queries that were read.
+    pub queries: u64,
+    /// Messages that were left out.
+    pub filtered: BTreeMap<DnsFilter, u64>,
+    /// Messages that were rejected.
+    pub rejected: BTreeMap<DnsRejection, u64>,
+    /// Observations of records.
+    pub records: u64,
+    /// Observations of negative answers, those of unanswered questions among them.
+    pub negatives: u64,
+    /// Records and outcomes that were left out.
+    pub omitted: BTreeMap<DnsOmission, u64>,
+    /// Counted responses that nobody was seen to ask for.
+    pub unsolicited: u64,
+    /// Queries that repeated one whose answer was still awaited.
+    pub retransmissions: u64,
+    /// Questions that are open now.
+    pub pending: u64,
+    /// Questions that were forgotten for want of room before their time was over.
+    pub evicted: u64,
+}
+
+/// How a message ended that was not rejected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Ending {
+    /// A response that was read; whether it brought any observation is another matter.
+    Response,
+    /// A query.
+    Query,
+    /// A message that is not asked for.
+    Filtered(DnsFilter),
+}
+
+impl DnsTally {
+    /// Counts one message under its ending.
+    pub fn count(&mut self, ending: Result<Ending, DnsRejection>) {
+        self.messages += 1;
+        match ending {
+            Ok(Ending::Response) => self.counted += 1,
+            Ok(Ending::Query) => self.queries += 1,
+            Ok(Ending::Filtered(filter)) => *self.filtered.entry(filter).or_default() += 1,
+            Err(rejection) => *self.rejected.entry(rejection).or_default() += 1,
+        }
+    }
+
+    /// Counts one record or outcome that was left out.
+    pub fn omit(&mut self, omission: DnsOmission) {
+        *self.omitted.entry(omission).or_default() += 1;
+    }
+
+    /// The sum of all endings, which is `messages`.
+    #[must_use]
+    pub fn endings(&self) -> u64 {
+        self.counted
+            + self.queries
+            + self.filtered.values().sum::<u64>()
+            + self.rejected.values().sum::<u64>()
+    }
+
+    /// Adds another tally to this one.
+    pub fn merge(&mut self, other: &Self) {
+        self.combine(other, u64::saturating_add);
+    }
+
+    /// Takes an earlier state of this tally away from it; what is open stays as it is now.
+    pub fn subtract(&mut self, earlier: &Self) {
+        let pending = self.pending;
+        self.combine(earlier, u64::saturating_sub);
+        self.pending = pending;
+    }
+
+    fn combine(&mut self, other: &Self, with: fn(u64, u64) -> u64) {
+        fn each<K: Ord + Copy>(
+            into: &mut BTreeMap<K, u64>,
+            from: &BTreeMap<K, u64>,
+            with: fn(u64, u64) -> u64,
+        ) {
+            for (&key, &count) in from {
+                let sum = into.entry(key).or_default();
+                *sum = with(*sum, count);
+            }
+        }
+        for (sum, count) in [
+            (&mut self.messages, other.messages),
+            (&mut self.counted, other.counted),
+            (&mut self.queries, other.queries),
+            (&mut self.records, other.records),
+            (&mut self.negatives, other.negatives),
+            (&mut self.unsolicited, other.unsolicited),
+            (&mut self.retransmissions, other.retransmissions),
+            (&mut self.pending, other.pending),
+            (&mut self.evicted, other.evicted),
+        ] {
+            *sum = with(*sum, count);
+        }
+        each(&mut self.filtered, &other.filtered, with);
+        each(&mut self.rejected, &other.rejected, with);
+        each(&mut self.omitted, &other.omitted, with);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tallies_add_up_and_keep_their_form() {
+        let mut left = DnsTally { pending: 2, ..DnsTally::default() };
+        left.count(Ok(Ending::Response));
+        left.count(Err(DnsRejection::Question));
+        left.omit(DnsOmission::Meta);
+        let mut right = DnsTally { pending: 3, ..DnsTally::default() };
+        right.count(Err(DnsRejection::Question));
+        right.count(Ok(Ending::Filtered(DnsFilter::Opcode)));
+        right.count(Ok(Ending::Query));
+        let earlier = left.clone();
+        left.merge(&right);
+        assert_eq!((left.messages, left.endings(), left.pending), (5, 5, 5));
+        let text = serde_json::to_string(&left).unwrap();
+        assert!(text.contains(r#""rejected":{"question":2}"#), "{text}");
+        assert_eq!(serde_json::from_str::<DnsTally>(&text).unwrap(), left);
+        assert_eq!(serde_json::from_str::<DnsTally>("{}").unwrap(), DnsTally::default());
+        left.subtract(&earlier);
+        assert_eq!(
+            (left.messages, left.rejected[&DnsRejection::Question], left.pending),
+            (3, 1, 5)
+        );
+    }
+}

@@ -1,0 +1,251 @@
+//! Names as they stand in a DNS message: compressed (RFC 1035 §4.1.4), in any case.
+//!
+//! A pointer must lead to before the run of labels that holds it, as "a prior occurrence" demands, so each
+//! jump goes back and no name loops. Label types other than 00 and 11 are unknown (RFC 6891 §5).
+//! Everything here appends to a buffer of the caller's, and takes back what it appended on failure.
+
+use super::{MAX_WIRE, NameError, Octet, class, push_octet};
+
+/// Most pointers in one name. A name has at most 127 labels (RFC 1035 §2.3.4), and no compressor needs more
+/// pointers than labels; without this bound a message of pointers to pointers costs millions of steps.
+const MAX_POINTERS: u32 = 127;
+
+/// Appends the canonical text of the name at `at`; returns where it ends in place.
+///
+/// # Errors
+/// As [`walk`].
+pub(crate) fn text(message: &[u8], at: usize, out: &mut String) -> Result<usize, NameError> {
+    let start = out.len();
+    let end = walk(message, at, |label| {
+        if out.len() > start {
+            out.push('.');
+        }
+        push_label(label, out);
+    });
+    match end {
+        Ok(_) if out.len() == start => out.push('.'),
+        Ok(_) => {}
+        Err(_) => out.truncate(start),
+    }
+    end
+}
+
+/// Appends the wire form of the name at `at`, uncompressed and in lower case; returns where it ends in place.
+///
+/// # Errors
+/// As [`walk`].
+pub(crate) fn wire(message: &[u8], at: usize, out: &mut Vec<u8>) -> Result<usize, NameError> {
+    let start = out.len();
+    let end = walk(message, at, |label| {
+        // A label has at most 63 octets.
+        out.push(u8::try_from(label.len()).unwrap_or(0));
+        let from = out.len();
+        out.extend_from_slice(label);
+        if let Some(label) = out.get_mut(from..) {
+            label.make_ascii_lowercase();
+        }
+    });
+    match end {
+        Ok(_) => out.push(0),
+        Err(_) => out.truncate(start),
+    }
+    end
+}
+
+/// Hands over the labels of the name at `at`, first to last; returns where it ends in place: behind its root
+/// label or its first pointer.
+///
+/// # Errors
+/// [`NameError::Cut`] where the message ends within the name or a label is of no known type,
+/// [`NameError::BadPointer`], [`NameError::LongName`].
+fn walk(message: &[u8], at: usize, mut label: impl FnMut(&[u8])) -> Result<usize, NameError> {
+    let (mut run, mut here) = (at, at);
+    let mut end = None;
+    let mut pointers = 0;
+    let mut wire = 1;
+    loop {
+        let &head = message.get(here).ok_or(NameError::Cut)?;
+        here += 1;
+        let length = usize::from(head & 0x3f);
+        match head >> 6 {
+            0 if length == 0 => return Ok(end.unwrap_or(here)),
+            0 => {
+                wire += length + 1;
+                if wire > MAX_WIRE {
+                    return Err(NameError::LongName);
+                }
+                label(message.get(here..here + length).ok_or(NameError::Cut)?);
+                here += length;
+            }
+            3 => {
+                let &low = message.get(here).ok_or(NameError::Cut)?;
+                end.get_or_insert(here + 1);
+                let target = length << 8 | usize::from(low);
+                pointers += 1;
+                if target >= run || pointers > MAX_POINTERS {
+                    return Err(NameError::BadPointer);
+                }
+                (run, here) = (target, target);
+            }
+            _ => return Err(NameError::Cut),
+        }
+    }
+}
+
+/// Where the name at `at` of a message stands when it is nothing but a pointer.
+pub(crate) fn lone_pointer(message: &[u8], at: usize) -> Option<usize> {
+    match message.get(at..at + 2)? {
+        &[head, low] if head >= 0xc0 => Some(usize::from(head & 0x3f) << 8 | usize::from(low)),
+        _ => None,
+    }
+}
+
+/// Appends one label in canonical text.
+fn push_label(label: &[u8], out: &mut String) {
+    let is_plain = label.iter().all(|&octet| matches!(class(octet), Octet::Plain | Octet::Upper));
+    match std::str::from_utf8(label) {
+        Ok(text) if is_plain => {
+            let start = out.len();
+            out.push_str(text);
+            if let Some(text) = out.get_mut(start..) {
+                text.make_ascii_lowercase();
+            }
+        }
+        _ => label.iter().for_each(|&octet| push_octet(octet, out)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::name::NameBuf;
+    use domain::base::name::ParsedName;
+    use domain::dep::octseq::Parser;
+    use hickory_proto::rr::Name as HickoryName;
+    use hickory_proto::serialize::binary::{BinDecodable as _, BinDecoder};
+    use proptest::prelude::*;
+
+    #[track_caller]
+    fn check(message: &[u8], at: usize, want: Result<(&str, usize), NameError>) {
+        let mut out = "kept".to_owned();
+        let end = text(message, at, &mut out);
+        assert_eq!(end.map(|end| (&out[4..], end)), want);
+        let mut octets = vec![7];
+        let wire_end = wire(message, at, &mut octets);
+        assert_eq!(wire_end, want.map(|(_, end)| end));
+        match want {
+            Ok((name, _)) => {
+                let mut canonical = vec![7];
+                NameBuf::parse(name).unwrap().as_name().write_wire(&mut canonical);
+                assert_eq!(octets, canonical);
+            }
+            Err(_) => assert_eq!((out.as_str(), octets.as_slice()), ("kept", &[7][..])),
+        }
+    }
+
+    #[test]
+    fn names_are_found_through_pointers() {
+        let message = b"\x03WwW\x07example\x00\x01a\xc0\x04\xc0\x0d\x02\xff.\x00";
+        check(message, 0, Ok(("www.example", 13)));
+        check(message, 13, Ok(("a.example", 17)));
+        check(message, 17, Ok(("a.example", 19)));
+        check(message, 19, Ok(("\\255\\.", 23)));
+        check(message, 12, Ok((".", 13)));
+    }
+
+    #[test]
+    fn pointers_that_do_not_lead_back_are_refused() {
+        check(b"\xc0\x00", 0, Err(NameError::BadPointer));
+        check(b"\xc0\x02\x00", 0, Err(NameError::BadPointer));
+        check(b"\x01a\xc0\x00", 0, Err(NameError::BadPointer));
+        // From 2 back to 0, whose run would go on into 2.
+        check(b"\x01a\x01b\xc0\x00", 2, Err(NameError::BadPointer));
+        check(b"\x01a\xc0", 0, Err(NameError::Cut));
+    }
+
+    #[test]
+    fn other_labels_and_what_ends_early_are_refused() {
+        check(b"\x41a\x00", 0, Err(NameError::Cut));
+        check(b"\x80\x00", 0, Err(NameError::Cut));
+        check(b"\x02a", 0, Err(NameError::Cut));
+        check(b"\x01a", 0, Err(NameError::Cut));
+        check(b"", 0, Err(NameError::Cut));
+        check(b"\x00", 9, Err(NameError::Cut));
+    }
+
+    #[test]
+    fn names_have_255_octets_and_no_more() {
+        let mut message = Vec::new();
+        for length in [63, 63, 63, 61] {
+            message.push(length);
+            message.extend(vec![b'a'; usize::from(length)]);
+        }
+        message.push(0);
+        assert_eq!(message.len(), MAX_WIRE);
+        assert_eq!(text(&message, 0, &mut String::new()), Ok(MAX_WIRE));
+        message.extend(b"\x01b\xc0\x00");
+        check(&message, MAX_WIRE, Err(NameError::LongName));
+    }
+
+    #[test]
+    fn a_long_row_of_pointers_is_refused() {
+        let mut message = vec![0, 0];
+        for at in 0..200_u16 {
+            message.extend((0xc000 | at * 2).to_be_bytes());
+        }
+        assert_eq!(text(&message, 2 * 127, &mut String::new()), Ok(2 * 128));
+        check(&message, 2 * 128, Err(NameError::BadPointer));
+    }
+
+    /// A message of label runs, pointers to any of them, and now and then any octet.
+    fn messages() -> impl Strategy<Value = Vec<u8>> {
+        let part = prop_oneof![
+            4 => prop::collection::vec(any::<u8>(), 1..12).prop_map(|label| {
+                let mut part = vec![u8::try_from(label.len()).unwrap()];
+                part.extend(label);
+                part
+            }),
+            3 => (0u8..120).prop_map(|at| vec![0xc0, at]),
+            2 => Just(vec![0]),
+            1 => any::<u8>().prop_map(|octet| vec![octet]),
+        ];
+        prop::collection::vec(part, 1..30).prop_map(|parts| parts.concat())
+    }
+
+    proptest! {
+        #[test]
+        fn oracles_agree(message in messages(), at in 0usize..100) {
+            let mut ours = Vec::new();
+            let end = wire(&message, at, &mut ours);
+            let mut shown = String::new();
+            prop_assert_eq!(text(&message, at, &mut shown), end);
+            if end.is_ok() {
+                let (name, _) = NameBuf::from_wire(&ours).unwrap();
+                prop_assert_eq!(name.as_str(), shown);
+            }
+            if at <= message.len() {
+                let mut parser = Parser::from_ref(message.as_slice());
+                parser.seek(at).unwrap();
+                // `domain` lets a pointer lead anywhere before itself, and limits names alike.
+                if let (Ok(name), Ok(end)) = (ParsedName::parse(&mut parser), end) {
+                    let theirs: Vec<u8> =
+                        domain::base::name::ToName::to_canonical_name::<Vec<u8>>(&name).into_octets();
+                    prop_assert_eq!(&theirs, &ours);
+                    prop_assert_eq!(parser.pos(), end);
+                }
+                // hickory refuses some that are fine: those whose run goes on over the pointer that led to it.
+                let mut decoder = BinDecoder::new(&message).clone(u16::try_from(at).unwrap());
+                if let Ok(name) = HickoryName::read(&mut decoder) {
+                    let labels: Vec<Vec<u8>> = name.iter().map(<[u8]>::to_ascii_lowercase).collect();
+                    let mut rest = ours.as_slice();
+                    for label in labels {
+                        prop_assert_eq!(&rest[1..=usize::from(rest[0])], label.as_slice());
+                        rest = &rest[1 + usize::from(rest[0])..];
+                    }
+                    prop_assert_eq!(rest, &[0][..]);
+                    prop_assert_eq!(Ok(decoder.index()), end);
+                }
+            }
+        }
+    }
+}

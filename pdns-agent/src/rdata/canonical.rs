@@ -1,0 +1,204 @@
+//! RDATA as it is on the wire, made canonical: names uncompressed and in lower case.
+//!
+//! That is done for the types whose names may be compressed (RFC 3597 §4) or compare without regard to case
+//! (RFC 4034 §6.2); all other RDATA is kept to the octet. The table of [`super::layout`] says where the names
+//! are. hickory-proto was tried for this: it knows five of these types, refuses names whose labels run on over
+//! the pointer that led to them, and NAPTR flags that are not alphanumeric. It is kept as a second opinion in
+//! the tests.
+
+use super::layout::{Field, layout};
+use crate::name::compressed;
+use crate::rr::RrType;
+
+/// RDATA that does not fit its type: a field or name cannot be read, or octets are left over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Unfit;
+
+/// Whether RDATA of this type has names that [`write`] has to look at.
+pub(crate) fn has_names(rrtype: RrType) -> bool {
+    matches!(
+        rrtype,
+        RrType::NS
+            | RrType::MD
+            | RrType::MF
+            | RrType::CNAME
+            | RrType::SOA
+            | RrType::MB
+            | RrType::MG
+            | RrType::MR
+            | RrType::PTR
+            | RrType::MINFO
+            | RrType::MX
+            | RrType::RP
+            | RrType::AFSDB
+            | RrType::RT
+            | RrType::SIG
+            | RrType::PX
+            | RrType::NXT
+            | RrType::SRV
+            | RrType::NAPTR
+            | RrType::KX
+            | RrType::A6
+            | RrType::DNAME
+            | RrType::RRSIG
+            | RrType::NSEC
+    )
+}
+
+/// Appends the canonical form of the RDATA in `message` from `at` to `end`, whose type [`has_names`].
+///
+/// # Errors
+/// [`Unfit`]; what was appended then is no RDATA.
+pub(crate) fn write(
+    rrtype: RrType,
+    message: &[u8],
+    at: usize,
+    end: usize,
+    out: &mut Vec<u8>,
+) -> Result<(), Unfit> {
+    let mut reader = Reader { message, at, end, out };
+    if rrtype == RrType::A6 {
+        reader.a6()?;
+    } else {
+        // Never compressed, so a pointer in them is a mistake (RFC 4034 §3.1.7 and §4.1.1).
+        let is_plain = matches!(rrtype, RrType::RRSIG | RrType::NSEC);
+        for &field in layout(rrtype).ok_or(Unfit)? {
+            reader.field(field, is_plain)?;
+        }
+    }
+    if reader.at == end { Ok(()) } else { Err(Unfit) }
+}
+
+/// Goes over RDATA field by field and appends what it passes.
+struct Reader<'a> {
+    message: &'a [u8],
+    at: usize,
+    end: usize,
+    out: &'a mut Vec<u8>,
+}
+
+impl Reader<'_> {
+    fn field(&mut self, field: Field, is_plain: bool) -> Result<(), Unfit> {
+        match field {
+            Field::U8 => self.copy(1),
+            Field::U16 | Field::Type => self.copy(2),
+            Field::U32 | Field::Time | Field::V4 => self.copy(4),
+            Field::V6 => self.copy(16),
+            Field::Name => self.name(is_plain),
+            Field::String => {
+                let &length = self.message.get(self.at).ok_or(Unfit)?;
+                self.copy(usize::from(length) + 1)
+            }
+            Field::Strings
+            | Field::Hex
+            | Field::Base64
+            | Field::Types
+            | Field::Opaque
+            | Field::Special(_) => self.copy(self.end - self.at),
+        }
+    }
+
+    fn copy(&mut self, length: usize) -> Result<(), Unfit> {
+        let next = self.at + length;
+        if next > self.end {
+            return Err(Unfit);
+        }
+        self.out.extend_from_slice(self.message.get(self.at..next).ok_or(Unfit)?);
+        self.at = next;
+        Ok(())
+    }
+
+    fn name(&mut self, is_plain: bool) -> Result<(), Unfit> {
+        let start = self.out.len();
+        let next = compressed::wire(self.message, self.at, self.out).map_err(|_| Unfit)?;
+        // A name without a pointer is as long in place as it is written out.
+        if next > self.end || is_plain && next - self.at != self.out.len() - start {
+            return Err(Unfit);
+        }
+        self.at = next;
+        Ok(())
+    }
+
+    /// RFC 2874 §3.1: the length of a prefix, the address behind it, and the name of the prefix unless it is
+    /// empty.
+    fn a6(&mut self) -> Result<(), Unfit> {
+        let &prefix = self.message.get(self.at).filter(|&&prefix| prefix <= 128).ok_or(Unfit)?;
+        self.copy(1 + usize::from(128 - prefix).div_ceil(8))?;
+        if prefix == 0 { Ok(()) } else { self.name(false) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(rrtype: RrType, octets: &[u8], want: Option<&[u8]>) {
+        // The names may point to "Ab." at 0.
+        let message = [b"\x02Ab\x00", octets].concat();
+        let mut out = Vec::new();
+        let written = write(rrtype, &message, 4, message.len(), &mut out);
+        assert_eq!(written.ok().map(|()| out.as_slice()), want, "{rrtype}");
+    }
+
+    #[test]
+    fn each_type_with_names_has_a_layout() {
+        for number in 0..=u16::MAX {
+            let rrtype = RrType(number);
+            if has_names(rrtype) && rrtype != RrType::A6 {
+                let fields = layout(rrtype).unwrap();
+                assert!(fields.iter().any(|field| matches!(field, Field::Name)), "{rrtype}");
+            }
+        }
+    }
+
+    #[test]
+    fn names_are_written_out_in_lower_case() {
+        check(RrType::NS, b"\x01X\xc0\x00", Some(b"\x01x\x02ab\x00"));
+        check(RrType::MX, b"\x00\x0a\xc0\x00", Some(b"\x00\x0a\x02ab\x00"));
+        check(RrType::MINFO, b"\xc0\x00\x00", Some(b"\x02ab\x00\x00"));
+        check(
+            RrType::NAPTR,
+            b"\x00\x01\x00\x02\x01U\x00\x02!!\xc0\x00",
+            Some(b"\x00\x01\x00\x02\x01U\x00\x02!!\x02ab\x00"),
+        );
+        check(RrType::PX, b"\x00\x01\xc0\x00\xc0\x00", Some(b"\x00\x01\x02ab\x00\x02ab\x00"));
+        check(RrType::NXT, b"\xc0\x00\x40", Some(b"\x02ab\x00\x40"));
+        check(RrType::NSEC, b"\x01Q\x00\x00\x01\x40", Some(b"\x01q\x00\x00\x01\x40"));
+        let signature = [&[7; 18][..], b"\x01Q\x00", b"sig"].concat();
+        let lower = [&[7; 18][..], b"\x01q\x00", b"sig"].concat();
+        check(RrType::RRSIG, &signature, Some(&lower));
+        check(RrType::SIG, &signature, Some(&lower));
+    }
+
+    #[test]
+    fn a6_has_a_name_unless_its_prefix_is_empty() {
+        let whole = [&[0][..], &[9; 16]].concat();
+        check(RrType::A6, &whole, Some(&whole));
+        check(RrType::A6, b"\x7c\x09\xc0\x00", Some(b"\x7c\x09\x02ab\x00"));
+        check(RrType::A6, b"\x80\xc0\x00", Some(b"\x80\x02ab\x00"));
+        check(RrType::A6, b"\x81\x00", None);
+        check(RrType::A6, b"\x80", None);
+        check(RrType::A6, b"", None);
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused() {
+        check(RrType::NS, b"", None);
+        check(RrType::NS, b"\x00\x00", None);
+        check(RrType::NS, b"\x01a", None);
+        check(RrType::NS, b"\xc0\x04", None);
+        check(RrType::MX, b"\x00", None);
+        check(RrType::NAPTR, b"\x00\x01\x00\x02\x09U", None);
+        check(RrType::NSEC, b"\xc0\x00\x00\x01\x40", None);
+        check(RrType::RRSIG, &[&[7; 18][..], b"\xc0\x00"].concat(), None);
+        check(RrType::SOA, b"\xc0\x00\xc0\x00\x00", None);
+    }
+
+    #[test]
+    fn a_name_ends_within_its_rdata() {
+        let message = b"\x01a\x00";
+        assert_eq!(write(RrType::NS, message, 0, 2, &mut Vec::new()), Err(Unfit));
+        assert_eq!(write(RrType::NS, message, 0, 3, &mut Vec::new()), Ok(()));
+    }
+}

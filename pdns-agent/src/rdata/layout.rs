@@ -1,0 +1,109 @@
+//! What the RDATA of each type consists of: one table for reading, lower-casing and showing it.
+
+use super::text::Writer;
+use super::{address, bits, location, service, strings};
+use crate::rr::RrType;
+
+/// One field of RDATA.
+#[derive(Clone, Copy)]
+pub(super) enum Field {
+    /// A number of one octet.
+    U8,
+    /// A number of two octets.
+    U16,
+    /// A number of four octets.
+    U32,
+    /// The number of a record type, two octets.
+    Type,
+    /// Seconds since 1970 in four octets, shown as `YYYYMMDDHHmmSS` (RFC 4034 §3.2).
+    Time,
+    /// An IPv4 address.
+    V4,
+    /// An IPv6 address.
+    V6,
+    /// A domain name.
+    Name,
+    /// A character-string (RFC 1035 §3.3), shown in quotes.
+    String,
+    /// One or more of them, to the end.
+    Strings,
+    /// The rest, one octet or more, in hex.
+    Hex,
+    /// The rest, one octet or more, in base64.
+    Base64,
+    /// The rest, a bitmap of types (RFC 4034 §4.1.2); may be empty.
+    Types,
+    /// The rest, which has no text of its own.
+    Opaque,
+    /// What only one type or two have. Such fields hold no name that is lower-cased.
+    Special(fn(&mut Writer<'_>) -> Option<()>),
+}
+
+/// The fields of a type; `None` for a type that is shown as RFC 3597 has it.
+pub(super) fn layout(rrtype: RrType) -> Option<&'static [Field]> {
+    use Field::{
+        Base64, Hex, Name, Opaque, Special, String, Strings, Time, Type, Types, U8, U16, U32, V4,
+        V6,
+    };
+    Some(match rrtype {
+        RrType::A => &[V4],
+        RrType::AAAA => &[V6],
+        RrType::NS
+        | RrType::MD
+        | RrType::MF
+        | RrType::CNAME
+        | RrType::MB
+        | RrType::MG
+        | RrType::MR
+        | RrType::PTR
+        | RrType::NSAP_PTR
+        | RrType::DNAME => &[Name],
+        RrType::SOA => &[Name, Name, U32, U32, U32, U32, U32],
+        RrType::WKS => &[V4, U8, Special(bits::services)],
+        RrType::HINFO => &[String, String],
+        RrType::MINFO | RrType::RP | RrType::TALINK => &[Name, Name],
+        RrType::MX | RrType::AFSDB | RrType::RT | RrType::KX | RrType::LP => &[U16, Name],
+        RrType::TXT
+        | RrType::SPF
+        | RrType::NINFO
+        | RrType::AVC
+        | RrType::RESINFO
+        | RrType::WALLET
+        | RrType::CLA => &[Strings],
+        RrType::X25 => &[String],
+        // The second string is optional (RFC 1183 §3.2).
+        RrType::ISDN => &[Special(strings::one_or_two)],
+        RrType::NSAP => &[Special(address::nsap)],
+        RrType::SIG | RrType::RRSIG => &[Type, U8, U8, U32, Time, Time, U16, Name, Base64],
+        RrType::KEY | RrType::DNSKEY | RrType::CDNSKEY | RrType::RKEY => &[U16, U8, U8, Base64],
+        RrType::PX => &[U16, Name, Name],
+        RrType::GPOS => &[String, String, String],
+        RrType::LOC => &[Special(location::location)],
+        RrType::NXT => &[Name, Opaque],
+        RrType::SRV => &[U16, U16, U16, Name],
+        RrType::NAPTR => &[U16, U16, String, String, String, Name],
+        RrType::CERT => &[U16, U16, U8, Base64],
+        RrType::APL => &[Special(address::prefixes)],
+        RrType::DS | RrType::CDS | RrType::DLV | RrType::TA => &[U16, U8, U8, Hex],
+        RrType::SSHFP => &[U8, U8, Hex],
+        RrType::IPSECKEY => &[Special(address::gateway), Base64],
+        RrType::NSEC => &[Name, Types],
+        RrType::DHCID | RrType::OPENPGPKEY => &[Base64],
+        RrType::NSEC3 => &[U8, U8, U16, Special(bits::salt), Special(bits::hash), Types],
+        RrType::NSEC3PARAM => &[U8, U8, U16, Special(bits::salt)],
+        RrType::TLSA | RrType::SMIMEA => &[U8, U8, U8, Hex],
+        RrType::HIP => &[Special(address::host_identity)],
+        RrType::CSYNC => &[U32, U16, Types],
+        RrType::ZONEMD => &[U32, U8, U8, Hex],
+        RrType::SVCB | RrType::HTTPS => &[U16, Name, Special(service::parameters)],
+        RrType::DSYNC => &[Type, U8, U16, Name],
+        RrType::NID | RrType::L64 => &[U16, Special(address::locator)],
+        RrType::L32 => &[U16, V4],
+        RrType::EUI48 => &[Special(address::eui::<6>)],
+        RrType::EUI64 => &[Special(address::eui::<8>)],
+        RrType::URI => &[U16, U16, Special(strings::long)],
+        RrType::CAA => &[U8, Special(strings::tag), Special(strings::long_or_empty)],
+        RrType::AMTRELAY => &[Special(address::relay)],
+        _ => return None,
+    })
+}

@@ -1,0 +1,36 @@
+//! Strings of some types' own: optional, of any length, or not quoted.
+
+use super::text::Writer;
+
+/// A character-string and, if there is more, another.
+pub(super) fn one_or_two(writer: &mut Writer<'_>) -> Option<()> {
+    writer.string()?;
+    if writer.rest.is_empty() {
+        return Some(());
+    }
+    writer.space();
+    writer.string()
+}
+
+/// The rest, one octet or more, as one string of any length (RFC 7553 §4.4).
+pub(super) fn long(writer: &mut Writer<'_>) -> Option<()> {
+    let octets = writer.rest()?;
+    writer.quoted(octets);
+    Some(())
+}
+
+/// The rest, which may be empty, as one string (RFC 8659 §4.1.1).
+pub(super) fn long_or_empty(writer: &mut Writer<'_>) -> Option<()> {
+    let octets = std::mem::take(&mut writer.rest);
+    writer.quoted(octets);
+    Some(())
+}
+
+/// A character-string of letters and digits, not quoted (RFC 8659 §4.1).
+pub(super) fn tag(writer: &mut Writer<'_>) -> Option<()> {
+    let [length] = writer.take()?;
+    let octets = writer.slice(usize::from(length))?;
+    let is_tag = !octets.is_empty() && octets.iter().all(u8::is_ascii_alphanumeric);
+    writer.out.push_str(std::str::from_utf8(octets).ok().filter(|_| is_tag)?);
+    Some(())
+}
