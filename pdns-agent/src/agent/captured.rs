@@ -14,7 +14,7 @@ use crate::aggregate::Window;
 use crate::decode::packets::{Decoder, Options};
 use crate::hash::Router;
 use crate::observation::Observation;
-use crate::source::{CaptureFile, CaptureFileError, capture_files};
+use crate::source::{CaptureFile, PcapError, capture_files};
 use crate::store::{Checkpoint, SourceState, StoreError};
 use indicatif::ProgressBar;
 use std::collections::VecDeque;
@@ -128,7 +128,7 @@ struct Reader {
 /// Why a file was not read to its end.
 enum Failure {
     Store(StoreError),
-    File(CaptureFileError),
+    File(PcapError),
 }
 
 impl From<StoreError> for Failure {
@@ -137,8 +137,8 @@ impl From<StoreError> for Failure {
     }
 }
 
-impl From<CaptureFileError> for Failure {
-    fn from(error: CaptureFileError) -> Self {
+impl From<PcapError> for Failure {
+    fn from(error: PcapError) -> Self {
         Self::File(error)
     }
 }
@@ -203,7 +203,14 @@ impl Reader {
         // What came before an error is good. There will be no more of this content.
         let is_complete = !matches!(result, Ok(true));
         if is_complete {
-            decoder.finish();
+            // What the end tells has a place of its own, behind the last packet.
+            let window = &mut self.outbox.window;
+            decoder.finish(&mut |observation| {
+                if !checkpoint.covers(window.place(observation.rrname), position) {
+                    window.add(&observation);
+                }
+            });
+            position += 1;
         }
         if let Some(settled) = self.outbox.taken_back()? {
             checkpoint = settled;
@@ -238,6 +245,9 @@ impl Reader {
         };
         // The end of a file that breaks off is found where it was found before.
         while matches!(read(&mut file, &mut decoder, &mut position, end, &mut each), Ok(true)) {}
+        if position < end {
+            decoder.finish(&mut |observation| each(observation, position));
+        }
         self.outbox.ship(id, checkpoint, (end, true), None);
         Ok(self.outbox.taken_back()?.ok_or(StoreError::Conflict)?)
     }
@@ -265,7 +275,7 @@ fn read(
     position: &mut u64,
     until: u64,
     each: &mut dyn FnMut(Observation<'_>, u64),
-) -> Result<bool, CaptureFileError> {
+) -> Result<bool, PcapError> {
     for _ in 0..BUDGET {
         let start = *position;
         if start >= until {

@@ -242,7 +242,8 @@ impl Lane {
                 self.look();
             }
         }
-        self.decoder.finish();
+        let window = &mut berth.outbox.window;
+        self.decoder.finish(&mut |observation| window.add(&observation));
         self.settle(berth)?;
         self.send(berth, true);
         self.settle(berth)

@@ -207,7 +207,7 @@ fn packets(page: &mut Page, tallies: &[(&str, &PacketTally)]) {
     let name = "pdns_packets_total";
     page.family(name, "counter", "packets handed to the decoder, by what became of them");
     for (source, tally) in tallies {
-        for (result, reason, count) in tally.packets.endings() {
+        for (result, reason, count) in tally.packet_endings() {
             page.number(name, &[("source", source), ("result", result), ("reason", reason)], count);
         }
     }
@@ -219,7 +219,7 @@ fn packets(page: &mut Page, tallies: &[(&str, &PacketTally)]) {
     let name = "pdns_messages_total";
     page.family(name, "counter", "DNS messages, by what became of them");
     for (source, tally) in tallies {
-        for (result, reason, count) in tally.messages.endings() {
+        for (result, reason, count) in tally.message_endings() {
             page.number(name, &[("source", source), ("result", result), ("reason", reason)], count);
         }
     }
@@ -232,8 +232,8 @@ fn packets(page: &mut Page, tallies: &[(&str, &PacketTally)]) {
     let name = "pdns_answers_omitted_total";
     page.family(name, "counter", "records and outcomes in messages that were left out, by reason");
     for (source, tally) in tallies {
-        for (reason, count) in tally.messages.omissions() {
-            page.number(name, &[("source", source), ("reason", reason)], count);
+        for (reason, &count) in &tally.messages.omitted {
+            page.number(name, &[("source", source), ("reason", reason.label())], count);
         }
     }
     let name = "pdns_messages_unsolicited_total";

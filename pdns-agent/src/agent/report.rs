@@ -103,15 +103,15 @@ impl PacketReport {
         }
         part("files unchanged since they were read", self.unchanged);
         part("files could not be read to their end", self.failed);
-        for (result, reason, count) in tally.packets.endings() {
+        for (result, reason, count) in tally.packet_endings() {
             part(&spelled("packets", result, reason), count);
         }
-        for (result, reason, count) in tally.messages.endings() {
+        for (result, reason, count) in tally.message_endings() {
             part(&spelled("messages", result, reason), count);
         }
         part("responses that nobody was seen to ask for", tally.messages.unsolicited);
-        for (reason, count) in tally.messages.omissions() {
-            part(&format!("answers not taken: {}", reason.replace('_', " ")), count);
+        for (reason, &count) in &tally.messages.omitted {
+            part(&format!("answers not taken: {}", reason), count);
         }
         text
     }

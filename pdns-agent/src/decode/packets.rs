@@ -44,6 +44,9 @@ pub struct PacketTally {
     pub messages: DnsTally,
 }
 
+/// Result, reason, and how many.
+pub type Ending = (&'static str, &'static str, u64);
+
 impl PacketTally {
     /// Adds another tally to this one.
     pub fn merge(&mut self, other: &Self) {
@@ -70,7 +73,31 @@ impl PacketTally {
     /// Packets that were used: each carried a message or a part of one, or kept a stream going.
     #[must_use]
     pub fn decoded(&self) -> u64 {
-        self.packets.decoded()
+        self.packets.datagrams + self.packets.segments + self.packets.fragments
+    }
+
+    /// What became of the packets that the decoder had: result, reason if there is one, and how many. Those
+    /// that are held are not among them.
+    pub fn packet_endings(&self) -> impl Iterator<Item = Ending> {
+        let WireTally { other, datagrams, segments, fragments, rejected, lost, .. } = &self.packets;
+        let plain = [
+            ("refused", "no_dns", *other),
+            ("decoded", "datagram", *datagrams),
+            ("decoded", "segment", *segments),
+            ("decoded", "fragment", *fragments),
+        ];
+        let rejected = rejected.iter().map(|(reason, &count)| ("rejected", reason.label(), count));
+        let lost = lost.iter().map(|(reason, &count)| ("lost", reason.label(), count));
+        plain.into_iter().chain(rejected).chain(lost)
+    }
+
+    /// What became of the messages: result, reason if there is one, and how many.
+    pub fn message_endings(&self) -> impl Iterator<Item = Ending> {
+        let DnsTally { counted, queries, filtered, rejected, .. } = &self.messages;
+        let plain = [("counted", "response", *counted), ("counted", "query", *queries)];
+        let filtered = filtered.iter().map(|(reason, &count)| ("left_out", reason.label(), count));
+        let rejected = rejected.iter().map(|(reason, &count)| ("rejected", reason.label(), count));
+        plain.into_iter().chain(filtered).chain(rejected)
     }
 
     /// Packets that could not be used.
@@ -103,10 +130,14 @@ impl Decoder {
     /// A decoder at the start of a capture.
     #[must_use]
     pub fn new(options: &Options) -> Self {
-        let wire = wire::Wire::new(wire::Options { ports: Ports::new(&options.ports) });
+        let wire = wire::Wire::new(wire::Options {
+            ports: Ports::new(&options.ports),
+            ..wire::Options::default()
+        });
         let dns = dns::Decoder::new(dns::Options {
             drop_unsolicited: options.drop_unsolicited,
             timeout: options.timeout,
+            ..dns::Options::default()
         });
         Self { wire, dns }
     }
@@ -127,8 +158,11 @@ impl Decoder {
     }
 
     /// Notes the end of the capture: what waits for more is given up, and counted.
-    pub fn finish(&mut self) {
-        self.wire.finish();
+    pub fn finish(&mut self, emit: &mut dyn FnMut(Observation<'_>)) {
+        let dns = &mut self.dns;
+        self.wire.finish(&mut |message| {
+            dns.message(&message, emit).ok();
+        });
         self.dns.finish();
     }
 

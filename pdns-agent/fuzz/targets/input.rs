@@ -1,0 +1,86 @@
+//! What the fuzzer makes, read as packets with times; and written, for seeds made of captures.
+//!
+//! One packet is its length (2 octets), the time since the one before in units of 1/64 s (1 octet), then its
+//! octets. A broken end is left out.
+
+use pdns_agent::decode::packets::{Decoder, Options, PacketTally};
+use pdns_agent::observation::Observation;
+use pdns_agent::source::Frame;
+use pdns_agent::time::Timestamp;
+use pdns_ebpf_common::Start;
+use std::time::Duration;
+
+/// Ports that are DNS to the targets: the usual one, and those of multicast.
+pub const PORTS: [u16; 3] = [53, 5353, 5355];
+
+/// When a capture begins.
+const BEGIN: i64 = 1_700_000_000_000_000;
+/// Microseconds of one unit of time.
+const UNIT: i64 = 1_000_000 / 64;
+
+/// Appends one packet.
+pub fn write(input: &mut Vec<u8>, since: Duration, octets: &[u8]) {
+    let Ok(length) = u16::try_from(octets.len()) else { return };
+    let units = u8::try_from(since.as_micros() / 15_625).unwrap_or(u8::MAX);
+    input.extend(length.to_be_bytes());
+    input.push(units);
+    input.extend(octets);
+}
+
+/// The packets in an input: time, octets.
+pub fn read(mut input: &[u8]) -> impl Iterator<Item = (Timestamp, &[u8])> {
+    let mut at = BEGIN;
+    std::iter::from_fn(move || {
+        let (&[high, low, units], rest) = input.split_first_chunk::<3>()?;
+        let length = usize::from(u16::from_be_bytes([high, low])).min(rest.len());
+        let (octets, rest) = rest.split_at(length);
+        input = rest;
+        at += i64::from(units) * UNIT;
+        Some((Timestamp::from_micros(at), octets))
+    })
+}
+
+/// Runs a decoder over packets and holds it to what it promises.
+pub fn run<'a>(packets: impl Iterator<Item = (Timestamp, &'a [u8])>, start: Start) -> PacketTally {
+    let options = Options {
+        ports: PORTS.to_vec(),
+        timeout: Duration::from_secs(10),
+        drop_unsolicited: false,
+    };
+    let mut decoder = Decoder::new(&options);
+    let mut emitted = 0;
+    for (at, octets) in packets {
+        let length = u32::try_from(octets.len()).unwrap_or(u32::MAX);
+        decoder.frame(&Frame { at, start, octets, length }, &mut |observation| {
+            emitted += 1;
+            check(&observation);
+        });
+        balance(&decoder.tally());
+    }
+    decoder.finish();
+    let tally = decoder.tally();
+    balance(&tally);
+    assert_eq!(tally.waiting(), 0, "nothing waits after the end");
+    assert_eq!(tally.messages.records + tally.messages.negatives, emitted);
+    tally
+}
+
+/// Every packet went somewhere.
+fn balance(tally: &PacketTally) {
+    let sum = tally.refused() + tally.decoded() + tally.rejected() + tally.lost() + tally.waiting();
+    assert_eq!(tally.seen(), sum, "{tally:?}");
+}
+
+/// Whatever was on the wire, what is shown is printable.
+pub fn check(observation: &Observation<'_>) {
+    use pdns_agent::observation::Fact;
+    use pdns_agent::rdata::FinalDot;
+    let name = observation.rrname.as_str();
+    assert!(name.bytes().all(|octet| octet.is_ascii_graphic()), "{name:?}");
+    assert!(observation.ttl.is_none_or(|ttl| ttl < 1 << 31));
+    if let Fact::Record(rdata) = observation.fact {
+        let text = rdata.to_text(FinalDot::With);
+        assert!(text.bytes().all(|octet| octet == b' ' || octet.is_ascii_graphic()), "{text:?}");
+        let _ = rdata.target();
+    }
+}
