@@ -5,17 +5,20 @@
 //!
 //! - `follow`, `worker` and `pass` read logs. A session of theirs lasts as long as the store it writes to; if that
 //!   is emptied or replaced, the next session begins from nothing, as after a restart.
-//! - `captured` reads capture files; `live` listens to interfaces, and keeps what is not safe yet.
+//! - `captured` reads capture files. `live` listens to interfaces, `pipe` reads what comes only once: both in
+//!   `lane`s, which keep what is not safe yet.
 //! - `outbox` is what was seen and is not in the store yet, `writer` the thread that brings it there.
 //! - `metrics` and `listen` say how it goes meanwhile, `report` how it went.
 
 mod captured;
 mod follow;
+mod lane;
 mod listen;
 mod live;
 mod metrics;
 mod outbox;
 mod pass;
+mod pipe;
 mod report;
 mod worker;
 mod writer;
@@ -23,7 +26,7 @@ mod writer;
 pub use report::{LogReport, PacketReport, Report};
 
 use crate::decode::packets;
-use crate::source::{CaptureError, SourceError, Waker};
+use crate::source::{CaptureError, PcapError, SourceError, Waker};
 use crate::store::{Options, StoreError};
 use metrics::Metrics;
 use std::path::PathBuf;
@@ -122,6 +125,9 @@ pub enum AgentError {
     /// An interface cannot be captured on.
     #[error(transparent)]
     Capture(#[from] CaptureError),
+    /// A capture cannot be read.
+    #[error(transparent)]
+    Pcap(#[from] PcapError),
     /// Metrics cannot be served.
     #[error("cannot listen on {address} for metrics: give --listen another address")]
     Listen {

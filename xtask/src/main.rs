@@ -5,6 +5,7 @@
 mod bench;
 mod ci;
 mod demo;
+mod fuzz;
 mod sample;
 mod shell;
 mod test;
@@ -27,6 +28,8 @@ enum Task {
     Tidy,
     /// Measure how Zeek logs go into Redis, beside what Redis can do and what others do
     Bench,
+    /// Look for inputs that break the decoders
+    Fuzz(fuzz::Args),
     /// Write a made-up Zeek dns.log of any size
     Sample(sample::Args),
 }
@@ -38,6 +41,7 @@ fn main() -> ExitCode {
         Task::Ci => ci::ci(),
         Task::Tidy => tidy::tidy(),
         Task::Bench => bench::bench(),
+        Task::Fuzz(args) => fuzz::fuzz(&args),
         Task::Sample(args) => sample::run(&args),
     };
     match result {

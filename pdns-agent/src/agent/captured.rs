@@ -5,30 +5,82 @@
 //! again, and what is applied already is passed over.
 
 use super::follow::bar;
+use super::lane::{self, Landed, Lane};
 use super::metrics::Metrics;
 use super::outbox::Outbox;
+use super::pipe::Pipe;
 use super::report::PacketReport;
 use super::writer::{self, Means, Writer};
 use super::{AgentError, Captures, Settings, Stop};
 use crate::aggregate::Window;
 use crate::decode::packets::{Decoder, Options};
-use crate::hash::Router;
+use crate::hash::{Hasher, Router};
 use crate::observation::Observation;
-use crate::source::{CaptureFile, PcapError, capture_files};
+use crate::source::{CaptureFile, Condition, PcapError, capture_files};
 use crate::store::{Checkpoint, SourceState, StoreError};
 use indicatif::ProgressBar;
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, SystemTime};
 
 /// Packets read between looks at the window and at the request to stop.
 const BUDGET: usize = 1024;
 
-/// Reads all files.
+/// Reads all files and pipes.
 pub(super) fn run(
+    settings: &Settings,
+    captures: &Captures,
+    stop: &Stop,
+    metrics: &Arc<Metrics>,
+) -> Result<PacketReport, AgentError> {
+    let (pipes, files): (Vec<PathBuf>, Vec<PathBuf>) =
+        captures.inputs.iter().cloned().partition(|path| is_pipe(path));
+    let lanes = pipes.iter().map(|path| pipe_lane(settings, captures, path, stop, metrics));
+    let threads = lanes.collect::<Result<_, AgentError>>()?;
+    let report = if files.is_empty() {
+        PacketReport::default()
+    } else {
+        read_files(settings, &Captures { inputs: files, ..captures.clone() }, stop, metrics)?
+    };
+    let mut sum = lane::join(threads)?;
+    sum.merge(report);
+    Ok(sum)
+}
+
+/// Whether what is there can be read only once.
+fn is_pipe(path: &Path) -> bool {
+    path.as_os_str() == "-"
+        || std::fs::metadata(path).is_ok_and(|found| !found.is_file() && !found.is_dir())
+}
+
+/// Starts to read what can be read only once.
+fn pipe_lane(
+    settings: &Settings,
+    captures: &Captures,
+    path: &Path,
+    stop: &Stop,
+    metrics: &Arc<Metrics>,
+) -> Result<JoinHandle<Landed>, AgentError> {
+    // It is known by chance, and not by its content.
+    let file = CaptureFile::open(path, &Hasher::new(&[0; 16]))?;
+    lane::start(Lane {
+        tap: Pipe::start(file).map_err(AgentError::Thread)?,
+        name: path.display().to_string(),
+        path: format!("pcap:{}", path.display()),
+        sensor: settings.sensor.clone(),
+        condition: Condition::Up,
+        decoder: Decoder::new(&captures.packets),
+        settings: settings.clone(),
+        room: settings.memory / captures.inputs.len().max(1),
+        means: lane::means(stop, metrics),
+    })
+}
+
+/// Reads all that are files, however often the store is another one.
+fn read_files(
     settings: &Settings,
     captures: &Captures,
     stop: &Stop,

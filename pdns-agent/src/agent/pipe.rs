@@ -1,0 +1,164 @@
+//! Captures that can be read only once: standard input, and pipes that are named.
+//!
+//! `tcpdump -w - | pdns-agent pcap -` is a live capture with another program in front, so it goes through a lane
+//! like one. A thread of its own reads, since a pipe that brings nothing must not keep what came before from the
+//! store.
+
+use super::lane::Tap;
+use crate::source::{CaptureCounters, CaptureFile, Condition, Frame, PcapError};
+use crate::time::Timestamp;
+use pdns_ebpf_common::Start;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{
+    Receiver, RecvTimeoutError, SyncSender, TryRecvError, TrySendError, sync_channel,
+};
+use std::thread;
+use std::time::Duration;
+
+/// Packets handed over at once, at most; fewer when they come slowly.
+const MOST: usize = 256;
+/// Octets of packets handed over at once, at least when there are so many.
+const OCTETS: usize = 256 * 1024;
+/// Batches of packets that wait.
+const WAITING: usize = 8;
+
+/// Some packets.
+#[derive(Default)]
+struct Packets {
+    octets: Vec<u8>,
+    /// When, what it begins with, where it ends in `octets`, and how long it was.
+    packets: Vec<(Timestamp, Start, usize, u32)>,
+}
+
+/// A capture that another thread reads.
+pub(super) struct Pipe {
+    packets: Receiver<Result<Packets, PcapError>>,
+    waiting: VecDeque<Packets>,
+    is_closed: Arc<AtomicBool>,
+    is_over: bool,
+}
+
+impl Pipe {
+    /// Begins to read.
+    pub(super) fn start(file: CaptureFile) -> std::io::Result<Self> {
+        let (sender, packets) = sync_channel(WAITING);
+        let is_closed = Arc::new(AtomicBool::new(false));
+        let closed = Arc::clone(&is_closed);
+        thread::Builder::new()
+            .name("pipe".to_owned())
+            .spawn(move || read(file, &sender, &closed))?;
+        Ok(Self { packets, waiting: VecDeque::new(), is_closed, is_over: false })
+    }
+
+    fn take(&mut self, packets: Result<Packets, PcapError>) {
+        match packets {
+            Ok(packets) => self.waiting.push_back(packets),
+            Err(error) => {
+                let cause = std::error::Error::source(&error).map(ToString::to_string);
+                tracing::warn!(cause, "{error}");
+            }
+        }
+    }
+}
+
+/// Reads packets and hands them over: at once while the other side keeps up, many at a time when it does not.
+fn read(
+    mut file: CaptureFile,
+    sender: &SyncSender<Result<Packets, PcapError>>,
+    is_closed: &AtomicBool,
+) {
+    let mut some = Packets::default();
+    while !is_closed.load(Ordering::Relaxed) {
+        match file.next() {
+            Ok(Some((frame, _))) => {
+                some.octets.extend_from_slice(frame.octets);
+                some.packets.push((frame.at, frame.start, some.octets.len(), frame.length));
+            }
+            Ok(None) => break,
+            Err(error) => {
+                // What came before an error is good.
+                if sender.send(Ok(std::mem::take(&mut some))).is_ok() {
+                    drop(sender.send(Err(error)));
+                }
+                return;
+            }
+        }
+        let is_full = some.packets.len() >= MOST || some.octets.len() >= OCTETS;
+        let packets = Ok(std::mem::take(&mut some));
+        let sent = if is_full {
+            sender.send(packets).map_err(|_| ())
+        } else {
+            match sender.try_send(packets) {
+                Err(TrySendError::Full(packets)) => {
+                    some = packets.unwrap_or_default();
+                    Ok(())
+                }
+                Err(TrySendError::Disconnected(_)) => Err(()),
+                Ok(()) => Ok(()),
+            }
+        };
+        if sent.is_err() {
+            return;
+        }
+    }
+    drop(sender.send(Ok(some)));
+}
+
+impl Tap for Pipe {
+    fn drain(&mut self, most: usize, each: &mut dyn FnMut(Frame<'_>)) -> usize {
+        let mut taken = 0;
+        while taken < most {
+            let Some(some) = self.waiting.pop_front() else {
+                match self.packets.try_recv() {
+                    Ok(packets) => self.take(packets),
+                    Err(TryRecvError::Empty) => break,
+                    Err(TryRecvError::Disconnected) => {
+                        self.is_over = true;
+                        break;
+                    }
+                }
+                continue;
+            };
+            let mut begin = 0;
+            for &(at, start, end, length) in &some.packets {
+                let octets = some.octets.get(begin..end).unwrap_or_default();
+                each(Frame { at, start, octets, length });
+                begin = end;
+                taken += 1;
+            }
+        }
+        taken
+    }
+
+    fn clock(&self) -> Option<Timestamp> {
+        // What comes through a pipe may be years old.
+        None
+    }
+
+    fn wait(&mut self, time: Duration) {
+        match self.packets.recv_timeout(time) {
+            Ok(packets) => self.take(packets),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => self.is_over = true,
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        self.is_over && self.waiting.is_empty()
+    }
+
+    fn close(&mut self) {
+        // The reader sees it with the next packet; until then it waits in a read that nothing ends.
+        self.is_closed.store(true, Ordering::Relaxed);
+    }
+
+    fn follow(&mut self) -> Condition {
+        Condition::Up
+    }
+
+    fn counters(&self) -> Option<CaptureCounters> {
+        None
+    }
+}
