@@ -22,7 +22,7 @@
 //! - `source` knows no DNS. `decode` does no I/O. `render` and `aggregate` never see the store's insides.
 //! - Only `store` names Redis. Nothing names a client's address: no type has a field for it.
 //! - No text leaves the program that is not printable ASCII, or escaped to be so.
-//! - Nothing is `unsafe`.
+//! - Nothing is `unsafe`, but the system calls of `source::capture`, in one file. Only `source` names aya.
 //!
 //! `tests/it/layers.rs` holds the arrows to this.
 pub mod agent;

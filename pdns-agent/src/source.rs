@@ -1,13 +1,14 @@
 //! Logs as complete lines, each handed out once, whatever happens to the file.
 //!
 //! Layer 2, the start of the flow: [`Scan`] says which files are meant, [`Log`] reads one of them,
-//! [`Wake`] sleeps until there is more. `decode` makes sense of the lines; how far each log has been
+//! [`Wake`] sleeps until there is more; [`capture`] has packets of an interface. `decode` makes sense of the lines; how far each log has been
 //! read is kept by `store` and handed in by `agent`. Nothing here knows of DNS or of a store.
 //!
 //! A log is known by what it holds, not by where it lies. Rotation renames a log, `archive-log` gzips
 //! it into the folder of its day, people copy it: it stays the same [`LogId`], and a position, being
 //! counted in uncompressed octets, stays true. That is what makes reading exactly once.
 
+pub mod capture;
 mod captures;
 mod content;
 mod frame;
@@ -16,19 +17,21 @@ mod log;
 mod names;
 mod pcap;
 mod scan;
-mod stubs;
 mod wake;
 mod walk;
 
 #[cfg(test)]
 mod tests;
 
+pub use capture::{
+    Capture, CaptureError, Counters as CaptureCounters, Options as CaptureOptions,
+    State as Condition, drop_privileges,
+};
 pub use captures::capture_files;
 pub use frame::Frame;
 pub use log::{Log, Progress};
 pub use pcap::{CaptureFile, MOST_PACKET, PcapError};
 pub use scan::{Found, Scan};
-pub use stubs::*;
 pub use wake::{Wake, Waker, Woken};
 
 use std::fmt;

@@ -1,38 +1,11 @@
 //! Whether a packet may carry DNS, and where its headers are.
 
-use crate::Ports;
-
-/// Most VLAN tags, and most extension headers, that are passed over.
-const MOST: u32 = 8;
-
-/// The octets of a packet, as the decision reads them: numbers in network byte order. `None` where the
-/// packet ends before; the kernel's reader never says that, it ends the program and so refuses the packet.
-pub trait Packet {
-    /// One octet.
-    fn u8(&self, at: u32) -> Option<u8>;
-    /// Two octets.
-    fn u16(&self, at: u32) -> Option<u16>;
-}
-
-impl Packet for [u8] {
-    fn u8(&self, at: u32) -> Option<u8> {
-        self.get(usize::try_from(at).ok()?).copied()
-    }
-
-    fn u16(&self, at: u32) -> Option<u16> {
-        let at = usize::try_from(at).ok()?;
-        self.get(at..at.checked_add(2)?)?.try_into().ok().map(u16::from_be_bytes)
-    }
-}
-
-/// What a packet of an interface begins with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Link {
-    /// An Ethernet header (IEEE 802.3).
-    Ethernet,
-    /// An IPv4 or IPv6 header: tunnels and `WireGuard`.
-    Raw,
-}
+use crate::headers::{
+    AUTHENTICATION, DESTINATION, FRAGMENT, GENEVE_PORT, GRE, HIP, HOP_BY_HOP, IPIP, IPV4, IPV6,
+    IPV6_IN_IP, MOBILITY, ROUTING, SHIM6, TAGS, TCP, UDP, VXLAN_PORTS,
+};
+use crate::tunnel::{geneve, gre};
+use crate::{Link, Packet, Ports};
 
 /// Where to begin within a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,8 +19,18 @@ pub struct Start {
 impl Start {
     /// Stands for "IP of either version". No `EtherType`: it is a length (IEEE 802.3).
     pub const ANY_IP: u16 = 0;
-    /// An Ethernet header.
-    const ETHERNET: u16 = ETHER_BRIDGED;
+    /// Stands for an Ethernet header: transparent Ethernet bridging (RFC 1701).
+    pub const ETHERNET: u16 = 0x6558;
+
+    /// Where a packet of an interface begins.
+    #[inline(always)]
+    #[must_use]
+    pub const fn of(link: Link) -> Self {
+        match link {
+            Link::Ethernet => Self { at: 0, ethertype: Self::ETHERNET },
+            Link::Raw => Self { at: 0, ethertype: Self::ANY_IP },
+        }
+    }
 }
 
 /// The protocol that carries DNS.
@@ -59,6 +42,17 @@ pub enum Protocol {
     Tcp,
     /// Neither is known yet: a fragment of this IP protocol, which has to be put together first.
     Other(u8),
+}
+
+impl Protocol {
+    #[inline(always)]
+    const fn of(number: u8) -> Self {
+        match number {
+            UDP => Self::Udp,
+            TCP => Self::Tcp,
+            _ => Self::Other(number),
+        }
+    }
 }
 
 /// Which part of an IP datagram a packet is.
@@ -80,68 +74,13 @@ pub struct Found {
     pub network: u32,
     /// Whether it is one of IPv6.
     pub is_v6: bool,
-    /// What the IP datagram carries.
+    /// What the IP datagram carries. Of an IPv6 fragment: what the last header in it says, which may lie behind
+    /// extension headers that are themselves part of the fragmented datagram.
     pub protocol: Protocol,
     /// Offset of that; for a fragment, of its part of the datagram.
     pub transport: u32,
     /// Whether it is only a part.
     pub fragment: Fragment,
-}
-
-const IPV4: u16 = 0x0800;
-const IPV6: u16 = 0x86dd;
-/// VLAN tags: IEEE 802.1Q, 802.1ad, and what older switches write for the latter.
-const TAGS: [u16; 3] = [0x8100, 0x88a8, 0x9100];
-/// Transparent Ethernet bridging (RFC 1701).
-const ETHER_BRIDGED: u16 = 0x6558;
-/// ERSPAN types I and II, and type III.
-const ERSPAN: [u16; 2] = [0x88be, 0x22eb];
-
-const TCP: u8 = 6;
-const UDP: u8 = 17;
-const IPIP: u8 = 4;
-const IPV6_IN_IP: u8 = 41;
-const GRE: u8 = 47;
-/// IPv6 extension headers that are passed over (RFC 8200 §4, RFC 4302, RFC 6275, RFC 7401, RFC 5533).
-const HOP_BY_HOP: u8 = 0;
-const ROUTING: u8 = 43;
-const FRAGMENT: u8 = 44;
-const AUTHENTICATION: u8 = 51;
-const DESTINATION: u8 = 60;
-const MOBILITY: u8 = 135;
-const HIP: u8 = 139;
-const SHIM6: u8 = 140;
-
-/// UDP ports of tunnels: VXLAN (RFC 7348), GENEVE (RFC 8926).
-const VXLAN_PORT: u16 = 4789;
-const GENEVE_PORT: u16 = 6081;
-
-/// Finds DNS in a packet as an interface shows it; `None` for one that carries none.
-///
-/// Ports decide: a packet of UDP or TCP from or to one of `ports`, below any VLAN tags and at most one tunnel.
-/// A fragment that is not the first has no ports, and is let through if what it is a part of could be DNS.
-#[inline(always)]
-pub fn decide<P: Packet + ?Sized>(packet: &P, link: Link, ports: &Ports) -> Option<Found> {
-    let start = match link {
-        Link::Ethernet => Start { at: 0, ethertype: Start::ETHERNET },
-        Link::Raw => Start { at: 0, ethertype: Start::ANY_IP },
-    };
-    decide_at(packet, start, ports)
-}
-
-/// As [`decide`], from the header that `start` names on.
-#[inline(always)]
-pub fn decide_at<P: Packet + ?Sized>(packet: &P, start: Start, ports: &Ports) -> Option<Found> {
-    match find(packet, start, ports)? {
-        Step::Found(found) => Some(found),
-        // One level deep: a tunnel within a tunnel is refused.
-        Step::Tunnel { inner, outer } => match find(packet, inner, ports)? {
-            // A fragmented tunnel packet is put together first; what is in it is found then.
-            Step::Found(_) if outer.fragment != Fragment::Whole => Some(outer),
-            Step::Found(found) => Some(found),
-            Step::Tunnel { .. } => None,
-        },
-    }
 }
 
 /// What one look at a datagram found.
@@ -150,102 +89,127 @@ enum Step {
     Tunnel { inner: Start, outer: Found },
 }
 
+/// Writes a block as many times as headers of one kind may follow each other. A loop would say the same, but the
+/// kernel's verifier walks a loop whose passes can each take many ways in exponential time; written out, in
+/// linear time.
+macro_rules! up_to_eight_times {
+    ($block:block) => {
+        $block $block $block $block $block $block $block $block
+    };
+}
+
+/// Finds DNS in a packet as an interface shows it; `None` for one that carries none.
+///
+/// Ports decide: a packet of UDP or TCP from or to one of `ports`, below any VLAN tags and at most one tunnel.
+/// A fragment that is not the first has no ports, and is let through if what it is a part of could be DNS.
+#[inline(always)]
+pub fn decide<P: Packet + ?Sized>(packet: &P, link: Link, ports: &Ports) -> Option<Found> {
+    decide_at(packet, Start::of(link), ports)
+}
+
+/// As [`decide`], from the header that `start` names on.
+#[inline(always)]
+pub fn decide_at<P: Packet + ?Sized>(packet: &P, start: Start, ports: &Ports) -> Option<Found> {
+    match find(packet, start, ports)? {
+        Step::Found(found) => Some(found),
+        // A fragmented tunnel packet is put together first; what is in it is found then.
+        Step::Tunnel { outer, .. } if outer.fragment != Fragment::Whole => Some(outer),
+        // One level deep: a tunnel within a tunnel is refused.
+        Step::Tunnel { inner, .. } => match find(packet, inner, ports)? {
+            Step::Found(found) => Some(found),
+            Step::Tunnel { .. } => None,
+        },
+    }
+}
+
+/// Walks the headers of one datagram, down to its ports or a tunnel in it.
 #[inline(always)]
 fn find<P: Packet + ?Sized>(packet: &P, start: Start, ports: &Ports) -> Option<Step> {
-    let mut at = start.at;
-    let mut ethertype = start.ethertype;
-    if ethertype == Start::ETHERNET {
-        ethertype = packet.u16(at + 12)?;
-        at += 14;
-        let mut tags = 0;
-        while TAGS.contains(&ethertype) {
-            if tags == MOST {
-                return None;
-            }
-            ethertype = packet.u16(at + 2)?;
-            at += 4;
-            tags += 1;
-        }
-    }
-    let network = at;
+    let Start { mut at, ethertype } = start;
     let is_v6 = match ethertype {
-        IPV4 => false,
-        IPV6 => true,
+        Start::ETHERNET => {
+            let mut ethertype = packet.u16(at + 12)?;
+            at += 14;
+            'tags: {
+                up_to_eight_times!({
+                    if !TAGS.contains(&ethertype) {
+                        break 'tags;
+                    }
+                    ethertype = packet.u16(at + 2)?;
+                    at += 4;
+                });
+            }
+            version(ethertype)?
+        }
         Start::ANY_IP => match packet.u8(at)? >> 4 {
             4 => false,
             6 => true,
             _ => return None,
         },
-        _ => return None,
+        _ => version(ethertype)?,
     };
+    let network = at;
     let mut fragment = Fragment::Whole;
-    let mut is_later = false;
     let mut next;
     if is_v6 {
         next = packet.u8(at + 6)?;
         at += 40;
     } else {
-        next = packet.u8(at + 9)?;
-        let bits = packet.u16(at + 6)?;
         let words = packet.u8(at)? & 0xf;
         if words < 5 {
             return None;
         }
+        // Flags and offset, time to live, protocol.
+        let [bits0, bits1, _, number] = packet.u32(at + 6)?.to_be_bytes();
+        let bits = u16::from_be_bytes([bits0, bits1]);
+        next = number;
+        at += u32::from(words) * 4;
         // The flag for more fragments, and the offset.
         if bits & 0x3fff != 0 {
             fragment = Fragment::V4;
-            is_later = bits & 0x1fff != 0;
-        }
-        at += u32::from(words) * 4;
-    }
-    let mut headers = 0;
-    loop {
-        if is_later {
-            let found = |protocol| {
-                Some(Step::Found(Found { network, is_v6, protocol, transport: at, fragment }))
-            };
-            return match next {
-                UDP => found(Protocol::Udp),
-                TCP => found(Protocol::Tcp),
-                IPIP | IPV6_IN_IP | GRE => found(Protocol::Other(next)),
-                DESTINATION | AUTHENTICATION if is_v6 => found(Protocol::Other(next)),
-                _ => None,
-            };
-        }
-        match next {
-            UDP | TCP | IPIP | IPV6_IN_IP | GRE => break,
-            AUTHENTICATION => {
-                next = packet.u8(at)?;
-                at += (u32::from(packet.u8(at + 1)?) + 2) * 4;
+            if bits & 0x1fff != 0 {
+                return later(next, network, is_v6, at, fragment).map(Step::Found);
             }
-            FRAGMENT if is_v6 => {
-                next = packet.u8(at)?;
-                let bits = packet.u16(at + 2)?;
-                // An atomic fragment (RFC 6946) is a whole datagram. A second fragment header is an attack.
-                if bits & 0xfff9 != 0 {
-                    if fragment != Fragment::Whole {
-                        return None;
-                    }
-                    fragment = Fragment::V6(at);
-                    is_later = bits & 0xfff8 != 0;
+        }
+    }
+    'headers: {
+        up_to_eight_times!({
+            match next {
+                UDP | TCP | IPIP | IPV6_IN_IP | GRE => break 'headers,
+                AUTHENTICATION => {
+                    let [number, words] = packet.u16(at)?.to_be_bytes();
+                    next = number;
+                    at += (u32::from(words) + 2) * 4;
                 }
-                at += 8;
+                FRAGMENT if is_v6 => {
+                    let [number, _, bits0, bits1] = packet.u32(at)?.to_be_bytes();
+                    let bits = u16::from_be_bytes([bits0, bits1]);
+                    next = number;
+                    at += 8;
+                    // An atomic fragment (RFC 6946) is a whole datagram. A second fragment header is an attack.
+                    if bits & 0xfff9 != 0 {
+                        if fragment != Fragment::Whole {
+                            return None;
+                        }
+                        fragment = Fragment::V6(at - 8);
+                        if bits & 0xfff8 != 0 {
+                            return later(next, network, is_v6, at, fragment).map(Step::Found);
+                        }
+                    }
+                }
+                HOP_BY_HOP | ROUTING | DESTINATION | MOBILITY | HIP | SHIM6 if is_v6 => {
+                    let [number, longs] = packet.u16(at)?.to_be_bytes();
+                    next = number;
+                    at += (u32::from(longs) + 1) * 8;
+                }
+                _ => return None,
             }
-            HOP_BY_HOP | ROUTING | DESTINATION | MOBILITY | HIP | SHIM6 if is_v6 => {
-                next = packet.u8(at)?;
-                at += (u32::from(packet.u8(at + 1)?) + 1) * 8;
-            }
-            _ => return None,
-        }
-        headers += 1;
-        if headers > MOST {
-            return None;
-        }
+        });
     }
-    let found = |protocol| Found {
+    let found = Found {
         network,
         is_v6,
-        protocol,
+        protocol: Protocol::of(next),
         // Of a fragment: its part of the datagram begins behind the fragment header, whatever comes first.
         transport: match fragment {
             Fragment::V6(header) => header + 8,
@@ -253,80 +217,55 @@ fn find<P: Packet + ?Sized>(packet: &P, start: Start, ports: &Ports) -> Option<S
         },
         fragment,
     };
-    match next {
+    let inner = match next {
         UDP | TCP => {
-            let from = packet.u16(at)?;
-            let to = packet.u16(at + 2)?;
-            let protocol = if next == UDP { Protocol::Udp } else { Protocol::Tcp };
+            let both = packet.u32(at)?;
+            let (from, to) = ((both >> 16) as u16, both as u16);
             if ports.has(from) || ports.has(to) {
-                return Some(Step::Found(found(protocol)));
+                return Some(Step::Found(found));
             }
             if next == TCP {
                 return None;
             }
-            let inner = match to {
-                VXLAN_PORT => Start { at: at + 16, ethertype: Start::ETHERNET },
-                GENEVE_PORT => geneve(packet, at + 8)?,
-                _ => return None,
-            };
-            Some(Step::Tunnel { inner, outer: found(protocol) })
+            if VXLAN_PORTS.contains(&to) {
+                Start { at: at + 16, ethertype: Start::ETHERNET }
+            } else if to == GENEVE_PORT {
+                geneve(packet, at + 8)?
+            } else {
+                return None;
+            }
         }
-        IPIP => Some(Step::Tunnel {
-            inner: Start { at, ethertype: IPV4 },
-            outer: found(Protocol::Other(next)),
-        }),
-        IPV6_IN_IP => Some(Step::Tunnel {
-            inner: Start { at, ethertype: IPV6 },
-            outer: found(Protocol::Other(next)),
-        }),
-        _ => Some(Step::Tunnel { inner: gre(packet, at)?, outer: found(Protocol::Other(next)) }),
-    }
+        IPIP => Start { at, ethertype: IPV4 },
+        IPV6_IN_IP => Start { at, ethertype: IPV6 },
+        GRE => gre(packet, at)?,
+        _ => return None,
+    };
+    Some(Step::Tunnel { inner, outer: found })
 }
 
-/// What is behind a GENEVE header (RFC 8926 §3.4).
+/// Whether an `EtherType` is that of IPv6; `None` for what is not IP.
 #[inline(always)]
-fn geneve<P: Packet + ?Sized>(packet: &P, at: u32) -> Option<Start> {
-    let options = u32::from(packet.u8(at)? & 0x3f) * 4;
-    let ethertype = packet.u16(at + 2)?;
-    carried(ethertype, at + 8 + options)
-}
-
-/// What is behind a GRE header (RFC 2784 §2, RFC 2890 §2).
-#[inline(always)]
-fn gre<P: Packet + ?Sized>(packet: &P, at: u32) -> Option<Start> {
-    let flags = packet.u16(at)?;
-    let ethertype = packet.u16(at + 2)?;
-    // Version 0, and no routing (RFC 1701), which nothing sends.
-    if flags & 0x4007 != 0 {
-        return None;
-    }
-    let has = |bit: u16| if flags & bit == 0 { 0 } else { 4 };
-    let (checksum, key, sequence) = (0x8000, 0x2000, 0x1000);
-    let at = at + 4 + has(checksum) + has(key) + has(sequence);
-    if ethertype == ERSPAN[0] {
-        // Type I has no sequence number and no header of its own, type II has both (draft-foschiano-erspan).
-        let header = if flags & sequence == 0 { 0 } else { 8 };
-        return Some(Start { at: at + header, ethertype: Start::ETHERNET });
-    }
-    if ethertype == ERSPAN[1] {
-        // Type III: 12 octets, and 8 more if the last bit says so. Its frame type is Ethernet or IP.
-        let last = packet.u8(at + 11)?;
-        let frame = packet.u8(at + 10)? >> 3 & 0x1f;
-        let at = at + 12 + if last & 1 == 0 { 0 } else { 8 };
-        return match frame {
-            0 => Some(Start { at, ethertype: Start::ETHERNET }),
-            2 => Some(Start { at, ethertype: Start::ANY_IP }),
-            _ => None,
-        };
-    }
-    carried(ethertype, at)
-}
-
-/// What a tunnel's `EtherType` field names, if it can lead to DNS.
-#[inline(always)]
-fn carried(ethertype: u16, at: u32) -> Option<Start> {
+fn version(ethertype: u16) -> Option<bool> {
     match ethertype {
-        IPV4 | IPV6 | ETHER_BRIDGED => Some(Start { at, ethertype }),
+        IPV4 => Some(false),
+        IPV6 => Some(true),
         _ => None,
     }
+}
+
+/// A fragment that is not the first, if what it is a part of could be DNS.
+#[inline(always)]
+fn later(
+    number: u8,
+    network: u32,
+    is_v6: bool,
+    transport: u32,
+    fragment: Fragment,
+) -> Option<Found> {
+    match number {
+        UDP | TCP | IPIP | IPV6_IN_IP | GRE | AUTHENTICATION => {}
+        DESTINATION if is_v6 => {}
+        _ => return None,
+    }
+    Some(Found { network, is_v6, protocol: Protocol::of(number), transport, fragment })
 }

@@ -54,6 +54,10 @@ pub enum Counter {
 
 /// How many counters there are.
 pub const COUNTERS: usize = 5;
+/// What the filter keeps behind the counters: octets put into the ring buffer since it last woke the reader.
+pub const UNWOKEN: usize = COUNTERS;
+/// How many numbers the filter keeps on each processor.
+pub const SLOTS: usize = COUNTERS + 1;
 
 #[cfg(test)]
 mod tests {

@@ -11,8 +11,14 @@
 
 mod decide;
 mod event;
+mod glance;
+mod headers;
+mod packet;
 mod ports;
+mod tunnel;
 
-pub use decide::{Found, Fragment, Link, Packet, Protocol, Start, decide, decide_at};
-pub use event::{CLASSES, COUNTERS, Counter, HEADER, Header};
+pub use decide::{Found, Fragment, Protocol, Start, decide, decide_at};
+pub use event::{CLASSES, COUNTERS, Counter, HEADER, Header, SLOTS, UNWOKEN};
+pub use glance::{GLANCE, GLANCE_AT, Glance, glance};
+pub use packet::{Link, Packet};
 pub use ports::{DNS_PORTS, PORT_BYTES, Ports};

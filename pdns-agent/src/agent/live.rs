@@ -23,7 +23,7 @@ pub(super) fn run(
     for (interface, sensor) in &interfaces.interfaces {
         let options = CaptureOptions {
             interface: interface.clone(),
-            ports: interfaces.packets.ports.clone(),
+            ports: &interfaces.packets.ports,
             ring: interfaces.ring,
             promiscuous: interfaces.promiscuous,
         };

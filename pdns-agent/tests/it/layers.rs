@@ -24,7 +24,8 @@ const LAYERS: &[(&str, u8)] = &[
 ];
 
 /// Paths that one module alone may name, and which.
-const KEPT_TO: &[(&str, &str)] = &[("redis::", "store"), ("notify::", "source")];
+const KEPT_TO: &[(&str, &str)] =
+    &[("redis::", "store"), ("notify::", "source"), ("aya::", "source")];
 
 /// Paths that a module must not name: these do no I/O and know no store.
 const ABSENT: &[(&str, &[&str])] = &[

@@ -44,6 +44,11 @@ impl Packet for Watched<'_> {
     fn u16(&self, at: u32) -> Option<u16> {
         self.noted(self.octets.u16(at))
     }
+
+    #[inline]
+    fn u32(&self, at: u32) -> Option<u32> {
+        self.noted(self.octets.u32(at))
+    }
 }
 
 /// A number of two octets; `None` past the end.

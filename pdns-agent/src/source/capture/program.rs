@@ -1,0 +1,125 @@
+//! The socket filter as the kernel runs it, and what it shares with us: a ring buffer and counters.
+
+use super::error::{CaptureError, advice};
+use super::kernel;
+use aya::maps::{MapError, PerCpuArray, RingBuf};
+use aya::programs::{ProgramError, SocketFilter, SocketFilterError};
+use aya::{Ebpf, EbpfError, EbpfLoader, VerifierLogLevel};
+use pdns_ebpf_common::{Link, Ports, SLOTS};
+use std::error::Error;
+use std::io;
+use std::os::fd::OwnedFd;
+
+/// The program, as `cargo xtask build-ebpf` made it from `pdns-ebpf`.
+pub(super) static OBJECT: &[u8] =
+    aya::include_bytes_aligned!(concat!(env!("CARGO_MANIFEST_DIR"), "/../pdns-ebpf/pdns.bpf.o"));
+
+/// The names that `pdns-ebpf/src/main.rs` gives.
+const PROGRAM: &str = "pdns";
+const RING: &str = "RING";
+const COUNTERS: &str = "COUNTERS";
+
+/// Smallest ring buffer: room for a few of the largest packets.
+pub const LEAST_RING: usize = 1 << 20;
+/// Largest ring buffer: the kernel takes no more than 4 GiB less one page.
+pub const MOST_RING: usize = 1 << 31;
+/// The kernel wakes us when the ring buffer is full to this part of it, all processors together.
+const WAKE_SHARE: u64 = 4;
+
+/// The numbers that the filter keeps: its counters, and what follows them.
+pub(super) type Slots = [u64; SLOTS];
+
+/// The program, loaded and not yet attached.
+pub(super) struct Loaded {
+    /// Keeps the program.
+    pub(super) ebpf: Ebpf,
+    /// What the filter writes packets into.
+    pub(super) ring: RingBuf<aya::maps::MapData>,
+    /// What it counts.
+    pub(super) counters: PerCpuArray<aya::maps::MapData, Slots>,
+}
+
+impl Loaded {
+    /// Has the program look at every packet that the socket gets.
+    pub(super) fn attach(&self, socket: &OwnedFd) -> io::Result<()> {
+        let failed = |error: ProgramError| match error {
+            ProgramError::SocketFilterError(SocketFilterError::SetsockoptError {
+                io_error,
+                ..
+            }) => io_error,
+            error => io::Error::other(error),
+        };
+        let program = self.ebpf.program(PROGRAM).ok_or(ProgramError::NotLoaded).map_err(failed)?;
+        let program: &SocketFilter = program.try_into().map_err(failed)?;
+        program.attach(socket).map_err(failed)
+    }
+}
+
+/// The size that a ring buffer gets when `size` is asked for: a power of two.
+pub(super) fn ring_size(size: usize) -> usize {
+    size.clamp(LEAST_RING, MOST_RING).next_power_of_two()
+}
+
+/// Hands the program to the kernel. `ring` is the result of [`ring_size`].
+pub(super) fn load(link: Link, ports: &[u16], ring: usize) -> Result<Loaded, CaptureError> {
+    let lockable = kernel::lockable_memory();
+    let processors = aya::util::nr_cpus().map_or(1, |number| number.max(1) as u64);
+    let ports = Ports::new(ports);
+    let is_raw = u32::from(link == Link::Raw);
+    // Each processor counts for itself, so each gets its part of the share.
+    let wake = ring as u64 / WAKE_SHARE / processors;
+    let mut ebpf = EbpfLoader::new()
+        .btf(None)
+        .verifier_log_level(VerifierLogLevel::STATS)
+        .override_global("PORTS", ports.0.as_slice(), true)
+        .override_global("IS_RAW", &is_raw, true)
+        .override_global("WAKE", &wake, true)
+        .map_max_entries(RING, u32::try_from(ring).unwrap_or(u32::MAX))
+        .load(OBJECT)
+        .map_err(|cause| refused(cause, ring, lockable))?;
+    let program: &mut SocketFilter = ebpf
+        .program_mut(PROGRAM)
+        .ok_or(ProgramError::NotLoaded)
+        .and_then(TryInto::try_into)
+        .map_err(|cause| refused(cause.into(), ring, lockable))?;
+    program.load().map_err(|cause| refused(cause.into(), ring, lockable))?;
+    let map = |ebpf: &mut Ebpf, name| {
+        ebpf.take_map(name).ok_or(MapError::InvalidName { name: String::from(name) })
+    };
+    let rings = map(&mut ebpf, RING).and_then(RingBuf::try_from);
+    let counters = map(&mut ebpf, COUNTERS).and_then(PerCpuArray::try_from);
+    Ok(Loaded {
+        ring: rings.map_err(|cause| refused(cause.into(), ring, lockable))?,
+        counters: counters.map_err(|cause| refused(cause.into(), ring, lockable))?,
+        ebpf,
+    })
+}
+
+/// The error for what aya says.
+fn refused(cause: EbpfError, ring: usize, lockable: Option<u64>) -> CaptureError {
+    let is_verdict = matches!(&cause, EbpfError::ProgramError(ProgramError::LoadError { io_error, .. })
+        if io_error.raw_os_error() != Some(libc::EPERM));
+    let advice = match system_error(&cause) {
+        Some(_) if is_verdict => {
+            "this kernel's verifier does not take the program: Linux 5.8 is the \
+             oldest that can; report it with the kernel's version and what follows"
+                .to_owned()
+        }
+        Some(system) => advice(system, ring, lockable),
+        None => "the agent and its embedded program do not fit; build both anew".to_owned(),
+    };
+    match cause {
+        EbpfError::MapError(_) => CaptureError::Ring { size: ring, advice, cause: cause.into() },
+        _ => CaptureError::Load { advice, cause: cause.into() },
+    }
+}
+
+/// What the system said, below what aya says.
+fn system_error<'a>(mut error: &'a (dyn Error + 'static)) -> Option<&'a io::Error> {
+    loop {
+        if let Some(found) = error.downcast_ref::<io::Error>() {
+            return Some(found);
+        }
+        error = error.source()?;
+    }
+}

@@ -1,0 +1,42 @@
+//! A packet's octets, as the decision reads them.
+
+/// Numbers in network byte order; `None` where the packet ends before.
+pub trait Packet {
+    /// One octet.
+    fn u8(&self, at: u32) -> Option<u8>;
+    /// Two octets.
+    fn u16(&self, at: u32) -> Option<u16>;
+    /// Four octets.
+    fn u32(&self, at: u32) -> Option<u32>;
+}
+
+impl Packet for [u8] {
+    #[inline(always)]
+    fn u8(&self, at: u32) -> Option<u8> {
+        self.get(usize::try_from(at).ok()?).copied()
+    }
+
+    #[inline(always)]
+    fn u16(&self, at: u32) -> Option<u16> {
+        chunk(self, at).map(u16::from_be_bytes)
+    }
+
+    #[inline(always)]
+    fn u32(&self, at: u32) -> Option<u32> {
+        chunk(self, at).map(u32::from_be_bytes)
+    }
+}
+
+#[inline(always)]
+fn chunk<const N: usize>(octets: &[u8], at: u32) -> Option<[u8; N]> {
+    octets.get(usize::try_from(at).ok()?..)?.first_chunk().copied()
+}
+
+/// What a packet of an interface begins with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Link {
+    /// An Ethernet header (IEEE 802.3).
+    Ethernet,
+    /// An IPv4 or IPv6 header: tunnels and `WireGuard`.
+    Raw,
+}

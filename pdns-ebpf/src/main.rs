@@ -1,0 +1,200 @@
+//! The socket filter that picks DNS out of an interface's packets in the kernel.
+//!
+//! It runs for every packet of the interface, so that its cost for those that are not DNS is what counts.
+//! [`pdns_ebpf_common`] decides; here is how a packet is read, counted and copied. A packet that may carry DNS
+//! goes whole, behind a [`Header`], into the ring buffer `RING`. The filter always returns 0: nothing is queued
+//! on the socket.
+//!
+//! The agent fills in the constants `PORTS`, `IS_RAW` and `WAKE` and the size of `RING` before it loads the
+//! program. Helpers no newer than Linux 5.8, none that asks for the GPL.
+
+#![no_std]
+#![no_main]
+
+use aya_ebpf::Global;
+use aya_ebpf::bindings::{__sk_buff, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP};
+use aya_ebpf::helpers::{
+    bpf_ktime_get_ns, bpf_ringbuf_discard, bpf_ringbuf_reserve, bpf_ringbuf_submit,
+    bpf_skb_load_bytes,
+};
+use aya_ebpf::macros::{map, socket_filter};
+use aya_ebpf::maps::{PerCpuArray, RingBuf};
+use aya_ebpf::programs::SkBuffContext;
+use core::hint::black_box;
+use core::mem::MaybeUninit;
+use pdns_ebpf_common::{
+    CLASSES, Counter, GLANCE, GLANCE_AT, Glance, HEADER, Header, Link, Packet, Ports, SLOTS,
+    UNWOKEN, decide, glance,
+};
+
+/// Packets for the agent. The agent says how large it is.
+#[map]
+static RING: RingBuf = RingBuf::with_byte_size(1 << 24, 0);
+
+/// One set of numbers for each processor, so that none waits for another.
+#[map]
+static COUNTERS: PerCpuArray<[u64; SLOTS]> = PerCpuArray::with_max_entries(1, 0);
+
+/// The ports that carry DNS.
+#[unsafe(no_mangle)]
+static PORTS: Ports = Ports::NONE;
+
+/// Not 0 if packets begin with an IP header.
+#[unsafe(no_mangle)]
+static IS_RAW: Global<u32> = Global::new(0);
+
+/// Octets put into the ring buffer by one processor after which it wakes the agent.
+#[unsafe(no_mangle)]
+static WAKE: Global<u64> = Global::new(1 << 20);
+
+/// What of the kernel may be called: no helper that is for programs under the GPL alone.
+#[unsafe(no_mangle)]
+#[unsafe(link_section = "license")]
+static LICENSE: [u8; 4] = *b"MIT\0";
+
+/// Octets of the ring buffer that each record takes beside its own.
+const RECORD_HEADER: u64 = 8;
+
+/// The packet that the program runs for.
+#[derive(Clone, Copy)]
+struct Skb(*mut __sk_buff);
+
+impl Skb {
+    /// Copies a part of the packet; `None` where it ends before.
+    #[inline(always)]
+    fn load<T>(self, at: u32) -> Option<T> {
+        let mut value = MaybeUninit::<T>::uninit();
+        let (to, length) = (value.as_mut_ptr().cast(), size_of::<T>() as u32);
+        // SAFETY: `to` is room for `length` octets; the kernel checks the offset.
+        let failed = unsafe { bpf_skb_load_bytes(self.0.cast(), at, to, length) };
+        // SAFETY: written in full unless it failed, and `T` is one of the number types and arrays below, to which
+        // any octets are a value.
+        if failed == 0 { Some(unsafe { value.assume_init() }) } else { None }
+    }
+}
+
+impl Packet for Skb {
+    #[inline(always)]
+    fn u8(&self, at: u32) -> Option<u8> {
+        self.load(at)
+    }
+
+    #[inline(always)]
+    fn u16(&self, at: u32) -> Option<u16> {
+        self.load(at).map(u16::from_be)
+    }
+
+    #[inline(always)]
+    fn u32(&self, at: u32) -> Option<u32> {
+        self.load(at).map(u32::from_be)
+    }
+}
+
+/// The octets of a glance, laid out so that the numbers in them can be read as such.
+#[repr(align(8))]
+struct Head([u8; GLANCE]);
+
+/// Sees a packet.
+#[socket_filter]
+pub fn pdns(context: SkBuffContext) -> i64 {
+    let skb = Skb(context.skb.skb);
+    let Some(counters) = COUNTERS.get_ptr_mut(0) else { return 0 };
+    add(counters, Counter::Seen);
+    if is_dns(skb) {
+        add(counters, Counter::Dns);
+        hand_over(skb, counters);
+    }
+    0
+}
+
+#[inline(always)]
+fn is_dns(skb: Skb) -> bool {
+    // What the compiler knows of the constant is what it was built with, not what the agent made of it.
+    let ports = black_box(&PORTS);
+    let link = if IS_RAW.load() == 0 { Link::Ethernet } else { Link::Raw };
+    if link == Link::Ethernet
+        && let Some(Head(head)) = skb.load(GLANCE_AT)
+    {
+        match glance(&skb, &head, ports) {
+            Some(Glance::Dns) => return true,
+            Some(Glance::Unsettled) => {}
+            Some(Glance::Other) | None => return false,
+        }
+    }
+    decide(&skb, link, ports).is_some()
+}
+
+/// Copies a packet into the ring buffer, in the smallest class that holds it.
+#[inline(always)]
+fn hand_over(skb: Skb, counters: *mut [u64; SLOTS]) {
+    // SAFETY: the kernel gives a valid context; it rewrites this read into one of the packet's length.
+    let length = unsafe { (*skb.0).len };
+    let [first, second, third, fourth, _] = CLASSES.map(|size| size as u32);
+    if length == 0 {
+        // Never; but the verifier has to be told.
+    } else if length <= first {
+        copy::<{ CLASSES[0] }>(skb, length, counters);
+    } else if length <= second {
+        copy::<{ CLASSES[1] }>(skb, length, counters);
+    } else if length <= third {
+        copy::<{ CLASSES[2] }>(skb, length, counters);
+    } else if length <= fourth {
+        copy::<{ CLASSES[3] }>(skb, length, counters);
+    } else {
+        copy::<{ CLASSES[4] }>(skb, length, counters);
+    }
+}
+
+#[inline(always)]
+fn copy<const SIZE: usize>(skb: Skb, length: u32, counters: *mut [u64; SLOTS]) {
+    let ring = (&raw const RING).cast_mut().cast();
+    let size = (HEADER + SIZE) as u64;
+    // SAFETY: `RING` is a ring buffer, `size` a constant.
+    let record = unsafe { bpf_ringbuf_reserve(ring, size, 0) };
+    if record.is_null() {
+        return add(counters, Counter::Lost);
+    }
+    let captured = if length > SIZE as u32 { SIZE as u32 } else { length };
+    // SAFETY: takes nothing.
+    let at = unsafe { bpf_ktime_get_ns() };
+    // SAFETY: the record has room for a header and `SIZE` octets, and begins at a multiple of 8.
+    unsafe { record.cast::<Header>().write(Header { at, length, captured }) };
+    // SAFETY: as above.
+    let octets = unsafe { record.byte_add(HEADER) };
+    // SAFETY: there is room for `SIZE` octets, and `captured` is no more.
+    let failed = unsafe { bpf_skb_load_bytes(skb.0.cast(), 0, octets, captured) };
+    if failed != 0 {
+        // SAFETY: the record was reserved above and is given back once.
+        unsafe { bpf_ringbuf_discard(record, u64::from(BPF_RB_NO_WAKEUP)) };
+        return add(counters, Counter::Lost);
+    }
+    add(counters, Counter::Copied);
+    if length > SIZE as u32 {
+        add(counters, Counter::Truncated);
+    }
+    // To wake the agent for each packet would cost more than the packet: it looks by itself every few
+    // milliseconds, and has to be woken only when the ring buffer fills up meanwhile.
+    // SAFETY: as in `add`.
+    let unwoken = unsafe { &mut (*counters)[UNWOKEN] };
+    *unwoken += size + RECORD_HEADER;
+    let flags = if *unwoken < WAKE.load() {
+        BPF_RB_NO_WAKEUP
+    } else {
+        *unwoken = 0;
+        BPF_RB_FORCE_WAKEUP
+    };
+    // SAFETY: the record was reserved above and is handed over once.
+    unsafe { bpf_ringbuf_submit(record, u64::from(flags)) };
+}
+
+#[inline(always)]
+fn add(counters: *mut [u64; SLOTS], counter: Counter) {
+    // SAFETY: the pointer is that of this processor's numbers, not null; the program is not interrupted by itself.
+    unsafe { (*counters)[counter as usize] += 1 };
+}
+
+/// There is nothing that could panic; the compiler asks for it all the same.
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
+    loop {}
+}
