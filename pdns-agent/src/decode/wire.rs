@@ -14,6 +14,9 @@ mod streams;
 mod table;
 mod tally;
 
+#[cfg(test)]
+mod tests;
+
 pub use fragments::FragmentLimits;
 pub use streams::StreamLimits;
 pub use tally::{WireLoss, WireRejection, WireTally};

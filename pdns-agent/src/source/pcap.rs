@@ -7,6 +7,8 @@
 mod blocks;
 mod classic;
 mod link;
+#[cfg(test)]
+mod tests;
 mod unpack;
 mod window;
 
@@ -298,8 +300,10 @@ impl CaptureFile {
     /// Any [`PcapError`]. It is told once, after all packets that come before it; then the capture is at its end.
     #[expect(clippy::should_implement_trait, reason = "a frame borrows; no iterator can lend")]
     pub fn next(&mut self) -> Result<Option<(Frame<'_>, u64)>, PcapError> {
-        let found = loop {
-            let offset = self.window.offset();
+        if matches!(self.format, Format::Done) {
+            return Ok(None);
+        }
+        let (packet, start) = loop {
             let packet = match self.packet() {
                 Ok(Some(packet)) => packet,
                 Ok(None) => {
@@ -309,19 +313,18 @@ impl CaptureFile {
                 }
                 Err(fault) => {
                     self.format = Format::Done;
-                    return Err(self.error(offset, fault));
+                    return Err(self.error(fault));
                 }
             };
             let octets = self.window.octets(packet.octets.clone()).unwrap_or_default();
             match link::start(packet.link, octets) {
-                Some(start) => break Some((packet, start)),
+                Some(start) => break (packet, start),
                 None => self.refused += 1,
             }
         };
-        Ok(found.map(|(packet, start)| {
-            let octets = self.window.octets(packet.octets).unwrap_or_default();
-            (Frame { at: packet.at, start, octets, length: packet.length }, packet.end)
-        }))
+        let octets = self.window.octets(packet.octets).unwrap_or_default();
+        let frame = Frame { at: packet.at, start, octets, length: packet.length };
+        Ok(Some((frame, packet.end)))
     }
 
     fn packet(&mut self) -> Result<Option<Packet>, Fault> {
@@ -348,8 +351,8 @@ impl CaptureFile {
         }
     }
 
-    fn error(&self, offset: u64, fault: Fault) -> PcapError {
-        let file = self.name.clone();
+    fn error(&self, fault: Fault) -> PcapError {
+        let (file, offset) = (self.name.clone(), self.window.record());
         match fault {
             Fault::Short(Short::End) => PcapError::NotACapture { file },
             Fault::Short(Short::Cut) => PcapError::Cut { file, offset },
@@ -365,11 +368,9 @@ impl CaptureFile {
     }
 
     /// Holds the file to the state in which its id was made; asked once, at the end.
-    fn check_unchanged(&mut self) -> Result<(), PcapError> {
-        let Some((file, stat)) = self.opened.take() else { return Ok(()) };
-        let now = file.metadata().map(|metadata| Stat::of(&metadata));
-        let is_same = now.as_ref().is_ok_and(|now| *now == stat);
-        self.opened = Some((file, stat));
+    fn check_unchanged(&self) -> Result<(), PcapError> {
+        let Some((file, stat)) = &self.opened else { return Ok(()) };
+        let is_same = file.metadata().is_ok_and(|metadata| Stat::of(&metadata) == *stat);
         if is_same { Ok(()) } else { Err(PcapError::Changed { file: self.name.clone() }) }
     }
 }

@@ -103,6 +103,7 @@ impl Blocks {
             if let Some((rest, length)) = self.rest.take() {
                 self.leave(window, rest, length)?;
             }
+            window.begin_record();
             let head = match window.peek(8) {
                 Ok(head) => head,
                 Err(Short::End) => return Ok(None),
@@ -255,9 +256,9 @@ mod tests {
         assert_eq!(time(9, 0, 1_999), 1);
         assert_eq!(time(3, 1, 5), 1_005_000);
         assert_eq!(time(0, -1, 3), 2_000_000);
-        assert_eq!(time(0x80 | 10, 0, 512), 500_000);
+        assert_eq!(time(0x8a, 0, 512), 500_000);
         assert_eq!(time(127, 0, u64::MAX), 0);
-        assert_eq!(time(0x80 | 127, 0, u64::MAX), 0);
+        assert_eq!(time(0xff, 0, u64::MAX), 0);
         assert_eq!(time(0, i64::MAX, u64::MAX), i64::MAX);
     }
 }

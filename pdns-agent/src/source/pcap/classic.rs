@@ -43,6 +43,7 @@ impl Classic {
 
     /// The next packet.
     pub(super) fn next(&self, window: &mut Window) -> Result<Option<Packet>, Fault> {
+        window.begin_record();
         let record = match window.peek(RECORD) {
             Ok(record) => record,
             Err(Short::End) => return Ok(None),

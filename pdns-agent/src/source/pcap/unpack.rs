@@ -54,7 +54,7 @@ pub(super) fn unpack(
         GZIP => Box::new(MultiGzDecoder::new(packed)),
         XZ => Box::new(XzMembers::new(packed)),
         ZSTD => Box::new(ZstdMembers::new(packed)),
-        _ => Box::new(Lz4::new(packed)),
+        _ => Box::new(Lz4Members(Lz4::new(packed))),
     };
     Ok((unpacked, true))
 }
@@ -70,6 +70,20 @@ fn is_at_end(packed: &mut impl BufRead) -> io::Result<bool> {
             Ok(octets) => return Ok(octets.is_empty()),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Frames of lz4. The decoder says that it is at the end after each.
+struct Lz4Members<R: Read>(Lz4<R>);
+
+impl<R: BufRead> Read for Lz4Members<R> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        loop {
+            let got = self.0.read(out)?;
+            if got > 0 || out.is_empty() || is_at_end(self.0.get_mut())? {
+                return Ok(got);
+            }
         }
     }
 }

@@ -31,6 +31,8 @@ pub(super) struct Window {
     held: Range<usize>,
     /// Offset in the unpacked file of the first octet held.
     offset: u64,
+    /// Offset of the record that is being read.
+    record: u64,
     /// How many octets of the file may still be read.
     left: u64,
 }
@@ -38,12 +40,22 @@ pub(super) struct Window {
 impl Window {
     /// A window at the beginning of what `reader` yields, over `limit` octets of it at most.
     pub(super) fn new(reader: Box<dyn Read + Send>, limit: u64) -> Self {
-        Self { reader, buffer: vec![0; SIZE], held: 0..0, offset: 0, left: limit }
+        Self { reader, buffer: vec![0; SIZE], held: 0..0, offset: 0, record: 0, left: limit }
     }
 
     /// Offset in the unpacked file of the next octet.
     pub(super) fn offset(&self) -> u64 {
         self.offset
+    }
+
+    /// A record begins with the next octet.
+    pub(super) fn begin_record(&mut self) {
+        self.record = self.offset;
+    }
+
+    /// Offset in the unpacked file of the record that is being read.
+    pub(super) fn record(&self) -> u64 {
+        self.record
     }
 
     /// The next `count` octets, without passing them; at most half of [`SIZE`] and a little.
