@@ -8,4 +8,7 @@
     reason = "helpers of tests, as in tests"
 )]
 
+mod build;
+mod pairing;
+mod rules;
 mod text;
