@@ -9,6 +9,8 @@
 )]
 
 mod build;
+mod captures;
+mod hostile;
 mod pairing;
 mod rules;
 mod text;
