@@ -69,6 +69,19 @@ fn pointers_that_lead_nowhere_end_the_message() {
 }
 
 #[test]
+fn a_question_of_pointers_to_itself_is_rejected() {
+    // tcpdump's dns-zlip captures, as messages.
+    for name in [&b"\xc0\x0c\xc0\x07\xc0\x10"[..], b"\xc0\x0e\xc0\x0c", b"\x01a\xc0\x0c"] {
+        let mut query = Builder::bare(0x0100);
+        query.octets[5] = 1;
+        query.octets.extend(name);
+        query.octets.extend([0, 1, 0, 1]);
+        let mut capture = Capture::new(Options::default());
+        assert_eq!(capture.query(0.0, &query), Err(DnsRejection::Question));
+    }
+}
+
+#[test]
 fn names_of_255_octets_are_read_and_longer_ones_are_not() {
     let labels = ["a".repeat(63), "b".repeat(63), "c".repeat(63), "d".repeat(61)].join(".");
     let response = Builder::new(RESPONSE, &labels, A).record(1, b"\xc0\x0c", A, 1, 60, ADDRESS);
@@ -175,7 +188,8 @@ proptest! {
         for (number, octets) in messages.iter().enumerate() {
             for flow in [flow(4000, port), flow(4000, port).reversed()] {
                 // The harness looks at the sums and at what is emitted.
-                drop(capture.put(f64::from(u32::try_from(number).unwrap() * 4), flow, octets));
+                let ending = capture.put(f64::from(u32::try_from(number).unwrap() * 4), flow, octets);
+                prop_assert!(ending.is_ok() || capture.decoder.tally().rejected.values().sum::<u64>() > 0);
             }
         }
         let tally = capture.decoder.tally().clone();
