@@ -5,7 +5,7 @@
 //! same octets; a type this module does not know, or octets that do not fit their type, are `\# length hex`
 //! (RFC 3597 §5).
 //!
-//! One table, [`layout`], tells what fields a type has; [`canonical`] and [`text`] go by it.
+//! One table, `layout`, tells what fields a type has; `canonical` and `text` go by it.
 
 mod address;
 mod bits;

@@ -126,7 +126,7 @@ impl Capture {
         let at = time(seconds);
         let lines = &mut self.lines;
         let ending = self.decoder.message(&Message { at, flow, octets }, &mut |observation| {
-            lines.push(line(&observation))
+            lines.push(line(&observation));
         });
         assert_eq!(self.decoder.tally().messages, self.decoder.tally().endings());
         ending

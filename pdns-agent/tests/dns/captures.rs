@@ -70,7 +70,7 @@ fn udp(mut frame: &[u8]) -> Option<(Flow, &[u8])> {
     }
     let packet = frame.get(2..)?;
     let (from, to, segment): (IpAddr, IpAddr, &[u8]) = match frame.get(..2)? {
-        [8, 0] if *packet.get(9)? == 17 && packet[6] & 0x3f == 0 && packet[7] == 0 => (
+        [8, 0] if *packet.get(9)? == 17 && [0, 0x40].contains(&packet[6]) && packet[7] == 0 => (
             Ipv4Addr::from(*packet.get(12..)?.first_chunk::<4>()?).into(),
             Ipv4Addr::from(*packet.get(16..)?.first_chunk::<4>()?).into(),
             packet.get(usize::from(packet[0] & 0xf) * 4..)?,
