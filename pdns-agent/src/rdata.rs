@@ -5,7 +5,7 @@
 //! same octets; a type this module does not know, or octets that do not fit their type, are `\# length hex`
 //! (RFC 3597 §5).
 //!
-//! One table, [`layout`], tells what fields a type has; [`canonical`] and [`text`] go by it.
+//! One table, `layout`, tells what fields a type has; `canonical` and `text` go by it.
 
 mod address;
 mod bits;
@@ -165,6 +165,52 @@ mod tests {
     }
 
     #[test]
+    fn fields_of_rarer_types() {
+        check(RrType::DS, &[0x30, 0x39, 13, 2, 0xab, 0xcd], "12345 13 2 abcd");
+        check(RrType::DNSKEY, &[1, 1, 3, 13, 1, 2, 3, 4], "257 3 13 AQIDBA==");
+        check(RrType::NSEC, b"\x01b\x00\x00\x06\x40\x01\x00\x00\x00\x03", "b A MX RRSIG NSEC");
+        check(
+            RrType::NSEC3,
+            b"\x01\x00\x00\x0a\x02\xaa\xbb\x05\xff\x00\xff\x00\xff\x00\x01\x40",
+            "1 0 10 aabb VS0FU07V A",
+        );
+        check(RrType::NSEC3PARAM, &[1, 0, 0, 0, 0], "1 0 0 -");
+        // RFC 4034 §3.3 has these times.
+        check(
+            RrType::RRSIG,
+            b"\x00\x01\x05\x03\x00\x01\x51\x80\x3e\x7c\x9d\xd7\x3e\x55\x10\xd7\x0a\x52\x07example\x03com\x00\x01",
+            "A 5 3 86400 20030322173103 20030220173103 2642 example.com AQ==",
+        );
+        check(RrType::CAA, b"\x80\x05issue\x61\x22", "128 issue \"a\\\"\"");
+        check(
+            RrType::HTTPS,
+            b"\x00\x01\x00\x00\x01\x00\x06\x02h2\x02h3\x00\x03\x00\x02\x01\xbb\x00\x04\x00\x04\xc0\x00\x02\x01",
+            "1 . alpn=\"h2,h3\" port=443 ipv4hint=192.0.2.1",
+        );
+        check(RrType::HTTPS, b"\x00\x00\x01X\x00", "0 X");
+        // Keys out of order, a list that breaks off, and a key twice.
+        check(
+            RrType::SVCB,
+            b"\x00\x01\x00\x00\x03\x00\x00\x00\x01\x00\x00",
+            "\\# 11 0001000003000000010000",
+        );
+        check(
+            RrType::SVCB,
+            b"\x00\x01\x00\x00\x01\x00\x02\x05h\x00",
+            "\\# 10 00010000010002056800",
+        );
+        check(
+            RrType::LOC,
+            &[0, 0x12, 0x16, 0x13, 0x80, 0, 0, 0, 0x80, 0, 0, 0, 0, 0x98, 0x96, 0x80],
+            "0 0 0.000 N 0 0 0.000 E 0.00m 1.00m 10000.00m 10.00m",
+        );
+        check(RrType::EUI48, &[0, 0, 0x5e, 0, 0x53, 0x2a], "00-00-5e-00-53-2a");
+        check(RrType::URI, b"\x00\x0a\x00\x01ftp://a/", "10 1 \"ftp://a/\"");
+        check(RrType::APL, &[0, 1, 24, 0x83, 192, 0, 2], "!1:192.0.2.0/24");
+        check(RrType::NULL, &[1], "\\# 1 01");
+    }
+
+    #[test]
     fn octets_that_do_not_fit_their_type_are_rfc_3597() {
         check(RrType::A, &[1, 2, 3], "\\# 3 010203");
         check(RrType::TXT, &[], "\\# 0");
@@ -188,6 +234,12 @@ mod tests {
         assert_eq!(target(RrType::A, &[192, 0, 2]), Target::Octets);
         assert_eq!(target(RrType::TXT, b"\x01a"), Target::Octets);
         assert_eq!(target(RrType::MX, b"\x00"), Target::Octets);
+        for rrtype in [RrType::KX, RrType::AFSDB, RrType::RT, RrType::SVCB, RrType::HTTPS] {
+            assert_eq!(target(rrtype, b"\x00\x01\x04Mail\x00"), mail, "{rrtype}");
+        }
+        // "The owner itself" is no host to be found by.
+        assert_eq!(target(RrType::HTTPS, b"\x00\x01\x00\x00\x03\x00\x02\x01\xbb"), Target::Octets);
+        assert_eq!(target(RrType::LP, b"\x00\x01\x04mail\x00"), Target::Octets);
     }
 
     proptest! {

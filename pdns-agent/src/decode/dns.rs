@@ -8,7 +8,7 @@
 //! Opcode QUERY, class IN and one question; others are left out or rejected (RFC 1035 §4.1, RFC 9619). What comes
 //! after the last counted record is ignored.
 //!
-//! # Queries and responses ([`pairing`])
+//! # Queries and responses (`pairing`)
 //!
 //! A question is known by flow, id, QNAME and QTYPE (RFC 5452 §9.1). It stays open for a timeout from its first
 //! query; one that is asked again meanwhile awaits one more answer. If none came when the time is over, the
@@ -17,14 +17,14 @@
 //! without a question takes that of its flow and id, if only one is open. The clock of all this is the latest
 //! time that any packet told: it never goes back.
 //!
-//! # Records ([`message`])
+//! # Records (`message`)
 //!
 //! Read one after the other until one cannot be: what came before stands. Names are uncompressed and in lower
 //! case, in RDATA too where its type has names (RFC 3597 §4, RFC 4034 §6.2); all other RDATA is kept to the
 //! octet. Records of the protocol itself (OPT, TSIG, TKEY, SIG(0), types of questions) are none. A TTL with the
 //! top bit set is 0 (RFC 2181 §8). Of records that are alike within one message one counts (RFC 2181 §5).
 //!
-//! # Bailiwick ([`bailiwick`])
+//! # Bailiwick (`bailiwick`)
 //!
 //! The chain is QNAME and what its CNAME records lead to (RFC 1034 §3.6.2). Of the answer section, what the
 //! chain owns is filed, and the DNAME and RRSIG records at or above it that explain it (RFC 6672 §3.1, RFC 4035
@@ -33,7 +33,7 @@
 //! or below the apex; where there is none or it is a public suffix, at or below the registrable domain of the
 //! chain's end.
 //!
-//! # Negative answers ([`response`])
+//! # Negative answers (`response`)
 //!
 //! An RCODE other than 0, or no record of the type asked for at the chain's end: no data, if an SOA record of the
 //! authority section says so or the response is empty (RFC 2308 §2.2). A referral is no answer.

@@ -191,7 +191,7 @@ mod tests {
     fn a_long_row_of_pointers_is_refused() {
         let mut message = vec![0, 0];
         for at in 0..200_u16 {
-            message.extend((0xc000 | at * 2).to_be_bytes());
+            message.extend((0xc000 | (at * 2)).to_be_bytes());
         }
         assert_eq!(text(&message, 2 * 127, &mut String::new()), Ok(2 * 128));
         check(&message, 2 * 128, Err(NameError::BadPointer));

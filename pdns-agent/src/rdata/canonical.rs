@@ -2,7 +2,7 @@
 //!
 //! That is done for the types whose names may be compressed (RFC 3597 §4) or compare without regard to case
 //! (RFC 4034 §6.2); all other RDATA is kept to the octet. The table of [`super::layout`] says where the names
-//! are. hickory-proto was tried for this: it knows five of these types, refuses names whose labels run on over
+//! are. hickory-proto was tried for this: it knows seven of these types, refuses names whose labels run on over
 //! the pointer that led to them, and NAPTR flags that are not alphanumeric. It is kept as a second opinion in
 //! the tests.
 
@@ -131,6 +131,14 @@ impl Reader<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use domain::base::iana::Rtype;
+    use domain::base::name::ParsedName;
+    use domain::base::rdata::{ComposeRecordData as _, ParseAnyRecordData as _};
+    use domain::dep::octseq::Parser;
+    use domain::rdata::AllRecordData;
+    use hickory_proto::rr::RData;
+    use hickory_proto::serialize::binary::{BinDecoder, BinEncodable as _, BinEncoder, Restrict};
+    use proptest::prelude::*;
 
     #[track_caller]
     fn check(rrtype: RrType, octets: &[u8], want: Option<&[u8]>) {
@@ -200,5 +208,84 @@ mod tests {
         let message = b"\x01a\x00";
         assert_eq!(write(RrType::NS, message, 0, 2, &mut Vec::new()), Err(Unfit));
         assert_eq!(write(RrType::NS, message, 0, 3, &mut Vec::new()), Ok(()));
+    }
+
+    /// What `domain` makes of the same octets; `None` where it reads no such RDATA.
+    fn domain_writes(rrtype: RrType, message: &[u8], at: usize, end: usize) -> Option<Vec<u8>> {
+        let mut parser = Parser::from_ref(message.get(..end)?);
+        parser.seek(at).ok()?;
+        let rtype = Rtype::from_int(rrtype.0);
+        let data = AllRecordData::<&[u8], ParsedName<&[u8]>>::parse_any_rdata(rtype, &mut parser);
+        let data = data.ok().filter(|_| parser.remaining() == 0)?;
+        let mut out = Vec::new();
+        data.compose_canonical_rdata(&mut out).unwrap();
+        Some(out)
+    }
+
+    /// Types with names that hickory knows, NAPTR aside.
+    const HICKORY: [RrType; 6] =
+        [RrType::NS, RrType::CNAME, RrType::PTR, RrType::MX, RrType::SRV, RrType::SOA];
+
+    /// What hickory makes of them.
+    fn hickory_writes(rrtype: RrType, message: &[u8], at: usize, end: usize) -> Option<Vec<u8>> {
+        let mut decoder = BinDecoder::new(message.get(..end)?).clone(u16::try_from(at).ok()?);
+        let length = Restrict::new(u16::try_from(end - at).ok()?);
+        let data = RData::read(&mut decoder, rrtype.0.into(), length).ok()?;
+        let mut out = Vec::new();
+        let mut encoder = BinEncoder::new(&mut out);
+        encoder.set_canonical_form(true);
+        data.emit(&mut encoder).unwrap();
+        Some(out)
+    }
+
+    /// Names that others may point to, and RDATA of fields, labels and pointers.
+    fn rdata() -> impl Strategy<Value = (RrType, Vec<u8>)> {
+        let name = prop_oneof![
+            3 => prop::sample::select(vec![&b"\xc0\x00"[..], b"\xc0\x08", b"\x01X\xc0\x04", b"\x00", b"\x02Ab\x00"]).prop_map(<[u8]>::to_vec),
+            1 => prop::collection::vec(any::<u8>(), 0..6),
+        ];
+        let both = |octets: usize, names: usize, rest: usize, types: &'static [RrType]| {
+            (
+                prop::sample::select(types),
+                prop::collection::vec(any::<u8>(), octets),
+                prop::collection::vec(name.clone(), names),
+                prop::collection::vec(any::<u8>(), rest),
+            )
+                .prop_map(|(rrtype, octets, names, rest)| {
+                    (rrtype, [octets, names.concat(), rest].concat())
+                })
+        };
+        prop_oneof![
+            both(0, 1, 0, &[RrType::NS, RrType::CNAME, RrType::PTR, RrType::DNAME, RrType::MB]),
+            both(0, 2, 0, &[RrType::MINFO, RrType::RP]),
+            both(2, 1, 0, &[RrType::MX]),
+            both(6, 1, 0, &[RrType::SRV]),
+            both(0, 2, 20, &[RrType::SOA]),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn oracles_write_the_same((rrtype, rdata) in rdata()) {
+            let names = b"\x03wWw\x07Example\x03cOm\x00";
+            let message = [&names[..], &rdata].concat();
+            let (at, end) = (names.len(), message.len());
+            let mut out = Vec::new();
+            let ours = write(rrtype, &message, at, end, &mut out).ok().map(|()| out.as_slice());
+            if let Some(theirs) = domain_writes(rrtype, &message, at, end) {
+                // It lets pointers lead on within the message.
+                if ours.is_some() {
+                    prop_assert_eq!(ours, Some(theirs.as_slice()));
+                }
+            } else {
+                prop_assert_eq!(ours, None);
+            }
+            // It keeps the octets of the others, as of any type it does not know.
+            let is_known = HICKORY.contains(&rrtype);
+            let theirs = hickory_writes(rrtype, &message, at, end).filter(|_| is_known);
+            if let (Some(theirs), Some(ours)) = (theirs, ours) {
+                prop_assert_eq!(ours, theirs.as_slice());
+            }
+        }
     }
 }

@@ -20,6 +20,7 @@ pub(super) fn long(writer: &mut Writer<'_>) -> Option<()> {
 }
 
 /// The rest, which may be empty, as one string (RFC 8659 §4.1.1).
+#[expect(clippy::unnecessary_wraps, reason = "an entry of a table, as the others")]
 pub(super) fn long_or_empty(writer: &mut Writer<'_>) -> Option<()> {
     let octets = std::mem::take(&mut writer.rest);
     writer.quoted(octets);

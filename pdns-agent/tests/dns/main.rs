@@ -8,4 +8,9 @@
     reason = "helpers of tests, as in tests"
 )]
 
+mod build;
+mod captures;
+mod hostile;
+mod pairing;
+mod rules;
 mod text;

@@ -163,7 +163,9 @@ fn part(kind: char, random: &mut fastrand::Rng, out: &mut Vec<u8>) {
             for _ in 0..random.usize(0..5) {
                 let mut label = octets(random.usize(1..9), random);
                 if random.bool() {
-                    label.iter_mut().for_each(|octet| *octet = b'A' + *octet % 58);
+                    for octet in &mut label {
+                        *octet = b'A' + *octet % 58;
+                    }
                 }
                 if kind == 'n' {
                     label.make_ascii_lowercase();
@@ -254,7 +256,9 @@ fn parameters(random: &mut fastrand::Rng, out: &mut Vec<u8>) {
     for _ in 0..random.usize(1..4) {
         let mut protocol = octets(random.usize(1..6), random);
         if random.bool() {
-            protocol.iter_mut().for_each(|octet| *octet = b'+' + *octet % 50);
+            for octet in &mut protocol {
+                *octet = b'+' + *octet % 50;
+            }
         }
         prefixed(&protocol, &mut alpn);
     }

@@ -9,6 +9,7 @@ use super::message::{Names, Record, Records, Section, Span};
 use super::suffix;
 use crate::name::Name;
 use crate::rr::RrType;
+use std::cell::OnceCell;
 
 /// Most names of a chain. Resolvers follow far fewer; each costs a look at every CNAME record.
 const LONGEST_CHAIN: usize = 64;
@@ -49,7 +50,7 @@ pub(super) struct Bailiwick<'a> {
     qname: Span,
     qtype: RrType,
     /// The zone below which owners are believed; worked out when it is first needed.
-    zone: Option<Option<Name<'a>>>,
+    zone: OnceCell<Option<Name<'a>>>,
     apex: Option<Span>,
 }
 
@@ -61,7 +62,7 @@ impl<'a> Bailiwick<'a> {
         qtype: RrType,
         records: &Records,
     ) -> Self {
-        let mut bailiwick = Self { names, chain, qname, qtype, zone: None, apex: None };
+        let mut bailiwick = Self { names, chain, qname, qtype, zone: OnceCell::new(), apex: None };
         // The first NS or SOA record of the authority section tells what zone it is (RFC 2308 §2, RFC 1034
         // §4.2.1), wherever it stands among the others.
         bailiwick.apex = records
@@ -79,7 +80,7 @@ impl<'a> Bailiwick<'a> {
     }
 
     /// Whether a record may be filed.
-    pub(super) fn admits(&mut self, record: &Record) -> bool {
+    pub(super) fn admits(&self, record: &Record) -> bool {
         match record.section {
             Section::Answer => {
                 has(self.chain, record.owner, self.names)
@@ -107,14 +108,12 @@ impl<'a> Bailiwick<'a> {
         self.chain.iter().any(|&link| self.name(link).is_at_or_below(owner))
     }
 
-    fn zone(&mut self) -> Option<Name<'a>> {
-        if let Some(zone) = self.zone {
-            return zone;
-        }
-        let apex = self.apex.map(|apex| self.name(apex)).filter(|&apex| !suffix::is_public(apex));
-        let zone = apex.or_else(|| suffix::registrable(self.name(self.end())));
-        self.zone = Some(zone);
-        zone
+    fn zone(&self) -> Option<Name<'a>> {
+        *self.zone.get_or_init(|| {
+            let apex =
+                self.apex.map(|apex| self.name(apex)).filter(|&apex| !suffix::is_public(apex));
+            apex.or_else(|| suffix::registrable(self.name(self.end())))
+        })
     }
 
     fn name(&self, span: Span) -> Name<'a> {

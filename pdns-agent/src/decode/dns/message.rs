@@ -224,13 +224,11 @@ impl Records {
         let [_, counts @ ..] = header.counts;
         for (section, count) in Section::ALL.into_iter().zip(counts) {
             for _ in 0..count {
-                match self.record(message, at, section, names, is_mdns) {
-                    Some(next) => at = next,
-                    None => {
-                        self.is_cut = true;
-                        return;
-                    }
-                }
+                let Some(next) = self.record(message, at, section, names, is_mdns) else {
+                    self.is_cut = true;
+                    return;
+                };
+                at = next;
             }
         }
     }
@@ -298,13 +296,11 @@ impl Records {
             return Data::Message { start: offset(start), end: offset(end) };
         }
         let from = self.octets.len();
-        match canonical::write(rrtype, message, start, end, &mut self.octets) {
-            Ok(()) => Data::Written { start: offset(from), end: offset(self.octets.len()) },
-            Err(canonical::Unfit) => {
-                self.octets.truncate(from);
-                Data::Undecodable
-            }
+        if canonical::write(rrtype, message, start, end, &mut self.octets).is_err() {
+            self.octets.truncate(from);
+            return Data::Undecodable;
         }
+        Data::Written { start: offset(from), end: offset(self.octets.len()) }
     }
 }
 

@@ -31,9 +31,7 @@ pub(super) struct Response<'a> {
 /// What the filed records say about the question.
 #[derive(Default)]
 struct Findings {
-    /// A record of the answer section was filed.
-    any: bool,
-    /// One that has the owner and type that were asked for.
+    /// The answer section has a record of the owner and type that were asked for.
     is_answered: bool,
     /// The authority section has an SOA record for the chain's end.
     has_soa: bool,
@@ -55,7 +53,7 @@ impl Response<'_> {
         count(records, tally);
         bailiwick::follow(question.name, records, names, chain);
         let (names, records) = (&*names, &*records);
-        let mut bailiwick = Bailiwick::new(names, chain, question.name, question.qtype, records);
+        let bailiwick = Bailiwick::new(names, chain, question.name, question.qtype, records);
         let mut findings = Findings::default();
         repeats.clear();
         for (index, record) in (0..).zip(&records.all) {
@@ -172,7 +170,6 @@ impl Findings {
     ) {
         match (record.section, record.rrtype) {
             (Section::Answer, rrtype) => {
-                self.any = true;
                 self.is_answered |= match question.qtype {
                     RrType::ANY | RrType::AXFR | RrType::IXFR | RrType::MAILA | RrType::MAILB => {
                         true
@@ -185,7 +182,7 @@ impl Findings {
                 };
             }
             (Section::Authority, RrType::SOA) => {
-                self.has_soa |= bailiwick.is_above_end(record.owner)
+                self.has_soa |= bailiwick.is_above_end(record.owner);
             }
             (Section::Authority, RrType::NS) => self.has_ns = true,
             _ => {}
