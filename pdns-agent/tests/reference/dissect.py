@@ -37,11 +37,6 @@ class Node(list):
     def get(self, name, default=None):
         return next((value for key, value in self if key == name), default)
 
-    def octets(self, name):
-        """The octets of a field, and where they begin."""
-        raw = self.get(name + "_raw")
-        return (bytes.fromhex(raw[0]), raw[1]) if raw else (b"", None)
-
 
 @dataclass
 class Listed:
@@ -50,8 +45,8 @@ class Listed:
     section: int
     at: int
     owner: str
-    type: int
-    cls: int
+    type: int | None
+    cls: int | None
     ttl: int | None
     length: int | None
 
@@ -184,14 +179,13 @@ def listed(message, start):
                     # The owner of an SRV record is shown in its parts.
                     parts = ("dns.srv.service", "dns.srv.proto", "dns.srv.name")
                     owner = ".".join(record.get(name) for name in parts if record.get(name))
-                number = lambda name: record.octets(name)[0]  # noqa: E731
-                optional = lambda name: int.from_bytes(number(name), "big") if record.get(name) else None  # noqa: E731
+                number = lambda name: int(record.get(name), 0) if record.get(name) else None  # noqa: E731
                 yield Listed(
                     section,
                     next(value[1] for name, value in record if name.endswith("_raw")) - start,
                     owner,
-                    int.from_bytes(number(f"{prefix}.type"), "big"),
-                    int.from_bytes(number(f"{prefix}.class") or number("dns.rr.udp_payload_size"), "big"),
-                    optional("dns.resp.ttl"),
-                    optional("dns.resp.len"),
+                    number(f"{prefix}.type"),
+                    number(f"{prefix}.class") or number("dns.rr.udp_payload_size"),
+                    number("dns.resp.ttl"),
+                    number("dns.resp.len"),
                 )

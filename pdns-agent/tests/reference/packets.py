@@ -227,7 +227,7 @@ def alike(our, their):
     if rrtype == OPT:
         return their[1] == OPT and their[4] in (None, length)
     # The top bit of the class is apart in mDNS.
-    return (rrtype, ttl, length) == (their[1], their[3], their[4]) and cls & 0x7FFF == their[2] & 0x7FFF
+    return (rrtype, ttl, length) == (their[1], their[3], their[4]) and cls & 0x7FFF == (their[2] or 0) & 0x7FFF
 
 
 class Response:
