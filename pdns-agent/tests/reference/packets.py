@@ -11,6 +11,7 @@ prints one JSON object, for each capture by its path:
     negatives  [{rrname, rrtype, outcome, unsolicited, count, time_first, time_last}]
     messages   {responses, queries, retransmissions, filtered: {reason: n}, rejected: {reason: n}}
     left_out   {reason: n}: records and outcomes that nothing above stands for
+    omitted    [{rrname, rrtype, rdata, reason, count}]: those records of them that were read
     differs    [sentence]: where tshark reads the octets otherwise than the rules do, message by message
 
 `rdata` is `\\# length hex` whatever the type (RFC 3597 section 5): canonical octets have no style. rdata.py
@@ -55,7 +56,7 @@ class Reference:
         self.records, self.negatives = {}, {}
         self.messages = {"responses": 0, "queries": 0, "retransmissions": 0, "unsolicited": 0}
         self.messages |= {"filtered": Counter(), "rejected": Counter()}
-        self.left_out, self.differs = Counter(), []
+        self.left_out, self.omitted, self.differs = Counter(), Counter(), []
 
     # --- time and pairs -----------------------------------------------------------------------
 
@@ -204,6 +205,9 @@ class Reference:
             "negatives": [dict(zip(negative_keys, key)) | shown(seen) for key, seen in sorted(self.negatives.items())],
             "messages": self.messages,
             "left_out": self.left_out,
+            "omitted": [
+                dict(zip((*record_keys[:3], "reason"), key)) | {"count": count} for key, count in sorted(self.omitted.items())
+            ],
             "differs": self.differs,
         }
 
@@ -240,6 +244,13 @@ class Response:
         if message.rest_unreadable:
             self.left_out["rest_unreadable"] += 1
 
+    def omit(self, record, reason):
+        self.left_out[reason] += 1
+        octets = self.octets(record)
+        shown_as = hexed(octets) if octets is not None else "unreadable"
+        rrtype = TYPES.get(record.type, f"TYPE{record.type}")
+        self.reference.omitted[wire.name_text(record.owner), rrtype, shown_as, reason] += 1
+
     def octets(self, record):
         """Canonical RDATA, or None."""
         try:
@@ -255,9 +266,9 @@ class Response:
     def file_record(self, record):
         rdata = self.octets(record)
         if rdata is None:
-            self.left_out["undecodable"] += 1
+            self.omit(record, "undecodable")
         elif (record.owner, record.type, rdata) in self.once:
-            self.left_out["repeated"] += 1
+            self.omit(record, "repeated")
         else:
             self.once.add((record.owner, record.type, rdata))
             ttl = 0 if record.ttl >= 2**31 else record.ttl
@@ -270,9 +281,9 @@ class Response:
             if record.type == OPT:
                 continue
             if record.cls & mask != IN:
-                self.left_out["class"] += 1
+                self.omit(record, "class")
             elif self.is_meta(record):
-                self.left_out["meta"] += 1
+                self.omit(record, "meta")
             else:
                 yield record
 
@@ -299,9 +310,11 @@ class Response:
         answers, authority, additional = (list(self.usable(part)) for part in self.message.sections[:3])
         chain = self.chain(answers)
         filed = [record for record in answers if self.belongs(record, chain)]
-        self.left_out["out_of_bailiwick"] += len(answers) - len(filed)
-        for record in filed:
-            self.file_record(record)
+        for record in answers:
+            if record in filed:
+                self.file_record(record)
+            else:
+                self.omit(record, "out_of_bailiwick")
         # R6
         above = [record for record in authority if record.type in (NS, SOA)]
         above = [record for record in above if any(is_at_or_below(name, record.owner) for name in chain)]
@@ -314,13 +327,13 @@ class Response:
             if record in above or record.type not in (NS, SOA) and within(record):
                 self.file_record(record)
             else:
-                self.left_out["out_of_bailiwick"] += 1
+                self.omit(record, "out_of_bailiwick")
         # R7
         for record in additional:
             if within(record):
                 self.file_record(record)
             else:
-                self.left_out["out_of_bailiwick"] += 1
+                self.omit(record, "out_of_bailiwick")
         self.conclude(chain, filed, above)
 
     def belongs(self, record, chain):
