@@ -5,6 +5,7 @@
 mod bench;
 mod ci;
 mod demo;
+mod python;
 mod sample;
 mod shell;
 mod test;

@@ -100,3 +100,20 @@ impl Drop for Network {
         }
     }
 }
+
+#[test]
+fn what_is_sent_arrives_and_the_network_is_gone_at_the_end() {
+    if !is_root("what_is_sent_arrives_and_the_network_is_gone_at_the_end") {
+        return;
+    }
+    let folder = tempfile::TempDir::with_prefix("pdns-captures-").unwrap();
+    crate::reference::made(folder.path());
+    let network = Network::new();
+    network.pair("cap");
+    network.replay("cap", &folder.path().join("tags.pcap"), &["--pps=1000"]);
+    let shown = must(network.command("cat").arg("/sys/class/net/cap/statistics/rx_packets"));
+    assert_eq!(shown.trim(), "12", "six exchanges were sent, and nothing else");
+    let name = network.name.clone();
+    drop(network);
+    assert!(!must(Command::new("ip").args(["netns", "list"])).contains(&name));
+}

@@ -3,12 +3,12 @@
 
     captures.py FOLDER
 
-writes FOLDER/NAME.pcap and FOLDER/index.json: {NAME: {ports, options, records, negatives, differs, apart,
-optional}}.
+writes FOLDER/NAME.pcap and FOLDER/index.json:
+{NAME: {ports, options, records, negatives, differs, apart, optional}}.
 `records` is [[rrname, rrtype, rdata, count, unsolicited]], all that may be stored, worked out by hand;
 `negatives` has an outcome in place of RDATA. `differs` is [[sentence of packets.py, reason]], `apart`
-[{reason, lacks: [rrname], adds: [rrname]}], the owners whose rows tshark lacks, or adds to what is right. `optional` are owners whose
-rows may be there or not.
+[{reason, lacks: [rrname], adds: [rrname]}], the owners whose rows tshark lacks, or adds to what is right.
+`optional` are owners whose rows may be there or not.
 The same on every run, to the octet.
 """
 
@@ -16,7 +16,7 @@ import json
 import sys
 from pathlib import Path
 
-from made import answers, malformed, network, pairs, stream  # noqa: F401
+from made import answers, malformed, network, pairs, stream, types  # noqa: F401
 from made.build import CAPTURES, made
 from rdata import shown
 
@@ -28,7 +28,9 @@ def main(folder):
     for title in CAPTURES:
         capture = made(title)
         capture.write(folder / f"{title}.pcap")
-        records = [[owner, rrtype, shown(rrtype, text), *rest] for owner, rrtype, text, *rest in capture.records]
+        records = [
+            [owner, rrtype, shown(rrtype, text), *rest] for owner, rrtype, text, *rest in capture.records
+        ]
         index[title] = {"ports": capture.ports, "options": capture.options, "records": records}
         index[title] |= {"negatives": capture.negatives, "differs": capture.differs, "apart": capture.apart}
         index[title] |= {"optional": capture.optional}

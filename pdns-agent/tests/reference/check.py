@@ -18,13 +18,21 @@ def options_of(made):
     words = made["options"]
     after = dict(zip(words, words[1:]))
     return Namespace(
-        port=made["ports"], timeout=float(after.get("--timeout", 10)), drop_unsolicited="--drop-unsolicited" in words
+        port=made["ports"],
+        timeout=float(after.get("--timeout", 10)),
+        drop_unsolicited="--drop-unsolicited" in words,
     )
 
 
 def rows_of(result):
-    records = [(row["rrname"], row["rrtype"], row["rdata"], row["count"], row["unsolicited"]) for row in result["records"]]
-    negatives = [(row["rrname"], row["rrtype"], row["outcome"], row["count"], row["unsolicited"]) for row in result["negatives"]]
+    records = [
+        (row["rrname"], row["rrtype"], row["rdata"], row["count"], row["unsolicited"])
+        for row in result["records"]
+    ]
+    negatives = [
+        (row["rrname"], row["rrtype"], row["outcome"], row["count"], row["unsolicited"])
+        for row in result["negatives"]
+    ]
     return set(records + negatives)
 
 
@@ -40,7 +48,9 @@ def differences(path, made):
         if row[0] not in made["optional"] and row[0] not in adds:
             yield f"adds {row}"
     for owner in lacks | adds:
-        if (owner in {row[0] for row in wanted}) == (owner in {row[0] for row in found}) and owner not in made["optional"]:
+        if (owner in {row[0] for row in wanted}) == (owner in {row[0] for row in found}) and owner not in made[
+            "optional"
+        ]:
             yield f"{owner} is no difference"
     said = [sentence for sentence, _ in made["differs"]]
     yield from (f"does not say: {sentence}" for sentence in said if sentence not in result["differs"])

@@ -121,7 +121,9 @@ def messages(number, at, layers, ports, delivered, notes):
             notes.append(f"frame {number}: refused, a tunnel in a tunnel")
             continue
         family = "ip" if ip.get("ip.src") else "ipv6"
-        source, target = ((ip.get(f"{family}.{side}"), port) for side, port in (("src", source_port), ("dst", target_port)))
+        source, target = (
+            (ip.get(f"{family}.{side}"), port) for side, port in (("src", source_port), ("dst", target_port))
+        )
         octets, start = own_octets(layers, key, value)
         if kind == "tcp":
             # A message behind its length, which tshark counts to it.

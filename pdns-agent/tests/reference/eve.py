@@ -36,10 +36,14 @@ def rdata_of(record):
     if rrtype == "SOA":
         soa = record["soa"]
         numbers = [soa[field] for field in ("serial", "refresh", "retry", "expire", "minimum")]
-        return name(soa["mname"]) + name(soa["rname"]) + b"".join(number.to_bytes(4, "big") for number in numbers)
+        return (
+            name(soa["mname"]) + name(soa["rname"]) + b"".join(number.to_bytes(4, "big") for number in numbers)
+        )
     if rrtype == "SRV":
         srv = record["srv"]
-        return b"".join(srv[field].to_bytes(2, "big") for field in ("priority", "weight", "port")) + name(srv["name"])
+        return b"".join(srv[field].to_bytes(2, "big") for field in ("priority", "weight", "port")) + name(
+            srv["name"]
+        )
     if rrtype == "SSHFP":
         sshfp = record["sshfp"]
         return bytes([sshfp["algo"], sshfp["type"]]) + bytes.fromhex(sshfp["fingerprint"].replace(":", ""))

@@ -22,7 +22,9 @@ def main(out, packets=1_000_000, names=None):
     message = struct.pack("!6H", 0, 0x8180, 1, 1, 0, 0) + question + answer
     udp = struct.pack("!4H", 53, 0, 8 + len(message), 0)
     total = 20 + len(udp) + len(message)
-    ip = struct.pack("!BBHHHBBH", 0x45, 0, total, 0, 0x4000, 64, 17, 0) + bytes([198, 51, 100, 53, 192, 0, 2, 1])
+    ip = struct.pack("!BBHHHBBH", 0x45, 0, total, 0, 0x4000, 64, 17, 0) + bytes(
+        [198, 51, 100, 53, 192, 0, 2, 1]
+    )
     words = struct.unpack("!10H", ip)
     folded = sum(words)
     folded = (folded & 0xFFFF) + (folded >> 16)
@@ -30,7 +32,12 @@ def main(out, packets=1_000_000, names=None):
     frame = bytes.fromhex("020000000002" "020000000001" "0800") + ip + udp + message
     # What differs: destination port, ident, and the digits of the first label.
     port, ident, digits = 14 + 20 + 2, 14 + 20 + 8, 14 + 20 + 8 + 12 + 1
-    first, second, third, last = frame[:port], frame[port + 2 : ident], frame[ident + 2 : digits], frame[digits + label :]
+    first, second, third, last = (
+        frame[:port],
+        frame[port + 2 : ident],
+        frame[ident + 2 : digits],
+        frame[digits + label :],
+    )
     header = struct.Struct("<IIII")
     size = len(frame)
     two = struct.Struct("!H").pack

@@ -181,7 +181,9 @@ class Reference:
     def compare_rejected(self, sighting, unreadable):
         listed = sum(bool(one.section) for one in sighting.listed)
         if listed:
-            self.differs.append(f"frame {sighting.frame}: rejected ({unreadable}), tshark reads {listed} records")
+            self.differs.append(
+                f"frame {sighting.frame}: rejected ({unreadable}), tshark reads {listed} records"
+            )
 
     # --- what is told -------------------------------------------------------------------------
 
@@ -201,12 +203,17 @@ class Reference:
         record_keys = ("rrname", "rrtype", "rdata", "partial")
         negative_keys = ("rrname", "rrtype", "outcome")
         return {
-            "records": [dict(zip(record_keys, key)) | shown(seen) for key, seen in sorted(self.records.items())],
-            "negatives": [dict(zip(negative_keys, key)) | shown(seen) for key, seen in sorted(self.negatives.items())],
+            "records": [
+                dict(zip(record_keys, key)) | shown(seen) for key, seen in sorted(self.records.items())
+            ],
+            "negatives": [
+                dict(zip(negative_keys, key)) | shown(seen) for key, seen in sorted(self.negatives.items())
+            ],
             "messages": self.messages,
             "left_out": self.left_out,
             "omitted": [
-                dict(zip((*record_keys[:3], "reason"), key)) | {"count": count} for key, count in sorted(self.omitted.items())
+                dict(zip((*record_keys[:3], "reason"), key)) | {"count": count}
+                for key, count in sorted(self.omitted.items())
             ],
             "differs": self.differs,
         }
@@ -221,7 +228,11 @@ def plain_text(labels):
     if not labels:
         return "<Root>"
     text = b".".join(labels).decode("latin-1")
-    return text if all(character.isalnum() and character.isascii() or character in "-_." for character in text) else None
+    return (
+        text
+        if all(character.isalnum() and character.isascii() or character in "-_." for character in text)
+        else None
+    )
 
 
 def alike(our, their):

@@ -15,7 +15,9 @@ def rules():
         if rule and not rule.startswith("//"):
             mark = "!" if rule.startswith("!") else ""
             labels = rule.removeprefix("!").split(".")
-            found.add(mark + ".".join(label.encode("idna").decode() if label != "*" else "*" for label in labels))
+            found.add(
+                mark + ".".join(label.encode("idna").decode() if label != "*" else "*" for label in labels)
+            )
     return found
 
 

@@ -34,7 +34,9 @@ def name(text):
 def rr(owner, rrtype, rdata, ttl=300, cls=1, length=None):
     """A record; RDATA as octets or as the text of a master file."""
     if isinstance(rdata, str):
-        rdata = dns.rdata.from_text("IN", number(rrtype), rdata, origin=dns.name.root, relativize=False).to_wire()
+        rdata = dns.rdata.from_text(
+            "IN", number(rrtype), rdata, origin=dns.name.root, relativize=False
+        ).to_wire()
     length = len(rdata) if length is None else length
     return name(owner) + struct.pack("!HHIH", number(rrtype), cls, ttl, length) + rdata
 
@@ -43,7 +45,9 @@ def opt(extended_rcode=0, options=b""):
     return rr(".", "OPT", options, ttl=extended_rcode << 24, cls=1232)
 
 
-def message(qname, qtype="A", answers=(), authority=(), additional=(), ident=1, flags=USUAL, qclass=1, counts=None):
+def message(
+    qname, qtype="A", answers=(), authority=(), additional=(), ident=1, flags=USUAL, qclass=1, counts=None
+):
     """A message; `counts` instead of the true ones. A QNAME of None is no question at all."""
     sections = [list(part) for part in (answers, authority, additional)]
     question = b"" if qname is None else name(qname) + struct.pack("!HH", number(qtype), qclass)

@@ -16,7 +16,11 @@ def headers(c):
     good = rr("a.example.com", "A", "192.0.2.66")
     for length in (0, 1, 11):
         c.add(ethernet(c.ends().udp(bytes(length), back=True)))
-    c.says("too short for a header", "frame 1: no DNS for tshark, but udp", "frame 2: no DNS for tshark, but _ws.malformed")
+    c.says(
+        "too short for a header",
+        "frame 1: no DNS for tshark, but udp",
+        "frame 2: no DNS for tshark, but _ws.malformed",
+    )
     # Questions: two, one that is cut, one of another class, and a count without any.
     two = message("a.example.com", answers=[good], counts=[2, 1, 0, 0])
     c.add(ethernet(c.ends().udp(two, back=True)))
@@ -25,11 +29,19 @@ def headers(c):
     c.add(ethernet(c.ends().udp(message(None, counts=[1, 1, 0, 0]), back=True)))
     c.add(ethernet(c.ends().udp(query(None))))
     for opcode in (1, 2, 4, 5, 6, 15):
-        c.add(ethernet(c.ends().udp(message("a.example.com", answers=[good], flags=USUAL | opcode << 11), back=True)))
+        c.add(
+            ethernet(
+                c.ends().udp(message("a.example.com", answers=[good], flags=USUAL | opcode << 11), back=True)
+            )
+        )
     # Records in a query are not told.
     c.add(ethernet(c.ends().udp(message("a.example.com", answers=[good], flags=ASKED))))
     # Octets behind the last counted record.
-    told(c, message("trailing.example.com", answers=[rr("trailing.example.com", "A", "192.0.2.7")]) + good, "trailing.example.com")
+    told(
+        c,
+        message("trailing.example.com", answers=[rr("trailing.example.com", "A", "192.0.2.7")]) + good,
+        "trailing.example.com",
+    )
     c.expect("trailing.example.com", "A", "192.0.2.7")
     c.wait(11)
     c.answered("last.example.com")
@@ -39,10 +51,15 @@ def headers(c):
 @capture()
 def rest(c):
     """A record that cannot be read: what came before it stands, what follows is given up."""
+
     def spoilt(kind, octets, counts):
         owner = f"{kind}.example.com"
         first = rr(owner, "TXT", '"before"')
-        told(c, message(owner, ident=1, answers=[first, octets, rr(owner, "TXT", '"behind"')], counts=[1, *counts]), owner)
+        told(
+            c,
+            message(owner, ident=1, answers=[first, octets, rr(owner, "TXT", '"behind"')], counts=[1, *counts]),
+            owner,
+        )
         c.expect(owner, "TXT", '"before"')
 
     three = [3, 0, 0]
@@ -58,6 +75,7 @@ def rest(c):
 @capture()
 def pointers(c):
     """Compression pointers that lead nowhere good."""
+
     def with_owner(kind, owner_octets):
         owner = f"{kind}.example.com"
         first = rr(owner, "TXT", '"before"')
@@ -76,7 +94,12 @@ def pointers(c):
     at = offset("loop")
     with_owner("loop", b"\1x" + (0xC000 | at).to_bytes(2, "big"))
     with_owner("end", b"\xff\xff")
-    c.says("a pointer leads to what stands before it (RFC 1035 section 4.1.4)", "frame 2, answer at 69: only tshark reads it", "frame 4, answer at 75: only tshark reads it", "frame 6, answer at 69: only tshark reads it")
+    c.says(
+        "a pointer leads to what stands before it (RFC 1035 section 4.1.4)",
+        "frame 2, answer at 69: only tshark reads it",
+        "frame 4, answer at 75: only tshark reads it",
+        "frame 6, answer at 69: only tshark reads it",
+    )
     # Good ones: to a name that ends in a pointer itself, and into the middle of one.
     owner = "good.example.com"
     answers = [rr(b"\1a\xc0\x0c", "TXT", '"one"'), rr(owner, "CNAME", b"\1a\xc0\x0c")]
@@ -88,7 +111,17 @@ def pointers(c):
 @capture()
 def rdata(c):
     """RDATA that is not what its type wants: names make it unreadable, octets alone are kept as they are."""
-    kept = {"A": b"\1\2\3", "AAAA": b"\1\2\3\4", "TXT": b"\5abc", "HINFO": b"\1a", "DS": b"\1", "LOC": b"\0\1\2", "CAA": b"\0", "SVCB": b"\0", "NSEC3": b"\1"}
+    kept = {
+        "A": b"\1\2\3",
+        "AAAA": b"\1\2\3\4",
+        "TXT": b"\5abc",
+        "HINFO": b"\1a",
+        "DS": b"\1",
+        "LOC": b"\0\1\2",
+        "CAA": b"\0",
+        "SVCB": b"\0",
+        "NSEC3": b"\1",
+    }
     for rrtype, octets in kept.items():
         owner = f"{rrtype}.example.com".lower()
         c.exchange(owner, rrtype, answers=[rr(owner, rrtype, octets)])
@@ -107,4 +140,7 @@ def rdata(c):
             c.exchange(owner, rrtype, answers=[rr(owner, rrtype, octets), rr(owner, "TXT", '"behind"')])
             c.expect(owner, "TXT", '"behind"')
     wheres = ("34, answer at 69", "42, answer at 86", "46, answer at 91", "50, answer at 76")
-    c.says("tshark gives a message up where it fails to read RDATA", *(f"frame {where}: only the rules read it" for where in wheres))
+    c.says(
+        "tshark gives a message up where it fails to read RDATA",
+        *(f"frame {where}: only the rules read it" for where in wheres),
+    )

@@ -30,7 +30,9 @@ def tags(c):
     c.answered("triple.example.com", wrap=tagged(0x9100, 0x88A8, 0x8100))
     c.answered("qinq6.example.com", wrap=tagged(0x88A8, 0x8100), version=6)
     c.answered("eight.example.com", wrap=tagged(*[0x8100] * 8))
-    c.exchange("nine.example.com", answers=[rr("nine.example.com", "A", "192.0.2.9")], wrap=tagged(*[0x8100] * 9))
+    c.exchange(
+        "nine.example.com", answers=[rr("nine.example.com", "A", "192.0.2.9")], wrap=tagged(*[0x8100] * 9)
+    )
     c.tshark("nine tags are one more than the filter passes over", adds=["nine.example.com"])
 
 
@@ -48,12 +50,25 @@ def ipv4_options(c):
         options = [IPOption(b"\x01" * (4 * words))]
         owner = f"options{words}.example.com"
         c.add(ethernet(ends.udp(query(owner), options=options)))
-        c.add(ethernet(ends.udp(message(owner, answers=[rr(owner, "A", "192.0.2.7")]), back=True, options=options)))
+        c.add(
+            ethernet(
+                ends.udp(message(owner, answers=[rr(owner, "A", "192.0.2.7")]), back=True, options=options)
+            )
+        )
         c.expect(owner, "A", "192.0.2.7")
     ends = c.ends()
-    for back, octets in ((False, query("ah.example.com")), (True, message("ah.example.com", answers=[rr("ah.example.com", "A", "192.0.2.8")]))):
+    for back, octets in (
+        (False, query("ah.example.com")),
+        (True, message("ah.example.com", answers=[rr("ah.example.com", "A", "192.0.2.8")])),
+    ):
         inner = ends.udp(octets, back)
-        c.add(ethernet(IP(src=inner.src, dst=inner.dst) / AH(nh=17, payloadlen=4, spi=1, seq=1, icv=b"\0" * 12) / inner.payload))
+        c.add(
+            ethernet(
+                IP(src=inner.src, dst=inner.dst)
+                / AH(nh=17, payloadlen=4, spi=1, seq=1, icv=b"\0" * 12)
+                / inner.payload
+            )
+        )
     c.expect("ah.example.com", "A", "192.0.2.8")
 
 
@@ -73,7 +88,9 @@ def behind(*headers):
 
 @capture()
 def ipv6_headers(c):
-    hop, target = IPv6ExtHdrHopByHop(options=[PadN(optdata=b"\0" * 12)]), IPv6ExtHdrDestOpt(options=[PadN(optdata=b"\0" * 4)])
+    hop, target = IPv6ExtHdrHopByHop(options=[PadN(optdata=b"\0" * 12)]), IPv6ExtHdrDestOpt(
+        options=[PadN(optdata=b"\0" * 4)]
+    )
     route = IPv6ExtHdrRouting(type=0, segleft=0, addresses=[THERE6])
     atomic = IPv6ExtHdrFragment(offset=0, m=0, id=7)
     authentic = AH(nh=17, payloadlen=4, spi=1, seq=1, icv=b"\0" * 12)
@@ -90,7 +107,14 @@ def pieces4(packet, cuts, ident):
     payload = bytes(packet.payload)
     for start, end in cuts:
         more = end is not None
-        header = IP(src=packet.src, dst=packet.dst, proto=packet.proto, id=ident, flags="MF" if more else 0, frag=start // 8)
+        header = IP(
+            src=packet.src,
+            dst=packet.dst,
+            proto=packet.proto,
+            id=ident,
+            flags="MF" if more else 0,
+            frag=start // 8,
+        )
         yield ethernet(header / Raw(payload[start:end]))
 
 
@@ -124,7 +148,10 @@ def fragmented(c, version, pieces):
     big("duplicate.example.com", WHOLE, [0, 1, 1, 0, 2])
     big("missing.example.com", WHOLE, [0, 2], seen=False)
     big("overlap.example.com", [(0, 48), (40, 96), (96, None)], seen=False)
-    c.tshark("RFC 5722: a datagram with overlapping fragments is dropped; tshark puts it together", adds=["overlap.example.com"])
+    c.tshark(
+        "RFC 5722: a datagram with overlapping fragments is dropped; tshark puts it together",
+        adds=["overlap.example.com"],
+    )
 
 
 @capture()
@@ -138,16 +165,22 @@ def fragments6(c):
 
 
 def gre(**fields):
-    return lambda packet: ethernet(IP(src=HERE, dst=THERE) / GRE(proto=0x86DD if isinstance(packet, IPv6) else 0x0800, **fields) / packet)
+    return lambda packet: ethernet(
+        IP(src=HERE, dst=THERE) / GRE(proto=0x86DD if isinstance(packet, IPv6) else 0x0800, **fields) / packet
+    )
 
 
 def over_udp(port, header, carried):
-    return lambda packet: ethernet(IP(src=HERE, dst=THERE) / UDP(sport=50000, dport=port) / Raw(header + bytes(carried(packet))))
+    return lambda packet: ethernet(
+        IP(src=HERE, dst=THERE) / UDP(sport=50000, dport=port) / Raw(header + bytes(carried(packet)))
+    )
 
 
 def mirrored(proto, header, **fields):
     """GRE that carries a copy of a frame, behind a header of its own."""
-    return lambda packet: ethernet(IP(src=HERE, dst=THERE) / GRE(proto=proto, **fields) / Raw(header + bytes(ethernet(packet))))
+    return lambda packet: ethernet(
+        IP(src=HERE, dst=THERE) / GRE(proto=proto, **fields) / Raw(header + bytes(ethernet(packet)))
+    )
 
 
 ERSPAN2 = bytes.fromhex("100b0001 00000000")
@@ -190,8 +223,20 @@ def tunnels(c):
     for kind, wrap in TUNNELS.items():
         c.answered(f"{kind}.example.com", wrap=wrap)
     c.answered("gre6.example.com", "2001:db8::7", "AAAA", version=6, wrap=gre())
-    c.answered("6in4.example.com", "2001:db8::7", "AAAA", version=6, wrap=lambda packet: ethernet(IP(src=HERE, dst=THERE, proto=41) / packet))
-    c.answered("6in6.example.com", "2001:db8::7", "AAAA", version=6, wrap=lambda packet: ethernet(IPv6(src=HERE6, dst=THERE6, nh=41) / packet))
+    c.answered(
+        "6in4.example.com",
+        "2001:db8::7",
+        "AAAA",
+        version=6,
+        wrap=lambda packet: ethernet(IP(src=HERE, dst=THERE, proto=41) / packet),
+    )
+    c.answered(
+        "6in6.example.com",
+        "2001:db8::7",
+        "AAAA",
+        version=6,
+        wrap=lambda packet: ethernet(IPv6(src=HERE6, dst=THERE6, nh=41) / packet),
+    )
 
 
 @capture()
@@ -211,14 +256,20 @@ def tunnels_fragmented(c):
 @capture()
 def tunnels_twice(c):
     """Two levels deep: refused."""
+
     def twice(outer, inner):
-        return lambda packet: ethernet(IP(src="203.0.113.3", dst="203.0.113.4") / outer / Ether(bytes(inner(packet))).payload)
+        return lambda packet: ethernet(
+            IP(src="203.0.113.3", dst="203.0.113.4") / outer / Ether(bytes(inner(packet))).payload
+        )
 
     for kind in ("gre", "vxlan", "ipip"):
         owner = f"{kind}-in-gre.example.com"
         c.exchange(owner, answers=[rr(owner, "A", "192.0.2.7")], wrap=twice(GRE(proto=0x0800), TUNNELS[kind]))
     frames = range(1, 7)
-    c.says("a sensor's mirror port adds one tunnel, and no more are unwrapped", *(f"frame {at}: refused, a tunnel in a tunnel" for at in frames))
+    c.says(
+        "a sensor's mirror port adds one tunnel, and no more are unwrapped",
+        *(f"frame {at}: refused, a tunnel in a tunnel" for at in frames),
+    )
 
 
 @capture(ports=[5300])
@@ -246,7 +297,15 @@ def multicast(c):
     flush = 0x8001
     address = rr("printer.local", "A", "192.0.2.20", ttl=120, cls=flush)
     service = rr("_ipp._tcp.local", "PTR", "Printer._ipp._tcp.local.", ttl=4500)
-    mdns(message(None, answers=[service, address], additional=[rr("far.example.com", "A", "192.0.2.21")], ident=0, flags=0x8400))
+    mdns(
+        message(
+            None,
+            answers=[service, address],
+            additional=[rr("far.example.com", "A", "192.0.2.21")],
+            ident=0,
+            flags=0x8400,
+        )
+    )
     c.expect("_ipp._tcp.local", "PTR", "printer._ipp._tcp.local")
     c.expect("printer.local", "A", "192.0.2.20", 2)
     c.expect("far.example.com", "A", "192.0.2.21")
@@ -254,7 +313,9 @@ def multicast(c):
     mdns(message("printer.local", answers=[address], ident=0, flags=0x8400))
     mdns(message(None, ident=0, flags=0x8403))
     # LLMNR asks by multicast and is answered by unicast: no pairing.
-    llmnr = lambda octets: c.add(ethernet(IP(src="192.0.2.1", dst="224.0.0.252") / UDP(sport=5355, dport=5355) / Raw(octets)))  # noqa: E731
+    llmnr = lambda octets: c.add(
+        ethernet(IP(src="192.0.2.1", dst="224.0.0.252") / UDP(sport=5355, dport=5355) / Raw(octets))
+    )  # noqa: E731
     llmnr(query("host", flags=0))
     host = rr("host", "A", "192.0.2.30", ttl=30)
     llmnr(message("host", answers=[host, rr("other", "A", "192.0.2.31")], flags=0x8000))
@@ -274,7 +335,13 @@ def snaplen(c):
     c.says("a message that the capture cut is not decoded", f"frame 2: {kept} of {length} octets of a message")
     # Only what is behind the datagram was cut.
     ends = c.ends()
-    frame = bytes(ethernet(ends.udp(message("whole.example.com", answers=[rr("whole.example.com", "A", "192.0.2.8")]), back=True)))
+    frame = bytes(
+        ethernet(
+            ends.udp(
+                message("whole.example.com", answers=[rr("whole.example.com", "A", "192.0.2.8")]), back=True
+            )
+        )
+    )
     c.add(ethernet(ends.udp(query("whole.example.com"))))
     c.add(frame + b"\0" * 40, cut=len(frame))
     c.expect("whole.example.com", "A", "192.0.2.8")

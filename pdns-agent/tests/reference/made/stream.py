@@ -23,12 +23,20 @@ class Talk:
 
     def to_server(self, data, at=None, flags="PA"):
         at = self.sent if at is None else at
-        self.c.add(ethernet(self.ends.tcp(self.isn + 1 + at, data, flags=flags, ack=self.back_isn + 1 + self.received)))
+        self.c.add(
+            ethernet(self.ends.tcp(self.isn + 1 + at, data, flags=flags, ack=self.back_isn + 1 + self.received))
+        )
         self.sent = max(self.sent, at + len(data))
 
     def to_client(self, data, at=None, flags="PA"):
         at = self.received if at is None else at
-        self.c.add(ethernet(self.ends.tcp(self.back_isn + 1 + at, data, back=True, flags=flags, ack=self.isn + 1 + self.sent)))
+        self.c.add(
+            ethernet(
+                self.ends.tcp(
+                    self.back_isn + 1 + at, data, back=True, flags=flags, ack=self.isn + 1 + self.sent
+                )
+            )
+        )
         self.received = max(self.received, at + len(data))
 
     def ask(self, *owners):
@@ -157,7 +165,9 @@ def tcp_middle(c):
     talk.to_client(answer("lost.example.com")[30:])
     talk.to_client(answer("found.example.com", 2))
     expect(c, "found.example.com")
-    c.tshark("tshark takes the first two octets that it sees of a stream for a length", lacks=["found.example.com"])
+    c.tshark(
+        "tshark takes the first two octets that it sees of a stream for a length", lacks=["found.example.com"]
+    )
 
 
 @capture()
