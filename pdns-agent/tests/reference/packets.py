@@ -32,6 +32,7 @@ from zeek import OUTCOMES, TYPES, add, shown
 SIG, IXFR, AXFR, MAILB, MAILA, ANY = 24, 251, 252, 253, 254, 255
 META = {128, 249, 250, 251, 252, 253, 254, 255, OPT}
 MDNS, MULTICAST = 5353, {5353, 5355, 137}
+LONGEST_CHAIN = 64  # names, QNAME among them
 
 
 def is_at_or_below(name, apex):
@@ -64,7 +65,7 @@ class Reference:
         """Closes the queries whose time is over: the rules' R2."""
         self.now = max(self.now, at)
         for key, entry in list(self.open.items()):
-            if self.now > entry["at"] + self.timeout:
+            if self.now > entry["deadline"]:
                 del self.open[key]
                 if not entry["answered"]:
                     name, qtype = key[-2:]
@@ -80,7 +81,12 @@ class Reference:
             entry["asked"] += 1
             self.messages["retransmissions"] += 1
         else:
-            self.open[key] = {"at": sighting.at, "asked": 1, "answered": False}
+            self.open[key] = {
+                "at": sighting.at,
+                "deadline": self.now + self.timeout,
+                "asked": 1,
+                "answered": False,
+            }
 
     def match(self, sighting, message):
         """The question of a response, and whether it was asked: R3."""
@@ -93,7 +99,7 @@ class Reference:
                 raise Left("rejected", "no_question")
             key = keys[0]
         entry = self.open.get(key)
-        if entry and entry["asked"] and sighting.at <= entry["at"] + self.timeout:
+        if entry and entry["asked"]:
             entry["asked"] -= 1
             entry["answered"] = True
             return key[-2:], False
@@ -107,7 +113,9 @@ class Reference:
             message = wire.Message(sighting.octets)
             if message.opcode:
                 raise Left("filtered", "opcode")
-            ports = {sighting.source[1], sighting.target[1]} & MULTICAST
+            ports = {sighting.source[1], sighting.target[1]}
+            # A client may have chosen such a port for an ordinary query.
+            ports = set() if 53 in ports else ports & MULTICAST
             if MDNS in ports:
                 self.multicast(sighting, message)
             else:
@@ -313,7 +321,7 @@ class Response:
             if target is None:
                 return chain
             target, _ = wire.name_at(target, 0)
-            if target in chain:
+            if target in chain or len(chain) == LONGEST_CHAIN:
                 return chain
             chain.append(target)
 
@@ -329,7 +337,7 @@ class Response:
         # R6
         above = [record for record in authority if record.type in (NS, SOA)]
         above = [record for record in above if any(is_at_or_below(name, record.owner) for name in chain)]
-        apex = next((record.owner for record in above if self.octets(record) is not None), None)
+        apex = above[0].owner if above else None
         bailiwick = apex
         if apex is None or is_public_suffix(apex):
             bailiwick = registrable(chain[-1])
@@ -372,7 +380,7 @@ class Response:
             answered = any(record.type == self.qtype and record.owner == end for record in filed)
         if answered:
             return
-        is_in = any(record.cls == IN for record in message.sections[0])
+        is_in = any(record.cls == IN and record.type != OPT for record in message.sections[0])
         if message.is_truncated or message.rest_unreadable:
             self.left_out["truncated"] += 1
         elif any(record.type == SOA and is_at_or_below(end, record.owner) for record in above):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 @functools.cache
 def rules():
+    """(whether it is an exception, its labels) of each rule."""
     import publicsuffixlist
 
     text = (Path(publicsuffixlist.__file__).parent / "public_suffix_list.dat").read_text("utf-8")
@@ -13,23 +14,25 @@ def rules():
     for line in text.splitlines():
         rule = line.split()[0] if line.strip() else ""
         if rule and not rule.startswith("//"):
-            mark = "!" if rule.startswith("!") else ""
             labels = rule.removeprefix("!").split(".")
             found.add(
-                mark + ".".join(label.encode("idna").decode() if label != "*" else "*" for label in labels)
+                (
+                    rule.startswith("!"),
+                    tuple(label.encode("idna") if label != "*" else b"*" for label in labels),
+                )
             )
     return found
 
 
 def suffix_length(labels):
     """How many labels at the end of a name are its public suffix; the root has none and is one."""
-    texts = [label.decode("latin-1") for label in labels]
-    longest = 1 if texts else 0
-    for start in range(len(texts)):
-        tail = texts[start:]
-        if "!" + ".".join(tail) in rules():
+    # The prevailing rule is `*`: a top-level domain that is not listed is a public suffix.
+    longest = 1 if labels else 0
+    for start in range(len(labels)):
+        tail = tuple(labels[start:])
+        if (True, tail) in rules():
             return len(tail) - 1
-        if ".".join(tail) in rules() or ".".join(["*", *tail[1:]]) in rules():
+        if (False, tail) in rules() or (False, (b"*", *tail[1:])) in rules():
             longest = max(longest, len(tail))
     return longest
 

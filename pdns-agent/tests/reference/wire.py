@@ -5,8 +5,9 @@ a record is worth: that is packets.py.
 """
 
 IN = 1
-A, NS, CNAME, SOA, DNAME, OPT, RRSIG, NSEC = 1, 2, 5, 6, 39, 41, 46, 47
-SIG, NXT, A6, NAPTR = 24, 30, 38, 35
+NS, CNAME, SOA, DNAME, OPT, RRSIG = 2, 5, 6, 39, 41, 46
+A6 = 38
+MOST_POINTERS = 127
 
 # What stands before, between and after the names in RDATA: a number of octets, "n" a name that may be
 # compressed, "p" a plain name, "s" a character-string, "*" whatever is left (RFC 3597 section 4, RFC 4034
@@ -28,7 +29,7 @@ def name_at(message, at, end=None, plain=False):
     `end` is where what holds the name ends. A pointer leads strictly before the run of labels that it ends.
     """
     limit = len(message) if end is None else end
-    labels, size, behind, run = [], 1, None, at
+    labels, size, behind, run, pointers = [], 1, None, at, 0
     while True:
         if at >= limit:
             raise Unreadable("name")
@@ -41,7 +42,8 @@ def name_at(message, at, end=None, plain=False):
             target = (length & 0x3F) << 8 | message[at + 1]
             if behind is None:
                 behind = at + 2
-            if target >= run:
+            pointers += 1
+            if target >= run or pointers > MOST_POINTERS:
                 raise Unreadable("pointer that leads forward")
             at = run = target
             limit = len(message)

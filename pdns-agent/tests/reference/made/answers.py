@@ -47,6 +47,11 @@ def chains(c):
     ]
     c.exchange("loop.example.com", answers=loop)
     c.exchange("loop.example.com", "CNAME", answers=loop[:1])
+    # A chain of 70 links is followed for 64 names; what is behind them is left out.
+    long = [rr(f"l{at}.example.com", "CNAME", f"l{at + 1}.example.com.") for at in range(70)]
+    c.exchange("l0.example.com", answers=[*long, rr("l70.example.com", "A", "192.0.2.7")])
+    for at in range(64):
+        c.expect(f"l{at}.example.com", "CNAME", f"l{at + 1}.example.com.")
     c.expect("loop.example.com", "CNAME", "pool.example.com.", 2)
     c.expect("pool.example.com", "CNAME", "loop.example.com.")
 
@@ -123,6 +128,23 @@ def poison(c):
     c.expect(".", "NS", "a.root.test.")
     c.expect("de", "NS", "a.nic.de.")
     c.expect("ns.example.de", "A", "192.0.2.12")
+    # The apex is known before any record is filed, and an NS record that cannot be read gives one too.
+    below = rr("early.example.com", "TXT", '"before"')
+    broken = rr("example.com", "NS", b"\xff")
+    c.exchange(
+        "www.example.com",
+        "AAAA",
+        answers=[rr("www.example.com", "AAAA", "2001:db8::7")],
+        authority=[below, broken],
+    )
+    c.expect("www.example.com", "AAAA", "2001:db8::7")
+    c.expect("early.example.com", "TXT", '"before"')
+    # A dot within a label parts no labels: this one is not below com.
+    odd = b"\x0bexample.com\x00"
+    c.exchange(
+        odd, answers=[rr(odd, "A", "192.0.2.15")], additional=[rr("www.example.com", "A", "203.0.113.73")]
+    )
+    c.expect("example\\.com", "A", "192.0.2.15")
     # The names at the end of a chain decide; what is below its start is outside.
     c.exchange(
         "start.example.com",

@@ -321,6 +321,15 @@ def multicast(c):
     llmnr(message("host", answers=[host, rr("other", "A", "192.0.2.31")], flags=0x8000))
     c.expect("host", "A", "192.0.2.30")
     c.answered("www.example.com")
+    # An ordinary query from such a port.
+    ends = c.ends()
+    ends.client = (ends.client[0], 5353)
+    c.exchange(
+        "from5353.example.com",
+        answers=[rr("from5353.example.com", "A", "192.0.2.8"), rr("beside.test", "A", "203.0.113.66")],
+        ends=ends,
+    )
+    c.expect("from5353.example.com", "A", "192.0.2.8")
 
 
 @capture()
