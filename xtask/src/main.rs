@@ -6,6 +6,7 @@ mod bench;
 mod ci;
 mod demo;
 mod fuzz;
+mod python;
 mod sample;
 mod shell;
 mod test;

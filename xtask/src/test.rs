@@ -1,5 +1,6 @@
 //! `cargo xtask test`: installs what the tests need, runs all of them, and says which skipped themselves.
 
+use crate::python;
 use crate::shell::{Need, REDIS, cargo, install, run, target};
 use anyhow::Context as _;
 use std::process::Command;
@@ -11,11 +12,17 @@ const NEEDS: &[Need] = &[
     Need { program: "python3", package: "python3" },
     Need { program: "openssl", package: "openssl" },
     Need { program: "script", package: "bsdutils" },
+    Need { program: "tshark", package: "tshark" },
+    Need { program: "tcpreplay", package: "tcpreplay" },
+    Need { program: "ip", package: "iproute2" },
+    Need { program: "setpriv", package: "util-linux" },
+    Need { program: "sysctl", package: "procps" },
 ];
 
 /// Runs everything; an error when anything failed.
 pub(crate) fn test() -> anyhow::Result<()> {
     install(NEEDS)?;
+    python::install()?;
     if !has_nextest() {
         eprintln!(
             "cargo-nextest runs the tests and is missing; it is built once, which takes some minutes"

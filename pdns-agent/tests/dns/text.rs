@@ -355,7 +355,7 @@ fn dnspython_reads_the_same_octets() {
         });
         writeln!(lines, "{rrtype}\t{hex}\t{text}").unwrap();
     }
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/reference/rdata.py");
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/reference/reread.py");
     let child =
         Command::new("python3").arg(script).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
     let Ok(mut child) = child else {

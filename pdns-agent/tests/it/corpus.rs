@@ -14,28 +14,33 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// What identifies a row: rrname, rrtype, then RDATA or outcome, and whether it is partial.
-type Key = (String, String, String, bool);
+pub(crate) type Key = (String, String, String, bool);
 /// The numbers kept for it, by name; one that is unknown is absent.
-type Numbers = BTreeMap<&'static str, u64>;
-type Rows = BTreeMap<Key, Numbers>;
+pub(crate) type Numbers = BTreeMap<&'static str, u64>;
+pub(crate) type Rows = BTreeMap<Key, Numbers>;
 
 const NUMBERS: [&str; 6] = ["count", "time_first", "time_last", "ttl_min", "ttl_max", "ttl_last"];
 
 /// The folder of real logs, or one clear line that says it is not there.
 pub(crate) fn logs_for(test: &str) -> Option<PathBuf> {
+    data_for(test, "zeek-logs")
+}
+
+/// A folder of the real data, or one clear line that says it is not there.
+pub(crate) fn data_for(test: &str, part: &str) -> Option<PathBuf> {
     let data = std::env::var_os("PDNS_TEST_DATA").map_or_else(
         || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/data")),
         PathBuf::from,
     );
-    let logs = data.join("zeek-logs");
-    if logs.is_dir() {
-        return Some(logs);
+    let folder = data.join(part);
+    if folder.is_dir() {
+        return Some(folder);
     }
     println!("skipping {test}: no test data");
     None
 }
 
-fn files_below(directory: &Path, found: &mut Vec<PathBuf>) {
+pub(crate) fn files_below(directory: &Path, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(directory).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
@@ -72,13 +77,13 @@ fn reference(logs: &[&Path]) -> (Rows, Rows) {
 }
 
 /// Reads a log or a folder of logs to its end.
-fn import(home: &Home, server: &Redis, path: &Path) -> Ended {
+pub(crate) fn import(home: &Home, server: &Redis, path: &Path) -> Ended {
     let url = server.url();
     run(home.agent().args(["zeek", "--once", "--redis", &url]), &[path])
 }
 
 /// What a store holds: records and negative answers.
-fn stored(home: &Home, url: &str) -> (Rows, Rows) {
+pub(crate) fn stored(home: &Home, url: &str) -> (Rows, Rows) {
     let rows = |arguments: &[&str]| {
         let common = ["--redis", url, "--limit", "0", "--format", "json"];
         let shown = run(&mut home.pdns(), &[arguments, &common].concat()).with(&[0, 1]);
@@ -91,18 +96,22 @@ fn stored(home: &Home, url: &str) -> (Rows, Rows) {
     (rows(&["find"]), rows(&["unanswered", "--outcome", "any"]))
 }
 
-fn row(row: &Value) -> (Key, Numbers) {
+pub(crate) fn row(row: &Value) -> (Key, Numbers) {
     let text = |name: &str| row[name].as_str().map(str::to_owned);
     let rrtype = text("rrtype").unwrap_or_else(|| format!("TYPE{}", row["rrtype"]));
     let what = text("rdata").or_else(|| text("outcome")).expect("a row has rdata or an outcome");
     let partial = row["partial"].as_bool().unwrap_or(false);
     let key = (text("rrname").expect("a row has an rrname"), rrtype, what, partial);
-    let numbers = NUMBERS.iter().filter_map(|&name| Some((name, row[name].as_u64()?)));
-    (key, numbers.collect())
+    let mut numbers: Numbers =
+        NUMBERS.iter().filter_map(|&name| Some((name, row[name].as_u64()?))).collect();
+    if row["unsolicited"] == true {
+        numbers.insert("unsolicited", 1);
+    }
+    (key, numbers)
 }
 
 #[track_caller]
-fn assert_alike(what: &str, ours: &Rows, theirs: &Rows) {
+pub(crate) fn assert_alike(what: &str, ours: &Rows, theirs: &Rows) {
     let mut differences = Vec::new();
     for key in ours.keys().chain(theirs.keys().filter(|key| !ours.contains_key(*key))) {
         let (our, their) = (ours.get(key), theirs.get(key));
@@ -116,7 +125,7 @@ fn assert_alike(what: &str, ours: &Rows, theirs: &Rows) {
 }
 
 /// A log as Zeek wrote it: the golden logs of its own tests get a time where that was blanked out.
-fn as_written(home: &Home, log: &Path) -> PathBuf {
+pub(crate) fn as_written(home: &Home, log: &Path) -> PathBuf {
     let content = fs::read(log).unwrap();
     if !content.starts_with(b"### BTest") {
         return log.to_owned();

@@ -21,15 +21,25 @@ mod harness;
 #[cfg(test)]
 mod layers;
 #[cfg(test)]
+mod live;
+#[cfg(test)]
 mod logs;
 #[cfg(test)]
 mod managed;
 #[cfg(test)]
+mod netns;
+#[cfg(test)]
 mod outage;
+#[cfg(test)]
+mod packets;
+#[cfg(test)]
+mod pairs;
 #[cfg(test)]
 mod query;
 #[cfg(test)]
 mod redis;
+#[cfg(test)]
+mod reference;
 #[cfg(test)]
 mod run;
 #[cfg(test)]

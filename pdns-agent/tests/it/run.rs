@@ -44,6 +44,13 @@ impl Home {
         self.command(env!("CARGO_BIN_EXE_pdns-agent"))
     }
 
+    /// `pdns-agent`, as an argument of another program that runs it, such as `ip netns exec NAME`.
+    pub(crate) fn agent_by(&self, program: &str, arguments: &[&str]) -> Command {
+        let mut command = self.command(program);
+        command.args(arguments).arg(env!("CARGO_BIN_EXE_pdns-agent"));
+        command
+    }
+
     /// `pdns`, ready to be given arguments and run.
     pub(crate) fn pdns(&self) -> Command {
         self.command(env!("CARGO_BIN_EXE_pdns"))

@@ -1,0 +1,185 @@
+//! What others logged of a capture, against the capture itself.
+//!
+//! **Zeek.** A dns.log tells less than the packets: no owner, no type, no authority or additional section, no
+//! RDATA for many types. What `pdns-agent zeek` infers from it must be true all the same: each record that it
+//! stores is one of the capture's, with the same owner, type and RDATA (of a partial record: the host it
+//! names), the same count, and the same least and greatest TTL; and each negative answer is one of the capture's.
+//! What only the capture has is allowed. Times are not compared: the golden logs of Zeek's tests have theirs
+//! blanked out.
+//!
+//! **Suricata.** Its EVE log lists the records of all sections. Each that it lists is stored, or left out by a
+//! rule that the reference names (bailiwick, repeated within a message): stored + left out = listed, exactly.
+
+use crate::corpus::{Key, Rows, as_written, data_for, import, stored};
+use crate::redis::Redis;
+use crate::reference::{imported, octets, packets, python_json};
+use crate::run::Home;
+use std::collections::BTreeMap;
+use std::fs;
+
+/// Negative answers that a log tells and its capture does not: log, owner, type, outcome, why.
+const ONLY_LOGGED: &[(&str, &str, &str, &str, &str)] = &[
+    (
+        "core.ipv6-frag",
+        "txtpadding_3230.n1.netalyzr.icsi.berkeley.edu",
+        "TXT",
+        "UNANSWERED",
+        "the query was sent twice and answered once: Zeek waits for a second answer, the packets show a \
+         retransmission",
+    ),
+    (
+        "scripts.base.protocols.dns.notify",
+        "_acme-challenge.intmail.cbs.mpg.de",
+        "NXT",
+        "UNANSWERED",
+        ENDED,
+    ),
+    ("scripts.base.protocols.dns.rrsig", "virgo.sas.upenn.edu", "A", "UNANSWERED", ENDED),
+    (
+        "scripts.policy.protocols.dns.original_case",
+        "us.v27.distributed.net",
+        "A",
+        "UNANSWERED",
+        ENDED,
+    ),
+];
+const ENDED: &str = "the capture ends before the time to answer is over: Zeek logs the query when it ends, the \
+                     packets tell nothing yet";
+
+/// Where a rule leaves out whole messages that Suricata lists: EVE file, why.
+const UNLISTED: &[(&str, &str)] =
+    &[("zeek_dns__dynamic-update.eve.json", "dynamic updates (opcode 5) are no answers")];
+
+/// Octets of a row's RDATA, from `\# length hex`.
+fn octets_of(key: &Key) -> Vec<u8> {
+    let hex = key.2.split(' ').nth(2).unwrap_or("");
+    let digit = |at: usize| u8::from_str_radix(hex.get(at..at + 2).unwrap(), 16).unwrap();
+    (0..hex.len()).step_by(2).map(digit).collect()
+}
+
+/// The row of a capture that a row of a log stands for.
+fn counterpart<'r>(key: &Key, capture: &'r Rows) -> Option<&'r BTreeMap<&'static str, u64>> {
+    if !key.3 {
+        return capture.get(key);
+    }
+    // A partial record has nothing but the host, behind or before fields that are zero.
+    let host = |key: &Key| {
+        let octets = octets_of(key);
+        let skip = match key.1.as_str() {
+            "MX" => 2,
+            "SRV" => 6,
+            _ => 0,
+        };
+        let end = octets[skip..].iter().position(|&octet| octet == 0).unwrap_or(0);
+        octets[skip..=skip + end].to_vec()
+    };
+    let is_it = |other: &&Key| other.0 == key.0 && other.1 == key.1 && host(other) == host(key);
+    capture.get(capture.keys().find(is_it)?)
+}
+
+#[test]
+fn what_is_inferred_from_a_log_is_in_its_capture() {
+    let test = "what_is_inferred_from_a_log_is_in_its_capture";
+    let Some(logs) = data_for(test, "zeek-logs") else { return };
+    let data = logs.parent().unwrap();
+    let (home, server) = (Home::new(), Redis::start());
+    let (mut pairs, mut rows) = (0, 0);
+    for line in fs::read_to_string(logs.join("pairs.tsv")).unwrap().lines().skip(1) {
+        let fields: Vec<&str> = line.split('\t').collect();
+        let (log, capture) = (data.join(fields[0]), data.join(fields[3]));
+        if !capture.is_file() {
+            continue;
+        }
+        pairs += 1;
+        let title = log.file_name().unwrap().to_str().unwrap();
+        server.flush();
+        import(&home, &server, &as_written(&home, &log)).with(&[0]);
+        let (logged, logged_negatives) = stored(&home, &server.url());
+        let logged = octets(logged);
+        let (records, negatives) = imported(&home, &server, &[], &[&capture]);
+        rows += logged.len() + logged_negatives.len();
+        for (key, numbers) in &logged {
+            let found = counterpart(key, &records)
+                .unwrap_or_else(|| panic!("{title}: {key:?} is not in the capture"));
+            for name in ["count", "ttl_min", "ttl_max"] {
+                assert_eq!(numbers.get(name), found.get(name), "{title}: {name} of {key:?}");
+            }
+        }
+        for (key, numbers) in &logged_negatives {
+            let known = ONLY_LOGGED.iter().find(|known| {
+                title.starts_with(known.0)
+                    && (known.1, known.2, known.3) == (&key.0, &key.1, &key.2)
+            });
+            let found = negatives.get(key).map(|numbers| numbers["count"]);
+            let wanted = if known.is_some() { None } else { Some(numbers["count"]) };
+            assert_eq!(found, wanted, "{title}: {key:?} ({})", known.map_or("", |known| known.4));
+        }
+    }
+    assert!(pairs >= 25 && rows >= 30, "{pairs} pairs, {rows} rows");
+}
+
+/// The number of character-strings in the RDATA of a TXT record.
+fn strings(key: &Key) -> u64 {
+    let octets = octets_of(key);
+    let (mut at, mut count) = (0, 0);
+    while let Some(&length) = octets.get(at) {
+        at += 1 + usize::from(length);
+        count += 1;
+    }
+    count
+}
+
+#[test]
+fn what_suricata_lists_is_stored_or_left_out_by_a_rule() {
+    let test = "what_suricata_lists_is_stored_or_left_out_by_a_rule";
+    let Some(eves) = data_for(test, "suricata-eve/v3d") else { return };
+    let data = eves.parent().unwrap().parent().unwrap();
+    let (home, server) = (Home::new(), Redis::start());
+    let (mut files, mut listed_rows) = (0, 0);
+    for line in fs::read_to_string(data.join("manifest.tsv")).unwrap().lines() {
+        let fields: Vec<&str> = line.split('\t').collect();
+        let Some(title) = fields[0].strip_prefix("suricata-eve/v3d/") else { continue };
+        let capture = data.join(fields[2].strip_prefix("from ").unwrap());
+        files += 1;
+        let (records, _) = imported(&home, &server, &[], &[&capture]);
+        // Owner, type, and octets where Suricata logs them: how many there are.
+        let mut ours: BTreeMap<(String, String, Option<String>), u64> = BTreeMap::new();
+        let mut add = |key: &Key, count: u64| {
+            let (rrname, rrtype) = (key.0.clone(), key.1.clone());
+            if rrtype == "TXT" {
+                *ours.entry((rrname, rrtype, None)).or_default() += count * strings(key);
+                return;
+            }
+            *ours.entry((rrname.clone(), rrtype.clone(), None)).or_default() += count;
+            *ours.entry((rrname, rrtype, Some(key.2.clone()))).or_default() += count;
+        };
+        for (key, numbers) in &records {
+            add(key, numbers["count"]);
+        }
+        for omitted in &packets(&[&capture], &[]).remove(0).omitted {
+            let word = |name: &str| omitted[name].as_str().unwrap().to_owned();
+            let key = (word("rrname"), word("rrtype"), word("rdata"), false);
+            add(&key, omitted["count"].as_u64().unwrap());
+        }
+        let listed = python_json("eve.py", &[eves.join(title).as_os_str()], &[]);
+        if let Some((_, reason)) = UNLISTED.iter().find(|(file, _)| *file == title) {
+            assert!(ours.is_empty(), "{title}: {reason}");
+            continue;
+        }
+        for row in listed.as_array().unwrap() {
+            let word = |name: &str| row[name].as_str().map(str::to_owned);
+            let key = (word("rrname").unwrap(), word("rrtype").unwrap(), word("rdata"));
+            if key.1 == "OPT" {
+                continue;
+            }
+            listed_rows += 1;
+            let count = row["count"].as_u64();
+            assert_eq!(
+                ours.get(&key).copied(),
+                count,
+                "{title}: {key:?} is listed {count:?} times"
+            );
+        }
+    }
+    assert!(files > 10 && listed_rows > 100, "{files} files, {listed_rows} rows");
+}

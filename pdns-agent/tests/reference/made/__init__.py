@@ -1,0 +1,1 @@
+"""Captures that are made, each with the rows it must lead to, by hand."""

@@ -1,0 +1,30 @@
+//! Python packages that the tests' scripts need, in a folder of their own below the target directory.
+
+use crate::shell::{run, target};
+use anyhow::Context as _;
+use std::path::Path;
+use std::process::Command;
+
+/// What the scripts below `pdns-agent/tests/reference` import, in the versions they were written with.
+const PACKAGES: &[&str] = &["dnspython==2.9.2", "publicsuffixlist==1.1.2.20261023", "scapy==2.8.0"];
+
+/// Makes the folder, unless it is there with the same packages.
+pub(crate) fn install() -> anyhow::Result<()> {
+    let folder = target()?.join("python");
+    let note = folder.join("pdns-packages");
+    let packages = PACKAGES.join("\n");
+    if std::fs::read_to_string(&note).is_ok_and(|there| there == packages) {
+        return Ok(());
+    }
+    run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder))
+        .context("install the package python3-venv, then run this again")?;
+    run(Command::new(folder.join("bin/python3"))
+        .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"])
+        .args(PACKAGES))
+    .context("the tests need packages from PyPI: run this once where it can be reached")?;
+    write(&note, &packages)
+}
+
+fn write(path: &Path, text: &str) -> anyhow::Result<()> {
+    std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
+}
