@@ -10,9 +10,8 @@ use super::packet::u16_at;
 pub(super) const HEADER: usize = 12;
 /// Octets of the length.
 pub(super) const LENGTH: usize = 2;
-/// Most records that a message is walked for. Those in a message of 64 KiB can be more; what came before is
-/// proof enough.
-const MOST_RECORDS: u32 = 64;
+/// Most records that a message is walked for: proof enough, and it bounds what a look costs.
+const MOST_RECORDS: u32 = 16;
 
 /// How octets read as a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,7 +57,7 @@ pub(super) fn seek(octets: &[u8]) -> Place {
 
 /// Whether octets are exactly one message without a length, which a sender wrote before it.
 pub(super) fn is_message(octets: &[u8]) -> bool {
-    read(octets) == Reading::Ends(octets.len())
+    read(octets, octets.len()) == Reading::Ends(octets.len())
 }
 
 /// How octets read as a length and its message.
@@ -68,23 +67,20 @@ fn framed(octets: &[u8]) -> Reading {
         return Reading::Not;
     }
     let rest = octets.get(LENGTH..).unwrap_or_default();
-    match rest.get(..length) {
-        Some(message) => match read(message) {
-            Reading::Ends(end) if end == length => Reading::Ends(LENGTH + length),
-            // Longer than it could be walked.
-            Reading::Begins => Reading::Ends(LENGTH + length),
-            _ => Reading::Not,
-        },
-        None => match read(rest) {
-            // A message that ends before its length.
-            Reading::Ends(_) => Reading::Not,
-            reading => reading,
-        },
+    let message = rest.get(..length).unwrap_or(rest);
+    let is_whole = message.len() == length;
+    match read(message, length) {
+        // It agrees with its length, or is longer than it is walked for.
+        Reading::Ends(end) if end == length => Reading::Ends(LENGTH + length),
+        Reading::Begins if is_whole => Reading::Ends(LENGTH + length),
+        Reading::Begins => Reading::Begins,
+        Reading::TooFew if !is_whole => Reading::TooFew,
+        _ => Reading::Not,
     }
 }
 
-/// Walks a message: header, questions, records.
-fn read(octets: &[u8]) -> Reading {
+/// Walks a message that has `size` octets: header, questions, records.
+fn read(octets: &[u8], size: usize) -> Reading {
     let [Some(flags), Some(questions), Some(answers), Some(authorities), Some(additionals)] =
         [2, 4, 6, 8, 10].map(|at| u16_at(octets, at))
     else {
@@ -111,14 +107,17 @@ fn read(octets: &[u8]) -> Reading {
         seen = Reading::Begins;
     }
     for _ in 0..records.min(MOST_RECORDS) {
-        match record(octets, at) {
+        match record(octets, at, size) {
             Walk::To(end) => at = end,
             Walk::Short => return seen,
             Walk::Broken => return Reading::Not,
         }
         seen = Reading::Begins;
     }
-    if records > MOST_RECORDS { Reading::Begins } else { Reading::Ends(at) }
+    if records > MOST_RECORDS {
+        return Reading::Begins;
+    }
+    if at <= size { Reading::Ends(at) } else { Reading::Not }
 }
 
 /// Where a walk over one part of a message came to.
@@ -145,7 +144,7 @@ fn question(octets: &[u8], at: usize) -> Walk {
     }
 }
 
-fn record(octets: &[u8], at: usize) -> Walk {
+fn record(octets: &[u8], at: usize, message: usize) -> Walk {
     /// The type whose class is a size (RFC 6891 §6.1.2).
     const OPT: u16 = 41;
     match name(octets, at, true) {
@@ -156,7 +155,11 @@ fn record(octets: &[u8], at: usize) -> Walk {
                 (Some(kind), Some(class), _) if kind != OPT && !is_class(class) => Walk::Broken,
                 (Some(_), Some(_), Some(size)) => {
                     let end = end + 10 + usize::from(size);
-                    if end > octets.len() { Walk::Short } else { Walk::To(end) }
+                    match end {
+                        _ if end > message => Walk::Broken,
+                        _ if end > octets.len() => Walk::Short,
+                        _ => Walk::To(end),
+                    }
                 }
                 _ => Walk::Short,
             }

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 /// Most octets that one stream holds: those of the largest message, and a window of what came out of order.
 const MOST_HELD: usize = 256 * 1024;
 /// Most octets in which a place in the stream is looked for before it is given up.
-const MOST_SOUGHT: usize = 256 * 1024;
+const MOST_SOUGHT: usize = 128 * 1024;
 /// What it costs to hold one segment out of order, besides its octets.
 const OVERHEAD: usize = 96;
 /// Buffers up to this many octets are kept for the next message.
@@ -153,15 +153,16 @@ impl Stream {
 
     /// Takes data.
     pub(super) fn push(&mut self, sequence: u32, data: &[u8], carried: Carried, out: &mut Out<'_>) {
+        let position = self.position(sequence);
+        let end = position + data.len() as u64;
         if self.sync == Sync::GivenUp {
             out.tally.reject(WireRejection::NotDns, carried.frames);
+            self.next = self.next.max(end);
             return;
         }
         if self.is_overdue(carried.at) {
             self.skip_gap(out);
         }
-        let position = self.position(sequence);
-        let end = position + data.len() as u64;
         if end + u64::from(carried.missing) <= self.next {
             out.tally.segment(carried.frames);
             return;

@@ -118,17 +118,19 @@ impl Streams {
     fn data(&mut self, segment: &Segment<'_>, first: u32, carried: Carried, out: &mut Out<'_>) {
         let flow = out.flow;
         let has_data = !segment.data.is_empty() || carried.missing > 0;
-        if self.open.get(&flow).is_some_and(|stream| has_data && stream.is_foreign(first)) {
+        let known = self.open.touch(&flow, carried.at);
+        let is_foreign = known.map(|stream| has_data && stream.is_foreign(first));
+        if is_foreign == Some(true) {
             self.reset(flow, out);
         }
-        if self.open.touch(&flow, carried.at).is_none() {
+        if is_foreign != Some(false) {
+            let opened = self.opening.remove(&flow);
             if !has_data {
                 out.tally.segment(carried.frames);
-                self.opening.remove(&flow);
                 return;
             }
-            let opened = self.opening.remove(&flow).map(|start| Stream::new(start, true));
-            let stream = opened.filter(|stream| !stream.is_foreign(first));
+            let stream = opened.map(|start| Stream::new(start, true));
+            let stream = stream.filter(|stream| !stream.is_foreign(first));
             let stream = stream.unwrap_or_else(|| Stream::new(first, false));
             self.open.insert(flow, stream, carried.at);
         }
