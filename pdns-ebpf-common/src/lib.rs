@@ -19,6 +19,6 @@ mod tunnel;
 
 pub use decide::{Found, Fragment, Protocol, Start, decide, decide_at};
 pub use event::{CLASSES, COUNTERS, Counter, HEADER, Header, SLOTS, UNWOKEN};
-pub use glance::{GLANCE, GLANCE_AT, Glance, glance};
+pub use glance::{GLANCE, GLANCE_AT, GLANCE_V6, Glance, glance, glance_v6};
 pub use packet::{Link, Packet};
 pub use ports::{DNS_PORTS, PORT_BYTES, Ports};

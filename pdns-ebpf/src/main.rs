@@ -23,8 +23,8 @@ use aya_ebpf::programs::SkBuffContext;
 use core::hint::black_box;
 use core::mem::MaybeUninit;
 use pdns_ebpf_common::{
-    CLASSES, Counter, GLANCE, GLANCE_AT, Glance, HEADER, Header, Link, Packet, Ports, SLOTS,
-    UNWOKEN, decide, glance,
+    CLASSES, Counter, GLANCE_AT, Glance, HEADER, Header, Link, Packet, Ports, SLOTS, UNWOKEN,
+    decide, glance, glance_v6,
 };
 
 /// Packets for the agent. The agent says how large it is.
@@ -62,40 +62,43 @@ struct Skb(*mut __sk_buff);
 impl Skb {
     /// Copies a part of the packet; `None` where it ends before.
     #[inline(always)]
-    fn load<T>(self, at: u32) -> Option<T> {
-        let mut value = MaybeUninit::<T>::uninit();
-        let (to, length) = (value.as_mut_ptr().cast(), size_of::<T>() as u32);
-        // SAFETY: `to` is room for `length` octets; the kernel checks the offset.
-        let failed = unsafe { bpf_skb_load_bytes(self.0.cast(), at, to, length) };
-        // SAFETY: written in full unless it failed, and `T` is one of the number types and arrays below, to which
-        // any octets are a value.
-        if failed == 0 { Some(unsafe { value.assume_init() }) } else { None }
+    fn load<const LENGTH: usize>(self, at: u32) -> Option<[u8; LENGTH]> {
+        let mut octets = Aligned(MaybeUninit::<[u8; LENGTH]>::uninit());
+        let to = octets.0.as_mut_ptr().cast();
+        // SAFETY: `to` is room for `LENGTH` octets; the kernel checks the offset.
+        let failed = unsafe { bpf_skb_load_bytes(self.0.cast(), at, to, LENGTH as u32) };
+        // SAFETY: written in full unless it failed, and any octets are a value of the array.
+        if failed == 0 { Some(unsafe { octets.0.assume_init() }) } else { None }
     }
 }
 
 impl Packet for Skb {
     #[inline(always)]
     fn u8(&self, at: u32) -> Option<u8> {
-        self.load(at)
+        self.load(at).map(|[octet]| octet)
     }
 
     #[inline(always)]
     fn u16(&self, at: u32) -> Option<u16> {
-        self.load(at).map(u16::from_be)
+        self.load(at).map(u16::from_be_bytes)
     }
 
     #[inline(always)]
     fn u32(&self, at: u32) -> Option<u32> {
-        self.load(at).map(u32::from_be)
+        self.load(at).map(u32::from_be_bytes)
     }
 }
 
-/// The octets of a glance, laid out so that the numbers in them can be read as such.
-#[repr(align(8))]
-struct Head([u8; GLANCE]);
+/// Laid out so that the numbers in it can be read as such.
+#[repr(C, align(8))]
+struct Aligned<T>(T);
+
+/// The `EtherType` of IPv6.
+const IPV6: u16 = 0x86dd;
 
 /// Sees a packet.
 #[socket_filter]
+#[inline(always)]
 pub fn pdns(context: SkBuffContext) -> i64 {
     let skb = Skb(context.skb.skb);
     let Some(counters) = COUNTERS.get_ptr_mut(0) else { return 0 };
@@ -112,13 +115,19 @@ fn is_dns(skb: Skb) -> bool {
     // What the compiler knows of the constant is what it was built with, not what the agent made of it.
     let ports = black_box(&PORTS);
     let link = if IS_RAW.load() == 0 { Link::Ethernet } else { Link::Raw };
-    if link == Link::Ethernet
-        && let Some(Head(head)) = skb.load(GLANCE_AT)
-    {
-        match glance(&skb, &head, ports) {
+    if link == Link::Ethernet {
+        // SAFETY: the kernel gives a valid context; it rewrites this read into one of the packet's `EtherType`.
+        let hint = unsafe { (*skb.0).protocol };
+        // Only a hint: who sends a packet may leave it out.
+        let glance = if hint == u32::from(IPV6.to_be()) {
+            skb.load(GLANCE_AT).map(|head| glance_v6(&head, ports))
+        } else {
+            skb.load(GLANCE_AT).map(|head| glance(&head, ports))
+        };
+        match glance {
             Some(Glance::Dns) => return true,
-            Some(Glance::Unsettled) => {}
-            Some(Glance::Other) | None => return false,
+            Some(Glance::Other) => return false,
+            Some(Glance::Unsettled) | None => {}
         }
     }
     decide(&skb, link, ports).is_some()

@@ -7,6 +7,7 @@ use crate::{test, tidy};
 pub(crate) fn ci() -> anyhow::Result<()> {
     test::test()?;
     run(&mut cargo(&["fmt", "--all", "--check"]))?;
+    run(&mut cargo(&["fmt", "--manifest-path", "pdns-ebpf/Cargo.toml", "--check"]))?;
     run(&mut cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
     run(cargo(&["doc", "--workspace", "--no-deps", "--quiet"]).env("RUSTDOCFLAGS", "-D warnings"))?;
     tidy::tidy()?;

@@ -42,7 +42,8 @@ pub(crate) fn fuzz(args: &Args) -> anyhow::Result<()> {
     match captures() {
         Some(captures) => {
             let manifest = root().join("pdns-agent/fuzz/Cargo.toml");
-            let mut make = cargo(&["run", "--quiet", "--release", "--bin", "seeds", "--manifest-path"]);
+            let mut make =
+                cargo(&["run", "--quiet", "--release", "--bin", "seeds", "--manifest-path"]);
             make.arg(manifest).arg("--target-dir").arg(work.join("seeds-build"));
             run(make.arg("--").arg(captures).arg(&seeds))?;
         }

@@ -5,6 +5,7 @@
 mod bench;
 mod ci;
 mod demo;
+mod ebpf;
 mod fuzz;
 mod python;
 mod sample;
@@ -31,6 +32,8 @@ enum Task {
     Bench,
     /// Look for inputs that break the decoders
     Fuzz(fuzz::Args),
+    /// Build the socket filter for the kernel and keep its object in the repository
+    BuildEbpf,
     /// Write a made-up Zeek dns.log of any size
     Sample(sample::Args),
 }
@@ -43,6 +46,7 @@ fn main() -> ExitCode {
         Task::Tidy => tidy::tidy(),
         Task::Bench => bench::bench(),
         Task::Fuzz(args) => fuzz::fuzz(&args),
+        Task::BuildEbpf => ebpf::build(),
         Task::Sample(args) => sample::run(&args),
     };
     match result {

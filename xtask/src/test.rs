@@ -1,5 +1,6 @@
 //! `cargo xtask test`: installs what the tests need, runs all of them, and says which skipped themselves.
 
+use crate::ebpf;
 use crate::python;
 use crate::shell::{Need, REDIS, cargo, install, run, target};
 use anyhow::Context as _;
@@ -31,6 +32,7 @@ pub(crate) fn test() -> anyhow::Result<()> {
             "install cargo-nextest by hand: https://nexte.st/docs/installation/pre-built-binaries/",
         )?;
     }
+    ebpf::check()?;
     run(&mut cargo(&["test", "--quiet", "--workspace", "--doc"]))?;
     let report = target()?.join("nextest/ci/junit.xml");
     // A report of an earlier run must not speak for this one.
