@@ -8,6 +8,13 @@
 //! No dependencies, no `std`, no panic, no loop without a constant bound: the kernel's verifier reads it too.
 
 #![no_std]
+#![expect(
+    clippy::inline_always,
+    reason = "the kernel has one program: nothing in it may be a call"
+)]
+
+#[cfg(test)]
+extern crate std;
 
 mod decide;
 mod event;
@@ -16,6 +23,9 @@ mod headers;
 mod packet;
 mod ports;
 mod tunnel;
+
+#[cfg(test)]
+mod tests;
 
 pub use decide::{Found, Fragment, Protocol, Start, decide, decide_at};
 pub use event::{CLASSES, COUNTERS, Counter, HEADER, Header, SLOTS, UNWOKEN};

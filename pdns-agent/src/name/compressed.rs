@@ -2,9 +2,9 @@
 //!
 //! A pointer must lead to before the run of labels that holds it, as "a prior occurrence" demands, so each
 //! jump goes back and no name loops. Label types other than 00 and 11 are unknown (RFC 6891 §5).
-//! Everything here appends to a buffer of the caller's, and takes back what it appended on failure.
+//! What is appended to a buffer of the caller's is appended in whole or not at all.
 
-use super::{MAX_WIRE, NameError, Octet, class, push_octet};
+use super::{MAX_WIRE, NameError, OCTETS, Octet, push_octet};
 
 /// Most pointers in one name. A name has at most 127 labels (RFC 1035 §2.3.4), and no compressor needs more
 /// pointers than labels; without this bound a message of pointers to pointers costs millions of steps.
@@ -15,19 +15,57 @@ const MAX_POINTERS: u32 = 127;
 /// # Errors
 /// As [`walk`].
 pub(crate) fn text(message: &[u8], at: usize, out: &mut String) -> Result<usize, NameError> {
-    let start = out.len();
+    // Nearly all names are plain: as long in text as on the wire, less the first length and the root.
+    let mut plain = [0; MAX_WIRE];
+    let (mut length, mut is_plain) = (0, true);
     let end = walk(message, at, |label| {
+        let (text, rest) = plain.get_mut(length..).unwrap_or_default().split_at_mut(label.len());
+        for (to, &octet) in text.iter_mut().zip(label) {
+            *to = lower(octet);
+            is_plain &= *to != 0;
+        }
+        if let Some(dot) = rest.first_mut() {
+            *dot = b'.';
+        }
+        length += label.len() + 1;
+    })?;
+    match std::str::from_utf8(plain.get(..length.saturating_sub(1)).unwrap_or_default()) {
+        Ok("") => out.push('.'),
+        Ok(text) if is_plain => out.push_str(text),
+        _ => escaped(message, at, out)?,
+    }
+    Ok(end)
+}
+
+/// As [`text`], for any name but the root.
+#[cold]
+fn escaped(message: &[u8], at: usize, out: &mut String) -> Result<(), NameError> {
+    let start = out.len();
+    walk(message, at, |label| {
         if out.len() > start {
             out.push('.');
         }
-        push_label(label, out);
-    });
-    match end {
-        Ok(_) if out.len() == start => out.push('.'),
-        Ok(_) => {}
-        Err(_) => out.truncate(start),
-    }
-    end
+        label.iter().for_each(|&octet| push_octet(octet, out));
+    })?;
+    Ok(())
+}
+
+/// A letter in lower case, another plain octet as it is, and 0 for one that is escaped.
+fn lower(octet: u8) -> u8 {
+    const LOWER: [u8; 256] = {
+        let mut table = [0; 256];
+        let mut octet: u8 = 0x21;
+        while octet < 0x7f {
+            #[expect(clippy::indexing_slicing, reason = "a constant loop bound below 256")]
+            if matches!(OCTETS[octet as usize], Octet::Plain | Octet::Upper) {
+                table[octet as usize] = octet.to_ascii_lowercase();
+            }
+            octet += 1;
+        }
+        table
+    };
+    #[expect(clippy::indexing_slicing, reason = "an octet indexes a table of 256")]
+    LOWER[usize::from(octet)]
 }
 
 /// Appends the wire form of the name at `at`, uncompressed and in lower case; returns where it ends in place.
@@ -97,21 +135,6 @@ pub(crate) fn lone_pointer(message: &[u8], at: usize) -> Option<usize> {
     match message.get(at..at + 2)? {
         &[head, low] if head >= 0xc0 => Some(usize::from(head & 0x3f) << 8 | usize::from(low)),
         _ => None,
-    }
-}
-
-/// Appends one label in canonical text.
-fn push_label(label: &[u8], out: &mut String) {
-    let is_plain = label.iter().all(|&octet| matches!(class(octet), Octet::Plain | Octet::Upper));
-    match std::str::from_utf8(label) {
-        Ok(text) if is_plain => {
-            let start = out.len();
-            out.push_str(text);
-            if let Some(text) = out.get_mut(start..) {
-                text.make_ascii_lowercase();
-            }
-        }
-        _ => label.iter().for_each(|&octet| push_octet(octet, out)),
     }
 }
 

@@ -21,7 +21,7 @@ use std::net::IpAddr;
 
 /// Octets for the name of each question; a name has about 20 in practice, and those that are longer take from
 /// the others.
-const NAME_SHARE: usize = 40;
+const NAME_SHARE: usize = 32;
 /// The longest name in canonical text: 254 octets, each of them `\DDD`, are less.
 const LONGEST_NAME: usize = 1024;
 
@@ -36,8 +36,8 @@ pub(super) struct Pairing {
     /// The number of the first of them; numbers wrap around.
     first: u32,
     names: TextRing,
-    /// The numbers of questions by their identity.
-    by_identity: HashTable<u32>,
+    /// The numbers of questions by their hash.
+    by_hash: HashTable<u32>,
     /// What is open by flow and id, for responses that do not repeat the question.
     by_id: HashTable<SameId>,
     key: Vec<u8>,
@@ -46,10 +46,10 @@ pub(super) struct Pairing {
 /// One question that was asked. It stays open until its time is over, answered or not.
 #[derive(Clone, Copy)]
 struct Question {
-    /// Stands for the flow, the id, QNAME and QTYPE.
-    identity: [u8; 16],
     /// Stands for the flow and the id.
     id: u64,
+    /// The hash of all that an answer has to repeat: flow, id, QTYPE and QNAME.
+    hash: u64,
     /// The clock may reach this and not pass it; microseconds.
     deadline: i64,
     name: TextAt,
@@ -99,7 +99,7 @@ impl Pairing {
             open: VecDeque::new(),
             first: 0,
             names: TextRing::new((most * NAME_SHARE).max(LONGEST_NAME)),
-            by_identity: HashTable::new(),
+            by_hash: HashTable::new(),
             by_id: HashTable::new(),
             key: Vec::new(),
         }
@@ -112,29 +112,32 @@ impl Pairing {
 
     /// What stands for the flow of a query, from client to server, and its id.
     pub(super) fn id(&self, query: Flow, id: u16) -> Id {
-        let mut key = [0; 39];
-        let mut rest = key.as_mut_slice();
         let transport = match query.transport {
             Transport::Udp => 0,
             Transport::Tcp => 1,
         };
-        let mut put = |octets: &[u8]| {
-            if let Some((head, tail)) = std::mem::take(&mut rest).split_at_mut_checked(octets.len())
-            {
-                head.copy_from_slice(octets);
-                rest = tail;
+        let ((from, from_port), (to, to_port)) = (query.from, query.to);
+        let [p1, p2] = from_port.to_be_bytes();
+        let [p3, p4] = to_port.to_be_bytes();
+        let [i1, i2] = id.to_be_bytes();
+        let rest = [p1, p2, p3, p4, i1, i2, transport];
+        // Of another length for each version of IP, so that none is taken for another.
+        Id(match (from, to) {
+            (IpAddr::V4(from), IpAddr::V4(to)) => {
+                let mut key = [0; 15];
+                join(&mut key, [&from.octets(), &to.octets(), &rest]);
+                self.hasher.octets(&key)
             }
-        };
-        for (address, port) in [query.from, query.to] {
-            match address {
-                IpAddr::V4(address) => put(&address.to_ipv6_mapped().octets()),
-                IpAddr::V6(address) => put(&address.octets()),
+            (from, to) => {
+                let [from, to] = [from, to].map(|address| match address {
+                    IpAddr::V4(address) => address.to_ipv6_mapped().octets(),
+                    IpAddr::V6(address) => address.octets(),
+                });
+                let mut key = [0; 39];
+                join(&mut key, [&from, &to, &rest]);
+                self.hasher.octets(&key)
             }
-            put(&port.to_be_bytes());
-        }
-        put(&id.to_be_bytes());
-        put(&[transport | u8::from(query.from.0.is_ipv4()) << 1]);
-        Id(self.hasher.octets(&key))
+        })
     }
 
     /// Takes note of a query at `clock`, whose packet came `at`.
@@ -146,8 +149,8 @@ impl Pairing {
         clock: i64,
         at: u32,
     ) -> Asked {
-        let identity = self.identity(id, name, qtype);
-        if let Some(question) = self.find(identity) {
+        let hash = self.hash(id, name, qtype);
+        if let Some(question) = self.find(hash, id, name, qtype) {
             question.asked = question.asked.saturating_add(1);
             return Asked { again: true, evicted: 0 };
         }
@@ -167,8 +170,8 @@ impl Pairing {
         let number = self.first.wrapping_add(u32::try_from(self.open.len()).unwrap_or(u32::MAX));
         let (deadline, asked) = (clock.saturating_add(self.timeout), 1);
         self.open.push_back(Question {
-            identity,
             id: id.0,
+            hash,
             deadline,
             name,
             at,
@@ -177,8 +180,8 @@ impl Pairing {
             is_answered: false,
         });
         let (open, first) = (&self.open, self.first);
-        self.by_identity.insert_unique(short(identity), number, |&number| {
-            nth(open, first, number).map_or(0, |question| short(question.identity))
+        self.by_hash.insert_unique(hash, number, |&number| {
+            nth(open, first, number).map_or(0, |question| question.hash)
         });
         match self.by_id.entry(id.0, |same| same.id == id.0, |same| same.id) {
             Slot::Occupied(mut same) => {
@@ -194,8 +197,8 @@ impl Pairing {
 
     /// Takes note of a response; whether an answer to its question was awaited.
     pub(super) fn answer(&mut self, id: Id, name: Name<'_>, qtype: RrType) -> bool {
-        let identity = self.identity(id, name, qtype);
-        match self.find(identity) {
+        let hash = self.hash(id, name, qtype);
+        match self.find(hash, id, name, qtype) {
             Some(question) if question.asked > 0 => {
                 question.asked -= 1;
                 question.is_answered = true;
@@ -209,7 +212,7 @@ impl Pairing {
     pub(super) fn question(&self, id: Id) -> Option<(Name<'_>, RrType)> {
         let same = self.by_id.find(id.0, |same| same.id == id.0).filter(|same| same.count == 1)?;
         let question = nth(&self.open, self.first, same.numbers)?;
-        Some((Name::trusted(self.names.get(question.name)), question.qtype))
+        Some((self.names.name(question.name), question.qtype))
     }
 
     /// Whether a question was to be answered before `clock`.
@@ -225,7 +228,7 @@ impl Pairing {
             if !question.is_answered {
                 unanswered += 1;
                 // The text stays where it is until another is written.
-                let rrname = Name::trusted(self.names.get(question.name));
+                let rrname = self.names.name(question.name);
                 let fact = Fact::Negative { qtype: question.qtype, outcome: Outcome::UNANSWERED };
                 let provenance = Provenance::Exact;
                 emit(Observation { rrname, fact, at: question.at, ttl: None, provenance });
@@ -241,18 +244,22 @@ impl Pairing {
         unanswered as u64
     }
 
-    fn identity(&mut self, id: Id, name: Name<'_>, qtype: RrType) -> [u8; 16] {
+    fn hash(&mut self, id: Id, name: Name<'_>, qtype: RrType) -> u64 {
         self.key.clear();
         self.key.extend_from_slice(&id.0.to_ne_bytes());
         self.key.extend_from_slice(&qtype.0.to_ne_bytes());
         self.key.extend_from_slice(name.as_str().as_bytes());
-        self.hasher.identity(&self.key)
+        self.hasher.octets(&self.key)
     }
 
-    fn find(&mut self, identity: [u8; 16]) -> Option<&mut Question> {
+    fn find(&mut self, hash: u64, id: Id, name: Name<'_>, qtype: RrType) -> Option<&mut Question> {
         let (open, first) = (&mut self.open, self.first);
-        let number = *self.by_identity.find(short(identity), |&number| {
-            nth(open, first, number).is_some_and(|question| question.identity == identity)
+        let number = *self.by_hash.find(hash, |&number| {
+            nth(open, first, number).is_some_and(|question| {
+                question.id == id.0
+                    && question.qtype == qtype
+                    && self.names.get(question.name) == name.as_str().as_bytes()
+            })
         })?;
         open.get_mut(number.wrapping_sub(first) as usize)
     }
@@ -261,9 +268,7 @@ impl Pairing {
     fn close(&mut self) -> Option<Question> {
         let question = *self.open.front()?;
         let number = self.first;
-        if let Ok(slot) =
-            self.by_identity.find_entry(short(question.identity), |&other| other == number)
-        {
+        if let Ok(slot) = self.by_hash.find_entry(question.hash, |&other| other == number) {
             slot.remove();
         }
         if let Ok(mut same) = self.by_id.find_entry(question.id, |same| same.id == question.id) {
@@ -280,10 +285,17 @@ impl Pairing {
     }
 }
 
-/// The part of an identity that tables are keyed with.
-fn short(identity: [u8; 16]) -> u64 {
-    let (head, _) = identity.split_first_chunk::<8>().unwrap_or((&[0; 8], &[]));
-    u64::from_ne_bytes(*head)
+/// Puts parts one behind the other; they are as long as the whole.
+fn join(whole: &mut [u8], parts: [&[u8]; 3]) {
+    let mut rest = whole;
+    for part in parts {
+        if let Some((head, tail)) = rest.split_at_mut_checked(part.len()) {
+            head.copy_from_slice(part);
+            rest = tail;
+        } else {
+            return;
+        }
+    }
 }
 
 fn nth(open: &VecDeque<Question>, first: u32, number: u32) -> Option<&Question> {

@@ -1,7 +1,10 @@
 //! The names of open questions: kept in the order in which they were asked and let go in that order.
 
+use crate::name::Name;
+
 /// Texts in a ring of octets. A text lies in one piece.
 pub(super) struct TextRing {
+    // Invariant: a power of two of them.
     octets: Box<[u8]>,
     /// Where the next text goes, and where the oldest begins, counted on over all rounds.
     head: u64,
@@ -16,16 +19,16 @@ pub(super) struct TextAt {
 }
 
 impl TextRing {
-    /// An empty ring of that many octets, one at least. Memory is only touched as it is used.
+    /// An empty ring of at least that many octets. Memory is only touched as it is used.
     pub(super) fn new(size: usize) -> Self {
-        Self { octets: vec![0; size.max(1)].into_boxed_slice(), head: 0, tail: 0 }
+        Self { octets: vec![0; size.next_power_of_two()].into_boxed_slice(), head: 0, tail: 0 }
     }
 
     /// Keeps a text, if there is room.
     pub(super) fn push(&mut self, text: &str) -> Option<TextAt> {
         let length = u16::try_from(text.len()).ok()?;
         let size = self.octets.len() as u64;
-        let place = self.head % size;
+        let place = self.place(self.head);
         // What is left at the end of the ring stays empty when the text is longer.
         let skip = if place + u64::from(length) > size { size - place } else { 0 };
         let at = self.head + skip;
@@ -40,9 +43,14 @@ impl TextRing {
     }
 
     /// A text that is still kept.
-    pub(super) fn get(&self, text: TextAt) -> &str {
-        let octets = self.range(text).and_then(|range| self.octets.get(range)).unwrap_or_default();
-        std::str::from_utf8(octets).unwrap_or_default()
+    pub(super) fn get(&self, text: TextAt) -> &[u8] {
+        self.range(text).and_then(|range| self.octets.get(range)).unwrap_or_default()
+    }
+
+    /// The name whose text it is.
+    pub(super) fn name(&self, text: TextAt) -> Name<'_> {
+        // Only names are put in, whole.
+        std::str::from_utf8(self.get(text)).map_or(Name::ROOT, Name::trusted)
     }
 
     /// Lets the oldest text go.
@@ -50,8 +58,13 @@ impl TextRing {
         self.tail = oldest.at + u64::from(oldest.length);
     }
 
+    /// Where a position lies in the ring, whose size is a power of two.
+    fn place(&self, at: u64) -> u64 {
+        at & (self.octets.len() as u64 - 1)
+    }
+
     fn range(&self, text: TextAt) -> Option<std::ops::Range<usize>> {
-        let start = usize::try_from(text.at % self.octets.len() as u64).ok()?;
+        let start = usize::try_from(self.place(text.at)).ok()?;
         Some(start..start + usize::from(text.length))
     }
 }
@@ -76,7 +89,7 @@ mod tests {
             };
             kept.push_back((at, text));
             for (at, text) in &kept {
-                assert_eq!(ring.get(*at), text);
+                assert_eq!(ring.get(*at), text.as_bytes());
             }
         }
     }

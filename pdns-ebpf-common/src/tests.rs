@@ -1,0 +1,289 @@
+//! One packet of each kind, made by hand, and what becomes of it when it is cut or changed.
+
+use crate::{
+    Found, Fragment, GLANCE, GLANCE_AT, GLANCE_V6, Glance, Link, Ports, Protocol, Start, decide,
+    decide_at, glance, glance_v6,
+};
+use std::vec;
+use std::vec::Vec;
+
+/// An Ethernet header.
+fn ethernet(ethertype: u16, payload: &[u8]) -> Vec<u8> {
+    [&[2; 12][..], &ethertype.to_be_bytes(), payload].concat()
+}
+
+/// A VLAN tag, from its identifier on: what stands behind the `EtherType` that announces it.
+fn tagged(ethertype: u16, payload: &[u8]) -> Vec<u8> {
+    [&[0x20, 7][..], &ethertype.to_be_bytes(), payload].concat()
+}
+
+/// An IPv4 header with so many words of options; `bits` are flags and offset.
+fn v4(protocol: u8, bits: u16, options: usize, payload: &[u8]) -> Vec<u8> {
+    let words = u8::try_from(5 + options).unwrap();
+    let mut header = vec![0x40 | words, 0, 0, 0, 0, 1];
+    header.extend(bits.to_be_bytes());
+    header.extend([64, protocol, 0, 0, 192, 0, 2, 1, 192, 0, 2, 2]);
+    header.resize(usize::from(words) * 4, 1);
+    [&header[..], payload].concat()
+}
+
+fn v6(next: u8, payload: &[u8]) -> Vec<u8> {
+    let head = [0x60, 0, 0, 0, 0, 0, next, 64];
+    [&head[..], &[0x20; 32], payload].concat()
+}
+
+/// An extension header of 8 octets.
+fn extension(next: u8, payload: &[u8]) -> Vec<u8> {
+    [&[next, 0, 1, 4, 0, 0, 0, 0][..], payload].concat()
+}
+
+/// A fragment header of IPv6; `bits` are offset and flag.
+fn fragment(next: u8, bits: u16, payload: &[u8]) -> Vec<u8> {
+    [&[next, 0][..], &bits.to_be_bytes(), &[0, 0, 0, 1], payload].concat()
+}
+
+fn udp(from: u16, to: u16, payload: &[u8]) -> Vec<u8> {
+    [&from.to_be_bytes()[..], &to.to_be_bytes(), &[0; 4], payload].concat()
+}
+
+/// A DNS packet's transport.
+fn dns() -> Vec<u8> {
+    udp(53, 50_000, &[0; 12])
+}
+
+/// One that is not.
+fn web() -> Vec<u8> {
+    udp(443, 50_000, &[0; 12])
+}
+
+fn gre(flags: u16, ethertype: u16, words: usize, payload: &[u8]) -> Vec<u8> {
+    [&flags.to_be_bytes()[..], &ethertype.to_be_bytes(), &vec![0; 4 * words], payload].concat()
+}
+
+/// ERSPAN type III: the last two octets of its header, and the optional 8 behind.
+fn erspan3(last: u16, payload: &[u8]) -> Vec<u8> {
+    let optional = if last & 1 == 1 { 8 } else { 0 };
+    [&[0x20, 1, 0, 1, 0, 0, 0, 0, 0, 0][..], &last.to_be_bytes(), &vec![0; optional], payload]
+        .concat()
+}
+
+fn geneve(words: u8, ethertype: u16, payload: &[u8]) -> Vec<u8> {
+    let head = [&[words, 0][..], &ethertype.to_be_bytes(), &[0, 0, 1, 0]].concat();
+    udp(40_000, 6081, &[&head[..], &vec![0; 4 * usize::from(words)], payload].concat())
+}
+
+fn vxlan(port: u16, payload: &[u8]) -> Vec<u8> {
+    udp(40_000, port, &[&[8, 0, 0, 0, 0, 0, 1, 0][..], payload].concat())
+}
+
+/// What the kernel does: a glance first.
+fn as_kernel(packet: &[u8], ports: &Ports) -> bool {
+    let at = usize::try_from(GLANCE_AT).unwrap();
+    let head = packet.get(at..at + GLANCE).and_then(|head| head.try_into().ok());
+    let head_v6 = packet.get(at..at + GLANCE_V6).and_then(|head| head.try_into().ok());
+    // Whichever the hint is, right or wrong, both must agree with `decide`.
+    let glances: [Option<Glance>; 2] =
+        [head.map(|head| glance(head, ports)), head_v6.map(|head| glance_v6(head, ports))];
+    let whole = decide(packet, Link::Ethernet, ports).is_some();
+    for glance in glances.into_iter().flatten() {
+        match glance {
+            Glance::Dns => assert!(whole, "a glance says DNS of {packet:02x?}"),
+            Glance::Other => assert!(!whole, "a glance says other of {packet:02x?}"),
+            Glance::Unsettled => {}
+        }
+    }
+    whole
+}
+
+/// Checks a frame, whole and cut everywhere.
+#[track_caller]
+fn check(frame: &[u8], want: Option<Found>) {
+    let ports = Ports::new(&[53]);
+    assert_eq!(decide(frame, Link::Ethernet, &ports), want, "{frame:02x?}");
+    assert_eq!(as_kernel(frame, &ports), want.is_some());
+    for end in 0..frame.len() {
+        as_kernel(&frame[..end], &ports);
+    }
+}
+
+fn found(network: u32, is_v6: bool, transport: u32) -> Option<Found> {
+    let (protocol, fragment) = (Protocol::Udp, Fragment::Whole);
+    Some(Found { network, is_v6, protocol, transport, fragment })
+}
+
+const UDP: u8 = 17;
+const TCP: u8 = 6;
+const V4: u16 = 0x0800;
+const V6: u16 = 0x86dd;
+
+#[test]
+fn plain() {
+    check(&ethernet(V4, &v4(UDP, 0x4000, 0, &dns())), found(14, false, 34));
+    check(&ethernet(V4, &v4(UDP, 0, 0, &udp(50_000, 53, &[]))), found(14, false, 34));
+    check(&ethernet(V4, &v4(UDP, 0, 10, &dns())), found(14, false, 74));
+    check(&ethernet(V6, &v6(UDP, &dns())), found(14, true, 54));
+    let tcp = found(14, false, 34).map(|found| Found { protocol: Protocol::Tcp, ..found });
+    check(&ethernet(V4, &v4(TCP, 0, 0, &dns())), tcp);
+}
+
+#[test]
+fn what_is_not_dns() {
+    check(&ethernet(V4, &v4(UDP, 0, 0, &web())), None);
+    check(&ethernet(V4, &v4(TCP, 0, 0, &web())), None);
+    check(&ethernet(V6, &v6(TCP, &web())), None);
+    check(&ethernet(V4, &v4(1, 0, 0, &dns())), None);
+    check(&ethernet(V6, &v6(58, &dns())), None);
+    // ARP, a length (IEEE 802.3), bridging named by an Ethernet header, a header too short to be one.
+    check(&ethernet(0x0806, &[0; 28]), None);
+    check(&ethernet(0, &v4(UDP, 0, 0, &dns())), None);
+    check(&ethernet(0x6558, &ethernet(V4, &v4(UDP, 0, 0, &dns()))), None);
+    let mut short = v4(UDP, 0, 0, &dns());
+    short[0] = 0x44;
+    check(&ethernet(V4, &short), None);
+}
+
+#[test]
+fn tags_of_vlans() {
+    let ip = v4(UDP, 0, 0, &dns());
+    check(&ethernet(0x8100, &tagged(V4, &ip)), found(18, false, 38));
+    check(&ethernet(0x88a8, &tagged(0x8100, &tagged(V4, &ip))), found(22, false, 42));
+    let mut stack = tagged(V4, &ip);
+    for _ in 1..8 {
+        stack = tagged(0x9100, &stack);
+    }
+    check(&ethernet(0x8100, &stack), found(46, false, 66));
+    check(&ethernet(0x8100, &tagged(0x8100, &stack)), None);
+}
+
+#[test]
+fn headers_of_v6() {
+    let hop = v6(0, &extension(60, &extension(43, &extension(UDP, &dns()))));
+    check(&ethernet(V6, &hop), found(14, true, 78));
+    let mut eight = dns();
+    let mut next = UDP;
+    for _ in 0..8 {
+        (eight, next) = (extension(next, &eight), 60);
+    }
+    check(&ethernet(V6, &v6(next, &eight)), found(14, true, 118));
+    check(&ethernet(V6, &v6(next, &extension(next, &eight))), None);
+    // An authentication header of 6 words counts them otherwise (RFC 4302 §2.2).
+    let authenticated = [&[UDP, 4][..], &[0; 22], &dns()].concat();
+    check(&ethernet(V6, &v6(51, &authenticated)), found(14, true, 78));
+    check(&ethernet(V4, &v4(51, 0, 0, &authenticated)), found(14, false, 58));
+    // No such header in IPv4.
+    check(&ethernet(V4, &v4(60, 0, 0, &extension(UDP, &dns()))), None);
+}
+
+#[test]
+fn fragments_of_v4() {
+    let part = |protocol| {
+        let fragment = Fragment::V4;
+        Some(Found { network: 14, is_v6: false, protocol, transport: 34, fragment })
+    };
+    check(&ethernet(V4, &v4(UDP, 0x2000, 0, &dns())), part(Protocol::Udp));
+    check(&ethernet(V4, &v4(UDP, 0x2000, 0, &web())), None);
+    check(&ethernet(V4, &v4(UDP, 0x00b9, 0, &web())), part(Protocol::Udp));
+    check(&ethernet(V4, &v4(47, 0x20b9, 0, &web())), part(Protocol::Other(47)));
+    check(&ethernet(V4, &v4(51, 0x00b9, 0, &web())), part(Protocol::Other(51)));
+    check(&ethernet(V4, &v4(1, 0x00b9, 0, &web())), None);
+    check(&ethernet(V4, &v4(60, 0x00b9, 0, &web())), None);
+    // The first fragment of a tunnel: what is in it is found once it is whole.
+    let inner = ethernet(V4, &v4(UDP, 0, 0, &web()));
+    check(&ethernet(V4, &v4(UDP, 0x2000, 0, &vxlan(4789, &inner))), part(Protocol::Udp));
+}
+
+#[test]
+fn fragments_of_v6() {
+    let part = |protocol, header| {
+        let (network, is_v6, fragment) = (14, true, Fragment::V6(header));
+        Some(Found { network, is_v6, protocol, transport: header + 8, fragment })
+    };
+    let first = v6(44, &fragment(UDP, 1, &dns()));
+    check(&ethernet(V6, &first), part(Protocol::Udp, 54));
+    check(&ethernet(V6, &v6(44, &fragment(UDP, 1, &web()))), None);
+    check(&ethernet(V6, &v6(44, &fragment(UDP, 0x88, &web()))), part(Protocol::Udp, 54));
+    // Destination options before the fragment header, and within the fragmented datagram.
+    let within = fragment(60, 1, &extension(UDP, &dns()));
+    check(&ethernet(V6, &v6(60, &extension(44, &within))), part(Protocol::Udp, 62));
+    let later = fragment(60, 0x89, &[0; 16]);
+    check(&ethernet(V6, &v6(44, &later)), part(Protocol::Other(60), 54));
+    check(&ethernet(V6, &v6(44, &fragment(58, 0x88, &web()))), None);
+    // An atomic fragment is whole (RFC 6946); two fragment headers are refused.
+    check(&ethernet(V6, &v6(44, &fragment(UDP, 0, &dns()))), found(14, true, 62));
+    let twice = v6(44, &fragment(44, 1, &fragment(UDP, 1, &dns())));
+    check(&ethernet(V6, &twice), None);
+}
+
+#[test]
+fn tunnels() {
+    let ip4 = v4(UDP, 0, 0, &dns());
+    let ip6 = v6(UDP, &dns());
+    let frame = ethernet(0x8100, &tagged(V4, &ip4));
+    let in4 = |protocol, payload: &[u8]| ethernet(V4, &v4(protocol, 0, 0, payload));
+    check(&in4(4, &ip4), found(34, false, 54));
+    check(&in4(41, &ip6), found(34, true, 74));
+    check(&ethernet(V6, &v6(4, &ip4)), found(54, false, 74));
+    check(&in4(47, &gre(0, V4, 0, &ip4)), found(38, false, 58));
+    check(&in4(47, &gre(0xb000, V6, 3, &ip6)), found(50, true, 90));
+    check(&in4(47, &gre(0x2000, 0x6558, 1, &frame)), found(60, false, 80));
+    check(&in4(47, &gre(0x4000, V4, 1, &ip4)), None);
+    check(&in4(47, &gre(1, V4, 0, &ip4)), None);
+    check(&in4(UDP, &vxlan(4789, &frame)), found(68, false, 88));
+    check(&in4(UDP, &vxlan(8472, &frame)), found(68, false, 88));
+    check(&in4(UDP, &geneve(0, 0x6558, &frame)), found(68, false, 88));
+    check(&in4(UDP, &geneve(3, V6, &ip6)), found(62, true, 102));
+    check(&in4(UDP, &geneve(0, 0x0806, &ip4)), None);
+    // A tunnel's packet that is not DNS, and a tunnel in a tunnel.
+    check(&in4(UDP, &vxlan(4789, &ethernet(V4, &v4(UDP, 0, 0, &web())))), None);
+    check(&in4(47, &gre(0, V4, 0, &v4(4, 0, 0, &ip4))), None);
+    // A fragment within a tunnel.
+    let inner = v4(UDP, 0x2000, 0, &dns());
+    let want = found(34, false, 54).map(|found| Found { fragment: Fragment::V4, ..found });
+    check(&in4(4, &inner), want);
+}
+
+#[test]
+fn mirrors() {
+    let frame = ethernet(V4, &v4(UDP, 0, 0, &dns()));
+    let ip4 = v4(UDP, 0, 0, &dns());
+    let in4 = |payload: &[u8]| ethernet(V4, &v4(47, 0, 0, payload));
+    check(&in4(&gre(0, 0x88be, 0, &frame)), found(52, false, 72));
+    check(&in4(&gre(0x1000, 0x88be, 3, &frame)), found(64, false, 84));
+    check(&in4(&gre(0x1000, 0x22eb, 1, &erspan3(0, &frame))), found(68, false, 88));
+    // All that stands beside the frame type, then IP as the type, then a type unknown.
+    check(&in4(&gre(0x1000, 0x22eb, 1, &erspan3(0x83ff, &frame))), found(76, false, 96));
+    check(&in4(&gre(0x1000, 0x22eb, 1, &erspan3(2 << 10, &ip4))), found(54, false, 74));
+    check(&in4(&gre(0x1000, 0x22eb, 1, &erspan3(5 << 10, &frame))), None);
+}
+
+#[test]
+fn a_packet_without_a_link_header() {
+    let ports = Ports::new(&[53]);
+    let (ip4, ip6) = (v4(UDP, 0, 0, &dns()), v6(UDP, &dns()));
+    assert_eq!(decide(&ip4[..], Link::Raw, &ports), found(0, false, 20));
+    assert_eq!(decide(&ip6[..], Link::Raw, &ports), found(0, true, 40));
+    assert_eq!(decide(&[0x50; 60][..], Link::Raw, &ports), None);
+    let start = Start { at: 3, ethertype: V6 };
+    let shifted = [&[9; 3][..], &ip6].concat();
+    assert_eq!(decide_at(&shifted[..], start, &ports), found(3, true, 43));
+}
+
+#[test]
+fn every_change_of_an_octet_is_survived() {
+    let ip = v6(60, &extension(44, &fragment(60, 1, &extension(UDP, &dns()))));
+    let frames = [
+        ethernet(0x8100, &tagged(V6, &ip)),
+        ethernet(V4, &v4(47, 0, 2, &gre(0x1000, 0x22eb, 1, &erspan3(1, &ethernet(V6, &ip))))),
+        ethernet(V4, &v4(UDP, 0, 0, &geneve(9, V4, &v4(UDP, 0, 0, &dns())))),
+    ];
+    let ports = Ports::new(&[53]);
+    for frame in frames {
+        for at in 0..frame.len() {
+            for value in 0..=255 {
+                let mut changed = frame.clone();
+                changed[at] = value;
+                as_kernel(&changed, &ports);
+            }
+        }
+    }
+}
