@@ -17,7 +17,9 @@ import dns.rdata
 import dns.rdatatype
 
 # Types of one or two names that dnspython has no class for (RFC 1035 section 3.3).
-NAMES = {"MD": 1, "MF": 1, "MB": 1, "MG": 1, "MR": 1, "MINFO": 2}
+NAMES = {"MD": 1, "MF": 1, "MB": 1, "MG": 1, "MR": 1, "MINFO": 2, "TALINK": 2}
+# Types of the same form as another (CLA: strings; RKEY: as a key).
+LIKE = {"CLA": "TXT", "RKEY": "DNSKEY"}
 
 
 def octets_of(rrtype, text):
@@ -34,9 +36,8 @@ def octets_of(rrtype, text):
     if rrtype in ("DS", "CDS", "DLV"):
         # dnspython refuses digests of another length than their algorithm's.
         return struct.pack("!HBB", *map(int, words[:3])) + bytes.fromhex("".join(words[3:]))
-    if rrtype == "CLA":
-        rrtype = "TXT"  # strings, which dnspython knows by the older name only
-    rdata = dns.rdata.from_text("IN", rrtype, text, origin=dns.name.root, relativize=False)
+    # Types of another's form that dnspython does not know.
+    rdata = dns.rdata.from_text("IN", LIKE.get(rrtype, rrtype), text, origin=dns.name.root, relativize=False)
     return rdata.to_wire()
 
 
