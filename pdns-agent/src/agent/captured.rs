@@ -252,6 +252,13 @@ impl Reader {
                 self.outbox.ship(id, checkpoint.clone(), (position, false), Some(state));
             }
         }
+        if position == 0
+            && let Err(error) = result
+        {
+            // No capture at all.
+            return Err(error.into());
+        }
+        decoder.refuse(file.refused());
         // What came before an error is good. There will be no more of this content.
         let is_complete = !matches!(result, Ok(true));
         if is_complete {

@@ -82,6 +82,10 @@ pub(super) trait Tap: Send {
     fn clock(&self) -> Option<Timestamp>;
     /// Sleeps until there are packets, or the time is over.
     fn wait(&mut self, time: Duration);
+    /// Packets so far that could not be handed over, since their link type is not known.
+    fn refused(&self) -> u64 {
+        0
+    }
     /// Whether no packet will come any more.
     fn is_over(&self) -> bool;
     /// Takes in no more packets. Those that are there can still be drained.
@@ -236,6 +240,7 @@ impl<T: Tap> Lane<T> {
                 self.look();
             }
         }
+        self.decoder.refuse(self.tap.refused());
         let window = &mut berth.outbox.window;
         self.decoder.finish(&mut |observation| window.add(&observation));
         self.settle(berth)?;

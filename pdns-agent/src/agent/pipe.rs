@@ -30,6 +30,8 @@ struct Packets {
     octets: Vec<u8>,
     /// When, what it begins with, where it ends in `octets`, and how long it was.
     packets: Vec<(Timestamp, Start, usize, u32)>,
+    /// Packets so far whose link type is not known.
+    refused: u64,
 }
 
 /// A capture that another thread reads.
@@ -38,6 +40,7 @@ pub(super) struct Pipe {
     waiting: VecDeque<Packets>,
     is_closed: Arc<AtomicBool>,
     is_over: bool,
+    refused: u64,
 }
 
 impl Pipe {
@@ -49,12 +52,15 @@ impl Pipe {
         thread::Builder::new()
             .name("pipe".to_owned())
             .spawn(move || read(file, &sender, &closed))?;
-        Ok(Self { packets, waiting: VecDeque::new(), is_closed, is_over: false })
+        Ok(Self { packets, waiting: VecDeque::new(), is_closed, is_over: false, refused: 0 })
     }
 
     fn take(&mut self, packets: Result<Packets, PcapError>) {
         match packets {
-            Ok(packets) => self.waiting.push_back(packets),
+            Ok(packets) => {
+                self.refused = packets.refused;
+                self.waiting.push_back(packets);
+            }
             Err(error) => {
                 let cause = std::error::Error::source(&error).map(ToString::to_string);
                 tracing::warn!(cause, "{error}");
@@ -85,6 +91,7 @@ fn read(
                 return;
             }
         }
+        some.refused = file.refused();
         let is_full = some.packets.len() >= MOST || some.octets.len() >= OCTETS;
         let packets = Ok(std::mem::take(&mut some));
         let sent = if is_full {
@@ -103,6 +110,7 @@ fn read(
             return;
         }
     }
+    some.refused = file.refused();
     drop(sender.send(Ok(some)));
 }
 
@@ -143,6 +151,10 @@ impl Tap for Pipe {
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => self.is_over = true,
         }
+    }
+
+    fn refused(&self) -> u64 {
+        self.refused
     }
 
     fn is_over(&self) -> bool {

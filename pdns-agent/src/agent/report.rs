@@ -21,6 +21,15 @@ pub enum Report {
 }
 
 impl Report {
+    /// How many files could not be read, or not to their end.
+    #[must_use]
+    pub fn failed(&self) -> u64 {
+        match self {
+            Self::Logs(report) => report.failed,
+            Self::Packets(report) => report.failed,
+        }
+    }
+
     /// A few lines for people.
     #[must_use]
     pub fn to_text(&self) -> String {
