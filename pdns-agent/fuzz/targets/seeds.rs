@@ -36,7 +36,7 @@ fn main() {
 /// What one capture gives to each target.
 fn seeds(path: &Path, hasher: &Hasher) -> [Vec<u8>; 3] {
     let (mut packets, mut segments, mut messages) = (vec![0], Vec::new(), Vec::new());
-    let mut wire = Wire::new(Options { ports: Ports::new(&PORTS) });
+    let mut wire = Wire::new(Options { ports: Ports::new(&PORTS), ..Options::default() });
     let Ok(mut file) = CaptureFile::open(path, hasher) else {
         return [packets, segments, messages];
     };

@@ -108,7 +108,7 @@ struct Drops {
 }
 
 impl Capture {
-    /// Starts to capture. Needs `CAP_BPF` (`CAP_SYS_ADMIN` before Linux 5.8) and `CAP_NET_RAW`, for this call alone.
+    /// Starts to capture. Needs `CAP_BPF`, `CAP_PERFMON` and `CAP_NET_RAW`, for this call alone.
     ///
     /// # Errors
     /// A sentence that says what is missing and what to do.

@@ -329,15 +329,41 @@ fn without_capabilities_it_says_which_it_needs() {
     }
     // A server that another user can reach.
     let (home, server) = (Home::new(), Redis::start_cluster());
-    let nobody = ["--reuid=65534", "--regid=65534", "--clear-groups"];
-    let mut command = home.agent_by("setpriv", &nobody);
-    command.current_dir("/").env("HOME", "/nonexistent").env_remove("XDG_DATA_HOME");
-    command.args(["ebpf", "--redis", &server.url(), "--sensor", "test"]);
-    let ended = run(&mut command, &["--interface", "lo"]);
-    assert_eq!(ended.code, Some(2), "{ended:?}");
-    let told: Vec<&str> = ended.stderr.lines().filter(|line| !line.starts_with('{')).collect();
-    assert_eq!(told.len(), 1, "one sentence: {}", ended.stderr);
-    assert!(told[0].contains("CAP_"), "it names no capability: {}", ended.stderr);
+    let with = |capabilities: &str| {
+        let nobody = ["--reuid=65534", "--regid=65534", "--clear-groups"];
+        let given = format!("-all{capabilities}");
+        let sets = [format!("--inh-caps={given}"), format!("--ambient-caps={given}")];
+        let words = [&nobody[..], &[&sets[0], &sets[1]]].concat();
+        let mut command = home.agent_by("setpriv", &words);
+        command.current_dir("/").env("HOME", "/nonexistent").env_remove("XDG_DATA_HOME");
+        command.args(["ebpf", "--redis", &server.url(), "--sensor", "test", "--interface", "lo"]);
+        command
+    };
+    for (capabilities, missing) in [
+        ("", "CAP_NET_RAW"),
+        (",+net_raw", "CAP_BPF and CAP_PERFMON"),
+        (",+net_raw,+bpf", "CAP_PERFMON beside CAP_BPF"),
+    ] {
+        let ended = run(&mut with(capabilities), &["--flush", "0.1"]);
+        assert_eq!(ended.code, Some(2), "{ended:?}");
+        let told: Vec<&str> = ended.stderr.lines().filter(|line| !line.starts_with('{')).collect();
+        assert_eq!(told.len(), 1, "one sentence: {}", ended.stderr);
+        assert!(told[0].contains(missing), "it does not name {missing}: {}", ended.stderr);
+    }
+    // With these three it captures, and then has none of them.
+    let agent = Agent::start(&mut with(",+net_raw,+bpf,+perfmon"));
+    let is_without = || {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", agent.id())).unwrap();
+        // What it may never have again takes CAP_SETPCAP to bound; no_new_privs does the same.
+        let sets =
+            status.lines().filter(|line| line.starts_with("Cap") && !line.starts_with("CapBnd"));
+        sets.map(|line| line.split_whitespace().nth(1).unwrap())
+            .all(|set| set == "0000000000000000")
+    };
+    until("the agent has given up its capabilities", is_without);
+    until("the agent writes", || crate::agent::acknowledged(&server) > 0);
+    let (code, said) = agent.terminate();
+    assert_eq!(code, Some(0), "{said}");
 }
 
 #[test]

@@ -100,6 +100,11 @@ fn refused(cause: EbpfError, ring: usize, lockable: Option<u64>) -> CaptureError
     let is_verdict = matches!(&cause, EbpfError::ProgramError(ProgramError::LoadError { io_error, .. })
         if io_error.raw_os_error() != Some(libc::EPERM));
     let advice = match system_error(&cause) {
+        Some(_) if is_verdict && !may_load_any() => {
+            "the kernel takes a program like this only from one who may look into it: grant the capability \
+             CAP_PERFMON beside CAP_BPF, or run under the shipped unit or as root"
+                .to_owned()
+        }
         Some(_) if is_verdict => {
             "this kernel's verifier does not take the program: Linux 5.8 is the \
              oldest that can; report it with the kernel's version and what follows"
@@ -108,10 +113,24 @@ fn refused(cause: EbpfError, ring: usize, lockable: Option<u64>) -> CaptureError
         Some(system) => advice(system, ring, lockable),
         None => "the agent and its embedded program do not fit; build both anew".to_owned(),
     };
-    match cause {
-        EbpfError::MapError(_) => CaptureError::Ring { size: ring, advice, cause: cause.into() },
-        _ => CaptureError::Load { advice, cause: cause.into() },
+    // What aya says holds all that its causes say, the verifier's words among them.
+    let is_of_map = matches!(cause, EbpfError::MapError(_));
+    let cause = cause.to_string().into();
+    if is_of_map {
+        CaptureError::Ring { size: ring, advice, cause }
+    } else {
+        CaptureError::Load { advice, cause }
     }
+}
+
+/// Whether this thread has `CAP_PERFMON` or `CAP_SYS_ADMIN`, without which the verifier holds a program to the
+/// rules for anybody's.
+fn may_load_any() -> bool {
+    let (sys_admin, perfmon) = (21, 38);
+    let status = std::fs::read_to_string("/proc/thread-self/status").unwrap_or_default();
+    let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
+    let bits = effective.and_then(|text| u64::from_str_radix(text.trim(), 16).ok());
+    bits.is_none_or(|bits| bits >> sys_admin & 1 == 1 || bits >> perfmon & 1 == 1)
 }
 
 /// What the system said, below what aya says.
