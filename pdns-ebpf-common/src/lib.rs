@@ -31,4 +31,4 @@ pub use decide::{Found, Fragment, Protocol, Start, decide, decide_at};
 pub use event::{CLASSES, COUNTERS, Counter, HEADER, Header, SLOTS, UNWOKEN};
 pub use glance::{GLANCE, GLANCE_AT, GLANCE_V6, Glance, glance, glance_v6};
 pub use packet::{Link, Packet};
-pub use ports::{DNS_PORTS, PORT_BYTES, Ports};
+pub use ports::{DNS_PORTS, PORT_BYTES, PORT_WORDS, PortSet, Ports};

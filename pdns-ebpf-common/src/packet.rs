@@ -32,6 +32,13 @@ fn chunk<const N: usize>(octets: &[u8], at: u32) -> Option<[u8; N]> {
     octets.get(usize::try_from(at).ok()?..)?.first_chunk().copied()
 }
 
+/// The two numbers of two octets in one of four.
+#[inline(always)]
+pub(crate) fn halves(both: u32) -> (u16, u16) {
+    let [a, b, c, d] = both.to_be_bytes();
+    (u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d]))
+}
+
 /// What a packet of an interface begins with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Link {

@@ -106,6 +106,7 @@ fn check(frame: &[u8], want: Option<Found>) {
     }
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "what is compared with is an option")]
 fn found(network: u32, is_v6: bool, transport: u32) -> Option<Found> {
     let (protocol, fragment) = (Protocol::Udp, Fragment::Whole);
     Some(Found { network, is_v6, protocol, transport, fragment })

@@ -12,19 +12,18 @@
 #![no_main]
 
 use aya_ebpf::Global;
-use aya_ebpf::bindings::{__sk_buff, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP};
+use aya_ebpf::bindings::{__sk_buff, BPF_F_RDONLY_PROG, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP};
 use aya_ebpf::helpers::{
     bpf_ktime_get_ns, bpf_ringbuf_discard, bpf_ringbuf_reserve, bpf_ringbuf_submit,
     bpf_skb_load_bytes,
 };
 use aya_ebpf::macros::{map, socket_filter};
-use aya_ebpf::maps::{PerCpuArray, RingBuf};
+use aya_ebpf::maps::{Array, PerCpuArray, RingBuf};
 use aya_ebpf::programs::SkBuffContext;
-use core::hint::black_box;
 use core::mem::MaybeUninit;
 use pdns_ebpf_common::{
-    CLASSES, Counter, GLANCE_AT, Glance, HEADER, Header, Link, Packet, Ports, SLOTS, UNWOKEN,
-    decide, glance, glance_v6,
+    CLASSES, Counter, GLANCE_AT, Glance, HEADER, Header, Link, PORT_WORDS, Packet, PortSet, SLOTS,
+    UNWOKEN, decide, glance, glance_v6,
 };
 
 /// Packets for the agent. The agent says how large it is.
@@ -35,9 +34,9 @@ static RING: RingBuf = RingBuf::with_byte_size(1 << 24, 0);
 #[map]
 static COUNTERS: PerCpuArray<[u64; SLOTS]> = PerCpuArray::with_max_entries(1, 0);
 
-/// The ports that carry DNS.
-#[unsafe(no_mangle)]
-static PORTS: Ports = Ports::NONE;
+/// The ports that carry DNS, 64 to a number.
+#[map]
+static PORTS: Array<u64> = Array::with_max_entries(PORT_WORDS as u32, BPF_F_RDONLY_PROG);
 
 /// Not 0 if packets begin with an IP header.
 #[unsafe(no_mangle)]
@@ -69,6 +68,16 @@ impl Skb {
         let failed = unsafe { bpf_skb_load_bytes(self.0.cast(), at, to, LENGTH as u32) };
         // SAFETY: written in full unless it failed, and any octets are a value of the array.
         if failed == 0 { Some(unsafe { octets.0.assume_init() }) } else { None }
+    }
+}
+
+/// The set that `PORTS` is.
+struct InMap;
+
+impl PortSet for InMap {
+    #[inline(always)]
+    fn has(&self, port: u16) -> bool {
+        PORTS.get(u32::from(port >> 6)).is_some_and(|word| word >> (port & 63) & 1 == 1)
     }
 }
 
@@ -113,7 +122,7 @@ pub fn pdns(context: SkBuffContext) -> i64 {
 #[inline(always)]
 fn is_dns(skb: Skb) -> bool {
     // What the compiler knows of the constant is what it was built with, not what the agent made of it.
-    let ports = black_box(&PORTS);
+    let ports = &InMap;
     let link = if IS_RAW.load() == 0 { Link::Ethernet } else { Link::Raw };
     if link == Link::Ethernet {
         // SAFETY: the kernel gives a valid context; it rewrites this read into one of the packet's `EtherType`.

@@ -2,7 +2,7 @@
 
 use super::error::{CaptureError, advice};
 use super::kernel;
-use aya::maps::{MapError, PerCpuArray, RingBuf};
+use aya::maps::{Array, MapError, PerCpuArray, RingBuf};
 use aya::programs::{ProgramError, SocketFilter, SocketFilterError};
 use aya::{Ebpf, EbpfError, EbpfLoader, VerifierLogLevel};
 use pdns_ebpf_common::{Link, Ports, SLOTS};
@@ -18,6 +18,7 @@ pub(super) static OBJECT: &[u8] =
 const PROGRAM: &str = "pdns";
 const RING: &str = "RING";
 const COUNTERS: &str = "COUNTERS";
+const PORTS: &str = "PORTS";
 
 /// Smallest ring buffer: room for a few of the largest packets.
 pub const LEAST_RING: usize = 1 << 20;
@@ -64,14 +65,12 @@ pub(super) fn ring_size(size: usize) -> usize {
 pub(super) fn load(link: Link, ports: &[u16], ring: usize) -> Result<Loaded, CaptureError> {
     let lockable = kernel::lockable_memory();
     let processors = aya::util::nr_cpus().map_or(1, |number| number.max(1) as u64);
-    let ports = Ports::new(ports);
     let is_raw = u32::from(link == Link::Raw);
     // Each processor counts for itself, so each gets its part of the share.
     let wake = ring as u64 / WAKE_SHARE / processors;
     let mut ebpf = EbpfLoader::new()
         .btf(None)
         .verifier_log_level(VerifierLogLevel::STATS)
-        .override_global("PORTS", ports.0.as_slice(), true)
         .override_global("IS_RAW", &is_raw, true)
         .override_global("WAKE", &wake, true)
         .map_max_entries(RING, u32::try_from(ring).unwrap_or(u32::MAX))
@@ -83,6 +82,8 @@ pub(super) fn load(link: Link, ports: &[u16], ring: usize) -> Result<Loaded, Cap
         .and_then(TryInto::try_into)
         .map_err(|cause| refused(cause.into(), ring, lockable))?;
     program.load().map_err(|cause| refused(cause.into(), ring, lockable))?;
+    fill_in(&mut ebpf, &Ports::new(ports))
+        .map_err(|cause| refused(cause.into(), ring, lockable))?;
     let map = |ebpf: &mut Ebpf, name| {
         ebpf.take_map(name).ok_or(MapError::InvalidName { name: String::from(name) })
     };
@@ -93,6 +94,16 @@ pub(super) fn load(link: Link, ports: &[u16], ring: usize) -> Result<Loaded, Cap
         counters: counters.map_err(|cause| refused(cause.into(), ring, lockable))?,
         ebpf,
     })
+}
+
+/// Tells the program which ports carry DNS, before the first packet.
+fn fill_in(ebpf: &mut Ebpf, ports: &Ports) -> Result<(), MapError> {
+    let map = ebpf.map_mut(PORTS).ok_or_else(|| MapError::InvalidName { name: PORTS.into() })?;
+    let mut words: Array<_, u64> = map.try_into()?;
+    for (index, word) in (0..).zip(ports.words()).filter(|(_, word)| *word != 0) {
+        words.set(index, word, 0)?;
+    }
+    Ok(())
 }
 
 /// The error for what aya says.
