@@ -57,7 +57,7 @@ pub(super) fn join(threads: Vec<JoinHandle<Landed>>) -> Result<PacketReport, Age
     for thread in threads {
         match thread.join() {
             Ok((part, result)) => {
-                report.merge(part);
+                report.merge(&part);
                 if let Err(error) = result {
                     failed.get_or_insert(error);
                 }
@@ -295,10 +295,10 @@ impl<T: Tap> Lane<T> {
             match condition {
                 Condition::Up => tracing::info!(interface, "the interface is up"),
                 Condition::Down => {
-                    tracing::warn!(interface, "the interface is down; waiting for it")
+                    tracing::warn!(interface, "the interface is down; waiting for it");
                 }
                 Condition::Gone => {
-                    tracing::warn!(interface, "the interface is gone; waiting for one of its name")
+                    tracing::warn!(interface, "the interface is gone; waiting for one of its name");
                 }
             }
             self.condition = condition;

@@ -29,7 +29,7 @@ const WAITING: usize = 8;
 struct Packets {
     octets: Vec<u8>,
     /// When, what it begins with, where it ends in `octets`, and how long it was.
-    packets: Vec<(Timestamp, Start, usize, u32)>,
+    ends: Vec<(Timestamp, Start, usize, u32)>,
     /// Packets so far whose link type is not known.
     refused: u64,
 }
@@ -80,7 +80,7 @@ fn read(
         match file.next() {
             Ok(Some((frame, _))) => {
                 some.octets.extend_from_slice(frame.octets);
-                some.packets.push((frame.at, frame.start, some.octets.len(), frame.length));
+                some.ends.push((frame.at, frame.start, some.octets.len(), frame.length));
             }
             Ok(None) => break,
             Err(error) => {
@@ -92,7 +92,7 @@ fn read(
             }
         }
         some.refused = file.refused();
-        let is_full = some.packets.len() >= MOST || some.octets.len() >= OCTETS;
+        let is_full = some.ends.len() >= MOST || some.octets.len() >= OCTETS;
         let packets = Ok(std::mem::take(&mut some));
         let sent = if is_full {
             sender.send(packets).map_err(|_| ())
@@ -130,7 +130,7 @@ impl Tap for Pipe {
                 continue;
             };
             let mut begin = 0;
-            for &(at, start, end, length) in &some.packets {
+            for &(at, start, end, length) in &some.ends {
                 let octets = some.octets.get(begin..end).unwrap_or_default();
                 each(Frame { at, start, octets, length });
                 begin = end;

@@ -72,7 +72,7 @@ impl PacketReport {
     }
 
     /// Adds another one.
-    pub(crate) fn merge(&mut self, other: Self) {
+    pub(crate) fn merge(&mut self, other: &Self) {
         self.tally.merge(&other.tally);
         self.captures += other.captures;
         self.unchanged += other.unchanged;
@@ -120,7 +120,7 @@ impl PacketReport {
         }
         part("responses that nobody was seen to ask for", tally.messages.unsolicited);
         for (reason, &count) in &tally.messages.omitted {
-            part(&format!("answers not taken: {}", reason), count);
+            part(&format!("answers not taken: {reason}"), count);
         }
         text
     }

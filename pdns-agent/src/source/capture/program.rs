@@ -75,23 +75,23 @@ pub(super) fn load(link: Link, ports: &[u16], ring: usize) -> Result<Loaded, Cap
         .override_global("WAKE", &wake, true)
         .map_max_entries(RING, u32::try_from(ring).unwrap_or(u32::MAX))
         .load(OBJECT)
-        .map_err(|cause| refused(cause, ring, lockable))?;
+        .map_err(|cause| refused(&cause, ring, lockable))?;
     let program: &mut SocketFilter = ebpf
         .program_mut(PROGRAM)
         .ok_or(ProgramError::NotLoaded)
         .and_then(TryInto::try_into)
-        .map_err(|cause| refused(cause.into(), ring, lockable))?;
-    program.load().map_err(|cause| refused(cause.into(), ring, lockable))?;
+        .map_err(|cause| refused(&cause.into(), ring, lockable))?;
+    program.load().map_err(|cause| refused(&cause.into(), ring, lockable))?;
     fill_in(&mut ebpf, &Ports::new(ports))
-        .map_err(|cause| refused(cause.into(), ring, lockable))?;
+        .map_err(|cause| refused(&cause.into(), ring, lockable))?;
     let map = |ebpf: &mut Ebpf, name| {
         ebpf.take_map(name).ok_or(MapError::InvalidName { name: String::from(name) })
     };
     let rings = map(&mut ebpf, RING).and_then(RingBuf::try_from);
     let counters = map(&mut ebpf, COUNTERS).and_then(PerCpuArray::try_from);
     Ok(Loaded {
-        ring: rings.map_err(|cause| refused(cause.into(), ring, lockable))?,
-        counters: counters.map_err(|cause| refused(cause.into(), ring, lockable))?,
+        ring: rings.map_err(|cause| refused(&cause.into(), ring, lockable))?,
+        counters: counters.map_err(|cause| refused(&cause.into(), ring, lockable))?,
         ebpf,
     })
 }
@@ -107,10 +107,10 @@ fn fill_in(ebpf: &mut Ebpf, ports: &Ports) -> Result<(), MapError> {
 }
 
 /// The error for what aya says.
-fn refused(cause: EbpfError, ring: usize, lockable: Option<u64>) -> CaptureError {
+fn refused(cause: &EbpfError, ring: usize, lockable: Option<u64>) -> CaptureError {
     let is_verdict = matches!(&cause, EbpfError::ProgramError(ProgramError::LoadError { io_error, .. })
         if io_error.raw_os_error() != Some(libc::EPERM));
-    let advice = match system_error(&cause) {
+    let advice = match system_error(cause) {
         Some(_) if is_verdict && !may_load_any() => {
             "the kernel takes a program like this only from one who may look into it: grant the capability \
              CAP_PERFMON beside CAP_BPF, or run under the shipped unit or as root"
