@@ -38,7 +38,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Runs the agent; how many files of an import could not be read.
+/// Runs the agent; how many capture files could not be read.
 fn run(args: &Args, terminal: bool) -> anyhow::Result<u64> {
     let settings = settings(args, &|name| std::env::var(name).ok(), terminal)?;
     let stop = Stop::default();
@@ -60,6 +60,7 @@ fn run(args: &Args, terminal: bool) -> anyhow::Result<u64> {
     {
         eprintln!("{}", report.to_text());
     }
-    let ends = !matches!(&settings.source, Source::Zeek(logs) if !logs.once);
-    Ok(if ends { report.failed() } else { 0 })
+    // A log that is broken now may be whole the next time; a capture file stays as it is.
+    let is_final = matches!(settings.source, Source::Pcap(_));
+    Ok(if is_final { report.failed() } else { 0 })
 }
