@@ -1,7 +1,6 @@
 //! A network of the calling thread's own, and packets sent into it. The one file here that is `unsafe`.
 //!
-//! The kernel takes the network down when the last thread in it ends, also when a test fails. The measurements
-//! of the filter (`benches/filter`) use it too.
+//! The kernel takes the network down when the last thread in it ends, whatever else fails.
 
 #![expect(unsafe_code, reason = "system calls that std does not wrap")]
 
@@ -12,7 +11,6 @@ use std::process::Command;
 
 /// The `libc` crate has these for some targets alone.
 const PACKET_QDISC_BYPASS: libc::c_int = 20;
-const PACKET_VNET_HDR: libc::c_int = 15;
 
 /// Moves this thread, and the programs and threads that it starts from now on, into a network of its own that
 /// has nothing but a loopback. IPv6 is off in it: the kernel sends nothing by itself.
@@ -89,13 +87,6 @@ impl Sender {
         // Each packet is received before `send` returns.
         sender.set(PACKET_QDISC_BYPASS, 1);
         sender
-    }
-
-    /// Whether what is given to [`send`](Self::send) begins with a `virtio_net_hdr`, which tells the kernel what
-    /// is left for it to do: segments, a checksum.
-    pub(crate) fn expect_offload_header(&self, yes: bool) {
-        self.set(PACKET_QDISC_BYPASS, i32::from(!yes));
-        self.set(PACKET_VNET_HDR, i32::from(yes));
     }
 
     fn set(&self, option: libc::c_int, value: i32) {
