@@ -26,8 +26,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, SystemTime};
 
-/// Packets read between looks at the window and at the request to stop.
-const BUDGET: usize = 1024;
+/// Packets read between looks at the window and at the request to stop. Each may bring a message of 64 KiB, and
+/// the window has to bear what they bring together.
+const BUDGET: usize = 64;
 
 /// Reads all files and pipes.
 pub(super) fn run(

@@ -18,8 +18,9 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime};
 
-/// Packets taken from the ring between looks at everything else.
-const BUDGET: usize = 4096;
+/// Packets taken from the ring between looks at everything else. Each may bring a message of 64 KiB, and the
+/// window has to bear what they bring together.
+const BUDGET: usize = 256;
 /// How long to sleep when no packet is there.
 const IDLE: Duration = Duration::from_millis(10);
 /// How often the interface is looked after and the counters are shown.
