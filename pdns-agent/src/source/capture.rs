@@ -6,7 +6,7 @@
 //! more, [`Capture::follow`] keeps to the interface when it goes down, or goes away and comes back.
 //!
 //! What is lost is counted: packets that found the ring buffer full here, those that the interface itself had
-//! no room for by [`Capture::interface_drops`].
+//! no room for by [`Counters::interface_dropped`].
 
 mod error;
 mod kernel;
