@@ -245,8 +245,14 @@ impl<T: Tap> Lane<T> {
         let window = &mut berth.outbox.window;
         self.decoder.finish(&mut |observation| window.add(&observation));
         self.settle(berth)?;
-        self.send(berth, true);
-        self.settle(berth)
+        loop {
+            self.send(berth, true);
+            self.settle(berth)?;
+            // Redis may have been started anew meanwhile: what it lacks is in the window again.
+            if berth.outbox.window.dirty() == 0 {
+                return Ok(());
+            }
+        }
     }
 
     /// Waits for the batch under way.
