@@ -32,7 +32,7 @@ use metrics::Metrics;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// What the agent is to do.
 #[derive(Clone, Debug)]
@@ -242,4 +242,9 @@ fn read_logs(
             Ok(()) => return Ok(report),
         }
     }
+}
+
+/// Whole seconds since the epoch.
+fn now() -> u64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |now| now.as_secs())
 }

@@ -109,6 +109,14 @@ reasons! {
     }
 }
 
+/// Adds counts by reason to others.
+fn add<K: Ord + Copy>(into: &mut BTreeMap<K, u64>, from: &BTreeMap<K, u64>) {
+    for (&reason, &count) in from {
+        let sum = into.entry(reason).or_default();
+        *sum = sum.saturating_add(count);
+    }
+}
+
 /// How a line ended that was not rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Line {

@@ -11,7 +11,7 @@ use super::outbox::Outbox;
 use super::pipe::Pipe;
 use super::report::PacketReport;
 use super::writer::{self, Means, Writer};
-use super::{AgentError, Captures, Settings, Stop};
+use super::{AgentError, Captures, Settings, Stop, now};
 use crate::aggregate::Window;
 use crate::decode::packets::{Decoder, Options};
 use crate::hash::{Hasher, Router};
@@ -24,7 +24,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 /// Packets read between looks at the window and at the request to stop. Each may bring a message of 64 KiB, and
 /// the window has to bear what they bring together.
@@ -151,20 +151,9 @@ fn session(
             .map_err(AgentError::Thread)?;
         threads.push(thread);
     }
-    let mut failed = None;
-    for thread in threads {
-        match thread.join() {
-            Ok((part, result)) => {
-                report.merge(&part);
-                if let Err(error) = result {
-                    failed.get_or_insert(error);
-                }
-            }
-            Err(panic) => std::panic::resume_unwind(panic),
-        }
-    }
+    let result = report.gather(threads);
     bar.finish_and_clear();
-    failed.map_or(Ok(()), |error| Err(AgentError::Store(error)))
+    result.map_err(AgentError::Store)
 }
 
 /// A thread's means.
@@ -314,14 +303,13 @@ impl Reader {
     }
 
     fn state(&self, path: &Path, position: u64, complete: bool, decoder: &Decoder) -> SourceState {
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
         SourceState {
             path: path.display().to_string(),
             sensor: self.sensor.clone(),
             acknowledged: position,
             complete,
             size: size(path).unwrap_or(0),
-            updated: now.map_or(0, |now| now.as_secs()),
+            updated: now(),
             tally: serde_json::to_value(decoder.tally()).unwrap_or_default(),
             ..SourceState::default()
         }

@@ -5,10 +5,10 @@
 use super::metrics::Metrics;
 use super::outbox::Outbox;
 use super::pass::{Failure, Job, Reader, may_grow};
-use super::report::LogReport;
+use super::report::{LogReport, with_causes};
 use super::worker::{Outcome, Shared, Task, work};
 use super::writer::{self, Means, Writer};
-use super::{AgentError, Logs, Settings, Stop};
+use super::{AgentError, Logs, Settings, Stop, now};
 use crate::aggregate::Window;
 use crate::source::{Found, LogId, Scan, SourceError, Stat, Wake};
 use crate::store::{Store, StoreError};
@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 /// How long to wait for notice of a change before looking again.
 const POLL: Duration = Duration::from_secs(5);
@@ -353,7 +353,8 @@ impl Round<'_> {
     }
 
     fn tell_problems(&mut self, wake: &mut Wake) {
-        let problems: Vec<String> = self.scan.problems().iter().map(with_causes).collect();
+        let problems: Vec<String> =
+            self.scan.problems().iter().map(|error| with_causes(error)).collect();
         for text in problems {
             self.tell_once(text);
         }
@@ -367,26 +368,13 @@ impl Round<'_> {
 
     /// Deletes checkpoints of logs that ended long ago; a store that is away is left alone.
     fn tidy(&self) {
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-        let now = now.map_or(0, |now| now.as_secs());
-        let tidied = Store::open(&self.settings.store).and_then(|mut store| store.tidy(now));
+        let tidied = Store::open(&self.settings.store).and_then(|mut store| store.tidy(now()));
         match tidied {
             Ok(0) => {}
             Ok(deleted) => tracing::debug!(deleted, "old checkpoints deleted"),
             Err(error) => tracing::debug!(%error, "old checkpoints not deleted"),
         }
     }
-}
-
-/// An error and what caused it, in one line.
-fn with_causes(error: &SourceError) -> String {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }
 
 /// The progress bar of an import, in octets.

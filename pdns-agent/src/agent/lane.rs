@@ -8,7 +8,7 @@ use super::metrics::{Interface, Metrics};
 use super::outbox::Outbox;
 use super::report::PacketReport;
 use super::writer::{self, Means, Parcel, Writer};
-use super::{AgentError, Settings, Stop};
+use super::{AgentError, Settings, Stop, now};
 use crate::aggregate::{Kept, Window};
 use crate::decode::packets::{Decoder, PacketTally};
 use crate::source::{CaptureCounters, Condition, Frame};
@@ -16,7 +16,7 @@ use crate::store::{Checkpoint, SourceState, Store, StoreError};
 use crate::time::Timestamp;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 /// Packets taken from the ring between looks at everything else. Each may bring a message of 64 KiB, and the
 /// window has to bear what they bring together.
@@ -54,24 +54,12 @@ pub(super) fn start<T: Tap + 'static>(lane: Lane<T>) -> Result<JoinHandle<Landed
 /// Waits for all lanes; the first error, if there is one, after its report was told.
 pub(super) fn join(threads: Vec<JoinHandle<Landed>>) -> Result<PacketReport, AgentError> {
     let mut report = PacketReport::default();
-    let mut failed = None;
-    for thread in threads {
-        match thread.join() {
-            Ok((part, result)) => {
-                report.merge(&part);
-                if let Err(error) = result {
-                    failed.get_or_insert(error);
-                }
-            }
-            Err(panic) => std::panic::resume_unwind(panic),
-        }
-    }
-    match failed {
-        Some(error) => {
+    match report.gather(threads) {
+        Ok(()) => Ok(report),
+        Err(error) => {
             tracing::info!("{}", report.to_text());
             Err(error)
         }
-        None => Ok(report),
     }
 }
 
@@ -410,8 +398,4 @@ fn fresh_id() -> std::io::Result<[u8; 16]> {
     let mut id = [0; 16];
     std::fs::File::open("/dev/urandom")?.read_exact(&mut id)?;
     Ok(id)
-}
-
-fn now() -> u64 {
-    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |now| now.as_secs())
 }

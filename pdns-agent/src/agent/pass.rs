@@ -3,10 +3,10 @@
 //! Works for `follow`, on a thread of its own. At the end of a pass all that was read is in the store and
 //! acknowledged, so that nothing but an open file and the headers of the log is kept between passes.
 
-use super::Logs;
 use super::outbox::Outbox;
 use super::report::LogReport;
 use super::writer::Means;
+use super::{Logs, now};
 use crate::aggregate::Window;
 use crate::decode::Tally;
 use crate::decode::zeek::{Decoder, Options};
@@ -355,7 +355,6 @@ impl Reader {
         } else {
             (job.position, job.log.stat())
         };
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
         job.state = SourceState {
             path: job.path.display().to_string(),
             sensor: self.sensor.clone(),
@@ -363,7 +362,7 @@ impl Reader {
             complete,
             size,
             mtime_ns: mtime(&stat),
-            updated: now.map_or(0, |now| now.as_secs()),
+            updated: now(),
             tally: serde_json::to_value(&tally).unwrap_or_default(),
         };
         let (checkpoint, state) = (job.checkpoint.clone(), job.state.clone());

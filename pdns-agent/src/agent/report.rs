@@ -7,6 +7,7 @@ use crate::decode::packets::PacketTally;
 use std::error::Error;
 use std::fmt::Write as _;
 use std::path::Path;
+use std::thread::JoinHandle;
 
 /// Bad lines that are shown; all are counted.
 const SHOWN: u64 = 10;
@@ -62,13 +63,28 @@ impl PacketReport {
     /// Tells of a file that could not be read, and counts it.
     pub(crate) fn fail(&mut self, error: &dyn Error) {
         self.failed += 1;
-        let mut text = error.to_string();
-        let mut cause = error.source();
-        while let Some(error) = cause {
-            text = format!("{text}: {error}");
-            cause = error.source();
+        tracing::warn!("{}", with_causes(error));
+    }
+
+    /// Waits for threads and adds what each did.
+    ///
+    /// # Errors
+    /// The first one's that failed, after all have ended.
+    pub(crate) fn gather<E>(
+        &mut self,
+        threads: Vec<JoinHandle<(Self, Result<(), E>)>>,
+    ) -> Result<(), E> {
+        let mut all = Ok(());
+        for thread in threads {
+            match thread.join() {
+                Ok((part, result)) => {
+                    self.merge(&part);
+                    all = all.and(result);
+                }
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
         }
-        tracing::warn!("{text}");
+        all
     }
 
     /// Adds another one.
@@ -124,6 +140,17 @@ impl PacketReport {
         }
         text
     }
+}
+
+/// An error and what caused it, in one line.
+pub(super) fn with_causes(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
 }
 
 /// `packets rejected: cut by capture`.

@@ -72,41 +72,33 @@ fn packets_count_once_though_redis_is_killed_again_and_again() {
     verified(&home, &server);
 }
 
-#[test]
-fn packets_go_on_into_a_store_that_was_emptied() {
-    let (home, server) = (Home::new(), Redis::start());
-    let (path, _) = capture(&home, 30_000);
-    let mut agent = piped(&home, &server);
-    feed(&mut agent, &path, 3, |number| {
-        until("the agent writes", || stored(&server) > 0);
-        if number == 1 {
-            server.flush();
-        }
-    });
-    let (code, said) = agent.end();
-    assert_eq!(code, Some(0), "{said}");
-    let last = stored(&server);
-    // A third was sent after the store was emptied, and all of that is there.
-    assert!((10_000..30_000).contains(&last), "{last} sightings\n{said}");
-    verified(&home, &server);
-}
-
-#[test]
-fn packets_go_on_into_a_server_that_forgot_everything() {
+/// Sends a capture in thirds, and has the store lose all it holds before the last one.
+fn goes_on_after(loss: impl Fn(&mut Redis)) {
     let (home, mut server) = (Home::new(), Redis::start());
     let (path, _) = capture(&home, 30_000);
     let mut agent = piped(&home, &server);
     feed(&mut agent, &path, 3, |number| {
         until("the agent writes", || stored(&server) > 0);
         if number == 1 {
-            server.restart();
+            loss(&mut server);
         }
     });
     let (code, said) = agent.end();
     assert_eq!(code, Some(0), "{said}");
     let last = stored(&server);
+    // A third was sent after the loss, and all of that is there.
     assert!((10_000..30_000).contains(&last), "{last} sightings\n{said}");
     verified(&home, &server);
+}
+
+#[test]
+fn packets_go_on_into_a_store_that_was_emptied() {
+    goes_on_after(|server| server.flush());
+}
+
+#[test]
+fn packets_go_on_into_a_server_that_forgot_everything() {
+    goes_on_after(Redis::restart);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! What became of DNS messages, and why.
 
+use crate::decode::add;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -132,27 +133,6 @@ impl DnsTally {
 
     /// Adds another tally to this one.
     pub fn merge(&mut self, other: &Self) {
-        self.combine(other, u64::saturating_add);
-    }
-
-    /// Takes an earlier state of this tally away from it; what is open stays as it is now.
-    pub fn subtract(&mut self, earlier: &Self) {
-        let pending = self.pending;
-        self.combine(earlier, u64::saturating_sub);
-        self.pending = pending;
-    }
-
-    fn combine(&mut self, other: &Self, with: fn(u64, u64) -> u64) {
-        fn each<K: Ord + Copy>(
-            into: &mut BTreeMap<K, u64>,
-            from: &BTreeMap<K, u64>,
-            with: fn(u64, u64) -> u64,
-        ) {
-            for (&key, &count) in from {
-                let sum = into.entry(key).or_default();
-                *sum = with(*sum, count);
-            }
-        }
         for (sum, count) in [
             (&mut self.messages, other.messages),
             (&mut self.counted, other.counted),
@@ -164,11 +144,11 @@ impl DnsTally {
             (&mut self.pending, other.pending),
             (&mut self.evicted, other.evicted),
         ] {
-            *sum = with(*sum, count);
+            *sum = sum.saturating_add(count);
         }
-        each(&mut self.filtered, &other.filtered, with);
-        each(&mut self.rejected, &other.rejected, with);
-        each(&mut self.omitted, &other.omitted, with);
+        add(&mut self.filtered, &other.filtered);
+        add(&mut self.rejected, &other.rejected);
+        add(&mut self.omitted, &other.omitted);
     }
 }
 
@@ -186,17 +166,11 @@ mod tests {
         right.count(Err(DnsRejection::Question));
         right.count(Ok(Ending::Filtered(DnsFilter::Opcode)));
         right.count(Ok(Ending::Query));
-        let earlier = left.clone();
         left.merge(&right);
         assert_eq!((left.messages, left.endings(), left.pending), (5, 5, 5));
         let text = serde_json::to_string(&left).unwrap();
         assert!(text.contains(r#""rejected":{"question":2}"#), "{text}");
         assert_eq!(serde_json::from_str::<DnsTally>(&text).unwrap(), left);
         assert_eq!(serde_json::from_str::<DnsTally>("{}").unwrap(), DnsTally::default());
-        left.subtract(&earlier);
-        assert_eq!(
-            (left.messages, left.rejected[&DnsRejection::Question], left.pending),
-            (3, 1, 5)
-        );
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Under `wire`. Loss is never silent: whatever was captured is in exactly one of these numbers.
 
+use crate::decode::add;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -105,12 +106,8 @@ impl WireTally {
         self.segments += other.segments;
         self.fragments += other.fragments;
         self.held += other.held;
-        for (&reason, count) in &other.rejected {
-            *self.rejected.entry(reason).or_default() += count;
-        }
-        for (&reason, count) in &other.lost {
-            *self.lost.entry(reason).or_default() += count;
-        }
+        add(&mut self.rejected, &other.rejected);
+        add(&mut self.lost, &other.lost);
         self.messages += other.messages;
         self.gaps += other.gaps;
     }
