@@ -35,9 +35,8 @@ const TUPLE_COST: usize = size_of::<Entry>() + 8 + 40;
 /// Share of the memory that is for text: one part of so many. A window that holds texts has more.
 const TEXT_SHARE: usize = 10;
 const HELD_TEXT_SHARE: usize = 5;
-/// Share of the memory that is for rows of tuples that are not in the window, and what one takes.
+/// Share of the memory that is for rows of tuples that are not in the window.
 const ROW_SHARE: usize = 5;
-const ROW_COST: usize = 16;
 
 /// Distinct tuples with what was seen of them since they last went to the store.
 pub struct Window {
@@ -99,10 +98,11 @@ impl Window {
         let share = if holds_texts { HELD_TEXT_SHARE } else { TEXT_SHARE };
         // Positions in the text have 32 bits.
         let most_text = (memory / share).clamp(LONGEST, u32::MAX as usize / 2);
-        let rows = RowCache::new(memory / ROW_SHARE / ROW_COST);
+        let rows = RowCache::new(memory / ROW_SHARE / rows::COST);
         // The text of new tuples is packed, too, while it is still here; what is kept is a third one.
         let copies = if holds_texts { 3 } else { 2 };
-        let rest = memory.saturating_sub(copies * most_text).saturating_sub(rows.len() * ROW_COST);
+        let rest =
+            memory.saturating_sub(copies * most_text).saturating_sub(rows.len() * rows::COST);
         let most_entries = rest / TUPLE_COST;
         let most_entries = most_entries.clamp(1024, u32::MAX as usize / 2);
         Self {

@@ -110,7 +110,8 @@ impl Program {
         let mut command;
         if self.kind == Which::Dnscap {
             command = network.command("dnscap");
-            command.args(["-i", SEEN, "-w"]).arg(&out);
+            // Without `-N` it gives up its rights before it makes its file.
+            command.args(["-N", "-i", SEEN, "-w"]).arg(&out);
             if let Some(buffer) = self.buffer {
                 command.arg("-o").arg(format!("pcap_buffer_size={}", buffer << 20));
             }

@@ -34,8 +34,9 @@ impl Report {
         self.line(what, &format!("{value:.1}"), "");
     }
 
-    pub(crate) fn nanoseconds(&mut self, what: &str, value: f64) {
-        self.line(what, &format!("{value:.0} ns"), "");
+    /// Nanoseconds, and those of the quickest round.
+    pub(crate) fn nanoseconds(&mut self, what: &str, median: f64, best: f64) {
+        self.line(what, &format!("{median:.0} ns, at best {best:.0}"), "");
     }
 
     /// Processor time of two programs.

@@ -2,6 +2,10 @@
 //!
 //! Part of `aggregate`. A row never moves while a store lasts. The cache has a fixed size and forgets at
 //! random what does not fit.
+//!
+//! Every tuple that is new to the window is looked for here, and a tuple that is new to the store in vain. So an
+//! octet of each tag is kept apart: what is not there is told by a sixteenth of the memory, which processors have
+//! at hand, and not by all of it, which they have to wait for.
 
 /// Ways of one set: a cache line holds them.
 const WAYS: usize = 4;
@@ -15,18 +19,23 @@ struct Slot {
     row: u32,
 }
 
+/// Octets that one row takes.
+pub(super) const COST: usize = size_of::<Slot>() + 1;
+
 /// Tuples to row numbers.
 #[derive(Default)]
 pub(super) struct RowCache {
+    /// Of each slot an octet of the tag, 0 of an empty one.
+    hints: Vec<[u8; WAYS]>,
     slots: Vec<[Slot; WAYS]>,
     turn: usize,
 }
 
 impl RowCache {
-    /// Room for about `rows` row numbers of 16 octets each; 0 for none.
+    /// Room for about `rows` row numbers of [`COST`] octets each; 0 for none.
     pub(super) fn new(rows: usize) -> Self {
         let sets = rows / WAYS;
-        Self { slots: vec![[Slot::default(); WAYS]; sets], turn: 0 }
+        Self { hints: vec![[0; WAYS]; sets], slots: vec![[Slot::default(); WAYS]; sets], turn: 0 }
     }
 
     /// How many rows there is room for.
@@ -44,10 +53,18 @@ impl RowCache {
         (name, u32::try_from((fact ^ fact >> 32) & 0xffff_ffff).unwrap_or(0))
     }
 
+    fn hint(name: u64) -> u8 {
+        u8::try_from(name & 0xff).unwrap_or(1).max(1)
+    }
+
     /// The row of a tuple, given the hashes of its name and its fact.
     pub(super) fn get(&self, name: u64, fact: u64) -> Option<u32> {
+        let index = self.set(name, fact);
+        if !self.hints.get(index)?.contains(&Self::hint(name)) {
+            return None;
+        }
         let (tag, more) = Self::tag(name, fact);
-        let set = self.slots.get(self.set(name, fact))?;
+        let set = self.slots.get(index)?;
         let slot = set.iter().find(|slot| slot.row != 0 && slot.tag == tag && slot.more == more)?;
         Some(slot.row - 1)
     }
@@ -59,18 +76,23 @@ impl RowCache {
         let index = self.set(name, fact);
         self.turn = self.turn.wrapping_add(1);
         let victim = self.turn % WAYS;
-        let Some(set) = self.slots.get_mut(index) else { return };
+        let (Some(set), Some(hints)) = (self.slots.get_mut(index), self.hints.get_mut(index))
+        else {
+            return;
+        };
         let at = set
             .iter()
             .position(|slot| slot.row == 0 || (slot.tag == tag && slot.more == more))
             .unwrap_or(victim);
-        if let Some(slot) = set.get_mut(at) {
+        if let (Some(slot), Some(hint)) = (set.get_mut(at), hints.get_mut(at)) {
             *slot = Slot { tag, more, row };
+            *hint = Self::hint(name);
         }
     }
 
     /// Forgets all.
     pub(super) fn clear(&mut self) {
+        self.hints.fill([0; WAYS]);
         self.slots.fill([Slot::default(); WAYS]);
     }
 }
