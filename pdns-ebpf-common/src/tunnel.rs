@@ -1,6 +1,7 @@
 //! Where the packet within a tunnel begins.
 
 use crate::headers::{ERSPAN, IPV4, IPV6};
+use crate::packet::halves;
 use crate::{Packet, Start};
 
 /// What is behind a GENEVE header (RFC 8926 §3.4).
@@ -13,8 +14,7 @@ pub(crate) fn geneve<P: Packet + ?Sized>(packet: &P, at: u32) -> Option<Start> {
 /// What is behind a GRE header (RFC 2784 §2, RFC 2890 §2).
 #[inline(always)]
 pub(crate) fn gre<P: Packet + ?Sized>(packet: &P, at: u32) -> Option<Start> {
-    let both = packet.u32(at)?;
-    let (flags, ethertype) = ((both >> 16) as u16, both as u16);
+    let (flags, ethertype) = halves(packet.u32(at)?);
     // Version 0, and no routing (RFC 1701), which nothing sends.
     if flags & 0x4007 != 0 {
         return None;

@@ -10,6 +10,8 @@
 
 #![no_std]
 #![no_main]
+#![feature(link_llvm_intrinsics)]
+#![allow(internal_features, reason = "the kernel's loads have no other name in Rust")]
 
 use aya_ebpf::Global;
 use aya_ebpf::bindings::{__sk_buff, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP};
@@ -20,11 +22,12 @@ use aya_ebpf::helpers::{
 use aya_ebpf::macros::{map, socket_filter};
 use aya_ebpf::maps::{PerCpuArray, RingBuf};
 use aya_ebpf::programs::SkBuffContext;
+use core::ffi::c_void;
 use core::hint::black_box;
 use core::mem::MaybeUninit;
 use pdns_ebpf_common::{
-    CLASSES, Counter, GLANCE_AT, Glance, HEADER, Header, Link, Packet, Ports, SLOTS, UNWOKEN,
-    decide, glance, glance_v6,
+    CLASSES, Counter, GLANCE_AT, GLANCE_V6_AT, Glance, HEADER, Header, Link, Packet, Ports, SLOTS,
+    Start, UNWOKEN, decide_at, glance, glance_v6, halves,
 };
 
 /// Packets for the agent. The agent says how large it is.
@@ -72,29 +75,63 @@ impl Skb {
     }
 }
 
-impl Packet for Skb {
-    #[inline(always)]
-    fn u8(&self, at: u32) -> Option<u8> {
-        self.load(at).map(|[octet]| octet)
-    }
-
-    #[inline(always)]
-    fn u16(&self, at: u32) -> Option<u16> {
-        self.load(at).map(u16::from_be_bytes)
-    }
-
-    #[inline(always)]
-    fn u32(&self, at: u32) -> Option<u32> {
-        self.load(at).map(u32::from_be_bytes)
-    }
-}
-
 /// Laid out so that the numbers in it can be read as such.
 #[repr(C, align(8))]
 struct Aligned<T>(T);
 
-/// The `EtherType` of IPv6.
-const IPV6: u16 = 0x86dd;
+unsafe extern "C" {
+    // The kernel's instructions LD_ABS and LD_IND: a number in network byte order at an offset. Where the packet
+    // ends before, they end the program and return 0.
+    #[link_name = "llvm.bpf.load.byte"]
+    fn load_byte(skb: *mut c_void, at: u64) -> u64;
+    #[link_name = "llvm.bpf.load.half"]
+    fn load_half(skb: *mut c_void, at: u64) -> u64;
+    #[link_name = "llvm.bpf.load.word"]
+    fn load_word(skb: *mut c_void, at: u64) -> u64;
+}
+
+/// A packet that ends too early is none that carries DNS, so that nothing is missed when the program ends there.
+/// It must hold nothing then, and all that is counted of such a packet must have been counted.
+///
+/// A load costs one call that copies nothing; `bpf_skb_load_bytes` costs two, and the way over the stack.
+impl Packet for Skb {
+    #[inline(always)]
+    fn u8(&self, at: u32) -> Option<u8> {
+        // SAFETY: the kernel gives a valid context; it checks the offset.
+        Some(unsafe { load_byte(self.0.cast(), u64::from(at)) } as u8)
+    }
+
+    #[inline(always)]
+    fn u16(&self, at: u32) -> Option<u16> {
+        // SAFETY: as above.
+        Some(unsafe { load_half(self.0.cast(), u64::from(at)) } as u16)
+    }
+
+    #[inline(always)]
+    fn u32(&self, at: u32) -> Option<u32> {
+        // SAFETY: as above.
+        Some(unsafe { load_word(self.0.cast(), u64::from(at)) } as u32)
+    }
+
+    #[inline(always)]
+    fn ports(&self, at: u32, set: &Ports) -> Option<(bool, u16)> {
+        // To look something up, the kernel's verifier has to know where it comes from, which it does not of what
+        // the instructions above give: it would follow each way through the program on its own.
+        let (from, to) = halves(u32::from_be_bytes(self.load(at)?));
+        Some((has(set, from, to), to))
+    }
+}
+
+/// Whether one of two ports is one of the set.
+#[inline(always)]
+fn has(set: &Ports, from: u16, to: u16) -> bool {
+    set.has(from) || set.has(to)
+}
+
+/// `PACKET_OUTGOING`: the packet's `pkt_type` if this host sends it.
+const OUTGOING: u32 = 4;
+/// The `EtherType` of ARP.
+const ARP: u16 = 0x0806;
 
 /// Sees a packet.
 #[socket_filter]
@@ -115,22 +152,27 @@ fn is_dns(skb: Skb) -> bool {
     // What the compiler knows of the constant is what it was built with, not what the agent made of it.
     let ports = black_box(&PORTS);
     let link = if IS_RAW.load() == 0 { Link::Ethernet } else { Link::Raw };
-    if link == Link::Ethernet {
-        // SAFETY: the kernel gives a valid context; it rewrites this read into one of the packet's `EtherType`.
-        let hint = unsafe { (*skb.0).protocol };
-        // Only a hint: who sends a packet may leave it out.
-        let glance = if hint == u32::from(IPV6.to_be()) {
-            skb.load(GLANCE_AT).map(|head| glance_v6(&head, ports))
-        } else {
-            skb.load(GLANCE_AT).map(|head| glance(&head, ports))
+    let start = Start::of(link);
+    // SAFETY: the kernel gives a valid context; it rewrites this read into one of the packet's kind.
+    let kind = unsafe { (*skb.0).pkt_type };
+    // What was received has its `EtherType` noted, as it stands in the Ethernet header: what
+    // follows can be read at a glance. Who sends a packet from here may note another.
+    if link == Link::Ethernet && kind != OUTGOING {
+        // SAFETY: as above, of the packet's protocol.
+        let noted = u16::from_be(unsafe { (*skb.0).protocol } as u16);
+        let glance = match noted {
+            Start::IPV4 => skb.load(GLANCE_AT).map(|head| glance(&head)),
+            Start::IPV6 => skb.load(GLANCE_V6_AT).map(|head| glance_v6(&head)),
+            ARP => Some(Glance::Other),
+            _ => None,
         };
         match glance {
-            Some(Glance::Dns) => return true,
+            Some(Glance::Ports(from, to)) => return has(ports, from, to),
             Some(Glance::Other) => return false,
             Some(Glance::Unsettled) | None => {}
         }
     }
-    decide(&skb, link, ports).is_some()
+    decide_at(&skb, start, ports).is_some()
 }
 
 /// Copies a packet into the ring buffer, in the smallest class that holds it.

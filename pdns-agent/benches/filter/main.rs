@@ -29,7 +29,7 @@ const ROUNDS: usize = 60;
 /// Packets of one kind for one program in a round: less than the ring buffer has room for.
 const PACKETS: usize = 4000;
 /// As large as the agent makes it by itself.
-const RING: usize = 64 << 20;
+const RING: usize = 16 << 20;
 /// The targets.
 const MOST_OF_CLASSIC: f64 = 1.2;
 const MOST_FOR_DNS: f64 = 150.0;
