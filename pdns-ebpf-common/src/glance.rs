@@ -58,9 +58,8 @@ pub fn glance_v6(head: &[u8; GLANCE_V6]) -> Glance {
 fn transport(number: u8, both: u32) -> Glance {
     let (from, to) = halves(both);
     match number {
-        TCP => Glance::Ports(from, to),
         UDP if VXLAN_PORTS.contains(&to) || to == GENEVE_PORT => Glance::Unsettled,
-        UDP => Glance::Ports(from, to),
+        TCP | UDP => Glance::Ports(from, to),
         IPIP | IPV6_IN_IP | GRE | AUTHENTICATION | HOP_BY_HOP | ROUTING | FRAGMENT
         | DESTINATION | MOBILITY | HIP | SHIM6 => Glance::Unsettled,
         _ => Glance::Other,
