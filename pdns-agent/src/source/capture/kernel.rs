@@ -2,6 +2,10 @@
 //! waiting, privileges. The one place of the crate that is `unsafe`.
 
 #![expect(unsafe_code, reason = "system calls that neither std nor aya wraps")]
+#![expect(
+    clippy::cast_possible_truncation,
+    reason = "small numbers, which the kernel's structures have in narrow fields"
+)]
 
 use std::io;
 use std::mem::MaybeUninit;
@@ -125,7 +129,9 @@ fn clock(which: libc::clockid_t) -> i64 {
     unsafe { libc::clock_gettime(which, time.as_mut_ptr()) };
     // SAFETY: it was zeroed, which is valid, and then written.
     let time = unsafe { time.assume_init() };
-    i64::from(time.tv_sec) * 1_000_000_000 + i64::from(time.tv_nsec)
+    #[expect(clippy::useless_conversion, reason = "on other machines they are narrower")]
+    let (seconds, nanoseconds) = (i64::from(time.tv_sec), i64::from(time.tv_nsec));
+    seconds * 1_000_000_000 + nanoseconds
 }
 
 /// Something to wait with for wake-ups of a file.
@@ -133,7 +139,8 @@ pub(super) fn waiter(file: BorrowedFd<'_>) -> io::Result<OwnedFd> {
     // SAFETY: takes no pointers.
     let waiter = owned(unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) })?;
     // Edge-triggered: it wakes when the kernel says so, not already when there is something to read.
-    let mut event = libc::epoll_event { events: (libc::EPOLLIN | libc::EPOLLET) as u32, u64: 0 };
+    let mut event =
+        libc::epoll_event { events: (libc::EPOLLIN | libc::EPOLLET).cast_unsigned(), u64: 0 };
     // SAFETY: `event` outlives the call.
     done(unsafe {
         libc::epoll_ctl(waiter.as_raw_fd(), libc::EPOLL_CTL_ADD, file.as_raw_fd(), &raw mut event)
