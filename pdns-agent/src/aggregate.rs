@@ -188,8 +188,7 @@ impl Window {
         };
         let Some(place) = place else { return };
         let partition = self.router.partition(rrname);
-        let hashes = (name_hash, fact_hash);
-        let mut entry = Entry::new(hashes, partition, parts.is_negative(), place);
+        let mut entry = Entry::new((name_hash, fact_hash), partition, parts.is_negative(), place);
         entry.merge(seen);
         entries.push(entry);
         self.dirty += 1;

@@ -9,8 +9,9 @@
 //!        agent wires the left half                  |      cli wires the right half
 //! ```
 //!
-//! - [`source`] finds logs and yields their lines, each once, whatever happens to the files.
-//! - [`decode`] makes [`observation`]s of lines, or counts why not.
+//! - [`source`] finds logs and yields their lines, each once, whatever happens to the files; and the packets of
+//!   interfaces and capture files.
+//! - [`decode`] makes [`observation`]s of lines and of packets, or counts why not.
 //! - [`aggregate`] merges equal observations, so that the store hears of each tuple once a batch.
 //! - [`store`] takes batches exactly once and gives rows back.
 //! - [`query`] puts questions to the store; [`render`] writes the answers.
@@ -20,7 +21,8 @@
 //! # What is absent, and stays so
 //!
 //! - `source` knows no DNS. `decode` does no I/O. `render` and `aggregate` never see the store's insides.
-//! - Only `store` names Redis. Nothing names a client's address: no type has a field for it.
+//! - Only `store` names Redis. A client's address goes no further than `decode`, which pairs questions with
+//!   answers by it: nothing behind has a field for it.
 //! - No text leaves the program that is not printable ASCII, or escaped to be so.
 //! - Nothing is `unsafe`, but the system calls of `source::capture`, in one file. Only `source` names aya.
 //!

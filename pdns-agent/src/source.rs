@@ -1,4 +1,4 @@
-//! Logs as complete lines, each handed out once, whatever happens to the file.
+//! Logs as complete lines, each handed out once, whatever happens to the file; and captures as packets.
 //!
 //! Layer 2, the start of the flow: [`Scan`] says which files are meant, [`Log`] reads one of them,
 //! [`Wake`] sleeps until there is more; [`capture`] has packets of an interface. `decode` makes sense of the lines; how far each log has been
@@ -7,6 +7,9 @@
 //! A log is known by what it holds, not by where it lies. Rotation renames a log, `archive-log` gzips
 //! it into the folder of its day, people copy it: it stays the same [`LogId`], and a position, being
 //! counted in uncompressed octets, stays true. That is what makes reading exactly once.
+//!
+//! [`Capture`] shows the packets of an interface that may carry DNS, as [`Frame`]s; the decision is made in the
+//! kernel, by `pdns_ebpf_common::decide`. [`CaptureFile`] has those of a file, [`capture_files`] says which.
 
 pub mod capture;
 mod captures;

@@ -4,8 +4,9 @@ use crate::headers::{
     AUTHENTICATION, DESTINATION, FRAGMENT, GENEVE_PORT, GRE, HIP, HOP_BY_HOP, IPIP, IPV4, IPV6,
     IPV6_IN_IP, MOBILITY, ROUTING, SHIM6, TAGS, TCP, UDP, VXLAN_PORTS,
 };
+use crate::packet::halves;
 use crate::tunnel::{geneve, gre};
-use crate::{Link, Packet, Ports};
+use crate::{Link, Packet, PortSet};
 
 /// Where to begin within a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,13 +108,17 @@ macro_rules! up_to_eight_times {
 /// Ports decide: a packet of UDP or TCP from or to one of `ports`, below any VLAN tags and at most one tunnel.
 /// A fragment that is not the first has no ports, and is let through if what it is a part of could be DNS.
 #[inline(always)]
-pub fn decide<P: Packet + ?Sized>(packet: &P, link: Link, ports: &Ports) -> Option<Found> {
+pub fn decide<P: Packet + ?Sized>(packet: &P, link: Link, ports: &impl PortSet) -> Option<Found> {
     decide_at(packet, Start::of(link), ports)
 }
 
 /// As [`decide`], from the header that `start` names on.
 #[inline(always)]
-pub fn decide_at<P: Packet + ?Sized>(packet: &P, start: Start, ports: &Ports) -> Option<Found> {
+pub fn decide_at<P: Packet + ?Sized>(
+    packet: &P,
+    start: Start,
+    ports: &impl PortSet,
+) -> Option<Found> {
     match find(packet, start, ports)? {
         Step::Found(found) => Some(found),
         // A fragmented tunnel packet is put together first; what is in it is found then.
@@ -128,7 +133,7 @@ pub fn decide_at<P: Packet + ?Sized>(packet: &P, start: Start, ports: &Ports) ->
 
 /// Walks the headers of one datagram, down to its ports or a tunnel in it.
 #[inline(always)]
-fn find<P: Packet + ?Sized>(packet: &P, start: Start, ports: &Ports) -> Option<Step> {
+fn find<P: Packet + ?Sized>(packet: &P, start: Start, ports: &impl PortSet) -> Option<Step> {
     let (network, is_v6) = network(packet, start)?;
     let upper = if is_v6 {
         let next = packet.u8(network + 6)?;
@@ -153,8 +158,8 @@ fn find<P: Packet + ?Sized>(packet: &P, start: Start, ports: &Ports) -> Option<S
     };
     let inner = match next {
         UDP | TCP => {
-            let (is_dns, to) = packet.ports(at, ports)?;
-            if is_dns {
+            let (from, to) = halves(packet.u32(at)?);
+            if ports.has(from) || ports.has(to) {
                 return Some(Step::Found(found));
             }
             if next == TCP {

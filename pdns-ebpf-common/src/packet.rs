@@ -1,7 +1,5 @@
 //! A packet's octets, as the decision reads them.
 
-use crate::Ports;
-
 /// Numbers in network byte order; `None` where the packet ends before.
 pub trait Packet {
     /// One octet.
@@ -10,14 +8,6 @@ pub trait Packet {
     fn u16(&self, at: u32) -> Option<u16>;
     /// Four octets.
     fn u32(&self, at: u32) -> Option<u32>;
-
-    /// Whether one of the two ports that a UDP or TCP header begins with is in a set; and the port that the packet
-    /// goes to.
-    #[inline(always)]
-    fn ports(&self, at: u32, set: &Ports) -> Option<(bool, u16)> {
-        let (from, to) = halves(self.u32(at)?);
-        Some((set.has(from) || set.has(to), to))
-    }
 }
 
 impl Packet for [u8] {
@@ -44,8 +34,7 @@ fn chunk<const N: usize>(octets: &[u8], at: u32) -> Option<[u8; N]> {
 
 /// The two numbers that stand in one word.
 #[inline(always)]
-#[must_use]
-pub const fn halves(word: u32) -> (u16, u16) {
+pub(crate) const fn halves(word: u32) -> (u16, u16) {
     let [high0, high1, low0, low1] = word.to_be_bytes();
     (u16::from_be_bytes([high0, high1]), u16::from_be_bytes([low0, low1]))
 }

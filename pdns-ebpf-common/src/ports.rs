@@ -5,7 +5,14 @@ pub const PORT_BYTES: usize = 8192;
 /// What is captured when nothing else is said.
 pub const DNS_PORTS: &[u16] = &[53];
 
-/// A set of ports. In the kernel it is constant data that the agent fills in before it loads the program.
+/// What the decision asks of a set of ports. The kernel has one of its own: a lookup in a map, since where the
+/// verifier looks into speculation (no `CAP_PERFMON`), an index into constant data is beyond what it takes.
+pub trait PortSet {
+    /// Whether a port is one of them.
+    fn has(&self, port: u16) -> bool;
+}
+
+/// A set of ports.
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[repr(transparent)]
 pub struct Ports(pub [u8; PORT_BYTES]);
@@ -26,10 +33,18 @@ impl Ports {
         set
     }
 
-    /// Whether a port is one of them.
+    /// The set as numbers of 64 bits, as the kernel's map has it: port `p` is bit `p % 64` of number `p / 64`.
+    pub fn words(&self) -> impl Iterator<Item = u64> + '_ {
+        self.0.as_chunks().0.iter().map(|octets| u64::from_le_bytes(*octets))
+    }
+}
+
+/// How many numbers [`Ports::words`] are.
+pub const PORT_WORDS: usize = PORT_BYTES / 8;
+
+impl PortSet for Ports {
     #[inline(always)]
-    #[must_use]
-    pub fn has(&self, port: u16) -> bool {
+    fn has(&self, port: u16) -> bool {
         match self.0.get(usize::from(port >> 3)) {
             Some(octet) => octet >> (port & 7) & 1 == 1,
             None => false,
@@ -44,8 +59,12 @@ mod tests {
     #[test]
     fn has_what_it_was_given() {
         let set = Ports::new(&[0, 53, 65535]);
+        let words: std::vec::Vec<u64> = set.words().collect();
+        assert_eq!(words.len(), PORT_WORDS);
         for port in 0..=u16::MAX {
             assert_eq!(set.has(port), [0, 53, 65535].contains(&port), "{port}");
+            let word = words[usize::from(port >> 6)];
+            assert_eq!(set.has(port), word >> (port & 63) & 1 == 1, "{port}");
         }
     }
 }

@@ -1,8 +1,8 @@
 //! One packet of each kind, made by hand, and what becomes of it when it is cut or changed.
 
 use crate::{
-    Found, Fragment, GLANCE, GLANCE_AT, GLANCE_V6, GLANCE_V6_AT, Glance, Link, Ports, Protocol,
-    Start, decide, decide_at, glance, glance_v6,
+    Found, Fragment, GLANCE, GLANCE_AT, GLANCE_V6, GLANCE_V6_AT, Glance, Link, PortSet, Ports,
+    Protocol, Start, decide, decide_at, glance, glance_v6,
 };
 use std::vec;
 use std::vec::Vec;

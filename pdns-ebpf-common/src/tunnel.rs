@@ -14,7 +14,8 @@ pub(crate) fn geneve<P: Packet + ?Sized>(packet: &P, at: u32) -> Option<Start> {
 /// What is behind a GRE header (RFC 2784 §2, RFC 2890 §2).
 #[inline(always)]
 pub(crate) fn gre<P: Packet + ?Sized>(packet: &P, at: u32) -> Option<Start> {
-    let (flags, ethertype) = halves(packet.u32(at)?);
+    let both = packet.u32(at)?;
+    let (flags, ethertype) = halves(both);
     // Version 0, and no routing (RFC 1701), which nothing sends.
     if flags & 0x4007 != 0 {
         return None;

@@ -5,8 +5,8 @@
 //! goes whole, behind a [`Header`], into the ring buffer `RING`. The filter always returns 0: nothing is queued
 //! on the socket.
 //!
-//! The agent fills in the constants `PORTS`, `IS_RAW` and `WAKE` and the size of `RING` before it loads the
-//! program. Helpers no newer than Linux 5.8, none that asks for the GPL.
+//! The agent fills in the constants `IS_RAW` and `WAKE` and the size of `RING` before it loads the program, and
+//! the map `PORTS` before it attaches it. Helpers no newer than Linux 5.8, none that asks for the GPL.
 
 #![no_std]
 #![no_main]
@@ -14,20 +14,19 @@
 #![allow(internal_features, reason = "the kernel's loads have no other name in Rust")]
 
 use aya_ebpf::Global;
-use aya_ebpf::bindings::{__sk_buff, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP};
+use aya_ebpf::bindings::{__sk_buff, BPF_F_RDONLY_PROG, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP};
 use aya_ebpf::helpers::{
     bpf_jiffies64, bpf_ktime_get_ns, bpf_ringbuf_discard, bpf_ringbuf_reserve, bpf_ringbuf_submit,
     bpf_skb_load_bytes,
 };
 use aya_ebpf::macros::{map, socket_filter};
-use aya_ebpf::maps::{PerCpuArray, RingBuf};
+use aya_ebpf::maps::{Array, PerCpuArray, RingBuf};
 use aya_ebpf::programs::SkBuffContext;
 use core::ffi::c_void;
-use core::hint::black_box;
 use core::mem::MaybeUninit;
 use pdns_ebpf_common::{
-    CLASSES, Counter, GLANCE_AT, GLANCE_V6_AT, Glance, HEADER, Header, Link, Packet, Ports, SLOTS,
-    Start, TICK, TIME, UNWOKEN, decide_at, glance, glance_v6, halves,
+    CLASSES, Counter, GLANCE_AT, GLANCE_V6_AT, Glance, HEADER, Header, Link, PORT_WORDS, Packet,
+    PortSet, SLOTS, Start, TICK, TIME, UNWOKEN, decide_at, glance, glance_v6,
 };
 
 /// Packets for the agent. The agent says how large it is.
@@ -38,9 +37,9 @@ static RING: RingBuf = RingBuf::with_byte_size(1 << 24, 0);
 #[map]
 static COUNTERS: PerCpuArray<[u64; SLOTS]> = PerCpuArray::with_max_entries(1, 0);
 
-/// The ports that carry DNS.
-#[unsafe(no_mangle)]
-static PORTS: Ports = Ports::NONE;
+/// The ports that carry DNS, 64 to a number.
+#[map]
+static PORTS: Array<u64> = Array::with_max_entries(PORT_WORDS as u32, BPF_F_RDONLY_PROG);
 
 /// Not 0 if packets begin with an IP header.
 #[unsafe(no_mangle)]
@@ -90,6 +89,16 @@ unsafe extern "C" {
     fn load_word(skb: *mut c_void, at: u64) -> u64;
 }
 
+/// The set that `PORTS` is.
+struct InMap;
+
+impl PortSet for InMap {
+    #[inline(always)]
+    fn has(&self, port: u16) -> bool {
+        PORTS.get(u32::from(port >> 6)).is_some_and(|word| word >> (port & 63) & 1 == 1)
+    }
+}
+
 /// A packet that ends too early is none that carries DNS, so that nothing is missed when the program ends there.
 /// It must hold nothing then, and all that is counted of such a packet must have been counted.
 ///
@@ -112,20 +121,6 @@ impl Packet for Skb {
         // SAFETY: as above.
         Some(unsafe { load_word(self.0.cast(), u64::from(at)) } as u32)
     }
-
-    #[inline(always)]
-    fn ports(&self, at: u32, set: &Ports) -> Option<(bool, u16)> {
-        // To look something up, the kernel's verifier has to know where it comes from, which it does not of what
-        // the instructions above give: it would follow each way through the program on its own.
-        let (from, to) = halves(u32::from_be_bytes(self.load(at)?));
-        Some((has(set, from, to), to))
-    }
-}
-
-/// Whether one of two ports is one of the set.
-#[inline(always)]
-fn has(set: &Ports, from: u16, to: u16) -> bool {
-    set.has(from) || set.has(to)
 }
 
 /// `PACKET_OUTGOING`: the packet's `pkt_type` if this host sends it.
@@ -149,8 +144,6 @@ pub fn pdns(context: SkBuffContext) -> i64 {
 
 #[inline(always)]
 fn is_dns(skb: Skb) -> bool {
-    // What the compiler knows of the constant is what it was built with, not what the agent made of it.
-    let ports = black_box(&PORTS);
     let link = if IS_RAW.load() == 0 { Link::Ethernet } else { Link::Raw };
     let start = Start::of(link);
     // SAFETY: the kernel gives a valid context; it rewrites this read into one of the packet's kind.
@@ -167,12 +160,12 @@ fn is_dns(skb: Skb) -> bool {
             _ => None,
         };
         match glance {
-            Some(Glance::Ports(from, to)) => return has(ports, from, to),
+            Some(Glance::Ports(from, to)) => return InMap.has(from) || InMap.has(to),
             Some(Glance::Other) => return false,
             Some(Glance::Unsettled) | None => {}
         }
     }
-    decide_at(&skb, start, ports).is_some()
+    decide_at(&skb, start, &InMap).is_some()
 }
 
 /// Copies a packet into the ring buffer, in the smallest class that holds it.

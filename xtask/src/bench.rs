@@ -1,12 +1,15 @@
-//! `cargo xtask bench`: makes logs of a million names and measures how they go into Redis.
+//! `cargo xtask bench [PART]`: how logs and packets go into Redis, and what that costs.
 //!
-//! The measuring is in `pdns-agent/benches`, which needs these logs: some 5 GB, in `target/bench`.
+//! The measuring is in `pdns-agent/benches`. That of logs needs some 5 GB of them, which are made in `target/bench`
+//! when they are not there; that of packets makes its own, and sends them, for which it has to be root.
 
 use crate::sample;
 use crate::sample::row::Format;
 use crate::shell::{Need, REDIS, cargo, install, root, run};
 use anyhow::Context as _;
+use clap::ValueEnum;
 use std::fs;
+use std::path::Path;
 
 const NAMES: u64 = 1_000_000;
 /// How often each name comes in the log of new names, so that it has all its records: in rows that lie close.
@@ -18,11 +21,63 @@ const NEAR: u64 = 500_000;
 /// Time of the second log's first row: a day after the first log's.
 const SECOND_DAY: u32 = 1_767_657_600;
 
-/// Makes the logs that are not there yet, and measures.
-pub(crate) fn bench() -> anyhow::Result<()> {
+/// What can be measured.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Part {
+    /// How Zeek logs go into Redis, beside what Redis can do and what others do
+    Ingest,
+    /// What a response costs in user space, and the packets per second without loss, beside dnscap and dumpcap
+    Capture,
+    /// What the filter in the kernel costs each packet, beside the one that libpcap compiles
+    Filter,
+}
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// What to measure; all of it if nothing is said
+    part: Option<Part>,
+}
+
+/// Makes what the measurements need, and measures.
+pub(crate) fn bench(args: &Args) -> anyhow::Result<()> {
     let directory = root().join("target/bench");
     fs::create_dir_all(&directory)
         .with_context(|| format!("cannot make {}", directory.display()))?;
+    for &part in Part::value_variants() {
+        if args.part.is_none_or(|wanted| wanted == part) {
+            match part {
+                Part::Ingest => ingest(&directory)?,
+                Part::Capture => capture(&directory)?,
+                Part::Filter => filter()?,
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Measures the filter.
+fn filter() -> anyhow::Result<()> {
+    install(&[
+        Need { program: "ip", package: "iproute2" },
+        Need { program: "tcpdump", package: "tcpdump" },
+    ])?;
+    run(&mut cargo(&["bench", "--package", "pdns-agent", "--bench", "filter"]))
+}
+
+/// Measures packets.
+fn capture(directory: &Path) -> anyhow::Result<()> {
+    install(&[
+        REDIS,
+        Need { program: "ip", package: "iproute2" },
+        Need { program: "tcpreplay", package: "tcpreplay" },
+        Need { program: "dnscap", package: "dnscap" },
+        Need { program: "dumpcap", package: "wireshark-common" },
+    ])?;
+    measure("capture", directory)
+}
+
+/// Makes the logs that are not there yet, and measures them.
+fn ingest(directory: &Path) -> anyhow::Result<()> {
     install(&[REDIS, Need { program: "redis-benchmark", package: "redis-tools" }])?;
     let new = || sample::Args { locality: CLOSE, ..sample::Args::for_bench(NAMES * TIMES, NAMES) };
     let logs = [
@@ -52,6 +107,11 @@ pub(crate) fn bench() -> anyhow::Result<()> {
                 .with_context(|| format!("cannot make {}", out.display()))?;
         }
     }
-    let mut bench = cargo(&["bench", "--package", "pdns-agent", "--bench", "ingest"]);
+    measure("ingest", directory)
+}
+
+/// Runs one of the programs that measure.
+fn measure(name: &str, directory: &Path) -> anyhow::Result<()> {
+    let mut bench = cargo(&["bench", "--package", "pdns-agent", "--bench", name]);
     run(bench.env("PDNS_BENCH", directory))
 }

@@ -1,16 +1,18 @@
 //! `cargo xtask ci`: all that must hold before a change goes in, in one command.
 
 use crate::shell::{cargo, run};
-use crate::{test, tidy};
+use crate::{fuzz, test, tidy};
 
-/// Tests, then form. Stops at the first that fails.
+/// Tests, then form, then inputs that nobody sends. Stops at the first that fails.
 pub(crate) fn ci() -> anyhow::Result<()> {
     test::test()?;
     run(&mut cargo(&["fmt", "--all", "--check"]))?;
     run(&mut cargo(&["fmt", "--manifest-path", "pdns-ebpf/Cargo.toml", "--check"]))?;
+    run(&mut cargo(&["fmt", "--manifest-path", "pdns-agent/fuzz/Cargo.toml", "--check"]))?;
     run(&mut cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
     run(cargo(&["doc", "--workspace", "--no-deps", "--quiet"]).env("RUSTDOCFLAGS", "-D warnings"))?;
     tidy::tidy()?;
+    fuzz::fuzz(&fuzz::Args { seconds: 60, target: None })?;
     eprintln!("ci: all is well");
     Ok(())
 }

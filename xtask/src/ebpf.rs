@@ -31,7 +31,7 @@ const SOURCES: &[&str] = &[
 /// Builds the object with whichever toolchain is there or can be had, and keeps it.
 pub(crate) fn build() -> anyhow::Result<()> {
     let toolchain = Toolchain::find(kept().ok().map(|note| note.toolchain).as_deref())?;
-    let built = compile(&toolchain)?;
+    let built = compile(toolchain)?;
     let note = Note { toolchain: toolchain.name()?, sources: hash(&root())? };
     write(&root().join(OBJECT), &built)?;
     write(&root().join(NOTE), note.to_string().as_bytes())?;
@@ -53,7 +53,7 @@ pub(crate) fn check() -> anyhow::Result<()> {
         }
     };
     let name = toolchain.name()?;
-    let built = compile(&toolchain)?;
+    let built = compile(toolchain)?;
     let file = fs::read(root().join(OBJECT)).with_context(|| format!("cannot read {OBJECT}"))?;
     let differences = object::differences(&file, &built)?;
     if differences.is_empty() {
@@ -75,7 +75,7 @@ pub(crate) fn check() -> anyhow::Result<()> {
 }
 
 /// Builds the program, and takes off what neither the kernel nor its tools read.
-fn compile(toolchain: &Toolchain) -> anyhow::Result<Vec<u8>> {
+fn compile(toolchain: Toolchain) -> anyhow::Result<Vec<u8>> {
     let folder = target()?.join("ebpf");
     let mut command = toolchain.cargo();
     command
@@ -92,7 +92,7 @@ fn compile(toolchain: &Toolchain) -> anyhow::Result<Vec<u8>> {
 }
 
 /// BTF names source files: without the folders of the one who builds.
-fn flags(toolchain: &Toolchain) -> anyhow::Result<Vec<String>> {
+fn flags(toolchain: Toolchain) -> anyhow::Result<Vec<String>> {
     let home = std::env::var_os("CARGO_HOME").map_or_else(
         || PathBuf::from(std::env::var_os("HOME").unwrap_or_default()).join(".cargo"),
         PathBuf::from,

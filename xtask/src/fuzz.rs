@@ -3,7 +3,7 @@
 //! The targets are in `pdns-agent/fuzz`. Seeds are made of the captures in the test data, where that is; what the
 //! fuzzer finds of interest is kept in `target/fuzz`, so that the next run goes on from there.
 
-use crate::shell::{cargo, root, run};
+use crate::shell::{cargo, root, run, target};
 use anyhow::{Context as _, bail};
 use std::fs;
 use std::path::PathBuf;
@@ -42,9 +42,8 @@ pub(crate) fn fuzz(args: &Args) -> anyhow::Result<()> {
     match captures() {
         Some(captures) => {
             let manifest = root().join("pdns-agent/fuzz/Cargo.toml");
-            let mut make =
-                cargo(&["run", "--quiet", "--release", "--bin", "seeds", "--manifest-path"]);
-            make.arg(manifest).arg("--target-dir").arg(work.join("seeds-build"));
+            let mut make = cargo(&["run", "--quiet", "--example", "seeds", "--manifest-path"]);
+            make.arg(manifest).arg("--target-dir").arg(target()?);
             run(make.arg("--").arg(captures).arg(&seeds))?;
         }
         None => eprintln!("skipping the fuzzer's seeds: no test data"),

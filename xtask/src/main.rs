@@ -28,8 +28,8 @@ enum Task {
     Ci,
     /// Check what no other tool checks: module docs, file sizes, the top level, README commands
     Tidy,
-    /// Measure how Zeek logs go into Redis, beside what Redis can do and what others do
-    Bench,
+    /// Measure how logs and packets go into Redis, beside what Redis can do and what others do
+    Bench(bench::Args),
     /// Look for inputs that break the decoders
     Fuzz(fuzz::Args),
     /// Build the socket filter for the kernel and keep its object in the repository
@@ -44,7 +44,7 @@ fn main() -> ExitCode {
         Task::Test => test::test(),
         Task::Ci => ci::ci(),
         Task::Tidy => tidy::tidy(),
-        Task::Bench => bench::bench(),
+        Task::Bench(args) => bench::bench(&args),
         Task::Fuzz(args) => fuzz::fuzz(&args),
         Task::BuildEbpf => ebpf::build(),
         Task::Sample(args) => sample::run(&args),

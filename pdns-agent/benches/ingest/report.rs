@@ -34,6 +34,16 @@ impl Report {
         self.line(what, &format!("{value:.1}"), "");
     }
 
+    pub(crate) fn nanoseconds(&mut self, what: &str, value: f64) {
+        self.line(what, &format!("{value:.0} ns"), "");
+    }
+
+    /// Processor time of two programs.
+    pub(crate) fn times(&mut self, what: &str, one: Duration, other: Duration) {
+        let value = format!("{:.1} s + {:.1} s", one.as_secs_f64(), other.as_secs_f64());
+        self.line(what, &value, "");
+    }
+
     /// Something per second of the server's processor time.
     pub(crate) fn rate(&mut self, what: &str, per_second: f64) {
         self.line(what, &format!("{:.0} k/s", per_second / 1000.0), "");

@@ -28,6 +28,10 @@ impl Spent {
     pub(crate) fn per_second(self, count: u64) -> f64 {
         count as f64 / self.0
     }
+
+    pub(crate) fn time(self) -> Duration {
+        Duration::from_secs_f64(self.0.max(0.0))
+    }
 }
 
 impl Server {

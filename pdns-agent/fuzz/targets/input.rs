@@ -57,7 +57,10 @@ pub fn run<'a>(packets: impl Iterator<Item = (Timestamp, &'a [u8])>, start: Star
         });
         balance(&decoder.tally());
     }
-    decoder.finish();
+    decoder.finish(&mut |observation| {
+        emitted += 1;
+        check(&observation);
+    });
     let tally = decoder.tally();
     balance(&tally);
     assert_eq!(tally.waiting(), 0, "nothing waits after the end");

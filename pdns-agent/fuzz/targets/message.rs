@@ -3,8 +3,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use pdns_fuzz::{read, run};
 use pdns_ebpf_common::Start;
+use pdns_fuzz::{read, run};
 
 fuzz_target!(|input: &[u8]| {
     let packets: Vec<_> = read(input).map(|(at, message)| (at, datagram(message))).collect();
@@ -14,7 +14,8 @@ fuzz_target!(|input: &[u8]| {
 
 /// An IPv4 packet with a message over UDP: to port 53 if it is a question, from there if it is an answer.
 fn datagram(message: &[u8]) -> Vec<u8> {
-    let length = |more: usize| u16::try_from(more + message.len()).unwrap_or(u16::MAX).to_be_bytes();
+    let length =
+        |more: usize| u16::try_from(more + message.len()).unwrap_or(u16::MAX).to_be_bytes();
     let mut packet = vec![0x45, 0];
     packet.extend(length(28));
     packet.extend([0, 0, 0, 0, 64, 17, 0, 0]);

@@ -3,8 +3,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use pdns_fuzz::{read, run};
 use pdns_ebpf_common::{Link, Packet as _, Ports, Start, decide};
+use pdns_fuzz::{read, run};
 
 fuzz_target!(|input: &[u8]| {
     // The first octet chooses what packets begin with.

@@ -36,8 +36,10 @@ fn main() {
 /// What one capture gives to each target.
 fn seeds(path: &Path, hasher: &Hasher) -> [Vec<u8>; 3] {
     let (mut packets, mut segments, mut messages) = (vec![0], Vec::new(), Vec::new());
-    let mut wire = Wire::new(Options { ports: Ports::new(&PORTS) });
-    let Ok(mut file) = CaptureFile::open(path, hasher) else { return [packets, segments, messages] };
+    let mut wire = Wire::new(Options { ports: Ports::new(&PORTS), ..Options::default() });
+    let Ok(mut file) = CaptureFile::open(path, hasher) else {
+        return [packets, segments, messages];
+    };
     let mut before = None;
     let mut first = None;
     // A broken capture gives what comes before the break.

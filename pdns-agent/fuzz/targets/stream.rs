@@ -5,8 +5,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use pdns_fuzz::{read, run};
 use pdns_ebpf_common::Start;
+use pdns_fuzz::{read, run};
 
 fuzz_target!(|input: &[u8]| {
     let packets: Vec<_> = read(input)

@@ -46,7 +46,7 @@ pub(super) fn run(
         read_files(settings, &Captures { inputs: files, ..captures.clone() }, stop, metrics)?
     };
     let mut sum = lane::join(threads)?;
-    sum.merge(report);
+    sum.merge(&report);
     Ok(sum)
 }
 
@@ -154,7 +154,7 @@ fn session(
     for thread in threads {
         match thread.join() {
             Ok((part, result)) => {
-                report.merge(part);
+                report.merge(&part);
                 if let Err(error) = result {
                     failed.get_or_insert(error);
                 }
@@ -252,6 +252,13 @@ impl Reader {
                 self.outbox.ship(id, checkpoint.clone(), (position, false), Some(state));
             }
         }
+        if position == 0
+            && let Err(error) = result
+        {
+            // No capture at all.
+            return Err(error.into());
+        }
+        decoder.refuse(file.refused());
         // What came before an error is good. There will be no more of this content.
         let is_complete = !matches!(result, Ok(true));
         if is_complete {
@@ -272,7 +279,7 @@ impl Reader {
         self.outbox.taken_back()?;
         let tally = decoder.tally();
         self.means.metrics.file(&tally);
-        self.report.merge(PacketReport::of(tally));
+        self.report.merge(&PacketReport::of(tally));
         result?;
         Ok(())
     }

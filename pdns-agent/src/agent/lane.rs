@@ -57,7 +57,7 @@ pub(super) fn join(threads: Vec<JoinHandle<Landed>>) -> Result<PacketReport, Age
     for thread in threads {
         match thread.join() {
             Ok((part, result)) => {
-                report.merge(part);
+                report.merge(&part);
                 if let Err(error) = result {
                     failed.get_or_insert(error);
                 }
@@ -82,6 +82,10 @@ pub(super) trait Tap: Send {
     fn clock(&self) -> Option<Timestamp>;
     /// Sleeps until there are packets, or the time is over.
     fn wait(&mut self, time: Duration);
+    /// Packets so far that could not be handed over, since their link type is not known.
+    fn refused(&self) -> u64 {
+        0
+    }
     /// Whether no packet will come any more.
     fn is_over(&self) -> bool;
     /// Takes in no more packets. Those that are there can still be drained.
@@ -236,6 +240,7 @@ impl<T: Tap> Lane<T> {
                 self.look();
             }
         }
+        self.decoder.refuse(self.tap.refused());
         let window = &mut berth.outbox.window;
         self.decoder.finish(&mut |observation| window.add(&observation));
         self.settle(berth)?;
@@ -290,10 +295,10 @@ impl<T: Tap> Lane<T> {
             match condition {
                 Condition::Up => tracing::info!(interface, "the interface is up"),
                 Condition::Down => {
-                    tracing::warn!(interface, "the interface is down; waiting for it")
+                    tracing::warn!(interface, "the interface is down; waiting for it");
                 }
                 Condition::Gone => {
-                    tracing::warn!(interface, "the interface is gone; waiting for one of its name")
+                    tracing::warn!(interface, "the interface is gone; waiting for one of its name");
                 }
             }
             self.condition = condition;

@@ -29,7 +29,9 @@ const WAITING: usize = 8;
 struct Packets {
     octets: Vec<u8>,
     /// When, what it begins with, where it ends in `octets`, and how long it was.
-    packets: Vec<(Timestamp, Start, usize, u32)>,
+    ends: Vec<(Timestamp, Start, usize, u32)>,
+    /// Packets so far whose link type is not known.
+    refused: u64,
 }
 
 /// A capture that another thread reads.
@@ -38,6 +40,7 @@ pub(super) struct Pipe {
     waiting: VecDeque<Packets>,
     is_closed: Arc<AtomicBool>,
     is_over: bool,
+    refused: u64,
 }
 
 impl Pipe {
@@ -49,12 +52,15 @@ impl Pipe {
         thread::Builder::new()
             .name("pipe".to_owned())
             .spawn(move || read(file, &sender, &closed))?;
-        Ok(Self { packets, waiting: VecDeque::new(), is_closed, is_over: false })
+        Ok(Self { packets, waiting: VecDeque::new(), is_closed, is_over: false, refused: 0 })
     }
 
     fn take(&mut self, packets: Result<Packets, PcapError>) {
         match packets {
-            Ok(packets) => self.waiting.push_back(packets),
+            Ok(packets) => {
+                self.refused = packets.refused;
+                self.waiting.push_back(packets);
+            }
             Err(error) => {
                 let cause = std::error::Error::source(&error).map(ToString::to_string);
                 tracing::warn!(cause, "{error}");
@@ -74,7 +80,7 @@ fn read(
         match file.next() {
             Ok(Some((frame, _))) => {
                 some.octets.extend_from_slice(frame.octets);
-                some.packets.push((frame.at, frame.start, some.octets.len(), frame.length));
+                some.ends.push((frame.at, frame.start, some.octets.len(), frame.length));
             }
             Ok(None) => break,
             Err(error) => {
@@ -85,7 +91,8 @@ fn read(
                 return;
             }
         }
-        let is_full = some.packets.len() >= MOST || some.octets.len() >= OCTETS;
+        some.refused = file.refused();
+        let is_full = some.ends.len() >= MOST || some.octets.len() >= OCTETS;
         let packets = Ok(std::mem::take(&mut some));
         let sent = if is_full {
             sender.send(packets).map_err(|_| ())
@@ -103,6 +110,7 @@ fn read(
             return;
         }
     }
+    some.refused = file.refused();
     drop(sender.send(Ok(some)));
 }
 
@@ -122,7 +130,7 @@ impl Tap for Pipe {
                 continue;
             };
             let mut begin = 0;
-            for &(at, start, end, length) in &some.packets {
+            for &(at, start, end, length) in &some.ends {
                 let octets = some.octets.get(begin..end).unwrap_or_default();
                 each(Frame { at, start, octets, length });
                 begin = end;
@@ -143,6 +151,10 @@ impl Tap for Pipe {
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => self.is_over = true,
         }
+    }
+
+    fn refused(&self) -> u64 {
+        self.refused
     }
 
     fn is_over(&self) -> bool {

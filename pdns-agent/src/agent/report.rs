@@ -21,6 +21,15 @@ pub enum Report {
 }
 
 impl Report {
+    /// How many files could not be read, or not to their end.
+    #[must_use]
+    pub fn failed(&self) -> u64 {
+        match self {
+            Self::Logs(report) => report.failed,
+            Self::Packets(report) => report.failed,
+        }
+    }
+
     /// A few lines for people.
     #[must_use]
     pub fn to_text(&self) -> String {
@@ -63,7 +72,7 @@ impl PacketReport {
     }
 
     /// Adds another one.
-    pub(crate) fn merge(&mut self, other: Self) {
+    pub(crate) fn merge(&mut self, other: &Self) {
         self.tally.merge(&other.tally);
         self.captures += other.captures;
         self.unchanged += other.unchanged;
@@ -111,7 +120,7 @@ impl PacketReport {
         }
         part("responses that nobody was seen to ask for", tally.messages.unsolicited);
         for (reason, &count) in &tally.messages.omitted {
-            part(&format!("answers not taken: {}", reason), count);
+            part(&format!("answers not taken: {reason}"), count);
         }
         text
     }

@@ -25,7 +25,9 @@ fn main() -> ExitCode {
         log.json().flatten_event(true).init();
     }
     match run(&args, terminal) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(0) => ExitCode::SUCCESS,
+        // What could be read is in the store; each file that could not be was told.
+        Ok(_) => ExitCode::from(2),
         Err(error) => {
             #[expect(clippy::print_stderr, reason = "the last word of a program that failed")]
             {
@@ -36,7 +38,8 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(args: &Args, terminal: bool) -> anyhow::Result<()> {
+/// Runs the agent; how many capture files could not be read.
+fn run(args: &Args, terminal: bool) -> anyhow::Result<u64> {
     let settings = settings(args, &|name| std::env::var(name).ok(), terminal)?;
     let stop = Stop::default();
     let signalled = stop.clone();
@@ -57,5 +60,7 @@ fn run(args: &Args, terminal: bool) -> anyhow::Result<()> {
     {
         eprintln!("{}", report.to_text());
     }
-    Ok(())
+    // A log that is broken now may be whole the next time; a capture file stays as it is.
+    let is_final = matches!(settings.source, Source::Pcap(_));
+    Ok(if is_final { report.failed() } else { 0 })
 }

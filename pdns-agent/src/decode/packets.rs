@@ -152,6 +152,11 @@ impl Decoder {
         });
     }
 
+    /// Notes packets that the source had to refuse, since it does not know their link type.
+    pub fn refuse(&mut self, packets: u64) {
+        self.wire.refuse(packets);
+    }
+
     /// Notes that no packet before `now` will come: questions that waited too long are unanswered.
     pub fn advance(&mut self, now: Timestamp, emit: &mut dyn FnMut(Observation<'_>)) {
         self.dns.advance(now, emit);

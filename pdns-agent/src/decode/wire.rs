@@ -136,6 +136,14 @@ impl Wire {
         &self.tally
     }
 
+    /// Notes frames whose link header the source does not know: they are counted as rejected.
+    pub fn refuse(&mut self, frames: u64) {
+        self.tally.frames += frames;
+        if frames > 0 {
+            *self.tally.rejected.entry(WireRejection::LinkType).or_default() += frames;
+        }
+    }
+
     /// Takes a frame, and hands on the messages that it makes whole.
     ///
     /// A datagram of UDP is handed on where it lies: no copy, no allocation. So is a message that lies whole and in

@@ -45,7 +45,9 @@ fn escaped(message: &[u8], at: usize, out: &mut String) -> Result<(), NameError>
         if out.len() > start {
             out.push('.');
         }
-        label.iter().for_each(|&octet| push_octet(octet, out));
+        for &octet in label {
+            push_octet(octet, out);
+        }
     })?;
     Ok(())
 }

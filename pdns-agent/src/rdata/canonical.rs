@@ -214,8 +214,8 @@ mod tests {
     fn domain_writes(rrtype: RrType, message: &[u8], at: usize, end: usize) -> Option<Vec<u8>> {
         let mut parser = Parser::from_ref(message.get(..end)?);
         parser.seek(at).ok()?;
-        let rtype = Rtype::from_int(rrtype.0);
-        let data = AllRecordData::<&[u8], ParsedName<&[u8]>>::parse_any_rdata(rtype, &mut parser);
+        let theirs = Rtype::from_int(rrtype.0);
+        let data = AllRecordData::<&[u8], ParsedName<&[u8]>>::parse_any_rdata(theirs, &mut parser);
         let data = data.ok().filter(|_| parser.remaining() == 0)?;
         let mut out = Vec::new();
         data.compose_canonical_rdata(&mut out).unwrap();

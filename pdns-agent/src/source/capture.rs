@@ -109,7 +109,8 @@ struct Drops {
 }
 
 impl Capture {
-    /// Starts to capture. Needs `CAP_BPF` (`CAP_SYS_ADMIN` before Linux 5.8) and `CAP_NET_RAW`, for this call alone.
+    /// Starts to capture. Needs `CAP_BPF` and `CAP_NET_RAW`, for this call alone. With `CAP_PERFMON` as well the
+    /// kernel puts no guards against speculation into the filter: 25 ns a packet less, of some 35, where measured.
     ///
     /// # Errors
     /// A sentence that says what is missing and what to do.

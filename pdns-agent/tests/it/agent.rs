@@ -110,6 +110,11 @@ impl Agent {
         self.end()
     }
 
+    /// Its standard input, if that was made a pipe.
+    pub(crate) fn stdin(&mut self) -> std::process::ChildStdin {
+        self.child.stdin.take().expect("standard input is a pipe, and taken once")
+    }
+
     /// Its process.
     pub(crate) fn id(&self) -> u32 {
         self.child.id()

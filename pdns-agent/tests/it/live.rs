@@ -11,7 +11,6 @@ use crate::reference::{import, made, python, python_json};
 use crate::run::{Home, run};
 use serde_json::Value;
 use std::ffi::OsStr;
-use std::fmt::Write as _;
 use std::io::{Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -70,37 +69,10 @@ impl Live {
         assert_eq!(self.counter("seen", interface), packets, "more than was sent");
     }
 
-    /// Waits until all that was handed over is in the store: it and the counters rest.
-    fn rests(&self, server: &Redis) {
-        let mut before = String::new();
-        until("all is stored", || {
-            let mut now = String::new();
-            write!(now, "{:?}", server.call(&["INFO", "keyspace"]))
-                .expect("a String takes any text");
-            write!(now, "{}", stat(server, "total_net_input_bytes")).expect("as above");
-            let rests = now == before && self.counter("copied", "cap") > 0;
-            before = now;
-            std::thread::sleep(std::time::Duration::from_millis(500));
-            rests
-        });
-    }
-
     /// Sends it a signal by name.
     fn signal(&self, name: &str) {
         let sent = Command::new("kill").args([name, &self.pid.to_string()]).status();
         assert!(sent.expect("kill is there").success());
-    }
-}
-
-/// A statistic of the server; what this test itself asks it does not count.
-fn stat(server: &Redis, name: &str) -> String {
-    match server.call(&["INFO", "stats"]) {
-        redis::Value::BulkString(text) => {
-            let text = String::from_utf8_lossy(&text).into_owned();
-            let line = text.lines().find(|line| line.starts_with(name));
-            line.unwrap_or_default().to_owned()
-        }
-        _ => String::new(),
     }
 }
 
@@ -234,6 +206,17 @@ fn a_million_packets_at_full_speed_are_all_seen_and_none_is_lost() {
     live.sees("cap", packets);
     assert_eq!(live.counter("dns", "cap"), packets);
     assert_eq!(live.counter("lost", "cap"), 0);
+    // A build that is not made for speed takes its time to read them: as long as it goes on, all is well.
+    let mut left = packets;
+    while left > 0 {
+        let before = left;
+        until("the agent takes packets from the ring", || {
+            let text = scrape(&live.metrics).unwrap_or_default();
+            let line = text.lines().find(|line| line.starts_with("pdns_capture_packets_waiting"));
+            left = line.and_then(|line| line.rsplit(' ').next()?.parse().ok()).unwrap_or(before);
+            left < before
+        });
+    }
     let (code, said) = live.agent.terminate();
     assert_eq!(code, Some(0), "{said}");
     assert_eq!(sightings(&home, &server), packets);
@@ -266,7 +249,13 @@ fn what_a_reader_that_stands_still_loses_is_counted_exactly() {
     assert_eq!(network.replay("cap", &file, FAST), packets);
     live.signal("-CONT");
     live.sees("cap", packets);
-    live.rests(&server);
+    let mut last = (0, 0);
+    until("all that was handed over is stored", || {
+        let now = (sightings(&home, &server), live.counter("copied", "cap"));
+        let rests = now == last && now.0 == now.1;
+        last = now;
+        rests
+    });
     let (dns, copied, lost) =
         (live.counter("dns", "cap"), live.counter("copied", "cap"), live.counter("lost", "cap"));
     assert_eq!(dns, packets);
@@ -303,9 +292,12 @@ fn each_interface_has_its_sensor() {
     // The first name was seen on both, the second on the right alone.
     let sensors = |rrname: &str| -> Value {
         let common = ["--redis", &server.url(), "--format", "json"];
-        let shown = run(&mut home.pdns(), &[&["find", rrname], &common[..]].concat()).with(&[0]);
+        let shown = run(&mut home.pdns(), &[&[rrname], &common[..]].concat()).with(&[0]);
         let row: Value = serde_json::from_str(shown.lines().next().unwrap()).unwrap();
-        row["sensors"].clone()
+        // In the order in which the store met them, which is left to chance.
+        let mut sensors = row["sensors"].as_array().unwrap().clone();
+        sensors.sort_by_key(ToString::to_string);
+        Value::Array(sensors)
     };
     assert_eq!(sensors("0000000000.bulk.example.com"), serde_json::json!(["left", "right"]));
     assert_eq!(sensors("0000000001.bulk.example.com"), serde_json::json!(["right"]));
@@ -331,14 +323,14 @@ fn an_interface_goes_down_and_comes_back() {
     network.ip(&["link", "del", "cap"]);
     network.pair("cap");
     until("the new interface is captured", || {
-        let before = live.counter("seen", "cap");
         network.replay("cap", &file, PACED);
-        live.counter("seen", "cap") >= before + 100
+        live.counter("dns", "cap") > 200
     });
-    let seen = live.counter("seen", "cap");
     let (code, said) = live.agent.terminate();
     assert_eq!(code, Some(0), "{said}");
-    assert_eq!(sightings(&home, &server), seen);
+    // How many were sent before the new interface was found is left to chance, but none is lost in silence.
+    let seen = format!("{} packets on 1 interface: 0 without DNS", sightings(&home, &server));
+    assert!(said.contains(&seen), "{seen} is not in: {said}");
 }
 
 #[test]
@@ -348,14 +340,37 @@ fn without_capabilities_it_says_which_it_needs() {
     }
     // A server that another user can reach.
     let (home, server) = (Home::new(), Redis::start_cluster());
-    let nobody = ["--reuid=65534", "--regid=65534", "--clear-groups"];
-    let mut command = home.agent_by("setpriv", &nobody);
-    command.current_dir("/").env("HOME", "/nonexistent").env_remove("XDG_DATA_HOME");
-    command.args(["ebpf", "--redis", &server.url(), "--sensor", "test"]);
-    let ended = run(&mut command, &["--interface", "lo"]);
-    assert_eq!(ended.code, Some(2), "{ended:?}");
-    assert_eq!(ended.stderr.lines().count(), 1, "one sentence: {}", ended.stderr);
-    assert!(ended.stderr.contains("CAP_"), "it names no capability: {}", ended.stderr);
+    let with = |capabilities: &str| {
+        let nobody = ["--reuid=65534", "--regid=65534", "--clear-groups"];
+        let given = format!("-all{capabilities}");
+        let sets = [format!("--inh-caps={given}"), format!("--ambient-caps={given}")];
+        let words = [&nobody[..], &[&sets[0], &sets[1]]].concat();
+        let mut command = home.agent_by("setpriv", &words);
+        command.current_dir("/").env("HOME", "/nonexistent").env_remove("XDG_DATA_HOME");
+        command.args(["ebpf", "--redis", &server.url(), "--sensor", "test", "--interface", "lo"]);
+        command
+    };
+    for (capabilities, missing) in [("", "CAP_NET_RAW"), (",+net_raw", "CAP_BPF")] {
+        let ended = run(&mut with(capabilities), &["--flush", "0.1"]);
+        assert_eq!(ended.code, Some(2), "{ended:?}");
+        let told: Vec<&str> = ended.stderr.lines().filter(|line| !line.starts_with('{')).collect();
+        assert_eq!(told.len(), 1, "one sentence: {}", ended.stderr);
+        assert!(told[0].contains(missing), "it does not name {missing}: {}", ended.stderr);
+    }
+    // With these two it captures, and then has none of them.
+    let agent = Agent::start(&mut with(",+net_raw,+bpf"));
+    let is_without = || {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", agent.id())).unwrap();
+        // What it may never have again takes CAP_SETPCAP to bound; no_new_privs does the same.
+        let sets =
+            status.lines().filter(|line| line.starts_with("Cap") && !line.starts_with("CapBnd"));
+        sets.map(|line| line.split_whitespace().nth(1).unwrap())
+            .all(|set| set == "0000000000000000")
+    };
+    until("the agent has given up its capabilities", is_without);
+    until("the agent writes", || crate::agent::acknowledged(&server) > 0);
+    let (code, said) = agent.terminate();
+    assert_eq!(code, Some(0), "{said}");
 }
 
 #[test]

@@ -28,6 +28,7 @@ mod logs;
 mod managed;
 #[cfg(test)]
 mod netns;
+mod once;
 #[cfg(test)]
 mod outage;
 #[cfg(test)]

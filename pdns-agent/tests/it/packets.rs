@@ -91,7 +91,7 @@ const BY_HAND: &[ByHand] = &[
         capture: "dnscap/do1t-nosyn-1nolen.pcap",
         reason: "the stream begins behind a message's length: tshark takes the message for a length and loses \
                  the second query, which is whole",
-        rows: &[(PTR, "PTR", 1, false)],
+        rows: &[("google.com", "A", 1, false), (PTR, "PTR", 1, false)],
     },
 ];
 

@@ -29,7 +29,7 @@ from suffixes import is_public_suffix, registrable
 from wire import CNAME, DNAME, IN, NS, OPT, RRSIG, SOA, Unreadable
 from zeek import OUTCOMES, TYPES, add, shown
 
-SIG, IXFR, AXFR, MAILB, MAILA, ANY = 24, 251, 252, 253, 254, 255
+SIG, TKEY, TSIG, IXFR, AXFR, MAILB, MAILA, ANY = 24, 249, 250, 251, 252, 253, 254, 255
 META = {128, 249, 250, 251, 252, 253, 254, 255, OPT}
 MDNS, MULTICAST = 5353, {5353, 5355, 137}
 LONGEST_CHAIN = 64  # names, QNAME among them
@@ -100,7 +100,8 @@ class Reference:
             key = keys[0]
         entry = self.open.get(key)
         if entry and entry["asked"]:
-            entry["asked"] -= 1
+            # A zone transfer takes as many messages as it takes.
+            entry["asked"] -= key[-1] not in (AXFR, IXFR)
             entry["answered"] = True
             return key[-2:], False
         return key[-2:], True
@@ -378,7 +379,7 @@ class Response:
             answered = any(record.type == CNAME and record.owner in (self.qname, end) for record in filed)
         else:
             answered = any(record.type == self.qtype and record.owner == end for record in filed)
-        if answered:
+        if answered or self.qtype in (TKEY, TSIG):
             return
         is_in = any(record.cls == IN and record.type != OPT for record in message.sections[0])
         if message.is_truncated or message.rest_unreadable:

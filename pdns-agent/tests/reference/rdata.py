@@ -8,6 +8,7 @@ read becomes `unreadable: TEXT`, which is like nothing else.
 """
 
 import json
+import struct
 import sys
 
 import dns.exception
@@ -16,7 +17,9 @@ import dns.rdata
 import dns.rdatatype
 
 # Types of one or two names that dnspython has no class for (RFC 1035 section 3.3).
-NAMES = {"MD": 1, "MF": 1, "MB": 1, "MG": 1, "MR": 1, "MINFO": 2}
+NAMES = {"MD": 1, "MF": 1, "MB": 1, "MG": 1, "MR": 1, "MINFO": 2, "TALINK": 2}
+# Types of the same form as another (CLA: strings; RKEY: as a key).
+LIKE = {"CLA": "TXT", "RKEY": "DNSKEY"}
 
 
 def octets_of(rrtype, text):
@@ -30,14 +33,18 @@ def octets_of(rrtype, text):
         if len(words) != NAMES[rrtype]:
             raise ValueError("names")
         return b"".join(dns.name.from_text(word, dns.name.root).to_wire() for word in words)
-    rdata = dns.rdata.from_text("IN", rrtype, text, origin=dns.name.root, relativize=False)
+    if rrtype in ("DS", "CDS", "DLV"):
+        # dnspython refuses digests of another length than their algorithm's.
+        return struct.pack("!HBB", *map(int, words[:3])) + bytes.fromhex("".join(words[3:]))
+    # Types of another's form that dnspython does not know.
+    rdata = dns.rdata.from_text("IN", LIKE.get(rrtype, rrtype), text, origin=dns.name.root, relativize=False)
     return rdata.to_wire()
 
 
 def shown(rrtype, text):
     try:
         octets = octets_of(rrtype, text)
-    except (ValueError, TypeError, dns.exception.DNSException, NotImplementedError):
+    except (ValueError, TypeError, struct.error, dns.exception.DNSException, NotImplementedError):
         return f"unreadable: {text}"
     return f"\\# {len(octets)} {octets.hex()}".rstrip()
 

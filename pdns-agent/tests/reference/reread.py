@@ -2,13 +2,9 @@
 
 import sys
 
-try:
-    import dns.rdata
-    import dns.rdataclass
-    import dns.rdatatype
-except ImportError:
-    print("no dnspython")
-    sys.exit()
+import dns.rdata
+import dns.rdataclass
+import dns.rdatatype
 
 # What dnspython has against RDATA that is well formed: numbers that mean nothing, digests of another length
 # than their algorithm's, types that it does not know yet, and zeros that should not be there.

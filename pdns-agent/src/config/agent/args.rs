@@ -52,8 +52,8 @@ pub enum Source {
     Zeek(Zeek),
     /// Capture DNS on network interfaces, through an eBPF filter.
     ///
-    /// Sees VLAN tags, fragments, TCP, and one level of GRE, ERSPAN, VXLAN, GENEVE and IP in IP. Needs CAP_BPF,
-    /// CAP_NET_RAW and CAP_NET_ADMIN (or root) to start, and drops them once it captures.
+    /// Sees VLAN tags, fragments, TCP, and one level of GRE, ERSPAN, VXLAN, GENEVE and IP in IP. Needs CAP_BPF
+    /// and CAP_NET_RAW (or root) to start, and drops them once it captures; with CAP_PERFMON the filter costs less.
     Ebpf(Ebpf),
     /// Read capture files: pcap and pcapng, plain or compressed.
     ///

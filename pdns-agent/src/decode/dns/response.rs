@@ -54,7 +54,9 @@ impl Response<'_> {
         bailiwick::follow(question.name, records, names, chain);
         let (names, records) = (&*names, &*records);
         let bailiwick = Bailiwick::new(names, chain, question.name, question.qtype, records);
-        let mut findings = Findings::default();
+        // A question of the protocol itself (RFC 2930, RFC 8945) is not about data.
+        let is_answered = matches!(question.qtype, RrType::TKEY | RrType::TSIG);
+        let mut findings = Findings { is_answered, ..Findings::default() };
         repeats.clear();
         for (index, record) in (0..).zip(&records.all) {
             if bailiwick.admits(record) {

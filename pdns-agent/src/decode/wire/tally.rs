@@ -9,6 +9,8 @@ use std::fmt;
 reasons! {
     /// Why a frame that could carry DNS was not used, though it is all there.
     WireRejection {
+        /// The capture has link headers that are not known, and so its packets cannot be read.
+        LinkType = "link_type", "the link type of the capture is not known";
         /// The packet ends within its headers, although the capture did not cut it.
         Header = "header", "the packet ends within its headers";
         /// The capture cut the packet, and the message is not whole.

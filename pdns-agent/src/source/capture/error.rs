@@ -98,14 +98,14 @@ pub(super) fn advice(cause: &io::Error, ring: usize, lockable: Option<u64>) -> S
     let too_little = lockable.is_some_and(|most| most < ring as u64);
     match cause.raw_os_error() {
         Some(libc::EPERM) if too_little => format!(
-            "grant the capability CAP_BPF (CAP_SYS_ADMIN before Linux 5.8); and before Linux 5.11 no more than \
+            "grant the capability CAP_BPF; and before Linux 5.11 no more than \
              RLIMIT_MEMLOCK ({} KiB now) can be had: raise it to more than the ring buffer's size \
              (LimitMEMLOCK= in a unit, ulimit -l), or make the ring buffer smaller",
             lockable.unwrap_or(0) >> 10
         ),
         Some(libc::EPERM | libc::EACCES) => {
-            "grant the capability CAP_BPF (CAP_SYS_ADMIN before Linux 5.8), or run under the shipped unit or \
-             as root; in a container or with kernel lockdown bpf() may be forbidden to all"
+            "grant the capability CAP_BPF (CAP_SYS_ADMIN before Linux 5.8), or run under the shipped unit or as \
+             root; in a container or with kernel lockdown bpf() may be forbidden to all"
                 .to_owned()
         }
         Some(libc::ENOMEM) => {

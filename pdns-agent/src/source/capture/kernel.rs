@@ -2,10 +2,6 @@
 //! waiting, privileges. The one place of the crate that is `unsafe`.
 
 #![expect(unsafe_code, reason = "system calls that neither std nor aya wraps")]
-#![expect(
-    clippy::cast_possible_truncation,
-    reason = "small numbers, which the kernel's structures have in narrow fields"
-)]
 
 use std::io;
 use std::mem::MaybeUninit;
@@ -14,6 +10,9 @@ use std::time::Duration;
 
 /// `ETH_P_ALL` in network byte order, as a socket's address has it.
 const ALL_PROTOCOLS: u16 = 0x0003_u16.to_be();
+/// `AF_PACKET` and `PACKET_MR_PROMISC`, as wide as the structures have them.
+const PACKET_FAMILY: libc::sa_family_t = 17;
+const PROMISCUOUS: libc::c_ushort = 1;
 /// `PACKET_IGNORE_OUTGOING` (Linux 4.20); the `libc` crate has it for some targets alone.
 const PACKET_IGNORE_OUTGOING: libc::c_int = 23;
 /// `_LINUX_CAPABILITY_VERSION_3`: two words of capabilities.
@@ -47,7 +46,7 @@ pub(super) fn packet_socket() -> io::Result<OwnedFd> {
 pub(super) fn bind(socket: BorrowedFd<'_>, interface: i32) -> io::Result<()> {
     // SAFETY: all zeros are a valid `sockaddr_ll`, which is plain numbers.
     let mut address: libc::sockaddr_ll = unsafe { std::mem::zeroed() };
-    address.sll_family = libc::AF_PACKET as u16;
+    address.sll_family = PACKET_FAMILY;
     address.sll_protocol = ALL_PROTOCOLS;
     address.sll_ifindex = interface;
     // SAFETY: the pointer and the length are those of `address`, which outlives the call.
@@ -60,7 +59,7 @@ pub(super) fn bind(socket: BorrowedFd<'_>, interface: i32) -> io::Result<()> {
 pub(super) fn be_promiscuous(socket: BorrowedFd<'_>, interface: i32) -> io::Result<()> {
     let membership = libc::packet_mreq {
         mr_ifindex: interface,
-        mr_type: libc::PACKET_MR_PROMISC as u16,
+        mr_type: PROMISCUOUS,
         mr_alen: 0,
         mr_address: [0; 8],
     };
@@ -129,9 +128,7 @@ fn clock(which: libc::clockid_t) -> i64 {
     unsafe { libc::clock_gettime(which, time.as_mut_ptr()) };
     // SAFETY: it was zeroed, which is valid, and then written.
     let time = unsafe { time.assume_init() };
-    #[expect(clippy::useless_conversion, reason = "on other machines they are narrower")]
-    let (seconds, nanoseconds) = (i64::from(time.tv_sec), i64::from(time.tv_nsec));
-    seconds * 1_000_000_000 + nanoseconds
+    time.tv_sec * 1_000_000_000 + time.tv_nsec
 }
 
 /// Something to wait with for wake-ups of a file.
@@ -185,7 +182,8 @@ pub(super) fn drop_capabilities() -> io::Result<()> {
     let header: [u32; 2] = [CAPABILITY_VERSION, 0];
     let none = [0_u32; 6];
     // SAFETY: `capset` reads a header of two words and, with this version, two times three words.
-    done(unsafe { libc::syscall(libc::SYS_capset, header.as_ptr(), none.as_ptr()) } as libc::c_int)
+    let result = unsafe { libc::syscall(libc::SYS_capset, header.as_ptr(), none.as_ptr()) };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 fn control(option: libc::c_int, argument: libc::c_ulong) -> io::Result<()> {
@@ -206,7 +204,8 @@ fn set<T>(
 }
 
 fn length_of<T>(_: &T) -> libc::socklen_t {
-    size_of::<T>() as libc::socklen_t
+    // Of a structure of some octets.
+    libc::socklen_t::try_from(size_of::<T>()).unwrap_or(libc::socklen_t::MAX)
 }
 
 fn done(result: libc::c_int) -> io::Result<()> {

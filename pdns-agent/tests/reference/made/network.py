@@ -31,9 +31,10 @@ def tags(c):
     c.answered("qinq6.example.com", wrap=tagged(0x88A8, 0x8100), version=6)
     c.answered("eight.example.com", wrap=tagged(*[0x8100] * 8))
     c.exchange(
-        "nine.example.com", answers=[rr("nine.example.com", "A", "192.0.2.9")], wrap=tagged(*[0x8100] * 9)
+        "ten.example.com", answers=[rr("ten.example.com", "A", "192.0.2.9")], wrap=tagged(*[0x8100] * 10)
     )
-    c.tshark("nine tags are one more than the filter passes over", adds=["nine.example.com"])
+    # A live capture may have the outermost tag taken off.
+    c.tshark("ten tags are more than the filter passes over", adds=["ten.example.com"])
 
 
 @capture()
