@@ -194,18 +194,30 @@ impl Stop {
 /// counted in the report.
 pub fn run(settings: &Settings, stop: &Stop) -> Result<Report, AgentError> {
     let metrics = Arc::new(Metrics::default());
-    if let Some(address) = &settings.listen {
-        listen::start(address, &metrics)
-            .map_err(|cause| AgentError::Listen { address: address.clone(), cause })?;
-    }
     match &settings.source {
-        Source::Zeek(logs) => read_logs(settings, logs, stop, &metrics).map(Report::Logs),
+        Source::Zeek(logs) => {
+            listen(settings, &metrics)?;
+            read_logs(settings, logs, stop, &metrics).map(Report::Logs)
+        }
         Source::Pcap(captures) => {
+            listen(settings, &metrics)?;
             captured::run(settings, captures, stop, &metrics).map(Report::Packets)
         }
         Source::Ebpf(interfaces) => {
-            live::run(settings, interfaces, stop, &metrics).map(Report::Packets)
+            let captures = live::open(interfaces)?;
+            // Behind what takes capabilities, so that this thread has none either.
+            listen(settings, &metrics)?;
+            live::run(settings, interfaces, captures, stop, &metrics).map(Report::Packets)
         }
+    }
+}
+
+/// Serves metrics, if that is asked for.
+fn listen(settings: &Settings, metrics: &Arc<Metrics>) -> Result<(), AgentError> {
+    match &settings.listen {
+        Some(address) => listen::start(address, metrics)
+            .map_err(|cause| AgentError::Listen { address: address.clone(), cause }),
+        None => Ok(()),
     }
 }
 

@@ -12,7 +12,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// How long a program may take to start or to end.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// How long a peer takes until it captures, which not all of them tell, and the agent's counters to be right.
 const SETTLE: Duration = Duration::from_secs(1);
 

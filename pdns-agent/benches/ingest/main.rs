@@ -12,7 +12,9 @@
 )]
 
 mod d4;
+#[allow(dead_code, reason = "what `capture` needs of it is more")]
 mod report;
+#[allow(dead_code, reason = "what `capture` needs of it is more")]
 mod server;
 
 use report::Report;

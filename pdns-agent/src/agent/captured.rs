@@ -253,6 +253,7 @@ impl Reader {
             }
         }
         if position == 0
+            && file.refused() == 0
             && let Err(error) = result
         {
             // No capture at all.

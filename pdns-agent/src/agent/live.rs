@@ -12,29 +12,35 @@ use crate::time::Timestamp;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-/// Captures on all interfaces until `stop`.
-pub(super) fn run(
-    settings: &Settings,
-    interfaces: &Interfaces,
-    stop: &Stop,
-    metrics: &Arc<Metrics>,
-) -> Result<PacketReport, AgentError> {
+/// Begins to capture on all interfaces, and gives up the capabilities that this took. They are a thread's own, so
+/// this has to come before others are started.
+pub(super) fn open(interfaces: &Interfaces) -> Result<Vec<Capture>, AgentError> {
     let mut captures = Vec::new();
-    for (interface, sensor) in &interfaces.interfaces {
+    for (interface, _) in &interfaces.interfaces {
         let options = CaptureOptions {
             interface: interface.clone(),
             ports: &interfaces.packets.ports,
             ring: interfaces.ring,
             promiscuous: interfaces.promiscuous,
         };
-        captures.push((Capture::open(&options)?, interface, sensor));
+        captures.push(Capture::open(&options)?);
     }
-    // Capabilities are a thread's own: before there are others.
     drop_privileges()?;
+    Ok(captures)
+}
+
+/// Captures on all interfaces until `stop`.
+pub(super) fn run(
+    settings: &Settings,
+    interfaces: &Interfaces,
+    captures: Vec<Capture>,
+    stop: &Stop,
+    metrics: &Arc<Metrics>,
+) -> Result<PacketReport, AgentError> {
     let means = lane::means(stop, metrics);
     let room = settings.memory / captures.len().max(1);
     let mut threads = Vec::new();
-    for (tap, interface, sensor) in captures {
+    for (tap, (interface, sensor)) in captures.into_iter().zip(&interfaces.interfaces) {
         threads.push(lane::start(Lane {
             tap,
             name: interface.clone(),

@@ -5,6 +5,7 @@ use pdns_agent::agent::{self, Source, Stop};
 use pdns_agent::config::agent::{Args, settings};
 use pdns_agent::config::usage;
 use pdns_agent::render::escape;
+use pdns_agent::source::drop_privileges;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use std::io::{self, IsTerminal as _};
@@ -44,7 +45,12 @@ fn run(args: &Args, terminal: bool) -> anyhow::Result<u64> {
     let stop = Stop::default();
     let signalled = stop.clone();
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP]).context("cannot wait for signals")?;
+    let captures = matches!(settings.source, Source::Ebpf(_));
     std::thread::spawn(move || {
+        // Capabilities are a thread's own; this one needs none.
+        if captures && let Err(error) = drop_privileges() {
+            tracing::warn!(%error, "the thread that waits for signals keeps its privileges");
+        }
         for _ in &mut signals {
             signalled.stop();
         }

@@ -55,7 +55,7 @@ mod tally;
 
 pub use tally::{DnsFilter, DnsOmission, DnsRejection, DnsTally, Ending};
 
-use super::wire::{Flow, Message};
+use super::wire::{Flow, Message, Transport};
 use crate::observation::{Observation, Provenance};
 use crate::time::Timestamp;
 use message::{CLASS_IN, Header, Question};
@@ -151,9 +151,10 @@ impl Decoder {
     }
 
     /// Tells the time of a packet, whatever was in it, and emits the questions that it shows to be unanswered.
-    /// Cheap when nothing is due. A time before the latest changes nothing.
+    /// Cheap when nothing is due. A time before the latest changes nothing, nor does one that no store takes: it
+    /// would stop the clock.
     pub fn advance(&mut self, now: Timestamp, emit: &mut dyn FnMut(Observation<'_>)) {
-        if now.micros() > self.clock {
+        if now.micros() > self.clock && now.seconds().is_some() {
             self.clock = now.micros();
             if self.pairing.is_due(self.clock) {
                 self.tally.negatives += self.pairing.expire(self.clock, emit);
@@ -212,7 +213,8 @@ impl Decoder {
                 self.tally.evicted += asked.evicted;
                 return Ok(Ending::Query);
             }
-            if !self.pairing.answer(id, qname, question.qtype) {
+            let is_stream = message.flow.transport == Transport::Tcp;
+            if !self.pairing.answer(id, qname, question.qtype, is_stream) {
                 if self.drop_unsolicited {
                     return Ok(Ending::Filtered(DnsFilter::Unsolicited));
                 }

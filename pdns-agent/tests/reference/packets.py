@@ -101,7 +101,8 @@ class Reference:
         entry = self.open.get(key)
         if entry and entry["asked"]:
             # A zone transfer takes as many messages as it takes.
-            entry["asked"] -= key[-1] not in (AXFR, IXFR)
+            is_transfer = key[0] == "tcp" and key[-1] in (AXFR, IXFR)
+            entry["asked"] -= not is_transfer
             entry["answered"] = True
             return key[-2:], False
         return key[-2:], True

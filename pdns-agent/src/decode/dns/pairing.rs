@@ -195,13 +195,19 @@ impl Pairing {
         Asked { again: false, evicted }
     }
 
-    /// Takes note of a response; whether an answer to its question was awaited. A zone transfer is answered by
-    /// as many messages as it takes (RFC 5936 §2.2).
-    pub(super) fn answer(&mut self, id: Id, name: Name<'_>, qtype: RrType) -> bool {
+    /// Takes note of a response; whether an answer to its question was awaited. A zone transfer over a stream
+    /// is answered by as many messages as it takes (RFC 5936 §2.2).
+    pub(super) fn answer(
+        &mut self,
+        id: Id,
+        name: Name<'_>,
+        qtype: RrType,
+        is_stream: bool,
+    ) -> bool {
         let hash = self.hash(id, name, qtype);
         match self.find(hash, id, name, qtype) {
             Some(question) if question.asked > 0 => {
-                let is_transfer = matches!(qtype, RrType::AXFR | RrType::IXFR);
+                let is_transfer = is_stream && matches!(qtype, RrType::AXFR | RrType::IXFR);
                 question.asked -= u32::from(!is_transfer);
                 question.is_answered = true;
                 true

@@ -376,6 +376,7 @@ impl Stream {
             }
             let Some(message) = rest.get(framing::LENGTH..framing::LENGTH + length) else { break };
             out.message(at, message);
+            self.sought = 0;
             done += framing::LENGTH + length;
             self.settle(done, Fate::Used, out.tally);
         }
@@ -383,7 +384,10 @@ impl Stream {
             self.settle(usize::MAX, Fate::NotDns, out.tally);
             done = data.len();
         }
-        self.marks.iter_mut().for_each(|mark| mark.end -= done);
+        // Only when something is done: a message of many small segments has a mark for each.
+        if done > 0 {
+            self.marks.iter_mut().for_each(|mark| mark.end -= done);
+        }
         done
     }
 

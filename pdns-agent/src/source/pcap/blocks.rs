@@ -93,7 +93,8 @@ impl Blocks {
             order: Order::Big,
             interfaces: Vec::new(),
             rest: None,
-            last: Timestamp::from_micros(0),
+            // A time that no store takes, so that a packet without one is rejected and not filed in 1970.
+            last: Timestamp::from_micros(-1),
         }
     }
 
