@@ -20,6 +20,10 @@ pub struct Start {
 impl Start {
     /// Stands for "IP of either version". No `EtherType`: it is a length (IEEE 802.3).
     pub const ANY_IP: u16 = 0;
+    /// IPv4 (RFC 894).
+    pub const IPV4: u16 = IPV4;
+    /// IPv6 (RFC 2464).
+    pub const IPV6: u16 = IPV6;
     /// Stands for an Ethernet header: transparent Ethernet bridging (RFC 1701).
     pub const ETHERNET: u16 = 0x6558;
 
@@ -128,9 +132,58 @@ pub fn decide_at<P: Packet + ?Sized>(
 }
 
 /// Walks the headers of one datagram, down to its ports or a tunnel in it.
-#[expect(clippy::too_many_lines, reason = "one walk, whose parts share most of what they know")]
 #[inline(always)]
 fn find<P: Packet + ?Sized>(packet: &P, start: Start, ports: &impl PortSet) -> Option<Step> {
+    let (network, is_v6) = network(packet, start)?;
+    let upper = if is_v6 {
+        let next = packet.u8(network + 6)?;
+        Upper { next, at: network + 40, fragment: Fragment::Whole, is_later: false }
+    } else {
+        v4(packet, network)?
+    };
+    let Upper { next, at, fragment, is_later } = behind_extensions(packet, is_v6, upper)?;
+    if is_later {
+        return later(next, network, is_v6, at, fragment).map(Step::Found);
+    }
+    let found = Found {
+        network,
+        is_v6,
+        protocol: Protocol::of(next),
+        // Of a fragment: its part of the datagram begins behind the fragment header, whatever comes first.
+        transport: match fragment {
+            Fragment::V6(header) => header + 8,
+            _ => at,
+        },
+        fragment,
+    };
+    let inner = match next {
+        UDP | TCP => {
+            let (from, to) = halves(packet.u32(at)?);
+            if ports.has(from) || ports.has(to) {
+                return Some(Step::Found(found));
+            }
+            if next == TCP {
+                return None;
+            }
+            if VXLAN_PORTS.contains(&to) {
+                Start { at: at + 16, ethertype: Start::ETHERNET }
+            } else if to == GENEVE_PORT {
+                geneve(packet, at + 8)?
+            } else {
+                return None;
+            }
+        }
+        IPIP => Start { at, ethertype: IPV4 },
+        IPV6_IN_IP => Start { at, ethertype: IPV6 },
+        GRE => gre(packet, at)?,
+        _ => return None,
+    };
+    Some(Step::Tunnel { inner, outer: found })
+}
+
+/// Where the IP header is, below any VLAN tags, and whether it is one of IPv6.
+#[inline(always)]
+fn network<P: Packet + ?Sized>(packet: &P, start: Start) -> Option<(u32, bool)> {
     let Start { mut at, ethertype } = start;
     let is_v6 = match ethertype {
         Start::ETHERNET => {
@@ -154,29 +207,44 @@ fn find<P: Packet + ?Sized>(packet: &P, start: Start, ports: &impl PortSet) -> O
         },
         _ => version(ethertype)?,
     };
-    let network = at;
-    let mut fragment = Fragment::Whole;
-    let mut next;
-    if is_v6 {
-        next = packet.u8(at + 6)?;
-        at += 40;
-    } else {
-        let words = packet.u8(at)? & 0xf;
-        if words < 5 {
-            return None;
-        }
-        // Flags and offset, time to live, protocol.
-        let [bits0, bits1, _, number] = packet.u32(at + 6)?.to_be_bytes();
-        let bits = u16::from_be_bytes([bits0, bits1]);
-        next = number;
-        at += u32::from(words) * 4;
-        // The flag for more fragments, and the offset.
-        if bits & 0x3fff != 0 {
-            fragment = Fragment::V4;
-            if bits & 0x1fff != 0 {
-                return later(next, network, is_v6, at, fragment).map(Step::Found);
-            }
-        }
+    Some((at, is_v6))
+}
+
+/// What an IP header carries, as far as it is known.
+struct Upper {
+    /// The number of what comes next.
+    next: u8,
+    /// Its offset.
+    at: u32,
+    /// Which part of the datagram the packet is.
+    fragment: Fragment,
+    /// Whether that is a fragment other than the first: what comes next is the middle of something.
+    is_later: bool,
+}
+
+/// Reads an IPv4 header.
+#[inline(always)]
+fn v4<P: Packet + ?Sized>(packet: &P, network: u32) -> Option<Upper> {
+    let words = packet.u8(network)? & 0xf;
+    if words < 5 {
+        return None;
+    }
+    // Flags and offset, time to live, protocol.
+    let [bits0, bits1, _, next] = packet.u32(network + 6)?.to_be_bytes();
+    let bits = u16::from_be_bytes([bits0, bits1]);
+    // The flag for more fragments, and the offset.
+    let is_part = bits & 0x3fff != 0;
+    let fragment = if is_part { Fragment::V4 } else { Fragment::Whole };
+    let at = network + u32::from(words) * 4;
+    Some(Upper { next, at, fragment, is_later: bits & 0x1fff != 0 })
+}
+
+/// Passes over extension headers.
+#[inline(always)]
+fn behind_extensions<P: Packet + ?Sized>(packet: &P, is_v6: bool, upper: Upper) -> Option<Upper> {
+    let Upper { mut next, mut at, mut fragment, is_later } = upper;
+    if is_later {
+        return Some(upper);
     }
     'headers: {
         up_to_eight_times!({
@@ -199,7 +267,7 @@ fn find<P: Packet + ?Sized>(packet: &P, start: Start, ports: &impl PortSet) -> O
                         }
                         fragment = Fragment::V6(at - 8);
                         if bits & 0xfff8 != 0 {
-                            return later(next, network, is_v6, at, fragment).map(Step::Found);
+                            return Some(Upper { next, at, fragment, is_later: true });
                         }
                     }
                 }
@@ -212,41 +280,7 @@ fn find<P: Packet + ?Sized>(packet: &P, start: Start, ports: &impl PortSet) -> O
             }
         });
     }
-    let found = Found {
-        network,
-        is_v6,
-        protocol: Protocol::of(next),
-        // Of a fragment: its part of the datagram begins behind the fragment header, whatever comes first.
-        transport: match fragment {
-            Fragment::V6(header) => header + 8,
-            _ => at,
-        },
-        fragment,
-    };
-    let inner = match next {
-        UDP | TCP => {
-            let both = packet.u32(at)?;
-            let (from, to) = halves(both);
-            if ports.has(from) || ports.has(to) {
-                return Some(Step::Found(found));
-            }
-            if next == TCP {
-                return None;
-            }
-            if VXLAN_PORTS.contains(&to) {
-                Start { at: at + 16, ethertype: Start::ETHERNET }
-            } else if to == GENEVE_PORT {
-                geneve(packet, at + 8)?
-            } else {
-                return None;
-            }
-        }
-        IPIP => Start { at, ethertype: IPV4 },
-        IPV6_IN_IP => Start { at, ethertype: IPV6 },
-        GRE => gre(packet, at)?,
-        _ => return None,
-    };
-    Some(Step::Tunnel { inner, outer: found })
+    Some(Upper { next, at, fragment, is_later: false })
 }
 
 /// Whether an `EtherType` is that of IPv6; `None` for what is not IP.

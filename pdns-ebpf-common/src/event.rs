@@ -12,7 +12,8 @@ pub const CLASSES: [usize; 5] = [240, 496, 2032, 16_368, 65_776];
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
 pub struct Header {
-    /// When the filter saw the packet: nanoseconds of `CLOCK_MONOTONIC`.
+    /// When the filter saw the packet: nanoseconds of `CLOCK_MONOTONIC`, no more than one tick of the kernel (1 to
+    /// 10 milliseconds) ago, never ahead.
     pub at: u64,
     /// Octets of the packet, link header included.
     pub length: u32,
@@ -56,8 +57,12 @@ pub enum Counter {
 pub const COUNTERS: usize = 5;
 /// What the filter keeps behind the counters: octets put into the ring buffer since it last woke the reader.
 pub const UNWOKEN: usize = COUNTERS;
+/// And the tick of the kernel in which it last looked at the clock.
+pub const TICK: usize = COUNTERS + 1;
+/// And what the clock said.
+pub const TIME: usize = COUNTERS + 2;
 /// How many numbers the filter keeps on each processor.
-pub const SLOTS: usize = COUNTERS + 1;
+pub const SLOTS: usize = COUNTERS + 3;
 
 #[cfg(test)]
 mod tests {

@@ -32,11 +32,11 @@ fn chunk<const N: usize>(octets: &[u8], at: u32) -> Option<[u8; N]> {
     octets.get(usize::try_from(at).ok()?..)?.first_chunk().copied()
 }
 
-/// The two numbers of two octets in one of four.
+/// The two numbers that stand in one word.
 #[inline(always)]
-pub(crate) fn halves(both: u32) -> (u16, u16) {
-    let [a, b, c, d] = both.to_be_bytes();
-    (u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d]))
+pub(crate) const fn halves(word: u32) -> (u16, u16) {
+    let [high0, high1, low0, low1] = word.to_be_bytes();
+    (u16::from_be_bytes([high0, high1]), u16::from_be_bytes([low0, low1]))
 }
 
 /// What a packet of an interface begins with.

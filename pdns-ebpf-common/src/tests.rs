@@ -1,8 +1,8 @@
 //! One packet of each kind, made by hand, and what becomes of it when it is cut or changed.
 
 use crate::{
-    Found, Fragment, GLANCE, GLANCE_AT, GLANCE_V6, Glance, Link, Ports, Protocol, Start, decide,
-    decide_at, glance, glance_v6,
+    Found, Fragment, GLANCE, GLANCE_AT, GLANCE_V6, GLANCE_V6_AT, Glance, Link, PortSet, Ports,
+    Protocol, Start, decide, decide_at, glance, glance_v6,
 };
 use std::vec;
 use std::vec::Vec;
@@ -76,23 +76,32 @@ fn vxlan(port: u16, payload: &[u8]) -> Vec<u8> {
     udp(40_000, port, &[&[8, 0, 0, 0, 0, 0, 1, 0][..], payload].concat())
 }
 
-/// What the kernel does: a glance first.
+/// What the kernel does where the `EtherType` is known before: a glance first.
 fn as_kernel(packet: &[u8], ports: &Ports) -> bool {
-    let at = usize::try_from(GLANCE_AT).unwrap();
-    let head = packet.get(at..at + GLANCE).and_then(|head| head.try_into().ok());
-    let head_v6 = packet.get(at..at + GLANCE_V6).and_then(|head| head.try_into().ok());
-    // Whichever the hint is, right or wrong, both must agree with `decide`.
-    let glances: [Option<Glance>; 2] =
-        [head.map(|head| glance(head, ports)), head_v6.map(|head| glance_v6(head, ports))];
-    let whole = decide(packet, Link::Ethernet, ports).is_some();
-    for glance in glances.into_iter().flatten() {
-        match glance {
-            Glance::Dns => assert!(whole, "a glance says DNS of {packet:02x?}"),
-            Glance::Other => assert!(!whole, "a glance says other of {packet:02x?}"),
-            Glance::Unsettled => {}
+    let whole = decide(packet, Link::Ethernet, ports);
+    let part = |at: u32, length: usize| {
+        let at = usize::try_from(at).unwrap();
+        packet.get(at..at + length)
+    };
+    let Some(&[high, low]) = part(12, 2) else { return whole.is_some() };
+    let ethertype = u16::from_be_bytes([high, low]);
+    let glance = match ethertype {
+        Start::IPV4 => part(GLANCE_AT, GLANCE).map(|head| glance(head.try_into().unwrap())),
+        Start::IPV6 => {
+            part(GLANCE_V6_AT, GLANCE_V6).map(|head| glance_v6(head.try_into().unwrap()))
         }
+        _ => return whole.is_some(),
+    };
+    assert_eq!(decide_at(packet, Start { at: 14, ethertype }, ports), whole);
+    match glance {
+        Some(Glance::Ports(from, to)) => {
+            let is_dns = ports.has(from) || ports.has(to);
+            assert_eq!(is_dns, whole.is_some(), "ports at a glance in {packet:02x?}");
+        }
+        Some(Glance::Other) => assert_eq!(whole, None, "other at a glance: {packet:02x?}"),
+        Some(Glance::Unsettled) | None => {}
     }
-    whole
+    whole.is_some()
 }
 
 /// Checks a frame, whole and cut everywhere.
@@ -106,7 +115,7 @@ fn check(frame: &[u8], want: Option<Found>) {
     }
 }
 
-#[expect(clippy::unnecessary_wraps, reason = "what is compared with is an option")]
+#[expect(clippy::unnecessary_wraps, reason = "it is compared with what `decide` says")]
 fn found(network: u32, is_v6: bool, transport: u32) -> Option<Found> {
     let (protocol, fragment) = (Protocol::Udp, Fragment::Whole);
     Some(Found { network, is_v6, protocol, transport, fragment })

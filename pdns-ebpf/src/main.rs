@@ -5,25 +5,28 @@
 //! goes whole, behind a [`Header`], into the ring buffer `RING`. The filter always returns 0: nothing is queued
 //! on the socket.
 //!
-//! The agent fills in the constants `PORTS`, `IS_RAW` and `WAKE` and the size of `RING` before it loads the
-//! program. Helpers no newer than Linux 5.8, none that asks for the GPL.
+//! The agent fills in the constants `IS_RAW` and `WAKE` and the size of `RING` before it loads the program, and
+//! the map `PORTS` before it attaches it. Helpers no newer than Linux 5.8, none that asks for the GPL.
 
 #![no_std]
 #![no_main]
+#![feature(link_llvm_intrinsics)]
+#![allow(internal_features, reason = "the kernel's loads have no other name in Rust")]
 
 use aya_ebpf::Global;
 use aya_ebpf::bindings::{__sk_buff, BPF_F_RDONLY_PROG, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP};
 use aya_ebpf::helpers::{
-    bpf_ktime_get_ns, bpf_ringbuf_discard, bpf_ringbuf_reserve, bpf_ringbuf_submit,
+    bpf_jiffies64, bpf_ktime_get_ns, bpf_ringbuf_discard, bpf_ringbuf_reserve, bpf_ringbuf_submit,
     bpf_skb_load_bytes,
 };
 use aya_ebpf::macros::{map, socket_filter};
 use aya_ebpf::maps::{Array, PerCpuArray, RingBuf};
 use aya_ebpf::programs::SkBuffContext;
+use core::ffi::c_void;
 use core::mem::MaybeUninit;
 use pdns_ebpf_common::{
-    CLASSES, Counter, GLANCE_AT, Glance, HEADER, Header, Link, PORT_WORDS, Packet, PortSet, SLOTS,
-    UNWOKEN, decide, glance, glance_v6,
+    CLASSES, Counter, GLANCE_AT, GLANCE_V6_AT, Glance, HEADER, Header, Link, PORT_WORDS, Packet,
+    PortSet, SLOTS, Start, TICK, TIME, UNWOKEN, decide_at, glance, glance_v6,
 };
 
 /// Packets for the agent. The agent says how large it is.
@@ -71,6 +74,21 @@ impl Skb {
     }
 }
 
+/// Laid out so that the numbers in it can be read as such.
+#[repr(C, align(8))]
+struct Aligned<T>(T);
+
+unsafe extern "C" {
+    // The kernel's instructions LD_ABS and LD_IND: a number in network byte order at an offset. Where the packet
+    // ends before, they end the program and return 0.
+    #[link_name = "llvm.bpf.load.byte"]
+    fn load_byte(skb: *mut c_void, at: u64) -> u64;
+    #[link_name = "llvm.bpf.load.half"]
+    fn load_half(skb: *mut c_void, at: u64) -> u64;
+    #[link_name = "llvm.bpf.load.word"]
+    fn load_word(skb: *mut c_void, at: u64) -> u64;
+}
+
 /// The set that `PORTS` is.
 struct InMap;
 
@@ -81,29 +99,34 @@ impl PortSet for InMap {
     }
 }
 
+/// A packet that ends too early is none that carries DNS, so that nothing is missed when the program ends there.
+/// It must hold nothing then, and all that is counted of such a packet must have been counted.
+///
+/// A load costs one call that copies nothing; `bpf_skb_load_bytes` costs two, and the way over the stack.
 impl Packet for Skb {
     #[inline(always)]
     fn u8(&self, at: u32) -> Option<u8> {
-        self.load(at).map(|[octet]| octet)
+        // SAFETY: the kernel gives a valid context; it checks the offset.
+        Some(unsafe { load_byte(self.0.cast(), u64::from(at)) } as u8)
     }
 
     #[inline(always)]
     fn u16(&self, at: u32) -> Option<u16> {
-        self.load(at).map(u16::from_be_bytes)
+        // SAFETY: as above.
+        Some(unsafe { load_half(self.0.cast(), u64::from(at)) } as u16)
     }
 
     #[inline(always)]
     fn u32(&self, at: u32) -> Option<u32> {
-        self.load(at).map(u32::from_be_bytes)
+        // SAFETY: as above.
+        Some(unsafe { load_word(self.0.cast(), u64::from(at)) } as u32)
     }
 }
 
-/// Laid out so that the numbers in it can be read as such.
-#[repr(C, align(8))]
-struct Aligned<T>(T);
-
-/// The `EtherType` of IPv6.
-const IPV6: u16 = 0x86dd;
+/// `PACKET_OUTGOING`: the packet's `pkt_type` if this host sends it.
+const OUTGOING: u32 = 4;
+/// The `EtherType` of ARP.
+const ARP: u16 = 0x0806;
 
 /// Sees a packet.
 #[socket_filter]
@@ -121,25 +144,28 @@ pub fn pdns(context: SkBuffContext) -> i64 {
 
 #[inline(always)]
 fn is_dns(skb: Skb) -> bool {
-    // What the compiler knows of the constant is what it was built with, not what the agent made of it.
-    let ports = &InMap;
     let link = if IS_RAW.load() == 0 { Link::Ethernet } else { Link::Raw };
-    if link == Link::Ethernet {
-        // SAFETY: the kernel gives a valid context; it rewrites this read into one of the packet's `EtherType`.
-        let hint = unsafe { (*skb.0).protocol };
-        // Only a hint: who sends a packet may leave it out.
-        let glance = if hint == u32::from(IPV6.to_be()) {
-            skb.load(GLANCE_AT).map(|head| glance_v6(&head, ports))
-        } else {
-            skb.load(GLANCE_AT).map(|head| glance(&head, ports))
+    let start = Start::of(link);
+    // SAFETY: the kernel gives a valid context; it rewrites this read into one of the packet's kind.
+    let kind = unsafe { (*skb.0).pkt_type };
+    // What was received has its `EtherType` noted, as it stands in the Ethernet header: what
+    // follows can be read at a glance. Who sends a packet from here may note another.
+    if link == Link::Ethernet && kind != OUTGOING {
+        // SAFETY: as above, of the packet's protocol.
+        let noted = u16::from_be(unsafe { (*skb.0).protocol } as u16);
+        let glance = match noted {
+            Start::IPV4 => skb.load(GLANCE_AT).map(|head| glance(&head)),
+            Start::IPV6 => skb.load(GLANCE_V6_AT).map(|head| glance_v6(&head)),
+            ARP => Some(Glance::Other),
+            _ => None,
         };
         match glance {
-            Some(Glance::Dns) => return true,
+            Some(Glance::Ports(from, to)) => return InMap.has(from) || InMap.has(to),
             Some(Glance::Other) => return false,
             Some(Glance::Unsettled) | None => {}
         }
     }
-    decide(&skb, link, ports).is_some()
+    decide_at(&skb, start, &InMap).is_some()
 }
 
 /// Copies a packet into the ring buffer, in the smallest class that holds it.
@@ -173,8 +199,7 @@ fn copy<const SIZE: usize>(skb: Skb, length: u32, counters: *mut [u64; SLOTS]) {
         return add(counters, Counter::Lost);
     }
     let captured = if length > SIZE as u32 { SIZE as u32 } else { length };
-    // SAFETY: takes nothing.
-    let at = unsafe { bpf_ktime_get_ns() };
+    let at = now(counters);
     // SAFETY: the record has room for a header and `SIZE` octets, and begins at a multiple of 8.
     unsafe { record.cast::<Header>().write(Header { at, length, captured }) };
     // SAFETY: as above.
@@ -203,6 +228,21 @@ fn copy<const SIZE: usize>(skb: Skb, length: u32, counters: *mut [u64; SLOTS]) {
     };
     // SAFETY: the record was reserved above and is handed over once.
     unsafe { bpf_ringbuf_submit(record, u64::from(flags)) };
+}
+
+/// The time. To ask the clock costs a third of all that a packet of DNS costs, so that it is asked once a tick.
+#[inline(always)]
+fn now(counters: *mut [u64; SLOTS]) -> u64 {
+    // SAFETY: takes nothing; the kernel makes a mere read of it.
+    let tick = unsafe { bpf_jiffies64() };
+    // SAFETY: as in `add`.
+    let slots = unsafe { &mut *counters };
+    if slots[TICK] != tick {
+        slots[TICK] = tick;
+        // SAFETY: takes nothing.
+        slots[TIME] = unsafe { bpf_ktime_get_ns() };
+    }
+    slots[TIME]
 }
 
 #[inline(always)]

@@ -1,6 +1,10 @@
 //! Programs given to the kernel as instructions, and its statistics of programs.
 
-#![expect(unsafe_code, reason = "bpf(), which neither std nor aya gives for bare instructions")]
+#![expect(
+    unsafe_code,
+    clippy::cast_possible_truncation,
+    reason = "bpf(), which neither std nor aya gives for bare instructions, and the narrow fields of its structures"
+)]
 
 use std::fs;
 use std::io;

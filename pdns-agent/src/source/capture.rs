@@ -52,7 +52,8 @@ pub struct Counters {
     pub truncated: u64,
     /// Those that may carry DNS and found the ring buffer full.
     pub lost: u64,
-    /// Packets that the interface dropped for want of room, before any program could see them.
+    /// Packets that the interface dropped, most before any program could see them. No more than this was lost there: the
+    /// kernel also counts as dropped what was seen and belongs to no protocol that this host speaks.
     pub interface_dropped: u64,
 }
 
@@ -202,8 +203,8 @@ impl Capture {
         }
     }
 
-    /// Packets that the interface dropped for want of room since the start, before any program could see them:
-    /// `rx_dropped` + `rx_missed_errors`.
+    /// Packets that the interface dropped since the start: `rx_dropped` + `rx_missed_errors`. The latter found no
+    /// room. So did some of the former; others were seen and then of no use to this host.
     fn interface_drops(&self) -> u64 {
         let now = dropped(&self.name).unwrap_or(self.drops.last);
         self.drops.before + now.saturating_sub(self.drops.base)

@@ -1,16 +1,21 @@
 //! A network of the calling thread's own, and packets sent into it. The one file here that is `unsafe`.
 //!
-//! The kernel takes the network down when the last thread in it ends, whatever else fails.
+//! The kernel takes the network down when the last thread in it ends, also when a test fails. The measurements
+//! of the filter (`benches/filter`) use it too.
 
-#![expect(unsafe_code, reason = "system calls that std does not wrap")]
+#![expect(
+    unsafe_code,
+    clippy::cast_possible_truncation,
+    reason = "system calls that std does not wrap, and the narrow fields of their structures"
+)]
 
 use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
 use std::process::Command;
 
-/// The `libc` crate has these for some targets alone.
-const PACKET_QDISC_BYPASS: libc::c_int = 20;
+/// Past the interface's queue. The `libc` crate has it for some targets alone.
+pub(crate) const PACKET_QDISC_BYPASS: libc::c_int = 20;
 
 /// Moves this thread, and the programs and threads that it starts from now on, into a network of its own that
 /// has nothing but a loopback. IPv6 is off in it: the kernel sends nothing by itself.
@@ -89,7 +94,8 @@ impl Sender {
         sender
     }
 
-    fn set(&self, option: libc::c_int, value: i32) {
+    /// Sets an option of packet sockets.
+    pub(crate) fn set(&self, option: libc::c_int, value: i32) {
         let length = libc::socklen_t::try_from(size_of_val(&value)).expect("a few octets");
         let (socket, pointer) = (self.0.as_raw_fd(), (&raw const value).cast());
         // SAFETY: the pointer and the length are those of `value`, which outlives the call.
