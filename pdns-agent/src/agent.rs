@@ -106,12 +106,10 @@ pub enum AgentError {
     #[error("cannot use the store")]
     Store(#[source] StoreError),
     /// An input is wrong.
-    #[error("cannot read the logs")]
+    #[error("cannot read what was named")]
     Source(#[from] SourceError),
     /// What was seen could not be stored before the end.
-    #[error(
-        "{sightings} answers that were seen last are lost: the store was away when the agent had to stop"
-    )]
+    #[error("{sightings} answers that were seen last are lost: they could not be stored")]
     Lost {
         /// How many.
         sightings: u64,

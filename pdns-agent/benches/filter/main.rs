@@ -21,6 +21,7 @@ use classic::{EXIT, Load, is_that_of_tcpdump, translate};
 use kernel::{Instruction, Place};
 use network::Sender;
 use pdns_agent::source::capture::{Capture, Options};
+use std::ops::ControlFlow;
 use std::os::fd::{AsRawFd as _, OwnedFd, RawFd};
 use std::os::unix::fs::MetadataExt as _;
 
@@ -84,7 +85,10 @@ fn main() {
                 subject.show(number, &kind.frame);
             }
             let mut copied = 0;
-            capture.drain(usize::MAX, &mut |_| copied += 1);
+            capture.drain(usize::MAX, &mut |_| {
+                copied += 1;
+                ControlFlow::Continue(())
+            });
             assert_eq!(copied, if kind.is_dns { PACKETS } else { 0 }, "{}", kind.name);
         }
     }

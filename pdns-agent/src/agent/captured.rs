@@ -2,8 +2,14 @@
 //!
 //! A file is known by all of its content, and how far it is applied is kept in the store, as with logs. What its
 //! packets say depends on the ones before them, so a file that was left half-way is decoded from its beginning
-//! again, and what is applied already is passed over.
+//! again, and what is applied already is passed over (`reader`). So is what was stored of a file when it was
+//! shorter (`earlier`).
 
+mod earlier;
+mod reader;
+
+use self::earlier::Earlier;
+use self::reader::Reader;
 use super::follow::bar;
 use super::lane::{self, Landed, Lane};
 use super::metrics::Metrics;
@@ -11,24 +17,17 @@ use super::outbox::Outbox;
 use super::pipe::Pipe;
 use super::report::PacketReport;
 use super::writer::{self, Means, Writer};
-use super::{AgentError, Captures, Settings, Stop, now};
+use super::{AgentError, Captures, Settings, Stop};
 use crate::aggregate::Window;
-use crate::decode::packets::{Decoder, Options};
-use crate::hash::{Hasher, Router};
-use crate::observation::Observation;
-use crate::source::{CaptureFile, Condition, PcapError, capture_files};
-use crate::store::{Checkpoint, SourceState, StoreError};
-use indicatif::ProgressBar;
-use std::collections::VecDeque;
+use crate::decode::packets::Decoder;
+use crate::source::{Condition, capture_files};
+use crate::store::StoreError;
+use std::collections::{BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
-
-/// Packets read between looks at the window and at the request to stop. Each may bring a message of 64 KiB, and
-/// the window has to bear what they bring together.
-const BUDGET: usize = 64;
 
 /// Reads all files and pipes.
 pub(super) fn run(
@@ -37,18 +36,44 @@ pub(super) fn run(
     stop: &Stop,
     metrics: &Arc<Metrics>,
 ) -> Result<PacketReport, AgentError> {
-    let (pipes, files): (Vec<PathBuf>, Vec<PathBuf>) =
-        captures.inputs.iter().cloned().partition(|path| is_pipe(path));
-    let lanes = pipes.iter().map(|path| pipe_lane(settings, captures, path, stop, metrics));
-    let threads = lanes.collect::<Result<_, AgentError>>()?;
-    let report = if files.is_empty() {
-        PacketReport::default()
-    } else {
-        read_files(settings, &Captures { inputs: files, ..captures.clone() }, stop, metrics)?
-    };
-    let mut sum = lane::join(threads)?;
-    sum.merge(&report);
-    Ok(sum)
+    let mut named = BTreeSet::new();
+    let (pipes, files): (Vec<PathBuf>, Vec<PathBuf>) = captures
+        .inputs
+        .iter()
+        .filter(|path| named.insert(path.as_path()))
+        .cloned()
+        .partition(|path| is_pipe(path));
+    let mut threads = Vec::new();
+    let mut result = Ok(PacketReport::default());
+    for path in &pipes {
+        match pipe_lane(settings, captures, path, stop, metrics) {
+            Ok(thread) => threads.push(thread),
+            Err(error) => result = result.and(Err(error)),
+        }
+    }
+    if result.is_ok() && !files.is_empty() {
+        let captures = Captures { inputs: files, ..captures.clone() };
+        result = read_files(settings, &captures, stop, metrics);
+    }
+    if result.is_err() {
+        // What the pipes brought so far is stored all the same.
+        stop.stop();
+    }
+    let lanes = lane::join(threads);
+    match (result, lanes) {
+        (Ok(mut report), Ok(lanes)) => {
+            report.merge(&lanes);
+            Ok(report)
+        }
+        (Ok(report), Err(error)) => {
+            lane::tell(&report);
+            Err(error)
+        }
+        (Err(error), lanes) => {
+            lane::tell(&lanes.unwrap_or_default());
+            Err(error)
+        }
+    }
 }
 
 /// Whether what is there can be read only once.
@@ -65,10 +90,8 @@ fn pipe_lane(
     stop: &Stop,
     metrics: &Arc<Metrics>,
 ) -> Result<JoinHandle<Landed>, AgentError> {
-    // It is known by chance, and not by its content.
-    let file = CaptureFile::open(path, &Hasher::new(&[0; 16]))?;
     lane::start(Lane {
-        tap: Pipe::start(file).map_err(AgentError::Thread)?,
+        tap: Pipe::start(path).map_err(AgentError::Thread)?,
         name: path.display().to_string(),
         path: format!("pcap:{}", path.display()),
         sensor: settings.sensor.clone(),
@@ -88,21 +111,26 @@ fn read_files(
     metrics: &Arc<Metrics>,
 ) -> Result<PacketReport, AgentError> {
     let reconnected = Arc::default();
-    let mut report = PacketReport::default();
+    // What the first pass over all files counted. Later ones only make sure that all of it is in the store.
+    let mut first = None;
     loop {
         let connections = connections(&reconnected);
+        let mut report = PacketReport::default();
         match session(settings, captures, (stop, metrics, &reconnected), &mut report) {
             Err(AgentError::Store(StoreError::Replaced)) if !stop.is_stopped() => {
                 tracing::warn!("the store was emptied or replaced; all files are read again");
+                first = None;
                 stop.sleep(Duration::from_secs(1));
             }
             // Redis may have come back without what was done before: files that it has are passed over.
-            Ok(()) if connections != self::connections(&reconnected) && !stop.is_stopped() => {}
+            Ok(()) if connections != self::connections(&reconnected) && !stop.is_stopped() => {
+                first.get_or_insert(report);
+            }
             Err(AgentError::Store(error)) if stop.is_stopped() && error.is_transient() => {
                 tracing::warn!(%error, "stopped while the store was away; what was not written is read again next time");
-                return Ok(report);
+                return Ok(first.unwrap_or(report));
             }
-            result => return result.map(|()| report),
+            result => return result.map(|()| first.unwrap_or(report)),
         }
     }
 }
@@ -130,20 +158,29 @@ fn session(
         reconnected: Arc::clone(reconnected),
         metrics: Arc::clone(metrics),
     };
-    let mut threads = Vec::new();
-    for number in 0..workers {
-        let (store, opened) = writer::open(&settings.store, &settings.sensor, false, stop)?;
+    let mut earlier: Option<Arc<Earlier>> = None;
+    let mut readers = Vec::new();
+    for _ in 0..workers {
+        let (mut store, opened) = writer::open(&settings.store, &settings.sensor, metrics, None)?;
+        if earlier.is_none() {
+            let found = Earlier::load(&mut store).map_err(AgentError::Store)?;
+            earlier = Some(Arc::new(found));
+        }
         let writer = Writer::start(store, means.clone())?;
         let window = Window::new(opened.router.clone(), room);
-        let reader = Reader {
+        readers.push(Reader {
             options: captures.packets.clone(),
             sensor: settings.sensor.clone(),
             router: opened.router.clone(),
             outbox: Outbox::new(window, writer, &opened),
             means: means.clone(),
+            earlier: earlier.clone().unwrap_or_default(),
             bar: bar.clone(),
             report: PacketReport::default(),
-        };
+        });
+    }
+    let mut threads = Vec::new();
+    for (number, reader) in readers.into_iter().enumerate() {
         let queue = Arc::clone(&queue);
         let thread = thread::Builder::new()
             .name(format!("reader-{number}"))
@@ -154,187 +191,6 @@ fn session(
     let result = report.gather(threads);
     bar.finish_and_clear();
     result.map_err(AgentError::Store)
-}
-
-/// A thread's means.
-struct Reader {
-    options: Options,
-    sensor: String,
-    router: Router,
-    outbox: Outbox,
-    means: Means,
-    bar: ProgressBar,
-    report: PacketReport,
-}
-
-/// Why a file was not read to its end.
-enum Failure {
-    Store(StoreError),
-    File(PcapError),
-}
-
-impl From<StoreError> for Failure {
-    fn from(error: StoreError) -> Self {
-        Self::Store(error)
-    }
-}
-
-impl From<PcapError> for Failure {
-    fn from(error: PcapError) -> Self {
-        Self::File(error)
-    }
-}
-
-impl Reader {
-    fn run(mut self, queue: &Mutex<VecDeque<PathBuf>>) -> (PacketReport, Result<(), StoreError>) {
-        let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
-        while let Some(path) = next() {
-            loop {
-                match self.file(&path) {
-                    Ok(()) => break,
-                    Err(Failure::File(error)) => {
-                        self.report.fail(&error);
-                        break;
-                    }
-                    Err(Failure::Store(StoreError::Conflict))
-                        if self.means.stop.sleep(Duration::from_millis(100)) =>
-                    {
-                        tracing::warn!(path = %path.display(), "another agent reads this file, or Redis lost data; reading it again");
-                    }
-                    Err(Failure::Store(error)) => return (self.report, Err(error)),
-                }
-            }
-            self.bar.inc(size(&path).unwrap_or(0));
-            if self.means.stop.is_stopped() {
-                break;
-            }
-        }
-        (self.report, Ok(()))
-    }
-
-    /// Reads one file to its end.
-    fn file(&mut self, path: &Path) -> Result<(), Failure> {
-        let mut file = CaptureFile::open(path, self.router.hasher())?;
-        let id = file.id().0;
-        let (state, mut checkpoint) = self.outbox.writer.load(id)?;
-        if state.is_some_and(|state| state.complete) {
-            self.report.unchanged += 1;
-            return Ok(());
-        }
-        for end in checkpoint.open_ends() {
-            checkpoint = self.finish(path, id, checkpoint, end)?;
-        }
-        let mut decoder = Decoder::new(&self.options);
-        let (mut position, mut result) = (0, Ok(true));
-        while matches!(result, Ok(true)) && !self.means.stop.is_stopped() {
-            let window = &mut self.outbox.window;
-            let mut each = |observation: Observation<'_>, start: u64| {
-                if !checkpoint.covers(window.place(observation.rrname), start) {
-                    window.add(&observation);
-                }
-            };
-            result = read(&mut file, &mut decoder, &mut position, u64::MAX, &mut each);
-            if matches!(result, Ok(true)) && self.outbox.window.is_full() {
-                let state = self.state(path, position, false, &decoder);
-                if let Some(settled) = self.outbox.taken_back()? {
-                    checkpoint = settled;
-                }
-                self.outbox.ship(id, checkpoint.clone(), (position, false), Some(state));
-            }
-        }
-        if position == 0
-            && file.refused() == 0
-            && let Err(error) = result
-        {
-            // No capture at all.
-            return Err(error.into());
-        }
-        decoder.refuse(file.refused());
-        // What came before an error is good. There will be no more of this content.
-        let is_complete = !matches!(result, Ok(true));
-        if is_complete {
-            // What the end tells has a place of its own, behind the last packet.
-            let window = &mut self.outbox.window;
-            decoder.finish(&mut |observation| {
-                if !checkpoint.covers(window.place(observation.rrname), position) {
-                    window.add(&observation);
-                }
-            });
-            position += 1;
-        }
-        if let Some(settled) = self.outbox.taken_back()? {
-            checkpoint = settled;
-        }
-        let state = self.state(path, position, is_complete, &decoder);
-        self.outbox.ship(id, checkpoint, (position, false), Some(state));
-        self.outbox.taken_back()?;
-        let tally = decoder.tally();
-        self.means.metrics.file(&tally);
-        self.report.merge(&PacketReport::of(tally));
-        result?;
-        Ok(())
-    }
-
-    /// Applies the rest of a batch that was left half-way.
-    fn finish(
-        &mut self,
-        path: &Path,
-        id: [u8; 16],
-        checkpoint: Checkpoint,
-        end: u64,
-    ) -> Result<Checkpoint, Failure> {
-        let mut file = CaptureFile::open(path, self.router.hasher())?;
-        let mut decoder = Decoder::new(&self.options);
-        let mut position = 0;
-        let window = &mut self.outbox.window;
-        let mut each = |observation: Observation<'_>, start: u64| {
-            let place = window.place(observation.rrname);
-            if checkpoint.is_open_at(place.partition, end) && !checkpoint.covers(place, start) {
-                window.add(&observation);
-            }
-        };
-        // The end of a file that breaks off is found where it was found before.
-        while matches!(read(&mut file, &mut decoder, &mut position, end, &mut each), Ok(true)) {}
-        if position < end {
-            decoder.finish(&mut |observation| each(observation, position));
-        }
-        self.outbox.ship(id, checkpoint, (end, true), None);
-        Ok(self.outbox.taken_back()?.ok_or(StoreError::Conflict)?)
-    }
-
-    fn state(&self, path: &Path, position: u64, complete: bool, decoder: &Decoder) -> SourceState {
-        SourceState {
-            path: path.display().to_string(),
-            sensor: self.sensor.clone(),
-            acknowledged: position,
-            complete,
-            size: size(path).unwrap_or(0),
-            updated: now(),
-            tally: serde_json::to_value(decoder.tally()).unwrap_or_default(),
-            ..SourceState::default()
-        }
-    }
-}
-
-/// Reads some packets up to a position; `Ok(false)` at the end. `each` takes an observation, and where the packet
-/// begins that it was made at.
-fn read(
-    file: &mut CaptureFile,
-    decoder: &mut Decoder,
-    position: &mut u64,
-    until: u64,
-    each: &mut dyn FnMut(Observation<'_>, u64),
-) -> Result<bool, PcapError> {
-    for _ in 0..BUDGET {
-        let start = *position;
-        if start >= until {
-            return Ok(false);
-        }
-        let Some((frame, end)) = file.next()? else { return Ok(false) };
-        decoder.frame(&frame, &mut |observation| each(observation, start));
-        *position = end;
-    }
-    Ok(true)
 }
 
 fn size(path: &Path) -> Option<u64> {

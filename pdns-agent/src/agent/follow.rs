@@ -62,7 +62,10 @@ pub(crate) fn session(
     let (outbox, outcomes) = channel();
     let mut threads = Vec::new();
     for number in 0..workers {
-        let (store, opened) = writer::open(&settings.store, &settings.sensor, !logs.once, stop)?;
+        let mut patience = |pause| stop.sleep(pause);
+        let wait: Option<&mut dyn FnMut(Duration) -> bool> =
+            if logs.once { None } else { Some(&mut patience) };
+        let (store, opened) = writer::open(&settings.store, &settings.sensor, metrics, wait)?;
         let writer = Writer::start(store, means.clone())?;
         let window = Window::new(opened.router.clone(), room);
         let reader = Reader::new(

@@ -14,12 +14,12 @@ use crate::decode::packets::{Decoder, PacketTally};
 use crate::source::{CaptureCounters, Condition, Frame};
 use crate::store::{Checkpoint, SourceState, Store, StoreError};
 use crate::time::Timestamp;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-/// Packets taken from the ring between looks at everything else. Each may bring a message of 64 KiB, and the
-/// window has to bear what they bring together.
+/// Packets taken from the ring between looks at everything else.
 const BUDGET: usize = 256;
 /// How long to sleep when no packet is there.
 const IDLE: Duration = Duration::from_millis(10);
@@ -57,16 +57,26 @@ pub(super) fn join(threads: Vec<JoinHandle<Landed>>) -> Result<PacketReport, Age
     match report.gather(threads) {
         Ok(()) => Ok(report),
         Err(error) => {
-            tracing::info!("{}", report.to_text());
+            tell(&report);
             Err(error)
         }
     }
 }
 
+/// Tells a report that nobody will be given, since the agent ends with an error.
+pub(super) fn tell(report: &PacketReport) {
+    if report.captures > 0 {
+        tracing::info!("{}", report.to_text());
+    }
+}
+
+/// Takes a packet, and tells whether to go on.
+pub(super) type Each<'e> = dyn FnMut(Frame<'_>) -> ControlFlow<()> + 'e;
+
 /// Where packets come from that cannot be read again.
 pub(super) trait Tap: Send {
-    /// Hands over packets that are there, at most so many; how many it were.
-    fn drain(&mut self, most: usize, each: &mut dyn FnMut(Frame<'_>)) -> usize;
+    /// Hands over packets that are there, at most so many, and none after `each` broke; how many it were.
+    fn drain(&mut self, most: usize, each: &mut Each<'_>) -> usize;
     /// The time now, if packets come as they are captured: what has been drained when none is left came before.
     fn clock(&self) -> Option<Timestamp>;
     /// Sleeps until there are packets, or the time is over.
@@ -74,6 +84,10 @@ pub(super) trait Tap: Send {
     /// Packets so far that could not be handed over, since their link type is not known.
     fn refused(&self) -> u64 {
         0
+    }
+    /// Whether it ended before its end.
+    fn has_failed(&self) -> bool {
+        false
     }
     /// Whether no packet will come any more.
     fn is_over(&self) -> bool;
@@ -117,9 +131,11 @@ impl<T: Tap> Lane<T> {
     /// The life of the thread. An error stops the whole agent.
     pub(super) fn run(mut self) -> (PacketReport, Result<(), AgentError>) {
         let mut carried = Kept::default();
+        self.publish();
         let result = loop {
             let mut berth = match self.moor(&carried) {
                 Ok(berth) => berth,
+                Err(AgentError::Store(error)) => break Err(lost(&carried, error)),
                 Err(error) => break Err(error),
             };
             carried.clear();
@@ -134,24 +150,30 @@ impl<T: Tap> Lane<T> {
                 self.means.stop.sleep(Duration::from_secs(1));
                 continue;
             }
-            break Err(if error.is_transient() {
-                AgentError::Lost { sightings: carried.sightings(), cause: error }
-            } else {
-                AgentError::Store(error)
-            });
+            break Err(lost(&carried, error));
         };
         // One lane that cannot go on must not leave the others to run without notice.
         if result.is_err() {
             self.means.stop.stop();
         }
         self.publish();
-        (PacketReport::of(self.tally()), result)
+        let mut report = PacketReport::of(self.tally());
+        report.failed += u64::from(self.tap.has_failed());
+        (report, result)
     }
 
     /// Opens the store, and puts what is carried over into the new window.
-    fn moor(&self, carried: &Kept) -> Result<Berth, AgentError> {
-        let options = &self.settings.store;
-        let (mut store, opened) = writer::open(options, &self.sensor, true, &self.means.stop)?;
+    fn moor(&mut self, carried: &Kept) -> Result<Berth, AgentError> {
+        let (options, sensor) = (self.settings.store.clone(), self.sensor.clone());
+        let metrics = Arc::clone(&self.means.metrics);
+        let mut wait = |pause: Duration| {
+            let until = Instant::now() + pause;
+            while Instant::now() < until && self.means.stop.sleep(LOOK.min(pause)) {
+                self.look();
+            }
+            !self.means.stop.is_stopped()
+        };
+        let (mut store, opened) = writer::open(&options, &sensor, &metrics, Some(&mut wait))?;
         let run = fresh_id().map_err(AgentError::Thread)?;
         self.clear_away(&mut store).map_err(AgentError::Store)?;
         let window = Window::with_texts(opened.router.clone(), self.room);
@@ -176,7 +198,7 @@ impl<T: Tap> Lane<T> {
             let age = now.saturating_sub(state.updated);
             if state.complete || age > 86_400 {
                 old.push(id);
-            } else if age < NOTE.as_secs() * 2 {
+            } else if age < NOTE.as_secs() * 2 && self.tap.clock().is_some() {
                 tracing::warn!(
                     interface = self.name,
                     sensor = self.sensor,
@@ -192,16 +214,29 @@ impl<T: Tap> Lane<T> {
     fn serve(&mut self, berth: &mut Berth) -> Result<(), StoreError> {
         let mut looked = Instant::now();
         let mut is_closed = false;
+        let mut last = None;
         loop {
             if self.means.stop.is_stopped() && !is_closed {
                 self.tap.close();
                 is_closed = true;
             }
             let before = self.tap.clock();
+            if let Some(now) = before {
+                if last.is_some_and(|last| now < last) {
+                    tracing::warn!(
+                        interface = self.name,
+                        "the clock was set back; questions that wait for an answer are given up"
+                    );
+                    self.decoder.begin_anew();
+                }
+                last = Some(now);
+            }
             let window = &mut berth.outbox.window;
             let decoder = &mut self.decoder;
+            // Each may bring a message of 64 KiB, so the window is looked at after each.
             let taken = self.tap.drain(BUDGET, &mut |frame| {
                 decoder.frame(&frame, &mut |observation| window.add(&observation));
+                if window.is_full() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
             });
             if taken == 0 {
                 if let Some(before) = before {
@@ -273,6 +308,7 @@ impl<T: Tap> Lane<T> {
             path: self.path.clone(),
             sensor: self.sensor.clone(),
             acknowledged: berth.batch,
+            live: true,
             complete: is_last,
             updated: now(),
             tally: serde_json::to_value(self.tally()).unwrap_or_default(),
@@ -389,6 +425,14 @@ impl Berth {
             }
         }
         Ok(checkpoint)
+    }
+}
+
+/// The error of a lane that ends with what it could not store.
+fn lost(carried: &Kept, cause: StoreError) -> AgentError {
+    match carried.sightings() {
+        0 => AgentError::Store(cause),
+        sightings => AgentError::Lost { sightings, cause },
     }
 }
 

@@ -148,7 +148,9 @@ mod tests {
     fn asked(parts: &[&[u8]]) -> String {
         let parts = parts.iter().map(|part| part.to_vec()).collect();
         let mut client = Client(parts, Vec::new());
-        answer(&mut client, &Metrics::default()).unwrap();
+        let metrics = Metrics::default();
+        metrics.store(None);
+        answer(&mut client, &metrics).unwrap();
         String::from_utf8(client.1).unwrap()
     }
 

@@ -2,12 +2,12 @@
 //!
 //! Opens all of them, gives up what it took to do so, and starts a lane for each.
 
-use super::lane::{self, Lane, Tap};
+use super::lane::{self, Each, Lane, Tap};
 use super::metrics::Metrics;
 use super::report::PacketReport;
 use super::{AgentError, Interfaces, Settings, Stop};
 use crate::decode::packets::Decoder;
-use crate::source::{Capture, CaptureCounters, CaptureOptions, Condition, Frame, drop_privileges};
+use crate::source::{Capture, CaptureCounters, CaptureOptions, Condition, drop_privileges};
 use crate::time::Timestamp;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -57,7 +57,7 @@ pub(super) fn run(
 }
 
 impl Tap for Capture {
-    fn drain(&mut self, most: usize, each: &mut dyn FnMut(Frame<'_>)) -> usize {
+    fn drain(&mut self, most: usize, each: &mut Each<'_>) -> usize {
         Self::drain(self, most, each)
     }
 

@@ -12,8 +12,14 @@ use std::fmt::{self, Write as _};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// The numbers of a running agent.
-#[derive(Default)]
 pub(crate) struct Metrics(Mutex<State>);
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let store = Some("not reached yet".to_owned());
+        Self(Mutex::new(State { store, ..State::default() }))
+    }
+}
 
 #[derive(Default)]
 struct State {
@@ -256,6 +262,9 @@ mod tests {
             CaptureCounters { seen: 9, dns: 5, copied: 3, lost: 2, ..CaptureCounters::default() };
         let tally = PacketTally { capture: Some(capture), ..PacketTally::default() };
         metrics.interface("eth0", Interface { sensor, is_up, tally });
+        assert_eq!(metrics.problems(), ["store: not reached yet", "interface eth0: down"]);
+        assert!(metrics.to_text().contains("pdns_store_up 0\n"));
+        metrics.store(None);
         let text = metrics.to_text();
         assert!(text.contains("pdns_capture_packets_refused_total{interface=\"eth0\",sensor=\"a\\\"b\\\\c\\nd\"} 4\n"), "{text}");
         assert!(text.lines().all(|line| line.starts_with("# ") || line.starts_with("pdns_")));

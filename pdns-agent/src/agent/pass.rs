@@ -359,6 +359,7 @@ impl Reader {
             path: job.path.display().to_string(),
             sensor: self.sensor.clone(),
             acknowledged: job.position,
+            live: false,
             complete,
             size,
             mtime_ns: mtime(&stat),

@@ -4,11 +4,14 @@
 //! like one. A thread of its own reads, since a pipe that brings nothing must not keep what came before from the
 //! store.
 
-use super::lane::Tap;
+use super::lane::{Each, Tap};
+use super::report::with_causes;
+use crate::hash::Hasher;
 use crate::source::{CaptureCounters, CaptureFile, Condition, Frame, PcapError};
 use crate::time::Timestamp;
 use pdns_ebpf_common::Start;
 use std::collections::VecDeque;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{
@@ -38,21 +41,37 @@ struct Packets {
 pub(super) struct Pipe {
     packets: Receiver<Result<Packets, PcapError>>,
     waiting: VecDeque<Packets>,
+    /// Where in the first of these to go on: packet, and octet.
+    next: (usize, usize),
     is_closed: Arc<AtomicBool>,
     is_over: bool,
+    has_failed: bool,
     refused: u64,
 }
 
 impl Pipe {
-    /// Begins to read.
-    pub(super) fn start(file: CaptureFile) -> std::io::Result<Self> {
+    /// Begins to open and read it; the first octets may be long in coming.
+    pub(super) fn start(path: &Path) -> std::io::Result<Self> {
         let (sender, packets) = sync_channel(WAITING);
         let is_closed = Arc::new(AtomicBool::new(false));
         let closed = Arc::clone(&is_closed);
-        thread::Builder::new()
-            .name("pipe".to_owned())
-            .spawn(move || read(file, &sender, &closed))?;
-        Ok(Self { packets, waiting: VecDeque::new(), is_closed, is_over: false, refused: 0 })
+        let path = path.to_owned();
+        thread::Builder::new().name("pipe".to_owned()).spawn(move || {
+            // It is known by chance, and not by its content.
+            match CaptureFile::open(&path, &Hasher::new(&[0; 16])) {
+                Ok(file) => read(file, &sender, &closed),
+                Err(error) => drop(sender.send(Err(error))),
+            }
+        })?;
+        Ok(Self {
+            packets,
+            waiting: VecDeque::new(),
+            next: (0, 0),
+            is_closed,
+            is_over: false,
+            has_failed: false,
+            refused: 0,
+        })
     }
 
     fn take(&mut self, packets: Result<Packets, PcapError>) {
@@ -62,8 +81,8 @@ impl Pipe {
                 self.waiting.push_back(packets);
             }
             Err(error) => {
-                let cause = std::error::Error::source(&error).map(ToString::to_string);
-                tracing::warn!(cause, "{error}");
+                self.has_failed = true;
+                tracing::warn!("{}", with_causes(&error));
             }
         }
     }
@@ -115,10 +134,10 @@ fn read(
 }
 
 impl Tap for Pipe {
-    fn drain(&mut self, most: usize, each: &mut dyn FnMut(Frame<'_>)) -> usize {
+    fn drain(&mut self, most: usize, each: &mut Each<'_>) -> usize {
         let mut taken = 0;
         while taken < most {
-            let Some(some) = self.waiting.pop_front() else {
+            let Some(some) = self.waiting.front() else {
                 match self.packets.try_recv() {
                     Ok(packets) => self.take(packets),
                     Err(TryRecvError::Empty) => break,
@@ -129,12 +148,17 @@ impl Tap for Pipe {
                 }
                 continue;
             };
-            let mut begin = 0;
-            for &(at, start, end, length) in &some.ends {
-                let octets = some.octets.get(begin..end).unwrap_or_default();
-                each(Frame { at, start, octets, length });
-                begin = end;
-                taken += 1;
+            let (packet, begin) = self.next;
+            let Some(&(at, start, end, length)) = some.ends.get(packet) else {
+                self.waiting.pop_front();
+                self.next = (0, 0);
+                continue;
+            };
+            self.next = (packet + 1, end);
+            taken += 1;
+            let octets = some.octets.get(begin..end).unwrap_or_default();
+            if each(Frame { at, start, octets, length }).is_break() {
+                break;
             }
         }
         taken
@@ -155,6 +179,10 @@ impl Tap for Pipe {
 
     fn refused(&self) -> u64 {
         self.refused
+    }
+
+    fn has_failed(&self) -> bool {
+        self.has_failed
     }
 
     fn is_over(&self) -> bool {

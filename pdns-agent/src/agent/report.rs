@@ -126,6 +126,7 @@ impl PacketReport {
                 capture.interface_dropped,
             );
         }
+        part("packets that were still waiting at the end", tally.waiting());
         part("files unchanged since they were read", self.unchanged);
         part("files could not be read to their end", self.failed);
         for (result, reason, count) in tally.packet_endings() {

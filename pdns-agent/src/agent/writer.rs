@@ -245,12 +245,13 @@ pub(crate) struct Opened {
     pub(crate) sensors: u32,
 }
 
-/// Opens the store and finds the sensor's bit. `patient`: waits for a store that is away.
+/// Opens the store and finds the sensor's bit. A store that is away is waited for with `wait`, if there is one:
+/// it sleeps, and is `false` when the agent is to stop.
 pub(crate) fn open(
     options: &Options,
     sensor: &str,
-    patient: bool,
-    stop: &Stop,
+    metrics: &Metrics,
+    mut wait: Option<&mut dyn FnMut(Duration) -> bool>,
 ) -> Result<(Store, Opened), AgentError> {
     let (mut pause, longest) = PAUSE;
     loop {
@@ -258,20 +259,23 @@ pub(crate) fn open(
             let bit = store.sensor(sensor)?;
             Ok((store, bit))
         });
+        metrics.store(opened.as_ref().err());
         match opened {
             Ok((store, sensors)) => {
                 let router = store.router().clone();
                 let packer = store.packer();
                 return Ok((store, Opened { router, packer, sensors }));
             }
-            Err(error) if error.is_transient() && patient => {
+            Err(error) => {
+                let Some(wait) = wait.as_mut().filter(|_| error.is_transient()) else {
+                    return Err(AgentError::Store(error));
+                };
                 tracing::warn!(%error, pause_ms = pause.as_millis(), "the store is away; waiting for it");
-                if !stop.sleep(pause) {
+                if !wait(pause) {
                     return Err(AgentError::Store(error));
                 }
                 pause = (pause * 2).min(longest);
             }
-            Err(error) => return Err(AgentError::Store(error)),
         }
     }
 }

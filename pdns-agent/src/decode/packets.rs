@@ -171,6 +171,12 @@ impl Decoder {
         self.dns.finish();
     }
 
+    /// Forgets the questions that wait, and how late it is: the clock was set back. They are counted as at the
+    /// end of a capture.
+    pub fn begin_anew(&mut self) {
+        self.dns.finish();
+    }
+
     /// What was counted so far.
     #[must_use]
     pub fn tally(&self) -> PacketTally {

@@ -67,13 +67,14 @@ fn listed(summary: &Summary, verbose: bool) -> (&[([u8; 16], SourceState)], usiz
 }
 
 /// What is known of one log.
-fn source((id, source): &([u8; 16], SourceState)) -> [(&'static str, String); 7] {
+fn source((id, source): &([u8; 16], SourceState)) -> [(&'static str, String); 8] {
     [
         ("id", hex(id)),
         ("path", source.path.clone()),
         ("sensor", source.sensor.clone()),
         ("state", state(source).to_owned()),
         ("position", source.acknowledged.to_string()),
+        ("live", source.live.to_string()),
         ("updated", utc(updated(source))),
         ("tally", source.tally.to_string()),
     ]
@@ -130,7 +131,7 @@ fn json(
         .map(|(id, source)| {
             serde_json::json!({
                 "id": hex(id), "path": source.path, "sensor": source.sensor, "state": state(source),
-                "position": source.acknowledged, "updated": source.updated,
+                "position": source.acknowledged, "live": source.live, "updated": source.updated,
                 "updated_iso": iso(updated(source)), "tally": source.tally,
                 "ledger": packets(source).map(|tally| ledger(&tally)),
             })
@@ -179,7 +180,7 @@ fn people(
             vec![
                 utc(updated(source)) + "Z",
                 state(source).to_owned(),
-                source.acknowledged.to_string(),
+                if source.live { "live".to_owned() } else { source.acknowledged.to_string() },
                 source.sensor.clone(),
                 source.path.clone(),
             ]
@@ -240,9 +241,10 @@ fn counted(source: &SourceState, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "\n{}", escape(&source.path))?;
     writeln!(
         out,
-        "    {}, {} bytes read, last written {}Z, sensor {}",
+        "    {}, {} {}, last written {}Z, sensor {}",
         state(source),
         source.acknowledged,
+        if source.live { "batches written" } else { "bytes read" },
         utc(updated(source)),
         escape(&source.sensor)
     )?;

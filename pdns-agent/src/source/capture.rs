@@ -22,6 +22,7 @@ use pdns_ebpf_common::{Counter, Header, Link, Start};
 use program::Loaded;
 use serde::{Deserialize, Serialize};
 use std::fs;
+use std::ops::ControlFlow;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
@@ -158,9 +159,13 @@ impl Capture {
         &self.name
     }
 
-    /// Hands over what is in the ring buffer, oldest first, `most` packets at most; returns how many. Their times
-    /// are the time of day as it is now, less their age.
-    pub fn drain(&mut self, most: usize, each: &mut dyn FnMut(Frame<'_>)) -> usize {
+    /// Hands over what is in the ring buffer, oldest first, `most` packets at most and none after `each` broke;
+    /// returns how many. Their times are the time of day as it is now, less their age.
+    pub fn drain(
+        &mut self,
+        most: usize,
+        each: &mut dyn FnMut(Frame<'_>) -> ControlFlow<()>,
+    ) -> usize {
         let offset = kernel::clock_offset();
         let start = Start::of(self.link);
         let mut taken = 0;
@@ -173,7 +178,9 @@ impl Capture {
             };
             let nanoseconds = header.at.cast_signed().saturating_add(offset);
             let at = Timestamp::from_micros(nanoseconds.div_euclid(1000));
-            each(Frame { at, start, octets, length: header.length });
+            if each(Frame { at, start, octets, length: header.length }).is_break() {
+                break;
+            }
         }
         taken
     }

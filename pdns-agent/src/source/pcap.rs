@@ -327,6 +327,22 @@ impl CaptureFile {
         Ok(Some((frame, packet.end)))
     }
 
+    /// Whether this capture is another one that has grown: whether its first `size` octets, and not more, are what
+    /// that was known by. Of a packed file it is not known.
+    ///
+    /// # Errors
+    /// [`PcapError::Read`].
+    pub fn goes_on_from(&self, id: LogId, size: u64, hasher: &Hasher) -> Result<bool, PcapError> {
+        let Some((file, stat)) = &self.opened else { return Ok(false) };
+        if self.is_packed || size >= stat.size {
+            return Ok(false);
+        }
+        let disk = Disk { file: Arc::clone(file), at: 0 };
+        let failed = |(offset, cause)| PcapError::Read { file: self.name.clone(), offset, cause };
+        let (begin, read) = digest(disk.take(size), hasher, false).map_err(failed)?;
+        Ok(begin == id && read == size)
+    }
+
     fn packet(&mut self) -> Result<Option<Packet>, Fault> {
         if matches!(self.format, Format::Unknown) {
             let magic = match self.window.peek(4) {
@@ -379,7 +395,16 @@ impl CaptureFile {
 ///
 /// A stream that cannot be unpacked to its end is known by what can be: reading meets the same end.
 fn identify(disk: Disk, hasher: &Hasher) -> Result<(LogId, u64), (u64, io::Error)> {
-    let (mut reader, is_packed) = unpack::unpack(disk).map_err(|error| (0, error))?;
+    let (reader, is_packed) = unpack::unpack(disk).map_err(|error| (0, error))?;
+    digest(reader, hasher, is_packed)
+}
+
+/// The hash of all that can be read, and how much that is.
+fn digest(
+    mut reader: impl io::Read,
+    hasher: &Hasher,
+    is_packed: bool,
+) -> Result<(LogId, u64), (u64, io::Error)> {
     let mut identity = hasher.begin();
     let mut size = 0;
     let mut chunk = vec![0; CHUNK];

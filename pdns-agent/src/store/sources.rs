@@ -24,8 +24,11 @@ pub struct SourceState {
     pub path: String,
     /// Sensor that read it.
     pub sensor: String,
-    /// Position up to which every record is applied: octets of the uncompressed log.
+    /// Position up to which every record is applied: octets of the uncompressed log, or batches if it is `live`.
     pub acknowledged: u64,
+    /// Whether it cannot be read again: an interface or a pipe.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub live: bool,
     /// Whether the log was read to its end and will not grow: rotated, compressed, or imported.
     pub complete: bool,
     /// Size of the file when it was complete, in octets as they lie on disk.

@@ -9,6 +9,7 @@ use crate::tunnel::Tunnel;
 use crate::{capture, isolated, taken};
 use pdns_agent::source::capture::{Capture, Counters, Options};
 use pdns_ebpf_common::{Link, Ports, Start, decide};
+use std::ops::ControlFlow;
 use std::time::{Duration, SystemTime};
 
 #[test]
@@ -91,7 +92,10 @@ fn an_interface_of_ip_alone() {
         for packet in packets {
             tunnel.receive(&packet);
             let mut came = Vec::new();
-            capture.drain(9, &mut |frame| came.push((frame.start, frame.octets.to_vec())));
+            capture.drain(9, &mut |frame| {
+                came.push((frame.start, frame.octets.to_vec()));
+                ControlFlow::Continue(())
+            });
             assert_eq!(came, [(Start { at: 0, ethertype: Start::ANY_IP }, packet)]);
         }
         tunnel.receive(&v4(UDP, 0, 0, &web()));
@@ -117,7 +121,10 @@ fn the_time_of_a_packet_is_when_it_came() {
             std::thread::sleep(Duration::from_millis(120));
         }
         let mut came = Vec::new();
-        capture.drain(9, &mut |frame| came.push(frame.at.micros()));
+        capture.drain(9, &mut |frame| {
+            came.push(frame.at.micros());
+            ControlFlow::Continue(())
+        });
         assert_eq!(came.len(), sent.len());
         for (sent, came) in sent.iter().zip(&came) {
             assert!((sent - came).abs() < 50_000, "sent at {sent}, came at {came}");

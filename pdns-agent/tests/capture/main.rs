@@ -21,6 +21,7 @@ mod tunnel;
 mod verdicts;
 
 use pdns_agent::source::capture::{Capture, Options};
+use std::ops::ControlFlow;
 use std::os::unix::fs::MetadataExt as _;
 use std::panic::resume_unwind;
 
@@ -60,6 +61,7 @@ fn taken(capture: &mut Capture) -> Vec<Vec<u8>> {
     capture.drain(usize::MAX, &mut |frame| {
         assert_eq!(usize::try_from(frame.length).unwrap(), frame.octets.len(), "cut");
         packets.push(frame.octets.to_vec());
+        ControlFlow::Continue(())
     });
     packets
 }

@@ -1,7 +1,7 @@
 //! Packets that come only once, through a pipe as from an interface: whatever happens to Redis, each is counted
 //! once. And capture files whose import is killed.
 
-use crate::agent::Agent;
+use crate::agent::{Agent, acknowledged};
 use crate::redis::{Redis, until};
 use crate::reference::python;
 use crate::run::{Home, run};
@@ -9,7 +9,8 @@ use crate::store::{Model, agrees, contents, options};
 use pdns_agent::store::Store;
 use std::ffi::OsStr;
 use std::fs;
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -143,6 +144,144 @@ fn an_import_of_captures_killed_again_and_again_counts_each_answer_once() {
     run(&mut pcap(&home, &server.url()), &[&path]).with(&[0]);
     agrees(&mut store(&server), &model);
     verified(&home, &server);
+}
+
+#[test]
+fn the_last_batch_is_sent_again_to_a_server_that_was_killed_while_nothing_was_under_way() {
+    let (home, mut server) = (Home::new(), Redis::start_durable());
+    let (path, model) = capture(&home, 3_000);
+    let mut agent = piped(&home, &server);
+    let octets = fs::read(&path).expect("the capture was made");
+    let mut pipe = agent.stdin();
+    // The file's header alone: the agent finds its store, and has nothing to tell it.
+    pipe.write_all(&octets[..24]).expect("the agent reads");
+    until("the agent writes", || acknowledged(&server) > 0);
+    pipe.write_all(&octets[24..]).expect("the agent reads on");
+    server.kill9();
+    server.restart();
+    drop(pipe);
+    let (code, said) = agent.end();
+    assert_eq!(code, Some(0), "{said}");
+    agrees(&mut store(&server), &model);
+    verified(&home, &server);
+}
+
+#[test]
+fn an_agent_ends_when_asked_though_its_pipe_never_brought_anything() {
+    let (home, server) = (Home::new(), Redis::start());
+    let mut agent = piped(&home, &server);
+    let pipe = agent.stdin();
+    until("the agent has found its store", || acknowledged(&server) > 0);
+    let (code, said) = agent.terminate();
+    assert_eq!(code, Some(0), "{said}");
+    drop(pipe);
+}
+
+#[test]
+fn a_pipe_that_brings_no_capture_or_half_of_one_is_told_in_the_exit_code() {
+    let (home, server) = (Home::new(), Redis::start());
+    let (path, _) = capture(&home, 3_000);
+    let whole = fs::read(&path).expect("the capture was made");
+    let half = whole[..whole.len() - 5].to_vec();
+    for (octets, told) in
+        [(b"no capture at all".to_vec(), "is no capture file"), (half, "ends within the record")]
+    {
+        let mut agent = piped(&home, &server);
+        let mut pipe = agent.stdin();
+        pipe.write_all(&octets).expect("the agent reads");
+        drop(pipe);
+        let (code, said) = agent.end();
+        assert_eq!(code, Some(2), "{said}");
+        assert!(said.contains(told), "{said}");
+    }
+    // All but the packet that was cut.
+    assert_eq!(stored(&server), 2_999);
+}
+
+#[test]
+fn a_pipe_beside_a_file_that_is_missing_keeps_what_it_brought() {
+    let (home, server) = (Home::new(), Redis::start());
+    let (path, _) = capture(&home, 3_000);
+    let missing = home.path().join("missing.pcap");
+    let mut command = pcap(&home, &server.url());
+    let mut agent = Agent::start(command.arg("-").arg(&missing).stdin(Stdio::piped()));
+    let mut pipe = agent.stdin();
+    // It may end before it has read all of it.
+    drop(pipe.write_all(&fs::read(&path).expect("the capture was made")));
+    drop(pipe);
+    let (code, said) = agent.end();
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains("missing.pcap"), "{said}");
+    verified(&home, &server);
+}
+
+#[test]
+fn a_lane_that_never_reaches_its_store_says_so_when_it_is_asked() {
+    let (home, mut server) = (Home::new(), Redis::start());
+    let url = server.url();
+    server.kill9();
+    let socket = home.path().join("metrics");
+    let mut command = pcap(&home, &url);
+    let mut agent =
+        Agent::start(command.arg("-").arg("--listen").arg(&socket).stdin(Stdio::piped()));
+    let pipe = agent.stdin();
+    agent.says("waiting for it", 1);
+    let health = ask(&socket, "/health");
+    assert!(health.starts_with("HTTP/1.1 503") || health.starts_with("HTTP/1.0 503"), "{health}");
+    assert!(ask(&socket, "/metrics").contains("\npdns_store_up 0\n"));
+    let (code, said) = agent.terminate();
+    assert_eq!(code, Some(2), "{said}");
+    drop(pipe);
+}
+
+/// Where the records of a classic capture end.
+fn ends(octets: &[u8]) -> Vec<usize> {
+    let (mut ends, mut end) = (vec![24], 24);
+    while let Some(length) = octets.get(end + 8..).and_then(<[u8]>::first_chunk) {
+        let length = u32::from_le_bytes(*length);
+        end += 16 + usize::try_from(length).expect("it is no longer than a file");
+        ends.push(end);
+    }
+    assert_eq!(end, octets.len(), "the capture is not as it was expected");
+    ends
+}
+
+#[test]
+fn a_capture_that_grows_is_counted_once_though_its_imports_are_killed() {
+    let (home, server) = (Home::new(), Redis::start_durable());
+    let (path, model) = capture(&home, 30_000);
+    let whole = fs::read(&path).expect("the capture was made");
+    let ends = ends(&whole);
+    let mut random = fastrand::Rng::with_seed(9);
+    let growing = home.path().join("growing.pcap");
+    for part in 1..=6 {
+        let end = ends[(ends.len() - 1) * part / 6];
+        // Whoever writes it may be in the midst of a record.
+        let cut = if part % 2 == 0 { 0 } else { 7 };
+        fs::write(&growing, &whole[..end - cut]).expect("there is room for it");
+        let import = || Agent::start(pcap(&home, &server.url()).arg(&growing));
+        if part < 6 {
+            // Killed somewhere, and gone on with only sometimes before it grows.
+            let time = Duration::from_millis(random.u64(30..300));
+            let _ended_before = import().kill9_after(time);
+            if part % 3 == 0 {
+                continue;
+            }
+        }
+        let (code, said) = import().end();
+        assert_eq!(code, Some(if cut == 0 { 0 } else { 2 }), "{said}");
+    }
+    agrees(&mut store(&server), &model);
+    verified(&home, &server);
+}
+
+/// One question to the agent's own page.
+fn ask(socket: &Path, path: &str) -> String {
+    let mut stream = UnixStream::connect(socket).expect("the agent listens");
+    write!(stream, "GET {path} HTTP/1.0\r\n\r\n").expect("it reads");
+    let mut text = String::new();
+    stream.read_to_string(&mut text).expect("it answers in text");
+    text
 }
 
 /// The sum of all counts in the store; 0 while there is none.
