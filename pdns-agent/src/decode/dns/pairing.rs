@@ -150,7 +150,7 @@ impl Pairing {
         at: u32,
     ) -> Asked {
         let hash = self.hash(id, name, qtype);
-        if let Some(question) = self.find(hash, id, name, qtype) {
+        if let Some(question) = self.find(hash) {
             question.asked = question.asked.saturating_add(1);
             return Asked { again: true, evicted: 0 };
         }
@@ -205,7 +205,7 @@ impl Pairing {
         is_stream: bool,
     ) -> bool {
         let hash = self.hash(id, name, qtype);
-        match self.find(hash, id, name, qtype) {
+        match self.find(hash) {
             Some(question) if question.asked > 0 => {
                 let is_transfer = is_stream && matches!(qtype, RrType::AXFR | RrType::IXFR);
                 question.asked -= u32::from(!is_transfer);
@@ -260,14 +260,12 @@ impl Pairing {
         self.hasher.octets(&self.key)
     }
 
-    fn find(&mut self, hash: u64, id: Id, name: Name<'_>, qtype: RrType) -> Option<&mut Question> {
+    /// The open question of that hash. It is keyed and has 64 bits, so what has it is the question: to compare the
+    /// name, too, would cost as much again, since that lies elsewhere in memory.
+    fn find(&mut self, hash: u64) -> Option<&mut Question> {
         let (open, first) = (&mut self.open, self.first);
         let number = *self.by_hash.find(hash, |&number| {
-            nth(open, first, number).is_some_and(|question| {
-                question.id == id.0
-                    && question.qtype == qtype
-                    && self.names.get(question.name) == name.as_str().as_bytes()
-            })
+            nth(open, first, number).is_some_and(|question| question.hash == hash)
         })?;
         open.get_mut(number.wrapping_sub(first) as usize)
     }
