@@ -26,6 +26,8 @@ const SECOND_DAY: u32 = 1_767_657_600;
 enum Part {
     /// How Zeek logs go into Redis, beside what Redis can do and what others do
     Ingest,
+    /// What an answer takes at ten million names, and what questions cost those who write
+    Query,
     /// What a response costs in user space, and the packets per second without loss, beside dnscap and dumpcap
     Capture,
     /// What the filter in the kernel costs each packet, beside the one that libpcap compiles
@@ -47,6 +49,7 @@ pub(crate) fn bench(args: &Args) -> anyhow::Result<()> {
         if args.part.is_none_or(|wanted| wanted == part) {
             match part {
                 Part::Ingest => ingest(&directory)?,
+                Part::Query => query(&directory)?,
                 Part::Capture => capture(&directory)?,
                 Part::Filter => filter()?,
             }
@@ -98,16 +101,34 @@ fn ingest(directory: &Path) -> anyhow::Result<()> {
         ("many.tsv", sample::Args::for_bench(NAMES * REPEATS, NAMES)),
     ];
     for (name, args) in logs {
-        let out = directory.join(name);
-        if !out.exists() {
-            // Under another name until it is whole.
-            let unfinished = directory.join("unfinished");
-            sample::run(&sample::Args { out: unfinished.clone(), ..args })?;
-            fs::rename(&unfinished, &out)
-                .with_context(|| format!("cannot make {}", out.display()))?;
-        }
+        make(directory, name, args)?;
     }
     measure("ingest", directory)
+}
+
+/// Makes the log of ten million names and one about some of them, and measures questions.
+fn query(directory: &Path) -> anyhow::Result<()> {
+    install(&[REDIS])?;
+    let names = 10 * NAMES;
+    let all = sample::Args::for_bench(names * TIMES, names);
+    make(directory, "ten-million.tsv", sample::Args { locality: CLOSE, ..all })?;
+    let some = sample::Args::for_bench(2 * NAMES, names);
+    let some = sample::Args { known: 90, start: SECOND_DAY, ..some };
+    make(directory, "two-of-ten-million.tsv", some)?;
+    measure("query", directory)
+}
+
+/// Makes a log that is not there yet.
+fn make(directory: &Path, name: &str, mut args: sample::Args) -> anyhow::Result<()> {
+    let out = directory.join(name);
+    if out.exists() {
+        return Ok(());
+    }
+    // Under another name until it is whole.
+    let unfinished = directory.join("unfinished");
+    args.out.clone_from(&unfinished);
+    sample::run(&args)?;
+    fs::rename(&unfinished, &out).with_context(|| format!("cannot make {}", out.display()))
 }
 
 /// Runs one of the programs that measure.

@@ -39,6 +39,23 @@ impl Report {
         self.line(what, &format!("{median:.0} ns, at best {best:.0}"), "");
     }
 
+    /// The median and the 99th percentile of times, which are sorted; the latter is judged.
+    pub(crate) fn milliseconds(&mut self, what: &str, times: &[Duration], target: Option<f64>) {
+        let at = |part: usize| {
+            let index = (times.len() * part / 100).min(times.len().saturating_sub(1));
+            times.get(index).map_or(0.0, |time| time.as_secs_f64() * 1e3)
+        };
+        let (median, last) = (at(50), at(99));
+        let digits = if median < 1.0 { 3 } else { 1 };
+        let value = format!("{median:.digits$} ms, p99 {last:.digits$} ms");
+        let target = target.map(|target| {
+            let is_met = last <= target;
+            self.missed += u32::from(!is_met);
+            format!("at most {target} ms: {}", if is_met { "met" } else { "MISSED" })
+        });
+        self.line(what, &value, &target.unwrap_or_default());
+    }
+
     /// Processor time of two programs.
     pub(crate) fn times(&mut self, what: &str, one: Duration, other: Duration) {
         let value = format!("{:.1} s + {:.1} s", one.as_secs_f64(), other.as_secs_f64());

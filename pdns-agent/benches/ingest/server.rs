@@ -36,12 +36,20 @@ impl Spent {
 
 impl Server {
     pub(crate) fn start(directory: &Path) -> Self {
+        Self::start_with(directory, None)
+    }
+
+    /// Starts with what is in a snapshot, a file of that name in the directory, if it is there.
+    pub(crate) fn start_with(directory: &Path, snapshot: Option<&str>) -> Self {
         let socket = directory.join("redis.sock");
         std::fs::remove_file(&socket).ok();
         let child = Command::new("redis-server")
             .args(["--port", "0", "--save", "", "--appendonly", "no", "--daemonize", "no"])
             .args(["--hash-max-listpack-value", "4096", "--set-max-intset-entries", "8192"])
             .args(["--latency-tracking", "no"])
+            .arg("--dir")
+            .arg(directory)
+            .args(["--dbfilename", snapshot.unwrap_or("none.rdb")])
             .arg("--unixsocket")
             .arg(&socket)
             .stdin(Stdio::null())
@@ -49,9 +57,9 @@ impl Server {
             .spawn()
             .expect("redis-server is installed: `cargo xtask test` does it");
         let server = Self { child, socket };
-        let deadline = Instant::now() + Duration::from_secs(10);
-        while redis::Client::open(server.url()).and_then(|client| client.get_connection()).is_err()
-        {
+        // A snapshot takes its time to load.
+        let deadline = Instant::now() + Duration::from_mins(2);
+        while !server.is_ready() {
             assert!(Instant::now() < deadline, "redis-server does not come up");
             std::thread::sleep(Duration::from_millis(10));
         }
@@ -60,6 +68,24 @@ impl Server {
 
     pub(crate) fn url(&self) -> String {
         format!("redis+unix://{}", self.socket.display())
+    }
+
+    fn is_ready(&self) -> bool {
+        let connection = redis::Client::open(self.url()).and_then(|client| client.get_connection());
+        connection.is_ok_and(|mut server| redis::cmd("PING").query::<String>(&mut server).is_ok())
+    }
+
+    /// Writes the snapshot.
+    pub(crate) fn save(&self) {
+        let () = redis::cmd("SAVE").query(&mut self.connection()).expect("SAVE");
+    }
+
+    /// Forgets which logs were read, so that one can be read again.
+    pub(crate) fn forget_sources(&self) {
+        let mut store = self.store();
+        let sources = store.sources().expect("the store tells its logs");
+        let ids: Vec<[u8; 16]> = sources.iter().map(|(id, _)| *id).collect();
+        store.remove_sources(&ids).expect("they are there");
     }
 
     pub(crate) fn connection(&self) -> redis::Connection {
