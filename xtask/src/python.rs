@@ -6,7 +6,13 @@ use std::path::Path;
 use std::process::Command;
 
 /// What the scripts below `pdns-agent/tests/reference` import, in the versions they were written with.
-const PACKAGES: &[&str] = &["dnspython==2.9.2", "publicsuffixlist==1.1.2.20261023", "scapy==2.8.0"];
+const PACKAGES: &[&str] = &[
+    "dnspython==2.9.2",
+    "publicsuffixlist==1.1.2.20261023",
+    "scapy==2.8.0",
+    "tree-sitter==0.25.2",
+    "tree-sitter-zeek==0.2.15",
+];
 
 /// Makes the folder, unless it is there with the same packages.
 pub(crate) fn install() -> anyhow::Result<()> {

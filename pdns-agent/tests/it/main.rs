@@ -47,3 +47,5 @@ mod run;
 mod store;
 #[cfg(test)]
 mod tail;
+#[cfg(test)]
+mod zeek_package;

@@ -27,7 +27,7 @@ pub(crate) struct Said {
 }
 
 /// Python with the packages that the scripts need.
-fn interpreter() -> PathBuf {
+pub(crate) fn interpreter() -> PathBuf {
     let made = concat!(env!("CARGO_TARGET_TMPDIR"), "/../python/bin/python3");
     std::env::var_os("PDNS_TEST_PYTHON").map_or_else(|| PathBuf::from(made), PathBuf::from)
 }

@@ -16,7 +16,7 @@ import json
 import sys
 from pathlib import Path
 
-from made import answers, malformed, network, pairs, stream, types  # noqa: F401
+from made import answers, malformed, network, package, pairs, stream, types  # noqa: F401
 from made.build import CAPTURES, made
 from rdata import shown
 
