@@ -75,6 +75,8 @@ pub struct Logs {
     pub once: bool,
     /// Also take multicast DNS, LLMNR and `NetBIOS`.
     pub keep_multicast: bool,
+    /// Leave pdns.log aside, and take all rows of dns.log.
+    pub no_pdns_log: bool,
 }
 
 /// Which capture files to read, and how.

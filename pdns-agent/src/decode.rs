@@ -82,6 +82,10 @@ reasons! {
         Opcode = "opcode", "opcode other than query";
         /// A class other than IN.
         Class = "class", "class other than internet";
+        /// A row of dns.log of which the Zeek package's pdns.log tells more.
+        InPdnsLog = "in_pdns_log", "pdns.log has it, too";
+        /// A row of pdns.log, where dns.log is to be read instead.
+        PdnsLog = "pdns_log", "of pdns.log, which is not asked for";
     }
 }
 
@@ -100,6 +104,8 @@ reasons! {
         DynamicUpdate = "dynamic_update", "part of a dynamic update";
         /// The same record again within one line: records that are alike are one (RFC 2181 §5).
         Repeated = "repeated", "repeated within one answer";
+        /// The server has no business telling of this owner, by what was asked.
+        OutOfBailiwick = "out_of_bailiwick", "out of bailiwick";
         /// A negative answer to a question whose type is not known.
         NoQtype = "no_qtype", "negative answer without a query type";
         /// No error and nothing in the log, but there was an answer that Zeek does not log.

@@ -25,6 +25,24 @@ pub struct Observation<'a> {
     pub provenance: Provenance,
 }
 
+/// What one line of a log tells of a tuple: one sighting, or the sum of some.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sightings<'a> {
+    /// As [`Observation::rrname`].
+    pub rrname: Name<'a>,
+    /// What was seen under that name.
+    pub fact: Fact<'a>,
+    /// How often, when, with which TTLs; no sensors.
+    pub seen: Seen,
+}
+
+impl<'a> From<Observation<'a>> for Sightings<'a> {
+    fn from(one: Observation<'a>) -> Self {
+        let Observation { rrname, fact, at, ttl, provenance } = one;
+        Self { rrname, fact, seen: Seen::once(at, ttl, provenance, 0) }
+    }
+}
+
 /// What was seen under a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Fact<'a> {
@@ -194,11 +212,17 @@ impl Seen {
             ttl_max: ttl.unwrap_or(0),
             ttl_last: ttl.unwrap_or(Self::NO_TTL),
             sensors,
-            flags: match provenance {
-                Provenance::Exact => Self::EXACT,
-                Provenance::Inferred => Self::INFERRED,
-                Provenance::Unsolicited => Self::UNSOLICITED,
-            },
+            flags: Self::flag(provenance),
+        }
+    }
+
+    /// The flag of a provenance.
+    #[must_use]
+    pub fn flag(provenance: Provenance) -> u8 {
+        match provenance {
+            Provenance::Exact => Self::EXACT,
+            Provenance::Inferred => Self::INFERRED,
+            Provenance::Unsolicited => Self::UNSOLICITED,
         }
     }
 

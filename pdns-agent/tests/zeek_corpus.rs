@@ -9,7 +9,7 @@
 use flate2::read::MultiGzDecoder;
 use pdns_agent::decode::zeek::{Decoder, Options};
 use pdns_agent::decode::{Filter, Line, Omission, Rejection, Tally};
-use pdns_agent::observation::{Fact, Observation};
+use pdns_agent::observation::{Fact, Seen, Sightings};
 use pdns_agent::rdata::FinalDot;
 use std::collections::BTreeMap;
 use std::io::Read as _;
@@ -55,7 +55,7 @@ fn read(path: &Path) -> Vec<u8> {
     text.replace("XXXXXXXXXX.XXXXXX", "1300000000.000000").into_bytes()
 }
 
-fn show(observation: &Observation<'_>) -> String {
+fn show(observation: &Sightings<'_>) -> String {
     let fact = match observation.fact {
         Fact::Record(rdata) => {
             let text = rdata.to_text(FinalDot::Without);
@@ -63,7 +63,8 @@ fn show(observation: &Observation<'_>) -> String {
         }
         Fact::Negative { qtype, outcome } => format!("{qtype} {outcome}"),
     };
-    let ttl = observation.ttl.map_or(String::new(), |ttl| format!(" {ttl}"));
+    let ttl = Some(observation.seen.ttl_last).filter(|&ttl| ttl != Seen::NO_TTL);
+    let ttl = ttl.map_or(String::new(), |ttl| format!(" {ttl}"));
     format!("{} {fact}{ttl}", observation.rrname)
 }
 
@@ -74,7 +75,7 @@ fn decode(octets: &[u8], options: Options) -> (Vec<(u32, String)>, Tally) {
     let text = octets.strip_suffix(b"\n").unwrap_or(octets);
     for line in text.split(|&octet| octet == b'\n') {
         let before = seen.len();
-        let ending = decoder.line(line, &mut |one| seen.push((one.at, show(&one))));
+        let ending = decoder.line(line, &mut |one| seen.push((one.seen.time_first, show(&one))));
         assert!(ending == Ok(Line::Counted) || seen.len() == before);
     }
     let tally = decoder.take_tally();
@@ -98,7 +99,7 @@ fn every_line_of_every_log_is_accounted_for() {
     let mut total = Tally::default();
     for path in &paths {
         for keep_multicast in [false, true] {
-            let (_, tally) = decode(&read(path), Options { keep_multicast });
+            let (_, tally) = decode(&read(path), Options { keep_multicast, ..Options::default() });
             if keep_multicast {
                 total.merge(&tally);
                 let text = path.strip_prefix(&logs).unwrap().display().to_string();
@@ -273,7 +274,7 @@ fn a_log_says_the_same_as_json() {
             continue;
         }
         let Some(json) = as_json(text) else { continue };
-        let options = Options { keep_multicast: true };
+        let options = Options { keep_multicast: true, ..Options::default() };
         let (from_tsv, tsv) = decode(&octets, options);
         let (from_json, json) = decode(json.as_bytes(), options);
         assert_eq!(from_tsv, from_json, "{}", path.display());

@@ -632,7 +632,7 @@ event dns_NSEC3(c: connection, msg: dns_msg, ans: dns_answer, nsec3: dns_nsec3_r
 
 event dns_EDNS_addl(c: connection, msg: dns_msg, ans: dns_edns_additional)
 	{
-	# The TTL's first octet (RFC 6891 section 6.1.3).
-	if ( c?$pdns )
+	# The TTL's first octet (RFC 6891 section 6.1.3); of two such records the first counts.
+	if ( c?$pdns && c$pdns$extended == 0 )
 		c$pdns$extended = double_to_count(floor(interval_to_double(ans$TTL) / 16777216.0));
 	}

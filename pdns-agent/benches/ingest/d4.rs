@@ -24,7 +24,8 @@ pub(crate) fn load(server: &Server, log: &Path) -> (u64, Spent) {
         decoder
             .line(line, &mut |observation| {
                 let Fact::Record(rdata) = observation.fact else { return };
-                let (name, number, at) = (observation.rrname, rdata.rrtype.0, observation.at);
+                let (name, number) = (observation.rrname, rdata.rrtype.0);
+                let at = observation.seen.time_first;
                 let rdata = rdata.to_text(FinalDot::Without);
                 let of = format!("{name}:{rdata}:{number}");
                 pipe.cmd("SADD").arg(format!("r:{name}:{number}")).arg(&rdata).ignore();

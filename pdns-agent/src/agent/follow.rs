@@ -5,7 +5,7 @@
 use super::metrics::Metrics;
 use super::outbox::Outbox;
 use super::pass::{Failure, Job, Reader, may_grow};
-use super::report::{LogReport, with_causes};
+use super::report::{LACKS_PDNS_LOG, LogReport, with_causes};
 use super::worker::{Outcome, Shared, Task, work};
 use super::writer::{self, Means, Writer};
 use super::{AgentError, Logs, Settings, Stop, now};
@@ -28,6 +28,8 @@ const POLL: Duration = Duration::from_secs(5);
 const GRACE: Duration = Duration::from_secs(5);
 /// Logs kept open between passes.
 const OPEN: usize = 256;
+/// How late the log of our Zeek package may come after the rows of dns.log that it is to have.
+const LATE: Duration = Duration::from_mins(10);
 /// How often old checkpoints are deleted.
 const TIDY: Duration = Duration::from_hours(1);
 
@@ -91,6 +93,9 @@ pub(crate) fn session(
         stop,
         scan,
         shared: &shared,
+        metrics,
+        began: Instant::now(),
+        has_pdns_log: false,
         outcomes,
         open: HashMap::new(),
         pending: HashSet::new(),
@@ -107,6 +112,7 @@ pub(crate) fn session(
     let result = round.run(found, &mut wake, &reconnected);
     round.bar.finish_and_clear();
     report.failed += round.failed;
+    report.has_pdns_log |= round.has_pdns_log;
     shared.queue.close();
     for thread in threads {
         if let Ok(part) = thread.join() {
@@ -123,6 +129,10 @@ struct Round<'a> {
     stop: &'a Stop,
     scan: Scan,
     shared: &'a Shared,
+    metrics: &'a Metrics,
+    began: Instant,
+    /// Whether a log of our Zeek package was found.
+    has_pdns_log: bool,
     outcomes: Receiver<Outcome>,
     /// Logs kept open between passes.
     open: HashMap<LogId, Box<Job>>,
@@ -213,6 +223,7 @@ impl Round<'_> {
 
     /// Hands a file to a thread, unless one has it.
     fn dispatch(&mut self, found: &Found) {
+        self.has_pdns_log |= found.is_pdns_log();
         let same = self.open.values().find(|job| job.stat().is_same_file(&found.stat));
         let open = same.map(|job| job.id());
         if let Some(job) = open.and_then(|id| self.open.remove(&id)) {
@@ -363,6 +374,10 @@ impl Round<'_> {
         }
         if self.logs.once {
             return;
+        }
+        let is_late = !self.has_pdns_log && self.began.elapsed() > LATE;
+        if is_late && self.metrics.in_pdns_log() > 0 {
+            self.tell_once(LACKS_PDNS_LOG.to_owned());
         }
         if let Some(error) = wake.watch(&self.scan.watch_dirs()) {
             self.tell(&error);

@@ -3,8 +3,8 @@
 //! Fed by the threads of `agent`, read by `listen`. Every counter of the agent has its name here. Labels are
 //! reasons of closed sets, names of interfaces and sensors; no name and no address that was seen on the wire.
 
-use crate::decode::Tally;
 use crate::decode::packets::PacketTally;
+use crate::decode::{Filter, Tally};
 use crate::source::CaptureCounters;
 use crate::store::StoreError;
 use std::collections::BTreeMap;
@@ -48,6 +48,11 @@ impl Metrics {
     /// Adds what was counted on lines of logs.
     pub(crate) fn lines(&self, tally: &Tally) {
         self.state().lines.merge(tally);
+    }
+
+    /// Lines of dns.log that were passed over since pdns.log has what they say.
+    pub(crate) fn in_pdns_log(&self) -> u64 {
+        self.state().lines.filtered.get(&Filter::InPdnsLog).copied().unwrap_or(0)
     }
 
     /// Adds what was counted on a capture file.

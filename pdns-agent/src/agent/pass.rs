@@ -11,6 +11,7 @@ use crate::aggregate::Window;
 use crate::decode::Tally;
 use crate::decode::zeek::{Decoder, Options};
 use crate::hash::Router;
+use crate::observation::Sightings;
 use crate::source::{Log, LogId, Progress, SourceError, Stat};
 use crate::store::{Checkpoint, SourceState, StoreError};
 use std::io;
@@ -146,7 +147,8 @@ impl Reader {
     }
 
     fn decoder(&self) -> Decoder {
-        Decoder::new(Options { keep_multicast: self.logs.keep_multicast })
+        let Logs { keep_multicast, no_pdns_log, .. } = *self.logs;
+        Decoder::new(Options { keep_multicast, no_pdns_log })
     }
 
     /// Opens a log, unless there is no first record yet. `finished`: the file will not grow.
@@ -241,11 +243,11 @@ impl Reader {
                 }
                 // Bad lines are counted when they are read in order.
                 decoder
-                    .line(line, &mut |observation| {
-                        let place = window.place(observation.rrname);
+                    .line(line, &mut |Sightings { rrname, fact, seen }| {
+                        let place = window.place(rrname);
                         let open = checkpoint.is_open_at(place.partition, end);
                         if open && !checkpoint.covers(place, start) {
-                            window.add(&observation);
+                            window.put(rrname, fact, &seen);
                         }
                     })
                     .ok();
@@ -316,10 +318,10 @@ impl Reader {
             let from = *position;
             let mut each = |line: &[u8], end: u64| {
                 let start = std::mem::replace(position, end);
-                let taken = decoder.line(line, &mut |observation| {
-                    let place = |window: &Window| window.place(observation.rrname);
+                let taken = decoder.line(line, &mut |Sightings { rrname, fact, seen }| {
+                    let place = |window: &Window| window.place(rrname);
                     if start >= horizon || !checkpoint.covers(place(window), start) {
-                        window.add(&observation);
+                        window.put(rrname, fact, &seen);
                     }
                 });
                 if let Err(rejection) = taken {

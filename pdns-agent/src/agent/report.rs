@@ -2,8 +2,8 @@
 //!
 //! The last words of `agent`: what was read, and what became of all of it.
 
-use crate::decode::Tally;
 use crate::decode::packets::PacketTally;
+use crate::decode::{Filter, Tally};
 use std::error::Error;
 use std::fmt::Write as _;
 use std::path::Path;
@@ -173,8 +173,14 @@ pub struct LogReport {
     pub oversized: u64,
     /// Files that could not be read, or not to their end.
     pub failed: u64,
+    /// Whether there was a log of our Zeek package.
+    pub has_pdns_log: bool,
     shown: u64,
 }
+
+/// What an operator has to know who gives us but one of the two logs that Zeek writes with our package.
+pub(super) const LACKS_PDNS_LOG: &str = "lines of dns.log were passed over because pdns.log has what they say, but \
+     there is no pdns.log: name its folder as well, or give --no-pdns-log";
 
 impl LogReport {
     /// Counts a bad line; the first ones are told to the operator.
@@ -194,6 +200,7 @@ impl LogReport {
         self.unchanged += other.unchanged;
         self.oversized += other.oversized;
         self.failed += other.failed;
+        self.has_pdns_log |= other.has_pdns_log;
         self.shown += other.shown;
     }
 
@@ -213,7 +220,7 @@ impl LogReport {
         part("logs unchanged since they were read", self.unchanged);
         part("files could not be read to their end", self.failed);
         part("lines of headers and footers", tally.directives);
-        part("lines of other logs than dns", tally.other_records);
+        part("lines of other logs than dns and pdns", tally.other_records);
         part("lines longer than 1 MiB, passed over", self.oversized);
         for (filter, &count) in &tally.filtered {
             part(&format!("lines left out: {filter}"), count);
@@ -223,6 +230,9 @@ impl LogReport {
         }
         for (omission, &count) in &tally.omitted {
             part(&format!("answers not taken: {omission}"), count);
+        }
+        if tally.filtered.contains_key(&Filter::InPdnsLog) && !self.has_pdns_log {
+            write!(text, "\n  {LACKS_PDNS_LOG}").expect("a String takes any text");
         }
         text
     }

@@ -142,6 +142,7 @@ pub fn settings(
                 inputs: inputs.clone(),
                 once: typed.once,
                 keep_multicast: typed.keep_multicast || kept.keep_multicast,
+                no_pdns_log: typed.no_pdns_log || kept.no_pdns_log,
             };
             let flush = typed.flush.or(kept.flush);
             (Source::Zeek(logs), flush, kept.memory, typed.workers.or(kept.workers))

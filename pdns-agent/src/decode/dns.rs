@@ -50,7 +50,7 @@ mod pairing;
 mod repeats;
 mod response;
 mod ring;
-mod suffix;
+pub(in crate::decode) mod suffix;
 mod tally;
 
 pub use tally::{DnsFilter, DnsOmission, DnsRejection, DnsTally, Ending};

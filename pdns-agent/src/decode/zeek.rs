@@ -1,17 +1,24 @@
-//! Zeek's `dns.log`, as TSV or JSON, line by line.
+//! Zeek's `dns.log`, and `pdns.log` of our Zeek package, as TSV or JSON, line by line.
 //!
 //! Layer 3. [`Decoder::line`] takes a line from `source` and emits what it says. The format is told from
 //! each line alone: `{` begins JSON, `#` a directive, all else is a row under the header so far. So a
 //! file may change its format, and a log of another kind does no harm.
 //!
 //! ```text
-//! line -> tsv | json -> row (values as they stand) -> infer (owners, types, outcome) -> observations
+//! line -> tsv | json -> row (values as they stand) -> infer (owners, types, outcome) -> sightings
+//!                                                  -> package (exact)                ->
 //! ```
 //!
-//! Columns are described in Zeek's scripts/base/protocols/dns/main.zeek, record `DNS::Info`.
+//! Columns of dns.log are described in Zeek's scripts/base/protocols/dns/main.zeek, record `DNS::Info`; those of
+//! pdns.log in our zeek/scripts/main.zeek, record `PDNS::Info`.
+//!
+//! Both logs tell of the same traffic. The package marks each row of dns.log of which pdns.log tells, in a column
+//! `pdns`, and a marked row is passed over. Each row speaks for itself, so the order in which logs are read, their
+//! rotation, and a restart of Zeek or of the agent make no difference; rows of a Zeek without the package count as
+//! ever.
 
 use super::{Filter, Line, Rejection, Tally};
-use crate::observation::Observation;
+use crate::observation::{Observation, Sightings};
 use row::{Columns, Query, Row};
 
 mod answers;
@@ -19,6 +26,7 @@ mod clock;
 mod emitted;
 mod infer;
 mod json;
+mod package;
 mod rdata;
 mod row;
 mod tsv;
@@ -28,6 +36,8 @@ mod tsv;
 pub struct Options {
     /// Also take `NetBIOS` (port 137), mDNS (5353) and LLMNR (5355), whose names hold on one link only.
     pub keep_multicast: bool,
+    /// Take the rows of dns.log that are marked to be in pdns.log as well, and none of pdns.log.
+    pub no_pdns_log: bool,
 }
 
 /// Reads the lines of one log in their order.
@@ -37,6 +47,7 @@ pub struct Decoder {
     header: tsv::Header,
     columns: Columns,
     scratch: infer::Scratch,
+    package: package::Scratch,
     tally: Tally,
 }
 
@@ -50,7 +61,7 @@ impl Decoder {
     /// Reads one line without its newline; a carriage return at its end is passed over.
     ///
     /// Emits the records in the order of the answers, then a negative answer if the line is one, all
-    /// with one time. Nothing is emitted when the line is rejected. Memory is kept for the next line,
+    /// with one time; of pdns.log the one record or negative answer that a line tells. Nothing is emitted when the line is rejected. Memory is kept for the next line,
     /// as much as the longest line took.
     ///
     /// # Errors
@@ -58,7 +69,7 @@ impl Decoder {
     pub fn line(
         &mut self,
         line: &[u8],
-        emit: &mut dyn FnMut(Observation<'_>),
+        emit: &mut dyn FnMut(Sightings<'_>),
     ) -> Result<Line, Rejection> {
         let ending = self.decode(line, emit);
         self.tally.count(ending);
@@ -91,7 +102,7 @@ impl Decoder {
     fn decode(
         &mut self,
         line: &[u8],
-        emit: &mut dyn FnMut(Observation<'_>),
+        emit: &mut dyn FnMut(Sightings<'_>),
     ) -> Result<Line, Rejection> {
         let line = trimmed(line);
         if line.first() == Some(&b'#') {
@@ -115,6 +126,10 @@ impl Decoder {
         if let Some(filter) = self.options.filter(&row)? {
             return Ok(Line::Filtered(filter));
         }
+        if row.is_of_package() {
+            package::read(&row, &self.columns.rdata, &mut self.package, &mut self.tally, emit)?;
+            return Ok(Line::Counted);
+        }
         let query = match row.query {
             Query::Unset => return Err(Rejection::NoQuery),
             Query::InLine(query) => query,
@@ -122,7 +137,8 @@ impl Decoder {
         };
         let context = infer::Context { row: &row, query, at: clock::seconds(row.ts)? };
         let answers = &self.columns.answers;
-        infer::infer(&context, answers, &mut self.scratch, &mut self.tally, emit)?;
+        let mut emit = |observation: Observation<'_>| emit(Sightings::from(observation));
+        infer::infer(&context, answers, &mut self.scratch, &mut self.tally, &mut emit)?;
         Ok(Line::Counted)
     }
 }
@@ -130,6 +146,16 @@ impl Decoder {
 impl Options {
     /// Why a row is not to be taken, if so.
     fn filter(self, row: &Row<'_>) -> Result<Option<Filter>, Rejection> {
+        if row.is_of_package() {
+            if self.no_pdns_log {
+                return Ok(Some(Filter::PdnsLog));
+            }
+            let is_internet = row.package.rrclass.number()?.is_none_or(|class| class == 1);
+            return Ok((!is_internet).then_some(Filter::Class));
+        }
+        if !self.no_pdns_log && row.marked.is_true()? {
+            return Ok(Some(Filter::InPdnsLog));
+        }
         if row.opcode.number()?.is_some_and(|opcode| opcode != 0) {
             return Ok(Some(Filter::Opcode));
         }

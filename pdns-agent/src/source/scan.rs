@@ -2,6 +2,7 @@
 //!
 //! Under `source`: the agent calls [`Scan::changed`] at each poll and opens or reads what it names.
 
+use super::names::is_pdns_log;
 use super::walk::{Haul, Walk};
 use super::{SourceError, Stat};
 use std::collections::{HashMap, HashSet};
@@ -24,6 +25,14 @@ pub struct Found {
     pub gzip: bool,
 }
 
+impl Found {
+    /// Whether its name is that of the log of our Zeek package.
+    #[must_use]
+    pub fn is_pdns_log(&self) -> bool {
+        self.path.file_name().is_some_and(is_pdns_log)
+    }
+}
+
 /// What was asked for in one argument.
 enum Input {
     Path(PathBuf),
@@ -42,7 +51,8 @@ impl Input {
 
 /// The files, directories and globs that were asked for, looked up anew at each scan.
 ///
-/// In a directory, and below it, a file is taken when its name is that of a Zeek DNS log; symbolic
+/// In a directory, and below it, a file is taken when its name is that of a Zeek DNS log or of our package's;
+/// symbolic
 /// links such as zeekctl's `current` are followed, and loops of them survived. A file that is named
 /// itself, or that a glob matches, is taken whatever its name.
 pub struct Scan {

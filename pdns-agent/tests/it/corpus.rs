@@ -68,7 +68,7 @@ fn python<'a>(script: &str, arguments: impl IntoIterator<Item = &'a OsStr>) -> V
 }
 
 /// What the reference says of some logs: records and negative answers.
-fn reference(logs: &[&Path]) -> (Rows, Rows) {
+pub(crate) fn reference(logs: &[&Path]) -> (Rows, Rows) {
     let logs = logs.iter().map(|log| log.as_os_str());
     let said = python("zeek.py", [OsStr::new("--baseline")].into_iter().chain(logs));
     let said: Value = serde_json::from_slice(&said).unwrap();

@@ -4,6 +4,7 @@
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use std::collections::VecDeque;
 use std::fmt::Write as _;
 use std::fs;
 use std::io::Write as _;
@@ -126,11 +127,37 @@ pub(crate) enum Rotation {
     CopyTruncate,
 }
 
-/// A Zeek that writes `dns.log` into a folder, in pieces that know nothing of lines.
+/// What a log says.
+enum Text {
+    /// Lines without end.
+    Made(Lines),
+    /// A header, and lines until there are no more.
+    Given(String, VecDeque<String>),
+}
+
+impl Text {
+    fn header(&self) -> String {
+        match self {
+            Self::Made(lines) => lines.header(),
+            Self::Given(header, _) => header.clone(),
+        }
+    }
+
+    fn line(&mut self) -> Option<String> {
+        match self {
+            Self::Made(lines) => Some(lines.line()),
+            Self::Given(_, lines) => lines.pop_front(),
+        }
+    }
+}
+
+/// A Zeek that writes a log into a folder, in pieces that know nothing of lines.
 pub(crate) struct Zeek {
     folder: PathBuf,
+    /// `dns` or `pdns`.
+    log: &'static str,
     rotation: Rotation,
-    lines: Lines,
+    lines: Text,
     random: fastrand::Rng,
     /// What of the current line is still to be written.
     unwritten: String,
@@ -145,13 +172,34 @@ pub(crate) struct Zeek {
 }
 
 impl Zeek {
-    /// Begins a log in `folder`.
+    /// Begins a `dns.log` of made-up lines in `folder`.
     pub(crate) fn new(folder: &Path, rotation: Rotation, seed: u64, names: u32) -> Self {
+        Self::of(folder, "dns", rotation, seed, Text::Made(Lines::new(seed, names)))
+    }
+
+    /// Begins a log of that name which says what another one says.
+    pub(crate) fn again(
+        folder: &Path,
+        log: &'static str,
+        rotation: Rotation,
+        seed: u64,
+        text: &str,
+    ) -> Self {
+        let (header, lines): (Vec<&str>, Vec<&str>) =
+            text.split_inclusive('\n').partition(|line| line.starts_with('#'));
+        let header: Vec<&str> =
+            header.into_iter().filter(|line| !line.starts_with("#close")).collect();
+        let lines = lines.into_iter().map(str::to_owned).collect();
+        Self::of(folder, log, rotation, seed, Text::Given(header.concat(), lines))
+    }
+
+    fn of(folder: &Path, log: &'static str, rotation: Rotation, seed: u64, lines: Text) -> Self {
         fs::create_dir_all(folder).expect("the home is ours");
         Self {
             folder: folder.to_owned(),
+            log,
             rotation,
-            lines: Lines::new(seed, names),
+            lines,
             random: fastrand::Rng::with_seed(!seed),
             unwritten: String::new(),
             length: 0,
@@ -162,7 +210,7 @@ impl Zeek {
     }
 
     fn live(&self) -> PathBuf {
-        self.folder.join("dns.log")
+        self.folder.join(format!("{}.log", self.log))
     }
 
     /// Writes up to `octets` octets.
@@ -170,17 +218,20 @@ impl Zeek {
         let mut piece = String::new();
         while piece.len() < octets {
             if self.unwritten.is_empty() {
+                let Some(line) = self.lines.line() else { break };
                 if self.current.is_empty() {
                     self.unwritten = self.lines.header();
                 }
-                self.unwritten.push_str(&self.lines.line());
+                self.unwritten.push_str(&line);
                 self.current.push_str(&self.unwritten);
                 self.length += 1;
             }
             let now = self.unwritten.len().min(octets - piece.len());
             piece.extend(self.unwritten.drain(..now));
         }
-        append(&self.live(), piece.as_bytes());
+        if !piece.is_empty() {
+            append(&self.live(), piece.as_bytes());
+        }
     }
 
     /// Writes a piece of any size, and now and then puts the log away.
@@ -192,9 +243,17 @@ impl Zeek {
         }
     }
 
+    /// Whether there is nothing left to write.
+    pub(crate) fn is_over(&self) -> bool {
+        let is_out = matches!(&self.lines, Text::Given(_, lines) if lines.is_empty());
+        is_out && self.unwritten.is_empty()
+    }
+
     /// Makes the last line whole.
     pub(crate) fn finish_line(&mut self) {
-        append(&self.live(), std::mem::take(&mut self.unwritten).as_bytes());
+        if !self.unwritten.is_empty() {
+            append(&self.live(), std::mem::take(&mut self.unwritten).as_bytes());
+        }
     }
 
     /// Puts the log away.
@@ -202,7 +261,7 @@ impl Zeek {
         self.finish_line();
         self.rotated += 1;
         let (live, number) = (self.live(), self.rotated);
-        let old = self.folder.join(format!("dns.{number:04}.log"));
+        let old = self.folder.join(format!("{}.{number:04}.log", self.log));
         match self.rotation {
             Rotation::RenameAndGzip => {
                 fs::rename(&live, &old).expect("the log is there");
@@ -210,7 +269,7 @@ impl Zeek {
                 fs::create_dir_all(&day).expect("the folder is ours");
                 // Into its place bit by bit, as the shell's `gzip < old > new` does it.
                 let packed = gzip(self.current.as_bytes());
-                let new = day.join(format!("dns.{number:04}.log.gz"));
+                let new = day.join(format!("{}.{number:04}.log.gz", self.log));
                 for piece in packed.chunks(packed.len() / 3 + 1) {
                     append(&new, piece);
                 }
@@ -242,7 +301,7 @@ impl Zeek {
     pub(crate) fn copy_to(&self, folder: &Path) {
         fs::create_dir_all(folder).expect("the home is ours");
         for (number, log) in self.written.iter().chain([&self.current]).enumerate() {
-            fs::write(folder.join(format!("dns.{number:04}.log")), log)
+            fs::write(folder.join(format!("{}.{number:04}.log", self.log)), log)
                 .expect("the folder is ours");
         }
     }

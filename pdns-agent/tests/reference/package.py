@@ -236,11 +236,15 @@ class Response:
         self.records, self.aliases, self.sections = [], {}, {ANSWER: 0, AUTHORITY: 0}
         self.has_unlogged, self.extended = False, 0
         for record in message.records:
-            self.take(*record)
+            try:
+                self.take(*record)
+            except (struct.error, IndexError, ValueError):
+                # Zeek gives the rest of a message up.
+                break
 
     def take(self, section, owner, rrtype, rrclass, ttl, at, end):
         if rrtype == 41:
-            self.extended = ttl >> 24
+            self.extended = self.extended or ttl >> 24
         if rrtype in SILENT:
             return
         if section in self.sections:
@@ -436,6 +440,11 @@ def from_log(paths):
         for name in ("qtype", "rcode"):
             value = zeek.field(row, name)
             rows[-1] |= {name: zeek.whole(value)} if value else {}
+        rows[-1] |= {name: name in row and row[name].true() for name in ("AA", "RD", "RA", "rejected")}
+        if zeek.field(row, "answers"):
+            answers = row["answers"].vector()
+            rows[-1]["answers"] = [answer.octets().decode("latin-1") for answer in answers]
+            rows[-1]["TTLs"] = [float(ttl.number()) for ttl in row["TTLs"].vector()]
         for (rrname, rrtype, rdata, _), ttl in once.items():
             info = line(float(at), domain(octets_of(rrname)), zeek.TYPE_NUMBERS[rrtype], section=ANSWER)
             info |= {"rdata": fields_of(rrtype, rdata), "asked": True}

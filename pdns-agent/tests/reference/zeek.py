@@ -127,7 +127,7 @@ def octets_of_json(text):
 
 
 def is_dns_path(path):
-    return path == "dns" or path.startswith("dns_") or path.startswith("json_streaming_dns")
+    return path in ("dns", "pdns") or path.startswith(("dns_", "pdns_", "json_streaming_dns", "json_streaming_pdns"))
 
 
 class Header:
@@ -167,7 +167,7 @@ class Header:
             return None
         if self.columns is None:
             raise Rejected("no_header")
-        if "ts" not in self.columns or "query" not in self.columns:
+        if "ts" not in self.columns or not {"query", "rrname"} & set(self.columns):
             if self.path is None:
                 return None
             raise Rejected("no_header")
@@ -239,7 +239,7 @@ def json_row(line):
     if isinstance(path, str):
         if not is_dns_path(path):
             return None
-    elif not any(key in row for key in ("query", "qtype", "qtype_name", "rcode", "rcode_name")):
+    elif not any(key in row for key in ("query", "qtype", "qtype_name", "rcode", "rcode_name", "rrname")):
         return None
     if isinstance(row.get("id"), dict):
         row |= {"id." + key: value for key, value in row["id"].items()}
@@ -519,6 +519,10 @@ def numbered(row, number, name, numbers, prefix):
 
 def filter_of(row, keep_multicast):
     """Why a line is left aside, or None."""
+    if "rrname" in row:
+        return None if whole(row["rrclass"]) == 1 else "class"
+    if "pdns" in row and row["pdns"].is_set() and row["pdns"].true():
+        return "in_pdns_log"
     opcode = field(row, "opcode")
     if opcode and whole(opcode) != 0:
         return "opcode"
@@ -586,6 +590,55 @@ def observe(row):
     return at, once, negatives, left_out
 
 
+# --- one line of pdns.log ---------------------------------------------------------------------
+
+
+def package_octets(text):
+    """Octets of the Zeek package's text: each %hh is one, % alone is nothing."""
+    if text == b"%":
+        return b""
+    return re.sub(rb"%([0-9a-f]{2})", lambda hit: bytes([int(hit[1], 16)]), text)
+
+
+def package_rdata(rrtype, fields):
+    """(text, whether parts are unknown) of RDATA; None for a type that the package does not take apart."""
+    names = {2: [0], 5: [0], 12: [0], 6: [0, 1], 15: [1], 33: [3], 35: [5], 64: [1], 65: [1]}
+    quoted = {16: range(len(fields)), 99: range(len(fields)), 35: [2, 3, 4], 257: [2]}
+    texts = []
+    for at, field in enumerate(fields):
+        octets = package_octets(field)
+        if at in names.get(rrtype, ()):
+            cased = name_of(octets)
+            # These keep their case.
+            texts.append(octets.decode("latin-1") if rrtype in (64, 65) and cased != "." else cased)
+        elif at in quoted.get(rrtype, ()):
+            texts.append(string_text(octets))
+        else:
+            texts.append(octets.decode("latin-1"))
+    if rrtype in (1, 28):
+        return address_of(package_octets(fields[0]))[1], False
+    if rrtype in names or rrtype in quoted:
+        return " ".join(texts), rrtype in (64, 65) and texts[0] != "0"
+    return None
+
+
+def observe_package(row):
+    """All that one line of pdns.log tells: first and last time, count, TTLs, key, whether it is a record."""
+    first, last = seconds_of(row["ts"]), seconds_of(field(row, "last") or row["ts"])
+    count = int(row["seen"].number())
+    ttls = [ttl_of(row[name]) if field(row, name) else None for name in ("ttl_min", "ttl_max", "ttl")]
+    rrname = name_of(package_octets(row["rrname"].octets()))
+    rrtype = whole(row["rrtype"])
+    shown_type = TYPES.get(rrtype, f"TYPE{rrtype}")
+    outcome = field(row, "outcome")
+    if outcome:
+        return first, last, count, ttls, (rrname, shown_type, outcome.octets().decode()), False
+    rdata = field(row, "rdata")
+    told = rdata and package_rdata(rrtype, [one.octets() for one in rdata.vector()])
+    key = (rrname, shown_type, *told) if told else None
+    return first, last, count, ttls, key, True
+
+
 # --- sums -------------------------------------------------------------------------------------
 
 
@@ -596,6 +649,17 @@ def add(sums, key, at, ttl):
     seen["time_first"] = min(seen["time_first"], at)
     seen["time_last"] = max(seen["time_last"], at)
     seen["ttls"].append((at, ttl))
+
+
+def add_sum(sums, key, first, last, count, ttls):
+    """Merges what the package has gathered: as many sightings, the first and last of which are known."""
+    smallest, largest, latest = ttls
+    seen = sums.setdefault(key, {"count": 0, "time_first": first, "time_last": last, "ttls": []})
+    seen["count"] += count
+    seen["time_first"] = min(seen["time_first"], first)
+    seen["time_last"] = max(seen["time_last"], last)
+    # The smallest and the largest came at some time before the end.
+    seen["ttls"] += [(-1, smallest), (-1, largest), (last, latest)]
 
 
 def shown(seen):
@@ -639,6 +703,12 @@ def read(path, options, records, negatives, lines, left_out):
             reason = filter_of(row, options["keep_multicast"])
             if reason:
                 lines["filtered"][reason] += 1
+                continue
+            if "rrname" in row:
+                *numbers, key, is_record = observe_package(row)
+                if key:
+                    add_sum(records if is_record else negatives, key, *numbers)
+                lines["counted"] += 1
                 continue
             at, once, found, reasons = observe(row)
         except Rejected as rejection:

@@ -48,7 +48,8 @@ pub enum Source {
     /// Read Zeek dns.log files: what is there first, then what is added.
     ///
     /// Takes files, directories and globs, TSV and JSON, plain and gzip. A log is known by its content, so that
-    /// rotation, compression and copies count nothing twice.
+    /// rotation, compression and copies count nothing twice. Where our Zeek package writes pdns.log, that is
+    /// read, too, and what dns.log says of the same answers is passed over.
     Zeek(Zeek),
     /// Capture DNS on network interfaces, through an eBPF filter.
     ///
@@ -77,6 +78,11 @@ pub struct Zeek {
     /// Also take multicast DNS, LLMNR and NetBIOS (ports 5353, 5355, 137).
     #[arg(long)]
     pub keep_multicast: bool,
+
+    /// Read dns.log in full and leave pdns.log, the log of our Zeek package, aside. Changed for logs that were
+    /// read before, it counts answers twice.
+    #[arg(long)]
+    pub no_pdns_log: bool,
 
     /// How long new lines may wait before they go to the store, in seconds [default: 2].
     #[arg(long, value_name = "SECONDS")]

@@ -26,6 +26,7 @@ pub(super) struct File {
 pub(super) struct Zeek {
     pub(super) paths: Vec<PathBuf>,
     pub(super) keep_multicast: bool,
+    pub(super) no_pdns_log: bool,
     pub(super) flush: Option<f64>,
     pub(super) memory: Option<usize>,
     pub(super) workers: Option<usize>,

@@ -6,12 +6,12 @@ use crate::name::Name;
 use psl::Psl as _;
 
 /// Whether a name is a public suffix.
-pub(super) fn is_public(name: Name<'_>) -> bool {
+pub(in crate::decode) fn is_public(name: Name<'_>) -> bool {
     name.is_root() || length(name) >= name.as_str().len()
 }
 
 /// The registrable domain of a name: one label more than its public suffix. A public suffix has none.
-pub(super) fn registrable(name: Name<'_>) -> Option<Name<'_>> {
+pub(in crate::decode) fn registrable(name: Name<'_>) -> Option<Name<'_>> {
     if is_public(name) {
         return None;
     }

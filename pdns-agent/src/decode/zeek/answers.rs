@@ -50,6 +50,11 @@ impl Answers {
         self.ttls.push(ttl);
     }
 
+    /// The text of each element; `None` is an unset one.
+    pub(super) fn texts(&self) -> impl Iterator<Item = Option<&[u8]>> {
+        self.elements.iter().map(|range| self.text.get(range.clone()?))
+    }
+
     /// How many answers there are, unset ones included.
     pub(super) fn len(&self) -> usize {
         self.elements.len()

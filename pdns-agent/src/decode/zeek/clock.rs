@@ -51,13 +51,23 @@ fn iso_seconds(text: &[u8]) -> Result<u32, Rejection> {
 
 /// A TTL in whole seconds; `None` when it is negative or no number.
 pub(super) fn ttl(value: Value<'_>) -> Option<u32> {
-    let seconds = match value {
-        Value::Text(text) => fixed_point(text)?.0,
-        Value::Unsigned(number) => number,
-        Value::Float(number) if number >= 0.0 => whole(number).unwrap_or(u64::MAX),
-        _ => return None,
-    };
-    Some(u32::try_from(seconds).unwrap_or(MAX_TTL).min(MAX_TTL))
+    Some(u32::try_from(interval(value)?).unwrap_or(MAX_TTL).min(MAX_TTL))
+}
+
+/// The TTL of a record as it was in the packet, in whole seconds; one with the top bit set is 0 (RFC 2181 §8).
+pub(super) fn wire_ttl(value: Value<'_>) -> Option<u32> {
+    let ttl = u32::try_from(interval(value)?).ok()?;
+    Some(if ttl > MAX_TTL { 0 } else { ttl })
+}
+
+/// An interval in whole seconds; `None` when it is negative or no number.
+fn interval(value: Value<'_>) -> Option<u64> {
+    match value {
+        Value::Text(text) => Some(fixed_point(text)?.0),
+        Value::Unsigned(number) => Some(number),
+        Value::Float(number) if number >= 0.0 => Some(whole(number).unwrap_or(u64::MAX)),
+        _ => None,
+    }
 }
 
 /// The whole part, and the digits of the fraction, of a number such as `900.000000`.

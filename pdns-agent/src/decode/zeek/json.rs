@@ -51,6 +51,8 @@ enum Role {
     Column(Field),
     /// An element of `answers`.
     Answer,
+    /// An element of `rdata`.
+    Datum,
     /// An element of `TTLs`.
     Ttl,
     /// `_path`, the name of the log.
@@ -75,7 +77,9 @@ impl<'l> Cell<'_, 'l> {
                 self.object.row.query = Query::Unset;
                 self.object.is_misshapen |= is_set;
             }
-            Role::Column(Field::Answers | Field::Ttls) => self.object.is_misshapen |= is_set,
+            Role::Column(Field::Answers | Field::Ttls | Field::Rdata) => {
+                self.object.is_misshapen |= is_set;
+            }
             Role::Column(field) => {
                 if let Some(slot) = self.object.row.slot(field) {
                     *slot = value;
@@ -83,6 +87,10 @@ impl<'l> Cell<'_, 'l> {
             }
             Role::Answer => {
                 self.columns.answers.push_unset();
+                self.object.is_misshapen |= is_set;
+            }
+            Role::Datum => {
+                self.columns.rdata.push_unset();
                 self.object.is_misshapen |= is_set;
             }
             Role::Ttl => self.columns.answers.push_ttl(clock::ttl(value)),
@@ -106,6 +114,10 @@ impl<'l> Cell<'_, 'l> {
                 }
             },
             Role::Answer => self.columns.answers.push_with(|out| octets(text, out)),
+            // Nothing in it needs an escape.
+            Role::Datum => {
+                self.columns.rdata.push_with(|out| out.extend_from_slice(text.as_bytes()));
+            }
             Role::Path => self.object.is_dns = Some(is_dns_path(text.as_bytes())),
             _ => self.scalar(in_line.map_or(Value::Odd, |text| Value::Text(text.as_bytes()))),
         }
@@ -176,6 +188,10 @@ impl<'de> Visitor<'de> for Cell<'_, 'de> {
                 columns.answers.clear_ttls();
                 Role::Ttl
             }
+            Role::Column(Field::Rdata) => {
+                columns.rdata.clear();
+                Role::Datum
+            }
             _ => {
                 Self { role, object, columns }.scalar(Value::Odd);
                 while seq.next_element::<IgnoredAny>()?.is_some() {}
@@ -202,8 +218,10 @@ impl<'de> Visitor<'de> for Cell<'_, 'de> {
                 map.next_value::<IgnoredAny>()?;
                 continue;
             };
-            object.has_dns_column |=
-                matches!(role, Role::Column(Field::Query | Field::Qtype | Field::Rcode));
+            object.has_dns_column |= matches!(
+                role,
+                Role::Column(Field::Query | Field::Qtype | Field::Rcode | Field::Rrname)
+            );
             map.next_value_seed(Cell { role, object, columns })?;
         }
         Ok(())

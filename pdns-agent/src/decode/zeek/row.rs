@@ -1,4 +1,4 @@
-//! The columns of a `DNS::Info` record that passive DNS looks at, whatever the log's format.
+//! The columns of dns.log and pdns.log that passive DNS looks at, whatever the log's format.
 //!
 //! `tsv` and `json` fill a [`Row`] with values as they stand in the line; they are read as numbers or
 //! truth values only when a rule asks for them.
@@ -24,7 +24,7 @@ pub(super) enum Value<'a> {
     Float(f64),
     /// A JSON truth value.
     Bool(bool),
-    /// What no column of `DNS::Info` holds: an object, an array, or text with JSON escapes.
+    /// What no column of these logs holds: an object, an array, or text with JSON escapes.
     Odd,
 }
 
@@ -59,6 +59,27 @@ pub(super) struct Row<'a> {
     pub(super) ra: Value<'a>,
     pub(super) rejected: Value<'a>,
     pub(super) opcode: Value<'a>,
+    /// Whether pdns.log has what this row of dns.log tells.
+    pub(super) marked: Value<'a>,
+    pub(super) package: Package<'a>,
+}
+
+/// The columns of pdns.log, the log of our Zeek package, besides `ts`: record `PDNS::Info` of
+/// zeek/scripts/main.zeek. Text in them needs no escapes; what `%hh` stands for is another matter.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Package<'a> {
+    pub(super) last: Value<'a>,
+    pub(super) seen: Value<'a>,
+    pub(super) rrname: Value<'a>,
+    pub(super) rrclass: Value<'a>,
+    pub(super) rrtype: Value<'a>,
+    pub(super) ttl: Value<'a>,
+    pub(super) ttl_min: Value<'a>,
+    pub(super) ttl_max: Value<'a>,
+    pub(super) outcome: Value<'a>,
+    pub(super) asked: Value<'a>,
+    pub(super) zone: Value<'a>,
+    pub(super) qname: Value<'a>,
 }
 
 /// Buffers for what is not used where it stands in the line: kept from line to line, so that the
@@ -69,6 +90,8 @@ pub(super) struct Columns {
     pub(super) query: Vec<u8>,
     /// `answers` and `TTLs`.
     pub(super) answers: Answers,
+    /// `rdata` of pdns.log.
+    pub(super) rdata: Answers,
 }
 
 impl Columns {
@@ -76,6 +99,7 @@ impl Columns {
     pub(super) fn clear(&mut self) {
         self.query.clear();
         self.answers.clear();
+        self.rdata.clear();
     }
 }
 
@@ -100,6 +124,20 @@ pub(super) enum Field {
     Opcode,
     Answers,
     Ttls,
+    Marked,
+    Last,
+    Seen,
+    Rrname,
+    Rrclass,
+    Rrtype,
+    Rdata,
+    Ttl,
+    TtlMin,
+    TtlMax,
+    Outcome,
+    Asked,
+    Zone,
+    Qname,
 }
 
 impl Field {
@@ -124,13 +162,32 @@ impl Field {
             b"opcode" => Self::Opcode,
             b"answers" => Self::Answers,
             b"TTLs" => Self::Ttls,
+            b"pdns" => Self::Marked,
+            b"last" => Self::Last,
+            b"seen" => Self::Seen,
+            b"rrname" => Self::Rrname,
+            b"rrclass" => Self::Rrclass,
+            b"rrtype" => Self::Rrtype,
+            b"rdata" => Self::Rdata,
+            b"ttl" => Self::Ttl,
+            b"ttl_min" => Self::TtlMin,
+            b"ttl_max" => Self::TtlMax,
+            b"outcome" => Self::Outcome,
+            b"asked" => Self::Asked,
+            b"zone" => Self::Zone,
+            b"qname" => Self::Qname,
             _ => return None,
         })
     }
 }
 
 impl<'a> Row<'a> {
-    /// Where the value of a single-valued column goes; `None` for query, answers and TTLs, which
+    /// Whether this is a row of pdns.log.
+    pub(super) fn is_of_package(&self) -> bool {
+        self.package.rrname.is_set()
+    }
+
+    /// Where the value of a single-valued column goes; `None` for query, answers, TTLs and RDATA, which
     /// have forms of their own.
     pub(super) fn slot(&mut self, field: Field) -> Option<&mut Value<'a>> {
         Some(match field {
@@ -149,7 +206,20 @@ impl<'a> Row<'a> {
             Field::Ra => &mut self.ra,
             Field::Rejected => &mut self.rejected,
             Field::Opcode => &mut self.opcode,
-            Field::Query | Field::Answers | Field::Ttls => return None,
+            Field::Marked => &mut self.marked,
+            Field::Last => &mut self.package.last,
+            Field::Seen => &mut self.package.seen,
+            Field::Rrname => &mut self.package.rrname,
+            Field::Rrclass => &mut self.package.rrclass,
+            Field::Rrtype => &mut self.package.rrtype,
+            Field::Ttl => &mut self.package.ttl,
+            Field::TtlMin => &mut self.package.ttl_min,
+            Field::TtlMax => &mut self.package.ttl_max,
+            Field::Outcome => &mut self.package.outcome,
+            Field::Asked => &mut self.package.asked,
+            Field::Zone => &mut self.package.zone,
+            Field::Qname => &mut self.package.qname,
+            Field::Query | Field::Answers | Field::Ttls | Field::Rdata => return None,
         })
     }
 
@@ -214,6 +284,29 @@ impl<'a> Value<'a> {
             _ => None,
         };
         number.map(Some).ok_or(Rejection::BadField)
+    }
+
+    /// A number of 32 bits.
+    pub(super) fn large(self) -> Result<Option<u32>, Rejection> {
+        let number = match self {
+            Self::Unset => return Ok(None),
+            Self::Unsigned(number) => Some(number),
+            Self::Text(digits) => decimal(digits),
+            _ => None,
+        };
+        // More than that is as much as can be counted.
+        number
+            .map(|number| Some(u32::try_from(number).unwrap_or(u32::MAX)))
+            .ok_or(Rejection::BadField)
+    }
+
+    /// Text without escapes.
+    pub(super) fn text(self) -> Result<Option<&'a [u8]>, Rejection> {
+        match self {
+            Self::Unset => Ok(None),
+            Self::Text(text) => Ok(Some(text)),
+            _ => Err(Rejection::BadField),
+        }
     }
 
     /// A truth value; unset is false.

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::decode::Omission;
-use crate::observation::{Fact, Provenance};
+use crate::observation::{Fact, Seen};
 use crate::rdata::FinalDot;
 use std::fmt::Write as _;
 
@@ -49,8 +49,8 @@ impl Sample {
     }
 }
 
-fn show(observation: &Observation<'_>) -> String {
-    assert_eq!(observation.provenance, Provenance::Inferred);
+fn show(observation: &Sightings<'_>) -> String {
+    assert_eq!((observation.seen.flags, observation.seen.count), (Seen::INFERRED, 1));
     let mut text = observation.rrname.to_string();
     match observation.fact {
         Fact::Record(rdata) => {
@@ -59,8 +59,8 @@ fn show(observation: &Observation<'_>) -> String {
         }
         Fact::Negative { qtype, outcome } => write!(text, " {qtype} {outcome}").unwrap(),
     }
-    if let Some(ttl) = observation.ttl {
-        write!(text, " {ttl}").unwrap();
+    if observation.seen.ttl_last != Seen::NO_TTL {
+        write!(text, " {}", observation.seen.ttl_last).unwrap();
     }
     text
 }
@@ -71,7 +71,7 @@ fn decoded(sample: &Sample) -> (Vec<String>, Vec<Omission>) {
     decoder.skim(FIELDS.as_bytes());
     let mut seen = Vec::new();
     let ending = decoder.line(sample.line().as_bytes(), &mut |observation| {
-        assert_eq!(observation.at, 1_300_000_000);
+        assert_eq!(observation.seen.time_first, 1_300_000_000);
         seen.push(show(&observation));
     });
     assert_eq!(ending, Ok(Line::Counted));
@@ -314,7 +314,7 @@ fn what_is_not_asked_for_is_filtered_before_it_is_looked_at() {
     );
     ends(Sample { class: "3", query: "-", ..SAMPLE }, Ok(Line::Filtered(Filter::Class)));
     ends(Sample { class: "-", opcode: "-", ..SAMPLE }, Ok(Line::Counted));
-    let mut decoder = Decoder::new(Options { keep_multicast: true });
+    let mut decoder = Decoder::new(Options { keep_multicast: true, ..Options::default() });
     decoder.skim(FIELDS.as_bytes());
     let line = Sample { port: "5353", ..SAMPLE }.line();
     assert_eq!(decoder.line(line.as_bytes(), &mut |_| ()), Ok(Line::Counted));

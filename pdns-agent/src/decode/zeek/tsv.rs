@@ -101,7 +101,7 @@ impl Header {
         }
     }
 
-    /// What each column is, if there are `ts` and `query` among them.
+    /// What each column is, if there are `ts` and `query` or, in pdns.log, `rrname` among them.
     fn columns(&self, names: &[u8]) -> Option<Vec<Option<Field>>> {
         let mut columns: Vec<Option<Field>> = Vec::new();
         each(names, &self.separator, |name| {
@@ -110,7 +110,8 @@ impl Header {
             true
         });
         let has = |field| columns.contains(&Some(field));
-        (has(Field::Ts) && has(Field::Query)).then_some(columns)
+        let has_name = has(Field::Query) || (has(Field::Rrname) && has(Field::Rrtype));
+        (has(Field::Ts) && has_name).then_some(columns)
     }
 
     /// Whether it is known what rows are.
@@ -203,6 +204,13 @@ impl Header {
                     columns.answers.push_with(|out| unescape(element, out));
                 }
             }),
+            Field::Rdata => self.elements(cell, |element| {
+                if element == self.unset {
+                    columns.rdata.push_unset();
+                } else {
+                    columns.rdata.push_with(|out| unescape(element, out));
+                }
+            }),
             Field::Ttls => self.elements(cell, |element| {
                 columns.answers.push_ttl(clock::ttl(Value::Text(element)));
             }),
@@ -226,9 +234,13 @@ impl Header {
     }
 }
 
-/// Whether a log of this name holds DNS records: `dns`, a filter's `dns_...`, or `json_streaming_dns`.
+/// Whether a log of this name holds DNS records: `dns`, a filter's `dns_...`, or `json_streaming_dns`; or the
+/// same with `pdns`.
 pub(super) fn is_dns_path(path: &[u8]) -> bool {
-    path == b"dns" || path.starts_with(b"dns_") || path.ends_with(b"_dns")
+    [&b"dns"[..], b"pdns"].into_iter().any(|log| {
+        let begins = path.strip_prefix(log).is_some_and(|rest| matches!(rest, [] | [b'_', ..]));
+        begins || path.strip_suffix(log).is_some_and(|rest| rest.ends_with(b"_"))
+    })
 }
 
 /// Calls `part` for each part of `text` between separators until it returns `false`. An empty

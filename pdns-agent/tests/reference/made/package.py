@@ -34,6 +34,7 @@ def package(c):
     c.expect_negative("www.example.com", "AAAA", "NODATA")
     c.add(ethernet(c.ends().udp(query("silent.example.com", ident=9))))
     c.expect_negative("silent.example.com", "A", "UNANSWERED")
+    c.wait(30)
     # Multicast is left out.
     multicast = c.ends(server_port=5353)
     c.add(ethernet(multicast.udp(query("printer.local", ident=0))))

@@ -1,0 +1,158 @@
+//! A row of pdns.log, the log of our Zeek package: one record or one negative answer, with all that dns.log lacks.
+//!
+//! Under `zeek`. Owner and type are the packet's, so what is told here is [`Provenance::Exact`]; or
+//! [`Provenance::Unsolicited`] where Zeek saw no question. The package has no public suffix list, so whether a
+//! record beside the answer may be believed is settled here: by `decode::dns`' rules, except that a zone which is
+//! a public suffix is believed in nothing.
+
+use super::answers::Answers;
+use super::clock;
+use super::row::{Row, Value};
+use super::tsv::hex;
+use crate::decode::dns::suffix;
+use crate::decode::{Omission, Rejection, Tally};
+use crate::name::Name;
+use crate::observation::{Fact, Outcome, Provenance, Seen, Sightings};
+use crate::rdata::Rdata;
+use crate::rr::RrType;
+
+mod fields;
+
+/// Buffers kept from line to line.
+#[derive(Debug, Default)]
+pub(super) struct Scratch {
+    owner: Buffer,
+    zone: Buffer,
+    /// The RDATA's wire form.
+    octets: Vec<u8>,
+    fields: fields::Scratch,
+}
+
+/// Room for one name.
+#[derive(Debug, Default)]
+struct Buffer {
+    octets: Vec<u8>,
+    name: String,
+}
+
+impl Buffer {
+    /// Reads a name as the package writes it.
+    fn name<'b>(&'b mut self, text: &'b [u8]) -> Option<Name<'b>> {
+        let octets = decoded(text, &mut self.octets)?;
+        Name::from_dotted(octets, &mut self.name).ok()
+    }
+}
+
+/// Emits what a row tells, or counts why it is left out.
+///
+/// # Errors
+/// [`Rejection`] where a column that each row has cannot be read; then nothing has been emitted.
+pub(super) fn read(
+    row: &Row<'_>,
+    rdata: &Answers,
+    scratch: &mut Scratch,
+    tally: &mut Tally,
+    emit: &mut dyn FnMut(Sightings<'_>),
+) -> Result<(), Rejection> {
+    let Scratch { owner, zone, octets, fields } = scratch;
+    let package = &row.package;
+    let seen = seen(row)?;
+    let rrtype = RrType(package.rrtype.number()?.ok_or(Rejection::BadField)?);
+    let rrname = owner.name(package.rrname.text()?.ok_or(Rejection::NoQuery)?);
+    let rrname = rrname.ok_or(Rejection::BadName)?;
+    if !is_believed(row, rrname, zone)? {
+        tally.omit(Omission::OutOfBailiwick);
+        return Ok(());
+    }
+    let fact = if let Some(outcome) = outcome(package.outcome)? {
+        tally.negatives = tally.negatives.saturating_add(u64::from(seen.count));
+        Fact::Negative { qtype: rrtype, outcome }
+    } else {
+        octets.clear();
+        let partial = match fields::rdata(rrtype, rdata, fields, octets) {
+            Ok(partial) => partial,
+            Err(omission) => {
+                tally.omit(omission);
+                return Ok(());
+            }
+        };
+        tally.records = tally.records.saturating_add(u64::from(seen.count));
+        Fact::Record(Rdata { rrtype, octets, partial })
+    };
+    emit(Sightings { rrname, fact, seen });
+    Ok(())
+}
+
+/// How often, when, and with which TTLs.
+fn seen(row: &Row<'_>) -> Result<Seen, Rejection> {
+    let package = &row.package;
+    let first = clock::seconds(row.ts)?;
+    let last = if package.last.is_set() { clock::seconds(package.last)? } else { first };
+    let count = package.seen.large()?.unwrap_or(1);
+    if count == 0 {
+        return Err(Rejection::BadField);
+    }
+    let is_asked = !package.asked.is_set() || package.asked.is_true()?;
+    let provenance = if is_asked { Provenance::Exact } else { Provenance::Unsolicited };
+    let [ttl, smallest, largest] =
+        [package.ttl, package.ttl_min, package.ttl_max].map(clock::wire_ttl);
+    let known = [ttl, smallest, largest].into_iter().flatten();
+    Ok(Seen {
+        count,
+        time_first: first.min(last),
+        time_last: first.max(last),
+        ttl_min: known.clone().min().unwrap_or(Seen::NO_TTL),
+        ttl_max: known.max().unwrap_or(0),
+        ttl_last: ttl.unwrap_or(Seen::NO_TTL),
+        sensors: 0,
+        flags: Seen::flag(provenance),
+    })
+}
+
+/// What a question came to, if the row tells of one.
+fn outcome(value: Value<'_>) -> Result<Option<Outcome>, Rejection> {
+    let Some(text) = value.text()? else { return Ok(None) };
+    let text = std::str::from_utf8(text).map_err(|_| Rejection::BadField)?;
+    text.parse().map(Some).map_err(|_| Rejection::BadField)
+}
+
+/// Whether an owner lies where the response had a right to speak.
+fn is_believed(row: &Row<'_>, owner: Name<'_>, buffer: &mut Buffer) -> Result<bool, Rejection> {
+    let (text, is_apex) = match (row.package.zone.text()?, row.package.qname.text()?) {
+        (Some(zone), _) => (zone, true),
+        (None, Some(qname)) => (qname, false),
+        // The answer itself, or the servers of its zone.
+        (None, None) => return Ok(true),
+    };
+    let Some(name) = buffer.name(text) else { return Ok(false) };
+    let zone = if is_apex {
+        Some(name).filter(|&name| !suffix::is_public(name))
+    } else {
+        suffix::registrable(name)
+    };
+    Ok(zone.is_some_and(|zone| owner.is_at_or_below(zone)))
+}
+
+/// The octets that text of the package stands for: each `%hh` is one, `%` alone is nothing.
+fn decoded<'t>(text: &'t [u8], buffer: &'t mut Vec<u8>) -> Option<&'t [u8]> {
+    if memchr::memchr(b'%', text).is_none() {
+        return Some(text);
+    }
+    buffer.clear();
+    if text == b"%" {
+        return Some(buffer);
+    }
+    let mut rest = text;
+    while let Some(at) = memchr::memchr(b'%', rest) {
+        let (plain, escape) = rest.split_at_checked(at)?;
+        buffer.extend_from_slice(plain);
+        let [_, high, low, after @ ..] = escape else { return None };
+        buffer.push(hex(*high)? << 4 | hex(*low)?);
+        rest = after;
+    }
+    buffer.extend_from_slice(rest);
+    Some(buffer)
+}
+
+#[cfg(test)]
+mod tests;
