@@ -81,7 +81,7 @@ def tsv_value(value, kind):
         return "T" if value else "F"
     if kind.startswith("vector"):
         inner = [tsv_value(one, kind[7:-1]).replace(",", "\\x2c") for one in value]
-        return ",".join(inner) if kind != "vector[interval]" else ",".join(inner)
+        return ",".join(inner)
     if value == "":
         return "(empty)"
     return str(value).replace("\\", "\\\\").replace("\t", "\\x09")
