@@ -49,6 +49,16 @@ impl Header {
         self.flags & 0x0400 != 0
     }
 
+    /// The client wants the server to ask others (RD).
+    pub(super) fn wants_recursion(self) -> bool {
+        self.flags & 0x0100 != 0
+    }
+
+    /// The server asks others for its clients (RA).
+    pub(super) fn has_recursion(self) -> bool {
+        self.flags & 0x0080 != 0
+    }
+
     /// Parts of the message are missing (TC).
     pub(super) fn is_truncated(self) -> bool {
         self.flags & 0x0200 != 0

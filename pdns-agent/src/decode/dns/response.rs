@@ -26,6 +26,8 @@ pub(super) struct Response<'a> {
     /// When it came, whole seconds.
     pub(super) at: u32,
     pub(super) provenance: Provenance,
+    /// A resolver made it for a client that wanted recursion, and stands for all of its chain.
+    pub(super) is_resolved: bool,
 }
 
 /// What the filed records say about the question.
@@ -33,6 +35,8 @@ pub(super) struct Response<'a> {
 struct Findings {
     /// The answer section has a record of the owner and type that were asked for.
     is_answered: bool,
+    /// The chain goes on where the server has no business, and so does what it says of the end.
+    is_chain_cut: bool,
     /// The authority section has an SOA record for the chain's end.
     has_soa: bool,
     /// The authority section has an NS record.
@@ -51,12 +55,13 @@ impl Response<'_> {
         let Scratch { names, records, chain, repeats } = scratch;
         records.read(self.message, self.records_at, self.header, names, false);
         count(records, tally);
-        bailiwick::follow(question.name, records, names, chain);
+        let is_chain_cut =
+            bailiwick::follow(question.name, records, names, self.is_resolved, chain);
         let (names, records) = (&*names, &*records);
         let bailiwick = Bailiwick::new(names, chain, question.name, question.qtype, records);
         // A question of the protocol itself (RFC 2930, RFC 8945) is not about data.
         let is_answered = matches!(question.qtype, RrType::TKEY | RrType::TSIG);
-        let mut findings = Findings { is_answered, ..Findings::default() };
+        let mut findings = Findings { is_answered, is_chain_cut, ..Findings::default() };
         repeats.clear();
         for (index, record) in (0..).zip(&records.all) {
             if bailiwick.admits(record) {
@@ -138,6 +143,10 @@ impl Response<'_> {
     ) -> Result<Option<Outcome>, DnsOmission> {
         let extended = u16::from(records.extended_rcode.unwrap_or(0));
         let rcode = extended << 4 | self.header.rcode();
+        // The RCODE is that of the last name of the whole chain (RFC 6604 §3), and so is the lack of data.
+        if findings.is_chain_cut && (rcode != 0 || !findings.is_answered) {
+            return Err(DnsOmission::ChainCut);
+        }
         if rcode != 0 {
             return Ok(Some(Outcome::from_rcode(rcode)));
         }
