@@ -5,7 +5,8 @@
 //! they can grow to is bounded by the message, which has at most 65,535 octets: 5,955 records, of which each
 //! name has at most 1,004 octets of text.
 
-use crate::name::{Name, compressed};
+use crate::name::Name;
+use crate::name::compressed::{self, MAX_POINTERS, Walked};
 use crate::rdata::canonical;
 use crate::rr::RrType;
 
@@ -81,8 +82,14 @@ pub(super) struct Span {
 #[derive(Default)]
 pub(super) struct Names {
     text: String,
-    /// By where they stand in the message: the text, and where the name ends there.
-    known: Vec<(usize, Span, usize)>,
+    known: Vec<Known>,
+}
+
+/// A name by where it stands in the message.
+struct Known {
+    place: usize,
+    name: Span,
+    walked: Walked,
 }
 
 impl Names {
@@ -114,16 +121,24 @@ impl Names {
             Some(target) => (target, Some(at + 2)),
             None => (at, None),
         };
-        if let Some(&(_, name, stop)) = self.known.iter().find(|(known, ..)| *known == place) {
-            return Some((name, end.unwrap_or(stop)));
+        let known = self.known.iter().find(|known| known.place == place);
+        let (name, walked) = match known {
+            Some(known) => (known.name, known.walked),
+            None => {
+                let start = self.text.len();
+                let walked = compressed::text(message, place, &mut self.text).ok()?;
+                let name = span(start, self.text.len());
+                if self.known.len() < KNOWN_NAMES {
+                    self.known.push(Known { place, name, walked });
+                }
+                (name, walked)
+            }
+        };
+        // The pointer that leads there is one of the name's, too.
+        if end.is_some() && walked.pointers == MAX_POINTERS {
+            return None;
         }
-        let start = self.text.len();
-        let stop = compressed::text(message, place, &mut self.text).ok()?;
-        let name = span(start, self.text.len());
-        if self.known.len() < KNOWN_NAMES {
-            self.known.push((place, name, stop));
-        }
-        Some((name, end.unwrap_or(stop)))
+        Some((name, end.unwrap_or(walked.end)))
     }
 }
 
