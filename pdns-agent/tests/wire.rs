@@ -7,7 +7,7 @@
 
 use pdns_agent::decode::wire::{Message, Options, Transport, Wire, WireTally};
 use pdns_agent::hash::Hasher;
-use pdns_agent::source::{CaptureFile, LogId};
+use pdns_agent::source::{CaptureFile, LogId, Step};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -77,7 +77,7 @@ fn read(path: &Path) -> Outcome {
     let (mut frames, mut last) = (0, 0);
     let error = loop {
         match file.next() {
-            Ok(Some((frame, position))) => {
+            Ok(Some(Step::Packet(frame, position))) => {
                 assert!(position > last, "{name}: {position} after {last}");
                 last = position;
                 frames += 1;
@@ -85,6 +85,7 @@ fn read(path: &Path) -> Outcome {
                 let tally = wire.tally();
                 assert_eq!((tally.frames, tally.endings()), (frames, frames), "{name}: {tally:?}");
             }
+            Ok(Some(Step::Nothing)) => {}
             Ok(None) => break None,
             Err(error) => break Some(error.to_string()),
         }

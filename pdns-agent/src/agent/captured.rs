@@ -16,7 +16,7 @@ use crate::aggregate::Window;
 use crate::decode::packets::{Decoder, Options};
 use crate::hash::{Hasher, Router};
 use crate::observation::Observation;
-use crate::source::{CaptureFile, Condition, PcapError, capture_files};
+use crate::source::{CaptureFile, Condition, PcapError, Step, capture_files};
 use crate::store::{Checkpoint, SourceState, StoreError};
 use indicatif::ProgressBar;
 use std::collections::VecDeque;
@@ -250,8 +250,11 @@ impl Reader {
             return Err(error.into());
         }
         decoder.refuse(file.refused());
-        // What came before an error is good. There will be no more of this content.
-        let is_complete = !matches!(result, Ok(true));
+        // What came before an error is good. There may be more of the content, if it was the disk that failed.
+        let is_complete = match &result {
+            Ok(has_more) => !has_more,
+            Err(error) => error.is_of_content(),
+        };
         if is_complete {
             // What the end tells has a place of its own, behind the last packet.
             let window = &mut self.outbox.window;
@@ -330,9 +333,14 @@ fn read(
         if start >= until {
             return Ok(false);
         }
-        let Some((frame, end)) = file.next()? else { return Ok(false) };
-        decoder.frame(&frame, &mut |observation| each(observation, start));
-        *position = end;
+        match file.next()? {
+            Some(Step::Packet(frame, end)) => {
+                decoder.frame(&frame, &mut |observation| each(observation, start));
+                *position = end;
+            }
+            Some(Step::Nothing) => {}
+            None => return Ok(false),
+        }
     }
     Ok(true)
 }

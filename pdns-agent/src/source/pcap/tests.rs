@@ -32,13 +32,17 @@ impl Folder {
         let mut taken: Vec<Taken> = Vec::new();
         let error = loop {
             match file.next() {
-                Ok(Some((frame, position))) => {
+                Ok(Some(Step::Packet(frame, position))) => {
                     assert!(taken.last().is_none_or(|last| last.3 < position));
                     assert!(frame.octets.len() <= frame.length as usize);
                     taken.push((frame.at.micros(), frame.octets.to_vec(), frame.length, position));
                 }
+                Ok(Some(Step::Nothing)) => {}
                 Ok(None) => break String::new(),
-                Err(error) => break error.to_string(),
+                Err(error) => {
+                    assert!(error.is_of_content(), "{error}");
+                    break error.to_string();
+                }
             }
         };
         assert!(matches!(file.next(), Ok(None)), "an error is told once");
@@ -184,6 +188,72 @@ fn packets_of_unknown_link_types_are_counted() {
     let writer = Writer { big: true };
     let file = [writer.header(MICROS, 105), writer.record(1, 1, b"802.11", 6)].concat();
     assert_eq!(Folder::new().read(&file), (Vec::new(), 1, String::new()));
+}
+
+#[test]
+fn who_reads_is_told_now_and_then_that_there_is_nothing() {
+    let writer = Writer { big: false };
+    // Of 600 records no packet is of use: those of an unknown link type, and blocks that hold none.
+    let unknown = writer.record(1, 1, b"802.11", 6).repeat(600);
+    let blocks = writer.block(5, &[0; 40]).repeat(600);
+    let forms = [
+        ([writer.header(MICROS, 105), unknown].concat(), 600),
+        ([writer.section(), blocks].concat(), 0),
+    ];
+    for (file, refused) in forms {
+        let path = Folder::new();
+        let mut file = CaptureFile::open(&path.file(&file), &Hasher::new(&[1; 16])).unwrap();
+        assert_eq!(file.next().unwrap(), Some(Step::Nothing));
+        assert_eq!(file.refused(), if refused > 0 { 256 } else { 0 });
+        assert_eq!(file.next().unwrap(), Some(Step::Nothing));
+        assert_eq!(file.next().unwrap(), None);
+        assert_eq!(file.refused(), refused);
+    }
+}
+
+/// Yields some octets, then fails as a disk does.
+struct Failing(io::Cursor<Vec<u8>>);
+
+impl io::Read for Failing {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        match self.0.read(out)? {
+            0 => Err(io::Error::from_raw_os_error(5)),
+            got => Ok(got),
+        }
+    }
+}
+
+#[test]
+fn a_disk_that_fails_is_told_from_content_that_is_broken() {
+    let file = blocks();
+    let mut forms = vec![("plain", file.clone()), ("gzip", gzip(&file))];
+    for program in ["zstd", "xz", "lz4"] {
+        forms.extend(through(program, &file).map(|packed| (program, packed)));
+    }
+    for (form, octets) in forms {
+        for end in [3, 20, octets.len() / 2, octets.len() - 3, octets.len()] {
+            let input = Failing(io::Cursor::new(octets[..end].to_vec()));
+            let mut file = match CaptureFile::once("F".to_owned(), input) {
+                Ok(file) => file,
+                Err(error) => {
+                    assert!(!error.is_of_content() && end < 6, "{form} {end}: {error}");
+                    continue;
+                }
+            };
+            let error = loop {
+                match file.next() {
+                    Ok(Some(_)) => {}
+                    Ok(None) => panic!("{form} {end}: an error is no end"),
+                    Err(error) => break error,
+                }
+            };
+            assert!(!error.is_of_content(), "{form} {end}: {error}");
+            let text = error.to_string();
+            assert!(text.starts_with("cannot read capture F at octet "), "{form} {end}: {text}");
+            let PcapError::Read { cause, .. } = error else { unreachable!("it says so") };
+            assert_eq!(cause.raw_os_error(), Some(5), "{form} {end}");
+        }
+    }
 }
 
 #[test]
@@ -349,6 +419,7 @@ fn what_cannot_be_opened_is_named() {
     for path in [Path::new("/nonexistent/capture"), Path::new("/")] {
         let error = CaptureFile::open(path, &hasher).err().unwrap();
         assert_eq!(error.to_string(), format!("cannot open capture {}", path.display()));
+        assert!(!error.is_of_content());
     }
 }
 
