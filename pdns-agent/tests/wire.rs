@@ -149,7 +149,9 @@ fn every_frame_is_accounted_for_and_messages_are_those_of_tshark() {
     assert!(files.len() > 100, "too few captures in {}", folder.display());
     let has_tshark = Command::new("tshark").arg("--version").output().is_ok();
     if !has_tshark {
-        println!("skipping the comparison: no tshark");
+        println!(
+            "skipping the comparison with tshark: it is not installed (cargo xtask test does)"
+        );
     }
     let check = |path: &PathBuf| {
         let outcome = read(path);

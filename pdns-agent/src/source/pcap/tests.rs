@@ -354,7 +354,7 @@ fn a_packed_copy_is_the_same_capture_in_one_member_or_several() {
     for program in ["zstd", "xz", "lz4"] {
         match (through(program, left), through(program, right)) {
             (Some(left), Some(right)) => forms.push((program, [left, right].concat())),
-            _ => println!("skipping {program}: not installed"),
+            _ => println!("skipping {program}: it is not installed (cargo xtask test does)"),
         }
     }
     for (form, packed) in &forms {
@@ -397,7 +397,7 @@ fn a_pipe_is_read_once_under_an_id_of_its_own() {
     let folder = Folder::new();
     let path = folder.0.path().join("pipe");
     if !Command::new("mkfifo").arg(&path).status().is_ok_and(|status| status.success()) {
-        println!("skipping pipe: no mkfifo");
+        println!("skipping pipe: mkfifo is not installed (cargo xtask test does)");
         return;
     }
     let mut ids = Vec::new();
