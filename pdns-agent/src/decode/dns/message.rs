@@ -122,17 +122,16 @@ impl Names {
             None => (at, None),
         };
         let known = self.known.iter().find(|known| known.place == place);
-        let (name, walked) = match known {
-            Some(known) => (known.name, known.walked),
-            None => {
-                let start = self.text.len();
-                let walked = compressed::text(message, place, &mut self.text).ok()?;
-                let name = span(start, self.text.len());
-                if self.known.len() < KNOWN_NAMES {
-                    self.known.push(Known { place, name, walked });
-                }
-                (name, walked)
+        let (name, walked) = if let Some(known) = known {
+            (known.name, known.walked)
+        } else {
+            let start = self.text.len();
+            let walked = compressed::text(message, place, &mut self.text).ok()?;
+            let name = span(start, self.text.len());
+            if self.known.len() < KNOWN_NAMES {
+                self.known.push(Known { place, name, walked });
             }
+            (name, walked)
         };
         // The pointer that leads there is one of the name's, too.
         if end.is_some() && walked.pointers == MAX_POINTERS {

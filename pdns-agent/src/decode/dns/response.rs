@@ -35,12 +35,21 @@ pub(super) struct Response<'a> {
 struct Findings {
     /// The answer section has a record of the owner and type that were asked for.
     is_answered: bool,
-    /// The chain goes on where the server has no business, and so does what it says of the end.
-    is_chain_cut: bool,
     /// The authority section has an SOA record for the chain's end.
     has_soa: bool,
     /// The authority section has an NS record.
     has_ns: bool,
+}
+
+/// What the answer section leads to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Lead {
+    /// Nothing: nothing at all is in it, not even an alias.
+    Nowhere,
+    /// The end of the chain.
+    End,
+    /// Names that the server has no business with, and so with what it says of them.
+    Away,
 }
 
 impl Response<'_> {
@@ -55,13 +64,12 @@ impl Response<'_> {
         let Scratch { names, records, chain, repeats } = scratch;
         records.read(self.message, self.records_at, self.header, names, false);
         count(records, tally);
-        let is_chain_cut =
-            bailiwick::follow(question.name, records, names, self.is_resolved, chain);
+        let is_cut = bailiwick::follow(question.name, records, names, self.is_resolved, chain);
         let (names, records) = (&*names, &*records);
         let bailiwick = Bailiwick::new(names, chain, question.name, question.qtype, records);
         // A question of the protocol itself (RFC 2930, RFC 8945) is not about data.
         let is_answered = matches!(question.qtype, RrType::TKEY | RrType::TSIG);
-        let mut findings = Findings { is_answered, is_chain_cut, ..Findings::default() };
+        let mut findings = Findings { is_answered, ..Findings::default() };
         repeats.clear();
         for (index, record) in (0..).zip(&records.all) {
             if bailiwick.admits(record) {
@@ -71,8 +79,12 @@ impl Response<'_> {
                 tally.omit(DnsOmission::OutOfBailiwick);
             }
         }
-        let is_bare = chain.len() == 1 && !records.has_answer;
-        match self.conclude(&findings, records, is_bare) {
+        let lead = match is_cut {
+            true => Lead::Away,
+            false if chain.len() == 1 && !records.has_answer => Lead::Nowhere,
+            false => Lead::End,
+        };
+        match self.conclude(&findings, records, lead) {
             Ok(None) => {}
             Ok(Some(outcome)) => {
                 tally.negatives += 1;
@@ -133,18 +145,17 @@ impl Response<'_> {
         });
     }
 
-    /// Whether this is a negative answer (RFC 2308 §2), and why that cannot be told if it cannot. `is_bare`:
-    /// nothing at all is in the answer section, not even an alias.
+    /// Whether this is a negative answer (RFC 2308 §2), and why that cannot be told if it cannot.
     fn conclude(
         &self,
         findings: &Findings,
         records: &Records,
-        is_bare: bool,
+        lead: Lead,
     ) -> Result<Option<Outcome>, DnsOmission> {
         let extended = u16::from(records.extended_rcode.unwrap_or(0));
         let rcode = extended << 4 | self.header.rcode();
         // The RCODE is that of the last name of the whole chain (RFC 6604 §3), and so is the lack of data.
-        if findings.is_chain_cut && (rcode != 0 || !findings.is_answered) {
+        if lead == Lead::Away && (rcode != 0 || !findings.is_answered) {
             return Err(DnsOmission::ChainCut);
         }
         if rcode != 0 {
@@ -159,7 +170,7 @@ impl Response<'_> {
         if findings.has_soa {
             return Ok(Some(Outcome::NODATA));
         }
-        if !is_bare {
+        if lead != Lead::Nowhere {
             return Err(DnsOmission::NodataOrReferral);
         }
         if findings.has_ns && !self.header.is_authoritative() {
