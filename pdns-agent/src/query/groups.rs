@@ -19,6 +19,8 @@ use std::ops::ControlFlow;
 
 /// Groups that are held at once, some 25 MB of them.
 pub const MAX_GROUPS: usize = 224_000;
+/// Groups of one pass where there is no limit, some 15 MB of them.
+const MAX_KEPT: usize = 100_000;
 /// Names below a domain that are looked up one by one; where there are more, their part of the store is read.
 const LOOK_UPS: usize = 2_048;
 
@@ -111,7 +113,7 @@ impl Place {
 }
 
 /// Hands out groups in order, at most `limit` of them (0: all, in several passes when there are more than
-/// [`MAX_SORTED`]), until `each` breaks.
+/// are held at once), until `each` breaks.
 ///
 /// # Errors
 /// [`StoreError`] when the store cannot be read; groups may have been handed out before.
@@ -145,7 +147,7 @@ pub fn groups_in(
         let left = super::left(limit, page.shown);
         let keep = match left {
             None => return Ok((page, totals.unwrap_or_default())),
-            Some(0) => MAX_SORTED.min(most.max(1)),
+            Some(0) => MAX_KEPT.min(most.max(1)),
             Some(left) => left.min(MAX_SORTED),
         };
         let mut kept: Smallest<Place> = Smallest::new(keep);

@@ -13,8 +13,9 @@ use std::ops::ControlFlow;
 
 /// Bits of a hash that choose a slot: two million slots, 16 MB.
 const SLOT_BITS: u32 = 21;
-/// Slots whose keys are added up first, for each group that is wanted and at least.
-const FIRST: (usize, usize) = (4, 16_384);
+/// Slots whose keys are added up first: so many for each group that is wanted, and at least this part of the groups
+/// that may be held, since a slot has several keys.
+const FIRST: (usize, usize) = (4, 8);
 
 /// Hands out groups, each at most once, among them the `wanted` that were counted most.
 pub(super) fn tally(
@@ -52,7 +53,8 @@ pub(super) fn tally(
         sums.hand_out(true, grouping, take);
         return Ok(keys.totals);
     }
-    let at_least = nth_largest(&slots, FIRST.1.max(wanted.saturating_mul(FIRST.0)));
+    let first = wanted.saturating_mul(FIRST.0).max(most / FIRST.1).max(1);
+    let at_least = nth_largest(&slots, first);
     let mut best: Smallest<u64> = Smallest::new(wanted.max(1));
     let sum_of = |hash: u64| slots.get(slot_of(hash)).copied().unwrap_or(0);
     tally_each(store, grouping, walks, most, &|hash| sum_of(hash) >= at_least, &mut |group| {

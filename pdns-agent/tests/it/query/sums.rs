@@ -175,6 +175,37 @@ fn sums_of_real_logs_are_those_of_plain_dictionaries() {
 }
 
 #[test]
+fn the_most_counted_addresses_are_found_among_more_than_can_be_held() {
+    let world = World::made_up();
+    let (by, filter) = (By::Addresses, query::Filter::default());
+    let grouping = Grouping { by, kind: Kind::Record, filter, first_in: None };
+    let mut want = expected(&world, &grouping);
+    want.sort_by_key(|group| rank(GroupSort::Count, group));
+    assert!(want.len() > 700);
+    for most in [60, 200, 600, want.len() - 1, want.len()] {
+        for limit in [1, 3, 12, 55, 300, want.len() - 1, want.len(), want.len() + 1] {
+            let mut got = Vec::new();
+            let mut store = world.store.borrow_mut();
+            let (page, _) = query::groups_in(
+                &mut store,
+                &grouping,
+                GroupSort::Count,
+                limit,
+                most,
+                &mut |group| {
+                    got.push(group.clone());
+                    ControlFlow::Continue(())
+                },
+            )
+            .unwrap();
+            let fits = limit.min(want.len());
+            assert_eq!(got, want[..fits], "{limit} of {most}");
+            assert_eq!(page.cut, fits < want.len(), "{limit} of {most}");
+        }
+    }
+}
+
+#[test]
 fn days_count_each_domain_once() {
     let world = World::made_up();
     let grouping = Grouping {
