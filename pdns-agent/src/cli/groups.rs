@@ -104,7 +104,7 @@ pub(super) fn new_on(
     terminal: &mut Terminal<'_>,
 ) -> Result<Found, CliError> {
     let mut grouping = rows.new_by(by, terminal.now)?;
-    grouping.first_in = Some(Moment::day(day));
+    grouping.first_on = Some(day);
     let limit = rows.limit.unwrap_or(LIMIT);
     simple(&grouping, GroupSort::Key, limit, rows, options, terminal)
 }

@@ -249,7 +249,7 @@ impl Rows {
             Some(SortArg::Name) => Some(GroupSort::Key),
             Some(SortArg::Ttl) => return Err(UsageError::NoTtl(command)),
         };
-        Ok((Grouping { by, kind, filter: self.filter(now)?, first_in: None }, sort))
+        Ok((Grouping { by, kind, filter: self.filter(now)?, first_on: None }, sort))
     }
 
     /// Names below a domain, added up.

@@ -9,7 +9,7 @@ mod key;
 mod tally;
 
 use super::order::Smallest;
-use super::{DAY, Filter, MAX_SORTED, Moment, Page, Text};
+use super::{DAY, Filter, MAX_SORTED, Page, Text};
 use crate::name::NameBuf;
 use crate::store::{Each, Kind, Part, Store, StoreError};
 use key::Keys;
@@ -50,8 +50,8 @@ pub struct Grouping {
     pub kind: Kind,
     /// Which rows count.
     pub filter: Filter,
-    /// Only groups that were first seen in this span.
-    pub first_in: Option<Moment>,
+    /// Only groups that were first seen on this day, counted from 1970-01-01.
+    pub first_on: Option<u32>,
 }
 
 /// What groups are sorted by; ties go by key.

@@ -6,6 +6,7 @@
 //! of their part. So there is one pass where no part holds too many groups, which at ten million names is the rule.
 
 use super::{Group, GroupKey, Grouping, Keys, Totals, Walk};
+use crate::query::DAY;
 use crate::store::{Row, Store, StoreError};
 use std::collections::HashMap;
 use std::ops::ControlFlow;
@@ -70,8 +71,7 @@ impl Sums {
     pub(super) fn hand_out(&mut self, all: bool, grouping: &Grouping, take: &mut dyn FnMut(Group)) {
         for (key, sum) in self.0.extract_if(|_, sum| all || sum.of_one_part) {
             let Sum { names, records, count, time_first, time_last, .. } = sum;
-            let span = grouping.first_in;
-            if span.is_none_or(|span| (span.start..span.end).contains(&time_first)) {
+            if grouping.first_on.is_none_or(|day| time_first / DAY == day) {
                 take(Group { key, names, records, count, time_first, time_last });
             }
         }

@@ -4,7 +4,7 @@ use super::asked::filter;
 use super::passes;
 use super::world::{DAY, World, is_record, target};
 use pdns_agent::name::{Name, NameBuf, suffix};
-use pdns_agent::query::{self, By, Group, GroupKey, GroupSort, Grouping, MAX_GROUPS, Moment};
+use pdns_agent::query::{self, By, Group, GroupKey, GroupSort, Grouping, MAX_GROUPS};
 use pdns_agent::rdata::Target;
 use pdns_agent::store::{FactBuf, Kind, Row};
 use proptest::prelude::*;
@@ -68,10 +68,8 @@ fn expected(world: &World, grouping: &Grouping) -> Vec<Group> {
         time_first: rows.iter().map(|row| row.seen.time_first).min().unwrap(),
         time_last: rows.iter().map(|row| row.seen.time_last).max().unwrap(),
     });
-    let span = grouping.first_in;
-    let first_in =
-        |group: &Group| span.is_none_or(|span| (span.start..span.end).contains(&group.time_first));
-    groups.filter(first_in).collect()
+    let day = grouping.first_on;
+    groups.filter(|group| day.is_none_or(|day| group.time_first / DAY == day)).collect()
 }
 
 fn rank(sort: GroupSort, group: &Group) -> i64 {
@@ -114,15 +112,15 @@ fn sums_at_random(world: &World, cases: u32) {
     // Few are slow: each pass reads all there is.
     let most = prop_oneof![2 => Just(MAX_GROUPS), 1 => 150..900_usize];
     let first = prop::option::weighted(0.2, any::<Index>())
-        .prop_map(|row| row.map(|row| Moment::day(row.get(&world.rows).seen.time_first / DAY)));
+        .prop_map(|row| row.map(|row| row.get(&world.rows).seen.time_first / DAY));
     let kind = prop_oneof![4 => Just(Kind::Record), 1 => Just(Kind::Negative)];
     let strategy = (by(world), kind, filter(world), first, sort, limit, most);
     let ran = TestRunner::new(config).run(
         &strategy,
-        |(by, kind, filter, first_in, sort, limit, most)| {
-            let grouping = Grouping { by, kind, filter, first_in };
+        |(by, kind, filter, first_on, sort, limit, most)| {
+            let grouping = Grouping { by, kind, filter, first_on };
             let mut want = expected(world, &grouping);
-            let whole = expected(world, &Grouping { first_in: None, ..grouping.clone() });
+            let whole = expected(world, &Grouping { first_on: None, ..grouping.clone() });
             want.sort_by_key(|group| rank(sort, group));
             let fits = if limit == 0 { want.len() } else { limit.min(want.len()) };
             let mut got = Vec::new();
@@ -178,7 +176,7 @@ fn sums_of_real_logs_are_those_of_plain_dictionaries() {
 fn the_most_counted_addresses_are_found_among_more_than_can_be_held() {
     let world = World::made_up();
     let (by, filter) = (By::Addresses, query::Filter::default());
-    let grouping = Grouping { by, kind: Kind::Record, filter, first_in: None };
+    let grouping = Grouping { by, kind: Kind::Record, filter, first_on: None };
     let mut want = expected(&world, &grouping);
     want.sort_by_key(|group| rank(GroupSort::Count, group));
     assert!(want.len() > 700);
@@ -212,7 +210,7 @@ fn days_count_each_domain_once() {
         by: By::Domains,
         kind: Kind::Record,
         filter: query::Filter::default(),
-        first_in: None,
+        first_on: None,
     };
     let mut want: BTreeMap<u32, u64> = BTreeMap::new();
     for group in expected(&world, &grouping) {
