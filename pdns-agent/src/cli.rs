@@ -7,7 +7,10 @@
 mod admin;
 mod answer;
 mod args;
+mod groups;
 mod hint;
+mod papers;
+mod parked;
 mod resolve;
 #[cfg(test)]
 mod tests;
@@ -19,7 +22,7 @@ use crate::config::{ConnectionError, DEFAULT_URL};
 use crate::query;
 use crate::render::{Format, Look, escape};
 use crate::store::{Options, Store, StoreError, is_another_of_root};
-use args::Command;
+use args::{Admin, Command};
 use std::io::{self, BufRead, Write};
 
 /// What the command line talks to.
@@ -68,6 +71,18 @@ pub enum CliError {
     /// Standard output cannot be written.
     #[error("cannot write the answer")]
     Output(#[source] io::Error),
+    /// Some lines of standard input were passed over; all others were answered.
+    #[error("{0} of the lines were no subjects and were passed over")]
+    Lines(u64),
+    /// A page of the manual cannot be written.
+    #[error("cannot write {path}")]
+    Paper {
+        /// Its path.
+        path: String,
+        /// Why not.
+        #[source]
+        cause: io::Error,
+    },
     /// Standard input cannot be read.
     #[error("cannot read subjects from standard input")]
     Input(#[source] io::Error),
@@ -113,6 +128,13 @@ pub fn run(args: &Args, terminal: &mut Terminal<'_>) -> Result<Found, CliError> 
     if args.command.is_some() && !args.subjects.is_empty() {
         return Err(UsageError::SubjectBeforeCommand.into());
     }
+    // What is written of the arguments alone needs no store.
+    if let Some(Command::Admin(Admin::Man { directory })) = &args.command {
+        return papers::man(directory, terminal);
+    }
+    if let Some(Command::Admin(Admin::Completions { shell })) = &args.command {
+        return papers::completions(*shell, terminal);
+    }
     let options = args.connection.options(terminal.env)?;
     let found = command(args, &options, terminal)?;
     terminal.out.flush().map_err(CliError::Output)?;
@@ -127,7 +149,7 @@ fn nothing(args: &Args, options: &Options, terminal: &mut Terminal<'_>) {
     let meant = match (&args.command, args.subjects.as_slice()) {
         (None, [subject]) => hint::command_like(subject),
         // These have said it in their own words.
-        (Some(Command::New { list: None, .. } | Command::Admin(_)), _) => return,
+        (Some(Command::New(args::New { list: None, .. }) | Command::Admin(_)), _) => return,
         _ => None,
     };
     match meant {
@@ -159,27 +181,33 @@ fn command(args: &Args, options: &Options, terminal: &mut Terminal<'_>) -> Resul
             let query = rows.find(find, now)?;
             answer::rows(&mut open(options)?, &query, rows, Format::Cof, terminal)
         }
+        Some(Command::Subdomains(asked)) => {
+            rows.allow("subdomains", &[FENCES, &["--sort"]].concat())?;
+            let (grouping, sort) = rows.subdomains(asked, now)?;
+            groups::subdomains(&grouping, sort, rows, options, terminal)
+        }
         Some(Command::Top { by }) => {
             rows.allow("top", FENCES)?;
-            match by {
-                args::By::Names => answer::top_names(rows, options, terminal),
-                args::By::Records => {
-                    let query = rows.top(now)?;
-                    answer::rows(&mut open(options)?, &query, rows, Format::Cof, terminal)
-                }
+            if let Some(grouping) = rows.top_by(*by, now)? {
+                return groups::top(&grouping, rows, options, terminal);
             }
+            if *by == args::By::Names {
+                return answer::top_names(rows, options, terminal);
+            }
+            let query = rows.top(now)?;
+            answer::rows(&mut open(options)?, &query, rows, Format::Cof, terminal)
         }
-        Some(Command::New { list: Some(day), .. }) => {
-            rows.allow("new --list", &["--limit", "--format"])?;
-            let day = moment("--list", day, now)?;
-            answer::new_names(day.start / query::DAY, rows, options, terminal)
+        Some(Command::Parked(asked)) => {
+            rows.allow("parked", &[FENCES, &["--sort"]].concat())?;
+            parked::parked(asked, rows, options, terminal)
         }
-        Some(Command::New { since, list: None }) => {
-            rows.allow("new", &["--format"])?;
-            let since = moment("--since", since, now)?;
-            answer::days(since.start / query::DAY, rows, options, terminal)
+        Some(Command::New(asked)) => new(asked, rows, options, terminal),
+        Some(Command::Unanswered { outcome, by: args::ByName::Domains }) => {
+            rows.allow("unanswered --by domains", &[FENCES, &["--sort"]].concat())?;
+            let (grouping, sort) = rows.unanswered_domains(*outcome, now)?;
+            groups::unanswered(&grouping, sort, rows, options, terminal)
         }
-        Some(Command::Unanswered { outcome }) => {
+        Some(Command::Unanswered { outcome, by: args::ByName::Names }) => {
             rows.allow("unanswered", &[FENCES, &["--sort", "--negative"]].concat())?;
             let query = rows.unanswered(*outcome, now)?;
             // COF has no negative answers.
@@ -191,8 +219,30 @@ fn command(args: &Args, options: &Options, terminal: &mut Terminal<'_>) -> Resul
         }
         Some(Command::Admin(admin)) => {
             rows.allow("admin", &[])?;
-            admin::run(*admin, options, terminal)
+            admin::run(admin, options, terminal)
         }
+    }
+}
+
+/// What was new: names by what the store counts itself, everything else by reading all records.
+fn new(
+    asked: &args::New,
+    rows: &args::Rows,
+    options: &Options,
+    terminal: &mut Terminal<'_>,
+) -> Result<Found, CliError> {
+    let now = terminal.now;
+    let Some(day) = &asked.list else {
+        rows.allow("new", &["--rrtype", "--format"])?;
+        let since = moment("--since", &asked.since, now)?.start / query::DAY;
+        return groups::days(since, asked.by, rows, options, terminal);
+    };
+    rows.allow("new --list", &["--rrtype", "--limit", "--format"])?;
+    let day = moment("--list", day, now)?.start / query::DAY;
+    if asked.by == args::ByName::Names && rows.rrtype.is_empty() {
+        answer::new_names(day, rows, options, terminal)
+    } else {
+        groups::new_on(day, asked.by, rows, options, terminal)
     }
 }
 

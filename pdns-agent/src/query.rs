@@ -3,15 +3,20 @@
 //! Stands between `store`, which it reads, and `render`, `cli` and `serve`, which ask it. It knows no
 //! flags and no output.
 //!
-//! There are three ways to an answer. A *look-up* goes straight to the rows of a name or an address.
+//! There are four ways to an answer. A *look-up* goes straight to the rows of a name or an address.
 //! A *search* walks all names in order of their text and looks up those that match. A *scan* walks the
-//! statistics of all rows, keeps the best, and only then asks for their names and RDATA. None holds
+//! statistics of all rows, keeps the best, and only then asks for their names and RDATA. *Sums* by domain, address,
+//! type or label read all rows that may count, with their names. None holds
 //! more than a bounded number of rows: where an answer may be longer, it is walked in several passes,
 //! each of which goes on after the last item of the one before.
 
 mod filter;
+mod follow;
+mod groups;
 mod names;
 mod order;
+mod parked;
+mod pattern;
 #[cfg(test)]
 pub(crate) mod rows;
 mod stats;
@@ -20,8 +25,14 @@ mod text;
 mod when;
 
 pub use filter::{Fence, Filter, TtlFence};
+pub use follow::{MAX_STEPS, Trail, follow};
+pub use groups::{
+    By, Group, GroupKey, GroupSort, Grouping, MAX_GROUPS, Totals, days, groups, groups_in,
+};
 pub use names::{NameSum, top_names};
 pub use order::{Each, MAX_SORTED, Passes, Sort};
+pub use parked::{List, ListError, WHYS, Why, parked};
+pub use pattern::{Pattern, PatternError};
 pub use subject::{Subject, SubjectError};
 pub use text::{Text, Word, WordError};
 pub use when::{DAY, Moment, WhenError};

@@ -16,7 +16,7 @@ mod table;
 
 pub use status::status;
 
-use crate::query::NameSum;
+use crate::query::{Group, NameSum};
 use crate::store::Row;
 use std::borrow::Cow;
 use std::fmt;
@@ -28,13 +28,31 @@ use std::str::FromStr;
 pub enum Item<'a> {
     /// A record or a negative answer.
     Row(&'a Row),
+    /// A row, and one thing more that the answer says of it.
+    Marked {
+        /// The row.
+        row: &'a Row,
+        /// What the mark is called.
+        name: Mark,
+        /// What it says.
+        mark: &'a str,
+    },
     /// A name with the sum of its records.
     Sum(&'a NameSum),
-    /// How many names were first seen on a day.
+    /// Rows that share something, added up.
+    Group {
+        /// The sums.
+        group: &'a Group,
+        /// What is shared, in one lower-case word: `domain`, `address`, `rrtype`.
+        by: &'static str,
+    },
+    /// How many names, or domains, were first seen on a day.
     Day {
         /// Days since 1970-01-01.
         day: u32,
-        /// How many names.
+        /// `names` or `domains`.
+        of: &'static str,
+        /// How many.
         names: u64,
         /// The largest `names` of the answer, which has the longest bar.
         most: u64,
@@ -46,6 +64,25 @@ pub enum Item<'a> {
         /// Seconds since the epoch.
         time_first: u32,
     },
+}
+
+/// What is said of a row beside what is stored of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mark {
+    /// Which of several subjects it answers, as that was typed.
+    Subject,
+    /// Why it is in the answer.
+    Why,
+}
+
+impl Mark {
+    /// Its name in every format; COF has it behind `pdns_`.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Subject => "subject",
+            Self::Why => "why",
+        }
+    }
 }
 
 /// How an answer is to look, beside its format.

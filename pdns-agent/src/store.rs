@@ -32,7 +32,7 @@ pub use keys::Kind;
 pub use lookup::Each;
 pub use managed::{directory as managed_directory, is_another_of_root, stop as stop_managed};
 pub use row::{FactBuf, Row};
-pub use scan::Handle;
+pub use scan::{Handle, Part};
 pub use sources::SourceState;
 pub use summary::Summary;
 pub use verify::Verdict;

@@ -2,8 +2,9 @@
 
 use super::{Item, Look};
 use crate::observation::Seen;
+use crate::query::GroupKey;
 use crate::rdata::FinalDot;
-use crate::store::FactBuf;
+use crate::store::{FactBuf, Row};
 use std::borrow::Cow;
 
 /// A value of an item.
@@ -31,34 +32,26 @@ pub(super) type Field<'a> = (&'static str, Value<'a>);
 /// The values of an item; the same names in the same order for all items of one kind.
 pub(super) fn fields<'a>(item: &Item<'a>, look: &'a Look) -> Vec<Field<'a>> {
     match *item {
-        Item::Row(row) => {
-            let text = |text: String| Value::Text(Cow::Owned(text));
-            let (rrtype, rdata, outcome, partial) = match &row.fact {
-                FactBuf::Record(rdata) => {
-                    let right = rdata.as_rdata().to_text(FinalDot::Without);
-                    (rdata.rrtype, text(right), Value::Absent, rdata.partial)
-                }
-                FactBuf::Negative { qtype, outcome } => {
-                    (*qtype, Value::Absent, text(outcome.to_string()), false)
-                }
+        Item::Marked { row, name, mark } => {
+            let mut fields = of_row(row, look);
+            fields.push((name.name(), Value::Text(Cow::Borrowed(mark))));
+            fields
+        }
+        Item::Row(row) => of_row(row, look),
+        Item::Group { group, by } => {
+            let key = match &group.key {
+                GroupKey::Name(name) => Value::Text(Cow::Borrowed(name.as_str())),
+                GroupKey::Address(address) => Value::Text(Cow::Owned(address.to_string())),
+                GroupKey::RrType(rrtype) => Value::Text(Cow::Owned(rrtype.to_string())),
+                GroupKey::Depth(depth) => Value::Number((*depth).into()),
             };
-            let seen = &row.seen;
-            let sensors = look.sensors(seen.sensors).map(Cow::Borrowed).collect();
             vec![
-                ("rrname", Value::Text(Cow::Borrowed(row.rrname.as_str()))),
-                ("rrtype", text(rrtype.to_string())),
-                ("rdata", rdata),
-                ("outcome", outcome),
-                ("count", Value::Number(seen.count.into())),
-                ("time_first", Value::Time(seen.time_first)),
-                ("time_last", Value::Time(seen.time_last)),
-                ("ttl_min", ttl(seen, seen.ttl_min)),
-                ("ttl_max", ttl(seen, seen.ttl_max)),
-                ("ttl_last", ttl(seen, seen.ttl_last)),
-                ("sensors", Value::List(sensors)),
-                ("inferred", Value::Flag(is_inferred(seen))),
-                ("unsolicited", Value::Flag(is_unsolicited(seen))),
-                ("partial", Value::Flag(partial)),
+                (by, key),
+                ("names", Value::Number(group.names)),
+                ("records", Value::Number(group.records)),
+                ("count", Value::Number(group.count)),
+                ("time_first", Value::Time(group.time_first)),
+                ("time_last", Value::Time(group.time_last)),
             ]
         }
         Item::Sum(sum) => vec![
@@ -68,14 +61,46 @@ pub(super) fn fields<'a>(item: &Item<'a>, look: &'a Look) -> Vec<Field<'a>> {
             ("time_first", Value::Time(sum.time_first)),
             ("time_last", Value::Time(sum.time_last)),
         ],
-        Item::Day { day, names, .. } => {
-            vec![("day", Value::Day(day)), ("names", Value::Number(names))]
+        Item::Day { day, of, names, .. } => {
+            vec![("day", Value::Day(day)), (of, Value::Number(names))]
         }
         Item::New { rrname, time_first } => vec![
             ("rrname", Value::Text(Cow::Borrowed(rrname))),
             ("time_first", Value::Time(time_first)),
         ],
     }
+}
+
+/// The values of a row.
+fn of_row<'a>(row: &'a Row, look: &'a Look) -> Vec<Field<'a>> {
+    let text = |text: String| Value::Text(Cow::Owned(text));
+    let (rrtype, rdata, outcome, partial) = match &row.fact {
+        FactBuf::Record(rdata) => {
+            let right = rdata.as_rdata().to_text(FinalDot::Without);
+            (rdata.rrtype, text(right), Value::Absent, rdata.partial)
+        }
+        FactBuf::Negative { qtype, outcome } => {
+            (*qtype, Value::Absent, text(outcome.to_string()), false)
+        }
+    };
+    let seen = &row.seen;
+    let sensors = look.sensors(seen.sensors).map(Cow::Borrowed).collect();
+    vec![
+        ("rrname", Value::Text(Cow::Borrowed(row.rrname.as_str()))),
+        ("rrtype", text(rrtype.to_string())),
+        ("rdata", rdata),
+        ("outcome", outcome),
+        ("count", Value::Number(seen.count.into())),
+        ("time_first", Value::Time(seen.time_first)),
+        ("time_last", Value::Time(seen.time_last)),
+        ("ttl_min", ttl(seen, seen.ttl_min)),
+        ("ttl_max", ttl(seen, seen.ttl_max)),
+        ("ttl_last", ttl(seen, seen.ttl_last)),
+        ("sensors", Value::List(sensors)),
+        ("inferred", Value::Flag(is_inferred(seen))),
+        ("unsolicited", Value::Flag(is_unsolicited(seen))),
+        ("partial", Value::Flag(partial)),
+    ]
 }
 
 /// A TTL, where any was seen.

@@ -5,9 +5,10 @@
 //! at the end of a label where there is one.
 
 use super::field::ttl;
-use super::{Item, Look, Renderer, csv, date, escape, utc};
+use super::{Item, Look, Mark, Renderer, csv, date, escape, utc};
+use crate::query::GroupKey;
 use crate::rdata::{FinalDot, Rdata, Target};
-use crate::store::FactBuf;
+use crate::store::{FactBuf, Row};
 use comfy_table::{CellAlignment, presets};
 use std::io::{self, Write};
 
@@ -56,48 +57,47 @@ const SUM: &[Column] = &[
     ("LAST (UTC)", Kind::Time),
 ];
 const DAY: &[Column] = &[("DAY", Kind::Fixed), ("NEW NAMES", Kind::Number), ("", Kind::Fixed)];
+/// Columns of a day beside the bar.
+const DAY_WIDTH: usize = 10 + GAP + 11 + GAP;
+const SUBJECT: Column = ("SUBJECT", Kind::Text);
+const WHY: Column = ("WHY", Kind::Fixed);
+/// The columns of a group, behind what it is by.
+const GROUP: &[Column] = &[
+    ("NAMES", Kind::Number),
+    ("RECORDS", Kind::Number),
+    ("COUNT", Kind::Number),
+    ("FIRST (UTC)", Kind::Time),
+    ("LAST (UTC)", Kind::Time),
+];
 const NEW: &[Column] = &[("RRNAME", Kind::Text), ("FIRST (UTC)", Kind::Time)];
 
 /// The table renderer.
 pub(super) struct Table {
     look: Look,
-    columns: &'static [Column],
+    columns: Vec<Column>,
     rows: Vec<Vec<String>>,
 }
 
 impl Table {
     pub(super) fn new(look: Look) -> Self {
-        Self { look, columns: &[], rows: Vec::new() }
+        Self { look, columns: Vec::new(), rows: Vec::new() }
     }
 
-    /// Columns and cells of an item. One sensor alone needs no column.
-    fn cells(&self, item: &Item<'_>) -> (&'static [Column], Vec<String>) {
+    /// Columns and cells of an item.
+    fn cells(&self, item: &Item<'_>) -> (Vec<Column>, Vec<String>) {
         match *item {
-            Item::Row(row) => {
-                let (rrtype, right) = match &row.fact {
-                    FactBuf::Record(rdata) => (rdata.rrtype, right(rdata.as_rdata())),
-                    FactBuf::Negative { qtype, outcome } => (*qtype, format!("({outcome})")),
-                };
-                let seen = &row.seen;
-                let mut columns = ROW;
-                let mut cells = vec![
-                    row.rrname.to_string(),
-                    rrtype.to_string(),
-                    right,
-                    seen.count.to_string(),
-                    time(seen.time_first),
-                    time(seen.time_last),
-                    csv::text(ttl(seen, seen.ttl_max)),
-                ];
-                if self.look.sensors.len() > 1 {
-                    cells.push(self.look.sensors(seen.sensors).collect::<Vec<_>>().join(" "));
-                } else {
-                    columns = columns.split_last().map_or(columns, |(_, rest)| rest);
-                }
+            Item::Row(row) => self.row(row),
+            Item::Marked { row, name, mark } => {
+                let (mut columns, mut cells) = self.row(row);
+                columns.push(match name {
+                    Mark::Subject => SUBJECT,
+                    Mark::Why => WHY,
+                });
+                cells.push(mark.to_owned());
                 (columns, cells)
             }
             Item::Sum(sum) => (
-                SUM,
+                SUM.to_vec(),
                 vec![
                     sum.rrname.to_string(),
                     sum.records.to_string(),
@@ -106,11 +106,69 @@ impl Table {
                     time(sum.time_last),
                 ],
             ),
-            Item::Day { day, names, most } => {
-                (DAY, vec![date(day), names.to_string(), bar(names, most)])
+            Item::Group { group, by } => {
+                let (head, kind, key) = match (&group.key, by) {
+                    (GroupKey::Name(name), "domain") => ("DOMAIN", Kind::Text, name.to_string()),
+                    (GroupKey::Name(name), _) => ("RRNAME", Kind::Text, name.to_string()),
+                    (GroupKey::Address(address), _) => ("ADDRESS", Kind::Text, address.to_string()),
+                    (GroupKey::RrType(rrtype), _) => ("TYPE", Kind::Fixed, rrtype.to_string()),
+                    (GroupKey::Depth(depth), _) => ("LABELS", Kind::Number, depth.to_string()),
+                };
+                let columns = std::iter::once((head, kind)).chain(GROUP.iter().copied());
+                let cells = vec![
+                    key,
+                    group.names.to_string(),
+                    group.records.to_string(),
+                    group.count.to_string(),
+                    time(group.time_first),
+                    time(group.time_last),
+                ];
+                (columns.collect(), cells)
             }
-            Item::New { rrname, time_first } => (NEW, vec![rrname.to_owned(), time(time_first)]),
+            Item::Day { day, of, names, most } => {
+                let mut columns = DAY.to_vec();
+                if let Some(column) = columns.get_mut(1).filter(|_| of == "domains") {
+                    column.0 = "NEW DOMAINS";
+                }
+                let bar = bar(names, most, self.bar());
+                (columns, vec![date(day), names.to_string(), bar])
+            }
+            Item::New { rrname, time_first } => {
+                (NEW.to_vec(), vec![rrname.to_owned(), time(time_first)])
+            }
         }
+    }
+
+    /// Columns and cells of a row. One sensor alone needs no column.
+    fn row(&self, row: &Row) -> (Vec<Column>, Vec<String>) {
+        let (rrtype, right) = match &row.fact {
+            FactBuf::Record(rdata) => (rdata.rrtype, right(rdata.as_rdata())),
+            FactBuf::Negative { qtype, outcome } => (*qtype, format!("({outcome})")),
+        };
+        let seen = &row.seen;
+        let mut columns = ROW.to_vec();
+        let mut cells = vec![
+            row.rrname.to_string(),
+            rrtype.to_string(),
+            right,
+            seen.count.to_string(),
+            time(seen.time_first),
+            time(seen.time_last),
+            csv::text(ttl(seen, seen.ttl_max)),
+        ];
+        if self.look.sensors.len() > 1 {
+            cells.push(self.look.sensors(seen.sensors).collect::<Vec<_>>().join(" "));
+        } else {
+            columns.pop();
+        }
+        (columns, cells)
+    }
+
+    /// Columns of the longest bar.
+    fn bar(&self) -> u64 {
+        let room =
+            self.look.width.map_or(BAR, |width| u64::from(width).saturating_sub(DAY_WIDTH as u64));
+        room.clamp(1, BAR)
     }
 
     fn page(&mut self, out: &mut dyn Write) -> io::Result<()> {
@@ -142,9 +200,9 @@ fn right(rdata: Rdata<'_>) -> String {
 }
 
 /// A bar for `part`, where `most` has the longest; nothing is no bar, and anything at least one mark.
-fn bar(part: u64, most: u64) -> String {
-    let length = part.saturating_mul(BAR).checked_div(most).unwrap_or(0);
-    let length = if part > 0 { length.clamp(1, BAR) } else { 0 };
+fn bar(part: u64, most: u64, room: u64) -> String {
+    let length = part.saturating_mul(room).checked_div(most).unwrap_or(0);
+    let length = if part > 0 { length.clamp(1, room) } else { 0 };
     "#".repeat(usize::try_from(length).unwrap_or(0))
 }
 

@@ -38,6 +38,10 @@ mod pairs;
 #[cfg(test)]
 mod query;
 #[cfg(test)]
+mod questions;
+#[cfg(test)]
+mod readme;
+#[cfg(test)]
 mod redis;
 #[cfg(test)]
 mod reference;

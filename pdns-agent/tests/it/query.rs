@@ -5,6 +5,8 @@
 
 mod asked;
 mod letters;
+mod sums;
+mod trail;
 mod world;
 
 use asked::{Asked, asked, filter, rrtype};

@@ -11,8 +11,7 @@
 //! answer the whole chain is taken, of any other server's the part within the registrable domain of QNAME.
 
 use super::message::{Names, Record, Records, Section, Span};
-use super::suffix;
-use crate::name::Name;
+use crate::name::{Name, suffix};
 use crate::rr::RrType;
 use std::cell::OnceCell;
 
