@@ -10,6 +10,7 @@
 //! newline-separated block as it is. Names are never IDN-decoded here.
 
 pub(crate) mod compressed;
+pub mod suffix;
 
 use std::fmt;
 
