@@ -30,6 +30,12 @@ pub struct Handle {
     row: u32,
 }
 
+impl Handle {
+    pub(crate) fn new(kind: Kind, pointer: Pointer, row: u32) -> Self {
+        Self { kind, pointer, row }
+    }
+}
+
 impl Store {
     /// The owner names of all records, each once, block by block: canonical text with a newline after each
     /// name. With `below`, only as many blocks as may hold names at or below that name; the blocks
