@@ -9,21 +9,31 @@
 //! more than a bounded number of rows: where an answer may be longer, it is walked in several passes,
 //! each of which goes on after the last item of the one before.
 
+mod contrast;
 mod filter;
 mod names;
+mod near;
 mod order;
 #[cfg(test)]
 pub(crate) mod rows;
 mod stats;
 mod subject;
+mod tag_subject;
+mod tags;
 mod text;
+mod watch;
 mod when;
 
+pub use contrast::{Contrast, MAX_SHARED, Tie, TieKind, UnknownTie, contrast};
 pub use filter::{Fence, Filter, TtlFence};
 pub use names::{NameSum, top_names};
+pub use near::{MAX_NAMES, Near, OnAddress, near, on_address};
 pub use order::{Each, MAX_SORTED, Passes, Sort};
 pub use subject::{Subject, SubjectError};
+pub use tag_subject::{Scope, TagSubjectError, tag_subject};
+pub use tags::{TagFilter, TagSet, UnknownTagFilter};
 pub use text::{Text, Word, WordError};
+pub use watch::{Polled, Watch};
 pub use when::{DAY, Moment, WhenError};
 
 use crate::name::{Name, NameBuf};
@@ -106,6 +116,14 @@ pub fn run_in(
     passes: Passes,
     each: &mut Each<'_>,
 ) -> Result<Page, StoreError> {
+    let informed;
+    let query = if query.filter.tag.is_some() {
+        let filter = query.filter.informed(store)?.into_owned();
+        informed = Query { filter, ..query.clone() };
+        &informed
+    } else {
+        query
+    };
     match &query.what {
         What::Name { name, negative } => look_up(store, query, name.as_name(), *negative, each),
         What::Addresses(from, to) => {

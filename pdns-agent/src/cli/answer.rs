@@ -3,18 +3,19 @@
 use super::args::Rows;
 use super::resolve::{LIMIT, TOP_LIMIT, UsageError};
 use super::{CliError, Found, Terminal, cannot, open};
-use crate::query::{self, MAX_SORTED, Page, Query};
-use crate::render::{Format, Item, Renderer, escape};
+use crate::query::{self, MAX_SORTED, Page, Query, TagSet};
+use crate::render::{Format, Item, Look, Renderer, escape};
 use crate::store::{Options, Store};
 use std::error::Error as _;
 use std::io::{self, BufRead, Read as _};
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 /// The longest line of standard input, in bytes: a URL may be long, a name is not.
 const MAX_LINE: u64 = 65_536;
 
 /// An answer on its way out: the renderer, the first error of the writer, and what is to be told.
-struct Answer<'a, 't> {
+pub(super) struct Answer<'a, 't> {
     renderer: Box<dyn Renderer>,
     terminal: &'a mut Terminal<'t>,
     failed: Option<io::Error>,
@@ -24,19 +25,21 @@ struct Answer<'a, 't> {
 }
 
 impl<'a, 't> Answer<'a, 't> {
-    fn new(
+    pub(super) fn new(
         store: &mut Store,
         asked: Option<Format>,
         elsewhere: Format,
         terminal: &'a mut Terminal<'t>,
     ) -> Result<Self, CliError> {
         let sensors = store.sensors().map_err(cannot("read the names of the sensors"))?;
-        let renderer = terminal.format(asked, elsewhere).renderer(terminal.look(sensors));
+        let tags = Arc::new(TagSet::load(store).map_err(cannot("read the tags"))?);
+        let look = Look { tags, ..terminal.look(sensors) };
+        let renderer = terminal.format(asked, elsewhere).renderer(look);
         Ok(Self { renderer, terminal, failed: None, items: 0, notes: Vec::new() })
     }
 
     /// Writes an item; breaks when the writer fails.
-    fn item(&mut self, item: &Item<'_>) -> ControlFlow<()> {
+    pub(super) fn item(&mut self, item: &Item<'_>) -> ControlFlow<()> {
         self.items += 1;
         match self.renderer.item(item, self.terminal.out) {
             Ok(()) => ControlFlow::Continue(()),
@@ -61,7 +64,7 @@ impl<'a, 't> Answer<'a, 't> {
         Ok(())
     }
 
-    fn check(&mut self) -> Result<(), CliError> {
+    pub(super) fn check(&mut self) -> Result<(), CliError> {
         match self.failed.take() {
             Some(error) => Err(CliError::Output(error)),
             None => Ok(()),
@@ -69,7 +72,7 @@ impl<'a, 't> Answer<'a, 't> {
     }
 
     /// Notes what the answer itself cannot tell.
-    fn note(&mut self, page: Page, sorted: bool, subject: Option<&str>) {
+    pub(super) fn note(&mut self, page: Page, sorted: bool, subject: Option<&str>) {
         let about = subject.map(|subject| format!("{}: ", escape(subject))).unwrap_or_default();
         if page.cut {
             let rows = if page.shown == 1 { "row" } else { "rows" };
@@ -85,6 +88,32 @@ impl<'a, 't> Answer<'a, 't> {
         }
     }
 
+    /// How many items there were.
+    pub(super) fn items(&self) -> u64 {
+        self.items
+    }
+
+    /// Says something at once.
+    pub(super) fn say(&mut self, text: std::fmt::Arguments<'_>) {
+        self.terminal.say(text);
+    }
+
+    /// From now on these tags are shown.
+    pub(super) fn retag(&mut self, tags: &Arc<TagSet>) {
+        self.renderer.retag(tags);
+    }
+
+    /// Writes out all there is so far, what the renderer held back as well: for an answer that goes on.
+    pub(super) fn page(&mut self) -> Result<(), CliError> {
+        self.renderer.end(self.terminal.out).map_err(CliError::Output)?;
+        self.flush()
+    }
+
+    /// Something else to be said below the answer.
+    pub(super) fn remark(&mut self, text: String) {
+        self.notes.push(text);
+    }
+
     /// Writes out all there is so far, and says what was noted of it.
     fn flush(&mut self) -> Result<(), CliError> {
         self.terminal.out.flush().map_err(CliError::Output)?;
@@ -94,7 +123,7 @@ impl<'a, 't> Answer<'a, 't> {
         Ok(())
     }
 
-    fn end(mut self) -> Result<Found, CliError> {
+    pub(super) fn end(mut self) -> Result<Found, CliError> {
         self.renderer.end(self.terminal.out).map_err(CliError::Output)?;
         self.flush()?;
         let left_out = self.renderer.left_out();

@@ -5,11 +5,13 @@
 //! at the end of a label where there is one.
 
 use super::field::ttl;
-use super::{Item, Look, Renderer, csv, date, escape, utc};
+use super::{Item, Look, Renderer, csv, date, escape, field, judged, utc};
+use crate::query::TagSet;
 use crate::rdata::{FinalDot, Rdata, Target};
-use crate::store::FactBuf;
+use crate::store::{FactBuf, Tag};
 use comfy_table::{CellAlignment, presets};
 use std::io::{self, Write};
+use std::sync::Arc;
 
 /// Rows of one page.
 const PAGE: usize = 1_000;
@@ -24,7 +26,7 @@ const BAR: u64 = 40;
 
 /// How a column is laid out.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
+pub(super) enum Kind {
     /// Text that may be folded.
     Text,
     /// Text that is never folded.
@@ -36,7 +38,7 @@ enum Kind {
 }
 
 /// A column: its head and its kind.
-type Column = (&'static str, Kind);
+pub(super) type Column = (&'static str, Kind);
 
 const ROW: &[Column] = &[
     ("RRNAME", Kind::Text),
@@ -48,6 +50,18 @@ const ROW: &[Column] = &[
     ("TTL", Kind::Number),
     ("SENSORS", Kind::Text),
 ];
+const TAGGED_ROW: &[Column] = &[
+    ("RRNAME", Kind::Text),
+    ("TYPE", Kind::Fixed),
+    ("RDATA", Kind::Text),
+    ("COUNT", Kind::Number),
+    ("FIRST (UTC)", Kind::Time),
+    ("LAST (UTC)", Kind::Time),
+    ("TTL", Kind::Number),
+    TAGS,
+    ("SENSORS", Kind::Text),
+];
+const TAGS: Column = ("TAGS", Kind::Text);
 const SUM: &[Column] = &[
     ("RRNAME", Kind::Text),
     ("RECORDS", Kind::Number),
@@ -55,8 +69,17 @@ const SUM: &[Column] = &[
     ("FIRST (UTC)", Kind::Time),
     ("LAST (UTC)", Kind::Time),
 ];
+const TAGGED_SUM: &[Column] = &[
+    ("RRNAME", Kind::Text),
+    ("RECORDS", Kind::Number),
+    ("COUNT", Kind::Number),
+    ("FIRST (UTC)", Kind::Time),
+    ("LAST (UTC)", Kind::Time),
+    TAGS,
+];
 const DAY: &[Column] = &[("DAY", Kind::Fixed), ("NEW NAMES", Kind::Number), ("", Kind::Fixed)];
 const NEW: &[Column] = &[("RRNAME", Kind::Text), ("FIRST (UTC)", Kind::Time)];
+const TAGGED_NEW: &[Column] = &[("RRNAME", Kind::Text), ("FIRST (UTC)", Kind::Time), TAGS];
 
 /// The table renderer.
 pub(super) struct Table {
@@ -70,7 +93,7 @@ impl Table {
         Self { look, columns: &[], rows: Vec::new() }
     }
 
-    /// Columns and cells of an item. One sensor alone needs no column.
+    /// Columns and cells of an item. One sensor alone needs no column, nor does a store without tags.
     fn cells(&self, item: &Item<'_>) -> (&'static [Column], Vec<String>) {
         match *item {
             Item::Row(row) => {
@@ -79,7 +102,8 @@ impl Table {
                     FactBuf::Negative { qtype, outcome } => (*qtype, format!("({outcome})")),
                 };
                 let seen = &row.seen;
-                let mut columns = ROW;
+                let tagged = !self.look.tags.is_empty();
+                let mut columns = if tagged { TAGGED_ROW } else { ROW };
                 let mut cells = vec![
                     row.rrname.to_string(),
                     rrtype.to_string(),
@@ -89,6 +113,9 @@ impl Table {
                     time(seen.time_last),
                     csv::text(ttl(seen, seen.ttl_max)),
                 ];
+                if tagged {
+                    cells.push(judged::kinds(&self.look.tags.of_row(row)).join(" "));
+                }
                 if self.look.sensors.len() > 1 {
                     cells.push(self.look.sensors(seen.sensors).collect::<Vec<_>>().join(" "));
                 } else {
@@ -96,21 +123,43 @@ impl Table {
                 }
                 (columns, cells)
             }
-            Item::Sum(sum) => (
-                SUM,
-                vec![
+            Item::Sum(sum) => {
+                let cells = vec![
                     sum.rrname.to_string(),
                     sum.records.to_string(),
                     sum.count.to_string(),
                     time(sum.time_first),
                     time(sum.time_last),
-                ],
-            ),
+                ];
+                let tags = self.look.tags.of_name(sum.rrname.as_name());
+                self.tagged((SUM, TAGGED_SUM), cells, &tags)
+            }
             Item::Day { day, names, most } => {
                 (DAY, vec![date(day), names.to_string(), bar(names, most)])
             }
-            Item::New { rrname, time_first } => (NEW, vec![rrname.to_owned(), time(time_first)]),
+            Item::New { rrname, time_first } => {
+                let cells = vec![rrname.to_owned(), time(time_first)];
+                self.tagged((NEW, TAGGED_NEW), cells, &field::of_text(&self.look, rrname))
+            }
+            Item::Tag(tag) => judged::tag_line(tag),
+            Item::TagEvent(event) => judged::event_line(event),
+            Item::Near(near, there) => judged::near_line(near, there),
+            Item::Tie(tie) => judged::tie_line(tie),
         }
+    }
+
+    /// A line with its tags behind it, where the store has tags.
+    fn tagged(
+        &self,
+        (without, with): (&'static [Column], &'static [Column]),
+        mut cells: Vec<String>,
+        tags: &[&Tag],
+    ) -> judged::Line {
+        if self.look.tags.is_empty() {
+            return (without, cells);
+        }
+        cells.push(judged::kinds(tags).join(" "));
+        (with, cells)
     }
 
     fn page(&mut self, out: &mut dyn Write) -> io::Result<()> {
@@ -130,6 +179,10 @@ impl Renderer for Table {
 
     fn end(&mut self, out: &mut dyn Write) -> io::Result<()> {
         if self.rows.is_empty() { Ok(()) } else { self.page(out) }
+    }
+
+    fn retag(&mut self, tags: &Arc<TagSet>) {
+        self.look.tags = Arc::clone(tags);
     }
 }
 

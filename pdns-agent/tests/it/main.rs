@@ -46,4 +46,6 @@ mod run;
 #[cfg(test)]
 mod store;
 #[cfg(test)]
+mod tags;
+#[cfg(test)]
 mod tail;
