@@ -44,13 +44,13 @@ fn model_change(
     change: &TagChange,
 ) -> TagOutcome {
     match change {
-        TagChange::Clear(tag) => match model.remove(&(tag.subject.clone(), tag.kind)) {
-            None => TagOutcome::Same,
-            Some(_) => {
-                history.push((TagAct::Cleared, tag.clone()));
-                TagOutcome::Cleared
+        TagChange::Clear(tag) => {
+            if model.remove(&(tag.subject.clone(), tag.kind)).is_none() {
+                return TagOutcome::Same;
             }
-        },
+            history.push((TagAct::Cleared, tag.clone()));
+            TagOutcome::Cleared
+        }
         TagChange::Set(tag) => {
             let other = tag.kind.opposite().map(|kind| (tag.subject.clone(), kind));
             let displaced = other.and_then(|key| model.remove(&key));
@@ -176,7 +176,7 @@ fn a_hundred_thousand_tags_go_in_and_the_history_is_bounded() {
     let import = ["tag", "import", file, "--kind", "threat", "--source", "feed"];
     let ended = run(&mut site.pdns(), &import);
     assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), "pdns: 100007 tags set\n"));
-    assert!(began.elapsed() < Duration::from_secs(60), "{:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_mins(1), "{:?}", began.elapsed());
     let ended = run(&mut site.pdns(), &import);
     assert_eq!(ended.stderr, "pdns: 0 tags set, 100007 as before\n");
     let ended = run(&mut site.pdns(), &["tag", "history", "--limit", "0", "--format", "plain"]);
@@ -417,6 +417,34 @@ fn notes_do_no_harm() {
             assert!(!cell.starts_with(['=', '+', '-', '@', '\t', '\r']), "{cell}");
         }
     }
+}
+
+/// The lines of the README's how-to.
+#[test]
+fn the_examples_of_the_readme_run() {
+    let site = Site::new();
+    let readme =
+        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md")).unwrap();
+    let part = readme.split_once("### Tag what you judge").unwrap().1;
+    let part = part.split_once("```sh\n").unwrap().1.split_once("```").unwrap().0;
+    let mut answers = Vec::new();
+    for line in part.lines() {
+        let line = line.strip_prefix("pdns ").unwrap();
+        let program = site.pdns();
+        let mut shell = std::process::Command::new("sh");
+        shell.env("PDNS", program.get_program()).arg("-c").arg(format!("\"$PDNS\" {line}"));
+        shell.envs(program.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        let ended = run(&mut shell, &[] as &[&str]);
+        assert!(matches!(ended.code, Some(0 | 1)), "{line}: {}", ended.stderr);
+        answers.push(ended);
+    }
+    let said = |at: usize| answers[at].stderr.as_str();
+    assert_eq!(said(0), "pdns: 3 tags set\n");
+    assert_eq!(answers[2].stdout.lines().count(), 3);
+    assert_eq!(answers[3].stdout.lines().count(), 1);
+    assert_eq!(answers[4].stdout.lines().count(), 2);
+    assert!(answers[5].stdout.contains("\"distance\":3.0"), "{}", answers[5].stdout);
+    assert_eq!(said(8), "pdns: 1 tag cleared\n");
 }
 
 #[test]
