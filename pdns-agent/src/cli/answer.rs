@@ -20,6 +20,8 @@ pub(super) struct Answer<'a, 't> {
     terminal: &'a mut Terminal<'t>,
     failed: Option<io::Error>,
     items: u64,
+    /// The tags of the store.
+    tags: Arc<TagSet>,
     /// What is to be said below the answer.
     notes: Vec<String>,
 }
@@ -33,9 +35,9 @@ impl<'a, 't> Answer<'a, 't> {
     ) -> Result<Self, CliError> {
         let sensors = store.sensors().map_err(cannot("read the names of the sensors"))?;
         let tags = Arc::new(TagSet::load(store).map_err(cannot("read the tags"))?);
-        let look = Look { tags, ..terminal.look(sensors) };
+        let look = Look { tags: Arc::clone(&tags), ..terminal.look(sensors) };
         let renderer = terminal.format(asked, elsewhere).renderer(look);
-        Ok(Self { renderer, terminal, failed: None, items: 0, notes: Vec::new() })
+        Ok(Self { renderer, terminal, failed: None, items: 0, tags, notes: Vec::new() })
     }
 
     /// Writes an item; breaks when the writer fails.
@@ -57,7 +59,9 @@ impl<'a, 't> Answer<'a, 't> {
         query: &Query,
         subject: Option<&str>,
     ) -> Result<(), CliError> {
-        let page = query::run(store, query, &mut |row| self.item(&Item::Row(&row)))
+        let mut query = query.clone();
+        query.filter.tags = Arc::clone(&self.tags);
+        let page = query::run(store, &query, &mut |row| self.item(&Item::Row(&row)))
             .map_err(cannot("read the store"))?;
         self.check()?;
         self.note(page, query.sort.is_some(), subject);
@@ -96,6 +100,11 @@ impl<'a, 't> Answer<'a, 't> {
     /// Says something at once.
     pub(super) fn say(&mut self, text: std::fmt::Arguments<'_>) {
         self.terminal.say(text);
+    }
+
+    /// The tags of the store, as they were when the answer began.
+    pub(super) fn tags(&self) -> Arc<TagSet> {
+        Arc::clone(&self.tags)
     }
 
     /// From now on these tags are shown.

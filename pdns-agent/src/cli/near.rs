@@ -5,7 +5,7 @@ use super::args::Rows;
 use super::args::tag::{ContrastArgs, NearArgs};
 use super::resolve::{LIMIT, TOP_LIMIT, UsageError};
 use super::{CliError, Found, Terminal, cannot, open, tag};
-use crate::query::{self, MAX_SHARED, MAX_SORTED, Page, Subject, TagSet};
+use crate::query::{self, MAX_SHARED, MAX_SORTED, Page, Subject};
 use crate::render::{Format, Item};
 use crate::store::{Options, TagSubject};
 
@@ -23,9 +23,9 @@ pub(super) fn near(
     };
     let limit = rows.limit.unwrap_or(TOP_LIMIT);
     let mut store = open(options)?;
-    let tags = TagSet::load(&mut store).map_err(cannot("read the tags"))?;
-    let (found, cut) = query::near(&tags, address, args.kind.0, limit);
     let mut answer = Answer::new(&mut store, rows.format, Format::Json, terminal)?;
+    let tags = answer.tags();
+    let (found, cut) = query::near(&tags, address, args.kind.0, limit);
     for near in &found {
         // The records on a whole prefix would have to be read to count its names.
         let is_one = near.tag.subject == TagSubject::address(near.address);
@@ -54,10 +54,9 @@ pub(super) fn contrast(
     let of = args.subject.as_deref().map(|typed| tag::subject(typed, None)).transpose()?;
     let limit = rows.limit.unwrap_or(LIMIT);
     let mut store = open(options)?;
-    let tags = TagSet::load(&mut store).map_err(cannot("read the tags"))?;
-    let found = query::contrast(&mut store, &tags, of.as_ref(), args.tie, limit)
-        .map_err(cannot("read the store"))?;
     let mut answer = Answer::new(&mut store, rows.format, Format::Json, terminal)?;
+    let found = query::contrast(&mut store, &answer.tags(), of.as_ref(), args.tie, limit)
+        .map_err(cannot("read the store"))?;
     for tie in &found.ties {
         if answer.item(&Item::Tie(tie)).is_break() {
             break;

@@ -7,7 +7,7 @@ use super::args::Rows;
 use super::args::tag::{Reach, TagCommand, Words};
 use super::resolve::{LIMIT, UsageError};
 use super::{CliError, Found, Terminal, cannot, open};
-use crate::query::{Page, Scope, TagSet, tag_subject};
+use crate::query::{Page, Scope, tag_subject};
 use crate::render::{Format, Item};
 use crate::store::{MAX_HISTORY, Options, Tag, TagChange, TagKind, TagOutcome, TagSubject};
 use std::ops::ControlFlow;
@@ -202,8 +202,8 @@ fn list(
     let under = under.map(|typed| subject(typed, Some(Scope::Below))).transpose()?;
     let limit = rows.limit.unwrap_or(LIMIT);
     let mut store = open(options)?;
-    let tags = TagSet::load(&mut store).map_err(cannot("read the tags"))?;
     let mut answer = Answer::new(&mut store, rows.format, Format::Json, terminal)?;
+    let tags = answer.tags();
     let wanted = |tag: &&Tag| {
         kind.is_none_or(|kind| tag.kind == kind)
             && under.as_ref().is_none_or(|under| tag.subject.is_within(under))

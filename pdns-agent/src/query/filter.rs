@@ -100,12 +100,12 @@ impl Filter {
         !self.rrtypes.is_empty() || self.outcome.is_some() || self.tag.is_some()
     }
 
-    /// The filter with the tags of a store, if it asks for tags.
+    /// The filter with the tags of a store, if it asks for tags and has none yet.
     ///
     /// # Errors
     /// [`StoreError`] when the store cannot be read.
     pub fn informed(&self, store: &mut Store) -> Result<Cow<'_, Self>, StoreError> {
-        if self.tag.is_none() {
+        if self.tag.is_none() || !self.tags.is_empty() {
             return Ok(Cow::Borrowed(self));
         }
         let tags = Arc::new(TagSet::load(store)?);

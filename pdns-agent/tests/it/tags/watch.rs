@@ -1,7 +1,8 @@
 //! `pdns watch`: what is new comes, once, and the end is an orderly one.
 
 use crate::cli::Site;
-use crate::run::run;
+use crate::redis::Redis;
+use crate::run::{Home, run};
 use std::io::{BufRead as _, BufReader, Lines, Read as _};
 use std::process::{Child, ChildStderr, ChildStdout, Command, Stdio};
 
@@ -24,15 +25,21 @@ impl Watching {
             .spawn()
             .unwrap();
         let rows = BufReader::new(child.stdout.take().unwrap()).lines();
-        let mut talk = BufReader::new(child.stderr.take().unwrap());
-        let mut line = String::new();
-        talk.read_line(&mut line).unwrap();
-        assert_eq!(line, "pdns: watching for what is new; Ctrl-C ends\n");
-        Self { child, rows, talk }
+        let talk = BufReader::new(child.stderr.take().unwrap());
+        let mut watching = Self { child, rows, talk };
+        assert_eq!(watching.said(), "pdns: watching for what is new; Ctrl-C ends\n");
+        watching
     }
 
     fn row(&mut self) -> String {
         self.rows.next().unwrap().unwrap()
+    }
+
+    /// The next line that is said.
+    fn said(&mut self) -> String {
+        let mut line = String::new();
+        self.talk.read_line(&mut line).unwrap();
+        line
     }
 
     /// Sends a signal; exit code, and what was said.
@@ -110,4 +117,19 @@ fn a_watch_ends_with_its_limit_and_with_its_store() {
         talk,
         "pdns: cannot go on watching: the store was emptied or replaced by another one\n"
     );
+}
+
+#[test]
+fn a_watch_waits_for_its_store() {
+    let mut site = Site { home: Home::new(), server: Redis::start_durable() };
+    feed(&site, 1, "a.example", "192.0.2.50");
+    let mut watching = Watching::start(&site, &["--format", "plain"]);
+    site.server.kill9();
+    let said = watching.said();
+    assert!(said.starts_with("pdns: waiting for the store: "), "{said}");
+    site.server.restart();
+    assert_eq!(watching.said(), "pdns: the store is back\n");
+    feed(&site, 2, "b.example", "192.0.2.51");
+    assert_eq!(watching.row(), "b.example\tA\t192.0.2.51");
+    assert_eq!(watching.end(Some("-INT")), (Some(0), String::new()));
 }
