@@ -9,11 +9,14 @@ mod answer;
 mod args;
 mod groups;
 mod hint;
+mod near;
 mod papers;
 mod parked;
 mod resolve;
+mod tag;
 #[cfg(test)]
 mod tests;
+mod watch;
 
 pub use args::Args;
 pub use resolve::UsageError;
@@ -22,6 +25,7 @@ use crate::config::{ConnectionError, DEFAULT_URL};
 use crate::query;
 use crate::render::{Format, Look, escape};
 use crate::store::{Options, Store, StoreError, is_another_of_root};
+use args::tag::TagCommand;
 use args::{Admin, Command};
 use std::io::{self, BufRead, Write};
 
@@ -86,6 +90,26 @@ pub enum CliError {
     /// Standard input cannot be read.
     #[error("cannot read subjects from standard input")]
     Input(#[source] io::Error),
+    /// A file cannot be read.
+    #[error("cannot read {path}")]
+    File {
+        /// The file, as it was named.
+        path: String,
+        /// Why not.
+        #[source]
+        cause: io::Error,
+    },
+    /// Some lines of a file were bad; each was told.
+    #[error("{bad} of {lines} lines were passed over; the others are in")]
+    BadLines {
+        /// How many.
+        bad: u64,
+        /// Of how many that were not empty.
+        lines: u64,
+    },
+    /// A signal cannot be waited for.
+    #[error("cannot wait for signals")]
+    Signal(#[source] io::Error),
 }
 
 impl CliError {
@@ -116,7 +140,8 @@ impl Terminal<'_> {
     fn look(&self, sensors: Vec<String>) -> Look {
         // https://no-color.org: set and not empty.
         let no_color = (self.env)("NO_COLOR").is_some_and(|value| !value.is_empty());
-        Look { width: self.width, bold: self.width.is_some() && !no_color, sensors }
+        let bold = self.width.is_some() && !no_color;
+        Look { width: self.width, bold, sensors, ..Look::default() }
     }
 }
 
@@ -149,7 +174,14 @@ fn nothing(args: &Args, options: &Options, terminal: &mut Terminal<'_>) {
     let meant = match (&args.command, args.subjects.as_slice()) {
         (None, [subject]) => hint::command_like(subject),
         // These have said it in their own words.
-        (Some(Command::New(args::New { list: None, .. }) | Command::Admin(_)), _) => return,
+        (
+            Some(
+                Command::New(args::New { list: None, .. })
+                | Command::Admin(_)
+                | Command::Tag(TagCommand::Clear { .. } | TagCommand::Import { .. }),
+            ),
+            _,
+        ) => return,
         _ => None,
     };
     match meant {
@@ -213,6 +245,19 @@ fn command(args: &Args, options: &Options, terminal: &mut Terminal<'_>) -> Resul
             // COF has no negative answers.
             answer::rows(&mut open(options)?, &query, rows, Format::Json, terminal)
         }
+        Some(Command::Tag(command)) => tag::run(command, rows, options, terminal),
+        Some(Command::Near(args)) => {
+            rows.allow("near", &["--limit", "--format"])?;
+            near::near(args, rows, options, terminal)
+        }
+        Some(Command::Contrast(args)) => {
+            rows.allow("contrast", &["--limit", "--format"])?;
+            near::contrast(args, rows, options, terminal)
+        }
+        Some(Command::Watch(args)) => {
+            rows.allow("watch", FENCES)?;
+            watch::run(args, rows, options, terminal)
+        }
         Some(Command::Status { verbose }) => {
             rows.allow("status", &["--format"])?;
             admin::status(*verbose, rows, options, terminal)
@@ -255,6 +300,7 @@ const FENCES: &[&str] = &[
     "--last-after",
     "--last-before",
     "--seen-in",
+    "--tag",
     "--format",
 ];
 

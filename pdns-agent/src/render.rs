@@ -10,18 +10,20 @@ mod cof;
 mod csv;
 mod field;
 mod json;
+mod judged;
 mod plain;
 mod status;
 mod table;
 
 pub use status::status;
 
-use crate::query::{Group, NameSum};
-use crate::store::Row;
+use crate::query::{Group, NameSum, Near, OnAddress, TagSet, Tie};
+use crate::store::{Row, Tag, TagEvent};
 use std::borrow::Cow;
 use std::fmt;
 use std::io::{self, Write};
 use std::str::FromStr;
+use std::sync::Arc;
 
 /// One line of an answer. All items of one answer are of one kind.
 #[derive(Clone, Copy, Debug)]
@@ -64,6 +66,14 @@ pub enum Item<'a> {
         /// Seconds since the epoch.
         time_first: u32,
     },
+    /// A tag.
+    Tag(&'a Tag),
+    /// An entry of the history of tags.
+    TagEvent(&'a TagEvent),
+    /// A tagged address and how near it is, with what is on it.
+    Near(&'a Near<'a>, Option<&'a OnAddress>),
+    /// Something untagged that is tied to a threat.
+    Tie(&'a Tie),
 }
 
 /// What is said of a row beside what is stored of it.
@@ -94,6 +104,8 @@ pub struct Look {
     pub bold: bool,
     /// Names of the sensors, by their bit in [`crate::observation::Seen::sensors`].
     pub sensors: Vec<String>,
+    /// The tags that are shown beside names and addresses.
+    pub tags: Arc<TagSet>,
 }
 
 impl Look {
@@ -112,13 +124,17 @@ pub trait Renderer {
     /// What the writer says.
     fn item(&mut self, item: &Item<'_>, out: &mut dyn Write) -> io::Result<()>;
 
-    /// Writes what was held back. To be called once, after the last item, also when there was none.
+    /// Writes what was held back. To be called after the last item, also when there was none; an answer that
+    /// goes on for long may call it before, too.
     ///
     /// # Errors
     /// What the writer says.
     fn end(&mut self, _out: &mut dyn Write) -> io::Result<()> {
         Ok(())
     }
+
+    /// From now on these tags are shown beside names and addresses.
+    fn retag(&mut self, tags: &Arc<TagSet>);
 
     /// How many items the format could not hold and left out.
     fn left_out(&self) -> u64 {

@@ -58,6 +58,7 @@ pub(super) fn run(
                 (verdict.negatives, "negative answers"),
                 (verdict.postings, "entries of the inverse index"),
                 (verdict.checkpoints, "checkpoints"),
+                (verdict.tags, "tags"),
             ] {
                 terminal.say(format_args!("{count} {what} checked"));
             }

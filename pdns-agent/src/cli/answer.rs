@@ -3,12 +3,13 @@
 use super::args::Rows;
 use super::resolve::{LIMIT, TOP_LIMIT, UsageError};
 use super::{CliError, Found, Terminal, cannot, open};
-use crate::query::{self, MAX_SORTED, Page, Query, Trail};
-use crate::render::{Format, Item, Mark, Renderer, escape};
+use crate::query::{self, MAX_SORTED, Page, Query, TagSet, Trail};
+use crate::render::{Format, Item, Look, Mark, Renderer, escape};
 use crate::store::{Options, Store};
 use std::error::Error as _;
 use std::io::{self, BufRead, Read as _};
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 /// The longest line of standard input, in bytes: a URL may be long, a name is not.
 const MAX_LINE: u64 = 65_536;
@@ -19,6 +20,8 @@ pub(super) struct Answer<'a, 't> {
     pub(super) terminal: &'a mut Terminal<'t>,
     failed: Option<io::Error>,
     items: u64,
+    /// The tags of the store.
+    tags: Arc<TagSet>,
     /// What is to be said below the answer.
     pub(super) notes: Vec<String>,
 }
@@ -31,8 +34,10 @@ impl<'a, 't> Answer<'a, 't> {
         terminal: &'a mut Terminal<'t>,
     ) -> Result<Self, CliError> {
         let sensors = store.sensors().map_err(cannot("read the names of the sensors"))?;
-        let renderer = terminal.format(asked, elsewhere).renderer(terminal.look(sensors));
-        Ok(Self { renderer, terminal, failed: None, items: 0, notes: Vec::new() })
+        let tags = Arc::new(TagSet::load(store).map_err(cannot("read the tags"))?);
+        let look = Look { tags: Arc::clone(&tags), ..terminal.look(sensors) };
+        let renderer = terminal.format(asked, elsewhere).renderer(look);
+        Ok(Self { renderer, terminal, failed: None, items: 0, tags, notes: Vec::new() })
     }
 
     /// Writes an item; breaks when the writer fails.
@@ -55,14 +60,16 @@ impl<'a, 't> Answer<'a, 't> {
         follow: bool,
         subject: Option<&str>,
     ) -> Result<(), CliError> {
+        let mut query = query.clone();
+        query.filter.tags = Arc::clone(&self.tags);
         let mut each = |row| match subject {
             None => self.item(&Item::Row(&row)),
             Some(mark) => self.item(&Item::Marked { row: &row, name: Mark::Subject, mark }),
         };
         let (page, trail) = if follow {
-            query::follow(store, query, &mut each)
+            query::follow(store, &query, &mut each)
         } else {
-            query::run(store, query, &mut each).map(|page| (page, Trail::default()))
+            query::run(store, &query, &mut each).map(|page| (page, Trail::default()))
         }
         .map_err(cannot("read the store"))?;
         self.check()?;
@@ -100,6 +107,37 @@ impl<'a, 't> Answer<'a, 't> {
                 "{about}more than {MAX_SORTED} rows, so they are not sorted; --limit N sorts"
             ));
         }
+    }
+
+    /// How many items there were.
+    pub(super) fn items(&self) -> u64 {
+        self.items
+    }
+
+    /// Says something at once.
+    pub(super) fn say(&mut self, text: std::fmt::Arguments<'_>) {
+        self.terminal.say(text);
+    }
+
+    /// The tags of the store, as they were when the answer began.
+    pub(super) fn tags(&self) -> Arc<TagSet> {
+        Arc::clone(&self.tags)
+    }
+
+    /// From now on these tags are shown.
+    pub(super) fn retag(&mut self, tags: &Arc<TagSet>) {
+        self.renderer.retag(tags);
+    }
+
+    /// Writes out all there is so far, what the renderer held back as well: for an answer that goes on.
+    pub(super) fn page(&mut self) -> Result<(), CliError> {
+        self.renderer.end(self.terminal.out).map_err(CliError::Output)?;
+        self.flush()
+    }
+
+    /// Something else to be said below the answer.
+    pub(super) fn remark(&mut self, text: String) {
+        self.notes.push(text);
     }
 
     /// Writes out all there is so far, and says what was noted of it.

@@ -1,16 +1,19 @@
 //! What can be typed after `pdns`: clap types, and nothing of what it means (see `resolve`).
 
 mod groups;
+pub(super) mod tag;
 
 pub(super) use groups::{By, ByBelow, ByName, New, Parked, Subdomains};
 
 use crate::config::Connection;
 use crate::observation::Outcome;
+use crate::query::TagFilter;
 use crate::render::{FORMATS, Format};
 use crate::rr::RrType;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
+use tag::{ContrastArgs, NearArgs, TagCommand, WatchArgs};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -133,6 +136,15 @@ pub enum Command {
         #[arg(long, value_enum, default_value = "names")]
         by: ByName,
     },
+    /// Say what you know of names and addresses: threat, interest or trust
+    #[command(subcommand)]
+    Tag(TagCommand),
+    /// The tagged addresses nearest to one, by the Euclidean distance of their octets
+    Near(NearArgs),
+    /// What is untagged and shares an address, prefix, name server or domain with a threat
+    Contrast(ContrastArgs),
+    /// Show what is new, as it is first seen
+    Watch(WatchArgs),
     /// The state of the store and of the logs that feed it
     Status {
         /// Also version, store, and what was counted on each log: all that a bug report needs
@@ -277,6 +289,10 @@ pub struct Rows {
     #[arg(long, value_name = "SPAN", global = true, help_heading = "Rows")]
     pub seen_in: Option<String>,
 
+    /// Only rows tagged so on either end: threat, interest, trust, any or none
+    #[arg(long, value_name = "KIND", global = true, value_parser = tag_filter(), hide_possible_values = true, help_heading = "Rows")]
+    pub tag: Option<TagFilter>,
+
     /// Negative answers too, also where the output is no table
     #[arg(long, global = true, hide_short_help = true, help_heading = "Rows")]
     pub negative: bool,
@@ -295,6 +311,11 @@ pub struct Rows {
 fn formats() -> impl TypedValueParser<Value = Format> {
     let values = FORMATS.iter().map(|info| PossibleValue::new(info.name).help(info.help));
     PossibleValuesParser::new(values).try_map(|name| name.parse::<Format>())
+}
+
+fn tag_filter() -> impl TypedValueParser<Value = TagFilter> {
+    PossibleValuesParser::new(["threat", "interest", "trust", "any", "none"])
+        .try_map(|name| name.parse::<TagFilter>())
 }
 
 fn rows(text: &str) -> Result<usize, &'static str> {

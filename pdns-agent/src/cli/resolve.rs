@@ -3,9 +3,9 @@
 use super::args::{By, ByBelow, ByName, Find, OutcomeArg, Rows, SortArg, Subdomains};
 use crate::query::{
     self, Fence, Filter, GroupSort, Grouping, ListError, Moment, Pattern, PatternError, Query,
-    Sort, Subject, SubjectError, Text, TtlFence, What, WhenError, Word, WordError,
+    Sort, Subject, SubjectError, TagSubjectError, Text, TtlFence, What, WhenError, Word, WordError,
 };
-use crate::store::Kind;
+use crate::store::{Kind, LongText, TagKind};
 use std::io;
 
 /// Rows of a look-up or a search when no limit is given.
@@ -87,6 +87,30 @@ pub enum UsageError {
     /// Subjects before a command.
     #[error("a command takes no subject before it; look up several with pdns lookup")]
     SubjectBeforeCommand,
+    /// A bad subject of a tag.
+    #[error("cannot take that as a subject")]
+    TagSubject(#[source] TagSubjectError),
+    /// A note, source or author that is too long.
+    #[error(transparent)]
+    LongText(LongText),
+    /// A kind alone.
+    #[error(
+        "say whose {0} tag is to be cleared; to clear the tags of the name {0}, write it with a final dot"
+    )]
+    ClearNothing(TagKind),
+    /// A column that no tag has.
+    #[error(
+        "{file} has a column {column:?} that no tag has: name them subject, kind, note, source, author, time"
+    )]
+    Column {
+        /// The file.
+        file: String,
+        /// The column.
+        column: String,
+    },
+    /// Something else than an address.
+    #[error("{0:?} is no address: near takes one, such as 192.0.2.7")]
+    NoAddress(String),
     /// No limit where one is needed.
     #[error("top --by names needs a limit of 1 to 200000")]
     Limit,
@@ -104,6 +128,32 @@ impl From<SortArg> for Sort {
     }
 }
 
+/// Conditions on the text of names.
+///
+/// # Errors
+/// [`UsageError::Word`].
+pub(super) fn text(
+    starts: Option<&str>,
+    ends: Option<&str>,
+    contains: &[String],
+) -> Result<Text, UsageError> {
+    let word =
+        |flag, typed: &str| Word::parse(typed).map_err(|cause| UsageError::Word { flag, cause });
+    let ends = ends.map(|typed| match typed.strip_suffix('.') {
+        // Names are kept without their final dot.
+        Some(head) if !head.is_empty() && !head.ends_with(['\\', '.']) => head,
+        _ => typed,
+    });
+    let contains = contains.iter().map(|typed| word("--contains", typed));
+    Ok(Text {
+        starts: starts.map(|typed| word("--starts", typed)).transpose()?,
+        ends: ends.map(|typed| word("--ends", typed)).transpose()?,
+        contains: contains.collect::<Result<_, _>>()?,
+        patterns: Vec::new(),
+        below: None,
+    })
+}
+
 impl Rows {
     /// Refuses each flag that was given and is not among `allowed`.
     ///
@@ -119,6 +169,7 @@ impl Rows {
             ("--last-after", self.last_after.is_some()),
             ("--last-before", self.last_before.is_some()),
             ("--seen-in", self.seen_in.is_some()),
+            ("--tag", self.tag.is_some()),
             ("--negative", self.negative),
             ("--follow", self.follow),
             ("--format", self.format.is_some()),
@@ -149,7 +200,7 @@ impl Rows {
             last_before: start("--last-before", &self.last_before)?,
             seen_in: seen_in.map_err(|cause| UsageError::When { flag: "--seen-in", cause })?,
         };
-        Ok(Filter { rrtypes: self.rrtype.clone(), fence, ..Filter::default() })
+        Ok(Filter { rrtypes: self.rrtype.clone(), fence, tag: self.tag, ..Filter::default() })
     }
 
     fn query(&self, what: What, limit: usize, now: u32) -> Result<Query, UsageError> {
@@ -178,28 +229,14 @@ impl Rows {
     /// # Errors
     /// [`UsageError`] for a word or a flag.
     pub fn find(&self, find: &Find, now: u32) -> Result<Query, UsageError> {
-        let word = |flag, typed: &str| {
-            Word::parse(typed).map_err(|cause| UsageError::Word { flag, cause })
-        };
-        let ends = find.ends.as_deref().map(|typed| match typed.strip_suffix('.') {
-            // Names are kept without their final dot.
-            Some(head) if !head.is_empty() && !head.ends_with(['\\', '.']) => head,
-            _ => typed,
-        });
-        let contains = find.contains.iter().map(|typed| word("--contains", typed));
+        let mut text = text(find.starts.as_deref(), find.ends.as_deref(), &find.contains)?;
         let globs = find.glob.iter().map(|typed| {
             Pattern::glob(typed).map_err(|cause| UsageError::Pattern { flag: "--glob", cause })
         });
         let expressions = find.regex.iter().map(|typed| {
             Pattern::regex(typed).map_err(|cause| UsageError::Pattern { flag: "--regex", cause })
         });
-        let text = Text {
-            starts: find.starts.as_deref().map(|typed| word("--starts", typed)).transpose()?,
-            ends: ends.map(|typed| word("--ends", typed)).transpose()?,
-            contains: contains.collect::<Result<_, _>>()?,
-            patterns: globs.chain(expressions).collect::<Result<_, _>>()?,
-            below: None,
-        };
+        text.patterns = globs.chain(expressions).collect::<Result<_, _>>()?;
         let what = if text.is_empty() { What::Records } else { What::Names(text) };
         let mut query = self.query(what, LIMIT, now)?;
         query.filter.ttl = TtlFence { exactly: find.ttl, least: find.ttl_min, most: find.ttl_max };

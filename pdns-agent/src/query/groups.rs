@@ -14,6 +14,7 @@ use crate::name::NameBuf;
 use crate::store::{Each, Kind, Part, Store, StoreError};
 use key::Keys;
 pub use key::{By, GroupKey};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
@@ -112,6 +113,16 @@ impl Place {
     }
 }
 
+impl Grouping {
+    /// The same with the tags of a store, if it asks for tags and has none yet.
+    fn informed(&self, store: &mut Store) -> Result<Cow<'_, Self>, StoreError> {
+        Ok(match self.filter.informed(store)? {
+            Cow::Borrowed(_) => Cow::Borrowed(self),
+            Cow::Owned(filter) => Cow::Owned(Self { filter, ..self.clone() }),
+        })
+    }
+}
+
 /// Hands out groups in order, at most `limit` of them (0: all, in several passes when there are more than
 /// are held at once), until `each` breaks.
 ///
@@ -139,6 +150,7 @@ pub fn groups_in(
     most: usize,
     each: &mut dyn FnMut(&Group) -> ControlFlow<()>,
 ) -> Result<(Page, Totals), StoreError> {
+    let grouping = &*grouping.informed(store)?;
     let mut page = Page::default();
     let mut totals = None;
     let mut after: Option<Place> = None;
@@ -189,6 +201,7 @@ pub fn groups_in(
 /// # Errors
 /// [`StoreError`] when the store cannot be read.
 pub fn days(store: &mut Store, grouping: &Grouping) -> Result<BTreeMap<u32, u64>, StoreError> {
+    let grouping = &*grouping.informed(store)?;
     let mut days = BTreeMap::new();
     let walks = walks(store, grouping)?;
     tally::tally(store, grouping, &walks, MAX_GROUPS, &|_| true, &mut |group| {

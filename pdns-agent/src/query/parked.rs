@@ -201,6 +201,7 @@ pub fn parked(
     list: &List,
     each: &mut dyn FnMut(Row, Why) -> ControlFlow<()>,
 ) -> Result<Page, StoreError> {
+    let query = &*query.informed(store)?;
     let why = Cell::new(Why::Unspecified);
     let mut emit = |row| each(row, why.get());
     let mut answer = Answer::new(query, &mut emit);

@@ -1,14 +1,15 @@
 //! An item taken apart into named values, for the formats that programs read.
 
-use super::{Item, Look};
+use super::{Item, Look, judged};
+use crate::name::Name;
 use crate::observation::Seen;
 use crate::query::GroupKey;
 use crate::rdata::FinalDot;
-use crate::store::{FactBuf, Row};
+use crate::store::{FactBuf, Row, Tag};
 use std::borrow::Cow;
 
 /// A value of an item.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) enum Value<'a> {
     /// Text.
     Text(Cow<'a, str>),
@@ -22,6 +23,10 @@ pub(super) enum Value<'a> {
     Flag(bool),
     /// Several texts.
     List(Vec<Cow<'a, str>>),
+    /// A number with digits behind the point.
+    Decimal(f64),
+    /// Tags.
+    Tags(Vec<&'a Tag>),
     /// Nothing known, or nothing that applies.
     Absent,
 }
@@ -52,6 +57,7 @@ pub(super) fn fields<'a>(item: &Item<'a>, look: &'a Look) -> Vec<Field<'a>> {
                 ("count", Value::Number(group.count)),
                 ("time_first", Value::Time(group.time_first)),
                 ("time_last", Value::Time(group.time_last)),
+                ("tags", tags(of_key(look, &group.key))),
             ]
         }
         Item::Sum(sum) => vec![
@@ -60,6 +66,7 @@ pub(super) fn fields<'a>(item: &Item<'a>, look: &'a Look) -> Vec<Field<'a>> {
             ("count", Value::Number(sum.count)),
             ("time_first", Value::Time(sum.time_first)),
             ("time_last", Value::Time(sum.time_last)),
+            ("tags", tags(look.tags.of_name(sum.rrname.as_name()))),
         ],
         Item::Day { day, of, names, .. } => {
             vec![("day", Value::Day(day)), (of, Value::Number(names))]
@@ -67,7 +74,12 @@ pub(super) fn fields<'a>(item: &Item<'a>, look: &'a Look) -> Vec<Field<'a>> {
         Item::New { rrname, time_first } => vec![
             ("rrname", Value::Text(Cow::Borrowed(rrname))),
             ("time_first", Value::Time(time_first)),
+            ("tags", tags(of_text(look, rrname))),
         ],
+        Item::Tag(tag) => judged::tag(tag),
+        Item::TagEvent(event) => judged::event(event),
+        Item::Near(near, there) => judged::near(near, there),
+        Item::Tie(tie) => judged::tie(tie),
     }
 }
 
@@ -100,7 +112,27 @@ fn of_row<'a>(row: &'a Row, look: &'a Look) -> Vec<Field<'a>> {
         ("inferred", Value::Flag(is_inferred(seen))),
         ("unsolicited", Value::Flag(is_unsolicited(seen))),
         ("partial", Value::Flag(partial)),
+        ("tags", tags(look.tags.of_row(row))),
     ]
+}
+
+/// The tags of what a group shares.
+pub(super) fn of_key<'a>(look: &'a Look, key: &GroupKey) -> Vec<&'a Tag> {
+    match key {
+        GroupKey::Name(name) => look.tags.of_name(name.as_name()),
+        GroupKey::Address(address) => look.tags.of_address(*address),
+        GroupKey::RrType(_) | GroupKey::Depth(_) => Vec::new(),
+    }
+}
+
+/// Tags, where there are any.
+fn tags(tags: Vec<&Tag>) -> Value<'_> {
+    if tags.is_empty() { Value::Absent } else { Value::Tags(tags) }
+}
+
+/// The tags of a name in canonical text.
+pub(super) fn of_text<'a>(look: &'a Look, rrname: &str) -> Vec<&'a Tag> {
+    Name::from_canonical(rrname).map_or_else(|_| Vec::new(), |name| look.tags.of_name(name))
 }
 
 /// A TTL, where any was seen.

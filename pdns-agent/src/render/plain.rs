@@ -6,7 +6,9 @@
 
 use super::field::{Value, fields};
 use super::{Item, Look, Renderer, csv, escape};
+use crate::query::TagSet;
 use std::io::{self, Write};
+use std::sync::Arc;
 
 /// The plain renderer.
 pub(super) struct Plain {
@@ -30,11 +32,15 @@ impl Renderer for Plain {
                 (true, "outcome") if value != Value::Absent => {
                     cells.push(format!("({})", csv::text(value)));
                 }
-                (true, _) => {}
+                (true, _) | (false, "tags") => {}
                 _ => cells.push(csv::text(value)),
             }
         }
         let cells: Vec<_> = cells.iter().map(|cell| escape(cell)).collect();
         writeln!(out, "{}", cells.join("\t"))
+    }
+
+    fn retag(&mut self, tags: &Arc<TagSet>) {
+        self.look.tags = Arc::clone(tags);
     }
 }

@@ -5,12 +5,13 @@
 //! at the end of a label where there is one.
 
 use super::field::ttl;
-use super::{Item, Look, Mark, Renderer, csv, date, escape, utc};
-use crate::query::GroupKey;
+use super::{Item, Look, Mark, Renderer, csv, date, escape, field, judged, utc};
+use crate::query::{GroupKey, TagSet};
 use crate::rdata::{FinalDot, Rdata, Target};
-use crate::store::{FactBuf, Row};
+use crate::store::{FactBuf, Row, Tag};
 use comfy_table::{CellAlignment, presets};
 use std::io::{self, Write};
+use std::sync::Arc;
 
 /// Rows of one page.
 const PAGE: usize = 1_000;
@@ -25,7 +26,7 @@ const BAR: u64 = 40;
 
 /// How a column is laid out.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
+pub(super) enum Kind {
     /// Text that may be folded.
     Text,
     /// Text that is never folded.
@@ -37,7 +38,7 @@ enum Kind {
 }
 
 /// A column: its head and its kind.
-type Column = (&'static str, Kind);
+pub(super) type Column = (&'static str, Kind);
 
 const ROW: &[Column] = &[
     ("RRNAME", Kind::Text),
@@ -47,8 +48,9 @@ const ROW: &[Column] = &[
     ("FIRST (UTC)", Kind::Time),
     ("LAST (UTC)", Kind::Time),
     ("TTL", Kind::Number),
-    ("SENSORS", Kind::Text),
 ];
+const SENSORS: Column = ("SENSORS", Kind::Text);
+const TAGS: Column = ("TAGS", Kind::Text);
 const SUM: &[Column] = &[
     ("RRNAME", Kind::Text),
     ("RECORDS", Kind::Number),
@@ -96,16 +98,16 @@ impl Table {
                 cells.push(mark.to_owned());
                 (columns, cells)
             }
-            Item::Sum(sum) => (
-                SUM.to_vec(),
-                vec![
+            Item::Sum(sum) => {
+                let cells = vec![
                     sum.rrname.to_string(),
                     sum.records.to_string(),
                     sum.count.to_string(),
                     time(sum.time_first),
                     time(sum.time_last),
-                ],
-            ),
+                ];
+                self.tagged(SUM.to_vec(), cells, &self.look.tags.of_name(sum.rrname.as_name()))
+            }
             Item::Group { group, by } => {
                 let (head, kind, key) = match (&group.key, by) {
                     (GroupKey::Name(name), "domain") => ("DOMAIN", Kind::Text, name.to_string()),
@@ -123,7 +125,7 @@ impl Table {
                     time(group.time_first),
                     time(group.time_last),
                 ];
-                (columns.collect(), cells)
+                self.tagged(columns.collect(), cells, &field::of_key(&self.look, &group.key))
             }
             Item::Day { day, of, names, most } => {
                 let mut columns = DAY.to_vec();
@@ -134,8 +136,13 @@ impl Table {
                 (columns, vec![date(day), names.to_string(), bar])
             }
             Item::New { rrname, time_first } => {
-                (NEW.to_vec(), vec![rrname.to_owned(), time(time_first)])
+                let cells = vec![rrname.to_owned(), time(time_first)];
+                self.tagged(NEW.to_vec(), cells, &field::of_text(&self.look, rrname))
             }
+            Item::Tag(tag) => owned(judged::tag_line(tag)),
+            Item::TagEvent(event) => owned(judged::event_line(event)),
+            Item::Near(near, there) => owned(judged::near_line(near, there)),
+            Item::Tie(tie) => owned(judged::tie_line(tie)),
         }
     }
 
@@ -146,8 +153,7 @@ impl Table {
             FactBuf::Negative { qtype, outcome } => (*qtype, format!("({outcome})")),
         };
         let seen = &row.seen;
-        let mut columns = ROW.to_vec();
-        let mut cells = vec![
+        let cells = vec![
             row.rrname.to_string(),
             rrtype.to_string(),
             right,
@@ -156,10 +162,25 @@ impl Table {
             time(seen.time_last),
             csv::text(ttl(seen, seen.ttl_max)),
         ];
+        let (mut columns, mut cells) =
+            self.tagged(ROW.to_vec(), cells, &self.look.tags.of_row(row));
         if self.look.sensors.len() > 1 {
+            columns.push(SENSORS);
             cells.push(self.look.sensors(seen.sensors).collect::<Vec<_>>().join(" "));
-        } else {
-            columns.pop();
+        }
+        (columns, cells)
+    }
+
+    /// A line with its tags behind it, where the store has tags.
+    fn tagged(
+        &self,
+        mut columns: Vec<Column>,
+        mut cells: Vec<String>,
+        tags: &[&Tag],
+    ) -> (Vec<Column>, Vec<String>) {
+        if !self.look.tags.is_empty() {
+            columns.push(TAGS);
+            cells.push(judged::kinds(tags).join(" "));
         }
         (columns, cells)
     }
@@ -189,6 +210,14 @@ impl Renderer for Table {
     fn end(&mut self, out: &mut dyn Write) -> io::Result<()> {
         if self.rows.is_empty() { Ok(()) } else { self.page(out) }
     }
+
+    fn retag(&mut self, tags: &Arc<TagSet>) {
+        self.look.tags = Arc::clone(tags);
+    }
+}
+
+fn owned((columns, cells): judged::Line) -> (Vec<Column>, Vec<String>) {
+    (columns.to_vec(), cells)
 }
 
 /// RDATA for people: of a partial record only the host, since its other fields are unknown.

@@ -123,7 +123,7 @@ fn plain_is_three_columns() {
 fn a_table_fits_its_width_and_holds_only_printable_ascii() {
     let sensors = vec!["a\u{1b}]0;x\u{7}".to_owned(), "b".to_owned()];
     for width in [None, Some(40), Some(80), Some(200)] {
-        let text = all(Format::Table, Look { width, bold: false, sensors: sensors.clone() });
+        let text = all(Format::Table, Look { width, sensors: sensors.clone(), ..Look::default() });
         assert!(
             text.bytes().all(|octet| octet == b'\n' || octet == b' ' || octet.is_ascii_graphic()),
             "{text}"
@@ -204,8 +204,8 @@ fn groups_have_every_format() {
     let item = Item::Group { group: &domain, by: "domain" };
     assert_eq!(
         render(Format::Csv, Look::default(), &[item]),
-        "domain,names,records,count,time_first,time_last\n\
-         example.com,2,3,4,1970-01-01 00:00:00,1970-01-02 00:00:00\n"
+        "domain,names,records,count,time_first,time_last,tags\n\
+         example.com,2,3,4,1970-01-01 00:00:00,1970-01-02 00:00:00,\n"
     );
     let plain = "2\t3\t4\t1970-01-01 00:00:00\t1970-01-02 00:00:00\n";
     for (key, by, head, text) in [
@@ -236,8 +236,8 @@ fn sums_and_new_names_have_every_format() {
     let csv = render(Format::Csv, Look::default(), &[Item::Sum(&sum)]);
     assert_eq!(
         csv,
-        "rrname,records,count,time_first,time_last\n\
-         example.com,3,5000000000,1970-01-01 00:00:00,1970-01-02 00:00:00\n"
+        "rrname,records,count,time_first,time_last,tags\n\
+         example.com,3,5000000000,1970-01-01 00:00:00,1970-01-02 00:00:00,\n"
     );
     let new = Item::New { rrname: "example.com", time_first: 0 };
     assert_eq!(

@@ -30,6 +30,12 @@ pub struct Handle {
     row: u32,
 }
 
+impl Handle {
+    pub(crate) fn new(kind: Kind, pointer: Pointer, row: u32) -> Self {
+        Self { kind, pointer, row }
+    }
+}
+
 /// A part of the store that can be read by itself: names that share a domain share a part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Part(u8);

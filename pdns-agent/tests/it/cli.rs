@@ -30,7 +30,7 @@ impl Site {
     /// `pdns` that knows the store from its environment.
     pub(crate) fn pdns(&self) -> Command {
         let mut command = self.home.pdns();
-        command.env("PDNS_REDIS", self.server.url());
+        command.env("PDNS_REDIS", self.server.url()).env("USER", "analyst");
         command
     }
 
@@ -41,14 +41,14 @@ impl Site {
         command
     }
 
-    fn agent(&self) -> Command {
+    pub(crate) fn agent(&self) -> Command {
         let mut command = self.home.agent();
         command.env("PDNS_REDIS", self.server.url());
         command
     }
 
     /// What is typed, in words with blanks between, and how it ends: for a golden.
-    fn typed(&self, line: &str) -> String {
+    pub(crate) fn typed(&self, line: &str) -> String {
         let home = self.home.path().to_string_lossy();
         let arguments = line.split_whitespace().map(|word| word.replace("HOME", &home));
         let arguments: Vec<String> = arguments.collect();
@@ -111,7 +111,7 @@ fn transcript(line: &str, ended: &Ended, site: &Site) -> String {
 
 /// Compares with the file of that name.
 #[track_caller]
-fn golden(name: &str, text: &str) {
+pub(crate) fn golden(name: &str, text: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);
     if std::env::var_os("PDNS_UPDATE_GOLDEN").is_some() {
         fs::write(&path, text).unwrap();
@@ -403,7 +403,7 @@ fn a_full_disk_is_told() {
 }
 
 /// What a command writes to a terminal of so many columns.
-fn on_terminal(command: &Command, columns: u16, arguments: &[&str]) -> String {
+pub(crate) fn on_terminal(command: &Command, columns: u16, arguments: &[&str]) -> String {
     let environment =
         command.get_envs().filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned())));
     let mut line = format!("stty rows 40 cols {columns}; exec \"$PDNS\"");

@@ -50,4 +50,6 @@ mod run;
 #[cfg(test)]
 mod store;
 #[cfg(test)]
+mod tags;
+#[cfg(test)]
 mod tail;

@@ -187,6 +187,7 @@ pub(super) fn filter(world: &World) -> impl Strategy<Value = Filter> + '_ {
         fence,
         ttl,
         outcome,
+        ..Filter::default()
     })
 }
 
