@@ -7,10 +7,16 @@
 mod admin;
 mod answer;
 mod args;
+mod groups;
 mod hint;
+mod near;
+mod papers;
+mod parked;
 mod resolve;
+mod tag;
 #[cfg(test)]
 mod tests;
+mod watch;
 
 pub use args::Args;
 pub use resolve::UsageError;
@@ -19,7 +25,8 @@ use crate::config::{ConnectionError, DEFAULT_URL};
 use crate::query;
 use crate::render::{Format, Look, escape};
 use crate::store::{Options, Store, StoreError, is_another_of_root};
-use args::Command;
+use args::tag::TagCommand;
+use args::{Admin, Command};
 use std::io::{self, BufRead, Write};
 
 /// What the command line talks to.
@@ -68,9 +75,41 @@ pub enum CliError {
     /// Standard output cannot be written.
     #[error("cannot write the answer")]
     Output(#[source] io::Error),
+    /// Some lines of standard input were passed over; all others were answered.
+    #[error("{0} of the lines were no subjects and were passed over")]
+    Lines(u64),
+    /// A page of the manual cannot be written.
+    #[error("cannot write {path}")]
+    Paper {
+        /// Its path.
+        path: String,
+        /// Why not.
+        #[source]
+        cause: io::Error,
+    },
     /// Standard input cannot be read.
     #[error("cannot read subjects from standard input")]
     Input(#[source] io::Error),
+    /// A file cannot be read.
+    #[error("cannot read {path}")]
+    File {
+        /// The file, as it was named.
+        path: String,
+        /// Why not.
+        #[source]
+        cause: io::Error,
+    },
+    /// Some lines of a file were bad; each was told.
+    #[error("{bad} of {lines} lines were passed over; the others are in")]
+    BadLines {
+        /// How many.
+        bad: u64,
+        /// Of how many that were not empty.
+        lines: u64,
+    },
+    /// A signal cannot be waited for.
+    #[error("cannot wait for signals")]
+    Signal(#[source] io::Error),
 }
 
 impl CliError {
@@ -101,7 +140,8 @@ impl Terminal<'_> {
     fn look(&self, sensors: Vec<String>) -> Look {
         // https://no-color.org: set and not empty.
         let no_color = (self.env)("NO_COLOR").is_some_and(|value| !value.is_empty());
-        Look { width: self.width, bold: self.width.is_some() && !no_color, sensors }
+        let bold = self.width.is_some() && !no_color;
+        Look { width: self.width, bold, sensors, ..Look::default() }
     }
 }
 
@@ -112,6 +152,13 @@ impl Terminal<'_> {
 pub fn run(args: &Args, terminal: &mut Terminal<'_>) -> Result<Found, CliError> {
     if args.command.is_some() && !args.subjects.is_empty() {
         return Err(UsageError::SubjectBeforeCommand.into());
+    }
+    // What is written of the arguments alone needs no store.
+    if let Some(Command::Admin(Admin::Man { directory })) = &args.command {
+        return papers::man(directory, terminal);
+    }
+    if let Some(Command::Admin(Admin::Completions { shell })) = &args.command {
+        return papers::completions(*shell, terminal);
     }
     let options = args.connection.options(terminal.env)?;
     let found = command(args, &options, terminal)?;
@@ -127,7 +174,14 @@ fn nothing(args: &Args, options: &Options, terminal: &mut Terminal<'_>) {
     let meant = match (&args.command, args.subjects.as_slice()) {
         (None, [subject]) => hint::command_like(subject),
         // These have said it in their own words.
-        (Some(Command::New { list: None, .. } | Command::Admin(_)), _) => return,
+        (
+            Some(
+                Command::New(args::New { list: None, .. })
+                | Command::Admin(_)
+                | Command::Tag(TagCommand::Clear { .. } | TagCommand::Import { .. }),
+            ),
+            _,
+        ) => return,
         _ => None,
     };
     match meant {
@@ -159,31 +213,50 @@ fn command(args: &Args, options: &Options, terminal: &mut Terminal<'_>) -> Resul
             let query = rows.find(find, now)?;
             answer::rows(&mut open(options)?, &query, rows, Format::Cof, terminal)
         }
+        Some(Command::Subdomains(asked)) => {
+            rows.allow("subdomains", &[FENCES, &["--sort"]].concat())?;
+            let (grouping, sort) = rows.subdomains(asked, now)?;
+            groups::subdomains(&grouping, sort, rows, options, terminal)
+        }
         Some(Command::Top { by }) => {
             rows.allow("top", FENCES)?;
-            match by {
-                args::By::Names => answer::top_names(rows, options, terminal),
-                args::By::Records => {
-                    let query = rows.top(now)?;
-                    answer::rows(&mut open(options)?, &query, rows, Format::Cof, terminal)
-                }
+            if let Some(grouping) = rows.top_by(*by, now)? {
+                return groups::top(&grouping, rows, options, terminal);
             }
+            if *by == args::By::Names {
+                return answer::top_names(rows, options, terminal);
+            }
+            let query = rows.top(now)?;
+            answer::rows(&mut open(options)?, &query, rows, Format::Cof, terminal)
         }
-        Some(Command::New { list: Some(day), .. }) => {
-            rows.allow("new --list", &["--limit", "--format"])?;
-            let day = moment("--list", day, now)?;
-            answer::new_names(day.start / query::DAY, rows, options, terminal)
+        Some(Command::Parked(asked)) => {
+            rows.allow("parked", &[FENCES, &["--sort"]].concat())?;
+            parked::parked(asked, rows, options, terminal)
         }
-        Some(Command::New { since, list: None }) => {
-            rows.allow("new", &["--format"])?;
-            let since = moment("--since", since, now)?;
-            answer::days(since.start / query::DAY, rows, options, terminal)
+        Some(Command::New(asked)) => new(asked, rows, options, terminal),
+        Some(Command::Unanswered { outcome, by: args::ByName::Domains }) => {
+            rows.allow("unanswered --by domains", &[FENCES, &["--sort"]].concat())?;
+            let (grouping, sort) = rows.unanswered_domains(*outcome, now)?;
+            groups::unanswered(&grouping, sort, rows, options, terminal)
         }
-        Some(Command::Unanswered { outcome }) => {
+        Some(Command::Unanswered { outcome, by: args::ByName::Names }) => {
             rows.allow("unanswered", &[FENCES, &["--sort", "--negative"]].concat())?;
             let query = rows.unanswered(*outcome, now)?;
             // COF has no negative answers.
             answer::rows(&mut open(options)?, &query, rows, Format::Json, terminal)
+        }
+        Some(Command::Tag(command)) => tag::run(command, rows, options, terminal),
+        Some(Command::Near(args)) => {
+            rows.allow("near", &["--limit", "--format"])?;
+            near::near(args, rows, options, terminal)
+        }
+        Some(Command::Contrast(args)) => {
+            rows.allow("contrast", &["--limit", "--format"])?;
+            near::contrast(args, rows, options, terminal)
+        }
+        Some(Command::Watch(args)) => {
+            rows.allow("watch", FENCES)?;
+            watch::run(args, rows, options, terminal)
         }
         Some(Command::Status { verbose }) => {
             rows.allow("status", &["--format"])?;
@@ -191,8 +264,30 @@ fn command(args: &Args, options: &Options, terminal: &mut Terminal<'_>) -> Resul
         }
         Some(Command::Admin(admin)) => {
             rows.allow("admin", &[])?;
-            admin::run(*admin, options, terminal)
+            admin::run(admin, options, terminal)
         }
+    }
+}
+
+/// What was new: names by what the store counts itself, everything else by reading all records.
+fn new(
+    asked: &args::New,
+    rows: &args::Rows,
+    options: &Options,
+    terminal: &mut Terminal<'_>,
+) -> Result<Found, CliError> {
+    let now = terminal.now;
+    let Some(day) = &asked.list else {
+        rows.allow("new", &["--rrtype", "--format"])?;
+        let since = moment("--since", &asked.since, now)?.start / query::DAY;
+        return groups::days(since, asked.by, rows, options, terminal);
+    };
+    rows.allow("new --list", &["--rrtype", "--limit", "--format"])?;
+    let day = moment("--list", day, now)?.start / query::DAY;
+    if asked.by == args::ByName::Names && rows.rrtype.is_empty() {
+        answer::new_names(day, rows, options, terminal)
+    } else {
+        groups::new_on(day, asked.by, rows, options, terminal)
     }
 }
 
@@ -205,6 +300,7 @@ const FENCES: &[&str] = &[
     "--last-after",
     "--last-before",
     "--seen-in",
+    "--tag",
     "--format",
 ];
 

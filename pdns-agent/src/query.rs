@@ -3,32 +3,54 @@
 //! Stands between `store`, which it reads, and `render`, `cli` and `serve`, which ask it. It knows no
 //! flags and no output.
 //!
-//! There are three ways to an answer. A *look-up* goes straight to the rows of a name or an address.
+//! There are four ways to an answer. A *look-up* goes straight to the rows of a name or an address.
 //! A *search* walks all names in order of their text and looks up those that match. A *scan* walks the
-//! statistics of all rows, keeps the best, and only then asks for their names and RDATA. None holds
+//! statistics of all rows, keeps the best, and only then asks for their names and RDATA. *Sums* by domain, address,
+//! type or label read all rows that may count, with their names. None holds
 //! more than a bounded number of rows: where an answer may be longer, it is walked in several passes,
 //! each of which goes on after the last item of the one before.
 
+mod contrast;
 mod filter;
+mod follow;
+mod groups;
 mod names;
+mod near;
 mod order;
+mod parked;
+mod pattern;
 #[cfg(test)]
 pub(crate) mod rows;
 mod stats;
 mod subject;
+mod tag_subject;
+mod tags;
 mod text;
+mod watch;
 mod when;
 
+pub use contrast::{Contrast, MAX_SHARED, Tie, TieKind, UnknownTie, contrast};
 pub use filter::{Fence, Filter, TtlFence};
+pub use follow::{MAX_STEPS, Trail, follow};
+pub use groups::{
+    By, Group, GroupKey, GroupSort, Grouping, MAX_GROUPS, Totals, days, groups, groups_in,
+};
 pub use names::{NameSum, top_names};
+pub use near::{MAX_NAMES, Near, OnAddress, near, on_address};
 pub use order::{Each, MAX_SORTED, Passes, Sort};
+pub use parked::{List, ListError, WHYS, Why, parked};
+pub use pattern::{Pattern, PatternError};
 pub use subject::{Subject, SubjectError};
+pub use tag_subject::{Scope, TagSubjectError, tag_subject};
+pub use tags::{TagFilter, TagSet, UnknownTagFilter};
 pub use text::{Text, Word, WordError};
+pub use watch::{Polled, Watch};
 pub use when::{DAY, Moment, WhenError};
 
 use crate::name::{Name, NameBuf};
 use crate::store::{Kind, Store, StoreError};
 use order::{Smallest, Sorter};
+use std::borrow::Cow;
 use std::ops::ControlFlow;
 
 /// A question that is answered with rows.
@@ -76,6 +98,16 @@ pub struct Page {
     pub unsorted: bool,
 }
 
+impl Query {
+    /// The question with the tags of a store, if it asks for tags and has none yet.
+    fn informed(&self, store: &mut Store) -> Result<Cow<'_, Self>, StoreError> {
+        Ok(match self.filter.informed(store)? {
+            Cow::Borrowed(_) => Cow::Borrowed(self),
+            Cow::Owned(filter) => Cow::Owned(Self { filter, ..self.clone() }),
+        })
+    }
+}
+
 impl What {
     /// The question that a look-up of `subject` is.
     #[must_use]
@@ -106,6 +138,7 @@ pub fn run_in(
     passes: Passes,
     each: &mut Each<'_>,
 ) -> Result<Page, StoreError> {
+    let query = &*query.informed(store)?;
     match &query.what {
         What::Name { name, negative } => look_up(store, query, name.as_name(), *negative, each),
         What::Addresses(from, to) => {

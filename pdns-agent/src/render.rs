@@ -10,31 +10,51 @@ mod cof;
 mod csv;
 mod field;
 mod json;
+mod judged;
 mod plain;
 mod status;
 mod table;
 
 pub use status::status;
 
-use crate::query::NameSum;
-use crate::store::Row;
+use crate::query::{Group, NameSum, Near, OnAddress, TagSet, Tie};
+use crate::store::{Row, Tag, TagEvent};
 use std::borrow::Cow;
 use std::fmt;
 use std::io::{self, Write};
 use std::str::FromStr;
+use std::sync::Arc;
 
 /// One line of an answer. All items of one answer are of one kind.
 #[derive(Clone, Copy, Debug)]
 pub enum Item<'a> {
     /// A record or a negative answer.
     Row(&'a Row),
+    /// A row, and one thing more that the answer says of it.
+    Marked {
+        /// The row.
+        row: &'a Row,
+        /// What the mark is called.
+        name: Mark,
+        /// What it says.
+        mark: &'a str,
+    },
     /// A name with the sum of its records.
     Sum(&'a NameSum),
-    /// How many names were first seen on a day.
+    /// Rows that share something, added up.
+    Group {
+        /// The sums.
+        group: &'a Group,
+        /// What is shared, in one lower-case word: `domain`, `address`, `rrtype`.
+        by: &'static str,
+    },
+    /// How many names, or domains, were first seen on a day.
     Day {
         /// Days since 1970-01-01.
         day: u32,
-        /// How many names.
+        /// `names` or `domains`.
+        of: &'static str,
+        /// How many.
         names: u64,
         /// The largest `names` of the answer, which has the longest bar.
         most: u64,
@@ -46,6 +66,33 @@ pub enum Item<'a> {
         /// Seconds since the epoch.
         time_first: u32,
     },
+    /// A tag.
+    Tag(&'a Tag),
+    /// An entry of the history of tags.
+    TagEvent(&'a TagEvent),
+    /// A tagged address and how near it is, with what is on it.
+    Near(&'a Near<'a>, Option<&'a OnAddress>),
+    /// Something untagged that is tied to a threat.
+    Tie(&'a Tie),
+}
+
+/// What is said of a row beside what is stored of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mark {
+    /// Which of several subjects it answers, as that was typed.
+    Subject,
+    /// Why it is in the answer.
+    Why,
+}
+
+impl Mark {
+    /// Its name in every format; COF has it behind `pdns_`.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Subject => "subject",
+            Self::Why => "why",
+        }
+    }
 }
 
 /// How an answer is to look, beside its format.
@@ -57,6 +104,8 @@ pub struct Look {
     pub bold: bool,
     /// Names of the sensors, by their bit in [`crate::observation::Seen::sensors`].
     pub sensors: Vec<String>,
+    /// The tags that are shown beside names and addresses.
+    pub tags: Arc<TagSet>,
 }
 
 impl Look {
@@ -75,13 +124,17 @@ pub trait Renderer {
     /// What the writer says.
     fn item(&mut self, item: &Item<'_>, out: &mut dyn Write) -> io::Result<()>;
 
-    /// Writes what was held back. To be called once, after the last item, also when there was none.
+    /// Writes what was held back. To be called after the last item, also when there was none; an answer that
+    /// goes on for long may call it before, too.
     ///
     /// # Errors
     /// What the writer says.
     fn end(&mut self, _out: &mut dyn Write) -> io::Result<()> {
         Ok(())
     }
+
+    /// From now on these tags are shown beside names and addresses.
+    fn retag(&mut self, tags: &Arc<TagSet>);
 
     /// How many items the format could not hold and left out.
     fn left_out(&self) -> u64 {

@@ -33,7 +33,7 @@ pub use capture::{
 pub use captures::capture_files;
 pub use frame::Frame;
 pub use log::{Log, Progress};
-pub use pcap::{CaptureFile, MOST_PACKET, PcapError};
+pub use pcap::{CaptureFile, MOST_PACKET, MOST_PASSED, PcapError, Step};
 pub use scan::{Found, Scan};
 pub use wake::{Wake, Waker, Woken};
 

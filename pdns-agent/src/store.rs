@@ -10,6 +10,7 @@ mod aof;
 mod batch;
 mod checkpoint;
 mod encoding;
+mod follow;
 mod keys;
 mod link;
 mod lookup;
@@ -22,19 +23,24 @@ mod scan;
 mod schema;
 mod sources;
 mod summary;
+mod tag;
+mod tags;
 mod upsert;
 mod verify;
 
 pub use address::{has_password, mask};
 pub use batch::{Batch, Packer};
 pub use checkpoint::Checkpoint;
+pub use follow::Ends;
 pub use keys::Kind;
 pub use lookup::Each;
 pub use managed::{directory as managed_directory, is_another_of_root, stop as stop_managed};
 pub use row::{FactBuf, Row};
-pub use scan::Handle;
+pub use scan::{Handle, Part};
 pub use sources::SourceState;
 pub use summary::Summary;
+pub use tag::{LongText, MAX_NOTE, MAX_SOURCE, Tag, TagKind, TagSubject, UnknownTagKind};
+pub use tags::{MAX_HISTORY, MAX_TAGS, TagAct, TagChange, TagEvent, TagOutcome, Tags};
 pub use verify::Verdict;
 
 use crate::hash::Router;
@@ -140,6 +146,11 @@ pub enum StoreError {
     /// The store was emptied, or another one took its place: what was known of it is worth nothing.
     #[error("the store was emptied or replaced by another one")]
     Replaced,
+    /// More tags than a client can be asked to keep.
+    #[error(
+        "the store would have more than {MAX_TAGS} tags: clear some, or tag prefixes and whole domains"
+    )]
+    TooManyTags,
     /// A partition is that of another store, under the schema of this one.
     #[error(
         "the store holds remains of another one that was emptied while an agent wrote: empty it once more, \

@@ -3,7 +3,7 @@
 pub(crate) const IPV4: u16 = 0x0800;
 pub(crate) const IPV6: u16 = 0x86dd;
 /// VLAN tags: IEEE 802.1Q, 802.1ad, and what older switches write for the latter.
-pub(crate) const TAGS: [u16; 3] = [0x8100, 0x88a8, 0x9100];
+pub const TAGS: [u16; 3] = [0x8100, 0x88a8, 0x9100];
 /// In GRE: ERSPAN types I and II, and type III.
 pub(crate) const ERSPAN: [u16; 2] = [0x88be, 0x22eb];
 

@@ -297,3 +297,52 @@ fn every_change_of_an_octet_is_survived() {
         }
     }
 }
+
+/// Numbers that look random and are the same each time (Marsaglia's xorshift).
+struct Numbers(u64);
+
+impl Numbers {
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+
+    fn octet(&mut self) -> u8 {
+        self.next().to_le_bytes()[3]
+    }
+
+    /// One of these, or, one time in four, any octet.
+    fn mostly(&mut self, octets: &[u8]) -> u8 {
+        let at = usize::from(self.octet());
+        if at < 192 { octets[at % octets.len()] } else { self.octet() }
+    }
+}
+
+#[test]
+fn a_glance_agrees_with_the_decision_on_any_octets() {
+    let (ports, mut numbers) = (Ports::new(&[53]), Numbers(0x2545_f491_4f6c_dd1d));
+    let protocols = [UDP, TCP, UDP, 4, 41, 47, 51, 0, 43, 44, 60, 135, 139, 140, 1, 58];
+    let mut dns = 0_u32;
+    for _ in 0..100_000 {
+        let length = 20 + usize::from(numbers.octet() % 100);
+        let mut frame: Vec<u8> = (0..length.max(64)).map(|_| numbers.octet()).collect();
+        let is_v6 = numbers.octet() % 2 == 0;
+        let (ethertype, protocol_at, ports_at) = if is_v6 { (V6, 20, 54) } else { (V4, 23, 34) };
+        frame[12..14].copy_from_slice(&ethertype.to_be_bytes());
+        frame[14] = numbers.mostly(if is_v6 { &[0x60] } else { &[0x45] });
+        if !is_v6 {
+            frame[20] = numbers.mostly(&[0, 0x40, 0x20]);
+            frame[21] = numbers.mostly(&[0]);
+        }
+        frame[protocol_at] = numbers.mostly(&protocols);
+        for at in [ports_at, ports_at + 2] {
+            let port =
+                [(0, 53), (0x12, 0xb5), (0x17, 0xc1), (0xc0, 0)][usize::from(numbers.octet() % 4)];
+            (frame[at], frame[at + 1]) = port;
+        }
+        dns += u32::from(as_kernel(&frame[..length.min(frame.len())], &ports));
+    }
+    assert!((5_000..95_000).contains(&dns), "{dns} of 100,000 are DNS");
+}

@@ -1,9 +1,9 @@
 //! `cargo xtask ci`: all that must hold before a change goes in, in one command.
 
 use crate::shell::{cargo, run};
-use crate::{test, tidy};
+use crate::{fuzz, test, tidy};
 
-/// Tests, then form. Stops at the first that fails.
+/// Tests, then form, then inputs that nobody thought of. Stops at the first that fails.
 pub(crate) fn ci() -> anyhow::Result<()> {
     test::test()?;
     run(&mut cargo(&["fmt", "--all", "--check"]))?;
@@ -12,6 +12,7 @@ pub(crate) fn ci() -> anyhow::Result<()> {
     run(&mut cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
     run(cargo(&["doc", "--workspace", "--no-deps", "--quiet"]).env("RUSTDOCFLAGS", "-D warnings"))?;
     tidy::tidy()?;
+    fuzz::for_a_minute()?;
     eprintln!("ci: all is well");
     Ok(())
 }

@@ -24,7 +24,7 @@ enum Task {
     Demo,
     /// Install what the tests need and run all of them
     Test,
-    /// Test, formatting, lints, documentation, tidiness
+    /// Test, formatting, lints, documentation, tidiness, a minute of fuzzing for each target
     Ci,
     /// Check what no other tool checks: module docs, file sizes, the top level, README commands
     Tidy,

@@ -70,10 +70,10 @@ pub(crate) fn is_installed(program: &str) -> bool {
     std::env::split_paths(&path).chain(standard).any(|folder| folder.join(program).is_file())
 }
 
-/// Installs the packages of programs that are missing, with apt-get.
+/// Installs the packages of programs that are missing, with apt-get; an error if one is missing all the same.
 pub(crate) fn install(needs: &[Need]) -> anyhow::Result<()> {
-    let missing: Vec<&str> =
-        needs.iter().filter(|need| !is_installed(need.program)).map(|need| need.package).collect();
+    let absent = || needs.iter().filter(|need| !is_installed(need.program));
+    let missing: Vec<&str> = absent().map(|need| need.package).collect();
     if missing.is_empty() {
         return Ok(());
     }
@@ -98,7 +98,15 @@ pub(crate) fn install(needs: &[Need]) -> anyhow::Result<()> {
         is_root,
         &[["install", "--yes", "--no-install-recommends"].as_slice(), &missing].concat(),
     )
-    .with_context(|| by_hand)
+    .with_context(|| by_hand)?;
+    if let Some(need) = absent().next() {
+        bail!(
+            "{} is not there, though the package {} is installed: put it into the search path",
+            need.program,
+            need.package
+        );
+    }
+    Ok(())
 }
 
 fn apt_get(is_root: bool, arguments: &[&str]) -> anyhow::Result<()> {

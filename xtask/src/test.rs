@@ -18,6 +18,10 @@ const NEEDS: &[Need] = &[
     Need { program: "ip", package: "iproute2" },
     Need { program: "setpriv", package: "util-linux" },
     Need { program: "sysctl", package: "procps" },
+    Need { program: "mkfifo", package: "coreutils" },
+    Need { program: "zstd", package: "zstd" },
+    Need { program: "xz", package: "xz-utils" },
+    Need { program: "lz4", package: "lz4" },
 ];
 
 /// Runs everything; an error when anything failed.

@@ -1,4 +1,4 @@
-//! DNS messages, any octets, as questions and answers of one client.
+//! DNS messages, any octets, as questions and answers of one client: of a server, of mDNS and of LLMNR.
 
 #![no_main]
 
@@ -12,14 +12,20 @@ fuzz_target!(|input: &[u8]| {
     run(packets.iter().map(|(at, octets)| (*at, octets.as_slice())), raw);
 });
 
-/// An IPv4 packet with a message over UDP: to port 53 if it is a question, from there if it is an answer.
+/// An IPv4 packet with a message over UDP: to a server's port if it is a question, from there if it is an answer. The
+/// message's id chooses the port; that of mDNS is 0 (RFC 6762 §18.1).
 fn datagram(message: &[u8]) -> Vec<u8> {
     let length =
         |more: usize| u16::try_from(more + message.len()).unwrap_or(u16::MAX).to_be_bytes();
     let mut packet = vec![0x45, 0];
     packet.extend(length(28));
     packet.extend([0, 0, 0, 0, 64, 17, 0, 0]);
-    let (client, server) = (([192, 0, 2, 1], 40_000_u16), ([192, 0, 2, 53], 53));
+    let port: u16 = match message.get(1).map_or(7, |id| id & 7) {
+        0 => 5353,
+        1 => 5355,
+        _ => 53,
+    };
+    let (client, server) = (([192, 0, 2, 1], 40_000_u16), ([192, 0, 2, 53], port));
     let is_answer = message.get(2).is_some_and(|flags| flags & 0x80 != 0);
     let (from, to) = if is_answer { (server, client) } else { (client, server) };
     packet.extend(from.0);

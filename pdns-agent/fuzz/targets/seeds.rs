@@ -2,7 +2,7 @@
 
 use pdns_agent::decode::wire::{Options, Wire};
 use pdns_agent::hash::Hasher;
-use pdns_agent::source::{CaptureFile, capture_files};
+use pdns_agent::source::{CaptureFile, Step, capture_files};
 use pdns_ebpf_common::{Found, Link, Ports, Protocol, Start, decide};
 use pdns_fuzz::{PORTS, write};
 use std::path::{Path, PathBuf};
@@ -43,7 +43,8 @@ fn seeds(path: &Path, hasher: &Hasher) -> [Vec<u8>; 3] {
     let mut before = None;
     let mut first = None;
     // A broken capture gives what comes before the break.
-    while let Ok(Some((frame, _))) = file.next() {
+    while let Ok(Some(step)) = file.next() {
+        let Step::Packet(frame, _) = step else { continue };
         let since = frame.at.micros() - before.replace(frame.at).unwrap_or(frame.at).micros();
         let since = Duration::from_micros(u64::try_from(since).unwrap_or(0));
         if packets.len() < LONGEST && frame.start == Start::of(Link::Ethernet) {

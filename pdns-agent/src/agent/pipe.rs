@@ -7,7 +7,7 @@
 use super::lane::{Each, Tap};
 use super::report::with_causes;
 use crate::hash::Hasher;
-use crate::source::{CaptureCounters, CaptureFile, Condition, Frame, PcapError};
+use crate::source::{CaptureCounters, CaptureFile, Condition, Frame, PcapError, Step};
 use crate::time::Timestamp;
 use pdns_ebpf_common::Start;
 use std::collections::VecDeque;
@@ -97,10 +97,12 @@ fn read(
     let mut some = Packets::default();
     while !is_closed.load(Ordering::Relaxed) {
         match file.next() {
-            Ok(Some((frame, _))) => {
+            Ok(Some(Step::Packet(frame, _))) => {
                 some.octets.extend_from_slice(frame.octets);
                 some.ends.push((frame.at, frame.start, some.octets.len(), frame.length));
             }
+            // How many were refused is told all the same.
+            Ok(Some(Step::Nothing)) => {}
             Ok(None) => break,
             Err(error) => {
                 // What came before an error is good.

@@ -1,7 +1,7 @@
 //! Commands about the store itself: its state, its health, its end.
 
 use super::args::{Admin, Rows};
-use super::{CliError, Found, Terminal, cannot, open};
+use super::{CliError, Found, Terminal, cannot, open, papers};
 use crate::render::{self, Format};
 use crate::store::{Options, stop_managed};
 
@@ -31,12 +31,12 @@ pub(super) fn status(
 
 /// Looks after the store. Problems are data: they go to standard output, and make exit status 1.
 pub(super) fn run(
-    admin: Admin,
+    admin: &Admin,
     options: &Options,
     terminal: &mut Terminal<'_>,
 ) -> Result<Found, CliError> {
     match admin {
-        Admin::Verify { repair } => {
+        &Admin::Verify { repair } => {
             let mut store = open(options)?;
             let on_terminal = terminal.width.is_some();
             let err = &mut *terminal.err;
@@ -58,6 +58,7 @@ pub(super) fn run(
                 (verdict.negatives, "negative answers"),
                 (verdict.postings, "entries of the inverse index"),
                 (verdict.checkpoints, "checkpoints"),
+                (verdict.tags, "tags"),
             ] {
                 terminal.say(format_args!("{count} {what} checked"));
             }
@@ -80,5 +81,7 @@ pub(super) fn run(
             terminal.say(format_args!("the managed Redis {word}"));
             Ok(Found::Something)
         }
+        Admin::Man { directory } => papers::man(directory, terminal),
+        Admin::Completions { shell } => papers::completions(*shell, terminal),
     }
 }

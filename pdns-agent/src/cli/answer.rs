@@ -3,40 +3,45 @@
 use super::args::Rows;
 use super::resolve::{LIMIT, TOP_LIMIT, UsageError};
 use super::{CliError, Found, Terminal, cannot, open};
-use crate::query::{self, MAX_SORTED, Page, Query};
-use crate::render::{Format, Item, Renderer, escape};
+use crate::query::{self, MAX_SORTED, Page, Query, TagSet, Trail};
+use crate::render::{Format, Item, Look, Mark, Renderer, escape};
 use crate::store::{Options, Store};
 use std::error::Error as _;
 use std::io::{self, BufRead, Read as _};
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 /// The longest line of standard input, in bytes: a URL may be long, a name is not.
 const MAX_LINE: u64 = 65_536;
 
 /// An answer on its way out: the renderer, the first error of the writer, and what is to be told.
-struct Answer<'a, 't> {
+pub(super) struct Answer<'a, 't> {
     renderer: Box<dyn Renderer>,
-    terminal: &'a mut Terminal<'t>,
+    pub(super) terminal: &'a mut Terminal<'t>,
     failed: Option<io::Error>,
     items: u64,
+    /// The tags of the store.
+    tags: Arc<TagSet>,
     /// What is to be said below the answer.
-    notes: Vec<String>,
+    pub(super) notes: Vec<String>,
 }
 
 impl<'a, 't> Answer<'a, 't> {
-    fn new(
+    pub(super) fn new(
         store: &mut Store,
         asked: Option<Format>,
         elsewhere: Format,
         terminal: &'a mut Terminal<'t>,
     ) -> Result<Self, CliError> {
         let sensors = store.sensors().map_err(cannot("read the names of the sensors"))?;
-        let renderer = terminal.format(asked, elsewhere).renderer(terminal.look(sensors));
-        Ok(Self { renderer, terminal, failed: None, items: 0, notes: Vec::new() })
+        let tags = Arc::new(TagSet::load(store).map_err(cannot("read the tags"))?);
+        let look = Look { tags: Arc::clone(&tags), ..terminal.look(sensors) };
+        let renderer = terminal.format(asked, elsewhere).renderer(look);
+        Ok(Self { renderer, terminal, failed: None, items: 0, tags, notes: Vec::new() })
     }
 
     /// Writes an item; breaks when the writer fails.
-    fn item(&mut self, item: &Item<'_>) -> ControlFlow<()> {
+    pub(super) fn item(&mut self, item: &Item<'_>) -> ControlFlow<()> {
         self.items += 1;
         match self.renderer.item(item, self.terminal.out) {
             Ok(()) => ControlFlow::Continue(()),
@@ -52,16 +57,35 @@ impl<'a, 't> Answer<'a, 't> {
         &mut self,
         store: &mut Store,
         query: &Query,
+        follow: bool,
         subject: Option<&str>,
     ) -> Result<(), CliError> {
-        let page = query::run(store, query, &mut |row| self.item(&Item::Row(&row)))
-            .map_err(cannot("read the store"))?;
+        let mut query = query.clone();
+        query.filter.tags = Arc::clone(&self.tags);
+        let mut each = |row| match subject {
+            None => self.item(&Item::Row(&row)),
+            Some(mark) => self.item(&Item::Marked { row: &row, name: Mark::Subject, mark }),
+        };
+        let (page, trail) = if follow {
+            query::follow(store, &query, &mut each)
+        } else {
+            query::run(store, &query, &mut each).map(|page| (page, Trail::default()))
+        }
+        .map_err(cannot("read the store"))?;
         self.check()?;
         self.note(page, query.sort.is_some(), subject);
+        let about = about(subject);
+        if trail.too_long {
+            let note = "CNAMEs go on behind the last that is shown; look that up to follow them";
+            self.notes.push(format!("{about}{note}"));
+        }
+        if trail.too_many {
+            self.notes.push(format!("{about}too many names lead there, not all were followed"));
+        }
         Ok(())
     }
 
-    fn check(&mut self) -> Result<(), CliError> {
+    pub(super) fn check(&mut self) -> Result<(), CliError> {
         match self.failed.take() {
             Some(error) => Err(CliError::Output(error)),
             None => Ok(()),
@@ -69,8 +93,8 @@ impl<'a, 't> Answer<'a, 't> {
     }
 
     /// Notes what the answer itself cannot tell.
-    fn note(&mut self, page: Page, sorted: bool, subject: Option<&str>) {
-        let about = subject.map(|subject| format!("{}: ", escape(subject))).unwrap_or_default();
+    pub(super) fn note(&mut self, page: Page, sorted: bool, subject: Option<&str>) {
+        let about = about(subject);
         if page.cut {
             let rows = if page.shown == 1 { "row" } else { "rows" };
             self.notes.push(format!(
@@ -85,6 +109,37 @@ impl<'a, 't> Answer<'a, 't> {
         }
     }
 
+    /// How many items there were.
+    pub(super) fn items(&self) -> u64 {
+        self.items
+    }
+
+    /// Says something at once.
+    pub(super) fn say(&mut self, text: std::fmt::Arguments<'_>) {
+        self.terminal.say(text);
+    }
+
+    /// The tags of the store, as they were when the answer began.
+    pub(super) fn tags(&self) -> Arc<TagSet> {
+        Arc::clone(&self.tags)
+    }
+
+    /// From now on these tags are shown.
+    pub(super) fn retag(&mut self, tags: &Arc<TagSet>) {
+        self.renderer.retag(tags);
+    }
+
+    /// Writes out all there is so far, what the renderer held back as well: for an answer that goes on.
+    pub(super) fn page(&mut self) -> Result<(), CliError> {
+        self.renderer.end(self.terminal.out).map_err(CliError::Output)?;
+        self.flush()
+    }
+
+    /// Something else to be said below the answer.
+    pub(super) fn remark(&mut self, text: String) {
+        self.notes.push(text);
+    }
+
     /// Writes out all there is so far, and says what was noted of it.
     fn flush(&mut self) -> Result<(), CliError> {
         self.terminal.out.flush().map_err(CliError::Output)?;
@@ -94,7 +149,7 @@ impl<'a, 't> Answer<'a, 't> {
         Ok(())
     }
 
-    fn end(mut self) -> Result<Found, CliError> {
+    pub(super) fn end(mut self) -> Result<Found, CliError> {
         self.renderer.end(self.terminal.out).map_err(CliError::Output)?;
         self.flush()?;
         let left_out = self.renderer.left_out();
@@ -107,6 +162,11 @@ impl<'a, 't> Answer<'a, 't> {
     }
 }
 
+/// What a note is about, where there are several answers.
+fn about(subject: Option<&str>) -> String {
+    subject.map(|subject| format!("{}: ", escape(subject))).unwrap_or_default()
+}
+
 /// The rows that answer one question.
 pub(super) fn rows(
     store: &mut Store,
@@ -116,7 +176,7 @@ pub(super) fn rows(
     terminal: &mut Terminal<'_>,
 ) -> Result<Found, CliError> {
     let mut answer = Answer::new(store, rows.format, elsewhere, terminal)?;
-    answer.ask(store, query, None)?;
+    answer.ask(store, query, false, None)?;
     answer.end()
 }
 
@@ -143,7 +203,8 @@ pub(super) fn look_up(
     let mut store = open(options)?;
     let mut answer = Answer::new(&mut store, rows.format, Format::Cof, terminal)?;
     for (query, subject) in queries.iter().zip(subjects) {
-        answer.ask(&mut store, query, (subjects.len() > 1).then_some(subject))?;
+        let subject = (subjects.len() > 1).then_some(subject.as_str());
+        answer.ask(&mut store, query, rows.follow, subject)?;
     }
     answer.end()
 }
@@ -159,7 +220,7 @@ fn batch(
     let mut store = open(options)?;
     let now = terminal.now;
     let mut answer = Answer::new(&mut store, rows.format, Format::Cof, terminal)?;
-    let mut number = 0_u64;
+    let (mut number, mut passed_over) = (0_u64, 0_u64);
     while let Some(line) = next_line(answer.terminal.input).map_err(CliError::Input)? {
         number += 1;
         let line = String::from_utf8_lossy(&line);
@@ -168,19 +229,32 @@ fn batch(
         }
         match rows.look_up(line.trim(), negative, now) {
             Ok(query) => {
-                answer.ask(&mut store, &query, Some(line.trim()))?;
+                answer.ask(&mut store, &query, rows.follow, Some(line.trim()))?;
                 // Whoever writes the lines may wait for the answer to one before the next.
                 answer.flush()?;
             }
-            Err(UsageError::Subject(error)) => {
-                // With its cause, as the binary does for an error that ends all.
-                let cause = error.source().map(|cause| format!(": {cause}")).unwrap_or_default();
-                answer.terminal.say(format_args!("line {number} is passed over: {error}{cause}"));
+            Err(error @ (UsageError::Subject(_) | UsageError::Follow)) => {
+                passed_over += 1;
+                let why = why(&error);
+                answer.terminal.say(format_args!("line {number} is passed over: {why}"));
             }
             Err(error) => return Err(error.into()),
         }
     }
-    answer.end()
+    let found = answer.end()?;
+    if passed_over > 0 { Err(CliError::Lines(passed_over)) } else { Ok(found) }
+}
+
+/// Why a line is passed over, with all causes, as the binary does for an error that ends all.
+fn why(error: &UsageError) -> String {
+    // That it is about a subject is clear.
+    let mut causes = vec![error.source().map_or_else(|| error.to_string(), ToString::to_string)];
+    let mut next = error.source().and_then(std::error::Error::source);
+    while let Some(cause) = next {
+        causes.push(cause.to_string());
+        next = cause.source();
+    }
+    causes.join(": ")
 }
 
 /// The next line; `None` at the end. Of a line that is too long the rest is skipped.
@@ -218,51 +292,6 @@ pub(super) fn top_names(
     }
     answer.check()?;
     answer.note(Page { shown: sums.len() as u64, cut, unsorted: false }, true, None);
-    answer.end()
-}
-
-/// How many names were new on each day since `since`.
-pub(super) fn days(
-    since: u32,
-    rows: &Rows,
-    options: &Options,
-    terminal: &mut Terminal<'_>,
-) -> Result<Found, CliError> {
-    let today = terminal.now / query::DAY;
-    let mut store = open(options)?;
-    let days = store.days().map_err(cannot("read the new names of each day"))?;
-    let mut answer = Answer::new(&mut store, rows.format, Format::Cof, terminal)?;
-    let shown = days.range(since..);
-    let Some(first) = shown.clone().map(|(&day, _)| day).next() else {
-        if let Some((&day, _)) = days.last_key_value() {
-            let last = query::Moment::day(day).start;
-            let last = jiff::Timestamp::from_second(i64::from(last)).unwrap_or_default();
-            answer.terminal.say(format_args!(
-                "no new names since then; the last were new on {}",
-                last.strftime("%Y-%m-%d")
-            ));
-        } else {
-            answer.terminal.say(format_args!("no records yet"));
-        }
-        return answer.end();
-    };
-    let most = shown.map(|(_, &names)| names).max().unwrap_or(0);
-    // Until today a day without new names is a line too, or the bars would tell a wrong story; a log
-    // that is ahead of its time adds only its own days.
-    let mut next = Some(first);
-    while let Some(day) = next {
-        let names = days.get(&day).copied().unwrap_or(0);
-        if answer.item(&Item::Day { day, names, most }).is_break() {
-            break;
-        }
-        let after = day.saturating_add(1);
-        next = if after <= today {
-            Some(after)
-        } else {
-            days.range(after..).map(|(&day, _)| day).next()
-        };
-    }
-    answer.check()?;
     answer.end()
 }
 

@@ -1,20 +1,34 @@
 //! What can be typed after `pdns`: clap types, and nothing of what it means (see `resolve`).
 
+mod groups;
+pub(super) mod tag;
+
+pub(super) use groups::{By, ByBelow, ByName, New, Parked, Subdomains};
+
 use crate::config::Connection;
 use crate::observation::Outcome;
+use crate::query::TagFilter;
 use crate::render::{FORMATS, Format};
 use crate::rr::RrType;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+use tag::{ContrastArgs, NearArgs, TagCommand, WatchArgs};
 
 const EXAMPLES: &str = "\
 Examples:
   pdns www.example.com              records of a name, what points at it, and failed questions
   pdns 192.0.2.0/24                 names with an address in a prefix
   pdns '*.example.com' --rrtype A,AAAA
+  pdns www.example.com --follow     its CNAMEs to their addresses, and the CNAMEs that lead to it
   pdns find --contains login --seen-in 7d
-  pdns top --by names --last-after 24h
-  pdns new --list yesterday
+  pdns find --regex '^[a-z0-9]{24,}\\.' --rrtype TXT
+  pdns subdomains example.com       how many names lie below each name below a domain
+  pdns top --by domains --last-after 24h
+  pdns new --list yesterday --by domains
+  pdns parked --kind loopback,private
+  pdns unanswered --outcome nxdomain --by domains
+  pdns lookup - < subjects.txt      one subject a line, answered in order
   pdns 192.0.2.7 --format csv > rows.csv
 
 Times are an age (24h, 7d), a date (2026-01-31), RFC 3339, or seconds since 1970; all in UTC.
@@ -26,6 +40,33 @@ Names are shown and searched in lower case with \\DDD for each octet that is not
 COF is the passive DNS Common Output Format, draft-dulaunoy-dnsop-passive-dns-cof.
 
 Exit status: 0 found, 1 nothing found, 2 error.";
+
+const FIND: &str = "\
+All that is given must hold. Text is sought in names as they are shown: in lower case, with \\DDD
+for each octet that is not printable ASCII. Globs and expressions match in any case.
+
+Examples:
+  pdns find --starts login. --ends .example
+  pdns find --glob '*-secure-*.example.*' --rrtype A,AAAA
+  pdns find --regex '^(?:[0-9a-f]{2}-){5}[0-9a-f]{2}\\.' --limit 20
+  pdns find --ttl-max 60 --last-after 24h --sort count";
+
+const SUBDOMAINS: &str = "\
+NAMES counts the names at and below each, RECORDS and COUNT their records and answers. Only records
+that pass --rrtype and the time fences count. Without --sort the one with most names comes first.
+
+Examples:
+  pdns subdomains example.com
+  pdns subdomains example.com --depth 2 --sort count --limit 20
+  pdns subdomains example.com --by depth --rrtype A,AAAA";
+
+const PARKED: &str = "\
+Kinds: unspecified, loopback, private, shared (100.64.0.0/10), link-local, documentation,
+parking-address, parking-name-server. Addresses of IPv4 are found within ::ffff:0:0/96, too.
+
+Examples:
+  pdns parked --kind loopback,unspecified
+  pdns parked --kind parking-name-server --list my-parking.txt --format csv";
 
 /// Ask a passive DNS store: which names had which records, when, and how often
 ///
@@ -70,28 +111,40 @@ pub enum Command {
         subjects: Vec<String>,
     },
     /// Find records by text in their names, or by TTL; without either, every record
+    #[command(after_long_help = FIND)]
     Find(Find),
-    /// The records, or names, that were counted most
+    /// How many names lie below a domain, by the next label or by depth
+    #[command(after_long_help = SUBDOMAINS)]
+    Subdomains(Subdomains),
+    /// The records, names, domains, addresses or types that were counted most
     Top {
-        /// What to count: records each on their own, or all records of a name together
+        /// What is counted together; all but records reads the whole store
         #[arg(long, value_enum, default_value = "records")]
         by: By,
     },
-    /// How many names were new on each day, or which
-    New {
-        /// The first day to show: an age or a date
-        #[arg(long, value_name = "TIME", default_value = "30d")]
-        since: String,
-        /// List the names that were new on a day: a date, today or yesterday
-        #[arg(long, value_name = "DAY", conflicts_with = "since")]
-        list: Option<String>,
-    },
+    /// Names that lead to local addresses, or are parked
+    #[command(after_long_help = PARKED)]
+    Parked(Parked),
+    /// How many names or domains were new on each day, or which
+    New(New),
     /// Questions that brought no record, most asked first
     Unanswered {
         /// How they ended: unanswered, nodata, an RCODE such as nxdomain or servfail, or any
         #[arg(long, value_name = "OUTCOME", default_value = "unanswered", value_parser = outcome)]
         outcome: OutcomeArg,
+        /// Each question on its own, or all of a registrable domain together
+        #[arg(long, value_enum, default_value = "names")]
+        by: ByName,
     },
+    /// Say what you know of names and addresses: threat, interest or trust
+    #[command(subcommand)]
+    Tag(TagCommand),
+    /// The tagged addresses nearest to one, by the Euclidean distance of their octets
+    Near(NearArgs),
+    /// What is untagged and shares an address, prefix, name server or domain with a threat
+    Contrast(ContrastArgs),
+    /// Show what is new, as it is first seen
+    Watch(WatchArgs),
     /// The state of the store and of the logs that feed it
     Status {
         /// Also version, store, and what was counted on each log: all that a bug report needs
@@ -104,7 +157,7 @@ pub enum Command {
 }
 
 /// Commands that look after the store.
-#[derive(Clone, Copy, Debug, Subcommand)]
+#[derive(Clone, Debug, Subcommand)]
 pub enum Admin {
     /// Check that the parts of the store agree with each other; exit status 1 when they do not
     Verify {
@@ -116,6 +169,20 @@ pub enum Admin {
     Migrate,
     /// Stop the managed Redis; the next command or agent that needs it starts it again
     Stop,
+    /// Write man pages of pdns and its commands
+    Man {
+        /// The folder that they go to, such as /usr/local/share/man/man1
+        #[arg(value_name = "DIR")]
+        directory: PathBuf,
+    },
+    /// Print completions for a shell
+    ///
+    /// Such as `pdns admin completions bash > /etc/bash_completion.d/pdns`.
+    Completions {
+        /// The shell
+        #[arg(value_name = "SHELL")]
+        shell: clap_complete::Shell,
+    },
 }
 
 /// Conditions on text and TTL.
@@ -130,6 +197,12 @@ pub struct Find {
     /// The name holds this text; may be repeated, and all must be there
     #[arg(long, value_name = "TEXT")]
     pub contains: Vec<String>,
+    /// The whole name matches: * is any text, ? one character of a label, [a-f] one of several
+    #[arg(long, value_name = "PATTERN")]
+    pub glob: Vec<String>,
+    /// The regular expression matches somewhere in the name; ^ and $ are its ends
+    #[arg(long, value_name = "REGEX")]
+    pub regex: Vec<String>,
     /// This TTL in seconds was seen: the smallest, the largest or the last
     #[arg(long, value_name = "SECONDS", allow_negative_numbers = true, value_parser = seconds)]
     pub ttl: Option<u32>,
@@ -142,15 +215,6 @@ pub struct Find {
     /// The largest TTL seen is at most this
     #[arg(long, value_name = "SECONDS", allow_negative_numbers = true, value_parser = seconds)]
     pub ttl_max: Option<u32>,
-}
-
-/// What `pdns top` counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum By {
-    /// All records of a name together
-    Names,
-    /// Each record on its own
-    Records,
 }
 
 /// What an answer is sorted by.
@@ -191,7 +255,7 @@ pub struct Rows {
     )]
     pub rrtype: Vec<RrType>,
 
-    /// The most rows to show; 0 for all [default: 1000; 20 for top and unanswered]
+    /// The most rows to show; 0 for all [default: 1000, of rankings 20]
     #[arg(long, short = 'l', value_name = "N", global = true, allow_negative_numbers = true, value_parser = rows, help_heading = "Rows")]
     pub limit: Option<usize>,
 
@@ -204,30 +268,42 @@ pub struct Rows {
     pub sort: Option<SortArg>,
 
     /// First seen at this time or later
-    #[arg(long, value_name = "TIME", global = true, help_heading = "Rows")]
+    #[arg(long, value_name = "TIME", global = true, hide_short_help = true, help_heading = "Rows")]
     pub first_after: Option<String>,
 
     /// First seen before this time
-    #[arg(long, value_name = "TIME", global = true, help_heading = "Rows")]
+    #[arg(long, value_name = "TIME", global = true, hide_short_help = true, help_heading = "Rows")]
     pub first_before: Option<String>,
 
     /// Last seen at this time or later
-    #[arg(long, value_name = "TIME", global = true, help_heading = "Rows")]
+    #[arg(long, value_name = "TIME", global = true, hide_short_help = true, help_heading = "Rows")]
     pub last_after: Option<String>,
 
     /// Last seen before this time
-    #[arg(long, value_name = "TIME", global = true, help_heading = "Rows")]
+    #[arg(long, value_name = "TIME", global = true, hide_short_help = true, help_heading = "Rows")]
     pub last_before: Option<String>,
 
-    /// Seen in a span, by overlap of first..last with it: 7d, a date, or FROM..TO
+    /// Seen in a span of time: 7d, a date, or FROM..TO; more fences with --help
+    ///
+    /// A row passes when the time from its first to its last sighting overlaps the span.
     #[arg(long, value_name = "SPAN", global = true, help_heading = "Rows")]
     pub seen_in: Option<String>,
 
+    /// Only rows tagged so on either end: threat, interest, trust, any or none
+    #[arg(long, value_name = "KIND", global = true, value_parser = tag_filter(), hide_possible_values = true, help_heading = "Rows")]
+    pub tag: Option<TagFilter>,
+
     /// Negative answers too, also where the output is no table
-    #[arg(long, global = true, help_heading = "Rows")]
+    #[arg(long, global = true, hide_short_help = true, help_heading = "Rows")]
     pub negative: bool,
 
-    /// How to write the answer [default: table on a terminal, cof elsewhere]
+    /// Follow CNAMEs: from a name to its addresses, and back from what leads to it
+    #[arg(long, global = true, help_heading = "Rows")]
+    pub follow: bool,
+
+    /// How to write the answer
+    ///
+    /// The default is a table on a terminal, and cof elsewhere.
     #[arg(long, short = 'f', value_name = "FORMAT", global = true, value_parser = formats(), help_heading = "Rows")]
     pub format: Option<Format>,
 }
@@ -235,6 +311,11 @@ pub struct Rows {
 fn formats() -> impl TypedValueParser<Value = Format> {
     let values = FORMATS.iter().map(|info| PossibleValue::new(info.name).help(info.help));
     PossibleValuesParser::new(values).try_map(|name| name.parse::<Format>())
+}
+
+fn tag_filter() -> impl TypedValueParser<Value = TagFilter> {
+    PossibleValuesParser::new(["threat", "interest", "trust", "any", "none"])
+        .try_map(|name| name.parse::<TagFilter>())
 }
 
 fn rows(text: &str) -> Result<usize, &'static str> {

@@ -1,10 +1,12 @@
 //! From what was typed to what is meant: [`Query`] values, or one good sentence.
 
-use super::args::{Find, OutcomeArg, Rows, SortArg};
+use super::args::{By, ByBelow, ByName, Find, OutcomeArg, Rows, SortArg, Subdomains};
 use crate::query::{
-    Fence, Filter, Moment, Query, Sort, Subject, SubjectError, Text, TtlFence, What, WhenError,
-    Word, WordError,
+    self, Fence, Filter, GroupSort, Grouping, ListError, Moment, Pattern, PatternError, Query,
+    Sort, Subject, SubjectError, TagSubjectError, Text, TtlFence, What, WhenError, Word, WordError,
 };
+use crate::store::{Kind, LongText, TagKind};
+use std::io;
 
 /// Rows of a look-up or a search when no limit is given.
 pub(super) const LIMIT: usize = 1_000;
@@ -35,6 +37,39 @@ pub enum UsageError {
         #[source]
         cause: WordError,
     },
+    /// A bad pattern.
+    #[error("bad value for {flag}")]
+    Pattern {
+        /// The flag.
+        flag: &'static str,
+        /// What is wrong.
+        #[source]
+        cause: PatternError,
+    },
+    /// A look-up that CNAMEs cannot be followed from.
+    #[error("--follow needs a name, an address or a range, not all names below one")]
+    Follow,
+    /// No domain where one is needed.
+    #[error("subdomains needs a domain name, and {0:?} is none")]
+    Domain(String),
+    /// A list that cannot be read.
+    #[error("cannot read the list {path}")]
+    ListFile {
+        /// Its path.
+        path: String,
+        /// Why not.
+        #[source]
+        cause: io::Error,
+    },
+    /// A list with something else in it.
+    #[error("cannot use the list {path}")]
+    List {
+        /// Its path.
+        path: String,
+        /// Which line, and why.
+        #[source]
+        cause: ListError,
+    },
     /// A flag that the command has no use for.
     #[error("{command} has no use for {flag}")]
     Flag {
@@ -46,9 +81,36 @@ pub enum UsageError {
     /// An order that the command does not have.
     #[error("unanswered sorts by count, first or last: negative answers are kept without a TTL")]
     Order,
+    /// An order that sums do not have.
+    #[error("{0} sorts by count, first, last or name: a sum has no TTL")]
+    NoTtl(&'static str),
     /// Subjects before a command.
     #[error("a command takes no subject before it; look up several with pdns lookup")]
     SubjectBeforeCommand,
+    /// A bad subject of a tag.
+    #[error("cannot take that as a subject")]
+    TagSubject(#[source] TagSubjectError),
+    /// A note, source or author that is too long.
+    #[error(transparent)]
+    LongText(LongText),
+    /// A kind alone.
+    #[error(
+        "say whose {0} tag is to be cleared; to clear the tags of the name {0}, write it with a final dot"
+    )]
+    ClearNothing(TagKind),
+    /// A column that no tag has.
+    #[error(
+        "{file} has a column {column:?} that no tag has: name them subject, kind, note, source, author, time"
+    )]
+    Column {
+        /// The file.
+        file: String,
+        /// The column.
+        column: String,
+    },
+    /// Something else than an address.
+    #[error("{0:?} is no address: near takes one, such as 192.0.2.7")]
+    NoAddress(String),
     /// No limit where one is needed.
     #[error("top --by names needs a limit of 1 to 200000")]
     Limit,
@@ -66,6 +128,32 @@ impl From<SortArg> for Sort {
     }
 }
 
+/// Conditions on the text of names.
+///
+/// # Errors
+/// [`UsageError::Word`].
+pub(super) fn text(
+    starts: Option<&str>,
+    ends: Option<&str>,
+    contains: &[String],
+) -> Result<Text, UsageError> {
+    let word =
+        |flag, typed: &str| Word::parse(typed).map_err(|cause| UsageError::Word { flag, cause });
+    let ends = ends.map(|typed| match typed.strip_suffix('.') {
+        // Names are kept without their final dot.
+        Some(head) if !head.is_empty() && !head.ends_with(['\\', '.']) => head,
+        _ => typed,
+    });
+    let contains = contains.iter().map(|typed| word("--contains", typed));
+    Ok(Text {
+        starts: starts.map(|typed| word("--starts", typed)).transpose()?,
+        ends: ends.map(|typed| word("--ends", typed)).transpose()?,
+        contains: contains.collect::<Result<_, _>>()?,
+        patterns: Vec::new(),
+        below: None,
+    })
+}
+
 impl Rows {
     /// Refuses each flag that was given and is not among `allowed`.
     ///
@@ -81,7 +169,9 @@ impl Rows {
             ("--last-after", self.last_after.is_some()),
             ("--last-before", self.last_before.is_some()),
             ("--seen-in", self.seen_in.is_some()),
+            ("--tag", self.tag.is_some()),
             ("--negative", self.negative),
+            ("--follow", self.follow),
             ("--format", self.format.is_some()),
         ];
         match given.iter().find(|(flag, given)| *given && !allowed.contains(flag)) {
@@ -110,7 +200,7 @@ impl Rows {
             last_before: start("--last-before", &self.last_before)?,
             seen_in: seen_in.map_err(|cause| UsageError::When { flag: "--seen-in", cause })?,
         };
-        Ok(Filter { rrtypes: self.rrtype.clone(), fence, ..Filter::default() })
+        Ok(Filter { rrtypes: self.rrtype.clone(), fence, tag: self.tag, ..Filter::default() })
     }
 
     fn query(&self, what: What, limit: usize, now: u32) -> Result<Query, UsageError> {
@@ -128,6 +218,9 @@ impl Rows {
     /// [`UsageError`] for the subject or a flag.
     pub fn look_up(&self, subject: &str, negative: bool, now: u32) -> Result<Query, UsageError> {
         let subject = Subject::parse(subject).map_err(UsageError::Subject)?;
+        if self.follow && matches!(subject, Subject::Below(_)) {
+            return Err(UsageError::Follow);
+        }
         self.query(What::of(subject, negative), LIMIT, now)
     }
 
@@ -136,21 +229,14 @@ impl Rows {
     /// # Errors
     /// [`UsageError`] for a word or a flag.
     pub fn find(&self, find: &Find, now: u32) -> Result<Query, UsageError> {
-        let word = |flag, typed: &str| {
-            Word::parse(typed).map_err(|cause| UsageError::Word { flag, cause })
-        };
-        let ends = find.ends.as_deref().map(|typed| match typed.strip_suffix('.') {
-            // Names are kept without their final dot.
-            Some(head) if !head.is_empty() && !head.ends_with(['\\', '.']) => head,
-            _ => typed,
+        let mut text = text(find.starts.as_deref(), find.ends.as_deref(), &find.contains)?;
+        let globs = find.glob.iter().map(|typed| {
+            Pattern::glob(typed).map_err(|cause| UsageError::Pattern { flag: "--glob", cause })
         });
-        let contains = find.contains.iter().map(|typed| word("--contains", typed));
-        let text = Text {
-            starts: find.starts.as_deref().map(|typed| word("--starts", typed)).transpose()?,
-            ends: ends.map(|typed| word("--ends", typed)).transpose()?,
-            contains: contains.collect::<Result<_, _>>()?,
-            below: None,
-        };
+        let expressions = find.regex.iter().map(|typed| {
+            Pattern::regex(typed).map_err(|cause| UsageError::Pattern { flag: "--regex", cause })
+        });
+        text.patterns = globs.chain(expressions).collect::<Result<_, _>>()?;
         let what = if text.is_empty() { What::Records } else { What::Names(text) };
         let mut query = self.query(what, LIMIT, now)?;
         query.filter.ttl = TtlFence { exactly: find.ttl, least: find.ttl_min, most: find.ttl_max };
@@ -182,5 +268,97 @@ impl Rows {
             OutcomeArg::Only(outcome) => Some(outcome),
         };
         Ok(query)
+    }
+
+    /// Rows of one kind added up, with the order that was asked for.
+    fn grouping(
+        &self,
+        by: query::By,
+        kind: Kind,
+        command: &'static str,
+        now: u32,
+    ) -> Result<(Grouping, Option<GroupSort>), UsageError> {
+        let sort = match self.sort {
+            None => None,
+            Some(SortArg::Count) => Some(GroupSort::Count),
+            Some(SortArg::First) => Some(GroupSort::First),
+            Some(SortArg::Last) => Some(GroupSort::Last),
+            Some(SortArg::Name) => Some(GroupSort::Key),
+            Some(SortArg::Ttl) => return Err(UsageError::NoTtl(command)),
+        };
+        Ok((Grouping { by, kind, filter: self.filter(now)?, first_on: None }, sort))
+    }
+
+    /// Names below a domain, added up.
+    ///
+    /// # Errors
+    /// [`UsageError`] for the domain or a flag.
+    pub fn subdomains(
+        &self,
+        asked: &Subdomains,
+        now: u32,
+    ) -> Result<(Grouping, GroupSort), UsageError> {
+        let apex = match Subject::parse(&asked.name).map_err(UsageError::Subject)? {
+            Subject::Name(name) | Subject::Below(name) => name,
+            Subject::Addresses(..) => return Err(UsageError::Domain(asked.name.clone())),
+        };
+        let (by, otherwise) = match asked.by {
+            ByBelow::Child => (query::By::Children(apex, asked.depth.into()), GroupSort::Names),
+            ByBelow::Depth => (query::By::Depths(apex), GroupSort::Key),
+        };
+        let (grouping, sort) = self.grouping(by, Kind::Record, "subdomains", now)?;
+        Ok((grouping, sort.unwrap_or(otherwise)))
+    }
+
+    /// The domains, addresses or types that were counted most; `None` for what is no sum by those.
+    ///
+    /// # Errors
+    /// [`UsageError`] for a flag.
+    pub fn top_by(&self, by: By, now: u32) -> Result<Option<Grouping>, UsageError> {
+        let by = match by {
+            By::Domains => query::By::Domains,
+            By::Addresses => query::By::Addresses,
+            By::Rrtypes => query::By::RrTypes,
+            By::Names | By::Records => return Ok(None),
+        };
+        self.grouping(by, Kind::Record, "top", now).map(|(grouping, _)| Some(grouping))
+    }
+
+    /// Names or domains by the time of their first record.
+    ///
+    /// # Errors
+    /// [`UsageError`] for a flag.
+    pub fn new_by(&self, by: ByName, now: u32) -> Result<Grouping, UsageError> {
+        let by = match by {
+            ByName::Names => query::By::Names,
+            ByName::Domains => query::By::Domains,
+        };
+        self.grouping(by, Kind::Record, "new", now).map(|(grouping, _)| grouping)
+    }
+
+    /// Negative answers added up by registrable domain.
+    ///
+    /// # Errors
+    /// [`UsageError`] for a flag, or an order that there is not.
+    pub fn unanswered_domains(
+        &self,
+        outcome: OutcomeArg,
+        now: u32,
+    ) -> Result<(Grouping, GroupSort), UsageError> {
+        let (mut grouping, sort) =
+            self.grouping(query::By::Domains, Kind::Negative, "unanswered --by domains", now)?;
+        grouping.filter.outcome = match outcome {
+            OutcomeArg::Any => None,
+            OutcomeArg::Only(outcome) => Some(outcome),
+        };
+        Ok((grouping, sort.unwrap_or(GroupSort::Count)))
+    }
+
+    /// Parked names; what the query is about does not matter.
+    ///
+    /// # Errors
+    /// [`UsageError`] for a flag.
+    pub fn parked(&self, now: u32) -> Result<Query, UsageError> {
+        self.query(What::Records, LIMIT, now)
     }
 }

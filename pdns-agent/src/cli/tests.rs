@@ -114,7 +114,7 @@ fn find_and_rankings() {
         ("unanswered --outcome any", OutcomeArg::Any),
     ] {
         let args = parse(line);
-        let Some(Command::Unanswered { outcome }) = args.command else { panic!("{args:?}") };
+        let Some(Command::Unanswered { outcome, .. }) = args.command else { panic!("{args:?}") };
         assert_eq!(outcome, want);
         assert_eq!(args.rows.unanswered(outcome, NOW).unwrap().what, What::Negatives);
     }
@@ -137,7 +137,7 @@ fn every_error_is_one_good_sentence() {
         ("x --seen-in soon", "bad value for --seen-in: \"soon\" is no time: give an age"),
         ("status --limit 3", "status has no use for --limit"),
         ("admin stop --negative", "admin has no use for --negative"),
-        ("new --rrtype A", "new has no use for --rrtype"),
+        ("new --sort last", "new has no use for --sort"),
         ("top --sort last", "top has no use for --sort"),
         ("top --by names --limit 0", "top --by names needs a limit"),
         ("unanswered --sort ttl", "unanswered sorts by count, first or last"),

@@ -33,10 +33,18 @@
 //! or below the apex; where there is none or it is a public suffix, at or below the registrable domain of the
 //! chain's end.
 //!
+//! A server may speak for all of a chain only as a resolver, which has asked the servers of each name: its response
+//! has RA set, and the query wanted recursion (RD; that of the response itself, where no query is known). Of any
+//! other response the chain ends where it leaves the registrable domain of QNAME (where QNAME has none: what is
+//! below QNAME); the alias that leads out is filed, what it leads to is not. AA does not tell the two apart:
+//! resolvers set it in answers from zones of their own, and forwarders in all. Nor does RA alone: a malicious server
+//! may set it, but what its victim's resolver wanted it cannot choose.
+//!
 //! # Negative answers (`response`)
 //!
 //! An RCODE other than 0, or no record of the type asked for at the chain's end: no data, if an SOA record of the
-//! authority section says so or the response is empty (RFC 2308 §2.2). A referral is no answer.
+//! authority section says so or the response is empty (RFC 2308 §2.2). A referral is no answer. Of a chain that
+//! was cut nothing is told: RCODE and lack of data are those of its true end (RFC 6604 §3).
 //!
 //! # Multicast
 //!
@@ -50,7 +58,6 @@ mod pairing;
 mod repeats;
 mod response;
 mod ring;
-pub(in crate::decode) mod suffix;
 mod tally;
 
 pub use tally::{DnsFilter, DnsOmission, DnsRejection, DnsTally, Ending};
@@ -206,15 +213,19 @@ impl Decoder {
         }
         let qname = self.scratch.names.get(question.name);
         let mut provenance = Provenance::Exact;
+        let mut wants_recursion = header.wants_recursion();
         if let Some(id) = id {
             if !header.is_response() {
-                let asked = self.pairing.ask(id, qname, question.qtype, self.clock, at);
+                let question = (qname, question.qtype);
+                let asked = self.pairing.ask(id, question, wants_recursion, self.clock, at);
                 self.tally.retransmissions += u64::from(asked.again);
                 self.tally.evicted += asked.evicted;
                 return Ok(Ending::Query);
             }
             let is_stream = message.flow.transport == Transport::Tcp;
-            if !self.pairing.answer(id, qname, question.qtype, is_stream) {
+            if let Some(awaited) = self.pairing.answer(id, qname, question.qtype, is_stream) {
+                wants_recursion = awaited.wants_recursion;
+            } else {
                 if self.drop_unsolicited {
                     return Ok(Ending::Filtered(DnsFilter::Unsolicited));
                 }
@@ -222,7 +233,10 @@ impl Decoder {
                 self.tally.unsolicited += 1;
             }
         }
-        let response = Response { message: message.octets, header, records_at, at, provenance };
+        let is_resolved = wants_recursion && header.has_recursion();
+        let octets = message.octets;
+        let response =
+            Response { message: octets, header, records_at, at, provenance, is_resolved };
         response.read(question, &mut self.scratch, &mut self.tally, emit);
         Ok(Ending::Response)
     }
@@ -262,7 +276,9 @@ impl Decoder {
             (_, records_at) = read.ok_or(DnsRejection::Question)?;
         }
         let provenance = Provenance::Exact;
-        let response = Response { message: octets, header, records_at, at, provenance };
+        let is_resolved = false;
+        let response =
+            Response { message: octets, header, records_at, at, provenance, is_resolved };
         response.read_multicast(&mut self.scratch, &mut self.tally, emit);
         Ok(Ending::Response)
     }

@@ -205,7 +205,8 @@ impl Wire {
             if let Some(frames) =
                 self.fragments.add(fragment, at, frames, &mut whole, &mut self.tally)
             {
-                let start = Start { at: 0, ethertype: Start::ANY_IP };
+                let ethertype = if found.is_v6 { Start::IPV6 } else { Start::IPV4 };
+                let start = Start { at: 0, ethertype };
                 let (length, nested) = (whole.len(), parcel.nested + 1);
                 let parcel = Parcel { octets: &whole, length, start, at, frames, nested };
                 self.parcel(parcel, sink);

@@ -8,17 +8,26 @@ use super::{MAX_WIRE, NameError, OCTETS, Octet, push_octet};
 
 /// Most pointers in one name. A name has at most 127 labels (RFC 1035 §2.3.4), and no compressor needs more
 /// pointers than labels; without this bound a message of pointers to pointers costs millions of steps.
-const MAX_POINTERS: u32 = 127;
+pub(crate) const MAX_POINTERS: u32 = 127;
 
-/// Appends the canonical text of the name at `at`; returns where it ends in place.
+/// A name that was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Walked {
+    /// Where it ends in place: behind its root label or its first pointer.
+    pub(crate) end: usize,
+    /// How many pointers it has.
+    pub(crate) pointers: u32,
+}
+
+/// Appends the canonical text of the name at `at`.
 ///
 /// # Errors
 /// As [`walk`].
-pub(crate) fn text(message: &[u8], at: usize, out: &mut String) -> Result<usize, NameError> {
+pub(crate) fn text(message: &[u8], at: usize, out: &mut String) -> Result<Walked, NameError> {
     // Nearly all names are plain: as long in text as on the wire, less the first length and the root.
     let mut plain = [0; MAX_WIRE];
     let (mut length, mut is_plain) = (0, true);
-    let end = walk(message, at, |label| {
+    let walked = walk(message, at, |label| {
         let (text, rest) = plain.get_mut(length..).unwrap_or_default().split_at_mut(label.len());
         for (to, &octet) in text.iter_mut().zip(label) {
             *to = lower(octet);
@@ -34,7 +43,7 @@ pub(crate) fn text(message: &[u8], at: usize, out: &mut String) -> Result<usize,
         Ok(text) if is_plain => out.push_str(text),
         _ => escaped(message, at, out)?,
     }
-    Ok(end)
+    Ok(walked)
 }
 
 /// As [`text`], for any name but the root.
@@ -89,16 +98,15 @@ pub(crate) fn wire(message: &[u8], at: usize, out: &mut Vec<u8>) -> Result<usize
         Ok(_) => out.push(0),
         Err(_) => out.truncate(start),
     }
-    end
+    end.map(|walked| walked.end)
 }
 
-/// Hands over the labels of the name at `at`, first to last; returns where it ends in place: behind its root
-/// label or its first pointer.
+/// Hands over the labels of the name at `at`, first to last.
 ///
 /// # Errors
 /// [`NameError::Cut`] where the message ends within the name or a label is of no known type,
 /// [`NameError::BadPointer`], [`NameError::LongName`].
-fn walk(message: &[u8], at: usize, mut label: impl FnMut(&[u8])) -> Result<usize, NameError> {
+fn walk(message: &[u8], at: usize, mut label: impl FnMut(&[u8])) -> Result<Walked, NameError> {
     let (mut run, mut here) = (at, at);
     let mut end = None;
     let mut pointers = 0;
@@ -108,7 +116,7 @@ fn walk(message: &[u8], at: usize, mut label: impl FnMut(&[u8])) -> Result<usize
         here += 1;
         let length = usize::from(head & 0x3f);
         match head >> 6 {
-            0 if length == 0 => return Ok(end.unwrap_or(here)),
+            0 if length == 0 => return Ok(Walked { end: end.unwrap_or(here), pointers }),
             0 => {
                 wire += length + 1;
                 if wire > MAX_WIRE {
@@ -153,8 +161,8 @@ mod tests {
     #[track_caller]
     fn check(message: &[u8], at: usize, want: Result<(&str, usize), NameError>) {
         let mut out = "kept".to_owned();
-        let end = text(message, at, &mut out);
-        assert_eq!(end.map(|end| (&out[4..], end)), want);
+        let walked = text(message, at, &mut out);
+        assert_eq!(walked.map(|walked| (&out[4..], walked.end)), want);
         let mut octets = vec![7];
         let wire_end = wire(message, at, &mut octets);
         assert_eq!(wire_end, want.map(|(_, end)| end));
@@ -207,7 +215,8 @@ mod tests {
         }
         message.push(0);
         assert_eq!(message.len(), MAX_WIRE);
-        assert_eq!(text(&message, 0, &mut String::new()), Ok(MAX_WIRE));
+        let walked = Walked { end: MAX_WIRE, pointers: 0 };
+        assert_eq!(text(&message, 0, &mut String::new()), Ok(walked));
         message.extend(b"\x01b\xc0\x00");
         check(&message, MAX_WIRE, Err(NameError::LongName));
     }
@@ -218,7 +227,8 @@ mod tests {
         for at in 0..200_u16 {
             message.extend((0xc000 | (at * 2)).to_be_bytes());
         }
-        assert_eq!(text(&message, 2 * 127, &mut String::new()), Ok(2 * 128));
+        let walked = Walked { end: 2 * 128, pointers: 127 };
+        assert_eq!(text(&message, 2 * 127, &mut String::new()), Ok(walked));
         check(&message, 2 * 128, Err(NameError::BadPointer));
     }
 
@@ -243,7 +253,7 @@ mod tests {
             let mut ours = Vec::new();
             let end = wire(&message, at, &mut ours);
             let mut shown = String::new();
-            prop_assert_eq!(text(&message, at, &mut shown), end);
+            prop_assert_eq!(text(&message, at, &mut shown).map(|walked| walked.end), end);
             if end.is_ok() {
                 let (name, _) = NameBuf::from_wire(&ours).unwrap();
                 prop_assert_eq!(name.as_str(), shown);

@@ -1,12 +1,15 @@
-//! Which rows pass: types, times, TTLs, outcomes.
+//! Which rows pass: types, times, TTLs, outcomes, tags.
 //!
 //! Part of `query`. The part that needs only [`Seen`] is apart from the rest, because a scan over all
 //! statistics can apply it before it knows a row's name and type.
 
+use super::tags::{TagFilter, TagSet};
 use super::when::Moment;
 use crate::observation::{Outcome, Seen};
 use crate::rr::RrType;
-use crate::store::{FactBuf, Row};
+use crate::store::{FactBuf, Row, Store, StoreError};
+use std::borrow::Cow;
+use std::sync::Arc;
 
 /// Conditions on the times of a row, in seconds since the epoch; `None` holds for every row.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -48,6 +51,10 @@ pub struct Filter {
     pub ttl: TtlFence,
     /// Of negative answers, only those with this outcome.
     pub outcome: Option<Outcome>,
+    /// Tags.
+    pub tag: Option<TagFilter>,
+    /// The tags to go by; whoever runs a query fills them in with [`Filter::informed`].
+    pub tags: Arc<TagSet>,
 }
 
 impl Fence {
@@ -90,7 +97,19 @@ impl Filter {
     /// Whether some rows that pass [`Filter::admits_seen`] may not pass [`Filter::admits`].
     #[must_use]
     pub fn needs_identity(&self) -> bool {
-        !self.rrtypes.is_empty() || self.outcome.is_some()
+        !self.rrtypes.is_empty() || self.outcome.is_some() || self.tag.is_some()
+    }
+
+    /// The filter with the tags of a store, if it asks for tags and has none yet.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be read.
+    pub fn informed(&self, store: &mut Store) -> Result<Cow<'_, Self>, StoreError> {
+        if self.tag.is_none() || !self.tags.is_empty() {
+            return Ok(Cow::Borrowed(self));
+        }
+        let tags = Arc::new(TagSet::load(store)?);
+        Ok(Cow::Owned(Self { tags, ..self.clone() }))
     }
 
     /// Whether the row passes.
@@ -103,6 +122,8 @@ impl Filter {
         (self.rrtypes.is_empty() || self.rrtypes.contains(&rrtype))
             && (self.outcome.is_none() || outcome.is_none() || self.outcome == outcome)
             && self.admits_seen(&row.seen)
+            // Last, since it costs most.
+            && self.tag.is_none_or(|tag| tag.admits(&self.tags.of_row(row)))
     }
 }
 

@@ -224,6 +224,7 @@ pub fn top_names(
     filter: &Filter,
     limit: usize,
 ) -> Result<(Vec<NameSum>, bool), StoreError> {
+    let filter = &*filter.informed(store)?;
     let mut kept = Smallest::new(limit.clamp(1, super::MAX_SORTED));
     let mut sum: Option<NameSum> = None;
     // The records of one name come one after the other.

@@ -47,7 +47,8 @@ pub(super) fn run(
     each: &mut Each<'_>,
 ) -> Result<Page, StoreError> {
     let wanted = query.sort.unwrap_or(Sort::Last);
-    if query.limit == 0 || query.limit > MAX_SORTED {
+    // Tagged rows are few: nearly all rows would have to be resolved, and that by their handles.
+    if query.limit == 0 || query.limit > MAX_SORTED || query.filter.tag.is_some() {
         return all(store, query, kind, wanted, each);
     }
     let mut keep = if query.filter.needs_identity() {

@@ -3,6 +3,7 @@
 //! Part of `query`. The store hands out all names as blocks of newline-terminated canonical text; one
 //! word is searched for in the whole block at once, and only the lines where it stands are looked at.
 
+use super::pattern::Pattern;
 use crate::name::{Name, NameBuf, NameError};
 use memchr::{memchr, memmem, memrchr};
 use std::ops::ControlFlow;
@@ -37,6 +38,8 @@ pub struct Text {
     pub ends: Option<Word>,
     /// Each stands somewhere in the name.
     pub contains: Vec<Word>,
+    /// Each matches the name.
+    pub patterns: Vec<Pattern>,
     /// The name lies below this one.
     pub below: Option<NameBuf>,
 }
@@ -93,16 +96,23 @@ impl Text {
     /// part of itself alone.
     #[must_use]
     pub fn apex(&self) -> Option<NameBuf> {
-        self.below.clone().or_else(|| {
+        let of_ends = || {
             let ends = self.ends.as_ref()?.as_str();
             // Only a whole label is sure to be one; `example.com` also ends `anexample.com`.
             NameBuf::parse(ends.strip_prefix('.')?).ok()
-        })
+        };
+        let of_patterns = || self.patterns.iter().find_map(Pattern::apex);
+        self.below.clone().or_else(of_ends).or_else(of_patterns)
     }
 
     /// Whether the name passes.
     #[must_use]
     pub fn admits(&self, name: Name<'_>) -> bool {
+        self.patterns.iter().all(|pattern| pattern.admits(name.as_str())) && self.words_admit(name)
+    }
+
+    /// As [`Text::admits`], but for patterns.
+    fn words_admit(&self, name: Name<'_>) -> bool {
         let text = name.as_str();
         self.starts.as_ref().is_none_or(|word| text.starts_with(word.as_str()))
             && self.ends.as_ref().is_none_or(|word| ends(text, word.as_str()))
@@ -122,11 +132,15 @@ impl Text {
         block: &'b [u8],
         each: &mut dyn FnMut(Name<'b>) -> ControlFlow<()>,
     ) -> ControlFlow<()> {
-        let needle = self.needle();
+        let needle = memmem::Finder::new(self.needle());
+        let lead = self.patterns.first().filter(|_| needle.needle().is_empty());
         let mut at = 0;
         while let Some(rest) = block.get(at..).filter(|rest| !rest.is_empty()) {
-            let Some(found) = memmem::find(rest, needle.as_bytes()) else { break };
-            let found = at + found;
+            let found = match lead {
+                Some(pattern) => pattern.find(block, at),
+                None => needle.find(rest).map(|found| at + found),
+            };
+            let Some(found) = found.filter(|&found| found < block.len()) else { break };
             let start =
                 block.get(..found).and_then(|head| memrchr(b'\n', head)).map_or(0, |at| at + 1);
             let after = block.get(found..).unwrap_or_default();
@@ -135,7 +149,7 @@ impl Text {
             // The text is checked before the name, which costs more.
             if let Some(line) = line.filter(|line| self.may_admit(line))
                 && let Ok(name) = Name::from_canonical(line)
-                && self.admits(name)
+                && self.words_admit(name)
             {
                 each(name)?;
             }
@@ -151,7 +165,7 @@ impl Text {
         words.chain(apex).max_by_key(|word| word.len()).unwrap_or_default()
     }
 
-    /// Whether a line may pass, by its ends alone.
+    /// Whether a line may pass, by its ends and by patterns: all that needs no name.
     fn may_admit(&self, line: &str) -> bool {
         self.starts.as_ref().is_none_or(|word| line.starts_with(word.as_str()))
             && self.ends.as_ref().is_none_or(|word| line.ends_with(word.as_str()))
@@ -159,6 +173,7 @@ impl Text {
                 .below
                 .as_ref()
                 .is_none_or(|apex| apex.as_name().is_root() || line.ends_with(apex.as_str()))
+            && self.patterns.iter().all(|pattern| pattern.admits(line))
     }
 }
 
@@ -302,6 +317,40 @@ mod tests {
     }
 
     #[test]
+    fn patterns_find_names_with_and_without_words() {
+        let pattern = |typed| vec![Pattern::regex(typed).unwrap()];
+        let www = ["www.example.com", "x.www.example.com"];
+        check(&Text { patterns: pattern("www"), ..Text::default() }, &www);
+        check(&Text { patterns: pattern("(^|\\.)www\\..*com$"), ..Text::default() }, &www);
+        check(
+            &Text {
+                patterns: pattern("^[^.]+\\.[^.]+$"),
+                ends: Some(word("com")),
+                ..Text::default()
+            },
+            &["example.com", "badexample.com"],
+        );
+        check(
+            &Text {
+                patterns: vec![Pattern::glob("*.com").unwrap(), Pattern::glob("x*").unwrap()],
+                ..Text::default()
+            },
+            &["x.www.example.com"],
+        );
+        check(&Text { patterns: pattern("^\\.$"), ..Text::default() }, &["."]);
+        check(
+            &Text { patterns: pattern("$"), contains: vec![word("net")], ..Text::default() },
+            &["com.example.com.net"],
+        );
+        let mut all = 0;
+        let flow = Text { patterns: pattern("x*"), ..Text::default() }.search(BLOCK, &mut |_| {
+            all += 1;
+            ControlFlow::Continue(())
+        });
+        assert_eq!((flow, all), (ControlFlow::Continue(()), 8));
+    }
+
+    #[test]
     fn an_apex_is_known_only_at_a_label() {
         let apex = |ends| Text { ends: Some(word(ends)), ..Text::default() }.apex();
         assert_eq!(apex("example.com"), None);
@@ -319,7 +368,7 @@ mod tests {
                 starts: starts.as_deref().map(word),
                 ends: ends.as_deref().map(word),
                 contains: contains.iter().map(|text| word(text)).collect(),
-                below: None,
+                ..Text::default()
             };
             let block = names.join("\n");
             let mut found = Vec::new();

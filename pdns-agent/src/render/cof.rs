@@ -5,14 +5,18 @@
 //! array, as the draft's schema has it. A type without a mnemonic is a JSON number, as its text has it.
 //! Fields of ours: `ttl_min`, `ttl_max`, `ttl_last`; `pdns_inferred` where owner and type were only worked
 //! out; `pdns_unsolicited` where only responses had the record that nobody was seen to ask for; `pdns_partial`
-//! where the source told only the host of an MX, SRV or SOA record, so that its other fields are zero. `sensor_id` is a string, as the draft has it; several sensors are joined with commas.
+//! where the source told only the host of an MX, SRV or SOA record, so that its other fields are zero; `pdns_tags`
+//! where either end is tagged; `pdns_subject` or `pdns_why` where the answer says more of a row than is stored.
+//! `sensor_id` is a string, as the draft has it; several sensors are joined with commas.
 
 use super::json::{Json, Object};
-use super::{Item, Look, Renderer, field};
+use super::{Item, Look, Mark, Renderer, field, judged};
 use crate::observation::Seen;
+use crate::query::TagSet;
 use crate::rdata::FinalDot;
 use crate::store::{FactBuf, Row};
 use std::io::{self, Write};
+use std::sync::Arc;
 
 /// The COF renderer. Negative answers have no RDATA and thus no form in COF: they are left out and
 /// counted. Items that are no rows at all are written as JSON.
@@ -31,6 +35,7 @@ impl Cof {
         &self,
         row: &Row,
         rdata: &crate::rdata::RdataBuf,
+        mark: Option<(Mark, &str)>,
         out: &mut dyn Write,
     ) -> io::Result<()> {
         let seen = &row.seen;
@@ -64,25 +69,39 @@ impl Cof {
         if rdata.partial {
             object.field("pdns_partial", &true)?;
         }
+        let tags = judged::kinds(&self.look.tags.of_row(row));
+        if !tags.is_empty() {
+            object.field("pdns_tags", &tags)?;
+        }
+        if let Some((name, mark)) = mark {
+            object.field(&format!("pdns_{}", name.name()), &mark)?;
+        }
         object.end()
     }
 }
 
 impl Renderer for Cof {
     fn item(&mut self, item: &Item<'_>, out: &mut dyn Write) -> io::Result<()> {
-        match item {
-            Item::Row(row) => match &row.fact {
-                FactBuf::Record(rdata) => self.record(row, rdata, out),
-                FactBuf::Negative { .. } => {
-                    self.left_out += 1;
-                    Ok(())
-                }
-            },
-            other => self.other.item(other, out),
+        let (row, mark) = match *item {
+            Item::Row(row) => (row, None),
+            Item::Marked { row, name, mark } => (row, Some((name, mark))),
+            _ => return self.other.item(item, out),
+        };
+        match &row.fact {
+            FactBuf::Record(rdata) => self.record(row, rdata, mark, out),
+            FactBuf::Negative { .. } => {
+                self.left_out += 1;
+                Ok(())
+            }
         }
     }
 
     fn left_out(&self) -> u64 {
         self.left_out
+    }
+
+    fn retag(&mut self, tags: &Arc<TagSet>) {
+        self.look.tags = Arc::clone(tags);
+        self.other.retag(tags);
     }
 }

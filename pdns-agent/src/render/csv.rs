@@ -5,8 +5,10 @@
 //! offset, as dnsdbq has them and spreadsheets read them.
 
 use super::field::{Value, fields};
-use super::{Item, Look, Renderer, date, escape, utc};
+use super::{Item, Look, Renderer, date, escape, judged, utc};
+use crate::query::TagSet;
 use std::io::{self, Write};
+use std::sync::Arc;
 
 /// The CSV renderer.
 pub(super) struct Csv {
@@ -30,6 +32,10 @@ impl Renderer for Csv {
         lines.write_record(fields.into_iter().map(|(_, value)| safe(&text(value))))?;
         lines.flush()
     }
+
+    fn retag(&mut self, tags: &Arc<TagSet>) {
+        self.look.tags = Arc::clone(tags);
+    }
 }
 
 /// A writer for a few lines.
@@ -46,6 +52,8 @@ pub(super) fn text(value: Value<'_>) -> String {
         Value::Day(day) => date(day),
         Value::Flag(flag) => flag.to_string(),
         Value::List(list) => list.join(" "),
+        Value::Decimal(number) => judged::decimal(number),
+        Value::Tags(tags) => judged::cell(&tags),
         Value::Absent => String::new(),
     }
 }

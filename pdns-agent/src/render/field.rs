@@ -1,13 +1,15 @@
 //! An item taken apart into named values, for the formats that programs read.
 
-use super::{Item, Look};
+use super::{Item, Look, judged};
+use crate::name::Name;
 use crate::observation::Seen;
+use crate::query::GroupKey;
 use crate::rdata::FinalDot;
-use crate::store::FactBuf;
+use crate::store::{FactBuf, Row, Tag};
 use std::borrow::Cow;
 
 /// A value of an item.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) enum Value<'a> {
     /// Text.
     Text(Cow<'a, str>),
@@ -21,6 +23,10 @@ pub(super) enum Value<'a> {
     Flag(bool),
     /// Several texts.
     List(Vec<Cow<'a, str>>),
+    /// A number with digits behind the point.
+    Decimal(f64),
+    /// Tags.
+    Tags(Vec<&'a Tag>),
     /// Nothing known, or nothing that applies.
     Absent,
 }
@@ -31,34 +37,27 @@ pub(super) type Field<'a> = (&'static str, Value<'a>);
 /// The values of an item; the same names in the same order for all items of one kind.
 pub(super) fn fields<'a>(item: &Item<'a>, look: &'a Look) -> Vec<Field<'a>> {
     match *item {
-        Item::Row(row) => {
-            let text = |text: String| Value::Text(Cow::Owned(text));
-            let (rrtype, rdata, outcome, partial) = match &row.fact {
-                FactBuf::Record(rdata) => {
-                    let right = rdata.as_rdata().to_text(FinalDot::Without);
-                    (rdata.rrtype, text(right), Value::Absent, rdata.partial)
-                }
-                FactBuf::Negative { qtype, outcome } => {
-                    (*qtype, Value::Absent, text(outcome.to_string()), false)
-                }
+        Item::Marked { row, name, mark } => {
+            let mut fields = of_row(row, look);
+            fields.push((name.name(), Value::Text(Cow::Borrowed(mark))));
+            fields
+        }
+        Item::Row(row) => of_row(row, look),
+        Item::Group { group, by } => {
+            let key = match &group.key {
+                GroupKey::Name(name) => Value::Text(Cow::Borrowed(name.as_str())),
+                GroupKey::Address(address) => Value::Text(Cow::Owned(address.to_string())),
+                GroupKey::RrType(rrtype) => Value::Text(Cow::Owned(rrtype.to_string())),
+                GroupKey::Depth(depth) => Value::Number((*depth).into()),
             };
-            let seen = &row.seen;
-            let sensors = look.sensors(seen.sensors).map(Cow::Borrowed).collect();
             vec![
-                ("rrname", Value::Text(Cow::Borrowed(row.rrname.as_str()))),
-                ("rrtype", text(rrtype.to_string())),
-                ("rdata", rdata),
-                ("outcome", outcome),
-                ("count", Value::Number(seen.count.into())),
-                ("time_first", Value::Time(seen.time_first)),
-                ("time_last", Value::Time(seen.time_last)),
-                ("ttl_min", ttl(seen, seen.ttl_min)),
-                ("ttl_max", ttl(seen, seen.ttl_max)),
-                ("ttl_last", ttl(seen, seen.ttl_last)),
-                ("sensors", Value::List(sensors)),
-                ("inferred", Value::Flag(is_inferred(seen))),
-                ("unsolicited", Value::Flag(is_unsolicited(seen))),
-                ("partial", Value::Flag(partial)),
+                (by, key),
+                ("names", Value::Number(group.names)),
+                ("records", Value::Number(group.records)),
+                ("count", Value::Number(group.count)),
+                ("time_first", Value::Time(group.time_first)),
+                ("time_last", Value::Time(group.time_last)),
+                ("tags", tags(of_key(look, &group.key))),
             ]
         }
         Item::Sum(sum) => vec![
@@ -67,15 +66,73 @@ pub(super) fn fields<'a>(item: &Item<'a>, look: &'a Look) -> Vec<Field<'a>> {
             ("count", Value::Number(sum.count)),
             ("time_first", Value::Time(sum.time_first)),
             ("time_last", Value::Time(sum.time_last)),
+            ("tags", tags(look.tags.of_name(sum.rrname.as_name()))),
         ],
-        Item::Day { day, names, .. } => {
-            vec![("day", Value::Day(day)), ("names", Value::Number(names))]
+        Item::Day { day, of, names, .. } => {
+            vec![("day", Value::Day(day)), (of, Value::Number(names))]
         }
         Item::New { rrname, time_first } => vec![
             ("rrname", Value::Text(Cow::Borrowed(rrname))),
             ("time_first", Value::Time(time_first)),
+            ("tags", tags(of_text(look, rrname))),
         ],
+        Item::Tag(tag) => judged::tag(tag),
+        Item::TagEvent(event) => judged::event(event),
+        Item::Near(near, there) => judged::near(near, there),
+        Item::Tie(tie) => judged::tie(tie),
     }
+}
+
+/// The values of a row.
+fn of_row<'a>(row: &'a Row, look: &'a Look) -> Vec<Field<'a>> {
+    let text = |text: String| Value::Text(Cow::Owned(text));
+    let (rrtype, rdata, outcome, partial) = match &row.fact {
+        FactBuf::Record(rdata) => {
+            let right = rdata.as_rdata().to_text(FinalDot::Without);
+            (rdata.rrtype, text(right), Value::Absent, rdata.partial)
+        }
+        FactBuf::Negative { qtype, outcome } => {
+            (*qtype, Value::Absent, text(outcome.to_string()), false)
+        }
+    };
+    let seen = &row.seen;
+    let sensors = look.sensors(seen.sensors).map(Cow::Borrowed).collect();
+    vec![
+        ("rrname", Value::Text(Cow::Borrowed(row.rrname.as_str()))),
+        ("rrtype", text(rrtype.to_string())),
+        ("rdata", rdata),
+        ("outcome", outcome),
+        ("count", Value::Number(seen.count.into())),
+        ("time_first", Value::Time(seen.time_first)),
+        ("time_last", Value::Time(seen.time_last)),
+        ("ttl_min", ttl(seen, seen.ttl_min)),
+        ("ttl_max", ttl(seen, seen.ttl_max)),
+        ("ttl_last", ttl(seen, seen.ttl_last)),
+        ("sensors", Value::List(sensors)),
+        ("inferred", Value::Flag(is_inferred(seen))),
+        ("unsolicited", Value::Flag(is_unsolicited(seen))),
+        ("partial", Value::Flag(partial)),
+        ("tags", tags(look.tags.of_row(row))),
+    ]
+}
+
+/// The tags of what a group shares.
+pub(super) fn of_key<'a>(look: &'a Look, key: &GroupKey) -> Vec<&'a Tag> {
+    match key {
+        GroupKey::Name(name) => look.tags.of_name(name.as_name()),
+        GroupKey::Address(address) => look.tags.of_address(*address),
+        GroupKey::RrType(_) | GroupKey::Depth(_) => Vec::new(),
+    }
+}
+
+/// Tags, where there are any.
+fn tags(tags: Vec<&Tag>) -> Value<'_> {
+    if tags.is_empty() { Value::Absent } else { Value::Tags(tags) }
+}
+
+/// The tags of a name in canonical text.
+pub(super) fn of_text<'a>(look: &'a Look, rrname: &str) -> Vec<&'a Tag> {
+    Name::from_canonical(rrname).map_or_else(|_| Vec::new(), |name| look.tags.of_name(name))
 }
 
 /// A TTL, where any was seen.

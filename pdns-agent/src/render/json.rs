@@ -2,8 +2,11 @@
 //! under the same name with `_iso`.
 
 use super::field::{Value, fields};
+use super::judged::Wire;
 use super::{Item, Look, Renderer, date, utc};
+use crate::query::TagSet;
 use std::io::{self, Write};
+use std::sync::Arc;
 
 /// Writes `{"name":value,...}` and a line feed, field by field, in the order given.
 pub(super) struct Object<'o> {
@@ -87,10 +90,22 @@ impl Renderer for Json {
                 Value::Day(day) => object.field(name, &date(day))?,
                 Value::Flag(flag) => object.field(name, &flag)?,
                 Value::List(list) => object.field(name, &list)?,
+                // As many digits as all other formats have.
+                Value::Decimal(number) => {
+                    object.field(name, &((number * 10_000.0).round() / 10_000.0))?;
+                }
+                Value::Tags(tags) => {
+                    let tags: Vec<Wire<'_>> = tags.into_iter().map(Wire::of).collect();
+                    object.field(name, &tags)?;
+                }
                 Value::Absent => {}
             }
         }
         object.end()
+    }
+
+    fn retag(&mut self, tags: &Arc<TagSet>) {
+        self.look.tags = Arc::clone(tags);
     }
 }
 

@@ -1,11 +1,14 @@
 //! One line an item, tabs between its values: for `cut`, `sort` and `grep`.
 //!
-//! A row is name, type and RDATA (of a negative answer the outcome in parentheses); other items are all
+//! A row is name, type and RDATA (of a negative answer the outcome in parentheses), and why it is in the answer where
+//! that is said; other items are all
 //! their values.
 
 use super::field::{Value, fields};
 use super::{Item, Look, Renderer, csv, escape};
+use crate::query::TagSet;
 use std::io::{self, Write};
+use std::sync::Arc;
 
 /// The plain renderer.
 pub(super) struct Plain {
@@ -22,17 +25,22 @@ impl Renderer for Plain {
     fn item(&mut self, item: &Item<'_>, out: &mut dyn Write) -> io::Result<()> {
         let mut cells = Vec::new();
         for (name, value) in fields(item, &self.look) {
-            match (item, name) {
-                (Item::Row(_), "rrname" | "rrtype" | "rdata") if value == Value::Absent => {}
-                (Item::Row(_), "rrname" | "rrtype" | "rdata") => cells.push(csv::text(value)),
-                (Item::Row(_), "outcome") if value != Value::Absent => {
+            let is_row = matches!(item, Item::Row(_) | Item::Marked { .. });
+            match (is_row, name) {
+                (true, "rrname" | "rrtype" | "rdata") if value == Value::Absent => {}
+                (true, "rrname" | "rrtype" | "rdata" | "why") => cells.push(csv::text(value)),
+                (true, "outcome") if value != Value::Absent => {
                     cells.push(format!("({})", csv::text(value)));
                 }
-                (Item::Row(_), _) => {}
+                (true, _) | (false, "tags") => {}
                 _ => cells.push(csv::text(value)),
             }
         }
         let cells: Vec<_> = cells.iter().map(|cell| escape(cell)).collect();
         writeln!(out, "{}", cells.join("\t"))
+    }
+
+    fn retag(&mut self, tags: &Arc<TagSet>) {
+        self.look.tags = Arc::clone(tags);
     }
 }

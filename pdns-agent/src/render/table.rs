@@ -5,11 +5,13 @@
 //! at the end of a label where there is one.
 
 use super::field::ttl;
-use super::{Item, Look, Renderer, csv, date, escape, utc};
+use super::{Item, Look, Mark, Renderer, csv, date, escape, field, judged, utc};
+use crate::query::{GroupKey, TagSet};
 use crate::rdata::{FinalDot, Rdata, Target};
-use crate::store::FactBuf;
+use crate::store::{FactBuf, Row, Tag};
 use comfy_table::{CellAlignment, presets};
 use std::io::{self, Write};
+use std::sync::Arc;
 
 /// Rows of one page.
 const PAGE: usize = 1_000;
@@ -24,7 +26,7 @@ const BAR: u64 = 40;
 
 /// How a column is laid out.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
+pub(super) enum Kind {
     /// Text that may be folded.
     Text,
     /// Text that is never folded.
@@ -36,7 +38,7 @@ enum Kind {
 }
 
 /// A column: its head and its kind.
-type Column = (&'static str, Kind);
+pub(super) type Column = (&'static str, Kind);
 
 const ROW: &[Column] = &[
     ("RRNAME", Kind::Text),
@@ -46,8 +48,9 @@ const ROW: &[Column] = &[
     ("FIRST (UTC)", Kind::Time),
     ("LAST (UTC)", Kind::Time),
     ("TTL", Kind::Number),
-    ("SENSORS", Kind::Text),
 ];
+const SENSORS: Column = ("SENSORS", Kind::Text);
+const TAGS: Column = ("TAGS", Kind::Text);
 const SUM: &[Column] = &[
     ("RRNAME", Kind::Text),
     ("RECORDS", Kind::Number),
@@ -56,61 +59,137 @@ const SUM: &[Column] = &[
     ("LAST (UTC)", Kind::Time),
 ];
 const DAY: &[Column] = &[("DAY", Kind::Fixed), ("NEW NAMES", Kind::Number), ("", Kind::Fixed)];
+/// Columns of a day beside the bar.
+const DAY_WIDTH: usize = 10 + GAP + 11 + GAP;
+const SUBJECT: Column = ("SUBJECT", Kind::Text);
+const WHY: Column = ("WHY", Kind::Fixed);
+/// The columns of a group, behind what it is by.
+const GROUP: &[Column] = &[
+    ("NAMES", Kind::Number),
+    ("RECORDS", Kind::Number),
+    ("COUNT", Kind::Number),
+    ("FIRST (UTC)", Kind::Time),
+    ("LAST (UTC)", Kind::Time),
+];
 const NEW: &[Column] = &[("RRNAME", Kind::Text), ("FIRST (UTC)", Kind::Time)];
 
 /// The table renderer.
 pub(super) struct Table {
     look: Look,
-    columns: &'static [Column],
+    columns: Vec<Column>,
     rows: Vec<Vec<String>>,
 }
 
 impl Table {
     pub(super) fn new(look: Look) -> Self {
-        Self { look, columns: &[], rows: Vec::new() }
+        Self { look, columns: Vec::new(), rows: Vec::new() }
     }
 
-    /// Columns and cells of an item. One sensor alone needs no column.
-    fn cells(&self, item: &Item<'_>) -> (&'static [Column], Vec<String>) {
+    /// Columns and cells of an item.
+    fn cells(&self, item: &Item<'_>) -> (Vec<Column>, Vec<String>) {
         match *item {
-            Item::Row(row) => {
-                let (rrtype, right) = match &row.fact {
-                    FactBuf::Record(rdata) => (rdata.rrtype, right(rdata.as_rdata())),
-                    FactBuf::Negative { qtype, outcome } => (*qtype, format!("({outcome})")),
-                };
-                let seen = &row.seen;
-                let mut columns = ROW;
-                let mut cells = vec![
-                    row.rrname.to_string(),
-                    rrtype.to_string(),
-                    right,
-                    seen.count.to_string(),
-                    time(seen.time_first),
-                    time(seen.time_last),
-                    csv::text(ttl(seen, seen.ttl_max)),
-                ];
-                if self.look.sensors.len() > 1 {
-                    cells.push(self.look.sensors(seen.sensors).collect::<Vec<_>>().join(" "));
-                } else {
-                    columns = columns.split_last().map_or(columns, |(_, rest)| rest);
-                }
+            Item::Row(row) => self.row(row),
+            Item::Marked { row, name, mark } => {
+                let (mut columns, mut cells) = self.row(row);
+                columns.push(match name {
+                    Mark::Subject => SUBJECT,
+                    Mark::Why => WHY,
+                });
+                cells.push(mark.to_owned());
                 (columns, cells)
             }
-            Item::Sum(sum) => (
-                SUM,
-                vec![
+            Item::Sum(sum) => {
+                let cells = vec![
                     sum.rrname.to_string(),
                     sum.records.to_string(),
                     sum.count.to_string(),
                     time(sum.time_first),
                     time(sum.time_last),
-                ],
-            ),
-            Item::Day { day, names, most } => {
-                (DAY, vec![date(day), names.to_string(), bar(names, most)])
+                ];
+                self.tagged(SUM.to_vec(), cells, &self.look.tags.of_name(sum.rrname.as_name()))
             }
-            Item::New { rrname, time_first } => (NEW, vec![rrname.to_owned(), time(time_first)]),
+            Item::Group { group, by } => {
+                let (head, kind, key) = match (&group.key, by) {
+                    (GroupKey::Name(name), "domain") => ("DOMAIN", Kind::Text, name.to_string()),
+                    (GroupKey::Name(name), _) => ("RRNAME", Kind::Text, name.to_string()),
+                    (GroupKey::Address(address), _) => ("ADDRESS", Kind::Text, address.to_string()),
+                    (GroupKey::RrType(rrtype), _) => ("TYPE", Kind::Fixed, rrtype.to_string()),
+                    (GroupKey::Depth(depth), _) => ("LABELS", Kind::Number, depth.to_string()),
+                };
+                let columns = std::iter::once((head, kind)).chain(GROUP.iter().copied());
+                let cells = vec![
+                    key,
+                    group.names.to_string(),
+                    group.records.to_string(),
+                    group.count.to_string(),
+                    time(group.time_first),
+                    time(group.time_last),
+                ];
+                self.tagged(columns.collect(), cells, &field::of_key(&self.look, &group.key))
+            }
+            Item::Day { day, of, names, most } => {
+                let mut columns = DAY.to_vec();
+                if let Some(column) = columns.get_mut(1).filter(|_| of == "domains") {
+                    column.0 = "NEW DOMAINS";
+                }
+                let bar = bar(names, most, self.bar());
+                (columns, vec![date(day), names.to_string(), bar])
+            }
+            Item::New { rrname, time_first } => {
+                let cells = vec![rrname.to_owned(), time(time_first)];
+                self.tagged(NEW.to_vec(), cells, &field::of_text(&self.look, rrname))
+            }
+            Item::Tag(tag) => owned(judged::tag_line(tag)),
+            Item::TagEvent(event) => owned(judged::event_line(event)),
+            Item::Near(near, there) => owned(judged::near_line(near, there)),
+            Item::Tie(tie) => owned(judged::tie_line(tie)),
         }
+    }
+
+    /// Columns and cells of a row. One sensor alone needs no column.
+    fn row(&self, row: &Row) -> (Vec<Column>, Vec<String>) {
+        let (rrtype, right) = match &row.fact {
+            FactBuf::Record(rdata) => (rdata.rrtype, right(rdata.as_rdata())),
+            FactBuf::Negative { qtype, outcome } => (*qtype, format!("({outcome})")),
+        };
+        let seen = &row.seen;
+        let cells = vec![
+            row.rrname.to_string(),
+            rrtype.to_string(),
+            right,
+            seen.count.to_string(),
+            time(seen.time_first),
+            time(seen.time_last),
+            csv::text(ttl(seen, seen.ttl_max)),
+        ];
+        let (mut columns, mut cells) =
+            self.tagged(ROW.to_vec(), cells, &self.look.tags.of_row(row));
+        if self.look.sensors.len() > 1 {
+            columns.push(SENSORS);
+            cells.push(self.look.sensors(seen.sensors).collect::<Vec<_>>().join(" "));
+        }
+        (columns, cells)
+    }
+
+    /// A line with its tags behind it, where the store has tags.
+    fn tagged(
+        &self,
+        mut columns: Vec<Column>,
+        mut cells: Vec<String>,
+        tags: &[&Tag],
+    ) -> (Vec<Column>, Vec<String>) {
+        if !self.look.tags.is_empty() {
+            columns.push(TAGS);
+            cells.push(judged::kinds(tags).join(" "));
+        }
+        (columns, cells)
+    }
+
+    /// Columns of the longest bar.
+    fn bar(&self) -> u64 {
+        let room =
+            self.look.width.map_or(BAR, |width| u64::from(width).saturating_sub(DAY_WIDTH as u64));
+        room.clamp(1, BAR)
     }
 
     fn page(&mut self, out: &mut dyn Write) -> io::Result<()> {
@@ -131,6 +210,14 @@ impl Renderer for Table {
     fn end(&mut self, out: &mut dyn Write) -> io::Result<()> {
         if self.rows.is_empty() { Ok(()) } else { self.page(out) }
     }
+
+    fn retag(&mut self, tags: &Arc<TagSet>) {
+        self.look.tags = Arc::clone(tags);
+    }
+}
+
+fn owned((columns, cells): judged::Line) -> (Vec<Column>, Vec<String>) {
+    (columns.to_vec(), cells)
 }
 
 /// RDATA for people: of a partial record only the host, since its other fields are unknown.
@@ -142,9 +229,9 @@ fn right(rdata: Rdata<'_>) -> String {
 }
 
 /// A bar for `part`, where `most` has the longest; nothing is no bar, and anything at least one mark.
-fn bar(part: u64, most: u64) -> String {
-    let length = part.saturating_mul(BAR).checked_div(most).unwrap_or(0);
-    let length = if part > 0 { length.clamp(1, BAR) } else { 0 };
+fn bar(part: u64, most: u64, room: u64) -> String {
+    let length = part.saturating_mul(room).checked_div(most).unwrap_or(0);
+    let length = if part > 0 { length.clamp(1, room) } else { 0 };
     "#".repeat(usize::try_from(length).unwrap_or(0))
 }
 

@@ -3,6 +3,7 @@
 use super::*;
 use crate::name::NameBuf;
 use crate::observation::{Outcome, Seen};
+use crate::query::GroupKey;
 use crate::query::rows::{a, negative, record};
 use crate::rr::RrType;
 use crate::store::{FactBuf, SourceState, Summary};
@@ -122,7 +123,7 @@ fn plain_is_three_columns() {
 fn a_table_fits_its_width_and_holds_only_printable_ascii() {
     let sensors = vec!["a\u{1b}]0;x\u{7}".to_owned(), "b".to_owned()];
     for width in [None, Some(40), Some(80), Some(200)] {
-        let text = all(Format::Table, Look { width, bold: false, sensors: sensors.clone() });
+        let text = all(Format::Table, Look { width, sensors: sensors.clone(), ..Look::default() });
         assert!(
             text.bytes().all(|octet| octet == b'\n' || octet == b' ' || octet.is_ascii_graphic()),
             "{text}"
@@ -154,7 +155,7 @@ fn only_the_head_is_bold() {
 
 #[test]
 fn days_have_bars() {
-    let day = |day, names| Item::Day { day, names, most: 80 };
+    let day = |day, names| Item::Day { day, of: "names", names, most: 80 };
     let text =
         render(Format::Table, Look::default(), &[day(20_000, 80), day(20_001, 1), day(20_002, 0)]);
     let bars: Vec<usize> = text.lines().skip(1).map(|line| line.matches('#').count()).collect();
@@ -163,6 +164,64 @@ fn days_have_bars() {
     let json = render(Format::Cof, Look::default(), &[day(20_000, 80)]);
     assert_eq!(json, "{\"day\":\"2024-10-04\",\"names\":80}\n");
     assert_eq!(render(Format::Plain, Look::default(), &[day(20_000, 80)]), "2024-10-04\t80\n");
+}
+
+#[test]
+fn bars_fit_the_terminal() {
+    let day = Item::Day { day: 20_000, of: "domains", names: 80, most: 80 };
+    for width in [30, 40, 80, 200] {
+        let look = Look { width: Some(width), ..Look::default() };
+        let text = render(Format::Table, look, &[day]);
+        assert!(text.lines().all(|line| line.len() <= usize::from(width)), "{text}");
+        assert!(text.contains("NEW DOMAINS") && text.contains('#'), "{text}");
+    }
+    let json = render(Format::Json, Look::default(), &[day]);
+    assert_eq!(json, "{\"day\":\"2024-10-04\",\"domains\":80}\n");
+}
+
+#[test]
+fn a_mark_stands_beside_its_row_and_cannot_break_out() {
+    let row = a("www.example.com", 7);
+    let marked = Item::Marked { row: &row, name: Mark::Subject, mark: "=\u{1b}[2J" };
+    let why = Item::Marked { row: &row, name: Mark::Why, mark: "loopback" };
+    let cof = render(Format::Cof, Look::default(), &[marked]);
+    assert!(cof.ends_with(",\"pdns_subject\":\"=\\u001b[2J\"}\n"), "{cof}");
+    assert!(render(Format::Json, Look::default(), &[why]).ends_with(",\"why\":\"loopback\"}\n"));
+    let csv = render(Format::Csv, Look::default(), &[marked]);
+    assert!(csv.ends_with(",'=\\u{1b}[2J\n"), "{csv}");
+    let plain = "www.example.com\tA\t192.0.2.7";
+    assert_eq!(render(Format::Plain, Look::default(), &[marked]), format!("{plain}\n"));
+    assert_eq!(render(Format::Plain, Look::default(), &[why]), format!("{plain}\tloopback\n"));
+    let table = render(Format::Table, Look { width: Some(120), ..Look::default() }, &[marked]);
+    assert!(table.contains("SUBJECT") && !table.contains('\u{1b}'), "{table}");
+}
+
+#[test]
+fn groups_have_every_format() {
+    let group =
+        |key| Group { key, names: 2, records: 3, count: 4, time_first: 0, time_last: 86_400 };
+    let domain = group(GroupKey::Name(NameBuf::parse("example.com").unwrap()));
+    let item = Item::Group { group: &domain, by: "domain" };
+    assert_eq!(
+        render(Format::Csv, Look::default(), &[item]),
+        "domain,names,records,count,time_first,time_last,tags\n\
+         example.com,2,3,4,1970-01-01 00:00:00,1970-01-02 00:00:00,\n"
+    );
+    let plain = "2\t3\t4\t1970-01-01 00:00:00\t1970-01-02 00:00:00\n";
+    for (key, by, head, text) in [
+        (GroupKey::Address("2001:db8::1".parse().unwrap()), "address", "ADDRESS", "2001:db8::1"),
+        (GroupKey::RrType(RrType(65_280)), "rrtype", "TYPE", "TYPE65280"),
+        (GroupKey::Depth(3), "depth", "LABELS", "3"),
+    ] {
+        let group = group(key);
+        let item = Item::Group { group: &group, by };
+        assert_eq!(render(Format::Plain, Look::default(), &[item]), format!("{text}\t{plain}"));
+        assert!(render(Format::Table, Look::default(), &[item]).trim_start().starts_with(head));
+        let json: serde_json::Value =
+            serde_json::from_str(&render(Format::Cof, Look::default(), &[item])).unwrap();
+        assert_eq!((&json["names"], &json["count"]), (&2.into(), &4.into()));
+        assert!(json.get(by).is_some());
+    }
 }
 
 #[test]
@@ -177,8 +236,8 @@ fn sums_and_new_names_have_every_format() {
     let csv = render(Format::Csv, Look::default(), &[Item::Sum(&sum)]);
     assert_eq!(
         csv,
-        "rrname,records,count,time_first,time_last\n\
-         example.com,3,5000000000,1970-01-01 00:00:00,1970-01-02 00:00:00\n"
+        "rrname,records,count,time_first,time_last,tags\n\
+         example.com,3,5000000000,1970-01-01 00:00:00,1970-01-02 00:00:00,\n"
     );
     let new = Item::New { rrname: "example.com", time_first: 0 };
     assert_eq!(

@@ -6,6 +6,7 @@
 
 mod blocks;
 mod classic;
+mod input;
 mod link;
 #[cfg(test)]
 mod tests;
@@ -14,6 +15,7 @@ mod window;
 
 use self::blocks::Blocks;
 use self::classic::Classic;
+use self::input::{Disk, Failure, Input};
 use self::window::{Short, Window};
 use super::{Frame, LogId, Stat};
 use crate::hash::Hasher;
@@ -27,6 +29,8 @@ use std::sync::Arc;
 
 /// Most octets of one packet; no interface captures more, so a file that says so is broken.
 pub const MOST_PACKET: u32 = 256 * 1024;
+/// Most records without a packet of use that are passed in one step.
+pub const MOST_PASSED: usize = 256;
 /// Octets read at once to know a file by its content.
 const CHUNK: usize = 64 * 1024;
 
@@ -47,7 +51,7 @@ pub enum PcapError {
     Read {
         /// The file.
         file: String,
-        /// Where, in octets of the file.
+        /// Where, in octets of its content.
         offset: u64,
         /// What the system says.
         #[source]
@@ -112,6 +116,23 @@ pub enum PcapError {
     },
 }
 
+impl PcapError {
+    /// Whether the content is to blame: no more will ever come of it. If not, the system failed to read it, and may
+    /// succeed another time.
+    #[must_use]
+    pub fn is_of_content(&self) -> bool {
+        match self {
+            Self::Open { .. } | Self::Read { .. } => false,
+            Self::Unpack { .. }
+            | Self::NotACapture { .. }
+            | Self::Cut { .. }
+            | Self::TooLong { .. }
+            | Self::Broken { .. }
+            | Self::Changed { .. } => true,
+        }
+    }
+}
+
 /// The order of the octets of a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Order {
@@ -160,6 +181,15 @@ struct Packet {
     end: u64,
 }
 
+/// What a reader of either format came upon.
+enum Found {
+    Packet(Packet),
+    /// Nothing but records without a packet, for a while.
+    Nothing,
+    /// The end of the file.
+    End,
+}
+
 /// What a reader of either format has to say against a file.
 enum Fault {
     Short(Short),
@@ -188,6 +218,16 @@ enum Format {
     Done,
 }
 
+/// One step in a capture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step<'a> {
+    /// A packet, and its position: the offset of the end of its record in the uncompressed file.
+    Packet(Frame<'a>, u64),
+    /// Some records that hold no packet, or one of a link type that is not known. It is told so that who reads can
+    /// look at other things: a pipe may bring nothing else for as long as it is open.
+    Nothing,
+}
+
 /// One capture file, read from its beginning to its end.
 pub struct CaptureFile {
     name: String,
@@ -197,21 +237,9 @@ pub struct CaptureFile {
     is_packed: bool,
     /// The file, and its state when it was opened; `None` for what cannot be read twice.
     opened: Option<(Arc<File>, Stat)>,
+    /// What went wrong below the decompressor.
+    failure: Failure,
     refused: u64,
-}
-
-/// Reads a file from its beginning, whoever else reads it.
-struct Disk {
-    file: Arc<File>,
-    at: u64,
-}
-
-impl io::Read for Disk {
-    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        let got = std::os::unix::fs::FileExt::read_at(&*self.file, out, self.at)?;
-        self.at += got as u64;
-        Ok(got)
-    }
 }
 
 impl CaptureFile {
@@ -238,10 +266,11 @@ impl CaptureFile {
         }
         let file = Arc::new(file);
         let stat = Stat::of(&metadata);
-        let disk = || Disk { file: Arc::clone(&file), at: 0 };
         let read = |offset, cause| PcapError::Read { file: name.clone(), offset, cause };
-        let (id, size) = identify(disk(), hasher).map_err(|(offset, cause)| read(offset, cause))?;
-        let (reader, is_packed) = unpack::unpack(disk()).map_err(|cause| read(0, cause))?;
+        let (id, size) =
+            identify(Disk::new(&file), hasher).map_err(|(offset, cause)| read(offset, cause))?;
+        let (input, failure) = Input::new(Disk::new(&file));
+        let (reader, is_packed) = unpack::unpack(input).map_err(|cause| read(0, cause))?;
         Ok(Self {
             name,
             id,
@@ -249,11 +278,13 @@ impl CaptureFile {
             format: Format::Unknown,
             is_packed,
             opened: Some((file, stat)),
+            failure,
             refused: 0,
         })
     }
 
     fn once(name: String, input: impl io::Read + Send + 'static) -> Result<Self, PcapError> {
+        let (input, failure) = Input::new(input);
         let (reader, is_packed) = match unpack::unpack(input) {
             Ok(unpacked) => unpacked,
             Err(cause) => return Err(PcapError::Read { file: name, offset: 0, cause }),
@@ -270,6 +301,7 @@ impl CaptureFile {
             format: Format::Unknown,
             is_packed,
             opened: None,
+            failure,
             refused: 0,
         })
     }
@@ -281,32 +313,28 @@ impl CaptureFile {
         self.id
     }
 
-    /// Whether the capture can be opened again and be the same: false for standard input and pipes.
-    #[must_use]
-    pub fn is_seekable(&self) -> bool {
-        self.opened.is_some()
-    }
-
     /// How many packets so far were of a link type that is not known, and so were not handed over.
     #[must_use]
     pub fn refused(&self) -> u64 {
         self.refused
     }
 
-    /// The next packet, and its position: the offset of the end of its record in the uncompressed file.
-    /// Positions increase strictly and are the same each time that the file is read. `None` at the end.
+    /// The next packet, or word that there was none for [`MOST_PASSED`] records. Positions increase strictly and are
+    /// the same each time that the file is read. `None` at the end.
     ///
     /// # Errors
     /// Any [`PcapError`]. It is told once, after all packets that come before it; then the capture is at its end.
     #[expect(clippy::should_implement_trait, reason = "a frame borrows; no iterator can lend")]
-    pub fn next(&mut self) -> Result<Option<(Frame<'_>, u64)>, PcapError> {
+    pub fn next(&mut self) -> Result<Option<Step<'_>>, PcapError> {
         if matches!(self.format, Format::Done) {
             return Ok(None);
         }
+        let mut passed = 0;
         let (packet, start) = loop {
             let packet = match self.packet() {
-                Ok(Some(packet)) => packet,
-                Ok(None) => {
+                Ok(Found::Packet(packet)) => packet,
+                Ok(Found::Nothing) => return Ok(Some(Step::Nothing)),
+                Ok(Found::End) => {
                     self.format = Format::Done;
                     self.check_unchanged()?;
                     return Ok(None);
@@ -321,10 +349,14 @@ impl CaptureFile {
                 Some(start) => break (packet, start),
                 None => self.refused += 1,
             }
+            passed += 1;
+            if passed == MOST_PASSED {
+                return Ok(Some(Step::Nothing));
+            }
         };
         let octets = self.window.octets(packet.octets).unwrap_or_default();
         let frame = Frame { at: packet.at, start, octets, length: packet.length };
-        Ok(Some((frame, packet.end)))
+        Ok(Some(Step::Packet(frame, packet.end)))
     }
 
     /// Whether this capture is another one that has grown: whether its first `size` octets, and not more, are what
@@ -337,13 +369,13 @@ impl CaptureFile {
         if self.is_packed || size >= stat.size {
             return Ok(false);
         }
-        let disk = Disk { file: Arc::clone(file), at: 0 };
-        let failed = |(offset, cause)| PcapError::Read { file: self.name.clone(), offset, cause };
-        let (begin, read) = digest(disk.take(size), hasher, false).map_err(failed)?;
+        let failed =
+            |(_, offset, cause)| PcapError::Read { file: self.name.clone(), offset, cause };
+        let (begin, read) = digest(Disk::new(file).take(size), hasher).map_err(failed)?;
         Ok(begin == id && read == size)
     }
 
-    fn packet(&mut self) -> Result<Option<Packet>, Fault> {
+    fn packet(&mut self) -> Result<Found, Fault> {
         if matches!(self.format, Format::Unknown) {
             let magic = match self.window.peek(4) {
                 Ok(octets) => octets.first_chunk().copied().unwrap_or_default(),
@@ -363,12 +395,15 @@ impl CaptureFile {
             Format::Classic(classic) => classic.next(&mut self.window),
             Format::Blocks(blocks) => blocks.next(&mut self.window),
             Format::Unknown => Err(Fault::Short(Short::End)),
-            Format::Done => Ok(None),
+            Format::Done => Ok(Found::End),
         }
     }
 
     fn error(&self, fault: Fault) -> PcapError {
         let (file, offset) = (self.name.clone(), self.window.record());
+        if let Some(cause) = self.failure.take() {
+            return PcapError::Read { file, offset: self.window.offset(), cause };
+        }
         match fault {
             Fault::Short(Short::End) => PcapError::NotACapture { file },
             Fault::Short(Short::Cut) => PcapError::Cut { file, offset },
@@ -395,16 +430,20 @@ impl CaptureFile {
 ///
 /// A stream that cannot be unpacked to its end is known by what can be: reading meets the same end.
 fn identify(disk: Disk, hasher: &Hasher) -> Result<(LogId, u64), (u64, io::Error)> {
-    let (reader, is_packed) = unpack::unpack(disk).map_err(|error| (0, error))?;
-    digest(reader, hasher, is_packed)
+    let (input, failure) = Input::new(disk);
+    let (reader, is_packed) = unpack::unpack(input).map_err(|error| (0, error))?;
+    digest(reader, hasher).or_else(|(identity, size, error)| match failure.take() {
+        Some(cause) => Err((size, cause)),
+        None if is_packed => Ok((identity, u64::MAX)),
+        None => Err((size, error)),
+    })
 }
 
-/// The hash of all that can be read, and how much that is.
+/// The hash of all that can be read, and how much that is; with an error the same of what came before it.
 fn digest(
     mut reader: impl io::Read,
     hasher: &Hasher,
-    is_packed: bool,
-) -> Result<(LogId, u64), (u64, io::Error)> {
+) -> Result<(LogId, u64), (LogId, u64, io::Error)> {
     let mut identity = hasher.begin();
     let mut size = 0;
     let mut chunk = vec![0; CHUNK];
@@ -416,8 +455,7 @@ fn digest(
                 size += got as u64;
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(_) if is_packed => return Ok((LogId(identity.finish()), u64::MAX)),
-            Err(error) => return Err((size, error)),
+            Err(error) => return Err((LogId(identity.finish()), size, error)),
         }
     }
 }

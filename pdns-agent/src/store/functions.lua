@@ -382,11 +382,17 @@ local COMMANDS = {
   sadd = { '1' }, spop = {}, scard = {},
 }
 
--- An error when the user may not do everything. Asked for before an agent writes anything: one who is
--- stopped within `upsert` would leave half a batch behind.
-local function refused(key)
+-- And what `tag` runs.
+local TAGGING = {
+  hget = { 'f' }, hlen = {}, hset = { 'f', 'v' }, hdel = { 'f' }, hincrby = { 'f', '1' },
+  rpush = { 'v' }, ltrim = { '0', '1' },
+}
+
+-- An error when the user may not run all these commands. Asked for before an agent writes anything: one who
+-- is stopped within `upsert` would leave half a batch behind.
+local function refused(key, commands)
   if not redis.acl_check_cmd then return nil end
-  for command, words in pairs(COMMANDS) do
+  for command, words in pairs(commands) do
     if not redis.acl_check_cmd(command, key, unpack(words)) then
       return redis.error_reply('NOPERM this user may not run ' .. command .. ' on ' .. key)
     end
@@ -396,7 +402,7 @@ end
 -- Creates the schema unless there is one. KEYS[1]: its key. ARGV: fields and values. Answers all of it.
 local function create(KEYS, ARGV)
   if not unpack_ then init() end
-  local refusal = refused(KEYS[1])
+  local refusal = refused(KEYS[1], COMMANDS)
   if refusal then return refusal end
   if call('EXISTS', KEYS[1]) == 0 then call('HSET', KEYS[1], unpack(ARGV)) end
   return call('HGETALL', KEYS[1])
@@ -405,7 +411,7 @@ end
 -- The bit of a sensor. KEYS[1]: the hash of sensors. ARGV: its name. The 32nd and later share bit 31.
 local function sensor(KEYS, ARGV)
   if not unpack_ then init() end
-  local refusal = refused(KEYS[1])
+  local refusal = refused(KEYS[1], COMMANDS)
   if refusal then return refusal end
   local number_ = call('HGET', KEYS[1], ARGV[1])
   if not number_ then
@@ -415,9 +421,66 @@ local function sensor(KEYS, ARGV)
   return tonumber(number_)
 end
 
+-- Makes changes of tags, all of them or none, and enters them into the history.
+-- KEYS[1]: what the keys of tags begin with. ARGV: the most tags and the most entries of the history, then
+-- for each change: field, value (empty to clear), the field that cannot stand beside it (or empty), the
+-- entry for the history, and the entry for the end of that other field.
+-- A tag that is set again with the same words keeps its time, so that a list may be imported every day.
+-- Answers a letter for each change: '=' as before, '+' new, '~' changed, '!' set and the other field gone,
+-- '-' cleared; or 'full'.
+local function tag(KEYS, ARGV)
+  if not unpack_ then init() end
+  local refusal = refused(KEYS[1], TAGGING)
+  if refusal then return refusal end
+  local tags, meta, history = KEYS[1] .. 't', KEYS[1] .. 'm', KEYS[1] .. 'h'
+  local most, kept = string.match(ARGV[1], '(%d+) (%d+)')
+  local room = tonumber(most) - call('HLEN', tags)
+  if room < #ARGV / 5 then
+    for i = 2, #ARGV, 5 do
+      if ARGV[i + 1] ~= '' and not call('HGET', tags, ARGV[i]) then room = room - 1 end
+    end
+    if room < 0 then return 'full' end
+  end
+  local number_ = tonumber(call('HGET', meta, 'n') or 0)
+  local out, entries = {}, {}
+  local function enter(entry)
+    entries[#entries + 1] = format('%.0f ', number_ + #entries + 1) .. entry
+  end
+  for i = 2, #ARGV, 5 do
+    local field, value, other = ARGV[i], ARGV[i + 1], ARGV[i + 2]
+    local old, letter = call('HGET', tags, field), '='
+    if value == '' then
+      if old then
+        call('HDEL', tags, field)
+        enter(ARGV[i + 3])
+        letter = '-'
+      end
+    else
+      local displaced = other ~= '' and call('HDEL', tags, other) == 1
+      if displaced then enter(ARGV[i + 4]) end
+      -- The words follow the time and a space.
+      if not old or string.match(old, ' .*$') ~= string.match(value, ' .*$') then
+        call('HSET', tags, field, value)
+        enter(ARGV[i + 3])
+        letter = old and '~' or '+'
+      end
+      if displaced then letter = '!' end
+    end
+    out[#out + 1] = letter
+  end
+  if #entries > 0 then
+    call('RPUSH', history, unpack(entries))
+    call('LTRIM', history, '-' .. kept, '-1')
+    call('HINCRBY', meta, 'n', #entries)
+    call('HINCRBY', meta, 'g', 1)
+  end
+  return concat(out)
+end
+
 redis.register_function('pdns_upsert_DIGEST', upsert)
 redis.register_function('pdns_settle_DIGEST', settle)
 redis.register_function('pdns_forget_DIGEST', forget)
 redis.register_function('pdns_spread_DIGEST', spread)
 redis.register_function('pdns_create_DIGEST', create)
 redis.register_function('pdns_sensor_DIGEST', sensor)
+redis.register_function('pdns_tag_DIGEST', tag)

@@ -8,6 +8,9 @@
 //! | --- | --- | --- |
 //! | `pd:schema` | hash | `v` version, `P` partitions, `sip` hash key, `created` |
 //! | `pd:sensors` | hash | sensor name to its bit |
+//! | `pd:{tags}t` | hash | tags: kind and subject to time and words, see `store/tag.rs` |
+//! | `pd:{tags}m` | hash | `g` generation of the tags, `n` entries of their history that there ever were |
+//! | `pd:{tags}h` | list | history of the tags, latest last |
 //! | `pd:src` | hash | log identity to JSON: acknowledged position, path, state, tally |
 //! | `pd:{pp}Km` | hash | `r` rows used, `b` `p` end of the name log, `k` `s` bucket bits and split pointer, `n` names; `e` epoch (records only) |
 //! | `pd:{pp}Kb<i>` | hash | bucket *i*: hash of a name (8 octets) to position in the log, first day, records |
@@ -83,6 +86,26 @@ impl Keys {
 
     pub(crate) fn sources(&self) -> String {
         format!("{}src", self.prefix)
+    }
+
+    /// What the keys of tags begin with, so that they share a slot.
+    pub(crate) fn tags_root(&self) -> String {
+        format!("{}{{tags}}", self.prefix)
+    }
+
+    /// `t`: the tags.
+    pub(crate) fn tags(&self) -> String {
+        format!("{}{{tags}}t", self.prefix)
+    }
+
+    /// `m`: generation of the tags, and entries of their history.
+    pub(crate) fn tags_meta(&self) -> String {
+        format!("{}{{tags}}m", self.prefix)
+    }
+
+    /// `h`: the history of the tags.
+    pub(crate) fn tags_history(&self) -> String {
+        format!("{}{{tags}}h", self.prefix)
     }
 
     /// What all keys of a partition begin with.

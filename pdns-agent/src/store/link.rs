@@ -120,6 +120,7 @@ pub(crate) struct Functions {
     pub(crate) spread: String,
     pub(crate) create: String,
     pub(crate) sensor: String,
+    pub(crate) tag: String,
     library: String,
 }
 
@@ -137,6 +138,7 @@ impl Functions {
             spread: name("spread"),
             create: name("create"),
             sensor: name("sensor"),
+            tag: name("tag"),
             library: format!("#!lua name=pdns_{digest}\n{}", LIBRARY.replace("DIGEST", &digest)),
         }
     }
@@ -223,6 +225,11 @@ impl Link {
     pub(crate) fn call(&mut self, packed: &Packed) -> Result<Vec<Value>, StoreError> {
         self.send(packed)?;
         (0..packed.len()).map(|_| self.receive()).collect()
+    }
+
+    /// Waits for the reply to a command that was sent alone.
+    pub(crate) fn answer(&mut self) -> Result<Value, StoreError> {
+        self.reply()
     }
 
     /// Sends one command and waits for its reply.

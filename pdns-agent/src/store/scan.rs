@@ -30,6 +30,16 @@ pub struct Handle {
     row: u32,
 }
 
+impl Handle {
+    pub(crate) fn new(kind: Kind, pointer: Pointer, row: u32) -> Self {
+        Self { kind, pointer, row }
+    }
+}
+
+/// A part of the store that can be read by itself: names that share a domain share a part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Part(u8);
+
 impl Store {
     /// The owner names of all records, each once, block by block: canonical text with a newline after each
     /// name. With `below`, only as many blocks as may hold names at or below that name; the blocks
@@ -159,19 +169,33 @@ impl Store {
     /// When Redis does not answer, or what it holds does not read.
     pub fn every(&mut self, kind: Kind, each: Each<'_>) -> Result<(), StoreError> {
         for partition in self.partitions() {
-            if self.every_of(kind, partition, each)?.is_break() {
+            if self.every_in(kind, Part(partition), each)?.is_break() {
                 return Ok(());
             }
         }
         Ok(())
     }
 
-    fn every_of(
+    /// The parts that hold all names at or below a name, or all names there are.
+    #[must_use]
+    pub fn parts(&self, below: Option<Name<'_>>) -> Vec<Part> {
+        match below.and_then(|apex| self.router.partition_below(apex)) {
+            Some(partition) => vec![Part(partition)],
+            None => self.partitions().map(Part).collect(),
+        }
+    }
+
+    /// As [`Store::every`], of one part; the records of one name come one after the other.
+    ///
+    /// # Errors
+    /// As [`Store::every`].
+    pub fn every_in(
         &mut self,
         kind: Kind,
-        partition: u8,
+        part: Part,
         each: Each<'_>,
     ) -> Result<ControlFlow<()>, StoreError> {
+        let partition = part.0;
         let meta = *self.metas(kind, [partition])?.first().ok_or(StoreError::Reply)?;
         let whole = self.load_partition(kind, partition, &meta)?;
         let indices: Vec<u32> = (0..meta.buckets.count()).collect();

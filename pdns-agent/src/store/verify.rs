@@ -12,6 +12,7 @@ use super::link::Packed;
 use super::posting::Posting;
 use super::resolve::{Entry, Meta, PAGE};
 use super::scan::{BUCKETS, Whole};
+use super::tag::Tag;
 use super::{FactBuf, Store, StoreError, reply};
 use crate::observation::Seen;
 use std::collections::{BTreeMap, HashMap};
@@ -32,6 +33,8 @@ pub struct Verdict {
     pub postings: u64,
     /// Checkpoints.
     pub checkpoints: u64,
+    /// Tags.
+    pub tags: u64,
     /// The first problems, a sentence each.
     pub problems: Vec<String>,
     /// How many problems there are.
@@ -79,9 +82,22 @@ impl Store {
             self.verify_checkpoints(partition, &mut verdict)?;
             progress(u16::from(partition) + 1, self.router.partitions());
         }
+        self.verify_tags(&mut verdict)?;
         self.sources()?;
         self.sensors()?;
         Ok(verdict)
+    }
+
+    fn verify_tags(&mut self, verdict: &mut Verdict) -> Result<(), StoreError> {
+        let key = self.keys.tags();
+        for (field, value) in self.raw_tags()?.1 {
+            verdict.tags += 1;
+            if Tag::read(&field, &value).is_none() {
+                let field = String::from_utf8_lossy(&field).into_owned();
+                verdict.problem(|| format!("{key}: the tag {field:?} does not read"));
+            }
+        }
+        Ok(())
     }
 
     fn verify_partition(

@@ -9,8 +9,10 @@ use pdns_agent::rr::RrType;
 use pdns_agent::time::Timestamp;
 use std::net::Ipv4Addr;
 
-/// QR, and RD as nearly all have it.
-pub(crate) const RESPONSE: u16 = 0x8100;
+/// QR, and RD and RA: what a resolver tells its client.
+pub(crate) const RESPONSE: u16 = 0x8180;
+/// QR alone: what a server tells a resolver.
+pub(crate) const DIRECT: u16 = 0x8000;
 pub(crate) const QUERY: u16 = 0x0100;
 pub(crate) const AUTHORITATIVE: u16 = 0x0400;
 pub(crate) const TRUNCATED: u16 = 0x0200;

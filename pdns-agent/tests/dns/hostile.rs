@@ -82,6 +82,37 @@ fn a_question_of_pointers_to_itself_is_rejected() {
 }
 
 #[test]
+fn a_name_has_at_most_127_pointers_however_it_begins() {
+    // A row of pointers in RDATA that is kept as it is: the first leads to QNAME, each of the others to the one
+    // before it.
+    let head = Builder::new(RESPONSE, "a", RrType(4711));
+    let row = head.octets.len() + 12;
+    let pointer = |at: usize| (0xc000 | u16::try_from(at).unwrap()).to_be_bytes();
+    let mut rdata = pointer(12).to_vec();
+    rdata.extend((1..200).flat_map(|number| pointer(row + 2 * (number - 1))));
+    let head = head.record(1, b"\xc0\x0c", RrType(4711), 1, 60, &rdata);
+    for label in [&b""[..], b"\x01b"] {
+        // As an owner, twice over; and as a target.
+        let owner = |number: usize| [label, &pointer(row + 2 * number)].concat();
+        let told = |number: usize| {
+            let owner = owner(number);
+            let record = head.clone().record(1, b"\xc0\x0c", RrType::NS, 1, 60, &owner);
+            let record = record.record(1, &owner, RrType::DNAME, 1, 60, &[0]);
+            record.record(1, &owner, RrType::DNAME, 1, 60, &[0])
+        };
+        let mut capture = Capture::new(Options::default());
+        capture.response(0.0, &told(125)).unwrap();
+        let left_out = if label.is_empty() { "repeated" } else { "out_of_bailiwick" };
+        assert_eq!(capture.omitted()[0].0, left_out);
+        assert_eq!(capture.take().len(), if label.is_empty() { 3 } else { 2 });
+        let mut capture = Capture::new(Options::default());
+        capture.response(0.0, &told(126)).unwrap();
+        assert_eq!(capture.take().len(), 1);
+        assert_eq!(capture.omitted(), [("undecodable", 1), ("rest_unreadable", 1)]);
+    }
+}
+
+#[test]
 fn names_of_255_octets_are_read_and_longer_ones_are_not() {
     let labels = ["a".repeat(63), "b".repeat(63), "c".repeat(63), "d".repeat(61)].join(".");
     let response = Builder::new(RESPONSE, &labels, A).record(1, b"\xc0\x0c", A, 1, 60, ADDRESS);

@@ -10,6 +10,7 @@
 
 mod build;
 mod captures;
+mod chains;
 mod hostile;
 mod pairing;
 mod rules;

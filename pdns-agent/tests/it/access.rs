@@ -42,6 +42,10 @@ fn ask_everything(site: &Site, user: &str) -> Option<String> {
         &["new", "--list", "2023-11-15"],
         &["unanswered", "--outcome", "any"],
         &["status"],
+        &["tag", "list"],
+        &["tag", "history"],
+        &["near", "192.0.2.7"],
+        &["contrast", "192.0.2.7"],
         &["admin", "verify"],
     ]
     .iter()
@@ -123,6 +127,59 @@ fn the_analyst_of_the_readme_may_not_write() {
     let mut connection = client.get_connection().unwrap();
     let read: redis::RedisResult<String> = redis::cmd("GET").arg("other").query(&mut connection);
     assert!(read.is_err());
+}
+
+/// Sets, changes and clears tags, at last on a server that has not got the functions yet.
+fn tag_everything(site: &Site, user: &str) -> Option<String> {
+    site.server.call(&["FUNCTION", "FLUSH"]);
+    [
+        &["tag", "set", "threat", "192.0.2.7"][..],
+        &["tag", "set", "trust", "192.0.2.7"],
+        &["tag", "clear", "192.0.2.7"],
+    ]
+    .iter()
+    .find_map(|arguments| {
+        let mut pdns = logged_in(site.home.pdns(), &site.server.url(), user);
+        let ended = run(&mut pdns, arguments);
+        (ended.code == Some(2)).then_some(ended.stderr)
+    })
+}
+
+#[test]
+fn the_tagger_of_the_readme_may_tag_and_needs_each_right() {
+    let site = Site::new();
+    let rights = rights("tagger");
+    set_user(&site.server, "tagger", &rights);
+    site.server.call(&["ACL", "SETUSER", "sensor", "on", ">word", "~*", "+@all"]);
+    feed(&site, "sensor", &wide_log(&site.home)).with(&[0]);
+    assert_eq!(tag_everything(&site, "tagger"), None);
+    assert_eq!(ask_everything(&site, "tagger"), None);
+    // He may not write records.
+    site.server.call(&["DEL", "pd:{4:c000}"]);
+    let mut pdns = logged_in(site.home.pdns(), &site.server.url(), "tagger");
+    let ended = run(&mut pdns, &["admin", "verify", "--repair"]);
+    assert_eq!(ended.code, Some(2));
+    assert!(ended.stderr.contains("Redis refuses access: "), "{}", ended.stderr);
+    for right in rights.iter().filter(|right| right.starts_with('+')) {
+        let fewer: Vec<String> = rights.iter().filter(|other| *other != right).cloned().collect();
+        set_user(&site.server, "tagger", &fewer);
+        let error = tag_everything(&site, "tagger").or_else(|| ask_everything(&site, "tagger"));
+        if right == "+config|get" {
+            assert_eq!(error, None);
+            continue;
+        }
+        let error = error.unwrap_or_else(|| panic!("{right} is not needed"));
+        assert!(error.contains("Redis refuses access: ") && error.lines().count() == 1, "{error}");
+        assert!(error.contains(&right[1..]), "{right}: {error}");
+    }
+}
+
+#[test]
+fn an_analyst_may_not_tag() {
+    let site = Site::new();
+    set_user(&site.server, "analyst", &rights("analyst"));
+    let error = tag_everything(&site, "analyst").unwrap();
+    assert!(error.starts_with("pdns: cannot set the tags: Redis refuses access: "), "{error}");
 }
 
 #[test]

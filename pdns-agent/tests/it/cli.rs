@@ -30,19 +30,28 @@ impl Site {
     /// `pdns` that knows the store from its environment.
     pub(crate) fn pdns(&self) -> Command {
         let mut command = self.home.pdns();
+        command.env("PDNS_REDIS", self.server.url()).env("USER", "analyst");
+        command
+    }
+
+    /// A shell in whose environment `pdns` knows the store.
+    pub(crate) fn shell(&self) -> Command {
+        let mut command = self.home.shell();
         command.env("PDNS_REDIS", self.server.url());
         command
     }
 
-    fn agent(&self) -> Command {
+    pub(crate) fn agent(&self) -> Command {
         let mut command = self.home.agent();
         command.env("PDNS_REDIS", self.server.url());
         command
     }
 
     /// What is typed, in words with blanks between, and how it ends: for a golden.
-    fn typed(&self, line: &str) -> String {
-        let arguments: Vec<&str> = line.split_whitespace().collect();
+    pub(crate) fn typed(&self, line: &str) -> String {
+        let home = self.home.path().to_string_lossy();
+        let arguments = line.split_whitespace().map(|word| word.replace("HOME", &home));
+        let arguments: Vec<String> = arguments.collect();
         transcript(line, &run(&mut self.pdns(), &arguments), self)
     }
 }
@@ -102,7 +111,7 @@ fn transcript(line: &str, ended: &Ended, site: &Site) -> String {
 
 /// Compares with the file of that name.
 #[track_caller]
-fn golden(name: &str, text: &str) {
+pub(crate) fn golden(name: &str, text: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);
     if std::env::var_os("PDNS_UPDATE_GOLDEN").is_some() {
         fs::write(&path, text).unwrap();
@@ -161,6 +170,22 @@ fn every_question_is_answered_as_it_should_be() {
         "unanswered",
         "unanswered --outcome any",
         "unanswered --outcome nxdomain",
+        "unanswered --outcome any --by domains",
+        "find --glob *.EXAMPLE.com",
+        "find --regex ^[a-z]+\\.example\\.",
+        "find --glob ???.example.* --regex com$ --rrtype A",
+        "subdomains example.com",
+        "subdomains com --depth 2 --sort name",
+        "subdomains com --by depth",
+        "subdomains none.example",
+        "top --by domains",
+        "top --by addresses --limit 2",
+        "top --by rrtypes",
+        "new --list 2023-11-15 --by domains",
+        "new --since 2099-01-01 --by domains",
+        "login.example.com --follow",
+        "192.0.2.7 --follow --rrtype CNAME",
+        "parked --kind documentation --limit 2",
         "lookup status",
         "stauts",
     ] {
@@ -173,7 +198,16 @@ fn every_question_is_answered_as_it_should_be() {
 fn help_is_as_it_should_be() {
     let site = Site::new();
     let mut text = String::new();
-    for line in ["-h", "--help", "find -h", "new -h", "admin -h", "admin verify -h"] {
+    for line in [
+        "-h",
+        "--help",
+        "find -h",
+        "subdomains -h",
+        "parked --help",
+        "new -h",
+        "admin -h",
+        "admin verify -h",
+    ] {
         text += &site.typed(line);
     }
     let ended = run(&mut site.pdns(), &[] as &[&str]);
@@ -184,6 +218,7 @@ fn help_is_as_it_should_be() {
 #[test]
 fn every_error_is_one_good_sentence() {
     let site = Site::new();
+    site.home.write("list.txt", "# ours\nns.example\n192.0.2.0/40\n");
     let mut text = String::new();
     for line in [
         "192.0.2.0/33",
@@ -217,6 +252,18 @@ fn every_error_is_one_good_sentence() {
         "new --since 7d --list today",
         "find --contains \\9",
         "find --ttl-max -1",
+        "find --regex (",
+        "find --regex (a{1000}){1000}",
+        "find --glob a[b",
+        "subdomains 192.0.2.7",
+        "subdomains example.com --sort ttl",
+        "subdomains example.com --depth 0",
+        "*.example.com --follow",
+        "top --follow",
+        "parked --kind empty",
+        "parked --list /nonexistent/list",
+        "parked --list HOME/list.txt",
+        "admin completions tcsh",
         "example.com status",
         "lookup",
         "admin",
@@ -356,7 +403,7 @@ fn a_full_disk_is_told() {
 }
 
 /// What a command writes to a terminal of so many columns.
-fn on_terminal(command: &Command, columns: u16, arguments: &[&str]) -> String {
+pub(crate) fn on_terminal(command: &Command, columns: u16, arguments: &[&str]) -> String {
     let environment =
         command.get_envs().filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned())));
     let mut line = format!("stty rows 40 cols {columns}; exec \"$PDNS\"");
@@ -381,6 +428,10 @@ fn a_terminal_gets_tables_that_fit() {
             &["top", "--by", "names"],
             &["unanswered", "--outcome", "any"],
             &["new", "--list", "2023-11-15"],
+            &["subdomains", "example.com"],
+            &["top", "--by", "addresses"],
+            &["parked", "--kind", "documentation"],
+            &["lookup", "192.0.2.8", "2001:db8::7"],
             &["none.example"],
         ] {
             let shown = on_terminal(&site.pdns(), columns, arguments);
@@ -409,6 +460,11 @@ fn nothing_that_came_from_the_wire_acts_on_a_terminal() {
             &["unanswered", "--outcome", "any"],
             &["top", "--by", "names"],
             &["new", "--list", "2023-11-17"],
+            &["new", "--list", "2023-11-17", "--by", "domains"],
+            &["subdomains", "example.net"],
+            &["top", "--by", "domains"],
+            &["parked"],
+            &["lookup", "evil.example.net", "203.0.113.9"],
             &["status"],
         ] {
             let shown =
@@ -431,6 +487,11 @@ fn nothing_that_came_from_the_wire_acts_on_a_terminal() {
         &["x", "--redis-password-file", "\u{1b}[2J"],
         &["x", "--\u{1b}[2J"],
         &["find", "--contains", "\u{1b}[2J"],
+        &["find", "--regex", "\u{1b}[2J"],
+        &["find", "--regex", "\u{1b}[2J("],
+        &["find", "--glob", "\u{1b}[2J"],
+        &["subdomains", "\u{1b}[2J"],
+        &["parked", "--list", "\u{1b}[2J"],
         &["status", "--redis", "redis+unix:///\u{1b}[2J"],
     ] {
         let shown = on_terminal(&site.pdns(), 100, arguments);
@@ -456,4 +517,29 @@ fn status_tells_a_bug_report_what_it_needs() {
     let url = format!("{}?pass=secret", site.server.url());
     let ended = run(site.pdns().env("PDNS_REDIS", url), &["status"]);
     assert!(!format!("{ended:?}").contains("secret"), "{ended:?}");
+}
+
+#[test]
+fn the_manual_and_completions_come_of_the_same_definitions() {
+    let site = Site::new();
+    let folder = site.home.path().join("man/man1");
+    let mut pdns = site.home.pdns();
+    // Where no store is, they are written all the same.
+    pdns.env("PDNS_REDIS", "redis+unix:///nonexistent");
+    run(pdns.args(["admin", "man"]), &[&folder]).with(&[0]);
+    for (page, part) in [
+        ("pdns.1", "subdomains"),
+        ("pdns-find.1", "regex"),
+        ("pdns-subdomains.1", "Examples"),
+        ("pdns-admin-verify.1", "repair"),
+    ] {
+        let text = fs::read_to_string(folder.join(page)).unwrap();
+        assert!(text.contains(".TH") && text.contains(part), "{page}: {text}");
+    }
+    for shell in ["bash", "zsh", "fish"] {
+        let text = run(&mut site.pdns(), &["admin", "completions", shell]).with(&[0]);
+        assert!(text.contains("unanswered") && text.contains("regex"), "{text}");
+    }
+    let ended = run(&mut site.pdns(), &["admin", "man", "/dev/null/man"]);
+    assert_eq!((ended.code, ended.stderr.lines().count()), (Some(2), 1), "{}", ended.stderr);
 }

@@ -28,7 +28,7 @@ const KEPT_TO: &[(&str, &str)] = &[
     ("redis::", "store"),
     ("notify::", "source"),
     ("aya::", "source"),
-    ("psl::", "decode"),
+    ("psl::", "name"),
     ("hickory_proto::", "no module, for only tests"),
 ];
 

@@ -38,6 +38,10 @@ mod pairs;
 #[cfg(test)]
 mod query;
 #[cfg(test)]
+mod questions;
+#[cfg(test)]
+mod readme;
+#[cfg(test)]
 mod redis;
 #[cfg(test)]
 mod reference;
@@ -45,6 +49,8 @@ mod reference;
 mod run;
 #[cfg(test)]
 mod store;
+#[cfg(test)]
+mod tags;
 #[cfg(test)]
 mod tail;
 #[cfg(test)]

@@ -127,12 +127,10 @@ fn check(folder: &Path, captures: &[PathBuf], options: &[String], least_rows: us
         let what = format!("{title} {}", options.join(" "));
         let (mut records, negatives) = imported(&home, &server, options, &[capture]);
         rows += records.len() + negatives.len();
-        if options.is_empty() {
-            let differs = DIFFERS.iter().find(|differs| differs.capture == title);
-            let expected = differs.map_or(&[][..], |differs| differs.said);
-            let reason = differs.map_or("no reason is known", |differs| differs.reason);
-            assert_eq!(said.differs, expected, "{what}: {reason}");
-        }
+        let differs = DIFFERS.iter().find(|differs| differs.capture == title);
+        let expected = differs.map_or(&[][..], |differs| differs.said);
+        let reason = differs.map_or("no reason is known", |differs| differs.reason);
+        assert_eq!(said.differs, expected, "{what}: {reason}");
         for by_hand in BY_HAND.iter().filter(|by_hand| by_hand.capture == title) {
             check_by_hand(by_hand, &mut records, &mut said);
         }

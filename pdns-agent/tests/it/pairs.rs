@@ -3,12 +3,14 @@
 //! **Zeek.** A dns.log tells less than the packets: no owner, no type, no authority or additional section, no
 //! RDATA for many types. What `pdns-agent zeek` infers from it must be true all the same: each record that it
 //! stores is one of the capture's, with the same owner, type and RDATA (of a partial record: the host it
-//! names), the same count, and the same least and greatest TTL; and each negative answer is one of the capture's.
+//! names), the same count, and the same least and greatest TTL; and each negative answer is one of the capture's;
+//! exceptions are told ([`ONLY_INFERRED`], [`ONLY_LOGGED`]).
 //! What only the capture has is allowed. Times are not compared: the golden logs of Zeek's tests have theirs
 //! blanked out.
 //!
 //! **Suricata.** Its EVE log lists the records of all sections. Each that it lists is stored, or left out by a
-//! rule that the reference names (bailiwick, repeated within a message): stored + left out = listed, exactly.
+//! rule that the reference names (bailiwick, repeated within a message): stored + left out = listed, exactly. And the
+//! other way round: what is stored or left out, it lists.
 
 use crate::corpus::{Key, Rows, as_written, data_for, import, stored};
 use crate::redis::Redis;
@@ -45,6 +47,15 @@ const ONLY_LOGGED: &[(&str, &str, &str, &str, &str)] = &[
 ];
 const ENDED: &str = "the capture ends before the time to answer is over: Zeek logs the query when it ends, the \
                      packets tell nothing yet";
+
+/// Records that are inferred from a log and left out of its capture: log, owner, type, why.
+const ONLY_INFERRED: &[(&str, &str, &str, &str)] = &[(
+    "scripts.base.protocols.dns.multiple-txt-strings",
+    "fa14._domainkey.yahoo.com",
+    "TXT",
+    "a server that is no resolver was asked about flickr.com, and its alias leads out of there: of the packets of such \
+     a server the chain is cut, of a log it is not",
+)];
 
 /// Where a rule leaves out whole messages that Suricata lists: EVE file, why.
 const UNLISTED: &[(&str, &str)] =
@@ -99,8 +110,15 @@ fn what_is_inferred_from_a_log_is_in_its_capture() {
         let (records, negatives) = imported(&home, &server, &[], &[&capture]);
         rows += logged.len() + logged_negatives.len();
         for (key, numbers) in &logged {
-            let found = counterpart(key, &records)
-                .unwrap_or_else(|| panic!("{title}: {key:?} is not in the capture"));
+            let found = counterpart(key, &records);
+            let known = ONLY_INFERRED
+                .iter()
+                .find(|known| title.starts_with(known.0) && (known.1, known.2) == (&key.0, &key.1));
+            if let Some((.., reason)) = known {
+                assert_eq!(found, None, "{title}: {key:?} ({reason})");
+                continue;
+            }
+            let found = found.unwrap_or_else(|| panic!("{title}: {key:?} is not in the capture"));
             for name in ["count", "ttl_min", "ttl_max"] {
                 assert_eq!(numbers.get(name), found.get(name), "{title}: {name} of {key:?}");
             }
@@ -166,6 +184,7 @@ fn what_suricata_lists_is_stored_or_left_out_by_a_rule() {
             assert!(ours.is_empty(), "{title}: {reason}");
             continue;
         }
+        let mut listed_by_type: BTreeMap<(String, String), u64> = BTreeMap::new();
         for row in listed.as_array().unwrap() {
             let word = |name: &str| row[name].as_str().map(str::to_owned);
             let key = (word("rrname").unwrap(), word("rrtype").unwrap(), word("rdata"));
@@ -174,11 +193,18 @@ fn what_suricata_lists_is_stored_or_left_out_by_a_rule() {
             }
             listed_rows += 1;
             let count = row["count"].as_u64();
+            *listed_by_type.entry((key.0.clone(), key.1.clone())).or_default() += count.unwrap();
             assert_eq!(
                 ours.get(&key).copied(),
                 count,
                 "{title}: {key:?} is listed {count:?} times"
             );
+        }
+        // Each row that it lists is ours. If it lists as many of an owner and type as we have, each of ours is listed.
+        for ((rrname, rrtype, _), &count) in ours.iter().filter(|(key, _)| key.2.is_none()) {
+            let key = (rrname.clone(), rrtype.clone());
+            let listed = listed_by_type.get(&key).copied().unwrap_or(0);
+            assert_eq!(listed, count, "{title}: Suricata lists {key:?} {listed} times");
         }
     }
     assert!(files > 10 && listed_rows > 100, "{files} files, {listed_rows} rows");

@@ -5,6 +5,8 @@
 
 mod asked;
 mod letters;
+mod sums;
+mod trail;
 mod world;
 
 use asked::{Asked, asked, filter, rrtype};
@@ -23,7 +25,7 @@ use world::{DAY, START, World, is_record, target};
 
 /// Whether a row passes, from the words of the documentation.
 fn passes(filter: &Filter, row: &Row) -> bool {
-    let Filter { rrtypes, fence, ttl, outcome } = filter;
+    let Filter { rrtypes, fence, ttl, outcome, .. } = filter;
     let seen = &row.seen;
     let (first, last) = (seen.time_first, seen.time_last);
     let has_ttl = seen.ttl_min != Seen::NO_TTL;

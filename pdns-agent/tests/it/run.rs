@@ -56,6 +56,11 @@ impl Home {
         self.command(env!("CARGO_BIN_EXE_pdns"))
     }
 
+    /// `sh`, ready to be given a line.
+    pub(crate) fn shell(&self) -> Command {
+        self.command("sh")
+    }
+
     fn command(&self, program: &str) -> Command {
         let mut command = Command::new(program);
         command

@@ -79,6 +79,7 @@ class Reference:
         entry = self.open.get(key)
         if entry:
             entry["asked"] += 1
+            entry["wants_recursion"] &= message.wants_recursion
             self.messages["retransmissions"] += 1
         else:
             self.open[key] = {
@@ -86,10 +87,11 @@ class Reference:
                 "deadline": self.now + self.timeout,
                 "asked": 1,
                 "answered": False,
+                "wants_recursion": message.wants_recursion,
             }
 
     def match(self, sighting, message):
-        """The question of a response, and whether it was asked: R3."""
+        """The question of a response, whether nobody asked it (R3), and whether it asked a resolver (R5)."""
         flow = (sighting.transport, sighting.target, sighting.source, message.id)
         if message.questions:
             key = (*flow, *message.questions[0][:2])
@@ -104,8 +106,8 @@ class Reference:
             is_transfer = key[0] == "tcp" and key[-1] in (AXFR, IXFR)
             entry["asked"] -= not is_transfer
             entry["answered"] = True
-            return key[-2:], False
-        return key[-2:], True
+            return key[-2:], False, entry["wants_recursion"]
+        return key[-2:], True, message.wants_recursion
 
     # --- messages -----------------------------------------------------------------------------
 
@@ -142,19 +144,21 @@ class Reference:
             if not message.questions:
                 raise Left("rejected", "no_question")
             (name, qtype, _), unsolicited = message.questions[0], False
+            wants_recursion = message.wants_recursion
         elif not message.is_response:
             self.messages["queries"] += 1
             self.ask(sighting, message, *message.questions[0][:2])
             return
         else:
-            (name, qtype), unsolicited = self.match(sighting, message)
+            (name, qtype), unsolicited, wants_recursion = self.match(sighting, message)
         if unsolicited and self.options.drop_unsolicited:
             raise Left("filtered", "unsolicited")
         message.read_records(at)
         self.compare(sighting, message)
         self.messages["responses"] += 1
         self.messages["unsolicited"] += unsolicited
-        Response(self, message, sighting.at, unsolicited, name, qtype).file()
+        is_resolved = wants_recursion and message.has_recursion
+        Response(self, message, sighting.at, unsolicited, name, qtype, is_resolved).file()
 
     def multicast(self, sighting, message):
         """R9: what a host says of itself."""
@@ -163,7 +167,7 @@ class Reference:
         message.read_records(message.read_questions())
         self.compare(sighting, message)
         self.messages["responses"] += 1
-        Response(self, message, sighting.at, False, None, None).file_all()
+        Response(self, message, sighting.at, False, None, None, False).file_all()
 
     def compare(self, sighting, message):
         """Says where tshark reads other records than the rules do."""
@@ -258,9 +262,9 @@ def alike(our, their):
 class Response:
     """One response, filed by R4 to R8."""
 
-    def __init__(self, reference, message, at, unsolicited, name, qtype):
+    def __init__(self, reference, message, at, unsolicited, name, qtype, is_resolved):
         self.reference, self.message, self.at, self.unsolicited = reference, message, at, unsolicited
-        self.qname, self.qtype = name, qtype
+        self.qname, self.qtype, self.is_resolved = name, qtype, is_resolved
         self.once, self.left_out = set(), reference.left_out
         if message.rest_unreadable:
             self.left_out["rest_unreadable"] += 1
@@ -314,22 +318,28 @@ class Response:
                 self.file_record(record)
 
     def chain(self, answers):
-        """R5: the names that the CNAME records of the answer section lead through."""
+        """R5: the names that the CNAME records of the answer section lead through, and whether it was cut.
+
+        A server that is no resolver to its client speaks for the registrable domain of QNAME and no other.
+        """
         chain = [self.qname]
+        bounds = () if self.is_resolved else registrable(self.qname) or self.qname
         while True:
             links = [record for record in answers if record.type == CNAME and record.owner == chain[-1]]
             targets = [self.octets(record) for record in links]
             target = next((octets for octets in targets if octets is not None), None)
             if target is None:
-                return chain
+                return chain, False
             target, _ = wire.name_at(target, 0)
             if target in chain or len(chain) == LONGEST_CHAIN:
-                return chain
+                return chain, False
+            if not is_at_or_below(target, bounds):
+                return chain, True
             chain.append(target)
 
     def file(self):
         answers, authority, additional = (list(self.usable(part)) for part in self.message.sections[:3])
-        chain = self.chain(answers)
+        chain, is_cut = self.chain(answers)
         filed = [record for record in answers if self.belongs(record, chain)]
         for record in answers:
             if record in filed:
@@ -355,7 +365,7 @@ class Response:
                 self.file_record(record)
             else:
                 self.omit(record, "out_of_bailiwick")
-        self.conclude(chain, filed, above)
+        self.conclude(chain, is_cut, filed, above)
 
     def belongs(self, record, chain):
         if record.owner in chain:
@@ -364,14 +374,14 @@ class Response:
             return True
         return self.qtype in (AXFR, IXFR) and is_at_or_below(record.owner, self.qname)
 
-    def conclude(self, chain, filed, above):
+    def conclude(self, chain, is_cut, filed, above):
         """R8: the negative answer, if it is one."""
         message, end = self.message, chain[-1]
         rcode = message.rcode
         option = next((record for record in message.sections[2] if record.type == OPT), None)
         if option:
             rcode |= option.ttl >> 24 << 4
-        if rcode:
+        if rcode and not is_cut:
             self.negative(end, OUTCOMES.get(rcode, f"RCODE{rcode}"))
             return
         if self.qtype in (ANY, AXFR, IXFR, MAILA, MAILB):
@@ -380,7 +390,12 @@ class Response:
             answered = any(record.type == CNAME and record.owner in (self.qname, end) for record in filed)
         else:
             answered = any(record.type == self.qtype and record.owner == end for record in filed)
-        if answered or self.qtype in (TKEY, TSIG):
+        answered = answered or self.qtype in (TKEY, TSIG)
+        # The RCODE, and what is not there, are those of the true end of the chain.
+        if is_cut and (rcode or not answered):
+            self.left_out["chain_cut"] += 1
+            return
+        if answered:
             return
         is_in = any(record.cls == IN and record.type != OPT for record in message.sections[0])
         if message.is_truncated or message.rest_unreadable:

@@ -153,6 +153,8 @@ class Message:
         self.opcode = flags >> 11 & 15
         self.is_authoritative = bool(flags & 0x0400)
         self.is_truncated = bool(flags & 0x0200)
+        self.wants_recursion = bool(flags & 0x0100)
+        self.has_recursion = bool(flags & 0x0080)
         self.rcode = flags & 15
         self.questions, self.sections, self.rest_unreadable = None, [[], [], []], False
 

@@ -11,7 +11,7 @@ use crate::agent::writer::Means;
 use crate::decode::packets::{Decoder, Options};
 use crate::hash::Router;
 use crate::observation::Observation;
-use crate::source::{CaptureFile, LogId, PcapError};
+use crate::source::{CaptureFile, LogId, PcapError, Step};
 use crate::store::{Checkpoint, SourceState, StoreError};
 use indicatif::ProgressBar;
 use std::collections::VecDeque;
@@ -119,8 +119,11 @@ impl Reader {
             return Err(error.into());
         }
         decoder.refuse(file.refused());
-        // What came before an error is good. There will be no more of this content.
-        let is_complete = !matches!(result, Ok(true));
+        // What came before an error is good. There may be more of the content, if it was the disk that failed.
+        let is_complete = match &result {
+            Ok(has_more) => !has_more,
+            Err(error) => error.is_of_content(),
+        };
         if is_complete {
             // What the end tells has a place of its own, behind the last packet.
             let window = &mut self.outbox.window;
@@ -221,8 +224,13 @@ fn read(
     if start >= until {
         return Ok(false);
     }
-    let Some((frame, end)) = file.next()? else { return Ok(false) };
-    decoder.frame(&frame, &mut |observation| each(observation, start));
-    *position = end;
+    match file.next()? {
+        Some(Step::Packet(frame, end)) => {
+            decoder.frame(&frame, &mut |observation| each(observation, start));
+            *position = end;
+        }
+        Some(Step::Nothing) => {}
+        None => return Ok(false),
+    }
     Ok(true)
 }

@@ -4,10 +4,14 @@
 //! the additional section was how caches were poisoned (RFC 5452 §6, RFC 2181 §5.4.1). A record is filed if it
 //! belongs to what was asked, or to the zone that the response shows itself to be about; the public suffix list
 //! sets the limit where it shows none, or claims all of a top-level domain.
+//!
+//! An alias is how a server would speak for others: that of `evil.example` answers `www.evil.example CNAME
+//! www.bank.com` and adds an address of `www.bank.com`. A resolver does not believe it, and asks the servers of
+//! `bank.com` itself; what it tells its own clients then is such a chain, too, and a true one. So of a resolver's
+//! answer the whole chain is taken, of any other server's the part within the registrable domain of QNAME.
 
 use super::message::{Names, Record, Records, Section, Span};
-use super::suffix;
-use crate::name::Name;
+use crate::name::{Name, suffix};
 use crate::rr::RrType;
 use std::cell::OnceCell;
 
@@ -15,12 +19,25 @@ use std::cell::OnceCell;
 const LONGEST_CHAIN: usize = 64;
 
 /// Follows the CNAME records of the answer section from QNAME (RFC 1034 §3.6.2); `chain` gets each name once.
-pub(super) fn follow(qname: Span, records: &Records, names: &Names, chain: &mut Vec<Span>) {
+///
+/// Unless it `is_resolved`, the chain ends with the last name before it leaves the registrable domain of QNAME, or,
+/// if QNAME has none, what is below QNAME. Whether it was cut there is returned.
+pub(super) fn follow(
+    qname: Span,
+    records: &Records,
+    names: &Names,
+    is_resolved: bool,
+    chain: &mut Vec<Span>,
+) -> bool {
     chain.clear();
     chain.push(qname);
     if !records.has_alias {
-        return;
+        return false;
     }
+    let bounds = (!is_resolved).then(|| {
+        let qname = names.get(qname);
+        suffix::registrable(qname).unwrap_or(qname)
+    });
     let mut end = qname;
     while chain.len() < LONGEST_CHAIN {
         let target = records
@@ -28,14 +45,14 @@ pub(super) fn follow(qname: Span, records: &Records, names: &Names, chain: &mut 
             .iter()
             .take_while(|record| record.section == Section::Answer)
             .find_map(|record| record.alias.filter(|_| names.are_equal(record.owner, end)));
-        match target {
-            Some(target) if !has(chain, target, names) => {
-                chain.push(target);
-                end = target;
-            }
-            _ => break,
+        let Some(target) = target.filter(|&target| !has(chain, target, names)) else { break };
+        if bounds.is_some_and(|bounds| !names.get(target).is_at_or_below(bounds)) {
+            return true;
         }
+        chain.push(target);
+        end = target;
     }
+    false
 }
 
 fn has(chain: &[Span], name: Span, names: &Names) -> bool {

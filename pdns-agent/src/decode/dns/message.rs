@@ -5,7 +5,8 @@
 //! they can grow to is bounded by the message, which has at most 65,535 octets: 5,955 records, of which each
 //! name has at most 1,004 octets of text.
 
-use crate::name::{Name, compressed};
+use crate::name::Name;
+use crate::name::compressed::{self, MAX_POINTERS, Walked};
 use crate::rdata::canonical;
 use crate::rr::RrType;
 
@@ -49,6 +50,16 @@ impl Header {
         self.flags & 0x0400 != 0
     }
 
+    /// The client wants the server to ask others (RD).
+    pub(super) fn wants_recursion(self) -> bool {
+        self.flags & 0x0100 != 0
+    }
+
+    /// The server asks others for its clients (RA).
+    pub(super) fn has_recursion(self) -> bool {
+        self.flags & 0x0080 != 0
+    }
+
     /// Parts of the message are missing (TC).
     pub(super) fn is_truncated(self) -> bool {
         self.flags & 0x0200 != 0
@@ -71,8 +82,14 @@ pub(super) struct Span {
 #[derive(Default)]
 pub(super) struct Names {
     text: String,
-    /// By where they stand in the message: the text, and where the name ends there.
-    known: Vec<(usize, Span, usize)>,
+    known: Vec<Known>,
+}
+
+/// A name by where it stands in the message.
+struct Known {
+    place: usize,
+    name: Span,
+    walked: Walked,
 }
 
 impl Names {
@@ -104,16 +121,23 @@ impl Names {
             Some(target) => (target, Some(at + 2)),
             None => (at, None),
         };
-        if let Some(&(_, name, stop)) = self.known.iter().find(|(known, ..)| *known == place) {
-            return Some((name, end.unwrap_or(stop)));
+        let known = self.known.iter().find(|known| known.place == place);
+        let (name, walked) = if let Some(known) = known {
+            (known.name, known.walked)
+        } else {
+            let start = self.text.len();
+            let walked = compressed::text(message, place, &mut self.text).ok()?;
+            let name = span(start, self.text.len());
+            if self.known.len() < KNOWN_NAMES {
+                self.known.push(Known { place, name, walked });
+            }
+            (name, walked)
+        };
+        // The pointer that leads there is one of the name's, too.
+        if end.is_some() && walked.pointers == MAX_POINTERS {
+            return None;
         }
-        let start = self.text.len();
-        let stop = compressed::text(message, place, &mut self.text).ok()?;
-        let name = span(start, self.text.len());
-        if self.known.len() < KNOWN_NAMES {
-            self.known.push((place, name, stop));
-        }
-        Some((name, end.unwrap_or(stop)))
+        Some((name, end.unwrap_or(walked.end)))
     }
 }
 

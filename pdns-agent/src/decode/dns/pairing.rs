@@ -59,6 +59,8 @@ struct Question {
     asked: u32,
     qtype: RrType,
     is_answered: bool,
+    /// Each of its queries wanted recursion.
+    wants_recursion: bool,
 }
 
 /// Questions of one flow and id.
@@ -77,6 +79,13 @@ pub(super) struct Asked {
     pub(super) again: bool,
     /// How many questions had to go for it.
     pub(super) evicted: u64,
+}
+
+/// What a response has come to that was awaited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Awaited {
+    /// The client wanted recursion: it asked a resolver, and not a server that speaks for itself.
+    pub(super) wants_recursion: bool,
 }
 
 /// Stands for the flow and the id of a query.
@@ -144,14 +153,15 @@ impl Pairing {
     pub(super) fn ask(
         &mut self,
         id: Id,
-        name: Name<'_>,
-        qtype: RrType,
+        (name, qtype): (Name<'_>, RrType),
+        wants_recursion: bool,
         clock: i64,
         at: u32,
     ) -> Asked {
         let hash = self.hash(id, name, qtype);
         if let Some(question) = self.find(hash) {
             question.asked = question.asked.saturating_add(1);
+            question.wants_recursion &= wants_recursion;
             return Asked { again: true, evicted: 0 };
         }
         let mut evicted = 0;
@@ -178,6 +188,7 @@ impl Pairing {
             asked,
             qtype,
             is_answered: false,
+            wants_recursion,
         });
         let (open, first) = (&self.open, self.first);
         self.by_hash.insert_unique(hash, number, |&number| {
@@ -195,25 +206,21 @@ impl Pairing {
         Asked { again: false, evicted }
     }
 
-    /// Takes note of a response; whether an answer to its question was awaited. A zone transfer over a stream
-    /// is answered by as many messages as it takes (RFC 5936 §2.2).
+    /// Takes note of a response; `None` if no answer to its question was awaited. A zone transfer over a stream is
+    /// answered by as many messages as it takes (RFC 5936 §2.2).
     pub(super) fn answer(
         &mut self,
         id: Id,
         name: Name<'_>,
         qtype: RrType,
         is_stream: bool,
-    ) -> bool {
+    ) -> Option<Awaited> {
         let hash = self.hash(id, name, qtype);
-        match self.find(hash) {
-            Some(question) if question.asked > 0 => {
-                let is_transfer = is_stream && matches!(qtype, RrType::AXFR | RrType::IXFR);
-                question.asked -= u32::from(!is_transfer);
-                question.is_answered = true;
-                true
-            }
-            _ => false,
-        }
+        let question = self.find(hash).filter(|question| question.asked > 0)?;
+        let is_transfer = is_stream && matches!(qtype, RrType::AXFR | RrType::IXFR);
+        question.asked -= u32::from(!is_transfer);
+        question.is_answered = true;
+        Some(Awaited { wants_recursion: question.wants_recursion })
     }
 
     /// The question of a response that does not repeat it, if just one is open of its flow and id.

@@ -26,6 +26,8 @@ pub(super) struct Response<'a> {
     /// When it came, whole seconds.
     pub(super) at: u32,
     pub(super) provenance: Provenance,
+    /// A resolver made it for a client that wanted recursion, and stands for all of its chain.
+    pub(super) is_resolved: bool,
 }
 
 /// What the filed records say about the question.
@@ -37,6 +39,17 @@ struct Findings {
     has_soa: bool,
     /// The authority section has an NS record.
     has_ns: bool,
+}
+
+/// What the answer section leads to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Lead {
+    /// Nothing: nothing at all is in it, not even an alias.
+    Nowhere,
+    /// The end of the chain.
+    End,
+    /// Names that the server has no business with, and so with what it says of them.
+    Away,
 }
 
 impl Response<'_> {
@@ -51,7 +64,7 @@ impl Response<'_> {
         let Scratch { names, records, chain, repeats } = scratch;
         records.read(self.message, self.records_at, self.header, names, false);
         count(records, tally);
-        bailiwick::follow(question.name, records, names, chain);
+        let is_cut = bailiwick::follow(question.name, records, names, self.is_resolved, chain);
         let (names, records) = (&*names, &*records);
         let bailiwick = Bailiwick::new(names, chain, question.name, question.qtype, records);
         // A question of the protocol itself (RFC 2930, RFC 8945) is not about data.
@@ -66,8 +79,12 @@ impl Response<'_> {
                 tally.omit(DnsOmission::OutOfBailiwick);
             }
         }
-        let is_bare = chain.len() == 1 && !records.has_answer;
-        match self.conclude(&findings, records, is_bare) {
+        let lead = match is_cut {
+            true => Lead::Away,
+            false if chain.len() == 1 && !records.has_answer => Lead::Nowhere,
+            false => Lead::End,
+        };
+        match self.conclude(&findings, records, lead) {
             Ok(None) => {}
             Ok(Some(outcome)) => {
                 tally.negatives += 1;
@@ -128,16 +145,19 @@ impl Response<'_> {
         });
     }
 
-    /// Whether this is a negative answer (RFC 2308 §2), and why that cannot be told if it cannot. `is_bare`:
-    /// nothing at all is in the answer section, not even an alias.
+    /// Whether this is a negative answer (RFC 2308 §2), and why that cannot be told if it cannot.
     fn conclude(
         &self,
         findings: &Findings,
         records: &Records,
-        is_bare: bool,
+        lead: Lead,
     ) -> Result<Option<Outcome>, DnsOmission> {
         let extended = u16::from(records.extended_rcode.unwrap_or(0));
         let rcode = extended << 4 | self.header.rcode();
+        // The RCODE is that of the last name of the whole chain (RFC 6604 §3), and so is the lack of data.
+        if lead == Lead::Away && (rcode != 0 || !findings.is_answered) {
+            return Err(DnsOmission::ChainCut);
+        }
         if rcode != 0 {
             return Ok(Some(Outcome::from_rcode(rcode)));
         }
@@ -150,7 +170,7 @@ impl Response<'_> {
         if findings.has_soa {
             return Ok(Some(Outcome::NODATA));
         }
-        if !is_bare {
+        if lead != Lead::Nowhere {
             return Err(DnsOmission::NodataOrReferral);
         }
         if findings.has_ns && !self.header.is_authoritative() {

@@ -56,6 +56,8 @@ reasons! {
         Referral = "referral", "a referral";
         /// No error and no answer: it may be no data, or a referral.
         NodataOrReferral = "nodata_or_referral", "no data or a referral";
+        /// What a server said of the end of a chain that leads out of its bailiwick.
+        ChainCut = "chain_cut", "the chain leads out of bailiwick";
         /// A question that was open when the capture ended.
         CaptureEnded = "capture_ended", "the capture ended before the answer was due";
     }

@@ -130,7 +130,7 @@ impl Fragments {
             _ => None,
         };
         let cost = data.len() + header.map_or(0, <[u8]>::len) + OVERHEAD;
-        self.make_room(cost, tally);
+        self.make_room(&fields.key, cost, tally);
         let pending = match self.waiting.get(&fields.key) {
             Some(pending) => pending,
             None => self.waiting.insert(fields.key, Pending::default(), at),
@@ -158,17 +158,17 @@ impl Fragments {
         let pending = self.waiting.remove(&fields.key)?;
         self.octets -= pending.cost;
         tally.release(pending.frames);
-        if pending.rebuild(whole) {
+        if pending.rebuild(fields.key.from.is_ipv6(), whole) {
             return Some(pending.frames);
         }
         tally.reject(WireRejection::FragmentLength, pending.frames);
         None
     }
 
-    /// Makes room for one more datagram of `cost` octets.
-    fn make_room(&mut self, cost: usize, tally: &mut WireTally) {
-        while self.waiting.len() >= self.limits.datagrams.max(1)
-            || self.octets + cost > self.limits.octets
+    /// Makes room for `cost` octets more, and for their datagram unless it waits already.
+    fn make_room(&mut self, key: &Key, cost: usize, tally: &mut WireTally) {
+        while self.octets + cost > self.limits.octets
+            || self.waiting.len() >= self.limits.datagrams.max(1) && self.waiting.get(key).is_none()
         {
             let Some((_, pending)) = self.waiting.pop() else { return };
             self.lose(&pending, WireLoss::FragmentEvicted, tally);
@@ -221,12 +221,12 @@ impl Pending {
         }
     }
 
-    /// Writes the datagram as if it had never been fragmented; false if it is longer than a datagram can be.
-    fn rebuild(&self, whole: &mut Vec<u8>) -> bool {
+    /// Writes the datagram as if it had never been fragmented; false if it is longer than a datagram can be. What
+    /// its version field says does not matter: the header before it has told which it is.
+    fn rebuild(&self, is_v6: bool, whole: &mut Vec<u8>) -> bool {
         let Some(header) = &self.header else { return false };
         whole.clear();
         whole.extend_from_slice(header);
-        let is_v6 = header.first().is_some_and(|first| first >> 4 == 6);
         for piece in &self.pieces {
             whole.extend_from_slice(&piece.octets);
         }

@@ -170,7 +170,7 @@ impl Stream {
         match self.next.checked_sub(position) {
             Some(known) if self.later.is_empty() => {
                 let known = usize::try_from(known).unwrap_or(usize::MAX);
-                self.take(data.get(known..).unwrap_or_default(), carried, out);
+                self.take(data.get(known..).unwrap_or_default(), end, carried, out);
             }
             _ => {
                 self.keep(position, data, carried, out.tally);
@@ -267,7 +267,8 @@ impl Stream {
             if *first.key() > self.next {
                 return;
             }
-            let piece = first.remove();
+            let (position, piece) = first.remove_entry();
+            let end = position + piece.octets.len() as u64;
             self.later_cost -= piece.octets.len() + OVERHEAD;
             out.tally.release(piece.carried.frames);
             if self.sync == Sync::GivenUp {
@@ -277,7 +278,7 @@ impl Stream {
                 self.next += piece.octets.len() as u64;
                 continue;
             }
-            self.take(&piece.octets, piece.carried, out);
+            self.take(&piece.octets, end, piece.carried, out);
         }
         self.acknowledged = None;
     }
@@ -302,10 +303,11 @@ impl Stream {
         out.tally.gaps += 1;
     }
 
-    /// Takes the next octets in order.
-    fn take(&mut self, data: &[u8], carried: Carried, out: &mut Out<'_>) {
+    /// Takes the next octets in order. `end` is the position behind them, or before the next octet where all that
+    /// was captured of the segment is here already and what the capture left out of it is not.
+    fn take(&mut self, data: &[u8], end: u64, carried: Carried, out: &mut Out<'_>) {
         self.next += data.len() as u64;
-        let end = self.ready.len() + data.len();
+        let ready_end = self.ready.len() + data.len();
         let is_cut = carried.missing > 0;
         if data.is_empty() {
             // All that was new of it was cut off.
@@ -314,7 +316,7 @@ impl Stream {
             }
         } else {
             out.tally.hold(carried.frames);
-            self.marks.push(Mark { end, frames: carried.frames, is_cut });
+            self.marks.push(Mark { end: ready_end, frames: carried.frames, is_cut });
         }
         if self.ready.is_empty() {
             let used = self.scan(data, true, carried.at, out);
@@ -328,7 +330,7 @@ impl Stream {
                 if ready.is_empty() && ready.capacity() > KEPT { Vec::new() } else { ready };
         }
         if is_cut {
-            let to = self.next + u64::from(carried.missing);
+            let to = end + u64::from(carried.missing);
             let first = self.later.first_key_value().map_or(to, |(&first, _)| first);
             if first > self.next {
                 self.gap(to.min(first), out);

@@ -2,7 +2,7 @@
 //!
 //! Under `pcap`; the format is draft-ietf-opsawg-pcapng.
 
-use super::{Fault, MOST_PACKET, Order, Packet};
+use super::{Fault, Found, MOST_PACKET, MOST_PASSED, Order, Packet};
 use crate::source::pcap::window::{Short, Window};
 use crate::time::Timestamp;
 
@@ -98,16 +98,16 @@ impl Blocks {
         }
     }
 
-    /// The next packet.
-    pub(super) fn next(&mut self, window: &mut Window) -> Result<Option<Packet>, Fault> {
-        loop {
+    /// The next packet, unless so many other blocks come before it that it is time to say so.
+    pub(super) fn next(&mut self, window: &mut Window) -> Result<Found, Fault> {
+        for _ in 0..MOST_PASSED {
             if let Some((rest, length)) = self.rest.take() {
                 self.leave(window, rest, length)?;
             }
             window.begin_record();
             let head = match window.peek(8) {
                 Ok(head) => head,
-                Err(Short::End) => return Ok(None),
+                Err(Short::End) => return Ok(Found::End),
                 Err(short) => return Err(short.into()),
             };
             if self.order.u32(head, 0) == SECTION {
@@ -120,11 +120,14 @@ impl Blocks {
             }
             match kind {
                 INTERFACE => self.interface(window, length)?,
-                PACKET | SIMPLE | ENHANCED => return self.packet(window, kind, length).map(Some),
+                PACKET | SIMPLE | ENHANCED => {
+                    return self.packet(window, kind, length).map(Found::Packet);
+                }
                 _ => {}
             }
             self.rest = Some((length, length));
         }
+        Ok(Found::Nothing)
     }
 
     /// Passes the rest of a block and holds its second length to its first.

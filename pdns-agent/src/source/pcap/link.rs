@@ -3,7 +3,7 @@
 //! Under `pcap`. The numbers are those of <https://www.tcpdump.org/linktypes.html>, which capture files of both
 //! formats use.
 
-use pdns_ebpf_common::Start;
+use pdns_ebpf_common::{Packet as _, Start, TAGS};
 
 const NULL: u16 = 0;
 const ETHERNET: u16 = 1;
@@ -18,17 +18,8 @@ const IPV4: u16 = 228;
 const IPV6: u16 = 229;
 const LINUX_SLL2: u16 = 276;
 
-/// `EtherType`s.
-const ETHER_IPV4: u16 = 0x0800;
-const ETHER_IPV6: u16 = 0x86dd;
-/// Transparent Ethernet bridging: stands for an Ethernet header, as `pdns-ebpf-common` has it.
-const ETHER_BRIDGED: u16 = 0x6558;
 /// Reserved (RFC 1701 §A), so that it leads nowhere: not IP.
 const ETHER_NONE: u16 = 0xffff;
-/// VLAN tags (IEEE 802.1Q, 802.1ad, and older switches).
-const TAGS: [u16; 3] = [0x8100, 0x88a8, 0x9100];
-/// Most VLAN tags that are passed over.
-const MOST_TAGS: u32 = 8;
 
 /// Address families of BSD's loopback header: `AF_INET`, and `AF_INET6` as Linux, Net/OpenBSD, FreeBSD and Darwin
 /// number it.
@@ -39,6 +30,8 @@ const FAMILIES_V6: [u32; 4] = [10, 24, 28, 30];
 const PPP_IPV4: u16 = 0x0021;
 const PPP_IPV6: u16 = 0x0057;
 
+/// Octets of the second version of Linux's cooked header.
+const LINUX_SLL2_HEADER: u32 = 20;
 /// Octets of an FDDI header: frame control and two addresses.
 const FDDI_HEADER: u32 = 13;
 /// LLC and SNAP that announce an `EtherType` (RFC 1042).
@@ -49,37 +42,37 @@ const SNAP: [u8; 6] = [0xaa, 0xaa, 3, 0, 0, 0];
 /// Of a packet that ends before its network header the place is behind its end.
 pub(super) fn start(link: u16, octets: &[u8]) -> Option<Start> {
     Some(match link {
-        ETHERNET => Start { at: 0, ethertype: ETHER_BRIDGED },
-        IPV4 => Start { at: 0, ethertype: ETHER_IPV4 },
-        IPV6 => Start { at: 0, ethertype: ETHER_IPV6 },
+        ETHERNET => Start { at: 0, ethertype: Start::ETHERNET },
+        IPV4 => Start { at: 0, ethertype: Start::IPV4 },
+        IPV6 => Start { at: 0, ethertype: Start::IPV6 },
         NULL | LOOP => loopback(octets),
         PPP | PPP_HDLC => ppp(octets),
         FDDI => fddi(octets),
-        // Protocol and address family of the device stand last in the header; in the second version first.
-        LINUX_SLL => tagged(octets, 14, 16),
-        LINUX_SLL2 => tagged(octets, 0, 20),
+        LINUX_SLL => behind(14),
+        LINUX_SLL2 => linux_sll2(octets),
         _ if RAW.contains(&link) => Start { at: 0, ethertype: Start::ANY_IP },
         _ => return None,
     })
 }
 
-fn u16_at(octets: &[u8], at: u32) -> Option<u16> {
-    let at = usize::try_from(at).ok()?;
-    octets.get(at..at + 2)?.try_into().ok().map(u16::from_be_bytes)
+/// What is behind an `EtherType` at `kind`.
+///
+/// An Ethernet header ends in one, so a header that ends in one is read as if it were the last octets of an Ethernet
+/// header: VLAN tags that follow are passed over where those of Ethernet are.
+fn behind(kind: u32) -> Start {
+    Start { at: kind.saturating_sub(12), ethertype: Start::ETHERNET }
 }
 
-/// Behind an `EtherType` at `kind` the packet goes on at `at`, perhaps with VLAN tags.
-fn tagged(octets: &[u8], kind: u32, at: u32) -> Start {
-    let mut at = at;
-    let mut ethertype = u16_at(octets, kind);
-    for _ in 0..MOST_TAGS {
-        if !ethertype.is_some_and(|ethertype| TAGS.contains(&ethertype)) {
-            break;
-        }
-        ethertype = u16_at(octets, at + 2);
-        at += 4;
-    }
-    Start { at, ethertype: ethertype.map_or(Start::ANY_IP, not_zero) }
+/// The packet goes on at `at`, with what the `EtherType` at `kind` names.
+fn named(octets: &[u8], kind: u32, at: u32) -> Start {
+    Start { at, ethertype: octets.u16(kind).map_or(Start::ANY_IP, not_zero) }
+}
+
+/// The second version of the header has its `EtherType` first. One that names a VLAN tag is followed by another,
+/// behind the two octets of the tag.
+fn linux_sll2(octets: &[u8]) -> Start {
+    let start = named(octets, 0, LINUX_SLL2_HEADER);
+    if TAGS.contains(&start.ethertype) { behind(start.at + 2) } else { start }
 }
 
 /// Zero has another meaning in a [`Start`] than on the wire.
@@ -94,9 +87,9 @@ fn loopback(octets: &[u8]) -> Start {
         Some(&family) => {
             let either = [u32::from_be_bytes(family), u32::from_le_bytes(family)];
             if either.contains(&FAMILY_V4) {
-                ETHER_IPV4
+                Start::IPV4
             } else if either.iter().any(|family| FAMILIES_V6.contains(family)) {
-                ETHER_IPV6
+                Start::IPV6
             } else {
                 ETHER_NONE
             }
@@ -110,19 +103,19 @@ fn loopback(octets: &[u8]) -> Start {
 fn ppp(octets: &[u8]) -> Start {
     let at = match octets.first_chunk() {
         Some([0xff, 3]) => 2,
-        Some([0x0f | 0x8f, 0]) => return tagged(octets, 2, 4),
+        Some([0x0f | 0x8f, 0]) => return named(octets, 2, 4),
         _ => 0,
     };
     // A protocol number below 256 may be sent as one octet; its lowest bit says that it is the last.
     let short = octets.get(usize::from(at > 0) * 2).filter(|&&octet| octet & 1 == 1);
     let (protocol, at) = match short {
         Some(&octet) => (Some(u16::from(octet)), at + 1),
-        None => (u16_at(octets, at), at + 2),
+        None => (octets.u16(at), at + 2),
     };
     let ethertype = match protocol {
         None => Start::ANY_IP,
-        Some(PPP_IPV4) => ETHER_IPV4,
-        Some(PPP_IPV6) => ETHER_IPV6,
+        Some(PPP_IPV4) => Start::IPV4,
+        Some(PPP_IPV6) => Start::IPV6,
         Some(_) => ETHER_NONE,
     };
     Start { at, ethertype }
@@ -131,7 +124,7 @@ fn ppp(octets: &[u8]) -> Start {
 fn fddi(octets: &[u8]) -> Start {
     let end = FDDI_HEADER + 6;
     match octets.get(13..19) {
-        Some(snap) if snap == SNAP => tagged(octets, end, end + 2),
+        Some(snap) if snap == SNAP => behind(end),
         Some(_) => Start { at: end + 2, ethertype: ETHER_NONE },
         None => Start { at: end + 2, ethertype: Start::ANY_IP },
     }
@@ -140,6 +133,7 @@ fn fddi(octets: &[u8]) -> Start {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use pdns_ebpf_common::{Ports, decide_at};
 
     #[track_caller]
     fn check(link: u16, octets: &[u8], at: u32, ethertype: u16) {
@@ -148,34 +142,53 @@ mod tests {
 
     #[test]
     fn each_link_type_leads_to_its_network_header() {
-        check(NULL, &[0, 0, 0, 2, 0x45], 4, ETHER_IPV4);
-        check(NULL, &[30, 0, 0, 0, 0x60], 4, ETHER_IPV6);
-        check(LOOP, &[0, 0, 0, 24, 0x60], 4, ETHER_IPV6);
+        check(NULL, &[0, 0, 0, 2, 0x45], 4, Start::IPV4);
+        check(NULL, &[30, 0, 0, 0, 0x60], 4, Start::IPV6);
+        check(LOOP, &[0, 0, 0, 24, 0x60], 4, Start::IPV6);
         check(NULL, &[7, 0, 0, 0, 0x45], 4, ETHER_NONE);
-        check(PPP, &[0xff, 3, 0, 0x21, 0x45], 4, ETHER_IPV4);
-        check(PPP, &[0x21, 0x45], 1, ETHER_IPV4);
-        check(PPP, &[0, 0x57, 0x60], 2, ETHER_IPV6);
-        check(PPP_HDLC, &[0x0f, 0, 8, 0, 0x45], 4, ETHER_IPV4);
+        check(PPP, &[0xff, 3, 0, 0x21, 0x45], 4, Start::IPV4);
+        check(PPP, &[0x21, 0x45], 1, Start::IPV4);
+        check(PPP, &[0, 0x57, 0x60], 2, Start::IPV6);
+        check(PPP_HDLC, &[0x0f, 0, 8, 0, 0x45], 4, Start::IPV4);
         check(PPP, &[0xc0, 0x21], 2, ETHER_NONE);
-        check(228, &[], 0, ETHER_IPV4);
+        check(228, &[], 0, Start::IPV4);
         check(101, &[], 0, Start::ANY_IP);
         assert_eq!(start(105, &[0; 64]), None);
     }
 
+    /// Where the IP header of a packet is that may carry DNS, as `decide` finds it.
+    #[track_caller]
+    fn check_found(link: u16, header: &[u8], network: Option<u32>) {
+        let datagram =
+            [&[0x45, 0, 0, 28, 0, 0, 0, 0, 64, 17][..], &[0; 10], &[0, 53, 0, 53], &[0; 4]];
+        let packet = [header, &datagram.concat()].concat();
+        let found = decide_at(packet.as_slice(), start(link, &packet).unwrap(), &Ports::new(&[53]));
+        assert_eq!(found.map(|found| found.network), network, "{link} {header:02x?}");
+    }
+
     #[test]
     fn cooked_and_fddi_headers_end_in_an_ethertype_and_perhaps_tags() {
-        let mut octets = [0_u8; 32];
-        octets[14..16].copy_from_slice(&[0x81, 0]);
-        octets[18..20].copy_from_slice(&[0x86, 0xdd]);
-        check(LINUX_SLL, &octets, 20, ETHER_IPV6);
-        octets[..2].copy_from_slice(&[8, 0]);
-        check(LINUX_SLL2, &octets, 20, ETHER_IPV4);
-        octets[13..21].copy_from_slice(&[0xaa, 0xaa, 3, 0, 0, 0, 8, 0]);
-        check(FDDI, &octets, 21, ETHER_IPV4);
-        octets[13] = 0x42;
-        check(FDDI, &octets, 21, ETHER_NONE);
-        // No protocol is not "IP of any version"; a cut header leads behind the end.
-        check(LINUX_SLL2, &[0; 20], 20, ETHER_NONE);
-        check(LINUX_SLL, &[0; 5], 16, Start::ANY_IP);
+        let tag = [0x20, 7];
+        let sll = |ethertypes: &[[u8; 2]]| [&[9; 14][..], &ethertypes.join(&tag[..])].concat();
+        check_found(LINUX_SLL, &sll(&[[8, 0]]), Some(16));
+        check_found(LINUX_SLL, &sll(&[[0x81, 0], [8, 0]]), Some(20));
+        check_found(LINUX_SLL, &sll(&[[0x88, 0xa8], [0x81, 0], [8, 0]]), Some(24));
+        check_found(LINUX_SLL, &sll(&[[8, 6]]), None);
+        let sll2 = |first: [u8; 2], rest: &[u8]| [&first[..], &[9; 18], rest].concat();
+        check_found(LINUX_SLL2, &sll2([8, 0], &[]), Some(20));
+        check_found(LINUX_SLL2, &sll2([0x81, 0], &[0x20, 7, 8, 0]), Some(24));
+        check_found(LINUX_SLL2, &sll2([0x91, 0], &[0x20, 7, 0x81, 0, 0x20, 8, 8, 0]), Some(28));
+        // No protocol is not "IP of any version".
+        check_found(LINUX_SLL2, &sll2([0, 0], &[]), None);
+        let fddi = |rest: &[u8]| [&[9; 13][..], &SNAP, rest].concat();
+        check_found(FDDI, &fddi(&[8, 0]), Some(21));
+        check_found(FDDI, &fddi(&[0x81, 0, 0x20, 7, 8, 0]), Some(25));
+        check_found(FDDI, &[&[0x42; 19][..], &[8, 0]].concat(), None);
+        check_found(PPP_HDLC, &[0x0f, 0, 8, 0], Some(4));
+        // A cut header leads behind the end.
+        for link in [LINUX_SLL, LINUX_SLL2, FDDI, PPP, NULL] {
+            let start = start(link, &[]).unwrap();
+            assert_eq!(decide_at(&[][..], start, &Ports::new(&[53])), None);
+        }
     }
 }

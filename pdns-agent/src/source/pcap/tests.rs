@@ -32,13 +32,17 @@ impl Folder {
         let mut taken: Vec<Taken> = Vec::new();
         let error = loop {
             match file.next() {
-                Ok(Some((frame, position))) => {
+                Ok(Some(Step::Packet(frame, position))) => {
                     assert!(taken.last().is_none_or(|last| last.3 < position));
                     assert!(frame.octets.len() <= frame.length as usize);
                     taken.push((frame.at.micros(), frame.octets.to_vec(), frame.length, position));
                 }
+                Ok(Some(Step::Nothing)) => {}
                 Ok(None) => break String::new(),
-                Err(error) => break error.to_string(),
+                Err(error) => {
+                    assert!(error.is_of_content(), "{error}");
+                    break error.to_string();
+                }
             }
         };
         assert!(matches!(file.next(), Ok(None)), "an error is told once");
@@ -187,6 +191,72 @@ fn packets_of_unknown_link_types_are_counted() {
 }
 
 #[test]
+fn who_reads_is_told_now_and_then_that_there_is_nothing() {
+    let writer = Writer { big: false };
+    // Of 600 records no packet is of use: those of an unknown link type, and blocks that hold none.
+    let unknown = writer.record(1, 1, b"802.11", 6).repeat(600);
+    let blocks = writer.block(5, &[0; 40]).repeat(600);
+    let forms = [
+        ([writer.header(MICROS, 105), unknown].concat(), 600),
+        ([writer.section(), blocks].concat(), 0),
+    ];
+    for (file, refused) in forms {
+        let path = Folder::new();
+        let mut file = CaptureFile::open(&path.file(&file), &Hasher::new(&[1; 16])).unwrap();
+        assert_eq!(file.next().unwrap(), Some(Step::Nothing));
+        assert_eq!(file.refused(), if refused > 0 { 256 } else { 0 });
+        assert_eq!(file.next().unwrap(), Some(Step::Nothing));
+        assert_eq!(file.next().unwrap(), None);
+        assert_eq!(file.refused(), refused);
+    }
+}
+
+/// Yields some octets, then fails as a disk does.
+struct Failing(io::Cursor<Vec<u8>>);
+
+impl io::Read for Failing {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        match self.0.read(out)? {
+            0 => Err(io::Error::from_raw_os_error(5)),
+            got => Ok(got),
+        }
+    }
+}
+
+#[test]
+fn a_disk_that_fails_is_told_from_content_that_is_broken() {
+    let file = blocks();
+    let mut forms = vec![("plain", file.clone()), ("gzip", gzip(&file))];
+    for program in ["zstd", "xz", "lz4"] {
+        forms.extend(through(program, &file).map(|packed| (program, packed)));
+    }
+    for (form, octets) in forms {
+        for end in [3, 20, octets.len() / 2, octets.len() - 3, octets.len()] {
+            let input = Failing(io::Cursor::new(octets[..end].to_vec()));
+            let mut file = match CaptureFile::once("F".to_owned(), input) {
+                Ok(file) => file,
+                Err(error) => {
+                    assert!(!error.is_of_content() && end < 6, "{form} {end}: {error}");
+                    continue;
+                }
+            };
+            let error = loop {
+                match file.next() {
+                    Ok(Some(_)) => {}
+                    Ok(None) => panic!("{form} {end}: an error is no end"),
+                    Err(error) => break error,
+                }
+            };
+            assert!(!error.is_of_content(), "{form} {end}: {error}");
+            let text = error.to_string();
+            assert!(text.starts_with("cannot read capture F at octet "), "{form} {end}: {text}");
+            let PcapError::Read { cause, .. } = error else { unreachable!("it says so") };
+            assert_eq!(cause.raw_os_error(), Some(5), "{form} {end}");
+        }
+    }
+}
+
+#[test]
 fn a_broken_file_gives_what_comes_before_and_says_where_it_breaks() {
     let folder = Folder::new();
     let writer = Writer { big: false };
@@ -284,7 +354,7 @@ fn a_packed_copy_is_the_same_capture_in_one_member_or_several() {
     for program in ["zstd", "xz", "lz4"] {
         match (through(program, left), through(program, right)) {
             (Some(left), Some(right)) => forms.push((program, [left, right].concat())),
-            _ => println!("skipping {program}: not installed"),
+            _ => println!("skipping {program}: it is not installed (cargo xtask test does)"),
         }
     }
     for (form, packed) in &forms {
@@ -316,7 +386,6 @@ fn a_file_that_grows_while_it_is_read_is_told_of() {
     let mut file = CaptureFile::open(&path, &Hasher::new(&[1; 16])).unwrap();
     let more = Writer { big: false }.record(9, 9, b"more", 4);
     std::fs::OpenOptions::new().append(true).open(&path).unwrap().write_all(&more).unwrap();
-    assert!(file.is_seekable());
     assert!(file.next().unwrap().is_some() && file.next().unwrap().is_some());
     assert!(matches!(file.next(), Err(PcapError::Changed { .. })));
     assert!(matches!(file.next(), Ok(None)));
@@ -327,7 +396,7 @@ fn a_pipe_is_read_once_under_an_id_of_its_own() {
     let folder = Folder::new();
     let path = folder.0.path().join("pipe");
     if !Command::new("mkfifo").arg(&path).status().is_ok_and(|status| status.success()) {
-        println!("skipping pipe: no mkfifo");
+        println!("skipping pipe: mkfifo is not installed (cargo xtask test does)");
         return;
     }
     let mut ids = Vec::new();
@@ -335,7 +404,6 @@ fn a_pipe_is_read_once_under_an_id_of_its_own() {
         let writer = path.clone();
         let writing = std::thread::spawn(move || std::fs::write(writer, gzip(&small())).unwrap());
         let mut file = CaptureFile::open(&path, &Hasher::new(&[1; 16])).unwrap();
-        assert!(!file.is_seekable());
         while file.next().unwrap().is_some() {}
         ids.push(file.id());
         writing.join().unwrap();
@@ -349,6 +417,7 @@ fn what_cannot_be_opened_is_named() {
     for path in [Path::new("/nonexistent/capture"), Path::new("/")] {
         let error = CaptureFile::open(path, &hasher).err().unwrap();
         assert_eq!(error.to_string(), format!("cannot open capture {}", path.display()));
+        assert!(!error.is_of_content());
     }
 }
 

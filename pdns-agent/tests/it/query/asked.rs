@@ -38,8 +38,8 @@ pub(super) fn asked(world: &World) -> impl Strategy<Value = Asked> + '_ {
         }),
         (any::<(Index, Index)>(), any::<(bool, u8)>())
             .prop_map(|(rows, bits)| (addresses(world, rows, bits), Letters::default())),
-        (prop::array::uniform5(prop::option::of(words())), any::<bool>())
-            .prop_map(|(words, narrow)| of_names(world, words, narrow)),
+        (prop::array::uniform5(prop::option::of(words())), any::<(bool, bool)>())
+            .prop_map(|(words, how)| of_names(world, words, how)),
         Just((What::Records, Letters::default())),
         Just((What::Negatives, Letters::default())),
     ];
@@ -108,7 +108,7 @@ pub(super) fn addresses(
 pub(super) fn of_names(
     world: &World,
     [starts, ends, one, other, below]: [Option<(Index, Index, Index)>; 5],
-    narrow: bool,
+    (narrow, globs): (bool, bool),
 ) -> (What, Letters) {
     let head = |(name, _, length)| {
         let letters = letters(Index::get(&name, &world.names).as_name());
@@ -133,7 +133,8 @@ pub(super) fn of_names(
         let count = labels.index(name.labels().count() + 1);
         name.suffix(count).to_buf()
     });
-    (What::Names(letters.text()), letters)
+    let text = if globs { letters.globs() } else { letters.text() };
+    (What::Names(text), letters)
 }
 
 pub(super) fn filter(world: &World) -> impl Strategy<Value = Filter> + '_ {
@@ -186,6 +187,7 @@ pub(super) fn filter(world: &World) -> impl Strategy<Value = Filter> + '_ {
         fence,
         ttl,
         outcome,
+        ..Filter::default()
     })
 }
 

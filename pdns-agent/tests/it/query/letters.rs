@@ -1,7 +1,7 @@
 //! Names as letters, so that what a search must find can be said without text and escapes.
 
 use pdns_agent::name::{Name, NameBuf};
-use pdns_agent::query::{Text, Word};
+use pdns_agent::query::{Pattern, Text, Word};
 
 /// A name as its octets, with `None` between labels.
 pub(super) fn letters(name: Name<'_>) -> Vec<Option<u8>> {
@@ -58,7 +58,27 @@ impl Letters {
             ends: word(&self.ends),
             contains: self.contains.iter().filter_map(word).collect(),
             below: self.below.clone(),
+            ..Text::default()
         }
+    }
+
+    /// The same, said with globs.
+    pub(super) fn globs(&self) -> Text {
+        let mut globs = Vec::new();
+        if !self.starts.is_empty() {
+            globs.push(format!("{}*", typed(&self.starts)));
+        }
+        // A final dot is taken off, which is no end that a name has.
+        let ends = (self.ends.last() != Some(&None)).then_some(&self.ends);
+        if let Some(ends) = ends.filter(|ends| !ends.is_empty()) {
+            globs.push(format!("*{}", typed(ends)));
+        }
+        let words = self.contains.iter().filter(|word| !word.is_empty());
+        globs.extend(words.map(|word| format!("*{}*", typed(word))));
+        let patterns = globs.iter().map(|glob| Pattern::glob(glob).unwrap()).collect();
+        let Text { ends: word, below, .. } = self.text();
+        let ends = word.filter(|_| ends.is_none());
+        Text { patterns, ends, below, ..Text::default() }
     }
 
     pub(super) fn admits(&self, name: &NameBuf) -> bool {

@@ -57,6 +57,67 @@ def chains(c):
 
 
 @capture()
+def chains_cut(c):
+    """Aliases out of the domain of a server that is no resolver: what it says of others is not taken."""
+    alias = rr("www.evil.test", "CNAME", "www.victim.example.net.")
+    answers = [alias, rr("www.victim.example.net", "A", "203.0.113.66")]
+    authority = [rr("example.net", "NS", "ns.evil.test."), rr("evil.test", "NS", "ns.evil.test.")]
+    additional = [rr("ns.evil.test", "A", "192.0.2.53"), rr("mail.example.net", "A", "203.0.113.67")]
+    told = {"answers": answers, "authority": authority, "additional": additional}
+    c.exchange("www.evil.test", wants=0, flags=RESPONSE | AUTHORITATIVE, **told)
+    # It may claim to be one: its client, a resolver, wanted none.
+    c.exchange("www.evil.test", wants=0, flags=USUAL, **told)
+    # One that was asked for recursion and has none to offer.
+    c.exchange("www.evil.test", flags=DIRECT | AUTHORITATIVE, **told)
+    c.expect("evil.test", "NS", "ns.evil.test.", 3)
+    c.expect("ns.evil.test", "A", "192.0.2.53", 3)
+    # Neither that a name does not exist, nor that it has no such record.
+    soa = rr("example.net", "SOA", SOA)
+    c.exchange("www.evil.test", wants=0, answers=[alias], authority=[soa], flags=RESPONSE | AUTHORITATIVE | 3)
+    c.exchange("www.evil.test", "MX", wants=0, answers=[alias], authority=[soa], flags=RESPONSE)
+    # The alias itself was asked for.
+    c.exchange("www.evil.test", "CNAME", wants=0, answers=[alias], flags=RESPONSE | AUTHORITATIVE)
+    c.expect("www.evil.test", "CNAME", "www.victim.example.net.", 6)
+    # Within one registrable domain it speaks for all.
+    inside = [
+        rr("a.b.example.co.uk", "CNAME", "c.example.co.uk."),
+        rr("c.example.co.uk", "CNAME", "example.co.uk."),
+        rr("example.co.uk", "CNAME", "other.co.uk."),
+        rr("other.co.uk", "A", "203.0.113.68"),
+    ]
+    c.exchange("a.b.example.co.uk", wants=0, answers=inside, flags=RESPONSE | AUTHORITATIVE)
+    c.expect("a.b.example.co.uk", "CNAME", "c.example.co.uk.")
+    c.expect("c.example.co.uk", "CNAME", "example.co.uk.")
+    c.expect("example.co.uk", "CNAME", "other.co.uk.")
+    # A public suffix has none: what is below it.
+    suffix = [
+        rr("co.uk", "CNAME", "x.co.uk."),
+        rr("x.co.uk", "CNAME", "uk."),
+        rr("uk", "A", "203.0.113.69"),
+    ]
+    c.exchange("co.uk", wants=0, answers=suffix, flags=RESPONSE)
+    c.expect("co.uk", "CNAME", "x.co.uk.")
+    c.expect("x.co.uk", "CNAME", "uk.")
+    # A resolver that answers from a zone of its own has AA as well.
+    served = [
+        rr("www.example.org", "CNAME", "cdn.example.edu."),
+        rr("cdn.example.edu", "A", "192.0.2.7"),
+    ]
+    c.exchange("www.example.org", answers=served, flags=USUAL | AUTHORITATIVE)
+    c.expect("www.example.org", "CNAME", "cdn.example.edu.")
+    c.expect("cdn.example.edu", "A", "192.0.2.7")
+    # Nobody asked: its own flags are all there is.
+    for flags, host in ((USUAL, "whole"), (DIRECT, "cut")):
+        links = [
+            rr(f"{host}.example.com", "CNAME", f"{host}.example.net."),
+            rr(f"{host}.example.net", "A", "192.0.2.7"),
+        ]
+        c.add(ethernet(c.ends().udp(message(f"{host}.example.com", answers=links, flags=flags), back=True)))
+        c.expect(f"{host}.example.com", "CNAME", f"{host}.example.net.", unsolicited=True)
+    c.expect("whole.example.net", "A", "192.0.2.7", unsolicited=True)
+
+
+@capture()
 def dname(c):
     answers = [
         rr("example.com", "DNAME", "example.net."),

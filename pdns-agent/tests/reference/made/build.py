@@ -111,11 +111,13 @@ class Capture:
         self.next_port += 1
         return Ends(self.next_port, **fields)
 
-    def exchange(self, qname, qtype="A", wrap=ethernet, version=4, ident=None, asked=None, ends=None, **fields):
-        """A query and its response over UDP, each packet in what `wrap` puts around it."""
+    def exchange(
+        self, qname, qtype="A", wrap=ethernet, version=4, ident=None, asked=None, ends=None, wants=ASKED, **fields
+    ):
+        """A query with the flags `wants` and its response over UDP, each packet in what `wrap` puts around it."""
         ends = ends or self.ends(version=version)
         ident = self.next_port & 0xFFFF if ident is None else ident
-        self.add(wrap(ends.udp(query(asked or qname, qtype, ident))))
+        self.add(wrap(ends.udp(query(asked or qname, qtype, ident, wants))))
         self.add(wrap(ends.udp(message(qname, qtype, ident=ident, **fields), back=True)))
         return ends, ident
 

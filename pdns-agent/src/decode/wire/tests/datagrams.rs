@@ -153,11 +153,29 @@ fn fragments_wait_half_a_minute_and_the_oldest_leaves_when_there_are_too_many() 
         run.ip(&fragments(&v4(17, id, &udp(PORT, 53, &query(id, 80))), &[4])[0]);
     }
     assert_eq!(run.ledger(), "held 2, lost fragment_evicted 2");
+    // One that waits already needs no more room than its octets.
+    run.ip(&fragments(&v4(17, 2, &udp(PORT, 53, &query(2, 80))), &[4])[1]);
+    assert_eq!(run.messages(), [query(2, 80)]);
+    assert_eq!(run.ledger(), "fragments 2, held 1, lost fragment_evicted 2");
     let limit = FragmentLimits { octets: 300, ..FragmentLimits::default() };
     let mut run = Run::with(Options { fragments: limit, ..Options::default() });
     run.ip(&parts[1]).ip(&parts[0]).ip(&parts[1]).ip(&parts[1]);
     run.ip(&part(&question(80), 800, true, &[0; 200]));
     assert_eq!(run.ledger(), "fragments 2, held 1, lost no_first_fragment 2");
+}
+
+#[test]
+fn the_header_before_it_tells_the_version_of_ip() {
+    // The version field of a packet says the other one: nothing looks at it, in fragments or not.
+    for (ethertype, packet) in [(0x0800, question(80)), (0x86dd, question6(80))] {
+        let mut run = Run::new();
+        for mut part in [vec![packet.clone()], fragments(&packet, &[4])].concat() {
+            part[0] ^= 0x20;
+            run.frame(&ethernet(ethertype, &part));
+        }
+        assert_eq!(run.messages(), [query(1, 80), query(1, 80)], "{ethertype:x}");
+        assert_eq!(run.ledger(), "datagrams 1, fragments 2");
+    }
 }
 
 #[test]

@@ -84,6 +84,26 @@ fn what_came_first_stays_where_segments_overlap() {
 }
 
 #[test]
+fn a_segment_that_the_capture_cut_leaves_out_what_is_behind_it_and_no_more() {
+    let (messages, stream) = three();
+    let frame = |at: usize, end: usize| {
+        ip_frame(&segment(100 + u32::try_from(at).unwrap(), ACK, &stream[at..end]))
+    };
+    let headers = frame(0, 0).len();
+    let first = framed(&messages[0]).len();
+    // Of the second segment 10 octets were captured: all of them new, some, or none. What it had reaches to the
+    // end of the second message.
+    let second = first + framed(&messages[1]).len();
+    for known in [first, first + 4, first + 10, first + 20] {
+        let mut run = Run::new();
+        run.ip(&segment(99, SYN, &[])).frame(&frame(0, known));
+        run.cut(&frame(first, second), headers + 10).frame(&frame(second, stream.len()));
+        assert_eq!(run.messages(), [&messages[0], &messages[2]], "{known}");
+        run.finish();
+    }
+}
+
+#[test]
 fn a_stream_met_in_its_middle_is_taken_up_at_the_next_message() {
     let (messages, stream) = three();
     let first = framed(&messages[0]).len();

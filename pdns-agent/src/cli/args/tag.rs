@@ -1,0 +1,179 @@
+//! What can be typed of tags, and of what lies close to a tagged threat: clap types.
+
+use crate::query::{Scope, TieKind};
+use crate::store::TagKind;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::{Args, Subcommand};
+
+/// Commands on tags.
+#[derive(Debug, Subcommand)]
+pub enum TagCommand {
+    /// Tag names, addresses or prefixes as a threat, as trusted, or as of interest
+    ///
+    /// A subject is either a threat or trusted: setting one ends the other. '*.example.com' or
+    /// .example.com is the name with all names below it.
+    Set {
+        /// What it is
+        #[arg(value_parser = kinds())]
+        kind: TagKind,
+        /// Names, '*.NAME', addresses, prefixes; URLs as of pdns itself
+        #[arg(value_name = "SUBJECT", required = true)]
+        subjects: Vec<String>,
+        /// What is said beside it.
+        #[command(flatten)]
+        words: Words,
+        /// Which names are meant.
+        #[command(flatten)]
+        reach: Reach,
+    },
+    /// Take tags off: those of one kind, or all
+    ///
+    /// example.com takes the tags off the name and off the name with all below it; --exact and --below
+    /// choose one of them.
+    Clear {
+        /// A kind, if only tags of that kind are to go; then subjects
+        #[arg(value_name = "[KIND] SUBJECT", required = true)]
+        words: Vec<String>,
+        /// Why, for the history
+        #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+        note: String,
+        /// Who does it [default: you]
+        #[arg(long, value_name = "NAME")]
+        author: Option<String>,
+        /// Which names are meant.
+        #[command(flatten)]
+        reach: Reach,
+    },
+    /// List tags
+    List {
+        /// Only tags of this kind
+        #[arg(value_parser = kinds())]
+        kind: Option<TagKind>,
+        /// Only tags on this name and below it, or on addresses of this prefix
+        #[arg(long, value_name = "SUBJECT")]
+        under: Option<String>,
+    },
+    /// Who set and cleared which tags, and when; the latest first
+    History {
+        /// Only what happened to this subject and what lies below it or in it
+        #[arg(value_name = "SUBJECT")]
+        subject: Option<String>,
+    },
+    /// Set a tag on each line of a file
+    ///
+    /// A line is a subject, or the file is CSV with a head that names the columns: subject, and any of
+    /// kind, note, source, author and time. Lines that begin with # are left out. A bad line is told and passed over;
+    /// then the exit status is 2. A tag that is there with the same words stays as it is.
+    Import {
+        /// The file; - is standard input
+        #[arg(value_name = "FILE")]
+        file: String,
+        /// The kind of all tags, where the file does not say it
+        #[arg(long, value_parser = kinds())]
+        kind: Option<TagKind>,
+        /// What is said of lines that do not say it themselves.
+        #[command(flatten)]
+        words: Words,
+        /// Which names are meant.
+        #[command(flatten)]
+        reach: Reach,
+    },
+}
+
+/// The words of a tag.
+#[derive(Clone, Debug, Default, Args)]
+pub struct Words {
+    /// Why
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    pub note: String,
+    /// Where the judgement comes from, such as the name of a feed
+    #[arg(long, value_name = "NAME", default_value = "", hide_default_value = true)]
+    pub source: String,
+    /// Who says it [default: you]
+    #[arg(long, value_name = "NAME")]
+    pub author: Option<String>,
+}
+
+/// Whether a name alone is meant, or all below it as well.
+#[derive(Clone, Copy, Debug, Default, Args)]
+pub struct Reach {
+    /// Names stand for themselves and all names below them
+    #[arg(long, conflicts_with = "exact")]
+    below: bool,
+    /// Names stand for themselves alone
+    #[arg(long)]
+    exact: bool,
+}
+
+impl Reach {
+    /// What was said of plain names.
+    #[must_use]
+    pub fn scope(self) -> Option<Scope> {
+        match (self.below, self.exact) {
+            (true, _) => Some(Scope::Below),
+            (_, true) => Some(Scope::Exact),
+            _ => None,
+        }
+    }
+}
+
+/// What `pdns near` is asked.
+#[derive(Debug, Args)]
+pub struct NearArgs {
+    /// The address
+    #[arg(value_name = "ADDRESS")]
+    pub address: String,
+    /// Only tags of this kind
+    #[arg(long, default_value = "threat", value_name = "KIND", value_parser = kind_or_any())]
+    pub kind: AnyKind,
+}
+
+/// What `pdns contrast` is asked.
+#[derive(Debug, Args)]
+pub struct ContrastArgs {
+    /// Whose neighbours: a name, '*.NAME', address or prefix [default: all that is tagged as a threat]
+    #[arg(value_name = "SUBJECT")]
+    pub subject: Option<String>,
+    /// Only ties of this kind
+    #[arg(long, value_name = "KIND", value_parser = ties())]
+    pub tie: Option<TieKind>,
+}
+
+/// What `pdns watch` is asked.
+#[derive(Debug, Args)]
+pub struct WatchArgs {
+    /// Only names that start with this text
+    #[arg(long, value_name = "TEXT")]
+    pub starts: Option<String>,
+    /// Only names that end with this text
+    #[arg(long, value_name = "TEXT")]
+    pub ends: Option<String>,
+    /// Only names that hold this text; may be repeated, and all must be there
+    #[arg(long, value_name = "TEXT")]
+    pub contains: Vec<String>,
+    /// Also new records of names that are known
+    #[arg(long)]
+    pub records: bool,
+    /// Seconds between two looks: 1 to 3600
+    #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = clap::value_parser!(u32).range(1..=3_600))]
+    pub interval: u32,
+}
+
+/// A kind of tag, or any.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AnyKind(pub Option<TagKind>);
+
+fn kinds() -> impl TypedValueParser<Value = TagKind> {
+    let names = TagKind::ALL.map(TagKind::name);
+    PossibleValuesParser::new(names).try_map(|name| name.parse::<TagKind>())
+}
+
+fn kind_or_any() -> impl TypedValueParser<Value = AnyKind> {
+    let names = TagKind::ALL.map(TagKind::name).into_iter().chain(["any"]);
+    PossibleValuesParser::new(names).map(|name| AnyKind(name.parse().ok()))
+}
+
+fn ties() -> impl TypedValueParser<Value = TieKind> {
+    PossibleValuesParser::new(TieKind::ALL.map(TieKind::name))
+        .try_map(|name| name.parse::<TieKind>())
+}

@@ -1,0 +1,177 @@
+//! Commands that answer with sums: names below a domain, rankings, new names and failed questions by domain.
+
+use super::answer::Answer;
+use super::args::{ByName, Rows};
+use super::resolve::{LIMIT, TOP_LIMIT};
+use super::{CliError, Found, Terminal, cannot, open};
+use crate::query::{self, By, DAY, GroupSort, Grouping, Moment, Totals};
+use crate::render::{Format, Item, escape};
+use crate::store::{Options, Store};
+
+/// What a group is by, as every format has it.
+fn word(by: &By) -> &'static str {
+    match by {
+        By::Names | By::Children(..) => "rrname",
+        By::Domains => "domain",
+        By::Addresses => "address",
+        By::RrTypes => "rrtype",
+        By::Depths(_) => "depth",
+    }
+}
+
+/// Writes groups in order.
+fn write(
+    store: &mut Store,
+    grouping: &Grouping,
+    sort: GroupSort,
+    limit: usize,
+    answer: &mut Answer<'_, '_>,
+) -> Result<Totals, CliError> {
+    let by = word(&grouping.by);
+    let (page, totals) = query::groups(store, grouping, sort, limit, &mut |group| {
+        answer.item(&Item::Group { group, by })
+    })
+    .map_err(cannot("read the store"))?;
+    answer.check()?;
+    answer.note(page, true, None);
+    Ok(totals)
+}
+
+/// Names below a domain; how many there are in all is said beside the data.
+pub(super) fn subdomains(
+    grouping: &Grouping,
+    sort: GroupSort,
+    rows: &Rows,
+    options: &Options,
+    terminal: &mut Terminal<'_>,
+) -> Result<Found, CliError> {
+    let mut store = open(options)?;
+    let mut answer = Answer::new(&mut store, rows.format, Format::Cof, terminal)?;
+    let limit = rows.limit.unwrap_or(LIMIT);
+    let totals = write(&mut store, grouping, sort, limit, &mut answer)?;
+    if totals.names > 0
+        && let By::Children(apex, _) | By::Depths(apex) = &grouping.by
+    {
+        answer.notes.push(said(apex.as_name().as_str(), &totals));
+    }
+    answer.end()
+}
+
+/// `5 names below example.com: 3 by 1 label, 2 by 2`
+fn said(apex: &str, totals: &Totals) -> String {
+    let name = if totals.names == 1 { "name" } else { "names" };
+    let mut depths = Vec::new();
+    for (at, (depth, names)) in totals.depths.iter().enumerate() {
+        let label = match (at, depth) {
+            (0, 1) => " label",
+            (0, _) => " labels",
+            _ => "",
+        };
+        depths.push(format!("{names} by {depth}{label}"));
+    }
+    format!("{} {name} below {}: {}", totals.names, escape(apex), depths.join(", "))
+}
+
+/// Domains, addresses or types that were counted most.
+pub(super) fn top(
+    grouping: &Grouping,
+    rows: &Rows,
+    options: &Options,
+    terminal: &mut Terminal<'_>,
+) -> Result<Found, CliError> {
+    let limit = rows.limit.unwrap_or(TOP_LIMIT);
+    simple(grouping, GroupSort::Count, limit, rows, options, terminal)
+}
+
+/// Domains with failed questions.
+pub(super) fn unanswered(
+    grouping: &Grouping,
+    sort: GroupSort,
+    rows: &Rows,
+    options: &Options,
+    terminal: &mut Terminal<'_>,
+) -> Result<Found, CliError> {
+    let limit = rows.limit.unwrap_or(TOP_LIMIT);
+    simple(grouping, sort, limit, rows, options, terminal)
+}
+
+/// Names or domains that were new on a day, with what is known of them since.
+pub(super) fn new_on(
+    day: u32,
+    by: ByName,
+    rows: &Rows,
+    options: &Options,
+    terminal: &mut Terminal<'_>,
+) -> Result<Found, CliError> {
+    let mut grouping = rows.new_by(by, terminal.now)?;
+    grouping.first_on = Some(day);
+    let limit = rows.limit.unwrap_or(LIMIT);
+    simple(&grouping, GroupSort::Key, limit, rows, options, terminal)
+}
+
+fn simple(
+    grouping: &Grouping,
+    sort: GroupSort,
+    limit: usize,
+    rows: &Rows,
+    options: &Options,
+    terminal: &mut Terminal<'_>,
+) -> Result<Found, CliError> {
+    let mut store = open(options)?;
+    let mut answer = Answer::new(&mut store, rows.format, Format::Cof, terminal)?;
+    write(&mut store, grouping, sort, limit, &mut answer)?;
+    answer.end()
+}
+
+/// How many names or domains were new on each day since `since`.
+pub(super) fn days(
+    since: u32,
+    by: ByName,
+    rows: &Rows,
+    options: &Options,
+    terminal: &mut Terminal<'_>,
+) -> Result<Found, CliError> {
+    let today = terminal.now / DAY;
+    let grouping = rows.new_by(by, terminal.now)?;
+    let mut store = open(options)?;
+    let (of, days) = match by {
+        // The store counts these by itself.
+        ByName::Names if rows.rrtype.is_empty() => ("names", store.days()),
+        ByName::Names => ("names", query::days(&mut store, &grouping)),
+        ByName::Domains => ("domains", query::days(&mut store, &grouping)),
+    };
+    let days = days.map_err(cannot("read what was new on each day"))?;
+    let mut answer = Answer::new(&mut store, rows.format, Format::Cof, terminal)?;
+    let shown = days.range(since..);
+    let Some(first) = shown.clone().map(|(&day, _)| day).next() else {
+        if let Some((&day, _)) = days.last_key_value() {
+            let last = Moment::day(day).start;
+            let last = jiff::Timestamp::from_second(i64::from(last)).unwrap_or_default();
+            answer.terminal.say(format_args!(
+                "no new {of} since then; the last were new on {}",
+                last.strftime("%Y-%m-%d")
+            ));
+        } else {
+            answer.terminal.say(format_args!("no records yet"));
+        }
+        return answer.end();
+    };
+    let most = shown.map(|(_, &names)| names).max().unwrap_or(0);
+    // Until today a day without new names is a line too, or the bars would tell a wrong story; a log
+    // that is ahead of its time adds only its own days.
+    let mut next = Some(first);
+    while let Some(day) = next {
+        let names = days.get(&day).copied().unwrap_or(0);
+        if answer.item(&Item::Day { day, of, names, most }).is_break() {
+            break;
+        }
+        let after = day.saturating_add(1);
+        next = if after <= today {
+            Some(after)
+        } else {
+            days.range(after..).map(|(&day, _)| day).next()
+        };
+    }
+    answer.check()?;
+    answer.end()
+}

@@ -1,0 +1,48 @@
+//! The manual and the shells' completions, of the same definitions that the arguments are read by.
+
+use super::args::Args;
+use super::{CliError, Found, Terminal};
+use clap::{Command, CommandFactory as _};
+use clap_complete::Shell;
+use clap_mangen::Man;
+use std::fs;
+use std::path::Path;
+
+/// Writes a page for `pdns` and for each of its commands: `pdns.1`, `pdns-find.1`, `pdns-admin-verify.1`.
+pub(super) fn man(directory: &Path, terminal: &mut Terminal<'_>) -> Result<Found, CliError> {
+    fs::create_dir_all(directory).map_err(|cause| wrong(directory, cause))?;
+    let mut command = Args::command();
+    command.build();
+    let mut pages = 0_u32;
+    page(&command, "pdns", directory, &mut pages)?;
+    terminal.say(format_args!("{pages} pages are in {}", directory.display()));
+    Ok(Found::Something)
+}
+
+/// A page and those of the commands below.
+fn page(command: &Command, name: &str, directory: &Path, pages: &mut u32) -> Result<(), CliError> {
+    let path = directory.join(format!("{name}.1"));
+    let mut text = Vec::new();
+    let command = command.clone().version(env!("CARGO_PKG_VERSION"));
+    let title = Man::new(command.clone()).title(name.to_uppercase()).source("pdns");
+    title.render(&mut text).map_err(|cause| wrong(&path, cause))?;
+    fs::write(&path, text).map_err(|cause| wrong(&path, cause))?;
+    *pages += 1;
+    for below in command.get_subcommands().filter(|command| command.get_name() != "help") {
+        page(below, &format!("{name}-{}", below.get_name()), directory, pages)?;
+    }
+    Ok(())
+}
+
+fn wrong(path: &Path, cause: std::io::Error) -> CliError {
+    CliError::Paper { path: path.display().to_string(), cause }
+}
+
+/// Writes the completions of a shell to standard output.
+pub(super) fn completions(shell: Shell, terminal: &mut Terminal<'_>) -> Result<Found, CliError> {
+    let mut text = Vec::new();
+    clap_complete::generate(shell, &mut Args::command(), "pdns", &mut text);
+    terminal.out.write_all(&text).map_err(CliError::Output)?;
+    terminal.out.flush().map_err(CliError::Output)?;
+    Ok(Found::Something)
+}

@@ -1,0 +1,55 @@
+//! `pdns parked`: names that lead to local addresses, or are parked.
+
+use super::answer::Answer;
+use super::args::{Parked, Rows};
+use super::{CliError, Found, Terminal, UsageError, cannot, open};
+use crate::query::{self, List, WHYS, Why};
+use crate::render::{Format, Item, Mark};
+use crate::store::Options;
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::Path;
+
+/// Read in place of the list that is shipped, when it is there.
+const LIST: &str = "/etc/pdns/parked.txt";
+/// The longest list, in octets.
+const MAX_LIST: u64 = 16 << 20;
+
+/// Rows that are local or parked, each with its reason.
+pub(super) fn parked(
+    asked: &Parked,
+    rows: &Rows,
+    options: &Options,
+    terminal: &mut Terminal<'_>,
+) -> Result<Found, CliError> {
+    let query = rows.parked(terminal.now)?;
+    let all: Vec<Why> = WHYS.iter().map(|&(why, _)| why).collect();
+    let whys = if asked.kind.is_empty() { &all } else { &asked.kind };
+    let list = match &asked.list {
+        Some(path) => read(path)?,
+        None if Path::new(LIST).exists() => read(Path::new(LIST))?,
+        None => List::shipped(),
+    };
+    let mut store = open(options)?;
+    let mut answer = Answer::new(&mut store, rows.format, Format::Cof, terminal)?;
+    let page = query::parked(&mut store, &query, whys, &list, &mut |row, why| {
+        answer.item(&Item::Marked { row: &row, name: Mark::Why, mark: &why.to_string() })
+    })
+    .map_err(cannot("read the store"))?;
+    answer.check()?;
+    answer.note(page, query.sort.is_some(), None);
+    answer.end()
+}
+
+/// Reads a list of the operator's.
+fn read(path: &Path) -> Result<List, UsageError> {
+    let shown = || path.display().to_string();
+    let no_file = |cause: io::Error| UsageError::ListFile { path: shown(), cause };
+    let mut text = String::new();
+    let file = File::open(path).map_err(no_file)?;
+    file.take(MAX_LIST + 1).read_to_string(&mut text).map_err(no_file)?;
+    if text.len() as u64 > MAX_LIST {
+        return Err(no_file(io::Error::other("it is larger than 16 MiB")));
+    }
+    List::parse(&text).map_err(|cause| UsageError::List { path: shown(), cause })
+}

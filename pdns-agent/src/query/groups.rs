@@ -1,0 +1,254 @@
+//! Sums by something that many rows share: a registrable domain, an address, a type, a label below a domain.
+//!
+//! Part of `query`: `pdns top --by`, `pdns subdomains`, and new and failed questions by domain. No index has such
+//! sums, so all rows that may count are read, part of the store by part, and added up by `tally`, which holds a
+//! bounded number of groups and reads again for the rest. What comes out is exact whatever there is.
+
+mod heavy;
+mod key;
+mod tally;
+
+use super::order::Smallest;
+use super::{DAY, Filter, MAX_SORTED, Page, Text};
+use crate::name::NameBuf;
+use crate::store::{Each, Kind, Part, Store, StoreError};
+use key::Keys;
+pub use key::{By, GroupKey};
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+
+/// Groups that are held at once, some 25 MB of them.
+pub const MAX_GROUPS: usize = 224_000;
+/// Groups of one pass where there is no limit, some 15 MB of them.
+const MAX_KEPT: usize = 100_000;
+/// Names below a domain that are looked up one by one; where there are more, their part of the store is read.
+const LOOK_UPS: usize = 2_048;
+
+/// Rows that share a key, added up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Group {
+    /// What they share.
+    pub key: GroupKey,
+    /// How many owner names they have.
+    pub names: u64,
+    /// How many rows there are.
+    pub records: u64,
+    /// The sum of their counts.
+    pub count: u64,
+    /// First time any was seen, in seconds since the epoch.
+    pub time_first: u32,
+    /// Last time any was seen, in seconds since the epoch.
+    pub time_last: u32,
+}
+
+/// Which groups are asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Grouping {
+    /// What rows must share.
+    pub by: By,
+    /// Records, or negative answers.
+    pub kind: Kind,
+    /// Which rows count.
+    pub filter: Filter,
+    /// Only groups that were first seen on this day, counted from 1970-01-01.
+    pub first_on: Option<u32>,
+}
+
+/// What groups are sorted by; ties go by key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GroupSort {
+    /// Most names first.
+    Names,
+    /// Most counted first.
+    Count,
+    /// Latest first sighting first.
+    First,
+    /// Latest last sighting first.
+    Last,
+    /// By key alone.
+    Key,
+}
+
+/// All rows that were added up, whether their group is shown or not.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Owner names.
+    pub names: u64,
+    /// Rows.
+    pub records: u64,
+    /// The sum of their counts.
+    pub count: u64,
+    /// Below a domain: how many names lie so many labels below it.
+    pub depths: BTreeMap<u32, u64>,
+}
+
+/// A group with its place: lower comes first.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Place {
+    rank: u64,
+    key: GroupKey,
+    names: u64,
+    records: u64,
+    count: u64,
+    times: (u32, u32),
+}
+
+impl Place {
+    fn of(group: Group, sort: GroupSort) -> Self {
+        let Group { key, names, records, count, time_first, time_last } = group;
+        let rank = match sort {
+            GroupSort::Names => u64::MAX - names,
+            GroupSort::Count => u64::MAX - count,
+            GroupSort::First => u64::MAX - u64::from(time_first),
+            GroupSort::Last => u64::MAX - u64::from(time_last),
+            GroupSort::Key => 0,
+        };
+        Self { rank, key, names, records, count, times: (time_first, time_last) }
+    }
+
+    fn group(self) -> Group {
+        let Self { key, names, records, count, times: (time_first, time_last), .. } = self;
+        Group { key, names, records, count, time_first, time_last }
+    }
+}
+
+impl Grouping {
+    /// The same with the tags of a store, if it asks for tags and has none yet.
+    fn informed(&self, store: &mut Store) -> Result<Cow<'_, Self>, StoreError> {
+        Ok(match self.filter.informed(store)? {
+            Cow::Borrowed(_) => Cow::Borrowed(self),
+            Cow::Owned(filter) => Cow::Owned(Self { filter, ..self.clone() }),
+        })
+    }
+}
+
+/// Hands out groups in order, at most `limit` of them (0: all, in several passes when there are more than
+/// are held at once), until `each` breaks.
+///
+/// # Errors
+/// [`StoreError`] when the store cannot be read; groups may have been handed out before.
+pub fn groups(
+    store: &mut Store,
+    grouping: &Grouping,
+    sort: GroupSort,
+    limit: usize,
+    each: &mut dyn FnMut(&Group) -> ControlFlow<()>,
+) -> Result<(Page, Totals), StoreError> {
+    groups_in(store, grouping, sort, limit, MAX_GROUPS, each)
+}
+
+/// As [`groups`], holding another number of groups (at least 1): the answer is the same.
+///
+/// # Errors
+/// As [`groups`].
+pub fn groups_in(
+    store: &mut Store,
+    grouping: &Grouping,
+    sort: GroupSort,
+    limit: usize,
+    most: usize,
+    each: &mut dyn FnMut(&Group) -> ControlFlow<()>,
+) -> Result<(Page, Totals), StoreError> {
+    let grouping = &*grouping.informed(store)?;
+    let mut page = Page::default();
+    let mut totals = None;
+    let mut after: Option<Place> = None;
+    let walks = walks(store, grouping)?;
+    loop {
+        let left = super::left(limit, page.shown);
+        let keep = match left {
+            None => return Ok((page, totals.unwrap_or_default())),
+            Some(0) => MAX_KEPT.min(most.max(1)),
+            Some(left) => left.min(MAX_SORTED),
+        };
+        let mut kept: Smallest<Place> = Smallest::new(keep);
+        let mut take = |group: Group| {
+            let place = Place::of(group, sort);
+            if after.as_ref().is_none_or(|after| place > *after) {
+                match kept.worst() {
+                    Some(worst) if *worst < place => kept.refuse(),
+                    _ => kept.offer(place),
+                }
+            }
+        };
+        let counted = if grouping.by == By::Addresses && sort == GroupSort::Count && limit != 0 {
+            // One more than fits, to know whether anything is left out.
+            let wanted = keep.saturating_add(usize::try_from(page.shown).unwrap_or(usize::MAX));
+            heavy::tally(store, grouping, &walks, wanted.saturating_add(1), most, &mut take)?
+        } else {
+            tally::tally(store, grouping, &walks, most, &|_| true, &mut take)?
+        };
+        totals.get_or_insert(counted);
+        let more = kept.overflowed();
+        let kept = kept.into_sorted();
+        after = kept.last().cloned();
+        for place in kept {
+            page.shown += 1;
+            if each(&place.group()).is_break() {
+                return Ok((page, totals.unwrap_or_default()));
+            }
+        }
+        if !more || super::left(limit, page.shown).is_none() {
+            page.cut = more;
+            return Ok((page, totals.unwrap_or_default()));
+        }
+    }
+}
+
+/// How many groups were first seen on each day, by days since the epoch.
+///
+/// # Errors
+/// [`StoreError`] when the store cannot be read.
+pub fn days(store: &mut Store, grouping: &Grouping) -> Result<BTreeMap<u32, u64>, StoreError> {
+    let grouping = &*grouping.informed(store)?;
+    let mut days = BTreeMap::new();
+    let walks = walks(store, grouping)?;
+    tally::tally(store, grouping, &walks, MAX_GROUPS, &|_| true, &mut |group| {
+        *days.entry(group.time_first / DAY).or_default() += 1;
+    })?;
+    Ok(days)
+}
+
+/// A stretch of rows that are read in one go.
+enum Walk {
+    Part(Part),
+    Names(Vec<NameBuf>),
+}
+
+impl Walk {
+    fn rows(&self, store: &mut Store, kind: Kind, each: Each<'_>) -> Result<(), StoreError> {
+        match self {
+            Self::Part(part) => store.every_in(kind, *part, each).map(|_| ()),
+            Self::Names(names) => store.of_names(names, each),
+        }
+    }
+}
+
+/// All rows that may count. A few names below a domain are named; else it is parts of the store.
+fn walks(store: &mut Store, grouping: &Grouping) -> Result<Vec<Walk>, StoreError> {
+    let apex = grouping.by.apex();
+    if let Some(apex) = apex
+        && grouping.kind == Kind::Record
+    {
+        let text = Text { below: Some(apex.clone()), ..Text::default() };
+        let mut names = Vec::new();
+        store.names(Some(apex.as_name()), &mut |block| {
+            text.search(block, &mut |name| {
+                names.push(name.to_buf());
+                if names.len() > LOOK_UPS {
+                    ControlFlow::Break(())
+                } else {
+                    ControlFlow::Continue(())
+                }
+            })
+        })?;
+        if names.len() <= LOOK_UPS {
+            names.sort_unstable();
+            names.dedup();
+            return Ok(vec![Walk::Names(names)]);
+        }
+    }
+    let parts = store.parts(apex.map(NameBuf::as_name));
+    Ok(parts.into_iter().map(Walk::Part).collect())
+}

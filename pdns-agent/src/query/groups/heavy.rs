@@ -1,0 +1,86 @@
+//! The groups that are counted most, where there are far more groups than may be held.
+//!
+//! Part of `query/groups`: for addresses, whose rows lie all over the store. The first pass adds counts up by some
+//! bits of the key's hash: no key was counted more than its slot. If all keys fit into memory meanwhile, that is the
+//! answer. Else the keys of the largest slots are added up one by one, and when the last that is wanted was counted more than
+//! any slot that is left, the answer is complete; if not, one more pass takes all slots that could hold better.
+
+use super::tally::{Sums, tally as tally_each};
+use super::{Group, Grouping, Keys, Totals, Walk};
+use crate::query::order::Smallest;
+use crate::store::{Store, StoreError};
+use std::ops::ControlFlow;
+
+/// Bits of a hash that choose a slot: two million slots, 16 MB.
+const SLOT_BITS: u32 = 21;
+/// Slots whose keys are added up first: so many for each group that is wanted, and at least this part of the groups
+/// that may be held, since a slot has several keys.
+const FIRST: (usize, usize) = (4, 8);
+
+/// Hands out groups, each at most once, among them the `wanted` that were counted most.
+pub(super) fn tally(
+    store: &mut Store,
+    grouping: &Grouping,
+    walks: &[Walk],
+    wanted: usize,
+    most: usize,
+    take: &mut dyn FnMut(Group),
+) -> Result<Totals, StoreError> {
+    let mut slots = vec![0_u64; 1 << SLOT_BITS];
+    let mut keys = Keys::new(&grouping.by, store.router().clone());
+    let mut sums = Sums::default();
+    let mut fits = true;
+    for walk in walks {
+        walk.rows(store, grouping.kind, &mut |row| {
+            if !grouping.filter.admits(&row) {
+                return ControlFlow::Continue(());
+            }
+            let Some(keyed) = keys.of(&row) else { return ControlFlow::Continue(()) };
+            if let Some(slot) = slots.get_mut(slot_of(keyed.hash)) {
+                *slot += u64::from(row.seen.count);
+            }
+            if fits {
+                sums.add(&keyed, &row);
+                fits = sums.len() <= most;
+            }
+            ControlFlow::Continue(())
+        })?;
+        if !fits {
+            sums.clear();
+        }
+    }
+    if fits {
+        sums.hand_out(true, grouping, take);
+        return Ok(keys.totals);
+    }
+    let first = wanted.saturating_mul(FIRST.0).max(most / FIRST.1).max(1);
+    let at_least = nth_largest(&slots, first);
+    let mut best: Smallest<u64> = Smallest::new(wanted.max(1));
+    let sum_of = |hash: u64| slots.get(slot_of(hash)).copied().unwrap_or(0);
+    tally_each(store, grouping, walks, most, &|hash| sum_of(hash) >= at_least, &mut |group| {
+        best.offer(u64::MAX - group.count);
+        take(group);
+    })?;
+    let last = best.worst().map_or(0, |rank| u64::MAX - rank);
+    if slots.iter().any(|&sum| sum > 0 && sum < at_least && sum >= last) {
+        let is_left = |hash| (last..at_least).contains(&sum_of(hash));
+        tally_each(store, grouping, walks, most, &is_left, take)?;
+    }
+    Ok(keys.totals)
+}
+
+fn slot_of(hash: u64) -> usize {
+    usize::try_from(hash >> (64 - SLOT_BITS)).unwrap_or(0)
+}
+
+/// The value of the slot that comes `number`th by size; at least 1.
+fn nth_largest(slots: &[u64], number: usize) -> u64 {
+    let mut kept: Smallest<u64> = Smallest::new(number);
+    for &sum in slots.iter().filter(|&&sum| sum > 0) {
+        match kept.worst() {
+            Some(&worst) if worst <= u64::MAX - sum => {}
+            _ => kept.offer(u64::MAX - sum),
+        }
+    }
+    kept.into_sorted().last().map_or(1, |rank| u64::MAX - rank)
+}

@@ -1,0 +1,127 @@
+//! Adding up by key in bounded memory, exactly.
+//!
+//! Part of `query/groups`. Groups are held in a map. When it grows too large, half of the keys, by a bit of their
+//! hash, are dropped and left to a later pass over the same rows. Nearly all groups lie in one part of the store,
+//! since the store keeps the names of a domain together: they are complete, and gone from the map, at the end
+//! of their part. So there is one pass where no part holds too many groups, which at ten million names is the rule.
+
+use super::{Group, GroupKey, Grouping, Keys, Totals, Walk};
+use crate::query::DAY;
+use crate::store::{Row, Store, StoreError};
+use std::collections::HashMap;
+use std::ops::ControlFlow;
+
+/// The keys of one pass: those whose hash has `index` in the bits of `mask`.
+struct Shard {
+    mask: u64,
+    index: u64,
+    /// Of the walks before this one, groups that lie in one part were handed out by another pass.
+    from: usize,
+}
+
+/// A sum that is not complete.
+struct Sum {
+    hash: u64,
+    of_one_part: bool,
+    names: u64,
+    records: u64,
+    count: u64,
+    time_first: u32,
+    time_last: u32,
+}
+
+/// The sums of one pass.
+#[derive(Default)]
+pub(super) struct Sums(HashMap<GroupKey, Sum>);
+
+impl Sums {
+    /// Adds a row to its group.
+    pub(super) fn add(&mut self, keyed: &super::key::Keyed<'_>, row: &Row) {
+        let seen = &row.seen;
+        if !self.0.contains_key(keyed.key) {
+            let sum = Sum {
+                hash: keyed.hash,
+                of_one_part: keyed.of_one_part,
+                names: 0,
+                records: 0,
+                count: 0,
+                time_first: seen.time_first,
+                time_last: seen.time_last,
+            };
+            self.0.insert(keyed.key.clone(), sum);
+        }
+        if let Some(sum) = self.0.get_mut(keyed.key) {
+            sum.names += u64::from(keyed.new_name);
+            sum.records += 1;
+            sum.count += u64::from(seen.count);
+            sum.time_first = sum.time_first.min(seen.time_first);
+            sum.time_last = sum.time_last.max(seen.time_last);
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.0 = HashMap::new();
+    }
+
+    /// Hands out the groups that are complete: those of one part, or all.
+    pub(super) fn hand_out(&mut self, all: bool, grouping: &Grouping, take: &mut dyn FnMut(Group)) {
+        for (key, sum) in self.0.extract_if(|_, sum| all || sum.of_one_part) {
+            let Sum { names, records, count, time_first, time_last, .. } = sum;
+            if grouping.first_on.is_none_or(|day| time_first / DAY == day) {
+                take(Group { key, names, records, count, time_first, time_last });
+            }
+        }
+    }
+}
+
+/// Hands out every group once, in no special order, holding at most about `most` of them. Only keys whose hash
+/// `admits` lets through are added up; the totals are of all rows.
+pub(super) fn tally(
+    store: &mut Store,
+    grouping: &Grouping,
+    walks: &[Walk],
+    most: usize,
+    admits: &dyn Fn(u64) -> bool,
+    take: &mut dyn FnMut(Group),
+) -> Result<Totals, StoreError> {
+    let mut totals = None;
+    let mut due = vec![Shard { mask: 0, index: 0, from: 0 }];
+    while let Some(mut shard) = due.pop() {
+        let mut keys = Keys::new(&grouping.by, store.router().clone());
+        let mut sums = Sums::default();
+        for (number, walk) in walks.iter().enumerate() {
+            walk.rows(store, grouping.kind, &mut |row| {
+                if !grouping.filter.admits(&row) {
+                    return ControlFlow::Continue(());
+                }
+                let Some(keyed) = keys.of(&row) else { return ControlFlow::Continue(()) };
+                let is_due = keyed.hash & shard.mask == shard.index
+                    && (number >= shard.from || !keyed.of_one_part)
+                    && admits(keyed.hash);
+                if is_due {
+                    sums.add(&keyed, &row);
+                    while sums.len() > most.max(1) && shard.mask != u64::MAX {
+                        due.push(split(&mut shard, &mut sums, number));
+                    }
+                }
+                ControlFlow::Continue(())
+            })?;
+            sums.hand_out(false, grouping, take);
+        }
+        sums.hand_out(true, grouping, take);
+        totals.get_or_insert(keys.totals);
+    }
+    Ok(totals.unwrap_or_default())
+}
+
+/// Leaves half of the keys to another pass, which is given back.
+fn split(shard: &mut Shard, sums: &mut Sums, walk: usize) -> Shard {
+    let bit = shard.mask + 1;
+    shard.mask |= bit;
+    sums.0.retain(|_, sum| sum.hash & shard.mask == shard.index);
+    Shard { mask: shard.mask, index: shard.index | bit, from: shard.from.max(walk) }
+}

@@ -1,0 +1,121 @@
+//! A [`TagSet`] against going through all tags.
+
+use super::*;
+use crate::name::NameBuf;
+use crate::query::rows::{a, record};
+use crate::rr::RrType;
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+fn name(text: &str) -> NameBuf {
+    NameBuf::parse(text).unwrap()
+}
+
+fn tag(kind: TagKind, subject: TagSubject) -> Tag {
+    Tag::new(kind, subject)
+}
+
+/// What applies by the words of the documentation, in no special order.
+fn plainly<'t>(tags: &'t [Tag], subject: &TagSubject) -> Vec<&'t Tag> {
+    tags.iter().filter(|tag| subject.is_within(&tag.subject)).collect()
+}
+
+fn random_name(random: &mut fastrand::Rng) -> NameBuf {
+    let labels = ["a", "b", "c\\.d", "e\\\\"];
+    let count = random.usize(0..5);
+    let labels: Vec<&str> = (0..count).map(|_| labels[random.usize(0..labels.len())]).collect();
+    name(&if labels.is_empty() { ".".to_owned() } else { labels.join(".") })
+}
+
+fn random_address(random: &mut fastrand::Rng) -> IpAddr {
+    let low = random.u32(0..1 << 6) | random.u32(0..4) << 24 | random.u32(0..4) << 14;
+    if random.bool() {
+        Ipv4Addr::from_bits(low).into()
+    } else {
+        Ipv6Addr::from_bits(u128::from(low) << 90 | u128::from(low)).into()
+    }
+}
+
+fn random_subject(random: &mut fastrand::Rng) -> TagSubject {
+    match random.u8(0..3) {
+        0 => TagSubject::Name(random_name(random)),
+        1 => match random_name(random) {
+            name if name.as_name().is_root() => TagSubject::Name(name),
+            name => TagSubject::Below(name),
+        },
+        _ => {
+            let address = random_address(random).to_canonical();
+            let most = if address.is_ipv4() { 32 } else { 128 };
+            TagSubject::Net(IpNet::new(address, random.u8(0..=most)).unwrap().trunc())
+        }
+    }
+}
+
+#[test]
+fn a_set_finds_what_a_walk_finds() {
+    let mut random = fastrand::Rng::with_seed(11);
+    let mut answered = 0;
+    for _ in 0..200 {
+        let mut tags: Vec<Tag> = (0..random.usize(0..40))
+            .map(|_| tag(random.choice(TagKind::ALL).unwrap(), random_subject(&mut random)))
+            .collect();
+        tags.sort();
+        tags.dedup();
+        let set = TagSet::new(tags.clone());
+        for _ in 0..50 {
+            let name = random_name(&mut random);
+            let address = random_address(&mut random);
+            for (mut found, subject) in [
+                (set.of_name(name.as_name()), TagSubject::Name(name.clone())),
+                (set.of_address(address), TagSubject::address(address)),
+            ] {
+                let mut again = set.of_subject(&subject);
+                let want = plainly(&tags, &subject);
+                answered += want.len();
+                found.sort();
+                again.sort();
+                assert_eq!(found, want, "{subject}");
+                assert_eq!(again, want, "{subject}");
+            }
+            let subject = random_subject(&mut random);
+            let mut found = set.of_subject(&subject);
+            found.sort();
+            assert_eq!(found, plainly(&tags, &subject), "{subject}");
+        }
+    }
+    assert!(answered > 5_000, "{answered}");
+}
+
+#[test]
+fn nearest_first_and_a_row_has_the_tags_of_both_its_ends() {
+    let below = |text| TagSubject::Below(name(text));
+    let net = |text: &str| TagSubject::Net(text.parse().unwrap());
+    let set = TagSet::new(vec![
+        tag(TagKind::Interest, below("com")),
+        tag(TagKind::Trust, below("example.com")),
+        tag(TagKind::Threat, TagSubject::Name(name("www.example.com"))),
+        tag(TagKind::Interest, net("192.0.2.0/24")),
+        tag(TagKind::Threat, net("192.0.2.7/32")),
+    ]);
+    let kinds =
+        |tags: Vec<&Tag>| tags.iter().map(|tag| tag.subject.to_string()).collect::<Vec<_>>();
+    let row = a("www.example.com", 7);
+    assert_eq!(
+        kinds(set.of_row(&row)),
+        ["www.example.com", ".example.com", ".com", "192.0.2.7", "192.0.2.0/24"]
+    );
+    // Both ends below one domain: its tag is there once.
+    let row = record("a.example.com", RrType::CNAME, b"\x03www\x07example\x03com\x00");
+    assert_eq!(kinds(set.of_row(&row)), [".example.com", ".com", "www.example.com"]);
+    assert_eq!(kinds(set.of_row(&a("example.org", 8))), ["192.0.2.0/24"]);
+    assert_eq!(kinds(set.of_address("::ffff:192.0.2.8".parse().unwrap())), ["192.0.2.0/24"]);
+}
+
+#[test]
+fn filters() {
+    let threat = tag(TagKind::Threat, TagSubject::Name(name("a")));
+    let wanted = |text: &str, tags: &[&Tag]| text.parse::<TagFilter>().unwrap().admits(tags);
+    assert!(wanted("Threat", &[&threat]) && !wanted("trust", &[&threat]));
+    assert!(wanted("any", &[&threat]) && !wanted("any", &[]));
+    assert!(wanted("none", &[]) && !wanted("none", &[&threat]));
+    assert!("harm".parse::<TagFilter>().is_err());
+}

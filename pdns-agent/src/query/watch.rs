@@ -1,0 +1,145 @@
+//! What is seen for the first time, as it comes: `pdns watch`.
+//!
+//! Part of `query`. Names and records are appended to the store, so what is new lies behind where they ended
+//! at the last look. Whoever watches decides when to look again.
+
+use super::filter::Filter;
+use super::order::Each;
+use super::tags::TagSet;
+use super::text::Text;
+use crate::name::NameBuf;
+use crate::store::{Ends, Store, StoreError};
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+/// Records that are resolved at once.
+const RESOLVE: usize = 512;
+
+/// A watch over a store.
+#[derive(Debug)]
+pub struct Watch {
+    at: Ends,
+    text: Text,
+    filter: Filter,
+    tags: Arc<TagSet>,
+    records: bool,
+}
+
+/// What a look came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Polled {
+    /// All that is new was handed out.
+    Whole,
+    /// The taker has enough.
+    Enough,
+    /// The store has less than before: it lost what it had not on disk yet. What is new is new from here.
+    Lost,
+}
+
+impl Watch {
+    /// Begins now. With `records`, new records of known names are handed out as well; otherwise new names with
+    /// all their records.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be read.
+    pub fn begin(
+        store: &mut Store,
+        text: Text,
+        filter: Filter,
+        records: bool,
+    ) -> Result<Self, StoreError> {
+        let tags = Arc::new(TagSet::load(store)?);
+        Ok(Self { at: store.ends()?, text, filter, tags, records })
+    }
+
+    /// The tags as they are now: those that the filter goes by, and that are to be shown.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be read.
+    pub fn refresh(&mut self, store: &mut Store) -> Result<&Arc<TagSet>, StoreError> {
+        if !self.tags.is_current(store)? {
+            self.tags = Arc::new(TagSet::load(store)?);
+        }
+        self.filter.tags = Arc::clone(&self.tags);
+        Ok(&self.tags)
+    }
+
+    /// Hands out what is new since the last time.
+    ///
+    /// # Errors
+    /// [`StoreError::Replaced`] when it is another store; others as they come. What was not handed
+    /// out comes with the next look.
+    pub fn poll(&mut self, store: &mut Store, each: &mut Each<'_>) -> Result<Polled, StoreError> {
+        store.check()?;
+        let now = store.ends()?;
+        if now == self.at {
+            return Ok(Polled::Whole);
+        }
+        if now.is_behind(&self.at) {
+            self.at = now;
+            return Ok(Polled::Lost);
+        }
+        // In steps of a bounded size: an import may have added millions.
+        while self.at != now {
+            let next = self.at.step(&now);
+            let flow = if self.records {
+                self.new_records(store, &next, each)?
+            } else {
+                self.new_names(store, &next, each)?
+            };
+            self.at = next;
+            if flow.is_break() {
+                return Ok(Polled::Enough);
+            }
+        }
+        Ok(Polled::Whole)
+    }
+
+    fn new_names(
+        &self,
+        store: &mut Store,
+        next: &Ends,
+        each: &mut Each<'_>,
+    ) -> Result<ControlFlow<()>, StoreError> {
+        let mut names: Vec<NameBuf> = Vec::new();
+        store.names_between(&self.at, next, &mut |block| {
+            self.text.search(block, &mut |name| {
+                names.push(name.to_buf());
+                ControlFlow::Continue(())
+            })
+        })?;
+        names.sort_unstable();
+        let mut flow = ControlFlow::Continue(());
+        store.of_names(&names, &mut |row| {
+            if self.filter.admits(&row) {
+                flow = each(row);
+            }
+            flow
+        })?;
+        Ok(flow)
+    }
+
+    fn new_records(
+        &self,
+        store: &mut Store,
+        next: &Ends,
+        each: &mut Each<'_>,
+    ) -> Result<ControlFlow<()>, StoreError> {
+        let mut handles = Vec::new();
+        store.records_between(&self.at, next, &mut |handle| {
+            handles.push(handle);
+            ControlFlow::Continue(())
+        })?;
+        for handles in handles.chunks(RESOLVE) {
+            for row in store.resolve(handles)? {
+                if self.text.admits(row.rrname.as_name())
+                    && self.filter.admits(&row)
+                    && each(row).is_break()
+                {
+                    return Ok(ControlFlow::Break(()));
+                }
+            }
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+}

@@ -1,0 +1,273 @@
+//! The tags of a store and their history.
+//!
+//! Tags are few beside records and wanted whole, so a client reads all of them at once and keeps them; a
+//! number that grows with every change tells when to read again. They share one slot of a cluster. What
+//! belongs together (a tag, the one that it displaces, the entries in the history) is one function call.
+
+use super::link::Packed;
+use super::tag::{self, Tag};
+use super::{Store, StoreError, reply};
+use serde::{Deserialize, Serialize};
+use std::ops::ControlFlow;
+
+/// The most tags of a store: all of them are read at once.
+pub const MAX_TAGS: u32 = 500_000;
+/// The most entries of the history; older ones are dropped.
+pub const MAX_HISTORY: u32 = 100_000;
+/// Changes in one call of the function, which keeps Redis busy for some 5 ms.
+const BATCH: usize = 1_000;
+/// Entries of the history that are read at once.
+const PAGE: i64 = 1_000;
+
+/// All tags, as they were at one moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tags {
+    /// Another number than before means other tags.
+    pub generation: u64,
+    /// The tags, by subject and kind.
+    pub tags: Vec<Tag>,
+}
+
+/// A change that is asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TagChange {
+    /// Sets a tag; the opposite kind on the same subject ends.
+    Set(Tag),
+    /// Clears one. Note and source say why.
+    Clear(Tag),
+}
+
+/// What came of a change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TagOutcome {
+    /// It was so before: set with the same words, or not there to be cleared.
+    Same,
+    /// Set where none was.
+    New,
+    /// Set with other words.
+    Changed,
+    /// Set, and the opposite kind on the subject is gone.
+    Displaced,
+    /// Cleared.
+    Cleared,
+}
+
+/// What happened to a tag.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TagAct {
+    /// It was set, or its words were changed.
+    Set,
+    /// It was cleared.
+    Cleared,
+    /// It ended because the opposite kind was set.
+    Displaced,
+}
+
+impl TagAct {
+    /// Its name, as it is shown.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Set => "set",
+            Self::Cleared => "cleared",
+            Self::Displaced => "displaced",
+        }
+    }
+}
+
+/// One entry of the history.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TagEvent {
+    /// Counts all entries that there ever were, from 1.
+    pub number: u64,
+    /// What happened.
+    pub act: TagAct,
+    /// To which tag: who did it, when, and why.
+    pub tag: Tag,
+}
+
+/// An entry of the history as Redis has it, behind its number and a space.
+#[derive(Serialize, Deserialize)]
+struct Entry<'a> {
+    act: TagAct,
+    tag: &'a str,
+    value: &'a str,
+}
+
+impl TagChange {
+    fn tag(&self) -> &Tag {
+        match self {
+            Self::Set(tag) | Self::Clear(tag) => tag,
+        }
+    }
+}
+
+impl Store {
+    /// All tags.
+    ///
+    /// # Errors
+    /// When Redis does not answer, or a tag does not read.
+    pub fn tags(&mut self) -> Result<Tags, StoreError> {
+        let key = self.keys.tags();
+        let (generation, pairs) = self.raw_tags()?;
+        let mut tags = Vec::with_capacity(pairs.len());
+        for (field, value) in pairs {
+            tags.push(Tag::read(&field, &value).ok_or_else(|| StoreError::damaged(&key))?);
+        }
+        tags.sort_unstable();
+        Ok(Tags { generation, tags })
+    }
+
+    /// The generation of the tags, then all of them as they are stored. In this order a change in between
+    /// leads to one reading too many, and not to one too few.
+    pub(crate) fn raw_tags(&mut self) -> Result<(u64, reply::Pairs), StoreError> {
+        let mut packed = Packed::default();
+        packed.command(&[b"HGET", self.keys.tags_meta().as_bytes(), b"g"]);
+        packed.command(&[b"HGETALL", self.keys.tags().as_bytes()]);
+        let mut replies = self.link.call(&packed)?.into_iter();
+        let generation = replies.next().ok_or(StoreError::Reply)?;
+        let pairs = replies.next().ok_or(StoreError::Reply)?;
+        Ok((self.generation_of(&generation)?, reply::pairs(pairs)?))
+    }
+
+    /// The generation of the tags: another number than that of [`Store::tags`] means other tags.
+    ///
+    /// # Errors
+    /// When Redis does not answer.
+    pub fn tags_generation(&mut self) -> Result<u64, StoreError> {
+        let key = self.keys.tags_meta();
+        let value = self.link.ask(&[b"HGET", key.as_bytes(), b"g"])?;
+        self.generation_of(&value)
+    }
+
+    fn generation_of(&self, value: &redis::Value) -> Result<u64, StoreError> {
+        let number = reply::integer_or(value, 0)?;
+        u64::try_from(number).map_err(|_| StoreError::damaged(&self.keys.tags_meta()))
+    }
+
+    /// Makes changes, in their order; what came of each, in the same order. Up to a thousand are made
+    /// together or not at all.
+    ///
+    /// # Errors
+    /// [`StoreError::TooManyTags`]; others as they come. Changes before may have been made.
+    pub fn change_tags(&mut self, changes: &[TagChange]) -> Result<Vec<TagOutcome>, StoreError> {
+        let mut outcomes = Vec::with_capacity(changes.len());
+        for changes in changes.chunks(BATCH) {
+            outcomes.extend(self.change_batch(changes)?);
+        }
+        Ok(outcomes)
+    }
+
+    fn change_batch(&mut self, changes: &[TagChange]) -> Result<Vec<TagOutcome>, StoreError> {
+        let mut packed = Packed::default();
+        packed.begin(5 + 5 * changes.len());
+        packed.word("FCALL").word(&self.link.functions.tag).word("1").word(self.keys.tags_root());
+        packed.word(format!("{MAX_TAGS} {MAX_HISTORY}"));
+        for change in changes {
+            let tag = change.tag();
+            let (field, value) = (tag::field(tag.kind, &tag.subject), tag.value());
+            let entry = |act, field: &str| entry(act, field, &value);
+            match change {
+                TagChange::Set(_) => {
+                    let other = tag.kind.opposite();
+                    let other = other.map(|kind| tag::field(kind, &tag.subject));
+                    let other = other.unwrap_or_default();
+                    packed.word(&field).word(&value).word(&other);
+                    packed.word(entry(TagAct::Set, &field));
+                    packed.word(entry(TagAct::Displaced, &other));
+                }
+                TagChange::Clear(_) => {
+                    packed.word(&field).word("").word("");
+                    packed.word(entry(TagAct::Cleared, &field)).word("");
+                }
+            }
+        }
+        let called = |store: &mut Self| {
+            store.link.send(&packed)?;
+            store.link.answer()
+        };
+        let answer = match called(self) {
+            // A server that no agent of this version wrote to does not have it yet.
+            Err(StoreError::Unavailable(text)) if text.contains("Function not found") => {
+                self.link.load_functions()?;
+                called(self)?
+            }
+            answer => answer?,
+        };
+        let answer = reply::octets(answer)?;
+        if answer == b"full" {
+            return Err(StoreError::TooManyTags);
+        }
+        if answer.len() != changes.len() {
+            return Err(StoreError::Reply);
+        }
+        let outcome = |&letter: &u8| match letter {
+            b'=' => Ok(TagOutcome::Same),
+            b'+' => Ok(TagOutcome::New),
+            b'~' => Ok(TagOutcome::Changed),
+            b'!' => Ok(TagOutcome::Displaced),
+            b'-' => Ok(TagOutcome::Cleared),
+            _ => Err(StoreError::Reply),
+        };
+        answer.iter().map(outcome).collect()
+    }
+
+    /// The history of tags, latest first, until `each` breaks. Answers how many entries were dropped
+    /// because there were more than [`MAX_HISTORY`].
+    ///
+    /// # Errors
+    /// When Redis does not answer, or an entry does not read.
+    pub fn tag_history(
+        &mut self,
+        each: &mut dyn FnMut(TagEvent) -> ControlFlow<()>,
+    ) -> Result<u64, StoreError> {
+        let key = self.keys.tags_history();
+        let damaged = || StoreError::damaged(&key);
+        let oldest = reply::list(self.link.ask(&[b"LRANGE", key.as_bytes(), b"0", b"0"])?)?;
+        let dropped = match oldest.into_iter().next() {
+            None => return Ok(0),
+            Some(oldest) => read_event(&reply::octets(oldest)?).ok_or_else(damaged)?.number - 1,
+        };
+        let mut before = u64::MAX;
+        let mut end = -1;
+        loop {
+            let (from, to) = ((end - PAGE + 1).to_string(), end.to_string());
+            let words: [&[u8]; 4] = [b"LRANGE", key.as_bytes(), from.as_bytes(), to.as_bytes()];
+            let page = reply::list(self.link.ask(&words)?)?;
+            if page.is_empty() {
+                return Ok(dropped);
+            }
+            for entry in page.into_iter().rev() {
+                let event = read_event(&reply::octets(entry)?).ok_or_else(damaged)?;
+                // What is added meanwhile moves those that were shown into the next page.
+                if event.number < before {
+                    before = event.number;
+                    if each(event).is_break() {
+                        return Ok(dropped);
+                    }
+                }
+            }
+            end -= PAGE;
+        }
+    }
+}
+
+fn entry(act: TagAct, field: &str, value: &str) -> String {
+    // Texts always have a form in JSON.
+    serde_json::to_string(&Entry { act, tag: field, value }).unwrap_or_default()
+}
+
+fn read_event(entry: &[u8]) -> Option<TagEvent> {
+    /// As [`Entry`], owned: its texts have escapes.
+    #[derive(Deserialize)]
+    struct Owned {
+        act: TagAct,
+        tag: String,
+        value: String,
+    }
+    let (number, entry) = std::str::from_utf8(entry).ok()?.split_once(' ')?;
+    let number = number.parse().ok().filter(|&number: &u64| number > 0)?;
+    let Owned { act, tag, value } = serde_json::from_str(entry).ok()?;
+    Some(TagEvent { number, act, tag: Tag::read(tag.as_bytes(), value.as_bytes())? })
+}
