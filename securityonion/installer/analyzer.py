@@ -62,7 +62,7 @@ def find_key(host, options):
 
 
 def make_key(host, pdns):
-    """Has `pdns serve user add` make the key; it is printed once, as the last word of the only line on stdout."""
+    """Has `pdns serve user add` make the key; it is printed once, and nothing else on standard output."""
     done = subprocess.run(
         [str(pdns), "serve", "user", "add", USER, "--users", str(host.path(USERS))],
         capture_output=True,
@@ -70,6 +70,6 @@ def make_key(host, pdns):
         check=False,
     )
     words = done.stdout.split()
-    if done.returncode != 0 or not words:
+    if done.returncode != 0 or len(words) != 1:
         raise Refused(f"`pdns serve user add {USER}` gave no key: {done.stderr.strip() or 'no reason given'}")
-    return words[-1]
+    return words[0]

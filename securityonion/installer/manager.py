@@ -19,12 +19,16 @@ SENSOR_PASSWORD = "/etc/pdns/sensor-password"
 JOIN = "/etc/pdns/sensor.join"
 LISTS = ("ip-descriptions", "zeek-intel", "suricata-dataset")
 
-# What each user may do. `sensor` is as README.md of the project has it; `pdns` reads, tags and exports.
+# What each user may do, as README.md of the project has it: `sensor` writes what was seen; `pdns` reads, tags, and may make the
+# schema of a store that no sensor has written to yet.
 SENSOR_RIGHTS = (
     "~pd:* -@all +getrange +hget +hgetall +hmget +hlen +hvals +exists +scard +hset +hdel +hincrby +setrange +sadd "
     "+spop +fcall +function|load +info"
 )
-SERVER_RIGHTS = "~pd:* -@all +@read +@write +@scripting +@connection +@transaction -@dangerous +info +config|get"
+SERVER_RIGHTS = (
+    "%R~pd:* ~pd:schema ~pd:{tags}* -@all +@read +@connection -@dangerous +info +config|get +hset +hdel +hincrby +rpush +ltrim "
+    "+fcall +function|load"
+)
 
 
 def secret(host, path, dry_run):

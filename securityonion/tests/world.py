@@ -105,7 +105,7 @@ firewall:
 PDNS = """\
 #!/bin/sh
 case "$1 $2 $3" in
-"serve user add") echo "key for $4: abcdefghijklmnopqrstuvwxyz0123456789"; echo "[[user]]" >> "$6"; exit 0 ;;
+"serve user add") echo abcdefghijklmnopqrstuvwxyz0123456789; echo "$4 is in $6" >&2; echo "[[user]]" >> "$6"; exit 0 ;;
 esac
 case "$1" in
 export)
