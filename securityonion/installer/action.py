@@ -6,8 +6,8 @@ one away. So the list in the pillar is extended, and where the pillar has none i
 
 from .errors import Refused
 from .host import DEFAULT, LOCAL, bracketed, read
-from .plan import Merge
-from .yamledit import Document, load, lookup
+from .plan import Merge, text_of
+from .yamledit import JINJA, Document, load, lookup
 
 PILLAR = LOCAL + "/pillar/soc/soc_soc.sls"
 ADVANCED = LOCAL + "/pillar/soc/adv_soc.sls"
@@ -55,8 +55,8 @@ def merge(host, options, state):
     """The change to SOC's pillar."""
     entry = action(host.name, options.port, options.action_on)
     advanced = read(host.path(ADVANCED))
-    if "actions" in advanced:
-        # The advanced pillar wins over the one that we would extend.
+    if sets_actions(advanced):
+        # The advanced pillar goes before the one that we would extend.
         raise Refused(
             f"{ADVANCED} sets actions, which go before {PILLAR}: add the action there by hand (see \"By hand\" in "
             "README.md) and install with --without action"
@@ -65,7 +65,7 @@ def merge(host, options, state):
     if not isinstance(defaults, list) or not defaults:
         raise Refused(f"{DEFAULTS} has no list soc.config.actions to begin with: see \"By hand\" in README.md")
     seed = state.seeds.get(PILLAR)
-    current = Document(read(host.path(PILLAR)), PILLAR).get(PATH)
+    current = Document(text_of(host.root, PILLAR), PILLAR).get(PATH)
     if current is not None and not isinstance(current, list):
         raise Refused(f"{'.'.join(PATH)} in {PILLAR} is no list: mend it, then run this again")
     is_seeded = seed is not None or not current
@@ -89,6 +89,13 @@ def merge(host, options, state):
         return document.text
 
     return Merge(PILLAR, "add the SOC action to", apply, undo)
+
+
+def sets_actions(advanced):
+    """Whether the pillar that operators write by hand sets the list. Of a template the word alone can be told."""
+    if "actions" not in advanced:
+        return False
+    return JINJA.search(advanced) is not None or lookup(load(advanced, ADVANCED), PATH) is not None
 
 
 def missing(present, defaults, seed):

@@ -7,7 +7,7 @@ import sys
 
 from . import analyzer, manager, remove, sensor, store
 from .errors import Refused
-from .host import MANAGERS, SENSORS, below, examine, has_command
+from .host import LOCAL, MANAGERS, SENSORS, below, examine, has_command
 from .plan import Plan, State, carry_out, changes, drop_unwanted, show
 
 DESCRIPTION = "Puts pdns beside Security Onion: agent, store, web page, SOC action, analyzer. See README.md."
@@ -90,13 +90,19 @@ def build(host, options, state):
             plan.commands.append(["systemd-tmpfiles", "--create", "/etc/tmpfiles.d/pdns-redis.conf"])
         plan.commands.append(["systemctl", "daemon-reload"])
         plan.commands.append(["systemctl", "enable", *plan.units])
-        plan.commands.append(["systemctl", "restart", *plan.units])
     return plan
+
+
+def commands_for(plan, found):
+    """What is run after these changes. What salt will apply is no reason to restart the store."""
+    is_ours = any(change.merge is None and not change.path.startswith(LOCAL) for change in found)
+    return [*plan.commands, ["systemctl", "restart" if is_ours else "start", *plan.units]] if found else []
 
 
 def install(options, state, say):
     """Installs, or shows what would be installed."""
     host = examine(options)
+    host.ours = frozenset(state.files)
     describe(host, say)
     plan = build(host, options, state)
     found = changes(plan, host.root, state)
@@ -108,8 +114,7 @@ def install(options, state, say):
         say(f"  remove what an earlier run put into {path}")
     commands = runner(host.root, options, say)
     if options.dry_run:
-        if found:
-            commands(plan.commands)
+        commands(commands_for(plan, found))
         finish(plan, say)
         say("nothing was changed: this was a dry run")
         return 0
@@ -121,8 +126,7 @@ def install(options, state, say):
         if again is not None:
             plan, more = again
             found += more
-    if found:
-        commands(plan.commands)
+    commands(commands_for(plan, found))
     finish(plan, say)
     return 0
 

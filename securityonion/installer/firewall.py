@@ -9,7 +9,7 @@ import ipaddress
 from . import merges
 from .errors import Refused
 from .host import LOCAL, read
-from .plan import Merge
+from .plan import Merge, text_of
 from .store import PORT
 from .yamledit import Document, lookup
 
@@ -73,7 +73,7 @@ def used_slots(host, data):
 def merge(host, options, state):
     """The change to the firewall's pillar, or None when nobody is to be let in."""
     name = PILLAR
-    text = read(host.path(PILLAR))
+    text = text_of(host.root, PILLAR)
     note = state.merges.get(PILLAR)
     ours = note["undo"] if note else []
     # Our own entries of an earlier run are not somebody else's.

@@ -39,6 +39,8 @@ class Host:
     name_from: str
     # Passwords made in this run, by the file that will hold them.
     made: dict = field(default_factory=dict)
+    # Files that an earlier run wrote.
+    ours: frozenset = frozenset()
 
     def path(self, absolute):
         """A path of the machine, below the root that this installer works in."""
@@ -149,15 +151,20 @@ def bracketed(name):
     return f"[{name}]" if ":" in name else name
 
 
-def program(host, names, folder):
-    """Finds a program: (where it comes from, where it is installed), from `--binaries` before what the machine has."""
+def program(host, names, folder, target):
+    """Finds a program: (its bytes, None) to be installed at `target`, or (None, where the machine has it).
+
+    `--binaries` goes before what an earlier run installed, and that before what the machine has; (None, None) is none.
+    """
     for name in names:
         if folder and (Path(folder) / name).is_file():
-            return Path(folder) / name, None
+            return (Path(folder) / name).read_bytes(), None
+    if target in host.ours and host.path(target).is_file():
+        return host.path(target).read_bytes(), None
     for name in names:
         for place in ("/usr/local/bin", "/usr/bin", "/usr/local/sbin", "/usr/sbin"):
             if host.path(f"{place}/{name}").is_file():
-                return host.path(f"{place}/{name}"), f"{place}/{name}"
+                return None, f"{place}/{name}"
     return None, None
 
 

@@ -68,15 +68,16 @@ def add(plan, host, options, state):
 
 def add_store(plan, host, options):
     """A Redis for pdns alone."""
-    server, installed = program(host, ("redis-server", "valkey-server"), options.binaries)
-    if server is None:
+    path = "/usr/local/libexec/pdns/redis-server"
+    data, installed = program(host, ("redis-server", "valkey-server"), options.binaries, path)
+    if data is None and installed is None:
         raise Refused(
             "there is no redis-server: install the package redis (7.0 or later) or valkey, or put the program "
             "redis-server into the folder of --binaries"
         )
-    path = installed or "/usr/local/libexec/pdns/redis-server"
     if installed is None:
-        plan.file(path, server.read_bytes(), mode=0o755)
+        plan.file(path, data, mode=0o755)
+    path = installed or path
     local = secret(host, SERVER_PASSWORD, options.dry_run)
     sensor = secret(host, SENSOR_PASSWORD, options.dry_run)
     plan.file(SERVER_PASSWORD, local + "\n", mode=0o600, secret=True)
@@ -155,6 +156,9 @@ def add_lists(plan, host, options, state, pdns):
     for name in LISTS:
         if name in options.opt_in:
             add_unit(plan, f"pdns-refresh@{name}.timer", {}, start=True)
+    if "ip-descriptions" in options.opt_in:
+        # The service may write below this folder, and not make it.
+        plan.folders.append("/nsm/custom-mappings")
     if "zeek-intel" in options.opt_in:
         # The documentation asks for both files in the local folder; one that is there is somebody's own.
         load = "/salt/zeek/policy/intel/__load__.zeek"

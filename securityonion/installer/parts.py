@@ -10,13 +10,13 @@ HERE = Path(__file__).resolve().parent.parent
 
 def add_program(plan, host, options, name):
     """Installs one of our programs from `--binaries`, or finds the one that is there; gives its path."""
-    source, installed = program(host, (name,), options.binaries)
-    if source is None:
+    path = f"/usr/local/bin/{name}"
+    data, installed = program(host, (name,), options.binaries, path)
+    if data is None and installed is None:
         raise Refused(f"there is no {name}: name the folder that has it with --binaries, or install the package first")
     if installed is not None:
         return installed
-    path = f"/usr/local/bin/{name}"
-    plan.file(path, source.read_bytes(), mode=0o755)
+    plan.file(path, data, mode=0o755)
     return path
 
 

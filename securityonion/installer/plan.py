@@ -11,7 +11,6 @@ import json
 import os
 import tempfile
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Callable, List, Optional
 
 from .errors import Refused
@@ -55,6 +54,7 @@ class Plan:
 
     files: List[Wanted] = field(default_factory=list)
     merges: List[Merge] = field(default_factory=list)
+    folders: List[str] = field(default_factory=list)
     # Run after files were written, when any was: each a list of words.
     commands: List[List[str]] = field(default_factory=list)
     # Units that are started, and stopped before they are removed.
@@ -106,6 +106,15 @@ def look(path):
     if status.st_size > MAX_MERGED and path.suffix in (".sls", ".dat", ".csv"):
         raise Refused(f"{path} has more than {MAX_MERGED >> 20} MiB: this cannot be the right file")
     return Before(path.read_bytes(), status.st_mode & 0o7777, status.st_uid, status.st_gid)
+
+
+def text_of(root, path):
+    """The text of a pillar that will be edited; empty when there is none."""
+    data = look(below(root, path)).data or b""
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        raise Refused(f"{path} is not UTF-8: mend it, then run this again") from error
 
 
 def replace(path, data, mode, owner, group):
@@ -213,11 +222,7 @@ def changes(plan, root, state):
         out.append(Change(want.path, what, before, want.data, want.mode, owner, group, want.secret, want.living))
     for merge in plan.merges:
         before = look(below(root, merge.path))
-        try:
-            text = (before.data or b"").decode()
-        except UnicodeDecodeError as error:
-            raise Refused(f"{merge.path} is not UTF-8: mend it, then run this again") from error
-        after = merge.apply(text).encode()
+        after = merge.apply(text_of(root, merge.path)).encode()
         if after == before.data:
             continue
         if before.data is None:
@@ -240,7 +245,7 @@ def show(change, say):
     old = (change.before.data or b"").decode(errors="replace").splitlines()
     new = change.after.decode(errors="replace").splitlines()
     if change.merge is not None or len(new) < 400:
-        for line in list(difflib.unified_diff(old, new, lineterm="", n=1))[2:]:
+        for line in list(difflib.unified_diff(old, new, lineterm="", n=0))[2:]:
             say("      " + line.encode("ascii", "backslashreplace").decode())
 
 
@@ -253,6 +258,8 @@ def undo_text(text, name, steps):
 
 def carry_out(found, plan, root, state):
     """Writes the changes, each noted before the next."""
+    for folder in plan.folders:
+        make_folders(state, below(root, folder))
     for change in found:
         path = below(root, change.path)
         make_folders(state, path.parent)

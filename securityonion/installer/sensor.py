@@ -6,7 +6,7 @@ from . import manager
 from .errors import Refused
 from .parts import HERE, add_program, add_unit
 from .plan import written
-from .store import SOCKET, check
+from .store import OVERRIDE, SOCKET, check, is_on_their_port
 
 PASSWORD = "/etc/pdns/agent-password"
 ENVIRONMENT = "/etc/pdns/agent.env"
@@ -27,6 +27,9 @@ def add(plan, host, options):
     url, user, password, certificate = store(host, options)
     inputs = IMPORT if host.role == "import" else INPUTS
     lines = [f"PDNS_INPUT={inputs[host.engine]}", f"PDNS_REDIS={url}"]
+    if is_on_their_port(url):
+        # The agent refuses these ports on a node of Security Onion, too.
+        lines.append(f"{OVERRIDE}=1")
     if user:
         lines.append(f"PDNS_REDIS_USER={user}")
     if certificate:
@@ -56,7 +59,7 @@ def store(host, options):
         return join(Path(options.join), options)
     kept = kept_settings(host)
     if kept is not None:
-        url = check(kept["PDNS_REDIS"], options.not_security_onions_redis)
+        url = check(kept["PDNS_REDIS"], options.not_security_onions_redis or kept.get(OVERRIDE) == "1")
         password = (written(host.root, PASSWORD) or b"").decode().strip()
         return url, kept.get("PDNS_REDIS_USER", ""), password, written(host.root, CERTIFICATE) or b""
     raise Refused(

@@ -242,4 +242,3 @@ def dump(value, indent):
     if JINJA.search(text):
         raise Refused("what is to be written would be taken for a template by salt: use other names")
     return "".join(" " * indent + line for line in text.splitlines(keepends=True))
-

@@ -90,7 +90,6 @@ class Links(Case):
         self.assertIn("userSelection", action.action("so.example", 8953, "names")["fields"])
 
 
-
 class Lists(Case):
     """The merged list."""
 

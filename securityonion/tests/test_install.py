@@ -90,13 +90,6 @@ class Whole(Case):
         self.assertIn("needs the manager's store", self.refused(world))
         self.same_tree(before, world.tree())
 
-    def refused(self, world, *arguments):
-        """Runs what must be refused; gives the sentence."""
-        err = io.StringIO()
-        with contextlib.redirect_stderr(err):
-            self.assertEqual(world.run(*arguments), 2, world.said())
-        return err.getvalue()
-
 
 class Details(Case):
     """What is in the files."""
@@ -185,6 +178,27 @@ class Details(Case):
         self.assertEqual(world.run("--uninstall"), 0)
         self.same_tree(before, world.tree())
 
+    def test_programs_stay_without_the_folder(self):
+        """A second run need not be given the programs again; given newer ones, it installs them."""
+        world = self.installed()
+        installed = world.tree()
+        folder = world.binaries.rename(world.top / "away")
+        self.assertEqual(world.run(), 0, world.said())
+        self.assertIn("to do: nothing", world.said())
+        self.same_tree(installed, world.tree())
+        folder.rename(world.binaries)
+        (world.binaries / "pdns").write_text("#!/bin/sh\nexit 2\n")
+        self.assertEqual(world.run(), 0, world.said())
+        self.assertIn("replace /usr/local/bin/pdns", world.said())
+        self.assertIn("run systemctl restart pdns-redis.service", world.said())
+
+    def test_what_salt_applies_restarts_nothing(self):
+        """Another line in a pillar is no reason to restart the store."""
+        world = self.installed()
+        self.assertEqual(world.run("--action-on", "names"), 0, world.said())
+        self.assertIn("run systemctl start pdns-redis.service", world.said())
+        self.assertNotIn("restart pdns-redis", world.said())
+
     def test_passwords_are_made_once(self):
         """And are not those of another installation; the store knows them by their digest."""
         first, second = self.installed(), self.installed()
@@ -259,7 +273,7 @@ class Details(Case):
         self.assertIn("dry run", done.stdout)
 
 
-class Refusals(Whole):
+class Refusals(Case):
     """What is refused leaves all as it was."""
 
     def check_refused(self, world, want, *arguments):
@@ -305,8 +319,10 @@ class Refusals(Whole):
         arguments = ["--redis", "redis://other.example:6379", "--not-security-onions-redis"]
         self.assertEqual(world.run(*arguments), 0, world.said())
         self.assertIn("PDNS_REDIS=redis://other.example:6379\n", world.read("etc/pdns/agent.env"))
-        # And has to be said each time.
-        self.assertIn("Logstash queue", self.refused(world))
+        # The agent is told the same, and the next run knows it.
+        self.assertIn("PDNS_NOT_SECURITY_ONIONS_REDIS=1\n", world.read("etc/pdns/agent.env"))
+        self.assertEqual(world.run(), 0, world.said())
+        self.assertIn("to do: nothing", world.said())
 
     def test_other_roles(self):
         """No redis-server and no programs."""
@@ -336,6 +352,10 @@ class Refusals(Whole):
             self.check_refused(world, want)
         world = self.world()
         world.file(f"{LOCAL}/pillar/soc/adv_soc.sls", "soc:\n  config:\n    actions: []\n", SOCORE)
+        self.check_refused(world, "by hand")
+        world.file(f"{LOCAL}/pillar/soc/adv_soc.sls", "# no actions here\nsoc:\n  config: {server: {x: actions}}\n", SOCORE)
+        self.assertEqual(world.run("--dry-run"), 0, world.said())
+        world.file(f"{LOCAL}/pillar/soc/adv_soc.sls", "soc: {{ actions }}\n", SOCORE)
         self.check_refused(world, "by hand")
         world = self.world()
         (world.root / SOC).unlink()

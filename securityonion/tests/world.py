@@ -4,7 +4,9 @@ Paths, owners and modes are those that Security Onion's salt states set; the lis
 everything in them that has to survive: quotes, braces, comments, long lines, empty values.
 """
 
+import contextlib
 import hashlib
+import io
 import os
 import shutil
 import stat
@@ -18,6 +20,9 @@ if str(HERE) not in sys.path:
     sys.path.insert(0, str(HERE))
 
 from installer import cli  # noqa: E402
+
+# Thousands of small files are written here, none of which has to outlive the machine.
+os.fsync = lambda number: None
 
 SOCORE, ZEEK, SURICATA = 939, 937, 940
 LOCAL = "opt/so/saltstack/local"
@@ -244,6 +249,13 @@ class Case(unittest.TestCase):
         made = World(*arguments, **named)
         self.addCleanup(made.close)
         return made
+
+    def refused(self, world, *arguments):
+        """Runs what must be refused; gives the sentence."""
+        err = io.StringIO()
+        with contextlib.redirect_stderr(err):
+            self.assertEqual(world.run(*arguments), 2, world.said())
+        return err.getvalue()
 
     def same_tree(self, before, after):
         """Fails with the paths that differ, and nothing else."""

@@ -291,7 +291,7 @@ def main(arguments, folder=None):
     return 0
 
 
-if __name__ == "__main__":
+if __name__ == "__main__":  # pragma: no cover (run by the tests in a process of its own)
     # A warning on standard error would be read as part of the result, one of the interpreter's own, too.
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     sys.exit(main(sys.argv))

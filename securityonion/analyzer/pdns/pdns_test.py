@@ -13,6 +13,7 @@ import tempfile
 import threading
 import time
 import unittest
+import urllib.error
 
 from pdns import pdns
 
@@ -268,6 +269,40 @@ class Answers(unittest.TestCase):
             self.assertLess(time.monotonic() - start, 4)
         finally:
             pdns.PATIENCE = patience
+
+
+class Edges(unittest.TestCase):
+    """What no server does to us."""
+
+    def test_a_socket_that_times_out(self):
+        """The same word as for the alarm."""
+        def late(*_, **__):
+            raise urllib.error.URLError(TimeoutError("timed out"))
+
+        opener, pdns.urllib.request.build_opener = pdns.urllib.request.build_opener, late
+        try:
+            self.assertEqual(run("ip", "192.0.2.7", 'url: "http://127.0.0.1:1"\nca: ""\n')["summary"], "timeout")
+        finally:
+            pdns.urllib.request.build_opener = opener
+
+    def test_a_fault_of_our_own(self):
+        """Is told like any other."""
+        with configured('url: "http://127.0.0.1:1"\n') as folder:
+            os.unlink(os.path.join(folder, "pdns.json"))
+            result = run_in('{"artifactType": "ip", "value": "192.0.2.7"}', folder)
+        self.assertEqual((result["summary"], result["status"]), ("internal_failure", "caution"))
+
+    def test_another_kind(self):
+        """126 from the function, as from the process."""
+        with configured("") as folder, contextlib.redirect_stdout(io.StringIO()) as out:
+            self.assertEqual(pdns.main(["pdns", '{"artifactType": "hash", "value": "x"}'], folder), 126)
+        self.assertEqual(out.getvalue(), "")
+
+    def test_without_a_key(self):
+        """None is sent."""
+        with serving() as server:
+            run("ip", "192.0.2.7", 'url: "http://127.0.0.1:%d"\n' % server.server_address[1])
+            self.assertNotIn("X-Api-Key", server.asked[0][1])
 
 
 class Settings(unittest.TestCase):
