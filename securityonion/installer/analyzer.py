@@ -32,6 +32,8 @@ def add(plan, host, options, certificate):
     plan.file(f"{FOLDER}/ca.pem", certificate, owner=SOCORE)
     if key:
         plan.file(KEY, key + "\n", mode=0o600, secret=True)
+    elif options.dry_run:
+        plan.notes.append(f"the analyzer's key will be made by `pdns serve user add {USER}`")
     else:
         plan.notes.append(
             f"the analyzer has no key yet: run `pdns serve user add {USER} --users {USERS}`, put the key into a file, and "

@@ -206,6 +206,9 @@ def uninstall(options, state, say):
         say("nothing was changed: this was a dry run")
     elif not state.is_new:
         say("next:")
-        say("  sudo salt-call state.apply soc; sudo salt-call state.apply sensoroni; sudo salt-call state.apply firewall   # on a manager")
+        if below(root, LOCAL).is_dir():
+            say("  sudo salt-call state.apply soc; sudo salt-call state.apply firewall; sudo so-sensoroni-restart")
+            for path in remove.GENERATED:
+                say(f"  sudo salt '*' file.remove {path}   # what salt left on other nodes")
         say("done" if complete else "not all of it could be removed: mend what is named above and run this again")
     return 0 if complete else 1

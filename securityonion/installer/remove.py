@@ -15,6 +15,13 @@ from .plan import Before, digest, look, replace
 # What pdns gathered: kept by --uninstall, removed by --purge.
 DATA = ("/nsm/pdns", "/var/lib/pdns")
 
+# What salt made of our files, and never takes away itself: on this node, and on every other one of the grid.
+GENERATED = (
+    "/opt/so/conf/sensoroni/analyzers/pdns",
+    "/opt/so/conf/suricata/rules/pdns-threat.lst",
+    "/opt/so/rules/suricata/pdns-threat.lst",
+)
+
 
 def remove(state, root, options, run, say):
     """Undoes all that the notes tell of; whether everything went."""
@@ -28,6 +35,11 @@ def remove(state, root, options, run, say):
         complete &= guarded(lambda path=path: remove_merge(state, root, path, options, say), path, say)
     for path in sorted(state.files):
         complete &= guarded(lambda path=path: remove_file(state, root, path, options, say), path, say)
+    for path in GENERATED:
+        if os.path.lexists(below(root, path)):
+            say(f"  remove {path}, which salt made of our files")
+            if not options.dry_run:
+                guarded(lambda path=path: clear(below(root, path)), path, say)
     if options.dry_run:
         say("  remove empty folders of ours, and the notes in " + str(state.path.parent))
         return complete
@@ -52,6 +64,14 @@ def remove(state, root, options, run, say):
             # Somebody else keeps something there.
             pass
     return True
+
+
+def clear(path):
+    """Removes a file or a folder with all in it."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
 
 
 def guarded(step, path, say):

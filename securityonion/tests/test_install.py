@@ -225,6 +225,16 @@ class Details(Case):
         self.assertEqual(world.run("--uninstall", "--purge"), 0)
         self.assertFalse((world.root / "nsm/pdns").exists())
 
+    def test_what_salt_made_of_our_files_goes(self):
+        """Salt copies the analyzer and never takes it away; that of another stays."""
+        world = self.installed()
+        for name in ("pdns/pdns.py", "pdns/site-packages/x.py", "other/other.py"):
+            world.file(f"opt/so/conf/sensoroni/analyzers/{name}", "", SOCORE)
+        world.file("opt/so/conf/suricata/rules/pdns-threat.lst", "", SOCORE)
+        self.assertEqual(world.run("--uninstall"), 0)
+        self.assertEqual(os.listdir(world.root / "opt/so/conf/sensoroni/analyzers"), ["other"])
+        self.assertEqual(os.listdir(world.root / "opt/so/conf/suricata/rules"), [])
+
     def test_what_was_in_our_place_comes_back(self):
         """A unit of the same name, with an owner and a mode of its own."""
         world = self.world()
