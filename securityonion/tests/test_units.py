@@ -1,6 +1,8 @@
 """Units, rules and the wrapper, looked at by the programs that will read them, as far as they are here."""
 
+import base64
 import configparser
+import json
 import os
 import re
 import shutil
@@ -70,6 +72,20 @@ class Units(Case):
         from installer.manager import LISTS
 
         self.assertEqual(names, sorted(f"pdns-refresh@{name}.timer" for name in LISTS))
+
+
+class Rights(Case):
+    """Redis users."""
+
+    def test_the_sensor_has_the_rights_of_the_readme(self):
+        """The project's README has them tested one by one; ours are the same."""
+        from installer.manager import SENSOR_RIGHTS
+
+        readme = HERE.parent / "README.md"
+        if not readme.is_file():
+            self.skipTest("this folder stands alone, without the project's README")
+        line = next(line for line in readme.read_text().splitlines() if line.startswith("ACL SETUSER sensor "))
+        self.assertEqual(line.split()[5:], SENSOR_RIGHTS.split())
 
 
 class Store(Case):
@@ -181,10 +197,31 @@ class Text(Case):
         self.assertRegex(rules[0], r"^alert dns \$HOME_NET any -> any any \(.*; sid:1\d{6}; rev:1;\)$")
         self.assertIn("load pdns-threat.lst", rules[0])
 
+    def test_suricata_alerts(self):
+        """A real Suricata, on a real capture, with the list beside the rules: one alert for each question for the name."""
+        data = os.environ.get("PDNS_TEST_DATA") or str(HERE.parent.parent / "shared/data")
+        capture = Path(data, "pcaps/dnscap/dns.pcap")
+        if shutil.which("suricata") is None or not capture.is_file():
+            self.skipTest("no suricata, or no test data")
+        with tempfile.TemporaryDirectory() as place:
+            shutil.copy(HERE / "detections/pdns-threat.rules", f"{place}/all.rules")
+            Path(place, "pdns-threat.lst").write_text(base64.b64encode(b"google.com").decode() + "\n")
+            Path(place, "classification.config").write_text("config classification: trojan-activity,A Trojan,1\n")
+            Path(place, "suricata.yaml").write_text(
+                "%YAML 1.1\n---\nvars:\n  address-groups: {HOME_NET: any, EXTERNAL_NET: any}\n"
+                f"default-rule-path: {place}\nrule-files: [all.rules]\nclassification-file: {place}/classification.config\n"
+                "outputs:\n  - eve-log: {enabled: yes, filename: eve.json, types: [alert]}\n"
+                "app-layer: {protocols: {dns: {udp: {enabled: yes, detection-ports: {dp: 53}}}}}\n"
+            )
+            arguments = ["-c", f"{place}/suricata.yaml", "-k", "none", "--runmode", "single", "-r", str(capture), "-l", place]
+            done = subprocess.run(["suricata", *arguments], capture_output=True, text=True, check=False)
+            self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+            alerts = [json.loads(line) for line in Path(place, "eve.json").read_text().splitlines()]
+        self.assertEqual({alert["dns"]["query"][0]["rrname"] for alert in alerts}, {"google.com"})
+        self.assertEqual(len(alerts), 24)
+
     def test_metadata(self):
         """The analyzer's, as sensoroni reads it."""
-        import json
-
         data = json.loads((HERE / "analyzer/pdns/pdns.json").read_text())
         self.assertEqual(set(data), {"name", "version", "author", "description", "supportedTypes"})
 
