@@ -107,12 +107,16 @@ def install(options, state, say):
     plan = build(host, options, state)
     found = changes(plan, host.root, state)
     old_files, old_merges = drop_unwanted(plan, host.root, state)
+    old_units = [unit for unit in state.units if unit not in plan.units]
     say("to do:" if found or old_files or old_merges else "to do: nothing, all of it is there")
     for change in found:
         show(change, say)
     for path in old_files + old_merges:
         say(f"  remove what an earlier run put into {path}")
     commands = runner(host.root, options, say)
+    if old_units:
+        commands([["systemctl", "disable", "--now", *old_units]])
+    remove.lists(host.root, options, say, options.opt_in)
     if options.dry_run:
         commands(commands_for(plan, found))
         finish(plan, say)

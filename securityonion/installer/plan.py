@@ -262,6 +262,8 @@ def carry_out(found, plan, root, state):
         make_folders(state, below(root, folder))
     for change in found:
         path = below(root, change.path)
+        if look(path) != change.before:
+            raise Refused(f"{change.path} was changed by somebody else just now: run this again")
         make_folders(state, path.parent)
         if change.merge is None:
             note = state.files.get(change.path)

@@ -30,7 +30,7 @@ def remove(state, root, options, run, say):
         return True
     if state.units:
         run([["systemctl", "disable", "--now", *state.units]])
-    complete = lists(root, options, say)
+    complete = lists(root, options, say, ())
     for path in sorted(state.merges):
         complete &= guarded(lambda path=path: remove_merge(state, root, path, options, say), path, say)
     for path in sorted(state.files):
@@ -85,15 +85,15 @@ def guarded(step, path, say):
         return False
 
 
-def lists(root, options, say):
-    """Rows of ours in Zeek's Intel file and SOC's descriptions, and our data set."""
+def lists(root, options, say, kept):
+    """Takes out our rows in Zeek's Intel file and SOC's descriptions, and our data set, but for the lists that are kept."""
     from importlib import util
 
     spec = util.spec_from_file_location("pdns_refresh", HERE / "refresh/refresh.py")
     refresh = util.module_from_spec(spec)
     spec.loader.exec_module(refresh)
     complete = True
-    for name in refresh.TARGETS:
+    for name in sorted(set(refresh.TARGETS) - set(kept)):
         try:
             refresh.take_out(name, str(root), options.dry_run, say)
         except refresh.Failed as error:

@@ -269,6 +269,30 @@ class Details(Case):
             self.assertEqual(world.run("--uninstall"), 0, world.said())
             self.same_tree(before, world.tree())
 
+    def test_a_pillar_that_changes_meanwhile(self):
+        """SOC may write at any moment: what it wrote is not lost."""
+        from installer import plan
+
+        world = self.world()
+        original = plan.changes
+
+        def slow(*arguments):
+            found = original(*arguments)
+            world.file(SOC, "soc:\n  new: 1\n", SOCORE)
+            return found
+
+        from installer import cli
+
+        cli.changes = slow
+        try:
+            self.assertIn("run this again", self.refused(world))
+        finally:
+            cli.changes = original
+        self.assertEqual(world.read(SOC), "soc:\n  new: 1\n")
+        self.assertEqual(world.run(), 0)
+        self.assertEqual(world.run("--uninstall"), 0)
+        self.assertEqual(world.read(SOC), "soc:\n  new: 1\n")
+
     def test_the_wrapper(self):
         """The command itself, from another folder."""
         world = self.world()

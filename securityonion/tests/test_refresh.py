@@ -234,6 +234,21 @@ class Lists(Case):
         self.assertEqual(self.node.run("--uninstall"), 0, self.node.said())
         self.same_tree(before, self.node.tree())
 
+    def test_a_list_that_is_not_wanted_any_more(self):
+        """Its timer stops, and our rows go."""
+        self.node.file(INTEL, "#fields\tindicator\tindicator_type\tmeta.source\n", SOCORE)
+        self.assertEqual(self.node.run("--opt-in", "zeek-intel"), 0)
+        self.answer("zeek-intel", HEADER + "evil.example\tIntel::DOMAIN\tpdns\t-\t-\n")
+        self.run_list("zeek-intel")
+        self.assertIn("evil.example", self.node.read(INTEL))
+        self.assertEqual(self.node.run("--dry-run"), 0)
+        self.assertIn("evil.example", self.node.read(INTEL))
+        self.assertEqual(self.node.run(), 0, self.node.said())
+        self.assertIn("run systemctl disable --now pdns-refresh@zeek-intel.timer", self.node.said())
+        self.assertEqual(self.node.read(INTEL), "#fields\tindicator\tindicator_type\tmeta.source\n")
+        self.assertEqual(self.node.run(), 0)
+        self.assertIn("to do: nothing", self.node.said())
+
     def test_random_rounds(self):
         """Fifty rounds of two writers on one Intel file: neither loses a row of its own."""
         chance = random.Random(7)

@@ -55,7 +55,7 @@ class Units(Case):
         if shutil.which("systemd-analyze") is None:
             self.skipTest("no systemd-analyze")
         folder = self.installed()
-        for unit in ("pdns-redis.service", "pdns-serve.service", "pdns-agent.service"):
+        for unit in ("pdns-redis.service", "pdns-serve.service", "pdns-agent.service", "pdns-refresh@.service"):
             done = self.analyze(folder, "security", "--offline=true", "--no-pager", str(folder / unit))
             match = re.search(r"exposure level for \S+: ([0-9.]+)", done.stdout)
             self.assertIsNotNone(match, done.stdout + done.stderr)
