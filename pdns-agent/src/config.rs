@@ -4,6 +4,7 @@
 //! where every user of the machine can read it.
 
 pub mod agent;
+mod security_onion;
 pub mod usage;
 
 use crate::store::{Options, has_password, mask};
@@ -88,6 +89,13 @@ pub enum ConnectionError {
          or redis+unix:///PATH"
     )]
     Url(String),
+    /// The URL leads to Security Onion's own Redis.
+    #[error(
+        "{0:?} is Security Onion's own Redis, the queue of its logs, which stop when pdns fills it: name the one of pdns, \
+         or set {over}=1 if it is another one",
+        over = security_onion::OVERRIDE
+    )]
+    SecurityOnion(String),
     /// The prefix would break the keys.
     #[error("{0:?} cannot begin a key: give up to 64 letters, digits, or any of : . _ -")]
     Prefix(String),
@@ -122,6 +130,12 @@ impl Connection {
         let url = url.unwrap_or_else(|| DEFAULT_URL.to_owned());
         if url != DEFAULT_URL && !SCHEMES.iter().any(|scheme| url.starts_with(scheme)) {
             return Err(ConnectionError::Url(mask(&url)));
+        }
+        if security_onion::is_its_redis(&url)
+            && security_onion::is_node()
+            && env(security_onion::OVERRIDE).is_none()
+        {
+            return Err(ConnectionError::SecurityOnion(mask(&url)));
         }
         let prefix = self.prefix.clone().or_else(|| env("PDNS_PREFIX"));
         let prefix = prefix.unwrap_or_else(|| DEFAULT_PREFIX.to_owned());

@@ -9,6 +9,7 @@ mod ebpf;
 mod fuzz;
 mod python;
 mod sample;
+mod securityonion;
 mod shell;
 mod test;
 mod tidy;

@@ -2,17 +2,25 @@
 
 use crate::shell::{run, target};
 use anyhow::Context as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// What the scripts below `pdns-agent/tests/reference` import, in the versions they were written with.
+/// What the scripts below `pdns-agent/tests/reference` and `securityonion` import, in the versions they were written with.
 const PACKAGES: &[&str] = &[
+    "coverage==7.17.3",
     "dnspython==2.9.2",
+    "jinja2==3.1.6",
     "publicsuffixlist==1.1.2.20261023",
+    "pyyaml==6.0.3",
     "scapy==2.8.0",
     "tree-sitter==0.25.2",
     "tree-sitter-zeek==0.2.15",
 ];
+
+/// The interpreter that sees these packages.
+pub(crate) fn interpreter() -> anyhow::Result<PathBuf> {
+    Ok(target()?.join("python/bin/python3"))
+}
 
 /// Makes the folder, unless it is there with the same packages.
 pub(crate) fn install() -> anyhow::Result<()> {

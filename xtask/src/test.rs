@@ -2,6 +2,7 @@
 
 use crate::ebpf;
 use crate::python;
+use crate::securityonion;
 use crate::shell::{Need, REDIS, cargo, install, run, target};
 use anyhow::Context as _;
 use std::process::Command;
@@ -18,6 +19,7 @@ const NEEDS: &[Need] = &[
     Need { program: "ip", package: "iproute2" },
     Need { program: "setpriv", package: "util-linux" },
     Need { program: "sysctl", package: "procps" },
+    Need { program: "shellcheck", package: "shellcheck" },
     Need { program: "mkfifo", package: "coreutils" },
     Need { program: "zstd", package: "zstd" },
     Need { program: "xz", package: "xz-utils" },
@@ -56,7 +58,8 @@ pub(crate) fn test() -> anyhow::Result<()> {
             skipped.len()
         );
     }
-    result
+    result?;
+    securityonion::test()
 }
 
 fn has_nextest() -> bool {
