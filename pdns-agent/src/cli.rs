@@ -9,12 +9,14 @@ mod answer;
 mod args;
 mod hint;
 mod resolve;
+mod serve;
 #[cfg(test)]
 mod tests;
 
 pub use args::Args;
 pub use resolve::UsageError;
 
+use crate::config::serve::ServeConfigError;
 use crate::config::{ConnectionError, DEFAULT_URL};
 use crate::query;
 use crate::render::{Format, Look, escape};
@@ -56,6 +58,12 @@ pub enum CliError {
     /// It is not clear where the store is.
     #[error(transparent)]
     Connection(#[from] ConnectionError),
+    /// What the server is told makes no sense.
+    #[error(transparent)]
+    ServeConfig(#[from] ServeConfigError),
+    /// The server did not serve.
+    #[error(transparent)]
+    Serve(#[from] crate::serve::ServeError),
     /// The store did not do it.
     #[error("cannot {act}")]
     Store {
@@ -112,6 +120,10 @@ impl Terminal<'_> {
 pub fn run(args: &Args, terminal: &mut Terminal<'_>) -> Result<Found, CliError> {
     if args.command.is_some() && !args.subjects.is_empty() {
         return Err(UsageError::SubjectBeforeCommand.into());
+    }
+    if let Some(Command::Serve(typed)) = &args.command {
+        // Its settings have a file of their own.
+        return serve::run(typed, &args.rows, &args.connection, terminal);
     }
     let options = args.connection.options(terminal.env)?;
     let found = command(args, &options, terminal)?;
@@ -189,6 +201,7 @@ fn command(args: &Args, options: &Options, terminal: &mut Terminal<'_>) -> Resul
             rows.allow("status", &["--format"])?;
             admin::status(*verbose, rows, options, terminal)
         }
+        Some(Command::Serve(typed)) => serve::run(typed, rows, &args.connection, terminal),
         Some(Command::Admin(admin)) => {
             rows.allow("admin", &[])?;
             admin::run(*admin, options, terminal)

@@ -10,6 +10,7 @@
 //! newline-separated block as it is. Names are never IDN-decoded here.
 
 pub(crate) mod compressed;
+pub mod suffix;
 
 use std::fmt;
 
@@ -154,6 +155,10 @@ impl<'a> Name<'a> {
     /// # Errors
     /// When the text is not canonical, so that a damaged store is noticed and not passed on.
     pub fn from_canonical(text: &'a str) -> Result<Self, NameError> {
+        // Nearly all names: told without writing them anew.
+        if plain(text.as_bytes()).is_some() {
+            return Ok(Self(text));
+        }
         let parsed = NameBuf::parse(text)?;
         if parsed.as_str() == text { Ok(Self(text)) } else { Err(NameError::BadEscape) }
     }

@@ -12,18 +12,22 @@
 mod filter;
 mod names;
 mod order;
+mod page;
 #[cfg(test)]
 pub(crate) mod rows;
 mod stats;
 mod subject;
 mod text;
+mod walk;
 mod when;
 
 pub use filter::{Fence, Filter, TtlFence};
 pub use names::{NameSum, top_names};
 pub use order::{Each, MAX_SORTED, Passes, Sort};
+pub use page::{Cursor, MAX_PAGE, Pager, Rows};
 pub use subject::{Subject, SubjectError};
 pub use text::{Text, Word, WordError};
+pub use walk::{Walk, walk};
 pub use when::{DAY, Moment, WhenError};
 
 use crate::name::{Name, NameBuf};

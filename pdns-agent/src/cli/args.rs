@@ -1,6 +1,7 @@
 //! What can be typed after `pdns`: clap types, and nothing of what it means (see `resolve`).
 
 use crate::config::Connection;
+use crate::config::serve::Serve;
 use crate::observation::Outcome;
 use crate::render::{FORMATS, Format};
 use crate::rr::RrType;
@@ -98,6 +99,8 @@ pub enum Command {
         #[arg(long, short)]
         verbose: bool,
     },
+    /// Answer over HTTP: CIRCL's COF and DNSDB's API
+    Serve(Box<Serve>),
     /// Look after the store
     #[command(subcommand)]
     Admin(Admin),

@@ -50,7 +50,6 @@ mod pairing;
 mod repeats;
 mod response;
 mod ring;
-mod suffix;
 mod tally;
 
 pub use tally::{DnsFilter, DnsOmission, DnsRejection, DnsTally, Ending};

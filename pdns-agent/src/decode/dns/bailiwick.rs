@@ -6,8 +6,7 @@
 //! sets the limit where it shows none, or claims all of a top-level domain.
 
 use super::message::{Names, Record, Records, Section, Span};
-use super::suffix;
-use crate::name::Name;
+use crate::name::{Name, suffix};
 use crate::rr::RrType;
 use std::cell::OnceCell;
 

@@ -1,17 +1,21 @@
 //! Public suffixes: under which the names of unlike owners lie (Public Suffix List, ICANN and private section).
 //!
+//! Layer 0: `decode` judges by them what a server may say, `query` adds up by registrable domain.
+//!
 //! The root is one. So is a top-level domain that the list does not have: its prevailing rule is `*`.
 
-use crate::name::Name;
+use super::Name;
 use psl::Psl as _;
 
 /// Whether a name is a public suffix.
-pub(super) fn is_public(name: Name<'_>) -> bool {
+#[must_use]
+pub fn is_public(name: Name<'_>) -> bool {
     name.is_root() || length(name) >= name.as_str().len()
 }
 
 /// The registrable domain of a name: one label more than its public suffix. A public suffix has none.
-pub(super) fn registrable(name: Name<'_>) -> Option<Name<'_>> {
+#[must_use]
+pub fn registrable(name: Name<'_>) -> Option<Name<'_>> {
     if is_public(name) {
         return None;
     }
