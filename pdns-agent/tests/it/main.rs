@@ -44,6 +44,8 @@ mod reference;
 #[cfg(test)]
 mod run;
 #[cfg(test)]
+mod serve;
+#[cfg(test)]
 mod store;
 #[cfg(test)]
 mod tail;
