@@ -4,6 +4,7 @@
 //! where every user of the machine can read it.
 
 pub mod agent;
+pub mod serve;
 pub mod usage;
 
 use crate::store::{Options, has_password, mask};

@@ -6,7 +6,15 @@ use std::path::Path;
 use std::process::Command;
 
 /// What the scripts below `pdns-agent/tests/reference` import, in the versions they were written with.
-const PACKAGES: &[&str] = &["dnspython==2.9.2", "publicsuffixlist==1.1.2.20261023", "scapy==2.8.0"];
+const PACKAGES: &[&str] = &[
+    "dnsdb2==1.2.0",
+    "dnspython==2.9.2",
+    "publicsuffixlist==1.1.2.20261023",
+    "pypdns==2.3.2",
+    // pypdns takes every line for undecodable without it.
+    "requests-cache==1.3.3",
+    "scapy==2.8.0",
+];
 
 /// Makes the folder, unless it is there with the same packages.
 pub(crate) fn install() -> anyhow::Result<()> {
