@@ -27,7 +27,7 @@ pub use order::{Each, MAX_SORTED, Passes, Sort};
 pub use page::{Cursor, MAX_PAGE, Pager, Rows};
 pub use subject::{Subject, SubjectError};
 pub use text::{Text, Word, WordError};
-pub use walk::{Walk, walk};
+pub use walk::{EachNames, Walk, walk};
 pub use when::{DAY, Moment, WhenError};
 
 use crate::name::{Name, NameBuf};

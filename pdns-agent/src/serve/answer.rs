@@ -31,6 +31,8 @@ const AGE: Duration = Duration::from_millis(500);
 const PATIENCE: Duration = Duration::from_secs(20);
 /// How long a client waits for anything before it hears that the work goes on.
 const KEEP_ALIVE: Duration = Duration::from_secs(5);
+/// How long an answer may be late: a question looks at the clock only between two calls of the store.
+const SLACK: Duration = Duration::from_secs(5);
 
 /// Why an answer ends early.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -213,7 +215,11 @@ pub(super) async fn ask(
         tracing::debug!(rows = out.rows, ?ended, "a query ended");
         app.metrics.query(endpoint, out.rows, now.elapsed());
     });
-    match begun.await {
+    let Ok(begun) = tokio::time::timeout(time + SLACK, begun).await else {
+        // The thread waits for Redis, and keeps its turn until that gives up.
+        return Refusal::busy("the store does not answer", SLACK).into_response();
+    };
+    match begun {
         Ok(Ok(headers)) => {
             let alive = keep_alive.map(|line| (line, Box::pin(tokio::time::sleep(KEEP_ALIVE))));
             let mut response = Response::new(Body::new(Lines { lines, alive }));

@@ -51,10 +51,10 @@ pub fn list(path: &Path) -> Result<Vec<Entry>, UsersError> {
     let text = fs::read_to_string(path).map_err(unread)?;
     let content: Content = toml::from_str(&text)
         .map_err(|cause| UsersError::Syntax { path: path.to_owned(), cause: Box::new(cause) })?;
-    match content.user.iter().find(|entry| !is_name(&entry.name)) {
-        Some(entry) => Err(UsersError::Name(entry.name.clone())),
-        None => Ok(content.user),
+    if let Some(entry) = content.user.iter().find(|entry| !is_name(&entry.name)) {
+        return Err(UsersError::Name(entry.name.clone()));
     }
+    Ok(content.user)
 }
 
 /// Adds a user; gives the key, which is nowhere else, unless there is a password.

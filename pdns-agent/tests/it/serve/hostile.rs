@@ -45,7 +45,7 @@ fn what_is_too_long_is_refused() {
     site.get(&format!("/dnsdb/v2/regex/rrnames/a?exclude={long}")).refused(414);
     let reply = sent(&site, format!("GET /{} HTTP/1.1\r\n\r\n", "a".repeat(70_000)).as_bytes());
     assert!(reply.is_empty() || reply.starts_with("HTTP/1.1 4"), "{reply}");
-    let headers = (0..2_000).map(|number| format!("X-{number}: y\r\n")).collect::<String>();
+    let headers = "X-Y: y\r\n".repeat(2_000);
     let reply = sent(&site, format!("GET / HTTP/1.1\r\n{headers}\r\n").as_bytes());
     assert!(reply.is_empty() || reply.starts_with("HTTP/1.1 431"), "{reply}");
     let big = [("Content-Length", "100000000")];
