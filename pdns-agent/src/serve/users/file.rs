@@ -80,19 +80,16 @@ pub fn add(
         return Err(UsersError::Twice(name.to_owned()));
     }
     let mut entry = Entry { name: name.to_owned(), may_tag, key_sha256: None, password: None };
-    let key = match password {
-        Some(password) => {
-            if !(12..=256).contains(&password.chars().count()) || password.contains(['\n', '\r']) {
-                return Err(UsersError::Password);
-            }
-            entry.password = Some(hash(password).ok_or(UsersError::Secret)?);
-            None
+    let key = if let Some(password) = password {
+        if !(12..=256).contains(&password.chars().count()) || password.contains(['\n', '\r']) {
+            return Err(UsersError::Password);
         }
-        None => {
-            let key = new_key().ok_or(UsersError::Secret)?;
-            entry.key_sha256 = Some(Digest::of(&key).to_hex());
-            Some(key)
-        }
+        entry.password = Some(hash(password).ok_or(UsersError::Secret)?);
+        None
+    } else {
+        let key = new_key().ok_or(UsersError::Secret)?;
+        entry.key_sha256 = Some(Digest::of(&key).to_hex());
+        Some(key)
     };
     entries.push(entry);
     write(path, entries)?;

@@ -106,10 +106,9 @@ fn dnsdbq_speaks_dnsdb_2() {
             "dnsdb2",
             &["-j", "-l", "50", "-O", offset, "-r", "*.pages.example.org"],
         );
-        let limited = ended.stderr.contains("limit");
-        (ended.with(&[0]).lines().count(), limited)
+        ended.with(&[0]).lines().count()
     };
-    assert_eq!((page("0"), page("100")), ((50, true), (20, false)));
+    assert_eq!((page("0"), page("100")), (50, 20));
     // Summaries.
     let sum = ask(&["-V", "summarize", "-r", "*.pages.example.org"]);
     assert_eq!((&sum[0]["count"], &sum[0]["num_results"]), (&json!(120), &json!(120)));
