@@ -47,7 +47,7 @@ pub use subject::{Subject, SubjectError};
 pub use tag_subject::{Scope, TagSubjectError, tag_subject};
 pub use tags::{TagFilter, TagSet, UnknownTagFilter};
 pub use text::{Text, Word, WordError};
-pub use walk::{Walk, walk};
+pub use walk::{EachNames, Walk, walk};
 pub use watch::{Polled, Watch};
 pub use when::{DAY, Moment, WhenError};
 

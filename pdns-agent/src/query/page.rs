@@ -148,7 +148,9 @@ mod tests {
         let (mut all, mut after) = (Vec::new(), None);
         loop {
             let mut pager = Pager::new(after, count);
-            rows.iter().for_each(|row| pager.offer(row.clone()));
+            for row in rows {
+                pager.offer(row.clone());
+            }
             let page = pager.finish();
             assert_eq!(page.cut, page.next.is_some());
             assert!(page.rows.len() == count || page.next.is_none());
@@ -173,7 +175,9 @@ mod tests {
     fn what_is_seen_anew_between_two_pages_repeats_nothing() {
         let rows = [at(1, 50), at(2, 40), at(3, 30), at(4, 20)];
         let mut pager = Pager::new(None, 2);
-        rows.iter().for_each(|row| pager.offer(row.clone()));
+        for row in &rows {
+            pager.offer(row.clone());
+        }
         let first = pager.finish();
         assert_eq!(first.rows, rows[..2]);
         let mut pager = Pager::new(first.next, 2);

@@ -23,6 +23,10 @@ pub enum Walk {
     Text(Text),
 }
 
+/// Takes some names, and may ask the store about them.
+pub type EachNames<'e> =
+    dyn FnMut(&mut Store, &[NameBuf]) -> Result<ControlFlow<()>, StoreError> + 'e;
+
 /// Hands the names of `walk` that pass `sieve` to `each`, in order of their text, until it breaks or `stop` says so.
 ///
 /// `wanted` is how many names are likely to be taken: a pass keeps about that many.
@@ -35,7 +39,7 @@ pub fn walk(
     sieve: &dyn Fn(Name<'_>) -> bool,
     wanted: usize,
     stop: &dyn Fn() -> bool,
-    each: &mut dyn FnMut(&mut Store, &[NameBuf]) -> Result<ControlFlow<()>, StoreError>,
+    each: &mut EachNames<'_>,
 ) -> Result<(), StoreError> {
     let below;
     let text = match walk {
@@ -90,15 +94,15 @@ fn pass(
             if after.is_some_and(|after| name <= after.as_name()) {
                 return ControlFlow::Continue(());
             }
-            match kept.worst() {
-                // The order of names costs less than most sieves.
-                Some(worst) if worst.as_name() < name => {
-                    if !kept.overflowed() && sieve(name) {
-                        kept.refuse();
-                    }
-                }
-                _ if sieve(name) => kept.offer(name.to_buf()),
-                _ => {}
+            // The order of names costs less than most sieves.
+            let is_late = kept.worst().is_some_and(|worst| worst.as_name() < name);
+            if is_late && kept.overflowed() {
+                return ControlFlow::Continue(());
+            }
+            match sieve(name) {
+                true if is_late => kept.refuse(),
+                true => kept.offer(name.to_buf()),
+                false => {}
             }
             ControlFlow::Continue(())
         })

@@ -31,6 +31,8 @@ const AGE: Duration = Duration::from_millis(500);
 const PATIENCE: Duration = Duration::from_secs(20);
 /// How long a client waits for anything before it hears that the work goes on.
 const KEEP_ALIVE: Duration = Duration::from_secs(5);
+/// How long an answer may be late: a question looks at the clock only between two calls of the store.
+const SLACK: Duration = Duration::from_secs(5);
 
 /// Why an answer ends early.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,6 +69,9 @@ pub(super) struct Out {
     flushed: Instant,
     runtime: Handle,
     rows: u64,
+    /// It is to end so that whoever takes it sees that it is not whole.
+    breaks_off: bool,
+    /// A chunk was not taken.
     is_broken: bool,
 }
 
@@ -113,7 +118,7 @@ impl Out {
 
     /// Ends the answer so that whoever takes it sees that it is not whole.
     pub(super) fn break_off(&mut self) {
-        self.is_broken = true;
+        self.breaks_off = true;
     }
 
     /// Writes one line, without its line feed.
@@ -142,7 +147,7 @@ impl Out {
     /// takes a part for the whole.
     fn end(&mut self) -> Result<(), Halt> {
         self.flush()?;
-        self.send(Bytes::new())
+        if self.breaks_off { Err(Halt::Gone) } else { self.send(Bytes::new()) }
     }
 
     /// Sends what there is so far.
@@ -155,12 +160,16 @@ impl Out {
         self.send(chunk)
     }
 
-    fn send(&self, chunk: Bytes) -> Result<(), Halt> {
-        if self.pulse.app.is_stopping() {
-            return Err(Halt::Gone);
+    fn send(&mut self, chunk: Bytes) -> Result<(), Halt> {
+        if !self.is_broken && !self.pulse.app.is_stopping() {
+            let send = self.pulse.chunks.send_timeout(chunk, PATIENCE);
+            if self.runtime.block_on(send).is_ok() {
+                return Ok(());
+            }
         }
-        let sent = self.runtime.block_on(self.pulse.chunks.send_timeout(chunk, PATIENCE));
-        sent.map_err(|_| Halt::Gone)
+        // What was not taken is missing: nothing may follow it.
+        self.is_broken = true;
+        Err(Halt::Gone)
     }
 }
 
@@ -187,6 +196,7 @@ pub(super) async fn ask(
         flushed: now,
         runtime: Handle::current(),
         rows: 0,
+        breaks_off: false,
         is_broken: false,
     };
     tokio::task::spawn_blocking(move || {
@@ -206,14 +216,18 @@ pub(super) async fn ask(
                 app.metrics.store(!error.is_transient());
                 out.refuse(Refusal::from(&error));
                 // A protocol that has a word for failure has said it.
-                out.is_broken |= keep_alive.is_none();
+                out.breaks_off |= keep_alive.is_none();
             }
         }
-        let ended = if out.is_broken { out.flush() } else { out.end() };
+        let ended = out.end();
         tracing::debug!(rows = out.rows, ?ended, "a query ended");
         app.metrics.query(endpoint, out.rows, now.elapsed());
     });
-    match begun.await {
+    let Ok(begun) = tokio::time::timeout(time + SLACK, begun).await else {
+        // The thread waits for Redis, and keeps its turn until that gives up.
+        return Refusal::busy("the store does not answer", SLACK).into_response();
+    };
+    match begun {
         Ok(Ok(headers)) => {
             let alive = keep_alive.map(|line| (line, Box::pin(tokio::time::sleep(KEEP_ALIVE))));
             let mut response = Response::new(Body::new(Lines { lines, alive }));

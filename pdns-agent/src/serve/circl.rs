@@ -33,12 +33,22 @@ const TIME: Duration = Duration::from_secs(12);
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Question {
     what: What,
-    /// Only this type; `Some(None)` for one that does not exist, which no record has.
-    rrtype: Option<Option<RrType>>,
+    only: Only,
     after: Option<Cursor>,
     count: usize,
     /// The client asked for a page, and knows that there are more.
     is_paged: bool,
+}
+
+/// Which types.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Only {
+    /// All.
+    Any,
+    /// One.
+    One(RrType),
+    /// One that does not exist, which no record has.
+    Nothing,
 }
 
 /// What is asked about.
@@ -89,13 +99,13 @@ fn understand(value: &str, headers: &HeaderMap, most: usize) -> Result<Question,
             None => return bad("dribble-paginate-cursor", text),
         },
     };
-    let rrtype = match header("dribble-filter-rrtype") {
-        None => None,
-        Some(text) if text.eq_ignore_ascii_case("ANY") => None,
-        Some(text) => Some(text.parse().ok()),
+    let only = match header("dribble-filter-rrtype") {
+        None => Only::Any,
+        Some(text) if text.eq_ignore_ascii_case("ANY") => Only::Any,
+        Some(text) => text.parse().map_or(Only::Nothing, Only::One),
     };
     let is_paged = after.is_some() || headers.contains_key("dribble-paginate-count");
-    Ok(Question { what: what(&decode(value)?)?, rrtype, after, count, is_paged })
+    Ok(Question { what: what(&decode(value)?)?, only, after, count, is_paged })
 }
 
 /// Reads the value.
@@ -173,9 +183,10 @@ fn gather(
     late: &mut bool,
 ) -> Result<(), StoreError> {
     let mut take = |row: Row| {
-        let is_wanted = match (&question.rrtype, &row.fact) {
-            (Some(wanted), FactBuf::Record(rdata)) => *wanted == Some(rdata.rrtype),
-            _ => true,
+        let is_wanted = match (question.only, &row.fact) {
+            (Only::Any, _) => true,
+            (Only::One(wanted), FactBuf::Record(rdata)) => wanted == rdata.rrtype,
+            _ => false,
         };
         if is_wanted {
             pager.offer(row);
@@ -266,18 +277,18 @@ mod tests {
             understand("example.com", &headers, 1_000)
         };
         let question = ask(&[]).unwrap();
-        assert_eq!((question.count, question.after, question.rrtype), (1_000, None, None));
+        assert_eq!((question.count, question.after, question.only), (1_000, None, Only::Any));
         let question = ask(&[
             ("dribble-paginate-count", "50"),
-            ("dribble-paginate-cursor", "5000000000"),
+            ("dribble-paginate-cursor", "4294967297"),
             ("dribble-filter-rrtype", "aaaa"),
             ("dribble-disable-active-query", "1"),
         ])
         .unwrap();
-        assert_eq!((question.count, question.rrtype), (50, Some(Some(RrType::AAAA))));
-        assert_eq!(question.after.map(Cursor::number), Some(5_000_000_000));
+        assert_eq!((question.count, question.only), (50, Only::One(RrType::AAAA)));
+        assert_eq!(question.after.map(Cursor::number), Some(4_294_967_297));
         assert_eq!(ask(&[("dribble-paginate-count", "5000")]).unwrap().count, 1_000);
-        assert_eq!(ask(&[("dribble-filter-rrtype", "nonsense")]).unwrap().rrtype, Some(None));
+        assert_eq!(ask(&[("dribble-filter-rrtype", "nonsense")]).unwrap().only, Only::Nothing);
         for (name, value) in [
             ("dribble-paginate-count", "0"),
             ("dribble-paginate-count", "-1"),

@@ -10,6 +10,9 @@ use tokio::sync::Semaphore;
 /// The most clients that are remembered at a time. Those beyond share one bucket.
 const MOST: usize = 10_000;
 
+/// How often those are looked for who can be forgotten.
+const SWEEP: Duration = Duration::from_secs(1);
+
 /// By what a client is known.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Key {
@@ -79,7 +82,14 @@ impl Client {
 pub(super) struct Clients {
     rate: Rate,
     queries: usize,
-    known: Mutex<HashMap<Key, Arc<Client>>>,
+    known: Mutex<Known>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    clients: HashMap<Key, Arc<Client>>,
+    /// When those were forgotten last who can be.
+    swept: Option<Instant>,
 }
 
 impl Clients {
@@ -94,19 +104,21 @@ impl Clients {
 
     pub(super) fn client(&self, key: Key) -> Arc<Client> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(client) = known.get(&key) {
+        let Known { clients, swept } = &mut *known;
+        if let Some(client) = clients.get(&key) {
             return Arc::clone(client);
         }
-        if known.len() >= MOST {
-            let now = Instant::now();
+        let now = Instant::now();
+        if clients.len() >= MOST && swept.is_none_or(|swept| now.duration_since(swept) >= SWEEP) {
+            *swept = Some(now);
             // Who has nothing to his debit is as good as forgotten.
-            known.retain(|_, client| {
+            clients.retain(|_, client| {
                 Arc::strong_count(client) > 1 || !client.bucket().is_full(self.rate, now)
             });
         }
-        let key = if known.len() >= MOST { Key::Others } else { key };
+        let key = if clients.len() >= MOST { Key::Others } else { key };
         let client =
-            known.entry(key).or_insert_with(|| Arc::new(Client::new(self.rate, self.queries)));
+            clients.entry(key).or_insert_with(|| Arc::new(Client::new(self.rate, self.queries)));
         Arc::clone(client)
     }
 }
@@ -124,11 +136,12 @@ mod tests {
         assert_eq!(of("192.0.2.2").pay(), Ok(()));
         assert_eq!(of("2001:db8::1").pay(), Ok(()));
         assert!(of("2001:db8::2").pay().is_err());
-        for number in 0..2 * MOST {
-            let client = clients.client(Key::User(number.to_string().into()));
-            drop(client.pay());
-        }
-        assert!(clients.known.lock().unwrap().len() <= MOST + 1);
-        assert!(clients.client(Key::User("another".into())).pay().is_err());
+        // All of them still ask, so that none can be forgotten.
+        let busy: Vec<_> = (0..2 * MOST)
+            .map(|number| clients.client(Key::User(number.to_string().into())))
+            .collect();
+        assert!(clients.known.lock().unwrap().clients.len() <= MOST + 1);
+        let [one, other] = ["one", "other"].map(|name| clients.client(Key::User(name.into())));
+        assert!(Arc::ptr_eq(&one, &other) && busy.iter().any(|client| Arc::ptr_eq(client, &one)));
     }
 }

@@ -36,8 +36,10 @@ pub(super) async fn guard(
 ) -> Response {
     let endpoint = Endpoint::of(request.uri().path());
     let origin = request.headers().get(header::ORIGIN).cloned();
+    let mut user = None;
     let (mut response, quota) = match admit(&app, endpoint, &mut request).await {
         Ok(client) => {
+            user = request.extensions().get::<Identity>().and_then(|who| who.name.clone());
             let response = next.run(request).await;
             (response, client.map(|client| quota(&app, &client)))
         }
@@ -50,7 +52,10 @@ pub(super) async fn guard(
         headers.extend(quota);
     }
     adorn(&app, headers, origin.as_ref());
-    app.metrics.request(endpoint, response.status().as_u16());
+    let status = response.status().as_u16();
+    // What was asked is somebody's business, and not the log's.
+    tracing::debug!(?endpoint, status, user = user.as_deref(), "a request was answered");
+    app.metrics.request(endpoint, status);
     response
 }
 
@@ -150,14 +155,12 @@ async fn identify(
         app.metrics.rate_limited();
         return Err(Refusal::too_many("too many wrong keys or passwords; try again later", wait));
     }
-    match app.users.identify(shown).await {
-        Some(identity) => Ok(identity),
-        None => {
-            failures.pay().ok();
-            tracing::debug!(?address, "a key or password that nobody has");
-            Err(refuse("the key or the login is wrong"))
-        }
+    if let Some(identity) = app.users.identify(shown).await {
+        return Ok(identity);
     }
+    failures.pay().ok();
+    tracing::debug!(?address, "a key or password that nobody has");
+    Err(refuse("the key or the login is wrong"))
 }
 
 /// What DNSDB tells of a client's quota.

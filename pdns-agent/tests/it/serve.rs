@@ -19,6 +19,7 @@ use pdns_agent::rr::RrType;
 use pdns_agent::store::{FactBuf, Store};
 use serde_json::Value;
 use std::collections::HashMap;
+use std::fmt::Write as _;
 use std::io::Write as _;
 use std::net::TcpStream;
 use std::time::Duration;
@@ -106,10 +107,10 @@ pub(super) fn listens(process: &Agent) -> String {
 pub(super) fn request(address: &str, method: &str, path: &str, headers: &[(&str, &str)]) -> Reply {
     let mut head = format!("{method} {path} HTTP/1.1\r\n");
     if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
-        head += &format!("Host: {address}\r\n");
+        write!(head, "Host: {address}\r\n").unwrap();
     }
     for (name, value) in headers {
-        head += &format!("{name}: {value}\r\n");
+        write!(head, "{name}: {value}\r\n").unwrap();
     }
     head += "Connection: close\r\n\r\n";
     let mut stream = TcpStream::connect(address).expect("the server listens");

@@ -69,6 +69,11 @@ impl Object {
         let shown = self.is_verbose.then_some(self.sums);
         let text = |rdata: &RdataBuf| rdata.as_rdata().to_text(FinalDot::With);
         let (mut rdata, mut raw_rdata) = (None, None);
+        let is_partial = match &self.rdata {
+            Data::Set(set) => set.iter().any(|rdata| rdata.partial),
+            Data::One(one) => one.partial,
+            Data::None | Data::Found(..) => false,
+        };
         match &self.rdata {
             Data::None => {}
             Data::Set(set) => rdata = Some(Texts::Many(set.iter().map(text).collect())),
@@ -89,6 +94,7 @@ impl Object {
             bailiwick: self.bailiwick.as_ref().map(|name| dotted(name.as_name())),
             rdata,
             raw_rdata,
+            pdns_partial: is_partial.then_some(true),
         };
         line.write(out);
     }
@@ -139,6 +145,9 @@ struct Line {
     rdata: Option<Texts>,
     #[serde(skip_serializing_if = "Option::is_none")]
     raw_rdata: Option<String>,
+    /// Ours: of an RDATA only the host is known, and its numbers are not (as in our COF).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pdns_partial: Option<bool>,
 }
 
 impl Line {

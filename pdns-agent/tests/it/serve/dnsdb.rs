@@ -2,6 +2,7 @@
 
 use super::{PAGES, START, Site, wire};
 use serde_json::{Value, json};
+use std::fmt::Write as _;
 
 /// The results of an answer in SAF, and how it ended.
 #[track_caller]
@@ -33,7 +34,11 @@ fn keys(site: &Site, path: &str) -> Vec<String> {
 }
 
 fn hex(octets: &[u8]) -> String {
-    octets.iter().map(|octet| format!("{octet:02x}")).collect()
+    let mut out = String::new();
+    for octet in octets {
+        write!(out, "{octet:02x}").unwrap();
+    }
+    out
 }
 
 #[test]

@@ -1,10 +1,13 @@
 //! Requests that no client sends.
 
-use super::{Site, read_reply, request};
+use super::{Site, add, read_reply, request};
 use crate::redis::until;
+use crate::store::options;
+use pdns_agent::rr::RrType;
+use pdns_agent::store::Store;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// What a server says to octets, which may be nothing; afterwards it must still serve.
 fn sent(site: &Site, octets: &[u8]) -> String {
@@ -45,7 +48,7 @@ fn what_is_too_long_is_refused() {
     site.get(&format!("/dnsdb/v2/regex/rrnames/a?exclude={long}")).refused(414);
     let reply = sent(&site, format!("GET /{} HTTP/1.1\r\n\r\n", "a".repeat(70_000)).as_bytes());
     assert!(reply.is_empty() || reply.starts_with("HTTP/1.1 4"), "{reply}");
-    let headers = (0..2_000).map(|number| format!("X-{number}: y\r\n")).collect::<String>();
+    let headers = "X-Y: y\r\n".repeat(2_000);
     let reply = sent(&site, format!("GET / HTTP/1.1\r\n{headers}\r\n").as_bytes());
     assert!(reply.is_empty() || reply.starts_with("HTTP/1.1 431"), "{reply}");
     let big = [("Content-Length", "100000000")];
@@ -101,4 +104,42 @@ fn a_client_that_hangs_up_or_does_not_read_holds_nobody_up() {
         head("/pdns/query/www.example.com").replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n");
     stream.write_all(close.as_bytes()).unwrap();
     assert_eq!(read_reply(&mut stream).lines().len(), 4);
+}
+
+#[test]
+fn a_client_that_takes_nothing_is_given_up() {
+    let site = Site::with(&["--queries", "3", "--max-rows", "100000"]);
+    let rows: Vec<_> = (0..60_000_u32)
+        .map(|number| {
+            let [_, high, middle, low] = number.to_be_bytes();
+            (format!("n{number}.big.example"), RrType::A, vec![10, high, middle, low], number)
+        })
+        .collect();
+    add(&mut Store::open(&options(&site.redis)).unwrap(), 9, &rows);
+    let path = "/dnsdb/v2/lookup/rrset/name/*.big.example?limit=0";
+    let lines = site.get(path).lines();
+    assert_eq!(lines.len(), rows.len() + 2);
+    let mut stuck = TcpStream::connect(&site.address).unwrap();
+    let head = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    stuck.write_all(head.as_bytes()).unwrap();
+    let count = |name: &str| {
+        let page = site.get("/metrics").body;
+        let line = page.lines().find(|line| line.starts_with(&format!("{name} "))).unwrap();
+        line.rsplit(' ').next().unwrap().parse::<u32>().unwrap()
+    };
+    until("it is asked", || count("pdns_serve_queries_running") == 1);
+    // Others are answered all the while; then nothing is left of it but what the system holds.
+    let deadline = Instant::now() + Duration::from_secs(90);
+    while count("pdns_serve_queries_running") > 0 || count("pdns_serve_connections") > 1 {
+        assert!(Instant::now() < deadline, "it is never given up");
+        assert_eq!(site.get("/pdns/query/www.example.com").lines().len(), 4);
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    let mut rest = Vec::new();
+    stuck.read_to_end(&mut rest).ok();
+    let rest = String::from_utf8_lossy(&rest);
+    assert!(
+        !rest.contains("succeeded") && !rest.ends_with("0\r\n\r\n"),
+        "a part is not taken for the whole"
+    );
 }
