@@ -13,6 +13,7 @@ mod near;
 mod papers;
 mod parked;
 mod resolve;
+mod serve;
 mod tag;
 #[cfg(test)]
 mod tests;
@@ -21,6 +22,7 @@ mod watch;
 pub use args::Args;
 pub use resolve::UsageError;
 
+use crate::config::serve::ServeConfigError;
 use crate::config::{ConnectionError, DEFAULT_URL};
 use crate::query;
 use crate::render::{Format, Look, escape};
@@ -63,6 +65,12 @@ pub enum CliError {
     /// It is not clear where the store is.
     #[error(transparent)]
     Connection(#[from] ConnectionError),
+    /// What the server is told makes no sense.
+    #[error(transparent)]
+    ServeConfig(#[from] ServeConfigError),
+    /// The server did not serve.
+    #[error(transparent)]
+    Serve(#[from] crate::serve::ServeError),
     /// The store did not do it.
     #[error("cannot {act}")]
     Store {
@@ -159,6 +167,10 @@ pub fn run(args: &Args, terminal: &mut Terminal<'_>) -> Result<Found, CliError> 
     }
     if let Some(Command::Admin(Admin::Completions { shell })) = &args.command {
         return papers::completions(*shell, terminal);
+    }
+    if let Some(Command::Serve(typed)) = &args.command {
+        // Its settings have a file of their own.
+        return serve::run(typed, &args.rows, &args.connection, terminal);
     }
     let options = args.connection.options(terminal.env)?;
     let found = command(args, &options, terminal)?;
@@ -262,6 +274,7 @@ fn command(args: &Args, options: &Options, terminal: &mut Terminal<'_>) -> Resul
             rows.allow("status", &["--format"])?;
             admin::status(*verbose, rows, options, terminal)
         }
+        Some(Command::Serve(typed)) => serve::run(typed, rows, &args.connection, terminal),
         Some(Command::Admin(admin)) => {
             rows.allow("admin", &[])?;
             admin::run(admin, options, terminal)

@@ -5,6 +5,7 @@
 
 pub mod agent;
 mod security_onion;
+pub mod serve;
 pub mod usage;
 
 use crate::store::{Options, has_password, mask};

@@ -6,7 +6,7 @@
 //! ```text
 //! source -> decode -> observation -> aggregate -> store (Redis) -> query -> render
 //!                                                   |
-//!        agent wires the left half                  |      cli wires the right half
+//!        agent wires the left half                  |      cli and serve wire the right half
 //! ```
 //!
 //! - [`source`] finds logs and yields their lines, each once, whatever happens to the files; and the packets of
@@ -15,7 +15,7 @@
 //! - [`aggregate`] merges equal observations, so that the store hears of each tuple once a batch.
 //! - [`store`] takes batches exactly once and gives rows back.
 //! - [`query`] puts questions to the store; [`render`] writes the answers.
-//! - [`agent`] and [`cli`] are the two programs' work; [`config`] is what both are told.
+//! - [`agent`] and [`cli`] are the two programs' work, [`serve`] answers over HTTP; [`config`] is what they are told.
 //! - [`name`], [`rr`], [`rdata`], [`time`] and [`hash`] are the words that all of them share.
 //!
 //! # What is absent, and stays so
@@ -32,6 +32,7 @@ pub mod aggregate;
 pub mod cli;
 pub mod config;
 pub mod decode;
+pub(crate) mod exposition;
 pub mod hash;
 pub mod name;
 pub mod observation;
@@ -39,6 +40,7 @@ pub mod query;
 pub mod rdata;
 pub mod render;
 pub mod rr;
+pub mod serve;
 pub mod source;
 pub mod store;
 pub mod time;

@@ -17,6 +17,7 @@ mod groups;
 mod names;
 mod near;
 mod order;
+mod page;
 mod parked;
 mod pattern;
 #[cfg(test)]
@@ -26,6 +27,7 @@ mod subject;
 mod tag_subject;
 mod tags;
 mod text;
+mod walk;
 mod watch;
 mod when;
 
@@ -38,12 +40,14 @@ pub use groups::{
 pub use names::{NameSum, top_names};
 pub use near::{MAX_NAMES, Near, OnAddress, near, on_address};
 pub use order::{Each, MAX_SORTED, Passes, Sort};
+pub use page::{Cursor, MAX_PAGE, Pager, Rows};
 pub use parked::{List, ListError, WHYS, Why, parked};
 pub use pattern::{Pattern, PatternError};
 pub use subject::{Subject, SubjectError};
 pub use tag_subject::{Scope, TagSubjectError, tag_subject};
 pub use tags::{TagFilter, TagSet, UnknownTagFilter};
 pub use text::{Text, Word, WordError};
+pub use walk::{EachNames, Walk, walk};
 pub use watch::{Polled, Watch};
 pub use when::{DAY, Moment, WhenError};
 

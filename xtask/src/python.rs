@@ -8,10 +8,14 @@ use std::process::Command;
 /// What the scripts below `pdns-agent/tests/reference` and `securityonion` import, in the versions they were written with.
 const PACKAGES: &[&str] = &[
     "coverage==7.17.3",
+    "dnsdb2==1.2.0",
     "dnspython==2.9.2",
     "jinja2==3.1.6",
     "publicsuffixlist==1.1.2.20261023",
+    "pypdns==2.3.2",
     "pyyaml==6.0.3",
+    // pypdns takes every line for undecodable without it.
+    "requests-cache==1.3.3",
     "scapy==2.8.0",
     "tree-sitter==0.25.2",
     "tree-sitter-zeek==0.2.15",

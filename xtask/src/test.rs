@@ -12,6 +12,7 @@ const NEEDS: &[Need] = &[
     REDIS,
     Need { program: "redis-benchmark", package: "redis-tools" },
     Need { program: "python3", package: "python3" },
+    Need { program: "dnsdbq", package: "dnsdbq" },
     Need { program: "openssl", package: "openssl" },
     Need { program: "script", package: "bsdutils" },
     Need { program: "tshark", package: "tshark" },

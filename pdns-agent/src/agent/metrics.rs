@@ -5,10 +5,10 @@
 
 use crate::decode::packets::PacketTally;
 use crate::decode::{Filter, Tally};
+use crate::exposition::Page;
 use crate::source::CaptureCounters;
 use crate::store::StoreError;
 use std::collections::BTreeMap;
-use std::fmt::{self, Write as _};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// The numbers of a running agent.
@@ -105,31 +105,7 @@ impl Metrics {
             tallies.push(("files", &state.files));
         }
         packets(&mut page, &tallies);
-        page.0
-    }
-}
-
-/// The text of an answer, as it grows.
-#[derive(Default)]
-struct Page(String);
-
-impl Page {
-    fn write(&mut self, text: fmt::Arguments<'_>) {
-        self.0.write_fmt(text).expect("a String takes any text");
-    }
-
-    fn family(&mut self, name: &str, kind: &str, help: &str) {
-        self.write(format_args!("# HELP {name} {help}\n# TYPE {name} {kind}\n"));
-    }
-
-    fn number(&mut self, name: &str, labels: &[(&str, &str)], value: u64) {
-        self.0.push_str(name);
-        for (at, (label, value)) in labels.iter().enumerate() {
-            let value = value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
-            self.write(format_args!("{}{label}=\"{value}\"", if at == 0 { '{' } else { ',' }));
-        }
-        self.0.push_str(if labels.is_empty() { " " } else { "} " });
-        self.write(format_args!("{value}\n"));
+        page.into_text()
     }
 }
 

@@ -16,7 +16,8 @@ fn main() -> ExitCode {
     let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let mut terminal = Terminal {
         out: &mut BufWriter::with_capacity(65_536, stdout.lock()),
-        err: &mut io::stderr().lock(),
+        // Not locked: a server's threads write there, too.
+        err: &mut io::stderr(),
         input: &mut io::stdin().lock(),
         // A terminal that does not tell its width gets the width of a punched card.
         width: width.map(|size| size.map_or(80, |(width, _)| width.0)),

@@ -6,6 +6,7 @@ pub(super) mod tag;
 pub(super) use groups::{By, ByBelow, ByName, New, Parked, Subdomains};
 
 use crate::config::Connection;
+use crate::config::serve::Serve;
 use crate::observation::Outcome;
 use crate::query::TagFilter;
 use crate::render::{FORMATS, Format};
@@ -151,6 +152,8 @@ pub enum Command {
         #[arg(long, short)]
         verbose: bool,
     },
+    /// Answer over HTTP: CIRCL's COF and DNSDB's API
+    Serve(Box<Serve>),
     /// Look after the store
     #[command(subcommand)]
     Admin(Admin),

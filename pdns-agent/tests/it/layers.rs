@@ -17,7 +17,9 @@ const LAYERS: &[(&str, u8)] = &[
     ("store", 5),
     ("query", 6),
     ("render", 8),
+    ("exposition", 0),
     ("agent", 9),
+    ("serve", 9),
     ("cli", 9),
     ("config", 9),
     ("bin", 10),
@@ -29,6 +31,9 @@ const KEPT_TO: &[(&str, &str)] = &[
     ("notify::", "source"),
     ("aya::", "source"),
     ("psl::", "name"),
+    ("axum::", "serve"),
+    ("hyper::", "serve"),
+    ("tokio::", "serve"),
     ("hickory_proto::", "no module, for only tests"),
 ];
 

@@ -48,6 +48,8 @@ mod reference;
 #[cfg(test)]
 mod run;
 #[cfg(test)]
+mod serve;
+#[cfg(test)]
 mod store;
 #[cfg(test)]
 mod tags;

@@ -1,0 +1,86 @@
+//! `pdns serve`: the server, and who may ask it.
+
+use super::args::Rows;
+use super::{CliError, Found, Terminal};
+use crate::config::Connection;
+use crate::config::serve::{Serve, ServeCommand, UserCommand, settings, users_file};
+use crate::serve;
+use crate::serve::users;
+use std::io::{self, IsTerminal as _, Read as _};
+use tracing_subscriber::EnvFilter;
+
+/// The longest password, with its line feed, in octets.
+const MAX_PASSWORD: u64 = 2_048;
+
+/// Serves, or looks after the users.
+pub(super) fn run(
+    typed: &Serve,
+    rows: &Rows,
+    connection: &Connection,
+    terminal: &mut Terminal<'_>,
+) -> Result<Found, CliError> {
+    rows.allow("serve", &[])?;
+    match &typed.command {
+        None => {
+            let settings = settings(typed, connection, terminal.env)?;
+            log();
+            serve::run(settings)?;
+            Ok(Found::Something)
+        }
+        Some(ServeCommand::User(command)) => user(typed, command, terminal),
+    }
+}
+
+fn user(
+    typed: &Serve,
+    command: &UserCommand,
+    terminal: &mut Terminal<'_>,
+) -> Result<Found, CliError> {
+    let path = users_file(typed, terminal.env)?;
+    match command {
+        UserCommand::Add { name, may_tag, password } => {
+            let password = password.then(|| read_password(terminal)).transpose()?;
+            let added = users::add(&path, name, *may_tag, password.as_deref());
+            if let Some(key) = added.map_err(serve::ServeError::Users)? {
+                writeln!(terminal.out, "{key}").map_err(CliError::Output)?;
+            }
+            terminal.say(format_args!("{name} is in {}", path.display()));
+            Ok(Found::Something)
+        }
+        UserCommand::Remove { name } => {
+            users::remove(&path, name).map_err(serve::ServeError::Users)?;
+            terminal.say(format_args!("{name} is out of {}", path.display()));
+            Ok(Found::Something)
+        }
+        UserCommand::List => {
+            let entries = users::list(&path).map_err(serve::ServeError::Users)?;
+            for entry in &entries {
+                let may_tag = if entry.may_tag { "\tmay tag" } else { "" };
+                writeln!(terminal.out, "{}{may_tag}", entry.name).map_err(CliError::Output)?;
+            }
+            Ok(if entries.is_empty() { Found::Nothing } else { Found::Something })
+        }
+    }
+}
+
+/// The first line of standard input.
+fn read_password(terminal: &mut Terminal<'_>) -> Result<String, CliError> {
+    let mut text = String::new();
+    let read = (&mut *terminal.input).take(MAX_PASSWORD).read_to_string(&mut text);
+    read.map_err(CliError::Input)?;
+    let line = text.strip_suffix('\n').unwrap_or(&text);
+    Ok(line.strip_suffix('\r').unwrap_or(line).to_owned())
+}
+
+/// Lets the server say what it does, on standard error.
+fn log() {
+    let is_terminal = io::stderr().is_terminal();
+    let filter = EnvFilter::try_from_env("PDNS_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    // Where somebody listens already, that is as good.
+    drop(if is_terminal {
+        log.with_target(false).try_init()
+    } else {
+        log.json().flatten_event(true).try_init()
+    });
+}

@@ -1,0 +1,292 @@
+//! What `pdns serve` is told: flags, then environment, then one TOML file, then defaults.
+//!
+//! `args` holds what was typed, `file` what the file says; [`settings`] makes of both what `serve` takes.
+
+mod args;
+mod file;
+
+pub use args::{Serve, ServeCommand, UserCommand};
+
+use super::{Connection, ConnectionError};
+use crate::query::MAX_PAGE;
+use crate::serve::{Address, BadAddress, HostName, Limits, NoHostName, Settings};
+use file::File;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Read when `--config` names no other file and this one is there.
+const DEFAULT_FILE: &str = "/etc/pdns/serve.toml";
+/// Where users are kept when nothing else is said.
+const DEFAULT_USERS: &str = "/etc/pdns/users.toml";
+/// Where it listens when nothing else is said.
+const DEFAULT_LISTEN: &str = "127.0.0.1:8953";
+/// The most questions at once: each has a connection to Redis and a thread.
+const MAX_QUERIES: usize = 256;
+
+/// Why the settings make no sense.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeConfigError {
+    /// The store's address.
+    #[error(transparent)]
+    Connection(#[from] ConnectionError),
+    /// The file cannot be read.
+    #[error("cannot read the configuration file {}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        #[source]
+        cause: io::Error,
+    },
+    /// The file does not say what it should.
+    #[error("the configuration file {} is wrong", path.display())]
+    Syntax {
+        /// The file.
+        path: PathBuf,
+        /// Line and reason.
+        #[source]
+        cause: Box<toml::de::Error>,
+    },
+    /// A URL with a password in a file that others can read.
+    #[error("the configuration file {} holds a password: put it into redis_password_file", .0.display())]
+    PasswordInFile(PathBuf),
+    /// An address.
+    #[error(transparent)]
+    Address(#[from] BadAddress),
+    /// A host name.
+    #[error(transparent)]
+    Host(#[from] NoHostName),
+    /// One of two files.
+    #[error("TLS needs both: --tls-cert and --tls-key")]
+    HalfTls,
+    /// No origin.
+    #[error("{0:?} is no origin: give scheme and host, such as https://so.example.net")]
+    Origin(String),
+    /// A number beyond bounds.
+    #[error("{value:?} is no value for {name}: give {allowed}")]
+    Number {
+        /// The setting.
+        name: &'static str,
+        /// What was given.
+        value: String,
+        /// What may be.
+        allowed: String,
+    },
+}
+
+/// Looks up an environment variable; one that is empty counts as not set.
+type Env<'e> = &'e dyn Fn(&str) -> Option<String>;
+
+/// Makes the server's settings of what was typed, of the environment and of the file.
+///
+/// # Errors
+/// [`ServeConfigError`], whose sentence says what to do.
+pub fn settings(
+    typed: &Serve,
+    connection: &Connection,
+    env: Env<'_>,
+) -> Result<Settings, ServeConfigError> {
+    let env = |name: &str| env(name).filter(|value| !value.is_empty());
+    let kept = kept(typed, &env)?;
+    // The file stands behind the environment: it answers what the environment leaves open.
+    let layered = |name: &str| {
+        env(name).or_else(|| match name {
+            "PDNS_REDIS" => kept.redis.clone(),
+            "PDNS_PREFIX" => kept.prefix.clone(),
+            "PDNS_REDIS_USER" => kept.redis_user.clone(),
+            "PDNS_REDIS_PASSWORD_FILE" if env("PDNS_REDIS_PASSWORD").is_none() => {
+                kept.redis_password_file.as_ref().map(|path| path.display().to_string())
+            }
+            _ => None,
+        })
+    };
+    let store = connection.options(&layered)?;
+    let list = |typed: &[String], name: &str, kept: &[String]| match (typed, env(name)) {
+        ([], Some(text)) => text.split(',').map(|one| one.trim().to_owned()).collect(),
+        ([], None) => kept.to_vec(),
+        (typed, _) => typed.to_vec(),
+    };
+    let path = |typed: &Option<PathBuf>, name: &str, kept: &Option<PathBuf>| {
+        typed.clone().or_else(|| env(name).map(PathBuf::from)).or_else(|| kept.clone())
+    };
+    let mut listen = list(&typed.listen, "PDNS_SERVE_LISTEN", &kept.listen);
+    if listen.is_empty() {
+        listen.push(DEFAULT_LISTEN.to_owned());
+    }
+    let hosts = list(&typed.host, "PDNS_SERVE_HOST", &kept.host);
+    let certificate = path(&typed.tls_cert, "PDNS_SERVE_TLS_CERT", &kept.tls_cert);
+    let key = path(&typed.tls_key, "PDNS_SERVE_TLS_KEY", &kept.tls_key);
+    let origin = typed.cors_origin.clone().or_else(|| env("PDNS_SERVE_CORS_ORIGIN"));
+    let origin = origin.or_else(|| kept.cors_origin.clone());
+    Ok(Settings {
+        store,
+        listen: listen.iter().map(|text| text.parse()).collect::<Result<Vec<Address>, _>>()?,
+        users: users(typed, &env, &kept),
+        tls: match (certificate, key) {
+            (None, None) => None,
+            (Some(certificate), Some(key)) => Some((certificate, key)),
+            _ => return Err(ServeConfigError::HalfTls),
+        },
+        behind_proxy: typed.behind_proxy || kept.behind_proxy,
+        hosts: hosts.iter().map(|text| text.parse()).collect::<Result<Vec<HostName>, _>>()?,
+        origin: origin.map(checked_origin).transpose()?,
+        limits: limits(typed, &kept)?,
+    })
+}
+
+/// The file of users that `pdns serve user` works on.
+///
+/// # Errors
+/// [`ServeConfigError`] for the configuration file.
+pub fn users_file(typed: &Serve, env: Env<'_>) -> Result<PathBuf, ServeConfigError> {
+    let env = |name: &str| env(name).filter(|value| !value.is_empty());
+    let kept = kept(typed, &env)?;
+    Ok(users(typed, &env, &kept).unwrap_or_else(|| PathBuf::from(DEFAULT_USERS)))
+}
+
+/// The users: what is named, or the default file if it is there.
+fn users(typed: &Serve, env: Env<'_>, kept: &File) -> Option<PathBuf> {
+    let named = typed.users.clone().or_else(|| env("PDNS_SERVE_USERS").map(PathBuf::from));
+    named
+        .or_else(|| kept.users.clone())
+        .or_else(|| Some(PathBuf::from(DEFAULT_USERS)).filter(|path| path.exists()))
+}
+
+fn kept(typed: &Serve, env: Env<'_>) -> Result<File, ServeConfigError> {
+    let named = typed.config.clone().or_else(|| env("PDNS_SERVE_CONFIG").map(PathBuf::from));
+    match named {
+        Some(path) => read(&path),
+        None if Path::new(DEFAULT_FILE).exists() => read(Path::new(DEFAULT_FILE)),
+        None => Ok(File::default()),
+    }
+}
+
+fn read(path: &Path) -> Result<File, ServeConfigError> {
+    let text = fs::read_to_string(path)
+        .map_err(|cause| ServeConfigError::File { path: path.to_owned(), cause })?;
+    let file: File = toml::from_str(&text).map_err(|cause| ServeConfigError::Syntax {
+        path: path.to_owned(),
+        cause: Box::new(cause),
+    })?;
+    if file.redis.as_deref().is_some_and(crate::store::has_password) {
+        return Err(ServeConfigError::PasswordInFile(path.to_owned()));
+    }
+    Ok(file)
+}
+
+fn limits(typed: &Serve, kept: &File) -> Result<Limits, ServeConfigError> {
+    let default = Limits::default();
+    let wrong = |name, value: String, allowed: &str| ServeConfigError::Number {
+        name,
+        value,
+        allowed: allowed.to_owned(),
+    };
+    let rate = typed.rate.or(kept.rate).unwrap_or(default.rate);
+    let burst = typed.burst.or(kept.burst).unwrap_or_else(|| default.burst.max(rate));
+    if burst == 0 {
+        return Err(wrong("--burst", burst.to_string(), "1 or more"));
+    }
+    let queries = typed.queries.or(kept.queries).unwrap_or(default.queries);
+    if !(2..=MAX_QUERIES).contains(&queries) {
+        let allowed = format!("2 to {MAX_QUERIES}");
+        return Err(wrong("--queries", queries.to_string(), &allowed));
+    }
+    let rows = typed.max_rows.or(kept.max_rows).unwrap_or(default.rows);
+    if !(1..=MAX_PAGE).contains(&rows) {
+        return Err(wrong("--max-rows", rows.to_string(), &format!("1 to {MAX_PAGE}")));
+    }
+    let time = match typed.time.or(kept.time) {
+        None => default.time,
+        Some(seconds) => Duration::try_from_secs_f64(seconds)
+            .ok()
+            .filter(|time| (0.1..=3_600.0).contains(&time.as_secs_f64()))
+            .ok_or_else(|| wrong("--time", seconds.to_string(), "0.1 to 3600 seconds"))?,
+    };
+    Ok(Limits { rate, burst, queries, time, rows })
+}
+
+/// An origin as browsers send it (RFC 6454 §6.2).
+fn checked_origin(text: String) -> Result<String, ServeConfigError> {
+    let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    let fits = |octet: u8| octet.is_ascii_alphanumeric() || b".-:[]".contains(&octet);
+    match host {
+        Some(host) if !host.is_empty() && host.bytes().all(fits) => Ok(text),
+        _ => Err(ServeConfigError::Origin(text)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser as _;
+    use tempfile::TempDir;
+
+    #[derive(clap::Parser)]
+    struct Typed {
+        #[command(flatten)]
+        serve: Serve,
+    }
+
+    fn read_with(
+        line: &str,
+        file: &str,
+        env: &[(&str, &str)],
+    ) -> Result<Settings, ServeConfigError> {
+        let directory = TempDir::new().unwrap();
+        let path = directory.path().join("serve.toml");
+        fs::write(&path, file).unwrap();
+        let words = std::iter::once("serve").chain(line.split_whitespace());
+        let mut typed = Typed::try_parse_from(words).unwrap().serve;
+        typed.config = Some(path);
+        let env = |name: &str| {
+            env.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
+        };
+        settings(&typed, &Connection::default(), &env)
+    }
+
+    #[test]
+    fn flags_go_before_the_environment_and_that_before_the_file() {
+        let file = "redis = \"redis://a\"\nlisten = [\"127.0.0.1:1\"]\nusers = \"/f\"\nrate = 7\n";
+        let read = |line, env| read_with(line, file, env).unwrap();
+        let shown = |settings: &Settings| {
+            settings.listen.iter().map(Address::to_string).collect::<Vec<_>>()
+        };
+        let settings = read("", &[]);
+        assert_eq!(shown(&settings), ["127.0.0.1:1"]);
+        assert_eq!((settings.store.url.as_str(), settings.limits.rate), ("redis://a", 7));
+        let env = [("PDNS_SERVE_LISTEN", "[::1]:2, unix:/s"), ("PDNS_REDIS", "redis://b")];
+        let settings = read("", &env);
+        assert_eq!(shown(&settings), ["[::1]:2", "unix:/s"]);
+        assert_eq!(settings.store.url, "redis://b");
+        let settings = read("--listen 127.0.0.1:3 --users /u --rate 0", &env);
+        assert_eq!((shown(&settings), settings.limits.rate), (vec!["127.0.0.1:3".to_owned()], 0));
+        assert_eq!(settings.users, Some(PathBuf::from("/u")));
+        let settings = read_with("", "", &[]).unwrap();
+        assert_eq!(
+            (shown(&settings), settings.limits),
+            (vec![DEFAULT_LISTEN.to_owned()], Limits::default())
+        );
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused_in_a_sentence() {
+        for (line, file) in [
+            ("--listen 8953", ""),
+            ("--tls-cert /c", ""),
+            ("--queries 1", ""),
+            ("--max-rows 0", ""),
+            ("--time 0", ""),
+            ("--burst 0", ""),
+            ("--cors-origin example.net", ""),
+            ("--cors-origin https://a/b", ""),
+            ("--host https://a", ""),
+            ("", "redis = \"redis://:secret@h\""),
+            ("", "nonsense = 1"),
+        ] {
+            let error = read_with(line, file, &[]).unwrap_err().to_string();
+            assert!(!error.contains('\n') && !error.contains("secret"), "{line}: {error}");
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! What is typed: the flags of `pdns serve`.
+
+#![expect(clippy::doc_markdown, reason = "the help of a command is plain text")]
+
+use std::path::PathBuf;
+
+/// Flags of `pdns serve`.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct Serve {
+    /// What to do instead of serving.
+    #[command(subcommand)]
+    pub command: Option<ServeCommand>,
+
+    /// Listen here: 127.0.0.1:8953, [::1]:8953 or unix:/path; may be repeated [env: PDNS_SERVE_LISTEN] [default: 127.0.0.1:8953]
+    ///
+    /// Another address than a loopback one needs users, and TLS or a proxy that speaks it.
+    #[arg(long, value_name = "ADDRESS")]
+    pub listen: Vec<String>,
+
+    /// TOML file with settings; flags and environment go before it [env: PDNS_SERVE_CONFIG] [default: /etc/pdns/serve.toml, if there]
+    #[arg(long, value_name = "FILE", global = true)]
+    pub config: Option<PathBuf>,
+
+    /// File of users, as `pdns serve user` writes it [env: PDNS_SERVE_USERS] [default: /etc/pdns/users.toml, if there]
+    ///
+    /// With it, each request has to bear a key (X-API-Key, or Authorization: Bearer) or a login (Basic). Without it,
+    /// everybody who can connect may ask.
+    #[arg(long, value_name = "FILE", global = true)]
+    pub users: Option<PathBuf>,
+
+    /// Certificate for TLS, in PEM, followed by its chain; read anew when it changes [env: PDNS_SERVE_TLS_CERT]
+    #[arg(long, value_name = "FILE")]
+    pub tls_cert: Option<PathBuf>,
+
+    /// Its key, in PEM [env: PDNS_SERVE_TLS_KEY]
+    #[arg(long, value_name = "FILE")]
+    pub tls_key: Option<PathBuf>,
+
+    /// A proxy stands in front, speaks TLS, and tells the client's address in X-Forwarded-For
+    #[arg(long)]
+    pub behind_proxy: bool,
+
+    /// Answer to this host name too; may be repeated [env: PDNS_SERVE_HOST]
+    ///
+    /// Without users only requests for localhost, a loopback address or the address listened on are answered, so that no
+    /// page on the web can ask through a browser on this machine.
+    #[arg(long, value_name = "NAME")]
+    pub host: Vec<String>,
+
+    /// Let pages of this one origin read answers, such as https://so.example.net [env: PDNS_SERVE_CORS_ORIGIN]
+    #[arg(long, value_name = "ORIGIN")]
+    pub cors_origin: Option<String>,
+
+    /// Requests per second of one client; 0 for any number [default: 50]
+    #[arg(long, value_name = "N")]
+    pub rate: Option<u32>,
+
+    /// Requests that a client may save up and send at once [default: 200]
+    #[arg(long, value_name = "N")]
+    pub burst: Option<u32>,
+
+    /// Queries that run at once [default: 8]
+    #[arg(long, value_name = "N")]
+    pub queries: Option<usize>,
+
+    /// How long a query may take, in seconds [default: 60]
+    #[arg(long, value_name = "SECONDS")]
+    pub time: Option<f64>,
+
+    /// The most rows of an answer [default: 10000]
+    #[arg(long, value_name = "N")]
+    pub max_rows: Option<usize>,
+}
+
+/// Commands of `pdns serve`.
+#[derive(Clone, Debug, clap::Subcommand)]
+pub enum ServeCommand {
+    /// Say who may ask
+    #[command(subcommand)]
+    User(UserCommand),
+}
+
+/// Commands of `pdns serve user`.
+#[derive(Clone, Debug, clap::Subcommand)]
+pub enum UserCommand {
+    /// Add a user and print his new key, which is kept nowhere else
+    Add {
+        /// Name, shown in logs and as the author of tags
+        name: String,
+        /// He may set and clear tags
+        #[arg(long)]
+        may_tag: bool,
+        /// Read a password from standard input in place of making a key
+        #[arg(long)]
+        password: bool,
+    },
+    /// Remove a user
+    Remove {
+        /// Name
+        name: String,
+    },
+    /// List the users
+    List,
+}

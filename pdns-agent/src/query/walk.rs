@@ -1,0 +1,114 @@
+//! Names of the store in order of their text, a few at a time, for whoever looks up each of them himself.
+//!
+//! Part of `query`; `serve` walks here, since it groups records, skips some of them, and must be able to give up
+//! between two blocks. As a search it keeps the next [`Smallest`] names of each pass over the name logs.
+
+use super::Text;
+use super::order::{Passes, Smallest};
+use crate::name::{Name, NameBuf};
+use crate::store::{Store, StoreError};
+use std::ops::ControlFlow;
+
+/// Names that are handed on together.
+const AT_ONCE: usize = 256;
+
+/// Which names are walked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Walk {
+    /// One name, whether the store has it or not.
+    One(NameBuf),
+    /// A name, then all names below it.
+    AtOrBelow(NameBuf),
+    /// All names with this text.
+    Text(Text),
+}
+
+/// Takes some names, and may ask the store about them.
+pub type EachNames<'e> =
+    dyn FnMut(&mut Store, &[NameBuf]) -> Result<ControlFlow<()>, StoreError> + 'e;
+
+/// Hands the names of `walk` that pass `sieve` to `each`, in order of their text, until it breaks or `stop` says so.
+///
+/// `wanted` is how many names are likely to be taken: a pass keeps about that many.
+///
+/// # Errors
+/// [`StoreError`] when the store cannot be read, or as `each` has it.
+pub fn walk(
+    store: &mut Store,
+    walk: &Walk,
+    sieve: &dyn Fn(Name<'_>) -> bool,
+    wanted: usize,
+    stop: &dyn Fn() -> bool,
+    each: &mut EachNames<'_>,
+) -> Result<(), StoreError> {
+    let below;
+    let text = match walk {
+        Walk::One(name) | Walk::AtOrBelow(name) => {
+            let flow = if sieve(name.as_name()) {
+                each(store, std::slice::from_ref(name))?
+            } else {
+                ControlFlow::Continue(())
+            };
+            if flow.is_break() || matches!(walk, Walk::One(_)) {
+                return Ok(());
+            }
+            below = Text { below: Some(name.clone()), ..Text::default() };
+            &below
+        }
+        Walk::Text(text) => text,
+    };
+    let passes = Passes::default();
+    let mut keep = wanted.clamp(passes.least, passes.most);
+    let mut after = None;
+    loop {
+        let (names, more) = pass(store, text, sieve, after.as_ref(), keep, stop)?;
+        for names in names.chunks(AT_ONCE) {
+            if stop() || each(store, names)?.is_break() {
+                return Ok(());
+            }
+        }
+        match names.last() {
+            Some(last) if more => after = Some(last.clone()),
+            _ => return Ok(()),
+        }
+        keep = keep.saturating_mul(4).min(passes.most);
+    }
+}
+
+/// The next names after `after`, at most `keep`; whether there are more.
+fn pass(
+    store: &mut Store,
+    text: &Text,
+    sieve: &dyn Fn(Name<'_>) -> bool,
+    after: Option<&NameBuf>,
+    keep: usize,
+    stop: &dyn Fn() -> bool,
+) -> Result<(Vec<NameBuf>, bool), StoreError> {
+    let apex = text.apex();
+    let mut kept: Smallest<NameBuf> = Smallest::new(keep);
+    store.names(apex.as_ref().map(NameBuf::as_name), &mut |block| {
+        if stop() {
+            return ControlFlow::Break(());
+        }
+        text.search(block, &mut |name| {
+            if after.is_some_and(|after| name <= after.as_name()) {
+                return ControlFlow::Continue(());
+            }
+            // The order of names costs less than most sieves.
+            let is_late = kept.worst().is_some_and(|worst| worst.as_name() < name);
+            if is_late && kept.overflowed() {
+                return ControlFlow::Continue(());
+            }
+            match sieve(name) {
+                true if is_late => kept.refuse(),
+                true => kept.offer(name.to_buf()),
+                false => {}
+            }
+            ControlFlow::Continue(())
+        })
+    })?;
+    let more = kept.overflowed();
+    let mut names = kept.into_sorted();
+    names.dedup();
+    Ok((names, more))
+}

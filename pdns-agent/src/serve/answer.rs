@@ -1,0 +1,281 @@
+//! One question's way to its answer: a thread asks the store and writes lines, the connection takes them.
+//!
+//! Between both is a channel of few chunks. A client that is slow holds its own thread and no memory; one that
+//! takes nothing for [`PATIENCE`] or goes away ends its question at the next line or block.
+
+use super::app::App;
+use super::clients::Client;
+use super::metrics::Endpoint;
+use super::refusal::Refusal;
+use crate::store::{Store, StoreError};
+use axum::body::Body;
+use axum::http::{HeaderMap, HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use hyper::body::{Body as HttpBody, Frame};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+use tokio::runtime::Handle;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::Sleep;
+
+/// Octets of a chunk.
+const CHUNK: usize = 16 * 1024;
+/// Chunks on their way.
+const CHUNKS: usize = 4;
+/// How old a line may get before it goes out, however small its chunk.
+const AGE: Duration = Duration::from_millis(500);
+/// How long a client may take nothing.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// How long a client waits for anything before it hears that the work goes on.
+const KEEP_ALIVE: Duration = Duration::from_secs(5);
+/// How long an answer may be late: a question looks at the clock only between two calls of the store.
+const SLACK: Duration = Duration::from_secs(5);
+
+/// Why an answer ends early.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Halt {
+    /// Nobody listens any more, or the server stops.
+    Gone,
+    /// It took too long.
+    Late,
+}
+
+/// Who asks, and how long it may take.
+pub(super) struct Asking {
+    pub(super) app: Arc<App>,
+    pub(super) client: Arc<Client>,
+    pub(super) endpoint: Endpoint,
+    pub(super) time: Duration,
+    /// A line that says nothing but that the work goes on, where the protocol has one.
+    pub(super) keep_alive: Option<&'static str>,
+}
+
+/// Tells whether an answer is still wanted.
+#[derive(Clone)]
+pub(super) struct Pulse {
+    chunks: mpsc::Sender<Bytes>,
+    deadline: Instant,
+    app: Arc<App>,
+}
+
+/// Where the thread writes its answer.
+pub(super) struct Out {
+    head: Option<oneshot::Sender<Result<HeaderMap, Refusal>>>,
+    pulse: Pulse,
+    chunk: Vec<u8>,
+    flushed: Instant,
+    runtime: Handle,
+    rows: u64,
+    /// It is to end so that whoever takes it sees that it is not whole.
+    breaks_off: bool,
+    /// A chunk was not taken.
+    is_broken: bool,
+}
+
+impl Pulse {
+    /// Whether to go on.
+    pub(super) fn still(&self) -> Result<(), Halt> {
+        if self.chunks.is_closed() || self.app.is_stopping() {
+            Err(Halt::Gone)
+        } else if Instant::now() >= self.deadline {
+            Err(Halt::Late)
+        } else {
+            Ok(())
+        }
+    }
+}
+
+impl Out {
+    /// Ends the wait for an answer: from now on it is 200, with these headers. Later calls do nothing.
+    pub(super) fn begin(&mut self, media: &'static str, headers: HeaderMap) {
+        if let Some(head) = self.head.take() {
+            let mut headers = headers;
+            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media));
+            // Who asked may have gone.
+            drop(head.send(Ok(headers)));
+        }
+    }
+
+    /// Answers with a refusal, if nothing was begun.
+    pub(super) fn refuse(&mut self, refusal: Refusal) {
+        if let Some(head) = self.head.take() {
+            drop(head.send(Err(refusal)));
+        }
+    }
+
+    /// Whether to go on.
+    pub(super) fn still(&self) -> Result<(), Halt> {
+        self.pulse.still()
+    }
+
+    /// The same, to be asked while something is written.
+    pub(super) fn pulse(&self) -> Pulse {
+        self.pulse.clone()
+    }
+
+    /// Ends the answer so that whoever takes it sees that it is not whole.
+    pub(super) fn break_off(&mut self) {
+        self.breaks_off = true;
+    }
+
+    /// Writes one line, without its line feed.
+    pub(super) fn line(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> Result<(), Halt> {
+        let before = self.chunk.len();
+        write(&mut self.chunk);
+        debug_assert!(
+            !self.chunk.get(before..).is_some_and(|line| line.is_empty() || line.contains(&b'\n')),
+            "a line is one line, and never blank: some clients die of it"
+        );
+        self.chunk.push(b'\n');
+        if self.chunk.len() >= CHUNK || self.flushed.elapsed() >= AGE {
+            self.flush()
+        } else {
+            Ok(())
+        }
+    }
+
+    /// As [`Out::line`], and counts a row.
+    pub(super) fn row(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> Result<(), Halt> {
+        self.rows += 1;
+        self.line(write)
+    }
+
+    /// Sends what is left, and says that this is all: without that word the connection breaks off, so that nobody
+    /// takes a part for the whole.
+    fn end(&mut self) -> Result<(), Halt> {
+        self.flush()?;
+        if self.breaks_off { Err(Halt::Gone) } else { self.send(Bytes::new()) }
+    }
+
+    /// Sends what there is so far.
+    pub(super) fn flush(&mut self) -> Result<(), Halt> {
+        self.flushed = Instant::now();
+        if self.chunk.is_empty() {
+            return Ok(());
+        }
+        let chunk = Bytes::from(std::mem::take(&mut self.chunk));
+        self.send(chunk)
+    }
+
+    fn send(&mut self, chunk: Bytes) -> Result<(), Halt> {
+        if !self.is_broken && !self.pulse.app.is_stopping() {
+            let send = self.pulse.chunks.send_timeout(chunk, PATIENCE);
+            if self.runtime.block_on(send).is_ok() {
+                return Ok(());
+            }
+        }
+        // What was not taken is missing: nothing may follow it.
+        self.is_broken = true;
+        Err(Halt::Gone)
+    }
+}
+
+/// Runs `work` on a thread with a store of the pool, and answers with what it writes.
+///
+/// `work` returns an error only to say that its store is of no use any more; what the client is told of it is
+/// written before, if the answer has begun.
+pub(super) async fn ask(
+    asking: Asking,
+    work: impl FnOnce(&mut Store, &mut Out) -> Result<(), StoreError> + Send + 'static,
+) -> Response {
+    let Asking { app, client, endpoint, time, keep_alive } = asking;
+    let turn = match app.pool.turn(&client).await {
+        Ok(turn) => turn,
+        Err(refusal) => return refusal.into_response(),
+    };
+    let (head, begun) = oneshot::channel();
+    let (chunks, lines) = mpsc::channel(CHUNKS);
+    let now = Instant::now();
+    let mut out = Out {
+        head: Some(head),
+        pulse: Pulse { chunks, deadline: now + time, app: Arc::clone(&app) },
+        chunk: Vec::new(),
+        flushed: now,
+        runtime: Handle::current(),
+        rows: 0,
+        breaks_off: false,
+        is_broken: false,
+    };
+    tokio::task::spawn_blocking(move || {
+        // Held until the thread is free.
+        let _turn = turn;
+        let asked = app.pool.take().and_then(|mut store| {
+            work(&mut store, &mut out)?;
+            Ok(store)
+        });
+        match asked {
+            Ok(store) => {
+                app.pool.give(store);
+                app.metrics.store(true);
+            }
+            Err(error) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "a query failed");
+                app.metrics.store(!error.is_transient());
+                out.refuse(Refusal::from(&error));
+                // A protocol that has a word for failure has said it.
+                out.breaks_off |= keep_alive.is_none();
+            }
+        }
+        let ended = out.end();
+        tracing::debug!(rows = out.rows, ?ended, "a query ended");
+        app.metrics.query(endpoint, out.rows, now.elapsed());
+    });
+    let Ok(begun) = tokio::time::timeout(time + SLACK, begun).await else {
+        // The thread waits for Redis, and keeps its turn until that gives up.
+        return Refusal::busy("the store does not answer", SLACK).into_response();
+    };
+    match begun {
+        Ok(Ok(headers)) => {
+            let alive = keep_alive.map(|line| (line, Box::pin(tokio::time::sleep(KEEP_ALIVE))));
+            let mut response = Response::new(Body::new(Lines { lines, alive }));
+            *response.headers_mut() = headers;
+            response
+        }
+        Ok(Err(refusal)) => refusal.into_response(),
+        Err(_) => {
+            let status = axum::http::StatusCode::INTERNAL_SERVER_ERROR;
+            Refusal::new(status, "the query came to no end").into_response()
+        }
+    }
+}
+
+/// The answer came to no end.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("the answer was broken off")]
+struct Broken;
+
+/// The body of an answer: chunks as they come, an empty one at the end.
+struct Lines {
+    lines: mpsc::Receiver<Bytes>,
+    alive: Option<(&'static str, Pin<Box<Sleep>>)>,
+}
+
+impl HttpBody for Lines {
+    type Data = Bytes;
+    type Error = Broken;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        let chunk = match self.lines.poll_recv(context) {
+            Poll::Ready(None) => return Poll::Ready(Some(Err(Broken))),
+            Poll::Ready(Some(end)) if end.is_empty() => return Poll::Ready(None),
+            Poll::Ready(Some(chunk)) => chunk,
+            Poll::Pending => match &mut self.alive {
+                None => return Poll::Pending,
+                Some((line, sleep)) => {
+                    ready!(sleep.as_mut().poll(context));
+                    Bytes::from_static(line.as_bytes())
+                }
+            },
+        };
+        if let Some((_, sleep)) = &mut self.alive {
+            sleep.as_mut().reset(tokio::time::Instant::now() + KEEP_ALIVE);
+        }
+        Poll::Ready(Some(Ok(Frame::data(chunk))))
+    }
+}

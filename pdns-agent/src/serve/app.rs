@@ -1,0 +1,69 @@
+//! What all requests share.
+
+use super::bucket::Rate;
+use super::clients::Clients;
+use super::host::Hosts;
+use super::metrics::Metrics;
+use super::pool::Pool;
+use super::users::{Users, UsersError};
+use super::{Limits, Settings};
+use axum::http::HeaderValue;
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Failed attempts of one address to say who it is: one a second, and a few at once for who mistypes.
+const FAILURES: Rate = Rate { per_second: 1, burst: 10 };
+
+/// State of the server.
+#[derive(Debug)]
+pub(super) struct App {
+    pub(super) pool: Pool,
+    pub(super) users: Users,
+    pub(super) clients: Clients,
+    /// Addresses from which somebody failed to say who he is.
+    pub(super) failures: Clients,
+    /// Whom a request may be addressed to; `None` where it has to bear a secret anyway.
+    pub(super) hosts: Option<Hosts>,
+    pub(super) behind_proxy: bool,
+    pub(super) origin: Option<HeaderValue>,
+    pub(super) limits: Limits,
+    pub(super) metrics: Metrics,
+    stopping: AtomicBool,
+}
+
+impl App {
+    /// `addresses` are those that it listens on.
+    pub(super) fn new(settings: &Settings, addresses: &[IpAddr]) -> Result<Self, UsersError> {
+        let limits = settings.limits;
+        let rate = Rate { per_second: limits.rate, burst: limits.burst.max(1) };
+        Ok(Self {
+            pool: Pool::new(settings.store.clone(), limits.queries),
+            users: Users::load(settings.users.as_deref())?,
+            clients: Clients::new(rate, limits.queries.saturating_sub(1)),
+            failures: Clients::new(FAILURES, 1),
+            hosts: settings.users.is_none().then(|| Hosts::new(&settings.hosts, addresses)),
+            behind_proxy: settings.behind_proxy,
+            // The settings were read from text that a header can hold.
+            origin: settings.origin.as_deref().and_then(|origin| origin.parse().ok()),
+            limits,
+            metrics: Metrics::default(),
+            stopping: AtomicBool::new(false),
+        })
+    }
+
+    /// Ends what still runs.
+    pub(super) fn stop(&self) {
+        self.stopping.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Relaxed)
+    }
+}
+
+/// Seconds since the epoch.
+pub(super) fn now() -> u32 {
+    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u32::try_from(since_1970.as_secs()).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,302 @@
+//! CIRCL's passive DNS protocol: `GET /pdns/query/VALUE`, answered in COF, one record a line.
+//!
+//! VALUE is what `pdns` looks up: a name, an address, a range, a prefix (`/24` or `,24`), `*.` and a name (for the name
+//! and all below it), a name and `.*` (for all that begin so). A name is answered with its records and those that
+//! point at it. Latest seen come first, then it goes by name, type and RDATA. `PyPDNS` and `dnsdbq -u circl` ask here.
+//!
+//! The whole page is made before its first line goes out, because the headers tell how it ends.
+
+use super::answer::{Asking, Out, ask};
+use super::app::App;
+use super::guard::Asker;
+use super::metrics::Endpoint;
+use super::part::decode;
+use super::refusal::Refusal;
+use crate::query::{Cursor, MAX_PAGE, Pager, Rows, Subject, Text, Walk, Word, walk};
+use crate::render::{Format, Item, Look};
+use crate::rr::RrType;
+use crate::store::{FactBuf, Row, Store, StoreError};
+use axum::Extension;
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderValue, Uri};
+use axum::response::{IntoResponse, Response};
+use std::error::Error as _;
+use std::net::IpAddr;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long a page may take to be made: `PyPDNS` hangs up after 15 seconds.
+const TIME: Duration = Duration::from_secs(12);
+
+/// A question, understood.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Question {
+    what: What,
+    only: Only,
+    after: Option<Cursor>,
+    count: usize,
+    /// The client asked for a page, and knows that there are more.
+    is_paged: bool,
+}
+
+/// Which types.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Only {
+    /// All.
+    Any,
+    /// One.
+    One(RrType),
+    /// One that does not exist, which no record has.
+    Nothing,
+}
+
+/// What is asked about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum What {
+    /// Names; of a single one also what points at it.
+    Names(Walk),
+    /// Addresses from the first to the second.
+    Addresses(IpAddr, IpAddr),
+}
+
+/// The handler.
+pub(super) async fn query(
+    State(app): State<Arc<App>>,
+    Extension(Asker(client)): Extension<Asker>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Response {
+    let value = uri.path().strip_prefix("/pdns/query/").unwrap_or_default();
+    let question = match understand(value, &headers, app.limits.rows) {
+        Ok(question) => question,
+        Err(refusal) => return refusal.into_response(),
+    };
+    let time = app.limits.time.min(TIME);
+    let asking = Asking { app, client, endpoint: Endpoint::Circl, time, keep_alive: None };
+    ask(asking, move |store, out| answer(store, &question, out)).await
+}
+
+/// Reads the question; `most` is the largest page.
+fn understand(value: &str, headers: &HeaderMap, most: usize) -> Result<Question, Refusal> {
+    let most = most.min(MAX_PAGE);
+    let header = |name: &str| {
+        let value = headers.get(name);
+        value.map(|value| value.to_str().unwrap_or_default().trim())
+    };
+    let bad = |name: &str, value: &str| Err(Refusal::bad(format!("{value:?} is no {name}")));
+    let count = match header("dribble-paginate-count") {
+        None => most,
+        Some(text) => match text.parse::<usize>() {
+            Ok(count) if count > 0 => count.min(most),
+            _ => return bad("dribble-paginate-count", text),
+        },
+    };
+    let after = match header("dribble-paginate-cursor") {
+        None => None,
+        Some(text) => match Cursor::parse(text) {
+            Some(cursor) => Some(cursor),
+            None => return bad("dribble-paginate-cursor", text),
+        },
+    };
+    let only = match header("dribble-filter-rrtype") {
+        None => Only::Any,
+        Some(text) if text.eq_ignore_ascii_case("ANY") => Only::Any,
+        Some(text) => text.parse().map_or(Only::Nothing, Only::One),
+    };
+    let is_paged = after.is_some() || headers.contains_key("dribble-paginate-count");
+    Ok(Question { what: what(&decode(value)?)?, only, after, count, is_paged })
+}
+
+/// Reads the value.
+fn what(value: &str) -> Result<What, Refusal> {
+    if let Some(start) = value.trim_end_matches('.').strip_suffix(".*")
+        && !start.contains('*')
+    {
+        // The dot is a part of what the names begin with.
+        let word = Word::parse(&format!("{start}."));
+        let word = word.map_err(|error| Refusal::bad(error.to_string()))?;
+        return Ok(What::Names(Walk::Text(Text { starts: Some(word), ..Text::default() })));
+    }
+    // A comma stands for the slash of a prefix, as DNSDB has it.
+    let value = match value.split_once(',') {
+        Some((head, length)) if head.parse::<IpAddr>().is_ok() => format!("{head}/{length}"),
+        _ => value.to_owned(),
+    };
+    match Subject::parse(&value) {
+        Ok(Subject::Name(name)) => Ok(What::Names(Walk::One(name))),
+        Ok(Subject::Below(apex)) => Ok(What::Names(Walk::AtOrBelow(apex))),
+        Ok(Subject::Addresses(from, to)) => Ok(What::Addresses(from, to)),
+        Err(error) => {
+            let cause = error.source().map(|cause| format!(": {cause}")).unwrap_or_default();
+            Err(Refusal::bad(format!("{error}{cause}")))
+        }
+    }
+}
+
+fn answer(store: &mut Store, question: &Question, out: &mut Out) -> Result<(), StoreError> {
+    let sensors = store.sensors()?;
+    let mut pager = Pager::new(question.after, question.count);
+    let mut late = false;
+    gather(store, question, out, &mut pager, &mut late)?;
+    let Rows { rows, next, cut } = pager.finish();
+    let mut headers = HeaderMap::new();
+    if let Some(next) = next {
+        headers.insert("x-dribble-cursor", HeaderValue::from(next.number()));
+    }
+    let error = if late {
+        Some("{\"time\":\"the query took too long: records are missing\"}")
+    } else if cut && next.is_none() {
+        Some("{\"rows\":\"too many records share a second: the rest cannot be paged\"}")
+    } else if cut && !question.is_paged {
+        Some("{\"rows\":\"there are more records: ask for pages with dribble-paginate-count\"}")
+    } else {
+        None
+    };
+    if let Some(error) = error {
+        headers.insert("x-dribble-errors", HeaderValue::from_static(error));
+    }
+    out.begin(Format::Cof.info().media, headers);
+    let mut renderer = Format::Cof.renderer(Look { sensors, ..Look::default() });
+    for row in &rows {
+        let mut line = Vec::new();
+        // A Vec takes all that is written to it.
+        if renderer.item(&Item::Row(row), &mut line).is_err() {
+            continue;
+        }
+        if line.last() == Some(&b'\n') {
+            line.pop();
+        }
+        if out.row(|chunk| chunk.append(&mut line)).is_err() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Offers all rows of the answer to the pager, for as long as there is time.
+fn gather(
+    store: &mut Store,
+    question: &Question,
+    out: &Out,
+    pager: &mut Pager,
+    late: &mut bool,
+) -> Result<(), StoreError> {
+    let mut take = |row: Row| {
+        let is_wanted = match (question.only, &row.fact) {
+            (Only::Any, _) => true,
+            (Only::One(wanted), FactBuf::Record(rdata)) => wanted == rdata.rrtype,
+            _ => false,
+        };
+        if is_wanted {
+            pager.offer(row);
+        }
+        if out.still().is_err() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    };
+    match &question.what {
+        What::Names(Walk::One(name)) => {
+            store.of_name(name.as_name(), &mut take)?;
+            store.pointing_at(name.as_name(), &mut |row| {
+                // A record that points at its own owner was met before.
+                if row.rrname == *name { ControlFlow::Continue(()) } else { take(row) }
+            })?;
+        }
+        What::Names(names) => {
+            let stop = || out.still().is_err();
+            walk(store, names, &|_| true, usize::MAX, &stop, &mut |store, names| {
+                store.of_names(names, &mut take)?;
+                Ok(if stop() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+            })?;
+        }
+        What::Addresses(from, to) => store.of_addresses(*from, *to, &mut take)?,
+    }
+    *late = out.still() == Err(super::answer::Halt::Late);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::name::NameBuf;
+
+    fn one(value: &str) -> Result<What, Refusal> {
+        what(&decode(value)?)
+    }
+
+    #[test]
+    fn values_are_read_as_clients_send_them() {
+        let name = |text| NameBuf::parse(text).unwrap();
+        let addresses =
+            |from: &str, to: &str| Ok(What::Addresses(from.parse().unwrap(), to.parse().unwrap()));
+        assert_eq!(one("WWW.example.com."), Ok(What::Names(Walk::One(name("www.example.com")))));
+        for value in ["*.example.com", "%2A.example.com", "%2a.Example.com."] {
+            assert_eq!(one(value), Ok(What::Names(Walk::AtOrBelow(name("example.com")))));
+        }
+        let starts = Some(Word::parse("www.example.").unwrap());
+        let text = Text { starts, ..Text::default() };
+        assert_eq!(one("www.example.*"), Ok(What::Names(Walk::Text(text))));
+        for value in [
+            "192.0.2.0/24",
+            "192.0.2.0,24",
+            "192.0.2.0%2F24",
+            "192.0.2.0%2c24",
+            "192.0.2.0-192.0.2.255",
+        ] {
+            assert_eq!(one(value), addresses("192.0.2.0", "192.0.2.255"), "{value}");
+        }
+        for value in ["2001:db8::1", "2001%3Adb8%3A%3A1", "[2001:db8::1]"] {
+            assert_eq!(one(value), addresses("2001:db8::1", "2001:db8::1"));
+        }
+        assert_eq!(
+            one("https://evil[.]example/x"),
+            Ok(What::Names(Walk::One(name("evil.example"))))
+        );
+        for value in [
+            "",
+            "192.0.2.0/33",
+            "192.0.2.9-192.0.2.1",
+            "a.*.b",
+            "*.a.*",
+            "a..b",
+            "%zz",
+            "%00",
+            "%ff",
+        ] {
+            let refused = one(value).unwrap_err();
+            assert_eq!(refused.status, 400, "{value}: {}", refused.line());
+        }
+    }
+
+    #[test]
+    fn pages_are_asked_for_by_headers() {
+        let ask = |pairs: &[(&'static str, &'static str)]| {
+            let mut headers = HeaderMap::new();
+            for (name, value) in pairs {
+                headers.insert(*name, HeaderValue::from_static(value));
+            }
+            understand("example.com", &headers, 1_000)
+        };
+        let question = ask(&[]).unwrap();
+        assert_eq!((question.count, question.after, question.only), (1_000, None, Only::Any));
+        let question = ask(&[
+            ("dribble-paginate-count", "50"),
+            ("dribble-paginate-cursor", "4294967297"),
+            ("dribble-filter-rrtype", "aaaa"),
+            ("dribble-disable-active-query", "1"),
+        ])
+        .unwrap();
+        assert_eq!((question.count, question.only), (50, Only::One(RrType::AAAA)));
+        assert_eq!(question.after.map(Cursor::number), Some(4_294_967_297));
+        assert_eq!(ask(&[("dribble-paginate-count", "5000")]).unwrap().count, 1_000);
+        assert_eq!(ask(&[("dribble-filter-rrtype", "nonsense")]).unwrap().only, Only::Nothing);
+        for (name, value) in [
+            ("dribble-paginate-count", "0"),
+            ("dribble-paginate-count", "-1"),
+            ("dribble-paginate-count", "x"),
+            ("dribble-paginate-cursor", "0"),
+            ("dribble-paginate-cursor", "x"),
+        ] {
+            assert_eq!(ask(&[(name, value)]).unwrap_err().status, 400, "{name}: {value}");
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! Who asks, and what is remembered of him: his tokens, and how many of his questions run.
+
+use super::bucket::{Bucket, Quota, Rate};
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::sync::Semaphore;
+
+/// The most clients that are remembered at a time. Those beyond share one bucket.
+const MOST: usize = 10_000;
+
+/// How often those are looked for who can be forgotten.
+const SWEEP: Duration = Duration::from_secs(1);
+
+/// By what a client is known.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Key {
+    /// A user, wherever he asks from.
+    User(Arc<str>),
+    /// An address; an IPv6 one stands for its /64, of which a host has any number.
+    Address(IpAddr),
+    /// Whoever can open the Unix socket.
+    Local,
+    /// All that there is no room for.
+    Others,
+}
+
+impl Key {
+    pub(super) fn of(address: Option<IpAddr>) -> Self {
+        match address.map(|address| address.to_canonical()) {
+            None => Self::Local,
+            Some(IpAddr::V6(address)) => {
+                let net = address.to_bits() >> 64 << 64;
+                Self::Address(IpAddr::V6(Ipv6Addr::from_bits(net)))
+            }
+            Some(address) => Self::Address(address),
+        }
+    }
+}
+
+/// One client.
+#[derive(Debug)]
+pub(super) struct Client {
+    bucket: Mutex<Bucket>,
+    rate: Rate,
+    /// Turns for his questions: fewer than there are in all, so that there is one left for somebody else.
+    pub(super) queries: Arc<Semaphore>,
+}
+
+impl Client {
+    fn new(rate: Rate, queries: usize) -> Self {
+        Self {
+            bucket: Mutex::new(Bucket::full(rate, Instant::now())),
+            rate,
+            queries: Arc::new(Semaphore::new(queries)),
+        }
+    }
+
+    /// Pays for one request; how long to wait when there is nothing to pay with.
+    pub(super) fn pay(&self) -> Result<(), Duration> {
+        self.bucket().take(self.rate, 1, Instant::now())
+    }
+
+    /// Whether there is something left to pay with.
+    pub(super) fn can_pay(&self) -> Result<(), Duration> {
+        let mut bucket = *self.bucket();
+        bucket.take(self.rate, 1, Instant::now())
+    }
+
+    pub(super) fn quota(&self) -> Option<Quota> {
+        self.bucket().quota(self.rate, Instant::now())
+    }
+
+    fn bucket(&self) -> MutexGuard<'_, Bucket> {
+        self.bucket.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// All clients of the last time.
+#[derive(Debug)]
+pub(super) struct Clients {
+    rate: Rate,
+    queries: usize,
+    known: Mutex<Known>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    clients: HashMap<Key, Arc<Client>>,
+    /// When those were forgotten last who can be.
+    swept: Option<Instant>,
+}
+
+impl Clients {
+    /// `queries` is how many of one client's questions may run at once.
+    pub(super) fn new(rate: Rate, queries: usize) -> Self {
+        Self { rate, queries: queries.max(1), known: Mutex::default() }
+    }
+
+    pub(super) fn rate(&self) -> Rate {
+        self.rate
+    }
+
+    pub(super) fn client(&self, key: Key) -> Arc<Client> {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let Known { clients, swept } = &mut *known;
+        if let Some(client) = clients.get(&key) {
+            return Arc::clone(client);
+        }
+        let now = Instant::now();
+        if clients.len() >= MOST && swept.is_none_or(|swept| now.duration_since(swept) >= SWEEP) {
+            *swept = Some(now);
+            // Who has nothing to his debit is as good as forgotten.
+            clients.retain(|_, client| {
+                Arc::strong_count(client) > 1 || !client.bucket().is_full(self.rate, now)
+            });
+        }
+        let key = if clients.len() >= MOST { Key::Others } else { key };
+        let client =
+            clients.entry(key).or_insert_with(|| Arc::new(Client::new(self.rate, self.queries)));
+        Arc::clone(client)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clients_are_told_apart_and_their_number_is_bounded() {
+        let clients = Clients::new(Rate { per_second: 1, burst: 1 }, 1);
+        let of = |text: &str| clients.client(Key::of(Some(text.parse().unwrap())));
+        assert_eq!(of("192.0.2.1").pay(), Ok(()));
+        assert!(of("192.0.2.1").pay().is_err() && of("::ffff:192.0.2.1").can_pay().is_err());
+        assert_eq!(of("192.0.2.2").pay(), Ok(()));
+        assert_eq!(of("2001:db8::1").pay(), Ok(()));
+        assert!(of("2001:db8::2").pay().is_err());
+        // All of them still ask, so that none can be forgotten.
+        let busy: Vec<_> = (0..2 * MOST)
+            .map(|number| clients.client(Key::User(number.to_string().into())))
+            .collect();
+        assert!(clients.known.lock().unwrap().clients.len() <= MOST + 1);
+        let [one, other] = ["one", "other"].map(|name| clients.client(Key::User(name.into())));
+        assert!(Arc::ptr_eq(&one, &other) && busy.iter().any(|client| Arc::ptr_eq(client, &one)));
+    }
+}

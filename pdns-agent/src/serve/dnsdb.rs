@@ -1,0 +1,157 @@
+//! DNSDB's API: version 2 with its framing (SAF) and Flex search, and version 1, which lacks both.
+//!
+//! ```text
+//! path, parameters -> request -> source (names, addresses, patterns) -> sink (offset, limit, fences) -> frame
+//! ```
+//!
+//! The store keeps single records. An RRset here is all records of an owner and type: first and last seen are the
+//! least and the greatest of theirs. Its count is the greatest of theirs, since an answer with the RRset counts each of
+//! its records once; two RRsets of one name that never were in one answer cannot be told apart. A look-up by RDATA
+//! gives single records. There are no time slices, so that `aggr=f` changes nothing, and no zone files.
+
+mod apex;
+mod frame;
+mod object;
+mod owner;
+mod parameters;
+mod pattern;
+mod request;
+mod sink;
+mod source;
+mod types;
+
+use super::answer::{Asking, ask};
+use super::app::{App, now};
+use super::clients::Client;
+use super::guard::{Asker, reset};
+use super::metrics::Endpoint;
+use super::refusal::Refusal;
+use crate::query::MAX_PAGE;
+use axum::Extension;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, Uri, header};
+use axum::response::{IntoResponse, Response};
+use frame::Frame;
+use parameters::Bounds;
+use request::Request;
+use serde_json::json;
+use std::sync::Arc;
+
+/// What can be answered with in version 2, and what stands for it.
+const ACCEPTED: [&str; 5] =
+    ["application/x-ndjson", "application/json", "application/jsonl", "application/*", "*/*"];
+
+/// `/dnsdb/v2/...`
+pub(super) async fn version_2(
+    State(app): State<Arc<App>>,
+    Extension(Asker(client)): Extension<Asker>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Response {
+    let path = uri.path().strip_prefix("/dnsdb/v2/").unwrap_or_default();
+    match path.trim_end_matches('/') {
+        "ping" => return json(&json!({"ping": "ok"})),
+        "rate_limit" => return rate_limit(&app, &client),
+        _ => {}
+    }
+    if !accepts(&headers) {
+        let line = "only application/x-ndjson is known here";
+        return Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, line).into_response();
+    }
+    answer(app, client, Frame::Saf, path, uri.query()).await
+}
+
+/// `/dnsdb/v1/...`, and the same without that prefix.
+pub(super) async fn version_1(
+    State(app): State<Arc<App>>,
+    Extension(Asker(client)): Extension<Asker>,
+    uri: Uri,
+) -> Response {
+    let path = uri.path().strip_prefix("/dnsdb/v1").unwrap_or(uri.path());
+    let path = path.strip_prefix('/').unwrap_or(path);
+    if path.trim_end_matches('/') == "lookup/rate_limit" {
+        return rate_limit(&app, &client);
+    }
+    answer(app, client, Frame::bare(), path, uri.query()).await
+}
+
+async fn answer(
+    app: Arc<App>,
+    client: Arc<Client>,
+    frame: Frame,
+    path: &str,
+    query: Option<&str>,
+) -> Response {
+    let request = match Request::parse(path, query, bounds(&app), now()) {
+        Ok(request) => request,
+        Err(refusal) => return refusal.into_response(),
+    };
+    let endpoint = Endpoint::of(&format!("/{path}"));
+    let (time, keep_alive) = (app.limits.time, frame.keep_alive());
+    let asking = Asking { app, client, endpoint, time, keep_alive };
+    ask(asking, move |store, out| source::run(store, &request, frame, out)).await
+}
+
+/// How much a request may ask for.
+fn bounds(app: &App) -> Bounds {
+    let results = app.limits.rows.min(MAX_PAGE);
+    // What is skipped has to be held, too, where the rows are sorted.
+    Bounds { results, offset: MAX_PAGE - results }
+}
+
+fn accepts(headers: &HeaderMap) -> bool {
+    let mut accepted = headers.get_all(header::ACCEPT).iter().peekable();
+    accepted.peek().is_none()
+        || accepted.any(|value| {
+            let types = value.to_str().unwrap_or_default().split(',');
+            let mut types = types.map(|one| one.split(';').next().unwrap_or_default().trim());
+            types.any(|one| ACCEPTED.iter().any(|known| one.eq_ignore_ascii_case(known)))
+        })
+}
+
+/// What the client may still ask; to know it costs nothing.
+fn rate_limit(app: &App, client: &Client) -> Response {
+    let bounds = bounds(app);
+    let rate = app.clients.rate();
+    let mut told = json!({"results_max": bounds.results, "offset_max": bounds.offset});
+    let more = match client.quota() {
+        None => json!({"limit": "unlimited", "remaining": "n/a", "reset": "n/a"}),
+        Some(quota) => json!({
+            "limit": quota.limit,
+            "remaining": quota.remaining,
+            "reset": reset(quota.full_in.as_secs_f64()),
+            "burst_size": quota.limit,
+            // How long it takes to save as many up.
+            "burst_window": quota.limit.div_ceil(rate.per_second.max(1)),
+        }),
+    };
+    if let (Some(told), serde_json::Value::Object(more)) = (told.as_object_mut(), more) {
+        told.extend(more);
+    }
+    json(&json!({ "rate": told }))
+}
+
+fn json(value: &serde_json::Value) -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], format!("{value}\n")).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_can_be_answered_with() {
+        let accepts_one = |value: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::ACCEPT, header::HeaderValue::from_static(value));
+            accepts(&headers)
+        };
+        assert!(accepts(&HeaderMap::new()));
+        for value in ["*/*", "application/x-ndjson", "text/html, Application/JSON;q=0.9"] {
+            assert!(accepts_one(value), "{value}");
+        }
+        for value in ["text/html", "application/xml", ""] {
+            assert!(!accepts_one(value), "{value}");
+        }
+    }
+}

@@ -1,0 +1,212 @@
+//! A path and its parameters, understood.
+
+use super::owner::{Owner, octets};
+use super::parameters::{Bounds, Parameters};
+use super::pattern::{Method, Pattern};
+use super::types::Types;
+use crate::query::Subject;
+use crate::rr::RrType;
+use crate::serve::part::decode;
+use crate::serve::refusal::Refusal;
+use std::net::IpAddr;
+
+/// Types whose RDATA can be searched by pattern.
+pub(super) const SEARCHED: [RrType; 11] = [
+    RrType::CNAME,
+    RrType::HINFO,
+    RrType::MX,
+    RrType::NAPTR,
+    RrType::NS,
+    RrType::PTR,
+    RrType::RP,
+    RrType::SOA,
+    RrType::SPF,
+    RrType::SRV,
+    RrType::TXT,
+];
+
+/// What is asked.
+#[derive(Debug)]
+pub(super) struct Request {
+    pub(super) what: What,
+    pub(super) types: Types,
+    /// Only RRsets of zones that it means.
+    pub(super) bailiwick: Option<Owner>,
+    /// One line about all results, in place of them.
+    pub(super) is_summary: bool,
+    pub(super) parameters: Parameters,
+}
+
+/// What is asked about.
+#[derive(Debug)]
+pub(super) enum What {
+    /// RRsets by owner.
+    Owner(Owner),
+    /// Records by a name in their RDATA.
+    Target(Owner),
+    /// Records by an address, from the first to the second.
+    Addresses(IpAddr, IpAddr),
+    /// Records by their RDATA's octets.
+    Octets(Vec<u8>),
+    /// Owner names and types by a pattern.
+    FlexNames(Pattern),
+    /// RDATA by a pattern.
+    FlexRdata(Pattern),
+}
+
+impl Request {
+    /// Reads `path`, what stands behind the version: `lookup/rrset/name/example.com/A`.
+    ///
+    /// # Errors
+    /// 404 for what is no part of the API, 400 and 416 for what is wrong within it.
+    pub(super) fn parse(
+        path: &str,
+        query: Option<&str>,
+        bounds: Bounds,
+        now: u32,
+    ) -> Result<Self, Refusal> {
+        let mut parts = Vec::new();
+        for part in path.strip_suffix('/').unwrap_or(path).split('/') {
+            parts.push(decode(part)?);
+        }
+        let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+        let parameters = Parameters::parse(query, bounds, now)?;
+        let unknown =
+            || Refusal::not_found("there are lookup, summarize, regex, glob, ping and rate_limit");
+        let (&verb, rest) = parts.split_first().ok_or_else(unknown)?;
+        let exclude = parameters.exclude.as_deref();
+        let (what, rest) = match (verb, rest) {
+            ("lookup" | "summarize", [side, kind, value, rest @ ..]) => {
+                (asked_about(side, kind, value)?, rest)
+            }
+            ("regex" | "glob", [key, value, rest @ ..]) => {
+                let method = if verb == "glob" { Method::Glob } else { Method::Regex };
+                let what = match *key {
+                    "rrnames" => What::FlexNames(Pattern::new(method, value, exclude)?),
+                    "rdata" => What::FlexRdata(Pattern::new(method, value, exclude)?),
+                    _ => return Err(Refusal::bad("a pattern is for rrnames or rdata")),
+                };
+                (what, rest)
+            }
+            ("lookup" | "summarize" | "regex" | "glob", _) => {
+                return Err(Refusal::bad(
+                    "the path is too short: give for example lookup/rrset/name/example.com",
+                ));
+            }
+            _ => return Err(unknown()),
+        };
+        let (types, bailiwick) = match rest {
+            [] => (Types::Any, None),
+            [types] => (Types::parse(types)?, None),
+            [types, bailiwick]
+                if matches!(what, What::Owner(_)) && parts.get(2) == Some(&"name") =>
+            {
+                (Types::parse(types)?, Some(Owner::parse(bailiwick)?))
+            }
+            _ => return Err(Refusal::bad("the path has parts too many")),
+        };
+        let types = checked(&what, types)?;
+        Ok(Self { what, types, bailiwick, is_summary: verb == "summarize", parameters })
+    }
+}
+
+fn asked_about(side: &str, kind: &str, value: &str) -> Result<What, Refusal> {
+    match (side, kind) {
+        ("rrset", "name") => Owner::parse(value).map(What::Owner),
+        ("rrset", "raw") => Owner::parse_raw(value).map(What::Owner),
+        ("rdata", "name") => Owner::parse(value).map(What::Target),
+        ("rdata", "raw") => octets(value).map(What::Octets),
+        ("rdata", "ip") => {
+            // A slash would end the part: a comma stands for it.
+            match Subject::parse(&value.replacen(',', "/", 1)) {
+                Ok(Subject::Addresses(from, to)) => Ok(What::Addresses(from, to)),
+                _ => Err(Refusal::bad(format!(
+                    "{value:?} is no address, prefix (192.0.2.0,24) or range (192.0.2.1-192.0.2.9)"
+                ))),
+            }
+        }
+        _ => {
+            Err(Refusal::bad("there are rrset/name, rrset/raw, rdata/name, rdata/ip and rdata/raw"))
+        }
+    }
+}
+
+/// The types that go with what is asked about.
+fn checked(what: &What, types: Types) -> Result<Types, Refusal> {
+    match (what, types) {
+        // The address tells which of both it is.
+        (What::Addresses(..), Types::Any | Types::One(RrType::A | RrType::AAAA)) => Ok(Types::Any),
+        (What::Addresses(..), _) => Err(Refusal::bad("addresses are of type A, AAAA or ANY")),
+        (What::FlexRdata(_), Types::One(one)) if !SEARCHED.contains(&one) => {
+            Err(Refusal::bad(format!("RDATA of type {one} cannot be searched by pattern")))
+        }
+        (What::FlexNames(_) | What::FlexRdata(_), Types::Dnssec) => {
+            Err(Refusal::bad("DNSSEC types cannot be searched by pattern"))
+        }
+        _ => Ok(types),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BOUNDS: Bounds = Bounds { results: 100, offset: 100 };
+
+    fn read(path: &str) -> Result<Request, Refusal> {
+        Request::parse(path, None, BOUNDS, 0)
+    }
+
+    #[test]
+    fn paths_are_read() {
+        let request = read("lookup/rrset/name/%2A.example.com/ANY/com.").unwrap();
+        assert!(matches!(request.what, What::Owner(Owner::Left(_))));
+        assert!(matches!(request.bailiwick, Some(Owner::Exact(_))));
+        assert!(!request.is_summary && request.types == Types::Any);
+        let request = read("summarize/rdata/ip/192.0.2.0%2C24/AAAA").unwrap();
+        assert!(request.is_summary && request.types == Types::Any);
+        for value in ["192.0.2.0,24", "192.0.2.0%2F24", "192.0.2.0-192.0.2.255"] {
+            match read(&format!("lookup/rdata/ip/{value}")).unwrap().what {
+                What::Addresses(from, to) => {
+                    assert_eq!(format!("{from} {to}"), "192.0.2.0 192.0.2.255");
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+        assert!(matches!(
+            read("lookup/rdata/ip/2001%3Adb8%3A%3A1").unwrap().what,
+            What::Addresses(..)
+        ));
+        let request = read("lookup/rdata/name/ns1.example.com/NS/").unwrap();
+        assert_eq!(request.types, Types::One(RrType::NS));
+        assert!(matches!(read("regex/rrnames/%5Ewww%5C./A").unwrap().what, What::FlexNames(_)));
+        assert!(matches!(read("glob/rdata/*example*/TXT").unwrap().what, What::FlexRdata(_)));
+    }
+
+    #[test]
+    fn what_is_no_question_is_refused() {
+        for (path, status) in [
+            ("", 404),
+            ("nonsense/x", 404),
+            ("lookup", 400),
+            ("lookup/rrset/name", 400),
+            ("lookup/rrset/name/", 400),
+            ("lookup/rrset/ip/192.0.2.1", 400),
+            ("lookup/rrset/name/a/NONSENSE", 400),
+            ("lookup/rrset/name/a/A/b/c", 400),
+            ("lookup/rrset/raw/0161/A/b", 400),
+            ("lookup/rdata/name/a/A/b", 400),
+            ("lookup/rdata/ip/example.com", 400),
+            ("lookup/rdata/ip/192.0.2.1/NS", 400),
+            ("lookup/rdata/ip/192.0.2.0,33", 400),
+            ("lookup/rdata/raw/abc", 400),
+            ("summarize/regex/rrnames/a", 400),
+            ("regex/rrsets/a", 400),
+            ("glob/rdata/*/A", 400),
+            ("glob/rrnames/*/ANY-DNSSEC", 400),
+            ("lookup/rrset/name/%ff", 400),
+        ] {
+            assert_eq!(read(path).unwrap_err().status, status, "{path}");
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! Where results go: through the fences, past the offset, up to the limit, into lines or a sum.
+
+use super::frame::{End, Frame};
+use super::object::{Object, Style, Sums, write_summary};
+use super::parameters::{Fences, Parameters};
+use crate::serve::answer::Out;
+use std::ops::ControlFlow;
+
+/// Takes results.
+pub(super) struct Sink<'o> {
+    pub(super) out: &'o mut Out,
+    frame: Frame,
+    style: Style,
+    fences: Fences,
+    /// Results still to be passed over.
+    offset: usize,
+    /// Results still to be taken.
+    room: usize,
+    max_count: Option<u64>,
+    /// What was added up, and of how many results, if that is what is asked for.
+    summary: Option<(Option<Sums>, u64)>,
+}
+
+impl<'o> Sink<'o> {
+    /// Begins the answer.
+    pub(super) fn begin(
+        out: &'o mut Out,
+        frame: Frame,
+        parameters: &Parameters,
+        is_summary: bool,
+    ) -> Result<Self, End> {
+        frame.begin(out)?;
+        Ok(Self {
+            out,
+            frame,
+            style: frame.style(parameters.human),
+            fences: parameters.fences,
+            // Summaries know no offset.
+            offset: if is_summary { 0 } else { parameters.offset },
+            room: parameters.limit,
+            max_count: parameters.max_count.filter(|_| is_summary),
+            summary: is_summary.then_some((None, 0)),
+        })
+    }
+
+    /// Whether results with these times pass.
+    pub(super) fn admits(&self, sums: Sums) -> bool {
+        self.fences.admit(sums.time_first, sums.time_last)
+    }
+
+    /// How many results may be needed, one more than are shown.
+    pub(super) fn wanted(&self) -> usize {
+        self.offset.saturating_add(self.room)
+    }
+
+    /// Whether to go on without a result to take.
+    pub(super) fn still(&self) -> ControlFlow<End> {
+        match self.out.still() {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(halt) => ControlFlow::Break(halt.into()),
+        }
+    }
+
+    /// Takes a result; breaks when the answer ends.
+    pub(super) fn take(&mut self, object: &Object) -> ControlFlow<End> {
+        self.still()?;
+        self.show(object)
+    }
+
+    /// As [`Sink::take`], of a result that was found while there was time.
+    pub(super) fn show(&mut self, object: &Object) -> ControlFlow<End> {
+        if !self.admits(object.sums) {
+            return ControlFlow::Continue(());
+        }
+        if self.offset > 0 {
+            self.offset -= 1;
+            return ControlFlow::Continue(());
+        }
+        if self.room == 0 {
+            return ControlFlow::Break(End::Limit);
+        }
+        self.room -= 1;
+        let Some((sums, results)) = &mut self.summary else {
+            let style = self.style;
+            let written = self.frame.result(self.out, |line| object.write(style, line));
+            return match written {
+                Ok(()) => ControlFlow::Continue(()),
+                Err(halt) => ControlFlow::Break(halt.into()),
+            };
+        };
+        *results += 1;
+        let sums = match sums {
+            None => sums.insert(object.sums),
+            Some(sums) => {
+                sums.count = sums.count.saturating_add(object.sums.count);
+                sums.widen(object.sums);
+                sums
+            }
+        };
+        match self.max_count {
+            Some(most) if sums.count >= most => ControlFlow::Break(End::Whole),
+            _ => ControlFlow::Continue(()),
+        }
+    }
+
+    /// Ends the answer.
+    pub(super) fn end(mut self, end: End) {
+        if let Some((Some(sums), results)) = self.summary
+            && end != End::Gone
+        {
+            let style = self.style;
+            let written =
+                self.frame.result(self.out, |line| write_summary(sums, results, style, line));
+            if written == Err(crate::serve::answer::Halt::Gone) {
+                return;
+            }
+        }
+        self.frame.end(self.out, end);
+    }
+
+    /// Ends an answer that failed.
+    pub(super) fn fail(self, refusal: crate::serve::refusal::Refusal) {
+        self.frame.fail(self.out, refusal);
+    }
+}

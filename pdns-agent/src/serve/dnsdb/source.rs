@@ -1,0 +1,374 @@
+//! Asks the store what a request asks for, and hands the results to the sink.
+
+use super::apex::Apexes;
+use super::frame::{End, Frame};
+use super::object::{Data, Object, Sums, dotted};
+use super::owner::Owner;
+use super::pattern::Pattern;
+use super::request::{Request, SEARCHED, What};
+use super::sink::Sink;
+use super::types::Types;
+use crate::name::{Name, NameBuf};
+use crate::query::{Pager, Text, Walk, walk};
+use crate::rdata::{FinalDot, Rdata, RdataBuf, Target};
+use crate::rr::RrType;
+use crate::serve::answer::Out;
+use crate::serve::refusal::Refusal;
+use crate::store::{FactBuf, Kind, Row, Store, StoreError};
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::ops::ControlFlow;
+
+/// Records of one RRset that are held; more of them begin another result of the same RRset.
+const MAX_SET: usize = 10_000;
+/// Different RDATA that a search by pattern may find.
+const MAX_FOUND: usize = 100_000;
+
+/// How a question to the store went: to the end of the answer or on, or not at all.
+type Flow = Result<ControlFlow<End>, StoreError>;
+
+/// Answers a request.
+///
+/// # Errors
+/// The store's, after the client was told.
+pub(super) fn run(
+    store: &mut Store,
+    request: &Request,
+    frame: Frame,
+    out: &mut Out,
+) -> Result<(), StoreError> {
+    let Ok(mut sink) = Sink::begin(out, frame, &request.parameters, request.is_summary) else {
+        // Whoever asked has gone.
+        return Ok(());
+    };
+    let asked = match &request.what {
+        What::Owner(owner) => {
+            let zones = Zones {
+                needed: !request.is_summary || request.bailiwick.is_some(),
+                has_rdata: !request.is_summary,
+                wanted: request.bailiwick.as_ref(),
+                apexes: Apexes::default(),
+            };
+            sets(store, &owner.walk(), None, request.types, Shape::Sets(zones), &mut sink)
+        }
+        What::FlexNames(pattern) => {
+            let shape = Shape::Names { is_verbose: request.parameters.verbose };
+            let all = Walk::Text(Text::default());
+            sets(store, &all, Some(pattern), request.types, shape, &mut sink)
+        }
+        What::FlexRdata(pattern) => found_rdata(store, request, pattern, &mut sink),
+        What::Target(owner) => records(store, request, &By::Target(owner), &mut sink),
+        What::Addresses(from, to) => records(store, request, &By::Addresses(*from, *to), &mut sink),
+        What::Octets(octets) => records(store, request, &By::Octets(octets), &mut sink),
+    };
+    match asked {
+        Ok(ControlFlow::Continue(())) => sink.end(End::Whole),
+        Ok(ControlFlow::Break(end)) => sink.end(end),
+        Err(error) => {
+            sink.fail(Refusal::from(&error));
+            return Err(error);
+        }
+    }
+    Ok(())
+}
+
+/// What results are made of the records of one owner and type.
+enum Shape<'r> {
+    /// RRsets.
+    Sets(Zones<'r>),
+    /// The name and the type.
+    Names { is_verbose: bool },
+}
+
+/// The zones of RRsets.
+struct Zones<'r> {
+    /// Whether anybody wants to know them.
+    needed: bool,
+    /// Whether the RRsets' RDATA are shown.
+    has_rdata: bool,
+    /// Only those that it means.
+    wanted: Option<&'r Owner>,
+    apexes: Apexes,
+}
+
+impl Shape<'_> {
+    /// Asks what is needed for these names.
+    fn learn(&mut self, store: &mut Store, names: &[NameBuf]) -> Result<(), StoreError> {
+        match self {
+            Self::Sets(zones) if zones.needed => zones.apexes.learn(store, names),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether RDATA are to be held.
+    fn has_rdata(&self) -> bool {
+        matches!(self, Self::Sets(zones) if zones.has_rdata)
+    }
+
+    /// The result, if it is wanted.
+    fn object(&self, rrname: &NameBuf, rrtype: RrType, set: Set) -> Option<Object> {
+        let Set { sums, mut rdata } = set;
+        let (is_verbose, bailiwick, rdata) = match self {
+            Self::Names { is_verbose } => (*is_verbose, None, Data::None),
+            Self::Sets(zones) => {
+                let zone = zones.needed.then(|| zones.apexes.of(rrname.as_name()));
+                let is_wanted = zones.wanted.is_none_or(|wanted| {
+                    zone.as_ref().is_some_and(|zone| wanted.has(zone.as_name()))
+                });
+                if !is_wanted {
+                    return None;
+                }
+                rdata.sort_unstable();
+                (true, zone, Data::Set(rdata))
+            }
+        };
+        let rrname = Some(rrname.clone());
+        Some(Object { sums, is_verbose, rrname, rrtype, bailiwick, rdata })
+    }
+}
+
+/// Records of one owner and type.
+struct Set {
+    sums: Sums,
+    rdata: Vec<RdataBuf>,
+}
+
+/// Records of one owner, until the next one begins.
+struct Owned {
+    rrname: NameBuf,
+    sets: BTreeMap<RrType, Set>,
+}
+
+impl Owned {
+    fn new(rrname: NameBuf) -> Self {
+        Self { rrname, sets: BTreeMap::new() }
+    }
+
+    /// Adds a record; gives back a set that is full.
+    fn add(&mut self, sums: Sums, record: RdataBuf, has_rdata: bool) -> Option<(RrType, Set)> {
+        let rrtype = record.rrtype;
+        let set = self.sets.entry(rrtype).or_insert_with(|| Set { sums, rdata: Vec::new() });
+        set.sums.count = set.sums.count.max(sums.count);
+        set.sums.widen(sums);
+        if has_rdata {
+            set.rdata.push(record);
+        }
+        if set.rdata.len() < MAX_SET {
+            return None;
+        }
+        self.sets.remove(&rrtype).map(|set| (rrtype, set))
+    }
+
+    /// Hands on all sets.
+    fn end(self, shape: &Shape<'_>, sink: &mut Sink<'_>) -> ControlFlow<End> {
+        for (rrtype, set) in self.sets {
+            if let Some(object) = shape.object(&self.rrname, rrtype, set) {
+                sink.take(&object)?;
+            }
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+/// Results of owner and type, in order of the names' text, then of the types' numbers.
+fn sets(
+    store: &mut Store,
+    names: &Walk,
+    pattern: Option<&Pattern>,
+    types: Types,
+    mut shape: Shape<'_>,
+    sink: &mut Sink<'_>,
+) -> Flow {
+    let pulse = sink.out.pulse();
+    let stop = || pulse.still().is_err();
+    let sieve = |name: Name<'_>| pattern.is_none_or(|pattern| pattern.admits(&dotted(name)));
+    let mut flow = ControlFlow::Continue(());
+    walk(store, names, &sieve, sink.wanted(), &stop, &mut |store, names| {
+        shape.learn(store, names)?;
+        let mut owned: Option<Owned> = None;
+        store.of_names(names, &mut |row| {
+            flow = add(&mut owned, row, types, &shape, sink);
+            as_break(flow)
+        })?;
+        if let Some(owned) = owned
+            && flow.is_continue()
+        {
+            flow = owned.end(&shape, sink);
+        }
+        Ok(as_break(flow))
+    })?;
+    Ok(if flow.is_continue() { sink.still() } else { flow })
+}
+
+/// Adds a row to what is held of its owner; of the owner before, all is handed on.
+fn add(
+    owned: &mut Option<Owned>,
+    row: Row,
+    types: Types,
+    shape: &Shape<'_>,
+    sink: &mut Sink<'_>,
+) -> ControlFlow<End> {
+    let FactBuf::Record(record) = row.fact else { return ControlFlow::Continue(()) };
+    if !types.has(record.rrtype) {
+        return sink.still();
+    }
+    if let Some(before) = owned.take_if(|owned| owned.rrname != row.rrname) {
+        before.end(shape, sink)?;
+    }
+    let owned = owned.get_or_insert_with(|| Owned::new(row.rrname));
+    if let Some((rrtype, set)) = owned.add(Sums::from(&row.seen), record, shape.has_rdata())
+        && let Some(object) = shape.object(&owned.rrname, rrtype, set)
+    {
+        sink.take(&object)?;
+    }
+    ControlFlow::Continue(())
+}
+
+/// How records are found by their RDATA.
+enum By<'r> {
+    Target(&'r Owner),
+    Addresses(IpAddr, IpAddr),
+    Octets(&'r [u8]),
+}
+
+/// Single records, latest seen first.
+fn records(store: &mut Store, request: &Request, by: &By<'_>, sink: &mut Sink<'_>) -> Flow {
+    let mut pager = Pager::new(None, sink.wanted());
+    let mut flow = ControlFlow::Continue(());
+    let mut take = |row: Row| {
+        let is_wanted = match &row.fact {
+            FactBuf::Record(record) => {
+                request.types.has(record.rrtype) && matches(by, record.as_rdata())
+            }
+            FactBuf::Negative { .. } => false,
+        };
+        if is_wanted && sink.admits(Sums::from(&row.seen)) {
+            pager.offer(row);
+        }
+        flow = sink.still();
+        as_break(flow)
+    };
+    match by {
+        By::Target(Owner::Exact(name)) => store.pointing_at(name.as_name(), &mut take)?,
+        // There is no index for wildcards of RDATA.
+        By::Target(_) => store.every(Kind::Record, &mut take)?,
+        By::Addresses(from, to) => store.of_addresses(*from, *to, &mut take)?,
+        By::Octets(octets) => by_octets(store, octets, &mut take)?,
+    }
+    // What came too late for all to be read is shown as far as it was read.
+    let page = pager.finish();
+    for row in page.rows {
+        let FactBuf::Record(record) = row.fact else { continue };
+        let object = Object {
+            sums: Sums::from(&row.seen),
+            is_verbose: true,
+            rrname: Some(row.rrname),
+            rrtype: record.rrtype,
+            bailiwick: None,
+            rdata: Data::One(record),
+        };
+        match sink.show(&object) {
+            ControlFlow::Continue(()) => {}
+            end @ ControlFlow::Break(_) => return Ok(end),
+        }
+    }
+    if page.cut && flow.is_continue() {
+        flow = ControlFlow::Break(End::Limit);
+    }
+    Ok(flow)
+}
+
+/// Whether a record is one of those that are asked for.
+fn matches(by: &By<'_>, rdata: Rdata<'_>) -> bool {
+    match by {
+        // The store has looked for just these.
+        By::Target(Owner::Exact(_)) | By::Addresses(..) => true,
+        By::Target(owner) => match rdata.target() {
+            Target::Name(name) => owner.has(name.as_name()),
+            _ => false,
+        },
+        By::Octets(octets) => rdata.octets.eq_ignore_ascii_case(octets),
+    }
+}
+
+/// Records with these octets as RDATA, by every way that the store may have filed them.
+fn by_octets(
+    store: &mut Store,
+    octets: &[u8],
+    take: &mut dyn FnMut(Row) -> ControlFlow<()>,
+) -> Result<(), StoreError> {
+    store.of_octets(octets, take)?;
+    if let Ok(address) = <[u8; 4]>::try_from(octets) {
+        store.of_addresses(address.into(), address.into(), take)?;
+    }
+    if let Ok(address) = <[u8; 16]>::try_from(octets) {
+        store.of_addresses(address.into(), address.into(), take)?;
+    }
+    let mut names: Vec<NameBuf> = Vec::new();
+    // A name stands at the start, or behind a preference, or behind what SRV has before it.
+    for at in [0, 2, 6] {
+        if let Some(Ok((name, _))) = octets.get(at..).map(NameBuf::from_wire)
+            && !names.contains(&name)
+        {
+            store.pointing_at(name.as_name(), take)?;
+            names.push(name);
+        }
+    }
+    Ok(())
+}
+
+/// RDATA that a pattern found, of all owners together.
+struct Found {
+    sums: Sums,
+    octets: Box<[u8]>,
+}
+
+/// RDATA by pattern, each once, whatever has it; by type and text.
+fn found_rdata(
+    store: &mut Store,
+    request: &Request,
+    pattern: &Pattern,
+    sink: &mut Sink<'_>,
+) -> Flow {
+    let mut found: BTreeMap<(RrType, String), Found> = BTreeMap::new();
+    let mut flow = ControlFlow::Continue(());
+    store.every(Kind::Record, &mut |row| {
+        flow = sink.still();
+        let FactBuf::Record(record) = row.fact else { return as_break(flow) };
+        if !SEARCHED.contains(&record.rrtype) || !request.types.has(record.rrtype) {
+            return as_break(flow);
+        }
+        let text = record.as_rdata().to_text(FinalDot::With);
+        if pattern.admits(&text) {
+            let sums = Sums::from(&row.seen);
+            let entry = found.entry((record.rrtype, text));
+            let all = entry
+                .and_modify(|all| all.sums.count = all.sums.count.saturating_add(sums.count))
+                .or_insert(Found { sums, octets: record.octets });
+            all.sums.widen(sums);
+            if found.len() > MAX_FOUND {
+                flow = ControlFlow::Break(End::Limit);
+            }
+        }
+        as_break(flow)
+    })?;
+    for ((rrtype, text), Found { sums, octets }) in found {
+        let object = Object {
+            sums,
+            is_verbose: request.parameters.verbose,
+            rrname: None,
+            rrtype,
+            bailiwick: None,
+            rdata: Data::Found(text, octets),
+        };
+        match sink.show(&object) {
+            ControlFlow::Continue(()) => {}
+            end @ ControlFlow::Break(_) => return Ok(end),
+        }
+    }
+    Ok(flow)
+}
+
+fn as_break(flow: ControlFlow<End>) -> ControlFlow<()> {
+    if flow.is_break() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+}

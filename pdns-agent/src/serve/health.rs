@@ -1,0 +1,34 @@
+//! `/healthz` and `/metrics`, for a monitoring system.
+
+use super::app::App;
+use super::refusal::Refusal;
+use crate::exposition;
+use axum::extract::State;
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long the store may take to say that it is there.
+const WAIT: Duration = Duration::from_secs(3);
+
+/// 200 when the store can be asked, else 503.
+pub(super) async fn healthz(State(app): State<Arc<App>>) -> Response {
+    let asked = Arc::clone(&app);
+    let health = tokio::task::spawn_blocking(move || asked.pool.health());
+    let health = match tokio::time::timeout(WAIT, health).await {
+        Ok(Ok(health)) => health,
+        _ => Err(Refusal::busy("the store does not answer", WAIT)),
+    };
+    app.metrics.store(health.is_ok());
+    match health {
+        Ok(()) => ([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], "well\n").into_response(),
+        Err(refusal) => refusal.into_response(),
+    }
+}
+
+/// The numbers, as Prometheus reads them.
+pub(super) async fn metrics(State(app): State<Arc<App>>) -> Response {
+    let text = app.metrics.to_text(&app.pool);
+    ([(header::CONTENT_TYPE, exposition::MEDIA)], text).into_response()
+}

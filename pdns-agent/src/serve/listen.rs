@@ -1,0 +1,255 @@
+//! Listening, and one task for each connection.
+//!
+//! What a connection may take is bounded before anything of it is understood: how many there are, how long a
+//! handshake, a request's head or a pause between two may be, how large a head.
+
+use super::app::App;
+use super::tls::Tls;
+use super::{Address, guard::Peer};
+use axum::Router;
+use axum::body::Body;
+use axum::http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::{Service as _, service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use std::io;
+use std::net::IpAddr;
+use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, UnixListener};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio_rustls::TlsAcceptor;
+
+use patience::Patient;
+
+mod patience;
+
+/// Connections at once. More wait in the system's queue.
+const CONNECTIONS: usize = 512;
+/// How long a TLS handshake may take.
+const HANDSHAKE: Duration = Duration::from_secs(10);
+/// How long a request's head may take, from the end of the one before.
+const HEAD: Duration = Duration::from_secs(15);
+/// The largest head of a request, in octets.
+const MAX_HEAD: usize = 32 * 1024;
+/// The pause after a connection that could not be had: the next one will not be had at once either.
+const PAUSE: Duration = Duration::from_millis(20);
+/// Who may open the socket: the user and the group.
+const SOCKET_MODE: u32 = 0o660;
+
+/// A socket that is listened on.
+pub(super) enum Bound {
+    /// TCP.
+    Tcp(TcpListener),
+    /// A Unix socket, whose file goes with it.
+    Unix(UnixListener, PathBuf),
+}
+
+impl Bound {
+    /// The address, where it is one.
+    pub(super) fn ip(&self) -> Option<IpAddr> {
+        match self {
+            Self::Tcp(listener) => listener.local_addr().ok().map(|address| address.ip()),
+            Self::Unix(..) => None,
+        }
+    }
+}
+
+/// Listens on an address. The socket of a server that is gone is replaced.
+pub(super) fn bind(address: &Address) -> io::Result<Bound> {
+    match address {
+        Address::Tcp(address) => {
+            let listener = std::net::TcpListener::bind(address)?;
+            listener.set_nonblocking(true)?;
+            Ok(Bound::Tcp(TcpListener::from_std(listener)?))
+        }
+        Address::Unix(path) => {
+            let is_socket =
+                std::fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket());
+            if is_socket && std::os::unix::net::UnixStream::connect(path).is_err() {
+                std::fs::remove_file(path)?;
+            }
+            let listener = UnixListener::bind(path)?;
+            std::fs::set_permissions(path, std::fs::Permissions::from_mode(SOCKET_MODE))?;
+            Ok(Bound::Unix(listener, path.clone()))
+        }
+    }
+}
+
+/// The tasks that listen.
+pub(super) struct Server {
+    stop: watch::Sender<bool>,
+    /// Closed when the last task has ended.
+    ended: mpsc::Receiver<()>,
+    sockets: Vec<PathBuf>,
+}
+
+/// What each connection needs.
+#[derive(Clone)]
+struct Shared {
+    router: Router,
+    tls: Option<Arc<Tls>>,
+    app: Arc<App>,
+    stop: watch::Receiver<bool>,
+    alive: mpsc::Sender<()>,
+}
+
+impl Shared {
+    async fn stopped(&mut self) {
+        stopped(&mut self.stop).await;
+    }
+}
+
+/// Waits until the server stops.
+async fn stopped(stop: &mut watch::Receiver<bool>) {
+    // Who would say so is gone only when all is over.
+    drop(stop.wait_for(|stop| *stop).await);
+}
+
+impl Server {
+    pub(super) fn start(
+        listeners: Vec<Bound>,
+        router: Router,
+        tls: Option<Arc<Tls>>,
+        app: &Arc<App>,
+    ) -> Self {
+        let (stop, stopping) = watch::channel(false);
+        let (alive, ended) = mpsc::channel(1);
+        let shared = Shared { router, tls, app: Arc::clone(app), stop: stopping, alive };
+        let connections = Arc::new(Semaphore::new(CONNECTIONS));
+        let mut sockets = Vec::new();
+        for listener in listeners {
+            match listener {
+                Bound::Tcp(listener) => {
+                    let scheme = if shared.tls.is_some() { "https" } else { "http" };
+                    match listener.local_addr() {
+                        Ok(address) => tracing::info!(%address, scheme, "listening"),
+                        Err(error) => tracing::warn!(%error, "listening, nobody knows where"),
+                    }
+                    tokio::spawn(accept_tcp(listener, shared.clone(), Arc::clone(&connections)));
+                }
+                Bound::Unix(listener, path) => {
+                    tracing::info!(address = %format_args!("unix:{}", path.display()), "listening");
+                    sockets.push(path);
+                    tokio::spawn(accept_unix(listener, shared.clone(), Arc::clone(&connections)));
+                }
+            }
+        }
+        Self { stop, ended, sockets }
+    }
+
+    /// Takes no more connections, and waits until those that are open have ended, for `grace` at most.
+    pub(super) async fn stop(mut self, grace: Duration) {
+        self.stop.send_replace(true);
+        for path in &self.sockets {
+            remove(path);
+        }
+        if tokio::time::timeout(grace, self.ended.recv()).await.is_err() {
+            tracing::warn!("requests that still run are cut off");
+        }
+    }
+}
+
+fn remove(path: &Path) {
+    if let Err(error) = std::fs::remove_file(path) {
+        tracing::debug!(%error, path = %path.display(), "cannot remove the socket");
+    }
+}
+
+async fn accept_tcp(listener: TcpListener, mut shared: Shared, connections: Arc<Semaphore>) {
+    loop {
+        let Ok(place) = Arc::clone(&connections).acquire_owned().await else { return };
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = shared.stopped() => return,
+        };
+        match accepted {
+            Ok((stream, peer)) => {
+                // Lines go out as they come.
+                drop(stream.set_nodelay(true));
+                let peer = Peer(Some(peer.ip().to_canonical()));
+                tokio::spawn(secured(stream, peer, shared.clone(), place));
+            }
+            Err(error) => {
+                tracing::debug!(%error, "a connection cannot be had");
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+    }
+}
+
+async fn accept_unix(listener: UnixListener, mut shared: Shared, connections: Arc<Semaphore>) {
+    loop {
+        let Ok(place) = Arc::clone(&connections).acquire_owned().await else { return };
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = shared.stopped() => return,
+        };
+        match accepted {
+            Ok((stream, _)) => {
+                tokio::spawn(talk(stream, Peer(None), shared.clone(), place));
+            }
+            Err(error) => {
+                tracing::debug!(%error, "a connection cannot be had");
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+    }
+}
+
+/// A TCP connection, behind TLS where there is a certificate.
+async fn secured(
+    stream: tokio::net::TcpStream,
+    peer: Peer,
+    shared: Shared,
+    place: OwnedSemaphorePermit,
+) {
+    let Some(tls) = &shared.tls else { return talk(stream, peer, shared, place).await };
+    let handshake = TlsAcceptor::from(tls.config()).accept(stream);
+    match tokio::time::timeout(HANDSHAKE, handshake).await {
+        Ok(Ok(stream)) => talk(stream, peer, shared, place).await,
+        Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
+        Err(_) => tracing::debug!("a TLS handshake took too long"),
+    }
+}
+
+/// Speaks HTTP/1.1 on a connection until it ends, or the server stops.
+async fn talk<S>(stream: S, peer: Peer, shared: Shared, _place: OwnedSemaphorePermit)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let Shared { router, app, mut stop, alive, .. } = shared;
+    app.metrics.connections.fetch_add(1, Ordering::Relaxed);
+    let router = TowerToHyperService::new(router);
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(peer);
+        let answer = router.call(request);
+        async move { answer.await as Result<Response<Body>, _> }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD)
+        .max_buf_size(MAX_HEAD)
+        .serve_connection(Patient::new(TokioIo::new(stream)), service);
+    let mut connection = pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = stopped(&mut stop) => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a connection broke");
+    }
+    app.metrics.connections.fetch_sub(1, Ordering::Relaxed);
+    // The server waits until nobody has one.
+    drop(alive);
+}

@@ -1,0 +1,90 @@
+//! Parts of a URL: percent escapes and query parameters.
+//!
+//! A path is split at its slashes first and decoded after, so that `%2F` is no slash between parts.
+
+use super::refusal::Refusal;
+
+/// Decodes percent escapes (RFC 3986 §2.1). Control characters are refused: no name needs them, an octet of a
+/// name is written `\DDD`.
+///
+/// # Errors
+/// 400 for a broken escape, what is not UTF-8, or a control character.
+pub(super) fn decode(part: &str) -> Result<String, Refusal> {
+    decode_octets(part, false)
+}
+
+/// As [`decode`], of a query string's part, where `+` is a blank.
+fn decode_query(part: &str) -> Result<String, Refusal> {
+    decode_octets(part, true)
+}
+
+fn decode_octets(part: &str, plus_is_blank: bool) -> Result<String, Refusal> {
+    let mut out = Vec::with_capacity(part.len());
+    let mut octets = part.bytes();
+    while let Some(octet) = octets.next() {
+        out.push(match octet {
+            b'%' => {
+                let mut digit = || char::from(octets.next()?).to_digit(16);
+                let value = digit().and_then(|high| Some(high << 4 | digit()?));
+                let value = value.and_then(|value| u8::try_from(value).ok());
+                value.ok_or_else(|| {
+                    Refusal::bad(
+                        "the URL has a % without two hexadecimal digits after it; write %25",
+                    )
+                })?
+            }
+            b'+' if plus_is_blank => b' ',
+            octet => octet,
+        });
+    }
+    let text = String::from_utf8(out).map_err(|_| {
+        Refusal::bad("the URL is not UTF-8; write octets of a name as \\DDD (%5CDDD)")
+    })?;
+    if text.chars().any(char::is_control) {
+        return Err(Refusal::bad(
+            "the URL has a control character; write octets of a name as \\DDD (%5CDDD)",
+        ));
+    }
+    Ok(text)
+}
+
+/// The parameters of a query string, in order.
+///
+/// # Errors
+/// As [`decode`].
+pub(super) fn parameters(query: Option<&str>) -> Result<Vec<(String, String)>, Refusal> {
+    let pairs = query.unwrap_or_default().split('&').filter(|pair| !pair.is_empty());
+    pairs
+        .map(|pair| {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            Ok((decode_query(name)?, decode_query(value)?))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn escapes_are_decoded_and_broken_ones_refused() {
+        let check = |part, want: &str| assert_eq!(decode(part).as_deref(), Ok(want));
+        check("www.example.com", "www.example.com");
+        check("%2A.example.com", "*.example.com");
+        check("2001%3adb8%3A%3A1", "2001:db8::1");
+        check("a+b", "a+b");
+        check("b%C3%BCcher.example", "b\u{fc}cher.example");
+        for part in ["%", "%4", "%zz", "%+1", "a%0", "%00", "%0a", "%ff", "%c3", "%7f"] {
+            assert!(decode(part).is_err(), "{part}");
+        }
+    }
+
+    #[test]
+    fn parameters_are_pairs() {
+        let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let want = vec![pair("limit", "5"), pair("exclude", "a b=c"), pair("x", "")];
+        assert_eq!(parameters(Some("limit=5&&exclude=a+b=c&x")), Ok(want));
+        assert_eq!(parameters(None), Ok(Vec::new()));
+        assert!(parameters(Some("a=%")).is_err());
+    }
+}

@@ -1,0 +1,100 @@
+//! What is said instead of an answer: a status and one plain line, as clients of both protocols print it.
+
+use crate::render::escape;
+use crate::store::StoreError;
+use axum::body::Body;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use std::time::Duration;
+
+/// After how many seconds a client may ask again while the store is away.
+const AWAY: Duration = Duration::from_secs(2);
+
+/// A request that is not answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Refusal {
+    pub(super) status: StatusCode,
+    /// One sentence for whoever asked.
+    line: String,
+    /// When it may go better.
+    retry: Option<Duration>,
+    /// How to say who one is (RFC 9110 §11.6.1).
+    challenge: bool,
+}
+
+impl Refusal {
+    pub(super) fn new(status: StatusCode, line: impl Into<String>) -> Self {
+        Self { status, line: line.into(), retry: None, challenge: false }
+    }
+
+    /// 400: what was asked means nothing.
+    pub(super) fn bad(line: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, line)
+    }
+
+    pub(super) fn not_found(line: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, line)
+    }
+
+    /// 503: as things are now.
+    pub(super) fn busy(line: impl Into<String>, retry: Duration) -> Self {
+        let busy = Self::new(StatusCode::SERVICE_UNAVAILABLE, line);
+        Self { retry: Some(retry), ..busy }
+    }
+
+    /// 429.
+    pub(super) fn too_many(line: impl Into<String>, retry: Duration) -> Self {
+        Self { retry: Some(retry), ..Self::new(StatusCode::TOO_MANY_REQUESTS, line) }
+    }
+
+    /// The same, with a word on how to say who one is.
+    pub(super) fn challenging(self) -> Self {
+        Self { challenge: true, ..self }
+    }
+
+    pub(super) fn line(&self) -> &str {
+        &self.line
+    }
+}
+
+impl From<&StoreError> for Refusal {
+    /// What a client is told of a store that fails. Addresses and causes are for the log.
+    fn from(error: &StoreError) -> Self {
+        match error {
+            error if error.is_transient() => {
+                Self::busy("the store cannot be reached at the moment", AWAY)
+            }
+            StoreError::Replaced => Self::busy("the store was replaced by another one", AWAY),
+            _ => Self::new(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "the store failed; the server's log says how",
+            ),
+        }
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let mut response = Response::new(Body::from(format!("{}\n", escape(&self.line))));
+        *response.status_mut() = self.status;
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+        if let Some(retry) = self.retry {
+            // Whole seconds, and at least one.
+            let seconds = retry.as_secs_f64().ceil().max(1.0);
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "small, above 0"
+            )]
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds as u64));
+        }
+        if self.challenge {
+            headers.insert(
+                header::WWW_AUTHENTICATE,
+                HeaderValue::from_static("Basic realm=\"pdns\", charset=\"UTF-8\""),
+            );
+        }
+        response
+    }
+}

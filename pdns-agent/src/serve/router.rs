@@ -1,0 +1,56 @@
+//! Which path is whose.
+//!
+//! A path's tail is split and decoded by its handler, since clients escape more or less of it.
+
+use super::app::App;
+use super::refusal::Refusal;
+use super::{circl, dnsdb, guard, health};
+use axum::Router;
+use axum::extract::State;
+use axum::http::{HeaderValue, Method, StatusCode, header};
+use axum::middleware::from_fn_with_state;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use std::sync::Arc;
+
+/// All routes, behind the guard.
+pub(super) fn router(app: &Arc<App>) -> Router {
+    Router::new()
+        .route("/healthz", get(health::healthz))
+        .route("/metrics", get(health::metrics))
+        .route("/pdns/query/{*tail}", get(circl::query))
+        .route("/dnsdb/v2/{*tail}", get(dnsdb::version_2))
+        .route("/dnsdb/v1/{*tail}", get(dnsdb::version_1))
+        // Where clients of version 1 expect it.
+        .route("/lookup/{*tail}", get(dnsdb::version_1))
+        .route("/summarize/{*tail}", get(dnsdb::version_1))
+        .fallback(unknown)
+        .method_not_allowed_fallback(other_method)
+        .layer(from_fn_with_state(Arc::clone(app), guard::guard))
+        .with_state(Arc::clone(app))
+}
+
+async fn unknown() -> Refusal {
+    Refusal::not_found("there are /pdns/query/VALUE, /dnsdb/v2/..., /metrics and /healthz")
+}
+
+/// Other methods than GET and HEAD; before a page of another origin asks, its browser does, by OPTIONS.
+async fn other_method(State(app): State<Arc<App>>, method: Method) -> Response {
+    if method != Method::OPTIONS || app.origin.is_none() {
+        let line = "only GET is known here";
+        return Refusal::new(StatusCode::METHOD_NOT_ALLOWED, line).into_response();
+    }
+    let mut response = StatusCode::NO_CONTENT.into_response();
+    for (name, value) in [
+        (header::ACCESS_CONTROL_ALLOW_METHODS, "GET"),
+        (
+            header::ACCESS_CONTROL_ALLOW_HEADERS,
+            "authorization, x-api-key, dribble-filter-rrtype, dribble-paginate-count, \
+             dribble-paginate-cursor, dribble-disable-active-query",
+        ),
+        (header::ACCESS_CONTROL_MAX_AGE, "600"),
+    ] {
+        response.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
+    response
+}

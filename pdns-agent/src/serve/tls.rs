@@ -1,0 +1,109 @@
+//! TLS: the certificate and its key, read anew when their files change.
+
+use rustls::ServerConfig;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::SystemTime;
+
+/// Why TLS cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    /// A file does not read.
+    #[error("cannot read {what} from {path}")]
+    Read {
+        /// What was expected there.
+        what: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What the system or the reader says.
+        #[source]
+        cause: pem::Error,
+    },
+    /// A file without a certificate.
+    #[error("{0} holds no certificate: give a PEM file, the server's own certificate first")]
+    Empty(PathBuf),
+    /// Certificate and key do not do.
+    #[error("cannot use the certificate {certificate} with the key {key}")]
+    Unfit {
+        /// File of the certificate.
+        certificate: PathBuf,
+        /// File of the key.
+        key: PathBuf,
+        /// What is wrong.
+        #[source]
+        cause: rustls::Error,
+    },
+}
+
+/// The files, and what was read from them last.
+#[derive(Debug)]
+pub(super) struct Tls {
+    files: (PathBuf, PathBuf),
+    config: RwLock<Arc<ServerConfig>>,
+    stamps: Mutex<[Option<SystemTime>; 2]>,
+}
+
+impl Tls {
+    /// Reads both files.
+    pub(super) fn load(files: &(PathBuf, PathBuf)) -> Result<Self, TlsError> {
+        let stamps = stamps(files);
+        let config = RwLock::new(Arc::new(read(&files.0, &files.1)?));
+        Ok(Self { files: files.clone(), config, stamps: Mutex::new(stamps) })
+    }
+
+    /// What the next handshake goes by.
+    pub(super) fn config(&self) -> Arc<ServerConfig> {
+        Arc::clone(&self.config.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Reads the files anew if they have changed; keeps what there is while they do not do.
+    pub(super) fn reload(&self, force: bool) {
+        let now = stamps(&self.files);
+        let mut last = self.stamps.lock().unwrap_or_else(PoisonError::into_inner);
+        if *last == now && !force {
+            return;
+        }
+        *last = now;
+        match read(&self.files.0, &self.files.1) {
+            Ok(config) => {
+                *self.config.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
+                tracing::info!("the certificate was read anew");
+            }
+            Err(error) => {
+                let error = &error as &dyn std::error::Error;
+                tracing::error!(error, "the certificate cannot be used; the one before stays");
+            }
+        }
+    }
+}
+
+fn stamps(files: &(PathBuf, PathBuf)) -> [Option<SystemTime>; 2] {
+    [&files.0, &files.1].map(|path| std::fs::metadata(path).and_then(|file| file.modified()).ok())
+}
+
+fn read(certificate: &Path, key: &Path) -> Result<ServerConfig, TlsError> {
+    let unread = |what: &'static str, path: &Path| {
+        let path = path.to_owned();
+        move |cause| TlsError::Read { what, path, cause }
+    };
+    let chain = CertificateDer::pem_file_iter(certificate)
+        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+        .map_err(unread("certificates", certificate))?;
+    if chain.is_empty() {
+        return Err(TlsError::Empty(certificate.to_owned()));
+    }
+    let secret = PrivateKeyDer::from_pem_file(key).map_err(unread("a private key", key))?;
+    let unfit =
+        |cause| TlsError::Unfit { certificate: certificate.to_owned(), key: key.to_owned(), cause };
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(unfit)?
+        .with_no_client_auth()
+        .with_single_cert(chain, secret)
+        .map_err(unfit)?;
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(config)
+}

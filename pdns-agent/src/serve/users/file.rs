@@ -1,0 +1,168 @@
+//! The file of users, as `pdns serve user` reads and writes it.
+
+use super::UsersError;
+use super::secret::{Digest, hash, new_key};
+use serde::{Deserialize, Serialize};
+use std::fs::{self, File, OpenOptions, Permissions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::path::Path;
+
+/// Rights that all others may not have on it.
+const OTHERS: u32 = 0o007;
+/// Rights of a new file: its owner alone.
+const MODE: u32 = 0o600;
+/// What stands on top.
+const HEAD: &str = "# Users of pdns serve, written by `pdns serve user`. Secrets are hashed.\n\n";
+
+/// One user in the file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Entry {
+    /// Name, shown in logs and as the author of tags.
+    pub name: String,
+    /// May set and clear tags.
+    #[serde(default)]
+    pub may_tag: bool,
+    /// SHA-256 of the key, in hexadecimal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key_sha256: Option<String>,
+    /// Argon2id hash of the password.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password: Option<String>,
+}
+
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Content {
+    user: Vec<Entry>,
+}
+
+/// The users in a file.
+///
+/// # Errors
+/// [`UsersError`] when it cannot be read, or others can.
+pub fn list(path: &Path) -> Result<Vec<Entry>, UsersError> {
+    let unread = |cause| UsersError::Read { path: path.to_owned(), cause };
+    let found = fs::metadata(path).map_err(unread)?;
+    if found.permissions().mode() & OTHERS != 0 {
+        return Err(UsersError::Open(path.to_owned()));
+    }
+    let text = fs::read_to_string(path).map_err(unread)?;
+    let content: Content = toml::from_str(&text)
+        .map_err(|cause| UsersError::Syntax { path: path.to_owned(), cause: Box::new(cause) })?;
+    if let Some(entry) = content.user.iter().find(|entry| !is_name(&entry.name)) {
+        return Err(UsersError::Name(entry.name.clone()));
+    }
+    Ok(content.user)
+}
+
+/// Adds a user; gives the key, which is nowhere else, unless there is a password.
+///
+/// # Errors
+/// [`UsersError`].
+pub fn add(
+    path: &Path,
+    name: &str,
+    may_tag: bool,
+    password: Option<&str>,
+) -> Result<Option<String>, UsersError> {
+    if !is_name(name) {
+        return Err(UsersError::Name(name.to_owned()));
+    }
+    let mut entries = match list(path) {
+        Err(UsersError::Read { cause, .. }) if cause.kind() == io::ErrorKind::NotFound => {
+            Vec::new()
+        }
+        entries => entries?,
+    };
+    if entries.iter().any(|entry| entry.name == name) {
+        return Err(UsersError::Twice(name.to_owned()));
+    }
+    let mut entry = Entry { name: name.to_owned(), may_tag, key_sha256: None, password: None };
+    let key = if let Some(password) = password {
+        if !(12..=256).contains(&password.chars().count()) || password.contains(['\n', '\r']) {
+            return Err(UsersError::Password);
+        }
+        entry.password = Some(hash(password).ok_or(UsersError::Secret)?);
+        None
+    } else {
+        let key = new_key().ok_or(UsersError::Secret)?;
+        entry.key_sha256 = Some(Digest::of(&key).to_hex());
+        Some(key)
+    };
+    entries.push(entry);
+    write(path, entries)?;
+    Ok(key)
+}
+
+/// Removes a user.
+///
+/// # Errors
+/// [`UsersError::Unknown`] when there is none; others as they come.
+pub fn remove(path: &Path, name: &str) -> Result<(), UsersError> {
+    let mut entries = list(path)?;
+    let before = entries.len();
+    entries.retain(|entry| entry.name != name);
+    if entries.len() == before {
+        return Err(UsersError::Unknown(name.to_owned()));
+    }
+    write(path, entries)
+}
+
+/// Whether a user can have this name: it goes into logs, and a login has a colon after it.
+fn is_name(name: &str) -> bool {
+    let fits = |octet: u8| octet.is_ascii_alphanumeric() || b"._-@".contains(&octet);
+    (1..=64).contains(&name.len()) && name.bytes().all(fits)
+}
+
+/// Writes the file beside the old one and puts it in its place: a server that reads meanwhile sees one of both.
+fn write(path: &Path, user: Vec<Entry>) -> Result<(), UsersError> {
+    let text = toml::to_string(&Content { user }).map_err(|_| UsersError::Secret)?;
+    let unwritten = |cause| UsersError::Write { path: path.to_owned(), cause };
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".new");
+    let beside = path.with_file_name(name);
+    let mode = fs::metadata(path).map_or(MODE, |found| found.permissions().mode() & 0o777);
+    let written = || -> io::Result<()> {
+        let mut file: File =
+            OpenOptions::new().write(true).create(true).truncate(true).mode(MODE).open(&beside)?;
+        file.write_all(HEAD.as_bytes())?;
+        file.write_all(text.as_bytes())?;
+        file.sync_all()?;
+        fs::set_permissions(&beside, Permissions::from_mode(mode))?;
+        fs::rename(&beside, path)
+    };
+    written().map_err(unwritten)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tempfile::TempDir;
+
+    #[test]
+    fn users_come_and_go() {
+        let directory = TempDir::new().unwrap();
+        let path = directory.path().join("users.toml");
+        let key = add(&path, "alice", true, None).unwrap().unwrap();
+        assert_eq!(add(&path, "bob", false, Some("correct horse")).unwrap(), None);
+        assert!(matches!(add(&path, "bob", false, None), Err(UsersError::Twice(_))));
+        for name in ["", "a b", "a:b", "a\n", &"a".repeat(65)] {
+            assert!(matches!(add(&path, name, false, None), Err(UsersError::Name(_))));
+        }
+        for password in ["short", "twelve\nletters"] {
+            let added = add(&path, "carol", false, Some(password));
+            assert!(matches!(added, Err(UsersError::Password)));
+        }
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(!text.contains(&key) && !text.contains("horse"), "{text}");
+        let names: Vec<_> = list(&path).unwrap().into_iter().map(|entry| entry.name).collect();
+        assert_eq!(names, ["alice", "bob"]);
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, MODE);
+        remove(&path, "alice").unwrap();
+        assert!(matches!(remove(&path, "alice"), Err(UsersError::Unknown(_))));
+        fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
+        assert!(matches!(list(&path), Err(UsersError::Open(_))));
+    }
+}

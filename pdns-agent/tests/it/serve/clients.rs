@@ -1,0 +1,288 @@
+//! The clients that people have: `dnsdbq` in all its modes, `PyPDNS`, and the `dnsdb2` package.
+//!
+//! `cargo xtask test` installs them.
+
+use super::{PAGES, START, Site};
+use crate::reference::python_json;
+use crate::run::{Ended, Home, run};
+use serde_json::{Value, json};
+use std::ffi::OsStr;
+use std::process::Command;
+
+/// `dnsdbq` for one of its systems, and nothing of the caller's environment.
+fn dnsdbq(home: &Home, site: &Site, system: &str, arguments: &[&str]) -> Ended {
+    let mut command = Command::new("dnsdbq");
+    command
+        .env_clear()
+        .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+        .env("HOME", home.path())
+        // A file it must have, or it does not look at the environment.
+        .env("DNSDBQ_CONFIG_FILE", "/dev/null")
+        .env("CIRCL_SERVER", site.url("/pdns/query"))
+        .env("CIRCL_AUTH", "user:password")
+        .env("DNSDB_SERVER", site.url(""))
+        .env("DNSDB_API_KEY", "0123456789abcdef")
+        .args(["-u", system]);
+    run(&mut command, arguments)
+}
+
+/// What it prints as JSON, one object a line.
+#[track_caller]
+fn rows(site: &Site, system: &str, arguments: &[&str]) -> Vec<Value> {
+    let ended = dnsdbq(&Home::new(), site, system, &[&["-j"], arguments].concat());
+    assert_eq!(ended.stderr, "", "{arguments:?}");
+    let shown = ended.with(&[0]);
+    shown.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+fn names(rows: &[Value]) -> Vec<&str> {
+    rows.iter().map(|row| row["rrname"].as_str().unwrap()).collect()
+}
+
+#[test]
+fn dnsdbq_speaks_circl() {
+    let site = Site::new();
+    let ask = |arguments: &[&str]| rows(&site, "circl", arguments);
+    let found = ask(&["-r", "www.example.com"]);
+    assert_eq!(names(&found).len(), 4);
+    assert_eq!(found[1]["rdata"], json!(["192.0.2.8"]));
+    assert_eq!(ask(&["-n", "mail.example.com"])[0]["rrname"], "example.com");
+    assert_eq!(
+        names(&ask(&["-r", "*.deep.example.com"])),
+        ["a.deep.example.com", "deep.example.com"]
+    );
+    for value in ["192.0.2.0/24", "192.0.2.0,24", "192.0.2.7-192.0.2.99"] {
+        assert_eq!(ask(&["-i", value]).len(), 4, "{value}");
+    }
+    assert_eq!(names(&ask(&["-i", "2001:db8::7"])), ["www.example.com"]);
+    assert_eq!(ask(&["-r", "*.pages.example.org", "-l", "3"]).len(), 3);
+    assert_eq!(ask(&["-r", "nothing.example"]), Vec::<Value>::new());
+    // A type that is a number is passed over with a word, as the draft and PyPDNS want it.
+    let ended = dnsdbq(&Home::new(), &site, "circl", &["-r", "unknown.example.org"]);
+    assert_eq!((ended.code, ended.stdout.as_str()), (Some(0), ""));
+    assert!(!ended.stderr.is_empty());
+    // Hostile text is text.
+    let found = ask(&["-i", "203.0.113.9"]);
+    assert!(names(&found)[0].contains("\\027]0"), "{found:?}");
+}
+
+#[test]
+fn dnsdbq_speaks_dnsdb_2() {
+    let site = Site::new();
+    let ask = |arguments: &[&str]| rows(&site, "dnsdb2", arguments);
+    let found = ask(&["-r", "www.example.com"]);
+    assert_eq!(found[0]["rdata"], json!(["192.0.2.7", "192.0.2.8"]));
+    assert_eq!(found[0]["bailiwick"], "example.com.");
+    assert_eq!(ask(&["-r", "www.example.com/AAAA"]).len(), 1);
+    assert_eq!(ask(&["-t", "A,AAAA", "-r", "www.example.com"]).len(), 2);
+    assert_eq!(ask(&["-r", "*.example.com/ANY/deep.example.com"]).len(), 2);
+    assert_eq!(ask(&["-b", "deep.example.com", "-r", "*.example.com"]).len(), 2);
+    assert_eq!(names(&ask(&["-r", "www.example.*/A"])).len(), 3);
+    assert_eq!(ask(&["-R", "03777777076578616d706c6503636f6d00"]).len(), 2);
+    assert_eq!(names(&ask(&["-n", "www.example.com"])), ["login.example.com."]);
+    assert_eq!(ask(&["-n", "*.example.net/NS"]).len(), 2);
+    assert_eq!(ask(&["-N", "c0000207"]).len(), 2);
+    for value in ["192.0.2.0/24", "192.0.2.0,24", "192.0.2.7-192.0.2.99"] {
+        assert_eq!(ask(&["-i", value]).len(), 4, "{value}");
+    }
+    assert_eq!(names(&ask(&["-i", "2001:db8::7"])), ["www.example.com."]);
+    assert_eq!(ask(&["-r", "unknown.example.org"])[0]["rrtype"], "TYPE65280");
+    assert_eq!(ask(&["-r", "signed.example.org/ANY-DNSSEC"])[0]["rrtype"], "DS");
+    assert_eq!(ask(&["-g", "-r", "www.example.net"]).len(), 1);
+    // Fences, and with -c complete ones.
+    let pages =
+        |arguments: &[&str]| ask(&[arguments, &["-r", "*.pages.example.org"]].concat()).len();
+    let at = (START + 10_050).to_string();
+    assert_eq!((pages(&["-A", &at]), pages(&["-B", &at])), (70, 51));
+    assert_eq!(pages(&["-c", "-A", &at, "-B", &at]), 1);
+    assert_eq!(pages(&["-B", "1d"]), usize::from(PAGES));
+    let ended = dnsdbq(&Home::new(), &site, "dnsdb2", &["-A", "1d", "-r", "*.pages.example.org"]);
+    assert_eq!(ended.stdout, "");
+    // Pages.
+    let page = |offset: &str| {
+        let ended = dnsdbq(
+            &Home::new(),
+            &site,
+            "dnsdb2",
+            &["-j", "-l", "50", "-O", offset, "-r", "*.pages.example.org"],
+        );
+        ended.with(&[0]).lines().count()
+    };
+    assert_eq!((page("0"), page("100")), (50, 20));
+    // Summaries.
+    let sum = ask(&["-V", "summarize", "-r", "*.pages.example.org"]);
+    assert_eq!((&sum[0]["count"], &sum[0]["num_results"]), (&json!(120), &json!(120)));
+    let sum = ask(&["-V", "summarize", "-M", "7", "-r", "*.pages.example.org"]);
+    assert_eq!(sum[0]["count"], 7);
+    let shown = dnsdbq(&Home::new(), &site, "dnsdb2", &["-I"]).with(&[0]);
+    assert!(shown.contains("results_max: 10000") && shown.contains("burst rate: 200"), "{shown}");
+    let ended = dnsdbq(&Home::new(), &site, "dnsdb2", &["-r", "nothing.example"]);
+    assert_eq!((ended.code, ended.stdout.as_str()), (Some(0), ""));
+    assert!(!ended.stderr.contains("rror:"), "{}", ended.stderr);
+    let ended = dnsdbq(&Home::new(), &site, "dnsdb2", &["-r", "example.com/NONSENSE"]);
+    assert!(ended.stderr.contains("NONSENSE"), "{}", ended.stderr);
+    let ended = dnsdbq(&Home::new(), &site, "dnsdb2", &["-O", "90001", "-r", "example.com"]);
+    assert!(ended.stderr.contains("the offset is at most 90000"), "{}", ended.stderr);
+}
+
+#[test]
+fn dnsdbq_asks_many_at_once_and_speaks_version_1() {
+    let site = Site::new();
+    let home = Home::new();
+    let list = home.write(
+        "batch",
+        "rrset/name/www.example.com\nrdata/ip/192.0.2.0,24\nrrset/name/nothing.example\n",
+    );
+    // Batches come on standard input.
+    let mut command = Command::new("sh");
+    command
+        .env("DNSDBQ_CONFIG_FILE", "/dev/null")
+        .env("DNSDB_SERVER", site.url(""))
+        .env("DNSDB_API_KEY", "0123456789abcdef")
+        .env("LIST", &list);
+    let shown = run(&mut command, &["-c", "dnsdbq -u dnsdb2 -j -ff < \"$LIST\""]).with(&[0]);
+    assert_eq!(shown.lines().filter(|line| line.starts_with('{')).count(), 6, "{shown}");
+    let found = rows(&site, "dnsdb1", &["-r", "www.example.com"]);
+    assert_eq!((found.len(), &found[0]["rdata"]), (2, &json!(["192.0.2.7", "192.0.2.8"])));
+    assert_eq!(rows(&site, "dnsdb1", &["-i", "192.0.2.0/24"]).len(), 4);
+    let ended = dnsdbq(&home, &site, "dnsdb1", &["-r", "nothing.example"]);
+    assert_eq!((ended.code, ended.stdout.as_str()), (Some(0), ""));
+}
+
+/// What `PyPDNS` makes of questions.
+fn pypdns(site: &Site, questions: &Value) -> Vec<Value> {
+    let url = site.url("/pdns/query");
+    let said = python_json("circl.py", &[OsStr::new(&url)], questions.to_string().as_bytes());
+    said.as_array().unwrap().clone()
+}
+
+#[test]
+fn pypdns_reads_every_answer() {
+    let site = Site::new();
+    let said = pypdns(
+        &site,
+        &json!([
+            {"do": "rfc", "q": "www.example.com"},
+            {"do": "rfc", "q": "www.example.com", "rrtype": "AAAA"},
+            {"do": "rfc", "q": "nothing.example"},
+            {"do": "rfc", "q": "unknown.example.org"},
+            {"do": "rfc", "q": "192.0.2.0/24"},
+            {"do": "rfc", "q": "2001:db8::7"},
+            {"do": "iter", "q": "*.example.org"},
+            {"do": "iter", "q": "nothing.example"},
+            {"do": "iter", "q": "www.example.com", "rrtype": "NONSENSE"},
+            {"do": "rfc", "q": "a..b"},
+        ]),
+    );
+    let count = |at: usize| said[at]["rows"].as_array().map_or(usize::MAX, Vec::len);
+    let counts: Vec<usize> = (0..9).map(count).collect();
+    assert_eq!(counts, [4, 1, 0, 1, 4, 1, usize::from(PAGES) + 7, 0, 0], "{said:?}");
+    assert_eq!(said[3]["types"], json!(["TYPE65280"]));
+    assert_eq!(said[9]["error"], "PDNSError");
+    assert!(said.iter().take(9).all(|said| said["errors"] == json!({})), "{said:?}");
+}
+
+#[test]
+fn pypdns_knows_who_is_refused() {
+    let home = Home::new();
+    let key = run(&mut home.pdns(), &["serve", "user", "add", "alice", "--users", "users.toml"])
+        .with(&[0]);
+    let key = key.trim();
+    let flags = ["--users", "HOME/users.toml", "--rate", "1", "--burst", "6"];
+    let site = Site::of(home, &flags);
+    let ask = |login: Value, token: Value| json!({"do": "rfc", "q": "www.example.com", "login": login, "token": token});
+    let said = pypdns(
+        &site,
+        &json!([
+            ask(json!(["alice", key]), json!(null)),
+            ask(json!(null), json!(key)),
+            ask(json!(null), json!(format!("Bearer {key}"))),
+            ask(json!(["alice", "wrong"]), json!(null)),
+            ask(json!(null), json!("wrong")),
+            ask(json!(null), json!(null)),
+        ]),
+    );
+    for said in &said[..3] {
+        assert_eq!(said["rows"].as_array().map(Vec::len), Some(4), "{said}");
+    }
+    for said in &said[3..] {
+        assert_eq!(said["error"], "UnauthorizedError");
+    }
+    let many = vec![ask(json!(null), json!(key)); 12];
+    let said = pypdns(&site, &json!(many));
+    assert!(said.iter().any(|said| said["error"] == "RateLimitError"), "{said:?}");
+}
+
+/// What the `dnsdb2` package makes of questions.
+fn dnsdb2(site: &Site, key: &str, questions: &Value) -> Vec<Value> {
+    let url = site.url("");
+    let arguments = [OsStr::new(&url), OsStr::new(key)];
+    let said = python_json("dnsdb.py", &arguments, questions.to_string().as_bytes());
+    said.as_array().unwrap().clone()
+}
+
+#[test]
+fn the_dnsdb2_package_reads_every_answer() {
+    let site = Site::new();
+    let pages = "*.pages.example.org";
+    let questions = [
+        (json!(["ping", [], {}]), 1, None),
+        (json!(["rate_limit", [], {}]), 1, None),
+        (json!(["lookup_rrset", ["www.example.com"], {}]), 2, None),
+        (
+            json!(["lookup_rrset", ["www.example.com"], {"rrtype": "AAAA", "bailiwick": "example.com"}]),
+            1,
+            None,
+        ),
+        (json!(["lookup_rrset", [pages], {"limit": 7}]), 7, Some("QueryLimited")),
+        (json!(["lookup_rrset", [pages], {"limit": 7, "ignore_limited": true}]), 7, None),
+        (json!(["lookup_rrset", [pages], {"offset": 115}]), 5, None),
+        (json!(["lookup_rrset", [pages], {"offset": 99_999}]), 0, Some("OffsetError")),
+        (
+            json!(["lookup_rrset", [pages], {"time_last_after": START + 10_100, "humantime": true, "aggr": false}]),
+            20,
+            None,
+        ),
+        (json!(["lookup_rrset", ["nothing.example"], {}]), 0, None),
+        (json!(["lookup_rdata_name", ["www.example.com"], {}]), 1, None),
+        (json!(["lookup_rdata_ip", ["192.0.2.0/24"], {}]), 4, None),
+        (json!(["lookup_rdata_raw", ["C0000207"], {}]), 2, None),
+        (json!(["summarize_rrset", ["www.example.com"], {"max_count": 1}]), 1, None),
+        (json!(["summarize_rdata_name", ["www.example.com"], {}]), 1, None),
+        (json!(["summarize_rdata_ip", ["192.0.2.7"], {}]), 1, None),
+        (json!(["summarize_rdata_raw", ["C0000207"], {}]), 1, None),
+        (
+            json!(["flex_rrnames_regex", ["^www\\.example\\."], {"rrtype": "A", "exclude": "uk\\.$"}]),
+            2,
+            None,
+        ),
+        (json!(["flex_rrnames_glob", ["www.*"], {"verbose": false}]), 4, None),
+        (json!(["flex_rdata_regex", ["spf1"], {"rrtype": "TXT"}]), 1, None),
+        (json!(["flex_rdata_glob", ["*.example.net."], {}]), 2, None),
+        (json!(["flex_rrnames_regex", ["("], {}]), 0, Some("QueryError")),
+    ];
+    let asked: Vec<&Value> = questions.iter().map(|(question, ..)| question).collect();
+    let said = dnsdb2(&site, "any", &json!(asked));
+    for ((question, rows, error), said) in questions.iter().zip(said) {
+        assert_eq!(said["rows"].as_array().map(Vec::len), Some(*rows), "{question}: {said}");
+        assert_eq!(said["error"].as_str(), *error, "{question}: {said}");
+    }
+}
+
+#[test]
+fn the_dnsdb2_package_and_dnsdbq_know_who_is_refused() {
+    let home = Home::new();
+    let key = run(&mut home.pdns(), &["serve", "user", "add", "alice", "--users", "users.toml"])
+        .with(&[0]);
+    let flags = ["--users", "HOME/users.toml", "--rate", "1", "--burst", "3"];
+    let site = Site::of(home, &flags);
+    let question = json!(["lookup_rrset", ["www.example.com"], {}]);
+    let said = dnsdb2(&site, "wrong", &json!([question]));
+    assert_eq!(said[0]["error"], "AccessDenied");
+    let said = dnsdb2(&site, key.trim(), &json!(vec![question; 8]));
+    assert_eq!(said[0]["rows"].as_array().map(Vec::len), Some(2));
+    assert!(said.iter().any(|said| said["error"] == "QuotaExceeded"), "{said:?}");
+    let ended = dnsdbq(&Home::new(), &site, "dnsdb2", &["-r", "www.example.com"]);
+    assert_eq!(ended.stdout, "");
+    assert!(ended.stderr.contains("the key or the login is wrong"), "{}", ended.stderr);
+}
