@@ -85,6 +85,10 @@ pub(super) fn serve(home: &Home, redis: &Redis, flags: &[&str]) -> Agent {
     let home_path = home.path().display().to_string();
     let mut command = home.pdns();
     command.arg("serve").args(flags.iter().map(|flag| flag.replace("HOME", &home_path)));
+    if !flags.contains(&"--listen") {
+        // Not where another server may listen.
+        command.args(["--listen", "127.0.0.1:0"]);
+    }
     Agent::start(command.env("PDNS_REDIS", redis.url()).env("PDNS_LOG", "info,pdns_agent=debug"))
 }
 
