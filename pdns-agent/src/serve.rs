@@ -4,7 +4,7 @@
 //! its own makes of the answers. A request's way:
 //!
 //! ```text
-//! listen (TCP, TLS, Unix socket) -> guard (host, user, rate) -> router -> circl | dnsdb | health
+//! listen (TCP, TLS, Unix socket) -> guard (host, user, rate) -> router -> circl | dnsdb | context | health
 //!                                                                  |
 //!                                    answer (a thread with a store of the pool, rows in a bounded channel)
 //! ```
@@ -19,6 +19,7 @@ mod auth;
 mod bucket;
 mod circl;
 mod clients;
+mod context;
 mod dnsdb;
 mod guard;
 mod health;
@@ -33,6 +34,7 @@ mod tls;
 pub mod users;
 
 pub use address::{Address, BadAddress};
+pub use context::{HuntUrl, NoHuntUrl};
 pub use host::{HostName, NoHostName};
 
 use crate::store::{Options, Store, StoreError};
@@ -68,6 +70,10 @@ pub struct Settings {
     pub hosts: Vec<HostName>,
     /// The one origin whose pages may read answers.
     pub origin: Option<String>,
+    /// Security Onion's Hunt, for links to it.
+    pub hunt: Option<HuntUrl>,
+    /// Origins whose pages may show ours in a frame.
+    pub frame_ancestors: Vec<String>,
     /// Bounds.
     pub limits: Limits,
 }

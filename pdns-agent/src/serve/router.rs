@@ -4,18 +4,23 @@
 
 use super::app::App;
 use super::refusal::Refusal;
-use super::{circl, dnsdb, guard, health};
+use super::{circl, context, dnsdb, guard, health};
 use axum::Router;
 use axum::extract::State;
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use std::sync::Arc;
 
 /// All routes, behind the guard.
 pub(super) fn router(app: &Arc<App>) -> Router {
     Router::new()
+        .route("/", get(context::start))
+        .route("/context", get(context::query))
+        .route("/context/", get(context::query))
+        .route("/context/tag", post(context::tag).get(context::subject))
+        .route("/context/{*tail}", get(context::subject))
         .route("/healthz", get(health::healthz))
         .route("/metrics", get(health::metrics))
         .route("/pdns/query/{*tail}", get(circl::query))
@@ -31,7 +36,7 @@ pub(super) fn router(app: &Arc<App>) -> Router {
 }
 
 async fn unknown() -> Refusal {
-    Refusal::not_found("there are /pdns/query/VALUE, /dnsdb/v2/..., /metrics and /healthz")
+    Refusal::not_found("there are /, /context/SUBJECT, /pdns/query/VALUE, /dnsdb/v2/..., /openapi.json, /metrics and /healthz")
 }
 
 /// Other methods than GET and HEAD; before a page of another origin asks, its browser does, by OPTIONS.
