@@ -26,6 +26,7 @@ mod health;
 mod host;
 mod listen;
 mod metrics;
+mod openapi;
 mod part;
 mod pool;
 mod refusal;

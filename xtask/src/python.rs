@@ -14,6 +14,8 @@ const PACKAGES: &[&str] = &[
     // pypdns takes every line for undecodable without it.
     "requests-cache==1.3.3",
     "scapy==2.8.0",
+    "schemathesis==4.32.5",
+    "selenium==4.51.0",
 ];
 
 /// Makes the folder, unless it is there with the same packages.

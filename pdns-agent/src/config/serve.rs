@@ -127,8 +127,7 @@ pub fn settings(
     let origin = origin.or_else(|| kept.cors_origin.clone());
     let hunt = typed.hunt_url.clone().or_else(|| env("PDNS_SERVE_HUNT_URL"));
     let hunt = hunt.or_else(|| kept.hunt_url.clone());
-    let ancestors =
-        list(&typed.frame_ancestor, "PDNS_SERVE_FRAME_ANCESTOR", &kept.frame_ancestor);
+    let ancestors = list(&typed.frame_ancestor, "PDNS_SERVE_FRAME_ANCESTOR", &kept.frame_ancestor);
     Ok(Settings {
         store,
         listen: listen.iter().map(|text| text.parse()).collect::<Result<Vec<Address>, _>>()?,

@@ -198,10 +198,8 @@ async fn context(
     };
     let section = parameter("show").and_then(Section::parse);
     let after = parameter("after").and_then(Cursor::parse);
-    let done = judge::told(
-        parameter("done").unwrap_or_default(),
-        parameter("kind").unwrap_or_default(),
-    );
+    let done =
+        judge::told(parameter("done").unwrap_or_default(), parameter("kind").unwrap_or_default());
     let visitor = Visitor::new(&app, &identity, headers);
     let visit = Visit {
         asked,
@@ -219,7 +217,8 @@ async fn context(
         let tags = pages.tags(store)?;
         match section {
             Some(section) => {
-                let made = compose::section(store, &visit.asked.subject, section, after, &tags, out)?;
+                let made =
+                    compose::section(store, &visit.asked.subject, section, after, &tags, out)?;
                 send(&made, pages, headers, out);
             }
             None => {
@@ -232,7 +231,7 @@ async fn context(
     politely(&app, response.await).await
 }
 
-/// `POST /context/tag`.
+/// `POST /tag`.
 pub(super) async fn tag(
     State(app): State<Arc<App>>,
     Extension(Asker(client)): Extension<Asker>,
@@ -295,11 +294,14 @@ fn allowed(
         return forbidden("the form comes from a page of another site");
     }
     let wish = judge::Wish::read(body, &visitor.name, now())?;
-    let is_ours = app.pages.sessions.as_ref().zip(visitor.session.as_ref()).is_some_and(
-        |(sessions, session)| sessions.is_token(&wish.token, session, &visitor.name),
-    );
+    let is_ours =
+        app.pages.sessions.as_ref().zip(visitor.session.as_ref()).is_some_and(
+            |(sessions, session)| sessions.is_token(&wish.token, session, &visitor.name),
+        );
     if !is_ours {
-        return forbidden("the form is too old, or its cookie is gone: go back, load the page again and send it once more");
+        return forbidden(
+            "the form is too old, or its cookie is gone: go back, load the page again and send it once more",
+        );
     }
     Ok(wish)
 }
@@ -332,7 +334,8 @@ fn no_subject(app: &App, value: &str) -> Response {
         "Nothing was given to look up.".to_owned()
     } else {
         "What was clicked or typed is no domain name and no IP address, and has none in it. \
-         Names, addresses, prefixes, URLs and lists of them with commas can be looked up."
+         Names, addresses, prefixes, URLs and lists of them with commas can be looked up; an odd octet of a \
+         name is written \\DDD."
             .to_owned()
     };
     let title = "Not an IP address or domain";

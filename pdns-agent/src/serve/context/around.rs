@@ -5,8 +5,8 @@
 
 use crate::name::{Name, NameBuf, suffix};
 use crate::query::{Subject, Text};
-use crate::store::{FactBuf, Row, Store, StoreError};
 use crate::rdata::Target;
+use crate::store::{FactBuf, Row, Store, StoreError};
 use ipnet::IpNet;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
@@ -21,7 +21,7 @@ const LOOKED_UP: usize = 48;
 /// The most records that are read of these.
 const RECORDS: usize = 600;
 /// Neighbours that are shown.
-const SHOWN: usize = 12;
+const SHOWN: usize = 10;
 /// Prefixes around the addresses of one name.
 const PREFIXES: usize = 2;
 

@@ -69,19 +69,35 @@ fn parts(value: &str) -> Vec<&str> {
     let is_prefix = |(head, length): (&str, &str)| {
         head.trim().parse::<IpAddr>().is_ok() && length.trim().parse::<u8>().is_ok()
     };
-    if value.split_once(',').is_some_and(is_prefix) { vec![value] } else { value.split(',').collect() }
+    if value.split_once(',').is_some_and(is_prefix) {
+        return vec![value];
+    }
+    let (mut parts, mut start) = (Vec::new(), 0);
+    for (at, _) in value.match_indices(',') {
+        let (head, rest) = (value.get(start..at).unwrap_or_default(), value.get(at + 1..));
+        let next = rest.and_then(|rest| rest.split(',').next()).unwrap_or_default();
+        // A comma within a URL ends nothing, unless another URL follows.
+        if !head.contains("://") || next.contains("://") {
+            parts.push(head);
+            start = at + 1;
+        }
+    }
+    parts.push(value.get(start..).unwrap_or_default());
+    parts
 }
 
 /// The subject in one value, if there is any.
 fn subject(value: &str) -> Option<Subject> {
-    let value = value.trim_matches(|letter: char| letter.is_whitespace() || QUOTES.contains(&letter));
+    let value =
+        value.trim_matches(|letter: char| letter.is_whitespace() || QUOTES.contains(&letter));
     // What is left of a list in JSON. Brackets around all of it belong to an IPv6 address.
     let value = match (value.strip_prefix('['), value.strip_suffix(']')) {
-        (Some(rest), None) => rest,
+        (Some(rest), None) if !value.contains(']') => rest,
         (None, Some(rest)) if !value.contains('[') => rest,
         _ => value,
     };
-    let value = value.trim_matches(|letter: char| letter.is_whitespace() || QUOTES.contains(&letter));
+    let value =
+        value.trim_matches(|letter: char| letter.is_whitespace() || QUOTES.contains(&letter));
     let value = value.strip_prefix("//").unwrap_or(value);
     // The host of an e-mail address.
     let value = match value.rsplit_once('@') {
@@ -91,6 +107,11 @@ fn subject(value: &str) -> Option<Subject> {
     if value.is_empty() || value.contains(char::is_whitespace) || is_number_or_digest(value) {
         return None;
     }
+    // A name can have such octets; who means it writes one of them as `\DDD`, as our links do.
+    let is_odd = |letter: char| letter.is_ascii_punctuation() && !"-_.*/:[](),".contains(letter);
+    if value.contains(is_odd) && !value.contains("://") && !value.contains('\\') {
+        return None;
+    }
     let value = match value.split_once(',') {
         Some((head, length)) => format!("{}/{}", head.trim(), length.trim()),
         None => value.to_owned(),
@@ -98,18 +119,20 @@ fn subject(value: &str) -> Option<Subject> {
     match Subject::parse(&value).ok()? {
         // The root is a name, and what one clicks is not meant as it.
         Subject::Name(name) if name.as_name().is_root() && value != "." => None,
+        // A drive and its path, a digest and its kind.
+        Subject::Name(name) if value.contains(':') && name.as_str().contains(':') => None,
         subject => Some(subject),
     }
 }
 
 fn is_number_or_digest(value: &str) -> bool {
     let is_number = value.bytes().all(|octet| octet.is_ascii_digit() || octet == b'-');
-    let is_digest = DIGESTS.contains(&value.len())
-        && value.bytes().all(|octet| octet.is_ascii_hexdigit());
+    let is_digest =
+        DIGESTS.contains(&value.len()) && value.bytes().all(|octet| octet.is_ascii_hexdigit());
     is_number || is_digest
 }
 
-/// A subject as it is typed and shown.
+/// A subject as it is shown.
 pub(super) fn text_of(subject: &Subject) -> String {
     match subject {
         // Unescaped it would read as all below.
@@ -123,6 +146,63 @@ pub(super) fn text_of(subject: &Subject) -> String {
             None => format!("{from}-{to}"),
         },
     }
+}
+
+/// A subject so that [`Asked::read`] makes the same of it, whatever is in it: as it is shown, but for octets of a name
+/// that would be taken for something else (a comma, a slash, a quote), which are `\DDD`.
+pub(super) fn typed(subject: &Subject) -> String {
+    match subject {
+        Subject::Name(name) => typed_name(name),
+        Subject::Below(apex) if apex.as_name().is_root() => "*".to_owned(),
+        Subject::Below(apex) => format!("*.{}", escaped(apex)),
+        Subject::Addresses(..) => text_of(subject),
+    }
+}
+
+/// As [`typed`], of what a tag is on.
+pub(super) fn typed_tag(subject: &TagSubject) -> String {
+    match subject {
+        TagSubject::Name(name) => typed_name(name),
+        TagSubject::Below(apex) => format!(".{}", escaped(apex)),
+        TagSubject::Net(_) => subject.to_string(),
+    }
+}
+
+fn typed_name(name: &NameBuf) -> String {
+    let text = escaped(name);
+    let is_same = Subject::parse(&text) == Ok(Subject::Name(name.clone()));
+    if is_same && !is_number_or_digest(&text) {
+        return text;
+    }
+    // Such as a name of four numbers, which is no address.
+    let mut out = String::new();
+    match text.as_bytes().first() {
+        Some(&first) if first != b'.' && first != b'\\' => push_escape(first, &mut out),
+        _ => return text,
+    }
+    out + text.get(1..).unwrap_or_default()
+}
+
+/// A name's text with all but letters, digits, `-` and `_` as `\DDD`.
+fn escaped(name: &NameBuf) -> String {
+    let mut out = String::new();
+    let mut octets = name.as_str().bytes().peekable();
+    while let Some(octet) = octets.next() {
+        match octet {
+            b'\\' if octets.peek().is_some_and(u8::is_ascii_digit) => out.push('\\'),
+            b'\\' => push_escape(octets.next().unwrap_or(b'\\'), &mut out),
+            b'.' | b'-' | b'_' => out.push(char::from(octet)),
+            octet if octet.is_ascii_alphanumeric() => out.push(char::from(octet)),
+            octet => push_escape(octet, &mut out),
+        }
+    }
+    out
+}
+
+/// One octet as `\DDD` (RFC 1035 §5.1).
+fn push_escape(octet: u8, out: &mut String) {
+    // A String takes all that is written to it.
+    write!(out, "\\{octet:03}").ok();
 }
 
 /// The prefix that a range is, if it is one.
@@ -150,7 +230,7 @@ pub(super) fn tag_of(subject: &Subject) -> Option<TagSubject> {
 
 /// The path of a subject's own page.
 pub(super) fn path_of(subject: &Subject) -> String {
-    let text = text_of(subject);
+    let text = typed(subject);
     // Browsers take away a part of a path that is nothing but dots.
     let head = if text.bytes().all(|octet| octet == b'.') { "/context?q=" } else { "/context/" };
     format!("{head}{}", percent(&text))
@@ -212,15 +292,31 @@ mod tests {
         check("\\*.example.com", &["\\*.example.com"]);
         check("someone@mail.example", &["mail.example"]);
         check("hxxp://evil[.]example/", &["evil.example"]);
-        check("a.example, 192.0.2.1,a.example,77,'b.example'", &["a.example", "192.0.2.1", "b.example"]);
+        check(
+            "a.example, 192.0.2.1,a.example,77,'b.example'",
+            &["a.example", "192.0.2.1", "b.example"],
+        );
         check("[\"a.example\",\"b.example\"]", &["a.example", "b.example"]);
     }
 
     #[test]
     fn what_is_no_subject_is_none() {
         for value in [
-            "", " ", ",", "443", "-", "a user", "/var/log/x", "C:\\Windows", "a..b",
-            "d41d8cd98f00b204e9800998ecf8427e", "192.0.2.0/77", "x\u{0}y..",
+            "",
+            " ",
+            ",",
+            "443",
+            "-",
+            "a user",
+            "/var/log/x",
+            "C:\\Windows",
+            "a..b",
+            "d41d8cd98f00b204e9800998ecf8427e",
+            "192.0.2.0/77",
+            "<b>x.y</b>",
+            "a=b",
+            "sha256:ab",
+            "x\u{0}y..",
         ] {
             check(value, &[]);
         }
@@ -228,11 +324,26 @@ mod tests {
 
     #[test]
     fn paths_are_read_back() {
-        for text in ["www.example.com", "*.example.com", "\\*.example.com", "2001:db8::/32", "192.0.2.7",
-            "0/25.2.0.192.in-addr.arpa", "a\\.b\\\\c\\034.example", "192.0.2.1-192.0.2.9"] {
+        for text in [
+            "www.example.com",
+            "*.example.com",
+            "\\*.example.com",
+            "2001:db8::/32",
+            "192.0.2.7",
+            "0/25.2.0.192.in-addr.arpa",
+            "hxxp.example",
+            "\\049.0.2.7",
+            "\\0523",
+            "a\\.b\\\\c\\034.example",
+            "192.0.2.1-192.0.2.9",
+        ] {
             let asked = Asked::read(text).unwrap();
             let path = path_of(&asked.subject);
-            assert_eq!(Asked::of_path(path.strip_prefix("/context/").unwrap()), Some(asked), "{path}");
+            assert_eq!(
+                Asked::of_path(path.strip_prefix("/context/").unwrap()),
+                Some(asked),
+                "{path}"
+            );
         }
         assert_eq!(Asked::of_path("https:/evil.example/x"), Asked::read("evil.example"));
         assert_eq!(Asked::of_path("2001%3Adb8%3A%3A1"), Asked::read("2001:db8::1"));
@@ -244,8 +355,21 @@ mod tests {
         #[test]
         fn any_value_is_read_or_not(value in ".{0,80}") {
             if let Some(asked) = Asked::read(&value) {
-                let text = text_of(&asked.subject);
-                prop_assert_eq!(Asked::read(&text).map(|read| text_of(&read.subject)), Some(text));
+                let again = Asked::read(&typed(&asked.subject)).map(|read| read.subject);
+                prop_assert_eq!(again, Some(asked.subject));
+            }
+        }
+
+        #[test]
+        fn every_name_can_be_asked_for(octets in prop::collection::vec(any::<u8>(), 1..20)) {
+            let wire = [&[u8::try_from(octets.len()).unwrap()], octets.as_slice(), b"\x02ab\0"].concat();
+            let (name, _) = NameBuf::from_wire(&wire).unwrap();
+            for subject in [Subject::Name(name.clone()), Subject::Below(name)] {
+                let path = path_of(&subject);
+                let read = Asked::of_path(path.strip_prefix("/context/").unwrap());
+                prop_assert_eq!(read, Some(Asked { subject: subject.clone(), others: Vec::new() }));
+                let tag = tag_of(&subject).unwrap();
+                prop_assert_eq!(crate::query::tag_subject(&typed_tag(&tag), None), Ok(tag));
             }
         }
     }

@@ -3,15 +3,13 @@
 //! Part of the page. The parts are read one after the other on the visit's thread, each of them bounded.
 
 use super::around::{self, Around};
-use super::asked::{Asked, net_of, percent, tag_of, text_of};
+use super::asked::{Asked, net_of, percent, tag_of, text_of, typed};
 use super::hunt::HuntUrl;
 use super::page::{Context, Form, Frame, NearThreat, OneSection, Start};
 use super::read::{self, Depth, Rows, Section};
 use super::shown::{unicode, visible};
 use super::timeline::{Axis, Time, grouped, lasting};
-use super::view::{
-    Link, MAX_TAGS, Table, Vicinity, badges, judgement, past, table, vicinity,
-};
+use super::view::{Link, MAX_TAGS, Table, Vicinity, badges, judgement, past, table, vicinity};
 use crate::name::{Name, suffix};
 use crate::query::{Cursor, Subject, TagSet, near};
 use crate::serve::answer::Out;
@@ -49,8 +47,7 @@ pub(super) fn context(
 ) -> Result<Context, StoreError> {
     let subject = &visit.asked.subject;
     let text = text_of(subject);
-    let mut glance =
-        |section| read::section(store, subject, section, Depth::Glance, out);
+    let mut glance = |section| read::section(store, subject, section, Depth::Glance, out);
     let records = glance(Section::Records)?;
     let pointing = glance(Section::Pointing)?;
     let negatives = glance(Section::Negatives)?;
@@ -69,7 +66,7 @@ pub(super) fn context(
     said.extend(event(visit.field.as_deref(), visit.at, &records));
     let token = visit.token.filter(|_| !own_subjects.is_empty());
     Ok(Context {
-        frame: Frame { title: text.clone(), asked: text.clone() },
+        frame: Frame { title: text.clone(), asked: typed(subject) },
         sort: sort(subject),
         unicode: match subject {
             Subject::Name(name) | Subject::Below(name) => unicode(name.as_str()),
@@ -80,14 +77,18 @@ pub(super) fn context(
         said,
         others: visit.asked.others.iter().map(Link::subject).collect(),
         pivots: pivots(subject),
-        cof: format!("/pdns/query/{}", percent(&text)),
+        cof: format!("/pdns/query/{}", percent(&typed(subject))),
         hunt: hunt.map(|hunt| hunt.of(subject)),
         tables,
         vicinities: vicinities(subject, &nearby, tags),
         near: nearest(subject, &records, tags),
         tags: applying.iter().take(MAX_TAGS).map(|tag| judgement(tag, &own_subjects)).collect(),
         history: history.iter().map(past).collect(),
-        form: token.map(|token| Form { token, has_below: matches!(subject, Subject::Name(_)) }),
+        form: token.map(|token| Form {
+            token,
+            subject: typed(subject),
+            has_below: matches!(subject, Subject::Name(_)),
+        }),
         subject: text,
     })
 }
@@ -110,11 +111,11 @@ pub(super) fn section(
     let mut table = table(section, title(subject, section), subject, &rows, &axis, tags);
     (table.left_out, table.more) = (String::new(), None);
     let next = rows.next.map(|next| {
-        let (q, show) = (percent(&text), section.name());
+        let (q, show) = (percent(&typed(subject)), section.name());
         format!("/context?q={q}&show={show}&after={}", next.number())
     });
     Ok(OneSection {
-        frame: Frame { title: text.clone(), asked: text },
+        frame: Frame { title: text, asked: typed(subject) },
         subject: Link::subject(subject),
         table,
         next,
@@ -252,11 +253,8 @@ fn pivots(subject: &Subject) -> Vec<Link> {
         }
         Subject::Addresses(from, to) => {
             let net = net_of(*from, *to);
-            let wider = if from == to {
-                around::prefix(*from)
-            } else {
-                net.and_then(|net| net.supernet())
-            };
+            let wider =
+                if from == to { around::prefix(*from) } else { net.and_then(|net| net.supernet()) };
             found.extend(wider.map(|net| Subject::Addresses(net.network(), net.broadcast())));
         }
     }
@@ -310,9 +308,8 @@ fn nearest(subject: &Subject, records: &Rows, tags: &TagSet) -> Option<NearThrea
         let (nearest, _) = near(tags, address, Some(TagKind::Threat), 1);
         nearest.into_iter().next().map(|near| (address, near))
     });
-    let (address, near) = found.min_by_key(|(address, near)| {
-        (near.square, std::cmp::Reverse(near.shared), *address)
-    })?;
+    let (address, near) = found
+        .min_by_key(|(address, near)| (near.square, std::cmp::Reverse(near.shared), *address))?;
     let threat = Link::tagged(&near.tag.subject);
     let at = near.address.to_string();
     Some(NearThreat {
@@ -329,16 +326,15 @@ fn nearest(subject: &Subject, records: &Rows, tags: &TagSet) -> Option<NearThrea
 fn event(field: Option<&str>, at: Option<u32>, records: &Rows) -> Option<String> {
     let from = field.map(|field| format!("From {field}")).unwrap_or_default();
     let Some(at) = at else { return field.map(|_| format!("{from}.")) };
-    let seen = records.rows.iter().filter(|row| {
-        (row.seen.time_first..=row.seen.time_last).contains(&at)
-    });
+    let seen =
+        records.rows.iter().filter(|row| (row.seen.time_first..=row.seen.time_last).contains(&at));
     let seen = match seen.count() {
-        0 => "no record below was seen both before and after it".to_owned(),
-        1 => "one record below was seen from before it until after it".to_owned(),
-        many => format!("{many} records below were seen from before it until after it"),
+        0 => "no record was seen both before and after it".to_owned(),
+        1 => "one record was seen both before and after it".to_owned(),
+        many => format!("{many} records were seen both before and after it"),
     };
-    let from = if from.is_empty() { "The event".to_owned() } else { format!("{from}, the event") };
-    Some(format!("{from} is of {} (the thin line): {seen}.", Time::of(at).iso))
+    let from = if from.is_empty() { "Event".to_owned() } else { format!("{from}, event") };
+    Some(format!("{from} at {} (the thin line): {seen}.", Time::of(at).iso))
 }
 
 /// The page in a sentence or two.
@@ -373,7 +369,9 @@ fn summary(
                 span => format!("from {} to {} ({span})", from.date, to.date),
             };
             let least = if records.is_whole { "" } else { "at least " };
-            let times = if records.count == 1 { "once".to_owned() } else {
+            let times = if records.count == 1 {
+                "once".to_owned()
+            } else {
                 format!("{} times", grouped(records.count))
             };
             let what = match subject {
@@ -392,7 +390,11 @@ fn summary(
         text += &format!(" {} {verb} at it.", of(pointing));
     }
     if negatives.read > 0 {
-        let times = if negatives.count == 1 { "once".to_owned() } else { format!("{} times", grouped(negatives.count)) };
+        let times = if negatives.count == 1 {
+            "once".to_owned()
+        } else {
+            format!("{} times", grouped(negatives.count))
+        };
         text += &format!(" It was asked for in vain {times}.");
     }
     text

@@ -30,7 +30,8 @@ impl FromStr for HuntUrl {
     fn from_str(text: &str) -> Result<Self, NoHuntUrl> {
         let wrong = || NoHuntUrl(text.to_owned());
         let is_web = text.starts_with("https://") || text.starts_with("http://");
-        let has_hidden = text.contains(|letter: char| letter.is_control() || letter.is_whitespace());
+        let has_hidden =
+            text.contains(|letter: char| letter.is_control() || letter.is_whitespace());
         let before = text.split('#').next().unwrap_or(text).replace(PLACE, "x");
         let has_host = before.parse::<Uri>().is_ok_and(|uri| uri.authority().is_some());
         if !is_web || has_hidden || !has_host {
@@ -82,7 +83,14 @@ mod tests {
         assert_eq!(shown("https://so.example/"), whole);
         assert_eq!(shown("https://so.example/#/hunt?q="), whole);
         assert_eq!(shown("https://so.example/#/hunt?q={query}"), whole);
-        for text in ["so.example", "javascript:{query}", "https://", "https://a b", "https://so.example/#/x", "https://a\n{query}"] {
+        for text in [
+            "so.example",
+            "javascript:{query}",
+            "https://",
+            "https://a b",
+            "https://so.example/#/x",
+            "https://a\n{query}",
+        ] {
             assert!(shown(text).is_err(), "{text}");
         }
     }

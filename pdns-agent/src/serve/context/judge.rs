@@ -1,6 +1,6 @@
 //! The form that sets and clears tags.
 //!
-//! Part of the page. Only `POST /context/tag` changes anything. The tag bears who did it, when and why, and the store's
+//! Part of the page. Only `POST /tag` changes anything. The tag bears who did it, when and why, and the store's
 //! history keeps that, also of what is cleared.
 
 use super::asked::{path_of, percent};
@@ -40,9 +40,9 @@ impl Wish {
         };
         let scope = (field("below") == "yes").then_some(Scope::Below);
         let typed = field("subject");
-        let subject =
-            tag_subject(typed, scope).map_err(|error| Refusal::bad(error.to_string()))?;
-        let kind = |text: &str| text.parse::<TagKind>().map_err(|error| Refusal::bad(error.to_string()));
+        let subject = tag_subject(typed, scope).map_err(|error| Refusal::bad(error.to_string()))?;
+        let kind =
+            |text: &str| text.parse::<TagKind>().map_err(|error| Refusal::bad(error.to_string()));
         let (kind, is_set) = match (field("set"), field("clear")) {
             (set, "") => (kind(set)?, true),
             ("", clear) => (kind(clear)?, false),
@@ -81,7 +81,9 @@ impl Wish {
 fn back(subject: &TagSubject, is_below: bool, typed: &str) -> Subject {
     match subject {
         TagSubject::Name(name) => Subject::Name(name.clone()),
-        TagSubject::Below(apex) if is_below || typed.starts_with('.') => Subject::Name(apex.clone()),
+        TagSubject::Below(apex) if is_below || typed.starts_with('.') => {
+            Subject::Name(apex.clone())
+        }
         TagSubject::Below(apex) => Subject::Below(apex.clone()),
         TagSubject::Net(net) => Subject::Addresses(net.network(), net.broadcast()),
     }
@@ -122,18 +124,32 @@ mod tests {
         };
         check(
             "token=x&subject=evil.example&note=a%0D%0Ab%3C&set=threat",
-            "set threat evil.example", "a b<", "/context/evil.example?done=set&kind=threat",
+            "set threat evil.example",
+            "a b<",
+            "/context/evil.example?done=set&kind=threat",
         );
         check(
             "subject=evil.example&below=yes&note=&set=interest",
-            "set interest .evil.example", "", "/context/evil.example?done=set&kind=interest",
+            "set interest .evil.example",
+            "",
+            "/context/evil.example?done=set&kind=interest",
         );
         check(
             "subject=192.0.2.0%2F24&clear=trust",
-            "clear trust 192.0.2.0/24", "", "/context/192.0.2.0%2F24?done=set&kind=trust",
+            "clear trust 192.0.2.0/24",
+            "",
+            "/context/192.0.2.0%2F24?done=set&kind=trust",
         );
-        for body in ["", "subject=a", "subject=a&set=harm", "subject=a&set=threat&clear=trust",
-            "set=threat", "subject=a..b&set=threat", "subject=a&set=threat&note=%00", "%zz"] {
+        for body in [
+            "",
+            "subject=a",
+            "subject=a&set=harm",
+            "subject=a&set=threat&clear=trust",
+            "set=threat",
+            "subject=a..b&set=threat",
+            "subject=a&set=threat&note=%00",
+            "%zz",
+        ] {
             assert!(read(body).is_err(), "{body}");
         }
         assert!(read(&format!("subject=a&set=threat&note={}", "x".repeat(1_001))).is_err());
@@ -141,7 +157,10 @@ mod tests {
 
     #[test]
     fn only_our_words_are_told() {
-        assert_eq!(told("displaced", "trust").as_deref(), Some("The tag trust is set; threat ended with it."));
+        assert_eq!(
+            told("displaced", "trust").as_deref(),
+            Some("The tag trust is set; threat ended with it.")
+        );
         assert_eq!(told("<b>", "threat"), None);
         assert_eq!(told("set", "<b>"), None);
     }

@@ -83,6 +83,8 @@ pub(super) struct NearThreat {
 /// What the form bears.
 pub(super) struct Form {
     pub(super) token: String,
+    /// The subject, as it is read back.
+    pub(super) subject: String,
     /// Whether a tag may hold for all names below, too.
     pub(super) has_below: bool,
 }

@@ -15,7 +15,7 @@ use std::ops::ControlFlow;
 /// The most rows that a section of a page reads.
 const READ: usize = 400;
 /// Rows that a section of a page shows.
-const SHOWN: usize = 40;
+const SHOWN: usize = 25;
 /// Rows that a page of one section shows.
 const PAGE: usize = 200;
 
@@ -191,6 +191,9 @@ mod tests {
     fn names_of_addresses() {
         let check = |address: &str, want| assert_eq!(reverse_name(address.parse().unwrap()), want);
         check("192.0.2.7", "7.2.0.192.in-addr.arpa");
-        check("2001:db8::1", "1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.8.b.d.0.1.0.0.2.ip6.arpa");
+        check(
+            "2001:db8::1",
+            "1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.8.b.d.0.1.0.0.2.ip6.arpa",
+        );
     }
 }

@@ -47,8 +47,7 @@ impl Sessions {
         // A session that begins with this request has no form yet.
         let decoded = Base64UrlUnpadded::decode_vec(token);
         !session.is_new
-            && decoded
-                .is_ok_and(|tag| hmac::verify(&self.0, &message(session, user), &tag).is_ok())
+            && decoded.is_ok_and(|tag| hmac::verify(&self.0, &message(session, user), &tag).is_ok())
     }
 }
 
@@ -59,7 +58,8 @@ fn message(session: &Session, user: &str) -> Vec<u8> {
 impl Session {
     /// The session of a request, or a new one; `None` when the system has no randomness.
     pub(super) fn of(headers: &HeaderMap) -> Option<Self> {
-        let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
+        let cookies =
+            headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
         let known = cookies.flat_map(|cookies| cookies.split(';')).find_map(|cookie| {
             let value = cookie.trim().strip_prefix(COOKIE)?.strip_prefix('=')?;
             let octets = Base64UrlUnpadded::decode_vec(value).ok()?;
@@ -119,8 +119,11 @@ mod tests {
         assert!(!sessions.is_token(&token, &new, "alice"), "without its cookie");
         assert!(!sessions.is_token(&token, &known, "bob"));
         assert!(!others.is_token(&token, &known, "alice"));
-        assert!(!sessions.is_token("", &known, "alice") && !sessions.is_token("%", &known, "alice"));
-        let other = Session::of(&with(&[("cookie", "pdns_session=AAAAAAAAAAAAAAAAAAAAAA")])).unwrap();
+        assert!(
+            !sessions.is_token("", &known, "alice") && !sessions.is_token("%", &known, "alice")
+        );
+        let other =
+            Session::of(&with(&[("cookie", "pdns_session=AAAAAAAAAAAAAAAAAAAAAA")])).unwrap();
         assert!(!other.is_new && !sessions.is_token(&token, &other, "alice"));
         assert!(Session::of(&with(&[("cookie", "pdns_session=x")])).unwrap().is_new);
     }

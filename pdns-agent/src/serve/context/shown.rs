@@ -92,7 +92,10 @@ mod tests {
             assert_eq!(unicode(name), want, "{name}");
         };
         check("www.xn--bcher-kva.example", Some(("www.b\u{fc}cher.example", "Latin")));
-        check("xn--e1afmkfd.xn--p1ai", Some(("\u{43f}\u{440}\u{438}\u{43c}\u{435}\u{440}.\u{440}\u{444}", "Cyrillic")));
+        check(
+            "xn--e1afmkfd.xn--p1ai",
+            Some(("\u{43f}\u{440}\u{438}\u{43c}\u{435}\u{440}.\u{440}\u{444}", "Cyrillic")),
+        );
         // "paypal" with two Cyrillic letters.
         check("xn--pypl-53dc.com", None);
         check("xn--bcher-kva.xn--p1ai", None);

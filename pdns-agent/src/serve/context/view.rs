@@ -3,7 +3,7 @@
 //! Part of the page. All text goes through the templates' escaping; what could hide in it is made visible here.
 
 use super::around::{Around, Neighbour};
-use super::asked::{address_path, name_path, path_of, text_of};
+use super::asked::{address_path, name_path, path_of, percent, text_of, typed, typed_tag};
 use super::read::{Rows, Section};
 use super::shown::{unicode, visible};
 use super::timeline::{Axis, Bar, Time, grouped};
@@ -93,6 +93,14 @@ pub(super) struct Line {
     pub(super) bar: Bar,
 }
 
+impl Line {
+    /// Whether both sides of the record are shown.
+    pub(super) fn has_both(&self) -> bool {
+        self.owner.is_some()
+            && (self.link.is_some() || !self.before.is_empty() || !self.after.is_empty())
+    }
+}
+
 /// A table of records.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Table {
@@ -126,7 +134,7 @@ pub(super) fn table(
         }
     };
     let more = (!left_out.is_empty())
-        .then(|| format!("/context?q={}&show={}", super::asked::percent(&text_of(subject)), section.name()));
+        .then(|| format!("/context?q={}&show={}", percent(&typed(subject)), section.name()));
     let ends = axis.ends().filter(|_| !lines.is_empty());
     Table { id: section.name(), title: title.to_owned(), lines, ends, left_out, more }
 }
@@ -134,12 +142,16 @@ pub(super) fn table(
 fn line(subject: &Subject, row: &Row, axis: &Axis, tags: &TagSet) -> Line {
     let seen = &row.seen;
     let is_own = *subject == Subject::Name(row.rrname.clone());
-    let (rrtype, (before, link, after)) = match &row.fact {
+    let (rrtype, (before, mut link, after)) = match &row.fact {
         FactBuf::Record(rdata) => (rdata.rrtype.to_string(), right_side(rdata.as_rdata())),
         FactBuf::Negative { qtype, outcome } => {
             (qtype.to_string(), (outcome.to_string(), None, String::new()))
         }
     };
+    // What points at the subject need not say so in each line.
+    if !is_own && before.is_empty() && after.is_empty() {
+        link = link.filter(|link| link.path != path_of(subject));
+    }
     Line {
         rrtype,
         owner: (!is_own).then(|| Link::name(&row.rrname)),
@@ -180,7 +192,12 @@ fn right_side(rdata: Rdata<'_>) -> (String, Option<Link>, String) {
         Target::Name(name) if !name.as_name().is_root() => {
             let word = match rdata.rrtype {
                 RrType::SRV => 3,
-                RrType::MX | RrType::KX | RrType::AFSDB | RrType::RT | RrType::SVCB | RrType::HTTPS => 1,
+                RrType::MX
+                | RrType::KX
+                | RrType::AFSDB
+                | RrType::RT
+                | RrType::SVCB
+                | RrType::HTTPS => 1,
                 _ => 0,
             };
             (Link::name(&name), word)
@@ -256,7 +273,8 @@ pub(super) struct Vicinity {
 pub(super) fn vicinity(title: &'static str, around: &Around, tags: &TagSet) -> Vicinity {
     let nearby = |neighbour: &Neighbour| {
         let mut judged = tags.of_name(neighbour.name.as_name());
-        judged.extend(neighbour.address.map(|address| tags.of_address(address)).unwrap_or_default());
+        judged
+            .extend(neighbour.address.map(|address| tags.of_address(address)).unwrap_or_default());
         Nearby {
             name: Link::name(&neighbour.name),
             address: neighbour.address.map(Link::address),
@@ -298,7 +316,7 @@ pub(super) fn judgement(tag: &Tag, own: &[TagSubject]) -> Judgement {
     Judgement {
         kind: tag.kind.name(),
         on: Link::tagged(&tag.subject),
-        own: own.contains(&tag.subject).then(|| tag.subject.to_string()),
+        own: own.contains(&tag.subject).then(|| typed_tag(&tag.subject)),
         act: "set",
         note: visible(&tag.note),
         source: visible(&tag.source),
@@ -329,7 +347,7 @@ mod tests {
         };
         check(RrType::A, &[192, 0, 2, 7], "", "/context/192.0.2.7", "");
         check(RrType::CNAME, b"\x03www\x07example\x00", "", "/context/www.example", "");
-        check(RrType::MX, b"\x00\x01\x011\x00", "1 ", "/context/1", "");
+        check(RrType::MX, b"\x00\x01\x011\x00", "1 ", "/context/%5C049", "");
         check(RrType::MX, b"\x00\x00\x00", "0 .", "", "");
         check(RrType::SRV, b"\x00\x01\x00\x02\x00\x03\x01h\x00", "1 2 3 ", "/context/h", "");
         check(RrType::TXT, b"\x03<b>", "\"<b>\"", "", "");
