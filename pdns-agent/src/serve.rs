@@ -10,7 +10,7 @@
 //! ```
 //!
 //! The connection side is asynchronous; the store is not, so each question runs on a thread of its own, and how
-//! many run at once is bounded by the pool. What cannot be answered is a [`refusal`]: a status and one plain line.
+//! many run at once is bounded by the pool. What cannot be answered is a refusal: a status and one plain line.
 
 mod address;
 mod answer;

@@ -11,10 +11,16 @@ pub struct Serve {
     #[command(subcommand)]
     pub command: Option<ServeCommand>,
 
-    /// Listen here: 127.0.0.1:8953, [::1]:8953 or unix:/path; may be repeated [env: PDNS_SERVE_LISTEN] [default: 127.0.0.1:8953]
-    ///
-    /// Another address than a loopback one needs users, and TLS or a proxy that speaks it.
-    #[arg(long, value_name = "ADDRESS")]
+    /// Where to listen.
+    #[arg(
+        long,
+        value_name = "ADDRESS",
+        help = "Listen here: 127.0.0.1:8953, [::1]:8953 or unix:/path; may be repeated [env: \
+            PDNS_SERVE_LISTEN] [default: 127.0.0.1:8953]",
+        long_help = "Listen here: 127.0.0.1:8953, [::1]:8953 or unix:/path; may be repeated [env: \
+            PDNS_SERVE_LISTEN] [default: 127.0.0.1:8953]\n\n\
+            Another address than a loopback one needs users, and TLS or a proxy that speaks it."
+    )]
     pub listen: Vec<String>,
 
     /// TOML file with settings; flags and environment go before it [env: PDNS_SERVE_CONFIG] [default: /etc/pdns/serve.toml, if there]
@@ -47,8 +53,13 @@ pub struct Serve {
     #[arg(long, value_name = "NAME")]
     pub host: Vec<String>,
 
-    /// Let pages of this one origin read answers, such as https://so.example.net [env: PDNS_SERVE_CORS_ORIGIN]
-    #[arg(long, value_name = "ORIGIN")]
+    /// Whose pages may read answers.
+    #[arg(
+        long,
+        value_name = "ORIGIN",
+        help = "Let pages of this one origin read answers, such as https://so.example.net [env: \
+            PDNS_SERVE_CORS_ORIGIN]"
+    )]
     pub cors_origin: Option<String>,
 
     /// Link pages to Security Onion's Hunt: https://so.example.net [env: PDNS_SERVE_HUNT_URL]

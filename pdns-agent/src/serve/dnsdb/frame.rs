@@ -4,9 +4,13 @@ use super::object::Style;
 use crate::serve::answer::{Halt, Out};
 use crate::serve::refusal::Refusal;
 use axum::http::HeaderMap;
+use std::time::Duration;
 
 /// The media type of both.
 const MEDIA: &str = "application/x-ndjson";
+
+/// When what took too long may be asked again.
+const LATE: Duration = Duration::from_secs(10);
 
 /// A frame, and how far it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,14 +97,17 @@ impl Frame {
 
     /// Ends the answer. Whether it was taken makes no difference any more.
     pub(super) fn end(self, out: &mut Out, end: End) {
-        let Self::Saf = self else {
-            if self == Self::bare() {
-                out.refuse(Refusal::not_found("no results found"));
-            } else if end == End::Late {
-                out.break_off();
+        match (self, end) {
+            (Self::Saf, _) => {}
+            (Self::Bare { begun: true }, End::Late) => return out.break_off(),
+            (Self::Bare { begun: true }, _) => return,
+            (Self::Bare { begun: false }, End::Late) => {
+                return out.refuse(Refusal::busy("the query took too long", LATE));
             }
-            return;
-        };
+            (Self::Bare { begun: false }, _) => {
+                return out.refuse(Refusal::not_found("no results found"));
+            }
+        }
         let line: &[u8] = match end {
             End::Whole => b"{\"cond\":\"succeeded\"}",
             End::Limit => b"{\"cond\":\"limited\",\"msg\":\"Result limit reached\"}",

@@ -2,7 +2,10 @@
 
 use super::{Site, listens, serve};
 use crate::redis::{Redis, until};
+use crate::reference::python_json;
 use crate::run::Home;
+use serde_json::json;
+use std::ffi::OsStr;
 
 #[test]
 fn while_redis_is_away_requests_are_refused_and_then_answered_again() {
@@ -42,4 +45,28 @@ fn it_starts_without_redis_and_waits_for_it() {
     redis.restart();
     until("it is answered", || ask().status == 200);
     assert!(process.said().contains("the store is away"), "{}", process.said());
+}
+
+#[test]
+fn a_store_that_fails_within_an_answer_is_told_of() {
+    let site = Site::new();
+    let mut redis = site.redis.connection();
+    let keys: Vec<String> = redis::cmd("KEYS").arg("*").query(&mut redis).unwrap();
+    // All that is found behind the schema is of a kind that nobody expects.
+    for key in keys.iter().filter(|key| !key.ends_with("schema") && !key.ends_with("sensors")) {
+        redis::cmd("DEL").arg(key).exec(&mut redis).unwrap();
+        redis::cmd("RPUSH").arg(key).arg("nonsense").exec(&mut redis).unwrap();
+    }
+    let said = "the store failed; the server's log says how";
+    assert_eq!(site.get("/pdns/query/www.example.com").refused(500), said);
+    assert_eq!(site.get("/dnsdb/v1/lookup/rrset/name/www.example.com").refused(500), said);
+    let lines = site.get("/dnsdb/v2/lookup/rrset/name/www.example.com").lines();
+    assert_eq!(lines, [json!({"cond": "begin"}), json!({"cond": "failed", "msg": said})]);
+    let url = site.url("");
+    let question = json!([["lookup_rrset", ["www.example.com"], {}]]).to_string();
+    let answer =
+        python_json("dnsdb.py", &[OsStr::new(&url), OsStr::new("any")], question.as_bytes());
+    assert_eq!(answer[0]["error"], "QueryFailed");
+    // The log has the cause, and the client has not.
+    assert!(site.process.said().contains("a query failed"), "{}", site.process.said());
 }
