@@ -40,7 +40,8 @@ impl Endpoint {
             .unwrap_or(path);
         match path.split('/').nth(1).unwrap_or_default() {
             "pdns" => Self::Circl,
-            "" | "context" | "tag" => Self::Page,
+            "" if path == "/" => Self::Page,
+            "context" | "tag" => Self::Page,
             "ping" | "rate_limit" => Self::Account,
             "lookup" if path.ends_with("/rate_limit") => Self::Account,
             "lookup" => Self::Lookup,
