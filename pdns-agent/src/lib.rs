@@ -23,7 +23,8 @@
 //! - `source` knows no DNS. `decode` does no I/O. `render` and `aggregate` never see the store's insides.
 //! - Only `store` names Redis. A client's address goes no further than `decode`, which pairs questions with
 //!   answers by it: nothing behind has a field for it.
-//! - No text leaves the program that is not printable ASCII, or escaped to be so.
+//! - No text leaves the program that is not printable ASCII, or escaped to be so; but for `serve::context`, whose
+//!   pages show letters of other scripts, and nothing that is invisible.
 //! - Nothing is `unsafe`, but the system calls of `source::capture`, in one file. Only `source` names aya.
 //!
 //! `tests/it/layers.rs` holds the arrows to this.

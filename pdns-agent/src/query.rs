@@ -100,7 +100,14 @@ pub struct Page {
     pub cut: bool,
     /// There were too many rows to sort ([`MAX_SORTED`]), so they came as they were read.
     pub unsorted: bool,
+    /// No order was asked for and there were more rows than [`MOST_READ`]: not all were read, and those shown are
+    /// the first of those that were.
+    pub in_part: bool,
 }
+
+/// Rows of a section that are read for its first ones, if no order is asked for and the limit is no higher.
+/// Hundreds of thousands of names may lie on one address, and to sort them all takes seconds.
+pub const MOST_READ: usize = 5_000;
 
 impl Query {
     /// The question with the tags of a store, if it asks for tags and has none yet.
@@ -214,13 +221,25 @@ impl<'q, 'e, 'f> Answer<'q, 'e, 'f> {
             return Ok(());
         };
         let mut sorter = Sorter::new(self.query.sort.unwrap_or(Sort::Last), limit);
-        let mut flow = ControlFlow::Continue(());
+        let most = match (self.query.sort, limit) {
+            (None, 1..) => limit.max(MOST_READ),
+            _ => usize::MAX,
+        };
+        let (mut admitted, mut flow) = (0, ControlFlow::Continue(()));
         read(&mut |row| {
             if self.query.filter.admits(&row) {
+                admitted += 1;
+                if admitted > most {
+                    return ControlFlow::Break(());
+                }
                 flow = sorter.offer(row, self.each);
             }
             flow
         })?;
+        if admitted > most {
+            self.page.in_part = true;
+            self.page.cut = true;
+        }
         self.over = flow.is_break();
         if self.over {
             // Either the limit was reached while streaming, or the taker has enough.
@@ -331,13 +350,27 @@ mod tests {
         let (out, page) = answer(&query(0), &sections);
         let names: Vec<_> = out.iter().map(|row| row.rrname.as_str()).collect();
         assert_eq!(names, ["b", "b", "a"]);
-        assert_eq!(page, Page { shown: 3, cut: false, unsorted: false });
+        assert_eq!(page, Page { shown: 3, cut: false, unsorted: false, ..Page::default() });
         let (out, page) = answer(&query(2), &sections);
         assert_eq!((out.len(), page.cut), (2, true));
         let (out, page) = answer(&query(3), &sections);
         assert_eq!((out.len(), page.cut), (3, false));
         let (out, page) = answer(&query(1), &sections);
         assert_eq!((out.len(), page.cut), (1, true));
+    }
+
+    #[test]
+    fn of_too_many_rows_the_first_are_read_unless_an_order_is_asked_for() {
+        let rows: Vec<Row> = (0..=MOST_READ).map(|at| a(&format!("n{at}"), 1)).collect();
+        let mut query = query(2);
+        let (out, page) = answer(&query, &[rows.clone()]);
+        assert_eq!((out.len(), page.cut, page.in_part), (2, true, true));
+        query.sort = Some(Sort::Last);
+        let (out, page) = answer(&query, &[rows.clone()]);
+        assert_eq!((out.len(), page.cut, page.in_part), (2, true, false));
+        (query.sort, query.limit) = (None, 0);
+        let (out, page) = answer(&query, &[rows]);
+        assert_eq!((out.len(), page.cut, page.in_part), (MOST_READ + 1, false, false));
     }
 
     #[test]

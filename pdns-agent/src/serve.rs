@@ -4,7 +4,7 @@
 //! its own makes of the answers. A request's way:
 //!
 //! ```text
-//! listen (TCP, TLS, Unix socket) -> guard (host, user, rate) -> router -> circl | dnsdb | health
+//! listen (TCP, TLS, Unix socket) -> guard (host, user, rate) -> router -> circl | dnsdb | context | health
 //!                                                                  |
 //!                                    answer (a thread with a store of the pool, rows in a bounded channel)
 //! ```
@@ -19,12 +19,14 @@ mod auth;
 mod bucket;
 mod circl;
 mod clients;
+mod context;
 mod dnsdb;
 mod guard;
 mod health;
 mod host;
 mod listen;
 mod metrics;
+mod openapi;
 mod part;
 mod pool;
 mod refusal;
@@ -33,6 +35,7 @@ mod tls;
 pub mod users;
 
 pub use address::{Address, BadAddress};
+pub use context::{HuntUrl, NoHuntUrl};
 pub use host::{HostName, NoHostName};
 
 use crate::store::{Options, Store, StoreError};
@@ -68,6 +71,10 @@ pub struct Settings {
     pub hosts: Vec<HostName>,
     /// The one origin whose pages may read answers.
     pub origin: Option<String>,
+    /// Security Onion's Hunt, for links to it.
+    pub hunt: Option<HuntUrl>,
+    /// Origins whose pages may show ours in a frame.
+    pub frame_ancestors: Vec<String>,
     /// Bounds.
     pub limits: Limits,
 }
@@ -134,13 +141,14 @@ pub enum ServeError {
 /// Serves until SIGTERM or SIGINT.
 ///
 /// # Errors
-/// [`ServeError`] when it cannot begin. Redis being away is no reason: requests are refused until it is back.
+/// [`ServeError`] when it cannot begin. Redis being away, or empty, is no reason: requests are refused until there is a store.
 pub fn run(settings: Settings) -> Result<(), ServeError> {
     exposed(&settings)?;
     match Store::open(&settings.store) {
         Ok(store) => drop(store),
-        Err(error) if error.is_transient() => {
-            tracing::warn!(%error, "the store is away: requests are refused until it is back");
+        // The agent that makes the store may start later.
+        Err(error) if error.is_transient() || matches!(error, StoreError::Missing(_)) => {
+            tracing::warn!(%error, "the store is away: requests are refused until it is there");
         }
         Err(error) => return Err(ServeError::Store(error)),
     }

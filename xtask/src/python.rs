@@ -17,6 +17,8 @@ const PACKAGES: &[&str] = &[
     // pypdns takes every line for undecodable without it.
     "requests-cache==1.3.3",
     "scapy==2.8.0",
+    "schemathesis==4.32.5",
+    "selenium==4.51.0",
     "tree-sitter==0.25.2",
     "tree-sitter-zeek==0.2.15",
 ];

@@ -13,6 +13,8 @@ const NEEDS: &[Need] = &[
     Need { program: "redis-benchmark", package: "redis-tools" },
     Need { program: "python3", package: "python3" },
     Need { program: "dnsdbq", package: "dnsdbq" },
+    Need { program: "chromium", package: "chromium" },
+    Need { program: "chromedriver", package: "chromium-driver" },
     Need { program: "openssl", package: "openssl" },
     Need { program: "script", package: "bsdutils" },
     Need { program: "tshark", package: "tshark" },

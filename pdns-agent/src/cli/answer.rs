@@ -3,7 +3,7 @@
 use super::args::Rows;
 use super::resolve::{LIMIT, TOP_LIMIT, UsageError};
 use super::{CliError, Found, Terminal, cannot, open};
-use crate::query::{self, MAX_SORTED, Page, Query, TagSet, Trail};
+use crate::query::{self, MAX_SORTED, MOST_READ, Page, Query, TagSet, Trail};
 use crate::render::{Format, Item, Look, Mark, Renderer, escape};
 use crate::store::{Options, Store};
 use std::error::Error as _;
@@ -95,7 +95,11 @@ impl<'a, 't> Answer<'a, 't> {
     /// Notes what the answer itself cannot tell.
     pub(super) fn note(&mut self, page: Page, sorted: bool, subject: Option<&str>) {
         let about = about(subject);
-        if page.cut {
+        if page.in_part {
+            self.notes.push(format!(
+                "{about}more than {MOST_READ} rows; shown are the latest seen of those read first: --sort last sorts all"
+            ));
+        } else if page.cut {
             let rows = if page.shown == 1 { "row" } else { "rows" };
             self.notes.push(format!(
                 "{about}cut off after {} {rows}, there may be more; --limit N or --limit 0 shows them",
@@ -291,7 +295,11 @@ pub(super) fn top_names(
         }
     }
     answer.check()?;
-    answer.note(Page { shown: sums.len() as u64, cut, unsorted: false }, true, None);
+    answer.note(
+        Page { shown: sums.len() as u64, cut, unsorted: false, ..Page::default() },
+        true,
+        None,
+    );
     answer.end()
 }
 

@@ -9,7 +9,9 @@ pub use args::{Serve, ServeCommand, UserCommand};
 
 use super::{Connection, ConnectionError};
 use crate::query::MAX_PAGE;
-use crate::serve::{Address, BadAddress, HostName, Limits, NoHostName, Settings};
+use crate::serve::{
+    Address, BadAddress, HostName, HuntUrl, Limits, NoHostName, NoHuntUrl, Settings,
+};
 use file::File;
 use std::fs;
 use std::io;
@@ -58,6 +60,9 @@ pub enum ServeConfigError {
     /// A host name.
     #[error(transparent)]
     Host(#[from] NoHostName),
+    /// Where Hunt is.
+    #[error(transparent)]
+    Hunt(#[from] NoHuntUrl),
     /// One of two files.
     #[error("TLS needs both: --tls-cert and --tls-key")]
     HalfTls,
@@ -120,6 +125,9 @@ pub fn settings(
     let key = path(&typed.tls_key, "PDNS_SERVE_TLS_KEY", &kept.tls_key);
     let origin = typed.cors_origin.clone().or_else(|| env("PDNS_SERVE_CORS_ORIGIN"));
     let origin = origin.or_else(|| kept.cors_origin.clone());
+    let hunt = typed.hunt_url.clone().or_else(|| env("PDNS_SERVE_HUNT_URL"));
+    let hunt = hunt.or_else(|| kept.hunt_url.clone());
+    let ancestors = list(&typed.frame_ancestor, "PDNS_SERVE_FRAME_ANCESTOR", &kept.frame_ancestor);
     Ok(Settings {
         store,
         listen: listen.iter().map(|text| text.parse()).collect::<Result<Vec<Address>, _>>()?,
@@ -132,6 +140,8 @@ pub fn settings(
         behind_proxy: typed.behind_proxy || kept.behind_proxy,
         hosts: hosts.iter().map(|text| text.parse()).collect::<Result<Vec<HostName>, _>>()?,
         origin: origin.map(checked_origin).transpose()?,
+        hunt: hunt.map(|text| text.parse::<HuntUrl>()).transpose()?,
+        frame_ancestors: ancestors.into_iter().map(checked_origin).collect::<Result<_, _>>()?,
         limits: limits(typed, &kept)?,
     })
 }
@@ -282,6 +292,8 @@ mod tests {
             ("--cors-origin example.net", ""),
             ("--cors-origin https://a/b", ""),
             ("--host https://a", ""),
+            ("--hunt-url so.example.net", ""),
+            ("--frame-ancestor *", ""),
             ("", "redis = \"redis://:secret@h\""),
             ("", "nonsense = 1"),
         ] {

@@ -201,7 +201,7 @@ fn sorted(
     } else {
         sorter.finish(each)
     };
-    Ok(Page { shown: end.shown as u64, cut: end.cut, unsorted: end.unsorted })
+    Ok(Page { shown: end.shown as u64, cut: end.cut, unsorted: end.unsorted, ..Page::default() })
 }
 
 /// A sum with its place: most counted first, then by name.

@@ -85,7 +85,12 @@ pub(super) fn run(
     } else {
         sorter.finish(each)
     };
-    Ok(Page { shown: end.shown as u64, cut: end.cut || given_up, unsorted: end.unsorted })
+    Ok(Page {
+        shown: end.shown as u64,
+        cut: end.cut || given_up,
+        unsorted: end.unsorted,
+        ..Page::default()
+    })
 }
 
 /// All rows of `kind` that pass the filter: read once, with their names and RDATA.
@@ -109,5 +114,5 @@ fn all(
     } else {
         sorter.finish(each)
     };
-    Ok(Page { shown: end.shown as u64, cut: end.cut, unsorted: end.unsorted })
+    Ok(Page { shown: end.shown as u64, cut: end.cut, unsorted: end.unsorted, ..Page::default() })
 }

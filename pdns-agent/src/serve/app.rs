@@ -2,6 +2,7 @@
 
 use super::bucket::Rate;
 use super::clients::Clients;
+use super::context::Pages;
 use super::host::Hosts;
 use super::metrics::Metrics;
 use super::pool::Pool;
@@ -29,6 +30,8 @@ pub(super) struct App {
     pub(super) origin: Option<HeaderValue>,
     pub(super) limits: Limits,
     pub(super) metrics: Metrics,
+    /// What the pages for people share.
+    pub(super) pages: Pages,
     stopping: AtomicBool,
 }
 
@@ -48,6 +51,7 @@ impl App {
             origin: settings.origin.as_deref().and_then(|origin| origin.parse().ok()),
             limits,
             metrics: Metrics::default(),
+            pages: Pages::new(settings),
             stopping: AtomicBool::new(false),
         })
     }

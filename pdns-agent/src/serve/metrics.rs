@@ -23,6 +23,8 @@ pub(super) enum Endpoint {
     Flex,
     /// DNSDB's ping and limits.
     Account,
+    /// The pages for people.
+    Page,
     /// `/metrics` and `/healthz`.
     Monitor,
     /// Everything else.
@@ -38,6 +40,8 @@ impl Endpoint {
             .unwrap_or(path);
         match path.split('/').nth(1).unwrap_or_default() {
             "pdns" => Self::Circl,
+            "" if path == "/" => Self::Page,
+            "context" | "tag" => Self::Page,
             "ping" | "rate_limit" => Self::Account,
             "lookup" if path.ends_with("/rate_limit") => Self::Account,
             "lookup" => Self::Lookup,
@@ -55,6 +59,7 @@ impl Endpoint {
             Self::Summarize => "summarize",
             Self::Flex => "flex",
             Self::Account => "account",
+            Self::Page => "page",
             Self::Monitor => "monitor",
             Self::Other => "other",
         }

@@ -4,20 +4,26 @@
 
 use super::app::App;
 use super::refusal::Refusal;
-use super::{circl, dnsdb, guard, health};
+use super::{circl, context, dnsdb, guard, health, openapi};
 use axum::Router;
 use axum::extract::State;
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use std::sync::Arc;
 
 /// All routes, behind the guard.
 pub(super) fn router(app: &Arc<App>) -> Router {
     Router::new()
+        .route("/", get(context::start))
+        .route("/context", get(context::query))
+        .route("/context/", get(context::query))
+        .route("/context/{*tail}", get(context::subject))
+        .route("/tag", post(context::tag))
         .route("/healthz", get(health::healthz))
         .route("/metrics", get(health::metrics))
+        .route("/openapi.json", get(openapi::openapi))
         .route("/pdns/query/{*tail}", get(circl::query))
         .route("/dnsdb/v2/{*tail}", get(dnsdb::version_2))
         .route("/dnsdb/v1/{*tail}", get(dnsdb::version_1))
@@ -31,13 +37,15 @@ pub(super) fn router(app: &Arc<App>) -> Router {
 }
 
 async fn unknown() -> Refusal {
-    Refusal::not_found("there are /pdns/query/VALUE, /dnsdb/v2/..., /metrics and /healthz")
+    Refusal::not_found(
+        "there are /, /context/SUBJECT, /pdns/query/VALUE, /dnsdb/v2/..., /openapi.json, /metrics and /healthz",
+    )
 }
 
 /// Other methods than GET and HEAD; before a page of another origin asks, its browser does, by OPTIONS.
 async fn other_method(State(app): State<Arc<App>>, method: Method) -> Response {
     if method != Method::OPTIONS || app.origin.is_none() {
-        let line = "only GET is known here";
+        let line = "this path knows GET alone, and the form of tags POST";
         return Refusal::new(StatusCode::METHOD_NOT_ALLOWED, line).into_response();
     }
     let mut response = StatusCode::NO_CONTENT.into_response();

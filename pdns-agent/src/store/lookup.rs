@@ -20,12 +20,35 @@ pub type Each<'a> = &'a mut dyn FnMut(Row) -> ControlFlow<()>;
 
 /// Sets asked for in one pipeline.
 const SETS: usize = 256;
+/// Sets asked for in the first: who wants but a few rows waits for few sets, large as they may be.
+const FIRST_SETS: usize = 8;
 
-/// A set to be read: its key, the levels below it, and the part of a member that is fixed, if it is.
+/// A set to be read: its key, the levels below it, and what members it is read for.
 struct Node {
     key: String,
     levels: &'static [Level],
-    upper: Option<u64>,
+    upper: Upper,
+}
+
+/// What the upper part of a member has to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Upper {
+    /// This.
+    One(u64),
+    /// From the first to the second; only where it is a part of an address, and no hash.
+    Range(u64, u64),
+    /// Anything.
+    Any,
+}
+
+impl Upper {
+    fn admits(self, upper: u64) -> bool {
+        match self {
+            Self::One(one) => upper == one,
+            Self::Range(from, to) => (from..=to).contains(&upper),
+            Self::Any => true,
+        }
+    }
 }
 
 /// What a look-up has met.
@@ -156,10 +179,12 @@ impl Store {
         let mut gather = Gather { matches: &matches, met: HashSet::new(), due: Vec::new(), each };
         let nets: Vec<u32> = (from.to_bits() >> 16..=to.to_bits() >> 16).collect();
         for nets in nets.chunks(SETS) {
-            let nodes = nets.iter().map(|&net| Node {
-                key: self.keys.v4(net),
-                levels: V4_LEVELS,
-                upper: None,
+            let nodes = nets.iter().map(|&net| {
+                // The part of the range that lies in this /16.
+                let low = from.to_bits().max(net << 16) & 0xffff;
+                let high = to.to_bits().min(net << 16 | 0xffff) & 0xffff;
+                let upper = Upper::Range(low.into(), high.into());
+                Node { key: self.keys.v4(net), levels: V4_LEVELS, upper }
             });
             let nodes = nodes.collect();
             if self.walk(nodes, &mut gather)?.is_break() {
@@ -203,7 +228,7 @@ impl Store {
             let nodes = nets.iter().map(|&net| Node {
                 key: self.keys.v6(net),
                 levels: HASH_LEVELS,
-                upper: None,
+                upper: Upper::Any,
             });
             let nodes = nodes.collect();
             if self.walk(nodes, &mut gather)?.is_break() {
@@ -232,8 +257,10 @@ impl Store {
         mut nodes: Vec<Node>,
         gather: &mut Gather<'_>,
     ) -> Result<ControlFlow<()>, StoreError> {
+        let mut at_once = FIRST_SETS;
         while !nodes.is_empty() {
-            let batch: Vec<Node> = nodes.drain(..nodes.len().min(SETS)).collect();
+            let batch: Vec<Node> = nodes.drain(..nodes.len().min(at_once)).collect();
+            at_once = (at_once * 4).min(SETS);
             let mut packed = Packed::default();
             for node in &batch {
                 packed.command(&[b"SSCAN", node.key.as_bytes(), b"0", b"COUNT", b"1000"]);
@@ -249,7 +276,7 @@ impl Store {
                             spread = true;
                             continue;
                         };
-                        if node.upper.is_some_and(|upper| member >> 32 != upper) {
+                        if !node.upper.admits(member >> 32) {
                             continue;
                         }
                         let pointer = u32::try_from(member & 0xffff_ffff).unwrap_or(0);
@@ -313,24 +340,61 @@ impl Store {
 
 /// The set of one target.
 fn node(posting: Posting) -> Node {
-    Node { key: posting.key, levels: posting.levels, upper: Some(posting.upper) }
+    Node { key: posting.key, levels: posting.levels, upper: Upper::One(posting.upper) }
 }
 
 /// The children of a spread set that can hold what is looked for.
 fn children(node: &Node) -> Vec<Node> {
     let Some((level, levels)) = node.levels.split_first() else { return Vec::new() };
-    let numbers = match node.upper {
-        Some(upper) if level.shift >= 32 => {
-            let number = level.child(upper << 32);
-            number..=number
+    let (first, many) = match node.upper {
+        Upper::One(upper) if level.shift >= 32 => (level.child(upper << 32), 1),
+        Upper::Range(from, to) if level.shift >= 32 => {
+            let below = level.shift - 32;
+            let many = (to >> below) - (from >> below) + 1;
+            // Within another parent the numbers may mean more than the range; the members tell.
+            (level.child(from << 32), many.min(level.ways))
         }
-        _ => 0..=level.ways - 1,
+        _ => (0, level.ways),
     };
-    numbers
+    (first..first + many)
+        .map(|number| number % level.ways)
         .map(|number| Node {
             key: format!("{}{}", node.key, level.suffix(number)),
             levels,
             upper: node.upper,
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The keys of the sets that are read for a range of the lower halves of addresses, when all are spread.
+    fn read_for(from: u64, to: u64) -> (usize, Vec<String>) {
+        let upper = Upper::Range(from, to);
+        let mut nodes = vec![Node { key: "k".to_owned(), levels: V4_LEVELS, upper }];
+        // As far as the /32 of an address.
+        for _ in 0..3 {
+            nodes = nodes.iter().flat_map(children).collect();
+        }
+        (nodes.len(), nodes.into_iter().map(|node| node.key).collect())
+    }
+
+    #[test]
+    fn a_range_reads_only_the_sets_that_can_hold_it() {
+        let (count, keys) = read_for(0x2f07, 0x2f07);
+        assert_eq!((count, keys.first().map(String::as_str)), (1, Some("k2f07")));
+        assert_eq!(read_for(0x0200, 0x02ff).0, 256);
+        assert_eq!(read_for(0x0000, 0xffff).0, 65_536);
+        for (from, to) in [(0x0210, 0x0420), (0x0fff, 0x1001), (0x00f0, 0xff0f), (0, 0x1000)] {
+            let (_, keys) = read_for(from, to);
+            for wanted in [from, to, u64::midpoint(from, to), from + 1, to - 1] {
+                assert!(
+                    keys.contains(&format!("k{wanted:04x}")),
+                    "{wanted:x} of {from:x} to {to:x}"
+                );
+            }
+        }
+    }
 }

@@ -81,6 +81,42 @@ impl Store {
         Ok(())
     }
 
+    /// As [`Store::names`], but only the blocks that were begun last, at most `most` of them, latest first: for a
+    /// glance at what is new that costs the same however large the store is.
+    ///
+    /// # Errors
+    /// When Redis does not answer.
+    pub fn latest_names(
+        &mut self,
+        below: Option<Name<'_>>,
+        most: usize,
+        each: &mut dyn FnMut(&[u8]) -> ControlFlow<()>,
+    ) -> Result<(), StoreError> {
+        let partitions: Vec<u8> = self.parts(below).into_iter().map(|part| part.0).collect();
+        let metas = self.metas(Kind::Record, partitions.iter().copied())?;
+        let mut blocks = Vec::new();
+        for (partition, meta) in partitions.into_iter().zip(metas) {
+            // How far behind the latest of its partition.
+            let behind = (0..=meta.block).rev().zip(0_u32..).take(most);
+            blocks.extend(behind.map(|(block, age)| (age, partition, block)));
+        }
+        blocks.sort_unstable();
+        blocks.truncate(most);
+        for blocks in blocks.chunks(BLOCKS) {
+            let keys: Vec<String> = blocks
+                .iter()
+                .map(|&(_, partition, block)| self.keys.log(partition, Kind::Record, block))
+                .collect();
+            for octets in self.blocks(keys.iter().map(String::as_str))? {
+                let used = memchr::memrchr(b'\n', &octets).map_or(0, |last| last + 1);
+                if each(octets.get(..used).unwrap_or_default()).is_break() {
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+
     fn blocks<'a>(
         &mut self,
         keys: impl Iterator<Item = &'a str>,

@@ -13,11 +13,13 @@ pub(crate) fn open(link: &mut Link, keys: &Keys) -> Result<Router, StoreError> {
     let key = keys.schema();
     let mut fields = reply::pairs(link.ask(&[b"HGETALL", key.as_bytes()])?)?;
     if fields.is_empty() {
-        // Who may only read is refused here.
-        link.load_functions().map_err(|error| match error {
-            StoreError::Refused(_) => StoreError::Missing(link.options().prefix.clone()),
+        // Who may only read is refused here, or by the function.
+        let prefix = link.options().prefix.clone();
+        let missing = |error| match error {
+            StoreError::Refused(_) => StoreError::Missing(prefix.clone()),
             error => error,
-        })?;
+        };
+        link.load_functions().map_err(missing)?;
         let function = link.functions.create.clone();
         let (version, partitions) = (VERSION.to_string(), PARTITIONS.to_string());
         let words: [&[u8]; 10] = [
@@ -32,7 +34,7 @@ pub(crate) fn open(link: &mut Link, keys: &Keys) -> Result<Router, StoreError> {
             b"sip",
             &random_key(),
         ];
-        fields = reply::pairs(link.ask(&words)?)?;
+        fields = reply::pairs(link.ask(&words).map_err(missing)?)?;
     }
     let fields: HashMap<Vec<u8>, Vec<u8>> = fields.into_iter().collect();
     let number = |field: &[u8]| {

@@ -5,7 +5,7 @@ use crate::run::run;
 use std::ffi::OsString;
 use std::path::Path;
 
-/// The lines of `sh` blocks that begin with `pdns`, without their comments.
+/// The lines of `sh` blocks that begin with `pdns`, without their comments; but for the server's, which comes to no end.
 fn questions() -> Vec<String> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md");
     let text = std::fs::read_to_string(path).expect("the README is there");

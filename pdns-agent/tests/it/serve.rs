@@ -7,6 +7,7 @@ mod exposed;
 mod hostile;
 mod limits;
 mod outage;
+mod page;
 mod users;
 
 use crate::agent::Agent;

@@ -62,6 +62,16 @@ pub struct Serve {
     )]
     pub cors_origin: Option<String>,
 
+    /// Link pages to Security Onion's Hunt: https://so.example.net [env: PDNS_SERVE_HUNT_URL]
+    ///
+    /// Another path than /#/hunt?q= is given as a whole URL with {query} in the place of the query.
+    #[arg(long, value_name = "URL")]
+    pub hunt_url: Option<String>,
+
+    /// Let pages of this origin show ours in a frame; may be repeated [env: PDNS_SERVE_FRAME_ANCESTOR]
+    #[arg(long, value_name = "ORIGIN")]
+    pub frame_ancestor: Vec<String>,
+
     /// Requests per second of one client; 0 for any number [default: 50]
     #[arg(long, value_name = "N")]
     pub rate: Option<u32>,

@@ -20,6 +20,8 @@ pub(super) struct File {
     pub(super) behind_proxy: bool,
     pub(super) host: Vec<String>,
     pub(super) cors_origin: Option<String>,
+    pub(super) hunt_url: Option<String>,
+    pub(super) frame_ancestor: Vec<String>,
     pub(super) rate: Option<u32>,
     pub(super) burst: Option<u32>,
     pub(super) queries: Option<usize>,

@@ -1,0 +1,401 @@
+//! The page behind a right click: `/context/SUBJECT`, `/context?q=VALUE`, the start page `/`, and the form that tags.
+//!
+//! Part of `serve`, for people with a browser; readable without scripts, of which it has none. A value's way:
+//!
+//! ```text
+//! asked (what was clicked) -> compose (read, around: bounded look-ups) -> view -> page (templates, policy)
+//!                             judge (the form) <- session (is it ours?)
+//! ```
+
+mod around;
+mod asked;
+mod compose;
+mod hunt;
+mod judge;
+mod page;
+mod read;
+mod session;
+mod shown;
+mod timeline;
+mod view;
+
+pub use hunt::{HuntUrl, NoHuntUrl};
+
+use super::answer::{Asking, Out, ask};
+use super::app::{App, now};
+use super::guard::Asker;
+use super::metrics::Endpoint;
+use super::part;
+use super::refusal::Refusal;
+use super::users::Identity;
+use crate::query::{Cursor, Moment, TagSet};
+use crate::store::{Store, StoreError, TagOutcome};
+use askama::Template;
+use asked::Asked;
+use axum::Extension;
+use axum::body::{Body, Bytes, to_bytes};
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
+use axum::response::{IntoResponse, Response};
+use compose::Visit;
+use page::{Frame, MEDIA, Message};
+use read::Section;
+use session::{Session, Sessions, is_from_here};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// How long a page may take to be made.
+const TIME: Duration = Duration::from_secs(15);
+/// Who did it where nobody has to say who he is.
+const LOCAL: &str = "local";
+/// How long tags are kept without being read anew, though their number says that none changed.
+const TAGS_KEPT: Duration = Duration::from_mins(1);
+/// The longest value that is shown again in the search box, in characters.
+const MAX_ASKED: usize = 300;
+/// The longest line of a refusal, in octets.
+const MAX_LINE: usize = 64 * 1024;
+
+/// What all pages share.
+pub(super) struct Pages {
+    sessions: Option<Sessions>,
+    hunt: Option<HuntUrl>,
+    /// Sources of a policy, each with a blank before it.
+    ancestors: String,
+    /// Whether browsers speak TLS with us, or with the proxy in front.
+    is_secure: bool,
+    tags: Mutex<Option<(Instant, Arc<TagSet>)>>,
+}
+
+impl std::fmt::Debug for Pages {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Pages")
+    }
+}
+
+impl Pages {
+    pub(super) fn new(settings: &super::Settings) -> Self {
+        let ancestors = settings.frame_ancestors.iter().map(|origin| format!(" {origin}"));
+        Self {
+            sessions: Sessions::new(),
+            hunt: settings.hunt.clone(),
+            ancestors: ancestors.collect(),
+            is_secure: settings.tls.is_some() || settings.behind_proxy,
+            tags: Mutex::default(),
+        }
+    }
+
+    /// The tags of the store, from memory if they have not changed.
+    fn tags(&self, store: &mut Store) -> Result<Arc<TagSet>, StoreError> {
+        let known = self.tags.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some((at, tags)) = known
+            && at.elapsed() < TAGS_KEPT
+            && tags.is_current(store)?
+        {
+            return Ok(tags);
+        }
+        let tags = Arc::new(TagSet::load(store)?);
+        let kept = Some((Instant::now(), Arc::clone(&tags)));
+        *self.tags.lock().unwrap_or_else(PoisonError::into_inner) = kept;
+        Ok(tags)
+    }
+
+    fn headers(&self) -> HeaderMap {
+        page::headers(&self.ancestors)
+    }
+}
+
+/// Who visits, and with which session.
+struct Visitor {
+    name: String,
+    may_tag: bool,
+    session: Option<Session>,
+}
+
+impl Visitor {
+    fn new(app: &App, identity: &Identity, headers: &HeaderMap) -> Self {
+        let name = identity.name.as_deref().unwrap_or(LOCAL).to_owned();
+        // Without users the server is open to this machine alone, and so is its store.
+        let may_tag = identity.may_tag || app.users.is_open();
+        Self { name, may_tag, session: Session::of(headers) }
+    }
+
+    /// The token for a form, if this visitor may send one.
+    fn token(&self, pages: &Pages) -> Option<String> {
+        let session = self.session.as_ref().filter(|_| self.may_tag)?;
+        Some(pages.sessions.as_ref()?.token(session, &self.name))
+    }
+}
+
+/// `GET /`.
+pub(super) async fn start(
+    State(app): State<Arc<App>>,
+    Extension(Asker(client)): Extension<Asker>,
+) -> Response {
+    let pages = Arc::clone(&app);
+    let asking = asking(&app, client);
+    let response = ask(asking, move |store, out| {
+        let start = compose::start(store)?;
+        send(&start, &pages.pages, HeaderMap::new(), out);
+        Ok(())
+    });
+    politely(&app, response.await).await
+}
+
+/// `GET /context?q=VALUE`, with `field` and `t` of the event that was clicked, or `show` and `after` for more of one
+/// section.
+pub(super) async fn query(
+    state: State<Arc<App>>,
+    asker: Extension<Asker>,
+    identity: Extension<Identity>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Response {
+    let parameters = match part::parameters(uri.query()) {
+        Ok(parameters) => parameters,
+        Err(refusal) => return refused(&state.0, &refusal),
+    };
+    let value = parameters.iter().find(|(name, _)| name == "q").map(|(_, value)| value.clone());
+    match value.filter(|value| !value.trim().is_empty()) {
+        None => (StatusCode::SEE_OTHER, [(header::LOCATION, "/")]).into_response(),
+        Some(value) => {
+            let asked = Asked::read(&value);
+            context(state, asker, identity, &headers, &parameters, asked, &value).await
+        }
+    }
+}
+
+/// `GET /context/SUBJECT`, with the same parameters but `q`.
+pub(super) async fn subject(
+    state: State<Arc<App>>,
+    asker: Extension<Asker>,
+    identity: Extension<Identity>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Response {
+    let parameters = match part::parameters(uri.query()) {
+        Ok(parameters) => parameters,
+        Err(refusal) => return refused(&state.0, &refusal),
+    };
+    let tail = uri.path().strip_prefix("/context/").unwrap_or_default();
+    let asked = Asked::of_path(tail);
+    let value = part::decode(tail).unwrap_or_default();
+    context(state, asker, identity, &headers, &parameters, asked, &value).await
+}
+
+async fn context(
+    State(app): State<Arc<App>>,
+    Extension(Asker(client)): Extension<Asker>,
+    Extension(identity): Extension<Identity>,
+    headers: &HeaderMap,
+    parameters: &[(String, String)],
+    asked: Option<Asked>,
+    value: &str,
+) -> Response {
+    let Some(asked) = asked else { return no_subject(&app, value) };
+    let parameter = |name: &str| {
+        let found = parameters.iter().find(|(key, _)| key == name);
+        found.map(|(_, value)| value.as_str()).filter(|value| !value.is_empty())
+    };
+    let section = parameter("show").and_then(Section::parse);
+    let after = parameter("after").and_then(Cursor::parse);
+    let done =
+        judge::told(parameter("done").unwrap_or_default(), parameter("kind").unwrap_or_default());
+    let visitor = Visitor::new(&app, &identity, headers);
+    let visit = Visit {
+        asked,
+        field: parameter("field").map(|field| shown::visible(&shortened(field))),
+        at: parameter("t").and_then(|text| Moment::parse(text, now()).ok()).map(|at| at.start),
+        done,
+        token: visitor.token(&app.pages),
+    };
+    let cookie = visitor.session.and_then(|session| session.cookie(app.pages.is_secure));
+    let mut headers = HeaderMap::new();
+    headers.extend(cookie.map(|cookie| (header::SET_COOKIE, cookie)));
+    let shared = Arc::clone(&app);
+    let response = ask(asking(&app, client), move |store, out| {
+        let pages = &shared.pages;
+        let tags = pages.tags(store)?;
+        match section {
+            Some(section) => {
+                let made =
+                    compose::section(store, &visit.asked.subject, section, after, &tags, out)?;
+                send(&made, pages, headers, out);
+            }
+            None => {
+                let made = compose::context(store, visit, &tags, pages.hunt.as_ref(), out)?;
+                send(&made, pages, headers, out);
+            }
+        }
+        Ok(())
+    });
+    politely(&app, response.await).await
+}
+
+/// `POST /tag`.
+pub(super) async fn tag(
+    State(app): State<Arc<App>>,
+    Extension(Asker(client)): Extension<Asker>,
+    Extension(identity): Extension<Identity>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let visitor = Visitor::new(&app, &identity, &headers);
+    let wish = match allowed(&app, &visitor, &headers, &body) {
+        Ok(wish) => wish,
+        Err(refusal) => return refused(&app, &refusal),
+    };
+    let response = ask(asking(&app, client), move |store, out| {
+        let outcomes = store.change_tags(std::slice::from_ref(&wish.change));
+        let outcome = match outcomes {
+            Ok(outcomes) => outcomes.first().copied().unwrap_or(TagOutcome::Same),
+            Err(error @ StoreError::TooManyTags) => {
+                out.refuse(Refusal::new(StatusCode::CONFLICT, error.to_string()));
+                return Ok(());
+            }
+            Err(StoreError::Refused(_)) => {
+                let line = "this server's Redis user may not set tags: give it that of who tags";
+                out.refuse(Refusal::new(StatusCode::FORBIDDEN, line));
+                return Ok(());
+            }
+            Err(error) => return Err(error),
+        };
+        let mut headers = HeaderMap::new();
+        if let Ok(location) = HeaderValue::from_str(&wish.done(outcome)) {
+            headers.insert(header::LOCATION, location);
+        }
+        out.begin(MEDIA, headers);
+        Ok(())
+    });
+    let mut response = politely(&app, response.await).await;
+    if response.headers().contains_key(header::LOCATION) {
+        *response.status_mut() = StatusCode::SEE_OTHER;
+    }
+    response
+}
+
+/// What the form asks for, if this visitor may, and if it is a form of ours.
+fn allowed(
+    app: &App,
+    visitor: &Visitor,
+    headers: &HeaderMap,
+    body: &[u8],
+) -> Result<judge::Wish, Refusal> {
+    let forbidden = |line: &str| Err(Refusal::new(StatusCode::FORBIDDEN, line));
+    if !visitor.may_tag {
+        return forbidden("you may not set tags: pdns serve user add NAME --may-tag lets a user");
+    }
+    let media = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let media = media.and_then(|media| media.split(';').next()).unwrap_or_default();
+    if !media.trim().eq_ignore_ascii_case("application/x-www-form-urlencoded") {
+        let line = "send a form (application/x-www-form-urlencoded)";
+        return Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, line));
+    }
+    if !is_from_here(headers) {
+        return forbidden("the form comes from a page of another site");
+    }
+    let wish = judge::Wish::read(body, &visitor.name, now())?;
+    let is_ours =
+        app.pages.sessions.as_ref().zip(visitor.session.as_ref()).is_some_and(
+            |(sessions, session)| sessions.is_token(&wish.token, session, &visitor.name),
+        );
+    if !is_ours {
+        return forbidden(
+            "the form is too old, or its cookie is gone: go back, load the page again and send it once more",
+        );
+    }
+    Ok(wish)
+}
+
+fn asking(app: &Arc<App>, client: Arc<super::clients::Client>) -> Asking {
+    let time = app.limits.time.min(TIME);
+    Asking { app: Arc::clone(app), client, endpoint: Endpoint::Page, time, keep_alive: None }
+}
+
+/// Sends a page, line by line.
+fn send(page: &impl Template, pages: &Pages, more: HeaderMap, out: &mut Out) {
+    let Ok(html) = page.render() else {
+        let status = StatusCode::INTERNAL_SERVER_ERROR;
+        out.refuse(Refusal::new(status, "the page could not be made"));
+        return;
+    };
+    let mut headers = pages.headers();
+    headers.extend(more);
+    out.begin(MEDIA, headers);
+    for line in html.lines().map(str::trim_end).filter(|line| !line.is_empty()) {
+        if out.line(|chunk| chunk.extend_from_slice(line.as_bytes())).is_err() {
+            break;
+        }
+    }
+}
+
+/// A value that cannot be looked up.
+fn no_subject(app: &App, value: &str) -> Response {
+    let text = if value.trim().is_empty() {
+        "Nothing was given to look up.".to_owned()
+    } else {
+        "What was clicked or typed is no domain name and no IP address, and has none in it. \
+         Names, addresses, prefixes, URLs and lists of them with commas can be looked up; an odd octet of a \
+         name is written \\DDD."
+            .to_owned()
+    };
+    let title = "Not an IP address or domain";
+    message(app, StatusCode::NOT_FOUND, title, text, value)
+}
+
+/// A refusal as a page.
+fn refused(app: &App, refusal: &Refusal) -> Response {
+    message(app, refusal.status, title_of(refusal.status), sentence(refusal.line()), "")
+}
+
+/// A refusal that a handler below made, as a page; any other response as it is.
+async fn politely(app: &App, response: Response) -> Response {
+    let status = response.status();
+    if status.is_success() || status.is_redirection() {
+        return response;
+    }
+    let (parts, body) = response.into_parts();
+    let line = to_bytes(body, MAX_LINE).await.unwrap_or_default();
+    let line = sentence(String::from_utf8_lossy(&line).trim());
+    let mut page = message(app, status, title_of(status), line, "");
+    if let Some(retry) = parts.headers.get(header::RETRY_AFTER) {
+        page.headers_mut().insert(header::RETRY_AFTER, retry.clone());
+    }
+    page
+}
+
+fn title_of(status: StatusCode) -> &'static str {
+    match status {
+        StatusCode::FORBIDDEN => "Not allowed",
+        StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => "Not now",
+        status if status.is_server_error() => "That went wrong",
+        _ => "That cannot be done",
+    }
+}
+
+/// A line as a sentence.
+fn sentence(line: &str) -> String {
+    let mut letters = line.chars();
+    let first = letters.next().map(|first| first.to_ascii_uppercase());
+    let whole: String = first.into_iter().chain(letters).collect();
+    if whole.ends_with('.') { whole } else { whole + "." }
+}
+
+fn message(
+    app: &App,
+    status: StatusCode,
+    title: &'static str,
+    text: String,
+    value: &str,
+) -> Response {
+    let frame = Frame { title: title.to_owned(), asked: shown::visible(&shortened(value)) };
+    let html = Message { frame, title, text }.render().unwrap_or_else(|_| title.to_owned());
+    let mut response = Response::new(Body::from(html));
+    *response.status_mut() = status;
+    *response.headers_mut() = app.pages.headers();
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA));
+    response
+}
+
+fn shortened(text: &str) -> String {
+    text.chars().take(MAX_ASKED).collect()
+}

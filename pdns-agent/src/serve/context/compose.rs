@@ -1,0 +1,401 @@
+//! One visit: from what was asked to what the templates show.
+//!
+//! Part of the page. The parts are read one after the other on the visit's thread, each of them bounded.
+
+use super::around::{self, Around};
+use super::asked::{Asked, net_of, percent, tag_of, text_of, typed};
+use super::hunt::HuntUrl;
+use super::page::{Context, Form, Frame, NearThreat, OneSection, Start};
+use super::read::{self, Depth, Rows, Section};
+use super::shown::{unicode, visible};
+use super::timeline::{Axis, Time, grouped, lasting};
+use super::view::{Link, MAX_TAGS, Table, Vicinity, badges, judgement, past, table, vicinity};
+use crate::name::{Name, suffix};
+use crate::query::{Cursor, Subject, TagSet, near};
+use crate::serve::answer::Out;
+use crate::store::{Store, StoreError, Tag, TagEvent, TagKind, TagSubject};
+use std::net::IpAddr;
+use std::ops::ControlFlow;
+
+/// Entries of the history of all tags that are looked at for those of one subject.
+const LOOKED_BACK: usize = 2_000;
+/// Entries of it that are shown.
+const PAST: usize = 10;
+/// Addresses of a name from which the nearest threat is looked for.
+const NEAR_FROM: usize = 16;
+
+/// What a visitor asks for.
+pub(super) struct Visit {
+    pub(super) asked: Asked,
+    /// The field of the log that was clicked.
+    pub(super) field: Option<String>,
+    /// The time of the event that was clicked.
+    pub(super) at: Option<u32>,
+    /// What the visitor just did.
+    pub(super) done: Option<String>,
+    /// For the form that sets tags.
+    pub(super) token: Option<String>,
+}
+
+/// Makes the page of a subject.
+pub(super) fn context(
+    store: &mut Store,
+    visit: Visit,
+    tags: &TagSet,
+    hunt: Option<&HuntUrl>,
+    out: &Out,
+) -> Result<Context, StoreError> {
+    let subject = &visit.asked.subject;
+    let text = text_of(subject);
+    let mut glance = |section| read::section(store, subject, section, Depth::Glance, out);
+    let records = glance(Section::Records)?;
+    let pointing = glance(Section::Pointing)?;
+    let negatives = glance(Section::Negatives)?;
+    let mut axis = Axis::marked(visit.at);
+    for rows in [&records, &pointing, &negatives] {
+        if let (Some(first), Some(last)) = (rows.first, rows.last) {
+            axis.add(first, last);
+        }
+    }
+    let nearby = surroundings(store, subject, &records)?;
+    let tables = sections(store, subject, [&records, &pointing, &negatives], &axis, tags, out)?;
+    let own_subjects = own_subjects(subject);
+    let applying = applying(subject, tags);
+    let history = history(store, &own_subjects)?;
+    let mut said: Vec<String> = visit.done.into_iter().collect();
+    said.extend(event(visit.field.as_deref(), visit.at, &records));
+    let token = visit.token.filter(|_| !own_subjects.is_empty());
+    Ok(Context {
+        frame: Frame { title: text.clone(), asked: typed(subject) },
+        sort: sort(subject),
+        unicode: match subject {
+            Subject::Name(name) | Subject::Below(name) => unicode(name.as_str()),
+            Subject::Addresses(..) => None,
+        },
+        badges: badges(&applying),
+        summary: summary(subject, &records, &pointing, &negatives, &nearby),
+        said,
+        others: visit.asked.others.iter().map(Link::subject).collect(),
+        pivots: pivots(subject),
+        cof: format!("/pdns/query/{}", percent(&typed(subject))),
+        hunt: hunt.map(|hunt| hunt.of(subject)),
+        tables,
+        vicinities: vicinities(subject, &nearby, tags),
+        near: nearest(subject, &records, tags),
+        tags: applying.iter().take(MAX_TAGS).map(|tag| judgement(tag, &own_subjects)).collect(),
+        history: history.iter().map(past).collect(),
+        form: token.map(|token| Form {
+            token,
+            subject: typed(subject),
+            has_below: matches!(subject, Subject::Name(_)),
+        }),
+        subject: text,
+    })
+}
+
+/// Makes a page of one section.
+pub(super) fn section(
+    store: &mut Store,
+    subject: &Subject,
+    section: Section,
+    after: Option<Cursor>,
+    tags: &TagSet,
+    out: &Out,
+) -> Result<OneSection, StoreError> {
+    let rows = read::section(store, subject, section, Depth::All(after), out)?;
+    let mut axis = Axis::default();
+    for row in &rows.rows {
+        axis.add(row.seen.time_first, row.seen.time_last);
+    }
+    let text = text_of(subject);
+    let mut table = table(section, title(subject, section), subject, &rows, &axis, tags);
+    (table.left_out, table.more) = (String::new(), None);
+    let next = rows.next.map(|next| {
+        let (q, show) = (percent(&typed(subject)), section.name());
+        format!("/context?q={q}&show={show}&after={}", next.number())
+    });
+    Ok(OneSection {
+        frame: Frame { title: text, asked: typed(subject) },
+        subject: Link::subject(subject),
+        table,
+        next,
+        is_late: rows.is_late,
+    })
+}
+
+/// Makes the start page.
+pub(super) fn start(store: &mut Store) -> Result<Start, StoreError> {
+    let summary = store.summary()?;
+    let mut latest = Vec::new();
+    store.tag_history(&mut |event| {
+        latest.push(past(&event));
+        if latest.len() < PAST { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    })?;
+    let written = summary.sources.iter().map(|(_, source)| source.updated).max();
+    Ok(Start {
+        frame: Frame { title: "Passive DNS".to_owned(), asked: String::new() },
+        numbers: vec![
+            ("names", grouped(summary.names)),
+            ("records", grouped(summary.records)),
+            ("negative answers", grouped(summary.negatives)),
+            ("sensors", grouped(summary.sensors.len() as u64)),
+            ("MiB in Redis", grouped(summary.memory >> 20)),
+        ],
+        written: written.and_then(|at| u32::try_from(at).ok()).filter(|&at| at > 0).map(Time::of),
+        latest,
+    })
+}
+
+fn sort(subject: &Subject) -> &'static str {
+    match subject {
+        Subject::Name(_) => "name",
+        Subject::Below(_) => "names below",
+        Subject::Addresses(from, to) if from == to => "address",
+        Subject::Addresses(from, to) if net_of(*from, *to).is_some() => "prefix",
+        Subject::Addresses(..) => "range",
+    }
+}
+
+fn title(subject: &Subject, section: Section) -> &'static str {
+    match (subject, section) {
+        (Subject::Name(_), Section::Records) => "What it resolved to",
+        (_, Section::Records) => "What points here",
+        (_, Section::Pointing) => "What points at it",
+        (_, Section::Negatives) => "Negative answers",
+    }
+}
+
+/// The tables that have rows.
+fn sections(
+    store: &mut Store,
+    subject: &Subject,
+    rows: [&Rows; 3],
+    axis: &Axis,
+    tags: &TagSet,
+    out: &Out,
+) -> Result<Vec<Table>, StoreError> {
+    let sections = [Section::Records, Section::Pointing, Section::Negatives];
+    let mut tables: Vec<Table> = sections
+        .into_iter()
+        .zip(rows)
+        .filter(|(_, rows)| !rows.rows.is_empty())
+        .map(|(section, rows)| table(section, title(subject, section), subject, rows, axis, tags))
+        .collect();
+    if let Subject::Addresses(from, to) = subject
+        && from == to
+    {
+        let reverse = read::reverse(store, *from, out)?;
+        if !reverse.rows.is_empty() {
+            let mut axis = *axis;
+            for row in &reverse.rows {
+                axis.add(row.seen.time_first, row.seen.time_last);
+            }
+            let title = "Its reverse name (PTR)";
+            let made = table(Section::Records, title, subject, &reverse, &axis, tags);
+            tables.push(Table { id: "reverse", more: None, ..made });
+        }
+    }
+    Ok(tables)
+}
+
+/// What lies around the subject.
+fn surroundings(
+    store: &mut Store,
+    subject: &Subject,
+    records: &Rows,
+) -> Result<Vec<Around>, StoreError> {
+    let mut found = Vec::new();
+    match subject {
+        Subject::Name(name) => {
+            found.extend(around::under_domain(store, name.as_name())?);
+            for net in around::prefixes(&records.rows) {
+                found.push(around::in_prefix(store, net, &|row| row.rrname == *name)?);
+            }
+        }
+        Subject::Below(apex) => found.push(around::below(store, apex.clone(), None)?),
+        Subject::Addresses(from, to) if from == to => {
+            if let Some(net) = around::prefix(*from) {
+                let is_own = |row: &crate::store::Row| around::address_of(row) == Some(*from);
+                found.push(around::in_prefix(store, net, &is_own)?);
+            }
+        }
+        Subject::Addresses(..) => {}
+    }
+    Ok(found)
+}
+
+fn vicinities(subject: &Subject, nearby: &[Around], tags: &TagSet) -> Vec<Vicinity> {
+    let title = |around: &Around| match (&around.whole, subject) {
+        (Subject::Below(_), Subject::Below(_)) => "Newest names below",
+        (Subject::Below(_), _) => "Newest under",
+        _ => "Newest in",
+    };
+    nearby.iter().map(|around| vicinity(title(around), around, tags)).collect()
+}
+
+/// Subjects that hold this one.
+fn pivots(subject: &Subject) -> Vec<Link> {
+    let mut found = Vec::new();
+    match subject {
+        Subject::Name(name) | Subject::Below(name) => {
+            let name = name.as_name();
+            let parent = name.suffix(name.labels().count().saturating_sub(1));
+            let wider = [suffix::registrable(name), Some(parent)];
+            let is_wider = |wider: &Name<'_>| *wider != name && !suffix::is_public(*wider);
+            let mut wider: Vec<Name<'_>> = wider.into_iter().flatten().filter(is_wider).collect();
+            wider.dedup();
+            found.extend(wider.into_iter().map(|wider| Subject::Name(wider.to_buf())));
+            if matches!(subject, Subject::Name(_)) {
+                found.push(Subject::Below(name.to_buf()));
+            } else {
+                found.push(Subject::Name(name.to_buf()));
+            }
+        }
+        Subject::Addresses(from, to) => {
+            let net = net_of(*from, *to);
+            let wider =
+                if from == to { around::prefix(*from) } else { net.and_then(|net| net.supernet()) };
+            found.extend(wider.map(|net| Subject::Addresses(net.network(), net.broadcast())));
+        }
+    }
+    found.iter().map(Link::subject).collect()
+}
+
+/// What tags on this very page are on.
+fn own_subjects(subject: &Subject) -> Vec<TagSubject> {
+    let below = match subject {
+        Subject::Name(name) if !name.as_name().is_root() => Some(TagSubject::Below(name.clone())),
+        _ => None,
+    };
+    tag_of(subject).into_iter().chain(below).collect()
+}
+
+/// The tags that hold for the subject.
+fn applying<'t>(subject: &Subject, tags: &'t TagSet) -> Vec<&'t Tag> {
+    match (subject, tag_of(subject)) {
+        (Subject::Name(name), _) => tags.of_name(name.as_name()),
+        (_, Some(subject)) => tags.of_subject(&subject),
+        (_, None) => Vec::new(),
+    }
+}
+
+/// What was done to the subject's tags lately.
+fn history(store: &mut Store, own: &[TagSubject]) -> Result<Vec<TagEvent>, StoreError> {
+    let (mut found, mut looked) = (Vec::new(), 0);
+    if own.is_empty() {
+        return Ok(found);
+    }
+    store.tag_history(&mut |event| {
+        looked += 1;
+        if own.iter().any(|own| own.is_within(&event.tag.subject)) {
+            found.push(event);
+        }
+        let is_enough = found.len() >= PAST || looked >= LOOKED_BACK;
+        if is_enough { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    })?;
+    Ok(found)
+}
+
+/// The threat that is nearest to the subject's addresses.
+fn nearest(subject: &Subject, records: &Rows, tags: &TagSet) -> Option<NearThreat> {
+    let mut from: Vec<IpAddr> = match subject {
+        Subject::Addresses(from, to) if from == to => vec![*from],
+        Subject::Name(_) => records.rows.iter().filter_map(around::address_of).collect(),
+        _ => Vec::new(),
+    };
+    from.truncate(NEAR_FROM);
+    let found = from.into_iter().filter_map(|address| {
+        let (nearest, _) = near(tags, address, Some(TagKind::Threat), 1);
+        nearest.into_iter().next().map(|near| (address, near))
+    });
+    let (address, near) = found
+        .min_by_key(|(address, near)| (near.square, std::cmp::Reverse(near.shared), *address))?;
+    let threat = Link::tagged(&near.tag.subject);
+    let at = near.address.to_string();
+    Some(NearThreat {
+        from: Link::address(address),
+        at: if at == threat.text { String::new() } else { at },
+        threat,
+        distance: format!("{:.1}", near.distance()),
+        shared: near.shared,
+        note: visible(&near.tag.note),
+    })
+}
+
+/// What is said of the event that was clicked.
+fn event(field: Option<&str>, at: Option<u32>, records: &Rows) -> Option<String> {
+    let from = field.map(|field| format!("From {field}")).unwrap_or_default();
+    let Some(at) = at else { return field.map(|_| format!("{from}.")) };
+    let seen =
+        records.rows.iter().filter(|row| (row.seen.time_first..=row.seen.time_last).contains(&at));
+    let seen = match seen.count() {
+        0 => "no record was seen both before and after it".to_owned(),
+        1 => "one record was seen both before and after it".to_owned(),
+        many => format!("{many} records were seen both before and after it"),
+    };
+    let from = if from.is_empty() { "Event".to_owned() } else { format!("{from}, event") };
+    Some(format!("{from} at {} (the thin line): {seen}.", Time::of(at).iso))
+}
+
+/// The page in a sentence or two.
+fn summary(
+    subject: &Subject,
+    records: &Rows,
+    pointing: &Rows,
+    negatives: &Rows,
+    nearby: &[Around],
+) -> String {
+    let number = |number: usize, is_whole: bool, one: &str, many: &str| {
+        let more = if is_whole { "" } else { "at least " };
+        let word = if number == 1 { one } else { many };
+        format!("{more}{} {word}", grouped(number as u64))
+    };
+    let of = |rows: &Rows| number(rows.read, rows.is_whole, "record", "records");
+    if let Subject::Below(_) = subject {
+        let around = nearby.first();
+        return match around.map_or((0, false), |around| (around.met, around.is_cut)) {
+            (0, _) => "No name below was seen.".to_owned(),
+            (met, is_cut) => format!("{} below.", number(met, !is_cut, "name", "names")),
+        };
+    }
+    let mut text = match (records.first, records.last) {
+        (Some(first), Some(last)) => {
+            let (from, to) = (Time::of(first), Time::of(last));
+            let span = match lasting(last.saturating_sub(first)) {
+                _ if first == last => format!("on {} at {}", from.date, from.clock),
+                span if from.date == to.date => {
+                    format!("on {} from {} to {} ({span})", from.date, from.clock, to.clock)
+                }
+                span => format!("from {} to {} ({span})", from.date, to.date),
+            };
+            let least = if records.is_whole { "" } else { "at least " };
+            let times = if records.count == 1 {
+                "once".to_owned()
+            } else {
+                format!("{} times", grouped(records.count))
+            };
+            let what = match subject {
+                Subject::Name(_) => of(records),
+                _ => {
+                    let names = number(records.names, records.is_whole, "name", "names");
+                    format!("{names} in {}", of(records))
+                }
+            };
+            format!("Seen {least}{times}, {span} UTC: {what}.")
+        }
+        _ => "Never seen with a record.".to_owned(),
+    };
+    if pointing.read > 0 {
+        let verb = if pointing.read == 1 && pointing.is_whole { "points" } else { "point" };
+        text += &format!(" {} {verb} at it.", of(pointing));
+    }
+    if negatives.read > 0 {
+        let times = if negatives.count == 1 {
+            "once".to_owned()
+        } else {
+            format!("{} times", grouped(negatives.count))
+        };
+        text += &format!(" It was asked for in vain {times}.");
+    }
+    text
+}

@@ -1,0 +1,199 @@
+//! What the store knows of a subject, as much as a page shows.
+//!
+//! Part of the page. Every look-up here is bounded: a section of a page reads [`READ`] rows at most, so that a page
+//! about a name server of a million domains takes no longer than another. What was not read is told
+//! ([`Rows::is_whole`]); a section's own page, asked for by its link, reads on for as long as the request may take.
+
+use crate::name::NameBuf;
+use crate::query::{Cursor, Pager, Subject};
+use crate::serve::answer::{Halt, Out};
+use crate::store::{Row, Store, StoreError};
+use std::collections::HashSet;
+use std::net::IpAddr;
+use std::ops::ControlFlow;
+
+/// The most rows that a section of a page reads.
+const READ: usize = 400;
+/// Rows that a section of a page shows.
+const SHOWN: usize = 25;
+/// Rows that a page of one section shows.
+const PAGE: usize = 200;
+
+/// What a page tells of its subject.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Section {
+    /// A name's records, or the records with an address.
+    Records,
+    /// Records that point at a name.
+    Pointing,
+    /// Negative answers.
+    Negatives,
+}
+
+impl Section {
+    const ALL: [Self; 3] = [Self::Records, Self::Pointing, Self::Negatives];
+
+    /// Its name in a URL.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Records => "records",
+            Self::Pointing => "pointing",
+            Self::Negatives => "negatives",
+        }
+    }
+
+    /// Reads the name.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|section| section.name() == text)
+    }
+}
+
+/// Rows of a section: the latest seen of those that were read.
+#[derive(Debug, Default)]
+pub(super) struct Rows {
+    pub(super) rows: Vec<Row>,
+    /// How many were read, without those that are left out.
+    pub(super) read: usize,
+    /// All there are were read.
+    pub(super) is_whole: bool,
+    /// Sum of their counts.
+    pub(super) count: u64,
+    /// First of their times.
+    pub(super) first: Option<u32>,
+    /// Last of their times.
+    pub(super) last: Option<u32>,
+    /// How many owner names they have.
+    pub(super) names: usize,
+    /// Where the next page begins.
+    pub(super) next: Option<Cursor>,
+    /// Time ran out.
+    pub(super) is_late: bool,
+}
+
+/// How much to read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Depth {
+    /// A section among others.
+    Glance,
+    /// A page of one section, that begins here.
+    All(Option<Cursor>),
+}
+
+/// The rows of one section.
+pub(super) fn section(
+    store: &mut Store,
+    subject: &Subject,
+    section: Section,
+    depth: Depth,
+    out: &Out,
+) -> Result<Rows, StoreError> {
+    let mut taker = Taker::new(depth, out);
+    match (subject, section) {
+        (Subject::Name(name), Section::Records) => {
+            store.of_name(name.as_name(), &mut |row| taker.take(row))?;
+        }
+        (Subject::Name(name), Section::Pointing) => {
+            store.pointing_at(name.as_name(), &mut |row| {
+                // A record that points at its own owner is among the records.
+                let is_own = row.rrname == *name;
+                if is_own { ControlFlow::Continue(()) } else { taker.take(row) }
+            })?;
+        }
+        (Subject::Name(name), Section::Negatives) => {
+            store.negatives_of(name.as_name(), &mut |row| taker.take(row))?;
+        }
+        (Subject::Addresses(from, to), Section::Records) => {
+            store.of_addresses(*from, *to, &mut |row| taker.take(row))?;
+        }
+        _ => {}
+    }
+    Ok(taker.finish())
+}
+
+/// The records of an address's name for reverse look-ups.
+pub(super) fn reverse(store: &mut Store, address: IpAddr, out: &Out) -> Result<Rows, StoreError> {
+    let Ok(name) = NameBuf::parse(&reverse_name(address)) else { return Ok(Rows::default()) };
+    section(store, &Subject::Name(name), Section::Records, Depth::Glance, out)
+}
+
+/// The name of an address under `in-addr.arpa` (RFC 1035 §3.5) or `ip6.arpa` (RFC 3596 §2.5).
+fn reverse_name(address: IpAddr) -> String {
+    let mut text = String::new();
+    match address {
+        IpAddr::V4(address) => {
+            for octet in address.octets().iter().rev() {
+                text += &format!("{octet}.");
+            }
+            text + "in-addr.arpa"
+        }
+        IpAddr::V6(address) => {
+            for octet in address.octets().iter().rev() {
+                text += &format!("{:x}.{:x}.", octet & 15, octet >> 4);
+            }
+            text + "ip6.arpa"
+        }
+    }
+}
+
+/// Takes rows and sums them up.
+struct Taker<'o> {
+    out: &'o Out,
+    pager: Pager,
+    most: usize,
+    names: HashSet<NameBuf>,
+    rows: Rows,
+}
+
+impl<'o> Taker<'o> {
+    fn new(depth: Depth, out: &'o Out) -> Self {
+        let (pager, most) = match depth {
+            Depth::Glance => (Pager::new(None, SHOWN), READ),
+            Depth::All(after) => (Pager::new(after, PAGE), usize::MAX),
+        };
+        let rows = Rows { is_whole: true, ..Rows::default() };
+        Self { out, pager, most, names: HashSet::new(), rows }
+    }
+
+    fn take(&mut self, row: Row) -> ControlFlow<()> {
+        if self.rows.read >= self.most {
+            self.rows.is_whole = false;
+            return ControlFlow::Break(());
+        }
+        if let Err(halt) = self.out.still() {
+            self.rows.is_whole = false;
+            self.rows.is_late = halt == Halt::Late;
+            return ControlFlow::Break(());
+        }
+        let rows = &mut self.rows;
+        rows.read += 1;
+        rows.count = rows.count.saturating_add(row.seen.count.into());
+        rows.first = Some(rows.first.unwrap_or(u32::MAX).min(row.seen.time_first));
+        rows.last = Some(rows.last.unwrap_or(0).max(row.seen.time_last));
+        // Of a page that reads on, only its rows are told.
+        if self.most == READ {
+            self.names.insert(row.rrname.clone());
+        }
+        self.pager.offer(row);
+        ControlFlow::Continue(())
+    }
+
+    fn finish(self) -> Rows {
+        let page = self.pager.finish();
+        Rows { rows: page.rows, next: page.next, names: self.names.len(), ..self.rows }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_addresses() {
+        let check = |address: &str, want| assert_eq!(reverse_name(address.parse().unwrap()), want);
+        check("192.0.2.7", "7.2.0.192.in-addr.arpa");
+        check(
+            "2001:db8::1",
+            "1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.8.b.d.0.1.0.0.2.ip6.arpa",
+        );
+    }
+}

@@ -1,0 +1,363 @@
+//! What the templates are filled with: texts, links and bars.
+//!
+//! Part of the page. All text goes through the templates' escaping; what could hide in it is made visible here.
+
+use super::around::{Around, Neighbour};
+use super::asked::{address_path, name_path, path_of, percent, text_of, typed, typed_tag};
+use super::read::{Rows, Section};
+use super::shown::{unicode, visible};
+use super::timeline::{Axis, Bar, Time, grouped};
+use crate::name::NameBuf;
+use crate::observation::Seen;
+use crate::query::{Subject, TagSet};
+use crate::rdata::{FinalDot, Rdata, Target};
+use crate::rr::RrType;
+use crate::store::{FactBuf, Row, Tag, TagEvent, TagKind, TagSubject};
+use std::net::IpAddr;
+
+/// The most characters of RDATA that a cell shows; the rest is counted.
+const MAX_RDATA: usize = 320;
+/// Tags that are listed.
+pub(super) const MAX_TAGS: usize = 20;
+
+/// A link inside the page's own world.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Link {
+    pub(super) text: String,
+    pub(super) path: String,
+    /// Its Unicode form, where it has a safe one.
+    pub(super) unicode: Option<String>,
+}
+
+impl Link {
+    pub(super) fn name(name: &NameBuf) -> Self {
+        let unicode = unicode(name.as_str()).map(|(text, _)| text);
+        Self { text: name.to_string(), path: name_path(name), unicode }
+    }
+
+    pub(super) fn address(address: IpAddr) -> Self {
+        Self { text: address.to_string(), path: address_path(address), unicode: None }
+    }
+
+    pub(super) fn subject(subject: &Subject) -> Self {
+        match subject {
+            Subject::Name(name) => Self::name(name),
+            subject => Self { text: text_of(subject), path: path_of(subject), unicode: None },
+        }
+    }
+
+    pub(super) fn tagged(subject: &TagSubject) -> Self {
+        let asked = match subject {
+            TagSubject::Name(name) => Subject::Name(name.clone()),
+            TagSubject::Below(apex) => Subject::Below(apex.clone()),
+            TagSubject::Net(net) => Subject::Addresses(net.network(), net.broadcast()),
+        };
+        Self::subject(&asked)
+    }
+}
+
+/// A tag in a word.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Badge {
+    pub(super) kind: &'static str,
+    pub(super) title: String,
+}
+
+/// The kinds among some tags, each once.
+pub(super) fn badges(tags: &[&Tag]) -> Vec<Badge> {
+    let of = |kind: TagKind| {
+        let first = tags.iter().find(|tag| tag.kind == kind)?;
+        let note = if first.note.is_empty() { "" } else { ": " };
+        let title = format!("{kind} by {}{note}{}", first.subject, visible(&first.note));
+        Some(Badge { kind: kind.name(), title })
+    };
+    TagKind::ALL.into_iter().filter_map(of).collect()
+}
+
+/// One row of a table of records.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Line {
+    pub(super) rrtype: String,
+    /// The owner name, unless it is the subject.
+    pub(super) owner: Option<Link>,
+    /// RDATA, or an outcome; what lies before and behind the link in it.
+    pub(super) before: String,
+    pub(super) link: Option<Link>,
+    pub(super) after: String,
+    pub(super) words: Vec<(&'static str, &'static str)>,
+    pub(super) count: String,
+    pub(super) first: Time,
+    pub(super) last: Time,
+    pub(super) ttl: String,
+    pub(super) badges: Vec<Badge>,
+    pub(super) bar: Bar,
+}
+
+impl Line {
+    /// Whether both sides of the record are shown.
+    pub(super) fn has_both(&self) -> bool {
+        self.owner.is_some()
+            && (self.link.is_some() || !self.before.is_empty() || !self.after.is_empty())
+    }
+}
+
+/// A table of records.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Table {
+    pub(super) id: &'static str,
+    pub(super) title: String,
+    pub(super) lines: Vec<Line>,
+    /// The two ends of the axis.
+    pub(super) ends: Option<(Time, Time)>,
+    /// What is left out, in words.
+    pub(super) left_out: String,
+    /// Where there is more.
+    pub(super) more: Option<String>,
+}
+
+/// Makes the table of a section.
+pub(super) fn table(
+    section: Section,
+    title: &str,
+    subject: &Subject,
+    rows: &Rows,
+    axis: &Axis,
+    tags: &TagSet,
+) -> Table {
+    let lines: Vec<Line> = rows.rows.iter().map(|row| line(subject, row, axis, tags)).collect();
+    let shown = grouped(lines.len() as u64);
+    let left_out = match (rows.is_whole, rows.read > rows.rows.len()) {
+        (true, false) => String::new(),
+        (true, true) => format!("the latest {shown} of {}", grouped(rows.read as u64)),
+        (false, _) => {
+            format!("the latest {shown} of the first {} that were read", grouped(rows.read as u64))
+        }
+    };
+    let more = (!left_out.is_empty())
+        .then(|| format!("/context?q={}&show={}", percent(&typed(subject)), section.name()));
+    let ends = axis.ends().filter(|_| !lines.is_empty());
+    Table { id: section.name(), title: title.to_owned(), lines, ends, left_out, more }
+}
+
+fn line(subject: &Subject, row: &Row, axis: &Axis, tags: &TagSet) -> Line {
+    let seen = &row.seen;
+    let is_own = *subject == Subject::Name(row.rrname.clone());
+    let (rrtype, (before, mut link, after)) = match &row.fact {
+        FactBuf::Record(rdata) => (rdata.rrtype.to_string(), right_side(rdata.as_rdata())),
+        FactBuf::Negative { qtype, outcome } => {
+            (qtype.to_string(), (outcome.to_string(), None, String::new()))
+        }
+    };
+    // What points at the subject need not say so in each line.
+    if !is_own && before.is_empty() && after.is_empty() {
+        link = link.filter(|link| link.path != path_of(subject));
+    }
+    Line {
+        rrtype,
+        owner: (!is_own).then(|| Link::name(&row.rrname)),
+        before,
+        link,
+        after,
+        words: words(row),
+        count: grouped(seen.count.into()),
+        first: Time::of(seen.time_first),
+        last: Time::of(seen.time_last),
+        ttl: ttl(seen),
+        badges: badges(&other_side(row, is_own, tags)),
+        bar: axis.bar(seen.time_first, seen.time_last),
+    }
+}
+
+/// The tags of what the row leads to from the page's subject.
+fn other_side<'t>(row: &Row, is_own: bool, tags: &'t TagSet) -> Vec<&'t Tag> {
+    let FactBuf::Record(rdata) = &row.fact else { return Vec::new() };
+    let owner = || tags.of_name(row.rrname.as_name());
+    if !is_own {
+        return owner();
+    }
+    match rdata.as_rdata().target() {
+        Target::V4(address) => tags.of_address(address.into()),
+        Target::V6(address) => tags.of_address(address.into()),
+        Target::Name(name) => tags.of_name(name.as_name()),
+        Target::Octets => Vec::new(),
+    }
+}
+
+/// RDATA, taken apart at the name or address that it leads to.
+fn right_side(rdata: Rdata<'_>) -> (String, Option<Link>, String) {
+    let text = rdata.to_text(FinalDot::Without);
+    let (link, word) = match rdata.target() {
+        Target::V4(address) => (Link::address(address.into()), 0),
+        Target::V6(address) => (Link::address(address.into()), 0),
+        Target::Name(name) if !name.as_name().is_root() => {
+            let word = match rdata.rrtype {
+                RrType::SRV => 3,
+                RrType::MX
+                | RrType::KX
+                | RrType::AFSDB
+                | RrType::RT
+                | RrType::SVCB
+                | RrType::HTTPS => 1,
+                _ => 0,
+            };
+            (Link::name(&name), word)
+        }
+        Target::Name(_) | Target::Octets => return (cut(text), None, String::new()),
+    };
+    // Names and addresses have no blank in their text.
+    let start: usize = text.split(' ').take(word).map(|word| word.len() + 1).sum();
+    let rest = text.get(start..).unwrap_or_default();
+    match rest.strip_prefix(link.text.as_str()) {
+        Some(after) if after.is_empty() || after.starts_with(' ') => {
+            let before = text.get(..start).unwrap_or_default();
+            let after = cut(after.to_owned());
+            (before.to_owned(), Some(link), after)
+        }
+        // Such as an SRV record of which only the host is known.
+        _ => (cut(text), None, String::new()),
+    }
+}
+
+/// Text of bounded length; it is printable ASCII.
+fn cut(mut text: String) -> String {
+    if text.len() > MAX_RDATA {
+        let more = text.len() - MAX_RDATA;
+        text.truncate(MAX_RDATA);
+        text += &format!("\u{2026} {} more characters", grouped(more as u64));
+    }
+    text
+}
+
+/// What else is to be known of a row, with an explanation.
+fn words(row: &Row) -> Vec<(&'static str, &'static str)> {
+    let mut words = Vec::new();
+    if row.seen.flags == Seen::INFERRED {
+        words.push(("inferred", "owner and type were worked out: the log told neither"));
+    }
+    if row.seen.flags == Seen::UNSOLICITED {
+        words.push(("unsolicited", "seen only in responses that nobody was seen to ask for"));
+    }
+    if matches!(&row.fact, FactBuf::Record(rdata) if rdata.partial) {
+        words.push(("partial", "the log told only the host of this record"));
+    }
+    words
+}
+
+fn ttl(seen: &Seen) -> String {
+    match (seen.ttl_min, seen.ttl_max) {
+        (Seen::NO_TTL, _) => String::new(),
+        (least, most) if least == most => least.to_string(),
+        (least, most) => format!("{least}\u{2013}{most}"),
+    }
+}
+
+/// A name nearby, in a list.
+#[derive(Clone, Debug)]
+pub(super) struct Nearby {
+    pub(super) name: Link,
+    pub(super) address: Option<Link>,
+    pub(super) first: Time,
+    pub(super) badges: Vec<Badge>,
+}
+
+/// A list of neighbours.
+#[derive(Clone, Debug)]
+pub(super) struct Vicinity {
+    pub(super) title: &'static str,
+    pub(super) whole: Link,
+    pub(super) newest: Vec<Nearby>,
+    pub(super) met: String,
+}
+
+/// Makes the list.
+pub(super) fn vicinity(title: &'static str, around: &Around, tags: &TagSet) -> Vicinity {
+    let nearby = |neighbour: &Neighbour| {
+        let mut judged = tags.of_name(neighbour.name.as_name());
+        judged
+            .extend(neighbour.address.map(|address| tags.of_address(address)).unwrap_or_default());
+        Nearby {
+            name: Link::name(&neighbour.name),
+            address: neighbour.address.map(Link::address),
+            first: Time::of(neighbour.first),
+            badges: badges(&judged),
+        }
+    };
+    let number = grouped(around.met as u64);
+    let met = match (around.met, around.is_cut) {
+        (0, _) => "no other name was seen".to_owned(),
+        (1, false) => "1 name".to_owned(),
+        (_, false) => format!("{number} names"),
+        (_, true) => format!("of {number} names that were looked at; there are more"),
+    };
+    Vicinity {
+        title,
+        whole: Link::subject(&around.whole),
+        newest: around.newest.iter().map(nearby).collect(),
+        met,
+    }
+}
+
+/// A tag in full.
+#[derive(Clone, Debug)]
+pub(super) struct Judgement {
+    pub(super) kind: &'static str,
+    pub(super) on: Link,
+    /// The subject as a form sends it back; `None` when the tag lies on something wider.
+    pub(super) own: Option<String>,
+    pub(super) act: &'static str,
+    pub(super) note: String,
+    pub(super) source: String,
+    pub(super) author: String,
+    pub(super) time: Time,
+}
+
+/// Makes it of a tag; `own` is what the page's own tags are on.
+pub(super) fn judgement(tag: &Tag, own: &[TagSubject]) -> Judgement {
+    Judgement {
+        kind: tag.kind.name(),
+        on: Link::tagged(&tag.subject),
+        own: own.contains(&tag.subject).then(|| typed_tag(&tag.subject)),
+        act: "set",
+        note: visible(&tag.note),
+        source: visible(&tag.source),
+        author: visible(&tag.author),
+        time: Time::of(tag.time),
+    }
+}
+
+/// Makes it of an entry of the history.
+pub(super) fn past(event: &TagEvent) -> Judgement {
+    Judgement { act: event.act.name(), ..judgement(&event.tag, &[]) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(rrtype: RrType, octets: &[u8]) -> (String, Option<String>, String) {
+        let (before, link, after) = right_side(Rdata { rrtype, octets, partial: false });
+        (before, link.map(|link| link.path), after)
+    }
+
+    #[test]
+    fn rdata_is_linked_where_it_leads() {
+        let check = |rrtype, octets: &[u8], before: &str, path: &str, after: &str| {
+            let path = (!path.is_empty()).then(|| path.to_owned());
+            assert_eq!(shown(rrtype, octets), (before.to_owned(), path, after.to_owned()));
+        };
+        check(RrType::A, &[192, 0, 2, 7], "", "/context/192.0.2.7", "");
+        check(RrType::CNAME, b"\x03www\x07example\x00", "", "/context/www.example", "");
+        check(RrType::MX, b"\x00\x01\x011\x00", "1 ", "/context/%5C049", "");
+        check(RrType::MX, b"\x00\x00\x00", "0 .", "", "");
+        check(RrType::SRV, b"\x00\x01\x00\x02\x00\x03\x01h\x00", "1 2 3 ", "/context/h", "");
+        check(RrType::TXT, b"\x03<b>", "\"<b>\"", "", "");
+        let soa = [b"\x02ns\x00\x01h\x00".as_slice(), &[0; 20]].concat();
+        check(RrType::SOA, &soa, "", "/context/ns", " h 0 0 0 0 0");
+    }
+
+    #[test]
+    fn long_text_is_cut() {
+        let text = cut("x".repeat(1_000));
+        assert!(text.ends_with("\u{2026} 680 more characters") && text.len() < 400, "{text}");
+    }
+}
