@@ -14,14 +14,16 @@ mod hunt;
 mod judge;
 mod page;
 mod read;
+mod reply;
 mod session;
 mod shown;
+mod summary;
 mod timeline;
 mod view;
 
 pub use hunt::{HuntUrl, NoHuntUrl};
 
-use super::answer::{Asking, Out, ask};
+use super::answer::{Asking, ask};
 use super::app::{App, now};
 use super::guard::Asker;
 use super::metrics::Endpoint;
@@ -30,16 +32,16 @@ use super::refusal::Refusal;
 use super::users::Identity;
 use crate::query::{Cursor, Moment, TagSet};
 use crate::store::{Store, StoreError, TagOutcome};
-use askama::Template;
 use asked::Asked;
 use axum::Extension;
-use axum::body::{Body, Bytes, to_bytes};
+use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use compose::Visit;
-use page::{Frame, MEDIA, Message};
+use page::MEDIA;
 use read::Section;
+use reply::{no_subject, politely, refused, send, shortened};
 use session::{Session, Sessions, is_from_here};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -50,10 +52,6 @@ const TIME: Duration = Duration::from_secs(15);
 const LOCAL: &str = "local";
 /// How long tags are kept without being read anew, though their number says that none changed.
 const TAGS_KEPT: Duration = Duration::from_mins(1);
-/// The longest value that is shown again in the search box, in characters.
-const MAX_ASKED: usize = 300;
-/// The longest line of a refusal, in octets.
-const MAX_LINE: usize = 64 * 1024;
 
 /// What all pages share.
 pub(super) struct Pages {
@@ -215,16 +213,12 @@ async fn context(
     let response = ask(asking(&app, client), move |store, out| {
         let pages = &shared.pages;
         let tags = pages.tags(store)?;
-        match section {
-            Some(section) => {
-                let made =
-                    compose::section(store, &visit.asked.subject, section, after, &tags, out)?;
-                send(&made, pages, headers, out);
-            }
-            None => {
-                let made = compose::context(store, visit, &tags, pages.hunt.as_ref(), out)?;
-                send(&made, pages, headers, out);
-            }
+        if let Some(section) = section {
+            let made = compose::section(store, &visit.asked.subject, section, after, &tags, out)?;
+            send(&made, pages, headers, out);
+        } else {
+            let made = compose::context(store, visit, &tags, pages.hunt.as_ref(), out)?;
+            send(&made, pages, headers, out);
         }
         Ok(())
     });
@@ -309,93 +303,4 @@ fn allowed(
 fn asking(app: &Arc<App>, client: Arc<super::clients::Client>) -> Asking {
     let time = app.limits.time.min(TIME);
     Asking { app: Arc::clone(app), client, endpoint: Endpoint::Page, time, keep_alive: None }
-}
-
-/// Sends a page, line by line.
-fn send(page: &impl Template, pages: &Pages, more: HeaderMap, out: &mut Out) {
-    let Ok(html) = page.render() else {
-        let status = StatusCode::INTERNAL_SERVER_ERROR;
-        out.refuse(Refusal::new(status, "the page could not be made"));
-        return;
-    };
-    let mut headers = pages.headers();
-    headers.extend(more);
-    out.begin(MEDIA, headers);
-    for line in html.lines().map(str::trim_end).filter(|line| !line.is_empty()) {
-        if out.line(|chunk| chunk.extend_from_slice(line.as_bytes())).is_err() {
-            break;
-        }
-    }
-}
-
-/// A value that cannot be looked up.
-fn no_subject(app: &App, value: &str) -> Response {
-    let text = if value.trim().is_empty() {
-        "Nothing was given to look up.".to_owned()
-    } else {
-        "What was clicked or typed is no domain name and no IP address, and has none in it. \
-         Names, addresses, prefixes, URLs and lists of them with commas can be looked up; an odd octet of a \
-         name is written \\DDD."
-            .to_owned()
-    };
-    let title = "Not an IP address or domain";
-    message(app, StatusCode::NOT_FOUND, title, text, value)
-}
-
-/// A refusal as a page.
-fn refused(app: &App, refusal: &Refusal) -> Response {
-    message(app, refusal.status, title_of(refusal.status), sentence(refusal.line()), "")
-}
-
-/// A refusal that a handler below made, as a page; any other response as it is.
-async fn politely(app: &App, response: Response) -> Response {
-    let status = response.status();
-    if status.is_success() || status.is_redirection() {
-        return response;
-    }
-    let (parts, body) = response.into_parts();
-    let line = to_bytes(body, MAX_LINE).await.unwrap_or_default();
-    let line = sentence(String::from_utf8_lossy(&line).trim());
-    let mut page = message(app, status, title_of(status), line, "");
-    if let Some(retry) = parts.headers.get(header::RETRY_AFTER) {
-        page.headers_mut().insert(header::RETRY_AFTER, retry.clone());
-    }
-    page
-}
-
-fn title_of(status: StatusCode) -> &'static str {
-    match status {
-        StatusCode::FORBIDDEN => "Not allowed",
-        StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => "Not now",
-        status if status.is_server_error() => "That went wrong",
-        _ => "That cannot be done",
-    }
-}
-
-/// A line as a sentence.
-fn sentence(line: &str) -> String {
-    let mut letters = line.chars();
-    let first = letters.next().map(|first| first.to_ascii_uppercase());
-    let whole: String = first.into_iter().chain(letters).collect();
-    if whole.ends_with('.') { whole } else { whole + "." }
-}
-
-fn message(
-    app: &App,
-    status: StatusCode,
-    title: &'static str,
-    text: String,
-    value: &str,
-) -> Response {
-    let frame = Frame { title: title.to_owned(), asked: shown::visible(&shortened(value)) };
-    let html = Message { frame, title, text }.render().unwrap_or_else(|_| title.to_owned());
-    let mut response = Response::new(Body::from(html));
-    *response.status_mut() = status;
-    *response.headers_mut() = app.pages.headers();
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA));
-    response
-}
-
-fn shortened(text: &str) -> String {
-    text.chars().take(MAX_ASKED).collect()
 }

@@ -1,4 +1,4 @@
-//! `/openapi.json`: what there is to ask, for programs that read such descriptions (OpenAPI 3.1).
+//! `/openapi.json`: what there is to ask, for programs that read such descriptions (`OpenAPI` 3.1).
 //!
 //! The description is one file beside this one. A test holds it to the routes of the router: each is described, and
 //! nothing else is.

@@ -22,6 +22,8 @@ pub type Each<'a> = &'a mut dyn FnMut(Row) -> ControlFlow<()>;
 const SETS: usize = 256;
 /// Sets asked for in the first: who wants but a few rows waits for few sets, large as they may be.
 const FIRST_SETS: usize = 8;
+/// Names resolved at once in the beginning, for the same reason.
+const FIRST_NAMES: usize = 64;
 
 /// A set to be read: its key, the levels below it, and what members it is read for.
 struct Node {
@@ -56,7 +58,15 @@ struct Gather<'a> {
     matches: &'a dyn Fn(Rdata<'_>) -> bool,
     met: HashSet<u32>,
     due: Vec<Pointer>,
+    /// Names that are resolved together; more as it goes on.
+    at_once: usize,
     each: Each<'a>,
+}
+
+impl<'a> Gather<'a> {
+    fn new(matches: &'a dyn Fn(Rdata<'_>) -> bool, each: Each<'a>) -> Self {
+        Self { matches, met: HashSet::new(), due: Vec::new(), at_once: FIRST_NAMES, each }
+    }
 }
 
 impl Store {
@@ -176,7 +186,7 @@ impl Store {
             let posting = Posting::v4(from, &self.keys);
             return self.gather(vec![node(posting)], &matches, each);
         }
-        let mut gather = Gather { matches: &matches, met: HashSet::new(), due: Vec::new(), each };
+        let mut gather = Gather::new(&matches, each);
         let nets: Vec<u32> = (from.to_bits() >> 16..=to.to_bits() >> 16).collect();
         for nets in nets.chunks(SETS) {
             let nodes = nets.iter().map(|&net| {
@@ -223,7 +233,7 @@ impl Store {
             }
         }
         nets.sort_unstable();
-        let mut gather = Gather { matches: &matches, met: HashSet::new(), due: Vec::new(), each };
+        let mut gather = Gather::new(&matches, each);
         for nets in nets.chunks(SETS) {
             let nodes = nets.iter().map(|&net| Node {
                 key: self.keys.v6(net),
@@ -244,7 +254,7 @@ impl Store {
         matches: &dyn Fn(Rdata<'_>) -> bool,
         each: Each<'_>,
     ) -> Result<(), StoreError> {
-        let mut gather = Gather { matches, met: HashSet::new(), due: Vec::new(), each };
+        let mut gather = Gather::new(matches, each);
         if self.walk(nodes, &mut gather)?.is_continue() {
             return self.flush_due(&mut gather).map(|_| ());
         }
@@ -308,7 +318,11 @@ impl Store {
     fn flush_due(&mut self, gather: &mut Gather<'_>) -> Result<ControlFlow<()>, StoreError> {
         let kind = Kind::Record;
         let due = std::mem::take(&mut gather.due);
-        for due in due.chunks(PAGE) {
+        let mut rest = due.as_slice();
+        while !rest.is_empty() {
+            let (due, later) = rest.split_at(rest.len().min(gather.at_once));
+            rest = later;
+            gather.at_once = (gather.at_once * 2).min(PAGE);
             let mut found = Vec::new();
             for entry in self.entries(kind, due)? {
                 let position = Value::read(&entry.value).map(|value| value.log);

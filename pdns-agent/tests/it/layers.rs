@@ -31,6 +31,7 @@ const KEPT_TO: &[(&str, &str)] = &[
     ("notify::", "source"),
     ("aya::", "source"),
     ("psl::", "name"),
+    ("askama::", "serve"),
     ("axum::", "serve"),
     ("hyper::", "serve"),
     ("tokio::", "serve"),

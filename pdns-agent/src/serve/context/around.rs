@@ -13,7 +13,7 @@ use std::net::IpAddr;
 use std::ops::ControlFlow;
 
 /// The most rows that are read of a prefix.
-const READ: usize = 400;
+const READ: usize = 150;
 /// Blocks of 64 KiB of the list of names that are read of its end.
 const BLOCKS: usize = 32;
 /// Names of them that are looked up.

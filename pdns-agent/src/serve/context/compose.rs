@@ -6,9 +6,10 @@ use super::around::{self, Around};
 use super::asked::{Asked, net_of, percent, tag_of, text_of, typed};
 use super::hunt::HuntUrl;
 use super::page::{Context, Form, Frame, NearThreat, OneSection, Start};
-use super::read::{self, Depth, Rows, Section};
+use super::read::{self, Depth, Reading, Section};
 use super::shown::{unicode, visible};
-use super::timeline::{Axis, Time, grouped, lasting};
+use super::summary::{event, summary};
+use super::timeline::{Axis, Time, grouped};
 use super::view::{Link, MAX_TAGS, Table, Vicinity, badges, judgement, past, table, vicinity};
 use crate::name::{Name, suffix};
 use crate::query::{Cursor, Subject, TagSet, near};
@@ -169,7 +170,7 @@ fn title(subject: &Subject, section: Section) -> &'static str {
 fn sections(
     store: &mut Store,
     subject: &Subject,
-    rows: [&Rows; 3],
+    rows: [&Reading; 3],
     axis: &Axis,
     tags: &TagSet,
     out: &Out,
@@ -202,7 +203,7 @@ fn sections(
 fn surroundings(
     store: &mut Store,
     subject: &Subject,
-    records: &Rows,
+    records: &Reading,
 ) -> Result<Vec<Around>, StoreError> {
     let mut found = Vec::new();
     match subject {
@@ -297,7 +298,7 @@ fn history(store: &mut Store, own: &[TagSubject]) -> Result<Vec<TagEvent>, Store
 }
 
 /// The threat that is nearest to the subject's addresses.
-fn nearest(subject: &Subject, records: &Rows, tags: &TagSet) -> Option<NearThreat> {
+fn nearest(subject: &Subject, records: &Reading, tags: &TagSet) -> Option<NearThreat> {
     let mut from: Vec<IpAddr> = match subject {
         Subject::Addresses(from, to) if from == to => vec![*from],
         Subject::Name(_) => records.rows.iter().filter_map(around::address_of).collect(),
@@ -320,82 +321,4 @@ fn nearest(subject: &Subject, records: &Rows, tags: &TagSet) -> Option<NearThrea
         shared: near.shared,
         note: visible(&near.tag.note),
     })
-}
-
-/// What is said of the event that was clicked.
-fn event(field: Option<&str>, at: Option<u32>, records: &Rows) -> Option<String> {
-    let from = field.map(|field| format!("From {field}")).unwrap_or_default();
-    let Some(at) = at else { return field.map(|_| format!("{from}.")) };
-    let seen =
-        records.rows.iter().filter(|row| (row.seen.time_first..=row.seen.time_last).contains(&at));
-    let seen = match seen.count() {
-        0 => "no record was seen both before and after it".to_owned(),
-        1 => "one record was seen both before and after it".to_owned(),
-        many => format!("{many} records were seen both before and after it"),
-    };
-    let from = if from.is_empty() { "Event".to_owned() } else { format!("{from}, event") };
-    Some(format!("{from} at {} (the thin line): {seen}.", Time::of(at).iso))
-}
-
-/// The page in a sentence or two.
-fn summary(
-    subject: &Subject,
-    records: &Rows,
-    pointing: &Rows,
-    negatives: &Rows,
-    nearby: &[Around],
-) -> String {
-    let number = |number: usize, is_whole: bool, one: &str, many: &str| {
-        let more = if is_whole { "" } else { "at least " };
-        let word = if number == 1 { one } else { many };
-        format!("{more}{} {word}", grouped(number as u64))
-    };
-    let of = |rows: &Rows| number(rows.read, rows.is_whole, "record", "records");
-    if let Subject::Below(_) = subject {
-        let around = nearby.first();
-        return match around.map_or((0, false), |around| (around.met, around.is_cut)) {
-            (0, _) => "No name below was seen.".to_owned(),
-            (met, is_cut) => format!("{} below.", number(met, !is_cut, "name", "names")),
-        };
-    }
-    let mut text = match (records.first, records.last) {
-        (Some(first), Some(last)) => {
-            let (from, to) = (Time::of(first), Time::of(last));
-            let span = match lasting(last.saturating_sub(first)) {
-                _ if first == last => format!("on {} at {}", from.date, from.clock),
-                span if from.date == to.date => {
-                    format!("on {} from {} to {} ({span})", from.date, from.clock, to.clock)
-                }
-                span => format!("from {} to {} ({span})", from.date, to.date),
-            };
-            let least = if records.is_whole { "" } else { "at least " };
-            let times = if records.count == 1 {
-                "once".to_owned()
-            } else {
-                format!("{} times", grouped(records.count))
-            };
-            let what = match subject {
-                Subject::Name(_) => of(records),
-                _ => {
-                    let names = number(records.names, records.is_whole, "name", "names");
-                    format!("{names} in {}", of(records))
-                }
-            };
-            format!("Seen {least}{times}, {span} UTC: {what}.")
-        }
-        _ => "Never seen with a record.".to_owned(),
-    };
-    if pointing.read > 0 {
-        let verb = if pointing.read == 1 && pointing.is_whole { "points" } else { "point" };
-        text += &format!(" {} {verb} at it.", of(pointing));
-    }
-    if negatives.read > 0 {
-        let times = if negatives.count == 1 {
-            "once".to_owned()
-        } else {
-            format!("{} times", grouped(negatives.count))
-        };
-        text += &format!(" It was asked for in vain {times}.");
-    }
-    text
 }

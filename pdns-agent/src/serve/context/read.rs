@@ -2,21 +2,22 @@
 //!
 //! Part of the page. Every look-up here is bounded: a section of a page reads [`READ`] rows at most, so that a page
 //! about a name server of a million domains takes no longer than another. What was not read is told
-//! ([`Rows::is_whole`]); a section's own page, asked for by its link, reads on for as long as the request may take.
+//! ([`Reading::is_whole`]); a section's own page, asked for by its link, reads on for as long as the request may take.
 
 use crate::name::NameBuf;
 use crate::query::{Cursor, Pager, Subject};
 use crate::serve::answer::{Halt, Out};
 use crate::store::{Row, Store, StoreError};
 use std::collections::HashSet;
+use std::fmt::Write as _;
 use std::net::IpAddr;
 use std::ops::ControlFlow;
 
 /// The most rows that a section of a page reads.
-const READ: usize = 400;
-/// Rows that a section of a page shows.
+const READ: usize = 150;
+/// Reading that a section of a page shows.
 const SHOWN: usize = 25;
-/// Rows that a page of one section shows.
+/// Reading that a page of one section shows.
 const PAGE: usize = 200;
 
 /// What a page tells of its subject.
@@ -48,9 +49,9 @@ impl Section {
     }
 }
 
-/// Rows of a section: the latest seen of those that were read.
+/// Reading of a section: the latest seen of those that were read.
 #[derive(Debug, Default)]
-pub(super) struct Rows {
+pub(super) struct Reading {
     pub(super) rows: Vec<Row>,
     /// How many were read, without those that are left out.
     pub(super) read: usize,
@@ -86,7 +87,7 @@ pub(super) fn section(
     section: Section,
     depth: Depth,
     out: &Out,
-) -> Result<Rows, StoreError> {
+) -> Result<Reading, StoreError> {
     let mut taker = Taker::new(depth, out);
     match (subject, section) {
         (Subject::Name(name), Section::Records) => {
@@ -111,8 +112,12 @@ pub(super) fn section(
 }
 
 /// The records of an address's name for reverse look-ups.
-pub(super) fn reverse(store: &mut Store, address: IpAddr, out: &Out) -> Result<Rows, StoreError> {
-    let Ok(name) = NameBuf::parse(&reverse_name(address)) else { return Ok(Rows::default()) };
+pub(super) fn reverse(
+    store: &mut Store,
+    address: IpAddr,
+    out: &Out,
+) -> Result<Reading, StoreError> {
+    let Ok(name) = NameBuf::parse(&reverse_name(address)) else { return Ok(Reading::default()) };
     section(store, &Subject::Name(name), Section::Records, Depth::Glance, out)
 }
 
@@ -122,13 +127,14 @@ fn reverse_name(address: IpAddr) -> String {
     match address {
         IpAddr::V4(address) => {
             for octet in address.octets().iter().rev() {
-                text += &format!("{octet}.");
+                // A String takes all that is written to it.
+                write!(text, "{octet}.").ok();
             }
             text + "in-addr.arpa"
         }
         IpAddr::V6(address) => {
             for octet in address.octets().iter().rev() {
-                text += &format!("{:x}.{:x}.", octet & 15, octet >> 4);
+                write!(text, "{:x}.{:x}.", octet & 15, octet >> 4).ok();
             }
             text + "ip6.arpa"
         }
@@ -141,7 +147,7 @@ struct Taker<'o> {
     pager: Pager,
     most: usize,
     names: HashSet<NameBuf>,
-    rows: Rows,
+    rows: Reading,
 }
 
 impl<'o> Taker<'o> {
@@ -150,7 +156,7 @@ impl<'o> Taker<'o> {
             Depth::Glance => (Pager::new(None, SHOWN), READ),
             Depth::All(after) => (Pager::new(after, PAGE), usize::MAX),
         };
-        let rows = Rows { is_whole: true, ..Rows::default() };
+        let rows = Reading { is_whole: true, ..Reading::default() };
         Self { out, pager, most, names: HashSet::new(), rows }
     }
 
@@ -177,9 +183,9 @@ impl<'o> Taker<'o> {
         ControlFlow::Continue(())
     }
 
-    fn finish(self) -> Rows {
+    fn finish(self) -> Reading {
         let page = self.pager.finish();
-        Rows { rows: page.rows, next: page.next, names: self.names.len(), ..self.rows }
+        Reading { rows: page.rows, next: page.next, names: self.names.len(), ..self.rows }
     }
 }
 

@@ -4,7 +4,7 @@
 
 use super::around::{Around, Neighbour};
 use super::asked::{address_path, name_path, path_of, percent, text_of, typed, typed_tag};
-use super::read::{Rows, Section};
+use super::read::{Reading, Section};
 use super::shown::{unicode, visible};
 use super::timeline::{Axis, Bar, Time, grouped};
 use crate::name::NameBuf;
@@ -120,7 +120,7 @@ pub(super) fn table(
     section: Section,
     title: &str,
     subject: &Subject,
-    rows: &Rows,
+    rows: &Reading,
     axis: &Axis,
     tags: &TagSet,
 ) -> Table {
@@ -223,7 +223,8 @@ fn cut(mut text: String) -> String {
     if text.len() > MAX_RDATA {
         let more = text.len() - MAX_RDATA;
         text.truncate(MAX_RDATA);
-        text += &format!("\u{2026} {} more characters", grouped(more as u64));
+        text.push('\u{2026}');
+        text = format!("{text} {} more characters", grouped(more as u64));
     }
     text
 }

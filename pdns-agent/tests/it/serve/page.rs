@@ -6,6 +6,7 @@ use crate::run::Home;
 use crate::store::options;
 use pdns_agent::rr::RrType;
 use pdns_agent::store::Store;
+use std::fmt::Write as _;
 use std::io::Write as _;
 use std::net::TcpStream;
 use std::path::Path;
@@ -42,7 +43,7 @@ fn post(address: &str, headers: &[(&str, &str)], body: &str) -> Reply {
         body.len()
     );
     for (name, value) in headers {
-        head += &format!("{name}: {value}\r\n");
+        write!(head, "{name}: {value}\r\n").unwrap();
     }
     let mut stream = TcpStream::connect(address).unwrap();
     stream.write_all(format!("{head}\r\n{body}").as_bytes()).unwrap();
