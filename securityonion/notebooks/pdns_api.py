@@ -14,6 +14,7 @@ to show it as text (the notebook turns off what would not).
 import http.client
 import ipaddress
 import json
+import numbers
 import os
 import ssl
 import urllib.error
@@ -196,7 +197,8 @@ class Pdns:
         except urllib.error.URLError as error:
             reason = error.reason
             if isinstance(reason, ssl.SSLCertVerificationError):
-                raise PdnsError(f"{self.url} has a certificate nobody vouches for; name its file in PDNS_CA") from error
+                said = shown(reason.verify_message)
+                raise PdnsError(f"the certificate of {self.url} is not trusted: {said}; name a copy of it in PDNS_CA") from error
             raise PdnsError(f"cannot reach {self.url}: {reason}; is pdns serve running there, and PDNS_URL right?") from error
         except http.client.HTTPException as error:
             raise PdnsError("the answer was broken off; ask again") from error
@@ -324,6 +326,9 @@ def table(rows, columns, cut):
             made[name] = pd.to_datetime(pd.to_numeric(made[name]), unit="s", utc=True)
         elif name == "count" or name.startswith("ttl_"):
             made[name] = pd.to_numeric(made[name]).astype("Int64")
+        else:
+            # Without rows, too, a column of text is one.
+            made[name] = made[name].astype("str")
     made.attrs = {"cut": cut}
     return made
 
@@ -334,7 +339,7 @@ def checked(parameters):
     for name, value in parameters.items():
         if name not in FENCES and name != "exclude":
             raise PdnsError(f"{name} is no fence; there are {', '.join(sorted(FENCES))}")
-        if name in FENCES and not isinstance(value, int):
+        if name in FENCES and not isinstance(value, numbers.Integral):
             at = pd.Timestamp(value)
             value = int((at if at.tzinfo else at.tz_localize("UTC")).timestamp())
         made[name] = value

@@ -1,7 +1,8 @@
 """The tags of a store, from a file: `pdns tag list --format json --limit 0 > tags.json`.
 
 A server says itself which rows are tagged, in COF's field `pdns_tags`; a file adds what an analyst brings along, with the notes.
-A tag on `example.com` is for that name, one on `*.example.com` (in the file, `.example.com`) for it and all below it, one on a prefix for each address within.
+A tag on `example.com` is for that name, one on `*.example.com` (in the file, `.example.com`) for it and all below it, one on a
+prefix for each address within.
 """
 
 import ipaddress
@@ -60,9 +61,10 @@ def applied(table, tags):
 
     known = {text: of(text) for text in pd.unique(pd.concat([table["rrname"], table["rdata"]]))}
     made = table.copy()
-    made["tags"] = [
+    merged = [
         ", ".join(sorted((set(there.split(", ")) | known[name] | known[rdata]) - {""}))
         for there, name, rdata in zip(table["tags"], table["rrname"], table["rdata"])
     ]
+    made["tags"] = pd.Series(merged, index=made.index, dtype="str")
     made.attrs = table.attrs
     return made

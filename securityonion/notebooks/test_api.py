@@ -130,7 +130,13 @@ class Api(unittest.TestCase):
 
     def test_what_a_server_refuses(self):
         """Its own line, escaped, and what to do."""
-        for status, words in ((401, "PDNS_KEY"), (403, "PDNS_KEY"), (429, "ask again in 7 seconds"), (503, "too much"), (400, r"400: no \\x1b\[31m")):
+        for status, words in (
+            (401, "PDNS_KEY"),
+            (403, "PDNS_KEY"),
+            (429, "ask again in 7 seconds"),
+            (503, "too much"),
+            (400, r"400: no \\x1b\[31m"),
+        ):
             with self.subTest(status=status):
                 self.answer(b"no \x1b[31m\nmore", status, Retry_After="7")
                 self.refused(words, lambda: self.pdns.lookup("a"))
@@ -186,6 +192,7 @@ class Tables(unittest.TestCase):
         self.assertEqual(list(found["tags"]), ["interest, threat, trust", "", "interest, threat, trust", "interest", ""])
         self.assertEqual(found.attrs, {"cut": "x"})
         self.assertTrue(pdns_tags.applied(table.head(0), pdns_tags.read(None)).empty)
+        self.assertEqual(pdns_tags.applied(pdns_api.table([], pdns_api.RECORD, ""), tags)["tags"].str.len().sum(), 0)
         self.refused_tags()
 
     def refused_tags(self):

@@ -86,20 +86,21 @@ class Executed(unittest.TestCase):
             raise unittest.SkipTest(f"no package {', '.join(missing)}")
         cls.bin = programs()
         absent = [name for name in ("pdns", "pdns-agent", "xtask") if not (cls.bin / name).is_file()]
-        if absent or shutil.which("redis-server") is None:
-            raise unittest.SkipTest(f"no real programs: set PDNS_BIN to a built pdns ({', '.join(absent) or 'redis-server'} is missing)")
+        absent += [name for name in ("redis-server", "openssl") if shutil.which(name) is None]
+        if absent:
+            raise unittest.SkipTest(f"no {', '.join(absent)}: install what is missing, and set PDNS_BIN to a built pdns")
         # A Unix socket's path is short.
         cls.place = Path(tempfile.mkdtemp(prefix="pdns-nb-"))
         cls.addClassCleanup(shutil.rmtree, cls.place, ignore_errors=True)
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("PDNS_", "JUPYTER_", "XDG_"))}
-        folders = ("XDG_DATA_HOME", "XDG_RUNTIME_DIR", "JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR", "MPLCONFIGDIR")
+        folders = ["XDG_DATA_HOME", "XDG_RUNTIME_DIR", "IPYTHONDIR", "MPLCONFIGDIR"]
+        folders += ["JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR"]
         cls.environment = {**kept, "HOME": str(cls.place), "PYTHONDONTWRITEBYTECODE": "1"}
         for name in folders:
             (cls.place / name.lower()).mkdir(mode=0o700)
             cls.environment[name] = str(cls.place / name.lower())
         cls.fill()
-        cls.serve()
-        cls.execute()
+        cls.cells = cls.execute("out.ipynb", {**cls.guarded(), "PDNS_TAGS": str(cls.tags)})
 
     @classmethod
     def run_program(cls, *words):
@@ -125,18 +126,17 @@ class Executed(unittest.TestCase):
         cls.run_program("pdns-agent", "zeek", "--once", sample, sites)
         cls.run_program("pdns", "tag", "set", "threat", "login-shop-example.test", "--note", "a <b>fake</b> shop")
         cls.run_program("pdns", "tag", "set", "interest", "*.example.com", "192.0.2.80/32")
-        tags = cls.place / "tags.json"
-        tags.write_text(cls.run_program("pdns", "tag", "list", "--format", "json", "--limit", "0"), encoding="utf-8")
-        cls.environment["PDNS_TAGS"] = str(tags)
+        cls.tags = cls.place / "tags.json"
+        cls.tags.write_text(cls.run_program("pdns", "tag", "list", "--format", "json", "--limit", "0"), encoding="utf-8")
 
     @classmethod
-    def serve(cls):
-        """Starts the server on a port that the kernel picks, and reads which from its log."""
-        log = cls.place / "serve.log"
+    def serve(cls, *flags, **environment):
+        """Starts a server on a port that the kernel picks, and reads which from its log: its address."""
+        log = cls.place / f"serve{len(flags)}.log"
         with open(log, "wb") as out:
             server = subprocess.Popen(
-                [cls.bin / "pdns", "serve", "--listen", "127.0.0.1:0", "--config", "/dev/null"],
-                env={**cls.environment, "PDNS_LOG": "info"}, stdout=out, stderr=out,
+                [cls.bin / "pdns", "serve", "--listen", "127.0.0.1:0", "--config", "/dev/null", *flags],
+                env={**cls.environment, **environment, "PDNS_LOG": "info"}, stdout=out, stderr=out,
             )  # fmt: skip
         cls.addClassCleanup(server.wait)
         cls.addClassCleanup(server.terminate)
@@ -145,22 +145,34 @@ class Executed(unittest.TestCase):
             if server.poll() is not None or time.monotonic() > end:
                 raise AssertionError("pdns serve did not start:\n" + log.read_text())
             time.sleep(0.05)
-        cls.url = f"http://{found.group(1)}"
+        return found.group(1)
 
     @classmethod
-    def execute(cls):
-        """Runs all cells; a cell that fails is seen in the outputs, with all that came before it."""
+    def guarded(cls):
+        """The settings for a server as Security Onion has it: TLS with a certificate of its own, and a user with a key."""
+        users, crt, pem = (str(cls.place / name) for name in ("users.toml", "crt", "pem"))
+        key = cls.run_program("pdns", "serve", "user", "add", "analyst", "--users", users).strip()
+        subprocess.run(
+            ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", "/CN=pdns",
+             "-addext", "subjectAltName=IP:127.0.0.1", "-addext", "basicConstraints=critical,CA:FALSE", "-keyout", pem, "-out", crt],
+            check=True, capture_output=True,
+        )  # fmt: skip
+        address = cls.serve("--users", users, "--tls-cert", crt, "--tls-key", pem)
+        return {"PDNS_URL": f"https://{address}", "PDNS_KEY": key, "PDNS_CA": crt}
+
+    @classmethod
+    def execute(cls, name, settings):
+        """Runs all cells, by id; one that fails is seen in the outputs, with all that came before it."""
         done = subprocess.run(
             [sys.executable, "-m", "nbconvert", "--to", "notebook", "--execute", "--allow-errors", "--ExecutePreprocessor.timeout=120",
-             "--output-dir", cls.place, "--output", "out.ipynb", NOTEBOOK],
-            env={**cls.environment, "PDNS_URL": cls.url}, capture_output=True, text=True, timeout=600, check=False,
+             "--output-dir", cls.place, "--output", name, NOTEBOOK],
+            env={**cls.environment, **settings}, capture_output=True, text=True, timeout=600, check=False,
         )  # fmt: skip
         if done.returncode != 0:
             raise AssertionError(f"nbconvert: {done.returncode}\n{done.stderr[-4000:]}")
-        out = cls.place / "out.ipynb"
         if keep := os.environ.get("PDNS_NOTEBOOK_OUT"):
-            shutil.copy(out, keep)
-        cls.cells = {cell["id"]: cell for cell in json.loads(out.read_text(encoding="utf-8"))["cells"]}
+            shutil.copy(cls.place / name, keep)
+        return {cell["id"]: cell for cell in json.loads((cls.place / name).read_text(encoding="utf-8"))["cells"]}
 
     def outputs(self, cell):
         """What a cell printed and displayed, by media type."""
@@ -171,16 +183,28 @@ class Executed(unittest.TestCase):
                 found[media] = found.get(media, "") + "".join(text)
         return found
 
-    def test_no_cell_failed_and_nothing_was_cut(self):
+    def check_cells(self, cells):
         """Whatever a cell raises or warns of is told with its id."""
-        self.assertGreater(len(self.cells), 30)
-        for name, cell in self.cells.items():
+        self.assertGreater(len(cells), 30)
+        for name, cell in cells.items():
             for output in cell.get("outputs", []):
                 with self.subTest(cell=name):
                     self.assertNotEqual(output["output_type"], "error", "\n".join(output.get("traceback", [])))
                     self.assertNotEqual(output.get("name"), "stderr", output.get("text"))
+
+    def test_no_cell_failed_and_nothing_was_cut(self):
+        """Each cell ran to its end, and has all there is."""
+        self.check_cells(self.cells)
+        for name, cell in self.cells.items():
             if cell["cell_type"] == "code":
                 self.assertNotIn("NOT ALL", self.outputs(name)["text/plain"], name)
+
+    def test_an_empty_store_is_no_error(self):
+        """Of another store nobody knows any of the subjects; no key, no TLS, no file of tags."""
+        address = self.serve(PDNS_PREFIX="nothing:")
+        cells = self.execute("empty.ipynb", {"PDNS_URL": f"http://{address}"})
+        self.check_cells(cells)
+        self.assertIn("Nothing found.", "".join(cells["pointing-table"]["outputs"][0]["text"]))
 
     def test_tables_hold_what_the_log_says(self):
         """A row or two of each question."""
