@@ -1,4 +1,4 @@
-"""Runs all tests of this folder and the analyzer's, and names each that skipped itself: `python3 tests/run.py`.
+"""Runs all tests of this folder, the analyzer's and the notebook's, and names each that skipped itself: `python3 tests/run.py`.
 
 With the package coverage, every line and branch of the analyzer has to have been run, as Security Onion asks of analyzers.
 """
@@ -28,6 +28,7 @@ def main():
         counter.stop()
         is_covered = counter.report(show_missing=True, file=sys.stderr) == 100
     results.append(runner.run(loader.discover(str(HERE / "tests"), top_level_dir=str(HERE))))
+    results.append(runner.run(unittest.TestLoader().discover(str(HERE / "notebooks"))))
     for test, reason in (skip for result in results for skip in result.skipped):
         print(f"skipping {test.id()}: {reason}", file=sys.stderr)
     return 0 if is_covered and all(result.wasSuccessful() for result in results) else 1

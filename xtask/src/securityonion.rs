@@ -1,4 +1,4 @@
-//! The tests of `securityonion/`: Python, run with the programs that cargo just built.
+//! The tests of `securityonion/`, the analyst's notebook among them: Python, run with the programs that cargo just built.
 
 use crate::python;
 use crate::shell::{cargo, root, run, target};
