@@ -361,15 +361,15 @@ mod tests {
 
     #[test]
     fn of_too_many_rows_the_first_are_read_unless_an_order_is_asked_for() {
-        let rows: Vec<Row> = (0..=MOST_READ).map(|at| a(&format!("n{at}"), 1)).collect();
+        let sections = [(0..=MOST_READ).map(|at| a(&format!("n{at}"), 1)).collect()];
         let mut query = query(2);
-        let (out, page) = answer(&query, &[rows.clone()]);
+        let (out, page) = answer(&query, &sections);
         assert_eq!((out.len(), page.cut, page.in_part), (2, true, true));
         query.sort = Some(Sort::Last);
-        let (out, page) = answer(&query, &[rows.clone()]);
+        let (out, page) = answer(&query, &sections);
         assert_eq!((out.len(), page.cut, page.in_part), (2, true, false));
         (query.sort, query.limit) = (None, 0);
-        let (out, page) = answer(&query, &[rows]);
+        let (out, page) = answer(&query, &sections);
         assert_eq!((out.len(), page.cut, page.in_part), (MOST_READ + 1, false, false));
     }
 
