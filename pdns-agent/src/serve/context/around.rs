@@ -20,8 +20,10 @@ const BLOCKS: usize = 32;
 const LOOKED_UP: usize = 48;
 /// The most records that are read of these.
 const RECORDS: usize = 600;
-/// Neighbours that are shown.
+/// Neighbours that are shown beside other things.
 const SHOWN: usize = 10;
+/// Names that are shown of a page that has nothing else.
+const ALONE: usize = 30;
 /// Prefixes around the addresses of one name.
 const PREFIXES: usize = 2;
 
@@ -94,7 +96,7 @@ pub(super) fn in_prefix(
         }
         ControlFlow::Continue(())
     })?;
-    Ok(met.around(Subject::Addresses(net.network(), net.broadcast()), is_cut))
+    Ok(met.around(Subject::Addresses(net.network(), net.broadcast()), is_cut, SHOWN))
 }
 
 /// The newest names below the registrable domain of a name, without the name itself; `None` for a public suffix.
@@ -106,7 +108,7 @@ pub(super) fn under_domain(
     below(store, domain.to_buf(), Some(name)).map(Some)
 }
 
-/// The newest names below a name.
+/// The newest names below a name, without `but`.
 pub(super) fn below(
     store: &mut Store,
     apex: NameBuf,
@@ -142,7 +144,8 @@ pub(super) fn below(
         met.add(&row);
         if read < RECORDS { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     })?;
-    Ok(met.around(Subject::Below(apex), is_cut || read >= RECORDS))
+    let shown = if but.is_some() { SHOWN } else { ALONE };
+    Ok(met.around(Subject::Below(apex), is_cut || read >= RECORDS, shown))
 }
 
 /// Names that were met, with the sum of their rows.
@@ -169,12 +172,12 @@ impl Met {
         known.count = known.count.saturating_add(seen.count.into());
     }
 
-    fn around(self, whole: Subject, is_cut: bool) -> Around {
+    fn around(self, whole: Subject, is_cut: bool, shown: usize) -> Around {
         let mut newest: Vec<Neighbour> = self.0.into_values().collect();
         let met = newest.len();
         // Ties go by name: the map has them in that order, and the sort keeps it.
         newest.sort_by_key(|neighbour| std::cmp::Reverse(neighbour.first));
-        newest.truncate(SHOWN);
+        newest.truncate(shown);
         Around { whole, newest, met, is_cut }
     }
 }
