@@ -147,7 +147,7 @@ pub fn run(settings: Settings) -> Result<(), ServeError> {
     match Store::open(&settings.store) {
         Ok(store) => drop(store),
         // The agent that makes the store may start later.
-        Err(error) if error.is_transient() || matches!(error, StoreError::Missing(_)) => {
+        Err(error) if error.is_transient() || matches!(error, StoreError::Missing { .. }) => {
             tracing::warn!(%error, "the store is away: requests are refused until it is there");
         }
         Err(error) => return Err(ServeError::Store(error)),

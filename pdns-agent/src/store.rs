@@ -114,10 +114,15 @@ pub enum StoreError {
     Refused(String),
     /// There is no store, and this user may not make one.
     #[error(
-        "there is no store with the prefix {0} yet, and this user, who may not run function|load, cannot \
+        "there is no store with the prefix {prefix} yet, and this user, who may not run {right}, cannot \
          make one: a sensor's agent has to write first"
     )]
-    Missing(String),
+    Missing {
+        /// What its keys would begin with.
+        prefix: String,
+        /// The command that he may not run.
+        right: String,
+    },
     /// Redis answered with an error.
     #[error("Redis answered: {0}")]
     Server(String),

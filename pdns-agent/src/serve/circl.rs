@@ -73,8 +73,9 @@ pub(super) async fn query(
         Err(refusal) => return refusal.into_response(),
     };
     let time = app.limits.time.min(TIME);
+    let shared = Arc::clone(&app);
     let asking = Asking { app, client, endpoint: Endpoint::Circl, time, keep_alive: None };
-    ask(asking, move |store, out| answer(store, &question, out)).await
+    ask(asking, move |store, out| answer(&shared, store, &question, out)).await
 }
 
 /// Reads the question; `most` is the largest page.
@@ -134,8 +135,14 @@ fn what(value: &str) -> Result<What, Refusal> {
     }
 }
 
-fn answer(store: &mut Store, question: &Question, out: &mut Out) -> Result<(), StoreError> {
+fn answer(
+    app: &App,
+    store: &mut Store,
+    question: &Question,
+    out: &mut Out,
+) -> Result<(), StoreError> {
     let sensors = store.sensors()?;
+    let tags = app.pages.tags(store)?;
     let mut pager = Pager::new(question.after, question.count);
     let mut late = false;
     gather(store, question, out, &mut pager, &mut late)?;
@@ -157,7 +164,7 @@ fn answer(store: &mut Store, question: &Question, out: &mut Out) -> Result<(), S
         headers.insert("x-dribble-errors", HeaderValue::from_static(error));
     }
     out.begin(Format::Cof.info().media, headers);
-    let mut renderer = Format::Cof.renderer(Look { sensors, ..Look::default() });
+    let mut renderer = Format::Cof.renderer(Look { sensors, tags, ..Look::default() });
     for row in &rows {
         let mut line = Vec::new();
         // A Vec takes all that is written to it.

@@ -83,7 +83,7 @@ impl Pages {
     }
 
     /// The tags of the store, from memory if they have not changed.
-    fn tags(&self, store: &mut Store) -> Result<Arc<TagSet>, StoreError> {
+    pub(super) fn tags(&self, store: &mut Store) -> Result<Arc<TagSet>, StoreError> {
         let known = self.tags.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some((at, tags)) = known
             && at.elapsed() < TAGS_KEPT

@@ -64,7 +64,7 @@ impl From<&StoreError> for Refusal {
             error if error.is_transient() => {
                 Self::busy("the store cannot be reached at the moment", AWAY)
             }
-            StoreError::Missing(_) => Self::busy("there is no store yet", AWAY),
+            StoreError::Missing { .. } => Self::busy("there is no store yet", AWAY),
             StoreError::Replaced => Self::busy("the store was replaced by another one", AWAY),
             _ => Self::new(
                 StatusCode::INTERNAL_SERVER_ERROR,

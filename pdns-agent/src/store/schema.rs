@@ -16,7 +16,9 @@ pub(crate) fn open(link: &mut Link, keys: &Keys) -> Result<Router, StoreError> {
         // Who may only read is refused here, or by the function.
         let prefix = link.options().prefix.clone();
         let missing = |error| match error {
-            StoreError::Refused(_) => StoreError::Missing(prefix.clone()),
+            StoreError::Refused(text) => {
+                StoreError::Missing { prefix: prefix.clone(), right: right(&text) }
+            }
             error => error,
         };
         link.load_functions().map_err(missing)?;
@@ -64,6 +66,12 @@ pub(crate) fn open(link: &mut Link, keys: &Keys) -> Result<Router, StoreError> {
         return Err(StoreError::damaged(&key));
     };
     Ok(Router::new(Hasher::new(&secret), partitions))
+}
+
+/// The command that a refusal names, in our functions' words or in Redis's; all that it says, if it names none.
+fn right(refusal: &str) -> String {
+    let ours = refusal.split_once("may not run ").and_then(|(_, rest)| rest.split(' ').next());
+    ours.or_else(|| refusal.split('\'').nth(1)).unwrap_or(refusal).to_owned()
 }
 
 /// Makes sure that the store is still the one that was opened.

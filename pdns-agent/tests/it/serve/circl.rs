@@ -236,3 +236,15 @@ fn real_logs_are_answered_as_by_pdns_itself() {
     let sets = sets.iter().chain(&dnssec).filter_map(|line| line["obj"]["rdata"].as_array());
     assert_eq!(sets.map(Vec::len).sum::<usize>(), all.len());
 }
+
+#[test]
+fn tags_stand_beside_what_they_apply_to() {
+    let site = Site::new();
+    let set = ["tag", "set", "threat", "192.0.2.7", "--redis", &site.redis.url()];
+    run(&mut site.home.pdns(), &set).with(&[0]);
+    let lines = site.get("/pdns/query/192.0.2.7").lines();
+    assert!(!lines.is_empty());
+    for row in lines {
+        assert_eq!(row["pdns_tags"], json!(["threat"]), "{row}");
+    }
+}
