@@ -62,10 +62,14 @@ pub struct Serve {
     )]
     pub cors_origin: Option<String>,
 
-    /// Link pages to Security Onion's Hunt: https://so.example.net [env: PDNS_SERVE_HUNT_URL]
-    ///
-    /// Another path than /#/hunt?q= is given as a whole URL with {query} in the place of the query.
-    #[arg(long, value_name = "URL")]
+    /// Where Security Onion's Hunt is.
+    #[arg(
+        long,
+        value_name = "URL",
+        help = "Link pages to Security Onion's Hunt: https://so.example.net [env: PDNS_SERVE_HUNT_URL]",
+        long_help = "Link pages to Security Onion's Hunt: https://so.example.net [env: PDNS_SERVE_HUNT_URL]\n\n\
+            Another path than /#/hunt?q= is given as a whole URL with {query} in the place of the query."
+    )]
     pub hunt_url: Option<String>,
 
     /// Let pages of this origin show ours in a frame; may be repeated [env: PDNS_SERVE_FRAME_ANCESTOR]
