@@ -295,11 +295,7 @@ pub(super) fn top_names(
         }
     }
     answer.check()?;
-    answer.note(
-        Page { shown: sums.len() as u64, cut, unsorted: false, ..Page::default() },
-        true,
-        None,
-    );
+    answer.note(Page { shown: sums.len() as u64, cut, ..Page::default() }, true, None);
     answer.end()
 }
 

@@ -40,11 +40,7 @@ pub(super) fn near(
         }
     }
     answer.check()?;
-    answer.note(
-        Page { shown: found.len() as u64, cut, unsorted: false, ..Page::default() },
-        true,
-        None,
-    );
+    answer.note(Page { shown: found.len() as u64, cut, ..Page::default() }, true, None);
     answer.end()
 }
 
@@ -72,7 +68,7 @@ pub(super) fn contrast(
         answer
             .remark(format!("cut off after {shown} rows, the best; that is the most there can be"));
     } else {
-        answer.note(Page { shown, cut: found.cut, unsorted: false, ..Page::default() }, true, None);
+        answer.note(Page { shown, cut: found.cut, ..Page::default() }, true, None);
     }
     if found.common > 0 {
         let values = if found.common == 1 { "value is" } else { "values are" };
