@@ -4,9 +4,12 @@
 //! where every user of the machine can read it.
 
 pub mod agent;
+mod document;
 mod security_onion;
 pub mod serve;
 pub mod usage;
+
+pub use document::FileError;
 
 use crate::store::{Options, has_password, mask};
 use std::fs::File;

@@ -8,12 +8,12 @@ mod file;
 pub use args::Args;
 
 use super::ConnectionError;
+use super::document::{self, FileError};
 use crate::agent::{Captures, Interfaces, Logs, Settings, Source};
 use crate::decode::packets;
 use args::Packets;
 use file::File;
 use std::fs;
-use std::io;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -44,27 +44,9 @@ pub enum ConfigError {
     /// The store's address.
     #[error(transparent)]
     Connection(#[from] ConnectionError),
-    /// The file cannot be read.
-    #[error("cannot read the configuration file {}", path.display())]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// What the system says.
-        #[source]
-        cause: io::Error,
-    },
-    /// The file does not say what it should.
-    #[error("the configuration file {} is wrong", path.display())]
-    Syntax {
-        /// The file.
-        path: PathBuf,
-        /// Line and reason.
-        #[source]
-        cause: Box<toml::de::Error>,
-    },
-    /// A URL with a password in a file that others can read.
-    #[error("the configuration file {} holds a password: put it into redis_password_file", .0.display())]
-    PasswordInFile(PathBuf),
+    /// The file.
+    #[error(transparent)]
+    File(#[from] FileError),
     /// No logs named.
     #[error(
         "no logs named: give files, directories or globs, such as `pdns-agent zeek /nsm/zeek/logs`"
@@ -254,22 +236,15 @@ fn named_sensor(name: String) -> Result<String, ConfigError> {
     }
 }
 
-fn read(path: &Path) -> Result<File, ConfigError> {
-    let text = fs::read_to_string(path)
-        .map_err(|cause| ConfigError::File { path: path.to_owned(), cause })?;
-    let file: File = toml::from_str(&text)
-        .map_err(|cause| ConfigError::Syntax { path: path.to_owned(), cause: Box::new(cause) })?;
-    if file.redis.as_deref().is_some_and(crate::store::has_password) {
-        return Err(ConfigError::PasswordInFile(path.to_owned()));
-    }
-    Ok(file)
-}
-
 /// The host's name, as the kernel has it.
 fn host_name() -> String {
     let name = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let name = name.trim();
     if name.is_empty() { "sensor".to_owned() } else { name.to_owned() }
+}
+
+fn read(path: &Path) -> Result<File, ConfigError> {
+    Ok(document::read(path, |file: &File| file.redis.as_deref())?)
 }
 
 #[cfg(test)]

@@ -7,14 +7,13 @@ mod file;
 
 pub use args::{Serve, ServeCommand, UserCommand};
 
+use super::document::{self, FileError};
 use super::{Connection, ConnectionError};
 use crate::query::MAX_PAGE;
 use crate::serve::{
     Address, BadAddress, HostName, HuntUrl, Limits, NoHostName, NoHuntUrl, Settings,
 };
 use file::File;
-use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -33,27 +32,9 @@ pub enum ServeConfigError {
     /// The store's address.
     #[error(transparent)]
     Connection(#[from] ConnectionError),
-    /// The file cannot be read.
-    #[error("cannot read the configuration file {}", path.display())]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// What the system says.
-        #[source]
-        cause: io::Error,
-    },
-    /// The file does not say what it should.
-    #[error("the configuration file {} is wrong", path.display())]
-    Syntax {
-        /// The file.
-        path: PathBuf,
-        /// Line and reason.
-        #[source]
-        cause: Box<toml::de::Error>,
-    },
-    /// A URL with a password in a file that others can read.
-    #[error("the configuration file {} holds a password: put it into redis_password_file", .0.display())]
-    PasswordInFile(PathBuf),
+    /// The file.
+    #[error(transparent)]
+    File(#[from] FileError),
     /// An address.
     #[error(transparent)]
     Address(#[from] BadAddress),
@@ -173,19 +154,6 @@ fn kept(typed: &Serve, env: Env<'_>) -> Result<File, ServeConfigError> {
     }
 }
 
-fn read(path: &Path) -> Result<File, ServeConfigError> {
-    let text = fs::read_to_string(path)
-        .map_err(|cause| ServeConfigError::File { path: path.to_owned(), cause })?;
-    let file: File = toml::from_str(&text).map_err(|cause| ServeConfigError::Syntax {
-        path: path.to_owned(),
-        cause: Box::new(cause),
-    })?;
-    if file.redis.as_deref().is_some_and(crate::store::has_password) {
-        return Err(ServeConfigError::PasswordInFile(path.to_owned()));
-    }
-    Ok(file)
-}
-
 fn limits(typed: &Serve, kept: &File) -> Result<Limits, ServeConfigError> {
     let default = Limits::default();
     let wrong = |name, value: String, allowed: &str| ServeConfigError::Number {
@@ -227,10 +195,15 @@ fn checked_origin(text: String) -> Result<String, ServeConfigError> {
     }
 }
 
+fn read(path: &Path) -> Result<File, ServeConfigError> {
+    Ok(document::read(path, |file: &File| file.redis.as_deref())?)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use clap::Parser as _;
+    use std::fs;
     use tempfile::TempDir;
 
     #[derive(clap::Parser)]

@@ -1,0 +1,48 @@
+//! A settings file as it lies on disk: TOML, and no password in it.
+//!
+//! Under `config`; what each program's file may say stands beside that program's settings.
+
+use serde::de::DeserializeOwned;
+use std::path::{Path, PathBuf};
+use std::{fs, io};
+
+/// Why a settings file is of no use.
+#[derive(Debug, thiserror::Error)]
+pub enum FileError {
+    /// The file cannot be read.
+    #[error("cannot read the configuration file {}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        #[source]
+        cause: io::Error,
+    },
+    /// The file does not say what it should.
+    #[error("the configuration file {} is wrong", path.display())]
+    Syntax {
+        /// The file.
+        path: PathBuf,
+        /// Line and reason.
+        #[source]
+        cause: Box<toml::de::Error>,
+    },
+    /// A URL with a password in a file that others can read.
+    #[error("the configuration file {} holds a password: put it into redis_password_file", .0.display())]
+    PasswordInFile(PathBuf),
+}
+
+/// Reads a file; `redis` finds the store's URL in it.
+pub(super) fn read<T: DeserializeOwned>(
+    path: &Path,
+    redis: impl Fn(&T) -> Option<&str>,
+) -> Result<T, FileError> {
+    let text = fs::read_to_string(path)
+        .map_err(|cause| FileError::File { path: path.to_owned(), cause })?;
+    let file = toml::from_str(&text)
+        .map_err(|cause| FileError::Syntax { path: path.to_owned(), cause: Box::new(cause) })?;
+    if redis(&file).is_some_and(crate::store::has_password) {
+        return Err(FileError::PasswordInFile(path.to_owned()));
+    }
+    Ok(file)
+}
