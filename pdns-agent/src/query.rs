@@ -27,6 +27,7 @@ mod subject;
 mod tag_subject;
 mod tags;
 mod text;
+mod top;
 mod walk;
 mod watch;
 mod when;
@@ -37,7 +38,6 @@ pub use follow::{MAX_STEPS, Trail, follow};
 pub use groups::{
     By, Group, GroupKey, GroupSort, Grouping, MAX_GROUPS, Totals, days, groups, groups_in,
 };
-pub use names::{NameSum, top_names};
 pub use near::{MAX_NAMES, Near, OnAddress, near, on_address};
 pub use order::{Each, MAX_SORTED, Passes, Sort};
 pub use page::{Cursor, MAX_PAGE, Pager, Rows};
@@ -47,6 +47,7 @@ pub use subject::{Subject, SubjectError};
 pub use tag_subject::{Scope, TagSubjectError, tag_subject};
 pub use tags::{TagFilter, TagSet, UnknownTagFilter};
 pub use text::{Text, Word, WordError};
+pub use top::{NameSum, top_names};
 pub use walk::{EachNames, Walk, walk};
 pub use watch::{Polled, Watch};
 pub use when::{DAY, Moment, WhenError};
@@ -107,7 +108,7 @@ pub struct Page {
 
 /// Rows of a section that are read for its first ones, if no order is asked for and the limit is no higher.
 /// Hundreds of thousands of names may lie on one address, and to sort them all takes seconds.
-pub const MOST_READ: usize = 5_000;
+pub const MOST_READ: usize = 1_000;
 
 impl Query {
     /// The question with the tags of a store, if it asks for tags and has none yet.

@@ -11,9 +11,10 @@ mod tally;
 use super::order::Smallest;
 use super::{DAY, Filter, MAX_SORTED, Page, Text};
 use crate::name::NameBuf;
-use crate::store::{Each, Kind, Part, Store, StoreError};
-use key::Keys;
+use crate::observation::Seen;
+use crate::store::{Each, Kind, OwnerSum, Part, Store, StoreError};
 pub use key::{By, GroupKey};
+use key::{Keyed, Keys};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -217,6 +218,37 @@ enum Walk {
 }
 
 impl Walk {
+    /// Hands out the rows that pass, with their keys; those of a name at once where the name and statistics are all
+    /// that matters.
+    fn keyed(
+        &self,
+        store: &mut Store,
+        grouping: &Grouping,
+        keys: &mut Keys<'_>,
+        each: &mut dyn FnMut(&Keyed<'_>, &OwnerSum),
+    ) -> Result<(), StoreError> {
+        let (kind, filter) = (grouping.kind, &grouping.filter);
+        if let Self::Part(part) = self
+            && grouping.by.is_of_name()
+            && !filter.needs_identity()
+        {
+            let admits = |seen: &Seen| filter.admits_seen(seen);
+            return store.owners_in(kind, *part, admits, &mut |name, rows| {
+                if let Some(keyed) = keys.of_owner(name, rows) {
+                    each(&keyed, rows);
+                }
+            });
+        }
+        self.rows(store, kind, &mut |row| {
+            if filter.admits(&row)
+                && let Some(keyed) = keys.of(&row)
+            {
+                each(&keyed, &OwnerSum::of(&row.seen));
+            }
+            ControlFlow::Continue(())
+        })
+    }
+
     fn rows(&self, store: &mut Store, kind: Kind, each: Each<'_>) -> Result<(), StoreError> {
         match self {
             Self::Part(part) => store.every_in(kind, *part, each).map(|_| ()),

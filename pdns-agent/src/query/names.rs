@@ -5,30 +5,15 @@
 //! are asked for many at once.
 
 use super::order::{Each, Passes, Smallest, Sort, Sorter};
-use super::{Filter, Page, Query, Text, left};
+use super::{Page, Query, Text, left};
 use crate::name::NameBuf;
-use crate::store::{Kind, Row, Store, StoreError};
+use crate::store::{Row, Store, StoreError};
 use std::ops::ControlFlow;
 
 /// How many names are looked up at once, and the fewest of them where the limit is small.
 const LOOK_UP: (usize, usize) = (32, 512);
 /// How many names are looked at beyond the limit, only to know whether it left anything out.
 const MAX_BEYOND: usize = 1_024;
-
-/// All records of one name, added up.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NameSum {
-    /// The name.
-    pub rrname: NameBuf,
-    /// How many records it has.
-    pub records: u64,
-    /// The sum of their counts.
-    pub count: u64,
-    /// First time any was seen, in seconds since the epoch.
-    pub time_first: u32,
-    /// Last time any was seen, in seconds since the epoch.
-    pub time_last: u32,
-}
 
 /// The next names after `after` with `text`, at most `keep`, in order; whether there are more.
 fn pass(
@@ -202,80 +187,4 @@ fn sorted(
         sorter.finish(each)
     };
     Ok(Page { shown: end.shown as u64, cut: end.cut, unsorted: end.unsorted, ..Page::default() })
-}
-
-/// A sum with its place: most counted first, then by name.
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Place {
-    rank: u64,
-    rrname: NameBuf,
-    records: u64,
-    time_first: u32,
-    time_last: u32,
-}
-
-/// The names whose records were counted most, best first, at most `limit` (at least 1, at most
-/// [`super::MAX_SORTED`]); whether that left any out. Only records that pass `filter` are added up.
-///
-/// # Errors
-/// [`StoreError`] when the store cannot be read.
-pub fn top_names(
-    store: &mut Store,
-    filter: &Filter,
-    limit: usize,
-) -> Result<(Vec<NameSum>, bool), StoreError> {
-    let filter = &*filter.informed(store)?;
-    let mut kept = Smallest::new(limit.clamp(1, super::MAX_SORTED));
-    let mut sum: Option<NameSum> = None;
-    // The records of one name come one after the other.
-    store.every(Kind::Record, &mut |row| {
-        if !filter.admits(&row) {
-            return ControlFlow::Continue(());
-        }
-        match &mut sum {
-            Some(sum) if sum.rrname == row.rrname => {
-                sum.records += 1;
-                sum.count += u64::from(row.seen.count);
-                sum.time_first = sum.time_first.min(row.seen.time_first);
-                sum.time_last = sum.time_last.max(row.seen.time_last);
-            }
-            _ => {
-                let next = NameSum {
-                    rrname: row.rrname,
-                    records: 1,
-                    count: row.seen.count.into(),
-                    time_first: row.seen.time_first,
-                    time_last: row.seen.time_last,
-                };
-                if let Some(sum) = sum.replace(next) {
-                    kept.offer(Place::of(sum));
-                }
-            }
-        }
-        ControlFlow::Continue(())
-    })?;
-    if let Some(sum) = sum {
-        kept.offer(Place::of(sum));
-    }
-    let cut = kept.overflowed();
-    let sums = kept.into_sorted().into_iter().map(|place| NameSum {
-        rrname: place.rrname,
-        records: place.records,
-        count: u64::MAX - place.rank,
-        time_first: place.time_first,
-        time_last: place.time_last,
-    });
-    Ok((sums.collect(), cut))
-}
-
-impl Place {
-    fn of(sum: NameSum) -> Self {
-        Self {
-            rank: u64::MAX - sum.count,
-            rrname: sum.rrname,
-            records: sum.records,
-            time_first: sum.time_first,
-            time_last: sum.time_last,
-        }
-    }
 }

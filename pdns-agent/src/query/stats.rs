@@ -24,7 +24,7 @@ fn pass(
     keep: usize,
 ) -> Result<(Vec<Place>, bool), StoreError> {
     let mut kept: Smallest<Place> = Smallest::new(keep);
-    store.scan(kind, &mut |handle, seen| {
+    store.scan(kind, |handle, seen| {
         let place = (sort.rank(seen), handle);
         if after.is_none_or(|after| place > after) && query.filter.admits_seen(seen) {
             match kept.worst() {

@@ -185,7 +185,9 @@ fn ends(text: &str, word: &str) -> bool {
 /// Whether a word stands somewhere in canonical text.
 fn contains(text: &str, word: &str) -> bool {
     let mut from = 0;
-    while let Some(at) = text.get(from..).and_then(|rest| rest.find(word)) {
+    while let Some(at) =
+        text.as_bytes().get(from..).and_then(|rest| memmem::find(rest, word.as_bytes()))
+    {
         if !is_within_escape(text, from + at) {
             return true;
         }

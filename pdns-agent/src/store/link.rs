@@ -1,19 +1,24 @@
 //! The connection: commands are packed by hand, sent many at a time, answered in order.
 //!
-//! Innermost part of the store; everything else in it goes through [`Link`]. A connection that failed
+//! Everything else in the store goes through [`Link`], which stands on `store/wire.rs`. A connection that failed
 //! is dropped and made anew at the next call, and [`Link::generation`] tells that it was: what a caller
 //! knew of the server (row numbers, checkpoints) may no longer hold.
 
+use super::wire::Wire;
 use super::{Options, StoreError, managed, reply};
-use redis::{Connection, ConnectionAddr, ErrorKind, IntoConnectionInfo, RedisError, Value};
+use redis::{ConnectionAddr, ErrorKind, IntoConnectionInfo, RedisError, Value};
 use siphasher::sip::SipHasher13;
 use std::hash::Hasher as _;
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 /// Patience with a server that neither answers nor hangs up; a loading server answers at once.
 const REPLY_TIMEOUT: Duration = Duration::from_mins(1);
 /// Patience with a server that does not accept.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Strings asked for at once, and ahead: two megabytes of blocks wait in the server at most.
+const STRINGS: usize = 16;
 
 /// The function library, with the place for its digest.
 const LIBRARY: &str = include_str!("functions.lua");
@@ -147,7 +152,7 @@ impl Functions {
 /// A connection to one server.
 pub(crate) struct Link {
     options: Options,
-    connection: Option<Connection>,
+    connection: Option<Wire>,
     generation: u64,
     pub(crate) functions: Functions,
 }
@@ -176,7 +181,7 @@ impl Link {
         self.connection = None;
     }
 
-    fn connected(&mut self) -> Result<&mut Connection, StoreError> {
+    fn connected(&mut self) -> Result<&mut Wire, StoreError> {
         if self.connection.is_none() {
             self.connection = Some(connect(&self.options)?);
             self.generation += 1;
@@ -192,7 +197,7 @@ impl Link {
         if packed.is_empty() {
             return Ok(());
         }
-        let sent = self.connected()?.send_packed_command(&packed.bytes);
+        let sent = self.connected()?.send(&packed.bytes);
         sent.map_err(|cause| self.broken(&cause))
     }
 
@@ -211,7 +216,7 @@ impl Link {
         let Some(connection) = &mut self.connection else {
             return Err(StoreError::Unavailable("not connected".to_owned()));
         };
-        match connection.recv_response().and_then(Value::extract_error) {
+        match connection.value().and_then(Value::extract_error) {
             Ok(value) => Ok(value),
             // The server said no; the next reply will be that to the next command.
             Err(cause) if matches!(cause.kind(), ErrorKind::Server(_) | ErrorKind::Extension) => {
@@ -225,6 +230,58 @@ impl Link {
     pub(crate) fn call(&mut self, packed: &Packed) -> Result<Vec<Value>, StoreError> {
         self.send(packed)?;
         (0..packed.len()).map(|_| self.receive()).collect()
+    }
+
+    /// Asks for strings, some ahead of those that are read, so that the server is never idle, and hands each with its
+    /// number to `each` until it breaks. A key that is not there is an empty string.
+    pub(crate) fn strings(
+        &mut self,
+        keys: &[String],
+        each: &mut dyn FnMut(usize, &[u8]) -> ControlFlow<()>,
+    ) -> Result<(), StoreError> {
+        let mut chunks = keys.chunks(STRINGS);
+        let mut asked = 0;
+        let mut octets = Vec::new();
+        let mut flow = ControlFlow::Continue(());
+        for at in 0..keys.len() {
+            if flow.is_break() && at >= asked {
+                break;
+            }
+            while flow.is_continue() && asked < at + STRINGS + 1 {
+                let Some(chunk) = chunks.next() else { break };
+                let mut packed = Packed::default();
+                for key in chunk {
+                    packed.command(&[b"GET", key.as_bytes()]);
+                }
+                self.send(&packed)?;
+                asked += chunk.len();
+            }
+            // Those that were asked for come, wanted or not.
+            self.string(&mut octets)?;
+            if flow.is_continue() {
+                flow = each(at, &octets);
+            }
+        }
+        Ok(())
+    }
+
+    /// The next reply, which must be a string, in place of what is in `octets`.
+    fn string(&mut self, octets: &mut Vec<u8>) -> Result<(), StoreError> {
+        let Some(connection) = &mut self.connection else {
+            return Err(StoreError::Unavailable("not connected".to_owned()));
+        };
+        let other = match connection.string(octets) {
+            Ok(None) => return Ok(()),
+            Ok(Some(other)) => other.extract_error(),
+            Err(cause) => Err(cause),
+        };
+        if matches!(other, Ok(Value::Nil)) {
+            octets.clear();
+            return Ok(());
+        }
+        // More replies may be outstanding.
+        self.connection = None;
+        Err(other.map_or_else(|cause| StoreError::from_redis(&cause), |_| StoreError::Reply))
     }
 
     /// Waits for the reply to a command that was sent alone.
@@ -274,7 +331,7 @@ impl Link {
     }
 }
 
-fn connect(options: &Options) -> Result<Connection, StoreError> {
+fn connect(options: &Options) -> Result<Wire, StoreError> {
     if options.url.starts_with("rediss://") {
         // Fails only when a provider is there already, which serves as well.
         drop(rustls::crypto::ring::default_provider().install_default());
@@ -293,27 +350,16 @@ fn connect(options: &Options) -> Result<Connection, StoreError> {
     if let Some(password) = &options.password {
         settings = settings.set_password(password);
     }
-    let unix = matches!(info.addr(), ConnectionAddr::Unix(_));
-    let client = redis::Client::open(info.set_redis_settings(settings))
-        .map_err(|cause| bad_url(options, &cause))?;
-    let connection = if unix {
-        client.get_connection()
-    } else {
-        client.get_connection_with_timeout(CONNECT_TIMEOUT)
-    }
-    .map_err(|cause| match StoreError::from_redis(&cause) {
-        _ if cause.kind() == ErrorKind::InvalidClientConfig => bad_url(options, &cause),
-        StoreError::Unavailable(text) => {
-            let text = distrust(&text).unwrap_or(&text);
-            StoreError::Unavailable(format!("cannot reach {}: {text}", options.shown_url()))
-        }
-        error => error,
-    })?;
-    let timeouts = connection
-        .set_read_timeout(Some(REPLY_TIMEOUT))
-        .and_then(|()| connection.set_write_timeout(Some(REPLY_TIMEOUT)));
-    timeouts.map_err(|cause| StoreError::from_redis(&cause))?;
-    Ok(connection)
+    Wire::connect(info.set_redis_settings(settings), CONNECT_TIMEOUT, REPLY_TIMEOUT).map_err(
+        |cause| match StoreError::from_redis(&cause) {
+            _ if cause.kind() == ErrorKind::InvalidClientConfig => bad_url(options, &cause),
+            StoreError::Unavailable(text) => {
+                let text = distrust(&text).unwrap_or(&text);
+                StoreError::Unavailable(format!("cannot reach {}: {text}", options.shown_url()))
+            }
+            error => error,
+        },
+    )
 }
 
 /// What to do about a certificate that is refused; `None` where its sentence says it, as of a wrong name.

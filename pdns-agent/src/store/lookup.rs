@@ -22,8 +22,9 @@ pub type Each<'a> = &'a mut dyn FnMut(Row) -> ControlFlow<()>;
 const SETS: usize = 256;
 /// Sets asked for in the first: who wants but a few rows waits for few sets, large as they may be.
 const FIRST_SETS: usize = 8;
-/// Names resolved at once in the beginning, for the same reason.
-const FIRST_NAMES: usize = 64;
+/// Names resolved at once in the beginning, for the same reason, and later on: whoever wants no more rows waits for few
+/// that nobody takes.
+const NAMES: (usize, usize) = (64, 256);
 
 /// A set to be read: its key, the levels below it, and what members it is read for.
 struct Node {
@@ -65,7 +66,7 @@ struct Gather<'a> {
 
 impl<'a> Gather<'a> {
     fn new(matches: &'a dyn Fn(Rdata<'_>) -> bool, each: Each<'a>) -> Self {
-        Self { matches, met: HashSet::new(), due: Vec::new(), at_once: FIRST_NAMES, each }
+        Self { matches, met: HashSet::new(), due: Vec::new(), at_once: NAMES.0, each }
     }
 }
 
@@ -175,6 +176,17 @@ impl Store {
     pub fn of_octets(&mut self, octets: &[u8], each: Each<'_>) -> Result<(), StoreError> {
         let posting = Posting::octets(octets, &self.keys, &self.router);
         self.gather(vec![node(posting)], &|rdata| rdata.octets == octets, each)
+    }
+
+    /// The records of the names that these pointers may mean, name by name.
+    pub(super) fn of_pointers(
+        &mut self,
+        pointers: Vec<Pointer>,
+        each: Each<'_>,
+    ) -> Result<(), StoreError> {
+        let mut gather = Gather::new(&|_| true, each);
+        gather.due = pointers;
+        self.flush_due(&mut gather).map(|_| ())
     }
 
     fn of_v4(&mut self, from: Ipv4Addr, to: Ipv4Addr, each: Each<'_>) -> Result<(), StoreError> {
@@ -322,7 +334,7 @@ impl Store {
         while !rest.is_empty() {
             let (due, later) = rest.split_at(rest.len().min(gather.at_once));
             rest = later;
-            gather.at_once = (gather.at_once * 2).min(PAGE);
+            gather.at_once = (gather.at_once * 2).min(NAMES.1);
             let mut found = Vec::new();
             for entry in self.entries(kind, due)? {
                 let position = Value::read(&entry.value).map(|value| value.log);

@@ -4,7 +4,7 @@
 //! a second at ten million names. The work is done here and not in Redis, which therefore never waits. A scan
 //! sees each block as it was at one moment; what is added meanwhile may be missing from it.
 
-use super::encoding::{Value, read_row};
+use super::encoding::{Value, read_row, row_of};
 use super::keys::{Kind, LOG, LOG_STRIDE, Pointer, ROW, ROWS, low24};
 use super::link::Packed;
 use super::lookup::Each;
@@ -15,8 +15,6 @@ use crate::observation::Seen;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::ControlFlow;
 
-/// Blocks fetched in one pipeline: half a megabyte.
-const BLOCKS: usize = 8;
 /// Buckets fetched in one pipeline.
 pub(crate) const BUCKETS: usize = 64;
 /// Seconds of a day.
@@ -38,7 +36,7 @@ impl Handle {
 
 /// A part of the store that can be read by itself: names that share a domain share a part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Part(u8);
+pub struct Part(pub(super) u8);
 
 impl Store {
     /// The owner names of all records, each once, block by block: canonical text with a newline after each
@@ -67,18 +65,11 @@ impl Store {
                 }
             }
         }
-        for blocks in blocks.chunks(BLOCKS) {
-            let keys = blocks.iter().map(|(key, _)| key.as_str());
-            for (octets, &(_, end)) in self.blocks(keys)?.into_iter().zip(blocks) {
-                let octets = octets.get(..end.min(octets.len())).unwrap_or_default();
-                // A block that was closed for want of room ends in NULs.
-                let used = memchr::memrchr(b'\n', octets).map_or(0, |last| last + 1);
-                if each(octets.get(..used).unwrap_or_default()).is_break() {
-                    return Ok(());
-                }
-            }
-        }
-        Ok(())
+        let (keys, ends): (Vec<String>, Vec<usize>) = blocks.into_iter().unzip();
+        self.link.strings(&keys, &mut |at, octets| {
+            let end = ends.get(at).copied().unwrap_or(0);
+            each(lines(octets.get(..end).unwrap_or(octets)))
+        })
     }
 
     /// As [`Store::names`], but only the blocks that were begun last, at most `most` of them, latest first: for a
@@ -102,31 +93,11 @@ impl Store {
         }
         blocks.sort_unstable();
         blocks.truncate(most);
-        for blocks in blocks.chunks(BLOCKS) {
-            let keys: Vec<String> = blocks
-                .iter()
-                .map(|&(_, partition, block)| self.keys.log(partition, Kind::Record, block))
-                .collect();
-            for octets in self.blocks(keys.iter().map(String::as_str))? {
-                let used = memchr::memrchr(b'\n', &octets).map_or(0, |last| last + 1);
-                if each(octets.get(..used).unwrap_or_default()).is_break() {
-                    return Ok(());
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn blocks<'a>(
-        &mut self,
-        keys: impl Iterator<Item = &'a str>,
-    ) -> Result<Vec<Vec<u8>>, StoreError> {
-        let mut packed = Packed::default();
-        for key in keys {
-            packed.command(&[b"GET", key.as_bytes()]);
-        }
-        let values = self.link.call(&packed)?.into_iter();
-        values.map(|value| Ok(reply::maybe_octets(value)?.unwrap_or_default())).collect()
+        let keys: Vec<String> = blocks
+            .into_iter()
+            .map(|(_, partition, block)| self.keys.log(partition, Kind::Record, block))
+            .collect();
+        self.link.strings(&keys, &mut |_, octets| each(lines(octets)))
     }
 
     /// The sums of all records or negative answers, without their names.
@@ -136,30 +107,28 @@ impl Store {
     pub fn scan(
         &mut self,
         kind: Kind,
-        each: &mut dyn FnMut(Handle, &Seen) -> ControlFlow<()>,
+        mut each: impl FnMut(Handle, &Seen) -> ControlFlow<()>,
     ) -> Result<(), StoreError> {
         let partitions: Vec<u8> = self.partitions().collect();
         let metas = self.metas(kind, partitions.iter().copied())?;
-        let mut blocks = Vec::new();
+        let (mut keys, mut blocks) = (Vec::new(), Vec::new());
         for (partition, meta) in partitions.into_iter().zip(metas) {
             for block in 0..meta.rows.div_ceil(ROWS) {
-                blocks.push((self.keys.rows(partition, kind, block), partition, block, meta.rows));
+                keys.push(self.keys.rows(partition, kind, block));
+                blocks.push((partition, block * ROWS..meta.rows));
             }
         }
-        for blocks in blocks.chunks(BLOCKS) {
-            let octets = self.blocks(blocks.iter().map(|(key, ..)| key.as_str()))?;
-            for (octets, &(_, partition, block, rows)) in octets.into_iter().zip(blocks) {
-                let first = block * ROWS;
-                for (row, octets) in (first..rows).zip(octets.chunks_exact(ROW)) {
-                    let Some((seen, bits)) = read_row(octets) else { continue };
-                    let handle = Handle { kind, pointer: Pointer::new(partition, bits), row };
-                    if seen.count > 0 && each(handle, &seen).is_break() {
-                        return Ok(());
-                    }
+        self.link.strings(&keys, &mut |at, octets| {
+            let Some((partition, rows)) = blocks.get(at) else { return ControlFlow::Break(()) };
+            for (row, octets) in rows.clone().zip(octets.as_chunks::<ROW>().0) {
+                let (seen, bits) = row_of(octets);
+                let handle = Handle { kind, pointer: Pointer::new(*partition, bits), row };
+                if seen.count > 0 && each(handle, &seen).is_break() {
+                    return ControlFlow::Break(());
                 }
             }
-        }
-        Ok(())
+            ControlFlow::Continue(())
+        })
     }
 
     /// The rows that a scan met, in the order of the handles; one that is gone is left out.
@@ -292,19 +261,21 @@ impl Store {
         partition: u8,
         meta: &Meta,
     ) -> Result<Whole, StoreError> {
-        let mut whole = Whole { rows: Vec::new(), log: Vec::new() };
         let rows: Vec<String> = (0..meta.rows.div_ceil(ROWS))
             .map(|block| self.keys.rows(partition, kind, block))
             .collect();
-        for keys in rows.chunks(BLOCKS) {
-            whole.rows.extend(self.blocks(keys.iter().map(String::as_str))?);
-        }
         let log: Vec<String> =
             (0..=meta.block).map(|block| self.keys.log(partition, kind, block)).collect();
-        for keys in log.chunks(BLOCKS) {
-            whole.log.extend(self.blocks(keys.iter().map(String::as_str))?);
-        }
-        Ok(whole)
+        Ok(Whole { rows: self.blocks(&rows)?, log: self.blocks(&log)? })
+    }
+
+    fn blocks(&mut self, keys: &[String]) -> Result<Vec<Vec<u8>>, StoreError> {
+        let mut blocks = Vec::with_capacity(keys.len());
+        self.link.strings(keys, &mut |_, octets| {
+            blocks.push(octets.to_vec());
+            ControlFlow::Continue(())
+        })?;
+        Ok(blocks)
     }
 
     /// How many names were first seen on each day, by days since the epoch. Exact: a name that an older
@@ -344,7 +315,7 @@ impl Store {
         let kind = Kind::Record;
         // A name's first record of that day has its time_first on it; so has perhaps another of its records.
         let mut firsts: BTreeSet<Pointer> = BTreeSet::new();
-        self.scan(kind, &mut |handle, seen| {
+        self.scan(kind, |handle, seen| {
             if seen.time_first / DAY == day {
                 firsts.insert(handle.pointer);
             }
@@ -381,6 +352,12 @@ impl Store {
         }
         Ok(())
     }
+}
+
+/// The lines of a block. One that was closed for want of room ends in NULs.
+pub(super) fn lines(block: &[u8]) -> &[u8] {
+    let used = memchr::memrchr(b'\n', block).map_or(0, |last| last + 1);
+    block.get(..used).unwrap_or_default()
 }
 
 /// All rows and names of one partition, in blocks as they are stored.

@@ -9,7 +9,6 @@ use super::tally::{Sums, tally as tally_each};
 use super::{Group, Grouping, Keys, Totals, Walk};
 use crate::query::order::Smallest;
 use crate::store::{Store, StoreError};
-use std::ops::ControlFlow;
 
 /// Bits of a hash that choose a slot: two million slots, 16 MB.
 const SLOT_BITS: u32 = 21;
@@ -31,19 +30,14 @@ pub(super) fn tally(
     let mut sums = Sums::default();
     let mut fits = true;
     for walk in walks {
-        walk.rows(store, grouping.kind, &mut |row| {
-            if !grouping.filter.admits(&row) {
-                return ControlFlow::Continue(());
-            }
-            let Some(keyed) = keys.of(&row) else { return ControlFlow::Continue(()) };
+        walk.keyed(store, grouping, &mut keys, &mut |keyed, rows| {
             if let Some(slot) = slots.get_mut(slot_of(keyed.hash)) {
-                *slot += u64::from(row.seen.count);
+                *slot += rows.count;
             }
             if fits {
-                sums.add(&keyed, &row);
+                sums.add(keyed, rows);
                 fits = sums.len() <= most;
             }
-            ControlFlow::Continue(())
         })?;
         if !fits {
             sums.clear();

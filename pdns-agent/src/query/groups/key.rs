@@ -7,7 +7,7 @@ use crate::hash::Router;
 use crate::name::{Name, NameBuf, suffix};
 use crate::rdata::Target;
 use crate::rr::RrType;
-use crate::store::{FactBuf, Row};
+use crate::store::{FactBuf, OwnerSum, Row};
 use std::net::IpAddr;
 
 /// What rows must share to be added up.
@@ -42,6 +42,11 @@ pub enum GroupKey {
 }
 
 impl By {
+    /// Whether a row's key comes of its owner name alone.
+    pub(super) fn is_of_name(&self) -> bool {
+        !matches!(self, Self::Addresses | Self::RrTypes)
+    }
+
     /// The name that all names that count lie below.
     pub(super) fn apex(&self) -> Option<&NameBuf> {
         match self {
@@ -73,7 +78,7 @@ impl GroupKey {
     }
 }
 
-/// A row's key, and whether this is the first row of its name with it.
+/// The key of some rows of a name, and whether they are the first of that name with it.
 pub(super) struct Keyed<'k> {
     pub(super) key: &'k GroupKey,
     pub(super) hash: u64,
@@ -99,6 +104,13 @@ impl<'b> Keys<'b> {
     pub(super) fn new(by: &'b By, router: Router) -> Self {
         let (name, key, types, totals) = (None, None, Vec::new(), Totals::default());
         Self { by, router, name, key, types, counted: false, totals }
+    }
+
+    /// The key of all rows of an owner, where the name alone decides; `None` when they do not count.
+    pub(super) fn of_owner(&mut self, name: Name<'_>, rows: &OwnerSum) -> Option<Keyed<'_>> {
+        self.counted = false;
+        self.key = self.of_name(name).map(|key| self.known(key));
+        self.count(name, rows, true)
     }
 
     /// The key of the next row; `None` when it does not count.
@@ -129,14 +141,19 @@ impl<'b> Keys<'b> {
             }
             _ => {}
         }
+        self.count(row.rrname.as_name(), &OwnerSum::of(&row.seen), new_name)
+    }
+
+    /// Adds rows to the totals, if they have a key.
+    fn count(&mut self, name: Name<'_>, rows: &OwnerSum, new_name: bool) -> Option<Keyed<'_>> {
         let (key, hash, of_one_part) = self.key.as_ref()?;
         let first_of_name = !std::mem::replace(&mut self.counted, true);
         let totals = &mut self.totals;
         totals.names += u64::from(first_of_name);
-        totals.records += 1;
-        totals.count += u64::from(row.seen.count);
+        totals.records += rows.records;
+        totals.count += rows.count;
         if first_of_name && let Some(apex) = self.by.apex() {
-            *totals.depths.entry(depth(row.rrname.as_name(), apex.as_name())).or_default() += 1;
+            *totals.depths.entry(depth(name, apex.as_name())).or_default() += 1;
         }
         Some(Keyed { key, hash: *hash, of_one_part: *of_one_part, new_name })
     }

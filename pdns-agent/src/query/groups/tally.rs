@@ -7,9 +7,8 @@
 
 use super::{Group, GroupKey, Grouping, Keys, Totals, Walk};
 use crate::query::DAY;
-use crate::store::{Row, Store, StoreError};
+use crate::store::{OwnerSum, Store, StoreError};
 use std::collections::HashMap;
-use std::ops::ControlFlow;
 
 /// The keys of one pass: those whose hash has `index` in the bits of `mask`.
 struct Shard {
@@ -24,10 +23,7 @@ struct Sum {
     hash: u64,
     of_one_part: bool,
     names: u64,
-    records: u64,
-    count: u64,
-    time_first: u32,
-    time_last: u32,
+    rows: OwnerSum,
 }
 
 /// The sums of one pass.
@@ -35,28 +31,16 @@ struct Sum {
 pub(super) struct Sums(HashMap<GroupKey, Sum>);
 
 impl Sums {
-    /// Adds a row to its group.
-    pub(super) fn add(&mut self, keyed: &super::key::Keyed<'_>, row: &Row) {
-        let seen = &row.seen;
-        if !self.0.contains_key(keyed.key) {
-            let sum = Sum {
-                hash: keyed.hash,
-                of_one_part: keyed.of_one_part,
-                names: 0,
-                records: 0,
-                count: 0,
-                time_first: seen.time_first,
-                time_last: seen.time_last,
-            };
-            self.0.insert(keyed.key.clone(), sum);
-        }
+    /// Adds rows of one owner to their group.
+    pub(super) fn add(&mut self, keyed: &super::key::Keyed<'_>, rows: &OwnerSum) {
+        let names = u64::from(keyed.new_name);
         if let Some(sum) = self.0.get_mut(keyed.key) {
-            sum.names += u64::from(keyed.new_name);
-            sum.records += 1;
-            sum.count += u64::from(seen.count);
-            sum.time_first = sum.time_first.min(seen.time_first);
-            sum.time_last = sum.time_last.max(seen.time_last);
+            sum.names += names;
+            sum.rows.add(rows);
+            return;
         }
+        let (hash, of_one_part) = (keyed.hash, keyed.of_one_part);
+        self.0.insert(keyed.key.clone(), Sum { hash, of_one_part, names, rows: *rows });
     }
 
     pub(super) fn len(&self) -> usize {
@@ -70,7 +54,8 @@ impl Sums {
     /// Hands out the groups that are complete: those of one part, or all.
     pub(super) fn hand_out(&mut self, all: bool, grouping: &Grouping, take: &mut dyn FnMut(Group)) {
         for (key, sum) in self.0.extract_if(|_, sum| all || sum.of_one_part) {
-            let Sum { names, records, count, time_first, time_last, .. } = sum;
+            let (names, rows) = (sum.names, sum.rows);
+            let OwnerSum { records, count, time_first, time_last } = rows;
             if grouping.first_on.is_none_or(|day| time_first / DAY == day) {
                 take(Group { key, names, records, count, time_first, time_last });
             }
@@ -94,21 +79,16 @@ pub(super) fn tally(
         let mut keys = Keys::new(&grouping.by, store.router().clone());
         let mut sums = Sums::default();
         for (number, walk) in walks.iter().enumerate() {
-            walk.rows(store, grouping.kind, &mut |row| {
-                if !grouping.filter.admits(&row) {
-                    return ControlFlow::Continue(());
-                }
-                let Some(keyed) = keys.of(&row) else { return ControlFlow::Continue(()) };
+            walk.keyed(store, grouping, &mut keys, &mut |keyed, rows| {
                 let is_due = keyed.hash & shard.mask == shard.index
                     && (number >= shard.from || !keyed.of_one_part)
                     && admits(keyed.hash);
                 if is_due {
-                    sums.add(&keyed, &row);
+                    sums.add(keyed, rows);
                     while sums.len() > most.max(1) && shard.mask != u64::MAX {
                         due.push(split(&mut shard, &mut sums, number));
                     }
                 }
-                ControlFlow::Continue(())
             })?;
             sums.hand_out(false, grouping, take);
         }

@@ -4,7 +4,7 @@ use super::asked::filter;
 use super::passes;
 use super::world::{World, is_record, target};
 use pdns_agent::name::NameBuf;
-use pdns_agent::query::{self, Filter, List, MAX_STEPS, Query, WHYS, What, Why};
+use pdns_agent::query::{self, Filter, List, MAX_STEPS, Query, Sort, WHYS, What, Why};
 use pdns_agent::rdata::Target;
 use pdns_agent::rr::RrType;
 use pdns_agent::store::Row;
@@ -201,7 +201,8 @@ fn parked_at_random(world: &World, cases: u32) {
         let mut want: Vec<(Why, i64, Row)> = world.rows.iter().filter(|row| is_record(row) && passes(&filter, row))
             .filter_map(|row| Some((why(row)?, -i64::from(row.seen.time_last), row.clone()))).collect();
         want.sort_by_key(|(why, last, _)| (*why, *last));
-        let query = Query { what: What::Records, filter, limit, sort: None };
+        // An order that is asked for, even the usual one, has all rows read, however many there are.
+        let query = Query { what: What::Records, filter, limit, sort: Some(Sort::Last) };
         let mut got = Vec::new();
         let page = query::parked(&mut world.store.borrow_mut(), &query, &kinds, &list, &mut |row, why| {
             got.push((why, -i64::from(row.seen.time_last), row));

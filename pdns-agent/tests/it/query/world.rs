@@ -10,6 +10,7 @@ use pdns_agent::rdata::{Rdata, Target};
 use pdns_agent::rr::RrType;
 use pdns_agent::store::{FactBuf, Row, Store};
 use std::cell::RefCell;
+use std::collections::HashMap;
 use std::net::Ipv6Addr;
 
 /// 2023-11-14, the first day of what is made up.
@@ -61,6 +62,13 @@ impl World {
             let fact = record(RrType::A, &[10, 9, high, low]);
             log.add(&mut model, &wide, &fact, START + u32::from(number % 50), Some(60));
         }
+        for (number, rrname) in look_alikes(&store).iter().enumerate() {
+            let number = u8::try_from(number).unwrap();
+            for low in 0..=number {
+                let fact = record(RrType::A, &[10, 8, number, low]);
+                log.add(&mut model, rrname, &fact, START + u32::from(low) * DAY, Some(60));
+            }
+        }
         log.flush(&mut store).unwrap();
         let world = Self::new(store, server);
         assert_eq!(world.rows.len(), model.len());
@@ -76,6 +84,24 @@ impl World {
         run(home.agent().args(["zeek", "--once", "--redis", &url]), &[logs]).with(&[0, 1, 2]);
         Some(Self::new(Store::open(&options(&server)).unwrap(), server))
     }
+}
+
+/// Pairs of names of one partition that share the bits of their hash that a row tells of its owner.
+fn look_alikes(store: &Store) -> Vec<NameBuf> {
+    let mut met: HashMap<u64, NameBuf> = HashMap::new();
+    let mut pairs = Vec::new();
+    for number in 0.. {
+        let name = NameBuf::parse(&format!("n{number}.alike.example")).unwrap();
+        let bits = store.router().place(name.as_name()).hash & 0xff_ffff;
+        match met.get(&bits) {
+            Some(other) => pairs.extend([other.clone(), name]),
+            None => drop(met.insert(bits, name)),
+        }
+        if pairs.len() == 6 {
+            break;
+        }
+    }
+    pairs
 }
 
 pub(super) fn made_up_name(random: &mut fastrand::Rng) -> NameBuf {

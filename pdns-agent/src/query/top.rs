@@ -1,0 +1,165 @@
+//! The names that are seen most.
+//!
+//! Part of `query`. Where a filter looks at times and TTLs alone, the rows tell which owners were counted most, nearly: a few
+//! names share what a row knows of its owner, and none was counted more than all that share it. So the best of those are looked up,
+//! and when the last name that is wanted was counted more than what was left, the answer is complete. If not, as where all are
+//! counted once, every record is read.
+
+use super::Filter;
+use super::order::Smallest;
+use crate::name::NameBuf;
+use crate::store::{Kind, OwnerSum, Slot, Store, StoreError};
+use std::ops::ControlFlow;
+
+/// Slots that are looked up for each name that is wanted, and at least.
+const LOOK_UPS: (usize, usize) = (2, 64);
+/// Most names for which slots are looked up; for more, reading every record costs no more.
+const MAX_WANTED: usize = 10_000;
+
+/// All records of one name, added up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NameSum {
+    /// The name.
+    pub rrname: NameBuf,
+    /// How many records it has.
+    pub records: u64,
+    /// The sum of their counts.
+    pub count: u64,
+    /// First time any was seen, in seconds since the epoch.
+    pub time_first: u32,
+    /// Last time any was seen, in seconds since the epoch.
+    pub time_last: u32,
+}
+
+/// A sum with its place: most counted first, then by name.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Place {
+    rank: u64,
+    rrname: NameBuf,
+    records: u64,
+    time_first: u32,
+    time_last: u32,
+}
+
+impl Place {
+    fn of(rrname: NameBuf, sum: &OwnerSum) -> Self {
+        let OwnerSum { records, count, time_first, time_last } = *sum;
+        Self { rank: u64::MAX - count, rrname, records, time_first, time_last }
+    }
+
+    fn sum(self) -> NameSum {
+        let Self { rank, rrname, records, time_first, time_last } = self;
+        NameSum { rrname, records, count: u64::MAX - rank, time_first, time_last }
+    }
+}
+
+/// The names whose records were counted most, best first, at most `limit` (at least 1, at most
+/// [`super::MAX_SORTED`]); whether that left any out. Only records that pass `filter` are added up.
+///
+/// # Errors
+/// [`StoreError`] when the store cannot be read.
+pub fn top_names(
+    store: &mut Store,
+    filter: &Filter,
+    limit: usize,
+) -> Result<(Vec<NameSum>, bool), StoreError> {
+    let filter = &*filter.informed(store)?;
+    let limit = limit.clamp(1, super::MAX_SORTED);
+    let found = if filter.needs_identity() || limit > MAX_WANTED {
+        None
+    } else {
+        of_slots(store, filter, limit)?
+    };
+    let (kept, cut) = match found {
+        Some(found) => found,
+        None => of_all(store, filter, limit)?,
+    };
+    Ok((kept.into_iter().map(Place::sum).collect(), cut))
+}
+
+/// By way of slots; `None` when they do not suffice.
+fn of_slots(
+    store: &mut Store,
+    filter: &Filter,
+    limit: usize,
+) -> Result<Option<(Vec<Place>, bool)>, StoreError> {
+    let mut best: Smallest<(u64, Slot)> = Smallest::new((limit * LOOK_UPS.0).max(LOOK_UPS.1));
+    store.slots(
+        Kind::Record,
+        |seen| filter.admits_seen(seen),
+        |slot, sum| {
+            let place = (u64::MAX - sum.count, slot);
+            match best.worst() {
+                Some(worst) if *worst < place => best.refuse(),
+                _ => best.offer(place),
+            }
+        },
+    )?;
+    let left = best.overflowed();
+    let best = best.into_sorted();
+    let slots: Vec<Slot> = best.iter().map(|&(_, slot)| slot).collect();
+    let mut names = Adder::new(limit);
+    store.of_slots(&slots, &mut |row| {
+        if filter.admits(&row) {
+            names.add(row.rrname, &OwnerSum::of(&row.seen));
+        }
+        ControlFlow::Continue(())
+    })?;
+    let (kept, cut) = names.end();
+    if !left {
+        return Ok(Some((kept, cut)));
+    }
+    // Whatever was left is no better than the last that was looked at.
+    let (worst, enough) = (best.last().map_or(0, |place| place.0), kept.len() == limit);
+    let last = kept.last().map_or(u64::MAX, |place| place.rank);
+    Ok((enough && last < worst).then_some((kept, true)))
+}
+
+/// From every record.
+fn of_all(
+    store: &mut Store,
+    filter: &Filter,
+    limit: usize,
+) -> Result<(Vec<Place>, bool), StoreError> {
+    let mut names = Adder::new(limit);
+    // The records of one name come one after the other.
+    store.every(Kind::Record, &mut |row| {
+        if filter.admits(&row) {
+            names.add(row.rrname, &OwnerSum::of(&row.seen));
+        }
+        ControlFlow::Continue(())
+    })?;
+    Ok(names.end())
+}
+
+/// Adds up what comes name by name, and keeps the best.
+struct Adder {
+    last: Option<(NameBuf, OwnerSum)>,
+    kept: Smallest<Place>,
+}
+
+impl Adder {
+    fn new(limit: usize) -> Self {
+        Self { last: None, kept: Smallest::new(limit) }
+    }
+
+    fn add(&mut self, rrname: NameBuf, one: &OwnerSum) {
+        match &mut self.last {
+            Some((name, sum)) if *name == rrname => sum.add(one),
+            last => {
+                if let Some((name, sum)) = last.replace((rrname, *one)) {
+                    self.kept.offer(Place::of(name, &sum));
+                }
+            }
+        }
+    }
+
+    /// The best, in order, and whether any was left out.
+    fn end(mut self) -> (Vec<Place>, bool) {
+        if let Some((name, sum)) = self.last {
+            self.kept.offer(Place::of(name, &sum));
+        }
+        let cut = self.kept.overflowed();
+        (self.kept.into_sorted(), cut)
+    }
+}
