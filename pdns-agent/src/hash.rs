@@ -118,10 +118,11 @@ impl Router {
         self.spread(self.hasher.octets(routing_key(name.as_str()).as_bytes()))
     }
 
-    /// The partition of any hash.
+    /// The partition of any hash: by bits that choose nothing else. An apex is its own routing key, so that the
+    /// bits of its bucket, were they these, would be the same for all of them in a partition.
     #[must_use]
     pub fn spread(&self, hash: u64) -> u8 {
-        u8::try_from(hash % u64::from(self.partitions)).unwrap_or(u8::MAX)
+        u8::try_from((hash >> 48) % u64::from(self.partitions)).unwrap_or(u8::MAX)
     }
 
     /// The partition that holds all names at or below `apex`, if one does.
@@ -135,8 +136,8 @@ impl Router {
     }
 }
 
-/// Two-label suffixes under which the registrable domain is the third label. Frozen with schema
-/// version 1: a change would move names between partitions. It only spreads load; what people are
+/// Two-label suffixes under which the registrable domain is the third label. Frozen with the
+/// schema: a change would move names between partitions. It only spreads load; what people are
 /// shown follows the public suffix list.
 const THIRD_LEVEL: &[&str] = &[
     "ac.jp", "ac.uk", "co.id", "co.il", "co.in", "co.jp", "co.kr", "co.nz", "co.th", "co.uk",
@@ -213,6 +214,20 @@ mod tests {
             identity.write(part);
         }
         assert_eq!(identity.finish(), hasher.identity(b"parts of something longer than a block"));
+    }
+
+    #[test]
+    fn what_shares_a_partition_is_spread_over_its_buckets() {
+        let router = Router::new(Hasher::new(&[7; 16]), 64);
+        let mut buckets = [0_u32; 64];
+        for number in 0..64_000 {
+            let place = router.place(NameBuf::parse(&format!("n{number}.test")).unwrap().as_name());
+            if place.partition == 5 {
+                buckets[usize::try_from(place.hash % 64).unwrap()] += 1;
+            }
+        }
+        // Some 1,000 names, 16 in each.
+        assert!(buckets.iter().all(|&names| (1..=40).contains(&names)), "{buckets:?}");
     }
 
     #[test]

@@ -73,6 +73,24 @@ const QUESTIONS: &[Question] = &[
         words: |subjects, run| vec![format!("*.{}", apex(&subjects.names[run]))],
     },
     Question {
+        what: "pdns subdomains DOMAIN",
+        runs: OFTEN,
+        target: Some(10.0),
+        words: |subjects, run| vec!["subdomains".to_owned(), apex(&subjects.names[run])],
+    },
+    Question {
+        what: "pdns NAME --follow",
+        runs: OFTEN,
+        target: None,
+        words: |subjects, run| vec![subjects.names[run].clone(), "--follow".to_owned()],
+    },
+    Question {
+        what: "find --regex",
+        runs: SELDOM,
+        target: Some(600.0),
+        words: |_, _| words(&["find", "--regex", "^[a-z]{4,}[0-9]+\\.(baba|lo).*e$"]),
+    },
+    Question {
         what: "find --contains",
         runs: SELDOM,
         target: Some(150.0),
@@ -123,6 +141,43 @@ const QUESTIONS: &[Question] = &[
         runs: SELDOM,
         target: Some(300.0),
         words: |_, _| words(&["top", "--by", "names"]),
+    },
+    Question {
+        what: "top --by domains",
+        runs: 3,
+        target: None,
+        words: |_, _| words(&["top", "--by", "domains"]),
+    },
+    Question {
+        what: "top --by addresses",
+        runs: 3,
+        target: None,
+        words: |_, _| words(&["top", "--by", "addresses"]),
+    },
+    Question {
+        what: "top --by rrtypes",
+        runs: 3,
+        target: None,
+        words: |_, _| words(&["top", "--by", "rrtypes"]),
+    },
+    Question {
+        what: "new --list DAY",
+        runs: 3,
+        target: None,
+        words: |_, _| words(&["new", "--list", "2026-01-05"]),
+    },
+    Question {
+        what: "new --by domains",
+        runs: 3,
+        target: None,
+        words: |_, _| words(&["new", "--since", "2026-01-01", "--by", "domains"]),
+    },
+    Question { what: "parked", runs: 3, target: None, words: |_, _| words(&["parked"]) },
+    Question {
+        what: "unanswered",
+        runs: SELDOM,
+        target: Some(300.0),
+        words: |_, _| words(&["unanswered"]),
     },
     Question {
         what: "new",
@@ -178,7 +233,7 @@ pub(crate) fn inside(server: &Server, subjects: &Subjects, report: &mut Report) 
     );
 }
 
-fn times(runs: usize, mut each: impl FnMut(usize) -> Duration) -> Vec<Duration> {
+pub(crate) fn times(runs: usize, mut each: impl FnMut(usize) -> Duration) -> Vec<Duration> {
     let mut times: Vec<Duration> = (0..runs).map(&mut each).collect();
     times.sort_unstable();
     times
@@ -193,7 +248,7 @@ pub(crate) fn pdns(server: &Server, words: &[String]) -> Command {
 }
 
 /// What a process takes from its start to its end.
-fn timed(server: &Server, words: &[String]) -> Duration {
+pub(crate) fn timed(server: &Server, words: &[String]) -> Duration {
     let begin = Instant::now();
     let status = pdns(server, words).status().expect("pdns starts");
     let time = begin.elapsed();
@@ -204,14 +259,18 @@ fn timed(server: &Server, words: &[String]) -> Duration {
 /// The largest resident memory of a process, in octets; looked at every millisecond.
 fn resident(server: &Server, words: &[String]) -> u64 {
     let mut child = pdns(server, words).spawn().expect("pdns starts");
-    let file = format!("/proc/{}/status", child.id());
     let mut most = 0;
     while child.try_wait().expect("our own child can be waited for").is_none() {
-        let text = std::fs::read_to_string(&file).unwrap_or_default();
-        let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-        let kib = line.and_then(|kib| kib.trim().strip_suffix(" kB")?.parse::<u64>().ok());
-        most = most.max(kib.unwrap_or(0) << 10);
+        most = most.max(largest(child.id()));
         std::thread::sleep(Duration::from_millis(1));
     }
     most
+}
+
+/// The largest resident memory that a running process had, in octets.
+pub(crate) fn largest(process: u32) -> u64 {
+    let text = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kib = line.and_then(|kib| kib.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+    kib.unwrap_or(0) << 10
 }

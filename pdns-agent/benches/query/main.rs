@@ -4,7 +4,7 @@
 //! question is put to the real `pdns`, the start of the process included, many times with other subjects. A look-up
 //! takes less than a process does to start, so look-ups are measured inside the library as well.
 //!
-//! Last comes what questions cost those who write: the agent's rate alone, and while searches run without a pause.
+//! Then come tags, and pages of the web server. Last comes what questions cost those who write: the agent's rate alone, and while searches run without a pause.
 
 #![expect(
     clippy::cast_precision_loss,
@@ -24,6 +24,7 @@ mod report;
 #[path = "../ingest/server.rs"]
 mod server;
 mod subjects;
+mod tagged;
 
 use report::Report;
 use std::path::PathBuf;
@@ -43,6 +44,7 @@ fn main() {
     let subjects = subjects::Subjects::read(&folder.join(fill::LOG));
     ask::inside(&server, &subjects, &mut report);
     ask::all(&server, &subjects, &mut report);
+    tagged::all(&server, &subjects, &folder, &mut report);
     ingest::beside_questions(&server, &folder, &mut report);
     report.write(&folder.join("query.md"));
 }

@@ -70,7 +70,7 @@ pub(super) fn run(
             Ok(if sound { Found::Something } else { Found::Nothing })
         }
         Admin::Migrate => {
-            // Version 1 is the first: a store that opens is of it, any other is refused with advice.
+            // Version 2 is the first that was released: a store that opens is of it, any other is refused with advice.
             drop(open(options)?);
             terminal.say(format_args!("the store is up to date"));
             Ok(Found::Something)

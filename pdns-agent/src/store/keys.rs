@@ -1,4 +1,4 @@
-//! The key layout, schema version 1: where everything is, as pure functions.
+//! The key layout, schema version 2: where everything is, as pure functions.
 //!
 //! All that belongs to a name lies in one of P partitions and shares that partition's hash tag, so that
 //! one function call can change it together, on a single server and in a cluster alike. `pp` is the
@@ -32,7 +32,7 @@
 use crate::hash::Place;
 
 /// Version of this layout.
-pub(crate) const VERSION: u32 = 1;
+pub(crate) const VERSION: u32 = 2;
 /// Partitions of a new store.
 pub(crate) const PARTITIONS: u16 = 64;
 /// Rows in one block; `functions.lua` has the same number.

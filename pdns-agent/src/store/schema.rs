@@ -54,7 +54,7 @@ pub(crate) fn open(link: &mut Link, keys: &Keys) -> Result<Router, StoreError> {
                 advice: if newer {
                     "install a newer pdns"
                 } else {
-                    "bring it up to date with `pdns admin migrate`"
+                    "it was made before the first release: give another `prefix`, and import the logs anew"
                 },
             });
         }
