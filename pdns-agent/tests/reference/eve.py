@@ -27,6 +27,7 @@ import wire
 from packets import hexed
 from zeek import OUTCOMES, TYPE_NUMBERS, TYPES, add, shown
 
+ADDRESSES = {"A": ipaddress.IPv4Address, "AAAA": ipaddress.IPv6Address}
 NAMES = {"NS", "CNAME", "PTR"}
 LOGGED = {"A", "AAAA", "CNAME", "MX", "NS", "NULL", "PTR", "SOA", "SRV", "SSHFP", "TXT"}
 RCODES = {name: number for number, name in OUTCOMES.items()} | {"NOERROR": 0}
@@ -60,8 +61,8 @@ def name(text):
 def rdata_of(record):
     """Octets of RDATA; None where the log has none."""
     rrtype, text = record["rrtype"], record.get("rdata")
-    if rrtype in ("A", "AAAA") and text:
-        return ipaddress.ip_address(text).packed
+    if rrtype in ADDRESSES and text:
+        return ADDRESSES[rrtype](text).packed
     if rrtype in NAMES and text is not None:
         return name(text)
     if rrtype == "SOA":
@@ -84,7 +85,7 @@ def whole_rdata(record):
     """The same of what can be stored: also the host of MX, a string and NULL. Raises Bad."""
     rrtype, text = record["rrtype"], record.get("rdata")
     try:
-        if record.get("rdata_truncated") or rrtype in NAMES | {"A", "AAAA"} and text == "":
+        if record.get("rdata_truncated") or rrtype in NAMES | ADDRESSES.keys() and text in ("", "."):
             raise Bad("undecodable")
         if rrtype == "MX" and text is not None:
             return b"\0\0" + name(text)
@@ -121,7 +122,9 @@ class Answer(packets.Response):
         return record.rdata
 
     def usable(self, records, mask=0xFFFF):
-        return super().usable([record for record in records if record.type is not None], mask)
+        records = [record for record in records if record.type is not None]
+        yield from (record for record in records if record.is_hidden)
+        yield from super().usable([record for record in records if not record.is_hidden], mask)
 
     def chain(self, answers):
         chain, is_cut = super().chain(answers)
@@ -143,9 +146,8 @@ class Answer(packets.Response):
 
 def record_of(entry, owner, several):
     """One record, with octets or why there are none."""
-    record = SimpleNamespace(owner=owner, type=number_of(entry["rrtype"]), cls=1, length=0, rdata=None)
+    record = bare(owner, number_of(entry["rrtype"]), "ambiguous" if several else None)
     record.ttl = entry.get("ttl")
-    record.why = "ambiguous" if several else None
     if not several:
         try:
             record.rdata = whole_rdata(entry)
@@ -154,12 +156,23 @@ def record_of(entry, owner, several):
     return record
 
 
+def bare(owner, rrtype, why, is_hidden=False):
+    """A record of which nothing else is known; `is_hidden`: not even whether it is what was asked for."""
+    return SimpleNamespace(
+        owner=owner, type=rrtype, cls=1, length=0, ttl=None, rdata=None, why=why, is_hidden=is_hidden
+    )
+
+
 def listed(entries, left_out):
     """The records of a section that tells owners."""
     strings = Counter(entry["rrname"].lower() for entry in entries if entry["rrtype"] == "TXT")
     found = []
     for entry in entries:
+        if entry["rrtype"] == "OPT":
+            continue
         try:
+            if number_of(entry["rrtype"]) in packets.META:
+                raise Bad("meta")
             several = entry["rrtype"] == "TXT" and strings[entry["rrname"].lower()] > 1
             found.append(record_of(entry, labels(entry["rrname"]), several))
         except Bad as bad:
@@ -179,7 +192,8 @@ def worked_out(grouped, qname, qtype, has_soa, left_out):
     found, end, lost = [], qname, False
     aliases = grouped.get("CNAME", [])
     if 251 <= qtype <= 254 or qtype == ANY and "CNAME" in grouped:
-        left_out["ambiguous"] += sum(map(len, grouped.values()))
+        for rrtype, group in grouped.items():
+            left_out.update(["undecodable" if rrtype == "NOTYPE" else "ambiguous"] * len(group))
         return found, True
     seen = [qname]
     for alias in values("CNAME", aliases) if qtype != ANY else ():
@@ -217,9 +231,7 @@ def worked_out(grouped, qname, qtype, has_soa, left_out):
         for entry in values(rrtype, group):
             found.append(record_of(entry, end, number == TXT and len(group) > 1))
     if not (lost or is_told or has_soa) and TYPES.get(qtype) not in LOGGED:
-        hidden = SimpleNamespace(owner=end, type=qtype, cls=1, length=0, ttl=None, rdata=None)
-        hidden.why = "rdata_not_in_log"
-        found.append(hidden)
+        found.append(bare(end, qtype, "rdata_not_in_log", is_hidden=True))
     return found, lost
 
 

@@ -135,9 +135,11 @@ impl<'s> Filler<'s> {
         self.records.all.push(Record { section, owner, rrtype, ttl, data, partial, alias });
     }
 
-    /// Counts what is not even known to be a record of some owner.
-    pub(super) fn omit(&mut self, why: DnsOmission) {
-        self.tally.omit(why);
+    /// Counts so many answers that are not even known to be records of some owner.
+    pub(super) fn omit(&mut self, why: DnsOmission, count: usize) {
+        if count > 0 {
+            *self.tally.omitted.entry(why).or_default() += count as u64;
+        }
     }
 
     /// Says that the answer section is not empty.

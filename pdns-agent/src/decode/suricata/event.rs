@@ -18,6 +18,11 @@ const MOST_RECORDS: usize = 6_000;
 pub(super) struct Text<'l>(#[serde(borrow)] pub(super) Cow<'l, str>);
 
 impl Text<'_> {
+    /// Whether a name is the root; or it is not there at all, which looks the same.
+    pub(super) fn is_root(&self) -> bool {
+        matches!(&*self.0, "" | ".")
+    }
+
     /// The octets that it stands for. Suricata writes octets that are no UTF-8 as ASCII, those from 128 on as `\xhh`.
     pub(super) fn octets(&self) -> Cow<'_, [u8]> {
         let text = self.0.as_bytes();

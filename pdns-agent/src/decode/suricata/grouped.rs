@@ -28,7 +28,7 @@ pub(super) fn fill(
     for (rrtype, list) in &groups.0 {
         match rrtype_of(rrtype) {
             Some(rrtype) => by_type.push((rrtype, list.0.as_slice())),
-            None => list.0.iter().for_each(|_| filler.omit(DnsOmission::Undecodable)),
+            None => filler.omit(DnsOmission::Undecodable, list.0.len()),
         }
     }
     let aliases = by_type.iter().find(|(rrtype, _)| *rrtype == RrType::CNAME);
@@ -49,7 +49,7 @@ pub(super) fn fill(
         }
         let owner = end.filter(|_| is_all || rrtype == qtype);
         let Some(owner) = owner else {
-            list.iter().for_each(|_| filler.omit(DnsOmission::Ambiguous));
+            filler.omit(DnsOmission::Ambiguous, list.len());
             continue;
         };
         let place = (Section::Answer, owner, rrtype);
@@ -76,20 +76,20 @@ fn chain(filler: &mut Filler<'_>, aliases: &[Datum<'_>], qname: Span) -> Option<
     let mut is_lost = false;
     for datum in aliases {
         let target = match datum {
-            Datum::Text(text) if !text.0.is_empty() => filler.add(text),
+            Datum::Text(text) if !text.is_root() => filler.add(text),
             _ => None,
         };
         let (Some(target), Some(&owner)) = (target, links.last()) else {
-            filler.omit(DnsOmission::BadName);
+            filler.omit(DnsOmission::BadName, 1);
             is_lost = true;
             continue;
         };
         let is_same = |&link: &Span| filler.name(link) == filler.name(target);
         if is_same(&owner) {
             // The same record again, since no name is an alias of itself.
-            filler.omit(DnsOmission::Repeated);
+            filler.omit(DnsOmission::Repeated, 1);
         } else if is_lost || links.len() > LONGEST_CHAIN || links.iter().any(is_same) {
-            filler.omit(DnsOmission::Ambiguous);
+            filler.omit(DnsOmission::Ambiguous, 1);
             is_lost = true;
         } else {
             filler.record((Section::Answer, owner, RrType::CNAME), None, datum.into());

@@ -88,8 +88,7 @@ fn of_text(rrtype: RrType, text: &Text<'_>, buffer: &mut String, out: &mut Vec<u
     match rrtype {
         RrType::A => out.extend_from_slice(&text.0.parse::<Ipv4Addr>().ok()?.octets()),
         RrType::AAAA => out.extend_from_slice(&text.0.parse::<Ipv6Addr>().ok()?.octets()),
-        // No text may be the root, or no RDATA at all.
-        RrType::CNAME | RrType::NS | RrType::PTR if text.0.is_empty() => return None,
+        RrType::CNAME | RrType::NS | RrType::PTR if text.is_root() => return None,
         RrType::CNAME | RrType::NS | RrType::PTR => name(text, buffer, out)?,
         RrType::MX => {
             // The preference is not told; no name at all says that there is no mail (RFC 7505).
