@@ -25,6 +25,7 @@ mod writer;
 
 pub use report::{LogReport, PacketReport, Report};
 
+use crate::decode::log::Format;
 use crate::decode::packets;
 use crate::source::{CaptureError, PcapError, SourceError, Waker};
 use crate::store::{Options, StoreError};
@@ -58,8 +59,8 @@ pub struct Settings {
 /// Where the answers come from.
 #[derive(Clone, Debug)]
 pub enum Source {
-    /// Zeek's logs.
-    Zeek(Logs),
+    /// Logs of Zeek or Suricata.
+    Logs(Logs),
     /// Capture files.
     Pcap(Captures),
     /// Network interfaces.
@@ -69,14 +70,12 @@ pub enum Source {
 /// Which logs to read, and how.
 #[derive(Clone, Debug)]
 pub struct Logs {
+    /// Who wrote them, and what to take from them.
+    pub format: Format,
     /// Files, directories and globs.
     pub inputs: Vec<PathBuf>,
     /// Stop at the end of what is there.
     pub once: bool,
-    /// Also take multicast DNS, LLMNR and `NetBIOS`.
-    pub keep_multicast: bool,
-    /// Leave pdns.log aside, and take all rows of dns.log.
-    pub no_pdns_log: bool,
 }
 
 /// Which capture files to read, and how.
@@ -195,7 +194,7 @@ impl Stop {
 pub fn run(settings: &Settings, stop: &Stop) -> Result<Report, AgentError> {
     let metrics = Arc::new(Metrics::default());
     match &settings.source {
-        Source::Zeek(logs) => {
+        Source::Logs(logs) => {
             listen(settings, &metrics)?;
             read_logs(settings, logs, stop, &metrics).map(Report::Logs)
         }

@@ -45,7 +45,9 @@ macro_rules! reasons {
 
 // Behind the macro, which they use.
 pub mod dns;
+pub mod log;
 pub mod packets;
+pub mod suricata;
 pub mod wire;
 pub mod zeek;
 
@@ -66,6 +68,8 @@ reasons! {
         BadTime = "bad_time", "the time is missing or cannot be read";
         /// The time does not fit 32 bits of seconds since 1970.
         TimeRange = "time_range", "the time lies before 1970 or after 2106";
+        /// More questions than one, which has no meaning (RFC 9619).
+        QuestionCount = "question_count", "more than one question";
         /// No name was asked for or answered.
         NoQuery = "no_query", "no query name";
         /// The query breaks the limits of RFC 1035 §2.3.4.
@@ -82,6 +86,10 @@ reasons! {
         Opcode = "opcode", "opcode other than query";
         /// A class other than IN.
         Class = "class", "class other than internet";
+        /// A query that is logged by itself, apart from its answer.
+        Query = "query", "queries, whose answers have lines of their own";
+        /// A DNS event of Suricata's of another version than 2 and 3.
+        Version = "version", "DNS events of another version than 2 and 3";
         /// A row of dns.log of which the Zeek package's pdns.log tells more.
         InPdnsLog = "in_pdns_log", "pdns.log has it, too";
         /// A row of pdns.log, where dns.log is to be read instead.
@@ -108,10 +116,18 @@ reasons! {
         OutOfBailiwick = "out_of_bailiwick", "out of bailiwick";
         /// A negative answer to a question whose type is not known.
         NoQtype = "no_qtype", "negative answer without a query type";
-        /// No error and nothing in the log, but there was an answer that Zeek does not log.
+        /// No error and nothing in the log, but there was an answer that is not logged.
         AnswerNotInLog = "answer_not_in_log", "the log does not hold the answer";
         /// No error and no answer: it may be no data, or a referral.
         NodataOrReferral = "nodata_or_referral", "no data or a referral";
+        /// A record of the protocol itself: signatures of messages, types that only a question has.
+        Meta = "meta", "a record of the protocol";
+        /// No answer, but the message is not whole, so nothing can be told.
+        Truncated = "truncated", "no answer in a truncated message";
+        /// A delegation, which is no answer (RFC 1034 §4.3.2).
+        Referral = "referral", "a referral";
+        /// What a server said of the end of a chain that leads out of its bailiwick, or to where nothing tells.
+        ChainCut = "chain_cut", "the chain leads out of bailiwick or is not told";
     }
 }
 

@@ -33,6 +33,7 @@ pub use capture::{
 pub use captures::capture_files;
 pub use frame::Frame;
 pub use log::{Log, Progress};
+pub use names::LogNames;
 pub use pcap::{CaptureFile, MOST_PACKET, MOST_PASSED, PcapError, Step};
 pub use scan::{Found, Scan};
 pub use wake::{Wake, Waker, Woken};
@@ -48,7 +49,7 @@ use std::path::PathBuf;
 /// The head is everything up to and including the first record, but 64 KiB at most. The first record
 /// is the first complete line that does not begin with `#` and holds a digit. Zeek's headers are the
 /// same in every file, `#` or not (`LogAscii` in `tsv` mode writes bare column names); the first
-/// record has a time in microseconds and a random uid.
+/// record has a time in microseconds and a random uid, as Suricata's has a time and a random number of the flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LogId(pub [u8; 16]);
 

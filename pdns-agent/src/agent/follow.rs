@@ -10,7 +10,8 @@ use super::worker::{Outcome, Shared, Task, work};
 use super::writer::{self, Means, Writer};
 use super::{AgentError, Logs, Settings, Stop, now};
 use crate::aggregate::Window;
-use crate::source::{Found, LogId, Scan, SourceError, Stat, Wake};
+use crate::decode::log::Format;
+use crate::source::{Found, LogId, LogNames, Scan, SourceError, Stat, Wake};
 use crate::store::{Store, StoreError};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::collections::{HashMap, HashSet};
@@ -41,7 +42,11 @@ pub(crate) fn session(
     metrics: &Arc<Metrics>,
     report: &mut LogReport,
 ) -> Result<(), AgentError> {
-    let mut scan = Scan::new(&logs.inputs)?;
+    let names = match logs.format {
+        Format::Zeek(_) => LogNames::Zeek,
+        Format::Suricata => LogNames::Suricata,
+    };
+    let mut scan = Scan::new(&logs.inputs, names)?;
     let found = scan.changed();
     if let (true, Some(missing)) = (logs.once, scan.missing().first()) {
         return Err(AgentError::Missing(missing.clone()));

@@ -9,7 +9,7 @@ use super::writer::Means;
 use super::{Logs, now};
 use crate::aggregate::Window;
 use crate::decode::Tally;
-use crate::decode::zeek::{Decoder, Options};
+use crate::decode::log::Decoder;
 use crate::hash::Router;
 use crate::observation::Sightings;
 use crate::source::{Log, LogId, Progress, SourceError, Stat};
@@ -147,8 +147,7 @@ impl Reader {
     }
 
     fn decoder(&self) -> Decoder {
-        let Logs { keep_multicast, no_pdns_log, .. } = *self.logs;
-        Decoder::new(Options { keep_multicast, no_pdns_log })
+        Decoder::new(self.logs.format)
     }
 
     /// Opens a log, unless there is no first record yet. `finished`: the file will not grow.

@@ -220,7 +220,7 @@ impl LogReport {
         part("logs unchanged since they were read", self.unchanged);
         part("files could not be read to their end", self.failed);
         part("lines of headers and footers", tally.directives);
-        part("lines of other logs than dns and pdns", tally.other_records);
+        part("lines that tell of something else than DNS", tally.other_records);
         part("lines longer than 1 MiB, passed over", self.oversized);
         for (filter, &count) in &tally.filtered {
             part(&format!("lines left out: {filter}"), count);

@@ -4,6 +4,7 @@ use anyhow::Context as _;
 use pdns_agent::agent::{self, Source, Stop};
 use pdns_agent::config::agent::{Args, settings};
 use pdns_agent::config::usage;
+use pdns_agent::decode::log::Format;
 use pdns_agent::render::escape;
 use pdns_agent::source::drop_privileges;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -56,7 +57,10 @@ fn run(args: &Args, terminal: bool) -> anyhow::Result<u64> {
         }
     });
     let source = match &settings.source {
-        Source::Zeek(_) => "Zeek logs",
+        Source::Logs(logs) => match logs.format {
+            Format::Zeek(_) => "Zeek logs",
+            Format::Suricata => "Suricata logs",
+        },
         Source::Pcap(_) => "capture files",
         Source::Ebpf(_) => "interfaces",
     };

@@ -10,7 +10,8 @@ pub use args::Args;
 use super::ConnectionError;
 use super::document::{self, FileError};
 use crate::agent::{Captures, Interfaces, Logs, Settings, Source};
-use crate::decode::packets;
+use crate::decode::log::Format;
+use crate::decode::{packets, zeek};
 use args::Packets;
 use file::File;
 use std::fs;
@@ -48,10 +49,8 @@ pub enum ConfigError {
     #[error(transparent)]
     File(#[from] FileError),
     /// No logs named.
-    #[error(
-        "no logs named: give files, directories or globs, such as `pdns-agent zeek /nsm/zeek/logs`"
-    )]
-    NoPaths,
+    #[error("no logs named: give files, directories or globs, such as `pdns-agent {0}`")]
+    NoPaths(&'static str),
     /// No interface named.
     #[error("no interface named: give one, such as `pdns-agent ebpf --interface eth0`")]
     NoInterfaces,
@@ -116,18 +115,27 @@ pub fn settings(
     let (source, flush, memory, workers) = match &args.source {
         args::Source::Zeek(typed) => {
             let kept = &file.zeek;
-            let inputs = if typed.paths.is_empty() { &kept.paths } else { &typed.paths };
-            if inputs.is_empty() {
-                return Err(ConfigError::NoPaths);
-            }
-            let logs = Logs {
-                inputs: inputs.clone(),
-                once: typed.once,
+            let options = zeek::Options {
                 keep_multicast: typed.keep_multicast || kept.keep_multicast,
                 no_pdns_log: typed.no_pdns_log || kept.no_pdns_log,
             };
+            let logs = Logs {
+                format: Format::Zeek(options),
+                inputs: inputs(&typed.paths, &kept.paths, "zeek /nsm/zeek/logs")?,
+                once: typed.once,
+            };
             let flush = typed.flush.or(kept.flush);
-            (Source::Zeek(logs), flush, kept.memory, typed.workers.or(kept.workers))
+            (Source::Logs(logs), flush, kept.memory, typed.workers.or(kept.workers))
+        }
+        args::Source::Suricata(typed) => {
+            let kept = &file.suricata;
+            let logs = Logs {
+                format: Format::Suricata,
+                inputs: inputs(&typed.paths, &kept.paths, "suricata /var/log/suricata")?,
+                once: typed.once,
+            };
+            let flush = typed.flush.or(kept.flush);
+            (Source::Logs(logs), flush, kept.memory, typed.workers.or(kept.workers))
         }
         args::Source::Ebpf(typed) => {
             let kept = &file.ebpf;
@@ -178,6 +186,16 @@ pub fn settings(
         progress,
         source,
     })
+}
+
+/// The logs that are typed, or else those of the file.
+fn inputs(
+    typed: &[PathBuf],
+    kept: &[PathBuf],
+    example: &'static str,
+) -> Result<Vec<PathBuf>, ConfigError> {
+    let inputs = if typed.is_empty() { kept } else { typed };
+    if inputs.is_empty() { Err(ConfigError::NoPaths(example)) } else { Ok(inputs.to_vec()) }
 }
 
 /// A time in seconds, if it is within bounds.
@@ -267,9 +285,9 @@ mod tests {
         file
     }
 
-    fn inputs(settings: &Settings) -> &[PathBuf] {
+    fn named(settings: &Settings) -> &[PathBuf] {
         match &settings.source {
-            Source::Zeek(logs) => &logs.inputs,
+            Source::Logs(logs) => &logs.inputs,
             _ => &[],
         }
     }
@@ -322,7 +340,7 @@ mod tests {
         assert_eq!(settings.store.url, "redis://file");
         assert_eq!(settings.store.prefix, "env:");
         assert_eq!(settings.sensor, "flag");
-        assert_eq!(inputs(&settings), [PathBuf::from("/file")]);
+        assert_eq!(named(&settings), [PathBuf::from("/file")]);
         assert_eq!(settings.flush, Duration::from_secs(5));
         let settings =
             parsed(&["zeek", "/flag", "--redis", "redis://flag"], &[("PDNS_CONFIG", config)]);
@@ -331,7 +349,20 @@ mod tests {
             (settings.store.url.as_str(), settings.sensor.as_str()),
             ("redis://flag", "file")
         );
-        assert_eq!(inputs(&settings), [PathBuf::from("/flag")]);
+        assert_eq!(named(&settings), [PathBuf::from("/flag")]);
+    }
+
+    #[test]
+    fn suricatas_logs_have_a_part_of_the_file_of_their_own() {
+        let file = file("[zeek]\npaths = ['/zeek']\n[suricata]\npaths = ['/eve']\nflush = 3\n");
+        let config = [("PDNS_CONFIG", file.path().to_str().unwrap())];
+        let settings = parsed(&["suricata", "--once"], &config).unwrap();
+        assert_eq!(named(&settings), [PathBuf::from("/eve")]);
+        assert_eq!(settings.flush, Duration::from_secs(3));
+        let Source::Logs(logs) = settings.source else { panic!("not of logs") };
+        assert_eq!((logs.format, logs.once), (Format::Suricata, true));
+        let error = parsed(&["suricata"], &[("PDNS_CONFIG", "/dev/null")]).unwrap_err();
+        assert!(error.contains("pdns-agent suricata /var/log"), "{error}");
     }
 
     #[test]

@@ -62,12 +62,16 @@ mod tally;
 
 pub use tally::{DnsFilter, DnsOmission, DnsRejection, DnsTally, Ending};
 
+pub(super) use message::{
+    CLASS_IN, Data, Names, Question, Record, Records, Section, Span, is_meta,
+};
+pub(super) use response::{Owners, Response, Scratch};
+
 use super::wire::{Flow, Message, Transport};
 use crate::observation::{Observation, Provenance};
 use crate::time::Timestamp;
-use message::{CLASS_IN, Header, Question};
+use message::Header;
 use pairing::{Id, Pairing};
-use response::{Response, Scratch};
 use std::time::Duration;
 
 /// How messages are decoded.
@@ -234,10 +238,11 @@ impl Decoder {
             }
         }
         let is_resolved = wants_recursion && header.has_recursion();
-        let octets = message.octets;
-        let response =
-            Response { message: octets, header, records_at, at, provenance, is_resolved };
-        response.read(question, &mut self.scratch, &mut self.tally, emit);
+        let Self { scratch, tally, .. } = self;
+        let read = (message.octets, records_at);
+        let response = Response::of_message(read, header, at, false, scratch, tally);
+        let response = Response { provenance, is_resolved, ..response };
+        response.file(question, scratch, tally, emit);
         Ok(Ending::Response)
     }
 
@@ -275,11 +280,9 @@ impl Decoder {
             let read = message::question(octets, records_at, &mut self.scratch.names);
             (_, records_at) = read.ok_or(DnsRejection::Question)?;
         }
-        let provenance = Provenance::Exact;
-        let is_resolved = false;
-        let response =
-            Response { message: octets, header, records_at, at, provenance, is_resolved };
-        response.read_multicast(&mut self.scratch, &mut self.tally, emit);
+        let Self { scratch, tally, .. } = self;
+        let response = Response::of_message((octets, records_at), header, at, true, scratch, tally);
+        response.file_all(scratch, tally, emit);
         Ok(Ending::Response)
     }
 }

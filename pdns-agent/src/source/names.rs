@@ -1,7 +1,35 @@
-//! Which file names in a directory are those of Zeek's DNS log, or of our package's.
+//! Which file names in a directory are those of the logs that are asked for.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
+
+/// Whose logs to take from a directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogNames {
+    /// Zeek's `dns.log`, and our package's `pdns.log`.
+    Zeek,
+    /// Suricata's `eve.json`.
+    Suricata,
+}
+
+impl LogNames {
+    /// Whether a file so named is one of them, as far as a name can tell.
+    pub(super) fn include(self, name: &OsStr) -> bool {
+        match self {
+            Self::Zeek => is_dns_log(name),
+            Self::Suricata => is_eve_log(name),
+        }
+    }
+}
+
+/// Whether a file so named holds Suricata's events.
+///
+/// Taken are `eve.json`; what `filename` makes of it with a date (`eve-2024-04-19-13:00.json`, as on Security
+/// Onion), one of several (`eve-dns.json`) or a thread's (`eve.3.json`, `threaded: yes`); what logrotate adds
+/// (`eve.json.1`, `eve.json-20240419.gz`); all with `.log` for `.json` too, and packed with gzip.
+fn is_eve_log(name: &OsStr) -> bool {
+    is_log(name, b"eve")
+}
 
 /// Whether a file so named holds Zeek's DNS log, `dns.log` or our package's `pdns.log`, as far as a name can tell.
 ///
@@ -10,7 +38,7 @@ use std::os::unix::ffi::OsStrExt;
 /// (`dns.13:00:00-14:00:00-logger-1.log.gz`) make of it; what logrotate adds (`dns.log.1`,
 /// `dns.log-20240419.gz`); `json_streaming_dns.log` and its `.1` to `.4` (json-streaming-logs); all
 /// with `.json` for `.log` too; and the same names with `pdns`.
-pub(super) fn is_dns_log(name: &OsStr) -> bool {
+fn is_dns_log(name: &OsStr) -> bool {
     is_log(name, b"dns") || is_pdns_log(name)
 }
 
@@ -43,6 +71,26 @@ fn without_rotation(name: &[u8]) -> &[u8] {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_of_suricatas_log() {
+        for name in [
+            "eve.json",
+            "eve.json.gz",
+            "eve.json.1",
+            "eve.json-20240419.gz",
+            "eve-2024-04-19-13:00.json",
+            "eve-2024-04-19-13:00.json.gz",
+            "eve.3.json",
+            "eve-dns.json",
+        ] {
+            assert!(LogNames::Suricata.include(OsStr::new(name)), "{name}");
+            assert!(!LogNames::Zeek.include(OsStr::new(name)), "{name}");
+        }
+        for name in ["dns.log", "steve.json", "events.json", "eve", "eve.json.tmp", "stats.log"] {
+            assert!(!LogNames::Suricata.include(OsStr::new(name)), "{name}");
+        }
+    }
 
     #[test]
     fn names_of_the_dns_log() {

@@ -2,7 +2,7 @@
 //!
 //! Under `source`: the agent calls [`Scan::changed`] at each poll and opens or reads what it names.
 
-use super::names::is_pdns_log;
+use super::names::{LogNames, is_pdns_log};
 use super::walk::{Haul, Walk};
 use super::{SourceError, Stat};
 use std::collections::{HashMap, HashSet};
@@ -51,9 +51,7 @@ impl Input {
 
 /// The files, directories and globs that were asked for, looked up anew at each scan.
 ///
-/// In a directory, and below it, a file is taken when its name is that of a Zeek DNS log or of our package's;
-/// symbolic
-/// links such as zeekctl's `current` are followed, and loops of them survived. A file that is named
+/// In a directory, and below it, a file is taken when its name is one of [`LogNames`]; symbolic links such as zeekctl's `current` are followed, and loops of them survived. A file that is named
 /// itself, or that a glob matches, is taken whatever its name.
 pub struct Scan {
     inputs: Vec<Input>,
@@ -67,15 +65,16 @@ pub struct Scan {
 }
 
 impl Scan {
-    /// Takes paths and globs (`*`, `?`, `[...]`, `**`). None of them needs to exist yet.
+    /// Takes paths and globs (`*`, `?`, `[...]`, `**`), and the `names` of logs in directories. None of the paths
+    /// needs to exist yet.
     ///
     /// # Errors
     /// [`SourceError::Pattern`] for a broken glob that is no existing path either.
-    pub fn new(inputs: &[PathBuf]) -> Result<Self, SourceError> {
+    pub fn new(inputs: &[PathBuf], names: LogNames) -> Result<Self, SourceError> {
         let inputs = inputs.iter().map(|path| input(path)).collect::<Result<_, _>>()?;
         Ok(Self {
             inputs,
-            walk: Walk::default(),
+            walk: Walk::new(names),
             seen: HashMap::new(),
             missing: Vec::new(),
             dirs: Vec::new(),

@@ -5,7 +5,7 @@
 //! those that matter are remembered. Files grow without that time moving, so each is looked at.
 
 use super::log::name_of;
-use super::names::is_dns_log;
+use super::names::LogNames;
 use super::{SourceError, Stat};
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::ffi::OsString;
@@ -63,15 +63,21 @@ impl Listing {
 }
 
 /// The listings kept from scan to scan.
-#[derive(Default)]
 pub(super) struct Walk {
+    wanted: LogNames,
     listings: HashMap<PathBuf, Listing>,
 }
 
 impl Walk {
+    /// Knows no directory yet.
+    pub(super) fn new(wanted: LogNames) -> Self {
+        Self { wanted, listings: HashMap::new() }
+    }
+
     /// Adds the logs below `root` to `haul`, each directory once: links may form loops. Breadth first,
     /// so that a directory is met at its least depth.
     pub(super) fn walk(&mut self, root: &Path, metadata: &Metadata, now: Instant, haul: &mut Haul) {
+        let wanted = self.wanted;
         let mut met = HashSet::new();
         let mut queue = VecDeque::from([(root.to_owned(), Stat::of(metadata), 0)]);
         while let Some((dir, stat, depth)) = queue.pop_front() {
@@ -107,7 +113,7 @@ impl Walk {
                     if depth < DEPTH_MAX {
                         queue.push_back((path, Stat::of(&metadata), depth + 1));
                     }
-                } else if is_dns_log(name) {
+                } else if wanted.include(name) {
                     if kind.is_file() {
                         haul.files.push((path, Stat::of(&metadata)));
                     } else {
@@ -125,7 +131,10 @@ impl Walk {
         let since = known.filter(|known| known.is_of(&stat)).map_or(now, |known| known.since);
         let fresh = match known {
             Some(known) if known.holds(&stat) => None,
-            _ => Some(Listing { stat, since, listed: now, names: read_names(dir)?, used: true }),
+            _ => {
+                let names = read_names(dir, self.wanted)?;
+                Some(Listing { stat, since, listed: now, names, used: true })
+            }
         };
         let listing = match fresh {
             Some(fresh) => self.listings.entry(dir.to_owned()).insert_entry(fresh).into_mut(),
@@ -144,12 +153,12 @@ impl Walk {
     }
 }
 
-fn read_names(dir: &Path) -> io::Result<Vec<OsString>> {
+fn read_names(dir: &Path, wanted: LogNames) -> io::Result<Vec<OsString>> {
     let mut names = Vec::new();
     for entry in fs::read_dir(dir)? {
         let entry = entry?;
         let name = entry.file_name();
-        if is_dns_log(&name)
+        if wanted.include(&name)
             || entry.file_type().is_ok_and(|kind| kind.is_dir() || kind.is_symlink())
         {
             names.push(name);
@@ -179,7 +188,7 @@ mod tests {
         let root = dir.path();
         fs::create_dir(root.join("day")).unwrap();
         fs::write(root.join("day/dns.1.log"), "1").unwrap();
-        let mut walk = Walk::default();
+        let mut walk = Walk::new(LogNames::Zeek);
         let start = Instant::now();
         for seconds in [0, 3, 6] {
             let now = start + Duration::from_secs(seconds);

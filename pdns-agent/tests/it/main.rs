@@ -52,6 +52,8 @@ mod serve;
 #[cfg(test)]
 mod store;
 #[cfg(test)]
+mod suricata;
+#[cfg(test)]
 mod tags;
 #[cfg(test)]
 mod tail;

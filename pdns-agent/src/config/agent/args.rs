@@ -51,6 +51,12 @@ pub enum Source {
     /// rotation, compression and copies count nothing twice. Where our Zeek package writes pdns.log, that is
     /// read, too, and what dns.log says of the same answers is passed over.
     Zeek(Zeek),
+    /// Read Suricata eve.json files: what is there first, then what is added.
+    ///
+    /// Takes files, directories and globs, plain and gzip, with DNS events of version 2 (detailed or grouped) and 3.
+    /// A log is known by its content, so that rotation, compression and copies count nothing twice. All other events
+    /// are passed over.
+    Suricata(Suricata),
     /// Capture DNS on network interfaces, through an eBPF filter.
     ///
     /// Sees VLAN tags, fragments, TCP, and one level of GRE, ERSPAN, VXLAN, GENEVE and IP in IP. Needs CAP_BPF
@@ -83,6 +89,27 @@ pub struct Zeek {
     /// read before, it counts answers twice.
     #[arg(long)]
     pub no_pdns_log: bool,
+
+    /// How long new lines may wait before they go to the store, in seconds [default: 2].
+    #[arg(long, value_name = "SECONDS")]
+    pub flush: Option<f64>,
+
+    /// Threads that read logs, at most [default: as many as there are processors].
+    #[arg(long, value_name = "NUMBER")]
+    pub workers: Option<usize>,
+}
+
+/// Flags of `pdns-agent suricata`.
+#[derive(Debug, Default, clap::Args)]
+pub struct Suricata {
+    /// Files, directories and globs, such as /nsm/suricata or '/var/log/suricata/eve*.json' [default: those of the
+    /// configuration file].
+    #[arg(value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
+
+    /// Stop at the end of what is there.
+    #[arg(long)]
+    pub once: bool,
 
     /// How long new lines may wait before they go to the store, in seconds [default: 2].
     #[arg(long, value_name = "SECONDS")]

@@ -17,6 +17,7 @@ pub(super) struct File {
     pub(super) listen: Option<String>,
     pub(super) memory: Option<usize>,
     pub(super) zeek: Zeek,
+    pub(super) suricata: Suricata,
     pub(super) ebpf: Ebpf,
     pub(super) pcap: Pcap,
 }
@@ -27,6 +28,15 @@ pub(super) struct Zeek {
     pub(super) paths: Vec<PathBuf>,
     pub(super) keep_multicast: bool,
     pub(super) no_pdns_log: bool,
+    pub(super) flush: Option<f64>,
+    pub(super) memory: Option<usize>,
+    pub(super) workers: Option<usize>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Suricata {
+    pub(super) paths: Vec<PathBuf>,
     pub(super) flush: Option<f64>,
     pub(super) memory: Option<usize>,
     pub(super) workers: Option<usize>,

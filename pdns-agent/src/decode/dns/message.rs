@@ -1,10 +1,11 @@
 //! The parts of a message: header, question, and the records of each section, in one pass (RFC 1035 §4.1).
 //!
 //! Names are read once: most owners are pointers to a name that was read before, at the very place they point
-//! to. All buffers are kept from one message to the next, so that the usual message allocates nothing. What
+//! to. `decode::suricata` fills [`Names`] and [`Records`] from a log instead. All buffers are kept from one message to the next, so that the usual message allocates nothing. What
 //! they can grow to is bounded by the message, which has at most 65,535 octets: 5,955 records, of which each
 //! name has at most 1,004 octets of text.
 
+use super::tally::DnsOmission;
 use crate::name::Name;
 use crate::name::compressed::{self, MAX_POINTERS, Walked};
 use crate::rdata::canonical;
@@ -73,14 +74,14 @@ impl Header {
 
 /// Where a text is in [`Names`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Span {
+pub(in crate::decode) struct Span {
     start: u32,
     end: u32,
 }
 
 /// The names of one message in canonical text.
 #[derive(Default)]
-pub(super) struct Names {
+pub(in crate::decode) struct Names {
     text: String,
     known: Vec<Known>,
 }
@@ -93,12 +94,12 @@ struct Known {
 }
 
 impl Names {
-    pub(super) fn clear(&mut self) {
+    pub(in crate::decode) fn clear(&mut self) {
         self.text.clear();
         self.known.clear();
     }
 
-    pub(super) fn get(&self, span: Span) -> Name<'_> {
+    pub(in crate::decode) fn get(&self, span: Span) -> Name<'_> {
         let text = self.text.get(span.start as usize..span.end as usize).unwrap_or(".");
         Name::trusted(text)
     }
@@ -108,7 +109,7 @@ impl Names {
     }
 
     /// Takes a name that is not in the message.
-    pub(super) fn add(&mut self, name: Name<'_>) -> Span {
+    pub(in crate::decode) fn add(&mut self, name: Name<'_>) -> Span {
         let start = self.text.len();
         self.text.push_str(name.as_str());
         span(start, self.text.len())
@@ -149,10 +150,10 @@ fn span(start: usize, end: usize) -> Span {
 
 /// A question (RFC 1035 §4.1.2).
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Question {
-    pub(super) name: Span,
-    pub(super) qtype: RrType,
-    pub(super) class: u16,
+pub(in crate::decode) struct Question {
+    pub(in crate::decode) name: Span,
+    pub(in crate::decode) qtype: RrType,
+    pub(in crate::decode) class: u16,
 }
 
 /// Reads the question at `at`; returns it and where it ends.
@@ -165,7 +166,7 @@ pub(super) fn question(message: &[u8], at: usize, names: &mut Names) -> Option<(
 
 /// The sections that hold records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Section {
+pub(in crate::decode) enum Section {
     Answer,
     Authority,
     Additional,
@@ -177,31 +178,34 @@ impl Section {
 
 /// Where the canonical RDATA of a record is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Data {
+pub(in crate::decode) enum Data {
     /// In the message, as it is.
     Message { start: u32, end: u32 },
     /// In [`Records::octets`].
     Written { start: u32, end: u32 },
-    /// Nowhere: it does not fit its type.
-    Undecodable,
+    /// Nowhere: why it is left out.
+    Left(DnsOmission),
 }
 
 /// A record of class IN that is none of the protocol's own.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Record {
-    pub(super) section: Section,
-    pub(super) owner: Span,
-    pub(super) rrtype: RrType,
-    pub(super) ttl: u32,
-    pub(super) data: Data,
+pub(in crate::decode) struct Record {
+    pub(in crate::decode) section: Section,
+    pub(in crate::decode) owner: Span,
+    pub(in crate::decode) rrtype: RrType,
+    /// Seconds, if they are told.
+    pub(in crate::decode) ttl: Option<u32>,
+    pub(in crate::decode) data: Data,
+    /// As [`Rdata::partial`](crate::rdata::Rdata::partial).
+    pub(in crate::decode) partial: bool,
     /// What a CNAME record of the answer section points at.
-    pub(super) alias: Option<Span>,
+    pub(in crate::decode) alias: Option<Span>,
 }
 
 /// The records of one message, and what else its sections told.
 #[derive(Default)]
-pub(super) struct Records {
-    pub(super) all: Vec<Record>,
+pub(in crate::decode) struct Records {
+    pub(in crate::decode) all: Vec<Record>,
     octets: Vec<u8>,
     /// Records that were left out for their class, and as the protocol's own.
     pub(super) other_class: u64,
@@ -209,25 +213,63 @@ pub(super) struct Records {
     /// The rest was given up.
     pub(super) is_cut: bool,
     /// The answer section has a record of class IN.
-    pub(super) has_answer: bool,
+    pub(in crate::decode) has_answer: bool,
     /// The answer section has a CNAME record that can be read.
-    pub(super) has_alias: bool,
+    pub(in crate::decode) has_alias: bool,
     /// The upper eight bits of the RCODE (RFC 6891 §6.1.3).
     pub(super) extended_rcode: Option<u8>,
 }
 
 /// The class of the internet.
-pub(super) const CLASS_IN: u16 = 1;
+pub(in crate::decode) const CLASS_IN: u16 = 1;
 /// mDNS: the record replaces what was known (RFC 6762 §10.2).
 const CACHE_FLUSH: u16 = 0x8000;
 
 impl Records {
-    /// Octets of the canonical RDATA; `None` for [`Data::Undecodable`].
-    pub(super) fn rdata<'a>(&'a self, message: &'a [u8], data: Data) -> Option<&'a [u8]> {
-        match data {
+    /// Octets of the canonical RDATA.
+    ///
+    /// # Errors
+    /// Why there are none.
+    pub(super) fn rdata<'a>(
+        &'a self,
+        message: &'a [u8],
+        data: Data,
+    ) -> Result<&'a [u8], DnsOmission> {
+        let octets = match data {
             Data::Message { start, end } => message.get(start as usize..end as usize),
             Data::Written { start, end } => self.octets.get(start as usize..end as usize),
-            Data::Undecodable => None,
+            Data::Left(omission) => return Err(omission),
+        };
+        octets.ok_or(DnsOmission::Undecodable)
+    }
+
+    /// Forgets all of them.
+    pub(in crate::decode) fn clear(&mut self) {
+        self.all.clear();
+        self.octets.clear();
+        (self.other_class, self.meta) = (0, 0);
+        (self.is_cut, self.has_answer, self.has_alias) = (false, false, false);
+        self.extended_rcode = None;
+    }
+
+    /// Takes canonical RDATA that is in no message: what `write` appends, and what else it says.
+    ///
+    /// # Errors
+    /// Those of `write`; then nothing is kept of what it appended.
+    pub(in crate::decode) fn written<T>(
+        &mut self,
+        write: impl FnOnce(&mut Vec<u8>) -> Result<T, DnsOmission>,
+    ) -> Result<(Data, T), DnsOmission> {
+        let offset = |at| u32::try_from(at).unwrap_or(u32::MAX);
+        let from = self.octets.len();
+        match write(&mut self.octets) {
+            Ok(said) => {
+                Ok((Data::Written { start: offset(from), end: offset(self.octets.len()) }, said))
+            }
+            Err(omission) => {
+                self.octets.truncate(from);
+                Err(omission)
+            }
         }
     }
 
@@ -240,11 +282,7 @@ impl Records {
         names: &mut Names,
         is_mdns: bool,
     ) {
-        self.all.clear();
-        self.octets.clear();
-        (self.other_class, self.meta) = (0, 0);
-        (self.is_cut, self.has_answer, self.has_alias) = (false, false, false);
-        self.extended_rcode = None;
+        self.clear();
         let [_, counts @ ..] = header.counts;
         for (section, count) in Section::ALL.into_iter().zip(counts) {
             for _ in 0..count {
@@ -307,28 +345,27 @@ impl Records {
             owner,
             rrtype,
             // RFC 2181 §8: a TTL with the top bit set is 0.
-            ttl: if ttl > 0x7fff_ffff { 0 } else { ttl },
+            ttl: Some(if ttl > 0x7fff_ffff { 0 } else { ttl }),
             data,
+            partial: false,
             alias,
         });
         Some(end)
     }
 
     fn data(&mut self, rrtype: RrType, message: &[u8], start: usize, end: usize) -> Data {
-        let offset = |at| u32::try_from(at).unwrap_or(u32::MAX);
         if !canonical::has_names(rrtype) {
+            let offset = |at| u32::try_from(at).unwrap_or(u32::MAX);
             return Data::Message { start: offset(start), end: offset(end) };
         }
-        let from = self.octets.len();
-        if canonical::write(rrtype, message, start, end, &mut self.octets).is_err() {
-            self.octets.truncate(from);
-            return Data::Undecodable;
-        }
-        Data::Written { start: offset(from), end: offset(self.octets.len()) }
+        let written = self.written(|out| {
+            canonical::write(rrtype, message, start, end, out).map_err(|_| DnsOmission::Undecodable)
+        });
+        written.map_or_else(Data::Left, |(data, ())| data)
     }
 }
 
 /// Types that only a question or the protocol itself has (RFC 6895 §3.1).
-fn is_meta(rrtype: RrType) -> bool {
+pub(in crate::decode) fn is_meta(rrtype: RrType) -> bool {
     matches!(rrtype.0, 128 | 249..=255)
 }

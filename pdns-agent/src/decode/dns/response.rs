@@ -10,24 +10,42 @@ use crate::rr::RrType;
 
 /// What is kept from one response to the next, so that its memory is used again.
 #[derive(Default)]
-pub(super) struct Scratch {
-    pub(super) names: Names,
-    pub(super) records: Records,
+pub(in crate::decode) struct Scratch {
+    pub(in crate::decode) names: Names,
+    pub(in crate::decode) records: Records,
     chain: Vec<Span>,
     repeats: Repeats,
 }
 
-/// A response that is being read.
-pub(super) struct Response<'a> {
-    pub(super) message: &'a [u8],
-    pub(super) header: Header,
-    /// Where the records begin.
-    pub(super) records_at: usize,
+/// A response whose records are read: what is said of it as a whole.
+pub(in crate::decode) struct Response<'a> {
+    /// The message that the records refer to; nothing where they do not.
+    pub(in crate::decode) message: &'a [u8],
+    /// All bits of the RCODE that are known.
+    pub(in crate::decode) rcode: u16,
+    /// The server has authority for the name (AA).
+    pub(in crate::decode) is_authoritative: bool,
+    /// Parts of the message are missing.
+    pub(in crate::decode) is_truncated: bool,
     /// When it came, whole seconds.
-    pub(super) at: u32,
-    pub(super) provenance: Provenance,
+    pub(in crate::decode) at: u32,
+    /// Of all that tells its own owner.
+    pub(in crate::decode) provenance: Provenance,
+    /// How the owners of the answer section are known.
+    pub(in crate::decode) owners: Owners,
     /// A resolver made it for a client that wanted recursion, and stands for all of its chain.
-    pub(super) is_resolved: bool,
+    pub(in crate::decode) is_resolved: bool,
+}
+
+/// How the owners of the answer section are known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::decode) enum Owners {
+    /// Each record tells its own.
+    Told,
+    /// They were worked out.
+    Inferred,
+    /// The same, and where the chain ends could not be.
+    Lost,
 }
 
 /// What the filed records say about the question.
@@ -52,9 +70,33 @@ enum Lead {
     Away,
 }
 
-impl Response<'_> {
+impl<'a> Response<'a> {
+    /// Reads the records of a message, which are those of a resolver to no client until more is said.
+    pub(super) fn of_message(
+        (message, records_at): (&'a [u8], usize),
+        header: Header,
+        at: u32,
+        is_mdns: bool,
+        scratch: &mut Scratch,
+        tally: &mut DnsTally,
+    ) -> Self {
+        let Scratch { names, records, .. } = scratch;
+        records.read(message, records_at, header, names, is_mdns);
+        count(records, tally);
+        Self {
+            message,
+            rcode: u16::from(records.extended_rcode.unwrap_or(0)) << 4 | header.rcode(),
+            is_authoritative: header.is_authoritative(),
+            is_truncated: header.is_truncated() || records.is_cut,
+            at,
+            provenance: Provenance::Exact,
+            owners: Owners::Told,
+            is_resolved: false,
+        }
+    }
+
     /// Emits what a response to `question` tells: records, or a negative answer.
-    pub(super) fn read(
+    pub(in crate::decode) fn file(
         &self,
         question: Question,
         scratch: &mut Scratch,
@@ -62,8 +104,6 @@ impl Response<'_> {
         emit: &mut dyn FnMut(Observation<'_>),
     ) {
         let Scratch { names, records, chain, repeats } = scratch;
-        records.read(self.message, self.records_at, self.header, names, false);
-        count(records, tally);
         let is_cut = bailiwick::follow(question.name, records, names, self.is_resolved, chain);
         let (names, records) = (&*names, &*records);
         let bailiwick = Bailiwick::new(names, chain, question.name, question.qtype, records);
@@ -74,17 +114,18 @@ impl Response<'_> {
         for (index, record) in (0..).zip(&records.all) {
             if bailiwick.admits(record) {
                 findings.add(record, question, &bailiwick, names);
-                self.file(index, record, (records, names), repeats, tally, emit);
+                self.file_record(index, record, (records, names), repeats, tally, emit);
             } else {
                 tally.omit(DnsOmission::OutOfBailiwick);
             }
         }
         let lead = match is_cut {
             true => Lead::Away,
+            false if self.owners == Owners::Lost => Lead::Away,
             false if chain.len() == 1 && !records.has_answer => Lead::Nowhere,
             false => Lead::End,
         };
-        match self.conclude(&findings, records, lead) {
+        match self.conclude(&findings, lead) {
             Ok(None) => {}
             Ok(Some(outcome)) => {
                 tally.negatives += 1;
@@ -93,7 +134,7 @@ impl Response<'_> {
                     fact: Fact::Negative { qtype: question.qtype, outcome },
                     at: self.at,
                     ttl: None,
-                    provenance: self.provenance,
+                    provenance: self.provenance_of(Section::Answer),
                 });
             }
             Err(omission) => tally.omit(omission),
@@ -102,23 +143,21 @@ impl Response<'_> {
 
     /// Emits all records of an mDNS response: any host tells of any name there (RFC 6762 §6), and says nothing
     /// where it has nothing.
-    pub(super) fn read_multicast(
+    pub(super) fn file_all(
         &self,
         scratch: &mut Scratch,
         tally: &mut DnsTally,
         emit: &mut dyn FnMut(Observation<'_>),
     ) {
         let Scratch { names, records, repeats, .. } = scratch;
-        records.read(self.message, self.records_at, self.header, names, true);
-        count(records, tally);
         repeats.clear();
         for (index, record) in (0..).zip(&records.all) {
-            self.file(index, record, (&*records, &*names), repeats, tally, emit);
+            self.file_record(index, record, (&*records, &*names), repeats, tally, emit);
         }
     }
 
     /// Emits a record that may be filed, unless it cannot be read or was there before.
-    fn file(
+    fn file_record(
         &self,
         index: u32,
         record: &Record,
@@ -127,9 +166,12 @@ impl Response<'_> {
         tally: &mut DnsTally,
         emit: &mut dyn FnMut(Observation<'_>),
     ) {
-        let Some(octets) = records.rdata(self.message, record.data) else {
-            tally.omit(DnsOmission::Undecodable);
-            return;
+        let octets = match records.rdata(self.message, record.data) {
+            Ok(octets) => octets,
+            Err(omission) => {
+                tally.omit(omission);
+                return;
+            }
         };
         if !repeats.is_new(index, records, names, self.message) {
             tally.omit(DnsOmission::Repeated);
@@ -138,22 +180,24 @@ impl Response<'_> {
         tally.records += 1;
         emit(Observation {
             rrname: names.get(record.owner),
-            fact: Fact::Record(Rdata { rrtype: record.rrtype, octets, partial: false }),
+            fact: Fact::Record(Rdata { rrtype: record.rrtype, octets, partial: record.partial }),
             at: self.at,
-            ttl: Some(record.ttl),
-            provenance: self.provenance,
+            ttl: record.ttl,
+            provenance: self.provenance_of(record.section),
         });
     }
 
+    fn provenance_of(&self, section: Section) -> Provenance {
+        if section == Section::Answer && self.owners != Owners::Told {
+            Provenance::Inferred
+        } else {
+            self.provenance
+        }
+    }
+
     /// Whether this is a negative answer (RFC 2308 §2), and why that cannot be told if it cannot.
-    fn conclude(
-        &self,
-        findings: &Findings,
-        records: &Records,
-        lead: Lead,
-    ) -> Result<Option<Outcome>, DnsOmission> {
-        let extended = u16::from(records.extended_rcode.unwrap_or(0));
-        let rcode = extended << 4 | self.header.rcode();
+    fn conclude(&self, findings: &Findings, lead: Lead) -> Result<Option<Outcome>, DnsOmission> {
+        let rcode = self.rcode;
         // The RCODE is that of the last name of the whole chain (RFC 6604 §3), and so is the lack of data.
         if lead == Lead::Away && (rcode != 0 || !findings.is_answered) {
             return Err(DnsOmission::ChainCut);
@@ -164,7 +208,7 @@ impl Response<'_> {
         if findings.is_answered {
             return Ok(None);
         }
-        if self.header.is_truncated() || records.is_cut {
+        if self.is_truncated {
             return Err(DnsOmission::Truncated);
         }
         if findings.has_soa {
@@ -173,7 +217,7 @@ impl Response<'_> {
         if lead != Lead::Nowhere {
             return Err(DnsOmission::NodataOrReferral);
         }
-        if findings.has_ns && !self.header.is_authoritative() {
+        if findings.has_ns && !self.is_authoritative {
             return Err(DnsOmission::Referral);
         }
         Ok(Some(Outcome::NODATA))

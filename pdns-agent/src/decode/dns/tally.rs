@@ -58,6 +58,12 @@ reasons! {
         NodataOrReferral = "nodata_or_referral", "no data or a referral";
         /// What a server said of the end of a chain that leads out of its bailiwick.
         ChainCut = "chain_cut", "the chain leads out of bailiwick";
+        /// Of a log alone: it does not hold the RDATA.
+        RdataNotInLog = "rdata_not_in_log", "the log does not hold the RDATA";
+        /// Of a log alone: the owner breaks the limits of RFC 1035 §2.3.4.
+        BadName = "bad_name", "the owner is not a domain name";
+        /// Of a log alone: it does not tell the owner, or where the RDATA ends.
+        Ambiguous = "ambiguous", "owner or RDATA cannot be told";
         /// A question that was open when the capture ended.
         CaptureEnded = "capture_ended", "the capture ended before the answer was due";
     }

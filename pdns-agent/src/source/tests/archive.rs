@@ -1,7 +1,7 @@
 //! Scanning, and real archives.
 
 use super::{append, hasher, lines};
-use crate::source::{Log, Progress, Scan, SourceError};
+use crate::source::{Log, LogNames, Progress, Scan, SourceError};
 use std::collections::HashSet;
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -32,7 +32,7 @@ fn names(scan: &mut Scan, dir: &Path) -> Vec<String> {
 }
 
 fn scan(input: PathBuf) -> Scan {
-    Scan::new(&[input]).unwrap()
+    Scan::new(&[input], LogNames::Zeek).unwrap()
 }
 
 #[test]
@@ -101,7 +101,10 @@ fn a_named_file_and_a_glob_are_taken_whatever_the_name() {
     // A file may be called like a pattern.
     fs::write(dir.join("a[.log"), "1\n").unwrap();
     assert_eq!(names(&mut scan(dir.join("a[.log")), dir), ["a[.log"]);
-    assert!(matches!(Scan::new(&[dir.join("b[.log")]), Err(SourceError::Pattern { .. })));
+    assert!(matches!(
+        Scan::new(&[dir.join("b[.log")], LogNames::Zeek),
+        Err(SourceError::Pattern { .. })
+    ));
 }
 
 /// What `zcat` makes of a file, which for a broken one is what comes before the break.

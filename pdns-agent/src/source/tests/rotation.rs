@@ -1,7 +1,7 @@
 //! The law: each line once, whatever happens to the file and whenever the reader dies.
 
 use super::{HEADER, gzip, hasher};
-use crate::source::{Log, LogId, Progress, Scan, Stat};
+use crate::source::{Log, LogId, LogNames, Progress, Scan, Stat};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
@@ -157,13 +157,13 @@ struct Reader {
 
 impl Reader {
     fn new(dir: &Path) -> Self {
-        let scan = Scan::new(&[dir.to_owned()]).unwrap();
+        let scan = Scan::new(&[dir.to_owned()], LogNames::Zeek).unwrap();
         let (logs, positions) = (Vec::new(), HashMap::new());
         Self { scan, logs, positions, records: BTreeMap::new(), skimmed: true }
     }
 
     fn restart(&mut self, dir: &Path) {
-        self.scan = Scan::new(&[dir.to_owned()]).unwrap();
+        self.scan = Scan::new(&[dir.to_owned()], LogNames::Zeek).unwrap();
         self.logs.clear();
     }
 
