@@ -261,6 +261,21 @@ pub fn escape(text: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
+/// Text as a part of a URL: all but unreserved characters escaped (RFC 3986 §2.3).
+#[must_use]
+pub(crate) fn percent(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for octet in text.bytes() {
+        if octet.is_ascii_alphanumeric() || b"-._~".contains(&octet) {
+            out.push(char::from(octet));
+        } else {
+            // A String takes all that is written to it.
+            out.extend(format!("%{octet:02X}").chars());
+        }
+    }
+    out
+}
+
 /// `2026-11-24 02:22:58` in UTC, of seconds since the epoch.
 fn utc(at: u32) -> String {
     let time = jiff::Timestamp::from_second(i64::from(at)).unwrap_or_default();
