@@ -7,11 +7,13 @@
 mod admin;
 mod answer;
 mod args;
+mod export;
 mod groups;
 mod hint;
 mod near;
 mod papers;
 mod parked;
+mod replace;
 mod resolve;
 mod serve;
 mod tag;
@@ -86,9 +88,9 @@ pub enum CliError {
     /// Some lines of standard input were passed over; all others were answered.
     #[error("{0} of the lines were no subjects and were passed over")]
     Lines(u64),
-    /// A page of the manual cannot be written.
+    /// A file cannot be written.
     #[error("cannot write {path}")]
-    Paper {
+    Write {
         /// Its path.
         path: String,
         /// Why not.
@@ -270,6 +272,7 @@ fn command(args: &Args, options: &Options, terminal: &mut Terminal<'_>) -> Resul
             rows.allow("watch", FENCES)?;
             watch::run(args, rows, options, terminal)
         }
+        Some(Command::Export(args)) => export::run(args, rows, options, terminal),
         Some(Command::Status { verbose }) => {
             rows.allow("status", &["--format"])?;
             admin::status(*verbose, rows, options, terminal)

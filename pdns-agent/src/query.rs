@@ -11,9 +11,11 @@
 //! each of which goes on after the last item of the one before.
 
 mod contrast;
+mod described;
 mod filter;
 mod follow;
 mod groups;
+mod listed;
 mod names;
 mod near;
 mod order;
@@ -33,11 +35,13 @@ mod watch;
 mod when;
 
 pub use contrast::{Contrast, MAX_SHARED, Tie, TieKind, UnknownTie, contrast};
+pub use described::{Described, MAX_DESCRIBED, described};
 pub use filter::{Fence, Filter, TtlFence};
 pub use follow::{MAX_STEPS, Trail, follow};
 pub use groups::{
     By, Group, GroupKey, GroupSort, Grouping, MAX_GROUPS, Totals, days, groups, groups_in,
 };
+pub use listed::{Listed, Listing, MAX_BELOW, MAX_FOUND, Wanted, listed};
 pub use names::{NameSum, top_names};
 pub use near::{MAX_NAMES, Near, OnAddress, near, on_address};
 pub use order::{Each, MAX_SORTED, Passes, Sort};

@@ -15,6 +15,7 @@ mod plain;
 mod status;
 mod table;
 
+pub(crate) use csv::safe as safe_cell;
 pub use status::status;
 
 use crate::query::{Group, NameSum, Near, OnAddress, TagSet, Tie};

@@ -22,7 +22,7 @@ pub(super) fn status(
         let password = if options.password.is_some() { "given" } else { "none" };
         facts.push(("password", password.to_owned()));
     }
-    let format = terminal.format(rows.format, Format::Json);
+    let format = terminal.format(rows.format(), Format::Json);
     let look = terminal.look(Vec::new());
     render::status(&summary, &facts, verbose, format, &look, terminal.out)
         .map_err(CliError::Output)?;

@@ -1,5 +1,6 @@
 //! What can be typed after `pdns`: clap types, and nothing of what it means (see `resolve`).
 
+pub(super) mod export;
 mod groups;
 pub(super) mod tag;
 
@@ -9,10 +10,11 @@ use crate::config::Connection;
 use crate::config::serve::Serve;
 use crate::observation::Outcome;
 use crate::query::TagFilter;
-use crate::render::{FORMATS, Format};
+use crate::render::FORMATS;
 use crate::rr::RrType;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Parser, Subcommand, ValueEnum};
+use export::{Export, FormatArg};
 use std::path::PathBuf;
 use tag::{ContrastArgs, NearArgs, TagCommand, WatchArgs};
 
@@ -146,6 +148,9 @@ pub enum Command {
     Contrast(ContrastArgs),
     /// Show what is new, as it is first seen
     Watch(WatchArgs),
+    /// Write lists for Zeek, Suricata and Security Onion
+    #[command(after_long_help = export::EXPORT)]
+    Export(Export),
     /// The state of the store and of the logs that feed it
     Status {
         /// Also version, store, and what was counted on each log: all that a bug report needs
@@ -309,12 +314,12 @@ pub struct Rows {
     ///
     /// The default is a table on a terminal, and cof elsewhere.
     #[arg(long, short = 'f', value_name = "FORMAT", global = true, value_parser = formats(), help_heading = "Rows")]
-    pub format: Option<Format>,
+    pub format: Option<FormatArg>,
 }
 
-fn formats() -> impl TypedValueParser<Value = Format> {
+fn formats() -> impl TypedValueParser<Value = FormatArg> {
     let values = FORMATS.iter().map(|info| PossibleValue::new(info.name).help(info.help));
-    PossibleValuesParser::new(values).try_map(|name| name.parse::<Format>())
+    PossibleValuesParser::new(values).try_map(|name| name.parse().map(FormatArg::Answer))
 }
 
 fn tag_filter() -> impl TypedValueParser<Value = TagFilter> {

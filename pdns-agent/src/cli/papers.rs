@@ -35,7 +35,7 @@ fn page(command: &Command, name: &str, directory: &Path, pages: &mut u32) -> Res
 }
 
 fn wrong(path: &Path, cause: std::io::Error) -> CliError {
-    CliError::Paper { path: path.display().to_string(), cause }
+    CliError::Write { path: path.display().to_string(), cause }
 }
 
 /// Writes the completions of a shell to standard output.
