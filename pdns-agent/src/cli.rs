@@ -167,8 +167,12 @@ pub fn run(args: &Args, terminal: &mut Terminal<'_>) -> Result<Found, CliError> 
     if let Some(Command::Admin(Admin::Man { directory })) = &args.command {
         return papers::man(directory, terminal);
     }
-    if let Some(Command::Admin(Admin::Completions { shell })) = &args.command {
-        return papers::completions(*shell, terminal);
+    if let Some(Command::Admin(Admin::Completions { shell, program })) = &args.command {
+        return papers::completions(*shell, *program, terminal);
+    }
+    // Before there is a server to ask.
+    if let Some(Command::Admin(Admin::MendAof { directory })) = &args.command {
+        return admin::mend_aof(directory, terminal);
     }
     if let Some(Command::Serve(typed)) = &args.command {
         // Its settings have a file of their own.

@@ -177,7 +177,16 @@ pub enum Admin {
     Migrate,
     /// Stop the managed Redis; the next command or agent that needs it starts it again
     Stop,
-    /// Write man pages of pdns and its commands
+    /// Take a write that a crash cut short off the end of a Redis append-only file
+    ///
+    /// Redis 7.0 would run half a transaction at a later start, which doubles counts. To be run before Redis starts, as
+    /// pdns-redis.service does; the managed Redis has it done.
+    MendAof {
+        /// Redis' data directory, in which appendonlydir is
+        #[arg(value_name = "DIR")]
+        directory: PathBuf,
+    },
+    /// Write man pages of pdns, its commands, and pdns-agent
     Man {
         /// The folder that they go to, such as /usr/local/share/man/man1
         #[arg(value_name = "DIR")]
@@ -190,7 +199,19 @@ pub enum Admin {
         /// The shell
         #[arg(value_name = "SHELL")]
         shell: clap_complete::Shell,
+        /// Which program's
+        #[arg(long, value_enum, default_value = "pdns")]
+        program: Program,
     },
+}
+
+/// A program of ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Program {
+    /// This one
+    Pdns,
+    /// The sensor
+    PdnsAgent,
 }
 
 /// Conditions on text and TTL.

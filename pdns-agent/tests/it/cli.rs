@@ -547,6 +547,8 @@ fn the_manual_and_completions_come_of_the_same_definitions() {
         ("pdns-find.1", "regex"),
         ("pdns-subdomains.1", "Examples"),
         ("pdns-admin-verify.1", "repair"),
+        ("pdns-agent.1", "sensor"),
+        ("pdns-agent-ebpf.1", "interface"),
     ] {
         let text = fs::read_to_string(folder.join(page)).unwrap();
         assert!(text.contains(".TH") && text.contains(part), "{page}: {text}");
@@ -555,6 +557,9 @@ fn the_manual_and_completions_come_of_the_same_definitions() {
         let text = run(&mut site.pdns(), &["admin", "completions", shell]).with(&[0]);
         assert!(text.contains("unanswered") && text.contains("regex"), "{text}");
     }
+    let agents = ["admin", "completions", "bash", "--program", "pdns-agent"];
+    let text = run(&mut site.pdns(), &agents).with(&[0]);
+    assert!(text.contains("complete -F _pdns-agent") && text.contains("interface"), "{text}");
     let ended = run(&mut site.pdns(), &["admin", "man", "/dev/null/man"]);
     assert_eq!((ended.code, ended.stderr.lines().count()), (Some(2), 1), "{}", ended.stderr);
 }
