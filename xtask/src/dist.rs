@@ -6,10 +6,11 @@
 mod install;
 mod stage;
 
-use crate::shell::{Need, cargo, install, root, run, target};
+use crate::shell::{Need, cargo, install, is_installed, root, run, target};
 use anyhow::{Context as _, bail};
 use stage::Stage;
 use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -64,6 +65,16 @@ pub(crate) fn dist(args: &Args) -> anyhow::Result<()> {
         fs::remove_file(&next).with_context(|| format!("cannot remove {}", next.display()))?;
     }
     Ok(())
+}
+
+/// The package of the development profile, tested where that can be: only root can boot a system.
+pub(crate) fn for_tests() -> anyhow::Result<()> {
+    let is_root = fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0);
+    if !is_root || !is_installed("apt-get") {
+        eprintln!("skipping the Debian package: needs root, on Debian");
+        return Ok(());
+    }
+    dist(&Args { debug: true, test: true })
 }
 
 /// Where packages are made.

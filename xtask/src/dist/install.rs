@@ -19,9 +19,7 @@ mount --bind "$1" "$1" && cd "$1"
 mount -t proc proc proc && mount -t sysfs -o ro sysfs sys
 mount -t bpf bpf sys/fs/bpf 2>/dev/null || true
 mount -t tmpfs tmpfs run && mount -t tmpfs tmpfs tmp && mount -t tmpfs -o mode=755 tmpfs dev
-for device in null zero full random urandom tty; do
-    : > "dev/$device" && mount --bind "/dev/$device" "dev/$device"
-done
+cp -a /dev/null /dev/zero /dev/full /dev/random /dev/urandom /dev/tty dev/ && ln -s pts/ptmx dev/ptmx
 mkdir dev/pts dev/shm
 mount -t cgroup2 cgroup2 sys/fs/cgroup
 # A root of its own and no chroot: systemd gives services roots of theirs, which a chroot does not allow.
