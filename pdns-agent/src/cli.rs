@@ -7,11 +7,13 @@
 mod admin;
 mod answer;
 mod args;
+mod export;
 mod groups;
 mod hint;
 mod near;
 mod papers;
 mod parked;
+mod replace;
 mod resolve;
 mod serve;
 mod tag;
@@ -86,9 +88,9 @@ pub enum CliError {
     /// Some lines of standard input were passed over; all others were answered.
     #[error("{0} of the lines were no subjects and were passed over")]
     Lines(u64),
-    /// A page of the manual cannot be written.
+    /// A file cannot be written.
     #[error("cannot write {path}")]
-    Paper {
+    Write {
         /// Its path.
         path: String,
         /// Why not.
@@ -165,8 +167,12 @@ pub fn run(args: &Args, terminal: &mut Terminal<'_>) -> Result<Found, CliError> 
     if let Some(Command::Admin(Admin::Man { directory })) = &args.command {
         return papers::man(directory, terminal);
     }
-    if let Some(Command::Admin(Admin::Completions { shell })) = &args.command {
-        return papers::completions(*shell, terminal);
+    if let Some(Command::Admin(Admin::Completions { shell, program })) = &args.command {
+        return papers::completions(*shell, *program, terminal);
+    }
+    // Before there is a server to ask.
+    if let Some(Command::Admin(Admin::MendAof { directory })) = &args.command {
+        return admin::mend_aof(directory, terminal);
     }
     if let Some(Command::Serve(typed)) = &args.command {
         // Its settings have a file of their own.
@@ -270,6 +276,7 @@ fn command(args: &Args, options: &Options, terminal: &mut Terminal<'_>) -> Resul
             rows.allow("watch", FENCES)?;
             watch::run(args, rows, options, terminal)
         }
+        Some(Command::Export(args)) => export::run(args, rows, options, terminal),
         Some(Command::Status { verbose }) => {
             rows.allow("status", &["--format"])?;
             admin::status(*verbose, rows, options, terminal)

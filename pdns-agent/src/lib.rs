@@ -14,7 +14,7 @@
 //! - [`decode`] makes [`observation`]s of lines and of packets, or counts why not.
 //! - [`aggregate`] merges equal observations, so that the store hears of each tuple once a batch.
 //! - [`store`] takes batches exactly once and gives rows back.
-//! - [`query`] puts questions to the store; [`render`] writes the answers.
+//! - [`query`] puts questions to the store; [`render`] writes the answers, [`exchange`] lists for other programs.
 //! - [`agent`] and [`cli`] are the two programs' work, [`serve`] answers over HTTP; [`config`] is what they are told.
 //! - [`name`], [`rr`], [`rdata`], [`time`] and [`hash`] are the words that all of them share.
 //!
@@ -33,6 +33,7 @@ pub mod aggregate;
 pub mod cli;
 pub mod config;
 pub mod decode;
+pub mod exchange;
 pub(crate) mod exposition;
 pub mod hash;
 pub mod name;

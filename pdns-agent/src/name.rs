@@ -270,6 +270,21 @@ impl<'a> Name<'a> {
         }
     }
 
+    /// Appends the label octets joined with dots, as Zeek and Suricata have a name; nothing for the root. A dot
+    /// within a label looks like one between labels: [`Name::from_dotted`] reads another name then.
+    pub fn write_dotted(self, out: &mut Vec<u8>) {
+        if self.is_root() {
+            return;
+        }
+        let mut octets = self.0.bytes();
+        while let Some(octet) = octets.next() {
+            match octet {
+                b'\\' => out.extend(unescape(&mut octets)),
+                octet => out.push(octet),
+            }
+        }
+    }
+
     /// Appends the uncompressed wire form (RFC 1035 §3.1), at most 255 octets.
     pub fn write_wire(self, out: &mut Vec<u8>) {
         if !self.is_root() {

@@ -11,9 +11,11 @@
 //! each of which goes on after the last item of the one before.
 
 mod contrast;
+mod described;
 mod filter;
 mod follow;
 mod groups;
+mod listed;
 mod names;
 mod near;
 mod order;
@@ -28,16 +30,19 @@ mod tag_subject;
 mod tags;
 mod text;
 mod top;
+mod typed;
 mod walk;
 mod watch;
 mod when;
 
 pub use contrast::{Contrast, MAX_SHARED, Tie, TieKind, UnknownTie, contrast};
+pub use described::{Described, MAX_DESCRIBED, described};
 pub use filter::{Fence, Filter, TtlFence};
 pub use follow::{MAX_STEPS, Trail, follow};
 pub use groups::{
     By, Group, GroupKey, GroupSort, Grouping, MAX_GROUPS, Totals, days, groups, groups_in,
 };
+pub use listed::{Listed, Listing, MAX_BELOW, MAX_FOUND, Wanted, listed};
 pub use near::{MAX_NAMES, Near, OnAddress, near, on_address};
 pub use order::{Each, MAX_SORTED, Passes, Sort};
 pub use page::{Cursor, MAX_PAGE, Pager, Rows};
@@ -48,6 +53,7 @@ pub use tag_subject::{Scope, TagSubjectError, tag_subject};
 pub use tags::{TagFilter, TagSet, UnknownTagFilter};
 pub use text::{Text, Word, WordError};
 pub use top::{NameSum, top_names};
+pub use typed::{escaped_labels, is_number_or_digest, typed_name, typed_tag};
 pub use walk::{EachNames, Walk, walk};
 pub use watch::{Polled, Watch};
 pub use when::{DAY, Moment, WhenError};

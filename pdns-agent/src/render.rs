@@ -15,6 +15,7 @@ mod plain;
 mod status;
 mod table;
 
+pub(crate) use csv::safe as safe_cell;
 pub use status::status;
 
 use crate::query::{Group, NameSum, Near, OnAddress, TagSet, Tie};
@@ -259,6 +260,21 @@ pub fn escape(text: &str) -> Cow<'_, str> {
         if printable(letter) { out.push(letter) } else { out.extend(letter.escape_unicode()) }
     }
     Cow::Owned(out)
+}
+
+/// Text as a part of a URL: all but unreserved characters escaped (RFC 3986 §2.3).
+#[must_use]
+pub(crate) fn percent(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for octet in text.bytes() {
+        if octet.is_ascii_alphanumeric() || b"-._~".contains(&octet) {
+            out.push(char::from(octet));
+        } else {
+            // A String takes all that is written to it.
+            out.extend(format!("%{octet:02X}").chars());
+        }
+    }
+    out
 }
 
 /// `2026-11-24 02:22:58` in UTC, of seconds since the epoch.

@@ -36,7 +36,9 @@ pub use checkpoint::Checkpoint;
 pub use follow::Ends;
 pub use keys::Kind;
 pub use lookup::Each;
-pub use managed::{directory as managed_directory, is_another_of_root, stop as stop_managed};
+pub use managed::{
+    directory as managed_directory, is_another_of_root, mend as mend_aof, stop as stop_managed,
+};
 pub use owners::{OwnerSum, Slot};
 pub use row::{FactBuf, Row};
 pub use scan::{Handle, Part};

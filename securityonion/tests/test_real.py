@@ -4,6 +4,8 @@ PDNS_BIN names a built `pdns`, with `pdns-agent` beside it. Redis, agent and ser
 wrote; of the units' paths only those change that lead to places which a test does not have.
 """
 
+import base64
+import csv
 import json
 import os
 import re
@@ -239,27 +241,75 @@ class Real(unittest.TestCase):
             self.assertIn(status, (200, 400, 404), value)
             self.assertNotIn(b"<script>alert", page, value)
 
-    def test_refresh(self):
-        """A threat that was tagged comes to Zeek's Intel file."""
+    def refresh(self, name, *tags):
+        """Sets tags, refreshes one list by what the installer installed, and gives what it said."""
         program = self.world.root / "usr/local/bin/pdns"
-        if not has_command(program, "export"):
-            self.skipTest("this pdns has no `export`")
         environment = {
             **os.environ,
             "PDNS_REDIS": f"redis+unix://{self.place}/redis.sock",
             "PDNS_REDIS_USER": "pdns",
             "PDNS_REDIS_PASSWORD_FILE": str(self.world.root / "etc/pdns/redis-password"),
         }
-        subprocess.run([program, "tag", "set", "threat", "evil.example", "192.0.2.66"], check=True, env=environment, capture_output=True)
+        for words in tags:
+            subprocess.run([program, "tag", *words], check=True, env=environment, capture_output=True)
         refresh = self.world.root / "usr/local/libexec/pdns/refresh"
         done = subprocess.run(
-            [sys.executable, "-B", refresh, "--root", self.world.root, "--pdns", program, "zeek-intel"],
+            [sys.executable, "-B", refresh, "--root", self.world.root, "--pdns", program, name],
             capture_output=True,
             text=True,
             check=False,
             env=environment,
         )
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        return done.stdout
+
+    def test_refresh(self):
+        """What was tagged comes to each list, whatever its note says; a second run changes nothing."""
+        if not has_command(self.world.root / "usr/local/bin/pdns", "export"):
+            self.skipTest("this pdns has no `export`")
+        note = "{{ salt['cmd.run']('id') }}\t=cmd()\n#fields\tx, \"y\"\x1b[2J"
+        said = self.refresh(
+            "zeek-intel",
+            ("set", "threat", "evil.example", "192.0.2.66", "192.0.2.128/25", "--note", note),
+            ("set", "threat", "*.example.com", "{% raw %}.example".replace(" ", "\\032"), "a\\009b.example"),
+        )
+        self.assertNotIn("left out", said)
         text = self.world.read(f"{LOCAL}/salt/zeek/policy/intel/intel.dat")
-        self.assertIn("evil.example\tIntel::DOMAIN\tpdns\t", text)
-        self.assertIn("192.0.2.66\tIntel::ADDR\tpdns\t", text)
+        self.assertIsNone(re.search(r"\{[{%#]", text), "salt would render it")
+        head, *lines = text.rstrip("\n").split("\n")
+        names = head.split("\t")[1:]
+        rows = [dict(zip(names, line.split("\t"), strict=True)) for line in lines]
+        # Zeek's reader turns \\xHH into the octet.
+        octets = [re.sub(rb"\\x([0-9a-f]{2})", lambda found: bytes.fromhex(found[1].decode()), row["indicator"].encode()) for row in rows]
+        kinds = [row["indicator_type"].removeprefix("Intel::") for row in rows]
+        self.assertEqual(
+            sorted(zip(octets, kinds)),
+            [
+                (b"192.0.2.128/25", "SUBNET"),
+                (b"192.0.2.66", "ADDR"),
+                (b"a\tb.example", "DOMAIN"),
+                (b"evil.example", "DOMAIN"),
+                (b"example.com", "DOMAIN"),
+                (b"www.example.com", "DOMAIN"),
+                (b"{% raw %}.example", "DOMAIN"),
+            ],
+        )
+        self.assertTrue(all(row["meta.source"] == "pdns" and row["meta.do_notice"] == "T" for row in rows))
+        self.assertIn("nothing changed", self.refresh("zeek-intel"))
+
+        self.refresh("suricata-dataset")
+        lines = self.world.read(f"{LOCAL}/salt/suricata/rules/pdns-threat.lst").splitlines()
+        self.assertEqual({base64.b64decode(line, validate=True) for line in lines}, {name for name, kind in zip(octets, kinds) if kind == "DOMAIN"})
+
+        (self.world.root / "nsm/custom-mappings").mkdir(parents=True, exist_ok=True)
+        self.refresh("ip-descriptions")
+        rows = list(csv.reader(self.world.read("nsm/custom-mappings/ip-descriptions.csv").splitlines()))
+        self.assertEqual(rows[0], ["IP", "Description"])
+        self.assertEqual([row[0] for row in rows[1:]], ["192.0.2.7", "192.0.2.8", "192.0.2.66"])
+        self.assertEqual(rows[1][1], "[threat] www.example.com")
+        self.assertTrue(rows[3][1].startswith("[threat] {{ salt['cmd.run']('id') }} =cmd() #fields x, \"y\""), rows[3])
+        self.assertIn("nothing changed", self.refresh("ip-descriptions"))
+
+        self.refresh("zeek-intel", ("clear", "evil.example", "192.0.2.66", "192.0.2.128/25", "*.example.com", "a\\009b.example"))
+        text = self.world.read(f"{LOCAL}/salt/zeek/policy/intel/intel.dat")
+        self.assertEqual(len(text.splitlines()), 2)

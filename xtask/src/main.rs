@@ -5,6 +5,7 @@
 mod bench;
 mod ci;
 mod demo;
+mod dist;
 mod ebpf;
 mod fuzz;
 mod python;
@@ -33,6 +34,8 @@ enum Task {
     Bench(bench::Args),
     /// Look for inputs that break the decoders
     Fuzz(fuzz::Args),
+    /// Build a Debian package of both programs below target/dist
+    Dist(dist::Args),
     /// Build the socket filter for the kernel and keep its object in the repository
     BuildEbpf,
     /// Write a made-up Zeek dns.log of any size
@@ -47,6 +50,7 @@ fn main() -> ExitCode {
         Task::Tidy => tidy::tidy(),
         Task::Bench(args) => bench::bench(&args),
         Task::Fuzz(args) => fuzz::fuzz(&args),
+        Task::Dist(args) => dist::dist(&args),
         Task::BuildEbpf => ebpf::build(),
         Task::Sample(args) => sample::run(&args),
     };

@@ -1,5 +1,6 @@
 //! `cargo xtask test`: installs what the tests need, runs all of them, and says which skipped themselves.
 
+use crate::dist;
 use crate::ebpf;
 use crate::python;
 use crate::securityonion;
@@ -62,7 +63,8 @@ pub(crate) fn test() -> anyhow::Result<()> {
         );
     }
     result?;
-    securityonion::test()
+    securityonion::test()?;
+    dist::for_tests()
 }
 
 fn has_nextest() -> bool {

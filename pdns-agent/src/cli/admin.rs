@@ -3,7 +3,8 @@
 use super::args::{Admin, Rows};
 use super::{CliError, Found, Terminal, cannot, open, papers};
 use crate::render::{self, Format};
-use crate::store::{Options, stop_managed};
+use crate::store::{Options, mend_aof as mend, stop_managed};
+use std::path::Path;
 
 /// Shows the state of the store.
 pub(super) fn status(
@@ -22,7 +23,7 @@ pub(super) fn status(
         let password = if options.password.is_some() { "given" } else { "none" };
         facts.push(("password", password.to_owned()));
     }
-    let format = terminal.format(rows.format, Format::Json);
+    let format = terminal.format(rows.format(), Format::Json);
     let look = terminal.look(Vec::new());
     render::status(&summary, &facts, verbose, format, &look, terminal.out)
         .map_err(CliError::Output)?;
@@ -81,7 +82,17 @@ pub(super) fn run(
             terminal.say(format_args!("the managed Redis {word}"));
             Ok(Found::Something)
         }
+        Admin::MendAof { directory } => mend_aof(directory, terminal),
         Admin::Man { directory } => papers::man(directory, terminal),
-        Admin::Completions { shell } => papers::completions(*shell, terminal),
+        Admin::Completions { shell, program } => papers::completions(*shell, *program, terminal),
     }
+}
+
+/// Mends an append-only file. That there was nothing to mend is well, too.
+pub(super) fn mend_aof(directory: &Path, terminal: &mut Terminal<'_>) -> Result<Found, CliError> {
+    let torn = mend(directory).map_err(cannot("mend the file"))?;
+    if torn > 0 {
+        terminal.say(format_args!("{torn} octets of a torn write were taken off"));
+    }
+    Ok(Found::Something)
 }

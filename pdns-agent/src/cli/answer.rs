@@ -179,7 +179,7 @@ pub(super) fn rows(
     elsewhere: Format,
     terminal: &mut Terminal<'_>,
 ) -> Result<Found, CliError> {
-    let mut answer = Answer::new(store, rows.format, elsewhere, terminal)?;
+    let mut answer = Answer::new(store, rows.format(), elsewhere, terminal)?;
     answer.ask(store, query, false, None)?;
     answer.end()
 }
@@ -191,7 +191,7 @@ pub(super) fn look_up(
     options: &Options,
     terminal: &mut Terminal<'_>,
 ) -> Result<Found, CliError> {
-    let format = terminal.format(rows.format, Format::Cof);
+    let format = terminal.format(rows.format(), Format::Cof);
     let negative = rows.negative || format == Format::Table;
     let now = terminal.now;
     if let ["-"] = subjects.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
@@ -205,7 +205,7 @@ pub(super) fn look_up(
         .map(|subject| rows.look_up(subject, negative, now))
         .collect::<Result<Vec<Query>, UsageError>>()?;
     let mut store = open(options)?;
-    let mut answer = Answer::new(&mut store, rows.format, Format::Cof, terminal)?;
+    let mut answer = Answer::new(&mut store, rows.format(), Format::Cof, terminal)?;
     for (query, subject) in queries.iter().zip(subjects) {
         let subject = (subjects.len() > 1).then_some(subject.as_str());
         answer.ask(&mut store, query, rows.follow, subject)?;
@@ -223,7 +223,7 @@ fn batch(
 ) -> Result<Found, CliError> {
     let mut store = open(options)?;
     let now = terminal.now;
-    let mut answer = Answer::new(&mut store, rows.format, Format::Cof, terminal)?;
+    let mut answer = Answer::new(&mut store, rows.format(), Format::Cof, terminal)?;
     let (mut number, mut passed_over) = (0_u64, 0_u64);
     while let Some(line) = next_line(answer.terminal.input).map_err(CliError::Input)? {
         number += 1;
@@ -288,7 +288,7 @@ pub(super) fn top_names(
     let mut store = open(options)?;
     let (sums, cut) =
         query::top_names(&mut store, &filter, limit).map_err(cannot("read the store"))?;
-    let mut answer = Answer::new(&mut store, rows.format, Format::Cof, terminal)?;
+    let mut answer = Answer::new(&mut store, rows.format(), Format::Cof, terminal)?;
     for sum in &sums {
         if answer.item(&Item::Sum(sum)).is_break() {
             break;
@@ -307,7 +307,7 @@ pub(super) fn new_names(
     terminal: &mut Terminal<'_>,
 ) -> Result<Found, CliError> {
     let mut store = open(options)?;
-    let mut answer = Answer::new(&mut store, rows.format, Format::Cof, terminal)?;
+    let mut answer = Answer::new(&mut store, rows.format(), Format::Cof, terminal)?;
     let limit = rows.limit.unwrap_or(LIMIT);
     let page = query::new_names(&mut store, day, limit, &mut |name, time_first| {
         answer.item(&Item::New { rrname: name.as_str(), time_first })

@@ -1,5 +1,6 @@
 //! What can be typed after `pdns`: clap types, and nothing of what it means (see `resolve`).
 
+pub(super) mod export;
 mod groups;
 pub(super) mod tag;
 
@@ -9,10 +10,11 @@ use crate::config::Connection;
 use crate::config::serve::Serve;
 use crate::observation::Outcome;
 use crate::query::TagFilter;
-use crate::render::{FORMATS, Format};
+use crate::render::FORMATS;
 use crate::rr::RrType;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Parser, Subcommand, ValueEnum};
+use export::{Export, FormatArg};
 use std::path::PathBuf;
 use tag::{ContrastArgs, NearArgs, TagCommand, WatchArgs};
 
@@ -146,6 +148,9 @@ pub enum Command {
     Contrast(ContrastArgs),
     /// Show what is new, as it is first seen
     Watch(WatchArgs),
+    /// Write lists for Zeek, Suricata and Security Onion
+    #[command(after_long_help = export::EXPORT)]
+    Export(Export),
     /// The state of the store and of the logs that feed it
     Status {
         /// Also version, store, and what was counted on each log: all that a bug report needs
@@ -172,7 +177,16 @@ pub enum Admin {
     Migrate,
     /// Stop the managed Redis; the next command or agent that needs it starts it again
     Stop,
-    /// Write man pages of pdns and its commands
+    /// Take a write that a crash cut short off the end of a Redis append-only file
+    ///
+    /// Redis 7.0 would run half a transaction at a later start, which doubles counts. To be run before Redis starts, as
+    /// pdns-redis.service does; the managed Redis has it done.
+    MendAof {
+        /// Redis' data directory, in which appendonlydir is
+        #[arg(value_name = "DIR")]
+        directory: PathBuf,
+    },
+    /// Write man pages of pdns, its commands, and pdns-agent
     Man {
         /// The folder that they go to, such as /usr/local/share/man/man1
         #[arg(value_name = "DIR")]
@@ -185,7 +199,19 @@ pub enum Admin {
         /// The shell
         #[arg(value_name = "SHELL")]
         shell: clap_complete::Shell,
+        /// Which program's
+        #[arg(long, value_enum, default_value = "pdns")]
+        program: Program,
     },
+}
+
+/// A program of ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Program {
+    /// This one
+    Pdns,
+    /// The sensor
+    PdnsAgent,
 }
 
 /// Conditions on text and TTL.
@@ -309,12 +335,12 @@ pub struct Rows {
     ///
     /// The default is a table on a terminal, and cof elsewhere.
     #[arg(long, short = 'f', value_name = "FORMAT", global = true, value_parser = formats(), help_heading = "Rows")]
-    pub format: Option<Format>,
+    pub format: Option<FormatArg>,
 }
 
-fn formats() -> impl TypedValueParser<Value = Format> {
+fn formats() -> impl TypedValueParser<Value = FormatArg> {
     let values = FORMATS.iter().map(|info| PossibleValue::new(info.name).help(info.help));
-    PossibleValuesParser::new(values).try_map(|name| name.parse::<Format>())
+    PossibleValuesParser::new(values).try_map(|name| name.parse().map(FormatArg::Answer))
 }
 
 fn tag_filter() -> impl TypedValueParser<Value = TagFilter> {

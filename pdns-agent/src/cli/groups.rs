@@ -46,7 +46,7 @@ pub(super) fn subdomains(
     terminal: &mut Terminal<'_>,
 ) -> Result<Found, CliError> {
     let mut store = open(options)?;
-    let mut answer = Answer::new(&mut store, rows.format, Format::Cof, terminal)?;
+    let mut answer = Answer::new(&mut store, rows.format(), Format::Cof, terminal)?;
     let limit = rows.limit.unwrap_or(LIMIT);
     let totals = write(&mut store, grouping, sort, limit, &mut answer)?;
     if totals.names > 0
@@ -118,7 +118,7 @@ fn simple(
     terminal: &mut Terminal<'_>,
 ) -> Result<Found, CliError> {
     let mut store = open(options)?;
-    let mut answer = Answer::new(&mut store, rows.format, Format::Cof, terminal)?;
+    let mut answer = Answer::new(&mut store, rows.format(), Format::Cof, terminal)?;
     write(&mut store, grouping, sort, limit, &mut answer)?;
     answer.end()
 }
@@ -141,7 +141,7 @@ pub(super) fn days(
         ByName::Domains => ("domains", query::days(&mut store, &grouping)),
     };
     let days = days.map_err(cannot("read what was new on each day"))?;
-    let mut answer = Answer::new(&mut store, rows.format, Format::Cof, terminal)?;
+    let mut answer = Answer::new(&mut store, rows.format(), Format::Cof, terminal)?;
     let shown = days.range(since..);
     let Some(first) = shown.clone().map(|(&day, _)| day).next() else {
         if let Some((&day, _)) = days.last_key_value() {

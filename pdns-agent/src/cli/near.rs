@@ -23,7 +23,7 @@ pub(super) fn near(
     };
     let limit = rows.limit.unwrap_or(TOP_LIMIT);
     let mut store = open(options)?;
-    let mut answer = Answer::new(&mut store, rows.format, Format::Json, terminal)?;
+    let mut answer = Answer::new(&mut store, rows.format(), Format::Json, terminal)?;
     let tags = answer.tags();
     let (found, cut) = query::near(&tags, address, args.kind.0, limit);
     for near in &found {
@@ -54,7 +54,7 @@ pub(super) fn contrast(
     let of = args.subject.as_deref().map(|typed| tag::subject(typed, None)).transpose()?;
     let limit = rows.limit.unwrap_or(LIMIT);
     let mut store = open(options)?;
-    let mut answer = Answer::new(&mut store, rows.format, Format::Json, terminal)?;
+    let mut answer = Answer::new(&mut store, rows.format(), Format::Json, terminal)?;
     let found = query::contrast(&mut store, &answer.tags(), of.as_ref(), args.tie, limit)
         .map_err(cannot("read the store"))?;
     for tie in &found.ties {

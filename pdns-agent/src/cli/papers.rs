@@ -1,20 +1,32 @@
 //! The manual and the shells' completions, of the same definitions that the arguments are read by.
 
-use super::args::Args;
+use super::args::{Args, Program};
 use super::{CliError, Found, Terminal};
+use crate::config::agent;
 use clap::{Command, CommandFactory as _};
 use clap_complete::Shell;
 use clap_mangen::Man;
 use std::fs;
 use std::path::Path;
 
-/// Writes a page for `pdns` and for each of its commands: `pdns.1`, `pdns-find.1`, `pdns-admin-verify.1`.
+impl Program {
+    fn command(self) -> (Command, &'static str) {
+        match self {
+            Self::Pdns => (Args::command(), "pdns"),
+            Self::PdnsAgent => (agent::Args::command(), "pdns-agent"),
+        }
+    }
+}
+
+/// Writes a page for each program and for each of its commands: `pdns.1`, `pdns-find.1`, `pdns-admin-verify.1`.
 pub(super) fn man(directory: &Path, terminal: &mut Terminal<'_>) -> Result<Found, CliError> {
     fs::create_dir_all(directory).map_err(|cause| wrong(directory, cause))?;
-    let mut command = Args::command();
-    command.build();
     let mut pages = 0_u32;
-    page(&command, "pdns", directory, &mut pages)?;
+    for program in [Program::Pdns, Program::PdnsAgent] {
+        let (mut command, name) = program.command();
+        command.build();
+        page(&command, name, directory, &mut pages)?;
+    }
     terminal.say(format_args!("{pages} pages are in {}", directory.display()));
     Ok(Found::Something)
 }
@@ -35,13 +47,18 @@ fn page(command: &Command, name: &str, directory: &Path, pages: &mut u32) -> Res
 }
 
 fn wrong(path: &Path, cause: std::io::Error) -> CliError {
-    CliError::Paper { path: path.display().to_string(), cause }
+    CliError::Write { path: path.display().to_string(), cause }
 }
 
 /// Writes the completions of a shell to standard output.
-pub(super) fn completions(shell: Shell, terminal: &mut Terminal<'_>) -> Result<Found, CliError> {
+pub(super) fn completions(
+    shell: Shell,
+    program: Program,
+    terminal: &mut Terminal<'_>,
+) -> Result<Found, CliError> {
     let mut text = Vec::new();
-    clap_complete::generate(shell, &mut Args::command(), "pdns", &mut text);
+    let (mut command, name) = program.command();
+    clap_complete::generate(shell, &mut command, name, &mut text);
     terminal.out.write_all(&text).map_err(CliError::Output)?;
     terminal.out.flush().map_err(CliError::Output)?;
     Ok(Found::Something)

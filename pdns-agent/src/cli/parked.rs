@@ -31,7 +31,7 @@ pub(super) fn parked(
         None => List::shipped(),
     };
     let mut store = open(options)?;
-    let mut answer = Answer::new(&mut store, rows.format, Format::Cof, terminal)?;
+    let mut answer = Answer::new(&mut store, rows.format(), Format::Cof, terminal)?;
     let page = query::parked(&mut store, &query, whys, &list, &mut |row, why| {
         answer.item(&Item::Marked { row: &row, name: Mark::Why, mark: &why.to_string() })
     })

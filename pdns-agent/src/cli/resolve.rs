@@ -1,10 +1,12 @@
 //! From what was typed to what is meant: [`Query`] values, or one good sentence.
 
+use super::args::export::FormatArg;
 use super::args::{By, ByBelow, ByName, Find, OutcomeArg, Rows, SortArg, Subdomains};
 use crate::query::{
     self, Fence, Filter, GroupSort, Grouping, ListError, Moment, Pattern, PatternError, Query,
     Sort, Subject, SubjectError, TagSubjectError, Text, TtlFence, What, WhenError, Word, WordError,
 };
+use crate::render::Format;
 use crate::store::{Kind, LongText, TagKind};
 use std::io;
 
@@ -111,6 +113,17 @@ pub enum UsageError {
     /// Something else than an address.
     #[error("{0:?} is no address: near takes one, such as 192.0.2.7")]
     NoAddress(String),
+    /// No list.
+    #[error(
+        "say which list: pdns export --format zeek-intel, suricata-dataset, ip-descriptions, csv or plain"
+    )]
+    NoList,
+    /// Tags without which nothing can be listed.
+    #[error("say which tags the list is of, such as --tag threat; --tag any is all of them")]
+    NoKind,
+    /// More descriptions than can be.
+    #[error("export --format ip-descriptions needs a limit of 1 to 200000")]
+    Descriptions,
     /// No limit where one is needed.
     #[error("top --by names needs a limit of 1 to 200000")]
     Limit,
@@ -155,6 +168,16 @@ pub(super) fn text(
 }
 
 impl Rows {
+    /// The format that was asked for.
+    #[must_use]
+    pub fn format(&self) -> Option<Format> {
+        match self.format {
+            Some(FormatArg::Answer(format)) => Some(format),
+            // Only `pdns export` takes the name of a list, and asks for it in its own words.
+            Some(FormatArg::List(_)) | None => None,
+        }
+    }
+
     /// Refuses each flag that was given and is not among `allowed`.
     ///
     /// # Errors

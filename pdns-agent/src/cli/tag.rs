@@ -202,7 +202,7 @@ fn list(
     let under = under.map(|typed| subject(typed, Some(Scope::Below))).transpose()?;
     let limit = rows.limit.unwrap_or(LIMIT);
     let mut store = open(options)?;
-    let mut answer = Answer::new(&mut store, rows.format, Format::Json, terminal)?;
+    let mut answer = Answer::new(&mut store, rows.format(), Format::Json, terminal)?;
     let tags = answer.tags();
     let wanted = |tag: &&Tag| {
         kind.is_none_or(|kind| tag.kind == kind)
@@ -234,7 +234,7 @@ fn history(
     let of = of.map(|typed| subject(typed, Some(Scope::Below))).transpose()?;
     let limit = rows.limit.unwrap_or(LIMIT);
     let mut store = open(options)?;
-    let mut answer = Answer::new(&mut store, rows.format, Format::Json, terminal)?;
+    let mut answer = Answer::new(&mut store, rows.format(), Format::Json, terminal)?;
     let mut page = Page::default();
     let dropped = store
         .tag_history(&mut |event| {

@@ -32,7 +32,7 @@ pub(super) fn run(
     let mut store = open(options)?;
     let mut watch =
         Watch::begin(&mut store, text, filter, args.records).map_err(cannot("read the store"))?;
-    let mut answer = Answer::new(&mut store, rows.format, Format::Cof, terminal)?;
+    let mut answer = Answer::new(&mut store, rows.format(), Format::Cof, terminal)?;
     answer.say(format_args!("watching for what is new; Ctrl-C ends"));
     let interval = Duration::from_secs(args.interval.into());
     let limit = rows.limit.unwrap_or(0) as u64;

@@ -293,6 +293,18 @@ mod tests {
     }
 
     #[test]
+    fn the_packages_file_has_every_key() {
+        let (shipped, full) =
+            document::shipped::check::<File>("agent.toml", &["", "zeek", "ebpf", "pcap"]);
+        assert_eq!(shipped.redis.as_deref(), Some("redis+unix:///run/pdns/redis.sock"));
+        assert_eq!(full.prefix.as_deref(), Some(crate::config::DEFAULT_PREFIX));
+        assert_eq!(full.memory, Some(DEFAULT_MEMORY >> 20));
+        assert_eq!((full.ebpf.ring, full.ebpf.flush), (Some(DEFAULT_RING >> 20), Some(2.0)));
+        assert_eq!(full.ebpf.ports, [DEFAULT_PORT]);
+        assert_eq!(full.pcap.timeout, Some(DEFAULT_TIMEOUT.as_secs_f64()));
+    }
+
+    #[test]
     fn interfaces_and_packets_are_told() {
         let file =
             file("sensor = 's'\n[ebpf]\ninterfaces = ['eth9']\nports = [53, 5353]\nring = 4\n");

@@ -32,6 +32,9 @@ pub enum FileError {
     PasswordInFile(PathBuf),
 }
 
+#[cfg(test)]
+pub(super) mod shipped;
+
 /// Reads a file; `redis` finds the store's URL in it.
 pub(super) fn read<T: DeserializeOwned>(
     path: &Path,

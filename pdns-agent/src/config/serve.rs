@@ -230,6 +230,18 @@ mod tests {
     }
 
     #[test]
+    fn the_packages_file_has_every_key() {
+        let (shipped, full) = document::shipped::check::<File>("serve.toml", &[""]);
+        assert_eq!(shipped.redis.as_deref(), Some("redis+unix:///run/pdns/redis.sock"));
+        assert_eq!(full.prefix.as_deref(), Some(crate::config::DEFAULT_PREFIX));
+        assert_eq!(full.listen, [DEFAULT_LISTEN]);
+        assert_eq!(full.users.as_deref(), Some(Path::new(DEFAULT_USERS)));
+        let numbers = Limits::default();
+        let set = limits(&Serve::default(), &full).unwrap();
+        assert_eq!(set, numbers);
+    }
+
+    #[test]
     fn flags_go_before_the_environment_and_that_before_the_file() {
         let file = "redis = \"redis://a\"\nlisten = [\"127.0.0.1:1\"]\nusers = \"/f\"\nrate = 7\n";
         let read = |line, env| read_with(line, file, env).unwrap();

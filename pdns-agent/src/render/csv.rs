@@ -59,7 +59,7 @@ pub(super) fn text(value: Value<'_>) -> String {
 }
 
 /// A cell that no spreadsheet runs and no terminal obeys.
-pub(super) fn safe(cell: &str) -> String {
+pub(crate) fn safe(cell: &str) -> String {
     let cell = escape(cell);
     if cell.starts_with(['=', '+', '-', '@']) { format!("'{cell}") } else { cell.into_owned() }
 }

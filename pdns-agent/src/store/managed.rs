@@ -151,8 +151,7 @@ fn launch(home: &Path) -> Result<Child, StoreError> {
     );
     file.write_all(text.as_bytes())
         .map_err(failed(format!("cannot write {}", configuration.display())))?;
-    let torn = super::aof::mend(home)
-        .map_err(failed(format!("cannot mend the append-only file in {}", home.display())))?;
+    let torn = mend(home)?;
     if torn > 0 {
         tracing::warn!(
             octets = torn,
@@ -171,6 +170,16 @@ fn launch(home: &Path) -> Result<Child, StoreError> {
         .map_err(failed(
             "cannot run redis-server: install it, or name a Redis with --redis".to_owned(),
         ))
+}
+
+/// Takes a torn write off the end of the append-only file below `home`, as a crash may leave it; returns how many octets that
+/// was. To be done before the server starts.
+///
+/// # Errors
+/// When the file cannot be read or cut.
+pub fn mend(home: &Path) -> Result<u64, StoreError> {
+    super::aof::mend(home)
+        .map_err(failed(format!("cannot mend the append-only file in {}", home.display())))
 }
 
 /// Waits until a server is ready; launches one when there is none, or none any more.

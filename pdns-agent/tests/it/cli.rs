@@ -205,6 +205,8 @@ fn help_is_as_it_should_be() {
         "subdomains -h",
         "parked --help",
         "new -h",
+        "export -h",
+        "export --help",
         "admin -h",
         "admin verify -h",
     ] {
@@ -263,6 +265,19 @@ fn every_error_is_one_good_sentence() {
         "parked --kind empty",
         "parked --list /nonexistent/list",
         "parked --list HOME/list.txt",
+        "export",
+        "export --tag threat",
+        "export --tag threat --format cof",
+        "--format table export --tag threat",
+        "export --format csv",
+        "export --tag none --format plain",
+        "export --tag harm --format plain",
+        "export --format ip-descriptions --limit 0",
+        "export --format ip-descriptions --url https://pdns.example.net",
+        "export --tag any --format zeek-intel --last-after 1d",
+        "export --tag any --format zeek-intel --url pdns.example.net",
+        "export --tag any --format plain --out HOME",
+        "export --tag any --format plain --out HOME/none/list",
         "admin completions tcsh",
         "example.com status",
         "lookup",
@@ -532,6 +547,8 @@ fn the_manual_and_completions_come_of_the_same_definitions() {
         ("pdns-find.1", "regex"),
         ("pdns-subdomains.1", "Examples"),
         ("pdns-admin-verify.1", "repair"),
+        ("pdns-agent.1", "sensor"),
+        ("pdns-agent-ebpf.1", "interface"),
     ] {
         let text = fs::read_to_string(folder.join(page)).unwrap();
         assert!(text.contains(".TH") && text.contains(part), "{page}: {text}");
@@ -540,6 +557,9 @@ fn the_manual_and_completions_come_of_the_same_definitions() {
         let text = run(&mut site.pdns(), &["admin", "completions", shell]).with(&[0]);
         assert!(text.contains("unanswered") && text.contains("regex"), "{text}");
     }
+    let agents = ["admin", "completions", "bash", "--program", "pdns-agent"];
+    let text = run(&mut site.pdns(), &agents).with(&[0]);
+    assert!(text.contains("pdns-agent") && text.contains("--interface"), "{text}");
     let ended = run(&mut site.pdns(), &["admin", "man", "/dev/null/man"]);
     assert_eq!((ended.code, ended.stderr.lines().count()), (Some(2), 1), "{}", ended.stderr);
 }

@@ -17,6 +17,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("store", 5),
     ("query", 6),
     ("render", 8),
+    ("exchange", 8),
     ("exposition", 0),
     ("agent", 9),
     ("serve", 9),
@@ -48,6 +49,7 @@ const ABSENT: &[(&str, &[&str])] = &[
     ("decode", &["std::fs", "File::", "TcpStream", "UdpSocket", "SystemTime"]),
     ("aggregate", &["std::fs", "File::", "SystemTime"]),
     ("render", &["std::fs", "File::", "SystemTime", "stdout("]),
+    ("exchange", &["std::fs", "File::", "SystemTime", "stdout("]),
 ];
 
 /// One source file: its path, its module at the top level, its code without comments and tests.

@@ -199,7 +199,7 @@ hxxps://evil[.]example[.]net/x,threat,,,,2023-11-22
 ";
 
 /// A site with [`TAGS`].
-fn tagged() -> Site {
+pub(crate) fn tagged() -> Site {
     let site = Site::new();
     let file = site.home.write("tags.csv", TAGS);
     let file = file.to_str().unwrap();

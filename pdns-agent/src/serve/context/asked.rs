@@ -4,19 +4,17 @@
 //! between, and just as well a number, a hash or a user's name. The reading itself is [`Subject::parse`].
 
 use crate::name::NameBuf;
-use crate::query::Subject;
+use crate::query::{Subject, escaped_labels, is_number_or_digest, typed_name};
+use crate::render::percent;
 use crate::serve::part::decode;
 use crate::store::TagSubject;
 use ipnet::IpNet;
-use std::fmt::Write as _;
 use std::net::IpAddr;
 
 /// The most subjects of a list; the rest is passed over.
 const MAX_LISTED: usize = 32;
 /// Quotes that stand around a value, or around each of a list.
 const QUOTES: [char; 6] = ['"', '\'', '`', '\u{201c}', '\u{201d}', '\u{b4}'];
-/// Lengths of hexadecimal digests, which are no names though a name could look so.
-const DIGESTS: [usize; 5] = [32, 40, 56, 64, 128];
 
 /// What was clicked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -125,13 +123,6 @@ fn subject(value: &str) -> Option<Subject> {
     }
 }
 
-fn is_number_or_digest(value: &str) -> bool {
-    let is_number = value.bytes().all(|octet| octet.is_ascii_digit() || octet == b'-');
-    let is_digest =
-        DIGESTS.contains(&value.len()) && value.bytes().all(|octet| octet.is_ascii_hexdigit());
-    is_number || is_digest
-}
-
 /// A subject as it is shown.
 pub(super) fn text_of(subject: &Subject) -> String {
     match subject {
@@ -154,55 +145,9 @@ pub(super) fn typed(subject: &Subject) -> String {
     match subject {
         Subject::Name(name) => typed_name(name),
         Subject::Below(apex) if apex.as_name().is_root() => "*".to_owned(),
-        Subject::Below(apex) => format!("*.{}", escaped(apex)),
+        Subject::Below(apex) => format!("*.{}", escaped_labels(apex)),
         Subject::Addresses(..) => text_of(subject),
     }
-}
-
-/// As [`typed`], of what a tag is on.
-pub(super) fn typed_tag(subject: &TagSubject) -> String {
-    match subject {
-        TagSubject::Name(name) => typed_name(name),
-        TagSubject::Below(apex) => format!(".{}", escaped(apex)),
-        TagSubject::Net(_) => subject.to_string(),
-    }
-}
-
-fn typed_name(name: &NameBuf) -> String {
-    let text = escaped(name);
-    let is_same = Subject::parse(&text) == Ok(Subject::Name(name.clone()));
-    if is_same && !is_number_or_digest(&text) {
-        return text;
-    }
-    // Such as a name of four numbers, which is no address.
-    let mut out = String::new();
-    match text.as_bytes().first() {
-        Some(&first) if first != b'.' && first != b'\\' => push_escape(first, &mut out),
-        _ => return text,
-    }
-    out + text.get(1..).unwrap_or_default()
-}
-
-/// A name's text with all but letters, digits, `-` and `_` as `\DDD`.
-fn escaped(name: &NameBuf) -> String {
-    let mut out = String::new();
-    let mut octets = name.as_str().bytes().peekable();
-    while let Some(octet) = octets.next() {
-        match octet {
-            b'\\' if octets.peek().is_some_and(u8::is_ascii_digit) => out.push('\\'),
-            b'\\' => push_escape(octets.next().unwrap_or(b'\\'), &mut out),
-            b'.' | b'-' | b'_' => out.push(char::from(octet)),
-            octet if octet.is_ascii_alphanumeric() => out.push(char::from(octet)),
-            octet => push_escape(octet, &mut out),
-        }
-    }
-    out
-}
-
-/// One octet as `\DDD` (RFC 1035 §5.1).
-fn push_escape(octet: u8, out: &mut String) {
-    // A String takes all that is written to it.
-    write!(out, "\\{octet:03}").ok();
 }
 
 /// The prefix that a range is, if it is one.
@@ -244,20 +189,6 @@ pub(super) fn name_path(name: &NameBuf) -> String {
 /// The path of an address's page.
 pub(super) fn address_path(address: IpAddr) -> String {
     path_of(&Subject::Addresses(address, address))
-}
-
-/// Text as a part of a URL: all but unreserved characters escaped (RFC 3986 §2.3).
-pub(super) fn percent(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for octet in text.bytes() {
-        if octet.is_ascii_alphanumeric() || b"-._~".contains(&octet) {
-            out.push(char::from(octet));
-        } else {
-            // A String takes all that is written to it.
-            write!(out, "%{octet:02X}").ok();
-        }
-    }
-    out
 }
 
 #[cfg(test)]
@@ -369,7 +300,7 @@ mod tests {
                 let read = Asked::of_path(path.strip_prefix("/context/").unwrap());
                 prop_assert_eq!(read, Some(Asked { subject: subject.clone(), others: Vec::new() }));
                 let tag = tag_of(&subject).unwrap();
-                prop_assert_eq!(crate::query::tag_subject(&typed_tag(&tag), None), Ok(tag));
+                prop_assert_eq!(crate::query::tag_subject(&crate::query::typed_tag(&tag), None), Ok(tag));
             }
         }
     }

@@ -3,7 +3,7 @@
 //! Part of the page. The parts are read one after the other on the visit's thread, each of them bounded.
 
 use super::around::{self, Around};
-use super::asked::{Asked, net_of, percent, tag_of, text_of, typed};
+use super::asked::{Asked, net_of, tag_of, text_of, typed};
 use super::hunt::HuntUrl;
 use super::page::{Context, Form, Frame, NearThreat, OneSection, Start};
 use super::read::{self, Depth, Reading, Section};
@@ -13,6 +13,7 @@ use super::timeline::{Axis, Time, grouped};
 use super::view::{Link, MAX_TAGS, Table, Vicinity, badges, judgement, past, table, vicinity};
 use crate::name::{Name, suffix};
 use crate::query::{Cursor, Subject, TagSet, near};
+use crate::render::percent;
 use crate::serve::answer::Out;
 use crate::store::{Store, StoreError, Tag, TagEvent, TagKind, TagSubject};
 use std::net::IpAddr;

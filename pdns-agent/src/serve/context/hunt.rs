@@ -3,8 +3,9 @@
 //! Part of the page. Hunt takes its query from the fragment of its URL: an OQL search, here the value in quotes, which
 //! stands for itself whatever it holds.
 
-use super::asked::{net_of, percent, text_of};
+use super::asked::{net_of, text_of};
 use crate::query::Subject;
+use crate::render::percent;
 use axum::http::Uri;
 use std::str::FromStr;
 

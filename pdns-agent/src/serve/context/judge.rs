@@ -3,8 +3,9 @@
 //! Part of the page. Only `POST /tag` changes anything. The tag bears who did it, when and why, and the store's
 //! history keeps that, also of what is cleared.
 
-use super::asked::{path_of, percent};
+use super::asked::path_of;
 use crate::query::{Scope, Subject, tag_subject};
+use crate::render::percent;
 use crate::serve::part;
 use crate::serve::refusal::Refusal;
 use crate::store::{Tag, TagChange, TagKind, TagOutcome, TagSubject};

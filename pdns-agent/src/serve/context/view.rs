@@ -3,14 +3,16 @@
 //! Part of the page. All text goes through the templates' escaping; what could hide in it is made visible here.
 
 use super::around::{Around, Neighbour};
-use super::asked::{address_path, name_path, path_of, percent, text_of, typed, typed_tag};
+use super::asked::{address_path, name_path, path_of, text_of, typed};
 use super::read::{Reading, Section};
 use super::shown::{unicode, visible};
 use super::timeline::{Axis, Bar, Time, grouped};
 use crate::name::NameBuf;
 use crate::observation::Seen;
+use crate::query::typed_tag;
 use crate::query::{Subject, TagSet};
 use crate::rdata::{FinalDot, Rdata, Target};
+use crate::render::percent;
 use crate::rr::RrType;
 use crate::store::{FactBuf, Row, Tag, TagEvent, TagKind, TagSubject};
 use std::net::IpAddr;

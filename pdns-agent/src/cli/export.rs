@@ -1,0 +1,178 @@
+//! `pdns export`: lists of tagged subjects, and names beside addresses, for other programs.
+
+use super::args::Rows;
+use super::args::export::{Export, FormatArg};
+use super::replace::Replacement;
+use super::resolve::UsageError;
+use super::{CliError, FENCES, Found, Terminal, cannot, open};
+use crate::exchange::{List, Writer};
+use crate::query::{self, Filter, Listing, MAX_BELOW, MAX_DESCRIBED, TagFilter, TagSet, Wanted};
+use crate::render::Format;
+use crate::store::{Options, Store, TagKind};
+use std::io::{self, Write};
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+/// What is asked for.
+struct Asked {
+    list: List,
+    kinds: Vec<TagKind>,
+    limit: usize,
+    /// Of descriptions.
+    filter: Filter,
+}
+
+/// What came of it.
+struct Written {
+    lines: u64,
+    notes: Vec<String>,
+}
+
+/// Writes a list.
+pub(super) fn run(
+    args: &Export,
+    rows: &Rows,
+    options: &Options,
+    terminal: &mut Terminal<'_>,
+) -> Result<Found, CliError> {
+    let asked = asked(args, rows, terminal.now)?;
+    let mut writer = Writer::new(asked.list, args.page.clone());
+    let mut store = open(options)?;
+    let written = match &args.out {
+        None => {
+            let written = write(&asked, &mut store, &mut writer, terminal.out, &CliError::Output)?;
+            terminal.out.flush().map_err(CliError::Output)?;
+            written
+        }
+        Some(path) => {
+            let shown = path.display().to_string();
+            let failed = |cause| CliError::Write { path: shown.clone(), cause };
+            let mut file = Replacement::begin(path).map_err(failed)?;
+            let written = write(&asked, &mut store, &mut writer, &mut file, &failed)?;
+            let is_new = file.finish().map_err(failed)?;
+            let lines = if written.lines == 1 { "line" } else { "lines" };
+            let how = if is_new { "has" } else { "is as it was:" };
+            terminal.say(format_args!("{shown} {how} {} {lines}", written.lines));
+            written
+        }
+    };
+    for note in &written.notes {
+        terminal.say(format_args!("{note}"));
+    }
+    Ok(if written.lines > 0 { Found::Something } else { Found::Nothing })
+}
+
+/// What was typed, as it is meant.
+fn asked(args: &Export, rows: &Rows, now: u32) -> Result<Asked, UsageError> {
+    let list = match args.format {
+        Some(FormatArg::List(list)) => list,
+        // Typed before the command.
+        Some(FormatArg::Answer(Format::Csv)) => List::Csv,
+        Some(FormatArg::Answer(Format::Plain)) => List::Plain,
+        Some(FormatArg::Answer(_)) | None => return Err(UsageError::NoList),
+    };
+    let command = list.info().command;
+    let mut kinds = Vec::new();
+    for filter in &args.tag {
+        match filter {
+            TagFilter::Kind(kind) => kinds.push(*kind),
+            TagFilter::Any => kinds.extend(TagKind::ALL),
+            TagFilter::None => return Err(UsageError::NoKind),
+        }
+    }
+    let mut allowed = vec!["--tag", "--limit", "--format"];
+    if list == List::IpDescriptions {
+        allowed.extend(FENCES.iter().filter(|flag| **flag != "--rrtype"));
+    } else if kinds.is_empty() {
+        return Err(UsageError::NoKind);
+    }
+    rows.allow(command, &allowed)?;
+    if args.page.is_some() && list != List::ZeekIntel {
+        return Err(UsageError::Flag { command, flag: "--url" });
+    }
+    let limit = args.limit.unwrap_or(list.info().most);
+    if list == List::IpDescriptions && !(1..=MAX_DESCRIBED).contains(&limit) {
+        return Err(UsageError::Descriptions);
+    }
+    let filter = Filter { tag: None, ..rows.filter(now)? };
+    Ok(Asked { list, kinds, limit, filter })
+}
+
+/// Writes all of it.
+fn write(
+    asked: &Asked,
+    store: &mut Store,
+    writer: &mut Writer,
+    out: &mut dyn Write,
+    failed: &dyn Fn(io::Error) -> CliError,
+) -> Result<Written, CliError> {
+    let tags = Arc::new(TagSet::load(store).map_err(cannot("read the tags"))?);
+    writer.begin(out).map_err(failed)?;
+    if asked.list == List::IpDescriptions {
+        return descriptions(asked, store, &tags, writer, out, failed);
+    }
+    let admits = |subject: &_| asked.list.admits(subject);
+    let wanted = Wanted {
+        kinds: &asked.kinds,
+        expand: asked.list.expands(),
+        admits: &admits,
+        limit: asked.limit,
+    };
+    let mut ended = Ok(());
+    let listing = query::listed(store, &tags, &wanted, &mut |listed| {
+        ended = writer.subject(listed, out);
+        if ended.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    })
+    .map_err(cannot("read the store"))?;
+    ended.map_err(failed)?;
+    Ok(Written { lines: listing.shown, notes: notes(&listing) })
+}
+
+/// What the list itself cannot tell.
+fn notes(listing: &Listing) -> Vec<String> {
+    let mut notes = Vec::new();
+    if listing.left_out > 0 {
+        let have = if listing.left_out == 1 { "subject has" } else { "subjects have" };
+        notes.push(format!("{} {have} no form in this list", listing.left_out));
+    }
+    if listing.cut {
+        notes.push(format!(
+            "cut off after {} lines; --limit N or --limit 0 lists more",
+            listing.shown
+        ));
+    }
+    if let Some((domains, one)) = &listing.too_many {
+        let domains = match domains {
+            1 => format!("below {one} there are more names than are listed"),
+            more => {
+                format!("below {more} domains such as {one} there are more names than are listed")
+            }
+        };
+        notes.push(format!("{domains}; no more than {MAX_BELOW} of each can be"));
+    }
+    notes
+}
+
+fn descriptions(
+    asked: &Asked,
+    store: &mut Store,
+    tags: &Arc<TagSet>,
+    writer: &Writer,
+    out: &mut dyn Write,
+    failed: &dyn Fn(io::Error) -> CliError,
+) -> Result<Written, CliError> {
+    let filter = Filter { tags: Arc::clone(tags), ..asked.filter.clone() };
+    let (described, cut) = query::described(store, &filter, &asked.kinds, asked.limit)
+        .map_err(cannot("read the store"))?;
+    let mut written = Written { lines: 0, notes: Vec::new() };
+    for described in &described {
+        written.lines += u64::from(writer.described(described, tags, out).map_err(failed)?);
+    }
+    if cut {
+        written.notes.push(format!(
+            "there are more addresses; these {} are tagged, or were counted most",
+            described.len()
+        ));
+    }
+    Ok(written)
+}

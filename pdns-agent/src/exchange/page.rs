@@ -1,0 +1,37 @@
+//! The address of the context page, as lists link to it.
+
+use crate::query::typed_tag;
+use crate::render::percent;
+use crate::store::TagSubject;
+use std::str::FromStr;
+
+/// The address that `pdns serve` has for people, such as `https://pdns.example.net`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PageUrl(String);
+
+/// Text that is no such address.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is no address of a page: give one such as https://pdns.example.net")]
+pub struct PageUrlError(String);
+
+impl FromStr for PageUrl {
+    type Err = PageUrlError;
+
+    fn from_str(text: &str) -> Result<Self, PageUrlError> {
+        let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+        let fits = |octet: u8| octet.is_ascii_alphanumeric() || b"-._~:/[]%".contains(&octet);
+        match host.map(|host| host.trim_end_matches('/')) {
+            Some(host) if !host.is_empty() && host.bytes().all(fits) => {
+                Ok(Self(text.trim_end_matches('/').to_owned()))
+            }
+            _ => Err(PageUrlError(text.to_owned())),
+        }
+    }
+}
+
+impl PageUrl {
+    /// The page of a subject.
+    pub(super) fn of(&self, subject: &TagSubject) -> String {
+        format!("{}/context?q={}", self.0, percent(&typed_tag(subject)))
+    }
+}

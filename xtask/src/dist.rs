@@ -1,0 +1,243 @@
+//! `cargo xtask dist`: one Debian package of both programs, with manual, completions, units and settings.
+//!
+//! What goes into it beside the programs lies in `xtask/deb`. The package is built by `dpkg-deb` alone: there is nothing that
+//! debhelper would do and is not written there to be read.
+
+mod install;
+mod stage;
+
+use crate::shell::{Need, cargo, install, is_installed, root, run, target};
+use anyhow::{Context as _, bail};
+use stage::Stage;
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+const NEEDS: &[Need] = &[
+    Need { program: "dpkg-deb", package: "dpkg" },
+    Need { program: "dpkg-shlibdeps", package: "dpkg-dev" },
+    Need { program: "strip", package: "binutils" },
+    Need { program: "gzip", package: "gzip" },
+];
+/// What the test runs beside.
+const TEST_NEEDS: &[Need] = &[
+    Need { program: "debootstrap", package: "debootstrap" },
+    Need { program: "lintian", package: "lintian" },
+    Need { program: "shellcheck", package: "shellcheck" },
+    Need { program: "systemd-analyze", package: "systemd" },
+    Need { program: "unshare", package: "util-linux" },
+];
+/// The programs in the package.
+const PROGRAMS: [&str; 2] = ["pdns", "pdns-agent"];
+/// What `systemd-analyze security` may give a unit at most, of 10.
+const EXPOSURE: f32 = 2.0;
+
+/// What can be said of a package.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Build it of the development profile: quick, for a test, and slow when it is used
+    #[arg(long)]
+    debug: bool,
+    /// Install it in a system of its own under systemd, use, upgrade, remove and purge it; needs root
+    #[arg(long)]
+    test: bool,
+}
+
+/// Builds the package, and tests it if that is asked for.
+pub(crate) fn dist(args: &Args) -> anyhow::Result<()> {
+    install(NEEDS)?;
+    let profile = if args.debug { "debug" } else { "release" };
+    let mut build = cargo(&["build", "--package", "pdns-agent", "--bins"]);
+    if !args.debug {
+        build.arg("--release");
+    }
+    run(&mut build)?;
+    let programs = target()?.join(profile);
+    let package = package(&programs, env!("CARGO_PKG_VERSION"))?;
+    eprintln!("{}", package.display());
+    if args.test {
+        install(TEST_NEEDS)?;
+        check(&package)?;
+        // An upgrade is to the next revision of the same programs.
+        let next = self::package(&programs, concat!(env!("CARGO_PKG_VERSION"), "+next"))?;
+        install::test(&package, &next)?;
+        fs::remove_file(&next).with_context(|| format!("cannot remove {}", next.display()))?;
+    }
+    Ok(())
+}
+
+/// The package of the development profile, tested where that can be: only root can boot a system.
+pub(crate) fn for_tests() -> anyhow::Result<()> {
+    let is_root = fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0);
+    if !is_root || !is_installed("apt-get") {
+        eprintln!("skipping the Debian package: needs root, on Debian");
+        return Ok(());
+    }
+    dist(&Args { debug: true, test: true })
+}
+
+/// Where packages are made.
+fn place() -> anyhow::Result<PathBuf> {
+    Ok(target()?.join("dist"))
+}
+
+/// Builds a package of these programs; gives its path.
+fn package(programs: &Path, version: &str) -> anyhow::Result<PathBuf> {
+    let place = place()?;
+    let architecture = said(Command::new("dpkg").arg("--print-architecture"))?;
+    let stage = Stage::begin(place.join("stage"), &root().join("xtask/deb"))?;
+    for program in PROGRAMS {
+        let path = format!("usr/bin/{program}");
+        stage.copy(&programs.join(program), &path, 0o755)?;
+        run(Command::new("strip")
+            .args(["--strip-unneeded", "--remove-section=.comment", "--remove-section=.note"])
+            .arg(stage.path(&path)))?;
+    }
+    papers(&stage, &programs.join("pdns"))?;
+    for unit in ["pdns-redis.service", "pdns-agent.service", "pdns-serve.service"] {
+        // Before Debian 13 units lie in /lib, which is /usr/lib on a merged system, as all are.
+        stage.file(unit, &format!("lib/systemd/system/{unit}"), 0o644)?;
+    }
+    stage.file("pdns.sysusers", "usr/lib/sysusers.d/pdns.conf", 0o644)?;
+    stage.file("pdns.tmpfiles", "usr/lib/tmpfiles.d/pdns.conf", 0o644)?;
+    for file in ["agent.toml", "serve.toml", "redis.conf"] {
+        stage.file(file, &format!("etc/pdns/{file}"), 0o644)?;
+    }
+    stage.file("pdns-agent.default", "etc/default/pdns-agent", 0o644)?;
+    documents(&stage, version)?;
+    control(&stage, version, &architecture, &depends(&place, &stage)?)?;
+    let out = place.join(format!("pdns_{version}_{architecture}.deb"));
+    run(Command::new("dpkg-deb")
+        .args(["--root-owner-group", "-Zxz", "--build"])
+        .arg(stage.root())
+        .arg(&out))?;
+    Ok(out)
+}
+
+/// Manual and completions, as the programs themselves write them.
+fn papers(stage: &Stage, pdns: &Path) -> anyhow::Result<()> {
+    let man = stage.path("usr/share/man/man1");
+    run(Command::new(pdns).args(["admin", "man"]).arg(&man))?;
+    for page in fs::read_dir(&man)? {
+        stage.zip(&page?.path())?;
+    }
+    for program in PROGRAMS {
+        for (shell, path) in [
+            ("bash", format!("usr/share/bash-completion/completions/{program}")),
+            ("zsh", format!("usr/share/zsh/vendor-completions/_{program}")),
+            ("fish", format!("usr/share/fish/vendor_completions.d/{program}.fish")),
+        ] {
+            let mut ask = Command::new(pdns);
+            ask.args(["admin", "completions", shell, "--program", program]);
+            stage.write(&path, &(said(&mut ask)? + "\n"), 0o644)?;
+        }
+    }
+    Ok(())
+}
+
+fn documents(stage: &Stage, version: &str) -> anyhow::Result<()> {
+    let license =
+        fs::read_to_string(root().join("LICENSE-MIT")).context("cannot read LICENSE-MIT")?;
+    // A paragraph of a copyright file is indented, and has a dot on its empty lines.
+    let indented: Vec<String> = license
+        .trim()
+        .lines()
+        .map(|line| if line.is_empty() { " .".to_owned() } else { format!(" {line}") })
+        .collect();
+    let copyright = stage.source("copyright")?.replace("@MIT@", &indented.join("\n"));
+    stage.write("usr/share/doc/pdns/copyright", &copyright, 0o644)?;
+    stage.file("README.Debian", "usr/share/doc/pdns/README.Debian", 0o644)?;
+    let date = said(Command::new("git").args(["log", "-1", "--format=%cD"]).current_dir(root()))?;
+    let changelog = format!(
+        "pdns ({version}) stable; urgency=medium\n\n  * Version {version}; git log tells what is new.\n\n -- \
+         {MAINTAINER}  {date}\n"
+    );
+    // It has no Debian revision, so that the changelog is the program's own.
+    stage.write("usr/share/doc/pdns/changelog", &changelog, 0o644)?;
+    stage.zip(&stage.path("usr/share/doc/pdns/changelog"))
+}
+
+/// Who is to be asked about the package.
+const MAINTAINER: &str = "The pdns authors <pdns@localhost.localdomain>";
+
+/// The libraries that the programs need, as dpkg-shlibdeps finds them.
+fn depends(place: &Path, stage: &Stage) -> anyhow::Result<String> {
+    // It looks for a source package around it.
+    let folder = place.join("shlibs/debian");
+    fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    let control = folder.join("control");
+    fs::write(&control, "Source: pdns\n\nPackage: pdns\nArchitecture: any\n")
+        .with_context(|| format!("cannot write {}", control.display()))?;
+    let mut ask = Command::new("dpkg-shlibdeps");
+    ask.arg("-O").args(PROGRAMS.map(|program| stage.path(&format!("usr/bin/{program}"))));
+    let found = said(ask.current_dir(place.join("shlibs")))?;
+    let found = found.strip_prefix("shlibs:Depends=").context("dpkg-shlibdeps finds nothing")?;
+    Ok(found.to_owned())
+}
+
+fn control(
+    stage: &Stage,
+    version: &str,
+    architecture: &str,
+    libraries: &str,
+) -> anyhow::Result<()> {
+    let size = stage.size()?.div_ceil(1024);
+    let control = format!(
+        "Package: pdns\nVersion: {version}\nArchitecture: {architecture}\nMaintainer: {MAINTAINER}\n\
+         Installed-Size: {size}\nDepends: {libraries}, init-system-helpers (>= 1.54), redis-server (>= 5:7.0), \
+         systemd | systemd-standalone-sysusers, systemd | systemd-standalone-tmpfiles\nSuggests: zeek\n\
+         Section: net\nPriority: optional\nHomepage: https://github.com/pdns-agent/pdns\n\
+         Description: passive DNS for Zeek and Security Onion\n \
+         pdns-agent reads the dns.log files of Zeek, or captures DNS on interfaces\n \
+         through an eBPF filter, and remembers every answer that a network saw: one\n \
+         record each, with a count and the first and the last time.\n .\n \
+         pdns asks: which names were on an address, where a name led last month,\n \
+         what is new today. It also serves COF and DNSDB clients, and exports lists\n \
+         for Zeek and Suricata.\n"
+    );
+    stage.write("DEBIAN/control", &control, 0o644)?;
+    let conffiles = "/etc/default/pdns-agent\n/etc/pdns/agent.toml\n/etc/pdns/redis.conf\n/etc/pdns/serve.toml\n";
+    stage.write("DEBIAN/conffiles", conffiles, 0o644)?;
+    for script in ["postinst", "prerm", "postrm"] {
+        stage.file(script, &format!("DEBIAN/{script}"), 0o755)?;
+    }
+    stage.sums()
+}
+
+/// What can be seen of a package without installing it: scripts, units, Debian's rules.
+fn check(package: &Path) -> anyhow::Result<()> {
+    let sources = root().join("xtask/deb");
+    run(Command::new("shellcheck")
+        .args(["postinst", "prerm", "postrm", "test.sh"])
+        .current_dir(&sources))?;
+    for unit in ["pdns-redis", "pdns-agent", "pdns-serve"] {
+        let path = sources.join(format!("{unit}.service"));
+        let shown = said(
+            Command::new("systemd-analyze")
+                .args(["security", "--offline=true", "--no-pager"])
+                .arg(path),
+        )?;
+        let level = shown.split_once(&format!("exposure level for {unit}.service: "));
+        let level = level.and_then(|(_, rest)| rest.split_whitespace().next()?.parse::<f32>().ok());
+        match level {
+            Some(level) if level <= EXPOSURE => eprintln!("{unit}.service: exposure {level}"),
+            _ => bail!("{unit}.service is exposed: {level:?}, and {EXPOSURE} is the most\n{shown}"),
+        }
+    }
+    // The address of the maintainer is nobody's, and no bug of Debian's is closed by a first upload.
+    run(Command::new("lintian")
+        .args(["--fail-on", "error", "--allow-root", "--suppress-tags"])
+        .arg("bogus-mail-host,bogus-mail-host-in-debian-changelog,initial-upload-closes-no-bugs")
+        .arg(package))
+}
+
+/// What a program prints; an error when it fails.
+fn said(command: &mut Command) -> anyhow::Result<String> {
+    let name = command.get_program().to_string_lossy().into_owned();
+    let output = command.output().with_context(|| format!("cannot run {name}"))?;
+    if !output.status.success() {
+        bail!("{name}: {}", String::from_utf8_lossy(&output.stderr).trim());
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).trim_end().to_owned())
+}
