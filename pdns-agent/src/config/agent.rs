@@ -294,8 +294,10 @@ mod tests {
 
     #[test]
     fn the_packages_file_has_every_key() {
-        let (shipped, full) =
-            document::shipped::check::<File>("agent.toml", &["", "zeek", "ebpf", "pcap"]);
+        let (shipped, full) = document::shipped::check::<File>(
+            "agent.toml",
+            &["", "zeek", "suricata", "ebpf", "pcap"],
+        );
         assert_eq!(shipped.redis.as_deref(), Some("redis+unix:///run/pdns/redis.sock"));
         assert_eq!(full.prefix.as_deref(), Some(crate::config::DEFAULT_PREFIX));
         assert_eq!(full.memory, Some(DEFAULT_MEMORY >> 20));

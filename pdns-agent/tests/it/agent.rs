@@ -103,11 +103,16 @@ impl Agent {
 
     /// Asks it to end with SIGTERM, and waits until it did.
     pub(crate) fn terminate(mut self) -> (Option<i32>, String) {
-        let pid = self.child.id().to_string();
-        let sent = Command::new("kill").args(["-TERM", &pid]).status().expect("kill is there");
-        assert!(sent.success(), "the agent was gone before: {}", self.said());
+        self.signal("-TERM");
         until("the agent ends", || !self.is_alive());
         self.end()
+    }
+
+    /// Sends it a signal: `-TERM`, `-HUP`.
+    pub(crate) fn signal(&self, signal: &str) {
+        let pid = self.child.id().to_string();
+        let sent = Command::new("kill").args([signal, &pid]).status().expect("kill is there");
+        assert!(sent.success(), "it was gone before: {}", self.said());
     }
 
     /// Its standard input, if that was made a pipe.

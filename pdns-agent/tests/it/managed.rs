@@ -1,6 +1,8 @@
 //! The private Redis of a newcomer who has set up nothing: `managed:`.
 
+use crate::agent::Agent;
 use crate::run::{Ended, Home, run};
+use crate::serve::{listens, request};
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
@@ -134,6 +136,21 @@ fn further_commands_use_the_server_that_runs_and_what_it_has() {
     managed.fill().with(&[0]);
     let shown = run(&mut managed.pdns(), &["192.0.2.7", "--format", "json"]).with(&[0]);
     assert!(shown.contains("\"count\":1,"), "{shown}");
+}
+
+#[test]
+fn the_web_server_answers_from_it_and_leaves_it_running() {
+    let managed = Managed::new();
+    managed.fill().with(&[0]);
+    let before = servers_in(&managed.directory());
+    let mut serve = managed.pdns();
+    let process = Agent::start(serve.args(["serve", "--listen", "127.0.0.1:0"]));
+    let address = listens(&process);
+    let answer = request(&address, "GET", "/pdns/query/192.0.2.7", &[]);
+    assert_eq!(answer.lines()[0]["rrname"], "www.example.com");
+    let (code, said) = process.terminate();
+    assert_eq!(code, Some(0), "{said}");
+    assert_eq!(servers_in(&managed.directory()), before);
 }
 
 #[test]

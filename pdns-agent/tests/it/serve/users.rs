@@ -103,7 +103,12 @@ fn users_that_come_and_go_are_seen_without_a_restart() {
     assert_eq!(shown, "bob\n");
     // A file that does not do changes nothing.
     site.home.write("users.toml", "nonsense");
-    until("the server says so", || site.process.said().contains("those before stay"));
+    let told = || site.process.said().matches("those before stay").count();
+    until("the server says so", || told() == 1);
+    assert_eq!(may(&bob), 200);
+    // SIGHUP has it look again, changed or not.
+    site.process.signal("-HUP");
+    until("the server says so again", || told() == 2);
     assert_eq!(may(&bob), 200);
 }
 
