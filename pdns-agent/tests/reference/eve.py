@@ -334,7 +334,8 @@ class Reference:
         record_keys = ("rrname", "rrtype", "rdata", "partial")
         negative_keys = ("rrname", "rrtype", "outcome")
         lines = self.lines | {"filtered": self.filtered, "rejected": self.rejected}
-        lines |= {name: sum(seen["count"] for seen in getattr(self, name).values()) for name in ("records", "negatives")}
+        for part in ("records", "negatives"):
+            lines[part] = sum(seen["count"] for seen in getattr(self, part).values())
         return {
             "lines": lines | {"omitted": self.left_out},
             "records": [dict(zip(record_keys, key)) | shown(seen) for key, seen in sorted(self.records.items())],

@@ -3,8 +3,8 @@
 
     odd_eve.py SEED LINES
 
-prints events of every version and form, with names, types, sections and RDATA that do and do not belong together; events
-of other kinds; and lines that are no events. Each line is one that both readers have a word for.
+prints events of every version and form, with names, types, sections and RDATA that do and do not belong together;
+events of other kinds; and lines that are no events. Each line is one that both readers have a word for.
 """
 
 import json
@@ -105,7 +105,8 @@ def event(dice):
     if dice.random() < 0.02:
         dns["version"] = dice.choice([1, 4])
     ports = {"src_port": 5000, "dest_port": dice.choice([53] * 30 + [5353, 5355, 8053])}
-    at = f"2024-01-{dice.randrange(1, 29):02}T0{dice.randrange(10)}:00:{dice.randrange(60):02}.{dice.randrange(10**6):06}"
+    at = f"2024-01-{dice.randrange(1, 29):02}T0{dice.randrange(10)}:00:{dice.randrange(60):02}"
+    at += f".{dice.randrange(10**6):06}"
     zone = dice.choice(["+0000", "+0530", "-0800"])
     return {"timestamp": at + zone, "flow_id": dice.randrange(2**60), "event_type": "dns"} | ports | {"dns": dns}
 
