@@ -257,25 +257,6 @@ impl Store {
         Ok(stored.with_octets(&octets))
     }
 
-    /// The octets of those records whose RDATA is long, in their order.
-    fn long_octets(&mut self, found: &[Found]) -> Result<Vec<Vec<u8>>, StoreError> {
-        let mut packed = Packed::default();
-        let mut keys = Vec::new();
-        for found in found {
-            if let Stored::Long { digest, .. } = &found.stored {
-                let key = self.keys.long(found.partition);
-                packed.command(&[b"HGET", key.as_bytes(), digest]);
-                keys.push(key);
-            }
-        }
-        let values = self.link.call(&packed)?.into_iter().zip(keys);
-        values
-            .map(|(value, key)| {
-                reply::maybe_octets(value)?.ok_or_else(|| StoreError::damaged(&key))
-            })
-            .collect()
-    }
-
     /// The sums of rows, in their order; `None` where there is no such row.
     pub(crate) fn sums(
         &mut self,
@@ -283,13 +264,17 @@ impl Store {
     ) -> Result<Vec<Option<(Seen, u32)>>, StoreError> {
         let mut packed = Packed::default();
         for &(kind, partition, row) in rows {
-            let key = self.keys.rows(partition, kind, row / ROWS);
-            let from = (row % ROWS) as usize * ROW;
-            let (from, to) = (from.to_string(), (from + ROW - 1).to_string());
-            packed.command(&[b"GETRANGE", key.as_bytes(), from.as_bytes(), to.as_bytes()]);
+            self.pack_row(&mut packed, kind, partition, row);
         }
         let values = self.link.call(&packed)?.into_iter();
         values.map(|value| Ok(read_row(&reply::octets(value)?))).collect()
+    }
+
+    fn pack_row(&self, packed: &mut Packed, kind: Kind, partition: u8, row: u32) {
+        let key = self.keys.rows(partition, kind, row / ROWS);
+        let from = (row % ROWS) as usize * ROW;
+        let (from, to) = (from.to_string(), (from + ROW - 1).to_string());
+        packed.command(&[b"GETRANGE", key.as_bytes(), from.as_bytes(), to.as_bytes()]);
     }
 
     /// The names at these positions of the logs, in their order.
@@ -298,71 +283,98 @@ impl Store {
         kind: Kind,
         positions: &[(u8, u32)],
     ) -> Result<Vec<NameBuf>, StoreError> {
-        let mut names = Vec::with_capacity(positions.len());
-        let texts = self.log_texts(kind, positions, NAME_GUESS)?;
-        for (&(partition, position), text) in positions.iter().zip(texts) {
-            let text = match memchr::memchr(b'\n', &text) {
-                Some(_) => text,
-                None => self
-                    .log_texts(kind, &[(partition, position)], NAME_MOST)?
-                    .pop()
-                    .ok_or(StoreError::Reply)?,
-            };
-            let key = self.keys.log(partition, kind, position / LOG_STRIDE);
-            let line = memchr::memchr(b'\n', &text).and_then(|end| text.get(..end));
-            let line = line.and_then(|line| std::str::from_utf8(line).ok());
-            let name = line.and_then(|line| Name::from_canonical(line).ok());
-            names.push(name.ok_or_else(|| StoreError::damaged(&key))?.to_buf());
-        }
-        Ok(names)
-    }
-
-    fn log_texts(
-        &mut self,
-        kind: Kind,
-        positions: &[(u8, u32)],
-        length: u32,
-    ) -> Result<Vec<Vec<u8>>, StoreError> {
         let mut packed = Packed::default();
         for &(partition, position) in positions {
-            let key = self.keys.log(partition, kind, position / LOG_STRIDE);
-            let from = position % LOG_STRIDE;
-            let (from, to) = (from.to_string(), (from + length - 1).to_string());
-            packed.command(&[b"GETRANGE", key.as_bytes(), from.as_bytes(), to.as_bytes()]);
+            self.pack_text(&mut packed, kind, partition, position, NAME_GUESS);
         }
-        self.link.call(&packed)?.into_iter().map(reply::octets).collect()
+        let texts = self.link.call(&packed)?;
+        let places = positions.iter().zip(texts);
+        places
+            .map(|(&(partition, position), text)| {
+                self.name_of(kind, partition, position, reply::octets(text)?)
+            })
+            .collect()
+    }
+
+    /// The name at a position of the log, of which the first octets are known.
+    fn name_of(
+        &mut self,
+        kind: Kind,
+        partition: u8,
+        position: u32,
+        mut text: Vec<u8>,
+    ) -> Result<NameBuf, StoreError> {
+        if memchr::memchr(b'\n', &text).is_none() {
+            let mut packed = Packed::default();
+            self.pack_text(&mut packed, kind, partition, position, NAME_MOST);
+            let whole = self.link.call(&packed)?.pop();
+            text = reply::octets(whole.ok_or(StoreError::Reply)?)?;
+        }
+        let line = memchr::memchr(b'\n', &text).and_then(|end| text.get(..end));
+        let line = line.and_then(|line| std::str::from_utf8(line).ok());
+        let name = line.and_then(|line| Name::from_canonical(line).ok());
+        name.map(Name::to_buf).ok_or_else(|| {
+            StoreError::damaged(&self.keys.log(partition, kind, position / LOG_STRIDE))
+        })
+    }
+
+    fn pack_text(
+        &self,
+        packed: &mut Packed,
+        kind: Kind,
+        partition: u8,
+        position: u32,
+        length: u32,
+    ) {
+        let key = self.keys.log(partition, kind, position / LOG_STRIDE);
+        let from = position % LOG_STRIDE;
+        let (from, to) = (from.to_string(), (from + length - 1).to_string());
+        packed.command(&[b"GETRANGE", key.as_bytes(), from.as_bytes(), to.as_bytes()]);
     }
 
     /// Fetches what is missing of records that were found, in their order. A record whose row is gone is
     /// left out.
     pub(crate) fn fetch(&mut self, found: Vec<Found>) -> Result<Vec<Row>, StoreError> {
-        let rows: Vec<_> =
-            found.iter().map(|found| (found.kind, found.partition, found.row)).collect();
-        let sums = self.sums(&rows)?;
-        let mut names: HashMap<(Kind, u8, u32), NameBuf> = HashMap::new();
-        for kind in [Kind::Record, Kind::Negative] {
-            let mut positions: Vec<(u8, u32)> = found
-                .iter()
-                .filter(|found| found.kind == kind)
-                .filter_map(|found| match found.owner {
-                    Owner::Logged(position) => Some((found.partition, position)),
-                    Owner::Known(_) => None,
-                })
-                .collect();
-            positions.sort_unstable();
-            positions.dedup();
-            let texts = self.logged(kind, &positions)?;
-            names.extend(positions.into_iter().map(|(part, at)| (kind, part, at)).zip(texts));
+        let mut packed = Packed::default();
+        for found in &found {
+            self.pack_row(&mut packed, found.kind, found.partition, found.row);
         }
-        let mut long = self.long_octets(&found)?.into_iter();
+        let logged = found.iter().filter_map(|found| match found.owner {
+            Owner::Logged(position) => Some((found.kind, found.partition, position)),
+            Owner::Known(_) => None,
+        });
+        let mut positions: Vec<(Kind, u8, u32)> = logged.collect();
+        positions.sort_unstable();
+        positions.dedup();
+        for &(kind, partition, position) in &positions {
+            self.pack_text(&mut packed, kind, partition, position, NAME_GUESS);
+        }
+        for found in &found {
+            if let Stored::Long { digest, .. } = &found.stored {
+                let key = self.keys.long(found.partition);
+                packed.command(&[b"HGET", key.as_bytes(), digest]);
+            }
+        }
+        let mut values = self.link.call(&packed)?.into_iter();
+        let rows: Vec<_> = values.by_ref().take(found.len()).collect();
+        let texts: Vec<_> = values.by_ref().take(positions.len()).collect();
+        let mut names: HashMap<(Kind, u8, u32), NameBuf> = HashMap::new();
+        for (place, text) in positions.into_iter().zip(texts) {
+            let (kind, partition, position) = place;
+            names.insert(place, self.name_of(kind, partition, position, reply::octets(text)?)?);
+        }
         let mut result = Vec::with_capacity(found.len());
-        for (found, sum) in found.into_iter().zip(sums) {
+        for (found, row) in found.into_iter().zip(rows) {
             let octets = match &found.stored {
-                Stored::Long { .. } => long.next().ok_or(StoreError::Reply)?,
+                Stored::Long { .. } => {
+                    let octets = reply::maybe_octets(values.next().ok_or(StoreError::Reply)?)?;
+                    octets.ok_or_else(|| StoreError::damaged(&self.keys.long(found.partition)))?
+                }
                 Stored::Fact(_) => Vec::new(),
             };
             let fact = found.stored.with_octets(&octets);
-            let Some((seen, _)) = sum.filter(|(seen, _)| seen.count > 0) else { continue };
+            let row = read_row(&reply::octets(row)?);
+            let Some((seen, _)) = row.filter(|(seen, _)| seen.count > 0) else { continue };
             let rrname = match found.owner {
                 Owner::Known(name) => name,
                 Owner::Logged(position) => names

@@ -106,17 +106,20 @@ impl Wire {
 
     /// The next reply, where it is a string: its octets replace those in `into`. Anything else is handed back.
     pub(super) fn string(&mut self, into: &mut Vec<u8>) -> RedisResult<Option<Value>> {
-        if let Self::Plain(reader) = self {
-            let head = line(reader, |line| Ok(Head::of(line)))?;
-            if let Some(Head::Octets(length @ ..=PROMISED)) = head {
-                into.resize(length, 0);
-                reader.read_exact(into)?;
-                end(reader)?;
-                return Ok(None);
+        let value = match self {
+            Self::Plain(reader) => {
+                let head = line(reader, |line| Ok(Head::of(line)))?;
+                if let Some(Head::Octets(length @ ..=PROMISED)) = head {
+                    into.resize(length, 0);
+                    reader.read_exact(into)?;
+                    end(reader)?;
+                    return Ok(None);
+                }
+                rest(reader, head, DEPTH)?
             }
-            return rest(reader, head, DEPTH).map(Some);
-        }
-        match self.value()? {
+            Self::Tls(connection) => connection.recv_response()?,
+        };
+        match value {
             Value::BulkString(octets) => {
                 *into = octets;
                 Ok(None)
