@@ -74,7 +74,7 @@ const QUESTIONS: &[Question] = &[
     },
     Question {
         what: "pdns subdomains DOMAIN",
-        runs: OFTEN,
+        runs: 50,
         target: Some(10.0),
         words: |subjects, run| vec!["subdomains".to_owned(), apex(&subjects.names[run])],
     },
