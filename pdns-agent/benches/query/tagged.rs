@@ -32,8 +32,7 @@ pub(crate) fn all(server: &Server, subjects: &Subjects, folder: &Path, report: &
     let tags = TagSet::load(&mut server.store()).expect("the store holds tags");
     report.number("reading 50,000 tags, ms", begin.elapsed().as_secs_f64() * 1e3);
     // The tags are on addresses of IPv4.
-    let v4: Vec<IpAddr> =
-        subjects.addresses.iter().copied().filter(IpAddr::is_ipv4).collect();
+    let v4: Vec<IpAddr> = subjects.addresses.iter().copied().filter(IpAddr::is_ipv4).collect();
     let near = times(v4.len(), |run| {
         let begin = Instant::now();
         assert!(!query::near(&tags, v4[run], None, 20).0.is_empty(), "nothing is near");
