@@ -6,11 +6,10 @@
 mod install;
 mod stage;
 
-use crate::shell::{Need, cargo, install, is_installed, root, run, target};
+use crate::shell::{Need, cargo, install, is_installed, is_root, root, run, said, target};
 use anyhow::{Context as _, bail};
 use stage::Stage;
 use std::fs;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -69,8 +68,7 @@ pub(crate) fn dist(args: &Args) -> anyhow::Result<()> {
 
 /// The package of the development profile, tested where that can be: only root can boot a system.
 pub(crate) fn for_tests() -> anyhow::Result<()> {
-    let is_root = fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0);
-    if !is_root || !is_installed("apt-get") {
+    if !is_root() || !is_installed("apt-get") {
         eprintln!("skipping the Debian package: needs root, on Debian");
         return Ok(());
     }
@@ -230,14 +228,4 @@ fn check(package: &Path) -> anyhow::Result<()> {
         .args(["--fail-on", "error", "--allow-root", "--suppress-tags"])
         .arg("bogus-mail-host,bogus-mail-host-in-debian-changelog,initial-upload-closes-no-bugs")
         .arg(package))
-}
-
-/// What a program prints; an error when it fails.
-fn said(command: &mut Command) -> anyhow::Result<String> {
-    let name = command.get_program().to_string_lossy().into_owned();
-    let output = command.output().with_context(|| format!("cannot run {name}"))?;
-    if !output.status.success() {
-        bail!("{name}: {}", String::from_utf8_lossy(&output.stderr).trim());
-    }
-    Ok(String::from_utf8_lossy(&output.stdout).trim_end().to_owned())
 }

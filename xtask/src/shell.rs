@@ -45,6 +45,21 @@ pub(crate) fn run(command: &mut Command) -> anyhow::Result<()> {
     if status.success() { Ok(()) } else { bail!("{shown}: {status}") }
 }
 
+/// What a program prints, without what ends it; an error when it fails.
+pub(crate) fn said(command: &mut Command) -> anyhow::Result<String> {
+    let name = command.get_program().to_string_lossy().into_owned();
+    let output = command.output().with_context(|| format!("cannot run {name}"))?;
+    if !output.status.success() {
+        bail!("{name}: {}", String::from_utf8_lossy(&output.stderr).trim());
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).trim_end().to_owned())
+}
+
+/// Whether this is root.
+pub(crate) fn is_root() -> bool {
+    std::fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0)
+}
+
 /// A command as one would type it, with the program's bare name.
 fn shown(command: &Command) -> String {
     let program = Path::new(command.get_program());
@@ -82,7 +97,7 @@ pub(crate) fn install(needs: &[Need]) -> anyhow::Result<()> {
     if !is_installed("apt-get") {
         bail!("{list} is missing and there is no apt-get here: {by_hand}");
     }
-    let is_root = std::fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0);
+    let is_root = is_root();
     if !is_root && !is_installed("sudo") {
         bail!("{list} is missing, and only root or sudo can install it: {by_hand}");
     }

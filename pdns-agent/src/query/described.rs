@@ -6,9 +6,8 @@
 
 use super::{By, Filter, GroupKey, GroupSort, Grouping, MAX_SORTED, TagFilter, TagSet, groups};
 use crate::name::NameBuf;
-use crate::rdata::Target;
 use crate::rr::RrType;
-use crate::store::{FactBuf, Kind, Row, Store, StoreError, TagKind, TagSubject};
+use crate::store::{Kind, Store, StoreError, TagKind, TagSubject};
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
@@ -116,7 +115,8 @@ impl Chosen {
         }
         let is_wanted = |kind| kinds.is_empty() || kinds.contains(&kind);
         store.every(Kind::Record, &mut |row| {
-            if let Some(best) = address(&row).and_then(|address| self.names.get_mut(&address))
+            if let Some(IpAddr::V4(address)) = row.address()
+                && let Some(best) = self.names.get_mut(&address)
                 && filter.admits(&row)
             {
                 let tags = set.of_name(row.rrname.as_name()).into_iter();
@@ -131,16 +131,5 @@ impl Chosen {
             }
             ControlFlow::Continue(())
         })
-    }
-}
-
-/// The address of an A record.
-fn address(row: &Row) -> Option<Ipv4Addr> {
-    match &row.fact {
-        FactBuf::Record(rdata) if rdata.rrtype == RrType::A => match rdata.as_rdata().target() {
-            Target::V4(address) => Some(address),
-            _ => None,
-        },
-        _ => None,
     }
 }

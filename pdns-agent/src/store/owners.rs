@@ -66,6 +66,8 @@ struct Joined {
 }
 
 impl Joined {
+    const NONE: Self = Self { count: 0, records: 0, time_first: u32::MAX, time_last: 0, names: 0 };
+
     fn add(&mut self, seen: &Seen) {
         self.count += u64::from(seen.count);
         self.records += 1;
@@ -144,8 +146,7 @@ impl Store {
         let mut slots = self.slots_of(kind, part, &admits)?;
         // The names come after the rows: one whose rows were read is among them.
         let meta = *self.metas(kind, [part.0])?.first().ok_or(StoreError::Reply)?;
-        let keys: Vec<String> =
-            (0..=meta.block).map(|block| self.keys.log(part.0, kind, block)).collect();
+        let keys = self.log_blocks(kind, part.0, &meta);
         let hasher = self.router.hasher().clone();
         let mut names: Vec<u8> = Vec::with_capacity(keys.len() * LOG as usize);
         let mut bits = Vec::new();
@@ -229,9 +230,7 @@ impl Store {
         admits: &impl Fn(&Seen) -> bool,
     ) -> Result<Slots, StoreError> {
         let meta = *self.metas(kind, [part.0])?.first().ok_or(StoreError::Reply)?;
-        let keys: Vec<String> = (0..meta.rows.div_ceil(ROWS))
-            .map(|block| self.keys.rows(part.0, kind, block))
-            .collect();
+        let keys = self.row_blocks(kind, part.0, &meta);
         let mut slots = Slots::default();
         let mut left = meta.rows as usize;
         self.link.strings(&keys, &mut |_, block| {
@@ -242,13 +241,7 @@ impl Store {
                 if seen.count == 0 || !admits(&seen) {
                     continue;
                 }
-                slots.entry(bits).and_modify(|slot| slot.add(&seen)).or_insert_with(|| Joined {
-                    count: seen.count.into(),
-                    records: 1,
-                    time_first: seen.time_first,
-                    time_last: seen.time_last,
-                    names: 0,
-                });
+                slots.entry(bits).or_insert(Joined::NONE).add(&seen);
             }
             ControlFlow::Continue(())
         })?;

@@ -4,8 +4,9 @@
 
 use crate::name::NameBuf;
 use crate::observation::{Fact, Outcome, Seen};
-use crate::rdata::RdataBuf;
+use crate::rdata::{RdataBuf, Target};
 use crate::rr::RrType;
+use std::net::IpAddr;
 
 /// One stored tuple with all that is known of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,6 +17,19 @@ pub struct Row {
     pub fact: FactBuf,
     /// How often, when, with which TTLs, by which sensors.
     pub seen: Seen,
+}
+
+impl Row {
+    /// The address that an A or AAAA record points at.
+    #[must_use]
+    pub fn address(&self) -> Option<IpAddr> {
+        let FactBuf::Record(rdata) = &self.fact else { return None };
+        match rdata.as_rdata().target() {
+            Target::V4(address) => Some(address.into()),
+            Target::V6(address) => Some(address.into()),
+            Target::Name(_) | Target::Octets => None,
+        }
+    }
 }
 
 /// A [`Fact`], owned.

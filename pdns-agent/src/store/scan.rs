@@ -50,11 +50,7 @@ impl Store {
         below: Option<Name<'_>>,
         each: &mut dyn FnMut(&[u8]) -> ControlFlow<()>,
     ) -> Result<(), StoreError> {
-        let one = below.and_then(|apex| self.router.partition_below(apex));
-        let partitions: Vec<u8> = match one {
-            Some(partition) => vec![partition],
-            None => self.partitions().collect(),
-        };
+        let partitions: Vec<u8> = self.parts(below).into_iter().map(|part| part.0).collect();
         let metas = self.metas(Kind::Record, partitions.iter().copied())?;
         let mut blocks = Vec::new();
         for (partition, meta) in partitions.into_iter().zip(metas) {
@@ -113,10 +109,9 @@ impl Store {
         let metas = self.metas(kind, partitions.iter().copied())?;
         let (mut keys, mut blocks) = (Vec::new(), Vec::new());
         for (partition, meta) in partitions.into_iter().zip(metas) {
-            for block in 0..meta.rows.div_ceil(ROWS) {
-                keys.push(self.keys.rows(partition, kind, block));
-                blocks.push((partition, block * ROWS..meta.rows));
-            }
+            keys.extend(self.row_blocks(kind, partition, &meta));
+            let firsts = (0..meta.rows).step_by(ROWS as usize);
+            blocks.extend(firsts.map(|first| (partition, first..meta.rows)));
         }
         self.link.strings(&keys, &mut |at, octets| {
             let Some((partition, rows)) = blocks.get(at) else { return ControlFlow::Break(()) };
@@ -261,12 +256,20 @@ impl Store {
         partition: u8,
         meta: &Meta,
     ) -> Result<Whole, StoreError> {
-        let rows: Vec<String> = (0..meta.rows.div_ceil(ROWS))
-            .map(|block| self.keys.rows(partition, kind, block))
-            .collect();
-        let log: Vec<String> =
-            (0..=meta.block).map(|block| self.keys.log(partition, kind, block)).collect();
+        let (rows, log) =
+            (self.row_blocks(kind, partition, meta), self.log_blocks(kind, partition, meta));
         Ok(Whole { rows: self.blocks(&rows)?, log: self.blocks(&log)? })
+    }
+
+    /// The keys of a partition's rows, block by block.
+    pub(super) fn row_blocks(&self, kind: Kind, partition: u8, meta: &Meta) -> Vec<String> {
+        let blocks = 0..meta.rows.div_ceil(ROWS);
+        blocks.map(|block| self.keys.rows(partition, kind, block)).collect()
+    }
+
+    /// The keys of a partition's name log, block by block.
+    pub(super) fn log_blocks(&self, kind: Kind, partition: u8, meta: &Meta) -> Vec<String> {
+        (0..=meta.block).map(|block| self.keys.log(partition, kind, block)).collect()
     }
 
     fn blocks(&mut self, keys: &[String]) -> Result<Vec<Vec<u8>>, StoreError> {

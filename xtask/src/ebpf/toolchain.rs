@@ -3,8 +3,8 @@
 //! The target has no `core` of its own: it is built from source, which has to be that of the very compiler.
 //! The linker reads the compiler's own LLVM code, so the two have to be of one LLVM version.
 
-use crate::shell::{self, Need, cargo, run};
-use anyhow::{Context as _, bail};
+use crate::shell::{self, Need, cargo, run, said};
+use anyhow::bail;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -137,16 +137,6 @@ impl Toolchain {
 
 /// The first line that a program prints.
 fn says(command: &mut Command) -> anyhow::Result<String> {
-    let output = command
-        .output()
-        .with_context(|| format!("cannot run {}", command.get_program().display()))?;
-    if !output.status.success() {
-        bail!(
-            "{}: {}",
-            command.get_program().display(),
-            String::from_utf8_lossy(&output.stderr).trim()
-        );
-    }
-    let text = String::from_utf8_lossy(&output.stdout);
+    let text = said(command)?;
     Ok(text.lines().next().unwrap_or_default().trim().to_owned())
 }

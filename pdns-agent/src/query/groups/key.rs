@@ -5,7 +5,6 @@
 use super::Totals;
 use crate::hash::Router;
 use crate::name::{Name, NameBuf, suffix};
-use crate::rdata::Target;
 use crate::rr::RrType;
 use crate::store::{FactBuf, OwnerSum, Row};
 use std::net::IpAddr;
@@ -126,7 +125,7 @@ impl<'b> Keys<'b> {
             By::Addresses => {
                 // An address stands once below a name.
                 new_name = true;
-                self.key = address(row).map(GroupKey::Address).map(|key| self.known(key));
+                self.key = row.address().map(GroupKey::Address).map(|key| self.known(key));
             }
             By::RrTypes => {
                 let rrtype = match &row.fact {
@@ -189,15 +188,4 @@ fn depth(name: Name<'_>, apex: Name<'_>) -> u32 {
     }
     let more = name.labels().count() - apex.labels().count();
     u32::try_from(more).unwrap_or(0)
-}
-
-fn address(row: &Row) -> Option<IpAddr> {
-    match &row.fact {
-        FactBuf::Record(rdata) => match rdata.as_rdata().target() {
-            Target::V4(address) => Some(address.into()),
-            Target::V6(address) => Some(address.into()),
-            Target::Name(_) | Target::Octets => None,
-        },
-        FactBuf::Negative { .. } => None,
-    }
 }

@@ -5,8 +5,8 @@
 
 use crate::name::{Name, NameBuf, suffix};
 use crate::query::{Subject, Text};
-use crate::rdata::Target;
-use crate::store::{FactBuf, Row, Store, StoreError};
+
+use crate::store::{Row, Store, StoreError};
 use ipnet::IpNet;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
@@ -59,22 +59,12 @@ pub(super) fn prefix(address: IpAddr) -> Option<IpNet> {
 /// The prefixes around the latest addresses of rows, each once.
 pub(super) fn prefixes(rows: &[Row]) -> Vec<IpNet> {
     let mut found = Vec::new();
-    for net in rows.iter().filter_map(address_of).filter_map(prefix) {
+    for net in rows.iter().filter_map(Row::address).filter_map(prefix) {
         if found.len() < PREFIXES && !found.contains(&net) {
             found.push(net);
         }
     }
     found
-}
-
-/// The address of an A or AAAA record.
-pub(super) fn address_of(row: &Row) -> Option<IpAddr> {
-    let FactBuf::Record(rdata) = &row.fact else { return None };
-    match rdata.as_rdata().target() {
-        Target::V4(address) => Some(address.into()),
-        Target::V6(address) => Some(address.into()),
-        Target::Name(_) | Target::Octets => None,
-    }
 }
 
 /// The newest names in a prefix, without those that `is_own` says belong to the subject itself.
@@ -162,7 +152,7 @@ impl Met {
             last: 0,
             count: 0,
         });
-        if let Some(address) = address_of(row)
+        if let Some(address) = row.address()
             && (known.address.is_none() || seen.time_last >= known.last)
         {
             known.address = Some(address);

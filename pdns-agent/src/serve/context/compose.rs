@@ -15,7 +15,7 @@ use crate::name::{Name, suffix};
 use crate::query::{Cursor, Subject, TagSet, near};
 use crate::render::percent;
 use crate::serve::answer::Out;
-use crate::store::{Store, StoreError, Tag, TagEvent, TagKind, TagSubject};
+use crate::store::{Row, Store, StoreError, Tag, TagEvent, TagKind, TagSubject};
 use std::net::IpAddr;
 use std::ops::ControlFlow;
 
@@ -217,7 +217,7 @@ fn surroundings(
         Subject::Below(apex) => found.push(around::below(store, apex.clone(), None)?),
         Subject::Addresses(from, to) if from == to => {
             if let Some(net) = around::prefix(*from) {
-                let is_own = |row: &crate::store::Row| around::address_of(row) == Some(*from);
+                let is_own = |row: &Row| row.address() == Some(*from);
                 found.push(around::in_prefix(store, net, &is_own)?);
             }
         }
@@ -302,7 +302,7 @@ fn history(store: &mut Store, own: &[TagSubject]) -> Result<Vec<TagEvent>, Store
 fn nearest(subject: &Subject, records: &Reading, tags: &TagSet) -> Option<NearThreat> {
     let mut from: Vec<IpAddr> = match subject {
         Subject::Addresses(from, to) if from == to => vec![*from],
-        Subject::Name(_) => records.rows.iter().filter_map(around::address_of).collect(),
+        Subject::Name(_) => records.rows.iter().filter_map(Row::address).collect(),
         _ => Vec::new(),
     };
     from.truncate(NEAR_FROM);
