@@ -10,6 +10,7 @@ mod aof;
 mod batch;
 mod checkpoint;
 mod encoding;
+mod entries;
 mod follow;
 mod keys;
 mod link;
@@ -49,8 +50,9 @@ pub use tags::{MAX_HISTORY, MAX_TAGS, TagAct, TagChange, TagEvent, TagOutcome, T
 pub use verify::Verdict;
 
 use crate::hash::Router;
-use keys::Keys;
+use keys::{Buckets, Keys};
 use link::Link;
+use std::collections::HashMap;
 use std::io;
 use upsert::Memory;
 
@@ -229,6 +231,8 @@ pub struct Store {
     keys: Keys,
     router: Router,
     memory: Memory,
+    /// Buckets as they were when last looked at.
+    buckets: HashMap<(Kind, u8), Buckets>,
 }
 
 impl Store {
@@ -240,7 +244,7 @@ impl Store {
         let mut link = Link::open(options.clone())?;
         let keys = Keys::new(&options.prefix);
         let router = schema::open(&mut link, &keys)?;
-        Ok(Self { link, keys, router, memory: Memory::default() })
+        Ok(Self { link, keys, router, memory: Memory::default(), buckets: HashMap::new() })
     }
 
     /// Says where in the store names belong.

@@ -89,7 +89,7 @@ impl Store {
     pub fn ends(&mut self) -> Result<Ends, StoreError> {
         let partitions: Vec<u8> = self.partitions().collect();
         let metas = self.metas(Kind::Record, partitions)?.into_iter();
-        let end = |meta: super::resolve::Meta| End {
+        let end = |meta: super::entries::Meta| End {
             rows: meta.rows,
             block: meta.block,
             offset: meta.offset,

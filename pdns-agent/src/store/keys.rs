@@ -212,6 +212,9 @@ pub(crate) struct Buckets {
 }
 
 impl Buckets {
+    /// Of a partition that has none yet.
+    pub(crate) const FIRST: Self = Self { bits: FIRST_BITS, split: 0 };
+
     /// Bucket of 24 bits of a hash.
     pub(crate) fn of(self, bits: u32) -> u32 {
         let half = 1u32 << self.bits.min(24);

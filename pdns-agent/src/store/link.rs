@@ -6,7 +6,7 @@
 
 use super::wire::Wire;
 use super::{Options, StoreError, managed, reply};
-use redis::{ConnectionAddr, ErrorKind, IntoConnectionInfo, RedisError, Value};
+use redis::{ConnectionAddr, ErrorKind, IntoConnectionInfo, RedisError, RedisResult, Value};
 use siphasher::sip::SipHasher13;
 use std::hash::Hasher as _;
 use std::ops::ControlFlow;
@@ -186,10 +186,7 @@ impl Link {
             self.connection = Some(connect(&self.options)?);
             self.generation += 1;
         }
-        match &mut self.connection {
-            Some(connection) => Ok(connection),
-            None => Err(StoreError::Unavailable("not connected".to_owned())),
-        }
+        self.connection.as_mut().ok_or_else(unconnected)
     }
 
     /// Sends commands without waiting for their replies.
@@ -213,9 +210,7 @@ impl Link {
 
     /// The next reply. Only what breaks the connection ends it.
     fn reply(&mut self) -> Result<Value, StoreError> {
-        let Some(connection) = &mut self.connection else {
-            return Err(StoreError::Unavailable("not connected".to_owned()));
-        };
+        let connection = self.connection.as_mut().ok_or_else(unconnected)?;
         match connection.value().and_then(Value::extract_error) {
             Ok(value) => Ok(value),
             // The server said no; the next reply will be that to the next command.
@@ -241,7 +236,7 @@ impl Link {
     ) -> Result<(), StoreError> {
         let mut chunks = keys.chunks(STRINGS);
         let mut asked = 0;
-        let mut octets = Vec::new();
+        let mut spill = Vec::new();
         let mut flow = ControlFlow::Continue(());
         for at in 0..keys.len() {
             if flow.is_break() && at >= asked {
@@ -257,31 +252,85 @@ impl Link {
                 asked += chunk.len();
             }
             // Those that were asked for come, wanted or not.
-            self.string(&mut octets)?;
-            if flow.is_continue() {
-                flow = each(at, &octets);
-            }
+            self.string(&mut spill, |octets| {
+                if flow.is_continue() {
+                    flow = each(at, octets);
+                }
+            })?;
         }
         Ok(())
     }
 
-    /// The next reply, which must be a string, in place of what is in `octets`.
-    fn string(&mut self, octets: &mut Vec<u8>) -> Result<(), StoreError> {
-        let Some(connection) = &mut self.connection else {
-            return Err(StoreError::Unavailable("not connected".to_owned()));
-        };
-        let other = match connection.string(octets) {
-            Ok(None) => return Ok(()),
-            Ok(Some(other)) => other.extract_error(),
-            Err(cause) => Err(cause),
-        };
-        if matches!(other, Ok(Value::Nil)) {
-            octets.clear();
-            return Ok(());
+    /// The replies to so many commands that were sent, which must be strings: hands each with its number to `each`.
+    pub(crate) fn texts(
+        &mut self,
+        count: usize,
+        each: &mut dyn FnMut(usize, &[u8]) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let mut spill = Vec::new();
+        let mut result = Ok(());
+        for at in 0..count {
+            self.string(&mut spill, |octets| {
+                if result.is_ok() {
+                    result = each(at, octets);
+                }
+            })?;
         }
-        // More replies may be outstanding.
+        result
+    }
+
+    /// The replies to so many commands that were sent, which must be hashes: hands each field and value with the
+    /// command's number to `each`.
+    pub(crate) fn pairs(
+        &mut self,
+        count: usize,
+        each: &mut dyn FnMut(usize, &[u8], &[u8]) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let mut spill = [Vec::new(), Vec::new()];
+        let mut result = Ok(());
+        for at in 0..count {
+            let connection = self.connection.as_mut().ok_or_else(unconnected)?;
+            let other = connection.pairs(&mut spill, &mut |field, value| {
+                if result.is_ok() {
+                    result = each(at, field, value);
+                }
+            });
+            match other {
+                Ok(None) => {}
+                other => return Err(self.unexpected(other)),
+            }
+        }
+        result
+    }
+
+    /// Hands the next reply, which must be a string, to `each`; nothing is an empty one.
+    fn string(&mut self, spill: &mut Vec<u8>, each: impl FnOnce(&[u8])) -> Result<(), StoreError> {
+        let connection = self.connection.as_mut().ok_or_else(unconnected)?;
+        let mut each = Some(each);
+        let other = connection.string(spill, |octets| {
+            if let Some(each) = each.take() {
+                each(octets);
+            }
+        });
+        match other {
+            Ok(None) => Ok(()),
+            Ok(Some(Value::Nil)) => {
+                if let Some(each) = each {
+                    each(&[]);
+                }
+                Ok(())
+            }
+            other => Err(self.unexpected(other)),
+        }
+    }
+
+    /// The error that a reply of another kind is. More replies may be outstanding, so the connection ends with it.
+    fn unexpected(&mut self, other: RedisResult<Option<Value>>) -> StoreError {
         self.connection = None;
-        Err(other.map_or_else(|cause| StoreError::from_redis(&cause), |_| StoreError::Reply))
+        match other.and_then(|value| value.unwrap_or(Value::Nil).extract_error()) {
+            Ok(_) => StoreError::Reply,
+            Err(cause) => StoreError::from_redis(&cause),
+        }
     }
 
     /// Waits for the reply to a command that was sent alone.
@@ -329,6 +378,10 @@ impl Link {
         self.connection = None;
         StoreError::from_redis(cause)
     }
+}
+
+fn unconnected() -> StoreError {
+    StoreError::Unavailable("not connected".to_owned())
 }
 
 fn connect(options: &Options) -> Result<Wire, StoreError> {

@@ -3,14 +3,16 @@
 //! Answers come in pages, through a function that says whether to go on; nothing is kept but which
 //! names were met already.
 
-use super::encoding::Value;
+use super::encoding::{Stored, Value};
+use super::entries::Entry;
 use super::keys::{Kind, Pointer};
 use super::link::Packed;
 use super::posting::{HASH_LEVELS, Level, Posting, V4_LEVELS};
-use super::resolve::{Found, Owner, PAGE};
+use super::resolve::{Fetched, Found, NAME_GUESS, Owner, PAGE, rows};
 use super::{FactBuf, Row, Store, StoreError, reply};
 use crate::name::{Name, NameBuf};
 use crate::rdata::{Rdata, Target};
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::ControlFlow;
@@ -282,7 +284,8 @@ impl Store {
         let mut at_once = FIRST_SETS;
         while !nodes.is_empty() {
             let batch: Vec<Node> = nodes.drain(..nodes.len().min(at_once)).collect();
-            at_once = (at_once * 4).min(SETS);
+            // More at once while they hold little.
+            let (sets, met) = (batch.len(), gather.met.len());
             let mut packed = Packed::default();
             for node in &batch {
                 packed.command(&[b"SSCAN", node.key.as_bytes(), b"0", b"COUNT", b"1000"]);
@@ -317,10 +320,14 @@ impl Store {
                     answer = self.link.ask(&words)?;
                 }
                 if spread {
+                    at_once = FIRST_SETS;
                     // Children before the sets still waiting, so that few are open at a time.
                     let rest = std::mem::replace(&mut nodes, children(&node));
                     nodes.extend(rest);
                 }
+            }
+            if sets == at_once && gather.met.len() - met < PAGE {
+                at_once = (at_once * 4).min(SETS);
             }
         }
         Ok(ControlFlow::Continue(()))
@@ -328,40 +335,103 @@ impl Store {
 
     /// Resolves the names gathered so far and hands out their matching records.
     fn flush_due(&mut self, gather: &mut Gather<'_>) -> Result<ControlFlow<()>, StoreError> {
-        let kind = Kind::Record;
         let due = std::mem::take(&mut gather.due);
-        let mut rest = due.as_slice();
-        while !rest.is_empty() {
-            let (due, later) = rest.split_at(rest.len().min(gather.at_once));
-            rest = later;
-            gather.at_once = (gather.at_once * 2).min(NAMES.1);
-            let mut found = Vec::new();
-            for entry in self.entries(kind, due)? {
-                let position = Value::read(&entry.value).map(|value| value.log);
-                let position = position.ok_or_else(|| StoreError::damaged("a bucket"))?;
-                let partition = entry.partition;
-                let matches = gather.matches;
-                self.each_record(kind, &entry, &mut |store, page| {
-                    for (stored, row) in page {
-                        let stored = match store.complete(partition, stored.clone())? {
-                            FactBuf::Record(rdata) if matches(rdata.as_rdata()) => stored,
-                            _ => continue,
-                        };
-                        let owner = Owner::Logged(position);
-                        found.push(Found { kind, partition, owner, stored, row });
-                    }
-                    Ok(true)
-                })?;
-            }
-            while !found.is_empty() {
-                let page: Vec<Found> = found.drain(..found.len().min(PAGE)).collect();
-                if self.fetch(page)?.into_iter().try_for_each(&mut *gather.each).is_break() {
+        self.know_buckets(Kind::Record, &due)?;
+        let flow = self.hand_out(&due, gather);
+        if flow.is_err() {
+            // There may be replies that nobody reads.
+            self.link.hang_up();
+        }
+        flow
+    }
+
+    /// As [`Store::flush_due`]: while rows are read here, Redis looks for the names after them.
+    fn hand_out(
+        &mut self,
+        mut due: &[Pointer],
+        gather: &mut Gather<'_>,
+    ) -> Result<ControlFlow<()>, StoreError> {
+        let kind = Kind::Record;
+        let mut ask = |store: &mut Self, at_once: &mut usize| {
+            let (now, later) = due.split_at(due.len().min(*at_once));
+            due = later;
+            *at_once = (*at_once * 2).min(NAMES.1);
+            if now.is_empty() { Ok(None) } else { store.ask_entries(kind, now).map(Some) }
+        };
+        let mut long = Vec::new();
+        let mut ahead = ask(self, &mut gather.at_once)?;
+        while let Some(asked) = ahead.take() {
+            let entries = self.read_entries(asked)?;
+            let mut found = self.matching(kind, &entries, gather.matches)?;
+            while found.len() > PAGE {
+                let later = found.split_off(PAGE);
+                let asked = self.ask_rows(std::mem::replace(&mut found, later), NAME_GUESS)?;
+                if hand_on(self.read_rows(asked)?, &mut long, gather.each).is_break() {
                     return Ok(ControlFlow::Break(()));
                 }
+            }
+            let asked = self.ask_rows(found, NAME_GUESS)?;
+            ahead = ask(self, &mut gather.at_once)?;
+            if hand_on(self.read_rows(asked)?, &mut long, gather.each).is_break() {
+                if let Some(asked) = ahead {
+                    self.skip_entries(&asked)?;
+                }
+                return Ok(ControlFlow::Break(()));
+            }
+        }
+        // Those that had to wait until there was nothing ahead.
+        while !long.is_empty() {
+            let later = long.split_off(long.len().min(PAGE));
+            let page = std::mem::replace(&mut long, later);
+            if rows(self.fetch_long(page)?).try_for_each(&mut *gather.each).is_break() {
+                return Ok(ControlFlow::Break(()));
             }
         }
         Ok(ControlFlow::Continue(()))
     }
+
+    /// The records of these entries that match.
+    fn matching(
+        &mut self,
+        kind: Kind,
+        entries: &[Entry],
+        matches: &dyn Fn(Rdata<'_>) -> bool,
+    ) -> Result<Vec<Found>, StoreError> {
+        let mut found = Vec::new();
+        for entry in entries {
+            let position = Value::read(&entry.value).map(|value| value.log);
+            let position = position.ok_or_else(|| StoreError::damaged("a bucket"))?;
+            let partition = entry.partition;
+            self.each_record(kind, entry, &mut |store, page| {
+                for (stored, row) in page {
+                    let fact = match &stored {
+                        Stored::Fact(fact) => Cow::Borrowed(fact),
+                        Stored::Long { .. } => {
+                            Cow::Owned(store.complete(partition, stored.clone())?)
+                        }
+                    };
+                    if matches!(&*fact, FactBuf::Record(rdata) if matches(rdata.as_rdata())) {
+                        let owner = Owner::Logged(position);
+                        found.push(Found { kind, partition, owner, stored, row });
+                    }
+                }
+                Ok(true)
+            })?;
+        }
+        Ok(found)
+    }
+}
+
+/// Hands rows on; records with long names are put aside.
+fn hand_on(fetched: Vec<Fetched>, long: &mut Vec<Found>, each: Each<'_>) -> ControlFlow<()> {
+    for one in fetched {
+        match one {
+            Fetched::Row(row) => each(row)?,
+            Fetched::Gone => {}
+            Fetched::Long(found) => long.push(found),
+        }
+    }
+    ControlFlow::Continue(())
 }
 
 /// The set of one target.

@@ -5,10 +5,11 @@
 //! sees each block as it was at one moment; what is added meanwhile may be missing from it.
 
 use super::encoding::{Value, read_row, row_of};
+use super::entries::{Entry, Meta};
 use super::keys::{Kind, LOG, LOG_STRIDE, Pointer, ROW, ROWS, low24};
 use super::link::Packed;
 use super::lookup::Each;
-use super::resolve::{Found, Meta, Owner, PAGE};
+use super::resolve::{Found, Owner, PAGE};
 use super::{Row, Store, StoreError, reply};
 use crate::name::{Name, NameBuf};
 use crate::observation::Seen;
@@ -209,7 +210,7 @@ impl Store {
                     if meta.buckets.of(low24(hash)) != index {
                         continue;
                     }
-                    let entry = super::resolve::Entry { partition, hash, value };
+                    let entry = Entry { partition, hash, value };
                     let log = Value::read(&entry.value).map(|value| value.log);
                     let Some(rrname) = log.and_then(|log| whole.name(log)) else { continue };
                     let mut flow = ControlFlow::Continue(());

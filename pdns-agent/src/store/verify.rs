@@ -7,10 +7,11 @@
 
 use super::checkpoint::Mark;
 use super::encoding::{DIGEST, Stored, Value};
+use super::entries::{Entry, Meta};
 use super::keys::{Kind, Pointer, low24};
 use super::link::Packed;
 use super::posting::Posting;
-use super::resolve::{Entry, Meta, PAGE};
+use super::resolve::PAGE;
 use super::scan::{BUCKETS, Whole};
 use super::tag::Tag;
 use super::{FactBuf, Store, StoreError, reply};

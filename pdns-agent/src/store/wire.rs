@@ -104,28 +104,64 @@ impl Wire {
         }
     }
 
-    /// The next reply, where it is a string: its octets replace those in `into`. Anything else is handed back.
-    pub(super) fn string(&mut self, into: &mut Vec<u8>) -> RedisResult<Option<Value>> {
+    /// The next reply, where it is a string: its octets are handed to `each`, from where they lie or by way of `spill`.
+    /// Anything else is handed back.
+    pub(super) fn string(
+        &mut self,
+        spill: &mut Vec<u8>,
+        each: impl FnOnce(&[u8]),
+    ) -> RedisResult<Option<Value>> {
         let value = match self {
-            Self::Plain(reader) => {
-                let head = line(reader, |line| Ok(Head::of(line)))?;
-                if let Some(Head::Octets(length @ ..=PROMISED)) = head {
-                    into.resize(length, 0);
-                    reader.read_exact(into)?;
-                    end(reader)?;
+            Self::Plain(reader) => match line(reader, |line| Ok(Head::of(line)))? {
+                Some(Head::Octets(length @ ..=PROMISED)) => {
+                    in_place(reader, length, spill, each)?;
                     return Ok(None);
                 }
-                rest(reader, head, DEPTH)?
-            }
+                head => rest(reader, head, DEPTH)?,
+            },
             Self::Tls(connection) => connection.recv_response()?,
         };
         match value {
             Value::BulkString(octets) => {
-                *into = octets;
+                each(&octets);
                 Ok(None)
             }
             other => Ok(Some(other)),
         }
+    }
+
+    /// The next reply, where it is a list of strings in pairs, as a hash is: each pair is handed to `each`. Anything else
+    /// is handed back.
+    pub(super) fn pairs(
+        &mut self,
+        spill: &mut [Vec<u8>; 2],
+        each: &mut dyn FnMut(&[u8], &[u8]),
+    ) -> RedisResult<Option<Value>> {
+        let reader = match self {
+            Self::Plain(reader) => reader,
+            Self::Tls(connection) => {
+                let value = connection.recv_response()?;
+                let Value::Array(values) = value else { return Ok(Some(value)) };
+                for pair in values.as_chunks::<2>().0 {
+                    let [Value::BulkString(field), Value::BulkString(value)] = pair else {
+                        return Err(garbled("a pair of other things than strings").into());
+                    };
+                    each(field, value);
+                }
+                return Ok(None);
+            }
+        };
+        let head = line(reader, |line| Ok(Head::of(line)))?;
+        let Some(Head::List(length)) = head else { return rest(reader, head, DEPTH).map(Some) };
+        let [field, spill] = spill;
+        for _ in 0..length / 2 {
+            member(reader, spill, |octets| {
+                field.clear();
+                field.extend_from_slice(octets);
+            })?;
+            member(reader, spill, |octets| each(field, octets))?;
+        }
+        if length % 2 == 0 { Ok(None) } else { Err(garbled("a field without its value").into()) }
     }
 }
 
@@ -195,7 +231,15 @@ impl Head {
     fn of(line: &[u8]) -> Option<Self> {
         let (&mark, text) = line.split_first()?;
         let number = || -> Option<i64> { std::str::from_utf8(text).ok()?.parse().ok() };
-        let length = || number().map(usize::try_from);
+        let length = || match text {
+            // Nearly all are short.
+            [b'0'..=b'9']
+            | [b'0'..=b'9', b'0'..=b'9']
+            | [b'0'..=b'9', b'0'..=b'9', b'0'..=b'9'] => {
+                Some(Ok(text.iter().fold(0, |sum, digit| sum * 10 + usize::from(digit - b'0'))))
+            }
+            _ => number().map(usize::try_from),
+        };
         Some(match mark {
             b'$' => length()?.map_or(Self::Nil, Self::Octets),
             b'*' => length()?.map_or(Self::Nil, Self::List),
@@ -249,6 +293,40 @@ fn rest<R: Read>(
             Ok(Value::Array(values))
         }
     }
+}
+
+/// One string of a list of them.
+fn member<R: Read>(
+    reader: &mut BufReader<R>,
+    spill: &mut Vec<u8>,
+    each: impl FnOnce(&[u8]),
+) -> RedisResult<()> {
+    match line(reader, |line| Ok(Head::of(line)))? {
+        Some(Head::Octets(length @ ..=PROMISED)) => Ok(in_place(reader, length, spill, each)?),
+        Some(Head::Octets(length)) => {
+            each(&long(reader, length)?);
+            Ok(end(reader)?)
+        }
+        _ => Err(garbled("a list of other things than strings").into()),
+    }
+}
+
+/// A string of at most [`PROMISED`] octets: where all of it has come it is not copied.
+fn in_place<R: Read>(
+    reader: &mut BufReader<R>,
+    length: usize,
+    spill: &mut Vec<u8>,
+    each: impl FnOnce(&[u8]),
+) -> io::Result<()> {
+    if let Some(octets) = reader.buffer().get(..length) {
+        each(octets);
+        reader.consume(length);
+    } else {
+        spill.resize(length, 0);
+        reader.read_exact(spill)?;
+        each(spill);
+    }
+    end(reader)
 }
 
 /// A string that is not all there yet.
