@@ -10,8 +10,10 @@
 //! newline-separated block as it is. Names are never IDN-decoded here.
 
 pub(crate) mod compressed;
+mod labels;
 pub mod suffix;
 
+use labels::Labels;
 use std::fmt;
 
 /// Longest name in wire form, length octets and root label included (RFC 1035 §2.3.4).
@@ -218,33 +220,18 @@ impl<'a> Name<'a> {
     /// The labels in canonical text, left to right; none for the root.
     #[must_use]
     pub fn labels(self) -> impl DoubleEndedIterator<Item = &'a str> {
-        let text = if self.is_root() { "" } else { self.0 };
-        let mut escaped = false;
-        let mut labels = Vec::new();
-        let mut start = 0;
-        for (at, octet) in text.bytes().enumerate() {
-            match octet {
-                _ if escaped => escaped = false,
-                b'\\' => escaped = true,
-                b'.' => {
-                    labels.push(text.get(start..at).unwrap_or_default());
-                    start = at + 1;
-                }
-                _ => {}
-            }
-        }
-        if !text.is_empty() {
-            labels.push(text.get(start..).unwrap_or_default());
-        }
-        labels.into_iter()
+        Labels::of(if self.is_root() { "" } else { self.0 })
     }
 
     /// The name's last `count` labels, or all of it when it has fewer.
     #[must_use]
     pub fn suffix(self, count: usize) -> Name<'a> {
-        let labels: Vec<&str> = self.labels().collect();
-        let Some(skip) = labels.len().checked_sub(count) else { return self };
-        let start: usize = labels.iter().take(skip).map(|label| label.len() + 1).sum();
+        if self.is_root() || count == 0 {
+            return Name::ROOT;
+        }
+        // Each label with the dot before it, which the first has not.
+        let length: usize = self.labels().rev().take(count).map(|label| label.len() + 1).sum();
+        let Some(start) = (self.0.len() + 1).checked_sub(length) else { return self };
         match self.0.get(start..) {
             Some("") | None => Name::ROOT,
             Some(rest) => Name(rest),

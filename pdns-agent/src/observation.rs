@@ -9,6 +9,7 @@ use crate::name::Name;
 use crate::rdata::Rdata;
 use crate::rr::RrType;
 use std::fmt;
+use std::net::IpAddr;
 
 /// One sighting of a tuple in one answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +56,17 @@ pub enum Fact<'a> {
         /// What came instead.
         outcome: Outcome,
     },
+}
+
+impl Fact<'_> {
+    /// The address that an A or AAAA record points at.
+    #[must_use]
+    pub fn address(self) -> Option<IpAddr> {
+        match self {
+            Self::Record(rdata) => rdata.address(),
+            Self::Negative { .. } => None,
+        }
+    }
 }
 
 /// How a question without a record ended.

@@ -296,13 +296,16 @@ pub fn new_names(
                 return ControlFlow::Break(());
             }
             page.shown += 1;
-            each(name, first)
+            each(name.to_buf(), first)
         })?;
         return Ok(page);
     }
-    let mut kept = Smallest::new(limit);
+    let mut kept: Smallest<(NameBuf, u32)> = Smallest::new(limit);
     store.new_on(day, &mut |name, first| {
-        kept.offer((name, first));
+        match kept.worst() {
+            Some((worst, _)) if worst.as_name() < name => kept.refuse(),
+            _ => kept.offer((name.to_buf(), first)),
+        }
         ControlFlow::Continue(())
     })?;
     page.cut = kept.overflowed();

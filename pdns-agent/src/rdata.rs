@@ -19,7 +19,7 @@ mod text;
 use crate::name::NameBuf;
 use crate::rr::RrType;
 use layout::layout;
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use text::{Writer, write_text};
 
 /// The RDATA of one record, borrowed.
@@ -83,6 +83,16 @@ impl Rdata<'_> {
         RdataBuf { rrtype: self.rrtype, octets: self.octets.into(), partial: self.partial }
     }
 
+    /// The address that an A or AAAA record points at.
+    #[must_use]
+    pub fn address(self) -> Option<IpAddr> {
+        match self.rrtype {
+            RrType::A => Some(IpAddr::from(<[u8; 4]>::try_from(self.octets).ok()?)),
+            RrType::AAAA => Some(IpAddr::from(<[u8; 16]>::try_from(self.octets).ok()?)),
+            _ => None,
+        }
+    }
+
     /// Where the record points.
     #[must_use]
     pub fn target(self) -> Target {
@@ -94,13 +104,10 @@ impl Rdata<'_> {
             }
         };
         match self.rrtype {
-            RrType::A => match <[u8; 4]>::try_from(self.octets) {
-                Ok(octets) => Target::V4(octets.into()),
-                Err(_) => Target::Octets,
-            },
-            RrType::AAAA => match <[u8; 16]>::try_from(self.octets) {
-                Ok(octets) => Target::V6(octets.into()),
-                Err(_) => Target::Octets,
+            RrType::A | RrType::AAAA => match self.address() {
+                Some(IpAddr::V4(address)) => Target::V4(address),
+                Some(IpAddr::V6(address)) => Target::V6(address),
+                None => Target::Octets,
             },
             RrType::NS | RrType::CNAME | RrType::DNAME | RrType::PTR | RrType::SOA => name_at(0),
             RrType::MX | RrType::KX | RrType::AFSDB | RrType::RT => name_at(2),

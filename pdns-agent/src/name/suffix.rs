@@ -5,6 +5,7 @@
 //! The root is one. So is a top-level domain that the list does not have: its prevailing rule is `*`.
 
 use super::Name;
+use super::labels::Labels;
 use psl::Psl as _;
 
 /// Whether a name is a public suffix.
@@ -22,7 +23,8 @@ pub fn registrable(name: Name<'_>) -> Option<Name<'_>> {
     let text = name.as_str();
     // Without the suffix and the dot before it.
     let head = text.get(..text.len().checked_sub(length(name) + 1)?)?;
-    Some(Name::trusted(text.get(last_label(head)..)?))
+    let label = Labels::of(head).next_back()?;
+    Some(Name::trusted(text.get(head.len() - label.len()..)?))
 }
 
 /// Octets of text of a name's public suffix.
@@ -33,16 +35,6 @@ fn length(name: Name<'_>) -> usize {
     } else {
         psl::List.find(text.as_bytes().rsplit(|&octet| octet == b'.')).len
     }
-}
-
-/// Where the last label of canonical text begins. A dot behind an odd run of backslashes is part of a label.
-fn last_label(text: &str) -> usize {
-    let octets = text.as_bytes();
-    let is_separator = |&at: &usize| {
-        let head = octets.get(..at).unwrap_or_default();
-        head.iter().rev().take_while(|&&octet| octet == b'\\').count() % 2 == 0
-    };
-    memchr::memrchr_iter(b'.', octets).find(is_separator).map_or(0, |at| at + 1)
 }
 
 #[cfg(test)]

@@ -5,9 +5,9 @@
 
 use super::tags::{TagFilter, TagSet};
 use super::when::Moment;
-use crate::observation::{Outcome, Seen};
+use crate::observation::{Fact, Outcome, Seen};
 use crate::rr::RrType;
-use crate::store::{FactBuf, Row, Store, StoreError};
+use crate::store::{Row, Store, StoreError};
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -112,16 +112,22 @@ impl Filter {
         Ok(Cow::Owned(Self { tags, ..self.clone() }))
     }
 
-    /// Whether the row passes.
+    /// Whether all but the owner's tags passes.
     #[must_use]
-    pub fn admits(&self, row: &Row) -> bool {
-        let (rrtype, outcome) = match &row.fact {
-            FactBuf::Record(rdata) => (rdata.rrtype, None),
-            FactBuf::Negative { qtype, outcome } => (*qtype, Some(*outcome)),
+    pub fn admits_fact(&self, fact: Fact<'_>, seen: &Seen) -> bool {
+        let (rrtype, outcome) = match fact {
+            Fact::Record(rdata) => (rdata.rrtype, None),
+            Fact::Negative { qtype, outcome } => (qtype, Some(outcome)),
         };
         (self.rrtypes.is_empty() || self.rrtypes.contains(&rrtype))
             && (self.outcome.is_none() || outcome.is_none() || self.outcome == outcome)
-            && self.admits_seen(&row.seen)
+            && self.admits_seen(seen)
+    }
+
+    /// Whether the row passes.
+    #[must_use]
+    pub fn admits(&self, row: &Row) -> bool {
+        self.admits_fact(row.fact.as_fact(), &row.seen)
             // Last, since it costs most.
             && self.tag.is_none_or(|tag| tag.admits(&self.tags.of_row(row)))
     }

@@ -239,6 +239,25 @@ impl Walk {
                 }
             });
         }
+        if let Self::Part(part) = self
+            && matches!(grouping.by, By::Addresses | By::RrTypes)
+            && filter.tag.is_none()
+        {
+            let mut first_of_owner = false;
+            let flow = store.facts_in(kind, *part, &mut |one| {
+                first_of_owner |= one.first_of_owner;
+                if filter.admits_fact(one.fact, one.seen) {
+                    let rows = OwnerSum::of(one.seen);
+                    // The first that passes may not be the first there is.
+                    let first = std::mem::take(&mut first_of_owner);
+                    if let Some(keyed) = keys.of_fact(first, one.fact, &rows) {
+                        each(&keyed, &rows);
+                    }
+                }
+                ControlFlow::Continue(())
+            });
+            return flow.map(|_| ());
+        }
         self.rows(store, kind, &mut |row| {
             if filter.admits(&row)
                 && let Some(keyed) = keys.of(&row)

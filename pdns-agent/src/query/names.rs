@@ -25,12 +25,15 @@ fn pass(
     let apex = text.apex();
     let mut kept: Smallest<NameBuf> = Smallest::new(keep);
     store.names(apex.as_ref().map(NameBuf::as_name), &mut |block| {
-        text.search(block, &mut |name| {
-            if after.is_none_or(|after| name > after.as_name()) {
-                match kept.worst() {
-                    Some(worst) if worst.as_name() < name => kept.refuse(),
-                    _ => kept.offer(name.to_buf()),
-                }
+        text.search_lines(block, &mut |line| {
+            let is_late = kept.worst().is_some_and(|worst| worst.as_str() < line);
+            if after.is_some_and(|after| line <= after.as_str()) || is_late && kept.overflowed() {
+                return ControlFlow::Continue(());
+            }
+            match text.read(line) {
+                Some(_) if is_late => kept.refuse(),
+                Some(name) => kept.offer(name.to_buf()),
+                None => {}
             }
             ControlFlow::Continue(())
         })

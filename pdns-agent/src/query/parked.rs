@@ -5,6 +5,7 @@
 
 use super::{Answer, Page, Query, Subject, SubjectError};
 use crate::name::NameBuf;
+use crate::observation::Fact;
 use crate::rdata::Target;
 use crate::rr::RrType;
 use crate::store::{FactBuf, Kind, Row, Store, StoreError};
@@ -17,6 +18,8 @@ use std::ops::ControlFlow;
 
 /// The list that is used when the operator gives none.
 const LIST: &str = include_str!("parked.txt");
+/// Records that are asked for at once.
+const AT_ONCE: usize = 512;
 /// The most entries of a list.
 const MAX_ENTRIES: usize = 100_000;
 
@@ -143,12 +146,12 @@ impl List {
     }
 
     /// Whether a record names one of the name servers.
-    fn has_server_of(&self, row: &Row) -> bool {
-        let FactBuf::Record(rdata) = &row.fact else { return false };
+    fn has_server_of(&self, fact: Fact<'_>) -> bool {
+        let Fact::Record(rdata) = fact else { return false };
         if rdata.rrtype != RrType::NS || self.servers.is_empty() {
             return false;
         }
-        let Target::Name(server) = rdata.as_rdata().target() else { return false };
+        let Target::Name(server) = rdata.target() else { return false };
         let labels = server.as_name().labels().count();
         (1..=labels).any(|count| self.servers.contains(&server.as_name().suffix(count).to_buf()))
     }
@@ -214,9 +217,22 @@ pub fn parked(
         match reason {
             Why::ParkingNameServer if wants(&[RrType::NS]) && !list.servers.is_empty() => {
                 answer.section(|take| {
-                    store.every(Kind::Record, &mut |row| {
-                        if list.has_server_of(&row) { take(row) } else { ControlFlow::Continue(()) }
-                    })
+                    for part in store.parts(None) {
+                        let mut handles = Vec::new();
+                        let _ = store.facts_in(Kind::Record, part, &mut |one| {
+                            if list.has_server_of(one.fact) {
+                                handles.push(one.handle);
+                            }
+                            ControlFlow::Continue(())
+                        })?;
+                        for handles in handles.chunks(AT_ONCE) {
+                            let rows = store.resolve(handles)?;
+                            if rows.into_iter().try_for_each(&mut *take).is_break() {
+                                return Ok(());
+                            }
+                        }
+                    }
+                    Ok(())
                 })?;
             }
             Why::ParkingNameServer => {}
@@ -277,11 +293,11 @@ mod tests {
         let list = List::shipped();
         assert!(list.servers.len() > 12 && list.addresses.len() > 8);
         let ns = |target: &[u8]| record("parked.example", RrType::NS, target);
-        assert!(list.has_server_of(&ns(b"\x03ns1\x0bsedoparking\x03com\x00")));
-        assert!(list.has_server_of(&ns(b"\x05bodis\x03com\x00")));
-        assert!(!list.has_server_of(&ns(b"\x06xbodis\x03com\x00")));
-        assert!(!list.has_server_of(&ns(b"\x03ns1\x07example\x03com\x00")));
-        assert!(!list.has_server_of(&a("bodis.com", 1)));
+        assert!(list.has_server_of(ns(b"\x03ns1\x0bsedoparking\x03com\x00").fact.as_fact()));
+        assert!(list.has_server_of(ns(b"\x05bodis\x03com\x00").fact.as_fact()));
+        assert!(!list.has_server_of(ns(b"\x06xbodis\x03com\x00").fact.as_fact()));
+        assert!(!list.has_server_of(ns(b"\x03ns1\x07example\x03com\x00").fact.as_fact()));
+        assert!(!list.has_server_of(a("bodis.com", 1).fact.as_fact()));
     }
 
     #[test]

@@ -1,12 +1,13 @@
 //! Scan: the rows whose statistics put them first, among all rows.
 //!
 //! Part of `query`. The scan sees statistics and a [`Handle`]; what a handle stands for is asked only
-//! for rows that may be shown. When type or outcome matter too, which the statistics do not tell, the
-//! scan is repeated after the last handle until enough rows passed.
+//! for rows that may be shown. When type or outcome matter too, which the statistics do not tell, some more are asked for; where
+//! that does not bring enough, all facts are read.
 
 use super::order::{Each, Passes, Smallest, Sort, Sorter};
 use super::{MAX_SORTED, Page, Query};
 use crate::store::{Handle, Kind, Store, StoreError};
+use std::ops::ControlFlow;
 
 /// Handles that are resolved at once.
 const RESOLVE: usize = 512;
@@ -14,28 +15,56 @@ const RESOLVE: usize = 512;
 /// A place in the scan's order: rank, then handle.
 type Place = (u32, Handle);
 
-/// The next rows after `after`, at most `keep`, in order; whether there are more.
-fn pass(
+/// The places that come first, and whether there are more.
+struct First(Smallest<Place>);
+
+impl First {
+    fn offer(&mut self, place: Place) {
+        match self.0.worst() {
+            Some(worst) if *worst < place => self.0.refuse(),
+            _ => self.0.offer(place),
+        }
+    }
+}
+
+/// The first rows by statistics alone, at most `keep`, in order; whether there are more.
+fn by_statistics(
     store: &mut Store,
     query: &Query,
     kind: Kind,
     sort: Sort,
-    after: Option<Place>,
     keep: usize,
 ) -> Result<(Vec<Place>, bool), StoreError> {
-    let mut kept: Smallest<Place> = Smallest::new(keep);
+    let mut first = First(Smallest::new(keep));
     store.scan(kind, |handle, seen| {
-        let place = (sort.rank(seen), handle);
-        if after.is_none_or(|after| place > after) && query.filter.admits_seen(seen) {
-            match kept.worst() {
-                Some(worst) if *worst < place => kept.refuse(),
-                _ => kept.offer(place),
-            }
+        if query.filter.admits_seen(seen) {
+            first.offer((sort.rank(seen), handle));
         }
-        std::ops::ControlFlow::Continue(())
+        ControlFlow::Continue(())
     })?;
-    let more = kept.overflowed();
-    Ok((kept.into_sorted(), more))
+    let more = first.0.overflowed();
+    Ok((first.0.into_sorted(), more))
+}
+
+/// The first rows that pass the filter, at most `keep`, in order; whether there are more.
+fn by_facts(
+    store: &mut Store,
+    query: &Query,
+    kind: Kind,
+    sort: Sort,
+    keep: usize,
+) -> Result<(Vec<Place>, bool), StoreError> {
+    let mut first = First(Smallest::new(keep));
+    for part in store.parts(None) {
+        let _ = store.facts_in(kind, part, &mut |one| {
+            if query.filter.admits_fact(one.fact, one.seen) {
+                first.offer((sort.rank(one.seen), one.handle));
+            }
+            ControlFlow::Continue(())
+        })?;
+    }
+    let more = first.0.overflowed();
+    Ok((first.0.into_sorted(), more))
 }
 
 /// Hands out the rows of `kind` that pass the query's filter.
@@ -47,50 +76,54 @@ pub(super) fn run(
     each: &mut Each<'_>,
 ) -> Result<Page, StoreError> {
     let wanted = query.sort.unwrap_or(Sort::Last);
-    // Tagged rows are few: nearly all rows would have to be resolved, and that by their handles.
+    // Tags are on names: each record would have to be resolved by its handle.
     if query.limit == 0 || query.limit > MAX_SORTED || query.filter.tag.is_some() {
         return all(store, query, kind, wanted, each);
     }
-    let mut keep = if query.filter.needs_identity() {
+    // One more than fits, to know whether anything is left out.
+    let exactly = query.limit + 1;
+    let keep = if query.filter.needs_identity() {
         query.limit.saturating_mul(4).max(passes.least).min(passes.most).max(1)
     } else {
-        // One more than fits, to know whether anything is left out.
-        query.limit + 1
+        exactly
     };
+    let (places, more) = by_statistics(store, query, kind, wanted, keep)?;
     let mut sorter = Sorter::new(wanted, query.limit);
-    let mut after = None;
-    let mut over = false;
-    let mut given_up = false;
-    'passes: loop {
-        let (places, more) = pass(store, query, kind, wanted, after, keep)?;
-        for chunk in places.chunks(RESOLVE) {
-            let handles: Vec<Handle> = chunk.iter().map(|&(_, handle)| handle).collect();
-            for row in store.resolve(&handles)? {
-                if query.filter.admits(&row) && sorter.offer(row, each).is_break() {
-                    over = true;
-                    break 'passes;
-                }
-            }
-        }
-        // Later passes hold only rows that come after all these.
+    resolve(store, query, &places, &mut sorter, each)?;
+    let mut given_up = more && sorter.is_full();
+    if more && !given_up {
+        // Of what comes first by statistics too little is of that type: all types have to be read.
+        let (places, more) = by_facts(store, query, kind, wanted, exactly)?;
+        sorter = Sorter::new(wanted, query.limit);
+        resolve(store, query, &places, &mut sorter, each)?;
         given_up = more && sorter.is_full();
-        match places.last() {
-            Some(&last) if more && !given_up => after = Some(last),
-            _ => break,
-        }
-        keep = keep.saturating_mul(4).min(passes.most);
     }
-    let (end, _) = if over {
-        sorter.finish(&mut |_| std::ops::ControlFlow::Break(()))
-    } else {
-        sorter.finish(each)
-    };
+    let (end, _) = sorter.finish(each);
     Ok(Page {
         shown: end.shown as u64,
         cut: end.cut || given_up,
         unsorted: end.unsorted,
         ..Page::default()
     })
+}
+
+/// Offers the rows at these places that pass. The sorter holds as many as are wanted, so that none is handed out yet.
+fn resolve(
+    store: &mut Store,
+    query: &Query,
+    places: &[Place],
+    sorter: &mut Sorter,
+    each: &mut Each<'_>,
+) -> Result<(), StoreError> {
+    for chunk in places.chunks(RESOLVE) {
+        let handles: Vec<Handle> = chunk.iter().map(|&(_, handle)| handle).collect();
+        for row in store.resolve(&handles)? {
+            if query.filter.admits(&row) && sorter.offer(row, each).is_break() {
+                return Ok(());
+            }
+        }
+    }
+    Ok(())
 }
 
 /// All rows of `kind` that pass the filter: read once, with their names and RDATA.
@@ -102,7 +135,7 @@ fn all(
     each: &mut Each<'_>,
 ) -> Result<Page, StoreError> {
     let mut sorter = Sorter::new(wanted, query.limit);
-    let mut flow = std::ops::ControlFlow::Continue(());
+    let mut flow = ControlFlow::Continue(());
     store.every(kind, &mut |row| {
         if query.filter.admits(&row) {
             flow = sorter.offer(row, each);
@@ -110,7 +143,7 @@ fn all(
         flow
     })?;
     let (end, _) = if flow.is_break() {
-        sorter.finish(&mut |_| std::ops::ControlFlow::Break(()))
+        sorter.finish(&mut |_| ControlFlow::Break(()))
     } else {
         sorter.finish(each)
     };

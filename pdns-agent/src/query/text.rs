@@ -132,6 +132,23 @@ impl Text {
         block: &'b [u8],
         each: &mut dyn FnMut(Name<'b>) -> ControlFlow<()>,
     ) -> ControlFlow<()> {
+        self.search_lines(block, &mut |line| {
+            self.read(line).map_or(ControlFlow::Continue(()), &mut *each)
+        })
+    }
+
+    /// The name on a line that [`Text::search_lines`] found; `None` when it does not pass.
+    pub(super) fn read<'b>(&self, line: &'b str) -> Option<Name<'b>> {
+        Name::from_canonical(line).ok().filter(|name| self.words_admit(*name))
+    }
+
+    /// As [`Text::search`], of lines that may yet not pass: to make a name of a line costs more than to see that it comes
+    /// too late in an order.
+    pub(super) fn search_lines<'b>(
+        &self,
+        block: &'b [u8],
+        each: &mut dyn FnMut(&'b str) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
         let needle = memmem::Finder::new(self.needle());
         let lead = self.patterns.first().filter(|_| needle.needle().is_empty());
         let mut at = 0;
@@ -146,12 +163,8 @@ impl Text {
             let after = block.get(found..).unwrap_or_default();
             let end = memchr(b'\n', after).map_or(block.len(), |length| found + length);
             let line = block.get(start..end).and_then(|line| std::str::from_utf8(line).ok());
-            // The text is checked before the name, which costs more.
-            if let Some(line) = line.filter(|line| self.may_admit(line))
-                && let Ok(name) = Name::from_canonical(line)
-                && self.words_admit(name)
-            {
-                each(name)?;
+            if let Some(line) = line.filter(|line| self.may_admit(line)) {
+                each(line)?;
             }
             at = end + 1;
         }

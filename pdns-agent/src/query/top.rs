@@ -84,18 +84,19 @@ fn of_slots(
     limit: usize,
 ) -> Result<Option<(Vec<Place>, bool)>, StoreError> {
     let mut best: Smallest<(u64, Slot)> = Smallest::new((limit * LOOK_UPS.0).max(LOOK_UPS.1));
-    store.slots(
+    let passed = store.slots(
         Kind::Record,
         |seen| filter.admits_seen(seen),
-        |slot, sum| {
-            let place = (u64::MAX - sum.count, slot);
+        |slot, count| {
+            let place = (u64::MAX - count, slot);
             match best.worst() {
                 Some(worst) if *worst < place => best.refuse(),
                 _ => best.offer(place),
             }
+            best.worst().map_or(0, |worst| u64::MAX - worst.0)
         },
     )?;
-    let left = best.overflowed();
+    let left = passed || best.overflowed();
     let best = best.into_sorted();
     let slots: Vec<Slot> = best.iter().map(|&(_, slot)| slot).collect();
     let mut names = Adder::new(limit);

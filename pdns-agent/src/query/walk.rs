@@ -90,19 +90,16 @@ fn pass(
         if stop() {
             return ControlFlow::Break(());
         }
-        text.search(block, &mut |name| {
-            if after.is_some_and(|after| name <= after.as_name()) {
+        text.search_lines(block, &mut |line| {
+            let is_late = kept.worst().is_some_and(|worst| worst.as_str() < line);
+            if after.is_some_and(|after| line <= after.as_str()) || is_late && kept.overflowed() {
                 return ControlFlow::Continue(());
             }
             // The order of names costs less than most sieves.
-            let is_late = kept.worst().is_some_and(|worst| worst.as_name() < name);
-            if is_late && kept.overflowed() {
-                return ControlFlow::Continue(());
-            }
-            match sieve(name) {
-                true if is_late => kept.refuse(),
-                true => kept.offer(name.to_buf()),
-                false => {}
+            match text.read(line).filter(|name| sieve(*name)) {
+                Some(_) if is_late => kept.refuse(),
+                Some(name) => kept.offer(name.to_buf()),
+                None => {}
             }
             ControlFlow::Continue(())
         })

@@ -14,7 +14,7 @@ use super::keys::ROW;
 use super::row::FactBuf;
 use crate::hash::Hasher;
 use crate::observation::{Fact, Outcome, Seen};
-use crate::rdata::RdataBuf;
+use crate::rdata::{Rdata, RdataBuf};
 use crate::rr::RrType;
 
 const NEGATIVE: u8 = 0xf0;
@@ -78,18 +78,23 @@ pub(crate) enum Stored {
     Long { rrtype: RrType, partial: bool, digest: [u8; DIGEST] },
 }
 
-impl Stored {
+/// A record key, read in place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum StoredRef<'a> {
+    /// All of it was in the key.
+    Fact(Fact<'a>),
+    /// RDATA that is kept apart under its digest.
+    Long { rrtype: RrType, partial: bool, digest: [u8; DIGEST] },
+}
+
+impl<'a> StoredRef<'a> {
     /// Reads one record key off the front; `None` when the octets are no such key.
-    pub(crate) fn read(octets: &[u8]) -> Option<(Self, &[u8])> {
+    pub(crate) fn read(octets: &'a [u8]) -> Option<(Self, &'a [u8])> {
         let (&[code, length], rest) = octets.split_first_chunk::<2>()?;
         let length = if length == u8::MAX { DIGEST + 2 } else { usize::from(length) };
         let (payload, rest) = rest.split_at_checked(length)?;
-        let record = |rrtype: u16, octets: &[u8], partial| {
-            Self::Fact(FactBuf::Record(RdataBuf {
-                rrtype: RrType(rrtype),
-                octets: octets.into(),
-                partial,
-            }))
+        let record = |rrtype: u16, octets: &'a [u8], partial| {
+            Self::Fact(Fact::Record(Rdata { rrtype: RrType(rrtype), octets, partial }))
         };
         if code < NEGATIVE {
             return Some((record(u16::from(code), payload, false), rest));
@@ -99,7 +104,7 @@ impl Stored {
         let stored = match code {
             NEGATIVE => {
                 let outcome = u16::from_be_bytes(payload.try_into().ok()?);
-                Self::Fact(FactBuf::Negative { qtype: RrType(rrtype), outcome: Outcome(outcome) })
+                Self::Fact(Fact::Negative { qtype: RrType(rrtype), outcome: Outcome(outcome) })
             }
             PARTIAL | OTHER => record(rrtype, payload, code == PARTIAL),
             LONG | LONG_PARTIAL => Self::Long {
@@ -110,6 +115,24 @@ impl Stored {
             _ => return None,
         };
         Some((stored, rest))
+    }
+
+    /// A copy.
+    fn to_stored(self) -> Stored {
+        match self {
+            Self::Fact(Fact::Record(rdata)) => Stored::Fact(FactBuf::Record(rdata.to_buf())),
+            Self::Fact(Fact::Negative { qtype, outcome }) => {
+                Stored::Fact(FactBuf::Negative { qtype, outcome })
+            }
+            Self::Long { rrtype, partial, digest } => Stored::Long { rrtype, partial, digest },
+        }
+    }
+}
+
+impl Stored {
+    /// As [`StoredRef::read`].
+    pub(crate) fn read(octets: &[u8]) -> Option<(Self, &[u8])> {
+        StoredRef::read(octets).map(|(stored, rest)| (stored.to_stored(), rest))
     }
 
     /// The fact, once long RDATA has been fetched.
@@ -146,12 +169,19 @@ impl<'a> Value<'a> {
 }
 
 /// The record keys and row numbers of a value; ends early, with an error, at what it cannot read.
-pub(crate) fn records(mut octets: &[u8]) -> impl Iterator<Item = Result<(Stored, u32), Damaged>> {
+pub(crate) fn records(octets: &[u8]) -> impl Iterator<Item = Result<(Stored, u32), Damaged>> {
+    records_in(octets).map(|record| record.map(|(stored, row)| (stored.to_stored(), row)))
+}
+
+/// As [`records`], in place.
+pub(crate) fn records_in(
+    mut octets: &[u8],
+) -> impl Iterator<Item = Result<(StoredRef<'_>, u32), Damaged>> {
     std::iter::from_fn(move || {
         if octets.is_empty() {
             return None;
         }
-        let read = Stored::read(octets)
+        let read = StoredRef::read(octets)
             .and_then(|(stored, rest)| Some((stored, rest.split_first_chunk::<4>()?)));
         Some(if let Some((stored, (row, rest))) = read {
             octets = rest;
@@ -210,7 +240,6 @@ pub(crate) fn row_of(octets: &[u8; ROW]) -> (Seen, u32) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rdata::Rdata;
     use proptest::prelude::*;
 
     proptest! {

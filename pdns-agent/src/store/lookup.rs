@@ -236,27 +236,26 @@ impl Store {
         } else {
             0..=u8::MAX
         };
-        let mut packed = Packed::default();
-        for octet in directories {
-            packed.command(&[b"SMEMBERS", self.keys.v6_nets(octet).as_bytes()]);
-        }
-        let mut nets = Vec::new();
-        for members in self.link.call(&packed)? {
-            for member in reply::integers(members)? {
-                nets.extend(u64::try_from(member).ok().filter(|net| (first..=last).contains(net)));
-            }
-        }
-        nets.sort_unstable();
         let mut gather = Gather::new(&matches, each);
-        for nets in nets.chunks(SETS) {
-            let nodes = nets.iter().map(|&net| Node {
-                key: self.keys.v6(net),
-                levels: HASH_LEVELS,
-                upper: Upper::Any,
-            });
-            let nodes = nodes.collect();
-            if self.walk(nodes, &mut gather)?.is_break() {
-                return Ok(());
+        // One after the other: a store may have millions of /48.
+        for octet in directories {
+            let members = self.link.ask(&[b"SMEMBERS", self.keys.v6_nets(octet).as_bytes()])?;
+            let mut nets: Vec<u64> = reply::integers(members)?
+                .into_iter()
+                .filter_map(|member| u64::try_from(member).ok())
+                .filter(|net| (first..=last).contains(net))
+                .collect();
+            nets.sort_unstable();
+            for nets in nets.chunks(SETS) {
+                let nodes = nets.iter().map(|&net| Node {
+                    key: self.keys.v6(net),
+                    levels: HASH_LEVELS,
+                    upper: Upper::Any,
+                });
+                let nodes = nodes.collect();
+                if self.walk(nodes, &mut gather)?.is_break() {
+                    return Ok(());
+                }
             }
         }
         self.flush_due(&mut gather).map(|_| ())

@@ -1,15 +1,16 @@
 //! Sums for each owner name, without its records: how many there are, how often and when they were seen.
 //!
-//! Beside `store/scan.rs`, for questions that need all names and no RDATA. To read all buckets for them takes more than ten
+//! Beside `store/scan.rs`, for questions that need all names and no RDATA. To read all buckets for them takes
 //! seconds at ten million names; rows and name logs are read in half a second. A row tells 24 bits of its owner's hash,
-//! and a name's hash can be worked out from its text, so the two are joined here. Where two names of a partition share
-//! those bits, as one in a hundred does, their buckets are asked.
+//! and a name's hash can be worked out from its text, so the two are joined here: both are sorted by those bits, which is
+//! kinder to memory than a table of a million places. Where two names of a partition share them, as one in a hundred does,
+//! their buckets are asked.
 
 use super::encoding::row_of;
-use super::keys::{Kind, LOG, Pointer, ROW, ROWS, low24};
+use super::keys::{Kind, Pointer, ROW, ROWS, low24};
 use super::lookup::Each;
 use super::resolve::PAGE;
-use super::scan::Part;
+use super::scan::{DAY, Part, lines};
 use super::{Store, StoreError};
 use crate::name::{Name, NameBuf};
 use crate::observation::Seen;
@@ -55,35 +56,24 @@ impl OwnerSum {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Slot(Pointer);
 
-/// What is known of a slot while its partition is read; there may be a million of them.
-struct Joined {
-    count: u64,
-    records: u32,
+/// Rows of one owner, or of those that share a slot; there may be a million of them.
+#[derive(Clone, Copy)]
+struct Summed {
+    bits: u32,
+    count: u32,
     time_first: u32,
     time_last: u32,
-    /// Names of the log with these bits; more than one is all the same.
-    names: u8,
 }
 
-impl Joined {
-    const NONE: Self = Self { count: 0, records: 0, time_first: u32::MAX, time_last: 0, names: 0 };
-
-    fn add(&mut self, seen: &Seen) {
-        self.count += u64::from(seen.count);
-        self.records += 1;
-        self.time_first = self.time_first.min(seen.time_first);
-        self.time_last = self.time_last.max(seen.time_last);
-    }
-
-    fn sum(&self) -> OwnerSum {
-        OwnerSum {
-            records: self.records.into(),
-            count: self.count,
-            time_first: self.time_first,
-            time_last: self.time_last,
-        }
-    }
+/// A name of the log: its bits, and where it stands in the text that is kept.
+struct Named {
+    bits: u32,
+    start: u32,
+    length: u16,
 }
+
+/// Bits of a slot's number that choose a counter: few enough for them to stay at hand.
+const COUNTER_BITS: u32 = 17;
 
 /// 24 bits of a keyed hash need no other hash, only a spread over all bits.
 #[derive(Default)]
@@ -101,10 +91,9 @@ impl Hasher for Spread {
     }
 }
 
-type Slots = HashMap<u32, Joined, BuildHasherDefault<Spread>>;
-
 impl Store {
-    /// The sums of all slots, of the rows that `admits` lets through, in no special order.
+    /// How often the names of each slot were counted, in no special order, of the rows that `admits` lets through. `each`
+    /// answers how often a slot must have been counted from now on to be worth telling; whether any was not told.
     ///
     /// # Errors
     /// When Redis does not answer.
@@ -112,14 +101,37 @@ impl Store {
         &mut self,
         kind: Kind,
         admits: impl Fn(&Seen) -> bool,
-        mut each: impl FnMut(Slot, &OwnerSum),
-    ) -> Result<(), StoreError> {
+        mut each: impl FnMut(Slot, u64) -> u64,
+    ) -> Result<bool, StoreError> {
+        let (mut least, mut passed) = (0, false);
+        let mut rows: Vec<(u32, u32)> = Vec::new();
+        let mut counters = vec![0_u64; 1 << COUNTER_BITS];
+        let mut slots: HashMap<u32, u64, BuildHasherDefault<Spread>> = HashMap::default();
+        let counter = |bits: u32| (bits & ((1 << COUNTER_BITS) - 1)) as usize;
         for part in self.parts(None) {
-            for (bits, joined) in self.slots_of(kind, part, &admits)? {
-                each(Slot(Pointer::new(part.0, bits)), &joined.sum());
+            rows.clear();
+            counters.fill(0);
+            self.each_row(kind, part, &mut |seen, bits| {
+                if admits(seen) {
+                    rows.push((bits, seen.count));
+                    if let Some(sum) = counters.get_mut(counter(bits)) {
+                        *sum += u64::from(seen.count);
+                    }
+                }
+            })?;
+            // No slot was counted more often than all that share its counter.
+            for &(bits, count) in &rows {
+                if counters.get(counter(bits)).is_some_and(|&sum| sum >= least) {
+                    *slots.entry(bits).or_default() += u64::from(count);
+                } else {
+                    passed = true;
+                }
+            }
+            for (bits, count) in slots.drain() {
+                least = each(Slot(Pointer::new(part.0, bits)), count);
             }
         }
-        Ok(())
+        Ok(passed)
     }
 
     /// The records of all names of these slots, name by name.
@@ -143,41 +155,133 @@ impl Store {
         admits: impl Fn(&Seen) -> bool,
         each: &mut dyn FnMut(Name<'_>, &OwnerSum),
     ) -> Result<(), StoreError> {
-        let mut slots = self.slots_of(kind, part, &admits)?;
-        // The names come after the rows: one whose rows were read is among them.
-        let meta = *self.metas(kind, [part.0])?.first().ok_or(StoreError::Reply)?;
-        let keys = self.log_blocks(kind, part.0, &meta);
-        let hasher = self.router.hasher().clone();
-        let mut names: Vec<u8> = Vec::with_capacity(keys.len() * LOG as usize);
-        let mut bits = Vec::new();
-        self.link.strings(&keys, &mut |_, block| {
-            for line in super::scan::lines(block).split_inclusive(|&octet| octet == b'\n') {
-                let name = line.strip_suffix(b"\n").unwrap_or(line);
-                let of_name = low24(hasher.octets(name));
-                if let Some(slot) = slots.get_mut(&of_name) {
-                    slot.names = slot.names.saturating_add(1);
-                    names.extend_from_slice(line);
-                    bits.push(of_name);
+        let rows = self.summed(kind, part, &admits)?;
+        self.join(kind, part, &rows, &admits, each)
+    }
+
+    /// The names that were first seen on one day (days since the epoch), with the time, in no special order.
+    ///
+    /// # Errors
+    /// When Redis does not answer, or what it holds does not read.
+    pub fn new_on(
+        &mut self,
+        day: u32,
+        each: &mut dyn FnMut(Name<'_>, u32) -> ControlFlow<()>,
+    ) -> Result<(), StoreError> {
+        let kind = Kind::Record;
+        let mut flow = ControlFlow::Continue(());
+        // What was first seen later makes no name older.
+        let admits = |seen: &Seen| seen.time_first / DAY <= day;
+        for part in self.parts(None) {
+            let mut rows = self.summed(kind, part, &admits)?;
+            let mut kept = 0;
+            let mut at = 0;
+            while let Some(run) = rows.get(at..).and_then(|rest| rest.chunk_by(same_bits).next()) {
+                let end = at + run.len();
+                // Names that share the bits are told apart later: one of them may be new.
+                if run.iter().any(|row| row.time_first / DAY == day) {
+                    rows.copy_within(at..end, kept);
+                    kept += end - at;
                 }
+                at = end;
             }
-            ControlFlow::Continue(())
-        })?;
+            rows.truncate(kept);
+            self.join(kind, part, &rows, &admits, &mut |name, sum| {
+                if sum.time_first / DAY == day && flow.is_continue() {
+                    flow = each(name, sum.time_first);
+                }
+            })?;
+            if flow.is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Hands out the names of a part that rows belong to. The rows are all that `admits` lets through of their owners,
+    /// sorted by bits.
+    fn join(
+        &mut self,
+        kind: Kind,
+        part: Part,
+        rows: &[Summed],
+        admits: &impl Fn(&Seen) -> bool,
+        each: &mut dyn FnMut(Name<'_>, &OwnerSum),
+    ) -> Result<(), StoreError> {
+        if rows.is_empty() {
+            return Ok(());
+        }
+        // The names come after the rows: one whose rows were read is among them.
+        let (text, names) = self.named(kind, part, rows)?;
         let mut shared: Vec<NameBuf> = Vec::new();
-        for (line, bits) in names.split(|&octet| octet == b'\n').zip(bits) {
-            let name = std::str::from_utf8(line).ok();
+        let mut rest = rows;
+        for named in names.chunk_by(|one, other| one.bits == other.bits) {
+            let Some(&Named { bits, .. }) = named.first() else { continue };
+            while rest.first().is_some_and(|row| row.bits < bits) {
+                rest = rest.get(1..).unwrap_or_default();
+            }
+            let run = rest.iter().take_while(|row| row.bits == bits).count();
+            let (run, later) = rest.split_at(run);
+            rest = later;
+            let Some(sum) = run.iter().map(Summed::sum).reduce(|mut sum, one| {
+                sum.add(&one);
+                sum
+            }) else {
+                continue;
+            };
             // A line that is not a canonical name has no rows; `pdns admin verify` tells of it.
-            let name = name.and_then(|name| Name::from_canonical(name).ok());
-            let (Some(name), Some(slot)) = (name, slots.get(&bits)) else { continue };
-            if slot.names > 1 {
-                shared.push(name.to_buf());
-            } else {
-                each(name, &slot.sum());
+            let mut canonical = named.iter().filter_map(|named| named.name(&text));
+            match (named.len(), canonical.next()) {
+                (_, None) => {}
+                (1, Some(name)) => each(name, &sum),
+                (_, Some(name)) => {
+                    shared.push(name.to_buf());
+                    shared.extend(canonical.map(Name::to_buf));
+                }
             }
         }
         // A log may hold a name twice.
         shared.sort_unstable();
         shared.dedup();
-        self.owners_one_by_one(kind, &shared, &admits, each)
+        self.owners_one_by_one(kind, &shared, admits, each)
+    }
+
+    /// The names of a part that rows may belong to, sorted by bits, and the text that they stand in.
+    fn named(
+        &mut self,
+        kind: Kind,
+        part: Part,
+        rows: &[Summed],
+    ) -> Result<(Vec<u8>, Vec<Named>), StoreError> {
+        // A sieve: where there are few rows, few names pass it.
+        let sieve_of = |bits: u32| ((bits >> 14) as usize, 1_u64 << (bits >> 8 & 63));
+        let mut sieve = vec![0_u64; 1 << 10];
+        for row in rows {
+            let (word, bit) = sieve_of(row.bits);
+            if let Some(word) = sieve.get_mut(word) {
+                *word |= bit;
+            }
+        }
+        let meta = *self.metas(kind, [part.0])?.first().ok_or(StoreError::Reply)?;
+        let keys = self.log_blocks(kind, part.0, &meta);
+        let hasher = self.router.hasher().clone();
+        let (mut text, mut names) = (Vec::new(), Vec::new());
+        self.link.strings(&keys, &mut |_, block| {
+            for line in lines(block).split(|&octet| octet == b'\n') {
+                let bits = low24(hasher.octets(line));
+                let (word, bit) = sieve_of(bits);
+                if sieve.get(word).is_some_and(|word| word & bit != 0)
+                    && let (Ok(start), Ok(length)) =
+                        (u32::try_from(text.len()), u16::try_from(line.len()))
+                {
+                    text.extend_from_slice(line);
+                    names.push(Named { bits, start, length });
+                }
+            }
+            ControlFlow::Continue(())
+        })?;
+        names.sort_unstable_by_key(|named| named.bits);
+        Ok((text, names))
     }
 
     /// The sums of these names, from their buckets.
@@ -222,29 +326,62 @@ impl Store {
         Ok(())
     }
 
-    /// The rows of one part, added up by slot.
-    fn slots_of(
+    /// The rows of one part that `admits` lets through, sorted by bits.
+    fn summed(
         &mut self,
         kind: Kind,
         part: Part,
         admits: &impl Fn(&Seen) -> bool,
-    ) -> Result<Slots, StoreError> {
+    ) -> Result<Vec<Summed>, StoreError> {
+        let mut rows = Vec::new();
+        self.each_row(kind, part, &mut |seen, bits| {
+            if admits(seen) {
+                let Seen { count, time_first, time_last, .. } = *seen;
+                rows.push(Summed { bits, count, time_first, time_last });
+            }
+        })?;
+        rows.sort_unstable_by_key(|row| row.bits);
+        Ok(rows)
+    }
+
+    /// The rows of one part that are in use, with their bits.
+    fn each_row(
+        &mut self,
+        kind: Kind,
+        part: Part,
+        each: &mut impl FnMut(&Seen, u32),
+    ) -> Result<(), StoreError> {
         let meta = *self.metas(kind, [part.0])?.first().ok_or(StoreError::Reply)?;
         let keys = self.row_blocks(kind, part.0, &meta);
-        let mut slots = Slots::default();
         let mut left = meta.rows as usize;
         self.link.strings(&keys, &mut |_, block| {
             let rows = block.as_chunks::<ROW>().0.iter().take(left.min(ROWS as usize));
             left -= rows.len();
             for row in rows {
                 let (seen, bits) = row_of(row);
-                if seen.count == 0 || !admits(&seen) {
-                    continue;
+                if seen.count > 0 {
+                    each(&seen, bits);
                 }
-                slots.entry(bits).or_insert(Joined::NONE).add(&seen);
             }
             ControlFlow::Continue(())
-        })?;
-        Ok(slots)
+        })
     }
+}
+
+impl Summed {
+    fn sum(&self) -> OwnerSum {
+        let Self { count, time_first, time_last, .. } = *self;
+        OwnerSum { records: 1, count: count.into(), time_first, time_last }
+    }
+}
+
+impl Named {
+    fn name<'t>(&self, text: &'t [u8]) -> Option<Name<'t>> {
+        let line = text.get(self.start as usize..)?.get(..self.length.into())?;
+        Name::from_canonical(std::str::from_utf8(line).ok()?).ok()
+    }
+}
+
+fn same_bits(one: &Summed, other: &Summed) -> bool {
+    one.bits == other.bits
 }

@@ -134,51 +134,6 @@ impl Store {
         packed.command(&[b"GETRANGE", key.as_bytes(), from.as_bytes(), to.as_bytes()]);
     }
 
-    /// The names at these positions of the logs, in their order.
-    pub(crate) fn logged(
-        &mut self,
-        kind: Kind,
-        positions: &[(u8, u32)],
-    ) -> Result<Vec<NameBuf>, StoreError> {
-        let mut packed = Packed::default();
-        for &(partition, position) in positions {
-            self.pack_text(&mut packed, kind, partition, position, NAME_GUESS);
-        }
-        let mut names = Vec::with_capacity(positions.len());
-        self.link.send(&packed)?;
-        self.link.texts(packed.len(), &mut |_, text| {
-            names.push(first_name(text));
-            Ok(())
-        })?;
-        let places = names.into_iter().zip(positions);
-        places
-            .map(|(name, &(partition, position))| match name {
-                Some(name) => Ok(name),
-                None => self.long_name(kind, partition, position),
-            })
-            .collect()
-    }
-
-    /// The name at a position of the log, however long it is.
-    fn long_name(
-        &mut self,
-        kind: Kind,
-        partition: u8,
-        position: u32,
-    ) -> Result<NameBuf, StoreError> {
-        let mut packed = Packed::default();
-        self.pack_text(&mut packed, kind, partition, position, NAME_MOST);
-        let mut name = None;
-        self.link.send(&packed)?;
-        self.link.texts(packed.len(), &mut |_, text| {
-            name = first_name(text);
-            Ok(())
-        })?;
-        name.ok_or_else(|| {
-            StoreError::damaged(&self.keys.log(partition, kind, position / LOG_STRIDE))
-        })
-    }
-
     fn pack_text(
         &self,
         packed: &mut Packed,

@@ -4,7 +4,7 @@
 
 use crate::name::NameBuf;
 use crate::observation::{Fact, Outcome, Seen};
-use crate::rdata::{RdataBuf, Target};
+use crate::rdata::RdataBuf;
 use crate::rr::RrType;
 use std::net::IpAddr;
 
@@ -23,12 +23,7 @@ impl Row {
     /// The address that an A or AAAA record points at.
     #[must_use]
     pub fn address(&self) -> Option<IpAddr> {
-        let FactBuf::Record(rdata) = &self.fact else { return None };
-        match rdata.as_rdata().target() {
-            Target::V4(address) => Some(address.into()),
-            Target::V6(address) => Some(address.into()),
-            Target::Name(_) | Target::Octets => None,
-        }
+        self.fact.as_fact().address()
     }
 }
 

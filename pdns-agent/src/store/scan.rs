@@ -11,15 +11,15 @@ use super::link::Packed;
 use super::lookup::Each;
 use super::resolve::{Found, Owner, PAGE};
 use super::{Row, Store, StoreError, reply};
-use crate::name::{Name, NameBuf};
+use crate::name::Name;
 use crate::observation::Seen;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::ops::ControlFlow;
 
 /// Buckets fetched in one pipeline.
 pub(crate) const BUCKETS: usize = 64;
 /// Seconds of a day.
-const DAY: u32 = 86_400;
+pub(super) const DAY: u32 = 86_400;
 
 /// Which record a scanned row belongs to, to be given to [`Store::resolve`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -262,6 +262,17 @@ impl Store {
         Ok(Whole { rows: self.blocks(&rows)?, log: self.blocks(&log)? })
     }
 
+    /// All rows of a partition, without names.
+    pub(super) fn load_rows(
+        &mut self,
+        kind: Kind,
+        partition: u8,
+        meta: &Meta,
+    ) -> Result<Whole, StoreError> {
+        let rows = self.row_blocks(kind, partition, meta);
+        Ok(Whole { rows: self.blocks(&rows)?, log: Vec::new() })
+    }
+
     /// The keys of a partition's rows, block by block.
     pub(super) fn row_blocks(&self, kind: Kind, partition: u8, meta: &Meta) -> Vec<String> {
         let blocks = 0..meta.rows.div_ceil(ROWS);
@@ -304,57 +315,6 @@ impl Store {
             }
         }
         Ok(days)
-    }
-
-    /// The names that were first seen on one day (days since the epoch), with the time, in no special
-    /// order.
-    ///
-    /// # Errors
-    /// When Redis does not answer, or what it holds does not read.
-    pub fn new_on(
-        &mut self,
-        day: u32,
-        each: &mut dyn FnMut(NameBuf, u32) -> ControlFlow<()>,
-    ) -> Result<(), StoreError> {
-        let kind = Kind::Record;
-        // A name's first record of that day has its time_first on it; so has perhaps another of its records.
-        let mut firsts: BTreeSet<Pointer> = BTreeSet::new();
-        self.scan(kind, |handle, seen| {
-            if seen.time_first / DAY == day {
-                firsts.insert(handle.pointer);
-            }
-            ControlFlow::Continue(())
-        })?;
-        let pointers: Vec<Pointer> = firsts.into_iter().collect();
-        for page in pointers.chunks(PAGE) {
-            let mut names = Vec::new();
-            for entry in self.entries(kind, page)? {
-                let value = Value::read(&entry.value);
-                let value = value.ok_or_else(|| StoreError::damaged("a bucket"))?;
-                if u32::from(value.day) != day {
-                    continue;
-                }
-                let partition = entry.partition;
-                let mut first = u32::MAX;
-                self.each_record(kind, &entry, &mut |store, page| {
-                    let rows: Vec<_> =
-                        page.iter().map(|&(_, row)| (kind, partition, row)).collect();
-                    for (seen, _) in store.sums(&rows)?.into_iter().flatten() {
-                        first = first.min(seen.time_first);
-                    }
-                    Ok(true)
-                })?;
-                names.push(((partition, value.log), first));
-            }
-            let positions: Vec<(u8, u32)> = names.iter().map(|&(position, _)| position).collect();
-            let texts = self.logged(kind, &positions)?;
-            for (name, (_, first)) in texts.into_iter().zip(names) {
-                if each(name, first).is_break() {
-                    return Ok(());
-                }
-            }
-        }
-        Ok(())
     }
 }
 

@@ -151,17 +151,7 @@ impl Wire {
                 return Ok(None);
             }
         };
-        let head = line(reader, |line| Ok(Head::of(line)))?;
-        let Some(Head::List(length)) = head else { return rest(reader, head, DEPTH).map(Some) };
-        let [field, spill] = spill;
-        for _ in 0..length / 2 {
-            member(reader, spill, |octets| {
-                field.clear();
-                field.extend_from_slice(octets);
-            })?;
-            member(reader, spill, |octets| each(field, octets))?;
-        }
-        if length % 2 == 0 { Ok(None) } else { Err(garbled("a field without its value").into()) }
+        pairs_of(reader, spill, each)
     }
 }
 
@@ -293,6 +283,25 @@ fn rest<R: Read>(
             Ok(Value::Array(values))
         }
     }
+}
+
+/// See [`Wire::pairs`].
+fn pairs_of<R: Read>(
+    reader: &mut BufReader<R>,
+    spill: &mut [Vec<u8>; 2],
+    each: &mut dyn FnMut(&[u8], &[u8]),
+) -> RedisResult<Option<Value>> {
+    let head = line(reader, |line| Ok(Head::of(line)))?;
+    let Some(Head::List(length)) = head else { return rest(reader, head, DEPTH).map(Some) };
+    let [field, spill] = spill;
+    for _ in 0..length / 2 {
+        member(reader, spill, |octets| {
+            field.clear();
+            field.extend_from_slice(octets);
+        })?;
+        member(reader, spill, |octets| each(field, octets))?;
+    }
+    if length % 2 == 0 { Ok(None) } else { Err(garbled("a field without its value").into()) }
 }
 
 /// One string of a list of them.
@@ -435,6 +444,24 @@ mod tests {
         #[test]
         fn any_octets_end_in_a_reply_or_an_error(octets in prop::collection::vec(any::<u8>(), 0..200)) {
             drop(read(&octets, 7));
+        }
+
+        #[test]
+        fn pairs_are_those_of_the_list(
+            pairs in prop::collection::vec(prop::array::uniform2(prop::collection::vec(any::<u8>(), 0..70)), 0..9),
+            piece in 1_usize..40,
+        ) {
+            let list = pairs.iter().flatten().cloned().map(Value::BulkString).collect();
+            let octets = [written(&Value::Array(list)), b":1\r\n".to_vec()].concat();
+            let mut reader = BufReader::with_capacity(16, Pieces(&octets, piece));
+            let (mut spill, mut met) = ([Vec::new(), Vec::new()], Vec::new());
+            let other = pairs_of(&mut reader, &mut spill, &mut |field, value| {
+                met.push([field.to_vec(), value.to_vec()]);
+            });
+            prop_assert_eq!(other.unwrap(), None);
+            prop_assert_eq!(met, pairs);
+            // What follows is the next reply.
+            prop_assert_eq!(value(&mut reader, DEPTH).unwrap(), Value::Int(1));
         }
 
         #[test]

@@ -42,6 +42,8 @@ mod query;
 #[cfg(test)]
 mod questions;
 #[cfg(test)]
+mod reading;
+#[cfg(test)]
 mod readme;
 #[cfg(test)]
 mod redis;

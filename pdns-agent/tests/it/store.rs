@@ -84,15 +84,15 @@ impl Log {
     }
 }
 
-fn name(text: &str) -> NameBuf {
+pub(crate) fn name(text: &str) -> NameBuf {
     NameBuf::parse(text).unwrap()
 }
 
-fn record(rrtype: RrType, octets: &[u8]) -> FactBuf {
+pub(crate) fn record(rrtype: RrType, octets: &[u8]) -> FactBuf {
     FactBuf::Record(Rdata { rrtype, octets, partial: false }.to_buf())
 }
 
-fn a(address: [u8; 4]) -> FactBuf {
+pub(crate) fn a(address: [u8; 4]) -> FactBuf {
     record(RrType::A, &address)
 }
 
@@ -132,7 +132,7 @@ pub(crate) fn agrees(store: &mut Store, model: &Model) {
     assert_eq!(verdict.records, (model.len() - negatives) as u64);
 }
 
-fn collect(
+pub(crate) fn collect(
     run: impl FnOnce(&mut dyn FnMut(Row) -> ControlFlow<()>) -> Result<(), StoreError>,
 ) -> Model {
     let mut model = Model::new();
@@ -145,7 +145,7 @@ fn collect(
     model
 }
 
-fn subset(model: &Model, keep: impl Fn(&NameBuf, &FactBuf) -> bool) -> Model {
+pub(crate) fn subset(model: &Model, keep: impl Fn(&NameBuf, &FactBuf) -> bool) -> Model {
     model
         .iter()
         .filter(|((name, fact), _)| keep(name, fact))

@@ -26,8 +26,8 @@ pub(super) fn tally(
     take: &mut dyn FnMut(Group),
 ) -> Result<Totals, StoreError> {
     let mut slots = vec![0_u64; 1 << SLOT_BITS];
-    let mut keys = Keys::new(&grouping.by, store.router().clone());
-    let mut sums = Sums::default();
+    let mut keys = Keys::new(&grouping.by, store.router());
+    let mut sums = Sums::new(store.router().clone());
     let mut fits = true;
     for walk in walks {
         walk.keyed(store, grouping, &mut keys, &mut |keyed, rows| {

@@ -1,12 +1,13 @@
 //! What rows are added up by, and each row's key.
 //!
-//! Part of `query/groups`. Where the key comes of the name alone, it is worked out once for all rows of the name.
+//! Part of `query/groups`. A key is borrowed until a group of it is begun.
 
 use super::Totals;
-use crate::hash::Router;
+use crate::hash::{Hasher, Router};
 use crate::name::{Name, NameBuf, suffix};
+use crate::observation::Fact;
 use crate::rr::RrType;
-use crate::store::{FactBuf, OwnerSum, Row};
+use crate::store::{OwnerSum, Row};
 use std::net::IpAddr;
 
 /// What rows must share to be added up.
@@ -25,6 +26,15 @@ pub enum By {
     Children(NameBuf, usize),
     /// How many labels lie between the owner name and a name above it.
     Depths(NameBuf),
+}
+
+/// As [`GroupKey`], borrowed from the rows.
+#[derive(Clone, Copy)]
+pub(super) enum KeyRef<'k> {
+    Name(Name<'k>),
+    Address(IpAddr),
+    RrType(RrType),
+    Depth(u32),
 }
 
 /// What the rows of a group share.
@@ -55,20 +65,39 @@ impl By {
     }
 }
 
-impl GroupKey {
-    /// Whether all rows with this key lie in one part of the store.
-    pub(super) fn is_of_one_part(&self, router: &Router) -> bool {
+impl KeyRef<'_> {
+    pub(super) fn to_key(self) -> GroupKey {
         match self {
-            Self::Name(name) => router.partition_below(name.as_name()).is_some(),
+            Self::Name(name) => GroupKey::Name(name.to_buf()),
+            Self::Address(address) => GroupKey::Address(address),
+            Self::RrType(rrtype) => GroupKey::RrType(rrtype),
+            Self::Depth(depth) => GroupKey::Depth(depth),
+        }
+    }
+
+    /// Whether it is the same key.
+    pub(super) fn is(self, key: &GroupKey) -> bool {
+        match (self, key) {
+            (Self::Name(one), GroupKey::Name(other)) => one == other.as_name(),
+            (Self::Address(one), GroupKey::Address(other)) => one == *other,
+            (Self::RrType(one), GroupKey::RrType(other)) => one == *other,
+            (Self::Depth(one), GroupKey::Depth(other)) => one == *other,
+            _ => false,
+        }
+    }
+
+    /// Whether all rows with this key lie in one part of the store.
+    pub(super) fn is_of_one_part(self, router: &Router) -> bool {
+        match self {
+            Self::Name(name) => router.partition_below(name).is_some(),
             _ => false,
         }
     }
 
     /// A hash that nobody on the wire can aim at.
-    pub(super) fn hash(&self, router: &Router) -> u64 {
-        let hasher = router.hasher();
+    fn hash(self, hasher: &Hasher) -> u64 {
         match self {
-            Self::Name(name) => hasher.name(name.as_name()),
+            Self::Name(name) => hasher.name(name),
             Self::Address(IpAddr::V4(address)) => hasher.octets(&address.octets()),
             Self::Address(IpAddr::V6(address)) => hasher.octets(&address.octets()),
             Self::RrType(rrtype) => hasher.octets(&rrtype.0.to_be_bytes()),
@@ -78,20 +107,18 @@ impl GroupKey {
 }
 
 /// The key of some rows of a name, and whether they are the first of that name with it.
+#[derive(Clone, Copy)]
 pub(super) struct Keyed<'k> {
-    pub(super) key: &'k GroupKey,
+    pub(super) key: KeyRef<'k>,
     pub(super) hash: u64,
-    pub(super) of_one_part: bool,
     pub(super) new_name: bool,
 }
 
 /// Finds the keys of rows that come name by name, and counts what there is on the way.
 pub(super) struct Keys<'b> {
     by: &'b By,
-    router: Router,
+    hasher: Hasher,
     name: Option<NameBuf>,
-    /// The key of `name`, or of the row.
-    key: Option<(GroupKey, u64, bool)>,
     /// The types of `name` that were met.
     types: Vec<RrType>,
     /// Whether `name` is in the totals.
@@ -100,81 +127,101 @@ pub(super) struct Keys<'b> {
 }
 
 impl<'b> Keys<'b> {
-    pub(super) fn new(by: &'b By, router: Router) -> Self {
-        let (name, key, types, totals) = (None, None, Vec::new(), Totals::default());
-        Self { by, router, name, key, types, counted: false, totals }
+    pub(super) fn new(by: &'b By, router: &Router) -> Self {
+        let hasher = router.hasher().clone();
+        Self {
+            by,
+            hasher,
+            name: None,
+            types: Vec::new(),
+            counted: false,
+            totals: Totals::default(),
+        }
     }
 
     /// The key of all rows of an owner, where the name alone decides; `None` when they do not count.
-    pub(super) fn of_owner(&mut self, name: Name<'_>, rows: &OwnerSum) -> Option<Keyed<'_>> {
+    pub(super) fn of_owner<'n>(&mut self, name: Name<'n>, rows: &OwnerSum) -> Option<Keyed<'n>> {
         self.counted = false;
-        self.key = self.of_name(name).map(|key| self.known(key));
-        self.count(name, rows, true)
+        let key = self.of_name(name)?;
+        Some(self.count(Some(name), key, rows, true))
     }
 
     /// The key of the next row; `None` when it does not count.
-    pub(super) fn of(&mut self, row: &Row) -> Option<Keyed<'_>> {
-        let mut new_name = self.name.as_ref() != Some(&row.rrname);
+    pub(super) fn of<'r>(&mut self, row: &'r Row) -> Option<Keyed<'r>> {
+        let new_name = self.name.as_ref() != Some(&row.rrname);
+        if new_name {
+            self.name = Some(row.rrname.clone());
+        }
+        let rows = OwnerSum::of(&row.seen);
+        match self.by {
+            By::Addresses | By::RrTypes => self.of_fact(new_name, row.fact.as_fact(), &rows),
+            _ => {
+                if new_name {
+                    self.counted = false;
+                }
+                let key = self.of_name(row.rrname.as_name())?;
+                Some(self.count(Some(row.rrname.as_name()), key, &rows, new_name))
+            }
+        }
+    }
+
+    /// The key of a row of which the name does not matter, only whether it is the first of its name.
+    pub(super) fn of_fact(
+        &mut self,
+        new_name: bool,
+        fact: Fact<'_>,
+        rows: &OwnerSum,
+    ) -> Option<Keyed<'static>> {
         if new_name {
             self.types.clear();
             self.counted = false;
-            self.key = self.of_name(row.rrname.as_name()).map(|key| self.known(key));
-            self.name = Some(row.rrname.clone());
         }
-        match self.by {
-            By::Addresses => {
-                // An address stands once below a name.
-                new_name = true;
-                self.key = row.address().map(GroupKey::Address).map(|key| self.known(key));
-            }
-            By::RrTypes => {
-                let rrtype = match &row.fact {
-                    FactBuf::Record(rdata) => rdata.rrtype,
-                    FactBuf::Negative { qtype, .. } => *qtype,
-                };
-                new_name = !self.types.contains(&rrtype);
-                if new_name {
-                    self.types.push(rrtype);
-                }
-                self.key = Some(self.known(GroupKey::RrType(rrtype)));
-            }
-            _ => {}
+        if *self.by == By::Addresses {
+            // An address stands once below a name.
+            return Some(self.count(None, KeyRef::Address(fact.address()?), rows, true));
         }
-        self.count(row.rrname.as_name(), &OwnerSum::of(&row.seen), new_name)
+        let rrtype = match fact {
+            Fact::Record(rdata) => rdata.rrtype,
+            Fact::Negative { qtype, .. } => qtype,
+        };
+        let new_name = !self.types.contains(&rrtype);
+        if new_name {
+            self.types.push(rrtype);
+        }
+        Some(self.count(None, KeyRef::RrType(rrtype), rows, new_name))
     }
 
-    /// Adds rows to the totals, if they have a key.
-    fn count(&mut self, name: Name<'_>, rows: &OwnerSum, new_name: bool) -> Option<Keyed<'_>> {
-        let (key, hash, of_one_part) = self.key.as_ref()?;
+    /// Adds rows to the totals. The name matters where depths are counted.
+    fn count<'k>(
+        &mut self,
+        name: Option<Name<'_>>,
+        key: KeyRef<'k>,
+        rows: &OwnerSum,
+        new_name: bool,
+    ) -> Keyed<'k> {
         let first_of_name = !std::mem::replace(&mut self.counted, true);
         let totals = &mut self.totals;
         totals.names += u64::from(first_of_name);
         totals.records += rows.records;
         totals.count += rows.count;
-        if first_of_name && let Some(apex) = self.by.apex() {
+        if first_of_name && let (Some(apex), Some(name)) = (self.by.apex(), name) {
             *totals.depths.entry(depth(name, apex.as_name())).or_default() += 1;
         }
-        Some(Keyed { key, hash: *hash, of_one_part: *of_one_part, new_name })
-    }
-
-    fn known(&self, key: GroupKey) -> (GroupKey, u64, bool) {
-        let (hash, of_one_part) = (key.hash(&self.router), key.is_of_one_part(&self.router));
-        (key, hash, of_one_part)
+        Keyed { key, hash: key.hash(&self.hasher), new_name }
     }
 
     /// The key that a name has, where the name alone decides.
-    fn of_name(&self, name: Name<'_>) -> Option<GroupKey> {
+    fn of_name<'n>(&self, name: Name<'n>) -> Option<KeyRef<'n>> {
         match self.by {
-            By::Names => Some(GroupKey::Name(name.to_buf())),
-            By::Domains => Some(GroupKey::Name(suffix::registrable(name).unwrap_or(name).to_buf())),
+            By::Names => Some(KeyRef::Name(name)),
+            By::Domains => Some(KeyRef::Name(suffix::registrable(name).unwrap_or(name))),
             By::Children(apex, labels) => {
                 let above = apex.as_name().labels().count();
-                (depth(name, apex.as_name()) > 0)
-                    .then(|| GroupKey::Name(name.suffix(above + labels).to_buf()))
+                (depth(name, apex.as_name()) > 0).then(|| KeyRef::Name(name.suffix(above + labels)))
             }
             By::Depths(apex) => {
                 let depth = depth(name, apex.as_name());
-                (depth > 0).then_some(GroupKey::Depth(depth))
+                (depth > 0).then_some(KeyRef::Depth(depth))
             }
             By::Addresses | By::RrTypes => None,
         }

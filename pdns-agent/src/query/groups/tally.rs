@@ -5,10 +5,13 @@
 //! since the store keeps the names of a domain together: they are complete, and gone from the map, at the end
 //! of their part. So there is one pass where no part holds too many groups, which at ten million names is the rule.
 
+use super::key::Keyed;
 use super::{Group, GroupKey, Grouping, Keys, Totals, Walk};
+use crate::hash::Router;
 use crate::query::DAY;
 use crate::store::{OwnerSum, Store, StoreError};
-use std::collections::HashMap;
+use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
 
 /// The keys of one pass: those whose hash has `index` in the bits of `mask`.
 struct Shard {
@@ -20,6 +23,7 @@ struct Shard {
 
 /// A sum that is not complete.
 struct Sum {
+    key: GroupKey,
     hash: u64,
     of_one_part: bool,
     names: u64,
@@ -27,34 +31,46 @@ struct Sum {
 }
 
 /// The sums of one pass.
-#[derive(Default)]
-pub(super) struct Sums(HashMap<GroupKey, Sum>);
+pub(super) struct Sums {
+    sums: HashTable<Sum>,
+    router: Router,
+}
 
 impl Sums {
+    pub(super) fn new(router: Router) -> Self {
+        Self { sums: HashTable::new(), router }
+    }
+
     /// Adds rows of one owner to their group.
-    pub(super) fn add(&mut self, keyed: &super::key::Keyed<'_>, rows: &OwnerSum) {
+    pub(super) fn add(&mut self, keyed: &Keyed<'_>, rows: &OwnerSum) {
         let names = u64::from(keyed.new_name);
-        if let Some(sum) = self.0.get_mut(keyed.key) {
-            sum.names += names;
-            sum.rows.add(rows);
-            return;
+        let (key, hash) = (keyed.key, keyed.hash);
+        let entry = self.sums.entry(hash, |sum| key.is(&sum.key), |sum| sum.hash);
+        match entry {
+            Entry::Occupied(mut sum) => {
+                let sum = sum.get_mut();
+                sum.names += names;
+                sum.rows.add(rows);
+            }
+            Entry::Vacant(place) => {
+                let of_one_part = key.is_of_one_part(&self.router);
+                place.insert(Sum { key: key.to_key(), hash, of_one_part, names, rows: *rows });
+            }
         }
-        let (hash, of_one_part) = (keyed.hash, keyed.of_one_part);
-        self.0.insert(keyed.key.clone(), Sum { hash, of_one_part, names, rows: *rows });
     }
 
     pub(super) fn len(&self) -> usize {
-        self.0.len()
+        self.sums.len()
     }
 
     pub(super) fn clear(&mut self) {
-        self.0 = HashMap::new();
+        self.sums = HashTable::new();
     }
 
     /// Hands out the groups that are complete: those of one part, or all.
     pub(super) fn hand_out(&mut self, all: bool, grouping: &Grouping, take: &mut dyn FnMut(Group)) {
-        for (key, sum) in self.0.extract_if(|_, sum| all || sum.of_one_part) {
-            let (names, rows) = (sum.names, sum.rows);
+        for sum in self.sums.extract_if(|sum| all || sum.of_one_part) {
+            let Sum { key, names, rows, .. } = sum;
             let OwnerSum { records, count, time_first, time_last } = rows;
             if grouping.first_on.is_none_or(|day| time_first / DAY == day) {
                 take(Group { key, names, records, count, time_first, time_last });
@@ -76,12 +92,13 @@ pub(super) fn tally(
     let mut totals = None;
     let mut due = vec![Shard { mask: 0, index: 0, from: 0 }];
     while let Some(mut shard) = due.pop() {
-        let mut keys = Keys::new(&grouping.by, store.router().clone());
-        let mut sums = Sums::default();
+        let router = store.router().clone();
+        let mut keys = Keys::new(&grouping.by, &router);
+        let mut sums = Sums::new(router.clone());
         for (number, walk) in walks.iter().enumerate() {
             walk.keyed(store, grouping, &mut keys, &mut |keyed, rows| {
                 let is_due = keyed.hash & shard.mask == shard.index
-                    && (number >= shard.from || !keyed.of_one_part)
+                    && (number >= shard.from || !keyed.key.is_of_one_part(&router))
                     && admits(keyed.hash);
                 if is_due {
                     sums.add(keyed, rows);
@@ -102,6 +119,6 @@ pub(super) fn tally(
 fn split(shard: &mut Shard, sums: &mut Sums, walk: usize) -> Shard {
     let bit = shard.mask + 1;
     shard.mask |= bit;
-    sums.0.retain(|_, sum| sum.hash & shard.mask == shard.index);
+    sums.sums.retain(|sum| sum.hash & shard.mask == shard.index);
     Shard { mask: shard.mask, index: shard.index | bit, from: shard.from.max(walk) }
 }

@@ -1,0 +1,83 @@
+//! The labels of a name in canonical text, from either end.
+//!
+//! Layer 0, part of `name`. A dot behind an odd run of backslashes is part of a label.
+
+/// Labels, left to right; see [`super::Name::labels`].
+#[derive(Clone, Debug)]
+pub(super) struct Labels<'a> {
+    /// What is left, without the dot at either end; `None` at the end.
+    rest: Option<&'a str>,
+    /// Whether there is an escape at all.
+    escaped: bool,
+}
+
+impl<'a> Labels<'a> {
+    /// The labels of canonical text; none of nothing.
+    pub(super) fn of(text: &'a str) -> Self {
+        let escaped = memchr::memchr(b'\\', text.as_bytes()).is_some();
+        Self { rest: Some(text).filter(|text| !text.is_empty()), escaped }
+    }
+
+    /// Whether the dot at `at` stands between two labels.
+    fn is_separator(&self, text: &str, at: usize) -> bool {
+        let head = text.as_bytes().get(..at).unwrap_or_default();
+        !self.escaped || head.iter().rev().take_while(|&&octet| octet == b'\\').count() % 2 == 0
+    }
+}
+
+impl<'a> Iterator for Labels<'a> {
+    type Item = &'a str;
+
+    fn next(&mut self) -> Option<&'a str> {
+        let text = self.rest?;
+        let mut dots = memchr::memchr_iter(b'.', text.as_bytes());
+        let cut = dots.find(|&at| self.is_separator(text, at));
+        self.rest = cut.and_then(|at| text.get(at + 1..));
+        Some(cut.and_then(|at| text.get(..at)).unwrap_or(text))
+    }
+}
+
+impl DoubleEndedIterator for Labels<'_> {
+    fn next_back(&mut self) -> Option<Self::Item> {
+        let text = self.rest?;
+        let mut dots = memchr::memrchr_iter(b'.', text.as_bytes());
+        let cut = dots.find(|&at| self.is_separator(text, at));
+        self.rest = cut.and_then(|at| text.get(..at));
+        Some(cut.and_then(|at| text.get(at + 1..)).unwrap_or(text))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn dots_within_labels_are_theirs() {
+        let labels: Vec<&str> = Labels::of(r"a\.b.c\\.d").collect();
+        assert_eq!(labels, [r"a\.b", r"c\\", "d"]);
+        assert_eq!(Labels::of("").count(), 0);
+    }
+
+    proptest! {
+        #[test]
+        fn both_ends_tell_the_same(text in r"([a-c]|\\\.|\\\\|\\000|\.){0,20}") {
+            // As a reader goes through it, octet by octet.
+            let (mut plain, mut escaped) = (vec![String::new()], false);
+            for letter in text.chars() {
+                if letter == '.' && !escaped {
+                    plain.push(String::new());
+                    continue;
+                }
+                escaped = letter == '\\' && !escaped;
+                plain.last_mut().unwrap().push(letter);
+            }
+            prop_assume!(!text.is_empty() && !text.ends_with('.'));
+            let forth: Vec<&str> = Labels::of(&text).collect();
+            let mut back: Vec<&str> = Labels::of(&text).rev().collect();
+            back.reverse();
+            prop_assert_eq!(&forth, &back);
+            prop_assert_eq!(forth, plain);
+        }
+    }
+}

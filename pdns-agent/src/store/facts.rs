@@ -1,0 +1,134 @@
+//! All facts of a part of the store without the names they belong to: for questions about types, addresses and targets.
+//!
+//! Beside `store/scan.rs`. To name each record costs more than to read it, and most of these questions want to know
+//! names of a few, if any. The next buckets are asked for while the last are read, since Redis takes as long to hand
+//! them out as we take to look at them.
+
+use super::encoding::{StoredRef, Value, records_in};
+use super::entries::Entry;
+use super::keys::{Kind, Pointer, low24};
+use super::link::Packed;
+use super::scan::{BUCKETS, Handle, Part, Whole};
+use super::{Store, StoreError};
+use crate::observation::{Fact, Seen};
+use std::ops::ControlFlow;
+
+/// A record or negative answer without its name.
+#[derive(Clone, Copy, Debug)]
+pub struct Nameless<'a> {
+    /// By which its row can be asked for.
+    pub handle: Handle,
+    /// What was seen.
+    pub fact: Fact<'a>,
+    /// How often and when.
+    pub seen: &'a Seen,
+    /// Whether it is the first of its owner; those of one owner come one after the other.
+    pub first_of_owner: bool,
+}
+
+/// Takes facts until it breaks.
+pub type EachFact<'e> = &'e mut dyn FnMut(&Nameless<'_>) -> ControlFlow<()>;
+
+impl Store {
+    /// Every record, or every negative answer, of one part, in no special order.
+    ///
+    /// # Errors
+    /// When Redis does not answer, or what it holds does not read.
+    pub fn facts_in(
+        &mut self,
+        kind: Kind,
+        part: Part,
+        each: EachFact<'_>,
+    ) -> Result<ControlFlow<()>, StoreError> {
+        let mut late = Vec::new();
+        let read = self.read_facts(kind, part, &mut late, each);
+        if read.is_err() {
+            // There may be replies that nobody reads.
+            self.link.hang_up();
+        }
+        let (whole, mut flow) = read?;
+        for entry in &late {
+            let mut first_of_owner = true;
+            self.each_record(kind, entry, &mut |store, page| {
+                for (stored, row) in page {
+                    let Some(seen) = whole.row(row) else { continue };
+                    let fact = store.complete(part.0, stored)?;
+                    let handle = Handle::new(kind, Pointer::new(part.0, low24(entry.hash)), row);
+                    let fact = fact.as_fact();
+                    flow = each(&Nameless { handle, fact, seen: &seen, first_of_owner });
+                    if flow.is_break() {
+                        return Ok(false);
+                    }
+                    first_of_owner = false;
+                }
+                Ok(true)
+            })?;
+            if flow.is_break() {
+                break;
+            }
+        }
+        Ok(flow)
+    }
+
+    /// Hands out what stands in the buckets themselves; the rest of the entries goes to `late`.
+    fn read_facts(
+        &mut self,
+        kind: Kind,
+        part: Part,
+        late: &mut Vec<Entry>,
+        each: EachFact<'_>,
+    ) -> Result<(Whole, ControlFlow<()>), StoreError> {
+        let partition = part.0;
+        let meta = *self.metas(kind, [partition])?.first().ok_or(StoreError::Reply)?;
+        let whole = self.load_rows(kind, partition, &meta)?;
+        let indices: Vec<u32> = (0..meta.buckets.count()).collect();
+        let mut flow = ControlFlow::Continue(());
+        let mut chunks = indices.chunks(BUCKETS);
+        let mut ask = |store: &mut Self| {
+            let Some(chunk) = chunks.next() else { return Ok(0) };
+            let mut packed = Packed::default();
+            for &index in chunk {
+                packed.command(&[b"HGETALL", store.keys.bucket(partition, kind, index).as_bytes()]);
+            }
+            store.link.send(&packed).map(|()| packed.len())
+        };
+        let mut asked = ask(self)?;
+        while asked > 0 {
+            let ahead = if flow.is_continue() { ask(self)? } else { 0 };
+            self.link.pairs(asked, &mut |_, field, value| {
+                if flow.is_break() {
+                    return Ok(());
+                }
+                let hash = u64::from_be_bytes(field.try_into().map_err(|_| StoreError::Reply)?);
+                let damaged = || StoreError::damaged("a bucket");
+                let read = Value::read(value).ok_or_else(damaged)?;
+                let is_late = match read.records {
+                    None => true,
+                    Some(octets) => records_in(octets)
+                        .any(|record| matches!(record, Ok((StoredRef::Long { .. }, _)))),
+                };
+                if is_late {
+                    late.push(Entry { partition, hash, value: value.to_vec() });
+                    return Ok(());
+                }
+                let mut first_of_owner = true;
+                for record in records_in(read.records.unwrap_or_default()) {
+                    let (stored, row) = record.map_err(|_| damaged())?;
+                    // Rows added since the rows were loaded are not of this scan.
+                    let (StoredRef::Fact(fact), Some(seen)) = (stored, whole.row(row)) else {
+                        continue;
+                    };
+                    let handle = Handle::new(kind, Pointer::new(partition, low24(hash)), row);
+                    flow = each(&Nameless { handle, fact, seen: &seen, first_of_owner });
+                    if flow.is_break() {
+                        break;
+                    }
+                    first_of_owner = false;
+                }
+                Ok(())
+            })?;
+            asked = ahead;
+        }
+        Ok((whole, flow))
+    }
+}

@@ -1,0 +1,162 @@
+//! Readers of the store: one that has looked before, one that stops half-way, one that wants no names.
+
+use crate::redis::Redis;
+use crate::store::{Log, Model, a, collect, name, options, record, subset};
+use pdns_agent::name::NameBuf;
+use pdns_agent::observation::{Fact, Outcome, Seen};
+use pdns_agent::rr::RrType;
+use pdns_agent::store::{FactBuf, Handle, Kind, Store};
+use std::net::IpAddr;
+use std::ops::ControlFlow;
+
+#[test]
+fn a_reader_finds_what_moved_since_it_looked_first() {
+    let server = Redis::start_durable();
+    let mut writer = Store::open(&options(&server)).unwrap();
+    let mut reader = Store::open(&options(&server)).unwrap();
+    let mut model = Model::new();
+    let mut log = Log::new(&mut writer, 1);
+    let names: Vec<NameBuf> =
+        (0..9000).map(|number| name(&format!("h{number}.example.com"))).collect();
+    let address = |number: usize| [10, 0, u8::try_from(number % 50).unwrap(), 1];
+    // All in one partition, whose buckets are split between two looks of the reader.
+    for (number, one) in names.iter().enumerate() {
+        log.add(&mut model, one, &a(address(number)), 100, Some(60));
+        log.add(
+            &mut model,
+            one,
+            &FactBuf::Negative { qtype: RrType::MX, outcome: Outcome::NXDOMAIN },
+            100,
+            None,
+        );
+        if [50, 1500, 8999].contains(&number) {
+            log.flush(&mut writer).unwrap();
+            let some: Vec<NameBuf> = names.iter().take(number + 5).step_by(7).cloned().collect();
+            let is_record = |fact: &FactBuf| matches!(fact, FactBuf::Record(_));
+            let want = subset(&model, |name, fact| some.contains(name) && is_record(fact));
+            assert!(want.len() > 5);
+            let mut found = Model::new();
+            for one in &some {
+                found.extend(collect(|each| reader.of_name(one.as_name(), each)));
+            }
+            assert_eq!(found, want, "one by one, after {number}");
+            let found = collect(|each| reader.of_names(&some, each));
+            assert_eq!(found, want, "together, after {number}");
+            let want = subset(&model, |name, fact| some.contains(name) && !is_record(fact));
+            let mut found = Model::new();
+            for one in &some {
+                found.extend(collect(|each| reader.negatives_of(one.as_name(), each)));
+            }
+            assert_eq!(found, want, "negative answers, after {number}");
+            for host in [0, 3, 49] {
+                let want = subset(&model, |_, fact| *fact == a(address(host)));
+                let at = IpAddr::from(address(host));
+                let found = collect(|each| reader.of_addresses(at, at, each));
+                assert_eq!(found, want, "{at}, after {number}");
+            }
+        }
+    }
+}
+
+#[test]
+fn long_names_are_found_by_their_address_and_a_reader_may_stop_at_any_row() {
+    let server = Redis::start_durable();
+    let mut store = Store::open(&options(&server)).unwrap();
+    let mut model = Model::new();
+    let mut log = Log::new(&mut store, 1);
+    let long = "l".repeat(60);
+    for number in 0..2500_u32 {
+        let one = if number % 3 == 0 {
+            name(&format!("n{number}.{long}.{long}.{long}.example"))
+        } else {
+            name(&format!("n{number}.d{}.example", number % 70))
+        };
+        log.add(&mut model, &one, &a([192, 0, 2, 7]), 5, None);
+    }
+    log.flush(&mut store).unwrap();
+    let at = IpAddr::from([192, 0, 2, 7]);
+    let want = subset(&model, |_, _| true);
+    assert_eq!(collect(|each| store.of_addresses(at, at, each)), want);
+    for stop in [1, 2, 63, 64, 65, 500, 700, 1000, 2499] {
+        let mut found = Vec::new();
+        store
+            .of_addresses(at, at, &mut |row| {
+                found.push(row);
+                if found.len() == stop { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            })
+            .unwrap();
+        assert_eq!(found.len(), stop);
+        assert!(
+            found
+                .iter()
+                .all(|row| want.get(&(row.rrname.clone(), row.fact.clone())) == Some(&row.seen))
+        );
+        // Whatever was on its way is not taken for the next answer.
+        let one = found.swap_remove(0);
+        let again = collect(|each| store.of_name(one.rrname.as_name(), each));
+        assert_eq!(again, Model::from([((one.rrname, one.fact), one.seen)]), "after {stop}");
+    }
+}
+
+#[test]
+fn facts_without_names_are_those_of_all_records() {
+    let server = Redis::start_durable();
+    let mut store = Store::open(&options(&server)).unwrap();
+    let mut model = Model::new();
+    let mut log = Log::new(&mut store, 1);
+    for number in 0..1200_u32 {
+        let [_, _, c, d] = number.to_be_bytes();
+        let one = name(&format!("n{number}.d{}.example", number % 90));
+        log.add(&mut model, &one, &a([10, 1, c, d]), 5, Some(number));
+        let text = [&[200; 201][..], &number.to_be_bytes().repeat(30)[..]].concat();
+        if number % 9 == 0 {
+            // Too long to stand beside the name.
+            log.add(&mut model, &one, &record(RrType::TXT, &text), 7, None);
+        }
+        // More records than a name has in its bucket.
+        let wide = name("wide.example");
+        log.add(&mut model, &wide, &a([10, 2, c, d]), 9, None);
+        let nothing = FactBuf::Negative { qtype: RrType::AAAA, outcome: Outcome::NODATA };
+        log.add(&mut model, &one, &nothing, 11, None);
+    }
+    log.flush(&mut store).unwrap();
+    for kind in [Kind::Record, Kind::Negative] {
+        let is_of_kind =
+            |fact: &FactBuf| matches!(fact, FactBuf::Record(_)) == (kind == Kind::Record);
+        let want = subset(&model, |_, fact| is_of_kind(fact));
+        let mut met: Vec<(Handle, FactBuf, Seen)> = Vec::new();
+        let mut owners = 0;
+        for part in store.parts(None) {
+            let flow = store.facts_in(kind, part, &mut |one| {
+                owners += usize::from(one.first_of_owner);
+                let fact = match one.fact {
+                    Fact::Record(rdata) => FactBuf::Record(rdata.to_buf()),
+                    Fact::Negative { qtype, outcome } => FactBuf::Negative { qtype, outcome },
+                };
+                met.push((one.handle, fact, *one.seen));
+                ControlFlow::Continue(())
+            });
+            assert!(flow.unwrap().is_continue());
+        }
+        let handles: Vec<Handle> = met.iter().map(|&(handle, ..)| handle).collect();
+        let rows = store.resolve(&handles).unwrap();
+        assert_eq!(rows.len(), met.len());
+        for (row, (_, fact, seen)) in rows.iter().zip(&met) {
+            assert_eq!((&row.fact, &row.seen), (fact, seen));
+        }
+        let mut names: Vec<&NameBuf> = want.keys().map(|(name, _)| name).collect();
+        names.dedup();
+        assert_eq!(owners, names.len());
+        let rows: Model = rows.into_iter().map(|row| ((row.rrname, row.fact), row.seen)).collect();
+        assert_eq!(rows, want);
+        // Stopped half-way, nothing is left for the next question.
+        let mut left = 10;
+        let part = store.parts(Some(name("wide.example").as_name())).remove(0);
+        let flow = store.facts_in(kind, part, &mut |_| {
+            left -= 1;
+            if left == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        });
+        assert_eq!(flow.unwrap().is_break(), left == 0);
+        assert!(store.summary().is_ok());
+    }
+}
