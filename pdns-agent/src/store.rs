@@ -27,6 +27,7 @@ mod schema;
 mod sources;
 mod summary;
 mod tag;
+mod tag_order;
 mod tags;
 mod upsert;
 mod verify;

@@ -92,6 +92,14 @@ impl TagSubject {
         Self::Net(address.to_canonical().into())
     }
 
+    /// The prefix that it is, if it is one.
+    pub(crate) fn net(&self) -> Option<IpNet> {
+        match self {
+            Self::Net(net) => Some(*net),
+            _ => None,
+        }
+    }
+
     /// Whether all that this subject covers is covered by `other`, too.
     #[must_use]
     pub fn is_within(&self, other: &Self) -> bool {
@@ -119,7 +127,9 @@ impl TagSubject {
             ("=", text) => name(text).map(Self::Name),
             (".", text) => name(text).filter(|name| !name.as_name().is_root()).map(Self::Below),
             ("@", text) => {
-                let net: IpNet = text.parse().ok()?;
+                // As an address and a length, which takes half the time.
+                let (address, length) = text.split_once('/')?;
+                let net = IpNet::new(address.parse().ok()?, length.parse().ok()?).ok()?;
                 (net.trunc() == net).then_some(Self::Net(net))
             }
             _ => None,
@@ -173,7 +183,7 @@ pub struct LongText {
 }
 
 /// The words of a tag, as the value holds them.
-#[derive(Default, Serialize, Deserialize)]
+#[derive(Clone, Default, Serialize, Deserialize)]
 #[serde(default)]
 struct Words {
     #[serde(skip_serializing_if = "String::is_empty")]
@@ -222,10 +232,35 @@ impl Tag {
 
     /// The tag in a field and its value; `None` when they do not read.
     pub(crate) fn read(field: &[u8], value: &[u8]) -> Option<Self> {
+        TagReader::default().read(field, value)
+    }
+}
+
+/// Reads tags one after the other. Those of one feed mostly have the same words, so the last words are kept,
+/// and read again only where they differ.
+pub(crate) struct TagReader {
+    json: String,
+    words: Words,
+}
+
+impl Default for TagReader {
+    fn default() -> Self {
+        Self { json: "{}".to_owned(), words: Words::default() }
+    }
+}
+
+impl TagReader {
+    /// The tag in a field and its value; `None` when they do not read.
+    pub(crate) fn read(&mut self, field: &[u8], value: &[u8]) -> Option<Tag> {
         let (kind, subject) = read_field(std::str::from_utf8(field).ok()?)?;
-        let (time, words) = std::str::from_utf8(value).ok()?.split_once(' ')?;
-        let Words { note, source, author } = serde_json::from_str(words).ok()?;
-        Some(Self { subject, kind, note, source, author, time: time.parse().ok()? })
+        let (time, json) = std::str::from_utf8(value).ok()?.split_once(' ')?;
+        let time = time.parse().ok()?;
+        if json != self.json {
+            self.words = serde_json::from_str(json).ok()?;
+            json.clone_into(&mut self.json);
+        }
+        let Words { note, source, author } = self.words.clone();
+        Some(Tag { subject, kind, note, source, author, time })
     }
 }
 
@@ -291,6 +326,24 @@ mod tests {
         ] {
             assert_eq!(Tag::read(field.as_bytes(), value.as_bytes()), None, "{field} {value}");
         }
+    }
+
+    #[test]
+    fn words_are_not_those_of_the_tag_before() {
+        let mut reader = TagReader::default();
+        let mut read = |value: &str| {
+            let tag = reader.read(b"threat =a", value.as_bytes())?;
+            Some((tag.note, tag.source, tag.time))
+        };
+        let tag = |note: &str, source: &str, time| Some((note.to_owned(), source.to_owned(), time));
+        assert_eq!(read("1 "), None);
+        assert_eq!(read("1 {}"), tag("", "", 1));
+        assert_eq!(read("2 {\"note\":\"n\",\"source\":\"s\"}"), tag("n", "s", 2));
+        assert_eq!(read("3 {\"note\":\"n\",\"source\":\"s\"}"), tag("n", "s", 3));
+        assert_eq!(read("4 {\"note\":1}"), None);
+        assert_eq!(read("5 {\"note\":\"n\",\"source\":\"s\"}"), tag("n", "s", 5));
+        assert_eq!(read("6 {\"source\":\"t\"}"), tag("", "t", 6));
+        assert_eq!(read("7 {}"), tag("", "", 7));
     }
 
     #[test]

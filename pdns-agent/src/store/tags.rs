@@ -5,7 +5,8 @@
 //! belongs together (a tag, the one that it displaces, the entries in the history) is one function call.
 
 use super::link::Packed;
-use super::tag::{self, Tag};
+use super::tag::{self, Tag, TagReader};
+use super::tag_order::sorted;
 use super::{Store, StoreError, reply};
 use serde::{Deserialize, Serialize};
 use std::ops::ControlFlow;
@@ -18,6 +19,9 @@ pub const MAX_HISTORY: u32 = 100_000;
 const BATCH: usize = 1_000;
 /// Entries of the history that are read at once.
 const PAGE: i64 = 1_000;
+
+/// Takes a tag as it is stored: its field, its value.
+type EachStored<'e> = dyn FnMut(&[u8], &[u8]) -> Result<(), StoreError> + 'e;
 
 /// All tags, as they were at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -110,25 +114,24 @@ impl Store {
     /// When Redis does not answer, or a tag does not read.
     pub fn tags(&mut self) -> Result<Tags, StoreError> {
         let key = self.keys.tags();
-        let (generation, pairs) = self.raw_tags()?;
-        let mut tags = Vec::with_capacity(pairs.len());
-        for (field, value) in pairs {
-            tags.push(Tag::read(&field, &value).ok_or_else(|| StoreError::damaged(&key))?);
-        }
-        tags.sort_unstable();
-        Ok(Tags { generation, tags })
+        let (mut tags, mut reader) = (Vec::new(), TagReader::default());
+        let generation = self.raw_tags(&mut |field, value| {
+            tags.push(reader.read(field, value).ok_or_else(|| StoreError::damaged(&key))?);
+            Ok(())
+        })?;
+        Ok(Tags { generation, tags: sorted(tags) })
     }
 
-    /// The generation of the tags, then all of them as they are stored. In this order a change in between
-    /// leads to one reading too many, and not to one too few.
-    pub(crate) fn raw_tags(&mut self) -> Result<(u64, reply::Pairs), StoreError> {
+    /// The generation of the tags; hands each of them, field and value as they are stored, to `each`. In this
+    /// order a change in between leads to one reading too many, and not to one too few.
+    pub(super) fn raw_tags(&mut self, each: &mut EachStored<'_>) -> Result<u64, StoreError> {
         let mut packed = Packed::default();
         packed.command(&[b"HGET", self.keys.tags_meta().as_bytes(), b"g"]);
         packed.command(&[b"HGETALL", self.keys.tags().as_bytes()]);
-        let mut replies = self.link.call(&packed)?.into_iter();
-        let generation = replies.next().ok_or(StoreError::Reply)?;
-        let pairs = replies.next().ok_or(StoreError::Reply)?;
-        Ok((self.generation_of(&generation)?, reply::pairs(pairs)?))
+        self.link.send(&packed)?;
+        let generation = self.link.receive()?;
+        self.link.pairs(1, &mut |_, field, value| each(field, value))?;
+        self.generation_of(&generation)
     }
 
     /// The generation of the tags: another number than that of [`Store::tags`] means other tags.

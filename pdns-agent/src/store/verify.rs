@@ -13,7 +13,7 @@ use super::link::Packed;
 use super::posting::Posting;
 use super::resolve::PAGE;
 use super::scan::{BUCKETS, Whole};
-use super::tag::Tag;
+use super::tag::TagReader;
 use super::{FactBuf, Store, StoreError, reply};
 use crate::observation::Seen;
 use std::collections::{BTreeMap, HashMap};
@@ -90,14 +90,15 @@ impl Store {
     }
 
     fn verify_tags(&mut self, verdict: &mut Verdict) -> Result<(), StoreError> {
-        let key = self.keys.tags();
-        for (field, value) in self.raw_tags()?.1 {
+        let (key, mut reader) = (self.keys.tags(), TagReader::default());
+        self.raw_tags(&mut |field, value| {
             verdict.tags += 1;
-            if Tag::read(&field, &value).is_none() {
-                let field = String::from_utf8_lossy(&field).into_owned();
+            if reader.read(field, value).is_none() {
+                let field = String::from_utf8_lossy(field);
                 verdict.problem(|| format!("{key}: the tag {field:?} does not read"));
             }
-        }
+            Ok(())
+        })?;
         Ok(())
     }
 
