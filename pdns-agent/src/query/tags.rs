@@ -1,38 +1,41 @@
 //! Which tags apply to a name, an address, a row.
 //!
-//! Part of `query`. A [`TagSet`] is made of all tags of a store once, and then asked for every row: by a look
-//! into one map per label of a name, or per length of the prefixes that are tagged.
+//! Part of `query`. A [`TagSet`] holds all tags of a store in order, and is asked for every row. What it needs to find those
+//! of a name (`tags/names.rs`) or of an address (`tags/nets.rs`) it makes when it is first asked for one: nearly every
+//! answer reads the tags, and many need one of the ways to them.
+
+mod names;
+mod nets;
 
 use crate::name::Name;
 use crate::rdata::Target;
 use crate::store::{FactBuf, Row, Store, StoreError, Tag, TagKind, TagSubject};
 use ipnet::IpNet;
-use std::collections::HashMap;
+use names::Names;
+pub(super) use nets::{Bits, Nets, TaggedNet};
 use std::net::IpAddr;
 use std::str::FromStr;
-
-/// The tags of one subject, by kind: places in [`TagSet::tags`], or [`NONE`].
-type Marks = [u32; TagKind::ALL.len()];
-const NONE: u32 = u32::MAX;
+use std::sync::OnceLock;
 
 /// Tags, ready to be asked.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct TagSet {
     generation: u64,
+    /// In order: names, names with all below them, prefixes of IPv4, of IPv6.
     tags: Vec<Tag>,
-    names: HashMap<Box<str>, Marks>,
-    below: HashMap<Box<str>, Marks>,
-    v4: Nets,
-    v6: Nets,
+    names: OnceLock<Names>,
+    v4: OnceLock<Nets<u32>>,
+    v6: OnceLock<Nets<u128>>,
 }
 
-/// Tagged prefixes of one family; addresses are numbers, of as many bits as an address has.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Nets {
-    /// The lengths that there are, longest first.
-    lengths: Vec<u8>,
-    marks: HashMap<(u8, u128), Marks>,
+/// By the tags; what was made to find them tells nothing.
+impl PartialEq for TagSet {
+    fn eq(&self, other: &Self) -> bool {
+        (self.generation, &self.tags) == (other.generation, &other.tags)
+    }
 }
+
+impl Eq for TagSet {}
 
 /// Which rows are wanted, by their tags.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,7 +84,7 @@ impl TagSet {
     /// [`StoreError`] when it cannot be read.
     pub fn load(store: &mut Store) -> Result<Self, StoreError> {
         let tags = store.tags()?;
-        Ok(Self { generation: tags.generation, ..Self::new(tags.tags) })
+        Ok(Self { generation: tags.generation, tags: tags.tags, ..Self::default() })
     }
 
     /// Whether the tags of the store are still those of this set.
@@ -95,25 +98,9 @@ impl TagSet {
     /// Makes tags ready to be asked.
     #[must_use]
     pub fn new(tags: Vec<Tag>) -> Self {
-        let mut set = Self::default();
-        for (place, tag) in (0..NONE).zip(&tags) {
-            let marks = match &tag.subject {
-                TagSubject::Name(name) => marks(&mut set.names, name.as_str().into()),
-                TagSubject::Below(name) => marks(&mut set.below, name.as_str().into()),
-                TagSubject::Net(net) => {
-                    let (nets, bits, _) = set.nets(net.network());
-                    let length = net.prefix_len();
-                    if let Err(at) = nets.lengths.binary_search_by(|known| length.cmp(known)) {
-                        nets.lengths.insert(at, length);
-                    }
-                    marks(&mut nets.marks, (length, bits))
-                }
-            };
-            if let Some(mark) = marks.get_mut(tag.kind as usize) {
-                *mark = place;
-            }
-        }
-        Self { tags, ..set }
+        let mut tags = tags;
+        tags.sort_unstable();
+        Self { tags, ..Self::default() }
     }
 
     /// All tags, by subject and kind.
@@ -128,24 +115,40 @@ impl TagSet {
         self.tags.is_empty()
     }
 
-    /// The prefixes of an address's family, the address as a number, and how many bits it has.
-    fn nets(&mut self, address: IpAddr) -> (&mut Nets, u128, u8) {
-        match address {
-            IpAddr::V4(address) => (&mut self.v4, address.to_bits().into(), 32),
-            IpAddr::V6(address) => (&mut self.v6, address.to_bits(), 128),
-        }
+    fn names(&self) -> &Names {
+        self.names.get_or_init(|| Names::of(&self.tags))
+    }
+
+    /// The tagged prefixes of IPv4.
+    pub(super) fn v4(&self) -> &Nets<u32> {
+        self.v4.get_or_init(|| self.family())
+    }
+
+    /// The tagged prefixes of IPv6.
+    pub(super) fn v6(&self) -> &Nets<u128> {
+        self.v6.get_or_init(|| self.family())
+    }
+
+    fn family<A: Bits>(&self) -> Nets<A> {
+        let is_before = |tag: &Tag| match &tag.subject {
+            TagSubject::Net(net) => A::WIDTH == 128 && matches!(net, IpNet::V4(_)),
+            _ => true,
+        };
+        let first = self.tags.partition_point(is_before);
+        Nets::of(self.tags.get(first..).unwrap_or_default(), first)
     }
 
     /// The tags of a name: its own, then those of the domains that it is at or below, nearest first.
     #[must_use]
     pub fn of_name(&self, name: Name<'_>) -> Vec<&Tag> {
-        let mut found = Vec::new();
-        if !self.names.is_empty() {
-            self.collect(self.names.get(name.as_str()), &mut found);
+        if self.is_empty() {
+            return Vec::new();
         }
-        if !self.below.is_empty() {
+        let names = self.names();
+        let mut found: Vec<&Tag> = names.own(&self.tags, name.as_str()).iter().collect();
+        if names.has_below() {
             for ancestor in ancestors(name) {
-                self.collect(self.below.get(ancestor), &mut found);
+                found.extend(names.below(&self.tags, ancestor));
             }
         }
         found
@@ -154,13 +157,11 @@ impl TagSet {
     /// The tags of an address: its own, then those of the prefixes that hold it, longest first.
     #[must_use]
     pub fn of_address(&self, address: IpAddr) -> Vec<&Tag> {
-        let (nets, bits, width) = match address.to_canonical() {
-            IpAddr::V4(address) => (&self.v4, u128::from(address.to_bits()), 32),
-            IpAddr::V6(address) => (&self.v6, address.to_bits(), 128),
-        };
         let mut found = Vec::new();
-        for &length in &nets.lengths {
-            self.collect(nets.marks.get(&(length, network(bits, length, width))), &mut found);
+        let each = |place: usize| found.extend(self.tags.get(place));
+        match address.to_canonical() {
+            IpAddr::V4(address) => self.v4().holding(address.to_bits(), each),
+            IpAddr::V6(address) => self.v6().holding(address.to_bits(), each),
         }
         found
     }
@@ -203,30 +204,6 @@ impl TagSet {
             }
         }
     }
-
-    /// The tagged addresses and prefixes, in the order of [`TagSet::tags`].
-    pub(super) fn tagged_nets(&self) -> impl Iterator<Item = (&IpNet, &Tag)> {
-        self.tags.iter().filter_map(|tag| match &tag.subject {
-            TagSubject::Net(net) => Some((net, tag)),
-            _ => None,
-        })
-    }
-
-    fn collect<'s>(&'s self, marks: Option<&Marks>, found: &mut Vec<&'s Tag>) {
-        for &mark in marks.into_iter().flatten().filter(|&&mark| mark != NONE) {
-            found.extend(self.tags.get(mark as usize));
-        }
-    }
-}
-
-fn marks<K: std::hash::Hash + Eq>(map: &mut HashMap<K, Marks>, key: K) -> &mut Marks {
-    map.entry(key).or_insert([NONE; TagKind::ALL.len()])
-}
-
-/// The bits of an address that a prefix of this length has.
-fn network(bits: u128, length: u8, width: u8) -> u128 {
-    let host = u32::from(width.saturating_sub(length));
-    bits.checked_shr(host).and_then(|bits| bits.checked_shl(host)).unwrap_or(0)
 }
 
 /// A name and all that it is below, the root not, as canonical text; nearest first.

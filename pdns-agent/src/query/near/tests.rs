@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::store::TagSubject;
+use ipnet::IpNet;
 
 fn tags(subjects: &[(TagKind, &str)]) -> TagSet {
     let tag = |(kind, net): &(TagKind, &str)| {
