@@ -29,8 +29,8 @@ use crate::config::{ConnectionError, DEFAULT_URL};
 use crate::query;
 use crate::render::{Format, Look, escape};
 use crate::store::{Options, Store, StoreError, is_another_of_root};
+use args::Command;
 use args::tag::TagCommand;
-use args::{Admin, Command};
 use std::io::{self, BufRead, Write};
 
 /// What the command line talks to.
@@ -163,22 +163,12 @@ pub fn run(args: &Args, terminal: &mut Terminal<'_>) -> Result<Found, CliError> 
     if args.command.is_some() && !args.subjects.is_empty() {
         return Err(UsageError::SubjectBeforeCommand.into());
     }
-    // What is written of the arguments alone needs no store.
-    if let Some(Command::Admin(Admin::Man { directory })) = &args.command {
-        return papers::man(directory, terminal);
-    }
-    if let Some(Command::Admin(Admin::Completions { shell, program })) = &args.command {
-        return papers::completions(*shell, *program, terminal);
-    }
-    // Before there is a server to ask.
-    if let Some(Command::Admin(Admin::MendAof { directory })) = &args.command {
-        return admin::mend_aof(directory, terminal);
-    }
-    if let Some(Command::Serve(typed)) = &args.command {
+    let options = match &args.command {
         // Its settings have a file of their own.
-        return serve::run(typed, &args.rows, &args.connection, terminal);
-    }
-    let options = args.connection.options(terminal.env)?;
+        Some(Command::Serve(_)) => Options::default(),
+        Some(Command::Admin(admin)) if !admin.needs_store() => Options::default(),
+        _ => args.connection.options(terminal.env)?,
+    };
     let found = command(args, &options, terminal)?;
     terminal.out.flush().map_err(CliError::Output)?;
     if found == Found::Nothing {
@@ -196,6 +186,7 @@ fn nothing(args: &Args, options: &Options, terminal: &mut Terminal<'_>) {
             Some(
                 Command::New(args::New { list: None, .. })
                 | Command::Admin(_)
+                | Command::Serve(_)
                 | Command::Tag(TagCommand::Clear { .. } | TagCommand::Import { .. }),
             ),
             _,

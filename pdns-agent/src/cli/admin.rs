@@ -89,7 +89,7 @@ pub(super) fn run(
 }
 
 /// Mends an append-only file. That there was nothing to mend is well, too.
-pub(super) fn mend_aof(directory: &Path, terminal: &mut Terminal<'_>) -> Result<Found, CliError> {
+fn mend_aof(directory: &Path, terminal: &mut Terminal<'_>) -> Result<Found, CliError> {
     let torn = mend(directory).map_err(cannot("mend the file"))?;
     if torn > 0 {
         terminal.say(format_args!("{torn} octets of a torn write were taken off"));

@@ -205,6 +205,18 @@ pub enum Admin {
     },
 }
 
+impl Admin {
+    /// Whether it has to know where the store is.
+    pub(super) fn needs_store(&self) -> bool {
+        match self {
+            Self::Verify { .. } | Self::Migrate => true,
+            Self::Stop | Self::MendAof { .. } | Self::Man { .. } | Self::Completions { .. } => {
+                false
+            }
+        }
+    }
+}
+
 /// A program of ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Program {

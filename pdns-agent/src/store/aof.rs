@@ -22,11 +22,15 @@ const NOTE_MAX: u64 = 1024;
 /// octets that was. A file that does not read otherwise is left as it is: Redis says what is wrong with it.
 ///
 /// # Errors
-/// When a file cannot be read or cut.
+/// When there is no such folder, or a file cannot be read or cut.
 pub(super) fn mend(home: &Path) -> io::Result<u64> {
     let folder = home.join(FOLDER);
     let manifest = match fs::read_to_string(folder.join(MANIFEST)) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
+        // Redis has written nothing yet, if this is its folder.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            fs::read_dir(home)?;
+            return Ok(0);
+        }
         manifest => manifest?,
     };
     let Some(name) = last_part(&manifest) else { return Ok(0) };
@@ -220,5 +224,7 @@ mod tests {
     fn where_there_is_no_file_there_is_nothing_to_mend() {
         let home = TempDir::new().unwrap();
         assert_eq!(mend(home.path()).unwrap(), 0);
+        let error = mend(&home.path().join("none")).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::NotFound);
     }
 }

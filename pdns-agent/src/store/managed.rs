@@ -176,7 +176,7 @@ fn launch(home: &Path) -> Result<Child, StoreError> {
 /// was. To be done before the server starts.
 ///
 /// # Errors
-/// When the file cannot be read or cut.
+/// When there is no such folder, or the file cannot be read or cut.
 pub fn mend(home: &Path) -> Result<u64, StoreError> {
     super::aof::mend(home)
         .map_err(failed(format!("cannot mend the append-only file in {}", home.display())))

@@ -563,3 +563,21 @@ fn the_manual_and_completions_come_of_the_same_definitions() {
     let ended = run(&mut site.pdns(), &["admin", "man", "/dev/null/man"]);
     assert_eq!((ended.code, ended.stderr.lines().count()), (Some(2), 1), "{}", ended.stderr);
 }
+
+#[test]
+fn mending_says_where_there_is_no_folder() {
+    let home = Home::new();
+    let folder = home.path().join("redis");
+    let mend = || {
+        let mut pdns = home.pdns();
+        // The server is not there yet when this is done.
+        pdns.env("PDNS_REDIS", "redis+unix:///nonexistent");
+        run(pdns.args(["admin", "mend-aof"]), &[&folder])
+    };
+    let ended = mend();
+    assert_eq!((ended.code, ended.stdout.as_str()), (Some(2), ""));
+    assert!(ended.stderr.contains(&*folder.to_string_lossy()), "{}", ended.stderr);
+    assert!(ended.stderr.contains("No such file"), "{}", ended.stderr);
+    fs::create_dir(&folder).unwrap();
+    assert_eq!(mend().with(&[0]), "");
+}
