@@ -21,14 +21,8 @@ const MAX_WANTED: usize = 10_000;
 pub struct NameSum {
     /// The name.
     pub rrname: NameBuf,
-    /// How many records it has.
-    pub records: u64,
-    /// The sum of their counts.
-    pub count: u64,
-    /// First time any was seen, in seconds since the epoch.
-    pub time_first: u32,
-    /// Last time any was seen, in seconds since the epoch.
-    pub time_last: u32,
+    /// What they add up to.
+    pub sum: OwnerSum,
 }
 
 /// A sum with its place: most counted first, then by name.
@@ -49,7 +43,8 @@ impl Place {
 
     fn sum(self) -> NameSum {
         let Self { rank, rrname, records, time_first, time_last } = self;
-        NameSum { rrname, records, count: u64::MAX - rank, time_first, time_last }
+        let count = u64::MAX - rank;
+        NameSum { rrname, sum: OwnerSum { records, count, time_first, time_last } }
     }
 }
 

@@ -3,7 +3,7 @@
 use super::{Item, Look, judged};
 use crate::name::Name;
 use crate::observation::Seen;
-use crate::query::GroupKey;
+use crate::query::{GroupKey, NameSum};
 use crate::rdata::FinalDot;
 use crate::store::{FactBuf, Row, Tag};
 use std::borrow::Cow;
@@ -60,13 +60,13 @@ pub(super) fn fields<'a>(item: &Item<'a>, look: &'a Look) -> Vec<Field<'a>> {
                 ("tags", tags(of_key(look, &group.key))),
             ]
         }
-        Item::Sum(sum) => vec![
-            ("rrname", Value::Text(Cow::Borrowed(sum.rrname.as_str()))),
+        Item::Sum(NameSum { rrname, sum }) => vec![
+            ("rrname", Value::Text(Cow::Borrowed(rrname.as_str()))),
             ("records", Value::Number(sum.records)),
             ("count", Value::Number(sum.count)),
             ("time_first", Value::Time(sum.time_first)),
             ("time_last", Value::Time(sum.time_last)),
-            ("tags", tags(look.tags.of_name(sum.rrname.as_name()))),
+            ("tags", tags(look.tags.of_name(rrname.as_name()))),
         ],
         Item::Day { day, of, names, .. } => {
             vec![("day", Value::Day(day)), (of, Value::Number(names))]

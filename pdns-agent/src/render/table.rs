@@ -6,7 +6,7 @@
 
 use super::field::ttl;
 use super::{Item, Look, Mark, Renderer, csv, date, escape, field, judged, utc};
-use crate::query::{GroupKey, TagSet};
+use crate::query::{GroupKey, NameSum, TagSet};
 use crate::rdata::{FinalDot, Rdata, Target};
 use crate::store::{FactBuf, Row, Tag};
 use comfy_table::{CellAlignment, presets};
@@ -98,15 +98,15 @@ impl Table {
                 cells.push(mark.to_owned());
                 (columns, cells)
             }
-            Item::Sum(sum) => {
+            Item::Sum(NameSum { rrname, sum }) => {
                 let cells = vec![
-                    sum.rrname.to_string(),
+                    rrname.to_string(),
                     sum.records.to_string(),
                     sum.count.to_string(),
                     time(sum.time_first),
                     time(sum.time_last),
                 ];
-                self.tagged(SUM.to_vec(), cells, &self.look.tags.of_name(sum.rrname.as_name()))
+                self.tagged(SUM.to_vec(), cells, &self.look.tags.of_name(rrname.as_name()))
             }
             Item::Group { group, by } => {
                 let (head, kind, key) = match (&group.key, by) {

@@ -6,7 +6,7 @@ use crate::observation::{Outcome, Seen};
 use crate::query::GroupKey;
 use crate::query::rows::{a, negative, record};
 use crate::rr::RrType;
-use crate::store::{FactBuf, SourceState, Summary};
+use crate::store::{FactBuf, OwnerSum, SourceState, Summary};
 
 fn render(format: Format, look: Look, items: &[Item<'_>]) -> String {
     let mut renderer = format.renderer(look);
@@ -228,10 +228,7 @@ fn groups_have_every_format() {
 fn sums_and_new_names_have_every_format() {
     let sum = NameSum {
         rrname: NameBuf::parse("example.com").unwrap(),
-        records: 3,
-        count: 5_000_000_000,
-        time_first: 0,
-        time_last: 86_400,
+        sum: OwnerSum { records: 3, count: 5_000_000_000, time_first: 0, time_last: 86_400 },
     };
     let csv = render(Format::Csv, Look::default(), &[Item::Sum(&sum)]);
     assert_eq!(

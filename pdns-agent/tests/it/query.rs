@@ -12,7 +12,7 @@ mod world;
 use asked::{Asked, asked, filter, rrtype};
 use pdns_agent::name::NameBuf;
 use pdns_agent::observation::Seen;
-use pdns_agent::query::{self, Filter, MOST_READ, Passes, Query, Sort, Text, What};
+use pdns_agent::query::{self, Filter, MOST_READ, NameSum, Passes, Query, Sort, Text, What};
 use pdns_agent::rdata::Target;
 use pdns_agent::store::{FactBuf, Row};
 use proptest::prelude::*;
@@ -256,7 +256,9 @@ fn names_are_ranked_by_all_their_records_that_pass() {
             query::top_names(&mut world.store.borrow_mut(), &filter, limit).unwrap();
         let got: Vec<_> = got
             .into_iter()
-            .map(|sum| (sum.rrname, (sum.records, sum.count, sum.time_first, sum.time_last)))
+            .map(|NameSum { rrname, sum }| {
+                (rrname, (sum.records, sum.count, sum.time_first, sum.time_last))
+            })
             .collect();
         prop_assert_eq!((got, got_cut), (want, cut));
         Ok(())
