@@ -18,15 +18,19 @@ const OFTEN: usize = 200;
 
 /// Tags addresses, then asks.
 pub(crate) fn all(server: &Server, subjects: &Subjects, folder: &Path, report: &mut Report) {
-    let pages = |report: &mut Report, what: &str| {
+    let pages = |report: &mut Report, beside: &str| {
         let site = Site::start(server);
         let names = times(OFTEN, |run| site.page(&subjects.names[run]));
-        report.milliseconds(&format!("{what} of a name"), &names, Some(50.0));
+        report.milliseconds(&format!("a page of a name{beside}"), &names, Some(50.0));
         let addresses = times(OFTEN, |run| site.page(&subjects.addresses[run].to_string()));
-        report.milliseconds(&format!("{what} of an address"), &addresses, Some(50.0));
-        report.at_most(&format!("{what}: the server's memory, MB"), site.memory(), 100.0);
+        report.milliseconds(&format!("a page of an address{beside}"), &addresses, Some(50.0));
+        report.at_most(
+            &format!("the largest memory of pdns serve{beside}, MB"),
+            site.memory(),
+            100.0,
+        );
     };
-    pages(report, "a page");
+    pages(report, "");
     tag(server, folder);
     let begin = Instant::now();
     let tags = TagSet::load(&mut server.store()).expect("the store holds tags");
@@ -47,7 +51,7 @@ pub(crate) fn all(server: &Server, subjects: &Subjects, folder: &Path, report: &
     let contrast = |run: usize| vec!["contrast".to_owned(), subjects.addresses[run].to_string()];
     let of_one = times(OFTEN, |run| timed(server, &contrast(run)));
     report.milliseconds("pdns contrast ADDRESS", &of_one, None);
-    pages(report, "a page, beside 50,000 tags,");
+    pages(report, ", beside 50,000 tags");
     let begin = Instant::now();
     timed(server, &["contrast".to_owned()]);
     report
