@@ -187,9 +187,10 @@ fn control(
          systemd | systemd-standalone-sysusers, systemd | systemd-standalone-tmpfiles\nSuggests: zeek\n\
          Section: net\nPriority: optional\nHomepage: https://github.com/pdns-agent/pdns\n\
          Description: passive DNS for Zeek and Security Onion\n \
-         pdns-agent reads the dns.log files of Zeek, or captures DNS on interfaces\n \
-         through an eBPF filter, and remembers every answer that a network saw: one\n \
-         record each, with a count and the first and the last time.\n .\n \
+         pdns-agent reads the dns.log files of Zeek or the eve.json of Suricata, or\n \
+         captures DNS on interfaces through an eBPF filter, and remembers every\n \
+         answer that a network saw: one record each, with a count and the first and\n \
+         the last time.\n .\n \
          pdns asks: which names were on an address, where a name led last month,\n \
          what is new today. It also serves COF and DNSDB clients, and exports lists\n \
          for Zeek and Suricata.\n"
