@@ -244,7 +244,7 @@ impl Walk {
             && filter.tag.is_none()
         {
             let mut first_of_owner = false;
-            let flow = store.facts_in(kind, *part, &mut |one| {
+            return store.facts_in(kind, *part, &mut |one| {
                 first_of_owner |= one.first_of_owner;
                 if filter.admits_fact(one.fact, one.seen) {
                     let rows = OwnerSum::of(one.seen);
@@ -254,9 +254,7 @@ impl Walk {
                         each(&keyed, &rows);
                     }
                 }
-                ControlFlow::Continue(())
             });
-            return flow.map(|_| ());
         }
         self.rows(store, kind, &mut |row| {
             if filter.admits(&row)

@@ -219,11 +219,10 @@ pub fn parked(
                 answer.section(|take| {
                     for part in store.parts(None) {
                         let mut handles = Vec::new();
-                        let _ = store.facts_in(Kind::Record, part, &mut |one| {
+                        store.facts_in(Kind::Record, part, &mut |one| {
                             if list.has_server_of(one.fact) {
                                 handles.push(one.handle);
                             }
-                            ControlFlow::Continue(())
                         })?;
                         for handles in handles.chunks(AT_ONCE) {
                             let rows = store.resolve(handles)?;

@@ -56,11 +56,10 @@ fn by_facts(
 ) -> Result<(Vec<Place>, bool), StoreError> {
     let mut first = First(Smallest::new(keep));
     for part in store.parts(None) {
-        let _ = store.facts_in(kind, part, &mut |one| {
+        store.facts_in(kind, part, &mut |one| {
             if query.filter.admits_fact(one.fact, one.seen) {
                 first.offer((sort.rank(one.seen), one.handle));
             }
-            ControlFlow::Continue(())
         })?;
     }
     let more = first.0.overflowed();

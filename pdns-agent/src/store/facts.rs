@@ -11,7 +11,6 @@ use super::link::Packed;
 use super::scan::{BUCKETS, Handle, Part, Whole};
 use super::{Store, StoreError};
 use crate::observation::{Fact, Seen};
-use std::ops::ControlFlow;
 
 /// A record or negative answer without its name.
 #[derive(Clone, Copy, Debug)]
@@ -26,8 +25,8 @@ pub struct Nameless<'a> {
     pub first_of_owner: bool,
 }
 
-/// Takes facts until it breaks.
-pub type EachFact<'e> = &'e mut dyn FnMut(&Nameless<'_>) -> ControlFlow<()>;
+/// Takes facts.
+pub type EachFact<'e> = &'e mut dyn FnMut(&Nameless<'_>);
 
 impl Store {
     /// Every record, or every negative answer, of one part, in no special order.
@@ -39,14 +38,14 @@ impl Store {
         kind: Kind,
         part: Part,
         each: EachFact<'_>,
-    ) -> Result<ControlFlow<()>, StoreError> {
+    ) -> Result<(), StoreError> {
         let mut late = Vec::new();
         let read = self.read_facts(kind, part, &mut late, each);
         if read.is_err() {
             // There may be replies that nobody reads.
             self.link.hang_up();
         }
-        let (whole, mut flow) = read?;
+        let whole = read?;
         for entry in &late {
             let mut first_of_owner = true;
             self.each_record(kind, entry, &mut |store, page| {
@@ -55,19 +54,13 @@ impl Store {
                     let fact = store.complete(part.0, stored)?;
                     let handle = Handle::new(kind, Pointer::new(part.0, low24(entry.hash)), row);
                     let fact = fact.as_fact();
-                    flow = each(&Nameless { handle, fact, seen: &seen, first_of_owner });
-                    if flow.is_break() {
-                        return Ok(false);
-                    }
+                    each(&Nameless { handle, fact, seen: &seen, first_of_owner });
                     first_of_owner = false;
                 }
                 Ok(true)
             })?;
-            if flow.is_break() {
-                break;
-            }
         }
-        Ok(flow)
+        Ok(())
     }
 
     /// Hands out what stands in the buckets themselves; the rest of the entries goes to `late`.
@@ -77,12 +70,11 @@ impl Store {
         part: Part,
         late: &mut Vec<Entry>,
         each: EachFact<'_>,
-    ) -> Result<(Whole, ControlFlow<()>), StoreError> {
+    ) -> Result<Whole, StoreError> {
         let partition = part.0;
         let meta = *self.metas(kind, [partition])?.first().ok_or(StoreError::Reply)?;
         let whole = self.load_rows(kind, partition, &meta)?;
         let indices: Vec<u32> = (0..meta.buckets.count()).collect();
-        let mut flow = ControlFlow::Continue(());
         let mut chunks = indices.chunks(BUCKETS);
         let mut ask = |store: &mut Self| {
             let Some(chunk) = chunks.next() else { return Ok(0) };
@@ -94,11 +86,8 @@ impl Store {
         };
         let mut asked = ask(self)?;
         while asked > 0 {
-            let ahead = if flow.is_continue() { ask(self)? } else { 0 };
+            let ahead = ask(self)?;
             self.link.pairs(asked, &mut |_, field, value| {
-                if flow.is_break() {
-                    return Ok(());
-                }
                 let hash = u64::from_be_bytes(field.try_into().map_err(|_| StoreError::Reply)?);
                 let damaged = || StoreError::damaged("a bucket");
                 let read = Value::read(value).ok_or_else(damaged)?;
@@ -119,16 +108,13 @@ impl Store {
                         continue;
                     };
                     let handle = Handle::new(kind, Pointer::new(partition, low24(hash)), row);
-                    flow = each(&Nameless { handle, fact, seen: &seen, first_of_owner });
-                    if flow.is_break() {
-                        break;
-                    }
+                    each(&Nameless { handle, fact, seen: &seen, first_of_owner });
                     first_of_owner = false;
                 }
                 Ok(())
             })?;
             asked = ahead;
         }
-        Ok((whole, flow))
+        Ok(whole)
     }
 }

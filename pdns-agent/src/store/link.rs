@@ -20,6 +20,11 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Strings asked for at once, and ahead: two megabytes of blocks wait in the server at most.
 const STRINGS: usize = 16;
 
+/// Takes a string and the number of the command that it answers.
+type EachText<'e> = &'e mut dyn FnMut(usize, &[u8]) -> Result<(), StoreError>;
+/// Takes a field, its value and the number of the command that they answer.
+type EachPair<'e> = &'e mut dyn FnMut(usize, &[u8], &[u8]) -> Result<(), StoreError>;
+
 /// The function library, with the place for its digest.
 const LIBRARY: &str = include_str!("functions.lua");
 
@@ -262,11 +267,7 @@ impl Link {
     }
 
     /// The replies to so many commands that were sent, which must be strings: hands each with its number to `each`.
-    pub(crate) fn texts(
-        &mut self,
-        count: usize,
-        each: &mut dyn FnMut(usize, &[u8]) -> Result<(), StoreError>,
-    ) -> Result<(), StoreError> {
+    pub(crate) fn texts(&mut self, count: usize, each: EachText<'_>) -> Result<(), StoreError> {
         let mut spill = Vec::new();
         let mut result = Ok(());
         for at in 0..count {
@@ -281,11 +282,7 @@ impl Link {
 
     /// The replies to so many commands that were sent, which must be hashes: hands each field and value with the
     /// command's number to `each`.
-    pub(crate) fn pairs(
-        &mut self,
-        count: usize,
-        each: &mut dyn FnMut(usize, &[u8], &[u8]) -> Result<(), StoreError>,
-    ) -> Result<(), StoreError> {
+    pub(crate) fn pairs(&mut self, count: usize, each: EachPair<'_>) -> Result<(), StoreError> {
         let mut spill = [Vec::new(), Vec::new()];
         let mut result = Ok(());
         for at in 0..count {
