@@ -161,7 +161,7 @@ pub fn run_in(
         What::Name { name, negative } => look_up(store, query, name.as_name(), *negative, each),
         What::Addresses(from, to) => {
             let mut answer = Answer::new(query, each);
-            answer.section(|take| store.of_addresses(*from, *to, take))?;
+            answer.section(|most, take| store.of_addresses(*from, *to, most, take))?;
             Ok(answer.page)
         }
         What::Names(text) => names::run(store, query, text, passes, each),
@@ -182,15 +182,16 @@ fn look_up(
     each: &mut Each<'_>,
 ) -> Result<Page, StoreError> {
     let mut answer = Answer::new(query, each);
-    answer.section(|take| store.of_name(name, take))?;
-    answer.section(|take| {
-        store.pointing_at(name, &mut |row| {
+    let about = store.about(name, negative)?;
+    answer.section(|_, take| store.own_records(&about, take))?;
+    answer.section(|most, take| {
+        store.pointing_here(&about, most, &mut |row| {
             // A record that points at its own owner was in the section before.
             if row.rrname.as_name() == name { ControlFlow::Continue(()) } else { take(row) }
         })
     })?;
     if negative {
-        answer.section(|take| store.negatives_of(name, take))?;
+        answer.section(|_, take| store.own_negatives(&about, take))?;
     }
     Ok(answer.page)
 }
@@ -208,10 +209,10 @@ impl<'q, 'e, 'f> Answer<'q, 'e, 'f> {
         Self { query, each, page: Page::default(), over: false }
     }
 
-    /// Reads one section with `read`, unless the answer is over.
+    /// Reads one section with `read`, unless the answer is over. `read` is told how many rows are likely to be enough.
     fn section(
         &mut self,
-        read: impl FnOnce(&mut Each<'_>) -> Result<(), StoreError>,
+        read: impl FnOnce(usize, &mut Each<'_>) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
         if self.over {
             return Ok(());
@@ -219,7 +220,7 @@ impl<'q, 'e, 'f> Answer<'q, 'e, 'f> {
         let Some(limit) = left(self.query.limit, self.page.shown) else {
             // Nothing more fits; whether there is more is asked all the same, to tell of it.
             let mut more = false;
-            read(&mut |row| {
+            read(1, &mut |row| {
                 more = self.query.filter.admits(&row);
                 if more { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
             })?;
@@ -233,7 +234,7 @@ impl<'q, 'e, 'f> Answer<'q, 'e, 'f> {
             _ => usize::MAX,
         };
         let (mut admitted, mut flow) = (0, ControlFlow::Continue(()));
-        read(&mut |row| {
+        read(most.saturating_add(1), &mut |row| {
             if self.query.filter.admits(&row) {
                 admitted += 1;
                 if admitted > most {
@@ -340,7 +341,7 @@ mod tests {
         let mut answer = Answer::new(query, &mut each);
         for section in sections {
             answer
-                .section(|take| {
+                .section(|_, take| {
                     for row in section {
                         if take(row.clone()).is_break() {
                             break;
@@ -404,7 +405,7 @@ mod tests {
         let mut answer = Answer::new(&query, &mut each);
         for _ in 0..2 {
             answer
-                .section(|take| {
+                .section(|_, take| {
                     let _ = take(a("a", 1)).is_break() || take(a("a", 2)).is_break();
                     Ok(())
                 })

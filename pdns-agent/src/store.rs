@@ -13,6 +13,7 @@ mod encoding;
 mod entries;
 mod facts;
 mod follow;
+mod gather;
 mod keys;
 mod link;
 mod lookup;
@@ -39,7 +40,7 @@ pub use checkpoint::Checkpoint;
 pub use facts::{EachFact, Nameless};
 pub use follow::Ends;
 pub use keys::Kind;
-pub use lookup::Each;
+pub use lookup::{About, Each};
 pub use managed::{
     directory as managed_directory, is_another_of_root, mend as mend_aof, stop as stop_managed,
 };

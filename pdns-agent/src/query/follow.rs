@@ -91,16 +91,17 @@ pub fn follow(
             ahead.meet(name);
             behind.meet(name);
             (ahead.due, behind.due) = (Vec::new(), Vec::new());
-            answer.section(|take| {
-                store.of_name(start, &mut |row| {
+            let about = store.about(start, *negative)?;
+            answer.section(|_, take| {
+                store.own_records(&about, &mut |row| {
                     if let Some(target) = alias(&row) {
                         ahead.meet(&target);
                     }
                     take(row)
                 })
             })?;
-            answer.section(|take| {
-                store.pointing_at(start, &mut |row| {
+            answer.section(|most, take| {
+                store.pointing_here(&about, most, &mut |row| {
                     if row.rrname.as_name() == start {
                         return ControlFlow::Continue(());
                     }
@@ -111,13 +112,13 @@ pub fn follow(
                 })
             })?;
             if *negative {
-                answer.section(|take| store.negatives_of(start, take))?;
+                answer.section(|_, take| store.own_negatives(&about, take))?;
             }
             Some(start)
         }
         What::Addresses(from, to) => {
-            answer.section(|take| {
-                store.of_addresses(*from, *to, &mut |row| {
+            answer.section(|most, take| {
+                store.of_addresses(*from, *to, most, &mut |row| {
                     if is_address(&row) {
                         behind.meet(&row.rrname);
                     }
@@ -147,7 +148,7 @@ fn go_ahead(
         if names.is_empty() || answer.over {
             return Ok(false);
         }
-        answer.section(|take| {
+        answer.section(|_, take| {
             store.of_names(&names, &mut |row| {
                 let target = alias(&row);
                 if let Some(target) = &target {
@@ -178,10 +179,10 @@ fn go_back(
         if names.is_empty() || answer.over {
             return Ok(false);
         }
-        answer.section(|take| {
+        answer.section(|most, take| {
             let mut flow = ControlFlow::Continue(());
             for name in &names {
-                store.pointing_at(name.as_name(), &mut |row| {
+                store.pointing_at(name.as_name(), most, &mut |row| {
                     if alias(&row).is_none() || shown.contains(&row.rrname) {
                         return ControlFlow::Continue(());
                     }

@@ -202,7 +202,7 @@ fn leading(bits: u32) -> u8 {
 /// [`StoreError`] when the store cannot be read.
 pub fn on_address(store: &mut Store, address: IpAddr) -> Result<OnAddress, StoreError> {
     let (mut names, mut rows, mut more) = (BTreeSet::new(), 0, false);
-    store.of_addresses(address, address, &mut |row| {
+    store.of_addresses(address, address, MAX_NAMES + 1, &mut |row| {
         rows += 1;
         names.insert(row.rrname);
         more = names.len() > MAX_NAMES || rows > MAX_ROWS;

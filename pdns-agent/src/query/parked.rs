@@ -216,7 +216,7 @@ pub fn parked(
         why.set(reason);
         match reason {
             Why::ParkingNameServer if wants(&[RrType::NS]) && !list.servers.is_empty() => {
-                answer.section(|take| {
+                answer.section(|_, take| {
                     for part in store.parts(None) {
                         let mut handles = Vec::new();
                         store.facts_in(Kind::Record, part, &mut |one| {
@@ -265,10 +265,10 @@ fn of_ranges(
     ranges: &[(IpAddr, IpAddr)],
     admits: &dyn Fn(&Row) -> bool,
 ) -> Result<(), StoreError> {
-    answer.section(|take| {
+    answer.section(|most, take| {
         let mut flow = ControlFlow::Continue(());
         for &(from, to) in ranges {
-            store.of_addresses(from, to, &mut |row| {
+            store.of_addresses(from, to, most, &mut |row| {
                 if admits(&row) {
                     flow = take(row);
                 }

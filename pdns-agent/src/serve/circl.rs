@@ -202,8 +202,9 @@ fn gather(
     };
     match &question.what {
         What::Names(Walk::One(name)) => {
-            store.of_name(name.as_name(), &mut take)?;
-            store.pointing_at(name.as_name(), &mut |row| {
+            let about = store.about(name.as_name(), false)?;
+            store.own_records(&about, &mut take)?;
+            store.pointing_here(&about, usize::MAX, &mut |row| {
                 // A record that points at its own owner was met before.
                 if row.rrname == *name { ControlFlow::Continue(()) } else { take(row) }
             })?;
@@ -215,7 +216,7 @@ fn gather(
                 Ok(if stop() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
             })?;
         }
-        What::Addresses(from, to) => store.of_addresses(*from, *to, &mut take)?,
+        What::Addresses(from, to) => store.of_addresses(*from, *to, usize::MAX, &mut take)?,
     }
     *late = out.still() == Err(super::answer::Halt::Late);
     Ok(())

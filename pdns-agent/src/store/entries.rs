@@ -55,15 +55,43 @@ pub(crate) struct Entry {
     pub(crate) value: Vec<u8>,
 }
 
+/// An entry where it lies.
+pub(crate) struct EntryRef<'v> {
+    pub(crate) partition: u8,
+    pub(crate) hash: u64,
+    pub(crate) value: &'v [u8],
+}
+
+impl EntryRef<'_> {
+    /// A copy.
+    pub(crate) fn to_entry(&self) -> Entry {
+        Entry { partition: self.partition, hash: self.hash, value: self.value.to_vec() }
+    }
+}
+
+/// Takes entries.
+pub(crate) type EachEntry<'e> = &'e mut dyn FnMut(EntryRef<'_>) -> Result<(), StoreError>;
+
+/// Names that are wanted of one partition.
+struct Wanted {
+    partition: u8,
+    /// Its buckets, as they are thought to be.
+    buckets: Buckets,
+    /// The bits of the names in order, and whether such a name was met.
+    bits: Vec<(u32, bool)>,
+}
+
+/// Entries that are wanted and were not met.
+pub(crate) struct Missing {
+    kind: Kind,
+    wanted: Vec<Wanted>,
+}
+
 /// Entries that were asked for and not yet read.
 pub(crate) struct AskedEntries {
-    kind: Kind,
-    /// The bits that are wanted of each partition, and whether they were met.
-    wanted: BTreeMap<u8, Vec<(u32, bool)>>,
-    /// Buckets of those partitions, in the same order, by which we asked.
-    buckets: Vec<Buckets>,
-    /// The partition of each question.
-    partitions: Vec<u8>,
+    missing: Missing,
+    /// For each question, which of the partitions that are wanted it is about.
+    questions: Vec<usize>,
 }
 
 impl Store {
@@ -105,33 +133,51 @@ impl Store {
         Ok(buckets)
     }
 
-    /// The entry of one name.
-    pub(crate) fn entry(
+    /// The entries of one name of these kinds, `None` where there is none, and the replies to what else is asked together
+    /// with that.
+    pub(crate) fn entries_and(
         &mut self,
-        kind: Kind,
         name: Name<'_>,
-    ) -> Result<Option<Entry>, StoreError> {
-        let place = self.router.place(name);
-        let partition = place.partition;
-        let mut buckets = self.buckets_of(kind, [partition], Known::IfAny)?;
+        kinds: &[Kind],
+        mut also: Packed,
+    ) -> Result<(Vec<Option<Entry>>, Vec<Value>), StoreError> {
+        let Place { partition, hash } = self.router.place(name);
+        let mut entries: Vec<Option<Entry>> = kinds.iter().map(|_| None).collect();
+        let mut due: Vec<usize> = (0..kinds.len()).collect();
+        let mut other = Vec::new();
         loop {
-            let now = buckets.first().copied().ok_or(StoreError::Reply)?;
-            let key = self.keys.bucket(partition, kind, now.of(low24(place.hash)));
-            let mut packed = Packed::default();
-            packed.command(&[b"HGET", key.as_bytes(), &place.hash.to_be_bytes()]);
-            self.pack_meta(&mut packed, kind, partition);
+            let count = also.len();
+            let mut packed = std::mem::take(&mut also);
+            let known = |kind: Kind| self.buckets.get(&(kind, partition)).copied();
+            let asked: Vec<(usize, Kind, Option<Buckets>)> = due
+                .drain(..)
+                .filter_map(|at| kinds.get(at).map(|&kind| (at, kind, known(kind))))
+                .collect();
+            for &(_, kind, buckets) in &asked {
+                if let Some(buckets) = buckets {
+                    let key = self.keys.bucket(partition, kind, buckets.of(low24(hash)));
+                    packed.command(&[b"HGET", key.as_bytes(), &hash.to_be_bytes()]);
+                }
+                self.pack_meta(&mut packed, kind, partition);
+            }
             let mut replies = self.link.call(&packed)?.into_iter();
-            let value = reply::maybe_octets(replies.next().ok_or(StoreError::Reply)?)?;
-            if let Some(value) = value {
-                return Ok(Some(Entry { partition, hash: place.hash, value }));
+            other.extend(replies.by_ref().take(count));
+            for (at, kind, before) in asked {
+                let mut next = || replies.next().ok_or(StoreError::Reply);
+                let value = before.map(|_| reply::maybe_octets(next()?)).transpose()?.flatten();
+                let buckets = Meta::read(next()?)?.buckets;
+                self.buckets.insert((kind, partition), buckets);
+                match (value, entries.get_mut(at)) {
+                    (Some(value), Some(slot)) => *slot = Some(Entry { partition, hash, value }),
+                    // Buckets only grow: where they are as they were thought to be, the name had not moved when it was
+                    // asked for.
+                    _ if before == Some(buckets) => {}
+                    _ => due.push(at),
+                }
             }
-            // Buckets only grow: where they are as they were thought to be, the name had not moved when it was asked for.
-            let meta = Meta::read(replies.next().ok_or(StoreError::Reply)?)?;
-            self.buckets.insert((kind, partition), meta.buckets);
-            if meta.buckets == now {
-                return Ok(None);
+            if due.is_empty() {
+                return Ok((entries, other));
             }
-            buckets = vec![meta.buckets];
         }
     }
 
@@ -190,8 +236,15 @@ impl Store {
         kind: Kind,
         pointers: &[Pointer],
     ) -> Result<Vec<Entry>, StoreError> {
+        let mut entries = Vec::with_capacity(pointers.len());
+        let mut each = |entry: EntryRef<'_>| {
+            entries.push(entry.to_entry());
+            Ok(())
+        };
         let asked = self.ask_entries(kind, pointers)?;
-        self.read_entries(asked)
+        let missing = self.read_entries(asked, &mut each)?;
+        self.find_missing(missing, &mut each)?;
+        Ok(entries)
     }
 
     /// Remembers the buckets of the partitions that these pointers lie in.
@@ -211,75 +264,87 @@ impl Store {
         kind: Kind,
         pointers: &[Pointer],
     ) -> Result<AskedEntries, StoreError> {
-        let mut wanted: BTreeMap<u8, Vec<(u32, bool)>> = BTreeMap::new();
-        for pointer in pointers {
-            wanted.entry(pointer.partition()).or_default().push((pointer.bits(), false));
-        }
-        for bits in wanted.values_mut() {
-            bits.sort_unstable();
-            bits.dedup();
-        }
-        let known = |partition: &u8| self.buckets.get(&(kind, *partition)).copied();
-        // A guess that is wrong costs a second question.
-        let buckets = wanted.keys().map(|partition| known(partition).unwrap_or(Buckets::FIRST));
-        let mut asked =
-            AskedEntries { kind, buckets: buckets.collect(), wanted, partitions: Vec::new() };
-        self.send_for(&mut asked)?;
-        Ok(asked)
+        let mut pointers = pointers.to_vec();
+        pointers.sort_unstable();
+        pointers.dedup();
+        let partitions = pointers.chunk_by(|one, other| one.partition() == other.partition());
+        let wanted = partitions.filter_map(|pointers| {
+            let partition = pointers.first()?.partition();
+            // A guess that is wrong costs a second question.
+            let buckets = self.buckets.get(&(kind, partition)).copied().unwrap_or(Buckets::FIRST);
+            let bits = pointers.iter().map(|pointer| (pointer.bits(), false)).collect();
+            Some(Wanted { partition, buckets, bits })
+        });
+        let wanted = wanted.collect();
+        self.send_for(Missing { kind, wanted })
     }
 
-    fn send_for(&mut self, asked: &mut AskedEntries) -> Result<(), StoreError> {
+    fn send_for(&mut self, missing: Missing) -> Result<AskedEntries, StoreError> {
         let mut packed = Packed::default();
-        asked.partitions.clear();
-        for ((&partition, bits), buckets) in asked.wanted.iter().zip(&asked.buckets) {
+        let mut questions = Vec::new();
+        for (at, Wanted { partition, buckets, bits }) in missing.wanted.iter().enumerate() {
             let mut indices: Vec<u32> = bits.iter().map(|&(bits, _)| buckets.of(bits)).collect();
             indices.sort_unstable();
             indices.dedup();
             for index in indices {
-                let key = self.keys.bucket(partition, asked.kind, index);
+                let key = self.keys.bucket(*partition, missing.kind, index);
                 packed.command(&[b"HGETALL", key.as_bytes()]);
-                asked.partitions.push(partition);
+                questions.push(at);
             }
         }
-        self.link.send(&packed)
+        self.link.send(&packed)?;
+        Ok(AskedEntries { missing, questions })
     }
 
-    /// Reads what was asked for.
+    /// Reads what was asked for, and hands it to `each`; what was not there.
     pub(crate) fn read_entries(
         &mut self,
-        mut asked: AskedEntries,
-    ) -> Result<Vec<Entry>, StoreError> {
-        loop {
-            let AskedEntries { kind, wanted, partitions, .. } = &mut asked;
-            let mut entries: Vec<Entry> = Vec::with_capacity(partitions.len());
-            self.link.pairs(partitions.len(), &mut |at, field, value| {
-                let partition = partitions.get(at).copied().ok_or(StoreError::Reply)?;
-                let hash = u64::from_be_bytes(field.try_into().map_err(|_| StoreError::Reply)?);
-                let bits = wanted.get_mut(&partition).ok_or(StoreError::Reply)?;
-                if let Ok(at) = bits.binary_search_by_key(&low24(hash), |&(bits, _)| bits) {
-                    if let Some((_, met)) = bits.get_mut(at) {
-                        *met = true;
-                    }
-                    entries.push(Entry { partition, hash, value: value.to_vec() });
-                }
-                Ok(())
-            })?;
-            // Names that share the bits share the bucket: if one was met, all were.
-            if wanted.values().flatten().all(|&(_, met)| met) {
-                return Ok(entries);
-            }
-            // Buckets that were split since we knew them may have given a name away: if any was, read again.
-            let now = self.buckets_of(*kind, wanted.keys().copied(), Known::Now)?;
-            if now == asked.buckets {
-                return Ok(entries);
-            }
-            asked.buckets = now;
-            self.send_for(&mut asked)?;
+        asked: AskedEntries,
+        each: EachEntry<'_>,
+    ) -> Result<Missing, StoreError> {
+        let AskedEntries { mut missing, questions } = asked;
+        self.link.pairs(questions.len(), &mut |at, field, value| {
+            let wanted = questions.get(at).and_then(|&at| missing.wanted.get_mut(at));
+            let Wanted { partition, bits, .. } = wanted.ok_or(StoreError::Reply)?;
+            let hash = u64::from_be_bytes(field.try_into().map_err(|_| StoreError::Reply)?);
+            let at = bits.binary_search_by_key(&low24(hash), |&(bits, _)| bits);
+            let Some((_, met)) = at.ok().and_then(|at| bits.get_mut(at)) else { return Ok(()) };
+            *met = true;
+            each(EntryRef { partition: *partition, hash, value })
+        })?;
+        // Names that share the bits share the bucket: if one was met, all were.
+        for wanted in &mut missing.wanted {
+            wanted.bits.retain(|&(_, met)| !met);
         }
+        missing.wanted.retain(|wanted| !wanted.bits.is_empty());
+        Ok(missing)
+    }
+
+    /// Looks for what was not there in the buckets that there are now: some may have been split since we knew them. Nothing
+    /// else may be under way.
+    pub(crate) fn find_missing(
+        &mut self,
+        mut missing: Missing,
+        each: EachEntry<'_>,
+    ) -> Result<(), StoreError> {
+        while !missing.wanted.is_empty() {
+            let partitions: Vec<u8> = missing.wanted.iter().map(|one| one.partition).collect();
+            let now = self.buckets_of(missing.kind, partitions.iter().copied(), Known::Now)?;
+            let mut now = now.into_iter();
+            // Where nothing was split, there is no such name.
+            missing.wanted.retain_mut(|wanted| {
+                let before = wanted.buckets;
+                wanted.buckets = now.next().unwrap_or(before);
+                wanted.buckets != before
+            });
+            let asked = self.send_for(missing)?;
+            missing = self.read_entries(asked, each)?;
+        }
+        Ok(())
     }
 
     /// Passes over what was asked for.
     pub(crate) fn skip_entries(&mut self, asked: &AskedEntries) -> Result<(), StoreError> {
-        self.link.pairs(asked.partitions.len(), &mut |_, _, _| Ok(()))
+        self.link.pairs(asked.questions.len(), &mut |_, _, _| Ok(()))
     }
 }

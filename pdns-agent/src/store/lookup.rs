@@ -1,19 +1,18 @@
 //! Look-ups: by owner name, by address, by the name that records point at.
 //!
 //! Answers come in pages, through a function that says whether to go on; nothing is kept but which
-//! names were met already.
+//! names were met already. Sets of pointers are read here, and followed in `store/gather.rs`.
 
-use super::encoding::{Stored, Value};
 use super::entries::Entry;
+use super::gather::Gather;
 use super::keys::{Kind, Pointer};
 use super::link::Packed;
 use super::posting::{HASH_LEVELS, Level, Posting, V4_LEVELS};
-use super::resolve::{Fetched, Found, NAME_GUESS, Owner, PAGE, rows};
-use super::{FactBuf, Row, Store, StoreError, reply};
+use super::resolve::{Found, Owner, PAGE};
+use super::{Row, Store, StoreError, reply};
 use crate::name::{Name, NameBuf};
 use crate::rdata::{Rdata, Target};
-use std::borrow::Cow;
-use std::collections::HashSet;
+use redis::Value;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::ControlFlow;
 
@@ -24,9 +23,16 @@ pub type Each<'a> = &'a mut dyn FnMut(Row) -> ControlFlow<()>;
 const SETS: usize = 256;
 /// Sets asked for in the first: who wants but a few rows waits for few sets, large as they may be.
 const FIRST_SETS: usize = 8;
-/// Names resolved at once in the beginning, for the same reason, and later on: whoever wants no more rows waits for few
-/// that nobody takes.
-const NAMES: (usize, usize) = (64, 256);
+
+/// A name that was asked for: its entries, and the pointers to what points at it.
+pub struct About {
+    name: NameBuf,
+    record: Option<Entry>,
+    negative: Option<Entry>,
+    node: Node,
+    /// What the set holds, or the first of it.
+    members: Value,
+}
 
 /// A set to be read: its key, the levels below it, and what members it is read for.
 struct Node {
@@ -56,36 +62,88 @@ impl Upper {
     }
 }
 
-/// What a look-up has met.
-struct Gather<'a> {
-    matches: &'a dyn Fn(Rdata<'_>) -> bool,
-    met: HashSet<u32>,
-    due: Vec<Pointer>,
-    /// Names that are resolved together; more as it goes on.
-    at_once: usize,
-    each: Each<'a>,
-}
-
-impl<'a> Gather<'a> {
-    fn new(matches: &'a dyn Fn(Rdata<'_>) -> bool, each: Each<'a>) -> Self {
-        Self { matches, met: HashSet::new(), due: Vec::new(), at_once: NAMES.0, each }
-    }
-}
-
 impl Store {
-    /// The records of one owner name.
+    /// Asks for a name, with one question where that suffices, so that its records, its negative answers (if they are
+    /// wanted) and those that point at it are then not far.
     ///
     /// # Errors
     /// When Redis does not answer, or what it holds does not read.
+    pub fn about(&mut self, name: Name<'_>, negative: bool) -> Result<About, StoreError> {
+        let node = node(Posting::name(name, &self.keys, &self.router));
+        let mut packed = Packed::default();
+        pack_set(&mut packed, &node, b"0");
+        let kinds = [Kind::Record, Kind::Negative];
+        let kinds = if negative { &kinds[..] } else { &kinds[..1] };
+        let (entries, members) = self.entries_and(name, kinds, packed)?;
+        let mut entries = entries.into_iter();
+        let (record, negative) = (entries.next().flatten(), entries.next().flatten());
+        let members = members.into_iter().next().ok_or(StoreError::Reply)?;
+        Ok(About { name: name.to_buf(), record, negative, node, members })
+    }
+
+    /// The records of a name that was asked for.
+    ///
+    /// # Errors
+    /// As [`Store::about`].
+    pub fn own_records(&mut self, about: &About, each: Each<'_>) -> Result<(), StoreError> {
+        self.rows_of(Kind::Record, about.name.as_name(), about.record.as_ref(), each)
+    }
+
+    /// The negative answers to questions for a name that was asked for.
+    ///
+    /// # Errors
+    /// As [`Store::about`].
+    pub fn own_negatives(&mut self, about: &About, each: Each<'_>) -> Result<(), StoreError> {
+        self.rows_of(Kind::Negative, about.name.as_name(), about.negative.as_ref(), each)
+    }
+
+    /// The records that point at a name that was asked for: CNAME, DNAME, NS, PTR, MX, SRV and SOA. Where `each` is likely
+    /// to break after `most` rows, no more are asked for ahead.
+    ///
+    /// # Errors
+    /// As [`Store::about`].
+    pub fn pointing_here(
+        &mut self,
+        about: &About,
+        most: usize,
+        each: Each<'_>,
+    ) -> Result<(), StoreError> {
+        let matches = points_at(about.name.as_name());
+        let mut gather = Gather::new(&matches, most, each);
+        match self.members(&about.node, about.members.clone(), &mut gather)? {
+            Members::Break => Ok(()),
+            Members::All => self.follow_due(&mut gather).map(|_| ()),
+            Members::Spread => self.gather(children(&about.node), gather),
+        }
+    }
+
+    /// The records of one owner name.
+    ///
+    /// # Errors
+    /// As [`Store::about`].
     pub fn of_name(&mut self, name: Name<'_>, each: Each<'_>) -> Result<(), StoreError> {
         self.all_of(Kind::Record, name, each)
+    }
+
+    /// The negative answers to questions for one name.
+    ///
+    /// # Errors
+    /// As [`Store::about`].
+    pub fn negatives_of(&mut self, name: Name<'_>, each: Each<'_>) -> Result<(), StoreError> {
+        self.all_of(Kind::Negative, name, each)
+    }
+
+    fn all_of(&mut self, kind: Kind, name: Name<'_>, each: Each<'_>) -> Result<(), StoreError> {
+        let (entries, _) = self.entries_and(name, &[kind], Packed::default())?;
+        let entry = entries.into_iter().flatten().next();
+        self.rows_of(kind, name, entry.as_ref(), each)
     }
 
     /// The records of several names: name by name in the order given, those of one name in no special
     /// order. For a search that found many, which would otherwise ask for each on its own.
     ///
     /// # Errors
-    /// As [`Store::of_name`].
+    /// As [`Store::about`].
     pub fn of_names(&mut self, names: &[NameBuf], each: Each<'_>) -> Result<(), StoreError> {
         let kind = Kind::Record;
         let mut flow = ControlFlow::Continue(());
@@ -117,18 +175,16 @@ impl Store {
         Ok(())
     }
 
-    /// The negative answers to questions for one name.
-    ///
-    /// # Errors
-    /// As [`Store::of_name`].
-    pub fn negatives_of(&mut self, name: Name<'_>, each: Each<'_>) -> Result<(), StoreError> {
-        self.all_of(Kind::Negative, name, each)
-    }
-
-    fn all_of(&mut self, kind: Kind, name: Name<'_>, each: Each<'_>) -> Result<(), StoreError> {
-        let Some(entry) = self.entry(kind, name)? else { return Ok(()) };
+    fn rows_of(
+        &mut self,
+        kind: Kind,
+        name: Name<'_>,
+        entry: Option<&Entry>,
+        each: Each<'_>,
+    ) -> Result<(), StoreError> {
+        let Some(entry) = entry else { return Ok(()) };
         let partition = entry.partition;
-        self.each_record(kind, &entry, &mut |store, page| {
+        self.each_record(kind, entry, &mut |store, page| {
             let found = page
                 .into_iter()
                 .map(|(stored, row)| {
@@ -141,32 +197,36 @@ impl Store {
         Ok(())
     }
 
-    /// The records that point at a name: CNAME, DNAME, NS, PTR, MX, SRV and SOA.
+    /// As [`Store::pointing_here`], of a name of which nothing else is asked.
     ///
     /// # Errors
-    /// As [`Store::of_name`].
-    pub fn pointing_at(&mut self, name: Name<'_>, each: Each<'_>) -> Result<(), StoreError> {
-        let posting = Posting::name(name, &self.keys, &self.router);
-        let matches = |rdata: Rdata<'_>| match rdata.target() {
-            Target::Name(target) => target.as_name() == name,
-            _ => false,
-        };
-        self.gather(vec![node(posting)], &matches, each)
+    /// As [`Store::about`].
+    pub fn pointing_at(
+        &mut self,
+        name: Name<'_>,
+        most: usize,
+        each: Each<'_>,
+    ) -> Result<(), StoreError> {
+        let node = node(Posting::name(name, &self.keys, &self.router));
+        let matches = points_at(name);
+        self.gather(vec![node], Gather::new(&matches, most, each))
     }
 
-    /// The records whose RDATA is an address from `from` to `to`, both included.
+    /// The records whose RDATA is an address from `from` to `to`, both included. Where `each` is likely to break after
+    /// `most` rows, no more are asked for ahead.
     ///
     /// # Errors
-    /// As [`Store::of_name`].
+    /// As [`Store::about`].
     pub fn of_addresses(
         &mut self,
         from: IpAddr,
         to: IpAddr,
+        most: usize,
         each: Each<'_>,
     ) -> Result<(), StoreError> {
         match (from, to) {
-            (IpAddr::V4(from), IpAddr::V4(to)) => self.of_v4(from, to, each),
-            (IpAddr::V6(from), IpAddr::V6(to)) => self.of_v6(from, to, each),
+            (IpAddr::V4(from), IpAddr::V4(to)) => self.of_v4(from, to, most, each),
+            (IpAddr::V6(from), IpAddr::V6(to)) => self.of_v6(from, to, most, each),
             _ => Ok(()),
         }
     }
@@ -174,10 +234,11 @@ impl Store {
     /// The records with exactly these octets as RDATA, of types that name neither host nor address.
     ///
     /// # Errors
-    /// As [`Store::of_name`].
+    /// As [`Store::about`].
     pub fn of_octets(&mut self, octets: &[u8], each: Each<'_>) -> Result<(), StoreError> {
         let posting = Posting::octets(octets, &self.keys, &self.router);
-        self.gather(vec![node(posting)], &|rdata| rdata.octets == octets, each)
+        let matches = |rdata: Rdata<'_>| rdata.octets == octets;
+        self.gather(vec![node(posting)], Gather::new(&matches, usize::MAX, each))
     }
 
     /// The records of the names that these pointers may mean, name by name.
@@ -186,21 +247,27 @@ impl Store {
         pointers: Vec<Pointer>,
         each: Each<'_>,
     ) -> Result<(), StoreError> {
-        let mut gather = Gather::new(&|_| true, each);
-        gather.due = pointers;
-        self.flush_due(&mut gather).map(|_| ())
+        let mut gather = Gather::new(&|_| true, usize::MAX, each);
+        pointers.into_iter().for_each(|pointer| gather.meet(pointer));
+        self.follow_due(&mut gather).map(|_| ())
     }
 
-    fn of_v4(&mut self, from: Ipv4Addr, to: Ipv4Addr, each: Each<'_>) -> Result<(), StoreError> {
+    fn of_v4(
+        &mut self,
+        from: Ipv4Addr,
+        to: Ipv4Addr,
+        most: usize,
+        each: Each<'_>,
+    ) -> Result<(), StoreError> {
         let matches = |rdata: Rdata<'_>| match rdata.target() {
             Target::V4(address) => (from..=to).contains(&address),
             _ => false,
         };
+        let mut gather = Gather::new(&matches, most, each);
         if from == to {
             let posting = Posting::v4(from, &self.keys);
-            return self.gather(vec![node(posting)], &matches, each);
+            return self.gather(vec![node(posting)], gather);
         }
-        let mut gather = Gather::new(&matches, each);
         let nets: Vec<u32> = (from.to_bits() >> 16..=to.to_bits() >> 16).collect();
         for nets in nets.chunks(SETS) {
             let nodes = nets.iter().map(|&net| {
@@ -215,17 +282,24 @@ impl Store {
                 return Ok(());
             }
         }
-        self.flush_due(&mut gather).map(|_| ())
+        self.follow_due(&mut gather).map(|_| ())
     }
 
-    fn of_v6(&mut self, from: Ipv6Addr, to: Ipv6Addr, each: Each<'_>) -> Result<(), StoreError> {
+    fn of_v6(
+        &mut self,
+        from: Ipv6Addr,
+        to: Ipv6Addr,
+        most: usize,
+        each: Each<'_>,
+    ) -> Result<(), StoreError> {
         let matches = |rdata: Rdata<'_>| match rdata.target() {
             Target::V6(address) => (from..=to).contains(&address),
             _ => false,
         };
+        let mut gather = Gather::new(&matches, most, each);
         if from == to {
             let posting = Posting::v6(from, &self.keys, &self.router);
-            return self.gather(vec![node(posting)], &matches, each);
+            return self.gather(vec![node(posting)], gather);
         }
         let net = |address: Ipv6Addr| u64::try_from(address.to_bits() >> 80).unwrap_or(0);
         let (first, last) = (net(from), net(to));
@@ -236,7 +310,6 @@ impl Store {
         } else {
             0..=u8::MAX
         };
-        let mut gather = Gather::new(&matches, each);
         // One after the other: a store may have millions of /48.
         for octet in directories {
             let members = self.link.ask(&[b"SMEMBERS", self.keys.v6_nets(octet).as_bytes()])?;
@@ -258,18 +331,13 @@ impl Store {
                 }
             }
         }
-        self.flush_due(&mut gather).map(|_| ())
+        self.follow_due(&mut gather).map(|_| ())
     }
 
-    fn gather(
-        &mut self,
-        nodes: Vec<Node>,
-        matches: &dyn Fn(Rdata<'_>) -> bool,
-        each: Each<'_>,
-    ) -> Result<(), StoreError> {
-        let mut gather = Gather::new(matches, each);
+    /// Reads sets, and hands out what they point at.
+    fn gather(&mut self, nodes: Vec<Node>, mut gather: Gather<'_>) -> Result<(), StoreError> {
         if self.walk(nodes, &mut gather)?.is_continue() {
-            return self.flush_due(&mut gather).map(|_| ());
+            return self.follow_due(&mut gather).map(|_| ());
         }
         Ok(())
     }
@@ -284,153 +352,83 @@ impl Store {
         while !nodes.is_empty() {
             let batch: Vec<Node> = nodes.drain(..nodes.len().min(at_once)).collect();
             // More at once while they hold little.
-            let (sets, met) = (batch.len(), gather.met.len());
+            let (sets, met) = (batch.len(), gather.met());
             let mut packed = Packed::default();
             for node in &batch {
-                packed.command(&[b"SSCAN", node.key.as_bytes(), b"0", b"COUNT", b"1000"]);
+                pack_set(&mut packed, node, b"0");
             }
             let answers = self.link.call(&packed)?;
-            for (node, mut answer) in batch.into_iter().zip(answers) {
-                let mut spread = false;
-                loop {
-                    let mut parts = reply::list(answer)?.into_iter();
-                    let cursor = reply::octets(parts.next().ok_or(StoreError::Reply)?)?;
-                    for member in reply::integers(parts.next().ok_or(StoreError::Reply)?)? {
-                        let Ok(member) = u64::try_from(member) else {
-                            spread = true;
-                            continue;
-                        };
-                        if !node.upper.admits(member >> 32) {
-                            continue;
-                        }
-                        let pointer = u32::try_from(member & 0xffff_ffff).unwrap_or(0);
-                        if gather.met.insert(pointer) {
-                            gather.due.push(Pointer(pointer));
-                        }
+            for (node, answer) in batch.into_iter().zip(answers) {
+                match self.members(&node, answer, gather)? {
+                    Members::Break => return Ok(ControlFlow::Break(())),
+                    Members::All => {}
+                    Members::Spread => {
+                        at_once = FIRST_SETS;
+                        // Children before the sets still waiting, so that few are open at a time.
+                        let rest = std::mem::replace(&mut nodes, children(&node));
+                        nodes.extend(rest);
                     }
-                    if gather.due.len() >= PAGE && self.flush_due(gather)?.is_break() {
-                        return Ok(ControlFlow::Break(()));
-                    }
-                    if cursor == b"0" {
-                        break;
-                    }
-                    let words: [&[u8]; 5] =
-                        [b"SSCAN", node.key.as_bytes(), &cursor, b"COUNT", b"1000"];
-                    answer = self.link.ask(&words)?;
-                }
-                if spread {
-                    at_once = FIRST_SETS;
-                    // Children before the sets still waiting, so that few are open at a time.
-                    let rest = std::mem::replace(&mut nodes, children(&node));
-                    nodes.extend(rest);
                 }
             }
-            if sets == at_once && gather.met.len() - met < PAGE {
+            if sets == at_once && gather.met() - met < PAGE {
                 at_once = (at_once * 4).min(SETS);
             }
         }
         Ok(ControlFlow::Continue(()))
     }
 
-    /// Resolves the names gathered so far and hands out their matching records.
-    fn flush_due(&mut self, gather: &mut Gather<'_>) -> Result<ControlFlow<()>, StoreError> {
-        let due = std::mem::take(&mut gather.due);
-        self.know_buckets(Kind::Record, &due)?;
-        let flow = self.hand_out(&due, gather);
-        if flow.is_err() {
-            // There may be replies that nobody reads.
-            self.link.hang_up();
-        }
-        flow
-    }
-
-    /// As [`Store::flush_due`]: while rows are read here, Redis looks for the names after them.
-    fn hand_out(
+    /// Takes the members of a set, of which `answer` holds the first.
+    fn members(
         &mut self,
-        mut due: &[Pointer],
+        node: &Node,
+        mut answer: Value,
         gather: &mut Gather<'_>,
-    ) -> Result<ControlFlow<()>, StoreError> {
-        let kind = Kind::Record;
-        let mut ask = |store: &mut Self, at_once: &mut usize| {
-            let (now, later) = due.split_at(due.len().min(*at_once));
-            due = later;
-            *at_once = (*at_once * 2).min(NAMES.1);
-            if now.is_empty() { Ok(None) } else { store.ask_entries(kind, now).map(Some) }
-        };
-        let mut long = Vec::new();
-        let mut ahead = ask(self, &mut gather.at_once)?;
-        while let Some(asked) = ahead.take() {
-            let entries = self.read_entries(asked)?;
-            let mut found = self.matching(kind, &entries, gather.matches)?;
-            while found.len() > PAGE {
-                let later = found.split_off(PAGE);
-                let asked = self.ask_rows(std::mem::replace(&mut found, later), NAME_GUESS)?;
-                if hand_on(self.read_rows(asked)?, &mut long, gather.each).is_break() {
-                    return Ok(ControlFlow::Break(()));
-                }
-            }
-            let asked = self.ask_rows(found, NAME_GUESS)?;
-            ahead = ask(self, &mut gather.at_once)?;
-            if hand_on(self.read_rows(asked)?, &mut long, gather.each).is_break() {
-                if let Some(asked) = ahead {
-                    self.skip_entries(&asked)?;
-                }
-                return Ok(ControlFlow::Break(()));
-            }
-        }
-        // Those that had to wait until there was nothing ahead.
-        while !long.is_empty() {
-            let later = long.split_off(long.len().min(PAGE));
-            let page = std::mem::replace(&mut long, later);
-            if rows(self.fetch_long(page)?).try_for_each(&mut *gather.each).is_break() {
-                return Ok(ControlFlow::Break(()));
-            }
-        }
-        Ok(ControlFlow::Continue(()))
-    }
-
-    /// The records of these entries that match.
-    fn matching(
-        &mut self,
-        kind: Kind,
-        entries: &[Entry],
-        matches: &dyn Fn(Rdata<'_>) -> bool,
-    ) -> Result<Vec<Found>, StoreError> {
-        let mut found = Vec::new();
-        for entry in entries {
-            let position = Value::read(&entry.value).map(|value| value.log);
-            let position = position.ok_or_else(|| StoreError::damaged("a bucket"))?;
-            let partition = entry.partition;
-            self.each_record(kind, entry, &mut |store, page| {
-                for (stored, row) in page {
-                    let fact = match &stored {
-                        Stored::Fact(fact) => Cow::Borrowed(fact),
-                        Stored::Long { .. } => {
-                            Cow::Owned(store.complete(partition, stored.clone())?)
-                        }
-                    };
-                    if matches!(&*fact, FactBuf::Record(rdata) if matches(rdata.as_rdata())) {
-                        let owner = Owner::Logged(position);
-                        found.push(Found { kind, partition, owner, stored, row });
+    ) -> Result<Members, StoreError> {
+        let mut members = Members::All;
+        loop {
+            let mut parts = reply::list(answer)?.into_iter();
+            let cursor = reply::octets(parts.next().ok_or(StoreError::Reply)?)?;
+            for member in reply::integers(parts.next().ok_or(StoreError::Reply)?)? {
+                match u64::try_from(member) {
+                    Ok(member) if node.upper.admits(member >> 32) => {
+                        let pointer = u32::try_from(member & 0xffff_ffff).unwrap_or(0);
+                        gather.meet(Pointer(pointer));
                     }
+                    Ok(_) => {}
+                    Err(_) => members = Members::Spread,
                 }
-                Ok(true)
-            })?;
+            }
+            if gather.is_full() && self.follow_due(gather)?.is_break() {
+                return Ok(Members::Break);
+            }
+            if cursor == b"0" {
+                return Ok(members);
+            }
+            let mut packed = Packed::default();
+            pack_set(&mut packed, node, &cursor);
+            answer = self.link.call(&packed)?.pop().ok_or(StoreError::Reply)?;
         }
-        Ok(found)
     }
 }
 
-/// Hands rows on; records with long names are put aside.
-fn hand_on(fetched: Vec<Fetched>, long: &mut Vec<Found>, each: Each<'_>) -> ControlFlow<()> {
-    for one in fetched {
-        match one {
-            Fetched::Row(row) => each(row)?,
-            Fetched::Gone => {}
-            Fetched::Long(found) => long.push(found),
-        }
-    }
-    ControlFlow::Continue(())
+/// What there is to a set.
+enum Members {
+    /// All members were taken.
+    All,
+    /// As [`Members::All`], and more lie in the set's children.
+    Spread,
+    /// Whoever takes rows has enough.
+    Break,
+}
+
+/// Asks for some members of a set.
+fn pack_set(packed: &mut Packed, node: &Node, cursor: &[u8]) {
+    packed.command(&[b"SSCAN", node.key.as_bytes(), cursor, b"COUNT", b"1000"]);
+}
+
+/// Whether RDATA points at a name.
+fn points_at(name: Name<'_>) -> impl Fn(Rdata<'_>) -> bool {
+    move |rdata| matches!(rdata.target(), Target::Name(target) if target.as_name() == name)
 }
 
 /// The set of one target.

@@ -215,6 +215,11 @@ impl Store {
         Ok(AskedRows { found, names, replies: packed.len() })
     }
 
+    /// Passes over what was asked for.
+    pub(crate) fn skip_rows(&mut self, asked: &AskedRows) -> Result<(), StoreError> {
+        self.link.texts(asked.replies, &mut |_, _| Ok(()))
+    }
+
     /// Reads what was asked for: for each record, in their order, what became of it.
     pub(crate) fn read_rows(&mut self, asked: AskedRows) -> Result<Vec<Fetched>, StoreError> {
         let AskedRows { found, names: places, replies } = asked;

@@ -38,6 +38,22 @@ fn a_reader_finds_what_moved_since_it_looked_first() {
             let mut found = Model::new();
             for one in &some {
                 found.extend(collect(|each| reader.of_name(one.as_name(), each)));
+                // A reader that never looked before asks for where buckets end, first.
+                for reader in [&mut reader, &mut Store::open(&options(&server)).unwrap()] {
+                    let about = reader.about(one.as_name(), true).unwrap();
+                    let of = |found: Model, is: bool| {
+                        assert_eq!(
+                            found,
+                            subset(&model, |name, fact| name == one && is_record(fact) == is)
+                        );
+                    };
+                    of(collect(|each| reader.own_records(&about, each)), true);
+                    of(collect(|each| reader.own_negatives(&about, each)), false);
+                    assert!(
+                        collect(|each| reader.pointing_here(&about, 1, each)).is_empty(),
+                        "nothing points at {one:?}"
+                    );
+                }
             }
             assert_eq!(found, want, "one by one, after {number}");
             let found = collect(|each| reader.of_names(&some, each));
@@ -51,8 +67,10 @@ fn a_reader_finds_what_moved_since_it_looked_first() {
             for host in [0, 3, 49] {
                 let want = subset(&model, |_, fact| *fact == a(address(host)));
                 let at = IpAddr::from(address(host));
-                let found = collect(|each| reader.of_addresses(at, at, each));
-                assert_eq!(found, want, "{at}, after {number}");
+                for most in [usize::MAX, 1, 100] {
+                    let found = collect(|each| reader.of_addresses(at, at, most, each));
+                    assert_eq!(found, want, "{at}, after {number}");
+                }
             }
         }
     }
@@ -76,11 +94,14 @@ fn long_names_are_found_by_their_address_and_a_reader_may_stop_at_any_row() {
     log.flush(&mut store).unwrap();
     let at = IpAddr::from([192, 0, 2, 7]);
     let want = subset(&model, |_, _| true);
-    assert_eq!(collect(|each| store.of_addresses(at, at, each)), want);
-    for stop in [1, 2, 63, 64, 65, 500, 700, 1000, 2499] {
+    assert_eq!(collect(|each| store.of_addresses(at, at, usize::MAX, each)), want);
+    let stops = [1, 2, 63, 64, 65, 500, 700, 1000, 2499];
+    for (stop, most) in
+        stops.map(|stop| (stop, stop)).into_iter().chain(stops.map(|stop| (stop, usize::MAX)))
+    {
         let mut found = Vec::new();
         store
-            .of_addresses(at, at, &mut |row| {
+            .of_addresses(at, at, most, &mut |row| {
                 found.push(row);
                 if found.len() == stop { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
             })

@@ -379,7 +379,7 @@ fn buckets_grow_and_nothing_gets_lost_among_them() {
             .unwrap();
         assert_eq!(names, 12_000);
         let (from, to) = (Ipv4Addr::new(10, 0, 3, 0), Ipv4Addr::new(10, 0, 18, 255));
-        let of = collect(|each| store.of_addresses(from.into(), to.into(), each));
+        let of = collect(|each| store.of_addresses(from.into(), to.into(), usize::MAX, each));
         assert_eq!(of.len(), 16 * 256);
         let mut handles = Vec::new();
         store
@@ -481,31 +481,36 @@ fn names_with_very_many_records_and_addresses_with_very_many_names() {
         }
         for last in [7, 8] {
             let address = IpAddr::from([198, 51, 100, last]);
-            let of = collect(|each| store.of_addresses(address, address, each));
+            let of = collect(|each| store.of_addresses(address, address, usize::MAX, each));
             let wanted = Target::V4([198, 51, 100, last].into());
             assert_eq!(of, subset(&model, |_, fact| target(fact) == Some(wanted.clone())));
         }
         let of = collect(|each| {
-            store.of_addresses([198, 51, 0, 0].into(), [198, 51, 255, 255].into(), each)
+            store.of_addresses([198, 51, 0, 0].into(), [198, 51, 255, 255].into(), usize::MAX, each)
         });
         assert_eq!(of.len(), 14_000);
         let hot = name("hot.example.net");
-        let of = collect(|each| store.pointing_at(hot.as_name(), each));
+        let of = collect(|each| store.pointing_at(hot.as_name(), usize::MAX, each));
         assert_eq!(of, subset(&model, |_, fact| target(fact) == Some(Target::Name(hot.clone()))));
         let first: Ipv6Addr = "2001:db8::1".parse().unwrap();
-        let of = collect(|each| store.of_addresses(first.into(), first.into(), each));
+        let of = collect(|each| store.of_addresses(first.into(), first.into(), usize::MAX, each));
         assert_eq!(of.len(), 500);
         let (from, to): (Ipv6Addr, Ipv6Addr) =
             ("2001:d00::".parse().unwrap(), "2001:dff::".parse().unwrap());
-        let of = collect(|each| store.of_addresses(from.into(), to.into(), each));
+        let of = collect(|each| store.of_addresses(from.into(), to.into(), usize::MAX, each));
         assert_eq!(of.len(), 1500);
         // An answer can be cut short.
         let mut rows = 0;
         store
-            .of_addresses([198, 51, 100, 7].into(), [198, 51, 100, 7].into(), &mut |_| {
-                rows += 1;
-                if rows == 10 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-            })
+            .of_addresses(
+                [198, 51, 100, 7].into(),
+                [198, 51, 100, 7].into(),
+                usize::MAX,
+                &mut |_| {
+                    rows += 1;
+                    if rows == 10 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+                },
+            )
             .unwrap();
         assert_eq!(rows, 10);
     });

@@ -97,7 +97,7 @@ fn offer(
 /// The names on the addresses of a prefix, with those addresses.
 fn on_net(store: &mut Store, net: IpNet) -> Result<Sharers, StoreError> {
     gather(
-        |each| store.of_addresses(net.network(), net.broadcast(), each),
+        |each| store.of_addresses(net.network(), net.broadcast(), MAX_SHARED + 1, each),
         |row| match &row.fact {
             FactBuf::Record(rdata) => match rdata.as_rdata().target() {
                 Target::V4(address) => Some(Some(address.into())),
@@ -112,7 +112,7 @@ fn on_net(store: &mut Store, net: IpNet) -> Result<Sharers, StoreError> {
 /// The names with a record of one type that points at a name.
 fn pointing(store: &mut Store, name: &NameBuf, rrtype: RrType) -> Result<Sharers, StoreError> {
     gather(
-        |each| store.pointing_at(name.as_name(), each),
+        |each| store.pointing_at(name.as_name(), MAX_SHARED + 1, each),
         |row| match &row.fact {
             FactBuf::Record(rdata) => (rdata.rrtype == rrtype).then_some(None),
             FactBuf::Negative { .. } => None,

@@ -75,7 +75,7 @@ pub(super) fn in_prefix(
 ) -> Result<Around, StoreError> {
     let mut met = Met::default();
     let (mut read, mut is_cut) = (0, false);
-    store.of_addresses(net.network(), net.broadcast(), &mut |row| {
+    store.of_addresses(net.network(), net.broadcast(), READ + 1, &mut |row| {
         if read >= READ {
             is_cut = true;
             return ControlFlow::Break(());

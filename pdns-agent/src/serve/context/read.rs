@@ -94,7 +94,7 @@ pub(super) fn section(
             store.of_name(name.as_name(), &mut |row| taker.take(row))?;
         }
         (Subject::Name(name), Section::Pointing) => {
-            store.pointing_at(name.as_name(), &mut |row| {
+            store.pointing_at(name.as_name(), taker.most.saturating_add(1), &mut |row| {
                 // A record that points at its own owner is among the records.
                 let is_own = row.rrname == *name;
                 if is_own { ControlFlow::Continue(()) } else { taker.take(row) }
@@ -104,7 +104,9 @@ pub(super) fn section(
             store.negatives_of(name.as_name(), &mut |row| taker.take(row))?;
         }
         (Subject::Addresses(from, to), Section::Records) => {
-            store.of_addresses(*from, *to, &mut |row| taker.take(row))?;
+            store.of_addresses(*from, *to, taker.most.saturating_add(1), &mut |row| {
+                taker.take(row)
+            })?;
         }
         _ => {}
     }

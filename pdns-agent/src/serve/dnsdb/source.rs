@@ -249,10 +249,12 @@ fn records(store: &mut Store, request: &Request, by: &By<'_>, sink: &mut Sink<'_
         as_break(flow)
     };
     match by {
-        By::Target(Owner::Exact(name)) => store.pointing_at(name.as_name(), &mut take)?,
+        By::Target(Owner::Exact(name)) => {
+            store.pointing_at(name.as_name(), usize::MAX, &mut take)?
+        }
         // There is no index for wildcards of RDATA.
         By::Target(_) => store.every(Kind::Record, &mut take)?,
-        By::Addresses(from, to) => store.of_addresses(*from, *to, &mut take)?,
+        By::Addresses(from, to) => store.of_addresses(*from, *to, usize::MAX, &mut take)?,
         By::Octets(octets) => by_octets(store, octets, &mut take)?,
     }
     // What came too late for all to be read is shown as far as it was read.
@@ -299,10 +301,10 @@ fn by_octets(
 ) -> Result<(), StoreError> {
     store.of_octets(octets, take)?;
     if let Ok(address) = <[u8; 4]>::try_from(octets) {
-        store.of_addresses(address.into(), address.into(), take)?;
+        store.of_addresses(address.into(), address.into(), usize::MAX, take)?;
     }
     if let Ok(address) = <[u8; 16]>::try_from(octets) {
-        store.of_addresses(address.into(), address.into(), take)?;
+        store.of_addresses(address.into(), address.into(), usize::MAX, take)?;
     }
     let mut names: Vec<NameBuf> = Vec::new();
     // A name stands at the start, or behind a preference, or behind what SRV has before it.
@@ -310,7 +312,7 @@ fn by_octets(
         if let Some(Ok((name, _))) = octets.get(at..).map(NameBuf::from_wire)
             && !names.contains(&name)
         {
-            store.pointing_at(name.as_name(), take)?;
+            store.pointing_at(name.as_name(), usize::MAX, take)?;
             names.push(name);
         }
     }
