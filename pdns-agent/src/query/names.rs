@@ -6,7 +6,7 @@
 
 use super::order::{Each, Passes, Smallest, Sort, Sorter};
 use super::{Page, Query, Text, left};
-use crate::name::NameBuf;
+use crate::name::{Name, NameBuf};
 use crate::store::{Row, Store, StoreError};
 use std::ops::ControlFlow;
 
@@ -15,22 +15,31 @@ const LOOK_UP: (usize, usize) = (32, 512);
 /// How many names are looked at beyond the limit, only to know whether it left anything out.
 const MAX_BEYOND: usize = 1_024;
 
-/// The next names after `after` with `text`, at most `keep`, in order; whether there are more.
-fn pass(
+/// The next names after `after` with `text` that pass `sieve`, at most `keep`, in order; whether there are more. Ends early
+/// when `stop` says so.
+pub(super) fn pass(
     store: &mut Store,
     text: &Text,
+    sieve: &dyn Fn(Name<'_>) -> bool,
     after: Option<&NameBuf>,
     keep: usize,
+    stop: &dyn Fn() -> bool,
 ) -> Result<(Vec<NameBuf>, bool), StoreError> {
     let apex = text.apex();
     let mut kept: Smallest<NameBuf> = Smallest::new(keep);
     store.names(apex.as_ref().map(NameBuf::as_name), &mut |block| {
+        if stop() {
+            return ControlFlow::Break(());
+        }
         text.search_lines(block, &mut |line| {
-            let is_late = kept.worst().is_some_and(|worst| worst.as_str() < line);
-            if after.is_some_and(|after| line <= after.as_str()) || is_late && kept.overflowed() {
+            let is_late = kept.worst().is_some_and(|worst| worst.as_str().as_bytes() < line);
+            // The order of names costs less than most conditions.
+            if is_late && kept.overflowed()
+                || after.is_some_and(|after| line <= after.as_str().as_bytes())
+            {
                 return ControlFlow::Continue(());
             }
-            match text.read(line) {
+            match text.read(line).filter(|name| sieve(*name)) {
                 Some(_) if is_late => kept.refuse(),
                 Some(name) => kept.offer(name.to_buf()),
                 None => {}
@@ -43,6 +52,16 @@ fn pass(
     // The store lists each name once; should a log hold one twice, its rows come once all the same.
     names.dedup();
     Ok((names, more))
+}
+
+/// As [`pass`], of all that have the text.
+fn pass_all(
+    store: &mut Store,
+    text: &Text,
+    after: Option<&NameBuf>,
+    keep: usize,
+) -> Result<(Vec<NameBuf>, bool), StoreError> {
+    pass(store, text, &|_| true, after, keep, &|| false)
 }
 
 /// Hands out the records of all names with `text`.
@@ -75,7 +94,7 @@ fn in_order(
     // Names looked at since the limit was reached, in search of a row that it leaves out.
     let mut beyond = 0;
     loop {
-        let (names, more) = pass(store, text, after.as_ref(), keep)?;
+        let (names, more) = pass_all(store, text, after.as_ref(), keep)?;
         for names in names.chunks(at_once) {
             if by_name.room().is_none() {
                 beyond += names.len();
@@ -172,7 +191,7 @@ fn sorted(
     let mut after = None;
     let mut flow = ControlFlow::Continue(());
     loop {
-        let (names, more) = pass(store, text, after.as_ref(), passes.most)?;
+        let (names, more) = pass_all(store, text, after.as_ref(), passes.most)?;
         store.of_names(&names, &mut |row| {
             if query.filter.admits(&row) {
                 flow = sorter.offer(row, each);

@@ -138,16 +138,18 @@ impl Text {
     }
 
     /// The name on a line that [`Text::search_lines`] found; `None` when it does not pass.
-    pub(super) fn read<'b>(&self, line: &'b str) -> Option<Name<'b>> {
+    pub(super) fn read<'b>(&self, line: &'b [u8]) -> Option<Name<'b>> {
+        let line = std::str::from_utf8(line).ok().filter(|line| self.may_admit(line))?;
         Name::from_canonical(line).ok().filter(|name| self.words_admit(*name))
     }
 
-    /// As [`Text::search`], of lines that may yet not pass: to make a name of a line costs more than to see that it comes
+    /// As [`Text::search`], of lines that may yet not pass: to look at all of a line costs more than to see that it comes
     /// too late in an order.
+    #[inline]
     pub(super) fn search_lines<'b>(
         &self,
         block: &'b [u8],
-        each: &mut dyn FnMut(&'b str) -> ControlFlow<()>,
+        each: &mut impl FnMut(&'b [u8]) -> ControlFlow<()>,
     ) -> ControlFlow<()> {
         let needle = memmem::Finder::new(self.needle());
         let lead = self.patterns.first().filter(|_| needle.needle().is_empty());
@@ -162,10 +164,7 @@ impl Text {
                 block.get(..found).and_then(|head| memrchr(b'\n', head)).map_or(0, |at| at + 1);
             let after = block.get(found..).unwrap_or_default();
             let end = memchr(b'\n', after).map_or(block.len(), |length| found + length);
-            let line = block.get(start..end).and_then(|line| std::str::from_utf8(line).ok());
-            if let Some(line) = line.filter(|line| self.may_admit(line)) {
-                each(line)?;
-            }
+            each(block.get(start..end).unwrap_or_default())?;
             at = end + 1;
         }
         ControlFlow::Continue(())

@@ -1,10 +1,11 @@
 //! Names of the store in order of their text, a few at a time, for whoever looks up each of them himself.
 //!
 //! Part of `query`; `serve` walks here, since it groups records, skips some of them, and must be able to give up
-//! between two blocks. As a search it keeps the next [`Smallest`] names of each pass over the name logs.
+//! between two blocks. It takes the passes of a search.
 
 use super::Text;
-use super::order::{Passes, Smallest};
+use super::names::pass;
+use super::order::Passes;
 use crate::name::{Name, NameBuf};
 use crate::store::{Store, StoreError};
 use std::ops::ControlFlow;
@@ -73,39 +74,4 @@ pub fn walk(
         }
         keep = keep.saturating_mul(4).min(passes.most);
     }
-}
-
-/// The next names after `after`, at most `keep`; whether there are more.
-fn pass(
-    store: &mut Store,
-    text: &Text,
-    sieve: &dyn Fn(Name<'_>) -> bool,
-    after: Option<&NameBuf>,
-    keep: usize,
-    stop: &dyn Fn() -> bool,
-) -> Result<(Vec<NameBuf>, bool), StoreError> {
-    let apex = text.apex();
-    let mut kept: Smallest<NameBuf> = Smallest::new(keep);
-    store.names(apex.as_ref().map(NameBuf::as_name), &mut |block| {
-        if stop() {
-            return ControlFlow::Break(());
-        }
-        text.search_lines(block, &mut |line| {
-            let is_late = kept.worst().is_some_and(|worst| worst.as_str() < line);
-            if after.is_some_and(|after| line <= after.as_str()) || is_late && kept.overflowed() {
-                return ControlFlow::Continue(());
-            }
-            // The order of names costs less than most sieves.
-            match text.read(line).filter(|name| sieve(*name)) {
-                Some(_) if is_late => kept.refuse(),
-                Some(name) => kept.offer(name.to_buf()),
-                None => {}
-            }
-            ControlFlow::Continue(())
-        })
-    })?;
-    let more = kept.overflowed();
-    let mut names = kept.into_sorted();
-    names.dedup();
-    Ok((names, more))
 }

@@ -3,8 +3,9 @@
 //! Beside `store/scan.rs`, for questions that need all names and no RDATA. To read all buckets for them takes
 //! seconds at ten million names; rows and name logs are read in half a second. A row tells 24 bits of its owner's hash,
 //! and a name's hash can be worked out from its text, so the two are joined here: both are sorted by those bits, which is
-//! kinder to memory than a table of a million places. Where two names of a partition share them, as one in a hundred does,
-//! their buckets are asked.
+//! kinder to memory than a table of a million places, and the names are handed out as the log has them, so that their
+//! text is gone through once and in order. Where two names of a partition share the bits, as one in a hundred does, their
+//! buckets are asked.
 
 use super::encoding::row_of;
 use super::keys::{Kind, Pointer, ROW, ROWS, low24};
@@ -65,12 +66,18 @@ struct Summed {
     time_last: u32,
 }
 
-/// A name of the log: its bits, and where it stands in the text that is kept.
-struct Named {
-    bits: u32,
-    start: u32,
-    length: u16,
+/// Names of a log that rows may belong to.
+struct Names {
+    /// Their lines, as the log has them.
+    text: Vec<u8>,
+    /// For each line its bits above its number, sorted.
+    lines: Vec<u64>,
 }
+
+/// The sum of a name without rows.
+const NO_ROWS: OwnerSum = OwnerSum { records: 0, count: 0, time_first: u32::MAX, time_last: 0 };
+/// Stands for the sum of a name that has to be asked for.
+const SHARED: OwnerSum = OwnerSum { records: u64::MAX, ..NO_ROWS };
 
 /// Bits of a slot's number that choose a counter: few enough for them to stay at hand.
 const COUNTER_BITS: u32 = 17;
@@ -212,32 +219,35 @@ impl Store {
             return Ok(());
         }
         // The names come after the rows: one whose rows were read is among them.
-        let (text, names) = self.named(kind, part, rows)?;
-        let mut shared: Vec<NameBuf> = Vec::new();
+        let Names { text, lines } = self.named(kind, part, rows)?;
+        let mut sums = vec![NO_ROWS; lines.len()];
         let mut rest = rows;
-        for named in names.chunk_by(|one, other| one.bits == other.bits) {
-            let Some(&Named { bits, .. }) = named.first() else { continue };
-            while rest.first().is_some_and(|row| row.bits < bits) {
-                rest = rest.get(1..).unwrap_or_default();
-            }
-            let run = rest.iter().take_while(|row| row.bits == bits).count();
+        for lines in lines.chunk_by(|one, other| one >> 32 == other >> 32) {
+            let bits = lines.first().map_or(0, |line| line >> 32);
+            let before = rest.iter().take_while(|row| u64::from(row.bits) < bits).count();
+            rest = rest.get(before..).unwrap_or_default();
+            let run = rest.iter().take_while(|row| u64::from(row.bits) == bits).count();
             let (run, later) = rest.split_at(run);
             rest = later;
-            let Some(sum) = run.iter().map(Summed::sum).reduce(|mut sum, one| {
-                sum.add(&one);
+            let sum = run.iter().fold(NO_ROWS, |mut sum, row| {
+                sum.add(&row.sum());
                 sum
-            }) else {
-                continue;
-            };
-            // A line that is not a canonical name has no rows; `pdns admin verify` tells of it.
-            let mut canonical = named.iter().filter_map(|named| named.name(&text));
-            match (named.len(), canonical.next()) {
-                (_, None) => {}
-                (1, Some(name)) => each(name, &sum),
-                (_, Some(name)) => {
-                    shared.push(name.to_buf());
-                    shared.extend(canonical.map(Name::to_buf));
+            });
+            let is_shared = lines.len() > 1 && sum != NO_ROWS;
+            for line in lines {
+                if let Some(place) = sums.get_mut((line & 0xffff_ffff) as usize) {
+                    *place = if is_shared { SHARED } else { sum };
                 }
+            }
+        }
+        let mut shared: Vec<NameBuf> = Vec::new();
+        let lines = text.split(|&octet| octet == b'\n').zip(&sums);
+        for (line, sum) in lines.filter(|(_, sum)| sum.records > 0) {
+            // A line that is not a canonical name has no rows; `pdns admin verify` tells of it.
+            match name_on(line) {
+                Some(name) if *sum == SHARED => shared.push(name.to_buf()),
+                Some(name) => each(name, sum),
+                None => {}
             }
         }
         // A log may hold a name twice.
@@ -246,13 +256,8 @@ impl Store {
         self.owners_one_by_one(kind, &shared, admits, each)
     }
 
-    /// The names of a part that rows may belong to, sorted by bits, and the text that they stand in.
-    fn named(
-        &mut self,
-        kind: Kind,
-        part: Part,
-        rows: &[Summed],
-    ) -> Result<(Vec<u8>, Vec<Named>), StoreError> {
+    /// The names of a part that rows may belong to.
+    fn named(&mut self, kind: Kind, part: Part, rows: &[Summed]) -> Result<Names, StoreError> {
         // A sieve: where there are few rows, few names pass it.
         let sieve_of = |bits: u32| ((bits >> 14) as usize, 1_u64 << (bits >> 8 & 63));
         let mut sieve = vec![0_u64; 1 << 10];
@@ -265,23 +270,20 @@ impl Store {
         let meta = *self.metas(kind, [part.0])?.first().ok_or(StoreError::Reply)?;
         let keys = self.log_blocks(kind, part.0, &meta);
         let hasher = self.router.hasher().clone();
-        let (mut text, mut names) = (Vec::new(), Vec::new());
+        let mut names = Names { text: Vec::new(), lines: Vec::new() };
         self.link.strings(&keys, &mut |_, block| {
-            for line in lines(block).split(|&octet| octet == b'\n') {
-                let bits = low24(hasher.octets(line));
+            for line in lines(block).split_inclusive(|&octet| octet == b'\n') {
+                let bits = low24(hasher.octets(line.strip_suffix(b"\n").unwrap_or(line)));
                 let (word, bit) = sieve_of(bits);
-                if sieve.get(word).is_some_and(|word| word & bit != 0)
-                    && let (Ok(start), Ok(length)) =
-                        (u32::try_from(text.len()), u16::try_from(line.len()))
-                {
-                    text.extend_from_slice(line);
-                    names.push(Named { bits, start, length });
+                if sieve.get(word).is_some_and(|word| word & bit != 0) {
+                    names.text.extend_from_slice(line);
+                    names.lines.push(u64::from(bits) << 32 | names.lines.len() as u64);
                 }
             }
             ControlFlow::Continue(())
         })?;
-        names.sort_unstable_by_key(|named| named.bits);
-        Ok((text, names))
+        names.lines.sort_unstable();
+        Ok(names)
     }
 
     /// The sums of these names, from their buckets.
@@ -375,11 +377,8 @@ impl Summed {
     }
 }
 
-impl Named {
-    fn name<'t>(&self, text: &'t [u8]) -> Option<Name<'t>> {
-        let line = text.get(self.start as usize..)?.get(..self.length.into())?;
-        Name::from_canonical(std::str::from_utf8(line).ok()?).ok()
-    }
+fn name_on(line: &[u8]) -> Option<Name<'_>> {
+    Name::from_canonical(std::str::from_utf8(line).ok()?).ok()
 }
 
 fn same_bits(one: &Summed, other: &Summed) -> bool {
