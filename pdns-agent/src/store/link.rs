@@ -17,8 +17,11 @@ const REPLY_TIMEOUT: Duration = Duration::from_mins(1);
 /// Patience with a server that does not accept.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Strings asked for at once, and ahead: two megabytes of blocks wait in the server at most.
-const STRINGS: usize = 16;
+/// Strings asked for at once.
+const STRINGS: usize = 8;
+/// From how many strings on they come by two connections, in turns. A Unix socket holds three blocks, and wakes the server
+/// only when it is nearly empty, so that with one connection either side waits for the other.
+const MANY: usize = 64;
 
 /// Takes a string and the number of the command that it answers.
 type EachText<'e> = &'e mut dyn FnMut(usize, &[u8]) -> Result<(), StoreError>;
@@ -158,6 +161,8 @@ impl Functions {
 pub(crate) struct Link {
     options: Options,
     connection: Option<Wire>,
+    /// A second connection, for many strings alone.
+    second: Option<Wire>,
     generation: u64,
     pub(crate) functions: Functions,
 }
@@ -165,8 +170,13 @@ pub(crate) struct Link {
 impl Link {
     /// Connects.
     pub(crate) fn open(options: Options) -> Result<Self, StoreError> {
-        let mut link =
-            Self { options, connection: None, generation: 0, functions: Functions::new() };
+        let mut link = Self {
+            options,
+            connection: None,
+            second: None,
+            generation: 0,
+            functions: Functions::new(),
+        };
         link.connected()?;
         Ok(link)
     }
@@ -181,13 +191,16 @@ impl Link {
         &self.options
     }
 
-    /// Gives up the connection, so that the next call makes a new one.
+    /// Gives up both connections, so that the next call makes a new one.
     pub(crate) fn hang_up(&mut self) {
         self.connection = None;
+        self.second = None;
     }
 
     fn connected(&mut self) -> Result<&mut Wire, StoreError> {
         if self.connection.is_none() {
+            // The second may be one to a server that is gone, too.
+            self.second = None;
             self.connection = Some(connect(&self.options)?);
             self.generation += 1;
         }
@@ -239,7 +252,26 @@ impl Link {
         keys: &[String],
         each: &mut dyn FnMut(usize, &[u8]) -> ControlFlow<()>,
     ) -> Result<(), StoreError> {
-        let mut chunks = keys.chunks(STRINGS);
+        self.connected()?;
+        let by_two = keys.len() >= MANY;
+        if by_two && self.second.is_none() {
+            self.second = Some(connect(&self.options)?);
+        }
+        let result = self.strings_by(by_two, keys, each);
+        if result.is_err() {
+            // There may be replies that nobody reads.
+            self.hang_up();
+        }
+        result
+    }
+
+    fn strings_by(
+        &mut self,
+        by_two: bool,
+        keys: &[String],
+        each: &mut dyn FnMut(usize, &[u8]) -> ControlFlow<()>,
+    ) -> Result<(), StoreError> {
+        let mut chunks = keys.chunks(STRINGS).enumerate();
         let mut asked = 0;
         let mut spill = Vec::new();
         let mut flow = ControlFlow::Continue(());
@@ -247,17 +279,19 @@ impl Link {
             if flow.is_break() && at >= asked {
                 break;
             }
-            while flow.is_continue() && asked < at + STRINGS + 1 {
-                let Some(chunk) = chunks.next() else { break };
+            while flow.is_continue() && asked <= at + STRINGS {
+                let Some((number, chunk)) = chunks.next() else { break };
                 let mut packed = Packed::default();
                 for key in chunk {
                     packed.command(&[b"GET", key.as_bytes()]);
                 }
-                self.send(&packed)?;
+                let sent = self.turn(by_two && number % 2 == 1)?.send(&packed.bytes);
+                sent.map_err(|cause| StoreError::from_redis(&cause))?;
                 asked += chunk.len();
             }
             // Those that were asked for come, wanted or not.
-            self.string(&mut spill, |octets| {
+            let wire = self.turn(by_two && at / STRINGS % 2 == 1)?;
+            string(wire, &mut spill, |octets| {
                 if flow.is_continue() {
                     flow = each(at, octets);
                 }
@@ -266,16 +300,28 @@ impl Link {
         Ok(())
     }
 
+    /// The connection, or the second one.
+    fn turn(&mut self, second: bool) -> Result<&mut Wire, StoreError> {
+        let wire = if second { &mut self.second } else { &mut self.connection };
+        wire.as_mut().ok_or_else(unconnected)
+    }
+
     /// The replies to so many commands that were sent, which must be strings: hands each with its number to `each`.
     pub(crate) fn texts(&mut self, count: usize, each: EachText<'_>) -> Result<(), StoreError> {
         let mut spill = Vec::new();
         let mut result = Ok(());
         for at in 0..count {
-            self.string(&mut spill, |octets| {
+            let connection = self.connection.as_mut().ok_or_else(unconnected)?;
+            let read = string(connection, &mut spill, |octets| {
                 if result.is_ok() {
                     result = each(at, octets);
                 }
-            })?;
+            });
+            if read.is_err() {
+                // More replies may be outstanding.
+                self.hang_up();
+                return read;
+            }
         }
         result
     }
@@ -294,40 +340,14 @@ impl Link {
             });
             match other {
                 Ok(None) => {}
-                other => return Err(self.unexpected(other)),
+                other => {
+                    // More replies may be outstanding.
+                    self.hang_up();
+                    return Err(unexpected(other));
+                }
             }
         }
         result
-    }
-
-    /// Hands the next reply, which must be a string, to `each`; nothing is an empty one.
-    fn string(&mut self, spill: &mut Vec<u8>, each: impl FnOnce(&[u8])) -> Result<(), StoreError> {
-        let connection = self.connection.as_mut().ok_or_else(unconnected)?;
-        let mut each = Some(each);
-        let other = connection.string(spill, |octets| {
-            if let Some(each) = each.take() {
-                each(octets);
-            }
-        });
-        match other {
-            Ok(None) => Ok(()),
-            Ok(Some(Value::Nil)) => {
-                if let Some(each) = each {
-                    each(&[]);
-                }
-                Ok(())
-            }
-            other => Err(self.unexpected(other)),
-        }
-    }
-
-    /// The error that a reply of another kind is. More replies may be outstanding, so the connection ends with it.
-    fn unexpected(&mut self, other: RedisResult<Option<Value>>) -> StoreError {
-        self.connection = None;
-        match other.and_then(|value| value.unwrap_or(Value::Nil).extract_error()) {
-            Ok(_) => StoreError::Reply,
-            Err(cause) => StoreError::from_redis(&cause),
-        }
     }
 
     /// Waits for the reply to a command that was sent alone.
@@ -374,6 +394,38 @@ impl Link {
     fn broken(&mut self, cause: &RedisError) -> StoreError {
         self.connection = None;
         StoreError::from_redis(cause)
+    }
+}
+
+/// Hands the next reply, which must be a string, to `each`; nothing is an empty one.
+fn string(
+    wire: &mut Wire,
+    spill: &mut Vec<u8>,
+    each: impl FnOnce(&[u8]),
+) -> Result<(), StoreError> {
+    let mut each = Some(each);
+    let other = wire.string(spill, |octets| {
+        if let Some(each) = each.take() {
+            each(octets);
+        }
+    });
+    match other {
+        Ok(None) => Ok(()),
+        Ok(Some(Value::Nil)) => {
+            if let Some(each) = each {
+                each(&[]);
+            }
+            Ok(())
+        }
+        other => Err(unexpected(other)),
+    }
+}
+
+/// The error that a reply of another kind is.
+fn unexpected(other: RedisResult<Option<Value>>) -> StoreError {
+    match other.and_then(|value| value.unwrap_or(Value::Nil).extract_error()) {
+        Ok(_) => StoreError::Reply,
+        Err(cause) => StoreError::from_redis(&cause),
     }
 }
 
