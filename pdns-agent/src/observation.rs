@@ -59,6 +59,15 @@ pub enum Fact<'a> {
 }
 
 impl Fact<'_> {
+    /// The type of the record, or the type that was asked for.
+    #[must_use]
+    pub fn rrtype(self) -> RrType {
+        match self {
+            Self::Record(rdata) => rdata.rrtype,
+            Self::Negative { qtype, .. } => qtype,
+        }
+    }
+
     /// The address that an A or AAAA record points at.
     #[must_use]
     pub fn address(self) -> Option<IpAddr> {

@@ -30,6 +30,7 @@ mod summary;
 mod tag;
 mod tag_order;
 mod tags;
+mod told;
 mod upsert;
 mod verify;
 mod wire;
@@ -51,6 +52,7 @@ pub use sources::SourceState;
 pub use summary::Summary;
 pub use tag::{LongText, MAX_NOTE, MAX_SOURCE, Tag, TagKind, TagSubject, UnknownTagKind};
 pub use tags::{MAX_HISTORY, MAX_TAGS, TagAct, TagChange, TagEvent, TagOutcome, Tags};
+pub use told::{Told, ToldTypes};
 pub use verify::Verdict;
 
 use crate::hash::Router;

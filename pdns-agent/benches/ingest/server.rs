@@ -129,7 +129,7 @@ impl Server {
     pub(crate) fn touched_since(&self, time: u32) -> u64 {
         let mut touched = 0;
         self.store()
-            .scan(Kind::Record, |_, seen| {
+            .scan(Kind::Record, |_, seen, _| {
                 touched += u64::from(seen.time_last >= time);
                 ControlFlow::Continue(())
             })

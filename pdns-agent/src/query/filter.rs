@@ -7,7 +7,7 @@ use super::tags::{TagFilter, TagSet};
 use super::when::Moment;
 use crate::observation::{Fact, Outcome, Seen};
 use crate::rr::RrType;
-use crate::store::{Row, Store, StoreError};
+use crate::store::{Row, Store, StoreError, Told, ToldTypes};
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -94,6 +94,25 @@ impl Filter {
         self.fence.admits(seen) && self.ttl.admits(seen)
     }
 
+    /// The types that pass, as rows tell them.
+    #[must_use]
+    pub fn told_types(&self) -> ToldTypes {
+        ToldTypes::of(&self.rrtypes)
+    }
+
+    /// Whether a row passes by what it tells; `types` are [`Filter::told_types`]. `None` where what it stands for has to be
+    /// known.
+    #[must_use]
+    pub fn admits_told(&self, types: ToldTypes, seen: &Seen, told: Told) -> Option<bool> {
+        if !self.admits_seen(seen) {
+            return Some(false);
+        }
+        match types.has(told) {
+            Some(true) if self.outcome.is_some() || self.tag.is_some() => None,
+            told => told,
+        }
+    }
+
     /// Whether some rows that pass [`Filter::admits_seen`] may not pass [`Filter::admits`].
     #[must_use]
     pub fn needs_identity(&self) -> bool {
@@ -115,11 +134,11 @@ impl Filter {
     /// Whether all but the owner's tags passes.
     #[must_use]
     pub fn admits_fact(&self, fact: Fact<'_>, seen: &Seen) -> bool {
-        let (rrtype, outcome) = match fact {
-            Fact::Record(rdata) => (rdata.rrtype, None),
-            Fact::Negative { qtype, outcome } => (qtype, Some(outcome)),
+        let outcome = match fact {
+            Fact::Record(_) => None,
+            Fact::Negative { outcome, .. } => Some(outcome),
         };
-        (self.rrtypes.is_empty() || self.rrtypes.contains(&rrtype))
+        (self.rrtypes.is_empty() || self.rrtypes.contains(&fact.rrtype()))
             && (self.outcome.is_none() || outcome.is_none() || self.outcome == outcome)
             && self.admits_seen(seen)
     }

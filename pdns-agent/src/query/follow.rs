@@ -183,10 +183,14 @@ fn go_back(
             let mut flow = ControlFlow::Continue(());
             for name in &names {
                 store.pointing_at(name.as_name(), most, &mut |row| {
-                    if alias(&row).is_none() || shown.contains(&row.rrname) {
+                    if alias(&row).is_none() {
                         return ControlFlow::Continue(());
                     }
+                    // In a circle a name lies both ways: it is followed both ways, and shown once.
                     behind.meet(&row.rrname);
+                    if shown.contains(&row.rrname) {
+                        return ControlFlow::Continue(());
+                    }
                     flow = take(row);
                     flow
                 })?;

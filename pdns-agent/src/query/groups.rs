@@ -230,14 +230,19 @@ impl Walk {
         let (kind, filter) = (grouping.kind, &grouping.filter);
         if let Self::Part(part) = self
             && grouping.by.is_of_name()
-            && !filter.needs_identity()
+            && filter.outcome.is_none()
+            && filter.tag.is_none()
         {
-            let admits = |seen: &Seen| filter.admits_seen(seen);
-            return store.owners_in(kind, *part, admits, &mut |name, rows| {
+            let types = filter.told_types();
+            let admits = |seen: &Seen, told| filter.admits_told(types, seen, told);
+            let is_told = store.owners_in(kind, *part, admits, &mut |name, rows| {
                 if let Some(keyed) = keys.of_owner(name, rows) {
                     each(&keyed, rows);
                 }
-            });
+            })?;
+            if is_told {
+                return Ok(());
+            }
         }
         if let Self::Part(part) = self
             && matches!(grouping.by, By::Addresses | By::RrTypes)

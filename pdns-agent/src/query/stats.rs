@@ -1,8 +1,8 @@
 //! Scan: the rows whose statistics put them first, among all rows.
 //!
-//! Part of `query`. The scan sees statistics and a [`Handle`]; what a handle stands for is asked only
-//! for rows that may be shown. When type or outcome matter too, which the statistics do not tell, some more are asked for; where
-//! that does not bring enough, all facts are read.
+//! Part of `query`. The scan sees statistics, what a row tells of its type, and a [`Handle`]; what a handle stands for is
+//! asked only for rows that may be shown. Where outcomes matter, or types that rows do not tell, some more are asked for;
+//! where that does not bring enough, all facts are read.
 
 use super::order::{Each, Passes, Smallest, Sort, Sorter};
 use super::{MAX_SORTED, Page, Query};
@@ -27,23 +27,33 @@ impl First {
     }
 }
 
-/// The first rows by statistics alone, at most `keep`, in order; whether there are more.
+/// The first rows by what they tell alone, in order, and whether there are more: at most `exactly` where that is enough to
+/// know that they pass, and else at most `keep`.
 fn by_statistics(
     store: &mut Store,
     query: &Query,
     kind: Kind,
     sort: Sort,
+    exactly: usize,
     keep: usize,
 ) -> Result<(Vec<Place>, bool), StoreError> {
     let mut first = First(Smallest::new(keep));
-    store.scan(kind, |handle, seen| {
-        if query.filter.admits_seen(seen) {
+    let (types, mut is_sure) = (query.filter.told_types(), true);
+    store.scan(kind, |handle, seen, told| {
+        let admits = query.filter.admits_told(types, seen, told);
+        is_sure &= admits.is_some();
+        if admits != Some(false) {
             first.offer((sort.rank(seen), handle));
         }
         ControlFlow::Continue(())
     })?;
-    let more = first.0.overflowed();
-    Ok((first.0.into_sorted(), more))
+    let mut more = first.0.overflowed();
+    let mut places = first.0.into_sorted();
+    if is_sure && places.len() > exactly {
+        places.truncate(exactly);
+        more = true;
+    }
+    Ok((places, more))
 }
 
 /// The first rows that pass the filter, at most `keep`, in order; whether there are more.
@@ -86,7 +96,7 @@ pub(super) fn run(
     } else {
         exactly
     };
-    let (places, more) = by_statistics(store, query, kind, wanted, keep)?;
+    let (places, more) = by_statistics(store, query, kind, wanted, exactly, keep)?;
     let mut sorter = Sorter::new(wanted, query.limit);
     resolve(store, query, &places, &mut sorter, each)?;
     let mut given_up = more && sorter.is_full();

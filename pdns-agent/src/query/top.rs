@@ -1,7 +1,8 @@
 //! The names that are seen most.
 //!
-//! Part of `query`. Where a filter looks at times and TTLs alone, the rows tell which owners were counted most, nearly: a few
-//! names share what a row knows of its owner, and none was counted more than all that share it. So the best of those are looked up,
+//! Part of `query`. Where a filter looks at times, TTLs and types alone, the rows tell which owners were counted most, nearly:
+//! a few names share what a row knows of its owner, and none was counted more than all that share it, whatever their rows
+//! do not tell. So the best of those are looked up,
 //! and when the last name that is wanted was counted more than what was left, the answer is complete. If not, as where all are
 //! counted once, every record is read.
 
@@ -60,7 +61,7 @@ pub fn top_names(
 ) -> Result<(Vec<NameSum>, bool), StoreError> {
     let filter = &*filter.informed(store)?;
     let limit = limit.clamp(1, super::MAX_SORTED);
-    let found = if filter.needs_identity() || limit > MAX_WANTED {
+    let found = if filter.outcome.is_some() || filter.tag.is_some() || limit > MAX_WANTED {
         None
     } else {
         of_slots(store, filter, limit)?
@@ -79,9 +80,10 @@ fn of_slots(
     limit: usize,
 ) -> Result<Option<(Vec<Place>, bool)>, StoreError> {
     let mut best: Smallest<(u64, Slot)> = Smallest::new((limit * LOOK_UPS.0).max(LOOK_UPS.1));
+    let types = filter.told_types();
     let passed = store.slots(
         Kind::Record,
-        |seen| filter.admits_seen(seen),
+        |seen, told| filter.admits_told(types, seen, told) != Some(false),
         |slot, count| {
             let place = (u64::MAX - count, slot);
             match best.worst() {

@@ -8,6 +8,7 @@ use super::encoding::{write_key, write_row};
 use super::keys::{Keys, low24};
 use super::link::Packed;
 use super::schema;
+use super::told::Told;
 use crate::aggregate::{Merged, Tuple, Window};
 use crate::hash::{Place, Router};
 use crate::observation::{Fact, Seen};
@@ -248,7 +249,8 @@ impl Packer {
         let (rrname, fact) = match merged.tuple {
             Tuple::Row(row) => {
                 known.extend(row.to_be_bytes());
-                write_row(&seen, bits, known);
+                // The row told its type when it was made.
+                write_row(&seen, bits, Told::NOTHING, known);
                 *highest = (*highest).max(Some(row));
                 return;
             }
@@ -259,7 +261,7 @@ impl Packer {
         let digest = write_key(fact, self.router.hasher(), &mut batch.record_keys);
         let key = at..batch.record_keys.len();
         let mut row = Vec::with_capacity(32);
-        write_row(&seen, bits, &mut row);
+        write_row(&seen, bits, Told::of(fact.rrtype()), &mut row);
         unknown.word(merged.place.hash.to_be_bytes()).word(rrname.as_str());
         unknown.word(batch.record_keys.get(key.clone()).unwrap_or_default()).word(row);
         let mut long = None;

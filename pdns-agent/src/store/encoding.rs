@@ -8,10 +8,12 @@
 //! (u32), or the single octet 0xFF when the name's records are in a hash of their own.
 //!
 //! A **row** is eight big-endian u32: `count`, `time_first`, `time_last`, `ttl_min`, `ttl_max`,
-//! `ttl_last`, `sensors`, and flags above 24 bits of the owner's hash.
+//! `ttl_last`, `sensors`, and an octet above 24 bits of the owner's hash: what the row tells of its type
+//! (`store/told.rs`) above three bits of flags.
 
 use super::keys::ROW;
 use super::row::FactBuf;
+use super::told::Told;
 use crate::hash::Hasher;
 use crate::observation::{Fact, Outcome, Seen};
 use crate::rdata::{Rdata, RdataBuf};
@@ -197,9 +199,19 @@ pub(crate) fn records_in(
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Damaged;
 
-/// A row: the sum of sightings and 24 bits of the owner's hash.
-pub(crate) fn write_row(seen: &Seen, bits: u32, out: &mut Vec<u8>) {
-    let pointer = u32::from(seen.flags) << 24 | bits & 0xff_ffff;
+/// A row, read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct RowRead {
+    /// The sum of sightings.
+    pub(crate) seen: Seen,
+    /// 24 bits of the owner's hash.
+    pub(crate) bits: u32,
+    pub(crate) told: Told,
+}
+
+/// A row: the sum of sightings, 24 bits of the owner's hash, and the type, where it is known.
+pub(crate) fn write_row(seen: &Seen, bits: u32, told: Told, out: &mut Vec<u8>) {
+    let pointer = u32::from(seen.flags | told.bits()) << 24 | bits & 0xff_ffff;
     for field in [
         seen.count,
         seen.time_first,
@@ -215,15 +227,16 @@ pub(crate) fn write_row(seen: &Seen, bits: u32, out: &mut Vec<u8>) {
 }
 
 /// Reads a row; `None` when it has not 32 octets.
-pub(crate) fn read_row(octets: &[u8]) -> Option<(Seen, u32)> {
+pub(crate) fn read_row(octets: &[u8]) -> Option<RowRead> {
     octets.try_into().ok().map(row_of)
 }
 
 /// As [`read_row`], of a row that has the right length. Inlined, a scan reads only the fields that it looks at.
 #[inline]
-pub(crate) fn row_of(octets: &[u8; ROW]) -> (Seen, u32) {
+pub(crate) fn row_of(octets: &[u8; ROW]) -> RowRead {
     let (fields, _) = octets.as_chunks::<4>();
     let field = |at: usize| fields.get(at).copied().map_or(0, u32::from_be_bytes);
+    let above = (field(7) >> 24) as u8;
     let seen = Seen {
         count: field(0),
         time_first: field(1),
@@ -232,9 +245,9 @@ pub(crate) fn row_of(octets: &[u8; ROW]) -> (Seen, u32) {
         ttl_max: field(4),
         ttl_last: field(5),
         sensors: field(6),
-        flags: (field(7) >> 24) as u8,
+        flags: above & Seen::FLAGS,
     };
-    (seen, field(7) & 0xff_ffff)
+    RowRead { seen, bits: field(7) & 0xff_ffff, told: Told::from_bits(above) }
 }
 
 #[cfg(test)]
@@ -283,7 +296,8 @@ mod tests {
             flags: 3,
         };
         let mut row = Vec::new();
-        write_row(&seen, 0x00ab_cdef, &mut row);
-        assert_eq!(read_row(&row), Some((seen, 0x00ab_cdef)));
+        let told = Told::of(RrType::MX);
+        write_row(&seen, 0x00ab_cdef, told, &mut row);
+        assert_eq!(read_row(&row), Some(RowRead { seen, bits: 0x00ab_cdef, told }));
     }
 }

@@ -3,7 +3,7 @@
 //! For `pdns watch`. Each partition is read as one function call left it: a name that is in the log has
 //! its records.
 
-use super::encoding::read_row;
+use super::encoding::{RowRead, read_row};
 use super::keys::{Kind, LOG, Pointer, ROW, ROWS};
 use super::link::Packed;
 use super::scan::Handle;
@@ -138,7 +138,7 @@ impl Store {
             for (octets, &(partition, block, start, _)) in found.iter().zip(pieces) {
                 let first = block * ROWS + start;
                 for (row, octets) in (first..).zip(octets.chunks_exact(ROW)) {
-                    let Some((_, bits)) = read_row(octets) else { continue };
+                    let Some(RowRead { bits, .. }) = read_row(octets) else { continue };
                     let handle = Handle::new(kind, Pointer::new(partition, bits), row);
                     if each(handle).is_break() {
                         return Ok(());

@@ -7,11 +7,12 @@
 //! text is gone through once and in order. Where two names of a partition share the bits, as one in a hundred does, their
 //! buckets are asked.
 
-use super::encoding::row_of;
+use super::encoding::{RowRead, row_of};
 use super::keys::{Kind, Pointer, ROW, ROWS, low24};
 use super::lookup::Each;
 use super::resolve::PAGE;
 use super::scan::{DAY, Part, lines};
+use super::told::Told;
 use super::{Store, StoreError};
 use crate::name::{Name, NameBuf};
 use crate::observation::Seen;
@@ -99,15 +100,16 @@ impl Hasher for Spread {
 }
 
 impl Store {
-    /// How often the names of each slot were counted, in no special order, of the rows that `admits` lets through. `each`
-    /// answers how often a slot must have been counted from now on to be worth telling; whether any was not told.
+    /// How often the names of each slot were counted, in no special order, of the rows that `admits` lets through by what
+    /// they tell. `each` answers how often a slot must have been counted from now on to be worth telling; whether any was
+    /// not told.
     ///
     /// # Errors
     /// When Redis does not answer.
     pub fn slots(
         &mut self,
         kind: Kind,
-        admits: impl Fn(&Seen) -> bool,
+        admits: impl Fn(&Seen, Told) -> bool,
         mut each: impl FnMut(Slot, u64) -> u64,
     ) -> Result<bool, StoreError> {
         let (mut least, mut passed) = (0, false);
@@ -118,8 +120,8 @@ impl Store {
         for part in self.parts(None) {
             rows.clear();
             counters.fill(0);
-            self.each_row(kind, part, &mut |seen, bits| {
-                if admits(seen) {
+            self.each_row(kind, part, &mut |RowRead { seen, bits, told }| {
+                if admits(&seen, told) {
                     rows.push((bits, seen.count));
                     if let Some(sum) = counters.get_mut(counter(bits)) {
                         *sum += u64::from(seen.count);
@@ -150,8 +152,8 @@ impl Store {
         self.of_pointers(pointers, each)
     }
 
-    /// The sum of each name of a part that has rows which `admits` lets through, in no special order. Holds one
-    /// partition's names at a time.
+    /// The sum of each name of a part that has rows which `admits` lets through, in no special order; `false`, and none of
+    /// them, if it cannot say of some row. Holds one partition's names at a time.
     ///
     /// # Errors
     /// When Redis does not answer, or what it holds does not read.
@@ -159,11 +161,12 @@ impl Store {
         &mut self,
         kind: Kind,
         part: Part,
-        admits: impl Fn(&Seen) -> bool,
+        admits: impl Fn(&Seen, Told) -> Option<bool>,
         each: &mut dyn FnMut(Name<'_>, &OwnerSum),
-    ) -> Result<(), StoreError> {
-        let rows = self.summed(kind, part, &admits)?;
-        self.join(kind, part, &rows, &admits, each)
+    ) -> Result<bool, StoreError> {
+        let Some(rows) = self.summed(kind, part, &admits)? else { return Ok(false) };
+        let admits = |seen: &Seen, told| admits(seen, told) == Some(true);
+        self.join(kind, part, &rows, &admits, each).map(|()| true)
     }
 
     /// The names that were first seen on one day (days since the epoch), with the time, in no special order.
@@ -178,9 +181,10 @@ impl Store {
         let kind = Kind::Record;
         let mut flow = ControlFlow::Continue(());
         // What was first seen later makes no name older.
-        let admits = |seen: &Seen| seen.time_first / DAY <= day;
+        let admits = |seen: &Seen, _| seen.time_first / DAY <= day;
         for part in self.parts(None) {
-            let mut rows = self.summed(kind, part, &admits)?;
+            let told = |seen: &Seen, told| Some(admits(seen, told));
+            let mut rows = self.summed(kind, part, &told)?.unwrap_or_default();
             let mut kept = 0;
             let mut at = 0;
             while let Some(run) = rows.get(at..).and_then(|rest| rest.chunk_by(same_bits).next()) {
@@ -212,7 +216,7 @@ impl Store {
         kind: Kind,
         part: Part,
         rows: &[Summed],
-        admits: &impl Fn(&Seen) -> bool,
+        admits: &impl Fn(&Seen, Told) -> bool,
         each: &mut dyn FnMut(Name<'_>, &OwnerSum),
     ) -> Result<(), StoreError> {
         if rows.is_empty() {
@@ -291,7 +295,7 @@ impl Store {
         &mut self,
         kind: Kind,
         names: &[NameBuf],
-        admits: &impl Fn(&Seen) -> bool,
+        admits: &impl Fn(&Seen, Told) -> bool,
         each: &mut dyn FnMut(Name<'_>, &OwnerSum),
     ) -> Result<(), StoreError> {
         for names in names.chunks(PAGE) {
@@ -307,8 +311,9 @@ impl Store {
                 })?;
             }
             let mut sums: Vec<Option<OwnerSum>> = vec![None; names.len()];
-            for (seen, owner) in self.sums(&rows)?.into_iter().zip(owners) {
-                let Some((seen, _)) = seen.filter(|(seen, _)| seen.count > 0 && admits(seen))
+            for (row, owner) in self.sums(&rows)?.into_iter().zip(owners) {
+                let Some(RowRead { seen, .. }) =
+                    row.filter(|row| row.seen.count > 0 && admits(&row.seen, row.told))
                 else {
                     continue;
                 };
@@ -328,30 +333,32 @@ impl Store {
         Ok(())
     }
 
-    /// The rows of one part that `admits` lets through, sorted by bits.
+    /// The rows of one part that `admits` lets through, sorted by bits; `None` if it cannot say of some row.
     fn summed(
         &mut self,
         kind: Kind,
         part: Part,
-        admits: &impl Fn(&Seen) -> bool,
-    ) -> Result<Vec<Summed>, StoreError> {
-        let mut rows = Vec::new();
-        self.each_row(kind, part, &mut |seen, bits| {
-            if admits(seen) {
-                let Seen { count, time_first, time_last, .. } = *seen;
+        admits: &impl Fn(&Seen, Told) -> Option<bool>,
+    ) -> Result<Option<Vec<Summed>>, StoreError> {
+        let (mut rows, mut is_sure) = (Vec::new(), true);
+        self.each_row(kind, part, &mut |RowRead { seen, bits, told }| match admits(&seen, told) {
+            Some(true) => {
+                let Seen { count, time_first, time_last, .. } = seen;
                 rows.push(Summed { bits, count, time_first, time_last });
             }
+            Some(false) => {}
+            None => is_sure = false,
         })?;
         rows.sort_unstable_by_key(|row| row.bits);
-        Ok(rows)
+        Ok(is_sure.then_some(rows))
     }
 
-    /// The rows of one part that are in use, with their bits.
+    /// The rows of one part that are in use.
     fn each_row(
         &mut self,
         kind: Kind,
         part: Part,
-        each: &mut impl FnMut(&Seen, u32),
+        each: &mut impl FnMut(RowRead),
     ) -> Result<(), StoreError> {
         let meta = *self.metas(kind, [part.0])?.first().ok_or(StoreError::Reply)?;
         let keys = self.row_blocks(kind, part.0, &meta);
@@ -360,9 +367,9 @@ impl Store {
             let rows = block.as_chunks::<ROW>().0.iter().take(left.min(ROWS as usize));
             left -= rows.len();
             for row in rows {
-                let (seen, bits) = row_of(row);
-                if seen.count > 0 {
-                    each(&seen, bits);
+                let row = row_of(row);
+                if row.seen.count > 0 {
+                    each(row);
                 }
             }
             ControlFlow::Continue(())

@@ -3,13 +3,12 @@
 //! The lower half of reading; `store/lookup.rs` and `store/scan.rs` decide what to resolve. Everything goes
 //! in pipelines of bounded size, so that a long answer costs few round trips and little memory.
 
-use super::encoding::{Damaged, Stored, Value, read_row, records};
+use super::encoding::{Damaged, RowRead, Stored, Value, read_row, records};
 use super::entries::Entry;
 use super::keys::{Kind, LOG_STRIDE, ROW, ROWS};
 use super::link::Packed;
 use super::{FactBuf, Row, Store, StoreError, reply};
 use crate::name::{Name, NameBuf};
-use crate::observation::Seen;
 
 /// Things resolved in one pipeline.
 pub(crate) const PAGE: usize = 512;
@@ -118,7 +117,7 @@ impl Store {
     pub(crate) fn sums(
         &mut self,
         rows: &[(Kind, u8, u32)],
-    ) -> Result<Vec<Option<(Seen, u32)>>, StoreError> {
+    ) -> Result<Vec<Option<RowRead>>, StoreError> {
         let mut packed = Packed::default();
         for &(kind, partition, row) in rows {
             self.pack_row(&mut packed, kind, partition, row);
@@ -246,7 +245,7 @@ impl Store {
                 }
                 Stored::Fact(_) => Vec::new(),
             };
-            let Some((seen, _)) = row.filter(|(seen, _)| seen.count > 0) else {
+            let Some(RowRead { seen, .. }) = row.filter(|row| row.seen.count > 0) else {
                 fetched.push(Fetched::Gone);
                 continue;
             };

@@ -4,12 +4,13 @@
 //! a second at ten million names. The work is done here and not in Redis, which therefore never waits. A scan
 //! sees each block as it was at one moment; what is added meanwhile may be missing from it.
 
-use super::encoding::{Value, read_row, row_of};
+use super::encoding::{RowRead, Value, read_row, row_of};
 use super::entries::{Entry, Meta};
 use super::keys::{Kind, LOG, LOG_STRIDE, Pointer, ROW, ROWS, low24};
 use super::link::Packed;
 use super::lookup::Each;
 use super::resolve::{Found, Owner, PAGE};
+use super::told::Told;
 use super::{Row, Store, StoreError, reply};
 use crate::name::Name;
 use crate::observation::Seen;
@@ -97,14 +98,14 @@ impl Store {
         self.link.strings(&keys, &mut |_, octets| each(lines(octets)))
     }
 
-    /// The sums of all records or negative answers, without their names.
+    /// The sums of all records or negative answers, without their names, and what they tell of their types.
     ///
     /// # Errors
     /// When Redis does not answer.
     pub fn scan(
         &mut self,
         kind: Kind,
-        mut each: impl FnMut(Handle, &Seen) -> ControlFlow<()>,
+        mut each: impl FnMut(Handle, &Seen, Told) -> ControlFlow<()>,
     ) -> Result<(), StoreError> {
         let partitions: Vec<u8> = self.partitions().collect();
         let metas = self.metas(kind, partitions.iter().copied())?;
@@ -117,9 +118,9 @@ impl Store {
         self.link.strings(&keys, &mut |at, octets| {
             let Some((partition, rows)) = blocks.get(at) else { return ControlFlow::Break(()) };
             for (row, octets) in rows.clone().zip(octets.as_chunks::<ROW>().0) {
-                let (seen, bits) = row_of(octets);
+                let RowRead { seen, bits, told } = row_of(octets);
                 let handle = Handle { kind, pointer: Pointer::new(*partition, bits), row };
-                if seen.count > 0 && each(handle, &seen).is_break() {
+                if seen.count > 0 && each(handle, &seen, told).is_break() {
                     return ControlFlow::Break(());
                 }
             }
@@ -333,11 +334,11 @@ pub(crate) struct Whole {
 impl Whole {
     /// The sum in a row that is in use.
     pub(crate) fn row(&self, row: u32) -> Option<Seen> {
-        self.raw_row(row).map(|(seen, _)| seen).filter(|seen| seen.count > 0)
+        self.raw_row(row).map(|row| row.seen).filter(|seen| seen.count > 0)
     }
 
-    /// A row with the hash bits it points to.
-    pub(crate) fn raw_row(&self, row: u32) -> Option<(Seen, u32)> {
+    /// A row with all that it tells.
+    pub(crate) fn raw_row(&self, row: u32) -> Option<RowRead> {
         let at = (row % ROWS) as usize * ROW;
         read_row(self.rows.get((row / ROWS) as usize)?.get(at..at + ROW)?)
     }

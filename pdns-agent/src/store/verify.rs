@@ -6,7 +6,7 @@
 //! while no agent writes: what changes meanwhile looks like damage.
 
 use super::checkpoint::Mark;
-use super::encoding::{DIGEST, Stored, Value};
+use super::encoding::{DIGEST, RowRead, Stored, Value};
 use super::entries::{Entry, Meta};
 use super::keys::{Kind, Pointer, low24};
 use super::link::Packed;
@@ -14,6 +14,7 @@ use super::posting::Posting;
 use super::resolve::PAGE;
 use super::scan::{BUCKETS, Whole};
 use super::tag::TagReader;
+use super::told::Told;
 use super::{FactBuf, Store, StoreError, reply};
 use crate::observation::Seen;
 use std::collections::{BTreeMap, HashMap};
@@ -229,7 +230,7 @@ impl Store {
                     Some(_) => verdict.problem(|| format!("{at}: row {row} has two records")),
                     None => verdict.problem(|| format!("{at}: row {row} is beyond the last")),
                 }
-                let Some((seen, bits)) = whole.raw_row(row) else { continue };
+                let Some(RowRead { seen, bits, told }) = whole.raw_row(row) else { continue };
                 first = first.min(seen.time_first);
                 let no_ttl = seen.ttl_min == u32::MAX && seen.ttl_max == 0;
                 let possible = seen.count > 0
@@ -247,6 +248,10 @@ impl Store {
                     Stored::Long { digest, .. } => store.verify_long(partition, digest, &stored)?,
                     Stored::Fact(_) => Some(stored.with_octets(&[])),
                 };
+                let rrtype = fact.as_ref().map(|fact| fact.as_fact().rrtype());
+                if told != Told::NOTHING && rrtype.is_some_and(|rrtype| told != Told::of(rrtype)) {
+                    verdict.problem(|| format!("{at}: row {row} tells another type"));
+                }
                 match fact {
                     Some(FactBuf::Record(rdata)) => {
                         let rdata = rdata.as_rdata();

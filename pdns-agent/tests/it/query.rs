@@ -187,6 +187,11 @@ fn every_question_is_answered_as_a_plain_filter_answers_it() {
 }
 
 #[test]
+fn rows_that_tell_no_type_are_found_by_it_all_the_same() {
+    ask_at_random(&World::half_told(), 300);
+}
+
+#[test]
 fn questions_about_real_logs_are_answered_as_a_plain_filter_answers_them() {
     let test = "questions_about_real_logs_are_answered_as_a_plain_filter_answers_them";
     if let Some(world) = World::real(test) {
@@ -243,11 +248,15 @@ fn sums(world: &World, filter: &Filter) -> BTreeMap<NameBuf, (u64, u64, u32, u32
 
 #[test]
 fn names_are_ranked_by_all_their_records_that_pass() {
-    let world = World::made_up();
+    names_ranked_at_random(&World::made_up());
+    names_ranked_at_random(&World::half_told());
+}
+
+fn names_ranked_at_random(world: &World) {
     let config = Config { cases: 60, failure_persistence: None, ..Config::default() };
-    let strategy = (filter(&world), prop_oneof![1..30_usize, Just(100_000)]);
+    let strategy = (filter(world), prop_oneof![1..30_usize, Just(100_000)]);
     let ran = TestRunner::new(config).run(&strategy, |(filter, limit)| {
-        let sums = sums(&world, &filter);
+        let sums = sums(world, &filter);
         let mut want: Vec<_> = sums.into_iter().collect();
         want.sort_by(|(name, sum), (other, than)| than.1.cmp(&sum.1).then(name.cmp(other)));
         let cut = want.len() > limit;

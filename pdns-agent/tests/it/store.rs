@@ -383,7 +383,7 @@ fn buckets_grow_and_nothing_gets_lost_among_them() {
         assert_eq!(of.len(), 16 * 256);
         let mut handles = Vec::new();
         store
-            .scan(Kind::Record, |handle, seen| {
+            .scan(Kind::Record, |handle, seen, _| {
                 if seen.count > 2 {
                     handles.push(handle);
                 }

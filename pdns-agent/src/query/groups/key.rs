@@ -180,10 +180,7 @@ impl<'b> Keys<'b> {
             // An address stands once below a name.
             return Some(self.count(None, KeyRef::Address(fact.address()?), rows, true));
         }
-        let rrtype = match fact {
-            Fact::Record(rdata) => rdata.rrtype,
-            Fact::Negative { qtype, .. } => qtype,
-        };
+        let rrtype = fact.rrtype();
         let new_name = !self.types.contains(&rrtype);
         if new_name {
             self.types.push(rrtype);

@@ -162,6 +162,7 @@ fn sums_at_random(world: &World, cases: u32) {
 #[test]
 fn sums_are_those_of_plain_dictionaries() {
     sums_at_random(&World::made_up(), 200);
+    sums_at_random(&World::half_told(), 100);
 }
 
 #[test]

@@ -22,7 +22,7 @@ pub(super) struct World {
     pub(super) store: RefCell<Store>,
     pub(super) rows: Vec<Row>,
     pub(super) names: Vec<NameBuf>,
-    _server: Redis,
+    server: Redis,
 }
 
 impl World {
@@ -33,7 +33,7 @@ impl World {
             .collect();
         let mut names: Vec<NameBuf> = rows.iter().map(|row| row.rrname.clone()).collect();
         names.dedup();
-        Self { store: RefCell::new(store), rows, names, _server: server }
+        Self { store: RefCell::new(store), rows, names, server }
     }
 
     /// A store of made-up rows: few labels, addresses and times, so that all of them meet often.
@@ -73,6 +73,33 @@ impl World {
         let world = Self::new(store, server);
         assert_eq!(world.rows.len(), model.len());
         world
+    }
+
+    /// As [`World::made_up`], but half of the rows tell nothing of their type, as those that an earlier version wrote.
+    pub(super) fn half_told() -> Self {
+        let Self { store, server, .. } = Self::made_up();
+        let mut redis = server.connection();
+        let mut random = fastrand::Rng::with_seed(5);
+        let keys: Vec<String> = redis::cmd("KEYS").arg("*}*s*").query(&mut redis).unwrap();
+        let (mut untold, mut told) = (0, 0);
+        for key in keys {
+            let block: Vec<u8> = redis::cmd("GET").arg(&key).query(&mut redis).unwrap();
+            for (number, row) in block.chunks_exact(32).enumerate() {
+                if row[..4] == [0; 4] {
+                    continue;
+                }
+                assert_ne!(row[28] >> 3, 0, "row {number} of {key} tells no type");
+                if random.bool() {
+                    let (at, flags) = (number * 32 + 28, [row[28] & 7]);
+                    redis::cmd("SETRANGE").arg(&key).arg(at).arg(&flags).exec(&mut redis).unwrap();
+                    untold += 1;
+                } else {
+                    told += 1;
+                }
+            }
+        }
+        assert!(untold > 500 && told > 500, "{untold} and {told}");
+        Self::new(store.into_inner(), server)
     }
 
     /// The real logs, as the agent reads them.
