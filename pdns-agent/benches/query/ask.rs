@@ -3,7 +3,8 @@
 use crate::report::Report;
 use crate::server::Server;
 use crate::subjects::Subjects;
-use pdns_agent::query::{self, Filter, Query, Subject, What};
+use pdns_agent::name::NameBuf;
+use pdns_agent::query::{self, Filter, Query, What};
 use std::net::IpAddr;
 use std::ops::ControlFlow;
 use std::process::{Command, Stdio};
@@ -31,11 +32,6 @@ fn prefix(address: IpAddr, v4: u8, v6: u8) -> String {
         IpAddr::V4(_) => format!("{address}/{v4}"),
         IpAddr::V6(_) => format!("{address}/{v6}"),
     }
-}
-
-fn apex(name: &str) -> String {
-    let labels: Vec<&str> = name.rsplitn(3, '.').collect();
-    labels.iter().take(2).rev().copied().collect::<Vec<&str>>().join(".")
 }
 
 const QUESTIONS: &[Question] = &[
@@ -68,15 +64,21 @@ const QUESTIONS: &[Question] = &[
     },
     Question {
         what: "all below a domain: pdns '*.DOMAIN'",
-        runs: 50,
+        runs: OFTEN,
         target: Some(10.0),
-        words: |subjects, run| vec![format!("*.{}", apex(&subjects.names[run]))],
+        words: |subjects, run| vec![format!("*.{}", subjects.domains[run])],
     },
     Question {
         what: "pdns subdomains DOMAIN",
-        runs: 50,
+        runs: OFTEN,
         target: Some(10.0),
-        words: |subjects, run| vec!["subdomains".to_owned(), apex(&subjects.names[run])],
+        words: |subjects, run| vec!["subdomains".to_owned(), subjects.domains[run].clone()],
+    },
+    Question {
+        what: "one name in ten: pdns '*.in-addr.arpa'",
+        runs: SELDOM,
+        target: Some(150.0),
+        words: |_, _| words(&["*.in-addr.arpa"]),
     },
     Question {
         what: "pdns NAME --follow",
@@ -117,6 +119,18 @@ const QUESTIONS: &[Question] = &[
         runs: SELDOM,
         target: Some(300.0),
         words: |_, _| words(&["find", "--ttl-max", "1"]),
+    },
+    Question {
+        what: "find --rrtype TXT",
+        runs: SELDOM,
+        target: Some(300.0),
+        words: |_, _| words(&["find", "--rrtype", "TXT"]),
+    },
+    Question {
+        what: "find --rrtype MX --ttl-max 60 --sort count",
+        runs: SELDOM,
+        target: Some(300.0),
+        words: |_, _| words(&["find", "--rrtype", "MX", "--ttl-max", "60", "--sort", "count"]),
     },
     Question {
         what: "find --first-after",
@@ -213,19 +227,34 @@ pub(crate) fn inside(server: &Server, subjects: &Subjects, report: &mut Report) 
         query::run(&mut store, &query, &mut |_| ControlFlow::Continue(())).expect("it is there");
         begin.elapsed()
     };
-    let name = |subject: &str| {
-        let Ok(Subject::Name(name)) = Subject::parse(subject) else {
-            panic!("{subject} is no name")
-        };
-        What::Name { name, negative: false }
-    };
+    let names: Vec<NameBuf> = subjects
+        .names
+        .iter()
+        .map(|name| NameBuf::parse(name).expect("a name of our own making"))
+        .collect();
     let times_of = |timed: &mut dyn FnMut(usize) -> Duration| times(subjects.names.len(), timed);
-    let names = times_of(&mut |run| timed(name(&subjects.names[run]), 0));
-    report.milliseconds("inside the library: a name", &names, Some(0.2));
+    let around =
+        times_of(&mut |run| timed(What::Name { name: names[run].clone(), negative: false }, 0));
     let addresses = times_of(&mut |run| {
         let address = subjects.addresses[run];
         timed(What::Addresses(address, address), 1000)
     });
+    let own = times_of(&mut |run| {
+        let begin = Instant::now();
+        store
+            .of_name(names[run].as_name(), &mut |_| ControlFlow::Continue(()))
+            .expect("it is there");
+        begin.elapsed()
+    });
+    let mut connection = server.connection();
+    let ping = times_of(&mut |_| {
+        let begin = Instant::now();
+        let () = redis::cmd("PING").exec(&mut connection).expect("the server is there");
+        begin.elapsed()
+    });
+    report.milliseconds("a question of Redis that reads nothing, there and back", &ping, None);
+    report.milliseconds("inside the library: the records of a name", &own, Some(0.2));
+    report.milliseconds("and with those that point at it", &around, None);
     report.milliseconds(
         "inside the library: an address, 1,000 rows at most",
         &addresses,
@@ -257,7 +286,7 @@ pub(crate) fn timed(server: &Server, words: &[String]) -> Duration {
 }
 
 /// The largest resident memory of a process, in octets; looked at every millisecond.
-fn resident(server: &Server, words: &[String]) -> u64 {
+pub(crate) fn resident(server: &Server, words: &[String]) -> u64 {
     let mut child = pdns(server, words).spawn().expect("pdns starts");
     let mut most = 0;
     while child.try_wait().expect("our own child can be waited for").is_none() {

@@ -1,5 +1,6 @@
-//! What is asked about: names and addresses picked from all over the log.
+//! What is asked about: names, their domains, and addresses, picked from all over the log as often as it has them.
 
+use pdns_agent::name::{NameBuf, suffix};
 use std::fs::File;
 use std::net::IpAddr;
 use std::os::unix::fs::FileExt as _;
@@ -14,6 +15,8 @@ const ANSWERS: usize = 21;
 /// Names and addresses.
 pub(crate) struct Subjects {
     pub(crate) names: Vec<String>,
+    /// Registrable domains of names that are no reversed addresses.
+    pub(crate) domains: Vec<String>,
     pub(crate) addresses: Vec<IpAddr>,
 }
 
@@ -23,7 +26,7 @@ impl Subjects {
         let file = File::open(log).expect("a log of our own making");
         let size = file.metadata().expect("it was opened").len();
         let mut random = fastrand::Rng::with_seed(3);
-        let mut subjects = Self { names: Vec::new(), addresses: Vec::new() };
+        let mut subjects = Self { names: Vec::new(), domains: Vec::new(), addresses: Vec::new() };
         let mut part = vec![0; 4096];
         while subjects.names.len() < SUBJECTS || subjects.addresses.len() < SUBJECTS {
             let read = file.read_at(&mut part, random.u64(0..size)).expect("the log can be read");
@@ -33,6 +36,12 @@ impl Subjects {
             let columns: Vec<&str> = line.split('\t').collect();
             if columns.len() <= ANSWERS {
                 continue;
+            }
+            let name = NameBuf::parse(columns[QUERY]).expect("a name of our own making");
+            if !columns[QUERY].ends_with(".arpa")
+                && let Some(domain) = suffix::registrable(name.as_name())
+            {
+                subjects.domains.push(domain.as_str().to_owned());
             }
             subjects.names.push(columns[QUERY].to_owned());
             let answers = columns[ANSWERS].split(',');

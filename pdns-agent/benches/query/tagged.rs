@@ -1,6 +1,6 @@
 //! What goes by tags: the nearest tagged address, ties to threats, and the page behind a right click, which shows all of it.
 
-use crate::ask::{pdns, timed, times};
+use crate::ask::{pdns, resident, timed, times};
 use crate::report::Report;
 use crate::server::Server;
 use crate::subjects::Subjects;
@@ -53,9 +53,10 @@ pub(crate) fn all(server: &Server, subjects: &Subjects, folder: &Path, report: &
     report.milliseconds("pdns contrast ADDRESS", &of_one, None);
     pages(report, ", beside 50,000 tags");
     let begin = Instant::now();
-    timed(server, &["contrast".to_owned()]);
+    let most = resident(server, &["contrast".to_owned()]);
     report
         .number("pdns contrast, to all 50,000 threats, in seconds", begin.elapsed().as_secs_f64());
+    report.at_most("its memory, MB", most as f64 / 1e6, 100.0);
 }
 
 /// Sets a tag on addresses that lie all over IPv4.

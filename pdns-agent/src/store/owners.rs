@@ -8,7 +8,7 @@
 //! buckets are asked.
 
 use super::encoding::{RowRead, row_of};
-use super::keys::{Kind, Pointer, ROW, ROWS, low24};
+use super::keys::{Kind, LOG, Pointer, ROW, ROWS, low24};
 use super::lookup::Each;
 use super::resolve::PAGE;
 use super::scan::{DAY, Part, lines};
@@ -274,7 +274,10 @@ impl Store {
         let meta = *self.metas(kind, [part.0])?.first().ok_or(StoreError::Reply)?;
         let keys = self.log_blocks(kind, part.0, &meta);
         let hasher = self.router.hasher().clone();
-        let mut names = Names { text: Vec::new(), lines: Vec::new() };
+        let length = meta.block as usize * LOG as usize + meta.offset as usize;
+        let count = usize::try_from(meta.names).unwrap_or(0).min(length);
+        let mut names =
+            Names { text: Vec::with_capacity(length), lines: Vec::with_capacity(count) };
         self.link.strings(&keys, &mut |_, block| {
             for line in lines(block).split_inclusive(|&octet| octet == b'\n') {
                 let bits = low24(hasher.octets(line.strip_suffix(b"\n").unwrap_or(line)));
@@ -340,7 +343,9 @@ impl Store {
         part: Part,
         admits: &impl Fn(&Seen, Told) -> Option<bool>,
     ) -> Result<Option<Vec<Summed>>, StoreError> {
-        let (mut rows, mut is_sure) = (Vec::new(), true);
+        let meta = *self.metas(kind, [part.0])?.first().ok_or(StoreError::Reply)?;
+        // As many as there are at most: to grow would take twice the room.
+        let (mut rows, mut is_sure) = (Vec::with_capacity(meta.rows as usize), true);
         self.each_row(kind, part, &mut |RowRead { seen, bits, told }| match admits(&seen, told) {
             Some(true) => {
                 let Seen { count, time_first, time_last, .. } = seen;
