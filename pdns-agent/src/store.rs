@@ -45,7 +45,7 @@ pub use lookup::{About, Each};
 pub use managed::{
     directory as managed_directory, is_another_of_root, mend as mend_aof, stop as stop_managed,
 };
-pub use owners::{OwnerSum, Slot};
+pub use owners::{OwnerSum, Owners, Slot};
 pub use row::{FactBuf, Row};
 pub use scan::{Handle, Part};
 pub use sources::SourceState;

@@ -4,6 +4,7 @@
 //! sums, so all rows that may count are read, part of the store by part, and added up by `tally`, which holds a
 //! bounded number of groups and reads again for the rest. What comes out is exact whatever there is.
 
+mod ahead;
 mod heavy;
 mod key;
 mod tally;
@@ -11,7 +12,6 @@ mod tally;
 use super::order::Smallest;
 use super::{DAY, Filter, MAX_SORTED, Page, Text};
 use crate::name::NameBuf;
-use crate::observation::Seen;
 use crate::store::{Each, Kind, OwnerSum, Part, Store, StoreError};
 pub use key::{By, GroupKey};
 use key::{Keyed, Keys};
@@ -218,8 +218,7 @@ enum Walk {
 }
 
 impl Walk {
-    /// Hands out the rows that pass, with their keys; those of a name at once where the name and statistics are all
-    /// that matters.
+    /// Hands out the rows that pass, with their keys.
     fn keyed(
         &self,
         store: &mut Store,
@@ -228,22 +227,6 @@ impl Walk {
         each: &mut dyn FnMut(&Keyed<'_>, &OwnerSum),
     ) -> Result<(), StoreError> {
         let (kind, filter) = (grouping.kind, &grouping.filter);
-        if let Self::Part(part) = self
-            && grouping.by.is_of_name()
-            && filter.outcome.is_none()
-            && filter.tag.is_none()
-        {
-            let types = filter.told_types();
-            let admits = |seen: &Seen, told| filter.admits_told(types, seen, told);
-            let is_told = store.owners_in(kind, *part, admits, &mut |name, rows| {
-                if let Some(keyed) = keys.of_owner(name, rows) {
-                    each(&keyed, rows);
-                }
-            })?;
-            if is_told {
-                return Ok(());
-            }
-        }
         if let Self::Part(part) = self
             && matches!(grouping.by, By::Addresses | By::RrTypes)
             && filter.tag.is_none()

@@ -13,7 +13,7 @@ use super::lookup::Each;
 use super::resolve::PAGE;
 use super::scan::{DAY, Part, lines};
 use super::told::Told;
-use super::{Store, StoreError};
+use super::{Row, Store, StoreError};
 use crate::name::{Name, NameBuf};
 use crate::observation::Seen;
 use std::collections::HashMap;
@@ -54,6 +54,35 @@ impl OwnerSum {
     }
 }
 
+/// The sums of the names of one part.
+#[derive(Debug, Default)]
+pub struct Owners {
+    /// The lines of names, as the log has them, and the sum of each.
+    text: Vec<u8>,
+    sums: Vec<OwnerSum>,
+    /// Names whose records had to be asked for.
+    asked: Vec<(NameBuf, OwnerSum)>,
+}
+
+impl Owners {
+    /// Hands out each name that has rows with its sum, in no special order.
+    pub fn each(&self, each: &mut dyn FnMut(Name<'_>, &OwnerSum)) {
+        for (line, sum) in self.lines().filter(|(_, sum)| sum.records > 0 && **sum != SHARED) {
+            // A line that is not a canonical name has no rows; `pdns admin verify` tells of it.
+            if let Some(name) = name_on(line) {
+                each(name, sum);
+            }
+        }
+        for (name, sum) in &self.asked {
+            each(name.as_name(), sum);
+        }
+    }
+
+    fn lines(&self) -> impl Iterator<Item = (&[u8], &OwnerSum)> {
+        self.text.split(|&octet| octet == b'\n').zip(&self.sums)
+    }
+}
+
 /// Names that share what a row knows of its owner: one, nearly always.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Slot(Pointer);
@@ -79,6 +108,10 @@ struct Names {
 const NO_ROWS: OwnerSum = OwnerSum { records: 0, count: 0, time_first: u32::MAX, time_last: 0 };
 /// Stands for the sum of a name that has to be asked for.
 const SHARED: OwnerSum = OwnerSum { records: u64::MAX, ..NO_ROWS };
+
+/// The largest piece of memory that an allocator keeps for later when it is given back: that of glibc learns to keep pieces
+/// of up to 32 MiB. Each part has pieces of other sizes, and what is kept of one is seldom of use to the next.
+const KEPT: usize = 32 << 20;
 
 /// Bits of a slot's number that choose a counter: few enough for them to stay at hand.
 const COUNTER_BITS: u32 = 17;
@@ -152,8 +185,16 @@ impl Store {
         self.of_pointers(pointers, each)
     }
 
-    /// The sum of each name of a part that has rows which `admits` lets through, in no special order; `false`, and none of
-    /// them, if it cannot say of some row. Holds one partition's names at a time.
+    /// How many rows a part has.
+    ///
+    /// # Errors
+    /// When Redis does not answer.
+    pub fn rows_in(&mut self, kind: Kind, part: Part) -> Result<u32, StoreError> {
+        Ok(self.metas(kind, [part.0])?.first().ok_or(StoreError::Reply)?.rows)
+    }
+
+    /// The sum of each name of a part that has rows which pass: by what they tell, if `admits` can say it of all of them,
+    /// and else as `admits_row` has it.
     ///
     /// # Errors
     /// When Redis does not answer, or what it holds does not read.
@@ -162,11 +203,25 @@ impl Store {
         kind: Kind,
         part: Part,
         admits: impl Fn(&Seen, Told) -> Option<bool>,
-        each: &mut dyn FnMut(Name<'_>, &OwnerSum),
-    ) -> Result<bool, StoreError> {
-        let Some(rows) = self.summed(kind, part, &admits)? else { return Ok(false) };
-        let admits = |seen: &Seen, told| admits(seen, told) == Some(true);
-        self.join(kind, part, &rows, &admits, each).map(|()| true)
+        admits_row: impl Fn(&Row) -> bool,
+    ) -> Result<Owners, StoreError> {
+        if let Some(rows) = self.summed(kind, part, &admits)? {
+            let admits = |seen: &Seen, told| admits(seen, told) == Some(true);
+            return self.join(kind, part, rows, &admits);
+        }
+        let mut asked: Vec<(NameBuf, OwnerSum)> = Vec::new();
+        // The records of one name come one after the other.
+        let _all = self.every_in(kind, part, &mut |row| {
+            if admits_row(&row) {
+                let one = OwnerSum::of(&row.seen);
+                match asked.last_mut() {
+                    Some((name, sum)) if *name == row.rrname => sum.add(&one),
+                    _ => asked.push((row.rrname, one)),
+                }
+            }
+            ControlFlow::Continue(())
+        })?;
+        Ok(Owners { asked, ..Owners::default() })
     }
 
     /// The names that were first seen on one day (days since the epoch), with the time, in no special order.
@@ -197,11 +252,11 @@ impl Store {
                 at = end;
             }
             rows.truncate(kept);
-            self.join(kind, part, &rows, &admits, &mut |name, sum| {
+            self.join(kind, part, rows, &admits)?.each(&mut |name, sum| {
                 if sum.time_first / DAY == day && flow.is_continue() {
                     flow = each(name, sum.time_first);
                 }
-            })?;
+            });
             if flow.is_break() {
                 break;
             }
@@ -209,23 +264,23 @@ impl Store {
         Ok(())
     }
 
-    /// Hands out the names of a part that rows belong to. The rows are all that `admits` lets through of their owners,
-    /// sorted by bits.
+    /// The names of a part that rows belong to. The rows are all that `admits` lets through of their owners, sorted by
+    /// bits.
     fn join(
         &mut self,
         kind: Kind,
         part: Part,
-        rows: &[Summed],
+        rows: Vec<Summed>,
         admits: &impl Fn(&Seen, Told) -> bool,
-        each: &mut dyn FnMut(Name<'_>, &OwnerSum),
-    ) -> Result<(), StoreError> {
+    ) -> Result<Owners, StoreError> {
         if rows.is_empty() {
-            return Ok(());
+            return Ok(Owners::default());
         }
         // The names come after the rows: one whose rows were read is among them.
-        let Names { text, lines } = self.named(kind, part, rows)?;
-        let mut sums = vec![NO_ROWS; lines.len()];
-        let mut rest = rows;
+        let Names { text, lines } = self.named(kind, part, &rows)?;
+        let mut sums = room(lines.len());
+        sums.resize(lines.len(), NO_ROWS);
+        let mut rest = rows.as_slice();
         for lines in lines.chunk_by(|one, other| one >> 32 == other >> 32) {
             let bits = lines.first().map_or(0, |line| line >> 32);
             let before = rest.iter().take_while(|row| u64::from(row.bits) < bits).count();
@@ -244,20 +299,16 @@ impl Store {
                 }
             }
         }
-        let mut shared: Vec<NameBuf> = Vec::new();
-        let lines = text.split(|&octet| octet == b'\n').zip(&sums);
-        for (line, sum) in lines.filter(|(_, sum)| sum.records > 0) {
-            // A line that is not a canonical name has no rows; `pdns admin verify` tells of it.
-            match name_on(line) {
-                Some(name) if *sum == SHARED => shared.push(name.to_buf()),
-                Some(name) => each(name, sum),
-                None => {}
-            }
-        }
+        drop((rows, lines));
+        let mut owners = Owners { text, sums, asked: Vec::new() };
+        let shared = owners.lines().filter(|(_, sum)| **sum == SHARED);
+        let mut shared: Vec<NameBuf> =
+            shared.filter_map(|(line, _)| name_on(line)).map(Name::to_buf).collect();
         // A log may hold a name twice.
         shared.sort_unstable();
         shared.dedup();
-        self.owners_one_by_one(kind, &shared, admits, each)
+        owners.asked = self.owners_one_by_one(kind, shared, admits)?;
+        Ok(owners)
     }
 
     /// The names of a part that rows may belong to.
@@ -276,8 +327,7 @@ impl Store {
         let hasher = self.router.hasher().clone();
         let length = meta.block as usize * LOG as usize + meta.offset as usize;
         let count = usize::try_from(meta.names).unwrap_or(0).min(length);
-        let mut names =
-            Names { text: Vec::with_capacity(length), lines: Vec::with_capacity(count) };
+        let mut names = Names { text: room(length), lines: room(count) };
         self.link.strings(&keys, &mut |_, block| {
             for line in lines(block).split_inclusive(|&octet| octet == b'\n') {
                 let bits = low24(hasher.octets(line.strip_suffix(b"\n").unwrap_or(line)));
@@ -297,10 +347,10 @@ impl Store {
     fn owners_one_by_one(
         &mut self,
         kind: Kind,
-        names: &[NameBuf],
+        names: Vec<NameBuf>,
         admits: &impl Fn(&Seen, Told) -> bool,
-        each: &mut dyn FnMut(Name<'_>, &OwnerSum),
-    ) -> Result<(), StoreError> {
+    ) -> Result<Vec<(NameBuf, OwnerSum)>, StoreError> {
+        let mut all: Vec<Option<OwnerSum>> = Vec::with_capacity(names.len());
         for names in names.chunks(PAGE) {
             let mut rows = Vec::new();
             let mut owners = Vec::new();
@@ -327,13 +377,10 @@ impl Store {
                     None => *sum = Some(one),
                 }
             }
-            for (name, sum) in names.iter().zip(sums) {
-                if let Some(sum) = sum {
-                    each(name.as_name(), &sum);
-                }
-            }
+            all.extend(sums);
         }
-        Ok(())
+        let owners = names.into_iter().zip(all);
+        Ok(owners.filter_map(|(name, sum)| Some((name, sum?))).collect())
     }
 
     /// The rows of one part that `admits` lets through, sorted by bits; `None` if it cannot say of some row.
@@ -344,8 +391,7 @@ impl Store {
         admits: &impl Fn(&Seen, Told) -> Option<bool>,
     ) -> Result<Option<Vec<Summed>>, StoreError> {
         let meta = *self.metas(kind, [part.0])?.first().ok_or(StoreError::Reply)?;
-        // As many as there are at most: to grow would take twice the room.
-        let (mut rows, mut is_sure) = (Vec::with_capacity(meta.rows as usize), true);
+        let (mut rows, mut is_sure) = (room(meta.rows as usize), true);
         self.each_row(kind, part, &mut |RowRead { seen, bits, told }| match admits(&seen, told) {
             Some(true) => {
                 let Seen { count, time_first, time_last, .. } = seen;
@@ -387,6 +433,12 @@ impl Summed {
         let Self { count, time_first, time_last, .. } = *self;
         OwnerSum { records: 1, count: count.into(), time_first, time_last }
     }
+}
+
+/// Room for so many things, at most: to grow would take twice as much. What is larger than [`KEPT`] goes back to the system
+/// when it is dropped; room that is never used takes no memory.
+fn room<T>(most: usize) -> Vec<T> {
+    Vec::with_capacity(most.max(KEPT / size_of::<T>().max(1) + 1))
 }
 
 fn name_on(line: &[u8]) -> Option<Name<'_>> {

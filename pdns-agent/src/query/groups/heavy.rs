@@ -23,7 +23,7 @@ pub(super) fn tally(
     walks: &[Walk],
     wanted: usize,
     most: usize,
-    take: &mut dyn FnMut(Group),
+    take: &mut (dyn FnMut(Group) + Send),
 ) -> Result<Totals, StoreError> {
     let mut slots = vec![0_u64; 1 << SLOT_BITS];
     let mut keys = Keys::new(&grouping.by, store.router());

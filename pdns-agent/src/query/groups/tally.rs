@@ -6,7 +6,7 @@
 //! of their part. So there is one pass where no part holds too many groups, which at ten million names is the rule.
 
 use super::key::Keyed;
-use super::{Group, GroupKey, Grouping, Keys, Totals, Walk};
+use super::{Group, GroupKey, Grouping, Keys, Totals, Walk, ahead};
 use crate::hash::Router;
 use crate::query::DAY;
 use crate::store::{OwnerSum, Store, StoreError};
@@ -86,28 +86,43 @@ pub(super) fn tally(
     grouping: &Grouping,
     walks: &[Walk],
     most: usize,
-    admits: &dyn Fn(u64) -> bool,
-    take: &mut dyn FnMut(Group),
+    admits: &(dyn Fn(u64) -> bool + Sync),
+    take: &mut (dyn FnMut(Group) + Send),
 ) -> Result<Totals, StoreError> {
     let mut totals = None;
     let mut due = vec![Shard { mask: 0, index: 0, from: 0 }];
+    let router = store.router().clone();
+    let parts = ahead::parts(grouping, walks);
     while let Some(mut shard) = due.pop() {
-        let router = store.router().clone();
         let mut keys = Keys::new(&grouping.by, &router);
         let mut sums = Sums::new(router.clone());
-        for (number, walk) in walks.iter().enumerate() {
-            walk.keyed(store, grouping, &mut keys, &mut |keyed, rows| {
-                let is_due = keyed.hash & shard.mask == shard.index
-                    && (number >= shard.from || !keyed.key.is_of_one_part(&router))
-                    && admits(keyed.hash);
-                if is_due {
-                    sums.add(keyed, rows);
-                    while sums.len() > most.max(1) && shard.mask != u64::MAX {
-                        due.push(split(&mut shard, &mut sums, number));
-                    }
+        let mut add = |sums: &mut Sums, number: usize, keyed: &Keyed<'_>, rows: &OwnerSum| {
+            let is_due = keyed.hash & shard.mask == shard.index
+                && (number >= shard.from || !keyed.key.is_of_one_part(&router))
+                && admits(keyed.hash);
+            if is_due {
+                sums.add(keyed, rows);
+                while sums.len() > most.max(1) && shard.mask != u64::MAX {
+                    due.push(split(&mut shard, sums, number));
                 }
+            }
+        };
+        if let Some(parts) = &parts {
+            ahead::each_part(store, grouping, parts, &mut |number, owners| {
+                owners.each(&mut |name, rows| {
+                    if let Some(keyed) = keys.of_owner(name, rows) {
+                        add(&mut sums, number, &keyed, rows);
+                    }
+                });
+                sums.hand_out(false, grouping, take);
             })?;
-            sums.hand_out(false, grouping, take);
+        } else {
+            for (number, walk) in walks.iter().enumerate() {
+                walk.keyed(store, grouping, &mut keys, &mut |keyed, rows| {
+                    add(&mut sums, number, keyed, rows);
+                })?;
+                sums.hand_out(false, grouping, take);
+            }
         }
         sums.hand_out(true, grouping, take);
         totals.get_or_insert(keys.totals);

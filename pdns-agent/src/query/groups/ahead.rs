@@ -1,0 +1,64 @@
+//! Sums of names, part of the store by part: the next part is read while the last is added up.
+//!
+//! Part of `query/groups`. What reads holds one part; what adds up, on a thread of its own, holds the one before it. A large part is not read before the one before it is gone.
+
+use super::{Grouping, Walk};
+use crate::observation::Seen;
+use crate::store::{Owners, Part, Store, StoreError};
+use std::sync::mpsc;
+use std::thread;
+
+/// Rows of a part that takes so much memory, 30 MB, that no other should be held beside it.
+const LARGE: u32 = 350_000;
+
+/// The parts that are to be read whole, if names and what rows tell are all that matters.
+pub(super) fn parts(grouping: &Grouping, walks: &[Walk]) -> Option<Vec<Part>> {
+    let Grouping { by, filter, .. } = grouping;
+    if !by.is_of_name() || filter.outcome.is_some() || filter.tag.is_some() {
+        return None;
+    }
+    let part = |walk: &Walk| match walk {
+        Walk::Part(part) => Some(*part),
+        Walk::Names(_) => None,
+    };
+    walks.iter().map(part).collect()
+}
+
+/// Hands the names of each part to `each`, with the part's number, on a thread of its own.
+pub(super) fn each_part(
+    store: &mut Store,
+    grouping: &Grouping,
+    parts: &[Part],
+    each: &mut (dyn FnMut(usize, &Owners) + Send),
+) -> Result<(), StoreError> {
+    let Grouping { kind, filter, .. } = grouping;
+    let types = filter.told_types();
+    // No room: what was read is held by one side or the other.
+    let (send, receive) = mpsc::sync_channel::<Option<Owners>>(0);
+    thread::scope(|scope| {
+        let adder = scope.spawn(move || {
+            // What is nothing is taken when all before it is done with, which is all that it is for.
+            for (number, owners) in receive.iter().flatten().enumerate() {
+                each(number, &owners);
+            }
+        });
+        let mut read = || {
+            for part in parts {
+                let is_large = store.rows_in(*kind, *part)? > LARGE;
+                let mut is_there = !is_large || send.send(None).is_ok();
+                let admits = |seen: &Seen, told| filter.admits_told(types, seen, told);
+                let owners = store.owners_in(*kind, *part, admits, |row| filter.admits(row))?;
+                is_there &= send.send(Some(owners)).is_ok();
+                is_there &= !is_large || send.send(None).is_ok();
+                if !is_there {
+                    break;
+                }
+            }
+            Ok(())
+        };
+        let result = read();
+        drop(send);
+        adder.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        result
+    })
+}
