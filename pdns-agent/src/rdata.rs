@@ -93,7 +93,7 @@ impl Rdata<'_> {
         }
     }
 
-    /// Where the record points.
+    /// Where the record points; for which types that may be a name, [`may_point_at_name`] tells.
     #[must_use]
     pub fn target(self) -> Target {
         let name_at = |at: usize| {
@@ -140,6 +140,20 @@ fn unknown(octets: &[u8], out: &mut String) {
     for (at, octet) in octets.iter().enumerate() {
         write_text(out, format_args!("{}{octet:02x}", if at == 0 { " " } else { "" }));
     }
+}
+
+/// Whether a record of this type may point at a name; see [`Rdata::target`].
+#[must_use]
+pub fn may_point_at_name(rrtype: RrType) -> bool {
+    // A name behind octets that any of these types may have before it.
+    [0, 2, 6].iter().any(|&before| {
+        let mut octets = [0; 9];
+        if let Some(name) = octets.get_mut(before..) {
+            name.iter_mut().zip(b"\x01a\0").for_each(|(slot, octet)| *slot = *octet);
+        }
+        let octets = octets.get(..before + 3).unwrap_or_default();
+        matches!(Rdata { rrtype, octets, partial: false }.target(), Target::Name(_))
+    })
 }
 
 #[cfg(test)]

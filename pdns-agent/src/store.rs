@@ -3,7 +3,7 @@
 //! Downstream of `aggregate`, upstream of `query`. Windows of observations go in exactly once
 //! ([`Store::flush`]), rows come out ([`Row`]). The layout is described in `store/keys.rs`, values in
 //! `store/encoding.rs`, what must be atomic runs in Redis (`store/functions.lua`). All of it is blocking
-//! code: one thread, one [`Store`], one connection.
+//! code: one thread, one [`Store`], one connection, and another while it scans.
 
 mod address;
 mod aof;

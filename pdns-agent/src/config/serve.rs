@@ -23,7 +23,7 @@ const DEFAULT_FILE: &str = "/etc/pdns/serve.toml";
 const DEFAULT_USERS: &str = "/etc/pdns/users.toml";
 /// Where it listens when nothing else is said.
 const DEFAULT_LISTEN: &str = "127.0.0.1:8953";
-/// The most questions at once: each has a connection to Redis and a thread.
+/// The most questions at once: each has a connection to Redis, two while it scans, and a thread.
 const MAX_QUERIES: usize = 256;
 
 /// Why the settings make no sense.

@@ -1,7 +1,7 @@
 //! Which rows pass: types, times, TTLs, outcomes, tags.
 //!
-//! Part of `query`. The part that needs only [`Seen`] is apart from the rest, because a scan over all
-//! statistics can apply it before it knows a row's name and type.
+//! Part of `query`. The part that needs only [`Seen`] and what a row tells of its type is apart from the rest, because
+//! a scan over all statistics can apply it before it knows what a row stands for.
 
 use super::tags::{TagFilter, TagSet};
 use super::when::Moment;

@@ -10,6 +10,7 @@ use super::Filter;
 use super::order::Smallest;
 use crate::name::NameBuf;
 use crate::store::{Kind, OwnerSum, Slot, Store, StoreError};
+use std::cell::Cell;
 use std::ops::ControlFlow;
 
 /// Slots that are looked up for each name that is wanted, and at least.
@@ -80,10 +81,14 @@ fn of_slots(
     limit: usize,
 ) -> Result<Option<(Vec<Place>, bool)>, StoreError> {
     let mut best: Smallest<(u64, Slot)> = Smallest::new((limit * LOOK_UPS.0).max(LOOK_UPS.1));
-    let types = filter.told_types();
+    let (types, is_sure) = (filter.told_types(), Cell::new(true));
     let passed = store.slots(
         Kind::Record,
-        |seen, told| filter.admits_told(types, seen, told) != Some(false),
+        |seen, told| {
+            let admits = filter.admits_told(types, seen, told);
+            is_sure.set(is_sure.get() && admits.is_some());
+            admits != Some(false)
+        },
         |slot, count| {
             let place = (u64::MAX - count, slot);
             match best.worst() {
@@ -110,7 +115,8 @@ fn of_slots(
     // Whatever was left is no better than the last that was looked at.
     let (worst, enough) = (best.last().map_or(0, |place| place.0), kept.len() == limit);
     let last = kept.last().map_or(u64::MAX, |place| place.rank);
-    Ok((enough && last < worst).then_some((kept, true)))
+    // Where rows do not tell whether they pass, what was left may be nothing that does.
+    Ok((enough && last < worst && (cut || is_sure.get())).then_some((kept, true)))
 }
 
 /// From every record.

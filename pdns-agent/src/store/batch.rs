@@ -249,7 +249,7 @@ impl Packer {
         let (rrname, fact) = match merged.tuple {
             Tuple::Row(row) => {
                 known.extend(row.to_be_bytes());
-                // The row told its type when it was made.
+                // Who made the row told its type; if that was an earlier version, it stays untold for now.
                 write_row(&seen, bits, Told::NOTHING, known);
                 *highest = (*highest).max(Some(row));
                 return;

@@ -120,7 +120,7 @@ impl<'a> StoredRef<'a> {
     }
 
     /// A copy.
-    fn to_stored(self) -> Stored {
+    pub(crate) fn to_stored(self) -> Stored {
         match self {
             Self::Fact(Fact::Record(rdata)) => Stored::Fact(FactBuf::Record(rdata.to_buf())),
             Self::Fact(Fact::Negative { qtype, outcome }) => {

@@ -5,6 +5,7 @@
 
 use super::keys::{Buckets, FIRST_BITS, Kind, Pointer, low24};
 use super::link::Packed;
+use super::scan::Part;
 use super::{Store, StoreError, reply};
 use crate::hash::Place;
 use crate::name::{Name, NameBuf};
@@ -87,6 +88,12 @@ pub(crate) struct Missing {
     wanted: Vec<Wanted>,
 }
 
+impl Missing {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.wanted.is_empty()
+    }
+}
+
 /// Entries that were asked for and not yet read.
 pub(crate) struct AskedEntries {
     missing: Missing,
@@ -106,6 +113,11 @@ impl Store {
             self.pack_meta(&mut packed, kind, partition);
         }
         self.link.call(&packed)?.into_iter().map(Meta::read).collect()
+    }
+
+    /// Where a part ends.
+    pub(crate) fn meta(&mut self, kind: Kind, part: Part) -> Result<Meta, StoreError> {
+        self.metas(kind, [part.0])?.into_iter().next().ok_or(StoreError::Reply)
     }
 
     fn pack_meta(&self, packed: &mut Packed, kind: Kind, partition: u8) {

@@ -8,7 +8,7 @@ use super::encoding::{StoredRef, Value, records_in};
 use super::entries::Entry;
 use super::keys::{Kind, Pointer, low24};
 use super::link::Packed;
-use super::scan::{BUCKETS, Handle, Part, Whole};
+use super::scan::{BucketWalk, Handle, Met, Part, Whole};
 use super::{Store, StoreError};
 use crate::observation::{Fact, Seen};
 
@@ -45,12 +45,12 @@ impl Store {
             // There may be replies that nobody reads.
             self.link.hang_up();
         }
-        let whole = read?;
+        let (whole, mut met) = read?;
         for entry in &late {
             let mut first_of_owner = true;
             self.each_record(kind, entry, &mut |store, page| {
                 for (stored, row) in page {
-                    let Some(seen) = whole.row(row) else { continue };
+                    let Some(seen) = whole.row(row).filter(|_| met.is_new(row)) else { continue };
                     let fact = store.complete(part.0, stored)?;
                     let handle = Handle::new(kind, Pointer::new(part.0, low24(entry.hash)), row);
                     let fact = fact.as_fact();
@@ -70,23 +70,26 @@ impl Store {
         part: Part,
         late: &mut Vec<Entry>,
         each: EachFact<'_>,
-    ) -> Result<Whole, StoreError> {
+    ) -> Result<(Whole, Met), StoreError> {
         let partition = part.0;
-        let meta = *self.metas(kind, [partition])?.first().ok_or(StoreError::Reply)?;
+        let meta = self.meta(kind, part)?;
         let whole = self.load_rows(kind, partition, &meta)?;
-        let indices: Vec<u32> = (0..meta.buckets.count()).collect();
-        let mut chunks = indices.chunks(BUCKETS);
-        let mut ask = |store: &mut Self| {
-            let Some(chunk) = chunks.next() else { return Ok(0) };
+        let mut met = Met::new(&meta);
+        let mut walk = BucketWalk::new(meta.buckets);
+        let ask = |store: &mut Self, indices: Option<Vec<u32>>| {
             let mut packed = Packed::default();
-            for &index in chunk {
+            for index in indices.unwrap_or_default() {
                 packed.command(&[b"HGETALL", store.keys.bucket(partition, kind, index).as_bytes()]);
             }
             store.link.send(&packed).map(|()| packed.len())
         };
-        let mut asked = ask(self)?;
-        while asked > 0 {
-            let ahead = ask(self)?;
+        let mut asked = 0;
+        loop {
+            if asked == 0 {
+                let Some(indices) = walk.next(self, kind, part)? else { break };
+                asked = ask(self, Some(indices))?;
+            }
+            let ahead = ask(self, walk.known())?;
             self.link.pairs(asked, &mut |_, field, value| {
                 let hash = u64::from_be_bytes(field.try_into().map_err(|_| StoreError::Reply)?);
                 let damaged = || StoreError::damaged("a bucket");
@@ -104,9 +107,8 @@ impl Store {
                 for record in records_in(read.records.unwrap_or_default()) {
                     let (stored, row) = record.map_err(|_| damaged())?;
                     // Rows added since the rows were loaded are not of this scan.
-                    let (StoredRef::Fact(fact), Some(seen)) = (stored, whole.row(row)) else {
-                        continue;
-                    };
+                    let seen = whole.row(row).filter(|_| met.is_new(row));
+                    let (StoredRef::Fact(fact), Some(seen)) = (stored, seen) else { continue };
                     let handle = Handle::new(kind, Pointer::new(partition, low24(hash)), row);
                     each(&Nameless { handle, fact, seen: &seen, first_of_owner });
                     first_of_owner = false;
@@ -115,6 +117,6 @@ impl Store {
             })?;
             asked = ahead;
         }
-        Ok(whole)
+        Ok((whole, met))
     }
 }

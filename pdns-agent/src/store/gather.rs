@@ -9,26 +9,38 @@ use super::encoding::{Stored, StoredRef, Value, records_in};
 use super::entries::{AskedEntries, Entry, EntryRef, Missing};
 use super::keys::{Kind, Pointer};
 use super::lookup::Each;
-use super::resolve::{AskedRows, Fetched, Found, NAME_GUESS, Owner, PAGE, rows};
-use super::{FactBuf, Store, StoreError};
+use super::resolve::{AskedRows, Fetched, Found, NAME_GUESS, Owner, PAGE};
+use super::{FactBuf, Row, Store, StoreError};
 use crate::observation::Fact;
 use crate::rdata::Rdata;
-use std::borrow::Cow;
+use crate::rr::RrType;
 use std::collections::{HashSet, VecDeque};
 use std::ops::ControlFlow;
 
+/// Only records are found by what they point at.
+const KIND: Kind = Kind::Record;
 /// Names whose entries are asked for together in the beginning, and later on: who wants few rows waits for few.
 const NAMES: (usize, usize) = (64, 256);
-/// Questions for entries that are under way together.
+/// Questions for entries that are under way together, and as many for rows.
 const AHEAD: usize = 2;
+
+/// What is looked for.
+#[derive(Clone, Copy)]
+pub(super) struct Wanted<'a> {
+    /// Whether a record is.
+    pub(super) matches: &'a dyn Fn(Rdata<'_>) -> bool,
+    /// Whether a record of this type can be though its RDATA is long, which has to be asked for.
+    pub(super) long: fn(RrType) -> bool,
+    /// After how many records whoever takes them is likely to break: no more are asked for ahead.
+    pub(super) most: usize,
+}
 
 /// What is looked for, and what was met of it.
 pub(super) struct Gather<'a> {
-    matches: &'a dyn Fn(Rdata<'_>) -> bool,
+    wanted: Wanted<'a>,
     met: HashSet<u32>,
     due: Vec<Pointer>,
     at_once: usize,
-    most: usize,
     /// Names that may be asked for before it has to be known whether the rows so far suffice.
     left: usize,
     each: Each<'a>,
@@ -44,17 +56,27 @@ enum Asked {
 #[derive(Default)]
 struct Late {
     missing: Vec<Missing>,
+    /// Names with very many records, or with long RDATA that may match: the records of a name stay together.
     entries: Vec<Entry>,
     /// Records with long names.
     long: Vec<Found>,
 }
 
+impl Late {
+    fn is_empty(&self) -> bool {
+        self.missing.is_empty() && self.len() == 0
+    }
+
+    fn len(&self) -> usize {
+        self.entries.len() + self.long.len()
+    }
+}
+
 impl<'a> Gather<'a> {
-    /// For records that match. Where `each` is likely to break after `most` of them, no more are asked for ahead.
-    pub(super) fn new(matches: &'a dyn Fn(Rdata<'_>) -> bool, most: usize, each: Each<'a>) -> Self {
-        let most = most.max(NAMES.0);
+    pub(super) fn new(wanted: Wanted<'a>, each: Each<'a>) -> Self {
+        let wanted = Wanted { most: wanted.most.max(NAMES.0), ..wanted };
         let (met, due) = (HashSet::new(), Vec::new());
-        Self { matches, met, due, at_once: NAMES.0, most, left: most, each }
+        Self { wanted, met, due, at_once: NAMES.0, left: wanted.most, each }
     }
 
     /// Takes a pointer, if it is a new one.
@@ -75,11 +97,7 @@ impl<'a> Gather<'a> {
     }
 
     /// The next names to ask for, taken off `rest`, unless it is better to wait.
-    fn next<'d>(&mut self, rest: &mut &'d [Pointer], is_idle: bool) -> Option<&'d [Pointer]> {
-        if self.left == 0 && is_idle {
-            // They did not suffice.
-            self.left = self.most;
-        }
+    fn next<'d>(&mut self, rest: &mut &'d [Pointer]) -> Option<&'d [Pointer]> {
         let (now, later) = rest.split_at(rest.len().min(self.at_once).min(self.left));
         *rest = later;
         self.left -= now.len();
@@ -95,7 +113,7 @@ impl Store {
         gather: &mut Gather<'_>,
     ) -> Result<ControlFlow<()>, StoreError> {
         let due = std::mem::take(&mut gather.due);
-        self.know_buckets(Kind::Record, &due)?;
+        self.know_buckets(KIND, &due)?;
         let flow = self.hand_out(&due, gather);
         if flow.is_err() {
             // There may be replies that nobody reads.
@@ -110,25 +128,32 @@ impl Store {
         gather: &mut Gather<'_>,
     ) -> Result<ControlFlow<()>, StoreError> {
         let mut late = Late::default();
+        let mut found: Vec<Found> = Vec::new();
         let mut under_way: VecDeque<Asked> = VecDeque::new();
-        let mut ahead = 0;
+        // Questions for entries and for rows among those.
+        let (mut entries, mut rows) = (0, 0);
         loop {
-            while ahead < AHEAD
-                && let Some(now) = gather.next(&mut due, under_way.is_empty())
+            while rows < AHEAD && !found.is_empty() {
+                let later = found.split_off(found.len().min(PAGE));
+                let page = std::mem::replace(&mut found, later);
+                under_way.push_back(Asked::Rows(self.ask_rows(page, NAME_GUESS)?));
+                rows += 1;
+            }
+            while entries < AHEAD
+                && found.len() < PAGE
+                && late.len() < PAGE
+                && let Some(now) = gather.next(&mut due)
             {
-                under_way.push_back(Asked::Entries(self.ask_entries(Kind::Record, now)?));
-                ahead += 1;
+                under_way.push_back(Asked::Entries(self.ask_entries(KIND, now)?));
+                entries += 1;
             }
             match under_way.pop_front() {
-                None => break,
                 Some(Asked::Entries(asked)) => {
-                    ahead -= 1;
-                    let found = self.read_matching(asked, gather.matches, &mut late)?;
-                    if !found.is_empty() {
-                        under_way.push_back(Asked::Rows(self.ask_rows(found, NAME_GUESS)?));
-                    }
+                    entries -= 1;
+                    self.read_matching(asked, gather.wanted, &mut found, &mut late)?;
                 }
                 Some(Asked::Rows(asked)) => {
+                    rows -= 1;
                     for one in self.read_rows(asked)? {
                         let flow = match one {
                             Fetched::Row(row) => (gather.each)(row),
@@ -144,20 +169,26 @@ impl Store {
                         }
                     }
                 }
+                None if !late.is_empty() => {
+                    if self.hand_out_late(std::mem::take(&mut late), gather)?.is_break() {
+                        return Ok(ControlFlow::Break(()));
+                    }
+                }
+                None if due.is_empty() => return Ok(ControlFlow::Continue(())),
+                // What was asked for did not suffice.
+                None => gather.left = gather.wanted.most,
             }
         }
-        self.hand_out_late(late, gather)
     }
 
     /// Reads entries: the records among them that match, but for what has to wait.
     fn read_matching(
         &mut self,
         asked: AskedEntries,
-        matches: &dyn Fn(Rdata<'_>) -> bool,
+        wanted: Wanted<'_>,
+        found: &mut Vec<Found>,
         late: &mut Late,
-    ) -> Result<Vec<Found>, StoreError> {
-        let kind = Kind::Record;
-        let mut found = Vec::new();
+    ) -> Result<(), StoreError> {
         let missing = self.read_entries(asked, &mut |entry: EntryRef<'_>| {
             let damaged = || StoreError::damaged("a bucket");
             let value = Value::read(entry.value).ok_or_else(damaged)?;
@@ -167,27 +198,27 @@ impl Store {
             };
             let before = found.len();
             for record in records_in(octets) {
-                match record.map_err(|_| damaged())? {
-                    (StoredRef::Fact(Fact::Record(rdata)), row) => {
-                        if matches(rdata) {
-                            let stored = Stored::Fact(FactBuf::Record(rdata.to_buf()));
-                            let owner = Owner::Logged(value.log);
-                            let partition = entry.partition;
-                            found.push(Found { kind, partition, owner, stored, row });
-                        }
+                let (stored, row) = record.map_err(|_| damaged())?;
+                match stored {
+                    StoredRef::Fact(Fact::Record(rdata)) if (wanted.matches)(rdata) => {
+                        let (partition, owner) = (entry.partition, Owner::Logged(value.log));
+                        let stored = stored.to_stored();
+                        found.push(Found { kind: KIND, partition, owner, stored, row });
                     }
-                    (StoredRef::Fact(Fact::Negative { .. }), _) => {}
-                    (StoredRef::Long { .. }, _) => {
+                    StoredRef::Long { rrtype, .. } if (wanted.long)(rrtype) => {
                         found.truncate(before);
                         late.entries.push(entry.to_entry());
                         return Ok(());
                     }
+                    _ => {}
                 }
             }
             Ok(())
         })?;
-        late.missing.push(missing);
-        Ok(found)
+        if !missing.is_empty() {
+            late.missing.push(missing);
+        }
+        Ok(())
     }
 
     /// Passes over what is under way.
@@ -207,57 +238,52 @@ impl Store {
         late: Late,
         gather: &mut Gather<'_>,
     ) -> Result<ControlFlow<()>, StoreError> {
-        let Late { missing, mut entries, mut long } = late;
+        let Late { missing, mut entries, long } = late;
         for missing in missing {
             self.find_missing(missing, &mut |entry| {
                 entries.push(entry.to_entry());
                 Ok(())
             })?;
         }
+        let Gather { wanted, each, .. } = gather;
+        let mut take = |row: Row| match &row.fact {
+            FactBuf::Record(rdata) if (wanted.matches)(rdata.as_rdata()) => each(row),
+            _ => ControlFlow::Continue(()),
+        };
+        let mut flow = ControlFlow::Continue(());
+        let mut found: Vec<Found> = Vec::new();
         for entry in &entries {
-            let mut found = self.matching(entry, gather.matches)?;
-            while !found.is_empty() {
-                let later = found.split_off(found.len().min(PAGE));
-                let page = std::mem::replace(&mut found, later);
-                if self.fetch(page)?.into_iter().try_for_each(&mut *gather.each).is_break() {
-                    return Ok(ControlFlow::Break(()));
-                }
-            }
-        }
-        while !long.is_empty() {
-            let later = long.split_off(long.len().min(PAGE));
-            let page = std::mem::replace(&mut long, later);
-            if rows(self.fetch_long(page)?).try_for_each(&mut *gather.each).is_break() {
-                return Ok(ControlFlow::Break(()));
-            }
-        }
-        Ok(ControlFlow::Continue(()))
-    }
-
-    /// The records of an entry that match, whatever it takes.
-    fn matching(
-        &mut self,
-        entry: &Entry,
-        matches: &dyn Fn(Rdata<'_>) -> bool,
-    ) -> Result<Vec<Found>, StoreError> {
-        let kind = Kind::Record;
-        let mut found = Vec::new();
-        let position = Value::read(&entry.value).map(|value| value.log);
-        let position = position.ok_or_else(|| StoreError::damaged("a bucket"))?;
-        let partition = entry.partition;
-        self.each_record(kind, entry, &mut |store, page| {
-            for (stored, row) in page {
-                let fact = match &stored {
-                    Stored::Fact(fact) => Cow::Borrowed(fact),
-                    Stored::Long { .. } => Cow::Owned(store.complete(partition, stored.clone())?),
+            let position = Value::read(&entry.value).map(|value| value.log);
+            let position = position.ok_or_else(|| StoreError::damaged("a bucket"))?;
+            self.each_record(KIND, entry, &mut |store, page| {
+                let may_match = |stored: &Stored| match stored {
+                    Stored::Fact(FactBuf::Record(rdata)) => (wanted.matches)(rdata.as_rdata()),
+                    Stored::Fact(FactBuf::Negative { .. }) => false,
+                    Stored::Long { rrtype, .. } => (wanted.long)(*rrtype),
                 };
-                if matches!(&*fact, FactBuf::Record(rdata) if matches(rdata.as_rdata())) {
-                    let owner = Owner::Logged(position);
-                    found.push(Found { kind, partition, owner, stored, row });
+                let page = page.into_iter().filter(|(stored, _)| may_match(stored));
+                found.extend(page.map(|(stored, row)| {
+                    let (partition, owner) = (entry.partition, Owner::Logged(position));
+                    Found { kind: KIND, partition, owner, stored, row }
+                }));
+                if found.len() >= PAGE {
+                    let found = std::mem::take(&mut found);
+                    flow = store.fetch(found)?.into_iter().try_for_each(&mut take);
                 }
+                Ok(flow.is_continue())
+            })?;
+            if flow.is_break() {
+                return Ok(flow);
             }
-            Ok(true)
-        })?;
-        Ok(found)
+        }
+        let mut found = found.into_iter().chain(long);
+        while flow.is_continue() {
+            let page: Vec<Found> = found.by_ref().take(PAGE).collect();
+            if page.is_empty() {
+                break;
+            }
+            flow = self.fetch(page)?.into_iter().try_for_each(&mut take);
+        }
+        Ok(flow)
     }
 }

@@ -1,4 +1,4 @@
-//! The connection: commands are packed by hand, sent many at a time, answered in order.
+//! The connection: commands are packed by hand, sent many at a time, answered in order. For scans there is a second one.
 //!
 //! Everything else in the store goes through [`Link`], which stands on `store/wire.rs`. A connection that failed
 //! is dropped and made anew at the next call, and [`Link::generation`] tells that it was: what a caller
@@ -19,8 +19,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Strings asked for at once.
 const STRINGS: usize = 8;
-/// From how many strings on they come by two connections, in turns. A Unix socket holds three blocks, and wakes the server
-/// only when it is nearly empty, so that with one connection either side waits for the other.
+/// From how many strings on they come by two connections, in turns, if they come by Unix sockets. Such a socket holds three
+/// blocks, and wakes the server only when it is nearly empty, so that with one either side waits for the other.
 const MANY: usize = 64;
 
 /// Takes a string and the number of the command that it answers.
@@ -161,7 +161,7 @@ impl Functions {
 pub(crate) struct Link {
     options: Options,
     connection: Option<Wire>,
-    /// A second connection, for many strings alone.
+    /// A second connection while many strings are read.
     second: Option<Wire>,
     generation: u64,
     pub(crate) functions: Functions,
@@ -191,16 +191,13 @@ impl Link {
         &self.options
     }
 
-    /// Gives up both connections, so that the next call makes a new one.
+    /// Gives up the connection, so that the next call makes a new one.
     pub(crate) fn hang_up(&mut self) {
         self.connection = None;
-        self.second = None;
     }
 
     fn connected(&mut self) -> Result<&mut Wire, StoreError> {
         if self.connection.is_none() {
-            // The second may be one to a server that is gone, too.
-            self.second = None;
             self.connection = Some(connect(&self.options)?);
             self.generation += 1;
         }
@@ -253,11 +250,12 @@ impl Link {
         each: &mut dyn FnMut(usize, &[u8]) -> ControlFlow<()>,
     ) -> Result<(), StoreError> {
         self.connected()?;
-        let by_two = keys.len() >= MANY;
-        if by_two && self.second.is_none() {
-            self.second = Some(connect(&self.options)?);
+        if keys.len() >= MANY && self.connection.as_ref().is_some_and(Wire::is_unix) {
+            // Without it things go on, only slower: there may be no more connections to be had.
+            self.second = connect(&self.options).ok().and_then(Wire::that_answers);
         }
-        let result = self.strings_by(by_two, keys, each);
+        let result = self.strings_by(self.second.is_some(), keys, each);
+        self.second = None;
         if result.is_err() {
             // There may be replies that nobody reads.
             self.hang_up();

@@ -1,17 +1,17 @@
 //! Look-ups: by owner name, by address, by the name that records point at.
 //!
-//! Answers come in pages, through a function that says whether to go on; nothing is kept but which
+//! Answers come in pages, through a function that says whether to go on; little is kept but which
 //! names were met already. Sets of pointers are read here, and followed in `store/gather.rs`.
 
 use super::entries::Entry;
-use super::gather::Gather;
+use super::gather::{Gather, Wanted};
 use super::keys::{Kind, Pointer};
 use super::link::Packed;
 use super::posting::{HASH_LEVELS, Level, Posting, V4_LEVELS};
 use super::resolve::{Found, Owner, PAGE};
 use super::{Row, Store, StoreError, reply};
 use crate::name::{Name, NameBuf};
-use crate::rdata::{Rdata, Target};
+use crate::rdata::{self, Rdata, Target};
 use redis::Value;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::ControlFlow;
@@ -97,7 +97,7 @@ impl Store {
         self.rows_of(Kind::Negative, about.name.as_name(), about.negative.as_ref(), each)
     }
 
-    /// The records that point at a name that was asked for: CNAME, DNAME, NS, PTR, MX, SRV and SOA. Where `each` is likely
+    /// The records that point at a name that was asked for, as [`Rdata::target`] has it. Where `each` is likely
     /// to break after `most` rows, no more are asked for ahead.
     ///
     /// # Errors
@@ -109,7 +109,8 @@ impl Store {
         each: Each<'_>,
     ) -> Result<(), StoreError> {
         let matches = points_at(about.name.as_name());
-        let mut gather = Gather::new(&matches, most, each);
+        let wanted = Wanted { matches: &matches, long: rdata::may_point_at_name, most };
+        let mut gather = Gather::new(wanted, each);
         match self.members(&about.node, about.members.clone(), &mut gather)? {
             Members::Break => Ok(()),
             Members::All => self.follow_due(&mut gather).map(|_| ()),
@@ -209,7 +210,8 @@ impl Store {
     ) -> Result<(), StoreError> {
         let node = node(Posting::name(name, &self.keys, &self.router));
         let matches = points_at(name);
-        self.gather(vec![node], Gather::new(&matches, most, each))
+        let wanted = Wanted { matches: &matches, long: rdata::may_point_at_name, most };
+        self.gather(vec![node], Gather::new(wanted, each))
     }
 
     /// The records whose RDATA is an address from `from` to `to`, both included. Where `each` is likely to break after
@@ -238,7 +240,8 @@ impl Store {
     pub fn of_octets(&mut self, octets: &[u8], each: Each<'_>) -> Result<(), StoreError> {
         let posting = Posting::octets(octets, &self.keys, &self.router);
         let matches = |rdata: Rdata<'_>| rdata.octets == octets;
-        self.gather(vec![node(posting)], Gather::new(&matches, usize::MAX, each))
+        let wanted = Wanted { matches: &matches, long: |_| true, most: usize::MAX };
+        self.gather(vec![node(posting)], Gather::new(wanted, each))
     }
 
     /// The records of the names that these pointers may mean, name by name.
@@ -247,7 +250,8 @@ impl Store {
         pointers: Vec<Pointer>,
         each: Each<'_>,
     ) -> Result<(), StoreError> {
-        let mut gather = Gather::new(&|_| true, usize::MAX, each);
+        let wanted = Wanted { matches: &|_| true, long: |_| true, most: usize::MAX };
+        let mut gather = Gather::new(wanted, each);
         pointers.into_iter().for_each(|pointer| gather.meet(pointer));
         self.follow_due(&mut gather).map(|_| ())
     }
@@ -263,7 +267,8 @@ impl Store {
             Target::V4(address) => (from..=to).contains(&address),
             _ => false,
         };
-        let mut gather = Gather::new(&matches, most, each);
+        let wanted = Wanted { matches: &matches, long: |_| false, most };
+        let mut gather = Gather::new(wanted, each);
         if from == to {
             let posting = Posting::v4(from, &self.keys);
             return self.gather(vec![node(posting)], gather);
@@ -296,7 +301,8 @@ impl Store {
             Target::V6(address) => (from..=to).contains(&address),
             _ => false,
         };
-        let mut gather = Gather::new(&matches, most, each);
+        let wanted = Wanted { matches: &matches, long: |_| false, most };
+        let mut gather = Gather::new(wanted, each);
         if from == to {
             let posting = Posting::v6(from, &self.keys, &self.router);
             return self.gather(vec![node(posting)], gather);

@@ -8,6 +8,7 @@
 //! buckets are asked.
 
 use super::encoding::{RowRead, row_of};
+use super::entries::Meta;
 use super::keys::{Kind, LOG, Pointer, ROW, ROWS, low24};
 use super::lookup::Each;
 use super::resolve::PAGE;
@@ -153,7 +154,8 @@ impl Store {
         for part in self.parts(None) {
             rows.clear();
             counters.fill(0);
-            self.each_row(kind, part, &mut |RowRead { seen, bits, told }| {
+            let meta = self.meta(kind, part)?;
+            self.each_row(kind, part, &meta, &mut |RowRead { seen, bits, told }| {
                 if admits(&seen, told) {
                     rows.push((bits, seen.count));
                     if let Some(sum) = counters.get_mut(counter(bits)) {
@@ -190,7 +192,7 @@ impl Store {
     /// # Errors
     /// When Redis does not answer.
     pub fn rows_in(&mut self, kind: Kind, part: Part) -> Result<u32, StoreError> {
-        Ok(self.metas(kind, [part.0])?.first().ok_or(StoreError::Reply)?.rows)
+        Ok(self.meta(kind, part)?.rows)
     }
 
     /// The sum of each name of a part that has rows which pass: by what they tell, if `admits` can say it of all of them,
@@ -322,7 +324,7 @@ impl Store {
                 *word |= bit;
             }
         }
-        let meta = *self.metas(kind, [part.0])?.first().ok_or(StoreError::Reply)?;
+        let meta = self.meta(kind, part)?;
         let keys = self.log_blocks(kind, part.0, &meta);
         let hasher = self.router.hasher().clone();
         let length = meta.block as usize * LOG as usize + meta.offset as usize;
@@ -390,16 +392,17 @@ impl Store {
         part: Part,
         admits: &impl Fn(&Seen, Told) -> Option<bool>,
     ) -> Result<Option<Vec<Summed>>, StoreError> {
-        let meta = *self.metas(kind, [part.0])?.first().ok_or(StoreError::Reply)?;
+        let meta = self.meta(kind, part)?;
         let (mut rows, mut is_sure) = (room(meta.rows as usize), true);
-        self.each_row(kind, part, &mut |RowRead { seen, bits, told }| match admits(&seen, told) {
+        let each = &mut |RowRead { seen, bits, told }: RowRead| match admits(&seen, told) {
             Some(true) => {
                 let Seen { count, time_first, time_last, .. } = seen;
                 rows.push(Summed { bits, count, time_first, time_last });
             }
             Some(false) => {}
             None => is_sure = false,
-        })?;
+        };
+        self.each_row(kind, part, &meta, each)?;
         rows.sort_unstable_by_key(|row| row.bits);
         Ok(is_sure.then_some(rows))
     }
@@ -409,10 +412,10 @@ impl Store {
         &mut self,
         kind: Kind,
         part: Part,
+        meta: &Meta,
         each: &mut impl FnMut(RowRead),
     ) -> Result<(), StoreError> {
-        let meta = *self.metas(kind, [part.0])?.first().ok_or(StoreError::Reply)?;
-        let keys = self.row_blocks(kind, part.0, &meta);
+        let keys = self.row_blocks(kind, part.0, meta);
         let mut left = meta.rows as usize;
         self.link.strings(&keys, &mut |_, block| {
             let rows = block.as_chunks::<ROW>().0.iter().take(left.min(ROWS as usize));
@@ -438,7 +441,10 @@ impl Summed {
 /// Room for so many things, at most: to grow would take twice as much. What is larger than [`KEPT`] goes back to the system
 /// when it is dropped; room that is never used takes no memory.
 fn room<T>(most: usize) -> Vec<T> {
-    Vec::with_capacity(most.max(KEPT / size_of::<T>().max(1) + 1))
+    let mut room = Vec::new();
+    // If a damaged store claims more than there is, it will not be used, either.
+    room.try_reserve_exact(most.max(KEPT / size_of::<T>().max(1) + 1)).ok();
+    room
 }
 
 fn name_on(line: &[u8]) -> Option<Name<'_>> {

@@ -6,7 +6,7 @@
 
 use super::encoding::{RowRead, Value, read_row, row_of};
 use super::entries::{Entry, Meta};
-use super::keys::{Kind, LOG, LOG_STRIDE, Pointer, ROW, ROWS, low24};
+use super::keys::{Buckets, Kind, LOG, LOG_STRIDE, Pointer, ROW, ROWS};
 use super::link::Packed;
 use super::lookup::Each;
 use super::resolve::{Found, Owner, PAGE};
@@ -198,19 +198,15 @@ impl Store {
         each: Each<'_>,
     ) -> Result<ControlFlow<()>, StoreError> {
         let partition = part.0;
-        let meta = *self.metas(kind, [partition])?.first().ok_or(StoreError::Reply)?;
+        let meta = self.meta(kind, part)?;
         let whole = self.load_partition(kind, partition, &meta)?;
-        let indices: Vec<u32> = (0..meta.buckets.count()).collect();
-        for indices in indices.chunks(BUCKETS) {
-            for (bucket, &index) in self.buckets(kind, partition, indices)?.into_iter().zip(indices)
-            {
+        let mut met = Met::new(&meta);
+        let mut walk = BucketWalk::new(meta.buckets);
+        while let Some(indices) = walk.next(self, kind, part)? {
+            for bucket in self.buckets(kind, partition, &indices)? {
                 for (field, value) in bucket {
                     let hash = field.try_into().map(u64::from_be_bytes);
                     let hash = hash.map_err(|_| StoreError::Reply)?;
-                    // A name that moved to a bucket of a later split is met there, not here.
-                    if meta.buckets.of(low24(hash)) != index {
-                        continue;
-                    }
                     let entry = Entry { partition, hash, value };
                     let log = Value::read(&entry.value).map(|value| value.log);
                     let Some(rrname) = log.and_then(|log| whole.name(log)) else { continue };
@@ -218,7 +214,9 @@ impl Store {
                     self.each_record(kind, &entry, &mut |store, page| {
                         for (stored, row) in page {
                             // Rows added since the partition was loaded are not of this scan.
-                            let Some(seen) = whole.row(row) else { continue };
+                            let Some(seen) = whole.row(row).filter(|_| met.is_new(row)) else {
+                                continue;
+                            };
                             let fact = store.complete(partition, stored)?;
                             flow = each(Row { rrname: rrname.to_buf(), fact, seen });
                             if flow.is_break() {
@@ -316,6 +314,62 @@ impl Store {
             }
         }
         Ok(days)
+    }
+}
+
+/// A walk through all buckets of a part, some at a time. Names move to new buckets while it goes on, so it goes on until
+/// there are no new ones: a name may be met twice, and none is missed.
+pub(super) struct BucketWalk {
+    next: u32,
+    end: u32,
+}
+
+impl BucketWalk {
+    pub(super) fn new(buckets: Buckets) -> Self {
+        Self { next: 0, end: buckets.count() }
+    }
+
+    /// The next buckets; `None` when there are no more. Nothing may be under way when those that were known are through.
+    pub(super) fn next(
+        &mut self,
+        store: &mut Store,
+        kind: Kind,
+        part: Part,
+    ) -> Result<Option<Vec<u32>>, StoreError> {
+        if self.is_through() {
+            self.end = self.end.max(store.meta(kind, part)?.buckets.count());
+        }
+        Ok(self.known())
+    }
+
+    /// The next buckets among those that are known.
+    pub(super) fn known(&mut self) -> Option<Vec<u32>> {
+        let most = u32::try_from(BUCKETS).unwrap_or(u32::MAX);
+        let indices: Vec<u32> = (self.next..self.end.min(self.next.saturating_add(most))).collect();
+        self.next = indices.last().map_or(self.next, |last| last + 1);
+        Some(indices).filter(|indices| !indices.is_empty())
+    }
+
+    pub(super) fn is_through(&self) -> bool {
+        self.next >= self.end
+    }
+}
+
+/// Which rows of a partition were handed out.
+pub(super) struct Met(Vec<u64>);
+
+impl Met {
+    pub(super) fn new(meta: &Meta) -> Self {
+        Self(vec![0; meta.rows as usize / 64 + 1])
+    }
+
+    /// Whether a row was not met before.
+    pub(super) fn is_new(&mut self, row: u32) -> bool {
+        let bit = 1 << (row % 64);
+        let Some(word) = self.0.get_mut(row as usize / 64) else { return false };
+        let is_new = *word & bit == 0;
+        *word |= bit;
+        is_new
     }
 }
 

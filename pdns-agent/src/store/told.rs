@@ -2,7 +2,7 @@
 //!
 //! Written with each row by `store/batch.rs`, read by scans. Rows that an earlier version wrote tell nothing until their
 //! records are seen again by an agent that does not know their numbers; of those, and of seldom types, the record itself
-//! has to be looked at.
+//! has to be looked at. (No version that would take these bits for flags was ever released.)
 
 use crate::rr::RrType;
 

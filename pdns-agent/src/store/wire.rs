@@ -88,6 +88,17 @@ impl Wire {
         Ok(())
     }
 
+    /// Whether it goes through a Unix socket.
+    pub(super) fn is_unix(&self) -> bool {
+        matches!(self, Self::Plain(reader) if matches!(reader.get_ref(), Socket::Unix(_)))
+    }
+
+    /// The connection, if the server answers on it: it may have no room for one more.
+    pub(super) fn that_answers(mut self) -> Option<Self> {
+        self.send(b"*1\r\n$4\r\nPING\r\n").ok()?;
+        matches!(self.value(), Ok(Value::SimpleString(pong)) if pong == "PONG").then_some(self)
+    }
+
     /// Sends commands in wire form.
     pub(super) fn send(&mut self, octets: &[u8]) -> RedisResult<()> {
         match self {

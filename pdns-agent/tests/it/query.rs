@@ -9,19 +9,22 @@ mod sums;
 mod trail;
 mod world;
 
+use crate::redis::Redis;
+use crate::store::{Log, Model, options};
 use asked::{Asked, asked, filter, rrtype};
 use pdns_agent::name::NameBuf;
 use pdns_agent::observation::Seen;
 use pdns_agent::query::{self, Filter, MOST_READ, NameSum, Passes, Query, Sort, Text, What};
 use pdns_agent::rdata::Target;
-use pdns_agent::store::{FactBuf, Row};
+use pdns_agent::rr::RrType;
+use pdns_agent::store::{FactBuf, Row, Store};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestError, TestRunner};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::ops::ControlFlow;
-use world::{DAY, START, World, is_record, target};
+use world::{DAY, START, World, is_record, record, target};
 
 /// Whether a row passes, from the words of the documentation.
 fn passes(filter: &Filter, row: &Row) -> bool {
@@ -273,6 +276,27 @@ fn names_ranked_at_random(world: &World) {
         Ok(())
     });
     ran.unwrap();
+}
+
+#[test]
+fn nothing_is_left_out_where_rows_do_not_tell_that_they_do_not_pass() {
+    let server = Redis::start();
+    let mut store = Store::open(&options(&server)).unwrap();
+    let (mut log, mut model) = (Log::new(&mut store, 1), Model::new());
+    let name = |number: u32| NameBuf::parse(&format!("n{number}.d{number}.example")).unwrap();
+    for number in 0..500 {
+        // Both types are told as one of the seldom ones.
+        let (rrtype, times) = if number < 5 { (RrType::WKS, 20) } else { (RrType::CERT, 1) };
+        for time in 0..times {
+            log.add(&mut model, &name(number), &record(rrtype, &[1]), 100 + time, None);
+        }
+    }
+    log.flush(&mut store).unwrap();
+    let filter = Filter { rrtypes: vec![RrType::WKS], ..Filter::default() };
+    for (limit, want) in [(4, true), (5, false), (6, false)] {
+        let (names, cut) = query::top_names(&mut store, &filter, limit).unwrap();
+        assert_eq!((names.len(), cut), (limit.min(5), want), "of {limit}");
+    }
 }
 
 #[test]

@@ -171,3 +171,53 @@ fn facts_without_names_are_those_of_all_records() {
         assert_eq!(rows, want);
     }
 }
+
+#[test]
+fn names_that_move_while_all_are_read_are_met_once() {
+    let server = Redis::start_durable();
+    let mut store = Store::open(&options(&server)).unwrap();
+    let mut writer = Store::open(&options(&server)).unwrap();
+    let mut model = Model::new();
+    let mut log = Log::new(&mut writer, 1);
+    let long = record(RrType::TXT, &[b'x'; 300]);
+    let mut add = |writer: &mut Store, numbers: std::ops::Range<u32>| {
+        let mut added = Model::new();
+        for number in numbers {
+            let [_, _, high, low] = number.to_be_bytes();
+            let one = name(&format!("n{number}.example.com"));
+            log.add(&mut added, &one, &a([10, 2, high, low]), 100, None);
+            if number % 50 == 0 {
+                log.add(&mut added, &one, &long, 100, None);
+            }
+        }
+        log.flush(writer).unwrap();
+        added
+    };
+    // Enough buckets for several questions, all in one part.
+    model.append(&mut add(&mut writer, 0..3_000));
+    let part = store.parts(Some(name("example.com").as_name()))[0];
+    let mut met: Vec<(NameBuf, FactBuf)> = Vec::new();
+    let flow = store.every_in(Kind::Record, part, &mut |row| {
+        met.push((row.rrname, row.fact));
+        if met.len() == 10 {
+            add(&mut writer, 3_000..8_000);
+        }
+        ControlFlow::Continue(())
+    });
+    assert_eq!(flow.unwrap(), ControlFlow::Continue(()));
+    met.sort();
+    let want: Vec<(NameBuf, FactBuf)> = model.keys().cloned().collect();
+    assert!(met == want, "{} of {} records were met", met.len(), want.len());
+
+    let want = want.len() + 5_100;
+    let mut facts = 0;
+    store
+        .facts_in(Kind::Record, part, &mut |_| {
+            facts += 1;
+            if facts == 10 {
+                add(&mut writer, 8_000..20_000);
+            }
+        })
+        .unwrap();
+    assert_eq!(facts, want, "facts were met");
+}
