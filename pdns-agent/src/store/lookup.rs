@@ -252,7 +252,9 @@ impl Store {
     ) -> Result<(), StoreError> {
         let wanted = Wanted { matches: &|_| true, long: |_| true, most: usize::MAX };
         let mut gather = Gather::new(wanted, each);
-        pointers.into_iter().for_each(|pointer| gather.meet(pointer));
+        for pointer in pointers {
+            gather.meet(pointer);
+        }
         self.follow_due(&mut gather).map(|_| ())
     }
 

@@ -250,7 +250,7 @@ fn records(store: &mut Store, request: &Request, by: &By<'_>, sink: &mut Sink<'_
     };
     match by {
         By::Target(Owner::Exact(name)) => {
-            store.pointing_at(name.as_name(), usize::MAX, &mut take)?
+            store.pointing_at(name.as_name(), usize::MAX, &mut take)?;
         }
         // There is no index for wildcards of RDATA.
         By::Target(_) => store.every(Kind::Record, &mut take)?,
