@@ -3,9 +3,12 @@
 use super::args::Rows;
 use super::resolve::{LIMIT, TOP_LIMIT, UsageError};
 use super::{CliError, Found, Terminal, cannot, open};
-use crate::query::{self, MAX_SORTED, MOST_READ, Page, Query, TagSet, Trail};
+use crate::query::{
+    self, By, Group, GroupKey, GroupSort, Grouping, MAX_SORTED, MOST_READ, NameSum, Page, Query,
+    TagSet, Trail,
+};
 use crate::render::{Format, Item, Look, Mark, Renderer, escape};
-use crate::store::{Options, Store};
+use crate::store::{Kind, Options, OwnerSum, Store};
 use std::error::Error as _;
 use std::io::{self, BufRead, Read as _};
 use std::ops::ControlFlow;
@@ -97,7 +100,8 @@ impl<'a, 't> Answer<'a, 't> {
         let about = about(subject);
         if page.in_part {
             self.notes.push(format!(
-                "{about}more than {MOST_READ} rows; shown are the latest seen of those read first: --sort last sorts all"
+                "{about}more than {MOST_READ} rows; shown are the {} latest seen of those read first: --sort last sorts all, --limit 0 shows them",
+                page.shown
             ));
         } else if page.cut {
             let rows = if page.shown == 1 { "row" } else { "rows" };
@@ -281,11 +285,24 @@ pub(super) fn top_names(
     terminal: &mut Terminal<'_>,
 ) -> Result<Found, CliError> {
     let limit = rows.limit.unwrap_or(TOP_LIMIT);
-    if limit == 0 || limit > MAX_SORTED {
-        return Err(UsageError::Limit.into());
-    }
     let filter = rows.filter(terminal.now)?;
     let mut store = open(options)?;
+    if limit == 0 || limit > MAX_SORTED {
+        // In several passes, as all sums of which there may be more than are held.
+        let grouping = Grouping { by: By::Names, kind: Kind::Record, filter, first_on: None };
+        let mut answer = Answer::new(&mut store, rows.format(), Format::Cof, terminal)?;
+        let (page, _) =
+            query::groups(&mut store, &grouping, GroupSort::Count, limit, &mut |group| {
+                let Group { key, records, count, time_first, time_last, .. } = group.clone();
+                let GroupKey::Name(rrname) = key else { return ControlFlow::Continue(()) };
+                let sum = OwnerSum { records, count, time_first, time_last };
+                answer.item(&Item::Sum(&NameSum { rrname, sum }))
+            })
+            .map_err(cannot("read the store"))?;
+        answer.check()?;
+        answer.note(page, true, None);
+        return answer.end();
+    }
     let (sums, cut) =
         query::top_names(&mut store, &filter, limit).map_err(cannot("read the store"))?;
     let mut answer = Answer::new(&mut store, rows.format(), Format::Cof, terminal)?;

@@ -304,7 +304,7 @@ pub struct Rows {
     ///
     /// Ties go by name, type and RDATA. The default is by count for top and unanswered, by name for
     /// searches, and the latest seen first for everything else. With --limit 0 an answer of more than
-    /// 200000 rows comes unsorted. Of a look-up with more than 5000 rows only the first are read, unless an order is
+    /// 200000 rows comes unsorted. Of a look-up with more than 1000 rows only the first are read, unless an order is
     /// asked for.
     #[arg(long, short = 's', value_name = "ORDER", global = true, help_heading = "Rows")]
     pub sort: Option<SortArg>,

@@ -124,9 +124,6 @@ pub enum UsageError {
     /// More descriptions than can be.
     #[error("export --format ip-descriptions needs a limit of 1 to 200000")]
     Descriptions,
-    /// No limit where one is needed.
-    #[error("top --by names needs a limit of 1 to 200000")]
-    Limit,
 }
 
 impl From<SortArg> for Sort {

@@ -139,7 +139,6 @@ fn every_error_is_one_good_sentence() {
         ("admin stop --negative", "admin has no use for --negative"),
         ("new --sort last", "new has no use for --sort"),
         ("top --sort last", "top has no use for --sort"),
-        ("top --by names --limit 0", "top --by names needs a limit"),
         ("unanswered --sort ttl", "unanswered sorts by count, first or last"),
         ("new --list soon", "bad value for --list: \"soon\" is no time"),
         ("find --contains \\9", "bad value for --contains: no name can hold"),

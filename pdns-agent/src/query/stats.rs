@@ -18,6 +18,19 @@ type Place = (u32, Handle);
 /// The places that come first, and whether there are more.
 struct First(Smallest<Place>);
 
+/// Of places in order those that may be among the first `limit` rows, and one more at least; whether that left any out. Rows
+/// that share the last rank that fits go by what they are, so all of them are kept, if all are there.
+fn first_of(mut places: Vec<Place>, more: bool, limit: usize) -> (Vec<Place>, bool) {
+    let last =
+        limit.checked_sub(1).and_then(|last| places.get(last)).map_or(u32::MAX, |last| last.0);
+    let ties = places.partition_point(|place| place.0 <= last);
+    let is_whole = ties < places.len() || !more;
+    let keep = if is_whole { ties.max(limit + 1) } else { limit + 1 };
+    let is_less = keep < places.len();
+    places.truncate(keep);
+    (places, more || is_less)
+}
+
 impl First {
     fn offer(&mut self, place: Place) {
         match self.0.worst() {
@@ -27,14 +40,13 @@ impl First {
     }
 }
 
-/// The first rows by what they tell alone, in order, and whether there are more: at most `exactly` where that is enough to
-/// know that they pass, and else at most `keep`.
+/// The first rows by what they tell alone, in order, and whether there are more: as [`first_of`] has it where that is enough
+/// to know that they pass, and else at most `keep`.
 fn by_statistics(
     store: &mut Store,
     query: &Query,
     kind: Kind,
     sort: Sort,
-    exactly: usize,
     keep: usize,
 ) -> Result<(Vec<Place>, bool), StoreError> {
     let mut first = First(Smallest::new(keep));
@@ -47,13 +59,9 @@ fn by_statistics(
         }
         ControlFlow::Continue(())
     })?;
-    let mut more = first.0.overflowed();
-    let mut places = first.0.into_sorted();
-    if is_sure && places.len() > exactly {
-        places.truncate(exactly);
-        more = true;
-    }
-    Ok((places, more))
+    let more = first.0.overflowed();
+    let places = first.0.into_sorted();
+    Ok(if is_sure { first_of(places, more, query.limit) } else { (places, more) })
 }
 
 /// The first rows that pass the filter, at most `keep`, in order; whether there are more.
@@ -73,7 +81,7 @@ fn by_facts(
         })?;
     }
     let more = first.0.overflowed();
-    Ok((first.0.into_sorted(), more))
+    Ok(first_of(first.0.into_sorted(), more, query.limit))
 }
 
 /// Hands out the rows of `kind` that pass the query's filter.
@@ -89,20 +97,20 @@ pub(super) fn run(
     if query.limit == 0 || query.limit > MAX_SORTED || query.filter.tag.is_some() {
         return all(store, query, kind, wanted, each);
     }
-    // One more than fits, to know whether anything is left out.
-    let exactly = query.limit + 1;
+    // One more than fits, to know whether anything is left out, and room for ties.
+    let enough = query.limit + 1 + passes.least;
     let keep = if query.filter.needs_identity() {
-        query.limit.saturating_mul(4).max(passes.least).min(passes.most).max(1)
+        query.limit.saturating_mul(4).min(passes.most).max(enough)
     } else {
-        exactly
+        enough
     };
-    let (places, more) = by_statistics(store, query, kind, wanted, exactly, keep)?;
+    let (places, more) = by_statistics(store, query, kind, wanted, keep)?;
     let mut sorter = Sorter::new(wanted, query.limit);
     resolve(store, query, &places, &mut sorter, each)?;
     let mut given_up = more && sorter.is_full();
     if more && !given_up {
         // Of what comes first by statistics too little is of that type: all types have to be read.
-        let (places, more) = by_facts(store, query, kind, wanted, exactly)?;
+        let (places, more) = by_facts(store, query, kind, wanted, enough)?;
         sorter = Sorter::new(wanted, query.limit);
         resolve(store, query, &places, &mut sorter, each)?;
         given_up = more && sorter.is_full();

@@ -293,6 +293,22 @@ fn import(site: &Site, input: &[u8], arguments: &[&str]) -> Ended {
 }
 
 #[test]
+fn a_list_in_another_form_sets_no_tags() {
+    let site = Site::new();
+    for list in ["foo,bar\n1,2\n", "subject;kind\na.example;threat\n"] {
+        let ended = import(&site, list.as_bytes(), &["--kind", "threat"]);
+        assert_eq!(ended.code, Some(2), "{ended:?}");
+        assert!(
+            ended.stderr.contains("line 1 is passed over: it holds several values"),
+            "{ended:?}"
+        );
+        assert!(ended.stderr.contains("2 of 2 lines were passed over"), "{ended:?}");
+    }
+    let ended = import(&site, b"a\\,b.example\n", &["--kind", "threat"]);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+}
+
+#[test]
 fn a_bad_line_is_told_and_the_good_ones_go_in() {
     let site = Site::new();
     let list =

@@ -55,6 +55,10 @@ enum BadLine {
     Quote,
     #[error("it has {found} values and the head names {named} columns")]
     Values { found: usize, named: usize },
+    #[error(
+        "it holds several values, and the file begins with no head that has a column called subject"
+    )]
+    Several,
     #[error("it names no kind: give --kind, or a column with it")]
     NoKind,
     #[error("the time does not read")]
@@ -187,6 +191,15 @@ fn values(line: &str) -> Result<Vec<String>, BadLine> {
 /// The tag of a line.
 fn read(line: &str, head: Option<&[Column]>, defaults: &Defaults) -> Result<Tag, BadLine> {
     let Some(head) = head else {
+        // A separator can be part of a name, but is far more likely one of a list in another form.
+        let mut before = ' ';
+        if line.chars().any(|letter| {
+            let separates = matches!(letter, ',' | ';') && before != '\\';
+            before = letter;
+            separates
+        }) {
+            return Err(BadLine::Several);
+        }
         let kind = defaults.kind.ok_or(BadLine::NoKind)?;
         let tag = Tag {
             note: defaults.note.clone(),
