@@ -38,7 +38,7 @@ impl Subjects {
                 continue;
             }
             let name = NameBuf::parse(columns[QUERY]).expect("a name of our own making");
-            if !columns[QUERY].ends_with(".arpa")
+            if name.as_name().labels().next_back() != Some("arpa")
                 && let Some(domain) = suffix::registrable(name.as_name())
             {
                 subjects.domains.push(domain.as_str().to_owned());
