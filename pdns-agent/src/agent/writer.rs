@@ -26,6 +26,7 @@ pub(crate) struct Parcel {
 
 enum Request {
     Load([u8; 16]),
+    Begin([u8; 16], Box<SourceState>),
     Write(Box<Parcel>),
     Check,
 }
@@ -74,6 +75,9 @@ impl Writer {
                 for request in inbox {
                     let answer = match request {
                         Request::Load(log) => Answer::Loaded(work.load(&log)),
+                        Request::Begin(log, state) => {
+                            Answer::Checked(work.patiently(|store| store.acknowledge(&log, &state)))
+                        }
                         Request::Write(mut parcel) => {
                             let result = work.write(&mut parcel);
                             Answer::Written(parcel, result)
@@ -107,9 +111,18 @@ impl Writer {
         }
     }
 
+    /// Says what is going to be read, before anything of it is stored.
+    pub(crate) fn begin(&mut self, log: [u8; 16], state: SourceState) -> Result<(), StoreError> {
+        self.checked(Request::Begin(log, Box::new(state)))
+    }
+
     /// Makes sure that the store is there and the one that was opened.
     pub(crate) fn check(&mut self) -> Result<(), StoreError> {
-        self.send(Request::Check);
+        self.checked(Request::Check)
+    }
+
+    fn checked(&mut self, request: Request) -> Result<(), StoreError> {
+        self.send(request);
         match self.answers.recv() {
             Ok(Answer::Checked(result)) => result,
             _ => Err(stopped()),

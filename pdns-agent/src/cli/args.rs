@@ -1,5 +1,6 @@
 //! What can be typed after `pdns`: clap types, and nothing of what it means (see `resolve`).
 
+mod examples;
 pub(super) mod export;
 mod groups;
 pub(super) mod tag;
@@ -108,6 +109,7 @@ pub struct Args {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Look up subjects; the same as subjects without a command
+    #[command(after_long_help = examples::LOOKUP)]
     Lookup {
         /// Subjects as of pdns itself, answered one after the other; - reads them from standard input
         #[arg(value_name = "SUBJECT", required = true)]
@@ -120,6 +122,7 @@ pub enum Command {
     #[command(after_long_help = SUBDOMAINS)]
     Subdomains(Subdomains),
     /// The records, names, domains, addresses or types that were counted most
+    #[command(after_long_help = examples::TOP)]
     Top {
         /// What is counted together; all but records reads the whole store
         #[arg(long, value_enum, default_value = "records")]
@@ -129,8 +132,10 @@ pub enum Command {
     #[command(after_long_help = PARKED)]
     Parked(Parked),
     /// How many names or domains were new on each day, or which
+    #[command(after_long_help = examples::NEW)]
     New(New),
     /// Questions that brought no record, most asked first
+    #[command(after_long_help = examples::UNANSWERED)]
     Unanswered {
         /// How they ended: unanswered, nodata, an RCODE such as nxdomain or servfail, or any
         #[arg(long, value_name = "OUTCOME", default_value = "unanswered", value_parser = outcome)]
@@ -143,15 +148,19 @@ pub enum Command {
     #[command(subcommand)]
     Tag(TagCommand),
     /// The tagged addresses nearest to one, by the Euclidean distance of their octets
+    #[command(after_long_help = examples::NEAR)]
     Near(NearArgs),
     /// What is untagged and shares an address, prefix, name server or domain with a threat
+    #[command(after_long_help = examples::CONTRAST)]
     Contrast(ContrastArgs),
     /// Show what is new, as it is first seen
+    #[command(after_long_help = examples::WATCH)]
     Watch(WatchArgs),
     /// Write lists for Zeek, Suricata and Security Onion
     #[command(after_long_help = export::EXPORT)]
     Export(Export),
     /// The state of the store and of the logs that feed it
+    #[command(after_long_help = examples::STATUS)]
     Status {
         /// Also version, store, and what was counted on each log: all that a bug report needs
         #[arg(long, short)]

@@ -191,3 +191,42 @@ fn lines_of_standard_input_are_bounded() {
     }
     assert_eq!(lengths, [4, 65_536, 1, 4]);
 }
+
+/// The words of an example, up to what the shell would take or a person is told.
+fn typed(line: &str) -> Vec<String> {
+    let mut words = vec![String::new()];
+    let (mut quoted, mut letters) = (false, line.chars().peekable());
+    while let Some(letter) = letters.next() {
+        match letter {
+            '\'' => quoted = !quoted,
+            ' ' if !quoted && letters.peek() == Some(&' ') => break,
+            ' ' if !quoted => words.push(String::new()),
+            '<' | '>' if !quoted => break,
+            letter => words.last_mut().unwrap().push(letter),
+        }
+    }
+    words.retain(|word| !word.is_empty());
+    words
+}
+
+#[test]
+fn the_help_of_each_question_has_examples_that_can_be_typed() {
+    let mut command = Args::command();
+    command.build();
+    let (mut due, mut examples) = (vec![command], 0);
+    while let Some(command) = due.pop() {
+        due.extend(command.get_subcommands().cloned());
+        let name = command.get_bin_name().unwrap_or_default().to_owned();
+        let is_question = !["admin", "serve", "help"].iter().any(|word| name.contains(word));
+        let help = command.get_after_long_help().map(ToString::to_string).unwrap_or_default();
+        let lines: Vec<&str> = help.lines().filter_map(|line| line.strip_prefix("  ")).collect();
+        assert!(!is_question || command.has_subcommands() || !lines.is_empty(), "{name}");
+        for line in lines.into_iter().filter(|line| line.starts_with("pdns ")) {
+            if let Err(error) = Args::try_parse_from(typed(line)) {
+                panic!("{line}: {error}");
+            }
+            examples += 1;
+        }
+    }
+    assert!(examples > 40, "{examples}");
+}

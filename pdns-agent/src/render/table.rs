@@ -29,7 +29,7 @@ const BAR: u64 = 40;
 pub(super) enum Kind {
     /// Text that may be folded.
     Text,
-    /// Text that is never folded.
+    /// Text that is folded only where nothing else helps.
     Fixed,
     /// A time, which may be cut to its date.
     Time,
@@ -296,12 +296,17 @@ fn fit(heads: &[String], kinds: &[Kind], rows: &mut [Vec<String>], width: usize)
             *width = head.len().max(DATE);
         }
     }
-    let is_text = |at: &usize| kinds.get(*at) == Some(&Kind::Text);
-    let taken: usize =
-        widths.iter().enumerate().filter(|(at, _)| !is_text(at)).map(|(_, width)| width).sum();
-    let mut room = width.saturating_sub(taken + gaps);
+    let of_kinds = |folded: &[Kind]| -> (Vec<usize>, usize) {
+        let (texts, others): (Vec<usize>, Vec<usize>) = (0..widths.len())
+            .partition(|at| kinds.get(*at).is_some_and(|kind| folded.contains(kind)));
+        let taken: usize = others.iter().filter_map(|&at| widths.get(at)).sum();
+        (texts, width.saturating_sub(taken + gaps))
+    };
+    let (mut texts, mut room) = of_kinds(&[Kind::Text]);
+    if room < LEAST * texts.len() {
+        (texts, room) = of_kinds(&[Kind::Text, Kind::Fixed]);
+    }
     // The narrowest takes what it needs, and the others share what it leaves.
-    let mut texts: Vec<usize> = (0..widths.len()).filter(is_text).collect();
     texts.sort_by_key(|&at| widths.get(at));
     let mut left = texts.len();
     for at in texts {
@@ -371,5 +376,14 @@ mod tests {
         assert_eq!(fitted(39), ["www.example.com", "2026-11-24", "x"]);
         assert_eq!(fitted(28), ["www.example.\ncom", "2026-11-24", "x"]);
         assert_eq!(fitted(1), ["www.exam\nple.com", "2026-11-24", "x"]);
+        let kinds = [Kind::Text, Kind::Time, Kind::Fixed];
+        let heads = ["A", "B", "C"].map(str::to_owned);
+        let mut rows = [["www.example.com", "2026-11-24 02:22:58Z", "parking-name-server"]
+            .map(str::to_owned)
+            .to_vec()];
+        fit(&heads, &kinds, &mut rows, 42);
+        assert_eq!(rows[0], ["www.examp\nle.com", "2026-11-24", "parking-name-server"]);
+        fit(&heads, &kinds, &mut rows, 36);
+        assert_eq!(rows[0][2], "parking-nam\ne-server");
     }
 }

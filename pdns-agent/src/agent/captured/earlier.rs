@@ -61,7 +61,10 @@ impl Before {
     }
 
     /// Whether a record of the packet that begins at `start` is stored already.
+    ///
+    /// The place of an end is one behind where the last packet ended, and where now another may begin, which it does not
+    /// cover. No other packet begins so shortly before a place that a batch went to.
     pub(super) fn covers(&self, place: Place, start: u64) -> bool {
-        start < self.whole || self.half.iter().any(|checkpoint| checkpoint.covers(place, start))
+        start < self.whole || self.half.iter().any(|checkpoint| checkpoint.covers(place, start + 1))
     }
 }

@@ -84,6 +84,7 @@ impl Reader {
         let mut file = CaptureFile::open(path, self.router.hasher())?;
         let id = file.id().0;
         let (state, mut checkpoint) = self.outbox.writer.load(id)?;
+        let is_known = state.is_some();
         if state.is_some_and(|state| state.complete) {
             self.report.unchanged += 1;
             return Ok(());
@@ -93,6 +94,11 @@ impl Reader {
             checkpoint = self.finish(path, id, checkpoint, end, &before)?;
         }
         let mut decoder = Decoder::new(&self.options);
+        if !is_known {
+            // Were this killed within its first batch, and the file longer when it is read again, what is stored of it by
+            // then could not be found.
+            self.outbox.writer.begin(id, self.state(path, 0, false, &decoder))?;
+        }
         let (mut position, mut result) = (0, Ok(true));
         while matches!(result, Ok(true)) && !self.means.stop.is_stopped() {
             let window = &mut self.outbox.window;
@@ -187,8 +193,10 @@ impl Reader {
                 window.add(&observation);
             }
         };
-        // The end of a file that breaks off is found where it was found before.
-        while matches!(read(&mut file, &mut decoder, &mut position, end, &mut each), Ok(true)) {}
+        // The end of a file that breaks off is found where it was found before; in one that has grown since, a packet begins
+        // there, one before the place of the end, and is not of this batch.
+        let until = end.saturating_sub(1);
+        while matches!(read(&mut file, &mut decoder, &mut position, until, &mut each), Ok(true)) {}
         if position < end {
             decoder.finish(&mut |observation| each(observation, position));
         }

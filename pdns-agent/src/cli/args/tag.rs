@@ -1,5 +1,6 @@
 //! What can be typed of tags, and of what lies close to a tagged threat: clap types.
 
+use super::examples;
 use crate::query::{Scope, TieKind};
 use crate::store::TagKind;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -12,6 +13,7 @@ pub enum TagCommand {
     ///
     /// A subject is either a threat or trusted: setting one ends the other. '*.example.com' or
     /// .example.com is the name with all names below it.
+    #[command(after_long_help = examples::TAG_SET)]
     Set {
         /// What it is
         #[arg(value_parser = kinds())]
@@ -30,6 +32,7 @@ pub enum TagCommand {
     ///
     /// example.com takes the tags off the name and off the name with all below it; --exact and --below
     /// choose one of them.
+    #[command(after_long_help = examples::TAG_CLEAR)]
     Clear {
         /// A kind, if only tags of that kind are to go; then subjects
         #[arg(value_name = "[KIND] SUBJECT", required = true)]
@@ -45,6 +48,7 @@ pub enum TagCommand {
         reach: Reach,
     },
     /// List tags
+    #[command(after_long_help = examples::TAG_LIST)]
     List {
         /// Only tags of this kind
         #[arg(value_parser = kinds())]
@@ -54,6 +58,7 @@ pub enum TagCommand {
         under: Option<String>,
     },
     /// Who set and cleared which tags, and when; the latest first
+    #[command(after_long_help = examples::TAG_HISTORY)]
     History {
         /// Only what happened to this subject and what lies below it or in it
         #[arg(value_name = "SUBJECT")]
@@ -64,6 +69,7 @@ pub enum TagCommand {
     /// A line is a subject, or the file is CSV with a head that names the columns: subject, and any of
     /// kind, note, source, author and time. Lines that begin with # are left out. A bad line is told and passed over;
     /// then the exit status is 2. A tag that is there with the same words stays as it is.
+    #[command(after_long_help = examples::TAG_IMPORT)]
     Import {
         /// The file; - is standard input
         #[arg(value_name = "FILE")]
