@@ -12,7 +12,7 @@ use super::keys::{Kind, Pointer, low24};
 use super::link::Packed;
 use super::posting::Posting;
 use super::resolve::PAGE;
-use super::scan::{BUCKETS, Whole};
+use super::scan::{BUCKETS, Part, Whole};
 use super::tag::TagReader;
 use super::told::Told;
 use super::{FactBuf, Store, StoreError, reply};
@@ -110,7 +110,7 @@ impl Store {
         repair: bool,
         verdict: &mut Verdict,
     ) -> Result<(), StoreError> {
-        let meta = *self.metas(kind, [partition])?.first().ok_or(StoreError::Reply)?;
+        let meta = self.meta(kind, Part(partition))?;
         let whole = self.load_partition(kind, partition, &meta)?;
         let at = self.keys.meta(partition, kind);
         let mut log = self.verify_log(kind, partition, &meta, &whole, verdict);

@@ -1,6 +1,7 @@
 //! Sums of names, part of the store by part: the next part is read while the last is added up.
 //!
-//! Part of `query/groups`. What reads holds one part; what adds up, on a thread of its own, holds the one before it. A large part is not read before the one before it is gone.
+//! Part of `query/groups`. What reads holds one part; what adds up, on a thread of its own, holds the one before it. Beside a
+//! large part no other is held.
 
 use super::{Grouping, Walk};
 use crate::observation::Seen;
