@@ -5,7 +5,7 @@
 
 use super::metrics::Metrics;
 use super::{AgentError, Stop};
-use crate::hash::Router;
+use crate::hash::{DIGEST, Router};
 use crate::store::{Batch, Checkpoint, Options, Packer, SourceState, Store, StoreError};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -20,12 +20,15 @@ const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_
 pub(crate) struct Parcel {
     pub(crate) batch: Batch,
     pub(crate) checkpoint: Checkpoint,
+    /// Digest of the log up to the end of the batch, if it is of a log.
+    pub(crate) digest: Option<[u8; DIGEST]>,
     /// What to acknowledge afterwards, unless the batch only finishes another one.
     pub(crate) state: Option<SourceState>,
 }
 
 enum Request {
     Load([u8; 16]),
+    UnderWay([u8; 16]),
     Begin([u8; 16], Box<SourceState>),
     Write(Box<Parcel>),
     Check,
@@ -33,6 +36,7 @@ enum Request {
 
 enum Answer {
     Loaded(Result<(Option<SourceState>, Checkpoint), StoreError>),
+    UnderWay(Result<Option<[u8; DIGEST]>, StoreError>),
     Written(Box<Parcel>, Result<(), StoreError>),
     Checked(Result<(), StoreError>),
 }
@@ -75,6 +79,9 @@ impl Writer {
                 for request in inbox {
                     let answer = match request {
                         Request::Load(log) => Answer::Loaded(work.load(&log)),
+                        Request::UnderWay(log) => {
+                            Answer::UnderWay(work.patiently(|store| store.batch_under_way(&log)))
+                        }
                         Request::Begin(log, state) => {
                             Answer::Checked(work.patiently(|store| store.acknowledge(&log, &state)))
                         }
@@ -107,6 +114,15 @@ impl Writer {
         self.send(Request::Load(log));
         match self.answers.recv() {
             Ok(Answer::Loaded(result)) => result,
+            _ => Err(stopped()),
+        }
+    }
+
+    /// Loads the digest of a log up to the end of the batch that was sent last.
+    pub(crate) fn under_way(&mut self, log: [u8; 16]) -> Result<Option<[u8; DIGEST]>, StoreError> {
+        self.send(Request::UnderWay(log));
+        match self.answers.recv() {
+            Ok(Answer::UnderWay(result)) => result,
             _ => Err(stopped()),
         }
     }
@@ -203,8 +219,11 @@ impl Work {
     }
 
     fn write(&mut self, parcel: &mut Parcel) -> Result<(), StoreError> {
-        let Parcel { batch, checkpoint, state } = parcel;
+        let Parcel { batch, checkpoint, digest, state } = parcel;
         self.patiently(|store| {
+            if let Some(digest) = digest {
+                store.announce_batch(batch.log(), digest)?;
+            }
             store.flush(checkpoint, batch)?;
             if let Some(state) = state {
                 store.acknowledge(batch.log(), state)?;

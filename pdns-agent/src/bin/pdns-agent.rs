@@ -1,7 +1,7 @@
 //! `pdns-agent`: the sensor. All it does itself is to bring the process and the library together.
 
 use anyhow::Context as _;
-use pdns_agent::agent::{self, Source, Stop};
+use pdns_agent::agent::{self, Report, Source, Stop};
 use pdns_agent::config::agent::{Args, settings};
 use pdns_agent::config::usage;
 use pdns_agent::decode::log::Format;
@@ -27,9 +27,7 @@ fn main() -> ExitCode {
         log.json().flatten_event(true).init();
     }
     match run(&args, terminal) {
-        Ok(0) => ExitCode::SUCCESS,
-        // What could be read is in the store; each file that could not be was told.
-        Ok(_) => ExitCode::from(2),
+        Ok(status) => ExitCode::from(status),
         Err(error) => {
             #[expect(clippy::print_stderr, reason = "the last word of a program that failed")]
             {
@@ -40,8 +38,8 @@ fn main() -> ExitCode {
     }
 }
 
-/// Runs the agent; how many capture files could not be read.
-fn run(args: &Args, terminal: bool) -> anyhow::Result<u64> {
+/// Runs the agent; its exit status.
+fn run(args: &Args, terminal: bool) -> anyhow::Result<u8> {
     let settings = settings(args, &|name| std::env::var(name).ok(), terminal)?;
     let stop = Stop::default();
     let signalled = stop.clone();
@@ -70,7 +68,10 @@ fn run(args: &Args, terminal: bool) -> anyhow::Result<u64> {
     {
         eprintln!("{}", report.to_text());
     }
-    // A log that is broken now may be whole the next time; a capture file stays as it is.
-    let is_final = matches!(settings.source, Source::Pcap(_));
-    Ok(if is_final { report.failed() } else { 0 })
+    Ok(match &report {
+        // A capture file that cannot be read stays as it is; a log may be whole the next time.
+        Report::Packets(report) if report.failed > 0 => 2,
+        Report::Logs(report) if report.foreign > 0 => 1,
+        _ => 0,
+    })
 }
