@@ -7,12 +7,12 @@ use super::outbox::Outbox;
 use super::pass::{Failure, Job, Reader, may_grow};
 use super::report::{LACKS_PDNS_LOG, LogReport, with_causes};
 use super::worker::{Outcome, Shared, Task, work};
-use super::writer::{self, Means, Writer};
+use super::writer::{self, Means, Patience, Writer};
 use super::{AgentError, Logs, Settings, Stop, now};
 use crate::aggregate::Window;
 use crate::decode::log::Format;
 use crate::source::{Found, LogId, LogNames, Scan, SourceError, Stat, Wake};
-use crate::store::{Store, StoreError};
+use crate::store::{Retry, Store};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::collections::{HashMap, HashSet};
 use std::io::ErrorKind;
@@ -69,10 +69,10 @@ pub(crate) fn session(
     let (outbox, outcomes) = channel();
     let mut threads = Vec::new();
     for number in 0..workers {
-        let mut patience = |pause| stop.sleep(pause);
-        let wait: Option<&mut dyn FnMut(Duration) -> bool> =
-            if logs.once { None } else { Some(&mut patience) };
-        let (store, opened) = writer::open(&settings.store, &settings.sensor, metrics, wait)?;
+        let mut wait = |pause| stop.sleep(pause);
+        let patience = if logs.once { Patience::OnceReached } else { Patience::FromStart };
+        let (store, opened) =
+            writer::open(&settings.store, &settings.sensor, metrics, &mut wait, patience)?;
         let writer = Writer::start(store, means.clone())?;
         let window = Window::new(opened.router.clone(), room);
         let reader = Reader::new(
@@ -302,7 +302,7 @@ impl Round<'_> {
                 Outcome::Checked(result) => {
                     self.is_checking = false;
                     match result {
-                        Err(error) if !error.is_transient() => {
+                        Err(error) if error.retry() != Retry::Wait => {
                             return Err(AgentError::Store(error));
                         }
                         _ => continue,
@@ -323,8 +323,16 @@ impl Round<'_> {
                     self.fail(&path, &error);
                     path
                 }
+                Outcome::Failed(path, Failure::Store(error)) if error.is_refusal() => {
+                    // What was not written is read again; the writer has said so.
+                    self.failed += 1;
+                    if let Some(stat) = Stat::at(&path) {
+                        self.scan.retry(&stat);
+                    }
+                    path
+                }
                 Outcome::Failed(path, Failure::Store(error)) => {
-                    let may_pass = error.is_transient() || matches!(error, StoreError::Conflict);
+                    let may_pass = matches!(error.retry(), Retry::Wait | Retry::Reload);
                     if self.stop.is_stopped() && may_pass {
                         tracing::warn!(
                             path = %path.display(),

@@ -486,3 +486,5 @@ redis.register_function('pdns_spread_DIGEST', spread)
 redis.register_function('pdns_create_DIGEST', create)
 redis.register_function('pdns_sensor_DIGEST', sensor)
 redis.register_function('pdns_tag_DIGEST', tag)
+-- For changes that only clear: they make room, so they are made on a full store, too.
+redis.register_function{ function_name = 'pdns_untag_DIGEST', callback = tag, flags = { 'allow-oom' } }

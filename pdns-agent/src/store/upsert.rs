@@ -62,7 +62,7 @@ impl Store {
 
     /// Writes a batch and moves the checkpoint to its end.
     ///
-    /// May be called again with the same arguments after [`StoreError::is_transient`] errors.
+    /// May be called again with the same arguments after errors that can be waited out ([`super::Retry::Wait`]).
     ///
     /// # Errors
     /// [`StoreError::Conflict`] when somebody else moved the checkpoint, when Redis lost data or was started
@@ -179,8 +179,11 @@ impl Store {
         batch: &mut Batch,
         postings: &mut [Vec<(Posting, Pointer)>],
     ) -> Result<(), StoreError> {
-        for _ in 0..flight.adds {
-            self.link.receive()?;
+        for index in 0..flight.adds {
+            self.link.receive().map_err(|error| match flight.added.get(index) {
+                Some((posting, _)) => error.at_key(&posting.key),
+                None => error,
+            })?;
         }
         for probe in &flight.probes {
             if reply::integer(&self.link.receive()?)? > LARGE {
@@ -188,7 +191,9 @@ impl Store {
             }
         }
         let Some(number) = flight.call else { return Ok(()) };
-        let answer = reply::octets(self.link.receive()?)?;
+        let partition = batch.parts.get(flight.part).map_or(0, |part| part.partition);
+        let refused = |error: StoreError| error.at_key(&format!("{}...", self.keys.partition(partition)));
+        let answer = reply::octets(self.link.receive().map_err(refused)?)?;
         let (Some(call), Some(part), Some(postings)) = (
             batch.calls.get(number),
             batch.parts.get_mut(flight.part),
