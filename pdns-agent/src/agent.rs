@@ -261,9 +261,7 @@ fn read_logs(
                 tracing::warn!("the store was emptied or replaced; logs are read again");
                 stop.sleep(Duration::from_secs(1));
             }
-            Err(AgentError::Store(error))
-                if stop.is_stopped() && error.retry() == Retry::Wait =>
-            {
+            Err(AgentError::Store(error)) if stop.is_stopped() && error.retry() == Retry::Wait => {
                 tracing::warn!(cause = %error, "stopped while waiting for the store");
                 if logs.once {
                     metrics.health.give_up(&error);

@@ -89,7 +89,13 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { url: "managed:".to_owned(), prefix: "pd:".to_owned(), user: None, password: None, password_file: None }
+        Self {
+            url: "managed:".to_owned(),
+            prefix: "pd:".to_owned(),
+            user: None,
+            password: None,
+            password_file: None,
+        }
     }
 }
 
@@ -103,7 +109,8 @@ impl Options {
     /// The password for a new connection: that of the file, or the one known before while the file cannot be read,
     /// as when it is just being replaced.
     fn current_password(&self) -> Option<String> {
-        let read = self.password_file.as_deref().and_then(|path| read_password(path).ok().flatten());
+        let read =
+            self.password_file.as_deref().and_then(|path| read_password(path).ok().flatten());
         read.or_else(|| self.password.clone())
     }
 }

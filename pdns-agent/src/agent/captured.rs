@@ -129,9 +129,7 @@ fn read_files(
             Ok(()) if connections != self::connections(&reconnected) && !stop.is_stopped() => {
                 first.get_or_insert(report);
             }
-            Err(AgentError::Store(error))
-                if stop.is_stopped() && error.retry() == Retry::Wait =>
-            {
+            Err(AgentError::Store(error)) if stop.is_stopped() && error.retry() == Retry::Wait => {
                 tracing::warn!(cause = %error, "stopped while waiting for the store");
                 metrics.health.give_up(&error);
                 return Ok(first.unwrap_or(report));

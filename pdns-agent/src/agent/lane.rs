@@ -177,8 +177,7 @@ impl<T: Tap> Lane<T> {
             !self.means.stop.is_stopped()
         };
         let patience = Patience::FromStart;
-        let (mut store, opened) =
-            writer::open(&options, &sensor, &metrics, &mut wait, patience)?;
+        let (mut store, opened) = writer::open(&options, &sensor, &metrics, &mut wait, patience)?;
         let run = fresh_id().map_err(AgentError::Thread)?;
         if let Err(error) = self.clear_away(&mut store) {
             tracing::warn!(interface = self.name, cause = %error, "cannot remove earlier runs from the store");

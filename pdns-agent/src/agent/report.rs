@@ -52,8 +52,11 @@ impl Report {
         let stored = self.stored;
         write!(text, "\n  {stored:>10} observations stored").expect("a String takes any text");
         if let Some(cause) = &self.unwritten {
-            write!(text, "\n  not all of them are stored, the rest is read again next time: {cause}")
-                .expect("a String takes any text");
+            write!(
+                text,
+                "\n  not all of them are stored, the rest is read again next time: {cause}"
+            )
+            .expect("a String takes any text");
         }
         text
     }

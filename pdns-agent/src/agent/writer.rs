@@ -92,11 +92,11 @@ impl Writer {
                 loop {
                     let answer = match inbox.recv_timeout(PROBE) {
                         Ok(Request::Load(log)) => Answer::Loaded(work.load(&log)),
-                        Ok(Request::Begin(log, state)) => Answer::Checked(
-                            work.patiently(Some((&log, &state.path)), |store| {
+                        Ok(Request::Begin(log, state)) => {
+                            Answer::Checked(work.patiently(Some((&log, &state.path)), |store| {
                                 store.acknowledge(&log, &state)
-                            }),
-                        ),
+                            }))
+                        }
                         Ok(Request::Write(mut parcel)) => {
                             let result = work.write(&mut parcel);
                             Answer::Written(parcel, result)
@@ -332,7 +332,12 @@ impl Work {
                 && self.store.check().is_ok()
             {
                 let id = hex(log);
-                health.reject(self.connection, *log, if name.is_empty() { &id } else { name }, &error);
+                health.reject(
+                    self.connection,
+                    *log,
+                    if name.is_empty() { &id } else { name },
+                    &error,
+                );
                 return Err(StoreError::Rejected(Box::new(error)));
             }
             if !self.means.stop.sleep(pause) {

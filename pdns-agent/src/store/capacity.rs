@@ -136,7 +136,10 @@ mod tests {
         let warned = |capacity: Capacity| Capacity { evicted: 0, ..capacity }.warnings().concat();
         assert_eq!(warned(capacity(1, 100 << 20, "noeviction")), "");
         assert!(warned(capacity(91 << 20, 100 << 20, "noeviction")).contains("nearly full: 91 of"));
-        assert!(warned(capacity(99 << 20, 100 << 20, "noeviction")).contains("nothing is being written"));
+        assert!(
+            warned(capacity(99 << 20, 100 << 20, "noeviction"))
+                .contains("nothing is being written")
+        );
         assert!(warned(capacity(1, 0, "allkeys-lru")).contains("set it to noeviction"));
         assert!(capacity(1, 0, "noeviction").warnings().concat().contains("evicted 7 keys"));
     }
