@@ -318,27 +318,25 @@ impl Work {
                 }
             };
             tries += 1;
-            // A connection that ended says nothing about the store, so another one is made at once.
-            let is_lost = tries == 1 && matches!(error, StoreError::Unavailable(_));
-            health.failed(self.connection, &error, !is_lost);
-            if is_lost && !self.means.stop.is_stopped() {
-                continue;
-            }
             let text = error.to_string();
             same = if text == last { same + 1 } else { 1 };
             last = text;
-            if let (true, Some((log, name))) = (self.sets_aside && error.concerns_call(), of)
-                && same >= REJECTIONS
+            // A connection that ended says nothing about the store, so another one is made at once. What may be
+            // about this one batch is no outage until other commands fail, too.
+            let is_lost = tries == 1 && matches!(error, StoreError::Unavailable(_));
+            let suspect = of.filter(|_| self.sets_aside && error.concerns_call());
+            let is_told = !is_lost && (suspect.is_none() || same >= REJECTIONS);
+            if let Some((log, name)) = suspect.filter(|_| same >= REJECTIONS)
                 && self.store.check().is_ok()
             {
                 let id = hex(log);
-                health.reject(
-                    self.connection,
-                    *log,
-                    if name.is_empty() { &id } else { name },
-                    &error,
-                );
+                let name = if name.is_empty() { &id } else { name };
+                health.reject(self.connection, *log, name, &error);
                 return Err(StoreError::Rejected(Box::new(error)));
+            }
+            health.failed(self.connection, &error, is_told);
+            if is_lost && !self.means.stop.is_stopped() {
+                continue;
             }
             if !self.means.stop.sleep(pause) {
                 let until = *given_up.get_or_insert_with(|| Instant::now() + self.means.grace);

@@ -364,8 +364,10 @@ local function upsert(KEYS, ARGV)
   end)
   if not done then
     roll_back()
-    if type(failure) == 'table' then return failure end
-    return redis.error_reply('ERR ' .. tostring(failure))
+    -- Redis 7.0 throws its errors as text, later versions as tables; what Lua throws has no code.
+    local text = type(failure) == 'table' and failure.err or tostring(failure)
+    if not string.match(text, '^%u+ ') then text = 'ERR ' .. text end
+    return redis.error_reply(text)
   end
   return concat(out)
 end
