@@ -10,12 +10,12 @@ use super::metrics::Metrics;
 use super::open_log::{Failure, OpenLog};
 use super::outbox::Outbox;
 use super::report::{LACKS_PDNS_LOG, LogReport, with_causes};
-use super::writer::{self, Means, Writer};
+use super::writer::{self, Means, Patience, Writer};
 use super::{AgentError, Logs, Settings, Stop, now};
 use crate::aggregate::Window;
 use crate::decode::log::Format;
 use crate::source::{Found, LogNames, Scan, SourceError, Wake};
-use crate::store::{Store, StoreError};
+use crate::store::{Retry, Store};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::io::{self, ErrorKind};
@@ -76,10 +76,10 @@ pub(crate) fn session(
     let (sender, messages) = channel();
     let mut threads = Vec::new();
     for number in 0..workers {
-        let mut patience = |pause| stop.sleep(pause);
-        let wait: Option<&mut dyn FnMut(Duration) -> bool> =
-            if logs.once { None } else { Some(&mut patience) };
-        let (store, opened) = writer::open(&settings.store, &settings.sensor, metrics, wait)?;
+        let mut wait = |pause| stop.sleep(pause);
+        let patience = if logs.once { Patience::OnceReached } else { Patience::FromStart };
+        let (store, opened) =
+            writer::open(&settings.store, &settings.sensor, metrics, &mut wait, patience)?;
         let writer = Writer::start(store, means.clone())?;
         let window = Window::new(opened.router.clone(), room);
         let reader = LogReader::new(
@@ -377,7 +377,7 @@ impl LogScheduler<'_> {
                 Message::Checked(result) => {
                     self.is_checking = false;
                     if let Err(error) = result
-                        && Self::is_fatal(&error)
+                        && matches!(error.retry(), Retry::Never | Retry::Reopen)
                     {
                         return Err(AgentError::Store(error));
                     }
@@ -548,36 +548,22 @@ impl LogScheduler<'_> {
                     self.retry_later(id);
                 }
             }
-            Failure::Store(error) => {
-                let may_pass = error.is_transient() || matches!(error, StoreError::Conflict);
-                if self.stop.is_stopped() && may_pass {
-                    tracing::warn!(
-                        path = %path.display(),
-                        "stopped while the store was away; what was not written is read again next time"
-                    );
-                    return Ok(());
+            Failure::Store(error) => match error.retry() {
+                Retry::Never | Retry::Reopen => return Err(AgentError::Store(error)),
+                Retry::Wait | Retry::Reload if self.stop.is_stopped() => tracing::warn!(
+                    path = %path.display(),
+                    "stopped while waiting for the store, what was not written is read again next time"
+                ),
+                // The writer has said so. Other logs go on, and this one stays unread.
+                Retry::Wait | Retry::Reload => {
+                    if self.retry_later(id) >= TRIES && self.logs.once {
+                        self.failed.insert(path.to_owned());
+                        self.files.remove(&id);
+                    }
                 }
-                if Self::is_fatal(&error) {
-                    return Err(AgentError::Store(error));
-                }
-                let tries = self.retry_later(id);
-                if self.logs.once && tries >= TRIES {
-                    self.failed.insert(path.to_owned());
-                    self.files.remove(&id);
-                }
-                self.warn_once(format!(
-                    "{} cannot be stored: {}",
-                    path.display(),
-                    with_causes(&error)
-                ));
-            }
+            },
         }
         Ok(())
-    }
-
-    /// Whether the session ends with an error of the store.
-    fn is_fatal(error: &StoreError) -> bool {
-        !error.is_transient() && !matches!(error, StoreError::Conflict)
     }
 
     /// Has a file tried again later, longer each time; how often it failed.

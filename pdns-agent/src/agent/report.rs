@@ -15,10 +15,21 @@ const SHOWN: u64 = 10;
 
 /// The sum of a run.
 #[derive(Clone, Debug)]
-pub enum Report {
-    /// Of logs.
+pub struct Report {
+    /// What was read.
+    pub input: Input,
+    /// Answers that this run stored.
+    pub stored: u64,
+    /// Why not all that was read is stored, if so.
+    pub unwritten: Option<String>,
+}
+
+/// What was read in a run.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// Logs.
     Logs(LogReport),
-    /// Of packets.
+    /// Packets.
     Packets(PacketReport),
 }
 
@@ -26,19 +37,29 @@ impl Report {
     /// How many files could not be read, or not to their end.
     #[must_use]
     pub fn failed(&self) -> u64 {
-        match self {
-            Self::Logs(report) => report.failed,
-            Self::Packets(report) => report.failed,
+        match &self.input {
+            Input::Logs(report) => report.failed,
+            Input::Packets(report) => report.failed,
         }
     }
 
     /// A few lines for people.
     #[must_use]
     pub fn to_text(&self) -> String {
-        match self {
-            Self::Logs(report) => report.to_text(),
-            Self::Packets(report) => report.to_text(),
+        let mut text = match &self.input {
+            Input::Logs(report) => report.to_text(),
+            Input::Packets(report) => report.to_text(),
+        };
+        let stored = self.stored;
+        write!(text, "\n  {stored:>10} observations stored").expect("a String takes any text");
+        if let Some(cause) = &self.unwritten {
+            write!(
+                text,
+                "\n  not all of them are stored, the rest is read again next time: {cause}"
+            )
+            .expect("a String takes any text");
         }
+        text
     }
 }
 

@@ -1,9 +1,9 @@
 //! `pdns-agent`: the sensor. All it does itself is to bring the process and the library together.
 
 use anyhow::Context as _;
-use pdns_agent::agent::{self, Report, Source, Stop};
+use pdns_agent::agent::{self, Input, Settings, Source, Stop};
 use pdns_agent::config::agent::{Args, settings};
-use pdns_agent::config::usage;
+use pdns_agent::config::{exit, usage};
 use pdns_agent::decode::log::Format;
 use pdns_agent::render::escape;
 use pdns_agent::source::drop_privileges;
@@ -26,24 +26,30 @@ fn main() -> ExitCode {
     } else {
         log.json().flatten_event(true).init();
     }
-    match run(&args, terminal) {
+    let env = |name: &str| std::env::var(name).ok();
+    let result = match settings(&args, &env, terminal) {
+        Ok(settings) => run(&settings),
+        Err(error) => Err((error.into(), exit::CONFIGURATION)),
+    };
+    match result {
         Ok(status) => ExitCode::from(status),
-        Err(error) => {
+        Err((error, status)) => {
             #[expect(clippy::print_stderr, reason = "the last word of a program that failed")]
             {
                 eprintln!("pdns-agent: {}", escape(&format!("{error:#}")));
             }
-            ExitCode::from(2)
+            ExitCode::from(status)
         }
     }
 }
 
-/// Runs the agent; its exit status.
-fn run(args: &Args, terminal: bool) -> anyhow::Result<u8> {
-    let settings = settings(args, &|name| std::env::var(name).ok(), terminal)?;
+/// Runs the agent; gives the exit status, or an error with it.
+fn run(settings: &Settings) -> Result<u8, (anyhow::Error, u8)> {
     let stop = Stop::default();
     let signalled = stop.clone();
-    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP]).context("cannot wait for signals")?;
+    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])
+        .context("cannot wait for signals")
+        .map_err(|error| (error, exit::FAILED))?;
     let captures = matches!(settings.source, Source::Ebpf(_));
     std::thread::spawn(move || {
         // Capabilities are a thread's own; this one needs none.
@@ -63,15 +69,19 @@ fn run(args: &Args, terminal: bool) -> anyhow::Result<u8> {
         Source::Ebpf(_) => "interfaces",
     };
     tracing::info!(store = %settings.store.shown_url(), sensor = settings.sensor, source, "starting");
-    let report = agent::run(&settings, &stop)?;
+    let report = agent::run(settings, &stop).map_err(|error| {
+        let status = error.exit_status();
+        (error.into(), status)
+    })?;
     #[expect(clippy::print_stderr, reason = "the report of a run, for people")]
     {
         eprintln!("{}", report.to_text());
     }
-    Ok(match &report {
-        // A capture file that cannot be read stays as it is; a log may be whole the next time.
-        Report::Packets(report) if report.failed > 0 => 2,
-        Report::Logs(report) if report.foreign > 0 => 1,
+    // A log that is broken now may be whole the next time; a capture file stays as it is.
+    let is_final = matches!(settings.source, Source::Pcap(_));
+    Ok(match &report.input {
+        _ if report.unwritten.is_some() || (is_final && report.failed() > 0) => exit::FAILED,
+        Input::Logs(logs) if logs.foreign > 0 => exit::NOTHING_FOUND,
         _ => 0,
     })
 }

@@ -167,6 +167,9 @@ pub enum Command {
         verbose: bool,
     },
     /// Answer over HTTP: CIRCL's COF and DNSDB's API
+    #[command(
+        after_help = "Exit status: 0 stopped, 2 failed while it ran, 78 the settings never worked."
+    )]
     Serve(Box<Serve>),
     /// Look after the store
     #[command(subcommand)]
