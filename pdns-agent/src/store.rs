@@ -14,6 +14,7 @@ mod entries;
 mod facts;
 mod follow;
 mod gather;
+mod in_use;
 mod keys;
 mod link;
 mod lookup;
@@ -42,9 +43,7 @@ pub use facts::{EachFact, Nameless};
 pub use follow::Ends;
 pub use keys::Kind;
 pub use lookup::{About, Each};
-pub use managed::{
-    directory as managed_directory, is_another_of_root, mend as mend_aof, stop as stop_managed,
-};
+pub use managed::{is_another_of_root, mend as mend_aof, stop as stop_managed};
 pub use owners::{OwnerSum, Owners, Slot};
 pub use row::{FactBuf, Row};
 pub use scan::{Handle, Part};
