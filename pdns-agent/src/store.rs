@@ -59,6 +59,7 @@ use keys::{Buckets, Keys};
 use link::Link;
 use std::collections::HashMap;
 use std::io;
+use std::path::PathBuf;
 use upsert::Memory;
 
 /// How to reach a store.
@@ -72,11 +73,19 @@ pub struct Options {
     pub user: Option<String>,
     /// Its password.
     pub password: Option<String>,
+    /// The settings file that names the store, for messages.
+    pub named_in: Option<PathBuf>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { url: "managed:".to_owned(), prefix: "pd:".to_owned(), user: None, password: None }
+        Self {
+            url: "managed:".to_owned(),
+            prefix: "pd:".to_owned(),
+            user: None,
+            password: None,
+            named_in: None,
+        }
     }
 }
 

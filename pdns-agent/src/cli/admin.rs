@@ -18,6 +18,9 @@ pub(super) fn status(
     let mut facts = vec![("store", options.shown_url()), ("server", summary.server.clone())];
     if verbose {
         facts.insert(0, ("version", env!("CARGO_PKG_VERSION").to_owned()));
+        if let Some(file) = &options.named_in {
+            facts.push(("settings file", file.display().to_string()));
+        }
         facts.push(("prefix", options.prefix.clone()));
         facts.push(("user", options.user.clone().unwrap_or_default()));
         let password = if options.password.is_some() { "given" } else { "none" };

@@ -3,6 +3,7 @@
 mod machine;
 mod mend;
 mod places;
+mod settings;
 
 use crate::agent::Agent;
 use crate::run::{Ended, Home, run};
