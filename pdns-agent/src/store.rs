@@ -16,6 +16,7 @@ mod error;
 mod facts;
 mod follow;
 mod gather;
+mod in_use;
 mod keys;
 mod link;
 mod lookup;
@@ -48,9 +49,7 @@ pub use facts::{EachFact, Nameless};
 pub use follow::Ends;
 pub use keys::Kind;
 pub use lookup::{About, Each};
-pub use managed::{
-    directory as managed_directory, is_another_of_root, mend as mend_aof, stop as stop_managed,
-};
+pub use managed::{is_another_of_root, mend as mend_aof, stop as stop_managed};
 pub use owners::{OwnerSum, Owners, Slot};
 pub use password::read_password;
 pub use reply_timer::ReplyTimer;
@@ -85,6 +84,8 @@ pub struct Options {
     pub password: Option<String>,
     /// File that holds the password: read again for each connection, since it may be replaced.
     pub password_file: Option<PathBuf>,
+    /// The settings file that names the store, for messages.
+    pub named_in: Option<PathBuf>,
 }
 
 impl Default for Options {
@@ -95,6 +96,7 @@ impl Default for Options {
             user: None,
             password: None,
             password_file: None,
+            named_in: None,
         }
     }
 }
