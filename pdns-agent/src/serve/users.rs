@@ -42,6 +42,15 @@ pub enum UsersError {
         #[source]
         cause: io::Error,
     },
+    /// Another program changes it, or it is where nothing can be locked.
+    #[error("cannot lock the users in {path}")]
+    Lock {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        #[source]
+        cause: io::Error,
+    },
     /// Others can read or change it.
     #[error("{0} can be read or changed by every user of this machine: chmod o= it")]
     Open(PathBuf),
