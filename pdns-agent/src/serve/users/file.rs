@@ -1,7 +1,8 @@
 //! The file of users, as `pdns serve user` reads and writes it.
 
 use super::UsersError;
-use super::secret::{Digest, hash, new_key};
+use super::password::hash;
+use super::secret::{Digest, new_key};
 use crate::atomic_file;
 use crate::file_lock::FileLock;
 use serde::{Deserialize, Serialize};
