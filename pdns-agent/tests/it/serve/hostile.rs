@@ -156,7 +156,7 @@ fn a_request_that_can_be_read_in_two_ways_is_refused() {
         String::from_utf8(reply).unwrap()
     };
     let status = |target: &str, headers: &[&str]| {
-        let headers: String = headers.iter().map(|header| format!("{header}\r\n")).collect();
+        let headers = [headers, &[""]].concat().join("\r\n");
         let head = format!("GET {target} HTTP/1.1\r\n{headers}Connection: close\r\n\r\n");
         let reply = reply_to(&head);
         reply.split(' ').nth(1).unwrap_or_default().to_owned()
