@@ -13,7 +13,6 @@ mod hint;
 mod near;
 mod papers;
 mod parked;
-mod replace;
 mod resolve;
 mod serve;
 mod tag;

@@ -24,6 +24,7 @@ mod dnsdb;
 mod guard;
 mod health;
 mod host;
+mod in_flight;
 mod listen;
 mod metrics;
 mod openapi;
@@ -89,6 +90,10 @@ pub struct Limits {
     pub burst: u32,
     /// Questions that run at once.
     pub queries: usize,
+    /// Those of one user, and of one client address, that run at once. Some more may wait.
+    pub client_queries: usize,
+    /// Open connections of one client address; behind a proxy, requests that it sends at the same time.
+    pub client_connections: usize,
     /// How long one may run.
     pub time: Duration,
     /// The most rows of an answer.
@@ -97,7 +102,26 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { rate: 50, burst: 200, queries: 8, time: Duration::from_mins(1), rows: 10_000 }
+        Self {
+            rate: 50,
+            burst: 200,
+            queries: 8,
+            client_queries: Self::client_queries(8),
+            client_connections: 64,
+            time: Duration::from_mins(1),
+            rows: 10_000,
+        }
+    }
+}
+
+impl Limits {
+    /// Open connections of all clients. More wait in the system's queue.
+    pub const CONNECTIONS: usize = 512;
+
+    /// The default for one client's queries: half of all, rounded up, so that one client never takes all.
+    #[must_use]
+    pub fn client_queries(queries: usize) -> usize {
+        queries.div_ceil(2)
     }
 }
 

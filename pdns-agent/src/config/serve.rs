@@ -162,6 +162,18 @@ fn limits(typed: &Serve, kept: &File) -> Result<Limits, ServeConfigError> {
         let allowed = format!("2 to {MAX_QUERIES}");
         return Err(wrong("--queries", queries.to_string(), &allowed));
     }
+    let client_queries = typed.client_queries.or(kept.client_queries);
+    let client_queries = client_queries.unwrap_or_else(|| Limits::client_queries(queries));
+    if !(1..=queries).contains(&client_queries) {
+        let allowed = format!("1 to {queries}, as many as --queries");
+        return Err(wrong("--client-queries", client_queries.to_string(), &allowed));
+    }
+    let client_connections = typed.client_connections.or(kept.client_connections);
+    let client_connections = client_connections.unwrap_or(default.client_connections);
+    if !(1..=Limits::CONNECTIONS).contains(&client_connections) {
+        let allowed = format!("1 to {}", Limits::CONNECTIONS);
+        return Err(wrong("--client-connections", client_connections.to_string(), &allowed));
+    }
     let rows = typed.max_rows.or(kept.max_rows).unwrap_or(default.rows);
     if !(1..=MAX_PAGE).contains(&rows) {
         return Err(wrong("--max-rows", rows.to_string(), &format!("1 to {MAX_PAGE}")));
@@ -173,7 +185,7 @@ fn limits(typed: &Serve, kept: &File) -> Result<Limits, ServeConfigError> {
             .filter(|time| (0.1..=3_600.0).contains(&time.as_secs_f64()))
             .ok_or_else(|| wrong("--time", seconds.to_string(), "0.1 to 3600 seconds"))?,
     };
-    Ok(Limits { rate, burst, queries, time, rows })
+    Ok(Limits { rate, burst, queries, client_queries, client_connections, time, rows })
 }
 
 /// An origin as browsers send it (RFC 6454 §6.2).
@@ -249,6 +261,8 @@ mod tests {
         let settings = read("--listen 127.0.0.1:3 --users /u --rate 0", &env);
         assert_eq!((shown(&settings), settings.limits.rate), (vec!["127.0.0.1:3".to_owned()], 0));
         assert_eq!(settings.users, Some(PathBuf::from("/u")));
+        let settings = read("--queries 5 --client-connections 9", &[]);
+        assert_eq!((settings.limits.client_queries, settings.limits.client_connections), (3, 9));
         let settings = read_with("", "", &[]).unwrap();
         assert_eq!(
             (shown(&settings), settings.limits),
@@ -262,6 +276,10 @@ mod tests {
             ("--listen 8953", ""),
             ("--tls-cert /c", ""),
             ("--queries 1", ""),
+            ("--client-queries 0", ""),
+            ("--queries 4 --client-queries 5", ""),
+            ("--client-connections 0", ""),
+            ("--client-connections 513", ""),
             ("--max-rows 0", ""),
             ("--time 0", ""),
             ("--burst 0", ""),

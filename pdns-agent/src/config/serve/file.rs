@@ -26,6 +26,8 @@ pub(super) struct File {
     pub(super) rate: Option<u32>,
     pub(super) burst: Option<u32>,
     pub(super) queries: Option<usize>,
+    pub(super) client_queries: Option<usize>,
+    pub(super) client_connections: Option<usize>,
     pub(super) time: Option<f64>,
     pub(super) max_rows: Option<usize>,
 }
