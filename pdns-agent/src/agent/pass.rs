@@ -392,6 +392,9 @@ impl Reader {
         passed.subtract(counted);
         self.report.tally.merge(&passed);
         self.means.metrics.lines(&passed);
+        let coverage = job.decoder.take_coverage();
+        self.report.coverage.merge(&coverage);
+        self.means.metrics.coverage(&coverage);
         self.report.oversized += job.log.oversized().saturating_sub(job.oversized);
         job.oversized = job.log.oversized();
         if job.log.is_gzip() {
