@@ -25,7 +25,7 @@ pub use args::Args;
 pub use resolve::UsageError;
 
 use crate::config::serve::ServeConfigError;
-use crate::config::{ConnectionError, DEFAULT_URL};
+use crate::config::{ConnectionError, DEFAULT_URL, exit};
 use crate::query;
 use crate::render::{Format, Look, escape};
 use crate::store::{Options, Store, StoreError, is_another_of_root};
@@ -73,6 +73,9 @@ pub enum CliError {
     /// The server did not serve.
     #[error(transparent)]
     Serve(#[from] crate::serve::ServeError),
+    /// The users of the server cannot be shown or changed.
+    #[error(transparent)]
+    Users(#[from] crate::serve::users::UsersError),
     /// The store did not do it.
     #[error("cannot {act}")]
     Store {
@@ -123,6 +126,17 @@ pub enum CliError {
 }
 
 impl CliError {
+    /// The exit status: 2, or another one for a server whose settings never worked, which a service manager leaves
+    /// alone.
+    #[must_use]
+    pub fn exit_status(&self) -> u8 {
+        match self {
+            Self::ServeConfig(_) => exit::CONFIGURATION,
+            Self::Serve(error) => error.exit_status(),
+            _ => exit::FAILED,
+        }
+    }
+
     /// Whether the reader of the answer has gone, as `head` does, which is no error.
     #[must_use]
     pub fn is_broken_pipe(&self) -> bool {

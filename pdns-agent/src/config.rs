@@ -5,23 +5,21 @@
 
 pub mod agent;
 mod document;
+pub mod exit;
 mod security_onion;
 pub mod serve;
 pub mod usage;
 
 pub use document::FileError;
 
-use crate::store::{Options, has_password, mask};
-use std::fs::File;
-use std::io::{self, Read as _};
+use crate::store::{Options, has_password, mask, read_password};
+use std::io;
 use std::path::PathBuf;
 
 /// The store that is used when none is named: a private Redis that pdns starts itself.
 pub const DEFAULT_URL: &str = "managed:";
 /// What every key begins with when nothing else is said.
 pub const DEFAULT_PREFIX: &str = "pd:";
-/// The longest password file that is read, in bytes.
-const MAX_PASSWORD_FILE: u64 = 4_096;
 /// The schemes that the store knows, beside [`DEFAULT_URL`].
 const SCHEMES: [&str; 3] = ["redis://", "rediss://", "redis+unix://"];
 
@@ -152,29 +150,18 @@ impl Connection {
             Some(path) => Some(path.clone()),
             None => env("PDNS_REDIS_PASSWORD_FILE").map(PathBuf::from),
         };
-        let password = match (env("PDNS_REDIS_PASSWORD"), file) {
-            (_, Some(path)) => Some(read_password(path)?),
-            (password, None) => password,
+        let password = match &file {
+            None => env("PDNS_REDIS_PASSWORD"),
+            Some(path) => match read_password(path) {
+                Ok(Some(password)) => Some(password),
+                Ok(None) => return Err(ConnectionError::NoPassword(path.clone())),
+                Err(cause) => {
+                    return Err(ConnectionError::PasswordFile { path: path.clone(), cause });
+                }
+            },
         };
         let user = self.user.clone().or_else(|| env("PDNS_REDIS_USER"));
-        Ok(Options { url, prefix, user, password })
-    }
-}
-
-/// The first line of a file.
-fn read_password(path: PathBuf) -> Result<String, ConnectionError> {
-    let mut octets = Vec::new();
-    let read = File::open(&path)
-        .and_then(|file| file.take(MAX_PASSWORD_FILE + 1).read_to_end(&mut octets));
-    if let Err(cause) = read {
-        return Err(ConnectionError::PasswordFile { path, cause });
-    }
-    let line = String::from_utf8(octets).ok().filter(|text| text.len() as u64 <= MAX_PASSWORD_FILE);
-    match line.as_deref().map(|text| text.trim_end_matches(['\r', '\n'])) {
-        Some(password) if !password.is_empty() && !password.contains('\n') => {
-            Ok(password.to_owned())
-        }
-        _ => Err(ConnectionError::NoPassword(path)),
+        Ok(Options { url, prefix, user, password, password_file: file })
     }
 }
 

@@ -38,6 +38,7 @@ pub use address::{Address, BadAddress};
 pub use context::{HuntUrl, NoHuntUrl};
 pub use host::{HostName, NoHostName};
 
+use crate::config::exit;
 use crate::store::{Options, Store, StoreError};
 use app::App;
 use std::io;
@@ -138,6 +139,24 @@ pub enum ServeError {
     Start(#[source] io::Error),
 }
 
+impl ServeError {
+    /// The exit status that tells a service manager whether to try again.
+    #[must_use]
+    pub fn exit_status(&self) -> u8 {
+        match self {
+            // The server before this one may not have ended yet.
+            Self::Listen { cause, .. } if cause.kind() == io::ErrorKind::AddrInUse => exit::FAILED,
+            Self::Start(_) => exit::FAILED,
+            Self::NoUsers(_)
+            | Self::NoTls(_)
+            | Self::Listen { .. }
+            | Self::Users(_)
+            | Self::Tls(_)
+            | Self::Store(_) => exit::CONFIGURATION,
+        }
+    }
+}
+
 /// Serves until SIGTERM or SIGINT.
 ///
 /// # Errors
@@ -148,7 +167,7 @@ pub fn run(settings: Settings) -> Result<(), ServeError> {
         Ok(store) => drop(store),
         // The agent that makes the store may start later.
         Err(error) if error.is_transient() || matches!(error, StoreError::Missing { .. }) => {
-            tracing::warn!(%error, "the store is away: requests are refused until it is there");
+            tracing::warn!(cause = %error, "cannot open the store, refusing requests until it is there");
         }
         Err(error) => return Err(ServeError::Store(error)),
     }

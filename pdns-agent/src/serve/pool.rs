@@ -84,12 +84,9 @@ impl Pool {
     /// [`StoreError`] when there is none.
     pub(super) fn take(&self) -> Result<Store, StoreError> {
         while let Some(Idle(mut store)) = self.idle().pop() {
-            match store.check() {
-                Ok(()) => return Ok(store),
-                // The server was restarted, and hung up on each connection: make a new one.
-                Err(error) if error.is_transient() => {}
-                Err(StoreError::Replaced) => {}
-                Err(error) => return Err(error),
+            // Else its connection ended, its user lost rights, or the store is another one: a new connection tells.
+            if store.check().is_ok() {
+                return Ok(store);
             }
         }
         Store::open(&self.options)

@@ -25,6 +25,8 @@ mod layers;
 #[cfg(test)]
 mod live;
 #[cfg(test)]
+mod log_reader;
+#[cfg(test)]
 mod logs;
 #[cfg(test)]
 mod managed;
@@ -38,6 +40,8 @@ mod packets;
 #[cfg(test)]
 mod pairs;
 #[cfg(test)]
+mod proxy;
+#[cfg(test)]
 mod query;
 #[cfg(test)]
 mod questions;
@@ -49,6 +53,8 @@ mod readme;
 mod redis;
 #[cfg(test)]
 mod reference;
+#[cfg(test)]
+mod refusals;
 #[cfg(test)]
 mod run;
 #[cfg(test)]

@@ -110,6 +110,11 @@ impl Redis {
         started
     }
 
+    /// The process of a running server.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.as_ref().expect("the server runs").id()
+    }
+
     /// The socket's path.
     fn socket(&self) -> PathBuf {
         self.directory.path().join("s")

@@ -120,7 +120,7 @@ fn a_file_that_all_can_read_is_refused() {
     fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
     let redis = crate::redis::Redis::start();
     let (code, said) = serve(&home, &redis, &FLAGS).end();
-    assert_eq!(code, Some(2));
+    assert_eq!(code, Some(78));
     assert!(said.contains("can be read or changed by every user of this machine"), "{said}");
     let ended = run(&mut home.pdns(), &["serve", "user", "add", "a b", "--users", "u"]);
     assert_eq!(ended.code, Some(2));
