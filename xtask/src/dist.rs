@@ -7,6 +7,7 @@ mod install;
 mod stage;
 
 use crate::shell::{Need, cargo, install, is_installed, is_root, root, run, said, target};
+use crate::zeek;
 use anyhow::{Context as _, bail};
 use stage::Stage;
 use std::fs;
@@ -41,10 +42,16 @@ pub(crate) struct Args {
     /// Install it in a system of its own under systemd, use, upgrade, remove and purge it; needs root
     #[arg(long)]
     test: bool,
+    /// Make the package for Zeek instead, as a git repository that zkg installs
+    #[arg(long, conflicts_with_all = ["debug", "test"])]
+    zeek: bool,
 }
 
 /// Builds the package, and tests it if that is asked for.
 pub(crate) fn dist(args: &Args) -> anyhow::Result<()> {
+    if args.zeek {
+        return zeek::dist();
+    }
     install(NEEDS)?;
     let profile = if args.debug { "debug" } else { "release" };
     let mut build = cargo(&["build", "--package", "pdns-agent", "--bins"]);
@@ -72,7 +79,7 @@ pub(crate) fn for_tests() -> anyhow::Result<()> {
         eprintln!("skipping the Debian package: needs root, on Debian");
         return Ok(());
     }
-    dist(&Args { debug: true, test: true })
+    dist(&Args { debug: true, test: true, zeek: false })
 }
 
 /// Where packages are made.

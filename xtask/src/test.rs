@@ -5,6 +5,7 @@ use crate::ebpf;
 use crate::python;
 use crate::securityonion;
 use crate::shell::{Need, REDIS, cargo, install, run, target};
+use crate::zeek;
 use anyhow::Context as _;
 use std::process::Command;
 
@@ -67,6 +68,7 @@ pub(crate) fn test() -> anyhow::Result<()> {
     }
     result?;
     securityonion::test()?;
+    zeek::test()?;
     dist::for_tests()
 }
 

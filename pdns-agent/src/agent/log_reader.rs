@@ -129,7 +129,7 @@ impl LogReader {
 
     /// Asks the store how far it has a log that is open, and moves there.
     fn reload(&mut self, open: OpenLog) -> Result<Box<OpenLog>, Outcome> {
-        let OpenLog { mut log, decoder, mut progress } = open;
+        let OpenLog { mut log, mut decoder, mut progress } = open;
         let connections = self.outbox.writer.connections();
         let (state, checkpoint) =
             self.outbox.writer.load(progress.key).map_err(|error| failed(error.into()))?;
@@ -143,7 +143,7 @@ impl LogReader {
             (progress.checkpoint, progress.connections) = (checkpoint, connections);
             return Ok(Box::new(OpenLog { log, decoder, progress }));
         }
-        self.settle(&mut progress, &mut log, &decoder);
+        self.settle(&mut progress, &mut log, &mut decoder);
         self.locate(log, &progress.path)
     }
 
@@ -444,7 +444,7 @@ impl LogReader {
     }
 
     /// Adds to the report what was stored since it was asked last.
-    fn settle(&mut self, progress: &mut Progress, log: &mut Log, decoder: &Decoder) {
+    fn settle(&mut self, progress: &mut Progress, log: &mut Log, decoder: &mut Decoder) {
         let mut new = progress.stored.clone();
         new.subtract(&progress.reported);
         if new.lines > 0 {
@@ -456,6 +456,9 @@ impl LogReader {
         if progress.stored.lines == decoder.tally().lines {
             self.report.oversized += log.oversized().saturating_sub(progress.oversized);
             progress.oversized = log.oversized();
+            let coverage = decoder.take_coverage();
+            self.report.coverage.merge(&coverage);
+            self.context.metrics.coverage(&coverage);
         }
         if log.is_gzip() {
             self.read.fetch_add(log.stat().size, Ordering::Relaxed);

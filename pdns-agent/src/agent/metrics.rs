@@ -5,6 +5,7 @@
 
 use super::health::Health;
 use crate::decode::packets::PacketTally;
+use crate::decode::zeek::Coverage;
 use crate::decode::{Filter, Tally};
 use crate::exposition::Page;
 use crate::source::CaptureCounters;
@@ -22,6 +23,7 @@ pub(crate) struct Metrics {
 #[derive(Default)]
 struct State {
     lines: Tally,
+    coverage: Coverage,
     captures: BTreeMap<String, Interface>,
     /// Capture files, all together.
     files: PacketTally,
@@ -47,6 +49,11 @@ impl Metrics {
     /// Lines of dns.log that were passed over since pdns.log has what they say.
     pub(crate) fn in_pdns_log(&self) -> u64 {
         self.state().lines.filtered.get(&Filter::InPdnsLog).copied().unwrap_or(0)
+    }
+
+    /// Adds how far pdns.log covers lines of dns.log.
+    pub(crate) fn coverage(&self, coverage: &Coverage) {
+        self.state().coverage.merge(coverage);
     }
 
     /// Adds what was counted on a capture file.
@@ -76,6 +83,11 @@ impl Metrics {
         page.number("pdns_up", &[("version", env!("CARGO_PKG_VERSION"))], 1);
         self.health.write(&mut page);
         lines(&mut page, &state.lines);
+        if let Some(count) = state.coverage.uncovered() {
+            let name = "pdns_log_lines_not_in_pdns_log";
+            page.family(name, "gauge", "lines of dns.log left out that may be missing in pdns.log");
+            page.number(name, &[], count);
+        }
         kernel(&mut page, &state.captures);
         let captures = state.captures.iter();
         let mut tallies: Vec<(&str, &PacketTally)> =
@@ -212,8 +224,33 @@ fn packets(page: &mut Page, tallies: &[(&str, &PacketTally)]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::decode::zeek;
     use crate::store::StoreError;
     use std::sync::Arc;
+
+    #[test]
+    fn lines_that_may_be_missing_in_pdns_log_are_a_gauge() {
+        let metrics = Metrics::default();
+        let read = |line: &[u8]| {
+            let mut decoder = zeek::Decoder::default();
+            decoder.line(line, &mut |_| {}).unwrap();
+            metrics.coverage(&decoder.take_coverage());
+            let text = metrics.to_text();
+            text.lines()
+                .find_map(|line| line.strip_prefix("pdns_log_lines_not_in_pdns_log ")?.parse().ok())
+        };
+        let dns: &[u8] =
+            br#"{"ts":7.0,"id.resp_p":53,"query":"a.example","qtype":1,"rcode":3,"pdns":true}"#;
+        let pdns = |at: u32| {
+            format!(
+                r#"{{"ts":{at}.5,"rrname":"a.example","rrclass":1,"rrtype":1,"outcome":"NXDOMAIN"}}"#
+            )
+        };
+        assert_eq!(read(dns), None::<u64>);
+        assert_eq!(read(pdns(6).as_bytes()), Some(1));
+        assert_eq!(read(dns), Some(2));
+        assert_eq!(read(pdns(7).as_bytes()), Some(0));
+    }
 
     #[test]
     fn labels_are_escaped_and_problems_told() {

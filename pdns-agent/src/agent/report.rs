@@ -3,6 +3,7 @@
 //! The last words of `agent`: what was read, and what became of all of it.
 
 use crate::decode::packets::PacketTally;
+use crate::decode::zeek::Coverage;
 use crate::decode::{Filter, Tally};
 use std::collections::HashSet;
 use std::error::Error;
@@ -201,12 +202,18 @@ pub struct LogReport {
     pub failed: u64,
     /// Whether there was a log of our Zeek package.
     pub has_pdns_log: bool,
+    /// How far pdns.log covers the lines of dns.log that were left out for it.
+    pub coverage: Coverage,
     shown: u64,
 }
 
 /// What an operator has to know who gives us but one of the two logs that Zeek writes with our package.
 pub(super) const LACKS_PDNS_LOG: &str = "lines of dns.log were passed over because pdns.log has what they say, but \
      there is no pdns.log: name its folder as well, or give --no-pdns-log";
+
+/// What an operator has to know whose dns.log goes on after the end of pdns.log.
+const AFTER_PDNS_LOG: &str = "lines of dns.log left out may be missing in pdns.log: Zeek writes them there within \
+     PDNS::window while it runs, and never if it was killed";
 
 impl LogReport {
     /// How many logs lines were read from.
@@ -240,6 +247,7 @@ impl LogReport {
         self.oversized += other.oversized;
         self.failed += other.failed;
         self.has_pdns_log |= other.has_pdns_log;
+        self.coverage.merge(&other.coverage);
         self.shown += other.shown;
     }
 
@@ -276,6 +284,7 @@ impl LogReport {
         for (omission, &count) in &tally.omitted {
             part(&format!("answers not taken: {omission}"), count);
         }
+        part(AFTER_PDNS_LOG, self.coverage.uncovered().unwrap_or(0));
         if tally.filtered.contains_key(&Filter::InPdnsLog) && !self.has_pdns_log {
             write!(text, "\n  {LACKS_PDNS_LOG}").expect("a String takes any text");
         }

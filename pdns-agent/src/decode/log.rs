@@ -96,6 +96,14 @@ impl Decoder {
         }
     }
 
+    /// Moves out how far pdns.log covers the rows of dns.log, of the lines since the last call.
+    pub fn take_coverage(&mut self) -> zeek::Coverage {
+        match self {
+            Self::Zeek(decoder) => decoder.take_coverage(),
+            Self::Suricata(_) => zeek::Coverage::default(),
+        }
+    }
+
     /// What became of all lines since the start.
     #[must_use]
     pub fn tally(&self) -> &Tally {
