@@ -25,6 +25,7 @@ mod resolve;
 mod row;
 mod scan;
 mod schema;
+mod server;
 mod sources;
 mod summary;
 mod tag;
@@ -139,9 +140,14 @@ pub enum StoreError {
     /// Redis answered with an error.
     #[error("Redis answered: {0}")]
     Server(String),
-    /// Redis has no functions.
-    #[error("this Redis has no functions: version 7.0 or later is needed")]
-    TooOld,
+    /// The server cannot run our functions: which server it is, and what to do.
+    #[error("{0}")]
+    NoFunctions(String),
+    /// The server holds only a part of the keys.
+    #[error(
+        "the server is a node of a Redis Cluster, which pdns does not support yet: use a single Redis or Valkey"
+    )]
+    Cluster,
     /// The store has a layout that this program does not know.
     #[error("the store has schema version {found}, this program knows {known}: {advice}")]
     Schema {
@@ -196,6 +202,7 @@ impl StoreError {
                 // Redis names the command or the key in its sentence.
                 Self::Refused(cause.detail().map_or(text, str::to_owned))
             }
+            ErrorKind::Server(ServerErrorKind::Moved | ServerErrorKind::Ask) => Self::Cluster,
             ErrorKind::Io
             | ErrorKind::InvalidClientConfig
             | ErrorKind::Server(
@@ -248,6 +255,7 @@ impl Store {
     /// When Redis cannot be reached, or the store has another schema.
     pub fn open(options: &Options) -> Result<Self, StoreError> {
         let mut link = Link::open(options.clone())?;
+        link.refuse_cluster()?;
         let keys = Keys::new(&options.prefix);
         let router = schema::open(&mut link, &keys)?;
         Ok(Self { link, keys, router, memory: Memory::default(), buckets: HashMap::new() })
