@@ -365,6 +365,7 @@ impl Reader {
             size,
             mtime_ns: mtime(&stat),
             updated: now(),
+            contents: Vec::new(),
             tally: serde_json::to_value(&tally).unwrap_or_default(),
         };
         let (checkpoint, state) = (job.checkpoint.clone(), job.state.clone());

@@ -35,6 +35,10 @@ pub struct SourceState {
     pub size: u64,
     /// Modification time of the file when it was complete, nanoseconds since the epoch.
     pub mtime_ns: i64,
+    /// Of a capture file: how long its content was, in bytes, each time that it was longer than before, with a digest
+    /// of that much. What is applied is never beyond the last of them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub contents: Vec<(u64, u64)>,
     /// When this was written, seconds since the epoch.
     pub updated: u64,
     /// Lines by what became of them, as the decoder counts them.
