@@ -34,7 +34,7 @@ pub use captures::capture_files;
 pub use frame::Frame;
 pub use log::{ClosedLog, Log, Progress};
 pub use names::LogNames;
-pub use pcap::{CaptureFile, MOST_PACKET, MOST_PASSED, PcapError, Step};
+pub use pcap::{CaptureFile, Content, Digest, MOST_PACKET, MOST_PASSED, PcapError, Step};
 pub use scan::{Found, Scan};
 pub use wake::{Wake, Waker, Woken};
 

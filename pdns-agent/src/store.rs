@@ -30,6 +30,7 @@ mod resolve;
 mod row;
 mod scan;
 mod schema;
+mod server;
 mod sources;
 mod summary;
 mod tag;
@@ -186,9 +187,14 @@ pub enum StoreError {
     /// Redis answered with an error.
     #[error("Redis answered: {0}")]
     Server(String),
-    /// Redis has no functions.
-    #[error("this Redis has no functions: version 7.0 or later is needed")]
-    TooOld,
+    /// The server cannot run our functions: which server it is, and what to do.
+    #[error("{0}")]
+    NoFunctions(String),
+    /// The server holds only a part of the keys.
+    #[error(
+        "the server is a node of a Redis Cluster, which pdns does not support yet: use a single Redis or Valkey"
+    )]
+    Cluster,
     /// The store has a layout that this program does not know.
     #[error("the store has schema version {found}, this program knows {known}: {advice}")]
     Schema {
@@ -253,6 +259,7 @@ impl Store {
     /// As [`Store::open`].
     pub fn open_timed(options: &Options, timer: Arc<ReplyTimer>) -> Result<Self, StoreError> {
         let mut link = Link::open(options.clone(), timer)?;
+        link.refuse_cluster()?;
         let keys = Keys::new(&options.prefix);
         let router = schema::open(&mut link, &keys)?;
         Ok(Self { link, keys, router, memory: Memory::default(), buckets: HashMap::new() })

@@ -7,8 +7,8 @@
 
 use pdns_agent::decode::wire::{Message, Options, Transport, Wire, WireTally};
 use pdns_agent::hash::Hasher;
-use pdns_agent::source::{CaptureFile, LogId, Step};
-use std::collections::BTreeMap;
+use pdns_agent::source::{CaptureFile, Digest, Step};
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -53,7 +53,7 @@ impl Seen {
 
 /// What a capture gave.
 struct Outcome {
-    id: LogId,
+    id: Digest,
     seen: Vec<Seen>,
     tally: WireTally,
     refused: u64,
@@ -64,7 +64,8 @@ struct Outcome {
 fn read(path: &Path) -> Outcome {
     let name = path.display();
     let hasher = Hasher::new(&[1; 16]);
-    let mut file = CaptureFile::open(path, &hasher).unwrap();
+    let mut file = CaptureFile::open(path).unwrap();
+    let id = file.content(&hasher, &BTreeSet::new()).unwrap().expect("it is a file").digest;
     let mut wire = Wire::new(Options::default());
     let mut seen = Vec::new();
     let mut sink = |message: Message<'_>| {
@@ -94,7 +95,7 @@ fn read(path: &Path) -> Outcome {
     let tally = wire.tally().clone();
     assert_eq!((tally.endings(), tally.held), (frames, 0), "{name}: {tally:?}");
     assert_eq!(tally.messages, seen.len() as u64, "{name}");
-    Outcome { id: file.id(), seen, tally, refused: file.refused(), error }
+    Outcome { id, seen, tally, refused: file.refused(), error }
 }
 
 /// How many messages there are of each id, over UDP and over TCP.
@@ -225,7 +226,7 @@ fn what_is_known_of_single_captures() {
     let missing = read(&folder.join("dnscap/dnso1tcp-midmiss.pcap"));
     assert_eq!((missing.tally.gaps, missing.tally.messages), (2, 6));
     let many = read(&folder.join("dnscap/dnsotcp-many1pkt.pcap"));
-    let times: std::collections::BTreeSet<_> = many.seen.iter().map(|seen| seen.micros).collect();
+    let times: BTreeSet<_> = many.seen.iter().map(|seen| seen.micros).collect();
     assert!(times.len() < many.seen.len(), "some lie in one segment");
     let fragments = read(&folder.join("zeek/ipv6-fragmented-dns.pcap"));
     assert!(fragments.tally.fragments > 0, "{:?}", fragments.tally);

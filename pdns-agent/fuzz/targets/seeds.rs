@@ -1,7 +1,6 @@
 //! Makes seeds of capture files: `seeds CAPTURES OUT` writes OUT/packet, OUT/stream and OUT/message.
 
 use pdns_agent::decode::wire::{Options, Wire};
-use pdns_agent::hash::Hasher;
 use pdns_agent::source::{CaptureFile, Step, capture_files};
 use pdns_ebpf_common::{Found, Link, Ports, Protocol, Start, decide};
 use pdns_fuzz::{PORTS, write};
@@ -15,14 +14,13 @@ const LONGEST: usize = 32 * 1024;
 fn main() {
     let words: Vec<PathBuf> = env::args_os().skip(1).map(PathBuf::from).collect();
     let [captures, out] = words.as_slice() else { panic!("usage: seeds CAPTURES OUT") };
-    let hasher = Hasher::new(&[0; 16]);
     let mut count = 0;
     for target in ["packet", "stream", "message"] {
         fs::create_dir_all(out.join(target)).expect("the folder can be made");
     }
     for path in capture_files(std::slice::from_ref(captures)).expect("the captures can be listed") {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let [packets, segments, messages] = seeds(&path, &hasher);
+        let [packets, segments, messages] = seeds(&path);
         for (target, seed) in [("packet", packets), ("stream", segments), ("message", messages)] {
             if seed.len() > 1 {
                 fs::write(out.join(target).join(&name), seed).expect("the seed can be written");
@@ -34,10 +32,10 @@ fn main() {
 }
 
 /// What one capture gives to each target.
-fn seeds(path: &Path, hasher: &Hasher) -> [Vec<u8>; 3] {
+fn seeds(path: &Path) -> [Vec<u8>; 3] {
     let (mut packets, mut segments, mut messages) = (vec![0], Vec::new(), Vec::new());
     let mut wire = Wire::new(Options { ports: Ports::new(&PORTS), ..Options::default() });
-    let Ok(mut file) = CaptureFile::open(path, hasher) else {
+    let Ok(mut file) = CaptureFile::open(path) else {
         return [packets, segments, messages];
     };
     let mut before = None;

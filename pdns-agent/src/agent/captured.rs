@@ -1,14 +1,17 @@
 //! Capture files: each read to its end, into the store, once.
 //!
-//! A file is known by all of its content, and how far it is applied is kept in the store, as with logs. What its
-//! packets say depends on the ones before them, so a file that was left half-way is decoded from its beginning
-//! again, and what is applied already is passed over (`reader`). So is what was stored of a file when it was
-//! shorter (`earlier`).
+//! A file is known by its content (`known`), and how far it is applied is kept in the store, as with logs. What its
+//! packets say depends on the ones before them, so a file that was left half-way, or has grown, is decoded from its
+//! beginning again, and what is applied already is passed over (`reader`). Copies of one capture are not read at the
+//! same time (`queue`). Older versions knew captures by other means (`earlier`).
 
 mod earlier;
+mod known;
+mod queue;
 mod reader;
 
 use self::earlier::Earlier;
+use self::queue::Queue;
 use self::reader::Reader;
 use super::lane::{self, Landed, Lane};
 use super::log_scheduler::bar;
@@ -22,10 +25,10 @@ use crate::aggregate::Window;
 use crate::decode::packets::Decoder;
 use crate::source::{Condition, capture_files};
 use crate::store::{Retry, StoreError};
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -155,7 +158,7 @@ fn session(
     let room = settings.memory / workers;
     let bar = bar(settings.progress);
     bar.set_length(files.iter().filter_map(|path| size(path)).sum());
-    let queue = Arc::new(Mutex::new(VecDeque::from(files)));
+    let queue = Arc::new(Queue::new(files));
     let means = Means {
         stop: stop.clone(),
         grace: Duration::ZERO,

@@ -399,13 +399,14 @@ impl LogReader {
         progress.state = SourceState {
             path: progress.path.display().to_string(),
             reader: self.logs.format.command().to_owned(),
-            content: Some(log.digest().to_stored()),
+            digest: Some(log.digest().to_stored()),
             sensor: self.sensor.clone(),
             acknowledged: progress.position,
             live: false,
             complete,
             size,
             mtime_ns: mtime(&stat),
+            contents: Vec::new(),
             updated: now(),
             tally: serde_json::to_value(&tally).unwrap_or_default(),
         };

@@ -168,7 +168,7 @@ pub(super) fn load_position(
         let stat = log.stat();
         let is_unchanged =
             state.complete && (state.size, state.mtime_ns) == (stat.size, mtime(&stat));
-        let is_at_path = state.content.is_none() || state.path == path.display().to_string();
+        let is_at_path = state.digest.is_none() || state.path == path.display().to_string();
         if is_unchanged && is_at_path && !is_unread {
             return Ok(None);
         }
@@ -203,7 +203,7 @@ fn compare(
     writer: &mut Writer,
 ) -> Result<Comparison, Failure> {
     let position = checkpoint.acknowledged();
-    let known = state.content.as_ref().filter(|known| known.length == position);
+    let known = state.digest.as_ref().filter(|known| known.length == position);
     if checkpoint.horizon() > position
         && let Some(digest) = writer.under_way(key)?
     {

@@ -6,7 +6,6 @@
 
 use super::lane::{Each, Tap};
 use super::report::with_causes;
-use crate::hash::Hasher;
 use crate::source::{CaptureCounters, CaptureFile, Condition, Frame, PcapError, Step};
 use crate::time::Timestamp;
 use pdns_ebpf_common::Start;
@@ -57,8 +56,7 @@ impl Pipe {
         let closed = Arc::clone(&is_closed);
         let path = path.to_owned();
         thread::Builder::new().name("pipe".to_owned()).spawn(move || {
-            // It is known by chance, and not by its content.
-            match CaptureFile::open(&path, &Hasher::new(&[0; 16])) {
+            match CaptureFile::open(&path) {
                 Ok(file) => read(file, &sender, &closed),
                 Err(error) => drop(sender.send(Err(error))),
             }

@@ -4,6 +4,7 @@
 
 mod args;
 mod file;
+mod limit;
 
 pub use args::Args;
 
@@ -14,6 +15,7 @@ use crate::decode::log::Format;
 use crate::decode::{packets, zeek};
 use args::Packets;
 use file::File;
+use limit::Limit;
 use std::fs;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
@@ -21,7 +23,8 @@ use std::time::Duration;
 
 /// Read when `--config` names no other file and this one is there.
 const DEFAULT_FILE: &str = "/etc/pdns/agent.toml";
-/// Octets for windows and what is packed of them: with all else, the agent stays below 200 MB.
+/// Bytes for windows and what is packed of them: with all else, the agent stays below 200 MB. Less where the memory of
+/// the process is limited: see [`limit`].
 const DEFAULT_MEMORY: usize = 136 << 20;
 /// Least octets that make sense.
 const LEAST_MEMORY: usize = 4 << 20;
@@ -34,6 +37,7 @@ const TIMEOUT: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration:
 /// Octets of a ring buffer: 16 MiB hold 65,536 answers of the usual size, a twentieth of a second at a million
 /// packets a second.
 const DEFAULT_RING: usize = 16 << 20;
+const LEAST_RING: usize = 1 << 20;
 /// Least and most MiB of one.
 const RING: RangeInclusive<usize> = 1..=1024;
 /// The port of DNS.
@@ -97,6 +101,7 @@ pub fn settings(
         None => File::default(),
     };
     let store = args.connection.options(&env, &[file.store(named.unwrap_or_default())])?;
+    let limit = Limit::of_process();
     let sensor = args.sensor.clone().or_else(|| env("PDNS_SENSOR")).or_else(|| file.sensor.clone());
     let sensor = named_sensor(sensor.unwrap_or_else(host_name))?;
     let listen = args.listen.clone().or_else(|| env("PDNS_LISTEN")).or_else(|| file.listen.clone());
@@ -133,7 +138,7 @@ pub fn settings(
             let interfaces = Interfaces {
                 interfaces: sensors(named, &sensor)?,
                 ring: match ring {
-                    None => DEFAULT_RING,
+                    None => limit.ring(DEFAULT_RING, LEAST_RING, named.len()),
                     Some(ring) if RING.contains(&ring) && ring.is_power_of_two() => ring << 20,
                     Some(ring) => return Err(ConfigError::Ring(ring)),
                 },
@@ -159,14 +164,11 @@ pub fn settings(
             Some(seconds) => time(seconds, &FLUSH).ok_or(ConfigError::Flush(seconds))?,
         },
         memory: match args.memory.or(memory).or(file.memory) {
-            None => DEFAULT_MEMORY,
-            Some(mebibytes) => mebibytes
-                .checked_mul(1 << 20)
-                .filter(|&octets| octets >= LEAST_MEMORY)
-                .ok_or(ConfigError::Memory(mebibytes))?,
+            None => limit.memory(DEFAULT_MEMORY, LEAST_MEMORY),
+            Some(mebibytes) => within(mebibytes, limit)?,
         },
         workers: match workers {
-            None => std::thread::available_parallelism().map_or(1, usize::from),
+            None => limit.workers(std::thread::available_parallelism().map_or(1, usize::from)),
             Some(0) => return Err(ConfigError::Workers),
             Some(workers) => workers,
         },
@@ -174,6 +176,21 @@ pub fn settings(
         progress,
         source,
     })
+}
+
+/// Memory that was asked for, in bytes. If the process may not use so much, that is said.
+fn within(mebibytes: usize, limit: Limit) -> Result<usize, ConfigError> {
+    let bytes = mebibytes.checked_mul(1 << 20).filter(|&bytes| bytes >= LEAST_MEMORY);
+    let bytes = bytes.ok_or(ConfigError::Memory(mebibytes))?;
+    if let Some(limit) = limit.exceeded_by(bytes) {
+        tracing::warn!(
+            memory_mib = mebibytes,
+            limit_mib = limit,
+            "the memory asked for leaves too little of this process's limit; the kernel may kill the agent: give --memory \
+             at most a third of it"
+        );
+    }
+    Ok(bytes)
 }
 
 /// The logs that are typed, or else those of the file.

@@ -1,11 +1,12 @@
 //! Capture files as packets, each with the position behind it.
 //!
 //! Beside `log`: reads pcap and pcapng, plain or compressed, from a file or from standard input. A capture is
-//! known by all that it holds, because two captures may begin with the same packets. Memory is bounded whatever
-//! a file says.
+//! known by its first packet, and by digests of all that it holds, because two captures may begin with the same
+//! packets. Memory is bounded whatever a file says.
 
 mod blocks;
 mod classic;
+mod content;
 mod input;
 mod link;
 #[cfg(test)]
@@ -17,22 +18,22 @@ use self::blocks::Blocks;
 use self::classic::Classic;
 use self::input::{Disk, Failure, Input};
 use self::window::{Short, Window};
-use super::{Frame, LogId, Stat};
+use super::{Frame, Stat};
 use crate::hash::Hasher;
 use crate::time::Timestamp;
+use std::collections::BTreeSet;
 use std::fs::File;
-use std::hash::{BuildHasher as _, Hasher as _, RandomState};
-use std::io::{self, Read as _};
+use std::io;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
+
+pub use content::{Content, Digest};
 
 /// Most octets of one packet; no interface captures more, so a file that says so is broken.
 pub const MOST_PACKET: u32 = 256 * 1024;
 /// Most records without a packet of use that are passed in one step.
 pub const MOST_PASSED: usize = 256;
-/// Octets read at once to know a file by its content.
-const CHUNK: usize = 64 * 1024;
 
 /// What went wrong with a capture file. All packets before that were handed over.
 #[derive(Debug, thiserror::Error)]
@@ -108,11 +109,21 @@ pub enum PcapError {
         /// What is wrong with it.
         reason: &'static str,
     },
-    /// The file was written to while it was read: what it holds now is another capture.
-    #[error("capture {file} was written to while it was read; read it once it is complete")]
+    /// The file was overwritten while it was read: what it holds now is another capture.
+    #[error("capture {file} was overwritten while it was read; read it once it is complete")]
     Changed {
         /// The file.
         file: String,
+    },
+    /// The file is the beginning of a capture that was read in part.
+    #[error(
+        "capture {file} is the beginning of a longer one, {longer}, that was not read to its end: read that one again"
+    )]
+    Part {
+        /// The file.
+        file: String,
+        /// Where the longer one was.
+        longer: String,
     },
 }
 
@@ -128,7 +139,8 @@ impl PcapError {
             | Self::Cut { .. }
             | Self::TooLong { .. }
             | Self::Broken { .. }
-            | Self::Changed { .. } => true,
+            | Self::Changed { .. }
+            | Self::Part { .. } => true,
         }
     }
 }
@@ -231,26 +243,40 @@ pub enum Step<'a> {
 /// One capture file, read from its beginning to its end.
 pub struct CaptureFile {
     name: String,
-    id: LogId,
     window: Window,
     format: Format,
     is_packed: bool,
-    /// The file, and its state when it was opened; `None` for what cannot be read twice.
-    opened: Option<(Arc<File>, Stat)>,
+    /// `None` for what cannot be read twice.
+    opened: Option<Opened>,
     /// What went wrong below the decompressor.
     failure: Failure,
     refused: u64,
 }
 
+/// A regular file.
+struct Opened {
+    file: Arc<File>,
+    /// Its state when it was opened.
+    stat: Stat,
+    /// What it held when it was measured: no more than that is read.
+    measured: Option<Measured>,
+    has_grown: bool,
+}
+
+struct Measured {
+    length: u64,
+    digest: Digest,
+    hasher: Hasher,
+    /// Why no more of it can be unpacked.
+    broken: Option<io::Error>,
+}
+
 impl CaptureFile {
     /// Opens a capture file; `-` is standard input.
     ///
-    /// A regular file is read once to know its [`LogId`]. What can be read only once (standard input, a pipe) gets
-    /// an id of its own each time.
-    ///
     /// # Errors
     /// [`PcapError::Open`] and [`PcapError::Read`]. Whether it is a capture at all, [`CaptureFile::next`] says.
-    pub fn open(path: &Path, hasher: &Hasher) -> Result<Self, PcapError> {
+    pub fn open(path: &Path) -> Result<Self, PcapError> {
         if path.as_os_str() == "-" {
             return Self::once("standard input".to_owned(), io::stdin());
         }
@@ -264,23 +290,12 @@ impl CaptureFile {
         if !metadata.is_file() {
             return Self::once(name, file);
         }
-        let file = Arc::new(file);
-        let stat = Stat::of(&metadata);
-        let read = |offset, cause| PcapError::Read { file: name.clone(), offset, cause };
-        let (id, size) =
-            identify(Disk::new(&file), hasher).map_err(|(offset, cause)| read(offset, cause))?;
-        let (input, failure) = Input::new(Disk::new(&file));
-        let (reader, is_packed) = unpack::unpack(input).map_err(|cause| read(0, cause))?;
-        Ok(Self {
-            name,
-            id,
-            window: Window::new(reader, size),
-            format: Format::Unknown,
-            is_packed,
-            opened: Some((file, stat)),
-            failure,
-            refused: 0,
-        })
+        Self::of_file(name, Arc::new(file), Stat::of(&metadata))
+    }
+
+    fn of_file(name: String, file: Arc<File>, stat: Stat) -> Result<Self, PcapError> {
+        let opened = Opened { file: Arc::clone(&file), stat, measured: None, has_grown: false };
+        Ok(Self { opened: Some(opened), ..Self::once(name, Disk::new(&file))? })
     }
 
     fn once(name: String, input: impl io::Read + Send + 'static) -> Result<Self, PcapError> {
@@ -289,15 +304,9 @@ impl CaptureFile {
             Ok(unpacked) => unpacked,
             Err(cause) => return Err(PcapError::Read { file: name, offset: 0, cause }),
         };
-        let mut id = [0; 16];
-        for half in id.chunks_exact_mut(8) {
-            // A fresh state of this hasher is the system's randomness.
-            half.copy_from_slice(&RandomState::new().build_hasher().finish().to_ne_bytes());
-        }
         Ok(Self {
             name,
-            id: LogId(id),
-            window: Window::new(reader, u64::MAX),
+            window: Window::new(reader),
             format: Format::Unknown,
             is_packed,
             opened: None,
@@ -306,11 +315,80 @@ impl CaptureFile {
         })
     }
 
-    /// What the capture is known by: the keyed hash of all its uncompressed octets, so that a packed copy is the
-    /// same capture.
+    /// The same file from its beginning, over what it held when it was measured.
+    ///
+    /// # Errors
+    /// [`PcapError::Read`].
+    pub fn again(&self) -> Result<Self, PcapError> {
+        let Some(Opened { file, stat, measured, .. }) = &self.opened else {
+            let cause = io::Error::new(io::ErrorKind::NotSeekable, "a pipe can be read only once");
+            return Err(PcapError::Read { file: self.name.clone(), offset: 0, cause });
+        };
+        let mut again = Self::of_file(self.name.clone(), Arc::clone(file), *stat)?;
+        if let Some(measured) = measured {
+            again.window.limit(measured.length);
+        }
+        Ok(again)
+    }
+
+    /// The digest of a regular file up to the end of its first packet; `None` if there is no packet in it.
+    ///
+    /// # Errors
+    /// [`PcapError::Read`].
+    pub fn head(&self, hasher: &Hasher) -> Result<Option<Digest>, PcapError> {
+        let Some(opened) = &self.opened else { return Ok(None) };
+        let mut scan = self.again()?;
+        loop {
+            match scan.packet() {
+                Ok(Found::Packet(_)) => break,
+                Ok(Found::Nothing) => {}
+                Ok(Found::End) => return Ok(None),
+                Err(fault) => match scan.error(fault) {
+                    error @ PcapError::Read { .. } => return Err(error),
+                    _ => return Ok(None),
+                },
+            }
+        }
+        // What may still come of the packet's block is passed later, and not always there.
+        let (content, _) = self.measured(opened, hasher, &BTreeSet::new(), scan.window.offset())?;
+        Ok(Some(content.digest))
+    }
+
+    /// Measures a regular file: its length and digest, and digests of its first bytes at some lengths. From then on
+    /// no more of it is read, even if it grows. To be called before [`CaptureFile::next`].
+    ///
+    /// # Errors
+    /// [`PcapError::Read`].
+    pub fn content(
+        &mut self,
+        hasher: &Hasher,
+        lengths: &BTreeSet<u64>,
+    ) -> Result<Option<Content>, PcapError> {
+        let Some(opened) = &self.opened else { return Ok(None) };
+        let (content, broken) = self.measured(opened, hasher, lengths, u64::MAX)?;
+        let (length, digest) = (content.length, content.digest);
+        self.window.limit(length);
+        if let Some(opened) = &mut self.opened {
+            opened.measured = Some(Measured { length, digest, hasher: hasher.clone(), broken });
+        }
+        Ok(Some(content))
+    }
+
+    fn measured(
+        &self,
+        opened: &Opened,
+        hasher: &Hasher,
+        lengths: &BTreeSet<u64>,
+        limit: u64,
+    ) -> Result<(Content, Option<io::Error>), PcapError> {
+        let read = |(offset, cause)| PcapError::Read { file: self.name.clone(), offset, cause };
+        content::measure(&opened.file, hasher, lengths, limit).map_err(read)
+    }
+
+    /// Whether more was found behind what the file held when it was measured. Known once the end was reached.
     #[must_use]
-    pub fn id(&self) -> LogId {
-        self.id
+    pub fn has_grown(&self) -> bool {
+        self.opened.as_ref().is_some_and(|opened| opened.has_grown)
     }
 
     /// How many packets so far were of a link type that is not known, and so were not handed over.
@@ -336,7 +414,7 @@ impl CaptureFile {
                 Ok(Found::Nothing) => return Ok(Some(Step::Nothing)),
                 Ok(Found::End) => {
                     self.format = Format::Done;
-                    self.check_unchanged()?;
+                    self.check_end()?;
                     return Ok(None);
                 }
                 Err(fault) => {
@@ -357,22 +435,6 @@ impl CaptureFile {
         let octets = self.window.octets(packet.octets).unwrap_or_default();
         let frame = Frame { at: packet.at, start, octets, length: packet.length };
         Ok(Some(Step::Packet(frame, packet.end)))
-    }
-
-    /// Whether this capture is another one that has grown: whether its first `size` octets, and not more, are what
-    /// that was known by. Of a packed file it is not known.
-    ///
-    /// # Errors
-    /// [`PcapError::Read`].
-    pub fn goes_on_from(&self, id: LogId, size: u64, hasher: &Hasher) -> Result<bool, PcapError> {
-        let Some((file, stat)) = &self.opened else { return Ok(false) };
-        if self.is_packed || size >= stat.size {
-            return Ok(false);
-        }
-        let failed =
-            |(_, offset, cause)| PcapError::Read { file: self.name.clone(), offset, cause };
-        let (begin, read) = digest(Disk::new(file).take(size), hasher).map_err(failed)?;
-        Ok(begin == id && read == size)
     }
 
     fn packet(&mut self) -> Result<Found, Fault> {
@@ -399,10 +461,15 @@ impl CaptureFile {
         }
     }
 
-    fn error(&self, fault: Fault) -> PcapError {
+    fn error(&mut self, fault: Fault) -> PcapError {
         let (file, offset) = (self.name.clone(), self.window.record());
         if let Some(cause) = self.failure.take() {
             return PcapError::Read { file, offset: self.window.offset(), cause };
+        }
+        if matches!(fault, Fault::Short(Short::End | Short::Cut))
+            && let Some(cause) = self.broken()
+        {
+            return PcapError::Unpack { file, offset: self.window.offset(), cause };
         }
         match fault {
             Fault::Short(Short::End) => PcapError::NotACapture { file },
@@ -418,44 +485,30 @@ impl CaptureFile {
         }
     }
 
-    /// Holds the file to the state in which its id was made; asked once, at the end.
-    fn check_unchanged(&self) -> Result<(), PcapError> {
-        let Some((file, stat)) = &self.opened else { return Ok(()) };
-        let is_same = file.metadata().is_ok_and(|metadata| Stat::of(&metadata) == *stat);
-        if is_same { Ok(()) } else { Err(PcapError::Changed { file: self.name.clone() }) }
+    /// Why the content ends where it was found to end, if more should come.
+    fn broken(&mut self) -> Option<io::Error> {
+        self.opened.as_mut()?.measured.as_mut()?.broken.take()
     }
-}
 
-/// The id of a capture, and how many octets of it may be read to stay true to it.
-///
-/// A stream that cannot be unpacked to its end is known by what can be: reading meets the same end.
-fn identify(disk: Disk, hasher: &Hasher) -> Result<(LogId, u64), (u64, io::Error)> {
-    let (input, failure) = Input::new(disk);
-    let (reader, is_packed) = unpack::unpack(input).map_err(|error| (0, error))?;
-    digest(reader, hasher).or_else(|(identity, size, error)| match failure.take() {
-        Some(cause) => Err((size, cause)),
-        None if is_packed => Ok((identity, u64::MAX)),
-        None => Err((size, error)),
-    })
-}
-
-/// The hash of all that can be read, and how much that is; with an error the same of what came before it.
-fn digest(
-    mut reader: impl io::Read,
-    hasher: &Hasher,
-) -> Result<(LogId, u64), (LogId, u64, io::Error)> {
-    let mut identity = hasher.begin();
-    let mut size = 0;
-    let mut chunk = vec![0; CHUNK];
-    loop {
-        match reader.read(&mut chunk) {
-            Ok(0) => return Ok((LogId(identity.finish()), size)),
-            Ok(got) => {
-                identity.write(chunk.get(..got).unwrap_or_default());
-                size += got as u64;
-            }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err((LogId(identity.finish()), size, error)),
+    /// Holds the file to what was measured; asked once, at the end.
+    fn check_end(&mut self) -> Result<(), PcapError> {
+        if let Some(cause) = self.broken() {
+            let (file, offset) = (self.name.clone(), self.window.offset());
+            return Err(PcapError::Unpack { file, offset, cause });
         }
+        let Some(opened) = &self.opened else { return Ok(()) };
+        let Some(Measured { length, digest, hasher, .. }) = &opened.measured else { return Ok(()) };
+        let is_same = |metadata| Stat::of(&metadata) == opened.stat;
+        if opened.file.metadata().is_ok_and(is_same) {
+            return Ok(());
+        }
+        let (content, _) = self.measured(opened, hasher, &BTreeSet::new(), *length)?;
+        if (content.length, content.digest) != (*length, *digest) {
+            return Err(PcapError::Changed { file: self.name.clone() });
+        }
+        if let Some(opened) = &mut self.opened {
+            opened.has_grown = true;
+        }
+        Ok(())
     }
 }

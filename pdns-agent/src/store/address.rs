@@ -21,6 +21,12 @@ pub fn mask(url: &str) -> String {
     shown
 }
 
+/// Whether a URL has a fragment, which means nothing to Redis: most likely a `#` in a password that should be `%23`.
+/// `#insecure` is known to the library, and refused with a reason of its own.
+pub(super) fn has_fragment(url: &str) -> bool {
+    url.split_once('#').is_some_and(|(_, fragment)| fragment != "insecure")
+}
+
 /// Where passwords stand in a URL, in order.
 ///
 /// Before the last `@`, even where an unescaped slash in it makes it no URL; and in the query, as a socket

@@ -35,6 +35,7 @@ impl StoreError {
                 Self::Refused(cause.detail().map_or(text, str::to_owned))
             }
             ErrorKind::Server(ServerErrorKind::ReadOnly) => Self::ReadOnly,
+            ErrorKind::Server(ServerErrorKind::Moved | ServerErrorKind::Ask) => Self::Cluster,
             ErrorKind::Io
             | ErrorKind::InvalidClientConfig
             | ErrorKind::Server(

@@ -5,7 +5,7 @@
 //! knew of the server (row numbers, checkpoints) may no longer hold.
 
 use super::wire::Wire;
-use super::{Options, ReplyTimer, StoreError, managed, reply};
+use super::{Options, ReplyTimer, StoreError, address, managed};
 use redis::{ConnectionAddr, ErrorKind, IntoConnectionInfo, RedisError, RedisResult, Value};
 use siphasher::sip::SipHasher13;
 use std::hash::Hasher as _;
@@ -385,23 +385,9 @@ impl Link {
         match self.ask(&[b"FUNCTION", b"LOAD", library.as_bytes()]) {
             Ok(_) => Ok(()),
             Err(StoreError::Server(text)) if text.contains("already exists") => Ok(()),
-            Err(StoreError::Server(text)) if text.contains("unknown command") => {
-                Err(StoreError::TooOld)
+            Err(StoreError::Server(text)) if lacks_functions(&text) => {
+                Err(self.without_functions())
             }
-            Err(error) => Err(error),
-        }
-    }
-
-    /// The identity of the server's run, which another one has after a restart; `None` when we may not know.
-    pub(crate) fn run(&mut self) -> Result<Option<String>, StoreError> {
-        match self.ask(&[b"INFO", b"server"]) {
-            Ok(info) => {
-                let info = reply::octets(info)?;
-                let info = String::from_utf8_lossy(&info);
-                let run = info.lines().find_map(|line| line.strip_prefix("run_id:"));
-                Ok(run.map(|run| run.trim().to_owned()))
-            }
-            Err(StoreError::Refused(_)) => Ok(None),
             Err(error) => Err(error),
         }
     }
@@ -411,6 +397,17 @@ impl Link {
         self.connection = None;
         StoreError::from_redis(cause)
     }
+}
+
+/// Whether a server that refuses our functions could take none at all.
+fn lacks_functions(refusal: &str) -> bool {
+    let refusal = refusal.to_ascii_lowercase();
+    let unknown =
+        ["unknown command", "unknown subcommand"].iter().any(|what| refusal.contains(what));
+    // Redis and Valkey word it differently, and from version to version.
+    let engine = refusal.contains("engine")
+        && ["not found", "could not find", "unknown"].iter().any(|what| refusal.contains(what));
+    unknown || engine
 }
 
 /// Hands the next reply, which must be a string, to `each`; nothing is an empty one.
@@ -453,6 +450,11 @@ fn connect(options: &Options) -> Result<Wire, StoreError> {
     if options.url.starts_with("rediss://") {
         // Fails only when a provider is there already, which serves as well.
         drop(rustls::crypto::ring::default_provider().install_default());
+    }
+    if address::has_fragment(&options.url) {
+        let cause =
+            "what follows a # is ignored: write %23 for a # in a password or a path".to_owned();
+        return Err(StoreError::Url { url: options.shown_url(), cause });
     }
     // The path of the managed socket may hold what would mean something in a URL.
     let info = if options.url == "managed:" {

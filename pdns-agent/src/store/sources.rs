@@ -28,7 +28,7 @@ pub struct SourceState {
     pub reader: String,
     /// Digest of the log up to the position. Absent for captures, and in entries from before this was kept.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub content: Option<StoredDigest>,
+    pub digest: Option<StoredDigest>,
     /// Sensor that read it.
     pub sensor: String,
     /// Position up to which every record is applied: octets of the uncompressed log, or batches if it is `live`.
@@ -42,6 +42,10 @@ pub struct SourceState {
     pub size: u64,
     /// Modification time of the file when it was complete, nanoseconds since the epoch.
     pub mtime_ns: i64,
+    /// Of a capture file: how long its content was, in bytes, each time that it was longer than before, with a digest
+    /// of that much. What is applied is never beyond the last of them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub contents: Vec<(u64, u64)>,
     /// When this was written, seconds since the epoch.
     pub updated: u64,
     /// Lines by what became of them, as the decoder counts them.

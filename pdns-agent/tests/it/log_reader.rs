@@ -86,7 +86,7 @@ fn a_log_that_an_earlier_version_read_with_the_wrong_command_is_read() {
     let (id, mut state) = store(&server).sources().unwrap().remove(0);
     // As f1a3e90 left it: read to the end, with nothing found.
     crate::files::empty(&server);
-    (state.reader, state.content) = (String::new(), None);
+    (state.reader, state.digest) = (String::new(), None);
     state.tally = serde_json::json!({ "lines": 50, "other_records": 50 });
     store(&server).acknowledge(&id, &state).unwrap();
     for _ in 0..2 {
@@ -95,7 +95,7 @@ fn a_log_that_an_earlier_version_read_with_the_wrong_command_is_read() {
     }
     // And what it read rightly is known still.
     let (id, mut state) = store(&server).sources().unwrap().remove(0);
-    (state.reader, state.content) = (String::new(), None);
+    (state.reader, state.digest) = (String::new(), None);
     store(&server).acknowledge(&id, &state).unwrap();
     append(&path, eve(50, "h50.example").as_bytes());
     run(suricata(&home, &server.url()).arg("--once"), &[&path]).with(&[0]);
@@ -154,7 +154,7 @@ fn a_log_that_was_left_half_way_is_not_gone_on_with_in_another_one() {
     run(zeek(&home, &server.url()).arg("--once"), &[&path]).with(&[0]);
     let mut whole = store(&server);
     let (id, state) = whole.sources().unwrap().remove(0);
-    let end = state.content.expect("the digest of what was read").length;
+    let end = state.digest.expect("the digest of what was read").length;
     let digest = {
         let mut digest = pdns_agent::hash::PrefixDigest::new(whole.router().hasher());
         digest.write(one.as_bytes());

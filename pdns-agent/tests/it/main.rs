@@ -9,7 +9,11 @@ mod access;
 #[cfg(test)]
 mod agent;
 #[cfg(test)]
+mod captures;
+#[cfg(test)]
 mod cli;
+#[cfg(test)]
+mod cluster;
 #[cfg(test)]
 mod corpus;
 #[cfg(test)]
@@ -30,6 +34,8 @@ mod log_reader;
 mod logs;
 #[cfg(test)]
 mod managed;
+#[cfg(test)]
+mod memory;
 #[cfg(test)]
 mod netns;
 mod once;

@@ -15,7 +15,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 /// A capture of so many responses, and what an undisturbed import of it amounts to.
-fn capture(home: &Home, packets: u64) -> (PathBuf, Model) {
+pub(crate) fn capture(home: &Home, packets: u64) -> (PathBuf, Model) {
     let path = home.path().join("responses.pcap");
     // A third as many names, so that rows are met again.
     let numbers = [packets.to_string(), (packets / 3).to_string()];
@@ -28,13 +28,13 @@ fn capture(home: &Home, packets: u64) -> (PathBuf, Model) {
     (path, model)
 }
 
-fn pcap(home: &Home, url: &str) -> Command {
+pub(crate) fn pcap(home: &Home, url: &str) -> Command {
     let mut command = home.agent();
     command.args(["pcap", "--redis", url, "--sensor", "test", "--memory", "4"]);
     command
 }
 
-fn store(server: &Redis) -> Store {
+pub(crate) fn store(server: &Redis) -> Store {
     Store::open(&options(server)).expect("the server is there")
 }
 
@@ -234,7 +234,7 @@ fn a_lane_that_never_reaches_its_store_says_so_when_it_is_asked() {
 }
 
 /// Where the records of a classic capture end.
-fn ends(octets: &[u8]) -> Vec<usize> {
+pub(crate) fn ends(octets: &[u8]) -> Vec<usize> {
     let (mut ends, mut end) = (vec![24], 24);
     while let Some(length) = octets.get(end + 8..).and_then(<[u8]>::first_chunk) {
         let length = u32::from_le_bytes(*length);

@@ -133,6 +133,14 @@ impl Redis {
         }
     }
 
+    /// Makes a node of a cluster and another one of one cluster.
+    pub(crate) fn meet(&self, other: &Self) {
+        let Endpoint::Cluster { port, bus } = other.endpoint else {
+            panic!("no node of a cluster")
+        };
+        self.call(&["CLUSTER", "MEET", "127.0.0.1", &port.to_string(), &bus.to_string()]);
+    }
+
     /// A connection past the code under test.
     pub(crate) fn connection(&self) -> redis::Connection {
         let url = match self.endpoint {

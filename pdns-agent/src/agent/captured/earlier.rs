@@ -1,43 +1,57 @@
-//! Capture files that have grown since they were read.
+//! Captures as the store knows them from before they were known by their first packet.
 //!
-//! Under `captured`. A capture is known by all of its content, so one that has grown is another one. What was
-//! stored of it when it was shorter must not be counted again: the store tells which captures were read at
-//! the same path, and the file whether it begins with one of them.
+//! Under `captured`. Up to now a capture was known by the digest of all of its content, and one that had grown was
+//! another one. What was stored of such captures must not be counted again: a file that begins with one of them, or is
+//! one, is told by the digests of its first bytes.
 
 use crate::hash::Place;
+use crate::source::{Content, Digest};
 use crate::store::{Checkpoint, SourceState, Store, StoreError};
-use std::collections::HashMap;
-use std::path::Path;
+use std::collections::{BTreeSet, HashSet};
 
-/// A capture by what it is known by, and how long it was in octets.
-pub(super) type Known = ([u8; 16], u64);
-
-/// Captures that the store knows, by path, the shortest first.
+/// Captures that are known by all of their content.
 #[derive(Default)]
-pub(super) struct Earlier(HashMap<String, Vec<Known>>);
+pub(super) struct Earlier {
+    ids: HashSet<Digest>,
+    /// How long they may be, in bytes.
+    lengths: BTreeSet<u64>,
+}
 
 impl Earlier {
     /// Asks the store.
     pub(super) fn load(store: &mut Store) -> Result<Self, StoreError> {
-        let mut by_path: HashMap<String, Vec<Known>> = HashMap::new();
+        let mut earlier = Self::default();
         for (id, state) in store.sources()? {
-            if state.size > 0 && !state.live {
-                by_path.entry(state.path).or_default().push((id, state.size));
+            if state.live || !state.contents.is_empty() {
+                continue;
+            }
+            earlier.ids.insert(id);
+            // Of a packed file the first is the size on disk; the second is right unless other things come behind its
+            // last packet.
+            earlier.lengths.insert(state.size);
+            if state.complete {
+                earlier.lengths.insert(state.acknowledged.saturating_sub(1));
             }
         }
-        for known in by_path.values_mut() {
-            known.sort_unstable_by_key(|&(id, size)| (size, id));
-        }
-        Ok(Self(by_path))
+        earlier.lengths.remove(&0);
+        Ok(earlier)
     }
 
-    /// What was read at this path.
-    pub(super) fn of(&self, path: &Path) -> &[Known] {
-        self.0.get(&path.display().to_string()).map_or(&[], Vec::as_slice)
+    /// The lengths at which a content has to be measured.
+    pub(super) fn lengths(&self) -> &BTreeSet<u64> {
+        &self.lengths
+    }
+
+    /// Those that a content begins with or is, the shortest first.
+    pub(super) fn of(&self, content: &Content) -> Vec<(u64, Digest)> {
+        let all = content.digests().chain([(content.length, content.digest)]);
+        let mut found: Vec<_> = all.filter(|(_, digest)| self.ids.contains(digest)).collect();
+        found.dedup();
+        found
     }
 }
 
-/// What of a file is in the store under what it was known by when it was shorter.
+/// What of a file is in the store under what it was known by before.
 #[derive(Default)]
 pub(super) struct Before {
     /// All packets that begin before this.
@@ -49,7 +63,7 @@ pub(super) struct Before {
 impl Before {
     /// Adds the file as it was at one time.
     ///
-    /// If it was read to its end then, its last place is that of the end, where now a packet begins. What the end
+    /// If it was read to its end then, its last place is that of the end, where now a packet may begin. What the end
     /// itself told, messages out of streams with holes in them, may be told again where they are filled.
     pub(super) fn add(&mut self, state: Option<&SourceState>, checkpoint: Checkpoint) {
         match state {
@@ -60,11 +74,8 @@ impl Before {
         }
     }
 
-    /// Whether a record of the packet that begins at `start` is stored already.
-    ///
-    /// The place of an end is one behind where the last packet ended, and where now another may begin, which it does not
-    /// cover. No other packet begins so shortly before a place that a batch went to.
-    pub(super) fn covers(&self, place: Place, start: u64) -> bool {
-        start < self.whole || self.half.iter().any(|checkpoint| checkpoint.covers(place, start + 1))
+    /// Whether a record of the place `at` in the file is stored already.
+    pub(super) fn covers(&self, place: Place, at: u64) -> bool {
+        at <= self.whole || self.half.iter().any(|checkpoint| checkpoint.covers(place, at))
     }
 }

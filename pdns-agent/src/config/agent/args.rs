@@ -35,7 +35,8 @@ pub struct Args {
     #[arg(long, value_name = "ADDRESS", global = true)]
     pub listen: Option<String>,
 
-    /// Memory for merging equal answers, in MiB [default: 136].
+    /// Memory for merging equal answers, in MiB [default: 136, or a third of the limit on this process's memory, if that
+    /// is less].
     #[arg(long, value_name = "MIB", global = true)]
     pub memory: Option<usize>,
 
@@ -96,7 +97,8 @@ pub struct Zeek {
     #[arg(long, value_name = "SECONDS")]
     pub flush: Option<f64>,
 
-    /// Threads that read logs, at most [default: as many as there are processors].
+    /// Threads that read logs, at most [default: as many as there are processors, or one for each 32 MiB
+    /// of the limit on this process's memory].
     #[arg(long, value_name = "NUMBER")]
     pub workers: Option<usize>,
 }
@@ -117,7 +119,8 @@ pub struct Suricata {
     #[arg(long, value_name = "SECONDS")]
     pub flush: Option<f64>,
 
-    /// Threads that read logs, at most [default: as many as there are processors].
+    /// Threads that read logs, at most [default: as many as there are processors, or one for each 32 MiB
+    /// of the limit on this process's memory].
     #[arg(long, value_name = "NUMBER")]
     pub workers: Option<usize>,
 }
@@ -130,7 +133,8 @@ pub struct Ebpf {
     #[arg(long = "interface", short, value_name = "NAME[=SENSOR]")]
     pub interfaces: Vec<String>,
 
-    /// Ring buffer of each interface, in MiB: a power of two [default: 16].
+    /// Ring buffer of each interface, in MiB: a power of two [default: 16, or less where the memory of this
+    /// process is limited].
     #[arg(long, value_name = "MIB")]
     pub ring: Option<usize>,
 
@@ -154,7 +158,8 @@ pub struct Pcap {
     #[arg(value_name = "FILE", required = true)]
     pub files: Vec<PathBuf>,
 
-    /// Threads that read files, at most [default: as many as there are processors].
+    /// Threads that read files, at most [default: as many as there are processors, or one for each 32 MiB
+    /// of the limit on this process's memory].
     #[arg(long, value_name = "NUMBER")]
     pub workers: Option<usize>,
 

@@ -28,7 +28,7 @@ impl Folder {
     /// All packets of a file, how many were refused, and the error without the folder's name.
     fn read(&self, octets: &[u8]) -> (Vec<Taken>, u64, String) {
         let path = self.file(octets);
-        let mut file = CaptureFile::open(&path, &Hasher::new(&[1; 16])).unwrap();
+        let mut file = measured(&path);
         let mut taken: Vec<Taken> = Vec::new();
         let error = loop {
             match file.next() {
@@ -50,9 +50,21 @@ impl Folder {
         (taken, file.refused(), error.replace(&name, "F"))
     }
 
-    fn id(&self, octets: &[u8]) -> LogId {
-        CaptureFile::open(&self.file(octets), &Hasher::new(&[1; 16])).unwrap().id()
+    fn digest(&self, octets: &[u8]) -> Digest {
+        let mut file = CaptureFile::open(&self.file(octets)).unwrap();
+        file.content(&Hasher::new(&[1; 16]), &BTreeSet::new()).unwrap().unwrap().digest
     }
+
+    fn head(&self, octets: &[u8]) -> Option<Digest> {
+        CaptureFile::open(&self.file(octets)).unwrap().head(&Hasher::new(&[1; 16])).unwrap()
+    }
+}
+
+/// Opens a file and measures it, so that it is read as far as it reaches now.
+fn measured(path: &Path) -> CaptureFile {
+    let mut file = CaptureFile::open(path).unwrap();
+    file.content(&Hasher::new(&[1; 16]), &BTreeSet::new()).unwrap().unwrap();
+    file
 }
 
 #[derive(Clone, Copy)]
@@ -202,7 +214,7 @@ fn who_reads_is_told_now_and_then_that_there_is_nothing() {
     ];
     for (file, refused) in forms {
         let path = Folder::new();
-        let mut file = CaptureFile::open(&path.file(&file), &Hasher::new(&[1; 16])).unwrap();
+        let mut file = CaptureFile::open(&path.file(&file)).unwrap();
         assert_eq!(file.next().unwrap(), Some(Step::Nothing));
         assert_eq!(file.refused(), if refused > 0 { 256 } else { 0 });
         assert_eq!(file.next().unwrap(), Some(Step::Nothing));
@@ -348,7 +360,8 @@ fn gzip(octets: &[u8]) -> Vec<u8> {
 fn a_packed_copy_is_the_same_capture_in_one_member_or_several() {
     let folder = Folder::new();
     let file = blocks();
-    let (id, plain) = (folder.id(&file), folder.read(&file));
+    let (digest, head, plain) = (folder.digest(&file), folder.head(&file), folder.read(&file));
+    assert!(head.is_some());
     let (left, right) = file.split_at(500);
     let mut forms = vec![("gzip", [gzip(left), gzip(right)].concat())];
     for program in ["zstd", "xz", "lz4"] {
@@ -358,9 +371,9 @@ fn a_packed_copy_is_the_same_capture_in_one_member_or_several() {
         }
     }
     for (form, packed) in &forms {
-        assert_eq!(folder.id(packed), id, "{form}");
+        assert_eq!((folder.digest(packed), folder.head(packed)), (digest, head), "{form}");
         assert_eq!(folder.read(packed), plain, "{form}");
-        // Cut, it gives what it can and says so; the id is another.
+        // Cut, it gives what it can and says so.
         let (taken, _, error) = folder.read(&packed[..packed.len() - 9]);
         assert!(error.starts_with("cannot unpack capture F after octet "), "{form}: {error}");
         assert!(taken.len() <= plain.0.len() && taken[..] == plain.0[..taken.len()], "{form}");
@@ -369,53 +382,82 @@ fn a_packed_copy_is_the_same_capture_in_one_member_or_several() {
 }
 
 #[test]
-fn captures_that_begin_alike_are_not_the_same() {
+fn a_capture_is_measured_at_any_length_packed_or_not() {
     let folder = Folder::new();
-    let file = small();
-    assert_ne!(folder.id(&file), folder.id(&file[..43]));
-    assert_ne!(
-        folder.id(&file),
-        CaptureFile::open(&folder.file(&file), &Hasher::new(&[2; 16])).unwrap().id()
-    );
+    let file = blocks();
+    let lengths: BTreeSet<u64> =
+        [0, 1, 100, file.len() as u64 - 1, file.len() as u64, 1 << 40].into();
+    for octets in [file.clone(), gzip(&file)] {
+        let mut capture = CaptureFile::open(&folder.file(&octets)).unwrap();
+        let content = capture.content(&Hasher::new(&[1; 16]), &lengths).unwrap().unwrap();
+        assert_eq!((content.length, content.at(1 << 40)), (file.len() as u64, None));
+        assert_eq!(content.digests().count(), 5);
+        for (length, digest) in content.digests() {
+            let part = &file[..usize::try_from(length).unwrap()];
+            assert_eq!(Hasher::new(&[1; 16]).identity(part), digest, "{length}");
+        }
+    }
+    assert_ne!(folder.digest(&file), folder.digest(&file[..file.len() - 1]));
 }
 
 #[test]
-fn a_file_that_grows_while_it_is_read_is_told_of() {
+fn the_head_of_a_capture_stays_when_it_grows() {
+    let folder = Folder::new();
+    for file in [small(), blocks()] {
+        let head = folder.head(&file);
+        let first = (0..=file.len()).find(|&end| folder.head(&file[..end]).is_some()).unwrap();
+        for end in [first, first + 1, file.len() - 1] {
+            assert_eq!(folder.head(&file[..end]), head, "{end}");
+        }
+        assert_eq!(folder.read(&file[..first - 1]).0, [], "a packet without a head");
+    }
+    assert_eq!(folder.head(b"no capture"), None);
+}
+
+#[test]
+fn a_file_that_grows_while_it_is_read_ends_where_it_did_and_one_that_is_overwritten_is_told_of() {
     let folder = Folder::new();
     let path = folder.file(&small());
-    let mut file = CaptureFile::open(&path, &Hasher::new(&[1; 16])).unwrap();
+    let mut file = measured(&path);
     let more = Writer { big: false }.record(9, 9, b"more", 4);
     std::fs::OpenOptions::new().append(true).open(&path).unwrap().write_all(&more).unwrap();
     assert!(file.next().unwrap().is_some() && file.next().unwrap().is_some());
+    assert!(matches!(file.next(), Ok(None)) && file.has_grown());
+    let mut file = measured(&folder.file(&small()));
+    assert!(file.next().unwrap().is_some());
+    let mut other = small();
+    *other.last_mut().unwrap() ^= 1;
+    // Longer, since the clock of the file system may not have moved.
+    other.extend(&more);
+    std::fs::write(&path, &other).unwrap();
+    assert!(file.next().unwrap().is_some());
     assert!(matches!(file.next(), Err(PcapError::Changed { .. })));
     assert!(matches!(file.next(), Ok(None)));
 }
 
 #[test]
-fn a_pipe_is_read_once_under_an_id_of_its_own() {
+fn a_pipe_is_read_once() {
     let folder = Folder::new();
     let path = folder.0.path().join("pipe");
     if !Command::new("mkfifo").arg(&path).status().is_ok_and(|status| status.success()) {
         println!("skipping pipe: mkfifo is not installed (cargo xtask test does)");
         return;
     }
-    let mut ids = Vec::new();
     for _ in 0..2 {
         let writer = path.clone();
         let writing = std::thread::spawn(move || std::fs::write(writer, gzip(&small())).unwrap());
-        let mut file = CaptureFile::open(&path, &Hasher::new(&[1; 16])).unwrap();
+        let mut file = CaptureFile::open(&path).unwrap();
+        assert_eq!(file.head(&Hasher::new(&[1; 16])).unwrap(), None);
+        assert!(file.again().is_err());
         while file.next().unwrap().is_some() {}
-        ids.push(file.id());
         writing.join().unwrap();
     }
-    assert_ne!(ids[0], ids[1]);
 }
 
 #[test]
 fn what_cannot_be_opened_is_named() {
-    let hasher = Hasher::new(&[1; 16]);
     for path in [Path::new("/nonexistent/capture"), Path::new("/")] {
-        let error = CaptureFile::open(path, &hasher).err().unwrap();
+        let error = CaptureFile::open(path).err().unwrap();
         assert_eq!(error.to_string(), format!("cannot open capture {}", path.display()));
         assert!(!error.is_of_content());
     }

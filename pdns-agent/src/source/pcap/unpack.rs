@@ -11,7 +11,7 @@ use ruzstd::decoding::errors::{FrameDecoderError, ReadFrameHeaderError};
 use std::io::{self, BufRead, BufReader, Cursor, Read};
 use xz4rust::{XzDecoder, XzNextBlockResult};
 
-/// Compressed octets per read of the file.
+/// Compressed octets per read of the file, and unpacked ones; no caller asks for more.
 const CHUNK: usize = 64 * 1024;
 /// Most octets that a file may make the zstd or xz decoder look back. `zstd -19 --long` and `xz -9` need less.
 const LOOK_BACK: usize = 128 * 1024 * 1024;
@@ -56,7 +56,8 @@ pub(super) fn unpack(
         ZSTD => Box::new(ZstdMembers::new(packed)),
         _ => Box::new(Lz4Members(Lz4::new(packed))),
     };
-    Ok((unpacked, true))
+    // How much a broken stream yields depends on how much is asked for at once, so that is the same each time.
+    Ok((Box::new(BufReader::with_capacity(CHUNK, unpacked)), true))
 }
 
 fn invalid(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {

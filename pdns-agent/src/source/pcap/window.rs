@@ -38,9 +38,14 @@ pub(super) struct Window {
 }
 
 impl Window {
-    /// A window at the beginning of what `reader` yields, over `limit` octets of it at most.
-    pub(super) fn new(reader: Box<dyn Read + Send>, limit: u64) -> Self {
-        Self { reader, buffer: vec![0; SIZE], held: 0..0, offset: 0, record: 0, left: limit }
+    /// A window at the beginning of what `reader` yields.
+    pub(super) fn new(reader: Box<dyn Read + Send>) -> Self {
+        Self { reader, buffer: vec![0; SIZE], held: 0..0, offset: 0, record: 0, left: u64::MAX }
+    }
+
+    /// Ends the file after `bytes` more bytes of what the reader yields.
+    pub(super) fn limit(&mut self, bytes: u64) {
+        self.left = bytes;
     }
 
     /// Offset in the unpacked file of the next octet.

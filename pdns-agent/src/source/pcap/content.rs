@@ -1,0 +1,86 @@
+//! Digests of a capture's content, by which it is recognised.
+//!
+//! Under `pcap`. All digests are of the unpacked bytes, so that a packed copy is the same capture.
+
+use super::input::{Disk, Input};
+use super::unpack;
+use crate::hash::Hasher;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::io::{self, Read};
+use std::sync::Arc;
+
+/// Bytes read at once.
+const CHUNK: usize = 64 * 1024;
+
+/// A keyed digest of the first bytes of a capture.
+pub type Digest = [u8; 16];
+
+/// The content of a capture file when it was measured.
+#[derive(Clone, Debug)]
+pub struct Content {
+    /// Length in bytes.
+    pub length: u64,
+    /// Digest of all of it.
+    pub digest: Digest,
+    /// Digests of its first bytes, by how many.
+    at: BTreeMap<u64, Digest>,
+}
+
+impl Content {
+    /// The digest of the first `length` bytes, if there are so many and it was asked for.
+    #[must_use]
+    pub fn at(&self, length: u64) -> Option<Digest> {
+        self.at.get(&length).copied()
+    }
+
+    /// All digests that were asked for and can be had.
+    pub fn digests(&self) -> impl Iterator<Item = (u64, Digest)> {
+        self.at.iter().map(|(&length, &digest)| (length, digest))
+    }
+}
+
+/// Reads the first `limit` bytes of a capture and takes digests of it at some lengths. The error is that of a
+/// compressed stream that cannot be unpacked any further: what comes before is the content.
+///
+/// # Errors
+/// When the disk cannot be read, with how much was.
+pub(super) fn measure(
+    file: &Arc<File>,
+    hasher: &Hasher,
+    lengths: &BTreeSet<u64>,
+    limit: u64,
+) -> Result<(Content, Option<io::Error>), (u64, io::Error)> {
+    let (input, failure) = Input::new(Disk::new(file));
+    let (reader, _) = unpack::unpack(input).map_err(|cause| (0, cause))?;
+    let mut reader = reader.take(limit);
+    let mut identity = hasher.begin();
+    let mut at = BTreeMap::new();
+    let mut wanted = lengths.iter().copied().peekable();
+    let mut chunk = vec![0; CHUNK];
+    let mut length = 0;
+    let broken = loop {
+        let got = match reader.read(&mut chunk) {
+            Ok(got) => got,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => match failure.take() {
+                Some(cause) => return Err((length, cause)),
+                None => break Some(error),
+            },
+        };
+        let mut rest = chunk.get(..got).unwrap_or_default();
+        while let Some(next) = wanted.next_if(|&next| next <= length + rest.len() as u64) {
+            let part = usize::try_from(next - length).unwrap_or(0);
+            let (head, tail) = rest.split_at(part);
+            identity.write(head);
+            at.insert(next, identity.finish());
+            (length, rest) = (next, tail);
+        }
+        identity.write(rest);
+        length += rest.len() as u64;
+        if got == 0 {
+            break None;
+        }
+    };
+    Ok((Content { length, digest: identity.finish(), at }, broken))
+}

@@ -1,0 +1,223 @@
+//! Capture files that grow, are renamed, copied and compressed: each packet counts once, and captures that only begin
+//! alike each count.
+
+use crate::agent::Agent;
+use crate::logs::gzip;
+use crate::once::{capture, ends, pcap, store};
+use crate::redis::Redis;
+use crate::run::{Ended, Home, run};
+use crate::store::{Model, agrees};
+use std::fs;
+use std::path::Path;
+
+/// Packets of the captures here.
+const PACKETS: u64 = 6_000;
+
+fn import(home: &Home, server: &Redis, inputs: &[&Path]) -> Ended {
+    run(pcap(home, &server.url()).args(["--workers", "2"]), inputs)
+}
+
+/// What a capture amounts to by itself.
+fn alone(octets: &[u8]) -> Model {
+    let (home, server) = (Home::new(), Redis::start());
+    let path = home.write("alone.pcap", octets);
+    import(&home, &server, &[&path]).with(&[0]);
+    crate::store::contents(&mut store(&server))
+}
+
+/// What two captures amount to, each counted once.
+fn both(one: &Model, other: &Model) -> Model {
+    let mut sum = one.clone();
+    for (key, seen) in other {
+        sum.entry(key.clone()).and_modify(|mine| mine.merge(seen)).or_insert(*seen);
+    }
+    sum
+}
+
+/// A capture, and its first packets, which end within a record or not.
+fn whole_and_half(home: &Home) -> (Vec<u8>, Vec<u8>, Model) {
+    let (path, model) = capture(home, PACKETS);
+    let whole = fs::read(&path).unwrap();
+    fs::remove_file(path).unwrap();
+    let ends = ends(&whole);
+    let half = whole[..ends[ends.len() / 2]].to_vec();
+    (whole, half, model)
+}
+
+#[test]
+fn a_capture_that_was_renamed_copied_or_compressed_and_has_grown_counts_once() {
+    let home = Home::new();
+    let (whole, half, model) = whole_and_half(&home);
+    let cut = &half[..half.len() - 7];
+    for (first, then) in [
+        (half.clone(), whole.clone()),
+        (half.clone(), gzip(&whole)),
+        (gzip(&half), whole.clone()),
+        (gzip(&half), gzip(&whole)),
+        (cut.to_vec(), gzip(&whole)),
+        // A compressed file that was not yet whole.
+        (gzip(&whole)[..gzip(&whole).len() / 2].to_vec(), whole.clone()),
+    ] {
+        let server = Redis::start();
+        let old = home.write("old.pcap", first);
+        // What is cut is told.
+        import(&home, &server, &[&old]).with(&[0, 2]);
+        let new = home.write("elsewhere/new.pcap", then);
+        // Beside the shorter copy, and by itself when that is gone.
+        import(&home, &server, &[&new]).with(&[0]);
+        agrees(&mut store(&server), &model);
+        import(&home, &server, &[&old, &new]).with(&[0]);
+        fs::remove_file(&new).unwrap();
+        import(&home, &server, &[&old]).with(&[0]);
+        agrees(&mut store(&server), &model);
+    }
+}
+
+#[test]
+fn copies_in_one_folder_count_once_and_nothing_is_said_of_lost_data() {
+    let home = Home::new();
+    let (whole, half, model) = whole_and_half(&home);
+    for (name, content) in [
+        ("1-whole.pcap", whole.clone()),
+        ("2-half.pcap", half.clone()),
+        ("3-whole.pcap.gz", gzip(&whole)),
+        ("4-whole.pcap", whole.clone()),
+        ("5-half.pcap.gz", gzip(&half)),
+    ] {
+        home.write(&format!("copies/{name}"), content);
+    }
+    let (server, folder) = (Redis::start(), home.path().join("copies"));
+    for _ in 0..2 {
+        let ended = import(&home, &server, &[&folder]);
+        assert!(!ended.stderr.contains("lost data"), "{}", ended.stderr);
+        assert!(!ended.stderr.contains("counted as another one"), "{}", ended.stderr);
+        ended.with(&[0]);
+        agrees(&mut store(&server), &model);
+    }
+    // The shorter copy was recognised beside the longer one, and is by itself from then on.
+    let half = home.write("moved.pcap", half);
+    fs::remove_dir_all(folder).unwrap();
+    let ended = import(&home, &server, &[&half]);
+    assert!(ended.stderr.contains("1 files unchanged"), "{}", ended.stderr);
+    agrees(&mut store(&server), &model);
+}
+
+#[test]
+fn captures_that_only_begin_alike_count_each() {
+    let home = Home::new();
+    let (whole, half, model) = whole_and_half(&home);
+    let ends = ends(&whole);
+    // The same half, and the last quarter right behind it.
+    let other = [half.as_slice(), &whole[ends[ends.len() / 4 * 3]..]].concat();
+    let sum = both(&model, &alone(&other));
+    assert_ne!(sum, model);
+    let (one, two) = (home.write("both/one.pcap", &whole), home.write("both/two.pcap", &other));
+    for inputs in [[&one, &two], [&two, &one]] {
+        let server = Redis::start();
+        for input in inputs {
+            import(&home, &server, &[input]).with(&[0]);
+        }
+        agrees(&mut store(&server), &sum);
+        import(&home, &server, &[&home.path().join("both")]).with(&[0]);
+        agrees(&mut store(&server), &sum);
+    }
+    // The other one grows by what the first one has at its end.
+    let server = Redis::start();
+    import(&home, &server, &[&home.path().join("both")]).with(&[0]);
+    agrees(&mut store(&server), &sum);
+    let grown = [other.as_slice(), &whole[ends[ends.len() / 4 * 3]..]].concat();
+    let grown_model = alone(&grown);
+    let grown = home.write("grown.pcap.gz", gzip(&grown));
+    import(&home, &server, &[&grown]).with(&[0]);
+    agrees(&mut store(&server), &both(&model, &grown_model));
+}
+
+#[test]
+fn a_beginning_of_a_capture_that_was_left_half_way_waits_for_the_longer_file() {
+    let (home, server) = (Home::new(), Redis::start());
+    let (whole, half, model) = whole_and_half(&home);
+    let long = home.write("long.pcap", &whole);
+    import(&home, &server, &[&long]).with(&[0]);
+    // As if the import had been killed before it stored anything.
+    let (id, mut state) = store(&server).sources().unwrap().remove(0);
+    (state.complete, state.acknowledged) = (false, 0);
+    let mut connection = server.connection();
+    let keys: Vec<String> = redis::cmd("KEYS").arg("pd:*").query(&mut connection).unwrap();
+    for key in keys.iter().filter(|key| !["pd:schema", "pd:sensors"].contains(&key.as_str())) {
+        let () = redis::cmd("DEL").arg(key).query(&mut connection).unwrap();
+    }
+    store(&server).acknowledge(&id, &state).unwrap();
+    let short = home.write("short.pcap", &half);
+    let ended = import(&home, &server, &[&short]);
+    assert_eq!(ended.code, Some(2), "{}", ended.stderr);
+    assert!(ended.stderr.contains("is the beginning of a longer one"), "{}", ended.stderr);
+    // Renamed, the longer one is only found beside it.
+    let renamed = home.write("renamed.pcap", &whole);
+    fs::remove_file(long).unwrap();
+    let ended = import(&home, &server, &[&renamed, &short]);
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    agrees(&mut store(&server), &model);
+}
+
+#[test]
+fn two_agents_on_a_capture_that_grows_count_each_packet_once() {
+    let home = Home::new();
+    let (whole, half, model) = whole_and_half(&home);
+    let old = home.write("old.pcap", half);
+    let new = home.write("new.pcap", &whole);
+    let server = Redis::start();
+    let agents =
+        [&old, &new, &new].map(|path| Agent::start(pcap(&home, &server.url()).arg(path)));
+    for agent in agents {
+        let (code, said) = agent.end();
+        // One that comes late to the shorter file leaves it to those that read the longer one, and says so.
+        let is_left = said.contains("is the beginning of a longer one");
+        assert_eq!(code, Some(if is_left { 2 } else { 0 }), "{said}");
+    }
+    import(&home, &server, &[&new]).with(&[0]);
+    agrees(&mut store(&server), &model);
+}
+
+/// Makes the store say what an older version would have: there a capture was known by the digest of all of it.
+fn as_before(server: &Redis, content: &[u8], complete: bool) {
+    let mut store = store(server);
+    let (id, mut state) = store.sources().unwrap().remove(0);
+    let old = store.router().hasher().identity(content);
+    state.contents.clear();
+    if !complete {
+        (state.complete, state.acknowledged) = (false, 0);
+    }
+    store.acknowledge(&old, &state).unwrap();
+    let mut connection = server.connection();
+    let () = redis::cmd("HDEL").arg("pd:src").arg(&id).query(&mut connection).unwrap();
+    for partition in 0..64 {
+        let key = format!("pd:{{{partition:02x}}}c");
+        let mark: Option<Vec<u8>> =
+            redis::cmd("HGET").arg(&key).arg(&id).query(&mut connection).unwrap();
+        let Some(mark) = mark else { continue };
+        let () = redis::cmd("HSET").arg(&key).arg(&old).arg(mark).query(&mut connection).unwrap();
+        let () = redis::cmd("HDEL").arg(&key).arg(&id).query(&mut connection).unwrap();
+    }
+}
+
+#[test]
+fn captures_that_an_older_version_has_read_are_recognised() {
+    let home = Home::new();
+    let (whole, half, model) = whole_and_half(&home);
+    let path = home.write("old.pcap", &half);
+    for complete in [true, false] {
+        for packed in [false, true] {
+            let server = Redis::start();
+            import(&home, &server, &[&path]).with(&[0]);
+            as_before(&server, &half, complete);
+            let half_model = alone(&half);
+            import(&home, &server, &[&path]).with(&[0]);
+            agrees(&mut store(&server), &half_model);
+            let new = home.write("new.pcap", if packed { gzip(&whole) } else { whole.clone() });
+            for _ in 0..2 {
+                import(&home, &server, &[&new]).with(&[0]);
+                agrees(&mut store(&server), &model);
+            }
+        }
+    }
+}

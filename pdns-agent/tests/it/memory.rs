@@ -1,0 +1,101 @@
+//! The agent within a limit of memory: control groups of the kernel, set as containers and units set them.
+
+use crate::agent::clean_import;
+use crate::logs::Lines;
+use crate::once::{capture, store};
+use crate::redis::Redis;
+use crate::run::{Home, run};
+use crate::store::agrees;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// The limit, in bytes.
+const LIMIT: u64 = 100_000_000;
+
+/// A control group with a limit; removed at the end.
+struct Group(PathBuf);
+
+impl Group {
+    /// Makes one, if this machine lets us.
+    fn new(test: &str) -> Option<Self> {
+        let group = Self::make(test);
+        if group.is_none() {
+            println!("skipping {test}: needs root and a writable control group for memory");
+        }
+        group
+    }
+
+    fn make(test: &str) -> Option<Self> {
+        let name = format!("pdns-{test}-{}", std::process::id());
+        let own = fs::read_to_string("/proc/self/cgroup").ok()?;
+        let older = own.lines().find_map(|line| {
+            let mut parts = line.splitn(3, ':').skip(1);
+            parts.next()?.split(',').any(|name| name == "memory").then(|| parts.next())?
+        });
+        let (above, file) = match older {
+            Some(own) => (format!("/sys/fs/cgroup/memory{own}"), "memory.limit_in_bytes"),
+            None => ("/sys/fs/cgroup".to_owned(), "memory.max"),
+        };
+        let path = Path::new(&above).join(name);
+        fs::create_dir(&path).ok()?;
+        let group = Self(path);
+        fs::write(group.0.join(file), LIMIT.to_string()).ok()?;
+        // Without it what is too much goes to disk, and nothing is noticed.
+        drop(fs::write(group.0.join("memory.swap.max"), "0"));
+        Some(group)
+    }
+
+    /// The agent, within the group.
+    fn agent(&self, home: &Home) -> Command {
+        let enter = format!("echo $$ > {}/cgroup.procs && exec \"$@\"", self.0.display());
+        home.agent_by("sh", &["-c", &enter, "sh"])
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        drop(fs::remove_dir(&self.0));
+    }
+}
+
+#[test]
+fn a_large_log_is_read_within_a_limit_of_100_mb() {
+    let Some(group) = Group::new("a_large_log_is_read_within_a_limit_of_100_mb") else { return };
+    let (home, server) = (Home::new(), Redis::start());
+    let path = home.write("dns.log", Lines::new(51, 600_000).log(600_000));
+    let words = ["zeek", "--once", "--redis", &server.url(), "--sensor", "test"].map(str::to_owned);
+    run(group.agent(&home).args(&words), &[&path]).with(&[0]);
+    agrees(&mut store(&server), &clean_import(&Home::new(), &path));
+}
+
+#[test]
+fn large_captures_are_read_within_a_limit_of_100_mb() {
+    let test = "large_captures_are_read_within_a_limit_of_100_mb";
+    let Some(group) = Group::new(test) else { return };
+    let home = Home::new();
+    let (path, model) = capture(&home, 900_000);
+    let server = Redis::start();
+    let words = ["pcap", "--redis", &server.url(), "--sensor", "test"].map(str::to_owned);
+    run(group.agent(&home).args(&words), &[&path]).with(&[0]);
+    agrees(&mut store(&server), &model);
+}
+
+#[test]
+fn memory_beyond_the_limit_is_warned_of() {
+    let Some(group) = Group::new("memory_beyond_the_limit_is_warned_of") else { return };
+    let (home, server) = (Home::new(), Redis::start());
+    let (path, _) = capture(&home, 300);
+    for (memory, is_told) in [("136", true), ("30", false)] {
+        let url = server.url();
+        let words = ["pcap", "--redis", &url, "--memory", memory];
+        let ended = run(group.agent(&home).args(words), &[&path]);
+        assert_eq!(
+            ended.stderr.contains("give --memory at most a third"),
+            is_told,
+            "{}",
+            ended.stderr
+        );
+        ended.with(&[0]);
+    }
+}
