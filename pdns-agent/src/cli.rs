@@ -25,7 +25,7 @@ pub use args::Args;
 pub use resolve::UsageError;
 
 use crate::config::serve::ServeConfigError;
-use crate::config::{ConnectionError, DEFAULT_URL};
+use crate::config::{ConnectionError, DEFAULT_URL, FileError, pdns_files};
 use crate::query;
 use crate::render::{Format, Look, escape};
 use crate::store::{Options, Store, StoreError, is_another_of_root};
@@ -67,6 +67,9 @@ pub enum CliError {
     /// It is not clear where the store is.
     #[error(transparent)]
     Connection(#[from] ConnectionError),
+    /// A settings file of `pdns`.
+    #[error(transparent)]
+    Settings(#[from] FileError),
     /// What the server is told makes no sense.
     #[error(transparent)]
     ServeConfig(#[from] ServeConfigError),
@@ -79,6 +82,15 @@ pub enum CliError {
         /// What was to be done.
         act: &'static str,
         /// Why it was not.
+        #[source]
+        cause: StoreError,
+    },
+    /// The store that a settings file names cannot be opened.
+    #[error("cannot open the store that {file} names")]
+    Named {
+        /// The file.
+        file: String,
+        /// Why it cannot.
         #[source]
         cause: StoreError,
     },
@@ -167,7 +179,7 @@ pub fn run(args: &Args, terminal: &mut Terminal<'_>) -> Result<Found, CliError> 
         // Its settings have a file of their own.
         Some(Command::Serve(_)) => Options::default(),
         Some(Command::Admin(admin)) if !admin.needs_store() => Options::default(),
-        _ => args.connection.options(terminal.env)?,
+        _ => args.connection.options(terminal.env, &pdns_files(terminal.env)?)?,
     };
     let found = command(args, &options, terminal)?;
     terminal.out.flush().map_err(CliError::Output)?;
@@ -202,14 +214,18 @@ fn nothing(args: &Args, options: &Options, terminal: &mut Terminal<'_>) {
     }
     if terminal.width.is_some() && options.url == DEFAULT_URL && is_another_of_root() {
         terminal.say(format_args!(
-            "this is your own store; root's agents write into another: sudo pdns, or name a Redis for all"
+            "this is your own store; root's agents write into another: sudo pdns, or name a Redis for all in \
+             /etc/pdns/pdns.toml and /etc/pdns/agent.toml"
         ));
     }
 }
 
 /// Opens the store.
 fn open(options: &Options) -> Result<Store, CliError> {
-    Store::open(options).map_err(cannot("open the store"))
+    Store::open(options).map_err(|cause| match &options.named_in {
+        Some(file) => CliError::Named { file: file.display().to_string(), cause },
+        None => cannot("open the store")(cause),
+    })
 }
 
 fn command(args: &Args, options: &Options, terminal: &mut Terminal<'_>) -> Result<Found, CliError> {

@@ -14,6 +14,7 @@ mod entries;
 mod facts;
 mod follow;
 mod gather;
+mod in_use;
 mod keys;
 mod link;
 mod lookup;
@@ -42,9 +43,7 @@ pub use facts::{EachFact, Nameless};
 pub use follow::Ends;
 pub use keys::Kind;
 pub use lookup::{About, Each};
-pub use managed::{
-    directory as managed_directory, is_another_of_root, mend as mend_aof, stop as stop_managed,
-};
+pub use managed::{is_another_of_root, mend as mend_aof, stop as stop_managed};
 pub use owners::{OwnerSum, Owners, Slot};
 pub use row::{FactBuf, Row};
 pub use scan::{Handle, Part};
@@ -60,6 +59,7 @@ use keys::{Buckets, Keys};
 use link::Link;
 use std::collections::HashMap;
 use std::io;
+use std::path::PathBuf;
 use upsert::Memory;
 
 /// How to reach a store.
@@ -73,11 +73,19 @@ pub struct Options {
     pub user: Option<String>,
     /// Its password.
     pub password: Option<String>,
+    /// The settings file that names the store, for messages.
+    pub named_in: Option<PathBuf>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { url: "managed:".to_owned(), prefix: "pd:".to_owned(), user: None, password: None }
+        Self {
+            url: "managed:".to_owned(),
+            prefix: "pd:".to_owned(),
+            user: None,
+            password: None,
+            named_in: None,
+        }
     }
 }
 

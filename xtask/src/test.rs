@@ -11,6 +11,7 @@ use std::process::Command;
 /// What tests run beside our own programs.
 const NEEDS: &[Need] = &[
     REDIS,
+    Need { program: "redis-cli", package: "redis-tools" },
     Need { program: "redis-benchmark", package: "redis-tools" },
     Need { program: "python3", package: "python3" },
     Need { program: "dnsdbq", package: "dnsdbq" },
@@ -22,6 +23,8 @@ const NEEDS: &[Need] = &[
     Need { program: "tcpreplay", package: "tcpreplay" },
     Need { program: "ip", package: "iproute2" },
     Need { program: "setpriv", package: "util-linux" },
+    Need { program: "unshare", package: "util-linux" },
+    Need { program: "mount", package: "mount" },
     Need { program: "sysctl", package: "procps" },
     Need { program: "shellcheck", package: "shellcheck" },
     Need { program: "mkfifo", package: "coreutils" },

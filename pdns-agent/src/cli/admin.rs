@@ -18,6 +18,9 @@ pub(super) fn status(
     let mut facts = vec![("store", options.shown_url()), ("server", summary.server.clone())];
     if verbose {
         facts.insert(0, ("version", env!("CARGO_PKG_VERSION").to_owned()));
+        if let Some(file) = &options.named_in {
+            facts.push(("settings file", file.display().to_string()));
+        }
         facts.push(("prefix", options.prefix.clone()));
         facts.push(("user", options.user.clone().unwrap_or_default()));
         let password = if options.password.is_some() { "given" } else { "none" };
@@ -88,11 +91,15 @@ pub(super) fn run(
     }
 }
 
-/// Mends an append-only file. That there was nothing to mend is well, too.
+/// Mends an append-only file. A file that is sound, or not there yet, is no error.
 fn mend_aof(directory: &Path, terminal: &mut Terminal<'_>) -> Result<Found, CliError> {
-    let torn = mend(directory).map_err(cannot("mend the file"))?;
-    if torn > 0 {
-        terminal.say(format_args!("{torn} octets of a torn write were taken off"));
+    match mend(directory).map_err(cannot("mend the file"))? {
+        None => {
+            let directory = directory.display();
+            terminal.say(format_args!("{directory} has no append-only file: nothing to mend"));
+        }
+        Some(0) => {}
+        Some(torn) => terminal.say(format_args!("{torn} bytes of a torn write were taken off")),
     }
     Ok(Found::Something)
 }

@@ -189,7 +189,7 @@ pub enum Admin {
     /// Take a write that a crash cut short off the end of a Redis append-only file
     ///
     /// Redis 7.0 would run half a transaction at a later start, which doubles counts. To be run before Redis starts, as
-    /// pdns-redis.service does; the managed Redis has it done.
+    /// pdns-redis.service does; the managed Redis has it done. Refused while a server uses the directory.
     MendAof {
         /// Redis' data directory, in which appendonlydir is
         #[arg(value_name = "DIR")]

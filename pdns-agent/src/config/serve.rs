@@ -8,7 +8,7 @@ mod file;
 pub use args::{Serve, ServeCommand, UserCommand};
 
 use super::document::{self, FileError};
-use super::{Connection, ConnectionError};
+use super::{Connection, ConnectionError, pdns_files};
 use crate::query::MAX_PAGE;
 use crate::serve::{
     Address, BadAddress, HostName, HuntUrl, Limits, NoHostName, NoHuntUrl, Settings,
@@ -75,20 +75,10 @@ pub fn settings(
     env: Env<'_>,
 ) -> Result<Settings, ServeConfigError> {
     let env = |name: &str| env(name).filter(|value| !value.is_empty());
-    let kept = kept(typed, &env)?;
-    // The file stands behind the environment: it answers what the environment leaves open.
-    let layered = |name: &str| {
-        env(name).or_else(|| match name {
-            "PDNS_REDIS" => kept.redis.clone(),
-            "PDNS_PREFIX" => kept.prefix.clone(),
-            "PDNS_REDIS_USER" => kept.redis_user.clone(),
-            "PDNS_REDIS_PASSWORD_FILE" if env("PDNS_REDIS_PASSWORD").is_none() => {
-                kept.redis_password_file.as_ref().map(|path| path.display().to_string())
-            }
-            _ => None,
-        })
-    };
-    let store = connection.options(&layered)?;
+    let (kept, path) = kept(typed, &env)?;
+    // Behind its own file stand those of all commands.
+    let files = [vec![kept.store(path)], pdns_files(&env)?].concat();
+    let store = connection.options(&env, &files)?;
     let list = |typed: &[String], name: &str, kept: &[String]| match (typed, env(name)) {
         ([], Some(text)) => text.split(',').map(|one| one.trim().to_owned()).collect(),
         ([], None) => kept.to_vec(),
@@ -133,7 +123,7 @@ pub fn settings(
 /// [`ServeConfigError`] for the configuration file.
 pub fn users_file(typed: &Serve, env: Env<'_>) -> Result<PathBuf, ServeConfigError> {
     let env = |name: &str| env(name).filter(|value| !value.is_empty());
-    let kept = kept(typed, &env)?;
+    let (kept, _) = kept(typed, &env)?;
     Ok(users(typed, &env, &kept).unwrap_or_else(|| PathBuf::from(DEFAULT_USERS)))
 }
 
@@ -145,12 +135,13 @@ fn users(typed: &Serve, env: Env<'_>, kept: &File) -> Option<PathBuf> {
         .or_else(|| Some(PathBuf::from(DEFAULT_USERS)).filter(|path| path.exists()))
 }
 
-fn kept(typed: &Serve, env: Env<'_>) -> Result<File, ServeConfigError> {
+/// The settings file and its path, which is empty where there is none.
+fn kept(typed: &Serve, env: Env<'_>) -> Result<(File, PathBuf), ServeConfigError> {
     let named = typed.config.clone().or_else(|| env("PDNS_SERVE_CONFIG").map(PathBuf::from));
-    match named {
-        Some(path) => read(&path),
-        None if Path::new(DEFAULT_FILE).exists() => read(Path::new(DEFAULT_FILE)),
-        None => Ok(File::default()),
+    let path = named.or_else(|| Some(PathBuf::from(DEFAULT_FILE)).filter(|path| path.exists()));
+    match path {
+        Some(path) => Ok((read(&path)?, path)),
+        None => Ok((File::default(), PathBuf::new())),
     }
 }
 
