@@ -44,6 +44,8 @@ wait_for query new.example.com
 ask status --format plain | grep -q -P '^records\t2$'
 # The one line of redis.conf that gave everybody all rights is still there, and of no effect.
 grep -q '^user default on nopass ' /etc/pdns/redis.conf
+# As the README.Debian of that package had it.
+as ann PDNS_REDIS=redis+unix:///run/pdns/redis.sock pdns www.example.com
 ok "upgraded from before the store had users: edited settings stay, the agent and the server go on, the rights are the new ones"
 
 cat /etc/pdns/redis/*.password > passwords
@@ -79,6 +81,8 @@ printf 'redis = "rediss://pdns.example.net"\n' > given.toml
 test -z "$(given)"
 printf 'redis = "redis+unix:///run/pdns/redis.sock"\n' > given.toml
 test "$(PDNS_REDIS=rediss://pdns.example.net given)" = "PDNS_REDIS=rediss://pdns.example.net "
+printf 'redis = "rediss://pdns.example.net"\nredis_user = "x"\n' > given.toml
+test "$(PDNS_REDIS=redis+unix:///run/pdns/redis.sock given)" = "PDNS_REDIS=redis+unix:///run/pdns/redis.sock $both"
 ok "settings that name another store or user are left alone"
 
 dpkg -P pdns
