@@ -11,8 +11,10 @@ use std::{fmt, fs, io};
 
 /// Names under which Redis and what came of it run.
 const SERVERS: [&str; 3] = ["redis-server", "valkey-server", "keydb-server"];
-/// The bits of `flags` in proc_pid_fdinfo(5) that say whether a file is open for writing.
+/// The bits of `flags` in `/proc/PID/fdinfo` that say whether a file is open for writing.
 const ACCESS_MODE: u32 = 0o3;
+/// The permissions of everybody but the owner.
+const OF_OTHERS: u32 = 0o077;
 
 /// A file system object: device and inode, whatever its path.
 type Identity = (u64, u64);
@@ -80,6 +82,11 @@ pub(super) fn find(directory: &Path) -> io::Result<InUse> {
     Ok(unknown.map_or(InUse::No, InUse::Unknown))
 }
 
+/// Whether only its owner, and root, can enter a directory.
+pub(super) fn is_private(directory: &fs::Metadata) -> bool {
+    directory.mode() & OF_OTHERS == 0
+}
+
 fn identity(object: &fs::Metadata) -> Identity {
     (object.dev(), object.ino())
 }
@@ -98,9 +105,9 @@ fn append_only_files(directory: &Path) -> io::Result<HashSet<Identity>> {
 
 /// Whether the user of a process may enter a directory that others are kept out of.
 fn may_enter(process: &Path, directory: &fs::Metadata) -> bool {
-    let is_private = directory.mode() & 0o077 == 0;
-    fs::metadata(process)
-        .is_ok_and(|process| !is_private || [0, directory.uid()].contains(&process.uid()))
+    fs::metadata(process).is_ok_and(|process| {
+        !is_private(directory) || [0, directory.uid()].contains(&process.uid())
+    })
 }
 
 /// Whether a process has one of these files open for writing, as far as it can be seen.

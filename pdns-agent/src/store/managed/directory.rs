@@ -4,6 +4,7 @@
 //! another user's trouble. A marker file says so, and is locked by the server for as long as it runs.
 
 use super::super::StoreError;
+use super::super::in_use::is_private;
 use super::failed;
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Write as _};
@@ -75,11 +76,12 @@ fn of_root() -> &'static str {
 /// root started writes there.
 #[must_use]
 pub fn is_another_of_root() -> bool {
-    let is_private = |place: &fs::Metadata| place.uid() == 0 && place.mode() & 0o077 == 0;
     let all = [OF_ROOT, OF_ROOT_BEFORE];
     path().is_ok_and(|used| {
         !all.iter().any(|one| used == Path::new(one))
-            && all.iter().any(|one| fs::metadata(one).is_ok_and(|place| is_private(&place)))
+            && all.iter().any(|one| {
+                fs::metadata(one).is_ok_and(|place| place.uid() == 0 && is_private(&place))
+            })
     })
 }
 
