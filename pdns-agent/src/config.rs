@@ -152,7 +152,7 @@ impl Connection {
             return Err(ConnectionError::PasswordInArgv);
         }
         let named = self.url.clone().or_else(|| env("PDNS_REDIS"));
-        let files = store_file::heard(files, named.is_some());
+        let files = store_file::heard(files, named.as_deref());
         let named_in = files.last().filter(|file| file.redis.is_some());
         let url = named.or_else(|| named_in.and_then(|file| file.redis.clone()));
         let url = url.unwrap_or_else(|| DEFAULT_URL.to_owned());
@@ -282,6 +282,10 @@ mod tests {
         assert_eq!(shown(&none, &[], &[bare, all.clone()]), "redis://own pd: - -");
         assert_eq!(shown(&url("redis://flag"), &[], &both), "redis://flag pd: - -");
         assert_eq!(shown(&none, &[("PDNS_REDIS", "redis://env")], &both), "redis://env pd: - -");
+        // The same store may be named again.
+        assert_eq!(shown(&url("redis://own"), &[], &both), "redis://own own: own own");
+        let env = [("PDNS_REDIS", "redis://own"), ("PDNS_REDIS_USER", "me")];
+        assert_eq!(shown(&none, &env, &both), "redis://own own: me own");
         // A file that names no store speaks of the one behind it.
         let user = StoreFile { user: Some("me".to_owned()), ..StoreFile::default() };
         assert_eq!(shown(&none, &[], &[user, all.clone()]), "redis://all all: me all");

@@ -98,13 +98,14 @@ fn read(path: &Path) -> Result<Option<StoreFile>, FileError> {
 
 /// The files that have a say, in order: those in front of the store's name, and the one that has it.
 ///
-/// `is_named` tells that flags or the environment name the store: then a file that names one says nothing, nor does any
+/// `named` is the store that flags or the environment name: then a file that names another one says nothing, nor does any
 /// behind it.
-pub(super) fn heard(files: &[StoreFile], is_named: bool) -> &[StoreFile] {
-    let end = match files.iter().position(|file| file.redis.is_some()) {
+pub(super) fn heard<'a>(files: &'a [StoreFile], named: Option<&str>) -> &'a [StoreFile] {
+    let first = files.iter().enumerate().find_map(|(at, file)| Some((at, file.redis.as_deref()?)));
+    let end = match first {
         None => files.len(),
-        Some(at) if is_named => at,
-        Some(at) => at + 1,
+        Some((at, redis)) if named.is_some_and(|named| named != redis) => at,
+        Some((at, _)) => at + 1,
     };
     files.get(..end).unwrap_or(files)
 }
