@@ -197,7 +197,9 @@ impl Round<'_> {
                 if self.logs.once && idle {
                     // Redis may have lost what was done before, and a file may have another name by now.
                     let lost = reconnected.load(Ordering::Relaxed) != connections;
-                    if !std::mem::take(&mut self.moved) && !lost {
+                    // What is rejected would be rejected again.
+                    let is_rejected = self.metrics.health.conclusion().1.is_some();
+                    if is_rejected || (!std::mem::take(&mut self.moved) && !lost) {
                         return Ok(());
                     }
                     break;
