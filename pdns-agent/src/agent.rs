@@ -3,8 +3,9 @@
 //! Wires the flow together: `source` reads logs, capture files and interfaces, `decode` makes observations of
 //! their lines and packets, `aggregate` gathers them in windows, `store` takes the windows.
 //!
-//! - `follow`, `worker` and `pass` read logs. A session of theirs lasts as long as the store it writes to; if that
-//!   is emptied or replaced, the next session begins from nothing, as after a restart.
+//! - `log_scheduler` says which logs are to be read, threads of `log_reader` read them, `open_log` is how far each is.
+//!   A session lasts as long as the store it writes to; if that is emptied or replaced, the next session begins from
+//!   nothing, as after a restart.
 //! - `captured` reads capture files. `live` listens to interfaces, `pipe` reads what comes only once: both in
 //!   `lane`s, which keep what is not safe yet.
 //! - `outbox` is what was seen and is not in the store yet, `writer` the thread that brings it there.
@@ -12,17 +13,19 @@
 //!   `report` how it went.
 
 mod captured;
-mod follow;
 mod health;
 mod lane;
 mod listen;
 mod live;
+mod log_files;
+mod log_reader;
+mod log_scheduler;
+mod log_tasks;
 mod metrics;
+mod open_log;
 mod outbox;
-mod pass;
 mod pipe;
 mod report;
-mod worker;
 mod writer;
 
 pub use report::{Input, LogReport, PacketReport, Report};
@@ -256,7 +259,7 @@ fn read_logs(
 ) -> Result<LogReport, AgentError> {
     let mut report = LogReport::default();
     loop {
-        match follow::session(settings, logs, stop, metrics, &mut report) {
+        match log_scheduler::session(settings, logs, stop, metrics, &mut report) {
             Err(AgentError::Store(StoreError::Replaced)) if !stop.is_stopped() => {
                 tracing::warn!("the store was emptied or replaced; logs are read again");
                 stop.sleep(Duration::from_secs(1));

@@ -10,8 +10,8 @@ mod reader;
 
 use self::earlier::Earlier;
 use self::reader::Reader;
-use super::follow::bar;
 use super::lane::{self, Landed, Lane};
+use super::log_scheduler::bar;
 use super::metrics::Metrics;
 use super::outbox::Outbox;
 use super::pipe::Pipe;

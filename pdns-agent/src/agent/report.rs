@@ -4,6 +4,7 @@
 
 use crate::decode::packets::PacketTally;
 use crate::decode::{Filter, Tally};
+use std::collections::HashSet;
 use std::error::Error;
 use std::fmt::Write as _;
 use std::path::Path;
@@ -186,12 +187,16 @@ fn spelled(what: &str, result: &str, reason: &str) -> String {
 pub struct LogReport {
     /// Lines by what became of them.
     pub tally: Tally,
-    /// Logs that lines were read from.
-    pub logs: u64,
+    /// Logs that lines were read from, each once, whatever its names.
+    logs: HashSet<[u8; 16]>,
     /// Logs that were read to their end before, and had nothing new.
     pub unchanged: u64,
     /// Lines of more than 1 MiB, which were passed over.
     pub oversized: u64,
+    /// Last lines without a newline, which were left for the next run.
+    pub unfinished: u64,
+    /// Files that were named, and in which nothing was found.
+    pub foreign: u64,
     /// Files that could not be read, or not to their end.
     pub failed: u64,
     /// Whether there was a log of our Zeek package.
@@ -204,6 +209,17 @@ pub(super) const LACKS_PDNS_LOG: &str = "lines of dns.log were passed over becau
      there is no pdns.log: name its folder as well, or give --no-pdns-log";
 
 impl LogReport {
+    /// How many logs lines were read from.
+    #[must_use]
+    pub fn logs(&self) -> usize {
+        self.logs.len()
+    }
+
+    /// Notes that lines of a log were read.
+    pub(crate) fn read_log(&mut self, log: [u8; 16]) {
+        self.logs.insert(log);
+    }
+
     /// Counts a bad line; the first ones are told to the operator.
     pub(crate) fn bad_line(&mut self, path: &Path, line: u64, reason: &dyn std::fmt::Display) {
         self.shown += 1;
@@ -217,8 +233,10 @@ impl LogReport {
     /// Adds what another thread did.
     pub(crate) fn merge(&mut self, other: &Self) {
         self.tally.merge(&other.tally);
-        self.logs += other.logs;
+        self.logs.extend(&other.logs);
         self.unchanged += other.unchanged;
+        self.unfinished += other.unfinished;
+        self.foreign += other.foreign;
         self.oversized += other.oversized;
         self.failed += other.failed;
         self.has_pdns_log |= other.has_pdns_log;
@@ -231,7 +249,11 @@ impl LogReport {
         let tally = &self.tally;
         let mut text = format!(
             "{} lines of {} logs: {} DNS records, from them {} observations of records and {} of negative answers",
-            tally.lines, self.logs, tally.counted, tally.records, tally.negatives
+            tally.lines,
+            self.logs(),
+            tally.counted,
+            tally.records,
+            tally.negatives
         );
         let mut part = |label: &str, count: u64| {
             if count > 0 {
@@ -240,6 +262,8 @@ impl LogReport {
         };
         part("logs unchanged since they were read", self.unchanged);
         part("files could not be read to their end", self.failed);
+        part("files that hold nothing for this command", self.foreign);
+        part("unfinished last lines, left for the next run", self.unfinished);
         part("lines of headers and footers", tally.directives);
         part("lines that tell of something else than DNS", tally.other_records);
         part("lines longer than 1 MiB, passed over", self.oversized);

@@ -6,7 +6,7 @@
 
 use super::metrics::Metrics;
 use super::{AgentError, Stop};
-use crate::hash::Router;
+use crate::hash::{DIGEST, Router};
 use crate::store::{
     Batch, Checkpoint, Options, Packer, ReplyTimer, Retry, SourceState, Store, StoreError,
 };
@@ -27,12 +27,15 @@ const REJECTIONS: u32 = 4;
 pub(crate) struct Parcel {
     pub(crate) batch: Batch,
     pub(crate) checkpoint: Checkpoint,
+    /// Digest of the log up to the end of the batch, if it is of a log.
+    pub(crate) digest: Option<[u8; DIGEST]>,
     /// What to acknowledge afterwards, unless the batch only finishes another one.
     pub(crate) state: Option<SourceState>,
 }
 
 enum Request {
     Load([u8; 16]),
+    UnderWay([u8; 16]),
     Begin([u8; 16], Box<SourceState>),
     Write(Box<Parcel>),
     Check,
@@ -40,6 +43,7 @@ enum Request {
 
 enum Answer {
     Loaded(Result<(Option<SourceState>, Checkpoint), StoreError>),
+    UnderWay(Result<Option<[u8; DIGEST]>, StoreError>),
     Written(Box<Parcel>, Result<(), StoreError>),
     Checked(Result<(), StoreError>),
 }
@@ -92,6 +96,9 @@ impl Writer {
                 loop {
                     let answer = match inbox.recv_timeout(PROBE) {
                         Ok(Request::Load(log)) => Answer::Loaded(work.load(&log)),
+                        Ok(Request::UnderWay(log)) => Answer::UnderWay(
+                            work.patiently(Some((&log, "")), |store| store.batch_under_way(&log)),
+                        ),
                         Ok(Request::Begin(log, state)) => {
                             Answer::Checked(work.patiently(Some((&log, &state.path)), |store| {
                                 store.acknowledge(&log, &state)
@@ -131,6 +138,15 @@ impl Writer {
         self.send(Request::Load(log));
         match self.answers.recv() {
             Ok(Answer::Loaded(result)) => result,
+            _ => Err(stopped()),
+        }
+    }
+
+    /// Loads the digest of a log up to the end of the batch that was sent last.
+    pub(crate) fn under_way(&mut self, log: [u8; 16]) -> Result<Option<[u8; DIGEST]>, StoreError> {
+        self.send(Request::UnderWay(log));
+        match self.answers.recv() {
+            Ok(Answer::UnderWay(result)) => result,
             _ => Err(stopped()),
         }
     }
@@ -236,11 +252,14 @@ impl Work {
     }
 
     fn write(&mut self, parcel: &mut Parcel) -> Result<(), StoreError> {
-        let Parcel { batch, checkpoint, state } = parcel;
+        let Parcel { batch, checkpoint, digest, state } = parcel;
         let (metrics, log) = (Arc::clone(&self.means.metrics), *batch.log());
         let name = state.as_ref().map_or("", |state| state.path.as_str());
         self.patiently(Some((&log, name)), |store| {
             metrics.health.capacity(store.safe_capacity()?);
+            if let Some(digest) = digest {
+                store.announce_batch(batch.log(), digest)?;
+            }
             store.flush(checkpoint, batch)?;
             if let Some(state) = &*state {
                 store.acknowledge(batch.log(), state)?;

@@ -1,7 +1,7 @@
 //! `pdns-agent`: the sensor. All it does itself is to bring the process and the library together.
 
 use anyhow::Context as _;
-use pdns_agent::agent::{self, Settings, Source, Stop};
+use pdns_agent::agent::{self, Input, Settings, Source, Stop};
 use pdns_agent::config::agent::{Args, settings};
 use pdns_agent::config::{exit, usage};
 use pdns_agent::decode::log::Format;
@@ -79,6 +79,9 @@ fn run(settings: &Settings) -> Result<u8, (anyhow::Error, u8)> {
     }
     // A log that is broken now may be whole the next time; a capture file stays as it is.
     let is_final = matches!(settings.source, Source::Pcap(_));
-    let is_done = report.unwritten.is_none() && (!is_final || report.failed() == 0);
-    Ok(if is_done { 0 } else { exit::FAILED })
+    Ok(match &report.input {
+        _ if report.unwritten.is_some() || (is_final && report.failed() > 0) => exit::FAILED,
+        Input::Logs(logs) if logs.foreign > 0 => exit::NOTHING_FOUND,
+        _ => 0,
+    })
 }

@@ -3,6 +3,7 @@
 use super::args::{Admin, Rows};
 use super::{CliError, Found, Terminal, cannot, open, papers};
 use crate::render::{self, Format};
+use crate::source::Log;
 use crate::store::{Options, mend_aof as mend, stop_managed};
 use std::path::Path;
 
@@ -76,6 +77,7 @@ pub(super) fn run(
             terminal.say(format_args!("the store is up to date"));
             Ok(Found::Something)
         }
+        Admin::ForgetSource { file } => forget_source(file, options, terminal),
         Admin::Stop => {
             let stopped = stop_managed().map_err(cannot("stop the managed Redis"))?;
             let word = if stopped { "stopped" } else { "was not running" };
@@ -86,6 +88,40 @@ pub(super) fn run(
         Admin::Man { directory } => papers::man(directory, terminal),
         Admin::Completions { shell, program } => papers::completions(*shell, *program, terminal),
     }
+}
+
+/// Forgets what was read under a path, and what the file there was read as under other paths.
+fn forget_source(
+    file: &Path,
+    options: &Options,
+    terminal: &mut Terminal<'_>,
+) -> Result<Found, CliError> {
+    let mut store = open(options)?;
+    let log = Log::open_finished(file, store.router().hasher()).ok().flatten();
+    let id = log.map(|log| log.id().0);
+    let (path, whole) = (file.display().to_string(), std::path::absolute(file).ok());
+    let whole = whole.map(|path| path.display().to_string());
+    let sources = store.sources().map_err(cannot("read the list of sources"))?;
+    let known: Vec<_> = sources
+        .into_iter()
+        .filter(|(key, state)| {
+            state.path == path || Some(&state.path) == whole.as_ref() || Some(*key) == id
+        })
+        .collect();
+    if known.is_empty() {
+        terminal.say(format_args!("{}: not read before", render::escape(&path)));
+        return Ok(Found::Nothing);
+    }
+    let keys: Vec<[u8; 16]> = known.iter().map(|(key, _)| *key).collect();
+    store.remove_sources(&keys).map_err(cannot("forget the source"))?;
+    for (_, state) in known {
+        terminal.say(format_args!(
+            "{}: forgotten, it had been read to byte {}; what was counted stays",
+            render::escape(&state.path),
+            state.acknowledged
+        ));
+    }
+    Ok(Found::Something)
 }
 
 /// Mends an append-only file. That there was nothing to mend is well, too.

@@ -25,6 +25,8 @@ mod layers;
 #[cfg(test)]
 mod live;
 #[cfg(test)]
+mod log_reader;
+#[cfg(test)]
 mod logs;
 #[cfg(test)]
 mod managed;
