@@ -129,7 +129,12 @@ fn read_files(
                 stop.sleep(Duration::from_secs(1));
             }
             // Redis may have come back without what was done before: files that it has are passed over.
-            Ok(()) if connections != self::connections(&reconnected) && !stop.is_stopped() => {
+            // What is rejected would be rejected again.
+            Ok(())
+                if connections != self::connections(&reconnected)
+                    && !stop.is_stopped()
+                    && metrics.health.conclusion().1.is_none() =>
+            {
                 first.get_or_insert(report);
             }
             Err(AgentError::Store(error)) if stop.is_stopped() && error.retry() == Retry::Wait => {

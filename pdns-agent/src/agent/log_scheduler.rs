@@ -229,7 +229,9 @@ impl LogScheduler<'_> {
                 if is_idle && self.files.values().all(|file| file.retry.is_none()) {
                     // Redis may have lost what was done before, and a file may have another name by now.
                     let lost = reconnected.load(Ordering::Relaxed) != connections;
-                    if !std::mem::take(&mut self.moved) && !lost {
+                    // What is rejected would be rejected again.
+                    let is_rejected = self.metrics.health.conclusion().1.is_some();
+                    if is_rejected || (!std::mem::take(&mut self.moved) && !lost) {
                         return Ok(());
                     }
                     break;

@@ -375,6 +375,10 @@ impl Work {
 
 impl Drop for Work {
     fn drop(&mut self) {
+        let entries = self.store.owed_entries();
+        if entries > 0 {
+            tracing::warn!(entries, "index entries not written, run `pdns admin verify --repair`");
+        }
         self.means.metrics.health.leave(self.connection);
     }
 }

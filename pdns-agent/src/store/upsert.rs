@@ -69,6 +69,13 @@ impl Store {
         }
     }
 
+    /// How many entries of the inverse index are still to be written by [`Store::flush`]: they are missing in the
+    /// store when this one is dropped.
+    #[must_use]
+    pub fn owed_entries(&self) -> usize {
+        self.memory.owed.len()
+    }
+
     /// Writes a batch and moves the checkpoint to its end.
     ///
     /// May be called again with the same arguments after errors that can be waited out ([`super::Retry::Wait`]).
