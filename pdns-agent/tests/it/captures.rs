@@ -166,8 +166,7 @@ fn two_agents_on_a_capture_that_grows_count_each_packet_once() {
     let old = home.write("old.pcap", half);
     let new = home.write("new.pcap", &whole);
     let server = Redis::start();
-    let agents =
-        [&old, &new, &new].map(|path| Agent::start(pcap(&home, &server.url()).arg(path)));
+    let agents = [&old, &new, &new].map(|path| Agent::start(pcap(&home, &server.url()).arg(path)));
     for agent in agents {
         let (code, said) = agent.end();
         // One that comes late to the shorter file leaves it to those that read the longer one, and says so.
