@@ -3,33 +3,40 @@
 //! Wires the flow together: `source` reads logs, capture files and interfaces, `decode` makes observations of
 //! their lines and packets, `aggregate` gathers them in windows, `store` takes the windows.
 //!
-//! - `follow`, `worker` and `pass` read logs. A session of theirs lasts as long as the store it writes to; if that
-//!   is emptied or replaced, the next session begins from nothing, as after a restart.
+//! - `log_scheduler` says which logs are to be read, threads of `log_reader` read them, `open_log` is how far each is.
+//!   A session lasts as long as the store it writes to; if that is emptied or replaced, the next session begins from
+//!   nothing, as after a restart.
 //! - `captured` reads capture files. `live` listens to interfaces, `pipe` reads what comes only once: both in
 //!   `lane`s, which keep what is not safe yet.
 //! - `outbox` is what was seen and is not in the store yet, `writer` the thread that brings it there.
-//! - `metrics` and `listen` say how it goes meanwhile, `report` how it went.
+//! - `health` is the state of the store as the writers find it. `metrics` and `listen` say how it goes meanwhile,
+//!   `report` how it went.
 
 mod captured;
-mod follow;
+mod health;
 mod lane;
 mod listen;
 mod live;
+mod log_files;
+mod log_reader;
+mod log_scheduler;
+mod log_tasks;
 mod metrics;
+mod open_log;
 mod outbox;
-mod pass;
 mod pipe;
 mod report;
-mod worker;
 mod writer;
 
-pub use report::{LogReport, PacketReport, Report};
+pub use report::{Input, LogReport, PacketReport, Report};
 
+use crate::config::exit;
 use crate::decode::log::Format;
 use crate::decode::packets;
 use crate::source::{CaptureError, PcapError, SourceError, Waker};
-use crate::store::{Options, StoreError};
+use crate::store::{Options, Retry, StoreError};
 use metrics::Metrics;
+use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -118,6 +125,9 @@ pub enum AgentError {
         #[source]
         cause: StoreError,
     },
+    /// The agent was stopped while it waited for a store that it never used.
+    #[error("stopped before the store could be used")]
+    Stopped(#[source] StoreError),
     /// Nothing to read, and nothing to wait for.
     #[error("{}: no such file or directory", .0.display())]
     Missing(PathBuf),
@@ -139,6 +149,26 @@ pub enum AgentError {
     /// A thread could not be started.
     #[error("cannot start a thread")]
     Thread(#[source] std::io::Error),
+}
+
+impl AgentError {
+    /// The exit status that tells a service manager whether to try again.
+    #[must_use]
+    pub fn exit_status(&self) -> u8 {
+        match self {
+            // The agent before this one may not have ended yet.
+            Self::Listen { cause, .. } if cause.kind() == ErrorKind::AddrInUse => exit::FAILED,
+            // Once the store has worked, only an incompatible one ends the agent.
+            Self::Store(_) | Self::Source(_) | Self::Capture(_) | Self::Listen { .. } => {
+                exit::CONFIGURATION
+            }
+            Self::Lost { .. }
+            | Self::Stopped(_)
+            | Self::Missing(_)
+            | Self::Pcap(_)
+            | Self::Thread(_) => exit::FAILED,
+        }
+    }
 }
 
 /// Tells the agent to stop: from a signal handler's thread, or a test.
@@ -188,27 +218,28 @@ impl Stop {
 /// Brings what the sources say into the store until `stop`, or to the end of what is there.
 ///
 /// # Errors
-/// [`AgentError`] when the store refuses us or an input is wrong. A store that is away is waited for, unless
-/// the agent is to read to an end and never reached it; a line, a packet or a file that cannot be read is
-/// counted in the report.
+/// [`AgentError`] when the store never worked or is incompatible, or an input is wrong. Once the store has worked all
+/// its other errors are waited out; a line, a packet or a file that cannot be read is counted in the report.
 pub fn run(settings: &Settings, stop: &Stop) -> Result<Report, AgentError> {
     let metrics = Arc::new(Metrics::default());
-    match &settings.source {
+    let input = match &settings.source {
         Source::Logs(logs) => {
             listen(settings, &metrics)?;
-            read_logs(settings, logs, stop, &metrics).map(Report::Logs)
+            read_logs(settings, logs, stop, &metrics).map(Input::Logs)
         }
         Source::Pcap(captures) => {
             listen(settings, &metrics)?;
-            captured::run(settings, captures, stop, &metrics).map(Report::Packets)
+            captured::run(settings, captures, stop, &metrics).map(Input::Packets)
         }
         Source::Ebpf(interfaces) => {
             let captures = live::open(interfaces)?;
             // Behind what takes capabilities, so that this thread has none either.
             listen(settings, &metrics)?;
-            live::run(settings, interfaces, captures, stop, &metrics).map(Report::Packets)
+            live::run(settings, interfaces, captures, stop, &metrics).map(Input::Packets)
         }
-    }
+    }?;
+    let (stored, unwritten) = metrics.health.conclusion();
+    Ok(Report { input, stored, unwritten })
 }
 
 /// Serves metrics, if that is asked for.
@@ -228,13 +259,16 @@ fn read_logs(
 ) -> Result<LogReport, AgentError> {
     let mut report = LogReport::default();
     loop {
-        match follow::session(settings, logs, stop, metrics, &mut report) {
+        match log_scheduler::session(settings, logs, stop, metrics, &mut report) {
             Err(AgentError::Store(StoreError::Replaced)) if !stop.is_stopped() => {
                 tracing::warn!("the store was emptied or replaced; logs are read again");
                 stop.sleep(Duration::from_secs(1));
             }
-            Err(AgentError::Store(error)) if stop.is_stopped() && error.is_transient() => {
-                tracing::warn!(%error, "stopped while the store was away");
+            Err(AgentError::Store(error)) if stop.is_stopped() && error.retry() == Retry::Wait => {
+                tracing::warn!(cause = %error, "stopped while waiting for the store");
+                if logs.once {
+                    metrics.health.give_up(&error);
+                }
                 return Ok(report);
             }
             Err(error) => return Err(error),

@@ -13,7 +13,6 @@ mod hint;
 mod near;
 mod papers;
 mod parked;
-mod replace;
 mod resolve;
 mod serve;
 mod tag;
@@ -25,7 +24,7 @@ pub use args::Args;
 pub use resolve::UsageError;
 
 use crate::config::serve::ServeConfigError;
-use crate::config::{ConnectionError, DEFAULT_URL};
+use crate::config::{ConnectionError, DEFAULT_URL, FileError, exit, pdns_files};
 use crate::query;
 use crate::render::{Format, Look, escape};
 use crate::store::{Options, Store, StoreError, is_another_of_root};
@@ -67,18 +66,33 @@ pub enum CliError {
     /// It is not clear where the store is.
     #[error(transparent)]
     Connection(#[from] ConnectionError),
+    /// A settings file of `pdns`.
+    #[error(transparent)]
+    Settings(#[from] FileError),
     /// What the server is told makes no sense.
     #[error(transparent)]
     ServeConfig(#[from] ServeConfigError),
     /// The server did not serve.
     #[error(transparent)]
     Serve(#[from] crate::serve::ServeError),
+    /// The users of the server cannot be shown or changed.
+    #[error(transparent)]
+    Users(#[from] crate::serve::users::UsersError),
     /// The store did not do it.
     #[error("cannot {act}")]
     Store {
         /// What was to be done.
         act: &'static str,
         /// Why it was not.
+        #[source]
+        cause: StoreError,
+    },
+    /// The store that a settings file names cannot be opened.
+    #[error("cannot open the store that {file} names")]
+    Named {
+        /// The file.
+        file: String,
+        /// Why it cannot.
         #[source]
         cause: StoreError,
     },
@@ -123,6 +137,17 @@ pub enum CliError {
 }
 
 impl CliError {
+    /// The exit status: 2, or another one for a server whose settings never worked, which a service manager leaves
+    /// alone.
+    #[must_use]
+    pub fn exit_status(&self) -> u8 {
+        match self {
+            Self::ServeConfig(_) => exit::CONFIGURATION,
+            Self::Serve(error) => error.exit_status(),
+            _ => exit::FAILED,
+        }
+    }
+
     /// Whether the reader of the answer has gone, as `head` does, which is no error.
     #[must_use]
     pub fn is_broken_pipe(&self) -> bool {
@@ -167,7 +192,7 @@ pub fn run(args: &Args, terminal: &mut Terminal<'_>) -> Result<Found, CliError> 
         // Its settings have a file of their own.
         Some(Command::Serve(_)) => Options::default(),
         Some(Command::Admin(admin)) if !admin.needs_store() => Options::default(),
-        _ => args.connection.options(terminal.env)?,
+        _ => args.connection.options(terminal.env, &pdns_files(terminal.env)?)?,
     };
     let found = command(args, &options, terminal)?;
     terminal.out.flush().map_err(CliError::Output)?;
@@ -202,14 +227,18 @@ fn nothing(args: &Args, options: &Options, terminal: &mut Terminal<'_>) {
     }
     if terminal.width.is_some() && options.url == DEFAULT_URL && is_another_of_root() {
         terminal.say(format_args!(
-            "this is your own store; root's agents write into another: sudo pdns, or name a Redis for all"
+            "this is your own store; root's agents write into another: sudo pdns, or name a Redis for all in \
+             /etc/pdns/pdns.toml and /etc/pdns/agent.toml"
         ));
     }
 }
 
 /// Opens the store.
 fn open(options: &Options) -> Result<Store, CliError> {
-    Store::open(options).map_err(cannot("open the store"))
+    Store::open(options).map_err(|cause| match &options.named_in {
+        Some(file) => CliError::Named { file: file.display().to_string(), cause },
+        None => cannot("open the store")(cause),
+    })
 }
 
 fn command(args: &Args, options: &Options, terminal: &mut Terminal<'_>) -> Result<Found, CliError> {

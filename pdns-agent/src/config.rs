@@ -1,27 +1,27 @@
-//! Where the store is, as both binaries are told: flags, then environment, then the default.
+//! Where the store is, as both binaries are told: flags, then environment, then settings files, then the default.
 //!
 //! Turns what was typed into [`Options`] for `store`. A password never comes from the command line,
 //! where every user of the machine can read it.
 
 pub mod agent;
 mod document;
+pub mod exit;
 mod security_onion;
 pub mod serve;
+mod store_file;
 pub mod usage;
 
 pub use document::FileError;
+pub use store_file::{StoreFile, of_pdns as pdns_files};
 
-use crate::store::{Options, has_password, mask};
-use std::fs::File;
-use std::io::{self, Read as _};
-use std::path::PathBuf;
+use crate::store::{Options, has_password, mask, read_password};
+use std::io;
+use std::path::{Path, PathBuf};
 
 /// The store that is used when none is named: a private Redis that pdns starts itself.
 pub const DEFAULT_URL: &str = "managed:";
 /// What every key begins with when nothing else is said.
 pub const DEFAULT_PREFIX: &str = "pd:";
-/// The longest password file that is read, in bytes.
-const MAX_PASSWORD_FILE: u64 = 4_096;
 /// The schemes that the store knows, beside [`DEFAULT_URL`].
 const SCHEMES: [&str; 3] = ["redis://", "rediss://", "redis+unix://"];
 
@@ -41,8 +41,10 @@ pub struct Connection {
         long_help = "Where the store is: managed:, redis://HOST:PORT, rediss://HOST:PORT or \
             redis+unix:///PATH [env: PDNS_REDIS]\n\n\
             The default, managed:, is a private Redis in the data directory, started when it is not \
-            running. A password does not belong here, since every user of the machine can read it: put \
-            the URL into PDNS_REDIS, or the password into PDNS_REDIS_PASSWORD or a file."
+            running. Settings files override the default: for pdns ~/.config/pdns/pdns.toml and \
+            /etc/pdns/pdns.toml, for pdns-agent /etc/pdns/agent.toml. A password does not belong here, since \
+            every user of the machine can read it: put the URL into PDNS_REDIS, or the password into \
+            PDNS_REDIS_PASSWORD or a file."
     )]
     pub url: Option<String>,
 
@@ -103,8 +105,17 @@ pub enum ConnectionError {
     /// The prefix would break the keys.
     #[error("{0:?} cannot begin a key: give up to 64 letters, digits, or any of : . _ -")]
     Prefix(String),
+    /// What a settings file says of the store is wrong.
+    #[error("the settings of the store in {} are wrong", file.display())]
+    InFile {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong.
+        #[source]
+        cause: Box<Self>,
+    },
     /// The password file cannot be read.
-    #[error("cannot read the password file {path}")]
+    #[error("cannot read the password file {}{}", path.display(), whose(cause))]
     PasswordFile {
         /// The file.
         path: PathBuf,
@@ -117,64 +128,102 @@ pub enum ConnectionError {
     NoPassword(PathBuf),
 }
 
+/// What to do about a password file that is not for this user.
+fn whose(cause: &io::Error) -> &'static str {
+    match cause.kind() {
+        io::ErrorKind::PermissionDenied => " (be in the group that may read it, or run as root)",
+        _ => "",
+    }
+}
+
 impl Connection {
-    /// What the store needs. `env` looks up an environment variable; one that is empty counts as not set.
+    /// What the store needs. `env` looks up an environment variable; one that is empty counts as not set. `files` are
+    /// the settings files, those that go before others first.
     ///
     /// # Errors
     /// [`ConnectionError`], whose sentence says what to do.
     pub fn options(
         &self,
         env: &dyn Fn(&str) -> Option<String>,
+        files: &[StoreFile],
     ) -> Result<Options, ConnectionError> {
         let env = |name| env(name).filter(|value: &String| !value.is_empty());
         if self.url.as_deref().is_some_and(has_password) {
             return Err(ConnectionError::PasswordInArgv);
         }
-        let url = self.url.clone().or_else(|| env("PDNS_REDIS"));
+        let named = self.url.clone().or_else(|| env("PDNS_REDIS"));
+        let files = store_file::heard(files, named.as_deref());
+        let named_in = files.last().filter(|file| file.redis.is_some());
+        let url = named.or_else(|| named_in.and_then(|file| file.redis.clone()));
         let url = url.unwrap_or_else(|| DEFAULT_URL.to_owned());
-        if url != DEFAULT_URL && !SCHEMES.iter().any(|scheme| url.starts_with(scheme)) {
-            return Err(ConnectionError::Url(mask(&url)));
-        }
-        if security_onion::is_its_redis(&url)
-            && security_onion::is_node()
-            && env(security_onion::OVERRIDE).is_none()
-        {
-            return Err(ConnectionError::SecurityOnion(mask(&url)));
-        }
+        let named_in = named_in.map(|file| file.path.as_path());
+        check_url(&url, env(security_onion::OVERRIDE).is_some()).map_err(in_file(named_in))?;
+
         let prefix = self.prefix.clone().or_else(|| env("PDNS_PREFIX"));
-        let prefix = prefix.unwrap_or_else(|| DEFAULT_PREFIX.to_owned());
-        // Braces would move every key to one slot of a cluster, and control characters hide in logs.
-        let fits = |octet: u8| octet.is_ascii_alphanumeric() || b":._-".contains(&octet);
-        if prefix.len() > 64 || !prefix.bytes().all(fits) {
-            return Err(ConnectionError::Prefix(prefix));
-        }
-        let file = match &self.password_file {
+        let prefix = match (prefix, first(files, |file| file.prefix.clone())) {
+            (None, Some((prefix, file))) => checked_prefix(prefix).map_err(in_file(Some(file)))?,
+            (prefix, _) => checked_prefix(prefix.unwrap_or_else(|| DEFAULT_PREFIX.to_owned()))?,
+        };
+        let password_file = match &self.password_file {
             Some(path) => Some(path.clone()),
             None => env("PDNS_REDIS_PASSWORD_FILE").map(PathBuf::from),
         };
-        let password = match (env("PDNS_REDIS_PASSWORD"), file) {
-            (_, Some(path)) => Some(read_password(path)?),
-            (password, None) => password,
+        let (password, password_file) = match (password_file, env("PDNS_REDIS_PASSWORD")) {
+            (Some(path), _) => (Some(password_of(&path)?), Some(path)),
+            (None, Some(password)) => (Some(password), None),
+            (None, None) => match first(files, |file| file.password_file.clone()) {
+                Some((path, file)) => {
+                    let path = file.parent().unwrap_or(Path::new("")).join(path);
+                    (Some(password_of(&path).map_err(in_file(Some(file)))?), Some(path))
+                }
+                None => (None, None),
+            },
         };
         let user = self.user.clone().or_else(|| env("PDNS_REDIS_USER"));
-        Ok(Options { url, prefix, user, password })
+        let user = user.or_else(|| first(files, |file| file.user.clone()).map(|(user, _)| user));
+        let named_in = named_in.map(Path::to_owned);
+        Ok(Options { url, prefix, user, password, password_file, named_in })
     }
 }
 
-/// The first line of a file.
-fn read_password(path: PathBuf) -> Result<String, ConnectionError> {
-    let mut octets = Vec::new();
-    let read = File::open(&path)
-        .and_then(|file| file.take(MAX_PASSWORD_FILE + 1).read_to_end(&mut octets));
-    if let Err(cause) = read {
-        return Err(ConnectionError::PasswordFile { path, cause });
+/// The first value that files have for a key, with the file.
+fn first<T>(files: &[StoreFile], key: impl Fn(&StoreFile) -> Option<T>) -> Option<(T, &Path)> {
+    files.iter().find_map(|file| key(file).map(|value| (value, file.path.as_path())))
+}
+
+/// Names the file that an error is about.
+fn in_file(file: Option<&Path>) -> impl FnOnce(ConnectionError) -> ConnectionError {
+    move |cause| match file {
+        Some(file) => ConnectionError::InFile { file: file.to_owned(), cause: Box::new(cause) },
+        None => cause,
     }
-    let line = String::from_utf8(octets).ok().filter(|text| text.len() as u64 <= MAX_PASSWORD_FILE);
-    match line.as_deref().map(|text| text.trim_end_matches(['\r', '\n'])) {
-        Some(password) if !password.is_empty() && !password.contains('\n') => {
-            Ok(password.to_owned())
-        }
-        _ => Err(ConnectionError::NoPassword(path)),
+}
+
+fn check_url(url: &str, may_be_any: bool) -> Result<(), ConnectionError> {
+    if url != DEFAULT_URL && !SCHEMES.iter().any(|scheme| url.starts_with(scheme)) {
+        return Err(ConnectionError::Url(mask(url)));
+    }
+    if security_onion::is_its_redis(url) && security_onion::is_node() && !may_be_any {
+        return Err(ConnectionError::SecurityOnion(mask(url)));
+    }
+    Ok(())
+}
+
+fn checked_prefix(prefix: String) -> Result<String, ConnectionError> {
+    // Braces would move every key to one slot of a cluster, and control characters hide in logs.
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b":._-".contains(&byte);
+    if prefix.len() > 64 || !prefix.bytes().all(fits) {
+        return Err(ConnectionError::Prefix(prefix));
+    }
+    Ok(prefix)
+}
+
+/// The password in a file.
+fn password_of(path: &Path) -> Result<String, ConnectionError> {
+    match read_password(path) {
+        Ok(Some(password)) => Ok(password),
+        Ok(None) => Err(ConnectionError::NoPassword(path.to_owned())),
+        Err(cause) => Err(ConnectionError::PasswordFile { path: path.to_owned(), cause }),
     }
 }
 
@@ -189,7 +238,77 @@ mod tests {
         let env = |name: &str| {
             env.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
         };
-        connection.options(&env).map(|all| (all.url, all.prefix, all.user, all.password))
+        let options = connection.options(&env, &[]);
+        options.map(|all| (all.url, all.prefix, all.user, all.password))
+    }
+
+    /// A file `NAME.toml` that names a store, with prefix, user and password of that name.
+    fn file(directory: &Path, name: &str) -> StoreFile {
+        std::fs::write(directory.join(name), name).unwrap();
+        StoreFile {
+            path: directory.join(format!("{name}.toml")),
+            redis: Some(format!("redis://{name}")),
+            prefix: Some(format!("{name}:")),
+            user: Some(name.to_owned()),
+            password_file: Some(PathBuf::from(name)),
+        }
+    }
+
+    fn shown(connection: &Connection, env: &[(&str, &str)], files: &[StoreFile]) -> String {
+        let env = |name: &str| {
+            env.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
+        };
+        match connection.options(&env, files) {
+            Ok(all) => format!(
+                "{} {} {} {}",
+                all.url,
+                all.prefix,
+                all.user.as_deref().unwrap_or("-"),
+                all.password.as_deref().unwrap_or("-")
+            ),
+            Err(error) => format!("{:#}", anyhow::Error::from(error)),
+        }
+    }
+
+    #[test]
+    fn a_file_speaks_of_its_own_store_alone() {
+        let directory = tempfile::tempdir().unwrap();
+        let (own, all) = (file(directory.path(), "own"), file(directory.path(), "all"));
+        let none = Connection::default();
+        let both = [own.clone(), all.clone()];
+        assert_eq!(shown(&none, &[], &both), "redis://own own: own own");
+        // The password of the one store is not for the other, whoever names it.
+        let bare = StoreFile { prefix: None, user: None, password_file: None, ..own.clone() };
+        assert_eq!(shown(&none, &[], &[bare, all.clone()]), "redis://own pd: - -");
+        assert_eq!(shown(&url("redis://flag"), &[], &both), "redis://flag pd: - -");
+        assert_eq!(shown(&none, &[("PDNS_REDIS", "redis://env")], &both), "redis://env pd: - -");
+        // The same store may be named again.
+        assert_eq!(shown(&url("redis://own"), &[], &both), "redis://own own: own own");
+        let env = [("PDNS_REDIS", "redis://own"), ("PDNS_REDIS_USER", "me")];
+        assert_eq!(shown(&none, &env, &both), "redis://own own: me own");
+        // A file that names no store speaks of the one behind it.
+        let user = StoreFile { user: Some("me".to_owned()), ..StoreFile::default() };
+        assert_eq!(shown(&none, &[], &[user, all.clone()]), "redis://all all: me all");
+        let env = [("PDNS_PREFIX", "x:"), ("PDNS_REDIS_PASSWORD", "word"), ("PDNS_REDIS_USER", "")];
+        assert_eq!(shown(&none, &env, &both), "redis://own x: own word");
+        let options = none.options(&|_| None, &both).unwrap();
+        assert_eq!(options.named_in, Some(own.path));
+        assert_eq!(url("managed:").options(&|_| None, &both).unwrap().named_in, None);
+    }
+
+    #[test]
+    fn what_is_wrong_in_a_file_is_told_with_its_name() {
+        let directory = tempfile::tempdir().unwrap();
+        let good = file(directory.path(), "all");
+        for wrong in [
+            StoreFile { redis: Some("localhost".to_owned()), ..good.clone() },
+            StoreFile { prefix: Some("a b".to_owned()), ..good.clone() },
+            StoreFile { password_file: Some(PathBuf::from("nowhere")), ..good.clone() },
+        ] {
+            let error = shown(&Connection::default(), &[], &[wrong]);
+            let start = format!("the settings of the store in {} are wrong: ", good.path.display());
+            assert!(error.starts_with(&start), "{error}");
+        }
     }
 
     fn url(url: &str) -> Connection {

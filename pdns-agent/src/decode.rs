@@ -186,6 +186,12 @@ pub struct Tally {
 }
 
 impl Tally {
+    /// Whether any line was one that the decoder is for, even if it was left out.
+    #[must_use]
+    pub fn has_taken(&self) -> bool {
+        self.counted > 0 || !self.filtered.is_empty()
+    }
+
     /// Counts one line under its ending.
     pub fn count(&mut self, ending: Result<Line, Rejection>) {
         self.lines += 1;

@@ -3,6 +3,10 @@
 //! Layer 0. `SipHash`-1-3 with a key that each store draws when it is created: whoever chooses names
 //! on the wire cannot aim at one bucket.
 
+mod prefix_digest;
+
+pub use prefix_digest::{DIGEST, PrefixDigest, StoredDigest};
+
 use crate::name::Name;
 use siphasher::sip::SipHasher13;
 use siphasher::sip128;

@@ -30,11 +30,13 @@
 //! `tests/it/layers.rs` holds the arrows to this.
 pub mod agent;
 pub mod aggregate;
+pub(crate) mod atomic_file;
 pub mod cli;
 pub mod config;
 pub mod decode;
 pub mod exchange;
 pub(crate) mod exposition;
+pub(crate) mod file_lock;
 pub mod hash;
 pub mod name;
 pub mod observation;

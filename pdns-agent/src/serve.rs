@@ -24,6 +24,7 @@ mod dnsdb;
 mod guard;
 mod health;
 mod host;
+mod in_flight;
 mod listen;
 mod metrics;
 mod openapi;
@@ -38,6 +39,7 @@ pub use address::{Address, BadAddress};
 pub use context::{HuntUrl, NoHuntUrl};
 pub use host::{HostName, NoHostName};
 
+use crate::config::exit;
 use crate::store::{Options, Store, StoreError};
 use app::App;
 use std::io;
@@ -88,6 +90,10 @@ pub struct Limits {
     pub burst: u32,
     /// Questions that run at once.
     pub queries: usize,
+    /// Those of one user, and of one client address, that run at once. Some more may wait.
+    pub client_queries: usize,
+    /// Open connections of one client address; behind a proxy, requests that it sends at the same time.
+    pub client_connections: usize,
     /// How long one may run.
     pub time: Duration,
     /// The most rows of an answer.
@@ -96,7 +102,26 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { rate: 50, burst: 200, queries: 8, time: Duration::from_mins(1), rows: 10_000 }
+        Self {
+            rate: 50,
+            burst: 200,
+            queries: 8,
+            client_queries: Self::client_queries(8),
+            client_connections: 64,
+            time: Duration::from_mins(1),
+            rows: 10_000,
+        }
+    }
+}
+
+impl Limits {
+    /// Open connections of all clients. More wait in the system's queue.
+    pub const CONNECTIONS: usize = 512;
+
+    /// The default for one client's queries: half of all, rounded up, so that one client never takes all.
+    #[must_use]
+    pub fn client_queries(queries: usize) -> usize {
+        queries.div_ceil(2)
     }
 }
 
@@ -138,6 +163,24 @@ pub enum ServeError {
     Start(#[source] io::Error),
 }
 
+impl ServeError {
+    /// The exit status that tells a service manager whether to try again.
+    #[must_use]
+    pub fn exit_status(&self) -> u8 {
+        match self {
+            // The server before this one may not have ended yet.
+            Self::Listen { cause, .. } if cause.kind() == io::ErrorKind::AddrInUse => exit::FAILED,
+            Self::Start(_) => exit::FAILED,
+            Self::NoUsers(_)
+            | Self::NoTls(_)
+            | Self::Listen { .. }
+            | Self::Users(_)
+            | Self::Tls(_)
+            | Self::Store(_) => exit::CONFIGURATION,
+        }
+    }
+}
+
 /// Serves until SIGTERM or SIGINT.
 ///
 /// # Errors
@@ -148,7 +191,7 @@ pub fn run(settings: Settings) -> Result<(), ServeError> {
         Ok(store) => drop(store),
         // The agent that makes the store may start later.
         Err(error) if error.is_transient() || matches!(error, StoreError::Missing { .. }) => {
-            tracing::warn!(%error, "the store is away: requests are refused until it is there");
+            tracing::warn!(cause = %error, "cannot open the store, refusing requests until it is there");
         }
         Err(error) => return Err(ServeError::Store(error)),
     }

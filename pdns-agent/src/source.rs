@@ -32,7 +32,7 @@ pub use capture::{
 };
 pub use captures::capture_files;
 pub use frame::Frame;
-pub use log::{Log, Progress};
+pub use log::{ClosedLog, Log, Progress};
 pub use names::LogNames;
 pub use pcap::{CaptureFile, Content, Digest, MOST_PACKET, MOST_PASSED, PcapError, Step};
 pub use scan::{Found, Scan};
@@ -88,6 +88,12 @@ impl Stat {
             mtime_ns: i128::from(metadata.mtime()) * 1_000_000_000
                 + i128::from(metadata.mtime_nsec()),
         }
+    }
+
+    /// Device and inode: which file it is.
+    #[must_use]
+    pub fn file(&self) -> (u64, u64) {
+        (self.dev, self.ino)
     }
 
     /// Whether both are states of one file.
@@ -175,6 +181,14 @@ pub enum SourceError {
         len: u64,
         /// The position, in uncompressed octets.
         offset: u64,
+    },
+    /// Too many different logs begin with the same record.
+    #[error("{} begins with the same record as {most} other logs that were read", path.display())]
+    TooManyAlike {
+        /// The file.
+        path: PathBuf,
+        /// How many can be told apart.
+        most: u16,
     },
     /// The file was cut or rewritten in place since it was opened: open it again.
     #[error("{} was rewritten while it was read", path.display())]

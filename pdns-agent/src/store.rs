@@ -8,19 +8,24 @@
 mod address;
 mod aof;
 mod batch;
+mod capacity;
 mod checkpoint;
 mod encoding;
 mod entries;
+mod error;
 mod facts;
 mod follow;
 mod gather;
+mod in_use;
 mod keys;
 mod link;
 mod lookup;
 mod managed;
 mod owners;
+mod password;
 mod posting;
 mod reply;
+mod reply_timer;
 mod resolve;
 mod row;
 mod scan;
@@ -38,15 +43,17 @@ mod wire;
 
 pub use address::{has_password, mask};
 pub use batch::{Batch, Packer};
+pub use capacity::Capacity;
 pub use checkpoint::Checkpoint;
+pub use error::Retry;
 pub use facts::{EachFact, Nameless};
 pub use follow::Ends;
 pub use keys::Kind;
 pub use lookup::{About, Each};
-pub use managed::{
-    directory as managed_directory, is_another_of_root, mend as mend_aof, stop as stop_managed,
-};
+pub use managed::{is_another_of_root, mend as mend_aof, stop as stop_managed};
 pub use owners::{OwnerSum, Owners, Slot};
+pub use password::read_password;
+pub use reply_timer::ReplyTimer;
 pub use row::{FactBuf, Row};
 pub use scan::{Handle, Part};
 pub use sources::SourceState;
@@ -61,6 +68,8 @@ use keys::{Buckets, Keys};
 use link::Link;
 use std::collections::HashMap;
 use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
 use upsert::Memory;
 
 /// How to reach a store.
@@ -72,13 +81,24 @@ pub struct Options {
     pub prefix: String,
     /// ACL user; the default user when absent.
     pub user: Option<String>,
-    /// Its password.
+    /// Its password, as it was when the options were made.
     pub password: Option<String>,
+    /// File that holds the password: read again for each connection, since it may be replaced.
+    pub password_file: Option<PathBuf>,
+    /// The settings file that names the store, for messages.
+    pub named_in: Option<PathBuf>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { url: "managed:".to_owned(), prefix: "pd:".to_owned(), user: None, password: None }
+        Self {
+            url: "managed:".to_owned(),
+            prefix: "pd:".to_owned(),
+            user: None,
+            password: None,
+            password_file: None,
+            named_in: None,
+        }
     }
 }
 
@@ -87,6 +107,14 @@ impl Options {
     #[must_use]
     pub fn shown_url(&self) -> String {
         mask(&self.url)
+    }
+
+    /// The password for a new connection: that of the file, or the one known before while the file cannot be read,
+    /// as when it is just being replaced.
+    fn current_password(&self) -> Option<String> {
+        let read =
+            self.password_file.as_deref().and_then(|path| read_password(path).ok().flatten());
+        read.or_else(|| self.password.clone())
     }
 }
 
@@ -120,9 +148,28 @@ pub enum StoreError {
         #[source]
         cause: io::Error,
     },
-    /// Redis is away, loading, out of memory or read-only: it may be better later.
+    /// Redis is away, loading or busy: it may be better later.
     #[error("{0}")]
     Unavailable(String),
+    /// Redis has reached its memory limit and refuses to write.
+    #[error(
+        "the store is full, nothing is being written: Redis has reached maxmemory; give it more memory"
+    )]
+    Full,
+    /// Redis is a replica, or was made one by a failover.
+    #[error("Redis is read-only, nothing is being written: it is a replica; name the primary")]
+    ReadOnly,
+    /// Redis may delete records to make room.
+    #[error(
+        "Redis may evict records, so nothing is written to it: maxmemory-policy is {policy}; set it to noeviction"
+    )]
+    Evicts {
+        /// Its `maxmemory-policy`.
+        policy: String,
+    },
+    /// Redis keeps rejecting one batch, or what is known of one log, while it takes other commands.
+    #[error("Redis keeps rejecting a batch")]
+    Rejected(#[source] Box<StoreError>),
     /// Redis refuses the user or what he may do.
     #[error("Redis refuses access: {0}")]
     Refused(String),
@@ -178,64 +225,12 @@ pub enum StoreError {
     /// A partition is that of another store, under the schema of this one.
     #[error(
         "the store holds remains of another one that was emptied while an agent wrote: empty it once more, \
-         with FLUSHDB, and start the agents again"
+         with FLUSHDB"
     )]
     Remains,
     /// Somebody else moved a log's checkpoint, or Redis lost it: it has to be loaded again.
     #[error("the checkpoint of the log was moved by another agent or lost")]
     Conflict,
-}
-
-impl StoreError {
-    fn damaged(key: &str) -> Self {
-        Self::Damaged { key: key.to_owned() }
-    }
-
-    fn from_redis(cause: &redis::RedisError) -> Self {
-        use redis::{ErrorKind, ServerErrorKind};
-        let text = cause.to_string();
-        match cause.kind() {
-            ErrorKind::AuthenticationFailed => {
-                Self::Refused("user or password is wrong".to_owned())
-            }
-            ErrorKind::Server(ServerErrorKind::NoPerm) => {
-                // Redis names the command or the key in its sentence.
-                Self::Refused(cause.detail().map_or(text, str::to_owned))
-            }
-            ErrorKind::Server(ServerErrorKind::Moved | ServerErrorKind::Ask) => Self::Cluster,
-            ErrorKind::Io
-            | ErrorKind::InvalidClientConfig
-            | ErrorKind::Server(
-                ServerErrorKind::BusyLoading
-                | ServerErrorKind::TryAgain
-                | ServerErrorKind::ClusterDown
-                | ServerErrorKind::MasterDown
-                | ServerErrorKind::ReadOnly,
-            ) => Self::Unavailable(text),
-            _ => match cause.code() {
-                Some("WRONGPASS") => Self::Refused("user or password is wrong".to_owned()),
-                Some("NOAUTH") => Self::Refused(
-                    "it asks for a password: give PDNS_REDIS_PASSWORD or --redis-password-file, and \
-                     --redis-user where there are several users"
-                        .to_owned(),
-                ),
-                // MISCONF: the disk is full; BUSY: somebody's script hangs.
-                Some("OOM" | "MISCONF" | "BUSY" | "NOREPLICAS" | "MASTERDOWN") => {
-                    Self::Unavailable(text)
-                }
-                _ if text.contains("Function not found") => Self::Unavailable(text),
-                // Within a function a missing right has no code.
-                _ if text.contains("The user executing the script can't") => Self::Refused(text),
-                _ => Self::Server(text),
-            },
-        }
-    }
-
-    /// Whether the same call may succeed later, without anybody changing what was asked.
-    #[must_use]
-    pub fn is_transient(&self) -> bool {
-        matches!(self, Self::Unavailable(_))
-    }
 }
 
 /// A store, over one connection of its own.
@@ -254,7 +249,16 @@ impl Store {
     /// # Errors
     /// When Redis cannot be reached, or the store has another schema.
     pub fn open(options: &Options) -> Result<Self, StoreError> {
-        let mut link = Link::open(options.clone())?;
+        Self::open_timed(options, Arc::default())
+    }
+
+    /// Opens a store as [`Store::open`] does; the timer shows how long an answer of Redis is waited for, then and
+    /// for as long as the store is open.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub fn open_timed(options: &Options, timer: Arc<ReplyTimer>) -> Result<Self, StoreError> {
+        let mut link = Link::open(options.clone(), timer)?;
         link.refuse_cluster()?;
         let keys = Keys::new(&options.prefix);
         let router = schema::open(&mut link, &keys)?;
@@ -265,6 +269,12 @@ impl Store {
     #[must_use]
     pub fn router(&self) -> &Router {
         &self.router
+    }
+
+    /// Shows how long an answer of Redis is waited for.
+    #[must_use]
+    pub fn reply_timer(&self) -> &Arc<ReplyTimer> {
+        self.link.timer()
     }
 
     /// Counts the connections made: after another number, what was read before may not hold any more.

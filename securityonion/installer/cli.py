@@ -5,10 +5,10 @@ import os
 import subprocess
 import sys
 
-from . import analyzer, manager, remove, sensor, store
+from . import analyzer, data, manager, remove, sensor, store
 from .errors import Refused
 from .host import LOCAL, MANAGERS, SENSORS, below, examine, has_command
-from .plan import Plan, State, carry_out, changes, drop_unwanted, show
+from .plan import Plan, State, carry_out, changes, drop_unwanted, replace, show
 
 DESCRIPTION = "Puts pdns beside Security Onion: agent, store, web page, SOC action, analyzer. See README.md."
 
@@ -124,6 +124,8 @@ def install(options, state, say):
         return 0
     state.version = host.version
     clear(options, state, host.root, old_files, old_merges, say)
+    if host.is_manager:
+        data.claim(host.root, state)
     carry_out(found, plan, host.root, state)
     if "analyzer" not in options.without and host.is_manager and not analyzer.find_key(host, options):
         again = make_analyzer_key(host, options, state, plan, say)
@@ -152,12 +154,12 @@ def make_analyzer_key(host, options, state, plan, say):
     except (Refused, OSError) as error:
         say(f"note: {error}")
         return None
-    file = host.path(analyzer.KEY)
-    file.write_text(key + "\n")
-    os.chmod(file, 0o600)
+    # Noted before it is written, and root's alone from the first byte.
+    state.files.setdefault(analyzer.KEY, {"before": None, "after": "", "living": True})
+    state.save()
+    replace(host.path(analyzer.KEY), (key + "\n").encode(), 0o600, os.geteuid(), os.getegid())
     again = build(host, options, state)
     more = changes(again, host.root, state)
-    state.files.setdefault(analyzer.KEY, {"before": None, "after": "", "living": True})
     carry_out(more, again, host.root, state)
     return again, more
 

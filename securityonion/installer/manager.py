@@ -1,6 +1,7 @@
 """What belongs on a manager: the store, the page, the SOC action, the analyzer, the firewall's groups, the lists."""
 
 import hashlib
+import re
 import secrets
 
 from . import action, analyzer, firewall, tls
@@ -11,16 +12,20 @@ from .plan import written
 from .store import PORT, SOCKET
 
 REFRESH = "/usr/local/libexec/pdns/refresh"
+PDNS_TOML = "/etc/pdns/pdns.toml"
 REDIS_CONF = "/etc/pdns/redis.conf"
 ACL = "/etc/pdns/redis.acl"
 SERVER_PASSWORD = "/etc/pdns/redis-password"
 SENSOR_PASSWORD = "/etc/pdns/sensor-password"
+ANALYST_PASSWORD = "/etc/pdns/analyst-password"
+# Who is in this group may ask with `pdns` on the manager: the group of the user that pdns runs as.
+ANALYSTS = "pdns"
 # What a sensor needs to join, to be carried there by hand.
 JOIN = "/etc/pdns/sensor.join"
 LISTS = ("ip-descriptions", "zeek-intel", "suricata-dataset")
 
-# What each user may do, as README.md of the project has it: `sensor` writes what was seen; `pdns` reads, tags, and may make the
-# schema of a store that no sensor has written to yet.
+# What each user may do, as README.md of the project has it: `sensor` writes what was seen; `analyst` reads and tags; `pdns`, the
+# server, may also make the schema of a store that no sensor has written to yet.
 SENSOR_RIGHTS = (
     "~pd:* -@all +getrange +hget +hgetall +hmget +hlen +hvals +exists +scard +hset +hdel +hincrby +setrange +sadd "
     "+spop +fcall +function|load +info"
@@ -28,6 +33,11 @@ SENSOR_RIGHTS = (
 SERVER_RIGHTS = (
     "%R~pd:* ~pd:schema ~pd:{tags}* -@all +@read +@connection -@dangerous +info +config|get +hset +hdel +hincrby +rpush +ltrim "
     "+fcall +function|load"
+)
+
+ANALYST_RIGHTS = (
+    "%R~pd:* ~pd:{tags}* -@all +get +getrange +hget +hgetall +hmget +hscan +lrange +smembers +sscan +sismember +info +config|get "
+    "+hlen +hset +hdel +hincrby +rpush +ltrim +fcall +function|load"
 )
 
 
@@ -80,16 +90,49 @@ def add_store(plan, host, options):
     path = installed or path
     local = secret(host, SERVER_PASSWORD, options.dry_run)
     sensor = secret(host, SENSOR_PASSWORD, options.dry_run)
+    analyst = secret(host, ANALYST_PASSWORD, options.dry_run)
     plan.file(SERVER_PASSWORD, local + "\n", mode=0o600, secret=True)
     plan.file(SENSOR_PASSWORD, sensor + "\n", mode=0o600, secret=True)
-    lines = ["user default off resetkeys resetchannels -@all"]
-    for name, password, rights in (("pdns", local, SERVER_RIGHTS), ("sensor", sensor, SENSOR_RIGHTS)):
+    # pdns-redis.tmpfiles gives it to the group once that exists.
+    plan.file(ANALYST_PASSWORD, analyst + "\n", mode=0o640, group=ANALYSTS, secret=True)
+    plan.file(PDNS_TOML, pdns_toml())
+    # Nobody can log in as `default`; Redis 7.0 loads its append-only file with that user's rights, and leaves out transactions that
+    # are beyond them.
+    lines = ["user default off resetpass allkeys allchannels +@all"]
+    for name, password, rights in (
+        ("pdns", local, SERVER_RIGHTS),
+        ("sensor", sensor, SENSOR_RIGHTS),
+        ("analyst", analyst, ANALYST_RIGHTS),
+    ):
         lines.append(f"user {name} on #{hashlib.sha256(password.encode()).hexdigest()} resetchannels {rights}")
     plan.file(ACL, "\n".join(lines) + "\n", mode=0o600, secret=True)
     plan.file(REDIS_CONF, redis_conf(options))
     plan.file("/etc/sysusers.d/pdns.conf", (HERE / "systemd/pdns.sysusers").read_bytes())
     plan.file("/etc/tmpfiles.d/pdns-redis.conf", (HERE / "systemd/pdns-redis.tmpfiles").read_bytes())
-    add_unit(plan, "pdns-redis.service", {"redis-server": path}, start=True)
+    add_unit(plan, "pdns-redis.service", {"redis-server": path, "memory-max": memory_max(options.memory)}, start=True)
+    plan.next_steps.append(f"sudo usermod -aG {ANALYSTS} NAME   # for each who may ask with `pdns` on this machine without sudo")
+
+
+def pdns_toml():
+    """The settings of `pdns` on this machine, so that it finds this store."""
+    return f"""\
+# Written by pdns' installer for Security Onion. A user's own ~/.config/pdns/pdns.toml overrides it.
+redis = "redis+unix://{SOCKET}"
+redis_user = "analyst"
+# Root and the group {ANALYSTS} can read it.
+redis_password_file = "{ANALYST_PASSWORD}"
+"""
+
+
+def memory_max(memory):
+    """What systemd lets the store use: twice its `maxmemory`, since it forks to rewrite its log, and what Redis needs besides."""
+    match = re.fullmatch(r"(\d{1,15})(b|k|kb|m|mb|g|gb)?", memory.lower())
+    if not match:
+        raise Refused(f"{memory} is not a size of memory: give --memory 2gb or another number of kb, mb or gb")
+    units = {"k": 1000, "kb": 1 << 10, "m": 10**6, "mb": 1 << 20, "g": 10**9, "gb": 1 << 30}
+    size = int(match.group(1)) * units.get(match.group(2), 1)
+    # 0 is any number for Redis.
+    return str(2 * size + (256 << 20)) if size else "infinity"
 
 
 def redis_conf(options):

@@ -31,6 +31,8 @@ class Wanted:
     data: bytes
     mode: int = 0o644
     owner: int = 0
+    # Name of a group that may read it; until the group exists, the file is the owner's group's.
+    group: str = ""
     secret: bool = False
     # Written by others later, as a list of users is: goes with us all the same.
     living: bool = False
@@ -215,7 +217,7 @@ def changes(plan, root, state):
     for want in plan.files:
         before = look(below(root, want.path))
         owner = want.owner if os.geteuid() == 0 else os.geteuid()
-        group = want.owner if os.geteuid() == 0 else os.getegid()
+        group = number_of_group(root, want.group, want.owner) if os.geteuid() == 0 else os.getegid()
         if (before.data, before.mode, before.owner, before.group) == (want.data, want.mode, owner, group):
             continue
         what = "create" if before.data is None else "replace" if before.data != want.data else "mend the mode of"
@@ -233,6 +235,16 @@ def changes(plan, root, state):
             mode, owner, group = before.mode, before.owner, before.group
         out.append(Change(merge.path, merge.what, before, after, mode, owner, group, merge=merge))
     return out
+
+
+def number_of_group(root, name, default):
+    """The number of a group of the machine, or `default` when there is no such group yet."""
+    file = below(root, "/etc/group")
+    for line in file.read_text().splitlines() if name and file.is_file() else ():
+        fields = line.split(":")
+        if fields[0] == name and len(fields) > 2 and fields[2].isdigit():
+            return int(fields[2])
+    return default
 
 
 def show(change, say):

@@ -7,13 +7,10 @@ taken out and the rest stays. One of ours that was edited stays, and is named, u
 import os
 import shutil
 
-from . import merges
+from . import data, merges
 from .host import below
 from .parts import HERE
-from .plan import Before, digest, look, replace
-
-# What pdns gathered: kept by --uninstall, removed by --purge.
-DATA = ("/nsm/pdns", "/var/lib/pdns")
+from .plan import Before, digest, look, replace, written
 
 # What salt made of our files, and never takes away itself: on this node, and on every other one of the grid.
 GENERATED = (
@@ -43,15 +40,9 @@ def remove(state, root, options, run, say):
     if options.dry_run:
         say("  remove empty folders of ours, and the notes in " + str(state.path.parent))
         return complete
-    if options.purge:
-        for path in DATA:
-            if below(root, path).is_dir():
-                say(f"  remove {path} with all that pdns gathered")
-                shutil.rmtree(below(root, path))
-    elif any(below(root, path).is_dir() for path in DATA):
-        say(f"  keep {DATA[0]}, where the store is: --purge removes it, too")
+    complete &= guarded(lambda: data.remove(root, options, say), data.FOLDER, say)
     run([["systemctl", "daemon-reload"]])
-    if options.purge:
+    if options.purge and is_our_user(root):
         run([["userdel", "pdns"]])
     if not complete:
         state.save()
@@ -64,6 +55,12 @@ def remove(state, root, options, run, say):
             # Somebody else keeps something there.
             pass
     return True
+
+
+def is_our_user(root):
+    """Whether the user pdns is the one that systemd/pdns.sysusers describes, and not one of another program."""
+    lines = (written(root, "/etc/passwd") or b"").decode(errors="replace").splitlines()
+    return any(line.split(":")[:1] == ["pdns"] and line.split(":")[4:6] == ["Passive DNS", "/nsm/pdns"] for line in lines)
 
 
 def clear(path):

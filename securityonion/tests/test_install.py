@@ -1,6 +1,7 @@
 """Install, install again, look without doing, uninstall: on each kind of node, with a look at every file of it."""
 
 import contextlib
+import hashlib
 import io
 import json
 import os
@@ -225,6 +226,84 @@ class Details(Case):
         self.assertEqual(world.run("--uninstall", "--purge"), 0)
         self.assertFalse((world.root / "nsm/pdns").exists())
 
+    def test_what_others_gathered_is_never_purged(self):
+        """A store that was there before, and root's private ones."""
+        world = self.world()
+        for path in ("nsm/pdns/notes", "var/lib/pdns/appendonlydir/x.aof", "var/lib/pdns-managed/appendonlydir/x.aof"):
+            world.file(path, "x")
+        before = world.tree()
+        self.assertEqual(world.run(), 0)
+        self.assertEqual(world.run("--uninstall", "--purge"), 0, world.said())
+        self.assertIn("KEEP /nsm/pdns", world.said())
+        self.same_tree(before, world.tree())
+
+    def test_a_link_in_place_of_the_store_is_left(self):
+        """What it leads to is another's, whatever lies there."""
+        world = self.world()
+        world.file("srv/data/made-by-pdns-installer", "x")
+        os.symlink(world.root / "srv/data", world.root / "nsm/pdns")
+        before = world.tree()
+        self.assertEqual(world.run(), 0)
+        self.assertEqual(world.run("--uninstall", "--purge"), 0, world.said())
+        self.same_tree(before, world.tree())
+
+    def test_another_user_pdns_stays(self):
+        """Only the user that our unit files describe is removed."""
+        for line, goes in (
+            ("pdns:x:990:990:Passive DNS:/nsm/pdns:/usr/sbin/nologin", True),
+            ("pdns:x:990:990:PowerDNS:/var/spool/powerdns:/bin/false", False),
+        ):
+            world = self.world()
+            world.file("etc/passwd", f"root:x:0:0:root:/root:/bin/bash\n{line}\n")
+            self.assertEqual(world.run(), 0)
+            self.assertEqual(world.run("--uninstall", "--purge"), 0)
+            self.assertEqual("run userdel pdns" in world.said(), goes)
+
+    def test_pdns_finds_the_store(self):
+        """The settings of `pdns`, for root and for the group; those of somebody else come back."""
+        world = self.world()
+        world.file("etc/group", "root:x:0:\npdns:x:4711:alice\n")
+        world.file("etc/pdns/pdns.toml", "# theirs\n", 0, 0o600)
+        before = world.tree()
+        self.assertEqual(world.run(), 0)
+        pairs = dict(line.split(" = ") for line in world.read("etc/pdns/pdns.toml").splitlines() if " = " in line)
+        self.assertEqual(
+            pairs,
+            {
+                "redis": '"redis+unix:///run/pdns-redis/redis.sock"',
+                "redis_user": '"analyst"',
+                "redis_password_file": '"/etc/pdns/analyst-password"',
+            },
+        )
+        what, mode, owner, group = world.tree()["etc/pdns/analyst-password"]
+        self.assertEqual(mode, "0o100640")
+        if os.geteuid() == 0:
+            self.assertEqual((owner, group), (0, 4711))
+        self.assertIn("user analyst on #" + hashlib.sha256(world.read("etc/pdns/analyst-password").strip().encode()).hexdigest(), world.read("etc/pdns/redis.acl"))
+        self.assertEqual(world.run("--uninstall"), 0)
+        self.same_tree(before, world.tree())
+
+    def test_the_key_is_secret_from_its_first_byte(self):
+        """Whatever the umask is, and however long it takes until somebody sets a mode."""
+        world = self.installed("--without", "analyzer")
+        chmod, fchmod, umask = os.chmod, os.fchmod, os.umask(0)
+        os.chmod = os.fchmod = lambda *arguments, **named: None
+        try:
+            self.assertEqual(world.run(), 0, world.said())
+        finally:
+            os.chmod, os.fchmod = chmod, fchmod
+            os.umask(umask)
+        self.assertEqual(world.tree()["etc/pdns/analyzer-key"][1], "0o100600")
+        self.assertEqual(world.read("etc/pdns/analyzer-key"), "abcdefghijklmnopqrstuvwxyz0123456789\n")
+
+    def test_memory_of_the_store(self):
+        """The unit gives Redis twice what Redis gives its data, since it forks."""
+        world = self.world()
+        for memory, most in (("1gb", (2 << 30) + (256 << 20)), ("500m", 10**9 + (256 << 20)), ("0", "infinity")):
+            self.assertEqual(world.run("--memory", memory), 0, world.said())
+            self.assertIn(f"\nMemoryMax={most}\n", world.read("etc/systemd/system/pdns-redis.service"))
+            self.assertIn(f"\nmaxmemory {memory}\n", world.read("etc/pdns/redis.conf"))
+
     def test_what_salt_made_of_our_files_goes(self):
         """Salt copies the analyzer and never takes it away; that of another stays."""
         world = self.installed()
@@ -325,6 +404,7 @@ class Refusals(Case):
         self.check_refused(world, "no address or prefix", "--analysts", "everyone")
         self.check_refused(world, "IPv6", "--analysts", "2001:db8::/32")
         self.check_refused(world, "both", "--tls-cert", "/x")
+        self.check_refused(world, "not a size", "--memory", "much")
         self.check_refused(world, "--purge", "--purge")
         world.file("etc/soversion", "2.3.300\n")
         self.check_refused(world, "not one of those")

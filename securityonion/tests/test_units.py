@@ -77,15 +77,16 @@ class Units(Case):
 class Rights(Case):
     """Redis users."""
 
-    def test_the_sensor_has_the_rights_of_the_readme(self):
+    def test_users_have_the_rights_of_the_readme(self):
         """The project's README has them tested one by one; ours are the same."""
-        from installer.manager import SENSOR_RIGHTS
+        from installer.manager import ANALYST_RIGHTS, SENSOR_RIGHTS
 
         readme = HERE.parent / "README.md"
         if not readme.is_file():
             self.skipTest("this folder stands alone, without the project's README")
-        line = next(line for line in readme.read_text().splitlines() if line.startswith("ACL SETUSER sensor "))
-        self.assertEqual(line.split()[5:], SENSOR_RIGHTS.split())
+        for name, rights in (("sensor", SENSOR_RIGHTS), ("tagger", ANALYST_RIGHTS)):
+            line = next(line for line in readme.read_text().splitlines() if line.startswith(f"ACL SETUSER {name} "))
+            self.assertEqual(line.split()[5:], rights.split())
 
 
 class Store(Case):
@@ -117,23 +118,15 @@ class Store(Case):
             self.assertIn(old, text)
             text = text.replace(old, new)
         (place / "redis.conf").write_text(text)
-        with subprocess.Popen([server, str(place / "redis.conf")], stdout=subprocess.PIPE, text=True) as process:
+        with self.started(server, place) as process:
             try:
-                said = []
-                for line in process.stdout:
-                    said.append(line)
-                    if "eady to accept connections" in line:
-                        break
-                else:
-                    if "TLS" in "".join(said) and "not built" in "".join(said):
-                        self.skipTest("this redis-server has no TLS")
-                    self.fail("".join(said))
+                self.until_ready(process)
                 certificate = str(world.root / "etc/pdns/tls/pdns.crt")
                 tls = ["--tls", "--cacert", certificate, "-h", "127.0.0.1", "-p", str(port)]
                 socket = ["-s", str(place / "redis.sock")]
 
                 def ask(user, how, *words):
-                    path = "etc/pdns/redis-password" if user == "pdns" else "etc/pdns/sensor-password"
+                    path = f"etc/pdns/{'redis' if user == 'pdns' else user}-password"
                     environment = {**os.environ, "REDISCLI_AUTH": world.read(path).strip()}
                     done = subprocess.run(
                         [client, *how, "--user", user, "--no-auth-warning", *words],
@@ -151,12 +144,44 @@ class Store(Case):
                 self.assertIn("NOPERM", ask("pdns", socket, "FLUSHALL"))
                 self.assertIn("NOPERM", ask("pdns", socket, "CONFIG", "SET", "dir", "/"))
                 self.assertIn("redis_version", ask("pdns", socket, "INFO", "server"))
+                self.assertEqual(ask("analyst", socket, "HGET", "pd:x", "a"), "1")
+                for words in (("HSET", "pd:x", "a", "2"), ("DEL", "pd:x"), ("RENAME", "pd:x", "pd:y"), ("EXPIRE", "pd:x", "1"), ("FLUSHALL",)):
+                    self.assertIn("NOPERM", ask("analyst", socket, *words), words)
+                    if words[0] != "HSET":
+                        self.assertIn("NOPERM", ask("sensor", socket, *words), words)
+                        self.assertIn("NOPERM", ask("pdns", socket, *words), words)
                 done = subprocess.run([client, *socket, "PING"], capture_output=True, text=True, check=False)
                 self.assertIn("NOAUTH", done.stdout + done.stderr)
                 done = subprocess.run([client, "-p", str(port), "PING"], capture_output=True, text=True, check=False, timeout=20)
                 self.assertNotIn("PONG", done.stdout)
+                # Two writes at once are a transaction in Redis' file.
+                code = "#!lua name=two\nredis.register_function('two', function(keys) for i = 1, 2 do redis.call('HSET', keys[1], i, i) end end)"
+                self.assertEqual(ask("sensor", tls, "FUNCTION", "LOAD", code), "two")
+                ask("sensor", tls, "FCALL", "two", "1", "pd:two")
+                self.assertEqual(ask("pdns", socket, "HLEN", "pd:two"), "2")
             finally:
                 process.terminate()
+        with self.started(server, place) as process:
+            try:
+                self.until_ready(process)
+                self.assertEqual(ask("pdns", socket, "HLEN", "pd:two"), "2", "lost by a restart")
+            finally:
+                process.terminate()
+
+    def started(self, server, place):
+        """A Redis with the configuration in a folder."""
+        return subprocess.Popen([server, str(place / "redis.conf")], stdout=subprocess.PIPE, text=True)
+
+    def until_ready(self, process):
+        """Waits until it answers."""
+        said = []
+        for line in process.stdout:
+            said.append(line)
+            if "eady to accept connections" in line:
+                return
+        if "TLS" in "".join(said) and "not built" in "".join(said):
+            self.skipTest("this redis-server has no TLS")
+        self.fail("".join(said))
 
 
 class Text(Case):

@@ -66,6 +66,8 @@ impl Demo {
                 command.env_remove(variable);
             }
         }
+        // A settings file of this machine may name another store.
+        command.env("PDNS_REDIS", "managed:");
         run(command.args(arguments).env("XDG_DATA_HOME", self.folder.join("data")))
     }
 
@@ -73,6 +75,7 @@ impl Demo {
         say("That was all. The store is stopped; it starts by itself when it is asked again:");
         eprintln!("  export PATH={}:$PATH", self.programs.display());
         eprintln!("  export XDG_DATA_HOME={}", self.folder.join("data").display());
+        eprintln!("  export PDNS_REDIS=managed:");
         eprintln!("  pdns unanswered");
         say("Your own logs, in a store of their own (leave XDG_DATA_HOME as it was):");
         eprintln!(

@@ -7,6 +7,7 @@ mod install;
 mod stage;
 
 use crate::shell::{Need, cargo, install, is_installed, is_root, root, run, said, target};
+use crate::zeek;
 use anyhow::{Context as _, bail};
 use stage::Stage;
 use std::fs;
@@ -29,6 +30,11 @@ const TEST_NEEDS: &[Need] = &[
 ];
 /// The programs in the package.
 const PROGRAMS: [&str; 2] = ["pdns", "pdns-agent"];
+const UNITS: [&str; 3] = ["pdns-redis", "pdns-agent", "pdns-serve"];
+/// Programs of the package's own, which units and scripts run.
+const HELPERS: [&str; 4] = ["store-users", "store-settings", "store-create", "with-store-user"];
+/// Settings in `/etc/pdns`.
+const SETTINGS: [&str; 4] = ["agent.toml", "pdns.toml", "redis.conf", "serve.toml"];
 /// What `systemd-analyze security` may give a unit at most, of 10.
 const EXPOSURE: f32 = 2.0;
 
@@ -41,10 +47,16 @@ pub(crate) struct Args {
     /// Install it in a system of its own under systemd, use, upgrade, remove and purge it; needs root
     #[arg(long)]
     test: bool,
+    /// Make the package for Zeek instead, as a git repository that zkg installs
+    #[arg(long, conflicts_with_all = ["debug", "test"])]
+    zeek: bool,
 }
 
 /// Builds the package, and tests it if that is asked for.
 pub(crate) fn dist(args: &Args) -> anyhow::Result<()> {
+    if args.zeek {
+        return zeek::dist();
+    }
     install(NEEDS)?;
     let profile = if args.debug { "debug" } else { "release" };
     let mut build = cargo(&["build", "--package", "pdns-agent", "--bins"]);
@@ -53,15 +65,21 @@ pub(crate) fn dist(args: &Args) -> anyhow::Result<()> {
     }
     run(&mut build)?;
     let programs = target()?.join(profile);
-    let package = package(&programs, env!("CARGO_PKG_VERSION"))?;
+    // A package for a test need not be small.
+    let compression = if args.debug { ["-Zgzip", "-z1"] } else { ["-Zxz", "-z6"] };
+    let package = package(&programs, env!("CARGO_PKG_VERSION"), Edition::Current, compression)?;
     eprintln!("{}", package.display());
     if args.test {
         install(TEST_NEEDS)?;
         check(&package)?;
-        // An upgrade is to the next revision of the same programs.
-        let next = self::package(&programs, concat!(env!("CARGO_PKG_VERSION"), "+next"))?;
-        install::test(&package, &next)?;
-        fs::remove_file(&next).with_context(|| format!("cannot remove {}", next.display()))?;
+        let version = |end| format!("{}{end}", env!("CARGO_PKG_VERSION"));
+        let earlier =
+            self::package(&programs, &version("~earlier"), Edition::Earlier, compression)?;
+        let next = self::package(&programs, &version("+next"), Edition::Current, compression)?;
+        install::test(&earlier, &package, &next)?;
+        for made in [earlier, next] {
+            fs::remove_file(&made).with_context(|| format!("cannot remove {}", made.display()))?;
+        }
     }
     Ok(())
 }
@@ -72,7 +90,7 @@ pub(crate) fn for_tests() -> anyhow::Result<()> {
         eprintln!("skipping the Debian package: needs root, on Debian");
         return Ok(());
     }
-    dist(&Args { debug: true, test: true })
+    dist(&Args { debug: true, test: true, zeek: false })
 }
 
 /// Where packages are made.
@@ -80,11 +98,28 @@ fn place() -> anyhow::Result<PathBuf> {
     Ok(target()?.join("dist"))
 }
 
+/// Whose settings, units and scripts a package has.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Edition {
+    Current,
+    /// Those before the store had users, in `xtask/deb/earlier`: what the test upgrades from.
+    Earlier,
+}
+
 /// Builds a package of these programs; gives its path.
-fn package(programs: &Path, version: &str) -> anyhow::Result<PathBuf> {
+fn package(
+    programs: &Path,
+    version: &str,
+    edition: Edition,
+    compression: [&str; 2],
+) -> anyhow::Result<PathBuf> {
     let place = place()?;
     let architecture = said(Command::new("dpkg").arg("--print-architecture"))?;
-    let stage = Stage::begin(place.join("stage"), &root().join("xtask/deb"))?;
+    let mut sources = vec![root().join("xtask/deb")];
+    if edition == Edition::Earlier {
+        sources.insert(0, root().join("xtask/deb/earlier"));
+    }
+    let stage = Stage::begin(place.join("stage"), sources)?;
     for program in PROGRAMS {
         let path = format!("usr/bin/{program}");
         stage.copy(&programs.join(program), &path, 0o755)?;
@@ -93,21 +128,36 @@ fn package(programs: &Path, version: &str) -> anyhow::Result<PathBuf> {
             .arg(stage.path(&path)))?;
     }
     papers(&stage, &programs.join("pdns"))?;
-    for unit in ["pdns-redis.service", "pdns-agent.service", "pdns-serve.service"] {
+    for unit in UNITS {
         // Before Debian 13 units lie in /lib, which is /usr/lib on a merged system, as all are.
-        stage.file(unit, &format!("lib/systemd/system/{unit}"), 0o644)?;
+        let unit = format!("{unit}.service");
+        stage.file(&unit, &format!("lib/systemd/system/{unit}"), 0o644)?;
     }
     stage.file("pdns.sysusers", "usr/lib/sysusers.d/pdns.conf", 0o644)?;
     stage.file("pdns.tmpfiles", "usr/lib/tmpfiles.d/pdns.conf", 0o644)?;
-    for file in ["agent.toml", "serve.toml", "redis.conf"] {
-        stage.file(file, &format!("etc/pdns/{file}"), 0o644)?;
-    }
+    let mut conffiles = vec!["/etc/default/pdns-agent".to_owned()];
     stage.file("pdns-agent.default", "etc/default/pdns-agent", 0o644)?;
+    for file in SETTINGS {
+        if edition == Edition::Earlier && file == "pdns.toml" {
+            continue;
+        }
+        let path = format!("etc/pdns/{file}");
+        stage.file(file, &path, 0o644)?;
+        conffiles.push(format!("/{path}"));
+    }
+    if edition == Edition::Current {
+        for helper in HELPERS {
+            stage.file(helper, &format!("usr/lib/pdns/{helper}"), 0o755)?;
+        }
+    }
+    stage.write("DEBIAN/conffiles", &(conffiles.join("\n") + "\n"), 0o644)?;
     documents(&stage, version)?;
     control(&stage, version, &architecture, &depends(&place, &stage)?)?;
     let out = place.join(format!("pdns_{version}_{architecture}.deb"));
     run(Command::new("dpkg-deb")
-        .args(["--root-owner-group", "-Zxz", "--build"])
+        .arg("--root-owner-group")
+        .args(compression)
+        .arg("--build")
         .arg(stage.root())
         .arg(&out))?;
     Ok(out)
@@ -196,8 +246,6 @@ fn control(
          for Zeek and Suricata.\n"
     );
     stage.write("DEBIAN/control", &control, 0o644)?;
-    let conffiles = "/etc/default/pdns-agent\n/etc/pdns/agent.toml\n/etc/pdns/redis.conf\n/etc/pdns/serve.toml\n";
-    stage.write("DEBIAN/conffiles", conffiles, 0o644)?;
     for script in ["postinst", "prerm", "postrm"] {
         stage.file(script, &format!("DEBIAN/{script}"), 0o755)?;
     }
@@ -208,9 +256,11 @@ fn control(
 fn check(package: &Path) -> anyhow::Result<()> {
     let sources = root().join("xtask/deb");
     run(Command::new("shellcheck")
-        .args(["postinst", "prerm", "postrm", "test.sh"])
+        .args(["--external-sources", "postinst", "prerm", "postrm"])
+        .args(HELPERS)
+        .args(install::SCRIPTS.map(|script| format!("test/{script}")))
         .current_dir(&sources))?;
-    for unit in ["pdns-redis", "pdns-agent", "pdns-serve"] {
+    for unit in UNITS {
         let path = sources.join(format!("{unit}.service"));
         let shown = said(
             Command::new("systemd-analyze")

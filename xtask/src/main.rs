@@ -14,6 +14,7 @@ mod securityonion;
 mod shell;
 mod test;
 mod tidy;
+mod zeek;
 
 use clap::Parser;
 use std::process::ExitCode;
@@ -34,7 +35,7 @@ enum Task {
     Bench(bench::Args),
     /// Look for inputs that break the decoders
     Fuzz(fuzz::Args),
-    /// Build a Debian package of both programs below target/dist
+    /// Build a Debian package of both programs, or the package for Zeek, below target/dist
     Dist(dist::Args),
     /// Build the socket filter for the kernel and keep its object in the repository
     BuildEbpf,

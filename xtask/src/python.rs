@@ -5,8 +5,10 @@ use anyhow::Context as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// What the scripts below `pdns-agent/tests/reference` and `securityonion` import, in the versions they were written with.
+/// What the scripts below `pdns-agent/tests/reference` and `securityonion` import, and zkg, which installs the Zeek package
+/// with btest, in the versions they were written with.
 const PACKAGES: &[&str] = &[
+    "btest==1.3",
     "coverage==7.17.3",
     "dnsdb2==1.2.0",
     "dnspython==2.9.2",
@@ -25,6 +27,7 @@ const PACKAGES: &[&str] = &[
     "selenium==4.51.0",
     "tree-sitter==0.25.2",
     "tree-sitter-zeek==0.2.15",
+    "zkg==3.2.0",
 ];
 
 /// The interpreter that sees these packages.

@@ -5,12 +5,14 @@ use crate::ebpf;
 use crate::python;
 use crate::securityonion;
 use crate::shell::{Need, REDIS, cargo, install, run, target};
+use crate::zeek;
 use anyhow::Context as _;
 use std::process::Command;
 
 /// What tests run beside our own programs.
 const NEEDS: &[Need] = &[
     REDIS,
+    Need { program: "redis-cli", package: "redis-tools" },
     Need { program: "redis-benchmark", package: "redis-tools" },
     Need { program: "python3", package: "python3" },
     Need { program: "dnsdbq", package: "dnsdbq" },
@@ -22,6 +24,8 @@ const NEEDS: &[Need] = &[
     Need { program: "tcpreplay", package: "tcpreplay" },
     Need { program: "ip", package: "iproute2" },
     Need { program: "setpriv", package: "util-linux" },
+    Need { program: "unshare", package: "util-linux" },
+    Need { program: "mount", package: "mount" },
     Need { program: "sysctl", package: "procps" },
     Need { program: "shellcheck", package: "shellcheck" },
     Need { program: "mkfifo", package: "coreutils" },
@@ -64,6 +68,7 @@ pub(crate) fn test() -> anyhow::Result<()> {
     }
     result?;
     securityonion::test()?;
+    zeek::test()?;
     dist::for_tests()
 }
 

@@ -58,7 +58,7 @@ pub(crate) fn tidy() -> anyhow::Result<()> {
 }
 
 /// Files that are in git, and those that would be with `git add .`.
-fn files(root: &Path) -> anyhow::Result<BTreeSet<String>> {
+pub(crate) fn files(root: &Path) -> anyhow::Result<BTreeSet<String>> {
     let output = Command::new("git")
         .args(["ls-files", "--cached", "--others", "--exclude-standard", "-z"])
         .current_dir(root)

@@ -10,7 +10,7 @@
 @load frameworks/intel/seen/conn-established
 
 # Where the export is expected. Elsewhere: redef Intel::read_files += { "/another/place" };
-redef Intel::read_files += { "/var/lib/pdns/zeek/threats.intel" };
+redef Intel::read_files += { "/var/lib/pdns-export/threats.intel" };
 
 module PDNS;
 

@@ -1,10 +1,12 @@
 ##! Writes pdns.log: each DNS record with its owner name, type, class, TTL and RDATA, of which dns.log has only
-##! a summary; and each question that brought no record. Equal ones are gathered for a while and written as one
-##! line, so that the log is small. `pdns-agent zeek` reads it.
+##! a summary; and each question that brought no record. Outside of a cluster, equal ones are gathered for a while
+##! and written as one line, so that the log is small. `pdns-agent zeek` reads it.
 ##!
 ##! A row of dns.log that pdns.log tells of as well is marked in a column `pdns`, so that whoever reads both
 ##! logs counts nothing twice.
 
+@load base/frameworks/cluster
+@load base/misc/version
 @load base/protocols/dns
 
 # Name servers and glue are in these sections, and only the authority section tells "no such record" from
@@ -20,8 +22,9 @@ export {
 	## Decides which lines are written; see the logging framework.
 	global log_policy: Log::PolicyHook;
 
-	## How long equal records are gathered before they are written as one line. Zeek loses what it has
-	## gathered if it is killed.
+	## How long equal records are gathered before they are written as one line; 0secs writes each at once.
+	## Zeek loses what it has gathered if it is killed, and a worker if it ends after its logger. So the
+	## default in a cluster is 0secs.
 	const window = 1min &redef;
 
 	## How many unlike records are gathered at most. Those that find no room are written as they come.
@@ -75,6 +78,12 @@ export {
 	## Raised for each line, before it is written.
 	global log_pdns: event(rec: Info);
 }
+
+# A cluster may end its logger before its workers. What they gathered would be lost then, while the rows of
+# dns.log that it belongs to were written and marked long ago.
+@if ( Cluster::is_enabled() )
+redef PDNS::window = 0secs;
+@endif
 
 redef record DNS::Info += {
 	## Whether pdns.log has what this row tells, so that it must not be counted again.
@@ -198,14 +207,22 @@ function is_within(name: string, zone: string): bool
 # What tells a record from others of the same response. No part has a comma in it.
 function record_key(info: Info): string
 	{
-	return fmt("%s,%d,%d,%s,%s", info$rrname, info$rrclass, info$rrtype,
-	           info?$outcome ? info$outcome : "", info?$rdata ? join_string_vec(info$rdata, ",") : "");
+	return string_cat(info$rrname, cat(",", info$rrclass, ",", info$rrtype, ","),
+	                  info?$outcome ? info$outcome : "", ",",
+	                  info?$rdata ? join_string_vec(info$rdata, ",") : "");
 	}
 
-function gather(info: Info)
+# Takes a record or an outcome, and its key: adds it to the equal ones of the window, or writes it at once.
+function gather(info: Info, own_key: string)
 	{
-	local key = fmt("%s,%s,%s,%s,%s", info$asked, info?$section ? info$section : "",
-	                info?$zone ? info$zone : "", info?$qname ? info$qname : "", record_key(info));
+	if ( window <= 0secs )
+		{
+		Log::write(PDNS::LOG, info);
+		return;
+		}
+
+	local key = string_cat(info$asked ? "T," : "F,", info?$section ? info$section : "", ",",
+	                       info?$zone ? info$zone : "", ",", info?$qname ? info$qname : "", ",", own_key);
 
 	if ( key !in gathered )
 		{
@@ -243,8 +260,9 @@ function gather(info: Info)
 
 function gather_outcome(ts: time, name: string, qtype: count, qclass: count, outcome: string, asked: bool)
 	{
-	gather(Info($ts=ts, $last=ts, $rrname=name, $rrclass=qclass, $rrtype=qtype,
-	            $rrtype_name=DNS::query_types[qtype], $outcome=outcome, $asked=asked));
+	local info = Info($ts=ts, $last=ts, $rrname=name, $rrclass=qclass, $rrtype=qtype,
+	                  $rrtype_name=DNS::query_types[qtype], $outcome=outcome, $asked=asked);
+	gather(info, record_key(info));
 	}
 
 # --- one response ---------------------------------------------------------------------------------
@@ -480,7 +498,7 @@ event dns_end(c: connection, msg: dns_msg)
 		if ( key !in had )
 			{
 			add had[key];
-			gather(info);
+			gather(info, key);
 			}
 		}
 

@@ -13,24 +13,27 @@ mod reader;
 use self::earlier::Earlier;
 use self::queue::Queue;
 use self::reader::Reader;
-use super::follow::bar;
 use super::lane::{self, Landed, Lane};
+use super::log_scheduler::bar;
 use super::metrics::Metrics;
 use super::outbox::Outbox;
 use super::pipe::Pipe;
 use super::report::PacketReport;
-use super::writer::{self, Means, Writer};
+use super::writer::{self, Means, Patience, Writer};
 use super::{AgentError, Captures, Settings, Stop};
 use crate::aggregate::Window;
 use crate::decode::packets::Decoder;
 use crate::source::{Condition, capture_files};
-use crate::store::StoreError;
+use crate::store::{Retry, StoreError};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
+
+/// How long to wait when the store failed between two calls.
+const AGAIN: Duration = Duration::from_millis(100);
 
 /// Reads all files and pipes.
 pub(super) fn run(
@@ -126,11 +129,17 @@ fn read_files(
                 stop.sleep(Duration::from_secs(1));
             }
             // Redis may have come back without what was done before: files that it has are passed over.
-            Ok(()) if connections != self::connections(&reconnected) && !stop.is_stopped() => {
+            // What is rejected would be rejected again.
+            Ok(())
+                if connections != self::connections(&reconnected)
+                    && !stop.is_stopped()
+                    && metrics.health.conclusion().1.is_none() =>
+            {
                 first.get_or_insert(report);
             }
-            Err(AgentError::Store(error)) if stop.is_stopped() && error.is_transient() => {
-                tracing::warn!(%error, "stopped while the store was away; what was not written is read again next time");
+            Err(AgentError::Store(error)) if stop.is_stopped() && error.retry() == Retry::Wait => {
+                tracing::warn!(cause = %error, "stopped while waiting for the store");
+                metrics.health.give_up(&error);
                 return Ok(first.unwrap_or(report));
             }
             result => return result.map(|()| first.unwrap_or(report)),
@@ -163,11 +172,21 @@ fn session(
     };
     let mut earlier: Option<Arc<Earlier>> = None;
     let mut readers = Vec::new();
-    for _ in 0..workers {
-        let (mut store, opened) = writer::open(&settings.store, &settings.sensor, metrics, None)?;
+    while readers.len() < workers {
+        let mut wait = |pause| stop.sleep(pause);
+        let patience = Patience::OnceReached;
+        let (mut store, opened) =
+            writer::open(&settings.store, &settings.sensor, metrics, &mut wait, patience)?;
         if earlier.is_none() {
-            let found = Earlier::load(&mut store).map_err(AgentError::Store)?;
-            earlier = Some(Arc::new(found));
+            match Earlier::load(&mut store) {
+                Ok(found) => earlier = Some(Arc::new(found)),
+                // What does not read now will not read later either.
+                Err(error @ (StoreError::Damaged { .. } | StoreError::Reply)) => {
+                    return Err(AgentError::Store(error));
+                }
+                Err(error) if error.retry() == Retry::Wait && stop.sleep(AGAIN) => continue,
+                Err(error) => return Err(AgentError::Store(error)),
+            }
         }
         let writer = Writer::start(store, means.clone())?;
         let window = Window::new(opened.router.clone(), room);

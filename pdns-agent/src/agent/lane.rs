@@ -7,7 +7,7 @@
 use super::metrics::{Interface, Metrics};
 use super::outbox::Outbox;
 use super::report::PacketReport;
-use super::writer::{self, Means, Parcel, Writer};
+use super::writer::{self, Means, Parcel, Patience, Writer};
 use super::{AgentError, Settings, Stop, now};
 use crate::aggregate::{Kept, Window};
 use crate::decode::packets::{Decoder, PacketTally};
@@ -135,7 +135,10 @@ impl<T: Tap> Lane<T> {
         let result = loop {
             let mut berth = match self.moor(&carried) {
                 Ok(berth) => berth,
-                Err(AgentError::Store(error)) => break Err(lost(&carried, error)),
+                Err(AgentError::Store(error)) => {
+                    let is_stopped = self.means.stop.is_stopped();
+                    break Err(lost(&carried, error, is_stopped));
+                }
                 Err(error) => break Err(error),
             };
             carried.clear();
@@ -150,7 +153,7 @@ impl<T: Tap> Lane<T> {
                 self.means.stop.sleep(Duration::from_secs(1));
                 continue;
             }
-            break Err(lost(&carried, error));
+            break Err(lost(&carried, error, self.means.stop.is_stopped()));
         };
         // One lane that cannot go on must not leave the others to run without notice.
         if result.is_err() {
@@ -173,11 +176,14 @@ impl<T: Tap> Lane<T> {
             }
             !self.means.stop.is_stopped()
         };
-        let (mut store, opened) = writer::open(&options, &sensor, &metrics, Some(&mut wait))?;
+        let patience = Patience::FromStart;
+        let (mut store, opened) = writer::open(&options, &sensor, &metrics, &mut wait, patience)?;
         let run = fresh_id().map_err(AgentError::Thread)?;
-        self.clear_away(&mut store).map_err(AgentError::Store)?;
+        if let Err(error) = self.clear_away(&mut store) {
+            tracing::warn!(interface = self.name, cause = %error, "cannot remove earlier runs from the store");
+        }
         let window = Window::with_texts(opened.router.clone(), self.room);
-        let mut writer = Writer::start(store, self.means.clone())?;
+        let mut writer = Writer::start_live(store, self.means.clone())?;
         let (_, checkpoint) = writer.load(run).map_err(AgentError::Store)?;
         let mut outbox = Outbox::new(window, writer, &opened);
         for (rrname, fact, seen) in carried.iter() {
@@ -429,8 +435,9 @@ impl Berth {
 }
 
 /// The error of a lane that ends with what it could not store.
-fn lost(carried: &Kept, cause: StoreError) -> AgentError {
+fn lost(carried: &Kept, cause: StoreError, is_stopped: bool) -> AgentError {
     match carried.sightings() {
+        0 if is_stopped => AgentError::Stopped(cause),
         0 => AgentError::Store(cause),
         sightings => AgentError::Lost { sightings, cause },
     }

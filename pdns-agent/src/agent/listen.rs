@@ -1,4 +1,4 @@
-//! `/metrics` and `/health`, for a monitoring system on this machine.
+//! `/metrics`, and `/health` or `/healthz`, for a monitoring system on this machine.
 //!
 //! One thread, one request after the other, each with little time and little room: what it serves is small, and
 //! whoever it serves is not to be trusted with the agent's time. The path is all that is looked at.
@@ -93,16 +93,16 @@ fn answer(mut stream: impl Read + Write, metrics: &Metrics) -> io::Result<()> {
     let path = target.split(|&octet| octet == b'?').next().unwrap_or_default();
     match (method, path) {
         (b"GET", b"/metrics") => reply(&mut stream, "200 OK", &metrics.to_text()),
-        (b"GET", b"/health") => {
+        (b"GET", b"/health" | b"/healthz") => {
             let problems = metrics.problems();
             if problems.is_empty() {
-                reply(&mut stream, "200 OK", "well\n")
+                reply(&mut stream, "200 OK", "ok\n")
             } else {
                 reply(&mut stream, "503 Service Unavailable", &(problems.join("\n") + "\n"))
             }
         }
-        (b"GET", _) => reply(&mut stream, "404 Not Found", "there is /metrics and /health\n"),
-        _ => reply(&mut stream, "405 Method Not Allowed", "only GET is known here\n"),
+        (b"GET", _) => reply(&mut stream, "404 Not Found", "not found: use /metrics or /health\n"),
+        _ => reply(&mut stream, "405 Method Not Allowed", "method not allowed: use GET\n"),
     }
 }
 
@@ -149,7 +149,7 @@ mod tests {
         let parts = parts.iter().map(|part| part.to_vec()).collect();
         let mut client = Client(parts, Vec::new());
         let metrics = Metrics::default();
-        metrics.store(None);
+        metrics.health.opened(metrics.health.enter(&Arc::default()));
         answer(&mut client, &metrics).unwrap();
         String::from_utf8(client.1).unwrap()
     }
@@ -157,7 +157,10 @@ mod tests {
     #[test]
     fn two_pages_are_there_and_nothing_else() {
         assert!(asked(&[b"GET /metr", b"ics HTTP/1.1\r\n\r\n"]).contains("\r\n\r\n# HELP pdns_up"));
-        assert!(asked(&[b"GET /health?x HTTP/1.1\r\n\r\n"]).ends_with("\r\n\r\nwell\n"));
+        for path in ["/health", "/healthz", "/health?x"] {
+            let request = format!("GET {path} HTTP/1.1\r\n\r\n");
+            assert!(asked(&[request.as_bytes()]).ends_with("\r\n\r\nok\n"), "{path}");
+        }
         assert!(asked(&[b"GET / HTTP/1.1\r\n\r\n"]).starts_with("HTTP/1.1 404 "));
         assert!(asked(&[b"POST /metrics HTTP/1.1\r\n\r\n"]).contains("\r\nAllow: GET\r\n"));
         assert!(asked(&[b"\xff\x00"]).starts_with("HTTP/1.1 405 "));

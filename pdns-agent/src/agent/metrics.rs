@@ -3,34 +3,30 @@
 //! Fed by the threads of `agent`, read by `listen`. Every counter of the agent has its name here. Labels are
 //! reasons of closed sets, names of interfaces and sensors; no name and no address that was seen on the wire.
 
+use super::health::Health;
 use crate::decode::packets::PacketTally;
+use crate::decode::zeek::Coverage;
 use crate::decode::{Filter, Tally};
 use crate::exposition::Page;
 use crate::source::CaptureCounters;
-use crate::store::StoreError;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// The numbers of a running agent.
-pub(crate) struct Metrics(Mutex<State>);
-
-impl Default for Metrics {
-    fn default() -> Self {
-        let store = Some("not reached yet".to_owned());
-        Self(Mutex::new(State { store, ..State::default() }))
-    }
+#[derive(Default)]
+pub(crate) struct Metrics {
+    state: Mutex<State>,
+    /// The state of the store.
+    pub(crate) health: Health,
 }
 
 #[derive(Default)]
 struct State {
     lines: Tally,
+    coverage: Coverage,
     captures: BTreeMap<String, Interface>,
     /// Capture files, all together.
     files: PacketTally,
-    /// What is wrong with the store.
-    store: Option<String>,
-    batches: u64,
-    failures: u64,
 }
 
 /// One interface that is captured on.
@@ -42,7 +38,7 @@ pub(crate) struct Interface {
 
 impl Metrics {
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Adds what was counted on lines of logs.
@@ -55,6 +51,11 @@ impl Metrics {
         self.state().lines.filtered.get(&Filter::InPdnsLog).copied().unwrap_or(0)
     }
 
+    /// Adds how far pdns.log covers lines of dns.log.
+    pub(crate) fn coverage(&self, coverage: &Coverage) {
+        self.state().coverage.merge(coverage);
+    }
+
     /// Adds what was counted on a capture file.
     pub(crate) fn file(&self, tally: &PacketTally) {
         self.state().files.merge(tally);
@@ -65,24 +66,13 @@ impl Metrics {
         self.state().captures.insert(name.to_owned(), interface);
     }
 
-    /// Notes how the last attempt on the store went.
-    pub(crate) fn store(&self, error: Option<&StoreError>) {
-        let mut state = self.state();
-        // That a log is elsewhere than was believed is no fault of the store.
-        state.store =
-            error.filter(|error| !matches!(error, StoreError::Conflict)).map(ToString::to_string);
-        match state.store {
-            Some(_) => state.failures += 1,
-            None => state.batches += 1,
-        }
-    }
-
     /// What is wrong, one line each; nothing when all is well.
     pub(crate) fn problems(&self) -> Vec<String> {
+        let mut problems = self.health.problems();
         let state = self.state();
-        let store = state.store.iter().map(|error| format!("store: {error}"));
         let down = state.captures.iter().filter(|(_, interface)| !interface.is_up);
-        store.chain(down.map(|(name, _)| format!("interface {name}: down"))).collect()
+        problems.extend(down.map(|(name, _)| format!("interface {name}: down")));
+        problems
     }
 
     /// All numbers in Prometheus' text format, version 0.0.4.
@@ -91,12 +81,13 @@ impl Metrics {
         let mut page = Page::default();
         page.family("pdns_up", "gauge", "1 while the agent runs");
         page.number("pdns_up", &[("version", env!("CARGO_PKG_VERSION"))], 1);
-        page.family("pdns_store_up", "gauge", "whether the last attempt on the store went well");
-        page.number("pdns_store_up", &[], u64::from(state.store.is_none()));
-        page.family("pdns_store_attempts_total", "counter", "attempts on the store, by result");
-        page.number("pdns_store_attempts_total", &[("result", "good")], state.batches);
-        page.number("pdns_store_attempts_total", &[("result", "failed")], state.failures);
+        self.health.write(&mut page);
         lines(&mut page, &state.lines);
+        if let Some(count) = state.coverage.uncovered() {
+            let name = "pdns_log_lines_not_in_pdns_log";
+            page.family(name, "gauge", "lines of dns.log left out that may be missing in pdns.log");
+            page.number(name, &[], count);
+        }
         kernel(&mut page, &state.captures);
         let captures = state.captures.iter();
         let mut tallies: Vec<(&str, &PacketTally)> =
@@ -233,6 +224,33 @@ fn packets(page: &mut Page, tallies: &[(&str, &PacketTally)]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::decode::zeek;
+    use crate::store::StoreError;
+    use std::sync::Arc;
+
+    #[test]
+    fn lines_that_may_be_missing_in_pdns_log_are_a_gauge() {
+        let metrics = Metrics::default();
+        let read = |line: &[u8]| {
+            let mut decoder = zeek::Decoder::default();
+            decoder.line(line, &mut |_| {}).unwrap();
+            metrics.coverage(&decoder.take_coverage());
+            let text = metrics.to_text();
+            text.lines()
+                .find_map(|line| line.strip_prefix("pdns_log_lines_not_in_pdns_log ")?.parse().ok())
+        };
+        let dns: &[u8] =
+            br#"{"ts":7.0,"id.resp_p":53,"query":"a.example","qtype":1,"rcode":3,"pdns":true}"#;
+        let pdns = |at: u32| {
+            format!(
+                r#"{{"ts":{at}.5,"rrname":"a.example","rrclass":1,"rrtype":1,"outcome":"NXDOMAIN"}}"#
+            )
+        };
+        assert_eq!(read(dns), None::<u64>);
+        assert_eq!(read(pdns(6).as_bytes()), Some(1));
+        assert_eq!(read(dns), Some(2));
+        assert_eq!(read(pdns(7).as_bytes()), Some(0));
+    }
 
     #[test]
     fn labels_are_escaped_and_problems_told() {
@@ -245,14 +263,15 @@ mod tests {
         metrics.interface("eth0", Interface { sensor, is_up, tally });
         assert_eq!(metrics.problems(), ["store: not reached yet", "interface eth0: down"]);
         assert!(metrics.to_text().contains("pdns_store_up 0\n"));
-        metrics.store(None);
+        let connection = metrics.health.enter(&Arc::default());
+        metrics.health.opened(connection);
         let text = metrics.to_text();
         assert!(text.contains("pdns_capture_packets_refused_total{interface=\"eth0\",sensor=\"a\\\"b\\\\c\\nd\"} 4\n"), "{text}");
         assert!(text.lines().all(|line| line.starts_with("# ") || line.starts_with("pdns_")));
         assert_eq!(metrics.problems(), ["interface eth0: down"]);
-        metrics.store(Some(&StoreError::Unavailable("gone".to_owned())));
+        metrics.health.failed(connection, &StoreError::Full, true);
         assert_eq!(metrics.problems().len(), 2);
-        metrics.store(None);
+        metrics.health.succeeded(connection);
         assert!(metrics.to_text().contains("pdns_store_up 1\n"));
     }
 }

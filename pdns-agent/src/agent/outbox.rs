@@ -5,6 +5,7 @@
 
 use super::writer::{Opened, Parcel, Writer};
 use crate::aggregate::Window;
+use crate::hash::DIGEST;
 use crate::store::{Batch, Checkpoint, Packer, SourceState, StoreError};
 
 /// One reader's way to the store.
@@ -32,14 +33,25 @@ impl Outbox {
         &mut self,
         log: [u8; 16],
         checkpoint: Checkpoint,
-        (to, finish): (u64, bool),
+        to: (u64, bool),
+        state: Option<SourceState>,
+    ) {
+        self.ship_of(log, checkpoint, to, None, state);
+    }
+
+    /// The same of a log, whose `digest` is of all up to `to`.
+    pub(crate) fn ship_of(
+        &mut self,
+        log: [u8; 16],
+        checkpoint: Checkpoint,
+        to: (u64, bool),
+        digest: Option<[u8; DIGEST]>,
         state: Option<SourceState>,
     ) {
         self.window.sweep();
         let mut batch = std::mem::take(&mut self.spare);
-        let to = (to, finish);
         self.packer.pack(&mut batch, log, &checkpoint, &mut self.window, to, self.sensors);
-        self.writer.write(Parcel { batch, checkpoint, state });
+        self.writer.write(Parcel { batch, checkpoint, digest, state });
     }
 
     /// Waits for the batch under way and learns from it; its checkpoint, if there was one.

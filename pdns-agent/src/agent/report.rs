@@ -3,7 +3,9 @@
 //! The last words of `agent`: what was read, and what became of all of it.
 
 use crate::decode::packets::PacketTally;
+use crate::decode::zeek::Coverage;
 use crate::decode::{Filter, Tally};
+use std::collections::HashSet;
 use std::error::Error;
 use std::fmt::Write as _;
 use std::path::Path;
@@ -14,10 +16,21 @@ const SHOWN: u64 = 10;
 
 /// The sum of a run.
 #[derive(Clone, Debug)]
-pub enum Report {
-    /// Of logs.
+pub struct Report {
+    /// What was read.
+    pub input: Input,
+    /// Answers that this run stored.
+    pub stored: u64,
+    /// Why not all that was read is stored, if so.
+    pub unwritten: Option<String>,
+}
+
+/// What was read in a run.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// Logs.
     Logs(LogReport),
-    /// Of packets.
+    /// Packets.
     Packets(PacketReport),
 }
 
@@ -25,19 +38,29 @@ impl Report {
     /// How many files could not be read, or not to their end.
     #[must_use]
     pub fn failed(&self) -> u64 {
-        match self {
-            Self::Logs(report) => report.failed,
-            Self::Packets(report) => report.failed,
+        match &self.input {
+            Input::Logs(report) => report.failed,
+            Input::Packets(report) => report.failed,
         }
     }
 
     /// A few lines for people.
     #[must_use]
     pub fn to_text(&self) -> String {
-        match self {
-            Self::Logs(report) => report.to_text(),
-            Self::Packets(report) => report.to_text(),
+        let mut text = match &self.input {
+            Input::Logs(report) => report.to_text(),
+            Input::Packets(report) => report.to_text(),
+        };
+        let stored = self.stored;
+        write!(text, "\n  {stored:>10} observations stored").expect("a String takes any text");
+        if let Some(cause) = &self.unwritten {
+            write!(
+                text,
+                "\n  not all of them are stored, the rest is read again next time: {cause}"
+            )
+            .expect("a String takes any text");
         }
+        text
     }
 }
 
@@ -165,16 +188,22 @@ fn spelled(what: &str, result: &str, reason: &str) -> String {
 pub struct LogReport {
     /// Lines by what became of them.
     pub tally: Tally,
-    /// Logs that lines were read from.
-    pub logs: u64,
+    /// Logs that lines were read from, each once, whatever its names.
+    logs: HashSet<[u8; 16]>,
     /// Logs that were read to their end before, and had nothing new.
     pub unchanged: u64,
     /// Lines of more than 1 MiB, which were passed over.
     pub oversized: u64,
+    /// Last lines without a newline, which were left for the next run.
+    pub unfinished: u64,
+    /// Files that were named, and in which nothing was found.
+    pub foreign: u64,
     /// Files that could not be read, or not to their end.
     pub failed: u64,
     /// Whether there was a log of our Zeek package.
     pub has_pdns_log: bool,
+    /// How far pdns.log covers the lines of dns.log that were left out for it.
+    pub coverage: Coverage,
     shown: u64,
 }
 
@@ -182,7 +211,22 @@ pub struct LogReport {
 pub(super) const LACKS_PDNS_LOG: &str = "lines of dns.log were passed over because pdns.log has what they say, but \
      there is no pdns.log: name its folder as well, or give --no-pdns-log";
 
+/// What an operator has to know whose dns.log goes on after the end of pdns.log.
+const AFTER_PDNS_LOG: &str = "lines of dns.log left out may be missing in pdns.log: Zeek writes them there within \
+     PDNS::window while it runs, and never if it was killed";
+
 impl LogReport {
+    /// How many logs lines were read from.
+    #[must_use]
+    pub fn logs(&self) -> usize {
+        self.logs.len()
+    }
+
+    /// Notes that lines of a log were read.
+    pub(crate) fn read_log(&mut self, log: [u8; 16]) {
+        self.logs.insert(log);
+    }
+
     /// Counts a bad line; the first ones are told to the operator.
     pub(crate) fn bad_line(&mut self, path: &Path, line: u64, reason: &dyn std::fmt::Display) {
         self.shown += 1;
@@ -196,11 +240,14 @@ impl LogReport {
     /// Adds what another thread did.
     pub(crate) fn merge(&mut self, other: &Self) {
         self.tally.merge(&other.tally);
-        self.logs += other.logs;
+        self.logs.extend(&other.logs);
         self.unchanged += other.unchanged;
+        self.unfinished += other.unfinished;
+        self.foreign += other.foreign;
         self.oversized += other.oversized;
         self.failed += other.failed;
         self.has_pdns_log |= other.has_pdns_log;
+        self.coverage.merge(&other.coverage);
         self.shown += other.shown;
     }
 
@@ -210,7 +257,11 @@ impl LogReport {
         let tally = &self.tally;
         let mut text = format!(
             "{} lines of {} logs: {} DNS records, from them {} observations of records and {} of negative answers",
-            tally.lines, self.logs, tally.counted, tally.records, tally.negatives
+            tally.lines,
+            self.logs(),
+            tally.counted,
+            tally.records,
+            tally.negatives
         );
         let mut part = |label: &str, count: u64| {
             if count > 0 {
@@ -219,6 +270,8 @@ impl LogReport {
         };
         part("logs unchanged since they were read", self.unchanged);
         part("files could not be read to their end", self.failed);
+        part("files that hold nothing for this command", self.foreign);
+        part("unfinished last lines, left for the next run", self.unfinished);
         part("lines of headers and footers", tally.directives);
         part("lines that tell of something else than DNS", tally.other_records);
         part("lines longer than 1 MiB, passed over", self.oversized);
@@ -231,6 +284,7 @@ impl LogReport {
         for (omission, &count) in &tally.omitted {
             part(&format!("answers not taken: {omission}"), count);
         }
+        part(AFTER_PDNS_LOG, self.coverage.uncovered().unwrap_or(0));
         if tally.filtered.contains_key(&Filter::InPdnsLog) && !self.has_pdns_log {
             write!(text, "\n  {LACKS_PDNS_LOG}").expect("a String takes any text");
         }

@@ -1,31 +1,41 @@
 //! A thread that owns a connection to the store, so that reading goes on while Redis works.
 //!
-//! Between `pass` and `store`. It takes one request at a time and answers each. While Redis is away it
-//! waits, longer each time, and tries again; the reader waits for its answer and so stops reading.
+//! Between the readers (`pass`, `captured`, `lane`) and `store`. It takes one request at a time and answers each.
+//! Whatever is wrong with the store, but for an incompatible schema, it waits, longer each time, and tries again; the
+//! reader waits for its answer and so stops reading. How the store is doing is published in `health`.
 
 use super::metrics::Metrics;
 use super::{AgentError, Stop};
-use crate::hash::Router;
-use crate::store::{Batch, Checkpoint, Options, Packer, SourceState, Store, StoreError};
+use crate::hash::{DIGEST, Router};
+use crate::store::{
+    Batch, Checkpoint, Options, Packer, ReplyTimer, Retry, SourceState, Store, StoreError,
+};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError, channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 /// First and longest pause between attempts.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
+/// How often a store is looked at that nothing is written to.
+const PROBE: Duration = Duration::from_secs(3);
+/// How often in a row the same answer is given before a batch is taken to be rejected.
+const REJECTIONS: u32 = 4;
 
 /// A batch on its way to the store.
 pub(crate) struct Parcel {
     pub(crate) batch: Batch,
     pub(crate) checkpoint: Checkpoint,
+    /// Digest of the log up to the end of the batch, if it is of a log.
+    pub(crate) digest: Option<[u8; DIGEST]>,
     /// What to acknowledge afterwards, unless the batch only finishes another one.
     pub(crate) state: Option<SourceState>,
 }
 
 enum Request {
     Load([u8; 16]),
+    UnderWay([u8; 16]),
     Begin([u8; 16], Box<SourceState>),
     Write(Box<Parcel>),
     Check,
@@ -33,6 +43,7 @@ enum Request {
 
 enum Answer {
     Loaded(Result<(Option<SourceState>, Checkpoint), StoreError>),
+    UnderWay(Result<Option<[u8; DIGEST]>, StoreError>),
     Written(Box<Parcel>, Result<(), StoreError>),
     Checked(Result<(), StoreError>),
 }
@@ -63,26 +74,46 @@ fn stopped() -> StoreError {
 }
 
 impl Writer {
-    /// Starts the thread on an open store.
+    /// Starts the thread on an open store. What is rejected again and again goes back to the reader, which sets its
+    /// log aside ([`StoreError::Rejected`]).
     pub(crate) fn start(store: Store, means: Means) -> Result<Self, AgentError> {
+        Self::start_as(store, means, true)
+    }
+
+    /// Starts the thread for what cannot be read again: what is rejected is tried on and on.
+    pub(crate) fn start_live(store: Store, means: Means) -> Result<Self, AgentError> {
+        Self::start_as(store, means, false)
+    }
+
+    fn start_as(store: Store, means: Means, sets_aside: bool) -> Result<Self, AgentError> {
         let (requests, inbox) = channel();
         let (outbox, answers) = channel();
         let connections = Arc::clone(&means.reconnected);
-        let mut work = Work { generation: store.generation(), store, means };
+        let mut work = Work::new(store, means, sets_aside);
         let thread = thread::Builder::new()
             .name("writer".to_owned())
             .spawn(move || {
-                for request in inbox {
-                    let answer = match request {
-                        Request::Load(log) => Answer::Loaded(work.load(&log)),
-                        Request::Begin(log, state) => {
-                            Answer::Checked(work.patiently(|store| store.acknowledge(&log, &state)))
+                loop {
+                    let answer = match inbox.recv_timeout(PROBE) {
+                        Ok(Request::Load(log)) => Answer::Loaded(work.load(&log)),
+                        Ok(Request::UnderWay(log)) => Answer::UnderWay(
+                            work.patiently(Some((&log, "")), |store| store.batch_under_way(&log)),
+                        ),
+                        Ok(Request::Begin(log, state)) => {
+                            Answer::Checked(work.patiently(Some((&log, &state.path)), |store| {
+                                store.acknowledge(&log, &state)
+                            }))
                         }
-                        Request::Write(mut parcel) => {
+                        Ok(Request::Write(mut parcel)) => {
                             let result = work.write(&mut parcel);
                             Answer::Written(parcel, result)
                         }
-                        Request::Check => Answer::Checked(work.patiently(Store::check)),
+                        Ok(Request::Check) => Answer::Checked(work.check()),
+                        Err(RecvTimeoutError::Timeout) => {
+                            work.probe();
+                            continue;
+                        }
+                        Err(RecvTimeoutError::Disconnected) => break,
                     };
                     if outbox.send(answer).is_err() {
                         break;
@@ -107,6 +138,15 @@ impl Writer {
         self.send(Request::Load(log));
         match self.answers.recv() {
             Ok(Answer::Loaded(result)) => result,
+            _ => Err(stopped()),
+        }
+    }
+
+    /// Loads the digest of a log up to the end of the batch that was sent last.
+    pub(crate) fn under_way(&mut self, log: [u8; 16]) -> Result<Option<[u8; DIGEST]>, StoreError> {
+        self.send(Request::UnderWay(log));
+        match self.answers.recv() {
+            Ok(Answer::UnderWay(result)) => result,
             _ => Err(stopped()),
         }
     }
@@ -192,62 +232,159 @@ struct Work {
     store: Store,
     means: Means,
     generation: u64,
+    /// Number of the connection in [`super::health::Health`].
+    connection: u64,
+    /// Whether a batch that is rejected again and again goes back to its reader.
+    sets_aside: bool,
 }
 
 impl Work {
+    fn new(store: Store, means: Means, sets_aside: bool) -> Self {
+        let connection = means.metrics.health.enter(store.reply_timer());
+        Self { generation: store.generation(), connection, store, means, sets_aside }
+    }
+
     fn load(&mut self, log: &[u8; 16]) -> Result<(Option<SourceState>, Checkpoint), StoreError> {
-        self.patiently(|store| {
+        self.patiently(Some((log, "")), |store| {
             let state = store.source(log)?;
             Ok((state, store.load(log)?))
         })
     }
 
     fn write(&mut self, parcel: &mut Parcel) -> Result<(), StoreError> {
-        let Parcel { batch, checkpoint, state } = parcel;
-        self.patiently(|store| {
+        let Parcel { batch, checkpoint, digest, state } = parcel;
+        let (metrics, log) = (Arc::clone(&self.means.metrics), *batch.log());
+        let name = state.as_ref().map_or("", |state| state.path.as_str());
+        self.patiently(Some((&log, name)), |store| {
+            metrics.health.capacity(store.safe_capacity()?);
+            if let Some(digest) = digest {
+                store.announce_batch(batch.log(), digest)?;
+            }
             store.flush(checkpoint, batch)?;
-            if let Some(state) = state {
+            if let Some(state) = &*state {
                 store.acknowledge(batch.log(), state)?;
                 if state.complete {
                     store.settle(batch.log(), checkpoint)?;
                 }
             }
             Ok(())
-        })
+        })?;
+        self.means.metrics.health.stored(batch.sightings());
+        Ok(())
     }
 
-    /// Tries until it works, Redis refuses for good, or the agent stops.
-    fn patiently<T>(
-        &mut self,
-        mut attempt: impl FnMut(&mut Store) -> Result<T, StoreError>,
-    ) -> Result<T, StoreError> {
-        let (mut pause, longest) = PAUSE;
-        let mut given_up = None;
+    fn check(&mut self) -> Result<(), StoreError> {
+        self.patiently(None, Store::check)
+    }
+
+    /// Looks at the store while there is nothing to write, so that trouble shows before it is needed.
+    fn probe(&mut self) {
+        let mut is_repeated = false;
         loop {
-            let result = attempt(&mut self.store);
-            if self.store.generation() != self.generation {
-                self.generation = self.store.generation();
-                self.means.reconnected.fetch_add(1, Ordering::Relaxed);
-            }
-            self.means.metrics.store(result.as_ref().err());
+            let result = self.store.safe_capacity();
+            self.note_connection();
+            let health = &self.means.metrics.health;
             match result {
-                Err(error) if error.is_transient() => {
-                    tracing::warn!(%error, pause_ms = pause.as_millis(), "the store is away; reading waits");
-                    if !self.means.stop.sleep(pause) {
-                        let until =
-                            *given_up.get_or_insert_with(|| Instant::now() + self.means.grace);
-                        if Instant::now() >= until {
-                            return Err(error);
-                        }
-                        pause = PAUSE.0;
-                        thread::sleep(pause);
-                    }
-                    pause = (pause * 2).min(longest);
+                Ok(capacity) => {
+                    health.capacity(capacity);
+                    health.succeeded(self.connection);
                 }
-                other => return other,
+                // A connection that ended while it was idle says nothing about the store.
+                Err(error @ StoreError::Unavailable(_)) if !is_repeated => {
+                    health.failed(self.connection, &error, false);
+                    is_repeated = !self.means.stop.is_stopped();
+                    if is_repeated {
+                        continue;
+                    }
+                }
+                Err(error) => health.failed(self.connection, &error, true),
             }
+            return;
         }
     }
+
+    /// Tells the readers of a new connection: Redis may have lost data before it was made.
+    fn note_connection(&mut self) {
+        if self.store.generation() != self.generation {
+            self.generation = self.store.generation();
+            self.means.reconnected.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Tries until it works, it can only go on from another state of the store, or the agent stops. What is to be
+    /// written or loaded is of a log, which has a name if it is known.
+    fn patiently<T>(
+        &mut self,
+        of: Option<(&[u8; 16], &str)>,
+        mut attempt: impl FnMut(&mut Store) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let metrics = Arc::clone(&self.means.metrics);
+        let health = &metrics.health;
+        let (mut pause, longest) = PAUSE;
+        let mut given_up = None;
+        let (mut tries, mut same, mut last) = (0_u32, 0_u32, String::new());
+        loop {
+            let result = attempt(&mut self.store);
+            self.note_connection();
+            let error = match result {
+                Err(error) if error.retry() == Retry::Wait => error,
+                other => {
+                    health.succeeded(self.connection);
+                    if let (Ok(_), Some((log, _))) = (&other, of) {
+                        health.accept(log);
+                    }
+                    return other;
+                }
+            };
+            tries += 1;
+            let text = error.to_string();
+            same = if text == last { same + 1 } else { 1 };
+            last = text;
+            // A connection that ended says nothing about the store, so another one is made at once. What may be
+            // about this one batch is no outage until other commands fail, too.
+            let is_lost = tries == 1 && matches!(error, StoreError::Unavailable(_));
+            let suspect = of.filter(|_| self.sets_aside && error.concerns_call());
+            let is_told = !is_lost && (suspect.is_none() || same >= REJECTIONS);
+            if let Some((log, name)) = suspect.filter(|_| same >= REJECTIONS)
+                && self.store.check().is_ok()
+            {
+                let id = hex(log);
+                let name = if name.is_empty() { &id } else { name };
+                health.reject(self.connection, *log, name, &error);
+                return Err(StoreError::Rejected(Box::new(error)));
+            }
+            health.failed(self.connection, &error, is_told);
+            if is_lost && !self.means.stop.is_stopped() {
+                continue;
+            }
+            if !self.means.stop.sleep(pause) {
+                let until = *given_up.get_or_insert_with(|| Instant::now() + self.means.grace);
+                if Instant::now() >= until {
+                    if of.is_some() {
+                        health.give_up(&error);
+                    }
+                    return Err(error);
+                }
+                pause = PAUSE.0;
+                thread::sleep(pause);
+            }
+            pause = (pause * 2).min(longest);
+        }
+    }
+}
+
+impl Drop for Work {
+    fn drop(&mut self) {
+        let entries = self.store.owed_entries();
+        if entries > 0 {
+            tracing::warn!(entries, "index entries not written, run `pdns admin verify --repair`");
+        }
+        self.means.metrics.health.leave(self.connection);
+    }
+}
+
+fn hex(log: &[u8; 16]) -> String {
+    format!("{:032x}", u128::from_be_bytes(*log))
 }
 
 /// What a store that was opened tells.
@@ -258,37 +395,64 @@ pub(crate) struct Opened {
     pub(crate) sensors: u32,
 }
 
-/// Opens the store and finds the sensor's bit. A store that is away is waited for with `wait`, if there is one:
-/// it sleeps, and is `false` when the agent is to stop.
+/// When a store that was never in use is waited for. Afterwards its errors are waited out in any case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Patience {
+    /// From the start, if it is away.
+    FromStart,
+    /// Once it can be reached, if it is full.
+    OnceReached,
+}
+
+/// Opens the store and finds the sensor's bit. `wait` sleeps, and is `false` when the agent is to stop.
 pub(crate) fn open(
     options: &Options,
     sensor: &str,
     metrics: &Metrics,
-    mut wait: Option<&mut dyn FnMut(Duration) -> bool>,
+    wait: &mut dyn FnMut(Duration) -> bool,
+    patience: Patience,
 ) -> Result<(Store, Opened), AgentError> {
+    let timer = Arc::default();
+    let connection = metrics.health.enter(&timer);
+    let opened = open_as(connection, (options, &timer), sensor, metrics, wait, patience);
+    metrics.health.leave(connection);
+    opened.map_err(AgentError::Store)
+}
+
+fn open_as(
+    connection: u64,
+    (options, timer): (&Options, &Arc<ReplyTimer>),
+    sensor: &str,
+    metrics: &Metrics,
+    wait: &mut dyn FnMut(Duration) -> bool,
+    patience: Patience,
+) -> Result<(Store, Opened), StoreError> {
+    let health = &metrics.health;
     let (mut pause, longest) = PAUSE;
     loop {
-        let opened = Store::open(options).and_then(|mut store| {
-            let bit = store.sensor(sensor)?;
-            Ok((store, bit))
+        let opened = Store::open_timed(options, Arc::clone(timer)).and_then(|mut store| {
+            health.capacity(store.safe_capacity()?);
+            let sensors = store.sensor(sensor)?;
+            Ok((store, sensors))
         });
-        metrics.store(opened.as_ref().err());
-        match opened {
+        let error = match opened {
             Ok((store, sensors)) => {
-                let router = store.router().clone();
-                let packer = store.packer();
+                health.opened(connection);
+                let (router, packer) = (store.router().clone(), store.packer());
                 return Ok((store, Opened { router, packer, sensors }));
             }
-            Err(error) => {
-                let Some(wait) = wait.as_mut().filter(|_| error.is_transient()) else {
-                    return Err(AgentError::Store(error));
-                };
-                tracing::warn!(%error, pause_ms = pause.as_millis(), "the store is away; waiting for it");
-                if !wait(pause) {
-                    return Err(AgentError::Store(error));
-                }
-                pause = (pause * 2).min(longest);
-            }
+            Err(error) => error,
+        };
+        let waits = if health.has_worked() {
+            error.retry() == Retry::Wait
+        } else {
+            error.is_transient()
+                && (patience == Patience::FromStart || matches!(error, StoreError::Full))
+        };
+        health.failed(connection, &error, waits);
+        if !waits || !wait(pause) {
+            return Err(error);
         }
+        pause = (pause * 2).min(longest);
     }
 }

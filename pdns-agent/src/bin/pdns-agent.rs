@@ -1,9 +1,9 @@
 //! `pdns-agent`: the sensor. All it does itself is to bring the process and the library together.
 
 use anyhow::Context as _;
-use pdns_agent::agent::{self, Source, Stop};
+use pdns_agent::agent::{self, Input, Settings, Source, Stop};
 use pdns_agent::config::agent::{Args, settings};
-use pdns_agent::config::usage;
+use pdns_agent::config::{exit, usage};
 use pdns_agent::decode::log::Format;
 use pdns_agent::render::escape;
 use pdns_agent::source::drop_privileges;
@@ -26,26 +26,30 @@ fn main() -> ExitCode {
     } else {
         log.json().flatten_event(true).init();
     }
-    match run(&args, terminal) {
-        Ok(0) => ExitCode::SUCCESS,
-        // What could be read is in the store; each file that could not be was told.
-        Ok(_) => ExitCode::from(2),
-        Err(error) => {
+    let env = |name: &str| std::env::var(name).ok();
+    let result = match settings(&args, &env, terminal) {
+        Ok(settings) => run(&settings),
+        Err(error) => Err((error.into(), exit::CONFIGURATION)),
+    };
+    match result {
+        Ok(status) => ExitCode::from(status),
+        Err((error, status)) => {
             #[expect(clippy::print_stderr, reason = "the last word of a program that failed")]
             {
                 eprintln!("pdns-agent: {}", escape(&format!("{error:#}")));
             }
-            ExitCode::from(2)
+            ExitCode::from(status)
         }
     }
 }
 
-/// Runs the agent; how many capture files could not be read.
-fn run(args: &Args, terminal: bool) -> anyhow::Result<u64> {
-    let settings = settings(args, &|name| std::env::var(name).ok(), terminal)?;
+/// Runs the agent; gives the exit status, or an error with it.
+fn run(settings: &Settings) -> Result<u8, (anyhow::Error, u8)> {
     let stop = Stop::default();
     let signalled = stop.clone();
-    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP]).context("cannot wait for signals")?;
+    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])
+        .context("cannot wait for signals")
+        .map_err(|error| (error, exit::FAILED))?;
     let captures = matches!(settings.source, Source::Ebpf(_));
     std::thread::spawn(move || {
         // Capabilities are a thread's own; this one needs none.
@@ -65,12 +69,19 @@ fn run(args: &Args, terminal: bool) -> anyhow::Result<u64> {
         Source::Ebpf(_) => "interfaces",
     };
     tracing::info!(store = %settings.store.shown_url(), sensor = settings.sensor, source, "starting");
-    let report = agent::run(&settings, &stop)?;
+    let report = agent::run(settings, &stop).map_err(|error| {
+        let status = error.exit_status();
+        (error.into(), status)
+    })?;
     #[expect(clippy::print_stderr, reason = "the report of a run, for people")]
     {
         eprintln!("{}", report.to_text());
     }
     // A log that is broken now may be whole the next time; a capture file stays as it is.
     let is_final = matches!(settings.source, Source::Pcap(_));
-    Ok(if is_final { report.failed() } else { 0 })
+    Ok(match &report.input {
+        _ if report.unwritten.is_some() || (is_final && report.failed() > 0) => exit::FAILED,
+        Input::Logs(logs) if logs.foreign > 0 => exit::NOTHING_FOUND,
+        _ => 0,
+    })
 }

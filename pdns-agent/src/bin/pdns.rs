@@ -31,8 +31,9 @@ fn main() -> ExitCode {
         Err(error) => {
             // What was found before the error is still worth having.
             drop(terminal.out.flush());
+            let status = error.exit_status();
             terminal.say(format_args!("{:#}", anyhow::Error::from(error)));
-            ExitCode::from(2)
+            ExitCode::from(status)
         }
     }
 }

@@ -3,6 +3,7 @@
 use super::args::{Admin, Rows};
 use super::{CliError, Found, Terminal, cannot, open, papers};
 use crate::render::{self, Format};
+use crate::source::Log;
 use crate::store::{Options, mend_aof as mend, stop_managed};
 use std::path::Path;
 
@@ -18,6 +19,9 @@ pub(super) fn status(
     let mut facts = vec![("store", options.shown_url()), ("server", summary.server.clone())];
     if verbose {
         facts.insert(0, ("version", env!("CARGO_PKG_VERSION").to_owned()));
+        if let Some(file) = &options.named_in {
+            facts.push(("settings file", file.display().to_string()));
+        }
         facts.push(("prefix", options.prefix.clone()));
         facts.push(("user", options.user.clone().unwrap_or_default()));
         let password = if options.password.is_some() { "given" } else { "none" };
@@ -76,6 +80,7 @@ pub(super) fn run(
             terminal.say(format_args!("the store is up to date"));
             Ok(Found::Something)
         }
+        Admin::ForgetSource { file } => forget_source(file, options, terminal),
         Admin::Stop => {
             let stopped = stop_managed().map_err(cannot("stop the managed Redis"))?;
             let word = if stopped { "stopped" } else { "was not running" };
@@ -88,11 +93,49 @@ pub(super) fn run(
     }
 }
 
-/// Mends an append-only file. That there was nothing to mend is well, too.
+/// Forgets what was read under a path, and what the file there was read as under other paths.
+fn forget_source(
+    file: &Path,
+    options: &Options,
+    terminal: &mut Terminal<'_>,
+) -> Result<Found, CliError> {
+    let mut store = open(options)?;
+    let log = Log::open_finished(file, store.router().hasher()).ok().flatten();
+    let id = log.map(|log| log.id().0);
+    let (path, whole) = (file.display().to_string(), std::path::absolute(file).ok());
+    let whole = whole.map(|path| path.display().to_string());
+    let sources = store.sources().map_err(cannot("read the list of sources"))?;
+    let known: Vec<_> = sources
+        .into_iter()
+        .filter(|(key, state)| {
+            state.path == path || Some(&state.path) == whole.as_ref() || Some(*key) == id
+        })
+        .collect();
+    if known.is_empty() {
+        terminal.say(format_args!("{}: not read before", render::escape(&path)));
+        return Ok(Found::Nothing);
+    }
+    let keys: Vec<[u8; 16]> = known.iter().map(|(key, _)| *key).collect();
+    store.remove_sources(&keys).map_err(cannot("forget the source"))?;
+    for (_, state) in known {
+        terminal.say(format_args!(
+            "{}: forgotten, it had been read to byte {}; what was counted stays",
+            render::escape(&state.path),
+            state.acknowledged
+        ));
+    }
+    Ok(Found::Something)
+}
+
+/// Mends an append-only file. A file that is sound, or not there yet, is no error.
 fn mend_aof(directory: &Path, terminal: &mut Terminal<'_>) -> Result<Found, CliError> {
-    let torn = mend(directory).map_err(cannot("mend the file"))?;
-    if torn > 0 {
-        terminal.say(format_args!("{torn} octets of a torn write were taken off"));
+    match mend(directory).map_err(cannot("mend the file"))? {
+        None => {
+            let directory = directory.display();
+            terminal.say(format_args!("{directory} has no append-only file: nothing to mend"));
+        }
+        Some(0) => {}
+        Some(torn) => terminal.say(format_args!("{torn} bytes of a torn write were taken off")),
     }
     Ok(Found::Something)
 }

@@ -167,6 +167,9 @@ pub enum Command {
         verbose: bool,
     },
     /// Answer over HTTP: CIRCL's COF and DNSDB's API
+    #[command(
+        after_help = "Exit status: 0 stopped, 2 failed while it ran, 78 the settings never worked."
+    )]
     Serve(Box<Serve>),
     /// Look after the store
     #[command(subcommand)]
@@ -186,10 +189,18 @@ pub enum Admin {
     Migrate,
     /// Stop the managed Redis; the next command or agent that needs it starts it again
     Stop,
+    /// Forget how far a log or capture was read, so that it is read again from its start
+    ///
+    /// What was counted of it stays in the store: if it is read again, its answers count twice.
+    ForgetSource {
+        /// The file, or the path that it had when it was read
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
     /// Take a write that a crash cut short off the end of a Redis append-only file
     ///
     /// Redis 7.0 would run half a transaction at a later start, which doubles counts. To be run before Redis starts, as
-    /// pdns-redis.service does; the managed Redis has it done.
+    /// pdns-redis.service does; the managed Redis has it done. Refused while a server uses the directory.
     MendAof {
         /// Redis' data directory, in which appendonlydir is
         #[arg(value_name = "DIR")]
@@ -218,7 +229,7 @@ impl Admin {
     /// Whether it has to know where the store is.
     pub(super) fn needs_store(&self) -> bool {
         match self {
-            Self::Verify { .. } | Self::Migrate => true,
+            Self::Verify { .. } | Self::Migrate | Self::ForgetSource { .. } => true,
             Self::Stop | Self::MendAof { .. } | Self::Man { .. } | Self::Completions { .. } => {
                 false
             }

@@ -2,9 +2,9 @@
 
 use super::args::Rows;
 use super::args::export::{Export, FormatArg};
-use super::replace::Replacement;
 use super::resolve::UsageError;
 use super::{CliError, FENCES, Found, Terminal, cannot, open};
+use crate::atomic_file::AtomicFile;
 use crate::exchange::{List, Writer};
 use crate::query::{self, Filter, Listing, MAX_BELOW, MAX_DESCRIBED, TagFilter, TagSet, Wanted};
 use crate::render::Format;
@@ -12,6 +12,9 @@ use crate::store::{Options, Store, TagKind};
 use std::io::{self, Write};
 use std::ops::ControlFlow;
 use std::sync::Arc;
+
+/// The mode of a new list.
+const MODE: u32 = 0o644;
 
 /// What is asked for.
 struct Asked {
@@ -47,9 +50,9 @@ pub(super) fn run(
         Some(path) => {
             let shown = path.display().to_string();
             let failed = |cause| CliError::Write { path: shown.clone(), cause };
-            let mut file = Replacement::begin(path).map_err(failed)?;
+            let mut file = AtomicFile::create(path, MODE).map_err(failed)?;
             let written = write(&asked, &mut store, &mut writer, &mut file, &failed)?;
-            let is_new = file.finish().map_err(failed)?;
+            let is_new = file.commit().map_err(failed)?;
             let lines = if written.lines == 1 { "line" } else { "lines" };
             let how = if is_new { "has" } else { "is as it was:" };
             terminal.say(format_args!("{shown} {how} {} {lines}", written.lines));

@@ -2,12 +2,16 @@
 
 use super::args::{Args, Program};
 use super::{CliError, Found, Terminal};
+use crate::atomic_file;
 use crate::config::agent;
 use clap::{Command, CommandFactory as _};
 use clap_complete::Shell;
 use clap_mangen::Man;
 use std::fs;
 use std::path::Path;
+
+/// The mode of a new page.
+const MODE: u32 = 0o644;
 
 impl Program {
     fn command(self) -> (Command, &'static str) {
@@ -38,7 +42,7 @@ fn page(command: &Command, name: &str, directory: &Path, pages: &mut u32) -> Res
     let command = command.clone().version(env!("CARGO_PKG_VERSION"));
     let title = Man::new(command.clone()).title(name.to_uppercase()).source("pdns");
     title.render(&mut text).map_err(|cause| wrong(&path, cause))?;
-    fs::write(&path, text).map_err(|cause| wrong(&path, cause))?;
+    atomic_file::write(&path, MODE, &text).map_err(|cause| wrong(&path, cause))?;
     *pages += 1;
     for below in command.get_subcommands().filter(|command| command.get_name() != "help") {
         page(below, &format!("{name}-{}", below.get_name()), directory, pages)?;

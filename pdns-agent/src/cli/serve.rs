@@ -41,19 +41,19 @@ fn user(
         UserCommand::Add { name, may_tag, password } => {
             let password = password.then(|| read_password(terminal)).transpose()?;
             let added = users::add(&path, name, *may_tag, password.as_deref());
-            if let Some(key) = added.map_err(serve::ServeError::Users)? {
+            if let Some(key) = added? {
                 writeln!(terminal.out, "{key}").map_err(CliError::Output)?;
             }
             terminal.say(format_args!("{name} is in {}", path.display()));
             Ok(Found::Something)
         }
         UserCommand::Remove { name } => {
-            users::remove(&path, name).map_err(serve::ServeError::Users)?;
+            users::remove(&path, name)?;
             terminal.say(format_args!("{name} is out of {}", path.display()));
             Ok(Found::Something)
         }
         UserCommand::List => {
-            let entries = users::list(&path).map_err(serve::ServeError::Users)?;
+            let entries = users::list(&path)?;
             for entry in &entries {
                 let may_tag = if entry.may_tag { "\tmay tag" } else { "" };
                 writeln!(terminal.out, "{}{may_tag}", entry.name).map_err(CliError::Output)?;

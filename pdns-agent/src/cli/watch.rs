@@ -56,7 +56,7 @@ pub(super) fn run(
                 }
             }
             // What it is worth to wait for.
-            Err(error) if error.is_transient() => {
+            Err(error) if error.is_transient() || matches!(error, StoreError::Refused(_)) => {
                 if !std::mem::replace(&mut away, true) {
                     answer.say(format_args!("waiting for the store: {error}"));
                 }

@@ -95,25 +95,13 @@ pub fn settings(
 ) -> Result<Settings, ConfigError> {
     let env = |name: &str| env(name).filter(|value| !value.is_empty());
     let named = args.config.clone().or_else(|| env("PDNS_CONFIG").map(PathBuf::from));
-    let file = match named {
-        Some(path) => read(&path)?,
-        None if Path::new(DEFAULT_FILE).exists() => read(Path::new(DEFAULT_FILE))?,
+    let named = named.or_else(|| Some(PathBuf::from(DEFAULT_FILE)).filter(|path| path.exists()));
+    let file = match &named {
+        Some(path) => read(path)?,
         None => File::default(),
     };
-    // The file stands behind the environment: it answers what the environment leaves open.
-    let layered = |name: &str| {
-        env(name).or_else(|| match name {
-            "PDNS_REDIS" => file.redis.clone(),
-            "PDNS_PREFIX" => file.prefix.clone(),
-            "PDNS_REDIS_USER" => file.redis_user.clone(),
-            "PDNS_REDIS_PASSWORD_FILE" if env("PDNS_REDIS_PASSWORD").is_none() => {
-                file.redis_password_file.as_ref().map(|path| path.display().to_string())
-            }
-            _ => None,
-        })
-    };
+    let store = args.connection.options(&env, &[file.store(named.unwrap_or_default())])?;
     let limit = Limit::of_process();
-    let store = args.connection.options(&layered)?;
     let sensor = args.sensor.clone().or_else(|| env("PDNS_SENSOR")).or_else(|| file.sensor.clone());
     let sensor = named_sensor(sensor.unwrap_or_else(host_name))?;
     let listen = args.listen.clone().or_else(|| env("PDNS_LISTEN")).or_else(|| file.listen.clone());

@@ -8,7 +8,7 @@ mod file;
 pub use args::{Serve, ServeCommand, UserCommand};
 
 use super::document::{self, FileError};
-use super::{Connection, ConnectionError};
+use super::{Connection, ConnectionError, pdns_files};
 use crate::query::MAX_PAGE;
 use crate::serve::{
     Address, BadAddress, HostName, HuntUrl, Limits, NoHostName, NoHuntUrl, Settings,
@@ -75,20 +75,10 @@ pub fn settings(
     env: Env<'_>,
 ) -> Result<Settings, ServeConfigError> {
     let env = |name: &str| env(name).filter(|value| !value.is_empty());
-    let kept = kept(typed, &env)?;
-    // The file stands behind the environment: it answers what the environment leaves open.
-    let layered = |name: &str| {
-        env(name).or_else(|| match name {
-            "PDNS_REDIS" => kept.redis.clone(),
-            "PDNS_PREFIX" => kept.prefix.clone(),
-            "PDNS_REDIS_USER" => kept.redis_user.clone(),
-            "PDNS_REDIS_PASSWORD_FILE" if env("PDNS_REDIS_PASSWORD").is_none() => {
-                kept.redis_password_file.as_ref().map(|path| path.display().to_string())
-            }
-            _ => None,
-        })
-    };
-    let store = connection.options(&layered)?;
+    let (kept, path) = kept(typed, &env)?;
+    // Behind its own file stand those of all commands.
+    let files = [vec![kept.store(path)], pdns_files(&env)?].concat();
+    let store = connection.options(&env, &files)?;
     let list = |typed: &[String], name: &str, kept: &[String]| match (typed, env(name)) {
         ([], Some(text)) => text.split(',').map(|one| one.trim().to_owned()).collect(),
         ([], None) => kept.to_vec(),
@@ -133,7 +123,7 @@ pub fn settings(
 /// [`ServeConfigError`] for the configuration file.
 pub fn users_file(typed: &Serve, env: Env<'_>) -> Result<PathBuf, ServeConfigError> {
     let env = |name: &str| env(name).filter(|value| !value.is_empty());
-    let kept = kept(typed, &env)?;
+    let (kept, _) = kept(typed, &env)?;
     Ok(users(typed, &env, &kept).unwrap_or_else(|| PathBuf::from(DEFAULT_USERS)))
 }
 
@@ -145,12 +135,13 @@ fn users(typed: &Serve, env: Env<'_>, kept: &File) -> Option<PathBuf> {
         .or_else(|| Some(PathBuf::from(DEFAULT_USERS)).filter(|path| path.exists()))
 }
 
-fn kept(typed: &Serve, env: Env<'_>) -> Result<File, ServeConfigError> {
+/// The settings file and its path, which is empty where there is none.
+fn kept(typed: &Serve, env: Env<'_>) -> Result<(File, PathBuf), ServeConfigError> {
     let named = typed.config.clone().or_else(|| env("PDNS_SERVE_CONFIG").map(PathBuf::from));
-    match named {
-        Some(path) => read(&path),
-        None if Path::new(DEFAULT_FILE).exists() => read(Path::new(DEFAULT_FILE)),
-        None => Ok(File::default()),
+    let path = named.or_else(|| Some(PathBuf::from(DEFAULT_FILE)).filter(|path| path.exists()));
+    match path {
+        Some(path) => Ok((read(&path)?, path)),
+        None => Ok((File::default(), PathBuf::new())),
     }
 }
 
@@ -171,6 +162,18 @@ fn limits(typed: &Serve, kept: &File) -> Result<Limits, ServeConfigError> {
         let allowed = format!("2 to {MAX_QUERIES}");
         return Err(wrong("--queries", queries.to_string(), &allowed));
     }
+    let client_queries = typed.client_queries.or(kept.client_queries);
+    let client_queries = client_queries.unwrap_or_else(|| Limits::client_queries(queries));
+    if !(1..=queries).contains(&client_queries) {
+        let allowed = format!("1 to {queries}, as many as --queries");
+        return Err(wrong("--client-queries", client_queries.to_string(), &allowed));
+    }
+    let client_connections = typed.client_connections.or(kept.client_connections);
+    let client_connections = client_connections.unwrap_or(default.client_connections);
+    if !(1..=Limits::CONNECTIONS).contains(&client_connections) {
+        let allowed = format!("1 to {}", Limits::CONNECTIONS);
+        return Err(wrong("--client-connections", client_connections.to_string(), &allowed));
+    }
     let rows = typed.max_rows.or(kept.max_rows).unwrap_or(default.rows);
     if !(1..=MAX_PAGE).contains(&rows) {
         return Err(wrong("--max-rows", rows.to_string(), &format!("1 to {MAX_PAGE}")));
@@ -182,7 +185,7 @@ fn limits(typed: &Serve, kept: &File) -> Result<Limits, ServeConfigError> {
             .filter(|time| (0.1..=3_600.0).contains(&time.as_secs_f64()))
             .ok_or_else(|| wrong("--time", seconds.to_string(), "0.1 to 3600 seconds"))?,
     };
-    Ok(Limits { rate, burst, queries, time, rows })
+    Ok(Limits { rate, burst, queries, client_queries, client_connections, time, rows })
 }
 
 /// An origin as browsers send it (RFC 6454 §6.2).
@@ -258,6 +261,8 @@ mod tests {
         let settings = read("--listen 127.0.0.1:3 --users /u --rate 0", &env);
         assert_eq!((shown(&settings), settings.limits.rate), (vec!["127.0.0.1:3".to_owned()], 0));
         assert_eq!(settings.users, Some(PathBuf::from("/u")));
+        let settings = read("--queries 5 --client-connections 9", &[]);
+        assert_eq!((settings.limits.client_queries, settings.limits.client_connections), (3, 9));
         let settings = read_with("", "", &[]).unwrap();
         assert_eq!(
             (shown(&settings), settings.limits),
@@ -271,6 +276,10 @@ mod tests {
             ("--listen 8953", ""),
             ("--tls-cert /c", ""),
             ("--queries 1", ""),
+            ("--client-queries 0", ""),
+            ("--queries 4 --client-queries 5", ""),
+            ("--client-connections 0", ""),
+            ("--client-connections 513", ""),
             ("--max-rows 0", ""),
             ("--time 0", ""),
             ("--burst 0", ""),

@@ -4,6 +4,7 @@
 
 use super::{Line, Rejection, Tally, suricata, zeek};
 use crate::observation::Sightings;
+use memchr::memmem;
 
 /// Who writes a log, and what to take from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,6 +13,44 @@ pub enum Format {
     Zeek(zeek::Options),
     /// Suricata's eve.json.
     Suricata,
+}
+
+impl Format {
+    /// The command of `pdns-agent` that reads such logs.
+    #[must_use]
+    pub fn command(self) -> &'static str {
+        match self {
+            Self::Zeek(_) => "zeek",
+            Self::Suricata => "suricata",
+        }
+    }
+}
+
+/// The command of `pdns-agent` for a file, judged by its first line or another line of it; `None` when nothing tells.
+#[must_use]
+pub fn command_for(line: &[u8]) -> Option<&'static str> {
+    // pcap in both byte orders, in microseconds and nanoseconds, and pcapng.
+    const CAPTURES: [&[u8]; 5] = [
+        &[0xd4, 0xc3, 0xb2, 0xa1],
+        &[0xa1, 0xb2, 0xc3, 0xd4],
+        &[0x4d, 0x3c, 0xb2, 0xa1],
+        &[0xa1, 0xb2, 0x3c, 0x4d],
+        &[0x0a, 0x0d, 0x0d, 0x0a],
+    ];
+    let has = |word: &[u8]| memmem::find(line, word).is_some();
+    if CAPTURES.iter().any(|magic| line.starts_with(magic)) {
+        Some("pcap")
+    } else if line.starts_with(b"{") {
+        if has(b"\"event_type\"") && has(b"\"timestamp\"") {
+            Some("suricata")
+        } else if has(b"\"id.orig_h\"") || (has(b"\"rrname\"") && has(b"\"ts\"")) {
+            Some("zeek")
+        } else {
+            None
+        }
+    } else {
+        (line.starts_with(b"#separator ") || line.starts_with(b"#fields\t")).then_some("zeek")
+    }
 }
 
 /// Reads the lines of one log in their order.
@@ -54,6 +93,14 @@ impl Decoder {
             Self::Zeek(decoder) => decoder.skim(line),
             // Each line speaks for itself.
             Self::Suricata(_) => {}
+        }
+    }
+
+    /// Moves out how far pdns.log covers the rows of dns.log, of the lines since the last call.
+    pub fn take_coverage(&mut self) -> zeek::Coverage {
+        match self {
+            Self::Zeek(decoder) => decoder.take_coverage(),
+            Self::Suricata(_) => zeek::Coverage::default(),
         }
     }
 

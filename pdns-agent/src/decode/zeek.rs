@@ -19,10 +19,12 @@
 
 use super::{Filter, Line, Rejection, Tally};
 use crate::observation::{Observation, Sightings};
+pub use coverage::Coverage;
 use row::{Columns, Query, Row};
 
 mod answers;
 mod clock;
+mod coverage;
 mod emitted;
 mod infer;
 mod json;
@@ -49,6 +51,7 @@ pub struct Decoder {
     scratch: infer::Scratch,
     package: package::Scratch,
     tally: Tally,
+    coverage: Coverage,
 }
 
 impl Decoder {
@@ -99,6 +102,11 @@ impl Decoder {
         std::mem::take(&mut self.tally)
     }
 
+    /// Moves out how far the lines of pdns.log among those that were read cover the others.
+    pub fn take_coverage(&mut self) -> Coverage {
+        std::mem::take(&mut self.coverage)
+    }
+
     fn decode(
         &mut self,
         line: &[u8],
@@ -123,7 +131,9 @@ impl Decoder {
                 tsv::Parsed::Header => return Ok(Line::Directive),
             },
         }
-        if let Some(filter) = self.options.filter(&row)? {
+        let filter = self.options.filter(&row)?;
+        self.note_coverage(&row, filter);
+        if let Some(filter) = filter {
             return Ok(Line::Filtered(filter));
         }
         if row.is_of_package() {
@@ -140,6 +150,17 @@ impl Decoder {
         let mut emit = |observation: Observation<'_>| emit(Sightings::from(observation));
         infer::infer(&context, answers, &mut self.scratch, &mut self.tally, &mut emit)?;
         Ok(Line::Counted)
+    }
+
+    /// Notes what a row means for the coverage of dns.log by pdns.log.
+    fn note_coverage(&mut self, row: &Row<'_>, filter: Option<Filter>) {
+        let Ok(first) = clock::seconds(row.ts) else { return };
+        if filter == Some(Filter::InPdnsLog) {
+            self.coverage.mark(first);
+        } else if row.is_of_package() && filter != Some(Filter::PdnsLog) {
+            let last = clock::seconds(row.package.last).unwrap_or(first);
+            self.coverage.extend(first, last.max(first));
+        }
     }
 }
 

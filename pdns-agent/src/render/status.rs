@@ -46,7 +46,7 @@ pub fn status(
 }
 
 /// The store's numbers.
-fn numbers(summary: &Summary) -> [(&'static str, u64); 8] {
+fn numbers(summary: &Summary) -> [(&'static str, u64); 10] {
     [
         ("schema", summary.schema.into()),
         ("partitions", summary.partitions.into()),
@@ -54,7 +54,9 @@ fn numbers(summary: &Summary) -> [(&'static str, u64); 8] {
         ("records", summary.records),
         ("negative_names", summary.negative_names),
         ("negatives", summary.negatives),
-        ("memory", summary.memory),
+        ("memory", summary.capacity.used),
+        ("memory_limit", summary.capacity.limit),
+        ("evicted_keys", summary.capacity.evicted),
         ("logs", summary.sources.len() as u64),
     ]
 }
@@ -115,6 +117,8 @@ fn pairs(summary: &Summary, facts: &[(&str, String)], verbose: bool) -> Vec<(Str
         pairs.extend(source(state).map(|(name, value)| (format!("source.{at}.{name}"), value)));
     }
     pairs.push(("sources_left_out".to_owned(), left_out.to_string()));
+    let warnings = summary.capacity.warnings();
+    pairs.extend(warnings.into_iter().map(|warning| ("warning".to_owned(), warning)));
     pairs.extend(summary.advice.iter().map(|advice| ("advice".to_owned(), advice.clone())));
     pairs
 }
@@ -147,6 +151,7 @@ fn json(
     object.field("sensors", &summary.sensors)?;
     object.field("sources", &sources)?;
     object.field("sources_left_out", &left_out)?;
+    object.field("warnings", &summary.capacity.warnings())?;
     object.field("advice", &summary.advice)?;
     object.end()
 }
@@ -166,7 +171,12 @@ fn people(
         line(name, value)?;
     }
     for (name, value) in numbers(summary) {
-        line(name, &if name == "memory" { bytes(value) } else { value.to_string() })?;
+        let value = match name {
+            "memory_limit" if value == 0 => "none".to_owned(),
+            "memory" | "memory_limit" => bytes(value),
+            _ => value.to_string(),
+        };
+        line(name, &value)?;
     }
     line("sensors", &summary.sensors.join(", "))?;
     let (sources, left_out) = listed(summary, verbose);
@@ -193,6 +203,9 @@ fn people(
     }
     if left_out > 0 {
         writeln!(out, "and {left_out} more, written before these; --verbose lists all")?;
+    }
+    for warning in summary.capacity.warnings() {
+        writeln!(out, "\nwarning: {}", escape(&warning))?;
     }
     for advice in &summary.advice {
         writeln!(out, "\nadvice: {}", escape(advice))?;

@@ -6,7 +6,7 @@ use crate::observation::{Outcome, Seen};
 use crate::query::GroupKey;
 use crate::query::rows::{a, negative, record};
 use crate::rr::RrType;
-use crate::store::{FactBuf, OwnerSum, SourceState, Summary};
+use crate::store::{Capacity, FactBuf, OwnerSum, SourceState, Summary};
 
 fn render(format: Format, look: Look, items: &[Item<'_>]) -> String {
     let mut renderer = format.renderer(look);
@@ -264,7 +264,7 @@ fn status_has_every_format_and_escapes() {
         schema: 1,
         partitions: 64,
         names: 10,
-        memory: 1_610_612_736,
+        capacity: Capacity { used: 1_610_612_736, limit: 1_610_612_736, ..Capacity::default() },
         sensors: vec!["so-1".to_owned()],
         sources: vec![(
             [0xab; 16],
@@ -287,6 +287,7 @@ fn status_has_every_format_and_escapes() {
             let printable = |letter: char| letter == '\n' || letter == '\t' || !letter.is_control();
             assert!(text.chars().all(printable), "{text}");
             assert!(text.contains("redis://u:***@h"), "{text}");
+            assert!(text.contains("the store is full, nothing is being written"), "{text}");
             match info.format {
                 Format::Table => {
                     assert!(text.contains("1.5 GiB") && text.contains("\\u{1b}[2J"));

@@ -4,8 +4,8 @@
 //! takes nothing for [`PATIENCE`] or goes away ends its question at the next line or block.
 
 use super::app::App;
-use super::clients::Client;
-use super::metrics::Endpoint;
+use super::guard::Asker;
+use super::metrics::{Endpoint, Limit};
 use super::refusal::Refusal;
 use crate::store::{Store, StoreError};
 use axum::body::Body;
@@ -31,6 +31,8 @@ const AGE: Duration = Duration::from_millis(500);
 const PATIENCE: Duration = Duration::from_secs(20);
 /// How long a client waits for anything before it hears that the work goes on.
 const KEEP_ALIVE: Duration = Duration::from_secs(5);
+/// After what time a client whose queries are too many may ask again.
+const AGAIN: Duration = Duration::from_secs(1);
 /// How long an answer may be late: a question looks at the clock only between two calls of the store.
 const SLACK: Duration = Duration::from_secs(5);
 
@@ -46,7 +48,7 @@ pub(super) enum Halt {
 /// Who asks, and how long it may take.
 pub(super) struct Asking {
     pub(super) app: Arc<App>,
-    pub(super) client: Arc<Client>,
+    pub(super) asker: Asker,
     pub(super) endpoint: Endpoint,
     pub(super) time: Duration,
     /// A line that says nothing but that the work goes on, where the protocol has one.
@@ -181,10 +183,18 @@ pub(super) async fn ask(
     asking: Asking,
     work: impl FnOnce(&mut Store, &mut Out) -> Result<(), StoreError> + Send + 'static,
 ) -> Response {
-    let Asking { app, client, endpoint, time, keep_alive } = asking;
-    let turn = match app.pool.turn(&client).await {
+    let Asking { app, asker, endpoint, time, keep_alive } = asking;
+    let Some(held) = app.queries.hold(asker.from.clone()) else {
+        app.metrics.limited(Limit::Queries);
+        let line = "too many queries of this client run or wait at the same time; ask again";
+        return Refusal::too_many(line, AGAIN).into_response();
+    };
+    let turn = match app.pool.turn(&asker).await {
         Ok(turn) => turn,
-        Err(refusal) => return refusal.into_response(),
+        Err(refusal) => {
+            app.metrics.limited(Limit::Queries);
+            return refusal.into_response();
+        }
     };
     let (head, begun) = oneshot::channel();
     let (chunks, lines) = mpsc::channel(CHUNKS);
@@ -201,7 +211,7 @@ pub(super) async fn ask(
     };
     tokio::task::spawn_blocking(move || {
         // Held until the thread is free.
-        let _turn = turn;
+        let _turn = (turn, held);
         let asked = app.pool.take().and_then(|mut store| {
             work(&mut store, &mut out)?;
             Ok(store)

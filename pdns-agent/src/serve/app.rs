@@ -4,17 +4,19 @@ use super::bucket::Rate;
 use super::clients::Clients;
 use super::context::Pages;
 use super::host::Hosts;
+use super::in_flight::InFlight;
 use super::metrics::Metrics;
 use super::pool::Pool;
 use super::users::{Users, UsersError};
 use super::{Limits, Settings};
 use axum::http::HeaderValue;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Failed attempts of one address to say who it is: one a second, and a few at once for who mistypes.
-const FAILURES: Rate = Rate { per_second: 1, burst: 10 };
+/// Queries of one client that may run or wait, for each that may run.
+const WAITING: usize = 8;
 
 /// State of the server.
 #[derive(Debug)]
@@ -22,8 +24,10 @@ pub(super) struct App {
     pub(super) pool: Pool,
     pub(super) users: Users,
     pub(super) clients: Clients,
-    /// Addresses from which somebody failed to say who he is.
-    pub(super) failures: Clients,
+    /// Open connections of each client address; behind a proxy, requests of each address that it forwards.
+    pub(super) connections: Arc<InFlight>,
+    /// Queries of each client address that run or wait.
+    pub(super) queries: Arc<InFlight>,
     /// Whom a request may be addressed to; `None` where it has to bear a secret anyway.
     pub(super) hosts: Option<Hosts>,
     pub(super) behind_proxy: bool,
@@ -43,8 +47,9 @@ impl App {
         Ok(Self {
             pool: Pool::new(settings.store.clone(), limits.queries),
             users: Users::load(settings.users.as_deref())?,
-            clients: Clients::new(rate, limits.queries.saturating_sub(1)),
-            failures: Clients::new(FAILURES, 1),
+            clients: Clients::new(rate, limits.client_queries),
+            connections: InFlight::new(limits.client_connections),
+            queries: InFlight::new(limits.client_queries.saturating_mul(WAITING)),
             hosts: settings.users.is_none().then(|| Hosts::new(&settings.hosts, addresses)),
             behind_proxy: settings.behind_proxy,
             // The settings were read from text that a header can hold.

@@ -48,6 +48,11 @@ impl Bucket {
         Ok(())
     }
 
+    /// Puts back what was taken.
+    pub(super) fn give_back(&mut self, rate: Rate, tokens: u32) {
+        self.tokens = (self.tokens + f64::from(tokens)).min(f64::from(rate.burst));
+    }
+
     /// What is left; `None` where there is no limit.
     pub(super) fn quota(&mut self, rate: Rate, now: Instant) -> Option<Quota> {
         if rate.per_second == 0 {
@@ -94,6 +99,8 @@ mod tests {
         }
         assert_eq!(bucket.take(rate, 1, at(0)), Err(Duration::from_millis(500)));
         assert_eq!(bucket.quota(rate, at(0)).unwrap().remaining, 0);
+        assert_eq!(bucket.take(rate, 1, at(500)), Ok(()));
+        bucket.give_back(rate, 1);
         assert_eq!(bucket.take(rate, 1, at(500)), Ok(()));
         assert!(!bucket.is_full(rate, at(1_000)));
         assert!(bucket.is_full(rate, at(60_000)));

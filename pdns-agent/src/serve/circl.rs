@@ -63,7 +63,7 @@ enum What {
 /// The handler.
 pub(super) async fn query(
     State(app): State<Arc<App>>,
-    Extension(Asker(client)): Extension<Asker>,
+    Extension(asker): Extension<Asker>,
     uri: Uri,
     headers: HeaderMap,
 ) -> Response {
@@ -74,7 +74,7 @@ pub(super) async fn query(
     };
     let time = app.limits.time.min(TIME);
     let shared = Arc::clone(&app);
-    let asking = Asking { app, client, endpoint: Endpoint::Circl, time, keep_alive: None };
+    let asking = Asking { app, asker, endpoint: Endpoint::Circl, time, keep_alive: None };
     ask(asking, move |store, out| answer(&shared, store, &question, out)).await
 }
 

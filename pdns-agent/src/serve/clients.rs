@@ -20,21 +20,20 @@ pub(super) enum Key {
     User(Arc<str>),
     /// An address; an IPv6 one stands for its /64, of which a host has any number.
     Address(IpAddr),
-    /// Whoever can open the Unix socket.
-    Local,
+    /// A user of this machine who opened the Unix socket, by number.
+    Local(u32),
     /// All that there is no room for.
     Others,
 }
 
 impl Key {
-    pub(super) fn of(address: Option<IpAddr>) -> Self {
-        match address.map(|address| address.to_canonical()) {
-            None => Self::Local,
-            Some(IpAddr::V6(address)) => {
+    pub(super) fn of(address: IpAddr) -> Self {
+        match address.to_canonical() {
+            IpAddr::V6(address) => {
                 let net = address.to_bits() >> 64 << 64;
                 Self::Address(IpAddr::V6(Ipv6Addr::from_bits(net)))
             }
-            Some(address) => Self::Address(address),
+            address @ IpAddr::V4(_) => Self::Address(address),
         }
     }
 }
@@ -44,7 +43,7 @@ impl Key {
 pub(super) struct Client {
     bucket: Mutex<Bucket>,
     rate: Rate,
-    /// Turns for his questions: fewer than there are in all, so that there is one left for somebody else.
+    /// Turns for its queries, fewer than there are in all, so that some are left for others.
     pub(super) queries: Arc<Semaphore>,
 }
 
@@ -60,12 +59,6 @@ impl Client {
     /// Pays for one request; how long to wait when there is nothing to pay with.
     pub(super) fn pay(&self) -> Result<(), Duration> {
         self.bucket().take(self.rate, 1, Instant::now())
-    }
-
-    /// Whether there is something left to pay with.
-    pub(super) fn can_pay(&self) -> Result<(), Duration> {
-        let mut bucket = *self.bucket();
-        bucket.take(self.rate, 1, Instant::now())
     }
 
     pub(super) fn quota(&self) -> Option<Quota> {
@@ -130,9 +123,9 @@ mod tests {
     #[test]
     fn clients_are_told_apart_and_their_number_is_bounded() {
         let clients = Clients::new(Rate { per_second: 1, burst: 1 }, 1);
-        let of = |text: &str| clients.client(Key::of(Some(text.parse().unwrap())));
+        let of = |text: &str| clients.client(Key::of(text.parse().unwrap()));
         assert_eq!(of("192.0.2.1").pay(), Ok(()));
-        assert!(of("192.0.2.1").pay().is_err() && of("::ffff:192.0.2.1").can_pay().is_err());
+        assert!(of("192.0.2.1").pay().is_err() && of("::ffff:192.0.2.1").pay().is_err());
         assert_eq!(of("192.0.2.2").pay(), Ok(()));
         assert_eq!(of("2001:db8::1").pay(), Ok(()));
         assert!(of("2001:db8::2").pay().is_err());

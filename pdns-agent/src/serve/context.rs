@@ -127,10 +127,10 @@ impl Visitor {
 /// `GET /`.
 pub(super) async fn start(
     State(app): State<Arc<App>>,
-    Extension(Asker(client)): Extension<Asker>,
+    Extension(asker): Extension<Asker>,
 ) -> Response {
     let pages = Arc::clone(&app);
-    let asking = asking(&app, client);
+    let asking = asking(&app, asker);
     let response = ask(asking, move |store, out| {
         let start = compose::start(store)?;
         send(&start, &pages.pages, HeaderMap::new(), out);
@@ -182,7 +182,7 @@ pub(super) async fn subject(
 
 async fn context(
     State(app): State<Arc<App>>,
-    Extension(Asker(client)): Extension<Asker>,
+    Extension(asker): Extension<Asker>,
     Extension(identity): Extension<Identity>,
     headers: &HeaderMap,
     parameters: &[(String, String)],
@@ -210,7 +210,7 @@ async fn context(
     let mut headers = HeaderMap::new();
     headers.extend(cookie.map(|cookie| (header::SET_COOKIE, cookie)));
     let shared = Arc::clone(&app);
-    let response = ask(asking(&app, client), move |store, out| {
+    let response = ask(asking(&app, asker), move |store, out| {
         let pages = &shared.pages;
         let tags = pages.tags(store)?;
         if let Some(section) = section {
@@ -228,7 +228,7 @@ async fn context(
 /// `POST /tag`.
 pub(super) async fn tag(
     State(app): State<Arc<App>>,
-    Extension(Asker(client)): Extension<Asker>,
+    Extension(asker): Extension<Asker>,
     Extension(identity): Extension<Identity>,
     headers: HeaderMap,
     body: Bytes,
@@ -238,7 +238,7 @@ pub(super) async fn tag(
         Ok(wish) => wish,
         Err(refusal) => return refused(&app, &refusal),
     };
-    let response = ask(asking(&app, client), move |store, out| {
+    let response = ask(asking(&app, asker), move |store, out| {
         let outcomes = store.change_tags(std::slice::from_ref(&wish.change));
         let outcome = match outcomes {
             Ok(outcomes) => outcomes.first().copied().unwrap_or(TagOutcome::Same),
@@ -300,7 +300,7 @@ fn allowed(
     Ok(wish)
 }
 
-fn asking(app: &Arc<App>, client: Arc<super::clients::Client>) -> Asking {
+fn asking(app: &Arc<App>, asker: Asker) -> Asking {
     let time = app.limits.time.min(TIME);
-    Asking { app: Arc::clone(app), client, endpoint: Endpoint::Page, time, keep_alive: None }
+    Asking { app: Arc::clone(app), asker, endpoint: Endpoint::Page, time, keep_alive: None }
 }

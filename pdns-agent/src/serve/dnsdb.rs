@@ -44,40 +44,40 @@ const ACCEPTED: [&str; 5] =
 /// `/dnsdb/v2/...`
 pub(super) async fn version_2(
     State(app): State<Arc<App>>,
-    Extension(Asker(client)): Extension<Asker>,
+    Extension(asker): Extension<Asker>,
     uri: Uri,
     headers: HeaderMap,
 ) -> Response {
     let path = uri.path().strip_prefix("/dnsdb/v2/").unwrap_or_default();
     match path.trim_end_matches('/') {
         "ping" => return json(&json!({"ping": "ok"})),
-        "rate_limit" => return rate_limit(&app, &client),
+        "rate_limit" => return rate_limit(&app, &asker.client),
         _ => {}
     }
     if !accepts(&headers) {
         let line = "only application/x-ndjson is known here";
         return Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, line).into_response();
     }
-    answer(app, client, Frame::Saf, path, uri.query()).await
+    answer(app, asker, Frame::Saf, path, uri.query()).await
 }
 
 /// `/dnsdb/v1/...`, and the same without that prefix.
 pub(super) async fn version_1(
     State(app): State<Arc<App>>,
-    Extension(Asker(client)): Extension<Asker>,
+    Extension(asker): Extension<Asker>,
     uri: Uri,
 ) -> Response {
     let path = uri.path().strip_prefix("/dnsdb/v1").unwrap_or(uri.path());
     let path = path.strip_prefix('/').unwrap_or(path);
     if path.trim_end_matches('/') == "lookup/rate_limit" {
-        return rate_limit(&app, &client);
+        return rate_limit(&app, &asker.client);
     }
-    answer(app, client, Frame::bare(), path, uri.query()).await
+    answer(app, asker, Frame::bare(), path, uri.query()).await
 }
 
 async fn answer(
     app: Arc<App>,
-    client: Arc<Client>,
+    asker: Asker,
     frame: Frame,
     path: &str,
     query: Option<&str>,
@@ -88,7 +88,7 @@ async fn answer(
     };
     let endpoint = Endpoint::of(&format!("/{path}"));
     let (time, keep_alive) = (app.limits.time, frame.keep_alive());
-    let asking = Asking { app, client, endpoint, time, keep_alive };
+    let asking = Asking { app, asker, endpoint, time, keep_alive };
     ask(asking, move |store, out| source::run(store, &request, frame, out)).await
 }
 

@@ -1,32 +1,87 @@
-//! Before a request reaches its handler: how long it is, whom it is for, who sends it, how often he did.
+//! Before a request reaches its handler: how long it is, whom it is for, who sends it, how much that client asks.
 //!
 //! After the handler: the headers that all answers have, and the count of what was answered.
 
 use super::app::{App, now};
 use super::auth::credential;
 use super::clients::{Client, Key};
-use super::metrics::Endpoint;
+use super::host::authority;
+use super::in_flight::{Held, HoldingBody};
+use super::metrics::{Endpoint, Limit};
 use super::refusal::Refusal;
-use super::users::Identity;
+use super::users::{Denied, Identity};
+use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// The longest URL, in octets: a name takes 255, each octet at most twelve (`%5C%44%44%44`), and there are patterns.
 const MAX_URL: usize = 8 * 1024;
 /// The largest body, in octets. No question has one.
-const MAX_BODY: u64 = 64 * 1024;
+const MAX_BODY: usize = 64 * 1024;
+/// How long a body may take.
+const BODY: Duration = Duration::from_secs(15);
+/// After what time a client may try again for which there was no room.
+const AGAIN: Duration = Duration::from_secs(1);
+/// Headers that a request may have once: with two, a proxy in front and this server could each believe another one.
+/// `hyper` sees to Content-Length and Transfer-Encoding, and `host` to Host.
+const SINGLE: [HeaderName; 5] = [
+    header::AUTHORIZATION,
+    HeaderName::from_static("x-api-key"),
+    header::CONTENT_TYPE,
+    header::ORIGIN,
+    HeaderName::from_static("sec-fetch-site"),
+];
 
-/// Where a connection comes from; `None` for the Unix socket.
+/// The other end of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Peer(pub(super) Option<IpAddr>);
+pub(super) enum Peer {
+    /// An address, over TCP.
+    Address(IpAddr),
+    /// A user of this machine, by number, over the Unix socket.
+    Local(u32),
+}
 
-/// The client that a request is counted on; handlers find it among the extensions, and [`Identity`] beside it.
+impl Peer {
+    /// The client that is counted where nothing else is known of it.
+    pub(super) fn key(self) -> Key {
+        match self {
+            Self::Address(address) => Key::of(address),
+            Self::Local(uid) => Key::Local(uid),
+        }
+    }
+}
+
+/// Whom a request is counted on; handlers find it among the extensions, and [`Identity`] beside it.
 #[derive(Clone, Debug)]
-pub(super) struct Asker(pub(super) Arc<Client>);
+pub(super) struct Asker {
+    /// The user, or the address where there are no users.
+    pub(super) client: Arc<Client>,
+    /// The address.
+    address: Arc<Client>,
+    /// The same as a key.
+    pub(super) from: Key,
+}
+
+impl Asker {
+    /// Each client whose queries are counted, the user first.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Arc<Client>> {
+        let address = Some(&self.address).filter(|address| !Arc::ptr_eq(address, &self.client));
+        std::iter::once(&self.client).chain(address)
+    }
+}
+
+/// A request that is let in.
+#[derive(Default)]
+struct Admitted {
+    client: Option<Arc<Client>>,
+    /// Behind a proxy, its place among the requests of its client.
+    held: Option<Held>,
+}
 
 /// All of the above.
 pub(super) async fn guard(
@@ -37,76 +92,108 @@ pub(super) async fn guard(
     let endpoint = Endpoint::of(request.uri().path());
     let origin = request.headers().get(header::ORIGIN).cloned();
     let mut user = None;
-    let (mut response, quota) = match admit(&app, endpoint, &mut request).await {
-        Ok(client) => {
+    let mut admitted = Admitted::default();
+    let mut response = match admit(&app, endpoint, &mut request, &mut admitted).await {
+        Ok(()) => {
             user = request.extensions().get::<Identity>().and_then(|who| who.name.clone());
-            let response = next.run(request).await;
-            (response, client.map(|client| quota(&app, &client)))
+            match whole(request).await {
+                Ok(request) => next.run(request).await,
+                Err(refusal) => refusal.into_response(),
+            }
         }
-        Err((refusal, client)) => {
-            (refusal.into_response(), client.map(|client| quota(&app, &client)))
-        }
+        Err(refusal) => refusal.into_response(),
     };
+    let Admitted { client, held } = admitted;
     let headers = response.headers_mut();
-    if let Some(quota) = quota {
-        headers.extend(quota);
+    if let Some(client) = client {
+        headers.extend(quota(&app, &client));
     }
     adorn(&app, headers, origin.as_ref());
     let status = response.status().as_u16();
     // What was asked is somebody's business, and not the log's.
     tracing::debug!(?endpoint, status, user = user.as_deref(), "a request was answered");
     app.metrics.request(endpoint, status);
-    response
+    match held {
+        Some(held) => response.map(|body| Body::new(HoldingBody::new(body, held))),
+        None => response,
+    }
 }
 
-/// Lets a request in, with who asks noted in it; or says why not, and who it was if that is known.
+/// Lets a request in, and notes in it who asks; or says why not. What is known of the client until then is in
+/// `admitted`.
 async fn admit(
     app: &Arc<App>,
     endpoint: Endpoint,
     request: &mut Request,
-) -> Result<Option<Arc<Client>>, (Refusal, Option<Arc<Client>>)> {
-    let unknown = |refusal| (refusal, None);
-    bounded(request).map_err(unknown)?;
+    admitted: &mut Admitted,
+) -> Result<(), Refusal> {
+    bounded(request)?;
+    let authority = authority(request.version(), request.uri(), request.headers())?;
+    let peer = peer(request);
     if let Some(hosts) = &app.hosts
-        && peer(request).0.is_some()
+        && matches!(peer, Peer::Address(_))
     {
-        hosts.check(request.uri(), request.headers()).map_err(unknown)?;
+        hosts.check(authority.as_ref())?;
+    }
+    let from = client_key(app, peer, request.headers());
+    if app.behind_proxy {
+        admitted.held = app.connections.hold(from.clone());
+        if admitted.held.is_none() {
+            app.metrics.limited(Limit::Connections);
+            let line = "too many requests of this client at the same time; ask again";
+            return Err(Refusal::too_many(line, AGAIN));
+        }
     }
     let is_preflight = request.method() == Method::OPTIONS && app.origin.is_some();
     if request.uri().path() == "/healthz" || is_preflight {
-        return Ok(None);
+        return Ok(());
     }
-    let address = address(app, request);
-    let identity = identify(app, endpoint, request.headers(), address).await.map_err(unknown)?;
-    let key =
-        identity.name.as_ref().map_or_else(|| Key::of(address), |name| Key::User(Arc::clone(name)));
-    let client = app.clients.client(key);
+    let identity = identify(app, endpoint, request.headers(), &from).await?;
+    let address = app.clients.client(from.clone());
+    let client = match &identity.name {
+        Some(name) => app.clients.client(Key::User(Arc::clone(name))),
+        None => Arc::clone(&address),
+    };
+    admitted.client = Some(Arc::clone(&client));
     // To ask how much is left costs nothing.
     if !matches!(endpoint, Endpoint::Account | Endpoint::Monitor)
         && let Err(wait) = client.pay()
     {
-        app.metrics.rate_limited();
-        let refusal = Refusal::too_many("too many requests; ask again later", wait);
-        return Err((refusal, Some(client)));
+        app.metrics.limited(Limit::Rate);
+        return Err(Refusal::too_many("too many requests; ask again later", wait));
     }
     request.extensions_mut().insert(identity);
-    request.extensions_mut().insert(Asker(Arc::clone(&client)));
-    Ok(Some(client))
+    request.extensions_mut().insert(Asker { client, address, from });
+    Ok(())
+}
+
+/// A request with its body read, which may be small and must not be slow.
+async fn whole(request: Request) -> Result<Request, Refusal> {
+    let (head, body) = request.into_parts();
+    let body = match tokio::time::timeout(BODY, to_bytes(body, MAX_BODY)).await {
+        Ok(Ok(body)) => body,
+        Ok(Err(_)) => return Err(Refusal::bad("the body cannot be read")),
+        Err(_) => {
+            let line = "the body takes too long";
+            return Err(Refusal::new(StatusCode::REQUEST_TIMEOUT, line));
+        }
+    };
+    Ok(Request::from_parts(head, Body::from(body)))
 }
 
 fn peer(request: &Request) -> Peer {
-    request.extensions().get::<Peer>().copied().unwrap_or(Peer(None))
+    request.extensions().get::<Peer>().copied().unwrap_or(Peer::Local(u32::MAX))
 }
 
-/// The client's address: of the connection, or what the proxy in front says. What stands before the last one in
-/// `X-Forwarded-For` comes from whoever asks, and is not believed.
-fn address(app: &App, request: &Request) -> Option<IpAddr> {
-    let told = request.headers().get_all("x-forwarded-for").iter().next_back();
+/// The client by its address: that of the connection, or what the proxy in front says. What stands before the last one
+/// in `X-Forwarded-For` comes from whoever asks, and is not believed.
+fn client_key(app: &App, peer: Peer, headers: &HeaderMap) -> Key {
+    let told = headers.get_all("x-forwarded-for").iter().next_back();
     let told = told.filter(|_| app.behind_proxy).and_then(|value| {
         let last = value.to_str().ok()?.rsplit(',').next()?.trim();
         last.trim_start_matches('[').trim_end_matches(']').parse().ok()
     });
-    told.or(peer(request).0)
+    told.map_or_else(|| peer.key(), Key::of)
 }
 
 fn bounded(request: &Request) -> Result<(), Refusal> {
@@ -118,22 +205,25 @@ fn bounded(request: &Request) -> Result<(), Refusal> {
     }
     let headers = request.headers();
     let body = headers.get(header::CONTENT_LENGTH);
-    let body = body.and_then(|value| value.to_str().ok()?.parse().ok()).unwrap_or(0_u64);
+    let body = body.and_then(|value| value.to_str().ok()?.parse().ok()).unwrap_or(0_usize);
     if body > MAX_BODY || headers.contains_key(header::TRANSFER_ENCODING) {
         let line = format!("the body is chunked or has more than {MAX_BODY} octets");
         return Err(Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, line));
     }
-    Ok(())
+    match SINGLE.iter().find(|&name| headers.get_all(name).iter().nth(1).is_some()) {
+        Some(name) => Err(Refusal::bad(format!("there is more than one header {name}"))),
+        None => Ok(()),
+    }
 }
 
-/// Who sends a request.
+/// The sender of a request.
 ///
 /// Clients of CIRCL know 401, those of DNSDB 403.
 async fn identify(
     app: &App,
     endpoint: Endpoint,
     headers: &HeaderMap,
-    address: Option<IpAddr>,
+    from: &Key,
 ) -> Result<Identity, Refusal> {
     if app.users.is_open() {
         return Ok(Identity { name: None, may_tag: false });
@@ -150,17 +240,22 @@ async fn identify(
     let Some(shown) = credential(headers)? else {
         return Err(refuse("a key or a login is needed"));
     };
-    let failures = app.failures.client(Key::of(address));
-    if let Err(wait) = failures.can_pay() {
-        app.metrics.rate_limited();
-        return Err(Refusal::too_many("too many wrong keys or passwords; try again later", wait));
-    }
-    if let Some(identity) = app.users.identify(shown).await {
-        return Ok(identity);
-    }
-    failures.pay().ok();
-    tracing::debug!(?address, "a key or password that nobody has");
-    Err(refuse("the key or the login is wrong"))
+    let denied = match app.users.identify(shown, from.clone()).await {
+        Ok(identity) => return Ok(identity),
+        Err(denied) => denied,
+    };
+    tracing::debug!(?from, ?denied, "authentication failed");
+    Err(match denied {
+        Denied::Wrong => refuse("the key or the login is wrong"),
+        Denied::TooMany(wait) => {
+            app.metrics.limited(Limit::Logins);
+            Refusal::too_many("too many wrong keys or passwords; try again later", wait)
+        }
+        Denied::Busy => {
+            app.metrics.limited(Limit::Hashing);
+            Refusal::busy("too many logins at the same time; try again", AGAIN)
+        }
+    })
 }
 
 /// What DNSDB tells of a client's quota.

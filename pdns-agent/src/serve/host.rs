@@ -5,7 +5,7 @@
 
 use super::refusal::Refusal;
 use axum::http::uri::Authority;
-use axum::http::{HeaderMap, StatusCode, Uri, header};
+use axum::http::{HeaderMap, StatusCode, Uri, Version, header};
 use std::net::IpAddr;
 use std::str::FromStr;
 
@@ -29,6 +29,63 @@ impl FromStr for HostName {
     }
 }
 
+/// The host and port that a request is addressed to; `None` where HTTP/1.0 does not say, or `Host` is empty.
+///
+/// # Errors
+/// 400 where it is not clear (RFC 9112 §3.2): no header `Host`, more than one, one that is not a host, or another one
+/// than the request's URL has.
+pub(super) fn authority(
+    version: Version,
+    uri: &Uri,
+    headers: &HeaderMap,
+) -> Result<Option<Authority>, Refusal> {
+    let mut hosts = headers.get_all(header::HOST).iter();
+    let host = match (hosts.next(), hosts.next()) {
+        (Some(_), Some(_)) => return Err(Refusal::bad("there is more than one header host")),
+        (None, _) if version >= Version::HTTP_11 => {
+            return Err(Refusal::bad("there is no header host"));
+        }
+        (None, _) => None,
+        (Some(value), None) if value.is_empty() => None,
+        (Some(value), None) => {
+            let parsed = value.to_str().ok().and_then(|text| text.parse::<Authority>().ok());
+            Some(parsed.ok_or_else(not_a_host)?)
+        }
+    };
+    let of_url = uri.authority();
+    if [host.as_ref(), of_url].into_iter().flatten().any(|one| one.as_str().contains('@')) {
+        return Err(not_a_host());
+    }
+    match (host, of_url) {
+        (host, None) => Ok(host),
+        (None, Some(of_url)) if headers.contains_key(header::HOST) => {
+            Err(Refusal::bad(format!("the header host is empty, and the URL is for {of_url}")))
+        }
+        (Some(host), Some(of_url)) if !is_same(&host, of_url, uri.scheme_str()) => {
+            Err(Refusal::bad(format!("the header host is {host}, and the URL is for {of_url}")))
+        }
+        (_, Some(of_url)) => Ok(Some(of_url.clone())),
+    }
+}
+
+fn not_a_host() -> Refusal {
+    Refusal::bad(
+        "the header host, or the host in the URL, is not a host name with or without a port",
+    )
+}
+
+/// Whether both are the same host and port; the scheme has a port where none is given.
+fn is_same(one: &Authority, other: &Authority, scheme: Option<&str>) -> bool {
+    let port = |authority: &Authority| {
+        authority.port_u16().or(match scheme {
+            Some("http") => Some(80),
+            Some("https") => Some(443),
+            _ => None,
+        })
+    };
+    canonical(one.host()) == canonical(other.host()) && port(one) == port(other)
+}
+
 /// The names that requests may be addressed to.
 #[derive(Debug)]
 pub(super) struct Hosts {
@@ -42,15 +99,8 @@ impl Hosts {
     }
 
     /// Refuses a request that is addressed to somebody else.
-    pub(super) fn check(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), Refusal> {
-        let host = match uri.authority() {
-            Some(authority) => Some(authority.host().to_owned()),
-            None => headers
-                .get(header::HOST)
-                .and_then(|value| value.to_str().ok()?.parse::<Authority>().ok())
-                .map(|authority| authority.host().to_owned()),
-        };
-        if host.is_some_and(|host| self.knows(&host)) {
+    pub(super) fn check(&self, authority: Option<&Authority>) -> Result<(), Refusal> {
+        if authority.is_some_and(|authority| self.knows(authority.host())) {
             return Ok(());
         }
         Err(Refusal::new(
@@ -81,9 +131,15 @@ mod tests {
     fn is_let_in(host: &str) -> bool {
         let hosts =
             Hosts::new(&["PDNS.example.net".parse().unwrap()], &["192.0.2.1".parse().unwrap()]);
+        authority_of("/x", &[host]).is_ok_and(|authority| hosts.check(authority.as_ref()).is_ok())
+    }
+
+    fn authority_of(url: &'static str, hosts: &[&str]) -> Result<Option<Authority>, Refusal> {
         let mut headers = HeaderMap::new();
-        headers.insert(header::HOST, host.parse().unwrap());
-        hosts.check(&Uri::from_static("/x"), &headers).is_ok()
+        for host in hosts {
+            headers.append(header::HOST, host.parse().unwrap());
+        }
+        authority(Version::HTTP_11, &Uri::from_static(url), &headers)
     }
 
     #[test]
@@ -109,8 +165,37 @@ mod tests {
         ] {
             assert!(!is_let_in(host), "{host}");
         }
-        let none = Hosts::new(&[], &[]).check(&Uri::from_static("/x"), &HeaderMap::new());
-        assert!(none.is_err());
+        assert!(Hosts::new(&[], &[]).check(None).is_err());
         assert!("https://a".parse::<HostName>().is_err() && "a:80".parse::<HostName>().is_err());
+    }
+
+    #[test]
+    fn a_request_has_one_host() {
+        let shown = |url, hosts: &[&str]| {
+            authority_of(url, hosts).map(|found| found.map(|found| found.to_string()))
+        };
+        assert_eq!(shown("/x", &["a.example:80"]), Ok(Some("a.example:80".to_owned())));
+        assert_eq!(shown("/x", &[""]), Ok(None));
+        for hosts in [&["A.example"][..], &["a.example:80"], &["a.example."]] {
+            let same = shown("http://a.example/x", hosts);
+            assert_eq!(same, Ok(Some("a.example".to_owned())), "{hosts:?}");
+        }
+        for (url, hosts) in [
+            ("/x", &[][..]),
+            ("/x", &["a.example", "a.example"]),
+            ("/x", &["a.example", "b.example"]),
+            ("/x", &["a b"]),
+            ("/x", &["user@a.example"]),
+            ("http://user@a.example/x", &["a.example"]),
+            ("http://a.example/x", &["b.example"]),
+            ("http://a.example/x", &["a.example:81"]),
+            ("http://a.example/x", &["a.example:443"]),
+            ("http://a.example/x", &[""]),
+            ("http://a.example/x", &[]),
+        ] {
+            assert!(shown(url, hosts).is_err(), "{url} {hosts:?}");
+        }
+        let old = authority(Version::HTTP_10, &Uri::from_static("/x"), &HeaderMap::new());
+        assert_eq!(old, Ok(None));
     }
 }

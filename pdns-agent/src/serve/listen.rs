@@ -4,8 +4,10 @@
 //! handshake, a request's head or a pause between two may be, how large a head.
 
 use super::app::App;
+use super::in_flight::Held;
+use super::metrics::Limit;
 use super::tls::Tls;
-use super::{Address, guard::Peer};
+use super::{Address, Limits, guard::Peer};
 use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, Response};
@@ -31,8 +33,6 @@ use patience::Patient;
 
 mod patience;
 
-/// Connections at once. More wait in the system's queue.
-const CONNECTIONS: usize = 512;
 /// How long a TLS handshake may take.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 /// How long a request's head may take, from the end of the one before.
@@ -91,6 +91,12 @@ pub(super) struct Server {
     sockets: Vec<PathBuf>,
 }
 
+/// What a connection holds as long as it is open.
+struct Place {
+    _of_all: OwnedSemaphorePermit,
+    _of_client: Option<Held>,
+}
+
 /// What each connection needs.
 #[derive(Clone)]
 struct Shared {
@@ -104,6 +110,22 @@ struct Shared {
 impl Shared {
     async fn stopped(&mut self) {
         stopped(&mut self.stop).await;
+    }
+
+    /// The place of a connection, one of all and one of the client's; `None` when that client has as many as it may,
+    /// and the connection is to be closed. A proxy in front may have any number: its clients are counted by request.
+    fn place(&self, peer: Peer, of_all: OwnedSemaphorePermit) -> Option<Place> {
+        let of_client = if self.app.behind_proxy {
+            None
+        } else {
+            let Some(held) = self.app.connections.hold(peer.key()) else {
+                self.app.metrics.limited(Limit::Connections);
+                tracing::debug!(?peer, "connection refused: too many of this client");
+                return None;
+            };
+            Some(held)
+        };
+        Some(Place { _of_all: of_all, _of_client: of_client })
     }
 }
 
@@ -123,7 +145,7 @@ impl Server {
         let (stop, stopping) = watch::channel(false);
         let (alive, ended) = mpsc::channel(1);
         let shared = Shared { router, tls, app: Arc::clone(app), stop: stopping, alive };
-        let connections = Arc::new(Semaphore::new(CONNECTIONS));
+        let connections = Arc::new(Semaphore::new(Limits::CONNECTIONS));
         let mut sockets = Vec::new();
         for listener in listeners {
             match listener {
@@ -174,7 +196,8 @@ async fn accept_tcp(listener: TcpListener, mut shared: Shared, connections: Arc<
             Ok((stream, peer)) => {
                 // Lines go out as they come.
                 drop(stream.set_nodelay(true));
-                let peer = Peer(Some(peer.ip().to_canonical()));
+                let peer = Peer::Address(peer.ip().to_canonical());
+                let Some(place) = shared.place(peer, place) else { continue };
                 tokio::spawn(secured(stream, peer, shared.clone(), place));
             }
             Err(error) => {
@@ -194,7 +217,10 @@ async fn accept_unix(listener: UnixListener, mut shared: Shared, connections: Ar
         };
         match accepted {
             Ok((stream, _)) => {
-                tokio::spawn(talk(stream, Peer(None), shared.clone(), place));
+                let uid = stream.peer_cred().map_or(u32::MAX, |credentials| credentials.uid());
+                let peer = Peer::Local(uid);
+                let Some(place) = shared.place(peer, place) else { continue };
+                tokio::spawn(talk(stream, peer, shared.clone(), place));
             }
             Err(error) => {
                 tracing::debug!(%error, "a connection cannot be had");
@@ -205,12 +231,7 @@ async fn accept_unix(listener: UnixListener, mut shared: Shared, connections: Ar
 }
 
 /// A TCP connection, behind TLS where there is a certificate.
-async fn secured(
-    stream: tokio::net::TcpStream,
-    peer: Peer,
-    shared: Shared,
-    place: OwnedSemaphorePermit,
-) {
+async fn secured(stream: tokio::net::TcpStream, peer: Peer, shared: Shared, place: Place) {
     let Some(tls) = &shared.tls else { return talk(stream, peer, shared, place).await };
     let handshake = TlsAcceptor::from(tls.config()).accept(stream);
     match tokio::time::timeout(HANDSHAKE, handshake).await {
@@ -221,7 +242,7 @@ async fn secured(
 }
 
 /// Speaks HTTP/1.1 on a connection until it ends, or the server stops.
-async fn talk<S>(stream: S, peer: Peer, shared: Shared, _place: OwnedSemaphorePermit)
+async fn talk<S>(stream: S, peer: Peer, shared: Shared, _place: Place)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {

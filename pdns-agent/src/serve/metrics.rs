@@ -66,6 +66,31 @@ impl Endpoint {
     }
 }
 
+/// A limit beyond which something is refused, as a label.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Limit {
+    /// Connections of one client, or its requests behind a proxy.
+    Connections,
+    /// Failed logins and wrong keys.
+    Logins,
+    /// Passwords that wait to be hashed.
+    Hashing,
+    /// Queries that run or wait, of one client or of all.
+    Queries,
+    /// Requests per second of one client.
+    Rate,
+}
+
+impl Limit {
+    const ALL: [(Self, &str); 5] = [
+        (Self::Connections, "connections"),
+        (Self::Logins, "logins"),
+        (Self::Hashing, "hashing"),
+        (Self::Queries, "queries"),
+        (Self::Rate, "rate"),
+    ];
+}
+
 /// The numbers of a running server.
 #[derive(Debug, Default)]
 pub(super) struct Metrics {
@@ -78,7 +103,7 @@ pub(super) struct Metrics {
 struct State {
     requests: BTreeMap<(Endpoint, u16), u64>,
     queries: BTreeMap<Endpoint, Queries>,
-    rate_limited: u64,
+    limited: BTreeMap<Limit, u64>,
     refused_users: u64,
     store_up: bool,
 }
@@ -114,8 +139,8 @@ impl Metrics {
         }
     }
 
-    pub(super) fn rate_limited(&self) {
-        self.state().rate_limited += 1;
+    pub(super) fn limited(&self, limit: Limit) {
+        *self.state().limited.entry(limit).or_default() += 1;
     }
 
     pub(super) fn refused_user(&self) {
@@ -159,9 +184,12 @@ impl Metrics {
             page.decimal("pdns_serve_query_seconds_sum", &labels, queries.seconds);
             page.number("pdns_serve_query_seconds_count", &labels, queries.count);
         }
-        let name = "pdns_serve_rate_limited_total";
-        page.family(name, "counter", "requests of clients that asked too often");
-        page.number(name, &[], state.rate_limited);
+        let name = "pdns_serve_limited_total";
+        page.family(name, "counter", "requests and connections refused because of a limit");
+        for (limit, label) in Limit::ALL {
+            let count = state.limited.get(&limit).copied().unwrap_or(0);
+            page.number(name, &[("limit", label)], count);
+        }
         let name = "pdns_serve_users_refused_total";
         page.family(name, "counter", "requests without a key or password that is known");
         page.number(name, &[], state.refused_users);

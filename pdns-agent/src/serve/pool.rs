@@ -1,6 +1,6 @@
 //! Stores for questions: a bounded number of connections, each lent to one question at a time.
 
-use super::clients::Client;
+use super::guard::Asker;
 use super::refusal::Refusal;
 use crate::store::{Options, Store, StoreError};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -38,7 +38,7 @@ impl std::fmt::Debug for Idle {
 #[derive(Debug)]
 pub(super) struct Turn {
     _of_all: OwnedSemaphorePermit,
-    _of_client: OwnedSemaphorePermit,
+    _of_clients: Vec<OwnedSemaphorePermit>,
 }
 
 impl Pool {
@@ -54,11 +54,11 @@ impl Pool {
         }
     }
 
-    /// Waits for a turn, first among those of the client and then among all.
+    /// Waits for a turn, first among those of the user, then of the address, then of all.
     ///
     /// # Errors
     /// 503 when too many wait, or for too long.
-    pub(super) async fn turn(&self, client: &Client) -> Result<Turn, Refusal> {
+    pub(super) async fn turn(&self, asker: &Asker) -> Result<Turn, Refusal> {
         let busy = || {
             Refusal::busy(
                 "too many queries run at the same time; ask again",
@@ -70,12 +70,15 @@ impl Pool {
         if waiting >= self.size.saturating_mul(WAITING) {
             return Err(busy());
         }
-        let both = async {
-            let of_client = Arc::clone(&client.queries).acquire_owned().await.ok()?;
+        let turn = async {
+            let mut of_clients = Vec::with_capacity(2);
+            for client in asker.all() {
+                of_clients.push(Arc::clone(&client.queries).acquire_owned().await.ok()?);
+            }
             let of_all = Arc::clone(&self.turns).acquire_owned().await.ok()?;
-            Some(Turn { _of_all: of_all, _of_client: of_client })
+            Some(Turn { _of_all: of_all, _of_clients: of_clients })
         };
-        tokio::time::timeout(WAIT, both).await.ok().flatten().ok_or_else(busy)
+        tokio::time::timeout(WAIT, turn).await.ok().flatten().ok_or_else(busy)
     }
 
     /// A store that can be reached and is the one it was. Blocks.
@@ -84,12 +87,9 @@ impl Pool {
     /// [`StoreError`] when there is none.
     pub(super) fn take(&self) -> Result<Store, StoreError> {
         while let Some(Idle(mut store)) = self.idle().pop() {
-            match store.check() {
-                Ok(()) => return Ok(store),
-                // The server was restarted, and hung up on each connection: make a new one.
-                Err(error) if error.is_transient() => {}
-                Err(StoreError::Replaced) => {}
-                Err(error) => return Err(error),
+            // Else its connection ended, its user lost rights, or the store is another one: a new connection tells.
+            if store.check().is_ok() {
+                return Ok(store);
             }
         }
         Store::open(&self.options)

@@ -61,6 +61,7 @@ impl From<&StoreError> for Refusal {
     /// What a client is told of a store that fails. Addresses and causes are for the log.
     fn from(error: &StoreError) -> Self {
         match error {
+            StoreError::Full => Self::busy("the store is full, nothing is being written", AWAY),
             error if error.is_transient() => {
                 Self::busy("the store cannot be reached at the moment", AWAY)
             }

@@ -2,22 +2,29 @@
 //!
 //! `pdns serve user` writes it, the server reads it, and reads it anew when it changes. A key is 256 random bits, so
 //! its SHA-256 tells nothing of it; a password is somebody's own, and kept as Argon2id (RFC 9106).
+//!
+//! Keys are checked first, and cost nothing. A password is hashed only after its attempt was charged (see
+//! [`LoginLimit`]), and no more are hashed at once than `password` has memory for.
 
 mod file;
+mod login_limit;
+mod password;
 mod secret;
 
 pub use file::{Entry, add, list, remove};
+pub(super) use login_limit::LoginLimit;
 
 use super::auth::Credential;
+use super::clients::Key;
+use argon2::PasswordHash;
+use password::Hashers;
 use secret::{Digest, Verified};
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
-use tokio::sync::Semaphore;
 
-/// Passwords that are hashed at once: each takes 19 MiB and tens of milliseconds.
-const HASHING: usize = 2;
 /// How long a login may wait for its turn to be hashed.
 const WAIT: Duration = Duration::from_secs(5);
 
@@ -36,6 +43,15 @@ pub enum UsersError {
     /// It cannot be written.
     #[error("cannot write the users to {path}")]
     Write {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        #[source]
+        cause: io::Error,
+    },
+    /// Another program changes it, or it is where nothing can be locked.
+    #[error("cannot lock the users in {path}")]
+    Lock {
         /// The file.
         path: PathBuf,
         /// What the system says.
@@ -88,14 +104,29 @@ pub struct Identity {
     pub may_tag: bool,
 }
 
+/// Why a login is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Denied {
+    /// The key or the password is nobody's.
+    Wrong,
+    /// Too many failed before; after this time one more may be tried.
+    TooMany(Duration),
+    /// Too many passwords wait to be hashed.
+    Busy,
+}
+
 /// The users of a running server.
 #[derive(Debug)]
 pub(super) struct Users {
     path: Option<PathBuf>,
     state: RwLock<Arc<State>>,
-    stamp: Mutex<Option<(SystemTime, u64)>>,
-    hashing: Semaphore,
+    stamp: Mutex<Option<Stamp>>,
+    hashers: Arc<Hashers>,
+    limit: Arc<LoginLimit>,
 }
+
+/// The device, inode, length and time of a file: another one each time it is replaced or changed.
+type Stamp = (u64, u64, u64, SystemTime);
 
 #[derive(Debug, Default)]
 struct State {
@@ -104,23 +135,26 @@ struct State {
     verified: Verified,
 }
 
-/// One user as the server needs him.
+/// One user, as read from the file.
 #[derive(Debug)]
 struct User {
     identity: Identity,
     key: Option<Digest>,
-    password: Option<String>,
+    password: Option<PasswordHash>,
 }
 
 impl Users {
     /// Reads the file; without one there are no users, and everybody may ask.
     pub(super) fn load(path: Option<&Path>) -> Result<Self, UsersError> {
+        // Before the file is read: a change from then on is seen as one.
+        let stamp = path.and_then(stamp);
         let users = path.map(read).transpose()?.unwrap_or_default();
         Ok(Self {
             path: path.map(Path::to_owned),
-            stamp: Mutex::new(path.and_then(stamp)),
+            stamp: Mutex::new(stamp),
             state: RwLock::new(Arc::new(State { users, ..State::default() })),
-            hashing: Semaphore::new(HASHING),
+            hashers: Hashers::new(),
+            limit: Arc::default(),
         })
     }
 
@@ -151,32 +185,64 @@ impl Users {
         }
     }
 
-    /// Who shows this credential; `None` when it is nobody's.
-    pub(super) async fn identify(&self, credential: Credential) -> Option<Identity> {
+    /// The user who shows this credential, `from` somewhere.
+    ///
+    /// # Errors
+    /// [`Denied`]. A key that is right never is, whatever failed before, and neither is a login that was right a
+    /// short while ago.
+    pub(super) async fn identify(
+        &self,
+        credential: Credential,
+        from: Key,
+    ) -> Result<Identity, Denied> {
         let state = Arc::clone(&self.state.read().unwrap_or_else(PoisonError::into_inner));
         let (name, password) = match credential {
-            Credential::Key(key) => return state.of_key(&key, None),
+            Credential::Key(key) => {
+                return state.by_key(&key, None).ok_or_else(|| self.wrong_key(from));
+            }
             Credential::Login { user, password } => (user, password),
         };
-        if let Some(identity) = state.of_key(&password, Some(&name)) {
-            return Some(identity);
+        let known =
+            state.by_key(&password, Some(&name)).or_else(|| state.by_login(&name, &password));
+        match known {
+            Some(identity) => Ok(identity),
+            None if state.has_passwords() => self.log_in(state, name, password, from).await,
+            None => Err(self.wrong_key(from)),
         }
-        if state.verified.has(&name, &password) {
-            return state.named(&name).map(|user| user.identity.clone());
+    }
+
+    fn wrong_key(&self, from: Key) -> Denied {
+        self.limit.charge_key(from).map_or_else(Denied::TooMany, |()| Denied::Wrong)
+    }
+
+    /// Hashes a password, if the user may try one more from there, and compares it.
+    async fn log_in(
+        &self,
+        state: Arc<State>,
+        name: String,
+        password: String,
+        from: Key,
+    ) -> Result<Identity, Denied> {
+        let attempt = LoginLimit::attempt(&self.limit, Digest::of_login(&name, ""), from);
+        attempt.check().map_err(Denied::TooMany)?;
+        let turn = tokio::time::timeout(WAIT, self.hashers.turn()).await.ok().flatten();
+        let mut turn = turn.ok_or(Denied::Busy)?;
+        // The same login may have been hashed meanwhile for another request.
+        if let Some(identity) = state.by_login(&name, &password) {
+            return Ok(identity);
         }
-        let turn = tokio::time::timeout(WAIT, self.hashing.acquire()).await.ok()?.ok()?;
+        let charge = attempt.charge().map_err(Denied::TooMany)?;
+        // All of it ends on that thread, even if the client hangs up: the turn, and what was charged.
         let hashed = tokio::task::spawn_blocking(move || {
-            let known = state.named(&name).and_then(|user| user.password.as_deref());
-            // A name that nobody has takes as long as one with another password.
-            let right = secret::is_password(&password, known);
-            right.then(|| {
-                state.verified.add(&name, &password);
-                state.named(&name).map(|user| user.identity.clone())
-            })
+            let (known, is_own) = state.password_of(&name)?;
+            if !turn.is_password(&password, known) || !is_own {
+                return None;
+            }
+            charge.refund();
+            state.verified.add(&name, &password);
+            state.named(&name).map(|user| user.identity.clone())
         });
-        let identity = hashed.await.ok().flatten().flatten();
-        drop(turn);
-        identity
+        hashed.await.ok().flatten().ok_or(Denied::Wrong)
     }
 }
 
@@ -185,8 +251,29 @@ impl State {
         self.users.iter().find(|user| user.identity.name.as_deref() == Some(name))
     }
 
-    /// Whose key this is; with a name, only if it is his.
-    fn of_key(&self, key: &str, name: Option<&str>) -> Option<Identity> {
+    /// The user whose login was right a short while ago.
+    fn by_login(&self, name: &str, password: &str) -> Option<Identity> {
+        let user = self.verified.has(name, password).then(|| self.named(name)).flatten()?;
+        Some(user.identity.clone())
+    }
+
+    fn has_passwords(&self) -> bool {
+        self.users.iter().any(|user| user.password.is_some())
+    }
+
+    /// The hash of a user's password. Whoever has none, or does not exist, gets that of another user, always the same
+    /// one, and `false`: to compare with it takes as long, so that time does not tell who exists.
+    fn password_of(&self, name: &str) -> Option<(&PasswordHash, bool)> {
+        if let Some(own) = self.named(name).and_then(|user| user.password.as_ref()) {
+            return Some((own, true));
+        }
+        let all = || self.users.iter().filter_map(|user| user.password.as_ref());
+        let chosen = Digest::of_login(name, "").choose(all().count());
+        all().nth(chosen).map(|other| (other, false))
+    }
+
+    /// The user whose key this is; with a name, only that user.
+    fn by_key(&self, key: &str, name: Option<&str>) -> Option<Identity> {
         let digest = Digest::of(key);
         let mut found = None;
         // All are compared, whoever it is.
@@ -212,24 +299,52 @@ fn read(path: &Path) -> Result<Vec<User>, UsersError> {
                     .ok_or_else(|| wrong(format!("key_sha256 of {} is no SHA-256", entry.name)))?,
             ),
         };
-        if let Some(password) = &entry.password
-            && !secret::is_hash(password)
-        {
-            return Err(wrong(format!("password of {} is no Argon2id hash", entry.name)));
-        }
-        if key.is_none() && entry.password.is_none() {
+        let password = match entry.password.as_deref().map(password::parse) {
+            None => None,
+            Some(Ok(hash)) => Some(hash),
+            Some(Err(reason)) => {
+                return Err(wrong(format!("password of {} is {reason}", entry.name)));
+            }
+        };
+        if key.is_none() && password.is_none() {
             return Err(wrong(format!("{} has neither key_sha256 nor password", entry.name)));
         }
         if users.iter().any(|user| user.identity.name.as_deref() == Some(&entry.name)) {
             return Err(wrong(format!("{} is there twice", entry.name)));
         }
         let identity = Identity { name: Some(entry.name.into()), may_tag: entry.may_tag };
-        users.push(User { identity, key, password: entry.password });
+        users.push(User { identity, key, password });
     }
     Ok(users)
 }
 
-fn stamp(path: &Path) -> Option<(SystemTime, u64)> {
+fn stamp(path: &Path) -> Option<Stamp> {
     let found = std::fs::metadata(path).ok()?;
-    Some((found.modified().ok()?, found.len()))
+    Some((found.dev(), found.ino(), found.len(), found.modified().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_has_no_password_is_compared_with_one_of_another_user() {
+        let directory = tempfile::TempDir::new().unwrap();
+        let path = directory.path().join("users.toml");
+        add(&path, "alice", false, Some("correct horse")).unwrap();
+        add(&path, "bob", false, Some("battery staple")).unwrap();
+        add(&path, "carol", false, None).unwrap();
+        let state = State { users: read(&path).unwrap(), ..State::default() };
+        let hash = |name: &str| {
+            let (hash, is_own) = state.password_of(name).unwrap();
+            (hash.to_string(), is_own)
+        };
+        let own = [hash("alice"), hash("bob")];
+        assert!(own.iter().all(|(_, is_own)| *is_own) && own[0] != own[1]);
+        for name in ["carol", "nobody", "", "alice\0"] {
+            let (other, is_own) = hash(name);
+            assert!(!is_own && own.iter().any(|(own, _)| *own == other), "{name}");
+            assert_eq!(hash(name).0, other, "each time the same");
+        }
+    }
 }

@@ -92,6 +92,22 @@ impl Content {
         self.broken = None;
     }
 
+    /// Goes on reading plain text at `at`, where `prefix` is what the file begins with.
+    pub(super) fn at(file: Arc<File>, at: u64, prefix: Vec<u8>) -> Self {
+        let disk = Disk { file: Arc::clone(&file), at, prefix, learning: false };
+        Self { file, form: Form::Plain(disk), broken: None, again: Vec::new() }
+    }
+
+    /// What the file begins with, as far as it is remembered.
+    pub(super) fn prefix(&self) -> &[u8] {
+        &self.disk().prefix
+    }
+
+    /// Gives memory back that only reading needs.
+    pub(super) fn release(&mut self) {
+        self.again = Vec::new();
+    }
+
     fn disk(&self) -> &Disk {
         match &self.form {
             Form::Plain(disk) => disk,

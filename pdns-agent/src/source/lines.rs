@@ -2,6 +2,7 @@
 //!
 //! Under `log`: holds one buffer with what was read and not yet handed out.
 
+use crate::hash::PrefixDigest;
 use memchr::{memchr, memchr_iter};
 use std::io::{self, Read};
 
@@ -20,11 +21,26 @@ pub(super) struct Lines {
     offset: u64,
     /// Octets of that line already thrown away because it is too long.
     skipped: u64,
+    /// Of all bytes up to `offset + skipped`.
+    digest: PrefixDigest,
 }
 
 impl Lines {
-    pub(super) fn new() -> Self {
-        Self { buffer: Vec::new(), start: 0, end: 0, offset: 0, skipped: 0 }
+    /// Begins where `digest` ends.
+    pub(super) fn new(digest: PrefixDigest) -> Self {
+        let offset = digest.length();
+        Self { buffer: Vec::new(), start: 0, end: 0, offset, skipped: 0, digest }
+    }
+
+    /// The digest of all lines that were handed out or passed over.
+    pub(super) fn digest(&self) -> &PrefixDigest {
+        &self.digest
+    }
+
+    /// Gives memory back that only reading needs.
+    pub(super) fn release(&mut self) {
+        self.buffer = self.pending().to_vec();
+        (self.start, self.end) = (0, self.buffer.len());
     }
 
     /// Where the next line begins.
@@ -70,7 +86,7 @@ impl Lines {
         let mut oversized = 0;
         let pending = self.buffer.get(self.start..self.end).unwrap_or_default();
         let base = self.offset + self.skipped;
-        let mut begin = 0;
+        let (mut begin, mut digested) = (0, 0);
         for newline in memchr_iter(b'\n', pending) {
             let after = base + newline as u64 + 1;
             if after > limit {
@@ -86,7 +102,13 @@ impl Lines {
             self.offset = after;
             self.skipped = 0;
             begin = newline + 1;
+            if self.digest.is_due(after) {
+                self.digest.write(pending.get(digested..begin).unwrap_or_default());
+                self.digest.sample();
+                digested = begin;
+            }
         }
+        self.digest.write(pending.get(digested..begin).unwrap_or_default());
         self.start += begin;
         self.skip_oversized();
         oversized
@@ -94,8 +116,9 @@ impl Lines {
 
     /// Throws away what a line without end has brought, once it is too long to be handed out.
     fn skip_oversized(&mut self) {
-        let pending = self.pending();
+        let pending = self.buffer.get(self.start..self.end).unwrap_or_default();
         if (self.skipped > 0 || pending.len() > MAX_LINE) && memchr(b'\n', pending).is_none() {
+            self.digest.write(pending);
             self.skipped += pending.len() as u64;
             self.start = self.end;
         }
@@ -109,7 +132,9 @@ impl Lines {
         let dropped = offset.saturating_sub(self.offset);
         let from_buffer = dropped.saturating_sub(self.skipped);
         self.skipped = self.skipped.saturating_sub(dropped);
-        self.start += usize::try_from(from_buffer).unwrap_or(0);
+        let begin = self.start + usize::try_from(from_buffer).unwrap_or(0);
+        self.digest.write(self.buffer.get(self.start..begin).unwrap_or_default());
+        self.start = begin;
         self.offset = offset;
         true
     }
@@ -121,7 +146,8 @@ impl Lines {
         if end == self.offset {
             return 0;
         }
-        let line = self.pending();
+        let line = self.buffer.get(self.start..self.end).unwrap_or_default();
+        self.digest.write(line);
         let is_oversized = self.skipped > 0 || line.len() > MAX_LINE;
         each(if is_oversized { b"" } else { line }, end);
         self.offset = end;

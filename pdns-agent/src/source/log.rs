@@ -3,10 +3,14 @@
 //! Under `source`: the agent opens what [`super::Scan`] found, resumes at the position that the store
 //! holds for its [`LogId`], and reads in turns.
 
+mod closed;
+
+pub use closed::ClosedLog;
+
 use super::content::Content;
 use super::lines::Lines;
 use super::{LogId, SourceError, Stat};
-use crate::hash::Hasher;
+use crate::hash::{Hasher, PrefixDigest};
 use memchr::memchr;
 use std::fs::{self, File, FileType, OpenOptions};
 use std::io;
@@ -46,6 +50,7 @@ pub struct Log {
     stat: Stat,
     /// Where the first record ends: until there, lines are headers.
     head: u64,
+    hasher: Hasher,
     content: Content,
     lines: Lines,
     /// There are lines in the buffer that were read ahead: they go out before more is read, since the
@@ -96,8 +101,9 @@ impl Log {
             id: LogId([0; 16]),
             stat,
             head: 0,
+            hasher: hasher.clone(),
             content,
-            lines: Lines::new(),
+            lines: Lines::new(PrefixDigest::new(hasher)),
             ahead: true,
             spent: Spent::No,
             oversized: 0,
@@ -149,6 +155,35 @@ impl Log {
         self.lines.offset()
     }
 
+    /// The digest of all bytes before [`Log::offset`].
+    #[must_use]
+    pub fn digest(&self) -> &PrefixDigest {
+        self.lines.digest()
+    }
+
+    /// What the file begins with on disk: up to the first record, or the first 128 KiB of a compressed file.
+    #[must_use]
+    pub fn first_bytes(&self) -> &[u8] {
+        self.content.prefix()
+    }
+
+    /// Whether bytes were read that no newline ends yet.
+    #[must_use]
+    pub fn has_unfinished_line(&self) -> bool {
+        self.lines.reached() > self.lines.offset()
+    }
+
+    /// Says that the path of the open file is another one by now.
+    pub fn renamed(&mut self, path: &Path) {
+        path.clone_into(&mut self.path);
+    }
+
+    /// Gives memory back that only reading needs.
+    pub fn release(&mut self) {
+        self.content.release();
+        self.lines.release();
+    }
+
     /// Whether the file is compressed.
     #[must_use]
     pub fn is_gzip(&self) -> bool {
@@ -190,7 +225,7 @@ impl Log {
         }
         if self.lines.offset() > 0 || self.spent == Spent::Broken {
             self.content.rewind();
-            self.lines = Lines::new();
+            self.lines = Lines::new(PrefixDigest::new(&self.hasher));
             self.ahead = false;
             self.spent = Spent::No;
         }
@@ -199,7 +234,9 @@ impl Log {
         }
         let head = self.head;
         loop {
-            let got = match self.step(usize::MAX)? {
+            // Not beyond the position, so that the digest is of what lies before it.
+            let left = offset.saturating_sub(self.lines.reached());
+            let got = match self.step(usize::try_from(left).unwrap_or(usize::MAX))? {
                 Step::Got(got) => got,
                 Step::Rewritten => {
                     return Err(SourceError::Rewritten { path: self.path.clone() });

@@ -23,6 +23,8 @@ pub struct Found {
     pub stat: Stat,
     /// Whether its name ends in `.gz`. [`super::Log`] looks inside.
     pub gzip: bool,
+    /// Whether it was named itself, or by a glob, and not found in a directory.
+    pub named: bool,
 }
 
 impl Found {
@@ -112,9 +114,16 @@ impl Scan {
             .into_iter()
             .map(|(path, stat)| {
                 let gzip = path.extension().is_some_and(|extension| extension == "gz");
-                Found { path, stat, gzip }
+                let named = haul.named.contains(&path);
+                Found { path, stat, gzip, named }
             })
             .collect()
+    }
+
+    /// The path at which the last scan met a file, by device and inode.
+    #[must_use]
+    pub fn locate(&self, file: (u64, u64)) -> Option<&Path> {
+        self.seen.get(&file).map(|(_, path)| path.as_path())
     }
 
     /// Makes every file count as new again.
@@ -200,6 +209,7 @@ fn take(path: &Path, walk: &mut Walk, now: Instant, haul: &mut Haul) {
             watch(parent(path), haul);
             // What is no regular file too: opening it says so.
             haul.files.push((path.to_owned(), Stat::of(&metadata)));
+            haul.named.insert(path.to_owned());
         }
         Err(gone) if gone.kind() == io::ErrorKind::NotFound => watch(parent(path), haul),
         Err(cause) => haul.complain(SourceError::Open { path: path.to_owned(), cause }),

@@ -28,6 +28,8 @@ const SETTLED: Duration = Duration::from_secs(2);
 #[derive(Default)]
 pub(super) struct Haul {
     pub(super) files: Vec<(PathBuf, Stat)>,
+    /// Those of them that were named themselves, or by a glob.
+    pub(super) named: HashSet<PathBuf>,
     /// Directories met, with their time of writing.
     pub(super) dirs: Vec<(PathBuf, i128)>,
     pub(super) problems: Vec<SourceError>,

@@ -10,16 +10,30 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufRead as _, BufReader, Read as _};
 use std::path::Path;
 
-/// The folder that Redis 7 keeps the file's parts in, and the list of those.
-const FOLDER: &str = "appendonlydir";
+/// The folder in which Redis 7 keeps the file's parts.
+pub(super) const FOLDER: &str = "appendonlydir";
+/// The list of the parts.
 const MANIFEST: &str = "appendonly.aof.manifest";
 /// Longest line between the words of a command: a mark and the digits of a length.
 const LINE_MAX: u64 = 64;
 /// Longest note of Redis between commands, such as a time.
 const NOTE_MAX: u64 = 1024;
 
+/// Mends the append-only file of a data directory that somebody named: see [`mend`]. `None` when there is no such file.
+///
+/// # Errors
+/// Those of [`mend`]; and when the folder of the parts was named.
+pub(super) fn mend_data(home: &Path) -> io::Result<Option<u64>> {
+    if home.join(MANIFEST).exists() {
+        let text = format!("this is {FOLDER} itself: give the directory in which it is");
+        return Err(io::Error::other(text));
+    }
+    let torn = mend(home)?;
+    Ok(home.join(FOLDER).is_dir().then_some(torn))
+}
+
 /// Takes a torn transaction or command off the end of the append-only file below `home`; returns how many
-/// octets that was. A file that does not read otherwise is left as it is: Redis says what is wrong with it.
+/// bytes that was. A file that does not read otherwise is left as it is: Redis says what is wrong with it.
 ///
 /// # Errors
 /// When there is no such folder, or a file cannot be read or cut.
@@ -224,7 +238,18 @@ mod tests {
     fn where_there_is_no_file_there_is_nothing_to_mend() {
         let home = TempDir::new().unwrap();
         assert_eq!(mend(home.path()).unwrap(), 0);
-        let error = mend(&home.path().join("none")).unwrap_err();
-        assert_eq!(error.kind(), io::ErrorKind::NotFound);
+        assert_eq!(mend_data(home.path()).unwrap(), None);
+        fs::create_dir(home.path().join(FOLDER)).unwrap();
+        assert_eq!(mend_data(home.path()).unwrap(), Some(0));
+        let none = home.path().join("none");
+        assert_eq!(mend(&none).unwrap_err().kind(), io::ErrorKind::NotFound);
+        assert_eq!(mend_data(&none).unwrap_err().kind(), io::ErrorKind::NotFound);
+    }
+
+    #[test]
+    fn the_folder_of_the_parts_is_not_taken_for_the_data_directory() {
+        let home = TempDir::new().unwrap();
+        fs::write(home.path().join(MANIFEST), "").unwrap();
+        assert!(mend_data(home.path()).is_err());
     }
 }

@@ -46,6 +46,8 @@ pub struct Batch {
     pub(crate) long: Vec<Box<[u8]>>,
     /// Index in the window and row of each tuple that was told.
     pub(crate) learned: Vec<(u32, u32)>,
+    /// Sum of the counts.
+    pub(crate) sightings: u64,
 }
 
 /// The calls for one partition.
@@ -79,6 +81,12 @@ impl Batch {
         &self.log
     }
 
+    /// How many answers it counts.
+    #[must_use]
+    pub fn sightings(&self) -> u64 {
+        self.sightings
+    }
+
     /// The rows that the store told, by index in the window. Empty before the batch was written.
     pub fn learned(&mut self) -> impl Iterator<Item = (u32, u32)> + '_ {
         self.learned.drain(..)
@@ -93,6 +101,7 @@ impl Batch {
         self.record_keys.clear();
         self.long.clear();
         self.learned.clear();
+        self.sightings = 0;
     }
 }
 
@@ -238,6 +247,7 @@ impl Packer {
         let kind = usize::from(merged.is_negative);
         let seen = Seen { sensors, ..merged.seen };
         let bits = low24(merged.place.hash);
+        batch.sightings += u64::from(seen.count);
         let (Some(known), Some(highest), Some(unknown), Some(count)) = (
             words.known.get_mut(kind),
             words.highest.get_mut(kind),

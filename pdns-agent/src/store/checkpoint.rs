@@ -87,6 +87,13 @@ impl Checkpoint {
         self.acknowledged
     }
 
+    /// The same marks, with reading to begin again at the start.
+    #[must_use]
+    pub fn restarted(mut self) -> Self {
+        self.acknowledged = 0;
+        self
+    }
+
     /// Whether a record of the line that begins at `start` is applied already.
     ///
     /// Where a line begins does not depend on whether it was read with its newline or before that came.

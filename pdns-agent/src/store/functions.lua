@@ -5,7 +5,8 @@
 -- The key layout is described in `store/keys.rs`, values and rows in `store/encoding.rs`, the protocol of
 -- batches in `store/checkpoint.rs`. Rows merge by the law of `Seen::merge` in `observation.rs`.
 --
--- A Lua error does not undo what the function wrote before it: everything is checked first, then written.
+-- A Lua error does not undo what a function wrote before it. So what can be is checked first, and `upsert` keeps what
+-- undoes its writes: a key of a wrong kind must not leave half a batch behind, which the next attempt would count again.
 -- Redis 7.0 forbids globals while a library loads, hence `init` at the first call.
 
 local unpack_, pack, call, sub, byte, floor, concat, bor, format
@@ -46,6 +47,26 @@ local function bucket(hash, half, split)
   return i
 end
 
+-- What undoes the writes of the call at hand: command, key and two words each, the last write last.
+local UNDO, undos = {}, 0
+
+local function undo_by(command, key, x, y)
+  UNDO[undos + 1], UNDO[undos + 2], UNDO[undos + 3], UNDO[undos + 4] = command, key, x, y or false
+  undos = undos + 4
+end
+
+-- Takes back all that was written.
+local function roll_back()
+  for i = undos - 3, 1, -4 do
+    local command, key, x, y = UNDO[i], UNDO[i + 1], UNDO[i + 2], UNDO[i + 3]
+    if command == 'HDEL' then
+      redis.pcall(command, key, x)
+    elseif redis.pcall(command, key, x, y) == 0 and command == 'HINCRBY' then
+      redis.pcall('HDEL', key, x)
+    end
+  end
+end
+
 local function hex(text)
   return (string.gsub(text, '.', function(c) return format('%02x', byte(c)) end))
 end
@@ -54,7 +75,8 @@ end
 local function merge(rows_key, row, c2, a2, b2, m2, x2, l2, s2, p2)
   local at = row % ROWS
   local key = rows_key .. number((row - at) / ROWS)
-  local c, a, b, m, x, l, s, p = unpack_(ROW, call('GETRANGE', key, FROM[at], TO[at]))
+  local before = call('GETRANGE', key, FROM[at], TO[at])
+  local c, a, b, m, x, l, s, p = unpack_(ROW, before)
   local was = a
   c = c + c2
   if c > 4294967295 then c = 4294967295 end
@@ -70,6 +92,7 @@ local function merge(rows_key, row, c2, a2, b2, m2, x2, l2, s2, p2)
   if s ~= s2 then s = union(s, s2) end
   if p ~= p2 then p = union(p, p2) end
   call('SETRANGE', key, FROM[at], pack(ROW, c, a, b, m, x, l, s, p))
+  undo_by('SETRANGE', key, FROM[at], before)
   return was, p
 end
 
@@ -140,6 +163,7 @@ local function apply(tag, kind, ARGV, at, out, redo)
         local value = pairs_[j + 1]
         if day < unpack_('>I2', value, 5) and holds(value, wide .. hex(pairs_[j]), row) then
           call('HSET', key, pairs_[j], rejuvenate(value, day, days))
+          undo_by('HSET', key, pairs_[j], value)
         end
       end
     end
@@ -167,9 +191,11 @@ local function apply(tag, kind, ARGV, at, out, redo)
 
   local told, undone, logged, added = #out, redo and #redo, 0, 0
   -- The name at hand: read once, written once.
-  local at_hand, key, value, changed
+  local at_hand, key, value, before, changed
   local function write_name()
-    if changed then call('HSET', key, at_hand, value) end
+    if not changed then return end
+    call('HSET', key, at_hand, value)
+    if before then undo_by('HSET', key, at_hand, before) else undo_by('HDEL', key, at_hand) end
   end
   for i = at, at + unknown * 4 - 1, 4 do
     local hash, rk, delta = ARGV[i], ARGV[i + 2], ARGV[i + 3]
@@ -180,6 +206,7 @@ local function apply(tag, kind, ARGV, at, out, redo)
       at_hand, changed = hash, false
       key = buckets .. number(bucket(h1 * 65536 + h2 * 256 + h3, half, split))
       value = call('HGET', key, hash)
+      before = value
     end
     local row, is_wide
     if value then
@@ -230,6 +257,7 @@ local function apply(tag, kind, ARGV, at, out, redo)
         out[told - 1], out[told] = '2', packed
       elseif is_wide then
         call('HSET', wide .. hex(hash), rk, packed)
+        undo_by('HDEL', wide .. hex(hash), rk)
         out[told - 1], out[told] = '1', packed
       else
         value = value .. rk .. packed
@@ -238,7 +266,9 @@ local function apply(tag, kind, ARGV, at, out, redo)
           while q <= last do
             local size = byte(value, q + 1)
             if size == 255 then size = 18 end
-            call('HSET', target, sub(value, q, q + 1 + size), sub(value, q + 2 + size, q + 5 + size))
+            local field = sub(value, q, q + 1 + size)
+            call('HSET', target, field, sub(value, q + 2 + size, q + 5 + size))
+            undo_by('HDEL', target, field)
             q = q + 6 + size
           end
           value = sub(value, 1, 6) .. '\255'
@@ -270,7 +300,9 @@ local function apply(tag, kind, ARGV, at, out, redo)
     end
     if #gone > 0 then
       call('HSET', new, unpack(moved))
+      for j = 1, #gone do undo_by('HDEL', new, gone[j]) end
       call('HDEL', old, unpack(gone))
+      for j = 1, #moved, 2 do undo_by('HSET', old, moved[j], moved[j + 1]) end
     end
     split = split + 1
     if split == half then
@@ -281,10 +313,16 @@ local function apply(tag, kind, ARGV, at, out, redo)
 
   if rows ~= grown or splits > 0 then
     call('HSET', meta, 'r', rows, 'b', block, 'p', pos, 'k', k, 's', split, 'n', names)
+    for i, field in ipairs({ 'r', 'b', 'p', 'k', 's', 'n' }) do
+      if M[i] then undo_by('HSET', meta, field, M[i]) else undo_by('HDEL', meta, field) end
+    end
   end
   for day, change in pairs(days) do
-    if change ~= 0 and call('HINCRBY', tag .. kind .. 'd', day, change) == 0 then
-      call('HDEL', tag .. kind .. 'd', day)
+    if change ~= 0 then
+      local key_ = tag .. kind .. 'd'
+      local left = call('HINCRBY', key_, day, change)
+      undo_by('HINCRBY', key_, day, format('%d', -change))
+      if left == 0 then call('HDEL', key_, day) end
     end
   end
   return at
@@ -315,12 +353,22 @@ local function upsert(KEYS, ARGV)
   end
   if not epoch then call('HSET', tag .. 'm', 'e', ARGV[4]) end
   local out, redo = { 'A' }, { ARGV[3] }
-  local at = apply(tag, '', ARGV, 7, out, redo)
-  at = apply(tag, 'n', ARGV, at, out, nil)
-  for i = at, #ARGV, 2 do
-    call('HSET', tag .. 't', ARGV[i], ARGV[i + 1])
+  undos = 0
+  local done, failure = pcall(function()
+    local at = apply(tag, '', ARGV, 7, out, redo)
+    at = apply(tag, 'n', ARGV, at, out, nil)
+    for i = at, #ARGV, 2 do
+      call('HSET', tag .. 't', ARGV[i], ARGV[i + 1])
+    end
+    call('HSET', tag .. 'c', source, concat(redo))
+  end)
+  if not done then
+    roll_back()
+    -- Redis 7.0 throws its errors as text, later versions as tables; what Lua throws has no code.
+    local text = type(failure) == 'table' and failure.err or tostring(failure)
+    if not string.match(text, '^%u+ ') then text = 'ERR ' .. text end
+    return redis.error_reply(text)
   end
-  call('HSET', tag .. 'c', source, concat(redo))
   return concat(out)
 end
 
@@ -486,3 +534,5 @@ redis.register_function('pdns_spread_DIGEST', spread)
 redis.register_function('pdns_create_DIGEST', create)
 redis.register_function('pdns_sensor_DIGEST', sensor)
 redis.register_function('pdns_tag_DIGEST', tag)
+-- For changes that only clear: they make room, so they are made on a full store, too.
+redis.register_function{ function_name = 'pdns_untag_DIGEST', callback = tag, flags = { 'allow-oom' } }

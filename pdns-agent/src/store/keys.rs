@@ -12,6 +12,7 @@
 //! | `pd:{tags}m` | hash | `g` generation of the tags, `n` entries of their history that there ever were |
 //! | `pd:{tags}h` | list | history of the tags, latest last |
 //! | `pd:src` | hash | log identity to JSON: acknowledged position, path, state, tally |
+//! | `pd:srcw` | hash | log identity to the batch that may be under way: 8 bytes of its end, 16 of the digest of the log up to there |
 //! | `pd:{pp}Km` | hash | `r` rows used, `b` `p` end of the name log, `k` `s` bucket bits and split pointer, `n` names; `e` epoch (records only) |
 //! | `pd:{pp}Kb<i>` | hash | bucket *i*: hash of a name (8 octets) to position in the log, first day, records |
 //! | `pd:{pp}Kw<hash>` | hash | a name with very many records: record to row |
@@ -86,6 +87,11 @@ impl Keys {
 
     pub(crate) fn sources(&self) -> String {
         format!("{}src", self.prefix)
+    }
+
+    /// The batches of logs that may be under way.
+    pub(crate) fn under_way(&self) -> String {
+        format!("{}srcw", self.prefix)
     }
 
     /// What the keys of tags begin with, so that they share a slot.

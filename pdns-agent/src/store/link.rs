@@ -5,11 +5,12 @@
 //! knew of the server (row numbers, checkpoints) may no longer hold.
 
 use super::wire::Wire;
-use super::{Options, StoreError, address, managed};
+use super::{Options, ReplyTimer, StoreError, address, managed};
 use redis::{ConnectionAddr, ErrorKind, IntoConnectionInfo, RedisError, RedisResult, Value};
 use siphasher::sip::SipHasher13;
 use std::hash::Hasher as _;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Patience with a server that neither answers nor hangs up; a loading server answers at once.
@@ -134,6 +135,7 @@ pub(crate) struct Functions {
     pub(crate) create: String,
     pub(crate) sensor: String,
     pub(crate) tag: String,
+    pub(crate) untag: String,
     library: String,
 }
 
@@ -152,6 +154,7 @@ impl Functions {
             create: name("create"),
             sensor: name("sensor"),
             tag: name("tag"),
+            untag: name("untag"),
             library: format!("#!lua name=pdns_{digest}\n{}", LIBRARY.replace("DIGEST", &digest)),
         }
     }
@@ -164,17 +167,19 @@ pub(crate) struct Link {
     /// A second connection while many strings are read.
     second: Option<Wire>,
     generation: u64,
+    timer: Arc<ReplyTimer>,
     pub(crate) functions: Functions,
 }
 
 impl Link {
     /// Connects.
-    pub(crate) fn open(options: Options) -> Result<Self, StoreError> {
+    pub(crate) fn open(options: Options, timer: Arc<ReplyTimer>) -> Result<Self, StoreError> {
         let mut link = Self {
             options,
             connection: None,
             second: None,
             generation: 0,
+            timer,
             functions: Functions::new(),
         };
         link.connected()?;
@@ -184,6 +189,11 @@ impl Link {
     /// Counts connections made: another number than before means another connection.
     pub(crate) fn generation(&self) -> u64 {
         self.generation
+    }
+
+    /// Runs while an answer of the server is waited for.
+    pub(crate) fn timer(&self) -> &Arc<ReplyTimer> {
+        &self.timer
     }
 
     /// What the link was opened with.
@@ -198,6 +208,7 @@ impl Link {
 
     fn connected(&mut self) -> Result<&mut Wire, StoreError> {
         if self.connection.is_none() {
+            let _waiting = self.timer.start();
             self.connection = Some(connect(&self.options)?);
             self.generation += 1;
         }
@@ -209,7 +220,11 @@ impl Link {
         if packed.is_empty() {
             return Ok(());
         }
-        let sent = self.connected()?.send(&packed.bytes);
+        self.connected()?;
+        let waiting = self.timer.start();
+        let connection = self.connection.as_mut().ok_or_else(unconnected)?;
+        let sent = connection.send(&packed.bytes);
+        drop(waiting);
         sent.map_err(|cause| self.broken(&cause))
     }
 
@@ -226,7 +241,10 @@ impl Link {
     /// The next reply. Only what breaks the connection ends it.
     fn reply(&mut self) -> Result<Value, StoreError> {
         let connection = self.connection.as_mut().ok_or_else(unconnected)?;
-        match connection.value().and_then(Value::extract_error) {
+        let waiting = self.timer.start();
+        let reply = connection.value();
+        drop(waiting);
+        match reply.and_then(Value::extract_error) {
             Ok(value) => Ok(value),
             // The server said no; the next reply will be that to the next command.
             Err(cause) if matches!(cause.kind(), ErrorKind::Server(_) | ErrorKind::Extension) => {
@@ -449,7 +467,7 @@ fn connect(options: &Options) -> Result<Wire, StoreError> {
     if let Some(user) = &options.user {
         settings = settings.set_username(user);
     }
-    if let Some(password) = &options.password {
+    if let Some(password) = options.current_password() {
         settings = settings.set_password(password);
     }
     Wire::connect(info.set_redis_settings(settings), CONNECT_TIMEOUT, REPLY_TIMEOUT).map_err(

@@ -10,6 +10,7 @@ use super::keys::{Keys, Pointer};
 use super::link::Packed;
 use super::posting::Posting;
 use super::{Store, StoreError, reply};
+use crate::hash::{DIGEST, StoredDigest};
 use serde::{Deserialize, Serialize};
 
 /// Seconds after which the checkpoints of a log that is read to its end are deleted. Until then they
@@ -22,6 +23,12 @@ const SETTLED_AFTER: u64 = 86_400;
 pub struct SourceState {
     /// Path where the log was read last.
     pub path: String,
+    /// The command that read it: `zeek` or `suricata`. Empty for captures, and in entries from before this was kept.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub reader: String,
+    /// Digest of the log up to the position. Absent for captures, and in entries from before this was kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub digest: Option<StoredDigest>,
     /// Sensor that read it.
     pub sensor: String,
     /// Position up to which every record is applied: octets of the uncompressed log, or batches if it is `live`.
@@ -83,6 +90,30 @@ impl Store {
     pub fn load(&mut self, log: &[u8; 16]) -> Result<Checkpoint, StoreError> {
         let acknowledged = self.source(log)?.map_or(0, |state| state.acknowledged);
         Ok(Checkpoint { acknowledged, marks: self.load_marks(log)? })
+    }
+
+    /// The digest of a log up to the end of the batch that was sent last, which may be applied in part.
+    ///
+    /// # Errors
+    /// When Redis does not answer, or the entry does not read.
+    pub fn batch_under_way(&mut self, log: &[u8; 16]) -> Result<Option<[u8; DIGEST]>, StoreError> {
+        let key = self.keys.under_way();
+        let value = reply::maybe_octets(self.link.ask(&[b"HGET", key.as_bytes(), log])?)?;
+        value.map(|digest| digest.try_into().map_err(|_| StoreError::damaged(&key))).transpose()
+    }
+
+    /// Says what a batch is made of, before it is flushed: whoever finishes it later has to have the same log.
+    ///
+    /// # Errors
+    /// When Redis does not answer.
+    pub fn announce_batch(
+        &mut self,
+        log: &[u8; 16],
+        digest: &[u8; DIGEST],
+    ) -> Result<(), StoreError> {
+        let key = self.keys.under_way();
+        self.link.ask(&[b"HSET", key.as_bytes(), log, digest])?;
+        Ok(())
     }
 
     /// Loads the marks of a log and does its redo.
@@ -156,6 +187,7 @@ impl Store {
                 &mark.to_octets(),
             ]);
         }
+        packed.command(&[b"HDEL", self.keys.under_way().as_bytes(), log]);
         self.link.call(&packed)?;
         Ok(())
     }
@@ -213,6 +245,7 @@ impl Store {
                 let key = self.keys.checkpoints(partition);
                 packed.command(&[b"HDEL", key.as_bytes(), log]);
             }
+            packed.command(&[b"HDEL", self.keys.under_way().as_bytes(), log]);
             packed.command(&[b"HDEL", self.keys.sources().as_bytes(), log]);
             self.link.call(&packed)?;
         }

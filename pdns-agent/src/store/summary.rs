@@ -2,7 +2,7 @@
 
 use super::keys::{Kind, VERSION};
 use super::link::Packed;
-use super::{SourceState, Store, StoreError, reply};
+use super::{Capacity, SourceState, Store, StoreError, reply};
 
 /// A store in numbers.
 #[derive(Clone, Debug, Default)]
@@ -23,8 +23,8 @@ pub struct Summary {
     pub negative_names: u64,
     /// Negative answers.
     pub negatives: u64,
-    /// Memory that Redis uses, in octets; all its databases and keys.
-    pub memory: u64,
+    /// Memory of Redis.
+    pub capacity: Capacity,
     /// Version of the server.
     pub server: String,
     /// Sensor names by bit.
@@ -61,7 +61,7 @@ impl Store {
         let field = |name: &str| {
             info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).unwrap_or("")
         };
-        let memory = field("used_memory").trim().parse().unwrap_or(0);
+        let capacity = Capacity::from_info(&info);
         let server = field("redis_version").trim().to_owned();
         let persistent = field("aof_enabled").trim() == "1";
         let mut sources = self.sources()?;
@@ -85,7 +85,7 @@ impl Store {
             records,
             negative_names,
             negatives,
-            memory,
+            capacity,
             server,
             sensors: self.sensors()?,
             sources,

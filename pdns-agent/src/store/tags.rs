@@ -165,7 +165,10 @@ impl Store {
     fn change_batch(&mut self, changes: &[TagChange]) -> Result<Vec<TagOutcome>, StoreError> {
         let mut packed = Packed::default();
         packed.begin(5 + 5 * changes.len());
-        packed.word("FCALL").word(&self.link.functions.tag).word("1").word(self.keys.tags_root());
+        let clears = changes.iter().all(|change| matches!(change, TagChange::Clear(_)));
+        let functions = &self.link.functions;
+        let function = if clears { &functions.untag } else { &functions.tag };
+        packed.word("FCALL").word(function).word("1").word(self.keys.tags_root());
         packed.word(format!("{MAX_TAGS} {MAX_HISTORY}"));
         for change in changes {
             let tag = change.tag();

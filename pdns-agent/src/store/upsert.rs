@@ -26,7 +26,16 @@ pub(crate) struct Memory {
     /// Sets that turned out large.
     large: Vec<Posting>,
     /// Entries of the inverse index that may not have been written when the connection was lost.
-    owed: Vec<(Posting, Pointer)>,
+    owed: Vec<Owed>,
+}
+
+/// An entry of the inverse index that is to be written again.
+#[derive(Clone)]
+struct Owed {
+    /// The log whose batch it belongs to.
+    log: [u8; 16],
+    posting: Posting,
+    owner: Pointer,
 }
 
 /// A batch on its way.
@@ -60,9 +69,16 @@ impl Store {
         }
     }
 
+    /// How many entries of the inverse index are still to be written by [`Store::flush`]: they are missing in the
+    /// store when this one is dropped.
+    #[must_use]
+    pub fn owed_entries(&self) -> usize {
+        self.memory.owed.len()
+    }
+
     /// Writes a batch and moves the checkpoint to its end.
     ///
-    /// May be called again with the same arguments after [`StoreError::is_transient`] errors.
+    /// May be called again with the same arguments after errors that can be waited out ([`super::Retry::Wait`]).
     ///
     /// # Errors
     /// [`StoreError::Conflict`] when somebody else moved the checkpoint, when Redis lost data or was started
@@ -82,7 +98,9 @@ impl Store {
             // may be that of a later call already than the one whose entries were refused.
             self.link.hang_up();
             let added = way.halves.into_iter().flatten().flat_map(|flight| flight.added);
-            self.memory.owed.extend(added.chain(way.postings.into_iter().flatten()));
+            let owed = added.chain(way.postings.into_iter().flatten());
+            let log = batch.log;
+            self.memory.owed.extend(owed.map(|(posting, owner)| Owed { log, posting, owner }));
         }
         result?;
         if !batch.finish {
@@ -97,7 +115,7 @@ impl Store {
         // Makes the connection, if there is none, before its number is compared.
         schema::same(&mut self.link, &self.keys, self.router.hasher())?;
         if self.memory.generation == self.link.generation() {
-            return Ok(());
+            return if self.memory.owed.is_empty() { Ok(()) } else { self.pay(&batch.log) };
         }
         self.memory.nets.clear();
         self.memory.large.clear();
@@ -105,7 +123,7 @@ impl Store {
         // loaded last, over the connection that is kept.
         self.link.load_functions()?;
         let run = self.link.run()?;
-        self.pay()?;
+        self.pay(&batch.log)?;
         let marks = self.load_marks(&batch.log)?;
         // A server that was started anew may have lost rows that are known here.
         let same = self.memory.generation == 0 || (run.is_some() && run == self.memory.run);
@@ -115,14 +133,41 @@ impl Store {
     }
 
     /// Writes the entries of the inverse index that are owed. Twice does no harm.
-    fn pay(&mut self) -> Result<(), StoreError> {
+    ///
+    /// Those that Redis rejects stay owed: they hold up the batches of their own log, and not of others.
+    fn pay(&mut self, log: &[u8; 16]) -> Result<(), StoreError> {
+        let owed = self.memory.owed.clone();
         let mut packed = Packed::default();
-        for (posting, owner) in self.memory.owed.clone() {
-            self.memory.add_posting(&posting, posting.member(owner), &self.keys, &mut packed);
+        let mut counts = Vec::with_capacity(owed.len());
+        for Owed { posting, owner, .. } in &owed {
+            let before = packed.len();
+            self.memory.add_posting(posting, posting.member(*owner), &self.keys, &mut packed);
+            counts.push(packed.len() - before);
         }
-        self.link.call(&packed)?;
-        self.memory.owed.clear();
-        Ok(())
+        self.link.send(&packed)?;
+        let (mut rejected, mut result) = (Vec::new(), Ok(()));
+        for (entry, count) in owed.into_iter().zip(counts) {
+            let mut reply = Ok(());
+            for _ in 0..count {
+                reply = reply.and(self.link.answer().map(drop));
+            }
+            match reply.map_err(|error| error.at_key(&entry.posting.key)) {
+                Ok(()) => {}
+                Err(error @ StoreError::Server(_)) => {
+                    if entry.log == *log {
+                        result = result.and(Err(error));
+                    }
+                    rejected.push(entry);
+                }
+                Err(error) => {
+                    // More replies may be outstanding.
+                    self.link.hang_up();
+                    return Err(error);
+                }
+            }
+        }
+        self.memory.owed = rejected;
+        result
     }
 
     /// Sends and receives until every part is applied and entered into the inverse index.
@@ -179,8 +224,11 @@ impl Store {
         batch: &mut Batch,
         postings: &mut [Vec<(Posting, Pointer)>],
     ) -> Result<(), StoreError> {
-        for _ in 0..flight.adds {
-            self.link.receive()?;
+        for index in 0..flight.adds {
+            self.link.receive().map_err(|error| match flight.added.get(index) {
+                Some((posting, _)) => error.at_key(&posting.key),
+                None => error,
+            })?;
         }
         for probe in &flight.probes {
             if reply::integer(&self.link.receive()?)? > LARGE {
@@ -188,7 +236,10 @@ impl Store {
             }
         }
         let Some(number) = flight.call else { return Ok(()) };
-        let answer = reply::octets(self.link.receive()?)?;
+        let partition = batch.parts.get(flight.part).map_or(0, |part| part.partition);
+        let refused =
+            |error: StoreError| error.at_key(&format!("{}...", self.keys.partition(partition)));
+        let answer = reply::octets(self.link.receive().map_err(refused)?)?;
         let (Some(call), Some(part), Some(postings)) = (
             batch.calls.get(number),
             batch.parts.get_mut(flight.part),

@@ -124,7 +124,7 @@ fn the_analyst_of_the_readme_may_not_write() {
     let start = "pdns: cannot verify the store: Redis refuses access: ";
     assert!(ended.stderr.starts_with(start), "{}", ended.stderr);
     let ended = feed(&site, "analyst", &site.home.write("more/dns.log", "1700000000.0\tx\n"));
-    assert_eq!(ended.code, Some(2));
+    assert_eq!(ended.code, Some(78));
     assert!(ended.stderr.contains("Redis refuses access: "), "{}", ended.stderr);
     // Other keys are none of his business.
     site.server.call(&["SET", "other", "secret"]);

@@ -4,7 +4,8 @@ use crate::redis::{Redis, until};
 use crate::run::{Home, run};
 use crate::store::{Model, contents, options};
 use pdns_agent::store::Store;
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
@@ -141,6 +142,16 @@ impl Drop for Agent {
         self.child.kill().ok();
         self.child.wait().ok();
     }
+}
+
+/// One question to a page on a Unix socket: the whole reply.
+pub(crate) fn ask(socket: &Path, path: &str) -> String {
+    let mut stream = UnixStream::connect(socket).expect("somebody listens");
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        .expect("it reads");
+    let mut text = String::new();
+    stream.read_to_string(&mut text).expect("it answers in text");
+    text
 }
 
 /// What one undisturbed import of a folder or file amounts to.

@@ -332,7 +332,7 @@ fn a_file_is_replaced_whole_and_only_when_it_changes() {
         let ended =
             run(&mut site.pdns(), &["export", "--tag", "any", "--format", "plain", "--out", out]);
         assert_eq!(ended.code, Some(2), "{out}");
-        assert!(ended.stderr.contains("it is no file"), "{}", ended.stderr);
+        assert!(ended.stderr.contains("not a regular file"), "{}", ended.stderr);
     }
 }
 

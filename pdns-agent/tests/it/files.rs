@@ -9,6 +9,7 @@ use pdns_agent::store::Store;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::time::{Duration, SystemTime};
 
 fn store(server: &Redis) -> Store {
     Store::open(&options(server)).unwrap()
@@ -16,6 +17,12 @@ fn store(server: &Redis) -> Store {
 
 fn import(home: &Home, server: &Redis, input: &Path) -> Ended {
     run(zeek(home, &server.url()).arg("--once"), &[input])
+}
+
+/// Makes a file one that nobody has written to for an hour.
+fn age(path: &Path) {
+    let file = fs::File::options().append(true).open(path).unwrap();
+    file.set_modified(SystemTime::now() - Duration::from_hours(1)).unwrap();
 }
 
 /// What a log amounts to by itself.
@@ -90,6 +97,7 @@ fn a_last_line_without_newline_counts_once_when_imported_and_when_its_newline_co
     let mut lines = Lines::new(34, 500);
     let log = lines.log(200);
     let path = home.write("dns.log", log.trim_end());
+    age(&path);
     for _ in 0..2 {
         let ended = import(&home, &server, &path);
         assert_eq!(ended.code, Some(0), "{}", ended.stderr);
@@ -145,13 +153,19 @@ fn a_broken_gzip_is_counted_up_to_the_break_and_once() {
     agrees(&mut store(&server), &alone(&log));
 }
 
-/// Makes a store that holds nothing but a batch of one log that all partitions have begun, to end at `end`.
-fn half_way(server: &Redis, log: &[u8; 16], end: u64) {
+/// Empties a store, which remains the same one.
+pub(crate) fn empty(server: &Redis) {
     let mut connection = server.connection();
     let keys: Vec<String> = redis::cmd("KEYS").arg("pd:*").query(&mut connection).unwrap();
     for key in keys.iter().filter(|key| !["pd:schema", "pd:sensors"].contains(&key.as_str())) {
         let () = redis::cmd("DEL").arg(key).query(&mut connection).unwrap();
     }
+}
+
+/// Makes a store that holds nothing but a batch of one log that all partitions have begun, to end at `end`.
+pub(crate) fn half_way(server: &Redis, log: &[u8; 16], end: u64) {
+    empty(server);
+    let mut connection = server.connection();
     // All before 0 is done; of two slices none is applied.
     let mark = [&[0; 8][..], &end.to_be_bytes(), &[0, 2], &[0, 0]].concat();
     for partition in 0..64 {
@@ -167,10 +181,12 @@ fn a_batch_left_half_way_is_finished_to_its_last_line_and_from_a_whole_copy_only
     // The last line has no newline.
     let torn = log.trim_end();
     let path = home.write("dns.log", torn);
+    age(&path);
     import(&home, &server, &path).with(&[0]);
     let (id, state) = store(&server).sources().unwrap().remove(0);
     assert_eq!(state.acknowledged, torn.len() as u64);
     half_way(&server, &id, state.acknowledged);
+    age(&path);
     import(&home, &server, &path).with(&[0]);
     agrees(&mut store(&server), &alone(&log));
     // A copy that is not yet whole has not all of the batch.

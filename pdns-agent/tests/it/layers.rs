@@ -10,6 +10,8 @@ const LAYERS: &[(&str, u8)] = &[
     ("rr", 0),
     ("rdata", 0),
     ("hash", 0),
+    ("atomic_file", 0),
+    ("file_lock", 0),
     ("observation", 1),
     ("source", 2),
     ("decode", 3),

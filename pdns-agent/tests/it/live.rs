@@ -275,6 +275,32 @@ fn what_a_reader_that_stands_still_loses_is_counted_exactly() {
 }
 
 #[test]
+fn packets_are_kept_while_redis_takes_no_connections() {
+    if !is_root("packets_are_kept_while_redis_takes_no_connections") {
+        return;
+    }
+    let (home, network, server) = (Home::new(), Network::new(), Redis::start());
+    network.pair("cap");
+    let file = responses(&home, 1_000);
+    let mut live = Live::start(&home, &network, &server.url(), &["--interface", "cap"]);
+    network.replay("cap", &file, PACED);
+    live.sees("cap", 1_000);
+    let mut own = server.connection();
+    let () = redis::cmd("CONFIG").arg(&["SET", "maxclients", "1"]).query(&mut own).unwrap();
+    let kill = ["KILL", "TYPE", "normal", "SKIPME", "yes"];
+    let _killed: u64 = redis::cmd("CLIENT").arg(&kill).query(&mut own).unwrap();
+    network.replay("cap", &file, PACED);
+    live.sees("cap", 2_000);
+    live.agent.says("cannot write to the store, retrying", 1);
+    let () = redis::cmd("CONFIG").arg(&["SET", "maxclients", "1000"]).query(&mut own).unwrap();
+    until("all that was kept is stored", || sightings(&home, &server) == 2_000);
+    let (code, said) = live.agent.terminate();
+    assert_eq!(code, Some(0), "{said}");
+    assert_eq!(said.matches("cannot write to the store").count(), 1, "{said}");
+    assert_eq!(sightings(&home, &server), 2_000);
+}
+
+#[test]
 fn each_interface_has_its_sensor() {
     if !is_root("each_interface_has_its_sensor") {
         return;
@@ -354,7 +380,7 @@ fn without_capabilities_it_says_which_it_needs() {
     };
     for (capabilities, missing) in [("", "CAP_NET_RAW"), (",+net_raw", "CAP_BPF")] {
         let ended = run(&mut with(capabilities), &["--flush", "0.1"]);
-        assert_eq!(ended.code, Some(2), "{ended:?}");
+        assert_eq!(ended.code, Some(78), "{ended:?}");
         let told: Vec<&str> = ended.stderr.lines().filter(|line| !line.starts_with('{')).collect();
         assert_eq!(told.len(), 1, "one sentence: {}", ended.stderr);
         assert!(told[0].contains(missing), "it does not name {missing}: {}", ended.stderr);
@@ -396,6 +422,6 @@ fn an_interface_that_is_not_there_is_told_with_those_that_are() {
     let mut command = home.agent_by("ip", &network.entry());
     command.args(["ebpf", "--redis", &server.url(), "--sensor", "test"]);
     let ended = run(&mut command, &["--interface", "cup"]);
-    assert_eq!(ended.code, Some(2), "{ended:?}");
+    assert_eq!(ended.code, Some(78), "{ended:?}");
     assert!(ended.stderr.contains("cup") && ended.stderr.contains("cap-out"), "{}", ended.stderr);
 }

@@ -29,6 +29,8 @@ mod layers;
 #[cfg(test)]
 mod live;
 #[cfg(test)]
+mod log_reader;
+#[cfg(test)]
 mod logs;
 #[cfg(test)]
 mod managed;
@@ -44,6 +46,8 @@ mod packets;
 #[cfg(test)]
 mod pairs;
 #[cfg(test)]
+mod proxy;
+#[cfg(test)]
 mod query;
 #[cfg(test)]
 mod questions;
@@ -55,6 +59,8 @@ mod readme;
 mod redis;
 #[cfg(test)]
 mod reference;
+#[cfg(test)]
+mod refusals;
 #[cfg(test)]
 mod run;
 #[cfg(test)]

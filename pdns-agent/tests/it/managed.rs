@@ -1,5 +1,10 @@
 //! The private Redis of a newcomer who has set up nothing: `managed:`.
 
+mod machine;
+mod mend;
+mod places;
+mod settings;
+
 use crate::agent::Agent;
 use crate::run::{Ended, Home, run};
 use crate::serve::{listens, request};
@@ -27,8 +32,13 @@ impl Managed {
     }
 
     fn pdns(&self) -> Command {
+        self.pdns_with(&self.data)
+    }
+
+    /// `pdns` with another data directory, whatever the settings files of this machine name.
+    fn pdns_with(&self, data: &Path) -> Command {
         let mut command = self.home.pdns();
-        command.env("XDG_DATA_HOME", &self.data);
+        command.env("XDG_DATA_HOME", data).env("PDNS_REDIS", "managed:");
         command
     }
 
@@ -45,7 +55,17 @@ impl Managed {
                 "\n"
             ),
         );
-        run(self.home.agent().env("XDG_DATA_HOME", &self.data).args(["zeek", "--once"]), &[log])
+        let mut agent = self.home.agent();
+        agent.env("XDG_DATA_HOME", &self.data).env("PDNS_REDIS", "managed:");
+        run(agent.args(["zeek", "--once"]), &[log])
+    }
+
+    /// Asks for the one record that [`Self::fill`] brings.
+    #[track_caller]
+    fn has_it(&self, data: &Path) {
+        let mut pdns = self.pdns_with(data);
+        let shown = run(&mut pdns, &["192.0.2.7", "--format", "plain"]).with(&[0]);
+        assert_eq!(shown, "www.example.com\tA\t192.0.2.7\n");
     }
 
     /// Our directory within the data directory.
@@ -237,6 +257,7 @@ fn a_server_that_does_not_start_is_told_with_the_place_of_its_log() {
     let directory = managed.directory();
     fs::create_dir_all(directory.join("appendonlydir")).unwrap();
     fs::write(directory.join("appendonlydir/appendonly.aof.manifest"), "nonsense\n").unwrap();
+    fs::write(directory.join("pdns-managed"), "").unwrap();
     let ended = run(&mut managed.pdns(), &["www.example.com"]);
     assert_eq!(ended.code, Some(2));
     let log = directory.join("redis.log");

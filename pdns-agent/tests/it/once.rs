@@ -1,7 +1,7 @@
 //! Packets that come only once, through a pipe as from an interface: whatever happens to Redis, each is counted
 //! once. And capture files whose import is killed.
 
-use crate::agent::{Agent, acknowledged};
+use crate::agent::{Agent, acknowledged, ask};
 use crate::redis::{Redis, until};
 use crate::reference::python;
 use crate::run::{Home, run};
@@ -9,8 +9,7 @@ use crate::store::{Model, agrees, contents, options};
 use pdns_agent::store::Store;
 use std::ffi::OsStr;
 use std::fs;
-use std::io::{Read as _, Write as _};
-use std::os::unix::net::UnixStream;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -112,7 +111,7 @@ fn what_cannot_be_stored_before_the_end_is_told() {
         0 => until("the agent writes", || stored(&server) > 0),
         _ => server.kill9(),
     });
-    agent.says("the store is away", 1);
+    agent.says("cannot write to the store, retrying", 1);
     let (code, said) = agent.terminate();
     assert_eq!(code, Some(2), "{said}");
     let last = said.lines().last().unwrap_or_default();
@@ -225,7 +224,7 @@ fn a_lane_that_never_reaches_its_store_says_so_when_it_is_asked() {
     let mut agent =
         Agent::start(command.arg("-").arg("--listen").arg(&socket).stdin(Stdio::piped()));
     let pipe = agent.stdin();
-    agent.says("waiting for it", 1);
+    agent.says("cannot open the store, retrying", 1);
     let health = ask(&socket, "/health");
     assert!(health.starts_with("HTTP/1.1 503") || health.starts_with("HTTP/1.0 503"), "{health}");
     assert!(ask(&socket, "/metrics").contains("\npdns_store_up 0\n"));
@@ -275,15 +274,6 @@ fn a_capture_that_grows_is_counted_once_though_its_imports_are_killed() {
     }
     agrees(&mut store(&server), &model);
     verified(&home, &server);
-}
-
-/// One question to the agent's own page.
-fn ask(socket: &Path, path: &str) -> String {
-    let mut stream = UnixStream::connect(socket).expect("the agent listens");
-    write!(stream, "GET {path} HTTP/1.0\r\n\r\n").expect("it reads");
-    let mut text = String::new();
-    stream.read_to_string(&mut text).expect("it answers in text");
-    text
 }
 
 /// The sum of all counts in the store; 0 while there is none.

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpListener;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::mpsc;
 use std::thread;
@@ -108,6 +108,16 @@ impl Redis {
             self.child = Some(child);
         }
         started
+    }
+
+    /// The process of a running server.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.as_ref().expect("the server runs").id()
+    }
+
+    /// The data directory.
+    pub(crate) fn directory(&self) -> &Path {
+        self.directory.path()
     }
 
     /// The socket's path.

@@ -6,6 +6,7 @@ mod dnsdb;
 mod exposed;
 mod hostile;
 mod limits;
+mod logins;
 mod outage;
 mod page;
 mod users;

@@ -12,6 +12,7 @@ use crate::reference::{self, interpreter, python};
 use crate::run::{Home, run};
 use crate::store::{Model, agrees, contents, options};
 use pdns_agent::store::Store;
+use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -47,7 +48,14 @@ fn package() -> PathBuf {
 
 /// Writes both logs into a folder, as the package makes them of a `capture` or a `log`.
 fn write(what: &str, form: &str, folder: &Path, of: &Path) {
-    python("package.py", &[what.as_ref(), form.as_ref(), folder.as_os_str(), of.as_os_str()], &[]);
+    write_as(&[], what, form, folder, of);
+}
+
+/// The same of a Zeek with the options of `package.py`: `--cluster`, `--killed`.
+fn write_as(options: &[&str], what: &str, form: &str, folder: &Path, of: &Path) {
+    let mut arguments: Vec<&OsStr> = options.iter().map(OsStr::new).collect();
+    arguments.extend([what.as_ref(), form.as_ref(), folder.as_os_str(), of.as_os_str()]);
+    python("package.py", &arguments, &[]);
 }
 
 #[test]
@@ -101,13 +109,13 @@ fn what_the_package_writes_of_a_capture_is_stored_as_its_packets_are() {
         let options = reference::options_of(&made[title]);
         let capture = captures.join(format!("{title}.pcap"));
         let (records, negatives) = reference::imported(&home, &server, &options, &[&capture]);
-        for form in ["tsv", "json"] {
-            let folder = home.path().join(form).join(title);
-            write("capture", form, &folder, &capture);
+        for (options, form) in [(&[][..], "tsv"), (&[], "json"), (&["--cluster"], "tsv")] {
+            let folder = home.path().join(form).join(options.concat()).join(title);
+            write_as(options, "capture", form, &folder, &capture);
             server.flush();
             import(&home, &server, &folder).with(&[0]);
             let (ours, our_negatives) = reference::stored_octets(&home, &server.url());
-            let what = format!("{title} in {form}");
+            let what = format!("{title} in {form} {}", options.concat());
             assert!(!ours.is_empty(), "{what}: nothing is stored");
             let records = alike(title, records.clone());
             assert_alike(&format!("{what}, records"), &alike(title, ours), &records);
@@ -227,6 +235,50 @@ fn dns_log_is_read_in_full_when_the_packages_log_is_not_wanted() {
     assert!(!without.0.is_empty());
     // The marked log lacks columns that tell no data from a referral.
     assert_alike("records", &read(&server, "with").0, &without.0);
+}
+
+#[test]
+fn a_cluster_that_is_killed_has_written_all_that_it_marked() {
+    let (home, server) = (Home::new(), Redis::start());
+    let log = home.write("without/dns.log", Lines::new(47, 300).log(5_000));
+    import(&home, &server, &log).with(&[0]);
+    let (records, negatives) = stored(&home, &server.url());
+    server.flush();
+    let pair = home.path().join("with");
+    write_as(&["--cluster", "--killed"], "log", "tsv", &pair, &log);
+    import(&home, &server, &pair).with(&[0]);
+    let (ours, our_negatives) = stored(&home, &server.url());
+    assert_alike("records", &ours, &told_whole(&records));
+    assert_alike("negatives", &our_negatives, &negatives);
+}
+
+#[test]
+fn lines_that_a_killed_zeek_never_wrote_are_reported() {
+    let (home, server) = (Home::new(), Redis::start());
+    let log = home.write("without/dns.log", Lines::new(48, 300).log(5_000));
+    let pair = home.path().join("with");
+    let report = || {
+        let ended = import(&home, &server, &pair);
+        assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+        let rows = ended.stderr.lines().find(|line| line.contains("may be missing in pdns.log"));
+        rows.map(|line| line.split_whitespace().next().unwrap().to_owned())
+    };
+    write_as(&["--killed"], "log", "tsv", &pair, &log);
+    let seconds = |name: &str| -> Vec<u64> {
+        let text = fs::read_to_string(pair.join(name)).unwrap();
+        let rows = text.lines().filter(|line| !line.starts_with('#'));
+        let time = |line: &str| line.split('\t').next()?.split('.').next()?.parse().ok();
+        rows.map(|line| time(line).expect("each row has a time")).collect()
+    };
+    // What was first seen by then was written.
+    let end = seconds("pdns.log").into_iter().max().expect("a window has passed");
+    let newer = seconds("dns.log").into_iter().filter(|&at| at > end).count();
+    assert!(newer > 500, "only {newer} lines are newer");
+    assert_eq!(report(), Some(newer.to_string()));
+    // An orderly end writes them.
+    server.flush();
+    write("log", "tsv", &pair, &log);
+    assert_eq!(report(), None);
 }
 
 /// Follows both logs with an agent that is killed again and again while they grow and rotate, each on its own.

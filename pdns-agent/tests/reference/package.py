@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """What a Zeek with our package would write: the logic of zeek/scripts/main.zeek, told again in Python.
 
-    package.py capture FORMAT FOLDER PCAP...
-    package.py log FORMAT FOLDER LOG...
+    package.py [--cluster] [--killed] capture FORMAT FOLDER PCAP...
+    package.py [--cluster] [--killed] log FORMAT FOLDER LOG...
 
 Both write FOLDER/dns.log, with the rows that the package marks, and FOLDER/pdns.log; FORMAT is tsv or json.
+In a cluster records are not gathered. A Zeek that was killed after the last row writes nothing that it has gathered.
 `capture` reads UDP messages of capture files, and lets each question wait for its response to the end. `log`
 reads dns.log files that a Zeek without the package wrote, and takes what zeek.py infers of them for what was
 on the wire.
@@ -107,14 +108,17 @@ def write(path, log, columns, rows, form):
 
 
 class Gathered:
-    def __init__(self):
-        self.open, self.lines = {}, []
+    def __init__(self, window):
+        self.window, self.open, self.lines = window, {}, []
 
     def expire(self, now):
-        for key in [key for key, (since, _) in self.open.items() if now - since >= WINDOW]:
+        for key in [key for key, (since, _) in self.open.items() if now - since >= self.window]:
             self.lines.append(self.open.pop(key)[1])
 
     def add(self, now, info):
+        if not self.window:
+            self.lines.append(dict(info, last=info["ts"], seen=1))
+            return
         self.expire(now)
         names = ("asked", "section", "zone", "qname", "rrname", "rrclass", "rrtype", "outcome")
         key = tuple(info.get(name) for name in names) + (tuple(info.get("rdata") or ()),)
@@ -135,7 +139,6 @@ class Gathered:
     def end(self):
         self.lines += [info for _, info in self.open.values()]
         self.open = {}
-        return self.lines
 
 
 def line(ts, name, qtype, qclass=1, **more):
@@ -346,8 +349,8 @@ def datagrams(path):
         yield seconds + micros / 10**6, ends, udp[8:]
 
 
-def from_capture(paths):
-    gathered, rows = Gathered(), []
+def from_capture(paths, gathered):
+    rows = []
     flows = {}  # (client, server): {ident: [rows that wait]}
     for path in paths:
         for now, (source, target), payload in datagrams(path):
@@ -387,7 +390,7 @@ def from_capture(paths):
             name = domain(row["query"].encode("latin-1"))
             info = line(row["ts"], name, row["qtype"], row["qclass"], outcome="UNANSWERED", asked=True)
             gathered.add(row["ts"], info)
-    return rows, gathered.end()
+    return rows
 
 
 def new_row(now, number, client, server):
@@ -416,8 +419,8 @@ def fields_of(rrtype, rdata):
     return [part if part.isdigit() else domain(octets_of(part)) for part in rdata.split(" ")]
 
 
-def from_log(paths):
-    gathered, rows, kept = Gathered(), [], []
+def from_log(paths, gathered):
+    rows, kept = [], []
     for path in paths:
         header = zeek.Header()
         for raw in zeek.lines_of(path, False):
@@ -453,15 +456,22 @@ def from_log(paths):
         for rrname, rrtype, outcome in negatives:
             number = zeek.TYPE_NUMBERS.get(rrtype) or int(rrtype[4:])
             gathered.add(at, line(float(at), domain(octets_of(rrname)), number, outcome=outcome, asked=True))
-    return rows, gathered.end()
+    return rows
 
 
-def main(what, form, folder, *paths):
-    rows, lines = {"capture": from_capture, "log": from_log}[what](paths)
+def main(what, form, folder, *paths, is_cluster=False, is_killed=False):
+    gathered = Gathered(0 if is_cluster else WINDOW)
+    rows = {"capture": from_capture, "log": from_log}[what](paths, gathered)
+    if not is_killed:
+        gathered.end()
     Path(folder).mkdir(parents=True, exist_ok=True)
     write(f"{folder}/dns.log", "dns", DNS, rows, form)
-    write(f"{folder}/pdns.log", "pdns", PDNS, lines, form)
+    write(f"{folder}/pdns.log", "pdns", PDNS, gathered.lines, form)
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    options = [argument for argument in sys.argv[1:] if argument.startswith("--")]
+    if unknown := set(options) - {"--cluster", "--killed"}:
+        sys.exit(f"unknown options: {unknown}")
+    arguments = sys.argv[1 + len(options) :]
+    main(*arguments, is_cluster="--cluster" in options, is_killed="--killed" in options)

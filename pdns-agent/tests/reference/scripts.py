@@ -91,17 +91,17 @@ VARIABLES = {
 FUNCTIONS = {
     "fmt": None, "cat": None, "vector": None, "table": None, "set": None, "network_time": 0, "interval_to_double": 1,
     "double_to_count": 1, "floor": 1, "bytestring_to_hexstr": 1, "join_string_vec": 2, "ends_with": 2,
-    "clear_table": 1, "Log::write": 2, "Log::create_stream": 2, "Intel::seen": 1, "NOTICE": 1,
+    "clear_table": 1, "string_cat": None, "Cluster::is_enabled": 0, "Log::write": 2, "Log::create_stream": 2, "Intel::seen": 1, "NOTICE": 1,
 }  # fmt: skip
 TABLES = {"DNS::query_types", "DNS::LOG", "PDNS::LOG", "DNS::IN_RESPONSE", "Intel::DOMAIN", "Version::number"}
 # Scripts of Zeek that may be loaded.
 LOADED = {
-    "base/protocols/dns", "base/frameworks/intel", "base/frameworks/notice", "frameworks/intel/seen/dns",
-    "frameworks/intel/seen/conn-established",
+    "base/frameworks/cluster", "base/frameworks/intel", "base/frameworks/notice", "base/misc/version",
+    "base/protocols/dns", "frameworks/intel/seen/dns", "frameworks/intel/seen/conn-established",
 }  # fmt: skip
 # Names that are redefined.
 REDEFINED = {"dns_skip_all_auth", "dns_skip_all_addl", "Log::ID", "DNS::Info", "connection", "Notice::Type",
-             "Intel::read_files"}  # fmt: skip
+             "Intel::read_files", "PDNS::window"}  # fmt: skip
 
 
 def spaced(text):
@@ -195,7 +195,7 @@ def check_package(folder, own):
     meta = configparser.ConfigParser(interpolation=None)
     meta.read(folder / "zkg.meta")
     package = dict(meta["package"])
-    unknown = set(package) - {"description", "tags", "script_dir", "test_command", "depends"}
+    unknown = set(package) - {"aliases", "description", "tags", "script_dir", "test_command", "depends"}
     wrong = [f"zkg.meta: {name} is no field that is known here" for name in sorted(unknown)]
     if not (folder / package["script_dir"] / "__load__.zeek").is_file():
         wrong.append("zkg.meta: script_dir holds no __load__.zeek")

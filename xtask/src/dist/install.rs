@@ -1,7 +1,7 @@
 //! The package in a system of its own: a small Debian below `target/dist`, with its own processes, network and systemd.
 //!
-//! The system is made once by debootstrap and kept; each test works on a copy. `xtask/deb/test.sh` runs in it, as a unit, and says
-//! how it went by a file.
+//! The system is made once by debootstrap and kept; each test works on a copy. The scripts in `xtask/deb/test` run in it, as a
+//! unit, and say how it went by a file.
 
 use super::place;
 use crate::shell::{root, run};
@@ -12,7 +12,9 @@ use std::process::Command;
 
 const SUITE: &str = "bookworm";
 /// What the package needs there, and what the test asks with.
-const INCLUDE: &str = "systemd,systemd-sysv,init-system-helpers,redis-server,curl,libcap2-bin";
+const INCLUDE: &str = "systemd,systemd-sysv,init-system-helpers,redis-server,curl,libcap2-bin,sudo";
+/// The first has what the others share.
+pub(super) const SCRIPTS: [&str; 3] = ["lib.sh", "install.sh", "upgrade.sh"];
 /// Starts the system's systemd among processes, mounts and a network of its own; it ends when that powers off.
 const BOOT: &str = r#"
 mount --bind "$1" "$1" && cd "$1"
@@ -32,39 +34,43 @@ After=multi-user.target
 
 [Service]
 Type=oneshot
-TimeoutStartSec=3min
-ExecStart=/bin/sh -c 'sh -eux /pdns-test/test.sh > /pdns-test/log 2>&1; echo $? > /pdns-test/code'
+TimeoutStartSec=8min
+ExecStart=/bin/sh -c '{ sh -eux install.sh && sh -eux upgrade.sh; } > log 2>&1; echo $? > code'
+WorkingDirectory=/pdns-test
 ExecStopPost=/bin/systemctl poweroff --no-block
 
 [Install]
 WantedBy=multi-user.target
 ";
 
-/// Installs `first`, upgrades to `next`, removes, purges.
-pub(super) fn test(first: &Path, next: &Path) -> anyhow::Result<()> {
+/// Installs `first`, upgrades to `next`, removes, purges; then upgrades from `earlier` to `first`.
+pub(super) fn test(earlier: &Path, first: &Path, next: &Path) -> anyhow::Result<()> {
     let place = place()?;
     let (base, system) = (place.join("base"), place.join("system"));
-    if !base.join("made").exists() {
+    if fs::read_to_string(base.join("made")).ok().as_deref() != Some(INCLUDE) {
         run(Command::new("rm").args(["-rf", "--one-file-system"]).arg(&base))?;
         run(Command::new("debootstrap")
             .args(["--variant=minbase", &format!("--include={INCLUDE}"), SUITE])
             .arg(&base))?;
-        fs::write(base.join("made"), "").context("cannot note that the system is made")?;
+        fs::write(base.join("made"), INCLUDE).context("cannot note that the system is made")?;
     }
     run(Command::new("rm").args(["-rf", "--one-file-system"]).arg(&system))?;
     run(Command::new("cp").args(["-a", "--reflink=auto"]).args([&base, &system]))?;
     let folder = system.join("pdns-test");
     fs::create_dir(&folder)?;
-    fs::copy(first, folder.join("first.deb"))?;
-    fs::copy(next, folder.join("next.deb"))?;
-    fs::copy(root().join("xtask/deb/test.sh"), folder.join("test.sh"))?;
+    for (package, name) in [(earlier, "earlier.deb"), (first, "first.deb"), (next, "next.deb")] {
+        fs::copy(package, folder.join(name))?;
+    }
+    for script in SCRIPTS {
+        fs::copy(root().join("xtask/deb/test").join(script), folder.join(script))?;
+    }
     let units = system.join("etc/systemd/system");
     fs::write(units.join("pdns-test.service"), UNIT)?;
     let wants = units.join("multi-user.target.wants");
     fs::create_dir_all(&wants)?;
     std::os::unix::fs::symlink("../pdns-test.service", wants.join("pdns-test.service"))?;
     let booted = Command::new("timeout")
-        .args(["--kill-after=5", "240", "unshare", "--mount", "--pid", "--uts", "--ipc", "--net"])
+        .args(["--kill-after=5", "540", "unshare", "--mount", "--pid", "--uts", "--ipc", "--net"])
         .args(["--cgroup", "--fork", "--kill-child", "--propagation", "private"])
         .args(["sh", "-ec", BOOT, "boot"])
         .arg(&system)

@@ -7,20 +7,21 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// A folder that becomes a package, and the one with the files that are written for it.
+/// A folder that becomes a package, and those with the files that are written for it.
 pub(super) struct Stage {
     root: PathBuf,
-    sources: PathBuf,
+    /// Folders with what is written for the package; the first that has a file gives it.
+    sources: Vec<PathBuf>,
 }
 
 impl Stage {
     /// An empty one.
-    pub(super) fn begin(root: PathBuf, sources: &Path) -> anyhow::Result<Self> {
+    pub(super) fn begin(root: PathBuf, sources: Vec<PathBuf>) -> anyhow::Result<Self> {
         if root.exists() {
             fs::remove_dir_all(&root)
                 .with_context(|| format!("cannot empty {}", root.display()))?;
         }
-        let stage = Self { root, sources: sources.to_owned() };
+        let stage = Self { root, sources };
         stage.folder(&stage.root)?;
         Ok(stage)
     }
@@ -36,7 +37,9 @@ impl Stage {
 
     /// The text of a file that is written for the package.
     pub(super) fn source(&self, name: &str) -> anyhow::Result<String> {
-        let path = self.sources.join(name);
+        let mut paths = self.sources.iter().map(|folder| folder.join(name));
+        let path = paths.find(|path| path.exists());
+        let path = path.with_context(|| format!("{name} is missing"))?;
         fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))
     }
 

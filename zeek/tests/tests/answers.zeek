@@ -1,6 +1,6 @@
 # @TEST-DOC: Each record of an answer has its own line, with owner, type, TTL and RDATA.
 # @TEST-EXEC: zeek -C -r $TRACES/answers.pcap $PACKAGE %INPUT
-# @TEST-EXEC: zeek-cut -n rrname rrtype_name section rdata ttl seen asked zone < pdns.log | sort > found
+# @TEST-EXEC: zeek-cut rrname rrtype_name section rdata ttl seen asked zone < pdns.log | awk -F'\t' '$3 != "-"' | sort > found
 # @TEST-EXEC: sort expected | diff - found
 
 @TEST-START-FILE expected

@@ -1,6 +1,6 @@
 # @TEST-DOC: A threat-tagged name or address raises a notice.
 # @TEST-EXEC: zeek -C -r $TRACES/answers.pcap $PACKAGE $PACKAGE/intel.zeek %INPUT
-# @TEST-EXEC: zeek-cut -n note sub < notice.log | sort > found
+# @TEST-EXEC: zeek-cut note sub < notice.log | sort > found
 # @TEST-EXEC: sort expected | diff - found
 
 redef Intel::read_files = { "threats.intel" };

@@ -79,6 +79,11 @@ impl Reader {
                     {
                         tracing::warn!(path = %path.display(), "another agent reads this capture, or Redis lost data; reading it again");
                     }
+                    // The others may be stored all the same.
+                    Err(Failure::Store(error)) if error.is_refusal() => {
+                        self.report.fail(&error);
+                        break;
+                    }
                     Err(Failure::Store(error)) => return (self.report, Err(error)),
                 }
             }

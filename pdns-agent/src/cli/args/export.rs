@@ -20,7 +20,7 @@ With --out, FILE is replaced by rename, and only when something changed, so that
 it reads it in vain. When nothing is found it is left with its head alone, or empty.
 
 Examples:
-  pdns export --tag threat --format zeek-intel --out /var/lib/pdns/zeek/threats.intel
+  pdns export --tag threat --format zeek-intel --out /var/lib/pdns-export/threats.intel
   pdns export --tag threat --format zeek-intel --url https://pdns.example.net
   pdns export --tag threat --tag interest --format suricata-dataset --out pdns-threat.lst
   pdns export --format ip-descriptions --last-after 30d --limit 20000";

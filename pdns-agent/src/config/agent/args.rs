@@ -12,7 +12,9 @@ use std::path::PathBuf;
     version,
     about,
     after_help = "The store is a private Redis unless --redis or PDNS_REDIS names one. SIGTERM and SIGINT end the \
-                  agent after all it has read is in the store."
+                  agent after all it has read is in the store. Once the store has worked, whatever is wrong with it \
+                  is waited out.\n\nExit status: 0 done, 2 failed (something could not be read or stored), 78 the \
+                  settings never worked."
 )]
 pub struct Args {
     /// Where the store is.

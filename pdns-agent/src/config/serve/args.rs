@@ -88,6 +88,21 @@ pub struct Serve {
     #[arg(long, value_name = "N")]
     pub queries: Option<usize>,
 
+    /// Queries of one client that run at once [default: half of --queries]
+    ///
+    /// A client is a user, and an address as well: both are counted. Of an address eight times as many may run or wait;
+    /// what is beyond is refused with 429.
+    #[arg(long, value_name = "N")]
+    pub client_queries: Option<usize>,
+
+    /// Open connections of one client address [default: 64]
+    ///
+    /// An IPv6 address is counted with its /64, and a user of the Unix socket by user id. All clients together have at
+    /// most 512. With --behind-proxy the proxy may have any number, and the requests that each address behind it sends
+    /// at the same time are counted.
+    #[arg(long, value_name = "N")]
+    pub client_connections: Option<usize>,
+
     /// How long a query may take, in seconds [default: 60]
     #[arg(long, value_name = "SECONDS")]
     pub time: Option<f64>,

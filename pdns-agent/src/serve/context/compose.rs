@@ -141,8 +141,9 @@ pub(super) fn start(store: &mut Store) -> Result<Start, StoreError> {
             ("records", grouped(summary.records)),
             ("negative answers", grouped(summary.negatives)),
             ("sensors", grouped(summary.sensors.len() as u64)),
-            ("MiB in Redis", grouped(summary.memory >> 20)),
+            ("MiB in Redis", grouped(summary.capacity.used >> 20)),
         ],
+        warnings: summary.capacity.warnings(),
         written: written.and_then(|at| u32::try_from(at).ok()).filter(|&at| at > 0).map(Time::of),
         latest,
     })

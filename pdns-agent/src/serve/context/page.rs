@@ -108,6 +108,8 @@ pub(super) struct Start {
     pub(super) frame: Frame,
     /// What is counted, and how many there are.
     pub(super) numbers: Vec<(&'static str, String)>,
+    /// What the operator has to change before the store takes more.
+    pub(super) warnings: Vec<String>,
     pub(super) written: Option<Time>,
     pub(super) latest: Vec<Judgement>,
 }

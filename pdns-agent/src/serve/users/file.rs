@@ -1,11 +1,14 @@
 //! The file of users, as `pdns serve user` reads and writes it.
 
 use super::UsersError;
-use super::secret::{Digest, hash, new_key};
+use super::password::hash;
+use super::secret::{Digest, new_key};
+use crate::atomic_file;
+use crate::file_lock::FileLock;
 use serde::{Deserialize, Serialize};
-use std::fs::{self, File, OpenOptions, Permissions};
-use std::io::{self, Write as _};
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::fs;
+use std::io;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 /// Rights that all others may not have on it.
@@ -70,15 +73,6 @@ pub fn add(
     if !is_name(name) {
         return Err(UsersError::Name(name.to_owned()));
     }
-    let mut entries = match list(path) {
-        Err(UsersError::Read { cause, .. }) if cause.kind() == io::ErrorKind::NotFound => {
-            Vec::new()
-        }
-        entries => entries?,
-    };
-    if entries.iter().any(|entry| entry.name == name) {
-        return Err(UsersError::Twice(name.to_owned()));
-    }
     let mut entry = Entry { name: name.to_owned(), may_tag, key_sha256: None, password: None };
     let key = if let Some(password) = password {
         if !(12..=256).contains(&password.chars().count()) || password.contains(['\n', '\r']) {
@@ -91,6 +85,16 @@ pub fn add(
         entry.key_sha256 = Some(Digest::of(&key).to_hex());
         Some(key)
     };
+    let _lock = lock(path)?;
+    let mut entries = match list(path) {
+        Err(UsersError::Read { cause, .. }) if cause.kind() == io::ErrorKind::NotFound => {
+            Vec::new()
+        }
+        entries => entries?,
+    };
+    if entries.iter().any(|entry| entry.name == name) {
+        return Err(UsersError::Twice(name.to_owned()));
+    }
     entries.push(entry);
     write(path, entries)?;
     Ok(key)
@@ -101,6 +105,9 @@ pub fn add(
 /// # Errors
 /// [`UsersError::Unknown`] when there is none; others as they come.
 pub fn remove(path: &Path, name: &str) -> Result<(), UsersError> {
+    // A missing file is reported as such, and not as one that cannot be locked.
+    fs::metadata(path).map_err(|cause| UsersError::Read { path: path.to_owned(), cause })?;
+    let _lock = lock(path)?;
     let mut entries = list(path)?;
     let before = entries.len();
     entries.retain(|entry| entry.name != name);
@@ -116,29 +123,22 @@ fn is_name(name: &str) -> bool {
     (1..=64).contains(&name.len()) && name.bytes().all(fits)
 }
 
-/// Writes the file beside the old one and puts it in its place: a server that reads meanwhile sees one of both.
+/// Waits until no other program changes the file: whoever reads it, changes it and writes it holds this lock.
+fn lock(path: &Path) -> Result<FileLock, UsersError> {
+    FileLock::acquire(path).map_err(|cause| UsersError::Lock { path: path.to_owned(), cause })
+}
+
+/// Replaces the file. A server that reads it meanwhile sees the old one or the new one.
 fn write(path: &Path, user: Vec<Entry>) -> Result<(), UsersError> {
     let text = toml::to_string(&Content { user }).map_err(|_| UsersError::Secret)?;
-    let unwritten = |cause| UsersError::Write { path: path.to_owned(), cause };
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(".new");
-    let beside = path.with_file_name(name);
-    let mode = fs::metadata(path).map_or(MODE, |found| found.permissions().mode() & 0o777);
-    let written = || -> io::Result<()> {
-        let mut file: File =
-            OpenOptions::new().write(true).create(true).truncate(true).mode(MODE).open(&beside)?;
-        file.write_all(HEAD.as_bytes())?;
-        file.write_all(text.as_bytes())?;
-        file.sync_all()?;
-        fs::set_permissions(&beside, Permissions::from_mode(mode))?;
-        fs::rename(&beside, path)
-    };
-    written().map_err(unwritten)
+    atomic_file::write(path, MODE, format!("{HEAD}{text}").as_bytes())
+        .map_err(|cause| UsersError::Write { path: path.to_owned(), cause })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs::Permissions;
     use tempfile::TempDir;
 
     #[test]

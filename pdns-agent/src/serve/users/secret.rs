@@ -1,8 +1,5 @@
-//! Keys and passwords, and how they are kept.
+//! Digests of secrets: of keys, which is how they are kept, and of logins that were right.
 
-use argon2::Argon2;
-use argon2::password_hash::phc::PasswordHash;
-use argon2::password_hash::{PasswordHasher, PasswordVerifier as _};
 use ring::digest::{SHA256, digest};
 use ring::rand::{SecureRandom as _, SystemRandom};
 use std::collections::HashMap;
@@ -18,10 +15,6 @@ const MOST: usize = 1_024;
 
 /// Random octets of this process, so that what is remembered of passwords is worth nothing elsewhere.
 static SALT: LazyLock<[u8; 32]> = LazyLock::new(|| random().unwrap_or_default());
-/// A hash that no password has, to spend the time on.
-static NOBODY: LazyLock<Option<String>> =
-    LazyLock::new(|| hash(&hex(&random::<32>().unwrap_or_default())));
-
 /// SHA-256 of a secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Digest([u8; 32]);
@@ -34,6 +27,24 @@ impl Digest {
     fn of_octets(octets: &[u8]) -> Self {
         let digest = digest(&SHA256, octets);
         Self(digest.as_ref().try_into().expect("SHA-256 has 32 octets"))
+    }
+
+    /// Of a user's name and password, or of a name alone, under a key of this process: nobody can choose names with
+    /// digests to their liking, and the digest of a password is worth nothing elsewhere.
+    pub(super) fn of_login(user: &str, password: &str) -> Self {
+        let mut bytes = SALT.to_vec();
+        // No name of a user has a NUL.
+        for part in [user.as_bytes(), &[0], password.as_bytes()] {
+            bytes.extend_from_slice(part);
+        }
+        Self::of_octets(&bytes)
+    }
+
+    /// One of `count` numbers from 0, which depends on the digest alone; 0 where there are none.
+    pub(super) fn choose(&self, count: usize) -> usize {
+        let number =
+            self.0.iter().take(8).fold(0_u64, |number, &byte| number << 8 | u64::from(byte));
+        usize::try_from(number.checked_rem(count as u64).unwrap_or(0)).unwrap_or(0)
     }
 
     /// From 64 hexadecimal digits.
@@ -66,28 +77,6 @@ pub(super) fn new_key() -> Option<String> {
     Some(hex(&random::<32>()?))
 }
 
-/// A password as it is kept: Argon2id in PHC's form.
-pub(super) fn hash(password: &str) -> Option<String> {
-    let salt = random::<16>()?;
-    let hash: PasswordHash =
-        Argon2::default().hash_password_with_salt(password.as_bytes(), &salt).ok()?;
-    Some(hash.to_string())
-}
-
-/// Whether text is a hash that a password can be compared with.
-pub(super) fn is_hash(text: &str) -> bool {
-    text.starts_with("$argon2id$") && PasswordHash::new(text).is_ok()
-}
-
-/// Whether the password is the one of the hash. Without a hash it is none, and that takes as long.
-pub(super) fn is_password(password: &str, hash: Option<&str>) -> bool {
-    let known = hash.or_else(|| NOBODY.as_deref()).and_then(|text| PasswordHash::new(text).ok());
-    let right = known.is_some_and(|known| {
-        Argon2::default().verify_password(password.as_bytes(), &known).is_ok()
-    });
-    right && hash.is_some()
-}
-
 /// Logins that were right a short while ago, by a digest that is of no use to anybody else.
 #[derive(Debug, Default)]
 pub(super) struct Verified(Mutex<HashMap<Digest, Instant>>);
@@ -95,7 +84,7 @@ pub(super) struct Verified(Mutex<HashMap<Digest, Instant>>);
 impl Verified {
     pub(super) fn has(&self, user: &str, password: &str) -> bool {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        known.get(&login(user, password)).is_some_and(|at| at.elapsed() < FRESH)
+        known.get(&Digest::of_login(user, password)).is_some_and(|at| at.elapsed() < FRESH)
     }
 
     pub(super) fn add(&self, user: &str, password: &str) {
@@ -104,18 +93,9 @@ impl Verified {
             known.retain(|_, at| at.elapsed() < FRESH);
         }
         if known.len() < MOST {
-            known.insert(login(user, password), Instant::now());
+            known.insert(Digest::of_login(user, password), Instant::now());
         }
     }
-}
-
-fn login(user: &str, password: &str) -> Digest {
-    let mut octets = SALT.to_vec();
-    // No name has a NUL.
-    for part in [user.as_bytes(), &[0], password.as_bytes()] {
-        octets.extend_from_slice(part);
-    }
-    Digest::of_octets(&octets)
 }
 
 fn random<const N: usize>() -> Option<[u8; N]> {
@@ -148,11 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn passwords_are_hashed_and_remembered_for_a_while() {
-        let kept = hash("correct horse").unwrap();
-        assert!(is_hash(&kept) && !is_hash("plain") && !is_hash("$argon2id$x"));
-        assert!(is_password("correct horse", Some(&kept)));
-        assert!(!is_password("battery staple", Some(&kept)) && !is_password("x", None));
+    fn logins_are_remembered_for_a_while() {
         let verified = Verified::default();
         verified.add("u", "p");
         assert!(verified.has("u", "p") && !verified.has("u", "q") && !verified.has("up", ""));

@@ -1,7 +1,7 @@
 //! The law: each line once, whatever happens to the file and whenever the reader dies.
 
 use super::{HEADER, gzip, hasher};
-use crate::source::{Log, LogId, LogNames, Progress, Scan, Stat};
+use crate::source::{Log, LogId, LogNames, Progress, Scan, SourceError, Stat};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
@@ -28,6 +28,8 @@ enum Act {
     Twin { link: bool },
     /// The reader polls.
     Poll { budget: usize },
+    /// The reader closes its logs and opens them again.
+    Close,
     /// The reader dies and starts again with nothing but the positions.
     Restart,
 }
@@ -41,6 +43,7 @@ fn act() -> impl Strategy<Value = Act> {
         1 => Just(Act::CopyTruncate),
         1 => any::<bool>().prop_map(|link| Act::Twin { link }),
         6 => (1usize..600).prop_map(|budget| Act::Poll { budget }),
+        2 => Just(Act::Close),
         1 => Just(Act::Restart),
     ]
 }
@@ -140,7 +143,7 @@ impl Writer {
                     }
                 }
             }
-            Act::Poll { .. } | Act::Restart => {}
+            Act::Poll { .. } | Act::Close | Act::Restart => {}
         }
     }
 }
@@ -165,6 +168,26 @@ impl Reader {
     fn restart(&mut self, dir: &Path) {
         self.scan = Scan::new(&[dir.to_owned()], LogNames::Zeek).unwrap();
         self.logs.clear();
+    }
+
+    /// Closes plain logs whose paths still name them, and opens them again: as the scheduler does it, but that it waits.
+    fn close(&mut self) {
+        for log in std::mem::take(&mut self.logs) {
+            if log.is_gzip()
+                || !log.is_current()
+                || self.positions.get(&log.id()) != Some(&log.offset())
+            {
+                self.logs.push(log);
+                continue;
+            }
+            let (path, stat) = (log.path().to_owned(), log.stat());
+            match log.close().unwrap().reopen(&path) {
+                Ok(log) => self.logs.push(log),
+                // It was cut and has grown meanwhile.
+                Err(SourceError::Rewritten { .. }) => self.scan.retry(&stat),
+                Err(error) => panic!("{error}"),
+            }
+        }
     }
 
     fn poll(&mut self, budget: usize) {
@@ -237,6 +260,7 @@ proptest! {
         for act in &acts {
             match act {
                 Act::Poll { budget } => reader.poll(*budget),
+                Act::Close => reader.close(),
                 Act::Restart => reader.restart(dir.path()),
                 act => writer.act(act),
             }

@@ -16,7 +16,7 @@ fn an_address_for_all_the_world_needs_users_and_tls() {
     let (home, redis) = (Home::new(), Redis::start());
     let refused = |flags: &[&str]| {
         let (code, said) = serve(&home, &redis, flags).end();
-        assert_eq!(code, Some(2), "{said}");
+        assert_eq!(code, Some(78), "{said}");
         said
     };
     for address in ["0.0.0.0:0", "[::]:0"] {

@@ -143,3 +143,50 @@ fn a_client_that_takes_nothing_is_given_up() {
         "a part is not taken for the whole"
     );
 }
+
+#[test]
+fn a_request_that_can_be_read_in_two_ways_is_refused() {
+    let site = Site::new();
+    let reply_to = |head: &str| {
+        let mut stream = TcpStream::connect(&site.address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        stream.write_all(head.as_bytes()).unwrap();
+        let mut reply = Vec::new();
+        stream.read_to_end(&mut reply).unwrap();
+        String::from_utf8(reply).unwrap()
+    };
+    let status = |target: &str, headers: &[&str]| {
+        let headers = [headers, &[""]].concat().join("\r\n");
+        let head = format!("GET {target} HTTP/1.1\r\n{headers}Connection: close\r\n\r\n");
+        let reply = reply_to(&head);
+        reply.split(' ').nth(1).unwrap_or_default().to_owned()
+    };
+    let path = "/pdns/query/www.example.com";
+    let url = format!("http://localhost{path}");
+    for (target, headers, want) in [
+        (path, &["Host: localhost"][..], "200"),
+        (path, &[], "400"),
+        (path, &["Host: localhost", "Host: localhost"], "400"),
+        (path, &["Host: localhost", "Host: evil.example"], "400"),
+        (path, &["Host: evil.example@localhost"], "400"),
+        (path, &["Host: evil.example localhost"], "400"),
+        (&url, &["Host: localhost"], "200"),
+        (&url, &["Host: LOCALHOST:80"], "200"),
+        (&url, &["Host: evil.example"], "400"),
+        ("http://evil.example/", &["Host: localhost"], "400"),
+        ("http://evil.example/", &["Host: evil.example"], "403"),
+        (path, &["Host: localhost", "X-API-Key: a", "X-API-Key: b"], "400"),
+        (path, &["Host: localhost", "Authorization: a", "Authorization: a"], "400"),
+        (path, &["Host: localhost", "Origin: http://localhost", "Origin: null"], "400"),
+        (path, &["Host: localhost", "Sec-Fetch-Site: none", "Sec-Fetch-Site: none"], "400"),
+        (path, &["Host: localhost", "Content-Length: 0", "Content-Length: 1"], "400"),
+        (path, &["Host: localhost", "Content-Length: 0, 0"], "400"),
+        (path, &["Host: localhost", "Content-Length: 0", "Content-Length: 0"], "200"),
+        (path, &["Host: localhost", "Content-Length: 0", "Transfer-Encoding: chunked"], "413"),
+        (path, &["Host: localhost", "Transfer-Encoding: identity"], "400"),
+    ] {
+        assert_eq!(status(target, headers), want, "{target} {headers:?}");
+    }
+    let old = reply_to(&format!("GET {path} HTTP/1.0\r\n\r\n"));
+    assert!(old.starts_with("HTTP/1.0 403 "), "{old}");
+}

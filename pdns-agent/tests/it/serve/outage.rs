@@ -44,7 +44,7 @@ fn it_starts_without_redis_and_waits_for_it() {
     ask().refused(503);
     redis.restart();
     until("it is answered", || ask().status == 200);
-    assert!(process.said().contains("the store is away"), "{}", process.said());
+    assert!(process.said().contains("cannot open the store"), "{}", process.said());
 }
 
 #[test]

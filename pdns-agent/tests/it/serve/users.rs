@@ -1,12 +1,14 @@
 //! Who may ask.
 
 use super::{Site, serve};
+use crate::agent::Agent;
 use crate::redis::until;
 use crate::run::{Home, run};
 use std::fs;
 use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Stdio;
+use std::time::Instant;
 
 const FLAGS: [&str; 2] = ["--users", "HOME/users.toml"];
 
@@ -15,6 +17,25 @@ pub(super) fn add(home: &Home, name: &str) -> String {
     let mut pdns = home.pdns();
     let key = run(&mut pdns, &["serve", "user", "add", name, "--users", "users.toml"]).with(&[0]);
     key.trim().to_owned()
+}
+
+/// Adds a user with a password.
+pub(super) fn add_with_password(home: &Home, name: &str, password: &str) {
+    let mut child = home
+        .pdns()
+        .args(["serve", "user", "add", name, "--password", "--users", "users.toml"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(format!("{password}\n").as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success() && output.stdout.is_empty());
+}
+
+/// The value of `Authorization` for a login.
+pub(super) fn basic(user: &str, password: &str) -> String {
+    format!("Basic {}", base64(&format!("{user}:{password}")))
 }
 
 fn base64(text: &str) -> String {
@@ -38,24 +59,15 @@ fn a_key_or_a_password_is_needed_where_there_are_users() {
     let home = Home::new();
     let key = add(&home, "alice");
     assert_eq!(key.len(), 64);
-    let mut child = home
-        .pdns()
-        .args(["serve", "user", "add", "bob", "--password", "--users", "users.toml"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    child.stdin.take().unwrap().write_all(b"correct horse battery\n").unwrap();
-    let output = child.wait_with_output().unwrap();
-    assert!(output.status.success() && output.stdout.is_empty());
+    add_with_password(&home, "bob", "correct horse battery");
     let mode = fs::metadata(home.path().join("users.toml")).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
     let site = Site::of(home, &FLAGS);
     let status = |path: &str, headers: &[(&str, &str)]| site.get_with(path, headers).status;
     let (circl, dnsdb) = ("/pdns/query/example.com", "/dnsdb/v2/lookup/rrset/name/example.com");
     let bearer = format!("Bearer {key}");
-    let with_key = format!("Basic {}", base64(&format!("alice:{key}")));
-    let with_password = format!("Basic {}", base64("bob:correct horse battery"));
+    let with_key = basic("alice", &key);
+    let with_password = basic("bob", "correct horse battery");
     for path in [circl, dnsdb, "/metrics", "/dnsdb/v2/ping"] {
         for headers in [
             [("X-API-Key", key.as_str())],
@@ -67,8 +79,8 @@ fn a_key_or_a_password_is_needed_where_there_are_users() {
             assert_eq!(status(path, &headers), 200, "{path} {headers:?}");
         }
     }
-    let as_bob = format!("Basic {}", base64(&format!("bob:{key}")));
-    let wrong = format!("Basic {}", base64("bob:wrong horse battery"));
+    let as_bob = basic("bob", &key);
+    let wrong = basic("bob", "wrong horse battery");
     for (path, want) in [(circl, 401), (dnsdb, 403), ("/metrics", 401), ("/nonsense", 401)] {
         assert_eq!(status(path, &[]), want, "{path}");
         assert_eq!(status(path, &[("Authorization", "wrong")]), want, "{path}");
@@ -80,8 +92,9 @@ fn a_key_or_a_password_is_needed_where_there_are_users() {
         Some("Basic realm=\"pdns\", charset=\"UTF-8\"")
     );
     assert_eq!(status("/healthz", &[]), 200);
-    // Who guesses has to wait, with a right key, too; the log has names and no secrets.
+    // Who guesses has to wait, which delays nobody with a right key; the log has names and no secrets.
     until("guesses are limited", || status(circl, &[("X-API-Key", "guess")]) == 429);
+    assert_eq!(status(circl, &[("X-API-Key", &key)]), 200);
     let said = site.process.said();
     assert!(!said.contains(&key) && !said.contains("horse") && !said.contains("guess"), "{said}");
 }
@@ -120,9 +133,58 @@ fn a_file_that_all_can_read_is_refused() {
     fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
     let redis = crate::redis::Redis::start();
     let (code, said) = serve(&home, &redis, &FLAGS).end();
-    assert_eq!(code, Some(2));
+    assert_eq!(code, Some(78));
     assert!(said.contains("can be read or changed by every user of this machine"), "{said}");
     let ended = run(&mut home.pdns(), &["serve", "user", "add", "a b", "--users", "u"]);
     assert_eq!(ended.code, Some(2));
     assert!(ended.stderr.contains("is no name for a user"), "{}", ended.stderr);
+}
+
+/// The names of all files in a home.
+fn files(home: &Home) -> Vec<String> {
+    let entries = fs::read_dir(home.path()).unwrap();
+    entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+}
+
+#[test]
+fn users_who_are_added_at_the_same_time_are_all_there() {
+    let home = Home::new();
+    let keys: Vec<String> = std::thread::scope(|scope| {
+        let home = &home;
+        let added: Vec<_> = (0..12)
+            .map(|number| scope.spawn(move || add(home, &format!("user{number}"))))
+            .collect();
+        added.into_iter().map(|added| added.join().unwrap()).collect()
+    });
+    assert_eq!(files(&home), ["users.toml"]);
+    let site = Site::of(home, &FLAGS);
+    for key in &keys {
+        let reply = site.get_with("/pdns/query/example.com", &[("X-API-Key", key)]);
+        assert_eq!(reply.status, 200, "{}", reply.body);
+    }
+}
+
+#[test]
+fn a_kill_while_the_users_are_written_leaves_the_old_or_the_new_ones() {
+    let home = Home::new();
+    let started = Instant::now();
+    add(&home, "first");
+    let time = started.elapsed();
+    let listed =
+        || run(&mut home.pdns(), &["serve", "user", "list", "--users", "users.toml"]).with(&[0]);
+    let mut before = listed();
+    for number in 0..60 {
+        let name = format!("user{number}");
+        let arguments = ["serve", "user", "add", &name, "--users", "users.toml"];
+        let added = Agent::start(home.pdns().args(arguments));
+        let code = added.kill9_after(time * number / 50);
+        let now = listed();
+        let with_one_more = format!("{before}{name}\n");
+        assert!(now == with_one_more || (now == before && code != Some(0)), "{code:?}: {now}");
+        before = now;
+    }
+    // What the killed ones left goes with the next.
+    add(&home, "last");
+    assert_eq!(listed(), format!("{before}last\n"));
+    assert_eq!(files(&home), ["users.toml"]);
 }

@@ -1,0 +1,261 @@
+//! The state of the store as the agent's writers find it: for `/health`, the metrics, the log and the last report.
+//!
+//! Fed by `writer`. An outage is one episode for all writers together: it is logged once, with its cause, and once
+//! more when it is over.
+
+use super::report::with_causes;
+use crate::exposition::Page;
+use crate::store::{Capacity, ReplyTimer, StoreError};
+use std::collections::BTreeMap;
+use std::mem::{Discriminant, discriminant};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// How long an answer may take before Redis is taken to hang.
+const HUNG: Duration = Duration::from_secs(5);
+
+/// The state of the store, shared by all writers of the process.
+#[derive(Default)]
+pub(crate) struct Health {
+    state: Mutex<State>,
+    has_worked: AtomicBool,
+}
+
+#[derive(Default)]
+struct State {
+    /// Number of the next connection.
+    next: u64,
+    connections: BTreeMap<u64, Connection>,
+    /// Logs whose batches are rejected, with the reasons.
+    rejected: BTreeMap<[u8; 16], String>,
+    episode: Option<Episode>,
+    capacity: Option<Capacity>,
+    succeeded: u64,
+    failed: u64,
+    /// Answers that are stored.
+    stored: u64,
+    /// Why something that was read is not stored.
+    unwritten: Option<String>,
+}
+
+/// A connection that the process has or tries to make.
+struct Connection {
+    timer: Arc<ReplyTimer>,
+    /// Why its last attempt failed.
+    error: Option<String>,
+}
+
+/// An outage.
+struct Episode {
+    began: Instant,
+    /// Kinds of errors that were logged.
+    kinds: Vec<Discriminant<StoreError>>,
+}
+
+impl State {
+    /// Ends the episode when no connection fails any more.
+    fn end_episode(&mut self) -> Option<Episode> {
+        let fails = self.connections.values().any(|connection| connection.error.is_some());
+        if fails { None } else { self.episode.take() }
+    }
+
+    fn set_error(&mut self, number: u64, error: Option<String>) {
+        if let Some(connection) = self.connections.get_mut(&number) {
+            connection.error = error;
+        }
+    }
+}
+
+impl Health {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds a connection; gives its number.
+    pub(crate) fn enter(&self, timer: &Arc<ReplyTimer>) -> u64 {
+        let mut state = self.state();
+        let number = state.next;
+        state.next += 1;
+        state.connections.insert(number, Connection { timer: Arc::clone(timer), error: None });
+        number
+    }
+
+    /// Removes a connection.
+    pub(crate) fn leave(&self, number: u64) {
+        let mut state = self.state();
+        state.connections.remove(&number);
+        state.end_episode();
+    }
+
+    /// Whether the store was opened by a user who may write to it: from then on its errors are waited out.
+    pub(crate) fn has_worked(&self) -> bool {
+        self.has_worked.load(Ordering::Relaxed)
+    }
+
+    /// Notes that the store was opened by a user who may write to it.
+    pub(crate) fn opened(&self, number: u64) {
+        self.has_worked.store(true, Ordering::Relaxed);
+        self.succeeded(number);
+    }
+
+    /// Notes a successful attempt.
+    pub(crate) fn succeeded(&self, number: u64) {
+        let mut state = self.state();
+        state.succeeded += 1;
+        state.set_error(number, None);
+        let ended = state.end_episode();
+        drop(state);
+        if let Some(episode) = ended.filter(|episode| !episode.kinds.is_empty()) {
+            let seconds = episode.began.elapsed().as_secs();
+            tracing::info!(seconds, "writing to the store again");
+        }
+    }
+
+    /// Notes a failed attempt; an `is_repeated` one is logged, once an episode for each kind of cause.
+    pub(crate) fn failed(&self, number: u64, error: &StoreError, is_repeated: bool) {
+        let text = with_causes(error);
+        let mut state = self.state();
+        state.failed += 1;
+        state.set_error(number, Some(text.clone()));
+        let episode = Episode { began: Instant::now(), kinds: Vec::new() };
+        let episode = state.episode.get_or_insert(episode);
+        let kind = discriminant(error);
+        let is_new = is_repeated && !episode.kinds.contains(&kind);
+        if is_new {
+            episode.kinds.push(kind);
+        }
+        drop(state);
+        match (is_new, self.has_worked()) {
+            (true, true) => tracing::warn!(cause = text, "cannot write to the store, retrying"),
+            (true, false) => tracing::warn!(cause = text, "cannot open the store, retrying"),
+            (false, _) => tracing::debug!(cause = text, "cannot use the store"),
+        }
+    }
+
+    /// Notes that what a connection was to write of a log is rejected again and again. `name` is what people know
+    /// the log by.
+    pub(crate) fn reject(&self, number: u64, log: [u8; 16], name: &str, error: &StoreError) {
+        let reason = error.to_string();
+        let mut state = self.state();
+        state.failed += 1;
+        state.set_error(number, None);
+        state.end_episode();
+        let is_new = state.rejected.insert(log, format!("batch of {name} rejected: {reason}"));
+        drop(state);
+        if is_new.is_none() {
+            tracing::warn!(log = name, cause = reason, "batch rejected, setting its log aside");
+        }
+    }
+
+    /// Notes that a log is not rejected, or is not read any more.
+    pub(crate) fn accept(&self, log: &[u8; 16]) {
+        self.state().rejected.remove(log);
+    }
+
+    /// Adds to the answers that are stored.
+    pub(crate) fn stored(&self, answers: u64) {
+        self.state().stored += answers;
+    }
+
+    /// Shows the memory of Redis.
+    pub(crate) fn capacity(&self, capacity: Option<Capacity>) {
+        self.state().capacity = capacity;
+    }
+
+    /// Notes that the process ends without storing all that was read.
+    pub(crate) fn give_up(&self, error: &StoreError) {
+        self.state().unwritten.get_or_insert(with_causes(error));
+    }
+
+    /// Answers that were stored, and why not all of those that were read are.
+    pub(crate) fn conclusion(&self) -> (u64, Option<String>) {
+        let state = self.state();
+        let rejected = state.rejected.values().next();
+        (state.stored, state.unwritten.clone().or_else(|| rejected.cloned()))
+    }
+
+    /// What is wrong with the store, one line each.
+    pub(crate) fn problems(&self) -> Vec<String> {
+        let state = self.state();
+        let mut problems = Vec::new();
+        let hung = state.connections.values().filter_map(|connection| connection.timer.elapsed());
+        if let Some(hung) = hung.max().filter(|&time| time >= HUNG) {
+            problems.push(format!("store: no answer for {} seconds", hung.as_secs()));
+        }
+        for error in state.connections.values().filter_map(|connection| connection.error.as_ref()) {
+            let problem = format!("store: {error}");
+            if !problems.contains(&problem) {
+                problems.push(problem);
+            }
+        }
+        if problems.is_empty() && !self.has_worked() {
+            problems.push("store: not reached yet".to_owned());
+        }
+        problems.extend(state.rejected.values().map(|reason| format!("store: {reason}")));
+        problems
+    }
+
+    /// Writes the numbers.
+    pub(crate) fn write(&self, page: &mut Page) {
+        let is_up = self.problems().is_empty();
+        let state = self.state();
+        page.family("pdns_store_up", "gauge", "whether the store takes what is written to it");
+        page.number("pdns_store_up", &[], u64::from(is_up));
+        let name = "pdns_store_attempts_total";
+        page.family(name, "counter", "attempts on the store, by result");
+        page.number(name, &[("result", "good")], state.succeeded);
+        page.number(name, &[("result", "failed")], state.failed);
+        let name = "pdns_store_rejected_logs";
+        page.family(name, "gauge", "logs and interfaces whose batches the store rejects");
+        page.number(name, &[], state.rejected.len() as u64);
+        let name = "pdns_store_answers_total";
+        page.family(name, "counter", "answers that were written to the store");
+        page.number(name, &[], state.stored);
+        if let Some(capacity) = &state.capacity {
+            let name = "pdns_store_memory_bytes";
+            page.family(name, "gauge", "memory that Redis uses");
+            page.number(name, &[], capacity.used);
+            let name = "pdns_store_memory_limit_bytes";
+            page.family(name, "gauge", "memory that Redis may use (maxmemory), 0 for any number");
+            page.number(name, &[], capacity.limit);
+            let name = "pdns_store_evicted_keys_total";
+            page.family(name, "counter", "keys that Redis deleted to make room");
+            page.number(name, &[], capacity.evicted);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_store_is_well_when_every_connection_is() {
+        let health = Health::default();
+        assert_eq!(health.problems(), ["store: not reached yet"]);
+        let [one, other] = [(); 2].map(|()| health.enter(&Arc::default()));
+        health.opened(one);
+        assert!(health.problems().is_empty());
+        health.failed(one, &StoreError::Full, true);
+        health.failed(other, &StoreError::Full, true);
+        health.succeeded(one);
+        assert_eq!(health.problems(), [format!("store: {}", StoreError::Full)]);
+        health.leave(other);
+        assert!(health.problems().is_empty());
+    }
+
+    #[test]
+    fn a_rejected_log_is_a_problem_until_it_is_accepted() {
+        let health = Health::default();
+        let number = health.enter(&Arc::default());
+        health.opened(number);
+        health.reject(number, [1; 16], "/x/dns.log", &StoreError::Server("no".to_owned()));
+        let problem = "batch of /x/dns.log rejected: Redis answered: no";
+        assert_eq!(health.problems(), [format!("store: {problem}")]);
+        health.succeeded(number);
+        assert_eq!(health.conclusion(), (0, Some(problem.to_owned())));
+        health.accept(&[1; 16]);
+        assert!(health.problems().is_empty());
+    }
+}

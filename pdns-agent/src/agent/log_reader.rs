@@ -1,0 +1,486 @@
+//! A thread that reads logs: one after the other, each from where the store has it to where it ends now.
+//!
+//! Works for `log_scheduler`, which says what there is to read. At the end of a reading all that was read is in the
+//! store and acknowledged, so that nothing but an open file and the headers of the log is kept between readings.
+//!
+//! A log is read by one thread at a time. Whether it lies there twice, under other names or compressed, is seen when
+//! its identity is known, and then the second thread gives its task back.
+
+use super::log_tasks::{End, Job, Message, Outcome, Readable, Shared, Task};
+use super::open_log::{Failure, OpenLog, Position, Progress, has_stopped, load_position, mtime};
+use super::outbox::Outbox;
+use super::report::LogReport;
+use super::writer::Means;
+use super::{Logs, now};
+use crate::decode::Tally;
+use crate::decode::log::{Decoder, command_for};
+use crate::hash::Router;
+use crate::observation::Sightings;
+use crate::source::{self, Log, SourceError};
+use crate::store::{Checkpoint, SourceState, StoreError};
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::Sender;
+use std::time::Duration;
+
+/// Bytes read between looks at the window and at the request to stop.
+const BUDGET: usize = 256 * 1024;
+/// How long to wait when another agent moved a log while it was loaded.
+const MOVED: Duration = Duration::from_millis(20);
+/// Lines looked at for what kind of log it is, while none of them was taken.
+const LOOKED_AT: u64 = 100;
+
+/// How a log was read to its end.
+enum Ended {
+    /// Whether it is not expected to grow, and the command that it seems to be for.
+    AtEnd {
+        is_last: bool,
+        kind: Option<&'static str>,
+    },
+    Rewritten,
+}
+
+/// A thread's connection, window and counts.
+pub(super) struct LogReader {
+    logs: Arc<Logs>,
+    sensor: String,
+    router: Router,
+    /// What was read and not sent yet, of the log that is being read.
+    outbox: Outbox,
+    context: Means,
+    /// Bytes of files that are read, for the progress bar.
+    read: Arc<AtomicU64>,
+    report: LogReport,
+}
+
+impl LogReader {
+    pub(super) fn new(
+        logs: Arc<Logs>,
+        sensor: String,
+        router: Router,
+        outbox: Outbox,
+        context: Means,
+        read: Arc<AtomicU64>,
+    ) -> Self {
+        Self { logs, sensor, router, outbox, context, read, report: LogReport::default() }
+    }
+
+    /// Does one task after the other until the queue is closed.
+    pub(super) fn run(mut self, shared: &Shared, messages: &Sender<Message>) -> LogReport {
+        while let Some(job) = shared.next() {
+            let message = match job {
+                Job::Check => Message::Checked(self.outbox.writer.check()),
+                Job::Read(task) => {
+                    let Task { file, path, log, end } = *task;
+                    let outcome = self.read(shared, &path, log, end);
+                    Message::Read { file, path, outcome }
+                }
+            };
+            if messages.send(message).is_err() {
+                break;
+            }
+            shared.waker.wake();
+        }
+        self.report
+    }
+
+    fn read(&mut self, shared: &Shared, path: &Path, log: Readable, end: End) -> Outcome {
+        let open = match log {
+            Readable::Unknown => return self.open(shared, path, end),
+            Readable::Open(open) => open,
+            Readable::Idle(idle) => match idle.reopen(path) {
+                Ok(open) => Box::new(open),
+                Err(error) => return failed(error.into()),
+            },
+        };
+        let Some(claim) = shared.claim(open.id()) else {
+            return Outcome::Busy(Readable::Open(open));
+        };
+        let is_outdated = open.progress.connections != self.outbox.writer.connections()
+            || open.progress.turn + 1 != claim.turn;
+        let turn = claim.turn;
+        // Redis may have lost what was written, or another thread read a copy of this log.
+        let open = if is_outdated { self.reload(*open) } else { Ok(open) };
+        self.go_on(open, end, turn)
+    }
+
+    /// Opens a file and reads what is new in it.
+    fn open(&mut self, shared: &Shared, path: &Path, end: End) -> Outcome {
+        let hasher = self.router.hasher();
+        let opened = if end == End::LastLook {
+            Log::open_finished(path, hasher)
+        } else {
+            Log::open(path, hasher)
+        };
+        let log = match opened {
+            Ok(Some(log)) => log,
+            Ok(None) => return Outcome::Empty,
+            Err(error) => return failed(error.into()),
+        };
+        let Some(claim) = shared.claim(log.id()) else {
+            return Outcome::Busy(Readable::Unknown);
+        };
+        let turn = claim.turn;
+        let open = self.locate(log, path);
+        self.go_on(open, end, turn)
+    }
+
+    /// Asks the store how far it has a log that is open, and moves there.
+    fn reload(&mut self, open: OpenLog) -> Result<Box<OpenLog>, Outcome> {
+        let OpenLog { mut log, mut decoder, mut progress } = open;
+        let connections = self.outbox.writer.connections();
+        let (state, checkpoint) =
+            self.outbox.writer.load(progress.key).map_err(|error| failed(error.into()))?;
+        let is_there = checkpoint.acknowledged() == progress.position
+            && log.offset() == progress.position
+            && checkpoint.open_ends().is_empty()
+            && (state.is_some() || progress.position == 0);
+        if is_there {
+            // Nothing has to be read again.
+            progress.horizon = checkpoint.horizon();
+            (progress.checkpoint, progress.connections) = (checkpoint, connections);
+            return Ok(Box::new(OpenLog { log, decoder, progress }));
+        }
+        self.settle(&mut progress, &mut log, &mut decoder);
+        self.locate(log, &progress.path)
+    }
+
+    /// Moves an open file to where the store has it, however often another agent moves that.
+    fn locate(&mut self, mut log: Log, path: &Path) -> Result<Box<OpenLog>, Outcome> {
+        let opened = log.stat();
+        let position = loop {
+            match self.position(&mut log, path) {
+                Err(Failure::Store(StoreError::Conflict)) if self.context.stop.sleep(MOVED) => {}
+                // This copy ends before that: what is missing may come, or be in another copy.
+                Ok(None) | Err(Failure::Source(SourceError::Shrank { .. })) => {
+                    self.report.unchanged += 1;
+                    return Err(Outcome::Unchanged);
+                }
+                Ok(Some(position)) => break position,
+                Err(failure) => return Err(failed(failure)),
+            }
+        };
+        let Position { key, state, checkpoint, connections, decoder } = position;
+        let progress = Progress {
+            path: path.to_owned(),
+            key,
+            before: serde_json::from_value(state.tally.clone()).unwrap_or_default(),
+            horizon: checkpoint.horizon(),
+            position: checkpoint.acknowledged(),
+            oversized: log.oversized(),
+            checkpoint,
+            connections,
+            turn: 0,
+            opened,
+            state,
+            sent: Tally::default(),
+            stored: Tally::default(),
+            reported: Tally::default(),
+        };
+        Ok(Box::new(OpenLog { log, decoder, progress }))
+    }
+
+    /// Moves a log to where the store has it, and finishes what was left half-way of it.
+    fn position(&mut self, log: &mut Log, path: &Path) -> Result<Option<Position>, Failure> {
+        let (format, hasher) = (self.logs.format, self.router.hasher());
+        let position = load_position(log, path, format, hasher, &mut self.outbox.writer)?;
+        let Some(mut position) = position else { return Ok(None) };
+        let ends = position.checkpoint.open_ends();
+        for &end in &ends {
+            position.checkpoint = self.finish(log, position.key, position.checkpoint, end)?;
+        }
+        if !ends.is_empty() {
+            let mut decoder = Decoder::new(format);
+            log.resume(position.checkpoint.acknowledged(), &mut |line| decoder.skim(line))?;
+            position.decoder = decoder;
+        }
+        Ok(Some(position))
+    }
+
+    /// Applies the rest of a batch that was left half-way.
+    fn finish(
+        &mut self,
+        log: &mut Log,
+        key: [u8; 16],
+        checkpoint: Checkpoint,
+        end: u64,
+    ) -> Result<Checkpoint, Failure> {
+        let mut decoder = Decoder::new(self.logs.format);
+        let (mut position, window) = (checkpoint.acknowledged(), &mut self.outbox.window);
+        log.resume(position, &mut |line| decoder.skim(line))?;
+        let mut rest = false;
+        while position < end {
+            let mut each = |line: &[u8], at: u64| {
+                let start = std::mem::replace(&mut position, at);
+                if start >= end {
+                    return;
+                }
+                // Bad lines are counted when they are read in order.
+                decoder
+                    .line(line, &mut |Sightings { rrname, fact, seen }| {
+                        let place = window.place(rrname);
+                        let open = checkpoint.is_open_at(place.partition, end);
+                        if open && !checkpoint.covers(place, start) {
+                            window.put(rrname, fact, &seen);
+                        }
+                    })
+                    .ok();
+            };
+            // The batch may have ended with a last line that has no newline.
+            let progress = if rest { log.rest(&mut each) } else { log.read(BUDGET, &mut each) };
+            let path = || log.path().to_owned();
+            let broken = match progress {
+                Ok(source::Progress::More) => continue,
+                Ok(source::Progress::AtEnd) if !rest => {
+                    rest = true;
+                    continue;
+                }
+                Ok(_) if position >= end => continue,
+                Ok(source::Progress::AtEnd) => {
+                    SourceError::Shrank { path: path(), len: position, offset: end }
+                }
+                Ok(source::Progress::Truncated) => SourceError::Rewritten { path: path() },
+                Err(error) => error,
+            };
+            // What was gathered is not all, and must not go with another log's batch.
+            window.clear();
+            return Err(broken.into());
+        }
+        self.outbox.ship(key, checkpoint, (end, true), None);
+        self.outbox.taken_back()?.ok_or_else(writer_ended)
+    }
+
+    /// Reads a log that stands at its position to its present end, however often another agent moves that position.
+    fn go_on(&mut self, mut open: Result<Box<OpenLog>, Outcome>, end: End, turn: u64) -> Outcome {
+        loop {
+            let mut log = match open {
+                Ok(log) => log,
+                Err(outcome) => return outcome,
+            };
+            log.progress.turn = turn;
+            match self.read_to_end(&mut log, end) {
+                Err(Failure::Store(StoreError::Conflict)) => {
+                    tracing::warn!(
+                        path = %log.path().display(),
+                        "position moved by another agent or lost by Redis, reading again"
+                    );
+                    open = self.reload(*log);
+                }
+                Err(failure) => return failed(failure),
+                Ok(Ended::Rewritten) => return Outcome::Rewritten,
+                Ok(Ended::AtEnd { is_last, kind }) => {
+                    return self.finished(log, end, is_last, kind);
+                }
+            }
+        }
+    }
+
+    /// Reads a log to its present end and has all of it stored.
+    fn read_to_end(&mut self, open: &mut OpenLog, end: End) -> Result<Ended, Failure> {
+        let mut kind = command_for(open.log.first_bytes());
+        let result = self.read_lines(open, end, &mut kind);
+        // What was read before an error is good, and is written first.
+        let is_last = match &result {
+            Ok(source::Progress::Truncated) => true,
+            Ok(_) if end == End::LastLook => !open.log.has_unfinished_line(),
+            Ok(_) => end == End::Rotated || open.log.is_gzip() || has_stopped(&open.log.stat()),
+            // A gzip that ends too early may still be written.
+            Err(Failure::Source(error)) => open.log.is_gzip() && !is_incomplete(error),
+            Err(Failure::Store(_)) => false,
+        };
+        let result = match result {
+            Err(Failure::Store(error)) => Err(error.into()),
+            read => self.end(open, is_last && !self.context.stop.is_stopped()).and(read),
+        };
+        let OpenLog { log, decoder, progress } = open;
+        self.settle(progress, log, decoder);
+        Ok(match result? {
+            source::Progress::Truncated => Ended::Rewritten,
+            _ => Ended::AtEnd { is_last, kind },
+        })
+    }
+
+    /// How a log ends that was read to its present end.
+    fn finished(
+        &mut self,
+        mut open: Box<OpenLog>,
+        end: End,
+        is_last: bool,
+        kind: Option<&'static str>,
+    ) -> Outcome {
+        let progress = &open.progress;
+        let mut tally = progress.before.clone();
+        tally.merge(open.decoder.tally());
+        let is_foreign = kind.is_some_and(|kind| kind != self.logs.format.command());
+        if !tally.has_taken() && (is_foreign || end == End::LastLook) {
+            return Outcome::Foreign(kind.filter(|_| is_foreign));
+        }
+        if end == End::LastLook && open.log.has_unfinished_line() {
+            self.report.unfinished += 1;
+            tracing::warn!(
+                path = %open.path().display(),
+                "the last line has no newline and may be incomplete, left for the next run"
+            );
+        }
+        open.log.release();
+        if is_last || end == End::LastLook { Outcome::Ended(open) } else { Outcome::Open(open) }
+    }
+
+    fn read_lines(
+        &mut self,
+        open: &mut OpenLog,
+        end: End,
+        kind: &mut Option<&'static str>,
+    ) -> Result<source::Progress, Failure> {
+        let mut rest = false;
+        loop {
+            let OpenLog { log, decoder, progress } = &mut *open;
+            let Progress { path, before, checkpoint, horizon, position, .. } = progress;
+            let (window, horizon, report) = (&mut self.outbox.window, *horizon, &mut self.report);
+            let from = *position;
+            let mut each = |line: &[u8], end: u64| {
+                let start = std::mem::replace(position, end);
+                let taken = decoder.line(line, &mut |Sightings { rrname, fact, seen }| {
+                    let place = |window: &crate::aggregate::Window| window.place(rrname);
+                    if start >= horizon || !checkpoint.covers(place(window), start) {
+                        window.put(rrname, fact, &seen);
+                    }
+                });
+                if let Err(rejection) = taken {
+                    report.bad_line(path, before.lines + decoder.tally().lines, &rejection);
+                }
+                let tally = decoder.tally();
+                if kind.is_none() && tally.lines < LOOKED_AT && !tally.has_taken() {
+                    *kind = command_for(line);
+                }
+            };
+            let ended = if rest { log.rest(&mut each) } else { log.read(BUDGET, &mut each) };
+            if !log.is_gzip() {
+                self.read.fetch_add(progress.position - from, Ordering::Relaxed);
+            }
+            let ended = ended?;
+            if self.outbox.window.is_full() {
+                self.send(open, false)?;
+            }
+            match ended {
+                // Zeek writes in blocks: what it still writes to usually ends within a line.
+                source::Progress::AtEnd
+                    if !rest
+                        && (open.log.is_gzip()
+                            || end == End::Rotated
+                            || (end == End::LastLook && has_stopped(&open.log.stat()))) =>
+                {
+                    rest = true;
+                }
+                source::Progress::More if !self.context.stop.is_stopped() => {}
+                ended => return Ok(ended),
+            }
+        }
+    }
+
+    /// Sends what was read of a log up to its position, once what was sent before is written.
+    fn send(&mut self, open: &mut OpenLog, complete: bool) -> Result<(), Failure> {
+        let OpenLog { log, decoder, progress } = open;
+        if let Some(checkpoint) = self.outbox.taken_back()? {
+            progress.checkpoint = checkpoint;
+            progress.stored.clone_from(&progress.sent);
+        }
+        progress.sent.clone_from(decoder.tally());
+        let mut tally = progress.before.clone();
+        tally.merge(&progress.sent);
+        // As far as was read, and not what came meanwhile: else that would look as if it was read, too.
+        let (size, stat) = if log.is_gzip() {
+            (progress.opened.size, progress.opened)
+        } else {
+            (progress.position, log.stat())
+        };
+        progress.state = SourceState {
+            path: progress.path.display().to_string(),
+            reader: self.logs.format.command().to_owned(),
+            digest: Some(log.digest().to_stored()),
+            sensor: self.sensor.clone(),
+            acknowledged: progress.position,
+            live: false,
+            complete,
+            size,
+            mtime_ns: mtime(&stat),
+            contents: Vec::new(),
+            updated: now(),
+            tally: serde_json::to_value(&tally).unwrap_or_default(),
+        };
+        let (checkpoint, state) = (progress.checkpoint.clone(), progress.state.clone());
+        let digest = Some(log.digest().to_bytes());
+        self.outbox.ship_of(
+            progress.key,
+            checkpoint,
+            (progress.position, false),
+            digest,
+            Some(state),
+        );
+        Ok(())
+    }
+
+    /// Writes the rest of a reading and waits until all of it is acknowledged.
+    ///
+    /// Of a log in which nothing was found no position is stored: it may be meant for another command.
+    fn end(&mut self, open: &mut OpenLog, complete: bool) -> Result<(), Failure> {
+        if let Some(checkpoint) = self.outbox.taken_back()? {
+            open.progress.checkpoint = checkpoint;
+            open.progress.stored.clone_from(&open.progress.sent);
+        }
+        let progress = &mut open.progress;
+        let state = &progress.state;
+        let acknowledged = (state.acknowledged, state.complete) == (progress.position, complete);
+        let is_known = progress.before.has_taken() || open.decoder.tally().has_taken();
+        if self.outbox.window.dirty() == 0 && (acknowledged || !is_known) {
+            progress.stored.clone_from(open.decoder.tally());
+            return Ok(());
+        }
+        self.send(open, complete)?;
+        open.progress.checkpoint = self.outbox.taken_back()?.ok_or_else(writer_ended)?;
+        open.progress.stored.clone_from(&open.progress.sent);
+        Ok(())
+    }
+
+    /// Adds to the report what was stored since it was asked last.
+    fn settle(&mut self, progress: &mut Progress, log: &mut Log, decoder: &mut Decoder) {
+        let mut new = progress.stored.clone();
+        new.subtract(&progress.reported);
+        if new.lines > 0 {
+            self.report.read_log(progress.key);
+        }
+        self.report.tally.merge(&new);
+        self.context.metrics.lines(&new);
+        progress.reported.clone_from(&progress.stored);
+        if progress.stored.lines == decoder.tally().lines {
+            self.report.oversized += log.oversized().saturating_sub(progress.oversized);
+            progress.oversized = log.oversized();
+            let coverage = decoder.take_coverage();
+            self.report.coverage.merge(&coverage);
+            self.context.metrics.coverage(&coverage);
+        }
+        if log.is_gzip() {
+            self.read.fetch_add(log.stat().size, Ordering::Relaxed);
+        }
+    }
+}
+
+/// The writer's thread is gone, which only happens when the process ends.
+fn writer_ended() -> Failure {
+    Failure::Store(StoreError::Unavailable("the writer's thread has ended".to_owned()))
+}
+
+/// A file that was rewritten while it was read is no failure: it is opened anew.
+fn failed(failure: Failure) -> Outcome {
+    match failure {
+        Failure::Source(SourceError::Rewritten { .. }) => Outcome::Rewritten,
+        failure => Outcome::Failed(failure),
+    }
+}
+
+/// Whether an error may be gone when the file has changed: it is still being written.
+pub(super) fn is_incomplete(error: &SourceError) -> bool {
+    matches!(error, SourceError::Gzip { cause, .. } if cause.kind() == io::ErrorKind::UnexpectedEof)
+}

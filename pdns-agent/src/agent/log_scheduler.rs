@@ -1,0 +1,659 @@
+//! Says which logs are to be read and when: a session of reading logs into one store.
+//!
+//! There is one entry for each file that is read, kept open, or to be tried again, known by device and inode whatever
+//! its name. Polling is the truth, notices of changes only shorten the wait.
+
+use super::log_files::{File, FileId, LEAST_OPEN, State, open_limit};
+use super::log_reader::{LogReader, is_incomplete};
+use super::log_tasks::{End, Message, Outcome, Readable, Shared, Task};
+use super::metrics::Metrics;
+use super::open_log::{Failure, OpenLog};
+use super::outbox::Outbox;
+use super::report::{LACKS_PDNS_LOG, LogReport, with_causes};
+use super::writer::{self, Means, Patience, Writer};
+use super::{AgentError, Logs, Settings, Stop, now};
+use crate::aggregate::Window;
+use crate::decode::log::Format;
+use crate::source::{Found, LogNames, Scan, SourceError, Wake};
+use crate::store::{Retry, Store};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How long to wait for notice of a change before looking again.
+const POLL: Duration = Duration::from_secs(5);
+/// How long a log that was renamed away may still be written to.
+const GRACE: Duration = Duration::from_secs(5);
+/// How late the log of our Zeek package may come after the rows of dns.log that it is to have.
+const LATE: Duration = Duration::from_mins(10);
+/// How often old checkpoints are deleted.
+const TIDY: Duration = Duration::from_hours(1);
+/// First and longest pause before a log is tried again that could not be read or stored.
+const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_mins(1));
+/// How often a log is tried that is to be read once and that the store refuses.
+const TRIES: u32 = 4;
+/// Problems that are remembered, so that each is reported once.
+const WARNINGS: usize = 1024;
+
+/// Reads logs into one store until it is asked to stop, or to the end of what is there.
+pub(crate) fn session(
+    settings: &Settings,
+    logs: &Logs,
+    stop: &Stop,
+    metrics: &Arc<Metrics>,
+    report: &mut LogReport,
+) -> Result<(), AgentError> {
+    let names = match logs.format {
+        Format::Zeek(_) => LogNames::Zeek,
+        Format::Suricata => LogNames::Suricata,
+    };
+    let mut scan = Scan::new(&logs.inputs, names)?;
+    let found = scan.changed();
+    if let (true, Some(missing)) = (logs.once, scan.missing().first()) {
+        return Err(AgentError::Missing(missing.clone()));
+    }
+    let workers = settings.workers.min(found.len()).max(1);
+    let room = settings.memory / workers;
+
+    let mut wake = Wake::new();
+    stop.wakes(wake.waker());
+    let shared = Arc::new(Shared::new(wake.waker()));
+    let reconnected = Arc::new(AtomicU64::new(0));
+    let means = Means {
+        stop: stop.clone(),
+        // What is not written is read again.
+        grace: Duration::ZERO,
+        reconnected: Arc::clone(&reconnected),
+        metrics: Arc::clone(metrics),
+    };
+    let read = Arc::new(AtomicU64::new(0));
+    let (sender, messages) = channel();
+    let mut threads = Vec::new();
+    for number in 0..workers {
+        let mut wait = |pause| stop.sleep(pause);
+        let patience = if logs.once { Patience::OnceReached } else { Patience::FromStart };
+        let (store, opened) =
+            writer::open(&settings.store, &settings.sensor, metrics, &mut wait, patience)?;
+        let writer = Writer::start(store, means.clone())?;
+        let window = Window::new(opened.router.clone(), room);
+        let reader = LogReader::new(
+            Arc::new(logs.clone()),
+            settings.sensor.clone(),
+            opened.router.clone(),
+            Outbox::new(window, writer, &opened),
+            means.clone(),
+            Arc::clone(&read),
+        );
+        let (shared, sender) = (Arc::clone(&shared), sender.clone());
+        let thread = thread::Builder::new()
+            .name(format!("reader-{number}"))
+            .spawn(move || reader.run(&shared, &sender))
+            .map_err(AgentError::Thread)?;
+        threads.push(thread);
+    }
+    drop(sender);
+
+    let mut scheduler = LogScheduler {
+        settings,
+        logs,
+        stop,
+        scan,
+        shared: &shared,
+        metrics,
+        began: Instant::now(),
+        has_pdns_log: false,
+        messages,
+        files: HashMap::new(),
+        reading: 0,
+        ready: VecDeque::new(),
+        waiting: Vec::new(),
+        open_limit: open_limit(),
+        moved: false,
+        is_checking: false,
+        warnings: HashSet::new(),
+        failed: HashSet::new(),
+        foreign: 0,
+        total: 0,
+        bar: bar(settings.progress),
+        read,
+    };
+    let result = scheduler.run(found, &mut wake, &reconnected);
+    scheduler.bar.finish_and_clear();
+    report.failed += scheduler.failed.len() as u64;
+    report.foreign += scheduler.foreign;
+    report.has_pdns_log |= scheduler.has_pdns_log;
+    shared.close();
+    for thread in threads {
+        if let Ok(part) = thread.join() {
+            report.merge(&part);
+        }
+    }
+    result
+}
+
+/// The state of a session's main thread.
+struct LogScheduler<'a> {
+    settings: &'a Settings,
+    logs: &'a Logs,
+    stop: &'a Stop,
+    scan: Scan,
+    shared: &'a Shared,
+    metrics: &'a Metrics,
+    began: Instant,
+    /// Whether a log of our Zeek package was found.
+    has_pdns_log: bool,
+    messages: Receiver<Message>,
+    files: HashMap<FileId, File>,
+    /// How many of them threads have.
+    reading: usize,
+    /// Those that wait for a thread: each one that is read, or was read and not looked at yet, is an open file.
+    ready: VecDeque<(FileId, End)>,
+    /// Those of them whose log another thread had: tried again when one is done.
+    waiting: Vec<Task>,
+    /// Logs kept open between readings.
+    open_limit: usize,
+    /// Whether a file was gone when it was to be opened: it may have another name by now.
+    moved: bool,
+    /// Whether a thread sees whether the store is there.
+    is_checking: bool,
+    /// Problems that were reported.
+    warnings: HashSet<String>,
+    /// Files that could not be read.
+    failed: HashSet<PathBuf>,
+    /// Files that hold nothing for this command.
+    foreign: u64,
+    total: u64,
+    bar: ProgressBar,
+    read: Arc<AtomicU64>,
+}
+
+impl LogScheduler<'_> {
+    fn run(
+        &mut self,
+        mut found: Vec<Found>,
+        wake: &mut Wake,
+        reconnected: &AtomicU64,
+    ) -> Result<(), AgentError> {
+        let mut tidied: Option<Instant> = None;
+        let mut checked = Instant::now();
+        let mut connections = 0;
+        loop {
+            let looked = Instant::now();
+            self.report_problems(wake);
+            for found in found.drain(..) {
+                self.found(found);
+            }
+            self.retry_due();
+            if !self.logs.once {
+                self.finish_rotated();
+                if tidied.is_none_or(|at| at.elapsed() > TIDY) {
+                    self.tidy();
+                    tidied = Some(Instant::now());
+                }
+                if !self.is_checking && checked.elapsed() >= POLL {
+                    // Where no log grows, nothing else would show that the store is another one.
+                    self.is_checking = true;
+                    checked = Instant::now();
+                    self.shared.check();
+                }
+            }
+            // Wait for work to be done and for files to change.
+            loop {
+                self.take_messages()?;
+                self.bar.set_position(self.read.load(Ordering::Relaxed));
+                if self.stop.is_stopped() {
+                    return Ok(());
+                }
+                let is_idle = self.reading == 0;
+                if !self.ready.is_empty() {
+                    let woken = wake.wait(self.settings.flush);
+                    tracing::trace!(?woken, "handing out what is ready");
+                    continue;
+                }
+                if !self.logs.once {
+                    let woken = wake.wait(if is_idle { POLL } else { self.settings.flush });
+                    tracing::trace!(?woken, "looking for changes");
+                    self.take_messages()?;
+                    break;
+                }
+                let is_due = |file: &File| file.retry.is_some_and(|(at, _)| at <= Instant::now());
+                if is_idle && self.files.values().any(is_due) {
+                    break;
+                }
+                if is_idle && self.files.values().all(|file| file.retry.is_none()) {
+                    // Redis may have lost what was done before, and a file may have another name by now.
+                    let lost = reconnected.load(Ordering::Relaxed) != connections;
+                    // What is rejected would be rejected again.
+                    let is_rejected = self.metrics.health.conclusion().1.is_some();
+                    if is_rejected || (!std::mem::take(&mut self.moved) && !lost) {
+                        return Ok(());
+                    }
+                    break;
+                }
+                // Whatever ended the wait, the messages are looked at.
+                let woken = wake.wait(Duration::from_millis(100));
+                tracing::trace!(?woken, "looking at what was done");
+            }
+            // Lines wait a little, so that equal answers are one upsert.
+            if !self.logs.once {
+                self.stop.sleep(self.settings.flush.saturating_sub(looked.elapsed()));
+            }
+            let now = reconnected.load(Ordering::Relaxed);
+            if now != connections {
+                connections = now;
+                self.read_all_again();
+            }
+            found = self.scan.changed();
+        }
+    }
+
+    /// Takes in a file that is new, has changed, or has another path.
+    fn found(&mut self, found: Found) {
+        self.has_pdns_log |= found.is_pdns_log();
+        let id = found.stat.file();
+        if let Some(file) = self.files.get_mut(&id) {
+            if file.path != found.path {
+                file.rotated = Some(Instant::now());
+                if let State::Open(open) = &mut file.state {
+                    open.renamed(&found.path);
+                }
+                file.path = found.path;
+            }
+            file.changed = true;
+            file.named |= found.named;
+        } else {
+            self.total += found.stat.size;
+            self.bar.set_length(self.total);
+            self.files.insert(id, File::new(found.path, found.named, true));
+        }
+        self.read_changed(id);
+    }
+
+    /// Has a file read that has changed, unless a thread has it.
+    fn read_changed(&mut self, id: FileId) {
+        if self.files.get(&id).is_some_and(|file| file.changed) {
+            let end = if self.logs.once { End::LastLook } else { End::Growing };
+            self.read_file(id, end);
+        }
+    }
+
+    /// Has a file read as soon as a thread is free.
+    fn read_file(&mut self, id: FileId, end: End) {
+        self.ready.push_back((id, end));
+        self.hand_out();
+    }
+
+    /// Hands files to threads, as many as may be open.
+    fn hand_out(&mut self) {
+        while self.reading < self.open_limit
+            && let Some((id, end)) = self.ready.pop_front()
+        {
+            self.hand_over(id, end);
+        }
+    }
+
+    /// Hands a file to a thread, unless one has it.
+    fn hand_over(&mut self, id: FileId, end: End) {
+        let Some(file) = self.files.get_mut(&id) else { return };
+        let log = match std::mem::replace(&mut file.state, State::Reading) {
+            kept @ (State::Reading | State::Foreign) => {
+                file.state = kept;
+                return;
+            }
+            State::Open(open) => Readable::Open(open),
+            State::Idle(idle) => Readable::Idle(idle),
+            State::Unknown => Readable::Unknown,
+        };
+        file.changed = false;
+        file.used = Instant::now();
+        self.reading += 1;
+        self.shared.read(Task { file: id, path: file.path.clone(), log, end });
+    }
+
+    /// Tries again what failed some time ago.
+    fn retry_due(&mut self) {
+        let now = Instant::now();
+        let due: Vec<FileId> = self
+            .files
+            .iter()
+            .filter(|(_, file)| file.retry.is_some_and(|(at, _)| at <= now))
+            .map(|(&id, _)| id)
+            .collect();
+        for id in due {
+            if let Some(file) = self.files.get_mut(&id) {
+                file.changed = true;
+            }
+            self.read_changed(id);
+        }
+    }
+
+    /// Reads what came before a log was renamed or removed, then lets go.
+    fn finish_rotated(&mut self) {
+        let mut rotated = Vec::new();
+        for (&id, file) in &mut self.files {
+            let is_gone = self.scan.locate(id).is_none();
+            match file.state {
+                State::Open(_) if is_gone => {
+                    let since = *file.rotated.get_or_insert_with(Instant::now);
+                    let is_over = since.elapsed() > GRACE;
+                    rotated.push((id, if is_over { End::Rotated } else { End::Growing }));
+                }
+                State::Open(_) | State::Idle(_)
+                    if file.rotated.is_some_and(|since| since.elapsed() > GRACE) =>
+                {
+                    file.rotated = None;
+                    rotated.push((id, End::Rotated));
+                }
+                // Nothing is left to be read of it.
+                State::Idle(_) | State::Unknown | State::Foreign if is_gone => {
+                    file.retry = None;
+                    file.rotated = Some(Instant::now());
+                }
+                _ => {}
+            }
+        }
+        self.files.retain(|&id, file| {
+            matches!(file.state, State::Open(_) | State::Reading) || self.scan.locate(id).is_some()
+        });
+        for (id, end) in rotated {
+            self.read_file(id, end);
+        }
+    }
+
+    /// After a new connection: Redis may have come back without its latest data, so every log is
+    /// compared with what the store says of it.
+    fn read_all_again(&mut self) {
+        self.scan.forget();
+    }
+
+    fn take_messages(&mut self) -> Result<(), AgentError> {
+        let mut is_any_done = false;
+        while let Ok(message) = self.messages.try_recv() {
+            match message {
+                Message::Checked(result) => {
+                    self.is_checking = false;
+                    if let Err(error) = result
+                        && matches!(error.retry(), Retry::Never | Retry::Reopen)
+                    {
+                        return Err(AgentError::Store(error));
+                    }
+                }
+                Message::Read { file, path, outcome: Outcome::Busy(log) } => {
+                    let end = if self.logs.once { End::LastLook } else { End::Growing };
+                    self.waiting.push(Task { file, path, log, end });
+                }
+                Message::Read { file, path, outcome } => {
+                    is_any_done = true;
+                    self.reading -= 1;
+                    self.done(file, path, outcome)?;
+                    self.read_changed(file);
+                }
+            }
+        }
+        if is_any_done || self.reading <= self.waiting.len() {
+            for task in std::mem::take(&mut self.waiting) {
+                self.shared.read(task);
+            }
+        }
+        self.hand_out();
+        Ok(())
+    }
+
+    /// Keeps what is left of a file that a thread is done with.
+    fn done(&mut self, id: FileId, path: PathBuf, outcome: Outcome) -> Result<(), AgentError> {
+        let Some(file) = self.files.get_mut(&id) else { return Ok(()) };
+        file.state = State::Unknown;
+        match outcome {
+            Outcome::Failed(failure) => return self.failed(id, &path, failure),
+            Outcome::Rewritten => file.changed = true,
+            Outcome::Foreign(command) => {
+                let named = file.named;
+                file.state = State::Foreign;
+                self.is_foreign(&path, command, named);
+            }
+            Outcome::Open(open) | Outcome::Ended(open) if open.stat().file() != id => {
+                // It was renamed before it was opened, and another file has its name.
+                self.moved = true;
+                self.scan.forget();
+                self.files.remove(&id);
+                if !self.logs.once {
+                    self.adopt(open, path);
+                }
+            }
+            Outcome::Open(open) => {
+                file.retry = None;
+                self.failed.remove(&path);
+                self.keep_open(id, open);
+            }
+            Outcome::Ended(open) => {
+                file.retry = None;
+                self.failed.remove(&path);
+                if self.logs.once || !open.may_grow() || !self.keep_idle(id, *open) {
+                    self.forget_unless_changed(id);
+                }
+            }
+            Outcome::Unchanged | Outcome::Empty | Outcome::Busy(_) => {
+                file.retry = None;
+                self.failed.remove(&path);
+                self.forget_unless_changed(id);
+            }
+        }
+        Ok(())
+    }
+
+    /// Forgets a file of which nothing is kept: it is found again when it changes.
+    fn forget_unless_changed(&mut self, id: FileId) {
+        if self.files.get(&id).is_some_and(|file| !file.changed) {
+            self.files.remove(&id);
+        }
+    }
+
+    /// Keeps a log that was opened under the name of another file.
+    fn adopt(&mut self, open: Box<OpenLog>, path: PathBuf) {
+        let id = open.stat().file();
+        if self.files.contains_key(&id) {
+            // What a thread reads of it under its own name goes on from there.
+            return;
+        }
+        self.files.insert(id, File::new(path, false, false));
+        self.keep_open(id, open);
+    }
+
+    /// Keeps a log open, and closes the one that was read least lately if these are too many.
+    fn keep_open(&mut self, id: FileId, mut open: Box<OpenLog>) {
+        if let Some(file) = self.files.get_mut(&id) {
+            if open.path() != file.path {
+                open.renamed(&file.path);
+            }
+            file.state = State::Open(open);
+        }
+        let open = self.files.values().filter(|file| matches!(file.state, State::Open(_)));
+        if open.count() > self.open_limit {
+            self.close_least_used(1);
+        }
+    }
+
+    /// Closes logs that can be found again by their paths, those first that were read least lately.
+    fn close_least_used(&mut self, count: usize) {
+        let mut open: Vec<(Instant, FileId)> = self
+            .files
+            .iter()
+            .filter(|(id, file)| {
+                matches!(file.state, State::Open(_)) && self.scan.locate(**id).is_some()
+            })
+            .map(|(&id, file)| (file.used, id))
+            .collect();
+        open.sort_unstable();
+        for (_, id) in open.into_iter().take(count) {
+            let state = self.files.get_mut(&id).map(|file| &mut file.state);
+            if let Some(State::Open(open)) =
+                state.map(|state| std::mem::replace(state, State::Unknown))
+                && !self.keep_idle(id, *open)
+            {
+                self.forget_unless_changed(id);
+            }
+        }
+    }
+
+    /// Closes a log and remembers it; `false` when that failed and it has to be read anew.
+    fn keep_idle(&mut self, id: FileId, open: OpenLog) -> bool {
+        match (open.close(), self.files.get_mut(&id)) {
+            (Ok(idle), Some(file)) => {
+                file.state = State::Idle(Box::new(idle));
+                true
+            }
+            (Err(error), _) => {
+                tracing::debug!(error = with_causes(&error), "closed, to be read anew");
+                false
+            }
+            (Ok(_), None) => false,
+        }
+    }
+
+    /// Deals with a file that could not be read, or not be stored.
+    fn failed(&mut self, id: FileId, path: &Path, failure: Failure) -> Result<(), AgentError> {
+        match failure {
+            Failure::Source(SourceError::Open { cause, .. })
+                if cause.kind() == ErrorKind::NotFound =>
+            {
+                tracing::debug!(path = %path.display(), "gone before it was opened");
+                self.moved = true;
+                self.files.remove(&id);
+            }
+            Failure::Source(error) if is_incomplete(&error) && !self.logs.once => {
+                tracing::debug!(path = %path.display(), "still being written");
+                self.forget_unless_changed(id);
+            }
+            Failure::Source(error) => {
+                self.failed.insert(path.to_owned());
+                self.warn(&error);
+                let may_pass = matches!(
+                    error,
+                    SourceError::Open { .. }
+                        | SourceError::Read { .. }
+                        | SourceError::NotAFile { .. }
+                );
+                if is_out_of_files(&error) && self.open_limit > LEAST_OPEN {
+                    self.open_limit = (self.open_limit / 2).max(LEAST_OPEN);
+                    self.close_least_used(self.open_limit);
+                }
+                if self.logs.once || !may_pass {
+                    self.files.remove(&id);
+                } else {
+                    // Its mode, or what it lies on, may change and it does not.
+                    self.retry_later(id);
+                }
+            }
+            Failure::Store(error) => match error.retry() {
+                Retry::Never | Retry::Reopen => return Err(AgentError::Store(error)),
+                Retry::Wait | Retry::Reload if self.stop.is_stopped() => tracing::warn!(
+                    path = %path.display(),
+                    "stopped while waiting for the store, what was not written is read again next time"
+                ),
+                // The writer has said so. Other logs go on, and this one stays unread.
+                Retry::Wait | Retry::Reload => {
+                    if self.retry_later(id) >= TRIES && self.logs.once {
+                        self.failed.insert(path.to_owned());
+                        self.files.remove(&id);
+                    }
+                }
+            },
+        }
+        Ok(())
+    }
+
+    /// Has a file tried again later, longer each time; how often it failed.
+    fn retry_later(&mut self, id: FileId) -> u32 {
+        let Some(file) = self.files.get_mut(&id) else { return 0 };
+        let tries = file.retry.map_or(1, |(_, tries)| tries.saturating_add(1));
+        let (first, longest) = RETRY;
+        let pause = first.saturating_mul(1 << (tries - 1).min(10)).min(longest);
+        file.retry = Some((Instant::now() + pause, tries));
+        file.changed = false;
+        tries
+    }
+
+    /// Reports a file in which nothing was found.
+    fn is_foreign(&mut self, path: &Path, command: Option<&str>, named: bool) {
+        let path = path.display();
+        match command {
+            Some(command) => {
+                self.foreign += 1;
+                self.warn_once(format!(
+                    "nothing read from {path}: it is for `pdns-agent {command}`"
+                ));
+            }
+            None if named => {
+                self.foreign += 1;
+                let own = self.logs.format.command();
+                self.warn_once(format!(
+                    "nothing read from {path}: no DNS records for `pdns-agent {own}`"
+                ));
+            }
+            None => {}
+        }
+    }
+
+    fn warn(&mut self, error: &SourceError) {
+        self.warn_once(with_causes(error));
+    }
+
+    /// Reports a problem, unless it was reported before.
+    fn warn_once(&mut self, text: String) {
+        if self.warnings.len() < WARNINGS && !self.warnings.contains(&text) {
+            tracing::warn!("{text}");
+            self.warnings.insert(text);
+        }
+    }
+
+    fn report_problems(&mut self, wake: &mut Wake) {
+        let problems: Vec<String> =
+            self.scan.problems().iter().map(|error| with_causes(error)).collect();
+        for text in problems {
+            self.warn_once(text);
+        }
+        if self.logs.once {
+            return;
+        }
+        let is_late = !self.has_pdns_log && self.began.elapsed() > LATE;
+        if is_late && self.metrics.in_pdns_log() > 0 {
+            self.warn_once(LACKS_PDNS_LOG.to_owned());
+        }
+        if let Some(error) = wake.watch(&self.scan.watch_dirs()) {
+            self.warn(&error);
+        }
+    }
+
+    /// Deletes checkpoints of logs that ended long ago; a store that is away is left alone.
+    fn tidy(&self) {
+        let tidied = Store::open(&self.settings.store).and_then(|mut store| store.tidy(now()));
+        match tidied {
+            Ok(0) => {}
+            Ok(deleted) => tracing::debug!(deleted, "old checkpoints deleted"),
+            Err(error) => tracing::debug!(%error, "old checkpoints not deleted"),
+        }
+    }
+}
+
+/// Whether the process, or the system, has too many files open.
+fn is_out_of_files(error: &SourceError) -> bool {
+    matches!(error, SourceError::Open { cause, .. }
+        if matches!(io::Error::raw_os_error(cause), Some(libc::EMFILE | libc::ENFILE)))
+}
+
+/// The progress bar of an import, in bytes.
+pub(super) fn bar(shown: bool) -> ProgressBar {
+    if !shown {
+        return ProgressBar::hidden();
+    }
+    let template = "{bar:40} {bytes}/{total_bytes} {bytes_per_sec} {eta}";
+    let style = ProgressStyle::with_template(template);
+    let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr());
+    style.map_or_else(|_| bar.clone(), |style| bar.clone().with_style(style))
+}

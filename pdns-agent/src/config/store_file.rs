@@ -1,0 +1,151 @@
+//! The part of a settings file that says where the store is, and the settings files of `pdns` itself.
+//!
+//! All of these keys describe one store: when something in front of a file names another store, the file's prefix, user
+//! and password are not used, so that no store is sent the password of another.
+
+use super::document::{self, FileError};
+use serde::Deserialize;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::{fs, io};
+
+/// The settings of `pdns` for all users of the machine.
+const FOR_ALL: &str = "/etc/pdns/pdns.toml";
+/// The settings of one user, below the folder of their settings.
+const OWN: &str = "pdns/pdns.toml";
+/// The home of root, where the environment names another user's.
+const ROOT_HOME: &str = "/root";
+
+/// The store as a settings file names it.
+#[derive(Clone, Debug, Default)]
+pub struct StoreFile {
+    /// The file.
+    pub path: PathBuf,
+    /// URL of the store.
+    pub redis: Option<String>,
+    /// Prefix of all keys.
+    pub prefix: Option<String>,
+    /// ACL user.
+    pub user: Option<String>,
+    /// File with the user's password; relative to the settings file.
+    pub password_file: Option<PathBuf>,
+}
+
+/// The keys of `pdns.toml`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Keys {
+    pub(super) redis: Option<String>,
+    pub(super) prefix: Option<String>,
+    pub(super) redis_user: Option<String>,
+    pub(super) redis_password_file: Option<PathBuf>,
+}
+
+/// Reads the settings files of `pdns`, the user's own before the one for all. `env` looks up an environment variable.
+///
+/// # Errors
+/// [`FileError`] for a file that is there and cannot be read, or says what it should not.
+pub fn of_pdns(env: &dyn Fn(&str) -> Option<String>) -> Result<Vec<StoreFile>, FileError> {
+    let files = [own(env), read(Path::new(FOR_ALL))?.map(Ok)];
+    files.into_iter().flatten().collect()
+}
+
+/// The user's own file, if there is one.
+fn own(env: &dyn Fn(&str) -> Option<String>) -> Option<Result<StoreFile, FileError>> {
+    let env = |name| env(name).filter(|value| Path::new(value).is_absolute()).map(PathBuf::from);
+    // /proc/self belongs to the effective user.
+    let user = fs::metadata("/proc/self").ok().map(|process| process.uid());
+    let is_ours = |path: &Path| fs::metadata(path).is_ok_and(|place| Some(place.uid()) == user);
+    let (folder, is_certain) = match (env("XDG_CONFIG_HOME"), env("HOME")) {
+        // sudo may keep the variables of the user who called it, whose file is not root's to obey.
+        (Some(folder), _) if user != Some(0) || is_ours(&folder) => (folder, true),
+        (None, Some(home)) if user != Some(0) || is_ours(&home) => {
+            let is_ours = is_ours(&home);
+            (home.join(".config"), is_ours)
+        }
+        _ if user == Some(0) => (Path::new(ROOT_HOME).join(".config"), true),
+        _ => return None,
+    };
+    match read(&folder.join(OWN)) {
+        // The home is another user's: there is no file that would be ours.
+        Err(FileError::File { cause, .. })
+            if cause.kind() == io::ErrorKind::PermissionDenied && !is_certain =>
+        {
+            None
+        }
+        file => file.transpose(),
+    }
+}
+
+/// Reads a file of `pdns`, if it is there.
+fn read(path: &Path) -> Result<Option<StoreFile>, FileError> {
+    match document::read(path, |keys: &Keys| keys.redis.as_deref()) {
+        Ok(Keys { redis, prefix, redis_user, redis_password_file }) => Ok(Some(StoreFile {
+            path: path.to_owned(),
+            redis,
+            prefix,
+            user: redis_user,
+            password_file: redis_password_file,
+        })),
+        Err(FileError::File { cause, .. })
+            if matches!(cause.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) =>
+        {
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// The files that have a say, in order: those in front of the store's name, and the one that has it.
+///
+/// `named` is the store that flags or the environment name: then a file that names another one says nothing, nor does any
+/// behind it.
+pub(super) fn heard<'a>(files: &'a [StoreFile], named: Option<&str>) -> &'a [StoreFile] {
+    let first = files.iter().enumerate().find_map(|(at, file)| Some((at, file.redis.as_deref()?)));
+    let end = match first {
+        None => files.len(),
+        Some((at, redis)) if named.is_some_and(|named| named != redis) => at,
+        Some((at, _)) => at + 1,
+    };
+    files.get(..end).unwrap_or(files)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tempfile::TempDir;
+
+    #[test]
+    fn the_users_own_file_is_where_the_environment_says() {
+        let home = TempDir::new().unwrap();
+        let other = TempDir::new().unwrap();
+        let write = |folder: &Path, text: &str| {
+            fs::create_dir_all(folder.join("pdns")).unwrap();
+            fs::write(folder.join(OWN), text).unwrap();
+        };
+        let read = |xdg: &Path| {
+            let env = |name: &str| match name {
+                "HOME" => home.path().to_str().map(str::to_owned),
+                "XDG_CONFIG_HOME" => xdg.to_str().map(str::to_owned),
+                _ => None,
+            };
+            own(&env).transpose().map(|file| file.and_then(|file| file.redis))
+        };
+        let nowhere = Path::new("");
+        assert_eq!(read(nowhere).unwrap(), None);
+        write(&home.path().join(".config"), "redis = 'redis://home'");
+        assert_eq!(read(nowhere).unwrap().as_deref(), Some("redis://home"));
+        // Only that folder, when it is named.
+        assert_eq!(read(other.path()).unwrap(), None);
+        write(other.path(), "redis = 'redis://xdg'");
+        assert_eq!(read(other.path()).unwrap().as_deref(), Some("redis://xdg"));
+        for wrong in ["redis = 'redis://:secret@h'", "sensor = 'x'", "redis = 1"] {
+            write(other.path(), wrong);
+            let error = read(other.path()).unwrap_err().to_string();
+            assert!(error.contains("pdns.toml") && !error.contains("secret"), "{error}");
+        }
+        fs::remove_file(other.path().join(OWN)).unwrap();
+        fs::create_dir(other.path().join(OWN)).unwrap();
+        assert!(matches!(read(other.path()), Err(FileError::File { .. })));
+    }
+}

@@ -1,0 +1,20 @@
+//! Password files: one line, read at the start and for each connection.
+
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::Path;
+
+/// The longest password file that is read, in bytes.
+const LONGEST: u64 = 4_096;
+
+/// Reads the password of a file; `None` when the file is empty, too long, not UTF-8, or has more than one line.
+///
+/// # Errors
+/// As the system says.
+pub fn read_password(path: &Path) -> io::Result<Option<String>> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(LONGEST + 1).read_to_end(&mut bytes)?;
+    let text = String::from_utf8(bytes).ok().filter(|text| text.len() as u64 <= LONGEST);
+    let line = text.as_deref().map(|text| text.trim_end_matches(['\r', '\n']));
+    Ok(line.filter(|line| !line.is_empty() && !line.contains('\n')).map(str::to_owned))
+}

@@ -1,0 +1,349 @@
+//! Which log a file is, how often it is read, and what becomes of logs that cannot be read now.
+
+use crate::agent::{Agent, acknowledged, catches_up, zeek};
+use crate::logs::{Lines, append, gzip};
+use crate::redis::{Redis, until};
+use crate::run::{Home, run};
+use crate::store::{agrees, contents, options};
+use crate::suricata::suricata;
+use pdns_agent::store::Store;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+/// Bytes of a log that grows little by little, at the start.
+const LARGE: usize = 20_000_000;
+
+fn store(server: &Redis) -> Store {
+    Store::open(&options(server)).unwrap()
+}
+
+/// One line of `dns.log` in JSON: at a second, for a name, with a uid.
+fn json(at: u64, name: &str, uid: &str) -> String {
+    format!(
+        r#"{{"ts":{at}.5,"uid":"{uid}","id.orig_h":"192.0.2.1","id.orig_p":4000,"id.resp_h":"192.0.2.53","id.resp_p":53,"proto":"udp","query":"{name}","qclass":1,"qtype":1,"rcode":0,"AA":false,"TC":false,"RD":true,"RA":true,"answers":["198.51.100.{}"],"TTLs":[60.0],"rejected":false}}"#,
+        at % 250
+    ) + "\n"
+}
+
+/// An event of `eve.json`.
+fn eve(at: u64, name: &str) -> String {
+    format!(
+        r#"{{"timestamp":"2026-01-01T00:{:02}:{:02}.000001+0000","flow_id":{at},"event_type":"dns","src_ip":"192.0.2.1","src_port":40000,"dest_ip":"192.0.2.53","dest_port":53,"proto":"UDP","dns":{{"version":2,"type":"answer","id":1,"flags":"8180","qr":true,"rd":true,"ra":true,"rrname":"{name}","rrtype":"A","rcode":"NOERROR","grouped":{{"A":["198.51.100.7"]}}}}}}"#,
+        at / 60 % 60,
+        at % 60
+    ) + "\n"
+}
+
+/// What a store holds that has read some logs which nothing confuses.
+fn model(logs: &[String]) -> crate::store::Model {
+    let (home, server) = (Home::new(), Redis::start());
+    for (number, log) in logs.iter().enumerate() {
+        // The uid is not stored, and makes the first record another one.
+        let log = log.replacen("Csame", &format!("C{number}"), 1);
+        home.write(&format!("logs/dns.{number}.log"), log);
+    }
+    run(zeek(&home, &server.url()).arg("--once"), &[home.path().join("logs")]).with(&[0]);
+    contents(&mut store(&server))
+}
+
+#[test]
+fn a_log_read_by_the_wrong_command_is_not_taken_for_read() {
+    let (home, server) = (Home::new(), Redis::start());
+    let events: String = (0..50).map(|at| eve(at, &format!("h{at}.example"))).collect();
+    let eve = home.write("eve.json", &events);
+    let dns = home.write("dns.log", Lines::new(51, 100).log(100));
+    let wrong = run(zeek(&home, &server.url()).arg("--once"), &[&eve]);
+    assert_eq!(wrong.code, Some(1), "{}", wrong.stderr);
+    assert!(wrong.stderr.contains("it is for `pdns-agent suricata`"), "{}", wrong.stderr);
+    let wrong = run(suricata(&home, &server.url()).arg("--once"), &[&dns]);
+    assert_eq!(wrong.code, Some(1), "{}", wrong.stderr);
+    assert!(wrong.stderr.contains("it is for `pdns-agent zeek`"), "{}", wrong.stderr);
+    assert!(store(&server).sources().unwrap().is_empty());
+    run(suricata(&home, &server.url()).arg("--once"), &[&eve]).with(&[0]);
+    run(zeek(&home, &server.url()).arg("--once"), &[&dns]).with(&[0]);
+    let sources = store(&server).sources().unwrap();
+    let mut readers: Vec<&str> = sources.iter().map(|(_, state)| state.reader.as_str()).collect();
+    readers.sort_unstable();
+    assert_eq!(readers, ["suricata", "zeek"]);
+    let capture = home.write("trace.pcap", b"\xd4\xc3\xb2\xa1\x02\0\x04\0 1 and more\n");
+    let wrong = run(zeek(&home, &server.url()).arg("--once"), &[&capture]);
+    assert_eq!(wrong.code, Some(1), "{}", wrong.stderr);
+    assert!(wrong.stderr.contains("it is for `pdns-agent pcap`"), "{}", wrong.stderr);
+    let text = home.write("notes.txt", "version 1 of my notes\n");
+    let wrong = run(zeek(&home, &server.url()).arg("--once"), &[&text]);
+    assert_eq!(wrong.code, Some(1), "{}", wrong.stderr);
+    assert!(wrong.stderr.contains("no DNS records"), "{}", wrong.stderr);
+}
+
+#[test]
+fn a_log_that_an_earlier_version_read_with_the_wrong_command_is_read() {
+    let (home, server) = (Home::new(), Redis::start());
+    let events: String = (0..50).map(|at| eve(at, &format!("h{at}.example"))).collect();
+    let path = home.write("eve.json", &events);
+    run(suricata(&home, &server.url()).arg("--once"), &[&path]).with(&[0]);
+    let whole = contents(&mut store(&server));
+    let (id, mut state) = store(&server).sources().unwrap().remove(0);
+    // As f1a3e90 left it: read to the end, with nothing found.
+    crate::files::empty(&server);
+    (state.reader, state.digest) = (String::new(), None);
+    state.tally = serde_json::json!({ "lines": 50, "other_records": 50 });
+    store(&server).acknowledge(&id, &state).unwrap();
+    for _ in 0..2 {
+        run(suricata(&home, &server.url()).arg("--once"), &[&path]).with(&[0]);
+        agrees(&mut store(&server), &whole);
+    }
+    // And what it read rightly is known still.
+    let (id, mut state) = store(&server).sources().unwrap().remove(0);
+    (state.reader, state.digest) = (String::new(), None);
+    store(&server).acknowledge(&id, &state).unwrap();
+    append(&path, eve(50, "h50.example").as_bytes());
+    run(suricata(&home, &server.url()).arg("--once"), &[&path]).with(&[0]);
+    assert_eq!(contents(&mut store(&server)).len(), whole.len() + 1);
+    assert_eq!(store(&server).sources().unwrap().len(), 1);
+}
+
+#[test]
+fn logs_that_begin_with_the_same_record_are_told_apart() {
+    let first = json(1_700_000_000, "first.example", "Csame");
+    let log = |name: &str, count: u64| -> String {
+        let lines = (1..count)
+            .map(|at| json(1_700_000_000 + at, &format!("{name}{}.example", at % 40), "C"));
+        first.clone() + &lines.collect::<String>()
+    };
+    // The second is shorter than the first, the third longer; the fourth differs in one name in the middle.
+    let mut logs = vec![log("a", 400), log("b", 150), log("c", 900)];
+    logs.push(logs[0].replacen("a7.", "z7.", 1));
+    let want = model(&logs);
+    for order in [[0, 1, 2, 3], [3, 2, 1, 0], [1, 0, 3, 2]] {
+        let (home, server) = (Home::new(), Redis::start());
+        for number in order {
+            let path = home.write(&format!("logs/dns.{number}.log"), &logs[number]);
+            run(zeek(&home, &server.url()).arg("--once"), &[&path]).with(&[0]);
+        }
+        agrees(&mut store(&server), &want);
+        // Copies, packed or cut short, are known as what they are.
+        home.write("logs/dns.packed.log.gz", gzip(logs[2].as_bytes()));
+        let half: String = logs[0].split_inclusive('\n').take(200).collect();
+        home.write("logs/dns.half.log", half);
+        for _ in 0..2 {
+            run(zeek(&home, &server.url()).arg("--once"), &[home.path().join("logs")]).with(&[0]);
+            agrees(&mut store(&server), &want);
+        }
+    }
+    // All at once, by several threads.
+    let (home, server) = (Home::new(), Redis::start());
+    for (number, log) in logs.iter().enumerate() {
+        home.write(&format!("logs/dns.{number}.log"), log);
+    }
+    let all = &[home.path().join("logs")];
+    run(zeek(&home, &server.url()).args(["--once", "--workers", "4"]), all).with(&[0]);
+    agrees(&mut store(&server), &want);
+}
+
+#[test]
+fn a_log_that_was_left_half_way_is_not_gone_on_with_in_another_one() {
+    let (home, server) = (Home::new(), Redis::start());
+    let first = json(1_700_000_000, "first.example", "Csame");
+    let log = |name: &str| -> String {
+        let lines = (1..60).map(|at| json(1_700_000_000 + at, &format!("{name}{at}.example"), "C"));
+        first.clone() + &lines.collect::<String>()
+    };
+    let (one, other) = (log("a"), log("b"));
+    let path = home.write("dns.1.log", &one);
+    run(zeek(&home, &server.url()).arg("--once"), &[&path]).with(&[0]);
+    let mut whole = store(&server);
+    let (id, state) = whole.sources().unwrap().remove(0);
+    let end = state.digest.expect("the digest of what was read").length;
+    let digest = {
+        let mut digest = pdns_agent::hash::PrefixDigest::new(whole.router().hasher());
+        digest.write(one.as_bytes());
+        digest.to_bytes()
+    };
+    // A batch to the end of the log was begun and nothing of it applied.
+    crate::files::half_way(&server, &id, end);
+    store(&server).announce_batch(&id, &digest).unwrap();
+    let path = home.write("dns.2.log", &other);
+    run(zeek(&home, &server.url()).arg("--once"), &[&path]).with(&[0]);
+    run(zeek(&home, &server.url()).arg("--once"), &[home.path().join("dns.1.log")]).with(&[0]);
+    agrees(&mut store(&server), &model(&[one, other]));
+}
+
+#[test]
+fn a_source_that_is_forgotten_is_read_again() {
+    let (home, server) = (Home::new(), Redis::start());
+    let path = home.write("dns.log", Lines::new(52, 100).log(200));
+    let pdns = |arguments: &[&Path]| {
+        let mut command = home.pdns();
+        run(command.args(["--redis", &server.url(), "admin", "forget-source"]), arguments)
+    };
+    run(zeek(&home, &server.url()).arg("--once"), &[&path]).with(&[0]);
+    let once = contents(&mut store(&server));
+    let never = pdns(&[Path::new("/never/read")]);
+    assert_eq!(never.code, Some(1), "{}", never.stderr);
+    assert!(never.stderr.contains("not read before"), "{}", never.stderr);
+    // By its path, though the file is gone; and by what it holds, though the path is another one.
+    for by_path in [true, false] {
+        let moved = home.path().join("moved.log");
+        fs::rename(&path, &moved).unwrap();
+        let forgotten = pdns(&[if by_path { &path } else { &moved }]);
+        assert_eq!(forgotten.code, Some(0), "{}", forgotten.stderr);
+        assert!(forgotten.stderr.contains("forgotten"), "{}", forgotten.stderr);
+        assert!(store(&server).sources().unwrap().is_empty());
+        fs::rename(&moved, &path).unwrap();
+        run(zeek(&home, &server.url()).arg("--once"), &[&path]).with(&[0]);
+    }
+    let thrice = contents(&mut store(&server));
+    assert!(once.iter().all(|(key, seen)| thrice[key].count == 3 * seen.count));
+}
+
+#[test]
+fn an_unfinished_last_line_waits_for_its_end() {
+    let (home, server) = (Home::new(), Redis::start());
+    let head = "#separator \\x09\n#path\tdns\n#fields\tts\tuid\tid.orig_h\tid.orig_p\tid.resp_h\tid.resp_p\tproto\tquery\tqclass\tqtype\trcode\tRD\tRA\tTTLs\tanswers\n";
+    let row = |number: u32| {
+        format!(
+            "1700000000.{number:06}\tC{number}\t192.0.2.1\t4000\t192.0.2.53\t53\tudp\tn{number}.example\t1\t1\t0\tT\tT\t60.0\t192.0.2.22\n"
+        )
+    };
+    let log = format!("{head}{}{}{}", row(1), row(2), row(3));
+    for cut in [1, 2, 30] {
+        server.flush();
+        let (torn, rest) = log.split_at(log.len() - cut);
+        let path = home.write("logs/dns.log", torn);
+        let ended = run(zeek(&home, &server.url()).arg("--once"), &[&path]);
+        assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+        assert!(ended.stderr.contains("1 unfinished last lines"), "{}", ended.stderr);
+        assert_eq!(contents(&mut store(&server)).len(), 2);
+        append(&path, rest.as_bytes());
+        for _ in 0..2 {
+            run(zeek(&home, &server.url()).arg("--once"), &[&path]).with(&[0]);
+            let model = contents(&mut store(&server));
+            assert_eq!(model.len(), 3);
+            assert!(model.values().all(|seen| seen.count == 1));
+        }
+    }
+    // A compressed file does not grow.
+    server.flush();
+    let path = home.write("dns.log.gz", gzip(log.trim_end().as_bytes()));
+    run(zeek(&home, &server.url()).arg("--once"), &[&path]).with(&[0]);
+    assert_eq!(contents(&mut store(&server)).len(), 3);
+}
+
+/// Bytes that a process has read of files.
+fn read_by(agent: &Agent) -> u64 {
+    let io = fs::read_to_string(format!("/proc/{}/io", agent.id())).unwrap();
+    let line = io.lines().find_map(|line| line.strip_prefix("rchar: ")).unwrap();
+    line.parse().unwrap()
+}
+
+#[test]
+fn a_live_log_is_read_on_where_it_was_left() {
+    let (home, server) = (Home::new(), Redis::start());
+    let folder = home.path().join("logs");
+    let mut events = String::new();
+    let mut at = 0;
+    while events.len() < LARGE {
+        events.push_str(&eve(at, &format!("h{}.example", at % 5_000)));
+        at += 1;
+    }
+    let path = home.write("logs/eve.json", &events);
+    let mut agent =
+        Agent::start(suricata(&home, &server.url()).args(["--flush", "0.1"]).arg(&folder));
+    catches_up(&mut agent, &server, events.len() as u64);
+    let before = read_by(&agent);
+    let (mut added, mut lines) = (0, at);
+    for piece in 0..40 {
+        // Zeek and Suricata rename their logs while these are read.
+        if piece == 20 {
+            fs::rename(&path, folder.join("eve.json.1")).unwrap();
+        }
+        let path = if piece < 20 { path.clone() } else { folder.join("eve.json.1") };
+        for _ in 0..5 {
+            let event = eve(lines, &format!("g{lines}.example"));
+            append(&path, event.as_bytes());
+            added += event.len() as u64;
+            lines += 1;
+        }
+        catches_up(&mut agent, &server, events.len() as u64 + added);
+    }
+    let read = read_by(&agent) - before;
+    let (code, said) = agent.terminate();
+    assert_eq!(code, Some(0), "{said}");
+    // What was added, and for each reading the head of the file.
+    assert!(read < added + 2_000_000, "{read} bytes were read for {added}");
+    assert!(!said.contains("reading again"), "{said}");
+    assert!(said.contains(&format!("{lines} lines of 1 logs: {lines} DNS records")), "{said}");
+}
+
+#[test]
+fn a_log_that_could_not_be_opened_is_read_once_it_can() {
+    let (home, server) = (Home::new(), Redis::start());
+    let log = Lines::new(53, 200).log(300);
+    let path = home.write("logs/dns.log", &log);
+    let forbidden = |to: &str| {
+        assert!(Command::new("chmod").arg(to).arg(&path).status().unwrap().success());
+    };
+    forbidden("000");
+    // A superuser who may not pass over the mode of files.
+    let bounds = ["--bounding-set", "-dac_override,-dac_read_search", "--inh-caps=-all"];
+    let mut command = home.agent_by("setpriv", &bounds);
+    command.args(["zeek", "--redis", &server.url(), "--sensor", "test", "--flush", "0.1"]);
+    let mut agent = Agent::start(command.arg(home.path().join("logs")));
+    agent.says("cannot open", 1);
+    forbidden("644");
+    catches_up(&mut agent, &server, log.len() as u64);
+    let (code, said) = agent.terminate();
+    assert_eq!(code, Some(0), "{said}");
+    agrees(&mut store(&server), &crate::agent::clean_import(&home, &path));
+}
+
+#[test]
+fn more_logs_than_files_may_be_open_are_followed() {
+    let (home, server) = (Home::new(), Redis::start());
+    let folder = home.path().join("logs");
+    let mut lines = Lines::new(54, 2_000);
+    let paths: Vec<_> = (0..200)
+        .map(|number| home.write(&format!("logs/dns.{number}.log"), lines.log(3)))
+        .collect();
+    let mut command = home.shell();
+    let line = format!(
+        "ulimit -n 64; exec {} zeek --redis {} --sensor test --flush 0.1 --memory 8 {}",
+        env!("CARGO_BIN_EXE_pdns-agent"),
+        server.url(),
+        folder.display()
+    );
+    let mut agent = Agent::start(command.args(["-c", &line]));
+    let size = || paths.iter().map(|path| fs::metadata(path).unwrap().len()).sum::<u64>();
+    catches_up(&mut agent, &server, size());
+    for _ in 0..2 {
+        for path in &paths {
+            append(path, lines.line().as_bytes());
+        }
+        catches_up(&mut agent, &server, size());
+    }
+    let (code, said) = agent.terminate();
+    assert_eq!(code, Some(0), "{said}");
+    assert!(!said.contains("WARN"), "{said}");
+    agrees(&mut store(&server), &crate::agent::clean_import(&home, &folder));
+}
+
+#[test]
+fn logs_that_are_followed_and_idle_take_little_memory() {
+    let (home, server) = (Home::new(), Redis::start());
+    let folder = home.path().join("logs");
+    let mut lines = Lines::new(55, 2_000);
+    for number in 0..1_500 {
+        home.write(&format!("logs/{}/dns.{number}.log", number % 30), lines.log(2));
+    }
+    let mut agent = Agent::follow(&home, &server.url(), &folder);
+    let all =
+        fs::read_dir(&folder).unwrap().flat_map(|dir| fs::read_dir(dir.unwrap().path()).unwrap());
+    let size: u64 = all.map(|file| file.unwrap().metadata().unwrap().len()).sum();
+    until("all is read", || agent.is_alive() && acknowledged(&server) == size);
+    let memory = agent.memory();
+    let (code, said) = agent.terminate();
+    assert_eq!(code, Some(0), "{said}");
+    // 256 KiB for each of the logs kept open would be 128 MB.
+    assert!(memory < 90_000_000, "{memory} bytes");
+}
