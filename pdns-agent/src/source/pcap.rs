@@ -7,6 +7,7 @@
 mod blocks;
 mod classic;
 mod content;
+mod error;
 mod input;
 mod link;
 #[cfg(test)]
@@ -29,121 +30,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 pub use content::{Content, Digest};
+pub use error::PcapError;
 
 /// Most octets of one packet; no interface captures more, so a file that says so is broken.
 pub const MOST_PACKET: u32 = 256 * 1024;
 /// Most records without a packet of use that are passed in one step.
 pub const MOST_PASSED: usize = 256;
-
-/// What went wrong with a capture file. All packets before that were handed over.
-#[derive(Debug, thiserror::Error)]
-pub enum PcapError {
-    /// The file could not be opened.
-    #[error("cannot open capture {file}")]
-    Open {
-        /// The file.
-        file: String,
-        /// What the system says.
-        #[source]
-        cause: io::Error,
-    },
-    /// Reading failed.
-    #[error("cannot read capture {file} at octet {offset}")]
-    Read {
-        /// The file.
-        file: String,
-        /// Where, in octets of its content.
-        offset: u64,
-        /// What the system says.
-        #[source]
-        cause: io::Error,
-    },
-    /// The compressed file is broken, ends too early, or wants too much memory.
-    #[error("cannot unpack capture {file} after octet {offset} of its content; copy it again")]
-    Unpack {
-        /// The file.
-        file: String,
-        /// How much was unpacked and used.
-        offset: u64,
-        /// What is broken.
-        #[source]
-        cause: io::Error,
-    },
-    /// The first octets are those of no capture file.
-    #[error(
-        "{file} is no capture file: it is neither pcap nor pcapng, plain or packed with gzip, zstd, xz or lz4"
-    )]
-    NotACapture {
-        /// The file.
-        file: String,
-    },
-    /// The file ends within a record: whoever wrote it was stopped, or has not finished.
-    #[error(
-        "capture {file} ends within the record at octet {offset}; the packets before it were read"
-    )]
-    Cut {
-        /// The file.
-        file: String,
-        /// Where the record begins, in uncompressed octets.
-        offset: u64,
-    },
-    /// A record claims a packet that cannot be.
-    #[error(
-        "capture {file} is broken at octet {offset}: a packet of {length} octets, more than {MOST_PACKET}"
-    )]
-    TooLong {
-        /// The file.
-        file: String,
-        /// Where the record begins, in uncompressed octets.
-        offset: u64,
-        /// What it claims, in octets.
-        length: u32,
-    },
-    /// A record contradicts the format.
-    #[error("capture {file} is broken at octet {offset}: {reason}")]
-    Broken {
-        /// The file.
-        file: String,
-        /// Where the record begins, in uncompressed octets.
-        offset: u64,
-        /// What is wrong with it.
-        reason: &'static str,
-    },
-    /// The file was overwritten while it was read: what it holds now is another capture.
-    #[error("capture {file} was overwritten while it was read; read it once it is complete")]
-    Changed {
-        /// The file.
-        file: String,
-    },
-    /// The file is the beginning of a capture that was read in part.
-    #[error(
-        "capture {file} is the beginning of a longer one, {longer}, that was not read to its end: read that one again"
-    )]
-    Part {
-        /// The file.
-        file: String,
-        /// Where the longer one was.
-        longer: String,
-    },
-}
-
-impl PcapError {
-    /// Whether the content is to blame: no more will ever come of it. If not, the system failed to read it, and may
-    /// succeed another time.
-    #[must_use]
-    pub fn is_of_content(&self) -> bool {
-        match self {
-            Self::Open { .. } | Self::Read { .. } => false,
-            Self::Unpack { .. }
-            | Self::NotACapture { .. }
-            | Self::Cut { .. }
-            | Self::TooLong { .. }
-            | Self::Broken { .. }
-            | Self::Changed { .. }
-            | Self::Part { .. } => true,
-        }
-    }
-}
 
 /// The order of the octets of a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -290,12 +182,12 @@ impl CaptureFile {
         if !metadata.is_file() {
             return Self::once(name, file);
         }
-        Self::of_file(name, Arc::new(file), Stat::of(&metadata))
+        Self::of_file(name, &Arc::new(file), Stat::of(&metadata))
     }
 
-    fn of_file(name: String, file: Arc<File>, stat: Stat) -> Result<Self, PcapError> {
-        let opened = Opened { file: Arc::clone(&file), stat, measured: None, has_grown: false };
-        Ok(Self { opened: Some(opened), ..Self::once(name, Disk::new(&file))? })
+    fn of_file(name: String, file: &Arc<File>, stat: Stat) -> Result<Self, PcapError> {
+        let opened = Opened { file: Arc::clone(file), stat, measured: None, has_grown: false };
+        Ok(Self { opened: Some(opened), ..Self::once(name, Disk::new(file))? })
     }
 
     fn once(name: String, input: impl io::Read + Send + 'static) -> Result<Self, PcapError> {
@@ -324,7 +216,7 @@ impl CaptureFile {
             let cause = io::Error::new(io::ErrorKind::NotSeekable, "a pipe can be read only once");
             return Err(PcapError::Read { file: self.name.clone(), offset: 0, cause });
         };
-        let mut again = Self::of_file(self.name.clone(), Arc::clone(file), *stat)?;
+        let mut again = Self::of_file(self.name.clone(), file, *stat)?;
         if let Some(measured) = measured {
             again.window.limit(measured.length);
         }

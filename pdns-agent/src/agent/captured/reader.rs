@@ -82,6 +82,7 @@ impl Reader {
                     // The others may be stored all the same.
                     Err(Failure::Store(error)) if error.is_refusal() => {
                         self.report.fail(&error);
+                        self.bar.inc(size(path).unwrap_or(0));
                         break;
                     }
                     Err(Failure::Store(error)) => return (self.report, Err(error)),

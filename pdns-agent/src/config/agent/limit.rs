@@ -77,7 +77,7 @@ fn least(read: &dyn Fn(&Path) -> Option<String>) -> Option<u64> {
     limits.filter(|&limit: &u64| limit < 1 << 60).min()
 }
 
-/// Where a hierarchy is mounted, and where in it a group is, if a line of `mountinfo` (proc_pid_mountinfo(5)) is that
+/// Where a hierarchy is mounted, and where in it a group is, if a line of `mountinfo` (`proc_pid_mountinfo(5)`) is that
 /// of the hierarchy.
 fn place(mount: &str, kind: &str, group: &str) -> Option<(PathBuf, PathBuf)> {
     let (before, behind) = mount.split_once(" - ")?;
