@@ -148,10 +148,11 @@ fn each_log_is_stored_as_the_reference_reads_it() {
         let what = log.strip_prefix(&folder).unwrap().display().to_string();
         let path = as_written(&home, &log);
         let ended = import(&home, &server, &path);
-        // A broken gzip is told by the exit code; what came before the break counts all the same.
-        ended.with(if what.contains("corrupt") { &[0, 1, 2] } else { &[0] });
-        let (records, negatives) = stored(&home, &server.url());
         let (their_records, their_negatives) = reference(&[&log]);
+        // A log with nothing in it that was taken ends with 1; of one whose rows were all left out that is not known here.
+        let is_empty = their_records.is_empty() && their_negatives.is_empty();
+        ended.with(if is_empty { &[0, 1] } else { &[0] });
+        let (records, negatives) = stored(&home, &server.url());
         assert_alike(&what, &records, &their_records);
         assert_alike(&what, &negatives, &their_negatives);
     }
