@@ -66,16 +66,9 @@ impl Meta {
     /// Its fields as they are stored.
     pub(super) fn fields(&self) -> [(&'static [u8], u64); 7] {
         let Self { rows, block, offset, buckets: Buckets { bits, split }, names, empty } = *self;
-        let [r, b, p, k, s, n, z] = META;
-        [
-            (r, rows.into()),
-            (b, block.into()),
-            (p, offset.into()),
-            (k, bits.into()),
-            (s, split.into()),
-            (n, names),
-            (z, empty.into()),
-        ]
+        let numbers = [rows, block, offset, bits, split].map(u64::from);
+        let mut numbers = numbers.into_iter().chain([names, empty.into()]);
+        META.map(|field| (field, numbers.next().unwrap_or(0)))
     }
 
     /// The blocks of the name log.

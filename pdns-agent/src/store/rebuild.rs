@@ -95,6 +95,7 @@ impl Site<'_> {
         let mut taken: BTreeSet<u32> = BTreeSet::new();
         let mut entries: Vec<Entry> = Vec::new();
         let mut met: BTreeSet<u64> = BTreeSet::new();
+        let mut removed = Vec::new();
         for (&bucket, pairs) in &remains.buckets {
             for (field, value) in pairs {
                 let hash = <[u8; 8]>::try_from(field.as_slice()).map(u64::from_be_bytes).ok();
@@ -102,22 +103,20 @@ impl Site<'_> {
                 let entry = hash.and_then(|hash| {
                     self.entry(hash, bucket, value, remains, &logged, &mut taken, &mut plan)
                 });
-                match entry {
-                    Some(entry) => entries.push(entry),
-                    None => {
-                        let bucket = format!("b{bucket}");
-                        plan.changes.push(self.change("HDEL", &bucket, vec![field.clone()]));
-                    }
+                if let Some(entry) = entry {
+                    entries.push(entry);
+                } else {
+                    let bucket = format!("b{bucket}");
+                    removed.push(self.change("HDEL", &bucket, vec![field.clone()]));
                 }
             }
         }
         self.plan_rows(remains, &logged, &taken, &mut plan);
-        let buckets = self.plan_buckets(remains, &entries);
+        let buckets = plan_buckets(remains, &entries);
         let end = self.plan_log(remains, &mut entries, &mut plan);
-        let mut changes = self.plan_entries(&entries, buckets, remains);
-        // Entries first: what they lead to is only then as they say.
-        changes.append(&mut plan.changes);
-        plan.changes = changes;
+        // Entries first, what they lead to is only then as they say; and those that are removed before any that moves.
+        let entry_changes = self.plan_entries(&entries, buckets, remains);
+        plan.changes.splice(0..0, removed.into_iter().chain(entry_changes));
         self.plan_meta(remains, &entries, buckets, end, &taken, &mut plan);
         plan
     }
@@ -160,7 +159,7 @@ impl Site<'_> {
         let is_wide = value.records.is_none();
         let stored = match value.records {
             Some(octets) => read_all(octets),
-            None => remains.wide.get(&hash).map_or_else(Vec::new, |pairs| read_pairs(pairs)),
+            None => remains.wide.get(&hash).map_or_else(Vec::new, read_pairs),
         };
         let Some(name) = name else {
             let log = self.keys.log(self.partition, self.kind, value.log / LOG_STRIDE);
@@ -184,7 +183,7 @@ impl Site<'_> {
         let mut first = u32::MAX;
         for (key, record, row) in stored {
             let fact = self.fact(&record);
-            let seen = self.sum(hash, fact.as_ref(), row, remains).filter(|_| taken.insert(row));
+            let seen = sum(hash, fact.as_ref(), row, remains).filter(|_| taken.insert(row));
             match (fact, seen) {
                 (Some(_), Some(seen)) => {
                     first = first.min(seen.time_first);
@@ -231,14 +230,6 @@ impl Site<'_> {
         }
     }
 
-    /// The sum in a row, if it can be that of such a record.
-    fn sum(&self, hash: u64, fact: Option<&FactBuf>, row: u32, remains: &Remains) -> Option<Seen> {
-        let RowRead { seen, bits, told } = row_in(&remains.rows, row)?;
-        let told_of = fact.map(|fact| Told::of(fact.as_fact().rrtype()));
-        let told = told == Told::NOTHING || told_of.is_none_or(|of| told == of);
-        (seen.is_possible() && bits == low24(hash) && told).then_some(seen)
-    }
-
     /// Notes the entry of the inverse index of a record that is removed.
     fn dangle(&self, record: &Stored, hash: u64, plan: &mut Plan) {
         if let Some(FactBuf::Record(rdata)) = self.fact(record) {
@@ -256,7 +247,7 @@ impl Site<'_> {
         taken: &BTreeSet<u32>,
         plan: &mut Plan,
     ) {
-        let used = self.rows_used(remains, taken);
+        let used = rows_used(remains, taken);
         let mut gone: BTreeMap<u32, (u64, u64)> = BTreeMap::new();
         for block in 0..used.div_ceil(ROWS) {
             let old = remains.rows.get(&block);
@@ -306,15 +297,6 @@ impl Site<'_> {
         }
     }
 
-    /// How many rows there are: no number may be given twice, since agents remember them.
-    fn rows_used(&self, remains: &Remains, taken: &BTreeSet<u32>) -> u32 {
-        let known = taken.last().map_or(0, |last| last + 1);
-        match &remains.meta {
-            Some(meta) => meta.rows.max(known),
-            None => remains.rows.keys().last().map_or(0, |last| (last + 1) * ROWS).max(known),
-        }
-    }
-
     /// Writes a block unless it is right.
     fn plan_block(&self, suffix: &str, old: Option<&Vec<u8>>, new: Vec<u8>, plan: &mut Plan) {
         if old == Some(&new) {
@@ -324,21 +306,6 @@ impl Site<'_> {
             plan.changes.push(self.change("DEL", suffix, Vec::new()));
         }
         plan.changes.push(self.change("SETRANGE", suffix, vec![b"0".to_vec(), new]));
-    }
-
-    /// How buckets are divided: as the meta has it, or as they lie.
-    fn plan_buckets(&self, remains: &Remains, entries: &[Entry]) -> Buckets {
-        let highest = entries.iter().map(|entry| entry.found.0 + 1).max().unwrap_or(0);
-        let count = highest.clamp(1 << FIRST_BITS, 1 << 24);
-        let bits = count.ilog2();
-        let as_they_lie = Buckets { bits, split: count - (1 << bits) };
-        let misplaced = |buckets: Buckets| {
-            entries.iter().filter(|entry| buckets.of(low24(entry.hash)) != entry.found.0).count()
-        };
-        match remains.meta {
-            Some(Meta { buckets, .. }) if misplaced(buckets) <= misplaced(as_they_lie) => buckets,
-            _ => as_they_lie,
-        }
     }
 
     /// The log, with the names that stay and no others; where it ends.
@@ -452,7 +419,7 @@ impl Site<'_> {
                 plan.changes.push(self.change("HSET", "d", words));
             }
         }
-        let rows = self.rows_used(remains, taken);
+        let rows = rows_used(remains, taken);
         let held = u32::try_from(taken.len()).unwrap_or(u32::MAX);
         let meta = Meta {
             rows,
@@ -490,7 +457,7 @@ pub(super) fn names_in(log: &BTreeMap<u32, Vec<u8>>) -> impl Iterator<Item = (u3
 pub(super) fn targets(remains: &Remains) -> impl Iterator<Item = NameBuf> + '_ {
     let values = remains.buckets.values().flatten().filter_map(|(_, value)| Value::read(value));
     let stored = values.filter_map(|value| value.records).flat_map(read_all);
-    let stored = stored.chain(remains.wide.values().flat_map(|pairs| read_pairs(pairs)));
+    let stored = stored.chain(remains.wide.values().flat_map(read_pairs));
     stored.filter_map(|(_, record, _)| match record {
         Stored::Fact(FactBuf::Record(rdata)) => match rdata.as_rdata().target() {
             Target::Name(name) => Some(name),
@@ -539,5 +506,37 @@ fn shown(fact: &FactBuf) -> String {
             format!("{} {}", rdata.rrtype, rdata.as_rdata().to_text(FinalDot::Without))
         }
         FactBuf::Negative { qtype, outcome } => format!("{qtype} ({outcome})"),
+    }
+}
+
+/// The sum in a row, if it can be that of such a record.
+fn sum(hash: u64, fact: Option<&FactBuf>, row: u32, remains: &Remains) -> Option<Seen> {
+    let RowRead { seen, bits, told } = row_in(&remains.rows, row)?;
+    let told_of = fact.map(|fact| Told::of(fact.as_fact().rrtype()));
+    let told = told == Told::NOTHING || told_of.is_none_or(|of| told == of);
+    (seen.is_possible() && bits == low24(hash) && told).then_some(seen)
+}
+
+/// How many rows there are: no number may be given twice, since agents remember them.
+fn rows_used(remains: &Remains, taken: &BTreeSet<u32>) -> u32 {
+    let known = taken.last().map_or(0, |last| last + 1);
+    match &remains.meta {
+        Some(meta) => meta.rows.max(known),
+        None => remains.rows.keys().last().map_or(0, |last| (last + 1) * ROWS).max(known),
+    }
+}
+
+/// How buckets are divided: as the meta has it, or as they lie.
+fn plan_buckets(remains: &Remains, entries: &[Entry]) -> Buckets {
+    let highest = entries.iter().map(|entry| entry.found.0 + 1).max().unwrap_or(0);
+    let count = highest.clamp(1 << FIRST_BITS, 1 << 24);
+    let bits = count.ilog2();
+    let as_they_lie = Buckets { bits, split: count - (1 << bits) };
+    let misplaced = |buckets: Buckets| {
+        entries.iter().filter(|entry| buckets.of(low24(entry.hash)) != entry.found.0).count()
+    };
+    match remains.meta {
+        Some(Meta { buckets, .. }) if misplaced(buckets) <= misplaced(as_they_lie) => buckets,
+        _ => as_they_lie,
     }
 }

@@ -60,13 +60,12 @@ impl Store {
         let mut named = 0_u32;
         for (name, bit) in self.register(&key, repair, verdict)? {
             let bit = std::str::from_utf8(&bit).ok().and_then(|bit| bit.parse::<u32>().ok());
-            match bit.filter(|&bit| bit < 32) {
-                Some(bit) => named |= 1 << bit,
-                None => {
-                    let shown = String::from_utf8_lossy(&name);
-                    let text = format!("{key}: the bit of the sensor {shown:?} does not read");
-                    self.forget_entry(&key, &name, text, repair, verdict)?;
-                }
+            if let Some(bit) = bit.filter(|&bit| bit < 32) {
+                named |= 1 << bit;
+            } else {
+                let shown = String::from_utf8_lossy(&name);
+                let text = format!("{key}: the bit of the sensor {shown:?} does not read");
+                self.forget_entry(&key, &name, text, repair, verdict)?;
             }
         }
         let nameless = verdict.sensors & !named;

@@ -67,15 +67,13 @@ impl AskedRows {
         if let Some(found) = self.found.get(question) {
             return found.rows_key(keys);
         }
-        match self.names.get(question - self.found.len()) {
-            Some(&(kind, partition, position)) => keys.log(partition, kind, position / LOG_STRIDE),
-            None => {
-                let long = |found: &&Found| matches!(found.stored, Stored::Long { .. });
-                let at = question - self.found.len() - self.names.len();
-                let found = self.found.iter().filter(long).nth(at);
-                keys.long(found.map_or(0, |found| found.partition))
-            }
+        if let Some(&(kind, partition, position)) = self.names.get(question - self.found.len()) {
+            return keys.log(partition, kind, position / LOG_STRIDE);
         }
+        let long = |found: &&Found| matches!(found.stored, Stored::Long { .. });
+        let at = question - self.found.len() - self.names.len();
+        let found = self.found.iter().filter(long).nth(at);
+        keys.long(found.map_or(0, |found| found.partition))
     }
 }
 
