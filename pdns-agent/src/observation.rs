@@ -247,6 +247,23 @@ impl Seen {
         }
     }
 
+    /// Whether it can be a sum of sightings.
+    #[must_use]
+    pub fn is_possible(&self) -> bool {
+        let no_ttl = self.ttl_min == Self::NO_TTL && self.ttl_max == 0;
+        self.count > 0
+            && self.time_first <= self.time_last
+            && (self.ttl_last == Self::NO_TTL
+                || (!no_ttl && (self.ttl_min..=self.ttl_max).contains(&self.ttl_last)))
+            && (1..=Self::FLAGS).contains(&self.flags)
+    }
+
+    /// Whether more were seen than `count` can tell.
+    #[must_use]
+    pub fn is_count_saturated(&self) -> bool {
+        self.count == u32::MAX
+    }
+
     /// Adds another sum to this one.
     pub fn merge(&mut self, other: &Self) {
         self.ttl_last = latest_ttl(self, other);

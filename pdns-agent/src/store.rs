@@ -16,6 +16,7 @@ mod error;
 mod facts;
 mod follow;
 mod gather;
+mod holes;
 mod in_use;
 mod keys;
 mod link;
@@ -24,6 +25,9 @@ mod managed;
 mod owners;
 mod password;
 mod posting;
+mod rebuild;
+mod registers;
+mod repair;
 mod reply;
 mod reply_timer;
 mod resolve;
@@ -214,6 +218,23 @@ pub enum StoreError {
         /// Its key.
         key: String,
     },
+    /// A key is lost, and nothing tells what it held.
+    #[error("{key} is lost and cannot be rebuilt: {why}")]
+    Lost {
+        /// The key.
+        key: String,
+        /// Why not, and what to do.
+        why: &'static str,
+    },
+    /// A number in the layout would pass what its field holds.
+    #[error(
+        "{key} cannot be written: this partition of the store has as many names or records as the layout \
+         can number; start another store, with another prefix"
+    )]
+    LimitReached {
+        /// The block that there is no number for.
+        key: String,
+    },
     /// The store was emptied, or another one took its place: what was known of it is worth nothing.
     #[error("the store was emptied or replaced by another one")]
     Replaced,
@@ -238,6 +259,8 @@ pub struct Store {
     link: Link,
     keys: Keys,
     router: Router,
+    /// What partitions keep of the schema.
+    identity: schema::Identity,
     memory: Memory,
     /// Buckets as they were when last looked at.
     buckets: HashMap<(Kind, u8), Buckets>,
@@ -261,8 +284,15 @@ impl Store {
         let mut link = Link::open(options.clone(), timer)?;
         link.refuse_cluster()?;
         let keys = Keys::new(&options.prefix);
-        let router = schema::open(&mut link, &keys)?;
-        Ok(Self { link, keys, router, memory: Memory::default(), buckets: HashMap::new() })
+        let (router, identity) = schema::open(&mut link, &keys)?;
+        Ok(Self {
+            link,
+            keys,
+            router,
+            identity,
+            memory: Memory::default(),
+            buckets: HashMap::new(),
+        })
     }
 
     /// Says where in the store names belong.

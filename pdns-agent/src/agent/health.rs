@@ -27,8 +27,8 @@ struct State {
     /// Number of the next connection.
     next: u64,
     connections: BTreeMap<u64, Connection>,
-    /// Logs whose batches are rejected, with the reasons.
-    rejected: BTreeMap<[u8; 16], String>,
+    /// Logs whose batches are rejected.
+    rejected: BTreeMap<[u8; 16], RejectedLog>,
     episode: Option<Episode>,
     capacity: Option<Capacity>,
     succeeded: u64,
@@ -37,6 +37,19 @@ struct State {
     stored: u64,
     /// Why something that was read is not stored.
     unwritten: Option<String>,
+}
+
+/// A log whose batches are rejected.
+struct RejectedLog {
+    /// Its path, or its identity where the path is not known.
+    name: String,
+    reason: String,
+}
+
+impl RejectedLog {
+    fn to_text(&self) -> String {
+        format!("batch of {} rejected: {}", self.name, self.reason)
+    }
 }
 
 /// A connection that the process has or tries to make.
@@ -141,7 +154,8 @@ impl Health {
         state.failed += 1;
         state.set_error(number, None);
         state.end_episode();
-        let is_new = state.rejected.insert(log, format!("batch of {name} rejected: {reason}"));
+        let rejected = RejectedLog { name: name.to_owned(), reason: reason.clone() };
+        let is_new = state.rejected.insert(log, rejected);
         drop(state);
         if is_new.is_none() {
             tracing::warn!(log = name, cause = reason, "batch rejected, setting its log aside");
@@ -151,6 +165,11 @@ impl Health {
     /// Notes that a log is not rejected, or is not read any more.
     pub(crate) fn accept(&self, log: &[u8; 16]) {
         self.state().rejected.remove(log);
+    }
+
+    /// Notes that the logs at a path are not read any more.
+    pub(crate) fn forget(&self, path: &str) {
+        self.state().rejected.retain(|_, rejected| rejected.name != path);
     }
 
     /// Adds to the answers that are stored.
@@ -172,7 +191,7 @@ impl Health {
     pub(crate) fn conclusion(&self) -> (u64, Option<String>) {
         let state = self.state();
         let rejected = state.rejected.values().next();
-        (state.stored, state.unwritten.clone().or_else(|| rejected.cloned()))
+        (state.stored, state.unwritten.clone().or_else(|| rejected.map(RejectedLog::to_text)))
     }
 
     /// What is wrong with the store, one line each.
@@ -192,7 +211,7 @@ impl Health {
         if problems.is_empty() && !self.has_worked() {
             problems.push("store: not reached yet".to_owned());
         }
-        problems.extend(state.rejected.values().map(|reason| format!("store: {reason}")));
+        problems.extend(state.rejected.values().map(|log| format!("store: {}", log.to_text())));
         problems
     }
 
@@ -256,6 +275,12 @@ mod tests {
         health.succeeded(number);
         assert_eq!(health.conclusion(), (0, Some(problem.to_owned())));
         health.accept(&[1; 16]);
+        assert!(health.problems().is_empty());
+        // A log that is gone holds nothing up.
+        health.reject(number, [1; 16], "/x/dns.log", &StoreError::Server("no".to_owned()));
+        health.forget("/x/other.log");
+        assert_eq!(health.problems().len(), 1);
+        health.forget("/x/dns.log");
         assert!(health.problems().is_empty());
     }
 }

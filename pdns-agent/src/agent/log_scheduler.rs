@@ -358,8 +358,14 @@ impl LogScheduler<'_> {
                 _ => {}
             }
         }
+        let (scan, health) = (&self.scan, &self.metrics.health);
         self.files.retain(|&id, file| {
-            matches!(file.state, State::Open(_) | State::Reading) || self.scan.locate(id).is_some()
+            let is_kept =
+                matches!(file.state, State::Open(_) | State::Reading) || scan.locate(id).is_some();
+            if !is_kept {
+                health.forget(&file.path.display().to_string());
+            }
+            is_kept
         });
         for (id, end) in rotated {
             self.read_file(id, end);

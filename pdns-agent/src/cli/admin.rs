@@ -4,7 +4,7 @@ use super::args::{Admin, Rows};
 use super::{CliError, Found, Terminal, cannot, open, papers};
 use crate::render::{self, Format};
 use crate::source::Log;
-use crate::store::{Options, mend_aof as mend, stop_managed};
+use crate::store::{Options, Store, mend_aof as mend, stop_managed};
 use std::path::Path;
 
 /// Shows the state of the store.
@@ -42,6 +42,10 @@ pub(super) fn run(
 ) -> Result<Found, CliError> {
     match admin {
         &Admin::Verify { repair } => {
+            if repair && Store::rebuild_schema(options).map_err(cannot("repair the store"))? {
+                terminal
+                    .say(format_args!("the schema was made again from what partitions keep of it"));
+            }
             let mut store = open(options)?;
             let on_terminal = terminal.width.is_some();
             let err = &mut *terminal.err;
@@ -57,6 +61,10 @@ pub(super) fn run(
             for problem in &verdict.problems {
                 writeln!(terminal.out, "{}", render::escape(problem)).map_err(CliError::Output)?;
             }
+            for lost in &verdict.lost {
+                writeln!(terminal.out, "lost: {}", render::escape(lost))
+                    .map_err(CliError::Output)?;
+            }
             for (count, what) in [
                 (verdict.names, "names"),
                 (verdict.records, "records"),
@@ -68,11 +76,10 @@ pub(super) fn run(
                 terminal.say(format_args!("{count} {what} checked"));
             }
             terminal.say(format_args!(
-                "{} problems, {} of them mended",
+                "{} problems, {} of them repaired",
                 verdict.problem_count, verdict.repaired
             ));
-            let sound = verdict.problem_count == verdict.repaired;
-            Ok(if sound { Found::Something } else { Found::Nothing })
+            Ok(if verdict.is_sound() { Found::Something } else { Found::Nothing })
         }
         Admin::Migrate => {
             // Version 2 is the first that was released: a store that opens is of it, any other is refused with advice.

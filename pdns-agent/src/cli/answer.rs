@@ -293,9 +293,10 @@ pub(super) fn top_names(
         let mut answer = Answer::new(&mut store, rows.format(), Format::Cof, terminal)?;
         let (page, _) =
             query::groups(&mut store, &grouping, GroupSort::Count, limit, &mut |group| {
-                let Group { key, records, count, time_first, time_last, .. } = group.clone();
+                let Group { key, records, count, time_first, time_last, is_least, .. } =
+                    group.clone();
                 let GroupKey::Name(rrname) = key else { return ControlFlow::Continue(()) };
-                let sum = OwnerSum { records, count, time_first, time_last };
+                let sum = OwnerSum { records, count, time_first, time_last, is_least };
                 answer.item(&Item::Sum(&NameSum { rrname, sum }))
             })
             .map_err(cannot("read the store"))?;

@@ -181,7 +181,7 @@ pub enum Command {
 pub enum Admin {
     /// Check that the parts of the store agree with each other; exit status 1 when they do not
     Verify {
-        /// Put right what can be
+        /// Rebuild what can be; remove and list what cannot, which makes exit status 1, too
         #[arg(long)]
         repair: bool,
     },

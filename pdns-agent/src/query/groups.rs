@@ -41,6 +41,8 @@ pub struct Group {
     pub time_first: u32,
     /// Last time any was seen, in seconds since the epoch.
     pub time_last: u32,
+    /// Whether `count` is a lower bound, as [`OwnerSum`] has it.
+    pub is_least: bool,
 }
 
 /// Which groups are asked for.
@@ -93,11 +95,12 @@ struct Place {
     records: u64,
     count: u64,
     times: (u32, u32),
+    is_least: bool,
 }
 
 impl Place {
     fn of(group: Group, sort: GroupSort) -> Self {
-        let Group { key, names, records, count, time_first, time_last } = group;
+        let Group { key, names, records, count, time_first, time_last, is_least } = group;
         let rank = match sort {
             GroupSort::Names => u64::MAX - names,
             GroupSort::Count => u64::MAX - count,
@@ -105,12 +108,13 @@ impl Place {
             GroupSort::Last => u64::MAX - u64::from(time_last),
             GroupSort::Key => 0,
         };
-        Self { rank, key, names, records, count, times: (time_first, time_last) }
+        Self { rank, key, names, records, count, times: (time_first, time_last), is_least }
     }
 
     fn group(self) -> Group {
-        let Self { key, names, records, count, times: (time_first, time_last), .. } = self;
-        Group { key, names, records, count, time_first, time_last }
+        let Self { key, names, records, count, times: (time_first, time_last), is_least, .. } =
+            self;
+        Group { key, names, records, count, time_first, time_last, is_least }
     }
 }
 

@@ -35,18 +35,19 @@ struct Place {
     records: u64,
     time_first: u32,
     time_last: u32,
+    is_least: bool,
 }
 
 impl Place {
     fn of(rrname: NameBuf, sum: &OwnerSum) -> Self {
-        let OwnerSum { records, count, time_first, time_last } = *sum;
-        Self { rank: u64::MAX - count, rrname, records, time_first, time_last }
+        let OwnerSum { records, count, time_first, time_last, is_least } = *sum;
+        Self { rank: u64::MAX - count, rrname, records, time_first, time_last, is_least }
     }
 
     fn sum(self) -> NameSum {
-        let Self { rank, rrname, records, time_first, time_last } = self;
+        let Self { rank, rrname, records, time_first, time_last, is_least } = self;
         let count = u64::MAX - rank;
-        NameSum { rrname, sum: OwnerSum { records, count, time_first, time_last } }
+        NameSum { rrname, sum: OwnerSum { records, count, time_first, time_last, is_least } }
     }
 }
 

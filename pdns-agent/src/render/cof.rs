@@ -4,7 +4,7 @@
 //! feed after the last line too, integers for times and counts, no final dots. `rdata` is always an
 //! array, as the draft's schema has it. A type without a mnemonic is a JSON number, as its text has it.
 //! Fields of ours: `ttl_min`, `ttl_max`, `ttl_last`; `pdns_inferred` where owner and type were only worked
-//! out; `pdns_unsolicited` where only responses had the record that nobody was seen to ask for; `pdns_partial`
+//! out; `pdns_count_is_lower_bound` where more were seen than the store can count; `pdns_unsolicited` where only responses had the record that nobody was seen to ask for; `pdns_partial`
 //! where the source told only the host of an MX, SRV or SOA record, so that its other fields are zero; `pdns_tags`
 //! where either end is tagged; `pdns_subject` or `pdns_why` where the answer says more of a row than is stored.
 //! `sensor_id` is a string, as the draft has it; several sensors are joined with commas.
@@ -49,6 +49,9 @@ impl Cof {
         object.field("time_first", &seen.time_first)?;
         object.field("time_last", &seen.time_last)?;
         object.field("count", &seen.count)?;
+        if seen.is_count_saturated() {
+            object.field("pdns_count_is_lower_bound", &true)?;
+        }
         if seen.ttl_min != Seen::NO_TTL {
             object.field("ttl_min", &seen.ttl_min)?;
             object.field("ttl_max", &seen.ttl_max)?;

@@ -4,7 +4,7 @@
 //! strangers; such a cell gets a `'` in front. Times are UTC without an
 //! offset, as dnsdbq has them and spreadsheets read them.
 
-use super::field::{Value, fields};
+use super::field::{self, Value, fields};
 use super::{Item, Look, Renderer, date, escape, judged, utc};
 use crate::query::TagSet;
 use std::io::{self, Write};
@@ -48,6 +48,7 @@ pub(super) fn text(value: Value<'_>) -> String {
     match value {
         Value::Text(text) => text.into_owned(),
         Value::Number(number) => number.to_string(),
+        Value::Count(number, is_least) => field::count(number, is_least),
         Value::Time(at) => utc(at),
         Value::Day(day) => date(day),
         Value::Flag(flag) => flag.to_string(),

@@ -15,6 +15,8 @@ pub(super) enum Value<'a> {
     Text(Cow<'a, str>),
     /// A count or a number of seconds.
     Number(u64),
+    /// How often something was seen, and whether that is a lower bound.
+    Count(u64, bool),
     /// Seconds since the epoch.
     Time(u32),
     /// Days since 1970-01-01.
@@ -54,7 +56,7 @@ pub(super) fn fields<'a>(item: &Item<'a>, look: &'a Look) -> Vec<Field<'a>> {
                 (by, key),
                 ("names", Value::Number(group.names)),
                 ("records", Value::Number(group.records)),
-                ("count", Value::Number(group.count)),
+                ("count", Value::Count(group.count, group.is_least)),
                 ("time_first", Value::Time(group.time_first)),
                 ("time_last", Value::Time(group.time_last)),
                 ("tags", tags(of_key(look, &group.key))),
@@ -63,7 +65,7 @@ pub(super) fn fields<'a>(item: &Item<'a>, look: &'a Look) -> Vec<Field<'a>> {
         Item::Sum(NameSum { rrname, sum }) => vec![
             ("rrname", Value::Text(Cow::Borrowed(rrname.as_str()))),
             ("records", Value::Number(sum.records)),
-            ("count", Value::Number(sum.count)),
+            ("count", Value::Count(sum.count, sum.is_least)),
             ("time_first", Value::Time(sum.time_first)),
             ("time_last", Value::Time(sum.time_last)),
             ("tags", tags(look.tags.of_name(rrname.as_name()))),
@@ -102,7 +104,7 @@ fn of_row<'a>(row: &'a Row, look: &'a Look) -> Vec<Field<'a>> {
         ("rrtype", text(rrtype.to_string())),
         ("rdata", rdata),
         ("outcome", outcome),
-        ("count", Value::Number(seen.count.into())),
+        ("count", Value::Count(seen.count.into(), seen.is_count_saturated())),
         ("time_first", Value::Time(seen.time_first)),
         ("time_last", Value::Time(seen.time_last)),
         ("ttl_min", ttl(seen, seen.ttl_min)),
@@ -142,6 +144,11 @@ pub(super) fn ttl<'a>(seen: &Seen, ttl: u32) -> Value<'a> {
     } else {
         Value::Number(ttl.into())
     }
+}
+
+/// A count as people read it: with a mark where more were seen than the store can count.
+pub(super) fn count(number: u64, is_least: bool) -> String {
+    if is_least { format!(">={number}") } else { number.to_string() }
 }
 
 /// Whether owner and type were never read, only worked out.

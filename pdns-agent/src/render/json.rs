@@ -83,6 +83,12 @@ impl Renderer for Json {
             match value {
                 Value::Text(text) => object.field(name, &text)?,
                 Value::Number(number) => object.field(name, &number)?,
+                Value::Count(number, is_least) => {
+                    object.field(name, &number)?;
+                    if is_least {
+                        object.field(&format!("{name}_is_lower_bound"), &true)?;
+                    }
+                }
                 Value::Time(at) => {
                     object.field(name, &at)?;
                     object.field(&format!("{name}_iso"), &iso(at))?;

@@ -102,7 +102,7 @@ impl Table {
                 let cells = vec![
                     rrname.to_string(),
                     sum.records.to_string(),
-                    sum.count.to_string(),
+                    field::count(sum.count, sum.is_least),
                     time(sum.time_first),
                     time(sum.time_last),
                 ];
@@ -121,7 +121,7 @@ impl Table {
                     key,
                     group.names.to_string(),
                     group.records.to_string(),
-                    group.count.to_string(),
+                    field::count(group.count, group.is_least),
                     time(group.time_first),
                     time(group.time_last),
                 ];
@@ -157,7 +157,7 @@ impl Table {
             row.rrname.to_string(),
             rrtype.to_string(),
             right,
-            seen.count.to_string(),
+            field::count(seen.count.into(), seen.is_count_saturated()),
             time(seen.time_first),
             time(seen.time_last),
             csv::text(ttl(seen, seen.ttl_max)),

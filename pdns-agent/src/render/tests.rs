@@ -198,8 +198,15 @@ fn a_mark_stands_beside_its_row_and_cannot_break_out() {
 
 #[test]
 fn groups_have_every_format() {
-    let group =
-        |key| Group { key, names: 2, records: 3, count: 4, time_first: 0, time_last: 86_400 };
+    let group = |key| Group {
+        key,
+        names: 2,
+        records: 3,
+        count: 4,
+        time_first: 0,
+        time_last: 86_400,
+        is_least: false,
+    };
     let domain = group(GroupKey::Name(NameBuf::parse("example.com").unwrap()));
     let item = Item::Group { group: &domain, by: "domain" };
     assert_eq!(
@@ -228,7 +235,13 @@ fn groups_have_every_format() {
 fn sums_and_new_names_have_every_format() {
     let sum = NameSum {
         rrname: NameBuf::parse("example.com").unwrap(),
-        sum: OwnerSum { records: 3, count: 5_000_000_000, time_first: 0, time_last: 86_400 },
+        sum: OwnerSum {
+            records: 3,
+            count: 5_000_000_000,
+            time_first: 0,
+            time_last: 86_400,
+            is_least: false,
+        },
     };
     let csv = render(Format::Csv, Look::default(), &[Item::Sum(&sum)]);
     assert_eq!(

@@ -23,6 +23,7 @@ const SLICE: usize = 48;
 pub struct Packer {
     pub(crate) keys: Keys,
     pub(crate) router: Router,
+    pub(crate) identity: schema::Identity,
     /// Name of the function.
     pub(crate) upsert: String,
 }
@@ -302,7 +303,8 @@ impl Packer {
         packed.word("FCALL").word(&self.upsert).word("1").word(self.keys.partition(partition));
         packed.word(batch.log);
         packed.word(expected.map_or(Vec::new(), |mark| mark.to_octets().to_vec()));
-        packed.word(mark.to_octets()).word(schema::epoch(self.router.hasher()));
+        let epoch = schema::epoch(self.router.hasher());
+        packed.word(mark.to_octets()).word([&epoch[..], &self.identity].concat());
         for highest in words.highest {
             packed.word(highest.map_or_else(|| "-1".to_owned(), |row| row.to_string()));
         }

@@ -3,7 +3,7 @@
 //! The lowest of what reads, below `store/resolve.rs`. Where buckets end is asked once and remembered: they only grow, so an
 //! entry that is found is the right one, and one that is not is looked for again where they have grown since.
 
-use super::keys::{Buckets, FIRST_BITS, Kind, Pointer, low24};
+use super::keys::{Buckets, FIRST_BITS, Kind, LOG, LOG_STRIDE, Pointer, low24};
 use super::link::Packed;
 use super::scan::Part;
 use super::{Store, StoreError, reply};
@@ -13,30 +13,80 @@ use redis::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Where a partition's parts end.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Meta {
     pub(crate) rows: u32,
     pub(crate) block: u32,
     pub(crate) offset: u32,
     pub(crate) buckets: Buckets,
     pub(crate) names: u64,
+    /// How many of the rows hold nothing since a repair.
+    pub(crate) empty: u32,
+}
+
+/// The fields of a [`Meta`], in the order in which they are asked for. All but the last are written together.
+pub(super) const META: [&[u8]; 7] = [b"r", b"b", b"p", b"k", b"s", b"n", b"z"];
+
+impl Meta {
+    pub(super) const NONE: Self =
+        Self { rows: 0, block: 0, offset: 0, buckets: Buckets::FIRST, names: 0, empty: 0 };
+
+    /// Reads what stands at `key`.
+    pub(super) fn read(reply: Value, key: &str) -> Result<Self, StoreError> {
+        let fields = reply::list(reply)?;
+        if fields.iter().all(|field| *field == Value::Nil) {
+            return Ok(Self::NONE);
+        }
+        let number = |at: usize| -> Result<u32, StoreError> {
+            let number = fields.get(at).and_then(|field| reply::integer(field).ok());
+            number
+                .and_then(|number| u32::try_from(number).ok())
+                .ok_or_else(|| StoreError::damaged(key))
+        };
+        let empty = fields.get(6) != Some(&Value::Nil);
+        let meta = Self {
+            rows: number(0)?,
+            block: number(1)?,
+            offset: number(2)?,
+            buckets: Buckets { bits: number(3)?, split: number(4)? },
+            names: number(5)?.into(),
+            empty: if empty { number(6)? } else { 0 },
+        };
+        let Buckets { bits, split } = meta.buckets;
+        let possible = (FIRST_BITS..=24).contains(&bits)
+            && split < 1 << bits
+            && meta.block < LOG_STRIDE
+            && meta.offset <= LOG
+            && meta.empty <= meta.rows;
+        if possible { Ok(meta) } else { Err(StoreError::damaged(key)) }
+    }
 }
 
 impl Meta {
-    fn read(reply: Value) -> Result<Self, StoreError> {
-        let fields = reply::list(reply)?;
-        let number = |at: usize, missing: u32| -> Result<u32, StoreError> {
-            let field = fields.get(at).ok_or(StoreError::Reply)?;
-            let number = reply::integer_or(field, missing.into())?;
-            u32::try_from(number).map_err(|_| StoreError::Reply)
-        };
-        Ok(Self {
-            rows: number(0, 0)?,
-            block: number(1, 0)?,
-            offset: number(2, 0)?,
-            buckets: Buckets { bits: number(3, FIRST_BITS)?, split: number(4, 0)? },
-            names: number(5, 0)?.into(),
-        })
+    /// Its fields as they are stored.
+    pub(super) fn fields(&self) -> [(&'static [u8], u64); 7] {
+        let Self { rows, block, offset, buckets: Buckets { bits, split }, names, empty } = *self;
+        let [r, b, p, k, s, n, z] = META;
+        [
+            (r, rows.into()),
+            (b, block.into()),
+            (p, offset.into()),
+            (k, bits.into()),
+            (s, split.into()),
+            (n, names),
+            (z, empty.into()),
+        ]
+    }
+
+    /// The blocks of the name log.
+    pub(crate) fn log_blocks(&self) -> std::ops::Range<u32> {
+        let begun = u32::from(self.offset > 0);
+        0..self.block + begun
+    }
+
+    /// Whether a position of the log lies behind its end.
+    pub(crate) fn is_after(&self, position: u32) -> bool {
+        (position / LOG_STRIDE, position % LOG_STRIDE) >= (self.block, self.offset)
     }
 }
 
@@ -53,6 +103,8 @@ enum Known {
 pub(crate) struct Entry {
     pub(crate) partition: u8,
     pub(crate) hash: u64,
+    /// The bucket that it was found in.
+    pub(crate) bucket: u32,
     pub(crate) value: Vec<u8>,
 }
 
@@ -60,13 +112,15 @@ pub(crate) struct Entry {
 pub(crate) struct EntryRef<'v> {
     pub(crate) partition: u8,
     pub(crate) hash: u64,
+    pub(crate) bucket: u32,
     pub(crate) value: &'v [u8],
 }
 
 impl EntryRef<'_> {
     /// A copy.
     pub(crate) fn to_entry(&self) -> Entry {
-        Entry { partition: self.partition, hash: self.hash, value: self.value.to_vec() }
+        let Self { partition, hash, bucket, value } = *self;
+        Entry { partition, hash, bucket, value: value.to_vec() }
     }
 }
 
@@ -97,8 +151,8 @@ impl Missing {
 /// Entries that were asked for and not yet read.
 pub(crate) struct AskedEntries {
     missing: Missing,
-    /// For each question, which of the partitions that are wanted it is about.
-    questions: Vec<usize>,
+    /// For each question, which of the partitions that are wanted it is about, and which bucket.
+    questions: Vec<(usize, u32)>,
 }
 
 impl Store {
@@ -108,11 +162,19 @@ impl Store {
         kind: Kind,
         partitions: impl IntoIterator<Item = u8>,
     ) -> Result<Vec<Meta>, StoreError> {
+        let partitions: Vec<u8> = partitions.into_iter().collect();
         let mut packed = Packed::default();
-        for partition in partitions {
+        for &partition in &partitions {
             self.pack_meta(&mut packed, kind, partition);
         }
-        self.link.call(&packed)?.into_iter().map(Meta::read).collect()
+        let replies = partitions.iter().zip(self.link.call(&packed)?);
+        let metas: Vec<Meta> = replies
+            .map(|(&partition, reply)| Meta::read(reply, &self.keys.meta(partition, kind)))
+            .collect::<Result<_, _>>()?;
+        let empty = partitions.iter().zip(&metas).filter(|(_, meta)| meta.rows == 0);
+        let empty: Vec<u8> = empty.map(|(&partition, _)| partition).collect();
+        self.expect_empty(kind, &empty)?;
+        Ok(metas)
     }
 
     /// Where a part ends.
@@ -122,7 +184,10 @@ impl Store {
 
     fn pack_meta(&self, packed: &mut Packed, kind: Kind, partition: u8) {
         let key = self.keys.meta(partition, kind);
-        packed.command(&[b"HMGET", key.as_bytes(), b"r", b"b", b"p", b"k", b"s", b"n"]);
+        packed.begin(2 + META.len()).word("HMGET").word(key);
+        for field in META {
+            packed.word(field);
+        }
     }
 
     /// The buckets of these partitions, in their order.
@@ -156,7 +221,7 @@ impl Store {
         let Place { partition, hash } = self.router.place(name);
         let mut entries: Vec<Option<Entry>> = kinds.iter().map(|_| None).collect();
         let mut due: Vec<usize> = (0..kinds.len()).collect();
-        let mut other = Vec::new();
+        let (mut other, mut absent) = (Vec::new(), Vec::new());
         loop {
             let count = also.len();
             let mut packed = std::mem::take(&mut also);
@@ -177,17 +242,31 @@ impl Store {
             for (at, kind, before) in asked {
                 let mut next = || replies.next().ok_or(StoreError::Reply);
                 let value = before.map(|_| reply::maybe_octets(next()?)).transpose()?.flatten();
-                let buckets = Meta::read(next()?)?.buckets;
+                let meta = Meta::read(next()?, &self.keys.meta(partition, kind))?;
+                let buckets = meta.buckets;
                 self.buckets.insert((kind, partition), buckets);
-                match (value, entries.get_mut(at)) {
-                    (Some(value), Some(slot)) => *slot = Some(Entry { partition, hash, value }),
+                match (value, before, entries.get_mut(at)) {
+                    // The name was there before its partition was asked where it ends.
+                    (Some(_), ..) if meta.rows == 0 => {
+                        return Err(StoreError::damaged(&self.keys.meta(partition, kind)));
+                    }
+                    (Some(value), Some(before), Some(slot)) => {
+                        let bucket = before.of(low24(hash));
+                        *slot = Some(Entry { partition, hash, bucket, value });
+                    }
                     // Buckets only grow: where they are as they were thought to be, the name had not moved when it was
                     // asked for.
-                    _ if before == Some(buckets) => {}
+                    _ if before == Some(buckets) => absent.push((kind, meta.rows)),
                     _ => due.push(at),
                 }
             }
             if due.is_empty() {
+                for (kind, rows) in absent {
+                    match rows {
+                        0 => self.expect_empty(kind, &[partition])?,
+                        _ => self.expect_buckets(kind, partition, &[low24(hash)])?,
+                    }
+                }
                 return Ok((entries, other));
             }
         }
@@ -205,6 +284,7 @@ impl Store {
         let mut wanted: Vec<usize> = (0..names.len()).collect();
         let mut known = Known::IfAny;
         let mut last: BTreeMap<u8, Buckets> = BTreeMap::new();
+        let mut absent: BTreeMap<u8, Vec<u32>> = BTreeMap::new();
         loop {
             let partition = |at: usize| places.get(at).map(|place| place.partition);
             let partitions: BTreeSet<u8> = wanted.iter().filter_map(|&at| partition(at)).collect();
@@ -212,9 +292,17 @@ impl Store {
             let now: BTreeMap<u8, Buckets> = partitions.into_iter().zip(buckets).collect();
             // As of one name: what was not there is asked for again until nothing moves.
             wanted.retain(|&at| {
-                partition(at).is_some_and(|partition| now.get(&partition) != last.get(&partition))
+                let Some(place) = places.get(at) else { return false };
+                let moves = now.get(&place.partition) != last.get(&place.partition);
+                if !moves {
+                    absent.entry(place.partition).or_default().push(low24(place.hash));
+                }
+                moves
             });
             if wanted.is_empty() {
+                for (partition, bits) in absent {
+                    self.expect_buckets(kind, partition, &bits)?;
+                }
                 return Ok(entries);
             }
             let mut packed = Packed::default();
@@ -230,13 +318,11 @@ impl Store {
                 match (reply::maybe_octets(value)?, places.get(at), entries.get_mut(at)) {
                     (Some(value), Some(place), Some(slot)) => {
                         let (partition, hash) = (place.partition, place.hash);
-                        *slot = Some(Entry { partition, hash, value });
+                        let bucket = now.get(&partition).map_or(0, |now| now.of(low24(hash)));
+                        *slot = Some(Entry { partition, hash, bucket, value });
                     }
                     _ => missing.push(at),
                 }
-            }
-            if missing.is_empty() {
-                return Ok(entries);
             }
             (wanted, known, last) = (missing, Known::Now, now);
         }
@@ -301,7 +387,7 @@ impl Store {
             for index in indices {
                 let key = self.keys.bucket(*partition, missing.kind, index);
                 packed.command(&[b"HGETALL", key.as_bytes()]);
-                questions.push(at);
+                questions.push((at, index));
             }
         }
         self.link.send(&packed)?;
@@ -315,14 +401,22 @@ impl Store {
         each: EachEntry<'_>,
     ) -> Result<Missing, StoreError> {
         let AskedEntries { mut missing, questions } = asked;
-        self.link.pairs(questions.len(), &mut |at, field, value| {
-            let wanted = questions.get(at).and_then(|&at| missing.wanted.get_mut(at));
+        let (keys, kind) = (self.keys.clone(), missing.kind);
+        let partitions: Vec<u8> = missing.wanted.iter().map(|wanted| wanted.partition).collect();
+        let key = |question: usize| {
+            let (at, index) = questions.get(question).copied().unwrap_or_default();
+            keys.bucket(partitions.get(at).copied().unwrap_or(0), kind, index)
+        };
+        self.link.pairs(questions.len(), &key, &mut |question, field, value| {
+            let (at, bucket) = questions.get(question).copied().ok_or(StoreError::Reply)?;
+            let wanted = missing.wanted.get_mut(at);
             let Wanted { partition, bits, .. } = wanted.ok_or(StoreError::Reply)?;
-            let hash = u64::from_be_bytes(field.try_into().map_err(|_| StoreError::Reply)?);
+            let hash = field.try_into().map_err(|_| StoreError::damaged(&key(question)))?;
+            let hash = u64::from_be_bytes(hash);
             let at = bits.binary_search_by_key(&low24(hash), |&(bits, _)| bits);
             let Some((_, met)) = at.ok().and_then(|at| bits.get_mut(at)) else { return Ok(()) };
             *met = true;
-            each(EntryRef { partition: *partition, hash, value })
+            each(EntryRef { partition: *partition, hash, bucket, value })
         })?;
         // Names that share the bits share the bucket: if one was met, all were.
         for wanted in &mut missing.wanted {
@@ -344,11 +438,21 @@ impl Store {
             let now = self.buckets_of(missing.kind, partitions.iter().copied(), Known::Now)?;
             let mut now = now.into_iter();
             // Where nothing was split, there is no such name.
+            let mut absent = Vec::new();
             missing.wanted.retain_mut(|wanted| {
                 let before = wanted.buckets;
                 wanted.buckets = now.next().unwrap_or(before);
-                wanted.buckets != before
+                let moves = wanted.buckets != before;
+                if !moves {
+                    let bits = std::mem::take(&mut wanted.bits);
+                    absent.push((wanted.partition, bits));
+                }
+                moves
             });
+            for (partition, bits) in absent {
+                let bits: Vec<u32> = bits.into_iter().map(|(bits, _)| bits).collect();
+                self.expect_buckets(missing.kind, partition, &bits)?;
+            }
             let asked = self.send_for(missing)?;
             missing = self.read_entries(asked, each)?;
         }
@@ -357,6 +461,12 @@ impl Store {
 
     /// Passes over what was asked for.
     pub(crate) fn skip_entries(&mut self, asked: &AskedEntries) -> Result<(), StoreError> {
-        self.link.pairs(asked.questions.len(), &mut |_, _, _| Ok(()))
+        let (keys, missing) = (self.keys.clone(), &asked.missing);
+        let key = |question: usize| {
+            let (at, index) = asked.questions.get(question).copied().unwrap_or_default();
+            let partition = missing.wanted.get(at).map_or(0, |wanted| wanted.partition);
+            keys.bucket(partition, missing.kind, index)
+        };
+        self.link.pairs(asked.questions.len(), &key, &mut |_, _, _| Ok(()))
     }
 }

@@ -21,6 +21,17 @@ impl StoreError {
         Self::Damaged { key: key.to_owned() }
     }
 
+    /// The same, naming the key that it is about, where that is of another type than the layout has it.
+    pub(crate) fn of(self, key: impl FnOnce() -> Option<String>) -> Self {
+        match self {
+            Self::Server(text) if text.contains("wrong kind of value") => match key() {
+                Some(key) => Self::Damaged { key },
+                None => Self::Server(text),
+            },
+            error => error,
+        }
+    }
+
     pub(crate) fn from_redis(cause: &RedisError) -> Self {
         let text = cause.to_string();
         if text.contains("max number of clients reached") {
@@ -64,7 +75,7 @@ impl StoreError {
 
     /// Names the key that an answer of the server is about.
     pub(crate) fn at_key(self, key: &str) -> Self {
-        match self {
+        match self.of(|| Some(key.to_owned())) {
             Self::Server(text) => Self::Server(format!("{text} (key {key})")),
             error => error,
         }
@@ -90,7 +101,14 @@ impl StoreError {
 
     /// Whether it may be about this one call, so that others succeed.
     pub(crate) fn concerns_call(&self) -> bool {
-        matches!(self, Self::Server(_) | Self::Refused(_) | Self::Damaged { .. } | Self::Reply)
+        matches!(
+            self,
+            Self::Server(_)
+                | Self::Refused(_)
+                | Self::Damaged { .. }
+                | Self::LimitReached { .. }
+                | Self::Reply
+        )
     }
 
     /// Whether one batch or log is refused again and again while the store works: it has to be set aside.

@@ -5,8 +5,8 @@
 //! them out as we take to look at them.
 
 use super::encoding::{StoredRef, Value, records_in};
-use super::entries::Entry;
-use super::keys::{Kind, Pointer, low24};
+use super::entries::{Entry, Meta};
+use super::keys::{Kind, Pointer, ROWS, low24};
 use super::link::Packed;
 use super::scan::{BucketWalk, Handle, Met, Part, Whole};
 use super::{Store, StoreError};
@@ -45,12 +45,16 @@ impl Store {
             // There may be replies that nobody reads.
             self.link.hang_up();
         }
-        let (whole, mut met) = read?;
+        let (whole, mut met, meta) = read?;
+        let keys = self.keys.clone();
         for entry in &late {
             let mut first_of_owner = true;
             self.each_record(kind, entry, &mut |store, page| {
                 for (stored, row) in page {
-                    let Some(seen) = whole.row(row).filter(|_| met.is_new(row)) else { continue };
+                    let seen = whole
+                        .used(row)
+                        .ok_or_else(|| StoreError::damaged(&keys.rows(part.0, kind, row / ROWS)))?;
+                    let Some(seen) = seen.filter(|_| met.is_new(row)) else { continue };
                     let fact = store.complete(part.0, stored)?;
                     let handle = Handle::new(kind, Pointer::new(part.0, low24(entry.hash)), row);
                     let fact = fact.as_fact();
@@ -60,7 +64,7 @@ impl Store {
                 Ok(true)
             })?;
         }
-        Ok(())
+        self.expect_all_met(kind, part.0, &meta, &whole, &met)
     }
 
     /// Hands out what stands in the buckets themselves; the rest of the entries goes to `late`.
@@ -70,7 +74,7 @@ impl Store {
         part: Part,
         late: &mut Vec<Entry>,
         each: EachFact<'_>,
-    ) -> Result<(Whole, Met), StoreError> {
+    ) -> Result<(Whole, Met, Meta), StoreError> {
         let partition = part.0;
         let meta = self.meta(kind, part)?;
         let whole = self.load_rows(kind, partition, &meta)?;
@@ -83,16 +87,30 @@ impl Store {
             }
             store.link.send(&packed).map(|()| packed.len())
         };
+        let keys = self.keys.clone();
+        // The first of the buckets that were asked for, and of those asked for ahead.
+        let mut indices = (0, 0);
+        let first_of = |indices: &Option<Vec<u32>>| {
+            indices.as_ref().and_then(|indices| indices.first().copied()).unwrap_or(0)
+        };
         let mut asked = 0;
         loop {
             if asked == 0 {
-                let Some(indices) = walk.next(self, kind, part)? else { break };
-                asked = ask(self, Some(indices))?;
+                let Some(next) = walk.next(self, kind, part)? else { break };
+                let next = Some(next);
+                indices.0 = first_of(&next);
+                asked = ask(self, next)?;
             }
-            let ahead = ask(self, walk.known())?;
-            self.link.pairs(asked, &mut |_, field, value| {
-                let hash = u64::from_be_bytes(field.try_into().map_err(|_| StoreError::Reply)?);
-                let damaged = || StoreError::damaged("a bucket");
+            let next = walk.known();
+            indices.1 = first_of(&next);
+            let ahead = ask(self, next)?;
+            let first = indices.0;
+            let key = |at: usize| {
+                keys.bucket(partition, kind, first + u32::try_from(at).unwrap_or(u32::MAX))
+            };
+            self.link.pairs(asked, &key, &mut |at, field, value| {
+                let damaged = || StoreError::damaged(&key(at));
+                let hash = u64::from_be_bytes(field.try_into().map_err(|_| damaged())?);
                 let read = Value::read(value).ok_or_else(damaged)?;
                 let is_late = match read.records {
                     None => true,
@@ -100,14 +118,18 @@ impl Store {
                         .any(|record| matches!(record, Ok((StoredRef::Long { .. }, _)))),
                 };
                 if is_late {
-                    late.push(Entry { partition, hash, value: value.to_vec() });
+                    let bucket = first + u32::try_from(at).unwrap_or(u32::MAX);
+                    late.push(Entry { partition, hash, bucket, value: value.to_vec() });
                     return Ok(());
                 }
                 let mut first_of_owner = true;
                 for record in records_in(read.records.unwrap_or_default()) {
                     let (stored, row) = record.map_err(|_| damaged())?;
                     // Rows added since the rows were loaded are not of this scan.
-                    let seen = whole.row(row).filter(|_| met.is_new(row));
+                    let seen = whole.used(row).ok_or_else(|| {
+                        StoreError::damaged(&keys.rows(partition, kind, row / ROWS))
+                    })?;
+                    let seen = seen.filter(|_| met.is_new(row));
                     let (StoredRef::Fact(fact), Some(seen)) = (stored, seen) else { continue };
                     let handle = Handle::new(kind, Pointer::new(partition, low24(hash)), row);
                     each(&Nameless { handle, fact, seen: &seen, first_of_owner });
@@ -115,8 +137,8 @@ impl Store {
                 }
                 Ok(())
             })?;
-            asked = ahead;
+            (asked, indices.0) = (ahead, indices.1);
         }
-        Ok((whole, met))
+        Ok((whole, met, meta))
     }
 }

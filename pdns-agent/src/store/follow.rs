@@ -163,7 +163,15 @@ impl Store {
             let (from, to) = (from.to_string(), to.to_string());
             packed.command(&[b"GETRANGE", key.as_bytes(), from.as_bytes(), to.as_bytes()]);
         }
-        self.link.call(&packed)?.into_iter().map(reply::octets).collect()
+        let answers = pieces.iter().zip(self.link.call(&packed)?);
+        answers
+            .map(|(&(partition, block, start, end), answer)| {
+                let octets = reply::octets(answer)?;
+                let whole = octets.len() == (end - start) as usize * size;
+                let damaged = || StoreError::damaged(&key(self, partition, block));
+                if whole { Ok(octets) } else { Err(damaged()) }
+            })
+            .collect()
     }
 }
 

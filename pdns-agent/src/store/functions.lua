@@ -5,14 +5,17 @@
 -- The key layout is described in `store/keys.rs`, values and rows in `store/encoding.rs`, the protocol of
 -- batches in `store/checkpoint.rs`. Rows merge by the law of `Seen::merge` in `observation.rs`.
 --
--- A Lua error does not undo what a function wrote before it. So what can be is checked first, and `upsert` keeps what
--- undoes its writes: a key of a wrong kind must not leave half a batch behind, which the next attempt would count again.
+-- A Lua error does not undo what a function wrote before it. So what can be is checked first (`prepare`), and `upsert` keeps
+-- what undoes its writes: a failure must not leave half a batch behind, which the next attempt would count again.
 -- Redis 7.0 forbids globals while a library loads, hence `init` at the first call.
 
 local unpack_, pack, call, sub, byte, floor, concat, bor, format
 local ROW = '>I4I4I4I4I4I4I4I4'
 local ROWS, LOG, NO_TTL = 2047, 65500, 4294967295
+local LOG_END = '65499'
 local FROM, TO, NUMBER = {}, {}, {}
+-- The key that is being read, for the sentence that says which one is of the wrong type.
+local reading
 
 local function init()
   unpack_, pack, call, sub, byte = struct.unpack, struct.pack, redis.call, string.sub, string.byte
@@ -71,13 +74,9 @@ local function hex(text)
   return (string.gsub(text, '.', function(c) return format('%02x', byte(c)) end))
 end
 
--- Adds a delta to a row; answers time_first and ptr as they were before.
-local function merge(rows_key, row, c2, a2, b2, m2, x2, l2, s2, p2)
-  local at = row % ROWS
-  local key = rows_key .. number((row - at) / ROWS)
-  local before = call('GETRANGE', key, FROM[at], TO[at])
-  local c, a, b, m, x, l, s, p = unpack_(ROW, before)
-  local was = a
+-- A row and a delta added up.
+local function merged(chunk, c2, a2, b2, m2, x2, l2, s2, p2)
+  local c, a, b, m, x, l, s, p = unpack_(ROW, chunk)
   c = c + c2
   if c > 4294967295 then c = 4294967295 end
   if b2 > b then
@@ -91,28 +90,30 @@ local function merge(rows_key, row, c2, a2, b2, m2, x2, l2, s2, p2)
   if x2 > x then x = x2 end
   if s ~= s2 then s = union(s, s2) end
   if p ~= p2 then p = union(p, p2) end
-  call('SETRANGE', key, FROM[at], pack(ROW, c, a, b, m, x, l, s, p))
-  undo_by('SETRANGE', key, FROM[at], before)
-  return was, p
+  return pack(ROW, c, a, b, m, x, l, s, p)
 end
 
--- Row number of record `rk` in a name's value, or nil.
+-- Row number of record `rk` in a name's value, or nil; then whether the value does not read.
 local function find(value, rk)
   local p, n, last = 7, #rk, #value
   while p <= last do
-    if sub(value, p, p + n - 1) == rk then return (unpack_('>I4', value, p + n)) end
     local length = byte(value, p + 1)
+    if not length then return nil, true end
     if length == 255 then length = 18 end
-    p = p + 6 + length
+    local after = p + 6 + length
+    if after > last + 1 then return nil, true end
+    if sub(value, p, p + n - 1) == rk then return (unpack_('>I4', value, p + n)) end
+    p = after
   end
 end
 
 -- Whether a name's value holds row `row`; a wide name's rows are in a hash of their own.
 local function holds(value, wide_key, row)
   if byte(value, 7) == 255 then
+    reading = wide_key
     local rows = call('HVALS', wide_key)
     for i = 1, #rows do
-      if unpack_('>I4', rows[i]) == row then return true end
+      if #rows[i] == 4 and unpack_('>I4', rows[i]) == row then return true end
     end
     return false
   end
@@ -120,6 +121,7 @@ local function holds(value, wide_key, row)
   while p <= last do
     local length = byte(value, p + 1)
     if length == 255 then length = 18 end
+    if not length or p + 5 + length > last then return false end
     if unpack_('>I4', value, p + 2 + length) == row then return true end
     p = p + 6 + length
   end
@@ -134,38 +136,181 @@ local function rejuvenate(value, day, days)
   return sub(value, 1, 4) .. pack('>I2', day) .. sub(value, 7)
 end
 
--- Applies one kind (records, or negative answers with the prefix 'n') of a batch.
+-- Ends a check: nothing was written yet, and `answer` says why nothing will be.
+local function refuse(answer)
+  error({ answer = answer })
+end
+
+-- Reads all that one kind of a batch (records, or negative answers with the prefix 'n') needs, and refuses what would
+-- be written over a hole: 'H' and the key that is damaged, 'E' when a row that is known is not what it was, 'F' and the
+-- key that has no room left.
 -- ARGV from `at`: packed known rows, number of unknown ones, then hash, name, rk, delta of each, those of
 -- one name together.
--- Answers the position behind them; appends to `out` (flag and row of each unknown) and `redo`.
-local function apply(tag, kind, ARGV, at, out, redo)
+local function prepare(tag, kind, ARGV, at)
   local fast, unknown = ARGV[at], tonumber(ARGV[at + 1])
   at = at + 2
-  if #fast == 0 and unknown == 0 then return at end
-  local meta = tag .. kind .. 'm'
+  local plan = { kind = kind, fast = fast, at = at, last = at + unknown * 4 - 1 }
+  if #fast == 0 and unknown == 0 then return plan end
+  local meta, days_key = tag .. kind .. 'm', tag .. kind .. 'd'
+  local rows_key, buckets, wide = tag .. kind .. 's', tag .. kind .. 'b', tag .. kind .. 'w'
+  local log = tag .. kind .. 'l'
+  reading = meta
   local M = call('HMGET', meta, 'r', 'b', 'p', 'k', 's', 'n')
-  local rows, block, pos = tonumber(M[1] or 0), tonumber(M[2] or 0), tonumber(M[3] or 0)
-  local k, split, names = tonumber(M[4] or 6), tonumber(M[5] or 0), tonumber(M[6] or 0)
+  for i = 1, 6 do
+    M[i] = tonumber(M[i])
+    if (M[i] == nil) ~= (M[1] == nil) then refuse('H' .. meta) end
+  end
+  local rows, block, pos = M[1] or 0, M[2] or 0, M[3] or 0
+  local k, split, names = M[4] or 6, M[5] or 0, M[6] or 0
+  local half = 2 ^ k
+  reading = days_key
+  local has_days = call('HLEN', days_key) > 0
+  if M[1] then
+    if names > 0 and not has_days then refuse('H' .. days_key) end
+  elseif has_days or call('EXISTS', rows_key .. '0', log .. '0') > 0 then
+    refuse('H' .. meta)
+  end
+
+  -- What stands in rows and in buckets, by number and by hash.
+  local held, values, keys, older = {}, {}, {}, {}
+  local function hold(row)
+    local chunk = held[row]
+    if not chunk then
+      local slot = row % ROWS
+      reading = rows_key .. number((row - slot) / ROWS)
+      chunk = call('GETRANGE', reading, FROM[slot], TO[slot])
+      if #chunk ~= 32 then refuse('H' .. reading) end
+      held[row] = chunk
+    end
+    return chunk
+  end
+
+  for i = 1, #fast, 36 do
+    local row, first = unpack_('>I4', fast, i), unpack_('>I4', fast, i + 8)
+    local chunk = hold(row)
+    if sub(chunk, 30, 32) ~= sub(fast, i + 33, i + 35) or sub(chunk, 1, 4) == '\0\0\0\0' then refuse('E') end
+    local was = unpack_('>I4', chunk, 5)
+    if first < was and floor(first / 86400) < floor(was / 86400) then
+      -- Seldom: an older log came later. The name may now be older than its value says.
+      local day = floor(first / 86400)
+      local key = buckets .. number(bucket(unpack_('>I4', chunk, 29) % 16777216, half, split))
+      reading = key
+      local pairs_ = call('HGETALL', key)
+      for j = 1, #pairs_, 2 do
+        local hash, value = pairs_[j], pairs_[j + 1]
+        if #value < 6 then refuse('H' .. key) end
+        if day < unpack_('>I2', value, 5) and holds(value, wide .. hex(hash), row) then
+          values[hash], keys[hash] = value, key
+          older[#older + 1] = { hash, day }
+        end
+      end
+    end
+  end
+
+  local found, fresh, added = {}, 0, false
+  local end_block, end_pos = block, pos
+  local known = {}
+  for i = at, plan.last, 4 do
+    local hash, rk = ARGV[i], ARGV[i + 2]
+    local value, key = values[hash], keys[hash]
+    if value == nil then
+      local h1, h2, h3 = byte(hash, 6, 8)
+      key = buckets .. number(bucket(h1 * 65536 + h2 * 256 + h3, half, split))
+      reading = key
+      value = call('HGET', key, hash)
+      if value and #value < 6 then refuse('H' .. key) end
+      values[hash], keys[hash] = value, key
+    end
+    local row
+    if value then
+      if byte(value, 7) == 255 then
+        reading = wide .. hex(hash)
+        row = call('HGET', reading, rk)
+        if row then
+          if #row ~= 4 then refuse('H' .. reading) end
+          row = unpack_('>I4', row)
+        elseif call('EXISTS', reading) == 0 then
+          refuse('H' .. reading)
+        end
+      else
+        local garbled
+        row, garbled = find(value, rk)
+        if garbled then refuse('H' .. key) end
+      end
+    elseif not known[hash] then
+      known[hash] = true
+      local length = #ARGV[i + 1] + 1
+      if end_pos + length > LOG then
+        end_block, end_pos = end_block + 1, 0
+        if end_block > 65535 then refuse('F' .. log .. number(end_block)) end
+        if call('EXISTS', log .. number(end_block)) == 1 then refuse('H' .. meta) end
+      end
+      end_pos = end_pos + length
+      added = true
+    end
+    if row then
+      if row >= rows then refuse('H' .. meta) end
+      local chunk = hold(row)
+      if sub(chunk, 30, 32) ~= sub(hash, 6, 8) or sub(chunk, 1, 4) == '\0\0\0\0' then
+        refuse('H' .. rows_key .. number(floor(row / ROWS)))
+      end
+      found[i] = row
+    else
+      local slot = (rows + fresh) % ROWS
+      if slot == 0 then
+        if call('EXISTS', rows_key .. number((rows + fresh) / ROWS)) == 1 then refuse('H' .. meta) end
+      elseif fresh == 0 then
+        reading = rows_key .. number((rows - slot) / ROWS)
+        if #call('GETRANGE', reading, TO[ROWS - 1], TO[ROWS - 1]) ~= 1 then refuse('H' .. reading) end
+      end
+      fresh = fresh + 1
+    end
+  end
+  if rows + fresh > 4294967295 then refuse('F' .. rows_key .. number(floor(rows / ROWS))) end
+  if added and pos > 0 then
+    reading = log .. number(block)
+    if #call('GETRANGE', reading, LOG_END, LOG_END) ~= 1 then refuse('H' .. reading) end
+  elseif added and call('EXISTS', log .. number(block)) == 1 then
+    refuse('H' .. meta)
+  end
+  plan.rows, plan.block, plan.pos = rows, block, pos
+  plan.k, plan.split, plan.names = k, split, names
+  plan.meta = { r = M[1], b = M[2], p = M[3], k = M[4], s = M[5], n = M[6] }
+  plan.held, plan.values, plan.keys, plan.older, plan.found = held, values, keys, older, found
+  return plan
+end
+
+-- Applies what `prepare` read. Appends to `out` (flag and row of each unknown) and `redo`.
+local function apply(tag, plan, ARGV, out, redo)
+  if not plan.held then return end
+  local kind, fast = plan.kind, plan.fast
+  local rows, block, pos, k, split, names =
+    plan.rows, plan.block, plan.pos, plan.k, plan.split, plan.names
+  local held, values, keys, found = plan.held, plan.values, plan.keys, plan.found
   local half = 2 ^ k
   local rows_key, buckets, wide = tag .. kind .. 's', tag .. kind .. 'b', tag .. kind .. 'w'
   local log = tag .. kind .. 'l'
-  local days, lines, bytes = {}, {}, 0
+  local days, lines, bytes, changed, before = {}, {}, 0, {}, {}
+  for hash, value in pairs(values) do before[hash] = value end
+
+  local function add(row, ...)
+    local slot = row % ROWS
+    local chunk = merged(held[row], ...)
+    local key = rows_key .. number((row - slot) / ROWS)
+    call('SETRANGE', key, FROM[slot], chunk)
+    undo_by('SETRANGE', key, FROM[slot], held[row])
+    held[row] = chunk
+  end
 
   for i = 1, #fast, 36 do
     local row, c, a, b, m, x, l, s, p = unpack_('>I4I4I4I4I4I4I4I4I4', fast, i)
-    local was, ptr = merge(rows_key, row, c, a, b, m, x, l, s, p)
-    if a < was and floor(a / 86400) < floor(was / 86400) then
-      -- Seldom: an older log came later. The name may now be older than its value says.
-      local day = floor(a / 86400)
-      local key = buckets .. number(bucket(ptr % 16777216, half, split))
-      local pairs_ = call('HGETALL', key)
-      for j = 1, #pairs_, 2 do
-        local value = pairs_[j + 1]
-        if day < unpack_('>I2', value, 5) and holds(value, wide .. hex(pairs_[j]), row) then
-          call('HSET', key, pairs_[j], rejuvenate(value, day, days))
-          undo_by('HSET', key, pairs_[j], value)
-        end
-      end
+    add(row, c, a, b, m, x, l, s, p)
+  end
+  for i = 1, #plan.older do
+    local hash, day = plan.older[i][1], plan.older[i][2]
+    if day < unpack_('>I2', values[hash], 5) then
+      values[hash] = rejuvenate(values[hash], day, days)
+      changed[hash] = true
     end
   end
 
@@ -190,41 +335,17 @@ local function apply(tag, kind, ARGV, at, out, redo)
   end
 
   local told, undone, logged, added = #out, redo and #redo, 0, 0
-  -- The name at hand: read once, written once.
-  local at_hand, key, value, before, changed
-  local function write_name()
-    if not changed then return end
-    call('HSET', key, at_hand, value)
-    if before then undo_by('HSET', key, at_hand, before) else undo_by('HDEL', key, at_hand) end
-  end
-  for i = at, at + unknown * 4 - 1, 4 do
+  for i = plan.at, plan.last, 4 do
     local hash, rk, delta = ARGV[i], ARGV[i + 2], ARGV[i + 3]
-    local h1, h2, h3 = byte(hash, 6, 8)
     local day = floor(unpack_('>I4', delta, 5) / 86400)
-    if hash ~= at_hand then
-      write_name()
-      at_hand, changed = hash, false
-      key = buckets .. number(bucket(h1 * 65536 + h2 * 256 + h3, half, split))
-      value = call('HGET', key, hash)
-      before = value
-    end
-    local row, is_wide
-    if value then
-      is_wide = byte(value, 7) == 255
-      if is_wide then
-        row = call('HGET', wide .. hex(hash), rk)
-        row = row and unpack_('>I4', row)
-      else
-        row = find(value, rk)
-      end
-    end
+    local value, row = values[hash], found[i]
     if value and day < unpack_('>I2', value, 5) then
       value = rejuvenate(value, day, days)
-      changed = true
+      changed[hash] = true
     end
     told = told + 2
     if row then
-      merge(rows_key, row, unpack_(ROW, delta))
+      add(row, unpack_(ROW, delta))
       out[told - 1], out[told] = '0', pack('>I4', row)
     else
       local packed = pack('>I4', rows)
@@ -239,7 +360,6 @@ local function apply(tag, kind, ARGV, at, out, redo)
         undone = undone + 2
         redo[undone - 1], redo[undone] = rk, sub(delta, 29, 32)
       end
-      if not is_wide then changed = true end
       if not value then
         local name = ARGV[i + 1]
         local length = #name + 1
@@ -249,20 +369,23 @@ local function apply(tag, kind, ARGV, at, out, redo)
           pos, logged = 0, 0
         end
         value = pack('>I4I2', block * 65536 + pos + bytes, day) .. rk .. packed
+        changed[hash] = true
         logged = logged + 2
         lines[logged - 1], lines[logged] = name, '\n'
         bytes = bytes + length
         names = names + 1
         days[day] = (days[day] or 0) + 1
         out[told - 1], out[told] = '2', packed
-      elseif is_wide then
+      elseif byte(value, 7) == 255 then
         call('HSET', wide .. hex(hash), rk, packed)
         undo_by('HDEL', wide .. hex(hash), rk)
         out[told - 1], out[told] = '1', packed
       else
         value = value .. rk .. packed
-        if #value > 2048 then
-          local q, last, target = 7, #value, wide .. hex(hash)
+        changed[hash] = true
+        local target = #value > 2048 and wide .. hex(hash)
+        if target and call('EXISTS', target) == 0 then
+          local q, last = 7, #value
           while q <= last do
             local size = byte(value, q + 1)
             if size == 255 then size = 18 end
@@ -276,30 +399,35 @@ local function apply(tag, kind, ARGV, at, out, redo)
         out[told - 1], out[told] = '1', packed
       end
     end
+    values[hash] = value
   end
-  write_name()
-  at = at + unknown * 4
+  for hash in pairs(changed) do
+    call('HSET', keys[hash], hash, values[hash])
+    if before[hash] then undo_by('HSET', keys[hash], hash, before[hash]) else undo_by('HDEL', keys[hash], hash) end
+  end
   write_rows()
   write_log()
 
   -- Linear hashing: at most 8 names a bucket on average. Twice as many would spare 4 octets a record, and cost those
   -- who ask for an address a quarter of their time: they read whole buckets. A call adds few names, so it splits few
-  -- buckets.
+  -- buckets. What is of another type than a bucket ends it: nothing here may fail once rows are written.
   local splits = 0
   while names > 8 * (half + split) and splits < 64 do
     local old, new = buckets .. number(split), buckets .. number(split + half)
-    local pairs_ = call('HGETALL', old)
+    local pairs_ = redis.pcall('HGETALL', old)
+    if pairs_.err then break end
     local moved, gone = {}, {}
     for j = 1, #pairs_, 2 do
       local h1, h2, h3 = byte(pairs_[j], 6, 8)
-      if (h1 * 65536 + h2 * 256 + h3) % (half * 2) ~= split then
+      if h3 and (h1 * 65536 + h2 * 256 + h3) % (half * 2) ~= split then
         moved[#moved + 1] = pairs_[j]
         moved[#moved + 1] = pairs_[j + 1]
         gone[#gone + 1] = pairs_[j]
       end
     end
     if #gone > 0 then
-      call('HSET', new, unpack(moved))
+      local set = redis.pcall('HSET', new, unpack(moved))
+      if type(set) == 'table' then break end
       for j = 1, #gone do undo_by('HDEL', new, gone[j]) end
       call('HDEL', old, unpack(gone))
       for j = 1, #moved, 2 do undo_by('HSET', old, moved[j], moved[j + 1]) end
@@ -312,62 +440,103 @@ local function apply(tag, kind, ARGV, at, out, redo)
   end
 
   if rows ~= grown or splits > 0 then
+    local meta = tag .. kind .. 'm'
     call('HSET', meta, 'r', rows, 'b', block, 'p', pos, 'k', k, 's', split, 'n', names)
-    for i, field in ipairs({ 'r', 'b', 'p', 'k', 's', 'n' }) do
-      if M[i] then undo_by('HSET', meta, field, M[i]) else undo_by('HDEL', meta, field) end
+    for field, number_ in pairs(plan.meta) do undo_by('HSET', meta, field, format('%d', number_)) end
+    if not plan.meta.r then
+      for _, field in ipairs({ 'r', 'b', 'p', 'k', 's', 'n' }) do undo_by('HDEL', meta, field) end
     end
   end
   for day, change in pairs(days) do
-    if change ~= 0 then
-      local key_ = tag .. kind .. 'd'
-      local left = call('HINCRBY', key_, day, change)
-      undo_by('HINCRBY', key_, day, format('%d', -change))
-      if left == 0 then call('HDEL', key_, day) end
+    -- A count that is no number fails; `pdns admin verify` finds it.
+    local key = tag .. kind .. 'd'
+    local left = change ~= 0 and redis.pcall('HINCRBY', key, day, change)
+    if type(left) == 'number' then
+      undo_by('HINCRBY', key, day, format('%d', -change))
+      if left == 0 then call('HDEL', key, day) end
     end
   end
-  return at
 end
 
--- One batch of one source for one partition.
--- KEYS[1]: the partition's tag. ARGV: source, checkpoint expected, checkpoint to write, the store's epoch,
--- highest known row of records and of negative answers (-1: none), then the two kinds as `apply` takes them,
--- then pairs of digest and octets of long RDATA.
--- Answers 'D' done before, 'C' and the stored checkpoint: somebody else moved it, 'E' and the stored epoch:
--- the rows known are not those of this store; else 'A', and flag and row of each unknown record:
--- '0' known, '1' new record, '2' new name.
-local function upsert(KEYS, ARGV)
-  if not unpack_ then init() end
-  local tag, source = KEYS[1], ARGV[1]
-  local stored = call('HGET', tag .. 'c', source)
+-- Everything that has to hold before a batch is applied: answers why it is not, or nothing and what to apply.
+local function check(tag, ARGV)
+  local source = ARGV[1]
+  reading = tag .. 'c'
+  local stored = call('HGET', reading, source)
   local mark = stored and sub(stored, 1, 20) or ''
   if mark == ARGV[3] then return 'D' end
   if mark ~= ARGV[2] then return 'C' .. mark end
-  local meta = call('HMGET', tag .. 'm', 'e', 'r')
+  if call('EXISTS', tag .. 'v') == 1 then return 'M' end
+  reading = tag .. 'm'
+  local meta = call('HMGET', reading, 'e', 'r', 'i')
   local epoch = meta[1]
-  if epoch and epoch ~= ARGV[4] then return 'E' .. epoch end
+  if epoch and epoch ~= sub(ARGV[4], 1, 8) then return 'E' .. epoch end
+  if not epoch and call('EXISTS', tag .. 'c', tag .. 's0', tag .. 'l0', tag .. 'nm') > 0 then
+    return 'H' .. tag .. 'm'
+  end
   local known = tonumber(ARGV[5])
   if known >= 0 and known >= tonumber(meta[2] or 0) then return 'E' .. (epoch or '') end
   local known_negative = tonumber(ARGV[6])
-  if known_negative >= 0 and known_negative >= tonumber(call('HGET', tag .. 'nm', 'r') or 0) then
-    return 'E' .. (epoch or '')
+  if known_negative >= 0 then
+    reading = tag .. 'nm'
+    local rows = tonumber(call('HGET', reading, 'r'))
+    if not rows and call('EXISTS', tag .. 'ns0', tag .. 'nl0') > 0 then return 'H' .. reading end
+    if known_negative >= (rows or 0) then return 'E' .. (epoch or '') end
   end
-  if not epoch then call('HSET', tag .. 'm', 'e', ARGV[4]) end
+  local records = prepare(tag, '', ARGV, 7)
+  local negatives = prepare(tag, 'n', ARGV, records.last + 1)
+  if negatives.last < #ARGV then
+    reading = tag .. 't'
+    call('HLEN', reading)
+  end
+  return nil, { records = records, negatives = negatives, has_epoch = epoch, has_identity = meta[3] }
+end
+
+-- The error that ended a call.
+local function failed(failure)
+  -- Redis 7.0 throws its errors as text, later versions as tables; what Lua throws has no code.
+  local text = type(failure) == 'table' and failure.err or tostring(failure)
+  if not string.match(text, '^%u+ ') then text = 'ERR ' .. text end
+  return redis.error_reply(text)
+end
+
+-- One batch of one source for one partition.
+-- KEYS[1]: the partition's tag. ARGV: source, checkpoint expected, checkpoint to write, the store's epoch and
+-- identity, highest known row of records and of negative answers (-1: none), then the two kinds as `prepare` takes
+-- them, then pairs of digest and octets of long RDATA.
+-- Answers 'D' done before, 'C' and the stored checkpoint: somebody else moved it, 'E' and the stored epoch:
+-- the rows known are not those of this store, 'M' the partition is being repaired, 'H' and a key that is damaged, 'F' and
+-- a key that would pass its limit; else 'A', and flag and row of each unknown record:
+-- '0' known, '1' new record, '2' new name.
+local function upsert(KEYS, ARGV)
+  if not unpack_ then init() end
+  local tag = KEYS[1]
+  local ok, refusal, plans = pcall(check, tag, ARGV)
+  if not ok then
+    local text = refusal
+    if type(refusal) == 'table' then
+      if refusal.answer then return refusal.answer end
+      text = refusal.err
+    end
+    if type(text) == 'string' and string.find(text, 'WRONGTYPE', 1, true) then return 'H' .. reading end
+    return failed(refusal)
+  end
+  if refusal then return refusal end
+  if not plans.has_epoch then call('HSET', tag .. 'm', 'e', sub(ARGV[4], 1, 8)) end
+  if not plans.has_identity then call('HSET', tag .. 'm', 'i', sub(ARGV[4], 9)) end
   local out, redo = { 'A' }, { ARGV[3] }
   undos = 0
   local done, failure = pcall(function()
-    local at = apply(tag, '', ARGV, 7, out, redo)
-    at = apply(tag, 'n', ARGV, at, out, nil)
-    for i = at, #ARGV, 2 do
+    apply(tag, plans.records, ARGV, out, redo)
+    apply(tag, plans.negatives, ARGV, out, nil)
+    for i = plans.negatives.last + 1, #ARGV, 2 do
       call('HSET', tag .. 't', ARGV[i], ARGV[i + 1])
     end
-    call('HSET', tag .. 'c', source, concat(redo))
+    call('HSET', tag .. 'c', ARGV[1], concat(redo))
   end)
   if not done then
     roll_back()
-    -- Redis 7.0 throws its errors as text, later versions as tables; what Lua throws has no code.
-    local text = type(failure) == 'table' and failure.err or tostring(failure)
-    if not string.match(text, '^%u+ ') then text = 'ERR ' .. text end
-    return redis.error_reply(text)
+    return failed(failure)
   end
   return concat(out)
 end
@@ -412,7 +581,8 @@ local function spread(KEYS, ARGV)
   local members = call('SPOP', key, 512)
   for i = 1, #members do
     local member = tonumber(members[i])
-    if member >= 0 then
+    -- What is no number was entered by nobody of ours.
+    if member and member >= 0 then
       local child = format(suffix, floor(member / divisor) % ways)
       local list = children[child] or {}
       list[#list + 1] = members[i]
@@ -438,6 +608,11 @@ local TAGGING = {
   rpush = { 'v' }, ltrim = { '0', '1' },
 }
 
+-- And what `mend` runs.
+local MENDING = {
+  get = {}, pexpire = { '1' }, del = {}, setrange = { '0', '' }, hset = { 'f', 'v' }, hdel = { 'f' },
+}
+
 -- An error when the user may not run all these commands. Asked for before an agent writes anything: one who
 -- is stopped within `upsert` would leave half a batch behind.
 local function refused(key, commands)
@@ -458,6 +633,26 @@ local function create(KEYS, ARGV)
   return call('HGETALL', KEYS[1])
 end
 
+-- Changes keys of a partition that is held for repair, and holds it for longer.
+-- KEYS[1]: the partition's tag. ARGV: the token that it is held with, for how many milliseconds more (0: no longer),
+-- then for each change: the command, how many words follow, the end of the key, and the other words.
+-- Answers 1, or 0 and changes nothing when it is not held with this token.
+local function mend(KEYS, ARGV)
+  if not unpack_ then init() end
+  local refusal = refused(KEYS[1], MENDING)
+  if refusal then return refusal end
+  local tag = KEYS[1]
+  if call('GET', tag .. 'v') ~= ARGV[1] then return 0 end
+  local i = 3
+  while i <= #ARGV do
+    local count = tonumber(ARGV[i + 1])
+    call(ARGV[i], tag .. ARGV[i + 2], unpack(ARGV, i + 3, i + 1 + count))
+    i = i + 2 + count
+  end
+  if ARGV[2] == '0' then call('DEL', tag .. 'v') else call('PEXPIRE', tag .. 'v', ARGV[2]) end
+  return 1
+end
+
 -- The bit of a sensor. KEYS[1]: the hash of sensors. ARGV: its name. The 32nd and later share bit 31.
 local function sensor(KEYS, ARGV)
   if not unpack_ then init() end
@@ -465,7 +660,11 @@ local function sensor(KEYS, ARGV)
   if refusal then return refusal end
   local number_ = call('HGET', KEYS[1], ARGV[1])
   if not number_ then
-    number_ = math.min(call('HLEN', KEYS[1]), 31)
+    -- One more than the highest: an entry that was lost leaves its bit to nobody else.
+    number_ = 0
+    local bits = call('HVALS', KEYS[1])
+    for i = 1, #bits do number_ = math.max(number_, (tonumber(bits[i]) or 0) + 1) end
+    number_ = math.min(number_, 31)
     call('HSET', KEYS[1], ARGV[1], number_)
   end
   return tonumber(number_)
@@ -528,6 +727,7 @@ local function tag(KEYS, ARGV)
 end
 
 redis.register_function('pdns_upsert_DIGEST', upsert)
+redis.register_function('pdns_mend_DIGEST', mend)
 redis.register_function('pdns_settle_DIGEST', settle)
 redis.register_function('pdns_forget_DIGEST', forget)
 redis.register_function('pdns_spread_DIGEST', spread)

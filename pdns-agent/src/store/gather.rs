@@ -157,7 +157,6 @@ impl Store {
                     for one in self.read_rows(asked)? {
                         let flow = match one {
                             Fetched::Row(row) => (gather.each)(row),
-                            Fetched::Gone => ControlFlow::Continue(()),
                             Fetched::Long(found) => {
                                 late.long.push(found);
                                 ControlFlow::Continue(())
@@ -189,8 +188,9 @@ impl Store {
         found: &mut Vec<Found>,
         late: &mut Late,
     ) -> Result<(), StoreError> {
+        let keys = self.keys.clone();
         let missing = self.read_entries(asked, &mut |entry: EntryRef<'_>| {
-            let damaged = || StoreError::damaged("a bucket");
+            let damaged = || StoreError::damaged(&keys.bucket(entry.partition, KIND, entry.bucket));
             let value = Value::read(entry.value).ok_or_else(damaged)?;
             let Some(octets) = value.records else {
                 late.entries.push(entry.to_entry());
@@ -254,7 +254,9 @@ impl Store {
         let mut found: Vec<Found> = Vec::new();
         for entry in &entries {
             let position = Value::read(&entry.value).map(|value| value.log);
-            let position = position.ok_or_else(|| StoreError::damaged("a bucket"))?;
+            let position = position.ok_or_else(|| {
+                StoreError::damaged(&self.keys.bucket(entry.partition, KIND, entry.bucket))
+            })?;
             self.each_record(KIND, entry, &mut |store, page| {
                 let may_match = |stored: &Stored| match stored {
                     Stored::Fact(FactBuf::Record(rdata)) => (wanted.matches)(rdata.as_rdata()),

@@ -13,7 +13,8 @@
 //! | `pd:{tags}h` | list | history of the tags, latest last |
 //! | `pd:src` | hash | log identity to JSON: acknowledged position, path, state, tally |
 //! | `pd:srcw` | hash | log identity to the batch that may be under way: 8 bytes of its end, 16 of the digest of the log up to there |
-//! | `pd:{pp}Km` | hash | `r` rows used, `b` `p` end of the name log, `k` `s` bucket bits and split pointer, `n` names; `e` epoch (records only) |
+//! | `pd:{pp}Km` | hash | `r` rows used, `z` how many of them hold nothing since a repair, `b` `p` end of the name log, `k` `s` bucket bits and split pointer, `n` names; records only: `e` epoch, `i` copy of the schema (version, `P`, `sip`) |
+//! | `pd:{pp}v` | string | who repairs the partition; agents wait while it is there, and it expires |
 //! | `pd:{pp}Kb<i>` | hash | bucket *i*: hash of a name (8 octets) to position in the log, first day, records |
 //! | `pd:{pp}Kw<hash>` | hash | a name with very many records: record to row |
 //! | `pd:{pp}Ks<j>` | string | rows of 32 octets, 2,047 in each block |
@@ -152,6 +153,11 @@ impl Keys {
     /// `c`: checkpoints.
     pub(crate) fn checkpoints(&self, partition: u8) -> String {
         format!("{}{{{partition:02x}}}c", self.prefix)
+    }
+
+    /// `v`: who repairs a partition.
+    pub(crate) fn repairer(&self, partition: u8) -> String {
+        format!("{}{{{partition:02x}}}v", self.prefix)
     }
 
     /// `t`: long RDATA.

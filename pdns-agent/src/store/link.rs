@@ -29,6 +29,9 @@ type EachText<'e> = &'e mut dyn FnMut(usize, &[u8]) -> Result<(), StoreError>;
 /// Takes a field, its value and the number of the command that they answer.
 type EachPair<'e> = &'e mut dyn FnMut(usize, &[u8], &[u8]) -> Result<(), StoreError>;
 
+/// Tells the key that a command of that number is about.
+type KeyOf<'e> = &'e dyn Fn(usize) -> String;
+
 /// The function library, with the place for its digest.
 const LIBRARY: &str = include_str!("functions.lua");
 
@@ -106,6 +109,34 @@ impl Packed {
         self.commands = 0;
     }
 
+    /// The key that a command is about: its second word, or its fourth when it calls a function.
+    fn key(&self, command: usize) -> Option<String> {
+        let mut rest = self.bytes.as_slice();
+        let mut number = |mark: u8| {
+            let end = memchr::memchr(b'\n', rest)?;
+            let (line, after) = rest.split_at_checked(end + 1)?;
+            let digits = line.strip_prefix(&[mark])?.strip_suffix(b"\r\n")?;
+            let number: usize = std::str::from_utf8(digits).ok()?.parse().ok()?;
+            rest = after;
+            if mark == b'*' {
+                return Some((number, &[][..]));
+            }
+            let (word, after) = after.split_at_checked(number)?;
+            rest = after.get(2..)?;
+            Some((number, word))
+        };
+        for at in 0..=command {
+            let (words, _) = number(b'*')?;
+            let words: Vec<&[u8]> =
+                (0..words).map(|_| number(b'$').map(|(_, word)| word)).collect::<Option<_>>()?;
+            if at == command {
+                let place = if words.first() == Some(&&b"FCALL"[..]) { 3 } else { 1 };
+                return words.get(place).map(|key| String::from_utf8_lossy(key).into_owned());
+            }
+        }
+        None
+    }
+
     fn number(&mut self, mark: u8, number: usize) {
         let mut digits = [0; 20];
         let mut at = digits.len();
@@ -130,6 +161,7 @@ impl Packed {
 pub(crate) struct Functions {
     pub(crate) upsert: String,
     pub(crate) settle: String,
+    pub(crate) mend: String,
     pub(crate) forget: String,
     pub(crate) spread: String,
     pub(crate) create: String,
@@ -149,6 +181,7 @@ impl Functions {
         Self {
             upsert: name("upsert"),
             settle: name("settle"),
+            mend: name("mend"),
             forget: name("forget"),
             spread: name("spread"),
             create: name("create"),
@@ -257,12 +290,38 @@ impl Link {
     /// Sends commands and waits for all their replies.
     pub(crate) fn call(&mut self, packed: &Packed) -> Result<Vec<Value>, StoreError> {
         self.send(packed)?;
-        (0..packed.len()).map(|_| self.receive()).collect()
+        let of = |at| move |error: StoreError| error.of(|| packed.key(at));
+        (0..packed.len()).map(|at| self.receive().map_err(of(at))).collect()
     }
 
-    /// Asks for strings, some ahead of those that are read, so that the server is never idle, and hands each with its
-    /// number to `each` until it breaks. A key that is not there is an empty string.
-    pub(crate) fn strings(
+    /// Asks for blocks, all of them strings of the same length, some ahead of those that are read, so that the server is
+    /// never idle, and hands each with its number to `each` until it breaks.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] for a block that is missing or has another length; others as they come.
+    pub(crate) fn blocks(
+        &mut self,
+        keys: &[String],
+        length: usize,
+        each: &mut dyn FnMut(usize, &[u8]) -> ControlFlow<()>,
+    ) -> Result<(), StoreError> {
+        let mut damaged = None;
+        let mut whole = |at: usize, octets: &[u8]| {
+            if octets.len() == length {
+                return each(at, octets);
+            }
+            damaged = keys.get(at);
+            ControlFlow::Break(())
+        };
+        let read = self.strings(keys, &mut whole);
+        match damaged {
+            Some(key) => Err(StoreError::damaged(key)),
+            None => read,
+        }
+    }
+
+    /// As [`Link::blocks`], of any length; a key that is not there is an empty string.
+    fn strings(
         &mut self,
         keys: &[String],
         each: &mut dyn FnMut(usize, &[u8]) -> ControlFlow<()>,
@@ -311,7 +370,8 @@ impl Link {
                 if flow.is_continue() {
                     flow = each(at, octets);
                 }
-            })?;
+            })
+            .map_err(|error| error.of(|| keys.get(at).cloned()))?;
         }
         Ok(())
     }
@@ -323,7 +383,13 @@ impl Link {
     }
 
     /// The replies to so many commands that were sent, which must be strings: hands each with its number to `each`.
-    pub(crate) fn texts(&mut self, count: usize, each: EachText<'_>) -> Result<(), StoreError> {
+    /// `key` is the key of such a command.
+    pub(crate) fn texts(
+        &mut self,
+        count: usize,
+        key: KeyOf<'_>,
+        each: EachText<'_>,
+    ) -> Result<(), StoreError> {
         let mut spill = Vec::new();
         let mut result = Ok(());
         for at in 0..count {
@@ -333,18 +399,23 @@ impl Link {
                     result = each(at, octets);
                 }
             });
-            if read.is_err() {
+            if let Err(error) = read {
                 // More replies may be outstanding.
                 self.hang_up();
-                return read;
+                return Err(error.of(|| Some(key(at))));
             }
         }
         result
     }
 
     /// The replies to so many commands that were sent, which must be hashes: hands each field and value with the
-    /// command's number to `each`.
-    pub(crate) fn pairs(&mut self, count: usize, each: EachPair<'_>) -> Result<(), StoreError> {
+    /// command's number to `each`. `key` is the key of such a command.
+    pub(crate) fn pairs(
+        &mut self,
+        count: usize,
+        key: KeyOf<'_>,
+        each: EachPair<'_>,
+    ) -> Result<(), StoreError> {
         let mut spill = [Vec::new(), Vec::new()];
         let mut result = Ok(());
         for at in 0..count {
@@ -359,7 +430,7 @@ impl Link {
                 other => {
                     // More replies may be outstanding.
                     self.hang_up();
-                    return Err(unexpected(other));
+                    return Err(unexpected(other).of(|| Some(key(at))));
                 }
             }
         }
@@ -376,7 +447,7 @@ impl Link {
         let mut packed = Packed::default();
         packed.command(words);
         self.send(&packed)?;
-        self.reply()
+        self.reply().map_err(|error| error.of(|| packed.key(0)))
     }
 
     /// Loads our functions unless the server has them.

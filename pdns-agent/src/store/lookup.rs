@@ -321,9 +321,9 @@ impl Store {
         // One after the other: a store may have millions of /48.
         for octet in directories {
             let members = self.link.ask(&[b"SMEMBERS", self.keys.v6_nets(octet).as_bytes()])?;
-            let mut nets: Vec<u64> = reply::integers(members)?
-                .into_iter()
-                .filter_map(|member| u64::try_from(member).ok())
+            let mut nets: Vec<u64> = reply::list(members)?
+                .iter()
+                .filter_map(|member| u64::try_from(reply::integer(member).ok()?).ok())
                 .filter(|net| (first..=last).contains(net))
                 .collect();
             nets.sort_unstable();
@@ -396,7 +396,9 @@ impl Store {
         loop {
             let mut parts = reply::list(answer)?.into_iter();
             let cursor = reply::octets(parts.next().ok_or(StoreError::Reply)?)?;
-            for member in reply::integers(parts.next().ok_or(StoreError::Reply)?)? {
+            for member in reply::list(parts.next().ok_or(StoreError::Reply)?)? {
+                // What is no number was entered by nobody of ours.
+                let Ok(member) = reply::integer(&member) else { continue };
                 match u64::try_from(member) {
                     Ok(member) if node.upper.admits(member >> 32) => {
                         let pointer = u32::try_from(member & 0xffff_ffff).unwrap_or(0);

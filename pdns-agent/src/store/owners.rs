@@ -32,6 +32,8 @@ pub struct OwnerSum {
     pub time_first: u32,
     /// Last time any was seen, in seconds since the epoch.
     pub time_last: u32,
+    /// Whether `count` is a lower bound: that of a row is at the limit of its field.
+    pub is_least: bool,
 }
 
 impl OwnerSum {
@@ -43,6 +45,7 @@ impl OwnerSum {
             count: seen.count.into(),
             time_first: seen.time_first,
             time_last: seen.time_last,
+            is_least: seen.is_count_saturated(),
         }
     }
 
@@ -52,6 +55,7 @@ impl OwnerSum {
         self.count += other.count;
         self.time_first = self.time_first.min(other.time_first);
         self.time_last = self.time_last.max(other.time_last);
+        self.is_least |= other.is_least;
     }
 }
 
@@ -106,7 +110,8 @@ struct Names {
 }
 
 /// The sum of a name without rows.
-const NO_ROWS: OwnerSum = OwnerSum { records: 0, count: 0, time_first: u32::MAX, time_last: 0 };
+const NO_ROWS: OwnerSum =
+    OwnerSum { records: 0, count: 0, time_first: u32::MAX, time_last: 0, is_least: false };
 /// Stands for the sum of a name that has to be asked for.
 const SHARED: OwnerSum = OwnerSum { records: u64::MAX, ..NO_ROWS };
 
@@ -285,8 +290,9 @@ impl Store {
         let mut rest = rows.as_slice();
         for lines in lines.chunk_by(|one, other| one >> 32 == other >> 32) {
             let bits = lines.first().map_or(0, |line| line >> 32);
-            let before = rest.iter().take_while(|row| u64::from(row.bits) < bits).count();
-            rest = rest.get(before..).unwrap_or_default();
+            if rest.first().is_some_and(|row| u64::from(row.bits) < bits) {
+                break;
+            }
             let run = rest.iter().take_while(|row| u64::from(row.bits) == bits).count();
             let (run, later) = rest.split_at(run);
             rest = later;
@@ -300,6 +306,10 @@ impl Store {
                     *place = if is_shared { SHARED } else { sum };
                 }
             }
+        }
+        if !rest.is_empty() {
+            // Each row that was read has a name in the log.
+            return Err(StoreError::damaged(&self.keys.meta(part.0, kind)));
         }
         drop((rows, lines));
         let mut owners = Owners { text, sums, asked: Vec::new() };
@@ -330,7 +340,7 @@ impl Store {
         let length = meta.block as usize * LOG as usize + meta.offset as usize;
         let count = usize::try_from(meta.names).unwrap_or(0).min(length);
         let mut names = Names { text: room(length), lines: room(count) };
-        self.link.strings(&keys, &mut |_, block| {
+        self.link.blocks(&keys, LOG as usize, &mut |_, block| {
             for line in lines(block).split_inclusive(|&octet| octet == b'\n') {
                 let bits = low24(hasher.octets(line.strip_suffix(b"\n").unwrap_or(line)));
                 let (word, bit) = sieve_of(bits);
@@ -367,11 +377,10 @@ impl Store {
             }
             let mut sums: Vec<Option<OwnerSum>> = vec![None; names.len()];
             for (row, owner) in self.sums(&rows)?.into_iter().zip(owners) {
-                let Some(RowRead { seen, .. }) =
-                    row.filter(|row| row.seen.count > 0 && admits(&row.seen, row.told))
-                else {
+                let RowRead { seen, told, .. } = row;
+                if seen.count == 0 || !admits(&seen, told) {
                     continue;
-                };
+                }
                 let Some(sum) = sums.get_mut(owner) else { continue };
                 let one = OwnerSum::of(&seen);
                 match sum {
@@ -417,7 +426,7 @@ impl Store {
     ) -> Result<(), StoreError> {
         let keys = self.row_blocks(kind, part.0, meta);
         let mut left = meta.rows as usize;
-        self.link.strings(&keys, &mut |_, block| {
+        self.link.blocks(&keys, ROWS as usize * ROW, &mut |_, block| {
             let rows = block.as_chunks::<ROW>().0.iter().take(left.min(ROWS as usize));
             left -= rows.len();
             for row in rows {
@@ -434,7 +443,8 @@ impl Store {
 impl Summed {
     fn sum(&self) -> OwnerSum {
         let Self { count, time_first, time_last, .. } = *self;
-        OwnerSum { records: 1, count: count.into(), time_first, time_last }
+        let is_least = count == u32::MAX;
+        OwnerSum { records: 1, count: count.into(), time_first, time_last, is_least }
     }
 }
 

@@ -56,8 +56,3 @@ pub(crate) fn pairs(value: Value) -> Result<Pairs, StoreError> {
     }
     Ok(pairs)
 }
-
-/// Members of a set of integers.
-pub(crate) fn integers(value: Value) -> Result<Vec<i64>, StoreError> {
-    list(value)?.iter().map(integer).collect()
-}

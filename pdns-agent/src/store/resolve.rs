@@ -5,7 +5,7 @@
 
 use super::encoding::{Damaged, RowRead, Stored, Value, read_row, records};
 use super::entries::Entry;
-use super::keys::{Kind, LOG_STRIDE, ROW, ROWS};
+use super::keys::{Keys, Kind, LOG_STRIDE, ROW, ROWS};
 use super::link::Packed;
 use super::{FactBuf, Row, Store, StoreError, reply};
 use crate::name::{Name, NameBuf};
@@ -46,6 +46,11 @@ impl Found {
             Owner::Known(_) => None,
         }
     }
+
+    /// The key of its row.
+    fn rows_key(&self, keys: &Keys) -> String {
+        keys.rows(self.partition, self.kind, self.row / ROWS)
+    }
 }
 
 /// Records that were asked for and not yet read.
@@ -56,11 +61,27 @@ pub(crate) struct AskedRows {
     replies: usize,
 }
 
+impl AskedRows {
+    /// The key that a question is about.
+    fn key(&self, question: usize, keys: &Keys) -> String {
+        if let Some(found) = self.found.get(question) {
+            return found.rows_key(keys);
+        }
+        match self.names.get(question - self.found.len()) {
+            Some(&(kind, partition, position)) => keys.log(partition, kind, position / LOG_STRIDE),
+            None => {
+                let long = |found: &&Found| matches!(found.stored, Stored::Long { .. });
+                let at = question - self.found.len() - self.names.len();
+                let found = self.found.iter().filter(long).nth(at);
+                keys.long(found.map_or(0, |found| found.partition))
+            }
+        }
+    }
+}
+
 /// What became of a record that was asked for.
 pub(crate) enum Fetched {
     Row(Row),
-    /// Its row is gone.
-    Gone,
     /// Its name is longer than what was asked of it.
     Long(Found),
 }
@@ -73,7 +94,7 @@ impl Store {
         entry: &Entry,
         each: &mut EachPage<'_>,
     ) -> Result<bool, StoreError> {
-        let bucket = || StoreError::damaged("a bucket");
+        let bucket = || StoreError::damaged(&self.keys.bucket(entry.partition, kind, entry.bucket));
         let value = Value::read(&entry.value).ok_or_else(bucket)?;
         if let Some(octets) = value.records {
             let page = records(octets).collect::<Result<_, Damaged>>().map_err(|_| bucket())?;
@@ -81,6 +102,7 @@ impl Store {
         }
         let key = self.keys.wide(entry.partition, kind, entry.hash);
         let mut cursor = b"0".to_vec();
+        let mut is_empty = true;
         loop {
             let answer = self.link.ask(&[b"HSCAN", key.as_bytes(), &cursor, b"COUNT", b"500"])?;
             let mut answer = reply::list(answer)?.into_iter();
@@ -91,11 +113,12 @@ impl Store {
                 let (stored, _) = Stored::read(&rk).ok_or_else(|| StoreError::damaged(&key))?;
                 page.push((stored, u32::from_be_bytes(row)));
             }
+            is_empty &= page.is_empty();
             if !each(self, page)? {
                 return Ok(false);
             }
             if cursor == b"0" {
-                return Ok(true);
+                return if is_empty { Err(StoreError::damaged(&key)) } else { Ok(true) };
             }
         }
     }
@@ -113,17 +136,21 @@ impl Store {
         Ok(stored.with_octets(&octets))
     }
 
-    /// The sums of rows, in their order; `None` where there is no such row.
-    pub(crate) fn sums(
-        &mut self,
-        rows: &[(Kind, u8, u32)],
-    ) -> Result<Vec<Option<RowRead>>, StoreError> {
+    /// The sums of rows, in their order.
+    pub(crate) fn sums(&mut self, rows: &[(Kind, u8, u32)]) -> Result<Vec<RowRead>, StoreError> {
         let mut packed = Packed::default();
         for &(kind, partition, row) in rows {
             self.pack_row(&mut packed, kind, partition, row);
         }
-        let values = self.link.call(&packed)?.into_iter();
-        values.map(|value| Ok(read_row(&reply::octets(value)?))).collect()
+        let values = rows.iter().zip(self.link.call(&packed)?);
+        values
+            .map(|(&(kind, partition, row), value)| {
+                let read = read_row(&reply::octets(value)?);
+                read.ok_or_else(|| {
+                    StoreError::damaged(&self.keys.rows(partition, kind, row / ROWS))
+                })
+            })
+            .collect()
     }
 
     fn pack_row(&self, packed: &mut Packed, kind: Kind, partition: u8, row: u32) {
@@ -147,44 +174,41 @@ impl Store {
         packed.command(&[b"GETRANGE", key.as_bytes(), from.as_bytes(), to.as_bytes()]);
     }
 
-    /// Fetches what is missing of records that were found, in their order. A record whose row is gone is
-    /// left out.
+    /// Fetches what is missing of records that were found, in their order.
     pub(crate) fn fetch(&mut self, found: Vec<Found>) -> Result<Vec<Row>, StoreError> {
         let asked = self.ask_rows(found, NAME_GUESS)?;
-        let mut fetched = self.read_rows(asked)?;
         let mut long = Vec::new();
-        for one in &mut fetched {
-            if matches!(one, Fetched::Long(_))
-                && let Fetched::Long(found) = std::mem::replace(one, Fetched::Gone)
-            {
-                long.push((found, one));
+        let fetched = self.read_rows(asked)?.into_iter().map(|one| match one {
+            Fetched::Row(row) => Some(row),
+            Fetched::Long(found) => {
+                long.push(found);
+                None
             }
-        }
-        let (long, places): (Vec<_>, Vec<_>) = long.into_iter().unzip();
-        for (place, one) in places.into_iter().zip(self.fetch_long(long)?) {
-            *place = one;
-        }
-        Ok(rows(fetched).collect())
+        });
+        let fetched: Vec<Option<Row>> = fetched.collect();
+        let mut long = self.fetch_long(long)?.into_iter();
+        Ok(fetched.into_iter().filter_map(|row| row.or_else(|| long.next())).collect())
     }
 
-    /// As [`Store::fetch`], of records whose names are long; for each, in their order, what became of it.
-    pub(crate) fn fetch_long(&mut self, found: Vec<Found>) -> Result<Vec<Fetched>, StoreError> {
+    /// As [`Store::fetch`], of records whose names are long.
+    fn fetch_long(&mut self, found: Vec<Found>) -> Result<Vec<Row>, StoreError> {
         if found.is_empty() {
             return Ok(Vec::new());
         }
         let asked = self.ask_rows(found, NAME_MOST)?;
-        let fetched = self.read_rows(asked)?;
-        let unread = fetched.iter().find_map(|one| match one {
-            Fetched::Long(found) => Some(found),
-            _ => None,
-        });
-        match unread {
-            Some(Found { kind, partition, owner: Owner::Logged(position), .. }) => {
-                let key = self.keys.log(*partition, *kind, position / LOG_STRIDE);
-                Err(StoreError::damaged(&key))
-            }
-            _ => Ok(fetched),
-        }
+        let fetched = self.read_rows(asked)?.into_iter();
+        fetched
+            .map(|one| match one {
+                Fetched::Row(row) => Ok(row),
+                Fetched::Long(Found { kind, partition, owner, .. }) => {
+                    let block = match owner {
+                        Owner::Logged(position) => position / LOG_STRIDE,
+                        Owner::Known(_) => 0,
+                    };
+                    Err(StoreError::damaged(&self.keys.log(partition, kind, block)))
+                }
+            })
+            .collect()
     }
 
     /// Asks for what is missing of records that were found, and of names in the log for so many octets; they must be read
@@ -216,16 +240,18 @@ impl Store {
 
     /// Passes over what was asked for.
     pub(crate) fn skip_rows(&mut self, asked: &AskedRows) -> Result<(), StoreError> {
-        self.link.texts(asked.replies, &mut |_, _| Ok(()))
+        let keys = self.keys.clone();
+        self.link.texts(asked.replies, &|at| asked.key(at, &keys), &mut |_, _| Ok(()))
     }
 
     /// Reads what was asked for: for each record, in their order, what became of it.
     pub(crate) fn read_rows(&mut self, asked: AskedRows) -> Result<Vec<Fetched>, StoreError> {
-        let AskedRows { found, names: places, replies } = asked;
-        let mut rows = Vec::with_capacity(found.len());
-        let mut names: Vec<Option<NameBuf>> = Vec::with_capacity(places.len());
+        let mut rows = Vec::with_capacity(asked.found.len());
+        let mut names: Vec<Option<NameBuf>> = Vec::with_capacity(asked.names.len());
         let mut longs: Vec<Vec<u8>> = Vec::new();
-        self.link.texts(replies, &mut |at, octets| {
+        let keys = self.keys.clone();
+        let AskedRows { found, names: places, replies } = &asked;
+        self.link.texts(*replies, &|at| asked.key(at, &keys), &mut |at, octets| {
             if at < found.len() {
                 rows.push(read_row(octets));
             } else if at < found.len() + places.len() {
@@ -235,6 +261,7 @@ impl Store {
             }
             Ok(())
         })?;
+        let AskedRows { found, names: places, .. } = asked;
         let mut longs = longs.into_iter();
         let mut fetched = Vec::with_capacity(found.len());
         for (found, row) in found.into_iter().zip(rows) {
@@ -245,10 +272,9 @@ impl Store {
                 }
                 Stored::Fact(_) => Vec::new(),
             };
-            let Some(RowRead { seen, .. }) = row.filter(|row| row.seen.count > 0) else {
-                fetched.push(Fetched::Gone);
-                continue;
-            };
+            let row = row.filter(|row| row.seen.count > 0);
+            let RowRead { seen, .. } =
+                row.ok_or_else(|| StoreError::damaged(&found.rows_key(&keys)))?;
             let logged = found.name().and_then(|place| places.binary_search(&place).ok());
             let rrname = match (&found.owner, logged) {
                 (Owner::Known(name), _) => Some(name.clone()),
@@ -263,14 +289,6 @@ impl Store {
         }
         Ok(fetched)
     }
-}
-
-/// The rows among what was fetched.
-pub(crate) fn rows(fetched: Vec<Fetched>) -> impl Iterator<Item = Row> {
-    fetched.into_iter().filter_map(|one| match one {
-        Fetched::Row(row) => Some(row),
-        Fetched::Gone | Fetched::Long(_) => None,
-    })
 }
 
 /// The name that a piece of the log begins with; `None` where it is longer than the piece, or none.

@@ -64,7 +64,7 @@ impl Store {
             }
         }
         let (keys, ends): (Vec<String>, Vec<usize>) = blocks.into_iter().unzip();
-        self.link.strings(&keys, &mut |at, octets| {
+        self.link.blocks(&keys, LOG as usize, &mut |at, octets| {
             let end = ends.get(at).copied().unwrap_or(0);
             each(lines(octets.get(..end).unwrap_or(octets)))
         })
@@ -86,7 +86,7 @@ impl Store {
         let mut blocks = Vec::new();
         for (partition, meta) in partitions.into_iter().zip(metas) {
             // How far behind the latest of its partition.
-            let behind = (0..=meta.block).rev().zip(0_u32..).take(most);
+            let behind = meta.log_blocks().rev().zip(0_u32..).take(most);
             blocks.extend(behind.map(|(block, age)| (age, partition, block)));
         }
         blocks.sort_unstable();
@@ -95,7 +95,7 @@ impl Store {
             .into_iter()
             .map(|(_, partition, block)| self.keys.log(partition, Kind::Record, block))
             .collect();
-        self.link.strings(&keys, &mut |_, octets| each(lines(octets)))
+        self.link.blocks(&keys, LOG as usize, &mut |_, octets| each(lines(octets)))
     }
 
     /// The sums of all records or negative answers, without their names, and what they tell of their types.
@@ -115,7 +115,7 @@ impl Store {
             let firsts = (0..meta.rows).step_by(ROWS as usize);
             blocks.extend(firsts.map(|first| (partition, first..meta.rows)));
         }
-        self.link.strings(&keys, &mut |at, octets| {
+        self.link.blocks(&keys, ROWS as usize * ROW, &mut |at, octets| {
             let Some((partition, rows)) = blocks.get(at) else { return ControlFlow::Break(()) };
             for (row, octets) in rows.clone().zip(octets.as_chunks::<ROW>().0) {
                 let RowRead { seen, bits, told } = row_of(octets);
@@ -128,7 +128,7 @@ impl Store {
         })
     }
 
-    /// The rows that a scan met, in the order of the handles; one that is gone is left out.
+    /// The rows that a scan met, in the order of the handles.
     ///
     /// # Errors
     /// When Redis does not answer, or what it holds does not read.
@@ -144,7 +144,9 @@ impl Store {
                 }
                 for entry in self.entries(kind, &pointers)? {
                     let log = Value::read(&entry.value).map(|value| value.log);
-                    let log = log.ok_or_else(|| StoreError::damaged("a bucket"))?;
+                    let log = log.ok_or_else(|| {
+                        StoreError::damaged(&self.keys.bucket(entry.partition, kind, entry.bucket))
+                    })?;
                     let partition = entry.partition;
                     self.each_record(kind, &entry, &mut |_, page| {
                         for (stored, row) in page {
@@ -156,10 +158,17 @@ impl Store {
                     })?;
                 }
             }
-            let found = page.iter().filter_map(|handle| {
-                slots.remove(&(handle.kind, handle.pointer.partition(), handle.row))
-            });
-            rows.extend(self.fetch(found.collect())?);
+            let mut found = Vec::with_capacity(page.len());
+            for &Handle { kind, pointer, row } in page {
+                let partition = pointer.partition();
+                // A row of no record: either is damaged.
+                found.push(slots.remove(&(kind, partition, row)).ok_or_else(|| {
+                    let buckets = self.buckets.get(&(kind, partition)).copied();
+                    let bucket = buckets.unwrap_or(Buckets::FIRST).of(pointer.bits());
+                    StoreError::damaged(&self.keys.bucket(partition, kind, bucket))
+                })?);
+            }
+            rows.extend(self.fetch(found)?);
         }
         Ok(rows)
     }
@@ -203,20 +212,30 @@ impl Store {
         let mut met = Met::new(&meta);
         let mut walk = BucketWalk::new(meta.buckets);
         while let Some(indices) = walk.next(self, kind, part)? {
-            for bucket in self.buckets(kind, partition, &indices)? {
-                for (field, value) in bucket {
+            for (&bucket, pairs) in indices.iter().zip(self.buckets(kind, partition, &indices)?) {
+                for (field, value) in pairs {
+                    let key = self.keys.bucket(partition, kind, bucket);
                     let hash = field.try_into().map(u64::from_be_bytes);
-                    let hash = hash.map_err(|_| StoreError::Reply)?;
-                    let entry = Entry { partition, hash, value };
-                    let log = Value::read(&entry.value).map(|value| value.log);
-                    let Some(rrname) = log.and_then(|log| whole.name(log)) else { continue };
+                    let hash = hash.map_err(|_| StoreError::damaged(&key))?;
+                    let entry = Entry { partition, hash, bucket, value };
+                    let value = Value::read(&entry.value);
+                    let log = value.ok_or_else(|| StoreError::damaged(&key))?.log;
+                    // Names added since the partition was loaded are not of this scan.
+                    if meta.is_after(log) {
+                        continue;
+                    }
+                    let rrname = whole.name(log).ok_or_else(|| {
+                        StoreError::damaged(&self.keys.log(partition, kind, log / LOG_STRIDE))
+                    })?;
                     let mut flow = ControlFlow::Continue(());
                     self.each_record(kind, &entry, &mut |store, page| {
                         for (stored, row) in page {
                             // Rows added since the partition was loaded are not of this scan.
-                            let Some(seen) = whole.row(row).filter(|_| met.is_new(row)) else {
-                                continue;
-                            };
+                            let seen = whole.used(row).ok_or_else(|| {
+                                let key = store.keys.rows(partition, kind, row / ROWS);
+                                StoreError::damaged(&key)
+                            })?;
+                            let Some(seen) = seen.filter(|_| met.is_new(row)) else { continue };
                             let fact = store.complete(partition, stored)?;
                             flow = each(Row { rrname: rrname.to_buf(), fact, seen });
                             if flow.is_break() {
@@ -231,7 +250,30 @@ impl Store {
                 }
             }
         }
+        self.expect_all_met(kind, partition, &meta, &whole, &met)?;
         Ok(ControlFlow::Continue(()))
+    }
+
+    /// Makes sure that a walk through all buckets met the record of each row.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] with a bucket that lacks one.
+    pub(super) fn expect_all_met(
+        &self,
+        kind: Kind,
+        partition: u8,
+        meta: &Meta,
+        whole: &Whole,
+        met: &Met,
+    ) -> Result<(), StoreError> {
+        let rows = (0..meta.rows).filter(|&row| !met.has(row)).filter_map(|row| whole.raw_row(row));
+        match rows.into_iter().find(|row| row.seen.count > 0) {
+            Some(RowRead { bits, .. }) => {
+                let bucket = meta.buckets.of(bits);
+                Err(StoreError::damaged(&self.keys.bucket(partition, kind, bucket)))
+            }
+            None => Ok(()),
+        }
     }
 
     /// Fields and values of some buckets, in their order.
@@ -258,7 +300,8 @@ impl Store {
     ) -> Result<Whole, StoreError> {
         let (rows, log) =
             (self.row_blocks(kind, partition, meta), self.log_blocks(kind, partition, meta));
-        Ok(Whole { rows: self.blocks(&rows)?, log: self.blocks(&log)? })
+        let rows = self.blocks(&rows, ROWS as usize * ROW)?;
+        Ok(Whole { rows, used: meta.rows, log: self.blocks(&log, LOG as usize)? })
     }
 
     /// All rows of a partition, without names.
@@ -269,7 +312,8 @@ impl Store {
         meta: &Meta,
     ) -> Result<Whole, StoreError> {
         let rows = self.row_blocks(kind, partition, meta);
-        Ok(Whole { rows: self.blocks(&rows)?, log: Vec::new() })
+        let rows = self.blocks(&rows, ROWS as usize * ROW)?;
+        Ok(Whole { rows, used: meta.rows, log: Vec::new() })
     }
 
     /// The keys of a partition's rows, block by block.
@@ -280,12 +324,12 @@ impl Store {
 
     /// The keys of a partition's name log, block by block.
     pub(super) fn log_blocks(&self, kind: Kind, partition: u8, meta: &Meta) -> Vec<String> {
-        (0..=meta.block).map(|block| self.keys.log(partition, kind, block)).collect()
+        meta.log_blocks().map(|block| self.keys.log(partition, kind, block)).collect()
     }
 
-    fn blocks(&mut self, keys: &[String]) -> Result<Vec<Vec<u8>>, StoreError> {
+    fn blocks(&mut self, keys: &[String], length: usize) -> Result<Vec<Vec<u8>>, StoreError> {
         let mut blocks = Vec::with_capacity(keys.len());
-        self.link.strings(keys, &mut |_, octets| {
+        self.link.blocks(keys, length, &mut |_, octets| {
             blocks.push(octets.to_vec());
             ControlFlow::Continue(())
         })?;
@@ -298,19 +342,31 @@ impl Store {
     /// # Errors
     /// When Redis does not answer.
     pub fn days(&mut self) -> Result<BTreeMap<u32, u64>, StoreError> {
+        let kind = Kind::Record;
+        let partitions: Vec<u8> = self.partitions().collect();
+        // The names are counted first: what is added meanwhile makes those of days more, and never fewer.
+        let metas = self.metas(kind, partitions.iter().copied())?;
         let mut packed = Packed::default();
-        for partition in self.partitions() {
-            packed.command(&[b"HGETALL", self.keys.days(partition, Kind::Record).as_bytes()]);
+        for &partition in &partitions {
+            packed.command(&[b"HGETALL", self.keys.days(partition, kind).as_bytes()]);
         }
         let mut days = BTreeMap::new();
-        for value in self.link.call(&packed)? {
+        let places = partitions.into_iter().zip(metas);
+        for ((partition, meta), value) in places.zip(self.link.call(&packed)?) {
+            let damaged = || StoreError::damaged(&self.keys.days(partition, kind));
+            let mut names = 0_u64;
             for (day, count) in reply::pairs(value)? {
                 let number = |text: &[u8]| std::str::from_utf8(text).ok()?.parse::<u64>().ok();
                 let day = number(&day).and_then(|day| u32::try_from(day).ok());
                 let (Some(day), Some(count)) = (day, number(&count)) else {
-                    return Err(StoreError::damaged("a count of days"));
+                    return Err(damaged());
                 };
-                *days.entry(day).or_default() += count;
+                names = names.saturating_add(count);
+                let sum: &mut u64 = days.entry(day).or_default();
+                *sum = sum.saturating_add(count);
+            }
+            if names < meta.names {
+                return Err(damaged());
             }
         }
         Ok(days)
@@ -363,6 +419,11 @@ impl Met {
         Self(vec![0; meta.rows as usize / 64 + 1])
     }
 
+    /// Whether a row was met.
+    fn has(&self, row: u32) -> bool {
+        self.0.get(row as usize / 64).is_some_and(|word| word >> (row % 64) & 1 == 1)
+    }
+
     /// Whether a row was not met before.
     pub(super) fn is_new(&mut self, row: u32) -> bool {
         let bit = 1 << (row % 64);
@@ -381,11 +442,23 @@ pub(super) fn lines(block: &[u8]) -> &[u8] {
 
 /// All rows and names of one partition, in blocks as they are stored.
 pub(crate) struct Whole {
-    rows: Vec<Vec<u8>>,
+    pub(super) rows: Vec<Vec<u8>>,
+    /// How many rows there were when it was loaded.
+    pub(super) used: u32,
     pub(crate) log: Vec<Vec<u8>>,
 }
 
 impl Whole {
+    /// The sum in a row of a record; `None` for one that was added since, and nothing at all where the row should hold
+    /// one and does not.
+    #[expect(clippy::option_option, reason = "an error without the key that only the caller knows")]
+    pub(crate) fn used(&self, row: u32) -> Option<Option<Seen>> {
+        match self.row(row) {
+            None if row < self.used => None,
+            seen => Some(seen.filter(|_| row < self.used)),
+        }
+    }
+
     /// The sum in a row that is in use.
     pub(crate) fn row(&self, row: u32) -> Option<Seen> {
         self.raw_row(row).map(|row| row.seen).filter(|seen| seen.count > 0)

@@ -53,7 +53,7 @@ impl Store {
         for (count, kind) in counts.iter_mut().zip([Kind::Record, Kind::Negative]) {
             for meta in self.metas(kind, partitions.iter().copied())? {
                 count.0 += meta.names;
-                count.1 += u64::from(meta.rows);
+                count.1 += u64::from(meta.rows - meta.empty);
             }
         }
         let info = reply::octets(self.link.ask(&[b"INFO"])?)?;

@@ -129,8 +129,10 @@ impl Store {
         packed.command(&[b"HGET", self.keys.tags_meta().as_bytes(), b"g"]);
         packed.command(&[b"HGETALL", self.keys.tags().as_bytes()]);
         self.link.send(&packed)?;
-        let generation = self.link.receive()?;
-        self.link.pairs(1, &mut |_, field, value| each(field, value))?;
+        let meta = self.keys.tags_meta();
+        let generation = self.link.receive().map_err(|error| error.of(|| Some(meta)))?;
+        let key = self.keys.tags();
+        self.link.pairs(1, &|_| key.clone(), &mut |_, field, value| each(field, value))?;
         self.generation_of(&generation)
     }
 

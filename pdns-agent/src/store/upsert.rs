@@ -65,6 +65,7 @@ impl Store {
         Packer {
             keys: self.keys.clone(),
             router: self.router.clone(),
+            identity: self.identity,
             upsert: self.link.functions.upsert.clone(),
         }
     }
@@ -153,7 +154,7 @@ impl Store {
             }
             match reply.map_err(|error| error.at_key(&entry.posting.key)) {
                 Ok(()) => {}
-                Err(error @ StoreError::Server(_)) => {
+                Err(error @ (StoreError::Server(_) | StoreError::Damaged { .. })) => {
                     if entry.log == *log {
                         result = result.and(Err(error));
                     }
@@ -261,6 +262,15 @@ impl Store {
                 self.link.hang_up();
                 schema::same(&mut self.link, &self.keys, self.router.hasher())?;
                 return Err(StoreError::Remains);
+            }
+            b'M' => {
+                let text = "the store is being repaired (`pdns admin verify --repair`)";
+                return Err(StoreError::Unavailable(text.to_owned()));
+            }
+            b'H' => return Err(StoreError::damaged(&String::from_utf8_lossy(rest))),
+            b'F' => {
+                let key = String::from_utf8_lossy(rest).into_owned();
+                return Err(StoreError::LimitReached { key });
             }
             b'D' => {
                 return Err(StoreError::Unavailable("a batch was applied unnoticed".to_owned()));

@@ -3,21 +3,21 @@
 //! What must hold: each name lies in the bucket its hash says and stands once in the log; each record has one
 //! row and each row one record; rows are possible sums; the counts in the partition's meta and by day are
 //! the real ones; what a record points at leads back to its name; checkpoints and positions read. To be run
-//! while no agent writes: what changes meanwhile looks like damage.
+//! while no agent writes: what changes meanwhile looks like damage. A repair (`store/repair.rs`) holds each partition that it
+//! changes; what it finds damaged because of a change is sound when it looks again.
 
 use super::checkpoint::Mark;
 use super::encoding::{DIGEST, RowRead, Stored, Value};
 use super::entries::{Entry, Meta};
-use super::keys::{Kind, Pointer, low24};
-use super::link::Packed;
+use super::keys::{Keys, Kind, Pointer, low24};
+use super::link::{Link, Packed};
 use super::posting::Posting;
 use super::resolve::PAGE;
 use super::scan::{BUCKETS, Part, Whole};
-use super::tag::TagReader;
 use super::told::Told;
-use super::{FactBuf, Store, StoreError, reply};
-use crate::observation::Seen;
-use std::collections::{BTreeMap, HashMap};
+use super::{FactBuf, Options, Store, StoreError, reply, schema};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
 
 /// Problems that are listed; the rest is counted.
 const LISTED: usize = 50;
@@ -41,12 +41,53 @@ pub struct Verdict {
     pub problems: Vec<String>,
     /// How many problems there are.
     pub problem_count: u64,
-    /// How many entries of the inverse index were added.
+    /// How many of them were repaired.
     pub repaired: u64,
+    /// What a repair could not restore, a sentence each.
+    pub lost: Vec<String>,
+    /// The sensors that rows tell of, a bit each.
+    pub(super) sensors: u32,
 }
 
 impl Verdict {
-    fn problem(&mut self, text: impl FnOnce() -> String) {
+    /// Whether nothing is wrong, or was; what could not be restored still is.
+    #[must_use]
+    pub fn is_sound(&self) -> bool {
+        self.problem_count == self.repaired && self.lost.is_empty()
+    }
+
+    /// Adds what was found in a partition, and what was found there again after it was repaired.
+    fn add(&mut self, found: Self, after: Option<Self>) {
+        for problem in found.problems {
+            if self.problems.len() < LISTED {
+                self.problems.push(problem);
+            }
+        }
+        let left = after
+            .as_ref()
+            .map_or(found.problem_count, |after| after.problem_count - after.repaired);
+        // What the second look alone finds is left to be told, too.
+        self.problem_count += found.problem_count.max(left);
+        self.repaired += found.problem_count.saturating_sub(left);
+        let Self { names, records, negatives, postings, checkpoints, sensors, .. } = match after {
+            Some(after) => {
+                let room = LISTED.saturating_sub(self.problems.len());
+                let mut again = after.problems.clone();
+                again.retain(|problem| left > 0 && !self.problems.contains(problem));
+                self.problems.extend(again.into_iter().take(room));
+                after
+            }
+            None => Self { problems: Vec::new(), lost: Vec::new(), ..found },
+        };
+        self.names += names;
+        self.records += records;
+        self.negatives += negatives;
+        self.postings += postings;
+        self.checkpoints += checkpoints;
+        self.sensors |= sensors;
+    }
+
+    pub(super) fn problem(&mut self, text: impl FnOnce() -> String) {
         self.problem_count += 1;
         if self.problems.len() < LISTED {
             self.problems.push(text());
@@ -61,8 +102,20 @@ struct Due {
 }
 
 impl Store {
-    /// Checks everything. With `repair`, missing entries of the inverse index are added; nothing else
-    /// can be mended from what is there.
+    /// Makes the schema of a store again, where the partitions tell what it was; whether it had to be. Without it no store
+    /// opens.
+    ///
+    /// # Errors
+    /// [`StoreError::Lost`] when they do not tell; others as they come.
+    pub fn rebuild_schema(options: &Options) -> Result<bool, StoreError> {
+        schema::rebuild(
+            &mut Link::open(options.clone(), Arc::default())?,
+            &Keys::new(&options.prefix),
+        )
+    }
+
+    /// Checks everything. With `repair`, what follows from other keys is made again, and what does not is removed and named
+    /// in [`Verdict::lost`], so that the store is sound. It may be killed and repeated.
     ///
     /// `progress` is told partitions done and in all.
     ///
@@ -75,32 +128,54 @@ impl Store {
     ) -> Result<Verdict, StoreError> {
         let mut verdict = Verdict::default();
         if repair {
-            self.redo_all()?;
+            match self.redo_all() {
+                Err(StoreError::Damaged { .. }) => {}
+                redone => redone?,
+            }
         }
         for partition in self.partitions() {
-            for kind in [Kind::Record, Kind::Negative] {
-                self.verify_partition(kind, partition, repair, &mut verdict)?;
+            let found = self.verify_all_of(partition, false)?;
+            let mut after = None;
+            if repair && found.problem_count > 0 {
+                verdict.lost.extend(self.repair_partition(partition)?);
+                after = Some(self.verify_all_of(partition, true)?);
             }
-            self.verify_checkpoints(partition, &mut verdict)?;
+            verdict.add(found, after);
             progress(u16::from(partition) + 1, self.router.partitions());
         }
-        self.verify_tags(&mut verdict)?;
-        self.sources()?;
-        self.sensors()?;
+        self.verify_tags(repair, &mut verdict)?;
+        self.verify_sources(repair, &mut verdict)?;
+        self.verify_sensors(repair, &mut verdict)?;
         Ok(verdict)
     }
 
-    fn verify_tags(&mut self, verdict: &mut Verdict) -> Result<(), StoreError> {
-        let (key, mut reader) = (self.keys.tags(), TagReader::default());
-        self.raw_tags(&mut |field, value| {
-            verdict.tags += 1;
-            if reader.read(field, value).is_none() {
-                let field = String::from_utf8_lossy(field);
-                verdict.problem(|| format!("{key}: the tag {field:?} does not read"));
+    /// Checks a partition; with `repair`, enters what the inverse index lacks.
+    fn verify_all_of(&mut self, partition: u8, repair: bool) -> Result<Verdict, StoreError> {
+        let mut verdict = Verdict::default();
+        // A hole that a reader would meet ends the check of what it is a part of.
+        let met = |checked: Result<(), StoreError>, verdict: &mut Verdict| match checked {
+            Err(StoreError::Damaged { key }) => {
+                verdict.problem(|| format!("{key} is missing, cut short, or does not read"));
+                Ok(())
             }
-            Ok(())
-        })?;
-        Ok(())
+            checked => checked,
+        };
+        for kind in [Kind::Record, Kind::Negative] {
+            let checked = self.verify_partition(kind, partition, repair, &mut verdict);
+            met(checked, &mut verdict)?;
+        }
+        let checked = self.verify_checkpoints(partition, &mut verdict);
+        met(checked, &mut verdict)?;
+        match self.has_mark(partition) {
+            Err(error) => met(Err(error), &mut verdict)?,
+            Ok((is_ours, _)) => {
+                if !is_ours && verdict.names > 0 {
+                    let key = self.keys.meta(partition, Kind::Record);
+                    verdict.problem(|| format!("{key} is not marked as a part of this store"));
+                }
+            }
+        }
+        Ok(verdict)
     }
 
     fn verify_partition(
@@ -132,7 +207,7 @@ impl Store {
                         verdict
                             .problem(|| format!("{key}: {hash:016x} belongs into another bucket"));
                     }
-                    let entry = Entry { partition, hash, value };
+                    let entry = Entry { partition, hash, bucket: index, value };
                     let Some(value) = Value::read(&entry.value) else {
                         verdict
                             .problem(|| format!("{key}: the value of {hash:016x} does not read"));
@@ -164,6 +239,13 @@ impl Store {
                 verdict.problem(|| format!("{at}: row {row} belongs to no record"));
             }
         }
+        let held = taken.iter().filter(|taken| **taken).count() as u64;
+        if u64::from(meta.rows) != held + u64::from(meta.empty) {
+            let (rows, empty) = (meta.rows, meta.empty);
+            verdict.problem(|| {
+                format!("{at}: {held} of {rows} rows belong to records, where {empty} should hold nothing")
+            });
+        }
         if names != meta.names {
             verdict.problem(|| format!("{at}: {names} names, but {} counted", meta.names));
         }
@@ -190,6 +272,10 @@ impl Store {
             while let Some(line) = memchr::memchr(b'\n', used.get(at..).unwrap_or_default()) {
                 let position = block * super::keys::LOG_STRIDE + u32::try_from(at).unwrap_or(0);
                 at += line + 1;
+                // Left where a repair removed a name.
+                if line == 0 {
+                    continue;
+                }
                 let Some(name) = whole.name(position) else {
                     verdict.problem(|| format!("{key}: no canonical name at {}", at - line - 1));
                     continue;
@@ -232,13 +318,8 @@ impl Store {
                 }
                 let Some(RowRead { seen, bits, told }) = whole.raw_row(row) else { continue };
                 first = first.min(seen.time_first);
-                let no_ttl = seen.ttl_min == u32::MAX && seen.ttl_max == 0;
-                let possible = seen.count > 0
-                    && seen.time_first <= seen.time_last
-                    && (seen.ttl_last == u32::MAX
-                        || (!no_ttl && (seen.ttl_min..=seen.ttl_max).contains(&seen.ttl_last)))
-                    && (1..=Seen::FLAGS).contains(&seen.flags);
-                if !possible {
+                verdict.sensors |= seen.sensors;
+                if !seen.is_possible() {
                     verdict.problem(|| format!("{at}: row {row} is no possible sum"));
                 }
                 if bits != low24(hash) {
@@ -302,14 +383,40 @@ impl Store {
                 key.push_str(&level.suffix(level.child(*member)));
                 packed.command(&[b"SISMEMBER", key.as_bytes(), text.as_bytes()]);
             }
+            if let Some(net) = posting.net {
+                let directory = Posting::directory(net, &self.keys);
+                let net = net.to_string();
+                packed.command(&[b"SISMEMBER", directory.as_bytes(), net.as_bytes()]);
+            }
         }
-        let mut answers = self.link.call(&packed)?.into_iter();
-        let mut mend = Packed::default();
+        let answers = loop {
+            match self.link.call(&packed) {
+                // A set that is none holds nothing.
+                Err(StoreError::Damaged { key }) if repair => {
+                    self.link.ask(&[b"DEL", key.as_bytes()])?;
+                }
+                answers => break answers?,
+            }
+        };
+        let mut answers = answers.into_iter();
+        let (mut mend, mut directories) = (Packed::default(), HashSet::new());
         for Due { posting, member } in due {
             verdict.postings += 1;
             let mut there = false;
             for answer in answers.by_ref().take(1 + posting.levels.len()) {
                 there |= reply::integer(&answer)? == 1;
+            }
+            if let Some(net) = posting.net {
+                let answer = answers.next().ok_or(StoreError::Reply)?;
+                if reply::integer(&answer)? != 1 && directories.insert(net) {
+                    let key = Posting::directory(net, &self.keys);
+                    verdict.problem(|| format!("{key} lacks {net}"));
+                    if repair {
+                        let (key, net) = (key.as_bytes(), net.to_string());
+                        mend.command(&[b"SADD", key, net.as_bytes()]);
+                        verdict.repaired += 1;
+                    }
+                }
             }
             if !there {
                 verdict.problem(|| format!("{} lacks {member}", posting.key));

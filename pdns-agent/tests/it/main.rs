@@ -19,6 +19,8 @@ mod corpus;
 #[cfg(test)]
 mod crash;
 #[cfg(test)]
+mod damage;
+#[cfg(test)]
 mod export;
 #[cfg(test)]
 mod files;

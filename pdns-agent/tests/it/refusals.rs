@@ -242,7 +242,7 @@ fn an_import_with_a_log_that_is_rejected_imports_the_others_and_says_so() {
     let () = redis::cmd("SET").arg("pd:{4:0a00}").arg("x").query(&mut connection).unwrap();
     let ended = import();
     assert_eq!(ended.code, Some(2), "{}", ended.stderr);
-    assert!(ended.stderr.contains("(key pd:{4:0a00})"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("pd:{4:0a00} in the store is damaged"), "{}", ended.stderr);
     assert!(ended.stderr.contains("not all of them are stored"), "{}", ended.stderr);
     assert!(ended.stderr.contains("index entries not written"), "{}", ended.stderr);
     assert!(acknowledged(&site.server) >= elsewhere.len() as u64, "{}", ended.stderr);
@@ -275,7 +275,7 @@ fn keys_of_a_wrong_kind_leave_no_half_a_batch() {
     }
     assert!(made.len() > 1_000, "{} buckets", made.len());
     site.write(50_000);
-    site.health_says("rejected: Redis answered: ");
+    site.health_says(" in the store is damaged");
     agent.says("setting its log aside", 1);
     let failed = metric(&site.socket(), "pdns_store_attempts_total{result=\"failed\"}");
     until("it has tried again", || {

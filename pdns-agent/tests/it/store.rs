@@ -43,7 +43,8 @@ impl Log {
         let id = [id; 16];
         let checkpoint = store.load(&id).unwrap();
         let window = Window::new(store.router().clone(), 1 << 24);
-        Self { id, checkpoint, packer: store.packer(), window, position: 0, sensors: 1 }
+        let sensors = store.sensor("test").unwrap();
+        Self { id, checkpoint, packer: store.packer(), window, position: 0, sensors }
     }
 
     /// One line of the log with one observation.
@@ -76,6 +77,13 @@ impl Log {
         batch
     }
 
+    /// One sighting, written at once.
+    pub(crate) fn write_once(&mut self, store: &mut Store, name: &NameBuf, fact: &FactBuf) {
+        self.position = self.position.max(self.checkpoint.horizon());
+        self.add(&mut Model::new(), name, fact, 1_700_000_000, Some(60));
+        self.flush(store).unwrap();
+    }
+
     pub(crate) fn flush(&mut self, store: &mut Store) -> Result<(), StoreError> {
         let mut batch = self.pack(self.position);
         store.flush(&mut self.checkpoint, &mut batch)?;
@@ -96,7 +104,7 @@ pub(crate) fn a(address: [u8; 4]) -> FactBuf {
     record(RrType::A, &address)
 }
 
-fn cname(target: &str) -> FactBuf {
+pub(crate) fn cname(target: &str) -> FactBuf {
     let mut octets = Vec::new();
     name(target).as_name().write_wire(&mut octets);
     record(RrType::CNAME, &octets)

@@ -71,9 +71,9 @@ impl Sums {
     pub(super) fn hand_out(&mut self, all: bool, grouping: &Grouping, take: &mut dyn FnMut(Group)) {
         for sum in self.sums.extract_if(|sum| all || sum.of_one_part) {
             let Sum { key, names, rows, .. } = sum;
-            let OwnerSum { records, count, time_first, time_last } = rows;
+            let OwnerSum { records, count, time_first, time_last, is_least } = rows;
             if grouping.first_on.is_none_or(|day| time_first / DAY == day) {
-                take(Group { key, names, records, count, time_first, time_last });
+                take(Group { key, names, records, count, time_first, time_last, is_least });
             }
         }
     }

@@ -59,6 +59,8 @@ pub(super) struct Reading {
     pub(super) is_whole: bool,
     /// Sum of their counts.
     pub(super) count: u64,
+    /// Whether that is a lower bound, since the store can count no further.
+    pub(super) is_least: bool,
     /// First of their times.
     pub(super) first: Option<u32>,
     /// Last of their times.
@@ -175,6 +177,7 @@ impl<'o> Taker<'o> {
         let rows = &mut self.rows;
         rows.read += 1;
         rows.count = rows.count.saturating_add(row.seen.count.into());
+        rows.is_least |= row.seen.is_count_saturated();
         rows.first = Some(rows.first.unwrap_or(u32::MAX).min(row.seen.time_first));
         rows.last = Some(rows.last.unwrap_or(0).max(row.seen.time_last));
         // Of a page that reads on, only its rows are told.

@@ -53,7 +53,8 @@ pub(super) fn summary(
                 }
                 span => format!("from {} to {} ({span})", from.date, to.date),
             };
-            let least = if records.is_whole { "" } else { "at least " };
+            let is_exact = records.is_whole && !records.is_least;
+            let least = if is_exact { "" } else { "at least " };
             let times = if records.count == 1 {
                 "once".to_owned()
             } else {

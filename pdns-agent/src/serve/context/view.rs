@@ -161,7 +161,11 @@ fn line(subject: &Subject, row: &Row, axis: &Axis, tags: &TagSet) -> Line {
         link,
         after,
         words: words(row),
-        count: grouped(seen.count.into()),
+        count: if seen.is_count_saturated() {
+            format!("at least {}", grouped(seen.count.into()))
+        } else {
+            grouped(seen.count.into())
+        },
         first: Time::of(seen.time_first),
         last: Time::of(seen.time_last),
         ttl: ttl(seen),

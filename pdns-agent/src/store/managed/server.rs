@@ -3,7 +3,8 @@
 use super::super::{StoreError, aof, in_use};
 use super::directory::{CONFIGURATION, Directory};
 use super::{PAUSE, SOCKET, cannot_lock, failed};
-use std::fs::{File, TryLockError};
+use crate::atomic_file;
+use std::fs::TryLockError;
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt as _;
@@ -158,8 +159,7 @@ pub(super) fn launch(directory: &Directory) -> Result<Child, StoreError> {
         quoted(&home.join(SOCKET)),
         quoted(&home.join(LOG)),
     );
-    File::create(&configuration)
-        .and_then(|mut file| file.write_all(text.as_bytes()))
+    atomic_file::write(&configuration, 0o600, text.as_bytes())
         .map_err(failed(format!("cannot write {}", configuration.display())))?;
     let torn = aof::mend(home)
         .map_err(failed(format!("cannot mend the append-only file in {}", home.display())))?;

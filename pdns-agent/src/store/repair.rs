@@ -1,0 +1,383 @@
+//! Repairs a partition: what was lost is worked out by `store/rebuild.rs` and written here.
+//!
+//! The partition is held meanwhile (`pd:{pp}v`): agents of this version wait, those of an earlier one must be stopped before. All
+//! changes go through one function that makes sure of that, some at a time, so that Redis is never long at it. Whoever is killed
+//! half-way leaves a partition that is still damaged and not more so; it is free again after [`HOLD`].
+
+use super::checkpoint::{MARK, Mark};
+use super::encoding::Stored;
+use super::entries::{META, Meta};
+use super::keys::Kind;
+use super::link::Packed;
+use super::rebuild::{Change, Plan, Remains, Site, names_in, targets};
+use super::reply::Pairs;
+use super::{Store, StoreError, reply};
+use crate::name::NameBuf;
+use std::collections::{BTreeMap, HashMap};
+
+/// Milliseconds that a partition stays held when whoever repairs it does not come back.
+const HOLD: &str = "300000";
+/// Octets and changes of one call.
+const CALL: (usize, usize) = (256 << 10, 64);
+/// Keys asked for in one pipeline: a block has 64 KiB.
+const KEYS: usize = 64;
+
+/// A key of a partition, by what follows its tag.
+struct Present {
+    kind: Kind,
+    letter: u8,
+    /// What follows the letter: a number or a hash.
+    rest: String,
+}
+
+impl Present {
+    fn read(suffix: &str) -> Option<Self> {
+        let (kind, suffix) = match suffix.strip_prefix('n') {
+            Some(suffix) => (Kind::Negative, suffix),
+            None => (Kind::Record, suffix),
+        };
+        let letter = *suffix.as_bytes().first()?;
+        Some(Self { kind, letter, rest: suffix.get(1..)?.to_owned() })
+    }
+
+    fn expected_type(&self) -> Option<&'static [u8]> {
+        match self.letter {
+            b'm' | b'b' | b'w' | b'd' | b'c' | b't' => Some(b"hash"),
+            b's' | b'l' | b'v' => Some(b"string"),
+            b'x' | b'o' => Some(b"set"),
+            _ => None,
+        }
+    }
+}
+
+impl Store {
+    /// Makes a partition sound again; tells what could not be restored, a sentence each.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] while somebody else repairs it; others as they come.
+    pub(super) fn repair_partition(&mut self, partition: u8) -> Result<Vec<String>, StoreError> {
+        self.link.load_functions()?;
+        let key = self.keys.repairer(partition);
+        let token = super::schema::random_key().map(|octet| format!("{octet:02x}")).concat();
+        let words: [&[u8]; 6] =
+            [b"SET", key.as_bytes(), token.as_bytes(), b"NX", b"PX", HOLD.as_bytes()];
+        if self.link.ask(&words)? == redis::Value::Nil {
+            return Err(StoreError::Unavailable(format!(
+                "another repair is under way; if it was killed, {key} expires within five minutes"
+            )));
+        }
+        let mut lost = Vec::new();
+        let repaired = self.repair_held(partition, &token, &mut lost);
+        // Held no longer, whatever came of it.
+        let freed = self.mend(partition, &token, "0", &[]);
+        repaired?;
+        freed?;
+        Ok(lost)
+    }
+
+    fn repair_held(
+        &mut self,
+        partition: u8,
+        token: &str,
+        lost: &mut Vec<String>,
+    ) -> Result<(), StoreError> {
+        let (present, wrong) = self.present(partition)?;
+        for suffix in &wrong {
+            let key = format!("{}{suffix}", self.keys.partition(partition));
+            lost.push(format!("{key}: it was of another type, and is removed"));
+        }
+        let remove = |suffix: String| Change { command: "DEL", suffix, words: Vec::new() };
+        self.mend(partition, token, HOLD, &wrong.into_iter().map(remove).collect::<Vec<_>>())?;
+        let long = self.hash(&self.keys.long(partition))?;
+        let hasher = self.router.hasher().clone();
+        let long: HashMap<Vec<u8>, Vec<u8>> = long
+            .into_iter()
+            .filter(|(digest, octets)| hasher.identity(octets)[..] == digest[..])
+            .collect();
+        let records = self.remains(Kind::Record, partition, &present)?;
+        let negatives = self.remains(Kind::Negative, partition, &present)?;
+        let names = self.names_of(partition, [&records, &negatives]);
+        for (kind, remains) in [(Kind::Record, &records), (Kind::Negative, &negatives)] {
+            let (keys, router) = (self.keys.clone(), self.router.clone());
+            let site =
+                Site { kind, partition, keys: &keys, router: &router, long: &long, names: &names };
+            let Plan { mut changes, lost: gone, dangling } = site.plan(remains);
+            if kind == Kind::Record {
+                changes.extend(self.checkpoint_changes(partition, lost)?);
+                changes.extend(self.mark_changes(partition, !present.is_empty())?);
+            }
+            self.mend(partition, token, HOLD, &changes)?;
+            lost.extend(gone);
+            let mut packed = Packed::default();
+            for (posting, member) in dangling {
+                // Where another record of the same name needs it, the check that follows enters it again.
+                let (member_text, mut key) = (member.to_string(), posting.key.clone());
+                packed.command(&[b"SREM", key.as_bytes(), member_text.as_bytes()]);
+                for level in posting.levels {
+                    key.push_str(&level.suffix(level.child(member)));
+                    packed.command(&[b"SREM", key.as_bytes(), member_text.as_bytes()]);
+                }
+            }
+            self.link.call(&packed)?;
+        }
+        self.buckets.clear();
+        Ok(())
+    }
+
+    /// Names of a partition by hash, for those that the log has no more: from both logs, and from what records point at.
+    fn names_of(&self, partition: u8, remains: [&Remains; 2]) -> HashMap<u64, NameBuf> {
+        let mut names = HashMap::new();
+        let mut add = |name: NameBuf| {
+            let place = self.router.place(name.as_name());
+            if place.partition == partition {
+                names.insert(place.hash, name);
+            }
+        };
+        for remains in remains {
+            names_in(&remains.log).for_each(|(_, name)| add(name.to_buf()));
+            targets(remains).for_each(&mut add);
+        }
+        names
+    }
+
+    /// The keys that a partition has, and how those end that are of the wrong type.
+    fn present(&mut self, partition: u8) -> Result<(Vec<Present>, Vec<String>), StoreError> {
+        let tag = self.keys.partition(partition);
+        let escaped: String = tag
+            .chars()
+            .flat_map(|letter| {
+                "*?[]\\^"
+                    .contains(letter)
+                    .then_some('\\')
+                    .into_iter()
+                    .chain(std::iter::once(letter))
+            })
+            .collect();
+        let pattern = format!("{escaped}*");
+        let mut suffixes = Vec::new();
+        let mut cursor = b"0".to_vec();
+        loop {
+            let words: [&[u8]; 6] =
+                [b"SCAN", &cursor, b"MATCH", pattern.as_bytes(), b"COUNT", b"1000"];
+            let mut answer = reply::list(self.link.ask(&words)?)?.into_iter();
+            cursor = reply::octets(answer.next().ok_or(StoreError::Reply)?)?;
+            for key in reply::list(answer.next().ok_or(StoreError::Reply)?)? {
+                let key = String::from_utf8(reply::octets(key)?).ok();
+                suffixes.extend(key.and_then(|key| Some(key.strip_prefix(&tag)?.to_owned())));
+            }
+            if cursor == b"0" {
+                break;
+            }
+        }
+        suffixes.sort_unstable();
+        suffixes.dedup();
+        let (mut present, mut wrong) = (Vec::new(), Vec::new());
+        for suffixes in suffixes.chunks(KEYS) {
+            let mut packed = Packed::default();
+            for suffix in suffixes {
+                packed.command(&[b"TYPE", format!("{tag}{suffix}").as_bytes()]);
+            }
+            for (suffix, answer) in suffixes.iter().zip(self.link.call(&packed)?) {
+                let is = reply::octets(answer)?;
+                let Some(key) = Present::read(suffix) else { continue };
+                match key.expected_type() {
+                    Some(expected) if is != expected => wrong.push(suffix.clone()),
+                    _ => present.push(key),
+                }
+            }
+        }
+        Ok((present, wrong))
+    }
+
+    /// What is left of a part.
+    fn remains(
+        &mut self,
+        kind: Kind,
+        partition: u8,
+        present: &[Present],
+    ) -> Result<Remains, StoreError> {
+        let numbers = |letter: u8| -> Vec<u32> {
+            let mine = present.iter().filter(|key| key.kind == kind && key.letter == letter);
+            mine.filter_map(|key| key.rest.parse().ok()).collect()
+        };
+        let (rows, log, buckets) = (numbers(b's'), numbers(b'l'), numbers(b'b'));
+        let wide = present.iter().filter(|key| key.kind == kind && key.letter == b'w');
+        let wide: Vec<u64> =
+            wide.filter_map(|key| u64::from_str_radix(&key.rest, 16).ok()).collect();
+        let keys = self.keys.clone();
+        let key = keys.meta(partition, kind);
+        let mut packed = Packed::default();
+        packed.begin(2 + META.len()).word("HMGET").word(&key);
+        for field in META {
+            packed.word(field);
+        }
+        let answer = self.link.call(&packed)?.pop().ok_or(StoreError::Reply)?;
+        let meta = Meta::read(answer, &key).ok().filter(|meta| *meta != Meta::NONE);
+        let mut remains = Remains { meta, ..Remains::default() };
+        self.each(
+            b"GET",
+            &rows,
+            |block| keys.rows(partition, kind, block),
+            &mut |block, answer| {
+                remains.rows.insert(block, reply::octets(answer)?);
+                Ok(())
+            },
+        )?;
+        self.each(b"GET", &log, |block| keys.log(partition, kind, block), &mut |block, answer| {
+            remains.log.insert(block, reply::octets(answer)?);
+            Ok(())
+        })?;
+        let bucket = |bucket| keys.bucket(partition, kind, bucket);
+        self.each(b"HGETALL", &buckets, bucket, &mut |bucket, answer| {
+            remains.buckets.insert(bucket, reply::pairs(answer)?);
+            Ok(())
+        })?;
+        self.each(
+            b"HGETALL",
+            &wide,
+            |hash| keys.wide(partition, kind, hash),
+            &mut |hash, answer| {
+                remains.wide.insert(hash, reply::pairs(answer)?);
+                Ok(())
+            },
+        )?;
+        let days = self.hash(&keys.days(partition, kind))?;
+        let number = |text: &[u8]| std::str::from_utf8(text).ok()?.parse::<u64>().ok();
+        // A count that does not read is one that is wrong.
+        let day = |(day, names): &(Vec<u8>, Vec<u8>)| {
+            (
+                number(day).and_then(|day| u32::try_from(day).ok()).unwrap_or(u32::MAX),
+                number(names).unwrap_or(0),
+            )
+        };
+        remains.days =
+            (!days.is_empty()).then(|| days.iter().map(day).collect::<BTreeMap<u32, u64>>());
+        Ok(remains)
+    }
+
+    /// Asks the same of many keys.
+    fn each<T: Copy>(
+        &mut self,
+        command: &[u8],
+        numbers: &[T],
+        key: impl Fn(T) -> String,
+        take: &mut dyn FnMut(T, redis::Value) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        for numbers in numbers.chunks(KEYS) {
+            let mut packed = Packed::default();
+            for &number in numbers {
+                packed.command(&[command, key(number).as_bytes()]);
+            }
+            for (&number, answer) in numbers.iter().zip(self.link.call(&packed)?) {
+                take(number, answer)?;
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn hash(&mut self, key: &str) -> Result<Pairs, StoreError> {
+        reply::pairs(self.link.ask(&[b"HGETALL", key.as_bytes()])?)
+    }
+
+    /// Takes out checkpoints that do not read, and redo that does not.
+    fn checkpoint_changes(
+        &mut self,
+        partition: u8,
+        lost: &mut Vec<String>,
+    ) -> Result<Vec<Change>, StoreError> {
+        let key = self.keys.checkpoints(partition);
+        let mut changes = Vec::new();
+        for (log, value) in self.hash(&key)? {
+            let read = Mark::read(&value);
+            let is_possible = |mark: &Mark| mark.done <= mark.end && mark.applied <= mark.slices;
+            let suffix = "c".to_owned();
+            let Some((_, mut redo)) = read.filter(|(mark, _)| log.len() == 16 && is_possible(mark))
+            else {
+                lost.push(format!(
+                    "{key}: the checkpoint of a log did not read; its last batch, where that was not \
+                     acknowledged, may be counted again"
+                ));
+                changes.push(Change { command: "HDEL", suffix, words: vec![log] });
+                continue;
+            };
+            while !redo.is_empty() {
+                let Some(rest) = Stored::read(redo).and_then(|(_, rest)| rest.get(4..)) else {
+                    // What it was to enter into the inverse index is entered by the check that follows.
+                    let mark = value.get(..MARK).unwrap_or_default().to_vec();
+                    changes.push(Change { command: "HSET", suffix, words: vec![log, mark] });
+                    break;
+                };
+                redo = rest;
+            }
+        }
+        Ok(changes)
+    }
+
+    /// Marks a partition that holds anything with the store that it belongs to.
+    fn mark_changes(&mut self, partition: u8, is_used: bool) -> Result<Vec<Change>, StoreError> {
+        if !is_used || self.has_mark(partition)? == (true, true) {
+            return Ok(Vec::new());
+        }
+        let epoch = super::schema::epoch(self.router.hasher());
+        let words = vec![b"e".to_vec(), epoch.to_vec(), b"i".to_vec(), self.identity.to_vec()];
+        Ok(vec![Change { command: "HSET", suffix: "m".to_owned(), words }])
+    }
+
+    /// Whether a partition is marked as one of this store, if it is marked at all, and whether it keeps the right copy of
+    /// the schema.
+    pub(super) fn has_mark(&mut self, partition: u8) -> Result<(bool, bool), StoreError> {
+        let key = self.keys.meta(partition, Kind::Record);
+        let answer = self.link.ask(&[b"HMGET", key.as_bytes(), b"e", b"i"])?;
+        let mut fields = reply::list(answer)?.into_iter();
+        let mut next = || reply::maybe_octets(fields.next().ok_or(StoreError::Reply)?);
+        let (epoch, identity) = (next()?, next()?);
+        let of_store = super::schema::epoch(self.router.hasher());
+        Ok((
+            epoch.is_some_and(|epoch| epoch == of_store),
+            identity.is_some_and(|identity| identity == self.identity),
+        ))
+    }
+
+    /// Makes changes, some in each call, and holds the partition for so many milliseconds more.
+    fn mend(
+        &mut self,
+        partition: u8,
+        token: &str,
+        hold: &str,
+        changes: &[Change],
+    ) -> Result<(), StoreError> {
+        let size = |change: &Change| change.words.iter().map(Vec::len).sum::<usize>();
+        let mut rest = changes;
+        loop {
+            let mut octets = 0;
+            let fits = |change: &&Change| {
+                octets += size(change);
+                octets <= CALL.0
+            };
+            let count = rest.iter().take(CALL.1).take_while(fits).count().max(1).min(rest.len());
+            let (now, later) = rest.split_at(count);
+            rest = later;
+            let words: usize = now.iter().map(|change| 3 + change.words.len()).sum();
+            let mut packed = Packed::default();
+            packed.begin(6 + words).word("FCALL").word(&self.link.functions.mend).word("1");
+            packed.word(self.keys.partition(partition)).word(token).word(hold);
+            for change in now {
+                packed.word(change.command).word((change.words.len() + 1).to_string());
+                packed.word(&change.suffix);
+                for word in &change.words {
+                    packed.word(word);
+                }
+            }
+            let answer = self.link.call(&packed)?.pop().ok_or(StoreError::Reply)?;
+            if reply::integer(&answer)? == 0 {
+                return Err(StoreError::Unavailable(
+                    "the repair took too long and lost its hold on the partition; repeat it"
+                        .to_owned(),
+                ));
+            }
+            if rest.is_empty() {
+                return Ok(());
+            }
+        }
+    }
+}
