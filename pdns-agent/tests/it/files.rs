@@ -158,7 +158,13 @@ pub(crate) fn empty(server: &Redis) {
     let mut connection = server.connection();
     let keys: Vec<String> = redis::cmd("KEYS").arg("pd:*").query(&mut connection).unwrap();
     for key in keys.iter().filter(|key| !["pd:schema", "pd:sensors"].contains(&key.as_str())) {
-        let () = redis::cmd("DEL").arg(key).query(&mut connection).unwrap();
+        let mut command = redis::cmd(if key.ends_with("}m") { "HDEL" } else { "DEL" });
+        command.arg(key);
+        if key.ends_with("}m") {
+            // What says that a partition belongs to this store remains.
+            command.arg(&["r", "z", "b", "p", "k", "s", "n"]);
+        }
+        let () = command.query(&mut connection).unwrap();
     }
 }
 
