@@ -3,7 +3,8 @@
 //! Wires the flow together: `source` reads logs, capture files and interfaces, `decode` makes observations of
 //! their lines and packets, `aggregate` gathers them in windows, `store` takes the windows.
 //!
-//! - `log_scheduler` says which logs are to be read, threads of `log_reader` read them, `open_log` is how far each is.
+//! - `log_session` reads logs: `log_scheduler` says which, threads of `log_reader` read them, `open_log` is how far
+//!   each is.
 //!   A session lasts as long as the store it writes to; if that is emptied or replaced, the next session begins from
 //!   nothing, as after a restart.
 //! - `captured` reads capture files. `live` listens to interfaces, `pipe` reads what comes only once: both in
@@ -20,6 +21,7 @@ mod live;
 mod log_files;
 mod log_reader;
 mod log_scheduler;
+mod log_session;
 mod log_tasks;
 mod metrics;
 mod open_log;
@@ -259,7 +261,7 @@ fn read_logs(
 ) -> Result<LogReport, AgentError> {
     let mut report = LogReport::default();
     loop {
-        match log_scheduler::session(settings, logs, stop, metrics, &mut report) {
+        match log_session::session(settings, logs, stop, metrics, &mut report) {
             Err(AgentError::Store(StoreError::Replaced)) if !stop.is_stopped() => {
                 tracing::warn!("the store was emptied or replaced; logs are read again");
                 stop.sleep(Duration::from_secs(1));

@@ -14,7 +14,7 @@ use self::earlier::Earlier;
 use self::queue::Queue;
 use self::reader::Reader;
 use super::lane::{self, Landed, Lane};
-use super::log_scheduler::bar;
+use super::log_session::bar;
 use super::metrics::Metrics;
 use super::outbox::Outbox;
 use super::pipe::Pipe;

@@ -1,29 +1,25 @@
-//! Says which logs are to be read and when: a session of reading logs into one store.
+//! Says which logs are to be read and when: the main thread of a `log_session`.
 //!
 //! There is one entry for each file that is read, kept open, or to be tried again, known by device and inode whatever
 //! its name. Polling is the truth, notices of changes only shorten the wait.
 
 use super::log_files::{File, FileId, LEAST_OPEN, State, open_limit};
-use super::log_reader::{LogReader, is_incomplete};
+use super::log_reader::is_incomplete;
+use super::log_session::bar;
 use super::log_tasks::{End, Message, Outcome, Readable, Shared, Task};
 use super::metrics::Metrics;
 use super::open_log::{Failure, OpenLog};
-use super::outbox::Outbox;
 use super::report::{LACKS_PDNS_LOG, LogReport, with_causes};
-use super::writer::{self, Means, Patience, Writer};
 use super::{AgentError, Logs, Settings, Stop, now};
-use crate::aggregate::Window;
-use crate::decode::log::Format;
-use crate::source::{Found, LogNames, Scan, SourceError, Wake};
+use crate::source::{Found, Scan, SourceError, Wake};
 use crate::store::{Retry, Store};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::ProgressBar;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, channel};
-use std::thread;
+use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
 /// How long to wait for notice of a change before looking again.
@@ -41,104 +37,8 @@ const TRIES: u32 = 4;
 /// Problems that are remembered, so that each is reported once.
 const WARNINGS: usize = 1024;
 
-/// Reads logs into one store until it is asked to stop, or to the end of what is there.
-pub(crate) fn session(
-    settings: &Settings,
-    logs: &Logs,
-    stop: &Stop,
-    metrics: &Arc<Metrics>,
-    report: &mut LogReport,
-) -> Result<(), AgentError> {
-    let names = match logs.format {
-        Format::Zeek(_) => LogNames::Zeek,
-        Format::Suricata => LogNames::Suricata,
-    };
-    let mut scan = Scan::new(&logs.inputs, names)?;
-    let found = scan.changed();
-    if let (true, Some(missing)) = (logs.once, scan.missing().first()) {
-        return Err(AgentError::Missing(missing.clone()));
-    }
-    let workers = settings.workers.min(found.len()).max(1);
-    let room = settings.memory / workers;
-
-    let mut wake = Wake::new();
-    stop.wakes(wake.waker());
-    let shared = Arc::new(Shared::new(wake.waker()));
-    let reconnected = Arc::new(AtomicU64::new(0));
-    let means = Means {
-        stop: stop.clone(),
-        // What is not written is read again.
-        grace: Duration::ZERO,
-        reconnected: Arc::clone(&reconnected),
-        metrics: Arc::clone(metrics),
-    };
-    let read = Arc::new(AtomicU64::new(0));
-    let (sender, messages) = channel();
-    let mut threads = Vec::new();
-    for number in 0..workers {
-        let mut wait = |pause| stop.sleep(pause);
-        let patience = if logs.once { Patience::OnceReached } else { Patience::FromStart };
-        let (store, opened) =
-            writer::open(&settings.store, &settings.sensor, metrics, &mut wait, patience)?;
-        let writer = Writer::start(store, means.clone())?;
-        let window = Window::new(opened.router.clone(), room);
-        let reader = LogReader::new(
-            Arc::new(logs.clone()),
-            settings.sensor.clone(),
-            opened.router.clone(),
-            Outbox::new(window, writer, &opened),
-            means.clone(),
-            Arc::clone(&read),
-        );
-        let (shared, sender) = (Arc::clone(&shared), sender.clone());
-        let thread = thread::Builder::new()
-            .name(format!("reader-{number}"))
-            .spawn(move || reader.run(&shared, &sender))
-            .map_err(AgentError::Thread)?;
-        threads.push(thread);
-    }
-    drop(sender);
-
-    let mut scheduler = LogScheduler {
-        settings,
-        logs,
-        stop,
-        scan,
-        shared: &shared,
-        metrics,
-        began: Instant::now(),
-        has_pdns_log: false,
-        messages,
-        files: HashMap::new(),
-        reading: 0,
-        ready: VecDeque::new(),
-        waiting: Vec::new(),
-        open_limit: open_limit(),
-        moved: false,
-        is_checking: false,
-        warnings: HashSet::new(),
-        failed: HashSet::new(),
-        foreign: 0,
-        total: 0,
-        bar: bar(settings.progress),
-        read,
-    };
-    let result = scheduler.run(found, &mut wake, &reconnected);
-    scheduler.bar.finish_and_clear();
-    report.failed += scheduler.failed.len() as u64;
-    report.foreign += scheduler.foreign;
-    report.has_pdns_log |= scheduler.has_pdns_log;
-    shared.close();
-    for thread in threads {
-        if let Ok(part) = thread.join() {
-            report.merge(&part);
-        }
-    }
-    result
-}
-
 /// The state of a session's main thread.
-struct LogScheduler<'a> {
+pub(super) struct LogScheduler<'a> {
     settings: &'a Settings,
     logs: &'a Logs,
     stop: &'a Stop,
@@ -173,8 +73,50 @@ struct LogScheduler<'a> {
     read: Arc<AtomicU64>,
 }
 
-impl LogScheduler<'_> {
-    fn run(
+impl<'a> LogScheduler<'a> {
+    /// Knows no file yet. `read` counts bytes for the progress bar.
+    pub(super) fn new(
+        (settings, logs, stop, metrics): (&'a Settings, &'a Logs, &'a Stop, &'a Metrics),
+        scan: Scan,
+        (shared, messages): (&'a Shared, Receiver<Message>),
+        read: Arc<AtomicU64>,
+    ) -> Self {
+        Self {
+            settings,
+            logs,
+            stop,
+            scan,
+            shared,
+            metrics,
+            began: Instant::now(),
+            has_pdns_log: false,
+            messages,
+            files: HashMap::new(),
+            reading: 0,
+            ready: VecDeque::new(),
+            waiting: Vec::new(),
+            open_limit: open_limit(),
+            moved: false,
+            is_checking: false,
+            warnings: HashSet::new(),
+            failed: HashSet::new(),
+            foreign: 0,
+            total: 0,
+            bar: bar(settings.progress),
+            read,
+        }
+    }
+
+    /// Ends the progress bar and adds what was counted to the report.
+    pub(super) fn finish(&self, report: &mut LogReport) {
+        self.bar.finish_and_clear();
+        report.failed += self.failed.len() as u64;
+        report.foreign += self.foreign;
+        report.has_pdns_log |= self.has_pdns_log;
+    }
+
+    /// Has logs read until it is asked to stop, or to the end of what is there.
+    pub(super) fn run(
         &mut self,
         mut found: Vec<Found>,
         wake: &mut Wake,
@@ -651,15 +593,4 @@ impl LogScheduler<'_> {
 fn is_out_of_files(error: &SourceError) -> bool {
     matches!(error, SourceError::Open { cause, .. }
         if matches!(io::Error::raw_os_error(cause), Some(libc::EMFILE | libc::ENFILE)))
-}
-
-/// The progress bar of an import, in bytes.
-pub(super) fn bar(shown: bool) -> ProgressBar {
-    if !shown {
-        return ProgressBar::hidden();
-    }
-    let template = "{bar:40} {bytes}/{total_bytes} {bytes_per_sec} {eta}";
-    let style = ProgressStyle::with_template(template);
-    let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr());
-    style.map_or_else(|_| bar.clone(), |style| bar.clone().with_style(style))
 }
