@@ -168,13 +168,18 @@ pub(crate) fn empty(server: &Redis) {
     }
 }
 
-/// Makes a store that holds nothing but a batch of one log that all partitions have begun, to end at `end`.
+/// Makes a store that holds nothing but a batch of one log that all its partitions have begun, to end at `end`.
 pub(crate) fn half_way(server: &Redis, log: &[u8; 16], end: u64) {
     empty(server);
     let mut connection = server.connection();
     // All before 0 is done; of two slices none is applied.
     let mark = [&[0; 8][..], &end.to_be_bytes(), &[0, 2], &[0, 0]].concat();
     for partition in 0..64 {
+        // Where nothing was ever written no batch was begun.
+        let meta = format!("pd:{{{partition:02x}}}m");
+        if !redis::cmd("EXISTS").arg(meta).query::<bool>(&mut connection).unwrap() {
+            continue;
+        }
         let key = format!("pd:{{{partition:02x}}}c");
         let () = redis::cmd("HSET").arg(key).arg(log).arg(&mark).query(&mut connection).unwrap();
     }

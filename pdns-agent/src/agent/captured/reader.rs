@@ -126,6 +126,11 @@ impl Reader {
             }
         }
         if let Some(longer) = longer {
+            if !waiting.postponed {
+                // It may be among the other files, under another name than it was read.
+                queue.postpone(waiting.clone());
+                return Ok(Outcome::Queued);
+            }
             tracing::warn!(
                 path = %path.display(),
                 longer,
