@@ -98,13 +98,13 @@ fn read(path: &Path) -> Result<Option<StoreFile>, FileError> {
 
 /// The files that have a say, in order: those in front of the store's name, and the one that has it.
 ///
-/// `named` is the store that flags or the environment name: then a file that names another one says nothing, nor does any
-/// behind it.
+/// `named` is the store that flags or the environment name: where files name another one, none of them has a say.
 pub(super) fn heard<'a>(files: &'a [StoreFile], named: Option<&str>) -> &'a [StoreFile] {
     let first = files.iter().enumerate().find_map(|(at, file)| Some((at, file.redis.as_deref()?)));
     let end = match first {
         None => files.len(),
-        Some((at, redis)) if named.is_some_and(|named| named != redis) => at,
+        // What stands in front of it is meant for its store, too.
+        Some((_, redis)) if named.is_some_and(|named| named != redis) => 0,
         Some((at, _)) => at + 1,
     };
     files.get(..end).unwrap_or(files)

@@ -38,6 +38,9 @@ pub(crate) fn open(link: &mut Link, keys: &Keys) -> Result<(Router, Identity), S
     match (number(b"v"), partitions, secret) {
         (Some(VERSION), Some(partitions), Some(secret)) => {
             let identity = identity(partitions, &secret);
+            if has_other_size(link, keys, &identity)? {
+                return Err(StoreError::damaged(&key));
+            }
             Ok((Router::new(Hasher::new(&secret), partitions), identity))
         }
         (Some(VERSION), ..) => Err(StoreError::damaged(&key)),
@@ -56,6 +59,28 @@ pub(crate) fn open(link: &mut Link, keys: &Keys) -> Result<(Router, Identity), S
             })
         }
     }
+}
+
+/// Whether a partition keeps a copy of the schema with the same hash key and another number of partitions: with the
+/// wrong number names are looked for, and written, where they do not belong.
+fn has_other_size(link: &mut Link, keys: &Keys, identity: &Identity) -> Result<bool, StoreError> {
+    let mut packed = Packed::default();
+    for partition in 0..=u8::MAX {
+        packed.command(&[b"HGET", keys.meta(partition, Kind::Record).as_bytes(), b"i"]);
+    }
+    let copies = match link.call(&packed) {
+        // Who reads that partition is told.
+        Err(StoreError::Damaged { .. }) => return Ok(false),
+        copies => copies?,
+    };
+    let (_, secret) = identity.split_at(4);
+    for copy in copies {
+        let copy = reply::maybe_octets(copy)?.unwrap_or_default();
+        if copy.get(4..) == Some(secret) && copy != identity {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Creates the schema, and tells its fields.

@@ -332,6 +332,24 @@ fn a_schema_that_nothing_tells_of_is_not_replaced_by_another() {
 }
 
 #[test]
+fn a_schema_with_another_number_of_partitions_is_damaged_and_rebuilt() {
+    for number in ["32", "128"] {
+        let mut site = Site::new();
+        site.server.call(&["HSET", "pd:schema", "P", number]);
+        site.names(&["find", "--limit", "0"], "pd:schema");
+        assert!(
+            matches!(site.write(7, [10, 0, 0, 7]), Err(StoreError::Damaged { key }) if key == "pd:schema")
+        );
+        let ended = site.pdns(&["admin", "verify", "--repair"]);
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+        let fields = format!("{:?}", site.server.call(&["HGET", "pd:schema", "P"]));
+        assert!(fields.contains("64"), "{fields}");
+        let stored = contents(&mut Store::open(&options(&site.server)).unwrap());
+        assert_eq!(stored, site.model);
+    }
+}
+
+#[test]
 fn what_is_lost_is_removed_and_named_and_the_rest_stays() {
     for (suffix, words) in [
         ("s0", "what was known of "),
