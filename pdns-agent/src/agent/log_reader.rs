@@ -89,7 +89,11 @@ impl LogReader {
     fn read(&mut self, shared: &Shared, path: &Path, log: Readable, end: End) -> Outcome {
         let open = match log {
             Readable::Unknown => return self.open(shared, path, end),
-            Readable::Open(open) => open,
+            Readable::Open(open) => match open.log.is_as_it_was() {
+                Ok(true) => open,
+                Ok(false) => return Outcome::Rewritten,
+                Err(error) => return failed(error.into()),
+            },
             Readable::Idle(idle) => match idle.reopen(path) {
                 Ok(open) => Box::new(open),
                 Err(error) => return failed(error.into()),
@@ -324,7 +328,9 @@ impl LogReader {
                 "the last line has no newline and may be incomplete, left for the next run"
             );
         }
-        open.log.release();
+        if let Err(error) = open.log.rest_here() {
+            return failed(error.into());
+        }
         if is_last || end == End::LastLook { Outcome::Ended(open) } else { Outcome::Open(open) }
     }
 

@@ -58,6 +58,8 @@ pub struct Log {
     ahead: bool,
     spent: Spent,
     oversized: u64,
+    /// The last bytes before the position, while nothing is read.
+    tail: Vec<u8>,
 }
 
 /// What became of a read of the next chunk.
@@ -107,6 +109,7 @@ impl Log {
             ahead: true,
             spent: Spent::No,
             oversized: 0,
+            tail: Vec::new(),
         };
         loop {
             if let Some(head) = first_record(log.lines.pending()) {
@@ -178,10 +181,31 @@ impl Log {
         path.clone_into(&mut self.path);
     }
 
-    /// Gives memory back that only reading needs.
-    pub fn release(&mut self) {
+    /// Ends a reading of a plain log: gives memory back that only reading needs, and remembers the last bytes.
+    ///
+    /// # Errors
+    /// [`SourceError::Read`] when these cannot be read.
+    pub fn rest_here(&mut self) -> Result<(), SourceError> {
         self.content.release();
         self.lines.release();
+        if !self.is_gzip() {
+            self.tail = closed::tail(self.content.file(), self.lines.offset())
+                .map_err(|cause| self.failed(cause))?;
+        }
+        Ok(())
+    }
+
+    /// Whether a plain log still has the bytes before the position that it had at [`Log::rest_here`]: one that was cut
+    /// and has grown again, or was written over, has others.
+    ///
+    /// # Errors
+    /// [`SourceError::Read`] when they cannot be read.
+    pub fn is_as_it_was(&self) -> Result<bool, SourceError> {
+        if self.is_gzip() {
+            return Ok(true);
+        }
+        let tail = closed::tail(self.content.file(), self.lines.offset());
+        Ok(tail.map_err(|cause| self.failed(cause))? == self.tail)
     }
 
     /// Whether the file is compressed.

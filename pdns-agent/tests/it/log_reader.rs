@@ -277,6 +277,28 @@ fn a_live_log_is_read_on_where_it_was_left() {
 }
 
 #[test]
+fn a_log_that_is_written_over_is_read_as_another_one() {
+    let (home, server) = (Home::new(), Redis::start());
+    let line = |at: u64, name: &str| json(1_700_000_000 + at, &format!("{name}{at}.example"), "C");
+    let first = json(1_700_000_000, "first.example", "Csame");
+    let narrow = first.clone() + &(1..50).map(|at| line(at * 3, "n")).collect::<String>();
+    let wide = first + &(1..150).map(|at| line(at, "w")).collect::<String>();
+    let path = home.write("logs/dns.log", &narrow);
+    let mut agent = Agent::follow(&home, &server.url(), path.parent().unwrap());
+    catches_up(&mut agent, &server, narrow.len() as u64);
+    // The same file, longer than what was read, with the same first record.
+    fs::write(&path, &wide).unwrap();
+    catches_up(&mut agent, &server, (narrow.len() + wide.len()) as u64);
+    append(&path, line(200, "w").as_bytes());
+    let size = fs::metadata(&path).unwrap().len();
+    catches_up(&mut agent, &server, narrow.len() as u64 + size);
+    let (code, said) = agent.terminate();
+    assert_eq!(code, Some(0), "{said}");
+    let wide = wide + &line(200, "w");
+    agrees(&mut store(&server), &model(&[narrow, wide]));
+}
+
+#[test]
 fn a_log_that_could_not_be_opened_is_read_once_it_can() {
     let (home, server) = (Home::new(), Redis::start());
     let log = Lines::new(53, 200).log(300);

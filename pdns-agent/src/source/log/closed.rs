@@ -85,12 +85,13 @@ impl ClosedLog {
             spent: Spent::No,
             oversized: self.oversized,
             hasher: self.hasher,
+            tail: self.tail,
         })
     }
 }
 
 /// The last bytes of a file before `offset`.
-fn tail(file: &File, offset: u64) -> io::Result<Vec<u8>> {
+pub(super) fn tail(file: &File, offset: u64) -> io::Result<Vec<u8>> {
     let length = offset.min(TAIL);
     let mut tail = vec![0; usize::try_from(length).unwrap_or(0)];
     match file.read_exact_at(&mut tail, offset - length) {
