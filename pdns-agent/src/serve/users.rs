@@ -4,7 +4,7 @@
 //! its SHA-256 tells nothing of it; a password is somebody's own, and kept as Argon2id (RFC 9106).
 //!
 //! Keys are checked first, and cost nothing. A password is hashed only after its attempt was charged (see
-//! [`LoginLimit`]), and no more are hashed at once than `password` has memory for.
+//! `LoginLimit`), and no more are hashed at once than `password` has memory for.
 
 mod file;
 mod login_limit;
