@@ -32,7 +32,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-/// How long to wait when the store failed between two calls.
+/// The pause after the store failed between two calls.
 const AGAIN: Duration = Duration::from_millis(100);
 
 /// Reads all files and pipes.

@@ -349,8 +349,7 @@ impl LogReader {
             let mut each = |line: &[u8], end: u64| {
                 let start = std::mem::replace(position, end);
                 let taken = decoder.line(line, &mut |Sightings { rrname, fact, seen }| {
-                    let place = |window: &crate::aggregate::Window| window.place(rrname);
-                    if start >= horizon || !checkpoint.covers(place(window), start) {
+                    if start >= horizon || !checkpoint.covers(window.place(rrname), start) {
                         window.put(rrname, fact, &seen);
                     }
                 });
@@ -389,10 +388,7 @@ impl LogReader {
     /// Sends what was read of a log up to its position, once what was sent before is written.
     fn send(&mut self, open: &mut OpenLog, complete: bool) -> Result<(), Failure> {
         let OpenLog { log, decoder, progress } = open;
-        if let Some(checkpoint) = self.outbox.taken_back()? {
-            progress.checkpoint = checkpoint;
-            progress.stored.clone_from(&progress.sent);
-        }
+        self.take_back(progress)?;
         progress.sent.clone_from(decoder.tally());
         let mut tally = progress.before.clone();
         tally.merge(&progress.sent);
@@ -432,11 +428,8 @@ impl LogReader {
     ///
     /// Of a log in which nothing was found no position is stored: it may be meant for another command.
     fn end(&mut self, open: &mut OpenLog, complete: bool) -> Result<(), Failure> {
-        if let Some(checkpoint) = self.outbox.taken_back()? {
-            open.progress.checkpoint = checkpoint;
-            open.progress.stored.clone_from(&open.progress.sent);
-        }
         let progress = &mut open.progress;
+        self.take_back(progress)?;
         let state = &progress.state;
         let acknowledged = (state.acknowledged, state.complete) == (progress.position, complete);
         let is_known = progress.before.has_taken() || open.decoder.tally().has_taken();
@@ -445,9 +438,15 @@ impl LogReader {
             return Ok(());
         }
         self.send(open, complete)?;
-        open.progress.checkpoint = self.outbox.taken_back()?.ok_or_else(writer_ended)?;
-        open.progress.stored.clone_from(&open.progress.sent);
-        Ok(())
+        if self.take_back(&mut open.progress)? { Ok(()) } else { Err(writer_ended()) }
+    }
+
+    /// Waits for the batch under way, if there is one, and notes that it is stored; `false` if there is none.
+    fn take_back(&mut self, progress: &mut Progress) -> Result<bool, Failure> {
+        let Some(checkpoint) = self.outbox.taken_back()? else { return Ok(false) };
+        progress.checkpoint = checkpoint;
+        progress.stored.clone_from(&progress.sent);
+        Ok(true)
     }
 
     /// Adds to the report what was stored since it was asked last.

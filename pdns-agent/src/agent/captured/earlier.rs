@@ -2,7 +2,7 @@
 //!
 //! Under `captured`. Up to now a capture was known by the digest of all of its content, and one that had grown was
 //! another one. What was stored of such captures must not be counted again: a file that begins with one of them, or is
-//! one, is told by the digests of its first bytes.
+//! one, is recognised by the digests of its first bytes.
 
 use crate::hash::Place;
 use crate::source::{Content, Digest};
@@ -13,7 +13,7 @@ use std::collections::{BTreeSet, HashSet};
 #[derive(Default)]
 pub(super) struct Earlier {
     ids: HashSet<Digest>,
-    /// How long they may be, in bytes.
+    /// The lengths that they may have, in bytes.
     lengths: BTreeSet<u64>,
 }
 
@@ -51,7 +51,7 @@ impl Earlier {
     }
 }
 
-/// What of a file is in the store under what it was known by before.
+/// The part of a file that is in the store under an identity of an earlier version.
 #[derive(Default)]
 pub(super) struct Before {
     /// All packets that begin before this.
@@ -74,7 +74,7 @@ impl Before {
         }
     }
 
-    /// Whether a record of the place `at` in the file is stored already.
+    /// True if a record of the place `at` in the file is stored already.
     pub(super) fn covers(&self, place: Place, at: u64) -> bool {
         at <= self.whole || self.half.iter().any(|checkpoint| checkpoint.covers(place, at))
     }

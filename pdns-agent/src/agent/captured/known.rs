@@ -1,4 +1,4 @@
-//! Which capture of the store a file is.
+//! Recognises the capture in the store that a file holds.
 //!
 //! Under `captured`. A capture is known by its first packet, so that it stays the same when it grows, is renamed or
 //! compressed. Two captures may begin with the same packet: with each the store keeps digests of its content at the
@@ -20,7 +20,7 @@ pub(super) struct Known {
     pub(super) checkpoint: Checkpoint,
 }
 
-/// What a file is to a capture that begins with the same packet.
+/// The relation of a file to a capture that begins with the same packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Relation {
     /// The capture, as long as it was or longer.
@@ -49,7 +49,7 @@ impl Known {
         self.state.contents.iter().map(|&(length, _)| length)
     }
 
-    /// What a file with this content is.
+    /// The relation of a file with this content to the capture.
     pub(super) fn relation(&self, content: &Content) -> Relation {
         let contents = &self.state.contents;
         let Some(&(longest, digest)) = contents.last() else { return Relation::Other };
@@ -64,7 +64,7 @@ impl Known {
         }
     }
 
-    /// Whether the file that the capture was read from is still there, and begins with this content.
+    /// Reads the file that the capture was read from again: true if it is there and begins with this content.
     pub(super) fn holds(&self, content: &Content, hasher: &Hasher) -> bool {
         let Some(&(longest, digest)) = self.state.contents.last() else { return false };
         let lengths = BTreeSet::from([content.length, longest]);

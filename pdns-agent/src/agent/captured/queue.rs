@@ -12,7 +12,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 #[derive(Clone, Debug)]
 pub(super) struct Waiting {
     pub(super) path: PathBuf,
-    /// Whether it was put behind all others already.
+    /// True once it was put behind all others.
     pub(super) postponed: bool,
 }
 

@@ -50,7 +50,7 @@ impl From<PcapError> for Failure {
     }
 }
 
-/// What became of a file.
+/// The outcome of looking at a file.
 enum Outcome {
     /// It is read, or was before.
     Done,
@@ -276,7 +276,7 @@ impl Reader {
         Ok(())
     }
 
-    /// What is in the store of a file under what captures were known by before, and applies the rest of what was left
+    /// Loads what the store has of a file under identities of earlier versions, and applies the rest of what was left
     /// half-way then; `None` if that is all of it.
     fn before(&mut self, file: &CaptureFile, content: &Content) -> Result<Option<Before>, Failure> {
         let mut before = Before::default();
