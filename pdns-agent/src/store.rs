@@ -22,11 +22,13 @@ mod keys;
 mod link;
 mod lookup;
 mod managed;
+mod marks;
 mod owners;
 mod password;
 mod posting;
 mod rebuild;
 mod registers;
+mod remains;
 mod repair;
 mod reply;
 mod reply_timer;
@@ -39,6 +41,7 @@ mod sources;
 mod summary;
 mod tag;
 mod tag_order;
+mod tag_repair;
 mod tags;
 mod told;
 mod upsert;
@@ -243,12 +246,6 @@ pub enum StoreError {
         "the store would have more than {MAX_TAGS} tags: clear some, or tag prefixes and whole domains"
     )]
     TooManyTags,
-    /// A partition is that of another store, under the schema of this one.
-    #[error(
-        "the store holds remains of another one that was emptied while an agent wrote: empty it once more, \
-         with FLUSHDB"
-    )]
-    Remains,
     /// Somebody else moved a log's checkpoint, or Redis lost it: it has to be loaded again.
     #[error("the checkpoint of the log was moved by another agent or lost")]
     Conflict,
@@ -259,8 +256,7 @@ pub struct Store {
     link: Link,
     keys: Keys,
     router: Router,
-    /// What partitions keep of the schema.
-    identity: schema::Identity,
+    schema: schema::Schema,
     memory: Memory,
     /// Buckets as they were when last looked at.
     buckets: HashMap<(Kind, u8), Buckets>,
@@ -284,15 +280,8 @@ impl Store {
         let mut link = Link::open(options.clone(), timer)?;
         link.refuse_cluster()?;
         let keys = Keys::new(&options.prefix);
-        let (router, identity) = schema::open(&mut link, &keys)?;
-        Ok(Self {
-            link,
-            keys,
-            router,
-            identity,
-            memory: Memory::default(),
-            buckets: HashMap::new(),
-        })
+        let (router, schema) = schema::open(&mut link, &keys)?;
+        Ok(Self { link, keys, router, schema, memory: Memory::default(), buckets: HashMap::new() })
     }
 
     /// Says where in the store names belong.
@@ -318,7 +307,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Replaced`] when it is not; others as they come.
     pub fn check(&mut self) -> Result<(), StoreError> {
-        schema::same(&mut self.link, &self.keys, self.router.hasher())
+        schema::same(&mut self.link, &self.keys, &self.router, &self.schema).map(drop)
     }
 
     fn partitions(&self) -> impl Iterator<Item = u8> + use<> {

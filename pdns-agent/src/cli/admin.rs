@@ -4,7 +4,7 @@ use super::args::{Admin, Rows};
 use super::{CliError, Found, Terminal, cannot, open, papers};
 use crate::render::{self, Format};
 use crate::source::Log;
-use crate::store::{Options, Store, mend_aof as mend, stop_managed};
+use crate::store::{Options, Store, Verdict, mend_aof as mend, stop_managed};
 use std::path::Path;
 
 /// Shows the state of the store.
@@ -75,10 +75,7 @@ pub(super) fn run(
             ] {
                 terminal.say(format_args!("{count} {what} checked"));
             }
-            terminal.say(format_args!(
-                "{} problems, {} of them repaired",
-                verdict.problem_count, verdict.repaired
-            ));
+            terminal.say(format_args!("{}", conclusion(&verdict, repair)));
             Ok(if verdict.is_sound() { Found::Something } else { Found::Nothing })
         }
         Admin::Migrate => {
@@ -100,6 +97,28 @@ pub(super) fn run(
     }
 }
 
+/// What a check comes to, as its exit status does.
+fn conclusion(verdict: &Verdict, repair: bool) -> String {
+    let (problems, remaining, lost) =
+        (verdict.problem_count, verdict.remaining(), verdict.lost.len());
+    match (problems, repair) {
+        (0, _) => "no problems: the store is whole".to_owned(),
+        (_, false) => {
+            format!("{problems} problems: run `pdns admin verify --repair` while no agent writes")
+        }
+        _ if remaining > 0 => {
+            format!(
+                "{problems} problems, {remaining} of them remain: restore a backup, or report this"
+            )
+        }
+        _ if lost > 0 => format!(
+            "{problems} problems, all repaired; what could not be restored is listed above as lost \
+             ({lost} lines): read its logs again, or restore a backup"
+        ),
+        _ => format!("{problems} problems, all repaired: the store is whole, nothing was lost"),
+    }
+}
+
 /// Forgets what was read under a path, and what the file there was read as under other paths.
 fn forget_source(
     file: &Path,
@@ -118,11 +137,18 @@ fn forget_source(
             state.path == path || Some(&state.path) == whole.as_ref() || Some(*key) == id
         })
         .collect();
-    if known.is_empty() {
+    let mut keys: Vec<[u8; 16]> = known.iter().map(|(key, _)| *key).collect();
+    // A log whose position was lost may have checkpoints still.
+    if let Some(id) = id.filter(|id| !keys.contains(id))
+        && store.load(&id).map_err(cannot("read the checkpoints"))?.horizon() > 0
+    {
+        terminal.say(format_args!("{}: forgotten; what was counted stays", render::escape(&path)));
+        keys.push(id);
+    }
+    if keys.is_empty() {
         terminal.say(format_args!("{}: not read before", render::escape(&path)));
         return Ok(Found::Nothing);
     }
-    let keys: Vec<[u8; 16]> = known.iter().map(|(key, _)| *key).collect();
     store.remove_sources(&keys).map_err(cannot("forget the source"))?;
     for (_, state) in known {
         terminal.say(format_args!(

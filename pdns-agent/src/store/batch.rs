@@ -7,7 +7,7 @@ use super::checkpoint::{Checkpoint, Mark, slice};
 use super::encoding::{write_key, write_row};
 use super::keys::{Keys, low24};
 use super::link::Packed;
-use super::schema;
+use super::marks::Epoch;
 use super::told::Told;
 use crate::aggregate::{Merged, Tuple, Window};
 use crate::hash::{Place, Router};
@@ -23,7 +23,8 @@ const SLICE: usize = 48;
 pub struct Packer {
     pub(crate) keys: Keys,
     pub(crate) router: Router,
-    pub(crate) identity: schema::Identity,
+    /// What rows are written under.
+    pub(crate) epoch: Epoch,
     /// Name of the function.
     pub(crate) upsert: String,
 }
@@ -303,8 +304,7 @@ impl Packer {
         packed.word("FCALL").word(&self.upsert).word("1").word(self.keys.partition(partition));
         packed.word(batch.log);
         packed.word(expected.map_or(Vec::new(), |mark| mark.to_octets().to_vec()));
-        let epoch = schema::epoch(self.router.hasher());
-        packed.word(mark.to_octets()).word([&epoch[..], &self.identity].concat());
+        packed.word(mark.to_octets()).word(self.epoch);
         for highest in words.highest {
             packed.word(highest.map_or_else(|| "-1".to_owned(), |row| row.to_string()));
         }

@@ -161,6 +161,7 @@ impl Packed {
 pub(crate) struct Functions {
     pub(crate) upsert: String,
     pub(crate) settle: String,
+    pub(crate) mark: String,
     pub(crate) mend: String,
     pub(crate) forget: String,
     pub(crate) spread: String,
@@ -181,6 +182,7 @@ impl Functions {
         Self {
             upsert: name("upsert"),
             settle: name("settle"),
+            mark: name("mark"),
             mend: name("mend"),
             forget: name("forget"),
             spread: name("spread"),
@@ -292,6 +294,22 @@ impl Link {
         self.send(packed)?;
         let of = |at| move |error: StoreError| error.of(|| packed.key(at));
         (0..packed.len()).map(|at| self.receive().map_err(of(at))).collect()
+    }
+
+    /// As [`Link::call`], with the errors that the server answers each in its place.
+    pub(crate) fn call_each(
+        &mut self,
+        packed: &Packed,
+    ) -> Result<Vec<Result<Value, StoreError>>, StoreError> {
+        self.send(packed)?;
+        let mut answers = Vec::with_capacity(packed.len());
+        for _ in 0..packed.len() {
+            match self.reply() {
+                Err(error) if self.connection.is_none() => return Err(error),
+                answer => answers.push(answer),
+            }
+        }
+        Ok(answers)
     }
 
     /// Asks for blocks, all of them strings of the same length, some ahead of those that are read, so that the server is

@@ -7,7 +7,7 @@
 use super::batch::{Batch, Packer};
 use super::checkpoint::Checkpoint;
 use super::encoding::Stored;
-use super::keys::{Keys, Pointer};
+use super::keys::{Keys, Kind, Pointer};
 use super::link::Packed;
 use super::posting::{LARGE, Posting};
 use super::{FactBuf, Store, StoreError, reply, schema};
@@ -65,7 +65,7 @@ impl Store {
         Packer {
             keys: self.keys.clone(),
             router: self.router.clone(),
-            identity: self.identity,
+            epoch: self.schema.epoch,
             upsert: self.link.functions.upsert.clone(),
         }
     }
@@ -114,7 +114,7 @@ impl Store {
     /// is compared with what is there.
     fn renew(&mut self, checkpoint: &Checkpoint, batch: &Batch) -> Result<(), StoreError> {
         // Makes the connection, if there is none, before its number is compared.
-        schema::same(&mut self.link, &self.keys, self.router.hasher())?;
+        self.check_marked()?;
         if self.memory.generation == self.link.generation() {
             return if self.memory.owed.is_empty() { Ok(()) } else { self.pay(&batch.log) };
         }
@@ -253,21 +253,15 @@ impl Store {
             b'A' => {}
             b'C' => return Err(StoreError::Conflict),
             // The store lost data or is another one: the rows we know are not its rows.
-            b'E' if rest.is_empty() || rest == schema::epoch(self.router.hasher()) => {
+            b'E' if rest.is_empty() || rest == self.schema.epoch => {
                 return Err(StoreError::Conflict);
             }
-            b'E' => {
-                // Another store's mark under our own schema is left from a store that was emptied while it was
-                // written.
-                self.link.hang_up();
-                schema::same(&mut self.link, &self.keys, self.router.hasher())?;
-                return Err(StoreError::Remains);
-            }
+            b'E' => return Err(self.unlike(&self.keys.meta(partition, Kind::Record))),
             b'M' => {
                 let text = "the store is being repaired (`pdns admin verify --repair`)";
                 return Err(StoreError::Unavailable(text.to_owned()));
             }
-            b'H' => return Err(StoreError::damaged(&String::from_utf8_lossy(rest))),
+            b'H' => return Err(self.unlike(&String::from_utf8_lossy(rest))),
             b'F' => {
                 let key = String::from_utf8_lossy(rest).into_owned();
                 return Err(StoreError::LimitReached { key });
@@ -296,6 +290,36 @@ impl Store {
             *mark = Some(call.mark);
         }
         part.calls.start = number + 1;
+        Ok(())
+    }
+
+    /// The error of a batch that found a key damaged, or marked by another store: the store may have been emptied,
+    /// replaced or repaired since it was opened.
+    fn unlike(&mut self, key: &str) -> StoreError {
+        // Replies are outstanding.
+        self.link.hang_up();
+        let was_marked = self.schema.is_marked;
+        match schema::same(&mut self.link, &self.keys, &self.router, &self.schema) {
+            Ok(is_marked) => {
+                self.schema.is_marked = is_marked;
+                if was_marked && !is_marked {
+                    StoreError::Conflict
+                } else {
+                    StoreError::damaged(key)
+                }
+            }
+            Err(error) => error,
+        }
+    }
+
+    /// Makes sure that the store is the one that was opened, and that its partitions are marked.
+    pub(super) fn check_marked(&mut self) -> Result<(), StoreError> {
+        self.schema.is_marked =
+            schema::same(&mut self.link, &self.keys, &self.router, &self.schema)?;
+        if !self.schema.is_marked {
+            self.link.load_functions()?;
+            schema::mark_all(&mut self.link, &self.keys, &self.router, &mut self.schema)?;
+        }
         Ok(())
     }
 
