@@ -2,6 +2,7 @@
 //! alike each count.
 
 use crate::agent::Agent;
+use crate::files::empty;
 use crate::logs::gzip;
 use crate::once::{capture, ends, pcap, store};
 use crate::redis::Redis;
@@ -141,11 +142,7 @@ fn a_beginning_of_a_capture_that_was_left_half_way_waits_for_the_longer_file() {
     // As if the import had been killed before it stored anything.
     let (id, mut state) = store(&server).sources().unwrap().remove(0);
     (state.complete, state.acknowledged) = (false, 0);
-    let mut connection = server.connection();
-    let keys: Vec<String> = redis::cmd("KEYS").arg("pd:*").query(&mut connection).unwrap();
-    for key in keys.iter().filter(|key| !["pd:schema", "pd:sensors"].contains(&key.as_str())) {
-        let () = redis::cmd("DEL").arg(key).query(&mut connection).unwrap();
-    }
+    empty(&server);
     store(&server).acknowledge(&id, &state).unwrap();
     let short = home.write("short.pcap", &half);
     let ended = import(&home, &server, &[&short]);

@@ -153,16 +153,22 @@ fn a_broken_gzip_is_counted_up_to_the_break_and_once() {
     agrees(&mut store(&server), &alone(&log));
 }
 
+/// Whether a key says where a part of a partition ends.
+fn is_meta(key: &str) -> bool {
+    key.ends_with("}m") || key.ends_with("}nm")
+}
+
 /// Empties a store, which remains the same one.
 pub(crate) fn empty(server: &Redis) {
     let mut connection = server.connection();
     let keys: Vec<String> = redis::cmd("KEYS").arg("pd:*").query(&mut connection).unwrap();
     for key in keys.iter().filter(|key| !["pd:schema", "pd:sensors"].contains(&key.as_str())) {
-        let mut command = redis::cmd(if key.ends_with("}m") { "HDEL" } else { "DEL" });
+        let mut command = redis::cmd(if is_meta(key) { "HSET" } else { "DEL" });
         command.arg(key);
-        if key.ends_with("}m") {
+        if is_meta(key) {
             // What says that a partition belongs to this store remains.
-            command.arg(&["r", "z", "b", "p", "k", "s", "n"]);
+            let none = [("r", 0), ("z", 0), ("b", 0), ("p", 0), ("k", 6), ("s", 0), ("n", 0)];
+            command.arg(&none);
         }
         let () = command.query(&mut connection).unwrap();
     }
@@ -170,16 +176,21 @@ pub(crate) fn empty(server: &Redis) {
 
 /// Makes a store that holds nothing but a batch of one log that all its partitions have begun, to end at `end`.
 pub(crate) fn half_way(server: &Redis, log: &[u8; 16], end: u64) {
-    empty(server);
     let mut connection = server.connection();
+    let rows = |connection: &mut redis::Connection, meta: String| -> u64 {
+        redis::cmd("HGET").arg(meta).arg("r").query(connection).unwrap()
+    };
+    // Where nothing was ever written no batch was begun.
+    let used: Vec<u8> = (0..64)
+        .filter(|partition| {
+            let tag = format!("pd:{{{partition:02x}}}");
+            ["m", "nm"].iter().any(|end| rows(&mut connection, format!("{tag}{end}")) > 0)
+        })
+        .collect();
+    empty(server);
     // All before 0 is done; of two slices none is applied.
     let mark = [&[0; 8][..], &end.to_be_bytes(), &[0, 2], &[0, 0]].concat();
-    for partition in 0..64 {
-        // Where nothing was ever written no batch was begun.
-        let meta = format!("pd:{{{partition:02x}}}m");
-        if !redis::cmd("EXISTS").arg(meta).query::<bool>(&mut connection).unwrap() {
-            continue;
-        }
+    for partition in used {
         let key = format!("pd:{{{partition:02x}}}c");
         let () = redis::cmd("HSET").arg(key).arg(log).arg(&mark).query(&mut connection).unwrap();
     }

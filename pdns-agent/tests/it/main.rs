@@ -35,6 +35,8 @@ mod log_reader;
 #[cfg(test)]
 mod logs;
 #[cfg(test)]
+mod losses;
+#[cfg(test)]
 mod managed;
 #[cfg(test)]
 mod memory;
@@ -71,6 +73,8 @@ mod serve;
 mod store;
 #[cfg(test)]
 mod suricata;
+#[cfg(test)]
+mod sweep;
 #[cfg(test)]
 mod tags;
 #[cfg(test)]
