@@ -45,7 +45,7 @@ pub(super) enum Outcome {
     Ended(Box<OpenLog>),
     /// It had nothing new: it was read to its end before, or is a shorter copy.
     Unchanged,
-    /// It has no first record yet.
+    /// It has no first record yet, which may come.
     Empty,
     /// Nothing was found in it that this command reads; the command that does, if that is known.
     Foreign(Option<&'static str>),

@@ -2,7 +2,7 @@
 
 use super::keys::{Keys, Kind, PARTITIONS, VERSION};
 use super::link::{Link, Packed};
-use super::{StoreError, reply};
+use super::{StoreError, capacity, reply};
 use crate::hash::{Hasher, Router};
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
@@ -85,6 +85,8 @@ fn has_other_size(link: &mut Link, keys: &Keys, identity: &Identity) -> Result<b
 
 /// Creates the schema, and tells its fields.
 fn create(link: &mut Link, key: &str) -> Result<reply::Pairs, StoreError> {
+    // What it may delete is not kept.
+    capacity::safe_capacity(link)?;
     // Who may only read is refused here, or by the function.
     let prefix = link.options().prefix.clone();
     let missing = |error| match error {

@@ -199,7 +199,7 @@ impl Store {
                 let key = self.keys.bucket(partition, kind, index);
                 for (field, value) in bucket {
                     let Ok(hash) = field.try_into().map(u64::from_be_bytes) else {
-                        verdict.problem(|| format!("{key}: a field has not eight octets"));
+                        verdict.problem(|| format!("{key}: a field does not have eight bytes"));
                         continue;
                     };
                     names += 1;
