@@ -66,19 +66,18 @@ pub(super) fn run(
                     .map_err(CliError::Output)?;
             }
             for (count, what) in [
-                (verdict.names, "names"),
-                (verdict.records, "records"),
-                (verdict.negatives, "negative answers"),
-                (verdict.postings, "entries of the inverse index"),
-                (verdict.checkpoints, "checkpoints"),
-                (verdict.tags, "tags"),
+                (verdict.names, ["name", "names"]),
+                (verdict.records, ["record", "records"]),
+                (verdict.negatives, ["negative answer", "negative answers"]),
+                (verdict.postings, ["entry of the inverse index", "entries of the inverse index"]),
+                (verdict.checkpoints, ["checkpoint", "checkpoints"]),
+                (verdict.tags, ["tag", "tags"]),
             ] {
-                terminal.say(format_args!("{count} {what} checked"));
+                let [one, many] = what;
+                terminal.say(format_args!("{} checked", render::counted(count, one, many)));
             }
-            terminal.say(format_args!(
-                "{} problems, {} of them repaired",
-                verdict.problem_count, verdict.repaired
-            ));
+            let problems = render::counted(verdict.problem_count, "problem", "problems");
+            terminal.say(format_args!("{problems}, {} of them repaired", verdict.repaired));
             Ok(if verdict.is_sound() { Found::Something } else { Found::Nothing })
         }
         Admin::Migrate => {

@@ -168,3 +168,31 @@ fn the_file_for_all_is_for_root_and_users_and_stands_behind_their_own() {
     assert!(shown[4].contains("one.example"), "{ended:?}");
     assert_eq!(shown.len(), 5, "{ended:?}");
 }
+
+#[test]
+fn a_file_that_cannot_be_read_stops_no_command_that_names_its_store() {
+    let home = Home::new();
+    let (one, _) = stores(&home);
+    let path = home.write(OWN, "redis = \"redis://nowhere\"\n");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0)).unwrap();
+    // A superuser who may not pass over the mode of files.
+    let pdns = |url: Option<&str>| {
+        let mut command = home.pdns_by(
+            "setpriv",
+            &["--bounding-set", "-dac_override,-dac_read_search", "--inh-caps=-all"],
+        );
+        if let Some(url) = url {
+            command.args(["--redis", url]);
+        }
+        run(&mut command, LIST)
+    };
+    let ended = pdns(None);
+    assert_eq!(ended.code, Some(2), "{}", ended.stderr);
+    assert!(ended.stderr.contains("cannot read the configuration file"), "{}", ended.stderr);
+    reads(pdns(Some(&one.url())), "one.example");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+    fs::write(&path, "redis = 'x\n").unwrap();
+    let ended = pdns(None);
+    assert!(ended.stderr.contains("pdns.toml is wrong: line 1, column "), "{}", ended.stderr);
+    assert!(!ended.stderr.contains("\\u{a}"), "{}", ended.stderr);
+}
