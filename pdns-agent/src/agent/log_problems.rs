@@ -90,13 +90,13 @@ impl LogProblems {
         }
     }
 
-    /// Reports what the last scan could not look at, and once what it passed over.
-    pub(super) fn scanned(&mut self, scan: &Scan) {
+    /// Reports what the last scan could not look at, and once what it passed over, unless a report at the end says so.
+    pub(super) fn scanned(&mut self, scan: &Scan, has_end: bool) {
         for error in scan.problems() {
             self.warn(error);
         }
         let skipped = scan.skipped();
-        if let (Some(example), false) = (&skipped.example, self.has_told_skipped) {
+        if let (Some(example), false) = (&skipped.example, self.has_told_skipped || has_end) {
             self.has_told_skipped = true;
             let (files, example) = (skipped.count, example.display());
             tracing::info!(files, %example, "files skipped, not named like the logs");

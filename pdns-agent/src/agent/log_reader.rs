@@ -21,7 +21,6 @@ use crate::hash::Router;
 use crate::observation::Sightings;
 use crate::source::{self, Log, SourceError, first_bytes};
 use crate::store::{Checkpoint, SourceState, StoreError};
-use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -99,11 +98,11 @@ impl LogReader {
             Readable::Open(open) => match open.log.is_as_it_was() {
                 Ok(true) => open,
                 Ok(false) => return Outcome::Rewritten,
-                Err(error) => return failed(error.into()),
+                Err(error) => return Outcome::failed(error),
             },
             Readable::Idle(idle) => match idle.reopen(path) {
                 Ok(open) => Box::new(open),
-                Err(error) => return failed(error.into()),
+                Err(error) => return Outcome::failed(error),
             },
         };
         let Some(claim) = shared.claim(open.id()) else {
@@ -129,7 +128,7 @@ impl LogReader {
             Ok(Some(log)) => log,
             Ok(None) if end == End::LastLook => return Outcome::Foreign(self.other_command(path)),
             Ok(None) => return Outcome::Empty,
-            Err(error) => return failed(error.into()),
+            Err(error) => return Outcome::failed(error),
         };
         let Some(claim) = shared.claim(log.id()) else {
             return Outcome::Busy(Readable::Unknown);
@@ -149,7 +148,7 @@ impl LogReader {
     fn reload(&mut self, open: OpenLog) -> Result<Box<OpenLog>, Outcome> {
         let OpenLog { mut log, mut decoder, mut progress } = open;
         let connections = self.outbox.writer.connections();
-        let (state, checkpoint) = self.load(&progress).map_err(|error| failed(error.into()))?;
+        let (state, checkpoint) = self.load(&progress).map_err(Outcome::failed)?;
         let is_there = checkpoint.acknowledged() == progress.position
             && log.offset() == progress.position
             && checkpoint.open_ends().is_empty()
@@ -183,7 +182,7 @@ impl LogReader {
                     return Err(Outcome::Unchanged);
                 }
                 Ok(Some(position)) => break position,
-                Err(failure) => return Err(failed(failure)),
+                Err(failure) => return Err(Outcome::failed(failure)),
             }
         };
         let Position { key, state, checkpoint, connections, decoder } = position;
@@ -290,7 +289,7 @@ impl LogReader {
                     tell_conflict(log.path(), is_lost);
                     open = self.reload(*log);
                 }
-                Err(failure) => return failed(failure),
+                Err(failure) => return Outcome::failed(failure),
                 Ok(Ended::Rewritten) => return Outcome::Rewritten,
                 Ok(Ended::AtEnd { is_last, kind }) => {
                     return self.finished(log, end, is_last, kind);
@@ -352,7 +351,7 @@ impl LogReader {
             );
         }
         if let Err(error) = open.log.rest_here() {
-            return failed(error.into());
+            return Outcome::failed(error);
         }
         if is_last || end == End::LastLook { Outcome::Ended(open) } else { Outcome::Open(open) }
     }
@@ -501,17 +500,4 @@ impl LogReader {
 /// The writer's thread is gone, which only happens when the process ends.
 fn writer_ended() -> Failure {
     Failure::Store(StoreError::Unavailable("the writer's thread has ended".to_owned()))
-}
-
-/// A file that was rewritten while it was read is no failure: it is opened anew.
-fn failed(failure: Failure) -> Outcome {
-    match failure {
-        Failure::Source(SourceError::Rewritten { .. }) => Outcome::Rewritten,
-        failure => Outcome::Failed(failure),
-    }
-}
-
-/// Whether an error may be gone when the file has changed: it is still being written.
-pub(super) fn is_incomplete(error: &SourceError) -> bool {
-    matches!(error, SourceError::Unpack { cause, .. } if cause.kind() == io::ErrorKind::UnexpectedEof)
 }

@@ -5,11 +5,10 @@
 
 use super::log_files::{File, FileId, Files, State};
 use super::log_problems::LogProblems;
-use super::log_reader::is_incomplete;
 use super::log_session::bar;
 use super::log_tasks::{End, Message, Outcome, Readable, Shared, Task};
 use super::metrics::Metrics;
-use super::open_log::Failure;
+use super::open_log::{Failure, is_incomplete};
 use super::report::{LACKS_PDNS_LOG, LogReport};
 use super::{AgentError, Logs, Settings, Stop, now};
 use crate::source::{DEVICE, Found, Scan, SourceError, Wake};
@@ -428,7 +427,7 @@ impl<'a> LogScheduler<'a> {
     }
 
     fn report_problems(&mut self, wake: &mut Wake) {
-        self.problems.scanned(&self.scan);
+        self.problems.scanned(&self.scan, self.logs.once);
         if self.logs.once {
             return;
         }

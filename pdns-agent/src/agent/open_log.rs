@@ -9,6 +9,7 @@ use crate::decode::log::{Decoder, Format};
 use crate::hash::Hasher;
 use crate::source::{ClosedLog, Damage, Log, LogId, SourceError, Stat};
 use crate::store::{Checkpoint, SourceState, StoreError};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -36,6 +37,11 @@ impl From<SourceError> for Failure {
     fn from(error: SourceError) -> Self {
         Self::Source(error)
     }
+}
+
+/// Whether an error may be gone when the file has changed: it is still being written.
+pub(super) fn is_incomplete(error: &SourceError) -> bool {
+    matches!(error, SourceError::Unpack { cause, .. } if cause.kind() == ErrorKind::UnexpectedEof)
 }
 
 /// A log between readings, with its file open.

@@ -69,7 +69,7 @@ impl Packing {
             Self::Bzip2 => Box::new(MultiBzDecoder::new(packed)),
             Self::Xz => Box::new(XzMembers::new(packed)),
             Self::Zstd => Box::new(ZstdMembers::new(packed)),
-            Self::Lz4 => Box::new(Lz4Members(Lz4::new(packed))),
+            Self::Lz4 => Box::new(Lz4Members::new(packed)),
         }
     }
 }
@@ -102,16 +102,72 @@ fn is_at_end(packed: &mut impl BufRead) -> io::Result<bool> {
     }
 }
 
-/// Frames of lz4. The decoder says that it is at the end after each.
-struct Lz4Members<R: Read>(Lz4<R>);
+/// Notes whether more was asked for than there is.
+struct EndWatch<R> {
+    packed: R,
+    is_past_end: bool,
+}
+
+impl<R: Read> Read for EndWatch<R> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let got = self.packed.read(out)?;
+        self.is_past_end |= got == 0 && !out.is_empty();
+        Ok(got)
+    }
+}
+
+impl<R: BufRead> BufRead for EndWatch<R> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        self.packed.fill_buf()
+    }
+
+    fn consume(&mut self, count: usize) {
+        self.packed.consume(count);
+    }
+}
+
+/// Frames of lz4. The decoder says that it is at the end after each, and also where one is cut between two blocks.
+struct Lz4Members<R: Read> {
+    decoder: Lz4<EndWatch<R>>,
+    /// Whether a frame is being read.
+    within: bool,
+    /// Whether it is one of `lz4 -l`, which has no mark at its end.
+    is_legacy: bool,
+}
+
+impl<R: BufRead> Lz4Members<R> {
+    fn new(packed: R) -> Self {
+        let decoder = Lz4::new(EndWatch { packed, is_past_end: false });
+        Self { decoder, within: false, is_legacy: false }
+    }
+}
 
 impl<R: BufRead> Read for Lz4Members<R> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        if out.is_empty() {
+            return Ok(0);
+        }
         loop {
-            let got = self.0.read(out)?;
-            if got > 0 || out.is_empty() || is_at_end(self.0.get_mut())? {
+            if !self.within {
+                let packed = self.decoder.get_mut();
+                if is_at_end(packed)? {
+                    return Ok(0);
+                }
+                packed.is_past_end = false;
+                let head = packed.fill_buf()?;
+                if head.len() >= LZ4_LEGACY.len() {
+                    self.is_legacy = head.starts_with(LZ4_LEGACY);
+                }
+                self.within = true;
+            }
+            let got = self.decoder.read(out)?;
+            if got > 0 {
                 return Ok(got);
             }
+            if self.decoder.get_mut().is_past_end && !self.is_legacy {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            self.within = false;
         }
     }
 }

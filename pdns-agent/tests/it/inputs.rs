@@ -203,6 +203,7 @@ fn a_named_file_that_holds_nothing_for_the_command_ends_with_1_and_names_the_rig
         // Lines of a file that is not understood are not shown one by one.
         assert!(!ended.stderr.contains("line not taken\""), "{}", ended.stderr);
     }
+    assert!(site.store().sources().unwrap().is_empty());
     let for_zeek = "it is for `pdns-agent zeek`";
     let none = "it is not a capture file";
     for (path, part) in [
@@ -218,7 +219,6 @@ fn a_named_file_that_holds_nothing_for_the_command_ends_with_1_and_names_the_rig
     said(&site.captures(&[Path::new("/nowhere.pcap")]), 2, &["cannot open capture /nowhere.pcap"]);
     let eve = run(suricata(&site.home, &site.server.url()).arg("--once"), &[file("x", b"")]);
     said(&eve, 1, &["no DNS records for `pdns-agent suricata`"]);
-    assert!(site.store().sources().unwrap().is_empty());
 }
 
 #[test]

@@ -248,6 +248,9 @@ fn an_import_with_a_log_that_is_rejected_imports_the_others_and_says_so() {
     assert!(ended.stderr.contains("pd:{4:0a00} in the store is damaged"), "{}", ended.stderr);
     assert!(ended.stderr.contains("not all of them are stored"), "{}", ended.stderr);
     assert!(ended.stderr.contains("index entries not written"), "{}", ended.stderr);
+    let entries = ended.stderr.lines().find_map(|line| {
+        line.split_once("\"entries\":")?.1.split([',', '}']).next()?.parse::<usize>().ok()
+    });
     assert!(acknowledged(&site.server) >= elsewhere.len() as u64, "{}", ended.stderr);
     let () = redis::cmd("DEL").arg("pd:{4:0a00}").query(&mut connection).unwrap();
     let ended = import();
@@ -256,6 +259,12 @@ fn an_import_with_a_log_that_is_rejected_imports_the_others_and_says_so() {
     let repair = ["admin", "verify", "--repair", "--redis", &site.server.url()];
     run(&mut site.home.pdns(), &repair).with(&[0]);
     agrees(&mut store(&site.server), &model);
+    // Those of the other sets had been written.
+    let members: usize = redis::cmd("SCARD").arg("pd:{4:0a00}").query(&mut connection).unwrap();
+    assert!(
+        entries.is_some_and(|entries| (1..=members).contains(&entries)),
+        "{entries:?} of {members}"
+    );
 }
 
 #[test]
@@ -337,17 +346,6 @@ fn a_full_store_is_told_and_waited_out() {
     let told = report.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
     // Batches that are stored in part, too.
     assert_eq!((told, counted), (Some(stored), stored), "{said}");
-    // What a writer still had to enter into the index is told as it is.
-    let owed: u64 = said
-        .lines()
-        .filter_map(|line| {
-            line.split_once("\"entries\":")?.1.split([',', '}']).next()?.parse::<u64>().ok()
-        })
-        .sum();
-    let verify = ["admin", "verify", "--redis", &url];
-    let verified = run(&mut site.home.pdns(), &verify);
-    let lacks = verified.stdout.lines().filter(|line| line.contains("is not in")).count() as u64;
-    assert!(lacks <= owed, "{owed} of {}", verified.stdout);
     assert!(said.lines().any(|line| line.contains("not all") && line.contains("full")), "{said}");
     // Started while it is full it waits, too.
     let mut agent = import();
