@@ -4,7 +4,7 @@
 //! their lines and packets, `aggregate` gathers them in windows, `store` takes the windows.
 //!
 //! - `log_session` reads logs: `log_scheduler` says which, threads of `log_reader` read them, `open_log` is how far
-//!   each is.
+//!   each is, `log_files` what is kept of each between readings, `log_problems` what there is to tell of them.
 //!   A session lasts as long as the store it writes to; if that is emptied or replaced, the next session begins from
 //!   nothing, as after a restart.
 //! - `captured` reads capture files. `live` listens to interfaces, `pipe` reads what comes only once: both in

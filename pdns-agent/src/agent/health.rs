@@ -172,7 +172,8 @@ impl Health {
 
     /// Notes that a log is not rejected, or not any more.
     pub(crate) fn accept(&self, log: &[u8; 16]) {
-        if let Some(rejected) = self.state().rejected.remove(log) {
+        let accepted = self.state().rejected.remove(log);
+        if let Some(rejected) = accepted {
             tracing::info!(log = rejected.name, "batch accepted, reading its log on");
         }
     }

@@ -8,8 +8,8 @@
 
 use super::log_tasks::{End, Job, Message, Outcome, Readable, Shared, Task};
 use super::open_log::{
-    Failure, OpenLog, Position, Progress, has_moved, has_stopped, load_position, mtime,
-    tell_conflict,
+    Failure, OpenLog, Position, Progress, has_moved, has_stopped, is_incomplete, load_position,
+    mtime, tell_conflict,
 };
 use super::outbox::Outbox;
 use super::report::LogReport;

@@ -59,7 +59,7 @@ impl StoreFile {
 }
 
 /// Reads the settings files of `pdns`, the user's own before the one for all. `env` looks up an environment variable.
-/// When a store is named in front of them (`is_named`), a file that cannot be read is left out.
+/// When a store is named in front of them (`is_named`), the one for all is left out where it cannot be read.
 ///
 /// # Errors
 /// [`FileError`] for a file that is there and cannot be read, or says what it should not.
@@ -67,8 +67,11 @@ pub fn of_pdns(
     env: &dyn Fn(&str) -> Option<String>,
     is_named: bool,
 ) -> Result<Vec<StoreFile>, FileError> {
-    let files = [own(env), read(Path::new(FOR_ALL)).transpose()].into_iter().flatten();
-    files.filter(|file| !(is_named && matches!(file, Err(FileError::File { .. })))).collect()
+    let for_all = match read(Path::new(FOR_ALL)) {
+        Err(FileError::File { .. }) if is_named => None,
+        file => file.transpose(),
+    };
+    [own(env), for_all].into_iter().flatten().collect()
 }
 
 /// The user's own file, if there is one.

@@ -14,7 +14,7 @@ pub(super) const CHUNK: usize = 256 * 1024;
 pub(super) const MAX_LINE: usize = 1024 * 1024;
 
 /// The byte order mark of UTF-8.
-const MARK: &[u8] = b"\xef\xbb\xbf";
+pub(super) const MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// Lines that did not go out whole.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -8,7 +8,7 @@ mod closed;
 pub use closed::ClosedLog;
 
 use super::content::Content;
-use super::lines::{Damage, Lines};
+use super::lines::{Damage, Lines, MARK};
 use super::{LogId, SourceError, Stat};
 use crate::hash::{Hasher, PrefixDigest};
 use memchr::memchr;
@@ -144,7 +144,9 @@ impl Log {
     /// Opening ends: the log is `id`, and its first record ends at `head`.
     fn known(mut self, id: LogId, head: usize) -> Self {
         (self.id, self.head) = (id, head as u64);
-        self.first = self.lines.pending().iter().take(FIRST).copied().collect();
+        let pending = self.lines.pending();
+        let first = pending.strip_prefix(MARK).unwrap_or(pending);
+        self.first = first.iter().take(FIRST).copied().collect();
         self.content.learned(head);
         self
     }

@@ -82,7 +82,8 @@ impl StoreError {
         };
         match self.of(|| Some(key.to_owned())) {
             Self::Server(text) => Self::Server(named(text)),
-            Self::Refused(text) => Self::Refused(named(text)),
+            // A wrong password, or a command that is not allowed, has nothing to do with the key.
+            Self::Refused(text) if text.contains("key") => Self::Refused(named(text)),
             error => error,
         }
     }

@@ -450,8 +450,12 @@ fn settings_that_never_worked_end_with_another_status_than_failures() {
 
 /// The rights of a sensor, but for some keys.
 fn sensor_with(server: &Redis, keys: &[&str]) {
-    let rights = ["on", "nopass", "resetkeys", "+@all"];
+    let rights = ["on", ">secret", "resetkeys", "+@all"];
     server.call(&[&["ACL", "SETUSER", "sensor"], &rights[..], keys].concat());
+}
+
+fn as_sensor(command: &mut Command) -> &mut Command {
+    command.env("PDNS_REDIS_USER", "sensor").env("PDNS_REDIS_PASSWORD", "secret")
 }
 
 #[test]
@@ -461,7 +465,7 @@ fn a_log_that_cannot_be_loaded_is_named_with_the_key_and_told_again_when_it_can(
     // The list of logs is missing among its keys.
     sensor_with(&site.server, &["~pd:schema", "~pd:sensors", "~pd:{*"]);
     let mut command = site.follows(&site.server.url());
-    let mut agent = Agent::start(command.env("PDNS_REDIS_USER", "sensor"));
+    let mut agent = Agent::start(as_sensor(&mut command));
     let log = site.folder.join("dns.log");
     site.health_says(&format!("batch of {} rejected", log.display()));
     site.health_says("(key pd:src)");
@@ -492,7 +496,7 @@ fn a_right_that_is_missing_for_one_set_costs_one_log() {
     ];
     sensor_with(&site.server, &all_but);
     let mut command = zeek(&site.home, &site.server.url());
-    command.env("PDNS_REDIS_USER", "sensor").args(["--once", "--workers", "1"]);
+    as_sensor(&mut command).args(["--once", "--workers", "1"]);
     let ended = run(&mut command, &[&site.folder]);
     assert_eq!(ended.code, Some(2), "{}", ended.stderr);
     assert_eq!(ended.stderr.matches("setting its log aside").count(), 1, "{}", ended.stderr);

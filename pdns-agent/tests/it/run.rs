@@ -56,13 +56,6 @@ impl Home {
         self.command(env!("CARGO_BIN_EXE_pdns"))
     }
 
-    /// `pdns`, as an argument of another program that runs it.
-    pub(crate) fn pdns_by(&self, program: &str, arguments: &[&str]) -> Command {
-        let mut command = self.command(program);
-        command.args(arguments).arg(env!("CARGO_BIN_EXE_pdns"));
-        command
-    }
-
     /// `sh`, ready to be given a line.
     pub(crate) fn shell(&self) -> Command {
         self.command("sh")
