@@ -192,7 +192,10 @@ pub fn run(args: &Args, terminal: &mut Terminal<'_>) -> Result<Found, CliError> 
         // Its settings have a file of their own.
         Some(Command::Serve(_)) => Options::default(),
         Some(Command::Admin(admin)) if !admin.needs_store() => Options::default(),
-        _ => args.connection.options(terminal.env, &pdns_files(terminal.env)?)?,
+        _ => {
+            let is_named = args.connection.names_store(terminal.env);
+            args.connection.options(terminal.env, &pdns_files(terminal.env, is_named)?)?
+        }
     };
     let found = command(args, &options, terminal)?;
     terminal.out.flush().map_err(CliError::Output)?;

@@ -12,10 +12,12 @@ mod field;
 mod json;
 mod judged;
 mod plain;
+mod plural;
 mod status;
 mod table;
 
 pub(crate) use csv::safe as safe_cell;
+pub use plural::{counted, noun};
 pub use status::status;
 
 use crate::query::{Group, NameSum, Near, OnAddress, TagSet, Tie};

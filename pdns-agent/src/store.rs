@@ -158,6 +158,9 @@ pub enum StoreError {
     /// Redis is away, loading or busy: it may be better later.
     #[error("{0}")]
     Unavailable(String),
+    /// Redis answers, but has no room or time to serve: it loads its data, has no connection to spare or cannot save.
+    #[error("{0}")]
+    Busy(String),
     /// Redis has reached its memory limit and refuses to write.
     #[error(
         "the store is full, nothing is being written: Redis has reached maxmemory; give it more memory"
@@ -174,13 +177,26 @@ pub enum StoreError {
         /// Its `maxmemory-policy`.
         policy: String,
     },
+    /// A key is gone that Redis may have deleted to make room.
+    #[error(
+        "{cause}; Redis has evicted {evicted} keys since it was started (maxmemory-policy {policy}), which may have been \
+         among them: set it to noeviction, then repair the store or import again"
+    )]
+    Evicted {
+        /// What was found without looking at eviction.
+        cause: Box<StoreError>,
+        /// Keys that it deleted.
+        evicted: u64,
+        /// Its `maxmemory-policy`.
+        policy: String,
+    },
     /// Redis keeps rejecting one batch, or what is known of one log, while it takes other commands.
     #[error("Redis keeps rejecting a batch")]
     Rejected(#[source] Box<StoreError>),
-    /// Redis refuses the user or what he may do.
+    /// Redis refuses the user or what they may do.
     #[error("Redis refuses access: {0}")]
     Refused(String),
-    /// There is no store, and this user may not make one.
+    /// There is no store, and this user may not create one.
     #[error(
         "there is no store with the prefix {prefix} yet, and this user, who may not run {right}, cannot \
          make one: a sensor's agent has to write first"
@@ -188,7 +204,7 @@ pub enum StoreError {
     Missing {
         /// What its keys would begin with.
         prefix: String,
-        /// The command that he may not run.
+        /// The command that they may not run.
         right: String,
     },
     /// Redis answered with an error.
@@ -280,7 +296,8 @@ impl Store {
         let mut link = Link::open(options.clone(), timer)?;
         link.refuse_cluster()?;
         let keys = Keys::new(&options.prefix);
-        let (router, schema) = schema::open(&mut link, &keys)?;
+        let (router, schema) =
+            schema::open(&mut link, &keys).map_err(|error| capacity::explain(&mut link, error))?;
         Ok(Self { link, keys, router, schema, memory: Memory::default(), buckets: HashMap::new() })
     }
 

@@ -30,6 +30,7 @@ const NEEDS: &[Need] = &[
     Need { program: "shellcheck", package: "shellcheck" },
     Need { program: "mkfifo", package: "coreutils" },
     Need { program: "zstd", package: "zstd" },
+    Need { program: "bzip2", package: "bzip2" },
     Need { program: "xz", package: "xz-utils" },
     Need { program: "lz4", package: "lz4" },
 ];

@@ -158,7 +158,9 @@ fn session(
     (stop, metrics, reconnected): (&Stop, &Arc<Metrics>, &Arc<AtomicU64>),
     report: &mut PacketReport,
 ) -> Result<(), AgentError> {
-    let files = capture_files(&captures.inputs)?;
+    let found = capture_files(&captures.inputs);
+    report.note(&found);
+    let files = found.files;
     let workers = settings.workers.min(files.len()).max(1);
     let room = settings.memory / workers;
     let bar = bar(settings.progress);
@@ -192,6 +194,7 @@ fn session(
         let window = Window::new(opened.router.clone(), room);
         readers.push(Reader {
             options: captures.packets.clone(),
+            named: captures.inputs.clone(),
             sensor: settings.sensor.clone(),
             router: opened.router.clone(),
             outbox: Outbox::new(window, writer, &opened),

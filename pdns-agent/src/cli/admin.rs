@@ -66,14 +66,15 @@ pub(super) fn run(
                     .map_err(CliError::Output)?;
             }
             for (count, what) in [
-                (verdict.names, "names"),
-                (verdict.records, "records"),
-                (verdict.negatives, "negative answers"),
-                (verdict.postings, "entries of the inverse index"),
-                (verdict.checkpoints, "checkpoints"),
-                (verdict.tags, "tags"),
+                (verdict.names, ["name", "names"]),
+                (verdict.records, ["record", "records"]),
+                (verdict.negatives, ["negative answer", "negative answers"]),
+                (verdict.postings, ["entry of the inverse index", "entries of the inverse index"]),
+                (verdict.checkpoints, ["checkpoint", "checkpoints"]),
+                (verdict.tags, ["tag", "tags"]),
             ] {
-                terminal.say(format_args!("{count} {what} checked"));
+                let [one, many] = what;
+                terminal.say(format_args!("{} checked", render::counted(count, one, many)));
             }
             terminal.say(format_args!("{}", conclusion(&verdict, repair)));
             Ok(if verdict.is_sound() { Found::Something } else { Found::Nothing })
@@ -101,21 +102,19 @@ pub(super) fn run(
 fn conclusion(verdict: &Verdict, repair: bool) -> String {
     let (problems, remaining, lost) =
         (verdict.problem_count, verdict.remaining(), verdict.lost.len());
+    let found = render::counted(problems, "problem", "problems");
     match (problems, repair) {
         (0, _) => "no problems: the store is whole".to_owned(),
-        (_, false) => {
-            format!("{problems} problems: run `pdns admin verify --repair` while no agent writes")
-        }
+        (_, false) => format!("{found}: run `pdns admin verify --repair` while no agent writes"),
         _ if remaining > 0 => {
-            format!(
-                "{problems} problems, {remaining} of them remain: restore a backup, or report this"
-            )
+            format!("{found}, {remaining} of them not repaired: restore a backup, or report this")
         }
         _ if lost > 0 => format!(
-            "{problems} problems, all repaired; what could not be restored is listed above as lost \
-             ({lost} lines): read its logs again, or restore a backup"
+            "{found}, all repaired; what could not be restored is listed above as lost ({}): read its logs again, or \
+             restore a backup",
+            render::counted(lost as u64, "line", "lines")
         ),
-        _ => format!("{problems} problems, all repaired: the store is whole, nothing was lost"),
+        _ => format!("{found}, all repaired: the store is whole, nothing was lost"),
     }
 }
 

@@ -50,6 +50,8 @@ pub struct Batch {
     pub(crate) learned: Vec<(u32, u32)>,
     /// Sum of the counts.
     pub(crate) sightings: u64,
+    /// Of these, those that the store confirmed and that were not taken yet.
+    pub(crate) confirmed: u64,
 }
 
 /// The calls for one partition.
@@ -65,6 +67,8 @@ pub(crate) struct Call {
     pub(crate) unknown: Range<usize>,
     /// The mark that it leaves.
     pub(crate) mark: Mark,
+    /// How many answers it counts.
+    pub(crate) sightings: u64,
 }
 
 /// A tuple whose row is not known.
@@ -89,6 +93,23 @@ impl Batch {
         self.sightings
     }
 
+    /// How many answers the store has confirmed since the last call, also of a batch that failed.
+    pub fn take_confirmed(&mut self) -> u64 {
+        std::mem::take(&mut self.confirmed)
+    }
+
+    /// Confirms calls by the marks that they left, whose replies were lost with the connection.
+    pub(crate) fn confirm(&mut self, marks: &[Option<Mark>]) {
+        for part in &self.parts {
+            let Some(Some(mark)) = marks.get(usize::from(part.partition)) else { continue };
+            let calls = self.calls.get(part.calls.clone()).unwrap_or_default();
+            if let Some(last) = calls.iter().position(|call| call.mark == *mark) {
+                let applied = calls.iter().take(last + 1);
+                self.confirmed += applied.map(|call| call.sightings).sum::<u64>();
+            }
+        }
+    }
+
     /// The rows that the store told, by index in the window. Empty before the batch was written.
     pub fn learned(&mut self) -> impl Iterator<Item = (u32, u32)> + '_ {
         self.learned.drain(..)
@@ -103,7 +124,7 @@ impl Batch {
         self.record_keys.clear();
         self.long.clear();
         self.learned.clear();
-        self.sightings = 0;
+        (self.sightings, self.confirmed) = (0, 0);
     }
 }
 
@@ -210,7 +231,7 @@ impl Packer {
                     applied: u16::try_from(slice + 1).unwrap_or(u16::MAX),
                 }
             };
-            let unknown = batch.unknown.len();
+            let (unknown, before) = (batch.unknown.len(), batch.sightings);
             let mut words = Words::default();
             // Records of one name together, which the function then reads and writes once.
             let mut now: Vec<(u64, u32)> = now
@@ -229,7 +250,9 @@ impl Packer {
                 }
             }
             let octets = self.pack_call(batch, partition, expected, mark, &words);
-            batch.calls.push(Call { octets, unknown: unknown..batch.unknown.len(), mark });
+            let sightings = batch.sightings - before;
+            let unknown = unknown..batch.unknown.len();
+            batch.calls.push(Call { octets, unknown, mark, sightings });
             expected = Some(mark);
             items = later;
             if items.is_empty() {

@@ -4,7 +4,7 @@ use super::keys::{Keys, PARTITIONS, VERSION};
 use super::link::{Link, Packed};
 use super::marks::{self, Epoch, Identity, PartitionMark, pack_mark, read_mark};
 use super::reply::Pairs;
-use super::{StoreError, reply};
+use super::{StoreError, capacity, reply};
 use crate::hash::{Hasher, Router};
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
@@ -168,6 +168,8 @@ pub(crate) fn keep_sensor(
 
 /// Creates the schema, and tells its fields.
 fn create(link: &mut Link, key: &str) -> Result<Pairs, StoreError> {
+    // What it may delete is not kept.
+    capacity::safe_capacity(link)?;
     // Who may only read is refused here, or by the function.
     let prefix = link.options().prefix.clone();
     let missing = |error| match error {

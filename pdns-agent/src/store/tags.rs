@@ -166,8 +166,12 @@ impl Store {
     /// together or not at all.
     ///
     /// # Errors
-    /// [`StoreError::TooManyTags`]; others as they come. Changes before may have been made.
+    /// [`StoreError::TooManyTags`]; [`StoreError::Evicts`] where a tag that is set may be deleted again; others as they
+    /// come. Changes before may have been made.
     pub fn change_tags(&mut self, changes: &[TagChange]) -> Result<Vec<TagOutcome>, StoreError> {
+        if changes.iter().any(|change| matches!(change, TagChange::Set(_))) {
+            self.safe_capacity()?;
+        }
         let mut outcomes = Vec::with_capacity(changes.len());
         for changes in changes.chunks(BATCH) {
             outcomes.extend(self.change_batch(changes)?);

@@ -11,7 +11,7 @@ use super::keys::{Keys, Kind, Pointer};
 use super::link::Packed;
 use super::posting::{LARGE, Posting};
 use super::{FactBuf, Store, StoreError, reply, schema};
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 
 /// IPv6 /48 that are remembered as entered into the directory.
 const NETS: usize = 1 << 16;
@@ -49,9 +49,9 @@ struct Way {
 /// What was sent for one part and is not answered yet.
 struct Flight {
     part: usize,
-    /// Replies that only have to come, to what enters these.
-    adds: usize,
-    added: Vec<(Posting, Pointer)>,
+    /// Entries of the inverse index that are not confirmed, and how many replies there are to each.
+    added: VecDeque<(Posting, Pointer)>,
+    replies: VecDeque<usize>,
     /// Sets whose size was asked for, after those.
     probes: Vec<Posting>,
     /// The call, last.
@@ -112,7 +112,7 @@ impl Store {
 
     /// After a new connection: what is known of the server is forgotten, and what the batch takes for granted
     /// is compared with what is there.
-    fn renew(&mut self, checkpoint: &Checkpoint, batch: &Batch) -> Result<(), StoreError> {
+    fn renew(&mut self, checkpoint: &Checkpoint, batch: &mut Batch) -> Result<(), StoreError> {
         // Makes the connection, if there is none, before its number is compared.
         self.check_marked()?;
         if self.memory.generation == self.link.generation() {
@@ -130,7 +130,11 @@ impl Store {
         let same = self.memory.generation == 0 || (run.is_some() && run == self.memory.run);
         self.memory.run = run;
         self.memory.generation = self.link.generation();
-        if same && marks == checkpoint.marks { Ok(()) } else { Err(StoreError::Conflict) }
+        if same && marks == checkpoint.marks {
+            return Ok(());
+        }
+        batch.confirm(&marks);
+        Err(StoreError::Conflict)
     }
 
     /// Writes the entries of the inverse index that are owed. Twice does no harm.
@@ -154,7 +158,11 @@ impl Store {
             }
             match reply.map_err(|error| error.at_key(&entry.posting.key)) {
                 Ok(()) => {}
-                Err(error @ (StoreError::Server(_) | StoreError::Damaged { .. })) => {
+                Err(
+                    error @ (StoreError::Server(_)
+                    | StoreError::Refused(_)
+                    | StoreError::Damaged { .. }),
+                ) => {
                     if entry.log == *log {
                         result = result.and(Err(error));
                     }
@@ -183,7 +191,7 @@ impl Store {
             let mut idle = true;
             for (half, flights) in way.halves.iter_mut().enumerate() {
                 // First the replies of this half's last round, then its next round.
-                while let Some(flight) = flights.last() {
+                while let Some(flight) = flights.last_mut() {
                     idle = false;
                     self.land(flight, checkpoint, batch, &mut way.postings)?;
                     flights.pop();
@@ -194,14 +202,15 @@ impl Store {
                 {
                     let before = packed.len();
                     let added = std::mem::take(due);
-                    let probes = self.memory.add_postings(&added, &self.keys, &mut packed);
-                    let adds = packed.len() - before - probes.len();
+                    let (replies, probes) =
+                        self.memory.add_postings(&added, &self.keys, &mut packed);
                     let call = (!part.calls.is_empty()).then_some(part.calls.start);
                     if let Some(call) = call.and_then(|call| batch.calls.get(call)) {
                         packed.raw(batch.octets.get(call.octets.clone()).unwrap_or_default());
                     }
                     if packed.len() > before {
-                        flights.push(Flight { part: index, adds, added, probes, call });
+                        let added = added.into();
+                        flights.push(Flight { part: index, added, replies, probes, call });
                     }
                 }
                 // Replies come in the order of the calls, and the next to land is taken from the end.
@@ -220,16 +229,19 @@ impl Store {
     /// Takes the replies of a flight.
     fn land(
         &mut self,
-        flight: &Flight,
+        flight: &mut Flight,
         checkpoint: &mut Checkpoint,
         batch: &mut Batch,
         postings: &mut [Vec<(Posting, Pointer)>],
     ) -> Result<(), StoreError> {
-        for index in 0..flight.adds {
-            self.link.receive().map_err(|error| match flight.added.get(index) {
-                Some((posting, _)) => error.at_key(&posting.key),
-                None => error,
-            })?;
+        while let (Some((posting, _)), Some(&replies)) =
+            (flight.added.front(), flight.replies.front())
+        {
+            for _ in 0..replies {
+                self.link.receive().map_err(|error| error.at_key(&posting.key))?;
+            }
+            flight.added.pop_front();
+            flight.replies.pop_front();
         }
         for probe in &flight.probes {
             if reply::integer(&self.link.receive()?)? > LARGE {
@@ -289,6 +301,7 @@ impl Store {
         if let Some(mark) = checkpoint.marks.get_mut(usize::from(part.partition)) {
             *mark = Some(call.mark);
         }
+        batch.confirmed += call.sightings;
         part.calls.start = number + 1;
         Ok(())
     }
@@ -365,17 +378,18 @@ impl Store {
 
 impl Memory {
     /// Packs what enters records into the inverse index, and then the questions for the sizes of some of its
-    /// sets, which are returned.
+    /// sets: how many replies each entry has, and these sets.
     fn add_postings(
         &mut self,
         due: &[(Posting, Pointer)],
         keys: &Keys,
         packed: &mut Packed,
-    ) -> Vec<Posting> {
-        let mut probes = Vec::new();
+    ) -> (VecDeque<usize>, Vec<Posting>) {
+        let (mut replies, mut probes) = (VecDeque::with_capacity(due.len()), Vec::new());
         for (posting, owner) in due {
-            let member = posting.member(*owner);
+            let (member, before) = (posting.member(*owner), packed.len());
             self.add_posting(posting, member, keys, packed);
+            replies.push_back(packed.len() - before);
             if Posting::is_probe(member) {
                 probes.push(posting.clone());
             }
@@ -383,7 +397,7 @@ impl Memory {
         for probe in &probes {
             packed.command(&[b"SCARD", probe.key.as_bytes()]);
         }
-        probes
+        (replies, probes)
     }
 
     /// Packs what enters one record into the inverse index; the directory first, so that a reader that

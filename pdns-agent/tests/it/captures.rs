@@ -99,7 +99,7 @@ fn copies_in_one_folder_count_once_and_nothing_is_said_of_lost_data() {
     let half = home.write("moved.pcap", half);
     fs::remove_dir_all(folder).unwrap();
     let ended = import(&home, &server, &[&half]);
-    assert!(ended.stderr.contains("1 files unchanged"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("1 file unchanged"), "{}", ended.stderr);
     agrees(&mut store(&server), &model);
 }
 

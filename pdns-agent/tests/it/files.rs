@@ -120,7 +120,7 @@ fn what_cannot_be_read_is_told_and_all_else_is_read() {
     let pipe = home.path().join("logs/dns.3.log");
     assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
     let ended = import(&home, &server, &home.path().join("logs"));
-    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    assert_eq!(ended.code, Some(2), "{}", ended.stderr);
     assert!(ended.stderr.contains("is a FIFO, not a regular file"), "{}", ended.stderr);
     agrees(&mut store(&server), &alone(&log));
     let missing = import(&home, &server, &home.path().join("nothing"));
@@ -137,10 +137,10 @@ fn a_broken_gzip_is_counted_up_to_the_break_and_once() {
     let mut before = None;
     for _ in 0..3 {
         let ended = import(&home, &server, &path);
-        assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+        assert_eq!(ended.code, Some(2), "{}", ended.stderr);
         let model = contents(&mut store(&server));
         let first = before.get_or_insert_with(|| {
-            assert!(ended.stderr.contains("files could not be read to their end"));
+            assert!(ended.stderr.contains("1 file or folder that could not be read to the end"));
             model.clone()
         });
         assert!(!first.is_empty());
@@ -234,7 +234,7 @@ fn what_was_gathered_of_a_torn_half_way_batch_goes_with_no_other_log() {
     home.write("logs/dns.2.log", Lines::new(39, 500).log(300));
     let folder = home.path().join("logs");
     let both = || run(zeek(&home, &server.url()).args(["--once", "--workers", "1"]), &[&folder]);
-    both().with(&[0]);
+    both().with(&[2]);
     fs::write(&path, &packed).unwrap();
     both().with(&[0]);
     agrees(&mut store(&server), &clean_import(&Home::new(), &folder));

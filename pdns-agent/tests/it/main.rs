@@ -27,6 +27,8 @@ mod files;
 #[cfg(test)]
 mod harness;
 #[cfg(test)]
+mod inputs;
+#[cfg(test)]
 mod layers;
 #[cfg(test)]
 mod live;

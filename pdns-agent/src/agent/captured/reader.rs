@@ -7,22 +7,29 @@ use super::known::{self, Known, Relation};
 use super::queue::{Queue, Waiting};
 use super::size;
 use crate::agent::now;
+use crate::agent::open_log::tell_conflict;
 use crate::agent::outbox::Outbox;
 use crate::agent::report::PacketReport;
 use crate::agent::writer::Means;
+use crate::decode::log::command_for;
 use crate::decode::packets::{Decoder, Options};
 use crate::hash::Router;
 use crate::observation::Observation;
-use crate::source::{CaptureFile, Content, Digest, PcapError, Step};
+use crate::source::{CaptureFile, Content, Digest, PcapError, Step, first_bytes};
 use crate::store::{Checkpoint, SourceState, StoreError};
 use indicatif::ProgressBar;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+
+/// Bytes of a file that is no capture which are looked at for what it is.
+const FIRST: usize = 4096;
 
 /// A thread's means.
 pub(super) struct Reader {
     pub(super) options: Options,
+    /// What was named, and not found in a directory.
+    pub(super) named: Vec<PathBuf>,
     pub(super) sensor: String,
     pub(super) router: Router,
     pub(super) outbox: Outbox,
@@ -63,6 +70,7 @@ impl Reader {
         while let Some(waiting) = queue.next() {
             let path = waiting.path.as_path();
             loop {
+                let connections = self.outbox.writer.connections();
                 match self.file(&waiting, queue) {
                     Ok(Outcome::Done) => {
                         self.bar.inc(size(path).unwrap_or(0));
@@ -70,14 +78,15 @@ impl Reader {
                     }
                     Ok(Outcome::Queued) => break,
                     Err(Failure::File(error)) => {
-                        self.report.fail(&error);
+                        self.fail(path, &error);
                         self.bar.inc(size(path).unwrap_or(0));
                         break;
                     }
                     Err(Failure::Store(StoreError::Conflict))
                         if self.means.stop.sleep(Duration::from_millis(100)) =>
                     {
-                        tracing::warn!(path = %path.display(), "another agent reads this capture, or Redis lost data; reading it again");
+                        let is_lost = connections != self.outbox.writer.connections();
+                        tell_conflict(path, is_lost);
                     }
                     // The others may be stored all the same.
                     Err(Failure::Store(error)) if error.is_refusal() => {
@@ -95,6 +104,20 @@ impl Reader {
         (self.report, Ok(()))
     }
 
+    /// Reports a file that could not be read.
+    fn fail(&mut self, path: &Path, error: &PcapError) {
+        let first = match error {
+            PcapError::NotACapture { .. } => first_bytes(path, FIRST).ok(),
+            _ => None,
+        };
+        let command = first.as_deref().and_then(command_for).filter(|&command| command != "pcap");
+        if first.is_some() && (command.is_some() || self.named.iter().any(|named| named == path)) {
+            self.report.fail_foreign(&path.display().to_string(), command);
+        } else {
+            self.report.fail(error);
+        }
+    }
+
     /// Finds out which capture a file is, and reads what is not in the store yet.
     fn file(&mut self, waiting: &Waiting, queue: &Queue) -> Result<Outcome, Failure> {
         let path = waiting.path.as_path();
@@ -102,7 +125,7 @@ impl Reader {
         let mut file = CaptureFile::open(path)?;
         let Some(head) = file.head(&hasher)? else { return self.without_packets(file) };
         let Some(_claim) = queue.claim(head, waiting) else { return Ok(Outcome::Queued) };
-        let (known, new) = self.known(&head)?;
+        let (known, new) = self.known(path, &head)?;
         let mut lengths = self.earlier.lengths().clone();
         lengths.extend(known.iter().flat_map(Known::lengths));
         // Only a pipe has no content to measure, and no head.
@@ -138,7 +161,7 @@ impl Reader {
             );
         }
         let is_read = capture.state.complete && capture.lengths().last() == Some(content.length);
-        let before = if is_read { None } else { self.before(&file, &content)? };
+        let before = if is_read { None } else { self.before(path, &file, &content)? };
         match before {
             None => self.report.unchanged += 1,
             Some(before) => {
@@ -185,11 +208,11 @@ impl Reader {
     }
 
     /// The captures in the store that begin with a packet, and a new one.
-    fn known(&mut self, head: &Digest) -> Result<(Vec<Known>, Known), StoreError> {
+    fn known(&mut self, path: &Path, head: &Digest) -> Result<(Vec<Known>, Known), StoreError> {
         let mut known = Vec::new();
         for number in 0.. {
             let id = known::id(self.router.hasher(), head, number);
-            let (state, checkpoint) = self.outbox.writer.load(id)?;
+            let (state, checkpoint) = self.outbox.writer.load(id, &path.display().to_string())?;
             let is_new = state.is_none();
             known.push(Known { id, state: state.unwrap_or_default(), checkpoint });
             if is_new {
@@ -278,11 +301,17 @@ impl Reader {
 
     /// Loads what the store has of a file under identities of earlier versions, and applies the rest of what was left
     /// half-way then; `None` if that is all of it.
-    fn before(&mut self, file: &CaptureFile, content: &Content) -> Result<Option<Before>, Failure> {
+    fn before(
+        &mut self,
+        path: &Path,
+        file: &CaptureFile,
+        content: &Content,
+    ) -> Result<Option<Before>, Failure> {
         let mut before = Before::default();
         let earlier = Arc::clone(&self.earlier);
         for (length, id) in earlier.of(content) {
-            let (state, mut checkpoint) = self.outbox.writer.load(id)?;
+            let (state, mut checkpoint) =
+                self.outbox.writer.load(id, &path.display().to_string())?;
             if length == content.length && state.as_ref().is_some_and(|state| state.complete) {
                 return Ok(None);
             }
