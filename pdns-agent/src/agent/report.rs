@@ -145,7 +145,7 @@ impl PacketReport {
             part("packets lost: no room in the ring buffer", capture.lost);
             part("packets handed over in part", capture.truncated);
             part(
-                "packets dropped by the interface, before they were seen",
+                "packets dropped by the interface, some of which may have been seen",
                 capture.interface_dropped,
             );
         }
@@ -159,6 +159,10 @@ impl PacketReport {
             part(&spelled("messages", result, reason), count);
         }
         part("responses that nobody was seen to ask for", tally.messages.unsolicited);
+        part(
+            "responses that could not wait for their query: too many waited",
+            tally.messages.hurried,
+        );
         for (reason, &count) in &tally.messages.omitted {
             part(&format!("answers not taken: {reason}"), count);
         }
