@@ -80,7 +80,7 @@ impl Reader {
             };
             let is_long = pending.bytes > CARRIED.max(CARRIED_FILES * pending.size);
             let (begins, bytes) = (pending.begins, pending.bytes);
-            let next = self.head_of(waiting).filter(|_| is_it);
+            let next = head_of(waiting).filter(|_| is_it);
             let decoder = self.close(pending, next)?;
             // What a batch was left half-way with is decoded apart.
             let is_open = !capture.checkpoint.open_ends().is_empty();
@@ -100,7 +100,7 @@ impl Reader {
             && last.state.next.is_none()
         {
             // No other file may go on there, too: what is open would be told twice.
-            let state = SourceState { next: self.head_of(waiting), ..last.state.clone() };
+            let state = SourceState { next: head_of(waiting), ..last.state.clone() };
             self.outbox.writer.begin(last.id, state)?;
         }
         match earlier.first().and_then(|first| first.part.start) {
@@ -189,12 +189,12 @@ impl Reader {
         let at = known.iter().position(|known| known.state.path == path);
         Ok(at.map(|at| known.swap_remove(at)).or_else(|| known.pop()))
     }
+}
 
-    /// What stands in the store for the first packet of a file.
-    fn head_of(&self, waiting: &Waiting) -> Option<String> {
-        let part = waiting.folder.parts.get(waiting.place)?;
-        part.start.map(|(head, _)| hex(&head))
-    }
+/// What stands in the store for the first packet of a file.
+fn head_of(waiting: &Waiting) -> Option<String> {
+    let part = waiting.folder.parts.get(waiting.place)?;
+    part.start.map(|(head, _)| hex(&head))
 }
 
 /// Decodes a file that is in the store, for what it leaves open.

@@ -2,7 +2,7 @@
 //!
 //! Under `captured`, in front of `outbox`.
 
-use super::context::{Context, hex};
+use super::context::{Context, Earlier, hex};
 use super::earlier::Before;
 use super::known::Known;
 use super::queue::{Claim, Waiting};
@@ -146,7 +146,7 @@ impl Reader {
             Context::Fresh => (Decoder::new(&self.options), 0),
             Context::Carried(decoder, _, bytes) => (*decoder, bytes),
             Context::Before(files, _) => {
-                (self.decoder(&files), files.iter().map(|file| file.size()).sum())
+                (self.decoder(&files), files.iter().map(Earlier::size).sum())
             }
         };
         let mut result = Ok(true);

@@ -213,6 +213,7 @@ pub(in crate::decode) struct Record {
 
 /// The records of one message, and what else its sections told.
 #[derive(Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(in crate::decode) struct Records {
     pub(in crate::decode) all: Vec<Record>,
     octets: Vec<u8>,

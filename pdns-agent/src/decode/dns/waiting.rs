@@ -109,6 +109,7 @@ impl Waiting {
     }
 
     /// Takes the oldest: `None` if there is none, `Some(None)` if it found its query or cannot be used.
+    #[expect(clippy::option_option, reason = "none is left, or one without a response was")]
     pub(super) fn pop(&mut self) -> Option<Option<Response>> {
         let Entry { id, response, .. } = self.entries.pop_front()?;
         let number = self.first;

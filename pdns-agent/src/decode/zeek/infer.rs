@@ -184,6 +184,7 @@ pub(super) fn infer(
 }
 
 /// The way along the answers of one row.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 struct Walk<'s, 'e> {
     /// The end of the chain so far.
     owner: Name<'s>,
