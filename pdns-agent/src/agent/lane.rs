@@ -250,7 +250,8 @@ impl<T: Tap> Lane<T> {
                         interface = self.name,
                         "the clock was set back; questions that wait for an answer are given up"
                     );
-                    self.decoder.begin_anew();
+                    let window = &mut berth.outbox.window;
+                    self.decoder.begin_anew(&mut |observation| window.add(&observation));
                 }
                 last = Some(now);
             }

@@ -432,9 +432,9 @@ impl LogReader {
             complete,
             size,
             mtime_ns: mtime(&stat),
-            contents: Vec::new(),
             updated: now(),
             tally: serde_json::to_value(&tally).unwrap_or_default(),
+            ..SourceState::default()
         };
         let (checkpoint, state) = (progress.checkpoint.clone(), progress.state.clone());
         let digest = Some(log.digest().to_bytes());

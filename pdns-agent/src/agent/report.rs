@@ -190,7 +190,7 @@ impl PacketReport {
         if let Some(capture) = &tally.capture {
             part(capture.lost, ["packet", "packets"], "lost: no room in the ring buffer");
             part(capture.truncated, ["packet", "packets"], "handed over in part");
-            let label = "dropped by the interface, before they were seen";
+            let label = "dropped by the interface, some of which may have been seen";
             part(capture.interface_dropped, ["packet", "packets"], label);
         }
         part(tally.waiting(), ["packet", "packets"], "still waiting at the end");
@@ -210,6 +210,8 @@ impl PacketReport {
             ["response", "responses"],
             "that nobody was seen to ask for",
         );
+        let label = "that could not wait for their query: too many waited";
+        part(tally.messages.hurried, ["response", "responses"], label);
         for (reason, &count) in &tally.messages.omitted {
             part(count, ["answer", "answers"], &format!("not taken: {reason}"));
         }

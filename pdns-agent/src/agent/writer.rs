@@ -41,6 +41,7 @@ enum Request {
     Check,
 }
 
+#[expect(clippy::large_enum_variant, reason = "the largest is sent once for each file")]
 enum Answer {
     Loaded(Result<(Option<SourceState>, Checkpoint), StoreError>),
     UnderWay(Result<Option<[u8; DIGEST]>, StoreError>),

@@ -22,6 +22,8 @@ use std::sync::Arc;
 const FIRST: usize = 256;
 /// Most octets that a log's identity is made of.
 const HEAD_MAX: usize = 64 * 1024;
+/// How far before a position lines are skimmed for what belongs to those behind it, in octets.
+const RECENT: u64 = 256 * 1024;
 
 /// How a turn of reading ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -240,7 +242,8 @@ impl Log {
     /// Moves to `offset`, to where an earlier run or another copy of this log was read.
     ///
     /// Every line passed over that begins with `#`, and every line before the first record, goes to
-    /// `skim`, since headers say how to read what follows and may repeat within a log. So it reads from
+    /// `skim`, since headers say how to read what follows and may repeat within a log. So do the last lines of JSON
+    /// before `offset`, since what follows may be the answers to what they ask. So it reads from
     /// the start, wherever the log stands: who skims may know none of the headers yet.
     ///
     /// # Errors
@@ -271,7 +274,8 @@ impl Log {
                 }
             };
             self.lines.drain(offset, &mut |line, end| {
-                if line.starts_with(b"#") || end < head {
+                let is_recent = offset.saturating_sub(end) < RECENT && line.starts_with(b"{");
+                if line.starts_with(b"#") || end < head || is_recent {
                     skim(line);
                 }
             });

@@ -47,6 +47,18 @@ pub struct SourceState {
     /// of that much. What is applied is never beyond the last of them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub contents: Vec<(u64, u64)>,
+    /// Of a capture file: when its last packet was captured, in microseconds, once it is complete.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last: Option<i64>,
+    /// Of a capture file that goes on where another ended: what stands for the packet with which its decoder began.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub follows: Option<String>,
+    /// Of a capture file: what stands for the first packet of the file that goes on where it ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+    /// Of a capture file: the next one was read at once, so that its end was not the end of the capture.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub is_followed: bool,
     /// When this was written, seconds since the epoch.
     pub updated: u64,
     /// Lines by what became of them, as the decoder counts them.

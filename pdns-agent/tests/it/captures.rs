@@ -27,7 +27,7 @@ fn alone(octets: &[u8]) -> Model {
 }
 
 /// What two captures amount to, each counted once.
-fn both(one: &Model, other: &Model) -> Model {
+pub(crate) fn both(one: &Model, other: &Model) -> Model {
     let mut sum = one.clone();
     for (key, seen) in other {
         sum.entry(key.clone()).and_modify(|mine| mine.merge(seen)).or_insert(*seen);

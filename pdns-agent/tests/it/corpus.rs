@@ -57,12 +57,12 @@ pub(crate) fn files_below(directory: &Path, found: &mut Vec<PathBuf>) {
 /// What a script beside the tests prints.
 fn python<'a>(script: &str, arguments: impl IntoIterator<Item = &'a OsStr>) -> Vec<u8> {
     let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/reference"));
-    let output = Command::new("python3")
+    let output = Command::new(crate::reference::interpreter())
         .arg("-B")
         .arg(folder.join(script))
         .args(arguments)
         .output()
-        .expect("python3 is installed (cargo xtask test does)");
+        .expect("cargo xtask test makes a Python");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     output.stdout
 }

@@ -10,6 +10,7 @@ mod access;
 mod agent;
 #[cfg(test)]
 mod captures;
+mod chain;
 #[cfg(test)]
 mod cli;
 #[cfg(test)]
