@@ -48,7 +48,7 @@ pub struct Export {
     /// ip-descriptions]
     #[arg(long, short = 'l', value_name = "N", allow_negative_numbers = true, value_parser = rows)]
     pub limit: Option<usize>,
-    /// Write this file, and not standard output
+    /// Write this file rather than standard output, which is -
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
     /// Link each indicator of zeek-intel to its page on this server
