@@ -321,8 +321,11 @@ fn name(text: &str, purpose: Purpose) -> Result<NameBuf, SubjectError> {
         if is_number_or_digest(text) {
             return Err(SubjectError::Opaque);
         }
+        let is_number = |text: &str| text.bytes().all(|octet| octet.is_ascii_digit());
         let last = text.trim_end_matches('.').rsplit('.').next().unwrap_or_default();
-        if !last.is_empty() && last.bytes().all(|octet| octet.is_ascii_digit()) {
+        // No host name ends in a number, but names in the DNS do.
+        let is_all = text.split('.').all(is_number);
+        if !last.is_empty() && is_number(last) && (is_all || purpose == Purpose::Store) {
             return Err(SubjectError::Numbers);
         }
     }

@@ -8,7 +8,7 @@ use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use std::path::PathBuf;
 
 pub(super) const EXPORT: &str = "\
-zeek-intel and suricata-dataset know names and no domains: for a tag on '*.example.com' they list
+zeek-intel and suricata-dataset know names and no domains: for a tag on .example.com they list
 example.com and the names below it that the store has, at most 10000 of each domain, and say so when
 there are more. A name that a nearer tag says the opposite of is left out. suricata-dataset leaves
 out addresses. In zeek-intel only what is tagged as a threat asks for a notice.
