@@ -107,6 +107,8 @@ pub struct Look {
     pub sensors: Vec<String>,
     /// The tags that are shown beside names and addresses.
     pub tags: Arc<TagSet>,
+    /// The URI of the server that answers, which COF has as `origin`; `None` where no server does.
+    pub origin: Option<String>,
 }
 
 impl Look {

@@ -7,7 +7,8 @@
 //! out; `pdns_count_is_lower_bound` where more were seen than the store can count; `pdns_unsolicited` where only responses had the record that nobody was seen to ask for; `pdns_partial`
 //! where the source told only the host of an MX, SRV or SOA record, so that its other fields are zero; `pdns_tags`
 //! where either end is tagged; `pdns_subject` or `pdns_why` where the answer says more of a row than is stored.
-//! `sensor_id` is a string, as the draft has it; several sensors are joined with commas.
+//! `origin` is the URI of the server that answered (misp-modules reads it without asking whether it is there); `pdns`
+//! itself has none. `sensor_id` is a string, as the draft has it; several sensors are joined with commas.
 
 use super::json::{Json, Object};
 use super::{Item, Look, Mark, Renderer, field, judged};
@@ -62,6 +63,9 @@ impl Cof {
         let sensors: Vec<&str> = self.look.sensors(seen.sensors).collect();
         if !sensors.is_empty() {
             object.field("sensor_id", &sensors.join(","))?;
+        }
+        if let Some(origin) = &self.look.origin {
+            object.field("origin", origin)?;
         }
         if field::is_inferred(seen) {
             object.field("pdns_inferred", &true)?;

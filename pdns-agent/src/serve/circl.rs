@@ -9,6 +9,7 @@
 use super::answer::{Asking, Out, ask};
 use super::app::App;
 use super::guard::Asker;
+use super::host::authority;
 use super::metrics::Endpoint;
 use super::part::decode;
 use super::refusal::Refusal;
@@ -20,7 +21,7 @@ use crate::rr::RrType;
 use crate::store::{FactBuf, Row, Store, StoreError};
 use axum::Extension;
 use axum::extract::State;
-use axum::http::{HeaderMap, HeaderValue, Uri};
+use axum::http::{HeaderMap, HeaderValue, Uri, Version};
 use axum::response::{IntoResponse, Response};
 use std::error::Error as _;
 use std::net::IpAddr;
@@ -66,6 +67,7 @@ enum What {
 pub(super) async fn query(
     State(app): State<Arc<App>>,
     Extension(asker): Extension<Asker>,
+    version: Version,
     uri: Uri,
     headers: HeaderMap,
 ) -> Response {
@@ -75,9 +77,19 @@ pub(super) async fn query(
         Err(refusal) => return refusal.into_response(),
     };
     let time = app.limits.time.min(TIME);
+    let origin = origin(&app, version, &uri, &headers);
     let shared = Arc::clone(&app);
     let asking = Asking { app, asker, endpoint: Endpoint::Circl, time, keep_alive: None };
-    ask(asking, move |store, out| answer(&shared, store, &question, out)).await
+    ask(asking, move |store, out| answer(&shared, store, &question, origin, out)).await
+}
+
+/// The URI of this protocol as the client sees it, for COF's `origin`.
+fn origin(app: &App, version: Version, uri: &Uri, headers: &HeaderMap) -> String {
+    // The guard has refused requests for which it is not clear; HTTP/1.0 and a Unix socket may leave it out.
+    let host = authority(version, uri, headers).ok().flatten();
+    let host = host.map_or_else(|| "localhost".to_owned(), |host| host.to_string());
+    let scheme = if app.behind_proxy || app.has_tls { "https" } else { "http" };
+    format!("{scheme}://{host}/pdns/")
 }
 
 /// Reads the question; `most` is the largest page.
@@ -149,6 +161,7 @@ fn answer(
     app: &App,
     store: &mut Store,
     question: &Question,
+    origin: String,
     out: &mut Out,
 ) -> Result<(), StoreError> {
     let sensors = store.sensors()?;
@@ -174,7 +187,8 @@ fn answer(
         headers.insert("x-dribble-errors", HeaderValue::from_static(error));
     }
     out.begin(Format::Cof.info().media, headers);
-    let mut renderer = Format::Cof.renderer(Look { sensors, tags, ..Look::default() });
+    let mut renderer =
+        Format::Cof.renderer(Look { sensors, tags, origin: Some(origin), ..Look::default() });
     for row in &rows {
         let mut line = Vec::new();
         // A Vec takes all that is written to it.

@@ -145,7 +145,7 @@ async fn admit(
         }
     }
     let is_preflight = request.method() == Method::OPTIONS && app.origin.is_some();
-    if request.uri().path() == "/healthz" || is_preflight {
+    if matches!(request.uri().path(), "/health" | "/healthz") || is_preflight {
         return Ok(());
     }
     let identity = identify(app, endpoint, request.headers(), &from).await?;
