@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::ops::ControlFlow;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 fn random_change(random: &mut fastrand::Rng, time: u32) -> TagChange {
@@ -470,10 +470,13 @@ fn who_tags_is_noted_behind_sudo_too() {
         command.env("PDNS_REDIS", server.url()).envs(names.iter().copied());
         run(&mut command, arguments).with(&[0])
     };
+    // Where the environment names nobody, it is the account of the process.
+    let account = Command::new("id").arg("-un").output().unwrap().stdout;
+    let account = String::from_utf8(account).unwrap();
     for (names, subject, author) in [
         (&[("USER", "root"), ("SUDO_USER", "anna")][..], "a.example", "anna"),
         (&[("USER", "bob"), ("SUDO_USER", "")], "b.example", "bob"),
-        (&[], "c.example", ""),
+        (&[], "c.example", account.trim()),
     ] {
         pdns(names, &["tag", "set", "threat", subject]);
         let shown = pdns(&[], &["tag", "list", "--under", subject, "--format", "json"]);
