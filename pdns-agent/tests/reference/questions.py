@@ -218,10 +218,16 @@ def typed_subject(rng, rows):
     return f"{found}-{type(found)(last)}", None, (found, type(found)(last))
 
 
+def as_ipv4(at):
+    return getattr(at, "ipv4_mapped", None) or at
+
+
 def look_up_parts(rows, name, span, negative):
     if name is None:
-        low, high = span
-        return [[row for row in rows if (at := address(row)) and at.version == low.version and low <= at <= high]]
+        # IPv4 addresses are found in their IPv6 form, too.
+        low, high = (as_ipv4(at) for at in span)
+        found = [(row, as_ipv4(at)) for row in rows if (at := address(row))]
+        return [[row for row, at in found if at.version == low.version and low <= at <= high]]
     own = [row for row in rows if is_record(row) and row["rrname"] == name]
     pointing = [row for row in rows if target(row) == name and row["rrname"] != name]
     failed = [row for row in rows if not is_record(row) and row["rrname"] == name]

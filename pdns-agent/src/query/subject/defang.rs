@@ -25,7 +25,7 @@ fn pattern(source: &str) -> Regex {
 
 /// `[.]`, `(dot)`, `{://}` and the like, with blanks around.
 static BRACKETED: LazyLock<Regex> = LazyLock::new(|| {
-    pattern(r"(?i-u)[ \t]*[\[({<][ \t]*(\.|dot|at|@|:|::|://|:/|/|//|\\|-|_)[ \t]*[\])}>][ \t]*")
+    pattern(r"(?i-u)[ \t]*[\[({<][ \t]*(\.|dot|at|@|:|::|://|:/|/|//|-|_)[ \t]*[\])}>][ \t]*")
 });
 /// `evil[.example`, `evil.]example`.
 static HALF: LazyLock<Regex> =
