@@ -75,6 +75,8 @@ mod serve;
 #[cfg(test)]
 mod store;
 #[cfg(test)]
+mod subjects;
+#[cfg(test)]
 mod suricata;
 #[cfg(test)]
 mod sweep;

@@ -5,12 +5,12 @@
 use crate::config::Connection;
 use std::path::PathBuf;
 
-/// Feeds DNS answers that this sensor sees into a passive DNS store.
+/// Record the DNS answers that a sensor sees in a passive DNS store.
 #[derive(Debug, clap::Parser)]
 #[command(
     name = "pdns-agent",
     version,
-    about,
+    about = "Record the DNS answers that a sensor sees in a passive DNS store",
     after_help = "The store is a private Redis unless --redis or PDNS_REDIS names one. SIGTERM and SIGINT end the \
                   agent after all it has read is in the store. Once the store has worked, whatever is wrong with it \
                   is waited out.\n\nExit status: 0 done, 2 failed (something could not be read or stored), 78 the \

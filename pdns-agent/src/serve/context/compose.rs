@@ -3,16 +3,16 @@
 //! Part of the page. The parts are read one after the other on the visit's thread, each of them bounded.
 
 use super::around::{self, Around};
-use super::asked::{Asked, net_of, tag_of, text_of, typed};
+use super::asked::{Asked, tag_of, typed};
 use super::hunt::HuntUrl;
 use super::page::{Context, Form, Frame, NearThreat, OneSection, Start};
 use super::read::{self, Depth, Reading, Section};
-use super::shown::{unicode, visible};
+use super::shown::visible;
 use super::summary::{event, summary};
 use super::timeline::{Axis, Time, grouped};
 use super::view::{Link, MAX_TAGS, Table, Vicinity, badges, judgement, past, table, vicinity};
-use crate::name::{Name, suffix};
-use crate::query::{Cursor, Subject, TagSet, near};
+use crate::name::{Name, shown::unicode, suffix};
+use crate::query::{Cursor, Subject, TagSet, near, net_of};
 use crate::render::percent;
 use crate::serve::answer::Out;
 use crate::store::{Row, Store, StoreError, Tag, TagEvent, TagKind, TagSubject};
@@ -48,7 +48,7 @@ pub(super) fn context(
     out: &Out,
 ) -> Result<Context, StoreError> {
     let subject = &visit.asked.subject;
-    let text = text_of(subject);
+    let text = subject.to_string();
     let mut glance = |section| read::section(store, subject, section, Depth::Glance, out);
     let records = glance(Section::Records)?;
     let pointing = glance(Section::Pointing)?;
@@ -69,11 +69,8 @@ pub(super) fn context(
     let token = visit.token.filter(|_| !own_subjects.is_empty());
     Ok(Context {
         frame: Frame { title: text.clone(), asked: typed(subject) },
-        sort: sort(subject),
-        unicode: match subject {
-            Subject::Name(name) | Subject::Below(name) => unicode(name.as_str()),
-            Subject::Addresses(..) => None,
-        },
+        sort: subject.sort(),
+        unicode: subject.name().and_then(|name| unicode(name.as_name())),
         badges: badges(&applying),
         summary: summary(subject, &records, &pointing, &negatives, &nearby),
         said,
@@ -109,7 +106,7 @@ pub(super) fn section(
     for row in &rows.rows {
         axis.add(row.seen.time_first, row.seen.time_last);
     }
-    let text = text_of(subject);
+    let text = subject.to_string();
     let mut table = table(section, title(subject, section), subject, &rows, &axis, tags);
     (table.left_out, table.more) = (String::new(), None);
     let next = rows.next.map(|next| {
@@ -149,19 +146,9 @@ pub(super) fn start(store: &mut Store) -> Result<Start, StoreError> {
     })
 }
 
-fn sort(subject: &Subject) -> &'static str {
-    match subject {
-        Subject::Name(_) => "name",
-        Subject::Below(_) => "names below",
-        Subject::Addresses(from, to) if from == to => "address",
-        Subject::Addresses(from, to) if net_of(*from, *to).is_some() => "prefix",
-        Subject::Addresses(..) => "range",
-    }
-}
-
 fn title(subject: &Subject, section: Section) -> &'static str {
     match (subject, section) {
-        (Subject::Name(_), Section::Records) => "What it resolved to",
+        (Subject::Name(_) | Subject::AtOrBelow(_), Section::Records) => "What it resolved to",
         (_, Section::Records) => "What points here",
         (_, Section::Pointing) => "What points at it",
         (_, Section::Negatives) => "Negative answers",
@@ -215,7 +202,9 @@ fn surroundings(
                 found.push(around::in_prefix(store, net, &|row| row.rrname == *name)?);
             }
         }
-        Subject::Below(apex) => found.push(around::below(store, apex.clone(), None)?),
+        Subject::Below(apex) | Subject::AtOrBelow(apex) => {
+            found.push(around::below(store, apex.clone(), None)?);
+        }
         Subject::Addresses(from, to) if from == to => {
             if let Some(net) = around::prefix(*from) {
                 let is_own = |row: &Row| row.address() == Some(*from);
@@ -229,7 +218,7 @@ fn surroundings(
 
 fn vicinities(subject: &Subject, nearby: &[Around], tags: &TagSet) -> Vec<Vicinity> {
     let title = |around: &Around| match (&around.whole, subject) {
-        (Subject::Below(_), Subject::Below(_)) => "Newest names below",
+        (Subject::Below(_), Subject::Below(_) | Subject::AtOrBelow(_)) => "Newest names below",
         (Subject::Below(_), _) => "Newest under",
         _ => "Newest in",
     };
@@ -240,7 +229,7 @@ fn vicinities(subject: &Subject, nearby: &[Around], tags: &TagSet) -> Vec<Vicini
 fn pivots(subject: &Subject) -> Vec<Link> {
     let mut found = Vec::new();
     match subject {
-        Subject::Name(name) | Subject::Below(name) => {
+        Subject::Name(name) | Subject::Below(name) | Subject::AtOrBelow(name) => {
             let name = name.as_name();
             let parent = name.suffix(name.labels().count().saturating_sub(1));
             let wider = [suffix::registrable(name), Some(parent)];

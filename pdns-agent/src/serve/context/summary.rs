@@ -60,7 +60,7 @@ pub(super) fn summary(
             } else {
                 format!("{} times", grouped(records.count))
             };
-            let what = if let Subject::Name(_) = subject {
+            let what = if let Subject::Name(_) | Subject::AtOrBelow(_) = subject {
                 of(records)
             } else {
                 let names = number(records.names, records.is_whole, "name", "names");

@@ -253,7 +253,9 @@ fn records(store: &mut Store, request: &Request, by: &By<'_>, sink: &mut Sink<'_
         }
         // There is no index for wildcards of RDATA.
         By::Target(_) => store.every(Kind::Record, &mut take)?,
-        By::Addresses(from, to) => store.of_addresses(*from, *to, usize::MAX, &mut take)?,
+        By::Addresses(from, to) => {
+            crate::query::on_addresses(store, *from, *to, usize::MAX, &mut take)?;
+        }
         By::Octets(octets) => by_octets(store, octets, &mut take)?,
     }
     // What came too late for all to be read is shown as far as it was read.
