@@ -164,13 +164,12 @@ fn a_second_response_is_unsolicited() {
         ["client-cf.dropbox.com 47 A 52.85.112.21", "client-cf.dropbox.com 47 A 52.85.112.21 ?"];
     let Some(tally) = check(name, &want) else { return };
     assert_eq!((tally.queries, tally.unsolicited), (1, 1));
+    // The same response again within 0.1 ms, as a mirror port shows it, is a copy.
     let Some(folder) = captures("zeek/dns-two-responses.pcap") else { return };
-    let (lines, _) = decode(&folder.join("zeek/dns-two-responses.pcap"));
-    let (first, second) = lines.split_at(lines.len() / 2);
-    assert_eq!(first.len(), 6);
-    for (first, second) in first.iter().zip(second) {
-        assert_eq!(&format!("{first} ?"), second);
-    }
+    let (lines, tally) = decode(&folder.join("zeek/dns-two-responses.pcap"));
+    assert_eq!(lines.len(), 6);
+    assert!(lines.iter().all(|line| !line.ends_with(" ?")), "{lines:?}");
+    assert_eq!((tally.queries, tally.unsolicited), (1, 0));
 }
 
 #[test]

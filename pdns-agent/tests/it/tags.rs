@@ -445,7 +445,7 @@ fn the_examples_of_the_readme_run() {
     for line in part.lines() {
         let line = line.strip_prefix("pdns ").unwrap();
         let program = site.pdns();
-        let mut shell = std::process::Command::new("sh");
+        let mut shell = Command::new("sh");
         shell.env("PDNS", program.get_program()).arg("-c").arg(format!("\"$PDNS\" {line}"));
         shell.envs(program.get_envs().filter_map(|(name, value)| Some((name, value?))));
         let ended = run(&mut shell, &[] as &[&str]);

@@ -280,7 +280,8 @@ impl Reader {
         let mut before = Before::default();
         let earlier = Arc::clone(&self.earlier);
         for (length, id) in earlier.of(content) {
-            let (state, mut checkpoint) = self.outbox.writer.load(id, &path.display().to_string())?;
+            let (state, mut checkpoint) =
+                self.outbox.writer.load(id, &path.display().to_string())?;
             if length == content.length && state.as_ref().is_some_and(|state| state.complete) {
                 return Ok(None);
             }

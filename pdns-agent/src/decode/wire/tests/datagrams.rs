@@ -52,7 +52,8 @@ fn lengths_that_cannot_be_are_rejected_and_zero_goes_to_the_end() {
 fn what_there_is_of_a_response_is_handed_on_before_the_rest_comes() {
     let mut response = query(1, 50);
     response[2] |= 0x80;
-    let flow = Flow { transport: Transport::Udp, from: server(), to: client() };
+    let (from, to) = ((client().0, 53), (server().0, PORT));
+    let flow = Flow { transport: Transport::Udp, from, to };
     // Of one that the capture cut.
     let packet = v4(17, 7, &udp(53, PORT, &response));
     let mut run = Run::new();
