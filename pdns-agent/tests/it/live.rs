@@ -123,12 +123,13 @@ fn check_joined(what: &str, captures: &[PathBuf]) {
     let packets = joined(&file, captures);
     assert!(packets > 50, "{what}: only {packets} packets");
     let live = Live::start(&home, &network, &server.url(), &["--interface", "cap"]);
-    assert_eq!(network.replay("cap", &file, PACED), packets);
+    // At the times in the file.
+    assert_eq!(network.replay("cap", &file, &[]), packets);
     live.sees("cap", packets);
     assert_eq!(live.counter("lost", "cap"), 0);
     let (code, said) = live.agent.terminate();
     assert_eq!(code, Some(0), "{said}");
-    assert!(said.contains(" rejected, 0 lost;") || said.contains("packets lost: "), "{said}");
+    assert!(said.contains(" rejected, 0 lost;") || said.contains(" lost: "), "{said}");
     assert!(!said.contains("no room in the ring buffer"), "{said}");
     let (records, negatives) = stored(&home, &server.url());
     let (file_records, file_negatives) = from_file(&home, &file);

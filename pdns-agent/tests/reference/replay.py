@@ -4,7 +4,8 @@
     replay.py OUT CAPTURE...
 
 Every packet is in an Ethernet frame, with all octets that were captured and no others, one millisecond after
-the one before. Prints a JSON object {packets: n, skipped: {capture: reason}}: what cannot be sent is said.
+the one before. Between captures there is a pause, longer than two messages that are the same can be apart and
+pass for one that was captured twice, whatever holds up the sender. Prints a JSON object {packets: n, skipped: {capture: reason}}: what cannot be sent is said.
 """
 
 import json
@@ -13,7 +14,7 @@ import subprocess
 import sys
 
 HEADER = bytes.fromhex("020000000002" "020000000001")
-START, STEP = 1_700_000_000 * 10**6, 1_000
+START, STEP, PAUSE = 1_700_000_000 * 10**6, 1_000, 200_000
 RAW = {12, 14, 101, 228, 229}
 BSD = {2: b"\x08\x00", 24: b"\x86\xdd", 28: b"\x86\xdd", 30: b"\x86\xdd"}
 # What tshark cannot read, or no interface can send.
@@ -52,7 +53,7 @@ def packets(path):
 
 
 def main(out, paths):
-    skipped, count = {}, 0
+    skipped, count, at = {}, 0, START
     with open(out, "wb") as file:
         file.write(struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 262144, 1))
         for path in paths:
@@ -62,9 +63,10 @@ def main(out, paths):
                 reason = None if frame else reason if link == 1 else SKIPPED.get(link, f"link type {link}")
                 if not frame or len(frame) < 14:
                     continue
-                at = START + count * STEP
+                at += STEP
                 file.write(struct.pack("<IIII", at // 10**6, at % 10**6, len(frame), len(frame)) + frame)
                 count += 1
+            at += PAUSE
             if reason:
                 skipped[path] = reason
     json.dump({"packets": count, "skipped": skipped}, sys.stdout)
