@@ -8,6 +8,7 @@ use crate::name::{Name, NameBuf, suffix};
 use crate::observation::Fact;
 use crate::rr::RrType;
 use crate::store::{OwnerSum, Row};
+use std::cmp::Ordering;
 use std::net::IpAddr;
 
 /// What rows must share to be added up.
@@ -29,7 +30,7 @@ pub enum By {
 }
 
 /// As [`GroupKey`], borrowed from the rows.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq)]
 pub(super) enum KeyRef<'k> {
     Name(Name<'k>),
     Address(IpAddr),
@@ -65,6 +66,17 @@ impl By {
     }
 }
 
+impl GroupKey {
+    pub(super) fn borrowed(&self) -> KeyRef<'_> {
+        match self {
+            Self::Name(name) => KeyRef::Name(name.as_name()),
+            Self::Address(address) => KeyRef::Address(*address),
+            Self::RrType(rrtype) => KeyRef::RrType(*rrtype),
+            Self::Depth(depth) => KeyRef::Depth(*depth),
+        }
+    }
+}
+
 impl KeyRef<'_> {
     pub(super) fn to_key(self) -> GroupKey {
         match self {
@@ -72,6 +84,17 @@ impl KeyRef<'_> {
             Self::Address(address) => GroupKey::Address(address),
             Self::RrType(rrtype) => GroupKey::RrType(rrtype),
             Self::Depth(depth) => GroupKey::Depth(depth),
+        }
+    }
+
+    /// Its place before or behind another key of the same sort.
+    pub(super) fn compare(self, key: &GroupKey) -> Ordering {
+        match (self, key) {
+            (Self::Name(one), GroupKey::Name(other)) => one.cmp(&other.as_name()),
+            (Self::Address(one), GroupKey::Address(other)) => one.cmp(other),
+            (Self::RrType(one), GroupKey::RrType(other)) => one.cmp(other),
+            (Self::Depth(one), GroupKey::Depth(other)) => one.cmp(other),
+            (one, other) => one.to_key().cmp(other),
         }
     }
 
