@@ -5,10 +5,11 @@
 //! belongs together (a tag, the one that it displaces, the entries in the history) is one function call.
 
 use super::link::Packed;
-use super::tag::{self, Tag, TagReader};
+use super::tag::{self, Tag, TagReader, TagSubject};
 use super::tag_order::sorted;
 use super::{Store, StoreError, reply};
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::ops::ControlFlow;
 
 /// The most tags of a store: all of them are read at once.
@@ -230,12 +231,27 @@ impl Store {
         &mut self,
         each: &mut dyn FnMut(TagEvent) -> ControlFlow<()>,
     ) -> Result<u64, StoreError> {
+        self.tag_history_of(&|_| true, each)
+    }
+
+    /// As [`Store::tag_history`], of the tags whose subject `admits` lets through.
+    ///
+    /// # Errors
+    /// As [`Store::tag_history`]; an entry of another tag need not read.
+    pub fn tag_history_of(
+        &mut self,
+        admits: &dyn Fn(&TagSubject) -> bool,
+        each: &mut dyn FnMut(TagEvent) -> ControlFlow<()>,
+    ) -> Result<u64, StoreError> {
         let key = self.keys.tags_history();
         let damaged = || StoreError::damaged(&key);
         let oldest = reply::list(self.link.ask(&[b"LRANGE", key.as_bytes(), b"0", b"0"])?)?;
         let dropped = match oldest.into_iter().next() {
             None => return Ok(0),
-            Some(oldest) => read_event(&reply::octets(oldest)?).ok_or_else(damaged)?.number - 1,
+            Some(oldest) => {
+                let oldest = reply::octets(oldest)?;
+                StoredEvent::read(&oldest).ok_or_else(damaged)?.number - 1
+            }
         };
         let mut before = u64::MAX;
         let mut end = -1;
@@ -247,13 +263,16 @@ impl Store {
                 return Ok(dropped);
             }
             for entry in page.into_iter().rev() {
-                let event = read_event(&reply::octets(entry)?).ok_or_else(damaged)?;
+                let entry = reply::octets(entry)?;
+                let stored = StoredEvent::read(&entry).ok_or_else(damaged)?;
                 // What is added meanwhile moves those that were shown into the next page.
-                if event.number < before {
-                    before = event.number;
-                    if each(event).is_break() {
-                        return Ok(dropped);
-                    }
+                if stored.number >= before {
+                    continue;
+                }
+                before = stored.number;
+                let (_, subject) = tag::read_field(&stored.tag).ok_or_else(damaged)?;
+                if admits(&subject) && each(stored.event().ok_or_else(damaged)?).is_break() {
+                    return Ok(dropped);
                 }
             }
             end -= PAGE;
@@ -266,16 +285,33 @@ fn entry(act: TagAct, field: &str, value: &str) -> String {
     serde_json::to_string(&Entry { act, tag: field, value }).unwrap_or_default()
 }
 
-fn read_event(entry: &[u8]) -> Option<TagEvent> {
-    /// As [`Entry`], owned: its texts have escapes.
-    #[derive(Deserialize)]
-    struct Owned {
-        act: TagAct,
-        tag: String,
-        value: String,
+/// An entry of the history, of which the tag's words are not read yet.
+struct StoredEvent<'e> {
+    number: u64,
+    act: TagAct,
+    tag: Cow<'e, str>,
+    value: Cow<'e, str>,
+}
+
+impl<'e> StoredEvent<'e> {
+    fn read(entry: &'e [u8]) -> Option<Self> {
+        /// As [`Entry`], owned where its texts have escapes.
+        #[derive(Deserialize)]
+        struct Read<'e> {
+            act: TagAct,
+            #[serde(borrow)]
+            tag: Cow<'e, str>,
+            #[serde(borrow)]
+            value: Cow<'e, str>,
+        }
+        let (number, entry) = std::str::from_utf8(entry).ok()?.split_once(' ')?;
+        let number = number.parse().ok().filter(|&number: &u64| number > 0)?;
+        let Read { act, tag, value } = serde_json::from_str(entry).ok()?;
+        Some(Self { number, act, tag, value })
     }
-    let (number, entry) = std::str::from_utf8(entry).ok()?.split_once(' ')?;
-    let number = number.parse().ok().filter(|&number: &u64| number > 0)?;
-    let Owned { act, tag, value } = serde_json::from_str(entry).ok()?;
-    Some(TagEvent { number, act, tag: Tag::read(tag.as_bytes(), value.as_bytes())? })
+
+    fn event(&self) -> Option<TagEvent> {
+        let tag = Tag::read(self.tag.as_bytes(), self.value.as_bytes())?;
+        Some(TagEvent { number: self.number, act: self.act, tag })
+    }
 }
