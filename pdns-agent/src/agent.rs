@@ -4,7 +4,7 @@
 //! their lines and packets, `aggregate` gathers them in windows, `store` takes the windows.
 //!
 //! - `log_session` reads logs: `log_scheduler` says which, threads of `log_reader` read them, `open_log` is how far
-//!   each is.
+//!   each is, `log_files` what is kept of each between readings, `log_problems` what there is to tell of them.
 //!   A session lasts as long as the store it writes to; if that is emptied or replaced, the next session begins from
 //!   nothing, as after a restart.
 //! - `captured` reads capture files. `live` listens to interfaces, `pipe` reads what comes only once: both in
@@ -19,6 +19,7 @@ mod lane;
 mod listen;
 mod live;
 mod log_files;
+mod log_problems;
 mod log_reader;
 mod log_scheduler;
 mod log_session;
@@ -42,7 +43,12 @@ use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::thread;
 use std::time::{Duration, SystemTime};
+
+/// How often it is looked whether Redis answers.
+const WATCH: Duration = Duration::from_millis(500);
 
 /// What the agent is to do.
 #[derive(Clone, Debug)]
@@ -116,7 +122,7 @@ pub enum AgentError {
     #[error("cannot use the store")]
     Store(#[source] StoreError),
     /// An input is wrong.
-    #[error("cannot read what was named")]
+    #[error("cannot read the input")]
     Source(#[from] SourceError),
     /// What was seen could not be stored before the end.
     #[error("{sightings} answers that were seen last are lost: they could not be stored")]
@@ -133,6 +139,9 @@ pub enum AgentError {
     /// Nothing to read, and nothing to wait for.
     #[error("{}: no such file or directory", .0.display())]
     Missing(PathBuf),
+    /// A pattern of file names that no file has.
+    #[error("no file matches {0}")]
+    NoMatch(String),
     /// An interface cannot be captured on.
     #[error(transparent)]
     Capture(#[from] CaptureError),
@@ -167,6 +176,7 @@ impl AgentError {
             Self::Lost { .. }
             | Self::Stopped(_)
             | Self::Missing(_)
+            | Self::NoMatch(_)
             | Self::Pcap(_)
             | Self::Thread(_) => exit::FAILED,
         }
@@ -210,7 +220,7 @@ impl Stop {
         let mut left = time;
         while !left.is_zero() && !self.is_stopped() {
             let now = left.min(step);
-            std::thread::sleep(now);
+            thread::sleep(now);
             left -= now;
         }
         !self.is_stopped()
@@ -224,19 +234,20 @@ impl Stop {
 /// its other errors are waited out; a line, a packet or a file that cannot be read is counted in the report.
 pub fn run(settings: &Settings, stop: &Stop) -> Result<Report, AgentError> {
     let metrics = Arc::new(Metrics::default());
+    let _watch;
     let input = match &settings.source {
         Source::Logs(logs) => {
-            listen(settings, &metrics)?;
+            _watch = start(settings, &metrics)?;
             read_logs(settings, logs, stop, &metrics).map(Input::Logs)
         }
         Source::Pcap(captures) => {
-            listen(settings, &metrics)?;
+            _watch = start(settings, &metrics)?;
             captured::run(settings, captures, stop, &metrics).map(Input::Packets)
         }
         Source::Ebpf(interfaces) => {
             let captures = live::open(interfaces)?;
-            // Behind what takes capabilities, so that this thread has none either.
-            listen(settings, &metrics)?;
+            // Behind what takes capabilities, so that these threads have none either.
+            _watch = start(settings, &metrics)?;
             live::run(settings, interfaces, captures, stop, &metrics).map(Input::Packets)
         }
     }?;
@@ -244,13 +255,24 @@ pub fn run(settings: &Settings, stop: &Stop) -> Result<Report, AgentError> {
     Ok(Report { input, stored, unwritten })
 }
 
-/// Serves metrics, if that is asked for.
-fn listen(settings: &Settings, metrics: &Arc<Metrics>) -> Result<(), AgentError> {
-    match &settings.listen {
-        Some(address) => listen::start(address, metrics)
-            .map_err(|cause| AgentError::Listen { address: address.clone(), cause }),
-        None => Ok(()),
+/// Starts what goes on beside reading: serving metrics, if that is asked for, and watching whether Redis answers,
+/// until the value is dropped.
+fn start(settings: &Settings, metrics: &Arc<Metrics>) -> Result<Sender<()>, AgentError> {
+    if let Some(address) = &settings.listen {
+        listen::start(address, metrics)
+            .map_err(|cause| AgentError::Listen { address: address.clone(), cause })?;
     }
+    let (sender, end) = channel();
+    let metrics = Arc::clone(metrics);
+    thread::Builder::new()
+        .name("watch".to_owned())
+        .spawn(move || {
+            while end.recv_timeout(WATCH) == Err(RecvTimeoutError::Timeout) {
+                metrics.health.watch();
+            }
+        })
+        .map_err(AgentError::Thread)?;
+    Ok(sender)
 }
 
 fn read_logs(

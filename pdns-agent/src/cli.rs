@@ -124,7 +124,7 @@ pub enum CliError {
         cause: io::Error,
     },
     /// Some lines of a file were bad; each was told.
-    #[error("{bad} of {lines} lines were passed over; the others are in")]
+    #[error("{bad} of {lines} lines were skipped; the others are in")]
     BadLines {
         /// How many.
         bad: u64,
@@ -188,11 +188,20 @@ pub fn run(args: &Args, terminal: &mut Terminal<'_>) -> Result<Found, CliError> 
     if args.command.is_some() && !args.subjects.is_empty() {
         return Err(UsageError::SubjectBeforeCommand.into());
     }
+    if let (None, [word, _, ..]) = (&args.command, args.subjects.as_slice())
+        && hint::is_like_command(word)
+    {
+        let like = hint::command_like(word);
+        return Err(UsageError::Command { word: word.clone(), like }.into());
+    }
     let options = match &args.command {
         // Its settings have a file of their own.
         Some(Command::Serve(_)) => Options::default(),
         Some(Command::Admin(admin)) if !admin.needs_store() => Options::default(),
-        _ => args.connection.options(terminal.env, &pdns_files(terminal.env)?)?,
+        _ => {
+            let is_named = args.connection.names_store(terminal.env);
+            args.connection.options(terminal.env, &pdns_files(terminal.env, is_named)?)?
+        }
     };
     let found = command(args, &options, terminal)?;
     terminal.out.flush().map_err(CliError::Output)?;

@@ -9,10 +9,12 @@ pub mod exit;
 mod security_onion;
 pub mod serve;
 mod store_file;
+mod toml_error;
 pub mod usage;
 
 pub use document::FileError;
 pub use store_file::{StoreFile, of_pdns as pdns_files};
+pub(crate) use toml_error::toml_error;
 
 use crate::store::{Options, has_password, mask, read_password};
 use std::io;
@@ -103,8 +105,11 @@ pub enum ConnectionError {
     )]
     SecurityOnion(String),
     /// The prefix would break the keys.
-    #[error("{0:?} cannot begin a key: give up to 64 letters, digits, or any of : . _ -")]
+    #[error("{0:?} cannot begin a key: give 1 to 64 letters, digits, or any of : . _ -")]
     Prefix(String),
+    /// A setting without a value.
+    #[error("{0} is empty: give a value, or leave it out")]
+    Empty(&'static str),
     /// What a settings file says of the store is wrong.
     #[error("the settings of the store in {} are wrong", file.display())]
     InFile {
@@ -137,6 +142,11 @@ fn whose(cause: &io::Error) -> &'static str {
 }
 
 impl Connection {
+    /// Whether the command line or the environment names a store.
+    pub fn names_store(&self, env: &dyn Fn(&str) -> Option<String>) -> bool {
+        self.url.is_some() || env("PDNS_REDIS").is_some_and(|url| !url.is_empty())
+    }
+
     /// What the store needs. `env` looks up an environment variable; one that is empty counts as not set. `files` are
     /// the settings files, those that go before others first.
     ///
@@ -168,6 +178,25 @@ impl Connection {
             Some(path) => Some(path.clone()),
             None => env("PDNS_REDIS_PASSWORD_FILE").map(PathBuf::from),
         };
+        let is_empty = |path: &Path| path.as_os_str().is_empty();
+        let user_of = |file: &StoreFile| file.user.clone();
+        let file_of = |file: &StoreFile| file.password_file.clone();
+        for (name, typed, written) in [
+            (
+                "redis_user",
+                self.user.as_deref().is_some_and(str::is_empty),
+                first(files, user_of).filter(|(user, _)| user.is_empty()).map(|(_, file)| file),
+            ),
+            (
+                "redis_password_file",
+                self.password_file.as_deref().is_some_and(is_empty),
+                first(files, file_of).filter(|(path, _)| is_empty(path)).map(|(_, file)| file),
+            ),
+        ] {
+            if typed || written.is_some() {
+                return Err(in_file(written.filter(|_| !typed))(ConnectionError::Empty(name)));
+            }
+        }
         let (password, password_file) = match (password_file, env("PDNS_REDIS_PASSWORD")) {
             (Some(path), _) => (Some(password_of(&path)?), Some(path)),
             (None, Some(password)) => (Some(password), None),
@@ -212,7 +241,7 @@ fn check_url(url: &str, may_be_any: bool) -> Result<(), ConnectionError> {
 fn checked_prefix(prefix: String) -> Result<String, ConnectionError> {
     // Braces would move every key to one slot of a cluster, and control characters hide in logs.
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || b":._-".contains(&byte);
-    if prefix.len() > 64 || !prefix.bytes().all(fits) {
+    if !(1..=64).contains(&prefix.len()) || !prefix.bytes().all(fits) {
         return Err(ConnectionError::Prefix(prefix));
     }
     Ok(prefix)
@@ -303,6 +332,9 @@ mod tests {
         for wrong in [
             StoreFile { redis: Some("localhost".to_owned()), ..good.clone() },
             StoreFile { prefix: Some("a b".to_owned()), ..good.clone() },
+            StoreFile { prefix: Some(String::new()), ..good.clone() },
+            StoreFile { user: Some(String::new()), ..good.clone() },
+            StoreFile { password_file: Some(PathBuf::new()), ..good.clone() },
             StoreFile { password_file: Some(PathBuf::from("nowhere")), ..good.clone() },
         ] {
             let error = shown(&Connection::default(), &[], &[wrong]);

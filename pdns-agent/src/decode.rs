@@ -118,8 +118,8 @@ reasons! {
         NoQtype = "no_qtype", "negative answer without a query type";
         /// No error and nothing in the log, but there was an answer that is not logged.
         AnswerNotInLog = "answer_not_in_log", "the log does not hold the answer";
-        /// No error and no answer: it may be no data, or a referral.
-        NodataOrReferral = "nodata_or_referral", "no data or a referral";
+        /// No error and no answer: it may be no data, a referral, or a truncated message.
+        NodataOrReferral = "nodata_or_referral", "no data, a referral or a truncated answer";
         /// A record of the protocol itself: signatures of messages, types that only a question has.
         Meta = "meta", "a record of the protocol";
         /// No answer, but the message is not whole, so nothing can be told.

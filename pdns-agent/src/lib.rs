@@ -14,7 +14,7 @@
 //! - [`decode`] makes [`observation`]s of lines and of packets, or counts why not.
 //! - [`aggregate`] merges equal observations, so that the store hears of each tuple once a batch.
 //! - [`store`] takes batches exactly once and gives rows back.
-//! - [`query`] puts questions to the store; [`render`] writes the answers, [`exchange`] lists for other programs.
+//! - [`query`] reads what is typed as subjects (`query::subject`, the only place) and puts questions to the store; [`render`] writes the answers, [`exchange`] lists for other programs.
 //! - [`agent`] and [`cli`] are the two programs' work, [`serve`] answers over HTTP; [`config`] is what they are told.
 //! - [`name`], [`rr`], [`rdata`], [`time`] and [`hash`] are the words that all of them share.
 //!
@@ -23,8 +23,8 @@
 //! - `source` knows no DNS. `decode` does no I/O. `render` and `aggregate` never see the store's insides.
 //! - Only `store` names Redis. A client's address goes no further than `decode`, which pairs questions with
 //!   answers by it: nothing behind has a field for it.
-//! - No text leaves the program that is not printable ASCII, or escaped to be so; but for `serve::context`, whose
-//!   pages show letters of other scripts, and nothing that is invisible.
+//! - No text leaves the program that is not printable ASCII, or escaped to be so; but for the pages of `serve::context`
+//!   and the Unicode forms of names in tables ([`name::shown`]), in which nothing is invisible.
 //! - Nothing is `unsafe`, but the system calls of `source::capture`, in one file. Only `source` names aya.
 //!
 //! `tests/it/layers.rs` holds the arrows to this.

@@ -7,10 +7,11 @@
 //! file (`. \ " ; ( ) @ $`) has a backslash before it, and one outside `!`..`~` is `\DDD` in
 //! decimal. There is exactly one such text for each name, so equal text is equal name, and it is
 //! printable ASCII whatever octets were on the wire: it can go to a terminal, a log line or a
-//! newline-separated block as it is. Names are never IDN-decoded here.
+//! newline-separated block as it is. What is stored is never IDN-decoded; [`shown`] has the Unicode form that stands beside a name.
 
 pub(crate) mod compressed;
 mod labels;
+pub mod shown;
 pub mod suffix;
 
 use labels::Labels;

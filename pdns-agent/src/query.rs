@@ -10,6 +10,7 @@
 //! more than a bounded number of rows: where an answer may be longer, it is walked in several passes,
 //! each of which goes on after the last item of the one before.
 
+mod addresses;
 mod contrast;
 mod described;
 mod extent;
@@ -27,15 +28,14 @@ mod pattern;
 pub(crate) mod rows;
 mod stats;
 mod subject;
-mod tag_subject;
 mod tags;
 mod text;
 mod top;
-mod typed;
 mod walk;
 mod watch;
 mod when;
 
+pub use addresses::on_addresses;
 pub use contrast::{
     Contrast, ContrastQuery, Limits, MAX_SHARED, Neighbour, Relation, RelationKind,
     UnknownRelation, contrast,
@@ -53,12 +53,14 @@ pub use order::{Each, MAX_SORTED, Passes, Sort};
 pub use page::{Cursor, MAX_PAGE, Pager, Rows};
 pub use parked::{List, ListError, WHYS, Why, parked};
 pub use pattern::{Pattern, PatternError};
-pub use subject::{Subject, SubjectError};
-pub use tag_subject::{Scope, TagSubjectError, tag_subject};
+pub use subject::{
+    Certainty, MAX_LISTED, Purpose, Reading, Readings, Scope, Subject, SubjectError,
+    TagSubjectError, TaggedParts, net_of, parts, printed, printed_name, read_list, tag_subject,
+    tag_subject_for, tag_subjects, typed_name, typed_tag,
+};
 pub use tags::{End, RowTags, TagFilter, TagSet, UnknownTagFilter, is_overridden};
 pub use text::{Text, Word, WordError};
 pub use top::{NameSum, top_names};
-pub use typed::{escaped_labels, is_number_or_digest, typed_name, typed_tag};
 pub use walk::{EachNames, Walk, walk};
 pub use watch::{Polled, Watch};
 pub use when::{DAY, Moment, WhenError};
@@ -138,6 +140,9 @@ impl What {
         match subject {
             Subject::Name(name) => Self::Name { name, negative },
             Subject::Below(apex) => Self::Names(Text { below: Some(apex), ..Text::default() }),
+            Subject::AtOrBelow(apex) => {
+                Self::Names(Text { at_or_below: Some(apex), ..Text::default() })
+            }
             Subject::Addresses(from, to) => Self::Addresses(from, to),
         }
     }
@@ -166,7 +171,7 @@ pub fn run_in(
         What::Name { name, negative } => look_up(store, query, name.as_name(), *negative, each),
         What::Addresses(from, to) => {
             let mut answer = Answer::new(query, each);
-            answer.section(|most, take| store.of_addresses(*from, *to, most, take))?;
+            answer.section(|most, take| on_addresses(store, *from, *to, most, take))?;
             Ok(answer.page)
         }
         What::Names(text) => names::run(store, query, text, passes, each),

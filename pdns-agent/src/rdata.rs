@@ -18,6 +18,7 @@ mod text;
 
 use crate::name::NameBuf;
 use crate::rr::RrType;
+pub(crate) use layout::can_have_length;
 use layout::layout;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use text::{Writer, write_text};
@@ -29,9 +30,9 @@ pub struct Rdata<'a> {
     pub rrtype: RrType,
     /// Canonical wire form, at most 65,535 octets.
     pub octets: &'a [u8],
-    /// The source named only the host of an MX, SRV or SOA record: every other field of `octets` is
-    /// zero because it is unknown. A Zeek dns.log does that. Such a record is another record than the
-    /// whole one.
+    /// A part of the record is unknown. The source named only the host of an MX, SRV or SOA record, and every other
+    /// field of `octets` is zero: a Zeek dns.log does that. Or it told strings of TXT records and not which belong to one
+    /// record, as Suricata does: then `octets` is one of them. Such a record is another record than the whole one.
     pub partial: bool,
 }
 

@@ -12,10 +12,12 @@ mod field;
 mod json;
 mod judged;
 mod plain;
+mod plural;
 mod status;
 mod table;
 
 pub(crate) use csv::safe as safe_cell;
+pub use plural::{counted, noun};
 pub use status::status;
 
 use crate::query::{Group, Limits, NameSum, Near, Neighbour, OnAddress, TagSet};
@@ -107,6 +109,8 @@ pub struct Look {
     pub sensors: Vec<String>,
     /// The tags that are shown beside names and addresses.
     pub tags: Arc<TagSet>,
+    /// The URI of the server that answers, which COF has as `origin`; `None` where no server does.
+    pub origin: Option<String>,
 }
 
 impl Look {

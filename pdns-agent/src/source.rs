@@ -4,7 +4,7 @@
 //! [`Wake`] sleeps until there is more; [`capture`] has packets of an interface. `decode` makes sense of the lines; how far each log has been
 //! read is kept by `store` and handed in by `agent`. Nothing here knows of DNS or of a store.
 //!
-//! A log is known by what it holds, not by where it lies. Rotation renames a log, `archive-log` gzips
+//! A log is known by what it holds, not by where it lies. Rotation renames a log, `archive-log` compresses
 //! it into the folder of its day, people copy it: it stays the same [`LogId`], and a position, being
 //! counted in uncompressed octets, stays true. That is what makes reading exactly once.
 //!
@@ -14,12 +14,14 @@
 pub mod capture;
 mod captures;
 mod content;
+mod first_bytes;
 mod frame;
 mod lines;
 mod log;
 mod names;
 mod pcap;
 mod scan;
+mod unpack;
 mod wake;
 mod walk;
 
@@ -30,13 +32,16 @@ pub use capture::{
     Capture, CaptureError, Counters as CaptureCounters, Options as CaptureOptions,
     State as Condition, drop_privileges,
 };
-pub use captures::capture_files;
+pub use captures::{CaptureFiles, capture_files};
+pub use first_bytes::first_bytes;
 pub use frame::Frame;
-pub use log::{ClosedLog, Log, Progress};
+pub use lines::Damage;
+pub use log::{ClosedLog, DEVICE, Log, Progress};
 pub use names::LogNames;
 pub use pcap::{CaptureFile, Content, Digest, MOST_PACKET, MOST_PASSED, PcapError, Step};
-pub use scan::{Found, Scan};
+pub use scan::{Found, Missing, Scan};
 pub use wake::{Wake, Waker, Woken};
+pub use walk::Skipped;
 
 use std::fmt;
 use std::fs::Metadata;
@@ -125,7 +130,7 @@ pub enum SourceError {
         cause: io::Error,
     },
     /// A directory holds more than can be meant; a link to `/` may have got into it.
-    #[error("{} holds more than {most} directories; the rest is not looked at", path.display())]
+    #[error("{} holds more than {most} directories; the rest is not looked at, name parts of it", path.display())]
     TooWide {
         /// The directory given.
         path: PathBuf,
@@ -150,7 +155,7 @@ pub enum SourceError {
         kind: &'static str,
     },
     /// Reading failed; nothing was lost, it can be tried again.
-    #[error("cannot read {} at octet {offset}", path.display())]
+    #[error("cannot read {} at byte {offset}", path.display())]
     Read {
         /// The file.
         path: PathBuf,
@@ -160,10 +165,10 @@ pub enum SourceError {
         #[source]
         cause: io::Error,
     },
-    /// The gzip stream is broken, or ends too early ([`io::ErrorKind::UnexpectedEof`]: it may still be
+    /// The compressed stream is broken, or ends too early ([`io::ErrorKind::UnexpectedEof`]: it may still be
     /// written). The complete lines before that were handed out.
-    #[error("cannot unpack {} after octet {offset}", path.display())]
-    Gzip {
+    #[error("cannot unpack {} after byte {offset} of its content", path.display())]
+    Unpack {
         /// The file.
         path: PathBuf,
         /// Where the next line begins, in uncompressed octets.
@@ -172,8 +177,17 @@ pub enum SourceError {
         #[source]
         cause: io::Error,
     },
+    /// The file is text in another encoding.
+    #[error(
+        "{} is encoded in UTF-16, which is not supported: convert it with `iconv -f UTF-16 -t UTF-8`",
+        path.display()
+    )]
+    Utf16 {
+        /// The file.
+        path: PathBuf,
+    },
     /// A position lies past the end: a copy still being made, or a log cut short.
-    #[error("{} holds {len} octets, less than the position {offset}", path.display())]
+    #[error("{} holds {len} bytes, less than the position {offset}", path.display())]
     Shrank {
         /// The file.
         path: PathBuf,

@@ -22,11 +22,13 @@ mod keys;
 mod link;
 mod lookup;
 mod managed;
+mod marks;
 mod owners;
 mod password;
 mod posting;
 mod rebuild;
 mod registers;
+mod remains;
 mod repair;
 mod reply;
 mod reply_timer;
@@ -39,6 +41,7 @@ mod sources;
 mod summary;
 mod tag;
 mod tag_order;
+mod tag_repair;
 mod tags;
 mod told;
 mod upsert;
@@ -155,6 +158,9 @@ pub enum StoreError {
     /// Redis is away, loading or busy: it may be better later.
     #[error("{0}")]
     Unavailable(String),
+    /// Redis answers, but has no room or time to serve: it loads its data, has no connection to spare or cannot save.
+    #[error("{0}")]
+    Busy(String),
     /// Redis has reached its memory limit and refuses to write.
     #[error(
         "the store is full, nothing is being written: Redis has reached maxmemory; give it more memory"
@@ -171,13 +177,26 @@ pub enum StoreError {
         /// Its `maxmemory-policy`.
         policy: String,
     },
+    /// A key is gone that Redis may have deleted to make room.
+    #[error(
+        "{cause}; Redis has evicted {evicted} keys since it was started (maxmemory-policy {policy}), which may have been \
+         among them: set it to noeviction, then repair the store or import again"
+    )]
+    Evicted {
+        /// What was found without looking at eviction.
+        cause: Box<StoreError>,
+        /// Keys that it deleted.
+        evicted: u64,
+        /// Its `maxmemory-policy`.
+        policy: String,
+    },
     /// Redis keeps rejecting one batch, or what is known of one log, while it takes other commands.
     #[error("Redis keeps rejecting a batch")]
     Rejected(#[source] Box<StoreError>),
-    /// Redis refuses the user or what he may do.
+    /// Redis refuses the user or what they may do.
     #[error("Redis refuses access: {0}")]
     Refused(String),
-    /// There is no store, and this user may not make one.
+    /// There is no store, and this user may not create one.
     #[error(
         "there is no store with the prefix {prefix} yet, and this user, who may not run {right}, cannot \
          make one: a sensor's agent has to write first"
@@ -185,7 +204,7 @@ pub enum StoreError {
     Missing {
         /// What its keys would begin with.
         prefix: String,
-        /// The command that he may not run.
+        /// The command that they may not run.
         right: String,
     },
     /// Redis answered with an error.
@@ -243,12 +262,6 @@ pub enum StoreError {
         "the store would have more than {MAX_TAGS} tags: clear some, or tag prefixes and whole domains"
     )]
     TooManyTags,
-    /// A partition is that of another store, under the schema of this one.
-    #[error(
-        "the store holds remains of another one that was emptied while an agent wrote: empty it once more, \
-         with FLUSHDB"
-    )]
-    Remains,
     /// Somebody else moved a log's checkpoint, or Redis lost it: it has to be loaded again.
     #[error("the checkpoint of the log was moved by another agent or lost")]
     Conflict,
@@ -259,8 +272,7 @@ pub struct Store {
     link: Link,
     keys: Keys,
     router: Router,
-    /// What partitions keep of the schema.
-    identity: schema::Identity,
+    schema: schema::Schema,
     memory: Memory,
     /// Buckets as they were when last looked at.
     buckets: HashMap<(Kind, u8), Buckets>,
@@ -284,15 +296,9 @@ impl Store {
         let mut link = Link::open(options.clone(), timer)?;
         link.refuse_cluster()?;
         let keys = Keys::new(&options.prefix);
-        let (router, identity) = schema::open(&mut link, &keys)?;
-        Ok(Self {
-            link,
-            keys,
-            router,
-            identity,
-            memory: Memory::default(),
-            buckets: HashMap::new(),
-        })
+        let (router, schema) =
+            schema::open(&mut link, &keys).map_err(|error| capacity::explain(&mut link, error))?;
+        Ok(Self { link, keys, router, schema, memory: Memory::default(), buckets: HashMap::new() })
     }
 
     /// Says where in the store names belong.
@@ -318,7 +324,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Replaced`] when it is not; others as they come.
     pub fn check(&mut self) -> Result<(), StoreError> {
-        schema::same(&mut self.link, &self.keys, self.router.hasher())
+        schema::same(&mut self.link, &self.keys, &self.router, &self.schema).map(drop)
     }
 
     fn partitions(&self) -> impl Iterator<Item = u8> + use<> {

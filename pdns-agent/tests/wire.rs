@@ -69,6 +69,9 @@ fn read(path: &Path) -> Outcome {
     let mut wire = Wire::new(Options::default());
     let mut seen = Vec::new();
     let mut sink = |message: Message<'_>| {
+        if message.is_cut {
+            return;
+        }
         seen.push(Seen {
             micros: message.at.micros(),
             is_tcp: message.flow.transport == Transport::Tcp,

@@ -2,10 +2,10 @@
 
 use crate::headers::{
     AUTHENTICATION, DESTINATION, FRAGMENT, GENEVE_PORT, GRE, HIP, HOP_BY_HOP, IPIP, IPV4, IPV6,
-    IPV6_IN_IP, MOBILITY, ROUTING, SHIM6, TAGS, TCP, UDP, VXLAN_PORTS,
+    IPV6_IN_IP, MOBILITY, MPLS, PPPOE, ROUTING, SHIM6, TAGS, TCP, UDP, VXLAN_PORTS,
 };
 use crate::packet::halves;
-use crate::tunnel::{geneve, gre};
+use crate::tunnel::{behind_labels, geneve, gre, pppoe};
 use crate::{Link, Packet, PortSet};
 
 /// Where to begin within a packet.
@@ -88,10 +88,23 @@ pub struct Found {
     pub fragment: Fragment,
 }
 
+/// What [`decide`] finds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// Headers of a packet that may carry DNS.
+    Found(Found),
+    /// More layers than one call looks through: what is there is told by [`decide_at`], from here on.
+    Deeper(Start),
+}
+
 /// What one look at a datagram found.
 enum Step {
     Found(Found),
-    Tunnel { inner: Start, outer: Found },
+    /// Another packet in this one; `outer` is the datagram that it lies in, if that is known.
+    Inner {
+        inner: Start,
+        outer: Option<Found>,
+    },
 }
 
 /// Writes a block as many times as headers of one kind may follow each other. A loop would say the same, but the
@@ -103,12 +116,24 @@ macro_rules! up_to_eight_times {
     };
 }
 
+/// The same, three times.
+macro_rules! three_times {
+    ($block:block) => {
+        $block $block $block
+    };
+}
+
 /// Finds DNS in a packet as an interface shows it; `None` for one that carries none.
 ///
-/// Ports decide: a packet of UDP or TCP from or to one of `ports`, below any VLAN tags and at most one tunnel.
-/// A fragment that is not the first has no ports, and is let through if what it is a part of could be DNS.
+/// Ports decide: a packet of UDP or TCP from or to one of `ports`, below any VLAN tags, PPPoE, MPLS labels and
+/// tunnels. A fragment that is not the first has no ports, and is let through if what it is a part of could be DNS.
+/// So is a packet with more than two tunnels in each other, which whoever has it has to look at again.
 #[inline(always)]
-pub fn decide<P: Packet + ?Sized>(packet: &P, link: Link, ports: &impl PortSet) -> Option<Found> {
+pub fn decide<P: Packet + ?Sized>(
+    packet: &P,
+    link: Link,
+    ports: &impl PortSet,
+) -> Option<Decision> {
     decide_at(packet, Start::of(link), ports)
 }
 
@@ -118,23 +143,31 @@ pub fn decide_at<P: Packet + ?Sized>(
     packet: &P,
     start: Start,
     ports: &impl PortSet,
-) -> Option<Found> {
-    match find(packet, start, ports)? {
-        Step::Found(found) => Some(found),
-        // A fragmented tunnel packet is put together first; what is in it is found then.
-        Step::Tunnel { outer, .. } if outer.fragment != Fragment::Whole => Some(outer),
-        // One level deep: a tunnel within a tunnel is refused.
-        Step::Tunnel { inner, .. } => match find(packet, inner, ports)? {
-            Step::Found(found) => Some(found),
-            Step::Tunnel { .. } => None,
-        },
-    }
+) -> Option<Decision> {
+    let mut start = start;
+    // As many as two tunnels have. Written out, as above.
+    three_times!({
+        match find(packet, start, ports)? {
+            Step::Found(found) => return Some(Decision::Found(found)),
+            Step::Inner { inner, outer } => match outer {
+                // A fragmented tunnel packet is put together first; what is in it is found then.
+                Some(outer) if outer.fragment != Fragment::Whole => {
+                    return Some(Decision::Found(outer));
+                }
+                _ => start = inner,
+            },
+        }
+    });
+    Some(Decision::Deeper(start))
 }
 
 /// Walks the headers of one datagram, down to its ports or a tunnel in it.
 #[inline(always)]
 fn find<P: Packet + ?Sized>(packet: &P, start: Start, ports: &impl PortSet) -> Option<Step> {
-    let (network, is_v6) = network(packet, start)?;
+    let (network, is_v6) = match network(packet, start)? {
+        Network::Ip { at, is_v6 } => (at, is_v6),
+        Network::Inner(inner) => return Some(Step::Inner { inner, outer: None }),
+    };
     let upper = if is_v6 {
         let next = packet.u8(network + 6)?;
         Upper { next, at: network + 40, fragment: Fragment::Whole, is_later: false }
@@ -178,36 +211,66 @@ fn find<P: Packet + ?Sized>(packet: &P, start: Start, ports: &impl PortSet) -> O
         GRE => gre(packet, at)?,
         _ => return None,
     };
-    Some(Step::Tunnel { inner, outer: found })
+    Some(Step::Inner { inner, outer: Some(found) })
 }
 
-/// Where the IP header is, below any VLAN tags, and whether it is one of IPv6.
+/// What lies below the link header.
+enum Network {
+    /// An IP header.
+    Ip { at: u32, is_v6: bool },
+    /// Something that is looked at anew.
+    Inner(Start),
+}
+
+/// Finds the IP header below any VLAN tags, PPPoE and MPLS labels.
 #[inline(always)]
-fn network<P: Packet + ?Sized>(packet: &P, start: Start) -> Option<(u32, bool)> {
-    let Start { mut at, ethertype } = start;
-    let is_v6 = match ethertype {
+fn network<P: Packet + ?Sized>(packet: &P, start: Start) -> Option<Network> {
+    let Start { mut at, mut ethertype } = start;
+    match ethertype {
         Start::ETHERNET => {
-            let mut ethertype = packet.u16(at + 12)?;
+            ethertype = packet.u16(at + 12)?;
             at += 14;
-            'tags: {
-                up_to_eight_times!({
-                    if !TAGS.contains(&ethertype) {
-                        break 'tags;
-                    }
-                    ethertype = packet.u16(at + 2)?;
-                    at += 4;
+        }
+        Start::ANY_IP => {
+            return match packet.u8(at)? >> 4 {
+                4 => Some(Network::Ip { at, is_v6: false }),
+                6 => Some(Network::Ip { at, is_v6: true }),
+                _ => None,
+            };
+        }
+        _ => {}
+    }
+    'tags: {
+        up_to_eight_times!({
+            if !TAGS.contains(&ethertype) {
+                break 'tags;
+            }
+            ethertype = packet.u16(at + 2)?;
+            at += 4;
+        });
+    }
+    if ethertype == PPPOE {
+        Start { at, ethertype } = pppoe(packet, at)?;
+    }
+    if MPLS.contains(&ethertype) {
+        up_to_eight_times!({
+            // The last label of the stack has a bit for that (RFC 3032 §2.1).
+            let is_last = packet.u32(at)? & 0x100 != 0;
+            at += 4;
+            if is_last {
+                return behind_labels(packet, at).map(|inner| match inner.ethertype {
+                    IPV4 => Network::Ip { at, is_v6: false },
+                    IPV6 => Network::Ip { at, is_v6: true },
+                    _ => Network::Inner(inner),
                 });
             }
-            version(ethertype)?
-        }
-        Start::ANY_IP => match packet.u8(at)? >> 4 {
-            4 => false,
-            6 => true,
-            _ => return None,
-        },
-        _ => version(ethertype)?,
-    };
-    Some((at, is_v6))
+        });
+        return Some(Network::Inner(Start { at, ethertype }));
+    }
+    if TAGS.contains(&ethertype) {
+        return Some(Network::Inner(Start { at, ethertype }));
+    }
+    Some(Network::Ip { at, is_v6: version(ethertype)? })
 }
 
 /// What an IP header carries, as far as it is known.

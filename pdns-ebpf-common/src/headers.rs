@@ -4,6 +4,14 @@ pub(crate) const IPV4: u16 = 0x0800;
 pub(crate) const IPV6: u16 = 0x86dd;
 /// VLAN tags: IEEE 802.1Q, 802.1ad, and what older switches write for the latter.
 pub const TAGS: [u16; 3] = [0x8100, 0x88a8, 0x9100];
+/// MPLS, and MPLS with labels that the receiver assigned (RFC 3032 §5, RFC 5332).
+pub const MPLS: [u16; 2] = [0x8847, 0x8848];
+/// A PPP session over Ethernet (RFC 2516).
+pub const PPPOE: u16 = 0x8864;
+/// Protocol numbers of PPP (RFC 1332, RFC 5072, RFC 3032 §4.1).
+pub(crate) const PPP_IPV4: u16 = 0x0021;
+pub(crate) const PPP_IPV6: u16 = 0x0057;
+pub(crate) const PPP_MPLS: [u16; 2] = [0x0281, 0x0283];
 /// In GRE: ERSPAN types I and II, and type III.
 pub(crate) const ERSPAN: [u16; 2] = [0x88be, 0x22eb];
 

@@ -27,9 +27,9 @@ mod tunnel;
 #[cfg(test)]
 mod tests;
 
-pub use decide::{Found, Fragment, Protocol, Start, decide, decide_at};
+pub use decide::{Decision, Found, Fragment, Protocol, Start, decide, decide_at};
 pub use event::{CLASSES, COUNTERS, Counter, HEADER, Header, SLOTS, TICK, TIME, UNWOKEN};
 pub use glance::{GLANCE, GLANCE_AT, GLANCE_V6, GLANCE_V6_AT, Glance, glance, glance_v6};
-pub use headers::TAGS;
+pub use headers::{MPLS, PPPOE, TAGS};
 pub use packet::{Link, Packet};
 pub use ports::{DNS_PORTS, PORT_BYTES, PORT_WORDS, PortSet, Ports};

@@ -1,8 +1,8 @@
 //! One packet of each kind, made by hand, and what becomes of it when it is cut or changed.
 
 use crate::{
-    Found, Fragment, GLANCE, GLANCE_AT, GLANCE_V6, GLANCE_V6_AT, Glance, Link, PortSet, Ports,
-    Protocol, Start, decide, decide_at, glance, glance_v6,
+    Decision, Found, Fragment, GLANCE, GLANCE_AT, GLANCE_V6, GLANCE_V6_AT, Glance, Link, PortSet,
+    Ports, Protocol, Start, decide, decide_at, glance, glance_v6,
 };
 use std::vec;
 use std::vec::Vec;
@@ -104,11 +104,31 @@ fn as_kernel(packet: &[u8], ports: &Ports) -> bool {
     whole.is_some()
 }
 
+/// What is found where a packet is looked at until that is settled, and in how many calls.
+fn settled(packet: &[u8], ports: &Ports) -> (Option<Found>, usize) {
+    let mut start = Start::of(Link::Ethernet);
+    for calls in 1..100 {
+        match decide_at(packet, start, ports) {
+            None => return (None, calls),
+            Some(Decision::Found(found)) => return (Some(found), calls),
+            Some(Decision::Deeper(deeper)) => {
+                assert!(deeper.at > start.at, "no way forward: {packet:02x?}");
+                start = deeper;
+            }
+        }
+    }
+    panic!("it does not end: {packet:02x?}");
+}
+
+fn whole(packet: &[u8], ports: &Ports) -> Option<Found> {
+    settled(packet, ports).0
+}
+
 /// Checks a frame, whole and cut everywhere.
 #[track_caller]
 fn check(frame: &[u8], want: Option<Found>) {
     let ports = Ports::new(&[53]);
-    assert_eq!(decide(frame, Link::Ethernet, &ports), want, "{frame:02x?}");
+    assert_eq!(whole(frame, &ports), want, "{frame:02x?}");
     assert_eq!(as_kernel(frame, &ports), want.is_some());
     for end in 0..frame.len() {
         as_kernel(&frame[..end], &ports);
@@ -162,7 +182,75 @@ fn tags_of_vlans() {
         stack = tagged(0x9100, &stack);
     }
     check(&ethernet(0x8100, &stack), found(46, false, 66));
-    check(&ethernet(0x8100, &tagged(0x8100, &stack)), None);
+    check(&ethernet(0x8100, &tagged(0x8100, &stack)), found(50, false, 70));
+}
+
+/// An entry of a stack of labels.
+fn label(is_last: bool, payload: &[u8]) -> Vec<u8> {
+    [&[0, 0x10, u8::from(is_last), 64][..], payload].concat()
+}
+
+fn labels(count: usize, payload: &[u8]) -> Vec<u8> {
+    let last = label(true, payload);
+    (1..count).fold(last, |stack, _| label(false, &stack))
+}
+
+#[test]
+fn labels_of_mpls() {
+    let (ip4, ip6) = (v4(UDP, 0, 0, &dns()), v6(UDP, &dns()));
+    for (count, at) in [(1, 18), (2, 22), (8, 46), (9, 50), (24, 110), (25, 114), (300, 1214)] {
+        let stack = labels(count, &ip4);
+        check(&ethernet(0x8847, &stack), found(at, false, at + 20));
+    }
+    check(&ethernet(0x8848, &labels(3, &ip6)), found(26, true, 66));
+    check(&ethernet(0x8100, &tagged(0x8847, &labels(2, &ip4))), found(26, false, 46));
+    check(&ethernet(0x8847, &labels(2, &v4(UDP, 0, 0, &web()))), None);
+    // Ethernet in MPLS, with a control word and without.
+    let frame = ethernet(0x8100, &tagged(V4, &ip4));
+    let with_word = [&[0; 4][..], &frame].concat();
+    check(&ethernet(0x8847, &labels(2, &with_word)), found(44, false, 64));
+    check(&ethernet(0x8847, &labels(2, &frame)), found(40, false, 60));
+    // In GRE.
+    let outer = v4(47, 0, 0, &gre(0, 0x8847, 0, &labels(2, &ip4)));
+    check(&ethernet(V4, &outer), found(46, false, 66));
+}
+
+/// A PPPoE header, with its protocol of PPP.
+fn session(code: u8, protocol: u16, payload: &[u8]) -> Vec<u8> {
+    [&[0x11, code, 0, 7, 0, 0][..], &protocol.to_be_bytes(), payload].concat()
+}
+
+#[test]
+fn sessions_of_pppoe() {
+    let (ip4, ip6) = (v4(UDP, 0, 0, &dns()), v6(UDP, &dns()));
+    check(&ethernet(0x8864, &session(0, 0x21, &ip4)), found(22, false, 42));
+    check(&ethernet(0x8864, &session(0, 0x57, &ip6)), found(22, true, 62));
+    let tags = tagged(0x8100, &tagged(0x8864, &session(0, 0x21, &ip4)));
+    check(&ethernet(0x88a8, &tags), found(30, false, 50));
+    check(&ethernet(0x8864, &session(0, 0x281, &labels(2, &ip4))), found(30, false, 50));
+    // Discovery, control protocols, and what is no DNS.
+    check(&ethernet(0x8863, &session(9, 0x21, &ip4)), None);
+    check(&ethernet(0x8864, &session(7, 0x21, &ip4)), None);
+    check(&ethernet(0x8864, &session(0, 0xc021, &ip4)), None);
+    check(&ethernet(0x8864, &session(0, 0x21, &v4(UDP, 0, 0, &web()))), None);
+}
+
+#[test]
+fn tunnels_in_tunnels() {
+    let ports = Ports::new(&[53]);
+    let mut packet = v4(UDP, 0, 0, &dns());
+    let mut other = v4(UDP, 0, 0, &web());
+    for (depth, calls) in (1_u32..=7).zip([1, 1, 2, 2, 2, 3, 3]) {
+        packet = v4(47, 0, 0, &gre(0, V4, 0, &packet));
+        other = v4(47, 0, 0, &gre(0, V4, 0, &other));
+        let at = 14 + 24 * depth;
+        let (frame, other) = (ethernet(V4, &packet), ethernet(V4, &other));
+        check(&frame, found(at, false, at + 20));
+        assert_eq!(settled(&frame, &ports), (found(at, false, at + 20), calls), "{depth}");
+        // Up to two tunnels the kernel refuses it; what it hands over beyond is refused later.
+        assert_eq!(decide(&other[..], Link::Ethernet, &ports).is_some(), depth > 2);
+        assert_eq!(whole(&other, &ports), None);
+    }
 }
 
 #[test]
@@ -245,7 +333,7 @@ fn tunnels() {
     check(&in4(UDP, &geneve(0, 0x0806, &ip4)), None);
     // A tunnel's packet that is not DNS, and a tunnel in a tunnel.
     check(&in4(UDP, &vxlan(4789, &ethernet(V4, &v4(UDP, 0, 0, &web())))), None);
-    check(&in4(47, &gre(0, V4, 0, &v4(4, 0, 0, &ip4))), None);
+    check(&in4(47, &gre(0, V4, 0, &v4(4, 0, 0, &ip4))), found(58, false, 78));
     // A fragment within a tunnel.
     let inner = v4(UDP, 0x2000, 0, &dns());
     let want = found(34, false, 54).map(|found| Found { fragment: Fragment::V4, ..found });
@@ -270,12 +358,13 @@ fn mirrors() {
 fn a_packet_without_a_link_header() {
     let ports = Ports::new(&[53]);
     let (ip4, ip6) = (v4(UDP, 0, 0, &dns()), v6(UDP, &dns()));
-    assert_eq!(decide(&ip4[..], Link::Raw, &ports), found(0, false, 20));
-    assert_eq!(decide(&ip6[..], Link::Raw, &ports), found(0, true, 40));
+    let decided = |found: Option<Found>| found.map(Decision::Found);
+    assert_eq!(decide(&ip4[..], Link::Raw, &ports), decided(found(0, false, 20)));
+    assert_eq!(decide(&ip6[..], Link::Raw, &ports), decided(found(0, true, 40)));
     assert_eq!(decide(&[0x50; 60][..], Link::Raw, &ports), None);
     let start = Start { at: 3, ethertype: V6 };
     let shifted = [&[9; 3][..], &ip6].concat();
-    assert_eq!(decide_at(&shifted[..], start, &ports), found(3, true, 43));
+    assert_eq!(decide_at(&shifted[..], start, &ports), decided(found(3, true, 43)));
 }
 
 #[test]
@@ -285,6 +374,7 @@ fn every_change_of_an_octet_is_survived() {
         ethernet(0x8100, &tagged(V6, &ip)),
         ethernet(V4, &v4(47, 0, 2, &gre(0x1000, 0x22eb, 1, &erspan3(1, &ethernet(V6, &ip))))),
         ethernet(V4, &v4(UDP, 0, 0, &geneve(9, V4, &v4(UDP, 0, 0, &dns())))),
+        ethernet(0x8864, &session(0, 0x281, &labels(9, &v4(UDP, 0, 0, &dns())))),
     ];
     let ports = Ports::new(&[53]);
     for frame in frames {
@@ -293,6 +383,7 @@ fn every_change_of_an_octet_is_survived() {
                 let mut changed = frame.clone();
                 changed[at] = value;
                 as_kernel(&changed, &ports);
+                whole(&changed, &ports);
             }
         }
     }

@@ -1,6 +1,6 @@
 //! Where the packet within a tunnel begins.
 
-use crate::headers::{ERSPAN, IPV4, IPV6};
+use crate::headers::{ERSPAN, IPV4, IPV6, MPLS, PPP_IPV4, PPP_IPV6, PPP_MPLS};
 use crate::packet::halves;
 use crate::{Packet, Start};
 
@@ -45,6 +45,35 @@ pub(crate) fn gre<P: Packet + ?Sized>(packet: &P, at: u32) -> Option<Start> {
 fn carried(ethertype: u16, at: u32) -> Option<Start> {
     match ethertype {
         IPV4 | IPV6 | Start::ETHERNET => Some(Start { at, ethertype }),
+        _ if MPLS.contains(&ethertype) => Some(Start { at, ethertype }),
         _ => None,
     }
+}
+
+/// What is behind a PPPoE header: version, type and code, session, length, and the protocol of PPP (RFC 2516 §4).
+#[inline(always)]
+pub(crate) fn pppoe<P: Packet + ?Sized>(packet: &P, at: u32) -> Option<Start> {
+    if packet.u16(at)? != 0x1100 {
+        return None;
+    }
+    let ethertype = match packet.u16(at + 6)? {
+        PPP_IPV4 => IPV4,
+        PPP_IPV6 => IPV6,
+        protocol if PPP_MPLS.contains(&protocol) => MPLS[0],
+        _ => return None,
+    };
+    Some(Start { at: at + 8, ethertype })
+}
+
+/// What is behind the last label of MPLS, which nothing says: IP by its first four bits (RFC 4928), or an Ethernet
+/// frame, with or without the control word of a pseudowire before it (RFC 4448 §4.6).
+#[inline(always)]
+pub(crate) fn behind_labels<P: Packet + ?Sized>(packet: &P, at: u32) -> Option<Start> {
+    let [first, second] = packet.u16(at)?.to_be_bytes();
+    Some(match (first >> 4, first, second) {
+        (4, ..) => Start { at, ethertype: IPV4 },
+        (6, ..) => Start { at, ethertype: IPV6 },
+        (_, 0, 0) => Start { at: at + 4, ethertype: Start::ETHERNET },
+        _ => Start { at, ethertype: Start::ETHERNET },
+    })
 }

@@ -131,6 +131,12 @@ def metadata_engine(root, options):
     return "zeek", "Security Onion's default, since there are no logs yet"
 
 
+def soc_url(root, name):
+    """Where browsers reach SOC: the pillar's name for it, or else the manager's."""
+    named = pillar_value(root, "url_base")
+    return "https://" + bracketed(named if HOST_NAME.fullmatch(named) else name)
+
+
 HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?|[0-9A-Fa-f:.]{2,45}")
 
 

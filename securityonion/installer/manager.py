@@ -6,7 +6,7 @@ import secrets
 
 from . import action, analyzer, firewall, tls
 from .errors import Refused
-from .host import DEFAULT, LOCAL, SOCORE, bracketed, program
+from .host import DEFAULT, LOCAL, SOCORE, bracketed, program, soc_url
 from .parts import HERE, add_program, add_unit
 from .plan import written
 from .store import PORT, SOCKET
@@ -170,7 +170,9 @@ def add_page(plan, host, options, pdns):
     plan.file(
         "/etc/pdns/serve.env",
         f"PDNS_LISTEN={options.listen or '0.0.0.0'}:{options.port}\n"
-        f"PDNS_REDIS=redis+unix://{SOCKET}\nPDNS_REDIS_USER=pdns\n",
+        f"PDNS_REDIS=redis+unix://{SOCKET}\nPDNS_REDIS_USER=pdns\n"
+        # The page links back to the events: Hunt, for the same value.
+        f"PDNS_SERVE_HUNT_URL={soc_url(host.root, host.name)}\n",
     )
     # `pdns serve user` writes this one; it is there from the start, since the unit loads it.
     users = written(host.root, analyzer.USERS) or b""
@@ -187,7 +189,7 @@ def add_join(plan, host, options, certificate):
     password = secret(host, SENSOR_PASSWORD, options.dry_run)
     text = f"redis=rediss://{bracketed(host.name)}:{PORT}\nuser=sensor\npassword={password}\n{certificate.decode()}"
     plan.file(JOIN, text, mode=0o600, secret=True)
-    plan.next_steps.append(f"copy {JOIN} to each sensor, then there: sudo ./install --role sensor --join sensor.join")
+    plan.next_steps.append(f"copy {JOIN}, this folder and the programs to each sensor, then there: sudo ./install --binaries DIR --join sensor.join")
 
 
 def add_lists(plan, host, options, state, pdns):

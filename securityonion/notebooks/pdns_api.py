@@ -81,7 +81,7 @@ class Pdns:
         )
 
     def lookup(self, subject, rrtype=None, limit=MAX_ROWS):
-        """Records of a name, `*.NAME`, an address, a prefix (192.0.2.0/24) or a range (192.0.2.1-192.0.2.9); latest seen first.
+        """Records of a name, `*.NAME` (all below), `.NAME` (the name, too), an address, a prefix (192.0.2.0/24) or a range (192.0.2.1-192.0.2.9); latest seen first.
 
         A name brings what points at it, too. Columns are RECORD's: times are UTC, TTLs are seconds, tags a sorted text.
         """

@@ -39,6 +39,10 @@ VALUES = [
 ]
 
 
+# As SOC has it in an event.
+TIME = "2026-02-11T08:09:10.123Z"
+
+
 def encode(text):
     """JavaScript's encodeURIComponent."""
     return urllib.parse.quote(text, safe="!'()*-._~")
@@ -66,14 +70,16 @@ class Links(Case):
         """The page gets the value and the field as they were, and nothing else."""
         for host in ("so.example", "192.0.2.1", "2001:db8::5"):
             entry = action.action(host, 8953, "all")
-            self.assertEqual(len(entry["links"]), 1)
+            self.assertIsNone(formatted(entry["links"][0], "dns.query.name", "grouped.example", {}))
             for value in VALUES:
-                with self.subTest(value):
-                    url = urllib.parse.urlsplit(formatted(entry["links"][0], "dns.query.name", value, {}))
-                    self.assertEqual((url.scheme, url.hostname, url.port, url.path), ("https", host, 8953, "/context"))
-                    self.assertEqual(url.fragment, "")
-                    got = urllib.parse.parse_qs(url.query, keep_blank_values=True, strict_parsing=True)
-                    self.assertEqual(got, {"q": [value], "field": ["dns.query.name"]})
+                for link, event in ((entry["links"][0], {"@timestamp": TIME}), (entry["links"][1], {})):
+                    with self.subTest(value, link=link):
+                        url = urllib.parse.urlsplit(formatted(link, "dns.query.name", value, event))
+                        self.assertEqual((url.scheme, url.hostname, url.port, url.path), ("https", host, 8953, "/context"))
+                        self.assertEqual(url.fragment, "")
+                        got = urllib.parse.parse_qs(url.query, keep_blank_values=True, strict_parsing=True)
+                        times = {"t": [TIME]} if event else {}
+                        self.assertEqual(got, {"q": [value], "field": ["dns.query.name"], **times})
 
     def test_each_token_stands_once(self):
         """SOC replaces the first of each, and no more."""

@@ -283,6 +283,21 @@ class Details(Case):
         self.assertEqual(world.run("--uninstall"), 0)
         self.same_tree(before, world.tree())
 
+    def test_the_page_links_to_hunt(self):
+        """By the name that the pillar has for SOC, whatever sensors call the manager; by the manager's where it has none."""
+        world = self.world()
+        self.assertEqual(world.run("--manager", "10.20.0.1"), 0)
+        self.assertIn("PDNS_SERVE_HUNT_URL=https://so.example\n", world.read("etc/pdns/serve.env"))
+        world.file(f"{LOCAL}/pillar/global/soc_global.sls", "global:\n  mdengine: 'ZEEK'\n", SOCORE)
+        self.assertEqual(world.run("--manager", "2001:db8::5"), 0)
+        self.assertIn("PDNS_SERVE_HUNT_URL=https://[2001:db8::5]\n", world.read("etc/pdns/serve.env"))
+
+    def test_what_to_do_on_a_sensor_can_be_typed(self):
+        """The command that a manager prints has all that a sensor needs."""
+        world = self.world()
+        self.assertEqual(world.run(), 0)
+        self.assertIn("sudo ./install --binaries DIR --join sensor.join", world.said())
+
     def test_the_key_is_secret_from_its_first_byte(self):
         """Whatever the umask is, and however long it takes until somebody sets a mode."""
         world = self.installed("--without", "analyzer")

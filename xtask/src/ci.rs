@@ -1,18 +1,22 @@
 //! `cargo xtask ci`: all that must hold before a change goes in, in one command.
 
-use crate::shell::{cargo, run};
+use crate::shell::{cargo, run, timed};
 use crate::{fuzz, test, tidy};
 
 /// Tests, then form, then inputs that nobody thought of. Stops at the first that fails.
 pub(crate) fn ci() -> anyhow::Result<()> {
     test::test()?;
+    timed("lints", lints)?;
+    timed("fuzzing", fuzz::for_a_minute)?;
+    eprintln!("ci: all checks passed");
+    Ok(())
+}
+
+fn lints() -> anyhow::Result<()> {
     run(&mut cargo(&["fmt", "--all", "--check"]))?;
     run(&mut cargo(&["fmt", "--manifest-path", "pdns-ebpf/Cargo.toml", "--check"]))?;
     run(&mut cargo(&["fmt", "--manifest-path", "pdns-agent/fuzz/Cargo.toml", "--check"]))?;
     run(&mut cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
     run(cargo(&["doc", "--workspace", "--no-deps", "--quiet"]).env("RUSTDOCFLAGS", "-D warnings"))?;
-    tidy::tidy()?;
-    fuzz::for_a_minute()?;
-    eprintln!("ci: all is well");
-    Ok(())
+    tidy::tidy()
 }

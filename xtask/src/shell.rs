@@ -5,6 +5,7 @@ use std::ffi::OsStr;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Instant;
 
 /// A program and the Debian package that has it.
 pub(crate) struct Need {
@@ -35,6 +36,15 @@ pub(crate) fn cargo(arguments: &[&str]) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.args(arguments).current_dir(root());
     command
+}
+
+/// Does one step of a task, and says how long it took.
+pub(crate) fn timed(step: &str, run: impl FnOnce() -> anyhow::Result<()>) -> anyhow::Result<()> {
+    let begin = Instant::now();
+    let result = run();
+    let outcome = if result.is_ok() { "took" } else { "failed after" };
+    eprintln!("{step} {outcome} {} s", begin.elapsed().as_secs());
+    result
 }
 
 /// Shows a command and runs it; an exit code other than 0 is an error.

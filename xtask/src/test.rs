@@ -4,7 +4,7 @@ use crate::dist;
 use crate::ebpf;
 use crate::python;
 use crate::securityonion;
-use crate::shell::{Need, REDIS, cargo, install, run, target};
+use crate::shell::{Need, REDIS, cargo, install, run, target, timed};
 use crate::zeek;
 use anyhow::Context as _;
 use std::process::Command;
@@ -30,12 +30,24 @@ const NEEDS: &[Need] = &[
     Need { program: "shellcheck", package: "shellcheck" },
     Need { program: "mkfifo", package: "coreutils" },
     Need { program: "zstd", package: "zstd" },
+    Need { program: "bzip2", package: "bzip2" },
     Need { program: "xz", package: "xz-utils" },
     Need { program: "lz4", package: "lz4" },
 ];
 
 /// Runs everything; an error when anything failed.
 pub(crate) fn test() -> anyhow::Result<()> {
+    timed("installing", install_all)?;
+    timed("building the eBPF program", ebpf::check)?;
+    timed("examples of the documentation", doc_tests)?;
+    timed("tests", run_nextest)?;
+    timed("Security Onion's tests", securityonion::test)?;
+    timed("the Zeek package's tests", zeek::test)?;
+    timed("the package's tests", dist::for_tests)
+}
+
+/// Installs what the tests run beside our own programs.
+fn install_all() -> anyhow::Result<()> {
     install(NEEDS)?;
     python::install()?;
     if !has_nextest() {
@@ -46,8 +58,15 @@ pub(crate) fn test() -> anyhow::Result<()> {
             "install cargo-nextest by hand: https://nexte.st/docs/installation/pre-built-binaries/",
         )?;
     }
-    ebpf::check()?;
-    run(&mut cargo(&["test", "--quiet", "--workspace", "--doc"]))?;
+    Ok(())
+}
+
+fn doc_tests() -> anyhow::Result<()> {
+    run(&mut cargo(&["test", "--quiet", "--workspace", "--doc"]))
+}
+
+/// Runs the tests of the workspace, and says which skipped themselves.
+fn run_nextest() -> anyhow::Result<()> {
     let report = target()?.join("nextest/ci/junit.xml");
     // A report of an earlier run must not speak for this one.
     if report.exists() {
@@ -66,10 +85,7 @@ pub(crate) fn test() -> anyhow::Result<()> {
             skipped.len()
         );
     }
-    result?;
-    securityonion::test()?;
-    zeek::test()?;
-    dist::for_tests()
+    result
 }
 
 fn has_nextest() -> bool {

@@ -71,7 +71,9 @@ export {
 		## The zone that the response showed itself to be about. Set for records that are neither of the
 		## answer nor at the apex of that zone: they can be believed if they lie within it.
 		zone: string &log &optional;
-		## As *zone*, if the response showed none: the name that was asked for, at the end of its aliases.
+		## As *zone*, if the response showed none: the name that was asked for, at the end of its aliases. Also
+		## set if the server is no resolver to its client, which speaks for the domain of the name asked for
+		## alone: then, for what follows an alias in its answer, it is that name.
 		qname: string &log &optional;
 	};
 
@@ -258,10 +260,15 @@ function gather(info: Info, own_key: string)
 		}
 	}
 
-function gather_outcome(ts: time, name: string, qtype: count, qclass: count, outcome: string, asked: bool)
+function gather_outcome(ts: time, name: string, qtype: count, qclass: count, outcome: string, asked: bool,
+                        bound: string)
 	{
 	local info = Info($ts=ts, $last=ts, $rrname=name, $rrclass=qclass, $rrtype=qtype,
 	                  $rrtype_name=DNS::query_types[qtype], $outcome=outcome, $asked=asked);
+
+	if ( bound != "" )
+		info$qname = bound;
+
 	gather(info, record_key(info));
 	}
 
@@ -458,9 +465,16 @@ event dns_end(c: connection, msg: dns_msg)
 	local name = follow(response, chain);
 	local zone = "";
 
+	# A resolver that was asked to recurse speaks for all of the chain, any other server for the domain of the name
+	# asked for. What the query wanted is what counts, since a server may set any bit. Where that domain begins
+	# only who reads the log can tell.
+	local wants_recursion = asked ? c$dns$RD : msg$RD;
+	local bound = wants_recursion && msg$RA ? "" : response$qname;
+	local speaks_for = bound == "" ? chain : set(response$qname);
+
 	for ( i in response$records )
 		{
-		if ( zone == "" && is_apex(response$records[i]) && is_above(response$records[i]$rrname, chain) )
+		if ( zone == "" && is_apex(response$records[i]) && is_above(response$records[i]$rrname, speaks_for) )
 			zone = response$records[i]$rrname;
 		}
 
@@ -477,10 +491,13 @@ event dns_end(c: connection, msg: dns_msg)
 			if ( info$rrname !in chain
 			     && ! ( response$qtype in transfers && is_within(info$rrname, response$qname) ) )
 				next;
+
+			if ( bound != "" && info$rrname != response$qname )
+				info$qname = bound;
 			}
 		else if ( is_apex(info) )
 			{
-			if ( ! is_above(info$rrname, chain) )
+			if ( ! is_above(info$rrname, speaks_for) )
 				next;
 			}
 		else if ( zone != "" )
@@ -491,7 +508,7 @@ event dns_end(c: connection, msg: dns_msg)
 			info$zone = zone;
 			}
 		else
-			info$qname = name;
+			info$qname = bound == "" ? name : bound;
 
 		local key = record_key(info);
 
@@ -505,14 +522,15 @@ event dns_end(c: connection, msg: dns_msg)
 	local outcome = outcome_of(msg, response, name, chain);
 
 	if ( outcome != "" )
-		gather_outcome(network_time(), name, response$qtype, response$qclass, outcome, asked);
+		gather_outcome(network_time(), name, response$qtype, response$qclass, outcome, asked,
+		               name == response$qname ? "" : bound);
 	}
 
 # A question whose row was written without a response.
 event DNS::log_dns(rec: DNS::Info)
 	{
 	if ( rec?$pdns && ! rec?$rcode && rec?$query && rec?$qtype && rec?$qclass )
-		gather_outcome(rec$ts, domain(rec$query), rec$qtype, rec$qclass, "UNANSWERED", T);
+		gather_outcome(rec$ts, domain(rec$query), rec$qtype, rec$qclass, "UNANSWERED", T, "");
 	}
 
 # --- one event for each type ----------------------------------------------------------------------

@@ -188,7 +188,7 @@ impl Step for Dns {
     fn run(&mut self, traffic: &Traffic, round: u32) {
         for (frame, &(flow, length)) in traffic.frames(round).zip(&self.messages) {
             let octets = frame.octets.get(frame.octets.len() - length..).unwrap_or_default();
-            let message = wire::Message { at: frame.at, flow, octets };
+            let message = wire::Message { at: frame.at, flow, octets, is_cut: false };
             let ending = self.decoder.message(&message, &mut |observation| {
                 black_box(observation);
             });

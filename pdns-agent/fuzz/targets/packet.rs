@@ -4,7 +4,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use pdns_ebpf_common::{
-    GLANCE, GLANCE_AT, GLANCE_V6, GLANCE_V6_AT, Glance, Link, Packet as _, PortSet as _, Ports,
+    Decision, GLANCE, GLANCE_AT, GLANCE_V6, GLANCE_V6_AT, Glance, Link, Packet as _, PortSet as _, Ports,
     Start, decide, glance, glance_v6,
 };
 use pdns_fuzz::{read, run};
@@ -25,7 +25,7 @@ fuzz_target!(|input: &[u8]| {
             // The kernel takes the glance's word for it.
             assert_eq!(at_a_glance, found.is_some());
         }
-        if let Some(found) = found {
+        if let Some(Decision::Found(found)) = found {
             // What is said to be there can be read.
             assert!(octets.u8(found.network).is_some());
             assert!(found.network < found.transport);

@@ -18,7 +18,7 @@ fn main() {
     for target in ["packet", "stream", "message"] {
         fs::create_dir_all(out.join(target)).expect("the folder can be made");
     }
-    for path in capture_files(std::slice::from_ref(captures)).expect("the captures can be listed") {
+    for path in capture_files(std::slice::from_ref(captures)).files {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let [packets, segments, messages] = seeds(&path);
         for (target, seed) in [("packet", packets), ("stream", segments), ("message", messages)] {
@@ -49,7 +49,7 @@ fn seeds(path: &Path) -> [Vec<u8>; 3] {
             write(&mut packets, since, frame.octets);
         }
         if segments.len() < LONGEST
-            && let Some(found) = decide(frame.octets, Link::Ethernet, &Ports::new(&PORTS))
+            && let Some(Decision::Found(found)) = decide(frame.octets, Link::Ethernet, &Ports::new(&PORTS))
             && let Some(segment) = segment(frame.octets, found, &mut first)
         {
             write(&mut segments, since, &segment);

@@ -3,14 +3,19 @@
 //! A file is known by its content (`known`), and how far it is applied is kept in the store, as with logs. What its
 //! packets say depends on the ones before them, so a file that was left half-way, or has grown, is decoded from its
 //! beginning again, and what is applied already is passed over (`reader`). Copies of one capture are not read at the
-//! same time (`queue`). Older versions knew captures by other means (`earlier`).
+//! same time (`queue`). Older versions knew captures by other means (`earlier`). The files of a folder that go on where
+//! others end are one capture (`folder`, `context`), though each is in the store for itself.
 
+mod context;
 mod earlier;
+mod folder;
 mod known;
 mod queue;
 mod reader;
+mod reading;
 
 use self::earlier::Earlier;
+use self::folder::{Folder, by_folder};
 use self::queue::Queue;
 use self::reader::Reader;
 use super::lane::{self, Landed, Lane};
@@ -158,12 +163,16 @@ fn session(
     (stop, metrics, reconnected): (&Stop, &Arc<Metrics>, &Arc<AtomicU64>),
     report: &mut PacketReport,
 ) -> Result<(), AgentError> {
-    let files = capture_files(&captures.inputs)?;
-    let workers = settings.workers.min(files.len()).max(1);
+    let found = capture_files(&captures.inputs);
+    report.note(&found);
+    let files = found.files;
+    let lengths = files.iter().filter_map(|path| size(path)).sum();
+    let folders = by_folder(files);
+    let workers = settings.workers.min(folders.len()).max(1);
     let room = settings.memory / workers;
     let bar = bar(settings.progress);
-    bar.set_length(files.iter().filter_map(|path| size(path)).sum());
-    let queue = Arc::new(Queue::new(files));
+    bar.set_length(lengths);
+    let mut queue = None;
     let means = Means {
         stop: stop.clone(),
         grace: Duration::ZERO,
@@ -188,10 +197,16 @@ fn session(
                 Err(error) => return Err(AgentError::Store(error)),
             }
         }
+        if queue.is_none() {
+            let folder =
+                |files| Folder::new(files, opened.router.hasher(), captures.packets.timeout);
+            queue = Some(Arc::new(Queue::new(folders.iter().cloned().map(folder).collect())));
+        }
         let writer = Writer::start(store, means.clone())?;
         let window = Window::new(opened.router.clone(), room);
         readers.push(Reader {
             options: captures.packets.clone(),
+            named: captures.inputs.clone(),
             sensor: settings.sensor.clone(),
             router: opened.router.clone(),
             outbox: Outbox::new(window, writer, &opened),
@@ -203,7 +218,7 @@ fn session(
     }
     let mut threads = Vec::new();
     for (number, reader) in readers.into_iter().enumerate() {
-        let queue = Arc::clone(&queue);
+        let Some(queue) = queue.clone() else { break };
         let thread = thread::Builder::new()
             .name(format!("reader-{number}"))
             .spawn(move || reader.run(&queue))

@@ -30,6 +30,8 @@ struct State {
     /// Logs whose batches are rejected.
     rejected: BTreeMap<[u8; 16], RejectedLog>,
     episode: Option<Episode>,
+    /// Since when Redis gives no answer, if that was logged.
+    hung: Option<Instant>,
     capacity: Option<Capacity>,
     succeeded: u64,
     failed: u64,
@@ -41,7 +43,7 @@ struct State {
 
 /// A log whose batches are rejected.
 struct RejectedLog {
-    /// Its path, or its identity where the path is not known.
+    /// Its path.
     name: String,
     reason: String,
 }
@@ -67,6 +69,12 @@ struct Episode {
 }
 
 impl State {
+    /// How long Redis has given no answer, if that is long.
+    fn hung_for(&self) -> Option<Duration> {
+        let waits = self.connections.values().filter_map(|connection| connection.timer.elapsed());
+        waits.max().filter(|&time| time >= HUNG)
+    }
+
     /// Ends the episode when no connection fails any more.
     fn end_episode(&mut self) -> Option<Episode> {
         let fails = self.connections.values().any(|connection| connection.error.is_some());
@@ -162,9 +170,12 @@ impl Health {
         }
     }
 
-    /// Notes that a log is not rejected, or is not read any more.
+    /// Notes that a log is not rejected, or not any more.
     pub(crate) fn accept(&self, log: &[u8; 16]) {
-        self.state().rejected.remove(log);
+        let accepted = self.state().rejected.remove(log);
+        if let Some(rejected) = accepted {
+            tracing::info!(log = rejected.name, "batch accepted, reading its log on");
+        }
     }
 
     /// Notes that the logs at a path are not read any more.
@@ -194,12 +205,30 @@ impl Health {
         (state.stored, state.unwritten.clone().or_else(|| rejected.map(RejectedLog::to_text)))
     }
 
+    /// Logs when Redis begins to hang, and when it answers again. To be called now and then.
+    pub(crate) fn watch(&self) {
+        let mut state = self.state();
+        match (state.hung_for(), state.hung) {
+            (Some(time), None) => {
+                state.hung = Instant::now().checked_sub(time);
+                drop(state);
+                tracing::warn!(seconds = time.as_secs(), "Redis gives no answer, waiting");
+            }
+            (None, Some(since)) => {
+                state.hung = None;
+                drop(state);
+                let seconds = since.elapsed().as_secs();
+                tracing::info!(seconds, "Redis answers again, or was given up");
+            }
+            _ => {}
+        }
+    }
+
     /// What is wrong with the store, one line each.
     pub(crate) fn problems(&self) -> Vec<String> {
         let state = self.state();
         let mut problems = Vec::new();
-        let hung = state.connections.values().filter_map(|connection| connection.timer.elapsed());
-        if let Some(hung) = hung.max().filter(|&time| time >= HUNG) {
+        if let Some(hung) = state.hung_for() {
             problems.push(format!("store: no answer for {} seconds", hung.as_secs()));
         }
         for error in state.connections.values().filter_map(|connection| connection.error.as_ref()) {

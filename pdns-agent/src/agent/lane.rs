@@ -89,6 +89,10 @@ pub(super) trait Tap: Send {
     fn has_failed(&self) -> bool {
         false
     }
+    /// What it is called, if it turned out to be no capture.
+    fn foreign(&self) -> Option<&str> {
+        None
+    }
     /// Whether no packet will come any more.
     fn is_over(&self) -> bool;
     /// Takes in no more packets. Those that are there can still be drained.
@@ -119,6 +123,8 @@ struct Berth {
     outbox: Outbox,
     /// What the lane is to the store: drawn by chance, since no other run can go on where this one ended.
     run: [u8; 16],
+    /// How it is called there.
+    path: String,
     checkpoint: Checkpoint,
     /// Number of the last batch, which is its end; it began at the one before.
     batch: u64,
@@ -162,6 +168,9 @@ impl<T: Tap> Lane<T> {
         self.publish();
         let mut report = PacketReport::of(self.tally());
         report.failed += u64::from(self.tap.has_failed());
+        if let Some(name) = self.tap.foreign() {
+            report.fail_foreign(name, None);
+        }
         (report, result)
     }
 
@@ -184,12 +193,20 @@ impl<T: Tap> Lane<T> {
         }
         let window = Window::with_texts(opened.router.clone(), self.room);
         let mut writer = Writer::start_live(store, self.means.clone())?;
-        let (_, checkpoint) = writer.load(run).map_err(AgentError::Store)?;
+        let (_, checkpoint) = writer.load(run, &self.path).map_err(AgentError::Store)?;
         let mut outbox = Outbox::new(window, writer, &opened);
         for (rrname, fact, seen) in carried.iter() {
             outbox.window.put(rrname, fact, seen);
         }
-        Ok(Berth { outbox, run, checkpoint, batch: 0, kept: Kept::default(), sent: Instant::now() })
+        Ok(Berth {
+            outbox,
+            run,
+            path: self.path.clone(),
+            checkpoint,
+            batch: 0,
+            kept: Kept::default(),
+            sent: Instant::now(),
+        })
     }
 
     /// Removes what earlier runs on this interface left in the store, and tells of one that seems to be running.
@@ -233,7 +250,8 @@ impl<T: Tap> Lane<T> {
                         interface = self.name,
                         "the clock was set back; questions that wait for an answer are given up"
                     );
-                    self.decoder.begin_anew();
+                    let window = &mut berth.outbox.window;
+                    self.decoder.begin_anew(&mut |observation| window.add(&observation));
                 }
                 last = Some(now);
             }
@@ -412,7 +430,7 @@ impl Berth {
 
     /// Finishes batches that are in the store half-way, with the slices they had.
     fn finish(&mut self, start: u64) -> Result<Checkpoint, StoreError> {
-        let (_, mut checkpoint) = self.outbox.writer.load(self.run)?;
+        let (_, mut checkpoint) = self.outbox.writer.load(self.run, &self.path)?;
         for end in checkpoint.open_ends() {
             // An earlier batch that is open again was whole in data that Redis lost: it is only closed.
             if end == self.batch {

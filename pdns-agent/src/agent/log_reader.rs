@@ -7,7 +7,10 @@
 //! its identity is known, and then the second thread gives its task back.
 
 use super::log_tasks::{End, Job, Message, Outcome, Readable, Shared, Task};
-use super::open_log::{Failure, OpenLog, Position, Progress, has_stopped, load_position, mtime};
+use super::open_log::{
+    Failure, OpenLog, Position, Progress, has_moved, has_stopped, is_incomplete, load_position,
+    mtime, tell_conflict,
+};
 use super::outbox::Outbox;
 use super::report::LogReport;
 use super::writer::Means;
@@ -16,9 +19,8 @@ use crate::decode::Tally;
 use crate::decode::log::{Decoder, command_for};
 use crate::hash::Router;
 use crate::observation::Sightings;
-use crate::source::{self, Log, SourceError};
+use crate::source::{self, Log, SourceError, first_bytes};
 use crate::store::{Checkpoint, SourceState, StoreError};
-use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -29,6 +31,8 @@ use std::time::Duration;
 const BUDGET: usize = 256 * 1024;
 /// How long to wait when another agent moved a log while it was loaded.
 const MOVED: Duration = Duration::from_millis(20);
+/// Bytes of a file without records that are looked at for the same.
+const FIRST: usize = 4096;
 /// Lines looked at for what kind of log it is, while none of them was taken.
 const LOOKED_AT: u64 = 100;
 
@@ -75,6 +79,8 @@ impl LogReader {
                 Job::Read(task) => {
                     let Task { file, path, log, end } = *task;
                     let outcome = self.read(shared, &path, log, end);
+                    let is_foreign = matches!(outcome, Outcome::Foreign(_));
+                    self.report.end_bad_lines(&path, !is_foreign);
                     Message::Read { file, path, outcome }
                 }
             };
@@ -92,11 +98,11 @@ impl LogReader {
             Readable::Open(open) => match open.log.is_as_it_was() {
                 Ok(true) => open,
                 Ok(false) => return Outcome::Rewritten,
-                Err(error) => return failed(error.into()),
+                Err(error) => return Outcome::failed(error),
             },
             Readable::Idle(idle) => match idle.reopen(path) {
                 Ok(open) => Box::new(open),
-                Err(error) => return failed(error.into()),
+                Err(error) => return Outcome::failed(error),
             },
         };
         let Some(claim) = shared.claim(open.id()) else {
@@ -120,8 +126,9 @@ impl LogReader {
         };
         let log = match opened {
             Ok(Some(log)) => log,
+            Ok(None) if end == End::LastLook => return Outcome::Foreign(self.other_command(path)),
             Ok(None) => return Outcome::Empty,
-            Err(error) => return failed(error.into()),
+            Err(error) => return Outcome::failed(error),
         };
         let Some(claim) = shared.claim(log.id()) else {
             return Outcome::Busy(Readable::Unknown);
@@ -131,12 +138,17 @@ impl LogReader {
         self.go_on(open, end, turn)
     }
 
+    /// The command for a file in which no record was found, if it is another one.
+    fn other_command(&self, path: &Path) -> Option<&'static str> {
+        let first = first_bytes(path, FIRST).unwrap_or_default();
+        command_for(&first).filter(|&command| command != self.logs.format.command())
+    }
+
     /// Asks the store how far it has a log that is open, and moves there.
     fn reload(&mut self, open: OpenLog) -> Result<Box<OpenLog>, Outcome> {
         let OpenLog { mut log, mut decoder, mut progress } = open;
         let connections = self.outbox.writer.connections();
-        let (state, checkpoint) =
-            self.outbox.writer.load(progress.key).map_err(|error| failed(error.into()))?;
+        let (state, checkpoint) = self.load(&progress).map_err(Outcome::failed)?;
         let is_there = checkpoint.acknowledged() == progress.position
             && log.offset() == progress.position
             && checkpoint.open_ends().is_empty()
@@ -151,6 +163,13 @@ impl LogReader {
         self.locate(log, &progress.path)
     }
 
+    fn load(
+        &mut self,
+        progress: &Progress,
+    ) -> Result<(Option<SourceState>, Checkpoint), StoreError> {
+        self.outbox.writer.load(progress.key, &progress.path.display().to_string())
+    }
+
     /// Moves an open file to where the store has it, however often another agent moves that.
     fn locate(&mut self, mut log: Log, path: &Path) -> Result<Box<OpenLog>, Outcome> {
         let opened = log.stat();
@@ -163,7 +182,7 @@ impl LogReader {
                     return Err(Outcome::Unchanged);
                 }
                 Ok(Some(position)) => break position,
-                Err(failure) => return Err(failed(failure)),
+                Err(failure) => return Err(Outcome::failed(failure)),
             }
         };
         let Position { key, state, checkpoint, connections, decoder } = position;
@@ -173,7 +192,7 @@ impl LogReader {
             before: serde_json::from_value(state.tally.clone()).unwrap_or_default(),
             horizon: checkpoint.horizon(),
             position: checkpoint.acknowledged(),
-            oversized: log.oversized(),
+            damage: log.damage(),
             checkpoint,
             connections,
             turn: 0,
@@ -266,13 +285,11 @@ impl LogReader {
             log.progress.turn = turn;
             match self.read_to_end(&mut log, end) {
                 Err(Failure::Store(StoreError::Conflict)) => {
-                    tracing::warn!(
-                        path = %log.path().display(),
-                        "position moved by another agent or lost by Redis, reading again"
-                    );
+                    let is_lost = log.progress.connections != self.outbox.writer.connections();
+                    tell_conflict(log.path(), is_lost);
                     open = self.reload(*log);
                 }
-                Err(failure) => return failed(failure),
+                Err(failure) => return Outcome::failed(failure),
                 Ok(Ended::Rewritten) => return Outcome::Rewritten,
                 Ok(Ended::AtEnd { is_last, kind }) => {
                     return self.finished(log, end, is_last, kind);
@@ -289,9 +306,9 @@ impl LogReader {
         let is_last = match &result {
             Ok(source::Progress::Truncated) => true,
             Ok(_) if end == End::LastLook => !open.log.has_unfinished_line(),
-            Ok(_) => end == End::Rotated || open.log.is_gzip() || has_stopped(&open.log.stat()),
-            // A gzip that ends too early may still be written.
-            Err(Failure::Source(error)) => open.log.is_gzip() && !is_incomplete(error),
+            Ok(_) => end == End::Rotated || open.log.is_packed() || has_stopped(&open.log.stat()),
+            // A compressed log that ends too early may still be written.
+            Err(Failure::Source(error)) => open.log.is_packed() && !is_incomplete(error),
             Err(Failure::Store(_)) => false,
         };
         let result = match result {
@@ -318,10 +335,15 @@ impl LogReader {
         let mut tally = progress.before.clone();
         tally.merge(open.decoder.tally());
         let is_foreign = kind.is_some_and(|kind| kind != self.logs.format.command());
-        if !tally.has_taken() && (is_foreign || end == End::LastLook) {
+        let is_unfinished = end == End::LastLook && open.log.has_unfinished_line();
+        // Its first record may be that line.
+        let may_be_ours = is_unfinished
+            && (kind == Some(self.logs.format.command())
+                || open.log.first_bytes().starts_with(b"{"));
+        if !tally.has_taken() && (is_foreign || (end == End::LastLook && !may_be_ours)) {
             return Outcome::Foreign(kind.filter(|_| is_foreign));
         }
-        if end == End::LastLook && open.log.has_unfinished_line() {
+        if is_unfinished {
             self.report.unfinished += 1;
             tracing::warn!(
                 path = %open.path().display(),
@@ -329,7 +351,7 @@ impl LogReader {
             );
         }
         if let Err(error) = open.log.rest_here() {
-            return failed(error.into());
+            return Outcome::failed(error);
         }
         if is_last || end == End::LastLook { Outcome::Ended(open) } else { Outcome::Open(open) }
     }
@@ -354,7 +376,9 @@ impl LogReader {
                     }
                 });
                 if let Err(rejection) = taken {
-                    report.bad_line(path, before.lines + decoder.tally().lines, &rejection);
+                    let tally = decoder.tally();
+                    let is_understood = tally.has_taken() || before.has_taken();
+                    report.bad_line(path, before.lines + tally.lines, rejection, is_understood);
                 }
                 let tally = decoder.tally();
                 if kind.is_none() && tally.lines < LOOKED_AT && !tally.has_taken() {
@@ -362,7 +386,7 @@ impl LogReader {
                 }
             };
             let ended = if rest { log.rest(&mut each) } else { log.read(BUDGET, &mut each) };
-            if !log.is_gzip() {
+            if !log.is_packed() {
                 self.read.fetch_add(progress.position - from, Ordering::Relaxed);
             }
             let ended = ended?;
@@ -373,7 +397,7 @@ impl LogReader {
                 // Zeek writes in blocks: what it still writes to usually ends within a line.
                 source::Progress::AtEnd
                     if !rest
-                        && (open.log.is_gzip()
+                        && (open.log.is_packed()
                             || end == End::Rotated
                             || (end == End::LastLook && has_stopped(&open.log.stat()))) =>
                 {
@@ -393,7 +417,7 @@ impl LogReader {
         let mut tally = progress.before.clone();
         tally.merge(&progress.sent);
         // As far as was read, and not what came meanwhile: else that would look as if it was read, too.
-        let (size, stat) = if log.is_gzip() {
+        let (size, stat) = if log.is_packed() {
             (progress.opened.size, progress.opened)
         } else {
             (progress.position, log.stat())
@@ -408,9 +432,9 @@ impl LogReader {
             complete,
             size,
             mtime_ns: mtime(&stat),
-            contents: Vec::new(),
             updated: now(),
             tally: serde_json::to_value(&tally).unwrap_or_default(),
+            ..SourceState::default()
         };
         let (checkpoint, state) = (progress.checkpoint.clone(), progress.state.clone());
         let digest = Some(log.digest().to_bytes());
@@ -431,7 +455,8 @@ impl LogReader {
         let progress = &mut open.progress;
         self.take_back(progress)?;
         let state = &progress.state;
-        let acknowledged = (state.acknowledged, state.complete) == (progress.position, complete);
+        let acknowledged = (state.acknowledged, state.complete) == (progress.position, complete)
+            && !has_moved(state, &progress.path);
         let is_known = progress.before.has_taken() || open.decoder.tally().has_taken();
         if self.outbox.window.dirty() == 0 && (acknowledged || !is_known) {
             progress.stored.clone_from(open.decoder.tally());
@@ -460,13 +485,13 @@ impl LogReader {
         self.context.metrics.lines(&new);
         progress.reported.clone_from(&progress.stored);
         if progress.stored.lines == decoder.tally().lines {
-            self.report.oversized += log.oversized().saturating_sub(progress.oversized);
-            progress.oversized = log.oversized();
+            self.report.damage += log.damage().since(progress.damage);
+            progress.damage = log.damage();
             let coverage = decoder.take_coverage();
             self.report.coverage.merge(&coverage);
             self.context.metrics.coverage(&coverage);
         }
-        if log.is_gzip() {
+        if log.is_packed() {
             self.read.fetch_add(log.stat().size, Ordering::Relaxed);
         }
     }
@@ -475,17 +500,4 @@ impl LogReader {
 /// The writer's thread is gone, which only happens when the process ends.
 fn writer_ended() -> Failure {
     Failure::Store(StoreError::Unavailable("the writer's thread has ended".to_owned()))
-}
-
-/// A file that was rewritten while it was read is no failure: it is opened anew.
-fn failed(failure: Failure) -> Outcome {
-    match failure {
-        Failure::Source(SourceError::Rewritten { .. }) => Outcome::Rewritten,
-        failure => Outcome::Failed(failure),
-    }
-}
-
-/// Whether an error may be gone when the file has changed: it is still being written.
-pub(super) fn is_incomplete(error: &SourceError) -> bool {
-    matches!(error, SourceError::Gzip { cause, .. } if cause.kind() == io::ErrorKind::UnexpectedEof)
 }

@@ -3,18 +3,18 @@
 //! There is one entry for each file that is read, kept open, or to be tried again, known by device and inode whatever
 //! its name. Polling is the truth, notices of changes only shorten the wait.
 
-use super::log_files::{File, FileId, LEAST_OPEN, State, open_limit};
-use super::log_reader::is_incomplete;
+use super::log_files::{File, FileId, Files, State};
+use super::log_problems::LogProblems;
 use super::log_session::bar;
 use super::log_tasks::{End, Message, Outcome, Readable, Shared, Task};
 use super::metrics::Metrics;
-use super::open_log::{Failure, OpenLog};
-use super::report::{LACKS_PDNS_LOG, LogReport, with_causes};
+use super::open_log::{Failure, is_incomplete};
+use super::report::{LACKS_PDNS_LOG, LogReport};
 use super::{AgentError, Logs, Settings, Stop, now};
-use crate::source::{Found, Scan, SourceError, Wake};
+use crate::source::{DEVICE, Found, Scan, SourceError, Wake};
 use crate::store::{Retry, Store};
 use indicatif::ProgressBar;
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -30,12 +30,8 @@ const GRACE: Duration = Duration::from_secs(5);
 const LATE: Duration = Duration::from_mins(10);
 /// How often old checkpoints are deleted.
 const TIDY: Duration = Duration::from_hours(1);
-/// First and longest pause before a log is tried again that could not be read or stored.
-const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_mins(1));
 /// How often a log is tried that is to be read once and that the store refuses.
 const TRIES: u32 = 4;
-/// Problems that are remembered, so that each is reported once.
-const WARNINGS: usize = 1024;
 
 /// The state of a session's main thread.
 pub(super) struct LogScheduler<'a> {
@@ -49,25 +45,18 @@ pub(super) struct LogScheduler<'a> {
     /// Whether a log of our Zeek package was found.
     has_pdns_log: bool,
     messages: Receiver<Message>,
-    files: HashMap<FileId, File>,
+    files: Files,
     /// How many of them threads have.
     reading: usize,
     /// Those that wait for a thread: each one that is read, or was read and not looked at yet, is an open file.
     ready: VecDeque<(FileId, End)>,
     /// Those of them whose log another thread had: tried again when one is done.
     waiting: Vec<Task>,
-    /// Logs kept open between readings.
-    open_limit: usize,
     /// Whether a file was gone when it was to be opened: it may have another name by now.
     moved: bool,
     /// Whether a thread sees whether the store is there.
     is_checking: bool,
-    /// Problems that were reported.
-    warnings: HashSet<String>,
-    /// Files that could not be read.
-    failed: HashSet<PathBuf>,
-    /// Files that hold nothing for this command.
-    foreign: u64,
+    problems: LogProblems,
     total: u64,
     bar: ProgressBar,
     read: Arc<AtomicU64>,
@@ -91,16 +80,13 @@ impl<'a> LogScheduler<'a> {
             began: Instant::now(),
             has_pdns_log: false,
             messages,
-            files: HashMap::new(),
+            files: Files::new(),
             reading: 0,
             ready: VecDeque::new(),
             waiting: Vec::new(),
-            open_limit: open_limit(),
             moved: false,
             is_checking: false,
-            warnings: HashSet::new(),
-            failed: HashSet::new(),
-            foreign: 0,
+            problems: LogProblems::new(logs.format.command()),
             total: 0,
             bar: bar(settings.progress),
             read,
@@ -110,8 +96,7 @@ impl<'a> LogScheduler<'a> {
     /// Ends the progress bar and adds what was counted to the report.
     pub(super) fn finish(&self, report: &mut LogReport) {
         self.bar.finish_and_clear();
-        report.failed += self.failed.len() as u64;
-        report.foreign += self.foreign;
+        self.problems.finish(&self.scan, report);
         report.has_pdns_log |= self.has_pdns_log;
     }
 
@@ -165,10 +150,10 @@ impl<'a> LogScheduler<'a> {
                     break;
                 }
                 let is_due = |file: &File| file.retry.is_some_and(|(at, _)| at <= Instant::now());
-                if is_idle && self.files.values().any(is_due) {
+                if is_idle && self.files.by_id.values().any(is_due) {
                     break;
                 }
-                if is_idle && self.files.values().all(|file| file.retry.is_none()) {
+                if is_idle && self.files.by_id.values().all(|file| file.retry.is_none()) {
                     // Redis may have lost what was done before, and a file may have another name by now.
                     let lost = reconnected.load(Ordering::Relaxed) != connections;
                     // What is rejected would be rejected again.
@@ -199,7 +184,7 @@ impl<'a> LogScheduler<'a> {
     fn found(&mut self, found: Found) {
         self.has_pdns_log |= found.is_pdns_log();
         let id = found.stat.file();
-        if let Some(file) = self.files.get_mut(&id) {
+        if let Some(file) = self.files.by_id.get_mut(&id) {
             if file.path != found.path {
                 file.rotated = Some(Instant::now());
                 if let State::Open(open) = &mut file.state {
@@ -212,14 +197,14 @@ impl<'a> LogScheduler<'a> {
         } else {
             self.total += found.stat.size;
             self.bar.set_length(self.total);
-            self.files.insert(id, File::new(found.path, found.named, true));
+            self.files.by_id.insert(id, File::new(found.path, found.named, true));
         }
         self.read_changed(id);
     }
 
     /// Has a file read that has changed, unless a thread has it.
     fn read_changed(&mut self, id: FileId) {
-        if self.files.get(&id).is_some_and(|file| file.changed) {
+        if self.files.by_id.get(&id).is_some_and(|file| file.changed) {
             let end = if self.logs.once { End::LastLook } else { End::Growing };
             self.read_file(id, end);
         }
@@ -233,7 +218,7 @@ impl<'a> LogScheduler<'a> {
 
     /// Hands files to threads, as many as may be open.
     fn hand_out(&mut self) {
-        while self.reading < self.open_limit
+        while self.reading < self.files.open_limit()
             && let Some((id, end)) = self.ready.pop_front()
         {
             self.hand_over(id, end);
@@ -242,7 +227,7 @@ impl<'a> LogScheduler<'a> {
 
     /// Hands a file to a thread, unless one has it.
     fn hand_over(&mut self, id: FileId, end: End) {
-        let Some(file) = self.files.get_mut(&id) else { return };
+        let Some(file) = self.files.by_id.get_mut(&id) else { return };
         let log = match std::mem::replace(&mut file.state, State::Reading) {
             kept @ (State::Reading | State::Foreign) => {
                 file.state = kept;
@@ -260,17 +245,7 @@ impl<'a> LogScheduler<'a> {
 
     /// Tries again what failed some time ago.
     fn retry_due(&mut self) {
-        let now = Instant::now();
-        let due: Vec<FileId> = self
-            .files
-            .iter()
-            .filter(|(_, file)| file.retry.is_some_and(|(at, _)| at <= now))
-            .map(|(&id, _)| id)
-            .collect();
-        for id in due {
-            if let Some(file) = self.files.get_mut(&id) {
-                file.changed = true;
-            }
+        for id in self.files.take_due() {
             self.read_changed(id);
         }
     }
@@ -278,7 +253,7 @@ impl<'a> LogScheduler<'a> {
     /// Reads what came before a log was renamed or removed, then lets go.
     fn finish_rotated(&mut self) {
         let mut rotated = Vec::new();
-        for (&id, file) in &mut self.files {
+        for (&id, file) in &mut self.files.by_id {
             let is_gone = self.scan.locate(id).is_none();
             match file.state {
                 State::Open(_) if is_gone => {
@@ -301,7 +276,7 @@ impl<'a> LogScheduler<'a> {
             }
         }
         let (scan, health) = (&self.scan, &self.metrics.health);
-        self.files.retain(|&id, file| {
+        self.files.by_id.retain(|&id, file| {
             let is_kept =
                 matches!(file.state, State::Open(_) | State::Reading) || scan.locate(id).is_some();
             if !is_kept {
@@ -355,7 +330,7 @@ impl<'a> LogScheduler<'a> {
 
     /// Keeps what is left of a file that a thread is done with.
     fn done(&mut self, id: FileId, path: PathBuf, outcome: Outcome) -> Result<(), AgentError> {
-        let Some(file) = self.files.get_mut(&id) else { return Ok(()) };
+        let Some(file) = self.files.by_id.get_mut(&id) else { return Ok(()) };
         file.state = State::Unknown;
         match outcome {
             Outcome::Failed(failure) => return self.failed(id, &path, failure),
@@ -363,105 +338,36 @@ impl<'a> LogScheduler<'a> {
             Outcome::Foreign(command) => {
                 let named = file.named;
                 file.state = State::Foreign;
-                self.is_foreign(&path, command, named);
+                self.problems.foreign(&path, command, named);
             }
             Outcome::Open(open) | Outcome::Ended(open) if open.stat().file() != id => {
                 // It was renamed before it was opened, and another file has its name.
                 self.moved = true;
                 self.scan.forget();
-                self.files.remove(&id);
+                self.files.by_id.remove(&id);
                 if !self.logs.once {
-                    self.adopt(open, path);
+                    self.files.adopt(open, path, &self.scan);
                 }
             }
             Outcome::Open(open) => {
                 file.retry = None;
-                self.failed.remove(&path);
-                self.keep_open(id, open);
+                self.problems.passed(&path);
+                self.files.keep_open(id, open, &self.scan);
             }
             Outcome::Ended(open) => {
                 file.retry = None;
-                self.failed.remove(&path);
-                if self.logs.once || !open.may_grow() || !self.keep_idle(id, *open) {
-                    self.forget_unless_changed(id);
+                self.problems.passed(&path);
+                if self.logs.once || !open.may_grow() || !self.files.keep_idle(id, *open) {
+                    self.files.forget_unless_changed(id);
                 }
             }
             Outcome::Unchanged | Outcome::Empty | Outcome::Busy(_) => {
                 file.retry = None;
-                self.failed.remove(&path);
-                self.forget_unless_changed(id);
+                self.problems.passed(&path);
+                self.files.forget_unless_changed(id);
             }
         }
         Ok(())
-    }
-
-    /// Forgets a file of which nothing is kept: it is found again when it changes.
-    fn forget_unless_changed(&mut self, id: FileId) {
-        if self.files.get(&id).is_some_and(|file| !file.changed) {
-            self.files.remove(&id);
-        }
-    }
-
-    /// Keeps a log that was opened under the name of another file.
-    fn adopt(&mut self, open: Box<OpenLog>, path: PathBuf) {
-        let id = open.stat().file();
-        if self.files.contains_key(&id) {
-            // What a thread reads of it under its own name goes on from there.
-            return;
-        }
-        self.files.insert(id, File::new(path, false, false));
-        self.keep_open(id, open);
-    }
-
-    /// Keeps a log open, and closes the one that was read least lately if these are too many.
-    fn keep_open(&mut self, id: FileId, mut open: Box<OpenLog>) {
-        if let Some(file) = self.files.get_mut(&id) {
-            if open.path() != file.path {
-                open.renamed(&file.path);
-            }
-            file.state = State::Open(open);
-        }
-        let open = self.files.values().filter(|file| matches!(file.state, State::Open(_)));
-        if open.count() > self.open_limit {
-            self.close_least_used(1);
-        }
-    }
-
-    /// Closes logs that can be found again by their paths, those first that were read least lately.
-    fn close_least_used(&mut self, count: usize) {
-        let mut open: Vec<(Instant, FileId)> = self
-            .files
-            .iter()
-            .filter(|(id, file)| {
-                matches!(file.state, State::Open(_)) && self.scan.locate(**id).is_some()
-            })
-            .map(|(&id, file)| (file.used, id))
-            .collect();
-        open.sort_unstable();
-        for (_, id) in open.into_iter().take(count) {
-            let state = self.files.get_mut(&id).map(|file| &mut file.state);
-            if let Some(State::Open(open)) =
-                state.map(|state| std::mem::replace(state, State::Unknown))
-                && !self.keep_idle(id, *open)
-            {
-                self.forget_unless_changed(id);
-            }
-        }
-    }
-
-    /// Closes a log and remembers it; `false` when that failed and it has to be read anew.
-    fn keep_idle(&mut self, id: FileId, open: OpenLog) -> bool {
-        match (open.close(), self.files.get_mut(&id)) {
-            (Ok(idle), Some(file)) => {
-                file.state = State::Idle(Box::new(idle));
-                true
-            }
-            (Err(error), _) => {
-                tracing::debug!(error = with_causes(&error), "closed, to be read anew");
-                false
-            }
-            (Ok(_), None) => false,
-        }
     }
 
     /// Deals with a file that could not be read, or not be stored.
@@ -472,30 +378,34 @@ impl<'a> LogScheduler<'a> {
             {
                 tracing::debug!(path = %path.display(), "gone before it was opened");
                 self.moved = true;
-                self.files.remove(&id);
+                self.files.by_id.remove(&id);
+            }
+            Failure::Source(SourceError::NotAFile { kind: DEVICE, .. }) if self.logs.once => {
+                // Such as /dev/null.
+                let is_named = self.files.by_id.remove(&id).is_some_and(|file| file.named);
+                self.problems.foreign(path, None, is_named);
             }
             Failure::Source(error) if is_incomplete(&error) && !self.logs.once => {
                 tracing::debug!(path = %path.display(), "still being written");
-                self.forget_unless_changed(id);
+                self.files.forget_unless_changed(id);
             }
             Failure::Source(error) => {
-                self.failed.insert(path.to_owned());
-                self.warn(&error);
+                self.problems.failed(path);
+                self.problems.warn(&error);
                 let may_pass = matches!(
                     error,
                     SourceError::Open { .. }
                         | SourceError::Read { .. }
                         | SourceError::NotAFile { .. }
                 );
-                if is_out_of_files(&error) && self.open_limit > LEAST_OPEN {
-                    self.open_limit = (self.open_limit / 2).max(LEAST_OPEN);
-                    self.close_least_used(self.open_limit);
+                if is_out_of_files(&error) {
+                    self.files.lower_open_limit(&self.scan);
                 }
                 if self.logs.once || !may_pass {
-                    self.files.remove(&id);
+                    self.files.by_id.remove(&id);
                 } else {
                     // Its mode, or what it lies on, may change and it does not.
-                    self.retry_later(id);
+                    self.files.retry_later(id);
                 }
             }
             Failure::Store(error) => match error.retry() {
@@ -506,9 +416,9 @@ impl<'a> LogScheduler<'a> {
                 ),
                 // The writer has said so. Other logs go on, and this one stays unread.
                 Retry::Wait | Retry::Reload => {
-                    if self.retry_later(id) >= TRIES && self.logs.once {
-                        self.failed.insert(path.to_owned());
-                        self.files.remove(&id);
+                    if self.files.retry_later(id) >= TRIES && self.logs.once {
+                        self.problems.failed(path);
+                        self.files.by_id.remove(&id);
                     }
                 }
             },
@@ -516,65 +426,17 @@ impl<'a> LogScheduler<'a> {
         Ok(())
     }
 
-    /// Has a file tried again later, longer each time; how often it failed.
-    fn retry_later(&mut self, id: FileId) -> u32 {
-        let Some(file) = self.files.get_mut(&id) else { return 0 };
-        let tries = file.retry.map_or(1, |(_, tries)| tries.saturating_add(1));
-        let (first, longest) = RETRY;
-        let pause = first.saturating_mul(1 << (tries - 1).min(10)).min(longest);
-        file.retry = Some((Instant::now() + pause, tries));
-        file.changed = false;
-        tries
-    }
-
-    /// Reports a file in which nothing was found.
-    fn is_foreign(&mut self, path: &Path, command: Option<&str>, named: bool) {
-        let path = path.display();
-        match command {
-            Some(command) => {
-                self.foreign += 1;
-                self.warn_once(format!(
-                    "nothing read from {path}: it is for `pdns-agent {command}`"
-                ));
-            }
-            None if named => {
-                self.foreign += 1;
-                let own = self.logs.format.command();
-                self.warn_once(format!(
-                    "nothing read from {path}: no DNS records for `pdns-agent {own}`"
-                ));
-            }
-            None => {}
-        }
-    }
-
-    fn warn(&mut self, error: &SourceError) {
-        self.warn_once(with_causes(error));
-    }
-
-    /// Reports a problem, unless it was reported before.
-    fn warn_once(&mut self, text: String) {
-        if self.warnings.len() < WARNINGS && !self.warnings.contains(&text) {
-            tracing::warn!("{text}");
-            self.warnings.insert(text);
-        }
-    }
-
     fn report_problems(&mut self, wake: &mut Wake) {
-        let problems: Vec<String> =
-            self.scan.problems().iter().map(|error| with_causes(error)).collect();
-        for text in problems {
-            self.warn_once(text);
-        }
+        self.problems.scanned(&self.scan, self.logs.once);
         if self.logs.once {
             return;
         }
         let is_late = !self.has_pdns_log && self.began.elapsed() > LATE;
         if is_late && self.metrics.in_pdns_log() > 0 {
-            self.warn_once(LACKS_PDNS_LOG.to_owned());
+            self.problems.warn_once(LACKS_PDNS_LOG);
         }
         if let Some(error) = wake.watch(&self.scan.watch_dirs()) {
-            self.warn(&error);
+            self.problems.warn(&error);
         }
     }
 

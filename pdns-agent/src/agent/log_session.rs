@@ -10,7 +10,7 @@ use super::writer::{self, Means, Patience, Writer};
 use super::{AgentError, Logs, Settings, Stop};
 use crate::aggregate::Window;
 use crate::decode::log::Format;
-use crate::source::{LogNames, Scan, Wake};
+use crate::source::{LogNames, Missing, Scan, Wake};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -32,8 +32,15 @@ pub(crate) fn session(
     };
     let mut scan = Scan::new(&logs.inputs, names)?;
     let found = scan.changed();
-    if let (true, Some(missing)) = (logs.once, scan.missing().first()) {
-        return Err(AgentError::Missing(missing.clone()));
+    if logs.once {
+        for missing in scan.missing() {
+            match missing {
+                Missing::Path(path) => return Err(AgentError::Missing(path.clone())),
+                Missing::Pattern(pattern) => return Err(AgentError::NoMatch(pattern.clone())),
+                // Told at the end, with what was found beside it.
+                Missing::NoLogs(_) => {}
+            }
+        }
     }
     let workers = settings.workers.min(found.len()).max(1);
     let room = settings.memory / workers;

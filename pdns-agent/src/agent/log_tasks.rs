@@ -1,7 +1,7 @@
 //! What `log_scheduler` and the threads of `log_reader` say to each other: tasks, and what came of them.
 
 use super::open_log::{Failure, IdleLog, OpenLog};
-use crate::source::{LogId, Waker};
+use crate::source::{LogId, SourceError, Waker};
 use crate::store::StoreError;
 use std::collections::{HashMap, VecDeque};
 use std::path::PathBuf;
@@ -45,7 +45,7 @@ pub(super) enum Outcome {
     Ended(Box<OpenLog>),
     /// It had nothing new: it was read to its end before, or is a shorter copy.
     Unchanged,
-    /// It has no first record yet.
+    /// It has no first record yet, which may come.
     Empty,
     /// Nothing was found in it that this command reads; the command that does, if that is known.
     Foreign(Option<&'static str>),
@@ -55,6 +55,16 @@ pub(super) enum Outcome {
     Rewritten,
     /// It could not be read on, or what was read could not be stored.
     Failed(Failure),
+}
+
+impl Outcome {
+    /// A file that was rewritten while it was read is no failure: it is opened anew.
+    pub(super) fn failed(failure: impl Into<Failure>) -> Self {
+        match failure.into() {
+            Failure::Source(SourceError::Rewritten { .. }) => Self::Rewritten,
+            failure => Self::Failed(failure),
+        }
+    }
 }
 
 /// What a thread reports to the scheduler.

@@ -159,7 +159,11 @@ fn kernel(page: &mut Page, captures: &BTreeMap<String, Interface>) {
         page.number(name, &labels, interface.tally.in_ring());
     }
     let name = "pdns_capture_interface_dropped_total";
-    page.family(name, "counter", "packets that the interface dropped before anybody saw them");
+    page.family(
+        name,
+        "counter",
+        "packets that the interface dropped; some may have been seen before",
+    );
     for (labels, _, counters) in all() {
         page.number(name, &labels, counters.interface_dropped);
     }
@@ -218,6 +222,20 @@ fn packets(page: &mut Page, tallies: &[(&str, &PacketTally)]) {
     page.family(name, "counter", "responses that nobody was seen to ask for");
     for (source, tally) in tallies {
         page.number(name, &[("source", source)], tally.messages.unsolicited);
+    }
+    let name = "pdns_messages_waiting";
+    page.family(name, "gauge", "responses that wait for their query");
+    for (source, tally) in tallies {
+        page.number(name, &[("source", source)], tally.messages.waiting);
+    }
+    let name = "pdns_messages_hurried_total";
+    page.family(
+        name,
+        "counter",
+        "responses that could not wait for their query, as too many waited",
+    );
+    for (source, tally) in tallies {
+        page.number(name, &[("source", source)], tally.messages.hurried);
     }
 }
 

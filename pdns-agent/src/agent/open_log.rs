@@ -7,8 +7,9 @@ use super::writer::Writer;
 use crate::decode::Tally;
 use crate::decode::log::{Decoder, Format};
 use crate::hash::Hasher;
-use crate::source::{ClosedLog, Log, LogId, SourceError, Stat};
+use crate::source::{ClosedLog, Damage, Log, LogId, SourceError, Stat};
 use crate::store::{Checkpoint, SourceState, StoreError};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -36,6 +37,11 @@ impl From<SourceError> for Failure {
     fn from(error: SourceError) -> Self {
         Self::Source(error)
     }
+}
+
+/// Whether an error may be gone when the file has changed: it is still being written.
+pub(super) fn is_incomplete(error: &SourceError) -> bool {
+    matches!(error, SourceError::Unpack { cause, .. } if cause.kind() == ErrorKind::UnexpectedEof)
 }
 
 /// A log between readings, with its file open.
@@ -68,8 +74,8 @@ pub(super) struct Progress {
     pub(super) sent: Tally,
     pub(super) stored: Tally,
     pub(super) reported: Tally,
-    /// Lines too long that were counted already.
-    pub(super) oversized: u64,
+    /// Damaged lines that were counted already.
+    pub(super) damage: Damage,
 }
 
 impl OpenLog {
@@ -95,7 +101,7 @@ impl OpenLog {
 
     /// Whether a log that was read to its end may still grow: it is plain, and was written to within a day.
     pub(crate) fn may_grow(&self) -> bool {
-        !self.log.is_gzip() && age(&self.log.stat()).is_none_or(|age| age < RECENT)
+        !self.log.is_packed() && age(&self.log.stat()).is_none_or(|age| age < RECENT)
     }
 
     /// Closes the file. The log is gone on with by opening it again.
@@ -156,7 +162,7 @@ pub(super) fn load_position(
         let key = key(log.id(), number, hasher);
         // Before loading: a connection made meanwhile makes it load again, which does no harm.
         let connections = writer.connections();
-        let (state, mut checkpoint) = writer.load(key)?;
+        let (state, mut checkpoint) = writer.load(key, &path.display().to_string())?;
         let mut decoder = Decoder::new(format);
         let state = state.unwrap_or_default();
         let is_unread = is_empty_reading(&state);
@@ -176,13 +182,25 @@ pub(super) fn load_position(
         match compare(log, &state, &checkpoint, key, &mut decoder, writer)? {
             Comparison::Other => {}
             Comparison::NothingNew => return Ok(None),
-            Comparison::Same if is_unchanged && !is_unread => return Ok(None),
+            Comparison::Same if is_unchanged && !is_unread => {
+                if has_moved(&state, path) {
+                    writer.begin(key, SourceState { path: path.display().to_string(), ..state })?;
+                }
+                return Ok(None);
+            }
             Comparison::Same => {
                 return Ok(Some(Position { key, state, checkpoint, connections, decoder }));
             }
         }
     }
     Err(SourceError::TooManyAlike { path: path.to_owned(), most: ALIKE }.into())
+}
+
+/// Whether a log that the store knows under another path is not there any more: it was renamed, and not copied.
+pub(super) fn has_moved(state: &SourceState, path: &Path) -> bool {
+    let is_other = !state.path.is_empty() && Path::new(&state.path) != path;
+    let is_there = |stat: Stat| (stat.size, mtime(&stat)) == (state.size, state.mtime_ns);
+    is_other && !Stat::at(Path::new(&state.path)).is_some_and(is_there)
 }
 
 /// Whether an entry, from before readers were kept, says that a log was read and nothing was found in it: then it was
@@ -233,6 +251,17 @@ fn compare(
         }
         Ok(()) | Err(SourceError::Shrank { .. }) => Ok(Comparison::Other),
         Err(error) => Err(error.into()),
+    }
+}
+
+/// Reports that the store has another position of a log than this process left. After a new connection that is what
+/// became of a lost reply, or of data that Redis lost.
+pub(super) fn tell_conflict(path: &Path, is_after_reconnecting: bool) {
+    let path = path.display();
+    if is_after_reconnecting {
+        tracing::info!(%path, "connection to the store lost while writing, reading on where the store is");
+    } else {
+        tracing::warn!(%path, "position moved by another agent, reading again");
     }
 }
 

@@ -45,6 +45,8 @@ pub(super) struct Pipe {
     is_closed: Arc<AtomicBool>,
     is_over: bool,
     has_failed: bool,
+    /// Its path, if it turned out to be no capture.
+    foreign: Option<String>,
     refused: u64,
 }
 
@@ -68,6 +70,7 @@ impl Pipe {
             is_closed,
             is_over: false,
             has_failed: false,
+            foreign: None,
             refused: 0,
         })
     }
@@ -78,6 +81,7 @@ impl Pipe {
                 self.refused = packets.refused;
                 self.waiting.push_back(packets);
             }
+            Err(PcapError::NotACapture { file }) => self.foreign = Some(file),
             Err(error) => {
                 self.has_failed = true;
                 tracing::warn!("{}", with_causes(&error));
@@ -183,6 +187,10 @@ impl Tap for Pipe {
 
     fn has_failed(&self) -> bool {
         self.has_failed
+    }
+
+    fn foreign(&self) -> Option<&str> {
+        self.foreign.as_deref()
     }
 
     fn is_over(&self) -> bool {

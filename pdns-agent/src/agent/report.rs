@@ -4,7 +4,9 @@
 
 use crate::decode::packets::PacketTally;
 use crate::decode::zeek::Coverage;
-use crate::decode::{Filter, Tally};
+use crate::decode::{Filter, Rejection, Tally};
+use crate::render::{counted, escape, noun};
+use crate::source::{CaptureFiles, Damage, Skipped};
 use std::collections::HashSet;
 use std::error::Error;
 use std::fmt::Write as _;
@@ -35,12 +37,21 @@ pub enum Input {
 }
 
 impl Report {
-    /// How many files could not be read, or not to their end.
+    /// How many files and folders could not be read, or not to their end.
     #[must_use]
     pub fn failed(&self) -> u64 {
         match &self.input {
             Input::Logs(report) => report.failed,
             Input::Packets(report) => report.failed,
+        }
+    }
+
+    /// How many files that hold nothing for this command, and folders without a file for it, were met.
+    #[must_use]
+    pub fn without_use(&self) -> u64 {
+        match &self.input {
+            Input::Logs(report) => report.foreign + report.empty,
+            Input::Packets(report) => report.foreign + report.empty,
         }
     }
 
@@ -52,7 +63,8 @@ impl Report {
             Input::Packets(report) => report.to_text(),
         };
         let stored = self.stored;
-        write!(text, "\n  {stored:>10} observations stored").expect("a String takes any text");
+        let label = noun(stored, "observation stored", "observations stored");
+        write!(text, "\n  {stored:>10} {label}").expect("a String takes any text");
         if let Some(cause) = &self.unwritten {
             write!(
                 text,
@@ -73,8 +85,14 @@ pub struct PacketReport {
     pub captures: u64,
     /// Files that were read to their end before.
     pub unchanged: u64,
-    /// Files that could not be read, or not to their end.
+    /// Files and folders that could not be read, or not to their end.
     pub failed: u64,
+    /// Files that are no captures, and were named.
+    pub foreign: u64,
+    /// Folders that were named and hold no capture.
+    pub empty: u64,
+    /// Files in folders that were passed over because of their names.
+    pub skipped: Skipped,
 }
 
 impl PacketReport {
@@ -87,6 +105,34 @@ impl PacketReport {
     pub(crate) fn fail(&mut self, error: &dyn Error) {
         self.failed += 1;
         tracing::warn!("{}", with_causes(error));
+    }
+
+    /// Reports what was met on the way to the files.
+    pub(crate) fn note(&mut self, found: &CaptureFiles) {
+        for problem in &found.problems {
+            self.fail(problem);
+        }
+        for folder in &found.empty {
+            self.empty += 1;
+            let folder = folder.display();
+            tracing::warn!(
+                "no capture files in {folder}: no name has .pcap in it or ends with .cap"
+            );
+        }
+        self.skipped = found.skipped.clone();
+    }
+
+    /// Reports a file that was named and is no capture; `command` reads it, if one does.
+    pub(crate) fn fail_foreign(&mut self, path: &str, command: Option<&str>) {
+        self.foreign += 1;
+        let path = escape(path);
+        if let Some(command) = command {
+            tracing::warn!("nothing read from {path}: it is for `pdns-agent {command}`");
+        } else {
+            tracing::warn!(
+                "nothing read from {path}: it is not a capture file (pcap or pcapng, plain or compressed)"
+            );
+        }
     }
 
     /// Waits for threads and adds what each did.
@@ -116,53 +162,85 @@ impl PacketReport {
         self.captures += other.captures;
         self.unchanged += other.unchanged;
         self.failed += other.failed;
+        self.foreign += other.foreign;
+        self.empty += other.empty;
     }
 
     /// A few lines for people: where every packet went.
     #[must_use]
     pub fn to_text(&self) -> String {
         let tally = &self.tally;
-        let plural = if self.captures == 1 { "" } else { "s" };
-        let where_from = if tally.capture.is_some() { "interface" } else { "capture file" };
+        let (one, many) = match tally.capture {
+            Some(_) => ("interface", "interfaces"),
+            None => ("capture file", "capture files"),
+        };
         let mut text = format!(
-            "{} packets on {} {where_from}{plural}: {} without DNS, {} decoded, {} rejected, {} lost; \
-             from them {} observations of records and {} of negative answers",
-            tally.seen(),
-            self.captures,
+            "{} on {}: {} without DNS, {} decoded, {} rejected, {} lost; \
+             from them {} and {}",
+            counted(tally.seen(), "packet", "packets"),
+            counted(self.captures, one, many),
             tally.refused(),
             tally.decoded(),
             tally.rejected(),
             tally.lost(),
-            tally.messages.records,
-            tally.messages.negatives
+            counted(tally.messages.records, "observation of a record", "observations of records"),
+            counted(tally.messages.negatives, "of a negative answer", "of negative answers")
         );
-        let mut part = |label: &str, count: u64| {
-            if count > 0 {
-                write!(text, "\n  {count:>10} {label}").expect("a String takes any text");
-            }
-        };
+        let mut part = part_of(&mut text);
         if let Some(capture) = &tally.capture {
-            part("packets lost: no room in the ring buffer", capture.lost);
-            part("packets handed over in part", capture.truncated);
-            part(
-                "packets dropped by the interface, before they were seen",
-                capture.interface_dropped,
-            );
+            part(capture.lost, ["packet", "packets"], "lost: no room in the ring buffer");
+            part(capture.truncated, ["packet", "packets"], "handed over in part");
+            let label = "dropped by the interface, some of which may have been seen";
+            part(capture.interface_dropped, ["packet", "packets"], label);
         }
-        part("packets that were still waiting at the end", tally.waiting());
-        part("files unchanged since they were read", self.unchanged);
-        part("files could not be read to their end", self.failed);
+        part(tally.waiting(), ["packet", "packets"], "still waiting at the end");
+        part(self.unchanged, ["file", "files"], "unchanged since the last run");
+        part(self.failed, FILES, "that could not be read to the end");
+        part(self.foreign, ["file", "files"], "without packets for this command");
+        part(self.empty, ["folder", "folders"], "without capture files");
+        skipped(&self.skipped, "captures", &mut part);
         for (result, reason, count) in tally.packet_endings() {
-            part(&spelled("packets", result, reason), count);
+            part(count, ["packet", "packets"], &spelled(result, reason));
         }
         for (result, reason, count) in tally.message_endings() {
-            part(&spelled("messages", result, reason), count);
+            part(count, ["message", "messages"], &spelled(result, reason));
         }
-        part("responses that nobody was seen to ask for", tally.messages.unsolicited);
+        part(
+            tally.messages.unsolicited,
+            ["response", "responses"],
+            "that nobody was seen to ask for",
+        );
+        let label = "that could not wait for their query: too many waited";
+        part(tally.messages.hurried, ["response", "responses"], label);
         for (reason, &count) in &tally.messages.omitted {
-            part(&format!("answers not taken: {reason}"), count);
+            part(count, ["answer", "answers"], &format!("not taken: {reason}"));
         }
+        drop(part);
         text
+    }
+}
+
+/// What counts of what could not be read are of.
+const FILES: [&str; 2] = ["file or folder", "files and folders"];
+
+/// Adds a line with a count to a report, unless it is 0.
+fn part_of(text: &mut String) -> impl FnMut(u64, [&str; 2], &str) {
+    |count, [one, many], label| {
+        if count > 0 {
+            write!(text, "\n  {count:>10} {} {label}", noun(count, one, many))
+                .expect("a String takes any text");
+        }
+    }
+}
+
+/// Adds the files that were passed over because of their names.
+fn skipped(skipped: &Skipped, wanted: &str, part: &mut impl FnMut(u64, [&str; 2], &str)) {
+    if let Some(example) = &skipped.example {
+        let label = format!(
+            "skipped, not named like {wanted}, such as {}",
+            escape(&example.display().to_string())
+        );
+        part(skipped.count, ["other file", "other files"], &label);
     }
 }
 
@@ -177,10 +255,10 @@ pub(super) fn with_causes(error: &dyn Error) -> String {
     text
 }
 
-/// `packets rejected: cut by capture`.
-fn spelled(what: &str, result: &str, reason: &str) -> String {
+/// `rejected: cut by capture`.
+fn spelled(result: &str, reason: &str) -> String {
     let colon = if reason.is_empty() { "" } else { ": " };
-    format!("{what} {}{colon}{}", result.replace('_', " "), reason.replace('_', " "))
+    format!("{}{colon}{}", result.replace('_', " "), reason.replace('_', " "))
 }
 
 /// The sum of a run that read logs.
@@ -192,19 +270,25 @@ pub struct LogReport {
     logs: HashSet<[u8; 16]>,
     /// Logs that were read to their end before, and had nothing new.
     pub unchanged: u64,
-    /// Lines of more than 1 MiB, which were passed over.
-    pub oversized: u64,
+    /// Lines of more than 1 MiB, which were passed over, and lines that a crash cut off.
+    pub damage: Damage,
     /// Last lines without a newline, which were left for the next run.
     pub unfinished: u64,
     /// Files that were named, and in which nothing was found.
     pub foreign: u64,
-    /// Files that could not be read, or not to their end.
+    /// Folders that were named and hold no log.
+    pub empty: u64,
+    /// Files and folders that could not be read, or not to their end.
     pub failed: u64,
+    /// Files in folders that were passed over because of their names.
+    pub skipped: Skipped,
     /// Whether there was a log of our Zeek package.
     pub has_pdns_log: bool,
     /// How far pdns.log covers the lines of dns.log that were left out for it.
     pub coverage: Coverage,
     shown: u64,
+    /// Bad lines of a log in which nothing was understood yet.
+    held: Vec<(u64, Rejection)>,
 }
 
 /// What an operator has to know who gives us but one of the two logs that Zeek writes with our package.
@@ -212,7 +296,7 @@ pub(super) const LACKS_PDNS_LOG: &str = "lines of dns.log were passed over becau
      there is no pdns.log: name its folder as well, or give --no-pdns-log";
 
 /// What an operator has to know whose dns.log goes on after the end of pdns.log.
-const AFTER_PDNS_LOG: &str = "lines of dns.log left out may be missing in pdns.log: Zeek writes them there within \
+const AFTER_PDNS_LOG: &str = "of dns.log left out may be missing in pdns.log: Zeek writes them there within \
      PDNS::window while it runs, and never if it was killed";
 
 impl LogReport {
@@ -227,8 +311,35 @@ impl LogReport {
         self.logs.insert(log);
     }
 
-    /// Counts a bad line; the first ones are told to the operator.
-    pub(crate) fn bad_line(&mut self, path: &Path, line: u64, reason: &dyn std::fmt::Display) {
+    /// Reports a bad line, if it is among the first. Those of a log in which no line was understood yet wait for
+    /// [`LogReport::end_bad_lines`]: if none is, that is said instead.
+    pub(crate) fn bad_line(
+        &mut self,
+        path: &Path,
+        line: u64,
+        reason: Rejection,
+        is_understood: bool,
+    ) {
+        if !is_understood {
+            if (self.held.len() as u64) <= SHOWN {
+                self.held.push((line, reason));
+            }
+            return;
+        }
+        self.end_bad_lines(path, true);
+        self.show_bad_line(path, line, reason);
+    }
+
+    /// Reports the bad lines that wait, or forgets them.
+    pub(crate) fn end_bad_lines(&mut self, path: &Path, are_shown: bool) {
+        for (line, reason) in std::mem::take(&mut self.held) {
+            if are_shown {
+                self.show_bad_line(path, line, reason);
+            }
+        }
+    }
+
+    fn show_bad_line(&mut self, path: &Path, line: u64, reason: Rejection) {
         self.shown += 1;
         if self.shown <= SHOWN {
             tracing::warn!(path = %path.display(), line, %reason, "line not taken");
@@ -244,7 +355,8 @@ impl LogReport {
         self.unchanged += other.unchanged;
         self.unfinished += other.unfinished;
         self.foreign += other.foreign;
-        self.oversized += other.oversized;
+        self.empty += other.empty;
+        self.damage += other.damage;
         self.failed += other.failed;
         self.has_pdns_log |= other.has_pdns_log;
         self.coverage.merge(&other.coverage);
@@ -256,35 +368,37 @@ impl LogReport {
     pub fn to_text(&self) -> String {
         let tally = &self.tally;
         let mut text = format!(
-            "{} lines of {} logs: {} DNS records, from them {} observations of records and {} of negative answers",
-            tally.lines,
-            self.logs(),
-            tally.counted,
-            tally.records,
-            tally.negatives
+            "{} of {}: {}, from them {} and {}",
+            counted(tally.lines, "line", "lines"),
+            counted(self.logs() as u64, "log", "logs"),
+            counted(tally.counted, "DNS record", "DNS records"),
+            counted(tally.records, "observation of a record", "observations of records"),
+            counted(tally.negatives, "of a negative answer", "of negative answers")
         );
-        let mut part = |label: &str, count: u64| {
-            if count > 0 {
-                write!(text, "\n  {count:>10} {label}").expect("a String takes any text");
-            }
-        };
-        part("logs unchanged since they were read", self.unchanged);
-        part("files could not be read to their end", self.failed);
-        part("files that hold nothing for this command", self.foreign);
-        part("unfinished last lines, left for the next run", self.unfinished);
-        part("lines of headers and footers", tally.directives);
-        part("lines that tell of something else than DNS", tally.other_records);
-        part("lines longer than 1 MiB, passed over", self.oversized);
+        let mut part = part_of(&mut text);
+        part(self.unchanged, ["log", "logs"], "unchanged since the last run");
+        part(self.failed, FILES, "that could not be read to the end");
+        part(self.foreign, ["file", "files"], "without anything for this command");
+        part(self.empty, ["folder", "folders"], "without logs");
+        skipped(&self.skipped, "DNS logs", &mut part);
+        let unfinished = ["unfinished last line", "unfinished last lines"];
+        part(self.unfinished, unfinished, "left for the next run");
+        let lines = ["line", "lines"];
+        part(tally.directives, lines, "of headers and footers");
+        part(tally.other_records, lines, "about something else than DNS");
+        part(self.damage.oversized, lines, "longer than 1 MiB, passed over");
+        part(self.damage.torn, lines, "cut off by NUL bytes, as a crash leaves them");
         for (filter, &count) in &tally.filtered {
-            part(&format!("lines left out: {filter}"), count);
+            part(count, lines, &format!("left out: {filter}"));
         }
         for (rejection, &count) in &tally.rejected {
-            part(&format!("lines not taken: {rejection}"), count);
+            part(count, lines, &format!("not taken: {rejection}"));
         }
         for (omission, &count) in &tally.omitted {
-            part(&format!("answers not taken: {omission}"), count);
+            part(count, ["answer", "answers"], &format!("not taken: {omission}"));
         }
-        part(AFTER_PDNS_LOG, self.coverage.uncovered().unwrap_or(0));
+        part(self.coverage.uncovered().unwrap_or(0), lines, AFTER_PDNS_LOG);
+        drop(part);
         if tally.filtered.contains_key(&Filter::InPdnsLog) && !self.has_pdns_log {
             write!(text, "\n  {LACKS_PDNS_LOG}").expect("a String takes any text");
         }

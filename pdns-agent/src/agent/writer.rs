@@ -34,13 +34,14 @@ pub(crate) struct Parcel {
 }
 
 enum Request {
-    Load([u8; 16]),
+    Load([u8; 16], String),
     UnderWay([u8; 16]),
     Begin([u8; 16], Box<SourceState>),
     Write(Box<Parcel>),
     Check,
 }
 
+#[expect(clippy::large_enum_variant, reason = "the largest is sent once for each file")]
 enum Answer {
     Loaded(Result<(Option<SourceState>, Checkpoint), StoreError>),
     UnderWay(Result<Option<[u8; DIGEST]>, StoreError>),
@@ -95,15 +96,13 @@ impl Writer {
             .spawn(move || {
                 loop {
                     let answer = match inbox.recv_timeout(PROBE) {
-                        Ok(Request::Load(log)) => Answer::Loaded(work.load(&log)),
+                        Ok(Request::Load(log, name)) => Answer::Loaded(work.load(&log, name)),
                         Ok(Request::UnderWay(log)) => Answer::UnderWay(
-                            work.patiently(Some((&log, "")), |store| store.batch_under_way(&log)),
+                            work.patiently(Some(&log), |store| store.batch_under_way(&log)),
                         ),
-                        Ok(Request::Begin(log, state)) => {
-                            Answer::Checked(work.patiently(Some((&log, &state.path)), |store| {
-                                store.acknowledge(&log, &state)
-                            }))
-                        }
+                        Ok(Request::Begin(log, state)) => Answer::Checked(
+                            work.patiently(Some(&log), |store| store.acknowledge(&log, &state)),
+                        ),
                         Ok(Request::Write(mut parcel)) => {
                             let result = work.write(&mut parcel);
                             Answer::Written(parcel, result)
@@ -130,12 +129,13 @@ impl Writer {
         })
     }
 
-    /// Loads what the store knows of a log.
+    /// Loads what the store knows of a log, which people know by its `name`. All that follows is of this log.
     pub(crate) fn load(
         &mut self,
         log: [u8; 16],
+        name: &str,
     ) -> Result<(Option<SourceState>, Checkpoint), StoreError> {
-        self.send(Request::Load(log));
+        self.send(Request::Load(log, name.to_owned()));
         match self.answers.recv() {
             Ok(Answer::Loaded(result)) => result,
             _ => Err(stopped()),
@@ -234,6 +234,8 @@ struct Work {
     generation: u64,
     /// Number of the connection in [`super::health::Health`].
     connection: u64,
+    /// What people know the log by that was loaded last.
+    name: String,
     /// Whether a batch that is rejected again and again goes back to its reader.
     sets_aside: bool,
 }
@@ -241,11 +243,23 @@ struct Work {
 impl Work {
     fn new(store: Store, means: Means, sets_aside: bool) -> Self {
         let connection = means.metrics.health.enter(store.reply_timer());
-        Self { generation: store.generation(), connection, store, means, sets_aside }
+        Self {
+            generation: store.generation(),
+            connection,
+            store,
+            means,
+            name: String::new(),
+            sets_aside,
+        }
     }
 
-    fn load(&mut self, log: &[u8; 16]) -> Result<(Option<SourceState>, Checkpoint), StoreError> {
-        self.patiently(Some((log, "")), |store| {
+    fn load(
+        &mut self,
+        log: &[u8; 16],
+        name: String,
+    ) -> Result<(Option<SourceState>, Checkpoint), StoreError> {
+        self.name = name;
+        self.patiently(Some(log), |store| {
             let state = store.source(log)?;
             Ok((state, store.load(log)?))
         })
@@ -254,13 +268,15 @@ impl Work {
     fn write(&mut self, parcel: &mut Parcel) -> Result<(), StoreError> {
         let Parcel { batch, checkpoint, digest, state } = parcel;
         let (metrics, log) = (Arc::clone(&self.means.metrics), *batch.log());
-        let name = state.as_ref().map_or("", |state| state.path.as_str());
-        self.patiently(Some((&log, name)), |store| {
+        self.patiently(Some(&log), |store| {
             metrics.health.capacity(store.safe_capacity()?);
             if let Some(digest) = digest {
                 store.announce_batch(batch.log(), digest)?;
             }
-            store.flush(checkpoint, batch)?;
+            let flushed = store.flush(checkpoint, batch);
+            // What the store took of a batch that failed stays there.
+            metrics.health.stored(batch.take_confirmed());
+            flushed?;
             if let Some(state) = &*state {
                 store.acknowledge(batch.log(), state)?;
                 if state.complete {
@@ -268,9 +284,7 @@ impl Work {
                 }
             }
             Ok(())
-        })?;
-        self.means.metrics.health.stored(batch.sightings());
-        Ok(())
+        })
     }
 
     fn check(&mut self) -> Result<(), StoreError> {
@@ -312,10 +326,10 @@ impl Work {
     }
 
     /// Tries until it works, it can only go on from another state of the store, or the agent stops. What is to be
-    /// written or loaded is of a log, which has a name if it is known.
+    /// written or loaded is `of` a log.
     fn patiently<T>(
         &mut self,
-        of: Option<(&[u8; 16], &str)>,
+        of: Option<&[u8; 16]>,
         mut attempt: impl FnMut(&mut Store) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         let metrics = Arc::clone(&self.means.metrics);
@@ -330,7 +344,7 @@ impl Work {
                 Err(error) if error.retry() == Retry::Wait => error,
                 other => {
                     health.succeeded(self.connection);
-                    if let (Ok(_), Some((log, _))) = (&other, of) {
+                    if let (Ok(_), Some(log)) = (&other, of) {
                         health.accept(log);
                     }
                     return other;
@@ -345,12 +359,10 @@ impl Work {
             let is_lost = tries == 1 && matches!(error, StoreError::Unavailable(_));
             let suspect = of.filter(|_| self.sets_aside && error.concerns_call());
             let is_told = !is_lost && (suspect.is_none() || same >= REJECTIONS);
-            if let Some((log, name)) = suspect.filter(|_| same >= REJECTIONS)
+            if let Some(log) = suspect.filter(|_| same >= REJECTIONS)
                 && self.store.check().is_ok()
             {
-                let id = hex(log);
-                let name = if name.is_empty() { &id } else { name };
-                health.reject(self.connection, *log, name, &error);
+                health.reject(self.connection, *log, &self.name, &error);
                 return Err(StoreError::Rejected(Box::new(error)));
             }
             health.failed(self.connection, &error, is_told);
@@ -383,10 +395,6 @@ impl Drop for Work {
     }
 }
 
-fn hex(log: &[u8; 16]) -> String {
-    format!("{:032x}", u128::from_be_bytes(*log))
-}
-
 /// What a store that was opened tells.
 pub(crate) struct Opened {
     pub(crate) router: Router,
@@ -400,7 +408,7 @@ pub(crate) struct Opened {
 pub(crate) enum Patience {
     /// From the start, if it is away.
     FromStart,
-    /// Once it can be reached, if it is full.
+    /// Once it can be reached, if it is full or busy.
     OnceReached,
 }
 
@@ -429,6 +437,7 @@ fn open_as(
 ) -> Result<(Store, Opened), StoreError> {
     let health = &metrics.health;
     let (mut pause, longest) = PAUSE;
+    let mut tries = 0;
     loop {
         let opened = Store::open_timed(options, Arc::clone(timer)).and_then(|mut store| {
             health.capacity(store.safe_capacity()?);
@@ -443,11 +452,12 @@ fn open_as(
             }
             Err(error) => error,
         };
+        tries += 1;
         let waits = if health.has_worked() {
             error.retry() == Retry::Wait
         } else {
-            error.is_transient()
-                && (patience == Patience::FromStart || matches!(error, StoreError::Full))
+            (error.is_transient() && (patience == Patience::FromStart || error.is_busy()))
+                || (error.is_doubtful() && tries < REJECTIONS)
         };
         health.failed(connection, &error, waits);
         if !waits || !wait(pause) {

@@ -1,7 +1,7 @@
 //! `pdns-agent`: the sensor. All it does itself is to bring the process and the library together.
 
 use anyhow::Context as _;
-use pdns_agent::agent::{self, Input, Settings, Source, Stop};
+use pdns_agent::agent::{self, Settings, Source, Stop};
 use pdns_agent::config::agent::{Args, settings};
 use pdns_agent::config::{exit, usage};
 use pdns_agent::decode::log::Format;
@@ -9,7 +9,7 @@ use pdns_agent::render::escape;
 use pdns_agent::source::drop_privileges;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
-use std::io::{self, IsTerminal as _};
+use std::io::{self, IsTerminal as _, Write as _};
 use std::process::ExitCode;
 use tracing_subscriber::EnvFilter;
 
@@ -21,6 +21,8 @@ fn main() -> ExitCode {
     let terminal = io::stderr().is_terminal();
     let filter = EnvFilter::try_from_env("PDNS_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    // Where standard error is gone, it cannot be told that it is.
+    let log = log.log_internal_errors(false);
     if terminal {
         log.with_target(false).init();
     } else {
@@ -34,13 +36,15 @@ fn main() -> ExitCode {
     match result {
         Ok(status) => ExitCode::from(status),
         Err((error, status)) => {
-            #[expect(clippy::print_stderr, reason = "the last word of a program that failed")]
-            {
-                eprintln!("pdns-agent: {}", escape(&format!("{error:#}")));
-            }
+            say(&format!("pdns-agent: {}", escape(&format!("{error:#}"))));
             ExitCode::from(status)
         }
     }
+}
+
+/// Says something to people on standard error. Where nobody listens, there is nobody to tell.
+fn say(text: &str) {
+    drop(writeln!(io::stderr(), "{text}"));
 }
 
 /// Runs the agent; gives the exit status, or an error with it.
@@ -73,15 +77,17 @@ fn run(settings: &Settings) -> Result<u8, (anyhow::Error, u8)> {
         let status = error.exit_status();
         (error.into(), status)
     })?;
-    #[expect(clippy::print_stderr, reason = "the report of a run, for people")]
-    {
-        eprintln!("{}", report.to_text());
-    }
-    // A log that is broken now may be whole the next time; a capture file stays as it is.
-    let is_final = matches!(settings.source, Source::Pcap(_));
-    Ok(match &report.input {
-        _ if report.unwritten.is_some() || (is_final && report.failed() > 0) => exit::FAILED,
-        Input::Logs(logs) if logs.foreign > 0 => exit::NOTHING_FOUND,
+    say(&report.to_text());
+    let ends = match &settings.source {
+        Source::Logs(logs) => logs.once,
+        Source::Pcap(_) => true,
+        Source::Ebpf(_) => false,
+    };
+    Ok(match report {
+        _ if report.unwritten.is_some() => exit::FAILED,
+        // What fails while logs are followed is tried again.
+        _ if ends && report.failed() > 0 => exit::FAILED,
+        _ if ends && report.without_use() > 0 => exit::NOTHING_FOUND,
         _ => 0,
     })
 }

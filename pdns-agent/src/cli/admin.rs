@@ -4,7 +4,7 @@ use super::args::{Admin, Rows};
 use super::{CliError, Found, Terminal, cannot, open, papers};
 use crate::render::{self, Format};
 use crate::source::Log;
-use crate::store::{Options, Store, mend_aof as mend, stop_managed};
+use crate::store::{Options, Store, Verdict, mend_aof as mend, stop_managed};
 use std::path::Path;
 
 /// Shows the state of the store.
@@ -66,19 +66,17 @@ pub(super) fn run(
                     .map_err(CliError::Output)?;
             }
             for (count, what) in [
-                (verdict.names, "names"),
-                (verdict.records, "records"),
-                (verdict.negatives, "negative answers"),
-                (verdict.postings, "entries of the inverse index"),
-                (verdict.checkpoints, "checkpoints"),
-                (verdict.tags, "tags"),
+                (verdict.names, ["name", "names"]),
+                (verdict.records, ["record", "records"]),
+                (verdict.negatives, ["negative answer", "negative answers"]),
+                (verdict.postings, ["entry of the inverse index", "entries of the inverse index"]),
+                (verdict.checkpoints, ["checkpoint", "checkpoints"]),
+                (verdict.tags, ["tag", "tags"]),
             ] {
-                terminal.say(format_args!("{count} {what} checked"));
+                let [one, many] = what;
+                terminal.say(format_args!("{} checked", render::counted(count, one, many)));
             }
-            terminal.say(format_args!(
-                "{} problems, {} of them repaired",
-                verdict.problem_count, verdict.repaired
-            ));
+            terminal.say(format_args!("{}", conclusion(&verdict, repair)));
             Ok(if verdict.is_sound() { Found::Something } else { Found::Nothing })
         }
         Admin::Migrate => {
@@ -100,6 +98,26 @@ pub(super) fn run(
     }
 }
 
+/// What a check comes to, as its exit status does.
+fn conclusion(verdict: &Verdict, repair: bool) -> String {
+    let (problems, remaining, lost) =
+        (verdict.problem_count, verdict.remaining(), verdict.lost.len());
+    let found = render::counted(problems, "problem", "problems");
+    match (problems, repair) {
+        (0, _) => "no problems: the store is whole".to_owned(),
+        (_, false) => format!("{found}: run `pdns admin verify --repair` while no agent writes"),
+        _ if remaining > 0 => {
+            format!("{found}, {remaining} of them not repaired: restore a backup, or report this")
+        }
+        _ if lost > 0 => format!(
+            "{found}, all repaired; what could not be restored is listed above as lost ({}): read its logs again, or \
+             restore a backup",
+            render::counted(lost as u64, "line", "lines")
+        ),
+        _ => format!("{found}, all repaired: the store is whole, nothing was lost"),
+    }
+}
+
 /// Forgets what was read under a path, and what the file there was read as under other paths.
 fn forget_source(
     file: &Path,
@@ -118,11 +136,18 @@ fn forget_source(
             state.path == path || Some(&state.path) == whole.as_ref() || Some(*key) == id
         })
         .collect();
-    if known.is_empty() {
+    let mut keys: Vec<[u8; 16]> = known.iter().map(|(key, _)| *key).collect();
+    // A log whose position was lost may have checkpoints still.
+    if let Some(id) = id.filter(|id| !keys.contains(id))
+        && store.load(&id).map_err(cannot("read the checkpoints"))?.horizon() > 0
+    {
+        terminal.say(format_args!("{}: forgotten; what was counted stays", render::escape(&path)));
+        keys.push(id);
+    }
+    if keys.is_empty() {
         terminal.say(format_args!("{}: not read before", render::escape(&path)));
         return Ok(Found::Nothing);
     }
-    let keys: Vec<[u8; 16]> = known.iter().map(|(key, _)| *key).collect();
     store.remove_sources(&keys).map_err(cannot("forget the source"))?;
     for (_, state) in known {
         terminal.say(format_args!(

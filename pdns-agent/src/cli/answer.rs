@@ -1,11 +1,12 @@
 //! Commands that answer with lines: look-ups, searches, rankings, new names.
 
 use super::args::Rows;
-use super::resolve::{LIMIT, TOP_LIMIT, UsageError};
+use super::resolve::{self, LIMIT, TOP_LIMIT, UsageError};
 use super::{CliError, Found, Terminal, cannot, open};
+use crate::name::shown::unicode;
 use crate::query::{
-    self, By, Group, GroupKey, GroupSort, Grouping, MAX_FOLLOWED, MAX_SORTED, NameSum, Page, Query,
-    TagSet, Trail,
+    self, By, Certainty, Group, GroupKey, GroupSort, Grouping, MAX_FOLLOWED, MAX_SORTED, NameSum,
+    Page, Query, Reading, TagSet, Trail,
 };
 use crate::render::{Format, Item, Look, Mark, Renderer, escape};
 use crate::store::{Kind, Options, OwnerSum, Store};
@@ -206,17 +207,38 @@ pub(super) fn look_up(
         return batch(rows, negative, options, terminal);
     }
     // All that was typed must make sense before the first answer.
-    let queries = subjects
-        .iter()
-        .map(|subject| rows.look_up(subject, negative, now))
-        .collect::<Result<Vec<Query>, UsageError>>()?;
+    let mut asked = Vec::new();
+    for text in subjects {
+        for (text, reading) in resolve::subjects(text)? {
+            let query = rows.look_up(&reading.subject, negative, now)?;
+            asked.push((text, reading, query));
+        }
+    }
     let mut store = open(options)?;
     let mut answer = Answer::new(&mut store, rows.format(), Format::Cof, terminal)?;
-    for (query, subject) in queries.iter().zip(subjects) {
-        let subject = (subjects.len() > 1).then_some(subject.as_str());
+    for (text, reading, query) in &asked {
+        taken_for(text, reading, answer.terminal);
+        let subject = (asked.len() > 1).then_some(text.as_str());
+        let before = answer.items();
         answer.ask(&mut store, query, rows.follow, subject)?;
+        if answer.items() == before && subject.is_some() {
+            answer.notes.push(format!("{}nothing found", about(subject)));
+        }
     }
     answer.end()
+}
+
+/// Says what text was taken for, where that is not plain to see, and whether the name imitates another.
+pub(super) fn taken_for(text: &str, reading: &Reading, terminal: &mut Terminal<'_>) {
+    let subject = &reading.subject;
+    if reading.certainty != Certainty::AsTyped {
+        let text = resolve::quoted(text);
+        terminal.say(format_args!("{text} was taken for {subject} ({})", subject.sort()));
+    }
+    let form = subject.name().and_then(|name| unicode(name.as_name()));
+    if let Some(warning) = form.and_then(|form| form.warning) {
+        terminal.say(format_args!("{subject} {warning}: it may imitate another name"));
+    }
 }
 
 /// Look-ups of what stands on standard input, one a line. A line that is no subject is told and passed
@@ -237,13 +259,26 @@ fn batch(
         if line.trim().is_empty() {
             continue;
         }
-        match rows.look_up(line.trim(), negative, now) {
-            Ok(query) => {
-                answer.ask(&mut store, &query, rows.follow, Some(line.trim()))?;
+        let asked = resolve::subjects(line.trim()).and_then(|subjects| {
+            let queries = subjects.into_iter().map(|(text, reading)| {
+                Ok((rows.look_up(&reading.subject, negative, now)?, text, reading))
+            });
+            queries.collect::<Result<Vec<_>, _>>()
+        });
+        match asked {
+            Ok(asked) => {
+                for (query, text, reading) in asked {
+                    taken_for(&text, &reading, answer.terminal);
+                    let before = answer.items();
+                    answer.ask(&mut store, &query, rows.follow, Some(&text))?;
+                    if answer.items() == before {
+                        answer.notes.push(format!("{}nothing found", about(Some(&text))));
+                    }
+                }
                 // Whoever writes the lines may wait for the answer to one before the next.
                 answer.flush()?;
             }
-            Err(error @ (UsageError::Subject(_) | UsageError::Follow)) => {
+            Err(error @ (UsageError::Subject { .. } | UsageError::Follow)) => {
                 passed_over += 1;
                 let why = why(&error);
                 answer.terminal.say(format_args!("line {number} is passed over: {why}"));
@@ -257,9 +292,8 @@ fn batch(
 
 /// Why a line is passed over, with all causes, as the binary does for an error that ends all.
 fn why(error: &UsageError) -> String {
-    // That it is about a subject is clear.
-    let mut causes = vec![error.source().map_or_else(|| error.to_string(), ToString::to_string)];
-    let mut next = error.source().and_then(std::error::Error::source);
+    let mut causes = vec![error.to_string()];
+    let mut next = error.source();
     while let Some(cause) = next {
         causes.push(cause.to_string());
         next = cause.source();

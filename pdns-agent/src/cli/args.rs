@@ -23,7 +23,7 @@ const EXAMPLES: &str = "\
 Examples:
   pdns www.example.com              records of a name, what points at it, and failed questions
   pdns 192.0.2.0/24                 names with an address in a prefix
-  pdns '*.example.com' --rrtype A,AAAA
+  pdns '*.example.com' --rrtype A,AAAA   all names below; .example.com is the name, too
   pdns www.example.com --follow     its CNAMEs to their addresses, and the CNAMEs that lead to it
   pdns find --contains login --seen-in 7d
   pdns find --regex '^[a-z0-9]{24,}\\.' --rrtype TXT
@@ -74,8 +74,9 @@ Examples:
 
 /// Ask a passive DNS store: which names had which records, when, and how often
 ///
-/// A bare SUBJECT is a look-up: a name, '*.' and a name for all below it, an address, a prefix, or a
-/// range of addresses. URLs and ports are taken off, and Unicode names are turned into their A-labels.
+/// A bare SUBJECT is a look-up: a name, '*.' and a name for all below it, '.' and a name for the name and
+/// all below it, an address, a prefix, or a range of addresses. Of a URL the host counts; what reports do to
+/// names (evil[.]example) is undone, and what was read is said. Unicode names are turned into their A-labels.
 /// A name that is also a command is looked up with `pdns lookup`.
 #[derive(Debug, Parser)]
 #[command(
@@ -92,7 +93,7 @@ pub struct Args {
     #[command(subcommand)]
     pub command: Option<Command>,
 
-    /// Name, '*.NAME', ADDRESS, ADDRESS/LENGTH or FROM-TO
+    /// Name, '*.NAME', .NAME, ADDRESS, ADDRESS/LENGTH or FROM-TO; several with commas between
     #[arg(value_name = "SUBJECT")]
     pub subjects: Vec<String>,
 

@@ -41,7 +41,8 @@ pub(super) fn run(
     let asked = asked(args, rows, terminal.now)?;
     let mut writer = Writer::new(asked.list, args.page.clone());
     let mut store = open(options)?;
-    let written = match &args.out {
+    // `-` is standard output, as everywhere.
+    let written = match args.out.as_ref().filter(|path| path.as_os_str() != "-") {
         None => {
             let written = write(&asked, &mut store, &mut writer, terminal.out, &CliError::Output)?;
             terminal.out.flush().map_err(CliError::Output)?;

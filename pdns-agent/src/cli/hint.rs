@@ -21,6 +21,14 @@ pub(super) fn command_like(subject: &str) -> Option<String> {
     (near.0 <= allowed).then_some(near.1)
 }
 
+/// Whether a word in front of others is more likely a command that does not exist than a name: `score 8.8.8.8`. Names with a dot,
+/// addresses and patterns are not.
+#[must_use]
+pub(super) fn is_like_command(word: &str) -> bool {
+    word.starts_with(|first: char| first.is_ascii_alphabetic())
+        && word.bytes().all(|octet| octet.is_ascii_alphabetic() || b"-_".contains(&octet))
+}
+
 /// How many letters were left out, added, changed or swapped with their neighbour (the restricted
 /// Damerau-Levenshtein distance).
 fn distance(left: &str, right: &str) -> usize {

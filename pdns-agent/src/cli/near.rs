@@ -16,7 +16,7 @@ pub(super) fn near(
     options: &Options,
     terminal: &mut Terminal<'_>,
 ) -> Result<Found, CliError> {
-    let subject = Subject::parse(&args.address).map_err(UsageError::Subject)?;
+    let subject = super::resolve::subject(&args.address)?;
     let address = match subject {
         Subject::Addresses(from, to) if from == to => from,
         _ => return Err(UsageError::NoAddress(args.address.clone()).into()),

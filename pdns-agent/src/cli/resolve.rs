@@ -3,8 +3,9 @@
 use super::args::export::FormatArg;
 use super::args::{By, ByBelow, ByName, Find, OutcomeArg, Rows, SortArg, Subdomains};
 use crate::query::{
-    self, Fence, Filter, GroupSort, Grouping, ListError, Moment, Pattern, PatternError, Query,
-    Sort, Subject, SubjectError, TagSubjectError, Text, TtlFence, What, WhenError, Word, WordError,
+    self, Fence, Filter, GroupSort, Grouping, ListError, Moment, Pattern, PatternError, Purpose,
+    Query, Reading, Sort, Subject, SubjectError, TagSubjectError, Text, TtlFence, What, WhenError,
+    Word, WordError, read_list,
 };
 use crate::render::Format;
 use crate::store::{Kind, LongText, TagKind};
@@ -18,9 +19,23 @@ pub(super) const TOP_LIMIT: usize = 20;
 /// Why what was typed means nothing.
 #[derive(Debug, thiserror::Error)]
 pub enum UsageError {
-    /// A bad subject.
-    #[error("cannot look that up")]
-    Subject(#[source] SubjectError),
+    /// Text that is not a subject.
+    #[error("cannot tell what {text} is")]
+    Subject {
+        /// The text, quoted and of bounded length.
+        text: String,
+        /// What is wrong.
+        #[source]
+        cause: SubjectError,
+    },
+    /// A word where a command stands.
+    #[error("{word:?} is not a command{}; to look it up as a name: pdns lookup {word}", meant(like.as_ref()))]
+    Command {
+        /// The word.
+        word: String,
+        /// A command with a similar name.
+        like: Option<String>,
+    },
     /// A bad time.
     #[error("bad value for {flag}")]
     When {
@@ -89,9 +104,37 @@ pub enum UsageError {
     /// Subjects before a command.
     #[error("a command takes no subject before it; look up several with pdns lookup")]
     SubjectBeforeCommand,
-    /// A bad subject of a tag.
-    #[error("cannot take that as a subject")]
-    TagSubject(#[source] TagSubjectError),
+    /// Text that cannot be tagged.
+    #[error("cannot tell what {text} is")]
+    TagSubject {
+        /// The text, quoted and of bounded length.
+        text: String,
+        /// What is wrong.
+        #[source]
+        cause: TagSubjectError,
+    },
+    /// A list of tags in a format that is not read line by line.
+    #[error("{file} is {format}: tag import reads lists, one subject a line, and CSV with a head")]
+    Format {
+        /// The file.
+        file: String,
+        /// The format.
+        format: &'static str,
+    },
+    /// A column that a file does not have.
+    #[error("{file} has no column {column:?}: give its name in the head, or its number from 1")]
+    NoColumn {
+        /// The file.
+        file: String,
+        /// The column, as it was typed.
+        column: String,
+    },
+    /// Neither subjects nor a source.
+    #[error("say which tags are to be cleared: give subjects, or --source")]
+    ClearWhat,
+    /// A source that is to be replaced, and not named.
+    #[error("--replace clears what a source no longer lists: name it with --source")]
+    ReplaceWhat,
     /// A note, source or author that is too long.
     #[error(transparent)]
     LongText(LongText),
@@ -124,6 +167,43 @@ pub enum UsageError {
     /// More descriptions than can be.
     #[error("export --format ip-descriptions needs a limit of 1 to 200000")]
     Descriptions,
+}
+
+/// A command that was perhaps meant, as a part of a sentence.
+fn meant(like: Option<&String>) -> String {
+    like.map_or_else(
+        || " (pdns --help lists them)".to_owned(),
+        |like| format!(" (did you mean `pdns {like}`?)"),
+    )
+}
+
+/// The most characters of text that an error shows.
+const MAX_QUOTED: usize = 120;
+
+/// Text in quotes, without control characters and not too long.
+pub(super) fn quoted(text: &str) -> String {
+    match text.char_indices().nth(MAX_QUOTED) {
+        Some((end, _)) => format!("{:?} (shortened)", text.get(..end).unwrap_or_default()),
+        None => format!("{text:?}"),
+    }
+}
+
+/// Reads one subject that is asked about.
+///
+/// # Errors
+/// [`UsageError::Subject`].
+pub(super) fn subject(text: &str) -> Result<Subject, UsageError> {
+    Subject::parse(text).map_err(|cause| UsageError::Subject { text: quoted(text), cause })
+}
+
+/// Reads the subjects of a list that are asked about, each with its text.
+///
+/// # Errors
+/// [`UsageError::Subject`] for the first that cannot be read.
+pub(super) fn subjects(text: &str) -> Result<Vec<(String, Reading)>, UsageError> {
+    let readings = read_list(text, Purpose::LookUp)
+        .map_err(|(part, cause)| UsageError::Subject { text: quoted(&part), cause })?;
+    Ok(readings.into_iter().map(|(part, reading)| (part.trim().to_owned(), reading)).collect())
 }
 
 impl From<SortArg> for Sort {
@@ -159,8 +239,7 @@ pub(super) fn text(
         starts: starts.map(|typed| word("--starts", typed)).transpose()?,
         ends: ends.map(|typed| word("--ends", typed)).transpose()?,
         contains: contains.collect::<Result<_, _>>()?,
-        patterns: Vec::new(),
-        below: None,
+        ..Text::default()
     })
 }
 
@@ -235,13 +314,17 @@ impl Rows {
     /// The look-up of one subject.
     ///
     /// # Errors
-    /// [`UsageError`] for the subject or a flag.
-    pub fn look_up(&self, subject: &str, negative: bool, now: u32) -> Result<Query, UsageError> {
-        let subject = Subject::parse(subject).map_err(UsageError::Subject)?;
-        if self.follow && matches!(subject, Subject::Below(_)) {
+    /// [`UsageError`] for a flag.
+    pub fn look_up(
+        &self,
+        subject: &Subject,
+        negative: bool,
+        now: u32,
+    ) -> Result<Query, UsageError> {
+        if self.follow && matches!(subject, Subject::Below(_) | Subject::AtOrBelow(_)) {
             return Err(UsageError::Follow);
         }
-        self.query(What::of(subject, negative), LIMIT, now)
+        self.query(What::of(subject.clone(), negative), LIMIT, now)
     }
 
     /// A search.
@@ -318,10 +401,8 @@ impl Rows {
         asked: &Subdomains,
         now: u32,
     ) -> Result<(Grouping, GroupSort), UsageError> {
-        let apex = match Subject::parse(&asked.name).map_err(UsageError::Subject)? {
-            Subject::Name(name) | Subject::Below(name) => name,
-            Subject::Addresses(..) => return Err(UsageError::Domain(asked.name.clone())),
-        };
+        let subject = subject(&asked.name)?;
+        let apex = subject.name().ok_or_else(|| UsageError::Domain(asked.name.clone()))?.clone();
         let (by, otherwise) = match asked.by {
             ByBelow::Child => (query::By::Children(apex, asked.depth.into()), GroupSort::Names),
             ByBelow::Depth => (query::By::Depths(apex), GroupSort::Key),

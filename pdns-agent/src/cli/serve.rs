@@ -77,6 +77,8 @@ fn log() {
     let is_terminal = io::stderr().is_terminal();
     let filter = EnvFilter::try_from_env("PDNS_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    // Where standard error is gone, it cannot be told that it is.
+    let log = log.log_internal_errors(false);
     // Where somebody listens already, that is as good.
     drop(if is_terminal {
         log.with_target(false).try_init()

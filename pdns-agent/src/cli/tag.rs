@@ -5,12 +5,18 @@ mod import;
 use super::answer::Answer;
 use super::args::Rows;
 use super::args::tag::{Reach, TagCommand, Words};
-use super::resolve::{LIMIT, UsageError};
+use super::resolve::{LIMIT, UsageError, quoted};
 use super::{CliError, Found, Terminal, cannot, open};
-use crate::query::{Page, Scope, tag_subject};
+use crate::name::shown::unicode;
+use crate::query::{Page, Purpose, Scope, tag_subject_for, tag_subjects};
 use crate::render::{Format, Item};
 use crate::store::{MAX_HISTORY, Options, Tag, TagChange, TagKind, TagOutcome, TagSubject};
+use std::fs;
 use std::ops::ControlFlow;
+use std::os::unix::fs::MetadataExt as _;
+
+/// Changes that go in together.
+const BATCH: usize = 1_000;
 
 /// Runs a command on tags.
 pub(super) fn run(
@@ -24,20 +30,25 @@ pub(super) fn run(
             rows.allow("tag set", &[])?;
             set(*kind, subjects, words, *reach, options, terminal)
         }
-        TagCommand::Clear { words, note, author, reach } => {
+        TagCommand::Clear { words, source, note, author, reach } => {
             rows.allow("tag clear", &[])?;
-            let author = said_by(author.as_ref(), terminal);
-            clear(words, note, &author, *reach, options, terminal)
+            let asked = Clearing {
+                source: source.as_deref(),
+                note,
+                author: said_by(author.as_ref(), terminal),
+                reach: *reach,
+            };
+            clear(words, &asked, options, terminal)
         }
-        TagCommand::List { kind, under } => {
+        TagCommand::List { kind, under, source } => {
             rows.allow("tag list", &["--limit", "--format"])?;
-            list(*kind, under.as_deref(), rows, options, terminal)
+            list(*kind, under.as_deref(), source.as_deref(), rows, options, terminal)
         }
         TagCommand::History { subject } => {
             rows.allow("tag history", &["--limit", "--format"])?;
             history(subject.as_deref(), rows, options, terminal)
         }
-        TagCommand::Import { file, kind, words, reach } => {
+        TagCommand::Import { file, kind, column, dry_run, replace, words, reach } => {
             rows.allow("tag import", &[])?;
             let defaults = import::Defaults {
                 kind: *kind,
@@ -46,24 +57,65 @@ pub(super) fn run(
                 source: words.source.clone(),
                 author: said_by(words.author.as_ref(), terminal),
                 now: terminal.now,
+                column: column.clone(),
+                is_dry: *dry_run,
+                replaces: *replace,
             };
             import::run(file, &defaults, options, terminal)
         }
     }
 }
 
-/// Reads what is typed as a subject.
+/// Reads a subject whose tags are asked for.
 pub(super) fn subject(typed: &str, scope: Option<Scope>) -> Result<TagSubject, UsageError> {
-    tag_subject(typed, scope).map_err(UsageError::TagSubject)
+    tag_subject_for(typed, scope, Purpose::LookUp)
+        .map_err(|cause| UsageError::TagSubject { text: quoted(typed), cause })
 }
 
-/// Who says so: who was named, or who is logged in, also behind sudo.
+/// Reads the subjects that tags are set on or taken off, and says what each was taken for.
+fn subjects(
+    typed: &[String],
+    scope: Option<Scope>,
+    terminal: &mut Terminal<'_>,
+) -> Result<Vec<TagSubject>, UsageError> {
+    let mut subjects = Vec::new();
+    for typed in typed {
+        let read = tag_subjects(typed, scope)
+            .map_err(|(part, cause)| UsageError::TagSubject { text: quoted(&part), cause })?;
+        for (part, subject, is_as_typed) in read {
+            let is_wildcard = matches!(subject, TagSubject::Below(_)) && part.starts_with('*');
+            if !is_as_typed || is_wildcard {
+                terminal.say(format_args!("{} was taken for {subject}", quoted(&part)));
+            }
+            let form = subject.name().and_then(|name| unicode(name.as_name()));
+            if let Some(warning) = form.and_then(|form| form.warning) {
+                terminal.say(format_args!("{subject} {warning}: it may imitate another name"));
+            }
+            subjects.push(subject);
+        }
+    }
+    Ok(subjects)
+}
+
+/// The person who does it: who was named, who is logged in, also behind sudo, or the account of the process.
 fn said_by(named: Option<&String>, terminal: &Terminal<'_>) -> String {
     let logged_in = || {
         let names = ["SUDO_USER", "USER", "LOGNAME"].iter();
         names.filter_map(|name| (terminal.env)(name)).find(|name| !name.is_empty())
     };
-    named.cloned().or_else(logged_in).unwrap_or_default()
+    named.cloned().or_else(logged_in).or_else(account).unwrap_or_default()
+}
+
+/// The name of the account that this process runs under, or its number.
+fn account() -> Option<String> {
+    let uid = fs::metadata("/proc/self").ok()?.uid();
+    let accounts = fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let name = accounts.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        (fields.nth(1)?.parse() == Ok(uid)).then(|| name.to_owned())
+    });
+    Some(name.unwrap_or_else(|| format!("uid {uid}")))
 }
 
 fn set(
@@ -76,9 +128,9 @@ fn set(
 ) -> Result<Found, CliError> {
     let author = said_by(words.author.as_ref(), terminal);
     let mut changes = Vec::new();
-    for typed in subjects {
+    for subject in self::subjects(subjects, reach.scope(), terminal)? {
         let tag = Tag {
-            subject: subject(typed, reach.scope())?,
+            subject,
             kind,
             note: words.note.clone(),
             source: words.source.clone(),
@@ -93,7 +145,7 @@ fn set(
     for (change, outcome) in changes.iter().zip(outcomes) {
         tally.add(change, outcome, terminal);
     }
-    tally.tell(terminal);
+    tally.tell(false, terminal);
     Ok(Found::Something)
 }
 
@@ -104,6 +156,7 @@ struct Tally {
     changed: u64,
     same: u64,
     told: u64,
+    cleared: u64,
 }
 
 impl Tally {
@@ -128,11 +181,12 @@ impl Tally {
                     ));
                 }
             }
-            TagOutcome::Cleared => {}
+            TagOutcome::Cleared => self.cleared += 1,
         }
     }
 
-    fn tell(&self, terminal: &mut Terminal<'_>) {
+    /// Says what was done, or would be.
+    fn tell(&self, is_dry: bool, terminal: &mut Terminal<'_>) {
         let tags = if self.set == 1 { "tag" } else { "tags" };
         let some = |number: u64, words: &str| {
             if number > 0 { format!(", {number} {words}") } else { String::new() }
@@ -140,52 +194,83 @@ impl Tally {
         let (changed, same) = (some(self.changed, "changed"), some(self.same, "as before"));
         let told = if self.told > Self::TOLD { self.told } else { 0 };
         let told = some(told, "ended a tag of the opposite kind");
-        terminal.say(format_args!("{} {tags} set{changed}{same}{told}", self.set));
+        let cleared = some(self.cleared, "cleared");
+        let would = if is_dry { "would be " } else { "" };
+        terminal.say(format_args!("{} {tags} {would}set{changed}{same}{told}{cleared}", self.set));
     }
 }
 
-/// Takes tags off. The first word is a kind when more words follow.
+/// Which tags are to be cleared beside their subjects, and what the history says of it.
+struct Clearing<'c> {
+    source: Option<&'c str>,
+    note: &'c str,
+    author: String,
+    reach: Reach,
+}
+
+/// Takes tags off. The first word is a kind when more words follow, or when a source is named.
 fn clear(
     words: &[String],
-    note: &str,
-    author: &str,
-    reach: Reach,
+    asked: &Clearing<'_>,
     options: &Options,
     terminal: &mut Terminal<'_>,
 ) -> Result<Found, CliError> {
-    let (kind, subjects) = match words {
+    let (kind, typed) = match words {
         [first, rest @ ..] => match (first.parse::<TagKind>(), rest) {
-            (Ok(kind), []) => return Err(UsageError::ClearNothing(kind).into()),
+            (Ok(kind), []) if asked.source.is_none() => {
+                return Err(UsageError::ClearNothing(kind).into());
+            }
             (Ok(kind), rest) => (Some(kind), rest),
             (Err(_), _) => (None, words),
         },
+        [] if asked.source.is_none() => return Err(UsageError::ClearWhat.into()),
         [] => (None, words),
     };
-    let kinds = kind.map_or_else(|| TagKind::ALL.to_vec(), |kind| vec![kind]);
-    let mut changes = Vec::new();
-    for typed in subjects {
-        let mut subjects = vec![subject(typed, reach.scope())?];
-        // A plain name: off the name, and off all below it.
-        if let (None, [TagSubject::Name(name)]) = (reach.scope(), subjects.as_slice())
-            && !name.as_name().is_root()
-        {
-            subjects.push(TagSubject::Below(name.clone()));
-        }
-        for subject in subjects {
-            for &kind in &kinds {
-                let tag = Tag {
-                    note: note.to_owned(),
-                    author: author.to_owned(),
-                    time: terminal.now,
-                    ..Tag::new(kind, subject.clone())
-                };
-                tag.check().map_err(UsageError::LongText)?;
-                changes.push(TagChange::Clear(tag));
+    let scope = asked.reach.scope();
+    let subjects: Vec<TagSubject> = subjects(typed, scope, terminal)?
+        .into_iter()
+        .flat_map(|subject| match &subject {
+            // A plain name: off the name, and off all below it.
+            TagSubject::Name(name) if scope.is_none() && !name.as_name().is_root() => {
+                let below = TagSubject::Below(name.clone());
+                vec![subject, below]
             }
+            _ => vec![subject],
+        })
+        .collect();
+    let mut store = open(options)?;
+    let kinds = kind.map_or_else(|| TagKind::ALL.to_vec(), |kind| vec![kind]);
+    let chosen: Vec<(TagKind, TagSubject)> = match asked.source {
+        Some(source) => {
+            let tags = store.tags().map_err(cannot("read the tags"))?.tags.into_iter();
+            let is_chosen = |tag: &Tag| {
+                tag.source == source
+                    && kinds.contains(&tag.kind)
+                    && (typed.is_empty() || subjects.contains(&tag.subject))
+            };
+            tags.filter(is_chosen).map(|tag| (tag.kind, tag.subject)).collect()
         }
+        None => subjects
+            .iter()
+            .flat_map(|subject| kinds.iter().map(|&kind| (kind, subject.clone())))
+            .collect(),
+    };
+    let mut changes = Vec::new();
+    for (kind, subject) in chosen {
+        let tag = Tag {
+            note: asked.note.to_owned(),
+            author: asked.author.clone(),
+            time: terminal.now,
+            ..Tag::new(kind, subject)
+        };
+        tag.check().map_err(UsageError::LongText)?;
+        changes.push(TagChange::Clear(tag));
     }
-    let outcomes = open(options)?.change_tags(&changes).map_err(cannot("clear the tags"))?;
-    let cleared = outcomes.iter().filter(|&&outcome| outcome == TagOutcome::Cleared).count();
+    let mut cleared = 0;
+    for changes in changes.chunks(BATCH) {
+        let outcomes = store.change_tags(changes).map_err(cannot("clear the tags"))?;
+        cleared += outcomes.iter().filter(|&&outcome| outcome == TagOutcome::Cleared).count();
+    }
     let tags = if cleared == 1 { "tag" } else { "tags" };
     terminal.say(format_args!("{cleared} {tags} cleared"));
     Ok(if cleared > 0 { Found::Something } else { Found::Nothing })
@@ -195,6 +280,7 @@ fn clear(
 fn list(
     kind: Option<TagKind>,
     under: Option<&str>,
+    source: Option<&str>,
     rows: &Rows,
     options: &Options,
     terminal: &mut Terminal<'_>,
@@ -206,6 +292,7 @@ fn list(
     let tags = answer.tags();
     let wanted = |tag: &&Tag| {
         kind.is_none_or(|kind| tag.kind == kind)
+            && source.is_none_or(|source| tag.source == source)
             && under.as_ref().is_none_or(|under| tag.subject.is_within(under))
     };
     let mut page = Page::default();

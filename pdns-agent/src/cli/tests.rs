@@ -38,7 +38,8 @@ fn error(line: &str) -> String {
 
 fn look_up(line: &str) -> Query {
     let args = parse(line);
-    args.rows.look_up(&args.subjects[0], false, NOW).unwrap()
+    let subject = resolve::subject(&args.subjects[0]).unwrap();
+    args.rows.look_up(&subject, false, NOW).unwrap()
 }
 
 #[test]
@@ -132,8 +133,13 @@ fn what_clap_refuses_is_told_well() {
 #[test]
 fn every_error_is_one_good_sentence() {
     for (line, want) in [
-        ("192.0.2.0/33", "cannot look that up: \"192.0.2.0/33\" is no prefix"),
-        ("a..b", "cannot look that up: \"a..b\" is no domain name: empty label"),
+        ("192.0.2.0/33", "cannot tell what \"192.0.2.0/33\" is: the prefix length"),
+        ("a..b", "cannot tell what \"a..b\" is: it is not a valid domain name: empty label"),
+        ("443", "cannot tell what \"443\" is: it is a number or a hash"),
+        ("score 8.8.8.8", "\"score\" is not a command (pdns --help lists them)"),
+        ("mimics paypal.com", "\"mimics\" is not a command"),
+        ("stauts x.example", "\"stauts\" is not a command (did you mean `pdns status`?)"),
+        ("localhost wpad", "\"localhost\" is not a command"),
         ("x --seen-in soon", "bad value for --seen-in: \"soon\" is no time: give an age"),
         ("status --limit 3", "status has no use for --limit"),
         ("admin stop --negative", "admin has no use for --negative"),
@@ -144,7 +150,8 @@ fn every_error_is_one_good_sentence() {
         ("find --contains \\9", "bad value for --contains: no name can hold"),
         ("x --redis redis://:secret@h", "--redis holds a password"),
         ("x --redis localhost", "\"localhost\" is no address of a store"),
-        ("lookup a.example b..c", "cannot look that up: \"b..c\" is no domain name"),
+        ("lookup a.example b..c", "cannot tell what \"b..c\" is: it is not a valid domain name"),
+        ("tag set threat ]e.example", "cannot tell what \"]e.example\" is: it may mean e.example"),
     ] {
         let said = error(line);
         assert!(said.starts_with(want), "{line}: {said}");

@@ -8,8 +8,8 @@ mod limit;
 
 pub use args::Args;
 
-use super::ConnectionError;
 use super::document::{self, FileError};
+use super::{ConnectionError, StoreFile};
 use crate::agent::{Captures, Interfaces, Logs, Settings, Source};
 use crate::decode::log::Format;
 use crate::decode::{packets, zeek};
@@ -100,7 +100,10 @@ pub fn settings(
         Some(path) => read(path)?,
         None => File::default(),
     };
-    let store = args.connection.options(&env, &[file.store(named.unwrap_or_default())])?;
+    let keys = [file.redis.as_ref(), file.prefix.as_ref(), file.redis_user.as_ref()];
+    let named = named.unwrap_or_default();
+    let names = StoreFile::new(named, keys, file.redis_password_file.as_ref());
+    let store = args.connection.options(&env, &[names])?;
     let limit = Limit::of_process();
     let sensor = args.sensor.clone().or_else(|| env("PDNS_SENSOR")).or_else(|| file.sensor.clone());
     let sensor = named_sensor(sensor.unwrap_or_else(host_name))?;

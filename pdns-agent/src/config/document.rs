@@ -2,6 +2,7 @@
 //!
 //! Under `config`; what each program's file may say stands beside that program's settings.
 
+use super::toml_error;
 use serde::de::DeserializeOwned;
 use std::path::{Path, PathBuf};
 use std::{fs, io};
@@ -19,13 +20,12 @@ pub enum FileError {
         cause: io::Error,
     },
     /// The file does not say what it should.
-    #[error("the configuration file {} is wrong", path.display())]
+    #[error("the configuration file {} is wrong: {cause}", path.display())]
     Syntax {
         /// The file.
         path: PathBuf,
         /// Line and reason.
-        #[source]
-        cause: Box<toml::de::Error>,
+        cause: String,
     },
     /// A URL with a password in a file that others can read.
     #[error("the configuration file {} holds a password: put it into redis_password_file", .0.display())]
@@ -42,8 +42,10 @@ pub(super) fn read<T: DeserializeOwned>(
 ) -> Result<T, FileError> {
     let text = fs::read_to_string(path)
         .map_err(|cause| FileError::File { path: path.to_owned(), cause })?;
-    let file = toml::from_str(&text)
-        .map_err(|cause| FileError::Syntax { path: path.to_owned(), cause: Box::new(cause) })?;
+    let file = toml::from_str(&text).map_err(|error| FileError::Syntax {
+        path: path.to_owned(),
+        cause: toml_error(&text, &error),
+    })?;
     if redis(&file).is_some_and(crate::store::has_password) {
         return Err(FileError::PasswordInFile(path.to_owned()));
     }

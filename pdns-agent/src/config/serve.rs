@@ -8,7 +8,7 @@ mod file;
 pub use args::{Serve, ServeCommand, UserCommand};
 
 use super::document::{self, FileError};
-use super::{Connection, ConnectionError, pdns_files};
+use super::{Connection, ConnectionError, StoreFile, pdns_files};
 use crate::query::MAX_PAGE;
 use crate::serve::{
     Address, BadAddress, HostName, HuntUrl, Limits, NoHostName, NoHuntUrl, Settings,
@@ -77,7 +77,9 @@ pub fn settings(
     let env = |name: &str| env(name).filter(|value| !value.is_empty());
     let (kept, path) = kept(typed, &env)?;
     // Behind its own file stand those of all commands.
-    let files = [vec![kept.store(path)], pdns_files(&env)?].concat();
+    let keys = [kept.redis.as_ref(), kept.prefix.as_ref(), kept.redis_user.as_ref()];
+    let names = StoreFile::new(path, keys, kept.redis_password_file.as_ref());
+    let files = [vec![names], pdns_files(&env, connection.names_store(&env))?].concat();
     let store = connection.options(&env, &files)?;
     let list = |typed: &[String], name: &str, kept: &[String]| match (typed, env(name)) {
         ([], Some(text)) => text.split(',').map(|one| one.trim().to_owned()).collect(),

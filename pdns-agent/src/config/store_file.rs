@@ -41,13 +41,37 @@ pub(super) struct Keys {
     pub(super) redis_password_file: Option<PathBuf>,
 }
 
+impl StoreFile {
+    /// What the file at `path` says with its keys `redis`, `prefix` and `redis_user`, and `redis_password_file`.
+    pub(super) fn new(
+        path: PathBuf,
+        [redis, prefix, user]: [Option<&String>; 3],
+        password_file: Option<&PathBuf>,
+    ) -> Self {
+        Self {
+            path,
+            redis: redis.cloned(),
+            prefix: prefix.cloned(),
+            user: user.cloned(),
+            password_file: password_file.cloned(),
+        }
+    }
+}
+
 /// Reads the settings files of `pdns`, the user's own before the one for all. `env` looks up an environment variable.
+/// When a store is named in front of them (`is_named`), the one for all is left out where it cannot be read.
 ///
 /// # Errors
 /// [`FileError`] for a file that is there and cannot be read, or says what it should not.
-pub fn of_pdns(env: &dyn Fn(&str) -> Option<String>) -> Result<Vec<StoreFile>, FileError> {
-    let files = [own(env), read(Path::new(FOR_ALL))?.map(Ok)];
-    files.into_iter().flatten().collect()
+pub fn of_pdns(
+    env: &dyn Fn(&str) -> Option<String>,
+    is_named: bool,
+) -> Result<Vec<StoreFile>, FileError> {
+    let for_all = match read(Path::new(FOR_ALL)) {
+        Err(FileError::File { .. }) if is_named => None,
+        file => file.transpose(),
+    };
+    [own(env), for_all].into_iter().flatten().collect()
 }
 
 /// The user's own file, if there is one.
@@ -80,13 +104,9 @@ fn own(env: &dyn Fn(&str) -> Option<String>) -> Option<Result<StoreFile, FileErr
 /// Reads a file of `pdns`, if it is there.
 fn read(path: &Path) -> Result<Option<StoreFile>, FileError> {
     match document::read(path, |keys: &Keys| keys.redis.as_deref()) {
-        Ok(Keys { redis, prefix, redis_user, redis_password_file }) => Ok(Some(StoreFile {
-            path: path.to_owned(),
-            redis,
-            prefix,
-            user: redis_user,
-            password_file: redis_password_file,
-        })),
+        Ok(Keys { redis, prefix, redis_user: user, redis_password_file: password_file }) => {
+            Ok(Some(StoreFile { path: path.to_owned(), redis, prefix, user, password_file }))
+        }
         Err(FileError::File { cause, .. })
             if matches!(cause.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) =>
         {

@@ -53,15 +53,18 @@
 //! A flow from or to port 53 is DNS, whatever its other port: resolvers draw theirs from all.
 
 mod bailiwick;
+mod duplicates;
 mod message;
 mod pairing;
 mod repeats;
 mod response;
 mod ring;
 mod tally;
+mod waiting;
 
 pub use tally::{DnsFilter, DnsOmission, DnsRejection, DnsTally, Ending};
 
+pub(super) use bailiwick::{bounds, is_resolved};
 pub(super) use message::{
     CLASS_IN, Data, Names, Question, Record, Records, Section, Span, is_meta,
 };
@@ -70,9 +73,11 @@ pub(super) use response::{Owners, Response, Scratch};
 use super::wire::{Flow, Message, Transport};
 use crate::observation::{Observation, Provenance};
 use crate::time::Timestamp;
+use duplicates::Duplicates;
 use message::Header;
-use pairing::{Id, Pairing};
+use pairing::{Id, Pairing, Unawaited};
 use std::time::Duration;
+use waiting::Waiting;
 
 /// How messages are decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,6 +101,8 @@ impl Default for Options {
 pub struct Decoder {
     drop_unsolicited: bool,
     pairing: Pairing,
+    duplicates: Duplicates,
+    waiting: Waiting,
     /// The latest time that any packet told, in microseconds.
     clock: i64,
     scratch: Scratch,
@@ -134,6 +141,8 @@ impl Decoder {
         Self {
             drop_unsolicited: options.drop_unsolicited,
             pairing: Pairing::new(options.pending, timeout),
+            duplicates: Duplicates::default(),
+            waiting: Waiting::default(),
             clock: i64::MIN,
             scratch: Scratch::default(),
             tally: DnsTally::default(),
@@ -149,40 +158,71 @@ impl Decoder {
         message: &Message<'_>,
         emit: &mut dyn FnMut(Observation<'_>),
     ) -> Result<Ending, DnsRejection> {
-        let ending = match message.at.seconds() {
-            Some(at) => {
-                self.advance(message.at, emit);
-                self.read(message, at, emit)
-            }
-            None => Err(DnsRejection::TimeRange),
-        };
+        self.advance(message.at, emit);
+        let ending = self.see(message, emit);
         self.tally.count(ending);
-        self.tally.pending = self.pairing.len() as u64;
+        self.note_gauges();
         ending
     }
 
-    /// Tells the time of a packet, whatever was in it, and emits the questions that it shows to be unanswered.
-    /// Cheap when nothing is due. A time before the latest changes nothing, nor does one that no store takes: it
-    /// would stop the clock.
+    /// Takes note of a message of which the capture has the first bytes only, and which is counted elsewhere. A query
+    /// that shows its question is open; a response shows that its query is not unanswered.
+    /// See [`Message::is_cut`].
+    pub fn glimpse(&mut self, message: &Message<'_>, emit: &mut dyn FnMut(Observation<'_>)) {
+        self.advance(message.at, emit);
+        let Some((id, header)) = self.paired(message) else { return };
+        if header.is_response() {
+            self.respond(id, emit);
+        } else if let Some(at) = message.at.seconds()
+            && header.opcode() == 0
+            && header.counts[0] == 1
+        {
+            self.scratch.names.clear();
+            let names = &mut self.scratch.names;
+            let question = message::question(message.octets, Header::LENGTH, names);
+            if let Some((question, _)) = question.filter(|(found, _)| found.class == CLASS_IN) {
+                self.ask(id, question, header, at, emit);
+            }
+        }
+        self.note_gauges();
+    }
+
+    /// Tells the time of a packet, whatever was in it, and emits the questions that it shows to be unanswered and the
+    /// responses that nobody asked for. Cheap when nothing is due. A time before the latest changes nothing, nor does
+    /// one that no store takes: it would stop the clock.
     pub fn advance(&mut self, now: Timestamp, emit: &mut dyn FnMut(Observation<'_>)) {
         if now.micros() > self.clock && now.seconds().is_some() {
             self.clock = now.micros();
+            if self.waiting.is_due(self.clock) {
+                while self.waiting.is_due(self.clock) {
+                    self.read_oldest(emit);
+                }
+                self.note_gauges();
+            }
             if self.pairing.is_due(self.clock) {
                 self.tally.negatives += self.pairing.expire(self.clock, emit);
-                self.tally.pending = self.pairing.len() as u64;
+                self.note_gauges();
             }
         }
     }
 
-    /// Ends the capture: questions that are open and not answered are counted, and nothing is open or known of
-    /// the time any more. The decoder can go on with another capture.
-    pub fn finish(&mut self) {
+    /// Reads the responses that wait as those that nobody asked for, as at the end of a capture. Questions stay open.
+    pub fn settle(&mut self, emit: &mut dyn FnMut(Observation<'_>)) {
+        while self.read_oldest(emit) {}
+        self.note_gauges();
+    }
+
+    /// Ends the capture: responses that wait are emitted, questions that are open and not answered are counted, and
+    /// nothing is open or known of the time any more. The decoder can go on with another capture.
+    pub fn finish(&mut self, emit: &mut dyn FnMut(Observation<'_>)) {
+        self.settle(emit);
         let unanswered = self.pairing.clear();
         if unanswered > 0 {
             *self.tally.omitted.entry(DnsOmission::CaptureEnded).or_default() += unanswered;
         }
-        self.tally.pending = 0;
+        self.duplicates.clear();
         self.clock = i64::MIN;
+        self.note_gauges();
     }
 
     /// What became of all messages so far.
@@ -191,13 +231,85 @@ impl Decoder {
         &self.tally
     }
 
+    /// Moves out what became of all messages; those that wait are counted anew, with what comes.
+    pub fn take_tally(&mut self) -> DnsTally {
+        let mut tally = std::mem::take(&mut self.tally);
+        tally.messages -= tally.waiting;
+        (tally.waiting, tally.pending) = (0, 0);
+        self.note_gauges();
+        self.tally.messages = self.tally.waiting;
+        tally
+    }
+
+    fn note_gauges(&mut self) {
+        self.tally.pending = self.pairing.len() as u64;
+        self.tally.waiting = self.waiting.len() as u64;
+    }
+
+    /// Reads a message, unless it is a copy.
+    fn see(
+        &mut self,
+        message: &Message<'_>,
+        emit: &mut dyn FnMut(Observation<'_>),
+    ) -> Result<Ending, DnsRejection> {
+        if message.at.seconds().is_none() {
+            return Err(DnsRejection::TimeRange);
+        }
+        let Some(header) = Header::read(message.octets) else {
+            self.note_unusable(message, emit);
+            return Err(DnsRejection::ShortHeader);
+        };
+        let id = self.id(message.flow, header);
+        if message.flow.transport == Transport::Udp {
+            let bytes = self.pairing.message(id, message.octets);
+            if self.duplicates.is_copy(bytes, message.at.micros()) {
+                return Ok(Ending::Filtered(DnsFilter::Duplicate));
+            }
+        }
+        let ending = self.read(message, (id, header), false, emit);
+        if matches!(ending, Err(_) | Ok(Ending::Filtered(DnsFilter::Class | DnsFilter::Opcode))) {
+            self.note_unusable(message, emit);
+        }
+        ending
+    }
+
+    /// Stands for the flow and id of the query that a message is or answers.
+    fn id(&self, flow: Flow, header: Header) -> Id {
+        self.pairing.id(if header.is_response() { flow.reversed() } else { flow }, header.id)
+    }
+
+    /// The same, and the header, of a message of which the first bytes may be all; `None` if it cannot be paired.
+    fn paired(&self, message: &Message<'_>) -> Option<(Id, Header)> {
+        let header = Header::begin(message.octets)?;
+        let is_paired = Kind::of(message.flow) == Kind::Unicast;
+        is_paired.then(|| (self.id(message.flow, header), header))
+    }
+
+    /// Takes note of a message that cannot be used, if it is a response.
+    fn note_unusable(&mut self, message: &Message<'_>, emit: &mut dyn FnMut(Observation<'_>)) {
+        let found = self.paired(message).filter(|(_, header)| header.is_response());
+        if let Some((id, _)) = found {
+            self.respond(id, emit);
+        }
+    }
+
+    /// Takes note of a response that cannot be used: its query is not unanswered, whether it was seen or will be.
+    fn respond(&mut self, id: Id, emit: &mut dyn FnMut(Observation<'_>)) {
+        // Of too many of one flow and id, the others say the same.
+        if !self.pairing.respond(id) && self.waiting.push(id, None, self.clock).is_ok() {
+            self.make_room(emit);
+        }
+    }
+
+    /// Reads a message; `is_late` if it has waited for its query.
     fn read(
         &mut self,
         message: &Message<'_>,
-        at: u32,
+        (id, header): (Id, Header),
+        is_late: bool,
         emit: &mut dyn FnMut(Observation<'_>),
     ) -> Result<Ending, DnsRejection> {
-        let header = Header::read(message.octets).ok_or(DnsRejection::ShortHeader)?;
+        let at = message.at.seconds().ok_or(DnsRejection::TimeRange)?;
         if header.opcode() != 0 {
             return Ok(Ending::Filtered(DnsFilter::Opcode));
         }
@@ -209,41 +321,120 @@ impl Decoder {
         if kind == Kind::Mdns {
             return self.read_mdns(message.octets, header, at, emit);
         }
-        let flow = if header.is_response() { message.flow.reversed() } else { message.flow };
-        let id = (kind == Kind::Unicast).then(|| self.pairing.id(flow, header.id));
-        let (question, records_at) = self.question(message.octets, header, id)?;
+        let is_paired = kind == Kind::Unicast;
+        if header.is_response() && header.counts[0] == 0 && is_paired && !is_late {
+            // Which question it answers may be seen later.
+            if !self.pairing.is_open(id) {
+                return self.wait(message, id, header, None, emit);
+            }
+        }
+        let paired = is_paired.then_some(id);
+        let (question, records_at) = self.question(message.octets, header, paired)?;
         if question.class != CLASS_IN {
             return Ok(Ending::Filtered(DnsFilter::Class));
         }
-        let qname = self.scratch.names.get(question.name);
         let mut provenance = Provenance::Exact;
-        let mut wants_recursion = header.wants_recursion();
-        if let Some(id) = id {
+        let mut asked = None;
+        if is_paired {
             if !header.is_response() {
-                let question = (qname, question.qtype);
-                let asked = self.pairing.ask(id, question, wants_recursion, self.clock, at);
-                self.tally.retransmissions += u64::from(asked.again);
-                self.tally.evicted += asked.evicted;
+                self.ask(id, question, header, at, emit);
                 return Ok(Ending::Query);
             }
             let is_stream = message.flow.transport == Transport::Tcp;
-            if let Some(awaited) = self.pairing.answer(id, qname, question.qtype, is_stream) {
-                wants_recursion = awaited.wants_recursion;
-            } else {
-                if self.drop_unsolicited {
+            let qname = self.scratch.names.get(question.name);
+            match self.pairing.answer(id, qname, question.qtype, is_stream) {
+                Ok(awaited) => asked = Some(awaited.wants_recursion),
+                Err(Unawaited { question }) if !is_late => {
+                    self.pairing.respond(id);
+                    return self.wait(message, id, header, Some(question), emit);
+                }
+                Err(_) if self.drop_unsolicited => {
                     return Ok(Ending::Filtered(DnsFilter::Unsolicited));
                 }
-                provenance = Provenance::Unsolicited;
-                self.tally.unsolicited += 1;
+                Err(_) => {
+                    provenance = Provenance::Unsolicited;
+                    self.tally.unsolicited += 1;
+                }
             }
         }
-        let is_resolved = wants_recursion && header.has_recursion();
+        let is_resolved = is_resolved(asked, header.wants_recursion(), header.has_recursion());
         let Self { scratch, tally, .. } = self;
         let read = (message.octets, records_at);
         let response = Response::of_message(read, header, at, false, scratch, tally);
         let response = Response { provenance, is_resolved, ..response };
         response.file(question, scratch, tally, emit);
         Ok(Ending::Response)
+    }
+
+    /// Opens a question, and reads the responses to it that were there before it.
+    fn ask(
+        &mut self,
+        id: Id,
+        question: Question,
+        header: Header,
+        at: u32,
+        emit: &mut dyn FnMut(Observation<'_>),
+    ) {
+        let qname = self.scratch.names.get(question.name);
+        let asked = (qname, question.qtype);
+        let asked = self.pairing.ask(id, asked, header.wants_recursion(), self.clock, at);
+        self.tally.retransmissions += u64::from(asked.again);
+        self.tally.evicted += asked.evicted;
+        if !self.waiting.has(id) {
+            return;
+        }
+        self.pairing.respond(id);
+        while let Some(response) = self.waiting.take(id, asked.question) {
+            self.read_late(&response, emit);
+        }
+    }
+
+    /// Has a response wait for its query.
+    fn wait(
+        &mut self,
+        message: &Message<'_>,
+        id: Id,
+        header: Header,
+        question: Option<u64>,
+        emit: &mut dyn FnMut(Observation<'_>),
+    ) -> Result<Ending, DnsRejection> {
+        let Message { at, flow, octets, .. } = *message;
+        let response = waiting::Response { question, at, flow, octets: octets.into() };
+        if self.waiting.push(id, Some(response), self.clock).is_err() {
+            self.tally.hurried += 1;
+            return self.read(message, (id, header), true, emit);
+        }
+        self.make_room(emit);
+        Ok(Ending::Waiting)
+    }
+
+    /// Reads the oldest responses that wait, if there are too many.
+    fn make_room(&mut self, emit: &mut dyn FnMut(Observation<'_>)) {
+        while self.waiting.is_crowded() {
+            let before = self.waiting.len();
+            self.read_oldest(emit);
+            self.tally.hurried += (before - self.waiting.len()) as u64;
+        }
+    }
+
+    /// Reads the oldest response that waits; `false` if there is none.
+    fn read_oldest(&mut self, emit: &mut dyn FnMut(Observation<'_>)) -> bool {
+        let Some(oldest) = self.waiting.pop() else { return false };
+        if let Some(response) = oldest {
+            self.read_late(&response, emit);
+        }
+        true
+    }
+
+    /// Reads a response that has waited.
+    fn read_late(&mut self, response: &waiting::Response, emit: &mut dyn FnMut(Observation<'_>)) {
+        let waiting::Response { at, flow, octets, .. } = response;
+        let message = Message { at: *at, flow: *flow, octets, is_cut: false };
+        let ending = match Header::read(octets) {
+            Some(header) => self.read(&message, (self.id(*flow, header), header), true, emit),
+            None => Err(DnsRejection::ShortHeader),
+        };
+        self.tally.settle(ending);
     }
 
     /// The question of a message, its own or the one it answers, and where the records begin.

@@ -87,12 +87,11 @@ impl Decoder {
         }
     }
 
-    /// Takes in what a line before the point of resumption says of the log's form; nothing is emitted or counted.
+    /// Takes in what a line before the point of resumption says of the lines behind it; nothing is emitted or counted.
     pub fn skim(&mut self, line: &[u8]) {
         match self {
             Self::Zeek(decoder) => decoder.skim(line),
-            // Each line speaks for itself.
-            Self::Suricata(_) => {}
+            Self::Suricata(decoder) => decoder.skim(line),
         }
     }
 

@@ -146,10 +146,7 @@ impl Decoder {
     pub fn frame(&mut self, frame: &Frame<'_>, emit: &mut dyn FnMut(Observation<'_>)) {
         self.dns.advance(frame.at, emit);
         let dns = &mut self.dns;
-        self.wire.frame(frame, &mut |message| {
-            // A message that cannot be used is counted there.
-            dns.message(&message, emit).ok();
-        });
+        self.wire.frame(frame, &mut |message| read(dns, &message, emit));
     }
 
     /// Notes packets that the source had to refuse, since it does not know their link type.
@@ -165,16 +162,32 @@ impl Decoder {
     /// Notes the end of the capture: what waits for more is given up, and counted.
     pub fn finish(&mut self, emit: &mut dyn FnMut(Observation<'_>)) {
         let dns = &mut self.dns;
-        self.wire.finish(&mut |message| {
-            dns.message(&message, emit).ok();
-        });
-        self.dns.finish();
+        self.wire.finish(&mut |message| read(dns, &message, emit));
+        self.dns.finish(emit);
+    }
+
+    /// Reads the responses that wait for their query, as at the end of a capture. Questions stay open.
+    pub fn settle(&mut self, emit: &mut dyn FnMut(Observation<'_>)) {
+        self.dns.settle(emit);
+    }
+
+    /// Notes the end of a part of a capture that may go on: as [`Decoder::finish`], but questions stay open.
+    pub fn pause(&mut self, emit: &mut dyn FnMut(Observation<'_>)) {
+        let dns = &mut self.dns;
+        self.wire.finish(&mut |message| read(dns, &message, emit));
+        self.dns.settle(emit);
+    }
+
+    /// Moves out what was counted so far. What still waits is counted anew, with what comes.
+    pub fn take_tally(&mut self) -> PacketTally {
+        let (packets, messages) = (self.wire.take_tally(), self.dns.take_tally());
+        PacketTally { capture: None, packets, messages }
     }
 
     /// Forgets the questions that wait, and how late it is: the clock was set back. They are counted as at the
-    /// end of a capture.
-    pub fn begin_anew(&mut self) {
-        self.dns.finish();
+    /// end of a capture, and responses that wait for their query are those that nobody asked for.
+    pub fn begin_anew(&mut self, emit: &mut dyn FnMut(Observation<'_>)) {
+        self.dns.finish(emit);
     }
 
     /// What was counted so far.
@@ -185,5 +198,18 @@ impl Decoder {
             packets: self.wire.tally().clone(),
             messages: self.dns.tally().clone(),
         }
+    }
+}
+
+/// Reads a message, or takes note of the beginning of one. What cannot be used is counted there.
+fn read(
+    dns: &mut dns::Decoder,
+    message: &wire::Message<'_>,
+    emit: &mut dyn FnMut(Observation<'_>),
+) {
+    if message.is_cut {
+        dns.glimpse(message, emit);
+    } else {
+        dns.message(message, emit).ok();
     }
 }

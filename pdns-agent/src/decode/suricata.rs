@@ -9,21 +9,22 @@
 //! ```
 //!
 //! **Answers** tell all that is filed. The rules are those of packets, and the code is, too: see `decode::dns` for chain,
-//! bailiwick, repeats and negative answers. What wanted recursion is told by the response's own RD bit.
+//! bailiwick, repeats and negative answers. What wanted recursion is told by the query's RD bit, where the same log has
+//! the query before its answer and tells its flags, as version 3 does (`queries`); else by the response's own.
 //!
-//! **Queries** are counted and left aside. Whether one was answered would take both lines, which may be in two files,
-//! one of which is read after a restart: nothing is said to be unanswered, and nothing to be unsolicited.
+//! **Queries** are counted and left aside otherwise. Whether one was answered would take both lines, which may be in two
+//! files: nothing is said to be unanswered, and nothing to be unsolicited. Nor can the log tell that a mirror port
+//! showed a packet twice.
 //!
 //! **What the log does not hold** is left out and counted. It has no RDATA of most types ([`Omission::RdataNotInLog`]),
-//! of MX the host alone (a partial record), and each string of a TXT record in a place of its own, so that of several
-//! under one owner nobody knows which are one record ([`Omission::Ambiguous`]). It has no class either: names below
+//! of MX the host alone, and each string of a TXT record in a place of its own, so that of several under one owner nobody
+//! knows which are one record: each is filed as a record with that string (both are partial). It has no class either: names below
 //! `bind` and `server` are taken for those of CHAOS (RFC 4892), all others for those of IN. Version 2 of Suricata 7 has no
 //! additional section. A dot within a label looks like one between labels.
 //!
 //! Formats: doc/userguide/output/eve/eve-json-format.rst of Suricata, and rust/src/dns/log.rs, where they are written.
 //!
 //! [`Omission::RdataNotInLog`]: super::Omission::RdataNotInLog
-//! [`Omission::Ambiguous`]: super::Omission::Ambiguous
 
 use super::dns::{self, DnsOmission, DnsTally, Response};
 use super::{Filter, Line, Omission, Rejection, Tally};
@@ -32,16 +33,19 @@ use crate::observation::{Observation, Provenance, Sightings};
 use crate::time::Timestamp;
 use detailed::Filler;
 use event::{Dns, Event, Kind, Text};
+use queries::Queries;
 
 mod detailed;
 mod event;
 mod grouped;
+mod queries;
 mod rdata;
 
 /// Reads the lines of one log in their order.
 #[derive(Default)]
 pub struct Decoder {
     scratch: Scratch,
+    queries: Queries,
     tally: Tally,
 }
 
@@ -102,6 +106,20 @@ impl Decoder {
         ending
     }
 
+    /// Takes in the query that a line before the point of resumption tells; nothing is emitted or counted.
+    pub fn skim(&mut self, line: &[u8]) {
+        let event = serde_json::from_slice::<Kind<'_>>(line)
+            .ok()
+            .filter(|kind| kind.event_type.as_ref().is_some_and(|kind| kind.0 == "dns"))
+            .and_then(|_| serde_json::from_slice::<Event<'_>>(line).ok());
+        if let Some((event, dns)) =
+            event.as_ref().and_then(|event| Some((event, event.dns.as_ref()?)))
+            && dns.is_query()
+        {
+            self.queries.note(event, dns);
+        }
+    }
+
     /// What became of all lines since the start.
     #[must_use]
     pub fn tally(&self) -> &Tally {
@@ -125,10 +143,12 @@ impl Decoder {
         }
         let event: Event<'_> = serde_json::from_slice(line).map_err(|_| Rejection::BadField)?;
         let dns = event.dns.as_ref().ok_or(Rejection::BadField)?;
-        match dns.kind.as_ref().map(|kind| &*kind.0) {
-            Some("query" | "request") => return Ok(Line::Filtered(Filter::Query)),
-            Some("answer" | "response") => {}
-            _ => return Err(Rejection::BadField),
+        if dns.is_query() {
+            self.queries.note(&event, dns);
+            return Ok(Line::Filtered(Filter::Query));
+        }
+        if !dns.is_answer() {
+            return Err(Rejection::BadField);
         }
         if !matches!(dns.version, Some(2 | 3)) {
             return Ok(Line::Filtered(Filter::Version));
@@ -140,18 +160,20 @@ impl Decoder {
         if is_multicast([event.src_port, event.dest_port]) {
             return Ok(Line::Filtered(Filter::Port));
         }
-        self.answer(dns, flags, seconds(event.timestamp.as_ref())?, emit)
+        let asked = self.queries.wants_recursion(&event, dns);
+        let is_resolved = dns::is_resolved(asked, flags.has(RD), flags.has(RA));
+        self.answer(dns, (flags, is_resolved), seconds(event.timestamp.as_ref())?, emit)
     }
 
     /// Reads an answer.
     fn answer(
         &mut self,
         event: &Dns<'_>,
-        flags: Flags,
+        (flags, is_resolved): (Flags, bool),
         at: u32,
         emit: &mut dyn FnMut(Sightings<'_>),
     ) -> Result<Line, Rejection> {
-        let Self { scratch: Scratch { response: scratch, name, tally: told }, tally } = self;
+        let Self { scratch: Scratch { response: scratch, name, tally: told }, tally, .. } = self;
         let mut filler = Filler::new(scratch, name, told);
         let question = filler.question(event)?;
         if is_chaos(filler.name(question.name)) {
@@ -167,7 +189,7 @@ impl Decoder {
             at,
             provenance: Provenance::Exact,
             owners,
-            is_resolved: flags.has(RD) && flags.has(RA),
+            is_resolved,
         };
         let mut emit = |observation: Observation<'_>| emit(Sightings::from(observation));
         response.file(question, scratch, told, &mut emit);

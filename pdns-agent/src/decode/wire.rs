@@ -27,11 +27,16 @@ use self::stream::{Carried, Out};
 use self::streams::Streams;
 use crate::source::Frame;
 use crate::time::Timestamp;
-use pdns_ebpf_common::{DNS_PORTS, Fragment, Ports, Protocol, Start, decide_at};
+use pdns_ebpf_common::{
+    DNS_PORTS, Decision, Found, Fragment, PortSet as _, Ports, Protocol, Start, decide_at,
+};
 use std::net::IpAddr;
 
 /// Most times that a packet is put together: a tunnel's own datagram, and the one that the tunnel carried.
 const MOST_NESTED: u32 = 2;
+/// Most calls of `decide_at` for one packet: each looks through three layers, or eight labels of MPLS. An Ethernet
+/// frame of the usual size has room for fewer labels than these can have.
+const MOST_LAYERS: usize = 48;
 
 /// How a message was carried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -62,6 +67,9 @@ pub struct Message<'a> {
     pub flow: Flow,
     /// The message from its header on, without a TCP length; any octets, up to 65,535.
     pub octets: &'a [u8],
+    /// It is only the first bytes of a message: the capture cut it, or other parts of it may never come. Its frames
+    /// are counted apart from it, and if it comes to be whole, it is handed on again.
+    pub is_cut: bool,
 }
 
 impl Flow {
@@ -136,6 +144,16 @@ impl Wire {
         &self.tally
     }
 
+    /// Moves out what became of all frames; those that are held are counted anew, with what comes.
+    pub fn take_tally(&mut self) -> WireTally {
+        let held = self.tally.held;
+        let rest = WireTally { frames: held, held, ..WireTally::default() };
+        let mut tally = std::mem::replace(&mut self.tally, rest);
+        tally.frames -= held;
+        tally.held = 0;
+        tally
+    }
+
     /// Notes frames whose link header the source does not know: they are counted as rejected.
     pub fn refuse(&mut self, frames: u64) {
         self.tally.frames += frames;
@@ -144,7 +162,7 @@ impl Wire {
         }
     }
 
-    /// Takes a frame, and hands on the messages that it makes whole.
+    /// Takes a frame, and hands on the messages that it makes whole, and what there is of one that it has in part.
     ///
     /// A datagram of UDP is handed on where it lies: no copy, no allocation. So is a message that lies whole and in
     /// order in a segment of TCP.
@@ -177,6 +195,19 @@ impl Wire {
         }
     }
 
+    /// Finds DNS in a packet, through all of its layers.
+    fn find(&self, packet: &Watched<'_>, start: Start) -> Result<Option<Found>, WireRejection> {
+        let mut start = start;
+        for _ in 0..MOST_LAYERS {
+            match decide_at(packet, start, &self.options.ports) {
+                None => return Ok(None),
+                Some(Decision::Found(found)) => return Ok(Some(found)),
+                Some(Decision::Deeper(deeper)) => start = deeper,
+            }
+        }
+        Err(WireRejection::Nesting)
+    }
+
     /// Counts a packet, or says why it is rejected.
     fn decoded(
         &mut self,
@@ -185,7 +216,7 @@ impl Wire {
     ) -> Result<(), WireRejection> {
         let Parcel { octets, length, at, frames, .. } = parcel;
         let watched = Watched::new(octets);
-        let Some(found) = decide_at(&watched, parcel.start, &self.options.ports) else {
+        let Some(found) = self.find(&watched, parcel.start)? else {
             return match (watched.fell_short.get(), length > octets.len()) {
                 (true, true) => Err(WireRejection::CutByCapture),
                 (true, false) => Err(WireRejection::Header),
@@ -199,6 +230,12 @@ impl Wire {
         if found.fragment != Fragment::Whole {
             if parcel.nested == MOST_NESTED {
                 return Err(WireRejection::FragmentNesting);
+            }
+            if let Some((from, to, octets)) = packet::first_of_response(&datagram, &found)
+                && (self.options.ports.has(from) || self.options.ports.has(to))
+            {
+                let flow = datagram.flow(Transport::Udp, from, to);
+                sink(Message { at, flow, octets, is_cut: true });
             }
             let mut whole = std::mem::take(&mut self.whole);
             let fragment = (&datagram, &found);
@@ -214,21 +251,22 @@ impl Wire {
             self.whole = whole;
             return Ok(());
         }
-        let flow = |transport, from, to| Flow {
-            transport,
-            from: (datagram.from, from),
-            to: (datagram.to, to),
-        };
         match found.protocol {
             Protocol::Udp => {
-                let (from, to, octets) = packet::udp(&datagram)?;
-                self.tally.datagram(frames);
-                self.tally.messages += 1;
-                sink(Message { at, flow: flow(Transport::Udp, from, to), octets });
+                let (from, to, octets, is_cut) = packet::udp(&datagram)?;
+                let flow = datagram.flow(Transport::Udp, from, to);
+                if !is_cut {
+                    self.tally.datagram(frames);
+                    self.tally.messages += 1;
+                }
+                sink(Message { at, flow, octets, is_cut });
+                if is_cut {
+                    return Err(WireRejection::CutByCapture);
+                }
             }
             Protocol::Tcp => {
                 let segment = packet::tcp(&datagram)?;
-                let flow = flow(Transport::Tcp, segment.from, segment.to);
+                let flow = datagram.flow(Transport::Tcp, segment.from, segment.to);
                 let carried = Carried { at, frames, missing: segment.missing };
                 let out = &mut Out { flow, tally: &mut self.tally, sink };
                 self.streams.segment(&segment, carried, out);

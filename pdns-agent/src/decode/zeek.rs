@@ -85,6 +85,7 @@ impl Decoder {
         let line = trimmed(line);
         match line.first() {
             Some(b'#') => self.header.directive(line),
+            Some(b'{') => {}
             // In the writer's `tsv` mode the first line is the header and has no mark.
             Some(_) if !self.header.is_known() => drop(self.header.bare(line)),
             _ => {}

@@ -4,7 +4,7 @@
 //! Behind a name or an address lie the names whose CNAMEs lead there. Each name is followed once, so that circles
 //! end, and each row comes once: the look-up's own first, then what lies ahead, then what lies behind, step by step.
 
-use super::{Answer, Each, Page, Query, What};
+use super::{Answer, Each, Page, Query, What, on_addresses};
 use crate::name::{Name, NameBuf};
 use crate::rdata::Target;
 use crate::rr::RrType;
@@ -118,7 +118,7 @@ pub fn follow(
         }
         What::Addresses(from, to) => {
             answer.section(|most, take| {
-                store.of_addresses(*from, *to, most, &mut |row| {
+                on_addresses(store, *from, *to, most, &mut |row| {
                     if is_address(&row) {
                         behind.meet(&row.rrname);
                     }

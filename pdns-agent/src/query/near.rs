@@ -6,9 +6,9 @@
 //! stands beside the distance. A prefix is as near as the nearest of its addresses on which its tag is in effect: what
 //! a nearer tag trusts within a threat's prefix is no threat.
 
-use super::Extent;
 use super::order::Smallest;
 use super::tags::{Bits, Nets, TagSet, TaggedNet};
+use super::{Extent, on_addresses};
 use crate::name::NameBuf;
 use crate::store::{Store, StoreError, Tag, TagKind};
 use std::cmp::Reverse;
@@ -231,7 +231,7 @@ fn leading(bits: u32) -> u8 {
 /// [`StoreError`] when the store cannot be read.
 pub fn on_address(store: &mut Store, address: IpAddr) -> Result<OnAddress, StoreError> {
     let (mut names, mut rows, mut more) = (BTreeSet::new(), 0, false);
-    store.of_addresses(address, address, MAX_ON_ADDRESS + 1, &mut |row| {
+    on_addresses(store, address, address, MAX_ON_ADDRESS + 1, &mut |row| {
         if rows >= MAX_ON_ADDRESS {
             more = true;
             return ControlFlow::Break(());

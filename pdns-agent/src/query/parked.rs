@@ -136,7 +136,7 @@ impl List {
                 return Err(ListError::Long(at + 1));
             }
             match Subject::parse(line).map_err(|cause| ListError::Line { line: at + 1, cause })? {
-                Subject::Name(name) | Subject::Below(name) => {
+                Subject::Name(name) | Subject::Below(name) | Subject::AtOrBelow(name) => {
                     list.servers.insert(name);
                 }
                 Subject::Addresses(from, to) => list.addresses.push((from, to)),

@@ -39,7 +39,7 @@ pub enum PatternError {
     #[error("the pattern is empty")]
     Empty,
     /// Too long to be meant.
-    #[error("the pattern is longer than {MAX_LENGTH} octets")]
+    #[error("the pattern is longer than {MAX_LENGTH} bytes")]
     Long,
     /// Not an expression.
     #[error("{text:?} is no regular expression: {cause}")]

@@ -42,6 +42,8 @@ pub struct Text {
     pub patterns: Vec<Pattern>,
     /// The name lies below this one.
     pub below: Option<NameBuf>,
+    /// The name is this one or lies below it.
+    pub at_or_below: Option<NameBuf>,
 }
 
 impl Word {
@@ -102,7 +104,8 @@ impl Text {
             NameBuf::parse(ends.strip_prefix('.')?).ok()
         };
         let of_patterns = || self.patterns.iter().find_map(Pattern::apex);
-        self.below.clone().or_else(of_ends).or_else(of_patterns)
+        let apex = self.below.as_ref().or(self.at_or_below.as_ref()).cloned();
+        apex.or_else(of_ends).or_else(of_patterns)
     }
 
     /// Whether the name passes.
@@ -121,6 +124,7 @@ impl Text {
                 .below
                 .as_ref()
                 .is_none_or(|apex| name != apex.as_name() && name.is_at_or_below(apex.as_name()))
+            && self.at_or_below.as_ref().is_none_or(|apex| name.is_at_or_below(apex.as_name()))
     }
 
     /// Calls `each` for every name in `block` that passes, until it breaks.

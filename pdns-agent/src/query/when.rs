@@ -68,8 +68,8 @@ impl Moment {
             return Ok(Self::second(at.unwrap_or(0)));
         }
         if !text.is_empty() && text.bytes().all(|octet| octet.is_ascii_digit()) {
-            // Fewer digits are a year or a date without dashes, and never meant as seconds.
-            if text.len() < 9 {
+            // Fewer digits are a year or a date without dashes, and never meant as seconds; 0 is the beginning.
+            if text.len() < 9 && text != "0" {
                 return Err(WhenError::Form(text.to_owned()));
             }
             let at = text.parse().map_err(|_| WhenError::Range(text.to_owned()))?;

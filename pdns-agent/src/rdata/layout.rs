@@ -107,3 +107,56 @@ pub(super) fn layout(rrtype: RrType) -> Option<&'static [Field]> {
         _ => return None,
     })
 }
+
+impl Field {
+    /// Octets of a field that always has as many.
+    fn size(self) -> Option<usize> {
+        Some(match self {
+            Self::U8 => 1,
+            Self::U16 | Self::Type => 2,
+            Self::U32 | Self::Time | Self::V4 => 4,
+            Self::V6 => 16,
+            _ => return None,
+        })
+    }
+}
+
+/// Whether RDATA of this length can be that of the type: of a type of fixed form it has one length, and a record that does
+/// not have it is malformed, whatever form of text it is shown in. Any other type takes any (RFC 3597 §3).
+pub(crate) fn can_have_length(rrtype: RrType, length: usize) -> bool {
+    match rrtype {
+        RrType::EUI48 => return length == 6,
+        RrType::EUI64 => return length == 8,
+        RrType::NID | RrType::L64 => return length == 10,
+        _ => {}
+    }
+    let Some(fields) = layout(rrtype) else { return true };
+    let sizes: Option<usize> = fields.iter().map(|field| field.size()).sum();
+    sizes.is_none_or(|size| size == length)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_length_of_what_has_a_fixed_form_is_fixed() {
+        let fits = |rrtype: RrType| -> Vec<usize> {
+            (0..40).filter(|&length| can_have_length(rrtype, length)).collect()
+        };
+        for (rrtype, length) in [
+            (RrType::A, 4),
+            (RrType::AAAA, 16),
+            (RrType::EUI48, 6),
+            (RrType::EUI64, 8),
+            (RrType::NID, 10),
+            (RrType::L32, 6),
+            (RrType::L64, 10),
+        ] {
+            assert_eq!(fits(rrtype), [length], "{rrtype}");
+        }
+        for rrtype in [RrType::DS, RrType::TXT, RrType::SOA, RrType(65_280)] {
+            assert_eq!(fits(rrtype).len(), 40, "{rrtype}");
+        }
+    }
+}

@@ -8,7 +8,8 @@
 //! where the source told only the host of an MX, SRV or SOA record, so that its other fields are zero; `pdns_tags`
 //! with the kinds of tags in effect on either end, and `pdns_rrname_tags` and `pdns_rdata_tags` with those of each;
 //! `pdns_subject` or `pdns_why` where the answer says more of a row than is stored.
-//! `sensor_id` is a string, as the draft has it; several sensors are joined with commas.
+//! `origin` is the URI of the server that answered (misp-modules reads it without asking whether it is there); `pdns`
+//! itself has none. `sensor_id` is a string, as the draft has it; several sensors are joined with commas.
 
 use super::json::{Json, Object};
 use super::{Item, Look, Mark, Renderer, field, judged};
@@ -63,6 +64,9 @@ impl Cof {
         let sensors: Vec<&str> = self.look.sensors(seen.sensors).collect();
         if !sensors.is_empty() {
             object.field("sensor_id", &sensors.join(","))?;
+        }
+        if let Some(origin) = &self.look.origin {
+            object.field("origin", origin)?;
         }
         if field::is_inferred(seen) {
             object.field("pdns_inferred", &true)?;

@@ -156,6 +156,9 @@ fn json(
     object.end()
 }
 
+/// What a log cannot tell, and packets can.
+const LOGS_COUNT_COPIES: &str = "note: dns.log and eve.json do not tell when a mirror port shows a packet twice; such packets count twice";
+
 fn people(
     summary: &Summary,
     facts: &[(&str, String)],
@@ -200,6 +203,9 @@ fn people(
         let heads = ["WRITTEN (UTC)", "STATE", "POSITION", "SENSOR", "LOG"];
         table::text(&heads, rows.collect(), &look, out)?;
         captures(sources, &look, out)?;
+        if sources.iter().any(|(_, source)| !source.reader.is_empty()) {
+            writeln!(out, "\n{LOGS_COUNT_COPIES}")?;
+        }
     }
     if left_out > 0 {
         writeln!(out, "and {left_out} more, written before these; --verbose lists all")?;

@@ -6,12 +6,14 @@
 
 use super::field::ttl;
 use super::{Item, Look, Mark, Renderer, csv, date, escape, field, judged, utc};
-use crate::query::{GroupKey, NameSum, TagSet};
+use crate::name::{Name, shown::unicode};
+use crate::query::{GroupKey, NameSum, TagSet, printed_name};
 use crate::rdata::{FinalDot, Rdata, Target};
 use crate::store::{FactBuf, Row, Tag};
 use comfy_table::{CellAlignment, presets};
 use std::io::{self, Write};
 use std::sync::Arc;
+use unicode_width::UnicodeWidthStr as _;
 
 /// Rows of one page.
 const PAGE: usize = 1_000;
@@ -100,7 +102,7 @@ impl Table {
             }
             Item::Sum(NameSum { rrname, sum }) => {
                 let cells = vec![
-                    rrname.to_string(),
+                    printed_name(rrname),
                     sum.records.to_string(),
                     field::count(sum.count, sum.is_least),
                     time(sum.time_first),
@@ -110,8 +112,8 @@ impl Table {
             }
             Item::Group { group, by } => {
                 let (head, kind, key) = match (&group.key, by) {
-                    (GroupKey::Name(name), "domain") => ("DOMAIN", Kind::Text, name.to_string()),
-                    (GroupKey::Name(name), _) => ("RRNAME", Kind::Text, name.to_string()),
+                    (GroupKey::Name(name), "domain") => ("DOMAIN", Kind::Text, printed_name(name)),
+                    (GroupKey::Name(name), _) => ("RRNAME", Kind::Text, printed_name(name)),
                     (GroupKey::Address(address), _) => ("ADDRESS", Kind::Text, address.to_string()),
                     (GroupKey::RrType(rrtype), _) => ("TYPE", Kind::Fixed, rrtype.to_string()),
                     (GroupKey::Depth(depth), _) => ("LABELS", Kind::Number, depth.to_string()),
@@ -136,7 +138,8 @@ impl Table {
                 (columns, vec![date(day), names.to_string(), bar])
             }
             Item::New { rrname, time_first } => {
-                let cells = vec![rrname.to_owned(), time(time_first)];
+                let shown = Name::from_canonical(rrname).map(|name| printed_name(&name.to_buf()));
+                let cells = vec![shown.unwrap_or_else(|_| rrname.to_owned()), time(time_first)];
                 self.tagged(NEW.to_vec(), cells, &field::of_text(&self.look, rrname))
             }
             Item::Tag(tag) => owned(judged::tag_line(tag)),
@@ -154,7 +157,7 @@ impl Table {
         };
         let seen = &row.seen;
         let cells = vec![
-            row.rrname.to_string(),
+            printed_name(&row.rrname),
             rrtype.to_string(),
             right,
             field::count(seen.count.into(), seen.is_count_saturated()),
@@ -261,7 +264,7 @@ fn write(
 ) -> io::Result<()> {
     let mut rows: Vec<Vec<String>> = rows
         .into_iter()
-        .map(|row| row.iter().map(|cell| escape(cell).into_owned()).collect())
+        .map(|row| row.iter().map(|cell| with_unicode(escape(cell).into_owned())).collect())
         .collect();
     if let Some(width) = look.width {
         fit(&heads, kinds, &mut rows, width.into());
@@ -287,12 +290,25 @@ fn write(
     Ok(())
 }
 
+/// A cell with the Unicode form behind each name in it that has one: its letters are the only text of a table that is not ASCII.
+fn with_unicode(cell: String) -> String {
+    if !cell.contains("xn--") {
+        return cell;
+    }
+    let words = cell.split(' ').map(|word| {
+        let name = word.trim_start_matches(['\\', '*', '.']);
+        let form = Name::from_canonical(name).ok().and_then(unicode);
+        form.map_or_else(|| word.to_owned(), |form| format!("{word} {}", form.note()))
+    });
+    words.collect::<Vec<_>>().join(" ")
+}
+
 /// Makes cells shorter, or folds them, until lines fit into `width`, as far as that can be.
 fn fit(heads: &[String], kinds: &[Kind], rows: &mut [Vec<String>], width: usize) {
     let mut widths: Vec<usize> = heads.iter().map(String::len).collect();
     for row in rows.iter() {
         for (width, cell) in widths.iter_mut().zip(row) {
-            *width = (*width).max(cell.len());
+            *width = (*width).max(cell.width());
         }
     }
     let gaps = GAP * kinds.len().saturating_sub(1);
@@ -337,16 +353,26 @@ fn fit(heads: &[String], kinds: &[Kind], rows: &mut [Vec<String>], width: usize)
 fn fold(text: &str, width: usize) -> String {
     let mut out = String::with_capacity(text.len() + 8);
     let mut rest = text;
-    while rest.len() > width {
-        let head = rest.get(..width).unwrap_or(rest);
+    while rest.width() > width {
+        let head = start(rest, width);
         let end = head.rfind(['.', ' ', ':', '/', ',']).map_or(0, |at| at + 1);
-        let (head, tail) = rest.split_at(if end > width / 2 { end } else { head.len() });
+        let (head, tail) = rest.split_at(if end > head.len() / 2 { end } else { head.len() });
         out.push_str(head);
         out.push('\n');
         rest = tail;
     }
     out.push_str(rest);
     out
+}
+
+/// As much of a text's start as `width` columns hold, at least one character.
+fn start(text: &str, width: usize) -> &str {
+    let ends = text.char_indices().skip(1).map(|(at, _)| at);
+    let mut start = text.chars().next().map_or(0, char::len_utf8);
+    for end in ends.take_while(|&end| text.get(..end).is_some_and(|head| head.width() <= width)) {
+        start = end;
+    }
+    text.get(..start).unwrap_or(text)
 }
 
 /// Writes lines of text in columns, for what is no [`Item`].

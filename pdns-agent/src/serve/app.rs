@@ -31,6 +31,7 @@ pub(super) struct App {
     /// Whom a request may be addressed to; `None` where it has to bear a secret anyway.
     pub(super) hosts: Option<Hosts>,
     pub(super) behind_proxy: bool,
+    pub(super) has_tls: bool,
     pub(super) origin: Option<HeaderValue>,
     pub(super) limits: Limits,
     pub(super) metrics: Metrics,
@@ -52,6 +53,7 @@ impl App {
             queries: InFlight::new(limits.client_queries.saturating_mul(WAITING)),
             hosts: settings.users.is_none().then(|| Hosts::new(&settings.hosts, addresses)),
             behind_proxy: settings.behind_proxy,
+            has_tls: settings.tls.is_some(),
             // The settings were read from text that a header can hold.
             origin: settings.origin.as_deref().and_then(|origin| origin.parse().ok()),
             limits,

@@ -1,7 +1,7 @@
 //! CIRCL's passive DNS protocol: `GET /pdns/query/VALUE`, answered in COF, one record a line.
 //!
-//! VALUE is what `pdns` looks up: a name, an address, a range, a prefix (`/24` or `,24`), `*.` and a name (for the name
-//! and all below it), a name and `.*` (for all that begin so). A name is answered with its records and those that
+//! VALUE is what `pdns` looks up: a name, an address, a range, a prefix (`/24` or `,24`), `*.` and a name (for all below
+//! it), `.` and a name (for the name, too), a URL; or a name and `.*` (for all that begin so). A name is answered with its records and those that
 //! point at it. Latest seen come first, then it goes by name, type and RDATA. `PyPDNS` and `dnsdbq -u circl` ask here.
 //!
 //! The whole page is made before its first line goes out, because the headers tell how it ends.
@@ -9,16 +9,19 @@
 use super::answer::{Asking, Out, ask};
 use super::app::App;
 use super::guard::Asker;
+use super::host::authority;
 use super::metrics::Endpoint;
 use super::part::decode;
 use super::refusal::Refusal;
-use crate::query::{Cursor, MAX_PAGE, Pager, Rows, Subject, Text, Walk, Word, walk};
+use crate::query::{
+    Cursor, MAX_PAGE, Pager, Rows, Subject, Text, Walk, Word, on_addresses, parts, walk,
+};
 use crate::render::{Format, Item, Look};
 use crate::rr::RrType;
 use crate::store::{FactBuf, Row, Store, StoreError};
 use axum::Extension;
 use axum::extract::State;
-use axum::http::{HeaderMap, HeaderValue, Uri};
+use axum::http::{HeaderMap, HeaderValue, Uri, Version};
 use axum::response::{IntoResponse, Response};
 use std::error::Error as _;
 use std::net::IpAddr;
@@ -64,6 +67,7 @@ enum What {
 pub(super) async fn query(
     State(app): State<Arc<App>>,
     Extension(asker): Extension<Asker>,
+    version: Version,
     uri: Uri,
     headers: HeaderMap,
 ) -> Response {
@@ -73,9 +77,19 @@ pub(super) async fn query(
         Err(refusal) => return refusal.into_response(),
     };
     let time = app.limits.time.min(TIME);
+    let origin = origin(&app, version, &uri, &headers);
     let shared = Arc::clone(&app);
     let asking = Asking { app, asker, endpoint: Endpoint::Circl, time, keep_alive: None };
-    ask(asking, move |store, out| answer(&shared, store, &question, out)).await
+    ask(asking, move |store, out| answer(&shared, store, &question, origin, out)).await
+}
+
+/// The URI of this protocol as the client sees it, for COF's `origin`.
+fn origin(app: &App, version: Version, uri: &Uri, headers: &HeaderMap) -> String {
+    // The guard has refused requests for which it is not clear; HTTP/1.0 and a Unix socket may leave it out.
+    let host = authority(version, uri, headers).ok().flatten();
+    let host = host.map_or_else(|| "localhost".to_owned(), |host| host.to_string());
+    let scheme = if app.behind_proxy || app.has_tls { "https" } else { "http" };
+    format!("{scheme}://{host}/pdns/")
 }
 
 /// Reads the question; `most` is the largest page.
@@ -109,8 +123,28 @@ fn understand(value: &str, headers: &HeaderMap, most: usize) -> Result<Question,
     Ok(Question { what: what(&decode(value)?)?, only, after, count, is_paged })
 }
 
-/// Reads the value.
+/// Reads the value: a subject as everywhere, or the beginning of names.
 fn what(value: &str) -> Result<What, Refusal> {
+    let values = parts(value);
+    let value = match values.as_slice() {
+        [] => "",
+        [one] => one,
+        _ => {
+            return Err(Refusal::bad(format!(
+                "{value:?} has {} subjects: one can be asked for at a time",
+                values.len()
+            )));
+        }
+    };
+    let error = match Subject::parse(value) {
+        Ok(Subject::Name(name)) => return Ok(What::Names(Walk::One(name))),
+        Ok(Subject::Below(apex)) => {
+            return Ok(What::Names(Walk::Text(Text { below: Some(apex), ..Text::default() })));
+        }
+        Ok(Subject::AtOrBelow(apex)) => return Ok(What::Names(Walk::AtOrBelow(apex))),
+        Ok(Subject::Addresses(from, to)) => return Ok(What::Addresses(from, to)),
+        Err(error) => error,
+    };
     if let Some(start) = value.trim_end_matches('.').strip_suffix(".*")
         && !start.contains('*')
     {
@@ -119,26 +153,15 @@ fn what(value: &str) -> Result<What, Refusal> {
         let word = word.map_err(|error| Refusal::bad(error.to_string()))?;
         return Ok(What::Names(Walk::Text(Text { starts: Some(word), ..Text::default() })));
     }
-    // A comma stands for the slash of a prefix, as DNSDB has it.
-    let value = match value.split_once(',') {
-        Some((head, length)) if head.parse::<IpAddr>().is_ok() => format!("{head}/{length}"),
-        _ => value.to_owned(),
-    };
-    match Subject::parse(&value) {
-        Ok(Subject::Name(name)) => Ok(What::Names(Walk::One(name))),
-        Ok(Subject::Below(apex)) => Ok(What::Names(Walk::AtOrBelow(apex))),
-        Ok(Subject::Addresses(from, to)) => Ok(What::Addresses(from, to)),
-        Err(error) => {
-            let cause = error.source().map(|cause| format!(": {cause}")).unwrap_or_default();
-            Err(Refusal::bad(format!("{error}{cause}")))
-        }
-    }
+    let cause = error.source().map(|cause| format!(": {cause}")).unwrap_or_default();
+    Err(Refusal::bad(format!("cannot tell what {value:?} is: {error}{cause}")))
 }
 
 fn answer(
     app: &App,
     store: &mut Store,
     question: &Question,
+    origin: String,
     out: &mut Out,
 ) -> Result<(), StoreError> {
     let sensors = store.sensors()?;
@@ -164,7 +187,8 @@ fn answer(
         headers.insert("x-dribble-errors", HeaderValue::from_static(error));
     }
     out.begin(Format::Cof.info().media, headers);
-    let mut renderer = Format::Cof.renderer(Look { sensors, tags, ..Look::default() });
+    let mut renderer =
+        Format::Cof.renderer(Look { sensors, tags, origin: Some(origin), ..Look::default() });
     for row in &rows {
         let mut line = Vec::new();
         // A Vec takes all that is written to it.
@@ -216,7 +240,7 @@ fn gather(
                 Ok(if stop() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
             })?;
         }
-        What::Addresses(from, to) => store.of_addresses(*from, *to, usize::MAX, &mut take)?,
+        What::Addresses(from, to) => on_addresses(store, *from, *to, usize::MAX, &mut take)?,
     }
     *late = out.still() == Err(super::answer::Halt::Late);
     Ok(())
@@ -238,8 +262,10 @@ mod tests {
             |from: &str, to: &str| Ok(What::Addresses(from.parse().unwrap(), to.parse().unwrap()));
         assert_eq!(one("WWW.example.com."), Ok(What::Names(Walk::One(name("www.example.com")))));
         for value in ["*.example.com", "%2A.example.com", "%2a.Example.com."] {
-            assert_eq!(one(value), Ok(What::Names(Walk::AtOrBelow(name("example.com")))));
+            let text = Text { below: Some(name("example.com")), ..Text::default() };
+            assert_eq!(one(value), Ok(What::Names(Walk::Text(text))));
         }
+        assert_eq!(one(".example.com"), Ok(What::Names(Walk::AtOrBelow(name("example.com")))));
         let starts = Some(Word::parse("www.example.").unwrap());
         let text = Text { starts, ..Text::default() };
         assert_eq!(one("www.example.*"), Ok(What::Names(Walk::Text(text))));

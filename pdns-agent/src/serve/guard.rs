@@ -145,7 +145,7 @@ async fn admit(
         }
     }
     let is_preflight = request.method() == Method::OPTIONS && app.origin.is_some();
-    if request.uri().path() == "/healthz" || is_preflight {
+    if matches!(request.uri().path(), "/health" | "/healthz") || is_preflight {
         return Ok(());
     }
     let identity = identify(app, endpoint, request.headers(), &from).await?;
@@ -200,14 +200,14 @@ fn bounded(request: &Request) -> Result<(), Refusal> {
     let uri = request.uri();
     let length = uri.path_and_query().map_or(0, |path| path.as_str().len());
     if length > MAX_URL {
-        let line = format!("the URL has more than {MAX_URL} octets");
+        let line = format!("the URL has more than {MAX_URL} bytes");
         return Err(Refusal::new(StatusCode::URI_TOO_LONG, line));
     }
     let headers = request.headers();
     let body = headers.get(header::CONTENT_LENGTH);
     let body = body.and_then(|value| value.to_str().ok()?.parse().ok()).unwrap_or(0_usize);
     if body > MAX_BODY || headers.contains_key(header::TRANSFER_ENCODING) {
-        let line = format!("the body is chunked or has more than {MAX_BODY} octets");
+        let line = format!("the body is chunked or has more than {MAX_BODY} bytes");
         return Err(Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, line));
     }
     match SINGLE.iter().find(|&name| headers.get_all(name).iter().nth(1).is_some()) {

@@ -1,4 +1,4 @@
-//! `/healthz` and `/metrics`, for a monitoring system.
+//! `/health` (also `/healthz`) and `/metrics`, for a monitoring system.
 
 use super::app::App;
 use super::refusal::Refusal;
@@ -13,7 +13,7 @@ use std::time::Duration;
 const WAIT: Duration = Duration::from_secs(3);
 
 /// 200 when the store can be asked, else 503.
-pub(super) async fn healthz(State(app): State<Arc<App>>) -> Response {
+pub(super) async fn health(State(app): State<Arc<App>>) -> Response {
     let asked = Arc::clone(&app);
     let health = tokio::task::spawn_blocking(move || asked.pool.health());
     let health = match tokio::time::timeout(WAIT, health).await {
@@ -22,7 +22,7 @@ pub(super) async fn healthz(State(app): State<Arc<App>>) -> Response {
     };
     app.metrics.store(health.is_ok());
     match health {
-        Ok(()) => ([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], "well\n").into_response(),
+        Ok(()) => ([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], "ok\n").into_response(),
         Err(refusal) => refusal.into_response(),
     }
 }

@@ -25,7 +25,7 @@ pub(super) enum Endpoint {
     Account,
     /// The pages for people.
     Page,
-    /// `/metrics` and `/healthz`.
+    /// `/metrics`, `/health` and `/healthz`.
     Monitor,
     /// Everything else.
     Other,

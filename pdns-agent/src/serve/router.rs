@@ -21,7 +21,8 @@ pub(super) fn router(app: &Arc<App>) -> Router {
         .route("/context/", get(context::query))
         .route("/context/{*tail}", get(context::subject))
         .route("/tag", post(context::tag))
-        .route("/healthz", get(health::healthz))
+        .route("/health", get(health::health))
+        .route("/healthz", get(health::health))
         .route("/metrics", get(health::metrics))
         .route("/openapi.json", get(openapi::openapi))
         .route("/pdns/query/{*tail}", get(circl::query))
@@ -38,7 +39,7 @@ pub(super) fn router(app: &Arc<App>) -> Router {
 
 async fn unknown() -> Refusal {
     Refusal::not_found(
-        "there are /, /context/SUBJECT, /pdns/query/VALUE, /dnsdb/v2/..., /openapi.json, /metrics and /healthz",
+        "there are /, /context/SUBJECT, /pdns/query/VALUE, /dnsdb/v2/..., /openapi.json, /metrics and /health",
     )
 }
 

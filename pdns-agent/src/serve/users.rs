@@ -62,14 +62,26 @@ pub enum UsersError {
     #[error("{0} can be read or changed by every user of this machine: chmod o= it")]
     Open(PathBuf),
     /// It does not say what it should.
-    #[error("{path} is wrong")]
+    #[error("the users file {path} is wrong: {cause}")]
     Syntax {
         /// The file.
         path: PathBuf,
         /// Line and reason.
-        #[source]
-        cause: Box<toml::de::Error>,
+        cause: String,
     },
+    /// The folder that is to hold it is not there.
+    #[error(
+        "cannot write the users to {path}: there is no folder {folder}; make it, or name another file with --users"
+    )]
+    NoFolder {
+        /// The file.
+        path: PathBuf,
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// The path is that of something else.
+    #[error("cannot keep users in {0}: it is not a regular file; name another file with --users")]
+    NotAFile(PathBuf),
     /// A user who cannot be.
     #[error("{path}: {reason}")]
     Entry {

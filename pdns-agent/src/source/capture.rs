@@ -53,8 +53,8 @@ pub struct Counters {
     pub truncated: u64,
     /// Those that may carry DNS and found the ring buffer full.
     pub lost: u64,
-    /// Packets that the interface dropped, most before any program could see them. No more than this was lost there: the
-    /// kernel also counts as dropped what was seen and belongs to no protocol that this host speaks.
+    /// Packets that the interface dropped: `rx_dropped` and `rx_missed_errors`. No more than this was lost there, but it
+    /// may be less: the kernel also counts as dropped what was seen and belongs to no protocol that this host speaks.
     pub interface_dropped: u64,
 }
 

@@ -2,55 +2,89 @@
 //!
 //! Part of `source`, before `pcap`. A file that is named is taken as it is; in a directory, names decide.
 
-use super::SourceError;
+use super::walk::Skipped;
+use super::{SourceError, Stat};
+use std::collections::HashSet;
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
-/// Deepest directories are looked into; a loop of links ends here.
-const DEPTH: usize = 16;
+/// Most directories that are looked into.
+const MOST_DIRECTORIES: usize = 65_536;
 
-/// The files meant, each once, in the order they are named; those of a directory sorted.
+/// The capture files that are meant by some paths.
+#[derive(Debug, Default)]
+pub struct CaptureFiles {
+    /// The files, each once, in the order they are named; those of a directory sorted.
+    pub files: Vec<PathBuf>,
+    /// Directories that were named and hold no capture.
+    pub empty: Vec<PathBuf>,
+    /// What could not be looked at.
+    pub problems: Vec<SourceError>,
+    /// The other files in directories.
+    pub skipped: Skipped,
+}
+
+/// Finds the files that are meant.
 ///
 /// In a directory, and below it, files are taken whose name has `.pcap` in it, as those of tcpdump, dumpcap
 /// and Suricata do with whatever comes behind, or ends with `.cap`. `-` stands for standard input.
-///
-/// # Errors
-/// When a file or a directory that is named is not there or cannot be read.
-pub fn capture_files(inputs: &[PathBuf]) -> Result<Vec<PathBuf>, SourceError> {
-    let mut found = Vec::new();
+#[must_use]
+pub fn capture_files(inputs: &[PathBuf]) -> CaptureFiles {
+    let mut found = CaptureFiles::default();
     for input in inputs {
-        if input.as_os_str() == "-" {
-            found.push(input.clone());
-            continue;
+        if fs::metadata(input).is_ok_and(|kind| kind.is_dir()) && input.as_os_str() != "-" {
+            let before = (found.files.len(), found.problems.len());
+            look(input, &mut HashSet::new(), &mut found);
+            if before == (found.files.len(), found.problems.len()) {
+                found.empty.push(input.clone());
+            }
+        } else {
+            // What is not there too: opening it says so.
+            found.files.push(input.clone());
         }
-        let kind = fs::metadata(input)
-            .map_err(|cause| SourceError::Open { path: input.clone(), cause })?;
-        if kind.is_dir() { look(input, DEPTH, &mut found)? } else { found.push(input.clone()) }
     }
-    let mut seen = std::collections::HashSet::new();
-    found.retain(|path| seen.insert(path.clone()));
-    Ok(found)
+    let mut seen = HashSet::new();
+    found.files.retain(|path| seen.insert(path.clone()));
+    found
 }
 
-fn look(directory: &Path, depth: usize, found: &mut Vec<PathBuf>) -> Result<(), SourceError> {
-    let error = |cause| SourceError::Open { path: directory.to_owned(), cause };
-    let mut paths = Vec::new();
-    for entry in fs::read_dir(directory).map_err(error)? {
-        paths.push(entry.map_err(error)?.path());
+/// Adds the captures of a directory and of those below it, each once: links may form loops.
+fn look(directory: &Path, met: &mut HashSet<(u64, u64)>, found: &mut CaptureFiles) {
+    match fs::metadata(directory) {
+        Ok(place) if !met.insert(Stat::of(&place).file()) => return,
+        _ if met.len() > MOST_DIRECTORIES => {
+            if met.len() == MOST_DIRECTORIES + 1 {
+                let path = directory.to_owned();
+                found.problems.push(SourceError::TooWide { path, most: MOST_DIRECTORIES });
+            }
+            return;
+        }
+        _ => {}
     }
+    let listed = fs::read_dir(directory)
+        .and_then(|entries| entries.map(|entry| entry.map(|entry| entry.path())).collect());
+    let mut paths: Vec<PathBuf> = match listed {
+        Ok(paths) => paths,
+        // It went away since its parent was listed.
+        Err(gone) if gone.kind() == io::ErrorKind::NotFound => return,
+        Err(cause) => {
+            found.problems.push(SourceError::List { path: directory.to_owned(), cause });
+            return;
+        }
+    };
     paths.sort();
     for path in paths {
         // What vanishes meanwhile, or leads nowhere, is not meant.
         let Ok(kind) = fs::metadata(&path) else { continue };
         if kind.is_dir() {
-            if depth > 0 {
-                look(&path, depth - 1, found)?;
-            }
+            look(&path, met, found);
         } else if kind.is_file() && is_capture(&path) {
-            found.push(path);
+            found.files.push(path);
+        } else {
+            found.skipped.add(path);
         }
     }
-    Ok(())
 }
 
 fn is_capture(path: &Path) -> bool {
@@ -63,7 +97,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn directories_are_looked_into_and_named_files_taken_as_they_are() {
+    fn directories_are_looked_into_at_any_depth_and_named_files_taken_as_they_are() {
         let folder = tempfile::tempdir().unwrap();
         let below = folder.path().join("a/b");
         fs::create_dir_all(&below).unwrap();
@@ -73,14 +107,21 @@ mod tests {
         let odd = folder.path().join("odd");
         fs::write(&odd, "").unwrap();
         let inputs = [odd.clone(), folder.path().to_owned(), odd.clone(), PathBuf::from("-")];
-        let found = capture_files(&inputs).unwrap();
+        let found = capture_files(&inputs);
         let mut want = vec![odd];
+        // Deep, and a loop of links.
+        let deep = (0..40).fold(below.clone(), |path, level| path.join(level.to_string()));
+        fs::create_dir_all(&deep).unwrap();
+        std::os::unix::fs::symlink(&below, deep.join("back")).unwrap();
         want.extend(
             ["log.pcap.1690000000", "x.pcap", "x.pcapng.zst", "y.CAP"].map(|name| below.join(name)),
         );
         want.push(PathBuf::from("-"));
-        assert_eq!(found, want);
-        let error = capture_files(&[folder.path().join("none")]).unwrap_err();
-        assert!(error.to_string().contains("none"), "{error}");
+        assert_eq!(found.files, want);
+        assert_eq!(found.skipped.count, 2);
+        assert!(found.problems.is_empty() && found.empty.is_empty());
+        let empty = folder.path().join("empty");
+        fs::create_dir(&empty).unwrap();
+        assert_eq!(capture_files(std::slice::from_ref(&empty)).empty, [empty]);
     }
 }

@@ -1,15 +1,59 @@
 //! Cuts octets into lines without copying them, and counts where each ends.
 //!
-//! Under `log`: holds one buffer with what was read and not yet handed out.
+//! Under `log`: holds one buffer with what was read and not yet handed out. A byte order mark at the beginning of a
+//! line is taken off, and so are NUL bytes: a crash leaves blocks of them, with a whole record behind.
 
 use crate::hash::PrefixDigest;
-use memchr::{memchr, memchr_iter};
+use memchr::{memchr, memchr_iter, memrchr};
 use std::io::{self, Read};
+use std::ops::AddAssign;
 
 /// Octets asked of a file at once; large enough that system calls cost little beside the lines.
 pub(super) const CHUNK: usize = 256 * 1024;
 /// Longest line handed out, in octets. Zeek's longest real DNS record is some tens of KiB.
 pub(super) const MAX_LINE: usize = 1024 * 1024;
+
+/// The byte order mark of UTF-8.
+pub(super) const MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// Lines that did not go out whole.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Damage {
+    /// Lines that were too long, and went out as empty ones.
+    pub oversized: u64,
+    /// Beginnings of lines that NUL bytes cut off.
+    pub torn: u64,
+}
+
+impl AddAssign for Damage {
+    fn add_assign(&mut self, other: Self) {
+        self.oversized += other.oversized;
+        self.torn += other.torn;
+    }
+}
+
+impl Damage {
+    /// What came since an earlier count.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> Self {
+        Self {
+            oversized: self.oversized.saturating_sub(earlier.oversized),
+            torn: self.torn.saturating_sub(earlier.torn),
+        }
+    }
+}
+
+/// A line without NUL bytes and byte order mark, and what stood in front of it, up to the last NUL byte.
+fn without_nul(line: &[u8]) -> (&[u8], &[u8]) {
+    let bare = |line| <[u8]>::strip_prefix(line, MARK).unwrap_or(line);
+    if memchr(0, line).is_none() {
+        return (bare(line), &[]);
+    }
+    let end = line.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
+    let line = line.get(..end).unwrap_or_default();
+    let (before, record) = line.split_at(memrchr(0, line).map_or(0, |nul| nul + 1));
+    (bare(record), before)
+}
 
 /// The lines of one log.
 // Invariant: `start <= end <= buffer.len() <= MAX_LINE + 3 * CHUNK`.
@@ -21,6 +65,8 @@ pub(super) struct Lines {
     offset: u64,
     /// Octets of that line already thrown away because it is too long.
     skipped: u64,
+    /// Whether all of these end with a NUL byte, so that what follows is a line of its own.
+    is_cut: bool,
     /// Of all bytes up to `offset + skipped`.
     digest: PrefixDigest,
 }
@@ -29,7 +75,7 @@ impl Lines {
     /// Begins where `digest` ends.
     pub(super) fn new(digest: PrefixDigest) -> Self {
         let offset = digest.length();
-        Self { buffer: Vec::new(), start: 0, end: 0, offset, skipped: 0, digest }
+        Self { buffer: Vec::new(), start: 0, end: 0, offset, skipped: 0, is_cut: false, digest }
     }
 
     /// The digest of all lines that were handed out or passed over.
@@ -81,9 +127,9 @@ impl Lines {
     }
 
     /// Hands out the complete lines that end at `limit` or before, each without its newline and with
-    /// the offset just behind that; returns how many were too long and went out as empty lines.
-    pub(super) fn drain(&mut self, limit: u64, each: &mut dyn FnMut(&[u8], u64)) -> u64 {
-        let mut oversized = 0;
+    /// the offset just behind that; returns what was wrong with them.
+    pub(super) fn drain(&mut self, limit: u64, each: &mut dyn FnMut(&[u8], u64)) -> Damage {
+        let mut damage = Damage::default();
         let pending = self.buffer.get(self.start..self.end).unwrap_or_default();
         let base = self.offset + self.skipped;
         let (mut begin, mut digested) = (0, 0);
@@ -93,14 +139,9 @@ impl Lines {
                 break;
             }
             let line = pending.get(begin..newline).unwrap_or_default();
-            if self.skipped > 0 || line.len() > MAX_LINE {
-                oversized += 1;
-                each(b"", after);
-            } else {
-                each(line, after);
-            }
+            damage += hand_out(line, self.skipped > 0 && !self.is_cut, after, each);
             self.offset = after;
-            self.skipped = 0;
+            (self.skipped, self.is_cut) = (0, false);
             begin = newline + 1;
             if self.digest.is_due(after) {
                 self.digest.write(pending.get(digested..begin).unwrap_or_default());
@@ -111,17 +152,26 @@ impl Lines {
         self.digest.write(pending.get(digested..begin).unwrap_or_default());
         self.start += begin;
         self.skip_oversized();
-        oversized
+        damage
     }
 
-    /// Throws away what a line without end has brought, once it is too long to be handed out.
+    /// Throws away what a line without end has brought, once it is too long to be handed out; but not what follows NUL
+    /// bytes.
     fn skip_oversized(&mut self) {
         let pending = self.buffer.get(self.start..self.end).unwrap_or_default();
-        if (self.skipped > 0 || pending.len() > MAX_LINE) && memchr(b'\n', pending).is_none() {
-            self.digest.write(pending);
-            self.skipped += pending.len() as u64;
-            self.start = self.end;
+        if self.skipped == 0 && pending.len() <= MAX_LINE || memchr(b'\n', pending).is_some() {
+            return;
         }
+        let nul = memrchr(0, pending).map(|at| at + 1);
+        let kept_from = match nul {
+            Some(at) if pending.len() - at <= MAX_LINE => at,
+            None if self.is_cut && pending.len() <= MAX_LINE => 0,
+            _ => pending.len(),
+        };
+        self.is_cut = kept_from < pending.len() || nul == Some(pending.len());
+        self.digest.write(pending.get(..kept_from).unwrap_or_default());
+        self.skipped += kept_from as u64;
+        self.start += kept_from;
     }
 
     /// Moves on to `offset` if the log has been read that far; it may lie within a line.
@@ -139,26 +189,85 @@ impl Lines {
         true
     }
 
-    /// Hands out the last line though no newline ends it, if there is one; returns 1 if it was too
-    /// long.
-    pub(super) fn last(&mut self, each: &mut dyn FnMut(&[u8], u64)) -> u64 {
+    /// Hands out the last line though no newline ends it, if there is one; returns what was wrong with it.
+    pub(super) fn last(&mut self, each: &mut dyn FnMut(&[u8], u64)) -> Damage {
         let end = self.reached();
         if end == self.offset {
-            return 0;
+            return Damage::default();
         }
         let line = self.buffer.get(self.start..self.end).unwrap_or_default();
         self.digest.write(line);
-        let is_oversized = self.skipped > 0 || line.len() > MAX_LINE;
-        each(if is_oversized { b"" } else { line }, end);
+        let damage = hand_out(line, self.skipped > 0 && !self.is_cut, end, each);
         self.offset = end;
-        self.skipped = 0;
+        (self.skipped, self.is_cut) = (0, false);
         self.start = self.end;
-        u64::from(is_oversized)
+        damage
     }
 
     /// Forgets what was read and not handed out.
     pub(super) fn discard(&mut self) {
         self.start = self.end;
-        self.skipped = 0;
+        (self.skipped, self.is_cut) = (0, false);
+    }
+}
+
+/// Hands out one line; `lacks_beginning` says that it is too long already. Returns what was wrong with it.
+fn hand_out(
+    line: &[u8],
+    lacks_beginning: bool,
+    end: u64,
+    each: &mut dyn FnMut(&[u8], u64),
+) -> Damage {
+    let (record, before) = without_nul(line);
+    let is_torn = before.iter().any(|&byte| byte != 0);
+    let is_oversized = lacks_beginning && before.is_empty() || record.len() > MAX_LINE;
+    each(if is_oversized { b"" } else { record }, end);
+    Damage { oversized: is_oversized.into(), torn: is_torn.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hash::Hasher;
+
+    /// The lines of a text that is read in pieces of `chunk` bytes.
+    fn lines(text: &[u8], chunk: usize) -> (Vec<(Vec<u8>, u64)>, Damage) {
+        let mut lines = Lines::new(PrefixDigest::new(&Hasher::new(&[7; 16])));
+        let (mut found, mut damage, mut rest) = (Vec::new(), Damage::default(), text);
+        while lines.fill(&mut rest, chunk).unwrap() > 0 {
+            damage += lines.drain(u64::MAX, &mut |line, end| found.push((line.to_vec(), end)));
+        }
+        damage += lines.last(&mut |line, end| found.push((line.to_vec(), end)));
+        let mut digest = PrefixDigest::new(&Hasher::new(&[7; 16]));
+        digest.write(text);
+        assert_eq!(lines.digest().to_bytes(), digest.to_bytes());
+        (found, damage)
+    }
+
+    #[test]
+    fn the_record_behind_nul_bytes_goes_out_however_many_they_are() {
+        for nul in [1, 1000, MAX_LINE - 10, MAX_LINE + 10, 3 * MAX_LINE + 7] {
+            for (before, torn) in [("", 0), ("{\"torn", 1)] {
+                let text = [b"one\n", before.as_bytes(), &vec![0; nul], b"two\nthree\n\0\0four\0"]
+                    .concat();
+                for chunk in [CHUNK, 1 << 20] {
+                    let (found, damage) = lines(&text, chunk);
+                    let (texts, ends): (Vec<_>, Vec<_>) = found.into_iter().unzip();
+                    assert_eq!(texts, [&b"one"[..], b"two", b"three", b"four"], "{nul}");
+                    assert_eq!((ends[0], ends[3]), (4, text.len() as u64));
+                    assert_eq!(damage.oversized, 0, "{nul}");
+                    // What was thrown away before its end was met is not counted.
+                    assert!(damage.torn == torn || nul > MAX_LINE, "{nul}: {damage:?}");
+                }
+            }
+        }
+        let long = [b"x".repeat(MAX_LINE + 1), b"\n\xef\xbb\xbfmarked\n".to_vec()].concat();
+        let (found, damage) = lines(&long, CHUNK);
+        assert_eq!((found[0].0.as_slice(), found[1].0.as_slice()), (&b""[..], &b"marked"[..]));
+        assert_eq!(damage, Damage { oversized: 1, torn: 0 });
+        // A line that is too long before or behind NUL bytes.
+        let long = b"x".repeat(MAX_LINE + 1);
+        let (found, _) = lines(&[&long[..], b"\0good\n", b"\0", &long, b"\n"].concat(), CHUNK);
+        assert_eq!((found[0].0.as_slice(), found[1].0.as_slice()), (&b"good"[..], &b""[..]));
     }
 }

@@ -8,7 +8,7 @@ mod closed;
 pub use closed::ClosedLog;
 
 use super::content::Content;
-use super::lines::Lines;
+use super::lines::{Damage, Lines, MARK};
 use super::{LogId, SourceError, Stat};
 use crate::hash::{Hasher, PrefixDigest};
 use memchr::memchr;
@@ -18,15 +18,19 @@ use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+/// Bytes that are remembered of the beginning, to tell what kind of file it is.
+const FIRST: usize = 256;
 /// Most octets that a log's identity is made of.
 const HEAD_MAX: usize = 64 * 1024;
+/// How far before a position lines are skimmed for what belongs to those behind it, in octets.
+const RECENT: u64 = 256 * 1024;
 
 /// How a turn of reading ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Progress {
     /// The budget is used up; there may be more.
     More,
-    /// There was no more. A plain log may grow and can be read again; a gzip has to be opened again.
+    /// There was no more. A plain log may grow and can be read again; a compressed one has to be opened again.
     AtEnd,
     /// The file is shorter than what was read of it, or begins otherwise: it was cut or rewritten in
     /// place. Nothing read after that went out. This [`Log`] is of no more use; open the path anew.
@@ -37,7 +41,7 @@ pub enum Progress {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Spent {
     No,
-    /// The gzip stream is broken from here on.
+    /// The compressed stream is broken from here on.
     Broken,
     Rewritten,
 }
@@ -57,7 +61,9 @@ pub struct Log {
     /// next read may end in an error.
     ahead: bool,
     spent: Spent,
-    oversized: u64,
+    damage: Damage,
+    /// The first bytes of what it holds.
+    first: Vec<u8>,
     /// The last bytes before the position, while nothing is read.
     tail: Vec<u8>,
 }
@@ -72,10 +78,10 @@ enum Step {
 impl Log {
     /// Opens a log that may still grow; `None` if its first record is not yet complete.
     ///
-    /// Gzip is told by its first octets, whatever the name; members that follow each other are one log.
+    /// Compression is told by the first bytes, whatever the name; members that follow each other are one log.
     ///
     /// # Errors
-    /// When the path names no regular file or cannot be read, and when a gzip stream breaks or ends
+    /// When the path names no regular file or cannot be read, when it is UTF-16, and when a compressed stream breaks or ends
     /// before the first record does.
     pub fn open(path: &Path, hasher: &Hasher) -> Result<Option<Self>, SourceError> {
         Self::open_as(path, hasher, false)
@@ -96,8 +102,8 @@ impl Log {
         let cannot_open = |cause| SourceError::Open { path: path.to_owned(), cause };
         let (file, stat) = open_file(path)?;
         let content = Content::new(Arc::new(file)).map_err(cannot_open)?;
-        // A gzip that ends as it should is finished: whoever adds a member starts a line with it.
-        let finished = finished || content.is_gzip();
+        // A compressed file that ends as it should is finished: whoever adds a member starts a line with it.
+        let finished = finished || content.is_packed();
         let mut log = Self {
             path: path.to_owned(),
             id: LogId([0; 16]),
@@ -108,7 +114,8 @@ impl Log {
             lines: Lines::new(PrefixDigest::new(hasher)),
             ahead: true,
             spent: Spent::No,
-            oversized: 0,
+            damage: Damage::default(),
+            first: Vec::new(),
             tail: Vec::new(),
         };
         loop {
@@ -121,6 +128,9 @@ impl Log {
                 Ok(0) => break,
                 Ok(_) => {}
                 Err(cause) => return Err(log.failed(cause)),
+            }
+            if is_utf16(log.lines.pending()) {
+                return Err(SourceError::Utf16 { path: path.to_owned() });
             }
         }
         let octets = log.lines.pending();
@@ -136,6 +146,9 @@ impl Log {
     /// Opening ends: the log is `id`, and its first record ends at `head`.
     fn known(mut self, id: LogId, head: usize) -> Self {
         (self.id, self.head) = (id, head as u64);
+        let pending = self.lines.pending();
+        let first = pending.strip_prefix(MARK).unwrap_or(pending);
+        self.first = first.iter().take(FIRST).copied().collect();
         self.content.learned(head);
         self
     }
@@ -164,10 +177,10 @@ impl Log {
         self.lines.digest()
     }
 
-    /// What the file begins with on disk: up to the first record, or the first 128 KiB of a compressed file.
+    /// What the log begins with, unpacked.
     #[must_use]
     pub fn first_bytes(&self) -> &[u8] {
-        self.content.prefix()
+        &self.first
     }
 
     /// Whether bytes were read that no newline ends yet.
@@ -188,7 +201,7 @@ impl Log {
     pub fn rest_here(&mut self) -> Result<(), SourceError> {
         self.content.release();
         self.lines.release();
-        if !self.is_gzip() {
+        if !self.is_packed() {
             self.tail = closed::tail(self.content.file(), self.lines.offset())
                 .map_err(|cause| self.failed(cause))?;
         }
@@ -201,7 +214,7 @@ impl Log {
     /// # Errors
     /// [`SourceError::Read`] when they cannot be read.
     pub fn is_as_it_was(&self) -> Result<bool, SourceError> {
-        if self.is_gzip() {
+        if self.is_packed() {
             return Ok(true);
         }
         let tail = closed::tail(self.content.file(), self.lines.offset());
@@ -210,8 +223,8 @@ impl Log {
 
     /// Whether the file is compressed.
     #[must_use]
-    pub fn is_gzip(&self) -> bool {
-        self.content.is_gzip()
+    pub fn is_packed(&self) -> bool {
+        self.content.is_packed()
     }
 
     /// The state of the file when it was last read.
@@ -220,23 +233,17 @@ impl Log {
         self.stat
     }
 
-    /// How many lines were too long to be handed out, since the log was opened.
+    /// Lines that could not be handed out whole, since the log was opened.
     #[must_use]
-    pub fn oversized(&self) -> u64 {
-        self.oversized
-    }
-
-    /// Whether the path still names this file: if not, the log was rotated away and ends where it
-    /// ends.
-    #[must_use]
-    pub fn is_current(&self) -> bool {
-        fs::metadata(&self.path).is_ok_and(|now| Stat::of(&now).is_same_file(&self.stat))
+    pub fn damage(&self) -> Damage {
+        self.damage
     }
 
     /// Moves to `offset`, to where an earlier run or another copy of this log was read.
     ///
     /// Every line passed over that begins with `#`, and every line before the first record, goes to
-    /// `skim`, since headers say how to read what follows and may repeat within a log. So it reads from
+    /// `skim`, since headers say how to read what follows and may repeat within a log. So do the last lines of JSON
+    /// before `offset`, since what follows may be the answers to what they ask. So it reads from
     /// the start, wherever the log stands: who skims may know none of the headers yet.
     ///
     /// # Errors
@@ -267,7 +274,8 @@ impl Log {
                 }
             };
             self.lines.drain(offset, &mut |line, end| {
-                if line.starts_with(b"#") || end < head {
+                let is_recent = offset.saturating_sub(end) < RECENT && line.starts_with(b"{");
+                if line.starts_with(b"#") || end < head || is_recent {
                     skim(line);
                 }
             });
@@ -285,13 +293,13 @@ impl Log {
     /// Reads about `budget` octets and hands out the lines that are complete by then, each without its
     /// newline and with the position just behind that. A last line without newline stays unread.
     ///
-    /// A line above 1 MiB goes out as an empty one, so that the position moves on; [`Log::oversized`]
+    /// A line above 1 MiB goes out as an empty one, so that the position moves on; [`Log::damage`]
     /// counts it. `budget` bounds the octets read: one call hands out at most that much and
     /// what was read before, which is less than 2 MiB. Lines handed out before an error are good.
     ///
     /// # Errors
-    /// [`SourceError::Read`], after which a plain log can be read on; [`SourceError::Gzip`] when the
-    /// stream breaks. A gzip is at its end after either: to try again, open it anew.
+    /// [`SourceError::Read`], after which a plain log can be read on; [`SourceError::Unpack`] when the
+    /// stream breaks. A compressed log is at its end after either: to try again, open it anew.
     pub fn read(
         &mut self,
         budget: usize,
@@ -305,7 +313,7 @@ impl Log {
         let mut left = budget.max(1);
         loop {
             let Step::Got(got) = self.step(left)? else { return Ok(Progress::Truncated) };
-            self.oversized += self.lines.drain(u64::MAX, each);
+            self.damage += self.lines.drain(u64::MAX, each);
             if got == 0 {
                 return Ok(Progress::AtEnd);
             }
@@ -329,7 +337,7 @@ impl Log {
                 Progress::Truncated => return Ok(Progress::Truncated),
             }
         }
-        self.oversized += self.lines.last(each);
+        self.damage += self.lines.last(each);
         Ok(Progress::AtEnd)
     }
 
@@ -350,7 +358,7 @@ impl Log {
         }
         read.map(Step::Got).map_err(|cause| {
             let error = self.failed(cause);
-            if self.is_gzip() {
+            if self.is_packed() {
                 // A decoder cannot go on after an error, whosever it was.
                 self.spent = Spent::Broken;
                 self.lines.discard();
@@ -374,8 +382,8 @@ impl Log {
     /// The error for this cause: the system's, or else the decoder's.
     fn failed(&self, cause: io::Error) -> SourceError {
         let (path, offset) = (self.path.clone(), self.lines.offset());
-        if self.is_gzip() && cause.raw_os_error().is_none() {
-            SourceError::Gzip { path, offset, cause }
+        if self.is_packed() && cause.raw_os_error().is_none() {
+            SourceError::Unpack { path, offset, cause }
         } else {
             SourceError::Read { path, offset, cause }
         }
@@ -401,13 +409,16 @@ fn open_file(path: &Path) -> Result<(File, Stat), SourceError> {
     Ok((file, Stat::of(&metadata)))
 }
 
+/// The word for a device in [`SourceError::NotAFile`].
+pub const DEVICE: &str = "device";
+
 /// What a path names when it is no regular file.
 pub(super) fn name_of(kind: FileType) -> &'static str {
     match kind {
         _ if kind.is_dir() => "directory",
         _ if kind.is_fifo() => "FIFO",
         _ if kind.is_socket() => "socket",
-        _ => "device",
+        _ => DEVICE,
     }
 }
 
@@ -423,6 +434,17 @@ fn first_record(octets: &[u8]) -> Option<usize> {
         begin = newline + 1;
     }
     (head.len() == HEAD_MAX).then_some(HEAD_MAX)
+}
+
+/// Whether a file begins with text in UTF-16: with a byte order mark, or with characters of ASCII.
+fn is_utf16(bytes: &[u8]) -> bool {
+    match bytes {
+        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => true,
+        [a, 0, b, 0, ..] | [0, a, 0, b, ..] => {
+            [a, b].iter().all(|byte| (b' '..=b'~').contains(byte))
+        }
+        _ => false,
+    }
 }
 
 /// Whether a line is the first record and no header.

@@ -12,6 +12,16 @@ pub enum LogNames {
     Suricata,
 }
 
+/// What is put behind a name when a file is compressed.
+const PACKED: [&[u8]; 8] =
+    [b".gz", b".bz2", b".bzip2", b".xz", b".zst", b".zstd", b".lz4", b".gzip"];
+/// What logs end with.
+const ENDS: [&[u8]; 5] = [b".log", b".json", b".ndjson", b".jsonl", b".tsv"];
+/// What separates the parts of a name.
+const PARTS: [u8; 3] = [b'.', b'-', b'_'];
+/// Words in front of `dns` that make it another log: `known_dns` is a list of servers, `eve-dns` is Suricata's.
+const OTHERS: [&[u8]; 2] = [b"known", b"eve"];
+
 impl LogNames {
     /// Whether a file so named is one of them, as far as a name can tell.
     pub(super) fn include(self, name: &OsStr) -> bool {
@@ -20,13 +30,23 @@ impl LogNames {
             Self::Suricata => is_eve_log(name),
         }
     }
+
+    /// The names that are looked for, in words.
+    #[must_use]
+    pub fn wanted(self) -> &'static str {
+        match self {
+            Self::Zeek => "dns.log, dns.json or pdns.log",
+            Self::Suricata => "eve.json",
+        }
+    }
 }
 
 /// Whether a file so named holds Suricata's events.
 ///
 /// Taken are `eve.json`; what `filename` makes of it with a date (`eve-2024-04-19-13:00.json`, as on Security
-/// Onion), one of several (`eve-dns.json`) or a thread's (`eve.3.json`, `threaded: yes`); what logrotate adds
-/// (`eve.json.1`, `eve.json-20240419.gz`); all with `.log` for `.json` too, and packed with gzip.
+/// Onion), one of several (`eve-dns.json`) or a thread's (`eve.3.json`, `threaded: yes`); one with a sensor's name in
+/// front (`sensor1.eve.json`); what logrotate adds (`eve.json.1`, `eve.json-20240419.gz`); all with other ends of logs,
+/// in upper case too, and compressed.
 fn is_eve_log(name: &OsStr) -> bool {
     is_log(name, b"eve")
 }
@@ -36,8 +56,9 @@ fn is_eve_log(name: &OsStr) -> bool {
 /// Taken are the live `dns.log`; what zeekctl (`dns.13:00:00-14:00:00.log.gz`), the management
 /// framework (`dns__2024-04-19-13-00-00__...__.log`) and several loggers
 /// (`dns.13:00:00-14:00:00-logger-1.log.gz`) make of it; what logrotate adds (`dns.log.1`,
-/// `dns.log-20240419.gz`); `json_streaming_dns.log` and its `.1` to `.4` (json-streaming-logs); all
-/// with `.json` for `.log` too; and the same names with `pdns`.
+/// `dns.log-20240419.gz`); `json_streaming_dns.log` and its `.1` to `.4` (json-streaming-logs), `corelight_dns.log`,
+/// and others with a word in front; all with other ends of logs, in upper case too, and compressed; and the same names
+/// with `pdns`.
 fn is_dns_log(name: &OsStr) -> bool {
     is_log(name, b"dns") || is_pdns_log(name)
 }
@@ -47,14 +68,24 @@ pub(super) fn is_pdns_log(name: &OsStr) -> bool {
     is_log(name, b"pdns")
 }
 
+/// Whether one of the parts of a name, but for its end, is that of the log.
 fn is_log(name: &OsStr, log: &[u8]) -> bool {
-    let name = name.as_bytes();
-    let name = without_rotation(name.strip_suffix(b".gz").unwrap_or(name));
-    let Some(stem) = name.strip_suffix(b".log").or_else(|| name.strip_suffix(b".json")) else {
+    let name = name.as_bytes().to_ascii_lowercase();
+    if name.starts_with(b".") {
         return false;
-    };
-    let bare = stem.strip_prefix(b"json_streaming_").unwrap_or(stem);
-    bare.strip_prefix(log).is_some_and(|rest| matches!(rest, [] | [b'.' | b'-' | b'_', ..]))
+    }
+    let packed = PACKED.iter().find_map(|end| name.strip_suffix(*end));
+    let name = without_rotation(packed.unwrap_or(&name));
+    let Some(stem) = ENDS.iter().find_map(|end| name.strip_suffix(*end)) else { return false };
+    for part in stem.split(|byte| PARTS.contains(byte)) {
+        if part == log {
+            return true;
+        }
+        if OTHERS.contains(&part) {
+            return false;
+        }
+    }
+    false
 }
 
 /// Without what logrotate puts behind a name: `.N`, `-YYYYMMDD`, `-YYYYMMDD-HH` or `-SECONDS`.
@@ -83,6 +114,11 @@ mod tests {
             "eve-2024-04-19-13:00.json.gz",
             "eve.3.json",
             "eve-dns.json",
+            "sensor1.eve.json",
+            "EVE.JSON",
+            "eve.ndjson.zst",
+            "eve.json.1.xz",
+            "eve.jsonl",
         ] {
             assert!(LogNames::Suricata.include(OsStr::new(name)), "{name}");
             assert!(!LogNames::Zeek.include(OsStr::new(name)), "{name}");
@@ -110,10 +146,21 @@ mod tests {
             "json_streaming_dns.log",
             "json_streaming_dns.4.log",
             "dns.2.json.gz",
+            "dns.ndjson",
+            "DNS.LOG",
+            "Dns.Log.GZ",
+            "corelight_dns.log",
+            "corelight_dns_20240419_13:00:00-14:00:00.log.gz",
+            "sensor1.dns.log",
+            "2024-04-19-dns.log.bz2",
+            "dns.log.xz",
+            "dns.log.1.zst",
+            "dns.13:00:00-14:00:00.log.lz4",
+            "dns.tsv",
         ] {
             assert!(is_dns_log(OsStr::new(name)), "{name}");
             assert!(!is_pdns_log(OsStr::new(name)), "{name}");
-            let name = name.replace("dns", "pdns");
+            let name = name.to_ascii_lowercase().replace("dns", "pdns");
             assert!(is_pdns_log(OsStr::new(&name)) && is_dns_log(OsStr::new(&name)), "{name}");
         }
         for name in [
@@ -127,7 +174,9 @@ mod tests {
             "known_dns.log",
             "pdnsd.log",
             "xpdns.log",
-            "dns.log.xz",
+            "dns.log.rar",
+            "dns-log",
+            ".dns.log",
             ".dns.log.swp",
             "json_streaming_conn.log",
             "1",

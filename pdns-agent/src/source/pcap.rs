@@ -12,14 +12,13 @@ mod input;
 mod link;
 #[cfg(test)]
 mod tests;
-mod unpack;
 mod window;
 
 use self::blocks::Blocks;
 use self::classic::Classic;
 use self::input::{Disk, Failure, Input};
 use self::window::{Short, Window};
-use super::{Frame, Stat};
+use super::{Frame, Stat, unpack};
 use crate::hash::Hasher;
 use crate::time::Timestamp;
 use std::collections::BTreeSet;

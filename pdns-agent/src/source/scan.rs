@@ -3,7 +3,7 @@
 //! Under `source`: the agent calls [`Scan::changed`] at each poll and opens or reads what it names.
 
 use super::names::{LogNames, is_pdns_log};
-use super::walk::{Haul, Walk};
+use super::walk::{Haul, Skipped, Walk};
 use super::{SourceError, Stat};
 use std::collections::{HashMap, HashSet};
 use std::fs;
@@ -21,8 +21,6 @@ pub struct Found {
     pub path: PathBuf,
     /// Its state when it was met.
     pub stat: Stat,
-    /// Whether its name ends in `.gz`. [`super::Log`] looks inside.
-    pub gzip: bool,
     /// Whether it was named itself, or by a glob, and not found in a directory.
     pub named: bool,
 }
@@ -35,6 +33,17 @@ impl Found {
     }
 }
 
+/// An input for which no file was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Missing {
+    /// Nothing has this path.
+    Path(PathBuf),
+    /// No file matches this pattern.
+    Pattern(String),
+    /// This directory, and those below it, hold no log.
+    NoLogs(PathBuf),
+}
+
 /// What was asked for in one argument.
 enum Input {
     Path(PathBuf),
@@ -43,10 +52,19 @@ enum Input {
 }
 
 impl Input {
-    fn path(&self) -> &Path {
+    /// What is missing where no file was found.
+    fn missing(&self) -> Missing {
+        let of = |path: &Path| {
+            if path.is_dir() {
+                Missing::NoLogs(path.to_owned())
+            } else {
+                Missing::Path(path.to_owned())
+            }
+        };
         match self {
-            Self::Path(path) => path,
-            Self::Glob(pattern) => Path::new(pattern),
+            Self::Path(path) => of(path),
+            Self::Glob(pattern) if Path::new(pattern).exists() => of(Path::new(pattern)),
+            Self::Glob(pattern) => Missing::Pattern(pattern.clone()),
         }
     }
 }
@@ -61,9 +79,11 @@ pub struct Scan {
     /// State and path of each file when it was last named, by device and inode. The path, because a file
     /// may be renamed after it was named and before it was opened.
     seen: HashMap<(u64, u64), (Stat, PathBuf)>,
-    missing: Vec<PathBuf>,
+    missing: Vec<Missing>,
     dirs: Vec<(PathBuf, i128)>,
     problems: Vec<SourceError>,
+    problem_count: u64,
+    skipped: Skipped,
 }
 
 impl Scan {
@@ -81,6 +101,8 @@ impl Scan {
             missing: Vec::new(),
             dirs: Vec::new(),
             problems: Vec::new(),
+            problem_count: 0,
+            skipped: Skipped::default(),
         })
     }
 
@@ -91,10 +113,11 @@ impl Scan {
         let mut haul = Haul::default();
         self.missing.clear();
         for input in &self.inputs {
-            let before = haul.files.len();
+            let (files, problems) = (haul.files.len(), haul.problem_count);
             visit(input, &mut self.walk, now, &mut haul);
-            if haul.files.len() == before {
-                self.missing.push(input.path().to_owned());
+            // What could not be looked at may hold some.
+            if (haul.files.len(), haul.problem_count) == (files, problems) {
+                self.missing.push(input.missing());
             }
         }
         self.walk.tidy();
@@ -109,13 +132,13 @@ impl Scan {
         for (path, stat) in &haul.files {
             self.seen.insert((stat.dev, stat.ino), (*stat, path.clone()));
         }
-        (self.dirs, self.problems) = (haul.dirs, haul.problems);
+        (self.dirs, self.problems, self.skipped) = (haul.dirs, haul.problems, haul.skipped);
+        self.problem_count = haul.problem_count;
         haul.files
             .into_iter()
             .map(|(path, stat)| {
-                let gzip = path.extension().is_some_and(|extension| extension == "gz");
                 let named = haul.named.contains(&path);
-                Found { path, stat, gzip, named }
+                Found { path, stat, named }
             })
             .collect()
     }
@@ -131,14 +154,15 @@ impl Scan {
         self.seen.clear();
     }
 
-    /// Makes one file count as new again, whose reading failed or was broken off.
-    pub fn retry(&mut self, stat: &Stat) {
-        self.seen.remove(&(stat.dev, stat.ino));
+    /// The names that are looked for in directories.
+    #[must_use]
+    pub fn names(&self) -> LogNames {
+        self.walk.names()
     }
 
     /// The inputs for which the last scan found no file.
     #[must_use]
-    pub fn missing(&self) -> &[PathBuf] {
+    pub fn missing(&self) -> &[Missing] {
         &self.missing
     }
 
@@ -146,6 +170,18 @@ impl Scan {
     #[must_use]
     pub fn problems(&self) -> &[SourceError] {
         &self.problems
+    }
+
+    /// How many there were, also beyond those that are kept.
+    #[must_use]
+    pub fn problem_count(&self) -> u64 {
+        self.problem_count
+    }
+
+    /// The files that the last scan passed over because of their names.
+    #[must_use]
+    pub fn skipped(&self) -> &Skipped {
+        &self.skipped
     }
 
     /// The directories in which files appear or change, as the last scan met them: 256 at most, those

@@ -14,8 +14,6 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// Deepest directory entered below the one given. Zeek's archive has one level.
-const DEPTH_MAX: usize = 8;
 /// Most directories entered below the one given: some thirty years of days, and five such archives.
 const DIRS_MAX: usize = 65_536;
 /// Most complaints kept of one scan.
@@ -33,10 +31,38 @@ pub(super) struct Haul {
     /// Directories met, with their time of writing.
     pub(super) dirs: Vec<(PathBuf, i128)>,
     pub(super) problems: Vec<SourceError>,
+    /// How many problems there were, those that are not kept too.
+    pub(super) problem_count: u64,
+    pub(super) skipped: Skipped,
+}
+
+/// The files below named directories whose names are those of other logs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Skipped {
+    /// How many.
+    pub count: u64,
+    /// One of them.
+    pub example: Option<PathBuf>,
+}
+
+impl Skipped {
+    /// Adds one file.
+    pub(super) fn add(&mut self, path: PathBuf) {
+        self.count += 1;
+        self.example.get_or_insert(path);
+    }
+
+    fn add_all(&mut self, directory: &Path, others: u64, example: Option<&OsString>) {
+        self.count += others;
+        if self.example.is_none() {
+            self.example = example.map(|name| directory.join(name));
+        }
+    }
 }
 
 impl Haul {
     pub(super) fn complain(&mut self, problem: SourceError) {
+        self.problem_count += 1;
         if self.problems.len() < PROBLEMS_MAX {
             self.problems.push(problem);
         }
@@ -51,6 +77,9 @@ struct Listing {
     listed: Instant,
     /// Directories, symbolic links, and whatever has the name of a log.
     names: Vec<OsString>,
+    /// Other files, and one of them.
+    others: u64,
+    example: Option<OsString>,
     used: bool,
 }
 
@@ -76,13 +105,18 @@ impl Walk {
         Self { wanted, listings: HashMap::new() }
     }
 
+    /// The names that are looked for.
+    pub(super) fn names(&self) -> LogNames {
+        self.wanted
+    }
+
     /// Adds the logs below `root` to `haul`, each directory once: links may form loops. Breadth first,
     /// so that a directory is met at its least depth.
     pub(super) fn walk(&mut self, root: &Path, metadata: &Metadata, now: Instant, haul: &mut Haul) {
         let wanted = self.wanted;
         let mut met = HashSet::new();
-        let mut queue = VecDeque::from([(root.to_owned(), Stat::of(metadata), 0)]);
-        while let Some((dir, stat, depth)) = queue.pop_front() {
+        let mut queue = VecDeque::from([(root.to_owned(), Stat::of(metadata))]);
+        while let Some((dir, stat)) = queue.pop_front() {
             if !met.insert((stat.dev, stat.ino)) {
                 continue;
             }
@@ -91,8 +125,8 @@ impl Walk {
                 haul.complain(SourceError::TooWide { path, most: DIRS_MAX });
                 return;
             }
-            let names = match self.list(&dir, stat, now) {
-                Ok(names) => names,
+            let listing = match self.list(&dir, stat, now) {
+                Ok(listing) => listing,
                 // It went away since its parent was listed.
                 Err(gone) if gone.kind() == io::ErrorKind::NotFound => continue,
                 Err(cause) => {
@@ -100,6 +134,8 @@ impl Walk {
                     continue;
                 }
             };
+            let Some(Listing { names, others, example, .. }) = listing else { continue };
+            haul.skipped.add_all(&dir, *others, example.as_ref());
             for name in names {
                 let path = dir.join(name);
                 let metadata = match fs::metadata(&path) {
@@ -112,15 +148,14 @@ impl Walk {
                 };
                 let kind = metadata.file_type();
                 if kind.is_dir() {
-                    if depth < DEPTH_MAX {
-                        queue.push_back((path, Stat::of(&metadata), depth + 1));
-                    }
-                } else if wanted.include(name) {
-                    if kind.is_file() {
-                        haul.files.push((path, Stat::of(&metadata)));
-                    } else {
-                        haul.complain(SourceError::NotAFile { path, kind: name_of(kind) });
-                    }
+                    queue.push_back((path, Stat::of(&metadata)));
+                } else if !wanted.include(name) {
+                    // A symbolic link to a file with another name.
+                    haul.skipped.add(path);
+                } else if kind.is_file() {
+                    haul.files.push((path, Stat::of(&metadata)));
+                } else {
+                    haul.complain(SourceError::NotAFile { path, kind: name_of(kind) });
                 }
             }
             haul.dirs.push((dir, stat.mtime_ns));
@@ -128,25 +163,25 @@ impl Walk {
     }
 
     /// The names of interest in a directory, from memory if it has not changed.
-    fn list(&mut self, dir: &Path, stat: Stat, now: Instant) -> io::Result<&[OsString]> {
+    fn list(&mut self, dir: &Path, stat: Stat, now: Instant) -> io::Result<Option<&Listing>> {
         let known = self.listings.get(dir);
         let since = known.filter(|known| known.is_of(&stat)).map_or(now, |known| known.since);
         let fresh = match known {
             Some(known) if known.holds(&stat) => None,
             _ => {
-                let names = read_names(dir, self.wanted)?;
-                Some(Listing { stat, since, listed: now, names, used: true })
+                let (names, others, example) = read_names(dir, self.wanted)?;
+                Some(Listing { stat, since, listed: now, names, others, example, used: true })
             }
         };
         let listing = match fresh {
             Some(fresh) => self.listings.entry(dir.to_owned()).insert_entry(fresh).into_mut(),
             None => match self.listings.get_mut(dir) {
                 Some(listing) => listing,
-                None => return Ok(&[]),
+                None => return Ok(None),
             },
         };
         listing.used = true;
-        Ok(&listing.names)
+        Ok(Some(listing))
     }
 
     /// Forgets the directories that no walk came by since the last call.
@@ -155,8 +190,9 @@ impl Walk {
     }
 }
 
-fn read_names(dir: &Path, wanted: LogNames) -> io::Result<Vec<OsString>> {
-    let mut names = Vec::new();
+/// The names of interest in a directory; how many others there are, and one of them.
+fn read_names(dir: &Path, wanted: LogNames) -> io::Result<(Vec<OsString>, u64, Option<OsString>)> {
+    let (mut names, mut others, mut example) = (Vec::new(), 0, None);
     for entry in fs::read_dir(dir)? {
         let entry = entry?;
         let name = entry.file_name();
@@ -164,10 +200,16 @@ fn read_names(dir: &Path, wanted: LogNames) -> io::Result<Vec<OsString>> {
             || entry.file_type().is_ok_and(|kind| kind.is_dir() || kind.is_symlink())
         {
             names.push(name);
+        } else {
+            others += 1;
+            // The same one each time.
+            if example.as_ref().is_none_or(|first| name < *first) {
+                example = Some(name);
+            }
         }
     }
     names.sort_unstable();
-    Ok(names)
+    Ok((names, others, example))
 }
 
 #[cfg(test)]

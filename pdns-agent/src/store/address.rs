@@ -27,6 +27,16 @@ pub(super) fn has_fragment(url: &str) -> bool {
     url.split_once('#').is_some_and(|(_, fragment)| fragment != "insecure")
 }
 
+/// The port of a URL, if that is no number of a port.
+pub(super) fn bad_port(url: &str) -> Option<&str> {
+    let (_, rest) = url.split_once("://")?;
+    let host = rest.rsplit('@').next()?.split(['/', '?', '#']).next()?;
+    let (name, port) = host.rsplit_once(':')?;
+    let is_number = port.parse::<u16>().is_ok_and(|port| port > 0);
+    // What follows a colon in brackets is part of an IPv6 address.
+    (!is_number && !name.is_empty() && !port.ends_with(']')).then_some(port)
+}
+
 /// Where passwords stand in a URL, in order.
 ///
 /// Before the last `@`, even where an unescaped slash in it makes it no URL; and in the query, as a socket
@@ -60,6 +70,20 @@ fn passwords(url: &str) -> Vec<Range<usize>> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn a_port_that_is_none_is_found() {
+        for (url, port) in [
+            ("redis://h:99999", Some("99999")),
+            ("rediss://me@h:x/0", Some("x")),
+            ("redis://h:6379/0", None),
+            ("redis://[::1]", None),
+            ("redis://[::1]:0", Some("0")),
+            ("redis://h", None),
+        ] {
+            assert_eq!(bad_port(url), port, "{url}");
+        }
+    }
 
     #[track_caller]
     fn check(url: &str, want: &str) {

@@ -7,7 +7,7 @@ use super::checkpoint::{Checkpoint, Mark, slice};
 use super::encoding::{write_key, write_row};
 use super::keys::{Keys, low24};
 use super::link::Packed;
-use super::schema;
+use super::marks::Epoch;
 use super::told::Told;
 use crate::aggregate::{Merged, Tuple, Window};
 use crate::hash::{Place, Router};
@@ -23,7 +23,8 @@ const SLICE: usize = 48;
 pub struct Packer {
     pub(crate) keys: Keys,
     pub(crate) router: Router,
-    pub(crate) identity: schema::Identity,
+    /// What rows are written under.
+    pub(crate) epoch: Epoch,
     /// Name of the function.
     pub(crate) upsert: String,
 }
@@ -49,6 +50,8 @@ pub struct Batch {
     pub(crate) learned: Vec<(u32, u32)>,
     /// Sum of the counts.
     pub(crate) sightings: u64,
+    /// Of these, those that the store confirmed and that were not taken yet.
+    pub(crate) confirmed: u64,
 }
 
 /// The calls for one partition.
@@ -64,6 +67,8 @@ pub(crate) struct Call {
     pub(crate) unknown: Range<usize>,
     /// The mark that it leaves.
     pub(crate) mark: Mark,
+    /// How many answers it counts.
+    pub(crate) sightings: u64,
 }
 
 /// A tuple whose row is not known.
@@ -88,6 +93,23 @@ impl Batch {
         self.sightings
     }
 
+    /// How many answers the store has confirmed since the last call, also of a batch that failed.
+    pub fn take_confirmed(&mut self) -> u64 {
+        std::mem::take(&mut self.confirmed)
+    }
+
+    /// Confirms calls by the marks that they left, whose replies were lost with the connection.
+    pub(crate) fn confirm(&mut self, marks: &[Option<Mark>]) {
+        for part in &self.parts {
+            let Some(Some(mark)) = marks.get(usize::from(part.partition)) else { continue };
+            let calls = self.calls.get(part.calls.clone()).unwrap_or_default();
+            if let Some(last) = calls.iter().position(|call| call.mark == *mark) {
+                let applied = calls.iter().take(last + 1);
+                self.confirmed += applied.map(|call| call.sightings).sum::<u64>();
+            }
+        }
+    }
+
     /// The rows that the store told, by index in the window. Empty before the batch was written.
     pub fn learned(&mut self) -> impl Iterator<Item = (u32, u32)> + '_ {
         self.learned.drain(..)
@@ -102,7 +124,7 @@ impl Batch {
         self.record_keys.clear();
         self.long.clear();
         self.learned.clear();
-        self.sightings = 0;
+        (self.sightings, self.confirmed) = (0, 0);
     }
 }
 
@@ -209,7 +231,7 @@ impl Packer {
                     applied: u16::try_from(slice + 1).unwrap_or(u16::MAX),
                 }
             };
-            let unknown = batch.unknown.len();
+            let (unknown, before) = (batch.unknown.len(), batch.sightings);
             let mut words = Words::default();
             // Records of one name together, which the function then reads and writes once.
             let mut now: Vec<(u64, u32)> = now
@@ -228,7 +250,9 @@ impl Packer {
                 }
             }
             let octets = self.pack_call(batch, partition, expected, mark, &words);
-            batch.calls.push(Call { octets, unknown: unknown..batch.unknown.len(), mark });
+            let sightings = batch.sightings - before;
+            let unknown = unknown..batch.unknown.len();
+            batch.calls.push(Call { octets, unknown, mark, sightings });
             expected = Some(mark);
             items = later;
             if items.is_empty() {
@@ -303,8 +327,7 @@ impl Packer {
         packed.word("FCALL").word(&self.upsert).word("1").word(self.keys.partition(partition));
         packed.word(batch.log);
         packed.word(expected.map_or(Vec::new(), |mark| mark.to_octets().to_vec()));
-        let epoch = schema::epoch(self.router.hasher());
-        packed.word(mark.to_octets()).word([&epoch[..], &self.identity].concat());
+        packed.word(mark.to_octets()).word(self.epoch);
         for highest in words.highest {
             packed.word(highest.map_or_else(|| "-1".to_owned(), |row| row.to_string()));
         }

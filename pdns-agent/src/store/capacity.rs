@@ -2,6 +2,7 @@
 //!
 //! Read from `INFO`, since `CONFIG GET` is often forbidden.
 
+use super::link::Link;
 use super::{Store, StoreError, reply};
 
 /// What a batch on its way may take of the memory: Redis refuses it before the limit itself is reached.
@@ -85,14 +86,7 @@ impl Store {
     /// # Errors
     /// When Redis does not answer.
     pub fn capacity(&mut self) -> Result<Option<Capacity>, StoreError> {
-        match self.link.ask(&[b"INFO", b"memory", b"stats"]) {
-            Ok(info) => {
-                let info = reply::octets(info)?;
-                Ok(Some(Capacity::from_info(&String::from_utf8_lossy(&info))))
-            }
-            Err(StoreError::Refused(_)) => Ok(None),
-            Err(error) => Err(error),
-        }
+        capacity(&mut self.link)
     }
 
     /// The memory of Redis, if that keeps what is written to it.
@@ -100,12 +94,41 @@ impl Store {
     /// # Errors
     /// [`StoreError::Evicts`] when it may not; others as they come.
     pub fn safe_capacity(&mut self) -> Result<Option<Capacity>, StoreError> {
-        match self.capacity()? {
-            Some(capacity) if capacity.may_evict() => {
-                Err(StoreError::Evicts { policy: capacity.policy })
-            }
-            capacity => Ok(capacity),
+        safe_capacity(&mut self.link)
+    }
+}
+
+fn capacity(link: &mut Link) -> Result<Option<Capacity>, StoreError> {
+    match link.ask(&[b"INFO", b"memory", b"stats"]) {
+        Ok(info) => {
+            let info = reply::octets(info)?;
+            Ok(Some(Capacity::from_info(&String::from_utf8_lossy(&info))))
         }
+        Err(StoreError::Refused(_)) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// As [`Store::safe_capacity`], of a server whose store is not open yet.
+pub(super) fn safe_capacity(link: &mut Link) -> Result<Option<Capacity>, StoreError> {
+    match capacity(link)? {
+        Some(capacity) if capacity.may_evict() => {
+            Err(StoreError::Evicts { policy: capacity.policy })
+        }
+        capacity => Ok(capacity),
+    }
+}
+
+/// Adds to an error about the schema that Redis evicts keys, if it does or did.
+pub(super) fn explain(link: &mut Link, error: StoreError) -> StoreError {
+    if !matches!(error, StoreError::Damaged { .. } | StoreError::Missing { .. }) {
+        return error;
+    }
+    match capacity(link) {
+        Ok(Some(Capacity { policy, evicted, .. })) if evicted > 0 => {
+            StoreError::Evicted { cause: Box::new(error), evicted, policy }
+        }
+        _ => error,
     }
 }
 

@@ -31,11 +31,14 @@ impl Meta {
     pub(super) const NONE: Self =
         Self { rows: 0, block: 0, offset: 0, buckets: Buckets::FIRST, names: 0, empty: 0 };
 
-    /// Reads what stands at `key`.
-    pub(super) fn read(reply: Value, key: &str) -> Result<Self, StoreError> {
+    /// Reads what stands at `key`; `None` where nothing does.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] when a number is missing, or they contradict each other.
+    pub(super) fn read(reply: Value, key: &str) -> Result<Option<Self>, StoreError> {
         let fields = reply::list(reply)?;
         if fields.iter().all(|field| *field == Value::Nil) {
-            return Ok(Self::NONE);
+            return Ok(None);
         }
         let number = |at: usize| -> Result<u32, StoreError> {
             let number = fields.get(at).and_then(|field| reply::integer(field).ok());
@@ -55,10 +58,12 @@ impl Meta {
         let Buckets { bits, split } = meta.buckets;
         let possible = (FIRST_BITS..=24).contains(&bits)
             && split < 1 << bits
+            && (meta.buckets == Buckets::due(meta.names) || meta.names > Buckets::MOST_NAMES)
             && meta.block < LOG_STRIDE
             && meta.offset <= LOG
-            && meta.empty <= meta.rows;
-        if possible { Ok(meta) } else { Err(StoreError::damaged(key)) }
+            && (meta.names == 0 || (meta.block, meta.offset) > (0, 0))
+            && u64::from(meta.empty) + meta.names <= meta.rows.into();
+        if possible { Ok(Some(meta)) } else { Err(StoreError::damaged(key)) }
     }
 }
 
@@ -162,7 +167,7 @@ impl Store {
         }
         let replies = partitions.iter().zip(self.link.call(&packed)?);
         let metas: Vec<Meta> = replies
-            .map(|(&partition, reply)| Meta::read(reply, &self.keys.meta(partition, kind)))
+            .map(|(&partition, reply)| self.read_meta(kind, partition, reply))
             .collect::<Result<_, _>>()?;
         let empty = partitions.iter().zip(&metas).filter(|(_, meta)| meta.rows == 0);
         let empty: Vec<u8> = empty.map(|(&partition, _)| partition).collect();
@@ -173,6 +178,16 @@ impl Store {
     /// Where a part ends.
     pub(crate) fn meta(&mut self, kind: Kind, part: Part) -> Result<Meta, StoreError> {
         self.metas(kind, [part.0])?.into_iter().next().ok_or(StoreError::Reply)
+    }
+
+    /// Reads where a part ends. Only a partition that was never marked may say nothing.
+    fn read_meta(&self, kind: Kind, partition: u8, reply: Value) -> Result<Meta, StoreError> {
+        let key = self.keys.meta(partition, kind);
+        match Meta::read(reply, &key)? {
+            Some(meta) => Ok(meta),
+            None if self.schema.is_marked => Err(StoreError::damaged(&key)),
+            None => Ok(Meta::NONE),
+        }
     }
 
     fn pack_meta(&self, packed: &mut Packed, kind: Kind, partition: u8) {
@@ -235,7 +250,7 @@ impl Store {
             for (at, kind, before) in asked {
                 let mut next = || replies.next().ok_or(StoreError::Reply);
                 let value = before.map(|_| reply::maybe_octets(next()?)).transpose()?.flatten();
-                let meta = Meta::read(next()?, &self.keys.meta(partition, kind))?;
+                let meta = self.read_meta(kind, partition, next()?)?;
                 let buckets = meta.buckets;
                 self.buckets.insert((kind, partition), buckets);
                 match (value, before, entries.get_mut(at)) {

@@ -3,6 +3,9 @@
 use super::StoreError;
 use redis::{ErrorKind, RedisError, ServerErrorKind};
 
+/// What a server means that takes no more connections.
+const NO_CONNECTIONS: &str = "Redis takes no more connections (maxclients)";
+
 /// What can be done about a failed call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Retry {
@@ -35,7 +38,7 @@ impl StoreError {
     pub(crate) fn from_redis(cause: &RedisError) -> Self {
         let text = cause.to_string();
         if text.contains("max number of clients reached") {
-            return Self::Unavailable("Redis takes no more connections (maxclients)".to_owned());
+            return Self::Busy(NO_CONNECTIONS.to_owned());
         }
         match cause.kind() {
             ErrorKind::AuthenticationFailed => {
@@ -47,14 +50,13 @@ impl StoreError {
             }
             ErrorKind::Server(ServerErrorKind::ReadOnly) => Self::ReadOnly,
             ErrorKind::Server(ServerErrorKind::Moved | ServerErrorKind::Ask) => Self::Cluster,
-            ErrorKind::Io
-            | ErrorKind::InvalidClientConfig
-            | ErrorKind::Server(
+            ErrorKind::Server(
                 ServerErrorKind::BusyLoading
                 | ServerErrorKind::TryAgain
                 | ServerErrorKind::ClusterDown
                 | ServerErrorKind::MasterDown,
-            ) => Self::Unavailable(text),
+            ) => Self::Busy(text),
+            ErrorKind::Io | ErrorKind::InvalidClientConfig => Self::Unavailable(text),
             _ => match cause.code() {
                 Some("WRONGPASS") => Self::Refused("user or password is wrong".to_owned()),
                 Some("NOAUTH") => Self::Refused(
@@ -64,7 +66,7 @@ impl StoreError {
                 ),
                 Some("OOM") => Self::Full,
                 // MISCONF: the disk is full; BUSY: somebody's script hangs.
-                Some("MISCONF" | "BUSY" | "NOREPLICAS" | "MASTERDOWN") => Self::Unavailable(text),
+                Some("MISCONF" | "BUSY" | "NOREPLICAS" | "MASTERDOWN") => Self::Busy(text),
                 _ if text.contains("Function not found") => Self::Unavailable(text),
                 // Within a function a missing right has no code.
                 _ if text.contains("The user executing the script can't") => Self::Refused(text),
@@ -75,8 +77,13 @@ impl StoreError {
 
     /// Names the key that an answer of the server is about.
     pub(crate) fn at_key(self, key: &str) -> Self {
+        let named = |text: String| {
+            if text.contains(" (key ") { text } else { format!("{text} (key {key})") }
+        };
         match self.of(|| Some(key.to_owned())) {
-            Self::Server(text) => Self::Server(format!("{text} (key {key})")),
+            Self::Server(text) => Self::Server(named(text)),
+            // A wrong password, or a command that is not allowed, has nothing to do with the key.
+            Self::Refused(text) if text.contains("key") => Self::Refused(named(text)),
             error => error,
         }
     }
@@ -96,7 +103,24 @@ impl StoreError {
     /// used the store.
     #[must_use]
     pub fn is_transient(&self) -> bool {
-        matches!(self, Self::Unavailable(_) | Self::Full | Self::ReadOnly)
+        matches!(self, Self::Unavailable(_) | Self::Busy(_) | Self::Full | Self::ReadOnly)
+    }
+
+    /// Whether a server answered that has no room or time at the moment: it was reached.
+    #[must_use]
+    pub fn is_busy(&self) -> bool {
+        matches!(self, Self::Busy(_) | Self::Full)
+    }
+
+    /// Whether the server closes the connection behind this answer.
+    pub(crate) fn is_farewell(&self) -> bool {
+        matches!(self, Self::Busy(text) if text == NO_CONNECTIONS)
+    }
+
+    /// Whether the server gave an answer that may be of a moment, or of settings that will never do.
+    #[must_use]
+    pub fn is_doubtful(&self) -> bool {
+        matches!(self, Self::Server(_) | Self::Refused(_) | Self::Reply)
     }
 
     /// Whether it may be about this one call, so that others succeed.

@@ -155,21 +155,21 @@ local function prepare(tag, kind, ARGV, at)
   local rows_key, buckets, wide = tag .. kind .. 's', tag .. kind .. 'b', tag .. kind .. 'w'
   local log = tag .. kind .. 'l'
   reading = meta
-  local M = call('HMGET', meta, 'r', 'b', 'p', 'k', 's', 'n')
-  for i = 1, 6 do
-    M[i] = tonumber(M[i])
-    if (M[i] == nil) ~= (M[1] == nil) then refuse('H' .. meta) end
+  local M = call('HMGET', meta, 'r', 'b', 'p', 'k', 's', 'n', 'z')
+  for i = 1, 7 do
+    -- Only the last may be missing.
+    M[i] = tonumber(M[i] or (i == 7 and 0) or nil)
+    if not M[i] or M[i] < 0 or M[i] % 1 ~= 0 then refuse('H' .. meta) end
   end
-  local rows, block, pos = M[1] or 0, M[2] or 0, M[3] or 0
-  local k, split, names = M[4] or 6, M[5] or 0, M[6] or 0
+  local rows, block, pos, k, split, names = M[1], M[2], M[3], M[4], M[5], M[6]
   local half = 2 ^ k
+  if k < 6 or k > 24 or split >= half or pos > LOG or names > rows - M[7] then refuse('H' .. meta) end
+  -- Buckets are added by their rule alone, so the number of names says how many there are.
+  local buckets_due = math.max(64, math.ceil(names / 8))
+  if half + split ~= buckets_due and buckets_due <= 16777216 then refuse('H' .. meta) end
   reading = days_key
   local has_days = call('HLEN', days_key) > 0
-  if M[1] then
-    if names > 0 and not has_days then refuse('H' .. days_key) end
-  elseif has_days or call('EXISTS', rows_key .. '0', log .. '0') > 0 then
-    refuse('H' .. meta)
-  end
+  if (names > 0) ~= has_days then refuse('H' .. (names > 0 and days_key or meta)) end
 
   -- What stands in rows and in buckets, by number and by hash.
   local held, values, keys, older = {}, {}, {}, {}
@@ -275,7 +275,7 @@ local function prepare(tag, kind, ARGV, at)
   end
   plan.rows, plan.block, plan.pos = rows, block, pos
   plan.k, plan.split, plan.names = k, split, names
-  plan.meta = { r = M[1], b = M[2], p = M[3], k = M[4], s = M[5], n = M[6] }
+  plan.meta = { r = rows, b = block, p = pos, k = k, s = split, n = names }
   plan.held, plan.values, plan.keys, plan.older, plan.found = held, values, keys, older, found
   return plan
 end
@@ -443,9 +443,6 @@ local function apply(tag, plan, ARGV, out, redo)
     local meta = tag .. kind .. 'm'
     call('HSET', meta, 'r', rows, 'b', block, 'p', pos, 'k', k, 's', split, 'n', names)
     for field, number_ in pairs(plan.meta) do undo_by('HSET', meta, field, format('%d', number_)) end
-    if not plan.meta.r then
-      for _, field in ipairs({ 'r', 'b', 'p', 'k', 's', 'n' }) do undo_by('HDEL', meta, field) end
-    end
   end
   for day, change in pairs(days) do
     -- A count that is no number fails; `pdns admin verify` finds it.
@@ -468,20 +465,17 @@ local function check(tag, ARGV)
   if mark ~= ARGV[2] then return 'C' .. mark end
   if call('EXISTS', tag .. 'v') == 1 then return 'M' end
   reading = tag .. 'm'
-  local meta = call('HMGET', reading, 'e', 'r', 'i')
-  local epoch = meta[1]
-  if epoch and epoch ~= sub(ARGV[4], 1, 8) then return 'E' .. epoch end
-  if not epoch and call('EXISTS', tag .. 'c', tag .. 's0', tag .. 'l0', tag .. 'nm') > 0 then
-    return 'H' .. tag .. 'm'
-  end
-  local known = tonumber(ARGV[5])
-  if known >= 0 and known >= tonumber(meta[2] or 0) then return 'E' .. (epoch or '') end
+  local meta = call('HMGET', reading, 'e', 'r')
+  local epoch, rows = meta[1], tonumber(meta[2] or nil)
+  if not epoch or not rows then return 'H' .. reading end
+  if epoch ~= ARGV[4] then return 'E' .. epoch end
+  if tonumber(ARGV[5]) >= rows then return 'E' .. epoch end
   local known_negative = tonumber(ARGV[6])
   if known_negative >= 0 then
     reading = tag .. 'nm'
-    local rows = tonumber(call('HGET', reading, 'r'))
-    if not rows and call('EXISTS', tag .. 'ns0', tag .. 'nl0') > 0 then return 'H' .. reading end
-    if known_negative >= (rows or 0) then return 'E' .. (epoch or '') end
+    rows = tonumber(call('HGET', reading, 'r') or nil)
+    if not rows then return 'H' .. reading end
+    if known_negative >= rows then return 'E' .. epoch end
   end
   local records = prepare(tag, '', ARGV, 7)
   local negatives = prepare(tag, 'n', ARGV, records.last + 1)
@@ -489,7 +483,7 @@ local function check(tag, ARGV)
     reading = tag .. 't'
     call('HLEN', reading)
   end
-  return nil, { records = records, negatives = negatives, has_epoch = epoch, has_identity = meta[3] }
+  return nil, { records = records, negatives = negatives }
 end
 
 -- The error that ended a call.
@@ -500,10 +494,21 @@ local function failed(failure)
   return redis.error_reply(text)
 end
 
+-- The answer of a call whose check ended with an error: a refusal, a key of another type, or the error.
+local function refusal_of(failure)
+  local text = failure
+  if type(failure) == 'table' then
+    if failure.answer then return failure.answer end
+    text = failure.err
+  end
+  if type(text) == 'string' and string.find(text, 'WRONGTYPE', 1, true) then return 'H' .. reading end
+  return failed(failure)
+end
+
 -- One batch of one source for one partition.
--- KEYS[1]: the partition's tag. ARGV: source, checkpoint expected, checkpoint to write, the store's epoch and
--- identity, highest known row of records and of negative answers (-1: none), then the two kinds as `prepare` takes
--- them, then pairs of digest and octets of long RDATA.
+-- KEYS[1]: the partition's tag. ARGV: source, checkpoint expected, checkpoint to write, the store's epoch, highest
+-- known row of records and of negative answers (-1: none), then the two kinds as `prepare` takes them, then pairs of
+-- digest and bytes of long RDATA.
 -- Answers 'D' done before, 'C' and the stored checkpoint: somebody else moved it, 'E' and the stored epoch:
 -- the rows known are not those of this store, 'M' the partition is being repaired, 'H' and a key that is damaged, 'F' and
 -- a key that would pass its limit; else 'A', and flag and row of each unknown record:
@@ -512,18 +517,8 @@ local function upsert(KEYS, ARGV)
   if not unpack_ then init() end
   local tag = KEYS[1]
   local ok, refusal, plans = pcall(check, tag, ARGV)
-  if not ok then
-    local text = refusal
-    if type(refusal) == 'table' then
-      if refusal.answer then return refusal.answer end
-      text = refusal.err
-    end
-    if type(text) == 'string' and string.find(text, 'WRONGTYPE', 1, true) then return 'H' .. reading end
-    return failed(refusal)
-  end
+  if not ok then return refusal_of(refusal) end
   if refusal then return refusal end
-  if not plans.has_epoch then call('HSET', tag .. 'm', 'e', sub(ARGV[4], 1, 8)) end
-  if not plans.has_identity then call('HSET', tag .. 'm', 'i', sub(ARGV[4], 9)) end
   local out, redo = { 'A' }, { ARGV[3] }
   undos = 0
   local done, failure = pcall(function()
@@ -539,6 +534,33 @@ local function upsert(KEYS, ARGV)
     return failed(failure)
   end
   return concat(out)
+end
+
+-- Marks a partition as one of the store and writes where its parts end, so that a partition that lost everything is
+-- never mistaken for an empty one. A kind that has keys and no such numbers has lost them: it is left as it is.
+-- KEYS[1]: the partition's tag. ARGV: the store's epoch and identity.
+local function mark(KEYS, ARGV)
+  if not unpack_ then init() end
+  local tag = KEYS[1]
+  local is_empty = true
+  for _, kind in ipairs({ 'n', '' }) do
+    local meta = tag .. kind .. 'm'
+    local keys = { tag .. kind .. 's0', tag .. kind .. 'l0', tag .. kind .. 'd' }
+    for i = 0, 63 do keys[#keys + 1] = tag .. kind .. 'b' .. i end
+    local has_rows = call('HGET', meta, 'r') ~= false
+    local has_keys = call('EXISTS', unpack(keys)) > 0
+    if has_rows or has_keys then is_empty = false end
+    if kind == '' and is_empty and call('EXISTS', tag .. 'c', tag .. 't') > 0 then is_empty = false end
+    local marks = call('HMGET', tag .. 'm', 'e', 'i')
+    if not has_rows and not has_keys and (is_empty or marks[1]) then
+      call('HSET', meta, 'r', 0, 'b', 0, 'p', 0, 'k', 6, 's', 0, 'n', 0)
+    end
+    if kind == '' then
+      if is_empty and not marks[1] then call('HSET', meta, 'e', ARGV[1]) end
+      if is_empty or marks[1] then call('HSET', meta, 'i', marks[2] or ARGV[2], 'a', 1) end
+    end
+  end
+  return 1
 end
 
 -- Forgets what has to be done again of a source's last batch, now that it is done.
@@ -604,8 +626,8 @@ local COMMANDS = {
 
 -- And what `tag` runs.
 local TAGGING = {
-  hget = { 'f' }, hlen = {}, hset = { 'f', 'v' }, hdel = { 'f' }, hincrby = { 'f', '1' },
-  rpush = { 'v' }, ltrim = { '0', '1' },
+  hget = { 'f' }, hmget = { 'f' }, hlen = {}, hset = { 'f', 'v' }, hdel = { 'f' }, hincrby = { 'f', '1' },
+  lrange = { '0', '0' }, rpush = { 'v' }, ltrim = { '0', '1' },
 }
 
 -- And what `mend` runs.
@@ -670,19 +692,55 @@ local function sensor(KEYS, ARGV)
   return tonumber(number_)
 end
 
+-- The number that an entry of the history of tags begins with.
+local function entry_number(entries)
+  return tonumber(entries[1] and string.match(entries[1], '^(%d+) ') or nil)
+end
+
+-- Refuses changes of tags where one of their keys is not what the others say; answers how many entries of the history
+-- there ever were. `store/tags.rs` checks the same.
+local function check_tags(tags, meta, history, kept)
+  reading = meta
+  local M = call('HMGET', meta, 'n', 'g', 'c', 'f')
+  for i = 1, 4 do
+    local is_number = not M[i] or tonumber(M[i])
+    if not is_number or (M[i] and not M[1]) then refuse('H' .. meta) end
+    M[i] = tonumber(M[i] or nil)
+  end
+  if M[1] and not M[2] then refuse('H' .. meta) end
+  reading = tags
+  local count = call('HLEN', tags)
+  reading = history
+  local last = entry_number(call('LRANGE', history, '-1', '-1'))
+  if not M[1] then
+    if count > 0 or last then refuse('H' .. meta) end
+    return 0
+  end
+  if M[3] and M[3] ~= count then refuse('H' .. tags) end
+  local first = math.max(M[4] or 1, M[1] - kept + 1)
+  if first <= M[1] then
+    if last ~= M[1] or entry_number(call('LRANGE', history, '0', '0')) ~= first then refuse('H' .. history) end
+  elseif call('LRANGE', history, '0', '0')[1] then
+    refuse('H' .. history)
+  end
+  return M[1]
+end
+
 -- Makes changes of tags, all of them or none, and enters them into the history.
 -- KEYS[1]: what the keys of tags begin with. ARGV: the most tags and the most entries of the history, then
 -- for each change: field, value (empty to clear), the field that cannot stand beside it (or empty), the
 -- entry for the history, and the entry for the end of that other field.
 -- A tag that is set again with the same words keeps its time, so that a list may be imported every day.
 -- Answers a letter for each change: '=' as before, '+' new, '~' changed, '!' set and the other field gone,
--- '-' cleared; or 'full'.
+-- '-' cleared; or 'full', or 'H' and a key that is damaged.
 local function tag(KEYS, ARGV)
   if not unpack_ then init() end
   local refusal = refused(KEYS[1], TAGGING)
   if refusal then return refusal end
   local tags, meta, history = KEYS[1] .. 't', KEYS[1] .. 'm', KEYS[1] .. 'h'
   local most, kept = string.match(ARGV[1], '(%d+) (%d+)')
+  local ok, number_ = pcall(check_tags, tags, meta, history, tonumber(kept))
+  if not ok then return refusal_of(number_) end
   local room = tonumber(most) - call('HLEN', tags)
   if room < #ARGV / 5 then
     for i = 2, #ARGV, 5 do
@@ -690,7 +748,6 @@ local function tag(KEYS, ARGV)
     end
     if room < 0 then return 'full' end
   end
-  local number_ = tonumber(call('HGET', meta, 'n') or 0)
   local out, entries = {}, {}
   local function enter(entry)
     entries[#entries + 1] = format('%.0f ', number_ + #entries + 1) .. entry
@@ -722,11 +779,13 @@ local function tag(KEYS, ARGV)
     call('LTRIM', history, '-' .. kept, '-1')
     call('HINCRBY', meta, 'n', #entries)
     call('HINCRBY', meta, 'g', 1)
+    call('HSET', meta, 'c', call('HLEN', tags))
   end
   return concat(out)
 end
 
 redis.register_function('pdns_upsert_DIGEST', upsert)
+redis.register_function('pdns_mark_DIGEST', mark)
 redis.register_function('pdns_mend_DIGEST', mend)
 redis.register_function('pdns_settle_DIGEST', settle)
 redis.register_function('pdns_forget_DIGEST', forget)

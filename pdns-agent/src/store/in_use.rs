@@ -4,6 +4,7 @@
 //! the evidence is in /proc: a server works in its data directory and keeps its append-only file open.
 
 use super::aof::FOLDER;
+use rustix::process::{Pid, Signal, kill_process};
 use std::collections::HashSet;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
@@ -24,6 +25,21 @@ type Identity = (u64, u64);
 pub(super) struct Process {
     id: u32,
     program: String,
+}
+
+impl Process {
+    /// Asks a Redis to save its data and end.
+    ///
+    /// # Errors
+    /// When it is another program, or this user may not.
+    pub(super) fn terminate(&self) -> io::Result<()> {
+        if !SERVERS.contains(&self.program.as_str()) {
+            return Err(io::Error::other("it is not a Redis server: end it yourself"));
+        }
+        let process = i32::try_from(self.id).ok().and_then(Pid::from_raw);
+        let process = process.ok_or(io::ErrorKind::NotFound)?;
+        Ok(kill_process(process, Signal::TERM)?)
+    }
 }
 
 impl fmt::Display for Process {

@@ -6,14 +6,14 @@
 //!
 //! | key | type | holds |
 //! | --- | --- | --- |
-//! | `pd:schema` | hash | `v` version, `P` partitions, `sip` hash key, `created` |
+//! | `pd:schema` | hash | `v` version, `P` partitions, `sip` hash key, `g` how often a repair numbered rows anew, `m` all partitions are marked, `sensor:<name>` copies of `pd:sensors` |
 //! | `pd:sensors` | hash | sensor name to its bit |
 //! | `pd:{tags}t` | hash | tags: kind and subject to time and words, see `store/tag.rs` |
-//! | `pd:{tags}m` | hash | `g` generation of the tags, `n` entries of their history that there ever were |
+//! | `pd:{tags}m` | hash | `g` generation of the tags, `n` entries of their history that there ever were, `c` how many tags there are, `f` first entry since a repair that lost some |
 //! | `pd:{tags}h` | list | history of the tags, latest last |
 //! | `pd:src` | hash | log identity to JSON: acknowledged position, path, state, tally |
 //! | `pd:srcw` | hash | log identity to the batch that may be under way: 8 bytes of its end, 16 of the digest of the log up to there |
-//! | `pd:{pp}Km` | hash | `r` rows used, `z` how many of them hold nothing since a repair, `b` `p` end of the name log, `k` `s` bucket bits and split pointer, `n` names; records only: `e` epoch, `i` copy of the schema (version, `P`, `sip`) |
+//! | `pd:{pp}Km` | hash | `r` rows used, `z` how many of them hold nothing since a repair, `b` `p` end of the name log, `k` `s` bucket bits and split pointer, `n` names; records only: `e` epoch, `i` copy of the schema (version, `P`, `sip`), `a` made by a program that marks all partitions |
 //! | `pd:{pp}v` | string | who repairs the partition; agents wait while it is there, and it expires |
 //! | `pd:{pp}Kb<i>` | hash | bucket *i*: hash of a name (8 octets) to position in the log, first day, records |
 //! | `pd:{pp}Kw<hash>` | hash | a name with very many records: record to row |
@@ -226,6 +226,17 @@ pub(crate) struct Buckets {
 impl Buckets {
     /// Of a partition that has none yet.
     pub(crate) const FIRST: Self = Self { bits: FIRST_BITS, split: 0 };
+
+    /// Names from which on there are no more buckets.
+    pub(crate) const MOST_NAMES: u64 = 8 << 24;
+
+    /// As a partition with so many names has them: one is split whenever there are more than eight names for each. The
+    /// function that writes has the same rule.
+    pub(crate) fn due(names: u64) -> Self {
+        let count = names.div_ceil(8).clamp(1 << FIRST_BITS, 1 << 24);
+        let bits = count.ilog2();
+        Self { bits, split: u32::try_from(count - (1 << bits)).unwrap_or(0) }
+    }
 
     /// Bucket of 24 bits of a hash.
     pub(crate) fn of(self, bits: u32) -> u32 {

@@ -161,6 +161,7 @@ impl Packed {
 pub(crate) struct Functions {
     pub(crate) upsert: String,
     pub(crate) settle: String,
+    pub(crate) mark: String,
     pub(crate) mend: String,
     pub(crate) forget: String,
     pub(crate) spread: String,
@@ -181,6 +182,7 @@ impl Functions {
         Self {
             upsert: name("upsert"),
             settle: name("settle"),
+            mark: name("mark"),
             mend: name("mend"),
             forget: name("forget"),
             spread: name("spread"),
@@ -281,7 +283,11 @@ impl Link {
             Ok(value) => Ok(value),
             // The server said no; the next reply will be that to the next command.
             Err(cause) if matches!(cause.kind(), ErrorKind::Server(_) | ErrorKind::Extension) => {
-                Err(StoreError::from_redis(&cause))
+                let error = StoreError::from_redis(&cause);
+                if error.is_farewell() {
+                    self.connection = None;
+                }
+                Err(error)
             }
             Err(cause) => Err(self.broken(&cause)),
         }
@@ -290,8 +296,28 @@ impl Link {
     /// Sends commands and waits for all their replies.
     pub(crate) fn call(&mut self, packed: &Packed) -> Result<Vec<Value>, StoreError> {
         self.send(packed)?;
-        let of = |at| move |error: StoreError| error.of(|| packed.key(at));
-        (0..packed.len()).map(|at| self.receive().map_err(of(at))).collect()
+        let mut replies = Vec::with_capacity(packed.len());
+        for at in 0..packed.len() {
+            let reply = self.receive();
+            replies.push(reply.map_err(|error| self.with_key(error, packed, at))?);
+        }
+        Ok(replies)
+    }
+
+    /// As [`Link::call`], with the errors that the server answers each in its place.
+    pub(crate) fn call_each(
+        &mut self,
+        packed: &Packed,
+    ) -> Result<Vec<Result<Value, StoreError>>, StoreError> {
+        self.send(packed)?;
+        let mut answers = Vec::with_capacity(packed.len());
+        for _ in 0..packed.len() {
+            match self.reply() {
+                Err(error) if self.connection.is_none() => return Err(error),
+                answer => answers.push(answer),
+            }
+        }
+        Ok(answers)
     }
 
     /// Asks for blocks, all of them strings of the same length, some ahead of those that are read, so that the server is
@@ -447,7 +473,16 @@ impl Link {
         let mut packed = Packed::default();
         packed.command(words);
         self.send(&packed)?;
-        self.reply().map_err(|error| error.of(|| packed.key(0)))
+        let reply = self.reply();
+        reply.map_err(|error| self.with_key(error, &packed, 0))
+    }
+
+    /// Names the key that a command is about which was refused.
+    fn with_key(&self, error: StoreError, packed: &Packed, at: usize) -> StoreError {
+        match packed.key(at).filter(|key| key.starts_with(&self.options.prefix)) {
+            Some(key) => error.at_key(&key),
+            None => error.of(|| packed.key(at)),
+        }
     }
 
     /// Loads our functions unless the server has them.
@@ -579,7 +614,11 @@ fn bad_url(options: &Options, cause: &RedisError) -> StoreError {
             "without a certificate that is trusted TLS is worth nothing: name its authority's in \
              SSL_CERT_FILE"
         }
-        "Redis URL did not parse" => "it is no URL",
+        "Redis URL did not parse" => match address::bad_port(&options.url) {
+            Some(port) => &format!("{port} is not a port number: give 1 to 65535"),
+            None => "it is not a valid URL",
+        },
+        "Missing hostname" => "it names no host: give redis://HOST:PORT",
         text => text,
     };
     StoreError::Url { url: options.shown_url(), cause: cause.to_owned() }

@@ -24,8 +24,11 @@ use std::time::{Duration, Instant};
 const SOCKET: &str = "redis.sock";
 /// The time a server may take to answer, and to stop.
 const PATIENCE: Duration = Duration::from_mins(1);
-/// The interval at which a server that is not ready is asked again.
-const PAUSE: Duration = Duration::from_millis(10);
+/// The time in which a server that another program has just started begins to listen. After that it has lost its
+/// socket.
+const SOCKET_PATIENCE: Duration = Duration::from_secs(10);
+/// First and longest interval at which a server that is not ready is asked again.
+const PAUSE: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(250));
 /// Longest path of a Unix socket on Linux, less the final NUL (unix(7)).
 const MAX_SOCKET_PATH: usize = 107;
 
@@ -55,10 +58,14 @@ pub(super) fn start() -> Result<PathBuf, StoreError> {
 pub fn stop() -> Result<bool, StoreError> {
     let Some(directory) = Directory::existing(directory::path()?)? else { return Ok(false) };
     let socket = directory.path.join(SOCKET);
-    let Ok(mut stream) = UnixStream::connect(&socket) else { return Ok(false) };
-    stream
-        .write_all(b"*1\r\n$8\r\nSHUTDOWN\r\n")
-        .map_err(failed("cannot stop the managed redis-server".to_owned()))?;
+    if let Ok(mut stream) = UnixStream::connect(&socket) {
+        stream
+            .write_all(b"*1\r\n$8\r\nSHUTDOWN\r\n")
+            .map_err(failed("cannot stop the managed redis-server".to_owned()))?;
+    } else if !server::terminate(&directory)? {
+        return Ok(false);
+    }
+    let mut pause = PAUSE.0;
     let deadline = Instant::now() + PATIENCE;
     // Its last act is to close the socket; then it ends, and its lock with it.
     while UnixStream::connect(&socket).is_ok() || is_locked(&directory)? {
@@ -68,7 +75,8 @@ pub fn stop() -> Result<bool, StoreError> {
                 cause: io::ErrorKind::TimedOut.into(),
             });
         }
-        std::thread::sleep(PAUSE);
+        std::thread::sleep(pause);
+        pause = (pause * 2).min(PAUSE.1);
     }
     Ok(true)
 }

@@ -1,35 +1,21 @@
 //! One part of the store as it should be, worked out from what is left of it.
 //!
-//! Pure: `store/repair.rs` reads what is there ([`Remains`]) and makes the changes. Names are known from the log, records from
+//! Pure: `store/repair.rs` reads what is there (`store/remains.rs`) and makes the changes. Names are known from the log, records from
 //! buckets, sums from rows; what two of them tell is kept, what only one tells is removed and named. Where rows, buckets and the
 //! log end follows from what they hold.
 
 use super::FactBuf;
-use super::encoding::{RowRead, Stored, Value, read_row, records};
+use super::encoding::{RowRead, Stored, Value, read_row};
 use super::entries::Meta;
-use super::keys::{Buckets, FIRST_BITS, Keys, Kind, LOG, LOG_STRIDE, Pointer, ROW, ROWS, low24};
+use super::keys::{Buckets, Keys, Kind, LOG, LOG_STRIDE, Pointer, ROW, ROWS, low24};
 use super::posting::Posting;
-use super::reply::Pairs;
-use super::told::Told;
+use super::remains::{Remains, name_at, names_in, read_all, read_pair, read_pairs, shown, sum};
 use crate::hash::Router;
 use crate::name::{Name, NameBuf};
-use crate::observation::Seen;
-use crate::rdata::{FinalDot, Target};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// Octets of a full block of rows.
 pub(super) const ROW_BLOCK: usize = ROWS as usize * ROW;
-
-/// What is left of one part.
-#[derive(Default)]
-pub(super) struct Remains {
-    pub(super) meta: Option<Meta>,
-    pub(super) rows: BTreeMap<u32, Vec<u8>>,
-    pub(super) log: BTreeMap<u32, Vec<u8>>,
-    pub(super) buckets: BTreeMap<u32, Pairs>,
-    pub(super) wide: HashMap<u64, Pairs>,
-    pub(super) days: Option<BTreeMap<u32, u64>>,
-}
 
 /// A command to run on a key of the partition.
 pub(super) struct Change {
@@ -47,6 +33,8 @@ pub(super) struct Plan {
     pub(super) lost: Vec<String>,
     /// Entries of the inverse index that records had which are removed.
     pub(super) dangling: Vec<(Posting, u64)>,
+    /// Whether rows may be given numbers that agents know for others.
+    pub(super) is_renumbered: bool,
 }
 
 /// What the rebuilding of a part needs beside what is left of it.
@@ -59,6 +47,8 @@ pub(super) struct Site<'a> {
     pub(super) long: &'a HashMap<Vec<u8>, Vec<u8>>,
     /// Names of the partition that are known from elsewhere, by hash.
     pub(super) names: &'a HashMap<u64, NameBuf>,
+    /// Whether a part that says nothing has lost that.
+    pub(super) is_marked: bool,
 }
 
 /// A record of a name: its key as it is stored, what it reads as, its row.
@@ -91,6 +81,17 @@ impl Site<'_> {
     /// What has to change for the part to be sound.
     pub(super) fn plan(&self, remains: &Remains) -> Plan {
         let mut plan = Plan::default();
+        if remains.is_nothing() {
+            if !self.is_marked {
+                return plan;
+            }
+            let key = self.keys.meta(self.partition, self.kind);
+            let what = match self.kind {
+                Kind::Record => "records",
+                Kind::Negative => "negative answers",
+            };
+            plan.lost.push(format!("{key}: all {what} of the partition, if there were any"));
+        }
         let logged = self.logged(&remains.log);
         let mut taken: BTreeSet<u32> = BTreeSet::new();
         let mut entries: Vec<Entry> = Vec::new();
@@ -111,13 +112,24 @@ impl Site<'_> {
                 }
             }
         }
-        self.plan_rows(remains, &logged, &taken, &mut plan);
-        let buckets = plan_buckets(remains, &entries);
+        let (rows, is_renumbered) = rows_used(remains, &taken);
+        plan.is_renumbered = is_renumbered;
+        let gone = self.plan_rows(remains, rows, &taken, &mut plan);
+        self.name_gone(&gone, &logged, &met, remains, &mut plan);
+        let buckets = Buckets::due(entries.len() as u64);
         let end = self.plan_log(remains, &mut entries, &mut plan);
         // Entries first, what they lead to is only then as they say; and those that are removed before any that moves.
         let entry_changes = self.plan_entries(&entries, buckets, remains);
         plan.changes.splice(0..0, removed.into_iter().chain(entry_changes));
-        self.plan_meta(remains, &entries, buckets, end, &taken, &mut plan);
+        let meta = Meta {
+            rows,
+            block: end.0,
+            offset: end.1,
+            buckets,
+            names: entries.len() as u64,
+            empty: rows.saturating_sub(u32::try_from(taken.len()).unwrap_or(u32::MAX)),
+        };
+        self.plan_meta(remains, &entries, meta, &mut plan);
         plan
     }
 
@@ -179,6 +191,14 @@ impl Site<'_> {
             let key = self.keys.wide(self.partition, self.kind, hash);
             plan.lost.push(format!("{key}: all records of {name} are gone"));
         }
+        if let Some(pairs) = remains.wide.get(&hash).filter(|_| is_wide) {
+            // If they were records, their rows say so.
+            let unreadable = pairs.iter().filter(|pair| read_pair(pair).is_none());
+            let fields: Vec<Vec<u8>> = unreadable.map(|(field, _)| field.clone()).collect();
+            for fields in fields.chunks(500) {
+                plan.changes.push(self.change("HDEL", &format!("w{hash:016x}"), fields.to_vec()));
+            }
+        }
         let mut records: Vec<Kept> = Vec::new();
         let mut first = u32::MAX;
         for (key, record, row) in stored {
@@ -239,61 +259,92 @@ impl Site<'_> {
         }
     }
 
-    /// The rows that stay; those of no record are emptied.
+    /// The rows that stay; those of no record are emptied. Rows and counts that go, by the bits of their owners.
     fn plan_rows(
         &self,
         remains: &Remains,
-        logged: &HashMap<u64, Vec<u32>>,
+        used: u32,
         taken: &BTreeSet<u32>,
         plan: &mut Plan,
-    ) {
-        let used = rows_used(remains, taken);
+    ) -> BTreeMap<u32, (u64, u64)> {
         let mut gone: BTreeMap<u32, (u64, u64)> = BTreeMap::new();
-        for block in 0..used.div_ceil(ROWS) {
-            let old = remains.rows.get(&block);
-            let mut new = vec![0; ROW_BLOCK];
-            for (slot, octets) in new.as_chunks_mut::<ROW>().0.iter_mut().enumerate() {
-                let row = block * ROWS + u32::try_from(slot).unwrap_or(0);
-                let there = old.and_then(|old| old.get(slot * ROW..(slot + 1) * ROW));
-                let Some(there) = there.and_then(|there| <&[u8; ROW]>::try_from(there).ok()) else {
-                    continue;
-                };
-                if taken.contains(&row) {
-                    *octets = *there;
-                } else if let Some(RowRead { seen, bits, .. }) = read_row(there)
+        for (&block, old) in &remains.rows {
+            for (row, octets) in (block * ROWS..).zip(old.as_chunks::<ROW>().0) {
+                if let Some(RowRead { seen, bits, .. }) = read_row(octets)
                     && seen.count > 0
+                    && !taken.contains(&row)
                 {
                     let (rows, count) = gone.entry(bits).or_default();
                     *rows += 1;
                     *count += u64::from(seen.count);
                 }
             }
+            if block >= used.div_ceil(ROWS) {
+                plan.changes.push(self.change("DEL", &format!("s{block}"), Vec::new()));
+            }
+        }
+        for block in 0..used.div_ceil(ROWS) {
+            let old = remains.rows.get(&block);
+            let mut new = vec![0; ROW_BLOCK];
+            for (slot, octets) in new.as_chunks_mut::<ROW>().0.iter_mut().enumerate() {
+                let row = block * ROWS + u32::try_from(slot).unwrap_or(0);
+                let there = old.and_then(|old| old.get(slot * ROW..(slot + 1) * ROW));
+                if let Some(there) = there.filter(|_| taken.contains(&row)) {
+                    octets.copy_from_slice(there);
+                }
+            }
             self.plan_block(&format!("s{block}"), old, new, plan);
         }
-        for &block in remains.rows.keys().filter(|&&block| block >= used.div_ceil(ROWS)) {
-            plan.changes.push(self.change("DEL", &format!("s{block}"), Vec::new()));
-        }
-        if gone.is_empty() {
-            return;
-        }
-        let mut owners: HashMap<u32, Vec<String>> = HashMap::new();
-        for positions in logged.values() {
+        gone
+    }
+
+    /// Says whose rows are gone, and of which names nothing is left.
+    fn name_gone(
+        &self,
+        gone: &BTreeMap<u32, (u64, u64)>,
+        logged: &HashMap<u64, Vec<u32>>,
+        met: &BTreeSet<u64>,
+        remains: &Remains,
+        plan: &mut Plan,
+    ) {
+        let mut owners: BTreeMap<u32, Vec<String>> = BTreeMap::new();
+        let mut nameless: Vec<String> = Vec::new();
+        for (&hash, positions) in logged {
             let name = positions.first().and_then(|&at| name_at(&remains.log, at));
-            if let Some(name) = name {
-                owners
-                    .entry(low24(self.router.hasher().name(name)))
-                    .or_default()
-                    .push(name.to_string());
+            let Some(name) = name else { continue };
+            if gone.contains_key(&low24(hash)) {
+                owners.entry(low24(hash)).or_default().push(name.to_string());
+            } else if !met.contains(&hash) {
+                nameless.push(name.to_string());
             }
         }
         let at = self.keys.partition(self.partition);
+        // Of a name that is gone from the log it is said already.
+        let said: BTreeSet<u32> = met.iter().map(|&hash| low24(hash)).collect();
+        let what = match self.kind {
+            Kind::Record => "records",
+            Kind::Negative => "negative answers",
+        };
+        let (mut unknown, mut unknown_rows, mut unknown_count) = (0_u64, 0, 0);
         for (bits, (rows, count)) in gone {
-            let owner = owners
-                .get(&bits)
-                .map_or_else(|| "an unknown name".to_owned(), |names| names.join(" or "));
+            if let Some(names) = owners.get(bits) {
+                let owner = names.join(" or ");
+                plan.lost.push(format!(
+                    "{at}: {rows} sums of {what} of {owner} that are gone, {count} answers in all"
+                ));
+            } else if !said.contains(bits) {
+                (unknown, unknown_rows, unknown_count) =
+                    (unknown + 1, unknown_rows + rows, unknown_count + count);
+            }
+        }
+        if unknown > 0 {
             plan.lost.push(format!(
-                "{at}: {rows} sums of records of {owner} that are gone, {count} answers in all"
+                "{at}: {unknown_rows} sums of {what} of {unknown} unknown names, {unknown_count} answers in all"
             ));
+        }
+        nameless.sort_unstable();
+        for name in nameless {
+            plan.lost.push(format!("{at}: all {what} of {name} are gone"));
         }
     }
 
@@ -314,17 +365,17 @@ impl Site<'_> {
             let last = memchr::memrchr(b'\n', block.get(..LOG as usize).unwrap_or(block));
             u32::try_from(last.map_or(0, |last| last + 1)).unwrap_or(0)
         };
-        let there =
-            remains.log.iter().next_back().map_or((0, 0), |(&block, text)| (block, used(text)));
-        let (mut block, mut offset) = match &remains.meta {
-            Some(meta) => (meta.block, meta.offset),
-            None => there,
-        };
-        if remains.meta.is_none() {
-            // Blocks that are gone may have followed.
-            let named = entries.iter().filter_map(|entry| entry.position).max().unwrap_or(0);
-            (block, offset) = (block, offset).max((named / LOG_STRIDE, named % LOG_STRIDE));
-        }
+        // Behind the last name that stays, unless the meta says further on, in a block that is there.
+        let last = entries.iter().filter_map(|entry| {
+            let length = u32::try_from(entry.name.as_str().len() + 1).ok()?;
+            let position = entry.position?;
+            Some((position / LOG_STRIDE, position % LOG_STRIDE + length))
+        });
+        let last = last.max().unwrap_or((0, 0));
+        let said = remains.meta.map(|meta| (meta.block, meta.offset));
+        let said =
+            said.filter(|&(block, _)| !entries.is_empty() && remains.log.contains_key(&block));
+        let (mut block, mut offset) = said.map_or(last, |said| said.max(last));
         let mut blocks: BTreeMap<u32, Vec<u8>> = BTreeMap::new();
         let mut write = |position: u32, name: &NameBuf| {
             let text = blocks.entry(position / LOG_STRIDE).or_insert_with(|| vec![0; LOG as usize]);
@@ -396,15 +447,7 @@ impl Site<'_> {
     }
 
     /// Counts and ends.
-    fn plan_meta(
-        &self,
-        remains: &Remains,
-        entries: &[Entry],
-        buckets: Buckets,
-        (block, offset): (u32, u32),
-        taken: &BTreeSet<u32>,
-        plan: &mut Plan,
-    ) {
+    fn plan_meta(&self, remains: &Remains, entries: &[Entry], meta: Meta, plan: &mut Plan) {
         let mut days: BTreeMap<u32, u64> = BTreeMap::new();
         for entry in entries {
             *days.entry(entry.day.into()).or_default() += 1;
@@ -419,17 +462,7 @@ impl Site<'_> {
                 plan.changes.push(self.change("HSET", "d", words));
             }
         }
-        let rows = rows_used(remains, taken);
-        let held = u32::try_from(taken.len()).unwrap_or(u32::MAX);
-        let meta = Meta {
-            rows,
-            block,
-            offset,
-            buckets,
-            names: entries.len() as u64,
-            empty: rows.saturating_sub(held),
-        };
-        if remains.meta.as_ref() != Some(&meta) && (remains.meta.is_some() || rows > 0) {
+        if remains.meta.as_ref() != Some(&meta) {
             let words = meta
                 .fields()
                 .into_iter()
@@ -439,104 +472,16 @@ impl Site<'_> {
     }
 }
 
-/// The canonical names of a log with their positions.
-pub(super) fn names_in(log: &BTreeMap<u32, Vec<u8>>) -> impl Iterator<Item = (u32, Name<'_>)> {
-    log.iter().flat_map(|(&block, text)| {
-        let text = text.get(..LOG as usize).unwrap_or(text);
-        let mut at = 0_u32;
-        text.split_inclusive(|&octet| octet == b'\n').filter_map(move |line| {
-            let position = block * LOG_STRIDE + at;
-            at += u32::try_from(line.len()).unwrap_or(0);
-            let line = std::str::from_utf8(line.strip_suffix(b"\n")?).ok()?;
-            Some((position, Name::from_canonical(line).ok()?))
-        })
-    })
-}
-
-/// The names that records point at.
-pub(super) fn targets(remains: &Remains) -> impl Iterator<Item = NameBuf> + '_ {
-    let values = remains.buckets.values().flatten().filter_map(|(_, value)| Value::read(value));
-    let stored = values.filter_map(|value| value.records).flat_map(read_all);
-    let stored = stored.chain(remains.wide.values().flat_map(read_pairs));
-    stored.filter_map(|(_, record, _)| match record {
-        Stored::Fact(FactBuf::Record(rdata)) => match rdata.as_rdata().target() {
-            Target::Name(name) => Some(name),
-            _ => None,
-        },
-        _ => None,
-    })
-}
-
-fn name_at(log: &BTreeMap<u32, Vec<u8>>, position: u32) -> Option<Name<'_>> {
-    let text = log.get(&(position / LOG_STRIDE))?.get((position % LOG_STRIDE) as usize..)?;
-    let line = text.get(..memchr::memchr(b'\n', text)?)?;
-    Name::from_canonical(std::str::from_utf8(line).ok()?).ok()
-}
-
-fn row_in(blocks: &BTreeMap<u32, Vec<u8>>, row: u32) -> Option<RowRead> {
-    let at = (row % ROWS) as usize * ROW;
-    read_row(blocks.get(&(row / ROWS))?.get(at..at + ROW)?)
-}
-
-/// The records of a value: each with its key as it is stored, and its row. Ends at what it cannot read.
-fn read_all(octets: &[u8]) -> Vec<(Vec<u8>, Stored, u32)> {
-    let mut read = Vec::new();
-    let mut rest = octets;
-    for (stored, row) in records(octets).map_while(Result::ok) {
-        let Some((_, after)) = Stored::read(rest) else { break };
-        let key = rest.get(..rest.len() - after.len()).unwrap_or_default().to_vec();
-        rest = after.get(4..).unwrap_or_default();
-        read.push((key, stored, row));
-    }
-    read
-}
-
-fn read_pairs(pairs: &Pairs) -> Vec<(Vec<u8>, Stored, u32)> {
-    let read = pairs.iter().filter_map(|(key, row)| {
-        let row = u32::from_be_bytes(row.as_slice().try_into().ok()?);
-        let (stored, rest) = Stored::read(key)?;
-        rest.is_empty().then(|| (key.clone(), stored, row))
-    });
-    read.collect()
-}
-
-fn shown(fact: &FactBuf) -> String {
-    match fact {
-        FactBuf::Record(rdata) => {
-            format!("{} {}", rdata.rrtype, rdata.as_rdata().to_text(FinalDot::Without))
-        }
-        FactBuf::Negative { qtype, outcome } => format!("{qtype} ({outcome})"),
-    }
-}
-
-/// The sum in a row, if it can be that of such a record.
-fn sum(hash: u64, fact: Option<&FactBuf>, row: u32, remains: &Remains) -> Option<Seen> {
-    let RowRead { seen, bits, told } = row_in(&remains.rows, row)?;
-    let told_of = fact.map(|fact| Told::of(fact.as_fact().rrtype()));
-    let told = told == Told::NOTHING || told_of.is_none_or(|of| told == of);
-    (seen.is_possible() && bits == low24(hash) && told).then_some(seen)
-}
-
-/// How many rows there are: no number may be given twice, since agents remember them.
-fn rows_used(remains: &Remains, taken: &BTreeSet<u32>) -> u32 {
+/// How many rows there are, and whether agents may know more of them: then a number may be given twice. More than there are
+/// blocks for are not believed.
+fn rows_used(remains: &Remains, taken: &BTreeSet<u32>) -> (u32, bool) {
     let known = taken.last().map_or(0, |last| last + 1);
+    let blocks =
+        remains.rows.keys().last().map_or(0, |last| (u64::from(*last) + 1) * u64::from(ROWS));
     match &remains.meta {
-        Some(meta) => meta.rows.max(known),
-        None => remains.rows.keys().last().map_or(0, |last| (last + 1) * ROWS).max(known),
-    }
-}
-
-/// How buckets are divided: as the meta has it, or as they lie.
-fn plan_buckets(remains: &Remains, entries: &[Entry]) -> Buckets {
-    let highest = entries.iter().map(|entry| entry.found.0 + 1).max().unwrap_or(0);
-    let count = highest.clamp(1 << FIRST_BITS, 1 << 24);
-    let bits = count.ilog2();
-    let as_they_lie = Buckets { bits, split: count - (1 << bits) };
-    let misplaced = |buckets: Buckets| {
-        entries.iter().filter(|entry| buckets.of(low24(entry.hash)) != entry.found.0).count()
-    };
-    match remains.meta {
-        Some(Meta { buckets, .. }) if misplaced(buckets) <= misplaced(as_they_lie) => buckets,
-        _ => as_they_lie,
+        Some(meta) if (known..).contains(&meta.rows) && u64::from(meta.rows) <= blocks => {
+            (meta.rows, false)
+        }
+        _ => (known, true),
     }
 }

@@ -1,42 +1,26 @@
-//! Checks what the store keeps beside its partitions: tags, sensors, logs.
+//! Checks what the store keeps beside its partitions and tags: sensors and logs.
 //!
-//! A part of `store/verify.rs`. An entry that does not read is removed by a repair and named; who the sensors were is known from
-//! nothing else.
+//! A part of `store/verify.rs`. An entry that does not read is removed by a repair and named; the schema has a copy of the sensors.
 
 use super::reply::Pairs;
-use super::tag::TagReader;
 use super::verify::Verdict;
-use super::{SourceState, Store, StoreError, reply};
+use super::{SourceState, Store, StoreError, reply, schema};
+use std::collections::BTreeMap;
 
 impl Store {
-    /// Checks the tags.
-    pub(super) fn verify_tags(
-        &mut self,
-        repair: bool,
-        verdict: &mut Verdict,
-    ) -> Result<(), StoreError> {
-        let (meta, history) = (self.keys.tags_meta(), self.keys.tags_history());
-        self.expect_type(&meta, &[b"HGET", meta.as_bytes(), b"g"], repair, verdict)?;
-        let words: [&[u8]; 4] = [b"LRANGE", history.as_bytes(), b"0", b"0"];
-        self.expect_type(&history, &words, repair, verdict)?;
-        let (key, mut reader) = (self.keys.tags(), TagReader::default());
-        for (field, value) in self.register(&key, repair, verdict)? {
-            verdict.tags += 1;
-            if reader.read(&field, &value).is_none() {
-                let shown = String::from_utf8_lossy(&field);
-                let text = format!("{key}: the tag {shown:?} does not read");
-                self.forget_entry(&key, &field, text, repair, verdict)?;
-            }
-        }
-        Ok(())
-    }
-
     /// Checks what is known of logs.
     pub(super) fn verify_sources(
         &mut self,
         repair: bool,
         verdict: &mut Verdict,
     ) -> Result<(), StoreError> {
+        for key in [self.keys.sources(), self.keys.under_way()] {
+            let before = verdict.problem_count;
+            self.verify_type(&key, "hash", repair, verdict)?;
+            if repair && verdict.problem_count > before {
+                verdict.lost.push(format!("{key}: how far logs were read"));
+            }
+        }
         let key = self.keys.sources();
         for (log, state) in self.register(&key, repair, verdict)? {
             if log.len() != 16 || serde_json::from_slice::<SourceState>(&state).is_err() {
@@ -50,32 +34,58 @@ impl Store {
         Ok(())
     }
 
-    /// Checks that the sensors that rows tell of have names.
+    /// Checks that the sensors are those that the schema has a copy of, and that the ones that rows tell of have names.
     pub(super) fn verify_sensors(
         &mut self,
         repair: bool,
         verdict: &mut Verdict,
     ) -> Result<(), StoreError> {
         let key = self.keys.sensors();
-        let mut named = 0_u32;
-        for (name, bit) in self.register(&key, repair, verdict)? {
-            let bit = std::str::from_utf8(&bit).ok().and_then(|bit| bit.parse::<u32>().ok());
-            if let Some(bit) = bit.filter(|&bit| bit < 32) {
+        let read = |bit: &[u8]| {
+            let bit = std::str::from_utf8(bit).ok()?.parse::<u32>().ok()?;
+            Some(bit).filter(|bit| *bit < 32)
+        };
+        self.verify_type(&key, "hash", repair, verdict)?;
+        let (stored, copies) = match schema::sensors(&mut self.link, &self.keys) {
+            Err(StoreError::Damaged { .. }) if !repair => return Ok(()),
+            registers => registers?,
+        };
+        let copies: BTreeMap<Vec<u8>, Vec<u8>> = copies.into_iter().collect();
+        let stored: BTreeMap<Vec<u8>, Vec<u8>> = stored.into_iter().collect();
+        let (mut named, mut changes) = (0_u32, Vec::new());
+        for (name, bit) in copies.iter().filter(|(_, bit)| read(bit).is_some()) {
+            named |= read(bit).map_or(0, |bit| 1 << bit);
+            if stored.get(name) != Some(bit) {
+                let shown = String::from_utf8_lossy(name);
+                verdict.problem(repair, || format!("{key}: the sensor {shown:?} is missing"));
+                changes.push((name.clone(), bit.clone()));
+            }
+        }
+        for (name, bit) in stored.iter().filter(|(name, _)| !copies.contains_key(*name)) {
+            if let Some(bit) = read(bit) {
                 named |= 1 << bit;
             } else {
-                let shown = String::from_utf8_lossy(&name);
+                let shown = String::from_utf8_lossy(name);
                 let text = format!("{key}: the bit of the sensor {shown:?} does not read");
-                self.forget_entry(&key, &name, text, repair, verdict)?;
+                self.forget_entry(&key, name, text, repair, verdict)?;
             }
         }
         let nameless = verdict.sensors & !named;
         for bit in (0..32).filter(|bit| nameless & (1 << bit) != 0) {
-            verdict.problem(|| format!("{key}: a sensor has no name any more: number {bit}"));
+            verdict
+                .problem(repair, || format!("{key}: a sensor has no name any more: number {bit}"));
+            let name = format!("lost-sensor-{bit}");
             if repair {
-                let (name, bit) = (format!("lost-sensor-{bit}"), bit.to_string());
-                self.link.ask(&[b"HSET", key.as_bytes(), name.as_bytes(), bit.as_bytes()])?;
-                verdict.repaired += 1;
                 verdict.lost.push(format!("{key}: the name of sensor {bit}; it is {name} now"));
+            }
+            changes.push((name.into_bytes(), bit.to_string().into_bytes()));
+        }
+        if repair {
+            for (name, bit) in &changes {
+                self.link.ask(&[b"HSET", key.as_bytes(), name, bit])?;
+            }
+            for (name, bit) in self.hash(&key)? {
+                schema::keep_sensor(&mut self.link, &self.keys, &name, &bit)?;
             }
         }
         Ok(())
@@ -88,42 +98,35 @@ impl Store {
         repair: bool,
         verdict: &mut Verdict,
     ) -> Result<Pairs, StoreError> {
+        self.verify_type(key, "hash", repair, verdict)?;
         match self.hash(key) {
-            Err(StoreError::Damaged { .. }) => {
-                self.wrong_type(key, repair, verdict)?;
-                Ok(Vec::new())
-            }
+            Err(StoreError::Damaged { .. }) if !repair => Ok(Vec::new()),
             read => read,
         }
     }
 
-    /// Makes sure that a command finds a key of its type.
-    fn expect_type(
+    /// Checks that a key, if it is there, has its type; a repair removes one that has another.
+    pub(super) fn verify_type(
         &mut self,
         key: &str,
-        words: &[&[u8]],
+        expected: &str,
         repair: bool,
         verdict: &mut Verdict,
     ) -> Result<(), StoreError> {
+        let words: &[&[u8]] = match expected {
+            "list" => &[b"LRANGE", key.as_bytes(), b"0", b"0"],
+            _ => &[b"HGET", key.as_bytes(), b""],
+        };
         match self.link.ask(words) {
-            Err(StoreError::Damaged { .. }) => self.wrong_type(key, repair, verdict),
-            other => other.map(|_| ()),
+            Err(StoreError::Damaged { .. }) => {
+                verdict.problem(repair, || format!("{key} is of another type"));
+                if repair {
+                    self.link.ask(&[b"DEL", key.as_bytes()])?;
+                }
+                Ok(())
+            }
+            read => read.map(drop),
         }
-    }
-
-    fn wrong_type(
-        &mut self,
-        key: &str,
-        repair: bool,
-        verdict: &mut Verdict,
-    ) -> Result<(), StoreError> {
-        verdict.problem(|| format!("{key} is of another type"));
-        if repair {
-            self.link.ask(&[b"DEL", key.as_bytes()])?;
-            verdict.repaired += 1;
-            verdict.lost.push(format!("{key}: all that it held"));
-        }
-        Ok(())
     }
 
     fn forget_entry(
@@ -136,10 +139,9 @@ impl Store {
     ) -> Result<(), StoreError> {
         if repair {
             reply::integer(&self.link.ask(&[b"HDEL", key.as_bytes(), field])?)?;
-            verdict.repaired += 1;
             verdict.lost.push(text.clone());
         }
-        verdict.problem(|| text);
+        verdict.problem(repair, || text);
         Ok(())
     }
 }

@@ -7,9 +7,11 @@
 use super::checkpoint::{MARK, Mark};
 use super::encoding::Stored;
 use super::entries::{META, Meta};
-use super::keys::Kind;
+use super::keys::{Kind, LOG_STRIDE, ROWS};
 use super::link::Packed;
-use super::rebuild::{Change, Plan, Remains, Site, names_in, targets};
+use super::marks::{epoch, pack_mark, read_mark};
+use super::rebuild::{Change, Plan, Site};
+use super::remains::{Remains, names_in, targets};
 use super::reply::Pairs;
 use super::{Store, StoreError, reply};
 use crate::name::NameBuf;
@@ -40,6 +42,17 @@ impl Present {
         Some(Self { kind, letter, rest: suffix.get(1..)?.to_owned() })
     }
 
+    /// Its number, if the layout has a key with that number: others are nobody's, and bound nothing.
+    fn number(&self) -> Option<u32> {
+        let most = match self.letter {
+            b's' => u32::MAX / ROWS,
+            b'l' => LOG_STRIDE - 1,
+            _ => 1 << 25,
+        };
+        let number: u32 = self.rest.parse().ok().filter(|&number| number <= most)?;
+        (number.to_string() == self.rest).then_some(number)
+    }
+
     fn expected_type(&self) -> Option<&'static [u8]> {
         match self.letter {
             b'm' | b'b' | b'w' | b'd' | b'c' | b't' => Some(b"hash"),
@@ -59,6 +72,10 @@ impl Store {
         self.link.load_functions()?;
         let key = self.keys.repairer(partition);
         let token = super::schema::random_key().map(|octet| format!("{octet:02x}")).concat();
+        // What never expires, or is of another type, is no repair.
+        if reply::integer(&self.link.ask(&[b"PTTL", key.as_bytes()])?)? == -1 {
+            self.link.ask(&[b"DEL", key.as_bytes()])?;
+        }
         let words: [&[u8]; 6] =
             [b"SET", key.as_bytes(), token.as_bytes(), b"NX", b"PX", HOLD.as_bytes()];
         if self.link.ask(&words)? == redis::Value::Nil {
@@ -82,9 +99,12 @@ impl Store {
         lost: &mut Vec<String>,
     ) -> Result<(), StoreError> {
         let (present, wrong) = self.present(partition)?;
-        for suffix in &wrong {
-            let key = format!("{}{suffix}", self.keys.partition(partition));
-            lost.push(format!("{key}: it was of another type, and is removed"));
+        if wrong.iter().any(|suffix| suffix == "c") {
+            lost.push(format!(
+                "{}: the checkpoints of all logs; last batches, where they were not acknowledged, may be \
+                 counted again",
+                self.keys.checkpoints(partition)
+            ));
         }
         let remove = |suffix: String| Change { command: "DEL", suffix, words: Vec::new() };
         self.mend(partition, token, HOLD, &wrong.into_iter().map(remove).collect::<Vec<_>>())?;
@@ -97,14 +117,22 @@ impl Store {
         let records = self.remains(Kind::Record, partition, &present)?;
         let negatives = self.remains(Kind::Negative, partition, &present)?;
         let names = self.names_of(partition, [&records, &negatives]);
-        for (kind, remains) in [(Kind::Record, &records), (Kind::Negative, &negatives)] {
-            let (keys, router) = (self.keys.clone(), self.router.clone());
-            let site =
-                Site { kind, partition, keys: &keys, router: &router, long: &long, names: &names };
-            let Plan { mut changes, lost: gone, dangling } = site.plan(remains);
+        let (keys, router) = (self.keys.clone(), self.router.clone());
+        let is_marked = self.schema.is_marked;
+        let parts = [(Kind::Record, &records), (Kind::Negative, &negatives)];
+        let plans = parts.map(|(kind, remains)| {
+            let (keys, router, long, names) = (&keys, &router, &long, &names);
+            let site = Site { kind, partition, keys, router, long, names, is_marked };
+            (kind, site.plan(remains))
+        });
+        if plans.iter().any(|(_, plan)| plan.is_renumbered) {
+            self.begin_generation()?;
+        }
+        for (kind, plan) in plans {
+            let Plan { mut changes, lost: gone, dangling, .. } = plan;
             if kind == Kind::Record {
                 changes.extend(self.checkpoint_changes(partition, lost)?);
-                changes.extend(self.mark_changes(partition, !present.is_empty())?);
+                changes.extend(self.mark_changes(partition, is_marked || !present.is_empty())?);
             }
             self.mend(partition, token, HOLD, &changes)?;
             lost.extend(gone);
@@ -198,12 +226,15 @@ impl Store {
     ) -> Result<Remains, StoreError> {
         let numbers = |letter: u8| -> Vec<u32> {
             let mine = present.iter().filter(|key| key.kind == kind && key.letter == letter);
-            mine.filter_map(|key| key.rest.parse().ok()).collect()
+            mine.filter_map(Present::number).collect()
         };
         let (rows, log, buckets) = (numbers(b's'), numbers(b'l'), numbers(b'b'));
         let wide = present.iter().filter(|key| key.kind == kind && key.letter == b'w');
-        let wide: Vec<u64> =
-            wide.filter_map(|key| u64::from_str_radix(&key.rest, 16).ok()).collect();
+        let wide = wide.filter_map(|key| {
+            let hash = u64::from_str_radix(&key.rest, 16).ok()?;
+            (format!("{hash:016x}") == key.rest).then_some(hash)
+        });
+        let wide: Vec<u64> = wide.collect();
         let keys = self.keys.clone();
         let key = keys.meta(partition, kind);
         let mut packed = Packed::default();
@@ -212,7 +243,7 @@ impl Store {
             packed.word(field);
         }
         let answer = self.link.call(&packed)?.pop().ok_or(StoreError::Reply)?;
-        let meta = Meta::read(answer, &key).ok().filter(|meta| *meta != Meta::NONE);
+        let meta = Meta::read(answer, &key).ok().flatten();
         let mut remains = Remains { meta, ..Remains::default() };
         self.each(
             b"GET",
@@ -313,29 +344,57 @@ impl Store {
         Ok(changes)
     }
 
-    /// Marks a partition that holds anything with the store that it belongs to.
+    /// Marks a partition as one of this store.
     fn mark_changes(&mut self, partition: u8, is_used: bool) -> Result<Vec<Change>, StoreError> {
-        if !is_used || self.has_mark(partition)? == (true, true) {
+        if !is_used || self.has_mark(partition)? {
             return Ok(Vec::new());
         }
-        let epoch = super::schema::epoch(self.router.hasher());
-        let words = vec![b"e".to_vec(), epoch.to_vec(), b"i".to_vec(), self.identity.to_vec()];
+        let schema = &self.schema;
+        let fields = [(b"e", schema.epoch.to_vec()), (b"i", schema.identity.to_vec())];
+        let mut words: Vec<Vec<u8>> =
+            fields.into_iter().flat_map(|(field, value)| [field.to_vec(), value]).collect();
+        if schema.is_marked {
+            words.extend([b"a".to_vec(), b"1".to_vec()]);
+        }
         Ok(vec![Change { command: "HSET", suffix: "m".to_owned(), words }])
     }
 
-    /// Whether a partition is marked as one of this store, if it is marked at all, and whether it keeps the right copy of
-    /// the schema.
-    pub(super) fn has_mark(&mut self, partition: u8) -> Result<(bool, bool), StoreError> {
-        let key = self.keys.meta(partition, Kind::Record);
-        let answer = self.link.ask(&[b"HMGET", key.as_bytes(), b"e", b"i"])?;
-        let mut fields = reply::list(answer)?.into_iter();
-        let mut next = || reply::maybe_octets(fields.next().ok_or(StoreError::Reply)?);
-        let (epoch, identity) = (next()?, next()?);
-        let of_store = super::schema::epoch(self.router.hasher());
-        Ok((
-            epoch.is_some_and(|epoch| epoch == of_store),
-            identity.is_some_and(|identity| identity == self.identity),
-        ))
+    /// Whether a partition is marked as one of this store.
+    pub(super) fn has_mark(&mut self, partition: u8) -> Result<bool, StoreError> {
+        let mut packed = Packed::default();
+        pack_mark(&mut packed, &self.keys, partition);
+        let answer = self.link.call(&packed)?.pop().ok_or(StoreError::Reply)?;
+        let mark = read_mark(Ok(answer))?;
+        let is = |found: &Option<Vec<u8>>, expected: &[u8]| found.as_deref() == Some(expected);
+        Ok(is(&mark.epoch, &self.schema.epoch)
+            && is(&mark.identity, &self.schema.identity)
+            && (mark.is_of_all || !self.schema.is_marked))
+    }
+
+    /// Has all agents forget the rows that they know: row numbers are about to be given again. They open the store anew. The
+    /// schema is the first to say so; a partition that does not say so yet is repaired by repeating the repair.
+    fn begin_generation(&mut self) -> Result<(), StoreError> {
+        let before = self.schema.epoch;
+        self.schema.generation += 1;
+        self.schema.epoch = epoch(self.router.hasher(), self.schema.generation);
+        let generation = self.schema.generation.to_string();
+        let key = self.keys.schema();
+        self.link.ask(&[b"HSET", key.as_bytes(), b"g", generation.as_bytes()])?;
+        let partitions: Vec<u8> = self.partitions().collect();
+        let mut packed = Packed::default();
+        for &partition in &partitions {
+            pack_mark(&mut packed, &self.keys, partition);
+        }
+        let answers = self.link.call_each(&packed)?;
+        packed.clear();
+        for (partition, answer) in partitions.into_iter().zip(answers) {
+            if read_mark(answer)?.epoch.as_deref() == Some(&before[..]) {
+                let key = self.keys.meta(partition, Kind::Record);
+                packed.command(&[b"HSET", key.as_bytes(), b"e", &self.schema.epoch]);
+            }
+        }
+        self.link.call(&packed)?;
+        Ok(())
     }
 
     /// Makes changes, some in each call, and holds the partition for so many milliseconds more.

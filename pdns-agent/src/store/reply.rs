@@ -15,11 +15,6 @@ pub(crate) fn integer(value: &Value) -> Result<i64, StoreError> {
     }
 }
 
-/// An integer that may be missing.
-pub(crate) fn integer_or(value: &Value, missing: i64) -> Result<i64, StoreError> {
-    if *value == Value::Nil { Ok(missing) } else { integer(value) }
-}
-
 /// A string of octets.
 pub(crate) fn octets(value: Value) -> Result<Vec<u8>, StoreError> {
     maybe_octets(value)?.ok_or(StoreError::Reply)

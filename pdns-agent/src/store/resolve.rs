@@ -130,6 +130,7 @@ impl Store {
         let Stored::Long { digest, .. } = &stored else { return Ok(stored.with_octets(&[])) };
         let key = self.keys.long(partition);
         let octets = reply::maybe_octets(self.link.ask(&[b"HGET", key.as_bytes(), digest])?)?;
+        let octets = octets.filter(|octets| self.router.hasher().identity(octets) == *digest);
         let octets = octets.ok_or_else(|| StoreError::damaged(&key))?;
         Ok(stored.with_octets(&octets))
     }
@@ -264,8 +265,10 @@ impl Store {
         let mut fetched = Vec::with_capacity(found.len());
         for (found, row) in found.into_iter().zip(rows) {
             let octets = match &found.stored {
-                Stored::Long { .. } => {
-                    let octets = longs.next().filter(|octets| !octets.is_empty());
+                Stored::Long { digest, .. } => {
+                    let is_whole =
+                        |octets: &Vec<u8>| self.router.hasher().identity(octets) == *digest;
+                    let octets = longs.next().filter(is_whole);
                     octets.ok_or_else(|| StoreError::damaged(&self.keys.long(found.partition)))?
                 }
                 Stored::Fact(_) => Vec::new(),

@@ -1,32 +1,71 @@
 //! Which layout a store has: read at every start, before anything else is touched.
 
-use super::keys::{Keys, Kind, PARTITIONS, VERSION};
+use super::keys::{Keys, PARTITIONS, VERSION};
 use super::link::{Link, Packed};
-use super::{StoreError, reply};
+use super::marks::{self, Epoch, Identity, PartitionMark, pack_mark, read_mark};
+use super::reply::Pairs;
+use super::{StoreError, capacity, reply};
 use crate::hash::{Hasher, Router};
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::io::Read as _;
 
-/// What each partition keeps of the schema, so that it can be made again: version and number of partitions, two octets
-/// each, and the hash key.
-pub(crate) type Identity = [u8; 20];
+/// The fields of the schema that say which sensor has which bit begin so: a copy of `pd:sensors`.
+const SENSOR: &str = "sensor:";
+
+/// The schema of a store that was opened.
+#[derive(Clone, Debug)]
+pub(crate) struct Schema {
+    /// What partitions keep of it.
+    pub(crate) identity: Identity,
+    /// How often rows were numbered anew by a repair.
+    pub(crate) generation: u32,
+    /// What rows are written under.
+    pub(crate) epoch: Epoch,
+    /// Whether all partitions are marked.
+    pub(crate) is_marked: bool,
+}
 
 /// Reads the schema, creating it when the store is empty, and makes the router that it determines.
-pub(crate) fn open(link: &mut Link, keys: &Keys) -> Result<(Router, Identity), StoreError> {
+pub(crate) fn open(link: &mut Link, keys: &Keys) -> Result<(Router, Schema), StoreError> {
     let key = keys.schema();
-    let mut fields = reply::pairs(link.ask(&[b"HGETALL", key.as_bytes()])?)?;
+    // One round trip: the marks of the partitions that a store has unless another program made it say whether it is the
+    // right schema.
+    let mut packed = Packed::default();
+    packed.command(&[b"HGETALL", key.as_bytes()]);
+    for partition in (0..PARTITIONS).filter_map(|partition| u8::try_from(partition).ok()) {
+        pack_mark(&mut packed, keys, partition);
+    }
+    let mut answers = link.call_each(&packed)?.into_iter();
+    let fields = answers.next().ok_or(StoreError::Reply)?;
+    let mut fields = reply::pairs(fields.map_err(|error| error.of(|| Some(key.clone())))?)?;
+    let marks: Vec<PartitionMark> = answers.map(read_mark).collect::<Result<_, _>>()?;
+    let mut is_new = false;
     if fields.is_empty() {
         // Another one may make a store and write to it at this very moment: the schema comes first.
-        if !marks(link, keys)?.is_empty() || has_names(link, keys)? {
+        let marks = marks::all(link, keys)?;
+        if marks.iter().any(PartitionMark::is_present) || marks::has_names(link, keys)? {
             fields = reply::pairs(link.ask(&[b"HGETALL", key.as_bytes()])?)?;
             if fields.is_empty() {
                 return Err(StoreError::damaged(&key));
             }
         } else {
             fields = create(link, &key)?;
+            is_new = true;
         }
     }
+    let (router, mut schema) = read(link, keys, fields)?;
+    if is_new {
+        mark_all(link, keys, &router, &mut schema)?;
+    } else if contradict(&marks, &router, &schema) {
+        return Err(StoreError::damaged(&key));
+    }
+    Ok((router, schema))
+}
+
+/// Reads the fields of a schema.
+fn read(link: &mut Link, keys: &Keys, fields: Pairs) -> Result<(Router, Schema), StoreError> {
+    let key = keys.schema();
     let fields: HashMap<Vec<u8>, Vec<u8>> = fields.into_iter().collect();
     let number = |field: &[u8]| {
         let text = fields.get(field).and_then(|text| std::str::from_utf8(text).ok());
@@ -35,16 +74,22 @@ pub(crate) fn open(link: &mut Link, keys: &Keys) -> Result<(Router, Identity), S
     let partitions = number(b"P").and_then(|number| u16::try_from(number).ok());
     let partitions = partitions.filter(|number| (1..=256).contains(number));
     let secret = fields.get(&b"sip"[..]).and_then(|key| <[u8; 16]>::try_from(key.as_slice()).ok());
-    match (number(b"v"), partitions, secret) {
-        (Some(VERSION), Some(partitions), Some(secret)) => {
-            let identity = identity(partitions, &secret);
-            if has_other_size(link, keys, &identity)? {
-                return Err(StoreError::damaged(&key));
-            }
-            Ok((Router::new(Hasher::new(&secret), partitions), identity))
+    let generation = if fields.contains_key(&b"g"[..]) { number(b"g") } else { Some(0) };
+    match (number(b"v"), partitions, secret, generation) {
+        (Some(VERSION), Some(partitions), Some(secret), Some(generation)) => {
+            let hasher = Hasher::new(&secret);
+            let schema = Schema {
+                identity: marks::identity(partitions, &secret),
+                generation,
+                epoch: marks::epoch(&hasher, generation),
+                is_marked: fields.contains_key(&b"m"[..]),
+            };
+            Ok((Router::new(hasher, partitions), schema))
         }
         (Some(VERSION), ..) => Err(StoreError::damaged(&key)),
-        (None, ..) if !marks(link, keys)?.is_empty() => Err(StoreError::damaged(&key)),
+        (None, ..) if marks::all(link, keys)?.iter().any(PartitionMark::is_present) => {
+            Err(StoreError::damaged(&key))
+        }
         (found, ..) => {
             let newer = found.is_some_and(|found| found > VERSION);
             Err(StoreError::Schema {
@@ -61,30 +106,70 @@ pub(crate) fn open(link: &mut Link, keys: &Keys) -> Result<(Router, Identity), S
     }
 }
 
-/// Whether a partition keeps a copy of the schema with the same hash key and another number of partitions: with the
-/// wrong number names are looked for, and written, where they do not belong.
-fn has_other_size(link: &mut Link, keys: &Keys, identity: &Identity) -> Result<bool, StoreError> {
-    let mut packed = Packed::default();
-    for partition in 0..=u8::MAX {
-        packed.command(&[b"HGET", keys.meta(partition, Kind::Record).as_bytes(), b"i"]);
-    }
-    let copies = match link.call(&packed) {
-        // Who reads that partition is told.
-        Err(StoreError::Damaged { .. }) => return Ok(false),
-        copies => copies?,
-    };
-    let (_, secret) = identity.split_at(4);
-    for copy in copies {
-        let copy = reply::maybe_octets(copy)?.unwrap_or_default();
-        if copy.get(4..) == Some(secret) && copy != identity {
-            return Ok(true);
+/// Whether the marks are those of another schema: with another hash key, or another number of partitions, names are looked
+/// for, and written, where they do not belong. One partition that differs is damaged itself.
+fn contradict(marks: &[PartitionMark], router: &Router, schema: &Schema) -> bool {
+    let (mut same, mut other) = (0, 0);
+    for mark in marks {
+        let generation =
+            mark.epoch.as_deref().and_then(|epoch| marks::generation_of(epoch, router.hasher()));
+        let is_same = match &mark.identity {
+            Some(identity) => *identity == schema.identity,
+            None if mark.epoch.is_some() => generation.is_some(),
+            None => continue,
+        };
+        // The schema is the first that says of a new generation.
+        if is_same && generation.is_some_and(|generation| generation > schema.generation) {
+            return true;
         }
+        if is_same { same += 1 } else { other += 1 }
     }
-    Ok(false)
+    other > same
+}
+
+/// Marks all partitions of a store, and notes that they are.
+pub(crate) fn mark_all(
+    link: &mut Link,
+    keys: &Keys,
+    router: &Router,
+    schema: &mut Schema,
+) -> Result<(), StoreError> {
+    marks::mark(link, keys, router.partitions(), schema.epoch, &schema.identity)?;
+    link.ask(&[b"HSET", keys.schema().as_bytes(), b"m", b"1"])?;
+    schema.is_marked = true;
+    Ok(())
+}
+
+/// The sensors and their bits as they are stored, and the copies that the schema has of them.
+pub(crate) fn sensors(link: &mut Link, keys: &Keys) -> Result<(Pairs, Pairs), StoreError> {
+    let mut packed = Packed::default();
+    packed.command(&[b"HGETALL", keys.sensors().as_bytes()]);
+    packed.command(&[b"HGETALL", keys.schema().as_bytes()]);
+    let mut answers = link.call(&packed)?.into_iter();
+    let mut next = || reply::pairs(answers.next().ok_or(StoreError::Reply)?);
+    let (stored, fields) = (next()?, next()?);
+    let copy = |(field, bit): (Vec<u8>, Vec<u8>)| {
+        Some((field.strip_prefix(SENSOR.as_bytes())?.to_vec(), bit))
+    };
+    Ok((stored, fields.into_iter().filter_map(copy).collect()))
+}
+
+/// Keeps a copy of the bit of a sensor.
+pub(crate) fn keep_sensor(
+    link: &mut Link,
+    keys: &Keys,
+    name: &[u8],
+    bit: &[u8],
+) -> Result<(), StoreError> {
+    let field = [SENSOR.as_bytes(), name].concat();
+    link.ask(&[b"HSET", keys.schema().as_bytes(), &field, bit])?;
+    Ok(())
 }
 
 /// Creates the schema, and tells its fields.
-fn create(link: &mut Link, key: &str) -> Result<reply::Pairs, StoreError> {
+fn create(link: &mut Link, key: &str) -> Result<Pairs, StoreError> {
+    // What it may delete is not kept.
+    capacity::safe_capacity(link)?;
     // Who may only read is refused here, or by the function.
     let prefix = link.options().prefix.clone();
     let missing = |error| match error {
@@ -111,122 +196,44 @@ fn create(link: &mut Link, key: &str) -> Result<reply::Pairs, StoreError> {
     reply::pairs(link.ask(&words).map_err(missing)?)
 }
 
-fn identity(partitions: u16, secret: &[u8; 16]) -> Identity {
-    let mut identity = [0; 20];
-    let version = u16::try_from(VERSION).unwrap_or(0).to_be_bytes();
-    let fields = version.into_iter().chain(partitions.to_be_bytes()).chain(*secret);
-    for (slot, octet) in identity.iter_mut().zip(fields) {
-        *slot = octet;
-    }
-    identity
-}
-
-/// What a partition is marked with.
-struct PartitionMark {
-    epoch: Vec<u8>,
-    identity: Option<Vec<u8>>,
-}
-
-/// What partitions are marked with.
-struct Marks {
-    known: Vec<PartitionMark>,
-    /// Whether there are partitions whose mark cannot be read.
-    is_damaged: bool,
-}
-
-impl Marks {
-    fn is_empty(&self) -> bool {
-        self.known.is_empty() && !self.is_damaged
-    }
-}
-
-/// The marks of the partitions that were ever written to.
-fn marks(link: &mut Link, keys: &Keys) -> Result<Marks, StoreError> {
-    let mut packed = Packed::default();
-    for partition in 0..=u8::MAX {
-        packed.command(&[b"HMGET", keys.meta(partition, Kind::Record).as_bytes(), b"e", b"i"]);
-    }
-    let answers = match link.call(&packed) {
-        Err(StoreError::Damaged { .. }) => {
-            // One by one: some are no hashes any more, and still a sign that the partition was written to.
-            let mut answers = Vec::new();
-            for partition in 0..=u8::MAX {
-                let key = keys.meta(partition, Kind::Record);
-                match link.ask(&[b"HMGET", key.as_bytes(), b"e", b"i"]) {
-                    Err(StoreError::Damaged { .. }) => {}
-                    answer => answers.push(answer?),
-                }
-            }
-            answers
-        }
-        answers => answers?,
-    };
-    let is_damaged = answers.len() < packed.len();
-    let mut marks = Marks { known: Vec::new(), is_damaged };
-    for fields in answers {
-        let mut fields = reply::list(fields)?.into_iter();
-        let mut next = || reply::maybe_octets(fields.next().ok_or(StoreError::Reply)?);
-        let (epoch, identity) = (next()?, next()?);
-        marks.known.extend(epoch.map(|epoch| PartitionMark { epoch, identity }));
-    }
-    Ok(marks)
-}
-
-/// Whether any partition holds names: one that does is of some store, though it may have lost its mark.
-fn has_names(link: &mut Link, keys: &Keys) -> Result<bool, StoreError> {
-    let mut packed = Packed::default();
-    for partition in 0..=u8::MAX {
-        for kind in [Kind::Record, Kind::Negative] {
-            let key = keys.log(partition, kind, 0);
-            packed.command(&[b"GETRANGE", key.as_bytes(), b"0", b"0"]);
-        }
-    }
-    match link.call(&packed) {
-        Err(StoreError::Damaged { .. }) => Ok(true),
-        answers => {
-            Ok(answers?.iter().any(|answer| *answer != redis::Value::BulkString(Vec::new())))
-        }
-    }
-}
-
 /// Makes the schema again from what the partitions keep of it, when it is gone, does not read, or is that of another
-/// store than all of them; whether it was. Where no partition was written to there is nothing to do.
+/// store than they; whether it was. Where no partition is marked there is nothing to do.
 pub(crate) fn rebuild(link: &mut Link, keys: &Keys) -> Result<bool, StoreError> {
     let key = keys.schema();
-    let now = match open(link, keys) {
-        Ok((router, _)) => Some(epoch(router.hasher())),
-        Err(StoreError::Damaged { .. }) => None,
+    match open(link, keys) {
+        Ok(_) => return Ok(false),
+        Err(StoreError::Damaged { .. }) => {}
         // Without its version it may be that of a store that a later program made.
         Err(error) => return Err(error),
-    };
-    let marks = marks(link, keys)?.known;
-    if now.is_some_and(|now| marks.is_empty() || marks.iter().any(|mark| mark.epoch == now)) {
-        return Ok(false);
     }
     let lost = |why| StoreError::Lost { key: key.clone(), why };
-    let first = marks.iter().find_map(|mark| mark.identity.clone());
-    let read = first.as_deref().and_then(read_identity);
-    let (partitions, secret) = read.ok_or_else(|| {
+    let marks = marks::all(link, keys)?;
+    let mut copies = marks.iter().filter_map(PartitionMark::read);
+    let (identity, mut generation) = copies.next().ok_or_else(|| {
         lost(
             "no partition keeps a copy of it, which agents of this version make: restore a backup, or empty \
              the store with FLUSHDB and import the logs again",
         )
     })?;
-    let of_it = epoch(&Hasher::new(&secret));
-    if marks
-        .iter()
-        .any(|mark| mark.epoch != of_it || (mark.identity.is_some() && mark.identity != first))
-    {
+    let (partitions, secret) = marks::read_identity(&identity).ok_or(StoreError::Reply)?;
+    let hasher = Hasher::new(&secret);
+    let is_other = |mark: &PartitionMark| match (mark.read(), &mark.epoch) {
+        (Some((copy, _)), _) => copy != identity,
+        (None, Some(epoch)) if mark.identity.is_none() => {
+            marks::generation_of(epoch, &hasher).is_none()
+        }
+        _ => false,
+    };
+    if marks.iter().any(is_other) {
         return Err(lost(
             "the partitions are those of different stores: restore a backup, or empty the store with FLUSHDB \
              and import the logs again",
         ));
     }
+    generation = copies.map(|(_, other)| other).fold(generation, u32::max);
     let (version, partitions) = (VERSION.to_string(), partitions.to_string());
-    let mut packed = Packed::default();
-    packed.command(&[b"MULTI"]);
-    packed.command(&[b"DEL", key.as_bytes()]);
-    packed.command(&[
+    let generation = generation.to_string();
+    let words: [&[u8]; 10] = [
         b"HSET",
         key.as_bytes(),
         b"v",
@@ -235,20 +242,17 @@ pub(crate) fn rebuild(link: &mut Link, keys: &Keys) -> Result<bool, StoreError> 
         partitions.as_bytes(),
         b"sip",
         &secret,
-    ]);
-    packed.command(&[b"EXEC"]);
-    link.call(&packed)?;
+        b"g",
+        generation.as_bytes(),
+    ];
+    if let Err(StoreError::Damaged { .. }) = link.ask(&words) {
+        link.ask(&[b"DEL", key.as_bytes()])?;
+        link.ask(&words)?;
+    }
+    if marks.iter().any(|mark| mark.is_of_all) {
+        link.ask(&[b"HSET", key.as_bytes(), b"m", b"1"])?;
+    }
     Ok(true)
-}
-
-/// Number of partitions and hash key of a copy that is of this version.
-fn read_identity(octets: &[u8]) -> Option<(u16, [u8; 16])> {
-    let octets: &Identity = octets.try_into().ok()?;
-    let (version, rest) = octets.split_first_chunk::<2>()?;
-    let (partitions, secret) = rest.split_first_chunk::<2>()?;
-    let partitions = u16::from_be_bytes(*partitions);
-    let is_ours = u32::from(u16::from_be_bytes(*version)) == VERSION;
-    (is_ours && (1..=256).contains(&partitions)).then_some((partitions, secret.try_into().ok()?))
 }
 
 /// The command that a refusal names, in our functions' words or in Redis's; all that it says, if it names none.
@@ -257,20 +261,33 @@ fn right(refusal: &str) -> String {
     ours.or_else(|| refusal.split('\'').nth(1)).unwrap_or(refusal).to_owned()
 }
 
-/// Makes sure that the store is still the one that was opened.
-pub(crate) fn same(link: &mut Link, keys: &Keys, hasher: &Hasher) -> Result<(), StoreError> {
+/// Makes sure that the store is still the one that was opened; whether all its partitions are marked.
+pub(crate) fn same(
+    link: &mut Link,
+    keys: &Keys,
+    router: &Router,
+    schema: &Schema,
+) -> Result<bool, StoreError> {
     let key = keys.schema();
-    let secret = reply::maybe_octets(link.ask(&[b"HGET", key.as_bytes(), b"sip"])?)?;
+    let fields = reply::list(link.ask(&[b"HMGET", key.as_bytes(), b"sip", b"g", b"m"])?)?;
+    let mut fields = fields.into_iter();
+    let mut next = || reply::maybe_octets(fields.next().ok_or(StoreError::Reply)?);
+    let (secret, generation, is_marked) = (next()?, next()?, next()?.is_some());
     let secret = secret.and_then(|secret| <[u8; 16]>::try_from(secret).ok());
+    let is_generation = match generation {
+        Some(generation) => generation == schema.generation.to_string().as_bytes(),
+        None => schema.generation == 0,
+    };
     match secret {
-        Some(secret) if epoch(&Hasher::new(&secret)) == epoch(hasher) => Ok(()),
+        Some(secret)
+            if is_generation
+                && marks::epoch(&Hasher::new(&secret), schema.generation)
+                    == marks::epoch(router.hasher(), schema.generation) =>
+        {
+            Ok(is_marked)
+        }
         _ => Err(StoreError::Replaced),
     }
-}
-
-/// What the partitions of a store are marked with: rows known from another store are refused by it.
-pub(crate) fn epoch(hasher: &Hasher) -> [u8; 8] {
-    hasher.octets(b"epoch").to_be_bytes()
 }
 
 /// Sixteen octets that nobody can guess.

@@ -6,10 +6,11 @@
 
 use super::checkpoint::{Checkpoint, MARK, Mark};
 use super::encoding::Stored;
-use super::keys::{Keys, Pointer};
+use super::keys::{Keys, Kind, Pointer};
 use super::link::Packed;
 use super::posting::Posting;
-use super::{Store, StoreError, reply};
+use super::reply::Pairs;
+use super::{Store, StoreError, reply, schema};
 use crate::hash::{DIGEST, StoredDigest};
 use serde::{Deserialize, Serialize};
 
@@ -46,11 +47,26 @@ pub struct SourceState {
     /// of that much. What is applied is never beyond the last of them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub contents: Vec<(u64, u64)>,
+    /// Of a capture file: when its last packet was captured, in microseconds, once it is complete.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last: Option<i64>,
+    /// Of a capture file that goes on where another ended: what stands for the packet with which its decoder began.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub follows: Option<String>,
+    /// Of a capture file: what stands for the first packet of the file that goes on where it ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+    /// Of a capture file: the next one was read at once, so that its end was not the end of the capture.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub is_followed: bool,
     /// When this was written, seconds since the epoch.
     pub updated: u64,
     /// Lines by what became of them, as the decoder counts them.
     pub tally: serde_json::Value,
 }
+
+/// Sensors by name, with their bits.
+type SensorBits = Vec<(Vec<u8>, u32)>;
 
 impl Store {
     /// All logs, by identity.
@@ -267,25 +283,70 @@ impl Store {
     /// The bit of a sensor in [`crate::observation::Seen::sensors`]; registers it when it is new.
     ///
     /// # Errors
-    /// When Redis does not answer.
+    /// [`StoreError::Damaged`] when other sensors were lost, whose bits it could be given; others as they come.
     pub fn sensor(&mut self, name: &str) -> Result<u32, StoreError> {
         self.link.load_functions()?;
         let (function, key) = (self.link.functions.sensor.clone(), self.keys.sensors());
+        let (known, copies) = self.sensor_bits()?;
+        if !self.schema.is_marked {
+            // A store of an earlier version, which kept no copy of the sensors.
+            if known.is_empty() && self.has_rows()? {
+                return Err(StoreError::damaged(&key));
+            }
+            schema::mark_all(&mut self.link, &self.keys, &self.router, &mut self.schema)?;
+        }
         let words = [b"FCALL", function.as_bytes(), b"1", key.as_bytes(), name.as_bytes()];
         let bit = reply::integer(&self.link.ask(&words)?)?;
-        Ok(1 << u32::try_from(bit).unwrap_or(31).min(31))
+        let bit = u32::try_from(bit).unwrap_or(31).min(31);
+        for (name, bit) in known.iter().chain([&(name.as_bytes().to_vec(), bit)]) {
+            if !copies.iter().any(|(copy, _)| copy == name) {
+                let bit = bit.to_string();
+                schema::keep_sensor(&mut self.link, &self.keys, name, bit.as_bytes())?;
+            }
+        }
+        Ok(1 << bit)
+    }
+
+    /// Whether any record or negative answer is stored.
+    fn has_rows(&mut self) -> Result<bool, StoreError> {
+        for kind in [Kind::Record, Kind::Negative] {
+            let partitions: Vec<u8> = self.partitions().collect();
+            if self.metas(kind, partitions)?.iter().any(|meta| meta.rows > meta.empty) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// The sensors and their bits, and the copies of them, which have to agree.
+    fn sensor_bits(&mut self) -> Result<(SensorBits, Pairs), StoreError> {
+        let key: String = Keys::sensors(&self.keys);
+        let lacks =
+            |stored: &Pairs, copies: &Pairs| copies.iter().any(|copy| !stored.contains(copy));
+        let (mut stored, mut copies) = schema::sensors(&mut self.link, &self.keys)?;
+        if lacks(&stored, &copies) {
+            // Another sensor may have been registered between the two.
+            (stored, copies) = schema::sensors(&mut self.link, &self.keys)?;
+            if lacks(&stored, &copies) {
+                return Err(StoreError::damaged(&key));
+            }
+        }
+        let read = |(name, bit): (Vec<u8>, Vec<u8>)| {
+            let bit = std::str::from_utf8(&bit).ok().and_then(|bit| bit.parse::<u32>().ok());
+            bit.filter(|&bit| bit < 32).map(|bit| (name, bit))
+        };
+        let bits: Option<SensorBits> = stored.into_iter().map(read).collect();
+        Ok((bits.ok_or_else(|| StoreError::damaged(&key))?, copies))
     }
 
     /// Sensor names by bit; the last one may stand for several.
     ///
     /// # Errors
-    /// When Redis does not answer.
+    /// When Redis does not answer, or sensors were lost.
     pub fn sensors(&mut self) -> Result<Vec<String>, StoreError> {
-        let key: String = Keys::sensors(&self.keys);
         let mut names: Vec<String> = Vec::new();
-        for (name, bit) in reply::pairs(self.link.ask(&[b"HGETALL", key.as_bytes()])?)? {
-            let bit = std::str::from_utf8(&bit).ok().and_then(|bit| bit.parse::<usize>().ok());
-            let bit = bit.filter(|&bit| bit < 32).ok_or_else(|| StoreError::damaged(&key))?;
+        for (name, bit) in self.sensor_bits()?.0 {
+            let bit = bit as usize;
             if names.len() <= bit {
                 names.resize(bit + 1, String::new());
             }

@@ -6,7 +6,7 @@
 //! The value is its time in decimal, a space, and the words as JSON, so that Redis can tell whether
 //! anything but the time is new.
 
-use crate::name::{Name, NameBuf};
+use crate::name::{Name, NameBuf, shown::escaped};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -92,6 +92,15 @@ impl TagSubject {
         Self::Net(address.to_canonical().into())
     }
 
+    /// The name that it is on, if it is on one.
+    #[must_use]
+    pub fn name(&self) -> Option<&NameBuf> {
+        match self {
+            Self::Name(name) | Self::Below(name) => Some(name),
+            Self::Net(_) => None,
+        }
+    }
+
     /// The prefix that it is, if it is one.
     pub(crate) fn net(&self) -> Option<IpNet> {
         match self {
@@ -137,16 +146,17 @@ impl TagSubject {
     }
 }
 
-/// As it can be typed: `.example.com` for a name with all below it, an address without its length.
+/// As it can be typed: `.example.com` for a name with all below it, an address without its length. Octets that no host name
+/// has are escaped.
 impl fmt::Display for TagSubject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             // Unescaped it would read as all below.
-            Self::Name(name) if name.as_str().starts_with('*') => {
-                f.pad(&format!("\\{}", name.as_str()))
+            Self::Name(name) if name.as_str().starts_with("*.") => {
+                f.pad(&format!("\\*{}", escaped(name.as_name()).trim_start_matches("\\042")))
             }
-            Self::Name(name) => f.pad(name.as_str()),
-            Self::Below(name) => f.pad(&format!(".{}", name.as_str())),
+            Self::Name(name) => f.pad(&escaped(name.as_name())),
+            Self::Below(name) => f.pad(&format!(".{}", escaped(name.as_name()))),
             Self::Net(net) if net.prefix_len() == net.max_prefix_len() => {
                 f.pad(&net.addr().to_string())
             }

@@ -126,15 +126,29 @@ impl Store {
     /// The generation of the tags; hands each of them, field and value as they are stored, to `each`. In this
     /// order a change in between leads to one reading too many, and not to one too few.
     pub(super) fn raw_tags(&mut self, each: &mut EachStored<'_>) -> Result<u64, StoreError> {
+        let (key, meta_key) = (self.keys.tags(), self.keys.tags_meta());
         let mut packed = Packed::default();
-        packed.command(&[b"HGET", self.keys.tags_meta().as_bytes(), b"g"]);
-        packed.command(&[b"HGETALL", self.keys.tags().as_bytes()]);
+        pack_meta(&mut packed, &meta_key);
+        packed.command(&[b"HGETALL", key.as_bytes()]);
+        pack_meta(&mut packed, &meta_key);
         self.link.send(&packed)?;
-        let meta = self.keys.tags_meta();
-        let generation = self.link.receive().map_err(|error| error.of(|| Some(meta)))?;
-        let key = self.keys.tags();
-        self.link.pairs(1, &|_| key.clone(), &mut |_, field, value| each(field, value))?;
-        self.generation_of(&generation)
+        let of_meta = |error: StoreError| error.of(|| Some(meta_key.clone()));
+        let before = TagMeta::read(self.link.receive().map_err(of_meta)?, &meta_key)?;
+        let mut count = 0;
+        self.link.pairs(1, &|_| key.clone(), &mut |_, field, value| {
+            count += 1;
+            each(field, value)
+        })?;
+        let after = TagMeta::read(self.link.receive().map_err(of_meta)?, &meta_key)?;
+        // Only what was read while nothing changed can be compared.
+        match before {
+            None if after.is_none() && count > 0 => return Err(StoreError::damaged(&meta_key)),
+            Some(meta) if before == after && meta.count.is_some_and(|known| known != count) => {
+                return Err(StoreError::damaged(&key));
+            }
+            _ => {}
+        }
+        Ok(before.map_or(0, |meta| meta.generation))
     }
 
     /// The generation of the tags: another number than that of [`Store::tags`] means other tags.
@@ -143,21 +157,22 @@ impl Store {
     /// When Redis does not answer.
     pub fn tags_generation(&mut self) -> Result<u64, StoreError> {
         let key = self.keys.tags_meta();
-        let value = self.link.ask(&[b"HGET", key.as_bytes(), b"g"])?;
-        self.generation_of(&value)
-    }
-
-    fn generation_of(&self, value: &redis::Value) -> Result<u64, StoreError> {
-        let number = reply::integer_or(value, 0)?;
-        u64::try_from(number).map_err(|_| StoreError::damaged(&self.keys.tags_meta()))
+        let mut packed = Packed::default();
+        pack_meta(&mut packed, &key);
+        let meta = self.link.call(&packed)?.pop().ok_or(StoreError::Reply)?;
+        Ok(TagMeta::read(meta, &key)?.map_or(0, |meta| meta.generation))
     }
 
     /// Makes changes, in their order; what came of each, in the same order. Up to a thousand are made
     /// together or not at all.
     ///
     /// # Errors
-    /// [`StoreError::TooManyTags`]; others as they come. Changes before may have been made.
+    /// [`StoreError::TooManyTags`]; [`StoreError::Evicts`] where a tag that is set may be deleted again; others as they
+    /// come. Changes before may have been made.
     pub fn change_tags(&mut self, changes: &[TagChange]) -> Result<Vec<TagOutcome>, StoreError> {
+        if changes.iter().any(|change| matches!(change, TagChange::Set(_))) {
+            self.safe_capacity()?;
+        }
         let mut outcomes = Vec::with_capacity(changes.len());
         for changes in changes.chunks(BATCH) {
             outcomes.extend(self.change_batch(changes)?);
@@ -208,6 +223,9 @@ impl Store {
         if answer == b"full" {
             return Err(StoreError::TooManyTags);
         }
+        if let Some(key) = answer.strip_prefix(b"H") {
+            return Err(StoreError::damaged(&String::from_utf8_lossy(key)));
+        }
         if answer.len() != changes.len() {
             return Err(StoreError::Reply);
         }
@@ -245,14 +263,8 @@ impl Store {
     ) -> Result<u64, StoreError> {
         let key = self.keys.tags_history();
         let damaged = || StoreError::damaged(&key);
-        let oldest = reply::list(self.link.ask(&[b"LRANGE", key.as_bytes(), b"0", b"0"])?)?;
-        let dropped = match oldest.into_iter().next() {
-            None => return Ok(0),
-            Some(oldest) => {
-                let oldest = reply::octets(oldest)?;
-                StoredEvent::read(&oldest).ok_or_else(damaged)?.number - 1
-            }
-        };
+        let Some(oldest) = self.oldest_entry()? else { return Ok(0) };
+        let dropped = oldest - 1;
         let mut before = u64::MAX;
         let mut end = -1;
         loop {
@@ -280,9 +292,95 @@ impl Store {
     }
 }
 
+impl Store {
+    /// The number of the oldest entry of the history, which has those that there should be.
+    fn oldest_entry(&mut self) -> Result<Option<u64>, StoreError> {
+        let (key, meta_key) = (self.keys.tags_history(), self.keys.tags_meta());
+        let mut packed = Packed::default();
+        pack_meta(&mut packed, &meta_key);
+        packed.command(&[b"LRANGE", key.as_bytes(), b"0", b"0"]);
+        packed.command(&[b"LRANGE", key.as_bytes(), b"-1", b"-1"]);
+        pack_meta(&mut packed, &meta_key);
+        let mut answers = self.link.call(&packed)?.into_iter();
+        let mut next = || answers.next().ok_or(StoreError::Reply);
+        let before = TagMeta::read(next()?, &meta_key)?;
+        let mut ends = [None, None];
+        for end in &mut ends {
+            if let Some(entry) = reply::list(next()?)?.into_iter().next() {
+                let event = read_event(&reply::octets(entry)?);
+                *end = Some(event.ok_or_else(|| StoreError::damaged(&key))?.number);
+            }
+        }
+        let after = TagMeta::read(next()?, &meta_key)?;
+        let [first, last] = ends;
+        match before {
+            None if after.is_none() && first.is_some() => Err(StoreError::damaged(&meta_key)),
+            Some(meta) if before == after && (first, last) != meta.ends() => {
+                Err(StoreError::damaged(&key))
+            }
+            _ => Ok(first),
+        }
+    }
+}
+
+/// What `pd:{tags}m` says of the other two keys; the function that changes tags checks the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct TagMeta {
+    /// Another number than before means other tags.
+    pub(super) generation: u64,
+    /// Entries of the history that there ever were.
+    pub(super) entries: u64,
+    /// How many tags there are; not known until they are changed by this version.
+    pub(super) count: Option<u64>,
+    /// The first entry of the history that was not lost.
+    pub(super) first: u64,
+}
+
+impl TagMeta {
+    /// Reads the answer to [`pack_meta`]; `None` where no tag was ever set.
+    pub(super) fn read(reply: redis::Value, key: &str) -> Result<Option<Self>, StoreError> {
+        let fields = reply::list(reply)?;
+        if fields.iter().all(|field| *field == redis::Value::Nil) {
+            return Ok(None);
+        }
+        let number = |at: usize| -> Result<Option<u64>, StoreError> {
+            match fields.get(at) {
+                None | Some(redis::Value::Nil) => Ok(None),
+                Some(field) => {
+                    let number = reply::integer(field).ok().and_then(|one| u64::try_from(one).ok());
+                    number.map(Some).ok_or_else(|| StoreError::damaged(key))
+                }
+            }
+        };
+        let needed = |at: usize| number(at)?.ok_or_else(|| StoreError::damaged(key));
+        Ok(Some(Self {
+            generation: needed(0)?,
+            entries: needed(1)?,
+            count: number(2)?,
+            first: number(3)?.unwrap_or(1).max(1),
+        }))
+    }
+
+    /// The numbers of the first and the last entry of the history.
+    pub(super) fn ends(&self) -> (Option<u64>, Option<u64>) {
+        let first = (self.entries + 1).saturating_sub(MAX_HISTORY.into()).max(self.first);
+        if first <= self.entries { (Some(first), Some(self.entries)) } else { (None, None) }
+    }
+}
+
+/// Packs the question for what [`TagMeta`] holds.
+pub(super) fn pack_meta(packed: &mut Packed, key: &str) {
+    packed.command(&[b"HMGET", key.as_bytes(), b"g", b"n", b"c", b"f"]);
+}
+
 fn entry(act: TagAct, field: &str, value: &str) -> String {
     // Texts always have a form in JSON.
     serde_json::to_string(&Entry { act, tag: field, value }).unwrap_or_default()
+}
+
+/// An entry of the history, read whole.
+pub(super) fn read_event(entry: &[u8]) -> Option<TagEvent> {
+    StoredEvent::read(entry)?.event()
 }
 
 /// An entry of the history, of which the tag's words are not read yet.

@@ -7,11 +7,11 @@
 use super::batch::{Batch, Packer};
 use super::checkpoint::Checkpoint;
 use super::encoding::Stored;
-use super::keys::{Keys, Pointer};
+use super::keys::{Keys, Kind, Pointer};
 use super::link::Packed;
 use super::posting::{LARGE, Posting};
 use super::{FactBuf, Store, StoreError, reply, schema};
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 
 /// IPv6 /48 that are remembered as entered into the directory.
 const NETS: usize = 1 << 16;
@@ -49,9 +49,9 @@ struct Way {
 /// What was sent for one part and is not answered yet.
 struct Flight {
     part: usize,
-    /// Replies that only have to come, to what enters these.
-    adds: usize,
-    added: Vec<(Posting, Pointer)>,
+    /// Entries of the inverse index that are not confirmed, and how many replies there are to each.
+    added: VecDeque<(Posting, Pointer)>,
+    replies: VecDeque<usize>,
     /// Sets whose size was asked for, after those.
     probes: Vec<Posting>,
     /// The call, last.
@@ -65,7 +65,7 @@ impl Store {
         Packer {
             keys: self.keys.clone(),
             router: self.router.clone(),
-            identity: self.identity,
+            epoch: self.schema.epoch,
             upsert: self.link.functions.upsert.clone(),
         }
     }
@@ -112,9 +112,9 @@ impl Store {
 
     /// After a new connection: what is known of the server is forgotten, and what the batch takes for granted
     /// is compared with what is there.
-    fn renew(&mut self, checkpoint: &Checkpoint, batch: &Batch) -> Result<(), StoreError> {
+    fn renew(&mut self, checkpoint: &Checkpoint, batch: &mut Batch) -> Result<(), StoreError> {
         // Makes the connection, if there is none, before its number is compared.
-        schema::same(&mut self.link, &self.keys, self.router.hasher())?;
+        self.check_marked()?;
         if self.memory.generation == self.link.generation() {
             return if self.memory.owed.is_empty() { Ok(()) } else { self.pay(&batch.log) };
         }
@@ -130,7 +130,11 @@ impl Store {
         let same = self.memory.generation == 0 || (run.is_some() && run == self.memory.run);
         self.memory.run = run;
         self.memory.generation = self.link.generation();
-        if same && marks == checkpoint.marks { Ok(()) } else { Err(StoreError::Conflict) }
+        if same && marks == checkpoint.marks {
+            return Ok(());
+        }
+        batch.confirm(&marks);
+        Err(StoreError::Conflict)
     }
 
     /// Writes the entries of the inverse index that are owed. Twice does no harm.
@@ -154,7 +158,11 @@ impl Store {
             }
             match reply.map_err(|error| error.at_key(&entry.posting.key)) {
                 Ok(()) => {}
-                Err(error @ (StoreError::Server(_) | StoreError::Damaged { .. })) => {
+                Err(
+                    error @ (StoreError::Server(_)
+                    | StoreError::Refused(_)
+                    | StoreError::Damaged { .. }),
+                ) => {
                     if entry.log == *log {
                         result = result.and(Err(error));
                     }
@@ -183,7 +191,7 @@ impl Store {
             let mut idle = true;
             for (half, flights) in way.halves.iter_mut().enumerate() {
                 // First the replies of this half's last round, then its next round.
-                while let Some(flight) = flights.last() {
+                while let Some(flight) = flights.last_mut() {
                     idle = false;
                     self.land(flight, checkpoint, batch, &mut way.postings)?;
                     flights.pop();
@@ -194,14 +202,15 @@ impl Store {
                 {
                     let before = packed.len();
                     let added = std::mem::take(due);
-                    let probes = self.memory.add_postings(&added, &self.keys, &mut packed);
-                    let adds = packed.len() - before - probes.len();
+                    let (replies, probes) =
+                        self.memory.add_postings(&added, &self.keys, &mut packed);
                     let call = (!part.calls.is_empty()).then_some(part.calls.start);
                     if let Some(call) = call.and_then(|call| batch.calls.get(call)) {
                         packed.raw(batch.octets.get(call.octets.clone()).unwrap_or_default());
                     }
                     if packed.len() > before {
-                        flights.push(Flight { part: index, adds, added, probes, call });
+                        let added = added.into();
+                        flights.push(Flight { part: index, added, replies, probes, call });
                     }
                 }
                 // Replies come in the order of the calls, and the next to land is taken from the end.
@@ -220,16 +229,19 @@ impl Store {
     /// Takes the replies of a flight.
     fn land(
         &mut self,
-        flight: &Flight,
+        flight: &mut Flight,
         checkpoint: &mut Checkpoint,
         batch: &mut Batch,
         postings: &mut [Vec<(Posting, Pointer)>],
     ) -> Result<(), StoreError> {
-        for index in 0..flight.adds {
-            self.link.receive().map_err(|error| match flight.added.get(index) {
-                Some((posting, _)) => error.at_key(&posting.key),
-                None => error,
-            })?;
+        while let (Some((posting, _)), Some(&replies)) =
+            (flight.added.front(), flight.replies.front())
+        {
+            for _ in 0..replies {
+                self.link.receive().map_err(|error| error.at_key(&posting.key))?;
+            }
+            flight.added.pop_front();
+            flight.replies.pop_front();
         }
         for probe in &flight.probes {
             if reply::integer(&self.link.receive()?)? > LARGE {
@@ -253,21 +265,15 @@ impl Store {
             b'A' => {}
             b'C' => return Err(StoreError::Conflict),
             // The store lost data or is another one: the rows we know are not its rows.
-            b'E' if rest.is_empty() || rest == schema::epoch(self.router.hasher()) => {
+            b'E' if rest.is_empty() || rest == self.schema.epoch => {
                 return Err(StoreError::Conflict);
             }
-            b'E' => {
-                // Another store's mark under our own schema is left from a store that was emptied while it was
-                // written.
-                self.link.hang_up();
-                schema::same(&mut self.link, &self.keys, self.router.hasher())?;
-                return Err(StoreError::Remains);
-            }
+            b'E' => return Err(self.unlike(&self.keys.meta(partition, Kind::Record))),
             b'M' => {
                 let text = "the store is being repaired (`pdns admin verify --repair`)";
                 return Err(StoreError::Unavailable(text.to_owned()));
             }
-            b'H' => return Err(StoreError::damaged(&String::from_utf8_lossy(rest))),
+            b'H' => return Err(self.unlike(&String::from_utf8_lossy(rest))),
             b'F' => {
                 let key = String::from_utf8_lossy(rest).into_owned();
                 return Err(StoreError::LimitReached { key });
@@ -295,7 +301,38 @@ impl Store {
         if let Some(mark) = checkpoint.marks.get_mut(usize::from(part.partition)) {
             *mark = Some(call.mark);
         }
+        batch.confirmed += call.sightings;
         part.calls.start = number + 1;
+        Ok(())
+    }
+
+    /// The error of a batch that found a key damaged, or marked by another store: the store may have been emptied,
+    /// replaced or repaired since it was opened.
+    fn unlike(&mut self, key: &str) -> StoreError {
+        // Replies are outstanding.
+        self.link.hang_up();
+        let was_marked = self.schema.is_marked;
+        match schema::same(&mut self.link, &self.keys, &self.router, &self.schema) {
+            Ok(is_marked) => {
+                self.schema.is_marked = is_marked;
+                if was_marked && !is_marked {
+                    StoreError::Conflict
+                } else {
+                    StoreError::damaged(key)
+                }
+            }
+            Err(error) => error,
+        }
+    }
+
+    /// Makes sure that the store is the one that was opened, and that its partitions are marked.
+    pub(super) fn check_marked(&mut self) -> Result<(), StoreError> {
+        self.schema.is_marked =
+            schema::same(&mut self.link, &self.keys, &self.router, &self.schema)?;
+        if !self.schema.is_marked {
+            self.link.load_functions()?;
+            schema::mark_all(&mut self.link, &self.keys, &self.router, &mut self.schema)?;
+        }
         Ok(())
     }
 
@@ -341,17 +378,18 @@ impl Store {
 
 impl Memory {
     /// Packs what enters records into the inverse index, and then the questions for the sizes of some of its
-    /// sets, which are returned.
+    /// sets: how many replies each entry has, and these sets.
     fn add_postings(
         &mut self,
         due: &[(Posting, Pointer)],
         keys: &Keys,
         packed: &mut Packed,
-    ) -> Vec<Posting> {
-        let mut probes = Vec::new();
+    ) -> (VecDeque<usize>, Vec<Posting>) {
+        let (mut replies, mut probes) = (VecDeque::with_capacity(due.len()), Vec::new());
         for (posting, owner) in due {
-            let member = posting.member(*owner);
+            let (member, before) = (posting.member(*owner), packed.len());
             self.add_posting(posting, member, keys, packed);
+            replies.push_back(packed.len() - before);
             if Posting::is_probe(member) {
                 probes.push(posting.clone());
             }
@@ -359,7 +397,7 @@ impl Memory {
         for probe in &probes {
             packed.command(&[b"SCARD", probe.key.as_bytes()]);
         }
-        probes
+        (replies, probes)
     }
 
     /// Packs what enters one record into the inverse index; the directory first, so that a reader that

@@ -37,7 +37,7 @@ pub struct Verdict {
     pub checkpoints: u64,
     /// Tags.
     pub tags: u64,
-    /// The first problems, a sentence each.
+    /// The first problems, a sentence each, none twice.
     pub problems: Vec<String>,
     /// How many problems there are.
     pub problem_count: u64,
@@ -50,47 +50,49 @@ pub struct Verdict {
 }
 
 impl Verdict {
-    /// Whether nothing is wrong, or was; what could not be restored still is.
+    /// Whether the store is whole: nothing was wrong, or all of it was repaired and nothing was lost.
     #[must_use]
     pub fn is_sound(&self) -> bool {
-        self.problem_count == self.repaired && self.lost.is_empty()
+        self.remaining() == 0 && self.lost.is_empty()
+    }
+
+    /// How many problems are left.
+    #[must_use]
+    pub fn remaining(&self) -> u64 {
+        self.problem_count.saturating_sub(self.repaired)
     }
 
     /// Adds what was found in a partition, and what was found there again after it was repaired.
     fn add(&mut self, found: Self, after: Option<Self>) {
-        for problem in found.problems {
-            if self.problems.len() < LISTED {
+        let last = after.as_ref().unwrap_or(&found);
+        let (remaining, count) = (last.remaining(), found.problem_count.max(last.problem_count));
+        self.problem_count += count;
+        self.repaired += count.saturating_sub(remaining);
+        self.names += last.names;
+        self.records += last.records;
+        self.negatives += last.negatives;
+        self.postings += last.postings;
+        self.checkpoints += last.checkpoints;
+        self.sensors |= last.sensors;
+        for problem in
+            found.problems.into_iter().chain(after.into_iter().flat_map(|after| after.problems))
+        {
+            if self.problems.len() < LISTED && !self.problems.contains(&problem) {
                 self.problems.push(problem);
             }
         }
-        let left = after
-            .as_ref()
-            .map_or(found.problem_count, |after| after.problem_count - after.repaired);
-        // What the second look alone finds is left to be told, too.
-        self.problem_count += found.problem_count.max(left);
-        self.repaired += found.problem_count.saturating_sub(left);
-        let Self { names, records, negatives, postings, checkpoints, sensors, .. } = match after {
-            Some(after) => {
-                let room = LISTED.saturating_sub(self.problems.len());
-                let mut again = after.problems.clone();
-                again.retain(|problem| left > 0 && !self.problems.contains(problem));
-                self.problems.extend(again.into_iter().take(room));
-                after
-            }
-            None => Self { problems: Vec::new(), lost: Vec::new(), ..found },
-        };
-        self.names += names;
-        self.records += records;
-        self.negatives += negatives;
-        self.postings += postings;
-        self.checkpoints += checkpoints;
-        self.sensors |= sensors;
     }
 
-    pub(super) fn problem(&mut self, text: impl FnOnce() -> String) {
+    /// Notes a problem, and whether it is being repaired. One that is listed already is not another one.
+    pub(super) fn problem(&mut self, is_repaired: bool, text: impl FnOnce() -> String) {
+        let text = text();
+        if self.problems.contains(&text) {
+            return;
+        }
         self.problem_count += 1;
+        self.repaired += u64::from(is_repaired);
         if self.problems.len() < LISTED {
-            self.problems.push(text());
+            self.problems.push(text);
         }
     }
 }
@@ -146,6 +148,9 @@ impl Store {
         self.verify_tags(repair, &mut verdict)?;
         self.verify_sources(repair, &mut verdict)?;
         self.verify_sensors(repair, &mut verdict)?;
+        if repair && !self.schema.is_marked {
+            schema::mark_all(&mut self.link, &self.keys, &self.router, &mut self.schema)?;
+        }
         Ok(verdict)
     }
 
@@ -155,7 +160,7 @@ impl Store {
         // A hole that a reader would meet ends the check of what it is a part of.
         let met = |checked: Result<(), StoreError>, verdict: &mut Verdict| match checked {
             Err(StoreError::Damaged { key }) => {
-                verdict.problem(|| format!("{key} is missing, cut short, or does not read"));
+                verdict.problem(false, || format!("{key} is missing, cut short, or does not read"));
                 Ok(())
             }
             checked => checked,
@@ -166,14 +171,24 @@ impl Store {
         }
         let checked = self.verify_checkpoints(partition, &mut verdict);
         met(checked, &mut verdict)?;
+        let is_used = self.schema.is_marked || verdict.names > 0;
         match self.has_mark(partition) {
             Err(error) => met(Err(error), &mut verdict)?,
-            Ok((is_ours, _)) => {
-                if !is_ours && verdict.names > 0 {
+            Ok(is_ours) => {
+                if !is_ours && is_used && verdict.problem_count == 0 {
                     let key = self.keys.meta(partition, Kind::Record);
-                    verdict.problem(|| format!("{key} is not marked as a part of this store"));
+                    verdict
+                        .problem(false, || format!("{key} is not marked as a part of this store"));
                 }
             }
+        }
+        let held = self.keys.repairer(partition);
+        match self.link.ask(&[b"GET", held.as_bytes()]) {
+            Ok(redis::Value::Nil) => {}
+            Ok(_) | Err(StoreError::Damaged { .. }) => verdict.problem(false, || {
+                format!("{held} stops all agents: a repair is under way, or left it behind")
+            }),
+            Err(error) => return Err(error),
         }
         Ok(verdict)
     }
@@ -199,29 +214,34 @@ impl Store {
                 let key = self.keys.bucket(partition, kind, index);
                 for (field, value) in bucket {
                     let Ok(hash) = field.try_into().map(u64::from_be_bytes) else {
-                        verdict.problem(|| format!("{key}: a field has not eight octets"));
+                        verdict
+                            .problem(false, || format!("{key}: a field does not have eight bytes"));
                         continue;
                     };
                     names += 1;
                     if meta.buckets.of(low24(hash)) != index {
-                        verdict
-                            .problem(|| format!("{key}: {hash:016x} belongs into another bucket"));
+                        verdict.problem(false, || {
+                            format!("{key}: {hash:016x} belongs into another bucket")
+                        });
                     }
                     let entry = Entry { partition, hash, bucket: index, value };
                     let Some(value) = Value::read(&entry.value) else {
-                        verdict
-                            .problem(|| format!("{key}: the value of {hash:016x} does not read"));
+                        verdict.problem(false, || {
+                            format!("{key}: the value of {hash:016x} does not read")
+                        });
                         continue;
                     };
                     if log.remove(&hash) != Some(value.log) {
-                        verdict.problem(|| {
+                        verdict.problem(false, || {
                             format!("{key}: {hash:016x} is not where it says in the log")
                         });
                     }
                     let first =
                         self.verify_records(kind, &entry, &whole, &mut taken, &mut due, verdict)?;
                     if first / 86_400 != u32::from(value.day) {
-                        verdict.problem(|| format!("{key}: {hash:016x} has the wrong first day"));
+                        verdict.problem(false, || {
+                            format!("{key}: {hash:016x} has the wrong first day")
+                        });
                     }
                     *days.entry(u32::from(value.day)).or_default() += 1;
                 }
@@ -231,23 +251,24 @@ impl Store {
             }
         }
         for hash in log.keys() {
-            verdict
-                .problem(|| format!("{at}: {hash:016x} stands in the name log and in no bucket"));
+            verdict.problem(false, || {
+                format!("{at}: {hash:016x} stands in the name log and in no bucket")
+            });
         }
         for row in taken.iter().zip(0_u32..).filter(|(taken, _)| !**taken).map(|(_, row)| row) {
             if whole.row(row).is_some() {
-                verdict.problem(|| format!("{at}: row {row} belongs to no record"));
+                verdict.problem(false, || format!("{at}: row {row} belongs to no record"));
             }
         }
         let held = taken.iter().filter(|taken| **taken).count() as u64;
         if u64::from(meta.rows) != held + u64::from(meta.empty) {
             let (rows, empty) = (meta.rows, meta.empty);
-            verdict.problem(|| {
+            verdict.problem(false, || {
                 format!("{at}: {held} of {rows} rows belong to records, where {empty} should hold nothing")
             });
         }
         if names != meta.names {
-            verdict.problem(|| format!("{at}: {names} names, but {} counted", meta.names));
+            verdict.problem(false, || format!("{at}: {names} names, but {} counted", meta.names));
         }
         self.verify_days(kind, partition, &days, verdict)?;
         verdict.names += names;
@@ -277,15 +298,18 @@ impl Store {
                     continue;
                 }
                 let Some(name) = whole.name(position) else {
-                    verdict.problem(|| format!("{key}: no canonical name at {}", at - line - 1));
+                    verdict.problem(false, || {
+                        format!("{key}: no canonical name at {}", at - line - 1)
+                    });
                     continue;
                 };
                 let place = self.router.place(name);
                 if place.partition != partition {
-                    verdict.problem(|| format!("{key}: {name} belongs into another partition"));
+                    verdict
+                        .problem(false, || format!("{key}: {name} belongs into another partition"));
                 }
                 if log.insert(place.hash, position).is_some() {
-                    verdict.problem(|| format!("{key}: {name} stands in the log twice"));
+                    verdict.problem(false, || format!("{key}: {name} stands in the log twice"));
                 }
             }
         }
@@ -313,17 +337,21 @@ impl Store {
                 }
                 match taken.get_mut(row as usize) {
                     Some(taken) if !*taken => *taken = true,
-                    Some(_) => verdict.problem(|| format!("{at}: row {row} has two records")),
-                    None => verdict.problem(|| format!("{at}: row {row} is beyond the last")),
+                    Some(_) => {
+                        verdict.problem(false, || format!("{at}: row {row} has two records"));
+                    }
+                    None => {
+                        verdict.problem(false, || format!("{at}: row {row} is beyond the last"));
+                    }
                 }
                 let Some(RowRead { seen, bits, told }) = whole.raw_row(row) else { continue };
                 first = first.min(seen.time_first);
                 verdict.sensors |= seen.sensors;
                 if !seen.is_possible() {
-                    verdict.problem(|| format!("{at}: row {row} is no possible sum"));
+                    verdict.problem(false, || format!("{at}: row {row} is no possible sum"));
                 }
                 if bits != low24(hash) {
-                    verdict.problem(|| format!("{at}: row {row} leads to another bucket"));
+                    verdict.problem(false, || format!("{at}: row {row} leads to another bucket"));
                 }
                 let fact = match &stored {
                     Stored::Long { digest, .. } => store.verify_long(partition, digest, &stored)?,
@@ -331,7 +359,7 @@ impl Store {
                 };
                 let rrtype = fact.as_ref().map(|fact| fact.as_fact().rrtype());
                 if told != Told::NOTHING && rrtype.is_some_and(|rrtype| told != Told::of(rrtype)) {
-                    verdict.problem(|| format!("{at}: row {row} tells another type"));
+                    verdict.problem(false, || format!("{at}: row {row} tells another type"));
                 }
                 match fact {
                     Some(FactBuf::Record(rdata)) => {
@@ -341,13 +369,16 @@ impl Store {
                         due.push(Due { posting, member });
                     }
                     Some(FactBuf::Negative { .. }) => {}
-                    None => verdict.problem(|| format!("{at}: long RDATA of row {row} is missing")),
+                    None => verdict
+                        .problem(false, || format!("{at}: long RDATA of row {row} is missing")),
                 }
             }
             Ok(true)
         });
         match walked {
-            Err(StoreError::Damaged { .. }) => verdict.problem(|| format!("{at}: does not read")),
+            Err(StoreError::Damaged { .. }) => {
+                verdict.problem(false, || format!("{at}: does not read"));
+            }
             other => {
                 other?;
             }
@@ -410,19 +441,17 @@ impl Store {
                 let answer = answers.next().ok_or(StoreError::Reply)?;
                 if reply::integer(&answer)? != 1 && directories.insert(net) {
                     let key = Posting::directory(net, &self.keys);
-                    verdict.problem(|| format!("{key} lacks {net}"));
+                    verdict.problem(repair, || format!("{key} lacks {net}"));
                     if repair {
                         let (key, net) = (key.as_bytes(), net.to_string());
                         mend.command(&[b"SADD", key, net.as_bytes()]);
-                        verdict.repaired += 1;
                     }
                 }
             }
             if !there {
-                verdict.problem(|| format!("{} lacks {member}", posting.key));
+                verdict.problem(repair, || format!("{} lacks {member}", posting.key));
                 if repair {
                     self.memory.add_posting(posting, *member, &self.keys, &mut mend);
-                    verdict.repaired += 1;
                 }
             }
         }
@@ -445,7 +474,7 @@ impl Store {
             .map(|(day, count)| Some((u32::try_from(number(day)?).ok()?, number(count)?)))
             .collect();
         if stored.as_ref() != Some(days) {
-            verdict.problem(|| format!("{key}: the names first seen by day are miscounted"));
+            verdict.problem(false, || format!("{key}: the names first seen by day are miscounted"));
         }
         Ok(())
     }
@@ -459,16 +488,16 @@ impl Store {
         for (log, value) in reply::pairs(self.link.ask(&[b"HGETALL", key.as_bytes()])?)? {
             verdict.checkpoints += 1;
             let Some((mark, mut redo)) = Mark::read(&value) else {
-                verdict.problem(|| format!("{key}: a checkpoint does not read"));
+                verdict.problem(false, || format!("{key}: a checkpoint does not read"));
                 continue;
             };
             if log.len() != 16 || mark.done > mark.end || mark.applied > mark.slices {
-                verdict.problem(|| format!("{key}: a checkpoint is impossible"));
+                verdict.problem(false, || format!("{key}: a checkpoint is impossible"));
             }
             while !redo.is_empty() {
                 let entry = Stored::read(redo).and_then(|(_, rest)| rest.get(4..));
                 redo = entry.unwrap_or_else(|| {
-                    verdict.problem(|| format!("{key}: a redo does not read"));
+                    verdict.problem(false, || format!("{key}: a redo does not read"));
                     &[]
                 });
             }

@@ -102,7 +102,14 @@ impl Wire {
     /// Sends commands in wire form.
     pub(super) fn send(&mut self, octets: &[u8]) -> RedisResult<()> {
         match self {
-            Self::Plain(reader) => Ok(reader.get_mut().write_all(octets)?),
+            Self::Plain(reader) => {
+                let Err(broken) = reader.get_mut().write_all(octets) else { return Ok(()) };
+                // A server that has no room says so and hangs up.
+                match value(reader, DEPTH).and_then(Value::extract_error) {
+                    Err(told) if !matches!(told.kind(), ErrorKind::Io) => Err(told),
+                    _ => Err(broken.into()),
+                }
+            }
             Self::Tls(connection) => connection.send_packed_command(octets),
         }
     }

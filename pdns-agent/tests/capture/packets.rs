@@ -9,6 +9,8 @@ pub(crate) const V4: u16 = 0x0800;
 pub(crate) const V6: u16 = 0x86dd;
 /// A tag that the kernel takes off when it receives it, and one that it leaves.
 pub(crate) const VLAN: u16 = 0x8100;
+pub(crate) const MPLS: u16 = 0x8847;
+pub(crate) const PPPOE: u16 = 0x8864;
 pub(crate) const OLD_QINQ: u16 = 0x9100;
 
 pub(crate) fn ethernet(ethertype: u16, payload: &[u8]) -> Vec<u8> {
@@ -84,6 +86,17 @@ pub(crate) fn geneve(words: u8, ethertype: u16, payload: &[u8]) -> Vec<u8> {
     udp(40_000, 6081, &[&head[..], payload].concat())
 }
 
+/// So many labels of MPLS, from the first on.
+pub(crate) fn labels(count: usize, payload: &[u8]) -> Vec<u8> {
+    let label = |at: usize| [0, 0x10, u8::from(at + 1 == count), 64];
+    [&(0..count).flat_map(label).collect::<Vec<u8>>()[..], payload].concat()
+}
+
+/// A PPPoE session, with its protocol of PPP.
+pub(crate) fn session(protocol: u16, payload: &[u8]) -> Vec<u8> {
+    [&[0x11, 0, 0, 7, 0, 0][..], &protocol.to_be_bytes(), payload].concat()
+}
+
 /// A packet as it is once received: the kernel notes the outer tag beside the packet and takes it off.
 pub(crate) fn received(packet: &[u8]) -> Vec<u8> {
     match packet {
@@ -138,13 +151,17 @@ pub(crate) fn kinds() -> Vec<(&'static str, Vec<u8>)> {
         ("VXLAN in IPv6", ethernet(V6, &v6(UDP, &vxlan(&frame)))),
         ("GENEVE", in4(UDP, &geneve(0, 0x6558, &frame))),
         ("GENEVE with options", in4(UDP, &geneve(3, V6, &ip6))),
+        ("two tunnels", in4(47, &gre(0, V4, 0, &v4(4, 0, 0, &ip4)))),
+        ("MPLS", ethernet(MPLS, &labels(2, &ip4))),
+        ("MPLS, many labels", ethernet(MPLS, &labels(20, &ip6))),
+        ("PPPoE", ethernet(PPPOE, &session(0x21, &ip4))),
         ("the largest response", in4(UDP, &udp(53, 50_000, &[7; 16_000]))),
     ]
 }
 
 /// Packets that carry none, with what they are.
 pub(crate) fn others() -> Vec<(&'static str, Vec<u8>)> {
-    let ip4 = v4(UDP, 0, 0, &dns());
+    let ip4 = v4(UDP, 0, 0, &web());
     let in4 = |protocol, payload: &[u8]| ethernet(V4, &v4(protocol, 0, 0, payload));
     vec![
         ("IPv4, UDP", in4(UDP, &web())),
@@ -157,7 +174,7 @@ pub(crate) fn others() -> Vec<(&'static str, Vec<u8>)> {
         ("VLAN", ethernet(VLAN, &tag(V4, &v4(UDP, 0, 0, &web())))),
         ("a later fragment of ICMP", ethernet(V4, &v4(1, 0x00b9, 0, &dns()))),
         ("VXLAN", in4(UDP, &vxlan(&ethernet(V4, &v4(UDP, 0, 0, &web()))))),
-        ("a tunnel in a tunnel", in4(47, &gre(0, V4, 0, &v4(4, 0, 0, &ip4)))),
+        ("two tunnels", in4(47, &gre(0, V4, 0, &v4(4, 0, 0, &ip4)))),
         ("an IPv4 header without ports", in4(UDP, &[])),
         ("an Ethernet header and no more", ethernet(V4, &[])),
         ("an IPv4 header too short to be one", {

@@ -5,8 +5,8 @@
 
 use crate::network::{Sender, pair};
 use crate::packets::{
-    OLD_QINQ, TCP, UDP, V4, V6, VLAN, ethernet, extension, fragment, geneve, gre, kinds, others,
-    received, tag, tcp, udp, v4, v6, vxlan,
+    MPLS, OLD_QINQ, PPPOE, TCP, UDP, V4, V6, VLAN, ethernet, extension, fragment, geneve, gre,
+    kinds, labels, others, received, session, tag, tcp, udp, v4, v6, vxlan,
 };
 use crate::{RING, capture, isolated, taken};
 use fastrand::Rng;
@@ -90,6 +90,22 @@ fn ip(rng: &mut Rng, is_v6: bool, depth: u32) -> Vec<u8> {
 fn frame(rng: &mut Rng, depth: u32) -> Vec<u8> {
     let is_v6 = rng.bool();
     let (mut ethertype, mut payload) = (if is_v6 { V6 } else { V4 }, ip(rng, is_v6, depth));
+    match rng.u8(0..8) {
+        0 => {
+            let count = rng.choice([1, 2, 7, 8, 9, 16, 17, 24, 25, 40]).unwrap();
+            let inner = match rng.u8(0..4) {
+                0 if depth > 0 => frame(rng, depth - 1),
+                1 if depth > 0 => [&[0; 4][..], &frame(rng, depth - 1)].concat(),
+                _ => payload,
+            };
+            (ethertype, payload) = (rng.choice([MPLS, 0x8848]).unwrap(), labels(count, &inner));
+        }
+        1 => {
+            let protocol = rng.choice([0x21, 0x57, 0x281, 0xc021]).unwrap();
+            (ethertype, payload) = (PPPOE, session(protocol, &payload));
+        }
+        _ => {}
+    }
     let tags = if rng.u8(0..3) == 0 { rng.u8(0..10) } else { 0 };
     for _ in 0..tags {
         payload = tag(ethertype, &payload);
@@ -129,7 +145,7 @@ fn the_kernel_decides_as_the_host_does() {
         let mut made: Vec<Vec<u8>> =
             kinds().into_iter().chain(others()).map(|(_, packet)| packet).collect();
         made.retain(|packet| packet.len() < 2000);
-        made.extend((0..PACKETS).map(|_| frame(&mut rng, 2)));
+        made.extend((0..PACKETS).map(|_| frame(&mut rng, 4)));
         let mut all = Vec::new();
         for packet in made {
             all.extend((0..CHANGES).map(|_| changed(&mut rng, &packet)));

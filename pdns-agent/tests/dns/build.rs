@@ -127,9 +127,12 @@ impl Capture {
     ) -> Result<Ending, DnsRejection> {
         let at = time(seconds);
         let lines = &mut self.lines;
-        let ending = self.decoder.message(&Message { at, flow, octets }, &mut |observation| {
-            lines.push(line(&observation));
-        });
+        let ending = self.decoder.message(
+            &Message { at, flow, octets, is_cut: false },
+            &mut |observation| {
+                lines.push(line(&observation));
+            },
+        );
         assert_eq!(self.decoder.tally().messages, self.decoder.tally().endings());
         ending
     }
@@ -153,6 +156,21 @@ impl Capture {
     pub(crate) fn advance(&mut self, seconds: f64) {
         let lines = &mut self.lines;
         self.decoder.advance(time(seconds), &mut |observation| lines.push(line(&observation)));
+    }
+
+    /// What a capture has of a message that it cut, in a flow.
+    pub(crate) fn glimpse(&mut self, seconds: f64, flow: Flow, octets: &[u8]) {
+        let message = Message { at: time(seconds), flow, octets, is_cut: true };
+        let lines = &mut self.lines;
+        self.decoder.glimpse(&message, &mut |observation| lines.push(line(&observation)));
+        assert_eq!(self.decoder.tally().messages, self.decoder.tally().endings());
+    }
+
+    /// The end of the capture.
+    pub(crate) fn finish(&mut self) {
+        let lines = &mut self.lines;
+        self.decoder.finish(&mut |observation| lines.push(line(&observation)));
+        assert_eq!(self.decoder.tally().messages, self.decoder.tally().endings());
     }
 
     /// What was emitted since the last time.

@@ -105,6 +105,7 @@ fn told(queries: &[u16], response: u16) -> Vec<String> {
         capture.query(0.0, &Builder::new(flags, "www.evil.example", A)).unwrap();
     }
     capture.response(0.1, &poisoned(response)).unwrap();
+    capture.advance(0.3);
     capture.take()
 }
 

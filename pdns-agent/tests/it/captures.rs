@@ -2,6 +2,7 @@
 //! alike each count.
 
 use crate::agent::Agent;
+use crate::files::empty;
 use crate::logs::gzip;
 use crate::once::{capture, ends, pcap, store};
 use crate::redis::Redis;
@@ -26,7 +27,7 @@ fn alone(octets: &[u8]) -> Model {
 }
 
 /// What two captures amount to, each counted once.
-fn both(one: &Model, other: &Model) -> Model {
+pub(crate) fn both(one: &Model, other: &Model) -> Model {
     let mut sum = one.clone();
     for (key, seen) in other {
         sum.entry(key.clone()).and_modify(|mine| mine.merge(seen)).or_insert(*seen);
@@ -98,7 +99,7 @@ fn copies_in_one_folder_count_once_and_nothing_is_said_of_lost_data() {
     let half = home.write("moved.pcap", half);
     fs::remove_dir_all(folder).unwrap();
     let ended = import(&home, &server, &[&half]);
-    assert!(ended.stderr.contains("1 files unchanged"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("1 file unchanged"), "{}", ended.stderr);
     agrees(&mut store(&server), &model);
 }
 
@@ -141,11 +142,7 @@ fn a_beginning_of_a_capture_that_was_left_half_way_waits_for_the_longer_file() {
     // As if the import had been killed before it stored anything.
     let (id, mut state) = store(&server).sources().unwrap().remove(0);
     (state.complete, state.acknowledged) = (false, 0);
-    let mut connection = server.connection();
-    let keys: Vec<String> = redis::cmd("KEYS").arg("pd:*").query(&mut connection).unwrap();
-    for key in keys.iter().filter(|key| !["pd:schema", "pd:sensors"].contains(&key.as_str())) {
-        let () = redis::cmd("DEL").arg(key).query(&mut connection).unwrap();
-    }
+    empty(&server);
     store(&server).acknowledge(&id, &state).unwrap();
     let short = home.write("short.pcap", &half);
     let ended = import(&home, &server, &[&short]);

@@ -12,19 +12,19 @@ use pdns_agent::store::{FactBuf, Store, StoreError};
 use std::net::Ipv6Addr;
 
 /// 2023-11-14.
-const DAY: u32 = 1_699_920_000;
+pub(crate) const DAY: u32 = 1_699_920_000;
 
 /// A store with a key of every kind in the one partition that all its names lie in.
-struct Site {
-    home: Home,
-    server: Redis,
-    store: Store,
-    model: Model,
+pub(crate) struct Site {
+    pub(crate) home: Home,
+    pub(crate) server: Redis,
+    pub(crate) store: Store,
+    pub(crate) model: Model,
     log: Log,
 }
 
 impl Site {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let server = Redis::start();
         let mut store = Store::open(&options(&server)).unwrap();
         let mut log = Log::new(&mut store, 1);
@@ -63,7 +63,7 @@ impl Site {
     }
 
     /// The key with this end in the partition.
-    fn key(&self, suffix: &str) -> String {
+    pub(crate) fn key(&self, suffix: &str) -> String {
         let partition = self.store.router().partition(host(0).as_name());
         format!("pd:{{{partition:02x}}}{suffix}")
     }
@@ -104,13 +104,13 @@ impl Site {
         places.into_iter().next().expect("the record has a row")
     }
 
-    fn pdns(&self, arguments: &[&str]) -> Ended {
+    pub(crate) fn pdns(&self, arguments: &[&str]) -> Ended {
         run(self.home.pdns().args(["--redis", &self.server.url()]), arguments)
     }
 
     /// What was asked fails and says why: because of this key.
     #[track_caller]
-    fn names(&self, arguments: &[&str], key: &str) {
+    pub(crate) fn names(&self, arguments: &[&str], key: &str) {
         let ended = self.pdns(arguments);
         let told = format!("{key} in the store is damaged: run `pdns admin verify`");
         assert_eq!(
@@ -121,7 +121,7 @@ impl Site {
     }
 
     /// One more record, by a writer that knows no rows, of a name that is there already.
-    fn write(&mut self, number: u32, address: [u8; 4]) -> Result<(), StoreError> {
+    pub(crate) fn write(&mut self, number: u32, address: [u8; 4]) -> Result<(), StoreError> {
         let mut store = Store::open(&options(&self.server))?;
         let mut lost = Model::new();
         let mut log = Log::new(&mut store, 9);
@@ -131,13 +131,13 @@ impl Site {
 
     /// The names and addresses of a store that was repaired can be written to, and all is sound.
     #[track_caller]
-    fn is_sound(&mut self) {
+    pub(crate) fn is_sound(&mut self) {
         self.pdns(&["admin", "verify"]).with(&[0]);
         self.store = Store::open(&options(&self.server)).unwrap();
     }
 }
 
-fn host(number: u32) -> NameBuf {
+pub(crate) fn host(number: u32) -> NameBuf {
     name(&format!("host{number}.example.com"))
 }
 
@@ -287,10 +287,7 @@ fn what_follows_from_other_keys_is_rebuilt_exactly() {
             site.server.call(&["DEL", "kept"]);
             let ended = site.pdns(&["admin", "verify", "--repair"]);
             let gone = ended.stdout.lines().filter(|line| line.starts_with("lost: "));
-            // That something of another type was in the place of a key is told.
-            let told = usize::from(how == "of another type" && key.starts_with(&site.key("")));
-            assert_eq!(gone.count(), told, "{key} {how}: {ended:?}");
-            assert_eq!(ended.code, Some(i32::from(told > 0)), "{key} {how}: {ended:?}");
+            assert_eq!((gone.count(), ended.code), (0, Some(0)), "{key} {how}: {ended:?}");
             site.is_sound();
             agrees(&mut site.store, &site.model);
             answers_all(&site);
@@ -319,8 +316,9 @@ fn what_follows_from_other_keys_is_rebuilt_exactly() {
 #[test]
 fn a_schema_that_nothing_tells_of_is_not_replaced_by_another() {
     let site = Site::new();
-    for key in ["pd:schema", &site.key("m")] {
-        site.server.call(&["DEL", key]);
+    site.server.call(&["DEL", "pd:schema"]);
+    for partition in 0..64 {
+        site.server.call(&["DEL", &format!("pd:{{{partition:02x}}}m")]);
     }
     site.names(&["status"], "pd:schema");
     let ended = site.pdns(&["admin", "verify", "--repair"]);
@@ -438,6 +436,7 @@ fn entries_of_sensors_logs_and_tags_that_do_not_read_are_removed_and_named() {
     }
     // A sensor whose name is gone has another one, and its number is nobody else's.
     site.server.call(&["DEL", "pd:sensors"]);
+    site.server.call(&["HDEL", "pd:schema", "sensor:test"]);
     site.pdns(&["admin", "verify"]).with(&[1]);
     let told = site.pdns(&["admin", "verify", "--repair"]).with(&[1]);
     assert!(told.contains("it is lost-sensor-0 now"), "{told}");
@@ -475,6 +474,11 @@ fn an_import_after_a_repair_is_exact() {
             redis::cmd("KEYS").arg(pattern).query(&mut server.connection()).unwrap();
         assert!(!keys.is_empty(), "{pattern}");
         for key in keys {
+            // That there is nothing follows from nothing.
+            let rows = redis::cmd("HGET").arg(&key).arg("r").query(&mut server.connection());
+            if pattern.ends_with('m') && rows == Ok(0) {
+                continue;
+            }
             server.call(&["DEL", &key]);
         }
         if pattern == "pd:schema" {
@@ -493,7 +497,7 @@ fn an_import_after_a_repair_is_exact() {
 #[test]
 fn a_partition_that_is_being_repaired_is_not_written_to() {
     let mut site = Site::new();
-    site.server.call(&["SET", &site.key("v"), "somebody"]);
+    site.server.call(&["SET", &site.key("v"), "somebody", "PX", "300000"]);
     let waits = site.write(1, [10, 0, 0, 1]);
     assert!(waits.as_ref().is_err_and(StoreError::is_transient), "{waits:?}");
     site.server.call(&["DEL", &site.key("m")]);

@@ -213,7 +213,7 @@ fn an_unfinished_last_line_waits_for_its_end() {
         let path = home.write("logs/dns.log", torn);
         let ended = run(zeek(&home, &server.url()).arg("--once"), &[&path]);
         assert_eq!(ended.code, Some(0), "{}", ended.stderr);
-        assert!(ended.stderr.contains("1 unfinished last lines"), "{}", ended.stderr);
+        assert!(ended.stderr.contains("1 unfinished last line left"), "{}", ended.stderr);
         assert_eq!(contents(&mut store(&server)).len(), 2);
         append(&path, rest.as_bytes());
         for _ in 0..2 {
@@ -273,7 +273,7 @@ fn a_live_log_is_read_on_where_it_was_left() {
     // What was added, and for each reading the head of the file.
     assert!(read < added + 2_000_000, "{read} bytes were read for {added}");
     assert!(!said.contains("reading again"), "{said}");
-    assert!(said.contains(&format!("{lines} lines of 1 logs: {lines} DNS records")), "{said}");
+    assert!(said.contains(&format!("{lines} lines of 1 log: {lines} DNS records")), "{said}");
 }
 
 #[test]

@@ -10,6 +10,7 @@ mod access;
 mod agent;
 #[cfg(test)]
 mod captures;
+mod chain;
 #[cfg(test)]
 mod cli;
 #[cfg(test)]
@@ -27,6 +28,8 @@ mod files;
 #[cfg(test)]
 mod harness;
 #[cfg(test)]
+mod inputs;
+#[cfg(test)]
 mod layers;
 #[cfg(test)]
 mod live;
@@ -34,6 +37,8 @@ mod live;
 mod log_reader;
 #[cfg(test)]
 mod logs;
+#[cfg(test)]
+mod losses;
 #[cfg(test)]
 mod managed;
 #[cfg(test)]
@@ -70,7 +75,11 @@ mod serve;
 #[cfg(test)]
 mod store;
 #[cfg(test)]
+mod subjects;
+#[cfg(test)]
 mod suricata;
+#[cfg(test)]
+mod sweep;
 #[cfg(test)]
 mod tags;
 #[cfg(test)]

@@ -297,3 +297,22 @@ fn the_server_outlives_the_terminal_it_was_started_on() {
     run(&mut managed.pdns(), &["status"]).with(&[0]);
     assert_eq!(servers_in(&managed.directory()), servers);
 }
+
+#[test]
+fn a_server_that_lost_its_socket_is_told_and_stopped() {
+    let managed = Managed::new();
+    managed.fill().with(&[0]);
+    let servers = servers_in(&managed.directory());
+    assert_eq!(servers.len(), 1);
+    fs::remove_file(managed.directory().join("redis.sock")).unwrap();
+    let ended = run(&mut managed.pdns(), &["status"]);
+    assert_eq!(ended.code, Some(2), "{}", ended.stderr);
+    let process = format!("redis-server (process {})", servers[0]);
+    assert!(ended.stderr.contains(&process), "{}", ended.stderr);
+    assert!(ended.stderr.contains("stop it with `pdns admin stop`"), "{}", ended.stderr);
+    let stopped = managed.stop();
+    assert!(stopped.stderr.contains("the managed Redis stopped"), "{}", stopped.stderr);
+    stopped.with(&[0]);
+    assert!(servers_in(&managed.directory()).is_empty());
+    managed.has_it(&managed.data);
+}

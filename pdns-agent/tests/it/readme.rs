@@ -25,6 +25,7 @@ fn questions() -> Vec<String> {
 fn every_question_in_the_readme_can_be_asked() {
     let site = Site::new();
     site.home.write("subjects.txt", "www.example.com\n192.0.2.8\n");
+    site.home.write("list.txt", "bad.example\n");
     let programs = Path::new(env!("CARGO_BIN_EXE_pdns")).parent().expect("a program has a folder");
     let mut path = OsString::from(programs);
     path.push(":");

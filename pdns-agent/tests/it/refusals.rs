@@ -133,6 +133,8 @@ fn one_error_of_any_kind_is_waited_out() {
         }
     }
     site.health_says("");
+    // Nobody else wrote.
+    assert!(!agent.said().contains("another agent"), "{}", agent.said());
     site.ends_well(agent);
 }
 
@@ -219,6 +221,7 @@ fn a_log_that_is_rejected_again_and_again_is_set_aside_until_it_is_not() {
     assert_eq!(metric(&site.socket(), "pdns_store_rejected_logs"), 1);
     proxy.clear();
     catches_up(&mut agent, &site.server, sizes[0] + size);
+    agent.says("batch accepted, reading its log on", 1);
     site.health_says("");
     let (code, said) = agent.terminate();
     assert_eq!(code, Some(0), "{said}");
@@ -245,6 +248,9 @@ fn an_import_with_a_log_that_is_rejected_imports_the_others_and_says_so() {
     assert!(ended.stderr.contains("pd:{4:0a00} in the store is damaged"), "{}", ended.stderr);
     assert!(ended.stderr.contains("not all of them are stored"), "{}", ended.stderr);
     assert!(ended.stderr.contains("index entries not written"), "{}", ended.stderr);
+    let entries = ended.stderr.lines().find_map(|line| {
+        line.split_once("\"entries\":")?.1.split([',', '}']).next()?.parse::<usize>().ok()
+    });
     assert!(acknowledged(&site.server) >= elsewhere.len() as u64, "{}", ended.stderr);
     let () = redis::cmd("DEL").arg("pd:{4:0a00}").query(&mut connection).unwrap();
     let ended = import();
@@ -253,6 +259,12 @@ fn an_import_with_a_log_that_is_rejected_imports_the_others_and_says_so() {
     let repair = ["admin", "verify", "--repair", "--redis", &site.server.url()];
     run(&mut site.home.pdns(), &repair).with(&[0]);
     agrees(&mut store(&site.server), &model);
+    // Those of the other sets had been written.
+    let members: usize = redis::cmd("SCARD").arg("pd:{4:0a00}").query(&mut connection).unwrap();
+    assert!(
+        entries.is_some_and(|entries| (1..=members).contains(&entries)),
+        "{entries:?} of {members}"
+    );
 }
 
 #[test]
@@ -324,6 +336,7 @@ fn a_full_store_is_told_and_waited_out() {
     let history = ["tag", "history", "evil.example", "--redis", &url];
     let history = run(&mut site.home.pdns(), &history).with(&[0]);
     assert!(history.contains("cleared"), "{history}");
+    let counted = metric(&site.socket(), "pdns_store_answers_total");
     let (code, said) = agent.terminate();
     assert_eq!(code, Some(2), "{said}");
     assert_eq!(said.matches(RETRYING).count(), 1, "{said}");
@@ -331,8 +344,8 @@ fn a_full_store_is_told_and_waited_out() {
         contents(&mut store(&site.server)).values().map(|seen| u64::from(seen.count)).sum();
     let report = said.lines().find(|line| line.contains("observations stored"));
     let told = report.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
-    // A batch that is stored in part is not counted.
-    assert!(told.is_some_and(|told| told <= stored), "{told:?} of {stored}: {said}");
+    // Batches that are stored in part, too.
+    assert_eq!((told, counted), (Some(stored), stored), "{said}");
     assert!(said.lines().any(|line| line.contains("not all") && line.contains("full")), "{said}");
     // Started while it is full it waits, too.
     let mut agent = import();
@@ -370,6 +383,14 @@ fn a_server_that_evicts_is_not_written_to() {
     agent.says(RETRYING, 1);
     let status = run(&mut site.home.pdns(), &["status", "--redis", &url]).with(&[0]);
     assert!(status.contains("Redis may evict records"), "{status}");
+    // Nor by others than agents.
+    let tag = |act: &str| {
+        run(&mut site.home.pdns(), &["tag", act, "threat", "evil.example", "--redis", &url])
+    };
+    let refused = tag("set");
+    assert_eq!(refused.code, Some(2), "{}", refused.stderr);
+    assert!(refused.stderr.contains("set it to noeviction"), "{}", refused.stderr);
+    tag("clear").with(&[1]);
     assert_eq!(acknowledged(&site.server), before);
     site.server.call(&["CONFIG", "SET", "maxmemory-policy", "noeviction"]);
     site.catches_up(&mut agent);
@@ -390,11 +411,14 @@ fn a_server_that_hangs_is_told_long_before_it_is_given_up() {
     };
     signal("-STOP");
     site.health_says("store: no answer for ");
+    agent.says("Redis gives no answer, waiting", 1);
     assert_eq!(metric(&site.socket(), "pdns_store_up"), 0);
     signal("-CONT");
     site.write(50_000);
     site.catches_up(&mut agent);
     site.health_says("");
+    agent.says("Redis answers again", 1);
+    assert_eq!(agent.said().matches("gives no answer").count(), 1, "{}", agent.said());
     site.ends_well(agent);
 }
 
@@ -422,4 +446,118 @@ fn settings_that_never_worked_end_with_another_status_than_failures() {
     told(78, run(&mut home.pdns(), &serve));
     told(78, run(&mut home.pdns(), &["serve", "--listen", "nowhere"]));
     told(2, run(&mut home.pdns(), &["status", "--redis", &server.url()]));
+}
+
+/// The rights of a sensor, but for some keys.
+fn sensor_with(server: &Redis, keys: &[&str]) {
+    let rights = ["on", ">secret", "resetkeys", "+@all"];
+    server.call(&[&["ACL", "SETUSER", "sensor"], &rights[..], keys].concat());
+}
+
+fn as_sensor(command: &mut Command) -> &mut Command {
+    command.env("PDNS_REDIS_USER", "sensor").env("PDNS_REDIS_PASSWORD", "secret")
+}
+
+#[test]
+fn a_log_that_cannot_be_loaded_is_named_with_the_key_and_told_again_when_it_can() {
+    let mut site = Site::new(71);
+    site.write(20_000);
+    // The list of logs is missing among its keys.
+    sensor_with(&site.server, &["~pd:schema", "~pd:sensors", "~pd:{*"]);
+    let mut command = site.follows(&site.server.url());
+    let mut agent = Agent::start(as_sensor(&mut command));
+    let log = site.folder.join("dns.log");
+    site.health_says(&format!("batch of {} rejected", log.display()));
+    site.health_says("(key pd:src)");
+    agent.says("setting its log aside", 1);
+    sensor_with(&site.server, &["~pd:*"]);
+    site.catches_up(&mut agent);
+    agent.says("batch accepted, reading its log on", 1);
+    site.health_says("");
+    site.ends_well(agent);
+}
+
+#[test]
+fn a_right_that_is_missing_for_one_set_costs_one_log() {
+    let site = Site::new(72);
+    log_about(&site.home, "dns.1.log", "rejected", 1);
+    let good = log_about(&site.home, "dns.2.log", "taken", 2);
+    let elsewhere = fs::read_to_string(&good).unwrap().replace("10.0.", "10.9.");
+    fs::write(&good, &elsewhere).unwrap();
+    // All sets but that of who has an address in 10.0.0.0/16.
+    let all_but = [
+        "~pd:[^{]*",
+        "~pd:{[^4]*",
+        "~pd:{4[^:]*",
+        "~pd:{4:[^0]*",
+        "~pd:{4:0[^a]*",
+        "~pd:{4:0a[^0]*",
+        "~pd:{4:0a0[^0]*",
+    ];
+    sensor_with(&site.server, &all_but);
+    let mut command = zeek(&site.home, &site.server.url());
+    as_sensor(&mut command).args(["--once", "--workers", "1"]);
+    let ended = run(&mut command, &[&site.folder]);
+    assert_eq!(ended.code, Some(2), "{}", ended.stderr);
+    assert_eq!(ended.stderr.matches("setting its log aside").count(), 1, "{}", ended.stderr);
+    assert!(ended.stderr.contains("(key pd:{4:0a00}"), "{}", ended.stderr);
+    assert!(acknowledged(&site.server) >= elsewhere.len() as u64, "{}", ended.stderr);
+}
+
+#[test]
+fn an_import_waits_for_a_connection_and_for_an_error_of_a_moment() {
+    let mut site = Site::new(73);
+    site.write(50_000);
+    let mut own = site.server.connection();
+    let mut set = |clients: &str| {
+        let () = redis::cmd("CONFIG").arg(&["SET", "maxclients", clients]).query(&mut own).unwrap();
+    };
+    set("1");
+    let mut agent =
+        Agent::start(zeek(&site.home, &site.server.url()).arg("--once").arg(&site.folder));
+    agent.says("Redis takes no more connections (maxclients)", 1);
+    set("1000");
+    until("the import ends", || !agent.is_alive());
+    let (code, said) = agent.end();
+    assert_eq!(code, Some(0), "{said}");
+    assert!(!said.contains("Broken pipe"), "{said}");
+    site.agrees();
+    // One answer of a moment while the store is opened.
+    let proxy = Proxy::before(&site.server);
+    for error in ["ERR internal error", "WRONGPASS invalid username-password pair"] {
+        proxy.inject(Fault { error, holds: b"HGETALL", times: 1, applies: false });
+        run(zeek(&site.home, &proxy.url()).arg("--once"), &[&site.folder]).with(&[0]);
+        assert_eq!(proxy.left(), 0);
+    }
+    site.agrees();
+}
+
+#[test]
+fn eviction_is_named_where_the_schema_is_gone() {
+    let mut site = Site::new(74);
+    site.write(50_000);
+    let url = site.server.url();
+    let import = || run(zeek(&site.home, &url).arg("--once"), &[&site.folder]);
+    import().with(&[0]);
+    let set = |policy: &str, limit: &str| {
+        site.server.call(&["CONFIG", "SET", "maxmemory-policy", policy, "maxmemory", limit]);
+    };
+    set("allkeys-random", "1");
+    // The command for which room is made.
+    let mut connection = site.server.connection();
+    drop(redis::cmd("SET").arg(&["x", "y"]).query::<()>(&mut connection));
+    set("allkeys-random", "0");
+    let find = || run(&mut site.home.pdns(), &["find", "--redis", &url]);
+    let ended = find();
+    assert_eq!(ended.code, Some(2), "{}", ended.stderr);
+    assert!(ended.stderr.contains("maxmemory-policy is allkeys-random"), "{}", ended.stderr);
+    set("noeviction", "0");
+    import().with(&[0]);
+    site.server.call(&["DEL", "pd:schema"]);
+    for command in ["find", "status"] {
+        let ended = run(&mut site.home.pdns(), &[command, "--redis", &url]);
+        assert_eq!(ended.code, Some(2), "{}", ended.stderr);
+        assert!(ended.stderr.contains("pd:schema in the store is damaged"), "{}", ended.stderr);
+        assert!(ended.stderr.contains("Redis has evicted"), "{}", ended.stderr);
+    }
 }

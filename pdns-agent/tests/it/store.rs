@@ -543,7 +543,10 @@ fn an_emptied_store_is_noticed_and_filled_again() {
         let schema: BTreeMap<String, Vec<u8>> =
             redis::cmd("HGETALL").arg("pd:schema").query(&mut server.connection()).unwrap();
         server.flush();
-        for (field, value) in schema {
+        // As a program of an earlier version makes it: partitions are marked when they are first written to.
+        for (field, value) in
+            schema.into_iter().filter(|(field, _)| field.len() <= 3 && field != "m")
+        {
             let () = redis::cmd("HSET")
                 .arg("pd:schema")
                 .arg(field)

@@ -113,7 +113,7 @@ fn logs_are_found_in_folders_and_by_patterns_and_counted_once() {
     assert_alike("a folder, records", &records, &theirs);
     assert_alike("a folder, negatives", &negatives, &their_negatives);
     let again = import(&home, &server, &[&folder.join("eve*.json*")]);
-    assert!(again.stderr.contains("logs unchanged since they were read"), "{}", again.stderr);
+    assert!(again.stderr.contains("unchanged since the last run"), "{}", again.stderr);
     assert_alike("again", &octets(stored(&home, &server.url()).0), &theirs);
 }
 
@@ -145,9 +145,9 @@ fn lines_that_are_not_taken_are_told_with_file_number_and_reason() {
         assert!(told, "line {line} is not told: {text}");
     }
     for part in [
-        "8 lines of 1 logs: 2 DNS records",
-        "1 lines that tell of something else than DNS",
-        "1 lines longer than 1 MiB, passed over",
+        "8 lines of 1 log: 2 DNS records",
+        "1 line about something else than DNS",
+        "1 line longer than 1 MiB, passed over",
         "2 lines not taken: not a JSON object",
     ] {
         assert!(text.contains(part), "{part}: {text}");

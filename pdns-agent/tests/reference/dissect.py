@@ -19,11 +19,11 @@ PREFERENCES = (
 )  # fmt: skip
 # Dissectors of DNS messages.
 MESSAGES = ("dns", "mdns", "llmnr")
-# What may stand around a DNS message; everything else (ICMP errors, PPPoE, MPLS, GTP, ...) is refused.
+# What may stand around a DNS message; everything else (ICMP errors, GTP, ...) is refused.
 AROUND = {
     "frame", "eth", "vlan", "ieee8021ad", "null", "sll", "raw", "ppp", "fddi", "llc", "ip", "ipv6", "ah", "gre", "erspan",
     "vxlan", "geneve", "udp", "tcp", "tcp.segments", "hip", "shim6", "mipv6", "data", "ipv6.hopopts", "ipv6.routing",
-    "ipv6.dstopts", "ipv6.fraghdr",
+    "ipv6.dstopts", "ipv6.fraghdr", "mpls", "pppoes", "pwethheuristic", "pwethcw", "pwethnocw",
 }  # fmt: skip
 SECTIONS = {"Queries": 0, "Answers": 1, "Authoritative nameservers": 2, "Additional records": 3}
 
@@ -62,6 +62,7 @@ class Sighting:
     target: tuple
     octets: bytes
     listed: list[Listed] = field(default_factory=list)
+    is_cut: bool = False  # the capture has only the first octets of the message
 
 
 def dissect(path, ports, notes):
@@ -93,13 +94,12 @@ def dissect(path, ports, notes):
 
 def messages(number, at, layers, ports, delivered, notes):
     ip = transport = None
-    names, datagrams, found = [], 0, False
+    names, found = [], False
     for key, value in layers:
         if key.endswith("_raw"):
             continue
         if key in ("ip", "ipv6"):
             ip, transport = value, None
-            datagrams += 1
         elif key in ("udp", "tcp"):
             transport = (key, value)
         if key not in MESSAGES:
@@ -116,9 +116,6 @@ def messages(number, at, layers, ports, delivered, notes):
         around = [name for name in names if name not in AROUND and not name.startswith("_ws")]
         if around:
             notes.append(f"frame {number}: refused, it is carried in {' '.join(around)}")
-            continue
-        if datagrams > 2:
-            notes.append(f"frame {number}: refused, a tunnel in a tunnel")
             continue
         family = "ip" if ip.get("ip.src") else "ipv6"
         source, target = (
@@ -138,6 +135,9 @@ def messages(number, at, layers, ports, delivered, notes):
         elif int(header.get("udp.length")) != len(octets) + 8:
             length = int(header.get("udp.length")) - 8
             notes.append(f"frame {number}: {len(octets)} of {length} octets of a message")
+            frame = layers.get("frame")
+            if int(frame.get("frame.cap_len")) < int(frame.get("frame.len")):
+                yield Sighting(number, at, kind, source, target, octets, is_cut=True)
             continue
         sighting = Sighting(number, at, kind, source, target, octets)
         sighting.listed = list(listed(value, start))

@@ -146,20 +146,21 @@ class Answer(packets.Response):
 
 def record_of(entry, owner, several):
     """One record, with octets or why there are none."""
-    record = bare(owner, number_of(entry["rrtype"]), "ambiguous" if several else None)
+    record = bare(owner, number_of(entry["rrtype"]), None)
     record.ttl = entry.get("ttl")
-    if not several:
-        try:
-            record.rdata = whole_rdata(entry)
-        except Bad as bad:
-            record.why = str(bad)
+    # Several strings may be one record.
+    record.partial = several or entry["rrtype"] == "MX"
+    try:
+        record.rdata = whole_rdata(entry)
+    except Bad as bad:
+        record.why = str(bad)
     return record
 
 
 def bare(owner, rrtype, why, is_hidden=False):
     """A record of which nothing else is known; `is_hidden`: not even whether it is what was asked for."""
     return SimpleNamespace(
-        owner=owner, type=rrtype, cls=1, length=0, ttl=None, rdata=None, why=why, is_hidden=is_hidden
+        owner=owner, type=rrtype, cls=1, length=0, ttl=None, rdata=None, why=why, is_hidden=is_hidden, partial=False
     )
 
 
@@ -243,10 +244,11 @@ class Reference:
         self.records, self.negatives, self.left_out = {}, {}, Counter()
         self.lines = {"lines": 0, "counted": 0, "blank": 0, "other_records": 0}
         self.filtered, self.rejected = Counter(), Counter()
+        self.asked = {}
 
     def record(self, record, at):
         shown_type = TYPES.get(record.type, f"TYPE{record.type}")
-        key = (wire.name_text(record.owner), shown_type, hexed(record.rdata), record.type == 15)
+        key = (wire.name_text(record.owner), shown_type, hexed(record.rdata), record.partial)
         ttl = 0 if record.ttl is not None and record.ttl >= 2**31 else record.ttl
         add(self.records, key, at // 10**9, ttl)
 
@@ -280,6 +282,9 @@ class Reference:
     def filter_of(self, event):
         dns = event["dns"]
         if dns["type"] in ("query", "request"):
+            if "flags" in dns and event.get("flow_id") is not None:
+                key = self.question(event)
+                self.asked[key] = self.asked.get(key, True) and dns.get("rd", False)
             return "query"
         if dns.get("version") not in (2, 3):
             return "version"
@@ -287,6 +292,13 @@ class Reference:
             return "opcode"
         ports = {event.get("src_port"), event.get("dest_port")}
         return "port" if 53 not in ports and ports & packets.MULTICAST else None
+
+    @staticmethod
+    def question(event):
+        """Flow, id and question of an event."""
+        dns = event["dns"]
+        asked = (dns.get("queries") or [dns])[0]
+        return event.get("flow_id"), dns.get("id"), asked.get("rrname", "").lower(), asked.get("rrtype")
 
     def answer(self, event):
         dns = event["dns"]
@@ -320,7 +332,7 @@ class Reference:
             rest_unreadable=False,
             sections=[answers, authorities, additionals],
         )
-        is_resolved = dns.get("rd", False) and dns.get("ra", False)
+        is_resolved = self.asked.get(self.question(event), dns.get("rd", False)) and dns.get("ra", False)
         answer = Answer(self, message, at, False, qname, qtype, is_resolved)
         answer.lost = lost
         is_there = any(entry["rrtype"] != "OPT" for entry in dns.get("answers", []))

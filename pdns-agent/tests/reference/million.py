@@ -4,7 +4,7 @@
     million.py OUT [PACKETS [NAMES]]
 
 PACKETS responses (a million unless said otherwise) with one A record each, for NAMES names (a tenth as many),
-which take turns: the first NAMES responses bring new records, the rest repeat them. Times are a microsecond
+which take turns: the first NAMES responses bring new records, the rest repeat them. Times are 100 microseconds
 apart. Each response is another's in nothing but ident, port and name.
 """
 
@@ -44,7 +44,7 @@ def main(out, packets=1_000_000, names=None):
     with open(out, "wb", buffering=1 << 20) as file:
         file.write(struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 262144, 1))
         for at in range(packets):
-            seconds, micros = divmod(START + at, 10**6)
+            seconds, micros = divmod(START + at * 100, 10**6)
             file.write(
                 header.pack(seconds, micros, size, size)
                 + first + two(1024 + at % 60000) + second + two(at & 0xFFFF) + third + b"%010d" % (at % names) + last

@@ -233,8 +233,10 @@ class Message:
 
 
 class Response:
-    def __init__(self, message, question, is_asked, now):
+    def __init__(self, message, question, is_asked, now, wanted):
         self.message, self.now, self.is_asked = message, now, is_asked
+        # Of the query, if there was one.
+        self.is_resolved = (wanted if is_asked else message.is_asked) and message.is_offered
         self.qname, self.qtype, self.qclass = domain(question[0]), question[1], question[2]
         self.records, self.aliases, self.sections = [], {}, {ANSWER: 0, AUTHORITY: 0}
         self.has_unlogged, self.extended = False, 0
@@ -273,7 +275,8 @@ class Response:
 
     def lines(self):
         chain = self.chain()
-        is_above = lambda name: any(is_within(link, name) for link in chain)  # noqa: E731
+        speaks_for = chain if self.is_resolved else [self.qname]
+        is_above = lambda name: any(is_within(link, name) for link in speaks_for)  # noqa: E731
         is_apex = lambda info: info["section"] == AUTHORITY and info["rrtype"] in (NS, SOA)  # noqa: E731
         zones = [info["rrname"] for info in self.records if is_apex(info) and is_above(info["rrname"])]
         had = set()
@@ -282,6 +285,8 @@ class Response:
             if info["section"] == ANSWER:
                 if name not in chain and not (self.qtype in TRANSFERS and is_within(name, self.qname)):
                     continue
+                if not self.is_resolved and name != self.qname:
+                    info["qname"] = self.qname
             elif is_apex(info):
                 if not is_above(name):
                     continue
@@ -290,14 +295,16 @@ class Response:
                     continue
                 info["zone"] = zones[0]
             else:
-                info["qname"] = chain[-1]
+                info["qname"] = speaks_for[-1]
             key = (name, info["rrclass"], info["rrtype"], tuple(info["rdata"] or ()))
             if key not in had:
                 had.add(key)
                 yield info
         outcome = self.outcome(chain[-1], is_apex, is_above)
         if outcome:
-            yield line(self.now, chain[-1], self.qtype, self.qclass, outcome=outcome, asked=self.is_asked)
+            bound = {} if self.is_resolved or chain[-1] == self.qname else {"qname": self.qname}
+            told = {"outcome": outcome, "asked": self.is_asked} | bound
+            yield line(self.now, chain[-1], self.qtype, self.qclass, **told)
 
     def is_answer(self, info, end):
         if info["section"] != ANSWER:
@@ -383,7 +390,7 @@ def from_capture(paths, gathered):
             if question is None and "qtype" in row:
                 question = (row["query"].encode("latin-1"), row["qtype"], row["qclass"])
             if has_mark and question:
-                for info in Response(message, question, was_asked, now).lines():
+                for info in Response(message, question, was_asked, now, row["RD"]).lines():
                     gathered.add(now, info)
     for row in rows:
         if row.get("pdns") and "rcode" not in row and "qtype" in row:

@@ -33,6 +33,10 @@ SIG, TKEY, TSIG, IXFR, AXFR, MAILB, MAILA, ANY = 24, 249, 250, 251, 252, 253, 25
 META = {128, 249, 250, 251, 252, 253, 254, 255, OPT}
 MDNS, MULTICAST = 5353, {5353, 5355, 137}
 LONGEST_CHAIN = 64  # names, QNAME among them
+COPIES_WITHIN, WAITS = 50_000, 100_000  # microseconds
+MOST_WAITING = 8  # responses of one flow and id
+# Octets of RDATA of types of fixed form: A, AAAA, NID, L32, L64, EUI48, EUI64.
+LENGTHS = {1: 4, 28: 16, 104: 10, 105: 6, 106: 10, 108: 6, 109: 8}
 
 
 def is_at_or_below(name, apex):
@@ -54,6 +58,9 @@ class Reference:
         self.options = options
         self.timeout = int(options.timeout * 10**9)
         self.now, self.open = 0, {}
+        # When a datagram was there, and the responses that wait: (flow and id, question, sighting, until), and None for
+        # the question and sighting of one that cannot be used.
+        self.copies, self.waiting = {}, []
         self.records, self.negatives = {}, {}
         self.messages = {"responses": 0, "queries": 0, "retransmissions": 0, "unsolicited": 0}
         self.messages |= {"filtered": Counter(), "rejected": Counter()}
@@ -64,15 +71,20 @@ class Reference:
     def advance(self, at):
         """Closes the queries whose time is over: the rules' R2."""
         self.now = max(self.now, at)
+        while self.waiting and self.now // 1000 > self.waiting[0][3]:
+            self.read_late(self.waiting.pop(0))
         for key, entry in list(self.open.items()):
             if self.now > entry["deadline"]:
                 del self.open[key]
-                if not entry["answered"]:
+                if not entry["answered"] and not entry["responded"]:
                     name, qtype = key[-2:]
                     self.negative(name, qtype, "UNANSWERED", entry["at"], False)
 
     def finish(self):
-        self.left_out["capture_ended"] += sum(not entry["answered"] for entry in self.open.values())
+        while self.waiting:
+            self.read_late(self.waiting.pop(0))
+        unanswered = [entry for entry in self.open.values() if not entry["answered"] and not entry["responded"]]
+        self.left_out["capture_ended"] += len(unanswered)
 
     def ask(self, sighting, message, name, qtype):
         key = (sighting.transport, sighting.source, sighting.target, message.id, name, qtype)
@@ -87,16 +99,47 @@ class Reference:
                 "deadline": self.now + self.timeout,
                 "asked": 1,
                 "answered": False,
+                "responded": False,
                 "wants_recursion": message.wants_recursion,
             }
 
-    def match(self, sighting, message):
-        """The question of a response, whether nobody asked it (R3), and whether it asked a resolver (R5)."""
+        flow = key[:4]
+        early = [one for one in self.waiting if one[0] == flow]
+        if early:
+            self.respond(flow)
+        for one in early:
+            # One of the flow and id that cannot be used has said all that it can.
+            if one[2] is not None and one[1] in (key, None):
+                self.waiting.remove(one)
+                self.read_late(one)
+
+    def respond(self, flow):
+        """None of the questions of this flow and id is unanswered; whether that is new of any."""
+        entries = [entry for key, entry in self.open.items() if key[:4] == flow and not entry["responded"]]
+        for entry in entries:
+            entry["responded"] = True
+        return bool(entries)
+
+    def wait(self, flow, question, sighting):
+        """Has a response wait for its query; False if too many of its flow and id do."""
+        if sum(one[0] == flow for one in self.waiting) >= MOST_WAITING:
+            return False
+        self.waiting.append((flow, question, sighting, self.now // 1000 + WAITS))
+        return True
+
+    def read_late(self, one):
+        if one[2] is not None:
+            self.read(one[2], is_late=True)
+
+    def match(self, sighting, message, is_late):
+        """The question of a response, whether nobody asked it (R3), and what that wanted (R5); None if it waits."""
         flow = (sighting.transport, sighting.target, sighting.source, message.id)
         if message.questions:
             key = (*flow, *message.questions[0][:2])
         else:
             keys = [key for key in self.open if key[:4] == flow]
+            if not keys and not is_late and self.wait(flow, None, sighting):
+                return None
             if len(keys) != 1:
                 raise Left("rejected", "no_question")
             key = keys[0]
@@ -107,30 +150,76 @@ class Reference:
             entry["asked"] -= not is_transfer
             entry["answered"] = True
             return key[-2:], False, entry["wants_recursion"]
+        if not is_late:
+            self.respond(flow)
+            if self.wait(flow, key, sighting):
+                return None
         return key[-2:], True, message.wants_recursion
 
     # --- messages -----------------------------------------------------------------------------
 
     def see(self, sighting):
         self.advance(sighting.at)
+        if sighting.is_cut:
+            self.glimpse(sighting)
+            return
+        if sighting.transport == "udp" and len(sighting.octets) >= 12:
+            copy, at = (sighting.source, sighting.target, sighting.octets), sighting.at // 1000
+            if copy in self.copies and abs(at - self.copies[copy]) <= COPIES_WITHIN:
+                self.messages["filtered"]["duplicate"] += 1
+                return
+            self.copies[copy] = at
+        self.read(sighting, is_late=False)
+
+    def glimpse(self, sighting):
+        """The first bytes of a message: a query may show its question, a response that there is one."""
+        octets, ports = sighting.octets, {sighting.source[1], sighting.target[1]}
+        if len(octets) < 4 or 53 not in ports and ports & MULTICAST:
+            return
+        message = wire.Message(octets.ljust(12, b"\0"))
+        if message.is_response:
+            flow = (sighting.transport, sighting.target, sighting.source, message.id)
+            if not self.respond(flow):
+                self.wait(flow, None, None)
+            return
         try:
-            message = wire.Message(sighting.octets)
-            if message.opcode:
-                raise Left("filtered", "opcode")
-            ports = {sighting.source[1], sighting.target[1]}
-            # A client may have chosen such a port for an ordinary query.
-            ports = set() if 53 in ports else ports & MULTICAST
-            if MDNS in ports:
-                self.multicast(sighting, message)
-            else:
-                self.unicast(sighting, message, not ports)
+            message.octets = octets
+            if not message.opcode and message.counts[0] == 1:
+                message.read_questions()
+                if message.questions[0][2] == IN:
+                    self.ask(sighting, message, *message.questions[0][:2])
+        except Unreadable:
+            pass
+
+    def read(self, sighting, is_late):
+        try:
+            self.decode(sighting, is_late)
         except Unreadable as unreadable:
             self.messages["rejected"]["unreadable"] += 1
             self.compare_rejected(sighting, unreadable)
         except Left as left:
             self.messages[left.kind][left.reason] += 1
+            if left.reason in ("unsolicited", "multicast_query"):
+                return
+        else:
+            return
+        # It cannot be used; but if it is a response, its query is not unanswered.
+        if sighting.octets[2:3] >= b"\x80":
+            self.glimpse(sighting)
 
-    def unicast(self, sighting, message, is_paired):
+    def decode(self, sighting, is_late):
+        message = wire.Message(sighting.octets)
+        if message.opcode:
+            raise Left("filtered", "opcode")
+        ports = {sighting.source[1], sighting.target[1]}
+        # A client may have chosen such a port for an ordinary query.
+        ports = set() if 53 in ports else ports & MULTICAST
+        if MDNS in ports:
+            self.multicast(sighting, message)
+        else:
+            self.unicast(sighting, message, not ports, is_late)
+
+    def unicast(self, sighting, message, is_paired, is_late):
         if message.counts[0] > 1:
             raise Left("rejected", "question_count")
         if not message.is_response and message.counts[0] == 0:
@@ -150,7 +239,10 @@ class Reference:
             self.ask(sighting, message, *message.questions[0][:2])
             return
         else:
-            (name, qtype), unsolicited, wants_recursion = self.match(sighting, message)
+            matched = self.match(sighting, message, is_late)
+            if matched is None:
+                return
+            (name, qtype), unsolicited, wants_recursion = matched
         if unsolicited and self.options.drop_unsolicited:
             raise Left("filtered", "unsolicited")
         message.read_records(at)
@@ -278,6 +370,8 @@ class Response:
 
     def octets(self, record):
         """Canonical RDATA, or None."""
+        if record.length != LENGTHS.get(record.type, record.length):
+            return None
         try:
             return wire.rdata_octets(self.message.octets, record.type, record.data, record.end)
         except Unreadable:
@@ -391,6 +485,8 @@ class Response:
         else:
             answered = any(record.type == self.qtype and record.owner == end for record in filed)
         answered = answered or self.qtype in (TKEY, TSIG)
+        # An answer of another class is no lack of data.
+        answered = answered or any(record.cls != IN and record.type != OPT for record in message.sections[0])
         # The RCODE, and what is not there, are those of the true end of the chain.
         if is_cut and (rcode or not answered):
             self.left_out["chain_cut"] += 1

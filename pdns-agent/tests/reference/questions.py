@@ -28,6 +28,15 @@ NO_TTL = 2**32 - 1
 # --- the logs ---------------------------------------------------------------------------------
 
 
+def as_typed(name):
+    """A name as it is typed: octets that could be taken for something else are escaped, as is the first of nothing but numbers."""
+    if name.replace(".", "").isdigit():
+        return f"\\{ord(name[0]):03}{name[1:]}"
+    octets = re.findall(r"\\[0-9]{3}|\\.|.", name)
+    is_plain = re.compile(r"\\.*|[-_.A-Za-z0-9]").fullmatch
+    return "".join(octet if is_plain(octet) else f"\\{ord(octet):03}" for octet in octets)
+
+
 def load(paths):
     records, negatives = {}, {}
     lines = dict.fromkeys(("total", "counted", "directive", "blank", "other"), 0)
@@ -197,7 +206,7 @@ def typed_subject(rng, rows):
     found = address(row)
     if found is None or rng.random() < 0.5:
         name = target(row) if target(row) and rng.random() < 0.5 else row["rrname"]
-        return name.replace("*", "\\*"), name, None
+        return as_typed(name), name, None
     form = rng.choice(("one", "prefix", "range"))
     if form == "one":
         return str(found), None, (found, found)
@@ -209,10 +218,16 @@ def typed_subject(rng, rows):
     return f"{found}-{type(found)(last)}", None, (found, type(found)(last))
 
 
+def as_ipv4(at):
+    return getattr(at, "ipv4_mapped", None) or at
+
+
 def look_up_parts(rows, name, span, negative):
     if name is None:
-        low, high = span
-        return [[row for row in rows if (at := address(row)) and at.version == low.version and low <= at <= high]]
+        # IPv4 addresses are found in their IPv6 form, too.
+        low, high = (as_ipv4(at) for at in span)
+        found = [(row, as_ipv4(at)) for row in rows if (at := address(row))]
+        return [[row for row, at in found if at.version == low.version and low <= at <= high]]
     own = [row for row in rows if is_record(row) and row["rrname"] == name]
     pointing = [row for row in rows if target(row) == name and row["rrname"] != name]
     failed = [row for row in rows if not is_record(row) and row["rrname"] == name]
@@ -413,7 +428,7 @@ def ask_parked(rng, rows):
 
     parts = [[row | {"why": kind} for row in rows if passes(row) and why(row) == kind] for kind in kinds]
     answer = sections(parts, order, limit, args)
-    answer["list"] = "".join(f"{server}\n" for server in servers)
+    answer["list"] = "".join(f"{as_typed(server)}\n" for server in servers)
     return answer
 
 
@@ -457,7 +472,7 @@ def groups(args, by, found, order, limit, tie=lambda value: value, shown=lambda 
 def ask_subdomains(rng, rows):
     parts = labels(rng.choice(rows)["rrname"])
     apex = parts[-rng.randint(1, 3) :] if rng.random() < 0.95 else []
-    args = ["subdomains", (".".join(apex) or ".").replace("*", "\\*")]
+    args = ["subdomains", as_typed(".".join(apex) or ".")]
     by_depth, depth = rng.random() < 0.3, rng.choice((1, 1, 2, 3))
     if by_depth:
         args += ["--by", "depth"]

@@ -2,7 +2,7 @@
 """Independent reference: what Zeek DNS logs say, as a plain dictionary.
 
 Written from Zeek's log format and the rules of inference alone, not from the Rust code, which it
-checks. Python's standard library only; slow and simple on purpose.
+checks. Slow and simple on purpose; but for the public suffixes, the standard library alone.
 
     zeek.py [--baseline] [--keep-multicast] LOG...
 
@@ -24,6 +24,8 @@ import sys
 import zlib
 from collections import Counter
 from decimal import Decimal, InvalidOperation
+
+import suffixes
 
 # IANA "Resource Record (RR) TYPEs".
 TYPES = {
@@ -445,11 +447,23 @@ def is_reverse(name):
     return any(("." + name).endswith(zone) for zone in (".in-addr.arpa", ".ip6.arpa"))
 
 
-def infer(query, qtype, kinds, ttls):
+def domain_of(query):
+    """The domain of a name, in canonical text, that its servers speak for: its registrable domain, or itself."""
+    labels = [label.encode("latin-1") for label in re.findall(r"(?:\\.|[^.\\])+", query)]
+    found = suffixes.registrable(tuple(labels))
+    return found and ".".join(label.decode("latin-1") for label in found) or query
+
+
+def is_at_or_below(name, apex):
+    return apex == "." or name == apex or name.endswith("." + apex)
+
+
+def infer(query, qtype, kinds, ttls, is_resolved=True):
     """Gives every answer its owner and type.
 
     Returns records [(rrname, rrtype, rdata, partial, ttl)], the reasons of what is left out, and the
-    owner at the end of the CNAME chain; None when that cannot be told.
+    owner at the end of the CNAME chain; None when that cannot be told. Unless a resolver made the response, what
+    follows an alias that leaves the query's domain is left out.
     """
     names = [at for at, kind in enumerate(kinds) if kind[0] == "name"]
     # An address or text, be it broken.
@@ -465,11 +479,14 @@ def infer(query, qtype, kinds, ttls):
     one_rrset = len({ttls[at] for at in names}) <= 1
     records, left_out, owner, name_seen = [], [], query, False
     for at, (kind, ttl) in enumerate(zip(kinds, ttls)):
+        is_cut = owner is not None and not is_resolved and not is_at_or_below(owner, domain_of(query))
         if kind[0] == "out":
             left_out.append(kind[1])
         elif kind[0] == "data":
             if owner is None or name_seen and rule in (NS, MX, SRV, SOA, PTR, DNAME, ANY):
                 left_out.append("ambiguous")
+            elif is_cut:
+                left_out.append("out_of_bailiwick")
             else:
                 records.append((owner, kind[1], kind[2], False, ttl))
         else:
@@ -478,6 +495,8 @@ def infer(query, qtype, kinds, ttls):
             if owner is None or rule in (DNAME, ANY) or rule in (NS, MX, SRV) and not one_rrset:
                 left_out.append("ambiguous")
                 owner = None
+            elif is_cut and target is not None:
+                left_out.append("out_of_bailiwick")
             elif rule in (NS, MX, SRV):
                 rdata = {NS: "", MX: "0 ", SRV: "0 0 0 "}[rule]
                 add_named(records, left_out, (owner, TYPES[rule], rdata, rule != NS, ttl), target)
@@ -551,16 +570,26 @@ def negative(row, query_type, answered, owner, query, left_out):
     if rcode != 0 and owner is None:
         left_out.append("ambiguous")
         return None
+    if rcode != 0 and not is_of_resolver(row) and not is_at_or_below(owner, domain_of(query)):
+        left_out.append("chain_cut")
+        return None
     if rcode != 0:
         return owner, OUTCOMES.get(rcode, f"RCODE{rcode}")
     true = {key: key in row and row[key].true() for key in ("AA", "RA", "RD", "rejected")}
     if field(row, "rtt") or true["AA"] or true["RA"] or query_type in UNLOGGED:
         left_out.append("answer_not_in_log")
         return None
-    if not true["RD"] and not true["rejected"]:
+    # A message without records may be truncated, unless it came over a stream; with some, a referral.
+    proto = field(row, "proto")
+    if not true["rejected"] or not proto or proto.octets() != b"tcp":
         left_out.append("nodata_or_referral")
         return None
     return owner, "NODATA"
+
+
+def is_of_resolver(row):
+    """Whether the query wanted recursion, and the server offers it."""
+    return all(key in row and row[key].true() for key in ("RD", "RA"))
 
 
 def observe(row):
@@ -581,7 +610,7 @@ def observe(row):
     ttls = field(row, "TTLs")
     ttls = ttls.vector() if ttls else []
     ttls = [ttl_of(ttl) for ttl in ttls] if len(ttls) == len(answers) else [None] * len(answers)
-    records, left_out, owner = infer(query, qtype, [kind_of(answer) for answer in answers], ttls)
+    records, left_out, owner = infer(query, qtype, [kind_of(answer) for answer in answers], ttls, is_of_resolver(row))
     outcome = negative(row, qtype, bool(answers), owner, query, left_out)
     once = {}
     for rrname, rrtype, rdata, partial, ttl in records:
@@ -630,7 +659,11 @@ def observe_package(row):
     rrname = name_of(package_octets(row["rrname"].octets()))
     rrtype = whole(row["rrtype"])
     shown_type = TYPES.get(rrtype, f"TYPE{rrtype}")
-    outcome = field(row, "outcome")
+    outcome, section, qname = (field(row, name) for name in ("outcome", "section", "qname"))
+    if qname and (section is None or section.octets() == b"answer"):
+        # The answer of a server that is no resolver to its client.
+        if not is_at_or_below(rrname, domain_of(name_of(package_octets(qname.octets())))):
+            return first, last, count, ttls, None, True
     if outcome:
         return first, last, count, ttls, (rrname, shown_type, outcome.octets().decode()), False
     rdata = field(row, "rdata")

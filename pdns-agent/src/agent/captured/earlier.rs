@@ -74,6 +74,12 @@ impl Before {
         }
     }
 
+    /// Places up to which an earlier version has read the file: what waited there was filed then.
+    pub(super) fn ends(&self) -> impl Iterator<Item = u64> {
+        let half = self.half.iter().map(|checkpoint| checkpoint.horizon().saturating_sub(1));
+        half.chain([self.whole]).filter(|&end| end > 0)
+    }
+
     /// True if a record of the place `at` in the file is stored already.
     pub(super) fn covers(&self, place: Place, at: u64) -> bool {
         at <= self.whole || self.half.iter().any(|checkpoint| checkpoint.covers(place, at))

@@ -1,24 +1,29 @@
 //! The files that wait for a thread.
 //!
-//! Under `captured`. Copies of one capture, and states of it at several times, begin with the same packet. They are
+//! Under `captured`. The files of one folder go to one thread, since they may be parts of one capture. Copies of one capture, and states of it at several times, begin with the same packet. They are
 //! read one after the other: two threads would have to find out from the store what the other one has written.
 
+use super::folder::{Folder, Part};
 use crate::source::Digest;
 use std::collections::{HashMap, VecDeque};
 use std::path::PathBuf;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// A file to be read.
 #[derive(Clone, Debug)]
 pub(super) struct Waiting {
     pub(super) path: PathBuf,
+    /// The files that it lies beside, and its place among them.
+    pub(super) folder: Arc<Folder>,
+    pub(super) place: usize,
     /// True once it was put behind all others.
     pub(super) postponed: bool,
 }
 
 #[derive(Default)]
 struct State {
-    files: VecDeque<Waiting>,
+    /// Files that are read one after the other by one thread.
+    files: VecDeque<Vec<Waiting>>,
     /// By what they begin with: captures that are being read, and the files that wait for that.
     claimed: HashMap<Digest, Vec<Waiting>>,
 }
@@ -33,19 +38,26 @@ pub(super) struct Claim<'q> {
 }
 
 impl Queue {
-    pub(super) fn new(files: Vec<PathBuf>) -> Self {
-        let files = files.into_iter().map(|path| Waiting { path, postponed: false }).collect();
+    pub(super) fn new(folders: Vec<Arc<Folder>>) -> Self {
+        let files = |folder: Arc<Folder>| -> Vec<Waiting> {
+            let waiting = |(place, part): (usize, &Part)| {
+                let (path, folder) = (part.path.clone(), folder.clone());
+                Waiting { path, folder, place, postponed: false }
+            };
+            folder.parts.iter().enumerate().map(waiting).collect()
+        };
+        let files = folders.into_iter().map(files).collect();
         Self(Mutex::new(State { files, ..State::default() }))
     }
 
-    /// Takes the next file.
-    pub(super) fn next(&self) -> Option<Waiting> {
+    /// Takes the next files.
+    pub(super) fn next(&self) -> Option<Vec<Waiting>> {
         self.state().files.pop_front()
     }
 
     /// Puts a file behind all others.
     pub(super) fn postpone(&self, file: Waiting) {
-        self.state().files.push_back(Waiting { postponed: true, ..file });
+        self.state().files.push_back(vec![Waiting { postponed: true, ..file }]);
     }
 
     /// Claims the captures that begin with `head`. If another thread has them, the file waits for it.
@@ -68,7 +80,7 @@ impl Drop for Claim<'_> {
     fn drop(&mut self) {
         let mut state = self.queue.state();
         for file in state.claimed.remove(&self.head).unwrap_or_default().into_iter().rev() {
-            state.files.push_front(file);
+            state.files.push_front(vec![file]);
         }
     }
 }
@@ -76,24 +88,30 @@ impl Drop for Claim<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::hash::Hasher;
+    use std::time::Duration;
 
     #[test]
     fn files_that_begin_alike_are_handed_out_one_after_the_other() {
-        let queue = Queue::new(["a", "copy", "b"].map(PathBuf::from).into());
+        let folder = |name: &str| {
+            Folder::new(vec![name.into()], &Hasher::new(&[0; 16]), Duration::from_secs(10))
+        };
+        let queue = Queue::new(["a", "copy", "b"].map(folder).into());
+        let next = || queue.next().map(|mut files| files.remove(0));
         let name = |file: &Waiting| file.path.display().to_string();
-        let first = queue.next().unwrap();
+        let first = next().unwrap();
         let claim = queue.claim([1; 16], &first).unwrap();
-        let copy = queue.next().unwrap();
+        let copy = next().unwrap();
         assert!(queue.claim([1; 16], &copy).is_none());
-        let other = queue.next().unwrap();
+        let other = next().unwrap();
         assert!(queue.claim([2; 16], &other).is_some());
         queue.postpone(other);
         drop(claim);
-        let copy = queue.next().unwrap();
+        let copy = next().unwrap();
         assert_eq!(name(&copy), "copy");
         assert!(queue.claim([1; 16], &copy).is_some());
-        let last = queue.next().unwrap();
+        let last = next().unwrap();
         assert_eq!((name(&last).as_str(), last.postponed), ("b", true));
-        assert!(queue.next().is_none());
+        assert!(next().is_none());
     }
 }

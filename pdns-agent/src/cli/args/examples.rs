@@ -3,6 +3,8 @@
 pub(super) const LOOKUP: &str = "\
 Examples:
   pdns lookup www.example.com 192.0.2.7 '*.example.com'
+  pdns lookup .example.com          the name and all below it
+  pdns lookup 'hxxps://login[.]example[.]com/x, 10.0.0.0/8'
   pdns lookup 192.0.2.10-192.0.2.40 --rrtype A --sort count
   pdns lookup new                   a name that is also a command
   pdns lookup - --format csv < subjects.txt";
@@ -56,18 +58,20 @@ Examples:
 
 pub(super) const TAG_SET: &str = "\
 Examples:
-  pdns tag set threat evil.example '*.bad.example' 192.0.2.0/25 --note 'seen in case 17'
+  pdns tag set threat evil.example .bad.example 192.0.2.0/25 --note 'seen in case 17'
   pdns tag set trust www.example.com --source 'our own'";
 
 pub(super) const TAG_CLEAR: &str = "\
 Examples:
   pdns tag clear threat evil.example --note 'was ours'
-  pdns tag clear 192.0.2.7          whatever it is tagged as";
+  pdns tag clear 192.0.2.7          whatever it is tagged as
+  pdns tag clear --source feed      all tags that came from a feed";
 
 pub(super) const TAG_LIST: &str = "\
 Examples:
   pdns tag list threat
   pdns tag list --under 192.0.2.0/24
+  pdns tag list --source abuse.example
   pdns tag list --format csv > tags.csv";
 
 pub(super) const TAG_HISTORY: &str = "\
@@ -79,4 +83,6 @@ pub(super) const TAG_IMPORT: &str = "\
 Examples:
   pdns tag import list.txt --kind threat --source abuse.example
   pdns tag import tags.csv          with a head such as subject,kind,note
+  pdns tag import feed.csv --column 2 --kind threat --dry-run
+  pdns tag import list.txt --kind threat --source abuse.example --replace
   pdns tag import - --kind interest --below < domains.txt";

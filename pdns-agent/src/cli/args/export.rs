@@ -8,7 +8,7 @@ use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use std::path::PathBuf;
 
 pub(super) const EXPORT: &str = "\
-zeek-intel and suricata-dataset know names and no domains: for a tag on '*.example.com' they list
+zeek-intel and suricata-dataset know names and no domains: for a tag on .example.com they list
 example.com and the names below it that the store has, at most 10000 of each domain, and say so when
 there are more. A name that a nearer tag says the opposite of is left out. suricata-dataset leaves
 out addresses. In zeek-intel only what is tagged as a threat asks for a notice.
@@ -48,7 +48,7 @@ pub struct Export {
     /// ip-descriptions]
     #[arg(long, short = 'l', value_name = "N", allow_negative_numbers = true, value_parser = rows)]
     pub limit: Option<usize>,
-    /// Write this file, and not standard output
+    /// Write this file rather than standard output, which is -
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
     /// Link each indicator of zeek-intel to its page on this server

@@ -11,14 +11,15 @@ use clap::{Args, Subcommand};
 pub enum TagCommand {
     /// Tag names, addresses or prefixes as a threat, as trusted, or as of interest
     ///
-    /// A subject is either a threat or trusted: setting one ends the other. '*.example.com' or
-    /// .example.com is the name with all names below it.
+    /// A subject is either a threat or trusted: setting one ends the other. .example.com is the name with all names
+    /// below it; tags cover a name and all below it together, so '*.example.com' is taken for the same, and said.
+    /// Text that could be taken for more than one subject, or that no host name contains, is refused.
     #[command(after_long_help = examples::TAG_SET)]
     Set {
         /// What it is
         #[arg(value_parser = kinds())]
         kind: TagKind,
-        /// Names, '*.NAME', addresses, prefixes; URLs as of pdns itself
+        /// Names, .NAME, addresses, prefixes; URLs as of pdns itself
         #[arg(value_name = "SUBJECT", required = true)]
         subjects: Vec<String>,
         /// What is said beside it.
@@ -35,8 +36,11 @@ pub enum TagCommand {
     #[command(after_long_help = examples::TAG_CLEAR)]
     Clear {
         /// A kind, if only tags of that kind are to go; then subjects
-        #[arg(value_name = "[KIND] SUBJECT", required = true)]
+        #[arg(value_name = "[KIND] SUBJECT", required_unless_present = "source")]
         words: Vec<String>,
+        /// Only tags from this source; without subjects, all of them
+        #[arg(long, value_name = "NAME")]
+        source: Option<String>,
         /// Why, for the history
         #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
         note: String,
@@ -56,6 +60,9 @@ pub enum TagCommand {
         /// Only tags on this name and below it, or on addresses of this prefix
         #[arg(long, value_name = "SUBJECT")]
         under: Option<String>,
+        /// Only tags from this source
+        #[arg(long, value_name = "NAME")]
+        source: Option<String>,
     },
     /// Who set and cleared which tags, and when; the latest first
     #[command(after_long_help = examples::TAG_HISTORY)]
@@ -66,9 +73,11 @@ pub enum TagCommand {
     },
     /// Set a tag on each line of a file
     ///
-    /// A line is a subject, or the file is CSV with a head that names the columns: subject, and any of
-    /// kind, note, source, author and time. Lines that begin with # are left out. A bad line is told and passed over;
-    /// then the exit status is 2. A tag that is there with the same words stays as it is.
+    /// A line is a subject, several with commas between, or a subject in front of other columns; # ; // and ! begin a
+    /// comment, and a hosts file is read by its names. With a head, columns are separated by commas, semicolons or
+    /// tabs: subject, and any of kind, note, source, author and time, as pdns tag list --format csv has them; or a column
+    /// that feeds call domain, host, ip, url, ioc, indicator and the like. A bad line is reported and skipped; then the
+    /// exit status is 2. A tag that is there with the same words stays as it is.
     #[command(after_long_help = examples::TAG_IMPORT)]
     Import {
         /// The file; - is standard input
@@ -77,6 +86,15 @@ pub enum TagCommand {
         /// The kind of all tags, where the file does not say it
         #[arg(long, value_parser = kinds())]
         kind: Option<TagKind>,
+        /// The column with the subjects: its name in the head, or its number from 1
+        #[arg(long, value_name = "COLUMN")]
+        column: Option<String>,
+        /// Say what would change, and change nothing
+        #[arg(long)]
+        dry_run: bool,
+        /// Then clear the tags from --source that the file does not list
+        #[arg(long)]
+        replace: bool,
         /// What is said of lines that do not say it themselves.
         #[command(flatten)]
         words: Words,

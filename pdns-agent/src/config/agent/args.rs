@@ -5,12 +5,12 @@
 use crate::config::Connection;
 use std::path::PathBuf;
 
-/// Feeds DNS answers that this sensor sees into a passive DNS store.
+/// Record the DNS answers that a sensor sees in a passive DNS store.
 #[derive(Debug, clap::Parser)]
 #[command(
     name = "pdns-agent",
     version,
-    about,
+    about = "Record the DNS answers that a sensor sees in a passive DNS store",
     after_help = "The store is a private Redis unless --redis or PDNS_REDIS names one. SIGTERM and SIGINT end the \
                   agent after all it has read is in the store. Once the store has worked, whatever is wrong with it \
                   is waited out.\n\nExit status: 0 done, 2 failed (something could not be read or stored), 78 the \
@@ -50,13 +50,13 @@ pub struct Args {
 pub enum Source {
     /// Read Zeek dns.log files: what is there first, then what is added.
     ///
-    /// Takes files, directories and globs, TSV and JSON, plain and gzip. A log is known by its content, so that
+    /// Takes files, directories and globs, TSV and JSON, plain and compressed. A log is known by its content, so that
     /// rotation, compression and copies count nothing twice. Where our Zeek package writes pdns.log, that is
     /// read, too, and what dns.log says of the same answers is passed over.
     Zeek(Zeek),
     /// Read Suricata eve.json files: what is there first, then what is added.
     ///
-    /// Takes files, directories and globs, plain and gzip, with DNS events of version 2 (detailed or grouped) and 3.
+    /// Takes files, directories and globs, plain and compressed, with DNS events of version 2 (detailed or grouped) and 3.
     /// A log is known by its content, so that rotation, compression and copies count nothing twice. All other events
     /// are passed over.
     Suricata(Suricata),
@@ -154,7 +154,7 @@ pub struct Ebpf {
 /// Flags of `pdns-agent pcap`.
 #[derive(Debug, Default, clap::Args)]
 pub struct Pcap {
-    /// Capture files, and directories of them; gzip, zstd, xz and lz4 are unpacked.
+    /// Capture files, and directories of them; gzip, bzip2, zstd, xz and lz4 are unpacked.
     #[arg(value_name = "FILE", required = true)]
     pub files: Vec<PathBuf>,
 

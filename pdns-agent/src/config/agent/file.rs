@@ -2,7 +2,6 @@
 
 #![expect(clippy::struct_field_names, reason = "the keys of a file that people write")]
 
-use crate::config::StoreFile;
 use serde::Deserialize;
 use std::path::PathBuf;
 
@@ -21,19 +20,6 @@ pub(super) struct File {
     pub(super) suricata: Suricata,
     pub(super) ebpf: Ebpf,
     pub(super) pcap: Pcap,
-}
-
-impl File {
-    /// The store that the file at `path` names.
-    pub(super) fn store(&self, path: PathBuf) -> StoreFile {
-        StoreFile {
-            path,
-            redis: self.redis.clone(),
-            prefix: self.prefix.clone(),
-            user: self.redis_user.clone(),
-            password_file: self.redis_password_file.clone(),
-        }
-    }
 }
 
 #[derive(Debug, Default, Deserialize)]

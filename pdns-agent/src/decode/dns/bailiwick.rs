@@ -18,6 +18,20 @@ use std::cell::OnceCell;
 /// Most names of a chain. Resolvers follow far fewer; each costs a look at every CNAME record.
 const LONGEST_CHAIN: usize = 64;
 
+/// Whether a response speaks for all of its chain: a resolver made it (RA) for a client that wanted recursion (RD).
+///
+/// What the query wanted decides, where it was seen: a malicious server can set any bit of its response, but not what
+/// its victim's resolver asks for. `query` is `None` where no query was seen; then the response's own RD stands in.
+pub(in crate::decode) fn is_resolved(query: Option<bool>, response: bool, has_ra: bool) -> bool {
+    query.unwrap_or(response) && has_ra
+}
+
+/// The domain that the chain of a response may not leave, unless that is made by a resolver: the registrable domain of
+/// QNAME, or, if it has none, QNAME.
+pub(in crate::decode) fn bounds(qname: Name<'_>) -> Name<'_> {
+    suffix::registrable(qname).unwrap_or(qname)
+}
+
 /// Follows the CNAME records of the answer section from QNAME (RFC 1034 §3.6.2); `chain` gets each name once.
 ///
 /// Unless it `is_resolved`, the chain ends with the last name before it leaves the registrable domain of QNAME, or,
@@ -34,10 +48,7 @@ pub(super) fn follow(
     if !records.has_alias {
         return false;
     }
-    let bounds = (!is_resolved).then(|| {
-        let qname = names.get(qname);
-        suffix::registrable(qname).unwrap_or(qname)
-    });
+    let bounds = (!is_resolved).then(|| bounds(names.get(qname)));
     let mut end = qname;
     while chain.len() < LONGEST_CHAIN {
         let target = records

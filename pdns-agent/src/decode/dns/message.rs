@@ -8,7 +8,7 @@
 use super::tally::DnsOmission;
 use crate::name::Name;
 use crate::name::compressed::{self, MAX_POINTERS, Walked};
-use crate::rdata::canonical;
+use crate::rdata::{can_have_length, canonical};
 use crate::rr::RrType;
 
 /// Names of a message that are known by where they stand. Most messages have fewer.
@@ -36,6 +36,15 @@ impl Header {
             flags: u16::from_be_bytes(flags),
             counts: counts.map(u16::from_be_bytes),
         })
+    }
+
+    /// Reads the header of a message of which only the first bytes may be there: what is missing counts as 0.
+    /// `None` where not even id and flags are.
+    pub(super) fn begin(message: &[u8]) -> Option<Self> {
+        let mut header = [0; Self::LENGTH];
+        let there = message.len().min(Self::LENGTH);
+        header.get_mut(..there)?.copy_from_slice(message.get(..there)?);
+        if there < 4 { None } else { Self::read(&header) }
     }
 
     pub(super) fn is_response(self) -> bool {
@@ -204,6 +213,7 @@ pub(in crate::decode) struct Record {
 
 /// The records of one message, and what else its sections told.
 #[derive(Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(in crate::decode) struct Records {
     pub(in crate::decode) all: Vec<Record>,
     octets: Vec<u8>,
@@ -212,8 +222,10 @@ pub(in crate::decode) struct Records {
     pub(super) meta: u64,
     /// The rest was given up.
     pub(super) is_cut: bool,
-    /// The answer section has a record of class IN.
+    /// The answer section has a record.
     pub(in crate::decode) has_answer: bool,
+    /// The answer section has a record that cannot be used, so that it may be the answer.
+    pub(super) has_unusable_answer: bool,
     /// The answer section has a CNAME record that can be read.
     pub(in crate::decode) has_alias: bool,
     /// The upper eight bits of the RCODE (RFC 6891 §6.1.3).
@@ -249,6 +261,7 @@ impl Records {
         self.octets.clear();
         (self.other_class, self.meta) = (0, 0);
         (self.is_cut, self.has_answer, self.has_alias) = (false, false, false);
+        self.has_unusable_answer = false;
         self.extended_rcode = None;
     }
 
@@ -322,11 +335,12 @@ impl Records {
         if is_mdns {
             class &= !CACHE_FLUSH;
         }
+        self.has_answer |= section == Section::Answer;
         if class != CLASS_IN {
             self.other_class += 1;
+            self.has_unusable_answer |= section == Section::Answer;
             return Some(end);
         }
-        self.has_answer |= section == Section::Answer;
         // A signature of the message itself covers no type and has no owner (RFC 2931 §3).
         let is_signature = rrtype == RrType::SIG && octets.starts_with(&[0, 0]);
         if is_meta(rrtype) || is_signature && names.get(owner).is_root() {
@@ -354,6 +368,9 @@ impl Records {
     }
 
     fn data(&mut self, rrtype: RrType, message: &[u8], start: usize, end: usize) -> Data {
+        if !can_have_length(rrtype, end - start) {
+            return Data::Left(DnsOmission::Undecodable);
+        }
         if !canonical::has_names(rrtype) {
             let offset = |at| u32::try_from(at).unwrap_or(u32::MAX);
             return Data::Message { start: offset(start), end: offset(end) };

@@ -70,6 +70,8 @@ struct SameId {
     count: u32,
     /// The exclusive or of their numbers: the number itself, if it is one question.
     numbers: u32,
+    /// So many of them, the oldest, were open when a response came that is the answer to none for sure.
+    responded: u32,
 }
 
 /// What a query was.
@@ -79,6 +81,8 @@ pub(super) struct Asked {
     pub(super) again: bool,
     /// How many questions had to go for it.
     pub(super) evicted: u64,
+    /// Stands for all that a response to it has to have.
+    pub(super) question: u64,
 }
 
 /// What a response has come to that was awaited.
@@ -88,9 +92,16 @@ pub(super) struct Awaited {
     pub(super) wants_recursion: bool,
 }
 
-/// Stands for the flow and the id of a query.
+/// Why a response has no question that awaits it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Unawaited {
+    /// Stands for all that its query has to have.
+    pub(super) question: u64,
+}
+
+/// A keyed hash: stands for the flow and the id of a query, or for all of a message.
 #[derive(Clone, Copy)]
-pub(super) struct Id(u64);
+pub(super) struct Id(pub(super) u64);
 
 impl Pairing {
     /// No open questions, and room for `most`; `timeout` is in microseconds.
@@ -117,6 +128,11 @@ impl Pairing {
     /// How many questions are open.
     pub(super) fn len(&self) -> usize {
         self.open.len()
+    }
+
+    /// Stands for a message, by its [`Pairing::id`] and its bytes, one of which says which way it goes.
+    pub(super) fn message(&self, id: Id, octets: &[u8]) -> Id {
+        Id(id.0 ^ self.hasher.octets(octets).rotate_left(32))
     }
 
     /// What stands for the flow of a query, from client to server, and its id.
@@ -162,7 +178,7 @@ impl Pairing {
         if let Some(question) = self.find(hash) {
             question.asked = question.asked.saturating_add(1);
             question.wants_recursion &= wants_recursion;
-            return Asked { again: true, evicted: 0 };
+            return Asked { again: true, evicted: 0, question: hash };
         }
         let mut evicted = 0;
         let name = loop {
@@ -173,7 +189,7 @@ impl Pairing {
             }
             // The ring has room for any name once it is empty.
             if self.close().is_none() {
-                return Asked { again: false, evicted };
+                return Asked { again: false, evicted, question: hash };
             }
             evicted += 1;
         };
@@ -200,27 +216,45 @@ impl Pairing {
                 same.get_mut().numbers ^= number;
             }
             Slot::Vacant(slot) => {
-                slot.insert(SameId { id: id.0, count: 1, numbers: number });
+                slot.insert(SameId { id: id.0, count: 1, numbers: number, responded: 0 });
             }
         }
-        Asked { again: false, evicted }
+        Asked { again: false, evicted, question: hash }
     }
 
-    /// Takes note of a response; `None` if no answer to its question was awaited. A zone transfer over a stream is
-    /// answered by as many messages as it takes (RFC 5936 §2.2).
+    /// Takes note of a response to a question. A zone transfer over a stream is answered by as many messages as it
+    /// takes (RFC 5936 §2.2).
+    ///
+    /// # Errors
+    /// [`Unawaited`] if no answer to its question was awaited.
     pub(super) fn answer(
         &mut self,
         id: Id,
         name: Name<'_>,
         qtype: RrType,
         is_stream: bool,
-    ) -> Option<Awaited> {
+    ) -> Result<Awaited, Unawaited> {
         let hash = self.hash(id, name, qtype);
-        let question = self.find(hash).filter(|question| question.asked > 0)?;
+        let question = self
+            .find(hash)
+            .filter(|question| question.asked > 0)
+            .ok_or(Unawaited { question: hash })?;
         let is_transfer = is_stream && matches!(qtype, RrType::AXFR | RrType::IXFR);
         question.asked -= u32::from(!is_transfer);
         question.is_answered = true;
-        Some(Awaited { wants_recursion: question.wants_recursion })
+        Ok(Awaited { wants_recursion: question.wants_recursion })
+    }
+
+    /// Takes note of a response of which only flow and id are known for sure: none of the questions that are open there
+    /// is unanswered. Returns whether that is new of any. An answer that fits one of them is awaited as before.
+    pub(super) fn respond(&mut self, id: Id) -> bool {
+        let same = self.by_id.find_mut(id.0, |same| same.id == id.0);
+        same.is_some_and(|same| std::mem::replace(&mut same.responded, same.count) < same.count)
+    }
+
+    /// Whether any question of this flow and id is open.
+    pub(super) fn is_open(&self, id: Id) -> bool {
+        self.by_id.find(id.0, |same| same.id == id.0).is_some()
     }
 
     /// The question of a response that does not repeat it, if just one is open of its flow and id.
@@ -254,9 +288,11 @@ impl Pairing {
 
     /// Closes all; returns how many were not answered.
     pub(super) fn clear(&mut self) -> u64 {
-        let unanswered = self.open.iter().filter(|question| !question.is_answered).count();
-        while self.close().is_some() {}
-        unanswered as u64
+        let mut unanswered = 0;
+        while let Some(question) = self.close() {
+            unanswered += u64::from(!question.is_answered);
+        }
+        unanswered
     }
 
     fn hash(&mut self, id: Id, name: Name<'_>, qtype: RrType) -> u64 {
@@ -279,7 +315,7 @@ impl Pairing {
 
     /// Forgets the oldest question.
     fn close(&mut self) -> Option<Question> {
-        let question = *self.open.front()?;
+        let mut question = *self.open.front()?;
         let number = self.first;
         if let Ok(slot) = self.by_hash.find_entry(question.hash, |&other| other == number) {
             slot.remove();
@@ -287,6 +323,11 @@ impl Pairing {
         if let Ok(mut same) = self.by_id.find_entry(question.id, |same| same.id == question.id) {
             same.get_mut().count -= 1;
             same.get_mut().numbers ^= number;
+            // Questions close in the order in which they were asked.
+            if same.get().responded > 0 {
+                same.get_mut().responded -= 1;
+                question.is_answered = true;
+            }
             if same.get().count == 0 {
                 same.remove();
             }

@@ -108,7 +108,9 @@ impl<'a> Response<'a> {
         let (names, records) = (&*names, &*records);
         let bailiwick = Bailiwick::new(names, chain, question.name, question.qtype, records);
         // A question of the protocol itself (RFC 2930, RFC 8945) is not about data.
-        let is_answered = matches!(question.qtype, RrType::TKEY | RrType::TSIG);
+        let is_answered = matches!(question.qtype, RrType::TKEY | RrType::TSIG)
+            // An answer of another class than that of the question: there is data, and no use for it.
+            || records.has_unusable_answer;
         let mut findings = Findings { is_answered, ..Findings::default() };
         repeats.clear();
         for (index, record) in (0..).zip(&records.all) {

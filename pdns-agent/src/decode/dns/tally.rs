@@ -30,6 +30,8 @@ reasons! {
         Class = "class", "class other than internet";
         /// A query of mDNS, LLMNR or `NetBIOS`: nobody has to answer it.
         MulticastQuery = "multicast_query", "query of mDNS, LLMNR or NetBIOS";
+        /// A copy of a message that was there at most 50 ms before, as a mirror of both directions makes it.
+        Duplicate = "duplicate", "another copy of the same packet";
         /// A response that nobody was seen to ask for, where those are to be dropped.
         Unsolicited = "unsolicited", "unsolicited response";
     }
@@ -71,8 +73,8 @@ reasons! {
 
 /// What became of DNS messages and of the records within them.
 ///
-/// Invariant: each message is counted once under `messages` and once under its ending, see
-/// [`DnsTally::endings`].
+/// Invariant: each message is counted once under `messages` and once under its ending or among those that wait,
+/// see [`DnsTally::endings`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct DnsTally {
@@ -96,6 +98,10 @@ pub struct DnsTally {
     pub unsolicited: u64,
     /// Queries that repeated one whose answer was still awaited.
     pub retransmissions: u64,
+    /// Responses that wait for their query now.
+    pub waiting: u64,
+    /// Responses that were read before their time to wait was over, for want of room.
+    pub hurried: u64,
     /// Questions that are open now.
     pub pending: u64,
     /// Questions that were forgotten for want of room before their time was over.
@@ -109,15 +115,23 @@ pub enum Ending {
     Response,
     /// A query.
     Query,
+    /// A response that waits for its query: it ends later, in one of the other ways.
+    Waiting,
     /// A message that is not asked for.
     Filtered(DnsFilter),
 }
 
 impl DnsTally {
-    /// Counts one message under its ending.
+    /// Counts one message under its ending, or as one that waits.
     pub fn count(&mut self, ending: Result<Ending, DnsRejection>) {
         self.messages += 1;
+        self.settle(ending);
+    }
+
+    /// Counts the ending of a message that waited. Those that wait are counted by who keeps them.
+    pub(super) fn settle(&mut self, ending: Result<Ending, DnsRejection>) {
         match ending {
+            Ok(Ending::Waiting) => {}
             Ok(Ending::Response) => self.counted += 1,
             Ok(Ending::Query) => self.queries += 1,
             Ok(Ending::Filtered(filter)) => *self.filtered.entry(filter).or_default() += 1,
@@ -130,11 +144,12 @@ impl DnsTally {
         *self.omitted.entry(omission).or_default() += 1;
     }
 
-    /// The sum of all endings, which is `messages`.
+    /// The sum of all endings and of what waits, which is `messages`.
     #[must_use]
     pub fn endings(&self) -> u64 {
         self.counted
             + self.queries
+            + self.waiting
             + self.filtered.values().sum::<u64>()
             + self.rejected.values().sum::<u64>()
     }
@@ -149,6 +164,8 @@ impl DnsTally {
             (&mut self.negatives, other.negatives),
             (&mut self.unsolicited, other.unsolicited),
             (&mut self.retransmissions, other.retransmissions),
+            (&mut self.waiting, other.waiting),
+            (&mut self.hurried, other.hurried),
             (&mut self.pending, other.pending),
             (&mut self.evicted, other.evicted),
         ] {

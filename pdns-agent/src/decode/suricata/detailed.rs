@@ -96,11 +96,9 @@ impl<'s> Filler<'s> {
                 (Some(_), None) => self.tally.omit(DnsOmission::BadName),
                 (Some(rrtype), Some(owner)) => {
                     let ttl = entry.ttl.map(|ttl| if ttl > MAX_TTL { 0 } else { ttl });
-                    if rrtype == RrType::TXT && strings.are_several(entry) {
-                        self.left_out((section, owner, rrtype), DnsOmission::Ambiguous);
-                    } else {
-                        self.record((section, owner, rrtype), ttl, entry.into());
-                    }
+                    let is_part = rrtype == RrType::TXT && strings.are_several(entry);
+                    let value = Value { is_part, ..entry.into() };
+                    self.record((section, owner, rrtype), ttl, value);
                 }
             }
         }

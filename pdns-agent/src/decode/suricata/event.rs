@@ -66,6 +66,7 @@ pub(super) struct Kind<'l> {
 pub(super) struct Event<'l> {
     #[serde(borrow)]
     pub(super) timestamp: Option<Text<'l>>,
+    pub(super) flow_id: Option<u64>,
     pub(super) src_port: Option<u16>,
     pub(super) dest_port: Option<u16>,
     #[serde(borrow)]
@@ -76,6 +77,7 @@ pub(super) struct Event<'l> {
 #[derive(Deserialize)]
 pub(super) struct Dns<'l> {
     pub(super) version: Option<u64>,
+    pub(super) id: Option<u64>,
     #[serde(rename = "type", borrow)]
     pub(super) kind: Option<Text<'l>>,
     #[serde(borrow)]
@@ -100,6 +102,16 @@ pub(super) struct Dns<'l> {
     /// The answers by type, without owners and TTLs.
     #[serde(borrow)]
     pub(super) grouped: Option<Groups<'l>>,
+}
+
+impl Dns<'_> {
+    pub(super) fn is_query(&self) -> bool {
+        self.kind.as_ref().is_some_and(|kind| matches!(&*kind.0, "query" | "request"))
+    }
+
+    pub(super) fn is_answer(&self) -> bool {
+        self.kind.as_ref().is_some_and(|kind| matches!(&*kind.0, "answer" | "response"))
+    }
 }
 
 /// A question.

@@ -7,7 +7,7 @@
 
 use super::detailed::{Filler, rrtype_of};
 use super::event::{Datum, Groups};
-use super::rdata::is_logged;
+use super::rdata::{Value, is_logged};
 use crate::decode::dns::{DnsOmission, Owners, Question, Section, Span};
 use crate::rr::RrType;
 
@@ -54,12 +54,9 @@ pub(super) fn fill(
         };
         let place = (Section::Answer, owner, rrtype);
         for datum in list {
-            // Strings of a TXT record are each a value of its own.
-            if rrtype == RrType::TXT && list.len() > 1 {
-                filler.left_out(place, DnsOmission::Ambiguous);
-            } else {
-                filler.record(place, None, datum.into());
-            }
+            // Strings of a TXT record are each a value of its own, as are records.
+            let is_part = rrtype == RrType::TXT && list.len() > 1;
+            filler.record(place, None, Value { is_part, ..datum.into() });
         }
     }
     let Some(end) = end else { return Owners::Lost };

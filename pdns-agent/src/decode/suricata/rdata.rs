@@ -18,6 +18,8 @@ pub(super) struct Value<'v> {
     pub(super) fields: Option<&'v Fields<'v>>,
     /// A part of the text is missing.
     pub(super) is_truncated: bool,
+    /// It may be one of several strings of one record.
+    pub(super) is_part: bool,
 }
 
 impl<'v> From<&'v Entry<'_>> for Value<'v> {
@@ -26,6 +28,7 @@ impl<'v> From<&'v Entry<'_>> for Value<'v> {
             text: entry.rdata.as_ref(),
             fields: entry.fields.as_deref(),
             is_truncated: entry.rdata_truncated,
+            is_part: false,
         }
     }
 }
@@ -36,7 +39,7 @@ impl<'v> From<&'v Datum<'_>> for Value<'v> {
             Datum::Text(text) => (Some(text), None),
             Datum::Fields(fields) => (None, Some(&**fields)),
         };
-        Self { text, fields, is_truncated: false }
+        Self { text, fields, is_truncated: false, is_part: false }
     }
 }
 
@@ -58,7 +61,7 @@ pub(super) fn is_logged(rrtype: RrType) -> bool {
     )
 }
 
-/// Appends the RDATA of a record; whether all but the host in it is unknown. `buffer` is for names.
+/// Appends the RDATA of a record; whether a part of it is unknown. `buffer` is for names.
 ///
 /// # Errors
 /// [`DnsOmission::RdataNotInLog`] or [`DnsOmission::Undecodable`]; what was appended then is no RDATA.
@@ -81,7 +84,7 @@ pub(super) fn write(
         (None, Some(fields)) => of_fields(rrtype, fields, buffer, out),
         (None, None) => None,
     };
-    done.map(|()| rrtype == RrType::MX).ok_or(DnsOmission::Undecodable)
+    done.map(|()| rrtype == RrType::MX || value.is_part).ok_or(DnsOmission::Undecodable)
 }
 
 fn of_text(rrtype: RrType, text: &Text<'_>, buffer: &mut String, out: &mut Vec<u8>) -> Option<()> {

@@ -117,7 +117,12 @@ fn what_a_grouped_event_cannot_tell_is_left_out() {
     let bad = [(Omission::BadName, 1), (Omission::Ambiguous, 1), (Omission::ChainCut, 1)];
     case("A", r#""CNAME":["b..example"],"A":["192.0.2.1"]"#, &[], &bad);
     case("TXT", r#""TXT":["a b"]"#, &["a.example TXT \"a b\" inferred"], &[]);
-    case("TXT", r#""TXT":["a","b"]"#, &[], &[(Omission::Ambiguous, 2)]);
+    case(
+        "TXT",
+        r#""TXT":["a","b"]"#,
+        &["a.example TXT \"a\" partial inferred", "a.example TXT \"b\" partial inferred"],
+        &[],
+    );
     case(
         "ANY",
         r#""A":["192.0.2.1"],"NS":["b.example"]"#,
@@ -189,12 +194,13 @@ fn rdata_of_each_type() {
 }
 
 #[test]
-fn strings_of_one_owner_cannot_be_told_apart() {
+fn strings_of_one_owner_are_parts_of_records() {
     let text = |owner: &str, text: &str| {
         format!(r#"{{"rrname":"{owner}","rrtype":"TXT","ttl":1,"rdata":"{text}"}}"#)
     };
     let rest = format!(r#","answers":[{},{}]"#, text("a.example", "x"), text("A.example", "y"));
-    check(&answer(("a.example", "TXT"), "8180", &rest), &[], &[(Omission::Ambiguous, 2)]);
+    let parts = ["a.example TXT \"x\" partial 1", "a.example TXT \"y\" partial 1"];
+    check(&answer(("a.example", "TXT"), "8180", &rest), &parts, &[]);
     let rest = format!(
         r#","answers":[{}],"additionals":[{}]"#,
         text("a.example", "x"),
@@ -242,6 +248,54 @@ fn version_3_has_its_questions_in_a_list() {
     check(&event(query), &["a.example A 192.0.2.1 1"], &[]);
     assert_eq!(read(&event(&format!("{query},{query}"))).0, Err(Rejection::QuestionCount));
     assert_eq!(read(&event("")).0, Err(Rejection::NoQuery));
+}
+
+/// Events of version 3, the first of which may be the query of the second.
+fn pair(query: &str, answer_flags: &str) -> Vec<String> {
+    let event = |dns: &str| {
+        format!(
+            r#"{{"timestamp":"2023-03-08T22:05:16.231213+0000","flow_id":7,"event_type":"dns","src_port":5000,"dest_port":53,"dns":{{"version":3,{dns}}}}}"#
+        )
+    };
+    let question = r#""queries":[{"rrname":"www.evil.example.com","rrtype":"A"}]"#;
+    let lines = [
+        event(&format!(r#""type":"request",{query},{question}"#)),
+        event(&format!(
+            r#""type":"response","id":9,"flags":"{answer_flags}",{question},"answers":[{{"rrname":"www.evil.example.com","rrtype":"CNAME","ttl":1,"rdata":"www.bank.example.net"}},{{"rrname":"www.bank.example.net","rrtype":"A","ttl":1,"rdata":"203.0.113.66"}}]"#
+        )),
+    ];
+    let read = |skims: usize| {
+        let (mut decoder, mut seen) = (Decoder::default(), Vec::new());
+        lines[..skims].iter().for_each(|line| decoder.skim(line.as_bytes()));
+        for line in &lines[skims..] {
+            decoder.line(line.as_bytes(), &mut |one| seen.push(show(&one))).unwrap();
+        }
+        seen
+    };
+    // Whether the query is read, or was before the agent started again.
+    assert_eq!(read(0), read(1));
+    read(0)
+}
+
+#[test]
+fn what_a_query_wanted_tells_a_resolver_that_does_not_copy_it() {
+    let alias = "www.evil.example.com CNAME www.bank.example.net 1";
+    let address = "www.bank.example.net A 203.0.113.66 1";
+    let wants = r#""id":9,"flags":"100""#;
+    // Whether RD is copied or not.
+    assert_eq!(pair(wants, "8180"), [alias, address]);
+    assert_eq!(pair(wants, "8080"), [alias, address]);
+    // A server that sets RA, or both, to a resolver that did not want recursion; and one that does not offer it.
+    for (query, answer) in
+        [(r#""id":9,"flags":"0""#, "8480"), (r#""id":9,"flags":"0""#, "8580"), (wants, "8500")]
+    {
+        assert_eq!(pair(query, answer), [alias], "{query} {answer}");
+    }
+    // Another id, or no flags: the response's own.
+    for query in [r#""id":8,"flags":"100""#, r#""id":9"#] {
+        assert_eq!(pair(query, "8080"), [alias]);
+        assert_eq!(pair(query, "8180"), [alias, address]);
+    }
 }
 
 #[test]

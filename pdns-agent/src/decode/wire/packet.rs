@@ -3,12 +3,14 @@
 //! Under `wire`, behind `decide`, which said where they are. Checks what could lead astray, and nothing that real
 //! traffic breaks: checksums are wrong wherever a network card fills them in later.
 
-use super::WireRejection;
-use pdns_ebpf_common::{Found, Fragment, Packet};
+use super::{Flow, Transport, WireRejection};
+use pdns_ebpf_common::{Found, Fragment, Packet, Protocol};
 use std::cell::Cell;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::Range;
 
+/// The protocol number of UDP.
+const UDP: u8 = 17;
 /// Octets of an IPv6 header.
 pub(super) const V6_HEADER: usize = 40;
 
@@ -120,6 +122,11 @@ impl<'a> Datagram<'a> {
         })
     }
 
+    /// The flow between two of its ports.
+    pub(super) fn flow(&self, transport: Transport, from: u16, to: u16) -> Flow {
+        Flow { transport, from: (self.from, from), to: (self.to, to) }
+    }
+
     /// What IP carries, as far as it was captured.
     pub(super) fn carried(&self) -> &'a [u8] {
         self.octets.get(self.payload.clone()).unwrap_or_default()
@@ -143,8 +150,10 @@ fn address_v6(header: &[u8], at: usize) -> IpAddr {
     IpAddr::V6(Ipv6Addr::from(octets))
 }
 
-/// Ports and message of a datagram of UDP (RFC 768).
-pub(super) fn udp<'a>(datagram: &Datagram<'a>) -> Result<(u16, u16, &'a [u8]), WireRejection> {
+/// Ports and message of a datagram of UDP (RFC 768), and whether that was cut by the capture.
+pub(super) fn udp<'a>(
+    datagram: &Datagram<'a>,
+) -> Result<(u16, u16, &'a [u8], bool), WireRejection> {
     let octets = datagram.carried();
     let header: &[u8; 8] = octets.first_chunk().ok_or(datagram.short(WireRejection::Header))?;
     let [from, to, length] = [0, 2, 4].map(|at| u16_at(header, at).unwrap_or(0));
@@ -154,11 +163,38 @@ pub(super) fn udp<'a>(datagram: &Datagram<'a>) -> Result<(u16, u16, &'a [u8]), W
     if length < header.len() || length > whole {
         return Err(WireRejection::UdpLength);
     }
-    let message = octets.get(header.len()..length).ok_or(WireRejection::CutByCapture)?;
-    if message.is_empty() {
+    let (message, is_cut) = match octets.get(header.len()..length) {
+        Some(message) => (message, false),
+        None => (octets.get(header.len()..).unwrap_or_default(), true),
+    };
+    if message.is_empty() && !is_cut {
         return Err(WireRejection::EmptyDatagram);
     }
-    Ok((from, to, message))
+    Ok((from, to, message, is_cut))
+}
+
+/// Ports and beginning of a DNS response whose datagram came in fragments, if this is the first of them: it shows that
+/// there is a response, whatever becomes of the others.
+pub(super) fn first_of_response<'a>(
+    datagram: &Datagram<'a>,
+    found: &Found,
+) -> Option<(u16, u16, &'a [u8])> {
+    let octets = datagram.octets;
+    let offset = match found.fragment {
+        Fragment::V4 => u16_at(octets, datagram.network + 6)? & 0x1fff,
+        Fragment::V6(header) if octets.get(header as usize) == Some(&UDP) => {
+            u16_at(octets, header as usize + 2)? & 0xfff8
+        }
+        Fragment::V6(_) | Fragment::Whole => return None,
+    };
+    if offset != 0 || found.protocol != Protocol::Udp {
+        return None;
+    }
+    let udp = octets.get(found.transport as usize..datagram.payload.end)?;
+    let (header, message) = udp.split_first_chunk::<8>()?;
+    // QR, the first bit of the flags (RFC 1035 §4.1.1).
+    let is_response = message.get(2).is_some_and(|flags| flags & 0x80 != 0);
+    is_response.then_some((u16_at(header, 0)?, u16_at(header, 2)?, message))
 }
 
 /// A TCP segment (RFC 9293 §3.1).

@@ -48,7 +48,13 @@ pub(super) struct Out<'a> {
 impl Out<'_> {
     fn message(&mut self, at: Timestamp, octets: &[u8]) {
         self.tally.messages += 1;
-        (self.sink)(Message { at, flow: self.flow, octets });
+        (self.sink)(Message { at, flow: self.flow, octets, is_cut: false });
+    }
+
+    /// Hands on what is there of a message that will not be whole. Its time is that of no packet.
+    fn beginning(&mut self, octets: &[u8]) {
+        let at = Timestamp::from_micros(i64::MIN);
+        (self.sink)(Message { at, flow: self.flow, octets, is_cut: true });
     }
 }
 
@@ -208,6 +214,7 @@ impl Stream {
         while self.has_gap() {
             self.skip_gap(out);
         }
+        self.give_up_message(out);
         self.settle(usize::MAX, Fate::Lost(reason), out.tally);
         self.ready = Vec::new();
         self.marks = Vec::new();
@@ -292,8 +299,18 @@ impl Stream {
         }
     }
 
+    /// Hands on the beginning of a message whose rest will not come.
+    fn give_up_message(&self, out: &mut Out<'_>) {
+        if matches!(self.sync, Sync::Sure | Sync::Guessed)
+            && let Some(message) = self.ready.get(framing::LENGTH..).filter(|m| !m.is_empty())
+        {
+            out.beginning(message);
+        }
+    }
+
     /// Goes on at `to`, without the octets before it.
     fn gap(&mut self, to: u64, out: &mut Out<'_>) {
+        self.give_up_message(out);
         self.settle(usize::MAX, Fate::Lost(WireLoss::StreamGap), out.tally);
         self.ready.clear();
         self.next = to;

@@ -30,6 +30,8 @@ reasons! {
         FragmentOverlap = "fragment_overlap", "fragments overlap";
         /// Fragments within fragments within fragments.
         FragmentNesting = "fragment_nesting", "fragments are nested too deep";
+        /// Tunnels or labels within each other, more of them than are looked through.
+        Nesting = "nesting", "tunnels are nested too deep";
         /// The stream is not DNS: its framing does not fit (RFC 1035 §4.2.2).
         NotDns = "not_dns", "the TCP stream is not DNS";
     }

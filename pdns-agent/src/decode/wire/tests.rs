@@ -18,6 +18,8 @@ const ETHERNET: Start = Start { at: 0, ethertype: 0x6558 };
 struct Run {
     wire: Wire,
     seen: Vec<(Flow, Vec<u8>)>,
+    /// The beginnings of messages.
+    beginnings: Vec<(Flow, Vec<u8>)>,
     micros: i64,
 }
 
@@ -27,7 +29,12 @@ impl Run {
     }
 
     fn with(options: Options) -> Self {
-        Self { wire: Wire::new(options), seen: Vec::new(), micros: 1_000_000_000 }
+        Self {
+            wire: Wire::new(options),
+            seen: Vec::new(),
+            beginnings: Vec::new(),
+            micros: 1_000_000_000,
+        }
     }
 
     /// Hands over an Ethernet frame of which `captured` octets were captured.
@@ -39,9 +46,10 @@ impl Run {
             octets: &octets[..captured.min(octets.len())],
             length: u32::try_from(octets.len()).unwrap(),
         };
-        let seen = &mut self.seen;
-        self.wire.frame(&frame, &mut |message: Message<'_>| {
-            seen.push((message.flow, message.octets.to_vec()));
+        let Self { wire, seen, beginnings, .. } = self;
+        wire.frame(&frame, &mut |message: Message<'_>| {
+            let to = if message.is_cut { &mut *beginnings } else { &mut *seen };
+            to.push((message.flow, message.octets.to_vec()));
         });
         self.check();
         self
@@ -61,9 +69,10 @@ impl Run {
     }
 
     fn finish(&mut self) -> &mut Self {
-        let seen = &mut self.seen;
-        self.wire.finish(&mut |message: Message<'_>| {
-            seen.push((message.flow, message.octets.to_vec()));
+        let Self { wire, seen, beginnings, .. } = self;
+        wire.finish(&mut |message: Message<'_>| {
+            let to = if message.is_cut { &mut *beginnings } else { &mut *seen };
+            to.push((message.flow, message.octets.to_vec()));
         });
         self.check();
         assert_eq!(self.wire.tally().held, 0);

@@ -4,11 +4,15 @@
 //! followed from the query along the chain of aliases (RFC 1034 §3.6.2). Where a chain and the names
 //! asked for cannot be told apart, nothing is guessed: the answer is left out and counted. Everything
 //! that is told here is [`Provenance::Inferred`].
+//!
+//! Where an alias may lead is settled by the rule of `decode::dns`: RD is the query's, RA the response's. A log without
+//! these columns, or of responses alone, tells of no resolver, and chains end where they leave QNAME's domain.
 
 use super::answers::{Answer, Answers};
 use super::emitted::{Emitted, Record};
 use super::rdata;
 use super::row::Row;
+use crate::decode::dns::{bounds, is_resolved};
 use crate::decode::{Omission, Rejection, Tally};
 use crate::name::Name;
 use crate::observation::{Fact, Observation, Outcome, Provenance};
@@ -127,9 +131,13 @@ pub(super) fn infer(
         owner.write_wire(&mut emitted.wire);
     }
     let owner_wire = 0..emitted.wire.len();
+    // Zeek logs the RD of the query, and none where it saw no query.
+    let is_resolved = is_resolved(Some(row.rd.is_true()?), false, row.ra.is_true()?);
     let mut walk = Walk {
         owner,
         owner_wire,
+        bounds: (!is_resolved).then(|| bounds(owner)),
+        is_cut: false,
         is_lost: false,
         saw_data_name: false,
         qtype,
@@ -176,11 +184,16 @@ pub(super) fn infer(
 }
 
 /// The way along the answers of one row.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 struct Walk<'s, 'e> {
     /// The end of the chain so far.
     owner: Name<'s>,
     /// Its wire form within `emitted`.
     owner_wire: Range<usize>,
+    /// What the chain may not leave, if anything.
+    bounds: Option<Name<'s>>,
+    /// Whether it did.
+    is_cut: bool,
     /// Whether an answer was met that hides where the chain goes.
     is_lost: bool,
     /// Whether a name was met after which an address may be another owner's: one that is no alias, or
@@ -200,14 +213,21 @@ impl<'s> Walk<'s, '_> {
             self.tally.omit(Omission::Ambiguous);
             return;
         }
+        if self.is_cut {
+            self.tally.omit(Omission::OutOfBailiwick);
+            return;
+        }
         let rdata = self.of_name(RrType::CNAME, name, ttl);
         self.owner = name;
         self.owner_wire = rdata;
+        self.is_cut = self.bounds.is_some_and(|bounds| !name.is_at_or_below(bounds));
     }
 
     fn data_name(&mut self, name: Name<'s>, ttl: Option<u32>) {
         if self.is_lost {
             self.tally.omit(Omission::Ambiguous);
+        } else if self.is_cut {
+            self.tally.omit(Omission::OutOfBailiwick);
         } else {
             self.of_name(self.qtype.unwrap_or(RrType::PTR), name, ttl);
         }
@@ -250,6 +270,10 @@ impl<'s> Walk<'s, '_> {
             Ok(_) if self.is_lost || self.saw_data_name => {
                 self.emitted.wire.truncate(start);
                 self.tally.omit(Omission::Ambiguous);
+            }
+            Ok(_) if self.is_cut => {
+                self.emitted.wire.truncate(start);
+                self.tally.omit(Omission::OutOfBailiwick);
             }
             Ok(rrtype) => self.record(rrtype, start, false, ttl),
             Err(omission) => {
@@ -294,6 +318,7 @@ impl<'s> Walk<'s, '_> {
         let outcome = match outcome {
             Ok(None) => return,
             Ok(Some(_)) if self.is_lost => Err(Omission::Ambiguous),
+            Ok(Some(_)) if self.is_cut => Err(Omission::ChainCut),
             Ok(Some(outcome)) => Ok(outcome),
             Err(omission) => Err(omission),
         };
@@ -324,9 +349,9 @@ fn outcome(
     let rcode = row.rcode()?;
     // Zeek copies AA and RA from a reply that has an answer record, and from no other.
     let was_answered = row.rtt.is_set() || row.aa.is_true()? || row.ra.is_true()?;
-    // A server that is not asked to recurse may refer instead, with authority records; `rejected`
-    // means that there was no record at all.
-    let is_no_referral = row.rd.is_true()? || row.rejected.is_true()?;
+    // A reply may be a referral, with authority records, or truncated, and Zeek logs neither. `rejected` means that
+    // there was no record at all; only a stream is never truncated (RFC 7766 §5).
+    let is_no_data = row.rejected.is_true()? && row.proto.is_stream()?;
     Ok(match rcode {
         None | Some(0) if has_answers => Ok(None),
         None => Ok(Some(Outcome::UNANSWERED)),
@@ -334,7 +359,7 @@ fn outcome(
             Err(Omission::AnswerNotInLog)
         }
         Some(0) if qtype.is_none() => Err(Omission::NoQtype),
-        Some(0) if is_no_referral => Ok(Some(Outcome::NODATA)),
+        Some(0) if is_no_data => Ok(Some(Outcome::NODATA)),
         Some(0) => Err(Omission::NodataOrReferral),
         Some(rcode) => Ok(Some(Outcome::from_rcode(rcode))),
     })

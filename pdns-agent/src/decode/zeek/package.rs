@@ -2,13 +2,14 @@
 //!
 //! Under `zeek`. Owner and type are the packet's, so what is told here is [`Provenance::Exact`]; or
 //! [`Provenance::Unsolicited`] where Zeek saw no question. The package has no public suffix list, so whether a
-//! record beside the answer may be believed is settled here: by `decode::dns`' rules, except that a zone which is
-//! a public suffix is believed in nothing.
+//! record beside the answer may be believed is settled here, and where an alias may lead from a server that is no
+//! resolver to its client: by `decode::dns`' rules, except that a zone which is a public suffix is believed in nothing.
 
 use super::answers::Answers;
 use super::clock;
 use super::row::{Row, Value};
 use super::tsv::hex;
+use crate::decode::dns::bounds;
 use crate::decode::{Omission, Rejection, Tally};
 use crate::name::{Name, suffix};
 use crate::observation::{Fact, Outcome, Provenance, Seen, Sightings};
@@ -124,6 +125,11 @@ fn is_believed(row: &Row<'_>, owner: Name<'_>, buffer: &mut Buffer) -> Result<bo
         (None, None) => return Ok(true),
     };
     let Some(name) = buffer.name(text) else { return Ok(false) };
+    // The answer of a server that speaks for the domain of QNAME alone, or what that came to.
+    let is_answer = row.package.section.text()? == Some(b"answer") || row.package.outcome.is_set();
+    if is_answer && !is_apex {
+        return Ok(owner.is_at_or_below(bounds(name)));
+    }
     let zone = if is_apex {
         Some(name).filter(|&name| !suffix::is_public(name))
     } else {

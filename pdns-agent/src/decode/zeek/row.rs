@@ -46,6 +46,7 @@ pub(super) struct Row<'a> {
     pub(super) ts: Value<'a>,
     pub(super) orig_p: Value<'a>,
     pub(super) resp_p: Value<'a>,
+    pub(super) proto: Value<'a>,
     pub(super) rtt: Value<'a>,
     pub(super) query: Query<'a>,
     pub(super) qclass: Value<'a>,
@@ -77,6 +78,7 @@ pub(super) struct Package<'a> {
     pub(super) ttl_min: Value<'a>,
     pub(super) ttl_max: Value<'a>,
     pub(super) outcome: Value<'a>,
+    pub(super) section: Value<'a>,
     pub(super) asked: Value<'a>,
     pub(super) zone: Value<'a>,
     pub(super) qname: Value<'a>,
@@ -109,6 +111,7 @@ pub(super) enum Field {
     Ts,
     OrigPort,
     RespPort,
+    Proto,
     Rtt,
     Query,
     Qclass,
@@ -135,6 +138,7 @@ pub(super) enum Field {
     TtlMin,
     TtlMax,
     Outcome,
+    Section,
     Asked,
     Zone,
     Qname,
@@ -147,6 +151,7 @@ impl Field {
             b"ts" => Self::Ts,
             b"id.orig_p" | b"id_orig_p" => Self::OrigPort,
             b"id.resp_p" | b"id_resp_p" => Self::RespPort,
+            b"proto" => Self::Proto,
             b"rtt" => Self::Rtt,
             b"query" => Self::Query,
             b"qclass" => Self::Qclass,
@@ -173,6 +178,7 @@ impl Field {
             b"ttl_min" => Self::TtlMin,
             b"ttl_max" => Self::TtlMax,
             b"outcome" => Self::Outcome,
+            b"section" => Self::Section,
             b"asked" => Self::Asked,
             b"zone" => Self::Zone,
             b"qname" => Self::Qname,
@@ -194,6 +200,7 @@ impl<'a> Row<'a> {
             Field::Ts => &mut self.ts,
             Field::OrigPort => &mut self.orig_p,
             Field::RespPort => &mut self.resp_p,
+            Field::Proto => &mut self.proto,
             Field::Rtt => &mut self.rtt,
             Field::Qclass => &mut self.qclass,
             Field::QclassName => &mut self.qclass_name,
@@ -216,6 +223,7 @@ impl<'a> Row<'a> {
             Field::TtlMin => &mut self.package.ttl_min,
             Field::TtlMax => &mut self.package.ttl_max,
             Field::Outcome => &mut self.package.outcome,
+            Field::Section => &mut self.package.section,
             Field::Asked => &mut self.package.asked,
             Field::Zone => &mut self.package.zone,
             Field::Qname => &mut self.package.qname,
@@ -316,6 +324,11 @@ impl<'a> Value<'a> {
             Self::Bool(true) | Self::Text(b"T" | b"true") => Ok(true),
             _ => Err(Rejection::BadField),
         }
+    }
+
+    /// Whether a protocol of transport is TCP; unset is not.
+    pub(super) fn is_stream(self) -> Result<bool, Rejection> {
+        Ok(self.name()?.is_some_and(|name| name == "tcp"))
     }
 
     /// The name of a number, such as `NXDOMAIN`.

@@ -38,6 +38,9 @@ const SAMPLE: Sample = Sample {
     class: "1",
 };
 
+/// The same as what a resolver tells a client that wants recursion.
+const RESOLVED: [&str; 5] = ["-", "F", "T", "T", "F"];
+
 impl Sample {
     fn line(&self) -> String {
         let Self { query, qtype, rcode, answers, ttls, flags, port, opcode, class } = self;
@@ -95,7 +98,7 @@ fn answers(
     seen: &[&str],
     omitted: &[Omission],
 ) {
-    check(&Sample { qtype, answers, ttls, ..SAMPLE }, seen, omitted);
+    check(&Sample { qtype, answers, ttls, flags: RESOLVED, ..SAMPLE }, seen, omitted);
 }
 
 #[test]
@@ -268,7 +271,7 @@ fn errors_speak_of_the_end_of_the_chain() {
     let nxdomain = Sample { rcode: "3", ..SAMPLE };
     check(&nxdomain, &["a.example A NXDOMAIN"], &[]);
     check(
-        &Sample { answers: "b.example", ..nxdomain.clone() },
+        &Sample { answers: "b.example", flags: RESOLVED, ..nxdomain.clone() },
         &["a.example CNAME b.example", "b.example A NXDOMAIN"],
         &[],
     );
@@ -286,9 +289,25 @@ fn errors_speak_of_the_end_of_the_chain() {
 #[test]
 fn no_data_is_told_only_when_it_is_sure() {
     let with = |flags| Sample { flags, ..SAMPLE };
-    check(&with(["-", "F", "T", "F", "F"]), &["a.example A NODATA"], &[]);
-    check(&with(["-", "F", "F", "F", "T"]), &["a.example A NODATA"], &[]);
-    check(&with(["-", "F", "F", "F", "F"]), &[], &[Omission::NodataOrReferral]);
+    // A referral, or a truncated message, with a record of any section or without: none of it is in the log.
+    for rd in ["F", "T"] {
+        for rejected in ["F", "T"] {
+            check(&with(["-", "F", rd, "F", rejected]), &[], &[Omission::NodataOrReferral]);
+        }
+    }
+    // Without any record, over a stream.
+    let over = |proto: &str, rejected: bool| {
+        let line = format!(
+            r#"{{"ts":1,"proto":"{proto}","query":"a.example","qtype":1,"rcode":0,"RD":true,"rejected":{rejected}}}"#
+        );
+        let mut decoder = Decoder::new(Options::default());
+        let mut seen = Vec::new();
+        decoder.line(line.as_bytes(), &mut |one| seen.push(show(&one))).unwrap();
+        (seen, decoder.tally().omitted.contains_key(&Omission::NodataOrReferral))
+    };
+    assert_eq!(over("tcp", true), (vec!["a.example A NODATA".to_owned()], false));
+    assert_eq!(over("udp", true), (vec![], true));
+    assert_eq!(over("tcp", false), (vec![], true));
     check(&with(["0.1", "F", "T", "F", "F"]), &[], &[Omission::AnswerNotInLog]);
     check(&with(["-", "T", "T", "F", "F"]), &[], &[Omission::AnswerNotInLog]);
     check(&with(["-", "F", "T", "T", "F"]), &[], &[Omission::AnswerNotInLog]);
@@ -414,4 +433,52 @@ fn headers_change_mid_stream() {
     let tally = decoder.take_tally();
     assert_eq!((tally.lines, tally.endings(), tally.records, tally.negatives), (27, 27, 5, 1));
     assert_eq!(decoder.tally(), &Tally::default());
+}
+
+#[test]
+fn a_chain_ends_where_a_server_that_is_no_resolver_leaves_its_domain() {
+    let poisoned = |flags| Sample {
+        query: "a.evil.example.com",
+        answers: "b.example.com,www.bank.example.net,c.bank.example.net,203.0.113.66",
+        flags,
+        ..SAMPLE
+    };
+    let inside =
+        ["a.evil.example.com CNAME b.example.com", "b.example.com CNAME www.bank.example.net"];
+    let whole = [
+        inside[0],
+        inside[1],
+        "www.bank.example.net CNAME c.bank.example.net",
+        "c.bank.example.net A 203.0.113.66",
+    ];
+    check(&poisoned(["0.1", "F", "T", "T", "F"]), &whole, &[]);
+    check(&poisoned(["0.1", "T", "T", "T", "F"]), &whole, &[]);
+    // The server's own answer; an attacker's that sets RA; and one that lacks it.
+    for flags in [
+        ["0.1", "T", "F", "F", "F"],
+        ["0.1", "F", "F", "T", "F"],
+        ["0.1", "T", "F", "T", "F"],
+        ["0.1", "F", "T", "F", "F"],
+        ["-", "-", "-", "-", "-"],
+    ] {
+        check(&poisoned(flags), &inside, &[Omission::OutOfBailiwick; 2]);
+    }
+    // What it says of the end of the chain is said of another's name.
+    let nxdomain = Sample {
+        rcode: "3",
+        answers: "www.bank.example.net",
+        ..poisoned(["0.1", "T", "F", "T", "F"])
+    };
+    let alias = "a.evil.example.com CNAME www.bank.example.net";
+    check(&nxdomain, &[alias], &[Omission::ChainCut]);
+    let resolved = Sample { flags: RESOLVED, ..nxdomain };
+    check(&resolved, &[alias, "www.bank.example.net A NXDOMAIN"], &[]);
+    // Within a public suffix, each name is its own domain.
+    let suffix = Sample {
+        query: "a.co.uk",
+        answers: "b.co.uk,192.0.2.1",
+        flags: ["0.1", "T", "F", "F", "F"],
+        ..SAMPLE
+    };
+    check(&suffix, &["a.co.uk CNAME b.co.uk"], &[Omission::OutOfBailiwick]);
 }

@@ -6,7 +6,7 @@
 //! their hash, are dropped and left to a later pass over the same rows.
 
 use super::key::{KeyRef, Keyed};
-use super::{Group, GroupKey, Grouping, Keys, Totals, Walk, ahead};
+use super::{By, Group, GroupKey, Grouping, Keys, Totals, Walk, ahead};
 use crate::hash::Router;
 use crate::query::DAY;
 use crate::store::{OwnerSum, Store, StoreError};
@@ -147,6 +147,9 @@ pub(super) fn tally(
     let mut due = vec![Shard { mask: 0, index: 0, from: 0 }];
     let router = store.router().clone();
     let parts = ahead::parts(grouping, walks);
+    // Below a domain that lies in one part, every group does.
+    let apex = grouping.by.apex().filter(|_| !matches!(grouping.by, By::Depths(_)));
+    let all_of_one = apex.is_some_and(|apex| router.partition_below(apex.as_name()).is_some());
     while let Some(mut shard) = due.pop() {
         let mut keys = Keys::new(&grouping.by, &router);
         let mut sums = Sums::new(router.clone());
@@ -172,7 +175,7 @@ pub(super) fn tally(
                     named.extend(keyed.map(|keyed| (keyed.hash, keyed.key, rows)));
                 });
                 each_sorted(&mut named, &mut |hash, group| {
-                    if !group.key.is_of_one_part(&router) {
+                    if !all_of_one && !group.key.is_of_one_part(&router) {
                         add(&mut sums, number, (hash, group));
                     } else if is_first {
                         group.hand_out(grouping, take);

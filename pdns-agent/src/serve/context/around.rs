@@ -4,7 +4,9 @@
 //! [`MOST_ROWS`]. What that leaves unread is said ([`Around::extent`]).
 
 use crate::name::{Name, NameBuf, suffix};
-use crate::query::{By, Extent, Filter, Group, GroupKey, GroupSort, Grouping, Subject, groups};
+use crate::query::{
+    By, Extent, Filter, Group, GroupKey, GroupSort, Grouping, Subject, groups, on_addresses,
+};
 use crate::store::{Kind, Row, Store, StoreError};
 use ipnet::IpNet;
 use std::collections::{BTreeMap, HashMap};
@@ -70,7 +72,7 @@ pub(super) fn in_prefix(
 ) -> Result<Around, StoreError> {
     let mut names: BTreeMap<NameBuf, (Neighbour, u32)> = BTreeMap::new();
     let (mut read, mut is_cut) = (0, false);
-    store.of_addresses(net.network(), net.broadcast(), READ + 1, &mut |row| {
+    on_addresses(store, net.network(), net.broadcast(), READ + 1, &mut |row| {
         if read >= READ {
             is_cut = true;
             return ControlFlow::Break(());

@@ -1,20 +1,17 @@
 //! What a click hands over: a value of any field of a log, and what of it can be looked up.
 //!
 //! Part of the page. Security Onion puts the clicked value into a link: a name, an address, a URL, a list with commas
-//! between, and just as well a number, a hash or a user's name. The reading itself is [`Subject::parse`].
+//! between, and just as well a number, a hash or a user's name. The reading itself is [`Subject::read`].
 
 use crate::name::NameBuf;
-use crate::query::{Subject, escaped_labels, is_number_or_digest, typed_name};
+use crate::query::{Purpose, Subject, net_of, parts, typed_name};
 use crate::render::percent;
 use crate::serve::part::decode;
 use crate::store::TagSubject;
-use ipnet::IpNet;
 use std::net::IpAddr;
 
 /// The most subjects of a list; the rest is passed over.
 const MAX_LISTED: usize = 32;
-/// Quotes that stand around a value, or around each of a list.
-const QUOTES: [char; 6] = ['"', '\'', '`', '\u{201c}', '\u{201d}', '\u{b4}'];
 
 /// What was clicked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,11 +26,16 @@ impl Asked {
     /// Reads a value; `None` when nothing in it can be looked up.
     pub(super) fn read(value: &str) -> Option<Self> {
         let mut found: Vec<Subject> = Vec::new();
+        // What is left of a list in JSON: brackets around all of it, which otherwise belong to an IPv6 address.
+        let value = match value.trim().strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+            Some(list) if list.contains(',') => list,
+            _ => value,
+        };
         for part in parts(value) {
-            if let Some(subject) = subject(part)
-                && !found.contains(&subject)
+            if let Ok(reading) = Subject::read(&part, Purpose::Click)
+                && !found.contains(&reading.subject)
             {
-                found.push(subject);
+                found.push(reading.subject);
             }
             if found.len() >= MAX_LISTED {
                 break;
@@ -62,111 +64,24 @@ fn is_scheme(text: &str) -> bool {
         && text.bytes().all(|octet| octet.is_ascii_alphanumeric() || b"+-.".contains(&octet))
 }
 
-/// The parts of a list, or the value as it is: `192.0.2.0,24` is a prefix, as DNSDB writes it.
-fn parts(value: &str) -> Vec<&str> {
-    let is_prefix = |(head, length): (&str, &str)| {
-        head.trim().parse::<IpAddr>().is_ok() && length.trim().parse::<u8>().is_ok()
-    };
-    if value.split_once(',').is_some_and(is_prefix) {
-        return vec![value];
-    }
-    let (mut parts, mut start) = (Vec::new(), 0);
-    for (at, _) in value.match_indices(',') {
-        let (head, rest) = (value.get(start..at).unwrap_or_default(), value.get(at + 1..));
-        let next = rest.and_then(|rest| rest.split(',').next()).unwrap_or_default();
-        // A comma within a URL ends nothing, unless another URL follows.
-        if !head.contains("://") || next.contains("://") {
-            parts.push(head);
-            start = at + 1;
-        }
-    }
-    parts.push(value.get(start..).unwrap_or_default());
-    parts
-}
-
-/// The subject in one value, if there is any.
-fn subject(value: &str) -> Option<Subject> {
-    let value =
-        value.trim_matches(|letter: char| letter.is_whitespace() || QUOTES.contains(&letter));
-    // What is left of a list in JSON. Brackets around all of it belong to an IPv6 address.
-    let value = match (value.strip_prefix('['), value.strip_suffix(']')) {
-        (Some(rest), None) if !value.contains(']') => rest,
-        (None, Some(rest)) if !value.contains('[') => rest,
-        _ => value,
-    };
-    let value =
-        value.trim_matches(|letter: char| letter.is_whitespace() || QUOTES.contains(&letter));
-    let value = value.strip_prefix("//").unwrap_or(value);
-    // The host of an e-mail address.
-    let value = match value.rsplit_once('@') {
-        Some((_, host)) if !value.contains("://") && !value.contains('\\') => host,
-        _ => value,
-    };
-    if value.is_empty() || value.contains(char::is_whitespace) || is_number_or_digest(value) {
-        return None;
-    }
-    // A name can have such octets; who means it writes one of them as `\DDD`, as our links do.
-    let is_odd = |letter: char| letter.is_ascii_punctuation() && !"-_.*/:[](),".contains(letter);
-    if value.contains(is_odd) && !value.contains("://") && !value.contains('\\') {
-        return None;
-    }
-    let value = match value.split_once(',') {
-        Some((head, length)) => format!("{}/{}", head.trim(), length.trim()),
-        None => value.to_owned(),
-    };
-    match Subject::parse(&value).ok()? {
-        // The root is a name, and what one clicks is not meant as it.
-        Subject::Name(name) if name.as_name().is_root() && value != "." => None,
-        // A drive and its path, a digest and its kind.
-        Subject::Name(name) if value.contains(':') && name.as_str().contains(':') => None,
-        subject => Some(subject),
-    }
-}
-
-/// A subject as it is shown.
-pub(super) fn text_of(subject: &Subject) -> String {
-    match subject {
-        // Unescaped it would read as all below.
-        Subject::Name(name) if name.as_str().starts_with('*') => format!("\\{name}"),
-        Subject::Name(name) => name.to_string(),
-        Subject::Below(apex) if apex.as_name().is_root() => "*".to_owned(),
-        Subject::Below(apex) => format!("*.{apex}"),
-        Subject::Addresses(from, to) if from == to => from.to_string(),
-        Subject::Addresses(from, to) => match net_of(*from, *to) {
-            Some(net) => net.to_string(),
-            None => format!("{from}-{to}"),
-        },
-    }
-}
-
-/// A subject so that [`Asked::read`] makes the same of it, whatever is in it: as it is shown, but for octets of a name
-/// that would be taken for something else (a comma, a slash, a quote), which are `\DDD`.
+/// A subject so that [`Asked::read`] makes the same of it, whatever is in it.
 pub(super) fn typed(subject: &Subject) -> String {
-    match subject {
-        Subject::Name(name) => typed_name(name),
-        Subject::Below(apex) if apex.as_name().is_root() => "*".to_owned(),
-        Subject::Below(apex) => format!("*.{}", escaped_labels(apex)),
-        Subject::Addresses(..) => text_of(subject),
-    }
-}
-
-/// The prefix that a range is, if it is one.
-pub(super) fn net_of(from: IpAddr, to: IpAddr) -> Option<IpNet> {
-    let shared = match (from, to) {
-        (IpAddr::V4(from), IpAddr::V4(to)) => (from.to_bits() ^ to.to_bits()).leading_zeros(),
-        (IpAddr::V6(from), IpAddr::V6(to)) => (from.to_bits() ^ to.to_bits()).leading_zeros(),
-        _ => return None,
+    let lead = match subject {
+        Subject::Name(_) => "",
+        Subject::Below(apex) if apex.as_name().is_root() => return "*".to_owned(),
+        Subject::Below(_) => "*.",
+        Subject::AtOrBelow(_) => ".",
+        Subject::Addresses(..) => return subject.to_string(),
     };
-    let net = IpNet::new(from, u8::try_from(shared).ok()?).ok()?;
-    (net.network() == from && net.broadcast() == to).then_some(net)
+    format!("{lead}{}", subject.name().map(typed_name).unwrap_or_default())
 }
 
 /// What a tag on the subject would be on; `None` for a range and for all names.
 pub(super) fn tag_of(subject: &Subject) -> Option<TagSubject> {
     match subject {
         Subject::Name(name) => Some(TagSubject::Name(name.clone())),
-        Subject::Below(apex) if apex.as_name().is_root() => None,
-        Subject::Below(apex) => Some(TagSubject::Below(apex.clone())),
+        Subject::Below(apex) | Subject::AtOrBelow(apex) if apex.as_name().is_root() => None,
+        Subject::Below(apex) | Subject::AtOrBelow(apex) => Some(TagSubject::Below(apex.clone())),
         Subject::Addresses(from, to) => {
             net_of(from.to_canonical(), to.to_canonical()).map(TagSubject::Net)
         }
@@ -202,7 +117,7 @@ mod tests {
         let shown: Vec<String> = read
             .iter()
             .flat_map(|asked| std::iter::once(&asked.subject).chain(&asked.others))
-            .map(text_of)
+            .map(ToString::to_string)
             .collect();
         assert_eq!(shown, want, "{value:?}");
     }
@@ -295,7 +210,9 @@ mod tests {
         fn every_name_can_be_asked_for(octets in prop::collection::vec(any::<u8>(), 1..20)) {
             let wire = [&[u8::try_from(octets.len()).unwrap()], octets.as_slice(), b"\x02ab\0"].concat();
             let (name, _) = NameBuf::from_wire(&wire).unwrap();
-            for subject in [Subject::Name(name.clone()), Subject::Below(name)] {
+            for subject in
+                [Subject::Name(name.clone()), Subject::Below(name.clone()), Subject::AtOrBelow(name)]
+            {
                 let path = path_of(&subject);
                 let read = Asked::of_path(path.strip_prefix("/context/").unwrap());
                 prop_assert_eq!(read, Some(Asked { subject: subject.clone(), others: Vec::new() }));

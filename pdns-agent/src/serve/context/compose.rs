@@ -3,16 +3,16 @@
 //! Part of the page. The parts are read one after the other on the visit's thread, each of them bounded.
 
 use super::around::{self, Around};
-use super::asked::{Asked, net_of, tag_of, text_of, typed};
+use super::asked::{Asked, tag_of, typed};
 use super::hunt::HuntUrl;
 use super::page::{Context, Form, Frame, NearThreat, OneSection, Start};
 use super::read::{self, Depth, Reading, Section};
-use super::shown::{unicode, visible};
+use super::shown::visible;
 use super::summary::{event, of_first, summary};
 use super::timeline::{Axis, Time, grouped};
 use super::view::{Link, Table, Vicinity, badges, judgement, past, table, vicinity};
-use crate::name::{Name, suffix};
-use crate::query::{Cursor, Subject, TagSet, is_overridden, near};
+use crate::name::{Name, shown::unicode, suffix};
+use crate::query::{Cursor, Subject, TagSet, is_overridden, near, net_of};
 use crate::render::percent;
 use crate::serve::answer::Out;
 use crate::store::{MAX_HISTORY, Row, Store, StoreError, Tag, TagEvent, TagKind, TagSubject};
@@ -46,7 +46,7 @@ pub(super) fn context(
     out: &Out,
 ) -> Result<Context, StoreError> {
     let subject = &visit.asked.subject;
-    let text = text_of(subject);
+    let text = subject.to_string();
     let depth = Depth::Glance(visit.at);
     let mut glance = |section| read::section(store, subject, section, depth, out);
     let records = glance(Section::Records)?;
@@ -70,11 +70,8 @@ pub(super) fn context(
     let token = visit.token.filter(|_| !own_subjects.is_empty());
     Ok(Context {
         frame: Frame { title: text.clone(), asked: typed(subject) },
-        sort: sort(subject),
-        unicode: match subject {
-            Subject::Name(name) | Subject::Below(name) => unicode(name.as_str()),
-            Subject::Addresses(..) => None,
-        },
+        sort: subject.sort(),
+        unicode: subject.name().and_then(|name| unicode(name.as_name())),
         badges: badges(&in_effect),
         summary: summary(subject, &records, &pointing, &negatives, &nearby),
         said,
@@ -111,7 +108,7 @@ pub(super) fn section(
     for row in &rows.rows {
         axis.add(row.seen.time_first, row.seen.time_last);
     }
-    let text = text_of(subject);
+    let text = subject.to_string();
     let mut table = table(section, title(subject, section), subject, &rows, &axis, tags);
     table.more = None;
     if rows.extent.is_whole() {
@@ -154,19 +151,9 @@ pub(super) fn start(store: &mut Store) -> Result<Start, StoreError> {
     })
 }
 
-fn sort(subject: &Subject) -> &'static str {
-    match subject {
-        Subject::Name(_) => "name",
-        Subject::Below(_) => "names below",
-        Subject::Addresses(from, to) if from == to => "address",
-        Subject::Addresses(from, to) if net_of(*from, *to).is_some() => "prefix",
-        Subject::Addresses(..) => "range",
-    }
-}
-
 fn title(subject: &Subject, section: Section) -> &'static str {
     match (subject, section) {
-        (Subject::Name(_), Section::Records) => "What it resolved to",
+        (Subject::Name(_) | Subject::AtOrBelow(_), Section::Records) => "What it resolved to",
         (_, Section::Records) => "What points here",
         (_, Section::Pointing) => "What points at it",
         (_, Section::Negatives) => "Negative answers",
@@ -220,7 +207,9 @@ fn surroundings(
                 found.push(around::in_prefix(store, net, &|row| row.rrname == *name)?);
             }
         }
-        Subject::Below(apex) => found.push(around::below(store, apex.clone())?),
+        Subject::Below(apex) | Subject::AtOrBelow(apex) => {
+            found.push(around::below(store, apex.clone())?);
+        }
         Subject::Addresses(from, to) if from == to => {
             if let Some(net) = around::prefix(*from) {
                 let is_own = |row: &Row| row.address() == Some(*from);
@@ -234,7 +223,9 @@ fn surroundings(
 
 fn vicinities(subject: &Subject, nearby: &[Around], tags: &TagSet) -> Vec<Vicinity> {
     let title = |around: &Around| match (&around.whole, subject, around.extent.is_whole()) {
-        (Subject::Below(_), Subject::Below(_), true) => "Newest names below",
+        (Subject::Below(_), Subject::Below(_) | Subject::AtOrBelow(_), true) => {
+            "Newest names below"
+        }
         (Subject::Below(_), _, true) => "Newest under",
         (Subject::Below(_), _, false) => "Names under",
         (_, _, true) => "Newest in",
@@ -247,7 +238,7 @@ fn vicinities(subject: &Subject, nearby: &[Around], tags: &TagSet) -> Vec<Vicini
 fn pivots(subject: &Subject) -> Vec<Link> {
     let mut found = Vec::new();
     match subject {
-        Subject::Name(name) | Subject::Below(name) => {
+        Subject::Name(name) | Subject::Below(name) | Subject::AtOrBelow(name) => {
             let name = name.as_name();
             let parent = name.suffix(name.labels().count().saturating_sub(1));
             let wider = [suffix::registrable(name), Some(parent)];
@@ -316,7 +307,7 @@ fn history(store: &mut Store, own: &[TagSubject]) -> Result<(Vec<TagEvent>, Stri
 fn nearest(subject: &Subject, records: &Reading, tags: &TagSet) -> Option<NearThreat> {
     let from: Vec<IpAddr> = match subject {
         Subject::Addresses(from, to) if from == to => vec![*from],
-        Subject::Name(_) => records.addresses.iter().copied().collect(),
+        Subject::Name(_) | Subject::AtOrBelow(_) => records.addresses.iter().copied().collect(),
         _ => Vec::new(),
     };
     let is_part = from.len() > NEAR_FROM || !records.extent.is_whole();

@@ -3,8 +3,7 @@
 //! Part of the page. Hunt takes its query from the fragment of its URL: an OQL search, here the value in quotes, which
 //! stands for itself whatever it holds.
 
-use super::asked::{net_of, text_of};
-use crate::query::Subject;
+use crate::query::{Subject, net_of};
 use crate::render::percent;
 use axum::http::Uri;
 use std::str::FromStr;
@@ -65,8 +64,10 @@ fn query(subject: &Subject) -> String {
             };
             format!("source.ip:{value} OR destination.ip:{value}")
         }
-        Subject::Below(apex) => quoted(apex.as_str()),
-        subject => quoted(&text_of(subject)),
+        Subject::Below(name) | Subject::AtOrBelow(name) | Subject::Name(name) => {
+            quoted(name.as_str())
+        }
+        subject @ Subject::Addresses(..) => quoted(&subject.to_string()),
     };
     format!("{search}{GROUPS}")
 }

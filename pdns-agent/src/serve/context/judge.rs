@@ -41,7 +41,8 @@ impl Wish {
         };
         let scope = (field("below") == "yes").then_some(Scope::Below);
         let typed = field("subject");
-        let subject = tag_subject(typed, scope).map_err(|error| Refusal::bad(error.to_string()))?;
+        let subject = tag_subject(typed, scope)
+            .map_err(|error| Refusal::bad(format!("cannot tell what {typed:?} is: {error}")))?;
         let kind =
             |text: &str| text.parse::<TagKind>().map_err(|error| Refusal::bad(error.to_string()));
         let (kind, is_set) = match (field("set"), field("clear")) {
@@ -82,9 +83,8 @@ impl Wish {
 fn back(subject: &TagSubject, is_below: bool, typed: &str) -> Subject {
     match subject {
         TagSubject::Name(name) => Subject::Name(name.clone()),
-        TagSubject::Below(apex) if is_below || typed.starts_with('.') => {
-            Subject::Name(apex.clone())
-        }
+        TagSubject::Below(apex) if is_below => Subject::Name(apex.clone()),
+        TagSubject::Below(apex) if typed.starts_with('.') => Subject::AtOrBelow(apex.clone()),
         TagSubject::Below(apex) => Subject::Below(apex.clone()),
         TagSubject::Net(net) => Subject::Addresses(net.network(), net.broadcast()),
     }

@@ -6,7 +6,7 @@
 //! request may take.
 
 use crate::name::NameBuf;
-use crate::query::{Cursor, Extent, Pager, Subject};
+use crate::query::{Cursor, Extent, Pager, Subject, on_addresses};
 use crate::serve::answer::{Halt, Out};
 use crate::store::{Row, Store, StoreError};
 use std::collections::{BTreeSet, HashSet};
@@ -97,21 +97,21 @@ pub(super) fn section(
 ) -> Result<Reading, StoreError> {
     let mut taker = Taker::new(depth, out);
     match (subject, section) {
-        (Subject::Name(name), Section::Records) => {
+        (Subject::Name(name) | Subject::AtOrBelow(name), Section::Records) => {
             store.of_name(name.as_name(), &mut |row| taker.take(row))?;
         }
-        (Subject::Name(name), Section::Pointing) => {
+        (Subject::Name(name) | Subject::AtOrBelow(name), Section::Pointing) => {
             store.pointing_at(name.as_name(), taker.most.saturating_add(1), &mut |row| {
                 // A record that points at its own owner is among the records.
                 let is_own = row.rrname == *name;
                 if is_own { ControlFlow::Continue(()) } else { taker.take(row) }
             })?;
         }
-        (Subject::Name(name), Section::Negatives) => {
+        (Subject::Name(name) | Subject::AtOrBelow(name), Section::Negatives) => {
             store.negatives_of(name.as_name(), &mut |row| taker.take(row))?;
         }
         (Subject::Addresses(from, to), Section::Records) => {
-            store.of_addresses(*from, *to, taker.most.saturating_add(1), &mut |row| {
+            on_addresses(store, *from, *to, taker.most.saturating_add(1), &mut |row| {
                 taker.take(row)
             })?;
         }

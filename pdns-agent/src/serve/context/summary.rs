@@ -87,7 +87,10 @@ fn seen(subject: &Subject, records: &Reading) -> String {
     let least = if records.is_least { "at least " } else { "" };
     let names = number(records.names as u64, "name", "names");
     if let Some(part) = of_first(records.extent, "records") {
-        let names = if let Subject::Name(_) = subject { "" } else { &format!("{names}, ") };
+        let names = match subject {
+            Subject::Name(_) | Subject::AtOrBelow(_) => "",
+            _ => &format!("{names}, "),
+        };
         let (from, to) = (Time::of(first), Time::of(last));
         return format!(
             "More records than a page reads; {part}: {names}seen {least}{times} between {} and {} UTC.",
@@ -103,7 +106,7 @@ fn seen(subject: &Subject, records: &Reading) -> String {
         span => format!("from {} to {} ({span})", from.date, to.date),
     };
     let what = match subject {
-        Subject::Name(_) => rows(records),
+        Subject::Name(_) | Subject::AtOrBelow(_) => rows(records),
         _ => format!("{names} in {}", rows(records)),
     };
     format!("Seen {least}{times}, {span} UTC: {what}.")

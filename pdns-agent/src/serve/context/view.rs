@@ -3,11 +3,11 @@
 //! Part of the page. All text goes through the templates' escaping; what could hide in it is made visible here.
 
 use super::around::{Around, Neighbour};
-use super::asked::{address_path, name_path, path_of, text_of, typed};
+use super::asked::{address_path, name_path, path_of, typed};
 use super::read::{Reading, Section};
-use super::shown::{unicode, visible};
+use super::shown::visible;
 use super::timeline::{Axis, Bar, Time, grouped};
-use crate::name::NameBuf;
+use crate::name::{NameBuf, shown::Unicode, shown::unicode};
 use crate::observation::Seen;
 use crate::query::typed_tag;
 use crate::query::{End, RowTags, Subject, TagSet, is_overridden};
@@ -25,14 +25,14 @@ const MAX_RDATA: usize = 320;
 pub(super) struct Link {
     pub(super) text: String,
     pub(super) path: String,
-    /// Its Unicode form, where it has a safe one.
-    pub(super) unicode: Option<String>,
+    /// Its Unicode form, where it has one.
+    pub(super) unicode: Option<Unicode>,
 }
 
 impl Link {
     pub(super) fn name(name: &NameBuf) -> Self {
-        let unicode = unicode(name.as_str()).map(|(text, _)| text);
-        Self { text: name.to_string(), path: name_path(name), unicode }
+        let text = Subject::Name(name.clone()).to_string();
+        Self { text, path: name_path(name), unicode: unicode(name.as_name()) }
     }
 
     pub(super) fn address(address: IpAddr) -> Self {
@@ -42,14 +42,18 @@ impl Link {
     pub(super) fn subject(subject: &Subject) -> Self {
         match subject {
             Subject::Name(name) => Self::name(name),
-            subject => Self { text: text_of(subject), path: path_of(subject), unicode: None },
+            subject => Self {
+                text: subject.to_string(),
+                path: path_of(subject),
+                unicode: subject.name().and_then(|name| unicode(name.as_name())),
+            },
         }
     }
 
     pub(super) fn tagged(subject: &TagSubject) -> Self {
         let asked = match subject {
             TagSubject::Name(name) => Subject::Name(name.clone()),
-            TagSubject::Below(apex) => Subject::Below(apex.clone()),
+            TagSubject::Below(apex) => Subject::AtOrBelow(apex.clone()),
             TagSubject::Net(net) => Subject::Addresses(net.network(), net.broadcast()),
         };
         Self::subject(&asked)
@@ -194,9 +198,11 @@ fn end_badges(tags: &RowTags<'_>, end: End) -> Vec<Badge> {
 fn leads_here(subject: &Subject, row: &Row) -> bool {
     let FactBuf::Record(rdata) = &row.fact else { return true };
     match (subject, rdata.as_rdata().target()) {
-        (Subject::Addresses(from, to), Target::V4(address)) => from == to && *from == address,
-        (Subject::Addresses(from, to), Target::V6(address)) => from == to && *from == address,
-        (Subject::Name(name), Target::Name(target)) => *name == target,
+        (Subject::Addresses(from, to), Target::V4(_) | Target::V6(_)) => {
+            let there = row.address().map(|address| address.to_canonical());
+            from == to && there == Some(from.to_canonical())
+        }
+        (Subject::Name(name) | Subject::AtOrBelow(name), Target::Name(target)) => *name == target,
         _ => false,
     }
 }
@@ -204,9 +210,9 @@ fn leads_here(subject: &Subject, row: &Row) -> bool {
 /// RDATA, taken apart at the name or address that it leads to.
 fn right_side(rdata: Rdata<'_>) -> (String, Option<Link>, String) {
     let text = rdata.to_text(FinalDot::Without);
-    let (link, word) = match rdata.target() {
-        Target::V4(address) => (Link::address(address.into()), 0),
-        Target::V6(address) => (Link::address(address.into()), 0),
+    let (link, target, word) = match rdata.target() {
+        Target::V4(address) => (Link::address(address.into()), address.to_string(), 0),
+        Target::V6(address) => (Link::address(address.into()), address.to_string(), 0),
         Target::Name(name) if !name.as_name().is_root() => {
             let word = match rdata.rrtype {
                 RrType::SRV => 3,
@@ -218,14 +224,14 @@ fn right_side(rdata: Rdata<'_>) -> (String, Option<Link>, String) {
                 | RrType::HTTPS => 1,
                 _ => 0,
             };
-            (Link::name(&name), word)
+            (Link::name(&name), name.to_string(), word)
         }
         Target::Name(_) | Target::Octets => return (cut(text), None, String::new()),
     };
     // Names and addresses have no blank in their text.
     let start: usize = text.split(' ').take(word).map(|word| word.len() + 1).sum();
     let rest = text.get(start..).unwrap_or_default();
-    match rest.strip_prefix(link.text.as_str()) {
+    match rest.strip_prefix(target.as_str()) {
         Some(after) if after.is_empty() || after.starts_with(' ') => {
             let before = text.get(..start).unwrap_or_default();
             let after = cut(after.to_owned());

@@ -1,6 +1,7 @@
 //! How results are wrapped: version 2 says on a line of its own how the answer ends (SAF), version 1 says nothing.
 
 use super::object::Style;
+use super::parameters::Parameters;
 use crate::serve::answer::{Halt, Out};
 use crate::serve::refusal::Refusal;
 use axum::http::HeaderMap;
@@ -59,8 +60,9 @@ impl Frame {
         }
     }
 
-    pub(super) fn style(self, human: bool) -> Style {
-        Style { human, arrays: self == Self::Saf }
+    pub(super) fn style(self, parameters: &Parameters) -> Style {
+        let Parameters { human, own_keys, .. } = *parameters;
+        Style { human, arrays: self == Self::Saf, own_keys }
     }
 
     /// Begins the answer.

@@ -10,6 +10,8 @@ use serde::{Serialize, Serializer};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Sums {
     pub(super) count: u64,
+    /// The store stopped counting one of its records at the largest number that it can hold.
+    pub(super) is_lower_bound: bool,
     pub(super) time_first: u32,
     pub(super) time_last: u32,
 }
@@ -17,13 +19,32 @@ pub(super) struct Sums {
 impl From<&Seen> for Sums {
     fn from(seen: &Seen) -> Self {
         let Seen { count, time_first, time_last, .. } = *seen;
-        Self { count: count.into(), time_first, time_last }
+        let is_lower_bound = seen.is_count_saturated();
+        Self { count: count.into(), is_lower_bound, time_first, time_last }
     }
 }
 
 impl Sums {
-    /// The time that both span.
-    pub(super) fn widen(&mut self, other: Self) {
+    /// Adds another result: its count, and the time that both span.
+    pub(super) fn add(&mut self, other: Self) {
+        self.count = self.count.saturating_add(other.count);
+        self.widen(other);
+    }
+
+    /// Adds another record of the same RRset, which was seen as often as the record that was seen most.
+    pub(super) fn join(&mut self, other: Self) {
+        self.count = self.count.max(other.count);
+        self.widen(other);
+    }
+
+    /// The mark of a count that is a lower bound, where keys of our own are wanted.
+    fn bound(self, style: Style) -> Option<bool> {
+        (style.own_keys && self.is_lower_bound).then_some(true)
+    }
+
+    /// Widens the time to what both span.
+    fn widen(&mut self, other: Self) {
+        self.is_lower_bound |= other.is_lower_bound;
         self.time_first = self.time_first.min(other.time_first);
         self.time_last = self.time_last.max(other.time_last);
     }
@@ -61,6 +82,8 @@ pub(super) struct Style {
     pub(super) human: bool,
     /// One record's RDATA is an array, too (version 2).
     pub(super) arrays: bool,
+    /// With keys that DNSDB does not have. Clients such as misp-modules fail on any key that they do not know.
+    pub(super) own_keys: bool,
 }
 
 impl Object {
@@ -94,7 +117,11 @@ impl Object {
             bailiwick: self.bailiwick.as_ref().map(|name| dotted(name.as_name())),
             rdata,
             raw_rdata,
-            pdns_partial: is_partial.then_some(true),
+            pdns_partial: (style.own_keys && is_partial).then_some(true),
+            pdns_count_is_lower_bound: self
+                .is_verbose
+                .then_some(self.sums)
+                .and_then(|sums| sums.bound(style)),
         };
         line.write(out);
     }
@@ -107,6 +134,7 @@ pub(super) fn write_summary(sums: Sums, results: u64, style: Style, out: &mut Ve
         num_results: Some(results),
         time_first: Some(Time(sums.time_first, style.human)),
         time_last: Some(Time(sums.time_last, style.human)),
+        pdns_count_is_lower_bound: sums.bound(style),
         ..Line::default()
     };
     line.write(out);
@@ -145,9 +173,12 @@ struct Line {
     rdata: Option<Texts>,
     #[serde(skip_serializing_if = "Option::is_none")]
     raw_rdata: Option<String>,
-    /// Ours: of an RDATA only the host is known, and its numbers are not (as in our COF).
+    /// Our own, on request: only the host of an RDATA is known, and its numbers are not (as in our COF).
     #[serde(skip_serializing_if = "Option::is_none")]
     pdns_partial: Option<bool>,
+    /// Our own, on request: more were seen than the store can count (as in our COF).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pdns_count_is_lower_bound: Option<bool>,
 }
 
 impl Line {
@@ -183,7 +214,12 @@ mod tests {
     fn object(rdata: Data) -> Object {
         let name = |text| NameBuf::parse(text).ok();
         Object {
-            sums: Sums { count: 7, time_first: 1_700_000_000, time_last: 1_700_000_100 },
+            sums: Sums {
+                count: 7,
+                is_lower_bound: false,
+                time_first: 1_700_000_000,
+                time_last: 1_700_000_100,
+            },
             is_verbose: true,
             rrname: name("www.example.com"),
             rrtype: RrType::A,
@@ -202,7 +238,7 @@ mod tests {
     #[test]
     fn results_are_written_as_clients_read_them() {
         let rdata = RdataBuf { rrtype: RrType::A, octets: [192, 0, 2, 1].into(), partial: false };
-        let style = Style { human: false, arrays: true };
+        let style = Style { human: false, arrays: true, own_keys: false };
         let set = object(Data::Set(vec![rdata.clone()]));
         check(
             &set,
@@ -212,7 +248,7 @@ mod tests {
         let one = Object { bailiwick: None, ..object(Data::One(rdata)) };
         check(
             &one,
-            Style { human: true, arrays: false },
+            Style { human: true, arrays: false, own_keys: false },
             r#"{"count":7,"time_first":"2023-11-14T22:13:20Z","time_last":"2023-11-14T22:15:00Z","rrname":"www.example.com.","rrtype":"A","rdata":"192.0.2.1"}"#,
         );
         let found = Object {
@@ -223,6 +259,19 @@ mod tests {
             ..object(Data::Found("\\# 1 FF".to_owned(), [255].into()))
         };
         check(&found, style, r#"{"rrtype":"TYPE65280","rdata":"\\# 1 FF","raw_rdata":"FF"}"#);
+        let partial = RdataBuf { rrtype: RrType::A, octets: [192, 0, 2, 1].into(), partial: true };
+        let mut at_limit = object(Data::Set(vec![partial]));
+        at_limit.sums.is_lower_bound = true;
+        check(
+            &at_limit,
+            style,
+            r#"{"count":7,"time_first":1700000000,"time_last":1700000100,"rrname":"www.example.com.","rrtype":"A","bailiwick":"example.com.","rdata":["192.0.2.1"]}"#,
+        );
+        check(
+            &at_limit,
+            Style { own_keys: true, ..style },
+            r#"{"count":7,"time_first":1700000000,"time_last":1700000100,"rrname":"www.example.com.","rrtype":"A","bailiwick":"example.com.","rdata":["192.0.2.1"],"pdns_partial":true,"pdns_count_is_lower_bound":true}"#,
+        );
         let mut out = Vec::new();
         write_summary(set.sums, 3, style, &mut out);
         assert_eq!(

@@ -47,6 +47,8 @@ pub(super) struct Parameters {
     pub(super) exclude: Option<String>,
     /// Flex results tell counts and times.
     pub(super) verbose: bool,
+    /// Results have keys that DNSDB does not know: `pdns_partial` and `pdns_count_is_lower_bound`.
+    pub(super) own_keys: bool,
 }
 
 impl Parameters {
@@ -60,6 +62,7 @@ impl Parameters {
             max_count: None,
             exclude: None,
             verbose: true,
+            own_keys: false,
         };
         for (name, value) in parameters(query)? {
             let wrong =
@@ -95,6 +98,7 @@ impl Parameters {
                 "time_last_after" => read.fences.last_after = time()?,
                 "humantime" => read.human = flag()?,
                 "verbose" => read.verbose = flag()?,
+                "pdns_keys" => read.own_keys = flag()?,
                 "aggr" => drop(flag()?),
                 "max_count" => read.max_count = Some(number()?).filter(|&count| count > 0),
                 "exclude" => read.exclude = Some(value).filter(|value| !value.is_empty()),
@@ -147,8 +151,9 @@ mod tests {
 
     #[test]
     fn flags_are_read_as_clients_write_them() {
-        let read = read("humantime=True&verbose=f&exclude=a%2Bb&max_count=0").unwrap();
+        let read = read("humantime=True&verbose=f&exclude=a%2Bb&max_count=0&pdns_keys=1").unwrap();
         assert_eq!((read.human, read.verbose, read.max_count), (true, false, None));
+        assert!(read.own_keys);
         assert_eq!(read.exclude.as_deref(), Some("a+b"));
     }
 }

@@ -51,7 +51,7 @@ impl Pattern {
 
 fn compile(source: &str, typed: &str) -> Result<Regex, Refusal> {
     if typed.is_empty() || typed.len() > MAX_LENGTH {
-        return Err(Refusal::bad(format!("a pattern has 1 to {MAX_LENGTH} octets")));
+        return Err(Refusal::bad(format!("a pattern has 1 to {MAX_LENGTH} bytes")));
     }
     RegexBuilder::new(source)
         .unicode(false)

@@ -33,7 +33,7 @@ impl<'o> Sink<'o> {
         Ok(Self {
             out,
             frame,
-            style: frame.style(parameters.human),
+            style: frame.style(parameters),
             fences: parameters.fences,
             // Summaries know no offset.
             offset: if is_summary { 0 } else { parameters.offset },
@@ -92,8 +92,7 @@ impl<'o> Sink<'o> {
         let sums = match sums {
             None => sums.insert(object.sums),
             Some(sums) => {
-                sums.count = sums.count.saturating_add(object.sums.count);
-                sums.widen(object.sums);
+                sums.add(object.sums);
                 sums
             }
         };

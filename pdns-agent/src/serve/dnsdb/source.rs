@@ -148,8 +148,7 @@ impl Owned {
     fn add(&mut self, sums: Sums, record: RdataBuf, has_rdata: bool) -> Option<(RrType, Set)> {
         let rrtype = record.rrtype;
         let set = self.sets.entry(rrtype).or_insert_with(|| Set { sums, rdata: Vec::new() });
-        set.sums.count = set.sums.count.max(sums.count);
-        set.sums.widen(sums);
+        set.sums.join(sums);
         if has_rdata {
             set.rdata.push(record);
         }
@@ -254,7 +253,9 @@ fn records(store: &mut Store, request: &Request, by: &By<'_>, sink: &mut Sink<'_
         }
         // There is no index for wildcards of RDATA.
         By::Target(_) => store.every(Kind::Record, &mut take)?,
-        By::Addresses(from, to) => store.of_addresses(*from, *to, usize::MAX, &mut take)?,
+        By::Addresses(from, to) => {
+            crate::query::on_addresses(store, *from, *to, usize::MAX, &mut take)?;
+        }
         By::Octets(octets) => by_octets(store, octets, &mut take)?,
     }
     // What came too late for all to be read is shown as far as it was read.
@@ -344,10 +345,9 @@ fn found_rdata(
         if pattern.admits(&text) {
             let sums = Sums::from(&row.seen);
             let entry = found.entry((record.rrtype, text));
-            let all = entry
-                .and_modify(|all| all.sums.count = all.sums.count.saturating_add(sums.count))
+            entry
+                .and_modify(|all| all.sums.add(sums))
                 .or_insert(Found { sums, octets: record.octets });
-            all.sums.widen(sums);
             if found.len() > MAX_FOUND {
                 flow = ControlFlow::Break(End::Limit);
             }

@@ -4,6 +4,7 @@ use super::UsersError;
 use super::password::hash;
 use super::secret::{Digest, new_key};
 use crate::atomic_file;
+use crate::config::toml_error;
 use crate::file_lock::FileLock;
 use serde::{Deserialize, Serialize};
 use std::fs;
@@ -48,12 +49,17 @@ struct Content {
 pub fn list(path: &Path) -> Result<Vec<Entry>, UsersError> {
     let unread = |cause| UsersError::Read { path: path.to_owned(), cause };
     let found = fs::metadata(path).map_err(unread)?;
+    if !found.is_file() {
+        return Err(UsersError::NotAFile(path.to_owned()));
+    }
     if found.permissions().mode() & OTHERS != 0 {
         return Err(UsersError::Open(path.to_owned()));
     }
     let text = fs::read_to_string(path).map_err(unread)?;
-    let content: Content = toml::from_str(&text)
-        .map_err(|cause| UsersError::Syntax { path: path.to_owned(), cause: Box::new(cause) })?;
+    let content: Content = toml::from_str(&text).map_err(|error| UsersError::Syntax {
+        path: path.to_owned(),
+        cause: toml_error(&text, &error),
+    })?;
     if let Some(entry) = content.user.iter().find(|entry| !is_name(&entry.name)) {
         return Err(UsersError::Name(entry.name.clone()));
     }
@@ -125,6 +131,13 @@ fn is_name(name: &str) -> bool {
 
 /// Waits until no other program changes the file: whoever reads it, changes it and writes it holds this lock.
 fn lock(path: &Path) -> Result<FileLock, UsersError> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    if let Some(folder) = folder.filter(|folder| !folder.is_dir()) {
+        return Err(UsersError::NoFolder { path: path.to_owned(), folder: folder.to_owned() });
+    }
+    if fs::metadata(path).is_ok_and(|found| !found.is_file()) {
+        return Err(UsersError::NotAFile(path.to_owned()));
+    }
     FileLock::acquire(path).map_err(|cause| UsersError::Lock { path: path.to_owned(), cause })
 }
 
@@ -160,6 +173,14 @@ mod tests {
         let names: Vec<_> = list(&path).unwrap().into_iter().map(|entry| entry.name).collect();
         assert_eq!(names, ["alice", "bob"]);
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, MODE);
+        for (path, want) in [
+            (directory.path().join("none/users.toml"), "there is no folder "),
+            (directory.path().to_owned(), "it is not a regular file"),
+            (path.join("users.toml"), "there is no folder "),
+        ] {
+            let error = add(&path, "carol", false, None).unwrap_err().to_string();
+            assert!(error.contains(want) && error.contains("--users"), "{error}");
+        }
         remove(&path, "alice").unwrap();
         assert!(matches!(remove(&path, "alice"), Err(UsersError::Unknown(_))));
         fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();

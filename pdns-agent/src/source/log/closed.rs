@@ -3,7 +3,7 @@
 //! Under `log`: more logs can be followed than a process may have files open.
 
 use super::super::content::Content;
-use super::super::lines::Lines;
+use super::super::lines::{Damage, Lines};
 use super::super::{LogId, SourceError, Stat};
 use super::{Log, Spent, open_file};
 use crate::hash::{Hasher, PrefixDigest};
@@ -27,7 +27,9 @@ pub struct ClosedLog {
     /// The last bytes before the position.
     tail: Vec<u8>,
     digest: PrefixDigest,
-    oversized: u64,
+    damage: Damage,
+    /// The first bytes of what it holds.
+    first: Vec<u8>,
 }
 
 impl Log {
@@ -43,10 +45,11 @@ impl Log {
             id: self.id,
             stat: self.stat,
             head: self.head,
-            prefix: self.content.prefix().to_vec(),
+            prefix: self.content.prefix(),
             tail,
             digest,
-            oversized: self.oversized,
+            damage: self.damage,
+            first: self.first,
             hasher: self.hasher,
         })
     }
@@ -83,7 +86,8 @@ impl ClosedLog {
             lines: Lines::new(self.digest),
             ahead: false,
             spent: Spent::No,
-            oversized: self.oversized,
+            damage: self.damage,
+            first: self.first,
             hasher: self.hasher,
             tail: self.tail,
         })

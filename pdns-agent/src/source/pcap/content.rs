@@ -3,8 +3,8 @@
 //! Under `pcap`. All digests are of the unpacked bytes, so that a packed copy is the same capture.
 
 use super::input::{Disk, Input};
-use super::unpack;
 use crate::hash::Hasher;
+use crate::source::unpack;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, Read};

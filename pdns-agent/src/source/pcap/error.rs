@@ -18,7 +18,7 @@ pub enum PcapError {
         cause: io::Error,
     },
     /// Reading failed.
-    #[error("cannot read capture {file} at octet {offset}")]
+    #[error("cannot read capture {file} at byte {offset}")]
     Read {
         /// The file.
         file: String,
@@ -29,7 +29,7 @@ pub enum PcapError {
         cause: io::Error,
     },
     /// The compressed file is broken, ends too early, or wants too much memory.
-    #[error("cannot unpack capture {file} after octet {offset} of its content; copy it again")]
+    #[error("cannot unpack capture {file} after byte {offset} of its content; copy it again")]
     Unpack {
         /// The file.
         file: String,
@@ -41,7 +41,7 @@ pub enum PcapError {
     },
     /// The first octets are those of no capture file.
     #[error(
-        "{file} is no capture file: it is neither pcap nor pcapng, plain or packed with gzip, zstd, xz or lz4"
+        "{file} is no capture file: it is neither pcap nor pcapng, plain or packed with gzip, bzip2, zstd, xz or lz4"
     )]
     NotACapture {
         /// The file.
@@ -49,7 +49,7 @@ pub enum PcapError {
     },
     /// The file ends within a record: whoever wrote it was stopped, or has not finished.
     #[error(
-        "capture {file} ends within the record at octet {offset}; the packets before it were read"
+        "capture {file} ends within the record at byte {offset}; the packets before it were read"
     )]
     Cut {
         /// The file.
@@ -59,7 +59,7 @@ pub enum PcapError {
     },
     /// A record claims a packet that cannot be.
     #[error(
-        "capture {file} is broken at octet {offset}: a packet of {length} octets, more than {MOST_PACKET}"
+        "capture {file} is broken at byte {offset}: a packet of {length} bytes, more than {MOST_PACKET}"
     )]
     TooLong {
         /// The file.
@@ -70,7 +70,7 @@ pub enum PcapError {
         length: u32,
     },
     /// A record contradicts the format.
-    #[error("capture {file} is broken at octet {offset}: {reason}")]
+    #[error("capture {file} is broken at byte {offset}: {reason}")]
     Broken {
         /// The file.
         file: String,

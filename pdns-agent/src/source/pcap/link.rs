@@ -3,7 +3,7 @@
 //! Under `pcap`. The numbers are those of <https://www.tcpdump.org/linktypes.html>, which capture files of both
 //! formats use.
 
-use pdns_ebpf_common::{Packet as _, Start, TAGS};
+use pdns_ebpf_common::{MPLS, PPPOE, Packet as _, Start, TAGS};
 
 const NULL: u16 = 0;
 const ETHERNET: u16 = 1;
@@ -12,6 +12,8 @@ const FDDI: u16 = 10;
 /// Raw IP: what BSDs and Linux wrote before a number was assigned, the assigned one, and one for each version.
 const RAW: [u16; 3] = [12, 14, 101];
 const PPP_HDLC: u16 = 50;
+/// PPPoE without its Ethernet header.
+const PPP_ETHER: u16 = 51;
 const LOOP: u16 = 108;
 const LINUX_SLL: u16 = 113;
 const IPV4: u16 = 228;
@@ -26,9 +28,10 @@ const ETHER_NONE: u16 = 0xffff;
 const FAMILY_V4: u32 = 2;
 const FAMILIES_V6: [u32; 4] = [10, 24, 28, 30];
 
-/// Protocol numbers of PPP (RFC 1332, RFC 5072).
+/// Protocol numbers of PPP (RFC 1332, RFC 5072, RFC 3032 §4.1).
 const PPP_IPV4: u16 = 0x0021;
 const PPP_IPV6: u16 = 0x0057;
+const PPP_MPLS: [u16; 2] = [0x0281, 0x0283];
 
 /// Octets of the second version of Linux's cooked header.
 const LINUX_SLL2_HEADER: u32 = 20;
@@ -47,6 +50,7 @@ pub(super) fn start(link: u16, octets: &[u8]) -> Option<Start> {
         IPV6 => Start { at: 0, ethertype: Start::IPV6 },
         NULL | LOOP => loopback(octets),
         PPP | PPP_HDLC => ppp(octets),
+        PPP_ETHER => Start { at: 0, ethertype: PPPOE },
         FDDI => fddi(octets),
         LINUX_SLL => behind(14),
         LINUX_SLL2 => linux_sll2(octets),
@@ -116,6 +120,7 @@ fn ppp(octets: &[u8]) -> Start {
         None => Start::ANY_IP,
         Some(PPP_IPV4) => Start::IPV4,
         Some(PPP_IPV6) => Start::IPV6,
+        Some(protocol) if PPP_MPLS.contains(&protocol) => MPLS[0],
         Some(_) => ETHER_NONE,
     };
     Start { at, ethertype }
@@ -133,7 +138,7 @@ fn fddi(octets: &[u8]) -> Start {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use pdns_ebpf_common::{Ports, decide_at};
+    use pdns_ebpf_common::{Decision, Ports, decide_at};
 
     #[track_caller]
     fn check(link: u16, octets: &[u8], at: u32, ethertype: u16) {
@@ -151,6 +156,8 @@ mod tests {
         check(PPP, &[0, 0x57, 0x60], 2, Start::IPV6);
         check(PPP_HDLC, &[0x0f, 0, 8, 0, 0x45], 4, Start::IPV4);
         check(PPP, &[0xc0, 0x21], 2, ETHER_NONE);
+        check(PPP, &[0x02, 0x81, 0, 0x10, 0x01, 64], 2, 0x8847);
+        check(51, &[0x11, 0, 0, 1, 0, 30, 0, 0x21], 0, 0x8864);
         check(228, &[], 0, Start::IPV4);
         check(101, &[], 0, Start::ANY_IP);
         assert_eq!(start(105, &[0; 64]), None);
@@ -163,7 +170,11 @@ mod tests {
             [&[0x45, 0, 0, 28, 0, 0, 0, 0, 64, 17][..], &[0; 10], &[0, 53, 0, 53], &[0; 4]];
         let packet = [header, &datagram.concat()].concat();
         let found = decide_at(packet.as_slice(), start(link, &packet).unwrap(), &Ports::new(&[53]));
-        assert_eq!(found.map(|found| found.network), network, "{link} {header:02x?}");
+        let found = found.map(|found| match found {
+            Decision::Found(found) => found.network,
+            Decision::Deeper(start) => panic!("{start:?}"),
+        });
+        assert_eq!(found, network, "{link} {header:02x?}");
     }
 
     #[test]

@@ -239,7 +239,7 @@ impl io::Read for Failing {
 fn a_disk_that_fails_is_told_from_content_that_is_broken() {
     let file = blocks();
     let mut forms = vec![("plain", file.clone()), ("gzip", gzip(&file))];
-    for program in ["zstd", "xz", "lz4"] {
+    for program in ["bzip2", "zstd", "xz", "lz4"] {
         forms.extend(through(program, &file).map(|packed| (program, packed)));
     }
     for (form, octets) in forms {
@@ -261,7 +261,7 @@ fn a_disk_that_fails_is_told_from_content_that_is_broken() {
             };
             assert!(!error.is_of_content(), "{form} {end}: {error}");
             let text = error.to_string();
-            assert!(text.starts_with("cannot read capture F at octet "), "{form} {end}: {text}");
+            assert!(text.starts_with("cannot read capture F at byte "), "{form} {end}: {text}");
             let PcapError::Read { cause, .. } = error else { unreachable!("it says so") };
             assert_eq!(cause.raw_os_error(), Some(5), "{form} {end}");
         }
@@ -277,10 +277,10 @@ fn a_broken_file_gives_what_comes_before_and_says_where_it_breaks() {
         assert_eq!((taken.len(), told.as_str()), (packets, error));
     };
     let cut = |at| {
-        format!("capture F ends within the record at octet {at}; the packets before it were read")
+        format!("capture F ends within the record at byte {at}; the packets before it were read")
     };
     let file = small();
-    let no_capture = "F is no capture file: it is neither pcap nor pcapng, plain or packed with gzip, zstd, xz or lz4";
+    let no_capture = "F is no capture file: it is neither pcap nor pcapng, plain or packed with gzip, bzip2, zstd, xz or lz4";
     check(&[], 0, no_capture);
     check(&file[..3], 0, no_capture);
     check(b"#separator \\x09", 0, no_capture);
@@ -289,14 +289,14 @@ fn a_broken_file_gives_what_comes_before_and_says_where_it_breaks() {
     check(&file[..30], 0, &cut(24));
     check(&file[..file.len() - 1], 1, &cut(43));
     let long = [small(), writer.u32s(&[1, 1, MOST_PACKET + 1, 1])].concat();
-    check(&long, 2, "capture F is broken at octet 65: a packet of 262145 octets, more than 262144");
+    check(&long, 2, "capture F is broken at byte 65: a packet of 262145 bytes, more than 262144");
     let most = [small(), writer.record(1, 1, &vec![1; MOST_PACKET as usize], 1)].concat();
     check(&most, 3, "");
     let mut version = small();
     version[4] = 3;
-    check(&version, 0, "capture F is broken at octet 0: its version of the format is not 2");
+    check(&version, 0, "capture F is broken at byte 0: its version of the format is not 2");
 
-    let broken = |reason| format!("capture F is broken at octet 48: {reason}");
+    let broken = |reason| format!("capture F is broken at byte 48: {reason}");
     let head = [writer.section(), writer.interface(1, 0, &[])].concat();
     let with = |block: Vec<u8>| [head.clone(), block].concat();
     check(
@@ -319,21 +319,17 @@ fn a_broken_file_gives_what_comes_before_and_says_where_it_breaks() {
     check(
         &with(writer.block(6, &writer.u32s(&[0, 0, 0, u32::MAX, 5, 0]))),
         0,
-        "capture F is broken at octet 48: a packet of 4294967295 octets, more than 262144",
+        "capture F is broken at byte 48: a packet of 4294967295 bytes, more than 262144",
     );
     check(&with(writer.u32s(&[5, 0xffff_fffc, 1])), 0, &cut(48));
     let mut tail = with(writer.enhanced(0, 0, b"four", 4));
     let end = tail.len();
     tail[end - 4] ^= 4;
-    check(&tail, 1, "capture F is broken at octet 48: the two lengths of a block differ");
+    check(&tail, 1, "capture F is broken at byte 48: the two lengths of a block differ");
     check(&tail[..end - 2], 1, &cut(48));
     let mut order = writer.section();
     order[8] = 0;
-    check(
-        &order,
-        0,
-        "capture F is broken at octet 0: a section's byte order is neither of the two",
-    );
+    check(&order, 0, "capture F is broken at byte 0: a section's byte order is neither of the two");
 }
 
 /// What a program makes of octets; `None` where it is not installed.
@@ -364,7 +360,7 @@ fn a_packed_copy_is_the_same_capture_in_one_member_or_several() {
     assert!(head.is_some());
     let (left, right) = file.split_at(500);
     let mut forms = vec![("gzip", [gzip(left), gzip(right)].concat())];
-    for program in ["zstd", "xz", "lz4"] {
+    for program in ["bzip2", "zstd", "xz", "lz4"] {
         match (through(program, left), through(program, right)) {
             (Some(left), Some(right)) => forms.push((program, [left, right].concat())),
             _ => println!("skipping {program}: it is not installed (cargo xtask test does)"),
@@ -375,7 +371,7 @@ fn a_packed_copy_is_the_same_capture_in_one_member_or_several() {
         assert_eq!(folder.read(packed), plain, "{form}");
         // Cut, it gives what it can and says so.
         let (taken, _, error) = folder.read(&packed[..packed.len() - 9]);
-        assert!(error.starts_with("cannot unpack capture F after octet "), "{form}: {error}");
+        assert!(error.starts_with("cannot unpack capture F after byte "), "{form}: {error}");
         assert!(taken.len() <= plain.0.len() && taken[..] == plain.0[..taken.len()], "{form}");
         assert!(!taken.is_empty() || packed.len() < 1000, "{form}");
     }

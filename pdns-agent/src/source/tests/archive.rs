@@ -1,7 +1,7 @@
 //! Scanning, and real archives.
 
 use super::{append, hasher, lines};
-use crate::source::{Log, LogNames, Progress, Scan, SourceError};
+use crate::source::{Log, LogNames, Missing, Progress, Scan, SourceError};
 use std::collections::HashSet;
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -77,20 +77,43 @@ fn a_directory_gives_its_dns_logs_each_once() {
 }
 
 #[test]
+fn logs_are_found_at_any_depth_and_other_files_are_counted() {
+    let root = TempDir::new().unwrap();
+    let deep = (0..40).fold(root.path().join("logs"), |path, level| path.join(level.to_string()));
+    fs::create_dir_all(&deep).unwrap();
+    for name in ["DNS.LOG", "conn.log", "http.log"] {
+        fs::write(deep.join(name), "1\n").unwrap();
+    }
+    let mut scan = scan(root.path().join("logs"));
+    for _ in 0..2 {
+        scan.forget();
+        assert_eq!(scan.changed().len(), 1);
+        assert_eq!(scan.skipped().count, 2);
+        assert_eq!(scan.skipped().example, Some(deep.join("conn.log")));
+    }
+    let (empty, absent) = (root.path().join("empty"), root.path().join("absent"));
+    fs::create_dir(&empty).unwrap();
+    let pattern = root.path().join("*.none");
+    let inputs = [empty.clone(), absent.clone(), pattern.clone()];
+    let mut scan = Scan::new(&inputs, LogNames::Suricata).unwrap();
+    assert!(scan.changed().is_empty());
+    let pattern = Missing::Pattern(pattern.display().to_string());
+    assert_eq!(scan.missing(), [Missing::NoLogs(empty), Missing::Path(absent), pattern]);
+}
+
+#[test]
 fn a_named_file_and_a_glob_are_taken_whatever_the_name() {
     let root = TempDir::new().unwrap();
     let dir = root.path();
     let mut late = scan(dir.join("answers.txt"));
     assert!(late.changed().is_empty());
-    assert_eq!(late.missing(), [dir.join("answers.txt")]);
+    assert_eq!(late.missing(), [Missing::Path(dir.join("answers.txt"))]);
     assert_eq!(late.watch_dirs(), [dir]);
     fs::write(dir.join("answers.txt"), "1\n").unwrap();
     assert_eq!(names(&mut late, dir), ["answers.txt"]);
     assert!(late.missing().is_empty());
     let found = late.changed();
     assert!(found.is_empty());
-    late.retry(&super::super::Stat::of(&fs::metadata(dir.join("answers.txt")).unwrap()));
-    assert_eq!(names(&mut late, dir), ["answers.txt"]);
 
     let mut globbed = scan(dir.join("*.txt"));
     assert_eq!(names(&mut globbed, dir), ["answers.txt"]);
@@ -123,12 +146,12 @@ fn an_archive_of_three_days_is_read_as_zcat_reads_it() {
     let found = scan(archive).changed();
     let mut packed = 0;
     for found in &found {
-        let is_gzip = found.gzip;
+        let is_gzip = found.path.extension().is_some_and(|end| end == "gz");
         packed += usize::from(is_gzip);
         let Some(mut log) = Log::open_finished(&found.path, &hasher()).unwrap() else {
             panic!("{} has no record", found.path.display());
         };
-        assert_eq!(log.is_gzip(), is_gzip);
+        assert_eq!(log.is_packed(), is_gzip);
         let (got, end) = lines(&mut log);
         assert_eq!(end.unwrap(), Progress::AtEnd);
         let want = if is_gzip { zcat(&found.path) } else { fs::read(&found.path).unwrap() };
@@ -152,6 +175,6 @@ fn a_corrupt_archive_is_read_up_to_the_break() {
     let Some(path) = samples("zeek-logs/zat/http.log.corrupt.gz") else { return };
     let mut log = super::open(&path);
     let (got, end) = lines(&mut log);
-    assert!(matches!(end, Err(SourceError::Gzip { .. })));
+    assert!(matches!(end, Err(SourceError::Unpack { .. })));
     assert_eq!(got.len(), complete_lines(&zcat(&path)));
 }

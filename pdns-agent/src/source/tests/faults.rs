@@ -4,9 +4,9 @@ use super::{HEADER, append, gzip, hasher, lines, open};
 use crate::source::lines::MAX_LINE;
 use crate::source::{Log, Progress, SourceError};
 use std::fs;
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Write as _};
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use tempfile::TempDir;
 
 fn error_of(path: &Path) -> SourceError {
@@ -145,7 +145,7 @@ fn an_oversized_line_moves_the_position_and_goes_out_empty() {
         let middle = if is_whole { length } else { 0 };
         let after = length as u64 + 5;
         assert_eq!(got, [(3, 4), (middle, after), (3, after + 4)]);
-        assert_eq!(log.oversized(), u64::from(!is_whole));
+        assert_eq!(log.damage().oversized, u64::from(!is_whole));
         log.resume(after, &mut |_| ()).unwrap();
         assert_eq!(lines(&mut log).0, ["2\tb"]);
     }
@@ -180,7 +180,7 @@ fn a_gzip_cut_at_any_octet_gives_whole_lines_and_then_one_error() {
                 assert!(cut < 2);
                 continue;
             }
-            Err(SourceError::Gzip { cause, .. }) => {
+            Err(SourceError::Unpack { cause, .. }) => {
                 assert_eq!(cause.kind(), ErrorKind::UnexpectedEof);
                 continue;
             }
@@ -189,7 +189,7 @@ fn a_gzip_cut_at_any_octet_gives_whole_lines_and_then_one_error() {
         let (got, end) = lines(&mut log);
         assert_eq!(got, text[..got.len()], "cut at {cut}");
         match end {
-            Err(SourceError::Gzip { offset, cause, .. }) => {
+            Err(SourceError::Unpack { offset, cause, .. }) => {
                 assert_eq!(cause.kind(), ErrorKind::UnexpectedEof);
                 assert_eq!(offset, log.offset());
             }
@@ -203,13 +203,113 @@ fn a_gzip_cut_at_any_octet_gives_whole_lines_and_then_one_error() {
         log.resume(offset as u64, &mut |_| ()).unwrap();
         let (again, end) = lines(&mut log);
         assert_eq!(again, got[half..], "cut at {cut}");
-        assert!(matches!(end, Err(SourceError::Gzip { .. })));
+        assert!(matches!(end, Err(SourceError::Unpack { .. })));
         // The file is whole now: the rest follows from the position on.
         fs::write(&path, &packed).unwrap();
         let mut whole = open(&path);
         whole.resume(log.offset(), &mut |_| ()).unwrap();
         assert_eq!(lines(&mut whole).0, text[got.len()..]);
     }
+}
+
+/// What a program makes of bytes; `None` where it is not installed.
+fn through(program: &str, bytes: &[u8]) -> Option<Vec<u8>> {
+    let mut child = Command::new(program)
+        .arg("-c")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .ok()?;
+    let mut input = child.stdin.take().unwrap();
+    let bytes = bytes.to_vec();
+    let writer = std::thread::spawn(move || input.write_all(&bytes));
+    let output = child.wait_with_output().unwrap();
+    writer.join().unwrap().unwrap();
+    Some(output.stdout)
+}
+
+#[test]
+fn logs_of_all_compressions_are_read_whole_in_members_and_cut() {
+    let dir = TempDir::new().unwrap();
+    let path = dir.path().join("dns.log");
+    let (_, text) = long_gzip();
+    let plain = format!("{}\n", text.join("\n"));
+    fs::write(&path, &plain).unwrap();
+    let id = open(&path).id();
+    for program in ["gzip", "bzip2", "xz", "zstd", "lz4"] {
+        // Cut within a line.
+        let (left, right) = plain.as_bytes().split_at(plain.len() / 2);
+        let (Some(left), Some(right)) = (through(program, left), through(program, right)) else {
+            println!("skipping {program}: it is not installed (cargo xtask test does)");
+            continue;
+        };
+        let whole = [left, right].concat();
+        fs::write(&path, &whole).unwrap();
+        let mut log = open(&path);
+        assert!(log.is_packed());
+        assert_eq!(log.id(), id, "{program}");
+        let (got, end) = lines(&mut log);
+        assert_eq!(end.unwrap(), Progress::AtEnd, "{program}");
+        assert!(got == text, "{program}");
+        log.resume(1_000, &mut |_| ()).unwrap();
+        assert_eq!(log.offset(), 1_000);
+        for cut in [whole.len() / 3, whole.len() / 2 + 100, whole.len() - 5] {
+            fs::write(&path, &whole[..cut]).unwrap();
+            let (got, end) = match Log::open(&path, &hasher()) {
+                Ok(log) => lines(&mut log.unwrap()),
+                Err(error) => (Vec::new(), Err(error)),
+            };
+            assert_eq!(got, text[..got.len()], "{program}");
+            match end {
+                Err(SourceError::Unpack { cause, .. }) => {
+                    assert_eq!(cause.kind(), ErrorKind::UnexpectedEof, "{program}: {cause}");
+                }
+                other => panic!("{program} cut at {cut}: {other:?}"),
+            }
+        }
+        let mut broken = whole.clone();
+        let middle = whole.len() / 2;
+        broken[middle - 200..middle - 100].fill(0xff);
+        fs::write(&path, &broken).unwrap();
+        let end = match Log::open(&path, &hasher()) {
+            Ok(log) => lines(&mut log.unwrap()).1,
+            Err(error) => Err(error),
+        };
+        match end {
+            Err(SourceError::Unpack { cause, .. }) => {
+                assert_ne!(cause.kind(), ErrorKind::UnexpectedEof, "{program}: {cause}");
+            }
+            other => panic!("{program}: {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn text_in_utf_16_is_named_and_marks_of_utf_8_are_passed_over() {
+    let dir = TempDir::new().unwrap();
+    let path = dir.path().join("dns.log");
+    let text = format!("{HEADER}1.5\tC1\n");
+    let units: Vec<u16> = text.encode_utf16().collect();
+    let little: Vec<u8> = units.iter().flat_map(|unit| unit.to_le_bytes()).collect();
+    let big: Vec<u8> = units.iter().flat_map(|unit| unit.to_be_bytes()).collect();
+    for bytes in
+        [&little, &big, &[b"\xff\xfe", &little[..]].concat(), &[b"\xfe\xff", &big[..]].concat()]
+    {
+        fs::write(&path, bytes).unwrap();
+        let error = error_of(&path).to_string();
+        assert!(error.contains("UTF-16") && error.contains("iconv"), "{error}");
+    }
+    fs::write(&path, format!("\u{feff}{text}\0\0\0\u{feff}2.5\tC2\n3.\0\x003.5\tC3\n")).unwrap();
+    let mut log = open(&path);
+    let (got, _) = lines(&mut log);
+    assert_eq!(got[0], "#separator \\x09");
+    assert_eq!(got[3..], ["1.5\tC1", "2.5\tC2", "3.5\tC3"]);
+    assert_eq!(log.damage().torn, 1);
+    // The header is known after resuming, too.
+    let mut headers = Vec::new();
+    log.resume(log.offset(), &mut |line| headers.push(line.to_vec())).unwrap();
+    assert_eq!(headers[0], b"#separator \\x09");
 }
 
 #[test]
@@ -221,7 +321,7 @@ fn a_gzip_damaged_in_the_middle_gives_what_came_before() {
     packed[middle..middle + 64].fill(0xff);
     fs::write(&path, packed).unwrap();
     let (got, end) = lines(&mut open(&path));
-    assert!(matches!(end, Err(SourceError::Gzip { .. })));
+    assert!(matches!(end, Err(SourceError::Unpack { .. })));
     // Nothing can tell where the damage begins before the checksum; but it is near the middle.
     let intact = got.iter().zip(&text).take_while(|(got, want)| got == want).count();
     assert!(intact > text.len() / 3, "{intact} of {}", text.len());

@@ -2,7 +2,7 @@
 
 use super::super::{StoreError, aof, in_use};
 use super::directory::{CONFIGURATION, Directory};
-use super::{PAUSE, SOCKET, cannot_lock, failed};
+use super::{PAUSE, SOCKET, SOCKET_PATIENCE, cannot_lock, failed, is_locked};
 use crate::atomic_file;
 use std::fs::TryLockError;
 use std::io::{self, Read as _, Write as _};
@@ -73,6 +73,7 @@ pub(super) fn wait(
     launch: Launch<'_>,
 ) -> Result<(), StoreError> {
     let begun = Instant::now();
+    let mut pause = PAUSE.0;
     let mut launched: Option<Child> = None;
     loop {
         let state = ask(&directory.path.join(SOCKET), patience);
@@ -85,11 +86,16 @@ pub(super) fn wait(
         }
         let ended =
             launched.as_mut().is_some_and(|server| matches!(server.try_wait(), Ok(Some(_))));
-        let patience = if state == State::Loading { LOADING_PATIENCE } else { patience };
+        let patience = match state {
+            State::Loading => LOADING_PATIENCE,
+            State::Absent if launched.is_none() => patience.min(SOCKET_PATIENCE),
+            _ => patience,
+        };
         if ended || begun.elapsed() > patience {
             return Err(trouble(state, launched.is_some(), &directory.path));
         }
-        std::thread::sleep(PAUSE);
+        std::thread::sleep(pause);
+        pause = (pause * 2).min(PAUSE.1);
     }
     if let Some(mut server) = launched {
         // An agent may outlive the server, and must not leave it a zombie.
@@ -129,14 +135,41 @@ fn trouble(state: State, is_launched: bool, home: &Path) -> StoreError {
         ),
         State::Silent => (
             format!("{} does not answer", named(home)),
-            format!("stop it or let it go on; see {}", log.display()),
+            format!("wait, or end the process; see {}", log.display()),
         ),
         State::Absent | State::Ready => (
             format!("{} uses {} but does not listen there", named(home), home.display()),
-            format!("stop it; see {}", log.display()),
+            format!(
+                "its socket may have been removed: stop it with `pdns admin stop`; see {}",
+                log.display()
+            ),
         ),
     };
     StoreError::Managed { act, cause: io::Error::other(advice) }
+}
+
+/// Asks a server that has lost its socket to stop, by its process; `false` when there is none.
+pub(super) fn terminate(directory: &Directory) -> Result<bool, StoreError> {
+    let home = &directory.path;
+    let cannot = |why: String| StoreError::Managed {
+        act: format!("cannot stop the server that uses {}", home.display()),
+        cause: io::Error::other(why),
+    };
+    let found = in_use::find(home).map_err(|error| cannot(error.to_string()))?;
+    match found {
+        in_use::InUse::By(process) => process
+            .terminate()
+            .map(|()| true)
+            .map_err(|error| cannot(format!("{process}: {error}"))),
+        in_use::InUse::Unknown(process) => {
+            Err(cannot(format!("only root can see whether it is {process}: run as root")))
+        }
+        // Held through a network file system or from another container.
+        in_use::InUse::No if is_locked(directory)? => {
+            Err(cannot("it is not to be seen from here: stop it where it runs".to_owned()))
+        }
+        in_use::InUse::No => Ok(false),
+    }
 }
 
 /// The server that uses a directory, in words.
@@ -272,7 +305,7 @@ mod tests {
             .unwrap();
         while ask(&socket, PATIENCE) != State::Ready {
             assert!(matches!(server.try_wait(), Ok(None)), "redis-server ended");
-            std::thread::sleep(PAUSE);
+            std::thread::sleep(PAUSE.0);
         }
         let patience = Duration::from_millis(20);
         let error = wait(&directory, patience, &mut |_| panic!("there is one")).unwrap_err();

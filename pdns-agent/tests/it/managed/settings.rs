@@ -168,3 +168,42 @@ fn the_file_for_all_is_for_root_and_users_and_stands_behind_their_own() {
     assert!(shown[4].contains("one.example"), "{ended:?}");
     assert_eq!(shown.len(), 5, "{ended:?}");
 }
+
+#[test]
+fn a_file_for_all_that_cannot_be_read_stops_no_command_that_names_its_store() {
+    if !is_root("a_file_for_all_that_cannot_be_read_stops_no_command_that_names_its_store") {
+        return;
+    }
+    let (home, server) = (Home::new(), Redis::start_cluster());
+    let script = format!(
+        "
+        mkdir -p /etc/pdns
+        umask 077
+        echo 'redis = \"redis://nowhere\"' > /etc/pdns/pdns.toml
+        pdns tag set threat one.example --redis {url}
+        nobody '{pdns}' tag list threat 2>&1 && exit 1
+        nobody '{pdns}' tag list threat --format plain --redis {url}
+        PDNS_REDIS={url} nobody '{pdns}' tag list threat --format plain",
+        url = server.url(),
+        pdns = home.path().join("bin/pdns").display(),
+    );
+    let ended = on_a_new_machine(&home, &script);
+    let shown: Vec<&str> = ended.stdout.lines().collect();
+    assert_eq!((ended.code, shown.len()), (Some(0), 3), "{ended:?}");
+    assert!(shown[0].contains("cannot read the configuration file"), "{ended:?}");
+    assert!(shown[1].contains("one.example") && shown[2].contains("one.example"), "{ended:?}");
+}
+
+#[test]
+fn a_mistake_in_a_file_is_told_in_one_line_with_its_place() {
+    let home = Home::new();
+    home.write(OWN, "prefix = 'x:'\nredis = 'x\n");
+    let ended = run(&mut home.pdns(), LIST);
+    assert_eq!(ended.code, Some(2), "{}", ended.stderr);
+    assert!(ended.stderr.contains("pdns.toml is wrong: line 2, column "), "{}", ended.stderr);
+    assert!(
+        !ended.stderr.contains("\\u{a}") && ended.stderr.lines().count() == 1,
+        "{}",
+        ended.stderr
+    );
+}

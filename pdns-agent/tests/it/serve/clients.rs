@@ -1,10 +1,15 @@
-//! The clients that people have: `dnsdbq` in all its modes, `PyPDNS`, and the `dnsdb2` package.
+//! The clients that people have: `dnsdbq` in all its modes, `PyPDNS`, the `dnsdb2` package, and misp-modules.
 //!
 //! `cargo xtask test` installs them.
 
-use super::{PAGES, START, Site};
+use super::{PAGES, START, Site, wire};
 use crate::reference::python_json;
 use crate::run::{Ended, Home, run};
+use crate::store::{Log, Model, options};
+use pdns_agent::name::NameBuf;
+use pdns_agent::rdata::Rdata;
+use pdns_agent::rr::RrType;
+use pdns_agent::store::{FactBuf, Store};
 use serde_json::{Value, json};
 use std::ffi::OsStr;
 use std::process::Command;
@@ -285,4 +290,61 @@ fn the_dnsdb2_package_and_dnsdbq_know_who_is_refused() {
     let ended = dnsdbq(&Home::new(), &site, "dnsdb2", &["-r", "www.example.com"]);
     assert_eq!(ended.stdout, "");
     assert!(ended.stderr.contains("the key or the login is wrong"), "{}", ended.stderr);
+}
+
+/// What `circl_passivedns` and `farsight_passivedns` of misp-modules make of questions.
+fn misp(site: &Site, login: [&str; 2], key: &str, questions: &Value) -> Vec<Value> {
+    let url = site.url("");
+    let arguments = [&url, login[0], login[1], key].map(OsStr::new);
+    let said = python_json("misp.py", &arguments, questions.to_string().as_bytes());
+    said.as_array().unwrap().clone()
+}
+
+#[test]
+fn the_modules_of_misp_read_every_answer() {
+    let home = Home::new();
+    let key = run(&mut home.pdns(), &["serve", "user", "add", "alice", "--users", "users.toml"])
+        .with(&[0]);
+    let key = key.trim();
+    let site = Site::of(home, &["--users", "HOME/users.toml"]);
+    let mut store = Store::open(&options(&site.redis)).unwrap();
+    // A host without its preference, as dns.log has it.
+    let mut log = Log::new(&mut store, 2);
+    let owner = NameBuf::parse("partial.example.org").unwrap();
+    let mail = [&[0, 0], wire("mail.example.com").as_slice()].concat();
+    let partial = Rdata { rrtype: RrType::MX, octets: &mail, partial: true }.to_buf();
+    log.add(&mut Model::new(), &owner, &FactBuf::Record(partial), START, Some(300));
+    log.flush(&mut store).unwrap();
+
+    let questions = [
+        (json!(["circl", "hostname", "www.example.com"]), 4),
+        (json!(["circl", "domain", "partial.example.org"]), 1),
+        (json!(["circl", "ip-dst", "192.0.2.7"]), 2),
+        (json!(["circl", "hostname", "unknown.example.org"]), 1),
+        (json!(["circl", "hostname", "txt.example.org"]), 2),
+        (json!(["farsight", "hostname", "www.example.com"]), 6),
+        (json!(["farsight", "domain", "partial.example.org"]), 2),
+        (json!(["farsight", "ip-src", "192.0.2.7"]), 2),
+        (json!(["farsight", "text", "spf1"]), 1),
+    ];
+    let asked: Vec<&Value> = questions.iter().map(|(question, _)| question).collect();
+    let said = misp(&site, ["alice", key], key, &json!(asked));
+    for ((question, objects), said) in questions.iter().zip(&said) {
+        let found = said["objects"].as_array();
+        assert_eq!(found.map(Vec::len), Some(*objects), "{question}: {said}");
+    }
+    let first = &said[2]["objects"][0];
+    assert_eq!(first["origin"], json!([site.url("/pdns/")]));
+    // COF has RDATA in an array, and the module takes it as one value.
+    assert_eq!(first["rdata"], json!([["192.0.2.7"]]));
+    let refused =
+        misp(&site, ["alice", "wrong"], "wrong", &json!([questions[0].0, questions[5].0]));
+    assert!(refused.iter().all(|said| said["error"].is_string()), "{refused:?}");
+
+    // Keys of our own come on request.
+    let path = "/dnsdb/v2/lookup/rrset/name/partial.example.org";
+    let bearing = [("X-API-Key", key)];
+    let asked = site.get_with(&format!("{path}?pdns_keys=t"), &bearing).lines();
+    assert_eq!(asked[1]["obj"]["pdns_partial"], true);
+    assert_eq!(site.get_with(path, &bearing).lines()[1]["obj"]["pdns_partial"], Value::Null);
 }

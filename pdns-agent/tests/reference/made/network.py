@@ -254,9 +254,43 @@ def tunnels_fragmented(c):
         c.expect(owner, "A", "192.0.2.7")
 
 
+def labels(count, protocol=0x8847):
+    """A frame with so many labels of MPLS."""
+
+    def wrap(packet):
+        entries = [(16 + at << 12 | (at == count - 1) << 8 | 64).to_bytes(4, "big") for at in range(count)]
+        return bytes(ethernet(packet))[:12] + protocol.to_bytes(2, "big") + b"".join(entries) + bytes(packet)
+
+    return wrap
+
+
+def session(packet):
+    """A PPPoE session."""
+    protocol = 0x57 if isinstance(packet, IPv6) else 0x21
+    carried = protocol.to_bytes(2, "big") + bytes(packet)
+    head = b"\x88\x64\x11\0\0\x07" + len(carried).to_bytes(2, "big")
+    return bytes(ethernet(packet))[:12] + head + carried
+
+
+@capture()
+def encapsulated(c):
+    for count in (1, 2, 8, 9, 30):
+        c.answered(f"mpls{count}.example.com", wrap=labels(count))
+    c.answered("multicast-mpls.example.com", wrap=labels(2, 0x8848))
+    c.answered("mpls6.example.com", "2001:db8::7", "AAAA", version=6, wrap=labels(3))
+    c.answered("pppoe.example.com", wrap=session)
+    c.answered("pppoe6.example.com", "2001:db8::7", "AAAA", version=6, wrap=session)
+
+    def in_vlan(packet):
+        frame = session(packet)
+        return frame[:12] + b"\x81\0\0\x0b" + frame[12:]
+
+    c.answered("pppoe-vlan.example.com", wrap=in_vlan)
+
+
 @capture()
 def tunnels_twice(c):
-    """Two levels deep: refused."""
+    """Two levels deep, and more."""
 
     def twice(outer, inner):
         return lambda packet: ethernet(
@@ -265,12 +299,11 @@ def tunnels_twice(c):
 
     for kind in ("gre", "vxlan", "ipip"):
         owner = f"{kind}-in-gre.example.com"
-        c.exchange(owner, answers=[rr(owner, "A", "192.0.2.7")], wrap=twice(GRE(proto=0x0800), TUNNELS[kind]))
-    frames = range(1, 7)
-    c.says(
-        "a sensor's mirror port adds one tunnel, and no more are unwrapped",
-        *(f"frame {at}: refused, a tunnel in a tunnel" for at in frames),
-    )
+        c.answered(owner, wrap=twice(GRE(proto=0x0800), TUNNELS[kind]))
+    wrap = TUNNELS["gre"]
+    for depth in range(2, 7):
+        wrap = twice(GRE(proto=0x0800), wrap)
+        c.answered(f"gre-{depth}.example.com", wrap=wrap)
 
 
 @capture(ports=[5300])
@@ -355,3 +388,13 @@ def snaplen(c):
     c.add(ethernet(ends.udp(query("whole.example.com"))))
     c.add(frame + b"\0" * 40, cut=len(frame))
     c.expect("whole.example.com", "A", "192.0.2.8")
+    # A query that was cut behind its question, and is answered.
+    ends = c.ends()
+    asked = query("asked.example.com", additional=[rr(".", "OPT", b"\0" * 40)], ident=1)
+    c.add(ethernet(ends.udp(asked)), cut=14 + 20 + 8 + 12 + 23)
+    kept = 12 + 23
+    c.says("a query that the capture cut is open", f"frame 5: {kept} of {len(asked)} octets of a message")
+    c.add(ethernet(ends.udp(message("asked.example.com", answers=[rr("asked.example.com", "A", "192.0.2.9")]), back=True)))
+    c.expect("asked.example.com", "A", "192.0.2.9")
+    c.wait(20)
+    c.answered("end.example.com")

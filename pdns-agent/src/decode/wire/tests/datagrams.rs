@@ -49,6 +49,28 @@ fn lengths_that_cannot_be_are_rejected_and_zero_goes_to_the_end() {
 }
 
 #[test]
+fn what_there_is_of_a_response_is_handed_on_before_the_rest_comes() {
+    let mut response = query(1, 50);
+    response[2] |= 0x80;
+    let flow = Flow { transport: Transport::Udp, from: server(), to: client() };
+    // Of one that the capture cut.
+    let packet = v4(17, 7, &udp(53, PORT, &response));
+    let mut run = Run::new();
+    run.cut(&ip_frame(&packet), 14 + 20 + 8 + 20).finish();
+    assert_eq!(run.beginnings, [(flow, response[..20].to_vec())]);
+    assert_eq!((run.seen.len(), run.ledger()), (0, "rejected cut_by_capture 1".to_owned()));
+    // Of one in fragments, whether the rest comes or not; and of queries, nothing.
+    for (message, first) in [(&response, 1), (&query(1, 50), 0)] {
+        let parts = fragments(&v4(17, 7, &udp(53, PORT, message)), &[3]);
+        let mut run = Run::new();
+        run.ip(&parts[0]);
+        assert_eq!((run.beginnings.len(), run.seen.len()), (first, 0));
+        run.ip(&parts[1]).finish();
+        assert_eq!((run.beginnings.len(), run.seen.len()), (first, 1));
+    }
+}
+
+#[test]
 fn a_packet_that_the_capture_cut_is_used_if_the_message_is_whole() {
     let frame = ip_frame(&question(50));
     let padded = [frame.clone(), vec![0; 8]].concat();

@@ -233,3 +233,24 @@ proptest! {
         prop_assert_eq!(tally.lines, tally.endings());
     }
 }
+
+#[test]
+fn a_server_that_is_no_resolver_speaks_for_the_domain_that_it_was_asked_about() {
+    let told = |rrname: &str, section: &str, outcome: &str, qname: &str| {
+        let line = format!(
+            "7.5\t9.5\t3\t{rrname}\t1\t1\t-\t{section}\t192.0.2.1\t-\t-\t-\t{outcome}\tT\t-\t{qname}"
+        );
+        let lines = [&HEADER[..], &[line.as_str()]].concat();
+        decode(&lines, Options::default()).0.len()
+    };
+    for outcome in ["-", "NXDOMAIN"] {
+        let section = if outcome == "-" { "answer" } else { "-" };
+        assert_eq!(told("b.evil.example.com", section, outcome, "a.evil.example.com"), 1);
+        assert_eq!(told("c.example.com", section, outcome, "a.evil.example.com"), 1);
+        assert_eq!(told("www.bank.example.net", section, outcome, "a.evil.example.com"), 0);
+        assert_eq!(told("b.co.uk", section, outcome, "a.co.uk"), 0);
+        // A zone transfer of a top-level domain.
+        assert_eq!(told("b.co.uk", section, outcome, "co.uk"), 1);
+        assert_eq!(told("www.bank.example.net", section, outcome, "-"), 1);
+    }
+}

@@ -1,8 +1,9 @@
-//! Takes the compression off a capture file: gzip, zstd, xz or lz4, told by the first octets.
+//! Takes the compression off logs and capture files: gzip, bzip2, zstd, xz or lz4, told by the first bytes.
 //!
-//! Under `pcap`. Each form may hold several members behind one another, as `cat` and parallel compressors make
+//! Under `source`. Each form may hold several members behind one another, as `cat` and parallel compressors make
 //! them. What a file makes a decompressor remember is bounded.
 
+use bzip2::bufread::MultiBzDecoder;
 use flate2::bufread::MultiGzDecoder;
 use lz4_flex::frame::FrameDecoder as Lz4;
 use ruzstd::decoding::BlockDecodingStrategy;
@@ -11,14 +12,14 @@ use ruzstd::decoding::errors::{FrameDecoderError, ReadFrameHeaderError};
 use std::io::{self, BufRead, BufReader, Cursor, Read};
 use xz4rust::{XzDecoder, XzNextBlockResult};
 
-/// Compressed octets per read of the file, and unpacked ones; no caller asks for more.
+/// Compressed bytes per read of the file, and unpacked ones of a capture; no caller asks for more.
 const CHUNK: usize = 64 * 1024;
-/// Most octets that a file may make the zstd or xz decoder look back. `zstd -19 --long` and `xz -9` need less.
+/// Most bytes that a file may make the zstd or xz decoder look back. `zstd -19 --long` and `xz -9` need less.
 const LOOK_BACK: usize = 128 * 1024 * 1024;
 /// What the xz decoder begins with; it grows as the file asks.
 const LOOK_BACK_FIRST: usize = 1024 * 1024;
-/// Octets at the beginning that tell the form.
-const HEAD: u64 = 6;
+/// Bytes at the beginning that tell the form.
+pub(super) const HEAD: usize = 10;
 
 const GZIP: &[u8] = &[0x1f, 0x8b];
 const XZ: &[u8] = &[0xfd, b'7', b'z', b'X', b'Z', 0];
@@ -26,65 +27,147 @@ const ZSTD: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
 const LZ4: &[u8] = &[0x04, 0x22, 0x4d, 0x18];
 /// What `lz4 -l` writes.
 const LZ4_LEGACY: &[u8] = &[0x02, 0x21, 0x4c, 0x18];
-/// The three last octets of a frame that is to be skipped (RFC 8878 §3.1.2); the first is 0x50 to 0x5f.
+/// The three last bytes of a frame that is to be skipped (RFC 8878 §3.1.2); the first is 0x50 to 0x5f.
 const SKIPPABLE: &[u8] = &[0x2a, 0x4d, 0x18];
+/// Behind `BZh` and a digit: the first block, or the end of a stream without any.
+const BZIP2: [&[u8]; 2] = [b"1AY&SY", &[0x17, 0x72, 0x45, 0x38, 0x50, 0x90]];
 
-/// The unpacked octets of `file`, and whether it is compressed at all.
+/// How a file is compressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Packing {
+    Gzip,
+    Bzip2,
+    Xz,
+    Zstd,
+    Lz4,
+}
+
+impl Packing {
+    /// The compression of a file that begins with `head`; `None` when it has none.
+    pub(super) fn of(head: &[u8]) -> Option<Self> {
+        let starts = |magic: &[u8]| head.starts_with(magic);
+        let is_skippable = head.first().is_some_and(|first| first >> 4 == 5)
+            && head.get(1..4).is_some_and(|rest| rest == SKIPPABLE);
+        let is_bzip2 = starts(b"BZh")
+            && head.get(3).is_some_and(|level| (b'1'..=b'9').contains(level))
+            && head.get(4..).is_some_and(|rest| BZIP2.iter().any(|magic| rest.starts_with(magic)));
+        Some(match head {
+            _ if starts(GZIP) => Self::Gzip,
+            _ if is_bzip2 => Self::Bzip2,
+            _ if starts(XZ) => Self::Xz,
+            _ if starts(ZSTD) || is_skippable => Self::Zstd,
+            _ if starts(LZ4) || starts(LZ4_LEGACY) => Self::Lz4,
+            _ => return None,
+        })
+    }
+
+    /// The unpacked bytes of `packed`.
+    pub(super) fn reader(self, packed: impl Read + Send + 'static) -> Box<dyn Read + Send> {
+        let packed = BufReader::with_capacity(CHUNK, packed);
+        match self {
+            Self::Gzip => Box::new(MultiGzDecoder::new(packed)),
+            Self::Bzip2 => Box::new(MultiBzDecoder::new(packed)),
+            Self::Xz => Box::new(XzMembers::new(packed)),
+            Self::Zstd => Box::new(ZstdMembers::new(packed)),
+            Self::Lz4 => Box::new(Lz4Members::new(packed)),
+        }
+    }
+}
+
+/// The unpacked bytes of `file`, and whether it is compressed at all.
 pub(super) fn unpack(
     mut file: impl Read + Send + 'static,
 ) -> io::Result<(Box<dyn Read + Send>, bool)> {
     let mut head = Vec::new();
-    file.by_ref().take(HEAD).read_to_end(&mut head)?;
-    let is_skippable = head.first().is_some_and(|first| first >> 4 == 5)
-        && head.get(1..4).is_some_and(|rest| rest == SKIPPABLE);
-    let starts = |magic: &[u8]| head.starts_with(magic);
-    let form = if starts(GZIP) {
-        GZIP
-    } else if starts(XZ) {
-        XZ
-    } else if starts(ZSTD) || is_skippable {
-        ZSTD
-    } else if starts(LZ4) || starts(LZ4_LEGACY) {
-        LZ4
-    } else {
-        return Ok((Box::new(Cursor::new(head).chain(file)), false));
-    };
-    let packed = BufReader::with_capacity(CHUNK, Cursor::new(head).chain(file));
-    let unpacked: Box<dyn Read + Send> = match form {
-        GZIP => Box::new(MultiGzDecoder::new(packed)),
-        XZ => Box::new(XzMembers::new(packed)),
-        ZSTD => Box::new(ZstdMembers::new(packed)),
-        _ => Box::new(Lz4Members(Lz4::new(packed))),
-    };
+    file.by_ref().take(HEAD as u64).read_to_end(&mut head)?;
+    let packing = Packing::of(&head);
+    let whole = Cursor::new(head).chain(file);
+    let Some(packing) = packing else { return Ok((Box::new(whole), false)) };
     // How much a broken stream yields depends on how much is asked for at once, so that is the same each time.
-    Ok((Box::new(BufReader::with_capacity(CHUNK, unpacked)), true))
+    Ok((Box::new(BufReader::with_capacity(CHUNK, packing.reader(whole))), true))
 }
 
 fn invalid(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, error)
 }
 
-/// Whether the compressed octets are at their end.
+/// Whether the compressed bytes are at their end.
 fn is_at_end(packed: &mut impl BufRead) -> io::Result<bool> {
     loop {
         match packed.fill_buf() {
-            Ok(octets) => return Ok(octets.is_empty()),
+            Ok(bytes) => return Ok(bytes.is_empty()),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }
     }
 }
 
-/// Frames of lz4. The decoder says that it is at the end after each.
-struct Lz4Members<R: Read>(Lz4<R>);
+/// Notes whether more was asked for than there is.
+struct EndWatch<R> {
+    packed: R,
+    is_past_end: bool,
+}
+
+impl<R: Read> Read for EndWatch<R> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let got = self.packed.read(out)?;
+        self.is_past_end |= got == 0 && !out.is_empty();
+        Ok(got)
+    }
+}
+
+impl<R: BufRead> BufRead for EndWatch<R> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        self.packed.fill_buf()
+    }
+
+    fn consume(&mut self, count: usize) {
+        self.packed.consume(count);
+    }
+}
+
+/// Frames of lz4. The decoder says that it is at the end after each, and also where one is cut between two blocks.
+struct Lz4Members<R: Read> {
+    decoder: Lz4<EndWatch<R>>,
+    /// Whether a frame is being read.
+    within: bool,
+    /// Whether it is one of `lz4 -l`, which has no mark at its end.
+    is_legacy: bool,
+}
+
+impl<R: BufRead> Lz4Members<R> {
+    fn new(packed: R) -> Self {
+        let decoder = Lz4::new(EndWatch { packed, is_past_end: false });
+        Self { decoder, within: false, is_legacy: false }
+    }
+}
 
 impl<R: BufRead> Read for Lz4Members<R> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        if out.is_empty() {
+            return Ok(0);
+        }
         loop {
-            let got = self.0.read(out)?;
-            if got > 0 || out.is_empty() || is_at_end(self.0.get_mut())? {
+            if !self.within {
+                let packed = self.decoder.get_mut();
+                if is_at_end(packed)? {
+                    return Ok(0);
+                }
+                packed.is_past_end = false;
+                let head = packed.fill_buf()?;
+                if head.len() >= LZ4_LEGACY.len() {
+                    self.is_legacy = head.starts_with(LZ4_LEGACY);
+                }
+                self.within = true;
+            }
+            let got = self.decoder.read(out)?;
+            if got > 0 {
                 return Ok(got);
             }
+            if self.decoder.get_mut().is_past_end && !self.is_legacy {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            self.within = false;
         }
     }
 }
@@ -155,7 +238,7 @@ impl<R: BufRead> Read for ZstdMembers<R> {
     }
 }
 
-/// Streams of xz (the .xz file format §2): each is a stream, or padding of four zero octets.
+/// Streams of xz (the .xz file format §2): each is a stream, or padding of four zero bytes.
 struct XzMembers<R> {
     packed: R,
     decoder: Box<XzDecoder<'static>>,
@@ -181,8 +264,7 @@ impl<R: BufRead> Read for XzMembers<R> {
                 if is_end {
                     return Ok(0);
                 }
-                let padding =
-                    self.packed.fill_buf()?.iter().take_while(|&&octet| octet == 0).count();
+                let padding = self.packed.fill_buf()?.iter().take_while(|&&byte| byte == 0).count();
                 if padding > 0 {
                     self.packed.consume(padding);
                     continue;

@@ -1,0 +1,356 @@
+//! Reads one capture file to its end, into the store.
+//!
+//! Under `captured`, in front of `outbox`.
+
+use super::context::{Context, Earlier, hex};
+use super::earlier::Before;
+use super::known::Known;
+use super::queue::{Claim, Waiting};
+use super::reader::Reader;
+use super::size;
+use crate::agent::now;
+use crate::agent::report::PacketReport;
+use crate::decode::packets::{Decoder, PacketTally};
+use crate::observation::Observation;
+use crate::source::{CaptureFile, Content, Digest, PcapError, Step};
+use crate::store::{Checkpoint, SourceState, StoreError};
+use crate::time::Timestamp;
+use std::collections::VecDeque;
+use std::path::Path;
+use std::sync::Arc;
+
+/// Why a file was not read to its end.
+pub(super) enum Failure {
+    Store(StoreError),
+    File(PcapError),
+    /// The file before it could not be ended, and is to be read again.
+    Before(Waiting, StoreError),
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl From<PcapError> for Failure {
+    fn from(error: PcapError) -> Self {
+        Self::File(error)
+    }
+}
+
+/// How far a file is decoded.
+#[derive(Default)]
+pub(super) struct Walk {
+    /// The place behind the last packet.
+    pub(super) position: u64,
+    /// When that was captured; the latest, where they are not in order.
+    last: Option<Timestamp>,
+    /// Lengths that the file had before it grew. The responses that waited for their query at such an end were filed
+    /// there, and are again.
+    ends: VecDeque<u64>,
+}
+
+impl Walk {
+    /// At the beginning of a file that had these contents at the times when it was read.
+    pub(super) fn new(contents: &[(u64, u64)]) -> Self {
+        let ends = contents.iter().map(|&(length, _)| length).collect();
+        Self { ends, ..Self::default() }
+    }
+
+    /// The same, of a file that was read up to these places, too.
+    pub(super) fn with_ends(mut self, ends: impl Iterator<Item = u64>) -> Self {
+        self.ends.extend(ends);
+        self.ends.make_contiguous().sort_unstable();
+        self
+    }
+
+    /// Reads one packet up to a position; `Ok(false)` at the end. `each` takes an observation and its place in the file:
+    /// one behind where the packet begins that it was made at. There the place of a batch that goes up to this packet
+    /// does not cover it, nor does that of an end that was found here, which comes before it; no packet is so short that
+    /// it would end there. One packet, since it may bring a message of 64 KiB: the window is looked at before the next.
+    pub(super) fn step(
+        &mut self,
+        file: &mut CaptureFile,
+        decoder: &mut Decoder,
+        until: u64,
+        each: &mut dyn FnMut(Observation<'_>, u64),
+    ) -> Result<bool, PcapError> {
+        let start = self.position;
+        if start >= until {
+            return Ok(false);
+        }
+        match file.next()? {
+            Some(Step::Packet(frame, end)) => {
+                while self.ends.front().is_some_and(|&length| length < end) {
+                    self.ends.pop_front();
+                    decoder.settle(&mut |observation| each(observation, start));
+                }
+                decoder.frame(&frame, &mut |observation| each(observation, start + 1));
+                self.position = end;
+                self.last = self.last.max(Some(frame.at));
+            }
+            Some(Step::Nothing) => {}
+            None => return Ok(false),
+        }
+        Ok(true)
+    }
+}
+
+/// A file that is read but for what its end means: another one may go on there.
+pub(super) struct Pending<'q> {
+    waiting: Waiting,
+    /// Nobody reads a copy of it meanwhile.
+    _claim: Claim<'q>,
+    capture: Known,
+    decoder: Decoder,
+    before: Before,
+    position: u64,
+    pub(super) last: Option<Timestamp>,
+    /// The packet with which the decoder began.
+    pub(super) begins: Digest,
+    /// How much the decoder has read, and how much of it in this file.
+    pub(super) bytes: u64,
+    pub(super) size: u64,
+}
+
+impl Pending<'_> {
+    pub(super) fn place(&self) -> usize {
+        self.waiting.place
+    }
+}
+
+impl Reader {
+    /// Reads one capture to its end. What that means is left open, if the file is whole.
+    pub(super) fn read<'q>(
+        &mut self,
+        (waiting, claim): (&Waiting, Claim<'q>),
+        (mut file, head): (CaptureFile, Digest),
+        mut capture: Known,
+        (before, mut walk): (Before, Walk),
+        context: Context,
+    ) -> Result<Option<Pending<'q>>, Failure> {
+        let id = capture.id;
+        capture.state.follows = context.begins().as_ref().map(hex);
+        // What is applied must never be beyond a content that is known: were this killed within its first batch, and the
+        // file longer when it is read again, nobody could tell that it is the same.
+        let begun = self.state(&capture, 0, false, &PacketTally::default());
+        self.outbox.writer.begin(id, begun)?;
+        for end in capture.checkpoint.open_ends() {
+            let ends = Walk { ends: walk.ends.clone(), ..Walk::default() };
+            let rest = (end, self.decoder(context.files()), ends);
+            capture.checkpoint = self.finish(&file, id, capture.checkpoint, rest, &before)?;
+        }
+        let begins = context.begins().unwrap_or(head);
+        let (mut decoder, bytes) = match context {
+            Context::Fresh => (Decoder::new(&self.options), 0),
+            Context::Carried(decoder, _, bytes) => (*decoder, bytes),
+            Context::Before(files, _) => {
+                (self.decoder(&files), files.iter().map(Earlier::size).sum())
+            }
+        };
+        let mut result = Ok(true);
+        while matches!(result, Ok(true)) && !self.means.stop.is_stopped() {
+            let window = &mut self.outbox.window;
+            let mut each = |observation: Observation<'_>, at: u64| {
+                let place = window.place(observation.rrname);
+                if !capture.checkpoint.covers(place, at) && !before.covers(place, at) {
+                    window.add(&observation);
+                }
+            };
+            result = walk.step(&mut file, &mut decoder, u64::MAX, &mut each);
+            if matches!(result, Ok(true)) && self.outbox.window.is_full() {
+                let state = self.state(&capture, walk.position, false, &decoder.tally());
+                if let Some(settled) = self.outbox.taken_back()? {
+                    capture.checkpoint = settled;
+                }
+                let to = (walk.position, false);
+                self.outbox.ship(id, capture.checkpoint.clone(), to, Some(state));
+            }
+        }
+        decoder.refuse(file.refused());
+        if let Some(settled) = self.outbox.taken_back()? {
+            capture.checkpoint = settled;
+        }
+        if file.has_grown() {
+            tracing::info!(
+                path = capture.state.path,
+                "has grown while it was read; what is new is read next time"
+            );
+        }
+        let Walk { position, last, .. } = walk;
+        let size = position;
+        let bytes = bytes.saturating_add(size);
+        let pending = Pending {
+            waiting: waiting.clone(),
+            _claim: claim,
+            capture,
+            decoder,
+            before,
+            position,
+            last,
+            begins,
+            bytes,
+            size,
+        };
+        match result {
+            Ok(false) => Ok(Some(pending)),
+            // It was told to stop.
+            Ok(true) => Ok(self.leave(pending).map(|()| None)?),
+            // What came before an error is good. There may be more of the content, if it was the disk that failed.
+            Err(error) if error.is_of_content() => {
+                self.end(pending, None)?;
+                Err(error.into())
+            }
+            Err(error) => {
+                self.leave(pending)?;
+                Err(error.into())
+            }
+        }
+    }
+
+    /// Ends a file; `next` is the first packet of the one that goes on there at once. Returns its decoder for that.
+    pub(super) fn close(
+        &mut self,
+        pending: Pending<'_>,
+        next: Option<String>,
+    ) -> Result<Decoder, Failure> {
+        let waiting = pending.waiting.clone();
+        self.end(pending, next).map_err(|error| Failure::Before(waiting, error))
+    }
+
+    fn end(&mut self, pending: Pending<'_>, next: Option<String>) -> Result<Decoder, StoreError> {
+        let Pending { mut capture, mut decoder, before, mut position, last, .. } = pending;
+        let is_followed = next.is_some();
+        if !is_followed {
+            // What the end tells has a place of its own, behind the last packet.
+            let window = &mut self.outbox.window;
+            let mut each = |observation: Observation<'_>| {
+                let place = window.place(observation.rrname);
+                if !capture.checkpoint.covers(place, position) && !before.covers(place, position) {
+                    window.add(&observation);
+                }
+            };
+            decoder.finish(&mut each);
+            position += 1;
+        }
+        let tally = decoder.take_tally();
+        capture.state.last = last.map(Timestamp::micros);
+        capture.state.is_followed = is_followed;
+        capture.state.next = next;
+        self.store(capture, position, true, tally)?;
+        Ok(decoder)
+    }
+
+    /// Stores what was read of a file that was not read to its end.
+    pub(super) fn leave(&mut self, mut pending: Pending<'_>) -> Result<(), StoreError> {
+        let tally = pending.decoder.take_tally();
+        self.store(pending.capture, pending.position, false, tally)
+    }
+
+    /// Stores the last of what was read of a file, and reports it.
+    fn store(
+        &mut self,
+        capture: Known,
+        position: u64,
+        is_complete: bool,
+        tally: PacketTally,
+    ) -> Result<(), StoreError> {
+        let state = self.state(&capture, position, is_complete, &tally);
+        if self.outbox.window.dirty() == 0 && position <= capture.checkpoint.acknowledged() {
+            // It has grown by nothing that could be stored.
+            self.outbox.writer.begin(capture.id, state)?;
+        } else {
+            self.outbox.ship(capture.id, capture.checkpoint, (position, false), Some(state));
+            self.outbox.taken_back()?;
+        }
+        self.means.metrics.file(&tally);
+        self.report.merge(&PacketReport::of(tally));
+        Ok(())
+    }
+
+    /// Loads what the store has of a file under identities of earlier versions, and applies the rest of what was left
+    /// half-way then; `None` if that is all of it.
+    pub(super) fn before(
+        &mut self,
+        path: &Path,
+        file: &CaptureFile,
+        content: &Content,
+    ) -> Result<Option<Before>, Failure> {
+        let mut before = Before::default();
+        let earlier = Arc::clone(&self.earlier);
+        for (length, id) in earlier.of(content) {
+            let (state, mut checkpoint) =
+                self.outbox.writer.load(id, &path.display().to_string())?;
+            if length == content.length && state.as_ref().is_some_and(|state| state.complete) {
+                return Ok(None);
+            }
+            for end in checkpoint.open_ends() {
+                // Those were read each for itself.
+                let rest = (end, Decoder::new(&self.options), Walk::default());
+                checkpoint = self.finish(file, id, checkpoint, rest, &before)?;
+            }
+            before.add(state.as_ref(), checkpoint);
+        }
+        Ok(Some(before))
+    }
+
+    /// Applies the rest of a batch that was left half-way, up to `end`.
+    fn finish(
+        &mut self,
+        file: &CaptureFile,
+        id: Digest,
+        checkpoint: Checkpoint,
+        (end, mut decoder, mut walk): (u64, Decoder, Walk),
+        before: &Before,
+    ) -> Result<Checkpoint, Failure> {
+        let mut file = file.again()?;
+        let window = &mut self.outbox.window;
+        let mut each = |observation: Observation<'_>, at: u64| {
+            let place = window.place(observation.rrname);
+            if checkpoint.is_open_at(place.partition, end)
+                && !checkpoint.covers(place, at)
+                && !before.covers(place, at)
+            {
+                window.add(&observation);
+            }
+        };
+        // The end of a file that breaks off is found where it was found before; in one that has grown since, a packet begins
+        // there, one before the place of the end, and is not of this batch.
+        let until = end.saturating_sub(1);
+        while matches!(walk.step(&mut file, &mut decoder, until, &mut each), Ok(true)) {}
+        let position = walk.position;
+        if position < end {
+            decoder.finish(&mut |observation| each(observation, position));
+        }
+        self.outbox.ship(id, checkpoint, (end, true), None);
+        Ok(self.outbox.taken_back()?.ok_or(StoreError::Conflict)?)
+    }
+
+    /// What the store is told of a capture that is read up to a position.
+    fn state(
+        &self,
+        capture: &Known,
+        position: u64,
+        complete: bool,
+        tally: &PacketTally,
+    ) -> SourceState {
+        let SourceState { path, contents, last, follows, next, is_followed, .. } = &capture.state;
+        SourceState {
+            path: path.clone(),
+            sensor: self.sensor.clone(),
+            // What was applied of it when it was shorter stays applied.
+            acknowledged: position.max(capture.state.acknowledged),
+            complete,
+            size: size(Path::new(path)).unwrap_or(0),
+            contents: contents.clone(),
+            last: *last,
+            follows: follows.clone(),
+            next: next.clone(),
+            is_followed: *is_followed,
+            updated: now(),
+            tally: serde_json::to_value(tally).unwrap_or_default(),
+            ..SourceState::default()
+        }
+    }
+}

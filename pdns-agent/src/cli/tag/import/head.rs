@@ -1,0 +1,153 @@
+//! The head of a CSV file: which column is what.
+//!
+//! Our own files name all their columns. Feeds name one with the subjects, and others that say why.
+
+use super::super::super::resolve::UsageError;
+use super::line::{Separator, fields};
+use crate::query::{Purpose, Subject};
+
+/// A column that is used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Column {
+    Subject,
+    Kind,
+    Note,
+    Source,
+    Author,
+    Time,
+    /// Anything else of a feed.
+    Other,
+}
+
+/// Our own columns.
+const COLUMNS: [(&str, Column); 6] = [
+    ("subject", Column::Subject),
+    ("kind", Column::Kind),
+    ("note", Column::Note),
+    ("source", Column::Source),
+    ("author", Column::Author),
+    ("time", Column::Time),
+];
+/// What feeds call the column with the subjects; the earlier is preferred.
+const SUBJECTS: [&str; 25] = [
+    "ioc_value",
+    "indicator",
+    "indicator_value",
+    "ioc",
+    "value",
+    "domain",
+    "domain_name",
+    "domains",
+    "fqdn",
+    "hostname",
+    "host",
+    "hosts",
+    "dst_ip",
+    "dest_ip",
+    "ip",
+    "ip_address",
+    "ipaddress",
+    "ipv4",
+    "address",
+    "ip_addr",
+    "cidr",
+    "network",
+    "netblock",
+    "url",
+    "rrname",
+];
+/// What feeds call the column that says why.
+const REASONS: [&str; 11] = [
+    "malware",
+    "malware_printable",
+    "malware_family",
+    "family",
+    "threat",
+    "threat_type",
+    "description",
+    "comment",
+    "reason",
+    "category",
+    "tags",
+];
+
+/// The head of a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Head {
+    pub(super) columns: Vec<Column>,
+    pub(super) separator: Separator,
+    /// Whether it is one of ours, with a value in each column of each line.
+    pub(super) is_ours: bool,
+}
+
+impl Head {
+    /// Reads a head; `None` when the line is none. `wanted` is the column with the subjects, as it was typed.
+    ///
+    /// # Errors
+    /// [`UsageError`] for a column that is not there, or that no tag has.
+    pub(super) fn read(
+        line: &str,
+        file: &str,
+        wanted: Option<&str>,
+    ) -> Result<Option<Self>, UsageError> {
+        let separator = Separator::of(line);
+        let Ok(names) = fields(line, separator) else { return Ok(None) };
+        let names: Vec<String> = names.iter().map(|name| key(name)).collect();
+        if let Some(wanted) = wanted
+            && let Some(at) = names.iter().position(|name| *name == key(wanted))
+        {
+            return Ok(Some(Self::of_feed(&names, at, separator)));
+        }
+        if wanted.is_none() && names.iter().any(|name| name == "subject") {
+            let column = |name: &String| {
+                let known = COLUMNS.iter().find(|(known, _)| known == name);
+                known.map(|&(_, column)| column).ok_or_else(|| UsageError::Column {
+                    file: file.to_owned(),
+                    column: name.clone(),
+                })
+            };
+            let columns = names.iter().map(column).collect::<Result<_, _>>()?;
+            return Ok(Some(Self { columns, separator, is_ours: true }));
+        }
+        // A line with a name or an address in it is data.
+        let is_data = |name: &String| {
+            name.contains(['.', ':']) && Subject::read(name, Purpose::Store).is_ok()
+        };
+        let known = SUBJECTS.iter().find_map(|known| names.iter().position(|name| name == known));
+        match (known, wanted) {
+            (Some(at), None) if !names.iter().any(is_data) => {
+                Ok(Some(Self::of_feed(&names, at, separator)))
+            }
+            (Some(_), Some(wanted)) if !names.iter().any(is_data) => {
+                let at = wanted.parse::<usize>().ok().and_then(|number| number.checked_sub(1));
+                match at.filter(|&at| at < names.len()) {
+                    Some(at) => Ok(Some(Self::of_feed(&names, at, separator))),
+                    None => Err(no_column(file, wanted)),
+                }
+            }
+            _ => Ok(None),
+        }
+    }
+
+    fn of_feed(names: &[String], subject: usize, separator: Separator) -> Self {
+        let mut columns = vec![Column::Other; names.len()];
+        let reason = REASONS.iter().find_map(|known| names.iter().position(|name| name == known));
+        for (at, column) in [(reason, Column::Note), (Some(subject), Column::Subject)] {
+            if let Some(slot) = at.and_then(|at| columns.get_mut(at)) {
+                *slot = column;
+            }
+        }
+        Self { columns, separator, is_ours: false }
+    }
+}
+
+/// A column that a file does not have.
+pub(super) fn no_column(file: &str, column: &str) -> UsageError {
+    UsageError::NoColumn { file: file.to_owned(), column: column.to_owned() }
+}
+
+/// A column's name so that spellings of it are equal.
+fn key(name: &str) -> String {
+    let name = name.trim().trim_matches(['"', '\'', '#']).trim();
+    name.to_ascii_lowercase().replace([' ', '-'], "_")
+}

@@ -1,0 +1,353 @@
+//! One line of a list: its subjects and what it says of them.
+
+use super::Defaults;
+use super::head::{Column, Head, no_column};
+use crate::cli::resolve::{UsageError, quoted};
+use crate::query::{
+    Moment, SubjectError, TagSubjectError, WhenError, parts, tag_subject, tag_subjects,
+};
+use crate::store::{LongText, Tag, TagSubject, UnknownTagKind};
+
+/// Addresses that a hosts file gives to names that are not to be reached.
+const SINKS: [&str; 5] = ["0.0.0.0", "127.0.0.1", "::", "::1", "255.255.255.255"];
+/// Names that a hosts file has beside them.
+const LOCAL: [&str; 14] = [
+    "localhost",
+    "localhost.localdomain",
+    "localhost4",
+    "localhost6",
+    "localhost6.localdomain6",
+    "local",
+    "broadcasthost",
+    "ip6-localhost",
+    "ip6-loopback",
+    "ip6-localnet",
+    "ip6-mcastprefix",
+    "ip6-allnodes",
+    "ip6-allrouters",
+    "ip6-allhosts",
+];
+
+/// What stands between the columns of a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Separator {
+    Character(u8),
+    Blanks,
+}
+
+impl Separator {
+    /// The separator of a line.
+    pub(super) fn of(line: &str) -> Self {
+        let (mut comma, mut semicolon, mut escaped) = (false, false, false);
+        for letter in line.chars() {
+            match letter {
+                '\t' => return Self::Character(b'\t'),
+                ',' if !escaped => comma = true,
+                ';' if !escaped => semicolon = true,
+                _ => {}
+            }
+            escaped = letter == '\\' && !escaped;
+        }
+        match (comma, semicolon) {
+            (true, _) => Self::Character(b','),
+            (_, true) => Self::Character(b';'),
+            _ => Self::Blanks,
+        }
+    }
+}
+
+/// Reason why a line is not a tag.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum BadLine {
+    #[error("a quoted value does not end on the line")]
+    Quote,
+    #[error("it has {found} values and the head names {named} columns")]
+    Values { found: usize, named: usize },
+    #[error("it has several values, of which the first is not a name or an address: give --column")]
+    Several,
+    #[error("it has no column {0}")]
+    Column(String),
+    #[error("it names no kind: give --kind, or a column with it")]
+    NoKind,
+    #[error("the time cannot be read")]
+    Time(#[source] WhenError),
+    #[error("it is not UTF-8")]
+    Text,
+    #[error("cannot tell what {0} is")]
+    Subject(String, #[source] TagSubjectError),
+    #[error(transparent)]
+    Kind(#[from] UnknownTagKind),
+    #[error(transparent)]
+    Long(#[from] LongText),
+}
+
+impl BadLine {
+    /// What is wrong, as lines that are bad for the same reason share it.
+    pub(super) fn sort(&self) -> &'static str {
+        use TagSubjectError as On;
+        match self {
+            Self::Quote => "a quoted value does not end on the line",
+            Self::Values { .. } => "another number of values than the head has",
+            Self::Several => "several values, of which the first is not a name or an address",
+            Self::Column(_) => "too few columns",
+            Self::NoKind => "no kind",
+            Self::Time(_) => "a time that cannot be read",
+            Self::Text => "not UTF-8",
+            Self::Subject(_, On::All) => "all names",
+            Self::Subject(_, On::Range) => "a range that is not a prefix",
+            Self::Subject(_, On::Subject(error)) => match error {
+                SubjectError::Opaque => "a number or a hash",
+                SubjectError::Words => "several words",
+                SubjectError::Character(_) => "a character that no name has",
+                SubjectError::Uncertain(_) => "a guess",
+                SubjectError::Host => "a path or a URL without a host",
+                _ => "not a name, address or prefix",
+            },
+            Self::Kind(_) => "an unknown kind",
+            Self::Long(_) => "text that is too long",
+        }
+    }
+}
+
+/// Reads the lines of one file.
+pub(super) struct Lines<'d> {
+    file: &'d str,
+    defaults: &'d Defaults,
+    head: Option<Head>,
+    /// The last comment, which may have been the head.
+    comment: Option<String>,
+    is_first: bool,
+    count: u64,
+}
+
+impl<'d> Lines<'d> {
+    pub(super) fn new(file: &'d str, defaults: &'d Defaults) -> Self {
+        Self { file, defaults, head: None, comment: None, is_first: true, count: 0 }
+    }
+
+    /// Lines that were neither empty nor comments nor the head.
+    pub(super) fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// The tags of a line; none of an empty one, a comment and the head.
+    ///
+    /// # Errors
+    /// [`UsageError`] for what makes all lines bad.
+    pub(super) fn read(&mut self, line: &[u8]) -> Result<Result<Vec<Tag>, BadLine>, UsageError> {
+        let Ok(text) = std::str::from_utf8(line) else {
+            self.count += 1;
+            return Ok(Err(BadLine::Text));
+        };
+        let text = text.trim_start_matches('\u{feff}').trim();
+        if text.is_empty() {
+            return Ok(Ok(Vec::new()));
+        }
+        if text.starts_with(['#', ';', '!'])
+            || text.starts_with("//") && !text.contains('.')
+            || text.starts_with("// ")
+        {
+            self.comment =
+                Some(text.trim_start_matches(['#', ';', '!', '/', ' ', '\t']).to_owned());
+            return Ok(Ok(Vec::new()));
+        }
+        if std::mem::take(&mut self.is_first) {
+            if let Some(format) = foreign(text) {
+                return Err(UsageError::Format { file: self.file.to_owned(), format });
+            }
+            let wanted = self.defaults.column.as_deref();
+            if let Some(head) = Head::read(text, self.file, wanted)? {
+                self.head = Some(head);
+                return Ok(Ok(Vec::new()));
+            }
+            self.head = self.commented_head(text, wanted)?;
+            if let Some(wanted) = wanted
+                && self.head.is_none()
+                && wanted.parse::<usize>().ok().is_none_or(|number| number == 0)
+            {
+                return Err(no_column(self.file, wanted));
+            }
+        }
+        self.count += 1;
+        Ok(match &self.head {
+            Some(head) if head.is_ours || has_all(text, head) => {
+                of_columns(text, head, self.defaults).map(|tag| vec![tag])
+            }
+            _ => of_list(text, self.defaults),
+        })
+    }
+
+    /// A head in the last comment before the data, with as many columns as they have.
+    fn commented_head(&self, text: &str, wanted: Option<&str>) -> Result<Option<Head>, UsageError> {
+        let Some(comment) = &self.comment else { return Ok(None) };
+        let separator = Separator::of(comment);
+        let count = |line: &str| fields(line, separator).map_or(0, |fields| fields.len());
+        if separator == Separator::Blanks || count(comment) < 2 || count(comment) != count(text) {
+            return Ok(None);
+        }
+        Head::read(comment, self.file, wanted)
+    }
+}
+
+/// Whether a line has a value for each column of a feed.
+fn has_all(line: &str, head: &Head) -> bool {
+    fields(line, head.separator).map_or(true, |values| values.len() >= head.columns.len())
+}
+
+/// The format of a file that is no list, by its first line.
+fn foreign(text: &str) -> Option<&'static str> {
+    let json = ["{", "[{", "[\""];
+    match text {
+        "[" => Some("JSON"),
+        _ if json.iter().any(|start| text.starts_with(start)) && !text.starts_with("{.") => {
+            Some("JSON")
+        }
+        _ if text.starts_with("<?xml") => Some("XML"),
+        _ if text.starts_with("<!")
+            || text.get(..5).is_some_and(|head| head.eq_ignore_ascii_case("<html")) =>
+        {
+            Some("HTML")
+        }
+        _ => None,
+    }
+}
+
+/// The values of a line.
+///
+/// # Errors
+/// [`BadLine`] for a quote that stays open.
+pub(super) fn fields(line: &str, separator: Separator) -> Result<Vec<String>, BadLine> {
+    let Separator::Character(delimiter) = separator else {
+        return Ok(line.split_whitespace().map(str::to_owned).collect());
+    };
+    // Some feeds have a blank before each quote.
+    let line = line.replace("\", \"", "\",\"");
+    // The reader takes what is left open to the end of its input.
+    if line.bytes().filter(|&octet| octet == b'"').count() % 2 == 1 {
+        return Err(BadLine::Quote);
+    }
+    let mut reader = csv::ReaderBuilder::new()
+        .has_headers(false)
+        .delimiter(delimiter)
+        .buffer_capacity(line.len() + 1)
+        .from_reader(line.as_bytes());
+    let record = reader.records().next().transpose().map_err(|_| BadLine::Text)?;
+    Ok(record.iter().flatten().map(str::to_owned).collect())
+}
+
+/// The tag of a line under a head.
+fn of_columns(line: &str, head: &Head, defaults: &Defaults) -> Result<Tag, BadLine> {
+    let values = fields(line, head.separator)?;
+    if head.is_ours && values.len() != head.columns.len() {
+        return Err(BadLine::Values { found: values.len(), named: head.columns.len() });
+    }
+    let value = |wanted: Column| {
+        let at = head.columns.iter().position(|&column| column == wanted)?;
+        values.get(at).map(|value| plain(value.trim())).filter(|value| !value.is_empty())
+    };
+    let given =
+        |wanted, otherwise: &String| value(wanted).map_or_else(|| otherwise.clone(), str::to_owned);
+    let kind = match value(Column::Kind) {
+        Some(kind) => kind.parse()?,
+        None => defaults.kind.ok_or(BadLine::NoKind)?,
+    };
+    let time = match value(Column::Time) {
+        Some(time) => Moment::parse(time, defaults.now).map_err(BadLine::Time)?.start,
+        None => defaults.now,
+    };
+    let typed = value(Column::Subject).unwrap_or_default();
+    let subject = tag_subject(typed, defaults.scope)
+        .map_err(|error| BadLine::Subject(quoted(typed), error))?;
+    let note = if head.is_ours || defaults.note.is_empty() {
+        given(Column::Note, &defaults.note)
+    } else {
+        defaults.note.clone()
+    };
+    let tag = Tag {
+        subject,
+        kind,
+        note,
+        source: given(Column::Source, &defaults.source),
+        author: given(Column::Author, &defaults.author),
+        time,
+    };
+    tag.check()?;
+    Ok(tag)
+}
+
+/// The tags of a line of a list without a head.
+fn of_list(line: &str, defaults: &Defaults) -> Result<Vec<Tag>, BadLine> {
+    let kind = defaults.kind.ok_or(BadLine::NoKind)?;
+    let tags = subjects(without_comment(line), defaults)?.into_iter().map(|subject| {
+        let tag = Tag {
+            note: defaults.note.clone(),
+            source: defaults.source.clone(),
+            author: defaults.author.clone(),
+            time: defaults.now,
+            ..Tag::new(kind, subject)
+        };
+        tag.check()?;
+        Ok(tag)
+    });
+    tags.collect()
+}
+
+/// The subjects of a line of a list: all of it, each of several, the names of a hosts file, or the first value.
+fn subjects(line: &str, defaults: &Defaults) -> Result<Vec<TagSubject>, BadLine> {
+    let of = |text: &str| {
+        tag_subject(text, defaults.scope).map_err(|error| BadLine::Subject(quoted(text), error))
+    };
+    let values = fields(line, Separator::of(line))?;
+    if let Some(column) = &defaults.column {
+        let at = column.parse::<usize>().ok().and_then(|number| number.checked_sub(1));
+        let value = at.and_then(|at| values.get(at));
+        return of(value.ok_or_else(|| BadLine::Column(column.clone()))?)
+            .map(|subject| vec![subject]);
+    }
+    if let [sink, names @ ..] = values.as_slice()
+        && SINKS.contains(&sink.as_str())
+        && !names.is_empty()
+    {
+        let names =
+            names.iter().filter(|name| !LOCAL.contains(&name.to_ascii_lowercase().as_str()));
+        let names = names.filter(|name| !SINKS.contains(&name.as_str()));
+        return names.map(|name| of(name)).collect();
+    }
+    // Of several parts each must look like a subject, or the others are columns.
+    let is_one_or_all = parts(line).len() < 2
+        || values.iter().all(|value| value.trim().is_empty() || value.contains(['.', ':']));
+    match tag_subjects(line, defaults.scope) {
+        Ok(subjects) if is_one_or_all => {
+            Ok(subjects.into_iter().map(|(_, subject, _)| subject).collect())
+        }
+        result => match (values.as_slice(), result) {
+            ([first, _, ..], _) if first.contains(['.', ':']) => match of(first)? {
+                TagSubject::Name(name) if !name.as_str().contains('.') => Err(BadLine::Several),
+                subject => Ok(vec![subject]),
+            },
+            ([_, _, ..], _) | (_, Ok(_)) => Err(BadLine::Several),
+            (_, Err((part, error))) => Err(BadLine::Subject(quoted(&part), error)),
+        },
+    }
+}
+
+/// A line without a comment behind its values.
+fn without_comment(line: &str) -> &str {
+    let mut ends = line
+        .match_indices(['#', ';'])
+        .filter(|(at, _)| line.get(..*at).is_some_and(|head| head.ends_with([' ', '\t'])));
+    let slashes = line.match_indices(" //").next();
+    let end = ends.next().into_iter().chain(slashes).map(|(at, _)| at).min();
+    end.and_then(|end| line.get(..end)).unwrap_or(line).trim()
+}
+
+/// A value without the mark that [`crate::render`] puts before what a spreadsheet would take for a formula.
+fn plain(value: &str) -> &str {
+    match value.strip_prefix('\'') {
+        Some(rest) if rest.starts_with(['=', '+', '-', '@']) => rest,
+        _ => value,
+    }
+}
+
+#[cfg(test)]
+mod tests;

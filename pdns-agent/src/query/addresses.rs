@@ -1,0 +1,32 @@
+//! The records on a range of addresses, whichever family they were answered in.
+//!
+//! Part of `query`. An A record with 192.0.2.7 and an AAAA record with `::ffff:192.0.2.7` are on the same address
+//! (RFC 4291 §2.5.5.2), so both are read for either.
+
+use super::Each;
+use crate::store::{Store, StoreError};
+use std::net::IpAddr;
+use std::ops::ControlFlow;
+
+/// Hands the records with an address from `from` to `to` to `each`, until it breaks. `most` is how many it is likely to take.
+///
+/// # Errors
+/// [`StoreError`] when the store cannot be read.
+pub fn on_addresses(
+    store: &mut Store,
+    from: IpAddr,
+    to: IpAddr,
+    most: usize,
+    each: &mut Each<'_>,
+) -> Result<(), StoreError> {
+    let mut flow = ControlFlow::Continue(());
+    store.of_addresses(from, to, most, &mut |row| {
+        flow = each(row);
+        flow
+    })?;
+    if let (IpAddr::V4(from), IpAddr::V4(to), ControlFlow::Continue(())) = (from, to, flow) {
+        let (from, to) = (from.to_ipv6_mapped().into(), to.to_ipv6_mapped().into());
+        store.of_addresses(from, to, most, each)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,65 @@
+//! Several subjects in one text, with commas, semicolons or line breaks between.
+//!
+//! Part of the subject parser.
+
+use super::{Certainty, Purpose, Reading, Subject, SubjectError, exact};
+use std::borrow::Cow;
+use std::net::IpAddr;
+
+/// The most subjects of one text.
+pub const MAX_LISTED: usize = 10_000;
+
+/// The parts of a list with what they were taken for.
+pub type Readings<'t> = Vec<(Cow<'t, str>, Reading)>;
+
+/// The parts of a list, or the text as it is: `192.0.2.0,24` is a prefix, as DNSDB writes it.
+#[must_use]
+pub fn parts(text: &str) -> Vec<Cow<'_, str>> {
+    if let Some((head, length)) = text.split_once(',')
+        && head.trim().parse::<IpAddr>().is_ok()
+        && length.trim().parse::<u8>().is_ok()
+    {
+        return vec![Cow::Owned(format!("{}/{}", head.trim(), length.trim()))];
+    }
+    let is_one = |reading: Reading| reading.certainty == Certainty::AsTyped;
+    if exact(text.trim(), Purpose::LookUp).is_ok_and(is_one) {
+        return vec![Cow::Borrowed(text)];
+    }
+    let (mut parts, mut start, mut escaped) = (Vec::new(), 0, false);
+    for (at, letter) in text.char_indices() {
+        let is_break = matches!(letter, ',' | ';' | '\n' | '\r') && !escaped;
+        escaped = letter == '\\' && !escaped;
+        if !is_break {
+            continue;
+        }
+        let head = text.get(start..at).unwrap_or_default();
+        let rest = text.get(at + 1..).unwrap_or_default();
+        // A comma within a URL ends nothing, unless another URL follows.
+        let next = rest.split([',', ';', '\n', '\r']).next().unwrap_or_default();
+        if letter.is_control() || !head.contains("://") || next.contains("://") {
+            parts.push(Cow::Borrowed(head));
+            start = at + 1;
+        }
+    }
+    parts.push(Cow::Borrowed(text.get(start..).unwrap_or_default()));
+    parts.retain(|part| !part.trim().is_empty());
+    parts
+}
+
+/// Reads all subjects of a text.
+///
+/// # Errors
+/// The part that is not a subject, and why.
+pub fn read_list(text: &str, purpose: Purpose) -> Result<Readings<'_>, (String, SubjectError)> {
+    let parts = parts(text);
+    if parts.is_empty() {
+        return Err((text.to_owned(), SubjectError::Empty));
+    }
+    let mut readings = Vec::with_capacity(parts.len());
+    for part in parts.into_iter().take(MAX_LISTED) {
+        let reading =
+            Subject::read(&part, purpose).map_err(|error| (part.trim().to_owned(), error))?;
+        readings.push((part, reading));
+    }
+    Ok(readings)
+}

@@ -1,0 +1,79 @@
+//! Subjects as text that reads back as the same, whatever octets are in them.
+//!
+//! Part of the subject parser, the other way round.
+
+use super::{Certainty, Purpose, Reading, Subject, exact, net_of};
+use crate::name::{NameBuf, shown::escaped};
+use crate::store::TagSubject;
+use std::borrow::Cow;
+
+/// A subject in the exact notation: a name as it is stored, unless it would be taken for something else.
+#[must_use]
+pub fn printed(subject: &Subject) -> String {
+    let lead = match subject {
+        Subject::Name(name) if is_plain(name.as_str()) => return name.to_string(),
+        Subject::Name(_) => "",
+        Subject::Below(apex) if apex.as_name().is_root() => return "*".to_owned(),
+        Subject::Below(_) => "*.",
+        Subject::AtOrBelow(_) => ".",
+        Subject::Addresses(from, to) if from == to => return from.to_string(),
+        Subject::Addresses(from, to) => {
+            return match net_of(*from, *to) {
+                Some(net) => net.to_string(),
+                None => format!("{from}-{to}"),
+            };
+        }
+    };
+    let name = subject.name().map_or("", NameBuf::as_str);
+    let text = format!("{lead}{name}");
+    let reads_back = |text: &str| {
+        let reading = Reading { subject: subject.clone(), certainty: Certainty::AsTyped };
+        exact(text, Purpose::LookUp) == Ok(reading)
+    };
+    if reads_back(&text) {
+        return text;
+    }
+    if let Some(rest) = name.strip_prefix('*') {
+        let text = format!("{lead}\\*{rest}");
+        if reads_back(&text) {
+            return text;
+        }
+    }
+    format!("{lead}{}", subject.name().map(escaped_labels).unwrap_or_default())
+}
+
+/// As [`printed`], of a name.
+#[must_use]
+pub fn printed_name(name: &NameBuf) -> String {
+    if is_plain(name.as_str()) { name.to_string() } else { printed(&Subject::Name(name.clone())) }
+}
+
+/// Whether text can be nothing but a name: letters in it, and nothing that has a meaning of its own. Most names are so.
+fn is_plain(text: &str) -> bool {
+    let is_host = |octet: u8| octet.is_ascii_alphanumeric() || b"-_.".contains(&octet);
+    let top = text.rsplit('.').next().unwrap_or_default();
+    text.contains('.')
+        && text.bytes().all(is_host)
+        && !text.starts_with('.')
+        && top.bytes().any(|octet| octet.is_ascii_alphabetic())
+}
+
+/// A name with its odd octets as `\DDD`, for links and lists: it reads back as the same for every [`Purpose`].
+#[must_use]
+pub fn typed_name(name: &NameBuf) -> String {
+    escaped_labels(name).into_owned()
+}
+
+/// A tag's subject, so that [`super::tag_subject`] reads the same.
+#[must_use]
+pub fn typed_tag(subject: &TagSubject) -> String {
+    match subject {
+        TagSubject::Name(name) => typed_name(name),
+        TagSubject::Below(apex) => format!(".{}", escaped_labels(apex)),
+        TagSubject::Net(_) => subject.to_string(),
+    }
+}
+
+fn escaped_labels(name: &NameBuf) -> Cow<'_, str> {
+    escaped(name.as_name())
+}

@@ -1,0 +1,165 @@
+//! The host of a URL, of a mail address, or of text with a port or a path.
+//!
+//! Part of the subject parser. A scheme counts only at the start of the text, and the host ends at the first `/`, `?` or `#`, as
+//! in the URL standard of browsers (<https://url.spec.whatwg.org>), which treat `\` as `/` where they know the scheme.
+
+use super::{Certainty, Purpose, SubjectError, address};
+use std::borrow::Cow;
+use std::net::Ipv6Addr;
+
+/// The host of some text.
+#[derive(Debug)]
+pub(super) struct Host {
+    pub(super) text: String,
+    pub(super) certainty: Certainty,
+}
+
+/// Schemes after which browsers expect a host, however many slashes there are, and what reports make of them.
+const KNOWN: [&str; 15] = [
+    "http", "https", "ws", "wss", "ftp", "hxxp", "hxxps", "hxtp", "hxtps", "h**p", "h**ps", "htxp",
+    "fxp", "meow", "meows",
+];
+
+/// Takes the host out of text.
+///
+/// # Errors
+/// [`SubjectError::Host`] when there is none.
+pub(super) fn host(text: &str) -> Result<Host, SubjectError> {
+    if let Some((scheme, rest)) = scheme(text) {
+        let scheme = scheme.to_ascii_lowercase();
+        if KNOWN.contains(&scheme.as_str()) {
+            let rest = rest.trim_start_matches(['/', '\\']);
+            return authority(before(rest, &['/', '\\', '?', '#']), true);
+        }
+        if scheme == "mailto" {
+            return mail(rest);
+        }
+        if let Some(rest) = rest.strip_prefix("//") {
+            return authority(before(rest, &['/', '?', '#']), false);
+        }
+    }
+    bare(text)
+}
+
+/// The scheme of a URL, and what follows its colon. A host before a port is not one.
+fn scheme(text: &str) -> Option<(&str, &str)> {
+    let (scheme, rest) = text.split_once(':')?;
+    let is_scheme = scheme.starts_with(|first: char| first.is_ascii_alphabetic())
+        && scheme.bytes().all(|octet| octet.is_ascii_alphanumeric() || b"+-*".contains(&octet));
+    is_scheme.then_some((scheme, rest))
+}
+
+fn before<'t>(text: &'t str, ends: &[char]) -> &'t str {
+    text.split(ends).next().unwrap_or_default()
+}
+
+/// Text without a scheme: `//host/path`, `host:port`, `user@host`, `host|port`.
+fn bare(text: &str) -> Result<Host, SubjectError> {
+    let text = text.strip_prefix("//").or_else(|| text.strip_prefix("\\\\")).unwrap_or(text);
+    let mut certainty = Certainty::Cleaned;
+    let mut head = before(text, &['/', '?', '#']);
+    if head.len() < text.len() && text.get(head.len()..).is_some_and(|rest| rest.starts_with('/')) {
+        // Without a dot or a port it is a part of a name or a path rather than a host.
+        let is_host = head.contains(['.', ':']) && !head.starts_with('.');
+        if !is_host {
+            return Err(if head.is_empty() {
+                SubjectError::Host
+            } else {
+                SubjectError::Character('/')
+            });
+        }
+    }
+    if head.contains('@') {
+        return mail(head);
+    }
+    if let Some((at, _)) = head.match_indices('\\').find(|(at, _)| is_path(head, *at)) {
+        (head, certainty) = (head.get(..at).unwrap_or_default(), Certainty::Guessed);
+    }
+    if let Some((host, _)) = head.split_once('|') {
+        (head, certainty) = (host, Certainty::Guessed);
+    }
+    let host = authority(head, false)?;
+    Ok(Host { certainty: certainty.max(host.certainty), ..host })
+}
+
+/// Whether the backslash at `at` separates a path: it is followed by a letter, and what stands before it can be a host.
+fn is_path(text: &str, at: usize) -> bool {
+    let (head, tail) = text.split_at(at);
+    head.contains('.')
+        && tail
+            .get(1..)
+            .is_none_or(|rest| !rest.starts_with(|letter: char| letter.is_ascii_digit()))
+}
+
+/// The host of a mail address.
+fn mail(text: &str) -> Result<Host, SubjectError> {
+    let address = before(text, &['/', '?', '#', ',', ';']);
+    let (user, host) = address.rsplit_once('@').ok_or(SubjectError::Host)?;
+    if user.contains(char::is_whitespace) {
+        return Err(SubjectError::Words);
+    }
+    Ok(Host { certainty: Certainty::Guessed, ..authority(host, false)? })
+}
+
+/// The host of an authority (RFC 3986 §3.2), without user and port. Where the scheme is known, it is read as browsers do.
+fn authority(text: &str, is_known: bool) -> Result<Host, SubjectError> {
+    let text = if is_known { text.rsplit('@').next().unwrap_or(text) } else { text };
+    let text = text.rsplit_once('@').map_or(text, |(_, host)| host);
+    let (host, port) = match text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((inside, rest)) => {
+            let inside = inside.split('%').next().unwrap_or_default();
+            if inside.parse::<Ipv6Addr>().is_err() {
+                return Err(SubjectError::Host);
+            }
+            (inside, rest.strip_prefix(':').or(rest.is_empty().then_some("")))
+        }
+        None => match text.rsplit_once(':') {
+            Some((host, port)) => (host, Some(port)),
+            None => (text, Some("")),
+        },
+    };
+    let is_port = port.is_some_and(|port| port.bytes().all(|octet| octet.is_ascii_digit()));
+    if host.is_empty() || !is_port {
+        return Err(SubjectError::Host);
+    }
+    let mut text = if is_known { decoded(host)? } else { Cow::Borrowed(host) };
+    if is_known && let Some(address) = address::of_url(&text) {
+        text = Cow::Owned(address.to_string());
+    }
+    Ok(Host { text: text.into_owned(), certainty: Certainty::Cleaned })
+}
+
+/// A host without percent escapes.
+fn decoded(host: &str) -> Result<Cow<'_, str>, SubjectError> {
+    if !host.contains('%') {
+        return Ok(Cow::Borrowed(host));
+    }
+    let mut out = Vec::with_capacity(host.len());
+    let mut octets = host.bytes();
+    while let Some(octet) = octets.next() {
+        out.push(if octet == b'%' {
+            let mut digit = || char::from(octets.next()?).to_digit(16);
+            let value =
+                digit().zip(digit()).and_then(|(high, low)| u8::try_from(high << 4 | low).ok());
+            value.ok_or(SubjectError::Host)?
+        } else {
+            octet
+        });
+    }
+    String::from_utf8(out).map(Cow::Owned).map_err(|_| SubjectError::Host)
+}
+
+/// Whether the slashes in text belong to a name: below `in-addr.arpa` (RFC 2317 §4), and, unless it is to be stored, where no host
+/// stands before the first of them.
+pub(super) fn is_slash_in_name(text: &str, purpose: Purpose) -> bool {
+    let head = before(text, &['/']);
+    let is_reverse = text.trim_end_matches('.').to_ascii_lowercase().ends_with(".in-addr.arpa")
+        && head.rsplit('.').next().is_some_and(|label| {
+            !label.is_empty() && label.bytes().all(|octet| octet.is_ascii_digit())
+        });
+    is_reverse
+        || purpose != Purpose::Store
+            && !head.is_empty()
+            && !head.contains('.')
+            && text.contains('.')
+}
