@@ -327,13 +327,13 @@ fn new(
 ) -> Result<Found, CliError> {
     let now = terminal.now;
     let Some(day) = &asked.list else {
-        rows.allow("new", &["--rrtype", "--format"])?;
+        rows.allow("new", &["--rrtype", "--tag", "--format"])?;
         let since = moment("--since", &asked.since, now)?.start / query::DAY;
         return groups::days(since, asked.by, rows, options, terminal);
     };
-    rows.allow("new --list", &["--rrtype", "--limit", "--format"])?;
+    rows.allow("new --list", &["--rrtype", "--tag", "--limit", "--format"])?;
     let day = moment("--list", day, now)?.start / query::DAY;
-    if asked.by == args::ByName::Names && rows.rrtype.is_empty() {
+    if asked.by == args::ByName::Names && rows.rrtype.is_empty() && rows.tag.is_none() {
         answer::new_names(day, rows, options, terminal)
     } else {
         groups::new_on(day, asked.by, rows, options, terminal)

@@ -13,6 +13,7 @@
 mod addresses;
 mod contrast;
 mod described;
+mod extent;
 mod filter;
 mod follow;
 mod groups;
@@ -35,15 +36,19 @@ mod watch;
 mod when;
 
 pub use addresses::on_addresses;
-pub use contrast::{Contrast, MAX_SHARED, Tie, TieKind, UnknownTie, contrast};
+pub use contrast::{
+    Contrast, ContrastQuery, Limits, MAX_SHARED, Neighbour, Relation, RelationKind,
+    UnknownRelation, contrast,
+};
 pub use described::{Described, MAX_DESCRIBED, described};
+pub use extent::Extent;
 pub use filter::{Fence, Filter, TtlFence};
-pub use follow::{MAX_STEPS, Trail, follow};
+pub use follow::{MAX_FOLLOWED, MAX_STEPS, Trail, follow};
 pub use groups::{
     By, Group, GroupKey, GroupSort, Grouping, MAX_GROUPS, Totals, days, groups, groups_in,
 };
 pub use listed::{Listed, Listing, MAX_BELOW, MAX_FOUND, Wanted, listed};
-pub use near::{MAX_NAMES, Near, OnAddress, near, on_address};
+pub use near::{MAX_ON_ADDRESS, Near, OnAddress, near, on_address};
 pub use order::{Each, MAX_SORTED, Passes, Sort};
 pub use page::{Cursor, MAX_PAGE, Pager, Rows};
 pub use parked::{List, ListError, WHYS, Why, parked};
@@ -53,7 +58,7 @@ pub use subject::{
     TagSubjectError, TaggedParts, net_of, parts, printed, printed_name, read_list, tag_subject,
     tag_subject_for, tag_subjects, typed_name, typed_tag,
 };
-pub use tags::{TagFilter, TagSet, UnknownTagFilter};
+pub use tags::{End, RowTags, TagFilter, TagSet, UnknownTagFilter, is_overridden};
 pub use text::{Text, Word, WordError};
 pub use top::{NameSum, top_names};
 pub use walk::{EachNames, Walk, walk};
@@ -109,14 +114,14 @@ pub struct Page {
     pub cut: bool,
     /// There were too many rows to sort ([`MAX_SORTED`]), so they came as they were read.
     pub unsorted: bool,
-    /// No order was asked for and there were more rows than [`MOST_READ`]: not all were read, and those shown are
-    /// the first of those that were.
-    pub in_part: bool,
+    /// The rows of one section that were read, where no order was asked for and there were more than [`MOST_READ`].
+    /// Those shown are then of these, and not of all.
+    pub extent: Extent,
 }
 
-/// Rows of a section that are read for its first ones, if no order is asked for and the limit is no higher.
-/// Hundreds of thousands of names may lie on one address, and to sort them all takes seconds.
-pub const MOST_READ: usize = 1_000;
+/// Rows of a section that are read for its latest, if no order is asked for and the limit is no higher. They take a
+/// second; millions of names may lie on one address.
+pub const MOST_READ: usize = 200_000;
 
 impl Query {
     /// The question with the tags of a store, if it asks for tags and has none yet.
@@ -250,7 +255,7 @@ impl<'q, 'e, 'f> Answer<'q, 'e, 'f> {
             flow
         })?;
         if admitted > most {
-            self.page.in_part = true;
+            self.page.extent = self.page.extent.and(Extent::First(most as u64));
             self.page.cut = true;
         }
         self.over = flow.is_break();
@@ -380,13 +385,13 @@ mod tests {
         let sections = [(0..=MOST_READ).map(|at| a(&format!("n{at}"), 1)).collect()];
         let mut query = query(2);
         let (out, page) = answer(&query, &sections);
-        assert_eq!((out.len(), page.cut, page.in_part), (2, true, true));
+        assert_eq!((out.len(), page.cut, page.extent), (2, true, Extent::First(MOST_READ as u64)));
         query.sort = Some(Sort::Last);
         let (out, page) = answer(&query, &sections);
-        assert_eq!((out.len(), page.cut, page.in_part), (2, true, false));
+        assert_eq!((out.len(), page.cut, page.extent), (2, true, Extent::Whole));
         (query.sort, query.limit) = (None, 0);
         let (out, page) = answer(&query, &sections);
-        assert_eq!((out.len(), page.cut, page.in_part), (MOST_READ + 1, false, false));
+        assert_eq!((out.len(), page.cut, page.extent), (MOST_READ + 1, false, Extent::Whole));
     }
 
     #[test]

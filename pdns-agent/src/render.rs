@@ -20,7 +20,7 @@ pub(crate) use csv::safe as safe_cell;
 pub use plural::{counted, noun};
 pub use status::status;
 
-use crate::query::{Group, NameSum, Near, OnAddress, TagSet, Tie};
+use crate::query::{Group, Limits, NameSum, Near, Neighbour, OnAddress, TagSet};
 use crate::store::{Row, Tag, TagEvent};
 use std::borrow::Cow;
 use std::fmt;
@@ -75,8 +75,8 @@ pub enum Item<'a> {
     TagEvent(&'a TagEvent),
     /// A tagged address and how near it is, with what is on it.
     Near(&'a Near<'a>, Option<&'a OnAddress>),
-    /// Something untagged that is tied to a threat.
-    Tie(&'a Tie),
+    /// Something untagged that shares infrastructure with a threat, and how much was read to find it.
+    Neighbour(&'a Neighbour, &'a Limits),
 }
 
 /// What is said of a row beside what is stored of it.

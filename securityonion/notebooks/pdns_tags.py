@@ -2,7 +2,7 @@
 
 A server says itself which rows are tagged, in COF's field `pdns_tags`; a file adds what an analyst brings along, with the notes.
 A tag on `example.com` is for that name, one on `*.example.com` (in the file, `.example.com`) for it and all below it, one on a
-prefix for each address within.
+prefix for each address within. Of threat and trust the nearest decides, at each end of a record, as everywhere in pdns.
 """
 
 import ipaddress
@@ -34,30 +34,40 @@ def read(path):
     return made
 
 
+OPPOSITE = {"threat": "trust", "trust": "threat"}
+
+
+def in_effect(kinds):
+    """Of sets of kinds, the nearest first, those that count: of threat and trust the nearest decides, interest stands beside."""
+    found = set()
+    for nearer in kinds:
+        found |= {kind for kind in nearer if OPPOSITE.get(kind) not in found}
+    return found
+
+
 def applied(table, tags):
     """The same table of records, with the tags of both ends in its column `tags`."""
-    names, nets = {}, []
+    names, nets = {}, {}
     for kind, subject in zip(tags["kind"], tags["subject"]):
         try:
-            nets.append((ipaddress.ip_network(subject, strict=False), kind))
+            nets.setdefault(ipaddress.ip_network(subject, strict=False), set()).add(kind)
         except ValueError:
             # pdns writes all below a domain as `.example.com`.
             subject = "*" + subject if subject.startswith(".") else subject
             names.setdefault(subject, set()).add(kind)
+    longest = sorted(nets, key=lambda net: -net.prefixlen)
 
     def of(text):
         try:
             address = ipaddress.ip_address(text)
         except ValueError:
             return of_name(text)
-        return {kind for net, kind in nets if address in net}
+        return in_effect(nets[net] for net in longest if address in net)
 
     def of_name(text):
-        found = set(names.get(text, ()))
         # A backslash takes the dot behind it into the label.
-        for at in [0, *(dot.end() for dot in re.finditer(r"(?<!\\)(?:\\\\)*\.", text))]:
-            found |= names.get(f"*.{text[at:]}", set())
-        return found
+        above = [0, *(dot.end() for dot in re.finditer(r"(?<!\\)(?:\\\\)*\.", text))]
+        return in_effect([names.get(text, set()), *(names.get(f"*.{text[at:]}", set()) for at in above)])
 
     known = {text: of(text) for text in pd.unique(pd.concat([table["rrname"], table["rdata"]]))}
     made = table.copy()

@@ -193,6 +193,12 @@ class Tables(unittest.TestCase):
         self.assertEqual(found.attrs, {"cut": "x"})
         self.assertTrue(pdns_tags.applied(table.head(0), pdns_tags.read(None)).empty)
         self.assertEqual(pdns_tags.applied(pdns_api.table([], pdns_api.RECORD, ""), tags)["tags"].str.len().sum(), 0)
+        tags = pd.DataFrame(
+            [("threat", ".example"), ("trust", "a.example"), ("trust", "192.0.2.0/24"), ("threat", "192.0.2.1"), ("interest", ".example")],
+            columns=["kind", "subject"],
+        )
+        table = pd.DataFrame([("a.example", "192.0.2.2", ""), ("b.example", "192.0.2.1", "")], columns=["rrname", "rdata", "tags"])
+        self.assertEqual(list(pdns_tags.applied(table, tags)["tags"]), ["interest, trust", "interest, threat"])
         self.refused_tags()
 
     def refused_tags(self):

@@ -75,6 +75,12 @@ const QUESTIONS: &[Question] = &[
         words: |subjects, run| vec!["subdomains".to_owned(), subjects.domains[run].clone()],
     },
     Question {
+        what: "one name in ten: pdns subdomains in-addr.arpa --depth 4",
+        runs: 3,
+        target: None,
+        words: |_, _| words(&["subdomains", "in-addr.arpa", "--depth", "4"]),
+    },
+    Question {
         what: "one name in ten: pdns '*.in-addr.arpa'",
         runs: SELDOM,
         target: Some(150.0),

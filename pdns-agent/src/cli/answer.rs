@@ -5,7 +5,7 @@ use super::resolve::{self, LIMIT, TOP_LIMIT, UsageError};
 use super::{CliError, Found, Terminal, cannot, open};
 use crate::name::shown::unicode;
 use crate::query::{
-    self, By, Certainty, Group, GroupKey, GroupSort, Grouping, MAX_SORTED, MOST_READ, NameSum,
+    self, By, Certainty, Group, GroupKey, GroupSort, Grouping, MAX_FOLLOWED, MAX_SORTED, NameSum,
     Page, Query, Reading, TagSet, Trail,
 };
 use crate::render::{Format, Item, Look, Mark, Renderer, escape};
@@ -84,7 +84,9 @@ impl<'a, 't> Answer<'a, 't> {
             self.notes.push(format!("{about}{note}"));
         }
         if trail.too_many {
-            self.notes.push(format!("{about}too many names lead there, not all were followed"));
+            self.notes.push(format!(
+                "{about}more than {MAX_FOLLOWED} names lead there; the others were not followed"
+            ));
         }
         Ok(())
     }
@@ -99,9 +101,9 @@ impl<'a, 't> Answer<'a, 't> {
     /// Notes what the answer itself cannot tell.
     pub(super) fn note(&mut self, page: Page, sorted: bool, subject: Option<&str>) {
         let about = about(subject);
-        if page.in_part {
+        if let Some(read) = page.extent.first() {
             self.notes.push(format!(
-                "{about}more than {MOST_READ} rows; shown are the {} latest seen of those read first: --sort last sorts all, --limit 0 shows them",
+                "{about}only the first {read} of more rows were read, and the {} shown are of those; --sort last reads all, for the true latest",
                 page.shown
             ));
         } else if page.cut {

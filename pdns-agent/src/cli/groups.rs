@@ -136,7 +136,7 @@ pub(super) fn days(
     let mut store = open(options)?;
     let (of, days) = match by {
         // The store counts these by itself.
-        ByName::Names if rows.rrtype.is_empty() => ("names", store.days()),
+        ByName::Names if rows.rrtype.is_empty() && rows.tag.is_none() => ("names", store.days()),
         ByName::Names => ("names", query::days(&mut store, &grouping)),
         ByName::Domains => ("domains", query::days(&mut store, &grouping)),
     };

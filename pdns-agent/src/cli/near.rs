@@ -4,8 +4,8 @@ use super::answer::Answer;
 use super::args::Rows;
 use super::args::tag::{ContrastArgs, NearArgs};
 use super::resolve::{LIMIT, TOP_LIMIT, UsageError};
-use super::{CliError, Found, Terminal, cannot, open, tag};
-use crate::query::{self, MAX_SHARED, MAX_SORTED, Page, Subject};
+use super::{CliError, Found, Terminal, cannot, open, parked, tag};
+use crate::query::{self, ContrastQuery, MAX_SHARED, MAX_SORTED, Page, Subject};
 use crate::render::{Format, Item};
 use crate::store::{Options, TagSubject};
 
@@ -35,6 +35,12 @@ pub(super) fn near(
         } else {
             None
         };
+        if let Some(read) = there.as_ref().and_then(|there| there.extent.first()) {
+            answer.remark(format!(
+                "{}: the names of the first {read} records are counted, and there are more",
+                near.address
+            ));
+        }
         if answer.item(&Item::Near(near, there.as_ref())).is_break() {
             break;
         }
@@ -53,35 +59,45 @@ pub(super) fn contrast(
 ) -> Result<Found, CliError> {
     let of = args.subject.as_deref().map(|typed| tag::subject(typed, None)).transpose()?;
     let limit = rows.limit.unwrap_or(LIMIT);
+    let parked = if args.include_parked { None } else { Some(parked::list(None)?) };
     let mut store = open(options)?;
     let mut answer = Answer::new(&mut store, rows.format(), Format::Json, terminal)?;
-    let found = query::contrast(&mut store, &answer.tags(), of.as_ref(), args.tie, limit)
-        .map_err(cannot("read the store"))?;
-    for tie in &found.ties {
-        if answer.item(&Item::Tie(tie)).is_break() {
+    let kind = args.relation;
+    let query = ContrastQuery { of: of.as_ref(), kind, parked: parked.as_ref(), limit };
+    let found =
+        query::contrast(&mut store, &answer.tags(), &query).map_err(cannot("read the store"))?;
+    for neighbour in &found.neighbours {
+        if answer.item(&Item::Neighbour(neighbour, &found.limits)).is_break() {
             break;
         }
     }
     answer.check()?;
-    let shown = found.ties.len() as u64;
-    if found.cut && found.ties.len() == MAX_SORTED {
+    let shown = found.neighbours.len() as u64;
+    if found.cut && found.neighbours.len() == MAX_SORTED {
         answer
             .remark(format!("cut off after {shown} rows, the best; that is the most there can be"));
     } else {
         answer.note(Page { shown, cut: found.cut, ..Page::default() }, true, None);
     }
+    let values = |number: u64| if number == 1 { "value is" } else { "values are" };
     if found.common > 0 {
-        let values = if found.common == 1 { "value is" } else { "values are" };
         answer.remark(format!(
-            "{} {values} shared by more than {MAX_SHARED} names and left out",
-            found.common
+            "{} {} shared by more than {MAX_SHARED} names and left out",
+            found.common,
+            values(found.common)
         ));
     }
-    if found.partial {
-        answer.remark(
-            "there are more threats than are looked at together; ask for the neighbours of one"
-                .to_owned(),
-        );
+    if found.parked > 0 {
+        answer.remark(format!(
+            "{} {} local or parked and left out; --include-parked follows them",
+            found.parked,
+            values(found.parked)
+        ));
+    }
+    for part in found.limits.parts() {
+        answer.remark(format!(
+            "only the first {part} were looked at, and there are more; ask for the neighbours of one threat"
+        ));
     }
     answer.end()
 }

@@ -25,11 +25,7 @@ pub(super) fn parked(
     let query = rows.parked(terminal.now)?;
     let all: Vec<Why> = WHYS.iter().map(|&(why, _)| why).collect();
     let whys = if asked.kind.is_empty() { &all } else { &asked.kind };
-    let list = match &asked.list {
-        Some(path) => read(path)?,
-        None if Path::new(LIST).exists() => read(Path::new(LIST))?,
-        None => List::shipped(),
-    };
+    let list = list(asked.list.as_deref())?;
     let mut store = open(options)?;
     let mut answer = Answer::new(&mut store, rows.format(), Format::Cof, terminal)?;
     let page = query::parked(&mut store, &query, whys, &list, &mut |row, why| {
@@ -39,6 +35,15 @@ pub(super) fn parked(
     answer.check()?;
     answer.note(page, query.sort.is_some(), None);
     answer.end()
+}
+
+/// The list in a file, in the operator's place for it, or that comes with pdns.
+pub(super) fn list(path: Option<&Path>) -> Result<List, UsageError> {
+    match path {
+        Some(path) => read(path),
+        None if Path::new(LIST).exists() => read(Path::new(LIST)),
+        None => Ok(List::shipped()),
+    }
 }
 
 /// Reads a list of the operator's.

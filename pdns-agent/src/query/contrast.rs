@@ -1,10 +1,10 @@
-//! What is untagged and yet close to a threat: `pdns contrast`.
+//! Untagged names and addresses that share infrastructure with a threat: `pdns contrast`.
 //!
-//! Part of `query`. A threat has *values* that it may share with others: its addresses, the /24 or /48 around
-//! them, its name servers, its CNAME targets, its registrable domain. All that share a value are tied by it. A
-//! tie says the more the fewer names share the value: its score is 1 over their number, those of threats
-//! included. A value that more than [`MAX_SHARED`] names share is a hosting service or a resolver's
-//! answer to everything; it is counted and not followed.
+//! Part of `query`. A threat has *values* that it may share with others: its addresses, those at the end of its CNAMEs,
+//! the /24 or /48 around them, its name servers, its CNAME targets, its registrable domain. All that share a value are
+//! related by it. A relation says the more the fewer names share the value: its score is 1 over their number, those
+//! of threats included. A value that more than [`MAX_SHARED`] names share is a hosting service or a resolver's
+//! answer to everything; it is counted and not followed. So is one that is local or parked, which bad and good share alike.
 //!
 //! First the values are collected (`contrast/values.rs`), then each is followed (`contrast/sharers.rs`). Both
 //! are bounded, and the answer does not depend on the order in which the store hands anything out.
@@ -12,19 +12,26 @@
 mod sharers;
 mod values;
 
+use super::Extent;
 use super::order::{MAX_SORTED, Smallest};
+use super::parked::{List, is_reserved};
 use super::tags::TagSet;
+use crate::name::Name;
 use crate::store::{Store, StoreError, Tag, TagKind, TagSubject};
-use std::collections::BTreeSet;
+use std::cmp::Reverse;
+use std::collections::{BTreeSet, HashMap};
+use std::net::IpAddr;
 use std::str::FromStr;
 use values::Values;
 
 /// The most names that may share a value for it to be followed.
 pub const MAX_SHARED: usize = 1_000;
+/// The most relations that are held until they are sorted, some 200 MB of them.
+const MAX_RELATIONS: usize = 1_000_000;
 
-/// What a tie is over.
+/// The kind of value that is shared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum TieKind {
+pub enum RelationKind {
     /// An address.
     Address,
     /// A prefix: the /24 or /48 around an address of a threat, or a prefix that is tagged.
@@ -37,7 +44,7 @@ pub enum TieKind {
     Domain,
 }
 
-impl TieKind {
+impl RelationKind {
     /// All of them.
     pub const ALL: [Self; 5] =
         [Self::Address, Self::Prefix, Self::Nameserver, Self::Cname, Self::Domain];
@@ -55,59 +62,108 @@ impl TieKind {
     }
 }
 
-/// Text that names no tie.
+/// Text that names no kind of relation.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no tie: give address, prefix, nameserver, cname or domain")]
-pub struct UnknownTie(String);
+#[error("{0:?} is not a relation: give address, prefix, nameserver, cname or domain")]
+pub struct UnknownRelation(String);
 
-impl FromStr for TieKind {
-    type Err = UnknownTie;
+impl FromStr for RelationKind {
+    type Err = UnknownRelation;
 
-    fn from_str(text: &str) -> Result<Self, UnknownTie> {
+    fn from_str(text: &str) -> Result<Self, UnknownRelation> {
         let known = Self::ALL.into_iter().find(|kind| kind.name().eq_ignore_ascii_case(text));
-        known.ok_or_else(|| UnknownTie(text.to_owned()))
+        known.ok_or_else(|| UnknownRelation(text.to_owned()))
     }
 }
 
-/// Something untagged that shares a value with a threat. Ordered as an answer is: the most specific tie
-/// first.
+/// A value that a neighbour shares with threats. Ordered as an answer is: the most specific first.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Tie {
+pub struct Relation {
     /// How many names share the value, at least 1.
     pub shared: u64,
-    /// The untagged name or address.
-    pub subject: TagSubject,
-    /// What the tie is over.
-    pub kind: TieKind,
+    /// What sort of value it is.
+    pub kind: RelationKind,
     /// The value.
-    pub over: TagSubject,
+    pub via: TagSubject,
     /// The threat that has it; the first in order when there are several.
     pub threat: TagSubject,
     /// How many threats have it.
     pub threats: u64,
 }
 
-impl Tie {
-    /// How specific the tie is: 1 over the number of names that share the value.
+/// An untagged name or address that shares something with a threat.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Neighbour {
+    /// The name or address.
+    pub subject: TagSubject,
+    /// What it shares, the most specific first; never empty.
+    pub relations: Vec<Relation>,
+}
+
+impl Neighbour {
+    /// How specific the most specific relation is: 1 over the number of names that share the value.
     #[must_use]
     pub fn score(&self) -> f64 {
         #[expect(clippy::cast_precision_loss, reason = "at most MAX_SHARED")]
-        let shared = self.shared.max(1) as f64;
+        let shared = self.relations.first().map_or(1, |best| best.shared.max(1)) as f64;
         1.0 / shared
+    }
+}
+
+/// How much was read for an answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// The names of threats that were looked at, in order of their text.
+    pub names: Extent,
+    /// Their records.
+    pub records: Extent,
+    /// The values that were followed.
+    pub values: Extent,
+    /// The relations that were found and ranked.
+    pub relations: Extent,
+}
+
+impl Limits {
+    /// What was not read in whole: `200000 names of threats`.
+    #[must_use]
+    pub fn parts(&self) -> Vec<String> {
+        let what = [
+            (self.names, "names of threats"),
+            (self.records, "records of threats"),
+            (self.values, "addresses, servers and domains of threats"),
+            (self.relations, "relations"),
+        ];
+        let parts = what.into_iter().filter_map(|(extent, what)| Some((extent.first()?, what)));
+        parts.map(|(read, what)| format!("{read} {what}")).collect()
     }
 }
 
 /// The answer, best first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Contrast {
-    /// The ties.
-    pub ties: Vec<Tie>,
+    /// The neighbours.
+    pub neighbours: Vec<Neighbour>,
     /// Whether the limit left any out.
     pub cut: bool,
-    /// Values that more than [`MAX_SHARED`] names share.
+    /// Values that more than [`MAX_SHARED`] names share, which are left out.
     pub common: u64,
-    /// Whether there were more threats or values than are looked at.
-    pub partial: bool,
+    /// Values that are local or parked, which are left out.
+    pub parked: u64,
+    /// What of the store it stands on.
+    pub limits: Limits,
+}
+
+/// What is asked.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ContrastQuery<'q> {
+    /// Whose neighbours; `None` for those of all threats.
+    pub of: Option<&'q TagSubject>,
+    /// Only relations of this kind.
+    pub kind: Option<RelationKind>,
+    /// Addresses and name servers that relate nothing, beside local addresses; `None` to follow those, too.
+    pub parked: Option<&'q List>,
+    /// The most neighbours; 0 or more than [`MAX_SORTED`] stand for that many.
+    pub limit: usize,
 }
 
 /// Whose neighbours are looked for.
@@ -122,6 +178,7 @@ enum Of<'a> {
 struct Asked<'a> {
     tags: &'a TagSet,
     of: Of<'a>,
+    parked: Option<&'a List>,
 }
 
 impl<'a> Asked<'a> {
@@ -136,82 +193,115 @@ impl<'a> Asked<'a> {
         }
     }
 
-    /// The threat that something is part of: the nearest one, unless trust lies nearer.
+    /// The threat that something with these tags in effect is part of: the nearest one.
     fn threat(&self, subject: &TagSubject, tags: &[&'a Tag]) -> Option<&'a TagSubject> {
         match self.of {
             Of::One(one) => subject.is_within(one).then_some(one),
-            Of::Threats => tags
-                .iter()
-                .find(|tag| tag.kind != TagKind::Interest)
-                .filter(|tag| tag.kind == TagKind::Threat)
-                .map(|tag| &tag.subject),
+            Of::Threats => {
+                tags.iter().find(|tag| tag.kind == TagKind::Threat).map(|tag| &tag.subject)
+            }
         }
+    }
+
+    /// Whether an address relates nothing: it is local or parked.
+    fn is_parked_address(&self, address: IpAddr) -> bool {
+        self.parked.is_some_and(|list| is_reserved(address) || list.has_address(address))
+    }
+
+    /// Whether an address is trusted, by a tag nearer than that of any threat.
+    fn is_trusted_address(&self, address: IpAddr) -> bool {
+        self.tags.of_address(address).iter().any(|tag| tag.kind == TagKind::Trust)
+    }
+
+    /// Whether a name server or the target of a CNAME relates nothing: parked domains have it.
+    fn is_parked_host(&self, name: Name<'_>) -> bool {
+        self.parked.is_some_and(|list| list.has_host(name))
     }
 
     /// Whether something may be a neighbour: it is untagged, and not what is asked about.
     fn is_candidate(&self, subject: &TagSubject) -> bool {
-        let tags = match subject {
-            TagSubject::Name(name) => self.tags.of_name(name.as_name()),
-            other => self.tags.of_subject(other),
-        };
+        let tags = self.tags.of_subject(subject);
         tags.is_empty() && self.threat(subject, &[]).is_none()
     }
 }
 
-/// Ties on their way into the answer.
-struct Answer {
-    nearest: Smallest<Tie>,
-    common: u64,
-}
-
 /// One value that threats have, with those threats.
 struct Value<'v> {
-    kind: TieKind,
-    over: &'v TagSubject,
+    /// Its place among all values.
+    place: usize,
+    kind: RelationKind,
+    via: &'v TagSubject,
     threats: &'v BTreeSet<&'v TagSubject>,
 }
 
-impl Answer {
-    /// Adds a tie, if it is among the best.
-    fn offer(&mut self, subject: TagSubject, value: &Value<'_>, shared: usize) {
-        let Some(&threat) = value.threats.first() else { return };
-        let tie = Tie {
-            shared: shared.max(1) as u64,
-            subject,
-            kind: value.kind,
-            over: value.over.clone(),
-            threat: threat.clone(),
-            threats: value.threats.len() as u64,
-        };
-        match self.nearest.worst() {
-            Some(worst) if *worst < tie => self.nearest.refuse(),
-            _ => self.nearest.offer(tie),
+/// What the neighbours share: of each value its place and by how many names it is shared.
+#[derive(Default)]
+struct Found {
+    neighbours: HashMap<TagSubject, Vec<(u32, usize)>>,
+    count: usize,
+    cut: bool,
+    common: u64,
+}
+
+impl Found {
+    /// Notes that a neighbour shares a value with `shared` names, itself included.
+    fn add(&mut self, subject: TagSubject, value: &Value<'_>, shared: usize) {
+        if self.count >= MAX_RELATIONS {
+            self.cut = true;
+            return;
         }
+        self.count += 1;
+        let shared = u32::try_from(shared.max(1)).unwrap_or(u32::MAX);
+        self.neighbours.entry(subject).or_default().push((shared, value.place));
+    }
+
+    /// The best `keep` neighbours and whether there are more: those with the most specific relation first, then those
+    /// with the most relations.
+    fn ranked(&mut self, values: &Values<'_>, keep: usize) -> (Vec<Neighbour>, bool) {
+        let mut best = Smallest::new(keep);
+        for (subject, relations) in self.neighbours.drain() {
+            let shared = relations.iter().map(|&(shared, _)| shared).min();
+            best.offer((shared, Reverse(relations.len()), subject, relations));
+        }
+        let cut = best.overflowed();
+        let all: Vec<Value<'_>> = values.each().collect();
+        let relation = |(shared, place): (u32, usize)| {
+            let value = all.get(place)?;
+            let threat = (*value.threats.first()?).clone();
+            let (kind, via, threats) = (value.kind, value.via.clone(), value.threats.len() as u64);
+            Some(Relation { shared: shared.into(), kind, via, threat, threats })
+        };
+        let neighbours = best.into_sorted().into_iter().map(|(_, _, subject, relations)| {
+            let mut relations: Vec<Relation> = relations.into_iter().filter_map(relation).collect();
+            relations.sort_unstable();
+            Neighbour { subject, relations }
+        });
+        (neighbours.collect(), cut)
     }
 }
 
-/// The untagged neighbours of one subject, or of all threats; over values of one kind, or of all. At most
-/// `limit` ties; 0 or more than [`MAX_SORTED`] stand for that many.
+/// The untagged neighbours of one subject, or of all threats.
 ///
 /// # Errors
 /// [`StoreError`] when the store cannot be read.
 pub fn contrast(
     store: &mut Store,
     tags: &TagSet,
-    of: Option<&TagSubject>,
-    kind: Option<TieKind>,
-    limit: usize,
+    query: &ContrastQuery<'_>,
 ) -> Result<Contrast, StoreError> {
-    let asked = Asked { tags, of: of.map_or(Of::Threats, Of::One) };
+    let asked = Asked { tags, of: query.of.map_or(Of::Threats, Of::One), parked: query.parked };
     let values = Values::collect(store, &asked)?;
-    let keep = if limit == 0 { MAX_SORTED } else { limit.min(MAX_SORTED) };
-    let mut answer = Answer { nearest: Smallest::new(keep), common: 0 };
-    sharers::follow(store, &asked, &values, kind, &mut answer)?;
+    let mut found = Found::default();
+    sharers::follow(store, &asked, &values, query.kind, &mut found)?;
+    let keep = if query.limit == 0 { MAX_SORTED } else { query.limit.min(MAX_SORTED) };
+    let relations = Extent::new(found.count, found.cut);
+    let (neighbours, cut) = found.ranked(&values, keep);
     Ok(Contrast {
-        cut: answer.nearest.overflowed(),
-        ties: answer.nearest.into_sorted(),
-        common: answer.common,
-        partial: values.partial,
+        neighbours,
+        cut,
+        common: found.common,
+        parked: values.parked.len() as u64,
+        limits: Limits { relations, ..values.limits },
     })
 }
 
@@ -220,26 +310,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_tie_that_few_share_comes_first() {
-        let name = |text: &str| TagSubject::Name(crate::name::NameBuf::parse(text).unwrap());
-        let (over, threat) = (name("ns.example"), name("evil.example"));
-        let threats = BTreeSet::from([&threat]);
-        let value = Value { kind: TieKind::Nameserver, over: &over, threats: &threats };
-        let mut answer = Answer { nearest: Smallest::new(2), common: 0 };
-        for (text, shared) in [("b.example", 4), ("a.example", 9), ("c.example", 2)] {
-            answer.offer(name(text), &value, shared);
+    fn kinds_have_names() {
+        for kind in RelationKind::ALL {
+            assert_eq!(kind.name().parse(), Ok(kind));
         }
-        assert!(answer.nearest.overflowed());
-        let ties = answer.nearest.into_sorted();
-        let shown: Vec<_> = ties.iter().map(|tie| (tie.subject.to_string(), tie.score())).collect();
-        assert_eq!(shown, [("c.example".to_owned(), 0.5), ("b.example".to_owned(), 0.25)]);
+        assert!("colour".parse::<RelationKind>().is_err());
     }
 
     #[test]
-    fn kinds_have_names() {
-        for kind in TieKind::ALL {
-            assert_eq!(kind.name().parse(), Ok(kind));
-        }
-        assert!("colour".parse::<TieKind>().is_err());
+    fn what_was_read_in_part_is_named() {
+        assert!(Limits::default().parts().is_empty());
+        let limits = Limits { names: Extent::First(3), ..Limits::default() };
+        assert_eq!(limits.parts(), ["3 names of threats"]);
     }
 }

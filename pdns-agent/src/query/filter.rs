@@ -148,7 +148,7 @@ impl Filter {
     pub fn admits(&self, row: &Row) -> bool {
         self.admits_fact(row.fact.as_fact(), &row.seen)
             // Last, since it costs most.
-            && self.tag.is_none_or(|tag| tag.admits(&self.tags.of_row(row)))
+            && self.tag.is_none_or(|tag| tag.admits_row(&self.tags.of_row(row)))
     }
 }
 

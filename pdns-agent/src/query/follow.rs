@@ -15,7 +15,7 @@ use std::ops::ControlFlow;
 /// The most CNAMEs one behind the other that are followed; resolvers give up earlier.
 pub const MAX_STEPS: usize = 16;
 /// The most names that are followed, some 5 MB of them.
-const MAX_NAMES: usize = 65_536;
+pub const MAX_FOLLOWED: usize = 65_536;
 
 /// What of the trail was not followed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -39,7 +39,7 @@ impl Names {
         if self.met.contains(name) {
             return;
         }
-        if self.met.len() >= MAX_NAMES {
+        if self.met.len() >= MAX_FOLLOWED {
             self.too_many = true;
             return;
         }
@@ -56,7 +56,7 @@ impl Names {
 }
 
 /// The target of a CNAME record.
-fn alias(row: &Row) -> Option<NameBuf> {
+pub(super) fn alias(row: &Row) -> Option<NameBuf> {
     match &row.fact {
         FactBuf::Record(rdata) if rdata.rrtype == RrType::CNAME => {
             match rdata.as_rdata().target() {

@@ -14,15 +14,17 @@ use super::{DAY, Filter, MAX_SORTED, Page, Text};
 use crate::name::NameBuf;
 use crate::store::{Each, Kind, OwnerSum, Part, Store, StoreError};
 pub use key::{By, GroupKey};
-use key::{Keyed, Keys};
+use key::{KeyRef, Keyed, Keys};
 use std::borrow::Cow;
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
+use tally::GroupRef;
 
 /// Groups that are held at once, some 25 MB of them.
 pub const MAX_GROUPS: usize = 224_000;
-/// Groups of one pass where there is no limit, some 15 MB of them.
-const MAX_KEPT: usize = 100_000;
+/// Groups of one pass where there is no limit, some 75 MB of them.
+const MAX_KEPT: usize = 500_000;
 /// Names below a domain that are looked up one by one; where there are more, their part of the store is read.
 const LOOK_UPS: usize = 2_048;
 
@@ -99,15 +101,24 @@ struct Place {
 }
 
 impl Place {
-    fn of(group: Group, sort: GroupSort) -> Self {
-        let Group { key, names, records, count, time_first, time_last, is_least } = group;
-        let rank = match sort {
-            GroupSort::Names => u64::MAX - names,
-            GroupSort::Count => u64::MAX - count,
-            GroupSort::First => u64::MAX - u64::from(time_first),
-            GroupSort::Last => u64::MAX - u64::from(time_last),
+    /// The place of a group among all; lower comes first.
+    fn rank(group: GroupRef<'_>, sort: GroupSort) -> u64 {
+        match sort {
+            GroupSort::Names => u64::MAX - group.names,
+            GroupSort::Count => u64::MAX - group.rows.count,
+            GroupSort::First => u64::MAX - u64::from(group.rows.time_first),
+            GroupSort::Last => u64::MAX - u64::from(group.rows.time_last),
             GroupSort::Key => 0,
-        };
+        }
+    }
+
+    /// How a group of this rank stands to this one.
+    fn compare(&self, rank: u64, key: KeyRef<'_>) -> Ordering {
+        rank.cmp(&self.rank).then_with(|| key.compare(&self.key))
+    }
+
+    fn new(rank: u64, group: Group) -> Self {
+        let Group { key, names, records, count, time_first, time_last, is_least } = group;
         Self { rank, key, names, records, count, times: (time_first, time_last), is_least }
     }
 
@@ -168,13 +179,14 @@ pub fn groups_in(
             Some(left) => left.min(MAX_SORTED),
         };
         let mut kept: Smallest<Place> = Smallest::new(keep);
-        let mut take = |group: Group| {
-            let place = Place::of(group, sort);
-            if after.as_ref().is_none_or(|after| place > *after) {
-                match kept.worst() {
-                    Some(worst) if *worst < place => kept.refuse(),
-                    _ => kept.offer(place),
-                }
+        let mut take = |group: GroupRef<'_>| {
+            let rank = Place::rank(group, sort);
+            if after.as_ref().is_some_and(|after| after.compare(rank, group.key).is_le()) {
+                return;
+            }
+            match kept.worst() {
+                Some(worst) if worst.compare(rank, group.key).is_gt() => kept.refuse(),
+                _ => kept.offer(Place::new(rank, group.to_group())),
             }
         };
         let counted = if grouping.by == By::Addresses && sort == GroupSort::Count && limit != 0 {
@@ -210,7 +222,7 @@ pub fn days(store: &mut Store, grouping: &Grouping) -> Result<BTreeMap<u32, u64>
     let mut days = BTreeMap::new();
     let walks = walks(store, grouping)?;
     tally::tally(store, grouping, &walks, MAX_GROUPS, &|_| true, &mut |group| {
-        *days.entry(group.time_first / DAY).or_default() += 1;
+        *days.entry(group.rows.time_first / DAY).or_default() += 1;
     })?;
     Ok(days)
 }

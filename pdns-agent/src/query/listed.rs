@@ -142,13 +142,9 @@ impl Out<'_, '_> {
     }
 }
 
-/// The nearest tag of a name that is of these kinds or says the opposite of one; `None` when it says the opposite.
+/// The nearest tag of these kinds that is in effect on a name.
 fn ruling<'t>(set: &'t TagSet, name: Name<'_>, kinds: &[TagKind]) -> Option<&'t Tag> {
-    let has_a_say = |tag: &&Tag| {
-        kinds.contains(&tag.kind) || tag.kind.opposite().is_some_and(|kind| kinds.contains(&kind))
-    };
-    let tag = set.of_name(name).into_iter().find(has_a_say)?;
-    kinds.contains(&tag.kind).then_some(tag)
+    set.of_name(name).into_iter().find(|tag| kinds.contains(&tag.kind))
 }
 
 /// The first names below each domain, by its place, and how many of each may be had so that there are no more than `room` in

@@ -3,21 +3,21 @@
 //! Part of `query`. As pDNS2 meant it: an IPv4 address is a point in four dimensions, its octets, and an
 //! IPv6 address one in eight, its groups of 16 bits; near is what the Euclidean distance says. So 192.0.2.255
 //! and 192.0.3.0, neighbours by number, are 255 apart: the length of the prefix that two addresses share
-//! stands beside the distance. A prefix is as near as the nearest of its addresses.
+//! stands beside the distance. A prefix is as near as the nearest of its addresses on which its tag is in effect: what
+//! a nearer tag trusts within a threat's prefix is no threat.
 
 use super::order::Smallest;
 use super::tags::{Bits, Nets, TagSet, TaggedNet};
+use super::{Extent, on_addresses};
 use crate::name::NameBuf;
 use crate::store::{Store, StoreError, Tag, TagKind};
 use std::cmp::Reverse;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, BinaryHeap};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::ControlFlow;
 
-/// The most names that are counted on one address.
-pub const MAX_NAMES: usize = 1_000;
-/// The most rows that are read to count them.
-const MAX_ROWS: usize = 4 * MAX_NAMES;
+/// The most records of one address that are read to count its names; they take 0.2 s.
+pub const MAX_ON_ADDRESS: usize = 50_000;
 /// Prefixes whose distances are worked out together.
 const TOGETHER: usize = 64;
 /// Names that are shown of an address.
@@ -49,11 +49,11 @@ impl Near<'_> {
 /// What the store has on an address.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OnAddress {
-    /// How many names, at most [`MAX_NAMES`].
+    /// How many names.
     pub names: usize,
-    /// Whether there are more.
-    pub more: bool,
-    /// The first of them by their text.
+    /// The records that were read for it, at most [`MAX_ON_ADDRESS`].
+    pub extent: Extent,
+    /// Some of them, in order of their text.
     pub examples: Vec<NameBuf>,
 }
 
@@ -93,30 +93,59 @@ fn nearest<'t, A: Point>(
     let is_wanted = |net: &TaggedNet<A>| kind.is_none_or(|kind| kind == net.kind);
     let mut nearest = Smallest::new(if limit == 0 { usize::MAX } else { limit });
     // What is further away is not among the nearest.
-    let mut bound = u64::MAX;
+    let (mut bound, mut passed) = (u64::MAX, false);
     let mut squares = [0; TOGETHER];
-    for (starts, ends, nets) in nets.chunks(TOGETHER) {
+    for (starts, ends, chunk) in nets.chunks(TOGETHER) {
         // Nothing but arithmetic, so that processors do it for several at once.
         for ((square, &start), &end) in squares.iter_mut().zip(starts).zip(ends) {
             *square = from.square(start, end);
         }
-        for (&square, net) in squares.iter().zip(nets) {
-            if square > bound || !is_wanted(&net) {
+        for (&square, net) in squares.iter().zip(chunk) {
+            if !is_wanted(&net) {
                 continue;
             }
-            let there = from.clamped(net.start, net.start.last(net.length));
-            let shared = Reverse(from.shared(there));
+            if square > bound {
+                passed = passed || in_effect(nets, &net, from).is_some();
+                continue;
+            }
+            let Some(there) = in_effect(nets, &net, from) else { continue };
+            let (square, shared) = (from.square(there, there), Reverse(from.shared(there)));
             nearest.offer(Placed { square, shared, place: net.place, there: there.address() });
             bound = nearest.worst().map_or(u64::MAX, |worst| worst.square);
         }
     }
-    let nearest = nearest.into_sorted();
-    let cut = nearest.len() < nets.all().filter(is_wanted).count();
-    let found = nearest.into_iter().filter_map(|placed| {
+    let cut = passed || nearest.overflowed();
+    let found = nearest.into_sorted().into_iter().filter_map(|placed| {
         let Placed { square, shared: Reverse(shared), place, there } = placed;
         Some(Near { tag: tags.tags().get(place)?, address: there, square, shared })
     });
     (found.collect(), cut)
+}
+
+/// The nearest address of a tagged prefix on which the tag is in effect; `None` where nearer tags override it on all.
+///
+/// Pieces of the prefix are looked at, nearest first. One whose nearest address is overridden is halved, until it is
+/// clear of what overrides it or lies within that.
+fn in_effect<A: Point>(nets: &Nets<A>, net: &TaggedNet<A>, from: A) -> Option<A> {
+    let piece = |start: A, length: u8| {
+        let there = from.clamped(start, start.last(length));
+        Reverse((from.square(there, there), Reverse(from.shared(there)), start, length, there))
+    };
+    let whole = piece(net.start, net.length);
+    let Some(opposite) = net.kind.opposite().filter(|_| net.length < A::WIDTH) else {
+        return Some(whole.0.4);
+    };
+    let mut due = BinaryHeap::from([whole]);
+    while let Some(Reverse((_, _, start, length, there))) = due.pop() {
+        let Some(by) = nets.overriding(there, net.length, opposite) else { return Some(there) };
+        // Within what overrides, only a still nearer tag of the same kind can be in effect.
+        let is_over = by <= length && !nets.has_within(start, length, net.kind);
+        if !is_over && length < A::WIDTH {
+            due.push(piece(start, length + 1));
+            due.push(piece(start.last(length).network(length + 1), length + 1));
+        }
+    }
+    None
 }
 
 /// An address as a point. A prefix is a box: each coordinate is fixed, or in part, or free, and none depends
@@ -202,14 +231,18 @@ fn leading(bits: u32) -> u8 {
 /// [`StoreError`] when the store cannot be read.
 pub fn on_address(store: &mut Store, address: IpAddr) -> Result<OnAddress, StoreError> {
     let (mut names, mut rows, mut more) = (BTreeSet::new(), 0, false);
-    store.of_addresses(address, address, MAX_NAMES + 1, &mut |row| {
+    on_addresses(store, address, address, MAX_ON_ADDRESS + 1, &mut |row| {
+        if rows >= MAX_ON_ADDRESS {
+            more = true;
+            return ControlFlow::Break(());
+        }
         rows += 1;
         names.insert(row.rrname);
-        more = names.len() > MAX_NAMES || rows > MAX_ROWS;
-        if more { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        ControlFlow::Continue(())
     })?;
-    let count = names.len().min(MAX_NAMES);
-    Ok(OnAddress { names: count, more, examples: names.into_iter().take(EXAMPLES).collect() })
+    let count = names.len();
+    let examples = names.into_iter().take(EXAMPLES).collect();
+    Ok(OnAddress { names: count, extent: Extent::new(rows, more), examples })
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 //! known by the domain that their hosts lie below, and no index has that: all records are read, last of all.
 
 use super::{Answer, Page, Query, Subject, SubjectError};
-use crate::name::NameBuf;
+use crate::name::{Name, NameBuf};
 use crate::observation::Fact;
 use crate::rdata::Target;
 use crate::rr::RrType;
@@ -15,6 +15,7 @@ use std::collections::HashSet;
 use std::fmt;
 use std::net::IpAddr;
 use std::ops::ControlFlow;
+use std::sync::LazyLock;
 
 /// The list that is used when the operator gives none.
 const LIST: &str = include_str!("parked.txt");
@@ -145,15 +146,27 @@ impl List {
         Ok(list)
     }
 
+    /// Whether an address is in the list.
+    pub(super) fn has_address(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        let after = self.addresses.partition_point(|(from, _)| *from <= address);
+        let before = after.checked_sub(1).and_then(|at| self.addresses.get(at));
+        before.is_some_and(|(_, to)| address.is_ipv4() == to.is_ipv4() && address <= *to)
+    }
+
+    /// Whether a host is one of the name servers, or lies below one of their domains.
+    pub(super) fn has_host(&self, host: Name<'_>) -> bool {
+        let labels = host.labels().count();
+        (1..=labels).any(|count| self.servers.contains(&host.suffix(count).to_buf()))
+    }
+
     /// Whether a record names one of the name servers.
     fn has_server_of(&self, fact: Fact<'_>) -> bool {
         let Fact::Record(rdata) = fact else { return false };
         if rdata.rrtype != RrType::NS || self.servers.is_empty() {
             return false;
         }
-        let Target::Name(server) = rdata.target() else { return false };
-        let labels = server.as_name().labels().count();
-        (1..=labels).any(|count| self.servers.contains(&server.as_name().suffix(count).to_buf()))
+        matches!(rdata.target(), Target::Name(server) if self.has_host(server.as_name()))
     }
 }
 
@@ -185,11 +198,21 @@ fn local(why: Why) -> Vec<(IpAddr, IpAddr)> {
     ranges
 }
 
+/// The networks of [`LOCAL`], read.
+static LOCAL_NETS: LazyLock<Vec<(Why, IpNet)>> = LazyLock::new(|| {
+    LOCAL.iter().filter_map(|&(why, net)| Some((why, net.parse().ok()?))).collect()
+});
+
 /// Why an address is local, if it is.
 fn why_local(address: IpAddr) -> Option<Why> {
     let address = address.to_canonical();
-    let holds = |net: &str| net.parse::<IpNet>().is_ok_and(|net| net.contains(&address));
-    LOCAL.iter().find(|(_, net)| holds(net)).map(|&(why, _)| why)
+    LOCAL_NETS.iter().find(|(_, net)| net.contains(&address)).map(|&(why, _)| why)
+}
+
+/// Whether an address is local and means another host on each network. Addresses kept for documentation are not among
+/// them: no network has those by itself.
+pub(super) fn is_reserved(address: IpAddr) -> bool {
+    why_local(address).is_some_and(|why| why != Why::Documentation)
 }
 
 /// Hands out the rows with a reason among `whys`, each once, with the reason: reason by reason in the order of

@@ -2,10 +2,12 @@
 //!
 //! Part of `query`. A [`TagSet`] holds all tags of a store in order, and is asked for every row. What it needs to find those
 //! of a name (`tags/names.rs`) or of an address (`tags/nets.rs`) it makes when it is first asked for one: nearly every
-//! answer reads the tags, and many need one of the ways to them.
+//! answer reads the tags, and many need one of the ways to them. Which of them count is decided in
+//! `tags/precedence.rs`.
 
 mod names;
 mod nets;
+mod precedence;
 
 use crate::name::Name;
 use crate::rdata::Target;
@@ -13,6 +15,8 @@ use crate::store::{FactBuf, Row, Store, StoreError, Tag, TagKind, TagSubject};
 use ipnet::IpNet;
 use names::Names;
 pub(super) use nets::{Bits, Nets, TaggedNet};
+use precedence::effective;
+pub use precedence::{End, RowTags, is_overridden};
 use std::net::IpAddr;
 use std::str::FromStr;
 use std::sync::OnceLock;
@@ -55,6 +59,15 @@ impl TagFilter {
         match self {
             Self::Kind(kind) => tags.iter().any(|tag| tag.kind == kind),
             Self::Any => !tags.is_empty(),
+            Self::None => tags.is_empty(),
+        }
+    }
+
+    /// Whether a record with these tags is wanted: for its owner name or for its RDATA.
+    #[must_use]
+    pub fn admits_row(self, tags: &RowTags<'_>) -> bool {
+        match self {
+            Self::Kind(_) | Self::Any => self.admits(&tags.rrname) || self.admits(&tags.rdata),
             Self::None => tags.is_empty(),
         }
     }
@@ -138,25 +151,75 @@ impl TagSet {
         Nets::of(self.tags.get(first..).unwrap_or_default(), first)
     }
 
-    /// The tags of a name: its own, then those of the domains that it is at or below, nearest first.
+    /// The tags in effect on a name: its own, then those of the domains that it is at or below, nearest first.
     #[must_use]
     pub fn of_name(&self, name: Name<'_>) -> Vec<&Tag> {
+        effective(self.all_of_name(name))
+    }
+
+    /// The tags in effect on an address: its own, then those of the prefixes that hold it, longest first.
+    #[must_use]
+    pub fn of_address(&self, address: IpAddr) -> Vec<&Tag> {
+        effective(self.all_of_address(address))
+    }
+
+    /// The tags in effect on the two ends of a row.
+    #[must_use]
+    pub fn of_row(&self, row: &Row) -> RowTags<'_> {
+        if self.is_empty() {
+            return RowTags::default();
+        }
+        RowTags { rrname: self.of_name(row.rrname.as_name()), rdata: self.of_rdata(row) }
+    }
+
+    /// The tags in effect on the address or name that a row points at.
+    fn of_rdata(&self, row: &Row) -> Vec<&Tag> {
+        let FactBuf::Record(rdata) = &row.fact else { return Vec::new() };
+        match rdata.as_rdata().target() {
+            Target::V4(address) => self.of_address(address.into()),
+            Target::V6(address) => self.of_address(address.into()),
+            Target::Name(name) => self.of_name(name.as_name()),
+            Target::Octets => Vec::new(),
+        }
+    }
+
+    /// The tags in effect on all of a subject, nearest first.
+    #[must_use]
+    pub fn of_subject(&self, subject: &TagSubject) -> Vec<&Tag> {
+        effective(self.all_of_subject(subject))
+    }
+
+    /// All tags that hold for a subject, those that a nearer one overrides as well, nearest first.
+    #[must_use]
+    pub fn all_of_subject(&self, subject: &TagSubject) -> Vec<&Tag> {
+        match subject {
+            TagSubject::Name(name) => self.all_of_name(name.as_name()),
+            TagSubject::Below(name) => self.above(name.as_name()),
+            TagSubject::Net(net) => {
+                let found = self.all_of_address(net.network()).into_iter();
+                found.filter(|tag| subject.is_within(&tag.subject)).collect()
+            }
+        }
+    }
+
+    fn all_of_name(&self, name: Name<'_>) -> Vec<&Tag> {
         if self.is_empty() {
             return Vec::new();
         }
-        let names = self.names();
-        let mut found: Vec<&Tag> = names.own(&self.tags, name.as_str()).iter().collect();
-        if names.has_below() {
-            for ancestor in ancestors(name) {
-                found.extend(names.below(&self.tags, ancestor));
-            }
-        }
-        found
+        let own = self.names().own(&self.tags, name.as_str());
+        own.iter().chain(self.above(name)).collect()
     }
 
-    /// The tags of an address: its own, then those of the prefixes that hold it, longest first.
-    #[must_use]
-    pub fn of_address(&self, address: IpAddr) -> Vec<&Tag> {
+    /// The tags on domains that a name is at or below, nearest first.
+    fn above(&self, name: Name<'_>) -> Vec<&Tag> {
+        let names = self.names();
+        if !names.has_below() {
+            return Vec::new();
+        }
+        ancestors(name).flat_map(|ancestor| names.below(&self.tags, ancestor)).collect()
+    }
+
+    fn all_of_address(&self, address: IpAddr) -> Vec<&Tag> {
         let mut found = Vec::new();
         let each = |place: usize| found.extend(self.tags.get(place));
         match address.to_canonical() {
@@ -164,45 +227,6 @@ impl TagSet {
             IpAddr::V6(address) => self.v6().holding(address.to_bits(), each),
         }
         found
-    }
-
-    /// The tags of a row: those of its owner name, then those of the address or name that it points at;
-    /// each once.
-    #[must_use]
-    pub fn of_row(&self, row: &Row) -> Vec<&Tag> {
-        if self.is_empty() {
-            return Vec::new();
-        }
-        let mut found = self.of_name(row.rrname.as_name());
-        if let FactBuf::Record(rdata) = &row.fact {
-            let more = match rdata.as_rdata().target() {
-                Target::V4(address) => self.of_address(address.into()),
-                Target::V6(address) => self.of_address(address.into()),
-                Target::Name(name) => self.of_name(name.as_name()),
-                Target::Octets => Vec::new(),
-            };
-            for tag in more {
-                if !found.iter().any(|known| std::ptr::eq(*known, tag)) {
-                    found.push(tag);
-                }
-            }
-        }
-        found
-    }
-
-    /// The tags that apply to all of a subject.
-    #[must_use]
-    pub fn of_subject(&self, subject: &TagSubject) -> Vec<&Tag> {
-        match subject {
-            TagSubject::Name(name) => self.of_name(name.as_name()),
-            TagSubject::Below(_) => {
-                self.tags.iter().filter(|tag| subject.is_within(&tag.subject)).collect()
-            }
-            TagSubject::Net(net) => {
-                let found = self.of_address(net.network()).into_iter();
-                found.filter(|tag| subject.is_within(&tag.subject)).collect()
-            }
-        }
     }
 }
 

@@ -6,14 +6,15 @@
 //! Fields of ours: `ttl_min`, `ttl_max`, `ttl_last`; `pdns_inferred` where owner and type were only worked
 //! out; `pdns_count_is_lower_bound` where more were seen than the store can count; `pdns_unsolicited` where only responses had the record that nobody was seen to ask for; `pdns_partial`
 //! where the source told only the host of an MX, SRV or SOA record, so that its other fields are zero; `pdns_tags`
-//! where either end is tagged; `pdns_subject` or `pdns_why` where the answer says more of a row than is stored.
+//! with the kinds of tags in effect on either end, and `pdns_rrname_tags` and `pdns_rdata_tags` with those of each;
+//! `pdns_subject` or `pdns_why` where the answer says more of a row than is stored.
 //! `origin` is the URI of the server that answered (misp-modules reads it without asking whether it is there); `pdns`
 //! itself has none. `sensor_id` is a string, as the draft has it; several sensors are joined with commas.
 
 use super::json::{Json, Object};
 use super::{Item, Look, Mark, Renderer, field, judged};
 use crate::observation::Seen;
-use crate::query::TagSet;
+use crate::query::{End, TagSet};
 use crate::rdata::FinalDot;
 use crate::store::{FactBuf, Row};
 use std::io::{self, Write};
@@ -76,9 +77,16 @@ impl Cof {
         if rdata.partial {
             object.field("pdns_partial", &true)?;
         }
-        let tags = judged::kinds(&self.look.tags.of_row(row));
+        let tags = self.look.tags.of_row(row);
         if !tags.is_empty() {
-            object.field("pdns_tags", &tags)?;
+            let both = [tags.at(End::Rrname), tags.at(End::Rdata)].concat();
+            object.field("pdns_tags", &judged::kinds(&both))?;
+        }
+        for (name, end) in [("pdns_rrname_tags", End::Rrname), ("pdns_rdata_tags", End::Rdata)] {
+            let kinds = judged::kinds(tags.at(end));
+            if !kinds.is_empty() {
+                object.field(name, &kinds)?;
+            }
         }
         if let Some((name, mark)) = mark {
             object.field(&format!("pdns_{}", name.name()), &mark)?;

@@ -55,6 +55,7 @@ pub(super) fn text(value: Value<'_>) -> String {
         Value::List(list) => list.join(" "),
         Value::Decimal(number) => judged::decimal(number),
         Value::Tags(tags) => judged::cell(&tags),
+        Value::Relations(relations) => judged::relations(relations),
         Value::Absent => String::new(),
     }
 }

@@ -3,7 +3,7 @@
 use super::{Item, Look, judged};
 use crate::name::Name;
 use crate::observation::Seen;
-use crate::query::{GroupKey, NameSum};
+use crate::query::{End, GroupKey, NameSum, Relation};
 use crate::rdata::FinalDot;
 use crate::store::{FactBuf, Row, Tag};
 use std::borrow::Cow;
@@ -27,8 +27,10 @@ pub(super) enum Value<'a> {
     List(Vec<Cow<'a, str>>),
     /// A number with digits behind the point.
     Decimal(f64),
-    /// Tags.
-    Tags(Vec<&'a Tag>),
+    /// Tags; of a record, each with the end that it is in effect on.
+    Tags(Vec<(Option<End>, &'a Tag)>),
+    /// What is shared with threats.
+    Relations(&'a [Relation]),
     /// Nothing known, or nothing that applies.
     Absent,
 }
@@ -59,7 +61,7 @@ pub(super) fn fields<'a>(item: &Item<'a>, look: &'a Look) -> Vec<Field<'a>> {
                 ("count", Value::Count(group.count, group.is_least)),
                 ("time_first", Value::Time(group.time_first)),
                 ("time_last", Value::Time(group.time_last)),
-                ("tags", tags(of_key(look, &group.key))),
+                ("tags", of_one(of_key(look, &group.key))),
             ]
         }
         Item::Sum(NameSum { rrname, sum }) => vec![
@@ -68,7 +70,7 @@ pub(super) fn fields<'a>(item: &Item<'a>, look: &'a Look) -> Vec<Field<'a>> {
             ("count", Value::Count(sum.count, sum.is_least)),
             ("time_first", Value::Time(sum.time_first)),
             ("time_last", Value::Time(sum.time_last)),
-            ("tags", tags(look.tags.of_name(rrname.as_name()))),
+            ("tags", of_one(look.tags.of_name(rrname.as_name()))),
         ],
         Item::Day { day, of, names, .. } => {
             vec![("day", Value::Day(day)), (of, Value::Number(names))]
@@ -76,12 +78,12 @@ pub(super) fn fields<'a>(item: &Item<'a>, look: &'a Look) -> Vec<Field<'a>> {
         Item::New { rrname, time_first } => vec![
             ("rrname", Value::Text(Cow::Borrowed(rrname))),
             ("time_first", Value::Time(time_first)),
-            ("tags", tags(of_text(look, rrname))),
+            ("tags", of_one(of_text(look, rrname))),
         ],
         Item::Tag(tag) => judged::tag(tag),
         Item::TagEvent(event) => judged::event(event),
         Item::Near(near, there) => judged::near(near, there),
-        Item::Tie(tie) => judged::tie(tie),
+        Item::Neighbour(neighbour, limits) => judged::neighbour(neighbour, limits),
     }
 }
 
@@ -114,7 +116,7 @@ fn of_row<'a>(row: &'a Row, look: &'a Look) -> Vec<Field<'a>> {
         ("inferred", Value::Flag(is_inferred(seen))),
         ("unsolicited", Value::Flag(is_unsolicited(seen))),
         ("partial", Value::Flag(partial)),
-        ("tags", tags(look.tags.of_row(row))),
+        ("tags", tags(look.tags.of_row(row).each().map(|(end, tag)| (Some(end), tag)))),
     ]
 }
 
@@ -128,8 +130,14 @@ pub(super) fn of_key<'a>(look: &'a Look, key: &GroupKey) -> Vec<&'a Tag> {
 }
 
 /// Tags, where there are any.
-fn tags(tags: Vec<&Tag>) -> Value<'_> {
+fn tags<'a>(tags: impl Iterator<Item = (Option<End>, &'a Tag)>) -> Value<'a> {
+    let tags: Vec<_> = tags.collect();
     if tags.is_empty() { Value::Absent } else { Value::Tags(tags) }
+}
+
+/// The tags of something that has no ends.
+fn of_one(found: Vec<&Tag>) -> Value<'_> {
+    tags(found.into_iter().map(|tag| (None, tag)))
 }
 
 /// The tags of a name in canonical text.

@@ -2,7 +2,7 @@
 //! under the same name with `_iso`.
 
 use super::field::{Value, fields};
-use super::judged::Wire;
+use super::judged::{RelationJson, Wire};
 use super::{Item, Look, Renderer, date, utc};
 use crate::query::TagSet;
 use std::io::{self, Write};
@@ -103,6 +103,10 @@ impl Renderer for Json {
                 Value::Tags(tags) => {
                     let tags: Vec<Wire<'_>> = tags.into_iter().map(Wire::of).collect();
                     object.field(name, &tags)?;
+                }
+                Value::Relations(relations) => {
+                    let relations: Vec<_> = relations.iter().map(RelationJson::of).collect();
+                    object.field(name, &relations)?;
                 }
                 Value::Absent => {}
             }

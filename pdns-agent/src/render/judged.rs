@@ -1,4 +1,4 @@
-//! What is said of names and addresses, taken apart: tags, their history, nearness, ties.
+//! What is said of names and addresses, taken apart: tags, their history, nearness, neighbours.
 //!
 //! Part of `render`: fields for the formats that programs read, columns and cells for tables. Notes, sources
 //! and authors are anybody's text; the formats escape them as they do all other text.
@@ -7,7 +7,7 @@ use super::field::{Field, Value};
 use super::table::{Column, Kind};
 use super::utc;
 use crate::name::NameBuf;
-use crate::query::{Near, OnAddress, Tie};
+use crate::query::{End, Extent, Limits, Near, Neighbour, OnAddress, Relation, RowTags};
 use crate::store::{Tag, TagEvent, TagKind};
 use serde::Serialize;
 use std::borrow::Cow;
@@ -15,6 +15,9 @@ use std::borrow::Cow;
 /// A tag in JSON.
 #[derive(Serialize)]
 pub(super) struct Wire<'t> {
+    /// Of a record, the end that the tag is in effect on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    end: Option<&'static str>,
     kind: &'static str,
     subject: String,
     #[serde(skip_serializing_if = "str::is_empty")]
@@ -28,8 +31,9 @@ pub(super) struct Wire<'t> {
 }
 
 impl<'t> Wire<'t> {
-    pub(super) fn of(tag: &'t Tag) -> Self {
+    pub(super) fn of((end, tag): (Option<End>, &'t Tag)) -> Self {
         Self {
+            end: end.map(End::name),
             kind: tag.kind.name(),
             subject: tag.subject.to_string(),
             note: &tag.note,
@@ -47,15 +51,31 @@ pub(super) fn kinds(tags: &[&Tag]) -> Vec<&'static str> {
     TagKind::ALL.into_iter().filter(has).map(TagKind::name).collect()
 }
 
-/// Tags in one cell: kind and subject of each.
-pub(super) fn cell(tags: &[&Tag]) -> String {
-    let tags: Vec<String> =
-        tags.iter().map(|tag| format!("{}:{}", tag.kind, tag.subject)).collect();
-    tags.join(" ")
+/// The kinds in effect on the two ends of a record: `rrname:threat rdata:trust,interest`.
+pub(super) fn row_kinds(tags: &RowTags<'_>) -> String {
+    let ends = [End::Rrname, End::Rdata].into_iter().filter_map(|end| {
+        let kinds = kinds(tags.at(end));
+        (!kinds.is_empty()).then(|| format!("{}:{}", end.name(), kinds.join(",")))
+    });
+    ends.collect::<Vec<_>>().join(" ")
+}
+
+/// Tags in one cell: kind and subject of each, and the end of a record that it is in effect on.
+pub(super) fn cell(tags: &[(Option<End>, &Tag)]) -> String {
+    let one = |(end, tag): &(Option<End>, &Tag)| {
+        let end = end.map(|end| format!("{}:", end.name())).unwrap_or_default();
+        format!("{end}{}:{}", tag.kind, tag.subject)
+    };
+    tags.iter().map(one).collect::<Vec<_>>().join(" ")
 }
 
 fn text<'a>(text: impl Into<Cow<'a, str>>) -> Value<'a> {
     Value::Text(text.into())
+}
+
+/// How many things were read for the number before, where there are more.
+fn first(extent: Extent) -> Value<'static> {
+    extent.first().map_or(Value::Absent, Value::Number)
 }
 
 /// Text that may not have been given.
@@ -99,7 +119,7 @@ pub(super) fn near<'a>(near: &'a Near<'a>, there: Option<&'a OnAddress>) -> Vec<
         ("distance", Value::Decimal(near.distance())),
         ("shared_prefix", Value::Number(near.shared.into())),
         ("names", there.map_or(Value::Absent, |there| Value::Number(there.names as u64))),
-        ("more_names", there.map_or(Value::Absent, |there| Value::Flag(there.more))),
+        ("names_of_first", there.map_or(Value::Absent, |there| first(there.extent))),
         ("examples", Value::List(examples.map(|name| name.as_str().into()).collect())),
     ];
     fields.extend(words(near.tag));
@@ -107,16 +127,58 @@ pub(super) fn near<'a>(near: &'a Near<'a>, there: Option<&'a OnAddress>) -> Vec<
     fields
 }
 
-/// The values of a tie.
-pub(super) fn tie(tie: &Tie) -> Vec<Field<'_>> {
+/// A relation in JSON.
+#[derive(Serialize)]
+pub(super) struct RelationJson {
+    relation: &'static str,
+    via: String,
+    threat: String,
+    threats: u64,
+    shared_by: u64,
+}
+
+impl RelationJson {
+    pub(super) fn of(relation: &Relation) -> Self {
+        Self {
+            relation: relation.kind.name(),
+            via: relation.via.to_string(),
+            threat: relation.threat.to_string(),
+            threats: relation.threats,
+            shared_by: relation.shared,
+        }
+    }
+}
+
+/// Relations in one cell: `address 192.0.2.66 shared by 2 with evil.example; ...`.
+pub(super) fn relations(relations: &[Relation]) -> String {
+    let one = |relation: &Relation| {
+        let (kind, shared) = (relation.kind.name(), relation.shared);
+        format!("{kind} {} shared by {shared} with {}", relation.via, threats(relation))
+    };
+    relations.iter().map(one).collect::<Vec<_>>().join("; ")
+}
+
+/// The threats of a relation.
+fn threats(relation: &Relation) -> String {
+    match relation.threats {
+        0 | 1 => relation.threat.to_string(),
+        more => format!("{} and {} more", relation.threat, more - 1),
+    }
+}
+
+/// The values of a neighbour.
+pub(super) fn neighbour<'a>(neighbour: &'a Neighbour, limits: &Limits) -> Vec<Field<'a>> {
+    let parts = limits.parts();
+    let of_first = if parts.is_empty() {
+        Value::Absent
+    } else {
+        Value::List(parts.into_iter().map(Cow::Owned).collect())
+    };
     vec![
-        ("subject", text(tie.subject.to_string())),
-        ("tie", text(tie.kind.name())),
-        ("over", text(tie.over.to_string())),
-        ("threat", text(tie.threat.to_string())),
-        ("threats", Value::Number(tie.threats)),
-        ("shared_by", Value::Number(tie.shared)),
-        ("score", Value::Decimal(tie.score())),
+        ("subject", text(neighbour.subject.to_string())),
+        ("score", Value::Decimal(neighbour.score())),
+        ("relations", Value::Relations(&neighbour.relations)),
+        ("of_first", of_first),
     ]
 }
 
@@ -147,13 +209,13 @@ const NEAR: &[Column] = &[
     ("SUCH AS", Kind::Text),
     ("NOTE", Kind::Text),
 ];
-const TIE: &[Column] = &[
+const NEIGHBOUR: &[Column] = &[
     ("SUBJECT", Kind::Text),
-    ("TIE", Kind::Fixed),
-    ("OVER", Kind::Text),
-    ("THREAT", Kind::Text),
-    ("SHARED BY", Kind::Number),
     ("SCORE", Kind::Number),
+    ("RELATION", Kind::Fixed),
+    ("VIA", Kind::Text),
+    ("SHARED BY", Kind::Number),
+    ("THREAT", Kind::Text),
 ];
 
 /// Columns and cells of a line.
@@ -193,8 +255,10 @@ pub(super) fn event_line(event: &TagEvent) -> Line {
 
 /// A near address in a table.
 pub(super) fn near_line(near: &Near<'_>, there: Option<&OnAddress>) -> Line {
-    let names =
-        |there: &OnAddress| format!("{}{}", if there.more { "over " } else { "" }, there.names);
+    let names = |there: &OnAddress| match there.extent.first() {
+        Some(read) => format!("{} of the first {read} records", there.names),
+        None => there.names.to_string(),
+    };
     let examples = |there: &OnAddress| {
         there.examples.iter().map(NameBuf::as_str).collect::<Vec<_>>().join(" ")
     };
@@ -211,21 +275,32 @@ pub(super) fn near_line(near: &Near<'_>, there: Option<&OnAddress>) -> Line {
     (NEAR, cells)
 }
 
-/// A tie in a table.
-pub(super) fn tie_line(tie: &Tie) -> Line {
-    let threat = match tie.threats {
-        0 | 1 => tie.threat.to_string(),
-        more => format!("{} and {} more", tie.threat, more - 1),
-    };
-    let cells = vec![
-        tie.subject.to_string(),
-        tie.kind.name().to_owned(),
-        tie.over.to_string(),
-        threat,
-        tie.shared.to_string(),
-        decimal(tie.score()),
-    ];
-    (TIE, cells)
+/// A neighbour in a table, with the first of its relations.
+pub(super) fn neighbour_line(neighbour: &Neighbour) -> Line {
+    let mut cells = vec![neighbour.subject.to_string(), decimal(neighbour.score())];
+    match neighbour.relations.first() {
+        Some(relation) => cells.extend(relation_cells(relation)),
+        None => cells.resize(NEIGHBOUR.len(), String::new()),
+    }
+    (NEIGHBOUR, cells)
+}
+
+/// The further relations of a neighbour, below it.
+pub(super) fn further_lines(neighbour: &Neighbour) -> impl Iterator<Item = Vec<String>> {
+    neighbour.relations.iter().skip(1).map(|relation| {
+        let mut cells = vec![String::new(), String::new()];
+        cells.extend(relation_cells(relation));
+        cells
+    })
+}
+
+fn relation_cells(relation: &Relation) -> [String; 4] {
+    [
+        relation.kind.name().to_owned(),
+        relation.via.to_string(),
+        relation.shared.to_string(),
+        threats(relation),
+    ]
 }
 
 /// A number with four digits behind the point, so that it is the same on every machine.

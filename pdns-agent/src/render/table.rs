@@ -145,7 +145,7 @@ impl Table {
             Item::Tag(tag) => owned(judged::tag_line(tag)),
             Item::TagEvent(event) => owned(judged::event_line(event)),
             Item::Near(near, there) => owned(judged::near_line(near, there)),
-            Item::Tie(tie) => owned(judged::tie_line(tie)),
+            Item::Neighbour(neighbour, _) => owned(judged::neighbour_line(neighbour)),
         }
     }
 
@@ -165,8 +165,8 @@ impl Table {
             time(seen.time_last),
             csv::text(ttl(seen, seen.ttl_max)),
         ];
-        let (mut columns, mut cells) =
-            self.tagged(ROW.to_vec(), cells, &self.look.tags.of_row(row));
+        let tags = judged::row_kinds(&self.look.tags.of_row(row));
+        let (mut columns, mut cells) = self.with_tags(ROW.to_vec(), cells, tags);
         if self.look.sensors.len() > 1 {
             columns.push(SENSORS);
             cells.push(self.look.sensors(seen.sensors).collect::<Vec<_>>().join(" "));
@@ -177,13 +177,22 @@ impl Table {
     /// A line with its tags behind it, where the store has tags.
     fn tagged(
         &self,
+        columns: Vec<Column>,
+        cells: Vec<String>,
+        tags: &[&Tag],
+    ) -> (Vec<Column>, Vec<String>) {
+        self.with_tags(columns, cells, judged::kinds(tags).join(" "))
+    }
+
+    fn with_tags(
+        &self,
         mut columns: Vec<Column>,
         mut cells: Vec<String>,
-        tags: &[&Tag],
+        tags: String,
     ) -> (Vec<Column>, Vec<String>) {
         if !self.look.tags.is_empty() {
             columns.push(TAGS);
-            cells.push(judged::kinds(tags).join(" "));
+            cells.push(tags);
         }
         (columns, cells)
     }
@@ -207,6 +216,9 @@ impl Renderer for Table {
         let (columns, cells) = self.cells(item);
         self.columns = columns;
         self.rows.push(cells);
+        if let Item::Neighbour(neighbour, _) = item {
+            self.rows.extend(judged::further_lines(neighbour));
+        }
         if self.rows.len() >= PAGE { self.page(out) } else { Ok(()) }
     }
 

@@ -71,7 +71,7 @@ pub struct Owners {
 
 impl Owners {
     /// Hands out each name that has rows with its sum, in no special order.
-    pub fn each(&self, each: &mut dyn FnMut(Name<'_>, &OwnerSum)) {
+    pub fn each<'o>(&'o self, each: &mut dyn FnMut(Name<'o>, &'o OwnerSum)) {
         for (line, sum) in self.lines().filter(|(_, sum)| sum.records > 0 && **sum != SHARED) {
             // A line that is not a canonical name has no rows; `pdns admin verify` tells of it.
             if let Some(name) = name_on(line) {

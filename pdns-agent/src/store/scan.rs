@@ -70,34 +70,6 @@ impl Store {
         })
     }
 
-    /// As [`Store::names`], but only the blocks that were begun last, at most `most` of them, latest first: for a
-    /// glance at what is new that costs the same however large the store is.
-    ///
-    /// # Errors
-    /// When Redis does not answer.
-    pub fn latest_names(
-        &mut self,
-        below: Option<Name<'_>>,
-        most: usize,
-        each: &mut dyn FnMut(&[u8]) -> ControlFlow<()>,
-    ) -> Result<(), StoreError> {
-        let partitions: Vec<u8> = self.parts(below).into_iter().map(|part| part.0).collect();
-        let metas = self.metas(Kind::Record, partitions.iter().copied())?;
-        let mut blocks = Vec::new();
-        for (partition, meta) in partitions.into_iter().zip(metas) {
-            // How far behind the latest of its partition.
-            let behind = meta.log_blocks().rev().zip(0_u32..).take(most);
-            blocks.extend(behind.map(|(block, age)| (age, partition, block)));
-        }
-        blocks.sort_unstable();
-        blocks.truncate(most);
-        let keys: Vec<String> = blocks
-            .into_iter()
-            .map(|(_, partition, block)| self.keys.log(partition, Kind::Record, block))
-            .collect();
-        self.link.blocks(&keys, LOG as usize, &mut |_, octets| each(lines(octets)))
-    }
-
     /// The sums of all records or negative answers, without their names, and what they tell of their types.
     ///
     /// # Errors

@@ -5,10 +5,11 @@
 //! belongs together (a tag, the one that it displaces, the entries in the history) is one function call.
 
 use super::link::Packed;
-use super::tag::{self, Tag, TagReader};
+use super::tag::{self, Tag, TagReader, TagSubject};
 use super::tag_order::sorted;
 use super::{Store, StoreError, reply};
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::ops::ControlFlow;
 
 /// The most tags of a store: all of them are read at once.
@@ -248,6 +249,18 @@ impl Store {
         &mut self,
         each: &mut dyn FnMut(TagEvent) -> ControlFlow<()>,
     ) -> Result<u64, StoreError> {
+        self.tag_history_of(&|_| true, each)
+    }
+
+    /// As [`Store::tag_history`], of the tags whose subject `admits` lets through.
+    ///
+    /// # Errors
+    /// As [`Store::tag_history`]; an entry of another tag need not read.
+    pub fn tag_history_of(
+        &mut self,
+        admits: &dyn Fn(&TagSubject) -> bool,
+        each: &mut dyn FnMut(TagEvent) -> ControlFlow<()>,
+    ) -> Result<u64, StoreError> {
         let key = self.keys.tags_history();
         let damaged = || StoreError::damaged(&key);
         let Some(oldest) = self.oldest_entry()? else { return Ok(0) };
@@ -262,13 +275,16 @@ impl Store {
                 return Ok(dropped);
             }
             for entry in page.into_iter().rev() {
-                let event = read_event(&reply::octets(entry)?).ok_or_else(damaged)?;
+                let entry = reply::octets(entry)?;
+                let stored = StoredEvent::read(&entry).ok_or_else(damaged)?;
                 // What is added meanwhile moves those that were shown into the next page.
-                if event.number < before {
-                    before = event.number;
-                    if each(event).is_break() {
-                        return Ok(dropped);
-                    }
+                if stored.number >= before {
+                    continue;
+                }
+                before = stored.number;
+                let (_, subject) = tag::read_field(&stored.tag).ok_or_else(damaged)?;
+                if admits(&subject) && each(stored.event().ok_or_else(damaged)?).is_break() {
+                    return Ok(dropped);
                 }
             }
             end -= PAGE;
@@ -362,16 +378,38 @@ fn entry(act: TagAct, field: &str, value: &str) -> String {
     serde_json::to_string(&Entry { act, tag: field, value }).unwrap_or_default()
 }
 
+/// An entry of the history, read whole.
 pub(super) fn read_event(entry: &[u8]) -> Option<TagEvent> {
-    /// As [`Entry`], owned: its texts have escapes.
-    #[derive(Deserialize)]
-    struct Owned {
-        act: TagAct,
-        tag: String,
-        value: String,
+    StoredEvent::read(entry)?.event()
+}
+
+/// An entry of the history, of which the tag's words are not read yet.
+struct StoredEvent<'e> {
+    number: u64,
+    act: TagAct,
+    tag: Cow<'e, str>,
+    value: Cow<'e, str>,
+}
+
+impl<'e> StoredEvent<'e> {
+    fn read(entry: &'e [u8]) -> Option<Self> {
+        /// As [`Entry`], owned where its texts have escapes.
+        #[derive(Deserialize)]
+        struct Read<'e> {
+            act: TagAct,
+            #[serde(borrow)]
+            tag: Cow<'e, str>,
+            #[serde(borrow)]
+            value: Cow<'e, str>,
+        }
+        let (number, entry) = std::str::from_utf8(entry).ok()?.split_once(' ')?;
+        let number = number.parse().ok().filter(|&number: &u64| number > 0)?;
+        let Read { act, tag, value } = serde_json::from_str(entry).ok()?;
+        Some(Self { number, act, tag, value })
     }
-    let (number, entry) = std::str::from_utf8(entry).ok()?.split_once(' ')?;
-    let number = number.parse().ok().filter(|&number: &u64| number > 0)?;
-    let Owned { act, tag, value } = serde_json::from_str(entry).ok()?;
-    Some(TagEvent { number, act, tag: Tag::read(tag.as_bytes(), value.as_bytes())? })
+
+    fn event(&self) -> Option<TagEvent> {
+        let tag = Tag::read(self.tag.as_bytes(), self.value.as_bytes())?;
+        Some(TagEvent { number: self.number, act: self.act, tag })
+    }
 }

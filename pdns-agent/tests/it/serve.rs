@@ -4,6 +4,7 @@ mod circl;
 mod clients;
 mod dnsdb;
 mod exposed;
+mod facts;
 mod hostile;
 mod limits;
 mod logins;
@@ -186,7 +187,7 @@ impl Reply {
     }
 }
 
-pub(super) fn wire(name: &str) -> Vec<u8> {
+pub(crate) fn wire(name: &str) -> Vec<u8> {
     let mut out = Vec::new();
     NameBuf::parse(name).unwrap().as_name().write_wire(&mut out);
     out
@@ -199,7 +200,7 @@ pub(super) fn fill(redis: &Redis) {
 }
 
 /// Adds what was seen by one more log: owner, type, RDATA, when after [`START`].
-pub(super) fn add(store: &mut Store, log: u8, rows: &[(String, RrType, Vec<u8>, u32)]) {
+pub(crate) fn add(store: &mut Store, log: u8, rows: &[(String, RrType, Vec<u8>, u32)]) {
     let mut model = Model::new();
     let mut log = Log::new(store, log);
     for (rrname, rrtype, octets, at) in rows {

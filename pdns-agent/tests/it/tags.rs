@@ -1,6 +1,7 @@
 //! Tags: kept by the store as a model keeps them, typed, shown, imported, and no way to do harm with them.
 
 mod neighbours;
+mod precedence;
 mod watch;
 
 use crate::cli::{Site, golden, on_terminal};
@@ -259,7 +260,7 @@ fn commands_on_tags_say_what_they_did() {
         "near 192.0.2.0/24",
         "near 192.0.2.7 --kind harm",
         "contrast a..b",
-        "contrast --tie colour",
+        "contrast --relation colour",
         "watch --interval 0",
         "watch --contains \\9",
         "www.example.com --tag harm",

@@ -140,7 +140,7 @@ def pictures(visitor, folder):
                        ("address", "/context/192.0.2.7"), ("hostile", "/context/203.0.113.66"),
                        ("prefix", "/context/198.51.100.0/24"), ("below", "/context/*.example.com"),
                        ("none", "/context?q=443")]:
-        for width in [1280, 390]:
+        for width in [1280, 768, 390]:
             for scheme in ["light", "dark"]:
                 visitor.size(width, scheme)
                 visitor.go(path)

@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
-"""Nearness and ties with plain dictionaries over all records.
+"""Nearness and relations with plain dictionaries over all records.
 
     near.py < QUESTIONS
 
 reads {"rows": [...], "tags": [...], "most": N, "questions": [...]}, all records as `pdns find --format json` has
 them and all tags as `pdns tag list --format json` has them, and prints the answers in the order of the questions: of
-{"near": ADDRESS, "kind": KIND or null} all tagged addresses by distance, of {"contrast": SUBJECT or null} all ties,
-and how many values are shared by more than N names. A subject is text as it is shown: `.example.com` is the
-name and all names below it.
+{"near": ADDRESS, "kind": KIND or null} all tagged addresses by distance; of {"contrast": SUBJECT or null, "parked":
+PATH or null} all neighbours with their relations, how many values are shared by more than N names, and how many are left
+out as local or listed in the file at PATH. A subject is text as it is shown: `.example.com` is the name and all names below
+it.
 """
 
 import functools
@@ -107,6 +108,51 @@ def shared_bits(one, other):
     return one.max_prefixlen - (int(one) ^ int(other)).bit_length()
 
 
+def without(nets, net):
+    """What is left of disjoint prefixes without one of them or a part of one."""
+    left = []
+    for known in nets:
+        if known == net or known.subnet_of(net):
+            continue
+        left += known.address_exclude(net) if net.subnet_of(known) else [known]
+    return left
+
+
+def in_effect(tag, tags):
+    """The parts of a tagged prefix on which no nearer tag says the opposite."""
+    net = tag["on"].net
+    nets, opposite = [net], {"threat": "trust", "trust": "threat"}.get(tag["kind"])
+    if opposite is None:
+        return nets
+    nearer = [
+        (other["on"].net, other["kind"])
+        for other in tags
+        if other["kind"] in (opposite, tag["kind"])
+        and other["on"].net is not None
+        and other["on"].net.version == net.version
+        and other["on"].net.prefixlen > net.prefixlen
+        and other["on"].net.subnet_of(net)
+    ]
+    for inner, kind in sorted(nearer, key=lambda each: each[0].prefixlen):
+        nets = without(nets, inner)
+        if kind == tag["kind"]:
+            nets.append(inner)
+    return nets
+
+
+def nearest_in(address, net):
+    # Each coordinate on its own: of the values it takes in the prefix, the one that is nearest.
+    lows, highs = coordinates(net.network_address), coordinates(net.broadcast_address)
+    point = [min(max(at, low), high) for at, low, high in zip(coordinates(address), lows, highs, strict=True)]
+    width = 8 if address.version == 4 else 16
+    number = 0
+    for at in point:
+        number = number << width | at
+    there = type(address)(number)
+    square = sum((a - b) ** 2 for a, b in zip(coordinates(address), point, strict=True))
+    return square, -shared_bits(address, there), there
+
+
 def near(tags, question):
     address = ipaddress.ip_address(question["near"])
     found = []
@@ -114,20 +160,12 @@ def near(tags, question):
         net = tag["on"].net
         if net is None or net.version != address.version or question["kind"] not in (None, tag["kind"]):
             continue
-        # Each coordinate on its own: of the values it takes in the prefix, the one that is nearest.
-        lows, highs = coordinates(net.network_address), coordinates(net.broadcast_address)
-        point = [
-            min(max(at, low), high) for at, low, high in zip(coordinates(address), lows, highs, strict=True)
-        ]
-        width = 8 if address.version == 4 else 16
-        number = 0
-        for at in point:
-            number = number << width | at
-        there = type(address)(number)
-        square = sum((a - b) ** 2 for a, b in zip(coordinates(address), point, strict=True))
-        bits = shared_bits(address, there)
-        rank = (square, -bits, tag["on"].order(), ("threat", "interest", "trust").index(tag["kind"]))
-        found.append((rank, [tag["subject"], tag["kind"], str(there), f"{math.sqrt(square):.4f}", bits]))
+        parts = [nearest_in(address, part) for part in in_effect(tag, tags)]
+        if not parts:
+            continue
+        square, bits, there = min(parts)
+        rank = (square, bits, tag["on"].order(), ("threat", "interest", "trust").index(tag["kind"]))
+        found.append((rank, [tag["subject"], tag["kind"], str(there), f"{math.sqrt(square):.4f}", -bits]))
     return [line for _, line in sorted(found)]
 
 
@@ -154,6 +192,11 @@ class World:
     def tags_of_address(self, address):
         return [tag for tag in self.tags if tag["on"].holds_address(address)]
 
+    def is_trusted(self, address):
+        tags = [tag for tag in self.tags_of_address(address) if tag["kind"] != "interest"]
+        nearest = max(tags, key=lambda tag: tag["on"].closeness(), default=None)
+        return nearest is not None and nearest["kind"] == "trust"
+
     def threat_of(self, name):
         """The threat that a name is part of: the nearest tag that says threat or trust must say threat."""
         tags = [tag for tag in self.tags_of_name(name) if tag["kind"] != "interest"]
@@ -161,7 +204,46 @@ class World:
         return nearest["on"] if nearest and nearest["kind"] == "threat" else None
 
 
+LOCAL = [
+    ipaddress.ip_network(net)
+    for net in (
+        "0.0.0.0/8", "127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "169.254.0.0/16",
+        "::/128", "::1/128", "fc00::/7", "fec0::/10", "fe80::/10",
+    )
+]  # fmt: skip
+
+
+class Parked:
+    """What relates nothing: local addresses, and the addresses and hosts of a list."""
+
+    def __init__(self, path):
+        self.nets, self.hosts = list(LOCAL) if path else [], []
+        for line in open(path, encoding="ascii") if path else []:
+            entry = line.split("#")[0].strip()
+            try:
+                self.nets.append(ipaddress.ip_network(entry))
+            except ValueError:
+                self.hosts += [entry] if entry else []
+        self.met = set()
+
+    def has_address(self, address):
+        address = getattr(address, "ipv4_mapped", None) or address
+        return any(net.version == address.version and address in net for net in self.nets)
+
+    def address(self, address):
+        """Whether it relates nothing; then it is counted."""
+        found = self.has_address(address)
+        self.met |= {str(address)} if found else set()
+        return found
+
+    def host(self, name):
+        found = any(below(name, host) for host in self.hosts)
+        self.met |= {name} if found else set()
+        return found
+
+
 def contrast(world, question, most):
+    parked = Parked(question["parked"])
     if question["contrast"] is None:
         threats = [tag["on"] for tag in world.tags if tag["kind"] == "threat"]
         threat_of, one = world.threat_of, None
@@ -179,6 +261,22 @@ def contrast(world, question, most):
         add("address", ipaddress.ip_network(address), threat)
         add("prefix", around(address), threat)
 
+    def take(name, threat):
+        """The addresses of a name, and those at the end of its CNAMEs, up to 16 of them one after the other."""
+        due, known = {name}, set()
+        for _ in range(17):
+            targets = set()
+            for one in due - known:
+                for address in world.addresses[one]:
+                    if not parked.address(address):
+                        add_address(address, threat)
+                for target in world.targets["CNAME", one]:
+                    if not parked.host(target):
+                        add("cname", target, threat)
+                        targets.add(target)
+            known |= due
+            due = targets
+
     names = set()
     for threat in threats:
         if threat.net is None:
@@ -195,22 +293,30 @@ def contrast(world, question, most):
         if threat is None:
             continue
         add("cname", name, threat)
-        for address in world.addresses[name]:
-            add_address(address, threat)
-        for target in world.targets["CNAME", name]:
-            add("cname", target, threat)
+        take(name, threat)
         for target in world.targets["NS", name]:
-            add("nameserver", target, threat)
+            if not parked.host(target):
+                add("nameserver", target, threat)
         domain = registrable(name)
         if domain is not None:
             add("domain", domain, threat)
             for target in world.targets["NS", domain]:
-                add("nameserver", target, threat)
+                if not parked.host(target):
+                    add("nameserver", target, threat)
 
-    ties, common = [], 0
+    found, common = defaultdict(list), 0
     for (kind, over), those in values.items():
         if kind in ("address", "prefix"):
-            on = {address: names for address, names in world.on_address.items() if address in over}
+            all_parked = parked.has_address(over.network_address)
+            on = {
+                address: names
+                for address, names in world.on_address.items()
+                if address in over
+                and (
+                    kind == "address"
+                    or not (world.is_trusted(address) or (not all_parked and parked.has_address(address)))
+                )
+            }
             sharers = set().union(*on.values())
             candidates = {}
             for address, owners in on.items():
@@ -237,8 +343,8 @@ def contrast(world, question, most):
             part = one and (one.holds_name(candidate) if address is None else one.holds_address(address))
             if not tagged and not part:
                 count = max(len(sharers), 1)
-                ties.append([candidate, kind, shown, threat.shown, len(those), count, f"{1 / count:.4f}"])
-    return [sorted(ties), common]
+                found[candidate].append([count, kind, shown, threat.shown, len(those)])
+    return [{candidate: sorted(relations) for candidate, relations in found.items()}, common, len(parked.met)]
 
 
 def main():

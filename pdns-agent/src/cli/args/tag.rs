@@ -1,7 +1,7 @@
 //! What can be typed of tags, and of what lies close to a tagged threat: clap types.
 
 use super::examples;
-use crate::query::{Scope, TieKind};
+use crate::query::{RelationKind, Scope};
 use crate::store::TagKind;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand};
@@ -158,9 +158,15 @@ pub struct ContrastArgs {
     /// Whose neighbours: a name, '*.NAME', address or prefix [default: all that is tagged as a threat]
     #[arg(value_name = "SUBJECT")]
     pub subject: Option<String>,
-    /// Only ties of this kind
-    #[arg(long, value_name = "KIND", value_parser = ties())]
-    pub tie: Option<TieKind>,
+    /// Only relations of this kind
+    #[arg(long, alias = "tie", value_name = "KIND", value_parser = relations())]
+    pub relation: Option<RelationKind>,
+    /// Follow local and parking addresses and parking name servers as well
+    ///
+    /// What leads to 127.0.0.1, to a private address or to a parking service is related to a threat by nothing else. These
+    /// are left out, and counted. The list of parking services is that of pdns parked.
+    #[arg(long)]
+    pub include_parked: bool,
 }
 
 /// What `pdns watch` is asked.
@@ -197,7 +203,7 @@ fn kind_or_any() -> impl TypedValueParser<Value = AnyKind> {
     PossibleValuesParser::new(names).map(|name| AnyKind(name.parse().ok()))
 }
 
-fn ties() -> impl TypedValueParser<Value = TieKind> {
-    PossibleValuesParser::new(TieKind::ALL.map(TieKind::name))
-        .try_map(|name| name.parse::<TieKind>())
+fn relations() -> impl TypedValueParser<Value = RelationKind> {
+    PossibleValuesParser::new(RelationKind::ALL.map(RelationKind::name))
+        .try_map(|name| name.parse::<RelationKind>())
 }

@@ -2,11 +2,10 @@
 //!
 //! Second half of `contrast`: each value is followed to the names that share it, as far as it is worth it.
 
-use super::values::{Threats, Values, each_below};
-use super::{Answer, Asked, MAX_SHARED, TieKind, Value};
+use super::values::{Values, each_below};
+use super::{Asked, Found, MAX_SHARED, RelationKind, Value};
 use crate::name::NameBuf;
 use crate::query::order::Each;
-use crate::rdata::Target;
 use crate::rr::RrType;
 use crate::store::{FactBuf, Row, Store, StoreError, TagSubject};
 use ipnet::IpNet;
@@ -25,26 +24,29 @@ pub(super) fn follow(
     store: &mut Store,
     asked: &Asked<'_>,
     values: &Values<'_>,
-    kind: Option<TieKind>,
-    answer: &mut Answer,
+    kind: Option<RelationKind>,
+    found: &mut Found,
 ) -> Result<(), StoreError> {
-    let wanted = |is: TieKind| kind.is_none_or(|kind| kind == is);
-    for ((kind, over), threats) in values.of.iter().filter(|((kind, _), _)| wanted(*kind)) {
-        let value = Value { kind: *kind, over, threats };
-        let sharers = match (kind, over) {
-            (TieKind::Address | TieKind::Prefix, TagSubject::Net(net)) => on_net(store, *net)?,
-            (TieKind::Nameserver, TagSubject::Name(name)) => pointing(store, name, RrType::NS)?,
-            (TieKind::Cname, TagSubject::Name(name)) => pointing(store, name, RrType::CNAME)?,
+    let wanted = |is: RelationKind| kind.is_none_or(|kind| kind == is);
+    for value in values.each().filter(|value| wanted(value.kind)) {
+        let sharers = match (value.kind, value.via) {
+            (RelationKind::Address | RelationKind::Prefix, TagSubject::Net(net)) => {
+                on_net(store, asked, *net)?
+            }
+            (RelationKind::Nameserver, TagSubject::Name(name)) => {
+                pointing(store, name, RrType::NS)?
+            }
+            (RelationKind::Cname, TagSubject::Name(name)) => pointing(store, name, RrType::CNAME)?,
             // All domains are walked together, below.
             _ => continue,
         };
         match sharers {
-            None => answer.common += 1,
-            Some(sharers) => offer(asked, values, &value, &sharers, answer),
+            None => found.common += 1,
+            Some(sharers) => offer(asked, values, &value, &sharers, found),
         }
     }
-    if wanted(TieKind::Domain) {
-        domains(store, asked, values, answer)?;
+    if wanted(RelationKind::Domain) {
+        domains(store, asked, values, found)?;
     }
     Ok(())
 }
@@ -55,17 +57,17 @@ fn offer(
     values: &Values<'_>,
     value: &Value<'_>,
     sharers: &BTreeMap<NameBuf, BTreeSet<IpAddr>>,
-    answer: &mut Answer,
+    found: &mut Found,
 ) {
     // Who has the very address of a threat is tied by that, and not by the prefix around it, too.
     let is_value = |address: &IpAddr| {
-        let key = (TieKind::Address, TagSubject::Net((*address).into()));
+        let key = (RelationKind::Address, TagSubject::Net((*address).into()));
         values.of.contains_key(&key)
     };
     let shared = sharers.len();
     let mut near: BTreeSet<IpAddr> = BTreeSet::new();
     for (name, addresses) in sharers {
-        if value.kind == TieKind::Prefix {
+        if value.kind == RelationKind::Prefix {
             let others: Vec<&IpAddr> = addresses.iter().filter(|one| !is_value(one)).collect();
             if others.is_empty() {
                 continue;
@@ -74,19 +76,19 @@ fn offer(
         }
         let subject = TagSubject::Name(name.clone());
         if asked.is_candidate(&subject) {
-            answer.offer(subject, value, shared);
+            found.add(subject, value, shared);
         }
     }
-    match (value.kind, value.over) {
+    match (value.kind, value.via) {
         // The address of a threat is itself what it shares.
-        (TieKind::Address, over) if asked.is_candidate(over) => {
-            answer.offer(over.clone(), value, shared);
+        (RelationKind::Address, via) if asked.is_candidate(via) => {
+            found.add(via.clone(), value, shared);
         }
-        (TieKind::Prefix, _) => {
+        (RelationKind::Prefix, _) => {
             for address in near {
                 let subject = TagSubject::Net(address.into());
                 if asked.is_candidate(&subject) {
-                    answer.offer(subject, value, shared);
+                    found.add(subject, value, shared);
                 }
             }
         }
@@ -94,17 +96,18 @@ fn offer(
     }
 }
 
-/// The names on the addresses of a prefix, with those addresses.
-fn on_net(store: &mut Store, net: IpNet) -> Result<Sharers, StoreError> {
+/// The names on the addresses of a prefix, with those addresses; without what is trusted or parked within it, unless all
+/// of it is parked.
+fn on_net(store: &mut Store, asked: &Asked<'_>, net: IpNet) -> Result<Sharers, StoreError> {
+    let is_parked = asked.is_parked_address(net.network());
     gather(
         |each| store.of_addresses(net.network(), net.broadcast(), MAX_SHARED + 1, each),
-        |row| match &row.fact {
-            FactBuf::Record(rdata) => match rdata.as_rdata().target() {
-                Target::V4(address) => Some(Some(address.into())),
-                Target::V6(address) => Some(Some(address.into())),
-                _ => None,
-            },
-            FactBuf::Negative { .. } => None,
+        |row| {
+            let address = row.address()?;
+            let is_left_out = net.prefix_len() < net.max_prefix_len()
+                && (asked.is_trusted_address(address)
+                    || !is_parked && asked.is_parked_address(address));
+            (!is_left_out).then_some(Some(address))
         },
     )
 }
@@ -143,29 +146,28 @@ fn domains(
     store: &mut Store,
     asked: &Asked<'_>,
     values: &Values<'_>,
-    answer: &mut Answer,
+    found: &mut Found,
 ) -> Result<(), StoreError> {
-    let mut known: HashMap<&str, (&TagSubject, &Threats<'_>, usize)> = HashMap::new();
+    let mut known: HashMap<&str, (Value<'_>, usize)> = HashMap::new();
     let mut domains = Vec::new();
-    for ((_, over), threats) in &values.of {
-        if let TagSubject::Below(domain) = over {
+    for value in values.each() {
+        if let TagSubject::Below(domain) = value.via {
             domains.push(domain);
-            known.insert(domain.as_str(), (over, threats, 0));
+            known.insert(domain.as_str(), (value, 0));
         }
     }
     each_below(store, &domains, &mut |_, domain| {
-        if let Some((_, _, count)) = known.get_mut(domain) {
+        if let Some((_, count)) = known.get_mut(domain) {
             *count += 1;
         }
     })?;
     let is_common = |count: usize| count > MAX_SHARED;
-    answer.common += known.values().filter(|&&(_, _, count)| is_common(count)).count() as u64;
+    found.common += known.values().filter(|&&(_, count)| is_common(count)).count() as u64;
     each_below(store, &domains, &mut |name, domain| {
-        let Some(&(over, threats, count)) = known.get(domain) else { return };
+        let Some((value, count)) = known.get(domain) else { return };
         let subject = TagSubject::Name(name.to_buf());
-        if !is_common(count) && asked.is_candidate(&subject) {
-            let value = Value { kind: TieKind::Domain, over, threats };
-            answer.offer(subject, &value, count);
+        if !is_common(*count) && asked.is_candidate(&subject) {
+            found.add(subject, value, *count);
         }
     })
 }

@@ -1,10 +1,13 @@
 //! What the threats have that others may share.
 //!
 //! First half of `contrast`. Threats that are domains are opened into the names below them, names into the
-//! values of their records; addresses and prefixes are values themselves.
+//! values of their records; addresses and prefixes are values themselves. A threat's CNAMEs are followed to the addresses at
+//! their end.
 
-use super::{Asked, MAX_SHARED, TieKind};
+use super::{Asked, Limits, MAX_SHARED, RelationKind, Value};
 use crate::name::{Name, NameBuf, suffix};
+use crate::query::Extent;
+use crate::query::follow::{MAX_STEPS, alias};
 use crate::query::order::Smallest;
 use crate::query::tags::ancestors;
 use crate::query::text::Text;
@@ -16,8 +19,8 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::net::IpAddr;
 use std::ops::ControlFlow;
 
-/// The most names of threats that are looked at, the first by their text.
-const MAX_NAMES: usize = 50_000;
+/// The most names of threats that are looked at, the first by their text, and the most targets of their CNAMEs.
+const MAX_NAMES: usize = 200_000;
 /// The most values that are followed.
 const MAX_VALUES: usize = 200_000;
 /// The most records of threats that are read.
@@ -28,15 +31,25 @@ pub(super) type Threats<'a> = BTreeSet<&'a TagSubject>;
 
 /// Values, with the threats that have them, in a fixed order.
 pub(super) struct Values<'a> {
-    pub(super) of: BTreeMap<(TieKind, TagSubject), Threats<'a>>,
-    /// A bound left threats or values out.
-    pub(super) partial: bool,
+    pub(super) of: BTreeMap<(RelationKind, TagSubject), Threats<'a>>,
+    /// Those that are left out as local or parked.
+    pub(super) parked: BTreeSet<TagSubject>,
+    pub(super) limits: Limits,
+    asked: &'a Asked<'a>,
+    /// Records that were read.
+    rows: usize,
 }
 
 impl<'a> Values<'a> {
     /// The values of all that is asked about.
-    pub(super) fn collect(store: &mut Store, asked: &Asked<'a>) -> Result<Self, StoreError> {
-        let mut values = Self { of: BTreeMap::new(), partial: false };
+    pub(super) fn collect(store: &mut Store, asked: &'a Asked<'a>) -> Result<Self, StoreError> {
+        let mut values = Self {
+            of: BTreeMap::new(),
+            parked: BTreeSet::new(),
+            limits: Limits::default(),
+            asked,
+            rows: 0,
+        };
         let subjects = asked.subjects();
         for &subject in &subjects {
             if let TagSubject::Net(net) = subject {
@@ -44,38 +57,38 @@ impl<'a> Values<'a> {
             }
         }
         let names = values.names(store, &subjects)?;
-        let mut threats: BTreeMap<NameBuf, &'a TagSubject> = BTreeMap::new();
+        let mut threats: BTreeMap<NameBuf, Threats<'a>> = BTreeMap::new();
         for name in names {
             let subject = TagSubject::Name(name.clone());
             let tags = asked.tags.of_name(name.as_name());
             // What is trusted within a threat's domain is no threat.
             if let Some(threat) = asked.threat(&subject, &tags) {
-                values.add(TieKind::Cname, subject, threat);
+                values.add(RelationKind::Cname, subject, threat);
                 if let Some(domain) = suffix::registrable(name.as_name()) {
-                    values.add(TieKind::Domain, TagSubject::Below(domain.to_buf()), threat);
+                    values.add(RelationKind::Domain, TagSubject::Below(domain.to_buf()), threat);
                 }
-                threats.insert(name, threat);
+                threats.insert(name, Threats::from([threat]));
             }
         }
-        let names: Vec<NameBuf> = threats.keys().cloned().collect();
-        let mut rows = 0;
-        store.of_names(&names, &mut |row| {
-            rows += 1;
-            if let Some(threat) = threats.get(&row.rrname) {
-                values.row(&row, threat);
-            }
-            if rows < MAX_ROWS { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
-        })?;
-        values.partial |= rows >= MAX_ROWS;
+        let targets = values.records(store, &threats, &|_| true)?;
+        values.targets(store, targets)?;
         values.nameservers(store)?;
+        let is_cut = values.rows > MAX_ROWS;
+        values.limits.records = Extent::new(values.rows.min(MAX_ROWS), is_cut);
         Ok(values)
     }
 
-    fn add(&mut self, kind: TieKind, over: TagSubject, threat: &'a TagSubject) {
+    /// All values, each with its place.
+    pub(super) fn each(&self) -> impl Iterator<Item = Value<'_>> {
+        let values = self.of.iter().enumerate();
+        values.map(|(place, ((kind, via), threats))| Value { place, kind: *kind, via, threats })
+    }
+
+    fn add(&mut self, kind: RelationKind, via: TagSubject, threat: &'a TagSubject) {
         let full = self.of.len() >= MAX_VALUES;
-        let key = (kind, over);
+        let key = (kind, via);
         if full && !self.of.contains_key(&key) {
-            self.partial = true;
+            self.limits.values = Extent::new(MAX_VALUES, true);
             return;
         }
         let threats = self.of.entry(key).or_default();
@@ -85,61 +98,119 @@ impl<'a> Values<'a> {
         }
     }
 
+    /// Reads the records of names, each with the threats that it belongs to, and takes their values; the targets of
+    /// their CNAMEs.
+    fn records(
+        &mut self,
+        store: &mut Store,
+        of: &BTreeMap<NameBuf, Threats<'a>>,
+        admits: &dyn Fn(&Row) -> bool,
+    ) -> Result<BTreeMap<NameBuf, Threats<'a>>, StoreError> {
+        let names: Vec<NameBuf> = of.keys().cloned().collect();
+        let mut targets: BTreeMap<NameBuf, Threats<'a>> = BTreeMap::new();
+        store.of_names(&names, &mut |row| {
+            self.rows += 1;
+            if self.rows > MAX_ROWS {
+                return ControlFlow::Break(());
+            }
+            let threats = of.get(&row.rrname).filter(|_| admits(&row));
+            for &threat in threats.into_iter().flatten() {
+                self.row(&row, threat);
+                let target = alias(&row);
+                if let Some(target) = target.filter(|target| self.is_host(target.as_name())) {
+                    targets.entry(target).or_default().insert(threat);
+                }
+            }
+            ControlFlow::Continue(())
+        })?;
+        Ok(targets)
+    }
+
+    /// Follows CNAMEs to the addresses at their end.
+    fn targets(
+        &mut self,
+        store: &mut Store,
+        mut due: BTreeMap<NameBuf, Threats<'a>>,
+    ) -> Result<(), StoreError> {
+        let leads_on = |row: &Row| row.address().is_some() || alias(row).is_some();
+        let mut followed: BTreeMap<NameBuf, Threats<'a>> = BTreeMap::new();
+        for _ in 0..MAX_STEPS {
+            due.retain(|name, threats| {
+                if !followed.contains_key(name) && followed.len() >= MAX_NAMES {
+                    self.limits.names = Extent::new(MAX_NAMES, true);
+                    return false;
+                }
+                let known = followed.entry(name.clone()).or_default();
+                threats.retain(|threat| known.len() <= MAX_SHARED && known.insert(threat));
+                !threats.is_empty()
+            });
+            if due.is_empty() {
+                break;
+            }
+            due = self.records(store, &due, &leads_on)?;
+        }
+        Ok(())
+    }
+
+    /// Whether a host relates anything; one that does not is counted.
+    fn is_host(&mut self, name: Name<'_>) -> bool {
+        let is_parked = self.asked.is_parked_host(name);
+        if is_parked {
+            self.parked.insert(TagSubject::Name(name.to_buf()));
+        }
+        !is_parked
+    }
+
     fn net(&mut self, net: IpNet, threat: &'a TagSubject) {
         if net.prefix_len() == net.max_prefix_len() {
             self.address(net.addr(), threat);
             return;
         }
-        self.add(TieKind::Prefix, TagSubject::Net(net), threat);
+        self.add(RelationKind::Prefix, TagSubject::Net(net), threat);
         if net.prefix_len() > around(net.addr()).prefix_len() {
-            self.add(TieKind::Prefix, TagSubject::Net(around(net.addr())), threat);
+            self.add(RelationKind::Prefix, TagSubject::Net(around(net.addr())), threat);
         }
     }
 
     fn address(&mut self, address: IpAddr, threat: &'a TagSubject) {
-        self.add(TieKind::Address, TagSubject::Net(address.into()), threat);
-        self.add(TieKind::Prefix, TagSubject::Net(around(address)), threat);
+        self.add(RelationKind::Address, TagSubject::Net(address.into()), threat);
+        self.add(RelationKind::Prefix, TagSubject::Net(around(address)), threat);
     }
 
     /// The values of a record of a threat.
     fn row(&mut self, row: &Row, threat: &'a TagSubject) {
+        if let Some(address) = row.address() {
+            if self.asked.is_parked_address(address) {
+                self.parked.insert(TagSubject::address(address));
+            } else {
+                self.address(address, threat);
+            }
+            return;
+        }
         let FactBuf::Record(rdata) = &row.fact else { return };
-        match (rdata.rrtype, rdata.as_rdata().target()) {
-            (_, Target::V4(address)) => self.address(address.into(), threat),
-            (_, Target::V6(address)) => self.address(address.into(), threat),
-            (RrType::CNAME, Target::Name(name)) => {
-                self.add(TieKind::Cname, TagSubject::Name(name), threat);
-            }
-            (RrType::NS, Target::Name(name)) => {
-                self.add(TieKind::Nameserver, TagSubject::Name(name), threat);
-            }
-            _ => {}
+        let kind = match rdata.rrtype {
+            RrType::CNAME => RelationKind::Cname,
+            RrType::NS => RelationKind::Nameserver,
+            _ => return,
+        };
+        if let Target::Name(name) = rdata.as_rdata().target()
+            && self.is_host(name.as_name())
+        {
+            self.add(kind, TagSubject::Name(name), threat);
         }
     }
 
     /// The name servers of the registrable domains that are values by now.
     fn nameservers(&mut self, store: &mut Store) -> Result<(), StoreError> {
         let mut domains: BTreeMap<NameBuf, Threats<'a>> = BTreeMap::new();
-        for ((_, over), threats) in &self.of {
-            if let TagSubject::Below(domain) = over {
+        for ((_, via), threats) in &self.of {
+            if let TagSubject::Below(domain) = via {
                 domains.insert(domain.clone(), threats.clone());
             }
         }
-        let names: Vec<NameBuf> = domains.keys().cloned().collect();
-        let mut rows = 0;
-        store.of_names(&names, &mut |row| {
-            rows += 1;
-            if let FactBuf::Record(rdata) = &row.fact
-                && rdata.rrtype == RrType::NS
-            {
-                for threat in domains.get(&row.rrname).into_iter().flatten() {
-                    self.row(&row, threat);
-                }
-            }
-            if rows < MAX_ROWS { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
-        })?;
-        self.partial |= rows >= MAX_ROWS;
-        Ok(())
+        let is_server =
+            |row: &Row| matches!(&row.fact, FactBuf::Record(rdata) if rdata.rrtype == RrType::NS);
+        self.records(store, &domains, &is_server).map(|_| ())
     }
 
     /// The names among the subjects, and those that the store has below their domains, in order.
@@ -164,7 +235,9 @@ impl<'a> Values<'a> {
             Some(worst) if worst.as_name() < name => names.refuse(),
             _ => names.offer(name.to_buf()),
         })?;
-        self.partial |= names.overflowed();
+        if names.overflowed() {
+            self.limits.names = Extent::new(MAX_NAMES, true);
+        }
         let mut names = names.into_sorted();
         names.dedup();
         Ok(names)

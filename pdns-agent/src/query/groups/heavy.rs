@@ -5,8 +5,8 @@
 //! answer. Else the keys of the largest slots are added up one by one, and when the last that is wanted was counted more than
 //! any slot that is left, the answer is complete; if not, one more pass takes all slots that could hold better.
 
-use super::tally::{Sums, tally as tally_each};
-use super::{Group, Grouping, Keys, Totals, Walk};
+use super::tally::{EachGroup, Sums, tally as tally_each};
+use super::{Grouping, Keys, Totals, Walk};
 use crate::query::order::Smallest;
 use crate::store::{Store, StoreError};
 
@@ -23,7 +23,7 @@ pub(super) fn tally(
     walks: &[Walk],
     wanted: usize,
     most: usize,
-    take: &mut (dyn FnMut(Group) + Send),
+    take: &mut EachGroup<'_>,
 ) -> Result<Totals, StoreError> {
     let mut slots = vec![0_u64; 1 << SLOT_BITS];
     let mut keys = Keys::new(&grouping.by, store.router());
@@ -35,7 +35,8 @@ pub(super) fn tally(
                 *slot += rows.count;
             }
             if fits {
-                sums.add(keyed, rows);
+                let (hash, group) = keyed.group(rows);
+                sums.add(hash, group);
                 fits = sums.len() <= most;
             }
         })?;
@@ -52,7 +53,7 @@ pub(super) fn tally(
     let mut best: Smallest<u64> = Smallest::new(wanted.max(1));
     let sum_of = |hash: u64| slots.get(slot_of(hash)).copied().unwrap_or(0);
     tally_each(store, grouping, walks, most, &|hash| sum_of(hash) >= at_least, &mut |group| {
-        best.offer(u64::MAX - group.count);
+        best.offer(u64::MAX - group.rows.count);
         take(group);
     })?;
     let last = best.worst().map_or(0, |rank| u64::MAX - rank);

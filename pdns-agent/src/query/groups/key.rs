@@ -8,6 +8,7 @@ use crate::name::{Name, NameBuf, suffix};
 use crate::observation::Fact;
 use crate::rr::RrType;
 use crate::store::{OwnerSum, Row};
+use std::cmp::Ordering;
 use std::net::IpAddr;
 
 /// What rows must share to be added up.
@@ -29,7 +30,7 @@ pub enum By {
 }
 
 /// As [`GroupKey`], borrowed from the rows.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq)]
 pub(super) enum KeyRef<'k> {
     Name(Name<'k>),
     Address(IpAddr),
@@ -65,6 +66,17 @@ impl By {
     }
 }
 
+impl GroupKey {
+    pub(super) fn borrowed(&self) -> KeyRef<'_> {
+        match self {
+            Self::Name(name) => KeyRef::Name(name.as_name()),
+            Self::Address(address) => KeyRef::Address(*address),
+            Self::RrType(rrtype) => KeyRef::RrType(*rrtype),
+            Self::Depth(depth) => KeyRef::Depth(*depth),
+        }
+    }
+}
+
 impl KeyRef<'_> {
     pub(super) fn to_key(self) -> GroupKey {
         match self {
@@ -72,6 +84,17 @@ impl KeyRef<'_> {
             Self::Address(address) => GroupKey::Address(address),
             Self::RrType(rrtype) => GroupKey::RrType(rrtype),
             Self::Depth(depth) => GroupKey::Depth(depth),
+        }
+    }
+
+    /// Its place before or behind another key of the same sort.
+    pub(super) fn compare(self, key: &GroupKey) -> Ordering {
+        match (self, key) {
+            (Self::Name(one), GroupKey::Name(other)) => one.cmp(&other.as_name()),
+            (Self::Address(one), GroupKey::Address(other)) => one.cmp(other),
+            (Self::RrType(one), GroupKey::RrType(other)) => one.cmp(other),
+            (Self::Depth(one), GroupKey::Depth(other)) => one.cmp(other),
+            (one, other) => one.to_key().cmp(other),
         }
     }
 
@@ -117,6 +140,8 @@ pub(super) struct Keyed<'k> {
 /// Finds the keys of rows that come name by name, and counts what there is on the way.
 pub(super) struct Keys<'b> {
     by: &'b By,
+    /// How many labels the name above all names that count has.
+    above: usize,
     hasher: Hasher,
     name: Option<NameBuf>,
     /// The types of `name` that were met.
@@ -129,8 +154,10 @@ pub(super) struct Keys<'b> {
 impl<'b> Keys<'b> {
     pub(super) fn new(by: &'b By, router: &Router) -> Self {
         let hasher = router.hasher().clone();
+        let above = by.apex().map_or(0, |apex| apex.as_name().labels().count());
         Self {
             by,
+            above,
             hasher,
             name: None,
             types: Vec::new(),
@@ -142,8 +169,8 @@ impl<'b> Keys<'b> {
     /// The key of all rows of an owner, where the name alone decides; `None` when they do not count.
     pub(super) fn of_owner<'n>(&mut self, name: Name<'n>, rows: &OwnerSum) -> Option<Keyed<'n>> {
         self.counted = false;
-        let key = self.of_name(name)?;
-        Some(self.count(Some(name), key, rows, true))
+        let (key, depth) = self.of_name(name)?;
+        Some(self.count(depth, key, rows, true))
     }
 
     /// The key of the next row; `None` when it does not count.
@@ -159,8 +186,8 @@ impl<'b> Keys<'b> {
                 if new_name {
                     self.counted = false;
                 }
-                let key = self.of_name(row.rrname.as_name())?;
-                Some(self.count(Some(row.rrname.as_name()), key, &rows, new_name))
+                let (key, depth) = self.of_name(row.rrname.as_name())?;
+                Some(self.count(depth, key, &rows, new_name))
             }
         }
     }
@@ -188,10 +215,10 @@ impl<'b> Keys<'b> {
         Some(self.count(None, KeyRef::RrType(rrtype), rows, new_name))
     }
 
-    /// Adds rows to the totals. The name matters where depths are counted.
+    /// Adds rows to the totals, with their name's depth where depths are counted.
     fn count<'k>(
         &mut self,
-        name: Option<Name<'_>>,
+        depth: Option<u32>,
         key: KeyRef<'k>,
         rows: &OwnerSum,
         new_name: bool,
@@ -201,35 +228,38 @@ impl<'b> Keys<'b> {
         totals.names += u64::from(first_of_name);
         totals.records += rows.records;
         totals.count += rows.count;
-        if first_of_name && let (Some(apex), Some(name)) = (self.by.apex(), name) {
-            *totals.depths.entry(depth(name, apex.as_name())).or_default() += 1;
+        if first_of_name && let Some(depth) = depth {
+            *totals.depths.entry(depth).or_default() += 1;
         }
         Keyed { key, hash: key.hash(&self.hasher), new_name }
     }
 
-    /// The key that a name has, where the name alone decides.
-    fn of_name<'n>(&self, name: Name<'n>) -> Option<KeyRef<'n>> {
+    /// The key that a name has, where the name alone decides, and how far it lies below the name above all.
+    fn of_name<'n>(&self, name: Name<'n>) -> Option<(KeyRef<'n>, Option<u32>)> {
         match self.by {
-            By::Names => Some(KeyRef::Name(name)),
-            By::Domains => Some(KeyRef::Name(suffix::registrable(name).unwrap_or(name))),
+            By::Names => Some((KeyRef::Name(name), None)),
+            By::Domains => Some((KeyRef::Name(suffix::registrable(name).unwrap_or(name)), None)),
             By::Children(apex, labels) => {
-                let above = apex.as_name().labels().count();
-                (depth(name, apex.as_name()) > 0).then(|| KeyRef::Name(name.suffix(above + labels)))
+                let depth = self.depth(name, apex.as_name())?;
+                // A name with no more labels stands for itself.
+                let child =
+                    if depth as usize <= *labels { name } else { name.suffix(self.above + labels) };
+                Some((KeyRef::Name(child), Some(depth)))
             }
             By::Depths(apex) => {
-                let depth = depth(name, apex.as_name());
-                (depth > 0).then_some(KeyRef::Depth(depth))
+                let depth = self.depth(name, apex.as_name())?;
+                Some((KeyRef::Depth(depth), Some(depth)))
             }
             By::Addresses | By::RrTypes => None,
         }
     }
-}
 
-/// How many labels a name has more than one above it; 0 when it does not lie below that.
-fn depth(name: Name<'_>, apex: Name<'_>) -> u32 {
-    if !name.is_at_or_below(apex) {
-        return 0;
+    /// How many labels a name has more than one above it; `None` when it does not lie below that.
+    fn depth(&self, name: Name<'_>, apex: Name<'_>) -> Option<u32> {
+        if !name.is_at_or_below(apex) {
+            return None;
+        }
+        let more = name.labels().count().saturating_sub(self.above);
+        u32::try_from(more).ok().filter(|&more| more > 0)
     }
-    let more = name.labels().count() - apex.labels().count();
-    u32::try_from(more).unwrap_or(0)
 }

@@ -1,12 +1,12 @@
 //! Adding up by key in bounded memory, exactly.
 //!
-//! Part of `query/groups`. Groups are held in a map. When it grows too large, half of the keys, by a bit of their
-//! hash, are dropped and left to a later pass over the same rows. Nearly all groups lie in one part of the store,
-//! since the store keeps the names of a domain together: they are complete, and gone from the map, at the end
-//! of their part. So there is one pass where no part holds too many groups, which at ten million names is the rule.
+//! Part of `query/groups`. Nearly all groups lie in one part of the store, since the store keeps the names of a domain
+//! together. Where a part was read whole, its names are sorted by the hash of their key, so that groups come one after the
+//! other and none is held. All other groups are held in a map. When that grows too large, half of the keys, by a bit of
+//! their hash, are dropped and left to a later pass over the same rows.
 
-use super::key::Keyed;
-use super::{Group, GroupKey, Grouping, Keys, Totals, Walk, ahead};
+use super::key::{KeyRef, Keyed};
+use super::{By, Group, GroupKey, Grouping, Keys, Totals, Walk, ahead};
 use crate::hash::Router;
 use crate::query::DAY;
 use crate::store::{OwnerSum, Store, StoreError};
@@ -30,6 +30,32 @@ struct Sum {
     rows: OwnerSum,
 }
 
+/// A group, borrowed from what was read.
+#[derive(Clone, Copy)]
+pub(super) struct GroupRef<'k> {
+    pub(super) key: KeyRef<'k>,
+    pub(super) names: u64,
+    pub(super) rows: OwnerSum,
+}
+
+impl GroupRef<'_> {
+    pub(super) fn to_group(self) -> Group {
+        let OwnerSum { records, count, time_first, time_last, is_least } = self.rows;
+        let (key, names) = (self.key.to_key(), self.names);
+        Group { key, names, records, count, time_first, time_last, is_least }
+    }
+
+    /// Hands it out, if it is among those that are asked for.
+    fn hand_out(self, grouping: &Grouping, take: &mut EachGroup<'_>) {
+        if grouping.first_on.is_none_or(|day| self.rows.time_first / DAY == day) {
+            take(self);
+        }
+    }
+}
+
+/// Takes groups.
+pub(super) type EachGroup<'e> = dyn FnMut(GroupRef<'_>) + Send + 'e;
+
 /// The sums of one pass.
 pub(super) struct Sums {
     sums: HashTable<Sum>,
@@ -41,20 +67,19 @@ impl Sums {
         Self { sums: HashTable::new(), router }
     }
 
-    /// Adds rows of one owner to their group.
-    pub(super) fn add(&mut self, keyed: &Keyed<'_>, rows: &OwnerSum) {
-        let names = u64::from(keyed.new_name);
-        let (key, hash) = (keyed.key, keyed.hash);
+    /// Adds rows to their group.
+    pub(super) fn add(&mut self, hash: u64, group: GroupRef<'_>) {
+        let GroupRef { key, names, rows } = group;
         let entry = self.sums.entry(hash, |sum| key.is(&sum.key), |sum| sum.hash);
         match entry {
             Entry::Occupied(mut sum) => {
                 let sum = sum.get_mut();
                 sum.names += names;
-                sum.rows.add(rows);
+                sum.rows.add(&rows);
             }
             Entry::Vacant(place) => {
                 let of_one_part = key.is_of_one_part(&self.router);
-                place.insert(Sum { key: key.to_key(), hash, of_one_part, names, rows: *rows });
+                place.insert(Sum { key: key.to_key(), hash, of_one_part, names, rows });
             }
         }
     }
@@ -68,13 +93,42 @@ impl Sums {
     }
 
     /// Hands out the groups that are complete: those of one part, or all.
-    pub(super) fn hand_out(&mut self, all: bool, grouping: &Grouping, take: &mut dyn FnMut(Group)) {
+    pub(super) fn hand_out(&mut self, all: bool, grouping: &Grouping, take: &mut EachGroup<'_>) {
         for sum in self.sums.extract_if(|sum| all || sum.of_one_part) {
-            let Sum { key, names, rows, .. } = sum;
-            let OwnerSum { records, count, time_first, time_last, is_least } = rows;
-            if grouping.first_on.is_none_or(|day| time_first / DAY == day) {
-                take(Group { key, names, records, count, time_first, time_last, is_least });
+            let group = GroupRef { key: sum.key.borrowed(), names: sum.names, rows: sum.rows };
+            group.hand_out(grouping, take);
+        }
+    }
+}
+
+/// Adds up names of a part that was read whole, each with its key; they come back in no special order.
+fn each_sorted(
+    named: &mut [(u64, KeyRef<'_>, &OwnerSum)],
+    each: &mut dyn FnMut(u64, GroupRef<'_>),
+) {
+    named.sort_unstable_by_key(|&(hash, ..)| hash);
+    for run in named.chunk_by_mut(|one, other| one.0 == other.0) {
+        let mut rest = run;
+        // Nearly always one: several keys seldom share a hash.
+        while let Some(&(hash, key, _)) = rest.first() {
+            let mut group: Option<GroupRef<'_>> = None;
+            let mut others = 0;
+            for at in 0..rest.len() {
+                let Some(&(_, other, rows)) = rest.get(at) else { break };
+                if other != key {
+                    rest.swap(others, at);
+                    others += 1;
+                } else if let Some(group) = &mut group {
+                    group.names += 1;
+                    group.rows.add(rows);
+                } else {
+                    group = Some(GroupRef { key, names: 1, rows: *rows });
+                }
             }
+            if let Some(group) = group {
+                each(hash, group);
+            }
+            rest = rest.get_mut(..others).unwrap_or_default();
         }
     }
 }
@@ -87,39 +141,51 @@ pub(super) fn tally(
     walks: &[Walk],
     most: usize,
     admits: &(dyn Fn(u64) -> bool + Sync),
-    take: &mut (dyn FnMut(Group) + Send),
+    take: &mut EachGroup<'_>,
 ) -> Result<Totals, StoreError> {
     let mut totals = None;
     let mut due = vec![Shard { mask: 0, index: 0, from: 0 }];
     let router = store.router().clone();
     let parts = ahead::parts(grouping, walks);
+    // Below a domain that lies in one part, every group does.
+    let apex = grouping.by.apex().filter(|_| !matches!(grouping.by, By::Depths(_)));
+    let all_of_one = apex.is_some_and(|apex| router.partition_below(apex.as_name()).is_some());
     while let Some(mut shard) = due.pop() {
         let mut keys = Keys::new(&grouping.by, &router);
         let mut sums = Sums::new(router.clone());
-        let mut add = |sums: &mut Sums, number: usize, keyed: &Keyed<'_>, rows: &OwnerSum| {
-            let is_due = keyed.hash & shard.mask == shard.index
-                && (number >= shard.from || !keyed.key.is_of_one_part(&router))
-                && admits(keyed.hash);
+        let mut add = |sums: &mut Sums, number: usize, (hash, group): (u64, GroupRef<'_>)| {
+            let is_due = hash & shard.mask == shard.index
+                && (number >= shard.from || !group.key.is_of_one_part(&router))
+                && admits(hash);
             if is_due {
-                sums.add(keyed, rows);
+                sums.add(hash, group);
                 while sums.len() > most.max(1) && shard.mask != u64::MAX {
                     due.push(split(&mut shard, sums, number));
                 }
             }
         };
         if let Some(parts) = &parts {
+            // What lies in one part comes out with the first pass, however much it is.
+            let is_first = totals.is_none();
             ahead::each_part(store, grouping, parts, &mut |number, owners| {
+                let mut named = Vec::new();
                 owners.each(&mut |name, rows| {
-                    if let Some(keyed) = keys.of_owner(name, rows) {
-                        add(&mut sums, number, &keyed, rows);
+                    let keyed = keys.of_owner(name, rows);
+                    let keyed = keyed.filter(|keyed| admits(keyed.hash));
+                    named.extend(keyed.map(|keyed| (keyed.hash, keyed.key, rows)));
+                });
+                each_sorted(&mut named, &mut |hash, group| {
+                    if !all_of_one && !group.key.is_of_one_part(&router) {
+                        add(&mut sums, number, (hash, group));
+                    } else if is_first {
+                        group.hand_out(grouping, take);
                     }
                 });
-                sums.hand_out(false, grouping, take);
             })?;
         } else {
             for (number, walk) in walks.iter().enumerate() {
                 walk.keyed(store, grouping, &mut keys, &mut |keyed, rows| {
-                    add(&mut sums, number, keyed, rows);
+                    add(&mut sums, number, keyed.group(rows));
                 })?;
                 sums.hand_out(false, grouping, take);
             }
@@ -128,6 +194,14 @@ pub(super) fn tally(
         totals.get_or_insert(keys.totals);
     }
     Ok(totals.unwrap_or_default())
+}
+
+impl<'k> Keyed<'k> {
+    /// Its rows as a group, with the hash of the key.
+    pub(super) fn group(&self, rows: &OwnerSum) -> (u64, GroupRef<'k>) {
+        let names = u64::from(self.new_name);
+        (self.hash, GroupRef { key: self.key, names, rows: *rows })
+    }
 }
 
 /// Leaves half of the keys to another pass, which is given back.

@@ -63,6 +63,22 @@ fn ties_go_by_shared_prefix_then_address_then_kind() {
     assert!(cut);
 }
 
+#[test]
+fn a_prefix_that_nearer_tags_override_whole_is_not_near() {
+    let mut all = vec![
+        (TagKind::Threat, "192.0.2.0/24"),
+        (TagKind::Trust, "192.0.2.0/25"),
+        (TagKind::Trust, "192.0.2.128/25"),
+    ];
+    assert!(shown(&tags(&all), "192.0.2.1", 0).is_empty());
+    // But for what is tagged as a threat again within.
+    all.push((TagKind::Threat, "192.0.2.64/26"));
+    assert_eq!(
+        shown(&tags(&all), "192.0.2.1", 0),
+        ["192.0.2.0/24 192.0.2.64 63.0000 /25", "192.0.2.64/26 192.0.2.64 63.0000 /25"]
+    );
+}
+
 /// All addresses of a small prefix.
 fn addresses(net: IpNet) -> Vec<IpAddr> {
     net.subnets(net.max_prefix_len()).unwrap().map(|net| net.addr()).collect()
@@ -71,6 +87,7 @@ fn addresses(net: IpNet) -> Vec<IpAddr> {
 #[test]
 fn the_nearest_is_the_nearest_of_all() {
     let mut random = fastrand::Rng::with_seed(5);
+    let mut moved = 0;
     for round in 0..60 {
         let address = |random: &mut fastrand::Rng| -> IpAddr {
             if round % 2 == 0 {
@@ -79,15 +96,22 @@ fn the_nearest_is_the_nearest_of_all() {
                 Ipv6Addr::from_bits(random.u128(..) & 0x3_0003 << 8 | 0x2001 << 112).into()
             }
         };
-        let mut tags: Vec<Tag> = (0..40)
-            .map(|_| {
-                let address = address(&mut random);
-                let most = if address.is_ipv4() { 32 } else { 128 };
-                let length = most - random.u8(0..11);
-                let net = IpNet::new(address, length).unwrap().trunc();
-                Tag::new(random.choice(TagKind::ALL).unwrap(), TagSubject::Net(net))
-            })
-            .collect();
+        let mut tags: Vec<Tag> = Vec::new();
+        for _ in 0..40 {
+            // Half of them within a prefix that is tagged already, or around it.
+            let near = random.choice(&tags).and_then(|tag: &Tag| tag.subject.net());
+            let address = match near.filter(|_| random.bool()) {
+                Some(net) => net.addr(),
+                None => address(&mut random),
+            };
+            let most = if address.is_ipv4() { 32 } else { 128 };
+            let length = most - random.u8(0..11);
+            let net = IpNet::new(address, length).unwrap().trunc();
+            let tag = Tag::new(random.choice(TagKind::ALL).unwrap(), TagSubject::Net(net));
+            // Nothing is both a threat and trusted.
+            tags.retain(|old| old.subject != tag.subject || Some(old.kind) != tag.kind.opposite());
+            tags.push(tag);
+        }
         tags.sort();
         tags.dedup();
         let from = address(&mut random);
@@ -105,12 +129,29 @@ fn the_nearest_is_the_nearest_of_all() {
                 let apart = coordinates(from).into_iter().zip(coordinates(to));
                 apart.map(|(one, other)| (one - other).pow(2)).sum::<i64>().unsigned_abs()
             };
-            let best = addresses(*net).into_iter().min_by_key(|&to| square(to)).unwrap();
-            let common = (0..=net.max_prefix_len())
-                .rev()
-                .find(|&length| IpNet::new(from, length).unwrap().contains(&best))
-                .unwrap();
-            want.push((square(best), net.max_prefix_len() - common, tag));
+            // What a longer prefix says the opposite of is left out, unless a still longer one says the same again.
+            let verdict = |at: &IpAddr| {
+                let holding = tags.iter().filter(|other| {
+                    other.kind.opposite().is_some()
+                        && matches!(&other.subject, TagSubject::Net(net) if net.contains(at))
+                });
+                let length = |tag: &&Tag| tag.subject.net().map(|net| net.prefix_len());
+                holding.max_by_key(length).map(|tag| tag.kind)
+            };
+            let is_in_effect = |at: &IpAddr| {
+                tag.kind.opposite().is_none_or(|opposite| verdict(at) != Some(opposite))
+            };
+            let inside = addresses(*net).into_iter().filter(is_in_effect);
+            let common = |to: IpAddr| {
+                let length = (0..=net.max_prefix_len()).rev();
+                length.into_iter().find(|&length| IpNet::new(from, length).unwrap().contains(&to))
+            };
+            let Some(best) = inside.min_by_key(|&to| (square(to), Reverse(common(to)))) else {
+                continue;
+            };
+            moved +=
+                usize::from(square(best) > addresses(*net).into_iter().map(square).min().unwrap());
+            want.push((square(best), net.max_prefix_len() - common(best).unwrap(), tag));
         }
         want.sort();
         let set = TagSet::new(tags.clone());
@@ -123,4 +164,5 @@ fn the_nearest_is_the_nearest_of_all() {
         want.truncate(limit);
         assert_eq!(got, want);
     }
+    assert!(moved > 20, "{moved}");
 }

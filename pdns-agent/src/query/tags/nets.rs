@@ -65,11 +65,6 @@ impl<A: Bits> Nets<A> {
         nets
     }
 
-    /// All of them, in order.
-    pub(in crate::query) fn all(&self) -> impl Iterator<Item = TaggedNet<A>> {
-        self.from(0)
-    }
-
     /// All of them, in order, so many at a time: the first addresses, the last ones, and the whole.
     pub(in crate::query) fn chunks(
         &self,
@@ -80,6 +75,35 @@ impl<A: Bits> Nets<A> {
             .step_by(size)
             .zip(self.starts.chunks(size).zip(ends))
             .map(move |(at, (starts, ends))| (starts, ends, self.from(at).take(size)))
+    }
+
+    /// The length of the longest prefix that holds an address and is tagged as a threat or trusted, if that is
+    /// `opposite` and longer than `length`.
+    pub(in crate::query) fn overriding(
+        &self,
+        address: A,
+        length: u8,
+        opposite: TagKind,
+    ) -> Option<u8> {
+        let mut nearest = None;
+        self.holding(address, |place| {
+            let mark = place.checked_sub(self.first).and_then(|at| self.marks.get(at));
+            if let Some(&(found, kind)) = mark
+                && nearest.is_none()
+                && kind.opposite().is_some()
+            {
+                nearest = Some((found, kind));
+            }
+        });
+        nearest.filter(|&(found, kind)| kind == opposite && found > length).map(|(found, _)| found)
+    }
+
+    /// Whether a longer prefix within a prefix is tagged with this kind.
+    pub(in crate::query) fn has_within(&self, start: A, length: u8, kind: TagKind) -> bool {
+        let from = self.starts.partition_point(|known| *known < start);
+        let last = start.last(length);
+        let within = self.from(from).take_while(|net| net.start <= last);
+        within.into_iter().any(|net| net.length > length && net.kind == kind)
     }
 
     fn from(&self, at: usize) -> impl Iterator<Item = TaggedNet<A>> {

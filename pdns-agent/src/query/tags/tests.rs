@@ -19,6 +19,13 @@ fn plainly<'t>(tags: &'t [Tag], subject: &TagSubject) -> Vec<&'t Tag> {
     tags.iter().filter(|tag| subject.is_within(&tag.subject)).collect()
 }
 
+/// Of these, nearest first, those that no nearer one says the opposite of, unless a still nearer one says the same.
+fn in_effect<'t>(tags: &[&'t Tag]) -> Vec<&'t Tag> {
+    let decided = tags.iter().find(|tag| tag.kind != TagKind::Interest).map(|tag| tag.kind);
+    let is_in_effect = |tag: &&&Tag| tag.kind == TagKind::Interest || Some(tag.kind) == decided;
+    tags.iter().filter(is_in_effect).copied().collect()
+}
+
 fn random_name(random: &mut fastrand::Rng) -> NameBuf {
     let labels = ["a", "b", "c\\.d", "e\\\\"];
     let count = random.usize(0..5);
@@ -53,13 +60,19 @@ fn random_subject(random: &mut fastrand::Rng) -> TagSubject {
 #[test]
 fn a_set_finds_what_a_walk_finds() {
     let mut random = fastrand::Rng::with_seed(11);
-    let mut answered = 0;
+    let (mut answered, mut overridden) = (0, 0);
     for _ in 0..200 {
         let mut tags: Vec<Tag> = (0..random.usize(0..40))
             .map(|_| tag(random.choice(TagKind::ALL).unwrap(), random_subject(&mut random)))
             .collect();
         tags.sort();
         tags.dedup();
+        // Nothing is both a threat and trusted.
+        let kinds = tags.clone();
+        tags.retain(|tag| {
+            tag.kind != TagKind::Trust
+                || !kinds.contains(&Tag { kind: TagKind::Threat, ..tag.clone() })
+        });
         let set = TagSet::new(tags.clone());
         for _ in 0..50 {
             let name = random_name(&mut random);
@@ -68,21 +81,24 @@ fn a_set_finds_what_a_walk_finds() {
                 (set.of_name(name.as_name()), TagSubject::Name(name.clone())),
                 (set.of_address(address), TagSubject::address(address)),
             ] {
-                let mut again = set.of_subject(&subject);
+                let mut all = set.all_of_subject(&subject);
                 let want = plainly(&tags, &subject);
                 answered += want.len();
+                assert_eq!(found, in_effect(&all), "{subject}");
+                assert_eq!(found, set.of_subject(&subject), "{subject}");
                 found.sort();
-                again.sort();
-                assert_eq!(found, want, "{subject}");
-                assert_eq!(again, want, "{subject}");
+                all.sort();
+                assert_eq!(all, want, "{subject}");
+                overridden += want.len() - found.len();
             }
             let subject = random_subject(&mut random);
-            let mut found = set.of_subject(&subject);
+            let mut found = set.all_of_subject(&subject);
+            assert!(found.is_sorted_by(|near, far| near.subject.is_within(&far.subject)));
             found.sort();
             assert_eq!(found, plainly(&tags, &subject), "{subject}");
         }
     }
-    assert!(answered > 5_000, "{answered}");
+    assert!(answered > 5_000 && overridden > 200, "{answered} {overridden}");
 }
 
 #[test]
@@ -96,18 +112,29 @@ fn nearest_first_and_a_row_has_the_tags_of_both_its_ends() {
         tag(TagKind::Interest, net("192.0.2.0/24")),
         tag(TagKind::Threat, net("192.0.2.7/32")),
     ]);
-    let kinds =
-        |tags: Vec<&Tag>| tags.iter().map(|tag| tag.subject.to_string()).collect::<Vec<_>>();
+    let subjects =
+        |tags: &[&Tag]| tags.iter().map(|tag| tag.subject.to_string()).collect::<Vec<_>>();
     let row = a("www.example.com", 7);
+    let tags = set.of_row(&row);
+    // The domain is trusted, and its name is a threat all the same.
+    assert_eq!(subjects(&tags.rrname), ["www.example.com", ".com"]);
+    assert_eq!(subjects(&tags.rdata), ["192.0.2.7", "192.0.2.0/24"]);
+    let www = TagSubject::Name(name("www.example.com"));
+    let all = set.all_of_subject(&www);
+    assert_eq!(subjects(&all), ["www.example.com", ".example.com", ".com"]);
     assert_eq!(
-        kinds(set.of_row(&row)),
-        ["www.example.com", ".example.com", ".com", "192.0.2.7", "192.0.2.0/24"]
+        all.iter().map(|tag| is_overridden(tag, &all)).collect::<Vec<_>>(),
+        [false, true, false]
     );
-    // Both ends below one domain: its tag is there once.
     let row = record("a.example.com", RrType::CNAME, b"\x03www\x07example\x03com\x00");
-    assert_eq!(kinds(set.of_row(&row)), [".example.com", ".com", "www.example.com"]);
-    assert_eq!(kinds(set.of_row(&a("example.org", 8))), ["192.0.2.0/24"]);
-    assert_eq!(kinds(set.of_address("::ffff:192.0.2.8".parse().unwrap())), ["192.0.2.0/24"]);
+    let tags = set.of_row(&row);
+    assert_eq!(subjects(&tags.rrname), [".example.com", ".com"]);
+    assert_eq!(subjects(&tags.rdata), ["www.example.com", ".com"]);
+    let row = a("example.org", 8);
+    let tags = set.of_row(&row);
+    assert!(tags.rrname.is_empty());
+    assert_eq!(subjects(&tags.rdata), ["192.0.2.0/24"]);
+    assert_eq!(subjects(&set.of_address("::ffff:192.0.2.8".parse().unwrap())), ["192.0.2.0/24"]);
 }
 
 #[test]

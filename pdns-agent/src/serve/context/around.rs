@@ -1,25 +1,24 @@
-//! What is new near a subject: in the /24 or /48 around an address, and under a registrable domain.
+//! The newest names near a subject: in the /24 or /48 around an address, and under a registrable domain.
 //!
-//! Part of the page. Both are glances: a prefix is read up to [`READ`] rows; under a domain, the end of the
-//! list of names is read, which the store keeps in the order in which they came.
+//! Part of the page. A prefix is read up to [`READ`] records, and a domain whole, unless its part of the store holds more than
+//! [`MOST_ROWS`]. What that leaves unread is said ([`Around::extent`]).
 
 use crate::name::{Name, NameBuf, suffix};
-use crate::query::{Subject, Text};
-
-use crate::store::{Row, Store, StoreError};
+use crate::query::{
+    By, Extent, Filter, Group, GroupKey, GroupSort, Grouping, Subject, groups, on_addresses,
+};
+use crate::store::{Kind, Row, Store, StoreError};
 use ipnet::IpNet;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::ops::ControlFlow;
 
-/// The most rows that are read of a prefix.
-const READ: usize = 150;
-/// Blocks of 64 KiB of the list of names that are read of its end.
-const BLOCKS: usize = 32;
-/// Names of them that are looked up.
-const LOOKED_UP: usize = 48;
-/// The most records that are read of these.
-const RECORDS: usize = 600;
+/// The most records that are read of a prefix, and for the addresses of names; they take 0.2 s.
+const READ: usize = 50_000;
+/// The most records of the parts of the store in which the names below a domain lie; they take 2 s.
+const MOST_ROWS: u64 = 2_000_000;
+/// Labels of the longest name.
+const LABELS: usize = 127;
 /// Neighbours that are shown beside other things.
 const SHOWN: usize = 10;
 /// Names that are shown of a page that has nothing else.
@@ -34,8 +33,6 @@ pub(super) struct Neighbour {
     /// An address of it, the latest seen.
     pub(super) address: Option<IpAddr>,
     pub(super) first: u32,
-    pub(super) last: u32,
-    pub(super) count: u64,
 }
 
 /// Neighbours of one sort, newest first.
@@ -44,10 +41,10 @@ pub(super) struct Around {
     /// What they lie in.
     pub(super) whole: Subject,
     pub(super) newest: Vec<Neighbour>,
-    /// How many names were met.
-    pub(super) met: usize,
-    /// There are more names than were looked at.
-    pub(super) is_cut: bool,
+    /// How many names there are in what was read.
+    pub(super) names: u64,
+    /// The records that were read.
+    pub(super) extent: Extent,
 }
 
 /// The /24 or /48 around an address.
@@ -73,101 +70,104 @@ pub(super) fn in_prefix(
     net: IpNet,
     is_own: &dyn Fn(&Row) -> bool,
 ) -> Result<Around, StoreError> {
-    let mut met = Met::default();
+    let mut names: BTreeMap<NameBuf, (Neighbour, u32)> = BTreeMap::new();
     let (mut read, mut is_cut) = (0, false);
-    store.of_addresses(net.network(), net.broadcast(), READ + 1, &mut |row| {
+    on_addresses(store, net.network(), net.broadcast(), READ + 1, &mut |row| {
         if read >= READ {
             is_cut = true;
             return ControlFlow::Break(());
         }
         read += 1;
         if !is_own(&row) {
-            met.add(&row);
+            let (address, seen) = (row.address(), row.seen);
+            let neighbour = || Neighbour { name: row.rrname.clone(), address, first: u32::MAX };
+            let entry = names.entry(row.rrname.clone()).or_insert_with(|| (neighbour(), 0));
+            entry.0.first = entry.0.first.min(seen.time_first);
+            if seen.time_last >= entry.1 {
+                (entry.0.address, entry.1) = (address, seen.time_last);
+            }
         }
         ControlFlow::Continue(())
     })?;
-    Ok(met.around(Subject::Addresses(net.network(), net.broadcast()), is_cut, SHOWN))
+    let count = names.len() as u64;
+    let mut newest: Vec<Neighbour> = names.into_values().map(|(neighbour, _)| neighbour).collect();
+    // Ties go by name: the map has them in that order, and the sort keeps it.
+    newest.sort_by_key(|neighbour| std::cmp::Reverse(neighbour.first));
+    newest.truncate(SHOWN);
+    let whole = Subject::Addresses(net.network(), net.broadcast());
+    Ok(Around { whole, newest, names: count, extent: Extent::new(read, is_cut) })
 }
 
-/// The newest names below the registrable domain of a name, without the name itself; `None` for a public suffix.
+/// The newest names below the registrable domain of a name, without the name itself, which `has_records` or has not;
+/// `None` for a public suffix.
 pub(super) fn under_domain(
     store: &mut Store,
     name: Name<'_>,
+    has_records: bool,
 ) -> Result<Option<Around>, StoreError> {
     let Some(domain) = suffix::registrable(name) else { return Ok(None) };
-    below(store, domain.to_buf(), Some(name)).map(Some)
+    let mut around = newest_below(store, domain.to_buf(), SHOWN + 1)?;
+    around.newest.retain(|neighbour| neighbour.name.as_name() != name);
+    around.newest.truncate(SHOWN);
+    if has_records && name != domain && around.extent.is_whole() {
+        around.names = around.names.saturating_sub(1);
+    }
+    Ok(Some(around))
 }
 
-/// The newest names below a name, without `but`.
-pub(super) fn below(
-    store: &mut Store,
-    apex: NameBuf,
-    but: Option<Name<'_>>,
-) -> Result<Around, StoreError> {
-    let text = Text { below: Some(apex.clone()), ..Text::default() };
-    let mut latest: VecDeque<NameBuf> = VecDeque::new();
-    let (mut blocks, mut is_cut) = (0, false);
-    store.latest_names(Some(apex.as_name()), BLOCKS, &mut |block| {
-        blocks += 1;
-        // Within a block the newest stand last, and an earlier block has none newer.
-        let room = LOOKED_UP - latest.len().min(LOOKED_UP);
-        let mut here: VecDeque<NameBuf> = VecDeque::new();
-        let flow = text.search(block, &mut |name| {
-            if but != Some(name) {
-                if here.len() >= room {
-                    here.pop_front();
-                    is_cut = true;
-                }
-                here.push_back(name.to_buf());
-            }
-            ControlFlow::Continue(())
-        });
-        latest.extend(here.into_iter().rev());
-        if latest.len() >= LOOKED_UP { ControlFlow::Break(()) } else { flow }
+/// The newest names below a name.
+pub(super) fn below(store: &mut Store, apex: NameBuf) -> Result<Around, StoreError> {
+    newest_below(store, apex, ALONE)
+}
+
+fn newest_below(store: &mut Store, apex: NameBuf, most: usize) -> Result<Around, StoreError> {
+    let mut rows = 0;
+    for part in store.parts(Some(apex.as_name())) {
+        rows += u64::from(store.rows_in(Kind::Record, part)?);
+    }
+    let whole = Subject::Below(apex.clone());
+    if rows > MOST_ROWS {
+        let (newest, names, extent) = (Vec::new(), 0, Extent::First(0));
+        return Ok(Around { whole, newest, names, extent });
+    }
+    let grouping = Grouping {
+        by: By::Children(apex, LABELS),
+        kind: Kind::Record,
+        filter: Filter::default(),
+        first_on: None,
+    };
+    let mut newest = Vec::new();
+    let (_, totals) = groups(store, &grouping, GroupSort::First, most, &mut |group| {
+        let Group { key, time_first, .. } = group;
+        if let GroupKey::Name(name) = key {
+            newest.push(Neighbour { name: name.clone(), address: None, first: *time_first });
+        }
+        ControlFlow::Continue(())
     })?;
-    is_cut |= blocks >= BLOCKS || latest.len() >= LOOKED_UP;
-    let names: Vec<NameBuf> = latest.into();
-    let mut met = Met::default();
+    addresses(store, &mut newest)?;
+    Ok(Around { whole, newest, names: totals.names, extent: Extent::Whole })
+}
+
+/// Gives each neighbour its address that was seen last, unless they have too many records to read.
+fn addresses(store: &mut Store, neighbours: &mut [Neighbour]) -> Result<(), StoreError> {
+    let names: Vec<NameBuf> = neighbours.iter().map(|one| one.name.clone()).collect();
+    let mut latest: HashMap<NameBuf, (u32, IpAddr)> = HashMap::new();
     let mut read = 0;
     store.of_names(&names, &mut |row| {
         read += 1;
-        met.add(&row);
-        if read < RECORDS { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
-    })?;
-    let shown = if but.is_some() { SHOWN } else { ALONE };
-    Ok(met.around(Subject::Below(apex), is_cut || read >= RECORDS, shown))
-}
-
-/// Names that were met, with the sum of their rows.
-#[derive(Default)]
-struct Met(BTreeMap<NameBuf, Neighbour>);
-
-impl Met {
-    fn add(&mut self, row: &Row) {
-        let seen = &row.seen;
-        let known = self.0.entry(row.rrname.clone()).or_insert_with(|| Neighbour {
-            name: row.rrname.clone(),
-            address: None,
-            first: u32::MAX,
-            last: 0,
-            count: 0,
-        });
-        if let Some(address) = row.address()
-            && (known.address.is_none() || seen.time_last >= known.last)
-        {
-            known.address = Some(address);
+        if read > READ {
+            return ControlFlow::Break(());
         }
-        known.first = known.first.min(seen.time_first);
-        known.last = known.last.max(seen.time_last);
-        known.count = known.count.saturating_add(seen.count.into());
+        if let Some(address) = row.address() {
+            let seen = (row.seen.time_last, address);
+            latest.entry(row.rrname).and_modify(|known| *known = seen.max(*known)).or_insert(seen);
+        }
+        ControlFlow::Continue(())
+    })?;
+    if read <= READ {
+        for one in neighbours {
+            one.address = latest.get(&one.name).map(|&(_, address)| address);
+        }
     }
-
-    fn around(self, whole: Subject, is_cut: bool, shown: usize) -> Around {
-        let mut newest: Vec<Neighbour> = self.0.into_values().collect();
-        let met = newest.len();
-        // Ties go by name: the map has them in that order, and the sort keeps it.
-        newest.sort_by_key(|neighbour| std::cmp::Reverse(neighbour.first));
-        newest.truncate(shown);
-        Around { whole, newest, met, is_cut }
-    }
+    Ok(())
 }

@@ -8,23 +8,21 @@ use super::hunt::HuntUrl;
 use super::page::{Context, Form, Frame, NearThreat, OneSection, Start};
 use super::read::{self, Depth, Reading, Section};
 use super::shown::visible;
-use super::summary::{event, summary};
+use super::summary::{event, of_first, summary};
 use super::timeline::{Axis, Time, grouped};
-use super::view::{Link, MAX_TAGS, Table, Vicinity, badges, judgement, past, table, vicinity};
+use super::view::{Link, Table, Vicinity, badges, judgement, past, table, vicinity};
 use crate::name::{Name, shown::unicode, suffix};
-use crate::query::{Cursor, Subject, TagSet, near, net_of};
+use crate::query::{Cursor, Subject, TagSet, is_overridden, near, net_of};
 use crate::render::percent;
 use crate::serve::answer::Out;
-use crate::store::{Row, Store, StoreError, Tag, TagEvent, TagKind, TagSubject};
+use crate::store::{MAX_HISTORY, Row, Store, StoreError, Tag, TagEvent, TagKind, TagSubject};
 use std::net::IpAddr;
 use std::ops::ControlFlow;
 
-/// Entries of the history of all tags that are looked at for those of one subject.
-const LOOKED_BACK: usize = 2_000;
-/// Entries of it that are shown.
-const PAST: usize = 10;
-/// Addresses of a name from which the nearest threat is looked for.
-const NEAR_FROM: usize = 16;
+/// Changes of a subject's tags that are shown, and changes of all tags on the start page.
+const PAST: (usize, usize) = (50, 10);
+/// Addresses of a name from which the nearest threat is looked for; with 500,000 tags they take half a second.
+const NEAR_FROM: usize = 256;
 
 /// What a visitor asks for.
 pub(super) struct Visit {
@@ -49,7 +47,8 @@ pub(super) fn context(
 ) -> Result<Context, StoreError> {
     let subject = &visit.asked.subject;
     let text = subject.to_string();
-    let mut glance = |section| read::section(store, subject, section, Depth::Glance, out);
+    let depth = Depth::Glance(visit.at);
+    let mut glance = |section| read::section(store, subject, section, depth, out);
     let records = glance(Section::Records)?;
     let pointing = glance(Section::Pointing)?;
     let negatives = glance(Section::Negatives)?;
@@ -63,7 +62,9 @@ pub(super) fn context(
     let tables = sections(store, subject, [&records, &pointing, &negatives], &axis, tags, out)?;
     let own_subjects = own_subjects(subject);
     let applying = applying(subject, tags);
-    let history = history(store, &own_subjects)?;
+    let in_effect: Vec<&Tag> =
+        applying.iter().filter(|tag| !is_overridden(tag, &applying)).copied().collect();
+    let (history, history_note) = history(store, &own_subjects)?;
     let mut said: Vec<String> = visit.done.into_iter().collect();
     said.extend(event(visit.field.as_deref(), visit.at, &records));
     let token = visit.token.filter(|_| !own_subjects.is_empty());
@@ -71,7 +72,7 @@ pub(super) fn context(
         frame: Frame { title: text.clone(), asked: typed(subject) },
         sort: subject.sort(),
         unicode: subject.name().and_then(|name| unicode(name.as_name())),
-        badges: badges(&applying),
+        badges: badges(&in_effect),
         summary: summary(subject, &records, &pointing, &negatives, &nearby),
         said,
         others: visit.asked.others.iter().map(Link::subject).collect(),
@@ -81,8 +82,9 @@ pub(super) fn context(
         tables,
         vicinities: vicinities(subject, &nearby, tags),
         near: nearest(subject, &records, tags),
-        tags: applying.iter().take(MAX_TAGS).map(|tag| judgement(tag, &own_subjects)).collect(),
+        tags: applying.iter().map(|tag| judgement(tag, &own_subjects, &applying)).collect(),
         history: history.iter().map(past).collect(),
+        history_note,
         form: token.map(|token| Form {
             token,
             subject: typed(subject),
@@ -108,7 +110,10 @@ pub(super) fn section(
     }
     let text = subject.to_string();
     let mut table = table(section, title(subject, section), subject, &rows, &axis, tags);
-    (table.left_out, table.more) = (String::new(), None);
+    table.more = None;
+    if rows.extent.is_whole() {
+        table.left_out = String::new();
+    }
     let next = rows.next.map(|next| {
         let (q, show) = (percent(&typed(subject)), section.name());
         format!("/context?q={q}&show={show}&after={}", next.number())
@@ -128,7 +133,7 @@ pub(super) fn start(store: &mut Store) -> Result<Start, StoreError> {
     let mut latest = Vec::new();
     store.tag_history(&mut |event| {
         latest.push(past(&event));
-        if latest.len() < PAST { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        if latest.len() < PAST.1 { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     })?;
     let written = summary.sources.iter().map(|(_, source)| source.updated).max();
     Ok(Start {
@@ -197,13 +202,13 @@ fn surroundings(
     let mut found = Vec::new();
     match subject {
         Subject::Name(name) => {
-            found.extend(around::under_domain(store, name.as_name())?);
+            found.extend(around::under_domain(store, name.as_name(), records.read > 0)?);
             for net in around::prefixes(&records.rows) {
                 found.push(around::in_prefix(store, net, &|row| row.rrname == *name)?);
             }
         }
         Subject::Below(apex) | Subject::AtOrBelow(apex) => {
-            found.push(around::below(store, apex.clone(), None)?);
+            found.push(around::below(store, apex.clone())?);
         }
         Subject::Addresses(from, to) if from == to => {
             if let Some(net) = around::prefix(*from) {
@@ -217,10 +222,14 @@ fn surroundings(
 }
 
 fn vicinities(subject: &Subject, nearby: &[Around], tags: &TagSet) -> Vec<Vicinity> {
-    let title = |around: &Around| match (&around.whole, subject) {
-        (Subject::Below(_), Subject::Below(_) | Subject::AtOrBelow(_)) => "Newest names below",
-        (Subject::Below(_), _) => "Newest under",
-        _ => "Newest in",
+    let title = |around: &Around| match (&around.whole, subject, around.extent.is_whole()) {
+        (Subject::Below(_), Subject::Below(_) | Subject::AtOrBelow(_), true) => {
+            "Newest names below"
+        }
+        (Subject::Below(_), _, true) => "Newest under",
+        (Subject::Below(_), _, false) => "Names under",
+        (_, _, true) => "Newest in",
+        (_, _, false) => "Some names in",
     };
     nearby.iter().map(|around| vicinity(title(around), around, tags)).collect()
 }
@@ -262,41 +271,56 @@ fn own_subjects(subject: &Subject) -> Vec<TagSubject> {
     tag_of(subject).into_iter().chain(below).collect()
 }
 
-/// The tags that hold for the subject.
+/// The tags that hold for the subject, overridden ones as well.
 fn applying<'t>(subject: &Subject, tags: &'t TagSet) -> Vec<&'t Tag> {
-    match (subject, tag_of(subject)) {
-        (Subject::Name(name), _) => tags.of_name(name.as_name()),
-        (_, Some(subject)) => tags.of_subject(&subject),
-        (_, None) => Vec::new(),
-    }
+    tag_of(subject).map(|subject| tags.all_of_subject(&subject)).unwrap_or_default()
 }
 
-/// What was done to the subject's tags lately.
-fn history(store: &mut Store, own: &[TagSubject]) -> Result<Vec<TagEvent>, StoreError> {
-    let (mut found, mut looked) = (Vec::new(), 0);
+/// The latest changes of the tags that hold for the subject, and what is missing of them.
+fn history(store: &mut Store, own: &[TagSubject]) -> Result<(Vec<TagEvent>, String), StoreError> {
+    let (mut found, mut count) = (Vec::new(), 0_u64);
     if own.is_empty() {
-        return Ok(found);
+        return Ok((found, String::new()));
     }
-    store.tag_history(&mut |event| {
-        looked += 1;
-        if own.iter().any(|own| own.is_within(&event.tag.subject)) {
+    let holds = |subject: &TagSubject| own.iter().any(|own| own.is_within(subject));
+    let dropped = store.tag_history_of(&holds, &mut |event| {
+        count += 1;
+        if found.len() < PAST.0 {
             found.push(event);
         }
-        let is_enough = found.len() >= PAST || looked >= LOOKED_BACK;
-        if is_enough { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        ControlFlow::Continue(())
     })?;
-    Ok(found)
+    let mut note = String::new();
+    if count > found.len() as u64 {
+        note = format!("The latest {} of {} changes.", found.len(), grouped(count));
+    }
+    if dropped > 0 {
+        let (kept, gone) = (grouped(MAX_HISTORY.into()), grouped(dropped));
+        note = format!(
+            "{note} The store keeps the last {kept} changes of all tags; {gone} older ones are gone."
+        );
+    }
+    Ok((found, note.trim_start().to_owned()))
 }
 
 /// The threat that is nearest to the subject's addresses.
 fn nearest(subject: &Subject, records: &Reading, tags: &TagSet) -> Option<NearThreat> {
-    let mut from: Vec<IpAddr> = match subject {
+    let from: Vec<IpAddr> = match subject {
         Subject::Addresses(from, to) if from == to => vec![*from],
-        Subject::Name(_) => records.rows.iter().filter_map(Row::address).collect(),
+        Subject::Name(_) | Subject::AtOrBelow(_) => records.addresses.iter().copied().collect(),
         _ => Vec::new(),
     };
-    from.truncate(NEAR_FROM);
-    let found = from.into_iter().filter_map(|address| {
+    let is_part = from.len() > NEAR_FROM || !records.extent.is_whole();
+    let compared = match of_first(records.extent, "records") {
+        _ if !is_part => String::new(),
+        part => format!(
+            "{} of the {} addresses{} were compared.",
+            NEAR_FROM.min(from.len()),
+            grouped(from.len() as u64),
+            part.map(|part| format!(" {part}")).unwrap_or_default()
+        ),
+    };
+    let found = from.into_iter().take(NEAR_FROM).filter_map(|address| {
         let (nearest, _) = near(tags, address, Some(TagKind::Threat), 1);
         nearest.into_iter().next().map(|near| (address, near))
     });
@@ -311,5 +335,7 @@ fn nearest(subject: &Subject, records: &Reading, tags: &TagSet) -> Option<NearTh
         distance: format!("{:.1}", near.distance()),
         shared: near.shared,
         note: visible(&near.tag.note),
+        is_part,
+        compared,
     })
 }

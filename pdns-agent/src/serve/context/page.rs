@@ -65,6 +65,8 @@ pub(super) struct Context {
     pub(super) near: Option<NearThreat>,
     pub(super) tags: Vec<Judgement>,
     pub(super) history: Vec<Judgement>,
+    /// What is missing of the history.
+    pub(super) history_note: String,
     /// The form that sets tags, for those who may.
     pub(super) form: Option<Form>,
 }
@@ -78,6 +80,10 @@ pub(super) struct NearThreat {
     pub(super) distance: String,
     pub(super) shared: u8,
     pub(super) note: String,
+    /// Whether there are addresses that were not compared.
+    pub(super) is_part: bool,
+    /// How many addresses of how many were compared, if not all.
+    pub(super) compared: String,
 }
 
 /// What the form bears.

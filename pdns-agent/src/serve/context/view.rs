@@ -10,7 +10,7 @@ use super::timeline::{Axis, Bar, Time, grouped};
 use crate::name::{NameBuf, shown::Unicode, shown::unicode};
 use crate::observation::Seen;
 use crate::query::typed_tag;
-use crate::query::{Subject, TagSet};
+use crate::query::{End, RowTags, Subject, TagSet, is_overridden};
 use crate::rdata::{FinalDot, Rdata, Target};
 use crate::render::percent;
 use crate::rr::RrType;
@@ -19,8 +19,6 @@ use std::net::IpAddr;
 
 /// The most characters of RDATA that a cell shows; the rest is counted.
 const MAX_RDATA: usize = 320;
-/// Tags that are listed.
-pub(super) const MAX_TAGS: usize = 20;
 
 /// A link inside the page's own world.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -95,7 +93,10 @@ pub(super) struct Line {
     pub(super) first: Time,
     pub(super) last: Time,
     pub(super) ttl: String,
-    pub(super) badges: Vec<Badge>,
+    /// The tags of the owner name, if that is shown.
+    pub(super) owner_badges: Vec<Badge>,
+    /// Those of the address or name that the RDATA leads to, if that is not the subject.
+    pub(super) rdata_badges: Vec<Badge>,
     pub(super) bar: Bar,
 }
 
@@ -132,11 +133,11 @@ pub(super) fn table(
 ) -> Table {
     let lines: Vec<Line> = rows.rows.iter().map(|row| line(subject, row, axis, tags)).collect();
     let shown = grouped(lines.len() as u64);
-    let left_out = match (rows.is_whole, rows.read > rows.rows.len()) {
-        (true, false) => String::new(),
-        (true, true) => format!("the latest {shown} of {}", grouped(rows.read as u64)),
-        (false, _) => {
-            format!("the latest {shown} of the first {} that were read", grouped(rows.read as u64))
+    let left_out = match (rows.extent.first(), rows.read > rows.rows.len()) {
+        (None, false) => String::new(),
+        (None, true) => format!("the latest {shown} of {}", grouped(rows.read as u64)),
+        (Some(read), _) => {
+            format!("{shown} of the first {} that were read; there are more", grouped(read))
         }
     };
     let more = (!left_out.is_empty())
@@ -148,6 +149,7 @@ pub(super) fn table(
 fn line(subject: &Subject, row: &Row, axis: &Axis, tags: &TagSet) -> Line {
     let seen = &row.seen;
     let is_own = *subject == Subject::Name(row.rrname.clone());
+    let ends = tags.of_row(row);
     let (rrtype, (before, mut link, after)) = match &row.fact {
         FactBuf::Record(rdata) => (rdata.rrtype.to_string(), right_side(rdata.as_rdata())),
         FactBuf::Negative { qtype, outcome } => {
@@ -173,23 +175,35 @@ fn line(subject: &Subject, row: &Row, axis: &Axis, tags: &TagSet) -> Line {
         first: Time::of(seen.time_first),
         last: Time::of(seen.time_last),
         ttl: ttl(seen),
-        badges: badges(&other_side(row, is_own, tags)),
+        owner_badges: if is_own { Vec::new() } else { end_badges(&ends, End::Rrname) },
+        rdata_badges: if leads_here(subject, row) {
+            Vec::new()
+        } else {
+            end_badges(&ends, End::Rdata)
+        },
         bar: axis.bar(seen.time_first, seen.time_last),
     }
 }
 
-/// The tags of what the row leads to from the page's subject.
-fn other_side<'t>(row: &Row, is_own: bool, tags: &'t TagSet) -> Vec<&'t Tag> {
-    let FactBuf::Record(rdata) = &row.fact else { return Vec::new() };
-    let owner = || tags.of_name(row.rrname.as_name());
-    if !is_own {
-        return owner();
+/// The kinds in effect on one end of a record, which their titles name.
+fn end_badges(tags: &RowTags<'_>, end: End) -> Vec<Badge> {
+    let mut made = badges(tags.at(end));
+    for badge in &mut made {
+        badge.title = format!("{}: {}", end.name(), badge.title);
     }
-    match rdata.as_rdata().target() {
-        Target::V4(address) => tags.of_address(address.into()),
-        Target::V6(address) => tags.of_address(address.into()),
-        Target::Name(name) => tags.of_name(name.as_name()),
-        Target::Octets => Vec::new(),
+    made
+}
+
+/// Whether a record points at the page's subject, whose tags stand at its top.
+fn leads_here(subject: &Subject, row: &Row) -> bool {
+    let FactBuf::Record(rdata) = &row.fact else { return true };
+    match (subject, rdata.as_rdata().target()) {
+        (Subject::Addresses(from, to), Target::V4(_) | Target::V6(_)) => {
+            let there = row.address().map(|address| address.to_canonical());
+            from == to && there == Some(from.to_canonical())
+        }
+        (Subject::Name(name) | Subject::AtOrBelow(name), Target::Name(target)) => *name == target,
+        _ => false,
     }
 }
 
@@ -268,7 +282,8 @@ pub(super) struct Nearby {
     pub(super) name: Link,
     pub(super) address: Option<Link>,
     pub(super) first: Time,
-    pub(super) badges: Vec<Badge>,
+    pub(super) name_badges: Vec<Badge>,
+    pub(super) address_badges: Vec<Badge>,
 }
 
 /// A list of neighbours.
@@ -283,22 +298,30 @@ pub(super) struct Vicinity {
 /// Makes the list.
 pub(super) fn vicinity(title: &'static str, around: &Around, tags: &TagSet) -> Vicinity {
     let nearby = |neighbour: &Neighbour| {
-        let mut judged = tags.of_name(neighbour.name.as_name());
-        judged
-            .extend(neighbour.address.map(|address| tags.of_address(address)).unwrap_or_default());
+        let address = neighbour.address;
+        let rdata = address.map(|address| tags.of_address(address)).unwrap_or_default();
+        let ends = RowTags { rrname: tags.of_name(neighbour.name.as_name()), rdata };
         Nearby {
             name: Link::name(&neighbour.name),
-            address: neighbour.address.map(Link::address),
+            address: address.map(Link::address),
             first: Time::of(neighbour.first),
-            badges: badges(&judged),
+            name_badges: end_badges(&ends, End::Rrname),
+            address_badges: end_badges(&ends, End::Rdata),
         }
     };
-    let number = grouped(around.met as u64);
-    let met = match (around.met, around.is_cut) {
-        (0, _) => "no other name was seen".to_owned(),
-        (1, false) => "1 name".to_owned(),
-        (_, false) => format!("{number} names"),
-        (_, true) => format!("of {number} names that were looked at; there are more"),
+    let (names, shown) = (grouped(around.names), around.newest.len());
+    let met = match (around.extent.first(), around.names) {
+        (None, 0) => "no other name was seen".to_owned(),
+        (None, 1) => "1 name".to_owned(),
+        (None, many) if many > shown as u64 => format!("the newest {shown} of {names} names"),
+        (None, _) => format!("{names} names"),
+        (Some(0), _) => {
+            "too many names to rank on a page; `pdns new --list` has each day's".to_owned()
+        }
+        (Some(read), _) => format!(
+            "{shown} of {names} names in the first {} records read; there are more",
+            grouped(read)
+        ),
     };
     Vicinity {
         title,
@@ -316,19 +339,22 @@ pub(super) struct Judgement {
     /// The subject as a form sends it back; `None` when the tag lies on something wider.
     pub(super) own: Option<String>,
     pub(super) act: &'static str,
+    /// A nearer tag overrides it.
+    pub(super) is_overridden: bool,
     pub(super) note: String,
     pub(super) source: String,
     pub(super) author: String,
     pub(super) time: Time,
 }
 
-/// Makes it of a tag; `own` is what the page's own tags are on.
-pub(super) fn judgement(tag: &Tag, own: &[TagSubject]) -> Judgement {
+/// Makes it of a tag; `own` is what the page's own tags are on, `all` what holds for the subject, nearest first.
+pub(super) fn judgement(tag: &Tag, own: &[TagSubject], all: &[&Tag]) -> Judgement {
     Judgement {
         kind: tag.kind.name(),
         on: Link::tagged(&tag.subject),
         own: own.contains(&tag.subject).then(|| typed_tag(&tag.subject)),
         act: "set",
+        is_overridden: is_overridden(tag, all),
         note: visible(&tag.note),
         source: visible(&tag.source),
         author: visible(&tag.author),
@@ -338,7 +364,7 @@ pub(super) fn judgement(tag: &Tag, own: &[TagSubject]) -> Judgement {
 
 /// Makes it of an entry of the history.
 pub(super) fn past(event: &TagEvent) -> Judgement {
-    Judgement { act: event.act.name(), ..judgement(&event.tag, &[]) }
+    Judgement { act: event.act.name(), ..judgement(&event.tag, &[], &[]) }
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Nearness and ties, against the reference that walks all records with plain dictionaries.
+//! Nearness and relations, against the reference that walks all records with plain dictionaries.
 
 use crate::corpus::logs_for;
 use crate::redis::Redis;
@@ -7,6 +7,8 @@ use crate::run::{Home, run};
 use pdns_agent::query::{MAX_SHARED, TagSet, near};
 use pdns_agent::store::{Tag, TagKind, TagSubject};
 use serde_json::{Value, json};
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::net::Ipv4Addr;
 use std::process::Command;
@@ -56,10 +58,14 @@ impl World {
         run(self.pdns().args(["tag", "import"]), &[file]).with(&[0, 2]);
     }
 
-    /// Asks both sides; how many ties there were.
+    /// Asks both sides; how many relations there were.
     fn check(&self, rows: &[Value], random: &mut fastrand::Rng) -> usize {
         let tags = self.lines(&["tag", "list"]);
-        let mut questions = vec![json!({"contrast": null})];
+        let list = concat!(env!("CARGO_MANIFEST_DIR"), "/src/query/parked.txt");
+        let mut questions = vec![
+            json!({"contrast": null, "parked": list}),
+            json!({"contrast": null, "parked": null}),
+        ];
         for _ in 0..8 {
             let row = random.choice(rows).unwrap();
             let name = row["rrname"].as_str().unwrap();
@@ -68,11 +74,11 @@ impl World {
                 Some("A" | "AAAA") => {
                     let kind = random.choice([None, Some("threat"), Some("trust")]).unwrap();
                     questions.push(json!({"near": rdata, "kind": kind}));
-                    questions.push(json!({"contrast": rdata}));
+                    questions.push(json!({"contrast": rdata, "parked": list}));
                 }
                 _ if is_plain(name) => {
                     let dot = if random.bool() { "." } else { "" };
-                    questions.push(json!({"contrast": format!("{dot}{name}")}));
+                    questions.push(json!({"contrast": format!("{dot}{name}"), "parked": list}));
                 }
                 _ => {}
             }
@@ -81,7 +87,7 @@ impl World {
             "rows": rows, "tags": tags, "most": MAX_SHARED, "questions": questions,
         });
         let answers = python_json("near.py", &[], &serde_json::to_vec(&asked).unwrap());
-        let mut ties = 0;
+        let mut relations = 0;
         for (question, want) in questions.iter().zip(answers.as_array().unwrap()) {
             if let Some(address) = question["near"].as_str() {
                 let kind = question["kind"].as_str().unwrap_or("any");
@@ -101,65 +107,88 @@ impl World {
                     .collect();
                 assert_eq!(&Value::from(got), want, "{question}");
             } else {
-                ties += self.check_ties(question, want);
+                relations += self.check_relations(question, want);
             }
         }
-        ties
+        relations
     }
 
-    fn check_ties(&self, question: &Value, want: &Value) -> usize {
+    fn check_relations(&self, question: &Value, want: &Value) -> usize {
         let subject: Vec<&str> = question["contrast"].as_str().into_iter().collect();
-        let arguments = [&["contrast"], subject.as_slice()].concat();
+        let parked = question["parked"].is_null().then_some("--include-parked");
+        let arguments = [&["contrast"], subject.as_slice(), parked.as_slice()].concat();
         let lines = self.lines(&arguments);
-        let order = |line: &Value| line["shared_by"].as_u64().unwrap();
+        // The reference keeps names as they are stored.
+        let shown = |value: &Value| {
+            let text = value.as_str().unwrap();
+            if text.starts_with("\\*") { text[1..].to_owned() } else { text.to_owned() }
+        };
+        // Most specific first, then most relations, then by subject.
+        let order = |line: &Value| {
+            let relations = line["relations"].as_array().unwrap();
+            (relations[0]["shared_by"].as_u64().unwrap(), Reverse(relations.len()))
+        };
         assert!(lines.is_sorted_by_key(order), "{question}");
-        let mut got: Vec<Value> = lines
-            .iter()
-            .map(|line| {
-                let score = line["score"].as_f64().unwrap();
-                // The reference keeps names as they are stored.
-                let shown = |field: &str| {
-                    let text = line[field].as_str().unwrap();
-                    if text.starts_with("\\*") { text[1..].to_owned() } else { text.to_owned() }
-                };
-                json!([
-                    shown("subject"),
-                    line["tie"],
-                    shown("over"),
-                    line["threat"],
-                    line["threats"],
-                    line["shared_by"],
-                    format!("{score:.4}"),
-                ])
-            })
-            .collect();
-        got.sort_by_key(ToString::to_string);
-        let mut wanted = want[0].as_array().unwrap().clone();
-        wanted.sort_by_key(ToString::to_string);
-        let missing: Vec<&Value> = wanted.iter().filter(|tie| !got.contains(tie)).take(5).collect();
-        let extra: Vec<&Value> = got.iter().filter(|tie| !wanted.contains(tie)).take(5).collect();
+        let (mut got, mut count) = (BTreeMap::new(), 0);
+        for line in &lines {
+            let relations = line["relations"].as_array().unwrap();
+            count += relations.len();
+            assert!(
+                relations.is_sorted_by_key(|relation| relation["shared_by"].as_u64().unwrap()),
+                "{line}"
+            );
+            let mut relations: Vec<Value> = relations
+                .iter()
+                .map(|relation| {
+                    json!([
+                        relation["shared_by"],
+                        relation["relation"],
+                        shown(&relation["via"]),
+                        relation["threat"],
+                        relation["threats"],
+                    ])
+                })
+                .collect();
+            let least = relations[0][0].as_f64().unwrap();
+            assert!((line["score"].as_f64().unwrap() - 1.0 / least).abs() < 0.0001, "{line}");
+            relations.sort_by_key(ToString::to_string);
+            assert!(got.insert(shown(&line["subject"]), relations).is_none(), "{line} comes twice");
+        }
+        let mut wanted = BTreeMap::new();
+        for (subject, relations) in want[0].as_object().unwrap() {
+            let mut relations = relations.as_array().unwrap().clone();
+            relations.sort_by_key(ToString::to_string);
+            wanted.insert(subject.clone(), relations);
+        }
+        let differ =
+            wanted.iter().find(|(subject, relations)| got.get(*subject) != Some(*relations));
+        let extra = got.keys().find(|subject| !wanted.contains_key(*subject));
         assert!(
-            missing.is_empty() && extra.is_empty() && got.len() == wanted.len(),
-            "{question}: {} and not {}\nmissing {missing:#?}\nextra {extra:#?}",
+            differ.is_none() && extra.is_none(),
+            "{question}: {} and not {}\nmissing {differ:#?} got {:#?}\nextra {extra:#?}",
             got.len(),
-            wanted.len()
+            wanted.len(),
+            differ.map(|(subject, _)| got.get(subject)),
         );
-        // A limit takes the first of them, and values that too many share are counted.
+        // A limit takes the first of them, and values that are left out are counted.
         let limited = [arguments.as_slice(), &["--limit", "3", "--format", "json"]].concat();
         let ended = run(&mut self.pdns(), &limited);
         let first: Vec<Value> =
             ended.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         assert_eq!(first, lines[..lines.len().min(3)], "{question}");
         assert_eq!(ended.stderr.contains("cut off after 3 rows"), lines.len() > 3);
-        let common = want[1].as_u64().unwrap();
-        let said = match common {
-            0 => None,
-            1 => Some("1 value is shared by more than 1000 names".to_owned()),
-            more => Some(format!("{more} values are shared by more than 1000 names")),
-        };
-        assert_eq!(said.is_some(), ended.stderr.contains("shared by more than"), "{question}");
-        assert!(said.is_none_or(|said| ended.stderr.contains(&said)), "{question}");
-        got.len()
+        for (number, words) in
+            [(&want[1], "shared by more than 1000"), (&want[2], "local or parked")]
+        {
+            let said = match number.as_u64().unwrap() {
+                0 => None,
+                1 => Some(format!("1 value is {words}")),
+                more => Some(format!("{more} values are {words}")),
+            };
+            assert_eq!(said.is_some(), ended.stderr.contains(words), "{question}: {ended:?}");
+            assert!(said.is_none_or(|said| ended.stderr.contains(&said)), "{question}: {ended:?}");
+        }
+        count
     }
 }
 
@@ -184,12 +213,12 @@ fn real_neighbours_are_those_that_the_reference_finds() {
     let rows = world.lines(&["find"]);
     assert!(rows.len() > 500, "too little in {}", folder.display());
     let mut random = fastrand::Rng::with_seed(1);
-    let mut ties = 0;
+    let mut relations = 0;
     for _ in 0..3 {
         world.tag(&rows, &mut random, 25);
-        ties += world.check(&rows, &mut random);
+        relations += world.check(&rows, &mut random);
     }
-    assert!(ties > 100, "{ties}");
+    assert!(relations > 100, "{relations}");
 }
 
 /// Few names, addresses, targets and servers, so that all of them meet often; and one address that too many
@@ -213,9 +242,17 @@ fn made_up(random: &mut fastrand::Rng) -> String {
         let owner = name(random);
         let (high, low) = (random.u8(0..3), random.u8(0..6));
         match random.u8(0..6) {
-            0 | 1 => line(&owner, (1, "A"), &format!("192.0.{high}.{low}")),
+            0 | 1 => {
+                let local = ["127.0.0.1", "10.1.2.3", "103.224.182.9", "103.224.184.9"];
+                let address = match random.u8(0..6) {
+                    0 => (*random.choice(&local).unwrap()).to_owned(),
+                    _ => format!("192.0.{high}.{low}"),
+                };
+                line(&owner, (1, "A"), &address);
+            }
             2 => line(&owner, (28, "AAAA"), &format!("2001:db8:{high}::{low}")),
             3 => line(&owner, (5, "CNAME"), &name(random)),
+            4 if low == 0 => line(&owner, (2, "NS"), "ns1.sedoparking.com"),
             4 => line(&owner, (2, "NS"), &format!("ns{low}.h.example")),
             _ => line(&owner, (16, "TXT"), "TXT 1 x"),
         }
@@ -229,7 +266,7 @@ fn made_up(random: &mut fastrand::Rng) -> String {
 #[test]
 fn made_up_neighbours_are_those_that_the_reference_finds() {
     let mut random = fastrand::Rng::with_seed(2);
-    let mut ties = 0;
+    let mut relations = 0;
     for _ in 0..3 {
         let world = World { home: Home::new(), server: Redis::start() };
         feed(&world, &world.home.write("dns.log", made_up(&mut random)));
@@ -237,11 +274,11 @@ fn made_up_neighbours_are_those_that_the_reference_finds() {
         let is_hot = |row: &&Value| row["rrname"].as_str().unwrap().ends_with("hot.example");
         let rows: Vec<Value> = all.iter().filter(|row| !is_hot(row)).cloned().collect();
         world.tag(&rows, &mut random, 8);
-        ties += world.check(&all, &mut random);
-        let ended = run(world.pdns().args(["contrast", "--tie", "address"]), &["192.0.2.200"]);
+        relations += world.check(&all, &mut random);
+        let ended = run(world.pdns().args(["contrast", "--relation", "address"]), &["192.0.2.200"]);
         assert!(ended.stderr.contains("1 value is shared by more than 1000 names"), "{ended:?}");
     }
-    assert!(ties > 200, "{ties}");
+    assert!(relations > 200, "{relations}");
 }
 
 #[test]

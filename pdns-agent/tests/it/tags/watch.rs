@@ -96,7 +96,8 @@ fn new_records_come_too_when_they_are_wanted_and_by_tags_set_meanwhile() {
     feed(&site, 2, "www.example.com", "192.0.2.9");
     let row = watching.row();
     assert!(row.contains("www.example.com") && row.contains("192.0.2.9"), "{row}");
-    assert!(row.ends_with("\"pdns_tags\":[\"threat\"]}"), "{row}");
+    let tags = "\"pdns_tags\":[\"threat\"],\"pdns_rdata_tags\":[\"threat\"]}";
+    assert!(row.ends_with(tags), "{row}");
     assert_eq!(watching.end(Some("-TERM")), (Some(0), String::new()));
 }
 
