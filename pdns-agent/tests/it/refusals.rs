@@ -124,11 +124,12 @@ fn one_error_of_any_kind_is_waited_out() {
         "ERR max number of clients reached",
     ] {
         for (holds, applies) in
-            [(&b"_upsert_"[..], false), (b"_upsert_", true), (b"HSET", false), (b"HGET", true)]
+            [(&b"_upsert_"[..], false), (b"_upsert_", true), (b"HSET", false), (b"HMGET", true)]
         {
             proxy.inject(Fault { error, holds, times: 1, applies });
             site.write(20_000);
-            until(&format!("{error} was answered"), || proxy.left() == 0);
+            let held = String::from_utf8_lossy(holds);
+            until(&format!("{error} was answered to {held}"), || proxy.left() == 0);
             site.catches_up(&mut agent);
         }
     }

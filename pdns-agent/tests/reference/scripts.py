@@ -61,7 +61,7 @@ EVENTS = {
 FIELDS = {
     "connection": "id uid dns pdns",
     "conn_id": "orig_h resp_h orig_p resp_p",
-    "dns_msg": "opcode rcode QR AA TC num_queries num_answers num_auth num_addl",
+    "dns_msg": "opcode rcode QR AA TC RD RA num_queries num_answers num_auth num_addl",
     "dns_answer": "answer_type query qtype qclass TTL",
     "dns_soa": "mname rname serial refresh retry expire minimum",
     "dns_naptr_rr": "order preference flags service regexp replacement",
@@ -69,7 +69,7 @@ FIELDS = {
     "dns_ds_rr": "key_tag algorithm digest_type digest_val",
     "dns_dnskey_rr": "flags protocol algorithm public_key",
     "dns_loc_rr": "version size horiz_pre vert_pre latitude longitude altitude",
-    "DNS::Info": "ts query qclass qtype rcode saw_query pdns",
+    "DNS::Info": "ts query qclass qtype rcode RD saw_query pdns",
     "Intel::Seen": "indicator indicator_type host conn where",
     "Intel::Item": "indicator indicator_type meta",
     "Intel::MetaData": "source desc url",

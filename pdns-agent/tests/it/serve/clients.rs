@@ -54,7 +54,7 @@ fn dnsdbq_speaks_circl() {
     assert_eq!(ask(&["-n", "mail.example.com"])[0]["rrname"], "example.com");
     assert_eq!(
         names(&ask(&["-r", "*.deep.example.com"])),
-        ["a.deep.example.com", "deep.example.com"]
+        ["a.deep.example.com"]
     );
     for value in ["192.0.2.0/24", "192.0.2.0,24", "192.0.2.7-192.0.2.99"] {
         assert_eq!(ask(&["-i", value]).len(), 4, "{value}");

@@ -30,11 +30,7 @@ def tags(c):
     c.answered("triple.example.com", wrap=tagged(0x9100, 0x88A8, 0x8100))
     c.answered("qinq6.example.com", wrap=tagged(0x88A8, 0x8100), version=6)
     c.answered("eight.example.com", wrap=tagged(*[0x8100] * 8))
-    c.exchange(
-        "ten.example.com", answers=[rr("ten.example.com", "A", "192.0.2.9")], wrap=tagged(*[0x8100] * 10)
-    )
-    # A live capture may have the outermost tag taken off.
-    c.tshark("ten tags are more than the filter passes over", adds=["ten.example.com"])
+    c.answered("ten.example.com", wrap=tagged(*[0x8100] * 10))
 
 
 @capture()
