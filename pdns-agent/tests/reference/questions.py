@@ -29,8 +29,8 @@ NO_TTL = 2**32 - 1
 
 
 def as_typed(name):
-    """A name as it is typed: octets that could be taken for something else are escaped, as is the first of nothing but numbers."""
-    if name.replace(".", "").isdigit():
+    """A name as it is typed: octets that could be taken for something else are escaped, as is the first of nothing but numbers, or a lone -."""
+    if name == "-" or name.replace(".", "").isdigit():
         return f"\\{ord(name[0]):03}{name[1:]}"
     octets = re.findall(r"\\[0-9]{3}|\\.|.", name)
     is_plain = re.compile(r"\\.*|[-_.A-Za-z0-9]").fullmatch
