@@ -82,11 +82,12 @@ fn whole(queries: u16) -> Vec<u8> {
 /// The capture in so many files, named as `tcpdump -C` names them.
 fn split(home: &Home, folder: &str, whole: &[u8], parts: usize) -> Vec<PathBuf> {
     let ends = ends(whole);
-    let cut = |part: usize| ends[(ends.len() - 1) * part / parts];
+    let cut = |part: usize| *ends.get((ends.len() - 1) * part / parts).expect("an end");
     (0..parts)
         .map(|part| {
             let number = if part == 0 { String::new() } else { part.to_string() };
-            let content = [&HEADER[..], &whole[cut(part)..cut(part + 1)]].concat();
+            let packets = whole.get(cut(part)..cut(part + 1)).expect("ends are in order");
+            let content = [&HEADER[..], packets].concat();
             home.write(&format!("{folder}/trace.pcap{number}"), content)
         })
         .collect()

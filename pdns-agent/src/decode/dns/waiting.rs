@@ -167,24 +167,24 @@ mod tests {
     use crate::decode::wire::Transport;
     use std::net::Ipv4Addr;
 
-    fn response(question: Option<u64>, bytes: usize) -> Option<Response> {
+    fn response(question: Option<u64>, bytes: usize) -> Response {
         let end = (Ipv4Addr::LOCALHOST.into(), 53);
-        Some(Response {
+        Response {
             question,
             at: Timestamp::from_seconds(1),
             flow: Flow { transport: Transport::Udp, from: end, to: end },
             octets: vec![0; bytes].into(),
-        })
+        }
     }
 
     #[test]
     fn a_query_takes_what_answers_it_and_no_more() {
         let mut waiting = Waiting::default();
         assert!(!waiting.has(Id(1)));
-        waiting.push(Id(1), response(Some(7), 10), 0).ok().unwrap();
-        waiting.push(Id(1), response(Some(8), 20), 0).ok().unwrap();
+        waiting.push(Id(1), Some(response(Some(7), 10)), 0).ok().unwrap();
+        waiting.push(Id(1), Some(response(Some(8), 20)), 0).ok().unwrap();
         waiting.push(Id(2), None, 50).ok().unwrap();
-        waiting.push(Id(1), response(None, 30), 60).ok().unwrap();
+        waiting.push(Id(1), Some(response(None, 30)), 60).ok().unwrap();
         assert!(waiting.has(Id(2)) && waiting.take(Id(2), 7).is_none());
         assert_eq!(waiting.take(Id(1), 8).unwrap().octets.len(), 20);
         assert_eq!(waiting.take(Id(1), 8).unwrap().octets.len(), 30);
@@ -203,7 +203,7 @@ mod tests {
         let mut waiting = Waiting::default();
         for number in 0..3 * MOST as u64 {
             let id = Id(number / 10);
-            assert_eq!(waiting.push(id, response(None, 1000), 0).is_ok(), number % 10 < 8);
+            assert_eq!(waiting.push(id, Some(response(None, 1000)), 0).is_ok(), number % 10 < 8);
             while waiting.is_crowded() {
                 waiting.pop();
             }

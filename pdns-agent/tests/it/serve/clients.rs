@@ -52,10 +52,7 @@ fn dnsdbq_speaks_circl() {
     assert_eq!(names(&found).len(), 4);
     assert_eq!(found[1]["rdata"], json!(["192.0.2.8"]));
     assert_eq!(ask(&["-n", "mail.example.com"])[0]["rrname"], "example.com");
-    assert_eq!(
-        names(&ask(&["-r", "*.deep.example.com"])),
-        ["a.deep.example.com"]
-    );
+    assert_eq!(names(&ask(&["-r", "*.deep.example.com"])), ["a.deep.example.com"]);
     for value in ["192.0.2.0/24", "192.0.2.0,24", "192.0.2.7-192.0.2.99"] {
         assert_eq!(ask(&["-i", value]).len(), 4, "{value}");
     }
