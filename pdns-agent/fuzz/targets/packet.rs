@@ -4,8 +4,8 @@
 
 use libfuzzer_sys::fuzz_target;
 use pdns_ebpf_common::{
-    Decision, GLANCE, GLANCE_AT, GLANCE_V6, GLANCE_V6_AT, Glance, Link, Packet as _, PortSet as _, Ports,
-    Start, decide, glance, glance_v6,
+    Decision, GLANCE, GLANCE_AT, GLANCE_V6, GLANCE_V6_AT, Glance, Link, Packet as _, PortSet as _,
+    Ports, Start, decide, glance, glance_v6,
 };
 use pdns_fuzz::{read, run};
 

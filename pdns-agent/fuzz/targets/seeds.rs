@@ -49,7 +49,8 @@ fn seeds(path: &Path) -> [Vec<u8>; 3] {
             write(&mut packets, since, frame.octets);
         }
         if segments.len() < LONGEST
-            && let Some(Decision::Found(found)) = decide(frame.octets, Link::Ethernet, &Ports::new(&PORTS))
+            && let Some(Decision::Found(found)) =
+                decide(frame.octets, Link::Ethernet, &Ports::new(&PORTS))
             && let Some(segment) = segment(frame.octets, found, &mut first)
         {
             write(&mut segments, since, &segment);
