@@ -24,20 +24,15 @@ ANALYSTS = "pdns"
 JOIN = "/etc/pdns/sensor.join"
 LISTS = ("ip-descriptions", "zeek-intel", "suricata-dataset")
 
-# What each user may do, as README.md of the project has it: `sensor` writes what was seen; `analyst` reads and tags; `pdns`, the
-# server, may also make the schema of a store that no sensor has written to yet.
+# What each user may do, as README.md of the project has it: `sensor` writes what was seen; `analyst` and
+# `pdns`, the server, read and tag. No other user may load functions: those of the sensors run with their rights.
 SENSOR_RIGHTS = (
     "~pd:* -@all +getrange +hget +hgetall +hmget +hlen +hvals +exists +scard +hset +hdel +hincrby +setrange +sadd "
     "+spop +fcall +function|load +info"
 )
-SERVER_RIGHTS = (
-    "%R~pd:* ~pd:schema ~pd:{tags}* -@all +@read +@connection -@dangerous +info +config|get +hset +hdel +hincrby +rpush +ltrim "
-    "+fcall +function|load"
-)
-
 ANALYST_RIGHTS = (
     "%R~pd:* ~pd:{tags}* -@all +get +getrange +hget +hgetall +hmget +hscan +lrange +smembers +sscan +sismember +info +config|get "
-    "+hlen +hset +hdel +hincrby +rpush +ltrim +fcall +function|load"
+    "+hlen +hset +hdel +hincrby +rpush +ltrim +eval"
 )
 
 
@@ -100,7 +95,7 @@ def add_store(plan, host, options):
     # are beyond them.
     lines = ["user default off resetpass allkeys allchannels +@all"]
     for name, password, rights in (
-        ("pdns", local, SERVER_RIGHTS),
+        ("pdns", local, ANALYST_RIGHTS),
         ("sensor", sensor, SENSOR_RIGHTS),
         ("analyst", analyst, ANALYST_RIGHTS),
     ):

@@ -152,8 +152,10 @@ impl Server {
                 Bound::Tcp(listener) => {
                     let scheme = if shared.tls.is_some() { "https" } else { "http" };
                     match listener.local_addr() {
-                        Ok(address) => tracing::info!(%address, scheme, "listening"),
-                        Err(error) => tracing::warn!(%error, "listening, nobody knows where"),
+                        Ok(address) => {
+                            tracing::info!(url = %format_args!("{scheme}://{address}/"), "listening");
+                        }
+                        Err(error) => tracing::warn!(%error, "listening on an unknown address"),
                     }
                     tokio::spawn(accept_tcp(listener, shared.clone(), Arc::clone(&connections)));
                 }

@@ -624,12 +624,6 @@ local COMMANDS = {
   sadd = { '1' }, spop = {}, scard = {},
 }
 
--- And what `tag` runs.
-local TAGGING = {
-  hget = { 'f' }, hmget = { 'f' }, hlen = {}, hset = { 'f', 'v' }, hdel = { 'f' }, hincrby = { 'f', '1' },
-  lrange = { '0', '0' }, rpush = { 'v' }, ltrim = { '0', '1' },
-}
-
 -- And what `mend` runs.
 local MENDING = {
   get = {}, pexpire = { '1' }, del = {}, setrange = { '0', '' }, hset = { 'f', 'v' }, hdel = { 'f' },
@@ -692,98 +686,6 @@ local function sensor(KEYS, ARGV)
   return tonumber(number_)
 end
 
--- The number that an entry of the history of tags begins with.
-local function entry_number(entries)
-  return tonumber(entries[1] and string.match(entries[1], '^(%d+) ') or nil)
-end
-
--- Refuses changes of tags where one of their keys is not what the others say; answers how many entries of the history
--- there ever were. `store/tags.rs` checks the same.
-local function check_tags(tags, meta, history, kept)
-  reading = meta
-  local M = call('HMGET', meta, 'n', 'g', 'c', 'f')
-  for i = 1, 4 do
-    local is_number = not M[i] or tonumber(M[i])
-    if not is_number or (M[i] and not M[1]) then refuse('H' .. meta) end
-    M[i] = tonumber(M[i] or nil)
-  end
-  if M[1] and not M[2] then refuse('H' .. meta) end
-  reading = tags
-  local count = call('HLEN', tags)
-  reading = history
-  local last = entry_number(call('LRANGE', history, '-1', '-1'))
-  if not M[1] then
-    if count > 0 or last then refuse('H' .. meta) end
-    return 0
-  end
-  if M[3] and M[3] ~= count then refuse('H' .. tags) end
-  local first = math.max(M[4] or 1, M[1] - kept + 1)
-  if first <= M[1] then
-    if last ~= M[1] or entry_number(call('LRANGE', history, '0', '0')) ~= first then refuse('H' .. history) end
-  elseif call('LRANGE', history, '0', '0')[1] then
-    refuse('H' .. history)
-  end
-  return M[1]
-end
-
--- Makes changes of tags, all of them or none, and enters them into the history.
--- KEYS[1]: what the keys of tags begin with. ARGV: the most tags and the most entries of the history, then
--- for each change: field, value (empty to clear), the field that cannot stand beside it (or empty), the
--- entry for the history, and the entry for the end of that other field.
--- A tag that is set again with the same words keeps its time, so that a list may be imported every day.
--- Answers a letter for each change: '=' as before, '+' new, '~' changed, '!' set and the other field gone,
--- '-' cleared; or 'full', or 'H' and a key that is damaged.
-local function tag(KEYS, ARGV)
-  if not unpack_ then init() end
-  local refusal = refused(KEYS[1], TAGGING)
-  if refusal then return refusal end
-  local tags, meta, history = KEYS[1] .. 't', KEYS[1] .. 'm', KEYS[1] .. 'h'
-  local most, kept = string.match(ARGV[1], '(%d+) (%d+)')
-  local ok, number_ = pcall(check_tags, tags, meta, history, tonumber(kept))
-  if not ok then return refusal_of(number_) end
-  local room = tonumber(most) - call('HLEN', tags)
-  if room < #ARGV / 5 then
-    for i = 2, #ARGV, 5 do
-      if ARGV[i + 1] ~= '' and not call('HGET', tags, ARGV[i]) then room = room - 1 end
-    end
-    if room < 0 then return 'full' end
-  end
-  local out, entries = {}, {}
-  local function enter(entry)
-    entries[#entries + 1] = format('%.0f ', number_ + #entries + 1) .. entry
-  end
-  for i = 2, #ARGV, 5 do
-    local field, value, other = ARGV[i], ARGV[i + 1], ARGV[i + 2]
-    local old, letter = call('HGET', tags, field), '='
-    if value == '' then
-      if old then
-        call('HDEL', tags, field)
-        enter(ARGV[i + 3])
-        letter = '-'
-      end
-    else
-      local displaced = other ~= '' and call('HDEL', tags, other) == 1
-      if displaced then enter(ARGV[i + 4]) end
-      -- The words follow the time and a space.
-      if not old or string.match(old, ' .*$') ~= string.match(value, ' .*$') then
-        call('HSET', tags, field, value)
-        enter(ARGV[i + 3])
-        letter = old and '~' or '+'
-      end
-      if displaced then letter = '!' end
-    end
-    out[#out + 1] = letter
-  end
-  if #entries > 0 then
-    call('RPUSH', history, unpack(entries))
-    call('LTRIM', history, '-' .. kept, '-1')
-    call('HINCRBY', meta, 'n', #entries)
-    call('HINCRBY', meta, 'g', 1)
-    call('HSET', meta, 'c', call('HLEN', tags))
-  end
-  return concat(out)
-end
-
 redis.register_function('pdns_upsert_DIGEST', upsert)
 redis.register_function('pdns_mark_DIGEST', mark)
 redis.register_function('pdns_mend_DIGEST', mend)
@@ -792,6 +694,3 @@ redis.register_function('pdns_forget_DIGEST', forget)
 redis.register_function('pdns_spread_DIGEST', spread)
 redis.register_function('pdns_create_DIGEST', create)
 redis.register_function('pdns_sensor_DIGEST', sensor)
-redis.register_function('pdns_tag_DIGEST', tag)
--- For changes that only clear: they make room, so they are made on a full store, too.
-redis.register_function{ function_name = 'pdns_untag_DIGEST', callback = tag, flags = { 'allow-oom' } }

@@ -109,7 +109,7 @@ impl Packed {
         self.commands = 0;
     }
 
-    /// The key that a command is about: its second word, or its fourth when it calls a function.
+    /// The key that a command is about: its second word, or its fourth when it calls a function or runs a script.
     fn key(&self, command: usize) -> Option<String> {
         let mut rest = self.bytes.as_slice();
         let mut number = |mark: u8| {
@@ -130,7 +130,8 @@ impl Packed {
             let words: Vec<&[u8]> =
                 (0..words).map(|_| number(b'$').map(|(_, word)| word)).collect::<Option<_>>()?;
             if at == command {
-                let place = if words.first() == Some(&&b"FCALL"[..]) { 3 } else { 1 };
+                let calls = matches!(words.first(), Some(&(b"FCALL" | b"EVAL")));
+                let place = if calls { 3 } else { 1 };
                 return words.get(place).map(|key| String::from_utf8_lossy(key).into_owned());
             }
         }
@@ -167,8 +168,6 @@ pub(crate) struct Functions {
     pub(crate) spread: String,
     pub(crate) create: String,
     pub(crate) sensor: String,
-    pub(crate) tag: String,
-    pub(crate) untag: String,
     library: String,
 }
 
@@ -188,8 +187,6 @@ impl Functions {
             spread: name("spread"),
             create: name("create"),
             sensor: name("sensor"),
-            tag: name("tag"),
-            untag: name("untag"),
             library: format!("#!lua name=pdns_{digest}\n{}", LIBRARY.replace("DIGEST", &digest)),
         }
     }

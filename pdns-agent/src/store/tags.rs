@@ -2,7 +2,7 @@
 //!
 //! Tags are few beside records and wanted whole, so a client reads all of them at once and keeps them; a
 //! number that grows with every change tells when to read again. They share one slot of a cluster. What
-//! belongs together (a tag, the one that it displaces, the entries in the history) is one function call.
+//! belongs together (a tag, the one that it displaces, the entries in the history) is one run of a script.
 
 use super::link::Packed;
 use super::tag::{self, Tag, TagReader, TagSubject};
@@ -16,8 +16,12 @@ use std::ops::ControlFlow;
 pub const MAX_TAGS: u32 = 500_000;
 /// The most entries of the history; older ones are dropped.
 pub const MAX_HISTORY: u32 = 100_000;
-/// Changes in one call of the function, which keeps Redis busy for some 5 ms.
+/// Changes in one run of the script, which keeps Redis busy for some 5 ms.
 const BATCH: usize = 1_000;
+/// What changes tags. Its first line is what Redis 7.0 is told of a script: those that only clear make room, so they run
+/// on a full store, too.
+const CHANGE: &str = concat!("#!lua\n", include_str!("tags.lua"));
+const CLEAR: &str = concat!("#!lua flags=allow-oom\n", include_str!("tags.lua"));
 /// Entries of the history that are read at once.
 const PAGE: i64 = 1_000;
 
@@ -184,9 +188,11 @@ impl Store {
         let mut packed = Packed::default();
         packed.begin(5 + 5 * changes.len());
         let clears = changes.iter().all(|change| matches!(change, TagChange::Clear(_)));
-        let functions = &self.link.functions;
-        let function = if clears { &functions.untag } else { &functions.tag };
-        packed.word("FCALL").word(function).word("1").word(self.keys.tags_root());
+        packed
+            .word("EVAL")
+            .word(if clears { CLEAR } else { CHANGE })
+            .word("1")
+            .word(self.keys.tags_root());
         packed.word(format!("{MAX_TAGS} {MAX_HISTORY}"));
         for change in changes {
             let tag = change.tag();
@@ -207,18 +213,8 @@ impl Store {
                 }
             }
         }
-        let called = |store: &mut Self| {
-            store.link.send(&packed)?;
-            store.link.answer()
-        };
-        let answer = match called(self) {
-            // A server that no agent of this version wrote to does not have it yet.
-            Err(StoreError::Unavailable(text)) if text.contains("Function not found") => {
-                self.link.load_functions()?;
-                called(self)?
-            }
-            answer => answer?,
-        };
+        self.link.send(&packed)?;
+        let answer = self.link.answer()?;
         let answer = reply::octets(answer)?;
         if answer == b"full" {
             return Err(StoreError::TooManyTags);

@@ -134,9 +134,8 @@ fn the_analyst_of_the_readme_may_not_write() {
     assert!(read.is_err());
 }
 
-/// Sets, changes and clears tags, at last on a server that has not got the functions yet.
+/// Sets, changes and clears tags.
 fn tag_everything(site: &Site, user: &str) -> Option<String> {
-    site.server.call(&["FUNCTION", "FLUSH"]);
     [
         &["tag", "set", "threat", "192.0.2.7"][..],
         &["tag", "set", "trust", "192.0.2.7"],
@@ -159,6 +158,26 @@ fn the_tagger_of_the_readme_may_tag_and_needs_each_right() {
     feed(&site, "sensor", &wide_log(&site.home)).with(&[0]);
     assert_eq!(tag_everything(&site, "tagger"), None);
     assert_eq!(ask_everything(&site, "tagger"), None);
+    // Nor may he put another function into the place of one that sensors call, with their rights.
+    let client =
+        redis::Client::open(format!("{}?user=tagger&pass=word", site.server.url())).unwrap();
+    let mut connection = client.get_connection().unwrap();
+    let mut refusal = |words: &[&str]| {
+        let mut command = redis::cmd(words[0]);
+        command.arg(&words[1..]);
+        let error = command.query::<redis::Value>(&mut connection).unwrap_err();
+        let text = error.to_string();
+        let refused =
+            ["permission", "can't run", "can't access"].iter().any(|word| text.contains(word));
+        assert!(refused, "{words:?}: {text}");
+    };
+    refusal(&["FUNCTION", "LOAD", "REPLACE", "#!lua name=pdns\nlocal x"]);
+    refusal(&["FCALL", "pdns_upsert", "0"]);
+    for script in
+        ["return redis.call('DEL', 'pd:schema')", "return redis.call('HSET', 'pd:x', 1, 2)"]
+    {
+        refusal(&["EVAL", script, "0"]);
+    }
     // He may not write records.
     site.server.call(&["DEL", "pd:{4:c000}"]);
     let mut pdns = logged_in(site.home.pdns(), &site.server.url(), "tagger");

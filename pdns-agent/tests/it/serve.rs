@@ -102,7 +102,14 @@ pub(super) fn listens(process: &Agent) -> String {
         let said = process.said();
         let told = said.lines().find_map(|line| {
             let line: Value = serde_json::from_str(line).ok()?;
-            (line["message"] == "listening").then(|| line["address"].as_str().unwrap().to_owned())
+            if line["message"] != "listening" {
+                return None;
+            }
+            let Some(url) = line["url"].as_str() else {
+                return Some(line["address"].as_str().unwrap().to_owned());
+            };
+            let (_, place) = url.split_once("://").unwrap();
+            Some(place.strip_suffix('/').unwrap().to_owned())
         });
         address = told;
         address.is_some() || said.contains("pdns: ")

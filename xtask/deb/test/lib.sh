@@ -60,12 +60,17 @@ check_rights() {
     for user in agent server analyst; do
         for words in "DEL pd:schema" "UNLINK pd:schema" "RENAME pd:schema pd:x" "EXPIRE pd:schema 1" "SET pd:schema x" "GETDEL pd:schema" \
             "RESTORE pd:x 0 x" FLUSHALL FLUSHDB "CONFIG SET dir /tmp" SHUTDOWN "FUNCTION FLUSH" "FUNCTION DELETE pdns" "ACL LIST" \
-            "KEYS pd:x" "HSET elsewhere a b" "EVAL 1 0" "CLIENT LIST" "REPLICAOF NO ONE" "SAVE" "BGREWRITEAOF"; do
+            "KEYS pd:x" "HSET elsewhere a b" "CLIENT LIST" "REPLICAOF NO ONE" "SAVE" "BGREWRITEAOF"; do
             # shellcheck disable=SC2086  # A command and its arguments.
             store "$user" $words | grep -q NOPERM
         done
     done
+    store agent EVAL "return 1" 0 | grep -q NOPERM
     for user in server analyst; do
+        # Functions that others call are not theirs to make; their own scripts may do what they may.
+        store "$user" FUNCTION LOAD REPLACE "$(printf '#!lua name=pdns\nredis.register_function("f", function() return 1 end)')" | grep -q NOPERM
+        store "$user" FCALL f 0 | grep -q NOPERM
+        store "$user" EVAL "return redis.call('DEL', 'pd:schema')" 0 | grep -q -E "NOPERM|can't (run|access)|permission"
         for words in "HSET pd:x a b" "HDEL pd:schema v" "RPUSH pd:x a" "SADD pd:x a" "SETRANGE pd:x 0 a" "SPOP pd:x"; do
             # shellcheck disable=SC2086
             store "$user" $words | grep -q NOPERM
