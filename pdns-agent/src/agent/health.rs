@@ -41,11 +41,19 @@ struct State {
     unwritten: Option<String>,
 }
 
-/// A log whose batches are rejected.
+/// What is asked of the store for one log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Access {
+    Read,
+    Write,
+}
+
+/// A log for which the store rejects a request.
 struct RejectedLog {
     /// Its path.
     name: String,
     reason: String,
+    access: Access,
 }
 
 impl RejectedLog {
@@ -156,13 +164,19 @@ impl Health {
 
     /// Notes that what a connection was to write of a log is rejected again and again. `name` is what people know
     /// the log by.
-    pub(crate) fn reject(&self, number: u64, log: [u8; 16], name: &str, error: &StoreError) {
+    pub(crate) fn reject(
+        &self,
+        number: u64,
+        (log, access): ([u8; 16], Access),
+        name: &str,
+        error: &StoreError,
+    ) {
         let reason = error.to_string();
         let mut state = self.state();
         state.failed += 1;
         state.set_error(number, None);
         state.end_episode();
-        let rejected = RejectedLog { name: name.to_owned(), reason: reason.clone() };
+        let rejected = RejectedLog { name: name.to_owned(), reason: reason.clone(), access };
         let is_new = state.rejected.insert(log, rejected);
         drop(state);
         if is_new.is_none() {
@@ -170,10 +184,14 @@ impl Health {
         }
     }
 
-    /// Notes that a log is not rejected, or not any more.
-    pub(crate) fn accept(&self, log: &[u8; 16]) {
-        let accepted = self.state().rejected.remove(log);
-        if let Some(rejected) = accepted {
+    /// Notes that a request for a log succeeded, which ends its rejection. A write ends any; reading ends only that of
+    /// a read, since a log that is set aside is read again before its batch is tried again.
+    pub(crate) fn accept(&self, log: &[u8; 16], access: Access) {
+        let mut state = self.state();
+        if state.rejected.get(log).is_some_and(|rejected| rejected.access <= access)
+            && let Some(rejected) = state.rejected.remove(log)
+        {
+            drop(state);
             tracing::info!(log = rejected.name, "batch accepted, reading its log on");
         }
     }
@@ -298,15 +316,30 @@ mod tests {
         let health = Health::default();
         let number = health.enter(&Arc::default());
         health.opened(number);
-        health.reject(number, [1; 16], "/x/dns.log", &StoreError::Server("no".to_owned()));
+        health.reject(
+            number,
+            ([1; 16], Access::Write),
+            "/x/dns.log",
+            &StoreError::Server("no".to_owned()),
+        );
         let problem = "batch of /x/dns.log rejected: Redis answered: no";
         assert_eq!(health.problems(), [format!("store: {problem}")]);
         health.succeeded(number);
         assert_eq!(health.conclusion(), (0, Some(problem.to_owned())));
-        health.accept(&[1; 16]);
+        health.accept(&[1; 16], Access::Read);
+        assert_eq!(health.problems().len(), 1);
+        health.accept(&[1; 16], Access::Write);
+        assert!(health.problems().is_empty());
+        health.reject(number, ([1; 16], Access::Read), "/x/dns.log", &StoreError::Reply);
+        health.accept(&[1; 16], Access::Read);
         assert!(health.problems().is_empty());
         // A log that is gone holds nothing up.
-        health.reject(number, [1; 16], "/x/dns.log", &StoreError::Server("no".to_owned()));
+        health.reject(
+            number,
+            ([1; 16], Access::Write),
+            "/x/dns.log",
+            &StoreError::Server("no".to_owned()),
+        );
         health.forget("/x/other.log");
         assert_eq!(health.problems().len(), 1);
         health.forget("/x/dns.log");

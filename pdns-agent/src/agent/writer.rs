@@ -4,6 +4,7 @@
 //! Whatever is wrong with the store, but for an incompatible schema, it waits, longer each time, and tries again; the
 //! reader waits for its answer and so stops reading. How the store is doing is published in `health`.
 
+use super::health::Access;
 use super::metrics::Metrics;
 use super::{AgentError, Stop};
 use crate::hash::{DIGEST, Router};
@@ -97,12 +98,16 @@ impl Writer {
                 loop {
                     let answer = match inbox.recv_timeout(PROBE) {
                         Ok(Request::Load(log, name)) => Answer::Loaded(work.load(&log, name)),
-                        Ok(Request::UnderWay(log)) => Answer::UnderWay(
-                            work.patiently(Some(&log), |store| store.batch_under_way(&log)),
-                        ),
-                        Ok(Request::Begin(log, state)) => Answer::Checked(
-                            work.patiently(Some(&log), |store| store.acknowledge(&log, &state)),
-                        ),
+                        Ok(Request::UnderWay(log)) => {
+                            Answer::UnderWay(work.patiently(Some((&log, Access::Read)), |store| {
+                                store.batch_under_way(&log)
+                            }))
+                        }
+                        Ok(Request::Begin(log, state)) => {
+                            Answer::Checked(work.patiently(Some((&log, Access::Write)), |store| {
+                                store.acknowledge(&log, &state)
+                            }))
+                        }
                         Ok(Request::Write(mut parcel)) => {
                             let result = work.write(&mut parcel);
                             Answer::Written(parcel, result)
@@ -259,7 +264,7 @@ impl Work {
         name: String,
     ) -> Result<(Option<SourceState>, Checkpoint), StoreError> {
         self.name = name;
-        self.patiently(Some(log), |store| {
+        self.patiently(Some((log, Access::Read)), |store| {
             let state = store.source(log)?;
             Ok((state, store.load(log)?))
         })
@@ -268,7 +273,7 @@ impl Work {
     fn write(&mut self, parcel: &mut Parcel) -> Result<(), StoreError> {
         let Parcel { batch, checkpoint, digest, state } = parcel;
         let (metrics, log) = (Arc::clone(&self.means.metrics), *batch.log());
-        self.patiently(Some(&log), |store| {
+        self.patiently(Some((&log, Access::Write)), |store| {
             metrics.health.capacity(store.safe_capacity()?);
             if let Some(digest) = digest {
                 store.announce_batch(batch.log(), digest)?;
@@ -326,10 +331,10 @@ impl Work {
     }
 
     /// Tries until it works, it can only go on from another state of the store, or the agent stops. What is to be
-    /// written or loaded is `of` a log.
+    /// written or read is `of` a log.
     fn patiently<T>(
         &mut self,
-        of: Option<&[u8; 16]>,
+        of: Option<(&[u8; 16], Access)>,
         mut attempt: impl FnMut(&mut Store) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         let metrics = Arc::clone(&self.means.metrics);
@@ -344,8 +349,8 @@ impl Work {
                 Err(error) if error.retry() == Retry::Wait => error,
                 other => {
                     health.succeeded(self.connection);
-                    if let (Ok(_), Some(log)) = (&other, of) {
-                        health.accept(log);
+                    if let (Ok(_), Some((log, access))) = (&other, of) {
+                        health.accept(log, access);
                     }
                     return other;
                 }
@@ -359,10 +364,10 @@ impl Work {
             let is_lost = tries == 1 && matches!(error, StoreError::Unavailable(_));
             let suspect = of.filter(|_| self.sets_aside && error.concerns_call());
             let is_told = !is_lost && (suspect.is_none() || same >= REJECTIONS);
-            if let Some(log) = suspect.filter(|_| same >= REJECTIONS)
+            if let Some((log, access)) = suspect.filter(|_| same >= REJECTIONS)
                 && self.store.check().is_ok()
             {
-                health.reject(self.connection, *log, &self.name, &error);
+                health.reject(self.connection, (*log, access), &self.name, &error);
                 return Err(StoreError::Rejected(Box::new(error)));
             }
             health.failed(self.connection, &error, is_told);

@@ -71,6 +71,14 @@ impl Watch {
     /// out comes with the next look.
     pub fn poll(&mut self, store: &mut Store, each: &mut Each<'_>) -> Result<Polled, StoreError> {
         store.check()?;
+        self.read_on(store, each).map_err(|error| match error {
+            // Emptied between two reads, it looks damaged.
+            StoreError::Damaged { .. } => store.check().err().unwrap_or(error),
+            error => error,
+        })
+    }
+
+    fn read_on(&mut self, store: &mut Store, each: &mut Each<'_>) -> Result<Polled, StoreError> {
         let now = store.ends()?;
         if now == self.at {
             return Ok(Polled::Whole);

@@ -111,6 +111,23 @@ grep -q '^CapEff:	0000000000000000$' "/proc/$pid/status"
 systemctl show -p NRestarts --value pdns-agent | grep -qx 0
 ok "the agent captures under its unit, and keeps no capability"
 
+# Settings that never worked end it for good; a store that is away does not.
+systemctl stop pdns-agent
+cp -p /etc/pdns/agent.toml agent.toml
+echo 'interfacse = ["lo"]' >> /etc/pdns/agent.toml
+systemctl start pdns-agent || true
+wait_for systemctl is-failed pdns-agent
+test "$(property pdns-agent ExecMainStatus)" = 78
+sleep 2
+test "$(property pdns-agent NRestarts)" = 0
+cp -p agent.toml /etc/pdns/agent.toml
+systemctl reset-failed pdns-agent
+systemctl start pdns-agent
+systemctl kill --signal=KILL pdns-agent
+sleep 8
+systemctl is-active pdns-agent
+ok "wrong settings end the agent with 78 and it is not started again; any other end is followed by a start"
+
 # A crash in the middle of a write: half a transaction at the end of the file.
 systemctl kill --signal=KILL pdns-redis
 wait_for systemctl is-active pdns-redis
