@@ -12,7 +12,7 @@ pub use page::{PageUrl, PageUrlError};
 
 use crate::query::{Described, Listed, TagSet, typed_tag};
 use crate::render::{Format, Item, Look, Renderer};
-use crate::store::TagSubject;
+use crate::tag::TagSubject;
 use std::io::{self, Write};
 use std::str::FromStr;
 

@@ -2,7 +2,7 @@
 //!
 //! Layer 1, the middle of the flow: `decode` emits [`Observation`]s, `aggregate` merges those of one
 //! tuple into a [`Seen`], `store` merges [`Seen`]s for good. [`Seen::merge`] is commutative and
-//! associative, so that the order of logs, windows, sensors and retries cannot matter; `store/functions.lua`
+//! associative, so that the order of logs, windows, sensors and retries cannot matter; `store/write/functions.lua`
 //! holds the same law for the rows in Redis.
 
 use crate::name::Name;

@@ -333,8 +333,8 @@ pub fn new_names(
 mod tests {
     use super::*;
     use crate::observation::Outcome;
+    use crate::record::StoredRecord;
     use crate::rr::RrType;
-    use crate::store::Row;
     use rows::{a, negative};
 
     fn query(limit: usize) -> Query {
@@ -342,7 +342,7 @@ mod tests {
     }
 
     /// The rows that come of sections with these rows.
-    fn answer(query: &Query, sections: &[Vec<Row>]) -> (Vec<Row>, Page) {
+    fn answer(query: &Query, sections: &[Vec<StoredRecord>]) -> (Vec<StoredRecord>, Page) {
         let mut out = Vec::new();
         let mut each = |row| {
             out.push(row);

@@ -21,7 +21,8 @@ pub use plural::{counted, noun};
 pub use status::status;
 
 use crate::query::{Group, Limits, NameSum, Near, Neighbour, OnAddress, TagSet};
-use crate::store::{Row, Tag, TagEvent};
+use crate::record::StoredRecord;
+use crate::tag::{Tag, TagEvent};
 use std::borrow::Cow;
 use std::fmt;
 use std::io::{self, Write};
@@ -32,11 +33,11 @@ use std::sync::Arc;
 #[derive(Clone, Copy, Debug)]
 pub enum Item<'a> {
     /// A record or a negative answer.
-    Row(&'a Row),
+    Record(&'a StoredRecord),
     /// A row, and one thing more that the answer says of it.
     Marked {
         /// The row.
-        row: &'a Row,
+        row: &'a StoredRecord,
         /// What the mark is called.
         name: Mark,
         /// What it says.

@@ -1,83 +1,48 @@
 //! The store on Redis: the only module that knows Redis.
 //!
 //! Downstream of `aggregate`, upstream of `query`. Windows of observations go in exactly once
-//! ([`Store::flush`]), rows come out ([`Row`]). The layout is described in `store/keys.rs`, values in
-//! `store/encoding.rs`, what must be atomic runs in Redis (`store/functions.lua`). All of it is blocking
+//! ([`Store::flush`]), rows come out ([`StoredRecord`]). The layout is described in `store/layout/keys.rs`, values in
+//! `store/layout/encoding.rs`, what must be atomic runs in Redis (`store/write/functions.lua`). All of it is blocking
 //! code: one thread, one [`Store`], one connection, and another while it scans.
 
-mod address;
-mod aof;
-mod batch;
-mod capacity;
-mod checkpoint;
-mod encoding;
-mod entries;
 mod error;
-mod facts;
-mod follow;
-mod gather;
-mod holes;
-mod in_use;
-mod keys;
-mod link;
-mod lookup;
-mod managed;
-mod marks;
-mod owners;
-mod password;
-mod posting;
-mod rebuild;
-mod registers;
-mod remains;
-mod repair;
-mod reply;
-mod reply_timer;
-mod resolve;
-mod row;
-mod scan;
+mod layout;
+mod read;
+mod redis;
 mod schema;
-mod server;
-mod sources;
-mod summary;
-mod tag;
-mod tag_order;
-mod tag_repair;
 mod tags;
-mod told;
-mod upsert;
 mod verify;
-mod wire;
+mod write;
 
-pub use address::{has_password, mask};
-pub use batch::{Batch, Packer};
-pub use capacity::Capacity;
-pub use checkpoint::Checkpoint;
 pub use error::Retry;
-pub use facts::{EachFact, Nameless};
-pub use follow::Ends;
-pub use keys::Kind;
-pub use lookup::{About, Each};
-pub use managed::{is_another_of_root, mend as mend_aof, stop as stop_managed};
-pub use owners::{OwnerSum, Owners, Slot};
-pub use password::read_password;
-pub use reply_timer::ReplyTimer;
-pub use row::{FactBuf, Row};
-pub use scan::{Handle, Part};
-pub use sources::SourceState;
-pub use summary::Summary;
-pub use tag::{LongText, MAX_NOTE, MAX_SOURCE, Tag, TagKind, TagSubject, UnknownTagKind};
-pub use tags::{MAX_HISTORY, MAX_TAGS, TagAct, TagChange, TagEvent, TagOutcome, Tags};
-pub use told::{Told, ToldTypes};
+pub use layout::keys::Kind;
+pub use layout::type_code::{Told, ToldTypes};
+pub use read::changes::Ends;
+pub use read::lookup::{About, Each};
+pub use read::name_totals::{OwnerSum, Owners, Slot};
+pub use read::scan::{Handle, Part};
+pub use read::status::Summary;
+pub use read::unnamed::{EachFact, Nameless};
+pub use redis::capacity::Capacity;
+pub use redis::managed::{is_another_of_root, mend as mend_aof, stop as stop_managed};
+pub use redis::password::read_password;
+pub use redis::reply_timer::ReplyTimer;
+pub use redis::url::{has_password, mask};
+pub use tags::{MAX_HISTORY, MAX_TAGS};
 pub use verify::Verdict;
+pub use write::batch::{Batch, Packer};
+pub use write::checkpoint::Checkpoint;
+pub use write::sources::SourceState;
 
 use crate::hash::Router;
-use keys::{Buckets, Keys};
-use link::Link;
+use layout::keys::{Buckets, Keys};
+use redis::capacity;
+use redis::client::Link;
 use std::collections::HashMap;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use upsert::Memory;
+use write::upsert::Memory;
 
 /// How to reach a store.
 #[derive(Clone, PartialEq, Eq)]

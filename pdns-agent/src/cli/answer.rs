@@ -67,7 +67,7 @@ impl<'a, 't> Answer<'a, 't> {
         let mut query = query.clone();
         query.filter.tags = Arc::clone(&self.tags);
         let mut each = |row| match subject {
-            None => self.item(&Item::Row(&row)),
+            None => self.item(&Item::Record(&row)),
             Some(mark) => self.item(&Item::Marked { row: &row, name: Mark::Subject, mark }),
         };
         let (page, trail) = if follow {

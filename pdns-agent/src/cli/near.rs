@@ -7,7 +7,8 @@ use super::resolve::{LIMIT, TOP_LIMIT, UsageError};
 use super::{CliError, Found, Terminal, cannot, open, parked, tag};
 use crate::query::{self, ContrastQuery, MAX_SHARED, MAX_SORTED, Page, Subject};
 use crate::render::{Format, Item};
-use crate::store::{Options, TagSubject};
+use crate::store::Options;
+use crate::tag::TagSubject;
 
 /// The tagged addresses nearest to one.
 pub(super) fn near(

@@ -8,7 +8,8 @@ use crate::query::{
     Word, WordError, read_list,
 };
 use crate::render::Format;
-use crate::store::{Kind, LongText, TagKind};
+use crate::store::Kind;
+use crate::tag::{LongText, TagKind};
 use std::io;
 
 /// Rows of a look-up or a search when no limit is given.

@@ -80,7 +80,7 @@ fn look(
 ) -> Result<Polled, StoreError> {
     answer.retag(watch.refresh(store)?);
     watch.poll(store, &mut |row| {
-        let flow = answer.item(&Item::Row(&row));
+        let flow = answer.item(&Item::Record(&row));
         let enough = (limit > 0 && answer.items() >= limit) || stop.load(Ordering::Relaxed);
         if enough { std::ops::ControlFlow::Break(()) } else { flow }
     })

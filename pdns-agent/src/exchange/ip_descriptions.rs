@@ -6,7 +6,7 @@
 use super::words;
 use crate::query::{Described, TagSet};
 use crate::render::{escape, safe_cell};
-use crate::store::{Tag, TagKind};
+use crate::tag::{Tag, TagKind};
 use std::io::{self, Write};
 
 const HEAD: &str = "IP,Description";

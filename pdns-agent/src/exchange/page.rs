@@ -2,7 +2,7 @@
 
 use crate::query::typed_tag;
 use crate::render::percent;
-use crate::store::TagSubject;
+use crate::tag::TagSubject;
 use std::str::FromStr;
 
 /// The address that `pdns serve` has for people, such as `https://pdns.example.net`.

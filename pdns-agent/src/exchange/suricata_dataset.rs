@@ -3,7 +3,7 @@
 //! The buffer is `dns.query`: labels joined with dots, no final one. Names are in lower case, as pdns keeps them; Suricata 7
 //! compares octet for octet, Suricata 8 has `to_lowercase`.
 
-use crate::store::TagSubject;
+use crate::tag::TagSubject;
 use base64ct::{Base64, Encoding as _};
 use std::io::{self, Write};
 

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::name::NameBuf;
-use crate::store::{Tag, TagKind};
+use crate::tag::{Tag, TagKind};
 use base64ct::{Base64, Encoding as _};
 use proptest::prelude::*;
 

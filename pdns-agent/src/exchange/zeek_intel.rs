@@ -7,7 +7,7 @@
 
 use super::{PageUrl, words};
 use crate::query::Listed;
-use crate::store::{Tag, TagKind, TagSubject};
+use crate::tag::{Tag, TagKind, TagSubject};
 use std::io::{self, Write};
 
 /// `meta.source` of every line: who reads the file knows ours by it.

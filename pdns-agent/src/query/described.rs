@@ -7,7 +7,8 @@
 use super::{By, Filter, GroupKey, GroupSort, Grouping, MAX_SORTED, TagFilter, TagSet, groups};
 use crate::name::NameBuf;
 use crate::rr::RrType;
-use crate::store::{Kind, Store, StoreError, TagKind, TagSubject};
+use crate::store::{Kind, Store, StoreError};
+use crate::tag::{TagKind, TagSubject};
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};

@@ -6,8 +6,9 @@
 use super::tags::{TagFilter, TagSet};
 use super::when::Moment;
 use crate::observation::{Fact, Outcome, Seen};
+use crate::record::StoredRecord;
 use crate::rr::RrType;
-use crate::store::{Row, Store, StoreError, Told, ToldTypes};
+use crate::store::{Store, StoreError, Told, ToldTypes};
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -145,7 +146,7 @@ impl Filter {
 
     /// Whether the row passes.
     #[must_use]
-    pub fn admits(&self, row: &Row) -> bool {
+    pub fn admits(&self, row: &StoredRecord) -> bool {
         self.admits_fact(row.fact.as_fact(), &row.seen)
             // Last, since it costs most.
             && self.tag.is_none_or(|tag| tag.admits_row(&self.tags.of_row(row)))

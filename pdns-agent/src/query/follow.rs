@@ -7,8 +7,9 @@
 use super::{Answer, Each, Page, Query, What, on_addresses};
 use crate::name::{Name, NameBuf};
 use crate::rdata::Target;
+use crate::record::{FactBuf, StoredRecord};
 use crate::rr::RrType;
-use crate::store::{FactBuf, Row, Store, StoreError};
+use crate::store::{Store, StoreError};
 use std::collections::HashSet;
 use std::ops::ControlFlow;
 
@@ -56,7 +57,7 @@ impl Names {
 }
 
 /// The target of a CNAME record.
-pub(super) fn alias(row: &Row) -> Option<NameBuf> {
+pub(super) fn alias(row: &StoredRecord) -> Option<NameBuf> {
     match &row.fact {
         FactBuf::Record(rdata) if rdata.rrtype == RrType::CNAME => {
             match rdata.as_rdata().target() {
@@ -68,7 +69,7 @@ pub(super) fn alias(row: &Row) -> Option<NameBuf> {
     }
 }
 
-fn is_address(row: &Row) -> bool {
+fn is_address(row: &StoredRecord) -> bool {
     matches!(&row.fact, FactBuf::Record(rdata) if [RrType::A, RrType::AAAA].contains(&rdata.rrtype))
 }
 

@@ -6,7 +6,8 @@
 
 use super::{TagSet, Text};
 use crate::name::{Name, NameBuf};
-use crate::store::{Store, StoreError, Tag, TagKind, TagSubject};
+use crate::store::{Store, StoreError};
+use crate::tag::{Tag, TagKind, TagSubject};
 use std::collections::{BTreeSet, HashMap};
 use std::ops::ControlFlow;
 

@@ -7,7 +7,8 @@
 use super::order::{Each, Passes, Smallest, Sort, Sorter};
 use super::{Page, Query, Text, left};
 use crate::name::{Name, NameBuf};
-use crate::store::{Row, Store, StoreError};
+use crate::record::StoredRecord;
+use crate::store::{Store, StoreError};
 use std::ops::ControlFlow;
 
 /// How many names are looked up at once, and the fewest of them where the limit is small.
@@ -137,7 +138,7 @@ impl ByName<'_, '_, '_> {
     }
 
     /// Takes a row; breaks when the limit or the taker ends the answer.
-    fn take(&mut self, row: Row) -> ControlFlow<()> {
+    fn take(&mut self, row: StoredRecord) -> ControlFlow<()> {
         if !self.query.filter.admits(&row) {
             return ControlFlow::Continue(());
         }
@@ -169,7 +170,7 @@ impl ByName<'_, '_, '_> {
 }
 
 /// Hands out a row, if the limit lets it through.
-fn emit(row: Row, limit: usize, page: &mut Page, each: &mut Each<'_>) -> ControlFlow<()> {
+fn emit(row: StoredRecord, limit: usize, page: &mut Page, each: &mut Each<'_>) -> ControlFlow<()> {
     if left(limit, page.shown).is_none() {
         page.cut = true;
         return ControlFlow::Break(());

@@ -4,7 +4,7 @@
 //! to the same store has the same answer, line for line.
 
 use crate::observation::Seen;
-use crate::store::Row;
+use crate::record::StoredRecord;
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 use std::ops::ControlFlow;
@@ -102,7 +102,7 @@ impl<T: Ord> Smallest<T> {
 #[derive(Debug, PartialEq, Eq)]
 struct Placed {
     rank: u32,
-    row: Row,
+    row: StoredRecord,
 }
 
 impl Ord for Placed {
@@ -146,7 +146,7 @@ pub(super) struct Sorted {
 }
 
 /// Takes rows; breaks when it wants no more.
-pub type Each<'e> = dyn FnMut(Row) -> ControlFlow<()> + 'e;
+pub type Each<'e> = dyn FnMut(StoredRecord) -> ControlFlow<()> + 'e;
 
 impl Sorter {
     /// `limit` 0 is none.
@@ -170,7 +170,7 @@ impl Sorter {
     }
 
     /// Takes a row; breaks when no further row can matter.
-    pub(super) fn offer(&mut self, row: Row, each: &mut Each<'_>) -> ControlFlow<()> {
+    pub(super) fn offer(&mut self, row: StoredRecord, each: &mut Each<'_>) -> ControlFlow<()> {
         if self.streaming {
             return self.emit(row, each);
         }
@@ -191,7 +191,7 @@ impl Sorter {
         ControlFlow::Continue(())
     }
 
-    fn emit(&mut self, row: Row, each: &mut Each<'_>) -> ControlFlow<()> {
+    fn emit(&mut self, row: StoredRecord, each: &mut Each<'_>) -> ControlFlow<()> {
         if self.limit != 0 && self.shown >= self.limit {
             self.cut = true;
             return ControlFlow::Break(());
@@ -221,7 +221,7 @@ mod tests {
     use crate::query::rows::{a, counted};
     use proptest::prelude::*;
 
-    fn sort(sort: Sort, limit: usize, rows: Vec<Row>) -> (Vec<Row>, Sorted) {
+    fn sort(sort: Sort, limit: usize, rows: Vec<StoredRecord>) -> (Vec<StoredRecord>, Sorted) {
         let mut out = Vec::new();
         let mut each = |row| {
             out.push(row);

@@ -5,7 +5,7 @@
 //! seen anew, and none is missed but one that was seen anew, whose place is then before the first page.
 
 use super::order::{MAX_SORTED, Smallest};
-use crate::store::Row;
+use crate::record::StoredRecord;
 use std::cmp::{Ordering, Reverse};
 
 /// The most rows of a page.
@@ -47,7 +47,7 @@ impl Cursor {
 
 /// A row in its place: latest seen first, then by name, type and RDATA.
 #[derive(Debug, PartialEq, Eq)]
-struct Placed(Row);
+struct Placed(StoredRecord);
 
 impl Ord for Placed {
     fn cmp(&self, other: &Self) -> Ordering {
@@ -77,7 +77,7 @@ pub struct Pager {
 #[derive(Debug, PartialEq, Eq)]
 pub struct Rows {
     /// Its rows, in order.
-    pub rows: Vec<Row>,
+    pub rows: Vec<StoredRecord>,
     /// Where the next one begins, if there is one.
     pub next: Option<Cursor>,
     /// There are more rows than these.
@@ -95,7 +95,7 @@ impl Pager {
     }
 
     /// Takes a row of the answer, in whatever order they come, each once.
-    pub fn offer(&mut self, row: Row) {
+    pub fn offer(&mut self, row: StoredRecord) {
         if self.after.is_some_and(|after| row.seen.time_last > after.time_last) {
             return;
         }
@@ -116,7 +116,8 @@ impl Pager {
             let ties = sorted.iter().take_while(|row| row.0.seen.time_last == after.time_last);
             before = ties.count().min(after.ties as usize);
         }
-        let mut rows: Vec<Row> = sorted.into_iter().skip(before).map(|Placed(row)| row).collect();
+        let mut rows: Vec<StoredRecord> =
+            sorted.into_iter().skip(before).map(|Placed(row)| row).collect();
         let cut = rows.len() > count;
         rows.truncate(count);
         let next = rows.last().filter(|_| cut).map(|last| {
@@ -138,13 +139,13 @@ mod tests {
     use crate::query::rows::a;
     use proptest::prelude::*;
 
-    fn at(host: u8, time_last: u32) -> Row {
+    fn at(host: u8, time_last: u32) -> StoredRecord {
         let mut row = a("www.example.com", host);
         (row.seen.time_first, row.seen.time_last) = (0, time_last);
         row
     }
 
-    fn pages(rows: &[Row], count: usize) -> Vec<Row> {
+    fn pages(rows: &[StoredRecord], count: usize) -> Vec<StoredRecord> {
         let (mut all, mut after) = (Vec::new(), None);
         loop {
             let mut pager = Pager::new(after, count);
@@ -192,7 +193,7 @@ mod tests {
         fn pages_of_any_size_are_the_whole(
             times in prop::collection::vec(0_u32..4, 0..40), count in 1_usize..12,
         ) {
-            let rows: Vec<Row> =
+            let rows: Vec<StoredRecord> =
                 times.iter().zip(0..).map(|(&time, host)| at(host, time)).collect();
             let whole = pages(&rows, 100);
             prop_assert_eq!(whole.len(), rows.len());

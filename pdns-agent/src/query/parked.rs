@@ -7,8 +7,9 @@ use super::{Answer, Page, Query, Subject, SubjectError};
 use crate::name::{Name, NameBuf};
 use crate::observation::Fact;
 use crate::rdata::Target;
+use crate::record::{FactBuf, StoredRecord};
 use crate::rr::RrType;
-use crate::store::{FactBuf, Kind, Row, Store, StoreError};
+use crate::store::{Kind, Store, StoreError};
 use ipnet::IpNet;
 use std::cell::Cell;
 use std::collections::HashSet;
@@ -225,7 +226,7 @@ pub fn parked(
     query: &Query,
     whys: &[Why],
     list: &List,
-    each: &mut dyn FnMut(Row, Why) -> ControlFlow<()>,
+    each: &mut dyn FnMut(StoredRecord, Why) -> ControlFlow<()>,
 ) -> Result<Page, StoreError> {
     let query = &*query.informed(store)?;
     let why = Cell::new(Why::Unspecified);
@@ -260,7 +261,8 @@ pub fn parked(
             Why::ParkingNameServer => {}
             Why::ParkingAddress => {
                 // What is local was told with that reason, where it was asked for.
-                let is_told = |row: &Row| why_local_of(row).is_some_and(|why| whys.contains(&why));
+                let is_told =
+                    |row: &StoredRecord| why_local_of(row).is_some_and(|why| whys.contains(&why));
                 of_ranges(store, &mut answer, &list.addresses, &|row| !is_told(row))?;
             }
             _ if wants(&[RrType::A, RrType::AAAA]) => {
@@ -272,7 +274,7 @@ pub fn parked(
     Ok(answer.page)
 }
 
-fn why_local_of(row: &Row) -> Option<Why> {
+fn why_local_of(row: &StoredRecord) -> Option<Why> {
     let FactBuf::Record(rdata) = &row.fact else { return None };
     match rdata.as_rdata().target() {
         Target::V4(address) => why_local(address.into()),
@@ -286,7 +288,7 @@ fn of_ranges(
     store: &mut Store,
     answer: &mut Answer<'_, '_, '_>,
     ranges: &[(IpAddr, IpAddr)],
-    admits: &dyn Fn(&Row) -> bool,
+    admits: &dyn Fn(&StoredRecord) -> bool,
 ) -> Result<(), StoreError> {
     answer.section(|most, take| {
         let mut flow = ControlFlow::Continue(());

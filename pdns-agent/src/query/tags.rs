@@ -11,7 +11,9 @@ mod precedence;
 
 use crate::name::Name;
 use crate::rdata::Target;
-use crate::store::{FactBuf, Row, Store, StoreError, Tag, TagKind, TagSubject};
+use crate::record::{FactBuf, StoredRecord};
+use crate::store::{Store, StoreError};
+use crate::tag::{Tag, TagKind, TagSubject};
 use ipnet::IpNet;
 use names::Names;
 pub(super) use nets::{Bits, Nets, TaggedNet};
@@ -165,7 +167,7 @@ impl TagSet {
 
     /// The tags in effect on the two ends of a row.
     #[must_use]
-    pub fn of_row(&self, row: &Row) -> RowTags<'_> {
+    pub fn of_row(&self, row: &StoredRecord) -> RowTags<'_> {
         if self.is_empty() {
             return RowTags::default();
         }
@@ -173,7 +175,7 @@ impl TagSet {
     }
 
     /// The tags in effect on the address or name that a row points at.
-    fn of_rdata(&self, row: &Row) -> Vec<&Tag> {
+    fn of_rdata(&self, row: &StoredRecord) -> Vec<&Tag> {
         let FactBuf::Record(rdata) = &row.fact else { return Vec::new() };
         match rdata.as_rdata().target() {
             Target::V4(address) => self.of_address(address.into()),

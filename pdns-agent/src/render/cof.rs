@@ -16,7 +16,7 @@ use super::{Item, Look, Mark, Renderer, field, judged};
 use crate::observation::Seen;
 use crate::query::{End, TagSet};
 use crate::rdata::FinalDot;
-use crate::store::{FactBuf, Row};
+use crate::record::{FactBuf, StoredRecord};
 use std::io::{self, Write};
 use std::sync::Arc;
 
@@ -35,7 +35,7 @@ impl Cof {
 
     fn record(
         &self,
-        row: &Row,
+        row: &StoredRecord,
         rdata: &crate::rdata::RdataBuf,
         mark: Option<(Mark, &str)>,
         out: &mut dyn Write,
@@ -98,7 +98,7 @@ impl Cof {
 impl Renderer for Cof {
     fn item(&mut self, item: &Item<'_>, out: &mut dyn Write) -> io::Result<()> {
         let (row, mark) = match *item {
-            Item::Row(row) => (row, None),
+            Item::Record(row) => (row, None),
             Item::Marked { row, name, mark } => (row, Some((name, mark))),
             _ => return self.other.item(item, out),
         };

@@ -5,7 +5,8 @@ use crate::name::Name;
 use crate::observation::Seen;
 use crate::query::{End, GroupKey, NameSum, Relation};
 use crate::rdata::FinalDot;
-use crate::store::{FactBuf, Row, Tag};
+use crate::record::{FactBuf, StoredRecord};
+use crate::tag::Tag;
 use std::borrow::Cow;
 
 /// A value of an item.
@@ -46,7 +47,7 @@ pub(super) fn fields<'a>(item: &Item<'a>, look: &'a Look) -> Vec<Field<'a>> {
             fields.push((name.name(), Value::Text(Cow::Borrowed(mark))));
             fields
         }
-        Item::Row(row) => of_row(row, look),
+        Item::Record(row) => of_row(row, look),
         Item::Group { group, by } => {
             let key = match &group.key {
                 GroupKey::Name(name) => Value::Text(Cow::Borrowed(name.as_str())),
@@ -88,7 +89,7 @@ pub(super) fn fields<'a>(item: &Item<'a>, look: &'a Look) -> Vec<Field<'a>> {
 }
 
 /// The values of a row.
-fn of_row<'a>(row: &'a Row, look: &'a Look) -> Vec<Field<'a>> {
+fn of_row<'a>(row: &'a StoredRecord, look: &'a Look) -> Vec<Field<'a>> {
     let text = |text: String| Value::Text(Cow::Owned(text));
     let (rrtype, rdata, outcome, partial) = match &row.fact {
         FactBuf::Record(rdata) => {

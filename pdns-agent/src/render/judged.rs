@@ -8,7 +8,7 @@ use super::table::{Column, Kind};
 use super::utc;
 use crate::name::NameBuf;
 use crate::query::{End, Extent, Limits, Near, Neighbour, OnAddress, Relation, RowTags};
-use crate::store::{Tag, TagEvent, TagKind};
+use crate::tag::{Tag, TagEvent, TagKind};
 use serde::Serialize;
 use std::borrow::Cow;
 

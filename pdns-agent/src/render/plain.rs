@@ -25,7 +25,7 @@ impl Renderer for Plain {
     fn item(&mut self, item: &Item<'_>, out: &mut dyn Write) -> io::Result<()> {
         let mut cells = Vec::new();
         for (name, value) in fields(item, &self.look) {
-            let is_row = matches!(item, Item::Row(_) | Item::Marked { .. });
+            let is_row = matches!(item, Item::Record(_) | Item::Marked { .. });
             match (is_row, name) {
                 (true, "rrname" | "rrtype" | "rdata") if value == Value::Absent => {}
                 (true, "rrname" | "rrtype" | "rdata" | "why") => cells.push(csv::text(value)),

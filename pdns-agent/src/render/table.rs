@@ -9,7 +9,8 @@ use super::{Item, Look, Mark, Renderer, csv, date, escape, field, judged, utc};
 use crate::name::{Name, shown::unicode};
 use crate::query::{GroupKey, NameSum, TagSet, printed_name};
 use crate::rdata::{FinalDot, Rdata, Target};
-use crate::store::{FactBuf, Row, Tag};
+use crate::record::{FactBuf, StoredRecord};
+use crate::tag::Tag;
 use comfy_table::{CellAlignment, presets};
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -90,7 +91,7 @@ impl Table {
     /// Columns and cells of an item.
     fn cells(&self, item: &Item<'_>) -> (Vec<Column>, Vec<String>) {
         match *item {
-            Item::Row(row) => self.row(row),
+            Item::Record(row) => self.row(row),
             Item::Marked { row, name, mark } => {
                 let (mut columns, mut cells) = self.row(row);
                 columns.push(match name {
@@ -150,7 +151,7 @@ impl Table {
     }
 
     /// Columns and cells of a row. One sensor alone needs no column.
-    fn row(&self, row: &Row) -> (Vec<Column>, Vec<String>) {
+    fn row(&self, row: &StoredRecord) -> (Vec<Column>, Vec<String>) {
         let (rrtype, right) = match &row.fact {
             FactBuf::Record(rdata) => (rdata.rrtype, right(rdata.as_rdata())),
             FactBuf::Negative { qtype, outcome } => (*qtype, format!("({outcome})")),

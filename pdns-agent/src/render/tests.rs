@@ -5,8 +5,9 @@ use crate::name::NameBuf;
 use crate::observation::{Outcome, Seen};
 use crate::query::GroupKey;
 use crate::query::rows::{a, negative, record};
+use crate::record::FactBuf;
 use crate::rr::RrType;
-use crate::store::{Capacity, FactBuf, OwnerSum, SourceState, Summary};
+use crate::store::{Capacity, OwnerSum, SourceState, Summary};
 
 fn render(format: Format, look: Look, items: &[Item<'_>]) -> String {
     let mut renderer = format.renderer(look);
@@ -18,7 +19,7 @@ fn render(format: Format, look: Look, items: &[Item<'_>]) -> String {
     String::from_utf8(out).unwrap()
 }
 
-fn hostile() -> Vec<Row> {
+fn hostile() -> Vec<StoredRecord> {
     let mut partial = record("example.com", RrType::MX, b"\x00\x00\x04mail\x07example\x03com\x00");
     if let FactBuf::Record(rdata) = &mut partial.fact {
         rdata.partial = true;
@@ -39,7 +40,7 @@ fn hostile() -> Vec<Row> {
 
 fn all(format: Format, look: Look) -> String {
     let rows = hostile();
-    render(format, look, &rows.iter().map(Item::Row).collect::<Vec<_>>())
+    render(format, look, &rows.iter().map(Item::Record).collect::<Vec<_>>())
 }
 
 #[test]
@@ -70,8 +71,8 @@ fn cof_counts_what_it_leaves_out_and_names_sensors() {
     let mut out = Vec::new();
     let mut row = a("www.example.com", 1);
     row.seen.sensors = 0b1000_0011;
-    renderer.item(&Item::Row(&row), &mut out).unwrap();
-    renderer.item(&Item::Row(&negative("x", RrType::A, Outcome::NODATA)), &mut out).unwrap();
+    renderer.item(&Item::Record(&row), &mut out).unwrap();
+    renderer.item(&Item::Record(&negative("x", RrType::A, Outcome::NODATA)), &mut out).unwrap();
     assert_eq!(renderer.left_out(), 1);
     let text = String::from_utf8(out).unwrap();
     assert!(

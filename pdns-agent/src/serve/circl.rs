@@ -16,9 +16,10 @@ use super::refusal::Refusal;
 use crate::query::{
     Cursor, MAX_PAGE, Pager, Rows, Subject, Text, Walk, Word, on_addresses, parts, walk,
 };
+use crate::record::{FactBuf, StoredRecord};
 use crate::render::{Format, Item, Look};
 use crate::rr::RrType;
-use crate::store::{FactBuf, Row, Store, StoreError};
+use crate::store::{Store, StoreError};
 use axum::Extension;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, Uri, Version};
@@ -192,7 +193,7 @@ fn answer(
     for row in &rows {
         let mut line = Vec::new();
         // A Vec takes all that is written to it.
-        if renderer.item(&Item::Row(row), &mut line).is_err() {
+        if renderer.item(&Item::Record(row), &mut line).is_err() {
             continue;
         }
         if line.last() == Some(&b'\n') {
@@ -213,7 +214,7 @@ fn gather(
     pager: &mut Pager,
     late: &mut bool,
 ) -> Result<(), StoreError> {
-    let mut take = |row: Row| {
+    let mut take = |row: StoredRecord| {
         let is_wanted = match (question.only, &row.fact) {
             (Only::Any, _) => true,
             (Only::One(wanted), FactBuf::Record(rdata)) => wanted == rdata.rrtype,

@@ -1,6 +1,6 @@
 //! Errors sorted: what Redis said, and what a caller can do about it.
 
-use super::StoreError;
+use crate::store::StoreError;
 use redis::{ErrorKind, RedisError, ServerErrorKind};
 
 /// What a server means that takes no more connections.

@@ -1,11 +1,12 @@
 //! Which layout a store has: read at every start, before anything else is touched.
 
-use super::keys::{Keys, PARTITIONS, VERSION};
-use super::link::{Link, Packed};
-use super::marks::{self, Epoch, Identity, PartitionMark, pack_mark, read_mark};
-use super::reply::Pairs;
-use super::{StoreError, capacity, reply};
 use crate::hash::{Hasher, Router};
+use crate::store::StoreError;
+use crate::store::layout::keys::{Keys, PARTITIONS, VERSION};
+use crate::store::layout::marks::{self, Epoch, Identity, PartitionMark, pack_mark, read_mark};
+use crate::store::redis::client::{Link, Packed};
+use crate::store::redis::reply::Pairs;
+use crate::store::redis::{capacity, reply};
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::io::Read as _;
@@ -291,7 +292,7 @@ pub(crate) fn same(
 }
 
 /// Sixteen octets that nobody can guess.
-pub(super) fn random_key() -> [u8; 16] {
+pub(in crate::store) fn random_key() -> [u8; 16] {
     let mut key = [0; 16];
     let read = std::fs::File::open("/dev/urandom").and_then(|mut file| file.read_exact(&mut key));
     if read.is_err() {

@@ -4,10 +4,17 @@
 //! number that grows with every change tells when to read again. They share one slot of a cluster. What
 //! belongs together (a tag, the one that it displaces, the entries in the history) is one run of a script.
 
-use super::link::Packed;
-use super::tag::{self, Tag, TagReader, TagSubject};
-use super::tag_order::sorted;
-use super::{Store, StoreError, reply};
+pub(in crate::store) mod encoding;
+mod order;
+pub(in crate::store) mod repair;
+
+use crate::store::redis::client::Packed;
+use crate::store::redis::reply;
+use crate::store::tags::encoding as tag;
+use crate::store::tags::encoding::TagReader;
+use crate::store::tags::order::sorted;
+use crate::store::{Store, StoreError};
+use crate::tag::{TagAct, TagChange, TagEvent, TagOutcome, TagSnapshot, TagSubject};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::ops::ControlFlow;
@@ -20,81 +27,13 @@ pub const MAX_HISTORY: u32 = 100_000;
 const BATCH: usize = 1_000;
 /// What changes tags. Its first line is what Redis 7.0 is told of a script: those that only clear make room, so they run
 /// on a full store, too.
-const CHANGE: &str = concat!("#!lua\n", include_str!("tags.lua"));
-const CLEAR: &str = concat!("#!lua flags=allow-oom\n", include_str!("tags.lua"));
+const CHANGE: &str = concat!("#!lua\n", include_str!("tags/change.lua"));
+const CLEAR: &str = concat!("#!lua flags=allow-oom\n", include_str!("tags/change.lua"));
 /// Entries of the history that are read at once.
 const PAGE: i64 = 1_000;
 
 /// Takes a tag as it is stored: its field, its value.
 type EachStored<'e> = dyn FnMut(&[u8], &[u8]) -> Result<(), StoreError> + 'e;
-
-/// All tags, as they were at one moment.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Tags {
-    /// Another number than before means other tags.
-    pub generation: u64,
-    /// The tags, by subject and kind.
-    pub tags: Vec<Tag>,
-}
-
-/// A change that is asked for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum TagChange {
-    /// Sets a tag; the opposite kind on the same subject ends.
-    Set(Tag),
-    /// Clears one. Note and source say why.
-    Clear(Tag),
-}
-
-/// What came of a change.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TagOutcome {
-    /// It was so before: set with the same words, or not there to be cleared.
-    Same,
-    /// Set where none was.
-    New,
-    /// Set with other words.
-    Changed,
-    /// Set, and the opposite kind on the subject is gone.
-    Displaced,
-    /// Cleared.
-    Cleared,
-}
-
-/// What happened to a tag.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum TagAct {
-    /// It was set, or its words were changed.
-    Set,
-    /// It was cleared.
-    Cleared,
-    /// It ended because the opposite kind was set.
-    Displaced,
-}
-
-impl TagAct {
-    /// Its name, as it is shown.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Set => "set",
-            Self::Cleared => "cleared",
-            Self::Displaced => "displaced",
-        }
-    }
-}
-
-/// One entry of the history.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TagEvent {
-    /// Counts all entries that there ever were, from 1.
-    pub number: u64,
-    /// What happened.
-    pub act: TagAct,
-    /// To which tag: who did it, when, and why.
-    pub tag: Tag,
-}
 
 /// An entry of the history as Redis has it, behind its number and a space.
 #[derive(Serialize, Deserialize)]
@@ -104,32 +43,27 @@ struct Entry<'a> {
     value: &'a str,
 }
 
-impl TagChange {
-    fn tag(&self) -> &Tag {
-        match self {
-            Self::Set(tag) | Self::Clear(tag) => tag,
-        }
-    }
-}
-
 impl Store {
     /// All tags.
     ///
     /// # Errors
     /// When Redis does not answer, or a tag does not read.
-    pub fn tags(&mut self) -> Result<Tags, StoreError> {
+    pub fn tags(&mut self) -> Result<TagSnapshot, StoreError> {
         let key = self.keys.tags();
         let (mut tags, mut reader) = (Vec::new(), TagReader::default());
         let generation = self.raw_tags(&mut |field, value| {
             tags.push(reader.read(field, value).ok_or_else(|| StoreError::damaged(&key))?);
             Ok(())
         })?;
-        Ok(Tags { generation, tags: sorted(tags) })
+        Ok(TagSnapshot { generation, tags: sorted(tags) })
     }
 
     /// The generation of the tags; hands each of them, field and value as they are stored, to `each`. In this
     /// order a change in between leads to one reading too many, and not to one too few.
-    pub(super) fn raw_tags(&mut self, each: &mut EachStored<'_>) -> Result<u64, StoreError> {
+    pub(in crate::store) fn raw_tags(
+        &mut self,
+        each: &mut EachStored<'_>,
+    ) -> Result<u64, StoreError> {
         let (key, meta_key) = (self.keys.tags(), self.keys.tags_meta());
         let mut packed = Packed::default();
         pack_meta(&mut packed, &meta_key);
@@ -196,7 +130,7 @@ impl Store {
         packed.word(format!("{MAX_TAGS} {MAX_HISTORY}"));
         for change in changes {
             let tag = change.tag();
-            let (field, value) = (tag::field(tag.kind, &tag.subject), tag.value());
+            let (field, value) = (tag::field(tag.kind, &tag.subject), tag::value(tag));
             let entry = |act, field: &str| entry(act, field, &value);
             match change {
                 TagChange::Set(_) => {
@@ -321,20 +255,23 @@ impl Store {
 
 /// What `pd:{tags}m` says of the other two keys; the function that changes tags checks the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct TagMeta {
+pub(in crate::store) struct TagMeta {
     /// Another number than before means other tags.
-    pub(super) generation: u64,
+    pub(in crate::store) generation: u64,
     /// Entries of the history that there ever were.
-    pub(super) entries: u64,
+    pub(in crate::store) entries: u64,
     /// How many tags there are; not known until they are changed by this version.
-    pub(super) count: Option<u64>,
+    pub(in crate::store) count: Option<u64>,
     /// The first entry of the history that was not lost.
-    pub(super) first: u64,
+    pub(in crate::store) first: u64,
 }
 
 impl TagMeta {
     /// Reads the answer to [`pack_meta`]; `None` where no tag was ever set.
-    pub(super) fn read(reply: redis::Value, key: &str) -> Result<Option<Self>, StoreError> {
+    pub(in crate::store) fn read(
+        reply: redis::Value,
+        key: &str,
+    ) -> Result<Option<Self>, StoreError> {
         let fields = reply::list(reply)?;
         if fields.iter().all(|field| *field == redis::Value::Nil) {
             return Ok(None);
@@ -358,14 +295,14 @@ impl TagMeta {
     }
 
     /// The numbers of the first and the last entry of the history.
-    pub(super) fn ends(&self) -> (Option<u64>, Option<u64>) {
+    pub(in crate::store) fn ends(&self) -> (Option<u64>, Option<u64>) {
         let first = (self.entries + 1).saturating_sub(MAX_HISTORY.into()).max(self.first);
         if first <= self.entries { (Some(first), Some(self.entries)) } else { (None, None) }
     }
 }
 
 /// Packs the question for what [`TagMeta`] holds.
-pub(super) fn pack_meta(packed: &mut Packed, key: &str) {
+pub(in crate::store) fn pack_meta(packed: &mut Packed, key: &str) {
     packed.command(&[b"HMGET", key.as_bytes(), b"g", b"n", b"c", b"f"]);
 }
 
@@ -375,7 +312,7 @@ fn entry(act: TagAct, field: &str, value: &str) -> String {
 }
 
 /// An entry of the history, read whole.
-pub(super) fn read_event(entry: &[u8]) -> Option<TagEvent> {
+pub(in crate::store) fn read_event(entry: &[u8]) -> Option<TagEvent> {
     StoredEvent::read(entry)?.event()
 }
 
@@ -405,7 +342,7 @@ impl<'e> StoredEvent<'e> {
     }
 
     fn event(&self) -> Option<TagEvent> {
-        let tag = Tag::read(self.tag.as_bytes(), self.value.as_bytes())?;
+        let tag = TagReader::default().read(self.tag.as_bytes(), self.value.as_bytes())?;
         Some(TagEvent { number: self.number, act: self.act, tag })
     }
 }

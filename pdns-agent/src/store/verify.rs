@@ -3,19 +3,26 @@
 //! What must hold: each name lies in the bucket its hash says and stands once in the log; each record has one
 //! row and each row one record; rows are possible sums; the counts in the partition's meta and by day are
 //! the real ones; what a record points at leads back to its name; checkpoints and positions read. To be run
-//! while no agent writes: what changes meanwhile looks like damage. A repair (`store/repair.rs`) holds each partition that it
+//! while no agent writes: what changes meanwhile looks like damage. A repair (`store/verify/repair.rs`) holds each partition that it
 //! changes; what it finds damaged because of a change is sound when it looks again.
 
-use super::checkpoint::Mark;
-use super::encoding::{DIGEST, RowRead, Stored, Value};
-use super::entries::{Entry, Meta};
-use super::keys::{Keys, Kind, Pointer, low24};
-use super::link::{Link, Packed};
-use super::posting::Posting;
-use super::resolve::PAGE;
-use super::scan::{BUCKETS, Part, Whole};
-use super::told::Told;
-use super::{FactBuf, Options, Store, StoreError, reply, schema};
+mod rebuild;
+mod registers;
+mod remains;
+mod repair;
+
+use crate::record::FactBuf;
+use crate::store::layout::encoding::{DIGEST, RowRead, Stored, Value};
+use crate::store::layout::keys::{Keys, Kind, Pointer, low24};
+use crate::store::layout::posting::Posting;
+use crate::store::layout::type_code::Told;
+use crate::store::read::buckets::{Entry, Meta};
+use crate::store::read::rows::PAGE;
+use crate::store::read::scan::{BUCKETS, Part, Whole};
+use crate::store::redis::client::{Link, Packed};
+use crate::store::redis::reply;
+use crate::store::write::checkpoint::Mark;
+use crate::store::{Options, Store, StoreError, schema};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
@@ -46,7 +53,7 @@ pub struct Verdict {
     /// What a repair could not restore, a sentence each.
     pub lost: Vec<String>,
     /// The sensors that rows tell of, a bit each.
-    pub(super) sensors: u32,
+    pub(in crate::store) sensors: u32,
 }
 
 impl Verdict {
@@ -84,7 +91,7 @@ impl Verdict {
     }
 
     /// Notes a problem, and whether it is being repaired. One that is listed already is not another one.
-    pub(super) fn problem(&mut self, is_repaired: bool, text: impl FnOnce() -> String) {
+    pub(in crate::store) fn problem(&mut self, is_repaired: bool, text: impl FnOnce() -> String) {
         let text = text();
         if self.problems.contains(&text) {
             return;
@@ -291,7 +298,8 @@ impl Store {
             let mut at = 0;
             let used = octets.get(..end).unwrap_or_default();
             while let Some(line) = memchr::memchr(b'\n', used.get(at..).unwrap_or_default()) {
-                let position = block * super::keys::LOG_STRIDE + u32::try_from(at).unwrap_or(0);
+                let position =
+                    block * crate::store::layout::keys::LOG_STRIDE + u32::try_from(at).unwrap_or(0);
                 at += line + 1;
                 // Left where a repair removed a name.
                 if line == 0 {

@@ -7,8 +7,9 @@ use crate::run::{Ended, Home, run};
 use crate::store::{Log, Model, a, agrees, cname, contents, name, options, record};
 use pdns_agent::name::NameBuf;
 use pdns_agent::observation::{Outcome, Seen};
+use pdns_agent::record::FactBuf;
 use pdns_agent::rr::RrType;
-use pdns_agent::store::{FactBuf, Store, StoreError};
+use pdns_agent::store::{Store, StoreError};
 use std::net::Ipv6Addr;
 
 /// 2023-11-14.

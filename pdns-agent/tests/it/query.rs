@@ -16,8 +16,9 @@ use pdns_agent::name::NameBuf;
 use pdns_agent::observation::Seen;
 use pdns_agent::query::{self, Filter, MOST_READ, NameSum, Passes, Query, Sort, Text, What};
 use pdns_agent::rdata::Target;
+use pdns_agent::record::{FactBuf, StoredRecord};
 use pdns_agent::rr::RrType;
-use pdns_agent::store::{FactBuf, Row, Store};
+use pdns_agent::store::Store;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestError, TestRunner};
 use std::cell::RefCell;
@@ -27,7 +28,7 @@ use std::ops::ControlFlow;
 use world::{DAY, START, World, is_record, record, target};
 
 /// Whether a row passes, from the words of the documentation.
-fn passes(filter: &Filter, row: &Row) -> bool {
+fn passes(filter: &Filter, row: &StoredRecord) -> bool {
     let Filter { rrtypes, fence, ttl, outcome, .. } = filter;
     let seen = &row.seen;
     let (first, last) = (seen.time_first, seen.time_last);
@@ -50,7 +51,7 @@ fn passes(filter: &Filter, row: &Row) -> bool {
 }
 
 /// The place of a row in an order: lower comes first, and ties go by name, type and RDATA.
-fn rank(sort: Sort, row: &Row) -> i64 {
+fn rank(sort: Sort, row: &StoredRecord) -> i64 {
     let seen = &row.seen;
     match sort {
         Sort::Count => -i64::from(seen.count),
@@ -63,13 +64,13 @@ fn rank(sort: Sort, row: &Row) -> i64 {
 }
 
 /// All rows that answer, in order, without the limit.
-fn expected(world: &World, Asked { query, letters }: &Asked) -> Vec<Row> {
-    let section = |keep: &dyn Fn(&Row) -> bool, otherwise: Sort| {
+fn expected(world: &World, Asked { query, letters }: &Asked) -> Vec<StoredRecord> {
+    let section = |keep: &dyn Fn(&StoredRecord) -> bool, otherwise: Sort| {
         let rows = world.rows.iter().filter(|row| passes(&query.filter, row) && keep(row));
-        let mut rows: Vec<&Row> = rows.collect();
+        let mut rows: Vec<&StoredRecord> = rows.collect();
         // The rows of the world stand by name and fact, and the sort is stable.
         rows.sort_by_key(|row| rank(query.sort.unwrap_or(otherwise), row));
-        rows.into_iter().cloned().collect::<Vec<Row>>()
+        rows.into_iter().cloned().collect::<Vec<StoredRecord>>()
     };
     match &query.what {
         What::Name { name, negative } => {
@@ -130,7 +131,7 @@ fn check(world: &World, asked: &Asked, passes: Passes) -> Result<(), TestCaseErr
     } else {
         prop_assert_eq!(page.cut, cut);
     }
-    let kept: Vec<Row> = want.iter().take(limit).cloned().collect();
+    let kept: Vec<StoredRecord> = want.iter().take(limit).cloned().collect();
     let sort = query.sort.unwrap_or(Sort::Last);
     let ties = kept
         .last()
@@ -138,7 +139,7 @@ fn check(world: &World, asked: &Asked, passes: Passes) -> Result<(), TestCaseErr
     if cut && is_scan && !by_name && (ties > passes.least || query.filter.needs_identity()) {
         // Of very many rows that share the last place that fits, any may be shown.
         let last = rank(sort, kept.last().unwrap());
-        let before = |rows: &[Row]| -> Vec<Row> {
+        let before = |rows: &[StoredRecord]| -> Vec<StoredRecord> {
             rows.iter().filter(|row| rank(sort, row) < last).cloned().collect()
         };
         prop_assert_eq!(before(&got), before(&kept));

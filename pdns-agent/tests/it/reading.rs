@@ -4,8 +4,9 @@ use crate::redis::Redis;
 use crate::store::{Log, Model, a, collect, name, options, record, subset};
 use pdns_agent::name::NameBuf;
 use pdns_agent::observation::{Fact, Outcome, Seen};
+use pdns_agent::record::FactBuf;
 use pdns_agent::rr::RrType;
-use pdns_agent::store::{FactBuf, Handle, Kind, Store};
+use pdns_agent::store::{Handle, Kind, Store};
 use std::net::IpAddr;
 use std::ops::ControlFlow;
 

@@ -8,10 +8,9 @@ use pdns_agent::aggregate::Window;
 use pdns_agent::name::NameBuf;
 use pdns_agent::observation::{Observation, Outcome, Provenance, Seen};
 use pdns_agent::rdata::{Rdata, Target};
+use pdns_agent::record::{FactBuf, StoredRecord};
 use pdns_agent::rr::RrType;
-use pdns_agent::store::{
-    Batch, Checkpoint, FactBuf, Kind, Options, Packer, Row, SourceState, Store, StoreError,
-};
+use pdns_agent::store::{Batch, Checkpoint, Kind, Options, Packer, SourceState, Store, StoreError};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::ControlFlow;
@@ -141,7 +140,7 @@ pub(crate) fn agrees(store: &mut Store, model: &Model) {
 }
 
 pub(crate) fn collect(
-    run: impl FnOnce(&mut dyn FnMut(Row) -> ControlFlow<()>) -> Result<(), StoreError>,
+    run: impl FnOnce(&mut dyn FnMut(StoredRecord) -> ControlFlow<()>) -> Result<(), StoreError>,
 ) -> Model {
     let mut model = Model::new();
     run(&mut |row| {

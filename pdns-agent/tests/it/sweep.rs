@@ -5,10 +5,10 @@ use crate::redis::Redis;
 use crate::store::{Log, Model, a, cname, contents, name, options, record};
 use pdns_agent::name::NameBuf;
 use pdns_agent::observation::Outcome;
+use pdns_agent::record::FactBuf;
 use pdns_agent::rr::RrType;
-use pdns_agent::store::{
-    FactBuf, SourceState, Store, StoreError, Tag, TagChange, TagKind, TagSubject,
-};
+use pdns_agent::store::{SourceState, Store, StoreError};
+use pdns_agent::tag::{Tag, TagChange, TagKind, TagSubject};
 use std::collections::HashSet;
 use std::net::Ipv6Addr;
 use std::ops::ControlFlow;

@@ -9,9 +9,8 @@ use crate::redis::Redis;
 use crate::run::{Ended, Home, run};
 use crate::store::options;
 use pdns_agent::name::NameBuf;
-use pdns_agent::store::{
-    MAX_HISTORY, Store, Tag, TagAct, TagChange, TagEvent, TagKind, TagOutcome, TagSubject,
-};
+use pdns_agent::store::{MAX_HISTORY, Store};
+use pdns_agent::tag::{Tag, TagAct, TagChange, TagEvent, TagKind, TagOutcome, TagSubject};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::Write as _;

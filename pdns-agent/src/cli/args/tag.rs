@@ -2,7 +2,7 @@
 
 use super::examples;
 use crate::query::{RelationKind, Scope};
-use crate::store::TagKind;
+use crate::tag::TagKind;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand};
 

@@ -6,8 +6,10 @@ use super::values::{Values, each_below};
 use super::{Asked, Found, MAX_SHARED, RelationKind, Value};
 use crate::name::NameBuf;
 use crate::query::order::Each;
+use crate::record::{FactBuf, StoredRecord};
 use crate::rr::RrType;
-use crate::store::{FactBuf, Row, Store, StoreError, TagSubject};
+use crate::store::{Store, StoreError};
+use crate::tag::TagSubject;
 use ipnet::IpNet;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
@@ -126,7 +128,7 @@ fn pointing(store: &mut Store, name: &NameBuf, rrtype: RrType) -> Result<Sharers
 /// The owners of the rows that `of` takes, each with the addresses that it says.
 fn gather(
     read: impl FnOnce(&mut Each<'_>) -> Result<(), StoreError>,
-    of: impl Fn(&Row) -> Option<Option<IpAddr>>,
+    of: impl Fn(&StoredRecord) -> Option<Option<IpAddr>>,
 ) -> Result<Sharers, StoreError> {
     let mut sharers: BTreeMap<NameBuf, BTreeSet<IpAddr>> = BTreeMap::new();
     let (mut rows, mut too_many) = (0, false);

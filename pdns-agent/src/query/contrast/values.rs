@@ -12,8 +12,10 @@ use crate::query::order::Smallest;
 use crate::query::tags::ancestors;
 use crate::query::text::Text;
 use crate::rdata::Target;
+use crate::record::{FactBuf, StoredRecord};
 use crate::rr::RrType;
-use crate::store::{FactBuf, Row, Store, StoreError, TagSubject};
+use crate::store::{Store, StoreError};
+use crate::tag::TagSubject;
 use ipnet::IpNet;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::net::IpAddr;
@@ -104,7 +106,7 @@ impl<'a> Values<'a> {
         &mut self,
         store: &mut Store,
         of: &BTreeMap<NameBuf, Threats<'a>>,
-        admits: &dyn Fn(&Row) -> bool,
+        admits: &dyn Fn(&StoredRecord) -> bool,
     ) -> Result<BTreeMap<NameBuf, Threats<'a>>, StoreError> {
         let names: Vec<NameBuf> = of.keys().cloned().collect();
         let mut targets: BTreeMap<NameBuf, Threats<'a>> = BTreeMap::new();
@@ -132,7 +134,7 @@ impl<'a> Values<'a> {
         store: &mut Store,
         mut due: BTreeMap<NameBuf, Threats<'a>>,
     ) -> Result<(), StoreError> {
-        let leads_on = |row: &Row| row.address().is_some() || alias(row).is_some();
+        let leads_on = |row: &StoredRecord| row.address().is_some() || alias(row).is_some();
         let mut followed: BTreeMap<NameBuf, Threats<'a>> = BTreeMap::new();
         for _ in 0..MAX_STEPS {
             due.retain(|name, threats| {
@@ -178,7 +180,7 @@ impl<'a> Values<'a> {
     }
 
     /// The values of a record of a threat.
-    fn row(&mut self, row: &Row, threat: &'a TagSubject) {
+    fn row(&mut self, row: &StoredRecord, threat: &'a TagSubject) {
         if let Some(address) = row.address() {
             if self.asked.is_parked_address(address) {
                 self.parked.insert(TagSubject::address(address));
@@ -208,8 +210,7 @@ impl<'a> Values<'a> {
                 domains.insert(domain.clone(), threats.clone());
             }
         }
-        let is_server =
-            |row: &Row| matches!(&row.fact, FactBuf::Record(rdata) if rdata.rrtype == RrType::NS);
+        let is_server = |row: &StoredRecord| matches!(&row.fact, FactBuf::Record(rdata) if rdata.rrtype == RrType::NS);
         self.records(store, &domains, &is_server).map(|_| ())
     }
 

@@ -6,8 +6,9 @@ use super::Totals;
 use crate::hash::{Hasher, Router};
 use crate::name::{Name, NameBuf, suffix};
 use crate::observation::Fact;
+use crate::record::StoredRecord;
 use crate::rr::RrType;
-use crate::store::{OwnerSum, Row};
+use crate::store::OwnerSum;
 use std::cmp::Ordering;
 use std::net::IpAddr;
 
@@ -174,7 +175,7 @@ impl<'b> Keys<'b> {
     }
 
     /// The key of the next row; `None` when it does not count.
-    pub(super) fn of<'r>(&mut self, row: &'r Row) -> Option<Keyed<'r>> {
+    pub(super) fn of<'r>(&mut self, row: &'r StoredRecord) -> Option<Keyed<'r>> {
         let new_name = self.name.as_ref() != Some(&row.rrname);
         if new_name {
             self.name = Some(row.rrname.clone());

@@ -1,7 +1,7 @@
 //! Nearness against plain arithmetic on every address of every prefix.
 
 use super::*;
-use crate::store::TagSubject;
+use crate::tag::TagSubject;
 use ipnet::IpNet;
 
 fn tags(subjects: &[(TagKind, &str)]) -> TagSet {

@@ -4,7 +4,7 @@
 
 use super::{Certainty, Purpose, Reading, Subject, exact, net_of};
 use crate::name::{NameBuf, shown::escaped};
-use crate::store::TagSubject;
+use crate::tag::TagSubject;
 use std::borrow::Cow;
 
 /// A subject in the exact notation: a name as it is stored, unless it would be taken for something else.

@@ -3,7 +3,7 @@
 //! Part of the subject parser. A name may stand for all below it, and a range of addresses must be a prefix.
 
 use super::{Certainty, Purpose, Subject, SubjectError, net_of, read_list};
-use crate::store::TagSubject;
+use crate::tag::TagSubject;
 
 /// The names that a plain name stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

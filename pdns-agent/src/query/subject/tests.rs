@@ -408,7 +408,7 @@ proptest! {
             for subject in [Subject::Below(name.clone()), Subject::AtOrBelow(name.clone())] {
                 prop_assert_eq!(Subject::parse(&subject.to_string()), Ok(subject.clone()), "{}", subject);
             }
-            for tag in [crate::store::TagSubject::Name(name.clone()), crate::store::TagSubject::Below(name.clone())] {
+            for tag in [crate::tag::TagSubject::Name(name.clone()), crate::tag::TagSubject::Below(name.clone())] {
                 prop_assert_eq!(tag_subject(&tag.to_string(), None), Ok(tag.clone()), "{}", tag);
                 prop_assert_eq!(tag_subject(&typed_tag(&tag), None), Ok(tag));
             }

@@ -2,7 +2,7 @@
 //!
 //! Part of [`super::TagSet`]. Tables of places, and not of texts: those are in the tags.
 
-use crate::store::{Tag, TagSubject};
+use crate::tag::{Tag, TagSubject};
 use hashbrown::HashTable;
 use std::hash::{BuildHasher as _, RandomState};
 

@@ -3,7 +3,7 @@
 //! Part of [`super::TagSet`], and what `near` goes through: the tagged prefixes of one family in compact arrays, in the order
 //! of the tags themselves, so that a prefix is found by halving and all are gone through in one line.
 
-use crate::store::{Tag, TagKind};
+use crate::tag::{Tag, TagKind};
 use ipnet::IpNet;
 
 /// Addresses of one family, as numbers.

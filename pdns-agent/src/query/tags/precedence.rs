@@ -3,7 +3,7 @@
 //! Part of [`super::TagSet`]. Everything that shows, filters, exports or compares by tags goes through [`effective`]. The
 //! README has the rule as a table of examples, and a test reads them from there.
 
-use crate::store::{Tag, TagKind};
+use crate::tag::{Tag, TagKind};
 
 /// An end of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

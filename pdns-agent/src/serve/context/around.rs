@@ -7,7 +7,8 @@ use crate::name::{Name, NameBuf, suffix};
 use crate::query::{
     By, Extent, Filter, Group, GroupKey, GroupSort, Grouping, Subject, groups, on_addresses,
 };
-use crate::store::{Kind, Row, Store, StoreError};
+use crate::record::StoredRecord;
+use crate::store::{Kind, Store, StoreError};
 use ipnet::IpNet;
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
@@ -54,9 +55,9 @@ pub(super) fn prefix(address: IpAddr) -> Option<IpNet> {
 }
 
 /// The prefixes around the latest addresses of rows, each once.
-pub(super) fn prefixes(rows: &[Row]) -> Vec<IpNet> {
+pub(super) fn prefixes(rows: &[StoredRecord]) -> Vec<IpNet> {
     let mut found = Vec::new();
-    for net in rows.iter().filter_map(Row::address).filter_map(prefix) {
+    for net in rows.iter().filter_map(StoredRecord::address).filter_map(prefix) {
         if found.len() < PREFIXES && !found.contains(&net) {
             found.push(net);
         }
@@ -68,7 +69,7 @@ pub(super) fn prefixes(rows: &[Row]) -> Vec<IpNet> {
 pub(super) fn in_prefix(
     store: &mut Store,
     net: IpNet,
-    is_own: &dyn Fn(&Row) -> bool,
+    is_own: &dyn Fn(&StoredRecord) -> bool,
 ) -> Result<Around, StoreError> {
     let mut names: BTreeMap<NameBuf, (Neighbour, u32)> = BTreeMap::new();
     let (mut read, mut is_cut) = (0, false);

@@ -7,7 +7,7 @@ use crate::name::NameBuf;
 use crate::query::{Purpose, Subject, net_of, parts, typed_name};
 use crate::render::percent;
 use crate::serve::part::decode;
-use crate::store::TagSubject;
+use crate::tag::TagSubject;
 use std::net::IpAddr;
 
 /// The most subjects of a list; the rest is passed over.

@@ -13,9 +13,11 @@ use super::timeline::{Axis, Time, grouped};
 use super::view::{Link, Table, Vicinity, badges, judgement, past, table, vicinity};
 use crate::name::{Name, shown::unicode, suffix};
 use crate::query::{Cursor, Subject, TagSet, is_overridden, near, net_of};
+use crate::record::StoredRecord;
 use crate::render::percent;
 use crate::serve::answer::Out;
-use crate::store::{MAX_HISTORY, Row, Store, StoreError, Tag, TagEvent, TagKind, TagSubject};
+use crate::store::{MAX_HISTORY, Store, StoreError};
+use crate::tag::{Tag, TagEvent, TagKind, TagSubject};
 use std::net::IpAddr;
 use std::ops::ControlFlow;
 
@@ -212,7 +214,7 @@ fn surroundings(
         }
         Subject::Addresses(from, to) if from == to => {
             if let Some(net) = around::prefix(*from) {
-                let is_own = |row: &Row| row.address() == Some(*from);
+                let is_own = |row: &StoredRecord| row.address() == Some(*from);
                 found.push(around::in_prefix(store, net, &is_own)?);
             }
         }

@@ -8,7 +8,7 @@ use crate::query::{Scope, Subject, tag_subject};
 use crate::render::percent;
 use crate::serve::part;
 use crate::serve::refusal::Refusal;
-use crate::store::{Tag, TagChange, TagKind, TagOutcome, TagSubject};
+use crate::tag::{Tag, TagChange, TagKind, TagOutcome, TagSubject};
 
 /// Where judgements come from that are made on the page.
 const SOURCE: &str = "page";

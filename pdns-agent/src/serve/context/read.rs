@@ -7,8 +7,9 @@
 
 use crate::name::NameBuf;
 use crate::query::{Cursor, Extent, Pager, Subject, on_addresses};
+use crate::record::StoredRecord;
 use crate::serve::answer::{Halt, Out};
-use crate::store::{Row, Store, StoreError};
+use crate::store::{Store, StoreError};
 use std::collections::{BTreeSet, HashSet};
 use std::fmt::Write as _;
 use std::net::IpAddr;
@@ -53,7 +54,7 @@ impl Section {
 /// The rows of a section that are shown, the latest seen of those that were read, and sums of all that were read.
 #[derive(Debug, Default)]
 pub(super) struct Reading {
-    pub(super) rows: Vec<Row>,
+    pub(super) rows: Vec<StoredRecord>,
     /// How many were read, without those that are left out.
     pub(super) read: usize,
     /// Whether these are all.
@@ -171,7 +172,7 @@ impl<'o> Taker<'o> {
         Self { out, pager, most, depth, names: HashSet::new(), more: false, rows }
     }
 
-    fn take(&mut self, row: Row) -> ControlFlow<()> {
+    fn take(&mut self, row: StoredRecord) -> ControlFlow<()> {
         if self.rows.read >= self.most {
             self.more = true;
             return ControlFlow::Break(());

@@ -12,9 +12,10 @@ use crate::observation::Seen;
 use crate::query::typed_tag;
 use crate::query::{End, RowTags, Subject, TagSet, is_overridden};
 use crate::rdata::{FinalDot, Rdata, Target};
+use crate::record::{FactBuf, StoredRecord};
 use crate::render::percent;
 use crate::rr::RrType;
-use crate::store::{FactBuf, Row, Tag, TagEvent, TagKind, TagSubject};
+use crate::tag::{Tag, TagEvent, TagKind, TagSubject};
 use std::net::IpAddr;
 
 /// The most characters of RDATA that a cell shows; the rest is counted.
@@ -146,7 +147,7 @@ pub(super) fn table(
     Table { id: section.name(), title: title.to_owned(), lines, ends, left_out, more }
 }
 
-fn line(subject: &Subject, row: &Row, axis: &Axis, tags: &TagSet) -> Line {
+fn line(subject: &Subject, row: &StoredRecord, axis: &Axis, tags: &TagSet) -> Line {
     let seen = &row.seen;
     let is_own = *subject == Subject::Name(row.rrname.clone());
     let ends = tags.of_row(row);
@@ -195,7 +196,7 @@ fn end_badges(tags: &RowTags<'_>, end: End) -> Vec<Badge> {
 }
 
 /// Whether a record points at the page's subject, whose tags stand at its top.
-fn leads_here(subject: &Subject, row: &Row) -> bool {
+fn leads_here(subject: &Subject, row: &StoredRecord) -> bool {
     let FactBuf::Record(rdata) = &row.fact else { return true };
     match (subject, rdata.as_rdata().target()) {
         (Subject::Addresses(from, to), Target::V4(_) | Target::V6(_)) => {
@@ -254,7 +255,7 @@ fn cut(mut text: String) -> String {
 }
 
 /// What else is to be known of a row, with an explanation.
-fn words(row: &Row) -> Vec<(&'static str, &'static str)> {
+fn words(row: &StoredRecord) -> Vec<(&'static str, &'static str)> {
     let mut words = Vec::new();
     if row.seen.flags == Seen::INFERRED {
         words.push(("inferred", "owner and type were worked out: the log told neither"));

@@ -4,8 +4,9 @@
 //! else the registrable domain. A public suffix, which has none, stands for itself.
 
 use crate::name::{Name, NameBuf, suffix};
+use crate::record::FactBuf;
 use crate::rr::RrType;
-use crate::store::{FactBuf, Store, StoreError};
+use crate::store::{Store, StoreError};
 use std::collections::HashMap;
 use std::ops::ControlFlow;
 

@@ -11,10 +11,11 @@ use super::types::Types;
 use crate::name::{Name, NameBuf};
 use crate::query::{Pager, Text, Walk, walk};
 use crate::rdata::{FinalDot, Rdata, RdataBuf, Target};
+use crate::record::{FactBuf, StoredRecord};
 use crate::rr::RrType;
 use crate::serve::answer::Out;
 use crate::serve::refusal::Refusal;
-use crate::store::{FactBuf, Kind, Row, Store, StoreError};
+use crate::store::{Kind, Store, StoreError};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::ops::ControlFlow;
@@ -202,7 +203,7 @@ fn sets(
 /// Adds a row to what is held of its owner; of the owner before, all is handed on.
 fn add(
     owned: &mut Option<Owned>,
-    row: Row,
+    row: StoredRecord,
     types: Types,
     shape: &Shape<'_>,
     sink: &mut Sink<'_>,
@@ -234,7 +235,7 @@ enum By<'r> {
 fn records(store: &mut Store, request: &Request, by: &By<'_>, sink: &mut Sink<'_>) -> Flow {
     let mut pager = Pager::new(None, sink.wanted());
     let mut flow = ControlFlow::Continue(());
-    let mut take = |row: Row| {
+    let mut take = |row: StoredRecord| {
         let is_wanted = match &row.fact {
             FactBuf::Record(record) => {
                 request.types.has(record.rrtype) && matches(by, record.as_rdata())
@@ -298,7 +299,7 @@ fn matches(by: &By<'_>, rdata: Rdata<'_>) -> bool {
 fn by_octets(
     store: &mut Store,
     octets: &[u8],
-    take: &mut dyn FnMut(Row) -> ControlFlow<()>,
+    take: &mut dyn FnMut(StoredRecord) -> ControlFlow<()>,
 ) -> Result<(), StoreError> {
     store.of_octets(octets, take)?;
     if let Ok(address) = <[u8; 4]>::try_from(octets) {

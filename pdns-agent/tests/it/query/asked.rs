@@ -5,8 +5,8 @@ use super::world::{World, target};
 use pdns_agent::observation::Outcome;
 use pdns_agent::query::{Fence, Filter, Moment, Query, Sort, TtlFence, What};
 use pdns_agent::rdata::Target;
+use pdns_agent::record::{FactBuf, StoredRecord};
 use pdns_agent::rr::RrType;
-use pdns_agent::store::{FactBuf, Row};
 use proptest::prelude::*;
 use proptest::sample::Index;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -191,7 +191,7 @@ pub(super) fn filter(world: &World) -> impl Strategy<Value = Filter> + '_ {
     })
 }
 
-pub(super) fn rrtype(row: &Row) -> RrType {
+pub(super) fn rrtype(row: &StoredRecord) -> RrType {
     match &row.fact {
         FactBuf::Record(rdata) => rdata.rrtype,
         FactBuf::Negative { qtype, .. } => *qtype,

@@ -6,7 +6,8 @@ use super::world::{DAY, World, is_record, target};
 use pdns_agent::name::{Name, NameBuf, suffix};
 use pdns_agent::query::{self, By, Group, GroupKey, GroupSort, Grouping, MAX_GROUPS};
 use pdns_agent::rdata::Target;
-use pdns_agent::store::{FactBuf, Kind, Row};
+use pdns_agent::record::{FactBuf, StoredRecord};
+use pdns_agent::store::Kind;
 use proptest::prelude::*;
 use proptest::sample::Index;
 use proptest::test_runner::{Config, TestRunner};
@@ -23,7 +24,7 @@ fn below(name: &NameBuf, apex: &NameBuf) -> Option<usize> {
     (name.len() > apex.len() && name.ends_with(&apex)).then(|| name.len() - apex.len())
 }
 
-fn key(by: &By, row: &Row) -> Option<GroupKey> {
+fn key(by: &By, row: &StoredRecord) -> Option<GroupKey> {
     match by {
         By::Names => Some(GroupKey::Name(row.rrname.clone())),
         By::Domains => {
@@ -49,7 +50,7 @@ fn key(by: &By, row: &Row) -> Option<GroupKey> {
 
 /// All groups, by key.
 fn expected(world: &World, grouping: &Grouping) -> Vec<Group> {
-    let mut groups: BTreeMap<GroupKey, (BTreeSet<&NameBuf>, Vec<&Row>)> = BTreeMap::new();
+    let mut groups: BTreeMap<GroupKey, (BTreeSet<&NameBuf>, Vec<&StoredRecord>)> = BTreeMap::new();
     for row in &world.rows {
         if is_record(row) != (grouping.kind == Kind::Record) || !passes(&grouping.filter, row) {
             continue;
@@ -219,6 +220,6 @@ fn days_count_each_domain_once() {
         *want.entry(group.time_first / DAY).or_default() += 1;
     }
     assert_eq!(query::days(&mut world.store.borrow_mut(), &grouping).unwrap(), want);
-    let negative = |row: &&Row| matches!(row.fact, FactBuf::Negative { .. });
+    let negative = |row: &&StoredRecord| matches!(row.fact, FactBuf::Negative { .. });
     assert!(world.rows.iter().any(|row| negative(&row)));
 }

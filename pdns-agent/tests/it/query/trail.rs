@@ -6,8 +6,8 @@ use super::world::{World, is_record, target};
 use pdns_agent::name::NameBuf;
 use pdns_agent::query::{self, Filter, List, MAX_STEPS, Query, Sort, WHYS, What, Why};
 use pdns_agent::rdata::Target;
+use pdns_agent::record::StoredRecord;
 use pdns_agent::rr::RrType;
-use pdns_agent::store::Row;
 use proptest::prelude::*;
 use proptest::sample::Index;
 use proptest::test_runner::{Config, TestRunner};
@@ -15,14 +15,14 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::ops::ControlFlow;
 
-fn alias(row: &Row) -> Option<NameBuf> {
+fn alias(row: &StoredRecord) -> Option<NameBuf> {
     match target(row) {
         Target::Name(name) if super::rrtype(row) == RrType::CNAME => Some(name),
         _ => None,
     }
 }
 
-fn address(row: &Row) -> Option<IpAddr> {
+fn address(row: &StoredRecord) -> Option<IpAddr> {
     match target(row) {
         Target::V4(address) => Some(address.into()),
         Target::V6(address) => Some(address.into()),
@@ -111,7 +111,7 @@ fn follow_at_random(world: &World, cases: u32) {
         };
         let (trail, longer) = walked(world, start, ends);
         let all: BTreeSet<usize> = own.union(&trail).copied().collect();
-        let want: Vec<Row> = all
+        let want: Vec<StoredRecord> = all
             .into_iter()
             .map(|at| world.rows[at].clone())
             .filter(|row| passes(&query.filter, row))
@@ -153,7 +153,7 @@ fn cnames_of_real_logs_are_followed_both_ways() {
 }
 
 /// Why a row is parked, by the words of the documentation.
-fn why(row: &Row) -> Option<Why> {
+fn why(row: &StoredRecord) -> Option<Why> {
     if let Target::Name(server) = target(row) {
         let labels: Vec<&str> = server.as_name().labels().collect();
         let is_parking = super::rrtype(row) == RrType::NS && labels.ends_with(&["b", "example"]);
@@ -190,15 +190,15 @@ fn parked_at_random(world: &World, cases: u32) {
     let whys: Vec<Why> = WHYS.iter().map(|&(why, _)| why).collect();
     let kinds = prop_oneof![Just(whys.clone()), prop::sample::subsequence(whys, 1..4)];
     let ran = TestRunner::new(config).run(&(kinds, filter(world), 0..9_usize), |(kinds, filter, limit)| {
-        let why = |row: &Row| {
+        let why = |row: &StoredRecord| {
             let why = why(row)?;
-            let in_list = |row: &Row| matches!(address(row), Some(IpAddr::V4(address)) if address.octets()[0] == 10 && address.octets()[1] < 16);
+            let in_list = |row: &StoredRecord| matches!(address(row), Some(IpAddr::V4(address)) if address.octets()[0] == 10 && address.octets()[1] < 16);
             // What is in the list and local is the list's where the local kind is not asked for.
             let of_list = in_list(row) && !kinds.contains(&why);
             let why = if of_list { Why::ParkingAddress } else { why };
             kinds.contains(&why).then_some(why)
         };
-        let mut want: Vec<(Why, i64, Row)> = world.rows.iter().filter(|row| is_record(row) && passes(&filter, row))
+        let mut want: Vec<(Why, i64, StoredRecord)> = world.rows.iter().filter(|row| is_record(row) && passes(&filter, row))
             .filter_map(|row| Some((why(row)?, -i64::from(row.seen.time_last), row.clone()))).collect();
         want.sort_by_key(|(why, last, _)| (*why, *last));
         // An order that is asked for, even the usual one, has all rows read, however many there are.

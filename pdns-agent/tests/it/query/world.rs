@@ -7,8 +7,9 @@ use crate::store::{Log, Model, contents, options};
 use pdns_agent::name::NameBuf;
 use pdns_agent::observation::Outcome;
 use pdns_agent::rdata::{Rdata, Target};
+use pdns_agent::record::{FactBuf, StoredRecord};
 use pdns_agent::rr::RrType;
-use pdns_agent::store::{FactBuf, Row, Store};
+use pdns_agent::store::Store;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::net::Ipv6Addr;
@@ -20,16 +21,16 @@ pub(super) const DAY: u32 = 86_400;
 /// A store and all that is in it.
 pub(super) struct World {
     pub(super) store: RefCell<Store>,
-    pub(super) rows: Vec<Row>,
+    pub(super) rows: Vec<StoredRecord>,
     pub(super) names: Vec<NameBuf>,
     server: Redis,
 }
 
 impl World {
     pub(super) fn new(mut store: Store, server: Redis) -> Self {
-        let rows: Vec<Row> = contents(&mut store)
+        let rows: Vec<StoredRecord> = contents(&mut store)
             .into_iter()
-            .map(|((rrname, fact), seen)| Row { rrname, fact, seen })
+            .map(|((rrname, fact), seen)| StoredRecord { rrname, fact, seen })
             .collect();
         let mut names: Vec<NameBuf> = rows.iter().map(|row| row.rrname.clone()).collect();
         names.dedup();
@@ -180,11 +181,11 @@ pub(super) fn record(rrtype: RrType, octets: &[u8]) -> FactBuf {
     FactBuf::Record(Rdata { rrtype, octets, partial: false }.to_buf())
 }
 
-pub(super) fn is_record(row: &Row) -> bool {
+pub(super) fn is_record(row: &StoredRecord) -> bool {
     matches!(row.fact, FactBuf::Record(_))
 }
 
-pub(super) fn target(row: &Row) -> Target {
+pub(super) fn target(row: &StoredRecord) -> Target {
     match &row.fact {
         FactBuf::Record(rdata) => rdata.as_rdata().target(),
         FactBuf::Negative { .. } => Target::Octets,

@@ -5,7 +5,7 @@ use crate::redis::Redis;
 use crate::reference::python_json;
 use crate::run::{Home, run};
 use pdns_agent::query::{MAX_SHARED, TagSet, near};
-use pdns_agent::store::{Tag, TagKind, TagSubject};
+use pdns_agent::tag::{Tag, TagKind, TagSubject};
 use serde_json::{Value, json};
 use std::cmp::Reverse;
 use std::collections::BTreeMap;

@@ -6,7 +6,7 @@ use crate::cli::resolve::{UsageError, quoted};
 use crate::query::{
     Moment, SubjectError, TagSubjectError, WhenError, parts, tag_subject, tag_subjects,
 };
-use crate::store::{LongText, Tag, TagSubject, UnknownTagKind};
+use crate::tag::{LongText, Tag, TagSubject, UnknownTagKind};
 
 /// Addresses that a hosts file gives to names that are not to be reached.
 const SINKS: [&str; 5] = ["0.0.0.0", "127.0.0.1", "::", "::1", "255.255.255.255"];

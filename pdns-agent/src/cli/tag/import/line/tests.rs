@@ -1,7 +1,7 @@
 //! Lines of our own files and of the usual feeds.
 
 use super::*;
-use crate::store::TagKind;
+use crate::tag::TagKind;
 
 fn defaults(kind: Option<TagKind>) -> Defaults {
     Defaults {

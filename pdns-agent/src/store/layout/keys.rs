@@ -1,0 +1,289 @@
+//! The key layout, schema version 2: where everything is, as pure functions.
+//!
+//! All that belongs to a name lies in one of P partitions and shares that partition's hash tag, so that
+//! one function call can change it together, on a single server and in a cluster alike. `pp` is the
+//! partition in two hex digits, `K` is empty for records and `n` for negative answers.
+//!
+//! | key | type | holds |
+//! | --- | --- | --- |
+//! | `pd:schema` | hash | `v` version, `P` partitions, `sip` hash key, `g` how often a repair numbered rows anew, `m` all partitions are marked, `sensor:<name>` copies of `pd:sensors` |
+//! | `pd:sensors` | hash | sensor name to its bit |
+//! | `pd:{tags}t` | hash | tags: kind and subject to time and words, see `tag.rs` |
+//! | `pd:{tags}m` | hash | `g` generation of the tags, `n` entries of their history that there ever were, `c` how many tags there are, `f` first entry since a repair that lost some |
+//! | `pd:{tags}h` | list | history of the tags, latest last |
+//! | `pd:src` | hash | log identity to JSON: acknowledged position, path, state, tally |
+//! | `pd:srcw` | hash | log identity to the batch that may be under way: 8 bytes of its end, 16 of the digest of the log up to there |
+//! | `pd:{pp}Km` | hash | `r` rows used, `z` how many of them hold nothing since a repair, `b` `p` end of the name log, `k` `s` bucket bits and split pointer, `n` names; records only: `e` epoch, `i` copy of the schema (version, `P`, `sip`), `a` made by a program that marks all partitions |
+//! | `pd:{pp}v` | string | who repairs the partition; agents wait while it is there, and it expires |
+//! | `pd:{pp}Kb<i>` | hash | bucket *i*: hash of a name (8 octets) to position in the log, first day, records |
+//! | `pd:{pp}Kw<hash>` | hash | a name with very many records: record to row |
+//! | `pd:{pp}Ks<j>` | string | rows of 32 octets, 2,047 in each block |
+//! | `pd:{pp}Kl<j>` | string | name log: each name once, newline after it, in blocks of 65,500 octets |
+//! | `pd:{pp}Kd` | hash | day since the epoch to the number of names first seen on it |
+//! | `pd:{pp}c` | hash | log identity to checkpoint and redo |
+//! | `pd:{pp}t` | hash | digest of RDATA longer than 254 octets to the octets |
+//! | `pd:{pp}x<iii>` | set | what points at a name: members (hash of the target, place of the owner) |
+//! | `pd:{pp}o<iii>` | set | the same for RDATA that names neither host nor address |
+//! | `pd:{4:aabb}` | set | IPv4 /16: members (low 16 bits of the address, place of the owner) |
+//! | `pd:{6:aabbccdd}<eeff>` | set | IPv6 /48: members (hash of the address, place of the owner) |
+//! | `pd:6:<cc>` | set | which /48 there are, by their third octet: members are their 48 bits |
+//!
+//! A posting set that grows too large is spread over children whose keys continue its own; see
+//! `store/layout/posting.rs`.
+
+use crate::hash::Place;
+
+/// Version of this layout.
+pub(crate) const VERSION: u32 = 2;
+/// Partitions of a new store.
+pub(crate) const PARTITIONS: u16 = 64;
+/// Rows in one block; `functions.lua` has the same number.
+pub(crate) const ROWS: u32 = 2047;
+/// Octets in one row.
+pub(crate) const ROW: usize = 32;
+/// Octets in one block of the name log; `functions.lua` has the same number.
+pub(crate) const LOG: u32 = 65_500;
+/// A position in the log is block times this plus offset.
+pub(crate) const LOG_STRIDE: u32 = 65_536;
+/// Bucket bits of a partition that has no buckets yet.
+pub(crate) const FIRST_BITS: u32 = 6;
+
+/// The two stores within a store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    /// Records.
+    Record,
+    /// Negative answers.
+    Negative,
+}
+
+impl Kind {
+    /// The letter that tells the two apart in keys.
+    pub(crate) fn letter(self) -> &'static str {
+        match self {
+            Self::Record => "",
+            Self::Negative => "n",
+        }
+    }
+}
+
+/// Makes the keys of a store with one prefix.
+#[derive(Clone, Debug)]
+pub(crate) struct Keys {
+    prefix: String,
+}
+
+impl Keys {
+    pub(crate) fn new(prefix: &str) -> Self {
+        Self { prefix: prefix.to_owned() }
+    }
+
+    pub(crate) fn schema(&self) -> String {
+        format!("{}schema", self.prefix)
+    }
+
+    pub(crate) fn sensors(&self) -> String {
+        format!("{}sensors", self.prefix)
+    }
+
+    pub(crate) fn sources(&self) -> String {
+        format!("{}src", self.prefix)
+    }
+
+    /// The batches of logs that may be under way.
+    pub(crate) fn under_way(&self) -> String {
+        format!("{}srcw", self.prefix)
+    }
+
+    /// What the keys of tags begin with, so that they share a slot.
+    pub(crate) fn tags_root(&self) -> String {
+        format!("{}{{tags}}", self.prefix)
+    }
+
+    /// `t`: the tags.
+    pub(crate) fn tags(&self) -> String {
+        format!("{}{{tags}}t", self.prefix)
+    }
+
+    /// `m`: generation of the tags, and entries of their history.
+    pub(crate) fn tags_meta(&self) -> String {
+        format!("{}{{tags}}m", self.prefix)
+    }
+
+    /// `h`: the history of the tags.
+    pub(crate) fn tags_history(&self) -> String {
+        format!("{}{{tags}}h", self.prefix)
+    }
+
+    /// What all keys of a partition begin with.
+    pub(crate) fn partition(&self, partition: u8) -> String {
+        format!("{}{{{partition:02x}}}", self.prefix)
+    }
+
+    /// `m`: where a partition's rows, buckets and log end.
+    pub(crate) fn meta(&self, partition: u8, kind: Kind) -> String {
+        format!("{}{{{partition:02x}}}{}m", self.prefix, kind.letter())
+    }
+
+    /// `b`: a bucket of names.
+    pub(crate) fn bucket(&self, partition: u8, kind: Kind, bucket: u32) -> String {
+        format!("{}{{{partition:02x}}}{}b{bucket}", self.prefix, kind.letter())
+    }
+
+    /// `w`: the records of a wide name.
+    pub(crate) fn wide(&self, partition: u8, kind: Kind, hash: u64) -> String {
+        format!("{}{{{partition:02x}}}{}w{hash:016x}", self.prefix, kind.letter())
+    }
+
+    /// `s`: a block of rows.
+    pub(crate) fn rows(&self, partition: u8, kind: Kind, block: u32) -> String {
+        format!("{}{{{partition:02x}}}{}s{block}", self.prefix, kind.letter())
+    }
+
+    /// `l`: a block of the name log.
+    pub(crate) fn log(&self, partition: u8, kind: Kind, block: u32) -> String {
+        format!("{}{{{partition:02x}}}{}l{block}", self.prefix, kind.letter())
+    }
+
+    /// `d`: names by first day.
+    pub(crate) fn days(&self, partition: u8, kind: Kind) -> String {
+        format!("{}{{{partition:02x}}}{}d", self.prefix, kind.letter())
+    }
+
+    /// `c`: checkpoints.
+    pub(crate) fn checkpoints(&self, partition: u8) -> String {
+        format!("{}{{{partition:02x}}}c", self.prefix)
+    }
+
+    /// `v`: who repairs a partition.
+    pub(crate) fn repairer(&self, partition: u8) -> String {
+        format!("{}{{{partition:02x}}}v", self.prefix)
+    }
+
+    /// `t`: long RDATA.
+    pub(crate) fn long(&self, partition: u8) -> String {
+        format!("{}{{{partition:02x}}}t", self.prefix)
+    }
+
+    /// `x`, `o`: posting sets of names and of other RDATA; `index` has 10 bits.
+    pub(crate) fn posting(&self, partition: u8, letter: char, index: u64) -> String {
+        format!("{}{{{partition:02x}}}{letter}{index:03x}", self.prefix)
+    }
+
+    /// Posting set of an IPv4 /16, given its 16 bits.
+    pub(crate) fn v4(&self, net: u32) -> String {
+        format!("{}{{4:{net:04x}}}", self.prefix)
+    }
+
+    /// Posting set of an IPv6 /48, given its 48 bits.
+    pub(crate) fn v6(&self, net: u64) -> String {
+        format!("{}{{6:{:08x}}}{:04x}", self.prefix, net >> 16, net & 0xffff)
+    }
+
+    /// Directory of the IPv6 /48 with this third octet.
+    pub(crate) fn v6_nets(&self, octet: u8) -> String {
+        format!("{}6:{octet:02x}", self.prefix)
+    }
+}
+
+/// A place in 32 bits, as rows and posting sets hold it: the partition above 24 bits of the hash. It
+/// names a bucket to look in, never a name; whoever reads it compares what he finds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Pointer(pub(crate) u32);
+
+impl Pointer {
+    pub(crate) fn to(place: Place) -> Self {
+        Self(u32::from(place.partition) << 24 | low24(place.hash))
+    }
+
+    pub(crate) fn new(partition: u8, bits: u32) -> Self {
+        Self(u32::from(partition) << 24 | bits & 0xff_ffff)
+    }
+
+    pub(crate) fn partition(self) -> u8 {
+        self.0.to_be_bytes()[0]
+    }
+
+    /// The 24 bits that choose the bucket.
+    pub(crate) fn bits(self) -> u32 {
+        self.0 & 0xff_ffff
+    }
+}
+
+/// The low 24 bits of a hash.
+pub(crate) fn low24(hash: u64) -> u32 {
+    u32::try_from(hash & 0xff_ffff).unwrap_or(0)
+}
+
+/// How a partition's buckets are divided: linear hashing with 2^bits buckets, the first `split` of
+/// them split in two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Buckets {
+    pub(crate) bits: u32,
+    pub(crate) split: u32,
+}
+
+impl Buckets {
+    /// Of a partition that has none yet.
+    pub(crate) const FIRST: Self = Self { bits: FIRST_BITS, split: 0 };
+
+    /// Names from which on there are no more buckets.
+    pub(crate) const MOST_NAMES: u64 = 8 << 24;
+
+    /// As a partition with so many names has them: one is split whenever there are more than eight names for each. The
+    /// function that writes has the same rule.
+    pub(crate) fn due(names: u64) -> Self {
+        let count = names.div_ceil(8).clamp(1 << FIRST_BITS, 1 << 24);
+        let bits = count.ilog2();
+        Self { bits, split: u32::try_from(count - (1 << bits)).unwrap_or(0) }
+    }
+
+    /// Bucket of 24 bits of a hash.
+    pub(crate) fn of(self, bits: u32) -> u32 {
+        let half = 1u32 << self.bits.min(24);
+        let index = bits & (half - 1);
+        if index < self.split { bits & (half * 2 - 1) } else { index }
+    }
+
+    /// How many buckets there are.
+    pub(crate) fn count(self) -> u32 {
+        (1u32 << self.bits.min(24)) + self.split
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_hash_tag_holds_all_of_a_partition() {
+        let keys = Keys::new("pd:");
+        assert_eq!(keys.partition(10), "pd:{0a}");
+        for key in [
+            keys.meta(10, Kind::Negative),
+            keys.bucket(10, Kind::Record, 3),
+            keys.wide(10, Kind::Record, 1),
+            keys.posting(10, 'x', 1023),
+        ] {
+            assert!(key.starts_with("pd:{0a}"), "{key}");
+        }
+        assert_eq!(keys.v4(0xc000), "pd:{4:c000}");
+        assert_eq!(keys.v6(0x2001_0db8_0001), "pd:{6:20010db8}0001");
+    }
+
+    #[test]
+    fn a_split_moves_only_names_of_the_bucket_that_is_split() {
+        let before = Buckets { bits: 6, split: 3 };
+        let after = Buckets { bits: 6, split: 4 };
+        for bits in 0..1 << 12 {
+            if before.of(bits) == after.of(bits) {
+                continue;
+            }
+            assert_eq!((before.of(bits), after.of(bits)), (3, 67));
+        }
+        assert_eq!(
+            Buckets { bits: 6, split: 63 }.count() + 1,
+            Buckets { bits: 7, split: 0 }.count()
+        );
+    }
+}

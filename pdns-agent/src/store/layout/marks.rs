@@ -1,0 +1,169 @@
+//! The marks of partitions: which store a partition belongs to, and a copy of the schema.
+//!
+//! Each partition of a store is marked when the store is made, so that one without a mark has lost it. Stores of earlier
+//! versions marked a partition with its first record; the first agent that writes to such a store marks the others. The copy is
+//! what `store/schema.rs` checks the schema against, and what it makes it again from.
+
+use crate::hash::Hasher;
+use crate::store::StoreError;
+use crate::store::layout::keys::{Keys, Kind, VERSION};
+use crate::store::redis::client::{Link, Packed};
+use crate::store::redis::reply;
+
+/// A copy of the schema: version and number of partitions, two bytes each, and the hash key.
+pub(crate) type Identity = [u8; 20];
+
+/// The first 8 bytes that rows are written under: those known from another store, or from before a repair that numbered rows
+/// anew, are refused.
+pub(crate) type Epoch = [u8; 8];
+
+/// The mark of one partition, as it is found.
+#[derive(Debug, Default)]
+pub(in crate::store) struct PartitionMark {
+    pub(in crate::store) epoch: Option<Vec<u8>>,
+    pub(in crate::store) identity: Option<Vec<u8>>,
+    /// Whether it was made by a program that marks all partitions.
+    pub(in crate::store) is_of_all: bool,
+    /// Whether the key is something else than a hash.
+    pub(in crate::store) is_damaged: bool,
+}
+
+impl PartitionMark {
+    /// Whether the partition was ever marked, or written to.
+    pub(in crate::store) fn is_present(&self) -> bool {
+        self.is_damaged || self.epoch.is_some() || self.identity.is_some()
+    }
+
+    /// The schema that it is a copy of, and the generation, where its two parts agree.
+    pub(in crate::store) fn read(&self) -> Option<(Identity, u32)> {
+        let identity: Identity = self.identity.as_deref()?.try_into().ok()?;
+        let (_, secret) = read_identity(&identity)?;
+        let generation = match &self.epoch {
+            Some(epoch) => generation_of(epoch, &Hasher::new(&secret))?,
+            None => 0,
+        };
+        Some((identity, generation))
+    }
+}
+
+/// Packs the question for the mark of a partition.
+pub(in crate::store) fn pack_mark(packed: &mut Packed, keys: &Keys, partition: u8) {
+    packed.command(&[b"HMGET", keys.meta(partition, Kind::Record).as_bytes(), b"e", b"i", b"a"]);
+}
+
+/// Reads the answer to that question.
+pub(in crate::store) fn read_mark(
+    answer: Result<redis::Value, StoreError>,
+) -> Result<PartitionMark, StoreError> {
+    let fields = match answer.map_err(|error| error.of(|| Some(String::new()))) {
+        Err(StoreError::Damaged { .. }) => {
+            return Ok(PartitionMark { is_damaged: true, ..PartitionMark::default() });
+        }
+        answer => reply::list(answer?)?,
+    };
+    let mut fields = fields.into_iter();
+    let mut next = || reply::maybe_octets(fields.next().ok_or(StoreError::Reply)?);
+    let (epoch, identity) = (next()?, next()?);
+    Ok(PartitionMark { epoch, identity, is_of_all: next()?.is_some(), is_damaged: false })
+}
+
+/// The marks of as many partitions as a store may have.
+pub(in crate::store) fn all(
+    link: &mut Link,
+    keys: &Keys,
+) -> Result<Vec<PartitionMark>, StoreError> {
+    let mut packed = Packed::default();
+    for partition in 0..=u8::MAX {
+        pack_mark(&mut packed, keys, partition);
+    }
+    link.call_each(&packed)?.into_iter().map(read_mark).collect()
+}
+
+/// Whether any partition holds names: one that does is of some store, though it may have lost its mark.
+pub(in crate::store) fn has_names(link: &mut Link, keys: &Keys) -> Result<bool, StoreError> {
+    let mut packed = Packed::default();
+    for partition in 0..=u8::MAX {
+        for kind in [Kind::Record, Kind::Negative] {
+            // Those who only read may ask this.
+            packed.command(&[b"GETRANGE", keys.log(partition, kind, 0).as_bytes(), b"0", b"0"]);
+        }
+    }
+    match link.call(&packed) {
+        Err(StoreError::Damaged { .. }) => Ok(true),
+        answers => {
+            Ok(answers?.iter().any(|answer| *answer != redis::Value::BulkString(Vec::new())))
+        }
+    }
+}
+
+/// Marks the partitions that hold nothing, if they are not marked yet.
+pub(in crate::store) fn mark(
+    link: &mut Link,
+    keys: &Keys,
+    partitions: u16,
+    epoch: Epoch,
+    identity: &Identity,
+) -> Result<(), StoreError> {
+    let mut packed = Packed::default();
+    for partition in (0..partitions).filter_map(|partition| u8::try_from(partition).ok()) {
+        let (function, tag) = (link.functions.mark.as_bytes(), keys.partition(partition));
+        packed.command(&[b"FCALL", function, b"1", tag.as_bytes(), &epoch, identity]);
+    }
+    for (answer, partition) in link.call_each(&packed)?.into_iter().zip(0..=u8::MAX) {
+        let meta = || Some(keys.meta(partition, Kind::Record));
+        answer.map_err(|error| error.of(meta))?;
+    }
+    Ok(())
+}
+
+/// The copy of a schema of this version.
+pub(in crate::store) fn identity(partitions: u16, secret: &[u8; 16]) -> Identity {
+    let mut identity = [0; 20];
+    let version = u16::try_from(VERSION).unwrap_or(0).to_be_bytes();
+    let fields = version.into_iter().chain(partitions.to_be_bytes()).chain(*secret);
+    for (slot, byte) in identity.iter_mut().zip(fields) {
+        *slot = byte;
+    }
+    identity
+}
+
+/// Number of partitions and hash key of a copy that is of this version.
+pub(in crate::store) fn read_identity(identity: &Identity) -> Option<(u16, [u8; 16])> {
+    let (version, rest) = identity.split_first_chunk::<2>()?;
+    let (partitions, secret) = rest.split_first_chunk::<2>()?;
+    let partitions = u16::from_be_bytes(*partitions);
+    let is_ours = u32::from(u16::from_be_bytes(*version)) == VERSION;
+    (is_ours && (1..=256).contains(&partitions)).then_some((partitions, secret.try_into().ok()?))
+}
+
+/// The epoch of a generation of a store.
+pub(crate) fn epoch(hasher: &Hasher, generation: u32) -> Epoch {
+    hasher.octets(b"epoch").wrapping_add(generation.into()).to_be_bytes()
+}
+
+/// The generation that an epoch is of, if it is one of the store with this hasher.
+pub(in crate::store) fn generation_of(epoch: &[u8], hasher: &Hasher) -> Option<u32> {
+    let epoch = u64::from_be_bytes(epoch.try_into().ok()?);
+    u32::try_from(epoch.wrapping_sub(hasher.octets(b"epoch"))).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_copy_reads_back_and_one_that_contradicts_itself_does_not() {
+        let secret = [7; 16];
+        let hasher = Hasher::new(&secret);
+        let mark = |secret: &[u8; 16], epoch: Epoch| PartitionMark {
+            epoch: Some(epoch.to_vec()),
+            identity: Some(identity(64, secret).to_vec()),
+            ..PartitionMark::default()
+        };
+        let read = mark(&secret, epoch(&hasher, 3)).read();
+        assert_eq!(read, Some((identity(64, &secret), 3)));
+        assert_eq!(read_identity(&identity(64, &secret)), Some((64, secret)));
+        assert_eq!(mark(&[8; 16], epoch(&hasher, 0)).read(), None);
+        assert_eq!(generation_of(b"short", &hasher), None);
+    }
+}

@@ -1,0 +1,481 @@
+//! From the place of a name to its entry: which bucket it is in, and what stands there.
+//!
+//! The lowest of what reads, below `store/read/rows.rs`. Where buckets end is asked once and remembered: they only grow, so an
+//! entry that is found is the right one, and one that is not is looked for again where they have grown since.
+
+use crate::hash::Place;
+use crate::name::{Name, NameBuf};
+use crate::store::layout::keys::{Buckets, FIRST_BITS, Kind, LOG, LOG_STRIDE, Pointer, low24};
+use crate::store::read::scan::Part;
+use crate::store::redis::client::Packed;
+use crate::store::redis::reply;
+use crate::store::{Store, StoreError};
+use redis::Value;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Where a partition's parts end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Meta {
+    pub(crate) rows: u32,
+    pub(crate) block: u32,
+    pub(crate) offset: u32,
+    pub(crate) buckets: Buckets,
+    pub(crate) names: u64,
+    /// How many of the rows hold nothing since a repair.
+    pub(crate) empty: u32,
+}
+
+/// The fields of a [`Meta`], in the order in which they are asked for. All but the last are written together.
+pub(in crate::store) const META: [&[u8]; 7] = [b"r", b"b", b"p", b"k", b"s", b"n", b"z"];
+
+impl Meta {
+    pub(in crate::store) const NONE: Self =
+        Self { rows: 0, block: 0, offset: 0, buckets: Buckets::FIRST, names: 0, empty: 0 };
+
+    /// Reads what stands at `key`; `None` where nothing does.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] when a number is missing, or they contradict each other.
+    pub(in crate::store) fn read(reply: Value, key: &str) -> Result<Option<Self>, StoreError> {
+        let fields = reply::list(reply)?;
+        if fields.iter().all(|field| *field == Value::Nil) {
+            return Ok(None);
+        }
+        let number = |at: usize| -> Result<u32, StoreError> {
+            let number = fields.get(at).and_then(|field| reply::integer(field).ok());
+            number
+                .and_then(|number| u32::try_from(number).ok())
+                .ok_or_else(|| StoreError::damaged(key))
+        };
+        let empty = fields.get(6) != Some(&Value::Nil);
+        let meta = Self {
+            rows: number(0)?,
+            block: number(1)?,
+            offset: number(2)?,
+            buckets: Buckets { bits: number(3)?, split: number(4)? },
+            names: number(5)?.into(),
+            empty: if empty { number(6)? } else { 0 },
+        };
+        let Buckets { bits, split } = meta.buckets;
+        let possible = (FIRST_BITS..=24).contains(&bits)
+            && split < 1 << bits
+            && (meta.buckets == Buckets::due(meta.names) || meta.names > Buckets::MOST_NAMES)
+            && meta.block < LOG_STRIDE
+            && meta.offset <= LOG
+            && (meta.names == 0 || (meta.block, meta.offset) > (0, 0))
+            && u64::from(meta.empty) + meta.names <= meta.rows.into();
+        if possible { Ok(Some(meta)) } else { Err(StoreError::damaged(key)) }
+    }
+}
+
+impl Meta {
+    /// Its fields as they are stored.
+    pub(in crate::store) fn fields(&self) -> [(&'static [u8], u64); 7] {
+        let Self { rows, block, offset, buckets: Buckets { bits, split }, names, empty } = *self;
+        let numbers = [rows, block, offset, bits, split].map(u64::from);
+        let mut numbers = numbers.into_iter().chain([names, empty.into()]);
+        META.map(|field| (field, numbers.next().unwrap_or(0)))
+    }
+
+    /// The blocks of the name log.
+    pub(crate) fn log_blocks(&self) -> std::ops::Range<u32> {
+        let begun = u32::from(self.offset > 0);
+        0..self.block + begun
+    }
+
+    /// Whether a position of the log lies behind its end.
+    pub(crate) fn is_after(&self, position: u32) -> bool {
+        (position / LOG_STRIDE, position % LOG_STRIDE) >= (self.block, self.offset)
+    }
+}
+
+/// Which buckets are good enough.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Known {
+    /// Those that are remembered, if any: whoever finds what he looks for need not know whether they are out of date.
+    IfAny,
+    /// Those that there are now.
+    Now,
+}
+
+/// A name's entry in its bucket.
+pub(crate) struct Entry {
+    pub(crate) partition: u8,
+    pub(crate) hash: u64,
+    /// The bucket that it was found in.
+    pub(crate) bucket: u32,
+    pub(crate) value: Vec<u8>,
+}
+
+/// An entry where it lies.
+pub(crate) struct EntryRef<'v> {
+    pub(crate) partition: u8,
+    pub(crate) hash: u64,
+    pub(crate) bucket: u32,
+    pub(crate) value: &'v [u8],
+}
+
+impl EntryRef<'_> {
+    /// A copy.
+    pub(crate) fn to_entry(&self) -> Entry {
+        let Self { partition, hash, bucket, value } = *self;
+        Entry { partition, hash, bucket, value: value.to_vec() }
+    }
+}
+
+/// Takes entries.
+pub(crate) type EachEntry<'e> = &'e mut dyn FnMut(EntryRef<'_>) -> Result<(), StoreError>;
+
+/// Names that are wanted of one partition.
+struct Wanted {
+    partition: u8,
+    /// Its buckets, as they are thought to be.
+    buckets: Buckets,
+    /// The bits of the names in order, and whether such a name was met.
+    bits: Vec<(u32, bool)>,
+}
+
+/// Entries that are wanted and were not met.
+pub(crate) struct Missing {
+    kind: Kind,
+    wanted: Vec<Wanted>,
+}
+
+impl Missing {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.wanted.is_empty()
+    }
+}
+
+/// Entries that were asked for and not yet read.
+pub(crate) struct AskedEntries {
+    missing: Missing,
+    /// For each question, which of the partitions that are wanted it is about, and which bucket.
+    questions: Vec<(usize, u32)>,
+}
+
+impl Store {
+    /// Where the parts of these partitions end, in their order.
+    pub(crate) fn metas(
+        &mut self,
+        kind: Kind,
+        partitions: impl IntoIterator<Item = u8>,
+    ) -> Result<Vec<Meta>, StoreError> {
+        let partitions: Vec<u8> = partitions.into_iter().collect();
+        let mut packed = Packed::default();
+        for &partition in &partitions {
+            self.pack_meta(&mut packed, kind, partition);
+        }
+        let replies = partitions.iter().zip(self.link.call(&packed)?);
+        let metas: Vec<Meta> = replies
+            .map(|(&partition, reply)| self.read_meta(kind, partition, reply))
+            .collect::<Result<_, _>>()?;
+        let empty = partitions.iter().zip(&metas).filter(|(_, meta)| meta.rows == 0);
+        let empty: Vec<u8> = empty.map(|(&partition, _)| partition).collect();
+        self.expect_empty(kind, &empty)?;
+        Ok(metas)
+    }
+
+    /// Where a part ends.
+    pub(crate) fn meta(&mut self, kind: Kind, part: Part) -> Result<Meta, StoreError> {
+        self.metas(kind, [part.0])?.into_iter().next().ok_or(StoreError::Reply)
+    }
+
+    /// Reads where a part ends. Only a partition that was never marked may say nothing.
+    fn read_meta(&self, kind: Kind, partition: u8, reply: Value) -> Result<Meta, StoreError> {
+        let key = self.keys.meta(partition, kind);
+        match Meta::read(reply, &key)? {
+            Some(meta) => Ok(meta),
+            None if self.schema.is_marked => Err(StoreError::damaged(&key)),
+            None => Ok(Meta::NONE),
+        }
+    }
+
+    fn pack_meta(&self, packed: &mut Packed, kind: Kind, partition: u8) {
+        let key = self.keys.meta(partition, kind);
+        packed.begin(2 + META.len()).word("HMGET").word(key);
+        for field in META {
+            packed.word(field);
+        }
+    }
+
+    /// The buckets of these partitions, in their order.
+    fn buckets_of(
+        &mut self,
+        kind: Kind,
+        partitions: impl IntoIterator<Item = u8, IntoIter: Clone> + Clone,
+        known: Known,
+    ) -> Result<Vec<Buckets>, StoreError> {
+        let places = partitions.clone().into_iter().map(|partition| (kind, partition));
+        let mut remembered = places.clone().map(|place| self.buckets.get(&place).copied());
+        if known == Known::IfAny
+            && let Some(buckets) = remembered.by_ref().collect::<Option<Vec<Buckets>>>()
+        {
+            return Ok(buckets);
+        }
+        let metas = self.metas(kind, partitions)?;
+        let buckets: Vec<Buckets> = metas.iter().map(|meta| meta.buckets).collect();
+        self.buckets.extend(places.zip(buckets.iter().copied()));
+        Ok(buckets)
+    }
+
+    /// The entries of one name of these kinds, `None` where there is none, and the replies to what else is asked together
+    /// with that.
+    pub(crate) fn entries_and(
+        &mut self,
+        name: Name<'_>,
+        kinds: &[Kind],
+        mut also: Packed,
+    ) -> Result<(Vec<Option<Entry>>, Vec<Value>), StoreError> {
+        let Place { partition, hash } = self.router.place(name);
+        let mut entries: Vec<Option<Entry>> = kinds.iter().map(|_| None).collect();
+        let mut due: Vec<usize> = (0..kinds.len()).collect();
+        let (mut other, mut absent) = (Vec::new(), Vec::new());
+        loop {
+            let count = also.len();
+            let mut packed = std::mem::take(&mut also);
+            let known = |kind: Kind| self.buckets.get(&(kind, partition)).copied();
+            let asked: Vec<(usize, Kind, Option<Buckets>)> = due
+                .drain(..)
+                .filter_map(|at| kinds.get(at).map(|&kind| (at, kind, known(kind))))
+                .collect();
+            for &(_, kind, buckets) in &asked {
+                if let Some(buckets) = buckets {
+                    let key = self.keys.bucket(partition, kind, buckets.of(low24(hash)));
+                    packed.command(&[b"HGET", key.as_bytes(), &hash.to_be_bytes()]);
+                }
+                self.pack_meta(&mut packed, kind, partition);
+            }
+            let mut replies = self.link.call(&packed)?.into_iter();
+            other.extend(replies.by_ref().take(count));
+            for (at, kind, before) in asked {
+                let mut next = || replies.next().ok_or(StoreError::Reply);
+                let value = before.map(|_| reply::maybe_octets(next()?)).transpose()?.flatten();
+                let meta = self.read_meta(kind, partition, next()?)?;
+                let buckets = meta.buckets;
+                self.buckets.insert((kind, partition), buckets);
+                match (value, before, entries.get_mut(at)) {
+                    // The name was there before its partition was asked where it ends.
+                    (Some(_), ..) if meta.rows == 0 => {
+                        return Err(StoreError::damaged(&self.keys.meta(partition, kind)));
+                    }
+                    (Some(value), Some(before), Some(slot)) => {
+                        let bucket = before.of(low24(hash));
+                        *slot = Some(Entry { partition, hash, bucket, value });
+                    }
+                    // Buckets only grow: where they are as they were thought to be, the name had not moved when it was
+                    // asked for.
+                    _ if before == Some(buckets) => absent.push((kind, meta.rows)),
+                    _ => due.push(at),
+                }
+            }
+            if due.is_empty() {
+                for (kind, rows) in absent {
+                    match rows {
+                        0 => self.expect_empty(kind, &[partition])?,
+                        _ => self.expect_buckets(kind, partition, &[low24(hash)])?,
+                    }
+                }
+                return Ok((entries, other));
+            }
+        }
+    }
+
+    /// The entries of these names, in their order; `None` of a name that is not there.
+    pub(crate) fn entries_of(
+        &mut self,
+        kind: Kind,
+        names: &[NameBuf],
+    ) -> Result<Vec<Option<Entry>>, StoreError> {
+        let places: Vec<Place> =
+            names.iter().map(|name| self.router.place(name.as_name())).collect();
+        let mut entries: Vec<Option<Entry>> = places.iter().map(|_| None).collect();
+        let mut wanted: Vec<usize> = (0..names.len()).collect();
+        let mut known = Known::IfAny;
+        let mut last: BTreeMap<u8, Buckets> = BTreeMap::new();
+        let mut absent: BTreeMap<u8, Vec<u32>> = BTreeMap::new();
+        loop {
+            let partition = |at: usize| places.get(at).map(|place| place.partition);
+            let partitions: BTreeSet<u8> = wanted.iter().filter_map(|&at| partition(at)).collect();
+            let buckets = self.buckets_of(kind, partitions.iter().copied(), known)?;
+            let now: BTreeMap<u8, Buckets> = partitions.into_iter().zip(buckets).collect();
+            // As of one name: what was not there is asked for again until nothing moves.
+            wanted.retain(|&at| {
+                let Some(place) = places.get(at) else { return false };
+                let moves = now.get(&place.partition) != last.get(&place.partition);
+                if !moves {
+                    absent.entry(place.partition).or_default().push(low24(place.hash));
+                }
+                moves
+            });
+            if wanted.is_empty() {
+                for (partition, bits) in absent {
+                    self.expect_buckets(kind, partition, &bits)?;
+                }
+                return Ok(entries);
+            }
+            let mut packed = Packed::default();
+            for &at in &wanted {
+                let Some(place) = places.get(at) else { continue };
+                let bits = low24(place.hash);
+                let bucket = now.get(&place.partition).map_or(0, |buckets| buckets.of(bits));
+                let key = self.keys.bucket(place.partition, kind, bucket);
+                packed.command(&[b"HGET", key.as_bytes(), &place.hash.to_be_bytes()]);
+            }
+            let mut missing = Vec::new();
+            for (at, value) in wanted.into_iter().zip(self.link.call(&packed)?) {
+                match (reply::maybe_octets(value)?, places.get(at), entries.get_mut(at)) {
+                    (Some(value), Some(place), Some(slot)) => {
+                        let (partition, hash) = (place.partition, place.hash);
+                        let bucket = now.get(&partition).map_or(0, |now| now.of(low24(hash)));
+                        *slot = Some(Entry { partition, hash, bucket, value });
+                    }
+                    _ => missing.push(at),
+                }
+            }
+            (wanted, known, last) = (missing, Known::Now, now);
+        }
+    }
+
+    /// The entries of all names that these pointers may mean.
+    pub(crate) fn entries(
+        &mut self,
+        kind: Kind,
+        pointers: &[Pointer],
+    ) -> Result<Vec<Entry>, StoreError> {
+        let mut entries = Vec::with_capacity(pointers.len());
+        let mut each = |entry: EntryRef<'_>| {
+            entries.push(entry.to_entry());
+            Ok(())
+        };
+        let asked = self.ask_entries(kind, pointers)?;
+        let missing = self.read_entries(asked, &mut each)?;
+        self.find_missing(missing, &mut each)?;
+        Ok(entries)
+    }
+
+    /// Remembers the buckets of the partitions that these pointers lie in.
+    pub(crate) fn know_buckets(
+        &mut self,
+        kind: Kind,
+        pointers: &[Pointer],
+    ) -> Result<(), StoreError> {
+        let partitions: BTreeSet<u8> = pointers.iter().map(|pointer| pointer.partition()).collect();
+        self.buckets_of(kind, partitions.iter().copied(), Known::IfAny).map(|_| ())
+    }
+
+    /// Asks for the entries of all names that these pointers may mean, by the buckets that are remembered; they must be
+    /// read next, but for what was asked before.
+    pub(crate) fn ask_entries(
+        &mut self,
+        kind: Kind,
+        pointers: &[Pointer],
+    ) -> Result<AskedEntries, StoreError> {
+        let mut pointers = pointers.to_vec();
+        pointers.sort_unstable();
+        pointers.dedup();
+        let partitions = pointers.chunk_by(|one, other| one.partition() == other.partition());
+        let wanted = partitions.filter_map(|pointers| {
+            let partition = pointers.first()?.partition();
+            // A guess that is wrong costs a second question.
+            let buckets = self.buckets.get(&(kind, partition)).copied().unwrap_or(Buckets::FIRST);
+            let bits = pointers.iter().map(|pointer| (pointer.bits(), false)).collect();
+            Some(Wanted { partition, buckets, bits })
+        });
+        let wanted = wanted.collect();
+        self.send_for(Missing { kind, wanted })
+    }
+
+    fn send_for(&mut self, missing: Missing) -> Result<AskedEntries, StoreError> {
+        let mut packed = Packed::default();
+        let mut questions = Vec::new();
+        for (at, Wanted { partition, buckets, bits }) in missing.wanted.iter().enumerate() {
+            let mut indices: Vec<u32> = bits.iter().map(|&(bits, _)| buckets.of(bits)).collect();
+            indices.sort_unstable();
+            indices.dedup();
+            for index in indices {
+                let key = self.keys.bucket(*partition, missing.kind, index);
+                packed.command(&[b"HGETALL", key.as_bytes()]);
+                questions.push((at, index));
+            }
+        }
+        self.link.send(&packed)?;
+        Ok(AskedEntries { missing, questions })
+    }
+
+    /// Reads what was asked for, and hands it to `each`; what was not there.
+    pub(crate) fn read_entries(
+        &mut self,
+        asked: AskedEntries,
+        each: EachEntry<'_>,
+    ) -> Result<Missing, StoreError> {
+        let AskedEntries { mut missing, questions } = asked;
+        let (keys, kind) = (self.keys.clone(), missing.kind);
+        let partitions: Vec<u8> = missing.wanted.iter().map(|wanted| wanted.partition).collect();
+        let key = |question: usize| {
+            let (at, index) = questions.get(question).copied().unwrap_or_default();
+            keys.bucket(partitions.get(at).copied().unwrap_or(0), kind, index)
+        };
+        self.link.pairs(questions.len(), &key, &mut |question, field, value| {
+            let (at, bucket) = questions.get(question).copied().ok_or(StoreError::Reply)?;
+            let wanted = missing.wanted.get_mut(at);
+            let Wanted { partition, bits, .. } = wanted.ok_or(StoreError::Reply)?;
+            let hash = field.try_into().map_err(|_| StoreError::damaged(&key(question)))?;
+            let hash = u64::from_be_bytes(hash);
+            let at = bits.binary_search_by_key(&low24(hash), |&(bits, _)| bits);
+            let Some((_, met)) = at.ok().and_then(|at| bits.get_mut(at)) else { return Ok(()) };
+            *met = true;
+            each(EntryRef { partition: *partition, hash, bucket, value })
+        })?;
+        // Names that share the bits share the bucket: if one was met, all were.
+        for wanted in &mut missing.wanted {
+            wanted.bits.retain(|&(_, met)| !met);
+        }
+        missing.wanted.retain(|wanted| !wanted.bits.is_empty());
+        Ok(missing)
+    }
+
+    /// Looks for what was not there in the buckets that there are now: some may have been split since we knew them. Nothing
+    /// else may be under way.
+    pub(crate) fn find_missing(
+        &mut self,
+        mut missing: Missing,
+        each: EachEntry<'_>,
+    ) -> Result<(), StoreError> {
+        while !missing.wanted.is_empty() {
+            let partitions: Vec<u8> = missing.wanted.iter().map(|one| one.partition).collect();
+            let now = self.buckets_of(missing.kind, partitions.iter().copied(), Known::Now)?;
+            let mut now = now.into_iter();
+            // Where nothing was split, there is no such name.
+            let mut absent = Vec::new();
+            missing.wanted.retain_mut(|wanted| {
+                let before = wanted.buckets;
+                wanted.buckets = now.next().unwrap_or(before);
+                let moves = wanted.buckets != before;
+                if !moves {
+                    let bits = std::mem::take(&mut wanted.bits);
+                    absent.push((wanted.partition, bits));
+                }
+                moves
+            });
+            for (partition, bits) in absent {
+                let bits: Vec<u32> = bits.into_iter().map(|(bits, _)| bits).collect();
+                self.expect_buckets(missing.kind, partition, &bits)?;
+            }
+            let asked = self.send_for(missing)?;
+            missing = self.read_entries(asked, each)?;
+        }
+        Ok(())
+    }
+
+    /// Passes over what was asked for.
+    pub(crate) fn skip_entries(&mut self, asked: &AskedEntries) -> Result<(), StoreError> {
+        let (keys, missing) = (self.keys.clone(), &asked.missing);
+        let key = |question: usize| {
+            let (at, index) = asked.questions.get(question).copied().unwrap_or_default();
+            let partition = missing.wanted.get(at).map_or(0, |wanted| wanted.partition);
+            keys.bucket(partition, missing.kind, index)
+        };
+        self.link.pairs(asked.questions.len(), &key, &mut |_, _, _| Ok(()))
+    }
+}

@@ -1,0 +1,200 @@
+//! What is new since a moment: names and records are appended, so it is what lies behind where they ended.
+//!
+//! For `pdns watch`. Each partition is read as one function call left it: a name that is in the log has
+//! its records.
+
+use crate::store::layout::encoding::{RowRead, read_row};
+use crate::store::layout::keys::{Kind, LOG, Pointer, ROW, ROWS};
+use crate::store::read::scan::Handle;
+use crate::store::redis::client::Packed;
+use crate::store::redis::reply;
+use crate::store::{Store, StoreError};
+use std::ops::ControlFlow;
+
+/// Blocks fetched in one pipeline: half a megabyte.
+const BLOCKS: usize = 8;
+
+/// Where names and records of each partition ended at one moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ends(Vec<End>);
+
+/// Where one partition ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct End {
+    rows: u32,
+    block: u32,
+    offset: u32,
+}
+
+/// A piece of a block: partition, block, first octet or row in it, and the one behind the last.
+type Piece = (u8, u32, u32, u32);
+
+impl Ends {
+    /// Whether something that was there at `before` is gone: Redis lost what it had not on disk.
+    #[must_use]
+    pub fn is_behind(&self, before: &Self) -> bool {
+        self.0.len() != before.0.len()
+            || self.0.iter().zip(&before.0).any(|(now, before)| {
+                now.rows < before.rows || (now.block, now.offset) < (before.block, before.offset)
+            })
+    }
+
+    /// On the way to `until`, not further than one block of names and one of rows in each partition.
+    #[must_use]
+    pub fn step(&self, until: &Self) -> Self {
+        let ends = self.0.iter().zip(&until.0).map(|(from, to)| {
+            let rows = to.rows.min((from.rows / ROWS + 1) * ROWS);
+            let (block, offset) =
+                if from.block < to.block { (from.block + 1, 0) } else { (to.block, to.offset) };
+            End { rows, block, offset }
+        });
+        Self(ends.collect())
+    }
+
+    /// The pieces of the name logs from here to `until`.
+    fn names(&self, until: &Self) -> Vec<Piece> {
+        let mut pieces = Vec::new();
+        for (partition, (from, to)) in (0..=u8::MAX).zip(self.0.iter().zip(&until.0)) {
+            for block in from.block..=to.block {
+                let start = if block == from.block { from.offset } else { 0 };
+                let end = if block == to.block { to.offset } else { LOG };
+                if start < end {
+                    pieces.push((partition, block, start, end));
+                }
+            }
+        }
+        pieces
+    }
+
+    /// The pieces of the rows from here to `until`.
+    fn rows(&self, until: &Self) -> Vec<Piece> {
+        let mut pieces = Vec::new();
+        for (partition, (from, to)) in (0..=u8::MAX).zip(self.0.iter().zip(&until.0)) {
+            let mut row = from.rows;
+            while row < to.rows {
+                let block = row / ROWS;
+                let end = to.rows.min((block + 1) * ROWS);
+                pieces.push((partition, block, row % ROWS, end - block * ROWS));
+                row = end;
+            }
+        }
+        pieces
+    }
+}
+
+impl Store {
+    /// Where names and records end now.
+    ///
+    /// # Errors
+    /// When Redis does not answer.
+    pub fn ends(&mut self) -> Result<Ends, StoreError> {
+        let partitions: Vec<u8> = self.partitions().collect();
+        let metas = self.metas(Kind::Record, partitions)?.into_iter();
+        let end = |meta: crate::store::read::buckets::Meta| End {
+            rows: meta.rows,
+            block: meta.block,
+            offset: meta.offset,
+        };
+        Ok(Ends(metas.map(end).collect()))
+    }
+
+    /// The names that were added between two moments, piece by piece: canonical text with a newline after
+    /// each name.
+    ///
+    /// # Errors
+    /// When Redis does not answer.
+    pub fn names_between(
+        &mut self,
+        from: &Ends,
+        until: &Ends,
+        each: &mut dyn FnMut(&[u8]) -> ControlFlow<()>,
+    ) -> Result<(), StoreError> {
+        let key = |store: &Self, partition, block| store.keys.log(partition, Kind::Record, block);
+        for pieces in from.names(until).chunks(BLOCKS) {
+            for octets in self.pieces(pieces, 1, &key)? {
+                // A block that was closed for want of room ends in NULs.
+                let used = memchr::memrchr(b'\n', &octets).map_or(0, |last| last + 1);
+                if each(octets.get(..used).unwrap_or_default()).is_break() {
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The records that were added between two moments, to be given to [`Store::resolve`].
+    ///
+    /// # Errors
+    /// When Redis does not answer.
+    pub fn records_between(
+        &mut self,
+        from: &Ends,
+        until: &Ends,
+        each: &mut dyn FnMut(Handle) -> ControlFlow<()>,
+    ) -> Result<(), StoreError> {
+        let kind = Kind::Record;
+        let key = |store: &Self, partition, block| store.keys.rows(partition, kind, block);
+        for pieces in from.rows(until).chunks(BLOCKS) {
+            let found = self.pieces(pieces, ROW, &key)?;
+            for (octets, &(partition, block, start, _)) in found.iter().zip(pieces) {
+                let first = block * ROWS + start;
+                for (row, octets) in (first..).zip(octets.chunks_exact(ROW)) {
+                    let Some(RowRead { bits, .. }) = read_row(octets) else { continue };
+                    let handle = Handle::new(kind, Pointer::new(partition, bits), row);
+                    if each(handle).is_break() {
+                        return Ok(());
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The octets of pieces, in their order; `size` is what one unit of their bounds takes.
+    fn pieces(
+        &mut self,
+        pieces: &[Piece],
+        size: usize,
+        key: &dyn Fn(&Self, u8, u32) -> String,
+    ) -> Result<Vec<Vec<u8>>, StoreError> {
+        let mut packed = Packed::default();
+        for &(partition, block, start, end) in pieces {
+            let (from, to) = (start as usize * size, end as usize * size - 1);
+            let key = key(self, partition, block);
+            let (from, to) = (from.to_string(), to.to_string());
+            packed.command(&[b"GETRANGE", key.as_bytes(), from.as_bytes(), to.as_bytes()]);
+        }
+        let answers = pieces.iter().zip(self.link.call(&packed)?);
+        answers
+            .map(|(&(partition, block, start, end), answer)| {
+                let octets = reply::octets(answer)?;
+                let whole = octets.len() == (end - start) as usize * size;
+                let damaged = || StoreError::damaged(&key(self, partition, block));
+                if whole { Ok(octets) } else { Err(damaged()) }
+            })
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ends(rows: u32, block: u32, offset: u32) -> Ends {
+        Ends(vec![End { rows, block, offset }])
+    }
+
+    #[test]
+    fn pieces_are_what_was_added() {
+        let (from, to) = (ends(2_040, 0, 100), ends(2_050, 2, 7));
+        assert_eq!(from.names(&to), [(0, 0, 100, LOG), (0, 1, 0, LOG), (0, 2, 0, 7)]);
+        assert_eq!(from.rows(&to), [(0, 0, 2_040, 2_047), (0, 1, 0, 3)]);
+        assert!(to.names(&to).is_empty() && to.rows(&to).is_empty());
+        assert!(!to.is_behind(&from) && !to.is_behind(&to) && from.is_behind(&to));
+        assert!(Ends::default().is_behind(&to));
+        let steps: Vec<Ends> =
+            std::iter::successors(Some(from), |at| (*at != to).then(|| at.step(&to))).collect();
+        assert_eq!(steps.len(), 4);
+        assert_eq!(steps.last(), Some(&to));
+    }
+}

@@ -1,0 +1,505 @@
+//! Look-ups: by owner name, by address, by the name that records point at.
+//!
+//! Answers come in pages, through a function that says whether to go on; little is kept but which
+//! names were met already. Sets of pointers are read here, and followed in `store/read/pointers.rs`.
+
+use crate::name::{Name, NameBuf};
+use crate::rdata::{self, Rdata, Target};
+use crate::record::StoredRecord;
+use crate::store::layout::keys::{Kind, Pointer};
+use crate::store::layout::posting::{HASH_LEVELS, Level, Posting, V4_LEVELS};
+use crate::store::read::buckets::Entry;
+use crate::store::read::pointers::{Gather, Wanted};
+use crate::store::read::rows::{Found, Owner, PAGE};
+use crate::store::redis::client::Packed;
+use crate::store::redis::reply;
+use crate::store::{Store, StoreError};
+use redis::Value;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::ops::ControlFlow;
+
+/// Takes rows until it breaks.
+pub type Each<'a> = &'a mut dyn FnMut(StoredRecord) -> ControlFlow<()>;
+
+/// Sets asked for in one pipeline.
+const SETS: usize = 256;
+/// Sets asked for in the first: who wants but a few rows waits for few sets, large as they may be.
+const FIRST_SETS: usize = 8;
+
+/// A name that was asked for: its entries, and the pointers to what points at it.
+pub struct About {
+    name: NameBuf,
+    record: Option<Entry>,
+    negative: Option<Entry>,
+    node: Node,
+    /// What the set holds, or the first of it.
+    members: Value,
+}
+
+/// A set to be read: its key, the levels below it, and what members it is read for.
+struct Node {
+    key: String,
+    levels: &'static [Level],
+    upper: Upper,
+}
+
+/// What the upper part of a member has to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Upper {
+    /// This.
+    One(u64),
+    /// From the first to the second; only where it is a part of an address, and no hash.
+    Range(u64, u64),
+    /// Anything.
+    Any,
+}
+
+impl Upper {
+    fn admits(self, upper: u64) -> bool {
+        match self {
+            Self::One(one) => upper == one,
+            Self::Range(from, to) => (from..=to).contains(&upper),
+            Self::Any => true,
+        }
+    }
+}
+
+impl Store {
+    /// Asks for a name, with one question where that suffices, so that its records, its negative answers (if they are
+    /// wanted) and those that point at it are then not far.
+    ///
+    /// # Errors
+    /// When Redis does not answer, or what it holds does not read.
+    pub fn about(&mut self, name: Name<'_>, negative: bool) -> Result<About, StoreError> {
+        let node = node(Posting::name(name, &self.keys, &self.router));
+        let mut packed = Packed::default();
+        pack_set(&mut packed, &node, b"0");
+        let kinds = [Kind::Record, Kind::Negative];
+        let kinds = if negative { &kinds[..] } else { &kinds[..1] };
+        let (entries, members) = self.entries_and(name, kinds, packed)?;
+        let mut entries = entries.into_iter();
+        let (record, negative) = (entries.next().flatten(), entries.next().flatten());
+        let members = members.into_iter().next().ok_or(StoreError::Reply)?;
+        Ok(About { name: name.to_buf(), record, negative, node, members })
+    }
+
+    /// The records of a name that was asked for.
+    ///
+    /// # Errors
+    /// As [`Store::about`].
+    pub fn own_records(&mut self, about: &About, each: Each<'_>) -> Result<(), StoreError> {
+        self.rows_of(Kind::Record, about.name.as_name(), about.record.as_ref(), each)
+    }
+
+    /// The negative answers to questions for a name that was asked for.
+    ///
+    /// # Errors
+    /// As [`Store::about`].
+    pub fn own_negatives(&mut self, about: &About, each: Each<'_>) -> Result<(), StoreError> {
+        self.rows_of(Kind::Negative, about.name.as_name(), about.negative.as_ref(), each)
+    }
+
+    /// The records that point at a name that was asked for, as [`Rdata::target`] has it. Where `each` is likely
+    /// to break after `most` rows, no more are asked for ahead.
+    ///
+    /// # Errors
+    /// As [`Store::about`].
+    pub fn pointing_here(
+        &mut self,
+        about: &About,
+        most: usize,
+        each: Each<'_>,
+    ) -> Result<(), StoreError> {
+        let matches = points_at(about.name.as_name());
+        let wanted = Wanted { matches: &matches, long: rdata::may_point_at_name, most };
+        let mut gather = Gather::new(wanted, each);
+        match self.members(&about.node, about.members.clone(), &mut gather)? {
+            Members::Break => Ok(()),
+            Members::All => self.follow_due(&mut gather).map(|_| ()),
+            Members::Spread => self.gather(children(&about.node), gather),
+        }
+    }
+
+    /// The records of one owner name.
+    ///
+    /// # Errors
+    /// As [`Store::about`].
+    pub fn of_name(&mut self, name: Name<'_>, each: Each<'_>) -> Result<(), StoreError> {
+        self.all_of(Kind::Record, name, each)
+    }
+
+    /// The negative answers to questions for one name.
+    ///
+    /// # Errors
+    /// As [`Store::about`].
+    pub fn negatives_of(&mut self, name: Name<'_>, each: Each<'_>) -> Result<(), StoreError> {
+        self.all_of(Kind::Negative, name, each)
+    }
+
+    fn all_of(&mut self, kind: Kind, name: Name<'_>, each: Each<'_>) -> Result<(), StoreError> {
+        let (entries, _) = self.entries_and(name, &[kind], Packed::default())?;
+        let entry = entries.into_iter().flatten().next();
+        self.rows_of(kind, name, entry.as_ref(), each)
+    }
+
+    /// The records of several names: name by name in the order given, those of one name in no special
+    /// order. For a search that found many, which would otherwise ask for each on its own.
+    ///
+    /// # Errors
+    /// As [`Store::about`].
+    pub fn of_names(&mut self, names: &[NameBuf], each: Each<'_>) -> Result<(), StoreError> {
+        let kind = Kind::Record;
+        let mut flow = ControlFlow::Continue(());
+        for names in names.chunks(PAGE) {
+            let mut found = Vec::new();
+            for (name, entry) in names.iter().zip(self.entries_of(kind, names)?) {
+                let Some(entry) = entry else { continue };
+                let partition = entry.partition;
+                self.each_record(kind, &entry, &mut |store, page| {
+                    found.extend(page.into_iter().map(|(stored, row)| {
+                        let owner = Owner::Known(name.clone());
+                        Found { kind, partition, owner, stored, row }
+                    }));
+                    if found.len() >= PAGE {
+                        let found = std::mem::take(&mut found);
+                        flow = store.fetch(found)?.into_iter().try_for_each(&mut *each);
+                    }
+                    Ok(flow.is_continue())
+                })?;
+                if flow.is_break() {
+                    return Ok(());
+                }
+            }
+            flow = self.fetch(found)?.into_iter().try_for_each(&mut *each);
+            if flow.is_break() {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    fn rows_of(
+        &mut self,
+        kind: Kind,
+        name: Name<'_>,
+        entry: Option<&Entry>,
+        each: Each<'_>,
+    ) -> Result<(), StoreError> {
+        let Some(entry) = entry else { return Ok(()) };
+        let partition = entry.partition;
+        self.each_record(kind, entry, &mut |store, page| {
+            let found = page
+                .into_iter()
+                .map(|(stored, row)| {
+                    let owner = Owner::Known(name.to_buf());
+                    Found { kind, partition, owner, stored, row }
+                })
+                .collect();
+            Ok(store.fetch(found)?.into_iter().try_for_each(&mut *each).is_continue())
+        })?;
+        Ok(())
+    }
+
+    /// As [`Store::pointing_here`], of a name of which nothing else is asked.
+    ///
+    /// # Errors
+    /// As [`Store::about`].
+    pub fn pointing_at(
+        &mut self,
+        name: Name<'_>,
+        most: usize,
+        each: Each<'_>,
+    ) -> Result<(), StoreError> {
+        let node = node(Posting::name(name, &self.keys, &self.router));
+        let matches = points_at(name);
+        let wanted = Wanted { matches: &matches, long: rdata::may_point_at_name, most };
+        self.gather(vec![node], Gather::new(wanted, each))
+    }
+
+    /// The records whose RDATA is an address from `from` to `to`, both included. Where `each` is likely to break after
+    /// `most` rows, no more are asked for ahead.
+    ///
+    /// # Errors
+    /// As [`Store::about`].
+    pub fn of_addresses(
+        &mut self,
+        from: IpAddr,
+        to: IpAddr,
+        most: usize,
+        each: Each<'_>,
+    ) -> Result<(), StoreError> {
+        match (from, to) {
+            (IpAddr::V4(from), IpAddr::V4(to)) => self.of_v4(from, to, most, each),
+            (IpAddr::V6(from), IpAddr::V6(to)) => self.of_v6(from, to, most, each),
+            _ => Ok(()),
+        }
+    }
+
+    /// The records with exactly these octets as RDATA, of types that name neither host nor address.
+    ///
+    /// # Errors
+    /// As [`Store::about`].
+    pub fn of_octets(&mut self, octets: &[u8], each: Each<'_>) -> Result<(), StoreError> {
+        let posting = Posting::octets(octets, &self.keys, &self.router);
+        let matches = |rdata: Rdata<'_>| rdata.octets == octets;
+        let wanted = Wanted { matches: &matches, long: |_| true, most: usize::MAX };
+        self.gather(vec![node(posting)], Gather::new(wanted, each))
+    }
+
+    /// The records of the names that these pointers may mean, name by name.
+    pub(in crate::store) fn of_pointers(
+        &mut self,
+        pointers: Vec<Pointer>,
+        each: Each<'_>,
+    ) -> Result<(), StoreError> {
+        let wanted = Wanted { matches: &|_| true, long: |_| true, most: usize::MAX };
+        let mut gather = Gather::new(wanted, each);
+        for pointer in pointers {
+            gather.meet(pointer);
+        }
+        self.follow_due(&mut gather).map(|_| ())
+    }
+
+    fn of_v4(
+        &mut self,
+        from: Ipv4Addr,
+        to: Ipv4Addr,
+        most: usize,
+        each: Each<'_>,
+    ) -> Result<(), StoreError> {
+        let matches = |rdata: Rdata<'_>| match rdata.target() {
+            Target::V4(address) => (from..=to).contains(&address),
+            _ => false,
+        };
+        let wanted = Wanted { matches: &matches, long: |_| false, most };
+        let mut gather = Gather::new(wanted, each);
+        if from == to {
+            let posting = Posting::v4(from, &self.keys);
+            return self.gather(vec![node(posting)], gather);
+        }
+        let nets: Vec<u32> = (from.to_bits() >> 16..=to.to_bits() >> 16).collect();
+        for nets in nets.chunks(SETS) {
+            let nodes = nets.iter().map(|&net| {
+                // The part of the range that lies in this /16.
+                let low = from.to_bits().max(net << 16) & 0xffff;
+                let high = to.to_bits().min(net << 16 | 0xffff) & 0xffff;
+                let upper = Upper::Range(low.into(), high.into());
+                Node { key: self.keys.v4(net), levels: V4_LEVELS, upper }
+            });
+            let nodes = nodes.collect();
+            if self.walk(nodes, &mut gather)?.is_break() {
+                return Ok(());
+            }
+        }
+        self.follow_due(&mut gather).map(|_| ())
+    }
+
+    fn of_v6(
+        &mut self,
+        from: Ipv6Addr,
+        to: Ipv6Addr,
+        most: usize,
+        each: Each<'_>,
+    ) -> Result<(), StoreError> {
+        let matches = |rdata: Rdata<'_>| match rdata.target() {
+            Target::V6(address) => (from..=to).contains(&address),
+            _ => false,
+        };
+        let wanted = Wanted { matches: &matches, long: |_| false, most };
+        let mut gather = Gather::new(wanted, each);
+        if from == to {
+            let posting = Posting::v6(from, &self.keys, &self.router);
+            return self.gather(vec![node(posting)], gather);
+        }
+        let net = |address: Ipv6Addr| u64::try_from(address.to_bits() >> 80).unwrap_or(0);
+        let (first, last) = (net(from), net(to));
+        // One directory suffices when both ends have the first three octets in common.
+        let directories = if first >> 24 == last >> 24 {
+            let octet = u8::try_from(first >> 24 & 0xff).unwrap_or(0);
+            octet..=octet
+        } else {
+            0..=u8::MAX
+        };
+        // One after the other: a store may have millions of /48.
+        for octet in directories {
+            let members = self.link.ask(&[b"SMEMBERS", self.keys.v6_nets(octet).as_bytes()])?;
+            let mut nets: Vec<u64> = reply::list(members)?
+                .iter()
+                .filter_map(|member| u64::try_from(reply::integer(member).ok()?).ok())
+                .filter(|net| (first..=last).contains(net))
+                .collect();
+            nets.sort_unstable();
+            for nets in nets.chunks(SETS) {
+                let nodes = nets.iter().map(|&net| Node {
+                    key: self.keys.v6(net),
+                    levels: HASH_LEVELS,
+                    upper: Upper::Any,
+                });
+                let nodes = nodes.collect();
+                if self.walk(nodes, &mut gather)?.is_break() {
+                    return Ok(());
+                }
+            }
+        }
+        self.follow_due(&mut gather).map(|_| ())
+    }
+
+    /// Reads sets, and hands out what they point at.
+    fn gather(&mut self, nodes: Vec<Node>, mut gather: Gather<'_>) -> Result<(), StoreError> {
+        if self.walk(nodes, &mut gather)?.is_continue() {
+            return self.follow_due(&mut gather).map(|_| ());
+        }
+        Ok(())
+    }
+
+    /// Reads sets and, where they are spread, their children.
+    fn walk(
+        &mut self,
+        mut nodes: Vec<Node>,
+        gather: &mut Gather<'_>,
+    ) -> Result<ControlFlow<()>, StoreError> {
+        let mut at_once = FIRST_SETS;
+        while !nodes.is_empty() {
+            let batch: Vec<Node> = nodes.drain(..nodes.len().min(at_once)).collect();
+            // More at once while they hold little.
+            let (sets, met) = (batch.len(), gather.met());
+            let mut packed = Packed::default();
+            for node in &batch {
+                pack_set(&mut packed, node, b"0");
+            }
+            let answers = self.link.call(&packed)?;
+            for (node, answer) in batch.into_iter().zip(answers) {
+                match self.members(&node, answer, gather)? {
+                    Members::Break => return Ok(ControlFlow::Break(())),
+                    Members::All => {}
+                    Members::Spread => {
+                        at_once = FIRST_SETS;
+                        // Children before the sets still waiting, so that few are open at a time.
+                        let rest = std::mem::replace(&mut nodes, children(&node));
+                        nodes.extend(rest);
+                    }
+                }
+            }
+            if sets == at_once && gather.met() - met < PAGE {
+                at_once = (at_once * 4).min(SETS);
+            }
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+
+    /// Takes the members of a set, of which `answer` holds the first.
+    fn members(
+        &mut self,
+        node: &Node,
+        mut answer: Value,
+        gather: &mut Gather<'_>,
+    ) -> Result<Members, StoreError> {
+        let mut members = Members::All;
+        loop {
+            let mut parts = reply::list(answer)?.into_iter();
+            let cursor = reply::octets(parts.next().ok_or(StoreError::Reply)?)?;
+            for member in reply::list(parts.next().ok_or(StoreError::Reply)?)? {
+                // What is no number was entered by nobody of ours.
+                let Ok(member) = reply::integer(&member) else { continue };
+                match u64::try_from(member) {
+                    Ok(member) if node.upper.admits(member >> 32) => {
+                        let pointer = u32::try_from(member & 0xffff_ffff).unwrap_or(0);
+                        gather.meet(Pointer(pointer));
+                    }
+                    Ok(_) => {}
+                    Err(_) => members = Members::Spread,
+                }
+            }
+            if gather.is_full() && self.follow_due(gather)?.is_break() {
+                return Ok(Members::Break);
+            }
+            if cursor == b"0" {
+                return Ok(members);
+            }
+            let mut packed = Packed::default();
+            pack_set(&mut packed, node, &cursor);
+            answer = self.link.call(&packed)?.pop().ok_or(StoreError::Reply)?;
+        }
+    }
+}
+
+/// What there is to a set.
+enum Members {
+    /// All members were taken.
+    All,
+    /// As [`Members::All`], and more lie in the set's children.
+    Spread,
+    /// Whoever takes rows has enough.
+    Break,
+}
+
+/// Asks for some members of a set.
+fn pack_set(packed: &mut Packed, node: &Node, cursor: &[u8]) {
+    packed.command(&[b"SSCAN", node.key.as_bytes(), cursor, b"COUNT", b"1000"]);
+}
+
+/// Whether RDATA points at a name.
+fn points_at(name: Name<'_>) -> impl Fn(Rdata<'_>) -> bool {
+    move |rdata| matches!(rdata.target(), Target::Name(target) if target.as_name() == name)
+}
+
+/// The set of one target.
+fn node(posting: Posting) -> Node {
+    Node { key: posting.key, levels: posting.levels, upper: Upper::One(posting.upper) }
+}
+
+/// The children of a spread set that can hold what is looked for.
+fn children(node: &Node) -> Vec<Node> {
+    let Some((level, levels)) = node.levels.split_first() else { return Vec::new() };
+    let (first, many) = match node.upper {
+        Upper::One(upper) if level.shift >= 32 => (level.child(upper << 32), 1),
+        Upper::Range(from, to) if level.shift >= 32 => {
+            let below = level.shift - 32;
+            let many = (to >> below) - (from >> below) + 1;
+            // Within another parent the numbers may mean more than the range; the members tell.
+            (level.child(from << 32), many.min(level.ways))
+        }
+        _ => (0, level.ways),
+    };
+    (first..first + many)
+        .map(|number| number % level.ways)
+        .map(|number| Node {
+            key: format!("{}{}", node.key, level.suffix(number)),
+            levels,
+            upper: node.upper,
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The keys of the sets that are read for a range of the lower halves of addresses, when all are spread.
+    fn read_for(from: u64, to: u64) -> (usize, Vec<String>) {
+        let upper = Upper::Range(from, to);
+        let mut nodes = vec![Node { key: "k".to_owned(), levels: V4_LEVELS, upper }];
+        // As far as the /32 of an address.
+        for _ in 0..3 {
+            nodes = nodes.iter().flat_map(children).collect();
+        }
+        (nodes.len(), nodes.into_iter().map(|node| node.key).collect())
+    }
+
+    #[test]
+    fn a_range_reads_only_the_sets_that_can_hold_it() {
+        let (count, keys) = read_for(0x2f07, 0x2f07);
+        assert_eq!((count, keys.first().map(String::as_str)), (1, Some("k2f07")));
+        assert_eq!(read_for(0x0200, 0x02ff).0, 256);
+        assert_eq!(read_for(0x0000, 0xffff).0, 65_536);
+        for (from, to) in [(0x0210, 0x0420), (0x0fff, 0x1001), (0x00f0, 0xff0f), (0, 0x1000)] {
+            let (_, keys) = read_for(from, to);
+            for wanted in [from, to, u64::midpoint(from, to), from + 1, to - 1] {
+                assert!(
+                    keys.contains(&format!("k{wanted:04x}")),
+                    "{wanted:x} of {from:x} to {to:x}"
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,292 @@
+//! From pointers to rows: what the names that they may mean have that matches.
+//!
+//! Below `store/read/lookup.rs`, which finds the pointers. Several questions are under way at a time, so that Redis looks for
+//! names while rows are read here: the entries of some names, then the rows of what matched among them, each read in the
+//! order in which they were asked. What takes more questions than these waits until nothing is under way: names with very
+//! many records, long RDATA, long names, and names that are not where they were.
+
+use crate::observation::Fact;
+use crate::rdata::Rdata;
+use crate::record::{FactBuf, StoredRecord};
+use crate::rr::RrType;
+use crate::store::layout::encoding::{Stored, StoredRef, Value, records_in};
+use crate::store::layout::keys::{Kind, Pointer};
+use crate::store::read::buckets::{AskedEntries, Entry, EntryRef, Missing};
+use crate::store::read::lookup::Each;
+use crate::store::read::rows::{AskedRows, Fetched, Found, NAME_GUESS, Owner, PAGE};
+use crate::store::{Store, StoreError};
+use std::collections::{HashSet, VecDeque};
+use std::ops::ControlFlow;
+
+/// Only records are found by what they point at.
+const KIND: Kind = Kind::Record;
+/// Names whose entries are asked for together in the beginning, and later on: who wants few rows waits for few.
+const NAMES: (usize, usize) = (64, 256);
+/// Questions for entries that are under way together, and as many for rows.
+const AHEAD: usize = 2;
+
+/// What is looked for.
+#[derive(Clone, Copy)]
+pub(in crate::store) struct Wanted<'a> {
+    /// Whether a record is.
+    pub(in crate::store) matches: &'a dyn Fn(Rdata<'_>) -> bool,
+    /// Whether a record of this type can be though its RDATA is long, which has to be asked for.
+    pub(in crate::store) long: fn(RrType) -> bool,
+    /// After how many records whoever takes them is likely to break: no more are asked for ahead.
+    pub(in crate::store) most: usize,
+}
+
+/// What is looked for, and what was met of it.
+pub(in crate::store) struct Gather<'a> {
+    wanted: Wanted<'a>,
+    met: HashSet<u32>,
+    due: Vec<Pointer>,
+    at_once: usize,
+    /// Names that may be asked for before it has to be known whether the rows so far suffice.
+    left: usize,
+    each: Each<'a>,
+}
+
+/// A question under way.
+enum Asked {
+    Entries(AskedEntries),
+    Rows(AskedRows),
+}
+
+/// What waits until nothing is under way.
+#[derive(Default)]
+struct Late {
+    missing: Vec<Missing>,
+    /// Names with very many records, or with long RDATA that may match: the records of a name stay together.
+    entries: Vec<Entry>,
+    /// Records with long names.
+    long: Vec<Found>,
+}
+
+impl Late {
+    fn is_empty(&self) -> bool {
+        self.missing.is_empty() && self.len() == 0
+    }
+
+    fn len(&self) -> usize {
+        self.entries.len() + self.long.len()
+    }
+}
+
+impl<'a> Gather<'a> {
+    pub(in crate::store) fn new(wanted: Wanted<'a>, each: Each<'a>) -> Self {
+        let wanted = Wanted { most: wanted.most.max(NAMES.0), ..wanted };
+        let (met, due) = (HashSet::new(), Vec::new());
+        Self { wanted, met, due, at_once: NAMES.0, left: wanted.most, each }
+    }
+
+    /// Takes a pointer, if it is a new one.
+    pub(in crate::store) fn meet(&mut self, pointer: Pointer) {
+        if self.met.insert(pointer.0) {
+            self.due.push(pointer);
+        }
+    }
+
+    /// How many pointers were met.
+    pub(in crate::store) fn met(&self) -> usize {
+        self.met.len()
+    }
+
+    /// Whether so many are due that they may as well be followed now.
+    pub(in crate::store) fn is_full(&self) -> bool {
+        self.due.len() >= PAGE
+    }
+
+    /// The next names to ask for, taken off `rest`, unless it is better to wait.
+    fn next<'d>(&mut self, rest: &mut &'d [Pointer]) -> Option<&'d [Pointer]> {
+        let (now, later) = rest.split_at(rest.len().min(self.at_once).min(self.left));
+        *rest = later;
+        self.left -= now.len();
+        self.at_once = (self.at_once * 2).min(NAMES.1);
+        Some(now).filter(|now| !now.is_empty())
+    }
+}
+
+impl Store {
+    /// Hands out the matching records of the names that are due.
+    pub(in crate::store) fn follow_due(
+        &mut self,
+        gather: &mut Gather<'_>,
+    ) -> Result<ControlFlow<()>, StoreError> {
+        let due = std::mem::take(&mut gather.due);
+        self.know_buckets(KIND, &due)?;
+        let flow = self.hand_out(&due, gather);
+        if flow.is_err() {
+            // There may be replies that nobody reads.
+            self.link.hang_up();
+        }
+        flow
+    }
+
+    fn hand_out(
+        &mut self,
+        mut due: &[Pointer],
+        gather: &mut Gather<'_>,
+    ) -> Result<ControlFlow<()>, StoreError> {
+        let mut late = Late::default();
+        let mut found: Vec<Found> = Vec::new();
+        let mut under_way: VecDeque<Asked> = VecDeque::new();
+        // Questions for entries and for rows among those.
+        let (mut entries, mut rows) = (0, 0);
+        loop {
+            while rows < AHEAD && !found.is_empty() {
+                let later = found.split_off(found.len().min(PAGE));
+                let page = std::mem::replace(&mut found, later);
+                under_way.push_back(Asked::Rows(self.ask_rows(page, NAME_GUESS)?));
+                rows += 1;
+            }
+            while entries < AHEAD
+                && found.len() < PAGE
+                && late.len() < PAGE
+                && let Some(now) = gather.next(&mut due)
+            {
+                under_way.push_back(Asked::Entries(self.ask_entries(KIND, now)?));
+                entries += 1;
+            }
+            match under_way.pop_front() {
+                Some(Asked::Entries(asked)) => {
+                    entries -= 1;
+                    self.read_matching(asked, gather.wanted, &mut found, &mut late)?;
+                }
+                Some(Asked::Rows(asked)) => {
+                    rows -= 1;
+                    for one in self.read_rows(asked)? {
+                        let flow = match one {
+                            Fetched::Row(row) => (gather.each)(row),
+                            Fetched::Long(found) => {
+                                late.long.push(found);
+                                ControlFlow::Continue(())
+                            }
+                        };
+                        if flow.is_break() {
+                            self.skip(under_way)?;
+                            return Ok(flow);
+                        }
+                    }
+                }
+                None if !late.is_empty() => {
+                    if self.hand_out_late(std::mem::take(&mut late), gather)?.is_break() {
+                        return Ok(ControlFlow::Break(()));
+                    }
+                }
+                None if due.is_empty() => return Ok(ControlFlow::Continue(())),
+                // What was asked for did not suffice.
+                None => gather.left = gather.wanted.most,
+            }
+        }
+    }
+
+    /// Reads entries: the records among them that match, but for what has to wait.
+    fn read_matching(
+        &mut self,
+        asked: AskedEntries,
+        wanted: Wanted<'_>,
+        found: &mut Vec<Found>,
+        late: &mut Late,
+    ) -> Result<(), StoreError> {
+        let keys = self.keys.clone();
+        let missing = self.read_entries(asked, &mut |entry: EntryRef<'_>| {
+            let damaged = || StoreError::damaged(&keys.bucket(entry.partition, KIND, entry.bucket));
+            let value = Value::read(entry.value).ok_or_else(damaged)?;
+            let Some(octets) = value.records else {
+                late.entries.push(entry.to_entry());
+                return Ok(());
+            };
+            let before = found.len();
+            for record in records_in(octets) {
+                let (stored, row) = record.map_err(|_| damaged())?;
+                match stored {
+                    StoredRef::Fact(Fact::Record(rdata)) if (wanted.matches)(rdata) => {
+                        let (partition, owner) = (entry.partition, Owner::Logged(value.log));
+                        let stored = stored.to_stored();
+                        found.push(Found { kind: KIND, partition, owner, stored, row });
+                    }
+                    StoredRef::Long { rrtype, .. } if (wanted.long)(rrtype) => {
+                        found.truncate(before);
+                        late.entries.push(entry.to_entry());
+                        return Ok(());
+                    }
+                    _ => {}
+                }
+            }
+            Ok(())
+        })?;
+        if !missing.is_empty() {
+            late.missing.push(missing);
+        }
+        Ok(())
+    }
+
+    /// Passes over what is under way.
+    fn skip(&mut self, under_way: VecDeque<Asked>) -> Result<(), StoreError> {
+        for asked in under_way {
+            match asked {
+                Asked::Entries(asked) => self.skip_entries(&asked)?,
+                Asked::Rows(asked) => self.skip_rows(&asked)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Hands out what had to wait.
+    fn hand_out_late(
+        &mut self,
+        late: Late,
+        gather: &mut Gather<'_>,
+    ) -> Result<ControlFlow<()>, StoreError> {
+        let Late { missing, mut entries, long } = late;
+        for missing in missing {
+            self.find_missing(missing, &mut |entry| {
+                entries.push(entry.to_entry());
+                Ok(())
+            })?;
+        }
+        let Gather { wanted, each, .. } = gather;
+        let mut take = |row: StoredRecord| match &row.fact {
+            FactBuf::Record(rdata) if (wanted.matches)(rdata.as_rdata()) => each(row),
+            _ => ControlFlow::Continue(()),
+        };
+        let mut flow = ControlFlow::Continue(());
+        let mut found: Vec<Found> = Vec::new();
+        for entry in &entries {
+            let position = Value::read(&entry.value).map(|value| value.log);
+            let position = position.ok_or_else(|| {
+                StoreError::damaged(&self.keys.bucket(entry.partition, KIND, entry.bucket))
+            })?;
+            self.each_record(KIND, entry, &mut |store, page| {
+                let may_match = |stored: &Stored| match stored {
+                    Stored::Fact(FactBuf::Record(rdata)) => (wanted.matches)(rdata.as_rdata()),
+                    Stored::Fact(FactBuf::Negative { .. }) => false,
+                    Stored::Long { rrtype, .. } => (wanted.long)(*rrtype),
+                };
+                let page = page.into_iter().filter(|(stored, _)| may_match(stored));
+                found.extend(page.map(|(stored, row)| {
+                    let (partition, owner) = (entry.partition, Owner::Logged(position));
+                    Found { kind: KIND, partition, owner, stored, row }
+                }));
+                if found.len() >= PAGE {
+                    let found = std::mem::take(&mut found);
+                    flow = store.fetch(found)?.into_iter().try_for_each(&mut take);
+                }
+                Ok(flow.is_continue())
+            })?;
+            if flow.is_break() {
+                return Ok(flow);
+            }
+        }
+        let mut found = found.into_iter().chain(long);
+        while flow.is_continue() {
+            let page: Vec<Found> = found.by_ref().take(PAGE).collect();
+            if page.is_empty() {
+                break;
+            }
+            flow = self.fetch(page)?.into_iter().try_for_each(&mut take);
+        }
+        Ok(flow)
+    }
+}

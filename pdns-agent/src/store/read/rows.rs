@@ -1,0 +1,304 @@
+//! From where something is to what it is: buckets, rows, log positions and digests become [`StoredRecord`]s.
+//!
+//! The lower half of reading; `store/read/lookup.rs` and `store/read/scan.rs` decide what to resolve. Everything goes
+//! in pipelines of bounded size, so that a long answer costs few round trips and little memory.
+
+use crate::name::{Name, NameBuf};
+use crate::record::{FactBuf, StoredRecord};
+use crate::store::layout::encoding::{Damaged, RowRead, Stored, Value, read_row, records};
+use crate::store::layout::keys::{Keys, Kind, LOG_STRIDE, ROW, ROWS};
+use crate::store::read::buckets::Entry;
+use crate::store::redis::client::Packed;
+use crate::store::redis::reply;
+use crate::store::{Store, StoreError};
+
+/// Things resolved in one pipeline.
+pub(crate) const PAGE: usize = 512;
+/// Octets of the log fetched for a name of unknown length; nearly all names fit.
+pub(crate) const NAME_GUESS: u32 = 64;
+/// Longest line of the log: 255 octets in wire form are at most 1,004 in text.
+const NAME_MOST: u32 = 1005;
+
+/// Takes a page of records and their rows; answers whether to go on.
+pub(crate) type EachPage<'a> =
+    dyn FnMut(&mut Store, Vec<(Stored, u32)>) -> Result<bool, StoreError> + 'a;
+
+/// One record that was found, not yet fetched.
+pub(crate) struct Found {
+    pub(crate) kind: Kind,
+    pub(crate) partition: u8,
+    pub(crate) owner: Owner,
+    pub(crate) stored: Stored,
+    pub(crate) row: u32,
+}
+
+/// The owner name of a record that was found.
+#[derive(Clone)]
+pub(crate) enum Owner {
+    Known(NameBuf),
+    /// Position in the partition's name log.
+    Logged(u32),
+}
+
+impl Found {
+    /// Where the owner name stands in a log, if it is not known.
+    fn name(&self) -> Option<(Kind, u8, u32)> {
+        match self.owner {
+            Owner::Logged(position) => Some((self.kind, self.partition, position)),
+            Owner::Known(_) => None,
+        }
+    }
+
+    /// The key of its row.
+    fn rows_key(&self, keys: &Keys) -> String {
+        keys.rows(self.partition, self.kind, self.row / ROWS)
+    }
+}
+
+/// Records that were asked for and not yet read.
+pub(crate) struct AskedRows {
+    found: Vec<Found>,
+    /// Places of their names, each once, in order.
+    names: Vec<(Kind, u8, u32)>,
+    replies: usize,
+}
+
+impl AskedRows {
+    /// The key that a question is about.
+    fn key(&self, question: usize, keys: &Keys) -> String {
+        if let Some(found) = self.found.get(question) {
+            return found.rows_key(keys);
+        }
+        if let Some(&(kind, partition, position)) = self.names.get(question - self.found.len()) {
+            return keys.log(partition, kind, position / LOG_STRIDE);
+        }
+        let long = |found: &&Found| matches!(found.stored, Stored::Long { .. });
+        let at = question - self.found.len() - self.names.len();
+        let found = self.found.iter().filter(long).nth(at);
+        keys.long(found.map_or(0, |found| found.partition))
+    }
+}
+
+/// What became of a record that was asked for.
+pub(crate) enum Fetched {
+    Row(StoredRecord),
+    /// Its name is longer than what was asked of it.
+    Long(Found),
+}
+
+impl Store {
+    /// The records of an entry, page by page.
+    pub(crate) fn each_record(
+        &mut self,
+        kind: Kind,
+        entry: &Entry,
+        each: &mut EachPage<'_>,
+    ) -> Result<bool, StoreError> {
+        let bucket = || StoreError::damaged(&self.keys.bucket(entry.partition, kind, entry.bucket));
+        let value = Value::read(&entry.value).ok_or_else(bucket)?;
+        if let Some(octets) = value.records {
+            let page = records(octets).collect::<Result<_, Damaged>>().map_err(|_| bucket())?;
+            return each(self, page);
+        }
+        let key = self.keys.wide(entry.partition, kind, entry.hash);
+        let mut cursor = b"0".to_vec();
+        let mut is_empty = true;
+        loop {
+            let answer = self.link.ask(&[b"HSCAN", key.as_bytes(), &cursor, b"COUNT", b"500"])?;
+            let mut answer = reply::list(answer)?.into_iter();
+            cursor = reply::octets(answer.next().ok_or(StoreError::Reply)?)?;
+            let mut page = Vec::new();
+            for (rk, row) in reply::pairs(answer.next().ok_or(StoreError::Reply)?)? {
+                let row = row.try_into().map_err(|_| StoreError::damaged(&key))?;
+                let (stored, _) = Stored::read(&rk).ok_or_else(|| StoreError::damaged(&key))?;
+                page.push((stored, u32::from_be_bytes(row)));
+            }
+            is_empty &= page.is_empty();
+            if !each(self, page)? {
+                return Ok(false);
+            }
+            if cursor == b"0" {
+                return if is_empty { Err(StoreError::damaged(&key)) } else { Ok(true) };
+            }
+        }
+    }
+
+    /// Fetches the octets of long RDATA.
+    pub(crate) fn complete(
+        &mut self,
+        partition: u8,
+        stored: Stored,
+    ) -> Result<FactBuf, StoreError> {
+        let Stored::Long { digest, .. } = &stored else { return Ok(stored.with_octets(&[])) };
+        let key = self.keys.long(partition);
+        let octets = reply::maybe_octets(self.link.ask(&[b"HGET", key.as_bytes(), digest])?)?;
+        let octets = octets.filter(|octets| self.router.hasher().identity(octets) == *digest);
+        let octets = octets.ok_or_else(|| StoreError::damaged(&key))?;
+        Ok(stored.with_octets(&octets))
+    }
+
+    /// The sums of rows, in their order.
+    pub(crate) fn sums(&mut self, rows: &[(Kind, u8, u32)]) -> Result<Vec<RowRead>, StoreError> {
+        let mut packed = Packed::default();
+        for &(kind, partition, row) in rows {
+            self.pack_row(&mut packed, kind, partition, row);
+        }
+        let values = rows.iter().zip(self.link.call(&packed)?);
+        values
+            .map(|(&(kind, partition, row), value)| {
+                let read = read_row(&reply::octets(value)?);
+                read.ok_or_else(|| {
+                    StoreError::damaged(&self.keys.rows(partition, kind, row / ROWS))
+                })
+            })
+            .collect()
+    }
+
+    fn pack_row(&self, packed: &mut Packed, kind: Kind, partition: u8, row: u32) {
+        let key = self.keys.rows(partition, kind, row / ROWS);
+        let from = (row % ROWS) as usize * ROW;
+        let (from, to) = (from.to_string(), (from + ROW - 1).to_string());
+        packed.command(&[b"GETRANGE", key.as_bytes(), from.as_bytes(), to.as_bytes()]);
+    }
+
+    fn pack_text(
+        &self,
+        packed: &mut Packed,
+        kind: Kind,
+        partition: u8,
+        position: u32,
+        length: u32,
+    ) {
+        let key = self.keys.log(partition, kind, position / LOG_STRIDE);
+        let from = position % LOG_STRIDE;
+        let (from, to) = (from.to_string(), (from + length - 1).to_string());
+        packed.command(&[b"GETRANGE", key.as_bytes(), from.as_bytes(), to.as_bytes()]);
+    }
+
+    /// Fetches what is missing of records that were found, in their order.
+    pub(crate) fn fetch(&mut self, found: Vec<Found>) -> Result<Vec<StoredRecord>, StoreError> {
+        let asked = self.ask_rows(found, NAME_GUESS)?;
+        let mut long = Vec::new();
+        let fetched = self.read_rows(asked)?.into_iter().map(|one| match one {
+            Fetched::Row(row) => Some(row),
+            Fetched::Long(found) => {
+                long.push(found);
+                None
+            }
+        });
+        let fetched: Vec<Option<StoredRecord>> = fetched.collect();
+        let mut long = self.fetch_long(long)?.into_iter();
+        Ok(fetched.into_iter().filter_map(|row| row.or_else(|| long.next())).collect())
+    }
+
+    /// As [`Store::fetch`], of records whose names are long.
+    fn fetch_long(&mut self, found: Vec<Found>) -> Result<Vec<StoredRecord>, StoreError> {
+        if found.is_empty() {
+            return Ok(Vec::new());
+        }
+        let asked = self.ask_rows(found, NAME_MOST)?;
+        let fetched = self.read_rows(asked)?.into_iter();
+        fetched
+            .map(|one| match one {
+                Fetched::Row(row) => Ok(row),
+                Fetched::Long(Found { kind, partition, owner, .. }) => {
+                    let block = match owner {
+                        Owner::Logged(position) => position / LOG_STRIDE,
+                        Owner::Known(_) => 0,
+                    };
+                    Err(StoreError::damaged(&self.keys.log(partition, kind, block)))
+                }
+            })
+            .collect()
+    }
+
+    /// Asks for what is missing of records that were found, and of names in the log for so many octets; they must be read
+    /// next, but for what was asked before.
+    pub(crate) fn ask_rows(
+        &mut self,
+        found: Vec<Found>,
+        name: u32,
+    ) -> Result<AskedRows, StoreError> {
+        let mut packed = Packed::default();
+        for found in &found {
+            self.pack_row(&mut packed, found.kind, found.partition, found.row);
+        }
+        let mut names: Vec<(Kind, u8, u32)> = found.iter().filter_map(Found::name).collect();
+        names.sort_unstable();
+        names.dedup();
+        for &(kind, partition, position) in &names {
+            self.pack_text(&mut packed, kind, partition, position, name);
+        }
+        for found in &found {
+            if let Stored::Long { digest, .. } = &found.stored {
+                let key = self.keys.long(found.partition);
+                packed.command(&[b"HGET", key.as_bytes(), digest]);
+            }
+        }
+        self.link.send(&packed)?;
+        Ok(AskedRows { found, names, replies: packed.len() })
+    }
+
+    /// Passes over what was asked for.
+    pub(crate) fn skip_rows(&mut self, asked: &AskedRows) -> Result<(), StoreError> {
+        let keys = self.keys.clone();
+        self.link.texts(asked.replies, &|at| asked.key(at, &keys), &mut |_, _| Ok(()))
+    }
+
+    /// Reads what was asked for: for each record, in their order, what became of it.
+    pub(crate) fn read_rows(&mut self, asked: AskedRows) -> Result<Vec<Fetched>, StoreError> {
+        let mut rows = Vec::with_capacity(asked.found.len());
+        let mut names: Vec<Option<NameBuf>> = Vec::with_capacity(asked.names.len());
+        let mut longs: Vec<Vec<u8>> = Vec::new();
+        let keys = self.keys.clone();
+        let AskedRows { found, names: places, replies } = &asked;
+        self.link.texts(*replies, &|at| asked.key(at, &keys), &mut |at, octets| {
+            if at < found.len() {
+                rows.push(read_row(octets));
+            } else if at < found.len() + places.len() {
+                names.push(first_name(octets));
+            } else {
+                longs.push(octets.to_vec());
+            }
+            Ok(())
+        })?;
+        let AskedRows { found, names: places, .. } = asked;
+        let mut longs = longs.into_iter();
+        let mut fetched = Vec::with_capacity(found.len());
+        for (found, row) in found.into_iter().zip(rows) {
+            let octets = match &found.stored {
+                Stored::Long { digest, .. } => {
+                    let is_whole =
+                        |octets: &Vec<u8>| self.router.hasher().identity(octets) == *digest;
+                    let octets = longs.next().filter(is_whole);
+                    octets.ok_or_else(|| StoreError::damaged(&self.keys.long(found.partition)))?
+                }
+                Stored::Fact(_) => Vec::new(),
+            };
+            let row = row.filter(|row| row.seen.count > 0);
+            let RowRead { seen, .. } =
+                row.ok_or_else(|| StoreError::damaged(&found.rows_key(&keys)))?;
+            let logged = found.name().and_then(|place| places.binary_search(&place).ok());
+            let rrname = match (&found.owner, logged) {
+                (Owner::Known(name), _) => Some(name.clone()),
+                (Owner::Logged(_), at) => at.and_then(|at| names.get(at).cloned().flatten()),
+            };
+            fetched.push(match rrname {
+                Some(rrname) => Fetched::Row(StoredRecord {
+                    rrname,
+                    fact: found.stored.with_octets(&octets),
+                    seen,
+                }),
+                None => Fetched::Long(found),
+            });
+        }
+        Ok(fetched)
+    }
+}
+
+/// The name that a piece of the log begins with; `None` where it is longer than the piece, or none.
+fn first_name(text: &[u8]) -> Option<NameBuf> {
+    let line = text.get(..memchr::memchr(b'\n', text)?)?;
+    let name = Name::from_canonical(std::str::from_utf8(line).ok()?).ok()?;
+    Some(name.to_buf())
+}

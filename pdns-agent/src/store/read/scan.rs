@@ -1,0 +1,464 @@
+//! Scans: questions without an index, answered by reading everything of one sort, in large blocks.
+//!
+//! Text questions read the name logs, numeric ones the rows; both are packed so that this takes a quarter of
+//! a second at ten million names. The work is done here and not in Redis, which therefore never waits. A scan
+//! sees each block as it was at one moment; what is added meanwhile may be missing from it.
+
+use crate::name::Name;
+use crate::observation::Seen;
+use crate::record::StoredRecord;
+use crate::store::layout::encoding::{RowRead, Value, read_row, row_of};
+use crate::store::layout::keys::{Buckets, Kind, LOG, LOG_STRIDE, Pointer, ROW, ROWS};
+use crate::store::layout::type_code::Told;
+use crate::store::read::buckets::{Entry, Meta};
+use crate::store::read::lookup::Each;
+use crate::store::read::rows::{Found, Owner, PAGE};
+use crate::store::redis::client::Packed;
+use crate::store::redis::reply;
+use crate::store::{Store, StoreError};
+use std::collections::{BTreeMap, HashMap};
+use std::ops::ControlFlow;
+
+/// Buckets fetched in one pipeline.
+pub(crate) const BUCKETS: usize = 64;
+/// Seconds of a day.
+pub(in crate::store) const DAY: u32 = 86_400;
+
+/// Which record a scanned row belongs to, to be given to [`Store::resolve`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Handle {
+    kind: Kind,
+    pointer: Pointer,
+    row: u32,
+}
+
+impl Handle {
+    pub(crate) fn new(kind: Kind, pointer: Pointer, row: u32) -> Self {
+        Self { kind, pointer, row }
+    }
+}
+
+/// A part of the store that can be read by itself: names that share a domain share a part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Part(pub(in crate::store) u8);
+
+impl Store {
+    /// The owner names of all records, each once, block by block: canonical text with a newline after each
+    /// name. With `below`, only as many blocks as may hold names at or below that name; the blocks
+    /// hold others, too.
+    ///
+    /// # Errors
+    /// When Redis does not answer.
+    pub fn names(
+        &mut self,
+        below: Option<Name<'_>>,
+        each: &mut dyn FnMut(&[u8]) -> ControlFlow<()>,
+    ) -> Result<(), StoreError> {
+        let partitions: Vec<u8> = self.parts(below).into_iter().map(|part| part.0).collect();
+        let metas = self.metas(Kind::Record, partitions.iter().copied())?;
+        let mut blocks = Vec::new();
+        for (partition, meta) in partitions.into_iter().zip(metas) {
+            for block in 0..=meta.block {
+                let end = if block == meta.block { meta.offset } else { LOG };
+                if end > 0 {
+                    blocks.push((self.keys.log(partition, Kind::Record, block), end as usize));
+                }
+            }
+        }
+        let (keys, ends): (Vec<String>, Vec<usize>) = blocks.into_iter().unzip();
+        self.link.blocks(&keys, LOG as usize, &mut |at, octets| {
+            let end = ends.get(at).copied().unwrap_or(0);
+            each(lines(octets.get(..end).unwrap_or(octets)))
+        })
+    }
+
+    /// The sums of all records or negative answers, without their names, and what they tell of their types.
+    ///
+    /// # Errors
+    /// When Redis does not answer.
+    pub fn scan(
+        &mut self,
+        kind: Kind,
+        mut each: impl FnMut(Handle, &Seen, Told) -> ControlFlow<()>,
+    ) -> Result<(), StoreError> {
+        let partitions: Vec<u8> = self.partitions().collect();
+        let metas = self.metas(kind, partitions.iter().copied())?;
+        let (mut keys, mut blocks) = (Vec::new(), Vec::new());
+        for (partition, meta) in partitions.into_iter().zip(metas) {
+            keys.extend(self.row_blocks(kind, partition, &meta));
+            let firsts = (0..meta.rows).step_by(ROWS as usize);
+            blocks.extend(firsts.map(|first| (partition, first..meta.rows)));
+        }
+        self.link.blocks(&keys, ROWS as usize * ROW, &mut |at, octets| {
+            let Some((partition, rows)) = blocks.get(at) else { return ControlFlow::Break(()) };
+            for (row, octets) in rows.clone().zip(octets.as_chunks::<ROW>().0) {
+                let RowRead { seen, bits, told } = row_of(octets);
+                let handle = Handle { kind, pointer: Pointer::new(*partition, bits), row };
+                if seen.count > 0 && each(handle, &seen, told).is_break() {
+                    return ControlFlow::Break(());
+                }
+            }
+            ControlFlow::Continue(())
+        })
+    }
+
+    /// The rows that a scan met, in the order of the handles.
+    ///
+    /// # Errors
+    /// When Redis does not answer, or what it holds does not read.
+    pub fn resolve(&mut self, handles: &[Handle]) -> Result<Vec<StoredRecord>, StoreError> {
+        let mut rows = Vec::with_capacity(handles.len());
+        for page in handles.chunks(PAGE) {
+            let mut slots: HashMap<(Kind, u8, u32), Found> = HashMap::new();
+            for kind in [Kind::Record, Kind::Negative] {
+                let wanted = page.iter().filter(|handle| handle.kind == kind);
+                let pointers: Vec<Pointer> = wanted.map(|handle| handle.pointer).collect();
+                if pointers.is_empty() {
+                    continue;
+                }
+                for entry in self.entries(kind, &pointers)? {
+                    let log = Value::read(&entry.value).map(|value| value.log);
+                    let log = log.ok_or_else(|| {
+                        StoreError::damaged(&self.keys.bucket(entry.partition, kind, entry.bucket))
+                    })?;
+                    let partition = entry.partition;
+                    self.each_record(kind, &entry, &mut |_, page| {
+                        for (stored, row) in page {
+                            let owner = Owner::Logged(log);
+                            let found = Found { kind, partition, owner, stored, row };
+                            slots.insert((kind, partition, row), found);
+                        }
+                        Ok(true)
+                    })?;
+                }
+            }
+            let mut found = Vec::with_capacity(page.len());
+            for &Handle { kind, pointer, row } in page {
+                let partition = pointer.partition();
+                // A row of no record: either is damaged.
+                found.push(slots.remove(&(kind, partition, row)).ok_or_else(|| {
+                    let buckets = self.buckets.get(&(kind, partition)).copied();
+                    let bucket = buckets.unwrap_or(Buckets::FIRST).of(pointer.bits());
+                    StoreError::damaged(&self.keys.bucket(partition, kind, bucket))
+                })?);
+            }
+            rows.extend(self.fetch(found)?);
+        }
+        Ok(rows)
+    }
+
+    /// Every record, or every negative answer, in no special order. Holds one partition's rows and names
+    /// at a time.
+    ///
+    /// # Errors
+    /// When Redis does not answer, or what it holds does not read.
+    pub fn every(&mut self, kind: Kind, each: Each<'_>) -> Result<(), StoreError> {
+        for partition in self.partitions() {
+            if self.every_in(kind, Part(partition), each)?.is_break() {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// The parts that hold all names at or below a name, or all names there are.
+    #[must_use]
+    pub fn parts(&self, below: Option<Name<'_>>) -> Vec<Part> {
+        match below.and_then(|apex| self.router.partition_below(apex)) {
+            Some(partition) => vec![Part(partition)],
+            None => self.partitions().map(Part).collect(),
+        }
+    }
+
+    /// As [`Store::every`], of one part; the records of one name come one after the other.
+    ///
+    /// # Errors
+    /// As [`Store::every`].
+    pub fn every_in(
+        &mut self,
+        kind: Kind,
+        part: Part,
+        each: Each<'_>,
+    ) -> Result<ControlFlow<()>, StoreError> {
+        let partition = part.0;
+        let meta = self.meta(kind, part)?;
+        let whole = self.load_partition(kind, partition, &meta)?;
+        let mut met = Met::new(&meta);
+        let mut walk = BucketWalk::new(meta.buckets);
+        while let Some(indices) = walk.next(self, kind, part)? {
+            for (&bucket, pairs) in indices.iter().zip(self.buckets(kind, partition, &indices)?) {
+                for (field, value) in pairs {
+                    let key = self.keys.bucket(partition, kind, bucket);
+                    let hash = field.try_into().map(u64::from_be_bytes);
+                    let hash = hash.map_err(|_| StoreError::damaged(&key))?;
+                    let entry = Entry { partition, hash, bucket, value };
+                    let value = Value::read(&entry.value);
+                    let log = value.ok_or_else(|| StoreError::damaged(&key))?.log;
+                    // Names added since the partition was loaded are not of this scan.
+                    if meta.is_after(log) {
+                        continue;
+                    }
+                    let rrname = whole.name(log).ok_or_else(|| {
+                        StoreError::damaged(&self.keys.log(partition, kind, log / LOG_STRIDE))
+                    })?;
+                    let mut flow = ControlFlow::Continue(());
+                    self.each_record(kind, &entry, &mut |store, page| {
+                        for (stored, row) in page {
+                            // Rows added since the partition was loaded are not of this scan.
+                            let seen = whole.used(row).ok_or_else(|| {
+                                let key = store.keys.rows(partition, kind, row / ROWS);
+                                StoreError::damaged(&key)
+                            })?;
+                            let Some(seen) = seen.filter(|_| met.is_new(row)) else { continue };
+                            let fact = store.complete(partition, stored)?;
+                            flow = each(StoredRecord { rrname: rrname.to_buf(), fact, seen });
+                            if flow.is_break() {
+                                return Ok(false);
+                            }
+                        }
+                        Ok(true)
+                    })?;
+                    if flow.is_break() {
+                        return Ok(flow);
+                    }
+                }
+            }
+        }
+        self.expect_all_met(kind, partition, &meta, &whole, &met)?;
+        Ok(ControlFlow::Continue(()))
+    }
+
+    /// Makes sure that a walk through all buckets met the record of each row.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] with a bucket that lacks one.
+    pub(in crate::store) fn expect_all_met(
+        &self,
+        kind: Kind,
+        partition: u8,
+        meta: &Meta,
+        whole: &Whole,
+        met: &Met,
+    ) -> Result<(), StoreError> {
+        let rows = (0..meta.rows).filter(|&row| !met.has(row)).filter_map(|row| whole.raw_row(row));
+        match rows.into_iter().find(|row| row.seen.count > 0) {
+            Some(RowRead { bits, .. }) => {
+                let bucket = meta.buckets.of(bits);
+                Err(StoreError::damaged(&self.keys.bucket(partition, kind, bucket)))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Fields and values of some buckets, in their order.
+    pub(crate) fn buckets(
+        &mut self,
+        kind: Kind,
+        partition: u8,
+        indices: &[u32],
+    ) -> Result<Vec<reply::Pairs>, StoreError> {
+        let mut packed = Packed::default();
+        for &index in indices {
+            let key = self.keys.bucket(partition, kind, index);
+            packed.command(&[b"HGETALL", key.as_bytes()]);
+        }
+        self.link.call(&packed)?.into_iter().map(reply::pairs).collect()
+    }
+
+    /// All rows and all names of a partition.
+    pub(crate) fn load_partition(
+        &mut self,
+        kind: Kind,
+        partition: u8,
+        meta: &Meta,
+    ) -> Result<Whole, StoreError> {
+        let (rows, log) =
+            (self.row_blocks(kind, partition, meta), self.log_blocks(kind, partition, meta));
+        let rows = self.blocks(&rows, ROWS as usize * ROW)?;
+        Ok(Whole { rows, used: meta.rows, log: self.blocks(&log, LOG as usize)? })
+    }
+
+    /// All rows of a partition, without names.
+    pub(in crate::store) fn load_rows(
+        &mut self,
+        kind: Kind,
+        partition: u8,
+        meta: &Meta,
+    ) -> Result<Whole, StoreError> {
+        let rows = self.row_blocks(kind, partition, meta);
+        let rows = self.blocks(&rows, ROWS as usize * ROW)?;
+        Ok(Whole { rows, used: meta.rows, log: Vec::new() })
+    }
+
+    /// The keys of a partition's rows, block by block.
+    pub(in crate::store) fn row_blocks(
+        &self,
+        kind: Kind,
+        partition: u8,
+        meta: &Meta,
+    ) -> Vec<String> {
+        let blocks = 0..meta.rows.div_ceil(ROWS);
+        blocks.map(|block| self.keys.rows(partition, kind, block)).collect()
+    }
+
+    /// The keys of a partition's name log, block by block.
+    pub(in crate::store) fn log_blocks(
+        &self,
+        kind: Kind,
+        partition: u8,
+        meta: &Meta,
+    ) -> Vec<String> {
+        meta.log_blocks().map(|block| self.keys.log(partition, kind, block)).collect()
+    }
+
+    fn blocks(&mut self, keys: &[String], length: usize) -> Result<Vec<Vec<u8>>, StoreError> {
+        let mut blocks = Vec::with_capacity(keys.len());
+        self.link.blocks(keys, length, &mut |_, octets| {
+            blocks.push(octets.to_vec());
+            ControlFlow::Continue(())
+        })?;
+        Ok(blocks)
+    }
+
+    /// How many names were first seen on each day, by days since the epoch. Exact: a name that an older
+    /// log made older has moved to its earlier day.
+    ///
+    /// # Errors
+    /// When Redis does not answer.
+    pub fn days(&mut self) -> Result<BTreeMap<u32, u64>, StoreError> {
+        let kind = Kind::Record;
+        let partitions: Vec<u8> = self.partitions().collect();
+        // The names are counted first: what is added meanwhile makes those of days more, and never fewer.
+        let metas = self.metas(kind, partitions.iter().copied())?;
+        let mut packed = Packed::default();
+        for &partition in &partitions {
+            packed.command(&[b"HGETALL", self.keys.days(partition, kind).as_bytes()]);
+        }
+        let mut days = BTreeMap::new();
+        let places = partitions.into_iter().zip(metas);
+        for ((partition, meta), value) in places.zip(self.link.call(&packed)?) {
+            let damaged = || StoreError::damaged(&self.keys.days(partition, kind));
+            let mut names = 0_u64;
+            for (day, count) in reply::pairs(value)? {
+                let number = |text: &[u8]| std::str::from_utf8(text).ok()?.parse::<u64>().ok();
+                let day = number(&day).and_then(|day| u32::try_from(day).ok());
+                let (Some(day), Some(count)) = (day, number(&count)) else {
+                    return Err(damaged());
+                };
+                names = names.saturating_add(count);
+                let sum: &mut u64 = days.entry(day).or_default();
+                *sum = sum.saturating_add(count);
+            }
+            if names < meta.names {
+                return Err(damaged());
+            }
+        }
+        Ok(days)
+    }
+}
+
+/// A walk through all buckets of a part, some at a time. Names move to new buckets while it goes on, so it goes on until
+/// there are no new ones: a name may be met twice, and none is missed.
+pub(in crate::store) struct BucketWalk {
+    next: u32,
+    end: u32,
+}
+
+impl BucketWalk {
+    pub(in crate::store) fn new(buckets: Buckets) -> Self {
+        Self { next: 0, end: buckets.count() }
+    }
+
+    /// The next buckets; `None` when there are no more. Nothing may be under way when those that were known are through.
+    pub(in crate::store) fn next(
+        &mut self,
+        store: &mut Store,
+        kind: Kind,
+        part: Part,
+    ) -> Result<Option<Vec<u32>>, StoreError> {
+        if self.is_through() {
+            self.end = self.end.max(store.meta(kind, part)?.buckets.count());
+        }
+        Ok(self.known())
+    }
+
+    /// The next buckets among those that are known.
+    pub(in crate::store) fn known(&mut self) -> Option<Vec<u32>> {
+        let most = u32::try_from(BUCKETS).unwrap_or(u32::MAX);
+        let indices: Vec<u32> = (self.next..self.end.min(self.next.saturating_add(most))).collect();
+        self.next = indices.last().map_or(self.next, |last| last + 1);
+        Some(indices).filter(|indices| !indices.is_empty())
+    }
+
+    pub(in crate::store) fn is_through(&self) -> bool {
+        self.next >= self.end
+    }
+}
+
+/// Which rows of a partition were handed out.
+pub(in crate::store) struct Met(Vec<u64>);
+
+impl Met {
+    pub(in crate::store) fn new(meta: &Meta) -> Self {
+        Self(vec![0; meta.rows as usize / 64 + 1])
+    }
+
+    /// Whether a row was met.
+    fn has(&self, row: u32) -> bool {
+        self.0.get(row as usize / 64).is_some_and(|word| word >> (row % 64) & 1 == 1)
+    }
+
+    /// Whether a row was not met before.
+    pub(in crate::store) fn is_new(&mut self, row: u32) -> bool {
+        let bit = 1 << (row % 64);
+        let Some(word) = self.0.get_mut(row as usize / 64) else { return false };
+        let is_new = *word & bit == 0;
+        *word |= bit;
+        is_new
+    }
+}
+
+/// The lines of a block. One that was closed for want of room ends in NULs.
+pub(in crate::store) fn lines(block: &[u8]) -> &[u8] {
+    let used = memchr::memrchr(b'\n', block).map_or(0, |last| last + 1);
+    block.get(..used).unwrap_or_default()
+}
+
+/// All rows and names of one partition, in blocks as they are stored.
+pub(crate) struct Whole {
+    pub(in crate::store) rows: Vec<Vec<u8>>,
+    /// How many rows there were when it was loaded.
+    pub(in crate::store) used: u32,
+    pub(crate) log: Vec<Vec<u8>>,
+}
+
+impl Whole {
+    /// The sum in a row of a record; `None` for one that was added since, and nothing at all where the row should hold
+    /// one and does not.
+    #[expect(clippy::option_option, reason = "an error without the key that only the caller knows")]
+    pub(crate) fn used(&self, row: u32) -> Option<Option<Seen>> {
+        match self.row(row) {
+            None if row < self.used => None,
+            seen => Some(seen.filter(|_| row < self.used)),
+        }
+    }
+
+    /// The sum in a row that is in use.
+    pub(crate) fn row(&self, row: u32) -> Option<Seen> {
+        self.raw_row(row).map(|row| row.seen).filter(|seen| seen.count > 0)
+    }
+
+    /// A row with all that it tells.
+    pub(crate) fn raw_row(&self, row: u32) -> Option<RowRead> {
+        let at = (row % ROWS) as usize * ROW;
+        read_row(self.rows.get((row / ROWS) as usize)?.get(at..at + ROW)?)
+    }
+
+    /// The name at a position of the log.
+    pub(crate) fn name(&self, position: u32) -> Option<Name<'_>> {
+        let block = self.log.get((position / LOG_STRIDE) as usize)?;
+        let text = block.get((position % LOG_STRIDE) as usize..)?;
+        let line = text.get(..memchr::memchr(b'\n', text)?)?;
+        Name::from_canonical(std::str::from_utf8(line).ok()?).ok()
+    }
+}

@@ -1,0 +1,115 @@
+//! What state a store is in: `pdns status`.
+
+use crate::store::layout::keys::{Kind, VERSION};
+use crate::store::redis::client::Packed;
+use crate::store::redis::reply;
+use crate::store::{Capacity, SourceState, Store, StoreError};
+
+/// A store in numbers.
+#[derive(Clone, Debug, Default)]
+pub struct Summary {
+    /// Where it is, without a password.
+    pub url: String,
+    /// What its keys begin with.
+    pub prefix: String,
+    /// Version of its layout.
+    pub schema: u32,
+    /// Partitions.
+    pub partitions: u16,
+    /// Names with records.
+    pub names: u64,
+    /// Records.
+    pub records: u64,
+    /// Names with negative answers.
+    pub negative_names: u64,
+    /// Negative answers.
+    pub negatives: u64,
+    /// Memory of Redis.
+    pub capacity: Capacity,
+    /// Version of the server.
+    pub server: String,
+    /// Sensor names by bit.
+    pub sensors: Vec<String>,
+    /// Logs, the one written last first.
+    pub sources: Vec<([u8; 16], SourceState)>,
+    /// What the operator should change.
+    pub advice: Vec<String>,
+}
+
+/// Settings that keep the store compact, with the least value each should have and why.
+const SETTINGS: &[(&str, u64, &str)] = &[
+    ("hash-max-listpack-value", 4096, "the store takes a fifth more memory"),
+    ("hash-max-listpack-entries", 128, "the store takes more memory"),
+    ("set-max-intset-entries", 8192, "the inverse index takes several times the memory"),
+];
+
+impl Store {
+    /// The store in numbers.
+    ///
+    /// # Errors
+    /// When Redis does not answer, or what it holds does not read.
+    pub fn summary(&mut self) -> Result<Summary, StoreError> {
+        let partitions: Vec<u8> = self.partitions().collect();
+        let mut counts = [(0, 0); 2];
+        for (count, kind) in counts.iter_mut().zip([Kind::Record, Kind::Negative]) {
+            for meta in self.metas(kind, partitions.iter().copied())? {
+                count.0 += meta.names;
+                count.1 += u64::from(meta.rows - meta.empty);
+            }
+        }
+        let info = reply::octets(self.link.ask(&[b"INFO"])?)?;
+        let info = String::from_utf8_lossy(&info);
+        let field = |name: &str| {
+            info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).unwrap_or("")
+        };
+        let capacity = Capacity::from_info(&info);
+        let server = field("redis_version").trim().to_owned();
+        let persistent = field("aof_enabled").trim() == "1";
+        let mut sources = self.sources()?;
+        sources
+            .sort_by(|(_, a), (_, b)| b.updated.cmp(&a.updated).then_with(|| a.path.cmp(&b.path)));
+        let mut advice = self.setting_advice();
+        if !persistent {
+            advice.push(
+                "appendonly is off: after a crash Redis is back at its last snapshot, and logs that are \
+                 gone by then cannot be read again"
+                    .to_owned(),
+            );
+        }
+        let [(names, records), (negative_names, negatives)] = counts;
+        Ok(Summary {
+            url: self.link.options().shown_url(),
+            prefix: self.link.options().prefix.clone(),
+            schema: VERSION,
+            partitions: self.router.partitions(),
+            names,
+            records,
+            negative_names,
+            negatives,
+            capacity,
+            server,
+            sensors: self.sensors()?,
+            sources,
+            advice,
+        })
+    }
+
+    /// What to change in Redis's configuration; nothing when we may not read it.
+    fn setting_advice(&mut self) -> Vec<String> {
+        let mut packed = Packed::default();
+        for (name, ..) in SETTINGS {
+            packed.command(&[b"CONFIG", b"GET", name.as_bytes()]);
+        }
+        let Ok(values) = self.link.call(&packed) else { return Vec::new() };
+        let mut advice = Vec::new();
+        for (&(name, least, why), value) in SETTINGS.iter().zip(values) {
+            let pairs = reply::pairs(value).unwrap_or_default();
+            let set =
+                pairs.first().and_then(|(_, value)| std::str::from_utf8(value).ok()?.parse().ok());
+            if set.is_some_and(|set: u64| set < least) {
+                advice.push(format!("{name} is below {least}: {why}"));
+            }
+        }
+        advice
+    }
+}

@@ -1,0 +1,144 @@
+//! All facts of a part of the store without the names they belong to: for questions about types, addresses and targets.
+//!
+//! Beside `store/read/scan.rs`. To name each record costs more than to read it, and most of these questions want to know
+//! names of a few, if any. The next buckets are asked for while the last are read, since Redis takes as long to hand
+//! them out as we take to look at them.
+
+use crate::observation::{Fact, Seen};
+use crate::store::layout::encoding::{StoredRef, Value, records_in};
+use crate::store::layout::keys::{Kind, Pointer, ROWS, low24};
+use crate::store::read::buckets::{Entry, Meta};
+use crate::store::read::scan::{BucketWalk, Handle, Met, Part, Whole};
+use crate::store::redis::client::Packed;
+use crate::store::{Store, StoreError};
+
+/// A record or negative answer without its name.
+#[derive(Clone, Copy, Debug)]
+pub struct Nameless<'a> {
+    /// By which its row can be asked for.
+    pub handle: Handle,
+    /// What was seen.
+    pub fact: Fact<'a>,
+    /// How often and when.
+    pub seen: &'a Seen,
+    /// Whether it is the first of its owner; those of one owner come one after the other.
+    pub first_of_owner: bool,
+}
+
+/// Takes facts.
+pub type EachFact<'e> = &'e mut dyn FnMut(&Nameless<'_>);
+
+impl Store {
+    /// Every record, or every negative answer, of one part, in no special order.
+    ///
+    /// # Errors
+    /// When Redis does not answer, or what it holds does not read.
+    pub fn facts_in(
+        &mut self,
+        kind: Kind,
+        part: Part,
+        each: EachFact<'_>,
+    ) -> Result<(), StoreError> {
+        let mut late = Vec::new();
+        let read = self.read_facts(kind, part, &mut late, each);
+        if read.is_err() {
+            // There may be replies that nobody reads.
+            self.link.hang_up();
+        }
+        let (whole, mut met, meta) = read?;
+        let keys = self.keys.clone();
+        for entry in &late {
+            let mut first_of_owner = true;
+            self.each_record(kind, entry, &mut |store, page| {
+                for (stored, row) in page {
+                    let seen = whole
+                        .used(row)
+                        .ok_or_else(|| StoreError::damaged(&keys.rows(part.0, kind, row / ROWS)))?;
+                    let Some(seen) = seen.filter(|_| met.is_new(row)) else { continue };
+                    let fact = store.complete(part.0, stored)?;
+                    let handle = Handle::new(kind, Pointer::new(part.0, low24(entry.hash)), row);
+                    let fact = fact.as_fact();
+                    each(&Nameless { handle, fact, seen: &seen, first_of_owner });
+                    first_of_owner = false;
+                }
+                Ok(true)
+            })?;
+        }
+        self.expect_all_met(kind, part.0, &meta, &whole, &met)
+    }
+
+    /// Hands out what stands in the buckets themselves; the rest of the entries goes to `late`.
+    fn read_facts(
+        &mut self,
+        kind: Kind,
+        part: Part,
+        late: &mut Vec<Entry>,
+        each: EachFact<'_>,
+    ) -> Result<(Whole, Met, Meta), StoreError> {
+        let partition = part.0;
+        let meta = self.meta(kind, part)?;
+        let whole = self.load_rows(kind, partition, &meta)?;
+        let mut met = Met::new(&meta);
+        let mut walk = BucketWalk::new(meta.buckets);
+        let ask = |store: &mut Self, indices: Option<Vec<u32>>| {
+            let mut packed = Packed::default();
+            for index in indices.unwrap_or_default() {
+                packed.command(&[b"HGETALL", store.keys.bucket(partition, kind, index).as_bytes()]);
+            }
+            store.link.send(&packed).map(|()| packed.len())
+        };
+        let keys = self.keys.clone();
+        // The first of the buckets that were asked for, and of those asked for ahead.
+        let mut indices = (0, 0);
+        let first_of = |indices: &Option<Vec<u32>>| {
+            indices.as_ref().and_then(|indices| indices.first().copied()).unwrap_or(0)
+        };
+        let mut asked = 0;
+        loop {
+            if asked == 0 {
+                let Some(next) = walk.next(self, kind, part)? else { break };
+                let next = Some(next);
+                indices.0 = first_of(&next);
+                asked = ask(self, next)?;
+            }
+            let next = walk.known();
+            indices.1 = first_of(&next);
+            let ahead = ask(self, next)?;
+            let first = indices.0;
+            let key = |at: usize| {
+                keys.bucket(partition, kind, first + u32::try_from(at).unwrap_or(u32::MAX))
+            };
+            self.link.pairs(asked, &key, &mut |at, field, value| {
+                let damaged = || StoreError::damaged(&key(at));
+                let hash = u64::from_be_bytes(field.try_into().map_err(|_| damaged())?);
+                let read = Value::read(value).ok_or_else(damaged)?;
+                let is_late = match read.records {
+                    None => true,
+                    Some(octets) => records_in(octets)
+                        .any(|record| matches!(record, Ok((StoredRef::Long { .. }, _)))),
+                };
+                if is_late {
+                    let bucket = first + u32::try_from(at).unwrap_or(u32::MAX);
+                    late.push(Entry { partition, hash, bucket, value: value.to_vec() });
+                    return Ok(());
+                }
+                let mut first_of_owner = true;
+                for record in records_in(read.records.unwrap_or_default()) {
+                    let (stored, row) = record.map_err(|_| damaged())?;
+                    // Rows added since the rows were loaded are not of this scan.
+                    let seen = whole.used(row).ok_or_else(|| {
+                        StoreError::damaged(&keys.rows(partition, kind, row / ROWS))
+                    })?;
+                    let seen = seen.filter(|_| met.is_new(row));
+                    let (StoredRef::Fact(fact), Some(seen)) = (stored, seen) else { continue };
+                    let handle = Handle::new(kind, Pointer::new(partition, low24(hash)), row);
+                    each(&Nameless { handle, fact, seen: &seen, first_of_owner });
+                    first_of_owner = false;
+                }
+                Ok(())
+            })?;
+            (asked, indices.0) = (ahead, indices.1);
+        }
+        Ok((whole, met, meta))
+    }
+}

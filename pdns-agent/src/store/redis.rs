@@ -1,0 +1,15 @@
+//! The client: connections to one Redis server, and the private server of newcomers.
+//!
+//! Part of `store`. Nothing here knows DNS or the layout of keys.
+
+pub(super) mod aof;
+pub(super) mod capacity;
+pub(super) mod client;
+pub(super) mod in_use;
+pub(super) mod managed;
+pub(super) mod password;
+pub(super) mod reply;
+pub(super) mod reply_timer;
+pub(super) mod resp;
+pub(super) mod server;
+pub(super) mod url;

@@ -1,0 +1,170 @@
+//! How much memory Redis has for the store, and what it does when that is used up.
+//!
+//! Read from `INFO`, since `CONFIG GET` is often forbidden.
+
+use crate::store::redis::client::Link;
+use crate::store::redis::reply;
+use crate::store::{Store, StoreError};
+
+/// What a batch on its way may take of the memory: Redis refuses it before the limit itself is reached.
+const MARGIN: u64 = 4 << 20;
+
+/// The memory of Redis, all its databases and keys together.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Capacity {
+    /// Bytes in use.
+    pub used: u64,
+    /// Bytes that it may use (`maxmemory`); 0 for any number.
+    pub limit: u64,
+    /// What it does when they are used up (`maxmemory-policy`).
+    pub policy: String,
+    /// Keys that it deleted to make room, since it was started.
+    pub evicted: u64,
+}
+
+impl Capacity {
+    /// Reads the answer to `INFO`.
+    pub(crate) fn from_info(info: &str) -> Self {
+        let field = |name: &str| {
+            let value = info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+            value.unwrap_or_default().trim()
+        };
+        let number = |name: &str| field(name).parse().unwrap_or(0);
+        Self {
+            used: number("used_memory"),
+            limit: number("maxmemory"),
+            policy: field("maxmemory_policy").to_owned(),
+            evicted: number("evicted_keys"),
+        }
+    }
+
+    /// Whether Redis may delete any key to make room. Policies that evict volatile keys spare ours, which never expire.
+    #[must_use]
+    pub fn may_evict(&self) -> bool {
+        self.policy.starts_with("allkeys-")
+    }
+
+    /// Whether there is no room for another batch, and Redis refuses to write.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        let margin = MARGIN.min(self.limit / 20);
+        self.limit > 0 && !self.may_evict() && self.used.saturating_add(margin) >= self.limit
+    }
+
+    /// What the operator has to change.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        let (used, limit) = (self.used >> 20, self.limit >> 20);
+        if self.may_evict() {
+            warnings.push(format!(
+                "maxmemory-policy is {}: Redis may evict records, so agents do not write to it; set it to noeviction",
+                self.policy
+            ));
+        } else if self.is_full() {
+            warnings.push(format!(
+                "the store is full, nothing is being written: {used} of {limit} MiB are in use (maxmemory)"
+            ));
+        } else if self.limit > 0 && self.used >= self.limit / 10 * 9 {
+            warnings.push(format!(
+                "the store is nearly full: {used} of {limit} MiB are in use (maxmemory)"
+            ));
+        }
+        if self.evicted > 0 {
+            warnings.push(format!(
+                "Redis has evicted {} keys since it was started: if they were of this store, records are missing; \
+                 run `pdns admin verify`",
+                self.evicted
+            ));
+        }
+        warnings
+    }
+}
+
+impl Store {
+    /// The memory of Redis; `None` when this user may not ask for it.
+    ///
+    /// # Errors
+    /// When Redis does not answer.
+    pub fn capacity(&mut self) -> Result<Option<Capacity>, StoreError> {
+        capacity(&mut self.link)
+    }
+
+    /// The memory of Redis, if that keeps what is written to it.
+    ///
+    /// # Errors
+    /// [`StoreError::Evicts`] when it may not; others as they come.
+    pub fn safe_capacity(&mut self) -> Result<Option<Capacity>, StoreError> {
+        safe_capacity(&mut self.link)
+    }
+}
+
+fn capacity(link: &mut Link) -> Result<Option<Capacity>, StoreError> {
+    match link.ask(&[b"INFO", b"memory", b"stats"]) {
+        Ok(info) => {
+            let info = reply::octets(info)?;
+            Ok(Some(Capacity::from_info(&String::from_utf8_lossy(&info))))
+        }
+        Err(StoreError::Refused(_)) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// As [`Store::safe_capacity`], of a server whose store is not open yet.
+pub(in crate::store) fn safe_capacity(link: &mut Link) -> Result<Option<Capacity>, StoreError> {
+    match capacity(link)? {
+        Some(capacity) if capacity.may_evict() => {
+            Err(StoreError::Evicts { policy: capacity.policy })
+        }
+        capacity => Ok(capacity),
+    }
+}
+
+/// Adds to an error about the schema that Redis evicts keys, if it does or did.
+pub(in crate::store) fn explain(link: &mut Link, error: StoreError) -> StoreError {
+    if !matches!(error, StoreError::Damaged { .. } | StoreError::Missing { .. }) {
+        return error;
+    }
+    match capacity(link) {
+        Ok(Some(Capacity { policy, evicted, .. })) if evicted > 0 => {
+            StoreError::Evicted { cause: Box::new(error), evicted, policy }
+        }
+        _ => error,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn capacity(used: u64, limit: u64, policy: &str) -> Capacity {
+        let info = format!(
+            "# Memory\r\nused_memory:{used}\r\nused_memory_human:1M\r\nmaxmemory:{limit}\r\n\
+             maxmemory_human:2M\r\nmaxmemory_policy:{policy}\r\n# Stats\r\nevicted_keys:7\r\n"
+        );
+        Capacity::from_info(&info)
+    }
+
+    #[test]
+    fn a_store_is_full_before_its_last_byte_and_one_without_limit_never() {
+        assert!(capacity(99 << 20, 100 << 20, "noeviction").is_full());
+        assert!(capacity(99 << 20, 100 << 20, "volatile-lru").is_full());
+        assert!(!capacity(90 << 20, 100 << 20, "noeviction").is_full());
+        assert!(!capacity(99 << 20, 0, "noeviction").is_full());
+        let evicts = capacity(99 << 20, 100 << 20, "allkeys-lfu");
+        assert!(evicts.may_evict() && !evicts.is_full());
+    }
+
+    #[test]
+    fn warnings_say_what_is_wrong() {
+        let warned = |capacity: Capacity| Capacity { evicted: 0, ..capacity }.warnings().concat();
+        assert_eq!(warned(capacity(1, 100 << 20, "noeviction")), "");
+        assert!(warned(capacity(91 << 20, 100 << 20, "noeviction")).contains("nearly full: 91 of"));
+        assert!(
+            warned(capacity(99 << 20, 100 << 20, "noeviction"))
+                .contains("nothing is being written")
+        );
+        assert!(warned(capacity(1, 0, "allkeys-lru")).contains("set it to noeviction"));
+        assert!(capacity(1, 0, "noeviction").warnings().concat().contains("evicted 7 keys"));
+    }
+}

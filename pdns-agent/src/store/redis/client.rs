@@ -1,0 +1,623 @@
+//! The connection: commands are packed by hand, sent many at a time, answered in order. For scans there is a second one.
+//!
+//! Everything else in the store goes through [`Link`], which stands on `store/redis/resp.rs`. A connection that failed
+//! is dropped and made anew at the next call, and [`Link::generation`] tells that it was: what a caller
+//! knew of the server (row numbers, checkpoints) may no longer hold.
+
+use crate::store::redis::resp::Wire;
+use crate::store::redis::{managed, url};
+use crate::store::{Options, ReplyTimer, StoreError};
+use redis::{ConnectionAddr, ErrorKind, IntoConnectionInfo, RedisError, RedisResult, Value};
+use siphasher::sip::SipHasher13;
+use std::hash::Hasher as _;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Patience with a server that neither answers nor hangs up; a loading server answers at once.
+const REPLY_TIMEOUT: Duration = Duration::from_mins(1);
+/// Patience with a server that does not accept.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Strings asked for at once.
+const STRINGS: usize = 8;
+/// From how many strings on they come by two connections, in turns, if they come by Unix sockets. Such a socket holds three
+/// blocks, and wakes the server only when it is nearly empty, so that with one either side waits for the other.
+const MANY: usize = 64;
+
+/// Takes a string and the number of the command that it answers.
+type EachText<'e> = &'e mut dyn FnMut(usize, &[u8]) -> Result<(), StoreError>;
+/// Takes a field, its value and the number of the command that they answer.
+type EachPair<'e> = &'e mut dyn FnMut(usize, &[u8], &[u8]) -> Result<(), StoreError>;
+
+/// Tells the key that a command of that number is about.
+type KeyOf<'e> = &'e dyn Fn(usize) -> String;
+
+/// The function library, with the place for its digest.
+const LIBRARY: &str = include_str!("../write/functions.lua");
+
+/// Commands in wire form (RESP), ready to be sent together.
+#[derive(Default)]
+pub(crate) struct Packed {
+    bytes: Vec<u8>,
+    commands: usize,
+}
+
+impl Packed {
+    /// Begins a command of `parts` words; exactly so many calls of [`Packed::word`] must follow.
+    pub(crate) fn begin(&mut self, parts: usize) -> &mut Self {
+        self.commands += 1;
+        self.number(b'*', parts);
+        self
+    }
+
+    /// One word of the command begun.
+    pub(crate) fn word(&mut self, word: impl AsRef<[u8]>) -> &mut Self {
+        let word = word.as_ref();
+        self.number(b'$', word.len());
+        self.bytes.extend_from_slice(word);
+        self.bytes.extend_from_slice(b"\r\n");
+        self
+    }
+
+    /// Words that were packed apart, without a command begun.
+    pub(crate) fn append(&mut self, words: &Self) {
+        self.bytes.extend_from_slice(&words.bytes);
+    }
+
+    /// Commands that follow octets packed before.
+    pub(crate) fn on(octets: Vec<u8>) -> Self {
+        Self { bytes: octets, commands: 0 }
+    }
+
+    /// One whole command that was packed apart.
+    pub(crate) fn raw(&mut self, octets: &[u8]) {
+        self.bytes.extend_from_slice(octets);
+        self.commands += 1;
+    }
+
+    /// How many octets are packed.
+    pub(crate) fn size(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// The octets packed.
+    pub(crate) fn into_octets(self) -> Vec<u8> {
+        self.bytes
+    }
+
+    /// A whole command.
+    pub(crate) fn command(&mut self, words: &[&[u8]]) {
+        self.begin(words.len());
+        for word in words {
+            self.word(word);
+        }
+    }
+
+    /// Commands so far.
+    pub(crate) fn len(&self) -> usize {
+        self.commands
+    }
+
+    /// Whether there is nothing to send.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.commands == 0
+    }
+
+    /// Forgets the commands and keeps the room.
+    pub(crate) fn clear(&mut self) {
+        self.bytes.clear();
+        self.commands = 0;
+    }
+
+    /// The key that a command is about: its second word, or its fourth when it calls a function or runs a script.
+    fn key(&self, command: usize) -> Option<String> {
+        let mut rest = self.bytes.as_slice();
+        let mut number = |mark: u8| {
+            let end = memchr::memchr(b'\n', rest)?;
+            let (line, after) = rest.split_at_checked(end + 1)?;
+            let digits = line.strip_prefix(&[mark])?.strip_suffix(b"\r\n")?;
+            let number: usize = std::str::from_utf8(digits).ok()?.parse().ok()?;
+            rest = after;
+            if mark == b'*' {
+                return Some((number, &[][..]));
+            }
+            let (word, after) = after.split_at_checked(number)?;
+            rest = after.get(2..)?;
+            Some((number, word))
+        };
+        for at in 0..=command {
+            let (words, _) = number(b'*')?;
+            let words: Vec<&[u8]> =
+                (0..words).map(|_| number(b'$').map(|(_, word)| word)).collect::<Option<_>>()?;
+            if at == command {
+                let calls = matches!(words.first(), Some(&(b"FCALL" | b"EVAL")));
+                let place = if calls { 3 } else { 1 };
+                return words.get(place).map(|key| String::from_utf8_lossy(key).into_owned());
+            }
+        }
+        None
+    }
+
+    fn number(&mut self, mark: u8, number: usize) {
+        let mut digits = [0; 20];
+        let mut at = digits.len();
+        let mut rest = number;
+        loop {
+            at -= 1;
+            if let Some(slot) = digits.get_mut(at) {
+                *slot = b'0' + u8::try_from(rest % 10).unwrap_or(0);
+            }
+            rest /= 10;
+            if rest == 0 {
+                break;
+            }
+        }
+        self.bytes.push(mark);
+        self.bytes.extend_from_slice(digits.get(at..).unwrap_or_default());
+        self.bytes.extend_from_slice(b"\r\n");
+    }
+}
+
+/// Names of our functions on the server.
+pub(crate) struct Functions {
+    pub(crate) upsert: String,
+    pub(crate) settle: String,
+    pub(crate) mark: String,
+    pub(crate) mend: String,
+    pub(crate) forget: String,
+    pub(crate) spread: String,
+    pub(crate) create: String,
+    pub(crate) sensor: String,
+    library: String,
+}
+
+impl Functions {
+    fn new() -> Self {
+        // Only tells one text from another; nothing hostile reaches it.
+        let mut hasher = SipHasher13::new();
+        hasher.write(LIBRARY.as_bytes());
+        let digest = format!("{:016x}", hasher.finish());
+        let name = |function: &str| format!("pdns_{function}_{digest}");
+        Self {
+            upsert: name("upsert"),
+            settle: name("settle"),
+            mark: name("mark"),
+            mend: name("mend"),
+            forget: name("forget"),
+            spread: name("spread"),
+            create: name("create"),
+            sensor: name("sensor"),
+            library: format!("#!lua name=pdns_{digest}\n{}", LIBRARY.replace("DIGEST", &digest)),
+        }
+    }
+}
+
+/// A connection to one server.
+pub(crate) struct Link {
+    options: Options,
+    connection: Option<Wire>,
+    /// A second connection while many strings are read.
+    second: Option<Wire>,
+    generation: u64,
+    timer: Arc<ReplyTimer>,
+    pub(crate) functions: Functions,
+}
+
+impl Link {
+    /// Connects.
+    pub(crate) fn open(options: Options, timer: Arc<ReplyTimer>) -> Result<Self, StoreError> {
+        let mut link = Self {
+            options,
+            connection: None,
+            second: None,
+            generation: 0,
+            timer,
+            functions: Functions::new(),
+        };
+        link.connected()?;
+        Ok(link)
+    }
+
+    /// Counts connections made: another number than before means another connection.
+    pub(crate) fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// Runs while an answer of the server is waited for.
+    pub(crate) fn timer(&self) -> &Arc<ReplyTimer> {
+        &self.timer
+    }
+
+    /// What the link was opened with.
+    pub(crate) fn options(&self) -> &Options {
+        &self.options
+    }
+
+    /// Gives up the connection, so that the next call makes a new one.
+    pub(crate) fn hang_up(&mut self) {
+        self.connection = None;
+    }
+
+    fn connected(&mut self) -> Result<&mut Wire, StoreError> {
+        if self.connection.is_none() {
+            let _waiting = self.timer.start();
+            self.connection = Some(connect(&self.options)?);
+            self.generation += 1;
+        }
+        self.connection.as_mut().ok_or_else(unconnected)
+    }
+
+    /// Sends commands without waiting for their replies.
+    pub(crate) fn send(&mut self, packed: &Packed) -> Result<(), StoreError> {
+        if packed.is_empty() {
+            return Ok(());
+        }
+        self.connected()?;
+        let waiting = self.timer.start();
+        let connection = self.connection.as_mut().ok_or_else(unconnected)?;
+        let sent = connection.send(&packed.bytes);
+        drop(waiting);
+        sent.map_err(|cause| self.broken(&cause))
+    }
+
+    /// Waits for the next reply; an error that the server answers is an error here. More replies may be
+    /// outstanding, so the connection ends with it.
+    pub(crate) fn receive(&mut self) -> Result<Value, StoreError> {
+        let reply = self.reply();
+        if reply.is_err() {
+            self.connection = None;
+        }
+        reply
+    }
+
+    /// The next reply. Only what breaks the connection ends it.
+    fn reply(&mut self) -> Result<Value, StoreError> {
+        let connection = self.connection.as_mut().ok_or_else(unconnected)?;
+        let waiting = self.timer.start();
+        let reply = connection.value();
+        drop(waiting);
+        match reply.and_then(Value::extract_error) {
+            Ok(value) => Ok(value),
+            // The server said no; the next reply will be that to the next command.
+            Err(cause) if matches!(cause.kind(), ErrorKind::Server(_) | ErrorKind::Extension) => {
+                let error = StoreError::from_redis(&cause);
+                if error.is_farewell() {
+                    self.connection = None;
+                }
+                Err(error)
+            }
+            Err(cause) => Err(self.broken(&cause)),
+        }
+    }
+
+    /// Sends commands and waits for all their replies.
+    pub(crate) fn call(&mut self, packed: &Packed) -> Result<Vec<Value>, StoreError> {
+        self.send(packed)?;
+        let mut replies = Vec::with_capacity(packed.len());
+        for at in 0..packed.len() {
+            let reply = self.receive();
+            replies.push(reply.map_err(|error| self.with_key(error, packed, at))?);
+        }
+        Ok(replies)
+    }
+
+    /// As [`Link::call`], with the errors that the server answers each in its place.
+    pub(crate) fn call_each(
+        &mut self,
+        packed: &Packed,
+    ) -> Result<Vec<Result<Value, StoreError>>, StoreError> {
+        self.send(packed)?;
+        let mut answers = Vec::with_capacity(packed.len());
+        for _ in 0..packed.len() {
+            match self.reply() {
+                Err(error) if self.connection.is_none() => return Err(error),
+                answer => answers.push(answer),
+            }
+        }
+        Ok(answers)
+    }
+
+    /// Asks for blocks, all of them strings of the same length, some ahead of those that are read, so that the server is
+    /// never idle, and hands each with its number to `each` until it breaks.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] for a block that is missing or has another length; others as they come.
+    pub(crate) fn blocks(
+        &mut self,
+        keys: &[String],
+        length: usize,
+        each: &mut dyn FnMut(usize, &[u8]) -> ControlFlow<()>,
+    ) -> Result<(), StoreError> {
+        let mut damaged = None;
+        let mut whole = |at: usize, octets: &[u8]| {
+            if octets.len() == length {
+                return each(at, octets);
+            }
+            damaged = keys.get(at);
+            ControlFlow::Break(())
+        };
+        let read = self.strings(keys, &mut whole);
+        match damaged {
+            Some(key) => Err(StoreError::damaged(key)),
+            None => read,
+        }
+    }
+
+    /// As [`Link::blocks`], of any length; a key that is not there is an empty string.
+    fn strings(
+        &mut self,
+        keys: &[String],
+        each: &mut dyn FnMut(usize, &[u8]) -> ControlFlow<()>,
+    ) -> Result<(), StoreError> {
+        self.connected()?;
+        if keys.len() >= MANY && self.connection.as_ref().is_some_and(Wire::is_unix) {
+            // Without it things go on, only slower: there may be no more connections to be had.
+            self.second = connect(&self.options).ok().and_then(Wire::that_answers);
+        }
+        let result = self.strings_by(self.second.is_some(), keys, each);
+        self.second = None;
+        if result.is_err() {
+            // There may be replies that nobody reads.
+            self.hang_up();
+        }
+        result
+    }
+
+    fn strings_by(
+        &mut self,
+        by_two: bool,
+        keys: &[String],
+        each: &mut dyn FnMut(usize, &[u8]) -> ControlFlow<()>,
+    ) -> Result<(), StoreError> {
+        let mut chunks = keys.chunks(STRINGS).enumerate();
+        let mut asked = 0;
+        let mut spill = Vec::new();
+        let mut flow = ControlFlow::Continue(());
+        for at in 0..keys.len() {
+            if flow.is_break() && at >= asked {
+                break;
+            }
+            while flow.is_continue() && asked <= at + STRINGS {
+                let Some((number, chunk)) = chunks.next() else { break };
+                let mut packed = Packed::default();
+                for key in chunk {
+                    packed.command(&[b"GET", key.as_bytes()]);
+                }
+                let sent = self.turn(by_two && number % 2 == 1)?.send(&packed.bytes);
+                sent.map_err(|cause| StoreError::from_redis(&cause))?;
+                asked += chunk.len();
+            }
+            // Those that were asked for come, wanted or not.
+            let wire = self.turn(by_two && at / STRINGS % 2 == 1)?;
+            string(wire, &mut spill, |octets| {
+                if flow.is_continue() {
+                    flow = each(at, octets);
+                }
+            })
+            .map_err(|error| error.of(|| keys.get(at).cloned()))?;
+        }
+        Ok(())
+    }
+
+    /// The connection, or the second one.
+    fn turn(&mut self, second: bool) -> Result<&mut Wire, StoreError> {
+        let wire = if second { &mut self.second } else { &mut self.connection };
+        wire.as_mut().ok_or_else(unconnected)
+    }
+
+    /// The replies to so many commands that were sent, which must be strings: hands each with its number to `each`.
+    /// `key` is the key of such a command.
+    pub(crate) fn texts(
+        &mut self,
+        count: usize,
+        key: KeyOf<'_>,
+        each: EachText<'_>,
+    ) -> Result<(), StoreError> {
+        let mut spill = Vec::new();
+        let mut result = Ok(());
+        for at in 0..count {
+            let connection = self.connection.as_mut().ok_or_else(unconnected)?;
+            let read = string(connection, &mut spill, |octets| {
+                if result.is_ok() {
+                    result = each(at, octets);
+                }
+            });
+            if let Err(error) = read {
+                // More replies may be outstanding.
+                self.hang_up();
+                return Err(error.of(|| Some(key(at))));
+            }
+        }
+        result
+    }
+
+    /// The replies to so many commands that were sent, which must be hashes: hands each field and value with the
+    /// command's number to `each`. `key` is the key of such a command.
+    pub(crate) fn pairs(
+        &mut self,
+        count: usize,
+        key: KeyOf<'_>,
+        each: EachPair<'_>,
+    ) -> Result<(), StoreError> {
+        let mut spill = [Vec::new(), Vec::new()];
+        let mut result = Ok(());
+        for at in 0..count {
+            let connection = self.connection.as_mut().ok_or_else(unconnected)?;
+            let other = connection.pairs(&mut spill, &mut |field, value| {
+                if result.is_ok() {
+                    result = each(at, field, value);
+                }
+            });
+            match other {
+                Ok(None) => {}
+                other => {
+                    // More replies may be outstanding.
+                    self.hang_up();
+                    return Err(unexpected(other).of(|| Some(key(at))));
+                }
+            }
+        }
+        result
+    }
+
+    /// Waits for the reply to a command that was sent alone.
+    pub(crate) fn answer(&mut self) -> Result<Value, StoreError> {
+        self.reply()
+    }
+
+    /// Sends one command and waits for its reply.
+    pub(crate) fn ask(&mut self, words: &[&[u8]]) -> Result<Value, StoreError> {
+        let mut packed = Packed::default();
+        packed.command(words);
+        self.send(&packed)?;
+        let reply = self.reply();
+        reply.map_err(|error| self.with_key(error, &packed, 0))
+    }
+
+    /// Names the key that a command is about which was refused.
+    fn with_key(&self, error: StoreError, packed: &Packed, at: usize) -> StoreError {
+        match packed.key(at).filter(|key| key.starts_with(&self.options.prefix)) {
+            Some(key) => error.at_key(&key),
+            None => error.of(|| packed.key(at)),
+        }
+    }
+
+    /// Loads our functions unless the server has them.
+    pub(crate) fn load_functions(&mut self) -> Result<(), StoreError> {
+        let library = self.functions.library.clone();
+        match self.ask(&[b"FUNCTION", b"LOAD", library.as_bytes()]) {
+            Ok(_) => Ok(()),
+            Err(StoreError::Server(text)) if text.contains("already exists") => Ok(()),
+            Err(StoreError::Server(text)) if lacks_functions(&text) => {
+                Err(self.without_functions())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// An error on the connection. Replies may be outstanding, so the connection ends with it.
+    fn broken(&mut self, cause: &RedisError) -> StoreError {
+        self.connection = None;
+        StoreError::from_redis(cause)
+    }
+}
+
+/// Whether a server that refuses our functions could take none at all.
+fn lacks_functions(refusal: &str) -> bool {
+    let refusal = refusal.to_ascii_lowercase();
+    let unknown =
+        ["unknown command", "unknown subcommand"].iter().any(|what| refusal.contains(what));
+    // Redis and Valkey word it differently, and from version to version.
+    let engine = refusal.contains("engine")
+        && ["not found", "could not find", "unknown"].iter().any(|what| refusal.contains(what));
+    unknown || engine
+}
+
+/// Hands the next reply, which must be a string, to `each`; nothing is an empty one.
+fn string(
+    wire: &mut Wire,
+    spill: &mut Vec<u8>,
+    each: impl FnOnce(&[u8]),
+) -> Result<(), StoreError> {
+    let mut each = Some(each);
+    let other = wire.string(spill, |octets| {
+        if let Some(each) = each.take() {
+            each(octets);
+        }
+    });
+    match other {
+        Ok(None) => Ok(()),
+        Ok(Some(Value::Nil)) => {
+            if let Some(each) = each {
+                each(&[]);
+            }
+            Ok(())
+        }
+        other => Err(unexpected(other)),
+    }
+}
+
+/// The error that a reply of another kind is.
+fn unexpected(other: RedisResult<Option<Value>>) -> StoreError {
+    match other.and_then(|value| value.unwrap_or(Value::Nil).extract_error()) {
+        Ok(_) => StoreError::Reply,
+        Err(cause) => StoreError::from_redis(&cause),
+    }
+}
+
+fn unconnected() -> StoreError {
+    StoreError::Unavailable("not connected".to_owned())
+}
+
+fn connect(options: &Options) -> Result<Wire, StoreError> {
+    if options.url.starts_with("rediss://") {
+        // Fails only when a provider is there already, which serves as well.
+        drop(rustls::crypto::ring::default_provider().install_default());
+    }
+    if url::has_fragment(&options.url) {
+        let cause =
+            "what follows a # is ignored: write %23 for a # in a password or a path".to_owned();
+        return Err(StoreError::Url { url: options.shown_url(), cause });
+    }
+    // The path of the managed socket may hold what would mean something in a URL.
+    let info = if options.url == "managed:" {
+        ConnectionAddr::Unix(managed::start()?).into_connection_info()
+    } else {
+        options.url.as_str().into_connection_info()
+    };
+    let info = info.map_err(|cause| bad_url(options, &cause))?;
+    let mut settings = info.redis_settings().clone();
+    if let Some(user) = &options.user {
+        settings = settings.set_username(user);
+    }
+    if let Some(password) = options.current_password() {
+        settings = settings.set_password(password);
+    }
+    Wire::connect(info.set_redis_settings(settings), CONNECT_TIMEOUT, REPLY_TIMEOUT).map_err(
+        |cause| match StoreError::from_redis(&cause) {
+            _ if cause.kind() == ErrorKind::InvalidClientConfig => bad_url(options, &cause),
+            StoreError::Unavailable(text) => {
+                let text = distrust(&text).unwrap_or(&text);
+                StoreError::Unavailable(format!("cannot reach {}: {text}", options.shown_url()))
+            }
+            error => error,
+        },
+    )
+}
+
+/// What to do about a certificate that is refused; `None` where its sentence says it, as of a wrong name.
+fn distrust(text: &str) -> Option<&'static str> {
+    let why = text.strip_prefix("invalid peer certificate: ")?;
+    if why.contains("CaUsedAsEndEntity") {
+        return Some(
+            "its certificate is an authority's and not a server's: make one with basicConstraints CA:FALSE",
+        );
+    }
+    // An authority that happens to have the name of the issuer cannot have signed it.
+    ["UnknownIssuer", "BadSignature", "UnsupportedSignatureAlgorithm"]
+        .iter()
+        .any(|known| why.starts_with(known))
+        .then_some(
+            "its certificate is signed by nobody whom this machine trusts: name a file with the \
+             certificate, or its authority's, in SSL_CERT_FILE",
+        )
+}
+
+fn bad_url(options: &Options, cause: &RedisError) -> StoreError {
+    let text = cause.to_string();
+    // The library puts the name of the kind behind its sentence.
+    let cause = match text.trim_end_matches(" - InvalidClientConfig") {
+        _ if options.url.ends_with("#insecure") => {
+            "without a certificate that is trusted TLS is worth nothing: name its authority's in \
+             SSL_CERT_FILE"
+        }
+        "Redis URL did not parse" => match url::bad_port(&options.url) {
+            Some(port) => &format!("{port} is not a port number: give 1 to 65535"),
+            None => "it is not a valid URL",
+        },
+        "Missing hostname" => "it names no host: give redis://HOST:PORT",
+        text => text,
+    };
+    StoreError::Url { url: options.shown_url(), cause: cause.to_owned() }
+}

@@ -1,0 +1,128 @@
+//! The text of a store's address, and where a password stands in it.
+//!
+//! Used by `store` and `config` before any URL is parsed, so that no text, however wrong, shows a password.
+
+use std::ops::Range;
+
+/// Whether a URL holds a password.
+#[must_use]
+pub fn has_password(url: &str) -> bool {
+    passwords(url).iter().any(|place| !place.is_empty())
+}
+
+/// A URL as it may be shown: `***` for its password.
+#[must_use]
+pub fn mask(url: &str) -> String {
+    let mut shown = url.to_owned();
+    // From the end, so that the places before stay right.
+    for place in passwords(url).into_iter().rev() {
+        shown.replace_range(place, "***");
+    }
+    shown
+}
+
+/// Whether a URL has a fragment, which means nothing to Redis: most likely a `#` in a password that should be `%23`.
+/// `#insecure` is known to the library, and refused with a reason of its own.
+pub(in crate::store) fn has_fragment(url: &str) -> bool {
+    url.split_once('#').is_some_and(|(_, fragment)| fragment != "insecure")
+}
+
+/// The port of a URL, if that is no number of a port.
+pub(in crate::store) fn bad_port(url: &str) -> Option<&str> {
+    let (_, rest) = url.split_once("://")?;
+    let host = rest.rsplit('@').next()?.split(['/', '?', '#']).next()?;
+    let (name, port) = host.rsplit_once(':')?;
+    let is_number = port.parse::<u16>().is_ok_and(|port| port > 0);
+    // What follows a colon in brackets is part of an IPv6 address.
+    (!is_number && !name.is_empty() && !port.ends_with(']')).then_some(port)
+}
+
+/// Where passwords stand in a URL, in order.
+///
+/// Before the last `@`, even where an unescaped slash in it makes it no URL; and in the query, as a socket
+/// has it: `redis+unix:///run/redis.sock?pass=...`.
+fn passwords(url: &str) -> Vec<Range<usize>> {
+    let mut places = Vec::new();
+    let Some(start) = url.find("://").map(|at| at + 3) else { return places };
+    let query = url.find('?').map_or(url.len(), |at| at + 1);
+    let is_path = url.get(start..).is_some_and(|rest| rest.starts_with('/'));
+    if !is_path
+        && let Some(at) = url.rfind('@')
+        && let Some(colon) = url.get(start..at).and_then(|login| login.find(':'))
+    {
+        places.push(start + colon + 1..at);
+    }
+    let mut from = query;
+    for pair in url.get(query..).unwrap_or_default().split('&') {
+        if let Some((name, value)) = pair.split_once('=')
+            && (name.eq_ignore_ascii_case("pass") || name.eq_ignore_ascii_case("password"))
+            && places.last().is_none_or(|before| before.end <= from)
+        {
+            let from = from + name.len() + 1;
+            places.push(from..from + value.len());
+        }
+        from += pair.len() + 1;
+    }
+    places
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_port_that_is_none_is_found() {
+        for (url, port) in [
+            ("redis://h:99999", Some("99999")),
+            ("rediss://me@h:x/0", Some("x")),
+            ("redis://h:6379/0", None),
+            ("redis://[::1]", None),
+            ("redis://[::1]:0", Some("0")),
+            ("redis://h", None),
+        ] {
+            assert_eq!(bad_port(url), port, "{url}");
+        }
+    }
+
+    #[track_caller]
+    fn check(url: &str, want: &str) {
+        assert_eq!(mask(url), want);
+        assert_eq!(has_password(url), url != want, "{url}");
+    }
+
+    #[test]
+    fn a_password_is_masked_wherever_it_stands() {
+        check("redis://u:secret@h:1/0", "redis://u:***@h:1/0");
+        check("redis://:secret@h", "redis://:***@h");
+        check("rediss://u:a@b@h", "rediss://u:***@h");
+        check("redis://u:a/b?c#d@h", "redis://u:***@h");
+        check("redis://u:a?pass=b@h", "redis://u:***@h");
+        check("redis+unix:///s?db=1&pass=x&user=u", "redis+unix:///s?db=1&pass=***&user=u");
+        check("redis+unix:///s?password=x&PASS=y", "redis+unix:///s?password=***&PASS=***");
+        check("redis://u:x@h/0?pass=y", "redis://u:***@h/0?pass=***");
+    }
+
+    #[test]
+    fn what_holds_none_is_shown_as_it_is() {
+        for url in [
+            "redis://h:6379",
+            "redis://[::1]:6379",
+            "redis://u@h",
+            "redis+unix:///a:b@c",
+            "managed:",
+            "",
+            "?",
+            "x@y:z",
+        ] {
+            check(url, url);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_can_be_masked(url in "(redis://)?[a:@/?#&=\u{fc}]{0,12}(pass=[a@&]{0,3})?") {
+            prop_assert!(!has_password(&mask(&url)) || mask(&mask(&url)) == mask(&url));
+        }
+    }
+}

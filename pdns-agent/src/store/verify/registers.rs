@@ -1,0 +1,148 @@
+//! Checks what the store keeps beside its partitions and tags: sensors and logs.
+//!
+//! A part of `store/verify.rs`. An entry that does not read is removed by a repair and named; the schema has a copy of the sensors.
+
+use crate::store::redis::reply;
+use crate::store::redis::reply::Pairs;
+use crate::store::verify::Verdict;
+use crate::store::{SourceState, Store, StoreError, schema};
+use std::collections::BTreeMap;
+
+impl Store {
+    /// Checks what is known of logs.
+    pub(in crate::store) fn verify_sources(
+        &mut self,
+        repair: bool,
+        verdict: &mut Verdict,
+    ) -> Result<(), StoreError> {
+        for key in [self.keys.sources(), self.keys.under_way()] {
+            let before = verdict.problem_count;
+            self.verify_type(&key, "hash", repair, verdict)?;
+            if repair && verdict.problem_count > before {
+                verdict.lost.push(format!("{key}: how far logs were read"));
+            }
+        }
+        let key = self.keys.sources();
+        for (log, state) in self.register(&key, repair, verdict)? {
+            if log.len() != 16 || serde_json::from_slice::<SourceState>(&state).is_err() {
+                let text = format!(
+                    "{key}: the position of a log does not read; if the log is still there it is read again, \
+                     and counted again where checkpoints do not know it any more"
+                );
+                self.forget_entry(&key, &log, text, repair, verdict)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks that the sensors are those that the schema has a copy of, and that the ones that rows tell of have names.
+    pub(in crate::store) fn verify_sensors(
+        &mut self,
+        repair: bool,
+        verdict: &mut Verdict,
+    ) -> Result<(), StoreError> {
+        let key = self.keys.sensors();
+        let read = |bit: &[u8]| {
+            let bit = std::str::from_utf8(bit).ok()?.parse::<u32>().ok()?;
+            Some(bit).filter(|bit| *bit < 32)
+        };
+        self.verify_type(&key, "hash", repair, verdict)?;
+        let (stored, copies) = match schema::sensors(&mut self.link, &self.keys) {
+            Err(StoreError::Damaged { .. }) if !repair => return Ok(()),
+            registers => registers?,
+        };
+        let copies: BTreeMap<Vec<u8>, Vec<u8>> = copies.into_iter().collect();
+        let stored: BTreeMap<Vec<u8>, Vec<u8>> = stored.into_iter().collect();
+        let (mut named, mut changes) = (0_u32, Vec::new());
+        for (name, bit) in copies.iter().filter(|(_, bit)| read(bit).is_some()) {
+            named |= read(bit).map_or(0, |bit| 1 << bit);
+            if stored.get(name) != Some(bit) {
+                let shown = String::from_utf8_lossy(name);
+                verdict.problem(repair, || format!("{key}: the sensor {shown:?} is missing"));
+                changes.push((name.clone(), bit.clone()));
+            }
+        }
+        for (name, bit) in stored.iter().filter(|(name, _)| !copies.contains_key(*name)) {
+            if let Some(bit) = read(bit) {
+                named |= 1 << bit;
+            } else {
+                let shown = String::from_utf8_lossy(name);
+                let text = format!("{key}: the bit of the sensor {shown:?} does not read");
+                self.forget_entry(&key, name, text, repair, verdict)?;
+            }
+        }
+        let nameless = verdict.sensors & !named;
+        for bit in (0..32).filter(|bit| nameless & (1 << bit) != 0) {
+            verdict
+                .problem(repair, || format!("{key}: a sensor has no name any more: number {bit}"));
+            let name = format!("lost-sensor-{bit}");
+            if repair {
+                verdict.lost.push(format!("{key}: the name of sensor {bit}; it is {name} now"));
+            }
+            changes.push((name.into_bytes(), bit.to_string().into_bytes()));
+        }
+        if repair {
+            for (name, bit) in &changes {
+                self.link.ask(&[b"HSET", key.as_bytes(), name, bit])?;
+            }
+            for (name, bit) in self.hash(&key)? {
+                schema::keep_sensor(&mut self.link, &self.keys, &name, &bit)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The entries of a hash; none where it is something else, which is a problem.
+    fn register(
+        &mut self,
+        key: &str,
+        repair: bool,
+        verdict: &mut Verdict,
+    ) -> Result<Pairs, StoreError> {
+        self.verify_type(key, "hash", repair, verdict)?;
+        match self.hash(key) {
+            Err(StoreError::Damaged { .. }) if !repair => Ok(Vec::new()),
+            read => read,
+        }
+    }
+
+    /// Checks that a key, if it is there, has its type; a repair removes one that has another.
+    pub(in crate::store) fn verify_type(
+        &mut self,
+        key: &str,
+        expected: &str,
+        repair: bool,
+        verdict: &mut Verdict,
+    ) -> Result<(), StoreError> {
+        let words: &[&[u8]] = match expected {
+            "list" => &[b"LRANGE", key.as_bytes(), b"0", b"0"],
+            _ => &[b"HGET", key.as_bytes(), b""],
+        };
+        match self.link.ask(words) {
+            Err(StoreError::Damaged { .. }) => {
+                verdict.problem(repair, || format!("{key} is of another type"));
+                if repair {
+                    self.link.ask(&[b"DEL", key.as_bytes()])?;
+                }
+                Ok(())
+            }
+            read => read.map(drop),
+        }
+    }
+
+    fn forget_entry(
+        &mut self,
+        key: &str,
+        field: &[u8],
+        text: String,
+        repair: bool,
+        verdict: &mut Verdict,
+    ) -> Result<(), StoreError> {
+        if repair {
+            reply::integer(&self.link.ask(&[b"HDEL", key.as_bytes(), field])?)?;
+            verdict.lost.push(text.clone());
+        }
+        verdict.problem(repair, || text);
+        Ok(())
+    }
+}

@@ -1,0 +1,446 @@
+//! Repairs a partition: what was lost is worked out by `store/verify/rebuild.rs` and written here.
+//!
+//! The partition is held meanwhile (`pd:{pp}v`): agents of this version wait, those of an earlier one must be stopped before. All
+//! changes go through one function that makes sure of that, some at a time, so that Redis is never long at it. Whoever is killed
+//! half-way leaves a partition that is still damaged and not more so; it is free again after [`HOLD`].
+
+use crate::name::NameBuf;
+use crate::store::layout::encoding::Stored;
+use crate::store::layout::keys::{Kind, LOG_STRIDE, ROWS};
+use crate::store::layout::marks::{epoch, pack_mark, read_mark};
+use crate::store::read::buckets::{META, Meta};
+use crate::store::redis::client::Packed;
+use crate::store::redis::reply;
+use crate::store::redis::reply::Pairs;
+use crate::store::verify::rebuild::{Change, Plan, Site};
+use crate::store::verify::remains::{Remains, names_in, targets};
+use crate::store::write::checkpoint::{MARK, Mark};
+use crate::store::{Store, StoreError};
+use std::collections::{BTreeMap, HashMap};
+
+/// Milliseconds that a partition stays held when whoever repairs it does not come back.
+const HOLD: &str = "300000";
+/// Octets and changes of one call.
+const CALL: (usize, usize) = (256 << 10, 64);
+/// Keys asked for in one pipeline: a block has 64 KiB.
+const KEYS: usize = 64;
+
+/// A key of a partition, by what follows its tag.
+struct Present {
+    kind: Kind,
+    letter: u8,
+    /// What follows the letter: a number or a hash.
+    rest: String,
+}
+
+impl Present {
+    fn read(suffix: &str) -> Option<Self> {
+        let (kind, suffix) = match suffix.strip_prefix('n') {
+            Some(suffix) => (Kind::Negative, suffix),
+            None => (Kind::Record, suffix),
+        };
+        let letter = *suffix.as_bytes().first()?;
+        Some(Self { kind, letter, rest: suffix.get(1..)?.to_owned() })
+    }
+
+    /// Its number, if the layout has a key with that number: others are nobody's, and bound nothing.
+    fn number(&self) -> Option<u32> {
+        let most = match self.letter {
+            b's' => u32::MAX / ROWS,
+            b'l' => LOG_STRIDE - 1,
+            _ => 1 << 25,
+        };
+        let number: u32 = self.rest.parse().ok().filter(|&number| number <= most)?;
+        (number.to_string() == self.rest).then_some(number)
+    }
+
+    fn expected_type(&self) -> Option<&'static [u8]> {
+        match self.letter {
+            b'm' | b'b' | b'w' | b'd' | b'c' | b't' => Some(b"hash"),
+            b's' | b'l' | b'v' => Some(b"string"),
+            b'x' | b'o' => Some(b"set"),
+            _ => None,
+        }
+    }
+}
+
+impl Store {
+    /// Makes a partition sound again; tells what could not be restored, a sentence each.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] while somebody else repairs it; others as they come.
+    pub(in crate::store) fn repair_partition(
+        &mut self,
+        partition: u8,
+    ) -> Result<Vec<String>, StoreError> {
+        self.link.load_functions()?;
+        let key = self.keys.repairer(partition);
+        let token = crate::store::schema::random_key().map(|octet| format!("{octet:02x}")).concat();
+        // What never expires, or is of another type, is no repair.
+        if reply::integer(&self.link.ask(&[b"PTTL", key.as_bytes()])?)? == -1 {
+            self.link.ask(&[b"DEL", key.as_bytes()])?;
+        }
+        let words: [&[u8]; 6] =
+            [b"SET", key.as_bytes(), token.as_bytes(), b"NX", b"PX", HOLD.as_bytes()];
+        if self.link.ask(&words)? == redis::Value::Nil {
+            return Err(StoreError::Unavailable(format!(
+                "another repair is under way; if it was killed, {key} expires within five minutes"
+            )));
+        }
+        let mut lost = Vec::new();
+        let repaired = self.repair_held(partition, &token, &mut lost);
+        // Held no longer, whatever came of it.
+        let freed = self.mend(partition, &token, "0", &[]);
+        repaired?;
+        freed?;
+        Ok(lost)
+    }
+
+    fn repair_held(
+        &mut self,
+        partition: u8,
+        token: &str,
+        lost: &mut Vec<String>,
+    ) -> Result<(), StoreError> {
+        let (present, wrong) = self.present(partition)?;
+        if wrong.iter().any(|suffix| suffix == "c") {
+            lost.push(format!(
+                "{}: the checkpoints of all logs; last batches, where they were not acknowledged, may be \
+                 counted again",
+                self.keys.checkpoints(partition)
+            ));
+        }
+        let remove = |suffix: String| Change { command: "DEL", suffix, words: Vec::new() };
+        self.mend(partition, token, HOLD, &wrong.into_iter().map(remove).collect::<Vec<_>>())?;
+        let long = self.hash(&self.keys.long(partition))?;
+        let hasher = self.router.hasher().clone();
+        let long: HashMap<Vec<u8>, Vec<u8>> = long
+            .into_iter()
+            .filter(|(digest, octets)| hasher.identity(octets)[..] == digest[..])
+            .collect();
+        let records = self.remains(Kind::Record, partition, &present)?;
+        let negatives = self.remains(Kind::Negative, partition, &present)?;
+        let names = self.names_of(partition, [&records, &negatives]);
+        let (keys, router) = (self.keys.clone(), self.router.clone());
+        let is_marked = self.schema.is_marked;
+        let parts = [(Kind::Record, &records), (Kind::Negative, &negatives)];
+        let plans = parts.map(|(kind, remains)| {
+            let (keys, router, long, names) = (&keys, &router, &long, &names);
+            let site = Site { kind, partition, keys, router, long, names, is_marked };
+            (kind, site.plan(remains))
+        });
+        if plans.iter().any(|(_, plan)| plan.is_renumbered) {
+            self.begin_generation()?;
+        }
+        for (kind, plan) in plans {
+            let Plan { mut changes, lost: gone, dangling, .. } = plan;
+            if kind == Kind::Record {
+                changes.extend(self.checkpoint_changes(partition, lost)?);
+                changes.extend(self.mark_changes(partition, is_marked || !present.is_empty())?);
+            }
+            self.mend(partition, token, HOLD, &changes)?;
+            lost.extend(gone);
+            let mut packed = Packed::default();
+            for (posting, member) in dangling {
+                // Where another record of the same name needs it, the check that follows enters it again.
+                let (member_text, mut key) = (member.to_string(), posting.key.clone());
+                packed.command(&[b"SREM", key.as_bytes(), member_text.as_bytes()]);
+                for level in posting.levels {
+                    key.push_str(&level.suffix(level.child(member)));
+                    packed.command(&[b"SREM", key.as_bytes(), member_text.as_bytes()]);
+                }
+            }
+            self.link.call(&packed)?;
+        }
+        self.buckets.clear();
+        Ok(())
+    }
+
+    /// Names of a partition by hash, for those that the log has no more: from both logs, and from what records point at.
+    fn names_of(&self, partition: u8, remains: [&Remains; 2]) -> HashMap<u64, NameBuf> {
+        let mut names = HashMap::new();
+        let mut add = |name: NameBuf| {
+            let place = self.router.place(name.as_name());
+            if place.partition == partition {
+                names.insert(place.hash, name);
+            }
+        };
+        for remains in remains {
+            names_in(&remains.log).for_each(|(_, name)| add(name.to_buf()));
+            targets(remains).for_each(&mut add);
+        }
+        names
+    }
+
+    /// The keys that a partition has, and how those end that are of the wrong type.
+    fn present(&mut self, partition: u8) -> Result<(Vec<Present>, Vec<String>), StoreError> {
+        let tag = self.keys.partition(partition);
+        let escaped: String = tag
+            .chars()
+            .flat_map(|letter| {
+                "*?[]\\^"
+                    .contains(letter)
+                    .then_some('\\')
+                    .into_iter()
+                    .chain(std::iter::once(letter))
+            })
+            .collect();
+        let pattern = format!("{escaped}*");
+        let mut suffixes = Vec::new();
+        let mut cursor = b"0".to_vec();
+        loop {
+            let words: [&[u8]; 6] =
+                [b"SCAN", &cursor, b"MATCH", pattern.as_bytes(), b"COUNT", b"1000"];
+            let mut answer = reply::list(self.link.ask(&words)?)?.into_iter();
+            cursor = reply::octets(answer.next().ok_or(StoreError::Reply)?)?;
+            for key in reply::list(answer.next().ok_or(StoreError::Reply)?)? {
+                let key = String::from_utf8(reply::octets(key)?).ok();
+                suffixes.extend(key.and_then(|key| Some(key.strip_prefix(&tag)?.to_owned())));
+            }
+            if cursor == b"0" {
+                break;
+            }
+        }
+        suffixes.sort_unstable();
+        suffixes.dedup();
+        let (mut present, mut wrong) = (Vec::new(), Vec::new());
+        for suffixes in suffixes.chunks(KEYS) {
+            let mut packed = Packed::default();
+            for suffix in suffixes {
+                packed.command(&[b"TYPE", format!("{tag}{suffix}").as_bytes()]);
+            }
+            for (suffix, answer) in suffixes.iter().zip(self.link.call(&packed)?) {
+                let is = reply::octets(answer)?;
+                let Some(key) = Present::read(suffix) else { continue };
+                match key.expected_type() {
+                    Some(expected) if is != expected => wrong.push(suffix.clone()),
+                    _ => present.push(key),
+                }
+            }
+        }
+        Ok((present, wrong))
+    }
+
+    /// What is left of a part.
+    fn remains(
+        &mut self,
+        kind: Kind,
+        partition: u8,
+        present: &[Present],
+    ) -> Result<Remains, StoreError> {
+        let numbers = |letter: u8| -> Vec<u32> {
+            let mine = present.iter().filter(|key| key.kind == kind && key.letter == letter);
+            mine.filter_map(Present::number).collect()
+        };
+        let (rows, log, buckets) = (numbers(b's'), numbers(b'l'), numbers(b'b'));
+        let wide = present.iter().filter(|key| key.kind == kind && key.letter == b'w');
+        let wide = wide.filter_map(|key| {
+            let hash = u64::from_str_radix(&key.rest, 16).ok()?;
+            (format!("{hash:016x}") == key.rest).then_some(hash)
+        });
+        let wide: Vec<u64> = wide.collect();
+        let keys = self.keys.clone();
+        let key = keys.meta(partition, kind);
+        let mut packed = Packed::default();
+        packed.begin(2 + META.len()).word("HMGET").word(&key);
+        for field in META {
+            packed.word(field);
+        }
+        let answer = self.link.call(&packed)?.pop().ok_or(StoreError::Reply)?;
+        let meta = Meta::read(answer, &key).ok().flatten();
+        let mut remains = Remains { meta, ..Remains::default() };
+        self.each(
+            b"GET",
+            &rows,
+            |block| keys.rows(partition, kind, block),
+            &mut |block, answer| {
+                remains.rows.insert(block, reply::octets(answer)?);
+                Ok(())
+            },
+        )?;
+        self.each(b"GET", &log, |block| keys.log(partition, kind, block), &mut |block, answer| {
+            remains.log.insert(block, reply::octets(answer)?);
+            Ok(())
+        })?;
+        let bucket = |bucket| keys.bucket(partition, kind, bucket);
+        self.each(b"HGETALL", &buckets, bucket, &mut |bucket, answer| {
+            remains.buckets.insert(bucket, reply::pairs(answer)?);
+            Ok(())
+        })?;
+        self.each(
+            b"HGETALL",
+            &wide,
+            |hash| keys.wide(partition, kind, hash),
+            &mut |hash, answer| {
+                remains.wide.insert(hash, reply::pairs(answer)?);
+                Ok(())
+            },
+        )?;
+        let days = self.hash(&keys.days(partition, kind))?;
+        let number = |text: &[u8]| std::str::from_utf8(text).ok()?.parse::<u64>().ok();
+        // A count that does not read is one that is wrong.
+        let day = |(day, names): &(Vec<u8>, Vec<u8>)| {
+            (
+                number(day).and_then(|day| u32::try_from(day).ok()).unwrap_or(u32::MAX),
+                number(names).unwrap_or(0),
+            )
+        };
+        remains.days =
+            (!days.is_empty()).then(|| days.iter().map(day).collect::<BTreeMap<u32, u64>>());
+        Ok(remains)
+    }
+
+    /// Asks the same of many keys.
+    fn each<T: Copy>(
+        &mut self,
+        command: &[u8],
+        numbers: &[T],
+        key: impl Fn(T) -> String,
+        take: &mut dyn FnMut(T, redis::Value) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        for numbers in numbers.chunks(KEYS) {
+            let mut packed = Packed::default();
+            for &number in numbers {
+                packed.command(&[command, key(number).as_bytes()]);
+            }
+            for (&number, answer) in numbers.iter().zip(self.link.call(&packed)?) {
+                take(number, answer)?;
+            }
+        }
+        Ok(())
+    }
+
+    pub(in crate::store) fn hash(&mut self, key: &str) -> Result<Pairs, StoreError> {
+        reply::pairs(self.link.ask(&[b"HGETALL", key.as_bytes()])?)
+    }
+
+    /// Takes out checkpoints that do not read, and redo that does not.
+    fn checkpoint_changes(
+        &mut self,
+        partition: u8,
+        lost: &mut Vec<String>,
+    ) -> Result<Vec<Change>, StoreError> {
+        let key = self.keys.checkpoints(partition);
+        let mut changes = Vec::new();
+        for (log, value) in self.hash(&key)? {
+            let read = Mark::read(&value);
+            let is_possible = |mark: &Mark| mark.done <= mark.end && mark.applied <= mark.slices;
+            let suffix = "c".to_owned();
+            let Some((_, mut redo)) = read.filter(|(mark, _)| log.len() == 16 && is_possible(mark))
+            else {
+                lost.push(format!(
+                    "{key}: the checkpoint of a log did not read; its last batch, where that was not \
+                     acknowledged, may be counted again"
+                ));
+                changes.push(Change { command: "HDEL", suffix, words: vec![log] });
+                continue;
+            };
+            while !redo.is_empty() {
+                let Some(rest) = Stored::read(redo).and_then(|(_, rest)| rest.get(4..)) else {
+                    // What it was to enter into the inverse index is entered by the check that follows.
+                    let mark = value.get(..MARK).unwrap_or_default().to_vec();
+                    changes.push(Change { command: "HSET", suffix, words: vec![log, mark] });
+                    break;
+                };
+                redo = rest;
+            }
+        }
+        Ok(changes)
+    }
+
+    /// Marks a partition as one of this store.
+    fn mark_changes(&mut self, partition: u8, is_used: bool) -> Result<Vec<Change>, StoreError> {
+        if !is_used || self.has_mark(partition)? {
+            return Ok(Vec::new());
+        }
+        let schema = &self.schema;
+        let fields = [(b"e", schema.epoch.to_vec()), (b"i", schema.identity.to_vec())];
+        let mut words: Vec<Vec<u8>> =
+            fields.into_iter().flat_map(|(field, value)| [field.to_vec(), value]).collect();
+        if schema.is_marked {
+            words.extend([b"a".to_vec(), b"1".to_vec()]);
+        }
+        Ok(vec![Change { command: "HSET", suffix: "m".to_owned(), words }])
+    }
+
+    /// Whether a partition is marked as one of this store.
+    pub(in crate::store) fn has_mark(&mut self, partition: u8) -> Result<bool, StoreError> {
+        let mut packed = Packed::default();
+        pack_mark(&mut packed, &self.keys, partition);
+        let answer = self.link.call(&packed)?.pop().ok_or(StoreError::Reply)?;
+        let mark = read_mark(Ok(answer))?;
+        let is = |found: &Option<Vec<u8>>, expected: &[u8]| found.as_deref() == Some(expected);
+        Ok(is(&mark.epoch, &self.schema.epoch)
+            && is(&mark.identity, &self.schema.identity)
+            && (mark.is_of_all || !self.schema.is_marked))
+    }
+
+    /// Has all agents forget the rows that they know: row numbers are about to be given again. They open the store anew. The
+    /// schema is the first to say so; a partition that does not say so yet is repaired by repeating the repair.
+    fn begin_generation(&mut self) -> Result<(), StoreError> {
+        let before = self.schema.epoch;
+        self.schema.generation += 1;
+        self.schema.epoch = epoch(self.router.hasher(), self.schema.generation);
+        let generation = self.schema.generation.to_string();
+        let key = self.keys.schema();
+        self.link.ask(&[b"HSET", key.as_bytes(), b"g", generation.as_bytes()])?;
+        let partitions: Vec<u8> = self.partitions().collect();
+        let mut packed = Packed::default();
+        for &partition in &partitions {
+            pack_mark(&mut packed, &self.keys, partition);
+        }
+        let answers = self.link.call_each(&packed)?;
+        packed.clear();
+        for (partition, answer) in partitions.into_iter().zip(answers) {
+            if read_mark(answer)?.epoch.as_deref() == Some(&before[..]) {
+                let key = self.keys.meta(partition, Kind::Record);
+                packed.command(&[b"HSET", key.as_bytes(), b"e", &self.schema.epoch]);
+            }
+        }
+        self.link.call(&packed)?;
+        Ok(())
+    }
+
+    /// Makes changes, some in each call, and holds the partition for so many milliseconds more.
+    fn mend(
+        &mut self,
+        partition: u8,
+        token: &str,
+        hold: &str,
+        changes: &[Change],
+    ) -> Result<(), StoreError> {
+        let size = |change: &Change| change.words.iter().map(Vec::len).sum::<usize>();
+        let mut rest = changes;
+        loop {
+            let mut octets = 0;
+            let fits = |change: &&Change| {
+                octets += size(change);
+                octets <= CALL.0
+            };
+            let count = rest.iter().take(CALL.1).take_while(fits).count().max(1).min(rest.len());
+            let (now, later) = rest.split_at(count);
+            rest = later;
+            let words: usize = now.iter().map(|change| 3 + change.words.len()).sum();
+            let mut packed = Packed::default();
+            packed.begin(6 + words).word("FCALL").word(&self.link.functions.mend).word("1");
+            packed.word(self.keys.partition(partition)).word(token).word(hold);
+            for change in now {
+                packed.word(change.command).word((change.words.len() + 1).to_string());
+                packed.word(&change.suffix);
+                for word in &change.words {
+                    packed.word(word);
+                }
+            }
+            let answer = self.link.call(&packed)?.pop().ok_or(StoreError::Reply)?;
+            if reply::integer(&answer)? == 0 {
+                return Err(StoreError::Unavailable(
+                    "the repair took too long and lost its hold on the partition; repeat it"
+                        .to_owned(),
+                ));
+            }
+            if rest.is_empty() {
+                return Ok(());
+            }
+        }
+    }
+}

@@ -1,0 +1,696 @@
+-- The part of the store that runs inside Redis: what must be atomic, and nothing else.
+--
+-- Loaded once as a function library; `store/redis/client.rs` puts the digest of this text into the library's and
+-- the functions' names (DIGEST below), so that agents of different versions share a server in peace.
+-- The key layout is described in `store/layout/keys.rs`, values and rows in `store/layout/encoding.rs`, the protocol of
+-- batches in `store/write/checkpoint.rs`. Rows merge by the law of `Seen::merge` in `observation.rs`.
+--
+-- A Lua error does not undo what a function wrote before it. So what can be is checked first (`prepare`), and `upsert` keeps
+-- what undoes its writes: a failure must not leave half a batch behind, which the next attempt would count again.
+-- Redis 7.0 forbids globals while a library loads, hence `init` at the first call.
+
+local unpack_, pack, call, sub, byte, floor, concat, bor, format
+local ROW = '>I4I4I4I4I4I4I4I4'
+local ROWS, LOG, NO_TTL = 2047, 65500, 4294967295
+local LOG_END = '65499'
+local FROM, TO, NUMBER = {}, {}, {}
+-- The key that is being read, for the sentence that says which one is of the wrong type.
+local reading
+
+local function init()
+  unpack_, pack, call, sub, byte = struct.unpack, struct.pack, redis.call, string.sub, string.byte
+  floor, concat, bor, format = math.floor, table.concat, bit.bor, string.format
+  -- More than a third of a GETRANGE is Lua making text of a number: the texts are kept ready.
+  for i = 0, ROWS - 1 do
+    FROM[i] = format('%d', i * 32)
+    TO[i] = format('%d', i * 32 + 31)
+  end
+end
+
+local function number(i)
+  local text = NUMBER[i]
+  if not text then
+    text = format('%d', i)
+    NUMBER[i] = text
+  end
+  return text
+end
+
+-- The union of two bit sets of 32 bits; `bit` answers signed numbers.
+local function union(x, y)
+  local z = bor(x, y)
+  if z < 0 then z = z + 4294967296 end
+  return z
+end
+
+-- Bucket of a hash under linear hashing: `half` = 2^k buckets, of which the first `split` are split.
+local function bucket(hash, half, split)
+  local i = hash % half
+  if i < split then i = hash % (half * 2) end
+  return i
+end
+
+-- What undoes the writes of the call at hand: command, key and two words each, the last write last.
+local UNDO, undos = {}, 0
+
+local function undo_by(command, key, x, y)
+  UNDO[undos + 1], UNDO[undos + 2], UNDO[undos + 3], UNDO[undos + 4] = command, key, x, y or false
+  undos = undos + 4
+end
+
+-- Takes back all that was written.
+local function roll_back()
+  for i = undos - 3, 1, -4 do
+    local command, key, x, y = UNDO[i], UNDO[i + 1], UNDO[i + 2], UNDO[i + 3]
+    if command == 'HDEL' then
+      redis.pcall(command, key, x)
+    elseif redis.pcall(command, key, x, y) == 0 and command == 'HINCRBY' then
+      redis.pcall('HDEL', key, x)
+    end
+  end
+end
+
+local function hex(text)
+  return (string.gsub(text, '.', function(c) return format('%02x', byte(c)) end))
+end
+
+-- A row and a delta added up.
+local function merged(chunk, c2, a2, b2, m2, x2, l2, s2, p2)
+  local c, a, b, m, x, l, s, p = unpack_(ROW, chunk)
+  c = c + c2
+  if c > 4294967295 then c = 4294967295 end
+  if b2 > b then
+    l = l2
+  elseif b2 == b and l2 ~= NO_TTL and (l == NO_TTL or l2 > l) then
+    l = l2
+  end
+  if a2 < a then a = a2 end
+  if b2 > b then b = b2 end
+  if m2 < m then m = m2 end
+  if x2 > x then x = x2 end
+  if s ~= s2 then s = union(s, s2) end
+  if p ~= p2 then p = union(p, p2) end
+  return pack(ROW, c, a, b, m, x, l, s, p)
+end
+
+-- Row number of record `rk` in a name's value, or nil; then whether the value does not read.
+local function find(value, rk)
+  local p, n, last = 7, #rk, #value
+  while p <= last do
+    local length = byte(value, p + 1)
+    if not length then return nil, true end
+    if length == 255 then length = 18 end
+    local after = p + 6 + length
+    if after > last + 1 then return nil, true end
+    if sub(value, p, p + n - 1) == rk then return (unpack_('>I4', value, p + n)) end
+    p = after
+  end
+end
+
+-- Whether a name's value holds row `row`; a wide name's rows are in a hash of their own.
+local function holds(value, wide_key, row)
+  if byte(value, 7) == 255 then
+    reading = wide_key
+    local rows = call('HVALS', wide_key)
+    for i = 1, #rows do
+      if #rows[i] == 4 and unpack_('>I4', rows[i]) == row then return true end
+    end
+    return false
+  end
+  local p, last = 7, #value
+  while p <= last do
+    local length = byte(value, p + 1)
+    if length == 255 then length = 18 end
+    if not length or p + 5 + length > last then return false end
+    if unpack_('>I4', value, p + 2 + length) == row then return true end
+    p = p + 6 + length
+  end
+  return false
+end
+
+-- Moves a name whose first day became an earlier one; answers its new value.
+local function rejuvenate(value, day, days)
+  local old = unpack_('>I2', value, 5)
+  days[old] = (days[old] or 0) - 1
+  days[day] = (days[day] or 0) + 1
+  return sub(value, 1, 4) .. pack('>I2', day) .. sub(value, 7)
+end
+
+-- Ends a check: nothing was written yet, and `answer` says why nothing will be.
+local function refuse(answer)
+  error({ answer = answer })
+end
+
+-- Reads all that one kind of a batch (records, or negative answers with the prefix 'n') needs, and refuses what would
+-- be written over a hole: 'H' and the key that is damaged, 'E' when a row that is known is not what it was, 'F' and the
+-- key that has no room left.
+-- ARGV from `at`: packed known rows, number of unknown ones, then hash, name, rk, delta of each, those of
+-- one name together.
+local function prepare(tag, kind, ARGV, at)
+  local fast, unknown = ARGV[at], tonumber(ARGV[at + 1])
+  at = at + 2
+  local plan = { kind = kind, fast = fast, at = at, last = at + unknown * 4 - 1 }
+  if #fast == 0 and unknown == 0 then return plan end
+  local meta, days_key = tag .. kind .. 'm', tag .. kind .. 'd'
+  local rows_key, buckets, wide = tag .. kind .. 's', tag .. kind .. 'b', tag .. kind .. 'w'
+  local log = tag .. kind .. 'l'
+  reading = meta
+  local M = call('HMGET', meta, 'r', 'b', 'p', 'k', 's', 'n', 'z')
+  for i = 1, 7 do
+    -- Only the last may be missing.
+    M[i] = tonumber(M[i] or (i == 7 and 0) or nil)
+    if not M[i] or M[i] < 0 or M[i] % 1 ~= 0 then refuse('H' .. meta) end
+  end
+  local rows, block, pos, k, split, names = M[1], M[2], M[3], M[4], M[5], M[6]
+  local half = 2 ^ k
+  if k < 6 or k > 24 or split >= half or pos > LOG or names > rows - M[7] then refuse('H' .. meta) end
+  -- Buckets are added by their rule alone, so the number of names says how many there are.
+  local buckets_due = math.max(64, math.ceil(names / 8))
+  if half + split ~= buckets_due and buckets_due <= 16777216 then refuse('H' .. meta) end
+  reading = days_key
+  local has_days = call('HLEN', days_key) > 0
+  if (names > 0) ~= has_days then refuse('H' .. (names > 0 and days_key or meta)) end
+
+  -- What stands in rows and in buckets, by number and by hash.
+  local held, values, keys, older = {}, {}, {}, {}
+  local function hold(row)
+    local chunk = held[row]
+    if not chunk then
+      local slot = row % ROWS
+      reading = rows_key .. number((row - slot) / ROWS)
+      chunk = call('GETRANGE', reading, FROM[slot], TO[slot])
+      if #chunk ~= 32 then refuse('H' .. reading) end
+      held[row] = chunk
+    end
+    return chunk
+  end
+
+  for i = 1, #fast, 36 do
+    local row, first = unpack_('>I4', fast, i), unpack_('>I4', fast, i + 8)
+    local chunk = hold(row)
+    if sub(chunk, 30, 32) ~= sub(fast, i + 33, i + 35) or sub(chunk, 1, 4) == '\0\0\0\0' then refuse('E') end
+    local was = unpack_('>I4', chunk, 5)
+    if first < was and floor(first / 86400) < floor(was / 86400) then
+      -- Seldom: an older log came later. The name may now be older than its value says.
+      local day = floor(first / 86400)
+      local key = buckets .. number(bucket(unpack_('>I4', chunk, 29) % 16777216, half, split))
+      reading = key
+      local pairs_ = call('HGETALL', key)
+      for j = 1, #pairs_, 2 do
+        local hash, value = pairs_[j], pairs_[j + 1]
+        if #value < 6 then refuse('H' .. key) end
+        if day < unpack_('>I2', value, 5) and holds(value, wide .. hex(hash), row) then
+          values[hash], keys[hash] = value, key
+          older[#older + 1] = { hash, day }
+        end
+      end
+    end
+  end
+
+  local found, fresh, added = {}, 0, false
+  local end_block, end_pos = block, pos
+  local known = {}
+  for i = at, plan.last, 4 do
+    local hash, rk = ARGV[i], ARGV[i + 2]
+    local value, key = values[hash], keys[hash]
+    if value == nil then
+      local h1, h2, h3 = byte(hash, 6, 8)
+      key = buckets .. number(bucket(h1 * 65536 + h2 * 256 + h3, half, split))
+      reading = key
+      value = call('HGET', key, hash)
+      if value and #value < 6 then refuse('H' .. key) end
+      values[hash], keys[hash] = value, key
+    end
+    local row
+    if value then
+      if byte(value, 7) == 255 then
+        reading = wide .. hex(hash)
+        row = call('HGET', reading, rk)
+        if row then
+          if #row ~= 4 then refuse('H' .. reading) end
+          row = unpack_('>I4', row)
+        elseif call('EXISTS', reading) == 0 then
+          refuse('H' .. reading)
+        end
+      else
+        local garbled
+        row, garbled = find(value, rk)
+        if garbled then refuse('H' .. key) end
+      end
+    elseif not known[hash] then
+      known[hash] = true
+      local length = #ARGV[i + 1] + 1
+      if end_pos + length > LOG then
+        end_block, end_pos = end_block + 1, 0
+        if end_block > 65535 then refuse('F' .. log .. number(end_block)) end
+        if call('EXISTS', log .. number(end_block)) == 1 then refuse('H' .. meta) end
+      end
+      end_pos = end_pos + length
+      added = true
+    end
+    if row then
+      if row >= rows then refuse('H' .. meta) end
+      local chunk = hold(row)
+      if sub(chunk, 30, 32) ~= sub(hash, 6, 8) or sub(chunk, 1, 4) == '\0\0\0\0' then
+        refuse('H' .. rows_key .. number(floor(row / ROWS)))
+      end
+      found[i] = row
+    else
+      local slot = (rows + fresh) % ROWS
+      if slot == 0 then
+        if call('EXISTS', rows_key .. number((rows + fresh) / ROWS)) == 1 then refuse('H' .. meta) end
+      elseif fresh == 0 then
+        reading = rows_key .. number((rows - slot) / ROWS)
+        if #call('GETRANGE', reading, TO[ROWS - 1], TO[ROWS - 1]) ~= 1 then refuse('H' .. reading) end
+      end
+      fresh = fresh + 1
+    end
+  end
+  if rows + fresh > 4294967295 then refuse('F' .. rows_key .. number(floor(rows / ROWS))) end
+  if added and pos > 0 then
+    reading = log .. number(block)
+    if #call('GETRANGE', reading, LOG_END, LOG_END) ~= 1 then refuse('H' .. reading) end
+  elseif added and call('EXISTS', log .. number(block)) == 1 then
+    refuse('H' .. meta)
+  end
+  plan.rows, plan.block, plan.pos = rows, block, pos
+  plan.k, plan.split, plan.names = k, split, names
+  plan.meta = { r = rows, b = block, p = pos, k = k, s = split, n = names }
+  plan.held, plan.values, plan.keys, plan.older, plan.found = held, values, keys, older, found
+  return plan
+end
+
+-- Applies what `prepare` read. Appends to `out` (flag and row of each unknown) and `redo`.
+local function apply(tag, plan, ARGV, out, redo)
+  if not plan.held then return end
+  local kind, fast = plan.kind, plan.fast
+  local rows, block, pos, k, split, names =
+    plan.rows, plan.block, plan.pos, plan.k, plan.split, plan.names
+  local held, values, keys, found = plan.held, plan.values, plan.keys, plan.found
+  local half = 2 ^ k
+  local rows_key, buckets, wide = tag .. kind .. 's', tag .. kind .. 'b', tag .. kind .. 'w'
+  local log = tag .. kind .. 'l'
+  local days, lines, bytes, changed, before = {}, {}, 0, {}, {}
+  for hash, value in pairs(values) do before[hash] = value end
+
+  local function add(row, ...)
+    local slot = row % ROWS
+    local chunk = merged(held[row], ...)
+    local key = rows_key .. number((row - slot) / ROWS)
+    call('SETRANGE', key, FROM[slot], chunk)
+    undo_by('SETRANGE', key, FROM[slot], held[row])
+    held[row] = chunk
+  end
+
+  for i = 1, #fast, 36 do
+    local row, c, a, b, m, x, l, s, p = unpack_('>I4I4I4I4I4I4I4I4I4', fast, i)
+    add(row, c, a, b, m, x, l, s, p)
+  end
+  for i = 1, #plan.older do
+    local hash, day = plan.older[i][1], plan.older[i][2]
+    if day < unpack_('>I2', values[hash], 5) then
+      values[hash] = rejuvenate(values[hash], day, days)
+      changed[hash] = true
+    end
+  end
+
+  local function write_log()
+    if bytes == 0 then return end
+    -- APPEND would keep spare room: a block is made in its full size at once.
+    if pos == 0 then call('SETRANGE', log .. number(block), LOG - 1, '\0') end
+    call('SETRANGE', log .. number(block), pos, concat(lines))
+    pos = pos + bytes
+    lines, bytes = {}, 0
+  end
+
+  -- New rows follow each other: those of a block are written together.
+  local fresh, first, grown = {}, rows, rows
+  local function write_rows()
+    if rows == first then return end
+    local slot = first % ROWS
+    local chunk = rows_key .. number((first - slot) / ROWS)
+    if slot == 0 then call('SETRANGE', chunk, ROWS * 32 - 1, '\0') end
+    call('SETRANGE', chunk, FROM[slot], concat(fresh))
+    fresh, first = {}, rows
+  end
+
+  local told, undone, logged, added = #out, redo and #redo, 0, 0
+  for i = plan.at, plan.last, 4 do
+    local hash, rk, delta = ARGV[i], ARGV[i + 2], ARGV[i + 3]
+    local day = floor(unpack_('>I4', delta, 5) / 86400)
+    local value, row = values[hash], found[i]
+    if value and day < unpack_('>I2', value, 5) then
+      value = rejuvenate(value, day, days)
+      changed[hash] = true
+    end
+    told = told + 2
+    if row then
+      add(row, unpack_(ROW, delta))
+      out[told - 1], out[told] = '0', pack('>I4', row)
+    else
+      local packed = pack('>I4', rows)
+      rows = rows + 1
+      added = added + 1
+      fresh[added] = delta
+      if rows % ROWS == 0 then
+        write_rows()
+        added = 0
+      end
+      if redo then
+        undone = undone + 2
+        redo[undone - 1], redo[undone] = rk, sub(delta, 29, 32)
+      end
+      if not value then
+        local name = ARGV[i + 1]
+        local length = #name + 1
+        if pos + bytes + length > LOG then
+          write_log()
+          block = block + 1
+          pos, logged = 0, 0
+        end
+        value = pack('>I4I2', block * 65536 + pos + bytes, day) .. rk .. packed
+        changed[hash] = true
+        logged = logged + 2
+        lines[logged - 1], lines[logged] = name, '\n'
+        bytes = bytes + length
+        names = names + 1
+        days[day] = (days[day] or 0) + 1
+        out[told - 1], out[told] = '2', packed
+      elseif byte(value, 7) == 255 then
+        call('HSET', wide .. hex(hash), rk, packed)
+        undo_by('HDEL', wide .. hex(hash), rk)
+        out[told - 1], out[told] = '1', packed
+      else
+        value = value .. rk .. packed
+        changed[hash] = true
+        local target = #value > 2048 and wide .. hex(hash)
+        if target and call('EXISTS', target) == 0 then
+          local q, last = 7, #value
+          while q <= last do
+            local size = byte(value, q + 1)
+            if size == 255 then size = 18 end
+            local field = sub(value, q, q + 1 + size)
+            call('HSET', target, field, sub(value, q + 2 + size, q + 5 + size))
+            undo_by('HDEL', target, field)
+            q = q + 6 + size
+          end
+          value = sub(value, 1, 6) .. '\255'
+        end
+        out[told - 1], out[told] = '1', packed
+      end
+    end
+    values[hash] = value
+  end
+  for hash in pairs(changed) do
+    call('HSET', keys[hash], hash, values[hash])
+    if before[hash] then undo_by('HSET', keys[hash], hash, before[hash]) else undo_by('HDEL', keys[hash], hash) end
+  end
+  write_rows()
+  write_log()
+
+  -- Linear hashing: at most 8 names a bucket on average. Twice as many would spare 4 octets a record, and cost those
+  -- who ask for an address a quarter of their time: they read whole buckets. A call adds few names, so it splits few
+  -- buckets. What is of another type than a bucket ends it: nothing here may fail once rows are written.
+  local splits = 0
+  while names > 8 * (half + split) and splits < 64 do
+    local old, new = buckets .. number(split), buckets .. number(split + half)
+    local pairs_ = redis.pcall('HGETALL', old)
+    if pairs_.err then break end
+    local moved, gone = {}, {}
+    for j = 1, #pairs_, 2 do
+      local h1, h2, h3 = byte(pairs_[j], 6, 8)
+      if h3 and (h1 * 65536 + h2 * 256 + h3) % (half * 2) ~= split then
+        moved[#moved + 1] = pairs_[j]
+        moved[#moved + 1] = pairs_[j + 1]
+        gone[#gone + 1] = pairs_[j]
+      end
+    end
+    if #gone > 0 then
+      local set = redis.pcall('HSET', new, unpack(moved))
+      if type(set) == 'table' then break end
+      for j = 1, #gone do undo_by('HDEL', new, gone[j]) end
+      call('HDEL', old, unpack(gone))
+      for j = 1, #moved, 2 do undo_by('HSET', old, moved[j], moved[j + 1]) end
+    end
+    split = split + 1
+    if split == half then
+      k, half, split = k + 1, half * 2, 0
+    end
+    splits = splits + 1
+  end
+
+  if rows ~= grown or splits > 0 then
+    local meta = tag .. kind .. 'm'
+    call('HSET', meta, 'r', rows, 'b', block, 'p', pos, 'k', k, 's', split, 'n', names)
+    for field, number_ in pairs(plan.meta) do undo_by('HSET', meta, field, format('%d', number_)) end
+  end
+  for day, change in pairs(days) do
+    -- A count that is no number fails; `pdns admin verify` finds it.
+    local key = tag .. kind .. 'd'
+    local left = change ~= 0 and redis.pcall('HINCRBY', key, day, change)
+    if type(left) == 'number' then
+      undo_by('HINCRBY', key, day, format('%d', -change))
+      if left == 0 then call('HDEL', key, day) end
+    end
+  end
+end
+
+-- Everything that has to hold before a batch is applied: answers why it is not, or nothing and what to apply.
+local function check(tag, ARGV)
+  local source = ARGV[1]
+  reading = tag .. 'c'
+  local stored = call('HGET', reading, source)
+  local mark = stored and sub(stored, 1, 20) or ''
+  if mark == ARGV[3] then return 'D' end
+  if mark ~= ARGV[2] then return 'C' .. mark end
+  if call('EXISTS', tag .. 'v') == 1 then return 'M' end
+  reading = tag .. 'm'
+  local meta = call('HMGET', reading, 'e', 'r')
+  local epoch, rows = meta[1], tonumber(meta[2] or nil)
+  if not epoch or not rows then return 'H' .. reading end
+  if epoch ~= ARGV[4] then return 'E' .. epoch end
+  if tonumber(ARGV[5]) >= rows then return 'E' .. epoch end
+  local known_negative = tonumber(ARGV[6])
+  if known_negative >= 0 then
+    reading = tag .. 'nm'
+    rows = tonumber(call('HGET', reading, 'r') or nil)
+    if not rows then return 'H' .. reading end
+    if known_negative >= rows then return 'E' .. epoch end
+  end
+  local records = prepare(tag, '', ARGV, 7)
+  local negatives = prepare(tag, 'n', ARGV, records.last + 1)
+  if negatives.last < #ARGV then
+    reading = tag .. 't'
+    call('HLEN', reading)
+  end
+  return nil, { records = records, negatives = negatives }
+end
+
+-- The error that ended a call.
+local function failed(failure)
+  -- Redis 7.0 throws its errors as text, later versions as tables; what Lua throws has no code.
+  local text = type(failure) == 'table' and failure.err or tostring(failure)
+  if not string.match(text, '^%u+ ') then text = 'ERR ' .. text end
+  return redis.error_reply(text)
+end
+
+-- The answer of a call whose check ended with an error: a refusal, a key of another type, or the error.
+local function refusal_of(failure)
+  local text = failure
+  if type(failure) == 'table' then
+    if failure.answer then return failure.answer end
+    text = failure.err
+  end
+  if type(text) == 'string' and string.find(text, 'WRONGTYPE', 1, true) then return 'H' .. reading end
+  return failed(failure)
+end
+
+-- One batch of one source for one partition.
+-- KEYS[1]: the partition's tag. ARGV: source, checkpoint expected, checkpoint to write, the store's epoch, highest
+-- known row of records and of negative answers (-1: none), then the two kinds as `prepare` takes them, then pairs of
+-- digest and bytes of long RDATA.
+-- Answers 'D' done before, 'C' and the stored checkpoint: somebody else moved it, 'E' and the stored epoch:
+-- the rows known are not those of this store, 'M' the partition is being repaired, 'H' and a key that is damaged, 'F' and
+-- a key that would pass its limit; else 'A', and flag and row of each unknown record:
+-- '0' known, '1' new record, '2' new name.
+local function upsert(KEYS, ARGV)
+  if not unpack_ then init() end
+  local tag = KEYS[1]
+  local ok, refusal, plans = pcall(check, tag, ARGV)
+  if not ok then return refusal_of(refusal) end
+  if refusal then return refusal end
+  local out, redo = { 'A' }, { ARGV[3] }
+  undos = 0
+  local done, failure = pcall(function()
+    apply(tag, plans.records, ARGV, out, redo)
+    apply(tag, plans.negatives, ARGV, out, nil)
+    for i = plans.negatives.last + 1, #ARGV, 2 do
+      call('HSET', tag .. 't', ARGV[i], ARGV[i + 1])
+    end
+    call('HSET', tag .. 'c', ARGV[1], concat(redo))
+  end)
+  if not done then
+    roll_back()
+    return failed(failure)
+  end
+  return concat(out)
+end
+
+-- Marks a partition as one of the store and writes where its parts end, so that a partition that lost everything is
+-- never mistaken for an empty one. A kind that has keys and no such numbers has lost them: it is left as it is.
+-- KEYS[1]: the partition's tag. ARGV: the store's epoch and identity.
+local function mark(KEYS, ARGV)
+  if not unpack_ then init() end
+  local tag = KEYS[1]
+  local is_empty = true
+  for _, kind in ipairs({ 'n', '' }) do
+    local meta = tag .. kind .. 'm'
+    local keys = { tag .. kind .. 's0', tag .. kind .. 'l0', tag .. kind .. 'd' }
+    for i = 0, 63 do keys[#keys + 1] = tag .. kind .. 'b' .. i end
+    local has_rows = call('HGET', meta, 'r') ~= false
+    local has_keys = call('EXISTS', unpack(keys)) > 0
+    if has_rows or has_keys then is_empty = false end
+    if kind == '' and is_empty and call('EXISTS', tag .. 'c', tag .. 't') > 0 then is_empty = false end
+    local marks = call('HMGET', tag .. 'm', 'e', 'i')
+    if not has_rows and not has_keys and (is_empty or marks[1]) then
+      call('HSET', meta, 'r', 0, 'b', 0, 'p', 0, 'k', 6, 's', 0, 'n', 0)
+    end
+    if kind == '' then
+      if is_empty and not marks[1] then call('HSET', meta, 'e', ARGV[1]) end
+      if is_empty or marks[1] then call('HSET', meta, 'i', marks[2] or ARGV[2], 'a', 1) end
+    end
+  end
+  return 1
+end
+
+-- Forgets what has to be done again of a source's last batch, now that it is done.
+-- KEYS[1]: the partition's tag. ARGV: source, its checkpoint.
+local function settle(KEYS, ARGV)
+  if not unpack_ then init() end
+  local stored = call('HGET', KEYS[1] .. 'c', ARGV[1])
+  if stored and #stored > 20 and sub(stored, 1, 20) == ARGV[2] then
+    call('HSET', KEYS[1] .. 'c', ARGV[1], ARGV[2])
+    return 1
+  end
+  return 0
+end
+
+-- Deletes checkpoints that say no more than the acknowledged positions, which are kept elsewhere.
+-- KEYS[1]: the partition's tag. ARGV: pairs of source and acknowledged position. A checkpoint beyond that,
+-- half-way, or with something to be done again stays. Answers how many were deleted.
+local function forget(KEYS, ARGV)
+  if not unpack_ then init() end
+  local key, deleted = KEYS[1] .. 'c', 0
+  for i = 1, #ARGV, 2 do
+    local stored = call('HGET', key, ARGV[i])
+    if stored and #stored == 20 then
+      local done, _, slices, applied = unpack_('>I8I8I2I2', stored)
+      if done <= tonumber(ARGV[i + 1]) and applied >= slices then
+        deleted = deleted + call('HDEL', key, ARGV[i])
+      end
+    end
+  end
+  return deleted
+end
+
+-- Moves up to 512 members of a posting set to its children: child = floor(member / divisor) mod ways.
+-- KEYS[1]: the set. ARGV: divisor, ways, format of a child's suffix. Answers how many members are left,
+-- the mark -1 not counted.
+local function spread(KEYS, ARGV)
+  if not unpack_ then init() end
+  local key, divisor, ways, suffix = KEYS[1], tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3]
+  local children = {}
+  local members = call('SPOP', key, 512)
+  for i = 1, #members do
+    local member = tonumber(members[i])
+    -- What is no number was entered by nobody of ours.
+    if member and member >= 0 then
+      local child = format(suffix, floor(member / divisor) % ways)
+      local list = children[child] or {}
+      list[#list + 1] = members[i]
+      children[child] = list
+    end
+  end
+  for child, list in pairs(children) do call('SADD', key .. child, unpack(list)) end
+  call('SADD', key, '-1')
+  return call('SCARD', key) - 1
+end
+
+-- All that these functions run, with as many words as each needs behind its key.
+local COMMANDS = {
+  getrange = { '0', '0' }, setrange = { '0', '' }, exists = {},
+  hget = { 'f' }, hmget = { 'f' }, hgetall = {}, hvals = {}, hlen = {},
+  hset = { 'f', 'v' }, hdel = { 'f' }, hincrby = { 'f', '1' },
+  sadd = { '1' }, spop = {}, scard = {},
+}
+
+-- And what `mend` runs.
+local MENDING = {
+  get = {}, pexpire = { '1' }, del = {}, setrange = { '0', '' }, hset = { 'f', 'v' }, hdel = { 'f' },
+}
+
+-- An error when the user may not run all these commands. Asked for before an agent writes anything: one who
+-- is stopped within `upsert` would leave half a batch behind.
+local function refused(key, commands)
+  if not redis.acl_check_cmd then return nil end
+  for command, words in pairs(commands) do
+    if not redis.acl_check_cmd(command, key, unpack(words)) then
+      return redis.error_reply('NOPERM this user may not run ' .. command .. ' on ' .. key)
+    end
+  end
+end
+
+-- Creates the schema unless there is one. KEYS[1]: its key. ARGV: fields and values. Answers all of it.
+local function create(KEYS, ARGV)
+  if not unpack_ then init() end
+  local refusal = refused(KEYS[1], COMMANDS)
+  if refusal then return refusal end
+  if call('EXISTS', KEYS[1]) == 0 then call('HSET', KEYS[1], unpack(ARGV)) end
+  return call('HGETALL', KEYS[1])
+end
+
+-- Changes keys of a partition that is held for repair, and holds it for longer.
+-- KEYS[1]: the partition's tag. ARGV: the token that it is held with, for how many milliseconds more (0: no longer),
+-- then for each change: the command, how many words follow, the end of the key, and the other words.
+-- Answers 1, or 0 and changes nothing when it is not held with this token.
+local function mend(KEYS, ARGV)
+  if not unpack_ then init() end
+  local refusal = refused(KEYS[1], MENDING)
+  if refusal then return refusal end
+  local tag = KEYS[1]
+  if call('GET', tag .. 'v') ~= ARGV[1] then return 0 end
+  local i = 3
+  while i <= #ARGV do
+    local count = tonumber(ARGV[i + 1])
+    call(ARGV[i], tag .. ARGV[i + 2], unpack(ARGV, i + 3, i + 1 + count))
+    i = i + 2 + count
+  end
+  if ARGV[2] == '0' then call('DEL', tag .. 'v') else call('PEXPIRE', tag .. 'v', ARGV[2]) end
+  return 1
+end
+
+-- The bit of a sensor. KEYS[1]: the hash of sensors. ARGV: its name. The 32nd and later share bit 31.
+local function sensor(KEYS, ARGV)
+  if not unpack_ then init() end
+  local refusal = refused(KEYS[1], COMMANDS)
+  if refusal then return refusal end
+  local number_ = call('HGET', KEYS[1], ARGV[1])
+  if not number_ then
+    -- One more than the highest: an entry that was lost leaves its bit to nobody else.
+    number_ = 0
+    local bits = call('HVALS', KEYS[1])
+    for i = 1, #bits do number_ = math.max(number_, (tonumber(bits[i]) or 0) + 1) end
+    number_ = math.min(number_, 31)
+    call('HSET', KEYS[1], ARGV[1], number_)
+  end
+  return tonumber(number_)
+end
+
+redis.register_function('pdns_upsert_DIGEST', upsert)
+redis.register_function('pdns_mark_DIGEST', mark)
+redis.register_function('pdns_mend_DIGEST', mend)
+redis.register_function('pdns_settle_DIGEST', settle)
+redis.register_function('pdns_forget_DIGEST', forget)
+redis.register_function('pdns_spread_DIGEST', spread)
+redis.register_function('pdns_create_DIGEST', create)
+redis.register_function('pdns_sensor_DIGEST', sensor)

@@ -1,0 +1,426 @@
+//! A batch into Redis: pipelined, each slice atomic and applied once.
+//!
+//! Downstream of `store/write/batch.rs`. For each partition one call is under way at most, since the next one
+//! replaces the redo of the one before; the partitions take turns in two halves, so that Redis works on one
+//! half while the replies of the other are read.
+
+use crate::record::FactBuf;
+use crate::store::layout::encoding::Stored;
+use crate::store::layout::keys::{Keys, Kind, Pointer};
+use crate::store::layout::posting::{LARGE, Posting};
+use crate::store::redis::client::Packed;
+use crate::store::redis::reply;
+use crate::store::write::batch::{Batch, Packer};
+use crate::store::write::checkpoint::Checkpoint;
+use crate::store::{Store, StoreError, schema};
+use std::collections::{HashSet, VecDeque};
+
+/// IPv6 /48 that are remembered as entered into the directory.
+const NETS: usize = 1 << 16;
+
+/// What writing remembers between batches.
+#[derive(Default)]
+pub(crate) struct Memory {
+    nets: HashSet<u64>,
+    /// Connection that this was learnt over, and the run of the server at its other end.
+    generation: u64,
+    run: Option<String>,
+    /// Sets that turned out large.
+    large: Vec<Posting>,
+    /// Entries of the inverse index that may not have been written when the connection was lost.
+    owed: Vec<Owed>,
+}
+
+/// An entry of the inverse index that is to be written again.
+#[derive(Clone)]
+struct Owed {
+    /// The log whose batch it belongs to.
+    log: [u8; 16],
+    posting: Posting,
+    owner: Pointer,
+}
+
+/// A batch on its way.
+struct Way {
+    /// What is under way of each half of the parts.
+    halves: [Vec<Flight>; 2],
+    /// New records, by part, that are to be entered into the inverse index.
+    postings: Vec<Vec<(Posting, Pointer)>>,
+}
+
+/// What was sent for one part and is not answered yet.
+struct Flight {
+    part: usize,
+    /// Entries of the inverse index that are not confirmed, and how many replies there are to each.
+    added: VecDeque<(Posting, Pointer)>,
+    replies: VecDeque<usize>,
+    /// Sets whose size was asked for, after those.
+    probes: Vec<Posting>,
+    /// The call, last.
+    call: Option<usize>,
+}
+
+impl Store {
+    /// What packs windows for this store.
+    #[must_use]
+    pub fn packer(&self) -> Packer {
+        Packer {
+            keys: self.keys.clone(),
+            router: self.router.clone(),
+            epoch: self.schema.epoch,
+            upsert: self.link.functions.upsert.clone(),
+        }
+    }
+
+    /// How many entries of the inverse index are still to be written by [`Store::flush`]: they are missing in the
+    /// store when this one is dropped.
+    #[must_use]
+    pub fn owed_entries(&self) -> usize {
+        self.memory.owed.len()
+    }
+
+    /// Writes a batch and moves the checkpoint to its end.
+    ///
+    /// May be called again with the same arguments after errors that can be waited out ([`crate::store::Retry::Wait`]).
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] when somebody else moved the checkpoint, when Redis lost data or was started
+    /// anew, or when a reply was lost: load the checkpoint, forget what was sent, and read the log again.
+    /// Others as they come.
+    pub fn flush(
+        &mut self,
+        checkpoint: &mut Checkpoint,
+        batch: &mut Batch,
+    ) -> Result<(), StoreError> {
+        self.renew(checkpoint, batch)?;
+        let postings = batch.parts.iter().map(|_| Vec::new()).collect();
+        let mut way = Way { halves: [Vec::new(), Vec::new()], postings };
+        let result = self.run(checkpoint, batch, &mut way);
+        if result.is_err() {
+            // Replies may be outstanding, or what we believe of the server is wrong. The redo in the store
+            // may be that of a later call already than the one whose entries were refused.
+            self.link.hang_up();
+            let added = way.halves.into_iter().flatten().flat_map(|flight| flight.added);
+            let owed = added.chain(way.postings.into_iter().flatten());
+            let log = batch.log;
+            self.memory.owed.extend(owed.map(|(posting, owner)| Owed { log, posting, owner }));
+        }
+        result?;
+        if !batch.finish {
+            checkpoint.acknowledged = batch.end;
+        }
+        self.spread_large()
+    }
+
+    /// After a new connection: what is known of the server is forgotten, and what the batch takes for granted
+    /// is compared with what is there.
+    fn renew(&mut self, checkpoint: &Checkpoint, batch: &mut Batch) -> Result<(), StoreError> {
+        // Makes the connection, if there is none, before its number is compared.
+        self.check_marked()?;
+        if self.memory.generation == self.link.generation() {
+            return if self.memory.owed.is_empty() { Ok(()) } else { self.pay(&batch.log) };
+        }
+        self.memory.nets.clear();
+        self.memory.large.clear();
+        // An error that the server answers ends a connection, the refusal to tell its run, too: the marks are
+        // loaded last, over the connection that is kept.
+        self.link.load_functions()?;
+        let run = self.link.run()?;
+        self.pay(&batch.log)?;
+        let marks = self.load_marks(&batch.log)?;
+        // A server that was started anew may have lost rows that are known here.
+        let same = self.memory.generation == 0 || (run.is_some() && run == self.memory.run);
+        self.memory.run = run;
+        self.memory.generation = self.link.generation();
+        if same && marks == checkpoint.marks {
+            return Ok(());
+        }
+        batch.confirm(&marks);
+        Err(StoreError::Conflict)
+    }
+
+    /// Writes the entries of the inverse index that are owed. Twice does no harm.
+    ///
+    /// Those that Redis rejects stay owed: they hold up the batches of their own log, and not of others.
+    fn pay(&mut self, log: &[u8; 16]) -> Result<(), StoreError> {
+        let owed = self.memory.owed.clone();
+        let mut packed = Packed::default();
+        let mut counts = Vec::with_capacity(owed.len());
+        for Owed { posting, owner, .. } in &owed {
+            let before = packed.len();
+            self.memory.add_posting(posting, posting.member(*owner), &self.keys, &mut packed);
+            counts.push(packed.len() - before);
+        }
+        self.link.send(&packed)?;
+        let (mut rejected, mut result) = (Vec::new(), Ok(()));
+        for (entry, count) in owed.into_iter().zip(counts) {
+            let mut reply = Ok(());
+            for _ in 0..count {
+                reply = reply.and(self.link.answer().map(drop));
+            }
+            match reply.map_err(|error| error.at_key(&entry.posting.key)) {
+                Ok(()) => {}
+                Err(
+                    error @ (StoreError::Server(_)
+                    | StoreError::Refused(_)
+                    | StoreError::Damaged { .. }),
+                ) => {
+                    if entry.log == *log {
+                        result = result.and(Err(error));
+                    }
+                    rejected.push(entry);
+                }
+                Err(error) => {
+                    // More replies may be outstanding.
+                    self.link.hang_up();
+                    return Err(error);
+                }
+            }
+        }
+        self.memory.owed = rejected;
+        result
+    }
+
+    /// Sends and receives until every part is applied and entered into the inverse index.
+    fn run(
+        &mut self,
+        checkpoint: &mut Checkpoint,
+        batch: &mut Batch,
+        way: &mut Way,
+    ) -> Result<(), StoreError> {
+        let mut packed = Packed::default();
+        loop {
+            let mut idle = true;
+            for (half, flights) in way.halves.iter_mut().enumerate() {
+                // First the replies of this half's last round, then its next round.
+                while let Some(flight) = flights.last_mut() {
+                    idle = false;
+                    self.land(flight, checkpoint, batch, &mut way.postings)?;
+                    flights.pop();
+                }
+                packed.clear();
+                for (index, (part, due)) in
+                    batch.parts.iter().zip(&mut way.postings).enumerate().skip(half).step_by(2)
+                {
+                    let before = packed.len();
+                    let added = std::mem::take(due);
+                    let (replies, probes) =
+                        self.memory.add_postings(&added, &self.keys, &mut packed);
+                    let call = (!part.calls.is_empty()).then_some(part.calls.start);
+                    if let Some(call) = call.and_then(|call| batch.calls.get(call)) {
+                        packed.raw(batch.octets.get(call.octets.clone()).unwrap_or_default());
+                    }
+                    if packed.len() > before {
+                        let added = added.into();
+                        flights.push(Flight { part: index, added, replies, probes, call });
+                    }
+                }
+                // Replies come in the order of the calls, and the next to land is taken from the end.
+                flights.reverse();
+                if !packed.is_empty() {
+                    idle = false;
+                    self.link.send(&packed)?;
+                }
+            }
+            if idle {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Takes the replies of a flight.
+    fn land(
+        &mut self,
+        flight: &mut Flight,
+        checkpoint: &mut Checkpoint,
+        batch: &mut Batch,
+        postings: &mut [Vec<(Posting, Pointer)>],
+    ) -> Result<(), StoreError> {
+        while let (Some((posting, _)), Some(&replies)) =
+            (flight.added.front(), flight.replies.front())
+        {
+            for _ in 0..replies {
+                self.link.receive().map_err(|error| error.at_key(&posting.key))?;
+            }
+            flight.added.pop_front();
+            flight.replies.pop_front();
+        }
+        for probe in &flight.probes {
+            if reply::integer(&self.link.receive()?)? > LARGE {
+                self.memory.large.push(probe.clone());
+            }
+        }
+        let Some(number) = flight.call else { return Ok(()) };
+        let partition = batch.parts.get(flight.part).map_or(0, |part| part.partition);
+        let refused =
+            |error: StoreError| error.at_key(&format!("{}...", self.keys.partition(partition)));
+        let answer = reply::octets(self.link.receive().map_err(refused)?)?;
+        let (Some(call), Some(part), Some(postings)) = (
+            batch.calls.get(number),
+            batch.parts.get_mut(flight.part),
+            postings.get_mut(flight.part),
+        ) else {
+            return Err(StoreError::Reply);
+        };
+        let (verdict, rest) = answer.split_first().ok_or(StoreError::Reply)?;
+        match verdict {
+            b'A' => {}
+            b'C' => return Err(StoreError::Conflict),
+            // The store lost data or is another one: the rows we know are not its rows.
+            b'E' if rest.is_empty() || rest == self.schema.epoch => {
+                return Err(StoreError::Conflict);
+            }
+            b'E' => return Err(self.unlike(&self.keys.meta(partition, Kind::Record))),
+            b'M' => {
+                let text = "the store is being repaired (`pdns admin verify --repair`)";
+                return Err(StoreError::Unavailable(text.to_owned()));
+            }
+            b'H' => return Err(self.unlike(&String::from_utf8_lossy(rest))),
+            b'F' => {
+                let key = String::from_utf8_lossy(rest).into_owned();
+                return Err(StoreError::LimitReached { key });
+            }
+            b'D' => {
+                return Err(StoreError::Unavailable("a batch was applied unnoticed".to_owned()));
+            }
+            _ => return Err(StoreError::Reply),
+        }
+        let unknown = batch.unknown.get(call.unknown.clone()).unwrap_or_default();
+        let (rows, _) = rest.as_chunks::<5>();
+        for (&[flag, a, b, c, d], unknown) in rows.iter().zip(unknown) {
+            batch.learned.push((unknown.index, u32::from_be_bytes([a, b, c, d])));
+            if !matches!(flag, b'1' | b'2') || unknown.key.is_empty() {
+                continue;
+            }
+            let key = batch.record_keys.get(unknown.key.clone()).unwrap_or_default();
+            let (stored, _) = Stored::read(key).ok_or(StoreError::Reply)?;
+            let long = unknown.long.and_then(|long| batch.long.get(long));
+            if let FactBuf::Record(rdata) = stored.with_octets(long.map_or(&[], |long| long)) {
+                let posting = Posting::of(rdata.as_rdata(), &self.keys, &self.router);
+                postings.push((posting, Pointer::to(unknown.place)));
+            }
+        }
+        if let Some(mark) = checkpoint.marks.get_mut(usize::from(part.partition)) {
+            *mark = Some(call.mark);
+        }
+        batch.confirmed += call.sightings;
+        part.calls.start = number + 1;
+        Ok(())
+    }
+
+    /// The error of a batch that found a key damaged, or marked by another store: the store may have been emptied,
+    /// replaced or repaired since it was opened.
+    fn unlike(&mut self, key: &str) -> StoreError {
+        // Replies are outstanding.
+        self.link.hang_up();
+        let was_marked = self.schema.is_marked;
+        match schema::same(&mut self.link, &self.keys, &self.router, &self.schema) {
+            Ok(is_marked) => {
+                self.schema.is_marked = is_marked;
+                if was_marked && !is_marked {
+                    StoreError::Conflict
+                } else {
+                    StoreError::damaged(key)
+                }
+            }
+            Err(error) => error,
+        }
+    }
+
+    /// Makes sure that the store is the one that was opened, and that its partitions are marked.
+    pub(in crate::store) fn check_marked(&mut self) -> Result<(), StoreError> {
+        self.schema.is_marked =
+            schema::same(&mut self.link, &self.keys, &self.router, &self.schema)?;
+        if !self.schema.is_marked {
+            self.link.load_functions()?;
+            schema::mark_all(&mut self.link, &self.keys, &self.router, &mut self.schema)?;
+        }
+        Ok(())
+    }
+
+    /// Spreads the posting sets that turned out large.
+    fn spread_large(&mut self) -> Result<(), StoreError> {
+        let mut large = std::mem::take(&mut self.memory.large);
+        large.sort_by(|a, b| a.key.cmp(&b.key));
+        large.dedup_by(|a, b| a.key == b.key);
+        while let Some(set) = large.pop() {
+            let Some((level, deeper)) = set.levels.split_first() else { continue };
+            let function = self.link.functions.spread.clone();
+            let divisor = (1_u64 << level.shift).to_string();
+            let ways = level.ways.to_string();
+            let words: [&[u8]; 7] = [
+                b"FCALL",
+                function.as_bytes(),
+                b"1",
+                set.key.as_bytes(),
+                divisor.as_bytes(),
+                ways.as_bytes(),
+                level.format().as_bytes(),
+            ];
+            while reply::integer(&self.link.ask(&words)?)? > 0 {}
+            if deeper.is_empty() {
+                continue;
+            }
+            let children =
+                (0..level.ways).map(|child| format!("{}{}", set.key, level.suffix(child)));
+            let children: Vec<String> = children.collect();
+            let mut packed = Packed::default();
+            for child in &children {
+                packed.command(&[b"SCARD", child.as_bytes()]);
+            }
+            for (key, size) in children.into_iter().zip(self.link.call(&packed)?) {
+                if reply::integer(&size)? > LARGE {
+                    large.push(Posting { key, upper: set.upper, levels: deeper, net: None });
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Memory {
+    /// Packs what enters records into the inverse index, and then the questions for the sizes of some of its
+    /// sets: how many replies each entry has, and these sets.
+    fn add_postings(
+        &mut self,
+        due: &[(Posting, Pointer)],
+        keys: &Keys,
+        packed: &mut Packed,
+    ) -> (VecDeque<usize>, Vec<Posting>) {
+        let (mut replies, mut probes) = (VecDeque::with_capacity(due.len()), Vec::new());
+        for (posting, owner) in due {
+            let (member, before) = (posting.member(*owner), packed.len());
+            self.add_posting(posting, member, keys, packed);
+            replies.push_back(packed.len() - before);
+            if Posting::is_probe(member) {
+                probes.push(posting.clone());
+            }
+        }
+        for probe in &probes {
+            packed.command(&[b"SCARD", probe.key.as_bytes()]);
+        }
+        (replies, probes)
+    }
+
+    /// Packs what enters one record into the inverse index; the directory first, so that a reader that
+    /// sees the member can also find its set.
+    pub(crate) fn add_posting(
+        &mut self,
+        posting: &Posting,
+        member: u64,
+        keys: &Keys,
+        packed: &mut Packed,
+    ) {
+        if let Some(net) = posting.net
+            && !self.nets.contains(&net)
+        {
+            if self.nets.len() >= NETS {
+                self.nets.clear();
+            }
+            self.nets.insert(net);
+            let directory = Posting::directory(net, keys);
+            packed.command(&[b"SADD", directory.as_bytes(), net.to_string().as_bytes()]);
+        }
+        packed.command(&[b"SADD", posting.key.as_bytes(), member.to_string().as_bytes()]);
+    }
+}
