@@ -7,6 +7,7 @@
 
 mod error;
 mod layout;
+mod options;
 mod read;
 mod redis;
 mod schema;
@@ -14,9 +15,10 @@ mod tags;
 mod verify;
 mod write;
 
-pub use error::Retry;
+pub use error::{Retry, StoreError};
 pub use layout::keys::Kind;
 pub use layout::type_code::{Told, ToldTypes};
+pub use options::Options;
 pub use read::changes::Ends;
 pub use read::lookup::{About, Each};
 pub use read::name_totals::{OwnerSum, Owners, Slot};
@@ -39,198 +41,8 @@ use layout::keys::{Buckets, Keys};
 use redis::capacity;
 use redis::client::Link;
 use std::collections::HashMap;
-use std::io;
-use std::path::PathBuf;
 use std::sync::Arc;
 use write::upsert::Memory;
-
-/// How to reach a store.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Options {
-    /// `managed:`, `redis://`, `rediss://` or `redis+unix://`.
-    pub url: String,
-    /// What all keys begin with.
-    pub prefix: String,
-    /// ACL user; the default user when absent.
-    pub user: Option<String>,
-    /// Its password, as it was when the options were made.
-    pub password: Option<String>,
-    /// File that holds the password: read again for each connection, since it may be replaced.
-    pub password_file: Option<PathBuf>,
-    /// The settings file that names the store, for messages.
-    pub named_in: Option<PathBuf>,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            url: "managed:".to_owned(),
-            prefix: "pd:".to_owned(),
-            user: None,
-            password: None,
-            password_file: None,
-            named_in: None,
-        }
-    }
-}
-
-impl Options {
-    /// The URL without its password, fit to be shown.
-    #[must_use]
-    pub fn shown_url(&self) -> String {
-        mask(&self.url)
-    }
-
-    /// The password for a new connection: that of the file, or the one known before while the file cannot be read,
-    /// as when it is just being replaced.
-    fn current_password(&self) -> Option<String> {
-        let read =
-            self.password_file.as_deref().and_then(|path| read_password(path).ok().flatten());
-        read.or_else(|| self.password.clone())
-    }
-}
-
-impl std::fmt::Debug for Options {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Options")
-            .field("url", &self.shown_url())
-            .field("prefix", &self.prefix)
-            .field("user", &self.user)
-            .finish_non_exhaustive()
-    }
-}
-
-/// Why the store could not do what it was asked.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// The URL is none that we can connect to.
-    #[error("cannot use {url} as a Redis URL: {cause}")]
-    Url {
-        /// The URL without its password.
-        url: String,
-        /// What is wrong with it.
-        cause: String,
-    },
-    /// The private redis-server could not be started or stopped.
-    #[error("{act}")]
-    Managed {
-        /// What was attempted, and what to do.
-        act: String,
-        /// Why it failed.
-        #[source]
-        cause: io::Error,
-    },
-    /// Redis is away, loading or busy: it may be better later.
-    #[error("{0}")]
-    Unavailable(String),
-    /// Redis answers, but has no room or time to serve: it loads its data, has no connection to spare or cannot save.
-    #[error("{0}")]
-    Busy(String),
-    /// Redis has reached its memory limit and refuses to write.
-    #[error(
-        "the store is full, nothing is being written: Redis has reached maxmemory; give it more memory"
-    )]
-    Full,
-    /// Redis is a replica, or was made one by a failover.
-    #[error("Redis is read-only, nothing is being written: it is a replica; name the primary")]
-    ReadOnly,
-    /// Redis may delete records to make room.
-    #[error(
-        "Redis may evict records, so nothing is written to it: maxmemory-policy is {policy}; set it to noeviction"
-    )]
-    Evicts {
-        /// Its `maxmemory-policy`.
-        policy: String,
-    },
-    /// A key is gone that Redis may have deleted to make room.
-    #[error(
-        "{cause}; Redis has evicted {evicted} keys since it was started (maxmemory-policy {policy}), which may have been \
-         among them: set it to noeviction, then repair the store or import again"
-    )]
-    Evicted {
-        /// What was found without looking at eviction.
-        cause: Box<StoreError>,
-        /// Keys that it deleted.
-        evicted: u64,
-        /// Its `maxmemory-policy`.
-        policy: String,
-    },
-    /// Redis keeps rejecting one batch, or what is known of one log, while it takes other commands.
-    #[error("Redis keeps rejecting a batch")]
-    Rejected(#[source] Box<StoreError>),
-    /// Redis refuses the user or what they may do.
-    #[error("Redis refuses access: {0}")]
-    Refused(String),
-    /// There is no store, and this user may not create one.
-    #[error(
-        "there is no store with the prefix {prefix} yet, and this user, who may not run {right}, cannot \
-         make one: a sensor's agent has to write first"
-    )]
-    Missing {
-        /// What its keys would begin with.
-        prefix: String,
-        /// The command that they may not run.
-        right: String,
-    },
-    /// Redis answered with an error.
-    #[error("Redis answered: {0}")]
-    Server(String),
-    /// The server cannot run our functions: which server it is, and what to do.
-    #[error("{0}")]
-    NoFunctions(String),
-    /// The server holds only a part of the keys.
-    #[error(
-        "the server is a node of a Redis Cluster, which pdns does not support yet: use a single Redis or Valkey"
-    )]
-    Cluster,
-    /// The store has a layout that this program does not know.
-    #[error("the store has schema version {found}, this program knows {known}: {advice}")]
-    Schema {
-        /// The store's.
-        found: String,
-        /// Ours.
-        known: u32,
-        /// What to do.
-        advice: &'static str,
-    },
-    /// Redis answered something of another shape than expected.
-    #[error("Redis gave an answer of an unexpected shape")]
-    Reply,
-    /// A value does not read as what it should be.
-    #[error("{key} in the store is damaged: run `pdns admin verify`")]
-    Damaged {
-        /// Its key.
-        key: String,
-    },
-    /// A key is lost, and nothing tells what it held.
-    #[error("{key} is lost and cannot be rebuilt: {why}")]
-    Lost {
-        /// The key.
-        key: String,
-        /// Why not, and what to do.
-        why: &'static str,
-    },
-    /// A number in the layout would pass what its field holds.
-    #[error(
-        "{key} cannot be written: this partition of the store has as many names or records as the layout \
-         can number; start another store, with another prefix"
-    )]
-    LimitReached {
-        /// The block that there is no number for.
-        key: String,
-    },
-    /// The store was emptied, or another one took its place: what was known of it is worth nothing.
-    #[error("the store was emptied or replaced by another one")]
-    Replaced,
-    /// More tags than a client can be asked to keep.
-    #[error(
-        "the store would have more than {MAX_TAGS} tags: clear some, or tag prefixes and whole domains"
-    )]
-    TooManyTags,
-    /// Somebody else moved a log's checkpoint, or Redis lost it: it has to be loaded again.
-    #[error("the checkpoint of the log was moved by another agent or lost")]
-    Conflict,
-}
 
 /// A store, over one connection of its own.
 pub struct Store {
@@ -290,6 +102,22 @@ impl Store {
     /// [`StoreError::Replaced`] when it is not; others as they come.
     pub fn check(&mut self) -> Result<(), StoreError> {
         schema::same(&mut self.link, &self.keys, &self.router, &self.schema).map(drop)
+    }
+
+    /// The memory of Redis; `None` when this user may not ask for it.
+    ///
+    /// # Errors
+    /// When Redis does not answer.
+    pub fn capacity(&mut self) -> Result<Option<Capacity>, StoreError> {
+        capacity::capacity(&mut self.link)
+    }
+
+    /// The memory of Redis, if that keeps what is written to it.
+    ///
+    /// # Errors
+    /// [`StoreError::Evicts`] when it may not; others as they come.
+    pub fn safe_capacity(&mut self) -> Result<Option<Capacity>, StoreError> {
+        capacity::safe_capacity(&mut self.link)
     }
 
     fn partitions(&self) -> impl Iterator<Item = u8> + use<> {

@@ -1,7 +1,140 @@
 //! Errors sorted: what Redis said, and what a caller can do about it.
 
-use crate::store::StoreError;
+use super::MAX_TAGS;
 use redis::{ErrorKind, RedisError, ServerErrorKind};
+use std::io;
+
+/// Why the store could not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The URL is none that we can connect to.
+    #[error("cannot use {url} as a Redis URL: {cause}")]
+    Url {
+        /// The URL without its password.
+        url: String,
+        /// What is wrong with it.
+        cause: String,
+    },
+    /// The private redis-server could not be started or stopped.
+    #[error("{act}")]
+    Managed {
+        /// What was attempted, and what to do.
+        act: String,
+        /// Why it failed.
+        #[source]
+        cause: io::Error,
+    },
+    /// Redis is away, loading or busy: it may be better later.
+    #[error("{0}")]
+    Unavailable(String),
+    /// Redis answers, but has no room or time to serve: it loads its data, has no connection to spare or cannot save.
+    #[error("{0}")]
+    Busy(String),
+    /// Redis has reached its memory limit and refuses to write.
+    #[error(
+        "the store is full, nothing is being written: Redis has reached maxmemory; give it more memory"
+    )]
+    Full,
+    /// Redis is a replica, or was made one by a failover.
+    #[error("Redis is read-only, nothing is being written: it is a replica; name the primary")]
+    ReadOnly,
+    /// Redis may delete records to make room.
+    #[error(
+        "Redis may evict records, so nothing is written to it: maxmemory-policy is {policy}; set it to noeviction"
+    )]
+    Evicts {
+        /// Its `maxmemory-policy`.
+        policy: String,
+    },
+    /// A key is gone that Redis may have deleted to make room.
+    #[error(
+        "{cause}; Redis has evicted {evicted} keys since it was started (maxmemory-policy {policy}), which may have been \
+         among them: set it to noeviction, then repair the store or import again"
+    )]
+    Evicted {
+        /// What was found without looking at eviction.
+        cause: Box<StoreError>,
+        /// Keys that it deleted.
+        evicted: u64,
+        /// Its `maxmemory-policy`.
+        policy: String,
+    },
+    /// Redis keeps rejecting one batch, or what is known of one log, while it takes other commands.
+    #[error("Redis keeps rejecting a batch")]
+    Rejected(#[source] Box<StoreError>),
+    /// Redis refuses the user or what they may do.
+    #[error("Redis refuses access: {0}")]
+    Refused(String),
+    /// There is no store, and this user may not create one.
+    #[error(
+        "there is no store with the prefix {prefix} yet, and this user, who may not run {right}, cannot \
+         make one: a sensor's agent has to write first"
+    )]
+    Missing {
+        /// What its keys would begin with.
+        prefix: String,
+        /// The command that they may not run.
+        right: String,
+    },
+    /// Redis answered with an error.
+    #[error("Redis answered: {0}")]
+    Server(String),
+    /// The server cannot run our functions: which server it is, and what to do.
+    #[error("{0}")]
+    NoFunctions(String),
+    /// The server holds only a part of the keys.
+    #[error(
+        "the server is a node of a Redis Cluster, which pdns does not support yet: use a single Redis or Valkey"
+    )]
+    Cluster,
+    /// The store has a layout that this program does not know.
+    #[error("the store has schema version {found}, this program knows {known}: {advice}")]
+    Schema {
+        /// The store's.
+        found: String,
+        /// Ours.
+        known: u32,
+        /// What to do.
+        advice: &'static str,
+    },
+    /// Redis answered something of another shape than expected.
+    #[error("Redis gave an answer of an unexpected shape")]
+    Reply,
+    /// A value does not read as what it should be.
+    #[error("{key} in the store is damaged: run `pdns admin verify`")]
+    Damaged {
+        /// Its key.
+        key: String,
+    },
+    /// A key is lost, and nothing tells what it held.
+    #[error("{key} is lost and cannot be rebuilt: {why}")]
+    Lost {
+        /// The key.
+        key: String,
+        /// Why not, and what to do.
+        why: &'static str,
+    },
+    /// A number in the layout would pass what its field holds.
+    #[error(
+        "{key} cannot be written: this partition of the store has as many names or records as the layout \
+         can number; start another store, with another prefix"
+    )]
+    LimitReached {
+        /// The block that there is no number for.
+        key: String,
+    },
+    /// The store was emptied, or another one took its place: what was known of it is worth nothing.
+    #[error("the store was emptied or replaced by another one")]
+    Replaced,
+    /// More tags than a client can be asked to keep.
+    #[error(
+        "the store would have more than {MAX_TAGS} tags: clear some, or tag prefixes and whole domains"
+    )]
+    TooManyTags,
+    /// Somebody else moved a log's checkpoint, or Redis lost it: it has to be loaded again.
+    #[error("the checkpoint of the log was moved by another agent or lost")]
+    Conflict,
+}
 
 /// What a server means that takes no more connections.
 const NO_CONNECTIONS: &str = "Redis takes no more connections (maxclients)";

@@ -2,11 +2,12 @@
 
 use crate::hash::{Hasher, Router};
 use crate::store::StoreError;
-use crate::store::layout::keys::{Keys, PARTITIONS, VERSION};
+use crate::store::layout::keys::{Keys, Kind, PARTITIONS, VERSION};
 use crate::store::layout::marks::{self, Epoch, Identity, PartitionMark, pack_mark, read_mark};
 use crate::store::redis::client::{Link, Packed};
 use crate::store::redis::reply::Pairs;
 use crate::store::redis::{capacity, reply};
+use crate::store::write::functions::FUNCTIONS;
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::io::Read as _;
@@ -135,7 +136,7 @@ pub(crate) fn mark_all(
     router: &Router,
     schema: &mut Schema,
 ) -> Result<(), StoreError> {
-    marks::mark(link, keys, router.partitions(), schema.epoch, &schema.identity)?;
+    mark(link, keys, router.partitions(), schema.epoch, &schema.identity)?;
     link.ask(&[b"HSET", keys.schema().as_bytes(), b"m", b"1"])?;
     schema.is_marked = true;
     Ok(())
@@ -179,8 +180,8 @@ fn create(link: &mut Link, key: &str) -> Result<Pairs, StoreError> {
         }
         error => error,
     };
-    link.load_functions().map_err(missing)?;
-    let function = link.functions.create.clone();
+    FUNCTIONS.load(link).map_err(missing)?;
+    let function = &FUNCTIONS.create;
     let (version, partitions) = (VERSION.to_string(), PARTITIONS.to_string());
     let words: [&[u8]; 10] = [
         b"FCALL",
@@ -254,6 +255,26 @@ pub(crate) fn rebuild(link: &mut Link, keys: &Keys) -> Result<bool, StoreError> 
         link.ask(&[b"HSET", key.as_bytes(), b"m", b"1"])?;
     }
     Ok(true)
+}
+
+/// Marks the partitions that hold nothing, if they are not marked yet.
+fn mark(
+    link: &mut Link,
+    keys: &Keys,
+    partitions: u16,
+    epoch: Epoch,
+    identity: &Identity,
+) -> Result<(), StoreError> {
+    let mut packed = Packed::default();
+    for partition in (0..partitions).filter_map(|partition| u8::try_from(partition).ok()) {
+        let (function, tag) = (FUNCTIONS.mark.as_bytes(), keys.partition(partition));
+        packed.command(&[b"FCALL", function, b"1", tag.as_bytes(), &epoch, identity]);
+    }
+    for (answer, partition) in link.call_each(&packed)?.into_iter().zip(0..=u8::MAX) {
+        let meta = || Some(keys.meta(partition, Kind::Record));
+        answer.map_err(|error| error.of(meta))?;
+    }
+    Ok(())
 }
 
 /// The command that a refusal names, in our functions' words or in Redis's; all that it says, if it names none.

@@ -4,5 +4,6 @@
 
 pub(super) mod batch;
 pub(super) mod checkpoint;
+pub(super) mod functions;
 pub(super) mod sources;
 pub(super) mod upsert;

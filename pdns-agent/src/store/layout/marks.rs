@@ -96,26 +96,6 @@ pub(in crate::store) fn has_names(link: &mut Link, keys: &Keys) -> Result<bool, 
     }
 }
 
-/// Marks the partitions that hold nothing, if they are not marked yet.
-pub(in crate::store) fn mark(
-    link: &mut Link,
-    keys: &Keys,
-    partitions: u16,
-    epoch: Epoch,
-    identity: &Identity,
-) -> Result<(), StoreError> {
-    let mut packed = Packed::default();
-    for partition in (0..partitions).filter_map(|partition| u8::try_from(partition).ok()) {
-        let (function, tag) = (link.functions.mark.as_bytes(), keys.partition(partition));
-        packed.command(&[b"FCALL", function, b"1", tag.as_bytes(), &epoch, identity]);
-    }
-    for (answer, partition) in link.call_each(&packed)?.into_iter().zip(0..=u8::MAX) {
-        let meta = || Some(keys.meta(partition, Kind::Record));
-        answer.map_err(|error| error.of(meta))?;
-    }
-    Ok(())
-}
-
 /// The copy of a schema of this version.
 pub(in crate::store) fn identity(partitions: u16, secret: &[u8; 16]) -> Identity {
     let mut identity = [0; 20];

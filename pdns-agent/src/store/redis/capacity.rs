@@ -2,9 +2,9 @@
 //!
 //! Read from `INFO`, since `CONFIG GET` is often forbidden.
 
+use crate::store::StoreError;
 use crate::store::redis::client::Link;
 use crate::store::redis::reply;
-use crate::store::{Store, StoreError};
 
 /// What a batch on its way may take of the memory: Redis refuses it before the limit itself is reached.
 const MARGIN: u64 = 4 << 20;
@@ -81,25 +81,7 @@ impl Capacity {
     }
 }
 
-impl Store {
-    /// The memory of Redis; `None` when this user may not ask for it.
-    ///
-    /// # Errors
-    /// When Redis does not answer.
-    pub fn capacity(&mut self) -> Result<Option<Capacity>, StoreError> {
-        capacity(&mut self.link)
-    }
-
-    /// The memory of Redis, if that keeps what is written to it.
-    ///
-    /// # Errors
-    /// [`StoreError::Evicts`] when it may not; others as they come.
-    pub fn safe_capacity(&mut self) -> Result<Option<Capacity>, StoreError> {
-        safe_capacity(&mut self.link)
-    }
-}
-
-fn capacity(link: &mut Link) -> Result<Option<Capacity>, StoreError> {
+pub(in crate::store) fn capacity(link: &mut Link) -> Result<Option<Capacity>, StoreError> {
     match link.ask(&[b"INFO", b"memory", b"stats"]) {
         Ok(info) => {
             let info = reply::octets(info)?;
@@ -110,7 +92,7 @@ fn capacity(link: &mut Link) -> Result<Option<Capacity>, StoreError> {
     }
 }
 
-/// As [`Store::safe_capacity`], of a server whose store is not open yet.
+/// As [`super::super::Store::safe_capacity`], of a server whose store is not open yet.
 pub(in crate::store) fn safe_capacity(link: &mut Link) -> Result<Option<Capacity>, StoreError> {
     match capacity(link)? {
         Some(capacity) if capacity.may_evict() => {

@@ -8,8 +8,6 @@ use crate::store::redis::resp::Wire;
 use crate::store::redis::{managed, url};
 use crate::store::{Options, ReplyTimer, StoreError};
 use redis::{ConnectionAddr, ErrorKind, IntoConnectionInfo, RedisError, RedisResult, Value};
-use siphasher::sip::SipHasher13;
-use std::hash::Hasher as _;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,9 +30,6 @@ type EachPair<'e> = &'e mut dyn FnMut(usize, &[u8], &[u8]) -> Result<(), StoreEr
 
 /// Tells the key that a command of that number is about.
 type KeyOf<'e> = &'e dyn Fn(usize) -> String;
-
-/// The function library, with the place for its digest.
-const LIBRARY: &str = include_str!("../write/functions.lua");
 
 /// Commands in wire form (RESP), ready to be sent together.
 #[derive(Default)]
@@ -159,40 +154,6 @@ impl Packed {
     }
 }
 
-/// Names of our functions on the server.
-pub(crate) struct Functions {
-    pub(crate) upsert: String,
-    pub(crate) settle: String,
-    pub(crate) mark: String,
-    pub(crate) mend: String,
-    pub(crate) forget: String,
-    pub(crate) spread: String,
-    pub(crate) create: String,
-    pub(crate) sensor: String,
-    library: String,
-}
-
-impl Functions {
-    fn new() -> Self {
-        // Only tells one text from another; nothing hostile reaches it.
-        let mut hasher = SipHasher13::new();
-        hasher.write(LIBRARY.as_bytes());
-        let digest = format!("{:016x}", hasher.finish());
-        let name = |function: &str| format!("pdns_{function}_{digest}");
-        Self {
-            upsert: name("upsert"),
-            settle: name("settle"),
-            mark: name("mark"),
-            mend: name("mend"),
-            forget: name("forget"),
-            spread: name("spread"),
-            create: name("create"),
-            sensor: name("sensor"),
-            library: format!("#!lua name=pdns_{digest}\n{}", LIBRARY.replace("DIGEST", &digest)),
-        }
-    }
-}
-
 /// A connection to one server.
 pub(crate) struct Link {
     options: Options,
@@ -201,20 +162,12 @@ pub(crate) struct Link {
     second: Option<Wire>,
     generation: u64,
     timer: Arc<ReplyTimer>,
-    pub(crate) functions: Functions,
 }
 
 impl Link {
     /// Connects.
     pub(crate) fn open(options: Options, timer: Arc<ReplyTimer>) -> Result<Self, StoreError> {
-        let mut link = Self {
-            options,
-            connection: None,
-            second: None,
-            generation: 0,
-            timer,
-            functions: Functions::new(),
-        };
+        let mut link = Self { options, connection: None, second: None, generation: 0, timer };
         link.connected()?;
         Ok(link)
     }
@@ -483,9 +436,8 @@ impl Link {
         }
     }
 
-    /// Loads our functions unless the server has them.
-    pub(crate) fn load_functions(&mut self) -> Result<(), StoreError> {
-        let library = self.functions.library.clone();
+    /// Loads a library of functions unless the server has it.
+    pub(crate) fn load_library(&mut self, library: &str) -> Result<(), StoreError> {
         match self.ask(&[b"FUNCTION", b"LOAD", library.as_bytes()]) {
             Ok(_) => Ok(()),
             Err(StoreError::Server(text)) if text.contains("already exists") => Ok(()),
@@ -503,7 +455,7 @@ impl Link {
     }
 }
 
-/// Whether a server that refuses our functions could take none at all.
+/// Whether a server that refuses functions could take none at all.
 fn lacks_functions(refusal: &str) -> bool {
     let refusal = refusal.to_ascii_lowercase();
     let unknown =

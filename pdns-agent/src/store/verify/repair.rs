@@ -15,6 +15,7 @@ use crate::store::redis::reply::Pairs;
 use crate::store::verify::rebuild::{Change, Plan, Site};
 use crate::store::verify::remains::{Remains, names_in, targets};
 use crate::store::write::checkpoint::{MARK, Mark};
+use crate::store::write::functions::FUNCTIONS;
 use crate::store::{Store, StoreError};
 use std::collections::{BTreeMap, HashMap};
 
@@ -73,7 +74,7 @@ impl Store {
         &mut self,
         partition: u8,
     ) -> Result<Vec<String>, StoreError> {
-        self.link.load_functions()?;
+        FUNCTIONS.load(&mut self.link)?;
         let key = self.keys.repairer(partition);
         let token = crate::store::schema::random_key().map(|octet| format!("{octet:02x}")).concat();
         // What never expires, or is of another type, is no repair.
@@ -422,7 +423,7 @@ impl Store {
             rest = later;
             let words: usize = now.iter().map(|change| 3 + change.words.len()).sum();
             let mut packed = Packed::default();
-            packed.begin(6 + words).word("FCALL").word(&self.link.functions.mend).word("1");
+            packed.begin(6 + words).word("FCALL").word(&FUNCTIONS.mend).word("1");
             packed.word(self.keys.partition(partition)).word(token).word(hold);
             for change in now {
                 packed.word(change.command).word((change.words.len() + 1).to_string());

@@ -12,6 +12,7 @@ use crate::store::redis::client::Packed;
 use crate::store::redis::reply;
 use crate::store::redis::reply::Pairs;
 use crate::store::write::checkpoint::{Checkpoint, MARK, Mark};
+use crate::store::write::functions::FUNCTIONS;
 use crate::store::{Store, StoreError, schema};
 use serde::{Deserialize, Serialize};
 
@@ -191,7 +192,7 @@ impl Store {
     /// When Redis does not answer.
     pub fn settle(&mut self, log: &[u8; 16], checkpoint: &Checkpoint) -> Result<(), StoreError> {
         let mut packed = Packed::default();
-        let function = self.link.functions.settle.clone();
+        let function = FUNCTIONS.settle.clone();
         for (partition, mark) in self.partitions().zip(&checkpoint.marks) {
             let Some(mark) = mark else { continue };
             let tag = self.keys.partition(partition);
@@ -229,8 +230,8 @@ impl Store {
         if old.is_empty() {
             return Ok(0);
         }
-        self.link.load_functions()?;
-        let function = self.link.functions.forget.clone();
+        FUNCTIONS.load(&mut self.link)?;
+        let function = FUNCTIONS.forget.clone();
         let mut deleted = 0;
         // Bounded commands: a year of hourly logs has 8,760.
         for logs in old.chunks(256) {
@@ -286,8 +287,8 @@ impl Store {
     /// # Errors
     /// [`StoreError::Damaged`] when other sensors were lost, whose bits it could be given; others as they come.
     pub fn sensor(&mut self, name: &str) -> Result<u32, StoreError> {
-        self.link.load_functions()?;
-        let (function, key) = (self.link.functions.sensor.clone(), self.keys.sensors());
+        FUNCTIONS.load(&mut self.link)?;
+        let (function, key) = (FUNCTIONS.sensor.clone(), self.keys.sensors());
         let (known, copies) = self.sensor_bits()?;
         if !self.schema.is_marked {
             // A store of an earlier version, which kept no copy of the sensors.

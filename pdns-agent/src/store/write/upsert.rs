@@ -12,6 +12,7 @@ use crate::store::redis::client::Packed;
 use crate::store::redis::reply;
 use crate::store::write::batch::{Batch, Packer};
 use crate::store::write::checkpoint::Checkpoint;
+use crate::store::write::functions::FUNCTIONS;
 use crate::store::{Store, StoreError, schema};
 use std::collections::{HashSet, VecDeque};
 
@@ -68,7 +69,7 @@ impl Store {
             keys: self.keys.clone(),
             router: self.router.clone(),
             epoch: self.schema.epoch,
-            upsert: self.link.functions.upsert.clone(),
+            upsert: FUNCTIONS.upsert.clone(),
         }
     }
 
@@ -124,7 +125,7 @@ impl Store {
         self.memory.large.clear();
         // An error that the server answers ends a connection, the refusal to tell its run, too: the marks are
         // loaded last, over the connection that is kept.
-        self.link.load_functions()?;
+        FUNCTIONS.load(&mut self.link)?;
         let run = self.link.run()?;
         self.pay(&batch.log)?;
         let marks = self.load_marks(&batch.log)?;
@@ -332,7 +333,7 @@ impl Store {
         self.schema.is_marked =
             schema::same(&mut self.link, &self.keys, &self.router, &self.schema)?;
         if !self.schema.is_marked {
-            self.link.load_functions()?;
+            FUNCTIONS.load(&mut self.link)?;
             schema::mark_all(&mut self.link, &self.keys, &self.router, &mut self.schema)?;
         }
         Ok(())
@@ -345,7 +346,7 @@ impl Store {
         large.dedup_by(|a, b| a.key == b.key);
         while let Some(set) = large.pop() {
             let Some((level, deeper)) = set.levels.split_first() else { continue };
-            let function = self.link.functions.spread.clone();
+            let function = FUNCTIONS.spread.clone();
             let divisor = (1_u64 << level.shift).to_string();
             let ways = level.ways.to_string();
             let words: [&[u8]; 7] = [
