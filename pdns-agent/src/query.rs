@@ -192,10 +192,10 @@ fn look_up(
     each: &mut Each<'_>,
 ) -> Result<Page, StoreError> {
     let mut answer = Answer::new(query, each);
-    let about = store.about(name, negative)?;
+    let about = store.lookup_name(name, negative)?;
     answer.section(|_, take| store.own_records(&about, take))?;
     answer.section(|most, take| {
-        store.pointing_here(&about, most, &mut |row| {
+        store.records_targeting(&about, most, &mut |row| {
             // A record that points at its own owner was in the section before.
             if row.rrname.as_name() == name { ControlFlow::Continue(()) } else { take(row) }
         })

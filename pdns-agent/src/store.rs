@@ -17,14 +17,14 @@ mod write;
 
 pub use error::{Retry, StoreError};
 pub use layout::keys::Kind;
-pub use layout::type_code::{Told, ToldTypes};
+pub use layout::type_code::{TypeCode, TypeMask};
 pub use options::Options;
 pub use read::changes::Ends;
-pub use read::lookup::{About, Each};
-pub use read::name_totals::{OwnerSum, Owners, Slot};
+pub use read::lookup::{Each, NameLookup};
+pub use read::name_totals::{HashSlot, NameTotal, NameTotals};
 pub use read::scan::{Handle, Part};
 pub use read::status::Summary;
-pub use read::unnamed::{EachFact, Nameless};
+pub use read::unnamed::{EachUnnamed, UnnamedRecord};
 pub use redis::capacity::Capacity;
 pub use redis::managed::{is_another_of_root, mend as mend_aof, stop as stop_managed};
 pub use redis::password::read_password;
@@ -39,18 +39,18 @@ pub use write::sources::SourceState;
 use crate::hash::Router;
 use layout::keys::{Buckets, Keys};
 use redis::capacity;
-use redis::client::Link;
+use redis::client::RedisClient;
 use std::collections::HashMap;
 use std::sync::Arc;
-use write::upsert::Memory;
+use write::upsert::WriterState;
 
 /// A store, over one connection of its own.
 pub struct Store {
-    link: Link,
+    client: RedisClient,
     keys: Keys,
     router: Router,
     schema: schema::Schema,
-    memory: Memory,
+    memory: WriterState,
     /// Buckets as they were when last looked at.
     buckets: HashMap<(Kind, u8), Buckets>,
 }
@@ -70,12 +70,19 @@ impl Store {
     /// # Errors
     /// As [`Store::open`].
     pub fn open_timed(options: &Options, timer: Arc<ReplyTimer>) -> Result<Self, StoreError> {
-        let mut link = Link::open(options.clone(), timer)?;
-        link.refuse_cluster()?;
+        let mut client = RedisClient::open(options.clone(), timer)?;
+        client.refuse_cluster()?;
         let keys = Keys::new(&options.prefix);
-        let (router, schema) =
-            schema::open(&mut link, &keys).map_err(|error| capacity::explain(&mut link, error))?;
-        Ok(Self { link, keys, router, schema, memory: Memory::default(), buckets: HashMap::new() })
+        let (router, schema) = schema::open(&mut client, &keys)
+            .map_err(|error| capacity::explain(&mut client, error))?;
+        Ok(Self {
+            client,
+            keys,
+            router,
+            schema,
+            memory: WriterState::default(),
+            buckets: HashMap::new(),
+        })
     }
 
     /// Says where in the store names belong.
@@ -87,13 +94,13 @@ impl Store {
     /// Shows how long an answer of Redis is waited for.
     #[must_use]
     pub fn reply_timer(&self) -> &Arc<ReplyTimer> {
-        self.link.timer()
+        self.client.timer()
     }
 
     /// Counts the connections made: after another number, what was read before may not hold any more.
     #[must_use]
     pub fn generation(&self) -> u64 {
-        self.link.generation()
+        self.client.generation()
     }
 
     /// Makes sure that the store can be reached and is the one that was opened.
@@ -101,7 +108,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Replaced`] when it is not; others as they come.
     pub fn check(&mut self) -> Result<(), StoreError> {
-        schema::same(&mut self.link, &self.keys, &self.router, &self.schema).map(drop)
+        schema::same(&mut self.client, &self.keys, &self.router, &self.schema).map(drop)
     }
 
     /// The memory of Redis; `None` when this user may not ask for it.
@@ -109,7 +116,7 @@ impl Store {
     /// # Errors
     /// When Redis does not answer.
     pub fn capacity(&mut self) -> Result<Option<Capacity>, StoreError> {
-        capacity::capacity(&mut self.link)
+        capacity::capacity(&mut self.client)
     }
 
     /// The memory of Redis, if that keeps what is written to it.
@@ -117,7 +124,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Evicts`] when it may not; others as they come.
     pub fn safe_capacity(&mut self) -> Result<Option<Capacity>, StoreError> {
-        capacity::safe_capacity(&mut self.link)
+        capacity::safe_capacity(&mut self.client)
     }
 
     fn partitions(&self) -> impl Iterator<Item = u8> + use<> {

@@ -248,7 +248,7 @@ pub(crate) fn inside(server: &Server, subjects: &Subjects, report: &mut Report) 
     let own = times_of(&mut |run| {
         let begin = Instant::now();
         store
-            .of_name(names[run].as_name(), &mut |_| ControlFlow::Continue(()))
+            .records_by_name(names[run].as_name(), &mut |_| ControlFlow::Continue(()))
             .expect("it is there");
         begin.elapsed()
     });

@@ -392,7 +392,7 @@ impl Work {
 
 impl Drop for Work {
     fn drop(&mut self) {
-        let entries = self.store.owed_entries();
+        let entries = self.store.pending_postings();
         if entries > 0 {
             tracing::warn!(entries, "index entries not written, run `pdns admin verify --repair`");
         }

@@ -9,7 +9,7 @@ use crate::query::{
     Page, Query, Reading, TagSet, Trail,
 };
 use crate::render::{Format, Item, Look, Mark, Renderer, escape};
-use crate::store::{Kind, Options, OwnerSum, Store};
+use crate::store::{Kind, NameTotal, Options, Store};
 use std::error::Error as _;
 use std::io::{self, BufRead, Read as _};
 use std::ops::ControlFlow;
@@ -332,7 +332,7 @@ pub(super) fn top_names(
                 let Group { key, records, count, time_first, time_last, is_least, .. } =
                     group.clone();
                 let GroupKey::Name(rrname) = key else { return ControlFlow::Continue(()) };
-                let sum = OwnerSum { records, count, time_first, time_last, is_least };
+                let sum = NameTotal { records, count, time_first, time_last, is_least };
                 answer.item(&Item::Sum(&NameSum { rrname, sum }))
             })
             .map_err(cannot("read the store"))?;

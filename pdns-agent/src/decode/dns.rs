@@ -68,7 +68,7 @@ pub(super) use bailiwick::{bounds, is_resolved};
 pub(super) use message::{
     CLASS_IN, Data, Names, Question, Record, Records, Section, Span, is_meta,
 };
-pub(super) use response::{Owners, Response, Scratch};
+pub(super) use response::{NameTotals, Response, Scratch};
 
 use super::wire::{Flow, Message, Transport};
 use crate::observation::{Observation, Provenance};

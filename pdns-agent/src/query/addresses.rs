@@ -20,13 +20,13 @@ pub fn on_addresses(
     each: &mut Each<'_>,
 ) -> Result<(), StoreError> {
     let mut flow = ControlFlow::Continue(());
-    store.of_addresses(from, to, most, &mut |row| {
+    store.records_by_address_range(from, to, most, &mut |row| {
         flow = each(row);
         flow
     })?;
     if let (IpAddr::V4(from), IpAddr::V4(to), ControlFlow::Continue(())) = (from, to, flow) {
         let (from, to) = (from.to_ipv6_mapped().into(), to.to_ipv6_mapped().into());
-        store.of_addresses(from, to, most, each)?;
+        store.records_by_address_range(from, to, most, each)?;
     }
     Ok(())
 }

@@ -115,7 +115,7 @@ impl Chosen {
             return Ok(());
         }
         let is_wanted = |kind| kinds.is_empty() || kinds.contains(&kind);
-        store.every(Kind::Record, &mut |row| {
+        store.scan_records(Kind::Record, &mut |row| {
             if let Some(IpAddr::V4(address)) = row.address()
                 && let Some(best) = self.names.get_mut(&address)
                 && filter.admits(&row)

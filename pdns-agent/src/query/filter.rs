@@ -8,7 +8,7 @@ use super::when::Moment;
 use crate::observation::{Fact, Outcome, Seen};
 use crate::record::StoredRecord;
 use crate::rr::RrType;
-use crate::store::{Store, StoreError, Told, ToldTypes};
+use crate::store::{Store, StoreError, TypeCode, TypeMask};
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -97,14 +97,14 @@ impl Filter {
 
     /// The types that pass, as rows tell them.
     #[must_use]
-    pub fn told_types(&self) -> ToldTypes {
-        ToldTypes::of(&self.rrtypes)
+    pub fn told_types(&self) -> TypeMask {
+        TypeMask::of(&self.rrtypes)
     }
 
     /// Whether a row passes by what it tells; `types` are [`Filter::told_types`]. `None` where what it stands for has to be
     /// known.
     #[must_use]
-    pub fn admits_told(&self, types: ToldTypes, seen: &Seen, told: Told) -> Option<bool> {
+    pub fn matches_row(&self, types: TypeMask, seen: &Seen, told: TypeCode) -> Option<bool> {
         if !self.admits_seen(seen) {
             return Some(false);
         }

@@ -92,7 +92,7 @@ pub fn follow(
             ahead.meet(name);
             behind.meet(name);
             (ahead.due, behind.due) = (Vec::new(), Vec::new());
-            let about = store.about(start, *negative)?;
+            let about = store.lookup_name(start, *negative)?;
             answer.section(|_, take| {
                 store.own_records(&about, &mut |row| {
                     if let Some(target) = alias(&row) {
@@ -102,7 +102,7 @@ pub fn follow(
                 })
             })?;
             answer.section(|most, take| {
-                store.pointing_here(&about, most, &mut |row| {
+                store.records_targeting(&about, most, &mut |row| {
                     if row.rrname.as_name() == start {
                         return ControlFlow::Continue(());
                     }
@@ -150,7 +150,7 @@ fn go_ahead(
             return Ok(false);
         }
         answer.section(|_, take| {
-            store.of_names(&names, &mut |row| {
+            store.records_by_names(&names, &mut |row| {
                 let target = alias(&row);
                 if let Some(target) = &target {
                     ahead.meet(target);
@@ -183,7 +183,7 @@ fn go_back(
         answer.section(|most, take| {
             let mut flow = ControlFlow::Continue(());
             for name in &names {
-                store.pointing_at(name.as_name(), most, &mut |row| {
+                store.records_targeting_name(name.as_name(), most, &mut |row| {
                     if alias(&row).is_none() {
                         return ControlFlow::Continue(());
                     }

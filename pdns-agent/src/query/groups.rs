@@ -12,7 +12,7 @@ mod tally;
 use super::order::Smallest;
 use super::{DAY, Filter, MAX_SORTED, Page, Text};
 use crate::name::NameBuf;
-use crate::store::{Each, Kind, OwnerSum, Part, Store, StoreError};
+use crate::store::{Each, Kind, NameTotal, Part, Store, StoreError};
 pub use key::{By, GroupKey};
 use key::{KeyRef, Keyed, Keys};
 use std::borrow::Cow;
@@ -43,7 +43,7 @@ pub struct Group {
     pub time_first: u32,
     /// Last time any was seen, in seconds since the epoch.
     pub time_last: u32,
-    /// Whether `count` is a lower bound, as [`OwnerSum`] has it.
+    /// Whether `count` is a lower bound, as [`NameTotal`] has it.
     pub is_least: bool,
 }
 
@@ -240,7 +240,7 @@ impl Walk {
         store: &mut Store,
         grouping: &Grouping,
         keys: &mut Keys<'_>,
-        each: &mut dyn FnMut(&Keyed<'_>, &OwnerSum),
+        each: &mut dyn FnMut(&Keyed<'_>, &NameTotal),
     ) -> Result<(), StoreError> {
         let (kind, filter) = (grouping.kind, &grouping.filter);
         if let Self::Part(part) = self
@@ -248,10 +248,10 @@ impl Walk {
             && filter.tag.is_none()
         {
             let mut first_of_owner = false;
-            return store.facts_in(kind, *part, &mut |one| {
+            return store.scan_unnamed(kind, *part, &mut |one| {
                 first_of_owner |= one.first_of_owner;
                 if filter.admits_fact(one.fact, one.seen) {
-                    let rows = OwnerSum::of(one.seen);
+                    let rows = NameTotal::of(one.seen);
                     // The first that passes may not be the first there is.
                     let first = std::mem::take(&mut first_of_owner);
                     if let Some(keyed) = keys.of_fact(first, one.fact, &rows) {
@@ -264,7 +264,7 @@ impl Walk {
             if filter.admits(&row)
                 && let Some(keyed) = keys.of(&row)
             {
-                each(&keyed, &OwnerSum::of(&row.seen));
+                each(&keyed, &NameTotal::of(&row.seen));
             }
             ControlFlow::Continue(())
         })
@@ -272,8 +272,8 @@ impl Walk {
 
     fn rows(&self, store: &mut Store, kind: Kind, each: Each<'_>) -> Result<(), StoreError> {
         match self {
-            Self::Part(part) => store.every_in(kind, *part, each).map(|_| ()),
-            Self::Names(names) => store.of_names(names, each),
+            Self::Part(part) => store.scan_records_in(kind, *part, each).map(|_| ()),
+            Self::Names(names) => store.records_by_names(names, each),
         }
     }
 }

@@ -105,7 +105,7 @@ fn in_order(
                 }
             }
             let mut flow = ControlFlow::Continue(());
-            store.of_names(names, &mut |row| {
+            store.records_by_names(names, &mut |row| {
                 flow = by_name.take(row);
                 flow
             })?;
@@ -193,7 +193,7 @@ fn sorted(
     let mut flow = ControlFlow::Continue(());
     loop {
         let (names, more) = pass_all(store, text, after.as_ref(), passes.most)?;
-        store.of_names(&names, &mut |row| {
+        store.records_by_names(&names, &mut |row| {
             if query.filter.admits(&row) {
                 flow = sorter.offer(row, each);
             }

@@ -243,7 +243,7 @@ pub fn parked(
                 answer.section(|_, take| {
                     for part in store.parts(None) {
                         let mut handles = Vec::new();
-                        store.facts_in(Kind::Record, part, &mut |one| {
+                        store.scan_unnamed(Kind::Record, part, &mut |one| {
                             if list.has_server_of(one.fact) {
                                 handles.push(one.handle);
                             }
@@ -293,7 +293,7 @@ fn of_ranges(
     answer.section(|most, take| {
         let mut flow = ControlFlow::Continue(());
         for &(from, to) in ranges {
-            store.of_addresses(from, to, most, &mut |row| {
+            store.records_by_address_range(from, to, most, &mut |row| {
                 if admits(&row) {
                     flow = take(row);
                 }

@@ -52,7 +52,7 @@ fn by_statistics(
     let mut first = First(Smallest::new(keep));
     let (types, mut is_sure) = (query.filter.told_types(), true);
     store.scan(kind, |handle, seen, told| {
-        let admits = query.filter.admits_told(types, seen, told);
+        let admits = query.filter.matches_row(types, seen, told);
         is_sure &= admits.is_some();
         if admits != Some(false) {
             first.offer((sort.rank(seen), handle));
@@ -74,7 +74,7 @@ fn by_facts(
 ) -> Result<(Vec<Place>, bool), StoreError> {
     let mut first = First(Smallest::new(keep));
     for part in store.parts(None) {
-        store.facts_in(kind, part, &mut |one| {
+        store.scan_unnamed(kind, part, &mut |one| {
             if query.filter.admits_fact(one.fact, one.seen) {
                 first.offer((sort.rank(one.seen), one.handle));
             }
@@ -153,7 +153,7 @@ fn all(
 ) -> Result<Page, StoreError> {
     let mut sorter = Sorter::new(wanted, query.limit);
     let mut flow = ControlFlow::Continue(());
-    store.every(kind, &mut |row| {
+    store.scan_records(kind, &mut |row| {
         if query.filter.admits(&row) {
             flow = sorter.offer(row, each);
         }

@@ -9,7 +9,7 @@
 use super::Filter;
 use super::order::Smallest;
 use crate::name::NameBuf;
-use crate::store::{Kind, OwnerSum, Slot, Store, StoreError};
+use crate::store::{HashSlot, Kind, NameTotal, Store, StoreError};
 use std::cell::Cell;
 use std::ops::ControlFlow;
 
@@ -24,7 +24,7 @@ pub struct NameSum {
     /// The name.
     pub rrname: NameBuf,
     /// What they add up to.
-    pub sum: OwnerSum,
+    pub sum: NameTotal,
 }
 
 /// A sum with its place: most counted first, then by name.
@@ -39,15 +39,15 @@ struct Place {
 }
 
 impl Place {
-    fn of(rrname: NameBuf, sum: &OwnerSum) -> Self {
-        let OwnerSum { records, count, time_first, time_last, is_least } = *sum;
+    fn of(rrname: NameBuf, sum: &NameTotal) -> Self {
+        let NameTotal { records, count, time_first, time_last, is_least } = *sum;
         Self { rank: u64::MAX - count, rrname, records, time_first, time_last, is_least }
     }
 
     fn sum(self) -> NameSum {
         let Self { rank, rrname, records, time_first, time_last, is_least } = self;
         let count = u64::MAX - rank;
-        NameSum { rrname, sum: OwnerSum { records, count, time_first, time_last, is_least } }
+        NameSum { rrname, sum: NameTotal { records, count, time_first, time_last, is_least } }
     }
 }
 
@@ -81,12 +81,12 @@ fn of_slots(
     filter: &Filter,
     limit: usize,
 ) -> Result<Option<(Vec<Place>, bool)>, StoreError> {
-    let mut best: Smallest<(u64, Slot)> = Smallest::new((limit * LOOK_UPS.0).max(LOOK_UPS.1));
+    let mut best: Smallest<(u64, HashSlot)> = Smallest::new((limit * LOOK_UPS.0).max(LOOK_UPS.1));
     let (types, is_sure) = (filter.told_types(), Cell::new(true));
     let passed = store.slots(
         Kind::Record,
         |seen, told| {
-            let admits = filter.admits_told(types, seen, told);
+            let admits = filter.matches_row(types, seen, told);
             is_sure.set(is_sure.get() && admits.is_some());
             admits != Some(false)
         },
@@ -101,11 +101,11 @@ fn of_slots(
     )?;
     let left = passed || best.overflowed();
     let best = best.into_sorted();
-    let slots: Vec<Slot> = best.iter().map(|&(_, slot)| slot).collect();
+    let slots: Vec<HashSlot> = best.iter().map(|&(_, slot)| slot).collect();
     let mut names = Adder::new(limit);
-    store.of_slots(&slots, &mut |row| {
+    store.records_by_slots(&slots, &mut |row| {
         if filter.admits(&row) {
-            names.add(row.rrname, &OwnerSum::of(&row.seen));
+            names.add(row.rrname, &NameTotal::of(&row.seen));
         }
         ControlFlow::Continue(())
     })?;
@@ -128,9 +128,9 @@ fn of_all(
 ) -> Result<(Vec<Place>, bool), StoreError> {
     let mut names = Adder::new(limit);
     // The records of one name come one after the other.
-    store.every(Kind::Record, &mut |row| {
+    store.scan_records(Kind::Record, &mut |row| {
         if filter.admits(&row) {
-            names.add(row.rrname, &OwnerSum::of(&row.seen));
+            names.add(row.rrname, &NameTotal::of(&row.seen));
         }
         ControlFlow::Continue(())
     })?;
@@ -139,7 +139,7 @@ fn of_all(
 
 /// Adds up what comes name by name, and keeps the best.
 struct Adder {
-    last: Option<(NameBuf, OwnerSum)>,
+    last: Option<(NameBuf, NameTotal)>,
     kept: Smallest<Place>,
 }
 
@@ -148,7 +148,7 @@ impl Adder {
         Self { last: None, kept: Smallest::new(limit) }
     }
 
-    fn add(&mut self, rrname: NameBuf, one: &OwnerSum) {
+    fn add(&mut self, rrname: NameBuf, one: &NameTotal) {
         match &mut self.last {
             Some((name, sum)) if *name == rrname => sum.add(one),
             last => {

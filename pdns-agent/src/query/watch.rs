@@ -118,7 +118,7 @@ impl Watch {
         })?;
         names.sort_unstable();
         let mut flow = ControlFlow::Continue(());
-        store.of_names(&names, &mut |row| {
+        store.records_by_names(&names, &mut |row| {
             if self.filter.admits(&row) {
                 flow = each(row);
             }

@@ -7,7 +7,7 @@ use crate::query::GroupKey;
 use crate::query::rows::{a, negative, record};
 use crate::record::FactBuf;
 use crate::rr::RrType;
-use crate::store::{Capacity, OwnerSum, SourceState, Summary};
+use crate::store::{Capacity, NameTotal, SourceState, Summary};
 
 fn render(format: Format, look: Look, items: &[Item<'_>]) -> String {
     let mut renderer = format.renderer(look);
@@ -236,7 +236,7 @@ fn groups_have_every_format() {
 fn sums_and_new_names_have_every_format() {
     let sum = NameSum {
         rrname: NameBuf::parse("example.com").unwrap(),
-        sum: OwnerSum {
+        sum: NameTotal {
             records: 3,
             count: 5_000_000_000,
             time_first: 0,

@@ -227,9 +227,9 @@ fn gather(
     };
     match &question.what {
         What::Names(Walk::One(name)) => {
-            let about = store.about(name.as_name(), false)?;
+            let about = store.lookup_name(name.as_name(), false)?;
             store.own_records(&about, &mut take)?;
-            store.pointing_here(&about, usize::MAX, &mut |row| {
+            store.records_targeting(&about, usize::MAX, &mut |row| {
                 // A record that points at its own owner was met before.
                 if row.rrname == *name { ControlFlow::Continue(()) } else { take(row) }
             })?;
@@ -237,7 +237,7 @@ fn gather(
         What::Names(names) => {
             let stop = || out.still().is_err();
             walk(store, names, &|_| true, usize::MAX, &stop, &mut |store, names| {
-                store.of_names(names, &mut take)?;
+                store.records_by_names(names, &mut take)?;
                 Ok(if stop() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
             })?;
         }

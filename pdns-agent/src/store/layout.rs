@@ -4,6 +4,5 @@
 
 pub(super) mod encoding;
 pub(super) mod keys;
-pub(super) mod marks;
 pub(super) mod posting;
 pub(super) mod type_code;

@@ -1,12 +1,14 @@
 //! Which layout a store has: read at every start, before anything else is touched.
 
+pub(super) mod marks;
+
 use crate::hash::{Hasher, Router};
 use crate::store::StoreError;
 use crate::store::layout::keys::{Keys, Kind, PARTITIONS, VERSION};
-use crate::store::layout::marks::{self, Epoch, Identity, PartitionMark, pack_mark, read_mark};
-use crate::store::redis::client::{Link, Packed};
+use crate::store::redis::client::{Pipeline, RedisClient};
 use crate::store::redis::reply::Pairs;
 use crate::store::redis::{capacity, reply};
+use crate::store::schema::marks::{Epoch, Identity, PartitionMark, pack_mark, read_mark};
 use crate::store::write::functions::FUNCTIONS;
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
@@ -29,36 +31,36 @@ pub(crate) struct Schema {
 }
 
 /// Reads the schema, creating it when the store is empty, and makes the router that it determines.
-pub(crate) fn open(link: &mut Link, keys: &Keys) -> Result<(Router, Schema), StoreError> {
+pub(crate) fn open(client: &mut RedisClient, keys: &Keys) -> Result<(Router, Schema), StoreError> {
     let key = keys.schema();
     // One round trip: the marks of the partitions that a store has unless another program made it say whether it is the
     // right schema.
-    let mut packed = Packed::default();
+    let mut packed = Pipeline::default();
     packed.command(&[b"HGETALL", key.as_bytes()]);
     for partition in (0..PARTITIONS).filter_map(|partition| u8::try_from(partition).ok()) {
         pack_mark(&mut packed, keys, partition);
     }
-    let mut answers = link.call_each(&packed)?.into_iter();
+    let mut answers = client.call_each(&packed)?.into_iter();
     let fields = answers.next().ok_or(StoreError::Reply)?;
     let mut fields = reply::pairs(fields.map_err(|error| error.of(|| Some(key.clone())))?)?;
     let marks: Vec<PartitionMark> = answers.map(read_mark).collect::<Result<_, _>>()?;
     let mut is_new = false;
     if fields.is_empty() {
         // Another one may make a store and write to it at this very moment: the schema comes first.
-        let marks = marks::all(link, keys)?;
-        if marks.iter().any(PartitionMark::is_present) || marks::has_names(link, keys)? {
-            fields = reply::pairs(link.ask(&[b"HGETALL", key.as_bytes()])?)?;
+        let marks = marks::all(client, keys)?;
+        if marks.iter().any(PartitionMark::is_present) || marks::has_names(client, keys)? {
+            fields = reply::pairs(client.ask(&[b"HGETALL", key.as_bytes()])?)?;
             if fields.is_empty() {
                 return Err(StoreError::damaged(&key));
             }
         } else {
-            fields = create(link, &key)?;
+            fields = create(client, &key)?;
             is_new = true;
         }
     }
-    let (router, mut schema) = read(link, keys, fields)?;
+    let (router, mut schema) = read(client, keys, fields)?;
     if is_new {
-        mark_all(link, keys, &router, &mut schema)?;
+        mark_all(client, keys, &router, &mut schema)?;
     } else if contradict(&marks, &router, &schema) {
         return Err(StoreError::damaged(&key));
     }
@@ -66,7 +68,11 @@ pub(crate) fn open(link: &mut Link, keys: &Keys) -> Result<(Router, Schema), Sto
 }
 
 /// Reads the fields of a schema.
-fn read(link: &mut Link, keys: &Keys, fields: Pairs) -> Result<(Router, Schema), StoreError> {
+fn read(
+    client: &mut RedisClient,
+    keys: &Keys,
+    fields: Pairs,
+) -> Result<(Router, Schema), StoreError> {
     let key = keys.schema();
     let fields: HashMap<Vec<u8>, Vec<u8>> = fields.into_iter().collect();
     let number = |field: &[u8]| {
@@ -89,7 +95,7 @@ fn read(link: &mut Link, keys: &Keys, fields: Pairs) -> Result<(Router, Schema),
             Ok((Router::new(hasher, partitions), schema))
         }
         (Some(VERSION), ..) => Err(StoreError::damaged(&key)),
-        (None, ..) if marks::all(link, keys)?.iter().any(PartitionMark::is_present) => {
+        (None, ..) if marks::all(client, keys)?.iter().any(PartitionMark::is_present) => {
             Err(StoreError::damaged(&key))
         }
         (found, ..) => {
@@ -131,23 +137,23 @@ fn contradict(marks: &[PartitionMark], router: &Router, schema: &Schema) -> bool
 
 /// Marks all partitions of a store, and notes that they are.
 pub(crate) fn mark_all(
-    link: &mut Link,
+    client: &mut RedisClient,
     keys: &Keys,
     router: &Router,
     schema: &mut Schema,
 ) -> Result<(), StoreError> {
-    mark(link, keys, router.partitions(), schema.epoch, &schema.identity)?;
-    link.ask(&[b"HSET", keys.schema().as_bytes(), b"m", b"1"])?;
+    mark(client, keys, router.partitions(), schema.epoch, &schema.identity)?;
+    client.ask(&[b"HSET", keys.schema().as_bytes(), b"m", b"1"])?;
     schema.is_marked = true;
     Ok(())
 }
 
 /// The sensors and their bits as they are stored, and the copies that the schema has of them.
-pub(crate) fn sensors(link: &mut Link, keys: &Keys) -> Result<(Pairs, Pairs), StoreError> {
-    let mut packed = Packed::default();
+pub(crate) fn sensors(client: &mut RedisClient, keys: &Keys) -> Result<(Pairs, Pairs), StoreError> {
+    let mut packed = Pipeline::default();
     packed.command(&[b"HGETALL", keys.sensors().as_bytes()]);
     packed.command(&[b"HGETALL", keys.schema().as_bytes()]);
-    let mut answers = link.call(&packed)?.into_iter();
+    let mut answers = client.call(&packed)?.into_iter();
     let mut next = || reply::pairs(answers.next().ok_or(StoreError::Reply)?);
     let (stored, fields) = (next()?, next()?);
     let copy = |(field, bit): (Vec<u8>, Vec<u8>)| {
@@ -158,29 +164,29 @@ pub(crate) fn sensors(link: &mut Link, keys: &Keys) -> Result<(Pairs, Pairs), St
 
 /// Keeps a copy of the bit of a sensor.
 pub(crate) fn keep_sensor(
-    link: &mut Link,
+    client: &mut RedisClient,
     keys: &Keys,
     name: &[u8],
     bit: &[u8],
 ) -> Result<(), StoreError> {
     let field = [SENSOR.as_bytes(), name].concat();
-    link.ask(&[b"HSET", keys.schema().as_bytes(), &field, bit])?;
+    client.ask(&[b"HSET", keys.schema().as_bytes(), &field, bit])?;
     Ok(())
 }
 
 /// Creates the schema, and tells its fields.
-fn create(link: &mut Link, key: &str) -> Result<Pairs, StoreError> {
+fn create(client: &mut RedisClient, key: &str) -> Result<Pairs, StoreError> {
     // What it may delete is not kept.
-    capacity::safe_capacity(link)?;
+    capacity::safe_capacity(client)?;
     // Who may only read is refused here, or by the function.
-    let prefix = link.options().prefix.clone();
+    let prefix = client.options().prefix.clone();
     let missing = |error| match error {
         StoreError::Refused(text) => {
             StoreError::Missing { prefix: prefix.clone(), right: right(&text) }
         }
         error => error,
     };
-    FUNCTIONS.load(link).map_err(missing)?;
+    FUNCTIONS.load(client).map_err(missing)?;
     let function = &FUNCTIONS.create;
     let (version, partitions) = (VERSION.to_string(), PARTITIONS.to_string());
     let words: [&[u8]; 10] = [
@@ -195,21 +201,21 @@ fn create(link: &mut Link, key: &str) -> Result<Pairs, StoreError> {
         b"sip",
         &random_key(),
     ];
-    reply::pairs(link.ask(&words).map_err(missing)?)
+    reply::pairs(client.ask(&words).map_err(missing)?)
 }
 
 /// Makes the schema again from what the partitions keep of it, when it is gone, does not read, or is that of another
 /// store than they; whether it was. Where no partition is marked there is nothing to do.
-pub(crate) fn rebuild(link: &mut Link, keys: &Keys) -> Result<bool, StoreError> {
+pub(crate) fn rebuild(client: &mut RedisClient, keys: &Keys) -> Result<bool, StoreError> {
     let key = keys.schema();
-    match open(link, keys) {
+    match open(client, keys) {
         Ok(_) => return Ok(false),
         Err(StoreError::Damaged { .. }) => {}
         // Without its version it may be that of a store that a later program made.
         Err(error) => return Err(error),
     }
     let lost = |why| StoreError::Lost { key: key.clone(), why };
-    let marks = marks::all(link, keys)?;
+    let marks = marks::all(client, keys)?;
     let mut copies = marks.iter().filter_map(PartitionMark::read);
     let (identity, mut generation) = copies.next().ok_or_else(|| {
         lost(
@@ -247,30 +253,30 @@ pub(crate) fn rebuild(link: &mut Link, keys: &Keys) -> Result<bool, StoreError> 
         b"g",
         generation.as_bytes(),
     ];
-    if let Err(StoreError::Damaged { .. }) = link.ask(&words) {
-        link.ask(&[b"DEL", key.as_bytes()])?;
-        link.ask(&words)?;
+    if let Err(StoreError::Damaged { .. }) = client.ask(&words) {
+        client.ask(&[b"DEL", key.as_bytes()])?;
+        client.ask(&words)?;
     }
     if marks.iter().any(|mark| mark.is_of_all) {
-        link.ask(&[b"HSET", key.as_bytes(), b"m", b"1"])?;
+        client.ask(&[b"HSET", key.as_bytes(), b"m", b"1"])?;
     }
     Ok(true)
 }
 
 /// Marks the partitions that hold nothing, if they are not marked yet.
 fn mark(
-    link: &mut Link,
+    client: &mut RedisClient,
     keys: &Keys,
     partitions: u16,
     epoch: Epoch,
     identity: &Identity,
 ) -> Result<(), StoreError> {
-    let mut packed = Packed::default();
+    let mut packed = Pipeline::default();
     for partition in (0..partitions).filter_map(|partition| u8::try_from(partition).ok()) {
         let (function, tag) = (FUNCTIONS.mark.as_bytes(), keys.partition(partition));
         packed.command(&[b"FCALL", function, b"1", tag.as_bytes(), &epoch, identity]);
     }
-    for (answer, partition) in link.call_each(&packed)?.into_iter().zip(0..=u8::MAX) {
+    for (answer, partition) in client.call_each(&packed)?.into_iter().zip(0..=u8::MAX) {
         let meta = || Some(keys.meta(partition, Kind::Record));
         answer.map_err(|error| error.of(meta))?;
     }
@@ -285,13 +291,13 @@ fn right(refusal: &str) -> String {
 
 /// Makes sure that the store is still the one that was opened; whether all its partitions are marked.
 pub(crate) fn same(
-    link: &mut Link,
+    client: &mut RedisClient,
     keys: &Keys,
     router: &Router,
     schema: &Schema,
 ) -> Result<bool, StoreError> {
     let key = keys.schema();
-    let fields = reply::list(link.ask(&[b"HMGET", key.as_bytes(), b"sip", b"g", b"m"])?)?;
+    let fields = reply::list(client.ask(&[b"HMGET", key.as_bytes(), b"sip", b"g", b"m"])?)?;
     let mut fields = fields.into_iter();
     let mut next = || reply::maybe_octets(fields.next().ok_or(StoreError::Reply)?);
     let (secret, generation, is_marked) = (next()?, next()?, next()?.is_some());

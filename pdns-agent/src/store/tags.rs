@@ -8,7 +8,7 @@ pub(in crate::store) mod encoding;
 mod order;
 pub(in crate::store) mod repair;
 
-use crate::store::redis::client::Packed;
+use crate::store::redis::client::Pipeline;
 use crate::store::redis::reply;
 use crate::store::tags::encoding as tag;
 use crate::store::tags::encoding::TagReader;
@@ -65,19 +65,19 @@ impl Store {
         each: &mut EachStored<'_>,
     ) -> Result<u64, StoreError> {
         let (key, meta_key) = (self.keys.tags(), self.keys.tags_meta());
-        let mut packed = Packed::default();
+        let mut packed = Pipeline::default();
         pack_meta(&mut packed, &meta_key);
         packed.command(&[b"HGETALL", key.as_bytes()]);
         pack_meta(&mut packed, &meta_key);
-        self.link.send(&packed)?;
+        self.client.send(&packed)?;
         let of_meta = |error: StoreError| error.of(|| Some(meta_key.clone()));
-        let before = TagMeta::read(self.link.receive().map_err(of_meta)?, &meta_key)?;
+        let before = TagMeta::read(self.client.receive().map_err(of_meta)?, &meta_key)?;
         let mut count = 0;
-        self.link.pairs(1, &|_| key.clone(), &mut |_, field, value| {
+        self.client.pairs(1, &|_| key.clone(), &mut |_, field, value| {
             count += 1;
             each(field, value)
         })?;
-        let after = TagMeta::read(self.link.receive().map_err(of_meta)?, &meta_key)?;
+        let after = TagMeta::read(self.client.receive().map_err(of_meta)?, &meta_key)?;
         // Only what was read while nothing changed can be compared.
         match before {
             None if after.is_none() && count > 0 => return Err(StoreError::damaged(&meta_key)),
@@ -95,9 +95,9 @@ impl Store {
     /// When Redis does not answer.
     pub fn tags_generation(&mut self) -> Result<u64, StoreError> {
         let key = self.keys.tags_meta();
-        let mut packed = Packed::default();
+        let mut packed = Pipeline::default();
         pack_meta(&mut packed, &key);
-        let meta = self.link.call(&packed)?.pop().ok_or(StoreError::Reply)?;
+        let meta = self.client.call(&packed)?.pop().ok_or(StoreError::Reply)?;
         Ok(TagMeta::read(meta, &key)?.map_or(0, |meta| meta.generation))
     }
 
@@ -119,15 +119,15 @@ impl Store {
     }
 
     fn change_batch(&mut self, changes: &[TagChange]) -> Result<Vec<TagOutcome>, StoreError> {
-        let mut packed = Packed::default();
+        let mut packed = Pipeline::default();
         packed.begin(5 + 5 * changes.len());
         let clears = changes.iter().all(|change| matches!(change, TagChange::Clear(_)));
         packed
-            .word("EVAL")
-            .word(if clears { CLEAR } else { CHANGE })
-            .word("1")
-            .word(self.keys.tags_root());
-        packed.word(format!("{MAX_TAGS} {MAX_HISTORY}"));
+            .arg("EVAL")
+            .arg(if clears { CLEAR } else { CHANGE })
+            .arg("1")
+            .arg(self.keys.tags_root());
+        packed.arg(format!("{MAX_TAGS} {MAX_HISTORY}"));
         for change in changes {
             let tag = change.tag();
             let (field, value) = (tag::field(tag.kind, &tag.subject), tag::value(tag));
@@ -137,18 +137,18 @@ impl Store {
                     let other = tag.kind.opposite();
                     let other = other.map(|kind| tag::field(kind, &tag.subject));
                     let other = other.unwrap_or_default();
-                    packed.word(&field).word(&value).word(&other);
-                    packed.word(entry(TagAct::Set, &field));
-                    packed.word(entry(TagAct::Displaced, &other));
+                    packed.arg(&field).arg(&value).arg(&other);
+                    packed.arg(entry(TagAct::Set, &field));
+                    packed.arg(entry(TagAct::Displaced, &other));
                 }
                 TagChange::Clear(_) => {
-                    packed.word(&field).word("").word("");
-                    packed.word(entry(TagAct::Cleared, &field)).word("");
+                    packed.arg(&field).arg("").arg("");
+                    packed.arg(entry(TagAct::Cleared, &field)).arg("");
                 }
             }
         }
-        self.link.send(&packed)?;
-        let answer = self.link.answer()?;
+        self.client.send(&packed)?;
+        let answer = self.client.answer()?;
         let answer = reply::octets(answer)?;
         if answer == b"full" {
             return Err(StoreError::TooManyTags);
@@ -200,7 +200,7 @@ impl Store {
         loop {
             let (from, to) = ((end - PAGE + 1).to_string(), end.to_string());
             let words: [&[u8]; 4] = [b"LRANGE", key.as_bytes(), from.as_bytes(), to.as_bytes()];
-            let page = reply::list(self.link.ask(&words)?)?;
+            let page = reply::list(self.client.ask(&words)?)?;
             if page.is_empty() {
                 return Ok(dropped);
             }
@@ -226,12 +226,12 @@ impl Store {
     /// The number of the oldest entry of the history, which has those that there should be.
     fn oldest_entry(&mut self) -> Result<Option<u64>, StoreError> {
         let (key, meta_key) = (self.keys.tags_history(), self.keys.tags_meta());
-        let mut packed = Packed::default();
+        let mut packed = Pipeline::default();
         pack_meta(&mut packed, &meta_key);
         packed.command(&[b"LRANGE", key.as_bytes(), b"0", b"0"]);
         packed.command(&[b"LRANGE", key.as_bytes(), b"-1", b"-1"]);
         pack_meta(&mut packed, &meta_key);
-        let mut answers = self.link.call(&packed)?.into_iter();
+        let mut answers = self.client.call(&packed)?.into_iter();
         let mut next = || answers.next().ok_or(StoreError::Reply);
         let before = TagMeta::read(next()?, &meta_key)?;
         let mut ends = [None, None];
@@ -302,7 +302,7 @@ impl TagMeta {
 }
 
 /// Packs the question for what [`TagMeta`] holds.
-pub(in crate::store) fn pack_meta(packed: &mut Packed, key: &str) {
+pub(in crate::store) fn pack_meta(packed: &mut Pipeline, key: &str) {
     packed.command(&[b"HMGET", key.as_bytes(), b"g", b"n", b"c", b"f"]);
 }
 

@@ -15,11 +15,11 @@ use crate::record::FactBuf;
 use crate::store::layout::encoding::{DIGEST, RowRead, Stored, Value};
 use crate::store::layout::keys::{Keys, Kind, Pointer, low24};
 use crate::store::layout::posting::Posting;
-use crate::store::layout::type_code::Told;
+use crate::store::layout::type_code::TypeCode;
 use crate::store::read::buckets::{Entry, Meta};
 use crate::store::read::rows::PAGE;
 use crate::store::read::scan::{BUCKETS, Part, Whole};
-use crate::store::redis::client::{Link, Packed};
+use crate::store::redis::client::{Pipeline, RedisClient};
 use crate::store::redis::reply;
 use crate::store::write::checkpoint::Mark;
 use crate::store::{Options, Store, StoreError, schema};
@@ -118,7 +118,7 @@ impl Store {
     /// [`StoreError::Lost`] when they do not tell; others as they come.
     pub fn rebuild_schema(options: &Options) -> Result<bool, StoreError> {
         schema::rebuild(
-            &mut Link::open(options.clone(), Arc::default())?,
+            &mut RedisClient::open(options.clone(), Arc::default())?,
             &Keys::new(&options.prefix),
         )
     }
@@ -156,7 +156,7 @@ impl Store {
         self.verify_sources(repair, &mut verdict)?;
         self.verify_sensors(repair, &mut verdict)?;
         if repair && !self.schema.is_marked {
-            schema::mark_all(&mut self.link, &self.keys, &self.router, &mut self.schema)?;
+            schema::mark_all(&mut self.client, &self.keys, &self.router, &mut self.schema)?;
         }
         Ok(verdict)
     }
@@ -190,7 +190,7 @@ impl Store {
             }
         }
         let held = self.keys.repairer(partition);
-        match self.link.ask(&[b"GET", held.as_bytes()]) {
+        match self.client.ask(&[b"GET", held.as_bytes()]) {
             Ok(redis::Value::Nil) => {}
             Ok(_) | Err(StoreError::Damaged { .. }) => verdict.problem(false, || {
                 format!("{held} stops all agents: a repair is under way, or left it behind")
@@ -337,7 +337,7 @@ impl Store {
         let (partition, hash) = (entry.partition, entry.hash);
         let at = format!("name {hash:016x} of {}", self.keys.meta(partition, kind));
         let mut first = u32::MAX;
-        let walked = self.each_record(kind, entry, &mut |store, page| {
+        let walked = self.for_each_record(kind, entry, &mut |store, page| {
             for (stored, row) in page {
                 match kind {
                     Kind::Record => verdict.records += 1,
@@ -366,7 +366,9 @@ impl Store {
                     Stored::Fact(_) => Some(stored.with_octets(&[])),
                 };
                 let rrtype = fact.as_ref().map(|fact| fact.as_fact().rrtype());
-                if told != Told::NOTHING && rrtype.is_some_and(|rrtype| told != Told::of(rrtype)) {
+                if told != TypeCode::NOTHING
+                    && rrtype.is_some_and(|rrtype| told != TypeCode::of(rrtype))
+                {
                     verdict.problem(false, || format!("{at}: row {row} tells another type"));
                 }
                 match fact {
@@ -401,7 +403,7 @@ impl Store {
         stored: &Stored,
     ) -> Result<Option<FactBuf>, StoreError> {
         let key = self.keys.long(partition);
-        let octets = reply::maybe_octets(self.link.ask(&[b"HGET", key.as_bytes(), digest])?)?;
+        let octets = reply::maybe_octets(self.client.ask(&[b"HGET", key.as_bytes(), digest])?)?;
         let octets = octets.filter(|octets| self.router.hasher().identity(octets) == *digest);
         Ok(octets.map(|octets| stored.clone().with_octets(&octets)))
     }
@@ -413,7 +415,7 @@ impl Store {
         repair: bool,
         verdict: &mut Verdict,
     ) -> Result<(), StoreError> {
-        let mut packed = Packed::default();
+        let mut packed = Pipeline::default();
         for Due { posting, member } in due {
             let text = member.to_string();
             let mut key = posting.key.clone();
@@ -429,16 +431,16 @@ impl Store {
             }
         }
         let answers = loop {
-            match self.link.call(&packed) {
+            match self.client.call(&packed) {
                 // A set that is none holds nothing.
                 Err(StoreError::Damaged { key }) if repair => {
-                    self.link.ask(&[b"DEL", key.as_bytes()])?;
+                    self.client.ask(&[b"DEL", key.as_bytes()])?;
                 }
                 answers => break answers?,
             }
         };
         let mut answers = answers.into_iter();
-        let (mut mend, mut directories) = (Packed::default(), HashSet::new());
+        let (mut mend, mut directories) = (Pipeline::default(), HashSet::new());
         for Due { posting, member } in due {
             verdict.postings += 1;
             let mut there = false;
@@ -463,7 +465,7 @@ impl Store {
                 }
             }
         }
-        self.link.call(&mend)?;
+        self.client.call(&mend)?;
         Ok(())
     }
 
@@ -475,7 +477,7 @@ impl Store {
         verdict: &mut Verdict,
     ) -> Result<(), StoreError> {
         let key = self.keys.days(partition, kind);
-        let stored = reply::pairs(self.link.ask(&[b"HGETALL", key.as_bytes()])?)?;
+        let stored = reply::pairs(self.client.ask(&[b"HGETALL", key.as_bytes()])?)?;
         let number = |text: &[u8]| std::str::from_utf8(text).ok()?.parse::<u64>().ok();
         let stored: Option<BTreeMap<u32, u64>> = stored
             .iter()
@@ -493,7 +495,7 @@ impl Store {
         verdict: &mut Verdict,
     ) -> Result<(), StoreError> {
         let key = self.keys.checkpoints(partition);
-        for (log, value) in reply::pairs(self.link.ask(&[b"HGETALL", key.as_bytes()])?)? {
+        for (log, value) in reply::pairs(self.client.ask(&[b"HGETALL", key.as_bytes()])?)? {
             verdict.checkpoints += 1;
             let Some((mark, mut redo)) = Mark::read(&value) else {
                 verdict.problem(false, || format!("{key}: a checkpoint does not read"));

@@ -582,7 +582,7 @@ fn numbers_at_the_limit_of_their_field_are_refused_and_do_not_wrap() {
     site.write(7, [10, 0, 0, 7]).unwrap();
     let mut met = 0;
     site.store
-        .of_name(host(7).as_name(), &mut |row| {
+        .records_by_name(host(7).as_name(), &mut |row| {
             met += u32::from(row.fact == a([10, 0, 0, 7]) && row.seen.count == 2);
             std::ops::ControlFlow::Continue(())
         })

@@ -114,7 +114,7 @@ pub(crate) fn contents(store: &mut Store) -> Model {
     let mut model = Model::new();
     for kind in [Kind::Record, Kind::Negative] {
         store
-            .every(kind, &mut |row| {
+            .scan_records(kind, &mut |row| {
                 let twice = model.insert((row.rrname, row.fact), row.seen);
                 assert!(twice.is_none(), "a record came twice");
                 ControlFlow::Continue(())
@@ -211,21 +211,23 @@ fn facts_of_every_form_come_back_as_they_went_in() {
         agrees(&mut store, &model);
         for text in names {
             let name = name(text);
-            let of = collect(|each| store.of_name(name.as_name(), each));
+            let of = collect(|each| store.records_by_name(name.as_name(), each));
             assert_eq!(
                 of,
                 subset(&model, |owner, fact| *owner == name && matches!(fact, FactBuf::Record(_)))
             );
-            let of = collect(|each| store.negatives_of(name.as_name(), each));
+            let of = collect(|each| store.negatives_by_name(name.as_name(), each));
             assert_eq!(
                 of,
                 subset(&model, |owner, fact| *owner == name
                     && matches!(fact, FactBuf::Negative { .. }))
             );
         }
-        let of = collect(|each| store.of_octets(&large, each));
+        let of = collect(|each| store.records_by_rdata(&large, each));
         assert_eq!(of.len(), names.len() * 2);
-        assert!(collect(|each| store.of_name(name("none.example").as_name(), each)).is_empty());
+        assert!(
+            collect(|each| store.records_by_name(name("none.example").as_name(), each)).is_empty()
+        );
         let days = store.days().unwrap();
         assert_eq!(
             days.into_iter().collect::<Vec<_>>(),
@@ -386,7 +388,9 @@ fn buckets_grow_and_nothing_gets_lost_among_them() {
             .unwrap();
         assert_eq!(names, 12_000);
         let (from, to) = (Ipv4Addr::new(10, 0, 3, 0), Ipv4Addr::new(10, 0, 18, 255));
-        let of = collect(|each| store.of_addresses(from.into(), to.into(), usize::MAX, each));
+        let of = collect(|each| {
+            store.records_by_address_range(from.into(), to.into(), usize::MAX, each)
+        });
         assert_eq!(of.len(), 16 * 256);
         let mut handles = Vec::new();
         store
@@ -488,28 +492,38 @@ fn names_with_very_many_records_and_addresses_with_very_many_names() {
         }
         for last in [7, 8] {
             let address = IpAddr::from([198, 51, 100, last]);
-            let of = collect(|each| store.of_addresses(address, address, usize::MAX, each));
+            let of =
+                collect(|each| store.records_by_address_range(address, address, usize::MAX, each));
             let wanted = Target::V4([198, 51, 100, last].into());
             assert_eq!(of, subset(&model, |_, fact| target(fact) == Some(wanted.clone())));
         }
         let of = collect(|each| {
-            store.of_addresses([198, 51, 0, 0].into(), [198, 51, 255, 255].into(), usize::MAX, each)
+            store.records_by_address_range(
+                [198, 51, 0, 0].into(),
+                [198, 51, 255, 255].into(),
+                usize::MAX,
+                each,
+            )
         });
         assert_eq!(of.len(), 14_000);
         let hot = name("hot.example.net");
-        let of = collect(|each| store.pointing_at(hot.as_name(), usize::MAX, each));
+        let of = collect(|each| store.records_targeting_name(hot.as_name(), usize::MAX, each));
         assert_eq!(of, subset(&model, |_, fact| target(fact) == Some(Target::Name(hot.clone()))));
         let first: Ipv6Addr = "2001:db8::1".parse().unwrap();
-        let of = collect(|each| store.of_addresses(first.into(), first.into(), usize::MAX, each));
+        let of = collect(|each| {
+            store.records_by_address_range(first.into(), first.into(), usize::MAX, each)
+        });
         assert_eq!(of.len(), 500);
         let (from, to): (Ipv6Addr, Ipv6Addr) =
             ("2001:d00::".parse().unwrap(), "2001:dff::".parse().unwrap());
-        let of = collect(|each| store.of_addresses(from.into(), to.into(), usize::MAX, each));
+        let of = collect(|each| {
+            store.records_by_address_range(from.into(), to.into(), usize::MAX, each)
+        });
         assert_eq!(of.len(), 1500);
         // An answer can be cut short.
         let mut rows = 0;
         store
-            .of_addresses(
+            .records_by_address_range(
                 [198, 51, 100, 7].into(),
                 [198, 51, 100, 7].into(),
                 usize::MAX,

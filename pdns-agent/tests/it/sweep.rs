@@ -43,7 +43,7 @@ impl View {
             let (sensors, tags) = (store.sensors()?, store.tags()?.tags);
             let mut records = Model::new();
             for kind in [pdns_agent::store::Kind::Record, pdns_agent::store::Kind::Negative] {
-                store.every(kind, &mut |row| {
+                store.scan_records(kind, &mut |row| {
                     let twice = records.insert((row.rrname, row.fact), row.seen);
                     assert!(twice.is_none(), "a record came twice");
                     ControlFlow::Continue(())

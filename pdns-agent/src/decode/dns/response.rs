@@ -32,16 +32,16 @@ pub(in crate::decode) struct Response<'a> {
     /// Of all that tells its own owner.
     pub(in crate::decode) provenance: Provenance,
     /// How the owners of the answer section are known.
-    pub(in crate::decode) owners: Owners,
+    pub(in crate::decode) owners: NameTotals,
     /// A resolver made it for a client that wanted recursion, and stands for all of its chain.
     pub(in crate::decode) is_resolved: bool,
 }
 
 /// How the owners of the answer section are known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::decode) enum Owners {
+pub(in crate::decode) enum NameTotals {
     /// Each record tells its own.
-    Told,
+    TypeCode,
     /// They were worked out.
     Inferred,
     /// The same, and where the chain ends could not be.
@@ -90,7 +90,7 @@ impl<'a> Response<'a> {
             is_truncated: header.is_truncated() || records.is_cut,
             at,
             provenance: Provenance::Exact,
-            owners: Owners::Told,
+            owners: NameTotals::TypeCode,
             is_resolved: false,
         }
     }
@@ -123,7 +123,7 @@ impl<'a> Response<'a> {
         }
         let lead = match is_cut {
             true => Lead::Away,
-            false if self.owners == Owners::Lost => Lead::Away,
+            false if self.owners == NameTotals::Lost => Lead::Away,
             false if chain.len() == 1 && !records.has_answer => Lead::Nowhere,
             false => Lead::End,
         };
@@ -190,7 +190,7 @@ impl<'a> Response<'a> {
     }
 
     fn provenance_of(&self, section: Section) -> Provenance {
-        if section == Section::Answer && self.owners != Owners::Told {
+        if section == Section::Answer && self.owners != NameTotals::TypeCode {
             Provenance::Inferred
         } else {
             self.provenance

@@ -7,8 +7,8 @@ use super::grouped;
 use super::rdata::{self, Value};
 use crate::decode::Rejection;
 use crate::decode::dns::{
-    self, CLASS_IN, Data, DnsOmission, DnsTally, Names, Owners, Question, Record, Records, Section,
-    Span, is_meta,
+    self, CLASS_IN, Data, DnsOmission, DnsTally, NameTotals, Names, Question, Record, Records,
+    Section, Span, is_meta,
 };
 use crate::name::Name;
 use crate::rr::RrType;
@@ -53,19 +53,19 @@ impl<'s> Filler<'s> {
     }
 
     /// Takes the records of all sections; how the owners of the answers are known.
-    pub(super) fn sections(&mut self, event: &Dns<'_>, question: Question) -> Owners {
+    pub(super) fn sections(&mut self, event: &Dns<'_>, question: Question) -> NameTotals {
         let authorities = &event.authorities.0;
         let owners = match (&event.answers, &event.grouped) {
             (Some(answers), _) => {
                 self.section(Section::Answer, &answers.0);
-                Owners::Told
+                NameTotals::TypeCode
             }
             (None, Some(groups)) => {
                 let is_soa =
                     |entry: &Entry<'_>| entry.rrtype.as_ref().is_some_and(|t| t.0 == "SOA");
                 grouped::fill(self, groups, question, authorities.iter().any(is_soa))
             }
-            (None, None) => Owners::Told,
+            (None, None) => NameTotals::TypeCode,
         };
         self.section(Section::Authority, authorities);
         self.section(Section::Additional, &event.additionals.0);

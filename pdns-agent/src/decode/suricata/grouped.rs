@@ -8,7 +8,7 @@
 use super::detailed::{Filler, rrtype_of};
 use super::event::{Datum, Groups};
 use super::rdata::{Value, is_logged};
-use crate::decode::dns::{DnsOmission, Owners, Question, Section, Span};
+use crate::decode::dns::{DnsOmission, NameTotals, Question, Section, Span};
 use crate::rr::RrType;
 
 /// Most aliases of a chain; resolvers follow far fewer.
@@ -21,7 +21,7 @@ pub(super) fn fill(
     groups: &Groups<'_>,
     question: Question,
     has_soa: bool,
-) -> Owners {
+) -> NameTotals {
     // There were answers, whether they are logged or not.
     filler.has_answers();
     let mut by_type = Vec::with_capacity(groups.0.len());
@@ -59,12 +59,12 @@ pub(super) fn fill(
             filler.record(place, None, Value { is_part, ..datum.into() });
         }
     }
-    let Some(end) = end else { return Owners::Lost };
+    let Some(end) = end else { return NameTotals::Lost };
     let is_told = by_type.iter().any(|&(rrtype, _)| is_all || rrtype == qtype);
     if !is_told && !is_logged(qtype) && !has_soa {
         filler.left_out((Section::Answer, end, qtype), DnsOmission::RdataNotInLog);
     }
-    Owners::Inferred
+    NameTotals::Inferred
 }
 
 /// Takes the aliases of an answer, each as the one before leads to it; the end of the chain, unless it is lost.

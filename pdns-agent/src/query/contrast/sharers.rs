@@ -103,7 +103,7 @@ fn offer(
 fn on_net(store: &mut Store, asked: &Asked<'_>, net: IpNet) -> Result<Sharers, StoreError> {
     let is_parked = asked.is_parked_address(net.network());
     gather(
-        |each| store.of_addresses(net.network(), net.broadcast(), MAX_SHARED + 1, each),
+        |each| store.records_by_address_range(net.network(), net.broadcast(), MAX_SHARED + 1, each),
         |row| {
             let address = row.address()?;
             let is_left_out = net.prefix_len() < net.max_prefix_len()
@@ -117,7 +117,7 @@ fn on_net(store: &mut Store, asked: &Asked<'_>, net: IpNet) -> Result<Sharers, S
 /// The names with a record of one type that points at a name.
 fn pointing(store: &mut Store, name: &NameBuf, rrtype: RrType) -> Result<Sharers, StoreError> {
     gather(
-        |each| store.pointing_at(name.as_name(), MAX_SHARED + 1, each),
+        |each| store.records_targeting_name(name.as_name(), MAX_SHARED + 1, each),
         |row| match &row.fact {
             FactBuf::Record(rdata) => (rdata.rrtype == rrtype).then_some(None),
             FactBuf::Negative { .. } => None,

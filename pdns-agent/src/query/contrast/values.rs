@@ -110,7 +110,7 @@ impl<'a> Values<'a> {
     ) -> Result<BTreeMap<NameBuf, Threats<'a>>, StoreError> {
         let names: Vec<NameBuf> = of.keys().cloned().collect();
         let mut targets: BTreeMap<NameBuf, Threats<'a>> = BTreeMap::new();
-        store.of_names(&names, &mut |row| {
+        store.records_by_names(&names, &mut |row| {
             self.rows += 1;
             if self.rows > MAX_ROWS {
                 return ControlFlow::Break(());

@@ -5,7 +5,7 @@
 
 use super::{Grouping, Walk};
 use crate::observation::Seen;
-use crate::store::{Owners, Part, Store, StoreError};
+use crate::store::{NameTotals, Part, Store, StoreError};
 use std::sync::mpsc;
 use std::thread;
 
@@ -30,12 +30,12 @@ pub(super) fn each_part(
     store: &mut Store,
     grouping: &Grouping,
     parts: &[Part],
-    each: &mut (dyn FnMut(usize, &Owners) + Send),
+    each: &mut (dyn FnMut(usize, &NameTotals) + Send),
 ) -> Result<(), StoreError> {
     let Grouping { kind, filter, .. } = grouping;
     let types = filter.told_types();
     // No room: what was read is held by one side or the other.
-    let (send, receive) = mpsc::sync_channel::<Option<Owners>>(0);
+    let (send, receive) = mpsc::sync_channel::<Option<NameTotals>>(0);
     thread::scope(|scope| {
         let adder = scope.spawn(move || {
             // What is nothing is taken when all before it is done with, which is all that it is for.
@@ -47,7 +47,7 @@ pub(super) fn each_part(
             for part in parts {
                 let is_large = store.rows_in(*kind, *part)? > LARGE;
                 let mut is_there = !is_large || send.send(None).is_ok();
-                let admits = |seen: &Seen, told| filter.admits_told(types, seen, told);
+                let admits = |seen: &Seen, told| filter.matches_row(types, seen, told);
                 let owners = store.owners_in(*kind, *part, admits, |row| filter.admits(row))?;
                 is_there &= send.send(Some(owners)).is_ok();
                 is_there &= !is_large || send.send(None).is_ok();

@@ -8,7 +8,7 @@ use crate::name::{Name, NameBuf, suffix};
 use crate::observation::Fact;
 use crate::record::StoredRecord;
 use crate::rr::RrType;
-use crate::store::OwnerSum;
+use crate::store::NameTotal;
 use std::cmp::Ordering;
 use std::net::IpAddr;
 
@@ -168,7 +168,7 @@ impl<'b> Keys<'b> {
     }
 
     /// The key of all rows of an owner, where the name alone decides; `None` when they do not count.
-    pub(super) fn of_owner<'n>(&mut self, name: Name<'n>, rows: &OwnerSum) -> Option<Keyed<'n>> {
+    pub(super) fn of_owner<'n>(&mut self, name: Name<'n>, rows: &NameTotal) -> Option<Keyed<'n>> {
         self.counted = false;
         let (key, depth) = self.of_name(name)?;
         Some(self.count(depth, key, rows, true))
@@ -180,7 +180,7 @@ impl<'b> Keys<'b> {
         if new_name {
             self.name = Some(row.rrname.clone());
         }
-        let rows = OwnerSum::of(&row.seen);
+        let rows = NameTotal::of(&row.seen);
         match self.by {
             By::Addresses | By::RrTypes => self.of_fact(new_name, row.fact.as_fact(), &rows),
             _ => {
@@ -198,7 +198,7 @@ impl<'b> Keys<'b> {
         &mut self,
         new_name: bool,
         fact: Fact<'_>,
-        rows: &OwnerSum,
+        rows: &NameTotal,
     ) -> Option<Keyed<'static>> {
         if new_name {
             self.types.clear();
@@ -221,7 +221,7 @@ impl<'b> Keys<'b> {
         &mut self,
         depth: Option<u32>,
         key: KeyRef<'k>,
-        rows: &OwnerSum,
+        rows: &NameTotal,
         new_name: bool,
     ) -> Keyed<'k> {
         let first_of_name = !std::mem::replace(&mut self.counted, true);

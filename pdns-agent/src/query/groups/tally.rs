@@ -9,7 +9,7 @@ use super::key::{KeyRef, Keyed};
 use super::{By, Group, GroupKey, Grouping, Keys, Totals, Walk, ahead};
 use crate::hash::Router;
 use crate::query::DAY;
-use crate::store::{OwnerSum, Store, StoreError};
+use crate::store::{NameTotal, Store, StoreError};
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 
@@ -27,7 +27,7 @@ struct Sum {
     hash: u64,
     of_one_part: bool,
     names: u64,
-    rows: OwnerSum,
+    rows: NameTotal,
 }
 
 /// A group, borrowed from what was read.
@@ -35,12 +35,12 @@ struct Sum {
 pub(super) struct GroupRef<'k> {
     pub(super) key: KeyRef<'k>,
     pub(super) names: u64,
-    pub(super) rows: OwnerSum,
+    pub(super) rows: NameTotal,
 }
 
 impl GroupRef<'_> {
     pub(super) fn to_group(self) -> Group {
-        let OwnerSum { records, count, time_first, time_last, is_least } = self.rows;
+        let NameTotal { records, count, time_first, time_last, is_least } = self.rows;
         let (key, names) = (self.key.to_key(), self.names);
         Group { key, names, records, count, time_first, time_last, is_least }
     }
@@ -103,7 +103,7 @@ impl Sums {
 
 /// Adds up names of a part that was read whole, each with its key; they come back in no special order.
 fn each_sorted(
-    named: &mut [(u64, KeyRef<'_>, &OwnerSum)],
+    named: &mut [(u64, KeyRef<'_>, &NameTotal)],
     each: &mut dyn FnMut(u64, GroupRef<'_>),
 ) {
     named.sort_unstable_by_key(|&(hash, ..)| hash);
@@ -198,7 +198,7 @@ pub(super) fn tally(
 
 impl<'k> Keyed<'k> {
     /// Its rows as a group, with the hash of the key.
-    pub(super) fn group(&self, rows: &OwnerSum) -> (u64, GroupRef<'k>) {
+    pub(super) fn group(&self, rows: &NameTotal) -> (u64, GroupRef<'k>) {
         let names = u64::from(self.new_name);
         (self.hash, GroupRef { key: self.key, names, rows: *rows })
     }

@@ -154,7 +154,7 @@ fn addresses(store: &mut Store, neighbours: &mut [Neighbour]) -> Result<(), Stor
     let names: Vec<NameBuf> = neighbours.iter().map(|one| one.name.clone()).collect();
     let mut latest: HashMap<NameBuf, (u32, IpAddr)> = HashMap::new();
     let mut read = 0;
-    store.of_names(&names, &mut |row| {
+    store.records_by_names(&names, &mut |row| {
         read += 1;
         if read > READ {
             return ControlFlow::Break(());

@@ -99,17 +99,21 @@ pub(super) fn section(
     let mut taker = Taker::new(depth, out);
     match (subject, section) {
         (Subject::Name(name) | Subject::AtOrBelow(name), Section::Records) => {
-            store.of_name(name.as_name(), &mut |row| taker.take(row))?;
+            store.records_by_name(name.as_name(), &mut |row| taker.take(row))?;
         }
         (Subject::Name(name) | Subject::AtOrBelow(name), Section::Pointing) => {
-            store.pointing_at(name.as_name(), taker.most.saturating_add(1), &mut |row| {
-                // A record that points at its own owner is among the records.
-                let is_own = row.rrname == *name;
-                if is_own { ControlFlow::Continue(()) } else { taker.take(row) }
-            })?;
+            store.records_targeting_name(
+                name.as_name(),
+                taker.most.saturating_add(1),
+                &mut |row| {
+                    // A record that points at its own owner is among the records.
+                    let is_own = row.rrname == *name;
+                    if is_own { ControlFlow::Continue(()) } else { taker.take(row) }
+                },
+            )?;
         }
         (Subject::Name(name) | Subject::AtOrBelow(name), Section::Negatives) => {
-            store.negatives_of(name.as_name(), &mut |row| taker.take(row))?;
+            store.negatives_by_name(name.as_name(), &mut |row| taker.take(row))?;
         }
         (Subject::Addresses(from, to), Section::Records) => {
             on_addresses(store, *from, *to, taker.most.saturating_add(1), &mut |row| {

@@ -33,7 +33,7 @@ impl Apexes {
                 }
             }
         }
-        store.of_names(&unknown, &mut |row| {
+        store.records_by_names(&unknown, &mut |row| {
             let is_apex = match &row.fact {
                 FactBuf::Record(rdata) => matches!(rdata.rrtype, RrType::NS | RrType::SOA),
                 FactBuf::Negative { .. } => false,

@@ -186,7 +186,7 @@ fn sets(
     walk(store, names, &sieve, sink.wanted(), &stop, &mut |store, names| {
         shape.learn(store, names)?;
         let mut owned: Option<Owned> = None;
-        store.of_names(names, &mut |row| {
+        store.records_by_names(names, &mut |row| {
             flow = add(&mut owned, row, types, &shape, sink);
             as_break(flow)
         })?;
@@ -250,10 +250,10 @@ fn records(store: &mut Store, request: &Request, by: &By<'_>, sink: &mut Sink<'_
     };
     match by {
         By::Target(Owner::Exact(name)) => {
-            store.pointing_at(name.as_name(), usize::MAX, &mut take)?;
+            store.records_targeting_name(name.as_name(), usize::MAX, &mut take)?;
         }
         // There is no index for wildcards of RDATA.
-        By::Target(_) => store.every(Kind::Record, &mut take)?,
+        By::Target(_) => store.scan_records(Kind::Record, &mut take)?,
         By::Addresses(from, to) => {
             crate::query::on_addresses(store, *from, *to, usize::MAX, &mut take)?;
         }
@@ -301,12 +301,12 @@ fn by_octets(
     octets: &[u8],
     take: &mut dyn FnMut(StoredRecord) -> ControlFlow<()>,
 ) -> Result<(), StoreError> {
-    store.of_octets(octets, take)?;
+    store.records_by_rdata(octets, take)?;
     if let Ok(address) = <[u8; 4]>::try_from(octets) {
-        store.of_addresses(address.into(), address.into(), usize::MAX, take)?;
+        store.records_by_address_range(address.into(), address.into(), usize::MAX, take)?;
     }
     if let Ok(address) = <[u8; 16]>::try_from(octets) {
-        store.of_addresses(address.into(), address.into(), usize::MAX, take)?;
+        store.records_by_address_range(address.into(), address.into(), usize::MAX, take)?;
     }
     let mut names: Vec<NameBuf> = Vec::new();
     // A name stands at the start, or behind a preference, or behind what SRV has before it.
@@ -314,7 +314,7 @@ fn by_octets(
         if let Some(Ok((name, _))) = octets.get(at..).map(NameBuf::from_wire)
             && !names.contains(&name)
         {
-            store.pointing_at(name.as_name(), usize::MAX, take)?;
+            store.records_targeting_name(name.as_name(), usize::MAX, take)?;
             names.push(name);
         }
     }
@@ -336,7 +336,7 @@ fn found_rdata(
 ) -> Flow {
     let mut found: BTreeMap<(RrType, String), Found> = BTreeMap::new();
     let mut flow = ControlFlow::Continue(());
-    store.every(Kind::Record, &mut |row| {
+    store.scan_records(Kind::Record, &mut |row| {
         flow = sink.still();
         let FactBuf::Record(record) = row.fact else { return as_break(flow) };
         if !SEARCHED.contains(&record.rrtype) || !request.types.has(record.rrtype) {

@@ -17,7 +17,7 @@ use crate::rdata::{Rdata, RdataBuf};
 use crate::record::FactBuf;
 use crate::rr::RrType;
 use crate::store::layout::keys::ROW;
-use crate::store::layout::type_code::Told;
+use crate::store::layout::type_code::TypeCode;
 
 const NEGATIVE: u8 = 0xf0;
 const LONG: u8 = 0xfb;
@@ -206,11 +206,11 @@ pub(crate) struct RowRead {
     pub(crate) seen: Seen,
     /// 24 bits of the owner's hash.
     pub(crate) bits: u32,
-    pub(crate) told: Told,
+    pub(crate) told: TypeCode,
 }
 
 /// A row: the sum of sightings, 24 bits of the owner's hash, and the type, where it is known.
-pub(crate) fn write_row(seen: &Seen, bits: u32, told: Told, out: &mut Vec<u8>) {
+pub(crate) fn write_row(seen: &Seen, bits: u32, told: TypeCode, out: &mut Vec<u8>) {
     let pointer = u32::from(seen.flags | told.bits()) << 24 | bits & 0xff_ffff;
     for field in [
         seen.count,
@@ -247,7 +247,7 @@ pub(crate) fn row_of(octets: &[u8; ROW]) -> RowRead {
         sensors: field(6),
         flags: above & Seen::FLAGS,
     };
-    RowRead { seen, bits: field(7) & 0xff_ffff, told: Told::from_bits(above) }
+    RowRead { seen, bits: field(7) & 0xff_ffff, told: TypeCode::from_bits(above) }
 }
 
 #[cfg(test)]
@@ -296,7 +296,7 @@ mod tests {
             flags: 3,
         };
         let mut row = Vec::new();
-        let told = Told::of(RrType::MX);
+        let told = TypeCode::of(RrType::MX);
         write_row(&seen, 0x00ab_cdef, told, &mut row);
         assert_eq!(read_row(&row), Some(RowRead { seen, bits: 0x00ab_cdef, told }));
     }

@@ -44,18 +44,18 @@ const OTHER: u8 = 31;
 
 /// What a row tells of its type; of a negative answer, of the type asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Told(u8);
+pub struct TypeCode(u8);
 
 /// Types that are asked for, as rows tell them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ToldTypes {
+pub struct TypeMask {
     /// One bit for each thing that is told by rows of these types alone.
     certain: u32,
     /// One bit for each thing that is told by such rows and by others.
     unsure: u32,
 }
 
-impl Told {
+impl TypeCode {
     /// What rows tell that tell nothing.
     pub(crate) const NOTHING: Self = Self(0);
 
@@ -77,23 +77,23 @@ impl Told {
     }
 }
 
-impl ToldTypes {
+impl TypeMask {
     /// One of these types, or any if there are none.
     #[must_use]
     pub fn of(types: &[RrType]) -> Self {
         if types.is_empty() {
             return Self { certain: u32::MAX, unsure: 0 };
         }
-        let bit = |told: Told| 1 << told.0;
-        let told = types.iter().fold(0, |bits, &rrtype| bits | bit(Told::of(rrtype)));
-        let other = bit(Told(OTHER));
-        Self { certain: told & !other, unsure: told & other | bit(Told::NOTHING) }
+        let bit = |told: TypeCode| 1 << told.0;
+        let told = types.iter().fold(0, |bits, &rrtype| bits | bit(TypeCode::of(rrtype)));
+        let other = bit(TypeCode(OTHER));
+        Self { certain: told & !other, unsure: told & other | bit(TypeCode::NOTHING) }
     }
 
     /// Whether a row is of one of these types; `None` where it does not tell.
     #[inline]
     #[must_use]
-    pub fn has(self, told: Told) -> Option<bool> {
+    pub fn has(self, told: TypeCode) -> Option<bool> {
         match (self.certain >> told.0 & 1, self.unsure >> told.0 & 1) {
             (1, _) => Some(true),
             (_, 0) => Some(false),
@@ -121,18 +121,18 @@ mod tests {
             (vec![seldom], RrType::WKS, None),
             (vec![seldom, RrType::A], RrType::A, Some(true)),
         ] {
-            let told = Told::of(of);
-            assert_eq!(Told::from_bits(told.bits() | 7), told);
-            assert_eq!(ToldTypes::of(&asked).has(told), want, "{asked:?} of {of}");
+            let told = TypeCode::of(of);
+            assert_eq!(TypeCode::from_bits(told.bits() | 7), told);
+            assert_eq!(TypeMask::of(&asked).has(told), want, "{asked:?} of {of}");
         }
-        assert_eq!(ToldTypes::of(&[RrType::A]).has(Told::NOTHING), None);
-        assert_eq!(ToldTypes::of(&[]).has(Told::NOTHING), Some(true));
+        assert_eq!(TypeMask::of(&[RrType::A]).has(TypeCode::NOTHING), None);
+        assert_eq!(TypeMask::of(&[]).has(TypeCode::NOTHING), Some(true));
     }
 
     #[test]
     fn each_type_has_a_place_of_its_own() {
         for (place, rrtype) in (1..).zip(TYPES) {
-            assert_eq!(Told::of(rrtype), Told(place), "{rrtype}");
+            assert_eq!(TypeCode::of(rrtype), TypeCode(place), "{rrtype}");
         }
     }
 }

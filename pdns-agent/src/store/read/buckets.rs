@@ -7,7 +7,7 @@ use crate::hash::Place;
 use crate::name::{Name, NameBuf};
 use crate::store::layout::keys::{Buckets, FIRST_BITS, Kind, LOG, LOG_STRIDE, Pointer, low24};
 use crate::store::read::scan::Part;
-use crate::store::redis::client::Packed;
+use crate::store::redis::client::Pipeline;
 use crate::store::redis::reply;
 use crate::store::{Store, StoreError};
 use redis::Value;
@@ -162,11 +162,11 @@ impl Store {
         partitions: impl IntoIterator<Item = u8>,
     ) -> Result<Vec<Meta>, StoreError> {
         let partitions: Vec<u8> = partitions.into_iter().collect();
-        let mut packed = Packed::default();
+        let mut packed = Pipeline::default();
         for &partition in &partitions {
             self.pack_meta(&mut packed, kind, partition);
         }
-        let replies = partitions.iter().zip(self.link.call(&packed)?);
+        let replies = partitions.iter().zip(self.client.call(&packed)?);
         let metas: Vec<Meta> = replies
             .map(|(&partition, reply)| self.read_meta(kind, partition, reply))
             .collect::<Result<_, _>>()?;
@@ -191,11 +191,11 @@ impl Store {
         }
     }
 
-    fn pack_meta(&self, packed: &mut Packed, kind: Kind, partition: u8) {
+    fn pack_meta(&self, packed: &mut Pipeline, kind: Kind, partition: u8) {
         let key = self.keys.meta(partition, kind);
-        packed.begin(2 + META.len()).word("HMGET").word(key);
+        packed.begin(2 + META.len()).arg("HMGET").arg(key);
         for field in META {
-            packed.word(field);
+            packed.arg(field);
         }
     }
 
@@ -225,7 +225,7 @@ impl Store {
         &mut self,
         name: Name<'_>,
         kinds: &[Kind],
-        mut also: Packed,
+        mut also: Pipeline,
     ) -> Result<(Vec<Option<Entry>>, Vec<Value>), StoreError> {
         let Place { partition, hash } = self.router.place(name);
         let mut entries: Vec<Option<Entry>> = kinds.iter().map(|_| None).collect();
@@ -246,7 +246,7 @@ impl Store {
                 }
                 self.pack_meta(&mut packed, kind, partition);
             }
-            let mut replies = self.link.call(&packed)?.into_iter();
+            let mut replies = self.client.call(&packed)?.into_iter();
             other.extend(replies.by_ref().take(count));
             for (at, kind, before) in asked {
                 let mut next = || replies.next().ok_or(StoreError::Reply);
@@ -314,7 +314,7 @@ impl Store {
                 }
                 return Ok(entries);
             }
-            let mut packed = Packed::default();
+            let mut packed = Pipeline::default();
             for &at in &wanted {
                 let Some(place) = places.get(at) else { continue };
                 let bits = low24(place.hash);
@@ -323,7 +323,7 @@ impl Store {
                 packed.command(&[b"HGET", key.as_bytes(), &place.hash.to_be_bytes()]);
             }
             let mut missing = Vec::new();
-            for (at, value) in wanted.into_iter().zip(self.link.call(&packed)?) {
+            for (at, value) in wanted.into_iter().zip(self.client.call(&packed)?) {
                 match (reply::maybe_octets(value)?, places.get(at), entries.get_mut(at)) {
                     (Some(value), Some(place), Some(slot)) => {
                         let (partition, hash) = (place.partition, place.hash);
@@ -387,7 +387,7 @@ impl Store {
     }
 
     fn send_for(&mut self, missing: Missing) -> Result<AskedEntries, StoreError> {
-        let mut packed = Packed::default();
+        let mut packed = Pipeline::default();
         let mut questions = Vec::new();
         for (at, Wanted { partition, buckets, bits }) in missing.wanted.iter().enumerate() {
             let mut indices: Vec<u32> = bits.iter().map(|&(bits, _)| buckets.of(bits)).collect();
@@ -399,7 +399,7 @@ impl Store {
                 questions.push((at, index));
             }
         }
-        self.link.send(&packed)?;
+        self.client.send(&packed)?;
         Ok(AskedEntries { missing, questions })
     }
 
@@ -416,7 +416,7 @@ impl Store {
             let (at, index) = questions.get(question).copied().unwrap_or_default();
             keys.bucket(partitions.get(at).copied().unwrap_or(0), kind, index)
         };
-        self.link.pairs(questions.len(), &key, &mut |question, field, value| {
+        self.client.pairs(questions.len(), &key, &mut |question, field, value| {
             let (at, bucket) = questions.get(question).copied().ok_or(StoreError::Reply)?;
             let wanted = missing.wanted.get_mut(at);
             let Wanted { partition, bits, .. } = wanted.ok_or(StoreError::Reply)?;
@@ -476,6 +476,6 @@ impl Store {
             let partition = missing.wanted.get(at).map_or(0, |wanted| wanted.partition);
             keys.bucket(partition, missing.kind, index)
         };
-        self.link.pairs(asked.questions.len(), &key, &mut |_, _, _| Ok(()))
+        self.client.pairs(asked.questions.len(), &key, &mut |_, _, _| Ok(()))
     }
 }

@@ -6,7 +6,7 @@
 use crate::store::layout::encoding::{RowRead, read_row};
 use crate::store::layout::keys::{Kind, LOG, Pointer, ROW, ROWS};
 use crate::store::read::scan::Handle;
-use crate::store::redis::client::Packed;
+use crate::store::redis::client::Pipeline;
 use crate::store::redis::reply;
 use crate::store::{Store, StoreError};
 use std::ops::ControlFlow;
@@ -157,14 +157,14 @@ impl Store {
         size: usize,
         key: &dyn Fn(&Self, u8, u32) -> String,
     ) -> Result<Vec<Vec<u8>>, StoreError> {
-        let mut packed = Packed::default();
+        let mut packed = Pipeline::default();
         for &(partition, block, start, end) in pieces {
             let (from, to) = (start as usize * size, end as usize * size - 1);
             let key = key(self, partition, block);
             let (from, to) = (from.to_string(), to.to_string());
             packed.command(&[b"GETRANGE", key.as_bytes(), from.as_bytes(), to.as_bytes()]);
         }
-        let answers = pieces.iter().zip(self.link.call(&packed)?);
+        let answers = pieces.iter().zip(self.client.call(&packed)?);
         answers
             .map(|(&(partition, block, start, end), answer)| {
                 let octets = reply::octets(answer)?;

@@ -7,7 +7,7 @@
 use crate::store::layout::keys::{Kind, LOG, low24};
 use crate::store::read::buckets::Meta;
 use crate::store::read::scan::{Part, lines};
-use crate::store::redis::client::Packed;
+use crate::store::redis::client::Pipeline;
 use crate::store::redis::reply;
 use crate::store::{Store, StoreError};
 use std::collections::BTreeSet;
@@ -27,14 +27,14 @@ impl Store {
         if self.schema.is_marked {
             return Ok(());
         }
-        let mut packed = Packed::default();
+        let mut packed = Pipeline::default();
         for &partition in partitions {
             for key in [self.keys.log(partition, kind, 0), self.keys.rows(partition, kind, 0)] {
                 packed.command(&[b"GETRANGE", key.as_bytes(), b"0", b"0"]);
             }
         }
         let mut found = Vec::new();
-        for (at, answer) in self.link.call(&packed)?.into_iter().enumerate() {
+        for (at, answer) in self.client.call(&packed)?.into_iter().enumerate() {
             if !reply::octets(answer)?.is_empty() {
                 found.extend(partitions.get(at / 2).copied());
             }
@@ -43,7 +43,7 @@ impl Store {
         for partition in found {
             // The first batch may have come in between.
             let key = self.keys.meta(partition, kind);
-            let rows = reply::maybe_octets(self.link.ask(&[b"HGET", key.as_bytes(), b"r"])?)?;
+            let rows = reply::maybe_octets(self.client.ask(&[b"HGET", key.as_bytes(), b"r"])?)?;
             if rows.is_none_or(|rows| rows == b"0") {
                 return Err(StoreError::damaged(&key));
             }
@@ -110,7 +110,7 @@ impl Store {
         let keys = self.log_blocks(kind, partition, meta);
         let hasher = self.router.hasher().clone();
         let mut indices = BTreeSet::new();
-        self.link.blocks(&keys, LOG as usize, &mut |_, block| {
+        self.client.blocks(&keys, LOG as usize, &mut |_, block| {
             let names = lines(block).split(|&octet| octet == b'\n').filter(|line| !line.is_empty());
             indices.extend(names.map(|line| meta.buckets.of(low24(hasher.octets(line)))));
             ControlFlow::Continue(())

@@ -9,9 +9,9 @@ use crate::record::StoredRecord;
 use crate::store::layout::keys::{Kind, Pointer};
 use crate::store::layout::posting::{HASH_LEVELS, Level, Posting, V4_LEVELS};
 use crate::store::read::buckets::Entry;
-use crate::store::read::pointers::{Gather, Wanted};
+use crate::store::read::pointers::{PointerReader, Wanted};
 use crate::store::read::rows::{Found, Owner, PAGE};
-use crate::store::redis::client::Packed;
+use crate::store::redis::client::Pipeline;
 use crate::store::redis::reply;
 use crate::store::{Store, StoreError};
 use redis::Value;
@@ -27,7 +27,7 @@ const SETS: usize = 256;
 const FIRST_SETS: usize = 8;
 
 /// A name that was asked for: its entries, and the pointers to what points at it.
-pub struct About {
+pub struct NameLookup {
     name: NameBuf,
     record: Option<Entry>,
     negative: Option<Entry>,
@@ -70,9 +70,13 @@ impl Store {
     ///
     /// # Errors
     /// When Redis does not answer, or what it holds does not read.
-    pub fn about(&mut self, name: Name<'_>, negative: bool) -> Result<About, StoreError> {
+    pub fn lookup_name(
+        &mut self,
+        name: Name<'_>,
+        negative: bool,
+    ) -> Result<NameLookup, StoreError> {
         let node = node(Posting::name(name, &self.keys, &self.router));
-        let mut packed = Packed::default();
+        let mut packed = Pipeline::default();
         pack_set(&mut packed, &node, b"0");
         let kinds = [Kind::Record, Kind::Negative];
         let kinds = if negative { &kinds[..] } else { &kinds[..1] };
@@ -80,22 +84,22 @@ impl Store {
         let mut entries = entries.into_iter();
         let (record, negative) = (entries.next().flatten(), entries.next().flatten());
         let members = members.into_iter().next().ok_or(StoreError::Reply)?;
-        Ok(About { name: name.to_buf(), record, negative, node, members })
+        Ok(NameLookup { name: name.to_buf(), record, negative, node, members })
     }
 
     /// The records of a name that was asked for.
     ///
     /// # Errors
-    /// As [`Store::about`].
-    pub fn own_records(&mut self, about: &About, each: Each<'_>) -> Result<(), StoreError> {
+    /// As [`Store::lookup_name`].
+    pub fn own_records(&mut self, about: &NameLookup, each: Each<'_>) -> Result<(), StoreError> {
         self.rows_of(Kind::Record, about.name.as_name(), about.record.as_ref(), each)
     }
 
     /// The negative answers to questions for a name that was asked for.
     ///
     /// # Errors
-    /// As [`Store::about`].
-    pub fn own_negatives(&mut self, about: &About, each: Each<'_>) -> Result<(), StoreError> {
+    /// As [`Store::lookup_name`].
+    pub fn own_negatives(&mut self, about: &NameLookup, each: Each<'_>) -> Result<(), StoreError> {
         self.rows_of(Kind::Negative, about.name.as_name(), about.negative.as_ref(), each)
     }
 
@@ -103,41 +107,41 @@ impl Store {
     /// to break after `most` rows, no more are asked for ahead.
     ///
     /// # Errors
-    /// As [`Store::about`].
-    pub fn pointing_here(
+    /// As [`Store::lookup_name`].
+    pub fn records_targeting(
         &mut self,
-        about: &About,
+        about: &NameLookup,
         most: usize,
         each: Each<'_>,
     ) -> Result<(), StoreError> {
         let matches = points_at(about.name.as_name());
         let wanted = Wanted { matches: &matches, long: rdata::may_point_at_name, most };
-        let mut gather = Gather::new(wanted, each);
+        let mut gather = PointerReader::new(wanted, each);
         match self.members(&about.node, about.members.clone(), &mut gather)? {
             Members::Break => Ok(()),
-            Members::All => self.follow_due(&mut gather).map(|_| ()),
-            Members::Spread => self.gather(children(&about.node), gather),
+            Members::All => self.follow_pending(&mut gather).map(|_| ()),
+            Members::MulHasher => self.gather(children(&about.node), gather),
         }
     }
 
     /// The records of one owner name.
     ///
     /// # Errors
-    /// As [`Store::about`].
-    pub fn of_name(&mut self, name: Name<'_>, each: Each<'_>) -> Result<(), StoreError> {
+    /// As [`Store::lookup_name`].
+    pub fn records_by_name(&mut self, name: Name<'_>, each: Each<'_>) -> Result<(), StoreError> {
         self.all_of(Kind::Record, name, each)
     }
 
     /// The negative answers to questions for one name.
     ///
     /// # Errors
-    /// As [`Store::about`].
-    pub fn negatives_of(&mut self, name: Name<'_>, each: Each<'_>) -> Result<(), StoreError> {
+    /// As [`Store::lookup_name`].
+    pub fn negatives_by_name(&mut self, name: Name<'_>, each: Each<'_>) -> Result<(), StoreError> {
         self.all_of(Kind::Negative, name, each)
     }
 
     fn all_of(&mut self, kind: Kind, name: Name<'_>, each: Each<'_>) -> Result<(), StoreError> {
-        let (entries, _) = self.entries_and(name, &[kind], Packed::default())?;
+        let (entries, _) = self.entries_and(name, &[kind], Pipeline::default())?;
         let entry = entries.into_iter().flatten().next();
         self.rows_of(kind, name, entry.as_ref(), each)
     }
@@ -146,8 +150,12 @@ impl Store {
     /// order. For a search that found many, which would otherwise ask for each on its own.
     ///
     /// # Errors
-    /// As [`Store::about`].
-    pub fn of_names(&mut self, names: &[NameBuf], each: Each<'_>) -> Result<(), StoreError> {
+    /// As [`Store::lookup_name`].
+    pub fn records_by_names(
+        &mut self,
+        names: &[NameBuf],
+        each: Each<'_>,
+    ) -> Result<(), StoreError> {
         let kind = Kind::Record;
         let mut flow = ControlFlow::Continue(());
         for names in names.chunks(PAGE) {
@@ -155,7 +163,7 @@ impl Store {
             for (name, entry) in names.iter().zip(self.entries_of(kind, names)?) {
                 let Some(entry) = entry else { continue };
                 let partition = entry.partition;
-                self.each_record(kind, &entry, &mut |store, page| {
+                self.for_each_record(kind, &entry, &mut |store, page| {
                     found.extend(page.into_iter().map(|(stored, row)| {
                         let owner = Owner::Known(name.clone());
                         Found { kind, partition, owner, stored, row }
@@ -187,7 +195,7 @@ impl Store {
     ) -> Result<(), StoreError> {
         let Some(entry) = entry else { return Ok(()) };
         let partition = entry.partition;
-        self.each_record(kind, entry, &mut |store, page| {
+        self.for_each_record(kind, entry, &mut |store, page| {
             let found = page
                 .into_iter()
                 .map(|(stored, row)| {
@@ -200,11 +208,11 @@ impl Store {
         Ok(())
     }
 
-    /// As [`Store::pointing_here`], of a name of which nothing else is asked.
+    /// As [`Store::records_targeting`], of a name of which nothing else is asked.
     ///
     /// # Errors
-    /// As [`Store::about`].
-    pub fn pointing_at(
+    /// As [`Store::lookup_name`].
+    pub fn records_targeting_name(
         &mut self,
         name: Name<'_>,
         most: usize,
@@ -213,15 +221,15 @@ impl Store {
         let node = node(Posting::name(name, &self.keys, &self.router));
         let matches = points_at(name);
         let wanted = Wanted { matches: &matches, long: rdata::may_point_at_name, most };
-        self.gather(vec![node], Gather::new(wanted, each))
+        self.gather(vec![node], PointerReader::new(wanted, each))
     }
 
     /// The records whose RDATA is an address from `from` to `to`, both included. Where `each` is likely to break after
     /// `most` rows, no more are asked for ahead.
     ///
     /// # Errors
-    /// As [`Store::about`].
-    pub fn of_addresses(
+    /// As [`Store::lookup_name`].
+    pub fn records_by_address_range(
         &mut self,
         from: IpAddr,
         to: IpAddr,
@@ -238,26 +246,26 @@ impl Store {
     /// The records with exactly these octets as RDATA, of types that name neither host nor address.
     ///
     /// # Errors
-    /// As [`Store::about`].
-    pub fn of_octets(&mut self, octets: &[u8], each: Each<'_>) -> Result<(), StoreError> {
+    /// As [`Store::lookup_name`].
+    pub fn records_by_rdata(&mut self, octets: &[u8], each: Each<'_>) -> Result<(), StoreError> {
         let posting = Posting::octets(octets, &self.keys, &self.router);
         let matches = |rdata: Rdata<'_>| rdata.octets == octets;
         let wanted = Wanted { matches: &matches, long: |_| true, most: usize::MAX };
-        self.gather(vec![node(posting)], Gather::new(wanted, each))
+        self.gather(vec![node(posting)], PointerReader::new(wanted, each))
     }
 
     /// The records of the names that these pointers may mean, name by name.
-    pub(in crate::store) fn of_pointers(
+    pub(in crate::store) fn records_by_pointers(
         &mut self,
         pointers: Vec<Pointer>,
         each: Each<'_>,
     ) -> Result<(), StoreError> {
         let wanted = Wanted { matches: &|_| true, long: |_| true, most: usize::MAX };
-        let mut gather = Gather::new(wanted, each);
+        let mut gather = PointerReader::new(wanted, each);
         for pointer in pointers {
-            gather.meet(pointer);
+            gather.push(pointer);
         }
-        self.follow_due(&mut gather).map(|_| ())
+        self.follow_pending(&mut gather).map(|_| ())
     }
 
     fn of_v4(
@@ -272,7 +280,7 @@ impl Store {
             _ => false,
         };
         let wanted = Wanted { matches: &matches, long: |_| false, most };
-        let mut gather = Gather::new(wanted, each);
+        let mut gather = PointerReader::new(wanted, each);
         if from == to {
             let posting = Posting::v4(from, &self.keys);
             return self.gather(vec![node(posting)], gather);
@@ -291,7 +299,7 @@ impl Store {
                 return Ok(());
             }
         }
-        self.follow_due(&mut gather).map(|_| ())
+        self.follow_pending(&mut gather).map(|_| ())
     }
 
     fn of_v6(
@@ -306,7 +314,7 @@ impl Store {
             _ => false,
         };
         let wanted = Wanted { matches: &matches, long: |_| false, most };
-        let mut gather = Gather::new(wanted, each);
+        let mut gather = PointerReader::new(wanted, each);
         if from == to {
             let posting = Posting::v6(from, &self.keys, &self.router);
             return self.gather(vec![node(posting)], gather);
@@ -322,7 +330,7 @@ impl Store {
         };
         // One after the other: a store may have millions of /48.
         for octet in directories {
-            let members = self.link.ask(&[b"SMEMBERS", self.keys.v6_nets(octet).as_bytes()])?;
+            let members = self.client.ask(&[b"SMEMBERS", self.keys.v6_nets(octet).as_bytes()])?;
             let mut nets: Vec<u64> = reply::list(members)?
                 .iter()
                 .filter_map(|member| u64::try_from(reply::integer(member).ok()?).ok())
@@ -341,13 +349,17 @@ impl Store {
                 }
             }
         }
-        self.follow_due(&mut gather).map(|_| ())
+        self.follow_pending(&mut gather).map(|_| ())
     }
 
     /// Reads sets, and hands out what they point at.
-    fn gather(&mut self, nodes: Vec<Node>, mut gather: Gather<'_>) -> Result<(), StoreError> {
+    fn gather(
+        &mut self,
+        nodes: Vec<Node>,
+        mut gather: PointerReader<'_>,
+    ) -> Result<(), StoreError> {
         if self.walk(nodes, &mut gather)?.is_continue() {
-            return self.follow_due(&mut gather).map(|_| ());
+            return self.follow_pending(&mut gather).map(|_| ());
         }
         Ok(())
     }
@@ -356,23 +368,23 @@ impl Store {
     fn walk(
         &mut self,
         mut nodes: Vec<Node>,
-        gather: &mut Gather<'_>,
+        gather: &mut PointerReader<'_>,
     ) -> Result<ControlFlow<()>, StoreError> {
         let mut at_once = FIRST_SETS;
         while !nodes.is_empty() {
             let batch: Vec<Node> = nodes.drain(..nodes.len().min(at_once)).collect();
             // More at once while they hold little.
             let (sets, met) = (batch.len(), gather.met());
-            let mut packed = Packed::default();
+            let mut packed = Pipeline::default();
             for node in &batch {
                 pack_set(&mut packed, node, b"0");
             }
-            let answers = self.link.call(&packed)?;
+            let answers = self.client.call(&packed)?;
             for (node, answer) in batch.into_iter().zip(answers) {
                 match self.members(&node, answer, gather)? {
                     Members::Break => return Ok(ControlFlow::Break(())),
                     Members::All => {}
-                    Members::Spread => {
+                    Members::MulHasher => {
                         at_once = FIRST_SETS;
                         // Children before the sets still waiting, so that few are open at a time.
                         let rest = std::mem::replace(&mut nodes, children(&node));
@@ -392,7 +404,7 @@ impl Store {
         &mut self,
         node: &Node,
         mut answer: Value,
-        gather: &mut Gather<'_>,
+        gather: &mut PointerReader<'_>,
     ) -> Result<Members, StoreError> {
         let mut members = Members::All;
         loop {
@@ -404,21 +416,21 @@ impl Store {
                 match u64::try_from(member) {
                     Ok(member) if node.upper.admits(member >> 32) => {
                         let pointer = u32::try_from(member & 0xffff_ffff).unwrap_or(0);
-                        gather.meet(Pointer(pointer));
+                        gather.push(Pointer(pointer));
                     }
                     Ok(_) => {}
-                    Err(_) => members = Members::Spread,
+                    Err(_) => members = Members::MulHasher,
                 }
             }
-            if gather.is_full() && self.follow_due(gather)?.is_break() {
+            if gather.is_full() && self.follow_pending(gather)?.is_break() {
                 return Ok(Members::Break);
             }
             if cursor == b"0" {
                 return Ok(members);
             }
-            let mut packed = Packed::default();
+            let mut packed = Pipeline::default();
             pack_set(&mut packed, node, &cursor);
-            answer = self.link.call(&packed)?.pop().ok_or(StoreError::Reply)?;
+            answer = self.client.call(&packed)?.pop().ok_or(StoreError::Reply)?;
         }
     }
 }
@@ -428,13 +440,13 @@ enum Members {
     /// All members were taken.
     All,
     /// As [`Members::All`], and more lie in the set's children.
-    Spread,
+    MulHasher,
     /// Whoever takes rows has enough.
     Break,
 }
 
 /// Asks for some members of a set.
-fn pack_set(packed: &mut Packed, node: &Node, cursor: &[u8]) {
+fn pack_set(packed: &mut Pipeline, node: &Node, cursor: &[u8]) {
     packed.command(&[b"SSCAN", node.key.as_bytes(), cursor, b"COUNT", b"1000"]);
 }
 

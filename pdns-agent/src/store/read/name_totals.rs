@@ -12,7 +12,7 @@ use crate::observation::Seen;
 use crate::record::StoredRecord;
 use crate::store::layout::encoding::{RowRead, row_of};
 use crate::store::layout::keys::{Kind, LOG, Pointer, ROW, ROWS, low24};
-use crate::store::layout::type_code::Told;
+use crate::store::layout::type_code::TypeCode;
 use crate::store::read::buckets::Meta;
 use crate::store::read::lookup::Each;
 use crate::store::read::rows::PAGE;
@@ -24,7 +24,7 @@ use std::ops::ControlFlow;
 
 /// Rows of one owner, added up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct OwnerSum {
+pub struct NameTotal {
     /// How many rows.
     pub records: u64,
     /// The sum of their counts.
@@ -37,7 +37,7 @@ pub struct OwnerSum {
     pub is_least: bool,
 }
 
-impl OwnerSum {
+impl NameTotal {
     /// The sum of one row.
     #[must_use]
     pub fn of(seen: &Seen) -> Self {
@@ -62,17 +62,17 @@ impl OwnerSum {
 
 /// The sums of the names of one part.
 #[derive(Debug, Default)]
-pub struct Owners {
+pub struct NameTotals {
     /// The lines of names, as the log has them, and the sum of each.
     text: Vec<u8>,
-    sums: Vec<OwnerSum>,
+    sums: Vec<NameTotal>,
     /// Names whose records had to be asked for.
-    asked: Vec<(NameBuf, OwnerSum)>,
+    asked: Vec<(NameBuf, NameTotal)>,
 }
 
-impl Owners {
+impl NameTotals {
     /// Hands out each name that has rows with its sum, in no special order.
-    pub fn each<'o>(&'o self, each: &mut dyn FnMut(Name<'o>, &'o OwnerSum)) {
+    pub fn each<'o>(&'o self, each: &mut dyn FnMut(Name<'o>, &'o NameTotal)) {
         for (line, sum) in self.lines().filter(|(_, sum)| sum.records > 0 && **sum != SHARED) {
             // A line that is not a canonical name has no rows; `pdns admin verify` tells of it.
             if let Some(name) = name_on(line) {
@@ -84,18 +84,18 @@ impl Owners {
         }
     }
 
-    fn lines(&self) -> impl Iterator<Item = (&[u8], &OwnerSum)> {
+    fn lines(&self) -> impl Iterator<Item = (&[u8], &NameTotal)> {
         self.text.split(|&octet| octet == b'\n').zip(&self.sums)
     }
 }
 
 /// Names that share what a row knows of its owner: one, nearly always.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Slot(Pointer);
+pub struct HashSlot(Pointer);
 
 /// Rows of one owner, or of those that share a slot; there may be a million of them.
 #[derive(Clone, Copy)]
-struct Summed {
+struct RowTotal {
     bits: u32,
     count: u32,
     time_first: u32,
@@ -111,10 +111,10 @@ struct Names {
 }
 
 /// The sum of a name without rows.
-const NO_ROWS: OwnerSum =
-    OwnerSum { records: 0, count: 0, time_first: u32::MAX, time_last: 0, is_least: false };
+const NO_ROWS: NameTotal =
+    NameTotal { records: 0, count: 0, time_first: u32::MAX, time_last: 0, is_least: false };
 /// Stands for the sum of a name that has to be asked for.
-const SHARED: OwnerSum = OwnerSum { records: u64::MAX, ..NO_ROWS };
+const SHARED: NameTotal = NameTotal { records: u64::MAX, ..NO_ROWS };
 
 /// The largest piece of memory that an allocator keeps for later when it is given back: that of glibc learns to keep pieces
 /// of up to 32 MiB. Each part has pieces of other sizes, and what is kept of one is seldom of use to the next.
@@ -125,9 +125,9 @@ const COUNTER_BITS: u32 = 17;
 
 /// 24 bits of a keyed hash need no other hash, only a spread over all bits.
 #[derive(Default)]
-struct Spread(u64);
+struct MulHasher(u64);
 
-impl Hasher for Spread {
+impl Hasher for MulHasher {
     fn finish(&self) -> u64 {
         self.0
     }
@@ -149,13 +149,13 @@ impl Store {
     pub fn slots(
         &mut self,
         kind: Kind,
-        admits: impl Fn(&Seen, Told) -> bool,
-        mut each: impl FnMut(Slot, u64) -> u64,
+        admits: impl Fn(&Seen, TypeCode) -> bool,
+        mut each: impl FnMut(HashSlot, u64) -> u64,
     ) -> Result<bool, StoreError> {
         let (mut least, mut passed) = (0, false);
         let mut rows: Vec<(u32, u32)> = Vec::new();
         let mut counters = vec![0_u64; 1 << COUNTER_BITS];
-        let mut slots: HashMap<u32, u64, BuildHasherDefault<Spread>> = HashMap::default();
+        let mut slots: HashMap<u32, u64, BuildHasherDefault<MulHasher>> = HashMap::default();
         let counter = |bits: u32| (bits & ((1 << COUNTER_BITS) - 1)) as usize;
         for part in self.parts(None) {
             rows.clear();
@@ -178,7 +178,7 @@ impl Store {
                 }
             }
             for (bits, count) in slots.drain() {
-                least = each(Slot(Pointer::new(part.0, bits)), count);
+                least = each(HashSlot(Pointer::new(part.0, bits)), count);
             }
         }
         Ok(passed)
@@ -187,10 +187,14 @@ impl Store {
     /// The records of all names of these slots, name by name.
     ///
     /// # Errors
-    /// As [`Store::of_name`].
-    pub fn of_slots(&mut self, slots: &[Slot], each: Each<'_>) -> Result<(), StoreError> {
+    /// As [`Store::records_by_name`].
+    pub fn records_by_slots(
+        &mut self,
+        slots: &[HashSlot],
+        each: Each<'_>,
+    ) -> Result<(), StoreError> {
         let pointers = slots.iter().map(|slot| slot.0).collect();
-        self.of_pointers(pointers, each)
+        self.records_by_pointers(pointers, each)
     }
 
     /// How many rows a part has.
@@ -210,18 +214,18 @@ impl Store {
         &mut self,
         kind: Kind,
         part: Part,
-        admits: impl Fn(&Seen, Told) -> Option<bool>,
+        admits: impl Fn(&Seen, TypeCode) -> Option<bool>,
         admits_row: impl Fn(&StoredRecord) -> bool,
-    ) -> Result<Owners, StoreError> {
+    ) -> Result<NameTotals, StoreError> {
         if let Some(rows) = self.summed(kind, part, &admits)? {
             let admits = |seen: &Seen, told| admits(seen, told) == Some(true);
             return self.join(kind, part, rows, &admits);
         }
-        let mut asked: Vec<(NameBuf, OwnerSum)> = Vec::new();
+        let mut asked: Vec<(NameBuf, NameTotal)> = Vec::new();
         // The records of one name come one after the other.
-        let _all = self.every_in(kind, part, &mut |row| {
+        let _all = self.scan_records_in(kind, part, &mut |row| {
             if admits_row(&row) {
-                let one = OwnerSum::of(&row.seen);
+                let one = NameTotal::of(&row.seen);
                 match asked.last_mut() {
                     Some((name, sum)) if *name == row.rrname => sum.add(&one),
                     _ => asked.push((row.rrname, one)),
@@ -229,7 +233,7 @@ impl Store {
             }
             ControlFlow::Continue(())
         })?;
-        Ok(Owners { asked, ..Owners::default() })
+        Ok(NameTotals { asked, ..NameTotals::default() })
     }
 
     /// The names that were first seen on one day (days since the epoch), with the time, in no special order.
@@ -278,15 +282,15 @@ impl Store {
         &mut self,
         kind: Kind,
         part: Part,
-        rows: Vec<Summed>,
-        admits: &impl Fn(&Seen, Told) -> bool,
-    ) -> Result<Owners, StoreError> {
+        rows: Vec<RowTotal>,
+        admits: &impl Fn(&Seen, TypeCode) -> bool,
+    ) -> Result<NameTotals, StoreError> {
         if rows.is_empty() {
-            return Ok(Owners::default());
+            return Ok(NameTotals::default());
         }
         // The names come after the rows: one whose rows were read is among them.
-        let Names { text, lines } = self.named(kind, part, &rows)?;
-        let mut sums = room(lines.len());
+        let Names { text, lines } = self.load_names(kind, part, &rows)?;
+        let mut sums = try_with_capacity(lines.len());
         sums.resize(lines.len(), NO_ROWS);
         let mut rest = rows.as_slice();
         for lines in lines.chunk_by(|one, other| one >> 32 == other >> 32) {
@@ -313,7 +317,7 @@ impl Store {
             return Err(StoreError::damaged(&self.keys.meta(part.0, kind)));
         }
         drop((rows, lines));
-        let mut owners = Owners { text, sums, asked: Vec::new() };
+        let mut owners = NameTotals { text, sums, asked: Vec::new() };
         let shared = owners.lines().filter(|(_, sum)| **sum == SHARED);
         let mut shared: Vec<NameBuf> =
             shared.filter_map(|(line, _)| name_on(line)).map(Name::to_buf).collect();
@@ -325,7 +329,12 @@ impl Store {
     }
 
     /// The names of a part that rows may belong to.
-    fn named(&mut self, kind: Kind, part: Part, rows: &[Summed]) -> Result<Names, StoreError> {
+    fn load_names(
+        &mut self,
+        kind: Kind,
+        part: Part,
+        rows: &[RowTotal],
+    ) -> Result<Names, StoreError> {
         // A sieve: where there are few rows, few names pass it.
         let sieve_of = |bits: u32| ((bits >> 14) as usize, 1_u64 << (bits >> 8 & 63));
         let mut sieve = vec![0_u64; 1 << 10];
@@ -340,8 +349,8 @@ impl Store {
         let hasher = self.router.hasher().clone();
         let length = meta.block as usize * LOG as usize + meta.offset as usize;
         let count = usize::try_from(meta.names).unwrap_or(0).min(length);
-        let mut names = Names { text: room(length), lines: room(count) };
-        self.link.blocks(&keys, LOG as usize, &mut |_, block| {
+        let mut names = Names { text: try_with_capacity(length), lines: try_with_capacity(count) };
+        self.client.blocks(&keys, LOG as usize, &mut |_, block| {
             for line in lines(block).split_inclusive(|&octet| octet == b'\n') {
                 let bits = low24(hasher.octets(line.strip_suffix(b"\n").unwrap_or(line)));
                 let (word, bit) = sieve_of(bits);
@@ -361,29 +370,29 @@ impl Store {
         &mut self,
         kind: Kind,
         names: Vec<NameBuf>,
-        admits: &impl Fn(&Seen, Told) -> bool,
-    ) -> Result<Vec<(NameBuf, OwnerSum)>, StoreError> {
-        let mut all: Vec<Option<OwnerSum>> = Vec::with_capacity(names.len());
+        admits: &impl Fn(&Seen, TypeCode) -> bool,
+    ) -> Result<Vec<(NameBuf, NameTotal)>, StoreError> {
+        let mut all: Vec<Option<NameTotal>> = Vec::with_capacity(names.len());
         for names in names.chunks(PAGE) {
             let mut rows = Vec::new();
             let mut owners = Vec::new();
             for (owner, entry) in self.entries_of(kind, names)?.into_iter().enumerate() {
                 let Some(entry) = entry else { continue };
                 let partition = entry.partition;
-                self.each_record(kind, &entry, &mut |_, page| {
+                self.for_each_record(kind, &entry, &mut |_, page| {
                     rows.extend(page.iter().map(|&(_, row)| (kind, partition, row)));
                     owners.resize(rows.len(), owner);
                     Ok(true)
                 })?;
             }
-            let mut sums: Vec<Option<OwnerSum>> = vec![None; names.len()];
+            let mut sums: Vec<Option<NameTotal>> = vec![None; names.len()];
             for (row, owner) in self.sums(&rows)?.into_iter().zip(owners) {
                 let RowRead { seen, told, .. } = row;
                 if seen.count == 0 || !admits(&seen, told) {
                     continue;
                 }
                 let Some(sum) = sums.get_mut(owner) else { continue };
-                let one = OwnerSum::of(&seen);
+                let one = NameTotal::of(&seen);
                 match sum {
                     Some(sum) => sum.add(&one),
                     None => *sum = Some(one),
@@ -400,14 +409,14 @@ impl Store {
         &mut self,
         kind: Kind,
         part: Part,
-        admits: &impl Fn(&Seen, Told) -> Option<bool>,
-    ) -> Result<Option<Vec<Summed>>, StoreError> {
+        admits: &impl Fn(&Seen, TypeCode) -> Option<bool>,
+    ) -> Result<Option<Vec<RowTotal>>, StoreError> {
         let meta = self.meta(kind, part)?;
-        let (mut rows, mut is_sure) = (room(meta.rows as usize), true);
+        let (mut rows, mut is_sure) = (try_with_capacity(meta.rows as usize), true);
         let each = &mut |RowRead { seen, bits, told }: RowRead| match admits(&seen, told) {
             Some(true) => {
                 let Seen { count, time_first, time_last, .. } = seen;
-                rows.push(Summed { bits, count, time_first, time_last });
+                rows.push(RowTotal { bits, count, time_first, time_last });
             }
             Some(false) => {}
             None => is_sure = false,
@@ -427,7 +436,7 @@ impl Store {
     ) -> Result<(), StoreError> {
         let keys = self.row_blocks(kind, part.0, meta);
         let mut left = meta.rows as usize;
-        self.link.blocks(&keys, ROWS as usize * ROW, &mut |_, block| {
+        self.client.blocks(&keys, ROWS as usize * ROW, &mut |_, block| {
             let rows = block.as_chunks::<ROW>().0.iter().take(left.min(ROWS as usize));
             left -= rows.len();
             for row in rows {
@@ -441,17 +450,17 @@ impl Store {
     }
 }
 
-impl Summed {
-    fn sum(&self) -> OwnerSum {
+impl RowTotal {
+    fn sum(&self) -> NameTotal {
         let Self { count, time_first, time_last, .. } = *self;
         let is_least = count == u32::MAX;
-        OwnerSum { records: 1, count: count.into(), time_first, time_last, is_least }
+        NameTotal { records: 1, count: count.into(), time_first, time_last, is_least }
     }
 }
 
 /// Room for so many things, at most: to grow would take twice as much. What is larger than [`KEPT`] goes back to the system
 /// when it is dropped; room that is never used takes no memory.
-fn room<T>(most: usize) -> Vec<T> {
+fn try_with_capacity<T>(most: usize) -> Vec<T> {
     let mut room = Vec::new();
     // If a damaged store claims more than there is, it will not be used, either.
     room.try_reserve_exact(most.max(KEPT / size_of::<T>().max(1) + 1)).ok();
@@ -462,6 +471,6 @@ fn name_on(line: &[u8]) -> Option<Name<'_>> {
     Name::from_canonical(std::str::from_utf8(line).ok()?).ok()
 }
 
-fn same_bits(one: &Summed, other: &Summed) -> bool {
+fn same_bits(one: &RowTotal, other: &RowTotal) -> bool {
     one.bits == other.bits
 }

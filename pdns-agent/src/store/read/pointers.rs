@@ -37,7 +37,7 @@ pub(in crate::store) struct Wanted<'a> {
 }
 
 /// What is looked for, and what was met of it.
-pub(in crate::store) struct Gather<'a> {
+pub(in crate::store) struct PointerReader<'a> {
     wanted: Wanted<'a>,
     met: HashSet<u32>,
     due: Vec<Pointer>,
@@ -55,7 +55,7 @@ enum Asked {
 
 /// What waits until nothing is under way.
 #[derive(Default)]
-struct Late {
+struct Deferred {
     missing: Vec<Missing>,
     /// Names with very many records, or with long RDATA that may match: the records of a name stay together.
     entries: Vec<Entry>,
@@ -63,7 +63,7 @@ struct Late {
     long: Vec<Found>,
 }
 
-impl Late {
+impl Deferred {
     fn is_empty(&self) -> bool {
         self.missing.is_empty() && self.len() == 0
     }
@@ -73,7 +73,7 @@ impl Late {
     }
 }
 
-impl<'a> Gather<'a> {
+impl<'a> PointerReader<'a> {
     pub(in crate::store) fn new(wanted: Wanted<'a>, each: Each<'a>) -> Self {
         let wanted = Wanted { most: wanted.most.max(NAMES.0), ..wanted };
         let (met, due) = (HashSet::new(), Vec::new());
@@ -81,7 +81,7 @@ impl<'a> Gather<'a> {
     }
 
     /// Takes a pointer, if it is a new one.
-    pub(in crate::store) fn meet(&mut self, pointer: Pointer) {
+    pub(in crate::store) fn push(&mut self, pointer: Pointer) {
         if self.met.insert(pointer.0) {
             self.due.push(pointer);
         }
@@ -109,26 +109,26 @@ impl<'a> Gather<'a> {
 
 impl Store {
     /// Hands out the matching records of the names that are due.
-    pub(in crate::store) fn follow_due(
+    pub(in crate::store) fn follow_pending(
         &mut self,
-        gather: &mut Gather<'_>,
+        gather: &mut PointerReader<'_>,
     ) -> Result<ControlFlow<()>, StoreError> {
         let due = std::mem::take(&mut gather.due);
         self.know_buckets(KIND, &due)?;
-        let flow = self.hand_out(&due, gather);
+        let flow = self.emit(&due, gather);
         if flow.is_err() {
             // There may be replies that nobody reads.
-            self.link.hang_up();
+            self.client.disconnect();
         }
         flow
     }
 
-    fn hand_out(
+    fn emit(
         &mut self,
         mut due: &[Pointer],
-        gather: &mut Gather<'_>,
+        gather: &mut PointerReader<'_>,
     ) -> Result<ControlFlow<()>, StoreError> {
-        let mut late = Late::default();
+        let mut late = Deferred::default();
         let mut found: Vec<Found> = Vec::new();
         let mut under_way: VecDeque<Asked> = VecDeque::new();
         // Questions for entries and for rows among those.
@@ -170,7 +170,7 @@ impl Store {
                     }
                 }
                 None if !late.is_empty() => {
-                    if self.hand_out_late(std::mem::take(&mut late), gather)?.is_break() {
+                    if self.emit_deferred(std::mem::take(&mut late), gather)?.is_break() {
                         return Ok(ControlFlow::Break(()));
                     }
                 }
@@ -187,7 +187,7 @@ impl Store {
         asked: AskedEntries,
         wanted: Wanted<'_>,
         found: &mut Vec<Found>,
-        late: &mut Late,
+        late: &mut Deferred,
     ) -> Result<(), StoreError> {
         let keys = self.keys.clone();
         let missing = self.read_entries(asked, &mut |entry: EntryRef<'_>| {
@@ -234,19 +234,19 @@ impl Store {
     }
 
     /// Hands out what had to wait.
-    fn hand_out_late(
+    fn emit_deferred(
         &mut self,
-        late: Late,
-        gather: &mut Gather<'_>,
+        late: Deferred,
+        gather: &mut PointerReader<'_>,
     ) -> Result<ControlFlow<()>, StoreError> {
-        let Late { missing, mut entries, long } = late;
+        let Deferred { missing, mut entries, long } = late;
         for missing in missing {
             self.find_missing(missing, &mut |entry| {
                 entries.push(entry.to_entry());
                 Ok(())
             })?;
         }
-        let Gather { wanted, each, .. } = gather;
+        let PointerReader { wanted, each, .. } = gather;
         let mut take = |row: StoredRecord| match &row.fact {
             FactBuf::Record(rdata) if (wanted.matches)(rdata.as_rdata()) => each(row),
             _ => ControlFlow::Continue(()),
@@ -258,7 +258,7 @@ impl Store {
             let position = position.ok_or_else(|| {
                 StoreError::damaged(&self.keys.bucket(entry.partition, KIND, entry.bucket))
             })?;
-            self.each_record(KIND, entry, &mut |store, page| {
+            self.for_each_record(KIND, entry, &mut |store, page| {
                 let may_match = |stored: &Stored| match stored {
                     Stored::Fact(FactBuf::Record(rdata)) => (wanted.matches)(rdata.as_rdata()),
                     Stored::Fact(FactBuf::Negative { .. }) => false,

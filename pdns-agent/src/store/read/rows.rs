@@ -8,7 +8,7 @@ use crate::record::{FactBuf, StoredRecord};
 use crate::store::layout::encoding::{Damaged, RowRead, Stored, Value, read_row, records};
 use crate::store::layout::keys::{Keys, Kind, LOG_STRIDE, ROW, ROWS};
 use crate::store::read::buckets::Entry;
-use crate::store::redis::client::Packed;
+use crate::store::redis::client::Pipeline;
 use crate::store::redis::reply;
 use crate::store::{Store, StoreError};
 
@@ -88,7 +88,7 @@ pub(crate) enum Fetched {
 
 impl Store {
     /// The records of an entry, page by page.
-    pub(crate) fn each_record(
+    pub(crate) fn for_each_record(
         &mut self,
         kind: Kind,
         entry: &Entry,
@@ -104,7 +104,7 @@ impl Store {
         let mut cursor = b"0".to_vec();
         let mut is_empty = true;
         loop {
-            let answer = self.link.ask(&[b"HSCAN", key.as_bytes(), &cursor, b"COUNT", b"500"])?;
+            let answer = self.client.ask(&[b"HSCAN", key.as_bytes(), &cursor, b"COUNT", b"500"])?;
             let mut answer = reply::list(answer)?.into_iter();
             cursor = reply::octets(answer.next().ok_or(StoreError::Reply)?)?;
             let mut page = Vec::new();
@@ -131,7 +131,7 @@ impl Store {
     ) -> Result<FactBuf, StoreError> {
         let Stored::Long { digest, .. } = &stored else { return Ok(stored.with_octets(&[])) };
         let key = self.keys.long(partition);
-        let octets = reply::maybe_octets(self.link.ask(&[b"HGET", key.as_bytes(), digest])?)?;
+        let octets = reply::maybe_octets(self.client.ask(&[b"HGET", key.as_bytes(), digest])?)?;
         let octets = octets.filter(|octets| self.router.hasher().identity(octets) == *digest);
         let octets = octets.ok_or_else(|| StoreError::damaged(&key))?;
         Ok(stored.with_octets(&octets))
@@ -139,11 +139,11 @@ impl Store {
 
     /// The sums of rows, in their order.
     pub(crate) fn sums(&mut self, rows: &[(Kind, u8, u32)]) -> Result<Vec<RowRead>, StoreError> {
-        let mut packed = Packed::default();
+        let mut packed = Pipeline::default();
         for &(kind, partition, row) in rows {
             self.pack_row(&mut packed, kind, partition, row);
         }
-        let values = rows.iter().zip(self.link.call(&packed)?);
+        let values = rows.iter().zip(self.client.call(&packed)?);
         values
             .map(|(&(kind, partition, row), value)| {
                 let read = read_row(&reply::octets(value)?);
@@ -154,7 +154,7 @@ impl Store {
             .collect()
     }
 
-    fn pack_row(&self, packed: &mut Packed, kind: Kind, partition: u8, row: u32) {
+    fn pack_row(&self, packed: &mut Pipeline, kind: Kind, partition: u8, row: u32) {
         let key = self.keys.rows(partition, kind, row / ROWS);
         let from = (row % ROWS) as usize * ROW;
         let (from, to) = (from.to_string(), (from + ROW - 1).to_string());
@@ -163,7 +163,7 @@ impl Store {
 
     fn pack_text(
         &self,
-        packed: &mut Packed,
+        packed: &mut Pipeline,
         kind: Kind,
         partition: u8,
         position: u32,
@@ -219,7 +219,7 @@ impl Store {
         found: Vec<Found>,
         name: u32,
     ) -> Result<AskedRows, StoreError> {
-        let mut packed = Packed::default();
+        let mut packed = Pipeline::default();
         for found in &found {
             self.pack_row(&mut packed, found.kind, found.partition, found.row);
         }
@@ -235,14 +235,14 @@ impl Store {
                 packed.command(&[b"HGET", key.as_bytes(), digest]);
             }
         }
-        self.link.send(&packed)?;
+        self.client.send(&packed)?;
         Ok(AskedRows { found, names, replies: packed.len() })
     }
 
     /// Passes over what was asked for.
     pub(crate) fn skip_rows(&mut self, asked: &AskedRows) -> Result<(), StoreError> {
         let keys = self.keys.clone();
-        self.link.texts(asked.replies, &|at| asked.key(at, &keys), &mut |_, _| Ok(()))
+        self.client.texts(asked.replies, &|at| asked.key(at, &keys), &mut |_, _| Ok(()))
     }
 
     /// Reads what was asked for: for each record, in their order, what became of it.
@@ -252,7 +252,7 @@ impl Store {
         let mut longs: Vec<Vec<u8>> = Vec::new();
         let keys = self.keys.clone();
         let AskedRows { found, names: places, replies } = &asked;
-        self.link.texts(*replies, &|at| asked.key(at, &keys), &mut |at, octets| {
+        self.client.texts(*replies, &|at| asked.key(at, &keys), &mut |at, octets| {
             if at < found.len() {
                 rows.push(read_row(octets));
             } else if at < found.len() + places.len() {

@@ -9,11 +9,11 @@ use crate::observation::Seen;
 use crate::record::StoredRecord;
 use crate::store::layout::encoding::{RowRead, Value, read_row, row_of};
 use crate::store::layout::keys::{Buckets, Kind, LOG, LOG_STRIDE, Pointer, ROW, ROWS};
-use crate::store::layout::type_code::Told;
+use crate::store::layout::type_code::TypeCode;
 use crate::store::read::buckets::{Entry, Meta};
 use crate::store::read::lookup::Each;
 use crate::store::read::rows::{Found, Owner, PAGE};
-use crate::store::redis::client::Packed;
+use crate::store::redis::client::Pipeline;
 use crate::store::redis::reply;
 use crate::store::{Store, StoreError};
 use std::collections::{BTreeMap, HashMap};
@@ -66,7 +66,7 @@ impl Store {
             }
         }
         let (keys, ends): (Vec<String>, Vec<usize>) = blocks.into_iter().unzip();
-        self.link.blocks(&keys, LOG as usize, &mut |at, octets| {
+        self.client.blocks(&keys, LOG as usize, &mut |at, octets| {
             let end = ends.get(at).copied().unwrap_or(0);
             each(lines(octets.get(..end).unwrap_or(octets)))
         })
@@ -79,7 +79,7 @@ impl Store {
     pub fn scan(
         &mut self,
         kind: Kind,
-        mut each: impl FnMut(Handle, &Seen, Told) -> ControlFlow<()>,
+        mut each: impl FnMut(Handle, &Seen, TypeCode) -> ControlFlow<()>,
     ) -> Result<(), StoreError> {
         let partitions: Vec<u8> = self.partitions().collect();
         let metas = self.metas(kind, partitions.iter().copied())?;
@@ -89,7 +89,7 @@ impl Store {
             let firsts = (0..meta.rows).step_by(ROWS as usize);
             blocks.extend(firsts.map(|first| (partition, first..meta.rows)));
         }
-        self.link.blocks(&keys, ROWS as usize * ROW, &mut |at, octets| {
+        self.client.blocks(&keys, ROWS as usize * ROW, &mut |at, octets| {
             let Some((partition, rows)) = blocks.get(at) else { return ControlFlow::Break(()) };
             for (row, octets) in rows.clone().zip(octets.as_chunks::<ROW>().0) {
                 let RowRead { seen, bits, told } = row_of(octets);
@@ -122,7 +122,7 @@ impl Store {
                         StoreError::damaged(&self.keys.bucket(entry.partition, kind, entry.bucket))
                     })?;
                     let partition = entry.partition;
-                    self.each_record(kind, &entry, &mut |_, page| {
+                    self.for_each_record(kind, &entry, &mut |_, page| {
                         for (stored, row) in page {
                             let owner = Owner::Logged(log);
                             let found = Found { kind, partition, owner, stored, row };
@@ -152,9 +152,9 @@ impl Store {
     ///
     /// # Errors
     /// When Redis does not answer, or what it holds does not read.
-    pub fn every(&mut self, kind: Kind, each: Each<'_>) -> Result<(), StoreError> {
+    pub fn scan_records(&mut self, kind: Kind, each: Each<'_>) -> Result<(), StoreError> {
         for partition in self.partitions() {
-            if self.every_in(kind, Part(partition), each)?.is_break() {
+            if self.scan_records_in(kind, Part(partition), each)?.is_break() {
                 return Ok(());
             }
         }
@@ -174,7 +174,7 @@ impl Store {
     ///
     /// # Errors
     /// As [`Store::every`].
-    pub fn every_in(
+    pub fn scan_records_in(
         &mut self,
         kind: Kind,
         part: Part,
@@ -202,7 +202,7 @@ impl Store {
                         StoreError::damaged(&self.keys.log(partition, kind, log / LOG_STRIDE))
                     })?;
                     let mut flow = ControlFlow::Continue(());
-                    self.each_record(kind, &entry, &mut |store, page| {
+                    self.for_each_record(kind, &entry, &mut |store, page| {
                         for (stored, row) in page {
                             // Rows added since the partition was loaded are not of this scan.
                             let seen = whole.used(row).ok_or_else(|| {
@@ -257,12 +257,12 @@ impl Store {
         partition: u8,
         indices: &[u32],
     ) -> Result<Vec<reply::Pairs>, StoreError> {
-        let mut packed = Packed::default();
+        let mut packed = Pipeline::default();
         for &index in indices {
             let key = self.keys.bucket(partition, kind, index);
             packed.command(&[b"HGETALL", key.as_bytes()]);
         }
-        self.link.call(&packed)?.into_iter().map(reply::pairs).collect()
+        self.client.call(&packed)?.into_iter().map(reply::pairs).collect()
     }
 
     /// All rows and all names of a partition.
@@ -313,7 +313,7 @@ impl Store {
 
     fn blocks(&mut self, keys: &[String], length: usize) -> Result<Vec<Vec<u8>>, StoreError> {
         let mut blocks = Vec::with_capacity(keys.len());
-        self.link.blocks(keys, length, &mut |_, octets| {
+        self.client.blocks(keys, length, &mut |_, octets| {
             blocks.push(octets.to_vec());
             ControlFlow::Continue(())
         })?;
@@ -330,13 +330,13 @@ impl Store {
         let partitions: Vec<u8> = self.partitions().collect();
         // The names are counted first: what is added meanwhile makes those of days more, and never fewer.
         let metas = self.metas(kind, partitions.iter().copied())?;
-        let mut packed = Packed::default();
+        let mut packed = Pipeline::default();
         for &partition in &partitions {
             packed.command(&[b"HGETALL", self.keys.days(partition, kind).as_bytes()]);
         }
         let mut days = BTreeMap::new();
         let places = partitions.into_iter().zip(metas);
-        for ((partition, meta), value) in places.zip(self.link.call(&packed)?) {
+        for ((partition, meta), value) in places.zip(self.client.call(&packed)?) {
             let damaged = || StoreError::damaged(&self.keys.days(partition, kind));
             let mut names = 0_u64;
             for (day, count) in reply::pairs(value)? {

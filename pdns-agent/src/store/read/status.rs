@@ -1,7 +1,7 @@
 //! What state a store is in: `pdns status`.
 
 use crate::store::layout::keys::{Kind, VERSION};
-use crate::store::redis::client::Packed;
+use crate::store::redis::client::Pipeline;
 use crate::store::redis::reply;
 use crate::store::{Capacity, SourceState, Store, StoreError};
 
@@ -24,7 +24,7 @@ pub struct Summary {
     pub negative_names: u64,
     /// Negative answers.
     pub negatives: u64,
-    /// Memory of Redis.
+    /// WriterState of Redis.
     pub capacity: Capacity,
     /// Version of the server.
     pub server: String,
@@ -57,7 +57,7 @@ impl Store {
                 count.1 += u64::from(meta.rows - meta.empty);
             }
         }
-        let info = reply::octets(self.link.ask(&[b"INFO"])?)?;
+        let info = reply::octets(self.client.ask(&[b"INFO"])?)?;
         let info = String::from_utf8_lossy(&info);
         let field = |name: &str| {
             info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).unwrap_or("")
@@ -78,8 +78,8 @@ impl Store {
         }
         let [(names, records), (negative_names, negatives)] = counts;
         Ok(Summary {
-            url: self.link.options().shown_url(),
-            prefix: self.link.options().prefix.clone(),
+            url: self.client.options().shown_url(),
+            prefix: self.client.options().prefix.clone(),
             schema: VERSION,
             partitions: self.router.partitions(),
             names,
@@ -96,11 +96,11 @@ impl Store {
 
     /// What to change in Redis's configuration; nothing when we may not read it.
     fn setting_advice(&mut self) -> Vec<String> {
-        let mut packed = Packed::default();
+        let mut packed = Pipeline::default();
         for (name, ..) in SETTINGS {
             packed.command(&[b"CONFIG", b"GET", name.as_bytes()]);
         }
-        let Ok(values) = self.link.call(&packed) else { return Vec::new() };
+        let Ok(values) = self.client.call(&packed) else { return Vec::new() };
         let mut advice = Vec::new();
         for (&(name, least, why), value) in SETTINGS.iter().zip(values) {
             let pairs = reply::pairs(value).unwrap_or_default();

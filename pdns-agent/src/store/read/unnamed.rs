@@ -9,12 +9,12 @@ use crate::store::layout::encoding::{StoredRef, Value, records_in};
 use crate::store::layout::keys::{Kind, Pointer, ROWS, low24};
 use crate::store::read::buckets::{Entry, Meta};
 use crate::store::read::scan::{BucketWalk, Handle, Met, Part, Whole};
-use crate::store::redis::client::Packed;
+use crate::store::redis::client::Pipeline;
 use crate::store::{Store, StoreError};
 
 /// A record or negative answer without its name.
 #[derive(Clone, Copy, Debug)]
-pub struct Nameless<'a> {
+pub struct UnnamedRecord<'a> {
     /// By which its row can be asked for.
     pub handle: Handle,
     /// What was seen.
@@ -26,30 +26,30 @@ pub struct Nameless<'a> {
 }
 
 /// Takes facts.
-pub type EachFact<'e> = &'e mut dyn FnMut(&Nameless<'_>);
+pub type EachUnnamed<'e> = &'e mut dyn FnMut(&UnnamedRecord<'_>);
 
 impl Store {
     /// Every record, or every negative answer, of one part, in no special order.
     ///
     /// # Errors
     /// When Redis does not answer, or what it holds does not read.
-    pub fn facts_in(
+    pub fn scan_unnamed(
         &mut self,
         kind: Kind,
         part: Part,
-        each: EachFact<'_>,
+        each: EachUnnamed<'_>,
     ) -> Result<(), StoreError> {
         let mut late = Vec::new();
         let read = self.read_facts(kind, part, &mut late, each);
         if read.is_err() {
             // There may be replies that nobody reads.
-            self.link.hang_up();
+            self.client.disconnect();
         }
         let (whole, mut met, meta) = read?;
         let keys = self.keys.clone();
         for entry in &late {
             let mut first_of_owner = true;
-            self.each_record(kind, entry, &mut |store, page| {
+            self.for_each_record(kind, entry, &mut |store, page| {
                 for (stored, row) in page {
                     let seen = whole
                         .used(row)
@@ -58,7 +58,7 @@ impl Store {
                     let fact = store.complete(part.0, stored)?;
                     let handle = Handle::new(kind, Pointer::new(part.0, low24(entry.hash)), row);
                     let fact = fact.as_fact();
-                    each(&Nameless { handle, fact, seen: &seen, first_of_owner });
+                    each(&UnnamedRecord { handle, fact, seen: &seen, first_of_owner });
                     first_of_owner = false;
                 }
                 Ok(true)
@@ -73,7 +73,7 @@ impl Store {
         kind: Kind,
         part: Part,
         late: &mut Vec<Entry>,
-        each: EachFact<'_>,
+        each: EachUnnamed<'_>,
     ) -> Result<(Whole, Met, Meta), StoreError> {
         let partition = part.0;
         let meta = self.meta(kind, part)?;
@@ -81,11 +81,11 @@ impl Store {
         let mut met = Met::new(&meta);
         let mut walk = BucketWalk::new(meta.buckets);
         let ask = |store: &mut Self, indices: Option<Vec<u32>>| {
-            let mut packed = Packed::default();
+            let mut packed = Pipeline::default();
             for index in indices.unwrap_or_default() {
                 packed.command(&[b"HGETALL", store.keys.bucket(partition, kind, index).as_bytes()]);
             }
-            store.link.send(&packed).map(|()| packed.len())
+            store.client.send(&packed).map(|()| packed.len())
         };
         let keys = self.keys.clone();
         // The first of the buckets that were asked for, and of those asked for ahead.
@@ -108,7 +108,7 @@ impl Store {
             let key = |at: usize| {
                 keys.bucket(partition, kind, first + u32::try_from(at).unwrap_or(u32::MAX))
             };
-            self.link.pairs(asked, &key, &mut |at, field, value| {
+            self.client.pairs(asked, &key, &mut |at, field, value| {
                 let damaged = || StoreError::damaged(&key(at));
                 let hash = u64::from_be_bytes(field.try_into().map_err(|_| damaged())?);
                 let read = Value::read(value).ok_or_else(damaged)?;
@@ -132,7 +132,7 @@ impl Store {
                     let seen = seen.filter(|_| met.is_new(row));
                     let (StoredRef::Fact(fact), Some(seen)) = (stored, seen) else { continue };
                     let handle = Handle::new(kind, Pointer::new(partition, low24(hash)), row);
-                    each(&Nameless { handle, fact, seen: &seen, first_of_owner });
+                    each(&UnnamedRecord { handle, fact, seen: &seen, first_of_owner });
                     first_of_owner = false;
                 }
                 Ok(())

@@ -3,7 +3,7 @@
 //! Read from `INFO`, since `CONFIG GET` is often forbidden.
 
 use crate::store::StoreError;
-use crate::store::redis::client::Link;
+use crate::store::redis::client::RedisClient;
 use crate::store::redis::reply;
 
 /// What a batch on its way may take of the memory: Redis refuses it before the limit itself is reached.
@@ -81,8 +81,8 @@ impl Capacity {
     }
 }
 
-pub(in crate::store) fn capacity(link: &mut Link) -> Result<Option<Capacity>, StoreError> {
-    match link.ask(&[b"INFO", b"memory", b"stats"]) {
+pub(in crate::store) fn capacity(client: &mut RedisClient) -> Result<Option<Capacity>, StoreError> {
+    match client.ask(&[b"INFO", b"memory", b"stats"]) {
         Ok(info) => {
             let info = reply::octets(info)?;
             Ok(Some(Capacity::from_info(&String::from_utf8_lossy(&info))))
@@ -93,8 +93,10 @@ pub(in crate::store) fn capacity(link: &mut Link) -> Result<Option<Capacity>, St
 }
 
 /// As [`super::super::Store::safe_capacity`], of a server whose store is not open yet.
-pub(in crate::store) fn safe_capacity(link: &mut Link) -> Result<Option<Capacity>, StoreError> {
-    match capacity(link)? {
+pub(in crate::store) fn safe_capacity(
+    client: &mut RedisClient,
+) -> Result<Option<Capacity>, StoreError> {
+    match capacity(client)? {
         Some(capacity) if capacity.may_evict() => {
             Err(StoreError::Evicts { policy: capacity.policy })
         }
@@ -103,11 +105,11 @@ pub(in crate::store) fn safe_capacity(link: &mut Link) -> Result<Option<Capacity
 }
 
 /// Adds to an error about the schema that Redis evicts keys, if it does or did.
-pub(in crate::store) fn explain(link: &mut Link, error: StoreError) -> StoreError {
+pub(in crate::store) fn explain(client: &mut RedisClient, error: StoreError) -> StoreError {
     if !matches!(error, StoreError::Damaged { .. } | StoreError::Missing { .. }) {
         return error;
     }
-    match capacity(link) {
+    match capacity(client) {
         Ok(Some(Capacity { policy, evicted, .. })) if evicted > 0 => {
             StoreError::Evicted { cause: Box::new(error), evicted, policy }
         }
@@ -121,7 +123,7 @@ mod tests {
 
     fn capacity(used: u64, limit: u64, policy: &str) -> Capacity {
         let info = format!(
-            "# Memory\r\nused_memory:{used}\r\nused_memory_human:1M\r\nmaxmemory:{limit}\r\n\
+            "# WriterState\r\nused_memory:{used}\r\nused_memory_human:1M\r\nmaxmemory:{limit}\r\n\
              maxmemory_human:2M\r\nmaxmemory_policy:{policy}\r\n# Stats\r\nevicted_keys:7\r\n"
         );
         Capacity::from_info(&info)

@@ -1,10 +1,10 @@
 //! The connection: commands are packed by hand, sent many at a time, answered in order. For scans there is a second one.
 //!
-//! Everything else in the store goes through [`Link`], which stands on `store/redis/resp.rs`. A connection that failed
-//! is dropped and made anew at the next call, and [`Link::generation`] tells that it was: what a caller
+//! Everything else in the store goes through [`RedisClient`], which stands on `store/redis/resp.rs`. A connection that failed
+//! is dropped and made anew at the next call, and [`RedisClient::generation`] tells that it was: what a caller
 //! knew of the server (row numbers, checkpoints) may no longer hold.
 
-use crate::store::redis::resp::Wire;
+use crate::store::redis::resp::RespStream;
 use crate::store::redis::{managed, url};
 use crate::store::{Options, ReplyTimer, StoreError};
 use redis::{ConnectionAddr, ErrorKind, IntoConnectionInfo, RedisError, RedisResult, Value};
@@ -33,13 +33,13 @@ type KeyOf<'e> = &'e dyn Fn(usize) -> String;
 
 /// Commands in wire form (RESP), ready to be sent together.
 #[derive(Default)]
-pub(crate) struct Packed {
+pub(crate) struct Pipeline {
     bytes: Vec<u8>,
     commands: usize,
 }
 
-impl Packed {
-    /// Begins a command of `parts` words; exactly so many calls of [`Packed::word`] must follow.
+impl Pipeline {
+    /// Begins a command of `parts` words; exactly so many calls of [`Pipeline::word`] must follow.
     pub(crate) fn begin(&mut self, parts: usize) -> &mut Self {
         self.commands += 1;
         self.number(b'*', parts);
@@ -47,7 +47,7 @@ impl Packed {
     }
 
     /// One word of the command begun.
-    pub(crate) fn word(&mut self, word: impl AsRef<[u8]>) -> &mut Self {
+    pub(crate) fn arg(&mut self, word: impl AsRef<[u8]>) -> &mut Self {
         let word = word.as_ref();
         self.number(b'$', word.len());
         self.bytes.extend_from_slice(word);
@@ -85,7 +85,7 @@ impl Packed {
     pub(crate) fn command(&mut self, words: &[&[u8]]) {
         self.begin(words.len());
         for word in words {
-            self.word(word);
+            self.arg(word);
         }
     }
 
@@ -155,21 +155,21 @@ impl Packed {
 }
 
 /// A connection to one server.
-pub(crate) struct Link {
+pub(crate) struct RedisClient {
     options: Options,
-    connection: Option<Wire>,
+    connection: Option<RespStream>,
     /// A second connection while many strings are read.
-    second: Option<Wire>,
+    second: Option<RespStream>,
     generation: u64,
     timer: Arc<ReplyTimer>,
 }
 
-impl Link {
+impl RedisClient {
     /// Connects.
     pub(crate) fn open(options: Options, timer: Arc<ReplyTimer>) -> Result<Self, StoreError> {
-        let mut link = Self { options, connection: None, second: None, generation: 0, timer };
-        link.connected()?;
-        Ok(link)
+        let mut client = Self { options, connection: None, second: None, generation: 0, timer };
+        client.connected()?;
+        Ok(client)
     }
 
     /// Counts connections made: another number than before means another connection.
@@ -188,11 +188,11 @@ impl Link {
     }
 
     /// Gives up the connection, so that the next call makes a new one.
-    pub(crate) fn hang_up(&mut self) {
+    pub(crate) fn disconnect(&mut self) {
         self.connection = None;
     }
 
-    fn connected(&mut self) -> Result<&mut Wire, StoreError> {
+    fn connected(&mut self) -> Result<&mut RespStream, StoreError> {
         if self.connection.is_none() {
             let _waiting = self.timer.start();
             self.connection = Some(connect(&self.options)?);
@@ -202,7 +202,7 @@ impl Link {
     }
 
     /// Sends commands without waiting for their replies.
-    pub(crate) fn send(&mut self, packed: &Packed) -> Result<(), StoreError> {
+    pub(crate) fn send(&mut self, packed: &Pipeline) -> Result<(), StoreError> {
         if packed.is_empty() {
             return Ok(());
         }
@@ -245,7 +245,7 @@ impl Link {
     }
 
     /// Sends commands and waits for all their replies.
-    pub(crate) fn call(&mut self, packed: &Packed) -> Result<Vec<Value>, StoreError> {
+    pub(crate) fn call(&mut self, packed: &Pipeline) -> Result<Vec<Value>, StoreError> {
         self.send(packed)?;
         let mut replies = Vec::with_capacity(packed.len());
         for at in 0..packed.len() {
@@ -255,10 +255,10 @@ impl Link {
         Ok(replies)
     }
 
-    /// As [`Link::call`], with the errors that the server answers each in its place.
+    /// As [`RedisClient::call`], with the errors that the server answers each in its place.
     pub(crate) fn call_each(
         &mut self,
-        packed: &Packed,
+        packed: &Pipeline,
     ) -> Result<Vec<Result<Value, StoreError>>, StoreError> {
         self.send(packed)?;
         let mut answers = Vec::with_capacity(packed.len());
@@ -297,22 +297,22 @@ impl Link {
         }
     }
 
-    /// As [`Link::blocks`], of any length; a key that is not there is an empty string.
+    /// As [`RedisClient::blocks`], of any length; a key that is not there is an empty string.
     fn strings(
         &mut self,
         keys: &[String],
         each: &mut dyn FnMut(usize, &[u8]) -> ControlFlow<()>,
     ) -> Result<(), StoreError> {
         self.connected()?;
-        if keys.len() >= MANY && self.connection.as_ref().is_some_and(Wire::is_unix) {
+        if keys.len() >= MANY && self.connection.as_ref().is_some_and(RespStream::is_unix) {
             // Without it things go on, only slower: there may be no more connections to be had.
-            self.second = connect(&self.options).ok().and_then(Wire::that_answers);
+            self.second = connect(&self.options).ok().and_then(RespStream::ping);
         }
         let result = self.strings_by(self.second.is_some(), keys, each);
         self.second = None;
         if result.is_err() {
             // There may be replies that nobody reads.
-            self.hang_up();
+            self.disconnect();
         }
         result
     }
@@ -333,7 +333,7 @@ impl Link {
             }
             while flow.is_continue() && asked <= at + STRINGS {
                 let Some((number, chunk)) = chunks.next() else { break };
-                let mut packed = Packed::default();
+                let mut packed = Pipeline::default();
                 for key in chunk {
                     packed.command(&[b"GET", key.as_bytes()]);
                 }
@@ -354,7 +354,7 @@ impl Link {
     }
 
     /// The connection, or the second one.
-    fn turn(&mut self, second: bool) -> Result<&mut Wire, StoreError> {
+    fn turn(&mut self, second: bool) -> Result<&mut RespStream, StoreError> {
         let wire = if second { &mut self.second } else { &mut self.connection };
         wire.as_mut().ok_or_else(unconnected)
     }
@@ -378,7 +378,7 @@ impl Link {
             });
             if let Err(error) = read {
                 // More replies may be outstanding.
-                self.hang_up();
+                self.disconnect();
                 return Err(error.of(|| Some(key(at))));
             }
         }
@@ -406,7 +406,7 @@ impl Link {
                 Ok(None) => {}
                 other => {
                     // More replies may be outstanding.
-                    self.hang_up();
+                    self.disconnect();
                     return Err(unexpected(other).of(|| Some(key(at))));
                 }
             }
@@ -421,7 +421,7 @@ impl Link {
 
     /// Sends one command and waits for its reply.
     pub(crate) fn ask(&mut self, words: &[&[u8]]) -> Result<Value, StoreError> {
-        let mut packed = Packed::default();
+        let mut packed = Pipeline::default();
         packed.command(words);
         self.send(&packed)?;
         let reply = self.reply();
@@ -429,7 +429,7 @@ impl Link {
     }
 
     /// Names the key that a command is about which was refused.
-    fn with_key(&self, error: StoreError, packed: &Packed, at: usize) -> StoreError {
+    fn with_key(&self, error: StoreError, packed: &Pipeline, at: usize) -> StoreError {
         match packed.key(at).filter(|key| key.starts_with(&self.options.prefix)) {
             Some(key) => error.at_key(&key),
             None => error.of(|| packed.key(at)),
@@ -468,7 +468,7 @@ fn lacks_functions(refusal: &str) -> bool {
 
 /// Hands the next reply, which must be a string, to `each`; nothing is an empty one.
 fn string(
-    wire: &mut Wire,
+    wire: &mut RespStream,
     spill: &mut Vec<u8>,
     each: impl FnOnce(&[u8]),
 ) -> Result<(), StoreError> {
@@ -502,7 +502,7 @@ fn unconnected() -> StoreError {
     StoreError::Unavailable("not connected".to_owned())
 }
 
-fn connect(options: &Options) -> Result<Wire, StoreError> {
+fn connect(options: &Options) -> Result<RespStream, StoreError> {
     if options.url.starts_with("rediss://") {
         // Fails only when a provider is there already, which serves as well.
         drop(rustls::crypto::ring::default_provider().install_default());
@@ -526,7 +526,7 @@ fn connect(options: &Options) -> Result<Wire, StoreError> {
     if let Some(password) = options.current_password() {
         settings = settings.set_password(password);
     }
-    Wire::connect(info.set_redis_settings(settings), CONNECT_TIMEOUT, REPLY_TIMEOUT).map_err(
+    RespStream::connect(info.set_redis_settings(settings), CONNECT_TIMEOUT, REPLY_TIMEOUT).map_err(
         |cause| match StoreError::from_redis(&cause) {
             _ if cause.kind() == ErrorKind::InvalidClientConfig => bad_url(options, &cause),
             StoreError::Unavailable(text) => {

@@ -24,7 +24,7 @@ const PROMISED: usize = 1 << 20;
 const DEPTH: usize = 8;
 
 /// A connection that commands can be sent on and replies read from, in order.
-pub(in crate::store) enum Wire {
+pub(in crate::store) enum RespStream {
     /// A socket, read by ourselves.
     Plain(Box<BufReader<Socket>>),
     /// TLS.
@@ -38,7 +38,7 @@ pub(in crate::store) enum Socket {
     Tcp(TcpStream),
 }
 
-impl Wire {
+impl RespStream {
     /// Connects, within `patience` for each address, and says who we are. From then on a reply may take
     /// `reply_timeout`.
     pub(in crate::store) fn connect(
@@ -94,7 +94,7 @@ impl Wire {
     }
 
     /// The connection, if the server answers on it: it may have no room for one more.
-    pub(in crate::store) fn that_answers(mut self) -> Option<Self> {
+    pub(in crate::store) fn ping(mut self) -> Option<Self> {
         self.send(b"*1\r\n$4\r\nPING\r\n").ok()?;
         matches!(self.value(), Ok(Value::SimpleString(pong)) if pong == "PONG").then_some(self)
     }
@@ -303,7 +303,7 @@ fn rest<R: Read>(
     }
 }
 
-/// See [`Wire::pairs`].
+/// See [`RespStream::pairs`].
 fn pairs_of<R: Read>(
     reader: &mut BufReader<R>,
     spill: &mut [Vec<u8>; 2],

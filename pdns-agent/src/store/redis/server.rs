@@ -4,13 +4,13 @@
 //! says of itself.
 
 use crate::store::StoreError;
-use crate::store::redis::client::Link;
+use crate::store::redis::client::RedisClient;
 use crate::store::redis::reply;
 
 /// Slots of a cluster.
 const SLOTS: &str = "16384";
 
-impl Link {
+impl RedisClient {
     /// The identity of the server's run, which another one has after a restart; `None` when we may not know.
     pub(crate) fn run(&mut self) -> Result<Option<String>, StoreError> {
         let info = self.info("server")?;

@@ -3,7 +3,7 @@
 //! A part of `store/verify.rs`. A tag whose setting is the last that the history says of it is there: tags that were lost are
 //! set again from it. What neither of the two has is lost.
 
-use crate::store::redis::client::Packed;
+use crate::store::redis::client::Pipeline;
 use crate::store::redis::reply;
 use crate::store::tags::encoding::{self, TagReader};
 use crate::store::tags::{TagMeta, pack_meta, read_event};
@@ -124,9 +124,9 @@ impl Store {
 
     fn tag_remains(&mut self) -> Result<TagRemains, StoreError> {
         let meta_key = self.keys.tags_meta();
-        let mut packed = Packed::default();
+        let mut packed = Pipeline::default();
         pack_meta(&mut packed, &meta_key);
-        let meta = self.link.call(&packed)?.pop().ok_or(StoreError::Reply)?;
+        let meta = self.client.call(&packed)?.pop().ok_or(StoreError::Reply)?;
         let meta = TagMeta::read(meta, &meta_key);
         let (is_meta_bad, meta) = (meta.is_err(), meta.ok().flatten());
         let (mut tags, mut unreadable, mut reader) =
@@ -143,7 +143,7 @@ impl Store {
         loop {
             let (first, last) = (from.to_string(), (from + PAGE - 1).to_string());
             let words: [&[u8]; 4] = [b"LRANGE", key.as_bytes(), first.as_bytes(), last.as_bytes()];
-            let page = reply::list(self.link.ask(&words)?)?;
+            let page = reply::list(self.client.ask(&words)?)?;
             if page.is_empty() {
                 break;
             }
@@ -200,7 +200,7 @@ impl Store {
         if gone > 0 {
             verdict.lost.push(format!("{history_key}: {gone} entries of the history are gone"));
         }
-        let mut packed = Packed::default();
+        let mut packed = Pipeline::default();
         for field in &remains.unreadable {
             packed.command(&[b"HDEL", tags_key.as_bytes(), field]);
         }
@@ -210,9 +210,9 @@ impl Store {
         if remains.bad_entries > 0 {
             packed.command(&[b"DEL", history_key.as_bytes()]);
             for entries in remains.entries.chunks(PAGE) {
-                packed.begin(2 + entries.len()).word("RPUSH").word(&history_key);
+                packed.begin(2 + entries.len()).arg("RPUSH").arg(&history_key);
                 for (entry, _) in entries {
-                    packed.word(entry);
+                    packed.arg(entry);
                 }
             }
         }
@@ -230,11 +230,11 @@ impl Store {
         };
         let fields = [(b"g", generation), (b"n", entries), (b"c", there), (b"f", first)];
         packed.command(&[b"DEL", meta_key.as_bytes()]);
-        packed.begin(2 + 2 * fields.len()).word("HSET").word(&meta_key);
+        packed.begin(2 + 2 * fields.len()).arg("HSET").arg(&meta_key);
         for (field, number) in fields {
-            packed.word(field).word(number.to_string());
+            packed.arg(field).arg(number.to_string());
         }
-        self.link.call(&packed)?;
+        self.client.call(&packed)?;
         Ok(())
     }
 }

@@ -47,7 +47,7 @@ impl Store {
             Some(bit).filter(|bit| *bit < 32)
         };
         self.verify_type(&key, "hash", repair, verdict)?;
-        let (stored, copies) = match schema::sensors(&mut self.link, &self.keys) {
+        let (stored, copies) = match schema::sensors(&mut self.client, &self.keys) {
             Err(StoreError::Damaged { .. }) if !repair => return Ok(()),
             registers => registers?,
         };
@@ -83,10 +83,10 @@ impl Store {
         }
         if repair {
             for (name, bit) in &changes {
-                self.link.ask(&[b"HSET", key.as_bytes(), name, bit])?;
+                self.client.ask(&[b"HSET", key.as_bytes(), name, bit])?;
             }
             for (name, bit) in self.hash(&key)? {
-                schema::keep_sensor(&mut self.link, &self.keys, &name, &bit)?;
+                schema::keep_sensor(&mut self.client, &self.keys, &name, &bit)?;
             }
         }
         Ok(())
@@ -118,11 +118,11 @@ impl Store {
             "list" => &[b"LRANGE", key.as_bytes(), b"0", b"0"],
             _ => &[b"HGET", key.as_bytes(), b""],
         };
-        match self.link.ask(words) {
+        match self.client.ask(words) {
             Err(StoreError::Damaged { .. }) => {
                 verdict.problem(repair, || format!("{key} is of another type"));
                 if repair {
-                    self.link.ask(&[b"DEL", key.as_bytes()])?;
+                    self.client.ask(&[b"DEL", key.as_bytes()])?;
                 }
                 Ok(())
             }
@@ -139,7 +139,7 @@ impl Store {
         verdict: &mut Verdict,
     ) -> Result<(), StoreError> {
         if repair {
-            reply::integer(&self.link.ask(&[b"HDEL", key.as_bytes(), field])?)?;
+            reply::integer(&self.client.ask(&[b"HDEL", key.as_bytes(), field])?)?;
             verdict.lost.push(text.clone());
         }
         verdict.problem(repair, || text);

@@ -8,7 +8,7 @@ use crate::rdata::{FinalDot, Target};
 use crate::record::FactBuf;
 use crate::store::layout::encoding::{RowRead, Stored, Value, read_row, records};
 use crate::store::layout::keys::{LOG, LOG_STRIDE, ROW, ROWS, low24};
-use crate::store::layout::type_code::Told;
+use crate::store::layout::type_code::TypeCode;
 use crate::store::read::buckets::Meta;
 use crate::store::redis::reply::Pairs;
 use std::collections::{BTreeMap, HashMap};
@@ -119,7 +119,7 @@ pub(in crate::store) fn sum(
     remains: &Remains,
 ) -> Option<Seen> {
     let RowRead { seen, bits, told } = row_in(&remains.rows, row)?;
-    let told_of = fact.map(|fact| Told::of(fact.as_fact().rrtype()));
-    let told = told == Told::NOTHING || told_of.is_none_or(|of| told == of);
+    let told_of = fact.map(|fact| TypeCode::of(fact.as_fact().rrtype()));
+    let told = told == TypeCode::NOTHING || told_of.is_none_or(|of| told == of);
     (seen.is_possible() && bits == low24(hash) && told).then_some(seen)
 }

@@ -7,11 +7,11 @@
 use crate::name::NameBuf;
 use crate::store::layout::encoding::Stored;
 use crate::store::layout::keys::{Kind, LOG_STRIDE, ROWS};
-use crate::store::layout::marks::{epoch, pack_mark, read_mark};
 use crate::store::read::buckets::{META, Meta};
-use crate::store::redis::client::Packed;
+use crate::store::redis::client::Pipeline;
 use crate::store::redis::reply;
 use crate::store::redis::reply::Pairs;
+use crate::store::schema::marks::{epoch, pack_mark, read_mark};
 use crate::store::verify::rebuild::{Change, Plan, Site};
 use crate::store::verify::remains::{Remains, names_in, targets};
 use crate::store::write::checkpoint::{MARK, Mark};
@@ -74,16 +74,16 @@ impl Store {
         &mut self,
         partition: u8,
     ) -> Result<Vec<String>, StoreError> {
-        FUNCTIONS.load(&mut self.link)?;
+        FUNCTIONS.load(&mut self.client)?;
         let key = self.keys.repairer(partition);
         let token = crate::store::schema::random_key().map(|octet| format!("{octet:02x}")).concat();
         // What never expires, or is of another type, is no repair.
-        if reply::integer(&self.link.ask(&[b"PTTL", key.as_bytes()])?)? == -1 {
-            self.link.ask(&[b"DEL", key.as_bytes()])?;
+        if reply::integer(&self.client.ask(&[b"PTTL", key.as_bytes()])?)? == -1 {
+            self.client.ask(&[b"DEL", key.as_bytes()])?;
         }
         let words: [&[u8]; 6] =
             [b"SET", key.as_bytes(), token.as_bytes(), b"NX", b"PX", HOLD.as_bytes()];
-        if self.link.ask(&words)? == redis::Value::Nil {
+        if self.client.ask(&words)? == redis::Value::Nil {
             return Err(StoreError::Unavailable(format!(
                 "another repair is under way; if it was killed, {key} expires within five minutes"
             )));
@@ -141,7 +141,7 @@ impl Store {
             }
             self.mend(partition, token, HOLD, &changes)?;
             lost.extend(gone);
-            let mut packed = Packed::default();
+            let mut packed = Pipeline::default();
             for (posting, member) in dangling {
                 // Where another record of the same name needs it, the check that follows enters it again.
                 let (member_text, mut key) = (member.to_string(), posting.key.clone());
@@ -151,7 +151,7 @@ impl Store {
                     packed.command(&[b"SREM", key.as_bytes(), member_text.as_bytes()]);
                 }
             }
-            self.link.call(&packed)?;
+            self.client.call(&packed)?;
         }
         self.buckets.clear();
         Ok(())
@@ -192,7 +192,7 @@ impl Store {
         loop {
             let words: [&[u8]; 6] =
                 [b"SCAN", &cursor, b"MATCH", pattern.as_bytes(), b"COUNT", b"1000"];
-            let mut answer = reply::list(self.link.ask(&words)?)?.into_iter();
+            let mut answer = reply::list(self.client.ask(&words)?)?.into_iter();
             cursor = reply::octets(answer.next().ok_or(StoreError::Reply)?)?;
             for key in reply::list(answer.next().ok_or(StoreError::Reply)?)? {
                 let key = String::from_utf8(reply::octets(key)?).ok();
@@ -206,11 +206,11 @@ impl Store {
         suffixes.dedup();
         let (mut present, mut wrong) = (Vec::new(), Vec::new());
         for suffixes in suffixes.chunks(KEYS) {
-            let mut packed = Packed::default();
+            let mut packed = Pipeline::default();
             for suffix in suffixes {
                 packed.command(&[b"TYPE", format!("{tag}{suffix}").as_bytes()]);
             }
-            for (suffix, answer) in suffixes.iter().zip(self.link.call(&packed)?) {
+            for (suffix, answer) in suffixes.iter().zip(self.client.call(&packed)?) {
                 let is = reply::octets(answer)?;
                 let Some(key) = Present::read(suffix) else { continue };
                 match key.expected_type() {
@@ -242,12 +242,12 @@ impl Store {
         let wide: Vec<u64> = wide.collect();
         let keys = self.keys.clone();
         let key = keys.meta(partition, kind);
-        let mut packed = Packed::default();
-        packed.begin(2 + META.len()).word("HMGET").word(&key);
+        let mut packed = Pipeline::default();
+        packed.begin(2 + META.len()).arg("HMGET").arg(&key);
         for field in META {
-            packed.word(field);
+            packed.arg(field);
         }
-        let answer = self.link.call(&packed)?.pop().ok_or(StoreError::Reply)?;
+        let answer = self.client.call(&packed)?.pop().ok_or(StoreError::Reply)?;
         let meta = Meta::read(answer, &key).ok().flatten();
         let mut remains = Remains { meta, ..Remains::default() };
         self.each(
@@ -300,11 +300,11 @@ impl Store {
         take: &mut dyn FnMut(T, redis::Value) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
         for numbers in numbers.chunks(KEYS) {
-            let mut packed = Packed::default();
+            let mut packed = Pipeline::default();
             for &number in numbers {
                 packed.command(&[command, key(number).as_bytes()]);
             }
-            for (&number, answer) in numbers.iter().zip(self.link.call(&packed)?) {
+            for (&number, answer) in numbers.iter().zip(self.client.call(&packed)?) {
                 take(number, answer)?;
             }
         }
@@ -312,7 +312,7 @@ impl Store {
     }
 
     pub(in crate::store) fn hash(&mut self, key: &str) -> Result<Pairs, StoreError> {
-        reply::pairs(self.link.ask(&[b"HGETALL", key.as_bytes()])?)
+        reply::pairs(self.client.ask(&[b"HGETALL", key.as_bytes()])?)
     }
 
     /// Takes out checkpoints that do not read, and redo that does not.
@@ -366,9 +366,9 @@ impl Store {
 
     /// Whether a partition is marked as one of this store.
     pub(in crate::store) fn has_mark(&mut self, partition: u8) -> Result<bool, StoreError> {
-        let mut packed = Packed::default();
+        let mut packed = Pipeline::default();
         pack_mark(&mut packed, &self.keys, partition);
-        let answer = self.link.call(&packed)?.pop().ok_or(StoreError::Reply)?;
+        let answer = self.client.call(&packed)?.pop().ok_or(StoreError::Reply)?;
         let mark = read_mark(Ok(answer))?;
         let is = |found: &Option<Vec<u8>>, expected: &[u8]| found.as_deref() == Some(expected);
         Ok(is(&mark.epoch, &self.schema.epoch)
@@ -384,13 +384,13 @@ impl Store {
         self.schema.epoch = epoch(self.router.hasher(), self.schema.generation);
         let generation = self.schema.generation.to_string();
         let key = self.keys.schema();
-        self.link.ask(&[b"HSET", key.as_bytes(), b"g", generation.as_bytes()])?;
+        self.client.ask(&[b"HSET", key.as_bytes(), b"g", generation.as_bytes()])?;
         let partitions: Vec<u8> = self.partitions().collect();
-        let mut packed = Packed::default();
+        let mut packed = Pipeline::default();
         for &partition in &partitions {
             pack_mark(&mut packed, &self.keys, partition);
         }
-        let answers = self.link.call_each(&packed)?;
+        let answers = self.client.call_each(&packed)?;
         packed.clear();
         for (partition, answer) in partitions.into_iter().zip(answers) {
             if read_mark(answer)?.epoch.as_deref() == Some(&before[..]) {
@@ -398,7 +398,7 @@ impl Store {
                 packed.command(&[b"HSET", key.as_bytes(), b"e", &self.schema.epoch]);
             }
         }
-        self.link.call(&packed)?;
+        self.client.call(&packed)?;
         Ok(())
     }
 
@@ -422,17 +422,17 @@ impl Store {
             let (now, later) = rest.split_at(count);
             rest = later;
             let words: usize = now.iter().map(|change| 3 + change.words.len()).sum();
-            let mut packed = Packed::default();
-            packed.begin(6 + words).word("FCALL").word(&FUNCTIONS.mend).word("1");
-            packed.word(self.keys.partition(partition)).word(token).word(hold);
+            let mut packed = Pipeline::default();
+            packed.begin(6 + words).arg("FCALL").arg(&FUNCTIONS.mend).arg("1");
+            packed.arg(self.keys.partition(partition)).arg(token).arg(hold);
             for change in now {
-                packed.word(change.command).word((change.words.len() + 1).to_string());
-                packed.word(&change.suffix);
+                packed.arg(change.command).arg((change.words.len() + 1).to_string());
+                packed.arg(&change.suffix);
                 for word in &change.words {
-                    packed.word(word);
+                    packed.arg(word);
                 }
             }
-            let answer = self.link.call(&packed)?.pop().ok_or(StoreError::Reply)?;
+            let answer = self.client.call(&packed)?.pop().ok_or(StoreError::Reply)?;
             if reply::integer(&answer)? == 0 {
                 return Err(StoreError::Unavailable(
                     "the repair took too long and lost its hold on the partition; repeat it"

@@ -8,9 +8,9 @@ use crate::hash::{Place, Router};
 use crate::observation::{Fact, Seen};
 use crate::store::layout::encoding::{write_key, write_row};
 use crate::store::layout::keys::{Keys, low24};
-use crate::store::layout::marks::Epoch;
-use crate::store::layout::type_code::Told;
-use crate::store::redis::client::Packed;
+use crate::store::layout::type_code::TypeCode;
+use crate::store::redis::client::Pipeline;
+use crate::store::schema::marks::Epoch;
 use crate::store::write::checkpoint::{Checkpoint, Mark, slice};
 use std::ops::Range;
 
@@ -131,14 +131,14 @@ impl Batch {
 /// What the words of one call are made of.
 #[derive(Default)]
 struct Words {
-    /// Packed known rows, of records and of negative answers.
+    /// Pipeline known rows, of records and of negative answers.
     known: [Vec<u8>; 2],
     /// Highest of them.
     highest: [Option<u32>; 2],
     /// Unknown tuples, packed, and how many.
-    unknown: [Packed; 2],
+    unknown: [Pipeline; 2],
     count: [usize; 2],
-    long: Packed,
+    long: Pipeline,
     long_count: usize,
 }
 
@@ -285,7 +285,7 @@ impl Packer {
             Tuple::Row(row) => {
                 known.extend(row.to_be_bytes());
                 // Who made the row told its type; if that was an earlier version, it stays untold for now.
-                write_row(&seen, bits, Told::NOTHING, known);
+                write_row(&seen, bits, TypeCode::NOTHING, known);
                 *highest = (*highest).max(Some(row));
                 return;
             }
@@ -296,12 +296,12 @@ impl Packer {
         let digest = write_key(fact, self.router.hasher(), &mut batch.record_keys);
         let key = at..batch.record_keys.len();
         let mut row = Vec::with_capacity(32);
-        write_row(&seen, bits, Told::of(fact.rrtype()), &mut row);
-        unknown.word(merged.place.hash.to_be_bytes()).word(rrname.as_str());
-        unknown.word(batch.record_keys.get(key.clone()).unwrap_or_default()).word(row);
+        write_row(&seen, bits, TypeCode::of(fact.rrtype()), &mut row);
+        unknown.arg(merged.place.hash.to_be_bytes()).arg(rrname.as_str());
+        unknown.arg(batch.record_keys.get(key.clone()).unwrap_or_default()).arg(row);
         let mut long = None;
         if let (Some(digest), Fact::Record(rdata)) = (digest, fact) {
-            words.long.word(digest).word(rdata.octets);
+            words.long.arg(digest).arg(rdata.octets);
             words.long_count += 1;
             long = Some(batch.long.len());
             batch.long.push(rdata.octets.into());
@@ -318,21 +318,21 @@ impl Packer {
         mark: Mark,
         words: &Words,
     ) -> Range<usize> {
-        let mut packed = Packed::on(std::mem::take(&mut batch.octets));
+        let mut packed = Pipeline::on(std::mem::take(&mut batch.octets));
         let start = packed.size();
         let unknown: usize = words.count.iter().sum();
         // Name, function and key; six words before the two kinds, two and four a tuple for each of those,
         // two for long RDATA.
         packed.begin(4 + 6 + 4 + unknown * 4 + words.long_count * 2);
-        packed.word("FCALL").word(&self.upsert).word("1").word(self.keys.partition(partition));
-        packed.word(batch.log);
-        packed.word(expected.map_or(Vec::new(), |mark| mark.to_octets().to_vec()));
-        packed.word(mark.to_octets()).word(self.epoch);
+        packed.arg("FCALL").arg(&self.upsert).arg("1").arg(self.keys.partition(partition));
+        packed.arg(batch.log);
+        packed.arg(expected.map_or(Vec::new(), |mark| mark.to_octets().to_vec()));
+        packed.arg(mark.to_octets()).arg(self.epoch);
         for highest in words.highest {
-            packed.word(highest.map_or_else(|| "-1".to_owned(), |row| row.to_string()));
+            packed.arg(highest.map_or_else(|| "-1".to_owned(), |row| row.to_string()));
         }
         for ((known, unknown), count) in words.known.iter().zip(&words.unknown).zip(words.count) {
-            packed.word(known).word(count.to_string());
+            packed.arg(known).arg(count.to_string());
             packed.append(unknown);
         }
         packed.append(&words.long);

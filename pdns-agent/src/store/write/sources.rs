@@ -8,7 +8,7 @@ use crate::hash::{DIGEST, StoredDigest};
 use crate::store::layout::encoding::Stored;
 use crate::store::layout::keys::{Keys, Kind, Pointer};
 use crate::store::layout::posting::Posting;
-use crate::store::redis::client::Packed;
+use crate::store::redis::client::Pipeline;
 use crate::store::redis::reply;
 use crate::store::redis::reply::Pairs;
 use crate::store::write::checkpoint::{Checkpoint, MARK, Mark};
@@ -77,7 +77,7 @@ impl Store {
     /// When Redis does not answer, or an entry does not read.
     pub fn sources(&mut self) -> Result<Vec<([u8; 16], SourceState)>, StoreError> {
         let key = self.keys.sources();
-        let pairs = reply::pairs(self.link.ask(&[b"HGETALL", key.as_bytes()])?)?;
+        let pairs = reply::pairs(self.client.ask(&[b"HGETALL", key.as_bytes()])?)?;
         let mut sources = Vec::with_capacity(pairs.len());
         for (log, state) in pairs {
             let log = log.try_into().map_err(|_| StoreError::damaged(&key))?;
@@ -93,7 +93,7 @@ impl Store {
     /// When Redis does not answer, or the entry does not read.
     pub fn source(&mut self, log: &[u8; 16]) -> Result<Option<SourceState>, StoreError> {
         let key = self.keys.sources();
-        match reply::maybe_octets(self.link.ask(&[b"HGET", key.as_bytes(), log])?)? {
+        match reply::maybe_octets(self.client.ask(&[b"HGET", key.as_bytes(), log])?)? {
             Some(state) => {
                 serde_json::from_slice(&state).map(Some).map_err(|_| StoreError::damaged(&key))
             }
@@ -116,7 +116,7 @@ impl Store {
     /// When Redis does not answer, or the entry does not read.
     pub fn batch_under_way(&mut self, log: &[u8; 16]) -> Result<Option<[u8; DIGEST]>, StoreError> {
         let key = self.keys.under_way();
-        let value = reply::maybe_octets(self.link.ask(&[b"HGET", key.as_bytes(), log])?)?;
+        let value = reply::maybe_octets(self.client.ask(&[b"HGET", key.as_bytes(), log])?)?;
         value.map(|digest| digest.try_into().map_err(|_| StoreError::damaged(&key))).transpose()
     }
 
@@ -130,18 +130,18 @@ impl Store {
         digest: &[u8; DIGEST],
     ) -> Result<(), StoreError> {
         let key = self.keys.under_way();
-        self.link.ask(&[b"HSET", key.as_bytes(), log, digest])?;
+        self.client.ask(&[b"HSET", key.as_bytes(), log, digest])?;
         Ok(())
     }
 
     /// Loads the marks of a log and does its redo.
     pub(crate) fn load_marks(&mut self, log: &[u8; 16]) -> Result<Vec<Option<Mark>>, StoreError> {
-        let mut packed = Packed::default();
+        let mut packed = Pipeline::default();
         for partition in self.partitions() {
             packed.command(&[b"HGET", self.keys.checkpoints(partition).as_bytes(), log]);
         }
         let mut marks = Vec::new();
-        for (partition, value) in self.partitions().zip(self.link.call(&packed)?) {
+        for (partition, value) in self.partitions().zip(self.client.call(&packed)?) {
             let Some(value) = reply::maybe_octets(value)? else {
                 marks.push(None);
                 continue;
@@ -157,7 +157,7 @@ impl Store {
     /// Enters records into the inverse index again.
     pub(crate) fn redo(&mut self, partition: u8, mut redo: &[u8]) -> Result<(), StoreError> {
         let key = self.keys.checkpoints(partition);
-        let mut packed = Packed::default();
+        let mut packed = Pipeline::default();
         while !redo.is_empty() {
             let (stored, rest) = Stored::read(redo).ok_or_else(|| StoreError::damaged(&key))?;
             let (bits, rest) =
@@ -171,7 +171,7 @@ impl Store {
                 self.memory.add_posting(&posting, member, &self.keys, &mut packed);
             }
         }
-        self.link.call(&packed)?;
+        self.client.call(&packed)?;
         Ok(())
     }
 
@@ -182,7 +182,7 @@ impl Store {
     pub fn acknowledge(&mut self, log: &[u8; 16], state: &SourceState) -> Result<(), StoreError> {
         let key = self.keys.sources();
         let json = serde_json::to_vec(state).map_err(|_| StoreError::damaged(&key))?;
-        self.link.ask(&[b"HSET", key.as_bytes(), log, &json])?;
+        self.client.ask(&[b"HSET", key.as_bytes(), log, &json])?;
         Ok(())
     }
 
@@ -191,7 +191,7 @@ impl Store {
     /// # Errors
     /// When Redis does not answer.
     pub fn settle(&mut self, log: &[u8; 16], checkpoint: &Checkpoint) -> Result<(), StoreError> {
-        let mut packed = Packed::default();
+        let mut packed = Pipeline::default();
         let function = FUNCTIONS.settle.clone();
         for (partition, mark) in self.partitions().zip(&checkpoint.marks) {
             let Some(mark) = mark else { continue };
@@ -206,7 +206,7 @@ impl Store {
             ]);
         }
         packed.command(&[b"HDEL", self.keys.under_way().as_bytes(), log]);
-        self.link.call(&packed)?;
+        self.client.call(&packed)?;
         Ok(())
     }
 
@@ -230,20 +230,20 @@ impl Store {
         if old.is_empty() {
             return Ok(0);
         }
-        FUNCTIONS.load(&mut self.link)?;
+        FUNCTIONS.load(&mut self.client)?;
         let function = FUNCTIONS.forget.clone();
         let mut deleted = 0;
         // Bounded commands: a year of hourly logs has 8,760.
         for logs in old.chunks(256) {
-            let mut packed = Packed::default();
+            let mut packed = Pipeline::default();
             for partition in self.partitions() {
-                let words = packed.begin(4 + logs.len() * 2).word("FCALL").word(&function);
-                words.word("1").word(self.keys.partition(partition));
+                let words = packed.begin(4 + logs.len() * 2).arg("FCALL").arg(&function);
+                words.arg("1").arg(self.keys.partition(partition));
                 for (log, acknowledged) in logs {
-                    words.word(log).word(acknowledged);
+                    words.arg(log).arg(acknowledged);
                 }
             }
-            for count in self.link.call(&packed)? {
+            for count in self.client.call(&packed)? {
                 deleted += usize::try_from(reply::integer(&count)?).unwrap_or(0);
             }
         }
@@ -258,14 +258,14 @@ impl Store {
     pub fn remove_sources(&mut self, logs: &[[u8; 16]]) -> Result<(), StoreError> {
         for log in logs {
             self.load_marks(log)?;
-            let mut packed = Packed::default();
+            let mut packed = Pipeline::default();
             for partition in self.partitions() {
                 let key = self.keys.checkpoints(partition);
                 packed.command(&[b"HDEL", key.as_bytes(), log]);
             }
             packed.command(&[b"HDEL", self.keys.under_way().as_bytes(), log]);
             packed.command(&[b"HDEL", self.keys.sources().as_bytes(), log]);
-            self.link.call(&packed)?;
+            self.client.call(&packed)?;
         }
         Ok(())
     }
@@ -274,7 +274,7 @@ impl Store {
     pub(crate) fn redo_all(&mut self) -> Result<(), StoreError> {
         for partition in self.partitions() {
             let key = self.keys.checkpoints(partition);
-            for (_, value) in reply::pairs(self.link.ask(&[b"HGETALL", key.as_bytes()])?)? {
+            for (_, value) in reply::pairs(self.client.ask(&[b"HGETALL", key.as_bytes()])?)? {
                 let redo = value.get(MARK..).ok_or_else(|| StoreError::damaged(&key))?;
                 self.redo(partition, redo)?;
             }
@@ -287,7 +287,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Damaged`] when other sensors were lost, whose bits it could be given; others as they come.
     pub fn sensor(&mut self, name: &str) -> Result<u32, StoreError> {
-        FUNCTIONS.load(&mut self.link)?;
+        FUNCTIONS.load(&mut self.client)?;
         let (function, key) = (FUNCTIONS.sensor.clone(), self.keys.sensors());
         let (known, copies) = self.sensor_bits()?;
         if !self.schema.is_marked {
@@ -295,15 +295,15 @@ impl Store {
             if known.is_empty() && self.has_rows()? {
                 return Err(StoreError::damaged(&key));
             }
-            schema::mark_all(&mut self.link, &self.keys, &self.router, &mut self.schema)?;
+            schema::mark_all(&mut self.client, &self.keys, &self.router, &mut self.schema)?;
         }
         let words = [b"FCALL", function.as_bytes(), b"1", key.as_bytes(), name.as_bytes()];
-        let bit = reply::integer(&self.link.ask(&words)?)?;
+        let bit = reply::integer(&self.client.ask(&words)?)?;
         let bit = u32::try_from(bit).unwrap_or(31).min(31);
         for (name, bit) in known.iter().chain([&(name.as_bytes().to_vec(), bit)]) {
             if !copies.iter().any(|(copy, _)| copy == name) {
                 let bit = bit.to_string();
-                schema::keep_sensor(&mut self.link, &self.keys, name, bit.as_bytes())?;
+                schema::keep_sensor(&mut self.client, &self.keys, name, bit.as_bytes())?;
             }
         }
         Ok(1 << bit)
@@ -325,10 +325,10 @@ impl Store {
         let key: String = Keys::sensors(&self.keys);
         let lacks =
             |stored: &Pairs, copies: &Pairs| copies.iter().any(|copy| !stored.contains(copy));
-        let (mut stored, mut copies) = schema::sensors(&mut self.link, &self.keys)?;
+        let (mut stored, mut copies) = schema::sensors(&mut self.client, &self.keys)?;
         if lacks(&stored, &copies) {
             // Another sensor may have been registered between the two.
-            (stored, copies) = schema::sensors(&mut self.link, &self.keys)?;
+            (stored, copies) = schema::sensors(&mut self.client, &self.keys)?;
             if lacks(&stored, &copies) {
                 return Err(StoreError::damaged(&key));
             }

@@ -8,7 +8,7 @@ use crate::record::FactBuf;
 use crate::store::layout::encoding::Stored;
 use crate::store::layout::keys::{Keys, Kind, Pointer};
 use crate::store::layout::posting::{LARGE, Posting};
-use crate::store::redis::client::Packed;
+use crate::store::redis::client::Pipeline;
 use crate::store::redis::reply;
 use crate::store::write::batch::{Batch, Packer};
 use crate::store::write::checkpoint::Checkpoint;
@@ -21,7 +21,7 @@ const NETS: usize = 1 << 16;
 
 /// What writing remembers between batches.
 #[derive(Default)]
-pub(crate) struct Memory {
+pub(crate) struct WriterState {
     nets: HashSet<u64>,
     /// Connection that this was learnt over, and the run of the server at its other end.
     generation: u64,
@@ -29,12 +29,12 @@ pub(crate) struct Memory {
     /// Sets that turned out large.
     large: Vec<Posting>,
     /// Entries of the inverse index that may not have been written when the connection was lost.
-    owed: Vec<Owed>,
+    owed: Vec<PendingPosting>,
 }
 
 /// An entry of the inverse index that is to be written again.
 #[derive(Clone)]
-struct Owed {
+struct PendingPosting {
     /// The log whose batch it belongs to.
     log: [u8; 16],
     posting: Posting,
@@ -42,15 +42,15 @@ struct Owed {
 }
 
 /// A batch on its way.
-struct Way {
+struct InFlight {
     /// What is under way of each half of the parts.
-    halves: [Vec<Flight>; 2],
+    halves: [Vec<Request>; 2],
     /// New records, by part, that are to be entered into the inverse index.
     postings: Vec<Vec<(Posting, Pointer)>>,
 }
 
 /// What was sent for one part and is not answered yet.
-struct Flight {
+struct Request {
     part: usize,
     /// Entries of the inverse index that are not confirmed, and how many replies there are to each.
     added: VecDeque<(Posting, Pointer)>,
@@ -76,7 +76,7 @@ impl Store {
     /// How many entries of the inverse index are still to be written by [`Store::flush`]: they are missing in the
     /// store when this one is dropped.
     #[must_use]
-    pub fn owed_entries(&self) -> usize {
+    pub fn pending_postings(&self) -> usize {
         self.memory.owed.len()
     }
 
@@ -93,18 +93,22 @@ impl Store {
         checkpoint: &mut Checkpoint,
         batch: &mut Batch,
     ) -> Result<(), StoreError> {
-        self.renew(checkpoint, batch)?;
+        self.revalidate(checkpoint, batch)?;
         let postings = batch.parts.iter().map(|_| Vec::new()).collect();
-        let mut way = Way { halves: [Vec::new(), Vec::new()], postings };
+        let mut way = InFlight { halves: [Vec::new(), Vec::new()], postings };
         let result = self.run(checkpoint, batch, &mut way);
         if result.is_err() {
             // Replies may be outstanding, or what we believe of the server is wrong. The redo in the store
             // may be that of a later call already than the one whose entries were refused.
-            self.link.hang_up();
+            self.client.disconnect();
             let added = way.halves.into_iter().flatten().flat_map(|flight| flight.added);
             let owed = added.chain(way.postings.into_iter().flatten());
             let log = batch.log;
-            self.memory.owed.extend(owed.map(|(posting, owner)| Owed { log, posting, owner }));
+            self.memory.owed.extend(owed.map(|(posting, owner)| PendingPosting {
+                log,
+                posting,
+                owner,
+            }));
         }
         result?;
         if !batch.finish {
@@ -115,24 +119,28 @@ impl Store {
 
     /// After a new connection: what is known of the server is forgotten, and what the batch takes for granted
     /// is compared with what is there.
-    fn renew(&mut self, checkpoint: &Checkpoint, batch: &mut Batch) -> Result<(), StoreError> {
+    fn revalidate(&mut self, checkpoint: &Checkpoint, batch: &mut Batch) -> Result<(), StoreError> {
         // Makes the connection, if there is none, before its number is compared.
         self.check_marked()?;
-        if self.memory.generation == self.link.generation() {
-            return if self.memory.owed.is_empty() { Ok(()) } else { self.pay(&batch.log) };
+        if self.memory.generation == self.client.generation() {
+            return if self.memory.owed.is_empty() {
+                Ok(())
+            } else {
+                self.flush_pending(&batch.log)
+            };
         }
         self.memory.nets.clear();
         self.memory.large.clear();
         // An error that the server answers ends a connection, the refusal to tell its run, too: the marks are
         // loaded last, over the connection that is kept.
-        FUNCTIONS.load(&mut self.link)?;
-        let run = self.link.run()?;
-        self.pay(&batch.log)?;
+        FUNCTIONS.load(&mut self.client)?;
+        let run = self.client.run()?;
+        self.flush_pending(&batch.log)?;
         let marks = self.load_marks(&batch.log)?;
         // A server that was started anew may have lost rows that are known here.
         let same = self.memory.generation == 0 || (run.is_some() && run == self.memory.run);
         self.memory.run = run;
-        self.memory.generation = self.link.generation();
+        self.memory.generation = self.client.generation();
         if same && marks == checkpoint.marks {
             return Ok(());
         }
@@ -143,21 +151,21 @@ impl Store {
     /// Writes the entries of the inverse index that are owed. Twice does no harm.
     ///
     /// Those that Redis rejects stay owed: they hold up the batches of their own log, and not of others.
-    fn pay(&mut self, log: &[u8; 16]) -> Result<(), StoreError> {
+    fn flush_pending(&mut self, log: &[u8; 16]) -> Result<(), StoreError> {
         let owed = self.memory.owed.clone();
-        let mut packed = Packed::default();
+        let mut packed = Pipeline::default();
         let mut counts = Vec::with_capacity(owed.len());
-        for Owed { posting, owner, .. } in &owed {
+        for PendingPosting { posting, owner, .. } in &owed {
             let before = packed.len();
             self.memory.add_posting(posting, posting.member(*owner), &self.keys, &mut packed);
             counts.push(packed.len() - before);
         }
-        self.link.send(&packed)?;
+        self.client.send(&packed)?;
         let (mut rejected, mut result) = (Vec::new(), Ok(()));
         for (entry, count) in owed.into_iter().zip(counts) {
             let mut reply = Ok(());
             for _ in 0..count {
-                reply = reply.and(self.link.answer().map(drop));
+                reply = reply.and(self.client.answer().map(drop));
             }
             match reply.map_err(|error| error.at_key(&entry.posting.key)) {
                 Ok(()) => {}
@@ -173,7 +181,7 @@ impl Store {
                 }
                 Err(error) => {
                     // More replies may be outstanding.
-                    self.link.hang_up();
+                    self.client.disconnect();
                     return Err(error);
                 }
             }
@@ -187,16 +195,16 @@ impl Store {
         &mut self,
         checkpoint: &mut Checkpoint,
         batch: &mut Batch,
-        way: &mut Way,
+        way: &mut InFlight,
     ) -> Result<(), StoreError> {
-        let mut packed = Packed::default();
+        let mut packed = Pipeline::default();
         loop {
             let mut idle = true;
             for (half, flights) in way.halves.iter_mut().enumerate() {
                 // First the replies of this half's last round, then its next round.
                 while let Some(flight) = flights.last_mut() {
                     idle = false;
-                    self.land(flight, checkpoint, batch, &mut way.postings)?;
+                    self.apply_reply(flight, checkpoint, batch, &mut way.postings)?;
                     flights.pop();
                 }
                 packed.clear();
@@ -213,14 +221,14 @@ impl Store {
                     }
                     if packed.len() > before {
                         let added = added.into();
-                        flights.push(Flight { part: index, added, replies, probes, call });
+                        flights.push(Request { part: index, added, replies, probes, call });
                     }
                 }
                 // Replies come in the order of the calls, and the next to land is taken from the end.
                 flights.reverse();
                 if !packed.is_empty() {
                     idle = false;
-                    self.link.send(&packed)?;
+                    self.client.send(&packed)?;
                 }
             }
             if idle {
@@ -230,9 +238,9 @@ impl Store {
     }
 
     /// Takes the replies of a flight.
-    fn land(
+    fn apply_reply(
         &mut self,
-        flight: &mut Flight,
+        flight: &mut Request,
         checkpoint: &mut Checkpoint,
         batch: &mut Batch,
         postings: &mut [Vec<(Posting, Pointer)>],
@@ -241,13 +249,13 @@ impl Store {
             (flight.added.front(), flight.replies.front())
         {
             for _ in 0..replies {
-                self.link.receive().map_err(|error| error.at_key(&posting.key))?;
+                self.client.receive().map_err(|error| error.at_key(&posting.key))?;
             }
             flight.added.pop_front();
             flight.replies.pop_front();
         }
         for probe in &flight.probes {
-            if reply::integer(&self.link.receive()?)? > LARGE {
+            if reply::integer(&self.client.receive()?)? > LARGE {
                 self.memory.large.push(probe.clone());
             }
         }
@@ -255,7 +263,7 @@ impl Store {
         let partition = batch.parts.get(flight.part).map_or(0, |part| part.partition);
         let refused =
             |error: StoreError| error.at_key(&format!("{}...", self.keys.partition(partition)));
-        let answer = reply::octets(self.link.receive().map_err(refused)?)?;
+        let answer = reply::octets(self.client.receive().map_err(refused)?)?;
         let (Some(call), Some(part), Some(postings)) = (
             batch.calls.get(number),
             batch.parts.get_mut(flight.part),
@@ -313,9 +321,9 @@ impl Store {
     /// replaced or repaired since it was opened.
     fn unlike(&mut self, key: &str) -> StoreError {
         // Replies are outstanding.
-        self.link.hang_up();
+        self.client.disconnect();
         let was_marked = self.schema.is_marked;
-        match schema::same(&mut self.link, &self.keys, &self.router, &self.schema) {
+        match schema::same(&mut self.client, &self.keys, &self.router, &self.schema) {
             Ok(is_marked) => {
                 self.schema.is_marked = is_marked;
                 if was_marked && !is_marked {
@@ -331,10 +339,10 @@ impl Store {
     /// Makes sure that the store is the one that was opened, and that its partitions are marked.
     pub(in crate::store) fn check_marked(&mut self) -> Result<(), StoreError> {
         self.schema.is_marked =
-            schema::same(&mut self.link, &self.keys, &self.router, &self.schema)?;
+            schema::same(&mut self.client, &self.keys, &self.router, &self.schema)?;
         if !self.schema.is_marked {
-            FUNCTIONS.load(&mut self.link)?;
-            schema::mark_all(&mut self.link, &self.keys, &self.router, &mut self.schema)?;
+            FUNCTIONS.load(&mut self.client)?;
+            schema::mark_all(&mut self.client, &self.keys, &self.router, &mut self.schema)?;
         }
         Ok(())
     }
@@ -358,18 +366,18 @@ impl Store {
                 ways.as_bytes(),
                 level.format().as_bytes(),
             ];
-            while reply::integer(&self.link.ask(&words)?)? > 0 {}
+            while reply::integer(&self.client.ask(&words)?)? > 0 {}
             if deeper.is_empty() {
                 continue;
             }
             let children =
                 (0..level.ways).map(|child| format!("{}{}", set.key, level.suffix(child)));
             let children: Vec<String> = children.collect();
-            let mut packed = Packed::default();
+            let mut packed = Pipeline::default();
             for child in &children {
                 packed.command(&[b"SCARD", child.as_bytes()]);
             }
-            for (key, size) in children.into_iter().zip(self.link.call(&packed)?) {
+            for (key, size) in children.into_iter().zip(self.client.call(&packed)?) {
                 if reply::integer(&size)? > LARGE {
                     large.push(Posting { key, upper: set.upper, levels: deeper, net: None });
                 }
@@ -379,14 +387,14 @@ impl Store {
     }
 }
 
-impl Memory {
+impl WriterState {
     /// Packs what enters records into the inverse index, and then the questions for the sizes of some of its
     /// sets: how many replies each entry has, and these sets.
     fn add_postings(
         &mut self,
         due: &[(Posting, Pointer)],
         keys: &Keys,
-        packed: &mut Packed,
+        packed: &mut Pipeline,
     ) -> (VecDeque<usize>, Vec<Posting>) {
         let (mut replies, mut probes) = (VecDeque::with_capacity(due.len()), Vec::new());
         for (posting, owner) in due {
@@ -410,7 +418,7 @@ impl Memory {
         posting: &Posting,
         member: u64,
         keys: &Keys,
-        packed: &mut Packed,
+        packed: &mut Pipeline,
     ) {
         if let Some(net) = posting.net
             && !self.nets.contains(&net)

@@ -7,7 +7,7 @@
 use crate::hash::Hasher;
 use crate::store::StoreError;
 use crate::store::layout::keys::{Keys, Kind, VERSION};
-use crate::store::redis::client::{Link, Packed};
+use crate::store::redis::client::{Pipeline, RedisClient};
 use crate::store::redis::reply;
 
 /// A copy of the schema: version and number of partitions, two bytes each, and the hash key.
@@ -47,7 +47,7 @@ impl PartitionMark {
 }
 
 /// Packs the question for the mark of a partition.
-pub(in crate::store) fn pack_mark(packed: &mut Packed, keys: &Keys, partition: u8) {
+pub(in crate::store) fn pack_mark(packed: &mut Pipeline, keys: &Keys, partition: u8) {
     packed.command(&[b"HMGET", keys.meta(partition, Kind::Record).as_bytes(), b"e", b"i", b"a"]);
 }
 
@@ -69,26 +69,29 @@ pub(in crate::store) fn read_mark(
 
 /// The marks of as many partitions as a store may have.
 pub(in crate::store) fn all(
-    link: &mut Link,
+    client: &mut RedisClient,
     keys: &Keys,
 ) -> Result<Vec<PartitionMark>, StoreError> {
-    let mut packed = Packed::default();
+    let mut packed = Pipeline::default();
     for partition in 0..=u8::MAX {
         pack_mark(&mut packed, keys, partition);
     }
-    link.call_each(&packed)?.into_iter().map(read_mark).collect()
+    client.call_each(&packed)?.into_iter().map(read_mark).collect()
 }
 
 /// Whether any partition holds names: one that does is of some store, though it may have lost its mark.
-pub(in crate::store) fn has_names(link: &mut Link, keys: &Keys) -> Result<bool, StoreError> {
-    let mut packed = Packed::default();
+pub(in crate::store) fn has_names(
+    client: &mut RedisClient,
+    keys: &Keys,
+) -> Result<bool, StoreError> {
+    let mut packed = Pipeline::default();
     for partition in 0..=u8::MAX {
         for kind in [Kind::Record, Kind::Negative] {
             // Those who only read may ask this.
             packed.command(&[b"GETRANGE", keys.log(partition, kind, 0).as_bytes(), b"0", b"0"]);
         }
     }
-    match link.call(&packed) {
+    match client.call(&packed) {
         Err(StoreError::Damaged { .. }) => Ok(true),
         answers => {
             Ok(answers?.iter().any(|answer| *answer != redis::Value::BulkString(Vec::new())))
