@@ -258,7 +258,7 @@ fn command(args: &Args, options: &Options, terminal: &mut Terminal<'_>) -> Resul
         Some(Command::Find(find)) => {
             rows.allow("find", &[FENCES, &["--sort"]].concat())?;
             let query = rows.find(find, now)?;
-            answer::rows(&mut open(options)?, &query, rows, Format::Cof, terminal)
+            answer::rows(&mut open(options)?.reader(), &query, rows, Format::Cof, terminal)
         }
         Some(Command::Subdomains(asked)) => {
             rows.allow("subdomains", &[FENCES, &["--sort"]].concat())?;
@@ -274,7 +274,7 @@ fn command(args: &Args, options: &Options, terminal: &mut Terminal<'_>) -> Resul
                 return answer::top_names(rows, options, terminal);
             }
             let query = rows.top(now)?;
-            answer::rows(&mut open(options)?, &query, rows, Format::Cof, terminal)
+            answer::rows(&mut open(options)?.reader(), &query, rows, Format::Cof, terminal)
         }
         Some(Command::Parked(asked)) => {
             rows.allow("parked", &[FENCES, &["--sort"]].concat())?;
@@ -290,7 +290,7 @@ fn command(args: &Args, options: &Options, terminal: &mut Terminal<'_>) -> Resul
             rows.allow("unanswered", &[FENCES, &["--sort", "--negative"]].concat())?;
             let query = rows.unanswered(*outcome, now)?;
             // COF has no negative answers.
-            answer::rows(&mut open(options)?, &query, rows, Format::Json, terminal)
+            answer::rows(&mut open(options)?.reader(), &query, rows, Format::Json, terminal)
         }
         Some(Command::Tag(command)) => tag::run(command, rows, options, terminal),
         Some(Command::Near(args)) => {

@@ -66,7 +66,7 @@ pub use watch::{Polled, Watch};
 pub use when::{DAY, Moment, WhenError};
 
 use crate::name::{Name, NameBuf};
-use crate::store::{Kind, Store, StoreError};
+use crate::store::{Kind, Reader, StoreError};
 use order::{Smallest, Sorter};
 use std::borrow::Cow;
 use std::ops::ControlFlow;
@@ -125,7 +125,7 @@ pub const MOST_READ: usize = 200_000;
 
 impl Query {
     /// The question with the tags of a store, if it asks for tags and has none yet.
-    fn informed(&self, store: &mut Store) -> Result<Cow<'_, Self>, StoreError> {
+    fn informed(&self, store: &mut Reader<'_>) -> Result<Cow<'_, Self>, StoreError> {
         Ok(match self.filter.informed(store)? {
             Cow::Borrowed(_) => Cow::Borrowed(self),
             Cow::Owned(filter) => Cow::Owned(Self { filter, ..self.clone() }),
@@ -152,7 +152,7 @@ impl What {
 ///
 /// # Errors
 /// [`StoreError`] when the store cannot be read; rows may have been handed out before.
-pub fn run(store: &mut Store, query: &Query, each: &mut Each<'_>) -> Result<Page, StoreError> {
+pub fn run(store: &mut Reader<'_>, query: &Query, each: &mut Each<'_>) -> Result<Page, StoreError> {
     run_in(store, query, Passes::default(), each)
 }
 
@@ -161,7 +161,7 @@ pub fn run(store: &mut Store, query: &Query, each: &mut Each<'_>) -> Result<Page
 /// # Errors
 /// As [`run`].
 pub fn run_in(
-    store: &mut Store,
+    store: &mut Reader<'_>,
     query: &Query,
     passes: Passes,
     each: &mut Each<'_>,
@@ -185,7 +185,7 @@ pub fn run_in(
 
 /// What is known of one name.
 fn look_up(
-    store: &mut Store,
+    store: &mut Reader<'_>,
     query: &Query,
     name: Name<'_>,
     negative: bool,
@@ -293,7 +293,7 @@ fn left(limit: usize, shown: u64) -> Option<usize> {
 /// # Errors
 /// [`StoreError`] when the store cannot be read.
 pub fn new_names(
-    store: &mut Store,
+    store: &mut Reader<'_>,
     day: u32,
     limit: usize,
     each: &mut dyn FnMut(NameBuf, u32) -> ControlFlow<()>,

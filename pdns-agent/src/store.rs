@@ -1,7 +1,7 @@
 //! The store on Redis: the only module that knows Redis.
 //!
 //! Downstream of `aggregate`, upstream of `query`. Windows of observations go in exactly once
-//! ([`Store::flush`]), rows come out ([`StoredRecord`]). The layout is described in `store/layout/keys.rs`, values in
+//! ([`Writer::flush`]), records come out ([`crate::record::StoredRecord`]). The layout is described in `store/layout/keys.rs`, values in
 //! `store/layout/encoding.rs`, what must be atomic runs in Redis (`store/write/functions.lua`). All of it is blocking
 //! code: one thread, one [`Store`], one connection, and another while it scans.
 
@@ -55,6 +55,45 @@ pub struct Store {
     buckets: HashMap<(Kind, u8), Buckets>,
 }
 
+/// Reads a store.
+pub struct Reader<'s> {
+    store: &'s mut Store,
+}
+
+/// Writes what was seen to a store, and how far each log was read.
+pub struct Writer<'s> {
+    store: &'s mut Store,
+}
+
+/// Changes the tags of a store.
+pub struct Tags<'s> {
+    store: &'s mut Store,
+}
+
+impl Reader<'_> {
+    /// Makes sure that the store can be reached and is the one that was opened.
+    ///
+    /// # Errors
+    /// As [`Store::check`].
+    pub fn check(&mut self) -> Result<(), StoreError> {
+        self.store.check()
+    }
+
+    /// The memory of Redis; `None` when this user may not ask for it.
+    ///
+    /// # Errors
+    /// When Redis does not answer.
+    pub fn capacity(&mut self) -> Result<Option<Capacity>, StoreError> {
+        self.store.capacity()
+    }
+
+    /// Says where in the store names belong.
+    #[must_use]
+    pub fn router(&self) -> &Router {
+        &self.store.router
+    }
+}
+
 impl Store {
     /// Opens a store; creates it when there is none yet.
     ///
@@ -83,6 +122,21 @@ impl Store {
             memory: WriterState::default(),
             buckets: HashMap::new(),
         })
+    }
+
+    /// The view that reads.
+    pub fn reader(&mut self) -> Reader<'_> {
+        Reader { store: self }
+    }
+
+    /// The view that writes what was seen.
+    pub fn writer(&mut self) -> Writer<'_> {
+        Writer { store: self }
+    }
+
+    /// The view that changes tags.
+    pub fn tags(&mut self) -> Tags<'_> {
+        Tags { store: self }
     }
 
     /// Says where in the store names belong.

@@ -141,7 +141,7 @@ class Executed(unittest.TestCase):
         cls.addClassCleanup(server.wait)
         cls.addClassCleanup(server.terminate)
         end = time.monotonic() + PATIENCE
-        while not (found := re.search(r'"address":"(127\.0\.0\.1:\d+)"', log.read_text())):
+        while not (found := re.search(r'"url":"https?://(127\.0\.0\.1:\d+)/"', log.read_text())):
             if server.poll() is not None or time.monotonic() > end:
                 raise AssertionError("pdns serve did not start:\n" + log.read_text())
             time.sleep(0.05)

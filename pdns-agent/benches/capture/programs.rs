@@ -213,6 +213,7 @@ impl Server {
     fn sightings(&self) -> u64 {
         let mut sum = 0;
         self.store()
+            .reader()
             .scan(Kind::Record, |_, seen, _| {
                 sum += u64::from(seen.count);
                 ControlFlow::Continue(())

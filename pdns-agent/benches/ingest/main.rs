@@ -129,7 +129,7 @@ fn run(server: &Server, logs: &[&Path]) -> Run {
         let most = most.and_then(|most| most.trim().strip_suffix(" kB")?.parse::<u64>().ok());
         resident = resident.max(most.unwrap_or(0) << 10);
         if first.is_none() {
-            let sources = store.sources().expect("the store tells its logs");
+            let sources = store.reader().sources().expect("the store tells its logs");
             first = sources.iter().any(|(_, log)| log.complete).then(|| server.spent());
         }
         std::thread::sleep(Duration::from_millis(10));

@@ -83,9 +83,9 @@ impl Server {
     /// Forgets which logs were read, so that one can be read again.
     pub(crate) fn forget_sources(&self) {
         let mut store = self.store();
-        let sources = store.sources().expect("the store tells its logs");
+        let sources = store.reader().sources().expect("the store tells its logs");
         let ids: Vec<[u8; 16]> = sources.iter().map(|(id, _)| *id).collect();
-        store.remove_sources(&ids).expect("they are there");
+        store.writer().remove_sources(&ids).expect("they are there");
     }
 
     pub(crate) fn connection(&self) -> redis::Connection {
@@ -122,13 +122,14 @@ impl Server {
     }
 
     pub(crate) fn records(&self) -> u64 {
-        self.store().summary().expect("the store tells its state").records
+        self.store().reader().summary().expect("the store tells its state").records
     }
 
     /// Records whose last sighting is at `time` or later.
     pub(crate) fn touched_since(&self, time: u32) -> u64 {
         let mut touched = 0;
         self.store()
+            .reader()
             .scan(Kind::Record, |_, seen, _| {
                 touched += u64::from(seen.time_last >= time);
                 ControlFlow::Continue(())

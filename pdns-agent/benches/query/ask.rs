@@ -230,7 +230,8 @@ pub(crate) fn inside(server: &Server, subjects: &Subjects, report: &mut Report) 
     let mut timed = |what: What, limit: usize| {
         let query = Query { what, filter: Filter::default(), limit, sort: None };
         let begin = Instant::now();
-        query::run(&mut store, &query, &mut |_| ControlFlow::Continue(())).expect("it is there");
+        query::run(&mut store.reader(), &query, &mut |_| ControlFlow::Continue(()))
+            .expect("it is there");
         begin.elapsed()
     };
     let names: Vec<NameBuf> = subjects
@@ -248,6 +249,7 @@ pub(crate) fn inside(server: &Server, subjects: &Subjects, report: &mut Report) 
     let own = times_of(&mut |run| {
         let begin = Instant::now();
         store
+            .reader()
             .records_by_name(names[run].as_name(), &mut |_| ControlFlow::Continue(()))
             .expect("it is there");
         begin.elapsed()

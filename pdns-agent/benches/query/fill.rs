@@ -12,7 +12,7 @@ const SNAPSHOT: &str = "ten-million.rdb";
 /// A server that holds the names of the log.
 pub(crate) fn filled(folder: &Path) -> Server {
     let server = Server::start_with(folder, Some(SNAPSHOT));
-    if server.store().summary().expect("the store tells its state").names > 0 {
+    if server.store().reader().summary().expect("the store tells its state").names > 0 {
         return server;
     }
     eprintln!("filling the store; this takes some minutes");

@@ -36,7 +36,7 @@ fn main() {
     };
     let mut report = Report::new();
     let server = fill::filled(&folder);
-    let summary = server.store().summary().expect("the store tells its state");
+    let summary = server.store().reader().summary().expect("the store tells its state");
     report.number("names, in millions", summary.names as f64 / 1e6);
     report.number("records, in millions", summary.records as f64 / 1e6);
     let per_record = server.memory() as f64 / summary.records as f64;

@@ -33,7 +33,7 @@ pub(crate) fn all(server: &Server, subjects: &Subjects, folder: &Path, report: &
     pages(report, "");
     tag(server, folder);
     let begin = Instant::now();
-    let tags = TagSet::load(&mut server.store()).expect("the store holds tags");
+    let tags = TagSet::load(&mut server.store().reader()).expect("the store holds tags");
     report.number("reading 50,000 tags, ms", begin.elapsed().as_secs_f64() * 1e3);
     // The tags are on addresses of IPv4.
     let v4: Vec<IpAddr> = subjects.addresses.iter().copied().filter(IpAddr::is_ipv4).collect();

@@ -214,7 +214,7 @@ impl<T: Tap> Lane<T> {
         let path = &self.path;
         let now = now();
         let mut old = Vec::new();
-        for (id, state) in store.sources()? {
+        for (id, state) in store.reader().sources()? {
             if state.path != *path || state.sensor != self.sensor {
                 continue;
             }
@@ -230,7 +230,7 @@ impl<T: Tap> Lane<T> {
                 );
             }
         }
-        store.remove_sources(&old)
+        store.writer().remove_sources(&old)
     }
 
     /// Captures until the agent is told to stop and all is stored, or the store fails.

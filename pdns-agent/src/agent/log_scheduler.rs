@@ -442,7 +442,8 @@ impl<'a> LogScheduler<'a> {
 
     /// Deletes checkpoints of logs that ended long ago; a store that is away is left alone.
     fn tidy(&self) {
-        let tidied = Store::open(&self.settings.store).and_then(|mut store| store.tidy(now()));
+        let tidied =
+            Store::open(&self.settings.store).and_then(|mut store| store.writer().tidy(now()));
         match tidied {
             Ok(0) => {}
             Ok(deleted) => tracing::debug!(deleted, "old checkpoints deleted"),

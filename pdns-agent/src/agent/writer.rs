@@ -100,12 +100,12 @@ impl Writer {
                         Ok(Request::Load(log, name)) => Answer::Loaded(work.load(&log, name)),
                         Ok(Request::UnderWay(log)) => {
                             Answer::UnderWay(work.patiently(Some((&log, Access::Read)), |store| {
-                                store.batch_under_way(&log)
+                                store.writer().batch_under_way(&log)
                             }))
                         }
                         Ok(Request::Begin(log, state)) => {
                             Answer::Checked(work.patiently(Some((&log, Access::Write)), |store| {
-                                store.acknowledge(&log, &state)
+                                store.writer().acknowledge(&log, &state)
                             }))
                         }
                         Ok(Request::Write(mut parcel)) => {
@@ -265,8 +265,8 @@ impl Work {
     ) -> Result<(Option<SourceState>, Checkpoint), StoreError> {
         self.name = name;
         self.patiently(Some((log, Access::Read)), |store| {
-            let state = store.source(log)?;
-            Ok((state, store.load(log)?))
+            let state = store.writer().source(log)?;
+            Ok((state, store.writer().load(log)?))
         })
     }
 
@@ -276,16 +276,16 @@ impl Work {
         self.patiently(Some((&log, Access::Write)), |store| {
             metrics.health.capacity(store.safe_capacity()?);
             if let Some(digest) = digest {
-                store.announce_batch(batch.log(), digest)?;
+                store.writer().announce_batch(batch.log(), digest)?;
             }
-            let flushed = store.flush(checkpoint, batch);
+            let flushed = store.writer().flush(checkpoint, batch);
             // What the store took of a batch that failed stays there.
             metrics.health.stored(batch.take_confirmed());
             flushed?;
             if let Some(state) = &*state {
-                store.acknowledge(batch.log(), state)?;
+                store.writer().acknowledge(batch.log(), state)?;
                 if state.complete {
-                    store.settle(batch.log(), checkpoint)?;
+                    store.writer().settle(batch.log(), checkpoint)?;
                 }
             }
             Ok(())
@@ -392,7 +392,7 @@ impl Work {
 
 impl Drop for Work {
     fn drop(&mut self) {
-        let entries = self.store.pending_postings();
+        let entries = self.store.writer().pending_postings();
         if entries > 0 {
             tracing::warn!(entries, "index entries not written, run `pdns admin verify --repair`");
         }
@@ -446,13 +446,13 @@ fn open_as(
     loop {
         let opened = Store::open_timed(options, Arc::clone(timer)).and_then(|mut store| {
             health.capacity(store.safe_capacity()?);
-            let sensors = store.sensor(sensor)?;
+            let sensors = store.writer().sensor(sensor)?;
             Ok((store, sensors))
         });
         let error = match opened {
-            Ok((store, sensors)) => {
+            Ok((mut store, sensors)) => {
                 health.opened(connection);
-                let (router, packer) = (store.router().clone(), store.packer());
+                let (router, packer) = (store.router().clone(), store.writer().packer());
                 return Ok((store, Opened { router, packer, sensors }));
             }
             Err(error) => error,

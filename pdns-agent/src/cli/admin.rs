@@ -15,7 +15,7 @@ pub(super) fn status(
     terminal: &mut Terminal<'_>,
 ) -> Result<Found, CliError> {
     let mut store = open(options)?;
-    let summary = store.summary().map_err(cannot("read the state of the store"))?;
+    let summary = store.reader().summary().map_err(cannot("read the state of the store"))?;
     let mut facts = vec![("store", options.shown_url()), ("server", summary.server.clone())];
     if verbose {
         facts.insert(0, ("version", env!("CARGO_PKG_VERSION").to_owned()));
@@ -129,7 +129,7 @@ fn forget_source(
     let id = log.map(|log| log.id().0);
     let (path, whole) = (file.display().to_string(), std::path::absolute(file).ok());
     let whole = whole.map(|path| path.display().to_string());
-    let sources = store.sources().map_err(cannot("read the list of sources"))?;
+    let sources = store.reader().sources().map_err(cannot("read the list of sources"))?;
     let known: Vec<_> = sources
         .into_iter()
         .filter(|(key, state)| {
@@ -139,7 +139,7 @@ fn forget_source(
     let mut keys: Vec<[u8; 16]> = known.iter().map(|(key, _)| *key).collect();
     // A log whose position was lost may have checkpoints still.
     if let Some(id) = id.filter(|id| !keys.contains(id))
-        && store.load(&id).map_err(cannot("read the checkpoints"))?.horizon() > 0
+        && store.writer().load(&id).map_err(cannot("read the checkpoints"))?.horizon() > 0
     {
         terminal.say(format_args!("{}: forgotten; what was counted stays", render::escape(&path)));
         keys.push(id);
@@ -148,7 +148,7 @@ fn forget_source(
         terminal.say(format_args!("{}: not read before", render::escape(&path)));
         return Ok(Found::Nothing);
     }
-    store.remove_sources(&keys).map_err(cannot("forget the source"))?;
+    store.writer().remove_sources(&keys).map_err(cannot("forget the source"))?;
     for (_, state) in known {
         terminal.say(format_args!(
             "{}: forgotten, it had been read to byte {}; what was counted stays",

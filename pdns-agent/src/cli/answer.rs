@@ -9,7 +9,7 @@ use crate::query::{
     Page, Query, Reading, TagSet, Trail,
 };
 use crate::render::{Format, Item, Look, Mark, Renderer, escape};
-use crate::store::{Kind, NameTotal, Options, Store};
+use crate::store::{Kind, NameTotal, Options, Reader};
 use std::error::Error as _;
 use std::io::{self, BufRead, Read as _};
 use std::ops::ControlFlow;
@@ -32,7 +32,7 @@ pub(super) struct Answer<'a, 't> {
 
 impl<'a, 't> Answer<'a, 't> {
     pub(super) fn new(
-        store: &mut Store,
+        store: &mut Reader<'_>,
         asked: Option<Format>,
         elsewhere: Format,
         terminal: &'a mut Terminal<'t>,
@@ -59,7 +59,7 @@ impl<'a, 't> Answer<'a, 't> {
     /// The rows of one question; `subject` is what it is about, where there are several.
     fn ask(
         &mut self,
-        store: &mut Store,
+        store: &mut Reader<'_>,
         query: &Query,
         follow: bool,
         subject: Option<&str>,
@@ -180,7 +180,7 @@ fn about(subject: Option<&str>) -> String {
 
 /// The rows that answer one question.
 pub(super) fn rows(
-    store: &mut Store,
+    store: &mut Reader<'_>,
     query: &Query,
     rows: &Rows,
     elsewhere: Format,
@@ -214,7 +214,8 @@ pub(super) fn look_up(
             asked.push((text, reading, query));
         }
     }
-    let mut store = open(options)?;
+    let mut opened = open(options)?;
+    let mut store = opened.reader();
     let mut answer = Answer::new(&mut store, rows.format(), Format::Cof, terminal)?;
     for (text, reading, query) in &asked {
         taken_for(text, reading, answer.terminal);
@@ -249,7 +250,8 @@ fn batch(
     options: &Options,
     terminal: &mut Terminal<'_>,
 ) -> Result<Found, CliError> {
-    let mut store = open(options)?;
+    let mut opened = open(options)?;
+    let mut store = opened.reader();
     let now = terminal.now;
     let mut answer = Answer::new(&mut store, rows.format(), Format::Cof, terminal)?;
     let (mut number, mut passed_over) = (0_u64, 0_u64);
@@ -322,7 +324,8 @@ pub(super) fn top_names(
 ) -> Result<Found, CliError> {
     let limit = rows.limit.unwrap_or(TOP_LIMIT);
     let filter = rows.filter(terminal.now)?;
-    let mut store = open(options)?;
+    let mut opened = open(options)?;
+    let mut store = opened.reader();
     if limit == 0 || limit > MAX_SORTED {
         // In several passes, as all sums of which there may be more than are held.
         let grouping = Grouping { by: By::Names, kind: Kind::Record, filter, first_on: None };
@@ -360,7 +363,8 @@ pub(super) fn new_names(
     options: &Options,
     terminal: &mut Terminal<'_>,
 ) -> Result<Found, CliError> {
-    let mut store = open(options)?;
+    let mut opened = open(options)?;
+    let mut store = opened.reader();
     let mut answer = Answer::new(&mut store, rows.format(), Format::Cof, terminal)?;
     let limit = rows.limit.unwrap_or(LIMIT);
     let page = query::new_names(&mut store, day, limit, &mut |name, time_first| {

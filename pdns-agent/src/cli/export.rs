@@ -8,7 +8,7 @@ use crate::atomic_file::AtomicFile;
 use crate::exchange::{List, Writer};
 use crate::query::{self, Filter, Listing, MAX_BELOW, MAX_DESCRIBED, TagFilter, TagSet, Wanted};
 use crate::render::Format;
-use crate::store::{Options, Store};
+use crate::store::{Options, Reader};
 use crate::tag::TagKind;
 use std::io::{self, Write};
 use std::ops::ControlFlow;
@@ -41,7 +41,8 @@ pub(super) fn run(
 ) -> Result<Found, CliError> {
     let asked = asked(args, rows, terminal.now)?;
     let mut writer = Writer::new(asked.list, args.page.clone());
-    let mut store = open(options)?;
+    let mut opened = open(options)?;
+    let mut store = opened.reader();
     // `-` is standard output, as everywhere.
     let written = match args.out.as_ref().filter(|path| path.as_os_str() != "-") {
         None => {
@@ -106,7 +107,7 @@ fn asked(args: &Export, rows: &Rows, now: u32) -> Result<Asked, UsageError> {
 /// Writes all of it.
 fn write(
     asked: &Asked,
-    store: &mut Store,
+    store: &mut Reader<'_>,
     writer: &mut Writer,
     out: &mut dyn Write,
     failed: &dyn Fn(io::Error) -> CliError,
@@ -160,7 +161,7 @@ fn notes(listing: &Listing) -> Vec<String> {
 
 fn descriptions(
     asked: &Asked,
-    store: &mut Store,
+    store: &mut Reader<'_>,
     tags: &Arc<TagSet>,
     writer: &Writer,
     out: &mut dyn Write,

@@ -6,7 +6,7 @@ use super::resolve::{LIMIT, TOP_LIMIT};
 use super::{CliError, Found, Terminal, cannot, open};
 use crate::query::{self, By, DAY, GroupSort, Grouping, Moment, Totals};
 use crate::render::{Format, Item, escape};
-use crate::store::{Options, Store};
+use crate::store::{Options, Reader};
 
 /// What a group is by, as every format has it.
 fn word(by: &By) -> &'static str {
@@ -21,7 +21,7 @@ fn word(by: &By) -> &'static str {
 
 /// Writes groups in order.
 fn write(
-    store: &mut Store,
+    store: &mut Reader<'_>,
     grouping: &Grouping,
     sort: GroupSort,
     limit: usize,
@@ -45,7 +45,8 @@ pub(super) fn subdomains(
     options: &Options,
     terminal: &mut Terminal<'_>,
 ) -> Result<Found, CliError> {
-    let mut store = open(options)?;
+    let mut opened = open(options)?;
+    let mut store = opened.reader();
     let mut answer = Answer::new(&mut store, rows.format(), Format::Cof, terminal)?;
     let limit = rows.limit.unwrap_or(LIMIT);
     let totals = write(&mut store, grouping, sort, limit, &mut answer)?;
@@ -117,7 +118,8 @@ fn simple(
     options: &Options,
     terminal: &mut Terminal<'_>,
 ) -> Result<Found, CliError> {
-    let mut store = open(options)?;
+    let mut opened = open(options)?;
+    let mut store = opened.reader();
     let mut answer = Answer::new(&mut store, rows.format(), Format::Cof, terminal)?;
     write(&mut store, grouping, sort, limit, &mut answer)?;
     answer.end()
@@ -133,7 +135,8 @@ pub(super) fn days(
 ) -> Result<Found, CliError> {
     let today = terminal.now / DAY;
     let grouping = rows.new_by(by, terminal.now)?;
-    let mut store = open(options)?;
+    let mut opened = open(options)?;
+    let mut store = opened.reader();
     let (of, days) = match by {
         // The store counts these by itself.
         ByName::Names if rows.rrtype.is_empty() && rows.tag.is_none() => ("names", store.days()),

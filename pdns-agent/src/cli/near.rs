@@ -23,7 +23,8 @@ pub(super) fn near(
         _ => return Err(UsageError::NoAddress(args.address.clone()).into()),
     };
     let limit = rows.limit.unwrap_or(TOP_LIMIT);
-    let mut store = open(options)?;
+    let mut opened = open(options)?;
+    let mut store = opened.reader();
     let mut answer = Answer::new(&mut store, rows.format(), Format::Json, terminal)?;
     let tags = answer.tags();
     let (found, cut) = query::near(&tags, address, args.kind.0, limit);
@@ -61,7 +62,8 @@ pub(super) fn contrast(
     let of = args.subject.as_deref().map(|typed| tag::subject(typed, None)).transpose()?;
     let limit = rows.limit.unwrap_or(LIMIT);
     let parked = if args.include_parked { None } else { Some(parked::list(None)?) };
-    let mut store = open(options)?;
+    let mut opened = open(options)?;
+    let mut store = opened.reader();
     let mut answer = Answer::new(&mut store, rows.format(), Format::Json, terminal)?;
     let kind = args.relation;
     let query = ContrastQuery { of: of.as_ref(), kind, parked: parked.as_ref(), limit };

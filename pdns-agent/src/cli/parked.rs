@@ -26,7 +26,8 @@ pub(super) fn parked(
     let all: Vec<Why> = WHYS.iter().map(|&(why, _)| why).collect();
     let whys = if asked.kind.is_empty() { &all } else { &asked.kind };
     let list = list(asked.list.as_deref())?;
-    let mut store = open(options)?;
+    let mut opened = open(options)?;
+    let mut store = opened.reader();
     let mut answer = Answer::new(&mut store, rows.format(), Format::Cof, terminal)?;
     let page = query::parked(&mut store, &query, whys, &list, &mut |row, why| {
         answer.item(&Item::Marked { row: &row, name: Mark::Why, mark: &why.to_string() })

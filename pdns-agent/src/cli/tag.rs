@@ -141,7 +141,7 @@ fn set(
         tag.check().map_err(UsageError::LongText)?;
         changes.push(TagChange::Set(tag));
     }
-    let outcomes = open(options)?.change_tags(&changes).map_err(cannot("set the tags"))?;
+    let outcomes = open(options)?.tags().change(&changes).map_err(cannot("set the tags"))?;
     let mut tally = Tally::default();
     for (change, outcome) in changes.iter().zip(outcomes) {
         tally.add(change, outcome, terminal);
@@ -243,7 +243,7 @@ fn clear(
     let kinds = kind.map_or_else(|| TagKind::ALL.to_vec(), |kind| vec![kind]);
     let chosen: Vec<(TagKind, TagSubject)> = match asked.source {
         Some(source) => {
-            let tags = store.tags().map_err(cannot("read the tags"))?.tags.into_iter();
+            let tags = store.reader().tags().map_err(cannot("read the tags"))?.tags.into_iter();
             let is_chosen = |tag: &Tag| {
                 tag.source == source
                     && kinds.contains(&tag.kind)
@@ -269,7 +269,7 @@ fn clear(
     }
     let mut cleared = 0;
     for changes in changes.chunks(BATCH) {
-        let outcomes = store.change_tags(changes).map_err(cannot("clear the tags"))?;
+        let outcomes = store.tags().change(changes).map_err(cannot("clear the tags"))?;
         cleared += outcomes.iter().filter(|&&outcome| outcome == TagOutcome::Cleared).count();
     }
     let tags = if cleared == 1 { "tag" } else { "tags" };
@@ -288,7 +288,8 @@ fn list(
 ) -> Result<Found, CliError> {
     let under = under.map(|typed| subject(typed, Some(Scope::Below))).transpose()?;
     let limit = rows.limit.unwrap_or(LIMIT);
-    let mut store = open(options)?;
+    let mut opened = open(options)?;
+    let mut store = opened.reader();
     let mut answer = Answer::new(&mut store, rows.format(), Format::Json, terminal)?;
     let tags = answer.tags();
     let wanted = |tag: &&Tag| {
@@ -321,7 +322,8 @@ fn history(
 ) -> Result<Found, CliError> {
     let of = of.map(|typed| subject(typed, Some(Scope::Below))).transpose()?;
     let limit = rows.limit.unwrap_or(LIMIT);
-    let mut store = open(options)?;
+    let mut opened = open(options)?;
+    let mut store = opened.reader();
     let mut answer = Answer::new(&mut store, rows.format(), Format::Json, terminal)?;
     let mut page = Page::default();
     let dropped = store

@@ -6,7 +6,7 @@ use super::args::tag::WatchArgs;
 use super::{CliError, Found, Terminal, cannot, open};
 use crate::query::{Polled, Watch};
 use crate::render::{Format, Item};
-use crate::store::{Options, Store, StoreError};
+use crate::store::{Options, Reader, StoreError};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -29,7 +29,8 @@ pub(super) fn run(
     for signal in [SIGINT, SIGTERM] {
         signal_hook::flag::register(signal, Arc::clone(&stop)).map_err(CliError::Signal)?;
     }
-    let mut store = open(options)?;
+    let mut opened = open(options)?;
+    let mut store = opened.reader();
     let mut watch =
         Watch::begin(&mut store, text, filter, args.records).map_err(cannot("read the store"))?;
     let mut answer = Answer::new(&mut store, rows.format(), Format::Cof, terminal)?;
@@ -73,7 +74,7 @@ pub(super) fn run(
 /// Shows what is new since the last look.
 fn look(
     watch: &mut Watch,
-    store: &mut Store,
+    store: &mut Reader<'_>,
     answer: &mut Answer<'_, '_>,
     limit: u64,
     stop: &AtomicBool,

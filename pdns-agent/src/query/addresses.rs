@@ -4,7 +4,7 @@
 //! (RFC 4291 §2.5.5.2), so both are read for either.
 
 use super::Each;
-use crate::store::{Store, StoreError};
+use crate::store::{Reader, StoreError};
 use std::net::IpAddr;
 use std::ops::ControlFlow;
 
@@ -13,7 +13,7 @@ use std::ops::ControlFlow;
 /// # Errors
 /// [`StoreError`] when the store cannot be read.
 pub fn on_addresses(
-    store: &mut Store,
+    store: &mut Reader<'_>,
     from: IpAddr,
     to: IpAddr,
     most: usize,

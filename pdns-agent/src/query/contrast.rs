@@ -17,7 +17,7 @@ use super::order::{MAX_SORTED, Smallest};
 use super::parked::{List, is_reserved};
 use super::tags::TagSet;
 use crate::name::Name;
-use crate::store::{Store, StoreError};
+use crate::store::{Reader, StoreError};
 use crate::tag::{Tag, TagKind, TagSubject};
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap};
@@ -286,7 +286,7 @@ impl Found {
 /// # Errors
 /// [`StoreError`] when the store cannot be read.
 pub fn contrast(
-    store: &mut Store,
+    store: &mut Reader<'_>,
     tags: &TagSet,
     query: &ContrastQuery<'_>,
 ) -> Result<Contrast, StoreError> {

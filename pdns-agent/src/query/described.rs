@@ -7,7 +7,7 @@
 use super::{By, Filter, GroupKey, GroupSort, Grouping, MAX_SORTED, TagFilter, TagSet, groups};
 use crate::name::NameBuf;
 use crate::rr::RrType;
-use crate::store::{Kind, Store, StoreError};
+use crate::store::{Kind, Reader, StoreError};
 use crate::tag::{TagKind, TagSubject};
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -37,7 +37,7 @@ type Rank = (usize, Reverse<u32>, Reverse<u32>);
 /// # Errors
 /// [`StoreError`] when the store cannot be read.
 pub fn described(
-    store: &mut Store,
+    store: &mut Reader<'_>,
     filter: &Filter,
     kinds: &[TagKind],
     limit: usize,
@@ -106,7 +106,7 @@ impl Chosen {
     /// Reads all records once for the best names.
     fn name(
         &mut self,
-        store: &mut Store,
+        store: &mut Reader<'_>,
         filter: &Filter,
         set: &TagSet,
         kinds: &[TagKind],

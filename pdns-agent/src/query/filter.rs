@@ -8,7 +8,7 @@ use super::when::Moment;
 use crate::observation::{Fact, Outcome, Seen};
 use crate::record::StoredRecord;
 use crate::rr::RrType;
-use crate::store::{Store, StoreError, TypeCode, TypeMask};
+use crate::store::{Reader, StoreError, TypeCode, TypeMask};
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -124,7 +124,7 @@ impl Filter {
     ///
     /// # Errors
     /// [`StoreError`] when the store cannot be read.
-    pub fn informed(&self, store: &mut Store) -> Result<Cow<'_, Self>, StoreError> {
+    pub fn informed(&self, store: &mut Reader<'_>) -> Result<Cow<'_, Self>, StoreError> {
         if self.tag.is_none() || !self.tags.is_empty() {
             return Ok(Cow::Borrowed(self));
         }

@@ -9,7 +9,7 @@ use crate::name::{Name, NameBuf};
 use crate::rdata::Target;
 use crate::record::{FactBuf, StoredRecord};
 use crate::rr::RrType;
-use crate::store::{Store, StoreError};
+use crate::store::{Reader, StoreError};
 use std::collections::HashSet;
 use std::ops::ControlFlow;
 
@@ -79,7 +79,7 @@ fn is_address(row: &StoredRecord) -> bool {
 /// # Errors
 /// [`StoreError`] when the store cannot be read; rows may have been handed out before.
 pub fn follow(
-    store: &mut Store,
+    store: &mut Reader<'_>,
     query: &Query,
     each: &mut Each<'_>,
 ) -> Result<(Page, Trail), StoreError> {
@@ -139,7 +139,7 @@ pub fn follow(
 
 /// The rows of the chain; whether it goes on.
 fn go_ahead(
-    store: &mut Store,
+    store: &mut Reader<'_>,
     answer: &mut Answer<'_, '_, '_>,
     ahead: &mut Names,
     start: Option<Name<'_>>,
@@ -170,7 +170,7 @@ fn go_ahead(
 
 /// The CNAMEs that lead to names; whether there are more behind them. Those of names in `shown` were shown.
 fn go_back(
-    store: &mut Store,
+    store: &mut Reader<'_>,
     answer: &mut Answer<'_, '_, '_>,
     behind: &mut Names,
     shown: &HashSet<NameBuf>,

@@ -12,7 +12,7 @@ mod tally;
 use super::order::Smallest;
 use super::{DAY, Filter, MAX_SORTED, Page, Text};
 use crate::name::NameBuf;
-use crate::store::{Each, Kind, NameTotal, Part, Store, StoreError};
+use crate::store::{Each, Kind, NameTotal, Part, Reader, StoreError};
 pub use key::{By, GroupKey};
 use key::{KeyRef, Keyed, Keys};
 use std::borrow::Cow;
@@ -131,7 +131,7 @@ impl Place {
 
 impl Grouping {
     /// The same with the tags of a store, if it asks for tags and has none yet.
-    fn informed(&self, store: &mut Store) -> Result<Cow<'_, Self>, StoreError> {
+    fn informed(&self, store: &mut Reader<'_>) -> Result<Cow<'_, Self>, StoreError> {
         Ok(match self.filter.informed(store)? {
             Cow::Borrowed(_) => Cow::Borrowed(self),
             Cow::Owned(filter) => Cow::Owned(Self { filter, ..self.clone() }),
@@ -145,7 +145,7 @@ impl Grouping {
 /// # Errors
 /// [`StoreError`] when the store cannot be read; groups may have been handed out before.
 pub fn groups(
-    store: &mut Store,
+    store: &mut Reader<'_>,
     grouping: &Grouping,
     sort: GroupSort,
     limit: usize,
@@ -159,7 +159,7 @@ pub fn groups(
 /// # Errors
 /// As [`groups`].
 pub fn groups_in(
-    store: &mut Store,
+    store: &mut Reader<'_>,
     grouping: &Grouping,
     sort: GroupSort,
     limit: usize,
@@ -217,7 +217,7 @@ pub fn groups_in(
 ///
 /// # Errors
 /// [`StoreError`] when the store cannot be read.
-pub fn days(store: &mut Store, grouping: &Grouping) -> Result<BTreeMap<u32, u64>, StoreError> {
+pub fn days(store: &mut Reader<'_>, grouping: &Grouping) -> Result<BTreeMap<u32, u64>, StoreError> {
     let grouping = &*grouping.informed(store)?;
     let mut days = BTreeMap::new();
     let walks = walks(store, grouping)?;
@@ -237,7 +237,7 @@ impl Walk {
     /// Hands out the rows that pass, with their keys.
     fn keyed(
         &self,
-        store: &mut Store,
+        store: &mut Reader<'_>,
         grouping: &Grouping,
         keys: &mut Keys<'_>,
         each: &mut dyn FnMut(&Keyed<'_>, &NameTotal),
@@ -270,7 +270,7 @@ impl Walk {
         })
     }
 
-    fn rows(&self, store: &mut Store, kind: Kind, each: Each<'_>) -> Result<(), StoreError> {
+    fn rows(&self, store: &mut Reader<'_>, kind: Kind, each: Each<'_>) -> Result<(), StoreError> {
         match self {
             Self::Part(part) => store.scan_records_in(kind, *part, each).map(|_| ()),
             Self::Names(names) => store.records_by_names(names, each),
@@ -279,7 +279,7 @@ impl Walk {
 }
 
 /// All rows that may count. A few names below a domain are named; else it is parts of the store.
-fn walks(store: &mut Store, grouping: &Grouping) -> Result<Vec<Walk>, StoreError> {
+fn walks(store: &mut Reader<'_>, grouping: &Grouping) -> Result<Vec<Walk>, StoreError> {
     let apex = grouping.by.apex();
     if let Some(apex) = apex
         && grouping.kind == Kind::Record

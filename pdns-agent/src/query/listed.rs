@@ -6,7 +6,7 @@
 
 use super::{TagSet, Text};
 use crate::name::{Name, NameBuf};
-use crate::store::{Store, StoreError};
+use crate::store::{Reader, StoreError};
 use crate::tag::{Tag, TagKind, TagSubject};
 use std::collections::{BTreeSet, HashMap};
 use std::ops::ControlFlow;
@@ -71,7 +71,7 @@ struct Domain<'t> {
 /// # Errors
 /// [`StoreError`] when the store cannot be read; subjects may have been handed out before.
 pub fn listed(
-    store: &mut Store,
+    store: &mut Reader<'_>,
     set: &TagSet,
     wanted: &Wanted<'_>,
     each: &mut dyn FnMut(&Listed<'_>) -> ControlFlow<()>,
@@ -151,7 +151,7 @@ fn ruling<'t>(set: &'t TagSet, name: Name<'_>, kinds: &[TagKind]) -> Option<&'t 
 /// The first names below each domain, by its place, and how many of each may be had so that there are no more than `room` in
 /// all. Which these are depends on the names alone and not on the order they are read in.
 fn search(
-    store: &mut Store,
+    store: &mut Reader<'_>,
     set: &TagSet,
     domains: &[Domain<'_>],
     kinds: &[TagKind],

@@ -8,7 +8,7 @@ use super::order::{Each, Passes, Smallest, Sort, Sorter};
 use super::{Page, Query, Text, left};
 use crate::name::{Name, NameBuf};
 use crate::record::StoredRecord;
-use crate::store::{Store, StoreError};
+use crate::store::{Reader, StoreError};
 use std::ops::ControlFlow;
 
 /// How many names are looked up at once, and the fewest of them where the limit is small.
@@ -19,7 +19,7 @@ const MAX_BEYOND: usize = 1_024;
 /// The next names after `after` with `text` that pass `sieve`, at most `keep`, in order; whether there are more. Ends early
 /// when `stop` says so.
 pub(super) fn pass(
-    store: &mut Store,
+    store: &mut Reader<'_>,
     text: &Text,
     sieve: &dyn Fn(Name<'_>) -> bool,
     after: Option<&NameBuf>,
@@ -57,7 +57,7 @@ pub(super) fn pass(
 
 /// As [`pass`], of all that have the text.
 fn pass_all(
-    store: &mut Store,
+    store: &mut Reader<'_>,
     text: &Text,
     after: Option<&NameBuf>,
     keep: usize,
@@ -67,7 +67,7 @@ fn pass_all(
 
 /// Hands out the records of all names with `text`.
 pub(super) fn run(
-    store: &mut Store,
+    store: &mut Reader<'_>,
     query: &Query,
     text: &Text,
     passes: Passes,
@@ -81,7 +81,7 @@ pub(super) fn run(
 
 /// By name: stops soon after the limit is reached.
 fn in_order(
-    store: &mut Store,
+    store: &mut Reader<'_>,
     query: &Query,
     text: &Text,
     passes: Passes,
@@ -181,7 +181,7 @@ fn emit(row: StoredRecord, limit: usize, page: &mut Page, each: &mut Each<'_>) -
 
 /// By statistics: all matching names must be looked up before the first row is known.
 fn sorted(
-    store: &mut Store,
+    store: &mut Reader<'_>,
     query: &Query,
     text: &Text,
     sort: Sort,

@@ -10,7 +10,7 @@ use super::order::Smallest;
 use super::tags::{Bits, Nets, TagSet, TaggedNet};
 use super::{Extent, on_addresses};
 use crate::name::NameBuf;
-use crate::store::{Store, StoreError};
+use crate::store::{Reader, StoreError};
 use crate::tag::{Tag, TagKind};
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap};
@@ -230,7 +230,7 @@ fn leading(bits: u32) -> u8 {
 ///
 /// # Errors
 /// [`StoreError`] when the store cannot be read.
-pub fn on_address(store: &mut Store, address: IpAddr) -> Result<OnAddress, StoreError> {
+pub fn on_address(store: &mut Reader<'_>, address: IpAddr) -> Result<OnAddress, StoreError> {
     let (mut names, mut rows, mut more) = (BTreeSet::new(), 0, false);
     on_addresses(store, address, address, MAX_ON_ADDRESS + 1, &mut |row| {
         if rows >= MAX_ON_ADDRESS {

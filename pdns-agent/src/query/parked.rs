@@ -9,7 +9,7 @@ use crate::observation::Fact;
 use crate::rdata::Target;
 use crate::record::{FactBuf, StoredRecord};
 use crate::rr::RrType;
-use crate::store::{Kind, Store, StoreError};
+use crate::store::{Kind, Reader, StoreError};
 use ipnet::IpNet;
 use std::cell::Cell;
 use std::collections::HashSet;
@@ -222,7 +222,7 @@ pub(super) fn is_reserved(address: IpAddr) -> bool {
 /// # Errors
 /// [`StoreError`] when the store cannot be read; rows may have been handed out before.
 pub fn parked(
-    store: &mut Store,
+    store: &mut Reader<'_>,
     query: &Query,
     whys: &[Why],
     list: &List,
@@ -285,7 +285,7 @@ fn why_local_of(row: &StoredRecord) -> Option<Why> {
 
 /// One section with the rows of several ranges.
 fn of_ranges(
-    store: &mut Store,
+    store: &mut Reader<'_>,
     answer: &mut Answer<'_, '_, '_>,
     ranges: &[(IpAddr, IpAddr)],
     admits: &dyn Fn(&StoredRecord) -> bool,

@@ -6,7 +6,7 @@
 
 use super::order::{Each, Passes, Smallest, Sort, Sorter};
 use super::{MAX_SORTED, Page, Query};
-use crate::store::{Handle, Kind, Store, StoreError};
+use crate::store::{Handle, Kind, Reader, StoreError};
 use std::ops::ControlFlow;
 
 /// Handles that are resolved at once.
@@ -43,7 +43,7 @@ impl First {
 /// The first rows by what they tell alone, in order, and whether there are more: as [`first_of`] has it where that is enough
 /// to know that they pass, and else at most `keep`.
 fn by_statistics(
-    store: &mut Store,
+    store: &mut Reader<'_>,
     query: &Query,
     kind: Kind,
     sort: Sort,
@@ -66,7 +66,7 @@ fn by_statistics(
 
 /// The first rows that pass the filter, at most `keep`, in order; whether there are more.
 fn by_facts(
-    store: &mut Store,
+    store: &mut Reader<'_>,
     query: &Query,
     kind: Kind,
     sort: Sort,
@@ -86,7 +86,7 @@ fn by_facts(
 
 /// Hands out the rows of `kind` that pass the query's filter.
 pub(super) fn run(
-    store: &mut Store,
+    store: &mut Reader<'_>,
     query: &Query,
     kind: Kind,
     passes: Passes,
@@ -126,7 +126,7 @@ pub(super) fn run(
 
 /// Offers the rows at these places that pass. The sorter holds as many as are wanted, so that none is handed out yet.
 fn resolve(
-    store: &mut Store,
+    store: &mut Reader<'_>,
     query: &Query,
     places: &[Place],
     sorter: &mut Sorter,
@@ -145,7 +145,7 @@ fn resolve(
 
 /// All rows of `kind` that pass the filter: read once, with their names and RDATA.
 fn all(
-    store: &mut Store,
+    store: &mut Reader<'_>,
     query: &Query,
     kind: Kind,
     wanted: Sort,

@@ -12,7 +12,7 @@ mod precedence;
 use crate::name::Name;
 use crate::rdata::Target;
 use crate::record::{FactBuf, StoredRecord};
-use crate::store::{Store, StoreError};
+use crate::store::{Reader, StoreError};
 use crate::tag::{Tag, TagKind, TagSubject};
 use ipnet::IpNet;
 use names::Names;
@@ -97,7 +97,7 @@ impl TagSet {
     ///
     /// # Errors
     /// [`StoreError`] when it cannot be read.
-    pub fn load(store: &mut Store) -> Result<Self, StoreError> {
+    pub fn load(store: &mut Reader<'_>) -> Result<Self, StoreError> {
         let tags = store.tags()?;
         Ok(Self { generation: tags.generation, tags: tags.tags, ..Self::default() })
     }
@@ -106,7 +106,7 @@ impl TagSet {
     ///
     /// # Errors
     /// As [`TagSet::load`].
-    pub fn is_current(&self, store: &mut Store) -> Result<bool, StoreError> {
+    pub fn is_current(&self, store: &mut Reader<'_>) -> Result<bool, StoreError> {
         Ok(store.tags_generation()? == self.generation)
     }
 

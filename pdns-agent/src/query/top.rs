@@ -9,7 +9,7 @@
 use super::Filter;
 use super::order::Smallest;
 use crate::name::NameBuf;
-use crate::store::{HashSlot, Kind, NameTotal, Store, StoreError};
+use crate::store::{HashSlot, Kind, NameTotal, Reader, StoreError};
 use std::cell::Cell;
 use std::ops::ControlFlow;
 
@@ -57,7 +57,7 @@ impl Place {
 /// # Errors
 /// [`StoreError`] when the store cannot be read.
 pub fn top_names(
-    store: &mut Store,
+    store: &mut Reader<'_>,
     filter: &Filter,
     limit: usize,
 ) -> Result<(Vec<NameSum>, bool), StoreError> {
@@ -77,7 +77,7 @@ pub fn top_names(
 
 /// By way of slots; `None` when they do not suffice.
 fn of_slots(
-    store: &mut Store,
+    store: &mut Reader<'_>,
     filter: &Filter,
     limit: usize,
 ) -> Result<Option<(Vec<Place>, bool)>, StoreError> {
@@ -122,7 +122,7 @@ fn of_slots(
 
 /// From every record.
 fn of_all(
-    store: &mut Store,
+    store: &mut Reader<'_>,
     filter: &Filter,
     limit: usize,
 ) -> Result<(Vec<Place>, bool), StoreError> {

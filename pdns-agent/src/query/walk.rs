@@ -7,7 +7,7 @@ use super::Text;
 use super::names::pass;
 use super::order::Passes;
 use crate::name::{Name, NameBuf};
-use crate::store::{Store, StoreError};
+use crate::store::{Reader, StoreError};
 use std::ops::ControlFlow;
 
 /// Names that are handed on together.
@@ -26,7 +26,7 @@ pub enum Walk {
 
 /// Takes some names, and may ask the store about them.
 pub type EachNames<'e> =
-    dyn FnMut(&mut Store, &[NameBuf]) -> Result<ControlFlow<()>, StoreError> + 'e;
+    dyn FnMut(&mut Reader<'_>, &[NameBuf]) -> Result<ControlFlow<()>, StoreError> + 'e;
 
 /// Hands the names of `walk` that pass `sieve` to `each`, in order of their text, until it breaks or `stop` says so.
 ///
@@ -35,7 +35,7 @@ pub type EachNames<'e> =
 /// # Errors
 /// [`StoreError`] when the store cannot be read, or as `each` has it.
 pub fn walk(
-    store: &mut Store,
+    store: &mut Reader<'_>,
     walk: &Walk,
     sieve: &dyn Fn(Name<'_>) -> bool,
     wanted: usize,

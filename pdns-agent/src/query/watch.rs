@@ -8,7 +8,7 @@ use super::order::Each;
 use super::tags::TagSet;
 use super::text::Text;
 use crate::name::NameBuf;
-use crate::store::{Ends, Store, StoreError};
+use crate::store::{Ends, Reader, StoreError};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -43,7 +43,7 @@ impl Watch {
     /// # Errors
     /// [`StoreError`] when the store cannot be read.
     pub fn begin(
-        store: &mut Store,
+        store: &mut Reader<'_>,
         text: Text,
         filter: Filter,
         records: bool,
@@ -56,7 +56,7 @@ impl Watch {
     ///
     /// # Errors
     /// [`StoreError`] when the store cannot be read.
-    pub fn refresh(&mut self, store: &mut Store) -> Result<&Arc<TagSet>, StoreError> {
+    pub fn refresh(&mut self, store: &mut Reader<'_>) -> Result<&Arc<TagSet>, StoreError> {
         if !self.tags.is_current(store)? {
             self.tags = Arc::new(TagSet::load(store)?);
         }
@@ -69,7 +69,11 @@ impl Watch {
     /// # Errors
     /// [`StoreError::Replaced`] when it is another store; others as they come. What was not handed
     /// out comes with the next look.
-    pub fn poll(&mut self, store: &mut Store, each: &mut Each<'_>) -> Result<Polled, StoreError> {
+    pub fn poll(
+        &mut self,
+        store: &mut Reader<'_>,
+        each: &mut Each<'_>,
+    ) -> Result<Polled, StoreError> {
         store.check()?;
         self.read_on(store, each).map_err(|error| match error {
             // Emptied between two reads, it looks damaged.
@@ -78,7 +82,11 @@ impl Watch {
         })
     }
 
-    fn read_on(&mut self, store: &mut Store, each: &mut Each<'_>) -> Result<Polled, StoreError> {
+    fn read_on(
+        &mut self,
+        store: &mut Reader<'_>,
+        each: &mut Each<'_>,
+    ) -> Result<Polled, StoreError> {
         let now = store.ends()?;
         if now == self.at {
             return Ok(Polled::Whole);
@@ -105,7 +113,7 @@ impl Watch {
 
     fn new_names(
         &self,
-        store: &mut Store,
+        store: &mut Reader<'_>,
         next: &Ends,
         each: &mut Each<'_>,
     ) -> Result<ControlFlow<()>, StoreError> {
@@ -129,7 +137,7 @@ impl Watch {
 
     fn new_records(
         &self,
-        store: &mut Store,
+        store: &mut Reader<'_>,
         next: &Ends,
         each: &mut Each<'_>,
     ) -> Result<ControlFlow<()>, StoreError> {

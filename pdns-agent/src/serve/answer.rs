@@ -7,7 +7,7 @@ use super::app::App;
 use super::guard::Asker;
 use super::metrics::{Endpoint, Limit};
 use super::refusal::Refusal;
-use crate::store::{Store, StoreError};
+use crate::store::{Reader, Store, StoreError, Tags};
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
@@ -180,6 +180,21 @@ impl Out {
 /// `work` returns an error only to say that its store is of no use any more; what the client is told of it is
 /// written before, if the answer has begun.
 pub(super) async fn ask(
+    asking: Asking,
+    work: impl FnOnce(&mut Reader<'_>, &mut Out) -> Result<(), StoreError> + Send + 'static,
+) -> Response {
+    with_store(asking, |store, out| work(&mut store.reader(), out)).await
+}
+
+/// As [`ask`], for work that changes tags.
+pub(super) async fn change_tags(
+    asking: Asking,
+    work: impl FnOnce(&mut Tags<'_>, &mut Out) -> Result<(), StoreError> + Send + 'static,
+) -> Response {
+    with_store(asking, |store, out| work(&mut store.tags(), out)).await
+}
+
+async fn with_store(
     asking: Asking,
     work: impl FnOnce(&mut Store, &mut Out) -> Result<(), StoreError> + Send + 'static,
 ) -> Response {

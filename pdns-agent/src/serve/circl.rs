@@ -19,7 +19,7 @@ use crate::query::{
 use crate::record::{FactBuf, StoredRecord};
 use crate::render::{Format, Item, Look};
 use crate::rr::RrType;
-use crate::store::{Store, StoreError};
+use crate::store::{Reader, StoreError};
 use axum::Extension;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, Uri, Version};
@@ -160,7 +160,7 @@ fn what(value: &str) -> Result<What, Refusal> {
 
 fn answer(
     app: &App,
-    store: &mut Store,
+    store: &mut Reader<'_>,
     question: &Question,
     origin: String,
     out: &mut Out,
@@ -208,7 +208,7 @@ fn answer(
 
 /// Offers all rows of the answer to the pager, for as long as there is time.
 fn gather(
-    store: &mut Store,
+    store: &mut Reader<'_>,
     question: &Question,
     out: &Out,
     pager: &mut Pager,

@@ -23,7 +23,7 @@ mod view;
 
 pub use hunt::{HuntUrl, NoHuntUrl};
 
-use super::answer::{Asking, ask};
+use super::answer::{Asking, ask, change_tags};
 use super::app::{App, now};
 use super::guard::Asker;
 use super::metrics::Endpoint;
@@ -31,7 +31,7 @@ use super::part;
 use super::refusal::Refusal;
 use super::users::Identity;
 use crate::query::{Cursor, Moment, TagSet};
-use crate::store::{Store, StoreError};
+use crate::store::{Reader, StoreError};
 use crate::tag::TagOutcome;
 use asked::Asked;
 use axum::Extension;
@@ -84,7 +84,7 @@ impl Pages {
     }
 
     /// The tags of the store, from memory if they have not changed.
-    pub(super) fn tags(&self, store: &mut Store) -> Result<Arc<TagSet>, StoreError> {
+    pub(super) fn tags(&self, store: &mut Reader<'_>) -> Result<Arc<TagSet>, StoreError> {
         let known = self.tags.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some((at, tags)) = known
             && at.elapsed() < TAGS_KEPT
@@ -239,8 +239,8 @@ pub(super) async fn tag(
         Ok(wish) => wish,
         Err(refusal) => return refused(&app, &refusal),
     };
-    let response = ask(asking(&app, asker), move |store, out| {
-        let outcomes = store.change_tags(std::slice::from_ref(&wish.change));
+    let response = change_tags(asking(&app, asker), move |tags, out| {
+        let outcomes = tags.change(std::slice::from_ref(&wish.change));
         let outcome = match outcomes {
             Ok(outcomes) => outcomes.first().copied().unwrap_or(TagOutcome::Same),
             Err(error @ StoreError::TooManyTags) => {

@@ -13,7 +13,7 @@ use crate::store::redis::reply;
 use crate::store::tags::encoding as tag;
 use crate::store::tags::encoding::TagReader;
 use crate::store::tags::order::sorted;
-use crate::store::{Store, StoreError};
+use crate::store::{Reader, StoreError, Tags};
 use crate::tag::{TagAct, TagChange, TagEvent, TagOutcome, TagSnapshot, TagSubject};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
@@ -43,73 +43,16 @@ struct Entry<'a> {
     value: &'a str,
 }
 
-impl Store {
-    /// All tags.
-    ///
-    /// # Errors
-    /// When Redis does not answer, or a tag does not read.
-    pub fn tags(&mut self) -> Result<TagSnapshot, StoreError> {
-        let key = self.keys.tags();
-        let (mut tags, mut reader) = (Vec::new(), TagReader::default());
-        let generation = self.raw_tags(&mut |field, value| {
-            tags.push(reader.read(field, value).ok_or_else(|| StoreError::damaged(&key))?);
-            Ok(())
-        })?;
-        Ok(TagSnapshot { generation, tags: sorted(tags) })
-    }
-
-    /// The generation of the tags; hands each of them, field and value as they are stored, to `each`. In this
-    /// order a change in between leads to one reading too many, and not to one too few.
-    pub(in crate::store) fn raw_tags(
-        &mut self,
-        each: &mut EachStored<'_>,
-    ) -> Result<u64, StoreError> {
-        let (key, meta_key) = (self.keys.tags(), self.keys.tags_meta());
-        let mut packed = Pipeline::default();
-        pack_meta(&mut packed, &meta_key);
-        packed.command(&[b"HGETALL", key.as_bytes()]);
-        pack_meta(&mut packed, &meta_key);
-        self.client.send(&packed)?;
-        let of_meta = |error: StoreError| error.of(|| Some(meta_key.clone()));
-        let before = TagMeta::read(self.client.receive().map_err(of_meta)?, &meta_key)?;
-        let mut count = 0;
-        self.client.pairs(1, &|_| key.clone(), &mut |_, field, value| {
-            count += 1;
-            each(field, value)
-        })?;
-        let after = TagMeta::read(self.client.receive().map_err(of_meta)?, &meta_key)?;
-        // Only what was read while nothing changed can be compared.
-        match before {
-            None if after.is_none() && count > 0 => return Err(StoreError::damaged(&meta_key)),
-            Some(meta) if before == after && meta.count.is_some_and(|known| known != count) => {
-                return Err(StoreError::damaged(&key));
-            }
-            _ => {}
-        }
-        Ok(before.map_or(0, |meta| meta.generation))
-    }
-
-    /// The generation of the tags: another number than that of [`Store::tags`] means other tags.
-    ///
-    /// # Errors
-    /// When Redis does not answer.
-    pub fn tags_generation(&mut self) -> Result<u64, StoreError> {
-        let key = self.keys.tags_meta();
-        let mut packed = Pipeline::default();
-        pack_meta(&mut packed, &key);
-        let meta = self.client.call(&packed)?.pop().ok_or(StoreError::Reply)?;
-        Ok(TagMeta::read(meta, &key)?.map_or(0, |meta| meta.generation))
-    }
-
+impl Tags<'_> {
     /// Makes changes, in their order; what came of each, in the same order. Up to a thousand are made
     /// together or not at all.
     ///
     /// # Errors
     /// [`StoreError::TooManyTags`]; [`StoreError::Evicts`] where a tag that is set may be deleted again; others as they
     /// come. Changes before may have been made.
-    pub fn change_tags(&mut self, changes: &[TagChange]) -> Result<Vec<TagOutcome>, StoreError> {
+    pub fn change(&mut self, changes: &[TagChange]) -> Result<Vec<TagOutcome>, StoreError> {
         if changes.iter().any(|change| matches!(change, TagChange::Set(_))) {
-            self.safe_capacity()?;
+            self.store.safe_capacity()?;
         }
         let mut outcomes = Vec::with_capacity(changes.len());
         for changes in changes.chunks(BATCH) {
@@ -126,7 +69,7 @@ impl Store {
             .arg("EVAL")
             .arg(if clears { CLEAR } else { CHANGE })
             .arg("1")
-            .arg(self.keys.tags_root());
+            .arg(self.store.keys.tags_root());
         packed.arg(format!("{MAX_TAGS} {MAX_HISTORY}"));
         for change in changes {
             let tag = change.tag();
@@ -147,8 +90,8 @@ impl Store {
                 }
             }
         }
-        self.client.send(&packed)?;
-        let answer = self.client.answer()?;
+        self.store.client.send(&packed)?;
+        let answer = self.store.client.answer()?;
         let answer = reply::octets(answer)?;
         if answer == b"full" {
             return Err(StoreError::TooManyTags);
@@ -169,6 +112,65 @@ impl Store {
         };
         answer.iter().map(outcome).collect()
     }
+}
+
+impl Reader<'_> {
+    /// All tags.
+    ///
+    /// # Errors
+    /// When Redis does not answer, or a tag does not read.
+    pub fn tags(&mut self) -> Result<TagSnapshot, StoreError> {
+        let key = self.store.keys.tags();
+        let (mut tags, mut reader) = (Vec::new(), TagReader::default());
+        let generation = self.raw_tags(&mut |field, value| {
+            tags.push(reader.read(field, value).ok_or_else(|| StoreError::damaged(&key))?);
+            Ok(())
+        })?;
+        Ok(TagSnapshot { generation, tags: sorted(tags) })
+    }
+
+    /// The generation of the tags; hands each of them, field and value as they are stored, to `each`. In this
+    /// order a change in between leads to one reading too many, and not to one too few.
+    pub(in crate::store) fn raw_tags(
+        &mut self,
+        each: &mut EachStored<'_>,
+    ) -> Result<u64, StoreError> {
+        let (key, meta_key) = (self.store.keys.tags(), self.store.keys.tags_meta());
+        let mut packed = Pipeline::default();
+        pack_meta(&mut packed, &meta_key);
+        packed.command(&[b"HGETALL", key.as_bytes()]);
+        pack_meta(&mut packed, &meta_key);
+        self.store.client.send(&packed)?;
+        let of_meta = |error: StoreError| error.of(|| Some(meta_key.clone()));
+        let before = TagMeta::read(self.store.client.receive().map_err(of_meta)?, &meta_key)?;
+        let mut count = 0;
+        self.store.client.pairs(1, &|_| key.clone(), &mut |_, field, value| {
+            count += 1;
+            each(field, value)
+        })?;
+        let after = TagMeta::read(self.store.client.receive().map_err(of_meta)?, &meta_key)?;
+        // Only what was read while nothing changed can be compared.
+        match before {
+            None if after.is_none() && count > 0 => return Err(StoreError::damaged(&meta_key)),
+            Some(meta) if before == after && meta.count.is_some_and(|known| known != count) => {
+                return Err(StoreError::damaged(&key));
+            }
+            _ => {}
+        }
+        Ok(before.map_or(0, |meta| meta.generation))
+    }
+
+    /// The generation of the tags: another number than that of [`Reader::tags`] means other tags.
+    ///
+    /// # Errors
+    /// When Redis does not answer.
+    pub fn tags_generation(&mut self) -> Result<u64, StoreError> {
+        let key = self.store.keys.tags_meta();
+        let mut packed = Pipeline::default();
+        pack_meta(&mut packed, &key);
+        let meta = self.store.client.call(&packed)?.pop().ok_or(StoreError::Reply)?;
+        Ok(TagMeta::read(meta, &key)?.map_or(0, |meta| meta.generation))
+    }
 
     /// The history of tags, latest first, until `each` breaks. Answers how many entries were dropped
     /// because there were more than [`MAX_HISTORY`].
@@ -182,16 +184,16 @@ impl Store {
         self.tag_history_of(&|_| true, each)
     }
 
-    /// As [`Store::tag_history`], of the tags whose subject `admits` lets through.
+    /// As [`Reader::tag_history`], of the tags whose subject `admits` lets through.
     ///
     /// # Errors
-    /// As [`Store::tag_history`]; an entry of another tag need not read.
+    /// As [`Reader::tag_history`]; an entry of another tag need not read.
     pub fn tag_history_of(
         &mut self,
         admits: &dyn Fn(&TagSubject) -> bool,
         each: &mut dyn FnMut(TagEvent) -> ControlFlow<()>,
     ) -> Result<u64, StoreError> {
-        let key = self.keys.tags_history();
+        let key = self.store.keys.tags_history();
         let damaged = || StoreError::damaged(&key);
         let Some(oldest) = self.oldest_entry()? else { return Ok(0) };
         let dropped = oldest - 1;
@@ -200,7 +202,7 @@ impl Store {
         loop {
             let (from, to) = ((end - PAGE + 1).to_string(), end.to_string());
             let words: [&[u8]; 4] = [b"LRANGE", key.as_bytes(), from.as_bytes(), to.as_bytes()];
-            let page = reply::list(self.client.ask(&words)?)?;
+            let page = reply::list(self.store.client.ask(&words)?)?;
             if page.is_empty() {
                 return Ok(dropped);
             }
@@ -222,16 +224,16 @@ impl Store {
     }
 }
 
-impl Store {
+impl Reader<'_> {
     /// The number of the oldest entry of the history, which has those that there should be.
     fn oldest_entry(&mut self) -> Result<Option<u64>, StoreError> {
-        let (key, meta_key) = (self.keys.tags_history(), self.keys.tags_meta());
+        let (key, meta_key) = (self.store.keys.tags_history(), self.store.keys.tags_meta());
         let mut packed = Pipeline::default();
         pack_meta(&mut packed, &meta_key);
         packed.command(&[b"LRANGE", key.as_bytes(), b"0", b"0"]);
         packed.command(&[b"LRANGE", key.as_bytes(), b"-1", b"-1"]);
         pack_meta(&mut packed, &meta_key);
-        let mut answers = self.client.call(&packed)?.into_iter();
+        let mut answers = self.store.client.call(&packed)?.into_iter();
         let mut next = || answers.next().ok_or(StoreError::Reply);
         let before = TagMeta::read(next()?, &meta_key)?;
         let mut ends = [None, None];

@@ -22,7 +22,7 @@ use crate::store::read::scan::{BUCKETS, Part, Whole};
 use crate::store::redis::client::{Pipeline, RedisClient};
 use crate::store::redis::reply;
 use crate::store::write::checkpoint::Mark;
-use crate::store::{Options, Store, StoreError, schema};
+use crate::store::{Options, Reader, Store, StoreError, schema};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
@@ -110,6 +110,21 @@ struct Due {
     member: u64,
 }
 
+impl Reader<'_> {
+    fn long_fact(
+        &mut self,
+        partition: u8,
+        digest: &[u8; DIGEST],
+        stored: &Stored,
+    ) -> Result<Option<FactBuf>, StoreError> {
+        let key = self.store.keys.long(partition);
+        let octets =
+            reply::maybe_octets(self.store.client.ask(&[b"HGET", key.as_bytes(), digest])?)?;
+        let octets = octets.filter(|octets| self.store.router.hasher().identity(octets) == *digest);
+        Ok(octets.map(|octets| stored.clone().with_octets(&octets)))
+    }
+}
+
 impl Store {
     /// Makes the schema of a store again, where the partitions tell what it was; whether it had to be. Without it no store
     /// opens.
@@ -137,7 +152,7 @@ impl Store {
     ) -> Result<Verdict, StoreError> {
         let mut verdict = Verdict::default();
         if repair {
-            match self.redo_all() {
+            match self.writer().redo_all() {
                 Err(StoreError::Damaged { .. }) => {}
                 redone => redone?,
             }
@@ -207,8 +222,8 @@ impl Store {
         repair: bool,
         verdict: &mut Verdict,
     ) -> Result<(), StoreError> {
-        let meta = self.meta(kind, Part(partition))?;
-        let whole = self.load_partition(kind, partition, &meta)?;
+        let meta = self.reader().meta(kind, Part(partition))?;
+        let whole = self.reader().load_partition(kind, partition, &meta)?;
         let at = self.keys.meta(partition, kind);
         let mut log = self.verify_log(kind, partition, &meta, &whole, verdict);
         let mut taken = vec![false; meta.rows as usize];
@@ -217,7 +232,9 @@ impl Store {
         let indices: Vec<u32> = (0..meta.buckets.count()).collect();
         for indices in indices.chunks(BUCKETS) {
             let mut due = Vec::new();
-            for (&index, bucket) in indices.iter().zip(self.buckets(kind, partition, indices)?) {
+            for (&index, bucket) in
+                indices.iter().zip(self.reader().buckets(kind, partition, indices)?)
+            {
                 let key = self.keys.bucket(partition, kind, index);
                 for (field, value) in bucket {
                     let Ok(hash) = field.try_into().map(u64::from_be_bytes) else {
@@ -337,7 +354,7 @@ impl Store {
         let (partition, hash) = (entry.partition, entry.hash);
         let at = format!("name {hash:016x} of {}", self.keys.meta(partition, kind));
         let mut first = u32::MAX;
-        let walked = self.for_each_record(kind, entry, &mut |store, page| {
+        let walked = self.reader().for_each_record(kind, entry, &mut |store, page| {
             for (stored, row) in page {
                 match kind {
                     Kind::Record => verdict.records += 1,
@@ -362,7 +379,7 @@ impl Store {
                     verdict.problem(false, || format!("{at}: row {row} leads to another bucket"));
                 }
                 let fact = match &stored {
-                    Stored::Long { digest, .. } => store.verify_long(partition, digest, &stored)?,
+                    Stored::Long { digest, .. } => store.long_fact(partition, digest, &stored)?,
                     Stored::Fact(_) => Some(stored.with_octets(&[])),
                 };
                 let rrtype = fact.as_ref().map(|fact| fact.as_fact().rrtype());
@@ -374,7 +391,7 @@ impl Store {
                 match fact {
                     Some(FactBuf::Record(rdata)) => {
                         let rdata = rdata.as_rdata();
-                        let posting = Posting::of(rdata, &store.keys, &store.router);
+                        let posting = Posting::of(rdata, &store.store.keys, &store.store.router);
                         let member = posting.member(Pointer::new(partition, bits));
                         due.push(Due { posting, member });
                     }
@@ -394,18 +411,6 @@ impl Store {
             }
         }
         Ok(first)
-    }
-
-    fn verify_long(
-        &mut self,
-        partition: u8,
-        digest: &[u8; DIGEST],
-        stored: &Stored,
-    ) -> Result<Option<FactBuf>, StoreError> {
-        let key = self.keys.long(partition);
-        let octets = reply::maybe_octets(self.client.ask(&[b"HGET", key.as_bytes(), digest])?)?;
-        let octets = octets.filter(|octets| self.router.hasher().identity(octets) == *digest);
-        Ok(octets.map(|octets| stored.clone().with_octets(&octets)))
     }
 
     /// Checks that members are in their sets, or where those were spread to.

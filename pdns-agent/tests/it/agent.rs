@@ -167,7 +167,7 @@ pub(crate) fn clean_import(home: &Home, input: &Path) -> Model {
 /// Sum of the positions up to which each log is in the store; 0 while there is no store.
 pub(crate) fn acknowledged(server: &Redis) -> u64 {
     let Ok(mut store) = Store::open(&options(server)) else { return 0 };
-    let Ok(sources) = store.sources() else { return 0 };
+    let Ok(sources) = store.reader().sources() else { return 0 };
     sources.iter().map(|(_, state)| state.acknowledged).sum()
 }
 

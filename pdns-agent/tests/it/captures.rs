@@ -140,10 +140,10 @@ fn a_beginning_of_a_capture_that_was_left_half_way_waits_for_the_longer_file() {
     let long = home.write("long.pcap", &whole);
     import(&home, &server, &[&long]).with(&[0]);
     // As if the import had been killed before it stored anything.
-    let (id, mut state) = store(&server).sources().unwrap().remove(0);
+    let (id, mut state) = store(&server).reader().sources().unwrap().remove(0);
     (state.complete, state.acknowledged) = (false, 0);
     empty(&server);
-    store(&server).acknowledge(&id, &state).unwrap();
+    store(&server).writer().acknowledge(&id, &state).unwrap();
     let short = home.write("short.pcap", &half);
     let ended = import(&home, &server, &[&short]);
     assert_eq!(ended.code, Some(2), "{}", ended.stderr);
@@ -177,13 +177,13 @@ fn two_agents_on_a_capture_that_grows_count_each_packet_once() {
 /// Makes the store say what an older version would have: there a capture was known by the digest of all of it.
 fn as_before(server: &Redis, content: &[u8], complete: bool) {
     let mut store = store(server);
-    let (id, mut state) = store.sources().unwrap().remove(0);
+    let (id, mut state) = store.reader().sources().unwrap().remove(0);
     let old = store.router().hasher().identity(content);
     state.contents.clear();
     if !complete {
         (state.complete, state.acknowledged) = (false, 0);
     }
-    store.acknowledge(&old, &state).unwrap();
+    store.writer().acknowledge(&old, &state).unwrap();
     let mut connection = server.connection();
     let () = redis::cmd("HDEL").arg("pd:src").arg(&id).query(&mut connection).unwrap();
     for partition in 0..64 {

@@ -442,7 +442,7 @@ fn entries_of_sensors_logs_and_tags_that_do_not_read_are_removed_and_named() {
     let told = site.pdns(&["admin", "verify", "--repair"]).with(&[1]);
     assert!(told.contains("it is lost-sensor-0 now"), "{told}");
     site.is_sound();
-    assert_eq!(site.store.sensor("another").unwrap(), 2);
+    assert_eq!(site.store.writer().sensor("another").unwrap(), 2);
     agrees(&mut site.store, &site.model);
 }
 
@@ -582,6 +582,7 @@ fn numbers_at_the_limit_of_their_field_are_refused_and_do_not_wrap() {
     site.write(7, [10, 0, 0, 7]).unwrap();
     let mut met = 0;
     site.store
+        .reader()
         .records_by_name(host(7).as_name(), &mut |row| {
             met += u32::from(row.fact == a([10, 0, 0, 7]) && row.seen.count == 2);
             std::ops::ControlFlow::Continue(())

@@ -205,7 +205,7 @@ fn a_batch_left_half_way_is_finished_to_its_last_line_and_from_a_whole_copy_only
     let path = home.write("dns.log", torn);
     age(&path);
     import(&home, &server, &path).with(&[0]);
-    let (id, state) = store(&server).sources().unwrap().remove(0);
+    let (id, state) = store(&server).reader().sources().unwrap().remove(0);
     assert_eq!(state.acknowledged, torn.len() as u64);
     half_way(&server, &id, state.acknowledged);
     age(&path);
@@ -227,7 +227,7 @@ fn what_was_gathered_of_a_torn_half_way_batch_goes_with_no_other_log() {
     let packed = gzip(Lines::new(38, 500).log(3_000).as_bytes());
     let path = home.write("logs/dns.1.log.gz", &packed);
     import(&home, &server, &path).with(&[0]);
-    let (id, state) = store(&server).sources().unwrap().remove(0);
+    let (id, state) = store(&server).reader().sources().unwrap().remove(0);
     half_way(&server, &id, state.acknowledged);
     // One thread meets the torn file first, then another log.
     fs::write(&path, packed.get(..packed.len() / 2).unwrap()).unwrap();

@@ -203,7 +203,7 @@ fn a_named_file_that_holds_nothing_for_the_command_ends_with_1_and_names_the_rig
         // Lines of a file that is not understood are not shown one by one.
         assert!(!ended.stderr.contains("line not taken\""), "{}", ended.stderr);
     }
-    assert!(site.store().sources().unwrap().is_empty());
+    assert!(site.store().reader().sources().unwrap().is_empty());
     let for_zeek = "it is for `pdns-agent zeek`";
     let none = "it is not a capture file";
     for (path, part) in [
@@ -295,7 +295,7 @@ fn a_rotated_log_is_shown_under_its_new_name() {
     fs::rename(&path, folder.join("eve.json.1")).unwrap();
     fs::write(&path, eve(2, "second.example")).unwrap();
     said(&import(), 0, &[]);
-    let sources = site.store().sources().unwrap();
+    let sources = site.store().reader().sources().unwrap();
     let mut paths: Vec<&str> = sources.iter().map(|(_, state)| state.path.as_str()).collect();
     paths.sort_unstable();
     assert_eq!(paths, [path.to_str().unwrap(), folder.join("eve.json.1").to_str().unwrap()]);

@@ -193,6 +193,26 @@ fn what_writes_answers_does_not_know_the_store() {
     }
 }
 
+/// The views of the store: who answers does not write records, who writes records does not scan.
+#[test]
+fn each_program_has_its_views_of_the_store() {
+    for File { path, module, code } in files() {
+        let absent: &[&str] = match module.as_str() {
+            "serve" | "query" => &["writer()", "Writer"],
+            "agent" => &["scan", "scan_records", "records_by_name", "tags()"],
+            _ => &[],
+        };
+        for word in absent.iter().filter(|word| names(&code, word)) {
+            assert!(
+                !code.contains(&format!(".{word}(")) && !code.contains(&format!(".{word}"))
+                    && !code.contains(&format!("{word}<'")),
+                "{}: {module} must not use {word} of the store",
+                path.display()
+            );
+        }
+    }
+}
+
 #[test]
 fn some_crates_have_one_home() {
     for File { path, module, code } in files() {

@@ -59,10 +59,10 @@ fn a_log_read_by_the_wrong_command_is_not_taken_for_read() {
     let wrong = run(suricata(&home, &server.url()).arg("--once"), &[&dns]);
     assert_eq!(wrong.code, Some(1), "{}", wrong.stderr);
     assert!(wrong.stderr.contains("it is for `pdns-agent zeek`"), "{}", wrong.stderr);
-    assert!(store(&server).sources().unwrap().is_empty());
+    assert!(store(&server).reader().sources().unwrap().is_empty());
     run(suricata(&home, &server.url()).arg("--once"), &[&eve]).with(&[0]);
     run(zeek(&home, &server.url()).arg("--once"), &[&dns]).with(&[0]);
-    let sources = store(&server).sources().unwrap();
+    let sources = store(&server).reader().sources().unwrap();
     let mut readers: Vec<&str> = sources.iter().map(|(_, state)| state.reader.as_str()).collect();
     readers.sort_unstable();
     assert_eq!(readers, ["suricata", "zeek"]);
@@ -83,24 +83,24 @@ fn a_log_that_an_earlier_version_read_with_the_wrong_command_is_read() {
     let path = home.write("eve.json", &events);
     run(suricata(&home, &server.url()).arg("--once"), &[&path]).with(&[0]);
     let whole = contents(&mut store(&server));
-    let (id, mut state) = store(&server).sources().unwrap().remove(0);
+    let (id, mut state) = store(&server).reader().sources().unwrap().remove(0);
     // As f1a3e90 left it: read to the end, with nothing found.
     crate::files::empty(&server);
     (state.reader, state.digest) = (String::new(), None);
     state.tally = serde_json::json!({ "lines": 50, "other_records": 50 });
-    store(&server).acknowledge(&id, &state).unwrap();
+    store(&server).writer().acknowledge(&id, &state).unwrap();
     for _ in 0..2 {
         run(suricata(&home, &server.url()).arg("--once"), &[&path]).with(&[0]);
         agrees(&mut store(&server), &whole);
     }
     // And what it read rightly is known still.
-    let (id, mut state) = store(&server).sources().unwrap().remove(0);
+    let (id, mut state) = store(&server).reader().sources().unwrap().remove(0);
     (state.reader, state.digest) = (String::new(), None);
-    store(&server).acknowledge(&id, &state).unwrap();
+    store(&server).writer().acknowledge(&id, &state).unwrap();
     append(&path, eve(50, "h50.example").as_bytes());
     run(suricata(&home, &server.url()).arg("--once"), &[&path]).with(&[0]);
     assert_eq!(contents(&mut store(&server)).len(), whole.len() + 1);
-    assert_eq!(store(&server).sources().unwrap().len(), 1);
+    assert_eq!(store(&server).reader().sources().unwrap().len(), 1);
 }
 
 #[test]
@@ -153,7 +153,7 @@ fn a_log_that_was_left_half_way_is_not_gone_on_with_in_another_one() {
     let path = home.write("dns.1.log", &one);
     run(zeek(&home, &server.url()).arg("--once"), &[&path]).with(&[0]);
     let mut whole = store(&server);
-    let (id, state) = whole.sources().unwrap().remove(0);
+    let (id, state) = whole.reader().sources().unwrap().remove(0);
     let end = state.digest.expect("the digest of what was read").length;
     let digest = {
         let mut digest = pdns_agent::hash::PrefixDigest::new(whole.router().hasher());
@@ -162,7 +162,7 @@ fn a_log_that_was_left_half_way_is_not_gone_on_with_in_another_one() {
     };
     // A batch to the end of the log was begun and nothing of it applied.
     crate::files::half_way(&server, &id, end);
-    store(&server).announce_batch(&id, &digest).unwrap();
+    store(&server).writer().announce_batch(&id, &digest).unwrap();
     let path = home.write("dns.2.log", &other);
     run(zeek(&home, &server.url()).arg("--once"), &[&path]).with(&[0]);
     run(zeek(&home, &server.url()).arg("--once"), &[home.path().join("dns.1.log")]).with(&[0]);
@@ -189,7 +189,7 @@ fn a_source_that_is_forgotten_is_read_again() {
         let forgotten = pdns(&[if by_path { &path } else { &moved }]);
         assert_eq!(forgotten.code, Some(0), "{}", forgotten.stderr);
         assert!(forgotten.stderr.contains("forgotten"), "{}", forgotten.stderr);
-        assert!(store(&server).sources().unwrap().is_empty());
+        assert!(store(&server).reader().sources().unwrap().is_empty());
         fs::rename(&moved, &path).unwrap();
         run(zeek(&home, &server.url()).arg("--once"), &[&path]).with(&[0]);
     }

@@ -158,7 +158,7 @@ fn a_store_that_redis_evicted_keys_of_is_whole_again_and_says_what_was_lost() {
         import_again(&home, &server, &log);
         let mut store = Store::open(&options(&server)).unwrap();
         // The sensor has another number where all that told of the first one was evicted.
-        let sensors = store.sensor("test").unwrap();
+        let sensors = store.writer().sensor("test").unwrap();
         for (record, seen) in clean {
             all.entry(record).or_default().merge(&Seen { sensors, ..seen });
         }
@@ -227,7 +227,7 @@ fn a_store_of_an_earlier_version_is_marked_by_the_first_agent_that_writes_to_it(
     site.server.call(&["HDEL", "pd:schema", "m"]);
     site.server.call(&["RENAME", sensors, kept]);
     site.server.call(&["HDEL", "pd:schema", "sensor:test"]);
-    let refused = Store::open(&options(&site.server)).unwrap().sensor("test");
+    let refused = Store::open(&options(&site.server)).unwrap().writer().sensor("test");
     assert!(matches!(&refused, Err(StoreError::Damaged { key }) if key == sensors), "{refused:?}");
     site.server.call(&["RENAME", kept, sensors]);
     site.write(7, [10, 0, 0, 7]).unwrap();
@@ -310,10 +310,10 @@ fn another_hash_key_is_noticed_when_the_store_is_opened_and_the_right_one_comes_
 #[test]
 fn sensors_that_are_gone_are_noticed_and_come_back_from_their_copy() {
     let mut site = Site::new();
-    assert_eq!(site.store.sensor("second").unwrap(), 2);
+    assert_eq!(site.store.writer().sensor("second").unwrap(), 2);
     let refused = |site: &Site| {
         let mut store = Store::open(&options(&site.server)).unwrap();
-        let refused = store.sensor("third");
+        let refused = store.writer().sensor("third");
         assert!(
             matches!(&refused, Err(StoreError::Damaged { key }) if key == "pd:sensors"),
             "{refused:?}"
@@ -332,9 +332,9 @@ fn sensors_that_are_gone_are_noticed_and_come_back_from_their_copy() {
         site.pdns(&["admin", "verify"]).with(&[1]);
         assert_eq!(repaired(&site.pdns(&["admin", "verify", "--repair"])), Vec::<String>::new());
         site.is_sound();
-        assert_eq!(site.store.sensors().unwrap(), ["test", "second"]);
+        assert_eq!(site.store.reader().sensors().unwrap(), ["test", "second"]);
     }
-    assert_eq!(site.store.sensor("third").unwrap(), 4);
+    assert_eq!(site.store.writer().sensor("third").unwrap(), 4);
     // The copy is made again, too.
     site.server.call(&["DEL", "pd:schema"]);
     site.pdns(&["admin", "verify", "--repair"]).with(&[0]);

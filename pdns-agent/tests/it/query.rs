@@ -106,7 +106,7 @@ fn check(world: &World, asked: &Asked, passes: Passes) -> Result<(), TestCaseErr
     let want = expected(world, asked);
     let query = &asked.query;
     let mut got = Vec::new();
-    let page = query::run_in(&mut world.store.borrow_mut(), query, passes, &mut |row| {
+    let page = query::run_in(&mut world.store.borrow_mut().reader(), query, passes, &mut |row| {
         got.push(row);
         ControlFlow::Continue(())
     })
@@ -220,7 +220,7 @@ fn an_answer_that_is_broken_off_is_the_start_of_it() {
             let query = Query { what: what.clone(), filter: Filter::default(), limit, sort };
             let answer = |most: usize| {
                 let mut rows = Vec::new();
-                let page = query::run(&mut world.store.borrow_mut(), &query, &mut |row| {
+                let page = query::run(&mut world.store.borrow_mut().reader(), &query, &mut |row| {
                     rows.push(row);
                     if rows.len() == most {
                         ControlFlow::Break(())
@@ -269,7 +269,7 @@ fn names_ranked_at_random(world: &World) {
         let cut = want.len() > limit;
         want.truncate(limit);
         let (got, got_cut) =
-            query::top_names(&mut world.store.borrow_mut(), &filter, limit).unwrap();
+            query::top_names(&mut world.store.borrow_mut().reader(), &filter, limit).unwrap();
         let got: Vec<_> = got
             .into_iter()
             .map(|NameSum { rrname, sum }| {
@@ -298,7 +298,7 @@ fn nothing_is_left_out_where_rows_do_not_tell_that_they_do_not_pass() {
     log.flush(&mut store).unwrap();
     let filter = Filter { rrtypes: vec![RrType::WKS], ..Filter::default() };
     for (limit, want) in [(4, true), (5, false), (6, false)] {
-        let (names, cut) = query::top_names(&mut store, &filter, limit).unwrap();
+        let (names, cut) = query::top_names(&mut store.reader(), &filter, limit).unwrap();
         assert_eq!((names.len(), cut), (limit.min(5), want), "of {limit}");
     }
 }
@@ -313,12 +313,12 @@ fn each_name_is_new_on_the_day_of_its_first_record() {
     let mut store = world.store.borrow_mut();
     let counts: BTreeMap<u32, u64> =
         days.iter().map(|(&day, names)| (day, names.len() as u64)).collect();
-    assert_eq!(store.days().unwrap(), counts);
+    assert_eq!(store.reader().days().unwrap(), counts);
     for day in START / DAY - 1..START / DAY + 14 {
         let want = days.remove(&day).unwrap_or_default();
         for limit in [0, 1, 5, want.len().max(1), want.len() + 1] {
             let mut got = Vec::new();
-            let page = query::new_names(&mut store, day, limit, &mut |name, first| {
+            let page = query::new_names(&mut store.reader(), day, limit, &mut |name, first| {
                 got.push((name, first));
                 ControlFlow::Continue(())
             })

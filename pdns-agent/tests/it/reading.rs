@@ -38,38 +38,42 @@ fn a_reader_finds_what_moved_since_it_looked_first() {
             assert!(want.len() > 5);
             let mut found = Model::new();
             for one in &some {
-                found.extend(collect(|each| reader.records_by_name(one.as_name(), each)));
+                found.extend(collect(|each| reader.reader().records_by_name(one.as_name(), each)));
                 // A reader that never looked before asks for where buckets end, first.
                 for reader in [&mut reader, &mut Store::open(&options(&server)).unwrap()] {
-                    let about = reader.lookup_name(one.as_name(), true).unwrap();
+                    let about = reader.reader().lookup_name(one.as_name(), true).unwrap();
                     let of = |found: Model, is: bool| {
                         assert_eq!(
                             found,
                             subset(&model, |name, fact| name == one && is_record(fact) == is)
                         );
                     };
-                    of(collect(|each| reader.own_records(&about, each)), true);
-                    of(collect(|each| reader.own_negatives(&about, each)), false);
+                    of(collect(|each| reader.reader().own_records(&about, each)), true);
+                    of(collect(|each| reader.reader().own_negatives(&about, each)), false);
                     assert!(
-                        collect(|each| reader.records_targeting(&about, 1, each)).is_empty(),
+                        collect(|each| reader.reader().records_targeting(&about, 1, each))
+                            .is_empty(),
                         "nothing points at {one:?}"
                     );
                 }
             }
             assert_eq!(found, want, "one by one, after {number}");
-            let found = collect(|each| reader.records_by_names(&some, each));
+            let found = collect(|each| reader.reader().records_by_names(&some, each));
             assert_eq!(found, want, "together, after {number}");
             let want = subset(&model, |name, fact| some.contains(name) && !is_record(fact));
             let mut found = Model::new();
             for one in &some {
-                found.extend(collect(|each| reader.negatives_by_name(one.as_name(), each)));
+                found
+                    .extend(collect(|each| reader.reader().negatives_by_name(one.as_name(), each)));
             }
             assert_eq!(found, want, "negative answers, after {number}");
             for host in [0, 3, 49] {
                 let want = subset(&model, |_, fact| *fact == a(address(host)));
                 let at = IpAddr::from(address(host));
                 for most in [usize::MAX, 1, 100] {
-                    let found = collect(|each| reader.records_by_address_range(at, at, most, each));
+                    let found = collect(|each| {
+                        reader.reader().records_by_address_range(at, at, most, each)
+                    });
                     assert_eq!(found, want, "{at}, after {number}");
                 }
             }
@@ -95,13 +99,17 @@ fn long_names_are_found_by_their_address_and_a_reader_may_stop_at_any_row() {
     log.flush(&mut store).unwrap();
     let at = IpAddr::from([192, 0, 2, 7]);
     let want = subset(&model, |_, _| true);
-    assert_eq!(collect(|each| store.records_by_address_range(at, at, usize::MAX, each)), want);
+    assert_eq!(
+        collect(|each| store.reader().records_by_address_range(at, at, usize::MAX, each)),
+        want
+    );
     let stops = [1, 2, 63, 64, 65, 500, 700, 1000, 2499];
     for (stop, most) in
         stops.map(|stop| (stop, stop)).into_iter().chain(stops.map(|stop| (stop, usize::MAX)))
     {
         let mut found = Vec::new();
         store
+            .reader()
             .records_by_address_range(at, at, most, &mut |row| {
                 found.push(row);
                 if found.len() == stop { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
@@ -115,7 +123,7 @@ fn long_names_are_found_by_their_address_and_a_reader_may_stop_at_any_row() {
         );
         // Whatever was on its way is not taken for the next answer.
         let one = found.swap_remove(0);
-        let again = collect(|each| store.records_by_name(one.rrname.as_name(), each));
+        let again = collect(|each| store.reader().records_by_name(one.rrname.as_name(), each));
         assert_eq!(again, Model::from([((one.rrname, one.fact), one.seen)]), "after {stop}");
     }
 }
@@ -148,8 +156,8 @@ fn facts_without_names_are_those_of_all_records() {
         let want = subset(&model, |_, fact| is_of_kind(fact));
         let mut met: Vec<(Handle, FactBuf, Seen)> = Vec::new();
         let mut owners = 0;
-        for part in store.parts(None) {
-            let read = store.scan_unnamed(kind, part, &mut |one| {
+        for part in store.reader().parts(None) {
+            let read = store.reader().scan_unnamed(kind, part, &mut |one| {
                 owners += usize::from(one.first_of_owner);
                 let fact = match one.fact {
                     Fact::Record(rdata) => FactBuf::Record(rdata.to_buf()),
@@ -160,7 +168,7 @@ fn facts_without_names_are_those_of_all_records() {
             read.unwrap();
         }
         let handles: Vec<Handle> = met.iter().map(|&(handle, ..)| handle).collect();
-        let rows = store.resolve(&handles).unwrap();
+        let rows = store.reader().resolve(&handles).unwrap();
         assert_eq!(rows.len(), met.len());
         for (row, (_, fact, seen)) in rows.iter().zip(&met) {
             assert_eq!((&row.fact, &row.seen), (fact, seen));
@@ -196,9 +204,9 @@ fn names_that_move_while_all_are_read_are_met_once() {
     };
     // Enough buckets for several questions, all in one part.
     model.append(&mut add(&mut writer, 0..3_000));
-    let part = store.parts(Some(name("example.com").as_name()))[0];
+    let part = store.reader().parts(Some(name("example.com").as_name()))[0];
     let mut met: Vec<(NameBuf, FactBuf)> = Vec::new();
-    let flow = store.scan_records_in(Kind::Record, part, &mut |row| {
+    let flow = store.reader().scan_records_in(Kind::Record, part, &mut |row| {
         met.push((row.rrname, row.fact));
         if met.len() == 10 {
             add(&mut writer, 3_000..8_000);
@@ -213,6 +221,7 @@ fn names_that_move_while_all_are_read_are_met_once() {
     let want = want.len() + 5_100;
     let mut facts = 0;
     store
+        .reader()
         .scan_unnamed(Kind::Record, part, &mut |_| {
             facts += 1;
             if facts == 10 {

@@ -40,10 +40,10 @@ pub(crate) struct Log {
 impl Log {
     pub(crate) fn new(store: &mut Store, id: u8) -> Self {
         let id = [id; 16];
-        let checkpoint = store.load(&id).unwrap();
+        let checkpoint = store.writer().load(&id).unwrap();
         let window = Window::new(store.router().clone(), 1 << 24);
-        let sensors = store.sensor("test").unwrap();
-        Self { id, checkpoint, packer: store.packer(), window, position: 0, sensors }
+        let sensors = store.writer().sensor("test").unwrap();
+        Self { id, checkpoint, packer: store.writer().packer(), window, position: 0, sensors }
     }
 
     /// One line of the log with one observation.
@@ -85,7 +85,7 @@ impl Log {
 
     pub(crate) fn flush(&mut self, store: &mut Store) -> Result<(), StoreError> {
         let mut batch = self.pack(self.position);
-        store.flush(&mut self.checkpoint, &mut batch)?;
+        store.writer().flush(&mut self.checkpoint, &mut batch)?;
         self.window.learn(batch.learned());
         Ok(())
     }
@@ -114,6 +114,7 @@ pub(crate) fn contents(store: &mut Store) -> Model {
     let mut model = Model::new();
     for kind in [Kind::Record, Kind::Negative] {
         store
+            .reader()
             .scan_records(kind, &mut |row| {
                 let twice = model.insert((row.rrname, row.fact), row.seen);
                 assert!(twice.is_none(), "a record came twice");
@@ -211,24 +212,25 @@ fn facts_of_every_form_come_back_as_they_went_in() {
         agrees(&mut store, &model);
         for text in names {
             let name = name(text);
-            let of = collect(|each| store.records_by_name(name.as_name(), each));
+            let of = collect(|each| store.reader().records_by_name(name.as_name(), each));
             assert_eq!(
                 of,
                 subset(&model, |owner, fact| *owner == name && matches!(fact, FactBuf::Record(_)))
             );
-            let of = collect(|each| store.negatives_by_name(name.as_name(), each));
+            let of = collect(|each| store.reader().negatives_by_name(name.as_name(), each));
             assert_eq!(
                 of,
                 subset(&model, |owner, fact| *owner == name
                     && matches!(fact, FactBuf::Negative { .. }))
             );
         }
-        let of = collect(|each| store.records_by_rdata(&large, each));
+        let of = collect(|each| store.reader().records_by_rdata(&large, each));
         assert_eq!(of.len(), names.len() * 2);
         assert!(
-            collect(|each| store.records_by_name(name("none.example").as_name(), each)).is_empty()
+            collect(|each| store.reader().records_by_name(name("none.example").as_name(), each))
+                .is_empty()
         );
-        let days = store.days().unwrap();
+        let days = store.reader().days().unwrap();
         assert_eq!(
             days.into_iter().collect::<Vec<_>>(),
             [(1_699_827_200 / 86_400, names.len() as u64)]
@@ -266,7 +268,7 @@ fn a_batch_is_applied_once_however_often_it_is_sent() {
             );
         }
         let mut other = elsewhere.pack(201);
-        store.flush(&mut log.checkpoint, &mut again).unwrap();
+        store.writer().flush(&mut log.checkpoint, &mut again).unwrap();
         // The same writer again, with what it knew before: first as if it had not lost the connection.
         let mut stale = before.clone();
         for part in 0..2 {
@@ -283,7 +285,7 @@ fn a_batch_is_applied_once_however_often_it_is_sent() {
                 );
             }
             let mut again = same.pack(200);
-            let error = store.flush(&mut stale, &mut again).unwrap_err();
+            let error = store.writer().flush(&mut stale, &mut again).unwrap_err();
             assert!(if part == 0 {
                 error.is_transient()
             } else {
@@ -293,7 +295,7 @@ fn a_batch_is_applied_once_however_often_it_is_sent() {
         agrees(&mut store, &model);
         // Another writer with other batches of the same log.
         let mut somebody = Store::open(&options(server)).unwrap();
-        let conflict = somebody.flush(&mut before.clone(), &mut other);
+        let conflict = somebody.writer().flush(&mut before.clone(), &mut other);
         assert!(matches!(conflict, Err(StoreError::Conflict)));
         agrees(&mut store, &model);
     });
@@ -318,15 +320,15 @@ fn tidying_keeps_what_is_known_of_a_log_that_grows_again() {
                 complete: true,
                 ..SourceState::default()
             };
-            store.acknowledge(&log.id, &state).unwrap();
-            store.settle(&log.id, &log.checkpoint).unwrap();
+            store.writer().acknowledge(&log.id, &state).unwrap();
+            store.writer().settle(&log.id, &log.checkpoint).unwrap();
         };
         grow(&mut log, &mut model, &mut store, 0);
         complete(&log, &mut store);
         // It grows, and whoever reads it dies before it says how far.
         grow(&mut log, &mut model, &mut store, 100);
-        store.tidy(1_000_000).unwrap();
-        let found = store.load(&log.id).unwrap();
+        store.writer().tidy(1_000_000).unwrap();
+        let found = store.writer().load(&log.id).unwrap();
         assert_eq!(found.acknowledged(), 100);
         for number in 100..200_u8 {
             let owner = name(&format!("{number}.example"));
@@ -334,9 +336,9 @@ fn tidying_keeps_what_is_known_of_a_log_that_grows_again() {
             assert!(found.covers(place, number.into()), "{owner} would be counted again");
         }
         complete(&log, &mut store);
-        assert!(store.tidy(1_000_000).unwrap() > 20);
-        assert_eq!(store.tidy(1_000_000).unwrap(), 0);
-        assert_eq!(store.load(&log.id).unwrap().acknowledged(), 200);
+        assert!(store.writer().tidy(1_000_000).unwrap() > 20);
+        assert_eq!(store.writer().tidy(1_000_000).unwrap(), 0);
+        assert_eq!(store.writer().load(&log.id).unwrap().acknowledged(), 200);
         agrees(&mut store, &model);
     });
 }
@@ -381,6 +383,7 @@ fn buckets_grow_and_nothing_gets_lost_among_them() {
         agrees(&mut store, &model);
         let mut names = 0;
         store
+            .reader()
             .names(Some(name("example.com").as_name()), &mut |block| {
                 names += block.split(|&octet| octet == b'\n').count() - 1;
                 ControlFlow::Continue(())
@@ -389,11 +392,12 @@ fn buckets_grow_and_nothing_gets_lost_among_them() {
         assert_eq!(names, 12_000);
         let (from, to) = (Ipv4Addr::new(10, 0, 3, 0), Ipv4Addr::new(10, 0, 18, 255));
         let of = collect(|each| {
-            store.records_by_address_range(from.into(), to.into(), usize::MAX, each)
+            store.reader().records_by_address_range(from.into(), to.into(), usize::MAX, each)
         });
         assert_eq!(of.len(), 16 * 256);
         let mut handles = Vec::new();
         store
+            .reader()
             .scan(Kind::Record, |handle, seen, _| {
                 if seen.count > 2 {
                     handles.push(handle);
@@ -401,7 +405,7 @@ fn buckets_grow_and_nothing_gets_lost_among_them() {
                 ControlFlow::Continue(())
             })
             .unwrap();
-        let rows = store.resolve(&handles).unwrap();
+        let rows = store.reader().resolve(&handles).unwrap();
         assert_eq!(rows.len(), 12_000_usize.div_ceil(7));
         assert!(rows.iter().all(|row| model[&(row.rrname.clone(), row.fact.clone())] == row.seen));
     });
@@ -418,16 +422,17 @@ fn first_days_follow_older_logs() {
             log.add(&mut model, &name("www.example"), &a([192, 0, 2, octet]), at, None);
             log.flush(&mut store).unwrap();
         }
-        assert_eq!(store.days().unwrap().into_iter().collect::<Vec<_>>(), [(3, 1)]);
+        assert_eq!(store.reader().days().unwrap().into_iter().collect::<Vec<_>>(), [(3, 1)]);
         let mut new = Vec::new();
         store
+            .reader()
             .new_on(3, &mut |name, first| {
                 new.push((name.to_string(), first));
                 ControlFlow::Continue(())
             })
             .unwrap();
         assert_eq!(new, [("www.example".to_owned(), 3 * day)]);
-        store.new_on(5, &mut |name, _| panic!("{name} is not new on day 5")).unwrap();
+        store.reader().new_on(5, &mut |name, _| panic!("{name} is not new on day 5")).unwrap();
         agrees(&mut store, &model);
     });
 }
@@ -492,37 +497,35 @@ fn names_with_very_many_records_and_addresses_with_very_many_names() {
         }
         for last in [7, 8] {
             let address = IpAddr::from([198, 51, 100, last]);
-            let of =
-                collect(|each| store.records_by_address_range(address, address, usize::MAX, each));
+            let of = collect(|each| {
+                store.reader().records_by_address_range(address, address, usize::MAX, each)
+            });
             let wanted = Target::V4([198, 51, 100, last].into());
             assert_eq!(of, subset(&model, |_, fact| target(fact) == Some(wanted.clone())));
         }
         let of = collect(|each| {
-            store.records_by_address_range(
-                [198, 51, 0, 0].into(),
-                [198, 51, 255, 255].into(),
-                usize::MAX,
-                each,
-            )
+            let (from, to) = ([198, 51, 0, 0].into(), [198, 51, 255, 255].into());
+            store.reader().records_by_address_range(from, to, usize::MAX, each)
         });
         assert_eq!(of.len(), 14_000);
         let hot = name("hot.example.net");
-        let of = collect(|each| store.records_targeting_name(hot.as_name(), usize::MAX, each));
+        let of =
+            collect(|each| store.reader().records_targeting_name(hot.as_name(), usize::MAX, each));
         assert_eq!(of, subset(&model, |_, fact| target(fact) == Some(Target::Name(hot.clone()))));
         let first: Ipv6Addr = "2001:db8::1".parse().unwrap();
         let of = collect(|each| {
-            store.records_by_address_range(first.into(), first.into(), usize::MAX, each)
+            store.reader().records_by_address_range(first.into(), first.into(), usize::MAX, each)
         });
         assert_eq!(of.len(), 500);
-        let (from, to): (Ipv6Addr, Ipv6Addr) =
-            ("2001:d00::".parse().unwrap(), "2001:dff::".parse().unwrap());
+        let [from, to] = ["2001:d00::", "2001:dff::"].map(|at| at.parse::<Ipv6Addr>().unwrap());
         let of = collect(|each| {
-            store.records_by_address_range(from.into(), to.into(), usize::MAX, each)
+            store.reader().records_by_address_range(from.into(), to.into(), usize::MAX, each)
         });
         assert_eq!(of.len(), 1500);
         // An answer can be cut short.
         let mut rows = 0;
         store
+            .reader()
             .records_by_address_range(
                 [198, 51, 100, 7].into(),
                 [198, 51, 100, 7].into(),

@@ -40,10 +40,10 @@ impl View {
         let open = || Store::open(&options(server));
         let find = || {
             let mut store = open()?;
-            let (sensors, tags) = (store.sensors()?, store.tags()?.tags);
+            let (sensors, tags) = (store.reader().sensors()?, store.reader().tags()?.tags);
             let mut records = Model::new();
             for kind in [pdns_agent::store::Kind::Record, pdns_agent::store::Kind::Negative] {
-                store.scan_records(kind, &mut |row| {
+                store.reader().scan_records(kind, &mut |row| {
                     let twice = records.insert((row.rrname, row.fact), row.seen);
                     assert!(twice.is_none(), "a record came twice");
                     ControlFlow::Continue(())
@@ -52,7 +52,7 @@ impl View {
             Ok(Self { records, sensors, tags, ..none() })
         };
         let status = || {
-            let summary = open()?.summary()?;
+            let summary = open()?.reader().summary()?;
             let counts = [
                 summary.names,
                 summary.records,
@@ -62,10 +62,10 @@ impl View {
             ];
             Ok(Self { counts, sensors: summary.sensors, ..none() })
         };
-        let tags = || Ok(Self { tags: open()?.tags()?.tags, ..none() });
+        let tags = || Ok(Self { tags: open()?.reader().tags()?.tags, ..none() });
         let history = || {
             let mut history = Vec::new();
-            open()?.tag_history(&mut |event| {
+            open()?.reader().tag_history(&mut |event| {
                 history.push(event.number);
                 ControlFlow::Continue(())
             })?;
@@ -126,13 +126,13 @@ fn filled(server: &Redis) -> (Store, Model) {
     log.flush(&mut store).unwrap();
     let state =
         SourceState { path: "/x/dns.log".to_owned(), acknowledged: 7, ..SourceState::default() };
-    store.acknowledge(&[1; 16], &state).unwrap();
-    store.announce_batch(&[3; 16], &[1; 24]).unwrap();
+    store.writer().acknowledge(&[1; 16], &state).unwrap();
+    store.writer().announce_batch(&[3; 16], &[1; 24]).unwrap();
     let mut tag = |last: u8, kind| {
         let subject = TagSubject::Net(format!("192.0.2.{last}/32").parse().unwrap());
         let mut tag = Tag::new(kind, subject);
         tag.time = DAY;
-        store.change_tags(&[TagChange::Set(tag)]).unwrap();
+        store.tags().change(&[TagChange::Set(tag)]).unwrap();
     };
     tag(1, TagKind::Threat);
     tag(2, TagKind::Interest);
@@ -209,8 +209,8 @@ fn apply(server: &Redis, damage: &Damage) {
 fn write(server: &Redis, model: &mut Model) -> Result<(), StoreError> {
     let mut store = Store::open(&options(server))?;
     let id = [9; 16];
-    store.sensor("test")?;
-    store.load(&id)?;
+    store.writer().sensor("test")?;
+    store.writer().load(&id)?;
     let mut log = Log::new(&mut store, 9);
     for (owner, fact) in [
         (host(7), a([10, 0, 0, 7])),

@@ -77,7 +77,7 @@ fn model_change(
 
 fn history_of(store: &mut Store) -> Vec<TagEvent> {
     let mut events = Vec::new();
-    let dropped = store.tag_history(&mut |event| {
+    let dropped = store.reader().tag_history(&mut |event| {
         events.push(event);
         ControlFlow::Continue(())
     });
@@ -91,7 +91,7 @@ fn a_store_keeps_tags_as_a_model_does() {
         let mut store = Store::open(&options(&server)).unwrap();
         let mut random = fastrand::Rng::with_seed(3);
         let (mut model, mut history) = (BTreeMap::new(), Vec::new());
-        let mut generation = store.tags().unwrap().generation;
+        let mut generation = store.reader().tags().unwrap().generation;
         for round in 0..120 {
             let count = random.usize(1..12);
             let changes: Vec<TagChange> =
@@ -101,12 +101,12 @@ fn a_store_keeps_tags_as_a_model_does() {
                 .iter()
                 .map(|change| model_change(&mut model, &mut history, change))
                 .collect();
-            assert_eq!(store.change_tags(&changes).unwrap(), want, "{changes:?}");
-            let tags = store.tags().unwrap();
+            assert_eq!(store.tags().change(&changes).unwrap(), want, "{changes:?}");
+            let tags = store.reader().tags().unwrap();
             assert_eq!(tags.tags, model.values().cloned().collect::<Vec<_>>());
             // A client that knows the generation knows whether to read again.
             assert_eq!(tags.generation != generation, history.len() > before);
-            assert_eq!(store.tags_generation().unwrap(), tags.generation);
+            assert_eq!(store.reader().tags_generation().unwrap(), tags.generation);
             generation = tags.generation;
         }
         let events = history_of(&mut store);
@@ -124,7 +124,7 @@ fn a_store_keeps_tags_as_a_model_does() {
 fn too_many_tags_are_refused_whole() {
     let server = Redis::start();
     let mut store = Store::open(&options(&server)).unwrap();
-    store.change_tags(&[]).unwrap();
+    store.tags().change(&[]).unwrap();
     // The script itself, with limits that are reached sooner.
     let script = concat!("#!lua\n", include_str!("../../src/store/tags/change.lua"));
     let call = |changes: &[&str]| -> String {
@@ -137,7 +137,7 @@ fn too_many_tags_are_refused_whole() {
     };
     assert_eq!(call(&["threat =a", "threat =b"]), "++");
     assert_eq!(call(&["threat =c", "threat =d"]), "full");
-    assert_eq!(store.tags().unwrap().tags.len(), 2);
+    assert_eq!(store.reader().tags().unwrap().tags.len(), 2);
     assert_eq!(call(&["threat =a", "threat =b", "threat =c"]), "==+");
     assert_eq!(call(&["threat =a", "threat =d"]), "full");
     // Two entries are kept of three.

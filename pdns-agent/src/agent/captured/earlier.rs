@@ -21,7 +21,7 @@ impl Earlier {
     /// Asks the store.
     pub(super) fn load(store: &mut Store) -> Result<Self, StoreError> {
         let mut earlier = Self::default();
-        for (id, state) in store.sources()? {
+        for (id, state) in store.reader().sources()? {
             if state.live || !state.contents.is_empty() {
                 continue;
             }

@@ -121,7 +121,7 @@ struct Changes<'d> {
 impl<'d> Changes<'d> {
     fn new(store: &mut Store, defaults: &'d Defaults) -> Result<Self, CliError> {
         let known = if defaults.is_dry || defaults.replaces {
-            let tags = store.tags().map_err(cannot("read the tags"))?.tags;
+            let tags = store.reader().tags().map_err(cannot("read the tags"))?.tags;
             tags.into_iter().map(|tag| ((tag.subject.clone(), tag.kind), tag)).collect()
         } else {
             BTreeMap::new()
@@ -166,7 +166,7 @@ impl<'d> Changes<'d> {
     }
 
     fn flush(&mut self, store: &mut Store, terminal: &mut Terminal<'_>) -> Result<(), CliError> {
-        let outcomes = store.change_tags(&self.due).map_err(cannot("set the tags"))?;
+        let outcomes = store.tags().change(&self.due).map_err(cannot("set the tags"))?;
         for (change, outcome) in self.due.drain(..).zip(outcomes) {
             self.tally.add(&change, outcome, terminal);
         }
@@ -196,7 +196,7 @@ impl<'d> Changes<'d> {
                 self.tally.cleared += changes.len() as u64;
                 continue;
             }
-            let outcomes = store.change_tags(changes).map_err(cannot("clear the tags"))?;
+            let outcomes = store.tags().change(changes).map_err(cannot("clear the tags"))?;
             for (change, outcome) in changes.iter().zip(outcomes) {
                 self.tally.add(change, outcome, terminal);
             }

@@ -8,7 +8,7 @@ use crate::name::NameBuf;
 use crate::query::order::Each;
 use crate::record::{FactBuf, StoredRecord};
 use crate::rr::RrType;
-use crate::store::{Store, StoreError};
+use crate::store::{Reader, StoreError};
 use crate::tag::TagSubject;
 use ipnet::IpNet;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -23,7 +23,7 @@ type Sharers = Option<BTreeMap<NameBuf, BTreeSet<IpAddr>>>;
 
 /// Follows all values of one kind, or of all kinds.
 pub(super) fn follow(
-    store: &mut Store,
+    store: &mut Reader<'_>,
     asked: &Asked<'_>,
     values: &Values<'_>,
     kind: Option<RelationKind>,
@@ -100,7 +100,7 @@ fn offer(
 
 /// The names on the addresses of a prefix, with those addresses; without what is trusted or parked within it, unless all
 /// of it is parked.
-fn on_net(store: &mut Store, asked: &Asked<'_>, net: IpNet) -> Result<Sharers, StoreError> {
+fn on_net(store: &mut Reader<'_>, asked: &Asked<'_>, net: IpNet) -> Result<Sharers, StoreError> {
     let is_parked = asked.is_parked_address(net.network());
     gather(
         |each| store.records_by_address_range(net.network(), net.broadcast(), MAX_SHARED + 1, each),
@@ -115,7 +115,7 @@ fn on_net(store: &mut Store, asked: &Asked<'_>, net: IpNet) -> Result<Sharers, S
 }
 
 /// The names with a record of one type that points at a name.
-fn pointing(store: &mut Store, name: &NameBuf, rrtype: RrType) -> Result<Sharers, StoreError> {
+fn pointing(store: &mut Reader<'_>, name: &NameBuf, rrtype: RrType) -> Result<Sharers, StoreError> {
     gather(
         |each| store.records_targeting_name(name.as_name(), MAX_SHARED + 1, each),
         |row| match &row.fact {
@@ -145,7 +145,7 @@ fn gather(
 
 /// Follows all registrable domains: one walk over the names counts, another offers.
 fn domains(
-    store: &mut Store,
+    store: &mut Reader<'_>,
     asked: &Asked<'_>,
     values: &Values<'_>,
     found: &mut Found,

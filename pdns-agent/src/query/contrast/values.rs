@@ -14,7 +14,7 @@ use crate::query::text::Text;
 use crate::rdata::Target;
 use crate::record::{FactBuf, StoredRecord};
 use crate::rr::RrType;
-use crate::store::{Store, StoreError};
+use crate::store::{Reader, StoreError};
 use crate::tag::TagSubject;
 use ipnet::IpNet;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
@@ -44,7 +44,10 @@ pub(super) struct Values<'a> {
 
 impl<'a> Values<'a> {
     /// The values of all that is asked about.
-    pub(super) fn collect(store: &mut Store, asked: &'a Asked<'a>) -> Result<Self, StoreError> {
+    pub(super) fn collect(
+        store: &mut Reader<'_>,
+        asked: &'a Asked<'a>,
+    ) -> Result<Self, StoreError> {
         let mut values = Self {
             of: BTreeMap::new(),
             parked: BTreeSet::new(),
@@ -104,7 +107,7 @@ impl<'a> Values<'a> {
     /// their CNAMEs.
     fn records(
         &mut self,
-        store: &mut Store,
+        store: &mut Reader<'_>,
         of: &BTreeMap<NameBuf, Threats<'a>>,
         admits: &dyn Fn(&StoredRecord) -> bool,
     ) -> Result<BTreeMap<NameBuf, Threats<'a>>, StoreError> {
@@ -131,7 +134,7 @@ impl<'a> Values<'a> {
     /// Follows CNAMEs to the addresses at their end.
     fn targets(
         &mut self,
-        store: &mut Store,
+        store: &mut Reader<'_>,
         mut due: BTreeMap<NameBuf, Threats<'a>>,
     ) -> Result<(), StoreError> {
         let leads_on = |row: &StoredRecord| row.address().is_some() || alias(row).is_some();
@@ -203,7 +206,7 @@ impl<'a> Values<'a> {
     }
 
     /// The name servers of the registrable domains that are values by now.
-    fn nameservers(&mut self, store: &mut Store) -> Result<(), StoreError> {
+    fn nameservers(&mut self, store: &mut Reader<'_>) -> Result<(), StoreError> {
         let mut domains: BTreeMap<NameBuf, Threats<'a>> = BTreeMap::new();
         for ((_, via), threats) in &self.of {
             if let TagSubject::Below(domain) = via {
@@ -217,7 +220,7 @@ impl<'a> Values<'a> {
     /// The names among the subjects, and those that the store has below their domains, in order.
     fn names(
         &mut self,
-        store: &mut Store,
+        store: &mut Reader<'_>,
         subjects: &[&TagSubject],
     ) -> Result<Vec<NameBuf>, StoreError> {
         let mut names = Smallest::new(MAX_NAMES);
@@ -255,7 +258,7 @@ pub(super) fn around(address: IpAddr) -> IpNet {
 /// the longest, where one lies below another. One walk over the names, or over a part of them when there
 /// is one domain alone.
 pub(super) fn each_below(
-    store: &mut Store,
+    store: &mut Reader<'_>,
     domains: &[&NameBuf],
     each: &mut dyn FnMut(Name<'_>, &str),
 ) -> Result<(), StoreError> {

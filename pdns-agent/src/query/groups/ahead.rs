@@ -5,7 +5,7 @@
 
 use super::{Grouping, Walk};
 use crate::observation::Seen;
-use crate::store::{NameTotals, Part, Store, StoreError};
+use crate::store::{NameTotals, Part, Reader, StoreError};
 use std::sync::mpsc;
 use std::thread;
 
@@ -27,7 +27,7 @@ pub(super) fn parts(grouping: &Grouping, walks: &[Walk]) -> Option<Vec<Part>> {
 
 /// Hands the names of each part to `each`, with the part's number, on a thread of its own.
 pub(super) fn each_part(
-    store: &mut Store,
+    store: &mut Reader<'_>,
     grouping: &Grouping,
     parts: &[Part],
     each: &mut (dyn FnMut(usize, &NameTotals) + Send),

@@ -8,7 +8,7 @@
 use super::tally::{EachGroup, Sums, tally as tally_each};
 use super::{Grouping, Keys, Totals, Walk};
 use crate::query::order::Smallest;
-use crate::store::{Store, StoreError};
+use crate::store::{Reader, StoreError};
 
 /// Bits of a hash that choose a slot: two million slots, 16 MB.
 const SLOT_BITS: u32 = 21;
@@ -18,7 +18,7 @@ const FIRST: (usize, usize) = (4, 8);
 
 /// Hands out groups, each at most once, among them the `wanted` that were counted most.
 pub(super) fn tally(
-    store: &mut Store,
+    store: &mut Reader<'_>,
     grouping: &Grouping,
     walks: &[Walk],
     wanted: usize,

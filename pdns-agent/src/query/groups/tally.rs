@@ -9,7 +9,7 @@ use super::key::{KeyRef, Keyed};
 use super::{By, Group, GroupKey, Grouping, Keys, Totals, Walk, ahead};
 use crate::hash::Router;
 use crate::query::DAY;
-use crate::store::{NameTotal, Store, StoreError};
+use crate::store::{NameTotal, Reader, StoreError};
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 
@@ -136,7 +136,7 @@ fn each_sorted(
 /// Hands out every group once, in no special order, holding at most about `most` of them. Only keys whose hash
 /// `admits` lets through are added up; the totals are of all rows.
 pub(super) fn tally(
-    store: &mut Store,
+    store: &mut Reader<'_>,
     grouping: &Grouping,
     walks: &[Walk],
     most: usize,

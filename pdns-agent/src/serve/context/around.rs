@@ -8,7 +8,7 @@ use crate::query::{
     By, Extent, Filter, Group, GroupKey, GroupSort, Grouping, Subject, groups, on_addresses,
 };
 use crate::record::StoredRecord;
-use crate::store::{Kind, Store, StoreError};
+use crate::store::{Kind, Reader, StoreError};
 use ipnet::IpNet;
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
@@ -67,7 +67,7 @@ pub(super) fn prefixes(rows: &[StoredRecord]) -> Vec<IpNet> {
 
 /// The newest names in a prefix, without those that `is_own` says belong to the subject itself.
 pub(super) fn in_prefix(
-    store: &mut Store,
+    store: &mut Reader<'_>,
     net: IpNet,
     is_own: &dyn Fn(&StoredRecord) -> bool,
 ) -> Result<Around, StoreError> {
@@ -102,7 +102,7 @@ pub(super) fn in_prefix(
 /// The newest names below the registrable domain of a name, without the name itself, which `has_records` or has not;
 /// `None` for a public suffix.
 pub(super) fn under_domain(
-    store: &mut Store,
+    store: &mut Reader<'_>,
     name: Name<'_>,
     has_records: bool,
 ) -> Result<Option<Around>, StoreError> {
@@ -117,11 +117,11 @@ pub(super) fn under_domain(
 }
 
 /// The newest names below a name.
-pub(super) fn below(store: &mut Store, apex: NameBuf) -> Result<Around, StoreError> {
+pub(super) fn below(store: &mut Reader<'_>, apex: NameBuf) -> Result<Around, StoreError> {
     newest_below(store, apex, ALONE)
 }
 
-fn newest_below(store: &mut Store, apex: NameBuf, most: usize) -> Result<Around, StoreError> {
+fn newest_below(store: &mut Reader<'_>, apex: NameBuf, most: usize) -> Result<Around, StoreError> {
     let mut rows = 0;
     for part in store.parts(Some(apex.as_name())) {
         rows += u64::from(store.rows_in(Kind::Record, part)?);
@@ -150,7 +150,7 @@ fn newest_below(store: &mut Store, apex: NameBuf, most: usize) -> Result<Around,
 }
 
 /// Gives each neighbour its address that was seen last, unless they have too many records to read.
-fn addresses(store: &mut Store, neighbours: &mut [Neighbour]) -> Result<(), StoreError> {
+fn addresses(store: &mut Reader<'_>, neighbours: &mut [Neighbour]) -> Result<(), StoreError> {
     let names: Vec<NameBuf> = neighbours.iter().map(|one| one.name.clone()).collect();
     let mut latest: HashMap<NameBuf, (u32, IpAddr)> = HashMap::new();
     let mut read = 0;

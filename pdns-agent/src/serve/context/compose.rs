@@ -16,7 +16,7 @@ use crate::query::{Cursor, Subject, TagSet, is_overridden, near, net_of};
 use crate::record::StoredRecord;
 use crate::render::percent;
 use crate::serve::answer::Out;
-use crate::store::{MAX_HISTORY, Store, StoreError};
+use crate::store::{MAX_HISTORY, Reader, StoreError};
 use crate::tag::{Tag, TagEvent, TagKind, TagSubject};
 use std::net::IpAddr;
 use std::ops::ControlFlow;
@@ -41,7 +41,7 @@ pub(super) struct Visit {
 
 /// Makes the page of a subject.
 pub(super) fn context(
-    store: &mut Store,
+    store: &mut Reader<'_>,
     visit: Visit,
     tags: &TagSet,
     hunt: Option<&HuntUrl>,
@@ -98,7 +98,7 @@ pub(super) fn context(
 
 /// Makes a page of one section.
 pub(super) fn section(
-    store: &mut Store,
+    store: &mut Reader<'_>,
     subject: &Subject,
     section: Section,
     after: Option<Cursor>,
@@ -130,7 +130,7 @@ pub(super) fn section(
 }
 
 /// Makes the start page.
-pub(super) fn start(store: &mut Store) -> Result<Start, StoreError> {
+pub(super) fn start(store: &mut Reader<'_>) -> Result<Start, StoreError> {
     let summary = store.summary()?;
     let mut latest = Vec::new();
     store.tag_history(&mut |event| {
@@ -164,7 +164,7 @@ fn title(subject: &Subject, section: Section) -> &'static str {
 
 /// The tables that have rows.
 fn sections(
-    store: &mut Store,
+    store: &mut Reader<'_>,
     subject: &Subject,
     rows: [&Reading; 3],
     axis: &Axis,
@@ -197,7 +197,7 @@ fn sections(
 
 /// What lies around the subject.
 fn surroundings(
-    store: &mut Store,
+    store: &mut Reader<'_>,
     subject: &Subject,
     records: &Reading,
 ) -> Result<Vec<Around>, StoreError> {
@@ -279,7 +279,10 @@ fn applying<'t>(subject: &Subject, tags: &'t TagSet) -> Vec<&'t Tag> {
 }
 
 /// The latest changes of the tags that hold for the subject, and what is missing of them.
-fn history(store: &mut Store, own: &[TagSubject]) -> Result<(Vec<TagEvent>, String), StoreError> {
+fn history(
+    store: &mut Reader<'_>,
+    own: &[TagSubject],
+) -> Result<(Vec<TagEvent>, String), StoreError> {
     let (mut found, mut count) = (Vec::new(), 0_u64);
     if own.is_empty() {
         return Ok((found, String::new()));

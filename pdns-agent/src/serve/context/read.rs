@@ -9,7 +9,7 @@ use crate::name::NameBuf;
 use crate::query::{Cursor, Extent, Pager, Subject, on_addresses};
 use crate::record::StoredRecord;
 use crate::serve::answer::{Halt, Out};
-use crate::store::{Store, StoreError};
+use crate::store::{Reader, StoreError};
 use std::collections::{BTreeSet, HashSet};
 use std::fmt::Write as _;
 use std::net::IpAddr;
@@ -90,7 +90,7 @@ pub(super) enum Depth {
 
 /// The rows of one section.
 pub(super) fn section(
-    store: &mut Store,
+    store: &mut Reader<'_>,
     subject: &Subject,
     section: Section,
     depth: Depth,
@@ -127,7 +127,7 @@ pub(super) fn section(
 
 /// The records of an address's name for reverse look-ups.
 pub(super) fn reverse(
-    store: &mut Store,
+    store: &mut Reader<'_>,
     address: IpAddr,
     out: &Out,
 ) -> Result<Reading, StoreError> {

@@ -6,7 +6,7 @@
 use crate::name::{Name, NameBuf, suffix};
 use crate::record::FactBuf;
 use crate::rr::RrType;
-use crate::store::{Store, StoreError};
+use crate::store::{Reader, StoreError};
 use std::collections::HashMap;
 use std::ops::ControlFlow;
 
@@ -19,7 +19,11 @@ pub(super) struct Apexes(HashMap<NameBuf, bool>);
 
 impl Apexes {
     /// Asks what is needed for these names, all at once.
-    pub(super) fn learn(&mut self, store: &mut Store, names: &[NameBuf]) -> Result<(), StoreError> {
+    pub(super) fn learn(
+        &mut self,
+        store: &mut Reader<'_>,
+        names: &[NameBuf],
+    ) -> Result<(), StoreError> {
         if self.0.len() > MOST {
             self.0.clear();
         }

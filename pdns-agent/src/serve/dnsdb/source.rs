@@ -15,7 +15,7 @@ use crate::record::{FactBuf, StoredRecord};
 use crate::rr::RrType;
 use crate::serve::answer::Out;
 use crate::serve::refusal::Refusal;
-use crate::store::{Kind, Store, StoreError};
+use crate::store::{Kind, Reader, StoreError};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::ops::ControlFlow;
@@ -33,7 +33,7 @@ type Flow = Result<ControlFlow<End>, StoreError>;
 /// # Errors
 /// The store's, after the client was told.
 pub(super) fn run(
-    store: &mut Store,
+    store: &mut Reader<'_>,
     request: &Request,
     frame: Frame,
     out: &mut Out,
@@ -94,7 +94,7 @@ struct Zones<'r> {
 
 impl Shape<'_> {
     /// Asks what is needed for these names.
-    fn learn(&mut self, store: &mut Store, names: &[NameBuf]) -> Result<(), StoreError> {
+    fn learn(&mut self, store: &mut Reader<'_>, names: &[NameBuf]) -> Result<(), StoreError> {
         match self {
             Self::Sets(zones) if zones.needed => zones.apexes.learn(store, names),
             _ => Ok(()),
@@ -172,7 +172,7 @@ impl Owned {
 
 /// Results of owner and type, in order of the names' text, then of the types' numbers.
 fn sets(
-    store: &mut Store,
+    store: &mut Reader<'_>,
     names: &Walk,
     pattern: Option<&Pattern>,
     types: Types,
@@ -232,7 +232,7 @@ enum By<'r> {
 }
 
 /// Single records, latest seen first.
-fn records(store: &mut Store, request: &Request, by: &By<'_>, sink: &mut Sink<'_>) -> Flow {
+fn records(store: &mut Reader<'_>, request: &Request, by: &By<'_>, sink: &mut Sink<'_>) -> Flow {
     let mut pager = Pager::new(None, sink.wanted());
     let mut flow = ControlFlow::Continue(());
     let mut take = |row: StoredRecord| {
@@ -297,7 +297,7 @@ fn matches(by: &By<'_>, rdata: Rdata<'_>) -> bool {
 
 /// Records with these octets as RDATA, by every way that the store may have filed them.
 fn by_octets(
-    store: &mut Store,
+    store: &mut Reader<'_>,
     octets: &[u8],
     take: &mut dyn FnMut(StoredRecord) -> ControlFlow<()>,
 ) -> Result<(), StoreError> {
@@ -329,7 +329,7 @@ struct Found {
 
 /// RDATA by pattern, each once, whatever has it; by type and text.
 fn found_rdata(
-    store: &mut Store,
+    store: &mut Reader<'_>,
     request: &Request,
     pattern: &Pattern,
     sink: &mut Sink<'_>,

@@ -9,7 +9,7 @@ use crate::store::layout::keys::{Buckets, FIRST_BITS, Kind, LOG, LOG_STRIDE, Poi
 use crate::store::read::scan::Part;
 use crate::store::redis::client::Pipeline;
 use crate::store::redis::reply;
-use crate::store::{Store, StoreError};
+use crate::store::{Reader, StoreError};
 use redis::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -154,7 +154,7 @@ pub(crate) struct AskedEntries {
     questions: Vec<(usize, u32)>,
 }
 
-impl Store {
+impl Reader<'_> {
     /// Where the parts of these partitions end, in their order.
     pub(crate) fn metas(
         &mut self,
@@ -166,7 +166,7 @@ impl Store {
         for &partition in &partitions {
             self.pack_meta(&mut packed, kind, partition);
         }
-        let replies = partitions.iter().zip(self.client.call(&packed)?);
+        let replies = partitions.iter().zip(self.store.client.call(&packed)?);
         let metas: Vec<Meta> = replies
             .map(|(&partition, reply)| self.read_meta(kind, partition, reply))
             .collect::<Result<_, _>>()?;
@@ -183,16 +183,16 @@ impl Store {
 
     /// Reads where a part ends. Only a partition that was never marked may say nothing.
     fn read_meta(&self, kind: Kind, partition: u8, reply: Value) -> Result<Meta, StoreError> {
-        let key = self.keys.meta(partition, kind);
+        let key = self.store.keys.meta(partition, kind);
         match Meta::read(reply, &key)? {
             Some(meta) => Ok(meta),
-            None if self.schema.is_marked => Err(StoreError::damaged(&key)),
+            None if self.store.schema.is_marked => Err(StoreError::damaged(&key)),
             None => Ok(Meta::NONE),
         }
     }
 
     fn pack_meta(&self, packed: &mut Pipeline, kind: Kind, partition: u8) {
-        let key = self.keys.meta(partition, kind);
+        let key = self.store.keys.meta(partition, kind);
         packed.begin(2 + META.len()).arg("HMGET").arg(key);
         for field in META {
             packed.arg(field);
@@ -207,7 +207,7 @@ impl Store {
         known: Known,
     ) -> Result<Vec<Buckets>, StoreError> {
         let places = partitions.clone().into_iter().map(|partition| (kind, partition));
-        let mut remembered = places.clone().map(|place| self.buckets.get(&place).copied());
+        let mut remembered = places.clone().map(|place| self.store.buckets.get(&place).copied());
         if known == Known::IfAny
             && let Some(buckets) = remembered.by_ref().collect::<Option<Vec<Buckets>>>()
         {
@@ -215,7 +215,7 @@ impl Store {
         }
         let metas = self.metas(kind, partitions)?;
         let buckets: Vec<Buckets> = metas.iter().map(|meta| meta.buckets).collect();
-        self.buckets.extend(places.zip(buckets.iter().copied()));
+        self.store.buckets.extend(places.zip(buckets.iter().copied()));
         Ok(buckets)
     }
 
@@ -227,37 +227,37 @@ impl Store {
         kinds: &[Kind],
         mut also: Pipeline,
     ) -> Result<(Vec<Option<Entry>>, Vec<Value>), StoreError> {
-        let Place { partition, hash } = self.router.place(name);
+        let Place { partition, hash } = self.store.router.place(name);
         let mut entries: Vec<Option<Entry>> = kinds.iter().map(|_| None).collect();
         let mut due: Vec<usize> = (0..kinds.len()).collect();
         let (mut other, mut absent) = (Vec::new(), Vec::new());
         loop {
             let count = also.len();
             let mut packed = std::mem::take(&mut also);
-            let known = |kind: Kind| self.buckets.get(&(kind, partition)).copied();
+            let known = |kind: Kind| self.store.buckets.get(&(kind, partition)).copied();
             let asked: Vec<(usize, Kind, Option<Buckets>)> = due
                 .drain(..)
                 .filter_map(|at| kinds.get(at).map(|&kind| (at, kind, known(kind))))
                 .collect();
             for &(_, kind, buckets) in &asked {
                 if let Some(buckets) = buckets {
-                    let key = self.keys.bucket(partition, kind, buckets.of(low24(hash)));
+                    let key = self.store.keys.bucket(partition, kind, buckets.of(low24(hash)));
                     packed.command(&[b"HGET", key.as_bytes(), &hash.to_be_bytes()]);
                 }
                 self.pack_meta(&mut packed, kind, partition);
             }
-            let mut replies = self.client.call(&packed)?.into_iter();
+            let mut replies = self.store.client.call(&packed)?.into_iter();
             other.extend(replies.by_ref().take(count));
             for (at, kind, before) in asked {
                 let mut next = || replies.next().ok_or(StoreError::Reply);
                 let value = before.map(|_| reply::maybe_octets(next()?)).transpose()?.flatten();
                 let meta = self.read_meta(kind, partition, next()?)?;
                 let buckets = meta.buckets;
-                self.buckets.insert((kind, partition), buckets);
+                self.store.buckets.insert((kind, partition), buckets);
                 match (value, before, entries.get_mut(at)) {
                     // The name was there before its partition was asked where it ends.
                     (Some(_), ..) if meta.rows == 0 => {
-                        return Err(StoreError::damaged(&self.keys.meta(partition, kind)));
+                        return Err(StoreError::damaged(&self.store.keys.meta(partition, kind)));
                     }
                     (Some(value), Some(before), Some(slot)) => {
                         let bucket = before.of(low24(hash));
@@ -288,7 +288,7 @@ impl Store {
         names: &[NameBuf],
     ) -> Result<Vec<Option<Entry>>, StoreError> {
         let places: Vec<Place> =
-            names.iter().map(|name| self.router.place(name.as_name())).collect();
+            names.iter().map(|name| self.store.router.place(name.as_name())).collect();
         let mut entries: Vec<Option<Entry>> = places.iter().map(|_| None).collect();
         let mut wanted: Vec<usize> = (0..names.len()).collect();
         let mut known = Known::IfAny;
@@ -319,11 +319,11 @@ impl Store {
                 let Some(place) = places.get(at) else { continue };
                 let bits = low24(place.hash);
                 let bucket = now.get(&place.partition).map_or(0, |buckets| buckets.of(bits));
-                let key = self.keys.bucket(place.partition, kind, bucket);
+                let key = self.store.keys.bucket(place.partition, kind, bucket);
                 packed.command(&[b"HGET", key.as_bytes(), &place.hash.to_be_bytes()]);
             }
             let mut missing = Vec::new();
-            for (at, value) in wanted.into_iter().zip(self.client.call(&packed)?) {
+            for (at, value) in wanted.into_iter().zip(self.store.client.call(&packed)?) {
                 match (reply::maybe_octets(value)?, places.get(at), entries.get_mut(at)) {
                     (Some(value), Some(place), Some(slot)) => {
                         let (partition, hash) = (place.partition, place.hash);
@@ -378,7 +378,8 @@ impl Store {
         let wanted = partitions.filter_map(|pointers| {
             let partition = pointers.first()?.partition();
             // A guess that is wrong costs a second question.
-            let buckets = self.buckets.get(&(kind, partition)).copied().unwrap_or(Buckets::FIRST);
+            let buckets =
+                self.store.buckets.get(&(kind, partition)).copied().unwrap_or(Buckets::FIRST);
             let bits = pointers.iter().map(|pointer| (pointer.bits(), false)).collect();
             Some(Wanted { partition, buckets, bits })
         });
@@ -394,12 +395,12 @@ impl Store {
             indices.sort_unstable();
             indices.dedup();
             for index in indices {
-                let key = self.keys.bucket(*partition, missing.kind, index);
+                let key = self.store.keys.bucket(*partition, missing.kind, index);
                 packed.command(&[b"HGETALL", key.as_bytes()]);
                 questions.push((at, index));
             }
         }
-        self.client.send(&packed)?;
+        self.store.client.send(&packed)?;
         Ok(AskedEntries { missing, questions })
     }
 
@@ -410,13 +411,13 @@ impl Store {
         each: EachEntry<'_>,
     ) -> Result<Missing, StoreError> {
         let AskedEntries { mut missing, questions } = asked;
-        let (keys, kind) = (self.keys.clone(), missing.kind);
+        let (keys, kind) = (self.store.keys.clone(), missing.kind);
         let partitions: Vec<u8> = missing.wanted.iter().map(|wanted| wanted.partition).collect();
         let key = |question: usize| {
             let (at, index) = questions.get(question).copied().unwrap_or_default();
             keys.bucket(partitions.get(at).copied().unwrap_or(0), kind, index)
         };
-        self.client.pairs(questions.len(), &key, &mut |question, field, value| {
+        self.store.client.pairs(questions.len(), &key, &mut |question, field, value| {
             let (at, bucket) = questions.get(question).copied().ok_or(StoreError::Reply)?;
             let wanted = missing.wanted.get_mut(at);
             let Wanted { partition, bits, .. } = wanted.ok_or(StoreError::Reply)?;
@@ -470,12 +471,12 @@ impl Store {
 
     /// Passes over what was asked for.
     pub(crate) fn skip_entries(&mut self, asked: &AskedEntries) -> Result<(), StoreError> {
-        let (keys, missing) = (self.keys.clone(), &asked.missing);
+        let (keys, missing) = (self.store.keys.clone(), &asked.missing);
         let key = |question: usize| {
             let (at, index) = asked.questions.get(question).copied().unwrap_or_default();
             let partition = missing.wanted.get(at).map_or(0, |wanted| wanted.partition);
             keys.bucket(partition, missing.kind, index)
         };
-        self.client.pairs(asked.questions.len(), &key, &mut |_, _, _| Ok(()))
+        self.store.client.pairs(asked.questions.len(), &key, &mut |_, _, _| Ok(()))
     }
 }

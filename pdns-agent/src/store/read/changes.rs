@@ -8,7 +8,7 @@ use crate::store::layout::keys::{Kind, LOG, Pointer, ROW, ROWS};
 use crate::store::read::scan::Handle;
 use crate::store::redis::client::Pipeline;
 use crate::store::redis::reply;
-use crate::store::{Store, StoreError};
+use crate::store::{Reader, StoreError};
 use std::ops::ControlFlow;
 
 /// Blocks fetched in one pipeline: half a megabyte.
@@ -82,13 +82,13 @@ impl Ends {
     }
 }
 
-impl Store {
+impl Reader<'_> {
     /// Where names and records end now.
     ///
     /// # Errors
     /// When Redis does not answer.
     pub fn ends(&mut self) -> Result<Ends, StoreError> {
-        let partitions: Vec<u8> = self.partitions().collect();
+        let partitions: Vec<u8> = self.store.partitions().collect();
         let metas = self.metas(Kind::Record, partitions)?.into_iter();
         let end = |meta: crate::store::read::buckets::Meta| End {
             rows: meta.rows,
@@ -109,7 +109,8 @@ impl Store {
         until: &Ends,
         each: &mut dyn FnMut(&[u8]) -> ControlFlow<()>,
     ) -> Result<(), StoreError> {
-        let key = |store: &Self, partition, block| store.keys.log(partition, Kind::Record, block);
+        let key =
+            |store: &Self, partition, block| store.store.keys.log(partition, Kind::Record, block);
         for pieces in from.names(until).chunks(BLOCKS) {
             for octets in self.pieces(pieces, 1, &key)? {
                 // A block that was closed for want of room ends in NULs.
@@ -122,7 +123,7 @@ impl Store {
         Ok(())
     }
 
-    /// The records that were added between two moments, to be given to [`Store::resolve`].
+    /// The records that were added between two moments, to be given to [`Reader::resolve`].
     ///
     /// # Errors
     /// When Redis does not answer.
@@ -133,7 +134,7 @@ impl Store {
         each: &mut dyn FnMut(Handle) -> ControlFlow<()>,
     ) -> Result<(), StoreError> {
         let kind = Kind::Record;
-        let key = |store: &Self, partition, block| store.keys.rows(partition, kind, block);
+        let key = |store: &Self, partition, block| store.store.keys.rows(partition, kind, block);
         for pieces in from.rows(until).chunks(BLOCKS) {
             let found = self.pieces(pieces, ROW, &key)?;
             for (octets, &(partition, block, start, _)) in found.iter().zip(pieces) {
@@ -164,7 +165,7 @@ impl Store {
             let (from, to) = (from.to_string(), to.to_string());
             packed.command(&[b"GETRANGE", key.as_bytes(), from.as_bytes(), to.as_bytes()]);
         }
-        let answers = pieces.iter().zip(self.client.call(&packed)?);
+        let answers = pieces.iter().zip(self.store.client.call(&packed)?);
         answers
             .map(|(&(partition, block, start, end), answer)| {
                 let octets = reply::octets(answer)?;

@@ -9,11 +9,11 @@ use crate::store::read::buckets::Meta;
 use crate::store::read::scan::{Part, lines};
 use crate::store::redis::client::Pipeline;
 use crate::store::redis::reply;
-use crate::store::{Store, StoreError};
+use crate::store::{Reader, StoreError};
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
-impl Store {
+impl Reader<'_> {
     /// Makes sure that partitions of a store from an earlier version, which say nothing or that they hold nothing, hold nothing.
     /// Where all are marked they say so, and what they say is checked.
     ///
@@ -24,17 +24,19 @@ impl Store {
         kind: Kind,
         partitions: &[u8],
     ) -> Result<(), StoreError> {
-        if self.schema.is_marked {
+        if self.store.schema.is_marked {
             return Ok(());
         }
         let mut packed = Pipeline::default();
         for &partition in partitions {
-            for key in [self.keys.log(partition, kind, 0), self.keys.rows(partition, kind, 0)] {
+            for key in
+                [self.store.keys.log(partition, kind, 0), self.store.keys.rows(partition, kind, 0)]
+            {
                 packed.command(&[b"GETRANGE", key.as_bytes(), b"0", b"0"]);
             }
         }
         let mut found = Vec::new();
-        for (at, answer) in self.client.call(&packed)?.into_iter().enumerate() {
+        for (at, answer) in self.store.client.call(&packed)?.into_iter().enumerate() {
             if !reply::octets(answer)?.is_empty() {
                 found.extend(partitions.get(at / 2).copied());
             }
@@ -42,8 +44,9 @@ impl Store {
         found.dedup();
         for partition in found {
             // The first batch may have come in between.
-            let key = self.keys.meta(partition, kind);
-            let rows = reply::maybe_octets(self.client.ask(&[b"HGET", key.as_bytes(), b"r"])?)?;
+            let key = self.store.keys.meta(partition, kind);
+            let rows =
+                reply::maybe_octets(self.store.client.ask(&[b"HGET", key.as_bytes(), b"r"])?)?;
             if rows.is_none_or(|rows| rows == b"0") {
                 return Err(StoreError::damaged(&key));
             }
@@ -79,7 +82,9 @@ impl Store {
                 continue;
             }
             return match absent.first() {
-                Some(&index) => Err(StoreError::damaged(&self.keys.bucket(partition, kind, index))),
+                Some(&index) => {
+                    Err(StoreError::damaged(&self.store.keys.bucket(partition, kind, index)))
+                }
                 None => Ok(()),
             };
         }
@@ -108,9 +113,9 @@ impl Store {
         meta: &Meta,
     ) -> Result<BTreeSet<u32>, StoreError> {
         let keys = self.log_blocks(kind, partition, meta);
-        let hasher = self.router.hasher().clone();
+        let hasher = self.store.router.hasher().clone();
         let mut indices = BTreeSet::new();
-        self.client.blocks(&keys, LOG as usize, &mut |_, block| {
+        self.store.client.blocks(&keys, LOG as usize, &mut |_, block| {
             let names = lines(block).split(|&octet| octet == b'\n').filter(|line| !line.is_empty());
             indices.extend(names.map(|line| meta.buckets.of(low24(hasher.octets(line)))));
             ControlFlow::Continue(())

@@ -13,7 +13,7 @@ use crate::store::read::pointers::{PointerReader, Wanted};
 use crate::store::read::rows::{Found, Owner, PAGE};
 use crate::store::redis::client::Pipeline;
 use crate::store::redis::reply;
-use crate::store::{Store, StoreError};
+use crate::store::{Reader, StoreError};
 use redis::Value;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::ControlFlow;
@@ -64,7 +64,7 @@ impl Upper {
     }
 }
 
-impl Store {
+impl Reader<'_> {
     /// Asks for a name, with one question where that suffices, so that its records, its negative answers (if they are
     /// wanted) and those that point at it are then not far.
     ///
@@ -75,7 +75,7 @@ impl Store {
         name: Name<'_>,
         negative: bool,
     ) -> Result<NameLookup, StoreError> {
-        let node = node(Posting::name(name, &self.keys, &self.router));
+        let node = node(Posting::name(name, &self.store.keys, &self.store.router));
         let mut packed = Pipeline::default();
         pack_set(&mut packed, &node, b"0");
         let kinds = [Kind::Record, Kind::Negative];
@@ -90,7 +90,7 @@ impl Store {
     /// The records of a name that was asked for.
     ///
     /// # Errors
-    /// As [`Store::lookup_name`].
+    /// As [`Reader::lookup_name`].
     pub fn own_records(&mut self, about: &NameLookup, each: Each<'_>) -> Result<(), StoreError> {
         self.rows_of(Kind::Record, about.name.as_name(), about.record.as_ref(), each)
     }
@@ -98,7 +98,7 @@ impl Store {
     /// The negative answers to questions for a name that was asked for.
     ///
     /// # Errors
-    /// As [`Store::lookup_name`].
+    /// As [`Reader::lookup_name`].
     pub fn own_negatives(&mut self, about: &NameLookup, each: Each<'_>) -> Result<(), StoreError> {
         self.rows_of(Kind::Negative, about.name.as_name(), about.negative.as_ref(), each)
     }
@@ -107,7 +107,7 @@ impl Store {
     /// to break after `most` rows, no more are asked for ahead.
     ///
     /// # Errors
-    /// As [`Store::lookup_name`].
+    /// As [`Reader::lookup_name`].
     pub fn records_targeting(
         &mut self,
         about: &NameLookup,
@@ -127,7 +127,7 @@ impl Store {
     /// The records of one owner name.
     ///
     /// # Errors
-    /// As [`Store::lookup_name`].
+    /// As [`Reader::lookup_name`].
     pub fn records_by_name(&mut self, name: Name<'_>, each: Each<'_>) -> Result<(), StoreError> {
         self.all_of(Kind::Record, name, each)
     }
@@ -135,7 +135,7 @@ impl Store {
     /// The negative answers to questions for one name.
     ///
     /// # Errors
-    /// As [`Store::lookup_name`].
+    /// As [`Reader::lookup_name`].
     pub fn negatives_by_name(&mut self, name: Name<'_>, each: Each<'_>) -> Result<(), StoreError> {
         self.all_of(Kind::Negative, name, each)
     }
@@ -150,7 +150,7 @@ impl Store {
     /// order. For a search that found many, which would otherwise ask for each on its own.
     ///
     /// # Errors
-    /// As [`Store::lookup_name`].
+    /// As [`Reader::lookup_name`].
     pub fn records_by_names(
         &mut self,
         names: &[NameBuf],
@@ -208,17 +208,17 @@ impl Store {
         Ok(())
     }
 
-    /// As [`Store::records_targeting`], of a name of which nothing else is asked.
+    /// As [`Reader::records_targeting`], of a name of which nothing else is asked.
     ///
     /// # Errors
-    /// As [`Store::lookup_name`].
+    /// As [`Reader::lookup_name`].
     pub fn records_targeting_name(
         &mut self,
         name: Name<'_>,
         most: usize,
         each: Each<'_>,
     ) -> Result<(), StoreError> {
-        let node = node(Posting::name(name, &self.keys, &self.router));
+        let node = node(Posting::name(name, &self.store.keys, &self.store.router));
         let matches = points_at(name);
         let wanted = Wanted { matches: &matches, long: rdata::may_point_at_name, most };
         self.gather(vec![node], PointerReader::new(wanted, each))
@@ -228,7 +228,7 @@ impl Store {
     /// `most` rows, no more are asked for ahead.
     ///
     /// # Errors
-    /// As [`Store::lookup_name`].
+    /// As [`Reader::lookup_name`].
     pub fn records_by_address_range(
         &mut self,
         from: IpAddr,
@@ -246,9 +246,9 @@ impl Store {
     /// The records with exactly these octets as RDATA, of types that name neither host nor address.
     ///
     /// # Errors
-    /// As [`Store::lookup_name`].
+    /// As [`Reader::lookup_name`].
     pub fn records_by_rdata(&mut self, octets: &[u8], each: Each<'_>) -> Result<(), StoreError> {
-        let posting = Posting::octets(octets, &self.keys, &self.router);
+        let posting = Posting::octets(octets, &self.store.keys, &self.store.router);
         let matches = |rdata: Rdata<'_>| rdata.octets == octets;
         let wanted = Wanted { matches: &matches, long: |_| true, most: usize::MAX };
         self.gather(vec![node(posting)], PointerReader::new(wanted, each))
@@ -282,7 +282,7 @@ impl Store {
         let wanted = Wanted { matches: &matches, long: |_| false, most };
         let mut gather = PointerReader::new(wanted, each);
         if from == to {
-            let posting = Posting::v4(from, &self.keys);
+            let posting = Posting::v4(from, &self.store.keys);
             return self.gather(vec![node(posting)], gather);
         }
         let nets: Vec<u32> = (from.to_bits() >> 16..=to.to_bits() >> 16).collect();
@@ -292,7 +292,7 @@ impl Store {
                 let low = from.to_bits().max(net << 16) & 0xffff;
                 let high = to.to_bits().min(net << 16 | 0xffff) & 0xffff;
                 let upper = Upper::Range(low.into(), high.into());
-                Node { key: self.keys.v4(net), levels: V4_LEVELS, upper }
+                Node { key: self.store.keys.v4(net), levels: V4_LEVELS, upper }
             });
             let nodes = nodes.collect();
             if self.walk(nodes, &mut gather)?.is_break() {
@@ -316,7 +316,7 @@ impl Store {
         let wanted = Wanted { matches: &matches, long: |_| false, most };
         let mut gather = PointerReader::new(wanted, each);
         if from == to {
-            let posting = Posting::v6(from, &self.keys, &self.router);
+            let posting = Posting::v6(from, &self.store.keys, &self.store.router);
             return self.gather(vec![node(posting)], gather);
         }
         let net = |address: Ipv6Addr| u64::try_from(address.to_bits() >> 80).unwrap_or(0);
@@ -330,7 +330,8 @@ impl Store {
         };
         // One after the other: a store may have millions of /48.
         for octet in directories {
-            let members = self.client.ask(&[b"SMEMBERS", self.keys.v6_nets(octet).as_bytes()])?;
+            let members =
+                self.store.client.ask(&[b"SMEMBERS", self.store.keys.v6_nets(octet).as_bytes()])?;
             let mut nets: Vec<u64> = reply::list(members)?
                 .iter()
                 .filter_map(|member| u64::try_from(reply::integer(member).ok()?).ok())
@@ -339,7 +340,7 @@ impl Store {
             nets.sort_unstable();
             for nets in nets.chunks(SETS) {
                 let nodes = nets.iter().map(|&net| Node {
-                    key: self.keys.v6(net),
+                    key: self.store.keys.v6(net),
                     levels: HASH_LEVELS,
                     upper: Upper::Any,
                 });
@@ -379,7 +380,7 @@ impl Store {
             for node in &batch {
                 pack_set(&mut packed, node, b"0");
             }
-            let answers = self.client.call(&packed)?;
+            let answers = self.store.client.call(&packed)?;
             for (node, answer) in batch.into_iter().zip(answers) {
                 match self.members(&node, answer, gather)? {
                     Members::Break => return Ok(ControlFlow::Break(())),
@@ -430,7 +431,7 @@ impl Store {
             }
             let mut packed = Pipeline::default();
             pack_set(&mut packed, node, &cursor);
-            answer = self.client.call(&packed)?.pop().ok_or(StoreError::Reply)?;
+            answer = self.store.client.call(&packed)?.pop().ok_or(StoreError::Reply)?;
         }
     }
 }

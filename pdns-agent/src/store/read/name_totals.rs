@@ -17,7 +17,7 @@ use crate::store::read::buckets::Meta;
 use crate::store::read::lookup::Each;
 use crate::store::read::rows::PAGE;
 use crate::store::read::scan::{DAY, Part, lines};
-use crate::store::{Store, StoreError};
+use crate::store::{Reader, StoreError};
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::ops::ControlFlow;
@@ -139,7 +139,7 @@ impl Hasher for MulHasher {
     }
 }
 
-impl Store {
+impl Reader<'_> {
     /// How often the names of each slot were counted, in no special order, of the rows that `admits` lets through by what
     /// they tell. `each` answers how often a slot must have been counted from now on to be worth telling; whether any was
     /// not told.
@@ -187,7 +187,7 @@ impl Store {
     /// The records of all names of these slots, name by name.
     ///
     /// # Errors
-    /// As [`Store::records_by_name`].
+    /// As [`Reader::records_by_name`].
     pub fn records_by_slots(
         &mut self,
         slots: &[HashSlot],
@@ -314,7 +314,7 @@ impl Store {
         }
         if !rest.is_empty() {
             // Each row that was read has a name in the log.
-            return Err(StoreError::damaged(&self.keys.meta(part.0, kind)));
+            return Err(StoreError::damaged(&self.store.keys.meta(part.0, kind)));
         }
         drop((rows, lines));
         let mut owners = NameTotals { text, sums, asked: Vec::new() };
@@ -346,11 +346,11 @@ impl Store {
         }
         let meta = self.meta(kind, part)?;
         let keys = self.log_blocks(kind, part.0, &meta);
-        let hasher = self.router.hasher().clone();
+        let hasher = self.store.router.hasher().clone();
         let length = meta.block as usize * LOG as usize + meta.offset as usize;
         let count = usize::try_from(meta.names).unwrap_or(0).min(length);
         let mut names = Names { text: try_with_capacity(length), lines: try_with_capacity(count) };
-        self.client.blocks(&keys, LOG as usize, &mut |_, block| {
+        self.store.client.blocks(&keys, LOG as usize, &mut |_, block| {
             for line in lines(block).split_inclusive(|&octet| octet == b'\n') {
                 let bits = low24(hasher.octets(line.strip_suffix(b"\n").unwrap_or(line)));
                 let (word, bit) = sieve_of(bits);
@@ -436,7 +436,7 @@ impl Store {
     ) -> Result<(), StoreError> {
         let keys = self.row_blocks(kind, part.0, meta);
         let mut left = meta.rows as usize;
-        self.client.blocks(&keys, ROWS as usize * ROW, &mut |_, block| {
+        self.store.client.blocks(&keys, ROWS as usize * ROW, &mut |_, block| {
             let rows = block.as_chunks::<ROW>().0.iter().take(left.min(ROWS as usize));
             left -= rows.len();
             for row in rows {

@@ -14,7 +14,7 @@ use crate::store::layout::keys::{Kind, Pointer};
 use crate::store::read::buckets::{AskedEntries, Entry, EntryRef, Missing};
 use crate::store::read::lookup::Each;
 use crate::store::read::rows::{AskedRows, Fetched, Found, NAME_GUESS, Owner, PAGE};
-use crate::store::{Store, StoreError};
+use crate::store::{Reader, StoreError};
 use std::collections::{HashSet, VecDeque};
 use std::ops::ControlFlow;
 
@@ -107,7 +107,7 @@ impl<'a> PointerReader<'a> {
     }
 }
 
-impl Store {
+impl Reader<'_> {
     /// Hands out the matching records of the names that are due.
     pub(in crate::store) fn follow_pending(
         &mut self,
@@ -118,7 +118,7 @@ impl Store {
         let flow = self.emit(&due, gather);
         if flow.is_err() {
             // There may be replies that nobody reads.
-            self.client.disconnect();
+            self.store.client.disconnect();
         }
         flow
     }
@@ -189,7 +189,7 @@ impl Store {
         found: &mut Vec<Found>,
         late: &mut Deferred,
     ) -> Result<(), StoreError> {
-        let keys = self.keys.clone();
+        let keys = self.store.keys.clone();
         let missing = self.read_entries(asked, &mut |entry: EntryRef<'_>| {
             let damaged = || StoreError::damaged(&keys.bucket(entry.partition, KIND, entry.bucket));
             let value = Value::read(entry.value).ok_or_else(damaged)?;
@@ -256,7 +256,7 @@ impl Store {
         for entry in &entries {
             let position = Value::read(&entry.value).map(|value| value.log);
             let position = position.ok_or_else(|| {
-                StoreError::damaged(&self.keys.bucket(entry.partition, KIND, entry.bucket))
+                StoreError::damaged(&self.store.keys.bucket(entry.partition, KIND, entry.bucket))
             })?;
             self.for_each_record(KIND, entry, &mut |store, page| {
                 let may_match = |stored: &Stored| match stored {

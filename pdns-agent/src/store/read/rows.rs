@@ -10,7 +10,7 @@ use crate::store::layout::keys::{Keys, Kind, LOG_STRIDE, ROW, ROWS};
 use crate::store::read::buckets::Entry;
 use crate::store::redis::client::Pipeline;
 use crate::store::redis::reply;
-use crate::store::{Store, StoreError};
+use crate::store::{Reader, StoreError};
 
 /// Things resolved in one pipeline.
 pub(crate) const PAGE: usize = 512;
@@ -21,7 +21,7 @@ const NAME_MOST: u32 = 1005;
 
 /// Takes a page of records and their rows; answers whether to go on.
 pub(crate) type EachPage<'a> =
-    dyn FnMut(&mut Store, Vec<(Stored, u32)>) -> Result<bool, StoreError> + 'a;
+    dyn FnMut(&mut Reader<'_>, Vec<(Stored, u32)>) -> Result<bool, StoreError> + 'a;
 
 /// One record that was found, not yet fetched.
 pub(crate) struct Found {
@@ -86,7 +86,7 @@ pub(crate) enum Fetched {
     Long(Found),
 }
 
-impl Store {
+impl Reader<'_> {
     /// The records of an entry, page by page.
     pub(crate) fn for_each_record(
         &mut self,
@@ -94,17 +94,19 @@ impl Store {
         entry: &Entry,
         each: &mut EachPage<'_>,
     ) -> Result<bool, StoreError> {
-        let bucket = || StoreError::damaged(&self.keys.bucket(entry.partition, kind, entry.bucket));
+        let bucket =
+            || StoreError::damaged(&self.store.keys.bucket(entry.partition, kind, entry.bucket));
         let value = Value::read(&entry.value).ok_or_else(bucket)?;
         if let Some(octets) = value.records {
             let page = records(octets).collect::<Result<_, Damaged>>().map_err(|_| bucket())?;
             return each(self, page);
         }
-        let key = self.keys.wide(entry.partition, kind, entry.hash);
+        let key = self.store.keys.wide(entry.partition, kind, entry.hash);
         let mut cursor = b"0".to_vec();
         let mut is_empty = true;
         loop {
-            let answer = self.client.ask(&[b"HSCAN", key.as_bytes(), &cursor, b"COUNT", b"500"])?;
+            let answer =
+                self.store.client.ask(&[b"HSCAN", key.as_bytes(), &cursor, b"COUNT", b"500"])?;
             let mut answer = reply::list(answer)?.into_iter();
             cursor = reply::octets(answer.next().ok_or(StoreError::Reply)?)?;
             let mut page = Vec::new();
@@ -130,9 +132,10 @@ impl Store {
         stored: Stored,
     ) -> Result<FactBuf, StoreError> {
         let Stored::Long { digest, .. } = &stored else { return Ok(stored.with_octets(&[])) };
-        let key = self.keys.long(partition);
-        let octets = reply::maybe_octets(self.client.ask(&[b"HGET", key.as_bytes(), digest])?)?;
-        let octets = octets.filter(|octets| self.router.hasher().identity(octets) == *digest);
+        let key = self.store.keys.long(partition);
+        let octets =
+            reply::maybe_octets(self.store.client.ask(&[b"HGET", key.as_bytes(), digest])?)?;
+        let octets = octets.filter(|octets| self.store.router.hasher().identity(octets) == *digest);
         let octets = octets.ok_or_else(|| StoreError::damaged(&key))?;
         Ok(stored.with_octets(&octets))
     }
@@ -143,19 +146,19 @@ impl Store {
         for &(kind, partition, row) in rows {
             self.pack_row(&mut packed, kind, partition, row);
         }
-        let values = rows.iter().zip(self.client.call(&packed)?);
+        let values = rows.iter().zip(self.store.client.call(&packed)?);
         values
             .map(|(&(kind, partition, row), value)| {
                 let read = read_row(&reply::octets(value)?);
                 read.ok_or_else(|| {
-                    StoreError::damaged(&self.keys.rows(partition, kind, row / ROWS))
+                    StoreError::damaged(&self.store.keys.rows(partition, kind, row / ROWS))
                 })
             })
             .collect()
     }
 
     fn pack_row(&self, packed: &mut Pipeline, kind: Kind, partition: u8, row: u32) {
-        let key = self.keys.rows(partition, kind, row / ROWS);
+        let key = self.store.keys.rows(partition, kind, row / ROWS);
         let from = (row % ROWS) as usize * ROW;
         let (from, to) = (from.to_string(), (from + ROW - 1).to_string());
         packed.command(&[b"GETRANGE", key.as_bytes(), from.as_bytes(), to.as_bytes()]);
@@ -169,7 +172,7 @@ impl Store {
         position: u32,
         length: u32,
     ) {
-        let key = self.keys.log(partition, kind, position / LOG_STRIDE);
+        let key = self.store.keys.log(partition, kind, position / LOG_STRIDE);
         let from = position % LOG_STRIDE;
         let (from, to) = (from.to_string(), (from + length - 1).to_string());
         packed.command(&[b"GETRANGE", key.as_bytes(), from.as_bytes(), to.as_bytes()]);
@@ -191,7 +194,7 @@ impl Store {
         Ok(fetched.into_iter().filter_map(|row| row.or_else(|| long.next())).collect())
     }
 
-    /// As [`Store::fetch`], of records whose names are long.
+    /// As [`Reader::fetch`], of records whose names are long.
     fn fetch_long(&mut self, found: Vec<Found>) -> Result<Vec<StoredRecord>, StoreError> {
         if found.is_empty() {
             return Ok(Vec::new());
@@ -206,7 +209,7 @@ impl Store {
                         Owner::Logged(position) => position / LOG_STRIDE,
                         Owner::Known(_) => 0,
                     };
-                    Err(StoreError::damaged(&self.keys.log(partition, kind, block)))
+                    Err(StoreError::damaged(&self.store.keys.log(partition, kind, block)))
                 }
             })
             .collect()
@@ -231,18 +234,18 @@ impl Store {
         }
         for found in &found {
             if let Stored::Long { digest, .. } = &found.stored {
-                let key = self.keys.long(found.partition);
+                let key = self.store.keys.long(found.partition);
                 packed.command(&[b"HGET", key.as_bytes(), digest]);
             }
         }
-        self.client.send(&packed)?;
+        self.store.client.send(&packed)?;
         Ok(AskedRows { found, names, replies: packed.len() })
     }
 
     /// Passes over what was asked for.
     pub(crate) fn skip_rows(&mut self, asked: &AskedRows) -> Result<(), StoreError> {
-        let keys = self.keys.clone();
-        self.client.texts(asked.replies, &|at| asked.key(at, &keys), &mut |_, _| Ok(()))
+        let keys = self.store.keys.clone();
+        self.store.client.texts(asked.replies, &|at| asked.key(at, &keys), &mut |_, _| Ok(()))
     }
 
     /// Reads what was asked for: for each record, in their order, what became of it.
@@ -250,9 +253,9 @@ impl Store {
         let mut rows = Vec::with_capacity(asked.found.len());
         let mut names: Vec<Option<NameBuf>> = Vec::with_capacity(asked.names.len());
         let mut longs: Vec<Vec<u8>> = Vec::new();
-        let keys = self.keys.clone();
+        let keys = self.store.keys.clone();
         let AskedRows { found, names: places, replies } = &asked;
-        self.client.texts(*replies, &|at| asked.key(at, &keys), &mut |at, octets| {
+        self.store.client.texts(*replies, &|at| asked.key(at, &keys), &mut |at, octets| {
             if at < found.len() {
                 rows.push(read_row(octets));
             } else if at < found.len() + places.len() {
@@ -269,9 +272,11 @@ impl Store {
             let octets = match &found.stored {
                 Stored::Long { digest, .. } => {
                     let is_whole =
-                        |octets: &Vec<u8>| self.router.hasher().identity(octets) == *digest;
+                        |octets: &Vec<u8>| self.store.router.hasher().identity(octets) == *digest;
                     let octets = longs.next().filter(is_whole);
-                    octets.ok_or_else(|| StoreError::damaged(&self.keys.long(found.partition)))?
+                    octets.ok_or_else(|| {
+                        StoreError::damaged(&self.store.keys.long(found.partition))
+                    })?
                 }
                 Stored::Fact(_) => Vec::new(),
             };

@@ -15,7 +15,7 @@ use crate::store::read::lookup::Each;
 use crate::store::read::rows::{Found, Owner, PAGE};
 use crate::store::redis::client::Pipeline;
 use crate::store::redis::reply;
-use crate::store::{Store, StoreError};
+use crate::store::{Reader, StoreError};
 use std::collections::{BTreeMap, HashMap};
 use std::ops::ControlFlow;
 
@@ -24,7 +24,7 @@ pub(crate) const BUCKETS: usize = 64;
 /// Seconds of a day.
 pub(in crate::store) const DAY: u32 = 86_400;
 
-/// Which record a scanned row belongs to, to be given to [`Store::resolve`].
+/// Which record a scanned row belongs to, to be given to [`Reader::resolve`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Handle {
     kind: Kind,
@@ -42,7 +42,7 @@ impl Handle {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Part(pub(in crate::store) u8);
 
-impl Store {
+impl Reader<'_> {
     /// The owner names of all records, each once, block by block: canonical text with a newline after each
     /// name. With `below`, only as many blocks as may hold names at or below that name; the blocks
     /// hold others, too.
@@ -61,12 +61,13 @@ impl Store {
             for block in 0..=meta.block {
                 let end = if block == meta.block { meta.offset } else { LOG };
                 if end > 0 {
-                    blocks.push((self.keys.log(partition, Kind::Record, block), end as usize));
+                    blocks
+                        .push((self.store.keys.log(partition, Kind::Record, block), end as usize));
                 }
             }
         }
         let (keys, ends): (Vec<String>, Vec<usize>) = blocks.into_iter().unzip();
-        self.client.blocks(&keys, LOG as usize, &mut |at, octets| {
+        self.store.client.blocks(&keys, LOG as usize, &mut |at, octets| {
             let end = ends.get(at).copied().unwrap_or(0);
             each(lines(octets.get(..end).unwrap_or(octets)))
         })
@@ -81,7 +82,7 @@ impl Store {
         kind: Kind,
         mut each: impl FnMut(Handle, &Seen, TypeCode) -> ControlFlow<()>,
     ) -> Result<(), StoreError> {
-        let partitions: Vec<u8> = self.partitions().collect();
+        let partitions: Vec<u8> = self.store.partitions().collect();
         let metas = self.metas(kind, partitions.iter().copied())?;
         let (mut keys, mut blocks) = (Vec::new(), Vec::new());
         for (partition, meta) in partitions.into_iter().zip(metas) {
@@ -89,7 +90,7 @@ impl Store {
             let firsts = (0..meta.rows).step_by(ROWS as usize);
             blocks.extend(firsts.map(|first| (partition, first..meta.rows)));
         }
-        self.client.blocks(&keys, ROWS as usize * ROW, &mut |at, octets| {
+        self.store.client.blocks(&keys, ROWS as usize * ROW, &mut |at, octets| {
             let Some((partition, rows)) = blocks.get(at) else { return ControlFlow::Break(()) };
             for (row, octets) in rows.clone().zip(octets.as_chunks::<ROW>().0) {
                 let RowRead { seen, bits, told } = row_of(octets);
@@ -119,7 +120,11 @@ impl Store {
                 for entry in self.entries(kind, &pointers)? {
                     let log = Value::read(&entry.value).map(|value| value.log);
                     let log = log.ok_or_else(|| {
-                        StoreError::damaged(&self.keys.bucket(entry.partition, kind, entry.bucket))
+                        StoreError::damaged(&self.store.keys.bucket(
+                            entry.partition,
+                            kind,
+                            entry.bucket,
+                        ))
                     })?;
                     let partition = entry.partition;
                     self.for_each_record(kind, &entry, &mut |_, page| {
@@ -137,9 +142,9 @@ impl Store {
                 let partition = pointer.partition();
                 // A row of no record: either is damaged.
                 found.push(slots.remove(&(kind, partition, row)).ok_or_else(|| {
-                    let buckets = self.buckets.get(&(kind, partition)).copied();
+                    let buckets = self.store.buckets.get(&(kind, partition)).copied();
                     let bucket = buckets.unwrap_or(Buckets::FIRST).of(pointer.bits());
-                    StoreError::damaged(&self.keys.bucket(partition, kind, bucket))
+                    StoreError::damaged(&self.store.keys.bucket(partition, kind, bucket))
                 })?);
             }
             rows.extend(self.fetch(found)?);
@@ -153,7 +158,7 @@ impl Store {
     /// # Errors
     /// When Redis does not answer, or what it holds does not read.
     pub fn scan_records(&mut self, kind: Kind, each: Each<'_>) -> Result<(), StoreError> {
-        for partition in self.partitions() {
+        for partition in self.store.partitions() {
             if self.scan_records_in(kind, Part(partition), each)?.is_break() {
                 return Ok(());
             }
@@ -164,16 +169,16 @@ impl Store {
     /// The parts that hold all names at or below a name, or all names there are.
     #[must_use]
     pub fn parts(&self, below: Option<Name<'_>>) -> Vec<Part> {
-        match below.and_then(|apex| self.router.partition_below(apex)) {
+        match below.and_then(|apex| self.store.router.partition_below(apex)) {
             Some(partition) => vec![Part(partition)],
-            None => self.partitions().map(Part).collect(),
+            None => self.store.partitions().map(Part).collect(),
         }
     }
 
-    /// As [`Store::every`], of one part; the records of one name come one after the other.
+    /// As [`Reader::scan_records`], of one part; the records of one name come one after the other.
     ///
     /// # Errors
-    /// As [`Store::every`].
+    /// As [`Reader::scan_records`].
     pub fn scan_records_in(
         &mut self,
         kind: Kind,
@@ -188,7 +193,7 @@ impl Store {
         while let Some(indices) = walk.next(self, kind, part)? {
             for (&bucket, pairs) in indices.iter().zip(self.buckets(kind, partition, &indices)?) {
                 for (field, value) in pairs {
-                    let key = self.keys.bucket(partition, kind, bucket);
+                    let key = self.store.keys.bucket(partition, kind, bucket);
                     let hash = field.try_into().map(u64::from_be_bytes);
                     let hash = hash.map_err(|_| StoreError::damaged(&key))?;
                     let entry = Entry { partition, hash, bucket, value };
@@ -199,14 +204,14 @@ impl Store {
                         continue;
                     }
                     let rrname = whole.name(log).ok_or_else(|| {
-                        StoreError::damaged(&self.keys.log(partition, kind, log / LOG_STRIDE))
+                        StoreError::damaged(&self.store.keys.log(partition, kind, log / LOG_STRIDE))
                     })?;
                     let mut flow = ControlFlow::Continue(());
                     self.for_each_record(kind, &entry, &mut |store, page| {
                         for (stored, row) in page {
                             // Rows added since the partition was loaded are not of this scan.
                             let seen = whole.used(row).ok_or_else(|| {
-                                let key = store.keys.rows(partition, kind, row / ROWS);
+                                let key = store.store.keys.rows(partition, kind, row / ROWS);
                                 StoreError::damaged(&key)
                             })?;
                             let Some(seen) = seen.filter(|_| met.is_new(row)) else { continue };
@@ -244,7 +249,7 @@ impl Store {
         match rows.into_iter().find(|row| row.seen.count > 0) {
             Some(RowRead { bits, .. }) => {
                 let bucket = meta.buckets.of(bits);
-                Err(StoreError::damaged(&self.keys.bucket(partition, kind, bucket)))
+                Err(StoreError::damaged(&self.store.keys.bucket(partition, kind, bucket)))
             }
             None => Ok(()),
         }
@@ -259,10 +264,10 @@ impl Store {
     ) -> Result<Vec<reply::Pairs>, StoreError> {
         let mut packed = Pipeline::default();
         for &index in indices {
-            let key = self.keys.bucket(partition, kind, index);
+            let key = self.store.keys.bucket(partition, kind, index);
             packed.command(&[b"HGETALL", key.as_bytes()]);
         }
-        self.client.call(&packed)?.into_iter().map(reply::pairs).collect()
+        self.store.client.call(&packed)?.into_iter().map(reply::pairs).collect()
     }
 
     /// All rows and all names of a partition.
@@ -298,7 +303,7 @@ impl Store {
         meta: &Meta,
     ) -> Vec<String> {
         let blocks = 0..meta.rows.div_ceil(ROWS);
-        blocks.map(|block| self.keys.rows(partition, kind, block)).collect()
+        blocks.map(|block| self.store.keys.rows(partition, kind, block)).collect()
     }
 
     /// The keys of a partition's name log, block by block.
@@ -308,12 +313,12 @@ impl Store {
         partition: u8,
         meta: &Meta,
     ) -> Vec<String> {
-        meta.log_blocks().map(|block| self.keys.log(partition, kind, block)).collect()
+        meta.log_blocks().map(|block| self.store.keys.log(partition, kind, block)).collect()
     }
 
     fn blocks(&mut self, keys: &[String], length: usize) -> Result<Vec<Vec<u8>>, StoreError> {
         let mut blocks = Vec::with_capacity(keys.len());
-        self.client.blocks(keys, length, &mut |_, octets| {
+        self.store.client.blocks(keys, length, &mut |_, octets| {
             blocks.push(octets.to_vec());
             ControlFlow::Continue(())
         })?;
@@ -327,17 +332,17 @@ impl Store {
     /// When Redis does not answer.
     pub fn days(&mut self) -> Result<BTreeMap<u32, u64>, StoreError> {
         let kind = Kind::Record;
-        let partitions: Vec<u8> = self.partitions().collect();
+        let partitions: Vec<u8> = self.store.partitions().collect();
         // The names are counted first: what is added meanwhile makes those of days more, and never fewer.
         let metas = self.metas(kind, partitions.iter().copied())?;
         let mut packed = Pipeline::default();
         for &partition in &partitions {
-            packed.command(&[b"HGETALL", self.keys.days(partition, kind).as_bytes()]);
+            packed.command(&[b"HGETALL", self.store.keys.days(partition, kind).as_bytes()]);
         }
         let mut days = BTreeMap::new();
         let places = partitions.into_iter().zip(metas);
-        for ((partition, meta), value) in places.zip(self.client.call(&packed)?) {
-            let damaged = || StoreError::damaged(&self.keys.days(partition, kind));
+        for ((partition, meta), value) in places.zip(self.store.client.call(&packed)?) {
+            let damaged = || StoreError::damaged(&self.store.keys.days(partition, kind));
             let mut names = 0_u64;
             for (day, count) in reply::pairs(value)? {
                 let number = |text: &[u8]| std::str::from_utf8(text).ok()?.parse::<u64>().ok();
@@ -372,7 +377,7 @@ impl BucketWalk {
     /// The next buckets; `None` when there are no more. Nothing may be under way when those that were known are through.
     pub(in crate::store) fn next(
         &mut self,
-        store: &mut Store,
+        store: &mut Reader<'_>,
         kind: Kind,
         part: Part,
     ) -> Result<Option<Vec<u32>>, StoreError> {

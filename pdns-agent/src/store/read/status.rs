@@ -3,7 +3,7 @@
 use crate::store::layout::keys::{Kind, VERSION};
 use crate::store::redis::client::Pipeline;
 use crate::store::redis::reply;
-use crate::store::{Capacity, SourceState, Store, StoreError};
+use crate::store::{Capacity, Reader, SourceState, StoreError};
 
 /// A store in numbers.
 #[derive(Clone, Debug, Default)]
@@ -24,7 +24,7 @@ pub struct Summary {
     pub negative_names: u64,
     /// Negative answers.
     pub negatives: u64,
-    /// WriterState of Redis.
+    /// Memory of Redis, in bytes.
     pub capacity: Capacity,
     /// Version of the server.
     pub server: String,
@@ -43,13 +43,13 @@ const SETTINGS: &[(&str, u64, &str)] = &[
     ("set-max-intset-entries", 8192, "the inverse index takes several times the memory"),
 ];
 
-impl Store {
+impl Reader<'_> {
     /// The store in numbers.
     ///
     /// # Errors
     /// When Redis does not answer, or what it holds does not read.
     pub fn summary(&mut self) -> Result<Summary, StoreError> {
-        let partitions: Vec<u8> = self.partitions().collect();
+        let partitions: Vec<u8> = self.store.partitions().collect();
         let mut counts = [(0, 0); 2];
         for (count, kind) in counts.iter_mut().zip([Kind::Record, Kind::Negative]) {
             for meta in self.metas(kind, partitions.iter().copied())? {
@@ -57,7 +57,7 @@ impl Store {
                 count.1 += u64::from(meta.rows - meta.empty);
             }
         }
-        let info = reply::octets(self.client.ask(&[b"INFO"])?)?;
+        let info = reply::octets(self.store.client.ask(&[b"INFO"])?)?;
         let info = String::from_utf8_lossy(&info);
         let field = |name: &str| {
             info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).unwrap_or("")
@@ -78,10 +78,10 @@ impl Store {
         }
         let [(names, records), (negative_names, negatives)] = counts;
         Ok(Summary {
-            url: self.client.options().shown_url(),
-            prefix: self.client.options().prefix.clone(),
+            url: self.store.client.options().shown_url(),
+            prefix: self.store.client.options().prefix.clone(),
             schema: VERSION,
-            partitions: self.router.partitions(),
+            partitions: self.store.router.partitions(),
             names,
             records,
             negative_names,
@@ -100,7 +100,7 @@ impl Store {
         for (name, ..) in SETTINGS {
             packed.command(&[b"CONFIG", b"GET", name.as_bytes()]);
         }
-        let Ok(values) = self.client.call(&packed) else { return Vec::new() };
+        let Ok(values) = self.store.client.call(&packed) else { return Vec::new() };
         let mut advice = Vec::new();
         for (&(name, least, why), value) in SETTINGS.iter().zip(values) {
             let pairs = reply::pairs(value).unwrap_or_default();

@@ -10,7 +10,7 @@ use crate::store::layout::keys::{Kind, Pointer, ROWS, low24};
 use crate::store::read::buckets::{Entry, Meta};
 use crate::store::read::scan::{BucketWalk, Handle, Met, Part, Whole};
 use crate::store::redis::client::Pipeline;
-use crate::store::{Store, StoreError};
+use crate::store::{Reader, StoreError};
 
 /// A record or negative answer without its name.
 #[derive(Clone, Copy, Debug)]
@@ -28,7 +28,7 @@ pub struct UnnamedRecord<'a> {
 /// Takes facts.
 pub type EachUnnamed<'e> = &'e mut dyn FnMut(&UnnamedRecord<'_>);
 
-impl Store {
+impl Reader<'_> {
     /// Every record, or every negative answer, of one part, in no special order.
     ///
     /// # Errors
@@ -43,10 +43,10 @@ impl Store {
         let read = self.read_facts(kind, part, &mut late, each);
         if read.is_err() {
             // There may be replies that nobody reads.
-            self.client.disconnect();
+            self.store.client.disconnect();
         }
         let (whole, mut met, meta) = read?;
-        let keys = self.keys.clone();
+        let keys = self.store.keys.clone();
         for entry in &late {
             let mut first_of_owner = true;
             self.for_each_record(kind, entry, &mut |store, page| {
@@ -83,11 +83,14 @@ impl Store {
         let ask = |store: &mut Self, indices: Option<Vec<u32>>| {
             let mut packed = Pipeline::default();
             for index in indices.unwrap_or_default() {
-                packed.command(&[b"HGETALL", store.keys.bucket(partition, kind, index).as_bytes()]);
+                packed.command(&[
+                    b"HGETALL",
+                    store.store.keys.bucket(partition, kind, index).as_bytes(),
+                ]);
             }
-            store.client.send(&packed).map(|()| packed.len())
+            store.store.client.send(&packed).map(|()| packed.len())
         };
-        let keys = self.keys.clone();
+        let keys = self.store.keys.clone();
         // The first of the buckets that were asked for, and of those asked for ahead.
         let mut indices = (0, 0);
         let first_of = |indices: &Option<Vec<u32>>| {
@@ -108,7 +111,7 @@ impl Store {
             let key = |at: usize| {
                 keys.bucket(partition, kind, first + u32::try_from(at).unwrap_or(u32::MAX))
             };
-            self.client.pairs(asked, &key, &mut |at, field, value| {
+            self.store.client.pairs(asked, &key, &mut |at, field, value| {
                 let damaged = || StoreError::damaged(&key(at));
                 let hash = u64::from_be_bytes(field.try_into().map_err(|_| damaged())?);
                 let read = Value::read(value).ok_or_else(damaged)?;

@@ -13,7 +13,7 @@ use crate::store::redis::reply;
 use crate::store::write::batch::{Batch, Packer};
 use crate::store::write::checkpoint::Checkpoint;
 use crate::store::write::functions::FUNCTIONS;
-use crate::store::{Store, StoreError, schema};
+use crate::store::{StoreError, Writer, schema};
 use std::collections::{HashSet, VecDeque};
 
 /// IPv6 /48 that are remembered as entered into the directory.
@@ -61,23 +61,23 @@ struct Request {
     call: Option<usize>,
 }
 
-impl Store {
+impl Writer<'_> {
     /// What packs windows for this store.
     #[must_use]
     pub fn packer(&self) -> Packer {
         Packer {
-            keys: self.keys.clone(),
-            router: self.router.clone(),
-            epoch: self.schema.epoch,
+            keys: self.store.keys.clone(),
+            router: self.store.router.clone(),
+            epoch: self.store.schema.epoch,
             upsert: FUNCTIONS.upsert.clone(),
         }
     }
 
-    /// How many entries of the inverse index are still to be written by [`Store::flush`]: they are missing in the
+    /// How many entries of the inverse index are still to be written by [`Writer::flush`]: they are missing in the
     /// store when this one is dropped.
     #[must_use]
     pub fn pending_postings(&self) -> usize {
-        self.memory.owed.len()
+        self.store.memory.owed.len()
     }
 
     /// Writes a batch and moves the checkpoint to its end.
@@ -100,11 +100,11 @@ impl Store {
         if result.is_err() {
             // Replies may be outstanding, or what we believe of the server is wrong. The redo in the store
             // may be that of a later call already than the one whose entries were refused.
-            self.client.disconnect();
+            self.store.client.disconnect();
             let added = way.halves.into_iter().flatten().flat_map(|flight| flight.added);
             let owed = added.chain(way.postings.into_iter().flatten());
             let log = batch.log;
-            self.memory.owed.extend(owed.map(|(posting, owner)| PendingPosting {
+            self.store.memory.owed.extend(owed.map(|(posting, owner)| PendingPosting {
                 log,
                 posting,
                 owner,
@@ -122,25 +122,26 @@ impl Store {
     fn revalidate(&mut self, checkpoint: &Checkpoint, batch: &mut Batch) -> Result<(), StoreError> {
         // Makes the connection, if there is none, before its number is compared.
         self.check_marked()?;
-        if self.memory.generation == self.client.generation() {
-            return if self.memory.owed.is_empty() {
+        if self.store.memory.generation == self.store.client.generation() {
+            return if self.store.memory.owed.is_empty() {
                 Ok(())
             } else {
                 self.flush_pending(&batch.log)
             };
         }
-        self.memory.nets.clear();
-        self.memory.large.clear();
+        self.store.memory.nets.clear();
+        self.store.memory.large.clear();
         // An error that the server answers ends a connection, the refusal to tell its run, too: the marks are
         // loaded last, over the connection that is kept.
-        FUNCTIONS.load(&mut self.client)?;
-        let run = self.client.run()?;
+        FUNCTIONS.load(&mut self.store.client)?;
+        let run = self.store.client.run()?;
         self.flush_pending(&batch.log)?;
         let marks = self.load_marks(&batch.log)?;
         // A server that was started anew may have lost rows that are known here.
-        let same = self.memory.generation == 0 || (run.is_some() && run == self.memory.run);
-        self.memory.run = run;
-        self.memory.generation = self.client.generation();
+        let same =
+            self.store.memory.generation == 0 || (run.is_some() && run == self.store.memory.run);
+        self.store.memory.run = run;
+        self.store.memory.generation = self.store.client.generation();
         if same && marks == checkpoint.marks {
             return Ok(());
         }
@@ -152,20 +153,25 @@ impl Store {
     ///
     /// Those that Redis rejects stay owed: they hold up the batches of their own log, and not of others.
     fn flush_pending(&mut self, log: &[u8; 16]) -> Result<(), StoreError> {
-        let owed = self.memory.owed.clone();
+        let owed = self.store.memory.owed.clone();
         let mut packed = Pipeline::default();
         let mut counts = Vec::with_capacity(owed.len());
         for PendingPosting { posting, owner, .. } in &owed {
             let before = packed.len();
-            self.memory.add_posting(posting, posting.member(*owner), &self.keys, &mut packed);
+            self.store.memory.add_posting(
+                posting,
+                posting.member(*owner),
+                &self.store.keys,
+                &mut packed,
+            );
             counts.push(packed.len() - before);
         }
-        self.client.send(&packed)?;
+        self.store.client.send(&packed)?;
         let (mut rejected, mut result) = (Vec::new(), Ok(()));
         for (entry, count) in owed.into_iter().zip(counts) {
             let mut reply = Ok(());
             for _ in 0..count {
-                reply = reply.and(self.client.answer().map(drop));
+                reply = reply.and(self.store.client.answer().map(drop));
             }
             match reply.map_err(|error| error.at_key(&entry.posting.key)) {
                 Ok(()) => {}
@@ -181,12 +187,12 @@ impl Store {
                 }
                 Err(error) => {
                     // More replies may be outstanding.
-                    self.client.disconnect();
+                    self.store.client.disconnect();
                     return Err(error);
                 }
             }
         }
-        self.memory.owed = rejected;
+        self.store.memory.owed = rejected;
         result
     }
 
@@ -214,7 +220,7 @@ impl Store {
                     let before = packed.len();
                     let added = std::mem::take(due);
                     let (replies, probes) =
-                        self.memory.add_postings(&added, &self.keys, &mut packed);
+                        self.store.memory.add_postings(&added, &self.store.keys, &mut packed);
                     let call = (!part.calls.is_empty()).then_some(part.calls.start);
                     if let Some(call) = call.and_then(|call| batch.calls.get(call)) {
                         packed.raw(batch.octets.get(call.octets.clone()).unwrap_or_default());
@@ -228,7 +234,7 @@ impl Store {
                 flights.reverse();
                 if !packed.is_empty() {
                     idle = false;
-                    self.client.send(&packed)?;
+                    self.store.client.send(&packed)?;
                 }
             }
             if idle {
@@ -249,21 +255,22 @@ impl Store {
             (flight.added.front(), flight.replies.front())
         {
             for _ in 0..replies {
-                self.client.receive().map_err(|error| error.at_key(&posting.key))?;
+                self.store.client.receive().map_err(|error| error.at_key(&posting.key))?;
             }
             flight.added.pop_front();
             flight.replies.pop_front();
         }
         for probe in &flight.probes {
-            if reply::integer(&self.client.receive()?)? > LARGE {
-                self.memory.large.push(probe.clone());
+            if reply::integer(&self.store.client.receive()?)? > LARGE {
+                self.store.memory.large.push(probe.clone());
             }
         }
         let Some(number) = flight.call else { return Ok(()) };
         let partition = batch.parts.get(flight.part).map_or(0, |part| part.partition);
-        let refused =
-            |error: StoreError| error.at_key(&format!("{}...", self.keys.partition(partition)));
-        let answer = reply::octets(self.client.receive().map_err(refused)?)?;
+        let refused = |error: StoreError| {
+            error.at_key(&format!("{}...", self.store.keys.partition(partition)))
+        };
+        let answer = reply::octets(self.store.client.receive().map_err(refused)?)?;
         let (Some(call), Some(part), Some(postings)) = (
             batch.calls.get(number),
             batch.parts.get_mut(flight.part),
@@ -276,10 +283,10 @@ impl Store {
             b'A' => {}
             b'C' => return Err(StoreError::Conflict),
             // The store lost data or is another one: the rows we know are not its rows.
-            b'E' if rest.is_empty() || rest == self.schema.epoch => {
+            b'E' if rest.is_empty() || rest == self.store.schema.epoch => {
                 return Err(StoreError::Conflict);
             }
-            b'E' => return Err(self.unlike(&self.keys.meta(partition, Kind::Record))),
+            b'E' => return Err(self.unlike(&self.store.keys.meta(partition, Kind::Record))),
             b'M' => {
                 let text = "the store is being repaired (`pdns admin verify --repair`)";
                 return Err(StoreError::Unavailable(text.to_owned()));
@@ -305,7 +312,7 @@ impl Store {
             let (stored, _) = Stored::read(key).ok_or(StoreError::Reply)?;
             let long = unknown.long.and_then(|long| batch.long.get(long));
             if let FactBuf::Record(rdata) = stored.with_octets(long.map_or(&[], |long| long)) {
-                let posting = Posting::of(rdata.as_rdata(), &self.keys, &self.router);
+                let posting = Posting::of(rdata.as_rdata(), &self.store.keys, &self.store.router);
                 postings.push((posting, Pointer::to(unknown.place)));
             }
         }
@@ -321,11 +328,16 @@ impl Store {
     /// replaced or repaired since it was opened.
     fn unlike(&mut self, key: &str) -> StoreError {
         // Replies are outstanding.
-        self.client.disconnect();
-        let was_marked = self.schema.is_marked;
-        match schema::same(&mut self.client, &self.keys, &self.router, &self.schema) {
+        self.store.client.disconnect();
+        let was_marked = self.store.schema.is_marked;
+        match schema::same(
+            &mut self.store.client,
+            &self.store.keys,
+            &self.store.router,
+            &self.store.schema,
+        ) {
             Ok(is_marked) => {
-                self.schema.is_marked = is_marked;
+                self.store.schema.is_marked = is_marked;
                 if was_marked && !is_marked {
                     StoreError::Conflict
                 } else {
@@ -338,18 +350,27 @@ impl Store {
 
     /// Makes sure that the store is the one that was opened, and that its partitions are marked.
     pub(in crate::store) fn check_marked(&mut self) -> Result<(), StoreError> {
-        self.schema.is_marked =
-            schema::same(&mut self.client, &self.keys, &self.router, &self.schema)?;
-        if !self.schema.is_marked {
-            FUNCTIONS.load(&mut self.client)?;
-            schema::mark_all(&mut self.client, &self.keys, &self.router, &mut self.schema)?;
+        self.store.schema.is_marked = schema::same(
+            &mut self.store.client,
+            &self.store.keys,
+            &self.store.router,
+            &self.store.schema,
+        )?;
+        if !self.store.schema.is_marked {
+            FUNCTIONS.load(&mut self.store.client)?;
+            schema::mark_all(
+                &mut self.store.client,
+                &self.store.keys,
+                &self.store.router,
+                &mut self.store.schema,
+            )?;
         }
         Ok(())
     }
 
     /// Spreads the posting sets that turned out large.
     fn spread_large(&mut self) -> Result<(), StoreError> {
-        let mut large = std::mem::take(&mut self.memory.large);
+        let mut large = std::mem::take(&mut self.store.memory.large);
         large.sort_by(|a, b| a.key.cmp(&b.key));
         large.dedup_by(|a, b| a.key == b.key);
         while let Some(set) = large.pop() {
@@ -366,7 +387,7 @@ impl Store {
                 ways.as_bytes(),
                 level.format().as_bytes(),
             ];
-            while reply::integer(&self.client.ask(&words)?)? > 0 {}
+            while reply::integer(&self.store.client.ask(&words)?)? > 0 {}
             if deeper.is_empty() {
                 continue;
             }
@@ -377,7 +398,7 @@ impl Store {
             for child in &children {
                 packed.command(&[b"SCARD", child.as_bytes()]);
             }
-            for (key, size) in children.into_iter().zip(self.client.call(&packed)?) {
+            for (key, size) in children.into_iter().zip(self.store.client.call(&packed)?) {
                 if reply::integer(&size)? > LARGE {
                     large.push(Posting { key, upper: set.upper, levels: deeper, net: None });
                 }

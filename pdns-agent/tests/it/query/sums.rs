@@ -127,7 +127,7 @@ fn sums_at_random(world: &World, cases: u32) {
             let fits = if limit == 0 { want.len() } else { limit.min(want.len()) };
             let mut got = Vec::new();
             let (page, totals) = query::groups_in(
-                &mut world.store.borrow_mut(),
+                &mut world.store.borrow_mut().reader(),
                 &grouping,
                 sort,
                 limit,
@@ -188,7 +188,7 @@ fn the_most_counted_addresses_are_found_among_more_than_can_be_held() {
             let mut got = Vec::new();
             let mut store = world.store.borrow_mut();
             let (page, _) = query::groups_in(
-                &mut store,
+                &mut store.reader(),
                 &grouping,
                 GroupSort::Count,
                 limit,
@@ -219,7 +219,7 @@ fn days_count_each_domain_once() {
     for group in expected(&world, &grouping) {
         *want.entry(group.time_first / DAY).or_default() += 1;
     }
-    assert_eq!(query::days(&mut world.store.borrow_mut(), &grouping).unwrap(), want);
+    assert_eq!(query::days(&mut world.store.borrow_mut().reader(), &grouping).unwrap(), want);
     let negative = |row: &&StoredRecord| matches!(row.fact, FactBuf::Negative { .. });
     assert!(world.rows.iter().any(|row| negative(&row)));
 }

@@ -119,7 +119,7 @@ fn follow_at_random(world: &World, cases: u32) {
         let answer = |limit| {
             let mut rows = Vec::new();
             let query = Query { limit, ..query.clone() };
-            let ended = query::follow(&mut world.store.borrow_mut(), &query, &mut |row| {
+            let ended = query::follow(&mut world.store.borrow_mut().reader(), &query, &mut |row| {
                 rows.push(row);
                 ControlFlow::Continue(())
             });
@@ -204,7 +204,7 @@ fn parked_at_random(world: &World, cases: u32) {
         // An order that is asked for, even the usual one, has all rows read, however many there are.
         let query = Query { what: What::Records, filter, limit, sort: Some(Sort::Last) };
         let mut got = Vec::new();
-        let page = query::parked(&mut world.store.borrow_mut(), &query, &kinds, &list, &mut |row, why| {
+        let page = query::parked(&mut world.store.borrow_mut().reader(), &query, &kinds, &list, &mut |row, why| {
             got.push((why, -i64::from(row.seen.time_last), row));
             ControlFlow::Continue(())
         }).unwrap();
