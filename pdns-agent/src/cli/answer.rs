@@ -24,6 +24,8 @@ pub(super) struct Answer<'a, 't> {
     pub(super) terminal: &'a mut Terminal<'t>,
     failed: Option<io::Error>,
     items: u64,
+    /// Whether something was found that is not shown: negative answers, unless they are asked for.
+    has_hidden: bool,
     /// The tags of the store.
     tags: Arc<TagSet>,
     /// What is to be said below the answer.
@@ -41,7 +43,15 @@ impl<'a, 't> Answer<'a, 't> {
         let tags = Arc::new(TagSet::load(store).map_err(cannot("read the tags"))?);
         let look = Look { tags: Arc::clone(&tags), ..terminal.look(sensors) };
         let renderer = terminal.format(asked, elsewhere).renderer(look);
-        Ok(Self { renderer, terminal, failed: None, items: 0, tags, notes: Vec::new() })
+        Ok(Self {
+            renderer,
+            terminal,
+            failed: None,
+            items: 0,
+            has_hidden: false,
+            tags,
+            notes: Vec::new(),
+        })
     }
 
     /// Writes an item; breaks when the writer fails.
@@ -87,6 +97,32 @@ impl<'a, 't> Answer<'a, 't> {
             self.notes.push(format!(
                 "{about}more than {MAX_FOLLOWED} names lead there; the others were not followed"
             ));
+        }
+        Ok(())
+    }
+
+    /// Looks for negative answers where there are no records: the same look-up shows them on a terminal.
+    fn look_for_negatives(
+        &mut self,
+        store: &mut Reader<'_>,
+        query: &Query,
+        subject: Option<&str>,
+    ) -> Result<(), CliError> {
+        let mut query = Query { limit: 1, ..query.clone() };
+        query.filter.tags = Arc::clone(&self.tags);
+        let mut is_there = false;
+        query::run(store, &query, &mut |_| {
+            is_there = true;
+            ControlFlow::Break(())
+        })
+        .map_err(cannot("read the store"))?;
+        if is_there {
+            self.has_hidden = true;
+            let about = about(subject);
+            self.notes
+                .push(format!("{about}no records, but negative answers: --negative shows them"));
+        } else if subject.is_some() {
+            self.notes.push(format!("{}nothing found", about(subject)));
         }
         Ok(())
     }
@@ -169,7 +205,8 @@ impl<'a, 't> Answer<'a, 't> {
                 "{left_out} negative answers have no form in COF and are left out; --format json has them"
             ));
         }
-        Ok(if self.items > 0 { Found::Something } else { Found::Nothing })
+        let is_found = self.items > 0 || self.has_hidden;
+        Ok(if is_found { Found::Something } else { Found::Nothing })
     }
 }
 
@@ -211,19 +248,20 @@ pub(super) fn look_up(
     for text in subjects {
         for (text, reading) in resolve::subjects(text)? {
             let query = rows.look_up(&reading.subject, negative, now)?;
-            asked.push((text, reading, query));
+            let with_negatives = rows.look_up(&reading.subject, true, now)?;
+            asked.push((text, reading, query, with_negatives));
         }
     }
     let mut opened = open(options)?;
     let mut store = opened.reader();
     let mut answer = Answer::new(&mut store, rows.format(), Format::Cof, terminal)?;
-    for (text, reading, query) in &asked {
+    for (text, reading, query, with_negatives) in &asked {
         taken_for(text, reading, answer.terminal);
         let subject = (asked.len() > 1).then_some(text.as_str());
         let before = answer.items();
         answer.ask(&mut store, query, rows.follow, subject)?;
-        if answer.items() == before && subject.is_some() {
-            answer.notes.push(format!("{}nothing found", about(subject)));
+        if answer.items() == before {
+            answer.look_for_negatives(&mut store, with_negatives, subject)?;
         }
     }
     answer.end()
@@ -263,18 +301,19 @@ fn batch(
         }
         let asked = resolve::subjects(line.trim()).and_then(|subjects| {
             let queries = subjects.into_iter().map(|(text, reading)| {
-                Ok((rows.look_up(&reading.subject, negative, now)?, text, reading))
+                let query = rows.look_up(&reading.subject, negative, now)?;
+                Ok((query, rows.look_up(&reading.subject, true, now)?, text, reading))
             });
             queries.collect::<Result<Vec<_>, _>>()
         });
         match asked {
             Ok(asked) => {
-                for (query, text, reading) in asked {
+                for (query, with_negatives, text, reading) in asked {
                     taken_for(&text, &reading, answer.terminal);
                     let before = answer.items();
                     answer.ask(&mut store, &query, rows.follow, Some(&text))?;
                     if answer.items() == before {
-                        answer.notes.push(format!("{}nothing found", about(Some(&text))));
+                        answer.look_for_negatives(&mut store, &with_negatives, Some(&text))?;
                     }
                 }
                 // Whoever writes the lines may wait for the answer to one before the next.

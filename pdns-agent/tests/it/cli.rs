@@ -142,6 +142,22 @@ fn every_format_is_as_it_should_be() {
 }
 
 #[test]
+fn a_name_with_negative_answers_alone_is_found_wherever_the_answer_goes() {
+    let site = Site::new();
+    let name = "nothere.example.com";
+    for format in ["table", "cof", "json", "csv", "plain"] {
+        let ended = run(&mut site.pdns(), &[name, "--format", format]);
+        assert_eq!(ended.code, Some(0), "{format}: {}", ended.stderr);
+        assert_eq!(ended.stderr.contains("negative answers"), format != "table", "{format}");
+        let more = [name, "elsewhere.example.org", "--format", format];
+        let ended = run(&mut site.pdns(), &more);
+        assert_eq!(ended.code, Some(0), "{format}: {}", ended.stderr);
+        assert!(ended.stderr.contains("elsewhere.example.org: nothing found"), "{}", ended.stderr);
+    }
+    assert_eq!(run(&mut site.pdns(), &["elsewhere.example.org"]).code, Some(1));
+}
+
+#[test]
 fn every_question_is_answered_as_it_should_be() {
     let site = Site::new();
     let mut text = String::new();
