@@ -5,7 +5,8 @@
 
 Every packet is in an Ethernet frame, with all octets that were captured and no others, one millisecond after
 the one before. Between captures there is a pause, longer than two messages that are the same can be apart and
-pass for one that was captured twice, whatever holds up the sender. Prints a JSON object {packets: n, skipped: {capture: reason}}: what cannot be sent is said.
+pass for one that was captured twice, whatever holds up the sender. A query at the end comes so late that all before it
+have waited long enough, in the file as on the interface, and is itself never given up. Prints a JSON object {packets: n, skipped: {capture: reason}}: what cannot be sent is said.
 """
 
 import json
@@ -15,6 +16,8 @@ import sys
 
 HEADER = bytes.fromhex("020000000002" "020000000001")
 START, STEP, PAUSE = 1_700_000_000 * 10**6, 1_000, 200_000
+# Longer than a query waits for its response.
+END = 11_000_000
 RAW = {12, 14, 101, 228, 229}
 BSD = {2: b"\x08\x00", 24: b"\x86\xdd", 28: b"\x86\xdd", 30: b"\x86\xdd"}
 # What tshark cannot read, or no interface can send.
@@ -52,10 +55,25 @@ def packets(path):
         at += 16 + size
 
 
+def last():
+    """A query for end.example."""
+    message = struct.pack(">HHHHHH", 1, 0x0100, 1, 0, 0, 0) + b"\x03end\x07example\x00" + struct.pack(">HH", 1, 1)
+    udp = struct.pack(">HHHH", 40_000, 53, 8 + len(message), 0) + message
+    ends = bytes([192, 0, 2, 250, 192, 0, 2, 251])
+    words = struct.unpack(">10H", struct.pack(">BBHHHBBH", 0x45, 0, 20 + len(udp), 1, 0, 64, 17, 0) + ends)
+    total = sum(words)
+    total = (total & 0xFFFF) + (total >> 16)
+    check = ~((total & 0xFFFF) + (total >> 16)) & 0xFFFF
+    return HEADER + b"\x08\x00" + struct.pack(">BBHHHBBH", 0x45, 0, 20 + len(udp), 1, 0, 64, 17, check) + ends + udp
+
+
 def main(out, paths):
     skipped, count, at = {}, 0, START
     with open(out, "wb") as file:
         file.write(struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 262144, 1))
+        def write(frame):
+            file.write(struct.pack("<IIII", at // 10**6, at % 10**6, len(frame), len(frame)) + frame)
+
         for path in paths:
             reason = "tshark cannot read it"
             for link, octets in packets(path):
@@ -64,11 +82,14 @@ def main(out, paths):
                 if not frame or len(frame) < 14:
                     continue
                 at += STEP
-                file.write(struct.pack("<IIII", at // 10**6, at % 10**6, len(frame), len(frame)) + frame)
+                write(frame)
                 count += 1
             at += PAUSE
             if reason:
                 skipped[path] = reason
+        at += END
+        write(last())
+        count += 1
     json.dump({"packets": count, "skipped": skipped}, sys.stdout)
 
 
