@@ -26,7 +26,7 @@ pub use resolve::UsageError;
 use crate::config::serve::ServeConfigError;
 use crate::config::{ConnectionError, DEFAULT_URL, FileError, exit, pdns_files};
 use crate::query;
-use crate::render::{Format, Look, escape};
+use crate::render::{Format, Look, counted, escape};
 use crate::store::{Options, Store, StoreError, is_another_of_root};
 use args::Command;
 use args::tag::TagCommand;
@@ -100,7 +100,7 @@ pub enum CliError {
     #[error("cannot write the answer")]
     Output(#[source] io::Error),
     /// Some lines of standard input were passed over; all others were answered.
-    #[error("{0} of the lines were no subjects and were passed over")]
+    #[error("skipped {}", counted(*.0, "line that is not a subject", "lines that are not subjects"))]
     Lines(u64),
     /// A file cannot be written.
     #[error("cannot write {path}")]
@@ -124,12 +124,14 @@ pub enum CliError {
         cause: io::Error,
     },
     /// Some lines of a file were bad; each was told.
-    #[error("{bad} of {lines} lines were skipped; the others are in")]
+    #[error("skipped {bad} of {}{}", counted(*.lines, "line", "lines"), others(*.bad, *.lines, *.is_dry))]
     BadLines {
         /// How many.
         bad: u64,
         /// Of how many that were not empty.
         lines: u64,
+        /// Whether the others were only counted.
+        is_dry: bool,
     },
     /// A signal cannot be waited for.
     #[error("cannot wait for signals")]
@@ -239,6 +241,15 @@ fn nothing(args: &Args, options: &Options, terminal: &mut Terminal<'_>) {
             "this is your own store; root's agents write into another: sudo pdns, or name a Redis for all in \
              /etc/pdns/pdns.toml and /etc/pdns/agent.toml"
         ));
+    }
+}
+
+/// What became of the lines of a file that were not bad.
+fn others(bad: u64, lines: u64, is_dry: bool) -> &'static str {
+    match (bad < lines, is_dry) {
+        (false, _) => "",
+        (true, true) => "; the others would be imported",
+        (true, false) => "; the others are imported",
     }
 }
 

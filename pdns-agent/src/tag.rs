@@ -59,7 +59,7 @@ impl fmt::Display for TagKind {
 
 /// Text that names no kind.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no kind of tag: give threat, interest or trust")]
+#[error("unknown kind of tag {0:?}: give threat, interest or trust")]
 pub struct UnknownTagKind(String);
 
 impl FromStr for TagKind {

@@ -139,7 +139,7 @@ impl<'a, 't> Answer<'a, 't> {
         let about = about(subject);
         if let Some(read) = page.extent.first() {
             self.notes.push(format!(
-                "{about}only the first {read} of more rows were read, and the {} shown are of those; --sort last reads all, for the true latest",
+                "{about}only the first {read} of more rows were read, and the {} shown are among those; use --sort last for the true latest",
                 page.shown
             ));
         } else if page.cut {
@@ -272,7 +272,7 @@ pub(super) fn taken_for(text: &str, reading: &Reading, terminal: &mut Terminal<'
     let subject = &reading.subject;
     if reading.certainty != Certainty::AsTyped {
         let text = resolve::quoted(text);
-        terminal.say(format_args!("{text} was taken for {subject} ({})", subject.sort()));
+        terminal.say(format_args!("read {text} as {subject} ({})", subject.sort()));
     }
     let form = subject.name().and_then(|name| unicode(name.as_name()));
     if let Some(warning) = form.and_then(|form| form.warning) {
@@ -322,7 +322,7 @@ fn batch(
             Err(error @ (UsageError::Subject { .. } | UsageError::Follow)) => {
                 passed_over += 1;
                 let why = why(&error);
-                answer.terminal.say(format_args!("line {number} is passed over: {why}"));
+                answer.terminal.say(format_args!("line {number} skipped: {why}"));
             }
             Err(error) => return Err(error.into()),
         }

@@ -125,17 +125,17 @@ pub enum Command {
     /// The records, names, domains, addresses or types that were counted most
     #[command(after_long_help = examples::TOP)]
     Top {
-        /// What is counted together; all but records reads the whole store
+        /// Group by; every grouping except records scans the whole store
         #[arg(long, value_enum, default_value = "records")]
         by: By,
     },
-    /// Names that lead to local addresses, or are parked
+    /// Names that resolve to local or parking addresses
     #[command(after_long_help = PARKED)]
     Parked(Parked),
     /// How many names or domains were new on each day, or which
     #[command(after_long_help = examples::NEW)]
     New(New),
-    /// Questions that brought no record, most asked first
+    /// Failed queries, most frequent first
     #[command(after_long_help = examples::UNANSWERED)]
     Unanswered {
         /// How they ended: unanswered, nodata, an RCODE such as nxdomain or servfail, or any
@@ -145,13 +145,13 @@ pub enum Command {
         #[arg(long, value_enum, default_value = "names")]
         by: ByName,
     },
-    /// Say what you know of names and addresses: threat, interest or trust
+    /// Tag names and addresses as threat, interest or trust
     #[command(subcommand)]
     Tag(TagCommand),
     /// The tagged addresses nearest to one, by the Euclidean distance of their octets
     #[command(after_long_help = examples::NEAR)]
     Near(NearArgs),
-    /// What is untagged and shares an address, prefix, name server or domain with a threat
+    /// Untagged names and addresses that share infrastructure with a threat
     #[command(after_long_help = examples::CONTRAST)]
     Contrast(ContrastArgs),
     /// Show what is new, as it is first seen
@@ -172,7 +172,7 @@ pub enum Command {
         after_help = "Exit status: 0 stopped, 2 failed while it ran, 78 the settings never worked."
     )]
     Serve(Box<Serve>),
-    /// Look after the store
+    /// Maintain the store
     #[command(subcommand)]
     Admin(Admin),
 }
@@ -198,7 +198,7 @@ pub enum Admin {
         #[arg(value_name = "FILE")]
         file: PathBuf,
     },
-    /// Take a write that a crash cut short off the end of a Redis append-only file
+    /// Remove a torn final write from a Redis append-only file
     ///
     /// Redis 7.0 would run half a transaction at a later start, which doubles counts. To be run before Redis starts, as
     /// pdns-redis.service does; the managed Redis has it done. Refused while a server uses the directory.

@@ -89,7 +89,7 @@ pub enum UsageError {
         cause: ListError,
     },
     /// A flag that the command has no use for.
-    #[error("{command} has no use for {flag}")]
+    #[error("{flag} does not apply to {command}")]
     Flag {
         /// The command.
         command: &'static str,

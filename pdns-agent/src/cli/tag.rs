@@ -86,7 +86,7 @@ fn subjects(
         for (part, subject, is_as_typed) in read {
             let is_wildcard = matches!(subject, TagSubject::Below(_)) && part.starts_with('*');
             if !is_as_typed || is_wildcard {
-                terminal.say(format_args!("{} was taken for {subject}", quoted(&part)));
+                terminal.say(format_args!("read {} as {subject}", quoted(&part)));
             }
             let form = subject.name().and_then(|name| unicode(name.as_name()));
             if let Some(warning) = form.and_then(|form| form.warning) {

@@ -65,10 +65,10 @@ pub enum ConfigError {
     #[error("{0:?} is no name for a sensor: give 1 to 64 printable characters without commas")]
     Sensor(String),
     /// A time beyond bounds.
-    #[error("{0} is no time to wait before writing: give 0.1 to 600 seconds")]
+    #[error("invalid time between writes {0}: give 0.1 to 600 seconds")]
     Flush(f64),
     /// A time beyond bounds.
-    #[error("{0} is no time to wait for an answer: give 0.1 to 300 seconds")]
+    #[error("invalid time to wait for a response {0}: give 0.1 to 300 seconds")]
     Timeout(f64),
     /// No port.
     #[error("port 0 carries no DNS")]

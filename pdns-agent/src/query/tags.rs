@@ -77,7 +77,7 @@ impl TagFilter {
 
 /// Text that says nothing of tags.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no kind of tag: give threat, interest, trust, any or none")]
+#[error("unknown kind of tag {0:?}: give threat, interest, trust, any or none")]
 pub struct UnknownTagFilter(String);
 
 impl FromStr for TagFilter {

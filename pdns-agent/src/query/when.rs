@@ -24,7 +24,7 @@ pub struct Moment {
 pub enum WhenError {
     /// In none of the known forms.
     #[error(
-        "{0:?} is no time: give an age such as 24h or 7d, a date such as 2026-01-31, \
+        "invalid time {0:?}: give an age such as 24h or 7d, a date such as 2026-01-31, \
          an RFC 3339 time such as 2026-01-31T12:00:00Z, or seconds since 1970"
     )]
     Form(String),

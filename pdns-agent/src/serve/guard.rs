@@ -238,7 +238,7 @@ async fn identify(
         }
     };
     let Some(shown) = credential(headers)? else {
-        return Err(refuse("a key or a login is needed"));
+        return Err(refuse("authentication required: send X-API-Key or log in"));
     };
     let denied = match app.users.identify(shown, from.clone()).await {
         Ok(identity) => return Ok(identity),

@@ -46,7 +46,7 @@ async fn unknown() -> Refusal {
 /// Other methods than GET and HEAD; before a page of another origin asks, its browser does, by OPTIONS.
 async fn other_method(State(app): State<Arc<App>>, method: Method) -> Response {
     if method != Method::OPTIONS || app.origin.is_none() {
-        let line = "this path knows GET alone, and the form of tags POST";
+        let line = "method not allowed: use GET, or POST for the tag form";
         return Refusal::new(StatusCode::METHOD_NOT_ALLOWED, line).into_response();
     }
     let mut response = StatusCode::NO_CONTENT.into_response();

@@ -126,7 +126,7 @@ fn pasted_text_is_taken_for_the_same_everywhere() {
         assert_eq!(asked.stdout, plain.stdout, "{text}");
         assert_eq!(plain.stderr, "", "{want} is typed as it is meant");
         let is_same = text.trim_end_matches(['.', ',', ';']) == *want;
-        let taken = format!("was taken for {want} (");
+        let taken = format!(" as {want} (");
         assert_eq!(asked.stderr.contains(&taken), !is_same, "{text}: {}", asked.stderr);
 
         let mut owners: Vec<String> = plain
@@ -229,11 +229,11 @@ fn a_list_is_a_list_and_says_what_had_no_result() {
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!(
         said,
-        "pdns: \"evil[.]example[.]com\" was taken for evil.example.com (name)\n\
+        "pdns: read \"evil[.]example[.]com\" as evil.example.com (name)\n\
          pdns: nowhere.example: nothing found\n\
-         pdns: line 3 is passed over: cannot tell what \"a..b\" is: it is not a valid domain name: empty label\n\
+         pdns: line 3 skipped: cannot tell what \"a..b\" is: it is not a valid domain name: empty label\n\
          pdns: 198.51.100.99: nothing found\n\
-         pdns: 1 of the lines were no subjects and were passed over\n"
+         pdns: skipped 1 line that is not a subject\n"
     );
 }
 

@@ -296,7 +296,7 @@ fn a_list_in_another_form_sets_no_tags() {
         let ended = import(&site, list.as_bytes(), &["--kind", "threat"]);
         assert_eq!(ended.code, Some(2), "{ended:?}");
         assert!(ended.stderr.contains("line 1 is skipped: it has several values"), "{ended:?}");
-        assert!(ended.stderr.contains("2 of 2 lines were skipped"), "{ended:?}");
+        assert!(ended.stderr.contains("skipped 2 of 2 lines"), "{ended:?}");
     }
     let ended = import(&site, b"a\\,b.example\n", &["--kind", "threat"]);
     assert_eq!(ended.code, Some(0), "{ended:?}");
@@ -318,7 +318,7 @@ fn a_bad_line_is_told_and_the_good_ones_go_in() {
          pdns: standard input, line 7 is skipped: cannot tell what \"\\u{1b}[2J..\" is: a name does not contain \
          '\\u{1b}' (for the character itself, write \\027)\n\
          pdns: 2 tags set\n\
-         pdns: 4 of 6 lines were skipped; the others are in\n"
+         pdns: skipped 4 of 6 lines; the others are imported\n"
     );
     let shown = run(&mut site.pdns(), &["tag", "list", "--format", "csv"]).with(&[0]);
     let subjects: Vec<&str> =

@@ -103,7 +103,7 @@ fn import(
     match bad.lines {
         0 if listed > 0 => Ok(Found::Something),
         0 => Ok(Found::Nothing),
-        bad => Err(CliError::BadLines { bad, lines: listed }),
+        bad => Err(CliError::BadLines { bad, lines: listed, is_dry: defaults.is_dry }),
     }
 }
 

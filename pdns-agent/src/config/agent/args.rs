@@ -21,7 +21,7 @@ pub struct Args {
     #[command(flatten)]
     pub connection: Connection,
 
-    /// TOML file with settings; flags and environment go before it [env: PDNS_CONFIG] [default:
+    /// TOML file with settings; flags and environment variables override it [env: PDNS_CONFIG] [default:
     /// /etc/pdns/agent.toml, if there].
     #[arg(long, value_name = "FILE", global = true)]
     pub config: Option<PathBuf>,
@@ -52,7 +52,7 @@ pub enum Source {
     ///
     /// Takes files, directories and globs, TSV and JSON, plain and compressed. A log is known by its content, so that
     /// rotation, compression and copies count nothing twice. Where our Zeek package writes pdns.log, that is
-    /// read, too, and what dns.log says of the same answers is passed over.
+    /// read, too, and the same answers in dns.log are skipped.
     Zeek(Zeek),
     /// Read Suricata eve.json files: what is there first, then what is added.
     ///

@@ -23,7 +23,7 @@ pub struct Serve {
     )]
     pub listen: Vec<String>,
 
-    /// TOML file with settings; flags and environment go before it [env: PDNS_SERVE_CONFIG] [default: /etc/pdns/serve.toml, if there]
+    /// TOML file with settings; flags and environment variables override it [env: PDNS_SERVE_CONFIG] [default: /etc/pdns/serve.toml, if there]
     #[arg(long, value_name = "FILE", global = true)]
     pub config: Option<PathBuf>,
 
@@ -115,7 +115,7 @@ pub struct Serve {
 /// Commands of `pdns serve`.
 #[derive(Clone, Debug, clap::Subcommand)]
 pub enum ServeCommand {
-    /// Say who may ask
+    /// Manage the users of the server
     #[command(subcommand)]
     User(UserCommand),
 }
@@ -123,11 +123,11 @@ pub enum ServeCommand {
 /// Commands of `pdns serve user`.
 #[derive(Clone, Debug, clap::Subcommand)]
 pub enum UserCommand {
-    /// Add a user and print his new key, which is kept nowhere else
+    /// Add a user and print the new API key, which is stored nowhere else
     Add {
         /// Name, shown in logs and as the author of tags
         name: String,
-        /// He may set and clear tags
+        /// Allow this user to set and clear tags
         #[arg(long)]
         may_tag: bool,
         /// Read a password from standard input in place of making a key

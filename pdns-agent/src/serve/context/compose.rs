@@ -156,7 +156,7 @@ pub(super) fn start(store: &mut Reader<'_>) -> Result<Start, StoreError> {
 fn title(subject: &Subject, section: Section) -> &'static str {
     match (subject, section) {
         (Subject::Name(_) | Subject::AtOrBelow(_), Section::Records) => "What it resolved to",
-        (_, Section::Records) => "What points here",
+        (_, Section::Records) => "Records that point here",
         (_, Section::Pointing) => "What points at it",
         (_, Section::Negatives) => "Negative answers",
     }

@@ -39,7 +39,7 @@ pub(super) fn no_subject(app: &App, value: &str) -> Response {
     let text = if value.trim().is_empty() {
         "Nothing was given to look up.".to_owned()
     } else {
-        "What was clicked or typed is no domain name and no IP address, and has none in it. \
+        "This is not a domain name, IP address or URL, and contains none. \
          Names, addresses, prefixes, URLs and lists of them with commas can be looked up; an odd octet of a \
          name is written \\DDD."
             .to_owned()

@@ -13,8 +13,8 @@ pub(super) fn event(field: Option<&str>, at: Option<u32>, records: &Reading) -> 
     let Some(at) = at else { return field.map(|_| format!("{from}.")) };
     let seen = match records.covering {
         0 => "no record covers this time".to_owned(),
-        1 => "one record was seen both before and after it".to_owned(),
-        many => format!("{} records were seen both before and after it", grouped(many as u64)),
+        1 => "one record covers the time of this event".to_owned(),
+        many => format!("{} records cover the time of this event", grouped(many as u64)),
     };
     let part = of_first(records.extent, "records").map(|part| format!(" ({part})"));
     let from = if from.is_empty() { "Event".to_owned() } else { format!("{from}, event") };

@@ -107,7 +107,7 @@ fn a_busy_address_has_its_true_first_last_and_latest() {
     // The record that covers the event is not among those shown.
     let at = START + seen(number_at(3));
     let page = site.get(&format!("/context/198.19.7.200?t={at}")).body;
-    assert!(page.contains("one record was seen both before and after it"), "{page}");
+    assert!(page.contains("one record covers the time of this event"), "{page}");
 }
 
 #[test]

@@ -47,7 +47,7 @@ fn a_line_of_our_own_csv() {
     let said = |line: &str| read(line).unwrap_err().to_string();
     assert_eq!(said("threat,a.example"), "it has 2 values and the head names 4 columns");
     assert_eq!(said(",a.example,,"), "it names no kind: give --kind, or a column with it");
-    assert!(said("harm,a.example,,").contains("is no kind of tag"));
+    assert!(said("harm,a.example,,").contains("unknown kind of tag"));
     assert_eq!(said("threat,a..b,,"), "cannot tell what \"a..b\" is");
     assert_eq!(said("threat,a.example,\"x,"), "a quoted value does not end on the line");
     assert_eq!(said("threat,a.example,,soon"), "the time cannot be read");
