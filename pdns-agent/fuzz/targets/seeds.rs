@@ -2,7 +2,7 @@
 
 use pdns_agent::decode::wire::{Options, Wire};
 use pdns_agent::source::{CaptureFile, Step, capture_files};
-use pdns_ebpf_common::{Found, Link, Ports, Protocol, Start, decide};
+use pdns_ebpf_common::{Decision, Found, Link, Ports, Protocol, Start, decide};
 use pdns_fuzz::{PORTS, write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
