@@ -37,7 +37,7 @@ pub(crate) fn session(
             match missing {
                 Missing::Path(path) => return Err(AgentError::Missing(path.clone())),
                 Missing::Pattern(pattern) => return Err(AgentError::NoMatch(pattern.clone())),
-                // TypeCode at the end, with what was found beside it.
+                // Told at the end, with what was found beside it.
                 Missing::NoLogs(_) => {}
             }
         }

@@ -126,7 +126,7 @@ pub(super) fn infer(
         tally.ttl_mismatches += 1;
     }
 
-    // NameTotals are compared only where there is more than one record.
+    // Owners are compared only where there is more than one record.
     if answers.len() > 1 {
         owner.write_wire(&mut emitted.wire);
     }

@@ -92,7 +92,7 @@ pub(in crate::store) fn capacity(client: &mut RedisClient) -> Result<Option<Capa
     }
 }
 
-/// As [`super::super::Store::safe_capacity`], of a server whose store is not open yet.
+/// As [`crate::store::Store::safe_capacity`], of a server whose store is not open yet.
 pub(in crate::store) fn safe_capacity(
     client: &mut RedisClient,
 ) -> Result<Option<Capacity>, StoreError> {
@@ -123,7 +123,7 @@ mod tests {
 
     fn capacity(used: u64, limit: u64, policy: &str) -> Capacity {
         let info = format!(
-            "# WriterState\r\nused_memory:{used}\r\nused_memory_human:1M\r\nmaxmemory:{limit}\r\n\
+            "# Memory\r\nused_memory:{used}\r\nused_memory_human:1M\r\nmaxmemory:{limit}\r\n\
              maxmemory_human:2M\r\nmaxmemory_policy:{policy}\r\n# Stats\r\nevicted_keys:7\r\n"
         );
         Capacity::from_info(&info)

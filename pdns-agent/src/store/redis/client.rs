@@ -39,7 +39,7 @@ pub(crate) struct Pipeline {
 }
 
 impl Pipeline {
-    /// Begins a command of `parts` words; exactly so many calls of [`Pipeline::word`] must follow.
+    /// Begins a command of `parts` words; exactly so many calls of [`Pipeline::arg`] must follow.
     pub(crate) fn begin(&mut self, parts: usize) -> &mut Self {
         self.commands += 1;
         self.number(b'*', parts);
@@ -182,7 +182,7 @@ impl RedisClient {
         &self.timer
     }
 
-    /// What the link was opened with.
+    /// The options it was opened with.
     pub(crate) fn options(&self) -> &Options {
         &self.options
     }

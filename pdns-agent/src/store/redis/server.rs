@@ -1,6 +1,6 @@
 //! Which server is at the other end, and why it cannot hold a store.
 //!
-//! Beside `link`. Servers that speak Redis's protocol differ in what they can: this words the errors by what the server
+//! Beside `client`. Servers that speak Redis's protocol differ in what they can: this words the errors by what the server
 //! says of itself.
 
 use crate::store::StoreError;

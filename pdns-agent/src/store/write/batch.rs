@@ -131,7 +131,7 @@ impl Batch {
 /// What the words of one call are made of.
 #[derive(Default)]
 struct Words {
-    /// Pipeline known rows, of records and of negative answers.
+    /// Packed known rows, of records and of negative answers.
     known: [Vec<u8>; 2],
     /// Highest of them.
     highest: [Option<u32>; 2],
