@@ -79,14 +79,6 @@ impl Reader<'_> {
         self.store.check()
     }
 
-    /// The memory of Redis; `None` when this user may not ask for it.
-    ///
-    /// # Errors
-    /// When Redis does not answer.
-    pub fn capacity(&mut self) -> Result<Option<Capacity>, StoreError> {
-        self.store.capacity()
-    }
-
     /// Says where in the store names belong.
     #[must_use]
     pub fn router(&self) -> &Router {
@@ -162,7 +154,17 @@ impl Store {
     /// # Errors
     /// [`StoreError::Replaced`] when it is not; others as they come.
     pub fn check(&mut self) -> Result<(), StoreError> {
-        schema::same(&mut self.client, &self.keys, &self.router, &self.schema).map(drop)
+        self.is_marked().map(drop)
+    }
+
+    /// Whether the partitions of the store are marked, if it is the one that was opened.
+    fn is_marked(&mut self) -> Result<bool, StoreError> {
+        schema::same(&mut self.client, &self.keys, &self.router, &self.schema)
+    }
+
+    /// Marks the partitions of a store of an earlier version. The functions must be loaded.
+    fn mark_partitions(&mut self) -> Result<(), StoreError> {
+        schema::mark_all(&mut self.client, &self.keys, &self.router, &mut self.schema)
     }
 
     /// The memory of Redis; `None` when this user may not ask for it.

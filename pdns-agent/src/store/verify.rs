@@ -171,7 +171,7 @@ impl Store {
         self.verify_sources(repair, &mut verdict)?;
         self.verify_sensors(repair, &mut verdict)?;
         if repair && !self.schema.is_marked {
-            schema::mark_all(&mut self.client, &self.keys, &self.router, &mut self.schema)?;
+            self.mark_partitions()?;
         }
         Ok(verdict)
     }

@@ -12,6 +12,7 @@ use crate::store::layout::type_code::TypeCode;
 use crate::store::redis::client::Pipeline;
 use crate::store::schema::marks::Epoch;
 use crate::store::write::checkpoint::{Checkpoint, Mark, slice};
+use crate::store::write::functions::FUNCTIONS;
 use std::ops::Range;
 
 /// Tuples that one call should have: enough to spread its fixed cost, few enough that other clients do not
@@ -25,8 +26,6 @@ pub struct Packer {
     pub(crate) router: Router,
     /// What rows are written under.
     pub(crate) epoch: Epoch,
-    /// Name of the function.
-    pub(crate) upsert: String,
 }
 
 /// A window of one log up to one position, packed.
@@ -324,7 +323,7 @@ impl Packer {
         // Name, function and key; six words before the two kinds, two and four a tuple for each of those,
         // two for long RDATA.
         packed.begin(4 + 6 + 4 + unknown * 4 + words.long_count * 2);
-        packed.arg("FCALL").arg(&self.upsert).arg("1").arg(self.keys.partition(partition));
+        packed.arg("FCALL").arg(&FUNCTIONS.upsert).arg("1").arg(self.keys.partition(partition));
         packed.arg(batch.log);
         packed.arg(expected.map_or(Vec::new(), |mark| mark.to_octets().to_vec()));
         packed.arg(mark.to_octets()).arg(self.epoch);

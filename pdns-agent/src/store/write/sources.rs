@@ -247,7 +247,7 @@ impl Writer<'_> {
     /// When Redis does not answer.
     pub fn settle(&mut self, log: &[u8; 16], checkpoint: &Checkpoint) -> Result<(), StoreError> {
         let mut packed = Pipeline::default();
-        let function = FUNCTIONS.settle.clone();
+        let function = &FUNCTIONS.settle;
         for (partition, mark) in self.store.partitions().zip(&checkpoint.marks) {
             let Some(mark) = mark else { continue };
             let tag = self.store.keys.partition(partition);
@@ -288,13 +288,13 @@ impl Writer<'_> {
             return Ok(0);
         }
         FUNCTIONS.load(&mut self.store.client)?;
-        let function = FUNCTIONS.forget.clone();
+        let function = &FUNCTIONS.forget;
         let mut deleted = 0;
         // Bounded commands: a year of hourly logs has 8,760.
         for logs in old.chunks(256) {
             let mut packed = Pipeline::default();
             for partition in self.store.partitions() {
-                let words = packed.begin(4 + logs.len() * 2).arg("FCALL").arg(&function);
+                let words = packed.begin(4 + logs.len() * 2).arg("FCALL").arg(function);
                 words.arg("1").arg(self.store.keys.partition(partition));
                 for (log, acknowledged) in logs {
                     words.arg(log).arg(acknowledged);
@@ -345,19 +345,14 @@ impl Writer<'_> {
     /// [`StoreError::Damaged`] when other sensors were lost, whose bits it could be given; others as they come.
     pub fn sensor(&mut self, name: &str) -> Result<u32, StoreError> {
         FUNCTIONS.load(&mut self.store.client)?;
-        let (function, key) = (FUNCTIONS.sensor.clone(), self.store.keys.sensors());
+        let (function, key) = (&FUNCTIONS.sensor, self.store.keys.sensors());
         let (known, copies) = self.store.reader().sensor_bits()?;
         if !self.store.schema.is_marked {
             // A store of an earlier version, which kept no copy of the sensors.
             if known.is_empty() && self.store.reader().has_rows()? {
                 return Err(StoreError::damaged(&key));
             }
-            schema::mark_all(
-                &mut self.store.client,
-                &self.store.keys,
-                &self.store.router,
-                &mut self.store.schema,
-            )?;
+            self.store.mark_partitions()?;
         }
         let words = [b"FCALL", function.as_bytes(), b"1", key.as_bytes(), name.as_bytes()];
         let bit = reply::integer(&self.store.client.ask(&words)?)?;

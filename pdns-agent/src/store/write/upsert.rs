@@ -13,7 +13,7 @@ use crate::store::redis::reply;
 use crate::store::write::batch::{Batch, Packer};
 use crate::store::write::checkpoint::Checkpoint;
 use crate::store::write::functions::FUNCTIONS;
-use crate::store::{StoreError, Writer, schema};
+use crate::store::{StoreError, Writer};
 use std::collections::{HashSet, VecDeque};
 
 /// IPv6 /48 that are remembered as entered into the directory.
@@ -69,7 +69,6 @@ impl Writer<'_> {
             keys: self.store.keys.clone(),
             router: self.store.router.clone(),
             epoch: self.store.schema.epoch,
-            upsert: FUNCTIONS.upsert.clone(),
         }
     }
 
@@ -330,12 +329,7 @@ impl Writer<'_> {
         // Replies are outstanding.
         self.store.client.disconnect();
         let was_marked = self.store.schema.is_marked;
-        match schema::same(
-            &mut self.store.client,
-            &self.store.keys,
-            &self.store.router,
-            &self.store.schema,
-        ) {
+        match self.store.is_marked() {
             Ok(is_marked) => {
                 self.store.schema.is_marked = is_marked;
                 if was_marked && !is_marked {
@@ -350,20 +344,10 @@ impl Writer<'_> {
 
     /// Makes sure that the store is the one that was opened, and that its partitions are marked.
     pub(in crate::store) fn check_marked(&mut self) -> Result<(), StoreError> {
-        self.store.schema.is_marked = schema::same(
-            &mut self.store.client,
-            &self.store.keys,
-            &self.store.router,
-            &self.store.schema,
-        )?;
+        self.store.schema.is_marked = self.store.is_marked()?;
         if !self.store.schema.is_marked {
             FUNCTIONS.load(&mut self.store.client)?;
-            schema::mark_all(
-                &mut self.store.client,
-                &self.store.keys,
-                &self.store.router,
-                &mut self.store.schema,
-            )?;
+            self.store.mark_partitions()?;
         }
         Ok(())
     }
@@ -375,7 +359,7 @@ impl Writer<'_> {
         large.dedup_by(|a, b| a.key == b.key);
         while let Some(set) = large.pop() {
             let Some((level, deeper)) = set.levels.split_first() else { continue };
-            let function = FUNCTIONS.spread.clone();
+            let function = &FUNCTIONS.spread;
             let divisor = (1_u64 << level.shift).to_string();
             let ways = level.ways.to_string();
             let words: [&[u8]; 7] = [
