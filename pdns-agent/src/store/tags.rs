@@ -27,8 +27,13 @@ pub const MAX_HISTORY: u32 = 100_000;
 const BATCH: usize = 1_000;
 /// What changes tags. Its first line is what Redis 7.0 is told of a script: those that only clear make room, so they run
 /// on a full store, too.
-const CHANGE: &str = concat!("#!lua\n", include_str!("tags/change.lua"));
-const CLEAR: &str = concat!("#!lua flags=allow-oom\n", include_str!("tags/change.lua"));
+const CHANGE: &str =
+    concat!("#!lua\n", include_str!("refusals.lua"), include_str!("tags/change.lua"));
+const CLEAR: &str = concat!(
+    "#!lua flags=allow-oom\n",
+    include_str!("refusals.lua"),
+    include_str!("tags/change.lua")
+);
 /// Entries of the history that are read at once.
 const PAGE: i64 = 1_000;
 

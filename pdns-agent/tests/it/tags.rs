@@ -126,7 +126,11 @@ fn too_many_tags_are_refused_whole() {
     let mut store = Store::open(&options(&server)).unwrap();
     store.tags().change(&[]).unwrap();
     // The script itself, with limits that are reached sooner.
-    let script = concat!("#!lua\n", include_str!("../../src/store/tags/change.lua"));
+    let script = concat!(
+        "#!lua\n",
+        include_str!("../../src/store/refusals.lua"),
+        include_str!("../../src/store/tags/change.lua")
+    );
     let call = |changes: &[&str]| -> String {
         let mut call = redis::cmd("EVAL");
         call.arg(script).arg(1).arg("pd:{tags}").arg("3 2");

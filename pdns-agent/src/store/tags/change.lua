@@ -1,7 +1,7 @@
 -- Changes tags, all of them or none, and enters them into the history.
 --
 -- A script and no function: who may load functions could put others into the place of those that agents call, with the
--- agents' rights. A script runs with the rights of the user who sends it. `store/tags.rs` adds the first line.
+-- agents' rights. A script runs with the rights of the user who sends it. `store/tags.rs` adds what stands before it.
 --
 -- KEYS[1]: what the keys of tags begin with. ARGV: the most tags and the most entries of the history, then
 -- for each change: field, value (empty to clear), the field that cannot stand beside it (or empty), the
@@ -13,27 +13,13 @@
 local call, format, match, max = redis.call, string.format, string.match, math.max
 local tags, meta, history = KEYS[1] .. 't', KEYS[1] .. 'm', KEYS[1] .. 'h'
 
--- All that runs below, with as many words as each needs behind its key: a user whose rights end half-way would leave
--- half of the changes behind.
+-- All that runs below.
 local COMMANDS = {
   hget = { 'f' }, hmget = { 'f' }, hlen = {}, hset = { 'f', 'v' }, hdel = { 'f' }, hincrby = { 'f', '1' },
   lrange = { '0', '0' }, rpush = { 'v' }, ltrim = { '0', '1' },
 }
-if redis.acl_check_cmd then
-  for command, words in pairs(COMMANDS) do
-    if not redis.acl_check_cmd(command, KEYS[1], unpack(words)) then
-      return redis.error_reply('NOPERM this user may not run ' .. command .. ' on ' .. KEYS[1])
-    end
-  end
-end
-
--- The key that is being read, for the answer that says which one is of the wrong type.
-local reading
-
--- Ends the check with an answer: nothing was written yet.
-local function refuse(answer)
-  error({ answer = answer })
-end
+local refusal = refused(KEYS[1], COMMANDS)
+if refusal then return refusal end
 
 -- The number that an entry of the history begins with.
 local function entry_number(entries)
@@ -71,14 +57,7 @@ end
 
 local most, kept = match(ARGV[1], '(%d+) (%d+)')
 local checked, known = pcall(check, tonumber(kept))
-if not checked then
-  if type(known) == 'table' and known.answer then return known.answer end
-  -- Redis 7.0 throws its errors as text, later versions as tables; what Lua throws has no code.
-  local text = type(known) == 'table' and known.err or tostring(known)
-  if string.find(text, 'WRONGTYPE', 1, true) then return 'H' .. reading end
-  if not match(text, '^%u+ ') then text = 'ERR ' .. text end
-  return redis.error_reply(text)
-end
+if not checked then return refusal_of(known) end
 
 local room = tonumber(most) - call('HLEN', tags)
 if room < #ARGV / 5 then

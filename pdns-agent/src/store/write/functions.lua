@@ -7,6 +7,7 @@
 --
 -- A Lua error does not undo what a function wrote before it. So what can be is checked first (`prepare`), and `upsert` keeps
 -- what undoes its writes: a failure must not leave half a batch behind, which the next attempt would count again.
+-- How a call is refused stands before this text, in `store/refusals.lua`.
 -- Redis 7.0 forbids globals while a library loads, hence `init` at the first call.
 
 local unpack_, pack, call, sub, byte, floor, concat, bor, format
@@ -14,9 +15,6 @@ local ROW = '>I4I4I4I4I4I4I4I4'
 local ROWS, LOG, NO_TTL = 2047, 65500, 4294967295
 local LOG_END = '65499'
 local FROM, TO, NUMBER = {}, {}, {}
--- The key that is being read, for the sentence that says which one is of the wrong type.
-local reading
-
 local function init()
   unpack_, pack, call, sub, byte = struct.unpack, struct.pack, redis.call, string.sub, string.byte
   floor, concat, bor, format = math.floor, table.concat, bit.bor, string.format
@@ -134,11 +132,6 @@ local function rejuvenate(value, day, days)
   days[old] = (days[old] or 0) - 1
   days[day] = (days[day] or 0) + 1
   return sub(value, 1, 4) .. pack('>I2', day) .. sub(value, 7)
-end
-
--- Ends a check: nothing was written yet, and `answer` says why nothing will be.
-local function refuse(answer)
-  error({ answer = answer })
 end
 
 -- Reads all that one kind of a batch (records, or negative answers with the prefix 'n') needs, and refuses what would
@@ -486,25 +479,6 @@ local function check(tag, ARGV)
   return nil, { records = records, negatives = negatives }
 end
 
--- The error that ended a call.
-local function failed(failure)
-  -- Redis 7.0 throws its errors as text, later versions as tables; what Lua throws has no code.
-  local text = type(failure) == 'table' and failure.err or tostring(failure)
-  if not string.match(text, '^%u+ ') then text = 'ERR ' .. text end
-  return redis.error_reply(text)
-end
-
--- The answer of a call whose check ended with an error: a refusal, a key of another type, or the error.
-local function refusal_of(failure)
-  local text = failure
-  if type(failure) == 'table' then
-    if failure.answer then return failure.answer end
-    text = failure.err
-  end
-  if type(text) == 'string' and string.find(text, 'WRONGTYPE', 1, true) then return 'H' .. reading end
-  return failed(failure)
-end
-
 -- One batch of one source for one partition.
 -- KEYS[1]: the partition's tag. ARGV: source, checkpoint expected, checkpoint to write, the store's epoch, highest
 -- known row of records and of negative answers (-1: none), then the two kinds as `prepare` takes them, then pairs of
@@ -628,17 +602,6 @@ local COMMANDS = {
 local MENDING = {
   get = {}, pexpire = { '1' }, del = {}, setrange = { '0', '' }, hset = { 'f', 'v' }, hdel = { 'f' },
 }
-
--- An error when the user may not run all these commands. Asked for before an agent writes anything: one who
--- is stopped within `upsert` would leave half a batch behind.
-local function refused(key, commands)
-  if not redis.acl_check_cmd then return nil end
-  for command, words in pairs(commands) do
-    if not redis.acl_check_cmd(command, key, unpack(words)) then
-      return redis.error_reply('NOPERM this user may not run ' .. command .. ' on ' .. key)
-    end
-  end
-end
 
 -- Creates the schema unless there is one. KEYS[1]: its key. ARGV: fields and values. Answers all of it.
 local function create(KEYS, ARGV)

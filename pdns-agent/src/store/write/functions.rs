@@ -10,7 +10,7 @@ use std::hash::Hasher as _;
 use std::sync::LazyLock;
 
 /// The library, with the place for its digest.
-const LIBRARY: &str = include_str!("functions.lua");
+const LIBRARY: &str = concat!(include_str!("../refusals.lua"), include_str!("functions.lua"));
 
 /// The functions of this version.
 pub(in crate::store) static FUNCTIONS: LazyLock<Functions> = LazyLock::new(Functions::new);
