@@ -101,30 +101,17 @@ impl<'a, 't> Answer<'a, 't> {
         Ok(())
     }
 
-    /// Looks for negative answers where there are no records: the same look-up shows them on a terminal.
-    fn look_for_negatives(
-        &mut self,
-        store: &mut Reader<'_>,
-        query: &Query,
-        subject: Option<&str>,
-    ) -> Result<(), CliError> {
+    /// Whether a query finds anything.
+    fn is_answered(&self, store: &mut Reader<'_>, query: &Query) -> Result<bool, CliError> {
         let mut query = Query { limit: 1, ..query.clone() };
         query.filter.tags = Arc::clone(&self.tags);
-        let mut is_there = false;
+        let mut is_answered = false;
         query::run(store, &query, &mut |_| {
-            is_there = true;
+            is_answered = true;
             ControlFlow::Break(())
         })
         .map_err(cannot("read the store"))?;
-        if is_there {
-            self.has_hidden = true;
-            let about = about(subject);
-            self.notes
-                .push(format!("{about}no records, but negative answers: --negative shows them"));
-        } else if subject.is_some() {
-            self.notes.push(format!("{}nothing found", about(subject)));
-        }
-        Ok(())
+        Ok(is_answered)
     }
 
     pub(super) fn check(&mut self) -> Result<(), CliError> {
@@ -246,25 +233,64 @@ pub(super) fn look_up(
     // All that was typed must make sense before the first answer.
     let mut asked = Vec::new();
     for text in subjects {
-        for (text, reading) in resolve::subjects(text)? {
-            let query = rows.look_up(&reading.subject, negative, now)?;
-            let with_negatives = rows.look_up(&reading.subject, true, now)?;
-            asked.push((text, reading, query, with_negatives));
-        }
+        asked.extend(LookUp::all_of(text, rows, negative, now)?);
     }
     let mut opened = open(options)?;
     let mut store = opened.reader();
     let mut answer = Answer::new(&mut store, rows.format(), Format::Cof, terminal)?;
-    for (text, reading, query, with_negatives) in &asked {
-        taken_for(text, reading, answer.terminal);
-        let subject = (asked.len() > 1).then_some(text.as_str());
-        let before = answer.items();
-        answer.ask(&mut store, query, rows.follow, subject)?;
-        if answer.items() == before {
-            answer.look_for_negatives(&mut store, with_negatives, subject)?;
-        }
+    let is_marked = asked.len() > 1;
+    for look_up in &asked {
+        look_up.answer(&mut store, rows.follow, is_marked, &mut answer)?;
     }
     answer.end()
+}
+
+/// One look-up as it was typed.
+struct LookUp {
+    text: String,
+    reading: Reading,
+    query: Query,
+    /// The same question with negative answers, if the query leaves them out.
+    with_negatives: Option<Query>,
+}
+
+impl LookUp {
+    /// Reads the subjects of a text.
+    fn all_of(text: &str, rows: &Rows, negative: bool, now: u32) -> Result<Vec<Self>, UsageError> {
+        let read = |(text, reading): (String, Reading)| {
+            let query = |negative| rows.look_up(&reading.subject, negative, now);
+            let with_negatives = if negative { None } else { Some(query(true)?) };
+            Ok(Self { query: query(negative)?, with_negatives, text, reading })
+        };
+        resolve::subjects(text)?.into_iter().map(read).collect()
+    }
+
+    /// Writes what is found, and notes when that is nothing. `is_marked` tells rows and notes of several look-ups apart.
+    fn answer(
+        &self,
+        store: &mut Reader<'_>,
+        follow: bool,
+        is_marked: bool,
+        answer: &mut Answer<'_, '_>,
+    ) -> Result<(), CliError> {
+        taken_for(&self.text, &self.reading, answer.terminal);
+        let subject = is_marked.then_some(self.text.as_str());
+        let before = answer.items();
+        answer.ask(store, &self.query, follow, subject)?;
+        if answer.items() > before {
+            return Ok(());
+        }
+        if let Some(query) = &self.with_negatives
+            && answer.is_answered(store, query)?
+        {
+            answer.has_hidden = true;
+            let note = "no records, but negative answers: --negative shows them";
+            answer.notes.push(format!("{}{note}", about(subject)));
+        } else if is_marked {
+            answer.notes.push(format!("{}nothing found", about(subject)));
+        }
+        Ok(())
+    }
 }
 
 /// Says what text was taken for, where that is not plain to see, and whether the name imitates another.
@@ -299,22 +325,10 @@ fn batch(
         if line.trim().is_empty() {
             continue;
         }
-        let asked = resolve::subjects(line.trim()).and_then(|subjects| {
-            let queries = subjects.into_iter().map(|(text, reading)| {
-                let query = rows.look_up(&reading.subject, negative, now)?;
-                Ok((query, rows.look_up(&reading.subject, true, now)?, text, reading))
-            });
-            queries.collect::<Result<Vec<_>, _>>()
-        });
-        match asked {
+        match LookUp::all_of(line.trim(), rows, negative, now) {
             Ok(asked) => {
-                for (query, with_negatives, text, reading) in asked {
-                    taken_for(&text, &reading, answer.terminal);
-                    let before = answer.items();
-                    answer.ask(&mut store, &query, rows.follow, Some(&text))?;
-                    if answer.items() == before {
-                        answer.look_for_negatives(&mut store, &with_negatives, Some(&text))?;
-                    }
+                for look_up in asked {
+                    look_up.answer(&mut store, rows.follow, true, &mut answer)?;
                 }
                 // Whoever writes the lines may wait for the answer to one before the next.
                 answer.flush()?;
