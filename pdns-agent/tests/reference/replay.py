@@ -14,6 +14,8 @@ import struct
 import subprocess
 import sys
 
+from made.build import Ends, ethernet, query
+
 HEADER = bytes.fromhex("020000000002" "020000000001")
 START, STEP, PAUSE = 1_700_000_000 * 10**6, 1_000, 200_000
 # Longer than a query waits for its response.
@@ -55,18 +57,6 @@ def packets(path):
         at += 16 + size
 
 
-def last():
-    """A query for end.example."""
-    message = struct.pack(">HHHHHH", 1, 0x0100, 1, 0, 0, 0) + b"\x03end\x07example\x00" + struct.pack(">HH", 1, 1)
-    udp = struct.pack(">HHHH", 40_000, 53, 8 + len(message), 0) + message
-    ends = bytes([192, 0, 2, 250, 192, 0, 2, 251])
-    words = struct.unpack(">10H", struct.pack(">BBHHHBBH", 0x45, 0, 20 + len(udp), 1, 0, 64, 17, 0) + ends)
-    total = sum(words)
-    total = (total & 0xFFFF) + (total >> 16)
-    check = ~((total & 0xFFFF) + (total >> 16)) & 0xFFFF
-    return HEADER + b"\x08\x00" + struct.pack(">BBHHHBBH", 0x45, 0, 20 + len(udp), 1, 0, 64, 17, check) + ends + udp
-
-
 def main(out, paths):
     skipped, count, at = {}, 0, START
     with open(out, "wb") as file:
@@ -88,7 +78,7 @@ def main(out, paths):
             if reason:
                 skipped[path] = reason
         at += END
-        write(last())
+        write(bytes(ethernet(Ends(40_000).udp(query("end.example")))))
         count += 1
     json.dump({"packets": count, "skipped": skipped}, sys.stdout)
 
