@@ -130,7 +130,7 @@ pub enum CliError {
         bad: u64,
         /// Of how many that were not empty.
         lines: u64,
-        /// Whether the others were only counted.
+        /// True for a dry run, which counts the others only.
         is_dry: bool,
     },
     /// A signal cannot be waited for.
@@ -244,7 +244,7 @@ fn nothing(args: &Args, options: &Options, terminal: &mut Terminal<'_>) {
     }
 }
 
-/// What became of the lines of a file that were not bad.
+/// Describes the fate of the lines that were not skipped.
 fn others(bad: u64, lines: u64, is_dry: bool) -> &'static str {
     match (bad < lines, is_dry) {
         (false, _) => "",

@@ -50,7 +50,7 @@ pub struct Store {
     keys: Keys,
     router: Router,
     schema: schema::Schema,
-    memory: WriterState,
+    writer_state: WriterState,
     /// Buckets as they were when last looked at.
     buckets: HashMap<(Kind, u8), Buckets>,
 }
@@ -111,7 +111,7 @@ impl Store {
             keys,
             router,
             schema,
-            memory: WriterState::default(),
+            writer_state: WriterState::default(),
             buckets: HashMap::new(),
         })
     }

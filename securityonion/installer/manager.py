@@ -25,7 +25,7 @@ JOIN = "/etc/pdns/sensor.join"
 LISTS = ("ip-descriptions", "zeek-intel", "suricata-dataset")
 
 # What each user may do, as README.md of the project has it: `sensor` writes what was seen; `analyst` and
-# `pdns`, the server, read and tag. No other user may load functions: those of the sensors run with their rights.
+# `pdns`, the server, read and tag. Only the sensors may load functions, since agents call those with their own rights.
 SENSOR_RIGHTS = (
     "~pd:* -@all +getrange +hget +hgetall +hmget +hlen +hvals +exists +scard +hset +hdel +hincrby +setrange +sadd "
     "+spop +fcall +function|load +info"

@@ -41,7 +41,7 @@ struct State {
     unwritten: Option<String>,
 }
 
-/// What is asked of the store for one log.
+/// Kind of request to the store for one log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Access {
     Read,

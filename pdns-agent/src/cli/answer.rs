@@ -24,7 +24,7 @@ pub(super) struct Answer<'a, 't> {
     pub(super) terminal: &'a mut Terminal<'t>,
     failed: Option<io::Error>,
     items: u64,
-    /// Whether something was found that is not shown: negative answers, unless they are asked for.
+    /// True if a look-up found negative answers only, which are not shown unless they are asked for.
     has_hidden: bool,
     /// The tags of the store.
     tags: Arc<TagSet>,

@@ -12,13 +12,13 @@ pub enum StoreError {
     Url {
         /// The URL without its password.
         url: String,
-        /// What is wrong with it.
+        /// The fault in it.
         cause: String,
     },
     /// The private redis-server could not be started or stopped.
     #[error("{act}")]
     Managed {
-        /// What was attempted, and what to do.
+        /// The attempt, and the remedy.
         act: String,
         /// Why it failed.
         #[source]
@@ -52,7 +52,7 @@ pub enum StoreError {
          among them: set it to noeviction, then repair the store or import again"
     )]
     Evicted {
-        /// What was found without looking at eviction.
+        /// The error, regardless of eviction.
         cause: Box<StoreError>,
         /// Keys that it deleted.
         evicted: u64,
@@ -71,7 +71,7 @@ pub enum StoreError {
          make one: a sensor's agent has to write first"
     )]
     Missing {
-        /// What its keys would begin with.
+        /// The prefix of its keys.
         prefix: String,
         /// The command that they may not run.
         right: String,
@@ -94,7 +94,7 @@ pub enum StoreError {
         found: String,
         /// Ours.
         known: u32,
-        /// What to do.
+        /// The remedy.
         advice: &'static str,
     },
     /// Redis answered something of another shape than expected.

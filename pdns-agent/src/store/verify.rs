@@ -466,7 +466,7 @@ impl Store {
             if !there {
                 verdict.problem(repair, || format!("{} lacks {member}", posting.key));
                 if repair {
-                    self.memory.add_posting(posting, *member, &self.keys, &mut mend);
+                    self.writer_state.add_posting(posting, *member, &self.keys, &mut mend);
                 }
             }
         }

@@ -223,7 +223,12 @@ impl Writer<'_> {
                 let owner = Pointer::new(partition, u32::from_be_bytes(*bits));
                 let posting = Posting::of(rdata.as_rdata(), &self.store.keys, &self.store.router);
                 let member = posting.member(owner);
-                self.store.memory.add_posting(&posting, member, &self.store.keys, &mut packed);
+                self.store.writer_state.add_posting(
+                    &posting,
+                    member,
+                    &self.store.keys,
+                    &mut packed,
+                );
             }
         }
         self.store.client.call(&packed)?;

@@ -76,7 +76,7 @@ impl Writer<'_> {
     /// store when this one is dropped.
     #[must_use]
     pub fn pending_postings(&self) -> usize {
-        self.store.memory.owed.len()
+        self.store.writer_state.owed.len()
     }
 
     /// Writes a batch and moves the checkpoint to its end.
@@ -103,7 +103,7 @@ impl Writer<'_> {
             let added = way.halves.into_iter().flatten().flat_map(|flight| flight.added);
             let owed = added.chain(way.postings.into_iter().flatten());
             let log = batch.log;
-            self.store.memory.owed.extend(owed.map(|(posting, owner)| PendingPosting {
+            self.store.writer_state.owed.extend(owed.map(|(posting, owner)| PendingPosting {
                 log,
                 posting,
                 owner,
@@ -121,15 +121,15 @@ impl Writer<'_> {
     fn revalidate(&mut self, checkpoint: &Checkpoint, batch: &mut Batch) -> Result<(), StoreError> {
         // Makes the connection, if there is none, before its number is compared.
         self.check_marked()?;
-        if self.store.memory.generation == self.store.client.generation() {
-            return if self.store.memory.owed.is_empty() {
+        if self.store.writer_state.generation == self.store.client.generation() {
+            return if self.store.writer_state.owed.is_empty() {
                 Ok(())
             } else {
                 self.flush_pending(&batch.log)
             };
         }
-        self.store.memory.nets.clear();
-        self.store.memory.large.clear();
+        self.store.writer_state.nets.clear();
+        self.store.writer_state.large.clear();
         // An error that the server answers ends a connection, the refusal to tell its run, too: the marks are
         // loaded last, over the connection that is kept.
         FUNCTIONS.load(&mut self.store.client)?;
@@ -137,10 +137,10 @@ impl Writer<'_> {
         self.flush_pending(&batch.log)?;
         let marks = self.load_marks(&batch.log)?;
         // A server that was started anew may have lost rows that are known here.
-        let same =
-            self.store.memory.generation == 0 || (run.is_some() && run == self.store.memory.run);
-        self.store.memory.run = run;
-        self.store.memory.generation = self.store.client.generation();
+        let same = self.store.writer_state.generation == 0
+            || (run.is_some() && run == self.store.writer_state.run);
+        self.store.writer_state.run = run;
+        self.store.writer_state.generation = self.store.client.generation();
         if same && marks == checkpoint.marks {
             return Ok(());
         }
@@ -152,12 +152,12 @@ impl Writer<'_> {
     ///
     /// Those that Redis rejects stay owed: they hold up the batches of their own log, and not of others.
     fn flush_pending(&mut self, log: &[u8; 16]) -> Result<(), StoreError> {
-        let owed = self.store.memory.owed.clone();
+        let owed = self.store.writer_state.owed.clone();
         let mut packed = Pipeline::default();
         let mut counts = Vec::with_capacity(owed.len());
         for PendingPosting { posting, owner, .. } in &owed {
             let before = packed.len();
-            self.store.memory.add_posting(
+            self.store.writer_state.add_posting(
                 posting,
                 posting.member(*owner),
                 &self.store.keys,
@@ -191,7 +191,7 @@ impl Writer<'_> {
                 }
             }
         }
-        self.store.memory.owed = rejected;
+        self.store.writer_state.owed = rejected;
         result
     }
 
@@ -219,7 +219,7 @@ impl Writer<'_> {
                     let before = packed.len();
                     let added = std::mem::take(due);
                     let (replies, probes) =
-                        self.store.memory.add_postings(&added, &self.store.keys, &mut packed);
+                        self.store.writer_state.add_postings(&added, &self.store.keys, &mut packed);
                     let call = (!part.calls.is_empty()).then_some(part.calls.start);
                     if let Some(call) = call.and_then(|call| batch.calls.get(call)) {
                         packed.raw(batch.octets.get(call.octets.clone()).unwrap_or_default());
@@ -261,7 +261,7 @@ impl Writer<'_> {
         }
         for probe in &flight.probes {
             if reply::integer(&self.store.client.receive()?)? > LARGE {
-                self.store.memory.large.push(probe.clone());
+                self.store.writer_state.large.push(probe.clone());
             }
         }
         let Some(number) = flight.call else { return Ok(()) };
@@ -354,7 +354,7 @@ impl Writer<'_> {
 
     /// Spreads the posting sets that turned out large.
     fn spread_large(&mut self) -> Result<(), StoreError> {
-        let mut large = std::mem::take(&mut self.store.memory.large);
+        let mut large = std::mem::take(&mut self.store.writer_state.large);
         large.sort_by(|a, b| a.key.cmp(&b.key));
         large.dedup_by(|a, b| a.key == b.key);
         while let Some(set) = large.pop() {
