@@ -27,6 +27,7 @@ pub(super) struct Answer<'a, 't> {
     items: u64,
     /// True if a look-up found negative answers only, which are not shown unless they are asked for.
     has_hidden: bool,
+    look: Look,
     /// The tags of the store.
     tags: Arc<TagSet>,
     /// What is to be said below the answer.
@@ -43,9 +44,10 @@ impl<'a, 't> Answer<'a, 't> {
         let sensors = store.sensors().map_err(cannot("read the names of the sensors"))?;
         let tags = Arc::new(TagSet::load(store).map_err(cannot("read the tags"))?);
         let look = Look { tags: Arc::clone(&tags), ..terminal.look(sensors) };
-        let renderer = terminal.format(asked, elsewhere).renderer(look);
+        let renderer = terminal.format(asked, elsewhere).renderer(look.clone());
         Ok(Self {
             renderer,
+            look,
             terminal,
             failed: None,
             items: 0,
@@ -142,6 +144,11 @@ impl<'a, 't> Answer<'a, 't> {
                 "{about}more than {MAX_SORTED} rows, so they are not sorted; --limit N sorts"
             ));
         }
+    }
+
+    /// The look of the answer.
+    pub(super) fn look(&self) -> &Look {
+        &self.look
     }
 
     /// How many items there were.

@@ -23,17 +23,14 @@ const BATCH: usize = 1_000;
 /// Runs a command on tags.
 pub(super) fn run(
     command: &TagCommand,
-    rows: &Rows,
     options: &Options,
     terminal: &mut Terminal<'_>,
 ) -> Result<Found, CliError> {
     match command {
         TagCommand::Set { kind, subjects, words, reach } => {
-            rows.allow("tag set", &[])?;
             set(*kind, subjects, words, *reach, options, terminal)
         }
         TagCommand::Clear { words, source, note, author, reach } => {
-            rows.allow("tag clear", &[])?;
             let asked = Clearing {
                 source: source.as_deref(),
                 note,
@@ -42,16 +39,14 @@ pub(super) fn run(
             };
             clear(words, &asked, options, terminal)
         }
-        TagCommand::List { kind, under, source } => {
-            rows.allow("tag list", &["--limit", "--format"])?;
-            list(*kind, under.as_deref(), source.as_deref(), rows, options, terminal)
+        TagCommand::List { kind, under, source, paging } => {
+            let rows = Rows::from(paging);
+            list(*kind, under.as_deref(), source.as_deref(), &rows, options, terminal)
         }
-        TagCommand::History { subject } => {
-            rows.allow("tag history", &["--limit", "--format"])?;
-            history(subject.as_deref(), rows, options, terminal)
+        TagCommand::History { subject, paging } => {
+            history(subject.as_deref(), &Rows::from(paging), options, terminal)
         }
         TagCommand::Import { file, kind, column, dry_run, replace, words, reach } => {
-            rows.allow("tag import", &[])?;
             let defaults = import::Defaults {
                 kind: *kind,
                 scope: reach.scope(),

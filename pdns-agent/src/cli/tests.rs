@@ -40,7 +40,7 @@ fn error(line: &str) -> String {
 fn look_up(line: &str) -> Query {
     let args = parse(line);
     let subject = resolve::subject(&args.subjects[0]).unwrap();
-    args.rows.look_up(&subject, false, NOW).unwrap()
+    Rows::from(&args.rows).look_up(&subject, false, NOW).unwrap()
 }
 
 #[test]
@@ -71,7 +71,6 @@ fn a_bare_argument_is_a_look_up_wherever_the_flags_stand() {
     assert_eq!((query.limit, query.sort), (LIMIT, None));
     assert!(matches!(look_up("*.example.com").what, What::Names { .. }));
     assert_eq!(parse("example.com status").subjects, ["example.com", "status"]);
-    assert!(matches!(parse("--format json top").command, Some(Command::Top { .. })));
     assert!(matches!(parse("top --format json").command, Some(Command::Top { .. })));
     assert!(matches!(parse("lookup status").command, Some(Command::Lookup { .. })));
     assert_eq!(parse("stauts").subjects, ["stauts"]);
@@ -98,16 +97,17 @@ fn find_and_rankings() {
     let args =
         parse("find --starts WWW --ends example.com. --contains a --contains b --ttl-max 60");
     let Some(Command::Find(find)) = &args.command else { panic!("{args:?}") };
-    let query = args.rows.find(find, NOW).unwrap();
+    let query = Rows::from(&find.rows).find(find, NOW).unwrap();
     let What::Names { text, .. } = &query.what else { panic!("{query:?}") };
     assert_eq!(text.starts.as_ref().unwrap().as_str(), "www");
     assert_eq!(text.ends.as_ref().unwrap().as_str(), "example.com");
     assert_eq!((text.contains.len(), query.filter.ttl.most), (2, Some(60)));
     let args = parse("find --ttl 300");
     let Some(Command::Find(find)) = &args.command else { panic!("{args:?}") };
-    assert_eq!(args.rows.find(find, NOW).unwrap().what, What::Records);
+    assert_eq!(Rows::from(&find.rows).find(find, NOW).unwrap().what, What::Records);
 
-    let query = parse("top").rows.top(NOW).unwrap();
+    let Some(Command::Top(top)) = parse("top").command else { panic!() };
+    let query = Rows::from(&top.rows).top(NOW).unwrap();
     assert_eq!((query.limit, query.sort), (TOP_LIMIT, Some(Sort::Count)));
     for (line, want) in [
         ("unanswered", OutcomeArg::Only(Outcome::UNANSWERED)),
@@ -116,10 +116,11 @@ fn find_and_rankings() {
         ("unanswered --outcome any", OutcomeArg::Any),
     ] {
         let args = parse(line);
-        let Some(Command::Unanswered { outcome, .. }) = args.command else { panic!("{args:?}") };
-        let outcome = outcome.unwrap_or_default();
+        let Some(Command::Unanswered(asked)) = args.command else { panic!("{args:?}") };
+        let outcome = asked.outcome.unwrap_or_default();
         assert_eq!(outcome, want);
-        assert_eq!(args.rows.unanswered(outcome, NOW).unwrap().what, What::Negatives);
+        let query = Rows::from(&asked.rows).unanswered(outcome, NOW).unwrap();
+        assert_eq!(query.what, What::Negatives);
     }
 }
 
@@ -143,11 +144,10 @@ fn every_error_is_one_good_sentence() {
         ("stauts x.example", "\"stauts\" is not a command (did you mean `pdns status`?)"),
         ("localhost wpad", "\"localhost\" is not a command"),
         ("x --seen-in soon", "bad value for --seen-in: invalid time \"soon\": give an age"),
-        ("status --limit 3", "--limit does not apply to status"),
-        ("admin stop --negative", "--negative does not apply to admin"),
-        ("new --sort last", "--sort does not apply to new"),
-        ("top --sort last", "--sort does not apply to top"),
-        ("unanswered --sort ttl", "unanswered sorts by count, first or last"),
+        ("--format json top", "--format stands before the command: give it after the command"),
+        ("--seen-in 7d find", "--seen-in stands before the command: give it after the command"),
+        ("new --sort ttl", "new sorts by count, first, last or name: its rows have no TTL"),
+        ("unanswered --sort ttl", "unanswered sorts by count, first, last or name"),
         ("new --list soon", "bad value for --list: invalid time \"soon\""),
         ("find --contains \\9", "bad value for --contains: no name can hold"),
         ("x --redis redis://:secret@h", "--redis holds a password"),

@@ -16,9 +16,6 @@ const LOOK_UP: (usize, usize) = (32, 512);
 /// How many names are looked at beyond the limit, only to know whether it left anything out.
 const MAX_BEYOND: usize = 1_024;
 
-/// Records, then negative answers.
-const KINDS: [Kind; 2] = [Kind::Record, Kind::Negative];
-
 /// The next names after `after` with `text` that pass `sieve`, at most `keep`, in order; whether there are more. The names
 /// are those of rows of these kinds. Ends early when `stop` says so.
 pub(super) fn pass(
@@ -70,16 +67,15 @@ fn pass_all(
     pass(store, kinds, text, &|_| true, after, keep, &|| false)
 }
 
-/// Hands out the records of all names with `text`, and their negative answers if those are wanted.
+/// Hands out the rows of these kinds of all names with `text`.
 pub(super) fn run(
     store: &mut Reader<'_>,
     query: &Query,
     text: &Text,
-    negative: bool,
+    kinds: &[Kind],
     passes: Passes,
     each: &mut Each<'_>,
 ) -> Result<Page, StoreError> {
-    let kinds = if negative { &KINDS[..] } else { &KINDS[..1] };
     match query.sort {
         None | Some(Sort::Name) => in_order(store, query, text, kinds, passes, each),
         Some(sort) => sorted(store, query, text, kinds, sort, passes, each),
