@@ -21,6 +21,7 @@ mod tests;
 mod watch;
 
 pub use args::Args;
+pub use hint::explain_unknown_flag;
 pub use resolve::UsageError;
 
 use crate::config::serve::ServeConfigError;
@@ -42,6 +43,8 @@ pub struct Terminal<'t> {
     pub input: &'t mut dyn BufRead,
     /// Columns of the terminal that `out` is; `None` when it is none.
     pub width: Option<u16>,
+    /// Whether `err` is a terminal, so that a person reads it.
+    pub is_watched: bool,
     /// Looks up an environment variable.
     pub env: &'t dyn Fn(&str) -> Option<String>,
     /// Seconds since the epoch.
@@ -233,7 +236,9 @@ fn nothing(args: &Args, options: &Options, terminal: &mut Terminal<'_>) {
         Some(command) => {
             terminal.say(format_args!("nothing found; did you mean `pdns {command}`?"));
         }
-        None if terminal.width.is_some() => terminal.say(format_args!("nothing found")),
+        None if terminal.width.is_some() || terminal.is_watched => {
+            terminal.say(format_args!("nothing found"));
+        }
         None => {}
     }
     if terminal.width.is_some() && options.url == DEFAULT_URL && is_another_of_root() {
@@ -294,14 +299,19 @@ fn command(args: &Args, options: &Options, terminal: &mut Terminal<'_>) -> Resul
         Some(Command::New(asked)) => new(asked, rows, options, terminal),
         Some(Command::Unanswered { outcome, by: args::ByName::Domains }) => {
             rows.allow("unanswered --by domains", &[FENCES, &["--sort"]].concat())?;
-            let (grouping, sort) = rows.unanswered_domains(*outcome, now)?;
-            groups::unanswered(&grouping, sort, rows, options, terminal)
+            let (grouping, sort) = rows.unanswered_domains(outcome.unwrap_or_default(), now)?;
+            let found = groups::unanswered(&grouping, sort, rows, options, terminal)?;
+            say_default_outcome(*outcome, terminal);
+            Ok(found)
         }
         Some(Command::Unanswered { outcome, by: args::ByName::Names }) => {
             rows.allow("unanswered", &[FENCES, &["--sort", "--negative"]].concat())?;
-            let query = rows.unanswered(*outcome, now)?;
+            let query = rows.unanswered(outcome.unwrap_or_default(), now)?;
             // COF has no negative answers.
-            answer::rows(&mut open(options)?.reader(), &query, rows, Format::Json, terminal)
+            let mut opened = open(options)?;
+            let found = answer::rows(&mut opened.reader(), &query, rows, Format::Json, terminal)?;
+            say_default_outcome(*outcome, terminal);
+            Ok(found)
         }
         Some(Command::Tag(command)) => tag::run(command, rows, options, terminal),
         Some(Command::Near(args)) => {
@@ -326,6 +336,15 @@ fn command(args: &Args, options: &Options, terminal: &mut Terminal<'_>) -> Resul
             rows.allow("admin", &[])?;
             admin::run(admin, options, terminal)
         }
+    }
+}
+
+/// Says to a person which outcome `unanswered` is about, if none was named.
+fn say_default_outcome(named: Option<args::OutcomeArg>, terminal: &mut Terminal<'_>) {
+    if named.is_none() && (terminal.width.is_some() || terminal.is_watched) {
+        terminal.say(format_args!(
+            "queries that got no response at all; --outcome nxdomain, nodata, servfail or any for others"
+        ));
     }
 }
 

@@ -47,7 +47,7 @@ pub use follow::{MAX_FOLLOWED, MAX_STEPS, Trail, follow};
 pub use groups::{
     By, Group, GroupKey, GroupSort, Grouping, MAX_GROUPS, Totals, days, groups, groups_in,
 };
-pub use listed::{Listed, Listing, MAX_BELOW, MAX_FOUND, Wanted, listed};
+pub use listed::{Exception, Listed, Listing, MAX_BELOW, MAX_FOUND, Wanted, listed};
 pub use near::{MAX_ON_ADDRESS, Near, OnAddress, near, on_address};
 pub use order::{Each, MAX_SORTED, Passes, Sort};
 pub use page::{Cursor, MAX_PAGE, Pager, Rows};
@@ -55,8 +55,8 @@ pub use parked::{List, ListError, WHYS, Why, parked};
 pub use pattern::{Pattern, PatternError};
 pub use subject::{
     Certainty, MAX_LISTED, Purpose, Reading, Readings, Scope, Subject, SubjectError,
-    TagSubjectError, TaggedParts, net_of, parts, printed, printed_name, read_list, tag_subject,
-    tag_subject_for, tag_subjects, typed_name, typed_tag,
+    TagSubjectError, TaggedParts, is_comment, net_of, parts, printed, printed_name, read_list,
+    tag_subject, tag_subject_for, tag_subjects, typed_name, typed_tag,
 };
 pub use tags::{End, RowTags, TagFilter, TagSet, UnknownTagFilter, is_overridden};
 pub use text::{Text, Word, WordError};
@@ -97,8 +97,13 @@ pub enum What {
     },
     /// Records with an address in a range, as [`Subject::Addresses`].
     Addresses(std::net::IpAddr, std::net::IpAddr),
-    /// Records of all names with this text.
-    Names(Text),
+    /// Records of all names with this text, and (if `negative`) their negative answers.
+    Names {
+        /// The text.
+        text: Text,
+        /// Whether negative answers are wanted.
+        negative: bool,
+    },
     /// Every record.
     Records,
     /// Every negative answer.
@@ -139,9 +144,11 @@ impl What {
     pub fn of(subject: Subject, negative: bool) -> Self {
         match subject {
             Subject::Name(name) => Self::Name { name, negative },
-            Subject::Below(apex) => Self::Names(Text { below: Some(apex), ..Text::default() }),
+            Subject::Below(apex) => {
+                Self::Names { text: Text { below: Some(apex), ..Text::default() }, negative }
+            }
             Subject::AtOrBelow(apex) => {
-                Self::Names(Text { at_or_below: Some(apex), ..Text::default() })
+                Self::Names { text: Text { at_or_below: Some(apex), ..Text::default() }, negative }
             }
             Subject::Addresses(from, to) => Self::Addresses(from, to),
         }
@@ -174,9 +181,9 @@ pub fn run_in(
             answer.section(|most, take| on_addresses(store, *from, *to, most, take))?;
             Ok(answer.page)
         }
-        What::Names(text) => names::run(store, query, text, passes, each),
+        What::Names { text, negative } => names::run(store, query, text, *negative, passes, each),
         What::Records if query.sort == Some(Sort::Name) => {
-            names::run(store, query, &Text::default(), passes, each)
+            names::run(store, query, &Text::default(), false, passes, each)
         }
         What::Records => stats::run(store, query, Kind::Record, passes, each),
         What::Negatives => stats::run(store, query, Kind::Negative, passes, each),

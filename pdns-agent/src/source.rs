@@ -33,7 +33,7 @@ pub use capture::{
     State as Condition, drop_privileges,
 };
 pub use captures::{CaptureFiles, capture_files};
-pub use first_bytes::first_bytes;
+pub use first_bytes::{first_bytes, is_utf16, open_unpacked};
 pub use frame::Frame;
 pub use lines::Damage;
 pub use log::{ClosedLog, DEVICE, Log, Progress};

@@ -9,6 +9,7 @@ use crate::query::{
     Page, Query, Reading, TagSet, Trail,
 };
 use crate::render::{Format, Item, Look, Mark, Renderer, escape};
+use crate::source::is_utf16;
 use crate::store::{Kind, NameTotal, Options, Reader};
 use std::error::Error as _;
 use std::io::{self, BufRead, Read as _};
@@ -320,12 +321,16 @@ fn batch(
     let mut answer = Answer::new(&mut store, rows.format(), Format::Cof, terminal)?;
     let (mut number, mut passed_over) = (0_u64, 0_u64);
     while let Some(line) = next_line(answer.terminal.input).map_err(CliError::Input)? {
+        if number == 0 && is_utf16(&line) {
+            return Err(CliError::Input(utf16()));
+        }
         number += 1;
         let line = String::from_utf8_lossy(&line);
-        if line.trim().is_empty() {
+        let text = without_comment(&line);
+        if text.is_empty() {
             continue;
         }
-        match LookUp::all_of(line.trim(), rows, negative, now) {
+        match LookUp::all_of(text, rows, negative, now) {
             Ok(asked) => {
                 for look_up in asked {
                     look_up.answer(&mut store, rows.follow, true, &mut answer)?;
@@ -354,6 +359,21 @@ fn why(error: &UsageError) -> String {
         next = cause.source();
     }
     causes.join(": ")
+}
+
+/// A line of a list without a comment; empty if it has nothing else. A semicolon separates subjects here.
+fn without_comment(line: &str) -> &str {
+    let line = line.trim_start_matches('\u{feff}').trim();
+    if query::is_comment(line) {
+        return "";
+    }
+    line.split(" #").next().unwrap_or_default().trim_end()
+}
+
+/// The error of a list in UTF-16.
+pub(super) fn utf16() -> io::Error {
+    let text = "it is encoded in UTF-16; convert it with `iconv -f UTF-16 -t UTF-8`";
+    io::Error::new(io::ErrorKind::InvalidData, text)
 }
 
 /// The next line; `None` at the end. Of a line that is too long the rest is skipped.

@@ -138,9 +138,10 @@ pub enum Command {
     /// Failed queries, most frequent first
     #[command(after_long_help = examples::UNANSWERED)]
     Unanswered {
-        /// How they ended: unanswered, nodata, an RCODE such as nxdomain or servfail, or any
-        #[arg(long, value_name = "OUTCOME", default_value = "unanswered", value_parser = outcome)]
-        outcome: OutcomeArg,
+        /// How they ended: unanswered, nodata, an RCODE such as nxdomain or servfail, or any [default:
+        /// unanswered]
+        #[arg(long, value_name = "OUTCOME", value_parser = outcome)]
+        outcome: Option<OutcomeArg>,
         /// Each question on its own, or all of a registrable domain together
         #[arg(long, value_enum, default_value = "names")]
         by: ByName,
@@ -303,6 +304,12 @@ pub enum OutcomeArg {
     Only(Outcome),
 }
 
+impl Default for OutcomeArg {
+    fn default() -> Self {
+        Self::Only(Outcome::UNANSWERED)
+    }
+}
+
 /// Options that all commands share; a command refuses those that mean nothing to it.
 #[derive(Debug, Default, clap::Args)]
 pub struct Rows {
@@ -325,8 +332,8 @@ pub struct Rows {
     ///
     /// Ties go by name, type and RDATA. The default is by count for top and unanswered, by name for
     /// searches, and the latest seen first for everything else. With --limit 0 an answer of more than
-    /// 200000 rows comes unsorted. Of a look-up with more than 1000 rows only the first are read, unless an order is
-    /// asked for.
+    /// 200000 rows comes unsorted. A look-up without --sort reads the first 200000 rows, and says so when there are
+    /// more; with --sort it reads all.
     #[arg(long, short = 's', value_name = "ORDER", global = true, help_heading = "Rows")]
     pub sort: Option<SortArg>,
 

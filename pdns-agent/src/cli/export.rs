@@ -6,8 +6,10 @@ use super::resolve::UsageError;
 use super::{CliError, FENCES, Found, Terminal, cannot, open};
 use crate::atomic_file::AtomicFile;
 use crate::exchange::{List, Writer};
-use crate::query::{self, Filter, Listing, MAX_BELOW, MAX_DESCRIBED, TagFilter, TagSet, Wanted};
-use crate::render::Format;
+use crate::query::{
+    self, Exception, Filter, Listing, MAX_BELOW, MAX_DESCRIBED, TagFilter, TagSet, Wanted,
+};
+use crate::render::{Format, counted};
 use crate::store::{Options, Reader};
 use crate::tag::TagKind;
 use std::io::{self, Write};
@@ -145,6 +147,16 @@ fn notes(listing: &Listing) -> Vec<String> {
         notes.push(format!(
             "cut off after {} lines; --limit N or --limit 0 lists more",
             listing.shown
+        ));
+    }
+    if let Some((subjects, one)) = &listing.exceptions {
+        let Exception { listed, within, kind } = one;
+        let more = match subjects - 1 {
+            0 => String::new(),
+            more => format!("; {} likewise", counted(more, "other subject", "other subjects")),
+        };
+        notes.push(format!(
+            "{listed} is listed whole, although {within} within it is tagged {kind}{more}"
         ));
     }
     if let Some((domains, one)) = &listing.too_many {

@@ -8,6 +8,9 @@ use crate::query::{self, By, DAY, GroupSort, Grouping, Moment, Totals};
 use crate::render::{Format, Item, escape};
 use crate::store::{Options, Reader};
 
+/// The most days in a row without new names that a table has a line for each of.
+const LONGEST_GAP: u32 = 31;
+
 /// What a group is by, as every format has it.
 fn word(by: &By) -> &'static str {
     match by {
@@ -125,6 +128,12 @@ fn simple(
     answer.end()
 }
 
+/// A day in ISO 8601.
+fn date(day: u32) -> String {
+    let start = i64::from(Moment::day(day).start);
+    jiff::Timestamp::from_second(start).unwrap_or_default().strftime("%Y-%m-%d").to_string()
+}
+
 /// How many names or domains were new on each day since `since`.
 pub(super) fn days(
     since: u32,
@@ -148,12 +157,10 @@ pub(super) fn days(
     let shown = days.range(since..);
     let Some(first) = shown.clone().map(|(&day, _)| day).next() else {
         if let Some((&day, _)) = days.last_key_value() {
-            let last = Moment::day(day).start;
-            let last = jiff::Timestamp::from_second(i64::from(last)).unwrap_or_default();
-            answer.terminal.say(format_args!(
-                "no new {of} since then; the last were new on {}",
-                last.strftime("%Y-%m-%d")
-            ));
+            let last = date(day);
+            answer
+                .terminal
+                .say(format_args!("no new {of} since then; the last were new on {last}"));
         } else {
             answer.terminal.say(format_args!("no records yet"));
         }
@@ -163,8 +170,16 @@ pub(super) fn days(
     // Until today a day without new names is a line too, or the bars would tell a wrong story; a log
     // that is ahead of its time adds only its own days.
     let mut next = Some(first);
+    let folds = answer.terminal.format(rows.format(), Format::Cof) == Format::Table;
     while let Some(day) = next {
         let names = days.get(&day).copied().unwrap_or(0);
+        let until = days.range(day..).map(|(&day, _)| day).next().unwrap_or(today + 1);
+        if folds && until.saturating_sub(day) > LONGEST_GAP {
+            let (from, to) = (date(day), date(until - 1));
+            answer.notes.push(format!("no new {of} from {from} to {to}; these days are not shown"));
+            next = days.range(until..).map(|(&day, _)| day).next();
+            continue;
+        }
         if answer.item(&Item::Day { day, of, names, most }).is_break() {
             break;
         }

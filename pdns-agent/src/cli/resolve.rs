@@ -122,6 +122,9 @@ pub enum UsageError {
         /// The format.
         format: &'static str,
     },
+    /// A list that does not say what its lines are.
+    #[error("{0} does not say whether its lines are threats: give --kind, or a column kind")]
+    NoKindOf(String),
     /// A column that a file does not have.
     #[error("{file} has no column {column:?}: give its name in the head, or its number from 1")]
     NoColumn {
@@ -341,7 +344,8 @@ impl Rows {
             Pattern::regex(typed).map_err(|cause| UsageError::Pattern { flag: "--regex", cause })
         });
         text.patterns = globs.chain(expressions).collect::<Result<_, _>>()?;
-        let what = if text.is_empty() { What::Records } else { What::Names(text) };
+        let what =
+            if text.is_empty() { What::Records } else { What::Names { text, negative: false } };
         let mut query = self.query(what, LIMIT, now)?;
         query.filter.ttl = TtlFence { exactly: find.ttl, least: find.ttl_min, most: find.ttl_max };
         Ok(query)

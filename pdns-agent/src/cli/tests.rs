@@ -29,6 +29,7 @@ fn error(line: &str) -> String {
         err: &mut err,
         input: &mut io::empty(),
         width: None,
+        is_watched: false,
         env: &|_| None,
         now: NOW,
     };
@@ -68,7 +69,7 @@ fn a_bare_argument_is_a_look_up_wherever_the_flags_stand() {
     let query = look_up("192.0.2.0/24");
     assert!(matches!(query.what, What::Addresses(..)));
     assert_eq!((query.limit, query.sort), (LIMIT, None));
-    assert!(matches!(look_up("*.example.com").what, What::Names(_)));
+    assert!(matches!(look_up("*.example.com").what, What::Names { .. }));
     assert_eq!(parse("example.com status").subjects, ["example.com", "status"]);
     assert!(matches!(parse("--format json top").command, Some(Command::Top { .. })));
     assert!(matches!(parse("top --format json").command, Some(Command::Top { .. })));
@@ -98,7 +99,7 @@ fn find_and_rankings() {
         parse("find --starts WWW --ends example.com. --contains a --contains b --ttl-max 60");
     let Some(Command::Find(find)) = &args.command else { panic!("{args:?}") };
     let query = args.rows.find(find, NOW).unwrap();
-    let What::Names(text) = &query.what else { panic!("{query:?}") };
+    let What::Names { text, .. } = &query.what else { panic!("{query:?}") };
     assert_eq!(text.starts.as_ref().unwrap().as_str(), "www");
     assert_eq!(text.ends.as_ref().unwrap().as_str(), "example.com");
     assert_eq!((text.contains.len(), query.filter.ttl.most), (2, Some(60)));
@@ -116,6 +117,7 @@ fn find_and_rankings() {
     ] {
         let args = parse(line);
         let Some(Command::Unanswered { outcome, .. }) = args.command else { panic!("{args:?}") };
+        let outcome = outcome.unwrap_or_default();
         assert_eq!(outcome, want);
         assert_eq!(args.rows.unanswered(outcome, NOW).unwrap().what, What::Negatives);
     }
@@ -175,6 +177,7 @@ fn the_format_fits_where_the_answer_goes() {
         err: &mut err,
         input: &mut io::empty(),
         width: None,
+        is_watched: false,
         env: &|name| (name == "NO_COLOR").then(|| "1".to_owned()),
         now: NOW,
     };

@@ -5,6 +5,7 @@
 
 use crate::render::escape;
 use clap::error::ErrorKind;
+use std::ffi::OsString;
 use std::io::{self, Write as _};
 
 /// Why there is nothing to run.
@@ -33,18 +34,25 @@ impl Refusal {
     }
 }
 
+/// Explains a command line with an unknown flag, if it has an explanation that clap does not.
+pub type Explain<'e> = dyn Fn(&[String]) -> Option<String> + 'e;
+
 /// Reads the command line of this process.
 ///
 /// # Errors
 /// [`Refusal`], with what is to be printed.
-pub fn parse<P: clap::Parser>() -> Result<P, Refusal> {
-    parse_from(std::env::args_os())
+pub fn parse<P: clap::Parser>(explain: &Explain<'_>) -> Result<P, Refusal> {
+    parse_from(std::env::args_os().collect(), explain)
 }
 
-fn parse_from<P: clap::Parser>(
-    words: impl IntoIterator<Item = impl Into<std::ffi::OsString> + Clone>,
-) -> Result<P, Refusal> {
-    P::try_parse_from(words).map_err(|error| {
+fn parse_from<P: clap::Parser>(words: Vec<OsString>, explain: &Explain<'_>) -> Result<P, Refusal> {
+    P::try_parse_from(&words).map_err(|error| {
+        if error.kind() == ErrorKind::UnknownArgument {
+            let typed = words.iter().skip(1).map(|word| word.to_string_lossy().into_owned());
+            if let Some(text) = explain(&typed.collect::<Vec<_>>()) {
+                return Refusal::Mistake(escape(&text).into_owned());
+            }
+        }
         let text = error.render().to_string();
         match error.kind() {
             ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Refusal::Shown(text),
@@ -78,8 +86,8 @@ mod tests {
 
     #[track_caller]
     fn check(line: &str, want: &str) {
-        let words = std::iter::once("pdns").chain(line.split(' '));
-        let refusal = parse_from::<Args>(words).expect_err(line);
+        let words = std::iter::once("pdns").chain(line.split(' ')).map(OsString::from);
+        let refusal = parse_from::<Args>(words.collect(), &|_| None).expect_err(line);
         assert_eq!(refusal, Refusal::Mistake(want.to_owned()));
     }
 
@@ -107,7 +115,8 @@ mod tests {
     #[test]
     fn help_is_no_mistake() {
         for (line, shown) in [("-h", true), ("--version", true), ("admin", false)] {
-            let refusal = parse_from::<Args>(["pdns", line]).expect_err(line);
+            let refusal = parse_from::<Args>(["pdns", line].map(OsString::from).into(), &|_| None)
+                .expect_err(line);
             assert_eq!(matches!(refusal, Refusal::Shown(_)), shown, "{line}");
             assert_eq!(matches!(refusal, Refusal::Needed(_)), !shown, "{line}");
         }

@@ -1,11 +1,31 @@
-//! The beginning of a file, to tell what kind of file it is.
+//! The beginning of a file, which shows what kind of file it is.
 //!
-//! Under `source`: for files that no reader of theirs could make anything of.
+//! Under `source`: for files that their reader could not use, and for lists that people keep.
 
 use super::unpack;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
+
+/// Whether a file begins with text in UTF-16: with a byte order mark, or with characters of ASCII.
+#[must_use]
+pub fn is_utf16(bytes: &[u8]) -> bool {
+    match bytes {
+        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => true,
+        [a, 0, b, 0, ..] | [0, a, 0, b, ..] => {
+            [a, b].iter().all(|byte| (b' '..=b'~').contains(byte))
+        }
+        _ => false,
+    }
+}
+
+/// Opens a file for reading without its compression, if it has one.
+///
+/// # Errors
+/// As the system says, or the decompressor.
+pub fn open_unpacked(path: &Path) -> io::Result<Box<dyn Read + Send>> {
+    unpack::unpack(File::open(path)?).map(|(reader, _)| reader)
+}
 
 /// Reads what a regular file begins with, unpacked, at most `most` bytes.
 ///
