@@ -29,7 +29,7 @@ enum Task {
     Test,
     /// Test, formatting, lints, documentation, tidiness, a minute of fuzzing for each target
     Ci,
-    /// Check what no other tool checks: module docs, file sizes, the top level, README commands
+    /// Check what no other tool checks: module docs, file sizes, the top level, commands and links in documents
     Tidy,
     /// Measure how logs and packets go into Redis, beside what Redis can do and what others do
     Bench(bench::Args),

@@ -493,12 +493,13 @@ fn notes_do_no_harm() {
     }
 }
 
-/// The lines of the README's how-to.
+/// The first block of the document on tags.
 #[test]
-fn the_examples_of_the_readme_run() {
+fn the_examples_of_the_document_run() {
     let site = Site::new();
-    let readme = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md")).unwrap();
-    let part = readme.split_once("### Tag what you judge").unwrap().1;
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/tags-and-intel.md");
+    let document = fs::read_to_string(path).unwrap();
+    let part = document.split_once("## Set, list and clear tags").unwrap().1;
     let part = part.split_once("```sh\n").unwrap().1.split_once("```").unwrap().0;
     let mut answers = Vec::new();
     for line in part.lines() {
