@@ -11,6 +11,7 @@ mod csv;
 mod field;
 mod json;
 mod judged;
+mod paragraph;
 mod plain;
 mod plural;
 mod profile;

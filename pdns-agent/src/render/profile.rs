@@ -3,6 +3,7 @@
 pub(crate) mod words;
 
 use super::json::Object;
+use super::paragraph::paragraph;
 use super::table::{Column, Kind, lines};
 use super::{Format, Item, Look, escape, utc};
 use crate::name::shown::unicode;
@@ -128,23 +129,6 @@ fn heading(look: &Look, out: &mut dyn Write, text: &str, note: &str) -> io::Resu
     writeln!(out)?;
     let note = if note.is_empty() { String::new() } else { format!(" ({note})") };
     title(look, out, &format!("{text}{note}"))
-}
-
-/// Writes text in lines that fit.
-fn paragraph(look: &Look, out: &mut dyn Write, text: &str) -> io::Result<()> {
-    let width = look.width.map_or(usize::MAX, usize::from).max(20);
-    let mut line = String::new();
-    for word in escape(text).split(' ') {
-        if !line.is_empty() && line.len() + 1 + word.len() > width {
-            writeln!(out, "{line}")?;
-            line.clear();
-        }
-        if !line.is_empty() {
-            line.push(' ');
-        }
-        line.push_str(word);
-    }
-    writeln!(out, "{line}")
 }
 
 fn items<'a>(

@@ -1,6 +1,7 @@
 //! The state of the store, in every format.
 
 use super::json::{Object, iso};
+use super::paragraph::paragraph;
 use super::{Format, Look, csv, escape, table, utc};
 use crate::decode::packets::PacketTally;
 use crate::store::{SourceState, Summary};
@@ -157,7 +158,7 @@ fn json(
 }
 
 /// What a log cannot tell, and packets can.
-const LOGS_COUNT_COPIES: &str = "note: dns.log and eve.json do not tell when a mirror port shows a packet twice; such packets count twice";
+const LOGS_COUNT_COPIES: &str = "note: dns.log and eve.json do not show when a mirror port delivers a packet twice; such packets count twice";
 
 fn people(
     summary: &Summary,
@@ -189,39 +190,71 @@ fn people(
         }
     } else if !sources.is_empty() {
         writeln!(out)?;
+        let folder = folder(sources, look);
         let rows = sources.iter().map(|(_, source)| {
             vec![
                 utc(updated(source)) + "Z",
                 state(source).to_owned(),
                 if source.live { "live".to_owned() } else { source.acknowledged.to_string() },
                 source.sensor.clone(),
-                source.path.clone(),
+                below(&source.path, folder).to_owned(),
             ]
         });
         // A path is of use only in one piece: where it is too long, the terminal breaks the line.
-        let look = Look { width: None, ..look.clone() };
+        let whole = Look { width: None, ..look.clone() };
         let heads = ["WRITTEN (UTC)", "STATE", "POSITION", "SENSOR", "LOG"];
-        table::text(&heads, rows.collect(), &look, out)?;
-        captures(sources, &look, out)?;
+        table::text(&heads, rows.collect(), &whole, out)?;
+        if !folder.is_empty() {
+            writeln!(out, "below {}", escape(folder))?;
+        }
+        if left_out > 0 {
+            writeln!(out, "and {left_out} more, written before these; --verbose lists all")?;
+        }
+        captures(sources, folder, &whole, out)?;
         if sources.iter().any(|(_, source)| !source.reader.is_empty()) {
-            writeln!(out, "\n{LOGS_COUNT_COPIES}")?;
+            writeln!(out)?;
+            paragraph(look, out, LOGS_COUNT_COPIES)?;
         }
     }
-    if left_out > 0 {
-        writeln!(out, "and {left_out} more, written before these; --verbose lists all")?;
-    }
     for warning in summary.capacity.warnings() {
-        writeln!(out, "\nwarning: {}", escape(&warning))?;
+        writeln!(out)?;
+        paragraph(look, out, &format!("warning: {warning}"))?;
     }
     for advice in &summary.advice {
-        writeln!(out, "\nadvice: {}", escape(advice))?;
+        writeln!(out)?;
+        paragraph(look, out, &format!("advice: {advice}"))?;
     }
     Ok(())
+}
+
+/// The folder that all logs lie in, with its final slash, if lines would not fit with it; empty otherwise.
+fn folder<'s>(sources: &'s [([u8; 16], SourceState)], look: &Look) -> &'s str {
+    let Some(((_, first), rest)) = sources.split_first() else { return "" };
+    let longest = sources.iter().map(|(_, source)| source.path.len()).max().unwrap_or(0);
+    // The other columns take about half of a terminal's 80.
+    if look.width.is_none_or(|width| longest + 45 <= usize::from(width)) {
+        return "";
+    }
+    let mut folder = first.path.rfind('/').map_or("", |at| first.path.get(..=at).unwrap_or(""));
+    for (_, source) in rest {
+        while !source.path.starts_with(folder) {
+            let parent = folder.trim_end_matches('/').rfind('/');
+            folder = parent.map_or("", |at| folder.get(..=at).unwrap_or(""));
+        }
+    }
+    // The root says nothing.
+    if folder.len() > 1 { folder } else { "" }
+}
+
+/// The part of a path below a folder.
+fn below<'p>(path: &'p str, folder: &str) -> &'p str {
+    path.strip_prefix(folder).unwrap_or(path)
 }
 
 /// Where the packets of each capture went: nothing is lost without a word.
 fn captures(
     sources: &[([u8; 16], SourceState)],
+    folder: &str,
     look: &Look,
     out: &mut dyn Write,
 ) -> io::Result<()> {
@@ -236,7 +269,7 @@ fn captures(
             tally.lost(),
             tally.waiting(),
         ];
-        let mut row = vec![source.sensor.clone(), source.path.clone()];
+        let mut row = vec![source.sensor.clone(), below(&source.path, folder).to_owned()];
         row.extend(numbers.map(|number| number.to_string()));
         rows.push(row);
     }
@@ -244,7 +277,7 @@ fn captures(
         return Ok(());
     }
     let heads =
-        ["SENSOR", "PACKETS OF", "SEEN", "NO DNS", "DECODED", "REJECTED", "LOST", "WAITING"];
+        ["SENSOR", "PACKETS OF", "SEEN", "NOT DNS", "DECODED", "REJECTED", "LOST", "WAITING"];
     writeln!(out)?;
     table::text(&heads, rows, look, out)
 }

@@ -28,16 +28,24 @@ pub(super) struct Link {
     pub(super) path: String,
     /// Its Unicode form, where it has one.
     pub(super) unicode: Option<Unicode>,
+    /// Whether it is never broken: an IPv4 address broken within a number reads as another.
+    pub(super) is_whole: bool,
 }
 
 impl Link {
     pub(super) fn name(name: &NameBuf) -> Self {
         let text = Subject::Name(name.clone()).to_string();
-        Self { text, path: name_path(name), unicode: unicode(name.as_name()) }
+        let (path, unicode) = (name_path(name), unicode(name.as_name()));
+        Self { text, path, unicode, is_whole: false }
     }
 
     pub(super) fn address(address: IpAddr) -> Self {
-        Self { text: address.to_string(), path: address_path(address), unicode: None }
+        Self {
+            text: address.to_string(),
+            path: address_path(address),
+            unicode: None,
+            is_whole: address.is_ipv4(),
+        }
     }
 
     pub(super) fn subject(subject: &Subject) -> Self {
@@ -47,6 +55,7 @@ impl Link {
                 text: subject.to_string(),
                 path: path_of(subject),
                 unicode: subject.name().and_then(|name| unicode(name.as_name())),
+                is_whole: matches!(subject, Subject::Addresses(from, _) if from.is_ipv4()),
             },
         }
     }
