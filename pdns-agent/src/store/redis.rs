@@ -12,4 +12,5 @@ pub(super) mod reply;
 pub(super) mod reply_timer;
 pub(super) mod resp;
 pub(super) mod server;
+pub(super) mod socket;
 pub(super) mod url;

@@ -503,10 +503,6 @@ fn unconnected() -> StoreError {
 }
 
 fn connect(options: &Options) -> Result<RespStream, StoreError> {
-    if options.url.starts_with("rediss://") {
-        // Fails only when a provider is there already, which serves as well.
-        drop(rustls::crypto::ring::default_provider().install_default());
-    }
     if url::has_fragment(&options.url) {
         let cause =
             "what follows a # is ignored: write %23 for a # in a password or a path".to_owned();
@@ -526,7 +522,7 @@ fn connect(options: &Options) -> Result<RespStream, StoreError> {
     if let Some(password) = options.current_password() {
         settings = settings.set_password(password);
     }
-    RespStream::connect(info.set_redis_settings(settings), CONNECT_TIMEOUT, REPLY_TIMEOUT).map_err(
+    RespStream::connect(&info.set_redis_settings(settings), CONNECT_TIMEOUT, REPLY_TIMEOUT).map_err(
         |cause| match StoreError::from_redis(&cause) {
             _ if cause.kind() == ErrorKind::InvalidClientConfig => bad_url(options, &cause),
             StoreError::Unavailable(text) => {

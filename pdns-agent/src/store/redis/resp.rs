@@ -1,20 +1,17 @@
-//! The wire below a connection: octets out, replies in.
+//! The wire below a connection: bytes out, replies in.
 //!
 //! Innermost of the store, used by `store/redis/client.rs` alone. A scan at ten million names reads half a gigabyte, and a
 //! look-up of an address some ten thousand small strings. The `redis` crate reads 8 KiB a system call and lets each
-//! octet go through a parser of combinators, which takes three times as long as Redis takes to answer. So on sockets without
-//! encryption the replies are read here (RESP2, <https://redis.io/docs/latest/develop/reference/protocol-spec/>), while the
-//! crate parses URLs and errors, and does all of a connection with TLS.
+//! byte go through a parser of combinators, which takes three times as long as Redis takes to answer. So the replies are
+//! read here, whatever the socket is (RESP2, <https://redis.io/docs/latest/develop/reference/protocol-spec/>), while the
+//! crate parses URLs and errors.
 
-use redis::{
-    Connection, ConnectionAddr, ConnectionInfo, ErrorKind, RedisError, RedisResult, Value,
-};
-use std::io::{self, BufRead as _, BufReader, Read, Write};
-use std::net::{TcpStream, ToSocketAddrs as _};
-use std::os::unix::net::UnixStream;
+use crate::store::redis::socket::Socket;
+use redis::{ConnectionInfo, ErrorKind, RedisError, RedisResult, Value};
+use std::io::{self, BufRead as _, BufReader, Read, Write as _};
 use std::time::Duration;
 
-/// Octets read ahead: half of what a socket holds, so that blocks of the store go past this buffer.
+/// Bytes read ahead: half of what a socket holds, so that blocks of the store go past this buffer.
 const AHEAD: usize = 32 << 10;
 /// Longest line: a status or an error.
 const LINE: u64 = 64 << 10;
@@ -24,45 +21,22 @@ const PROMISED: usize = 1 << 20;
 const DEPTH: usize = 8;
 
 /// A connection that commands can be sent on and replies read from, in order.
-pub(in crate::store) enum RespStream {
-    /// A socket, read by ourselves.
-    Plain(Box<BufReader<Socket>>),
-    /// TLS.
-    Tls(Box<Connection>),
-}
-
-/// A socket without encryption.
-#[derive(Debug)]
-pub(in crate::store) enum Socket {
-    Unix(UnixStream),
-    Tcp(TcpStream),
+pub(in crate::store) struct RespStream {
+    reader: BufReader<Socket>,
 }
 
 impl RespStream {
     /// Connects, within `patience` for each address, and says who we are. From then on a reply may take
     /// `reply_timeout`.
     pub(in crate::store) fn connect(
-        info: ConnectionInfo,
+        info: &ConnectionInfo,
         patience: Duration,
         reply_timeout: Duration,
     ) -> RedisResult<Self> {
-        let socket = match info.addr() {
-            ConnectionAddr::Unix(path) => Socket::Unix(UnixStream::connect(path)?),
-            ConnectionAddr::Tcp(host, port) => Socket::Tcp(connect_tcp(host, *port, patience)?),
-            _ => {
-                let connection =
-                    redis::Client::open(info)?.get_connection_with_timeout(patience)?;
-                connection.set_read_timeout(Some(reply_timeout))?;
-                connection.set_write_timeout(Some(reply_timeout))?;
-                return Ok(Self::Tls(Box::new(connection)));
-            }
-        };
-        socket.set_timeouts(patience)?;
-        let mut wire = Self::Plain(Box::new(BufReader::with_capacity(AHEAD, socket)));
-        wire.introduce(&info)?;
-        if let Self::Plain(reader) = &wire {
-            reader.get_ref().set_timeouts(reply_timeout)?;
-        }
+        let socket = Socket::connect(info.addr(), patience)?;
+        let mut wire = Self { reader: BufReader::with_capacity(AHEAD, socket) };
+        wire.introduce(info)?;
+        wire.reader.get_ref().set_timeouts(reply_timeout)?;
         Ok(wire)
     }
 
@@ -90,7 +64,7 @@ impl RespStream {
 
     /// Whether it goes through a Unix socket.
     pub(in crate::store) fn is_unix(&self) -> bool {
-        matches!(self, Self::Plain(reader) if matches!(reader.get_ref(), Socket::Unix(_)))
+        matches!(self.reader.get_ref(), Socket::Unix(_))
     }
 
     /// The connection, if the server answers on it: it may have no room for one more.
@@ -100,48 +74,40 @@ impl RespStream {
     }
 
     /// Sends commands in wire form.
-    pub(in crate::store) fn send(&mut self, octets: &[u8]) -> RedisResult<()> {
-        match self {
-            Self::Plain(reader) => {
-                let Err(broken) = reader.get_mut().write_all(octets) else { return Ok(()) };
-                // A server that has no room says so and hangs up.
-                match value(reader, DEPTH).and_then(Value::extract_error) {
-                    Err(told) if !matches!(told.kind(), ErrorKind::Io) => Err(told),
-                    _ => Err(broken.into()),
-                }
-            }
-            Self::Tls(connection) => connection.send_packed_command(octets),
+    pub(in crate::store) fn send(&mut self, bytes: &[u8]) -> RedisResult<()> {
+        let socket = self.reader.get_mut();
+        let sent = socket.write_all(bytes).and_then(|()| socket.flush());
+        let Err(broken) = sent else { return Ok(()) };
+        // A server that has no room says so and hangs up.
+        match value(&mut self.reader, DEPTH).and_then(Value::extract_error) {
+            Err(told) if !matches!(told.kind(), ErrorKind::Io) => Err(told),
+            _ => Err(broken.into()),
         }
     }
 
     /// The next reply; what the server refuses is a [`Value::ServerError`].
     pub(in crate::store) fn value(&mut self) -> RedisResult<Value> {
-        match self {
-            Self::Plain(reader) => value(reader, DEPTH),
-            Self::Tls(connection) => connection.recv_response(),
-        }
+        value(&mut self.reader, DEPTH)
     }
 
-    /// The next reply, where it is a string: its octets are handed to `each`, from where they lie or by way of `spill`.
+    /// The next reply, where it is a string: its bytes are handed to `each`, from where they lie or by way of `spill`.
     /// Anything else is handed back.
     pub(in crate::store) fn string(
         &mut self,
         spill: &mut Vec<u8>,
         each: impl FnOnce(&[u8]),
     ) -> RedisResult<Option<Value>> {
-        let value = match self {
-            Self::Plain(reader) => match line(reader, |line| Ok(Head::of(line)))? {
-                Some(Head::Octets(length @ ..=PROMISED)) => {
-                    in_place(reader, length, spill, each)?;
-                    return Ok(None);
-                }
-                head => rest(reader, head, DEPTH)?,
-            },
-            Self::Tls(connection) => connection.recv_response()?,
+        let reader = &mut self.reader;
+        let value = match line(reader, |line| Ok(Head::of(line)))? {
+            Some(Head::Octets(length @ ..=PROMISED)) => {
+                in_place(reader, length, spill, each)?;
+                return Ok(None);
+            }
+            head => rest(reader, head, DEPTH)?,
         };
         match value {
-            Value::BulkString(octets) => {
-                each(&octets);
+            Value::BulkString(bytes) => {
+                each(&bytes);
                 Ok(None)
             }
             other => Ok(Some(other)),
@@ -155,75 +121,8 @@ impl RespStream {
         spill: &mut [Vec<u8>; 2],
         each: &mut dyn FnMut(&[u8], &[u8]),
     ) -> RedisResult<Option<Value>> {
-        let reader = match self {
-            Self::Plain(reader) => reader,
-            Self::Tls(connection) => {
-                let value = connection.recv_response()?;
-                let Value::Array(values) = value else { return Ok(Some(value)) };
-                for pair in values.as_chunks::<2>().0 {
-                    let [Value::BulkString(field), Value::BulkString(value)] = pair else {
-                        return Err(garbled("a pair of other things than strings").into());
-                    };
-                    each(field, value);
-                }
-                return Ok(None);
-            }
-        };
-        pairs_of(reader, spill, each)
+        pairs_of(&mut self.reader, spill, each)
     }
-}
-
-impl Socket {
-    fn set_timeouts(&self, patience: Duration) -> io::Result<()> {
-        match self {
-            Self::Unix(socket) => {
-                socket.set_read_timeout(Some(patience))?;
-                socket.set_write_timeout(Some(patience))
-            }
-            Self::Tcp(socket) => {
-                socket.set_read_timeout(Some(patience))?;
-                socket.set_write_timeout(Some(patience))
-            }
-        }
-    }
-}
-
-impl Read for Socket {
-    fn read(&mut self, octets: &mut [u8]) -> io::Result<usize> {
-        match self {
-            Self::Unix(socket) => socket.read(octets),
-            Self::Tcp(socket) => socket.read(octets),
-        }
-    }
-}
-
-impl Write for Socket {
-    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
-        match self {
-            Self::Unix(socket) => socket.write(octets),
-            Self::Tcp(socket) => socket.write(octets),
-        }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-/// Connects to the first of a host's addresses that accepts.
-fn connect_tcp(host: &str, port: u16, patience: Duration) -> io::Result<TcpStream> {
-    let mut failed = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
-    for address in (host, port).to_socket_addrs()? {
-        match TcpStream::connect_timeout(&address, patience) {
-            Ok(socket) => {
-                // Commands are sent whole; to hold the last octets back would only cost time.
-                socket.set_nodelay(true)?;
-                return Ok(socket);
-            }
-            Err(error) => failed = error,
-        }
-    }
-    Err(failed)
 }
 
 /// What the first line of a reply announces.
