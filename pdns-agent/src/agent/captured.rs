@@ -191,7 +191,7 @@ fn session(
                 Ok(found) => earlier = Some(Arc::new(found)),
                 // What does not read now will not read later either.
                 Err(error @ (StoreError::Damaged { .. } | StoreError::Reply)) => {
-                    return Err(AgentError::Store(error));
+                    return Err(AgentError::Store(store.explain(error)));
                 }
                 Err(error) if error.retry() == Retry::Wait && stop.sleep(AGAIN) => continue,
                 Err(error) => return Err(AgentError::Store(error)),

@@ -364,6 +364,8 @@ impl Work {
             let is_lost = tries == 1 && matches!(error, StoreError::Unavailable(_));
             let suspect = of.filter(|_| self.sets_aside && error.concerns_call());
             let is_told = !is_lost && (suspect.is_none() || same >= REJECTIONS);
+            // Not before it is compared with the last one: the number of evicted keys changes.
+            let error = self.store.explain(error);
             if let Some((log, access)) = suspect.filter(|_| same >= REJECTIONS)
                 && self.store.check().is_ok()
             {
@@ -446,7 +448,7 @@ fn open_as(
     loop {
         let opened = Store::open_timed(options, Arc::clone(timer)).and_then(|mut store| {
             health.capacity(store.safe_capacity()?);
-            let sensors = store.writer().sensor(sensor)?;
+            let sensors = store.writer().sensor(sensor).map_err(|error| store.explain(error))?;
             Ok((store, sensors))
         });
         let error = match opened {

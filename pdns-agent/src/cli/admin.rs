@@ -77,6 +77,13 @@ pub(super) fn run(
                 terminal.say(format_args!("{} checked", render::counted(count, one, many)));
             }
             terminal.say(format_args!("{}", conclusion(&verdict, repair)));
+            if verdict.problem_count > 0
+                && let Ok(Some(capacity)) = store.capacity()
+            {
+                for warning in capacity.eviction_warnings() {
+                    terminal.say(format_args!("{warning}"));
+                }
+            }
             Ok(if verdict.is_sound() { Found::Something } else { Found::Nothing })
         }
         Admin::Migrate => {

@@ -48,8 +48,9 @@ pub enum StoreError {
     },
     /// A key is gone that Redis may have deleted to make room.
     #[error(
-        "{cause}; Redis has evicted {evicted} keys since it was started (maxmemory-policy {policy}), which may have been \
-         among them: set it to noeviction, then repair the store or import again"
+        "{cause}; Redis {}, the key may have been among them: set maxmemory-policy to noeviction, then repair the \
+         store or import again",
+        evictions(*.evicted, policy)
     )]
     Evicted {
         /// The error, regardless of eviction.
@@ -134,6 +135,17 @@ pub enum StoreError {
     /// Somebody else moved a log's checkpoint, or Redis lost it: it has to be loaded again.
     #[error("the checkpoint of the log was moved by another agent or lost")]
     Conflict,
+}
+
+/// What a server deletes, or may have deleted before it was started.
+fn evictions(evicted: u64, policy: &str) -> String {
+    match evicted {
+        0 => format!("may evict keys (maxmemory-policy is {policy}, evicted_keys 0)"),
+        1 => format!("has evicted 1 key since it was started (maxmemory-policy is {policy})"),
+        _ => format!(
+            "has evicted {evicted} keys since it was started (maxmemory-policy is {policy})"
+        ),
+    }
 }
 
 /// What a server means that takes no more connections.
@@ -258,14 +270,15 @@ impl StoreError {
 
     /// Whether it may be about this one call, so that others succeed.
     pub(crate) fn concerns_call(&self) -> bool {
-        matches!(
-            self,
+        match self {
             Self::Server(_)
-                | Self::Refused(_)
-                | Self::Damaged { .. }
-                | Self::LimitReached { .. }
-                | Self::Reply
-        )
+            | Self::Refused(_)
+            | Self::Damaged { .. }
+            | Self::LimitReached { .. }
+            | Self::Reply => true,
+            Self::Evicted { cause, .. } => cause.concerns_call(),
+            _ => false,
+        }
     }
 
     /// Whether one batch or log is refused again and again while the store works: it has to be set aside.

@@ -562,3 +562,60 @@ fn eviction_is_named_where_the_schema_is_gone() {
         assert!(ended.stderr.contains("Redis has evicted"), "{}", ended.stderr);
     }
 }
+
+#[test]
+fn eviction_is_named_where_a_key_of_an_open_store_is_gone_and_stops_a_repair() {
+    let mut site = Site::new(75);
+    site.write(50_000);
+    let url = site.server.url();
+    run(zeek(&site.home, &url).arg("--once"), &[&site.folder]).with(&[0]);
+    let listen = site.home.path().join("serve");
+    let mut serve = site.home.pdns();
+    serve.args(["serve", "--redis", &url, "--listen", &format!("unix:{}", listen.display())]);
+    let mut server = Agent::start(&mut serve);
+    until("the server listens", || listen.exists());
+    assert!(ask(&listen, "/").contains(" 200 "));
+    // One key that expires is evicted, and no other one.
+    site.server.call(&["SET", "x", "y", "EX", "1000"]);
+    site.server.call(&["CONFIG", "SET", "maxmemory-policy", "volatile-random", "maxmemory", "1"]);
+    let mut connection = site.server.connection();
+    drop(redis::cmd("SET").arg(&["x", "y"]).query::<()>(&mut connection));
+    site.server.call(&["CONFIG", "SET", "maxmemory-policy", "allkeys-lru", "maxmemory", "0"]);
+    site.server.call(&["DEL", "pd:{00}m"]);
+    let pdns = |words: &[&str]| run(site.home.pdns().args(["--redis", &url]), words);
+    let damage = "pd:{00}m in the store is damaged";
+    for question in [&["status"][..], &["find", "--limit", "0"], &["top", "--by", "names"]] {
+        let ended = pdns(question);
+        assert_eq!(ended.code, Some(2), "{}", ended.stderr);
+        for words in [damage, "has evicted 1 key since", "maxmemory-policy is allkeys-lru"] {
+            assert!(ended.stderr.contains(words), "{}", ended.stderr);
+        }
+    }
+    assert!(ask(&listen, "/").contains(" 500 "));
+    server.says("has evicted 1 key since", 1);
+    // A server that was started anew has not counted what it evicted before.
+    site.server.call(&["CONFIG", "RESETSTAT"]);
+    let ended = pdns(&["status"]);
+    assert!(ended.stderr.contains(damage), "{}", ended.stderr);
+    let may = "may evict keys (maxmemory-policy is allkeys-lru, evicted_keys 0)";
+    assert!(ended.stderr.contains(may), "{}", ended.stderr);
+    let ended = pdns(&["admin", "verify"]);
+    assert_eq!(ended.code, Some(1), "{}", ended.stderr);
+    assert!(ended.stderr.contains("maxmemory-policy is allkeys-lru"), "{}", ended.stderr);
+    // What a repair writes could be evicted, too.
+    let size = || redis::cmd("DBSIZE").query::<u64>(&mut site.server.connection()).unwrap();
+    for gone in ["", "pd:schema"] {
+        site.server.call(&["COPY", "pd:schema", "kept", "REPLACE"]);
+        site.server.call(&["DEL", gone]);
+        let before = size();
+        let ended = pdns(&["admin", "verify", "--repair"]);
+        assert_eq!(ended.code, Some(2), "{}", ended.stderr);
+        assert!(ended.stderr.contains("set it to noeviction"), "{}", ended.stderr);
+        assert_eq!(size(), before);
+        site.server.call(&["COPY", "kept", "pd:schema", "REPLACE"]);
+        site.server.call(&["DEL", "kept"]);
+    }
+    site.server.call(&["CONFIG", "SET", "maxmemory-policy", "noeviction"]);
+    pdns(&["admin", "verify", "--repair"]).with(&[0, 1]);
+    pdns(&["admin", "verify"]).with(&[0]);
+}
