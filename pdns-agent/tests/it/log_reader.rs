@@ -369,3 +369,33 @@ fn logs_that_are_followed_and_idle_take_little_memory() {
     // 256 KiB for each of the logs kept open would be 128 MB.
     assert!(memory < 90_000_000, "{memory} bytes");
 }
+
+#[test]
+fn unfinished_long_lines_of_many_logs_take_little_memory_and_are_read_whole() {
+    let (home, server) = (Home::new(), Redis::start());
+    let folder = home.path().join("logs");
+    let uid = format!("C{}", "x".repeat(1_000_000));
+    let (mut texts, mut paths, mut unfinished) = (Vec::new(), Vec::new(), 0);
+    for number in 0..200 {
+        let at = 1_700_000_000 + number;
+        let text = json(at, &format!("a{number}.example"), &format!("C{number}"))
+            + &json(at, &format!("b{number}.example"), &uid);
+        let torn = &text[..text.len() - 400];
+        unfinished += torn.len() as u64;
+        paths.push(home.write(&format!("logs/dns.{number}.log"), torn));
+        texts.push(text);
+    }
+    let mut agent = Agent::follow(&home, &server.url(), &folder);
+    until("all is read", || agent.is_alive() && read_by(&agent) > unfinished);
+    until("all that is whole is stored", || contents(&mut store(&server)).len() == 200);
+    let memory = agent.memory();
+    assert!(memory < 90_000_000, "{memory} bytes");
+    for (path, text) in paths.iter().zip(&texts) {
+        append(path, &text.as_bytes()[text.len() - 400..]);
+    }
+    catches_up(&mut agent, &server, texts.iter().map(|text| text.len() as u64).sum());
+    let (code, said) = agent.terminate();
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("400 lines of 200 logs: 400 DNS records"), "{said}");
+    agrees(&mut store(&server), &crate::agent::clean_import(&home, &folder));
+}
