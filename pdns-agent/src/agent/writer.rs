@@ -461,6 +461,10 @@ fn open_as(
         };
         tries += 1;
         let waits = if health.has_worked() {
+                // That it does not read says itself sooner or later; the agent can do without.
+                if let Ok(Some(names)) = store.reader().sensors_sharing(sensors) {
+                    health.shares_mark(sensor, &names);
+                }
             error.retry() == Retry::Wait
         } else {
             (error.is_transient() && (patience == Patience::FromStart || error.is_busy()))

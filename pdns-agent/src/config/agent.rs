@@ -13,6 +13,7 @@ use super::{ConnectionError, StoreFile};
 use crate::agent::{Captures, Interfaces, Logs, Settings, Source};
 use crate::decode::log::Format;
 use crate::decode::{packets, zeek};
+use crate::observation::SENSOR_SEPARATOR;
 use args::Packets;
 use file::File;
 use limit::Limit;
@@ -62,7 +63,10 @@ pub enum ConfigError {
     #[error("interface {0} is named twice: each can be captured on once")]
     InterfaceTwice(String),
     /// A sensor name that cannot be shown.
-    #[error("{0:?} is no name for a sensor: give 1 to 64 printable characters without commas")]
+    #[error(
+        "{0:?} is not a valid name for a sensor: give 1 to 64 printable characters without commas, and no space at the \
+         beginning or end"
+    )]
     Sensor(String),
     /// A time beyond bounds.
     #[error("invalid time between writes {0}: give 0.1 to 600 seconds")]
@@ -254,8 +258,10 @@ fn sensors(named: &[String], sensor: &str) -> Result<Vec<(String, String)>, Conf
 
 /// A sensor's name, if it can be shown.
 fn named_sensor(name: String) -> Result<String, ConfigError> {
-    let shown = |character: char| !character.is_control() && character != ',';
-    if (1..=64).contains(&name.chars().count()) && name.chars().all(shown) {
+    // What stands between names in a list is in none of them.
+    let shown = |character: char| !character.is_control() && character != SENSOR_SEPARATOR;
+    let is_trimmed = name.trim() == name;
+    if is_trimmed && (1..=64).contains(&name.chars().count()) && name.chars().all(shown) {
         Ok(name)
     } else {
         Err(ConfigError::Sensor(name))
@@ -406,6 +412,8 @@ mod tests {
             (&["zeek", "/x", "--memory", "1"], "at least 4"),
             (&["zeek", "/x", "--workers", "0"], "at least one"),
             (&["zeek", "/x", "--sensor", "a,b"], "commas"),
+            (&["zeek", "/x", "--sensor", "a, b"], "commas"),
+            (&["zeek", "/x", "--sensor", " a"], "no space at the beginning"),
             (&["ebpf"], "ebpf --interface eth0"),
             (&["ebpf", "-i", "a", "-i", "a=b"], "twice"),
             (&["ebpf", "-i", "a=b,c"], "commas"),

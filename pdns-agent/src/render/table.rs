@@ -170,7 +170,7 @@ impl Table {
         let (mut columns, mut cells) = self.with_tags(ROW.to_vec(), cells, tags);
         if self.look.sensors.len() > 1 {
             columns.push(SENSORS);
-            cells.push(self.look.sensors(seen.sensors).collect::<Vec<_>>().join(" "));
+            cells.push(self.look.sensor_list(seen.sensors));
         }
         (columns, cells)
     }
