@@ -9,7 +9,7 @@ mod limit;
 pub use args::Args;
 
 use super::document::{self, FileError};
-use super::{ConnectionError, StoreFile};
+use super::{ConnectionError, StoreFile, exit};
 use crate::agent::{Captures, Interfaces, Logs, Settings, Source};
 use crate::decode::log::Format;
 use crate::decode::{packets, zeek};
@@ -54,8 +54,13 @@ pub enum ConfigError {
     #[error(transparent)]
     File(#[from] FileError),
     /// No logs named.
-    #[error("no logs named: give files, directories or globs, such as `pdns-agent {0}`")]
-    NoPaths(&'static str),
+    #[error("no logs named: give files, directories or globs, such as `pdns-agent {example}`")]
+    NoPaths {
+        /// A command that names some.
+        example: &'static str,
+        /// Whether the agent was to stop at their end.
+        once: bool,
+    },
     /// No interface named.
     #[error("no interface named: give one, such as `pdns-agent ebpf --interface eth0`")]
     NoInterfaces,
@@ -86,6 +91,18 @@ pub enum ConfigError {
     /// No thread.
     #[error("at least one thread has to read")]
     Workers,
+}
+
+impl ConfigError {
+    /// The exit status. An import is typed by somebody who forgot the logs; a service that names none, in its file
+    /// either, must not be started again and again.
+    #[must_use]
+    pub fn exit_status(&self) -> u8 {
+        match self {
+            Self::NoPaths { once: true, .. } => exit::USAGE,
+            _ => exit::CONFIGURATION,
+        }
+    }
 }
 
 /// Makes the agent's settings of what was typed, of the environment and of the file.
@@ -121,7 +138,7 @@ pub fn settings(
             };
             let logs = Logs {
                 format: Format::Zeek(options),
-                inputs: inputs(&typed.paths, &kept.paths, "zeek /nsm/zeek/logs")?,
+                inputs: inputs(&typed.paths, &kept.paths, "zeek /nsm/zeek/logs", typed.once)?,
                 once: typed.once,
             };
             let flush = typed.flush.or(kept.flush);
@@ -131,7 +148,12 @@ pub fn settings(
             let kept = &file.suricata;
             let logs = Logs {
                 format: Format::Suricata,
-                inputs: inputs(&typed.paths, &kept.paths, "suricata /var/log/suricata")?,
+                inputs: inputs(
+                    &typed.paths,
+                    &kept.paths,
+                    "suricata /var/log/suricata",
+                    typed.once,
+                )?,
                 once: typed.once,
             };
             let flush = typed.flush.or(kept.flush);
@@ -205,9 +227,14 @@ fn inputs(
     typed: &[PathBuf],
     kept: &[PathBuf],
     example: &'static str,
+    once: bool,
 ) -> Result<Vec<PathBuf>, ConfigError> {
     let inputs = if typed.is_empty() { kept } else { typed };
-    if inputs.is_empty() { Err(ConfigError::NoPaths(example)) } else { Ok(inputs.to_vec()) }
+    if inputs.is_empty() {
+        Err(ConfigError::NoPaths { example, once })
+    } else {
+        Ok(inputs.to_vec())
+    }
 }
 
 /// A time in seconds, if it is within bounds.

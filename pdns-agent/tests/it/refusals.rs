@@ -440,6 +440,24 @@ fn settings_that_never_worked_end_with_another_status_than_failures() {
     told(78, import(&server.url(), &["--config", "/nonexistent"]));
     told(78, import(&server.url(), &["--redis-password-file", "/nonexistent"]));
     told(2, import(&server.url(), &["--no-such-flag"]));
+    for source in ["zeek", "suricata"] {
+        let agent = |flags: &[&str]| {
+            run(
+                home.agent().args([source, "--redis", &server.url(), "--config", "/dev/null"]),
+                flags,
+            )
+        };
+        // An import without logs is typed wrongly; a service without logs must not be started again.
+        told(2, agent(&["--once"]));
+        told(78, agent(&[]));
+    }
+    told(2, run(home.agent().args(["pcap", "--redis", &server.url()]), &[] as &[&str]));
+    // All of them are in the help, and so in the manual.
+    let help = run(&mut home.agent(), &["--help"]).with(&[0]);
+    let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
+    let (_, statuses) = help.split_once("Exit status: ").expect("the help lists them");
+    let numbers = statuses.split([' ', ';']).filter_map(|word| word.parse::<u8>().ok());
+    assert_eq!(numbers.collect::<Vec<_>>(), [0, 1, 2, 78], "{help}");
     told(2, run(zeek(&home, &server.url()).arg("--once"), &["/nonexistent"]));
     server.call(&["CONFIG", "SET", "requirepass", "secret"]);
     told(78, import(&server.url(), &[]));
