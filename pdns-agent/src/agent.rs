@@ -284,13 +284,16 @@ fn read_logs(
     let mut report = LogReport::default();
     loop {
         match log_session::session(settings, logs, stop, metrics, &mut report) {
-            Err(AgentError::Store(StoreError::Replaced)) if !stop.is_stopped() => {
-                tracing::warn!("the store was emptied or replaced; logs are read again");
+            Err(AgentError::Store(error))
+                if error.retry() == Retry::Reopen && !stop.is_stopped() =>
+            {
+                tracing::warn!("{error}; logs are compared with it again");
                 stop.sleep(Duration::from_secs(1));
             }
             Err(AgentError::Store(error)) if stop.is_stopped() && error.retry() == Retry::Wait => {
                 tracing::warn!(cause = %error, "stopped while waiting for the store");
-                if logs.once {
+                // A store that was never reached leaves nothing unwritten that was read.
+                if logs.once || error.refuses_writes() {
                     metrics.health.give_up(&error);
                 }
                 return Ok(report);

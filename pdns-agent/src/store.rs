@@ -158,7 +158,7 @@ impl Store {
     /// Makes sure that the store can be reached and is the one that was opened.
     ///
     /// # Errors
-    /// [`StoreError::Replaced`] when it is not; others as they come.
+    /// [`StoreError::Replaced`] and [`StoreError::Renumbered`] when it is not; others as they come.
     pub fn check(&mut self) -> Result<(), StoreError> {
         self.is_marked().map(drop)
     }

@@ -128,8 +128,10 @@ fn read_files(
         let connections = connections(&reconnected);
         let mut report = PacketReport::default();
         match session(settings, captures, (stop, metrics, &reconnected), &mut report) {
-            Err(AgentError::Store(StoreError::Replaced)) if !stop.is_stopped() => {
-                tracing::warn!("the store was emptied or replaced; all files are read again");
+            Err(AgentError::Store(error))
+                if error.retry() == Retry::Reopen && !stop.is_stopped() =>
+            {
+                tracing::warn!("{error}; all files are compared with it again");
                 first = None;
                 stop.sleep(Duration::from_secs(1));
             }

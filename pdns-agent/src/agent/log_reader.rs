@@ -20,7 +20,7 @@ use crate::decode::log::{Decoder, command_for};
 use crate::hash::Router;
 use crate::observation::Sightings;
 use crate::source::{self, Log, SourceError, first_bytes};
-use crate::store::{Checkpoint, SourceState, StoreError};
+use crate::store::{Checkpoint, Retry, SourceState, StoreError};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -175,7 +175,8 @@ impl LogReader {
         let opened = log.stat();
         let position = loop {
             match self.position(&mut log, path) {
-                Err(Failure::Store(StoreError::Conflict)) if self.context.stop.sleep(MOVED) => {}
+                Err(Failure::Store(error))
+                    if error.retry() == Retry::Reload && self.context.stop.sleep(MOVED) => {}
                 // This copy ends before that: what is missing may come, or be in another copy.
                 Ok(None) | Err(Failure::Source(SourceError::Shrank { .. })) => {
                     self.report.unchanged += 1;
@@ -284,9 +285,9 @@ impl LogReader {
             };
             log.progress.turn = turn;
             match self.read_to_end(&mut log, end) {
-                Err(Failure::Store(StoreError::Conflict)) => {
+                Err(Failure::Store(error)) if error.retry() == Retry::Reload => {
                     let is_lost = log.progress.connections != self.outbox.writer.connections();
-                    tell_conflict(log.path(), is_lost);
+                    tell_conflict(log.path(), &error, is_lost);
                     open = self.reload(*log);
                 }
                 Err(failure) => return Outcome::failed(failure),

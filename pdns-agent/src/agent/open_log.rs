@@ -256,9 +256,11 @@ fn compare(
 
 /// Reports that the store has another position of a log than this process left. After a new connection that is what
 /// became of a lost reply, or of data that Redis lost.
-pub(super) fn tell_conflict(path: &Path, is_after_reconnecting: bool) {
+pub(super) fn tell_conflict(path: &Path, error: &StoreError, is_after_reconnecting: bool) {
     let path = path.display();
-    if is_after_reconnecting {
+    if let StoreError::PartlyRefused(cause) = error {
+        tracing::warn!(%path, %cause, "batch refused in part, reading on where the store is");
+    } else if is_after_reconnecting {
         tracing::info!(%path, "connection to the store lost while writing, reading on where the store is");
     } else {
         tracing::warn!(%path, "position moved by another agent, reading again");

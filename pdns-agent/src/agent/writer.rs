@@ -342,11 +342,18 @@ impl Work {
         let (mut pause, longest) = PAUSE;
         let mut given_up = None;
         let (mut tries, mut same, mut last) = (0_u32, 0_u32, String::new());
+        // The last answer that a part of the batch was refused with.
+        let mut refused = None;
         loop {
             let result = attempt(&mut self.store);
             self.note_connection();
             let error = match result {
                 Err(error) if error.retry() == Retry::Wait => error,
+                Err(StoreError::Conflict) if refused.is_some() => {
+                    health.succeeded(self.connection);
+                    let cause: StoreError = refused.take().unwrap_or(StoreError::Conflict);
+                    return Err(StoreError::PartlyRefused(Box::new(cause)));
+                }
                 other => {
                     health.succeeded(self.connection);
                     if let (Ok(_), Some((log, access))) = (&other, of) {
@@ -387,6 +394,7 @@ impl Work {
                 pause = PAUSE.0;
                 thread::sleep(pause);
             }
+            refused = Some(error).filter(StoreError::concerns_call);
             pause = (pause * 2).min(longest);
         }
     }
@@ -453,6 +461,10 @@ fn open_as(
         });
         let error = match opened {
             Ok((mut store, sensors)) => {
+                // That it does not read says itself sooner or later; the agent can do without.
+                if let Ok(Some(names)) = store.reader().sensors_sharing(sensors) {
+                    health.shares_mark(sensor, &names);
+                }
                 health.opened(connection);
                 let (router, packer) = (store.router().clone(), store.writer().packer());
                 return Ok((store, Opened { router, packer, sensors }));
@@ -461,10 +473,6 @@ fn open_as(
         };
         tries += 1;
         let waits = if health.has_worked() {
-                // That it does not read says itself sooner or later; the agent can do without.
-                if let Ok(Some(names)) = store.reader().sensors_sharing(sensors) {
-                    health.shares_mark(sensor, &names);
-                }
             error.retry() == Retry::Wait
         } else {
             (error.is_transient() && (patience == Patience::FromStart || error.is_busy()))

@@ -101,8 +101,10 @@ pub enum StoreError {
     /// Redis answered something of another shape than expected.
     #[error("Redis gave an answer of an unexpected shape")]
     Reply,
-    /// A value does not read as what it should be.
-    #[error("{key} in the store is damaged: run `pdns admin verify`")]
+    /// A value does not read as what it should be, or is not there.
+    #[error(
+        "{key} in the store is damaged or missing: run `pdns admin verify`, and with --repair to mend it"
+    )]
     Damaged {
         /// Its key.
         key: String,
@@ -127,6 +129,9 @@ pub enum StoreError {
     /// The store was emptied, or another one took its place: what was known of it is worth nothing.
     #[error("the store was emptied or replaced by another one")]
     Replaced,
+    /// A repair numbered the rows of the store anew: what was known of them is worth nothing.
+    #[error("the store was repaired, and its records have other numbers now")]
+    Renumbered,
     /// More tags than a client can be asked to keep.
     #[error(
         "the store would have more than {MAX_TAGS} tags: clear some, or tag prefixes and whole domains"
@@ -135,6 +140,10 @@ pub enum StoreError {
     /// Somebody else moved a log's checkpoint, or Redis lost it: it has to be loaded again.
     #[error("the checkpoint of the log was moved by another agent or lost")]
     Conflict,
+    /// Redis refused a part of a batch, and the connection was given up with what was under way of the others: how far
+    /// these went has to be loaded again.
+    #[error("a part of a batch was refused")]
+    PartlyRefused(#[source] Box<StoreError>),
 }
 
 /// What a server deletes, or may have deleted before it was started.
@@ -238,8 +247,8 @@ impl StoreError {
     pub fn retry(&self) -> Retry {
         match self {
             Self::Schema { .. } => Retry::Never,
-            Self::Conflict => Retry::Reload,
-            Self::Replaced => Retry::Reopen,
+            Self::Conflict | Self::PartlyRefused(_) => Retry::Reload,
+            Self::Replaced | Self::Renumbered => Retry::Reopen,
             _ => Retry::Wait,
         }
     }
@@ -249,6 +258,12 @@ impl StoreError {
     #[must_use]
     pub fn is_transient(&self) -> bool {
         matches!(self, Self::Unavailable(_) | Self::Busy(_) | Self::Full | Self::ReadOnly)
+    }
+
+    /// Whether the store is there and takes nothing that is written to it until an operator changes that.
+    #[must_use]
+    pub fn refuses_writes(&self) -> bool {
+        matches!(self, Self::Full | Self::ReadOnly | Self::Evicts { .. })
     }
 
     /// Whether a server answered that has no room or time at the moment: it was reached.

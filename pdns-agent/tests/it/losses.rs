@@ -97,7 +97,7 @@ fn an_agent_forgets_the_rows_that_a_repair_numbers_anew() {
     others.flush(&mut other).unwrap();
     log.add(&mut lost, &owner, &a([192, 0, 2, 3]), DAY, Some(60));
     let refused = log.flush(&mut store);
-    assert!(matches!(refused, Err(StoreError::Replaced)), "{refused:?}");
+    assert!(matches!(refused, Err(StoreError::Renumbered)), "{refused:?}");
     agrees(&mut other, &model);
 }
 

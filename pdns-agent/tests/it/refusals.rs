@@ -637,3 +637,72 @@ fn eviction_is_named_where_a_key_of_an_open_store_is_gone_and_stops_a_repair() {
     pdns(&["admin", "verify", "--repair"]).with(&[0, 1]);
     pdns(&["admin", "verify"]).with(&[0]);
 }
+
+#[test]
+fn a_partition_that_loses_its_numbers_is_named_and_nothing_else_is_said() {
+    let mut site = Site::new(76);
+    site.write(100_000);
+    let url = site.server.url();
+    let mut agent = Agent::start(&mut site.follows(&url));
+    site.catches_up(&mut agent);
+    for (times, kind) in ["", "n"].into_iter().enumerate() {
+        let mut connection = site.server.connection();
+        let keys = redis::cmd("KEYS").arg(format!("pd:{{*}}{kind}m")).query(&mut connection);
+        let keys: Vec<String> = keys.unwrap();
+        // The one that is written to most.
+        let mut rows = |key: &String| -> u64 {
+            redis::cmd("HGET").arg(key).arg("r").query(&mut connection).unwrap()
+        };
+        let key = keys.iter().max_by_key(|key| rows(key)).unwrap();
+        site.server.call(&["RENAME", key, "kept"]);
+        site.write(200_000);
+        let told = format!("{key} in the store is damaged or missing: run `pdns admin verify`");
+        site.health_says(&told);
+        agent.says("setting its log aside", times + 1);
+        let said = agent.said();
+        assert!(said.contains(&told) && said.contains("with --repair to mend it"), "{said}");
+        site.server.call(&["RENAME", "kept", key]);
+        site.catches_up(&mut agent);
+        site.health_says("");
+    }
+    // A repair that numbers rows anew is not another store.
+    let rows =
+        redis::cmd("KEYS").arg("pd:{*}s0").query::<Vec<String>>(&mut site.server.connection());
+    let rows = rows.unwrap().remove(0);
+    site.server.call(&["DEL", &rows]);
+    let repair = ["admin", "verify", "--repair", "--redis", &url];
+    run(&mut site.home.pdns(), &repair).with(&[0, 1]);
+    site.write(50_000);
+    site.catches_up(&mut agent);
+    agent.says("the store was repaired, and its records have other numbers now", 1);
+    let (code, said) = agent.terminate();
+    assert_eq!(code, Some(0), "{said}");
+    for wrong in ["connection to the store lost", "emptied or replaced", "another agent"] {
+        assert!(!said.contains(wrong), "{said}");
+    }
+}
+
+#[test]
+fn an_agent_that_is_stopped_while_the_store_is_full_says_so() {
+    let mut site = Site::new(77);
+    site.write(200_000);
+    let url = site.server.url();
+    let mut agent = Agent::start(&mut site.follows(&url));
+    site.catches_up(&mut agent);
+    let (code, said) = agent.terminate();
+    assert_eq!(code, Some(0), "{said}");
+    site.write(100_000);
+    let limit = used_memory(&site.server) - 1_000;
+    site.server.call(&["CONFIG", "SET", "maxmemory", &limit.to_string()]);
+    let mut agent = Agent::start(&mut site.follows(&url));
+    agent.says("retrying", 1);
+    let (code, said) = agent.terminate();
+    assert_eq!(code, Some(2), "{said}");
+    let report = said.lines().last().unwrap();
+    assert!(report.contains("not all of them are stored"), "{said}");
+    assert!(report.contains("the store is full, nothing is being written"), "{said}");
+    site.server.call(&["CONFIG", "SET", "maxmemory", "0"]);
+    let mut agent = Agent::start(&mut site.follows(&url));
+    site.catches_up(&mut agent);
+    site.ends_well(agent);
+}

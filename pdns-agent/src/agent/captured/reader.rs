@@ -15,7 +15,7 @@ use crate::decode::log::command_for;
 use crate::decode::packets::{Decoder, Options};
 use crate::hash::Router;
 use crate::source::{CaptureFile, Content, Digest, PcapError, first_bytes};
-use crate::store::StoreError;
+use crate::store::{Retry, StoreError};
 use indicatif::ProgressBar;
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
@@ -116,11 +116,9 @@ impl Reader {
             Failure::Before(before, error) if before.path == waiting.path => (error, vec![before]),
             Failure::Before(before, error) => (error, vec![waiting.clone(), before]),
         };
-        if matches!(error, StoreError::Conflict)
-            && self.means.stop.sleep(Duration::from_millis(100))
-        {
+        if error.retry() == Retry::Reload && self.means.stop.sleep(Duration::from_millis(100)) {
             let is_lost = connections != self.outbox.writer.connections();
-            tell_conflict(&waiting.path, is_lost);
+            tell_conflict(&waiting.path, &error, is_lost);
             for waiting in again {
                 files.retain(|other| other.path != waiting.path);
                 files.push_front(waiting);
