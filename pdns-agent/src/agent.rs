@@ -11,9 +11,10 @@
 //!   `lane`s, which keep what is not safe yet.
 //! - `outbox` is what was seen and is not in the store yet, `writer` the thread that brings it there.
 //! - `health` is the state of the store as the writers find it. `metrics` and `listen` say how it goes meanwhile,
-//!   `report` how it went.
+//!   `report` how it went, `copies` which files had been read before.
 
 mod captured;
+mod copies;
 mod health;
 mod lane;
 mod listen;
@@ -31,6 +32,7 @@ mod pipe;
 mod report;
 mod writer;
 
+pub use copies::{Copies, NothingNew};
 pub use report::{Input, LogReport, PacketReport, Report};
 
 use crate::config::exit;

@@ -147,7 +147,14 @@ enum Comparison {
     Other,
 }
 
-/// Moves a log to where the store has it; `None` when there is nothing new in it.
+/// Whether a log has anything that the store does not.
+pub(super) enum Located {
+    At(Box<Position>),
+    /// It was read to its end, under this key and at this path, or is a shorter copy.
+    NothingNew([u8; 16], String),
+}
+
+/// Moves a log to where the store has it.
 ///
 /// A file that differs from what was read under the first key is compared with what is known under the next one: the
 /// last of these is free.
@@ -157,7 +164,7 @@ pub(super) fn load_position(
     format: Format,
     hasher: &Hasher,
     writer: &mut Writer,
-) -> Result<Option<Position>, Failure> {
+) -> Result<Located, Failure> {
     for number in 0..ALIKE {
         let key = key(log.id(), number, hasher);
         // Before loading: a connection made meanwhile makes it load again, which does no harm.
@@ -176,20 +183,22 @@ pub(super) fn load_position(
             state.complete && (state.size, state.mtime_ns) == (stat.size, mtime(&stat));
         let is_at_path = state.digest.is_none() || state.path == path.display().to_string();
         if is_unchanged && is_at_path && !is_unread {
-            return Ok(None);
+            return Ok(Located::NothingNew(key, state.path));
         }
         let state = if is_unread { SourceState::default() } else { state };
         match compare(log, &state, &checkpoint, key, &mut decoder, writer)? {
             Comparison::Other => {}
-            Comparison::NothingNew => return Ok(None),
+            Comparison::NothingNew => return Ok(Located::NothingNew(key, state.path)),
             Comparison::Same if is_unchanged && !is_unread => {
+                let known_as = state.path.clone();
                 if has_moved(&state, path) {
                     writer.begin(key, SourceState { path: path.display().to_string(), ..state })?;
                 }
-                return Ok(None);
+                return Ok(Located::NothingNew(key, known_as));
             }
             Comparison::Same => {
-                return Ok(Some(Position { key, state, checkpoint, connections, decoder }));
+                let position = Position { key, state, checkpoint, connections, decoder };
+                return Ok(Located::At(Box::new(position)));
             }
         }
     }

@@ -399,3 +399,44 @@ fn unfinished_long_lines_of_many_logs_take_little_memory_and_are_read_whole() {
     assert!(said.contains("400 lines of 200 logs: 400 DNS records"), "{said}");
     agrees(&mut store(&server), &crate::agent::clean_import(&home, &folder));
 }
+
+#[test]
+fn a_report_says_which_logs_were_read_before_and_as_what() {
+    let (home, server) = (Home::new(), Redis::start());
+    let text = Lines::new(56, 200).log(300);
+    let log = home.write("first/dns.log", &text);
+    let import = |inputs: &[&Path]| {
+        let ended = run(zeek(&home, &server.url()).args(["--once", "--workers", "2"]), inputs);
+        assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+        ended.stderr
+    };
+    let (packed, copy) =
+        (home.write("packed/dns.log.gz", gzip(text.as_bytes())), home.path().join("copy.log"));
+    fs::copy(&log, &copy).unwrap();
+    // Two copies in one run: one of them is read.
+    let said = import(&[&log, &copy]);
+    assert!(said.contains("300 lines of 1 log:") || said.contains("of 1 log: 300"), "{said}");
+    assert!(said.contains("1 log the same log as ") && said.contains(" in this run"), "{said}");
+    assert!(!said.contains("unchanged") && !said.contains("already read"), "{said}");
+    // Unpacked or compressed, it was read under another name.
+    let stored = store(&server).reader().sources().unwrap().remove(0).1.path;
+    let said = import(&[&packed]);
+    assert!(said.contains(&format!("1 log already read as {stored}")), "{said}");
+    assert!(said.contains("0 lines of 0 logs") && !said.contains("unchanged"), "{said}");
+    let other = if stored.ends_with("copy.log") { &log } else { &copy };
+    let said = import(&[other]);
+    assert!(said.contains(&format!("1 log already read as {stored}")), "{said}");
+    let said = import(&[Path::new(&stored)]);
+    assert!(said.contains("1 log unchanged since the last run"), "{said}");
+    // All of them: the first is the log, whichever that is, and the others are the same.
+    let said = import(&[&log, &copy, &packed]);
+    assert!(said.contains("2 logs the same log as another one in this run, such as "), "{said}");
+    let one = said.contains("1 log unchanged since") || said.contains("1 log already read as");
+    assert!(one, "{said}");
+    // A copy that has more is read on, and is no copy.
+    append(&copy, Lines::new(57, 10).line().as_bytes());
+    let said = import(&[&copy]);
+    assert!(said.contains("1 line of 1 log: 1 DNS record"), "{said}");
+    assert!(!said.contains("already read"), "{said}");
+    agrees(&mut store(&server), &crate::agent::clean_import(&home, &copy));
+}
