@@ -39,10 +39,11 @@ use crate::config::exit;
 use crate::decode::log::Format;
 use crate::decode::packets;
 use crate::source::{CaptureError, PcapError, SourceError, Waker};
-use crate::store::{Options, Retry, StoreError};
+use crate::store::{Options, Retry, SourceState, Store, StoreError};
 use metrics::Metrics;
+use std::collections::{HashMap, HashSet};
 use std::io::ErrorKind;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
@@ -304,6 +305,28 @@ fn read_logs(
             Ok(()) => return Ok(report),
         }
     }
+}
+
+/// The identities under which the store knows what a file holds, whatever its name and packing, each once: for
+/// `pdns admin forget-source`. None for a file that is not there.
+///
+/// # Errors
+/// When the store does not answer, or what it holds does not read.
+pub fn sources_of(
+    path: &Path,
+    sources: &[([u8; 16], SourceState)],
+    store: &mut Store,
+) -> Result<Vec<[u8; 16]>, StoreError> {
+    // A pipe would be waited for, and read.
+    if !std::fs::metadata(path).is_ok_and(|found| found.is_file()) {
+        return Ok(Vec::new());
+    }
+    let sources: HashMap<[u8; 16], SourceState> = sources.iter().cloned().collect();
+    let mut keys = open_log::logs_of(path, &sources, store)?;
+    keys.extend(captured::captures_of(path, &sources, store)?);
+    let mut met = HashSet::new();
+    keys.retain(|key| met.insert(*key));
+    Ok(keys)
 }
 
 /// Whole seconds since the epoch.

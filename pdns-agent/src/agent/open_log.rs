@@ -8,7 +8,8 @@ use crate::decode::Tally;
 use crate::decode::log::{Decoder, Format};
 use crate::hash::Hasher;
 use crate::source::{ClosedLog, Damage, Log, LogId, SourceError, Stat};
-use crate::store::{Checkpoint, SourceState, StoreError};
+use crate::store::{Checkpoint, SourceState, Store, StoreError};
+use std::collections::HashMap;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -274,6 +275,37 @@ pub(super) fn tell_conflict(path: &Path, error: &StoreError, is_after_reconnecti
     } else {
         tracing::warn!(%path, "position moved by another agent, reading again");
     }
+}
+
+/// What the store knows the log in a file by, which is found as [`load_position`] finds it, whatever command read it.
+/// None for a file without a record.
+pub(super) fn logs_of(
+    path: &Path,
+    sources: &HashMap<[u8; 16], SourceState>,
+    store: &mut Store,
+) -> Result<Vec<[u8; 16]>, StoreError> {
+    let hasher = store.router().hasher().clone();
+    let Ok(Some(mut log)) = Log::open_finished(path, &hasher) else { return Ok(Vec::new()) };
+    let mut keys = Vec::new();
+    for number in 0..ALIKE {
+        let key = key(log.id(), number, &hasher);
+        let Some(state) = sources.get(&key) else {
+            // A log whose position was lost may have checkpoints still.
+            if store.writer().load(&key)?.horizon() > 0 {
+                keys.push(key);
+            }
+            break;
+        };
+        // Without a digest nothing speaks against it.
+        let is_it = state.digest.as_ref().is_none_or(|known| {
+            let moved = log.resume(known.length, &mut |_| ());
+            matches!(moved, Ok(()) | Err(SourceError::Shrank { .. })) && known.matches(log.digest())
+        });
+        if is_it {
+            keys.push(key);
+        }
+    }
+    Ok(keys)
 }
 
 /// What the store knows a log by: the first that begins so by the identity itself, as ever.

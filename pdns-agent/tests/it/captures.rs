@@ -269,3 +269,41 @@ fn a_report_says_of_which_files_nothing_was_new_and_why() {
     let text = said(&[&home.write("half/half.pcap", half)]);
     assert!(text.contains("1 file already read as ") && !text.contains("unchanged"), "{text}");
 }
+
+#[test]
+fn a_capture_is_forgotten_by_any_copy_of_it() {
+    let home = Home::new();
+    let (whole, half, model) = whole_and_half(&home);
+    let original = home.write("one/one.pcap", &whole);
+    let copies = [
+        home.write("packed/two.pcap.gz", gzip(&whole)),
+        home.write("copy/three.pcap", &whole),
+        home.write("half/four.pcap", half),
+    ];
+    for copy in copies {
+        let server = Redis::start();
+        import(&home, &server, &[&original]).with(&[0]);
+        let mut forget = home.pdns();
+        forget.args(["--redis", &server.url(), "admin", "forget-source"]);
+        let ended = run(&mut forget, &[&copy]);
+        assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+        let told = format!("{}: forgotten, it had been read", original.display());
+        assert!(ended.stderr.contains(&told), "{}", ended.stderr);
+        assert!(store(&server).reader().sources().unwrap().is_empty());
+        import(&home, &server, &[&original]).with(&[0]);
+        let twice = crate::store::contents(&mut store(&server));
+        assert!(model.iter().all(|(key, seen)| twice[key].count == 2 * seen.count));
+    }
+    // Another capture that begins alike stays.
+    let server = Redis::start();
+    let ends = ends(&whole);
+    let start = &whole[..ends[ends.len() / 4]];
+    let other = home.write("other/other.pcap", [start, &whole[ends[ends.len() / 2]..]].concat());
+    import(&home, &server, &[&original]).with(&[0]);
+    import(&home, &server, &[&other]).with(&[0]);
+    let mut forget = home.pdns();
+    run(forget.args(["--redis", &server.url(), "admin", "forget-source"]), &[&other]).with(&[0]);
+    let left = store(&server).reader().sources().unwrap();
+    let left: Vec<&str> = left.iter().map(|(_, state)| state.path.as_str()).collect();
+    assert_eq!(left, [original.display().to_string()]);
+}

@@ -195,6 +195,24 @@ fn a_source_that_is_forgotten_is_read_again() {
     }
     let thrice = contents(&mut store(&server));
     assert!(once.iter().all(|(key, seen)| thrice[key].count == 3 * seen.count));
+    // Of logs that begin with the same record, the one that the file holds.
+    server.flush();
+    let first = json(1_700_000_000, "first.example", "Csame");
+    let log = |name: &str| {
+        let lines = (1..50).map(|at| json(1_700_000_000 + at, &format!("{name}{at}.example"), "C"));
+        first.clone() + &lines.collect::<String>()
+    };
+    let one = home.write("one.log", log("one"));
+    let two = home.write("two.log", log("two"));
+    run(zeek(&home, &server.url()).arg("--once"), &[&one, &two]).with(&[0]);
+    for (path, kept) in [(&two, Some(&one)), (&one, None)] {
+        let packed = home.write("packed.log.gz", gzip(&fs::read(path).unwrap()));
+        pdns(&[&packed]).with(&[0]);
+        let left = store(&server).reader().sources().unwrap();
+        let left: Vec<&str> = left.iter().map(|(_, state)| state.path.as_str()).collect();
+        let kept: Vec<String> = kept.iter().map(|path| path.display().to_string()).collect();
+        assert_eq!(left, kept);
+    }
 }
 
 #[test]
