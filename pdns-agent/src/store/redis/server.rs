@@ -34,14 +34,13 @@ impl RedisClient {
 
     /// The error of a server that does not take our functions.
     pub(crate) fn without_functions(&mut self) -> StoreError {
-        // `INFO` takes several sections since version 7.0 alone.
-        match (self.info("server"), self.info(KEYDB)) {
-            (Ok(server), Ok(keydb)) => {
-                let info = [server, keydb].map(Option::unwrap_or_default).concat();
-                StoreError::NoFunctions(advice(&info))
-            }
-            (Err(error), _) | (_, Err(error)) => error,
-        }
+        let server = match self.info("server") {
+            Ok(info) => info.unwrap_or_default(),
+            Err(error) => return error,
+        };
+        // `INFO` takes several sections since version 7.0 alone, and others know nothing of this one.
+        let keydb = self.info(KEYDB).ok().flatten().unwrap_or_default();
+        StoreError::NoFunctions(advice(&format!("{server}\n{keydb}")))
     }
 
     /// A section of what the server says of itself; `None` when we may not know.
