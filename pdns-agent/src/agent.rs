@@ -11,9 +11,10 @@
 //!   `lane`s, which keep what is not safe yet.
 //! - `outbox` is what was seen and is not in the store yet, `writer` the thread that brings it there.
 //! - `health` is the state of the store as the writers find it. `metrics` and `listen` say how it goes meanwhile,
-//!   `report` how it went.
+//!   `report` how it went, `copies` which files had been read before.
 
 mod captured;
+mod copies;
 mod health;
 mod lane;
 mod listen;
@@ -31,16 +32,18 @@ mod pipe;
 mod report;
 mod writer;
 
+pub use copies::{Copies, NothingNew};
 pub use report::{Input, LogReport, PacketReport, Report};
 
 use crate::config::exit;
 use crate::decode::log::Format;
 use crate::decode::packets;
 use crate::source::{CaptureError, PcapError, SourceError, Waker};
-use crate::store::{Options, Retry, StoreError};
+use crate::store::{Options, Retry, SourceState, Store, StoreError};
 use metrics::Metrics;
+use std::collections::{HashMap, HashSet};
 use std::io::ErrorKind;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
@@ -284,13 +287,16 @@ fn read_logs(
     let mut report = LogReport::default();
     loop {
         match log_session::session(settings, logs, stop, metrics, &mut report) {
-            Err(AgentError::Store(StoreError::Replaced)) if !stop.is_stopped() => {
-                tracing::warn!("the store was emptied or replaced; logs are read again");
+            Err(AgentError::Store(error))
+                if error.retry() == Retry::Reopen && !stop.is_stopped() =>
+            {
+                tracing::warn!("{error}; logs are compared with it again");
                 stop.sleep(Duration::from_secs(1));
             }
             Err(AgentError::Store(error)) if stop.is_stopped() && error.retry() == Retry::Wait => {
                 tracing::warn!(cause = %error, "stopped while waiting for the store");
-                if logs.once {
+                // A store that was never reached leaves nothing unwritten that was read.
+                if logs.once || error.refuses_writes() {
                     metrics.health.give_up(&error);
                 }
                 return Ok(report);
@@ -299,6 +305,28 @@ fn read_logs(
             Ok(()) => return Ok(report),
         }
     }
+}
+
+/// The identities under which the store knows what a file holds, whatever its name and packing, each once: for
+/// `pdns admin forget-source`. None for a file that is not there.
+///
+/// # Errors
+/// When the store does not answer, or what it holds does not read.
+pub fn sources_of(
+    path: &Path,
+    sources: &[([u8; 16], SourceState)],
+    store: &mut Store,
+) -> Result<Vec<[u8; 16]>, StoreError> {
+    // A pipe would be waited for, and read.
+    if !std::fs::metadata(path).is_ok_and(|found| found.is_file()) {
+        return Ok(Vec::new());
+    }
+    let sources: HashMap<[u8; 16], SourceState> = sources.iter().cloned().collect();
+    let mut keys = open_log::logs_of(path, &sources, store)?;
+    keys.extend(captured::captures_of(path, &sources, store)?);
+    let mut met = HashSet::new();
+    keys.retain(|key| met.insert(*key));
+    Ok(keys)
 }
 
 /// Whole seconds since the epoch.

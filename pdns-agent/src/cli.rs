@@ -154,6 +154,19 @@ impl CliError {
         }
     }
 
+    /// The same, saying that Redis evicts keys where that may be why one is gone.
+    fn explained(self, options: &Options) -> Self {
+        match self {
+            Self::Store { act, cause } => {
+                Self::Store { act, cause: Store::explain_loss(options, cause) }
+            }
+            Self::Named { file, cause } => {
+                Self::Named { file, cause: Store::explain_loss(options, cause) }
+            }
+            error => error,
+        }
+    }
+
     /// Whether the reader of the answer has gone, as `head` does, which is no error.
     #[must_use]
     pub fn is_broken_pipe(&self) -> bool {
@@ -209,7 +222,7 @@ pub fn run(args: &Args, terminal: &mut Terminal<'_>) -> Result<Found, CliError> 
             args.connection.options(terminal.env, &pdns_files(terminal.env, is_named)?)?
         }
     };
-    let found = command(args, &options, terminal)?;
+    let found = command(args, &options, terminal).map_err(|error| error.explained(&options))?;
     terminal.out.flush().map_err(CliError::Output)?;
     if found == Found::Nothing {
         nothing(args, &options, terminal);

@@ -11,6 +11,9 @@ use crate::rr::RrType;
 use std::fmt;
 use std::net::IpAddr;
 
+/// Stands between the names of sensors wherever they are listed; no name of a sensor has it.
+pub const SENSOR_SEPARATOR: char = ',';
+
 /// One sighting of a tuple in one answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Observation<'a> {

@@ -24,6 +24,7 @@ pub use profile::profile;
 pub(crate) use profile::words;
 pub use status::status;
 
+use crate::observation::SENSOR_SEPARATOR;
 use crate::query::{Group, Limits, NameSum, Near, Neighbour, OnAddress, TagSet};
 use crate::record::StoredRecord;
 use crate::tag::{Tag, TagEvent};
@@ -126,6 +127,23 @@ impl Look {
         let names = self.sensors.iter().take(32).enumerate();
         names.filter(move |(bit, _)| bits >> bit & 1 == 1).map(|(_, name)| name.as_str())
     }
+
+    /// The same as one text.
+    fn sensor_list(&self, bits: u32) -> String {
+        sensor_list(self.sensors(bits))
+    }
+}
+
+/// The names of sensors as one text, the same wherever they are listed.
+fn sensor_list<'n>(names: impl Iterator<Item = &'n str>) -> String {
+    let mut list = String::new();
+    for name in names.filter(|name| !name.is_empty()) {
+        if !list.is_empty() {
+            list.push(SENSOR_SEPARATOR);
+        }
+        list.push_str(name);
+    }
+    list
 }
 
 /// Writes items in one format.

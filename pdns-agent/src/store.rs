@@ -116,6 +116,12 @@ impl Store {
         })
     }
 
+    /// Adds to an error of the store with these options that Redis evicts keys, if it does or did and a key is gone.
+    #[must_use]
+    pub fn explain_loss(options: &Options, error: StoreError) -> StoreError {
+        capacity::explain_apart(options, error)
+    }
+
     /// The view that reads.
     pub fn reader(&mut self) -> Reader<'_> {
         Reader { store: self }
@@ -152,7 +158,7 @@ impl Store {
     /// Makes sure that the store can be reached and is the one that was opened.
     ///
     /// # Errors
-    /// [`StoreError::Replaced`] when it is not; others as they come.
+    /// [`StoreError::Replaced`] and [`StoreError::Renumbered`] when it is not; others as they come.
     pub fn check(&mut self) -> Result<(), StoreError> {
         self.is_marked().map(drop)
     }
@@ -181,6 +187,11 @@ impl Store {
     /// [`StoreError::Evicts`] when it may not; others as they come.
     pub fn safe_capacity(&mut self) -> Result<Option<Capacity>, StoreError> {
         capacity::safe_capacity(&mut self.client)
+    }
+
+    /// Adds to the error of a key that is gone that Redis evicts keys, if it does or did.
+    pub(crate) fn explain(&mut self, error: StoreError) -> StoreError {
+        capacity::explain(&mut self.client, error)
     }
 
     fn partitions(&self) -> impl Iterator<Item = u8> + use<> {

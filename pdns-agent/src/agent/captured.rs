@@ -3,16 +3,19 @@
 //! A file is known by its content (`known`), and how far it is applied is kept in the store, as with logs. What its
 //! packets say depends on the ones before them, so a file that was left half-way, or has grown, is decoded from its
 //! beginning again, and what is applied already is passed over (`reader`). Copies of one capture are not read at the
-//! same time (`queue`). Older versions knew captures by other means (`earlier`). The files of a folder that go on where
+//! same time (`queue`). `find` looks a file up without reading it. Older versions knew captures by other means (`earlier`). The files of a folder that go on where
 //! others end are one capture (`folder`, `context`), though each is in the store for itself.
 
 mod context;
 mod earlier;
+mod find;
 mod folder;
 mod known;
 mod queue;
 mod reader;
 mod reading;
+
+pub(super) use self::find::captures_of;
 
 use self::earlier::Earlier;
 use self::folder::{Folder, by_folder};
@@ -128,8 +131,10 @@ fn read_files(
         let connections = connections(&reconnected);
         let mut report = PacketReport::default();
         match session(settings, captures, (stop, metrics, &reconnected), &mut report) {
-            Err(AgentError::Store(StoreError::Replaced)) if !stop.is_stopped() => {
-                tracing::warn!("the store was emptied or replaced; all files are read again");
+            Err(AgentError::Store(error))
+                if error.retry() == Retry::Reopen && !stop.is_stopped() =>
+            {
+                tracing::warn!("{error}; all files are compared with it again");
                 first = None;
                 stop.sleep(Duration::from_secs(1));
             }
@@ -191,7 +196,7 @@ fn session(
                 Ok(found) => earlier = Some(Arc::new(found)),
                 // What does not read now will not read later either.
                 Err(error @ (StoreError::Damaged { .. } | StoreError::Reply)) => {
-                    return Err(AgentError::Store(error));
+                    return Err(AgentError::Store(store.explain(error)));
                 }
                 Err(error) if error.retry() == Retry::Wait && stop.sleep(AGAIN) => continue,
                 Err(error) => return Err(AgentError::Store(error)),

@@ -12,7 +12,7 @@ use super::{AgentError, Settings, Stop, now};
 use crate::aggregate::{Kept, Window};
 use crate::decode::packets::{Decoder, PacketTally};
 use crate::source::{CaptureCounters, Condition, Frame};
-use crate::store::{Checkpoint, SourceState, Store, StoreError};
+use crate::store::{Checkpoint, Retry, SourceState, Store, StoreError};
 use crate::time::Timestamp;
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -151,10 +151,10 @@ impl<T: Tap> Lane<T> {
             let Err(error) = self.serve(&mut berth) else { break Ok(()) };
             carried.append(&berth.kept);
             berth.outbox.window.keep(&mut carried);
-            if matches!(error, StoreError::Replaced) && !self.means.stop.is_stopped() {
+            if error.retry() == Retry::Reopen && !self.means.stop.is_stopped() {
                 tracing::warn!(
                     interface = self.name,
-                    "the store was emptied or replaced; going on with what was not stored yet"
+                    "{error}; going on with what was not stored yet"
                 );
                 self.means.stop.sleep(Duration::from_secs(1));
                 continue;
@@ -392,15 +392,21 @@ impl Berth {
                 self.kept.clear();
                 Ok(())
             }
-            Err(StoreError::Conflict) => self.recover(stop),
+            Err(error) if error.retry() == Retry::Reload => self.recover(&error, stop),
             Err(error) => Err(error),
         }
     }
 
-    /// After Redis lost data or a reply: finds out what of the batch under way is in the store, and puts the
+    /// After Redis refused a part of a batch, or lost data or a reply: finds out what of the batch under way is in the store, and puts the
     /// rest of it into the window again, with all that came since.
-    fn recover(&mut self, stop: &Stop) -> Result<(), StoreError> {
-        tracing::warn!("Redis was started anew or lost a reply; what is not in it is sent again");
+    fn recover(&mut self, error: &StoreError, stop: &Stop) -> Result<(), StoreError> {
+        if let StoreError::PartlyRefused(cause) = error {
+            tracing::warn!(%cause, "batch refused in part; what is not in the store is sent again");
+        } else {
+            tracing::warn!(
+                "Redis was started anew or lost a reply; what is not in it is sent again"
+            );
+        }
         let mut rest = Kept::default();
         self.outbox.window.keep(&mut rest);
         // What happens to the lane now must not lose it.
@@ -408,7 +414,7 @@ impl Berth {
         let result = loop {
             self.outbox.window.clear();
             match self.finish(start) {
-                Err(StoreError::Conflict) if stop.sleep(AGAIN) => {}
+                Err(error) if error.retry() == Retry::Reload && stop.sleep(AGAIN) => {}
                 result => break result,
             }
         };

@@ -6,10 +6,11 @@
 //! A log is read by one thread at a time. Whether it lies there twice, under other names or compressed, is seen when
 //! its identity is known, and then the second thread gives its task back.
 
+use super::copies::Met;
 use super::log_tasks::{End, Job, Message, Outcome, Readable, Shared, Task};
 use super::open_log::{
-    Failure, OpenLog, Position, Progress, has_moved, has_stopped, is_incomplete, load_position,
-    mtime, tell_conflict,
+    Failure, Located, OpenLog, Position, Progress, has_moved, has_stopped, is_incomplete,
+    load_position, mtime, tell_conflict,
 };
 use super::outbox::Outbox;
 use super::report::LogReport;
@@ -20,7 +21,7 @@ use crate::decode::log::{Decoder, command_for};
 use crate::hash::Router;
 use crate::observation::Sightings;
 use crate::source::{self, Log, SourceError, first_bytes};
-use crate::store::{Checkpoint, SourceState, StoreError};
+use crate::store::{Checkpoint, Retry, SourceState, StoreError};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -44,6 +45,24 @@ enum Ended {
         kind: Option<&'static str>,
     },
     Rewritten,
+}
+
+/// Why a log was not moved to a position of the store.
+enum Missed {
+    /// It was read to its end, under this key and at this path.
+    NothingNew([u8; 16], String),
+    /// It ends before what was left half-way.
+    Short,
+    Failed(Outcome),
+}
+
+impl From<Missed> for Outcome {
+    fn from(missed: Missed) -> Self {
+        match missed {
+            Missed::NothingNew(..) | Missed::Short => Self::Unchanged,
+            Missed::Failed(outcome) => outcome,
+        }
+    }
 }
 
 /// A thread's connection, window and counts.
@@ -134,8 +153,33 @@ impl LogReader {
             return Outcome::Busy(Readable::Unknown);
         };
         let turn = claim.turn;
-        let open = self.locate(log, path);
-        self.go_on(open, end, turn)
+        let open = match self.locate(log, path) {
+            Ok(open) => open,
+            Err(missed) => return self.missed(shared, path, missed),
+        };
+        let met = shared.paths.meet(open.progress.key, path);
+        let (known_as, position) = (open.progress.state.path.clone(), open.progress.position);
+        let outcome = self.go_on(Ok(open), end, turn);
+        // One that is followed may have something new at any time.
+        if let Outcome::Open(open) | Outcome::Ended(open) = &outcome
+            && end == End::LastLook
+            && position > 0
+            && open.decoder.tally().lines == 0
+        {
+            self.report.nothing_new.add(&shared.paths, path, &met, &known_as);
+        }
+        outcome
+    }
+
+    /// Counts a log that was not moved to a position because there is nothing new in it.
+    fn missed(&mut self, shared: &Shared, path: &Path, missed: Missed) -> Outcome {
+        let (met, known_as) = match &missed {
+            Missed::Failed(_) => return missed.into(),
+            Missed::NothingNew(key, known_as) => (shared.paths.meet(*key, path), known_as.as_str()),
+            Missed::Short => (Met::New, ""),
+        };
+        self.report.nothing_new.add(&shared.paths, path, &met, known_as);
+        missed.into()
     }
 
     /// The command for a file in which no record was found, if it is another one.
@@ -160,7 +204,7 @@ impl LogReader {
             return Ok(Box::new(OpenLog { log, decoder, progress }));
         }
         self.settle(&mut progress, &mut log, &mut decoder);
-        self.locate(log, &progress.path)
+        Ok(self.locate(log, &progress.path)?)
     }
 
     fn load(
@@ -171,18 +215,19 @@ impl LogReader {
     }
 
     /// Moves an open file to where the store has it, however often another agent moves that.
-    fn locate(&mut self, mut log: Log, path: &Path) -> Result<Box<OpenLog>, Outcome> {
+    fn locate(&mut self, mut log: Log, path: &Path) -> Result<Box<OpenLog>, Missed> {
         let opened = log.stat();
         let position = loop {
             match self.position(&mut log, path) {
-                Err(Failure::Store(StoreError::Conflict)) if self.context.stop.sleep(MOVED) => {}
+                Err(Failure::Store(error))
+                    if error.retry() == Retry::Reload && self.context.stop.sleep(MOVED) => {}
                 // This copy ends before that: what is missing may come, or be in another copy.
-                Ok(None) | Err(Failure::Source(SourceError::Shrank { .. })) => {
-                    self.report.unchanged += 1;
-                    return Err(Outcome::Unchanged);
+                Err(Failure::Source(SourceError::Shrank { .. })) => return Err(Missed::Short),
+                Ok(Located::NothingNew(key, known_as)) => {
+                    return Err(Missed::NothingNew(key, known_as));
                 }
-                Ok(Some(position)) => break position,
-                Err(failure) => return Err(Outcome::failed(failure)),
+                Ok(Located::At(position)) => break *position,
+                Err(failure) => return Err(Missed::Failed(Outcome::failed(failure))),
             }
         };
         let Position { key, state, checkpoint, connections, decoder } = position;
@@ -206,10 +251,10 @@ impl LogReader {
     }
 
     /// Moves a log to where the store has it, and finishes what was left half-way of it.
-    fn position(&mut self, log: &mut Log, path: &Path) -> Result<Option<Position>, Failure> {
+    fn position(&mut self, log: &mut Log, path: &Path) -> Result<Located, Failure> {
         let (format, hasher) = (self.logs.format, self.router.hasher());
-        let position = load_position(log, path, format, hasher, &mut self.outbox.writer)?;
-        let Some(mut position) = position else { return Ok(None) };
+        let located = load_position(log, path, format, hasher, &mut self.outbox.writer)?;
+        let Located::At(mut position) = located else { return Ok(located) };
         let ends = position.checkpoint.open_ends();
         for &end in &ends {
             position.checkpoint = self.finish(log, position.key, position.checkpoint, end)?;
@@ -219,7 +264,7 @@ impl LogReader {
             log.resume(position.checkpoint.acknowledged(), &mut |line| decoder.skim(line))?;
             position.decoder = decoder;
         }
-        Ok(Some(position))
+        Ok(Located::At(position))
     }
 
     /// Applies the rest of a batch that was left half-way.
@@ -284,9 +329,9 @@ impl LogReader {
             };
             log.progress.turn = turn;
             match self.read_to_end(&mut log, end) {
-                Err(Failure::Store(StoreError::Conflict)) => {
+                Err(Failure::Store(error)) if error.retry() == Retry::Reload => {
                     let is_lost = log.progress.connections != self.outbox.writer.connections();
-                    tell_conflict(log.path(), is_lost);
+                    tell_conflict(log.path(), &error, is_lost);
                     open = self.reload(*log);
                 }
                 Err(failure) => return Outcome::failed(failure),

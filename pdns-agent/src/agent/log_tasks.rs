@@ -1,5 +1,6 @@
 //! What `log_scheduler` and the threads of `log_reader` say to each other: tasks, and what came of them.
 
+use super::copies::FirstPaths;
 use super::open_log::{Failure, IdleLog, OpenLog};
 use crate::source::{LogId, SourceError, Waker};
 use crate::store::StoreError;
@@ -88,6 +89,8 @@ pub(super) struct Shared {
     ready: Condvar,
     /// Logs that were read, and how often; and whether a thread has them now.
     logs: Mutex<HashMap<LogId, (u64, bool)>>,
+    /// Where each log was met first.
+    pub(super) paths: FirstPaths,
     /// Wakes the scheduler.
     pub(super) waker: Waker,
 }
@@ -101,7 +104,7 @@ struct Queue {
 impl Shared {
     pub(super) fn new(waker: Waker) -> Self {
         let (queue, ready, logs) = (Mutex::default(), Condvar::new(), Mutex::default());
-        Self { queue, ready, logs, waker }
+        Self { queue, ready, logs, paths: FirstPaths::default(), waker }
     }
 
     pub(super) fn read(&self, task: Task) {

@@ -8,7 +8,8 @@ use crate::decode::Tally;
 use crate::decode::log::{Decoder, Format};
 use crate::hash::Hasher;
 use crate::source::{ClosedLog, Damage, Log, LogId, SourceError, Stat};
-use crate::store::{Checkpoint, SourceState, StoreError};
+use crate::store::{Checkpoint, SourceState, Store, StoreError};
+use std::collections::HashMap;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -147,7 +148,14 @@ enum Comparison {
     Other,
 }
 
-/// Moves a log to where the store has it; `None` when there is nothing new in it.
+/// Whether a log has anything that the store does not.
+pub(super) enum Located {
+    At(Box<Position>),
+    /// It was read to its end, under this key and at this path, or is a shorter copy.
+    NothingNew([u8; 16], String),
+}
+
+/// Moves a log to where the store has it.
 ///
 /// A file that differs from what was read under the first key is compared with what is known under the next one: the
 /// last of these is free.
@@ -157,7 +165,7 @@ pub(super) fn load_position(
     format: Format,
     hasher: &Hasher,
     writer: &mut Writer,
-) -> Result<Option<Position>, Failure> {
+) -> Result<Located, Failure> {
     for number in 0..ALIKE {
         let key = key(log.id(), number, hasher);
         // Before loading: a connection made meanwhile makes it load again, which does no harm.
@@ -176,20 +184,22 @@ pub(super) fn load_position(
             state.complete && (state.size, state.mtime_ns) == (stat.size, mtime(&stat));
         let is_at_path = state.digest.is_none() || state.path == path.display().to_string();
         if is_unchanged && is_at_path && !is_unread {
-            return Ok(None);
+            return Ok(Located::NothingNew(key, state.path));
         }
         let state = if is_unread { SourceState::default() } else { state };
         match compare(log, &state, &checkpoint, key, &mut decoder, writer)? {
             Comparison::Other => {}
-            Comparison::NothingNew => return Ok(None),
+            Comparison::NothingNew => return Ok(Located::NothingNew(key, state.path)),
             Comparison::Same if is_unchanged && !is_unread => {
+                let known_as = state.path.clone();
                 if has_moved(&state, path) {
                     writer.begin(key, SourceState { path: path.display().to_string(), ..state })?;
                 }
-                return Ok(None);
+                return Ok(Located::NothingNew(key, known_as));
             }
             Comparison::Same => {
-                return Ok(Some(Position { key, state, checkpoint, connections, decoder }));
+                let position = Position { key, state, checkpoint, connections, decoder };
+                return Ok(Located::At(Box::new(position)));
             }
         }
     }
@@ -256,13 +266,46 @@ fn compare(
 
 /// Reports that the store has another position of a log than this process left. After a new connection that is what
 /// became of a lost reply, or of data that Redis lost.
-pub(super) fn tell_conflict(path: &Path, is_after_reconnecting: bool) {
+pub(super) fn tell_conflict(path: &Path, error: &StoreError, is_after_reconnecting: bool) {
     let path = path.display();
-    if is_after_reconnecting {
+    if let StoreError::PartlyRefused(cause) = error {
+        tracing::warn!(%path, %cause, "batch refused in part, reading on where the store is");
+    } else if is_after_reconnecting {
         tracing::info!(%path, "connection to the store lost while writing, reading on where the store is");
     } else {
         tracing::warn!(%path, "position moved by another agent, reading again");
     }
+}
+
+/// What the store knows the log in a file by, which is found as [`load_position`] finds it, whatever command read it.
+/// None for a file without a record.
+pub(super) fn logs_of(
+    path: &Path,
+    sources: &HashMap<[u8; 16], SourceState>,
+    store: &mut Store,
+) -> Result<Vec<[u8; 16]>, StoreError> {
+    let hasher = store.router().hasher().clone();
+    let Ok(Some(mut log)) = Log::open_finished(path, &hasher) else { return Ok(Vec::new()) };
+    let mut keys = Vec::new();
+    for number in 0..ALIKE {
+        let key = key(log.id(), number, &hasher);
+        let Some(state) = sources.get(&key) else {
+            // A log whose position was lost may have checkpoints still.
+            if store.writer().load(&key)?.horizon() > 0 {
+                keys.push(key);
+            }
+            break;
+        };
+        // Without a digest nothing speaks against it.
+        let is_it = state.digest.as_ref().is_none_or(|known| {
+            let moved = log.resume(known.length, &mut |_| ());
+            matches!(moved, Ok(()) | Err(SourceError::Shrank { .. })) && known.matches(log.digest())
+        });
+        if is_it {
+            keys.push(key);
+        }
+    }
+    Ok(keys)
 }
 
 /// What the store knows a log by: the first that begins so by the identity itself, as ever.

@@ -2,6 +2,7 @@
 //!
 //! The last words of `agent`: what was read, and what became of all of it.
 
+use super::copies::NothingNew;
 use crate::decode::packets::PacketTally;
 use crate::decode::zeek::Coverage;
 use crate::decode::{Filter, Rejection, Tally};
@@ -84,7 +85,7 @@ pub struct PacketReport {
     /// Interfaces or files.
     pub captures: u64,
     /// Files that were read to their end before.
-    pub unchanged: u64,
+    pub nothing_new: NothingNew,
     /// Files and folders that could not be read, or not to their end.
     pub failed: u64,
     /// Files that are no captures, and were named.
@@ -160,7 +161,7 @@ impl PacketReport {
     pub(crate) fn merge(&mut self, other: &Self) {
         self.tally.merge(&other.tally);
         self.captures += other.captures;
-        self.unchanged += other.unchanged;
+        self.nothing_new.merge(&other.nothing_new);
         self.failed += other.failed;
         self.foreign += other.foreign;
         self.empty += other.empty;
@@ -194,7 +195,7 @@ impl PacketReport {
             part(capture.interface_dropped, ["packet", "packets"], label);
         }
         part(tally.waiting(), ["packet", "packets"], "still waiting at the end");
-        part(self.unchanged, ["file", "files"], "unchanged since the last run");
+        nothing_new(&self.nothing_new, ["file", "files"], "capture", &mut part);
         part(self.failed, FILES, "that could not be read to the end");
         part(self.foreign, ["file", "files"], "without packets for this command");
         part(self.empty, ["folder", "folders"], "without capture files");
@@ -244,6 +245,35 @@ fn skipped(skipped: &Skipped, wanted: &str, part: &mut impl FnMut(u64, [&str; 2]
     }
 }
 
+/// Adds the files in which nothing was new, and where what they hold was read.
+fn nothing_new(
+    files: &NothingNew,
+    noun: [&str; 2],
+    content: &str,
+    part: &mut impl FnMut(u64, [&str; 2], &str),
+) {
+    part(files.unchanged, noun, "unchanged since the last run");
+    let shown = |path: &Path| escape(&path.display().to_string()).into_owned();
+    if let Some((path, other)) = &files.copied.example {
+        let (path, other) = (shown(path), shown(other));
+        let label = match files.copied.count {
+            1 => format!("already read as {other}"),
+            _ => format!("already read under other paths, such as {path} as {other}"),
+        };
+        part(files.copied.count, noun, &label);
+    }
+    if let Some((path, other)) = &files.repeated.example {
+        let (path, other) = (shown(path), shown(other));
+        let label = match files.repeated.count {
+            1 => format!("the same {content} as {other} in this run"),
+            _ => {
+                format!("the same {content} as another one in this run, such as {path} and {other}")
+            }
+        };
+        part(files.repeated.count, noun, &label);
+    }
+}
+
 /// An error and what caused it, in one line.
 pub(super) fn with_causes(error: &dyn Error) -> String {
     let mut text = error.to_string();
@@ -269,7 +299,7 @@ pub struct LogReport {
     /// Logs that lines were read from, each once, whatever its names.
     logs: HashSet<[u8; 16]>,
     /// Logs that were read to their end before, and had nothing new.
-    pub unchanged: u64,
+    pub nothing_new: NothingNew,
     /// Lines of more than 1 MiB, which were passed over, and lines that a crash cut off.
     pub damage: Damage,
     /// Last lines without a newline, which were left for the next run.
@@ -352,7 +382,7 @@ impl LogReport {
     pub(crate) fn merge(&mut self, other: &Self) {
         self.tally.merge(&other.tally);
         self.logs.extend(&other.logs);
-        self.unchanged += other.unchanged;
+        self.nothing_new.merge(&other.nothing_new);
         self.unfinished += other.unfinished;
         self.foreign += other.foreign;
         self.empty += other.empty;
@@ -376,7 +406,7 @@ impl LogReport {
             counted(tally.negatives, "of a negative answer", "of negative answers")
         );
         let mut part = part_of(&mut text);
-        part(self.unchanged, ["log", "logs"], "unchanged since the last run");
+        nothing_new(&self.nothing_new, ["log", "logs"], "log", &mut part);
         part(self.failed, FILES, "that could not be read to the end");
         part(self.foreign, ["file", "files"], "without anything for this command");
         part(self.empty, ["folder", "folders"], "without logs");

@@ -342,11 +342,18 @@ impl Work {
         let (mut pause, longest) = PAUSE;
         let mut given_up = None;
         let (mut tries, mut same, mut last) = (0_u32, 0_u32, String::new());
+        // The last answer that a part of the batch was refused with.
+        let mut refused = None;
         loop {
             let result = attempt(&mut self.store);
             self.note_connection();
             let error = match result {
                 Err(error) if error.retry() == Retry::Wait => error,
+                Err(StoreError::Conflict) if refused.is_some() => {
+                    health.succeeded(self.connection);
+                    let cause: StoreError = refused.take().unwrap_or(StoreError::Conflict);
+                    return Err(StoreError::PartlyRefused(Box::new(cause)));
+                }
                 other => {
                     health.succeeded(self.connection);
                     if let (Ok(_), Some((log, access))) = (&other, of) {
@@ -364,6 +371,8 @@ impl Work {
             let is_lost = tries == 1 && matches!(error, StoreError::Unavailable(_));
             let suspect = of.filter(|_| self.sets_aside && error.concerns_call());
             let is_told = !is_lost && (suspect.is_none() || same >= REJECTIONS);
+            // Not before it is compared with the last one: the number of evicted keys changes.
+            let error = self.store.explain(error);
             if let Some((log, access)) = suspect.filter(|_| same >= REJECTIONS)
                 && self.store.check().is_ok()
             {
@@ -385,6 +394,7 @@ impl Work {
                 pause = PAUSE.0;
                 thread::sleep(pause);
             }
+            refused = Some(error).filter(StoreError::concerns_call);
             pause = (pause * 2).min(longest);
         }
     }
@@ -446,11 +456,15 @@ fn open_as(
     loop {
         let opened = Store::open_timed(options, Arc::clone(timer)).and_then(|mut store| {
             health.capacity(store.safe_capacity()?);
-            let sensors = store.writer().sensor(sensor)?;
+            let sensors = store.writer().sensor(sensor).map_err(|error| store.explain(error))?;
             Ok((store, sensors))
         });
         let error = match opened {
             Ok((mut store, sensors)) => {
+                // That it does not read says itself sooner or later; the agent can do without.
+                if let Ok(Some(names)) = store.reader().sensors_sharing(sensors) {
+                    health.shares_mark(sensor, &names);
+                }
                 health.opened(connection);
                 let (router, packer) = (store.router().clone(), store.writer().packer());
                 return Ok((store, Opened { router, packer, sensors }));

@@ -2,8 +2,8 @@
 
 use super::args::Admin;
 use super::{CliError, Found, Terminal, cannot, open, papers};
+use crate::agent::sources_of;
 use crate::render::{self, Format};
-use crate::source::Log;
 use crate::store::{Options, Store, Verdict, mend_aof as mend, stop_managed};
 use std::path::Path;
 
@@ -77,6 +77,13 @@ pub(super) fn run(
                 terminal.say(format_args!("{} checked", render::counted(count, one, many)));
             }
             terminal.say(format_args!("{}", conclusion(&verdict, repair)));
+            if verdict.problem_count > 0
+                && let Ok(Some(capacity)) = store.capacity()
+            {
+                for warning in capacity.eviction_warnings() {
+                    terminal.say(format_args!("{warning}"));
+                }
+            }
             Ok(if verdict.is_sound() { Found::Something } else { Found::Nothing })
         }
         Admin::Migrate => {
@@ -125,24 +132,25 @@ fn forget_source(
     terminal: &mut Terminal<'_>,
 ) -> Result<Found, CliError> {
     let mut store = open(options)?;
-    let log = Log::open_finished(file, store.router().hasher()).ok().flatten();
-    let id = log.map(|log| log.id().0);
     let (path, whole) = (file.display().to_string(), std::path::absolute(file).ok());
     let whole = whole.map(|path| path.display().to_string());
     let sources = store.reader().sources().map_err(cannot("read the list of sources"))?;
-    let known: Vec<_> = sources
+    let found = sources_of(file, &sources, &mut store).map_err(cannot("look the file up"))?;
+    let mut known: Vec<_> = sources
         .into_iter()
         .filter(|(key, state)| {
-            state.path == path || Some(&state.path) == whole.as_ref() || Some(*key) == id
+            state.path == path || Some(&state.path) == whole.as_ref() || found.contains(key)
         })
         .collect();
+    known.sort_unstable_by(|(_, one), (_, other)| one.path.cmp(&other.path));
     let mut keys: Vec<[u8; 16]> = known.iter().map(|(key, _)| *key).collect();
-    // A log whose position was lost may have checkpoints still.
-    if let Some(id) = id.filter(|id| !keys.contains(id))
-        && store.writer().load(&id).map_err(cannot("read the checkpoints"))?.horizon() > 0
-    {
-        terminal.say(format_args!("{}: forgotten; what was counted stays", render::escape(&path)));
-        keys.push(id);
+    // Those whose position was lost, and that have checkpoints still.
+    for key in found {
+        if !keys.contains(&key) {
+            terminal
+                .say(format_args!("{}: forgotten; what was counted stays", render::escape(&path)));
+            keys.push(key);
+        }
     }
     if keys.is_empty() {
         terminal.say(format_args!("{}: not read before", render::escape(&path)));

@@ -9,10 +9,11 @@ mod limit;
 pub use args::Args;
 
 use super::document::{self, FileError};
-use super::{ConnectionError, StoreFile};
+use super::{ConnectionError, StoreFile, exit};
 use crate::agent::{Captures, Interfaces, Logs, Settings, Source};
 use crate::decode::log::Format;
 use crate::decode::{packets, zeek};
+use crate::observation::SENSOR_SEPARATOR;
 use args::Packets;
 use file::File;
 use limit::Limit;
@@ -53,8 +54,13 @@ pub enum ConfigError {
     #[error(transparent)]
     File(#[from] FileError),
     /// No logs named.
-    #[error("no logs named: give files, directories or globs, such as `pdns-agent {0}`")]
-    NoPaths(&'static str),
+    #[error("no logs named: give files, directories or globs, such as `pdns-agent {example}`")]
+    NoPaths {
+        /// A command that names some.
+        example: &'static str,
+        /// Whether the agent was to stop at their end.
+        once: bool,
+    },
     /// No interface named.
     #[error("no interface named: give one, such as `pdns-agent ebpf --interface eth0`")]
     NoInterfaces,
@@ -62,7 +68,10 @@ pub enum ConfigError {
     #[error("interface {0} is named twice: each can be captured on once")]
     InterfaceTwice(String),
     /// A sensor name that cannot be shown.
-    #[error("{0:?} is no name for a sensor: give 1 to 64 printable characters without commas")]
+    #[error(
+        "{0:?} is not a valid name for a sensor: give 1 to 64 printable characters without commas, and no space at the \
+         beginning or end"
+    )]
     Sensor(String),
     /// A time beyond bounds.
     #[error("invalid time between writes {0}: give 0.1 to 600 seconds")]
@@ -82,6 +91,18 @@ pub enum ConfigError {
     /// No thread.
     #[error("at least one thread has to read")]
     Workers,
+}
+
+impl ConfigError {
+    /// The exit status. An import is typed by somebody who forgot the logs; a service that names none, in its file
+    /// either, must not be started again and again.
+    #[must_use]
+    pub fn exit_status(&self) -> u8 {
+        match self {
+            Self::NoPaths { once: true, .. } => exit::USAGE,
+            _ => exit::CONFIGURATION,
+        }
+    }
 }
 
 /// Makes the agent's settings of what was typed, of the environment and of the file.
@@ -117,7 +138,7 @@ pub fn settings(
             };
             let logs = Logs {
                 format: Format::Zeek(options),
-                inputs: inputs(&typed.paths, &kept.paths, "zeek /nsm/zeek/logs")?,
+                inputs: inputs(&typed.paths, &kept.paths, "zeek /nsm/zeek/logs", typed.once)?,
                 once: typed.once,
             };
             let flush = typed.flush.or(kept.flush);
@@ -127,7 +148,12 @@ pub fn settings(
             let kept = &file.suricata;
             let logs = Logs {
                 format: Format::Suricata,
-                inputs: inputs(&typed.paths, &kept.paths, "suricata /var/log/suricata")?,
+                inputs: inputs(
+                    &typed.paths,
+                    &kept.paths,
+                    "suricata /var/log/suricata",
+                    typed.once,
+                )?,
                 once: typed.once,
             };
             let flush = typed.flush.or(kept.flush);
@@ -201,9 +227,14 @@ fn inputs(
     typed: &[PathBuf],
     kept: &[PathBuf],
     example: &'static str,
+    once: bool,
 ) -> Result<Vec<PathBuf>, ConfigError> {
     let inputs = if typed.is_empty() { kept } else { typed };
-    if inputs.is_empty() { Err(ConfigError::NoPaths(example)) } else { Ok(inputs.to_vec()) }
+    if inputs.is_empty() {
+        Err(ConfigError::NoPaths { example, once })
+    } else {
+        Ok(inputs.to_vec())
+    }
 }
 
 /// A time in seconds, if it is within bounds.
@@ -254,8 +285,10 @@ fn sensors(named: &[String], sensor: &str) -> Result<Vec<(String, String)>, Conf
 
 /// A sensor's name, if it can be shown.
 fn named_sensor(name: String) -> Result<String, ConfigError> {
-    let shown = |character: char| !character.is_control() && character != ',';
-    if (1..=64).contains(&name.chars().count()) && name.chars().all(shown) {
+    // What stands between names in a list is in none of them.
+    let shown = |character: char| !character.is_control() && character != SENSOR_SEPARATOR;
+    let is_trimmed = name.trim() == name;
+    if is_trimmed && (1..=64).contains(&name.chars().count()) && name.chars().all(shown) {
         Ok(name)
     } else {
         Err(ConfigError::Sensor(name))
@@ -406,6 +439,8 @@ mod tests {
             (&["zeek", "/x", "--memory", "1"], "at least 4"),
             (&["zeek", "/x", "--workers", "0"], "at least one"),
             (&["zeek", "/x", "--sensor", "a,b"], "commas"),
+            (&["zeek", "/x", "--sensor", "a, b"], "commas"),
+            (&["zeek", "/x", "--sensor", " a"], "no space at the beginning"),
             (&["ebpf"], "ebpf --interface eth0"),
             (&["ebpf", "-i", "a", "-i", "a=b"], "twice"),
             (&["ebpf", "-i", "a=b,c"], "commas"),

@@ -6,5 +6,7 @@
 pub const NOTHING_FOUND: u8 = 1;
 /// Something failed while the program ran: it may go better the next time.
 pub const FAILED: u8 = 2;
+/// The command line makes no sense, which whoever typed it sees at once.
+pub const USAGE: u8 = 2;
 /// The settings never worked (`EX_CONFIG`): it fails again until somebody changes them.
 pub const CONFIGURATION: u8 = 78;

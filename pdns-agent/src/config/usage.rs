@@ -3,6 +3,7 @@
 //! Used by both binaries. What clap has to say of a mistake takes several lines, with what was typed as it was
 //! typed: text that was pasted from somewhere could move the cursor.
 
+use super::exit;
 use crate::render::escape;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use std::ffi::OsString;
@@ -25,8 +26,10 @@ impl Refusal {
     pub fn print(&self, program: &str) -> u8 {
         let (printed, status) = match self {
             Self::Shown(text) => (io::stdout().write_all(text.as_bytes()), 0),
-            Self::Needed(text) => (io::stderr().write_all(text.as_bytes()), 2),
-            Self::Mistake(sentence) => (writeln!(io::stderr(), "{program}: {sentence}"), 2),
+            Self::Needed(text) => (io::stderr().write_all(text.as_bytes()), exit::USAGE),
+            Self::Mistake(sentence) => {
+                (writeln!(io::stderr(), "{program}: {sentence}"), exit::USAGE)
+            }
         };
         // Where nobody listens, there is nobody to tell.
         drop(printed);

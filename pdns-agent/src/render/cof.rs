@@ -61,9 +61,9 @@ impl Cof {
         if seen.ttl_last != Seen::NO_TTL {
             object.field("ttl_last", &seen.ttl_last)?;
         }
-        let sensors: Vec<&str> = self.look.sensors(seen.sensors).collect();
+        let sensors = self.look.sensor_list(seen.sensors);
         if !sensors.is_empty() {
-            object.field("sensor_id", &sensors.join(","))?;
+            object.field("sensor_id", &sensors)?;
         }
         if let Some(origin) = &self.look.origin {
             object.field("origin", origin)?;

@@ -5,7 +5,7 @@
 //! offset, as dnsdbq has them and spreadsheets read them.
 
 use super::field::{self, Value, fields};
-use super::{Item, Look, Renderer, date, escape, judged, utc};
+use super::{Item, Look, Renderer, date, escape, judged, sensor_list, utc};
 use crate::query::TagSet;
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -43,7 +43,7 @@ pub(super) fn writer(out: &mut dyn Write) -> csv::Writer<&mut dyn Write> {
     csv::WriterBuilder::new().buffer_capacity(512).from_writer(out)
 }
 
-/// A value as the text of a cell; several texts are joined with spaces.
+/// A value as the text of a cell; several texts are joined with spaces, names of sensors with commas.
 pub(super) fn text(value: Value<'_>) -> String {
     match value {
         Value::Text(text) => text.into_owned(),
@@ -53,6 +53,7 @@ pub(super) fn text(value: Value<'_>) -> String {
         Value::Day(day) => date(day),
         Value::Flag(flag) => flag.to_string(),
         Value::List(list) => list.join(" "),
+        Value::Sensors(names) => sensor_list(names.into_iter()),
         Value::Decimal(number) => judged::decimal(number),
         Value::Tags(tags) => judged::cell(&tags),
         Value::Relations(relations) => judged::relations(relations),

@@ -26,6 +26,8 @@ pub(super) enum Value<'a> {
     Flag(bool),
     /// Several texts.
     List(Vec<Cow<'a, str>>),
+    /// Names of sensors.
+    Sensors(Vec<&'a str>),
     /// A number with digits behind the point.
     Decimal(f64),
     /// Tags; of a record, each with the end that it is in effect on.
@@ -101,7 +103,7 @@ fn of_row<'a>(row: &'a StoredRecord, look: &'a Look) -> Vec<Field<'a>> {
         }
     };
     let seen = &row.seen;
-    let sensors = look.sensors(seen.sensors).map(Cow::Borrowed).collect();
+    let sensors = look.sensors(seen.sensors).collect();
     vec![
         ("rrname", Value::Text(Cow::Borrowed(row.rrname.as_str()))),
         ("rrtype", text(rrtype.to_string())),
@@ -113,7 +115,7 @@ fn of_row<'a>(row: &'a StoredRecord, look: &'a Look) -> Vec<Field<'a>> {
         ("ttl_min", ttl(seen, seen.ttl_min)),
         ("ttl_max", ttl(seen, seen.ttl_max)),
         ("ttl_last", ttl(seen, seen.ttl_last)),
-        ("sensors", Value::List(sensors)),
+        ("sensors", Value::Sensors(sensors)),
         ("inferred", Value::Flag(is_inferred(seen))),
         ("unsolicited", Value::Flag(is_unsolicited(seen))),
         ("partial", Value::Flag(partial)),

@@ -124,6 +124,7 @@ impl Renderer for Json {
                 Value::Day(day) => object.field(name, &date(day))?,
                 Value::Flag(flag) => object.field(name, &flag)?,
                 Value::List(list) => object.field(name, &list)?,
+                Value::Sensors(names) => object.field(name, &names)?,
                 // As many digits as all other formats have.
                 Value::Decimal(number) => {
                     object.field(name, &((number * 10_000.0).round() / 10_000.0))?;

@@ -2,7 +2,7 @@
 
 use super::json::{Object, iso};
 use super::paragraph::paragraph;
-use super::{Format, Look, csv, escape, table, utc};
+use super::{Format, Look, csv, escape, sensor_list, table, utc};
 use crate::decode::packets::PacketTally;
 use crate::store::{SourceState, Summary};
 use std::io::{self, Write};
@@ -112,13 +112,13 @@ fn pairs(summary: &Summary, facts: &[(&str, String)], verbose: bool) -> Vec<(Str
     let mut pairs: Vec<(String, String)> =
         facts.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
     pairs.extend(numbers(summary).map(|(name, value)| (name.to_owned(), value.to_string())));
-    pairs.extend(summary.sensors.iter().map(|sensor| ("sensor".to_owned(), sensor.clone())));
+    pairs.extend(summary.sensor_names().map(|sensor| ("sensor".to_owned(), sensor.to_owned())));
     let (sources, left_out) = listed(summary, verbose);
     for (at, state) in sources.iter().enumerate() {
         pairs.extend(source(state).map(|(name, value)| (format!("source.{at}.{name}"), value)));
     }
     pairs.push(("sources_left_out".to_owned(), left_out.to_string()));
-    let warnings = summary.capacity.warnings();
+    let warnings = summary.warnings();
     pairs.extend(warnings.into_iter().map(|warning| ("warning".to_owned(), warning)));
     pairs.extend(summary.advice.iter().map(|advice| ("advice".to_owned(), advice.clone())));
     pairs
@@ -149,10 +149,10 @@ fn json(
     for (name, value) in numbers(summary) {
         object.field(name, &value)?;
     }
-    object.field("sensors", &summary.sensors)?;
+    object.field("sensors", &summary.sensor_names().collect::<Vec<_>>())?;
     object.field("sources", &sources)?;
     object.field("sources_left_out", &left_out)?;
-    object.field("warnings", &summary.capacity.warnings())?;
+    object.field("warnings", &summary.warnings())?;
     object.field("advice", &summary.advice)?;
     object.end()
 }
@@ -182,7 +182,7 @@ fn people(
         };
         line(name, &value)?;
     }
-    line("sensors", &summary.sensors.join(", "))?;
+    line("sensors", &sensor_list(summary.sensor_names()))?;
     let (sources, left_out) = listed(summary, verbose);
     if verbose {
         for (_, source) in sources {
@@ -216,7 +216,7 @@ fn people(
             paragraph(look, out, LOGS_COUNT_COPIES)?;
         }
     }
-    for warning in summary.capacity.warnings() {
+    for warning in summary.warnings() {
         writeln!(out)?;
         paragraph(look, out, &format!("warning: {warning}"))?;
     }

@@ -176,7 +176,7 @@ impl Table {
         }
         if self.look.sensors.len() > 1 {
             columns.push(SENSORS);
-            cells.push(self.look.sensors(seen.sensors).collect::<Vec<_>>().join(" "));
+            cells.push(self.look.sensor_list(seen.sensors));
         }
         (columns, cells)
     }

@@ -237,6 +237,7 @@ async fn with_store(
                 app.metrics.store(true);
             }
             Err(error) => {
+                let error = app.pool.explain(error);
                 tracing::warn!(error = &error as &dyn std::error::Error, "a query failed");
                 app.metrics.store(!error.is_transient());
                 out.refuse(Refusal::from(&error));

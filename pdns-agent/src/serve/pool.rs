@@ -95,6 +95,11 @@ impl Pool {
         Store::open(&self.options)
     }
 
+    /// Adds to an error that Redis evicts keys, if that may be why one is gone. Blocks.
+    pub(super) fn explain(&self, error: StoreError) -> StoreError {
+        Store::explain_loss(&self.options, error)
+    }
+
     /// Takes a store back, of which no question failed.
     pub(super) fn give(&self, store: Store) {
         let mut idle = self.idle();

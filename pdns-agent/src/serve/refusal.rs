@@ -67,6 +67,7 @@ impl From<&StoreError> for Refusal {
             }
             StoreError::Missing { .. } => Self::busy("there is no store yet", AWAY),
             StoreError::Replaced => Self::busy("the store was replaced by another one", AWAY),
+            StoreError::Renumbered => Self::busy("the store was repaired; ask again", AWAY),
             _ => Self::new(
                 StatusCode::INTERNAL_SERVER_ERROR,
                 "the store failed; the server's log says how",

@@ -115,6 +115,13 @@ impl Content {
         *self = Self::on(disk, self.packing);
     }
 
+    /// Goes back so many bytes of plain text, which are read again.
+    pub(super) fn go_back(&mut self, bytes: u64) {
+        debug_assert!(!self.is_packed());
+        let mut reading = self.disk.reading();
+        reading.at = reading.at.saturating_sub(bytes);
+    }
+
     /// What the file begins with, as far as it is remembered.
     pub(super) fn prefix(&self) -> Vec<u8> {
         self.disk.reading().prefix.clone()

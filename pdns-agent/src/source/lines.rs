@@ -13,6 +13,10 @@ pub(super) const CHUNK: usize = 256 * 1024;
 /// Longest line handed out, in octets. Zeek's longest real DNS record is some tens of KiB.
 pub(super) const MAX_LINE: usize = 1024 * 1024;
 
+/// Bytes of an unfinished line that a log keeps while nothing is read of it. Longer ones are read again: as many logs as
+/// may be open would keep half a gigabyte.
+pub(super) const KEPT: usize = 4 * 1024;
+
 /// The byte order mark of UTF-8.
 pub(super) const MARK: &[u8] = b"\xef\xbb\xbf";
 
@@ -83,10 +87,14 @@ impl Lines {
         &self.digest
     }
 
-    /// Gives memory back that only reading needs.
-    pub(super) fn release(&mut self) {
-        self.buffer = self.pending().to_vec();
+    /// Gives memory back that only reading needs. With `rereads`, an unfinished line of more than [`KEPT`] bytes is
+    /// dropped, too: returns how many bytes the reader has to go back.
+    pub(super) fn release(&mut self, rereads: bool) -> u64 {
+        let unfinished = self.pending().len();
+        let is_dropped = rereads && unfinished > KEPT;
+        self.buffer = if is_dropped { Vec::new() } else { self.pending().to_vec() };
         (self.start, self.end) = (0, self.buffer.len());
+        if is_dropped { unfinished as u64 } else { 0 }
     }
 
     /// Where the next line begins.

@@ -184,7 +184,7 @@ impl Log {
         &self.first
     }
 
-    /// Whether bytes were read that no newline ends yet.
+    /// Whether bytes were read that no newline ends yet; to be asked before [`Log::rest_here`], which forgets them.
     #[must_use]
     pub fn has_unfinished_line(&self) -> bool {
         self.lines.reached() > self.lines.offset()
@@ -195,14 +195,17 @@ impl Log {
         path.clone_into(&mut self.path);
     }
 
-    /// Ends a reading of a plain log: gives memory back that only reading needs, and remembers the last bytes.
+    /// Ends a reading of a plain log: gives memory back that only reading needs, and remembers the last bytes. A long
+    /// unfinished line is forgotten and read again from its beginning when the log has grown.
     ///
     /// # Errors
     /// [`SourceError::Read`] when these cannot be read.
     pub fn rest_here(&mut self) -> Result<(), SourceError> {
         self.content.release();
-        self.lines.release();
+        // What is unpacked cannot be read again.
+        let forgotten = self.lines.release(!self.is_packed());
         if !self.is_packed() {
+            self.content.go_back(forgotten);
             self.tail = closed::tail(self.content.file(), self.lines.offset())
                 .map_err(|cause| self.failed(cause))?;
         }

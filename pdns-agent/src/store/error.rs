@@ -48,8 +48,9 @@ pub enum StoreError {
     },
     /// A key is gone that Redis may have deleted to make room.
     #[error(
-        "{cause}; Redis has evicted {evicted} keys since it was started (maxmemory-policy {policy}), which may have been \
-         among them: set it to noeviction, then repair the store or import again"
+        "{cause}; Redis {}, the key may have been among them: set maxmemory-policy to noeviction, then repair the \
+         store or import again",
+        evictions(*.evicted, policy)
     )]
     Evicted {
         /// The error, regardless of eviction.
@@ -100,8 +101,10 @@ pub enum StoreError {
     /// Redis answered something of another shape than expected.
     #[error("Redis gave an answer of an unexpected shape")]
     Reply,
-    /// A value does not read as what it should be.
-    #[error("{key} in the store is damaged: run `pdns admin verify`")]
+    /// A value does not read as what it should be, or is not there.
+    #[error(
+        "{key} in the store is damaged or missing: run `pdns admin verify`, and with --repair to mend it"
+    )]
     Damaged {
         /// Its key.
         key: String,
@@ -126,6 +129,9 @@ pub enum StoreError {
     /// The store was emptied, or another one took its place: what was known of it is worth nothing.
     #[error("the store was emptied or replaced by another one")]
     Replaced,
+    /// A repair numbered the rows of the store anew: what was known of them is worth nothing.
+    #[error("the store was repaired, and its records have other numbers now")]
+    Renumbered,
     /// More tags than a client can be asked to keep.
     #[error(
         "the store would have more than {MAX_TAGS} tags: clear some, or tag prefixes and whole domains"
@@ -134,6 +140,21 @@ pub enum StoreError {
     /// Somebody else moved a log's checkpoint, or Redis lost it: it has to be loaded again.
     #[error("the checkpoint of the log was moved by another agent or lost")]
     Conflict,
+    /// Redis refused a part of a batch, and the connection was given up with what was under way of the others: how far
+    /// these went has to be loaded again.
+    #[error("a part of a batch was refused")]
+    PartlyRefused(#[source] Box<StoreError>),
+}
+
+/// What a server deletes, or may have deleted before it was started.
+fn evictions(evicted: u64, policy: &str) -> String {
+    match evicted {
+        0 => format!("may evict keys (maxmemory-policy is {policy}, evicted_keys 0)"),
+        1 => format!("has evicted 1 key since it was started (maxmemory-policy is {policy})"),
+        _ => format!(
+            "has evicted {evicted} keys since it was started (maxmemory-policy is {policy})"
+        ),
+    }
 }
 
 /// What a server means that takes no more connections.
@@ -226,8 +247,8 @@ impl StoreError {
     pub fn retry(&self) -> Retry {
         match self {
             Self::Schema { .. } => Retry::Never,
-            Self::Conflict => Retry::Reload,
-            Self::Replaced => Retry::Reopen,
+            Self::Conflict | Self::PartlyRefused(_) => Retry::Reload,
+            Self::Replaced | Self::Renumbered => Retry::Reopen,
             _ => Retry::Wait,
         }
     }
@@ -237,6 +258,12 @@ impl StoreError {
     #[must_use]
     pub fn is_transient(&self) -> bool {
         matches!(self, Self::Unavailable(_) | Self::Busy(_) | Self::Full | Self::ReadOnly)
+    }
+
+    /// Whether the store is there and takes nothing that is written to it until an operator changes that.
+    #[must_use]
+    pub fn refuses_writes(&self) -> bool {
+        matches!(self, Self::Full | Self::ReadOnly | Self::Evicts { .. })
     }
 
     /// Whether a server answered that has no room or time at the moment: it was reached.
@@ -258,14 +285,15 @@ impl StoreError {
 
     /// Whether it may be about this one call, so that others succeed.
     pub(crate) fn concerns_call(&self) -> bool {
-        matches!(
-            self,
+        match self {
             Self::Server(_)
-                | Self::Refused(_)
-                | Self::Damaged { .. }
-                | Self::LimitReached { .. }
-                | Self::Reply
-        )
+            | Self::Refused(_)
+            | Self::Damaged { .. }
+            | Self::LimitReached { .. }
+            | Self::Reply => true,
+            Self::Evicted { cause, .. } => cause.concerns_call(),
+            _ => false,
+        }
     }
 
     /// Whether one batch or log is refused again and again while the store works: it has to be set aside.

@@ -306,15 +306,14 @@ pub(crate) fn same(
         Some(generation) => generation == schema.generation.to_string().as_bytes(),
         None => schema.generation == 0,
     };
-    match secret {
-        Some(secret)
-            if is_generation
-                && marks::epoch(&Hasher::new(&secret), schema.generation)
-                    == marks::epoch(router.hasher(), schema.generation) =>
-        {
-            Ok(is_marked)
-        }
-        _ => Err(StoreError::Replaced),
+    let is_same = secret.is_some_and(|secret| {
+        marks::epoch(&Hasher::new(&secret), schema.generation)
+            == marks::epoch(router.hasher(), schema.generation)
+    });
+    match (is_same, is_generation) {
+        (true, true) => Ok(is_marked),
+        (true, false) => Err(StoreError::Renumbered),
+        (false, _) => Err(StoreError::Replaced),
     }
 }
 

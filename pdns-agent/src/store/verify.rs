@@ -20,7 +20,7 @@ use crate::store::read::buckets::{Entry, Meta};
 use crate::store::read::rows::PAGE;
 use crate::store::read::scan::{BUCKETS, Part, Whole};
 use crate::store::redis::client::{Pipeline, RedisClient};
-use crate::store::redis::reply;
+use crate::store::redis::{capacity, reply};
 use crate::store::write::checkpoint::Mark;
 use crate::store::{Options, Reader, Store, StoreError, schema};
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -130,12 +130,12 @@ impl Store {
     /// opens.
     ///
     /// # Errors
-    /// [`StoreError::Lost`] when they do not tell; others as they come.
+    /// [`StoreError::Evicts`] when Redis may delete again what is repaired; [`StoreError::Lost`] when they do not tell;
+    /// others as they come.
     pub fn rebuild_schema(options: &Options) -> Result<bool, StoreError> {
-        schema::rebuild(
-            &mut RedisClient::open(options.clone(), Arc::default())?,
-            &Keys::new(&options.prefix),
-        )
+        let mut client = RedisClient::open(options.clone(), Arc::default())?;
+        capacity::safe_capacity(&mut client)?;
+        schema::rebuild(&mut client, &Keys::new(&options.prefix))
     }
 
     /// Checks everything. With `repair`, what follows from other keys is made again, and what does not is removed and named
@@ -144,7 +144,7 @@ impl Store {
     /// `progress` is told partitions done and in all.
     ///
     /// # Errors
-    /// When Redis does not answer.
+    /// [`StoreError::Evicts`] when Redis may delete again what is repaired; when Redis does not answer.
     pub fn verify(
         &mut self,
         repair: bool,
@@ -152,6 +152,7 @@ impl Store {
     ) -> Result<Verdict, StoreError> {
         let mut verdict = Verdict::default();
         if repair {
+            self.safe_capacity()?;
             match self.writer().redo_all() {
                 Err(StoreError::Damaged { .. }) => {}
                 redone => redone?,

@@ -20,12 +20,20 @@ pub(super) struct Earlier {
 impl Earlier {
     /// Asks the store.
     pub(super) fn load(store: &mut Store) -> Result<Self, StoreError> {
+        let sources = store.reader().sources()?;
+        Ok(Self::of_sources(sources.iter().map(|(id, state)| (id, state))))
+    }
+
+    /// Those among all that the store knows.
+    pub(super) fn of_sources<'s>(
+        sources: impl Iterator<Item = (&'s [u8; 16], &'s SourceState)>,
+    ) -> Self {
         let mut earlier = Self::default();
-        for (id, state) in store.reader().sources()? {
+        for (id, state) in sources {
             if state.live || !state.contents.is_empty() {
                 continue;
             }
-            earlier.ids.insert(id);
+            earlier.ids.insert(*id);
             // Of a packed file the first is the size on disk; the second is right unless other things come behind its
             // last packet.
             earlier.lengths.insert(state.size);
@@ -34,7 +42,7 @@ impl Earlier {
             }
         }
         earlier.lengths.remove(&0);
-        Ok(earlier)
+        earlier
     }
 
     /// The lengths at which a content has to be measured.

@@ -64,12 +64,11 @@ impl Known {
         }
     }
 
-    /// Reads the file that the capture was read from again: true if it is there and begins with this content.
-    pub(super) fn holds(&self, content: &Content, hasher: &Hasher) -> bool {
+    /// Reads a file that the capture was read from again: true if it is there and begins with this content.
+    pub(super) fn holds(&self, path: &Path, content: &Content, hasher: &Hasher) -> bool {
         let Some(&(longest, digest)) = self.state.contents.last() else { return false };
         let lengths = BTreeSet::from([content.length, longest]);
-        let longer = CaptureFile::open(Path::new(&self.state.path))
-            .and_then(|mut file| file.content(hasher, &lengths));
+        let longer = CaptureFile::open(path).and_then(|mut file| file.content(hasher, &lengths));
         // A file that cannot be read proves nothing.
         let Ok(Some(longer)) = longer else { return false };
         longer.at(content.length) == Some(content.digest)

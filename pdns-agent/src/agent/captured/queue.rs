@@ -4,6 +4,7 @@
 //! read one after the other: two threads would have to find out from the store what the other one has written.
 
 use super::folder::{Folder, Part};
+use crate::agent::copies::FirstPaths;
 use crate::source::Digest;
 use std::collections::{HashMap, VecDeque};
 use std::path::PathBuf;
@@ -29,7 +30,11 @@ struct State {
 }
 
 /// The files that are not yet read.
-pub(super) struct Queue(Mutex<State>);
+pub(super) struct Queue {
+    state: Mutex<State>,
+    /// Where each capture was met first.
+    pub(super) paths: FirstPaths,
+}
 
 /// The right to read captures that begin with one packet. When it is dropped, those that waited for it are next.
 pub(super) struct Claim<'q> {
@@ -47,7 +52,10 @@ impl Queue {
             folder.parts.iter().enumerate().map(waiting).collect()
         };
         let files = folders.into_iter().map(files).collect();
-        Self(Mutex::new(State { files, ..State::default() }))
+        Self {
+            state: Mutex::new(State { files, ..State::default() }),
+            paths: FirstPaths::default(),
+        }
     }
 
     /// Takes the next files.
@@ -72,7 +80,7 @@ impl Queue {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

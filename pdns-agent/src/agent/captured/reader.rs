@@ -15,7 +15,7 @@ use crate::decode::log::command_for;
 use crate::decode::packets::{Decoder, Options};
 use crate::hash::Router;
 use crate::source::{CaptureFile, Content, Digest, PcapError, first_bytes};
-use crate::store::StoreError;
+use crate::store::{Retry, SourceState, StoreError};
 use indicatif::ProgressBar;
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
@@ -116,11 +116,9 @@ impl Reader {
             Failure::Before(before, error) if before.path == waiting.path => (error, vec![before]),
             Failure::Before(before, error) => (error, vec![waiting.clone(), before]),
         };
-        if matches!(error, StoreError::Conflict)
-            && self.means.stop.sleep(Duration::from_millis(100))
-        {
+        if error.retry() == Retry::Reload && self.means.stop.sleep(Duration::from_millis(100)) {
             let is_lost = connections != self.outbox.writer.connections();
-            tell_conflict(&waiting.path, is_lost);
+            tell_conflict(&waiting.path, &error, is_lost);
             for waiting in again {
                 files.retain(|other| other.path != waiting.path);
                 files.push_front(waiting);
@@ -170,7 +168,7 @@ impl Reader {
         let mut longer = None;
         for known in known {
             let relation = match known.relation(&content) {
-                Relation::Unknown if known.holds(&content, &hasher) => Relation::Beginning,
+                Relation::Unknown if self.holds(&known, &content, queue) => Relation::Beginning,
                 relation => relation,
             };
             match relation {
@@ -196,14 +194,20 @@ impl Reader {
                 "begins with the same packet as a longer capture, which is not there to compare; counted as another one"
             );
         }
+        let met = queue.paths.meet(capture.id, path);
         let is_read = capture.state.complete && capture.lengths().last() == Some(content.length);
         if is_read {
-            self.report.unchanged += 1;
+            self.report.nothing_new.add(&queue.paths, path, &met, &capture.state.path);
+            if has_moved(&capture.state, path) {
+                // A shorter file is compared with what is at the path that the store has.
+                let state = SourceState { path: path.display().to_string(), ..capture.state };
+                self.outbox.writer.begin(capture.id, state)?;
+            }
             return Ok(Outcome::Done);
         }
         let context = self.context(waiting, &capture, carried)?;
         let Some(before) = self.before(path, &file, &content)? else {
-            self.report.unchanged += 1;
+            self.report.nothing_new.add(&queue.paths, path, &met, "");
             return Ok(Outcome::Done);
         };
         let walk = Walk::new(&capture.state.contents).with_ends(before.ends());
@@ -214,6 +218,18 @@ impl Reader {
         Ok(pending.map_or(Outcome::Done, |pending| Outcome::Read(Box::new(pending))))
     }
 
+    /// Whether a file that a capture was read from is there and begins with this content: the one that the store has,
+    /// or one that was met in this run.
+    fn holds(&self, known: &Known, content: &Content, queue: &Queue) -> bool {
+        let hasher = self.router.hasher();
+        let stored = Path::new(&known.state.path);
+        if known.holds(stored, content, hasher) {
+            return true;
+        }
+        let met = queue.paths.first(&known.id).filter(|met| met != stored);
+        met.is_some_and(|met| known.holds(&met, content, hasher))
+    }
+
     /// Sees to a file that is the beginning of a longer capture.
     fn beginning(
         &mut self,
@@ -222,7 +238,9 @@ impl Reader {
         content: &Content,
     ) -> Result<Outcome<'static>, Failure> {
         if known.state.complete {
-            self.report.unchanged += 1;
+            let met = queue.paths.meet(known.id, &waiting.path);
+            let known_as = known.state.path.as_str();
+            self.report.nothing_new.add(&queue.paths, &waiting.path, &met, known_as);
             if known.lengths().all(|length| length != content.length) {
                 known::note(&mut known.state.contents, content);
                 self.outbox.writer.begin(known.id, known.state)?;
@@ -267,6 +285,12 @@ impl Reader {
         let new = known.pop().ok_or(StoreError::Conflict)?;
         Ok((known, new))
     }
+}
+
+/// Whether the file that a capture was read from is not there any more, so that this one takes its place.
+fn has_moved(state: &SourceState, path: &Path) -> bool {
+    let stored = Path::new(&state.path);
+    stored != path && size(stored) != Some(state.size)
 }
 
 /// Where among the files the one is that goes on where one that was read ends.

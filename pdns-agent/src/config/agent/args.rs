@@ -13,8 +13,9 @@ use std::path::PathBuf;
     about = "Record the DNS answers that a sensor sees in a passive DNS store",
     after_help = "The store is a private Redis unless --redis or PDNS_REDIS names one. SIGTERM and SIGINT end the \
                   agent after all it has read is in the store. Once the store has worked, whatever is wrong with it \
-                  is waited out.\n\nExit status: 0 done, 2 failed (something could not be read or stored), 78 the \
-                  settings never worked."
+                  is waited out.\n\nExit status: 0 done, or stopped with all stored; 1 a named file holds nothing for this \
+                  command, or a named folder has no file for it; 2 an input could not be read (--once, pcap) or \
+                  stored, or wrong usage; 78 the settings never worked: configuration, store, interface."
 )]
 pub struct Args {
     /// Where the store is.

@@ -137,10 +137,10 @@ pub(super) fn start(store: &mut Reader<'_>) -> Result<Start, StoreError> {
             ("names", grouped(summary.names)),
             ("records", grouped(summary.records)),
             ("negative answers", grouped(summary.negatives)),
-            ("sensors", grouped(summary.sensors.len() as u64)),
+            ("sensors", grouped(summary.sensor_names().count() as u64)),
             ("MiB in Redis", grouped(summary.capacity.used >> 20)),
         ],
-        warnings: summary.capacity.warnings(),
+        warnings: summary.warnings(),
         written: written.and_then(|at| u32::try_from(at).ok()).filter(|&at| at > 0).map(Time::of),
         latest,
     })

@@ -341,3 +341,44 @@ fn what_is_no_file_says_so_and_does_not_block() {
     let absent = dir.path().join("absent");
     assert!(matches!(error_of(&absent), SourceError::Open { .. }));
 }
+
+#[test]
+fn a_line_that_comes_in_pieces_is_the_same_wherever_reading_rested() {
+    let dir = TempDir::new().unwrap();
+    let mut text = b"1\ta\n".to_vec();
+    for length in [10, 5_000, MAX_LINE - 1, MAX_LINE + 1, MAX_LINE * 2, 6_000] {
+        text.extend(vec![b'x'; length]);
+        text.push(b'\n');
+        // A crash within a long line, and a whole one behind it.
+        text.extend(vec![b'y'; length]);
+        text.extend([0; 100]);
+        text.extend(vec![b'z'; 5_000]);
+        text.push(b'\n');
+    }
+    let read = |log: &mut Log, got: &mut Vec<(usize, u64)>| {
+        while log.read(100_000, &mut |line, end| got.push((line.len(), end))).unwrap()
+            == Progress::More
+        {}
+    };
+    let whole = dir.path().join("whole.log");
+    fs::write(&whole, &text).unwrap();
+    let (mut log, mut want) = (open(&whole), Vec::new());
+    read(&mut log, &mut want);
+    for piece in [50_000, 200_001, 600_000] {
+        let path = dir.path().join(format!("{piece}.log"));
+        let (first, rest) = text.split_at(4);
+        fs::write(&path, first).unwrap();
+        let (mut pieces, mut got) = (open(&path), Vec::new());
+        read(&mut pieces, &mut got);
+        for bytes in rest.chunks(piece) {
+            fs::OpenOptions::new().append(true).open(&path).unwrap().write_all(bytes).unwrap();
+            read(&mut pieces, &mut got);
+            pieces.rest_here().unwrap();
+            assert!(pieces.is_as_it_was().unwrap());
+        }
+        assert_eq!(got, want, "pieces of {piece}");
+        assert_eq!(pieces.offset(), text.len() as u64);
+        assert_eq!(pieces.damage().oversized, log.damage().oversized);
+        assert_eq!(pieces.digest().to_bytes(), log.digest().to_bytes());
+    }
+}

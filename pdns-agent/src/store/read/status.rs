@@ -1,8 +1,10 @@
 //! What state a store is in: `pdns status`.
 
+use crate::observation::SENSOR_SEPARATOR;
 use crate::store::layout::keys::{Kind, VERSION};
 use crate::store::redis::client::Pipeline;
 use crate::store::redis::reply;
+use crate::store::write::sources::shared_sensors;
 use crate::store::{Capacity, Reader, SourceState, StoreError};
 
 /// A store in numbers.
@@ -28,12 +30,34 @@ pub struct Summary {
     pub capacity: Capacity,
     /// Version of the server.
     pub server: String,
-    /// Sensor names by bit.
+    /// Sensor names by bit; the last one may stand for several, as [`Reader::sensors`] has them.
     pub sensors: Vec<String>,
     /// Logs, the one written last first.
     pub sources: Vec<([u8; 16], SourceState)>,
     /// What the operator should change.
     pub advice: Vec<String>,
+}
+
+impl Summary {
+    /// The names of all sensors.
+    pub fn sensor_names(&self) -> impl Iterator<Item = &str> {
+        let names = self.sensors.iter().flat_map(|names| names.split(SENSOR_SEPARATOR));
+        names.filter(|name| !name.is_empty())
+    }
+
+    /// What the operator has to know or change: it costs data, or already did.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        let mut warnings = self.capacity.warnings();
+        if let Some(names) = shared_sensors(&self.sensors) {
+            let count = names.split(SENSOR_SEPARATOR).count();
+            warnings.push(format!(
+                "the last {count} sensors share one mark, so what each of them saw cannot be told apart ({names}): a store \
+                 tells 31 sensors apart, so give several the same name (--sensor)"
+            ));
+        }
+        warnings
+    }
 }
 
 /// Settings that keep the store compact, with the least value each should have and why.

@@ -2,9 +2,10 @@
 //!
 //! Read from `INFO`, since `CONFIG GET` is often forbidden.
 
-use crate::store::StoreError;
 use crate::store::redis::client::RedisClient;
 use crate::store::redis::reply;
+use crate::store::{Options, StoreError};
+use std::sync::Arc;
 
 /// What a batch on its way may take of the memory: Redis refuses it before the limit itself is reached.
 const MARGIN: u64 = 4 << 20;
@@ -51,30 +52,41 @@ impl Capacity {
         self.limit > 0 && !self.may_evict() && self.used.saturating_add(margin) >= self.limit
     }
 
-    /// What the operator has to change.
+    /// What the operator has to know of a store from which keys are missing: that Redis deletes or deleted some.
     #[must_use]
-    pub fn warnings(&self) -> Vec<String> {
+    pub fn eviction_warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
-        let (used, limit) = (self.used >> 20, self.limit >> 20);
         if self.may_evict() {
             warnings.push(format!(
                 "maxmemory-policy is {}: Redis may evict records, so agents do not write to it; set it to noeviction",
                 self.policy
             ));
-        } else if self.is_full() {
-            warnings.push(format!(
-                "the store is full, nothing is being written: {used} of {limit} MiB are in use (maxmemory)"
-            ));
-        } else if self.limit > 0 && self.used >= self.limit / 10 * 9 {
-            warnings.push(format!(
-                "the store is nearly full: {used} of {limit} MiB are in use (maxmemory)"
-            ));
         }
         if self.evicted > 0 {
             warnings.push(format!(
-                "Redis has evicted {} keys since it was started: if they were of this store, records are missing; \
+                "Redis has evicted {} since it was started: if they were of this store, records are missing; \
                  run `pdns admin verify`",
-                self.evicted
+                match self.evicted {
+                    1 => "1 key".to_owned(),
+                    keys => format!("{keys} keys"),
+                }
+            ));
+        }
+        warnings
+    }
+
+    /// What the operator has to change.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        let mut warnings = self.eviction_warnings();
+        let (used, limit) = (self.used >> 20, self.limit >> 20);
+        if self.is_full() {
+            warnings.push(format!(
+                "the store is full, nothing is being written: {used} of {limit} MiB are in use (maxmemory)"
+            ));
+        } else if self.limit > 0 && !self.may_evict() && self.used >= self.limit / 10 * 9 {
+            warnings.push(format!(
+                "the store is nearly full: {used} of {limit} MiB are in use (maxmemory)"
             ));
         }
         warnings
@@ -104,17 +116,36 @@ pub(in crate::store) fn safe_capacity(
     }
 }
 
-/// Adds to an error about the schema that Redis evicts keys, if it does or did.
+/// Adds to the error of a key that is gone that Redis evicts keys, if it does or did.
 pub(in crate::store) fn explain(client: &mut RedisClient, error: StoreError) -> StoreError {
-    if !matches!(error, StoreError::Damaged { .. } | StoreError::Missing { .. }) {
+    if !is_explained_by_eviction(&error) {
         return error;
     }
     match capacity(client) {
-        Ok(Some(Capacity { policy, evicted, .. })) if evicted > 0 => {
+        Ok(Some(capacity)) if capacity.evicted > 0 || capacity.may_evict() => {
+            let Capacity { policy, evicted, .. } = capacity;
             StoreError::Evicted { cause: Box::new(error), evicted, policy }
         }
         _ => error,
     }
+}
+
+/// As [`explain`], over a connection of its own: the one that met the error may be in use or have ended.
+pub(in crate::store) fn explain_apart(options: &Options, error: StoreError) -> StoreError {
+    if !is_explained_by_eviction(&error) {
+        return error;
+    }
+    match RedisClient::open(options.clone(), Arc::default()) {
+        Ok(mut client) => explain(&mut client, error),
+        Err(_) => error,
+    }
+}
+
+fn is_explained_by_eviction(error: &StoreError) -> bool {
+    matches!(
+        error,
+        StoreError::Damaged { .. } | StoreError::Missing { .. } | StoreError::Lost { .. }
+    )
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 //! partition says how far that one is (`store/write/checkpoint.rs`).
 
 use crate::hash::{DIGEST, StoredDigest};
+use crate::observation::SENSOR_SEPARATOR;
 use crate::store::layout::encoding::Stored;
 use crate::store::layout::keys::{Keys, Kind, Pointer};
 use crate::store::layout::posting::Posting;
@@ -67,6 +68,14 @@ pub struct SourceState {
     pub tally: serde_json::Value,
 }
 
+/// The bit that the 32nd sensor of a store and all later ones have.
+const SHARED_BIT: usize = 31;
+
+/// The sensors, by bit, that share one with others, so that what they saw cannot be told apart.
+pub(in crate::store) fn shared_sensors(by_bit: &[String]) -> Option<&str> {
+    by_bit.get(SHARED_BIT).map(String::as_str).filter(|names| names.contains(SENSOR_SEPARATOR))
+}
+
 /// Sensors by name, with their bits.
 type SensorBits = Vec<(Vec<u8>, u32)>;
 
@@ -87,25 +96,40 @@ impl Reader<'_> {
         Ok(sources)
     }
 
-    /// Sensor names by bit; the last one may stand for several.
+    /// Sensor names by bit; the last one may stand for several, with [`SENSOR_SEPARATOR`] between them.
     ///
     /// # Errors
     /// When Redis does not answer, or sensors were lost.
     pub fn sensors(&mut self) -> Result<Vec<String>, StoreError> {
+        let mut bits = self.sensor_bits()?.0;
+        // Redis has them in no order.
+        bits.sort_unstable();
         let mut names: Vec<String> = Vec::new();
-        for (name, bit) in self.sensor_bits()?.0 {
+        for (name, bit) in bits {
             let bit = bit as usize;
             if names.len() <= bit {
                 names.resize(bit + 1, String::new());
             }
             if let Some(slot) = names.get_mut(bit) {
                 if !slot.is_empty() {
-                    slot.push_str(", ");
+                    slot.push(SENSOR_SEPARATOR);
                 }
                 slot.push_str(&String::from_utf8_lossy(&name));
             }
         }
         Ok(names)
+    }
+
+    /// The names of the sensors that a sensor with these bits ([`Writer::sensor`]) shares its bit with, its own among
+    /// them; none where it has one of its own.
+    ///
+    /// # Errors
+    /// As [`Reader::sensors`].
+    pub fn sensors_sharing(&mut self, bits: u32) -> Result<Option<String>, StoreError> {
+        if bits != 1 << SHARED_BIT {
+            return Ok(None);
+        }
+        Ok(shared_sensors(&self.sensors()?).map(str::to_owned))
     }
 
     /// The sensors and their bits, and the copies of them, which have to agree.
