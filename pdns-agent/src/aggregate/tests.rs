@@ -89,7 +89,7 @@ fn a_window_is_bounded_and_a_sweep_keeps_what_is_used_and_what_is_due() {
     window.sent();
     window.learn(due.iter().map(|&index| (index, index)));
     window.sweep();
-    // Now the rest is idle, but for one.
+    // Now all others are idle, except for one.
     add(&mut window, "www.example", a(&1_u32.to_be_bytes()), 2);
     let left = window.entries.len();
     while !window.is_full() {
@@ -119,7 +119,7 @@ fn a_window_with_texts_keeps_all_that_is_due_in_whatever_state() {
     assert_eq!(kept(&window), ["a.example 1", "b.example 1"]);
     window.sent();
     assert!(kept(&window).is_empty());
-    // On its way, and seen again before its row is known.
+    // In flight, and observed again before its row is known.
     add(&mut window, "a.example", a(&[192, 0, 2, 1]), 2);
     add(&mut window, "c.example", a(&[192, 0, 2, 1]), 2);
     assert_eq!(kept(&window), ["a.example 1", "c.example 1"]);

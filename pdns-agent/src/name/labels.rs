@@ -1,24 +1,24 @@
 //! The labels of a name in canonical text, from either end.
 //!
-//! Layer 0, part of `name`. A dot behind an odd run of backslashes is part of a label.
+//! Layer 0, part of `name`. A dot after an odd number of backslashes belongs to a label.
 
 /// Labels, left to right; see [`super::Name::labels`].
 #[derive(Clone, Debug)]
 pub(super) struct Labels<'a> {
-    /// What is left, without the dot at either end; `None` at the end.
+    /// Remaining text, without the dot at either end; `None` once exhausted.
     rest: Option<&'a str>,
-    /// Whether there is an escape at all.
+    /// True if the text contains any escape.
     escaped: bool,
 }
 
 impl<'a> Labels<'a> {
-    /// The labels of canonical text; none of nothing.
+    /// The labels of canonical text; the empty text has none.
     pub(super) fn of(text: &'a str) -> Self {
         let escaped = memchr::memchr(b'\\', text.as_bytes()).is_some();
         Self { rest: Some(text).filter(|text| !text.is_empty()), escaped }
     }
 
-    /// Whether the dot at `at` stands between two labels.
+    /// Returns true if the dot at `at` separates two labels.
     fn is_separator(&self, text: &str, at: usize) -> bool {
         let head = text.as_bytes().get(..at).unwrap_or_default();
         !self.escaped || head.iter().rev().take_while(|&&octet| octet == b'\\').count() % 2 == 0
@@ -62,7 +62,7 @@ mod tests {
     proptest! {
         #[test]
         fn both_ends_tell_the_same(text in r"([a-c]|\\\.|\\\\|\\000|\.){0,20}") {
-            // As a reader goes through it, octet by octet.
+            // Reference implementation: reads octet by octet.
             let (mut plain, mut escaped) = (vec![String::new()], false);
             for letter in text.chars() {
                 if letter == '.' && !escaped {

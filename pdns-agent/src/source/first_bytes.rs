@@ -1,16 +1,16 @@
-//! The beginning of a file, to tell what kind of file it is.
+//! Beginning of a file, read to guess its type.
 //!
-//! Under `source`: for files that no reader of theirs could make anything of.
+//! Under `source`: for files that none of the readers understands.
 
 use super::unpack;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
-/// Reads what a regular file begins with, unpacked, at most `most` bytes.
+/// Reads the beginning of a regular file, unpacked, at most `most` bytes.
 ///
 /// # Errors
-/// As the system says, or the decompressor.
+/// The error of the system or the decompressor.
 pub fn first_bytes(path: &Path, most: usize) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     if std::fs::metadata(path)?.is_file() {

@@ -1,4 +1,4 @@
-//! The classic capture file: one link type, and a record for each packet.
+//! The classic capture format: one link type, and one record per packet.
 //!
 //! Under `pcap`; the format is draft-ietf-opsawg-pcap.
 
@@ -6,14 +6,14 @@ use super::{Fault, Found, MOST_PACKET, Order, Packet};
 use crate::source::pcap::window::{Short, Window};
 use crate::time::Timestamp;
 
-/// Octets of the file's header and of a record's.
+/// Lengths of the file header and a record header, in bytes.
 const HEADER: usize = 24;
 const RECORD: usize = 16;
-/// The magic numbers for times in microseconds and in nanoseconds.
+/// Magic numbers for timestamps in microseconds and in nanoseconds.
 const MICROS: u32 = 0xa1b2_c3d4;
 const NANOS: u32 = 0xa1b2_3c4d;
 
-/// What the file's header says.
+/// Contents of the file header.
 pub(super) struct Classic {
     order: Order,
     is_nanos: bool,
@@ -21,7 +21,7 @@ pub(super) struct Classic {
 }
 
 impl Classic {
-    /// Reads the header, if these first octets begin one.
+    /// Reads the header if these first bytes are its magic number.
     pub(super) fn begin(magic: [u8; 4], window: &mut Window) -> Result<Option<Self>, Fault> {
         let (order, is_nanos) = match (u32::from_be_bytes(magic), u32::from_le_bytes(magic)) {
             (MICROS, _) => (Order::Big, false),
@@ -34,7 +34,7 @@ impl Classic {
         if order.u16(header, 4) != 2 {
             return Err(Fault::Broken("its version of the format is not 2"));
         }
-        // The upper half of the last number tells of frame check sequences; IP's own length cuts those off.
+        // The upper half of the last number describes frame check sequences; IP's own length cuts those off.
         let [_, _, _, link] = [4, 8, 12, 20].map(|at| order.u32(header, at));
         let link = u16::try_from(link & 0xffff).unwrap_or_default();
         window.pass(HEADER);
