@@ -41,7 +41,7 @@ pub use log::{ClosedLog, DEVICE, Log, Progress};
 pub use names::LogNames;
 pub use pcap::{CaptureFile, Content, Digest, MOST_PACKET, MOST_PASSED, PcapError, Step};
 pub use scan::{Found, Missing, Scan};
-pub use wake::{Wake, Waker, WakeReason};
+pub use wake::{Wake, WakeReason, Waker};
 pub use walk::Skipped;
 
 use std::fmt;

@@ -136,7 +136,8 @@ impl Scan {
         }
         (self.dirs, self.problems, self.skipped) = (result.dirs, result.problems, result.skipped);
         self.problem_count = result.problem_count;
-        result.files
+        result
+            .files
             .into_iter()
             .map(|(path, stat)| {
                 let named = result.named.contains(&path);

@@ -112,7 +112,13 @@ impl Walk {
 
     /// Adds the logs below `root`, each directory once: links may form loops. Breadth-first, so that a
     /// directory is found at its least depth.
-    pub(super) fn walk(&mut self, root: &Path, metadata: &Metadata, now: Instant, result: &mut ScanResult) {
+    pub(super) fn walk(
+        &mut self,
+        root: &Path,
+        metadata: &Metadata,
+        now: Instant,
+        result: &mut ScanResult,
+    ) {
         let wanted = self.wanted;
         let mut met = HashSet::new();
         let mut queue = VecDeque::from([(root.to_owned(), Stat::of(metadata))]);

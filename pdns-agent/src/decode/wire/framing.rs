@@ -1,41 +1,41 @@
 //! Finds DNS messages in the octets of a TCP stream.
 //!
-//! Under `wire`. Each message stands behind its length (RFC 1035 §4.2.2), so a stream that is seen from its
-//! beginning needs no guess. Where the beginning or something in between was missed, a place is looked for at which
-//! a length and a message that agrees with it stand.
+//! Under `wire`. Each message is preceded by its length (RFC 1035 §4.2.2), so a stream that is seen from its
+//! beginning needs no guessing. If the beginning or something in between is missing, the code searches for a
+//! position with a length and a message that agrees with it.
 
 use super::packet::u16_at;
 
-/// Octets of a DNS header, the least that a message has.
+/// Length of a DNS header, the shortest possible message, in octets.
 pub(super) const HEADER: usize = 12;
-/// Octets of the length.
+/// Size of the length field, in octets.
 pub(super) const LENGTH: usize = 2;
-/// Most records that a message is walked for: proof enough, and it bounds what a look costs.
+/// Maximum number of records that are parsed in a message: sufficient evidence, and a bound on the cost.
 const MOST_RECORDS: u32 = 16;
 
-/// How octets read as a message.
+/// Interpretation of octets as a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Reading {
-    /// They are one, and it ends here.
+    /// They are a message, which ends here.
     Ends(usize),
-    /// They begin one, as far as they go: a question or a record was among them.
+    /// They are the beginning of a message with at least one question or record.
     Begins,
-    /// They may begin one, but are too few to tell.
+    /// They may be the beginning of a message, but there are too few to decide.
     TooFew,
-    /// They are none.
+    /// They are not a message.
     Not,
 }
 
-/// What was found where a place was looked for.
+/// Result of searching for a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Place {
-    /// A length stands at this offset.
+    /// There is a length at this offset.
     At(usize),
-    /// From this offset on there are too few octets to tell.
+    /// From this offset on there are too few octets to decide.
     Perhaps(usize),
 }
 
-/// Looks for the first place where a length and its message stand.
+/// Searches for the first position of a length followed by its message.
 pub(super) fn seek(octets: &[u8]) -> Place {
     for at in 0..octets.len() {
         let rest = octets.get(at..).unwrap_or_default();
@@ -43,7 +43,7 @@ pub(super) fn seek(octets: &[u8]) -> Place {
             Reading::Not => {}
             Reading::TooFew => return Place::Perhaps(at),
             Reading::Begins => return Place::At(at),
-            // What follows a whole message must look like another one.
+            // A complete message must be followed by another one.
             Reading::Ends(end) => {
                 let next = rest.get(end..).unwrap_or_default();
                 if next.is_empty() || framed(next) != Reading::Not {
@@ -55,12 +55,12 @@ pub(super) fn seek(octets: &[u8]) -> Place {
     Place::Perhaps(octets.len())
 }
 
-/// Whether octets are exactly one message without a length, which a sender wrote before it.
+/// Returns true if octets are exactly one message without its length, which the sender wrote before it.
 pub(super) fn is_message(octets: &[u8]) -> bool {
     read(octets, octets.len()) == Reading::Ends(octets.len())
 }
 
-/// How octets read as a length and its message.
+/// Interprets octets as a length and its message.
 fn framed(octets: &[u8]) -> Reading {
     let Some(length) = u16_at(octets, 0).map(usize::from) else { return Reading::TooFew };
     if length < HEADER {
@@ -70,7 +70,7 @@ fn framed(octets: &[u8]) -> Reading {
     let message = rest.get(..length).unwrap_or(rest);
     let is_whole = message.len() == length;
     match read(message, length) {
-        // It agrees with its length, or is longer than it is walked for.
+        // It agrees with its length, or has more records than are parsed.
         Reading::Ends(end) if end == length => Reading::Ends(LENGTH + length),
         Reading::Begins if is_whole => Reading::Ends(LENGTH + length),
         Reading::Begins => Reading::Begins,
@@ -79,15 +79,15 @@ fn framed(octets: &[u8]) -> Reading {
     }
 }
 
-/// Walks a message that has `size` octets: header, questions, records.
+/// Parses a message of `size` octets: header, questions, records.
 fn read(octets: &[u8], size: usize) -> Reading {
     let [Some(flags), Some(questions), Some(answers), Some(authorities), Some(additionals)] =
         [2, 4, 6, 8, 10].map(|at| u16_at(octets, at))
     else {
         return Reading::TooFew;
     };
-    // QUERY, NOTIFY and UPDATE; the reserved bit is zero (RFC 1035 §4.1.1); one question at most (RFC 9619), or
-    // an update's one zone. The later messages of a zone transfer may have no question, but records.
+    // QUERY, NOTIFY and UPDATE; the reserved bit is zero (RFC 1035 §4.1.1); at most one question (RFC 9619),
+    // or the one zone of an update. The later messages of a zone transfer may have records but no question.
     let opcode = flags >> 11 & 0xf;
     let records = u32::from(answers) + u32::from(authorities) + u32::from(additionals);
     if !matches!(opcode, 0 | 4 | 5) || flags & 0x40 != 0 || questions > 1 {
@@ -120,14 +120,14 @@ fn read(octets: &[u8], size: usize) -> Reading {
     if at <= size { Reading::Ends(at) } else { Reading::Not }
 }
 
-/// Where a walk over one part of a message came to.
+/// Result of parsing one part of a message.
 enum Walk {
     To(usize),
     Short,
     Broken,
 }
 
-/// Whether a class exists (IANA's "DNS CLASSes"), the top bit of mDNS left aside.
+/// Returns true if a class exists (IANA's "DNS CLASSes"), ignoring the top bit, which mDNS uses.
 fn is_class(class: u16) -> bool {
     matches!(class & 0x7fff, 1 | 3 | 4 | 254 | 255)
 }
@@ -145,7 +145,7 @@ fn question(octets: &[u8], at: usize) -> Walk {
 }
 
 fn record(octets: &[u8], at: usize, message: usize) -> Walk {
-    /// The type whose class is a size (RFC 6891 §6.1.2).
+    /// The type whose class field is a size (RFC 6891 §6.1.2).
     const OPT: u16 = 41;
     match name(octets, at, true) {
         Walk::To(end) => {
@@ -168,7 +168,7 @@ fn record(octets: &[u8], at: usize, message: usize) -> Walk {
     }
 }
 
-/// Walks over a name (RFC 1035 §3.1, §4.1.4).
+/// Parses a name (RFC 1035 §3.1, §4.1.4).
 fn name(octets: &[u8], start: usize, may_point: bool) -> Walk {
     let mut at = start;
     loop {
@@ -195,7 +195,7 @@ fn name(octets: &[u8], start: usize, may_point: bool) -> Walk {
 mod tests {
     use super::*;
 
-    /// A question for `label.` of type A, behind its length.
+    /// A question for `label.` of type A, preceded by its length.
     fn framed_query(label: &str) -> Vec<u8> {
         let mut message = vec![0x12, 0x34, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
         message.push(u8::try_from(label.len()).unwrap());
