@@ -9,17 +9,17 @@
 //! hashes of name and fact. The row numbers of tuples that had to leave the window are cached for a while.
 //!
 //! ```text
-//! new --add--> unsent (with text) --sent--> sent --learn--> known (with row) --add, sent--> known ...
+//! new --observe--> unsent (with text) --sent--> sent --learn--> known (with row) --observe, sent--> known ...
 //! ```
 //!
-//! A window for packets, which cannot be read again, holds the text of all due tuples: see [`Kept`].
+//! A window for packets, which cannot be read again, holds the text of all due tuples: see [`RetryBuffer`].
 
 mod entry;
-mod kept;
+mod retry_buffer;
 mod rows;
 mod text;
 
-pub use kept::Kept;
+pub use retry_buffer::RetryBuffer;
 
 use crate::hash::{Place, Router};
 use crate::name::Name;
@@ -86,7 +86,7 @@ impl Window {
         Self::sized(router, memory, false)
     }
 
-    /// Same as [`Window::new`], but holds the text of every due tuple for [`Window::keep`]; the kept copies
+    /// Same as [`Window::new`], but holds the text of every due tuple for [`Window::copy_due`]; the kept copies
     /// count towards the memory.
     #[must_use]
     pub fn with_texts(router: Router, memory: usize) -> Self {
@@ -147,14 +147,14 @@ impl Window {
     }
 
     /// Adds one observation.
-    pub fn add(&mut self, observation: &Observation<'_>) {
+    pub fn observe(&mut self, observation: &Observation<'_>) {
         let Observation { rrname, fact, at, ttl, provenance } = *observation;
-        self.put(rrname, fact, &Seen::once(at, ttl, provenance, 0));
+        self.merge(rrname, fact, &Seen::once(at, ttl, provenance, 0));
     }
 
     /// Adds the sum of several observations of one tuple.
-    pub fn put(&mut self, rrname: Name<'_>, fact: Fact<'_>, seen: &Seen) {
-        let parts = Parts::of(fact);
+    pub fn merge(&mut self, rrname: Name<'_>, fact: Fact<'_>, seen: &Seen) {
+        let parts = Parts::from_fact(fact);
         let hasher = self.router.hasher();
         let name_hash = hasher.octets(rrname.as_str().as_bytes());
         let (rrtype, outcome, form) = (parts.rrtype.0, parts.outcome.0, parts.form);
@@ -223,7 +223,7 @@ impl Window {
     }
 
     /// Copies all due tuples to `kept`. Only a window with texts has all of them.
-    pub fn keep(&self, kept: &mut Kept) {
+    pub fn copy_due(&self, kept: &mut RetryBuffer) {
         for entry in self.entries.iter().filter(|entry| entry.count > 0) {
             if let Some((rrname, fact)) = self.texts.tuple(entry.at) {
                 kept.push(rrname, fact, &entry.seen());

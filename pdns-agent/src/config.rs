@@ -13,7 +13,7 @@ mod toml_error;
 pub mod usage;
 
 pub use document::FileError;
-pub use store_file::{StoreFile, of_pdns as pdns_files};
+pub use store_file::{StoreFile, pdns_files};
 pub(crate) use toml_error::toml_error;
 
 use crate::store::{Options, has_password, mask, read_password};

@@ -7,11 +7,11 @@
 //! is preceded by a backslash, and an octet outside `!`..`~` is written as `\DDD` in decimal. Each name has
 //! exactly one such text, so equal text means equal names. The text is printable ASCII whatever octets were
 //! on the wire, so it can go to a terminal, a log line or a newline-separated block unchanged. Stored names
-//! are never IDN-decoded; [`shown`] produces the Unicode form that is displayed next to a name.
+//! are never IDN-decoded; [`display`] produces the Unicode form that is displayed next to a name.
 
 pub(crate) mod compressed;
+pub mod display;
 mod labels;
-pub mod shown;
 pub mod suffix;
 
 use labels::Labels;
@@ -222,7 +222,7 @@ impl<'a> Name<'a> {
     /// The labels in canonical text, left to right; none for the root.
     #[must_use]
     pub fn labels(self) -> impl DoubleEndedIterator<Item = &'a str> {
-        Labels::of(if self.is_root() { "" } else { self.0 })
+        Labels::new(if self.is_root() { "" } else { self.0 })
     }
 
     /// The last `count` labels of the name, or the whole name if it has fewer.

@@ -28,7 +28,7 @@ pub struct Observation<'a> {
 
 /// Content of one log line about a tuple: a single observation, or the sum of several.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Sightings<'a> {
+pub struct Aggregated<'a> {
     /// See [`Observation::rrname`].
     pub rrname: Name<'a>,
     /// Record or negative answer observed under that name.
@@ -37,7 +37,7 @@ pub struct Sightings<'a> {
     pub seen: Seen,
 }
 
-impl<'a> From<Observation<'a>> for Sightings<'a> {
+impl<'a> From<Observation<'a>> for Aggregated<'a> {
     fn from(one: Observation<'a>) -> Self {
         let Observation { rrname, fact, at, ttl, provenance } = one;
         Self { rrname, fact, seen: Seen::once(at, ttl, provenance, 0) }

@@ -13,7 +13,6 @@
 //! [`capture_files`] finds the files.
 
 pub mod capture;
-mod captures;
 mod content;
 mod first_bytes;
 mod frame;
@@ -21,6 +20,7 @@ mod lines;
 mod log;
 mod names;
 mod pcap;
+mod pcap_files;
 mod scan;
 mod unpack;
 mod wake;
@@ -33,13 +33,13 @@ pub use capture::{
     Capture, CaptureError, Counters as CaptureCounters, Options as CaptureOptions,
     State as Condition, drop_privileges,
 };
-pub use captures::{CaptureFiles, capture_files};
 pub use first_bytes::first_bytes;
 pub use frame::Frame;
 pub use lines::Damage;
 pub use log::{ClosedLog, DEVICE, Log, Progress};
 pub use names::LogNames;
 pub use pcap::{CaptureFile, Content, Digest, MOST_PACKET, MOST_PASSED, PcapError, Step};
+pub use pcap_files::{CaptureFiles, capture_files};
 pub use scan::{Found, Missing, Scan};
 pub use wake::{Wake, WakeReason, Waker};
 pub use walk::Skipped;
@@ -83,10 +83,10 @@ impl Stat {
     /// The current state of the file at a path, if it exists.
     #[must_use]
     pub fn at(path: &std::path::Path) -> Option<Self> {
-        std::fs::metadata(path).ok().map(|metadata| Self::of(&metadata))
+        std::fs::metadata(path).ok().map(|metadata| Self::from_metadata(&metadata))
     }
 
-    fn of(metadata: &Metadata) -> Self {
+    fn from_metadata(metadata: &Metadata) -> Self {
         Self {
             dev: metadata.dev(),
             ino: metadata.ino(),

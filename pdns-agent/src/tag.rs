@@ -3,7 +3,7 @@
 //! A tag is a kind assigned to a subject. `store` keeps tags and their history, `query` finds those that
 //! apply to a record, `render` and `exchange` write them.
 
-use crate::name::{NameBuf, shown::escaped};
+use crate::name::{NameBuf, display::escaped};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use std::fmt;

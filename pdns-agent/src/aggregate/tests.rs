@@ -13,7 +13,7 @@ fn window(memory: usize) -> Window {
 
 fn add(window: &mut Window, name: &str, fact: Fact<'_>, at: u32) {
     let name = NameBuf::parse(name).unwrap();
-    window.add(&Observation {
+    window.observe(&Observation {
         rrname: name.as_name(),
         fact,
         at,
@@ -108,8 +108,8 @@ fn a_window_is_bounded_and_a_sweep_keeps_what_is_used_and_what_is_due() {
 fn a_window_with_texts_keeps_all_that_is_due_in_whatever_state() {
     let mut window = Window::with_texts(Router::new(Hasher::new(&[3; 16]), 64), 1 << 22);
     let kept = |window: &Window| {
-        let mut kept = Kept::default();
-        window.keep(&mut kept);
+        let mut kept = RetryBuffer::default();
+        window.copy_due(&mut kept);
         let shown = |(name, _, seen): (Name<'_>, Fact<'_>, &Seen)| format!("{name} {}", seen.count);
         kept.iter().map(shown).collect::<Vec<String>>()
     };

@@ -25,7 +25,7 @@ pub(super) struct Parts<'a> {
 }
 
 impl<'a> Parts<'a> {
-    pub(super) fn of(fact: Fact<'a>) -> Self {
+    pub(super) fn from_fact(fact: Fact<'a>) -> Self {
         match fact {
             Fact::Record(Rdata { rrtype, octets, partial }) => {
                 Self { form: u8::from(partial), rrtype, outcome: Outcome(0), octets }

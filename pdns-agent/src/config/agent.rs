@@ -104,7 +104,7 @@ pub fn settings(
     let named = named.unwrap_or_default();
     let names = StoreFile::new(named, keys, file.redis_password_file.as_ref());
     let store = args.connection.options(&env, &[names])?;
-    let limit = Limit::of_process();
+    let limit = Limit::for_process();
     let sensor = args.sensor.clone().or_else(|| env("PDNS_SENSOR")).or_else(|| file.sensor.clone());
     let sensor = named_sensor(sensor.unwrap_or_else(host_name))?;
     let listen = args.listen.clone().or_else(|| env("PDNS_LISTEN")).or_else(|| file.listen.clone());

@@ -63,7 +63,7 @@ impl StoreFile {
 ///
 /// # Errors
 /// [`FileError`] for a file that is there and cannot be read, or says what it should not.
-pub fn of_pdns(
+pub fn pdns_files(
     env: &dyn Fn(&str) -> Option<String>,
     is_named: bool,
 ) -> Result<Vec<StoreFile>, FileError> {

@@ -119,7 +119,7 @@ enum Kind {
 }
 
 impl Kind {
-    fn of(flow: Flow) -> Self {
+    fn from_flow(flow: Flow) -> Self {
         let ports = [flow.from.1, flow.to.1];
         if ports.contains(&53) {
             Self::Unicast
@@ -283,7 +283,7 @@ impl Decoder {
     /// be paired.
     fn paired(&self, message: &Message<'_>) -> Option<(Id, Header)> {
         let header = Header::begin(message.octets)?;
-        let is_paired = Kind::of(message.flow) == Kind::Unicast;
+        let is_paired = Kind::from_flow(message.flow) == Kind::Unicast;
         is_paired.then(|| (self.id(message.flow, header), header))
     }
 
@@ -315,7 +315,7 @@ impl Decoder {
         if header.opcode() != 0 {
             return Ok(Ending::Filtered(DnsFilter::Opcode));
         }
-        let kind = Kind::of(message.flow);
+        let kind = Kind::from_flow(message.flow);
         if kind != Kind::Unicast && !header.is_response() {
             return Ok(Ending::Filtered(DnsFilter::MulticastQuery));
         }
@@ -362,7 +362,7 @@ impl Decoder {
         let is_resolved = is_resolved(asked, header.wants_recursion(), header.has_recursion());
         let Self { scratch, tally, .. } = self;
         let read = (message.octets, records_at);
-        let response = Response::of_message(read, header, at, false, scratch, tally);
+        let response = Response::from_message(read, header, at, false, scratch, tally);
         let response = Response { provenance, is_resolved, ..response };
         response.file(question, scratch, tally, emit);
         Ok(Ending::Response)
@@ -474,7 +474,8 @@ impl Decoder {
             (_, records_at) = read.ok_or(DnsRejection::Question)?;
         }
         let Self { scratch, tally, .. } = self;
-        let response = Response::of_message((octets, records_at), header, at, true, scratch, tally);
+        let response =
+            Response::from_message((octets, records_at), header, at, true, scratch, tally);
         response.file_all(scratch, tally, emit);
         Ok(Ending::Response)
     }

@@ -4,7 +4,7 @@
 //! after line.
 
 use super::{Line, Rejection, Tally, suricata, zeek};
-use crate::observation::Sightings;
+use crate::observation::Aggregated;
 use memchr::memmem;
 
 /// Program that writes a log, with its options.
@@ -81,7 +81,7 @@ impl Decoder {
     pub fn line(
         &mut self,
         line: &[u8],
-        emit: &mut dyn FnMut(Sightings<'_>),
+        emit: &mut dyn FnMut(Aggregated<'_>),
     ) -> Result<Line, Rejection> {
         match self {
             Self::Zeek(decoder) => decoder.line(line, emit),

@@ -32,7 +32,7 @@
 use super::dns::{self, DnsOmission, DnsTally, Response};
 use super::{Filter, Line, Omission, Rejection, Tally};
 use crate::name::Name;
-use crate::observation::{Observation, Provenance, Sightings};
+use crate::observation::{Aggregated, Observation, Provenance};
 use crate::time::Timestamp;
 use detailed::Filler;
 use event::{Dns, Event, Kind, Text};
@@ -102,7 +102,7 @@ impl Decoder {
     pub fn line(
         &mut self,
         line: &[u8],
-        emit: &mut dyn FnMut(Sightings<'_>),
+        emit: &mut dyn FnMut(Aggregated<'_>),
     ) -> Result<Line, Rejection> {
         let ending = self.decode(line, emit);
         self.tally.count(ending);
@@ -132,7 +132,7 @@ impl Decoder {
     fn decode(
         &mut self,
         line: &[u8],
-        emit: &mut dyn FnMut(Sightings<'_>),
+        emit: &mut dyn FnMut(Aggregated<'_>),
     ) -> Result<Line, Rejection> {
         match line.iter().find(|octet| !octet.is_ascii_whitespace()) {
             None => return Ok(Line::Blank),
@@ -174,7 +174,7 @@ impl Decoder {
         event: &Dns<'_>,
         (flags, is_resolved): (Flags, bool),
         at: u32,
-        emit: &mut dyn FnMut(Sightings<'_>),
+        emit: &mut dyn FnMut(Aggregated<'_>),
     ) -> Result<Line, Rejection> {
         let Self { scratch: Scratch { response: scratch, name, tally: told }, tally, .. } = self;
         let mut filler = Filler::new(scratch, name, told);
@@ -194,7 +194,7 @@ impl Decoder {
             owners,
             is_resolved,
         };
-        let mut emit = |observation: Observation<'_>| emit(Sightings::from(observation));
+        let mut emit = |observation: Observation<'_>| emit(Aggregated::from(observation));
         response.file(question, scratch, told, &mut emit);
         count(told, tally);
         Ok(Line::Counted)

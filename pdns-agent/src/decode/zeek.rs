@@ -18,7 +18,7 @@
 //! count as before.
 
 use super::{Filter, Line, Rejection, Tally};
-use crate::observation::{Observation, Sightings};
+use crate::observation::{Aggregated, Observation};
 pub use coverage::Coverage;
 use row::{Columns, Query, Row};
 
@@ -72,7 +72,7 @@ impl Decoder {
     pub fn line(
         &mut self,
         line: &[u8],
-        emit: &mut dyn FnMut(Sightings<'_>),
+        emit: &mut dyn FnMut(Aggregated<'_>),
     ) -> Result<Line, Rejection> {
         let ending = self.decode(line, emit);
         self.tally.count(ending);
@@ -111,7 +111,7 @@ impl Decoder {
     fn decode(
         &mut self,
         line: &[u8],
-        emit: &mut dyn FnMut(Sightings<'_>),
+        emit: &mut dyn FnMut(Aggregated<'_>),
     ) -> Result<Line, Rejection> {
         let line = trimmed(line);
         if line.first() == Some(&b'#') {
@@ -148,7 +148,7 @@ impl Decoder {
         };
         let context = infer::Context { row: &row, query, at: clock::seconds(row.ts)? };
         let answers = &self.columns.answers;
-        let mut emit = |observation: Observation<'_>| emit(Sightings::from(observation));
+        let mut emit = |observation: Observation<'_>| emit(Aggregated::from(observation));
         infer::infer(&context, answers, &mut self.scratch, &mut self.tally, &mut emit)?;
         Ok(Line::Counted)
     }

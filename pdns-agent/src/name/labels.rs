@@ -13,7 +13,7 @@ pub(super) struct Labels<'a> {
 
 impl<'a> Labels<'a> {
     /// The labels of canonical text; the empty text has none.
-    pub(super) fn of(text: &'a str) -> Self {
+    pub(super) fn new(text: &'a str) -> Self {
         let escaped = memchr::memchr(b'\\', text.as_bytes()).is_some();
         Self { rest: Some(text).filter(|text| !text.is_empty()), escaped }
     }
@@ -54,9 +54,9 @@ mod tests {
 
     #[test]
     fn dots_within_labels_are_theirs() {
-        let labels: Vec<&str> = Labels::of(r"a\.b.c\\.d").collect();
+        let labels: Vec<&str> = Labels::new(r"a\.b.c\\.d").collect();
         assert_eq!(labels, [r"a\.b", r"c\\", "d"]);
-        assert_eq!(Labels::of("").count(), 0);
+        assert_eq!(Labels::new("").count(), 0);
     }
 
     proptest! {
@@ -73,8 +73,8 @@ mod tests {
                 plain.last_mut().unwrap().push(letter);
             }
             prop_assume!(!text.is_empty() && !text.ends_with('.'));
-            let forth: Vec<&str> = Labels::of(&text).collect();
-            let mut back: Vec<&str> = Labels::of(&text).rev().collect();
+            let forth: Vec<&str> = Labels::new(&text).collect();
+            let mut back: Vec<&str> = Labels::new(&text).rev().collect();
             back.reverse();
             prop_assert_eq!(&forth, &back);
             prop_assert_eq!(forth, plain);

@@ -25,7 +25,7 @@ pub fn registrable(name: Name<'_>) -> Option<Name<'_>> {
     let text = name.as_str();
     // Without the suffix and the dot before it.
     let head = text.get(..text.len().checked_sub(length(name) + 1)?)?;
-    let label = Labels::of(head).next_back()?;
+    let label = Labels::new(head).next_back()?;
     Some(Name::trusted(text.get(head.len() - label.len()..)?))
 }
 

@@ -87,7 +87,7 @@ impl Content {
                 got => length += got,
             }
         }
-        let packing = Packing::of(head.get(..length).unwrap_or_default());
+        let packing = Packing::detect(head.get(..length).unwrap_or_default());
         Ok(Self::on(Disk::new(file, 0, Vec::new(), true), packing))
     }
 

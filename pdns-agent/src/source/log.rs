@@ -371,7 +371,7 @@ impl Log {
 
     fn is_intact(&mut self) -> Result<bool, SourceError> {
         let looked = self.content.file().metadata().and_then(|now| {
-            self.stat = Stat::of(&now);
+            self.stat = Stat::from_metadata(&now);
             self.content.is_intact(self.stat.size)
         });
         looked.map_err(|cause| {
@@ -409,7 +409,7 @@ fn open_file(path: &Path) -> Result<(File, Stat), SourceError> {
     let file = options.open(path).map_err(cannot_open)?;
     let metadata = file.metadata().map_err(cannot_open)?;
     regular(metadata.file_type())?;
-    Ok((file, Stat::of(&metadata)))
+    Ok((file, Stat::from_metadata(&metadata)))
 }
 
 /// Word for a device in [`SourceError::NotAFile`].

@@ -182,10 +182,10 @@ impl CaptureFile {
         if !metadata.is_file() {
             return Self::once(name, file);
         }
-        Self::of_file(name, &Arc::new(file), Stat::of(&metadata))
+        Self::from_file(name, &Arc::new(file), Stat::from_metadata(&metadata))
     }
 
-    fn of_file(name: String, file: &Arc<File>, stat: Stat) -> Result<Self, PcapError> {
+    fn from_file(name: String, file: &Arc<File>, stat: Stat) -> Result<Self, PcapError> {
         let opened = Opened { file: Arc::clone(file), stat, measured: None, has_grown: false };
         Ok(Self { opened: Some(opened), ..Self::once(name, Disk::new(file))? })
     }
@@ -216,7 +216,7 @@ impl CaptureFile {
             let cause = io::Error::new(io::ErrorKind::NotSeekable, "a pipe can be read only once");
             return Err(PcapError::Read { file: self.name.clone(), offset: 0, cause });
         };
-        let mut again = Self::of_file(self.name.clone(), file, *stat)?;
+        let mut again = Self::from_file(self.name.clone(), file, *stat)?;
         if let Some(measured) = measured {
             again.window.limit(measured.length);
         }
@@ -391,7 +391,7 @@ impl CaptureFile {
         }
         let Some(opened) = &self.opened else { return Ok(()) };
         let Some(Measured { length, digest, hasher, .. }) = &opened.measured else { return Ok(()) };
-        let is_same = |metadata| Stat::of(&metadata) == opened.stat;
+        let is_same = |metadata| Stat::from_metadata(&metadata) == opened.stat;
         if opened.file.metadata().is_ok_and(is_same) {
             return Ok(());
         }

@@ -247,7 +247,7 @@ fn take(path: &Path, walk: &mut Walk, now: Instant, result: &mut ScanResult) {
         Ok(metadata) => {
             watch(parent(path), result);
             // Includes anything that is not a regular file: opening it reports the error.
-            result.files.push((path.to_owned(), Stat::of(&metadata)));
+            result.files.push((path.to_owned(), Stat::from_metadata(&metadata)));
             result.named.insert(path.to_owned());
         }
         Err(gone) if gone.kind() == io::ErrorKind::NotFound => watch(parent(path), result),
@@ -259,7 +259,7 @@ fn watch(dir: &Path, result: &mut ScanResult) {
     if let Ok(metadata) = fs::metadata(dir)
         && metadata.is_dir()
     {
-        result.dirs.push((dir.to_owned(), Stat::of(&metadata).mtime_ns));
+        result.dirs.push((dir.to_owned(), Stat::from_metadata(&metadata).mtime_ns));
     }
 }
 

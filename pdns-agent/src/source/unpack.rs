@@ -44,7 +44,7 @@ pub(super) enum Packing {
 
 impl Packing {
     /// The compression of a file that begins with `head`; `None` if it is not compressed.
-    pub(super) fn of(head: &[u8]) -> Option<Self> {
+    pub(super) fn detect(head: &[u8]) -> Option<Self> {
         let starts = |magic: &[u8]| head.starts_with(magic);
         let is_skippable = head.first().is_some_and(|first| first >> 4 == 5)
             && head.get(1..4).is_some_and(|rest| rest == SKIPPABLE);
@@ -80,7 +80,7 @@ pub(super) fn unpack(
 ) -> io::Result<(Box<dyn Read + Send>, bool)> {
     let mut head = Vec::new();
     file.by_ref().take(HEAD as u64).read_to_end(&mut head)?;
-    let packing = Packing::of(&head);
+    let packing = Packing::detect(&head);
     let whole = Cursor::new(head).chain(file);
     let Some(packing) = packing else { return Ok((Box::new(whole), false)) };
     // The amount that a corrupt stream yields depends on the size of each read, so the size is always the

@@ -134,7 +134,7 @@ impl Wake {
                 let Ok(metadata) = fs::metadata(dir) else { continue };
                 let outcome = watcher.watch(dir, RecursiveMode::NonRecursive);
                 let is_watched = outcome.is_ok();
-                let stat = Stat::of(&metadata);
+                let stat = Stat::from_metadata(&metadata);
                 self.known.insert(dir.clone(), Watched { stat, is_watched });
                 if let Err(cause) = outcome {
                     failed.get_or_insert((dir.clone(), cause));
@@ -180,7 +180,7 @@ impl Wake {
 }
 
 fn is_still(dir: &Path, stat: &Stat) -> bool {
-    fs::metadata(dir).is_ok_and(|now| Stat::of(&now).is_same_file(stat))
+    fs::metadata(dir).is_ok_and(|now| Stat::from_metadata(&now).is_same_file(stat))
 }
 
 /// Returns true if a notification indicates new data. Opening a file, or closing it after reading, does not:

@@ -121,7 +121,7 @@ impl Walk {
     ) {
         let wanted = self.wanted;
         let mut met = HashSet::new();
-        let mut queue = VecDeque::from([(root.to_owned(), Stat::of(metadata))]);
+        let mut queue = VecDeque::from([(root.to_owned(), Stat::from_metadata(metadata))]);
         while let Some((dir, stat)) = queue.pop_front() {
             if !met.insert((stat.dev, stat.ino)) {
                 continue;
@@ -154,12 +154,12 @@ impl Walk {
                 };
                 let kind = metadata.file_type();
                 if kind.is_dir() {
-                    queue.push_back((path, Stat::of(&metadata)));
+                    queue.push_back((path, Stat::from_metadata(&metadata)));
                 } else if !wanted.include(name) {
                     // A symbolic link to a file with another name.
                     result.skipped.add(path);
                 } else if kind.is_file() {
-                    result.files.push((path, Stat::of(&metadata)));
+                    result.files.push((path, Stat::from_metadata(&metadata)));
                 } else {
                     result.push_error(SourceError::NotAFile { path, kind: name_of(kind) });
                 }
@@ -245,7 +245,7 @@ mod tests {
             assert_eq!(found(&mut walk, root, now), [("day/dns.1.log".to_owned(), 1)]);
         }
         let day = root.join("day");
-        assert!(walk.listings[&day].holds(&Stat::of(&fs::metadata(&day).unwrap())));
+        assert!(walk.listings[&day].holds(&Stat::from_metadata(&fs::metadata(&day).unwrap())));
         // Files that grow, appear or disappear are still noticed.
         let now = start + Duration::from_secs(9);
         fs::write(root.join("day/dns.1.log"), "12").unwrap();

@@ -17,7 +17,7 @@ pub(super) struct Limit(Option<u64>);
 
 impl Limit {
     /// That of this process.
-    pub(super) fn of_process() -> Self {
+    pub(super) fn for_process() -> Self {
         let read = |path: &Path| std::fs::read_to_string(path).ok();
         Self(least(&read))
     }

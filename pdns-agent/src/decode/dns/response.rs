@@ -73,7 +73,7 @@ enum Lead {
 impl<'a> Response<'a> {
     /// Properties of a message, treated as a direct response of an authoritative server until the caller
     /// changes them.
-    pub(super) fn of_message(
+    pub(super) fn from_message(
         (message, records_at): (&'a [u8], usize),
         header: Header,
         at: u32,

@@ -82,7 +82,7 @@ impl<'s> Filler<'s> {
 
     /// Reads the records of one section.
     fn section(&mut self, section: Section, entries: &[Entry<'_>]) {
-        let strings = Strings::of(entries);
+        let strings = Strings::count(entries);
         for entry in entries {
             let rrtype = entry.rrtype.as_ref().and_then(rrtype_of);
             if rrtype == Some(RrType::OPT) {
@@ -168,7 +168,7 @@ pub(super) fn rrtype_of(text: &Text<'_>) -> Option<RrType> {
 struct Strings(HashMap<String, usize>);
 
 impl Strings {
-    fn of(entries: &[Entry<'_>]) -> Self {
+    fn count(entries: &[Entry<'_>]) -> Self {
         let mut counts = HashMap::new();
         let is_string = |entry: &&Entry<'_>| entry.rrtype.as_ref().is_some_and(|t| t.0 == "TXT");
         // A single string, the usual case, needs no counting.

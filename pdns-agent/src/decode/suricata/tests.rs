@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 const HEAD: &str =
     r#"{"timestamp":"2023-03-08T22:05:16.231213+0000","flow_id":1,"event_type":"dns","#;
 
-fn show(one: &Sightings<'_>) -> String {
+fn show(one: &Aggregated<'_>) -> String {
     let fact = match one.fact {
         Fact::Record(rdata) => {
             let text = rdata.to_text(FinalDot::Without);

@@ -218,7 +218,7 @@ impl<'s> Walk<'s, '_> {
             self.tally.omit(Omission::OutOfBailiwick);
             return;
         }
-        let rdata = self.of_name(RrType::CNAME, name, ttl);
+        let rdata = self.emit_name(RrType::CNAME, name, ttl);
         self.owner = name;
         self.owner_wire = rdata;
         self.is_cut = self.bounds.is_some_and(|bounds| !name.is_at_or_below(bounds));
@@ -230,7 +230,7 @@ impl<'s> Walk<'s, '_> {
         } else if self.is_cut {
             self.tally.omit(Omission::OutOfBailiwick);
         } else {
-            self.of_name(self.qtype.unwrap_or(RrType::PTR), name, ttl);
+            self.emit_name(self.qtype.unwrap_or(RrType::PTR), name, ttl);
         }
         self.saw_data_name = true;
     }
@@ -285,9 +285,9 @@ impl<'s> Walk<'s, '_> {
     }
 
     /// Emits a record for which the log has a name; returns the position of the name's wire form.
-    fn of_name(&mut self, rrtype: RrType, name: Name<'s>, ttl: Option<u32>) -> Range<usize> {
+    fn emit_name(&mut self, rrtype: RrType, name: Name<'s>, ttl: Option<u32>) -> Range<usize> {
         let start = self.emitted.wire.len();
-        let is_partial = rdata::of_name(rrtype, name, &mut self.emitted.wire);
+        let is_partial = rdata::from_name(rrtype, name, &mut self.emitted.wire);
         let rdata = start..self.emitted.wire.len();
         self.record(rrtype, start, is_partial, ttl);
         rdata

@@ -13,7 +13,7 @@ use super::tsv::hex;
 use crate::decode::dns::bounds;
 use crate::decode::{Omission, Rejection, Tally};
 use crate::name::{Name, suffix};
-use crate::observation::{Fact, Outcome, Provenance, Seen, Sightings};
+use crate::observation::{Aggregated, Fact, Outcome, Provenance, Seen};
 use crate::rdata::Rdata;
 use crate::rr::RrType;
 
@@ -53,7 +53,7 @@ pub(super) fn read(
     rdata: &Answers,
     scratch: &mut Scratch,
     tally: &mut Tally,
-    emit: &mut dyn FnMut(Sightings<'_>),
+    emit: &mut dyn FnMut(Aggregated<'_>),
 ) -> Result<(), Rejection> {
     let Scratch { owner, zone, octets, fields } = scratch;
     let package = &row.package;
@@ -80,7 +80,7 @@ pub(super) fn read(
         tally.records = tally.records.saturating_add(u64::from(seen.count));
         Fact::Record(Rdata { rrtype, octets, partial })
     };
-    emit(Sightings { rrname, fact, seen });
+    emit(Aggregated { rrname, fact, seen });
     Ok(())
 }
 

@@ -94,7 +94,7 @@ fn string(octets: &[u8], out: &mut Vec<u8>) -> Option<()> {
 
 /// The RDATA of a record of `rrtype` for which only the name is known; all other fields are zero. Returns
 /// true if there are other fields.
-pub(super) fn of_name(rrtype: RrType, name: Name<'_>, out: &mut Vec<u8>) -> bool {
+pub(super) fn from_name(rrtype: RrType, name: Name<'_>, out: &mut Vec<u8>) -> bool {
     let (before, after): (&[u8], &[u8]) = match rrtype {
         RrType::MX => (&[0; 2], &[]),
         RrType::SRV => (&[0; 6], &[]),
@@ -180,7 +180,7 @@ mod tests {
             (RrType::SOA, "a.example . 0 0 0 0 0", true),
         ] {
             let mut octets = Vec::new();
-            assert_eq!(of_name(rrtype, name.as_name(), &mut octets), partial);
+            assert_eq!(from_name(rrtype, name.as_name(), &mut octets), partial);
             let rdata = Rdata { rrtype, octets: &octets, partial };
             assert_eq!(rdata.to_text(FinalDot::Without), text);
         }

@@ -52,7 +52,7 @@ impl Sample {
     }
 }
 
-fn show(observation: &Sightings<'_>) -> String {
+fn show(observation: &Aggregated<'_>) -> String {
     assert_eq!((observation.seen.flags, observation.seen.count), (Seen::INFERRED, 1));
     let mut text = observation.rrname.to_string();
     match observation.fact {

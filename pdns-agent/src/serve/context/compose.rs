@@ -11,7 +11,7 @@ use super::shown::visible;
 use super::summary::{event, of_first, summary};
 use super::timeline::{Axis, Time, grouped};
 use super::view::{Link, Table, Vicinity, badges, judgement, past, table, vicinity};
-use crate::name::{Name, shown::unicode, suffix};
+use crate::name::{Name, display::unicode, suffix};
 use crate::query::{Cursor, Subject, TagSet, is_overridden, near, net_of};
 use crate::record::StoredRecord;
 use crate::render::percent;

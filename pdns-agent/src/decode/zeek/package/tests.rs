@@ -3,7 +3,7 @@
 use super::decoded;
 use crate::decode::zeek::{Decoder, Options};
 use crate::decode::{Filter, Line, Omission, Rejection, Tally};
-use crate::observation::{Fact, Seen, Sightings};
+use crate::observation::{Aggregated, Fact, Seen};
 use crate::rdata::FinalDot;
 use proptest::prelude::*;
 
@@ -15,7 +15,7 @@ const HEADER: [&str; 3] = [
      \toutcome\tasked\tzone\tqname",
 ];
 
-fn show(one: &Sightings<'_>) -> String {
+fn show(one: &Aggregated<'_>) -> String {
     let Seen { count, time_first, time_last, ttl_min, ttl_max, ttl_last, flags, .. } = one.seen;
     let fact = match one.fact {
         Fact::Record(rdata) => {

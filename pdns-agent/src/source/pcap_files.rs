@@ -53,7 +53,7 @@ pub fn capture_files(inputs: &[PathBuf]) -> CaptureFiles {
 /// Adds the captures in and below a directory, each once: links may form loops.
 fn look(directory: &Path, met: &mut HashSet<(u64, u64)>, found: &mut CaptureFiles) {
     match fs::metadata(directory) {
-        Ok(place) if !met.insert(Stat::of(&place).file()) => return,
+        Ok(place) if !met.insert(Stat::from_metadata(&place).file()) => return,
         _ if met.len() > MOST_DIRECTORIES => {
             if met.len() == MOST_DIRECTORIES + 1 {
                 let path = directory.to_owned();

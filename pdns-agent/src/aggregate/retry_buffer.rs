@@ -9,15 +9,15 @@ use crate::observation::{Fact, Seen};
 
 /// Tuples and their sums, in insertion order.
 #[derive(Default)]
-pub struct Kept {
+pub struct RetryBuffer {
     texts: Texts,
     sums: Vec<(u32, Seen)>,
 }
 
-impl Kept {
+impl RetryBuffer {
     /// Appends one tuple.
     pub fn push(&mut self, rrname: Name<'_>, fact: Fact<'_>, seen: &Seen) {
-        if let Some(at) = self.texts.push(rrname, Parts::of(fact), None) {
+        if let Some(at) = self.texts.push(rrname, Parts::from_fact(fact), None) {
             self.sums.push((at, *seen));
         }
     }
