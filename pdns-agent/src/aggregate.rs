@@ -21,7 +21,7 @@ mod text;
 
 pub use retry_buffer::RetryBuffer;
 
-use crate::hash::{Place, Router};
+use crate::hash::{NameLocation, Router};
 use crate::name::Name;
 use crate::observation::{Fact, Observation, Seen};
 use entry::{Entry, State};
@@ -56,7 +56,7 @@ pub struct Window {
 #[derive(Clone, Copy, Debug)]
 pub struct Merged<'a> {
     /// Location of the name.
-    pub place: Place,
+    pub place: NameLocation,
     /// True for a negative answer.
     pub is_negative: bool,
     /// The tuple itself, or its row in the store.
@@ -142,7 +142,7 @@ impl Window {
 
     /// The location of a name.
     #[must_use]
-    pub fn place(&self, name: Name<'_>) -> Place {
+    pub fn place(&self, name: Name<'_>) -> NameLocation {
         self.router.place(name)
     }
 
@@ -195,9 +195,9 @@ impl Window {
     }
 
     /// The tuples due to be sent to the store: index and location.
-    pub fn due(&self) -> impl Iterator<Item = (u32, Place)> {
+    pub fn due(&self) -> impl Iterator<Item = (u32, NameLocation)> {
         (0..).zip(&self.entries).filter(|(_, entry)| entry.count > 0).map(|(index, entry)| {
-            (index, Place { partition: entry.partition, hash: entry.name_hash })
+            (index, NameLocation { partition: entry.partition, hash: entry.name_hash })
         })
     }
 
@@ -215,7 +215,7 @@ impl Window {
             State::Sent | State::SentHeld => return None,
         };
         Some(Merged {
-            place: Place { partition: entry.partition, hash: entry.name_hash },
+            place: NameLocation { partition: entry.partition, hash: entry.name_hash },
             is_negative: entry.is_negative,
             tuple,
             seen: entry.seen(),

@@ -84,7 +84,7 @@ pub struct Router {
 
 /// Location of a name in the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct NameLocation {
     /// The partition, shared by all names with the same routing key.
     pub partition: u8,
     /// The name's hash. Its low 24 bits select the bucket, the 20 bits above them the slice of a batch.
@@ -112,8 +112,8 @@ impl Router {
 
     /// The location of a name.
     #[must_use]
-    pub fn place(&self, name: Name<'_>) -> Place {
-        Place { partition: self.partition(name), hash: self.hasher.name(name) }
+    pub fn place(&self, name: Name<'_>) -> NameLocation {
+        NameLocation { partition: self.partition(name), hash: self.hasher.name(name) }
     }
 
     /// The partition of a name.

@@ -40,7 +40,7 @@ pub use log::{ClosedLog, DEVICE, Log, Progress};
 pub use names::LogNames;
 pub use pcap::{CaptureFile, Content, Digest, MOST_PACKET, MOST_PASSED, PcapError, Step};
 pub use pcap_files::{CaptureFiles, capture_files};
-pub use scan::{Found, Missing, Scan};
+pub use scan::{FoundLog, Missing, Scan};
 pub use wake::{Wake, WakeReason, Waker};
 pub use walk::Skipped;
 
@@ -113,7 +113,7 @@ impl Stat {
 #[derive(Debug, thiserror::Error)]
 pub enum SourceError {
     /// An input is neither an existing path nor a valid glob.
-    #[error("{pattern} is no file and no valid pattern of file names")]
+    #[error("{pattern} is neither an existing file nor a valid file name pattern")]
     Pattern {
         /// The input as given.
         pattern: String,

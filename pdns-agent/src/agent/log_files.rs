@@ -153,7 +153,10 @@ impl Files {
                 true
             }
             (Err(error), _) => {
-                tracing::debug!(error = with_causes(&error), "closed, to be read anew");
+                tracing::debug!(
+                    error = with_causes(&error),
+                    "cannot close the log, reading it from the start"
+                );
                 false
             }
             (Ok(_), None) => false,

@@ -11,7 +11,7 @@ use super::metrics::Metrics;
 use super::open_log::{Failure, is_incomplete};
 use super::report::{LACKS_PDNS_LOG, LogReport};
 use super::{AgentError, Logs, Settings, Stop, now};
-use crate::source::{DEVICE, Found, Scan, SourceError, Wake};
+use crate::source::{DEVICE, FoundLog, Scan, SourceError, Wake};
 use crate::store::{Retry, Store};
 use indicatif::ProgressBar;
 use std::collections::VecDeque;
@@ -104,7 +104,7 @@ impl<'a> LogScheduler<'a> {
     /// Schedules logs until stopped, or until the end of the input.
     pub(super) fn run(
         &mut self,
-        mut found: Vec<Found>,
+        mut found: Vec<FoundLog>,
         wake: &mut Wake,
         reconnected: &AtomicU64,
     ) -> Result<(), AgentError> {
@@ -182,7 +182,7 @@ impl<'a> LogScheduler<'a> {
     }
 
     /// Processes a file that is new, has changed, or has another path.
-    fn found(&mut self, found: Found) {
+    fn found(&mut self, found: FoundLog) {
         self.has_pdns_log |= found.is_pdns_log();
         let id = found.stat.file();
         if let Some(file) = self.files.by_id.get_mut(&id) {

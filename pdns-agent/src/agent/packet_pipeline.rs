@@ -404,7 +404,7 @@ impl StoreSession {
     /// Called after Redis lost data or a reply: finds out which part of the batch in flight is in the store,
     /// and adds the rest to the window again, with everything that arrived since.
     fn recover(&mut self, stop: &Stop) -> Result<(), StoreError> {
-        tracing::warn!("Redis was started anew or lost a reply; what is not in it is sent again");
+        tracing::warn!("Redis was restarted or lost a reply; sending again what it lacks");
         let mut rest = RetryBuffer::default();
         self.sender.window.copy_due(&mut rest);
         // Whatever fails from here on, the batch must not be lost.

@@ -1,22 +1,22 @@
 //! Import of capture files: each is read to its end and stored once.
 //!
-//! A file is identified by its content (`known`), and the store keeps its progress, as for logs. The meaning
+//! A file is identified by its content (`stored_capture`), and the store keeps its progress, as for logs. The meaning
 //! of packets depends on the packets before them, so a file that was read partially, or has grown, is decoded
 //! from its beginning again, and everything already applied is skipped (`reader`). Copies of one capture are
-//! not read at the same time (`queue`). Older versions identified captures differently (`earlier`). If the
+//! not read at the same time (`queue`). Older versions identified captures differently (`legacy_captures`). If the
 //! files of a folder continue each other, they are one capture (`folder`, `context`), although each is stored
 //! separately.
 
 mod context;
-mod earlier;
+mod file_import;
 mod folder;
-mod known;
+mod legacy_captures;
 mod queue;
 mod reader;
-mod reading;
+mod stored_capture;
 
-use self::earlier::Earlier;
 use self::folder::{Folder, by_folder};
+use self::legacy_captures::LegacyCaptures;
 use self::queue::Queue;
 use self::reader::Reader;
 use super::batch_sender::BatchSender;
@@ -180,16 +180,16 @@ fn session(
         reconnected: Arc::clone(reconnected),
         metrics: Arc::clone(metrics),
     };
-    let mut earlier: Option<Arc<Earlier>> = None;
+    let mut legacy: Option<Arc<LegacyCaptures>> = None;
     let mut readers = Vec::new();
     while readers.len() < workers {
         let mut wait = |pause| stop.sleep(pause);
         let patience = Patience::OnceReached;
         let (mut store, opened) =
             writer::open(&settings.store, &settings.sensor, metrics, &mut wait, patience)?;
-        if earlier.is_none() {
-            match Earlier::load(&mut store) {
-                Ok(found) => earlier = Some(Arc::new(found)),
+        if legacy.is_none() {
+            match LegacyCaptures::load(&mut store) {
+                Ok(found) => legacy = Some(Arc::new(found)),
                 // A file that is unreadable now stays unreadable.
                 Err(error @ (StoreError::Damaged { .. } | StoreError::Reply)) => {
                     return Err(AgentError::Store(error));
@@ -212,7 +212,7 @@ fn session(
             router: opened.router.clone(),
             sender: BatchSender::new(window, writer, &opened),
             context: context.clone(),
-            earlier: earlier.clone().unwrap_or_default(),
+            legacy: legacy.clone().unwrap_or_default(),
             bar: bar.clone(),
             report: PacketReport::default(),
         });

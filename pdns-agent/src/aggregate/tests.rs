@@ -47,7 +47,7 @@ fn equal_observations_are_one_and_all_others_are_apart() {
             }
         }
     }
-    let due: Vec<(u32, Place)> = window.due().collect();
+    let due: Vec<(u32, NameLocation)> = window.due().collect();
     assert_eq!((due.len(), window.dirty()), (facts.len() * 2, facts.len() * 2));
     for (&(index, place), fact) in due.iter().zip(facts) {
         let merged = window.get(index).unwrap();

@@ -63,7 +63,7 @@ pub enum ConfigError {
     #[error("interface {0} is named twice: each can be captured on once")]
     InterfaceTwice(String),
     /// A sensor name that cannot be displayed.
-    #[error("{0:?} is no name for a sensor: give 1 to 64 printable characters without commas")]
+    #[error("{0:?} is not a valid sensor name: use 1 to 64 printable characters without commas")]
     Sensor(String),
     /// A delay out of range.
     #[error("invalid time between writes {0}: give 0.1 to 600 seconds")]
@@ -75,7 +75,7 @@ pub enum ConfigError {
     #[error("port 0 carries no DNS")]
     Port,
     /// A ring buffer that the kernel would refuse.
-    #[error("{0} MiB is no size for a ring buffer: give a power of two up to 1024")]
+    #[error("{0} MiB is not a valid ring buffer size: use a power of two up to 1024")]
     Ring(usize),
     /// Not enough memory.
     #[error("{0} MiB of memory is too little: give at least 4")]

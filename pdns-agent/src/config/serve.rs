@@ -49,10 +49,10 @@ pub enum ServeConfigError {
     #[error("TLS needs both: --tls-cert and --tls-key")]
     HalfTls,
     /// Invalid origin.
-    #[error("{0:?} is no origin: give scheme and host, such as https://so.example.net")]
+    #[error("{0:?} is not a valid origin: give scheme and host, such as https://so.example.net")]
     Origin(String),
     /// A number out of range.
-    #[error("{value:?} is no value for {name}: give {allowed}")]
+    #[error("{value:?} is not a valid value for {name}: use {allowed}")]
     Number {
         /// The setting.
         name: &'static str,

@@ -76,7 +76,7 @@ use crate::observation::{Observation, Provenance};
 use crate::time::Timestamp;
 use duplicates::Duplicates;
 use message::Header;
-use pairing::{Id, Pairing, Unawaited};
+use pairing::{Id, Pairing, UnexpectedResponse};
 use std::time::Duration;
 use waiting::Waiting;
 
@@ -346,7 +346,7 @@ impl Decoder {
             let qname = self.scratch.names.get(question.name);
             match self.pairing.answer(id, qname, question.qtype, is_stream) {
                 Ok(awaited) => asked = Some(awaited.wants_recursion),
-                Err(Unawaited { question }) if !is_late => {
+                Err(UnexpectedResponse { question }) if !is_late => {
                     self.pairing.respond(id);
                     return self.wait(message, id, header, Some(question), emit);
                 }

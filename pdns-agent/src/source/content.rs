@@ -19,12 +19,12 @@ const UNPACKED_CHUNK: usize = 16 * 1024;
 #[derive(Clone)]
 struct Disk {
     file: Arc<File>,
-    reading: Arc<Mutex<Reading>>,
+    reading: Arc<Mutex<DiskReader>>,
 }
 
-/// Progress of reading a file on disk.
+/// State of reading a file on disk.
 #[derive(Default)]
-struct Reading {
+struct DiskReader {
     at: u64,
     /// The first bytes as read; grows while `is_learning`.
     prefix: Vec<u8>,
@@ -37,11 +37,11 @@ struct Reading {
 
 impl Disk {
     fn new(file: Arc<File>, at: u64, prefix: Vec<u8>, is_learning: bool) -> Self {
-        let reading = Reading { at, prefix, is_learning, ..Reading::default() };
+        let reading = DiskReader { at, prefix, is_learning, ..DiskReader::default() };
         Self { file, reading: Arc::new(Mutex::new(reading)) }
     }
 
-    fn reading(&self) -> MutexGuard<'_, Reading> {
+    fn reading(&self) -> MutexGuard<'_, DiskReader> {
         self.reading.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

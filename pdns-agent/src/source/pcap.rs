@@ -85,7 +85,7 @@ struct Packet {
 }
 
 /// Result of one step of a reader of either format.
-enum Found {
+enum ReadResult {
     Packet(Packet),
     /// Only records without a packet, for a while.
     Nothing,
@@ -232,9 +232,9 @@ impl CaptureFile {
         let mut scan = self.again()?;
         loop {
             match scan.packet() {
-                Ok(Found::Packet(_)) => break,
-                Ok(Found::Nothing) => {}
-                Ok(Found::End) => return Ok(None),
+                Ok(ReadResult::Packet(_)) => break,
+                Ok(ReadResult::Nothing) => {}
+                Ok(ReadResult::End) => return Ok(None),
                 Err(fault) => match scan.error(fault) {
                     error @ PcapError::Read { .. } => return Err(error),
                     _ => return Ok(None),
@@ -303,9 +303,9 @@ impl CaptureFile {
         let mut passed = 0;
         let (packet, start) = loop {
             let packet = match self.packet() {
-                Ok(Found::Packet(packet)) => packet,
-                Ok(Found::Nothing) => return Ok(Some(Step::Nothing)),
-                Ok(Found::End) => {
+                Ok(ReadResult::Packet(packet)) => packet,
+                Ok(ReadResult::Nothing) => return Ok(Some(Step::Nothing)),
+                Ok(ReadResult::End) => {
                     self.format = Format::Done;
                     self.check_end()?;
                     return Ok(None);
@@ -330,7 +330,7 @@ impl CaptureFile {
         Ok(Some(Step::Packet(frame, packet.end)))
     }
 
-    fn packet(&mut self) -> Result<Found, Fault> {
+    fn packet(&mut self) -> Result<ReadResult, Fault> {
         if matches!(self.format, Format::Unknown) {
             let magic = match self.window.peek(4) {
                 Ok(octets) => octets.first_chunk().copied().unwrap_or_default(),
@@ -350,7 +350,7 @@ impl CaptureFile {
             Format::Classic(classic) => classic.next(&mut self.window),
             Format::Blocks(blocks) => blocks.next(&mut self.window),
             Format::Unknown => Err(Fault::Short(Short::End)),
-            Format::Done => Ok(Found::End),
+            Format::Done => Ok(ReadResult::End),
         }
     }
 

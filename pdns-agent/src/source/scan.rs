@@ -3,7 +3,7 @@
 //! Under `source`: the agent calls [`Scan::changed`] at each poll and opens or reads the files it returns.
 
 use super::names::{LogNames, is_pdns_log};
-use super::walk::{ScanResult, Skipped, Walk};
+use super::walk::{DirectoryWalker, ScanResult, Skipped};
 use super::{SourceError, Stat};
 use std::collections::{HashMap, HashSet};
 use std::fs;
@@ -17,7 +17,7 @@ const WATCHED_MAX: usize = 256;
 
 /// A file that is new or has changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Found {
+pub struct FoundLog {
     /// Its path; the first in sort order if there are several.
     pub path: PathBuf,
     /// Its state at the time of the scan.
@@ -26,7 +26,7 @@ pub struct Found {
     pub named: bool,
 }
 
-impl Found {
+impl FoundLog {
     /// Returns true if its name is that of our Zeek package's log.
     #[must_use]
     pub fn is_pdns_log(&self) -> bool {
@@ -77,7 +77,7 @@ impl Input {
 /// selected whatever its name.
 pub struct Scan {
     inputs: Vec<Input>,
-    walk: Walk,
+    walk: DirectoryWalker,
     /// State and path of each file when it was last returned, by device and inode. Includes the path, because
     /// a file may be renamed after it was returned and before it was opened.
     seen: HashMap<(u64, u64), (Stat, PathBuf)>,
@@ -98,7 +98,7 @@ impl Scan {
         let inputs = inputs.iter().map(|path| input(path)).collect::<Result<_, _>>()?;
         Ok(Self {
             inputs,
-            walk: Walk::new(names),
+            walk: DirectoryWalker::new(names),
             seen: HashMap::new(),
             missing: Vec::new(),
             dirs: Vec::new(),
@@ -110,7 +110,7 @@ impl Scan {
 
     /// The files that are new, or whose size, modification time or path changed since the last call, sorted
     /// by path. A file with several names counts once.
-    pub fn changed(&mut self) -> Vec<Found> {
+    pub fn changed(&mut self) -> Vec<FoundLog> {
         let now = Instant::now();
         let mut result = ScanResult::default();
         self.missing.clear();
@@ -141,7 +141,7 @@ impl Scan {
             .into_iter()
             .map(|(path, stat)| {
                 let named = result.named.contains(&path);
-                Found { path, stat, named }
+                FoundLog { path, stat, named }
             })
             .collect()
     }
@@ -213,7 +213,7 @@ fn input(path: &Path) -> Result<Input, SourceError> {
 }
 
 /// Adds the files for one input.
-fn visit(input: &Input, walk: &mut Walk, now: Instant, result: &mut ScanResult) {
+fn visit(input: &Input, walk: &mut DirectoryWalker, now: Instant, result: &mut ScanResult) {
     match input {
         Input::Path(path) => take(path, walk, now, result),
         Input::Glob(pattern) if Path::new(pattern).exists() => {
@@ -241,7 +241,7 @@ fn visit(input: &Input, walk: &mut Walk, now: Instant, result: &mut ScanResult) 
 }
 
 /// Adds a file whatever its name, or the logs of a directory.
-fn take(path: &Path, walk: &mut Walk, now: Instant, result: &mut ScanResult) {
+fn take(path: &Path, walk: &mut DirectoryWalker, now: Instant, result: &mut ScanResult) {
     match fs::metadata(path) {
         Ok(metadata) if metadata.is_dir() => walk.walk(path, &metadata, now, result),
         Ok(metadata) => {

@@ -94,12 +94,12 @@ impl Listing {
 }
 
 /// Directory listings kept across scans.
-pub(super) struct Walk {
+pub(super) struct DirectoryWalker {
     wanted: LogNames,
     listings: HashMap<PathBuf, Listing>,
 }
 
-impl Walk {
+impl DirectoryWalker {
     /// Starts without any directory.
     pub(super) fn new(wanted: LogNames) -> Self {
         Self { wanted, listings: HashMap::new() }
@@ -223,7 +223,7 @@ mod tests {
     use super::*;
     use tempfile::TempDir;
 
-    fn found(walk: &mut Walk, root: &Path, now: Instant) -> Vec<(String, u64)> {
+    fn found(walk: &mut DirectoryWalker, root: &Path, now: Instant) -> Vec<(String, u64)> {
         let mut result = ScanResult::default();
         walk.walk(root, &fs::metadata(root).unwrap(), now, &mut result);
         walk.tidy();
@@ -238,7 +238,7 @@ mod tests {
         let root = dir.path();
         fs::create_dir(root.join("day")).unwrap();
         fs::write(root.join("day/dns.1.log"), "1").unwrap();
-        let mut walk = Walk::new(LogNames::Zeek);
+        let mut walk = DirectoryWalker::new(LogNames::Zeek);
         let start = Instant::now();
         for seconds in [0, 3, 6] {
             let now = start + Duration::from_secs(seconds);

@@ -5,11 +5,11 @@
 //! state again: the store keeps for each file the packet with which its decoder began, and the files from
 //! there on are decoded once more, only for the state open at their end.
 
+use super::file_import::{DecodeProgress, Failure, Pending};
 use super::folder::Part;
-use super::known::Known;
 use super::queue::Waiting;
 use super::reader::Reader;
-use super::reading::{Failure, Pending, Walk};
+use super::stored_capture::StoredCapture;
 use crate::decode::packets::Decoder;
 use crate::source::{CaptureFile, Digest, PcapError};
 use crate::store::{SourceState, StoreError};
@@ -31,7 +31,7 @@ pub(super) enum Context {
     /// The decoder of the preceding file, and the first packet that it has read.
     Carried(Box<Decoder>, Digest, u64),
     /// The preceding files, which must be decoded first, and their first packet.
-    Before(Vec<Earlier>, Digest),
+    Before(Vec<PrecedingFile>, Digest),
 }
 
 impl Context {
@@ -44,19 +44,19 @@ impl Context {
     }
 
     /// The files that must be decoded first.
-    pub(super) fn files(&self) -> &[Earlier] {
+    pub(super) fn files(&self) -> &[PrecedingFile] {
         if let Self::Before(files, _) = self { files } else { &[] }
     }
 }
 
 /// A preceding file, from the store.
-pub(super) struct Earlier {
+pub(super) struct PrecedingFile {
     part: Part,
     id: Digest,
     state: SourceState,
 }
 
-impl Earlier {
+impl PrecedingFile {
     /// Number of bytes to decode.
     pub(super) fn size(&self) -> u64 {
         self.state.contents.last().map_or(0, |&(length, _)| length)
@@ -68,14 +68,14 @@ impl Reader {
     pub(super) fn context(
         &mut self,
         waiting: &Waiting,
-        capture: &Known,
+        capture: &StoredCapture,
         carried: &mut Option<Pending<'_>>,
     ) -> Result<Context, Failure> {
         let has_begun = !capture.state.contents.is_empty();
         let stored = has_begun.then(|| capture.state.follows.clone());
         if let Some(pending) = carried.take() {
             let is_it = match &stored {
-                None => self.earlier.lengths().is_empty(),
+                None => self.legacy.lengths().is_empty(),
                 Some(follows) => follows.as_deref() == Some(hex(&pending.begins).as_str()),
             };
             let is_long = pending.bytes > CARRIED.max(CARRIED_FILES * pending.size);
@@ -110,9 +110,9 @@ impl Reader {
     }
 
     /// The decoder for a context.
-    pub(super) fn decoder(&self, files: &[Earlier]) -> Decoder {
+    pub(super) fn decoder(&self, files: &[PrecedingFile]) -> Decoder {
         let mut decoder = Decoder::new(&self.options);
-        for Earlier { part, state, .. } in files {
+        for PrecedingFile { part, state, .. } in files {
             if let Err(error) = replay(&part.path, state, &mut decoder) {
                 tracing::warn!(
                     path = %part.path.display(), cause = %error,
@@ -130,9 +130,9 @@ impl Reader {
         &mut self,
         waiting: &Waiting,
         until: Option<&str>,
-    ) -> Result<Vec<Earlier>, Failure> {
+    ) -> Result<Vec<PrecedingFile>, Failure> {
         let folder = waiting.folder.clone();
-        let mut found: Vec<Earlier> = Vec::new();
+        let mut found: Vec<PrecedingFile> = Vec::new();
         let mut at = waiting.place;
         let Some((_, first)) = folder.parts.get(at).and_then(|part| part.start) else {
             return Ok(found);
@@ -142,7 +142,8 @@ impl Reader {
             for index in (at.saturating_sub(LOOK_BACK)..at).rev() {
                 let Some(part) = folder.parts.get(index) else { continue };
                 let Some((head, _)) = part.start else { continue };
-                let Some(Known { id, state, .. }) = self.known_as(&head, &part.path)? else {
+                let Some(StoredCapture { id, state, .. }) = self.known_as(&head, &part.path)?
+                else {
                     continue;
                 };
                 let Some(last) = state.last.filter(|_| state.complete) else { continue };
@@ -153,7 +154,7 @@ impl Reader {
                 let last = Timestamp::from_micros(last);
                 let Some(gap) = folder.gap(index, last, at) else { continue };
                 if best.as_ref().is_none_or(|(least, _, _)| gap < *least) {
-                    best = Some((gap, index, Earlier { part: part.clone(), id, state }));
+                    best = Some((gap, index, PrecedingFile { part: part.clone(), id, state }));
                 }
             }
             let Some((_, index, earlier)) = best else { break };
@@ -183,7 +184,11 @@ impl Reader {
     }
 
     /// The stored capture that a file contains.
-    fn known_as(&mut self, head: &Digest, path: &Path) -> Result<Option<Known>, StoreError> {
+    fn known_as(
+        &mut self,
+        head: &Digest,
+        path: &Path,
+    ) -> Result<Option<StoredCapture>, StoreError> {
         let (mut known, _) = self.known(path, head)?;
         let path = path.display().to_string();
         let at = known.iter().position(|known| known.state.path == path);
@@ -200,7 +205,7 @@ fn head_of(waiting: &Waiting) -> Option<String> {
 /// Decodes a stored file, for the state that it leaves open.
 fn replay(path: &Path, state: &SourceState, decoder: &mut Decoder) -> Result<(), PcapError> {
     let mut file = CaptureFile::open(path)?;
-    let mut walk = Walk::new(&state.contents);
+    let mut walk = DecodeProgress::new(&state.contents);
     let until = state.contents.last().map_or(u64::MAX, |&(length, _)| length);
     let result = loop {
         match walk.step(&mut file, decoder, until, &mut |_, _| {}) {

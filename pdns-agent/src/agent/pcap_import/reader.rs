@@ -1,12 +1,12 @@
 //! Thread that identifies the capture in each file and reads the part that is not stored yet.
 //!
-//! Under `pcap_import`, before `reading`.
+//! Under `pcap_import`, before `file_import`.
 
-use super::earlier::Earlier;
-use super::known::{self, Known, Relation};
+use super::file_import::{DecodeProgress, Failure, Pending};
+use super::legacy_captures::LegacyCaptures;
 use super::queue::{Queue, Waiting};
-use super::reading::{Failure, Pending, Walk};
 use super::size;
+use super::stored_capture::{self, Relation, StoredCapture};
 use crate::agent::batch_sender::BatchSender;
 use crate::agent::open_log::tell_conflict;
 use crate::agent::report::PacketReport;
@@ -34,7 +34,7 @@ pub(super) struct Reader {
     pub(super) router: Router,
     pub(super) sender: BatchSender,
     pub(super) context: WriterContext,
-    pub(super) earlier: Arc<Earlier>,
+    pub(super) legacy: Arc<LegacyCaptures>,
     pub(super) bar: ProgressBar,
     pub(super) report: PacketReport,
 }
@@ -162,8 +162,8 @@ impl Reader {
         let Some(head) = file.head(&hasher)? else { return self.without_packets(file) };
         let Some(claim) = queue.claim(head, waiting) else { return Ok(Outcome::Queued) };
         let (known, new) = self.known(path, &head)?;
-        let mut lengths = self.earlier.lengths().clone();
-        lengths.extend(known.iter().flat_map(Known::lengths));
+        let mut lengths = self.legacy.lengths().clone();
+        lengths.extend(known.iter().flat_map(StoredCapture::lengths));
         // Only a pipe has no measurable content and no head.
         let Some(content) = file.content(&hasher, &lengths)? else { return Ok(Outcome::Done) };
         let mut capture = new;
@@ -206,9 +206,9 @@ impl Reader {
             self.report.unchanged += 1;
             return Ok(Outcome::Done);
         };
-        let walk = Walk::new(&capture.state.contents).with_ends(before.ends());
+        let walk = DecodeProgress::new(&capture.state.contents).with_ends(before.ends());
         capture.state.path = path.display().to_string();
-        known::note(&mut capture.state.contents, &content);
+        stored_capture::note(&mut capture.state.contents, &content);
         let claimed = (waiting, claim);
         let pending = self.read(claimed, (file, head), capture, (before, walk), context)?;
         Ok(pending.map_or(Outcome::Done, |pending| Outcome::Read(Box::new(pending))))
@@ -218,13 +218,13 @@ impl Reader {
     fn beginning(
         &mut self,
         (waiting, queue): (&Waiting, &Queue),
-        mut known: Known,
+        mut known: StoredCapture,
         content: &Content,
     ) -> Result<Outcome<'static>, Failure> {
         if known.state.complete {
             self.report.unchanged += 1;
             if known.lengths().all(|length| length != content.length) {
-                known::note(&mut known.state.contents, content);
+                stored_capture::note(&mut known.state.contents, content);
                 self.sender.writer.begin(known.id, known.state)?;
             }
             return Ok(Outcome::Done);
@@ -253,13 +253,13 @@ impl Reader {
         &mut self,
         path: &Path,
         head: &Digest,
-    ) -> Result<(Vec<Known>, Known), StoreError> {
+    ) -> Result<(Vec<StoredCapture>, StoredCapture), StoreError> {
         let mut known = Vec::new();
         for number in 0.. {
-            let id = known::id(self.router.hasher(), head, number);
+            let id = stored_capture::id(self.router.hasher(), head, number);
             let (state, checkpoint) = self.sender.writer.load(id, &path.display().to_string())?;
             let is_new = state.is_none();
-            known.push(Known { id, state: state.unwrap_or_default(), checkpoint });
+            known.push(StoredCapture { id, state: state.unwrap_or_default(), checkpoint });
             if is_new {
                 break;
             }

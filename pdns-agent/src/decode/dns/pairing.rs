@@ -77,7 +77,7 @@ struct SameId {
 
 /// Result of registering a query.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Asked {
+pub(super) struct RegisteredQuery {
     /// True if it repeated an open question.
     pub(super) again: bool,
     /// Number of questions evicted for it.
@@ -88,14 +88,14 @@ pub(super) struct Asked {
 
 /// Details of an expected response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Awaited {
+pub(super) struct ExpectedResponse {
     /// True if the client requested recursion: it queried a resolver, not an authoritative server.
     pub(super) wants_recursion: bool,
 }
 
 /// Details of a response that no question expects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Unawaited {
+pub(super) struct UnexpectedResponse {
     /// Hash of everything that its query must contain.
     pub(super) question: u64,
 }
@@ -174,12 +174,12 @@ impl Pairing {
         wants_recursion: bool,
         clock: i64,
         at: u32,
-    ) -> Asked {
+    ) -> RegisteredQuery {
         let hash = self.hash(id, name, qtype);
         if let Some(question) = self.find(hash) {
             question.asked = question.asked.saturating_add(1);
             question.wants_recursion &= wants_recursion;
-            return Asked { again: true, evicted: 0, question: hash };
+            return RegisteredQuery { again: true, evicted: 0, question: hash };
         }
         let mut evicted = 0;
         let name = loop {
@@ -190,7 +190,7 @@ impl Pairing {
             }
             // The ring has room for any name once it is empty.
             if self.close().is_none() {
-                return Asked { again: false, evicted, question: hash };
+                return RegisteredQuery { again: false, evicted, question: hash };
             }
             evicted += 1;
         };
@@ -220,30 +220,30 @@ impl Pairing {
                 slot.insert(SameId { id: id.0, count: 1, numbers: number, responded: 0 });
             }
         }
-        Asked { again: false, evicted, question: hash }
+        RegisteredQuery { again: false, evicted, question: hash }
     }
 
     /// Registers a response to a question. A zone transfer over a stream is answered by any number of
     /// messages (RFC 5936 §2.2).
     ///
     /// # Errors
-    /// [`Unawaited`] if no answer to its question was expected.
+    /// [`UnexpectedResponse`] if no answer to its question was expected.
     pub(super) fn answer(
         &mut self,
         id: Id,
         name: Name<'_>,
         qtype: RrType,
         is_stream: bool,
-    ) -> Result<Awaited, Unawaited> {
+    ) -> Result<ExpectedResponse, UnexpectedResponse> {
         let hash = self.hash(id, name, qtype);
         let question = self
             .find(hash)
             .filter(|question| question.asked > 0)
-            .ok_or(Unawaited { question: hash })?;
+            .ok_or(UnexpectedResponse { question: hash })?;
         let is_transfer = is_stream && matches!(qtype, RrType::AXFR | RrType::IXFR);
         question.asked -= u32::from(!is_transfer);
         question.is_answered = true;
-        Ok(Awaited { wants_recursion: question.wants_recursion })
+        Ok(ExpectedResponse { wants_recursion: question.wants_recursion })
     }
 
     /// Registers a response of which only flow and id are known for sure: none of the questions open for them

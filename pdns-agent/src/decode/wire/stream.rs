@@ -3,7 +3,7 @@
 //! Under `streams`. If segments overlap, the data that arrived first is kept. A frame is counted once its
 //! last octet is used, skipped or dropped; until then it is held.
 
-use super::framing::{self, Place};
+use super::framing::{self, SeekResult};
 use super::packet::u16_at;
 use super::{Flow, Message, WireLoss, WireRejection, WireTally};
 use crate::time::Timestamp;
@@ -374,7 +374,7 @@ impl Stream {
             let rest = data.get(done..).unwrap_or_default();
             if self.sync == Sync::Lost {
                 let place = framing::seek(rest);
-                let (Place::At(skip) | Place::Perhaps(skip)) = place;
+                let (SeekResult::At(skip) | SeekResult::Perhaps(skip)) = place;
                 done += skip;
                 self.sought += skip;
                 self.settle(done, Fate::Lost(WireLoss::StreamGap), out.tally);
@@ -382,7 +382,7 @@ impl Stream {
                     self.sync = Sync::GivenUp;
                     break;
                 }
-                if matches!(place, Place::Perhaps(_)) {
+                if matches!(place, SeekResult::Perhaps(_)) {
                     break;
                 }
                 self.sync = Sync::Guessed;

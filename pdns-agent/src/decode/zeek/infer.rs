@@ -31,7 +31,7 @@ pub(super) struct Scratch {
 
 /// Interpretation of the names among the answers.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Reading {
+enum Interpretation {
     /// Each is the target of an alias owned by the previous one.
     Chain,
     /// Those within in-addr.arpa and ip6.arpa, except in the last answer, form a chain (RFC 2317 §4); the
@@ -46,20 +46,26 @@ enum Reading {
 }
 
 /// Determines how to interpret the names of a row.
-fn reading(qtype: Option<RrType>, query: &[u8], answers: &Answers) -> Reading {
+fn interpret(qtype: Option<RrType>, query: &[u8], answers: &Answers) -> Interpretation {
     match qtype {
-        Some(RrType::PTR) => Reading::Pointers,
-        Some(RrType::SOA) => Reading::Authority(names(answers).count()),
+        Some(RrType::PTR) => Interpretation::Pointers,
+        Some(RrType::SOA) => Interpretation::Authority(names(answers).count()),
         Some(RrType::NS | RrType::MX | RrType::SRV) => {
             // The TTLs of an RRset are equal (RFC 2181 §5.2); an alias mostly has a different one.
             let mut ttls = names(answers);
             let first = ttls.next();
-            if ttls.all(|ttl| Some(ttl) == first) { Reading::Data } else { Reading::Ambiguous }
+            if ttls.all(|ttl| Some(ttl) == first) {
+                Interpretation::Data
+            } else {
+                Interpretation::Ambiguous
+            }
         }
         // A zone transfer contains every owner of the zone.
-        Some(RrType::DNAME | RrType::ANY | RrType::AXFR | RrType::IXFR) => Reading::Ambiguous,
-        Some(_) => Reading::Chain,
-        None if is_in_arpa(query) => Reading::Pointers,
+        Some(RrType::DNAME | RrType::ANY | RrType::AXFR | RrType::IXFR) => {
+            Interpretation::Ambiguous
+        }
+        Some(_) => Interpretation::Chain,
+        None if is_in_arpa(query) => Interpretation::Pointers,
         None => {
             // Names followed by their targets: a chain.
             let mut kinds = answers
@@ -68,9 +74,9 @@ fn reading(qtype: Option<RrType>, query: &[u8], answers: &Answers) -> Reading {
                 .filter(|answer| answer.is_typed() || matches!(answer, Answer::Name(_)));
             let data = kinds.find(|answer| answer.is_typed());
             if data.is_some() && kinds.all(Answer::is_typed) {
-                Reading::Chain
+                Interpretation::Chain
             } else {
-                Reading::Ambiguous
+                Interpretation::Ambiguous
             }
         }
     }
@@ -134,7 +140,7 @@ pub(super) fn infer(
     let owner_wire = 0..emitted.wire.len();
     // Zeek logs the RD of the query, or nothing if it saw no query.
     let is_resolved = is_resolved(Some(row.rd.is_true()?), false, row.ra.is_true()?);
-    let mut walk = Walk {
+    let mut walker = AnswerWalker {
         owner,
         owner_wire,
         bounds: (!is_resolved).then(|| bounds(owner)),
@@ -149,44 +155,45 @@ pub(super) fn infer(
         emit,
     };
     if answers.len() > 0 {
-        let reading = reading(qtype, query, answers);
+        let interpretation = interpret(qtype, query, answers);
         let last = answers.len() - 1;
-        let mut names_left = if let Reading::Authority(count) = reading { count } else { 0 };
+        let mut names_left =
+            if let Interpretation::Authority(count) = interpretation { count } else { 0 };
         for (index, (answer, ttl)) in answers.iter().enumerate() {
             let Answer::Name(raw) = answer else {
-                walk.other(answer, ttl);
+                walker.other(answer, ttl);
                 continue;
             };
             names_left = names_left.saturating_sub(1);
-            let is_alias = match reading {
-                Reading::Chain => true,
-                Reading::Pointers => index != last && is_in_arpa(raw),
-                Reading::Authority(_) => names_left > 0,
-                Reading::Data => false,
-                Reading::Ambiguous => {
-                    walk.is_lost = true;
-                    walk.tally.omit(Omission::Ambiguous);
+            let is_alias = match interpretation {
+                Interpretation::Chain => true,
+                Interpretation::Pointers => index != last && is_in_arpa(raw),
+                Interpretation::Authority(_) => names_left > 0,
+                Interpretation::Data => false,
+                Interpretation::Ambiguous => {
+                    walker.is_lost = true;
+                    walker.tally.omit(Omission::Ambiguous);
                     continue;
                 }
             };
             let parsed = names.next().map(|buffer| Name::from_dotted(raw, buffer));
             match parsed {
                 Some(Ok(name)) if is_alias => {
-                    walk.alias(name, ttl);
-                    walk.saw_data_name |= reading != Reading::Chain;
+                    walker.alias(name, ttl);
+                    walker.saw_data_name |= interpretation != Interpretation::Chain;
                 }
-                Some(Ok(name)) => walk.data_name(name, ttl),
-                _ => walk.bad_name(is_alias),
+                Some(Ok(name)) => walker.data_name(name, ttl),
+                _ => walker.bad_name(is_alias),
             }
         }
     }
-    walk.negative(outcome);
+    walker.negative(outcome);
     Ok(())
 }
 
 /// State while processing the answers of one row.
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
-struct Walk<'s, 'e> {
+struct AnswerWalker<'s, 'e> {
     /// The end of the chain so far.
     owner: Name<'s>,
     /// Its wire form within `emitted`.
@@ -208,7 +215,7 @@ struct Walk<'s, 'e> {
     emit: &'e mut dyn FnMut(Observation<'_>),
 }
 
-impl<'s> Walk<'s, '_> {
+impl<'s> AnswerWalker<'s, '_> {
     fn alias(&mut self, name: Name<'s>, ttl: Option<u32>) {
         if self.is_lost {
             self.tally.omit(Omission::Ambiguous);

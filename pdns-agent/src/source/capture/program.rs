@@ -122,7 +122,7 @@ fn refused(cause: &EbpfError, ring: usize, lockable: Option<u64>) -> CaptureErro
                 .to_owned()
         }
         Some(system) => advice(system, ring, lockable),
-        None => "the agent and its embedded program do not fit; build both anew".to_owned(),
+        None => "the agent and its embedded program do not match; rebuild both".to_owned(),
     };
     // aya's message includes those of its causes, such as the verifier's log.
     let is_of_map = matches!(cause, EbpfError::MapError(_));

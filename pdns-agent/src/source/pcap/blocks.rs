@@ -2,7 +2,7 @@
 //!
 //! Under `pcap`; the format is draft-ietf-opsawg-pcapng.
 
-use super::{Fault, Found, MOST_PACKET, MOST_PASSED, Order, Packet};
+use super::{Fault, MOST_PACKET, MOST_PASSED, Order, Packet, ReadResult};
 use crate::source::pcap::window::{Short, Window};
 use crate::time::Timestamp;
 
@@ -98,8 +98,8 @@ impl Blocks {
         }
     }
 
-    /// The next packet, or [`Found::Nothing`] after too many other blocks.
-    pub(super) fn next(&mut self, window: &mut Window) -> Result<Found, Fault> {
+    /// The next packet, or [`ReadResult::Nothing`] after too many other blocks.
+    pub(super) fn next(&mut self, window: &mut Window) -> Result<ReadResult, Fault> {
         for _ in 0..MOST_PASSED {
             if let Some((rest, length)) = self.rest.take() {
                 self.leave(window, rest, length)?;
@@ -107,7 +107,7 @@ impl Blocks {
             window.begin_record();
             let head = match window.peek(8) {
                 Ok(head) => head,
-                Err(Short::End) => return Ok(Found::End),
+                Err(Short::End) => return Ok(ReadResult::End),
                 Err(short) => return Err(short.into()),
             };
             if self.order.u32(head, 0) == SECTION {
@@ -121,13 +121,13 @@ impl Blocks {
             match kind {
                 INTERFACE => self.interface(window, length)?,
                 PACKET | SIMPLE | ENHANCED => {
-                    return self.packet(window, kind, length).map(Found::Packet);
+                    return self.packet(window, kind, length).map(ReadResult::Packet);
                 }
                 _ => {}
             }
             self.rest = Some((length, length));
         }
-        Ok(Found::Nothing)
+        Ok(ReadResult::Nothing)
     }
 
     /// Skips the rest of a block and checks its second length field against the first.

@@ -2,7 +2,7 @@
 //!
 //! Under `pcap`; the format is draft-ietf-opsawg-pcap.
 
-use super::{Fault, Found, MOST_PACKET, Order, Packet};
+use super::{Fault, MOST_PACKET, Order, Packet, ReadResult};
 use crate::source::pcap::window::{Short, Window};
 use crate::time::Timestamp;
 
@@ -42,11 +42,11 @@ impl Classic {
     }
 
     /// The next packet.
-    pub(super) fn next(&self, window: &mut Window) -> Result<Found, Fault> {
+    pub(super) fn next(&self, window: &mut Window) -> Result<ReadResult, Fault> {
         window.begin_record();
         let record = match window.peek(RECORD) {
             Ok(record) => record,
-            Err(Short::End) => return Ok(Found::End),
+            Err(Short::End) => return Ok(ReadResult::End),
             Err(short) => return Err(short.into()),
         };
         let [seconds, fraction, captured, length] =
@@ -58,7 +58,7 @@ impl Classic {
         window.peek(RECORD + size)?;
         window.pass(RECORD);
         let micros = if self.is_nanos { fraction / 1000 } else { fraction };
-        Ok(Found::Packet(Packet {
+        Ok(ReadResult::Packet(Packet {
             at: Timestamp::from_micros(i64::from(seconds) * 1_000_000 + i64::from(micros)),
             link: self.link,
             octets: window.pass(size),

@@ -41,7 +41,7 @@ pub enum PcapError {
     },
     /// The first bytes are not those of a capture file.
     #[error(
-        "{file} is no capture file: it is neither pcap nor pcapng, plain or packed with gzip, bzip2, zstd, xz or lz4"
+        "{file} is not a capture file: it is neither pcap nor pcapng, plain or compressed with gzip, bzip2, zstd, xz or lz4"
     )]
     NotACapture {
         /// The file.

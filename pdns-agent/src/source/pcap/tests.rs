@@ -280,7 +280,7 @@ fn a_broken_file_gives_what_comes_before_and_says_where_it_breaks() {
         format!("capture F ends within the record at byte {at}; the packets before it were read")
     };
     let file = small();
-    let no_capture = "F is no capture file: it is neither pcap nor pcapng, plain or packed with gzip, bzip2, zstd, xz or lz4";
+    let no_capture = "F is not a capture file: it is neither pcap nor pcapng, plain or compressed with gzip, bzip2, zstd, xz or lz4";
     check(&[], 0, no_capture);
     check(&file[..3], 0, no_capture);
     check(b"#separator \\x09", 0, no_capture);

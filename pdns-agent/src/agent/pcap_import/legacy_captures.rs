@@ -4,20 +4,20 @@
 //! that had grown was a new capture. The data stored for such captures must not be counted again: a file that
 //! begins with one of them, or equals one, is recognised by the digests of its first bytes.
 
-use crate::hash::Place;
+use crate::hash::NameLocation;
 use crate::source::{Content, Digest};
 use crate::store::{Checkpoint, SourceState, Store, StoreError};
 use std::collections::{BTreeSet, HashSet};
 
 /// Captures that are identified by their entire content.
 #[derive(Default)]
-pub(super) struct Earlier {
+pub(super) struct LegacyCaptures {
     ids: HashSet<Digest>,
     /// Their possible lengths, in bytes.
     lengths: BTreeSet<u64>,
 }
 
-impl Earlier {
+impl LegacyCaptures {
     /// Loads them from the store.
     pub(super) fn load(store: &mut Store) -> Result<Self, StoreError> {
         let mut earlier = Self::default();
@@ -53,14 +53,14 @@ impl Earlier {
 
 /// Part of a file that was stored under an identity of an earlier version.
 #[derive(Default)]
-pub(super) struct Before {
+pub(super) struct LegacyProgress {
     /// All packets that begin before this position are stored.
     whole: u64,
     /// Checkpoints of partially applied batches, whose records are stored too.
     half: Vec<Checkpoint>,
 }
 
-impl Before {
+impl LegacyProgress {
     /// Adds the file as it was at one time.
     ///
     /// If it was read to its end then, its last position is that of the end, where a packet may begin now.
@@ -82,7 +82,7 @@ impl Before {
     }
 
     /// Returns true if a record at the position `at` of the file is already stored.
-    pub(super) fn covers(&self, place: Place, at: u64) -> bool {
+    pub(super) fn covers(&self, place: NameLocation, at: u64) -> bool {
         at <= self.whole || self.half.iter().any(|checkpoint| checkpoint.covers(place, at))
     }
 }

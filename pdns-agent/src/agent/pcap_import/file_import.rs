@@ -2,12 +2,12 @@
 //!
 //! Under `pcap_import`, before `batch_sender`.
 
-use super::context::{Context, Earlier, hex};
-use super::earlier::Before;
-use super::known::Known;
+use super::context::{Context, PrecedingFile, hex};
+use super::legacy_captures::LegacyProgress;
 use super::queue::{Claim, Waiting};
 use super::reader::Reader;
 use super::size;
+use super::stored_capture::StoredCapture;
 use crate::agent::now;
 use crate::agent::report::PacketReport;
 use crate::decode::packets::{Decoder, PacketTally};
@@ -41,7 +41,7 @@ impl From<PcapError> for Failure {
 
 /// Progress of decoding a file.
 #[derive(Default)]
-pub(super) struct Walk {
+pub(super) struct DecodeProgress {
     /// Position after the last packet.
     pub(super) position: u64,
     /// Time of that packet; the latest time if packets are out of order.
@@ -51,7 +51,7 @@ pub(super) struct Walk {
     ends: VecDeque<u64>,
 }
 
-impl Walk {
+impl DecodeProgress {
     /// State at the beginning of a file that had these contents when it was read before.
     pub(super) fn new(contents: &[(u64, u64)]) -> Self {
         let ends = contents.iter().map(|&(length, _)| length).collect();
@@ -103,9 +103,9 @@ pub(super) struct Pending<'q> {
     waiting: Waiting,
     /// Prevents other threads from reading a copy of it.
     _claim: Claim<'q>,
-    capture: Known,
+    capture: StoredCapture,
     decoder: Decoder,
-    before: Before,
+    before: LegacyProgress,
     position: u64,
     pub(super) last: Option<Timestamp>,
     /// The packet with which the decoder began.
@@ -127,8 +127,8 @@ impl Reader {
         &mut self,
         (waiting, claim): (&Waiting, Claim<'q>),
         (mut file, head): (CaptureFile, Digest),
-        mut capture: Known,
-        (before, mut walk): (Before, Walk),
+        mut capture: StoredCapture,
+        (before, mut walk): (LegacyProgress, DecodeProgress),
         context: Context,
     ) -> Result<Option<Pending<'q>>, Failure> {
         let id = capture.id;
@@ -138,7 +138,7 @@ impl Reader {
         let begun = self.state(&capture, 0, false, &PacketTally::default());
         self.sender.writer.begin(id, begun)?;
         for end in capture.checkpoint.open_ends() {
-            let ends = Walk { ends: walk.ends.clone(), ..Walk::default() };
+            let ends = DecodeProgress { ends: walk.ends.clone(), ..DecodeProgress::default() };
             let rest = (end, self.decoder(context.files()), ends);
             capture.checkpoint = self.finish(&file, id, capture.checkpoint, rest, &before)?;
         }
@@ -147,7 +147,7 @@ impl Reader {
             Context::Fresh => (Decoder::new(&self.options), 0),
             Context::Carried(decoder, _, bytes) => (*decoder, bytes),
             Context::Before(files, _) => {
-                (self.decoder(&files), files.iter().map(Earlier::size).sum())
+                (self.decoder(&files), files.iter().map(PrecedingFile::size).sum())
             }
         };
         let mut result = Ok(true);
@@ -179,7 +179,7 @@ impl Reader {
                 "has grown while it was read; what is new is read next time"
             );
         }
-        let Walk { position, last, .. } = walk;
+        let DecodeProgress { position, last, .. } = walk;
         let size = position;
         let bytes = bytes.saturating_add(size);
         let pending = Pending {
@@ -253,7 +253,7 @@ impl Reader {
     /// Stores the last part read of a file, and reports it.
     fn store(
         &mut self,
-        capture: Known,
+        capture: StoredCapture,
         position: u64,
         is_complete: bool,
         tally: PacketTally,
@@ -278,9 +278,9 @@ impl Reader {
         path: &Path,
         file: &CaptureFile,
         content: &Content,
-    ) -> Result<Option<Before>, Failure> {
-        let mut before = Before::default();
-        let earlier = Arc::clone(&self.earlier);
+    ) -> Result<Option<LegacyProgress>, Failure> {
+        let mut before = LegacyProgress::default();
+        let earlier = Arc::clone(&self.legacy);
         for (length, id) in earlier.matching(content) {
             let (state, mut checkpoint) =
                 self.sender.writer.load(id, &path.display().to_string())?;
@@ -289,7 +289,7 @@ impl Reader {
             }
             for end in checkpoint.open_ends() {
                 // Those files were each read separately.
-                let rest = (end, Decoder::new(&self.options), Walk::default());
+                let rest = (end, Decoder::new(&self.options), DecodeProgress::default());
                 checkpoint = self.finish(file, id, checkpoint, rest, &before)?;
             }
             before.add(state.as_ref(), checkpoint);
@@ -303,8 +303,8 @@ impl Reader {
         file: &CaptureFile,
         id: Digest,
         checkpoint: Checkpoint,
-        (end, mut decoder, mut walk): (u64, Decoder, Walk),
-        before: &Before,
+        (end, mut decoder, mut walk): (u64, Decoder, DecodeProgress),
+        before: &LegacyProgress,
     ) -> Result<Checkpoint, Failure> {
         let mut file = file.again()?;
         let window = &mut self.sender.window;
@@ -332,7 +332,7 @@ impl Reader {
     /// State to store for a capture that is read up to a position.
     fn state(
         &self,
-        capture: &Known,
+        capture: &StoredCapture,
         position: u64,
         complete: bool,
         tally: &PacketTally,

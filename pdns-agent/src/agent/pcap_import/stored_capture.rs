@@ -16,7 +16,7 @@ use std::path::Path;
 const MOST_LENGTHS: usize = 16;
 
 /// A capture that begins with the same packet as a file.
-pub(super) struct Known {
+pub(super) struct StoredCapture {
     pub(super) id: Digest,
     pub(super) state: SourceState,
     pub(super) checkpoint: Checkpoint,
@@ -45,7 +45,7 @@ fn half(digest: &Digest) -> u64 {
     u64::from_be_bytes(digest.first_chunk().copied().unwrap_or_default())
 }
 
-impl Known {
+impl StoredCapture {
     /// The lengths at which a file must be measured to identify it.
     pub(super) fn lengths(&self) -> impl Iterator<Item = u64> {
         self.state.contents.iter().map(|&(length, _)| length)
