@@ -77,13 +77,13 @@ pub(crate) fn tidy() -> anyhow::Result<()> {
     run(&mut cargo(&["build", "--quiet", "--workspace", "--bins"]))?;
     check_readme(&readme, &mut wrong)?;
     if wrong.is_empty() {
-        eprintln!("tidy: {} files are", files.len());
+        eprintln!("tidy: checked {} files", files.len());
         return Ok(());
     }
     for line in &wrong {
         eprintln!("{line}");
     }
-    bail!("tidy: {} things are wrong", wrong.len())
+    bail!("tidy: {} problems", wrong.len())
 }
 
 /// Files that are in git, and those that `git add .` would add.

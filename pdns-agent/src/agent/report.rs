@@ -292,7 +292,7 @@ pub struct LogReport {
 }
 
 /// Warning for an operator who provides only one of the two logs written by Zeek with our package.
-pub(super) const LACKS_PDNS_LOG: &str = "lines of dns.log were passed over because pdns.log has what they say, but \
+pub(super) const LACKS_PDNS_LOG: &str = "lines of dns.log were skipped because pdns.log has their content, but \
      there is no pdns.log: name its folder as well, or give --no-pdns-log";
 
 /// Warning for an operator whose dns.log continues after the end of pdns.log.
@@ -386,7 +386,7 @@ impl LogReport {
         let lines = ["line", "lines"];
         part(tally.directives, lines, "of headers and footers");
         part(tally.other_records, lines, "about something else than DNS");
-        part(self.damage.oversized, lines, "longer than 1 MiB, passed over");
+        part(self.damage.oversized, lines, "longer than 1 MiB, skipped");
         part(self.damage.torn, lines, "cut off by NUL bytes, as a crash leaves them");
         for (filter, &count) in &tally.filtered {
             part(count, lines, &format!("left out: {filter}"));
