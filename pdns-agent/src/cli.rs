@@ -15,12 +15,14 @@ mod papers;
 mod parked;
 mod resolve;
 mod serve;
+mod show;
 mod tag;
 #[cfg(test)]
 mod tests;
 mod watch;
 
 pub use args::Args;
+pub use hint::explain_unknown_flag;
 pub use resolve::UsageError;
 
 use crate::config::serve::ServeConfigError;
@@ -28,8 +30,8 @@ use crate::config::{ConnectionError, DEFAULT_URL, FileError, exit, pdns_files};
 use crate::query;
 use crate::render::{Format, Look, counted, escape};
 use crate::store::{Options, Store, StoreError, is_another_of_root};
-use args::Command;
 use args::tag::TagCommand;
+use args::{Command, Rows};
 use std::io::{self, BufRead, Write};
 
 /// What the command line talks to.
@@ -42,6 +44,8 @@ pub struct Terminal<'t> {
     pub input: &'t mut dyn BufRead,
     /// Columns of the terminal that `out` is; `None` when it is none.
     pub width: Option<u16>,
+    /// Whether `err` is a terminal, so that a person reads it.
+    pub is_watched: bool,
     /// Looks up an environment variable.
     pub env: &'t dyn Fn(&str) -> Option<String>,
     /// Seconds since the epoch.
@@ -220,20 +224,22 @@ fn nothing(args: &Args, options: &Options, terminal: &mut Terminal<'_>) {
         // These have said it in their own words.
         (
             Some(
-                Command::New(args::New { list: None, .. })
-                | Command::Admin(_)
+                Command::Admin(_)
                 | Command::Serve(_)
                 | Command::Tag(TagCommand::Clear { .. } | TagCommand::Import { .. }),
             ),
             _,
         ) => return,
+        (Some(Command::New(asked)), _) if asked.list.is_none() => return,
         _ => None,
     };
     match meant {
         Some(command) => {
             terminal.say(format_args!("nothing found; did you mean `pdns {command}`?"));
         }
-        None if terminal.width.is_some() => terminal.say(format_args!("nothing found")),
+        None if terminal.width.is_some() || terminal.is_watched => {
+            terminal.say(format_args!("nothing found"));
+        }
         None => {}
     }
     if terminal.width.is_some() && options.url == DEFAULT_URL && is_another_of_root() {
@@ -262,107 +268,107 @@ fn open(options: &Options) -> Result<Store, CliError> {
 }
 
 fn command(args: &Args, options: &Options, terminal: &mut Terminal<'_>) -> Result<Found, CliError> {
-    let (rows, now) = (&args.rows, terminal.now);
+    let now = terminal.now;
+    if let (Some(_), Some(flag)) = (&args.command, args.rows.first_given()) {
+        return Err(UsageError::FlagBeforeCommand(flag).into());
+    }
     match &args.command {
-        None => answer::look_up(&args.subjects, rows, options, terminal),
-        Some(Command::Lookup { subjects }) => answer::look_up(subjects, rows, options, terminal),
+        None => answer::look_up(&args.subjects, &Rows::from(&args.rows), options, terminal),
+        Some(Command::Lookup { subjects, rows }) => {
+            answer::look_up(subjects, &Rows::from(rows), options, terminal)
+        }
+        Some(Command::Show(asked)) => show::show(asked, options, terminal),
         Some(Command::Find(find)) => {
-            rows.allow("find", &[FENCES, &["--sort"]].concat())?;
+            let rows = Rows::from(&find.rows);
             let query = rows.find(find, now)?;
-            answer::rows(&mut open(options)?.reader(), &query, rows, Format::Cof, terminal)
+            answer::rows(&mut open(options)?.reader(), &query, &rows, Format::Cof, terminal)
         }
         Some(Command::Subdomains(asked)) => {
-            rows.allow("subdomains", &[FENCES, &["--sort"]].concat())?;
+            let rows = Rows::from(&asked.rows);
             let (grouping, sort) = rows.subdomains(asked, now)?;
-            groups::subdomains(&grouping, sort, rows, options, terminal)
+            groups::subdomains(&grouping, sort, &rows, options, terminal)
         }
-        Some(Command::Top { by }) => {
-            rows.allow("top", FENCES)?;
-            if let Some(grouping) = rows.top_by(*by, now)? {
-                return groups::top(&grouping, rows, options, terminal);
-            }
-            if *by == args::By::Names {
-                return answer::top_names(rows, options, terminal);
-            }
-            let query = rows.top(now)?;
-            answer::rows(&mut open(options)?.reader(), &query, rows, Format::Cof, terminal)
+        Some(Command::Top(asked)) => top(asked, options, terminal),
+        Some(Command::Parked(asked)) => parked::parked(asked, options, terminal),
+        Some(Command::New(asked)) => new(asked, options, terminal),
+        Some(Command::Unanswered(asked)) => unanswered(asked, options, terminal),
+        Some(Command::Tag(command)) => tag::run(command, options, terminal),
+        Some(Command::Near(args)) => near::near(args, options, terminal),
+        Some(Command::Contrast(args)) => near::contrast(args, options, terminal),
+        Some(Command::Watch(args)) => watch::run(args, options, terminal),
+        Some(Command::Export(args)) => export::run(args, options, terminal),
+        Some(Command::Status { verbose, output }) => {
+            admin::status(*verbose, output.format(), options, terminal)
         }
-        Some(Command::Parked(asked)) => {
-            rows.allow("parked", &[FENCES, &["--sort"]].concat())?;
-            parked::parked(asked, rows, options, terminal)
-        }
-        Some(Command::New(asked)) => new(asked, rows, options, terminal),
-        Some(Command::Unanswered { outcome, by: args::ByName::Domains }) => {
-            rows.allow("unanswered --by domains", &[FENCES, &["--sort"]].concat())?;
-            let (grouping, sort) = rows.unanswered_domains(*outcome, now)?;
-            groups::unanswered(&grouping, sort, rows, options, terminal)
-        }
-        Some(Command::Unanswered { outcome, by: args::ByName::Names }) => {
-            rows.allow("unanswered", &[FENCES, &["--sort", "--negative"]].concat())?;
-            let query = rows.unanswered(*outcome, now)?;
-            // COF has no negative answers.
-            answer::rows(&mut open(options)?.reader(), &query, rows, Format::Json, terminal)
-        }
-        Some(Command::Tag(command)) => tag::run(command, rows, options, terminal),
-        Some(Command::Near(args)) => {
-            rows.allow("near", &["--limit", "--format"])?;
-            near::near(args, rows, options, terminal)
-        }
-        Some(Command::Contrast(args)) => {
-            rows.allow("contrast", &["--limit", "--format"])?;
-            near::contrast(args, rows, options, terminal)
-        }
-        Some(Command::Watch(args)) => {
-            rows.allow("watch", FENCES)?;
-            watch::run(args, rows, options, terminal)
-        }
-        Some(Command::Export(args)) => export::run(args, rows, options, terminal),
-        Some(Command::Status { verbose }) => {
-            rows.allow("status", &["--format"])?;
-            admin::status(*verbose, rows, options, terminal)
-        }
-        Some(Command::Serve(typed)) => serve::run(typed, rows, &args.connection, terminal),
-        Some(Command::Admin(admin)) => {
-            rows.allow("admin", &[])?;
-            admin::run(admin, options, terminal)
-        }
+        Some(Command::Serve(typed)) => serve::run(typed, &args.connection, terminal),
+        Some(Command::Admin(admin)) => admin::run(admin, options, terminal),
     }
 }
 
-/// What was new: names by what the store counts itself, everything else by reading all records.
-fn new(
-    asked: &args::New,
-    rows: &args::Rows,
+/// The rows or sums that come first.
+fn top(
+    asked: &args::Top,
     options: &Options,
     terminal: &mut Terminal<'_>,
 ) -> Result<Found, CliError> {
-    let now = terminal.now;
-    let Some(day) = &asked.list else {
-        rows.allow("new", &["--rrtype", "--tag", "--format"])?;
-        let since = moment("--since", &asked.since, now)?.start / query::DAY;
-        return groups::days(since, asked.by, rows, options, terminal);
-    };
-    rows.allow("new --list", &["--rrtype", "--tag", "--limit", "--format"])?;
-    let day = moment("--list", day, now)?.start / query::DAY;
-    if asked.by == args::ByName::Names && rows.rrtype.is_empty() && rows.tag.is_none() {
-        answer::new_names(day, rows, options, terminal)
-    } else {
-        groups::new_on(day, asked.by, rows, options, terminal)
+    let rows = Rows::from(&asked.rows);
+    if let Some((grouping, sort)) = rows.top_by(asked.by, terminal.now)? {
+        return groups::top(&grouping, sort, &rows, options, terminal);
     }
+    if asked.by == args::By::Names {
+        return answer::top_names(&rows, options, terminal);
+    }
+    let query = rows.top(terminal.now)?;
+    answer::rows(&mut open(options)?.reader(), &query, &rows, Format::Cof, terminal)
 }
 
-/// The flags of everything that asks for rows.
-const FENCES: &[&str] = &[
-    "--rrtype",
-    "--limit",
-    "--first-after",
-    "--first-before",
-    "--last-after",
-    "--last-before",
-    "--seen-in",
-    "--tag",
-    "--format",
-];
+/// Failed queries, one by one or by domain.
+fn unanswered(
+    asked: &args::Unanswered,
+    options: &Options,
+    terminal: &mut Terminal<'_>,
+) -> Result<Found, CliError> {
+    let (rows, now) = (Rows::from(&asked.rows), terminal.now);
+    let outcome = asked.outcome.unwrap_or_default();
+    let found = match asked.by {
+        args::ByName::Domains => {
+            let (grouping, sort) = rows.unanswered_domains(outcome, now)?;
+            groups::unanswered(&grouping, sort, &rows, options, terminal)?
+        }
+        args::ByName::Names => {
+            let query = rows.unanswered(outcome, now)?;
+            let mut opened = open(options)?;
+            // COF has no negative answers.
+            answer::rows(&mut opened.reader(), &query, &rows, Format::Json, terminal)?
+        }
+    };
+    if asked.outcome.is_none() && (terminal.width.is_some() || terminal.is_watched) {
+        terminal.say(format_args!(
+            "these are queries without any response; see --outcome nxdomain, nodata, servfail or any for others"
+        ));
+    }
+    Ok(found)
+}
+
+/// New names: from the store's own lists if no row is left out, from all records otherwise.
+fn new(
+    asked: &args::New,
+    options: &Options,
+    terminal: &mut Terminal<'_>,
+) -> Result<Found, CliError> {
+    let (rows, now) = (Rows::from(&asked.rows), terminal.now);
+    let Some(day) = &asked.list else {
+        let since = moment("--since", &asked.since, now)?.start / query::DAY;
+        return groups::days(since, asked.by, &rows, options, terminal);
+    };
+    let day = moment("--list", day, now)?.start / query::DAY;
+    let in_order = matches!(rows.sort, None | Some(args::SortArg::Name));
+    if asked.by == args::ByName::Names && rows.fences.is_open() && in_order {
+        answer::new_names(day, &rows, options, terminal)
+    } else {
+        groups::new_on(day, asked.by, &rows, options, terminal)
+    }
+}
 
 fn moment(flag: &'static str, text: &str, now: u32) -> Result<query::Moment, UsageError> {
     query::Moment::parse(text, now).map_err(|cause| UsageError::When { flag, cause })

@@ -24,6 +24,7 @@ mod order;
 mod page;
 mod parked;
 mod pattern;
+mod profile;
 #[cfg(test)]
 pub(crate) mod rows;
 mod stats;
@@ -47,16 +48,21 @@ pub use follow::{MAX_FOLLOWED, MAX_STEPS, Trail, follow};
 pub use groups::{
     By, Group, GroupKey, GroupSort, Grouping, MAX_GROUPS, Totals, days, groups, groups_in,
 };
-pub use listed::{Listed, Listing, MAX_BELOW, MAX_FOUND, Wanted, listed};
+pub use listed::{Exception, Listed, Listing, MAX_BELOW, MAX_FOUND, Wanted, listed};
 pub use near::{MAX_ON_ADDRESS, Near, OnAddress, near, on_address};
 pub use order::{Each, MAX_SORTED, Passes, Sort};
 pub use page::{Cursor, MAX_PAGE, Pager, Rows};
 pub use parked::{List, ListError, WHYS, Why, parked};
 pub use pattern::{Pattern, PatternError};
+pub use profile::{
+    Depth, NearestThreat, Neighbourhood, NewName, Profile, ProfileQuery, Section, SectionReading,
+    Sections, TagChanges, own_subjects, own_tag_subject, prefix_around, profile, read_section,
+    wider,
+};
 pub use subject::{
     Certainty, MAX_LISTED, Purpose, Reading, Readings, Scope, Subject, SubjectError,
-    TagSubjectError, TaggedParts, net_of, parts, printed, printed_name, read_list, tag_subject,
-    tag_subject_for, tag_subjects, typed_name, typed_tag,
+    TagSubjectError, TaggedParts, is_comment, net_of, parts, printed, printed_name, read_list,
+    tag_subject, tag_subject_for, tag_subjects, typed_name, typed_tag,
 };
 pub use tags::{End, RowTags, TagFilter, TagSet, UnknownTagFilter, is_overridden};
 pub use text::{Text, Word, WordError};
@@ -65,7 +71,7 @@ pub use walk::{EachNames, Walk, walk};
 pub use watch::{Polled, Watch};
 pub use when::{DAY, Moment, WhenError};
 
-use crate::name::{Name, NameBuf};
+use crate::name::NameBuf;
 use crate::store::{Kind, Reader, StoreError};
 use order::{Smallest, Sorter};
 use std::borrow::Cow;
@@ -97,8 +103,13 @@ pub enum What {
     },
     /// Records with an address in a range, as [`Subject::Addresses`].
     Addresses(std::net::IpAddr, std::net::IpAddr),
-    /// Records of all names with this text.
-    Names(Text),
+    /// Records of all names with this text, and (if `negative`) their negative answers.
+    Names {
+        /// The text.
+        text: Text,
+        /// Whether negative answers are wanted.
+        negative: bool,
+    },
     /// Every record.
     Records,
     /// Every negative answer.
@@ -139,9 +150,11 @@ impl What {
     pub fn of(subject: Subject, negative: bool) -> Self {
         match subject {
             Subject::Name(name) => Self::Name { name, negative },
-            Subject::Below(apex) => Self::Names(Text { below: Some(apex), ..Text::default() }),
+            Subject::Below(apex) => {
+                Self::Names { text: Text { below: Some(apex), ..Text::default() }, negative }
+            }
             Subject::AtOrBelow(apex) => {
-                Self::Names(Text { at_or_below: Some(apex), ..Text::default() })
+                Self::Names { text: Text { at_or_below: Some(apex), ..Text::default() }, negative }
             }
             Subject::Addresses(from, to) => Self::Addresses(from, to),
         }
@@ -168,40 +181,42 @@ pub fn run_in(
 ) -> Result<Page, StoreError> {
     let query = &*query.informed(store)?;
     match &query.what {
-        What::Name { name, negative } => look_up(store, query, name.as_name(), *negative, each),
-        What::Addresses(from, to) => {
-            let mut answer = Answer::new(query, each);
-            answer.section(|most, take| on_addresses(store, *from, *to, most, take))?;
-            Ok(answer.page)
+        What::Name { name, negative } => {
+            let sections = Sections::name(store, name, *negative)?;
+            look_up(store, query, &sections, *negative, each)
         }
-        What::Names(text) => names::run(store, query, text, passes, each),
+        What::Addresses(from, to) => {
+            look_up(store, query, &Sections::Addresses(*from, *to), false, each)
+        }
+        What::Names { text, negative } => {
+            let both = [Kind::Record, Kind::Negative];
+            let kinds = if *negative { &both[..] } else { &both[..1] };
+            names::run(store, query, text, kinds, passes, each)
+        }
         What::Records if query.sort == Some(Sort::Name) => {
-            names::run(store, query, &Text::default(), passes, each)
+            names::run(store, query, &Text::default(), &[Kind::Record], passes, each)
+        }
+        What::Negatives if query.sort == Some(Sort::Name) => {
+            names::run(store, query, &Text::default(), &[Kind::Negative], passes, each)
         }
         What::Records => stats::run(store, query, Kind::Record, passes, each),
         What::Negatives => stats::run(store, query, Kind::Negative, passes, each),
     }
 }
 
-/// What is known of one name.
+/// The sections of one name or of addresses, in their order.
 fn look_up(
     store: &mut Reader<'_>,
     query: &Query,
-    name: Name<'_>,
+    sections: &Sections,
     negative: bool,
     each: &mut Each<'_>,
 ) -> Result<Page, StoreError> {
     let mut answer = Answer::new(query, each);
-    let about = store.lookup_name(name, negative)?;
-    answer.section(|_, take| store.own_records(&about, take))?;
-    answer.section(|most, take| {
-        store.records_targeting(&about, most, &mut |row| {
-            // A record that points at its own owner was in the section before.
-            if row.rrname.as_name() == name { ControlFlow::Continue(()) } else { take(row) }
-        })
-    })?;
-    if negative {
-        answer.section(|_, take| store.own_negatives(&about, take))?;
+    for section in Section::ALL {
+        if section != Section::Negatives || negative {
+            answer.section(|most, take| sections.rows(store, section, most, take))?;
+        }
     }
     Ok(answer.page)
 }

@@ -13,11 +13,14 @@ mod json;
 mod judged;
 mod plain;
 mod plural;
+mod profile;
 mod status;
 mod table;
 
 pub(crate) use csv::safe as safe_cell;
 pub use plural::{counted, noun};
+pub use profile::profile;
+pub(crate) use profile::words;
 pub use status::status;
 
 use crate::query::{Group, Limits, NameSum, Near, Neighbour, OnAddress, TagSet};
@@ -110,6 +113,8 @@ pub struct Look {
     pub sensors: Vec<String>,
     /// The tags that are shown beside names and addresses.
     pub tags: Arc<TagSet>,
+    /// Whether tables of records leave out the owner names, since all have the same.
+    pub hides_owner: bool,
     /// The URI of the server that answers, which COF has as `origin`; `None` where no server does.
     pub origin: Option<String>,
 }

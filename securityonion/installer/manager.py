@@ -24,7 +24,7 @@ ANALYSTS = "pdns"
 JOIN = "/etc/pdns/sensor.join"
 LISTS = ("ip-descriptions", "zeek-intel", "suricata-dataset")
 
-# What each user may do, as README.md of the project has it: `sensor` writes what was seen; `analyst` and
+# What each user may do, as pdns-agent/docs/operate.md of the project has it: `sensor` writes what was seen; `analyst` and
 # `pdns`, the server, read and tag. Only the sensors may load functions, since agents call those with their own rights.
 SENSOR_RIGHTS = (
     "~pd:* -@all +getrange +hget +hgetall +hmget +hlen +hvals +exists +scard +hset +hdel +hincrby +setrange +sadd "
@@ -153,7 +153,7 @@ appendfsync everysec
 save ""
 maxmemory {options.memory}
 maxmemory-policy noeviction
-# The smallest store: see README.md of pdns.
+# The smallest store: see pdns-agent/docs/operate.md of the project.
 hash-max-listpack-value 4096
 set-max-intset-entries 8192
 loglevel notice

@@ -199,7 +199,7 @@ fn documents(stage: &Stage, version: &str) -> anyhow::Result<()> {
     stage.file("README.Debian", "usr/share/doc/pdns/README.Debian", 0o644)?;
     let date = said(Command::new("git").args(["log", "-1", "--format=%cD"]).current_dir(root()))?;
     let changelog = format!(
-        "pdns ({version}) stable; urgency=medium\n\n  * Version {version}; git log tells what is new.\n\n -- \
+        "pdns ({version}) stable; urgency=medium\n\n  * Version {version}: see CHANGELOG.md of the project.\n\n -- \
          {MAINTAINER}  {date}\n"
     );
     // There is no Debian revision, so the changelog is the program's own.

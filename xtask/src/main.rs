@@ -29,7 +29,7 @@ enum Task {
     Test,
     /// Test, formatting, lints, documentation, tidiness, a minute of fuzzing for each target
     Ci,
-    /// Check rules that no other tool checks: module docs, file sizes, the top level, README commands
+    /// Check rules that no other tool checks: module docs, file sizes, the top level, commands and links in documents
     Tidy,
     /// Measure imports of logs and packets into Redis, compared with its limits and other programs
     Bench(bench::Args),

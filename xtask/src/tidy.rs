@@ -1,8 +1,10 @@
 //! `cargo xtask tidy`: rules that no other tool checks.
 
-use crate::shell::{cargo, root, run, target};
+mod documents;
+
+use crate::shell::{cargo, root, run};
 use anyhow::{Context as _, bail};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -57,7 +59,7 @@ const OPENINGS: &[&str] =
 /// Checks every file known to git; the error lists all violations.
 pub(crate) fn tidy() -> anyhow::Result<()> {
     let root = root();
-    let mut wrong = Vec::new();
+    let (mut wrong, mut documents) = (Vec::new(), BTreeMap::new());
     let files = files(&root)?;
     for file in &files {
         let top = file.split('/').next().unwrap_or("");
@@ -71,13 +73,15 @@ pub(crate) fn tidy() -> anyhow::Result<()> {
             if is_documented(file) {
                 check_docs(file, &text, &mut wrong);
             }
+            if Path::new(file).extension().is_some_and(|end| end == "md") {
+                documents.insert(file.clone(), text);
+            }
         }
     }
-    let readme = fs::read_to_string(root.join("README.md")).context("cannot read README.md")?;
     run(&mut cargo(&["build", "--quiet", "--workspace", "--bins"]))?;
-    check_readme(&readme, &mut wrong)?;
+    documents::check(&documents, &files, &mut wrong)?;
     if wrong.is_empty() {
-        eprintln!("tidy: checked {} files", files.len());
+        eprintln!("tidy: {} files checked", files.len());
         return Ok(());
     }
     for line in &wrong {
@@ -151,73 +155,6 @@ fn check_docs(file: &str, text: &str, wrong: &mut Vec<String>) {
         before = mark;
     }
 }
-
-/// Checks that every command of ours in the README's shell blocks exists, and each of its options, according
-/// to the help of the programs.
-fn check_readme(readme: &str, wrong: &mut Vec<String>) -> anyhow::Result<()> {
-    let programs = target()?.join("debug");
-    for command in commands(readme) {
-        let mut words = command.split_whitespace().skip_while(|word| {
-            *word == "sudo" || word.split_once('=').is_some_and(|(name, _)| is_variable(name))
-        });
-        let (program, path) = match words.next() {
-            Some("cargo") if words.next() == Some("xtask") => {
-                ("cargo xtask", programs.join("xtask"))
-            }
-            Some(name @ ("pdns" | "pdns-agent")) => (name, programs.join(name)),
-            _ => continue,
-        };
-        let arguments: Vec<&str> = words.collect();
-        let is_verb = |word: &&&str| word.bytes().all(|octet| octet.is_ascii_lowercase());
-        let verbs: Vec<&str> = arguments.iter().take_while(is_verb).copied().collect();
-        let help = Command::new(&path)
-            .args(&verbs)
-            .arg("--help")
-            .output()
-            .with_context(|| format!("cannot run {}", path.display()))?;
-        let help = String::from_utf8_lossy(&help.stdout);
-        // The last of the words may be arguments: `pdns tag set threat`.
-        let exists = (verbs.len().min(1)..=verbs.len()).any(|count| {
-            let usage = [&[program], verbs.get(..count).unwrap_or_default()].concat().join(" ");
-            help.contains(&format!("Usage: {usage}"))
-        });
-        if !exists {
-            wrong.push(format!("README.md: there is no such command: {command}"));
-            continue;
-        }
-        for argument in arguments.iter().filter(|argument| argument.starts_with("--")) {
-            let option = argument.split('=').next().unwrap_or("");
-            if !help
-                .split(|char: char| !char.is_ascii_alphanumeric() && char != '-')
-                .any(|word| word == option)
-            {
-                wrong.push(format!("README.md: there is no {option} in: {command}"));
-            }
-        }
-    }
-    Ok(())
-}
-
-/// The lines of `sh` blocks, without prompt, comment and pipe.
-fn commands(markdown: &str) -> Vec<&str> {
-    let (mut commands, mut inside) = (Vec::new(), false);
-    for line in markdown.lines() {
-        if line.starts_with("```") {
-            inside = !inside && line == "```sh";
-            continue;
-        }
-        let line = line.split(" #").next().unwrap_or("").split(" | ").next().unwrap_or("").trim();
-        if inside && !line.is_empty() && !line.starts_with('#') {
-            commands.push(line);
-        }
-    }
-    commands
-}
-
-fn is_variable(name: &str) -> bool {
-    !name.is_empty() && name.bytes().all(|octet| octet.is_ascii_uppercase() || octet == b'_')
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -260,11 +197,5 @@ mod tests {
         {
             assert!(!is_documented(file), "{file}");
         }
-    }
-
-    #[test]
-    fn finds_commands_in_shell_blocks_alone() {
-        let text = "pdns none\n```sh\n# talk\npdns top --limit 3 | head # more\n\nsudo x\n```\n```toml\na = 1\n```\n";
-        assert_eq!(commands(text), ["pdns top --limit 3", "sudo x"]);
     }
 }

@@ -14,7 +14,7 @@ use std::process::ExitCode;
 use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
-    let args: Args = match usage::parse() {
+    let args: Args = match usage::parse(&|_| None) {
         Ok(args) => args,
         Err(refusal) => return ExitCode::from(refusal.print("pdns-agent")),
     };

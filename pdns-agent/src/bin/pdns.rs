@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 fn main() -> ExitCode {
-    let args: Args = match usage::parse() {
+    let args: Args = match usage::parse(&cli::explain_unknown_flag) {
         Ok(args) => args,
         Err(refusal) => return ExitCode::from(refusal.print("pdns")),
     };
@@ -21,6 +21,7 @@ fn main() -> ExitCode {
         input: &mut io::stdin().lock(),
         // A terminal that does not tell its width gets the width of a punched card.
         width: width.map(|size| size.map_or(80, |(width, _)| width.0)),
+        is_watched: io::stderr().is_terminal(),
         env: &|name| std::env::var(name).ok(),
         now: u32::try_from(since_1970.as_secs()).unwrap_or(u32::MAX),
     };

@@ -1,6 +1,6 @@
 //! Commands about the store itself: its state, its health, its end.
 
-use super::args::{Admin, Rows};
+use super::args::Admin;
 use super::{CliError, Found, Terminal, cannot, open, papers};
 use crate::render::{self, Format};
 use crate::source::Log;
@@ -10,7 +10,7 @@ use std::path::Path;
 /// Shows the state of the store.
 pub(super) fn status(
     verbose: bool,
-    rows: &Rows,
+    format: Option<Format>,
     options: &Options,
     terminal: &mut Terminal<'_>,
 ) -> Result<Found, CliError> {
@@ -27,7 +27,7 @@ pub(super) fn status(
         let password = if options.password.is_some() { "given" } else { "none" };
         facts.push(("password", password.to_owned()));
     }
-    let format = terminal.format(rows.format(), Format::Json);
+    let format = terminal.format(format, Format::Json);
     let look = terminal.look(Vec::new());
     render::status(&summary, &facts, verbose, format, &look, terminal.out)
         .map_err(CliError::Output)?;

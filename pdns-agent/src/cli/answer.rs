@@ -9,6 +9,7 @@ use crate::query::{
     Page, Query, Reading, TagSet, Trail,
 };
 use crate::render::{Format, Item, Look, Mark, Renderer, escape};
+use crate::source::is_utf16;
 use crate::store::{Kind, NameTotal, Options, Reader};
 use std::error::Error as _;
 use std::io::{self, BufRead, Read as _};
@@ -26,6 +27,7 @@ pub(super) struct Answer<'a, 't> {
     items: u64,
     /// True if a look-up found negative answers only, which are not shown unless they are asked for.
     has_hidden: bool,
+    look: Look,
     /// The tags of the store.
     tags: Arc<TagSet>,
     /// What is to be said below the answer.
@@ -42,9 +44,10 @@ impl<'a, 't> Answer<'a, 't> {
         let sensors = store.sensors().map_err(cannot("read the names of the sensors"))?;
         let tags = Arc::new(TagSet::load(store).map_err(cannot("read the tags"))?);
         let look = Look { tags: Arc::clone(&tags), ..terminal.look(sensors) };
-        let renderer = terminal.format(asked, elsewhere).renderer(look);
+        let renderer = terminal.format(asked, elsewhere).renderer(look.clone());
         Ok(Self {
             renderer,
+            look,
             terminal,
             failed: None,
             items: 0,
@@ -141,6 +144,11 @@ impl<'a, 't> Answer<'a, 't> {
                 "{about}more than {MAX_SORTED} rows, so they are not sorted; --limit N sorts"
             ));
         }
+    }
+
+    /// The look of the answer.
+    pub(super) fn look(&self) -> &Look {
+        &self.look
     }
 
     /// How many items there were.
@@ -320,12 +328,16 @@ fn batch(
     let mut answer = Answer::new(&mut store, rows.format(), Format::Cof, terminal)?;
     let (mut number, mut passed_over) = (0_u64, 0_u64);
     while let Some(line) = next_line(answer.terminal.input).map_err(CliError::Input)? {
+        if number == 0 && is_utf16(&line) {
+            return Err(CliError::Input(utf16()));
+        }
         number += 1;
         let line = String::from_utf8_lossy(&line);
-        if line.trim().is_empty() {
+        let text = without_comment(&line);
+        if text.is_empty() {
             continue;
         }
-        match LookUp::all_of(line.trim(), rows, negative, now) {
+        match LookUp::all_of(text, rows, negative, now) {
             Ok(asked) => {
                 for look_up in asked {
                     look_up.answer(&mut store, rows.follow, true, &mut answer)?;
@@ -354,6 +366,21 @@ fn why(error: &UsageError) -> String {
         next = cause.source();
     }
     causes.join(": ")
+}
+
+/// A line of a list without a comment; empty if it has nothing else. A semicolon separates subjects here.
+fn without_comment(line: &str) -> &str {
+    let line = line.trim_start_matches('\u{feff}').trim();
+    if query::is_comment(line) {
+        return "";
+    }
+    line.split(" #").next().unwrap_or_default().trim_end()
+}
+
+/// The error of a list in UTF-16.
+pub(super) fn utf16() -> io::Error {
+    let text = "it is encoded in UTF-16; convert it with `iconv -f UTF-16 -t UTF-8`";
+    io::Error::new(io::ErrorKind::InvalidData, text)
 }
 
 /// The next line; `None` at the end. Of a line that is too long the rest is skipped.

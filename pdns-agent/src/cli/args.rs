@@ -3,19 +3,20 @@
 mod examples;
 pub(super) mod export;
 mod groups;
+pub(super) mod rows;
 pub(super) mod tag;
 
-pub(super) use groups::{By, ByBelow, ByName, New, Parked, Subdomains};
+pub(super) use groups::{By, ByBelow, ByName, New, Parked, Subdomains, Top, Unanswered};
+pub(super) use rows::{Rows, SortArg};
 
 use crate::config::Connection;
 use crate::config::serve::Serve;
 use crate::observation::Outcome;
-use crate::query::TagFilter;
-use crate::render::FORMATS;
-use crate::rr::RrType;
-use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use crate::render::Format;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Parser, Subcommand, ValueEnum};
-use export::{Export, FormatArg};
+use export::Export;
+use rows::{LookUpArgs, OutputArgs, RowArgs};
 use std::path::PathBuf;
 use tag::{ContrastArgs, NearArgs, TagCommand, WatchArgs};
 
@@ -97,9 +98,9 @@ pub struct Args {
     #[arg(value_name = "SUBJECT")]
     pub subjects: Vec<String>,
 
-    /// Which rows, and how they are shown.
+    /// Flags of a look-up.
     #[command(flatten)]
-    pub rows: Rows,
+    pub rows: LookUpArgs,
 
     /// Where the store is.
     #[command(flatten)]
@@ -115,36 +116,31 @@ pub enum Command {
         /// Subjects as of pdns itself, answered one after the other; - reads them from standard input
         #[arg(value_name = "SUBJECT", required = true)]
         subjects: Vec<String>,
+        /// Flags of a look-up.
+        #[command(flatten)]
+        rows: LookUpArgs,
     },
+    /// All that is known about a subject: records, negative answers, neighbours, tags
+    #[command(after_long_help = examples::SHOW)]
+    Show(Show),
     /// Find records by text in their names, or by TTL; without either, every record
     #[command(after_long_help = FIND)]
-    Find(Find),
+    Find(Box<Find>),
     /// How many names lie below a domain, by the next label or by depth
     #[command(after_long_help = SUBDOMAINS)]
-    Subdomains(Subdomains),
+    Subdomains(Box<Subdomains>),
     /// The records, names, domains, addresses or types that were counted most
     #[command(after_long_help = examples::TOP)]
-    Top {
-        /// Group by; every grouping except records scans the whole store
-        #[arg(long, value_enum, default_value = "records")]
-        by: By,
-    },
+    Top(Box<Top>),
     /// Names that resolve to local or parking addresses
     #[command(after_long_help = PARKED)]
-    Parked(Parked),
+    Parked(Box<Parked>),
     /// How many names or domains were new on each day, or which
     #[command(after_long_help = examples::NEW)]
-    New(New),
+    New(Box<New>),
     /// Failed queries, most frequent first
     #[command(after_long_help = examples::UNANSWERED)]
-    Unanswered {
-        /// How they ended: unanswered, nodata, an RCODE such as nxdomain or servfail, or any
-        #[arg(long, value_name = "OUTCOME", default_value = "unanswered", value_parser = outcome)]
-        outcome: OutcomeArg,
-        /// Each question on its own, or all of a registrable domain together
-        #[arg(long, value_enum, default_value = "names")]
-        by: ByName,
-    },
+    Unanswered(Box<Unanswered>),
     /// Tag names and addresses as threat, interest or trust
     #[command(subcommand)]
     Tag(TagCommand),
@@ -156,16 +152,19 @@ pub enum Command {
     Contrast(ContrastArgs),
     /// Show what is new, as it is first seen
     #[command(after_long_help = examples::WATCH)]
-    Watch(WatchArgs),
+    Watch(Box<WatchArgs>),
     /// Write lists for Zeek, Suricata and Security Onion
     #[command(after_long_help = export::EXPORT)]
-    Export(Export),
+    Export(Box<Export>),
     /// The state of the store and of the logs that feed it
     #[command(after_long_help = examples::STATUS)]
     Status {
         /// Also version, store, and what was counted on each log: all that a bug report needs
         #[arg(long, short)]
         verbose: bool,
+        /// How it is written.
+        #[command(flatten)]
+        output: OutputArgs,
     },
     /// Answer over HTTP: CIRCL's COF and DNSDB's API
     #[command(
@@ -175,6 +174,24 @@ pub enum Command {
     /// Maintain the store
     #[command(subcommand)]
     Admin(Admin),
+}
+
+/// `pdns show`.
+#[derive(Debug, clap::Args)]
+pub struct Show {
+    /// A name, '*.NAME', .NAME, address or prefix
+    #[arg(value_name = "SUBJECT")]
+    pub subject: String,
+    /// How to write the profile [default: table on a terminal, json elsewhere]
+    #[arg(long, short = 'f', value_name = "FORMAT", value_parser = profile_formats())]
+    pub format: Option<Format>,
+    /// Stop reading after this time, and say so
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..=86_400))]
+    pub seconds: Option<u32>,
+}
+
+fn profile_formats() -> impl TypedValueParser<Value = Format> {
+    PossibleValuesParser::new(["table", "json"]).try_map(|name| name.parse::<Format>())
 }
 
 /// Commands that look after the store.
@@ -277,21 +294,9 @@ pub struct Find {
     /// The largest TTL seen is at most this
     #[arg(long, value_name = "SECONDS", allow_negative_numbers = true, value_parser = seconds)]
     pub ttl_max: Option<u32>,
-}
-
-/// What an answer is sorted by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum SortArg {
-    /// Most counted first
-    Count,
-    /// Latest first sighting first
-    First,
-    /// Latest last sighting first
-    Last,
-    /// By name
-    Name,
-    /// Lowest TTL first
-    Ttl,
+    /// Which rows, and how they are written.
+    #[command(flatten)]
+    pub rows: RowArgs,
 }
 
 /// An outcome, or `any`.
@@ -303,93 +308,17 @@ pub enum OutcomeArg {
     Only(Outcome),
 }
 
-/// Options that all commands share; a command refuses those that mean nothing to it.
-#[derive(Debug, Default, clap::Args)]
-pub struct Rows {
-    /// Only records of these types
-    #[arg(
-        long,
-        short = 't',
-        value_name = "TYPE",
-        value_delimiter = ',',
-        global = true,
-        help_heading = "Rows"
-    )]
-    pub rrtype: Vec<RrType>,
-
-    /// The most rows to show; 0 for all [default: 1000, of rankings 20]
-    #[arg(long, short = 'l', value_name = "N", global = true, allow_negative_numbers = true, value_parser = rows, help_heading = "Rows")]
-    pub limit: Option<usize>,
-
-    /// The order of rows
-    ///
-    /// Ties go by name, type and RDATA. The default is by count for top and unanswered, by name for
-    /// searches, and the latest seen first for everything else. With --limit 0 an answer of more than
-    /// 200000 rows comes unsorted. Of a look-up with more than 1000 rows only the first are read, unless an order is
-    /// asked for.
-    #[arg(long, short = 's', value_name = "ORDER", global = true, help_heading = "Rows")]
-    pub sort: Option<SortArg>,
-
-    /// First seen at this time or later
-    #[arg(long, value_name = "TIME", global = true, hide_short_help = true, help_heading = "Rows")]
-    pub first_after: Option<String>,
-
-    /// First seen before this time
-    #[arg(long, value_name = "TIME", global = true, hide_short_help = true, help_heading = "Rows")]
-    pub first_before: Option<String>,
-
-    /// Last seen at this time or later
-    #[arg(long, value_name = "TIME", global = true, hide_short_help = true, help_heading = "Rows")]
-    pub last_after: Option<String>,
-
-    /// Last seen before this time
-    #[arg(long, value_name = "TIME", global = true, hide_short_help = true, help_heading = "Rows")]
-    pub last_before: Option<String>,
-
-    /// Seen in a span of time: 7d, a date, or FROM..TO; more fences with --help
-    ///
-    /// A row passes when the time from its first to its last sighting overlaps the span.
-    #[arg(long, value_name = "SPAN", global = true, help_heading = "Rows")]
-    pub seen_in: Option<String>,
-
-    /// Only rows tagged so on either end: threat, interest, trust, any or none
-    #[arg(long, value_name = "KIND", global = true, value_parser = tag_filter(), hide_possible_values = true, help_heading = "Rows")]
-    pub tag: Option<TagFilter>,
-
-    /// Negative answers too, also where the output is no table
-    #[arg(long, global = true, hide_short_help = true, help_heading = "Rows")]
-    pub negative: bool,
-
-    /// Follow CNAMEs: from a name to its addresses, and back from what leads to it
-    #[arg(long, global = true, help_heading = "Rows")]
-    pub follow: bool,
-
-    /// How to write the answer
-    ///
-    /// The default is a table on a terminal, and cof elsewhere.
-    #[arg(long, short = 'f', value_name = "FORMAT", global = true, value_parser = formats(), help_heading = "Rows")]
-    pub format: Option<FormatArg>,
-}
-
-fn formats() -> impl TypedValueParser<Value = FormatArg> {
-    let values = FORMATS.iter().map(|info| PossibleValue::new(info.name).help(info.help));
-    PossibleValuesParser::new(values).try_map(|name| name.parse().map(FormatArg::Answer))
-}
-
-fn tag_filter() -> impl TypedValueParser<Value = TagFilter> {
-    PossibleValuesParser::new(["threat", "interest", "trust", "any", "none"])
-        .try_map(|name| name.parse::<TagFilter>())
-}
-
-fn rows(text: &str) -> Result<usize, &'static str> {
-    text.parse().map_err(|_| "give a number of rows, or 0 for all")
+impl Default for OutcomeArg {
+    fn default() -> Self {
+        Self::Only(Outcome::UNANSWERED)
+    }
 }
 
 fn seconds(text: &str) -> Result<u32, &'static str> {
     text.parse().map_err(|_| "give a number of seconds")
 }
 
-fn outcome(text: &str) -> Result<OutcomeArg, crate::observation::UnknownOutcome> {
+pub(super) fn outcome(text: &str) -> Result<OutcomeArg, crate::observation::UnknownOutcome> {
     if text.eq_ignore_ascii_case("any") {
         return Ok(OutcomeArg::Any);
     }

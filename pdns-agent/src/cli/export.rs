@@ -1,13 +1,14 @@
 //! `pdns export`: lists of tagged subjects, and names beside addresses, for other programs.
 
-use super::args::Rows;
 use super::args::export::{Export, FormatArg};
 use super::resolve::UsageError;
-use super::{CliError, FENCES, Found, Terminal, cannot, open};
+use super::{CliError, Found, Terminal, cannot, open};
 use crate::atomic_file::AtomicFile;
 use crate::exchange::{List, Writer};
-use crate::query::{self, Filter, Listing, MAX_BELOW, MAX_DESCRIBED, TagFilter, TagSet, Wanted};
-use crate::render::Format;
+use crate::query::{
+    self, Exception, Filter, Listing, MAX_BELOW, MAX_DESCRIBED, TagFilter, TagSet, Wanted,
+};
+use crate::render::counted;
 use crate::store::{Options, Reader};
 use crate::tag::TagKind;
 use std::io::{self, Write};
@@ -35,11 +36,10 @@ struct Written {
 /// Writes a list.
 pub(super) fn run(
     args: &Export,
-    rows: &Rows,
     options: &Options,
     terminal: &mut Terminal<'_>,
 ) -> Result<Found, CliError> {
-    let asked = asked(args, rows, terminal.now)?;
+    let asked = asked(args, terminal.now)?;
     let mut writer = Writer::new(asked.list, args.page.clone());
     let mut opened = open(options)?;
     let mut store = opened.reader();
@@ -69,12 +69,9 @@ pub(super) fn run(
 }
 
 /// What was typed, as it is meant.
-fn asked(args: &Export, rows: &Rows, now: u32) -> Result<Asked, UsageError> {
+fn asked(args: &Export, now: u32) -> Result<Asked, UsageError> {
     let list = match args.format {
         Some(FormatArg::List(list)) => list,
-        // Typed before the command.
-        Some(FormatArg::Answer(Format::Csv)) => List::Csv,
-        Some(FormatArg::Answer(Format::Plain)) => List::Plain,
         Some(FormatArg::Answer(_)) | None => return Err(UsageError::NoList),
     };
     let command = list.info().command;
@@ -86,13 +83,14 @@ fn asked(args: &Export, rows: &Rows, now: u32) -> Result<Asked, UsageError> {
             TagFilter::None => return Err(UsageError::NoKind),
         }
     }
-    let mut allowed = vec!["--tag", "--limit", "--format"];
-    if list == List::IpDescriptions {
-        allowed.extend(FENCES.iter().filter(|flag| **flag != "--rrtype"));
-    } else if kinds.is_empty() {
-        return Err(UsageError::NoKind);
+    if list != List::IpDescriptions {
+        if let Some(flag) = args.times.first_given() {
+            return Err(UsageError::Flag { command, flag });
+        }
+        if kinds.is_empty() {
+            return Err(UsageError::NoKind);
+        }
     }
-    rows.allow(command, &allowed)?;
     if args.page.is_some() && list != List::ZeekIntel {
         return Err(UsageError::Flag { command, flag: "--url" });
     }
@@ -100,7 +98,7 @@ fn asked(args: &Export, rows: &Rows, now: u32) -> Result<Asked, UsageError> {
     if list == List::IpDescriptions && !(1..=MAX_DESCRIBED).contains(&limit) {
         return Err(UsageError::Descriptions);
     }
-    let filter = Filter { tag: None, ..rows.filter(now)? };
+    let filter = Filter { fence: args.times.fence(now)?, ..Filter::default() };
     Ok(Asked { list, kinds, limit, filter })
 }
 
@@ -145,6 +143,16 @@ fn notes(listing: &Listing) -> Vec<String> {
         notes.push(format!(
             "cut off after {} lines; --limit N or --limit 0 lists more",
             listing.shown
+        ));
+    }
+    if let Some((subjects, one)) = &listing.exceptions {
+        let Exception { listed, within, kind } = one;
+        let more = match subjects - 1 {
+            0 => String::new(),
+            more => format!("; {} likewise", counted(more, "other subject", "other subjects")),
+        };
+        notes.push(format!(
+            "{listed} is listed whole, although {within} within it is tagged {kind}{more}"
         ));
     }
     if let Some((domains, one)) = &listing.too_many {

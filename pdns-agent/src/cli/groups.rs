@@ -7,6 +7,11 @@ use super::{CliError, Found, Terminal, cannot, open};
 use crate::query::{self, By, DAY, GroupSort, Grouping, Moment, Totals};
 use crate::render::{Format, Item, escape};
 use crate::store::{Options, Reader};
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+
+/// The most days in a row without new names that a table has a line for each of.
+const LONGEST_GAP: u32 = 31;
 
 /// What a group is by, as every format has it.
 fn word(by: &By) -> &'static str {
@@ -76,12 +81,13 @@ fn said(apex: &str, totals: &Totals) -> String {
 /// Domains, addresses or types that were counted most.
 pub(super) fn top(
     grouping: &Grouping,
+    sort: GroupSort,
     rows: &Rows,
     options: &Options,
     terminal: &mut Terminal<'_>,
 ) -> Result<Found, CliError> {
     let limit = rows.limit.unwrap_or(TOP_LIMIT);
-    simple(grouping, GroupSort::Count, limit, rows, options, terminal)
+    simple(grouping, sort, limit, rows, options, terminal)
 }
 
 /// Domains with failed questions.
@@ -104,10 +110,10 @@ pub(super) fn new_on(
     options: &Options,
     terminal: &mut Terminal<'_>,
 ) -> Result<Found, CliError> {
-    let mut grouping = rows.new_by(by, terminal.now)?;
+    let (mut grouping, sort) = rows.new_by(by, terminal.now)?;
     grouping.first_on = Some(day);
     let limit = rows.limit.unwrap_or(LIMIT);
-    simple(&grouping, GroupSort::Key, limit, rows, options, terminal)
+    simple(&grouping, sort.unwrap_or(GroupSort::Key), limit, rows, options, terminal)
 }
 
 fn simple(
@@ -125,6 +131,50 @@ fn simple(
     answer.end()
 }
 
+/// A line of the answer that counts what was new on each day.
+enum Line {
+    /// A day.
+    Day { day: u32, names: u64 },
+    /// Many days in a row without new names, the first and the last.
+    Gap { from: u32, to: u32 },
+}
+
+impl Line {
+    fn names(&self) -> u64 {
+        match self {
+            Self::Day { names, .. } => *names,
+            Self::Gap { .. } => 0,
+        }
+    }
+}
+
+/// Every day from `first` to today, and later ones with new names. A day without new names is a line, too, or the bars
+/// would mislead; with `folds` a long gap is one line. A log that is ahead of its time adds only its own days.
+fn by_day(days: &BTreeMap<u32, u64>, first: u32, today: u32, folds: bool) -> Vec<Line> {
+    let (mut lines, mut day) = (Vec::new(), first);
+    loop {
+        let next = days.range(day..).next();
+        // The first day after those without new names.
+        let until = next.map_or(today + 1, |(&next, _)| next.max(day));
+        if folds && until.saturating_sub(day) > LONGEST_GAP {
+            lines.push(Line::Gap { from: day, to: until - 1 });
+        } else {
+            // Days beyond today are not waited for.
+            let empty = day..until.min(today.saturating_add(1));
+            lines.extend(empty.map(|day| Line::Day { day, names: 0 }));
+        }
+        let Some((&next, &names)) = next else { return lines };
+        lines.push(Line::Day { day: next, names });
+        day = next.saturating_add(1);
+    }
+}
+
+/// A day in ISO 8601.
+fn date(day: u32) -> String {
+    let start = i64::from(Moment::day(day).start);
+    jiff::Timestamp::from_second(start).unwrap_or_default().strftime("%Y-%m-%d").to_string()
+}
+
 /// How many names or domains were new on each day since `since`.
 pub(super) fn days(
     since: u32,
@@ -134,12 +184,12 @@ pub(super) fn days(
     terminal: &mut Terminal<'_>,
 ) -> Result<Found, CliError> {
     let today = terminal.now / DAY;
-    let grouping = rows.new_by(by, terminal.now)?;
+    let (grouping, sort) = rows.new_by(by, terminal.now)?;
     let mut opened = open(options)?;
     let mut store = opened.reader();
     let (of, days) = match by {
         // The store counts these by itself.
-        ByName::Names if rows.rrtype.is_empty() && rows.tag.is_none() => ("names", store.days()),
+        ByName::Names if rows.fences.is_open() => ("names", store.days()),
         ByName::Names => ("names", query::days(&mut store, &grouping)),
         ByName::Domains => ("domains", query::days(&mut store, &grouping)),
     };
@@ -148,32 +198,47 @@ pub(super) fn days(
     let shown = days.range(since..);
     let Some(first) = shown.clone().map(|(&day, _)| day).next() else {
         if let Some((&day, _)) = days.last_key_value() {
-            let last = Moment::day(day).start;
-            let last = jiff::Timestamp::from_second(i64::from(last)).unwrap_or_default();
-            answer.terminal.say(format_args!(
-                "no new {of} since then; the last were new on {}",
-                last.strftime("%Y-%m-%d")
-            ));
+            let last = date(day);
+            answer
+                .terminal
+                .say(format_args!("no new {of} since then; the last were new on {last}"));
         } else {
             answer.terminal.say(format_args!("no records yet"));
         }
         return answer.end();
     };
-    let most = shown.map(|(_, &names)| names).max().unwrap_or(0);
-    // Until today a day without new names is a line too, or the bars would tell a wrong story; a log
-    // that is ahead of its time adds only its own days.
-    let mut next = Some(first);
-    while let Some(day) = next {
-        let names = days.get(&day).copied().unwrap_or(0);
-        if answer.item(&Item::Day { day, of, names, most }).is_break() {
-            break;
+    let most = shown.clone().map(|(_, &names)| names).max().unwrap_or(0);
+    let folds = answer.terminal.format(rows.format(), Format::Cof) == Format::Table;
+    let lines = match sort {
+        None | Some(GroupSort::Key | GroupSort::First) => by_day(&days, first, today, folds),
+        Some(GroupSort::Last) => by_day(&days, first, today, folds).into_iter().rev().collect(),
+        Some(GroupSort::Count | GroupSort::Names) => {
+            let mut lines: Vec<Line> =
+                shown.map(|(&day, &names)| Line::Day { day, names }).collect();
+            lines.sort_by_key(|line| Reverse(line.names()));
+            lines
         }
-        let after = day.saturating_add(1);
-        next = if after <= today {
-            Some(after)
-        } else {
-            days.range(after..).map(|(&day, _)| day).next()
-        };
+    };
+    let mut left = rows.limit.filter(|&limit| limit > 0).unwrap_or(usize::MAX);
+    let skipped = match sort {
+        // In order of time the latest days are of most interest.
+        None | Some(GroupSort::Key | GroupSort::First) => lines.len().saturating_sub(left),
+        Some(_) => 0,
+    };
+    for line in lines.into_iter().skip(skipped) {
+        match line {
+            _ if left == 0 => break,
+            Line::Day { day, names } => {
+                if answer.item(&Item::Day { day, of, names, most }).is_break() {
+                    break;
+                }
+            }
+            Line::Gap { from, to } => {
+                let (from, to) = (date(from), date(to));
+                answer.remark(format!("no new {of} from {from} to {to}; these days are not shown"));
+            }
+        }
+        left -= 1;
     }
     answer.check()?;
     answer.end()

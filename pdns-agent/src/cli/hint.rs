@@ -1,7 +1,9 @@
 //! A word for who mistyped a command: it was looked up as a name, and nothing was found.
 
 use super::args::Args;
+use super::resolve::UsageError;
 use clap::CommandFactory as _;
+use strsim::osa_distance;
 
 /// The longest subject that is compared with commands.
 const LONGEST: usize = 16;
@@ -15,7 +17,7 @@ pub(super) fn command_like(subject: &str) -> Option<String> {
     }
     let command = Args::command();
     let names = command.get_subcommands().map(|command| command.get_name().to_owned());
-    let near = names.map(|name| (distance(subject, &name), name)).min()?;
+    let near = names.map(|name| (osa_distance(subject, &name), name)).min()?;
     // One slip in a short word, two in a longer one.
     let allowed = if near.1.len() < 5 { 1 } else { 2 };
     (near.0 <= allowed).then_some(near.1)
@@ -29,37 +31,33 @@ pub(super) fn is_like_command(word: &str) -> bool {
         && word.bytes().all(|octet| octet.is_ascii_alphabetic() || b"-_".contains(&octet))
 }
 
-/// How many letters were left out, added, changed or swapped with their neighbour (the restricted
-/// Damerau-Levenshtein distance).
-fn distance(left: &str, right: &str) -> usize {
-    let left: Vec<char> = left.chars().collect();
-    let right: Vec<char> = right.chars().collect();
-    let mut before: Vec<usize> = Vec::new();
-    let mut above: Vec<usize> = (0..=right.len()).collect();
-    for (row, &ours) in left.iter().enumerate() {
-        let mut line = vec![row + 1];
-        for (column, &theirs) in right.iter().enumerate() {
-            let at =
-                |line: &[usize], column: usize| line.get(column).copied().unwrap_or(usize::MAX);
-            let change = at(&above, column) + usize::from(ours != theirs);
-            let mut least = change.min(at(&above, column + 1) + 1).min(at(&line, column) + 1);
-            let swapped = row > 0
-                && column > 0
-                && left.get(row - 1) == Some(&theirs)
-                && right.get(column - 1) == Some(&ours);
-            if swapped {
-                least = least.min(at(&before, column - 1) + 1);
-            }
-            line.push(least);
-        }
-        before = std::mem::replace(&mut above, line);
+/// An explanation of a command line with an unknown flag, if its first word is not a command but is used as one.
+#[must_use]
+pub fn explain_unknown_flag(words: &[String]) -> Option<String> {
+    let first = words.iter().find(|word| !word.starts_with('-'))?;
+    let is_command =
+        Args::command().get_subcommands().any(|command| command.get_name() == first.as_str());
+    if is_command {
+        return None;
     }
-    above.last().copied().unwrap_or(0)
+    let like = command_like(first)?;
+    Some(UsageError::Command { word: first.clone(), like: Some(like) }.to_string())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_flag_of_a_mistyped_command_is_explained() {
+        let explain = |line: &str| {
+            explain_unknown_flag(&line.split(' ').map(str::to_owned).collect::<Vec<_>>())
+        };
+        let told = explain("fnd --contains x").unwrap();
+        assert!(told.contains("\"fnd\"") && told.contains("pdns find"), "{told}");
+        assert_eq!(explain("find --containz x"), None);
+        assert_eq!(explain("www.example.com --contains x"), None);
+    }
 
     #[test]
     fn slips_are_seen() {
@@ -73,14 +71,5 @@ mod tests {
         assert_eq!(like("wpad"), None);
         assert_eq!(like("status.example"), None);
         assert_eq!(like("printer"), None);
-    }
-
-    #[test]
-    fn distances() {
-        for (left, right, want) in
-            [("", "", 0), ("a", "", 1), ("ab", "ba", 1), ("kitten", "sitting", 3)]
-        {
-            assert_eq!(distance(left, right), want, "{left} {right}");
-        }
     }
 }

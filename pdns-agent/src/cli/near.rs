@@ -13,10 +13,10 @@ use crate::tag::TagSubject;
 /// The tagged addresses nearest to one.
 pub(super) fn near(
     args: &NearArgs,
-    rows: &Rows,
     options: &Options,
     terminal: &mut Terminal<'_>,
 ) -> Result<Found, CliError> {
+    let rows = Rows::from(&args.paging);
     let subject = super::resolve::subject(&args.address)?;
     let address = match subject {
         Subject::Addresses(from, to) if from == to => from,
@@ -55,10 +55,10 @@ pub(super) fn near(
 /// The untagged neighbours of one subject, or of all threats.
 pub(super) fn contrast(
     args: &ContrastArgs,
-    rows: &Rows,
     options: &Options,
     terminal: &mut Terminal<'_>,
 ) -> Result<Found, CliError> {
+    let rows = Rows::from(&args.paging);
     let of = args.subject.as_deref().map(|typed| tag::subject(typed, None)).transpose()?;
     let limit = rows.limit.unwrap_or(LIMIT);
     let parked = if args.include_parked { None } else { Some(parked::list(None)?) };

@@ -18,10 +18,10 @@ const MAX_LIST: u64 = 16 << 20;
 /// Rows that are local or parked, each with its reason.
 pub(super) fn parked(
     asked: &Parked,
-    rows: &Rows,
     options: &Options,
     terminal: &mut Terminal<'_>,
 ) -> Result<Found, CliError> {
+    let rows = Rows::from(&asked.rows);
     let query = rows.parked(terminal.now)?;
     let all: Vec<Why> = WHYS.iter().map(|&(why, _)| why).collect();
     let whys = if asked.kind.is_empty() { &all } else { &asked.kind };

@@ -1,6 +1,7 @@
 //! From what was typed to what is meant: [`Query`] values, or one good sentence.
 
 use super::args::export::FormatArg;
+use super::args::rows::{FenceArgs, OutputArgs, TimeArgs};
 use super::args::{By, ByBelow, ByName, Find, OutcomeArg, Rows, SortArg, Subdomains};
 use crate::query::{
     self, Fence, Filter, GroupSort, Grouping, ListError, Moment, Pattern, PatternError, Purpose,
@@ -29,6 +30,9 @@ pub enum UsageError {
         #[source]
         cause: SubjectError,
     },
+    /// Several subjects where one is needed.
+    #[error("{0:?} has several subjects: give one")]
+    OneSubject(String),
     /// A word where a command stands.
     #[error("{word:?} is not a command{}; to look it up as a name: pdns lookup {word}", meant(like.as_ref()))]
     Command {
@@ -88,7 +92,10 @@ pub enum UsageError {
         #[source]
         cause: ListError,
     },
-    /// A flag that the command has no use for.
+    /// A flag of a look-up before a command.
+    #[error("{0} stands before the command: give it after the command, if the command has it")]
+    FlagBeforeCommand(&'static str),
+    /// A flag that does not apply to a list.
     #[error("{flag} does not apply to {command}")]
     Flag {
         /// The command.
@@ -96,11 +103,8 @@ pub enum UsageError {
         /// The flag.
         flag: &'static str,
     },
-    /// An order that the command does not have.
-    #[error("unanswered sorts by count, first or last: negative answers are kept without a TTL")]
-    Order,
     /// An order that sums do not have.
-    #[error("{0} sorts by count, first, last or name: a sum has no TTL")]
+    #[error("{0} sorts by count, first, last or name: its rows have no TTL")]
     NoTtl(&'static str),
     /// Subjects before a command.
     #[error("a command takes no subject before it; look up several with pdns lookup")]
@@ -122,6 +126,9 @@ pub enum UsageError {
         /// The format.
         format: &'static str,
     },
+    /// A list that does not say what its lines are.
+    #[error("{0} does not say whether its lines are threats: give --kind, or a column kind")]
+    NoKindOf(String),
     /// A column that a file does not have.
     #[error("{file} has no column {column:?}: give its name in the head, or its number from 1")]
     NoColumn {
@@ -244,47 +251,12 @@ pub(super) fn text(
     })
 }
 
-impl Rows {
-    /// The format that was asked for.
-    #[must_use]
-    pub fn format(&self) -> Option<Format> {
-        match self.format {
-            Some(FormatArg::Answer(format)) => Some(format),
-            // Only `pdns export` takes the name of a list, and asks for it in its own words.
-            Some(FormatArg::List(_)) | None => None,
-        }
-    }
-
-    /// Refuses each flag that was given and is not among `allowed`.
-    ///
-    /// # Errors
-    /// [`UsageError::Flag`] for the first of them.
-    pub fn allow(&self, command: &'static str, allowed: &[&str]) -> Result<(), UsageError> {
-        let given = [
-            ("--rrtype", !self.rrtype.is_empty()),
-            ("--limit", self.limit.is_some()),
-            ("--sort", self.sort.is_some()),
-            ("--first-after", self.first_after.is_some()),
-            ("--first-before", self.first_before.is_some()),
-            ("--last-after", self.last_after.is_some()),
-            ("--last-before", self.last_before.is_some()),
-            ("--seen-in", self.seen_in.is_some()),
-            ("--tag", self.tag.is_some()),
-            ("--negative", self.negative),
-            ("--follow", self.follow),
-            ("--format", self.format.is_some()),
-        ];
-        match given.iter().find(|(flag, given)| *given && !allowed.contains(flag)) {
-            Some((flag, _)) => Err(UsageError::Flag { command, flag }),
-            None => Ok(()),
-        }
-    }
-
-    /// Types and times.
+impl TimeArgs {
+    /// The fence that they are.
     ///
     /// # Errors
     /// [`UsageError::When`].
-    pub fn filter(&self, now: u32) -> Result<Filter, UsageError> {
+    pub(in crate::cli) fn fence(&self, now: u32) -> Result<Fence, UsageError> {
         let start = |flag, typed: &Option<String>| match typed {
             None => Ok(None),
             Some(text) => match Moment::parse(text, now) {
@@ -293,14 +265,47 @@ impl Rows {
             },
         };
         let seen_in = self.seen_in.as_deref().map(|text| Moment::parse_span(text, now)).transpose();
-        let fence = Fence {
+        Ok(Fence {
             first_after: start("--first-after", &self.first_after)?,
             first_before: start("--first-before", &self.first_before)?,
             last_after: start("--last-after", &self.last_after)?,
             last_before: start("--last-before", &self.last_before)?,
             seen_in: seen_in.map_err(|cause| UsageError::When { flag: "--seen-in", cause })?,
-        };
-        Ok(Filter { rrtypes: self.rrtype.clone(), fence, tag: self.tag, ..Filter::default() })
+        })
+    }
+}
+
+impl OutputArgs {
+    /// The format that was asked for.
+    #[must_use]
+    pub(in crate::cli) fn format(self) -> Option<Format> {
+        Rows { format: self.format, ..Rows::default() }.format()
+    }
+}
+
+impl Rows {
+    /// The format that was asked for.
+    #[must_use]
+    pub(in crate::cli) fn format(&self) -> Option<Format> {
+        match self.format {
+            Some(FormatArg::Answer(format)) => Some(format),
+            // Only `pdns export` takes the name of a list, and asks for it in its own words.
+            Some(FormatArg::List(_)) | None => None,
+        }
+    }
+
+    /// The filter on rows.
+    ///
+    /// # Errors
+    /// [`UsageError::When`].
+    pub(in crate::cli) fn filter(&self, now: u32) -> Result<Filter, UsageError> {
+        let FenceArgs { rrtype, times, tag } = &self.fences;
+        Ok(Filter {
+            rrtypes: rrtype.clone(),
+            fence: times.fence(now)?,
+            tag: *tag,
+            ..Filter::default()
+        })
     }
 
     fn query(&self, what: What, limit: usize, now: u32) -> Result<Query, UsageError> {
@@ -316,7 +321,7 @@ impl Rows {
     ///
     /// # Errors
     /// [`UsageError`] for a flag.
-    pub fn look_up(
+    pub(in crate::cli) fn look_up(
         &self,
         subject: &Subject,
         negative: bool,
@@ -332,7 +337,7 @@ impl Rows {
     ///
     /// # Errors
     /// [`UsageError`] for a word or a flag.
-    pub fn find(&self, find: &Find, now: u32) -> Result<Query, UsageError> {
+    pub(in crate::cli) fn find(&self, find: &Find, now: u32) -> Result<Query, UsageError> {
         let mut text = text(find.starts.as_deref(), find.ends.as_deref(), &find.contains)?;
         let globs = find.glob.iter().map(|typed| {
             Pattern::glob(typed).map_err(|cause| UsageError::Pattern { flag: "--glob", cause })
@@ -341,7 +346,8 @@ impl Rows {
             Pattern::regex(typed).map_err(|cause| UsageError::Pattern { flag: "--regex", cause })
         });
         text.patterns = globs.chain(expressions).collect::<Result<_, _>>()?;
-        let what = if text.is_empty() { What::Records } else { What::Names(text) };
+        let what =
+            if text.is_empty() { What::Records } else { What::Names { text, negative: false } };
         let mut query = self.query(what, LIMIT, now)?;
         query.filter.ttl = TtlFence { exactly: find.ttl, least: find.ttl_min, most: find.ttl_max };
         Ok(query)
@@ -351,9 +357,9 @@ impl Rows {
     ///
     /// # Errors
     /// [`UsageError`] for a flag.
-    pub fn top(&self, now: u32) -> Result<Query, UsageError> {
+    pub(in crate::cli) fn top(&self, now: u32) -> Result<Query, UsageError> {
         let mut query = self.query(What::Records, TOP_LIMIT, now)?;
-        query.sort = Some(Sort::Count);
+        query.sort = Some(query.sort.unwrap_or(Sort::Count));
         Ok(query)
     }
 
@@ -361,11 +367,15 @@ impl Rows {
     ///
     /// # Errors
     /// [`UsageError`] for a flag, or an order that there is not.
-    pub fn unanswered(&self, outcome: OutcomeArg, now: u32) -> Result<Query, UsageError> {
+    pub(in crate::cli) fn unanswered(
+        &self,
+        outcome: OutcomeArg,
+        now: u32,
+    ) -> Result<Query, UsageError> {
         let mut query = self.query(What::Negatives, TOP_LIMIT, now)?;
         query.sort = Some(query.sort.unwrap_or(Sort::Count));
-        if matches!(query.sort, Some(Sort::Name | Sort::Ttl)) {
-            return Err(UsageError::Order);
+        if query.sort == Some(Sort::Ttl) {
+            return Err(UsageError::NoTtl("unanswered"));
         }
         query.filter.outcome = match outcome {
             OutcomeArg::Any => None,
@@ -397,7 +407,7 @@ impl Rows {
     ///
     /// # Errors
     /// [`UsageError`] for the domain or a flag.
-    pub fn subdomains(
+    pub(in crate::cli) fn subdomains(
         &self,
         asked: &Subdomains,
         now: u32,
@@ -416,33 +426,44 @@ impl Rows {
     ///
     /// # Errors
     /// [`UsageError`] for a flag.
-    pub fn top_by(&self, by: By, now: u32) -> Result<Option<Grouping>, UsageError> {
+    pub(in crate::cli) fn top_by(
+        &self,
+        by: By,
+        now: u32,
+    ) -> Result<Option<(Grouping, GroupSort)>, UsageError> {
         let by = match by {
             By::Domains => query::By::Domains,
             By::Addresses => query::By::Addresses,
             By::Rrtypes => query::By::RrTypes,
+            // Names that were counted most have a faster way.
+            By::Names if !matches!(self.sort, None | Some(SortArg::Count)) => query::By::Names,
             By::Names | By::Records => return Ok(None),
         };
-        self.grouping(by, Kind::Record, "top", now).map(|(grouping, _)| Some(grouping))
+        let (grouping, sort) = self.grouping(by, Kind::Record, "top", now)?;
+        Ok(Some((grouping, sort.unwrap_or(GroupSort::Count))))
     }
 
     /// Names or domains by the time of their first record.
     ///
     /// # Errors
     /// [`UsageError`] for a flag.
-    pub fn new_by(&self, by: ByName, now: u32) -> Result<Grouping, UsageError> {
+    pub(in crate::cli) fn new_by(
+        &self,
+        by: ByName,
+        now: u32,
+    ) -> Result<(Grouping, Option<GroupSort>), UsageError> {
         let by = match by {
             ByName::Names => query::By::Names,
             ByName::Domains => query::By::Domains,
         };
-        self.grouping(by, Kind::Record, "new", now).map(|(grouping, _)| grouping)
+        self.grouping(by, Kind::Record, "new", now)
     }
 
     /// Negative answers added up by registrable domain.
     ///
     /// # Errors
     /// [`UsageError`] for a flag, or an order that there is not.
-    pub fn unanswered_domains(
+    pub(in crate::cli) fn unanswered_domains(
         &self,
         outcome: OutcomeArg,
         now: u32,
@@ -460,7 +481,7 @@ impl Rows {
     ///
     /// # Errors
     /// [`UsageError`] for a flag.
-    pub fn parked(&self, now: u32) -> Result<Query, UsageError> {
+    pub(in crate::cli) fn parked(&self, now: u32) -> Result<Query, UsageError> {
         self.query(What::Records, LIMIT, now)
     }
 }

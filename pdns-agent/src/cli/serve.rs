@@ -1,6 +1,5 @@
 //! `pdns serve`: the server, and who may ask it.
 
-use super::args::Rows;
 use super::{CliError, Found, Terminal};
 use crate::config::Connection;
 use crate::config::serve::{Serve, ServeCommand, UserCommand, settings, users_file};
@@ -15,11 +14,9 @@ const MAX_PASSWORD: u64 = 2_048;
 /// Serves, or looks after the users.
 pub(super) fn run(
     typed: &Serve,
-    rows: &Rows,
     connection: &Connection,
     terminal: &mut Terminal<'_>,
 ) -> Result<Found, CliError> {
-    rows.allow("serve", &[])?;
     match &typed.command {
         None => {
             let settings = settings(typed, connection, terminal.env)?;

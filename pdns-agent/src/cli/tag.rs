@@ -7,11 +7,12 @@ use super::args::Rows;
 use super::args::tag::{Reach, TagCommand, Words};
 use super::resolve::{LIMIT, UsageError, quoted};
 use super::{CliError, Found, Terminal, cannot, open};
-use crate::name::display::unicode;
+use crate::name::{display::unicode, suffix};
 use crate::query::{Page, Purpose, Scope, tag_subject_for, tag_subjects};
 use crate::render::{Format, Item};
 use crate::store::{MAX_HISTORY, Options};
 use crate::tag::{Tag, TagChange, TagKind, TagOutcome, TagSubject};
+use ipnet::IpNet;
 use std::fs;
 use std::ops::ControlFlow;
 use std::os::unix::fs::MetadataExt as _;
@@ -22,17 +23,14 @@ const BATCH: usize = 1_000;
 /// Runs a command on tags.
 pub(super) fn run(
     command: &TagCommand,
-    rows: &Rows,
     options: &Options,
     terminal: &mut Terminal<'_>,
 ) -> Result<Found, CliError> {
     match command {
         TagCommand::Set { kind, subjects, words, reach } => {
-            rows.allow("tag set", &[])?;
             set(*kind, subjects, words, *reach, options, terminal)
         }
         TagCommand::Clear { words, source, note, author, reach } => {
-            rows.allow("tag clear", &[])?;
             let asked = Clearing {
                 source: source.as_deref(),
                 note,
@@ -41,16 +39,14 @@ pub(super) fn run(
             };
             clear(words, &asked, options, terminal)
         }
-        TagCommand::List { kind, under, source } => {
-            rows.allow("tag list", &["--limit", "--format"])?;
-            list(*kind, under.as_deref(), source.as_deref(), rows, options, terminal)
+        TagCommand::List { kind, under, source, paging } => {
+            let rows = Rows::from(paging);
+            list(*kind, under.as_deref(), source.as_deref(), &rows, options, terminal)
         }
-        TagCommand::History { subject } => {
-            rows.allow("tag history", &["--limit", "--format"])?;
-            history(subject.as_deref(), rows, options, terminal)
+        TagCommand::History { subject, paging } => {
+            history(subject.as_deref(), &Rows::from(paging), options, terminal)
         }
         TagCommand::Import { file, kind, column, dry_run, replace, words, reach } => {
-            rows.allow("tag import", &[])?;
             let defaults = import::Defaults {
                 kind: *kind,
                 scope: reach.scope(),
@@ -98,6 +94,28 @@ fn subjects(
     Ok(subjects)
 }
 
+/// The extent of a subject that covers so much that it may be a mistake.
+fn wide(subject: &TagSubject) -> Option<String> {
+    match subject {
+        TagSubject::Net(IpNet::V4(net)) if net.prefix_len() == 0 => {
+            Some("every IPv4 address".to_owned())
+        }
+        TagSubject::Net(IpNet::V4(net)) if net.prefix_len() < 8 => {
+            Some(format!("{} IPv4 addresses", 1_u64 << (32 - net.prefix_len())))
+        }
+        TagSubject::Net(IpNet::V6(net)) if net.prefix_len() == 0 => {
+            Some("every IPv6 address".to_owned())
+        }
+        TagSubject::Net(IpNet::V6(net)) if net.prefix_len() < 19 => {
+            Some("more IPv6 addresses than any one network has".to_owned())
+        }
+        TagSubject::Below(name) if suffix::is_public(name.as_name()) => {
+            Some("all domains below a public suffix".to_owned())
+        }
+        _ => None,
+    }
+}
+
 /// The person who does it: who was named, who is logged in, also behind sudo, or the account of the process.
 fn said_by(named: Option<&String>, terminal: &Terminal<'_>) -> String {
     let logged_in = || {
@@ -130,6 +148,9 @@ fn set(
     let author = said_by(words.author.as_ref(), terminal);
     let mut changes = Vec::new();
     for subject in self::subjects(subjects, reach.scope(), terminal)? {
+        if let Some(extent) = wide(&subject) {
+            terminal.say(format_args!("note: {subject} covers {extent}"));
+        }
         let tag = Tag {
             subject,
             kind,
@@ -156,6 +177,8 @@ struct Tally {
     set: u64,
     changed: u64,
     same: u64,
+    /// Lines of a file that say the same as an earlier line.
+    repeated: u64,
     told: u64,
     cleared: u64,
 }
@@ -163,6 +186,20 @@ struct Tally {
 impl Tally {
     /// The most displaced tags that are told one by one.
     const TOLD: u64 = 20;
+
+    /// Counts a line of a file.
+    fn add_line(
+        &mut self,
+        change: &TagChange,
+        outcome: TagOutcome,
+        is_repeated: bool,
+        terminal: &mut Terminal<'_>,
+    ) {
+        match outcome {
+            TagOutcome::Same if is_repeated => self.repeated += 1,
+            outcome => self.add(change, outcome, terminal),
+        }
+    }
 
     fn add(&mut self, change: &TagChange, outcome: TagOutcome, terminal: &mut Terminal<'_>) {
         match outcome {
@@ -193,11 +230,15 @@ impl Tally {
             if number > 0 { format!(", {number} {words}") } else { String::new() }
         };
         let (changed, same) = (some(self.changed, "changed"), some(self.same, "as before"));
+        let repeated = some(self.repeated, "repeated in the file");
         let told = if self.told > Self::TOLD { self.told } else { 0 };
         let told = some(told, "ended a tag of the opposite kind");
         let cleared = some(self.cleared, "cleared");
         let would = if is_dry { "would be " } else { "" };
-        terminal.say(format_args!("{} {tags} {would}set{changed}{same}{told}{cleared}", self.set));
+        terminal.say(format_args!(
+            "{} {tags} {would}set{changed}{same}{repeated}{told}{cleared}",
+            self.set
+        ));
     }
 }
 

@@ -29,6 +29,7 @@ fn error(line: &str) -> String {
         err: &mut err,
         input: &mut io::empty(),
         width: None,
+        is_watched: false,
         env: &|_| None,
         now: NOW,
     };
@@ -39,7 +40,7 @@ fn error(line: &str) -> String {
 fn look_up(line: &str) -> Query {
     let args = parse(line);
     let subject = resolve::subject(&args.subjects[0]).unwrap();
-    args.rows.look_up(&subject, false, NOW).unwrap()
+    Rows::from(&args.rows).look_up(&subject, false, NOW).unwrap()
 }
 
 #[test]
@@ -68,9 +69,8 @@ fn a_bare_argument_is_a_look_up_wherever_the_flags_stand() {
     let query = look_up("192.0.2.0/24");
     assert!(matches!(query.what, What::Addresses(..)));
     assert_eq!((query.limit, query.sort), (LIMIT, None));
-    assert!(matches!(look_up("*.example.com").what, What::Names(_)));
+    assert!(matches!(look_up("*.example.com").what, What::Names { .. }));
     assert_eq!(parse("example.com status").subjects, ["example.com", "status"]);
-    assert!(matches!(parse("--format json top").command, Some(Command::Top { .. })));
     assert!(matches!(parse("top --format json").command, Some(Command::Top { .. })));
     assert!(matches!(parse("lookup status").command, Some(Command::Lookup { .. })));
     assert_eq!(parse("stauts").subjects, ["stauts"]);
@@ -97,16 +97,17 @@ fn find_and_rankings() {
     let args =
         parse("find --starts WWW --ends example.com. --contains a --contains b --ttl-max 60");
     let Some(Command::Find(find)) = &args.command else { panic!("{args:?}") };
-    let query = args.rows.find(find, NOW).unwrap();
-    let What::Names(text) = &query.what else { panic!("{query:?}") };
+    let query = Rows::from(&find.rows).find(find, NOW).unwrap();
+    let What::Names { text, .. } = &query.what else { panic!("{query:?}") };
     assert_eq!(text.starts.as_ref().unwrap().as_str(), "www");
     assert_eq!(text.ends.as_ref().unwrap().as_str(), "example.com");
     assert_eq!((text.contains.len(), query.filter.ttl.most), (2, Some(60)));
     let args = parse("find --ttl 300");
     let Some(Command::Find(find)) = &args.command else { panic!("{args:?}") };
-    assert_eq!(args.rows.find(find, NOW).unwrap().what, What::Records);
+    assert_eq!(Rows::from(&find.rows).find(find, NOW).unwrap().what, What::Records);
 
-    let query = parse("top").rows.top(NOW).unwrap();
+    let Some(Command::Top(top)) = parse("top").command else { panic!() };
+    let query = Rows::from(&top.rows).top(NOW).unwrap();
     assert_eq!((query.limit, query.sort), (TOP_LIMIT, Some(Sort::Count)));
     for (line, want) in [
         ("unanswered", OutcomeArg::Only(Outcome::UNANSWERED)),
@@ -115,9 +116,11 @@ fn find_and_rankings() {
         ("unanswered --outcome any", OutcomeArg::Any),
     ] {
         let args = parse(line);
-        let Some(Command::Unanswered { outcome, .. }) = args.command else { panic!("{args:?}") };
+        let Some(Command::Unanswered(asked)) = args.command else { panic!("{args:?}") };
+        let outcome = asked.outcome.unwrap_or_default();
         assert_eq!(outcome, want);
-        assert_eq!(args.rows.unanswered(outcome, NOW).unwrap().what, What::Negatives);
+        let query = Rows::from(&asked.rows).unanswered(outcome, NOW).unwrap();
+        assert_eq!(query.what, What::Negatives);
     }
 }
 
@@ -141,11 +144,10 @@ fn every_error_is_one_good_sentence() {
         ("stauts x.example", "\"stauts\" is not a command (did you mean `pdns status`?)"),
         ("localhost wpad", "\"localhost\" is not a command"),
         ("x --seen-in soon", "bad value for --seen-in: invalid time \"soon\": give an age"),
-        ("status --limit 3", "--limit does not apply to status"),
-        ("admin stop --negative", "--negative does not apply to admin"),
-        ("new --sort last", "--sort does not apply to new"),
-        ("top --sort last", "--sort does not apply to top"),
-        ("unanswered --sort ttl", "unanswered sorts by count, first or last"),
+        ("--format json top", "--format stands before the command: give it after the command"),
+        ("--seen-in 7d find", "--seen-in stands before the command: give it after the command"),
+        ("new --sort ttl", "new sorts by count, first, last or name: its rows have no TTL"),
+        ("unanswered --sort ttl", "unanswered sorts by count, first, last or name"),
         ("new --list soon", "bad value for --list: invalid time \"soon\""),
         ("find --contains \\9", "bad value for --contains: no name can hold"),
         ("x --redis redis://:secret@h", "--redis holds a password"),
@@ -175,6 +177,7 @@ fn the_format_fits_where_the_answer_goes() {
         err: &mut err,
         input: &mut io::empty(),
         width: None,
+        is_watched: false,
         env: &|name| (name == "NO_COLOR").then(|| "1".to_owned()),
         now: NOW,
     };

@@ -19,10 +19,10 @@ const NAP: Duration = Duration::from_millis(50);
 /// Follows new names, and with `--records` new records.
 pub(super) fn run(
     args: &WatchArgs,
-    rows: &Rows,
     options: &Options,
     terminal: &mut Terminal<'_>,
 ) -> Result<Found, CliError> {
+    let rows = Rows { fences: args.fences.clone(), ..Rows::from(&args.paging) };
     let filter = rows.filter(terminal.now)?;
     let text = super::resolve::text(args.starts.as_deref(), args.ends.as_deref(), &args.contains)?;
     let stop = Arc::new(AtomicBool::new(false));

@@ -4,7 +4,8 @@
 //! unescaped: pasted text could move the cursor.
 
 use crate::render::escape;
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use std::ffi::OsString;
 use std::io::{self, Write as _};
 
 /// Reason why there is nothing to run.
@@ -33,25 +34,53 @@ impl Refusal {
     }
 }
 
+/// Explains a command line with an unknown flag, if it has an explanation that clap does not.
+pub type Explain<'e> = dyn Fn(&[String]) -> Option<String> + 'e;
+
 /// Reads the command line of this process.
 ///
 /// # Errors
 /// [`Refusal`], with the text to print.
-pub fn parse<P: clap::Parser>() -> Result<P, Refusal> {
-    parse_from(std::env::args_os())
+pub fn parse<P: clap::Parser>(explain: &Explain<'_>) -> Result<P, Refusal> {
+    parse_from(&std::env::args_os().collect::<Vec<_>>(), explain)
 }
 
-fn parse_from<P: clap::Parser>(
-    words: impl IntoIterator<Item = impl Into<std::ffi::OsString> + Clone>,
-) -> Result<P, Refusal> {
+fn parse_from<P: clap::Parser>(words: &[OsString], explain: &Explain<'_>) -> Result<P, Refusal> {
     P::try_parse_from(words).map_err(|error| {
+        if error.kind() == ErrorKind::UnknownArgument {
+            let typed = words.iter().skip(1).map(|word| word.to_string_lossy().into_owned());
+            if let Some(text) = explain(&typed.collect::<Vec<_>>()) {
+                return Refusal::Mistake(escape(&text).into_owned());
+            }
+        }
         let text = error.render().to_string();
         match error.kind() {
             ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Refusal::Shown(text),
             ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => Refusal::Needed(text),
+            ErrorKind::UnknownArgument => Refusal::Mistake(unknown_flag(&error, &text)),
             _ => Refusal::Mistake(sentence(&text)),
         }
     })
+}
+
+/// The message for a flag that a command does not have.
+fn unknown_flag(error: &clap::Error, text: &str) -> String {
+    let context = |kind| match error.get(kind) {
+        Some(ContextValue::String(value)) => Some(value.as_str()),
+        _ => None,
+    };
+    let usage = text.split_once("Usage:").map_or("", |(_, usage)| usage);
+    let words = usage.split_whitespace().take_while(|word| !word.starts_with(['[', '<', '-', '.']));
+    let command = words.collect::<Vec<_>>().join(" ");
+    let Some(flag) = context(ContextKind::InvalidArg).filter(|_| !command.is_empty()) else {
+        return sentence(text);
+    };
+    let like = context(ContextKind::SuggestedArg);
+    let like = like.map_or_else(
+        || format!(" ({command} --help lists those that it has)"),
+        |like| format!(" (did you mean {like}?)"),
+    );
+    escape(&format!("{command} has no flag {flag}{like}")).into_owned()
 }
 
 /// clap's message for a mistake, without the usage part.
@@ -78,8 +107,8 @@ mod tests {
 
     #[track_caller]
     fn check(line: &str, want: &str) {
-        let words = std::iter::once("pdns").chain(line.split(' '));
-        let refusal = parse_from::<Args>(words).expect_err(line);
+        let words = std::iter::once("pdns").chain(line.split(' ')).map(OsString::from);
+        let refusal = parse_from::<Args>(&words.collect::<Vec<_>>(), &|_| None).expect_err(line);
         assert_eq!(refusal, Refusal::Mistake(want.to_owned()));
     }
 
@@ -89,9 +118,15 @@ mod tests {
             "x --sort best",
             "invalid value 'best' for '--sort <ORDER>' [possible values: count, first, last, name, ttl]",
         );
+        check("--nosuch", "pdns has no flag --nosuch (pdns --help lists those that it has)");
         check(
-            "--nosuch",
-            "unexpected argument '--nosuch' found; tip: to pass '--nosuch' as a value, use '-- --nosuch'",
+            "status --limit 3",
+            "pdns status has no flag --limit (pdns status --help lists those that it has)",
+        );
+        check("tag list --limt 3", "pdns tag list has no flag --limt (did you mean --limit?)");
+        check(
+            "find --contains a b",
+            "pdns find has no flag b (pdns find --help lists those that it has)",
         );
         check("lookup", "the following required arguments were not provided: <SUBJECT>...");
         check(
@@ -107,7 +142,8 @@ mod tests {
     #[test]
     fn help_is_no_mistake() {
         for (line, shown) in [("-h", true), ("--version", true), ("admin", false)] {
-            let refusal = parse_from::<Args>(["pdns", line]).expect_err(line);
+            let refusal =
+                parse_from::<Args>(&["pdns", line].map(OsString::from), &|_| None).expect_err(line);
             assert_eq!(matches!(refusal, Refusal::Shown(_)), shown, "{line}");
             assert_eq!(matches!(refusal, Refusal::Needed(_)), !shown, "{line}");
         }

@@ -18,17 +18,23 @@ pub(super) fn head(out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "{HEAD}")
 }
 
-/// An address: `[threat] evil.example: note`; whether there was anything to say of it.
+/// Writes the line of an address and returns whether there was anything to say about it: `[threat] evil.example: note`.
+/// Tags on the address itself come first, and say so: `[trust] address: note; [threat] evil.example`.
 pub(super) fn line(described: &Described, set: &TagSet, out: &mut dyn Write) -> io::Result<bool> {
-    let mut tags = set.of_address(described.address.into());
-    if let Some(name) = &described.name {
-        tags.extend(set.of_name(name.as_name()));
+    let on_address = set.of_address(described.address.into());
+    let mut parts = Vec::new();
+    if !on_address.is_empty() {
+        parts.push(part("address", &on_address));
     }
-    let text = description(described, &tags);
+    if let Some(name) = &described.name {
+        parts.push(part(name.as_str(), &set.of_name(name.as_name())));
+    }
+    let text: String = parts.join("; ").chars().take(MAX_DESCRIPTION).collect();
+    let text = text.trim_end();
     if text.is_empty() {
         return Ok(false);
     }
-    let cell = safe_cell(&text);
+    let cell = safe_cell(text);
     let cell = if cell.contains([',', ';', '"']) {
         format!("\"{}\"", cell.replace('"', "\"\""))
     } else {
@@ -38,17 +44,18 @@ pub(super) fn line(described: &Described, set: &TagSet, out: &mut dyn Write) -> 
     Ok(true)
 }
 
-fn description(described: &Described, tags: &[&Tag]) -> String {
+/// One end of the record, with the tags on it and the first note among them.
+fn part(end: &str, tags: &[&Tag]) -> String {
     let kinds = TagKind::ALL.into_iter().filter(|&kind| tags.iter().any(|tag| tag.kind == kind));
     let mut text = String::new();
     for kind in kinds {
         text.extend(["[", kind.name(), "] "]);
     }
-    text += described.name.as_ref().map_or("", |name| name.as_str());
+    text += end;
     let note = tags.iter().map(|tag| words(&tag.note)).find(|note| !note.is_empty());
     if let Some(note) = note {
-        text += if described.name.is_some() { ": " } else { "" };
+        text += ": ";
         text += &escape(&note);
     }
-    text.chars().take(MAX_DESCRIPTION).collect::<String>().trim_end().to_owned()
+    text
 }

@@ -114,7 +114,7 @@ fn descriptions_say_tags_first_and_run_nothing() {
     check(
         None,
         vec![tag(TagKind::Threat, on.clone(), "seen, \"twice\"\n=cmd()")],
-        "192.0.2.7,\"[threat] seen, \"\"twice\"\" =cmd()\"\n",
+        "192.0.2.7,\"[threat] address: seen, \"\"twice\"\" =cmd()\"\n",
     );
     check(
         Some("a.example"),
@@ -122,10 +122,10 @@ fn descriptions_say_tags_first_and_run_nothing() {
             tag(TagKind::Interest, TagSubject::Name(name("a.example")), "\u{1b}[2J"),
             tag(TagKind::Trust, on, ""),
         ],
-        "192.0.2.7,[interest] [trust] a.example: [2J\n",
+        "192.0.2.7,\"[trust] address; [interest] a.example: [2J\"\n",
     );
     let long = tag(TagKind::Threat, TagSubject::address(address.into()), &"x".repeat(999));
-    check(None, vec![long], &format!("192.0.2.7,[threat] {}\n", "x".repeat(191)));
+    check(None, vec![long], &format!("192.0.2.7,[threat] address: {}\n", "x".repeat(182)));
 }
 
 proptest! {

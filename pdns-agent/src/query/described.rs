@@ -4,7 +4,9 @@
 //! they are is asked of the sums by address; one more pass over the records finds the names. No more is held than
 //! the addresses that are handed out.
 
-use super::{By, Filter, GroupKey, GroupSort, Grouping, MAX_SORTED, TagFilter, TagSet, groups};
+use super::{
+    By, Fence, Filter, GroupKey, GroupSort, Grouping, MAX_SORTED, TagFilter, TagSet, groups,
+};
 use crate::name::NameBuf;
 use crate::rr::RrType;
 use crate::store::{Kind, Reader, StoreError};
@@ -24,7 +26,7 @@ pub struct Described {
     /// The address.
     pub address: Ipv4Addr,
     /// A tagged name before an untagged one, then the one counted most, then the one seen last; `None` for a tagged
-    /// address that the store knows no name of.
+    /// address without records, which is among them only where no span of time is asked for.
     pub name: Option<NameBuf>,
 }
 
@@ -51,7 +53,9 @@ pub fn described(
     let filter = Filter { rrtypes: vec![RrType::A], tags: Arc::clone(&set), ..filter.clone() };
     let mut chosen = Chosen { names: BTreeMap::new(), limit, cut: false };
     let is_wanted = |kind| kinds.is_empty() || kinds.contains(&kind);
-    for tag in set.tags().iter().filter(|tag| is_wanted(tag.kind)) {
+    // An address that was never seen was not seen in a span of time.
+    let is_any_time = filter.fence == Fence::default();
+    for tag in set.tags().iter().filter(|tag| is_any_time && is_wanted(tag.kind)) {
         if let TagSubject::Net(net) = &tag.subject
             && let IpAddr::V4(address) = net.addr()
             && net.prefix_len() == net.max_prefix_len()

@@ -1,13 +1,18 @@
 //! The subjects of tags, one after the other, for lists that other programs keep.
 //!
 //! Part of `query`; `exchange` writes what comes out. Programs that know names and no domains are given, for a tag on a
-//! name with all below it, the names below it that the store has. A name that a nearer tag says the opposite of is
-//! not among them: who trusts one name below a bad domain wants no alarm for it.
+//! name with all below it, the names below it that the store has. Names and addresses for which a nearer tag says the
+//! opposite are left out: whoever trusts one name below a bad domain, or one address within a bad prefix, wants no
+//! alarm for it.
+
+mod except;
 
 use super::{TagSet, Text};
 use crate::name::{Name, NameBuf};
 use crate::store::{Reader, StoreError};
 use crate::tag::{Tag, TagKind, TagSubject};
+pub use except::Exception;
+use except::Exceptions;
 use std::collections::{BTreeSet, HashMap};
 use std::ops::ControlFlow;
 
@@ -50,6 +55,9 @@ pub struct Listing {
     pub left_out: u64,
     /// Domains that have more names below them than were handed out, and one of them.
     pub too_many: Option<(u64, NameBuf)>,
+    /// Listed domains and prefixes that cover subjects with the opposite tag, and one of them. None where the domains
+    /// and prefixes are split up, or where those subjects are listed as well.
+    pub exceptions: Option<(u64, Exception)>,
 }
 
 /// The names found below one domain.
@@ -57,12 +65,6 @@ pub struct Listing {
 struct Found {
     names: BTreeSet<NameBuf>,
     cut: bool,
-}
-
-/// A tagged domain, with the tags on it that are wanted.
-struct Domain<'t> {
-    apex: &'t NameBuf,
-    tags: Vec<&'t Tag>,
 }
 
 /// Hands out subjects: first those that tags name, in their order, then the names found below domains, domain by domain in
@@ -77,23 +79,47 @@ pub fn listed(
     each: &mut dyn FnMut(&Listed<'_>) -> ControlFlow<()>,
 ) -> Result<Listing, StoreError> {
     let mut out = Out { wanted, listing: Listing::default(), each };
+    let exceptions = Exceptions::new(set);
     let mut domains = Vec::new();
     for tags in set.tags().chunk_by(|one, other| one.subject == other.subject) {
         let subject = tags.first().map(|tag| &tag.subject);
         let tags: Vec<&Tag> = tags.iter().filter(|tag| wanted.kinds.contains(&tag.kind)).collect();
-        let subject = match subject {
-            None => continue,
-            Some(_) if tags.is_empty() => continue,
-            Some(TagSubject::Below(apex)) if wanted.expand => {
-                domains.push(Domain { apex, tags: tags.clone() });
-                if ruling(set, apex.as_name(), wanted.kinds).map(|tag| &tag.subject) != subject {
+        let Some(subject) = subject.filter(|_| !tags.is_empty()) else { continue };
+        let flow = match subject {
+            TagSubject::Below(apex) if wanted.expand => {
+                domains.push(apex);
+                if ruling(set, apex.as_name(), wanted.kinds).map(|tag| &tag.subject)
+                    != Some(subject)
+                {
                     continue;
                 }
-                TagSubject::Name(apex.clone())
+                let tags = in_effect(set, apex.as_name(), apex, wanted.kinds);
+                out.hand(&Listed { subject: TagSubject::Name(apex.clone()), tags })
             }
-            Some(subject) => subject.clone(),
+            TagSubject::Net(net) if wanted.expand => {
+                let parts = exceptions.split(*net, &tags);
+                parts.into_iter().try_for_each(|(part, tags)| {
+                    let subject = TagSubject::Net(part);
+                    // A part with a wanted tag of its own is listed for that.
+                    let is_listed = part != *net
+                        && set
+                            .all_of_subject(&subject)
+                            .iter()
+                            .any(|tag| tag.subject == subject && wanted.kinds.contains(&tag.kind));
+                    if is_listed {
+                        return ControlFlow::Continue(());
+                    }
+                    out.hand(&Listed { subject, tags })
+                })
+            }
+            _ => {
+                if !wanted.expand {
+                    out.listing.except(exceptions.within(subject, &tags, wanted.kinds));
+                }
+                out.hand(&Listed { subject: subject.clone(), tags })
+            }
         };
-        if out.hand(&Listed { subject, tags }).is_break() {
+        if flow.is_break() {
             return Ok(out.listing);
         }
     }
@@ -105,20 +131,32 @@ pub fn listed(
         limit => limit.saturating_sub(usize::try_from(out.listing.shown).unwrap_or(usize::MAX)),
     };
     let (found, most) = search(store, set, &domains, wanted.kinds, room.min(MAX_FOUND))?;
-    for (place, domain) in domains.into_iter().enumerate() {
+    for (place, apex) in domains.into_iter().enumerate() {
         let Some(found) = found.get(&place) else { continue };
         if found.cut {
             let count = out.listing.too_many.take().map_or(0, |(count, _)| count);
-            out.listing.too_many = Some((count + 1, domain.apex.clone()));
+            out.listing.too_many = Some((count + 1, apex.clone()));
         }
         for name in found.names.iter().take(most) {
             let subject = TagSubject::Name(name.clone());
-            if out.hand(&Listed { subject, tags: domain.tags.clone() }).is_break() {
+            let tags = in_effect(set, name.as_name(), apex, wanted.kinds);
+            if out.hand(&Listed { subject, tags }).is_break() {
                 return Ok(out.listing);
             }
         }
     }
     Ok(out.listing)
+}
+
+impl Listing {
+    /// Counts a listed subject that covers another with the opposite tag.
+    fn except(&mut self, found: Option<Exception>) {
+        let Some(found) = found else { return };
+        match &mut self.exceptions {
+            Some((count, _)) => *count += 1,
+            none => *none = Some((1, found)),
+        }
+    }
 }
 
 /// Subjects on their way out.
@@ -148,17 +186,29 @@ fn ruling<'t>(set: &'t TagSet, name: Name<'_>, kinds: &[TagKind]) -> Option<&'t 
     set.of_name(name).into_iter().find(|tag| kinds.contains(&tag.kind))
 }
 
+/// The tags on a domain that are in effect on a name at or below it, of these kinds.
+fn in_effect<'t>(
+    set: &'t TagSet,
+    name: Name<'_>,
+    apex: &NameBuf,
+    kinds: &[TagKind],
+) -> Vec<&'t Tag> {
+    let is_of_apex = |tag: &&Tag| matches!(&tag.subject, TagSubject::Below(of) if of == apex);
+    let tags = set.of_name(name).into_iter();
+    tags.filter(|tag| is_of_apex(tag) && kinds.contains(&tag.kind)).collect()
+}
+
 /// The first names below each domain, by its place, and how many of each may be had so that there are no more than `room` in
 /// all. Which these are depends on the names alone and not on the order they are read in.
 fn search(
     store: &mut Reader<'_>,
     set: &TagSet,
-    domains: &[Domain<'_>],
+    domains: &[&NameBuf],
     kinds: &[TagKind],
     room: usize,
 ) -> Result<(HashMap<usize, Found>, usize), StoreError> {
     let places: HashMap<&NameBuf, usize> =
-        domains.iter().enumerate().map(|(place, domain)| (domain.apex, place)).collect();
+        domains.iter().enumerate().map(|(place, &apex)| (apex, place)).collect();
     let mut found: HashMap<usize, Found> = HashMap::new();
     let (mut total, mut most) = (0, MAX_BELOW.min(room));
     let mut take = |name: Name<'_>| {
@@ -200,8 +250,8 @@ fn search(
     let searches: Vec<Text> = if domains.len() > ONE_BY_ONE {
         vec![Text::default()]
     } else {
-        let below = |domain: &Domain<'_>| Some(domain.apex.clone());
-        domains.iter().map(|domain| Text { below: below(domain), ..Text::default() }).collect()
+        let below = |apex: &NameBuf| Text { below: Some(apex.clone()), ..Text::default() };
+        domains.iter().map(|&apex| below(apex)).collect()
     };
     for text in &searches {
         let apex = text.apex();

@@ -8,7 +8,7 @@ use super::order::{Each, Passes, Smallest, Sort, Sorter};
 use super::{Page, Query, Text, left};
 use crate::name::{Name, NameBuf};
 use crate::record::StoredRecord;
-use crate::store::{Reader, StoreError};
+use crate::store::{Kind, Reader, StoreError};
 use std::ops::ControlFlow;
 
 /// How many names are looked up at once, and the fewest of them where the limit is small.
@@ -16,10 +16,11 @@ const LOOK_UP: (usize, usize) = (32, 512);
 /// How many names are looked at beyond the limit, only to know whether it left anything out.
 const MAX_BEYOND: usize = 1_024;
 
-/// The next names after `after` with `text` that pass `sieve`, at most `keep`, in order; whether there are more. Ends early
-/// when `stop` says so.
+/// The next names after `after` with `text` that pass `sieve`, at most `keep`, in order; whether there are more. The names
+/// are those of rows of these kinds. Ends early when `stop` says so.
 pub(super) fn pass(
     store: &mut Reader<'_>,
+    kinds: &[Kind],
     text: &Text,
     sieve: &dyn Fn(Name<'_>) -> bool,
     after: Option<&NameBuf>,
@@ -28,7 +29,7 @@ pub(super) fn pass(
 ) -> Result<(Vec<NameBuf>, bool), StoreError> {
     let apex = text.apex();
     let mut kept: Smallest<NameBuf> = Smallest::new(keep);
-    store.names(apex.as_ref().map(NameBuf::as_name), &mut |block| {
+    store.names_of(kinds, apex.as_ref().map(NameBuf::as_name), &mut |block| {
         if stop() {
             return ControlFlow::Break(());
         }
@@ -50,7 +51,7 @@ pub(super) fn pass(
     })?;
     let more = kept.overflowed();
     let mut names = kept.into_sorted();
-    // The store lists each name once; should a log hold one twice, its rows come once all the same.
+    // The store lists each name once for each kind; should a log hold one twice, its rows come once all the same.
     names.dedup();
     Ok((names, more))
 }
@@ -58,24 +59,26 @@ pub(super) fn pass(
 /// As [`pass`], of all that have the text.
 fn pass_all(
     store: &mut Reader<'_>,
+    kinds: &[Kind],
     text: &Text,
     after: Option<&NameBuf>,
     keep: usize,
 ) -> Result<(Vec<NameBuf>, bool), StoreError> {
-    pass(store, text, &|_| true, after, keep, &|| false)
+    pass(store, kinds, text, &|_| true, after, keep, &|| false)
 }
 
-/// Hands out the records of all names with `text`.
+/// Hands out the rows of these kinds of all names with `text`.
 pub(super) fn run(
     store: &mut Reader<'_>,
     query: &Query,
     text: &Text,
+    kinds: &[Kind],
     passes: Passes,
     each: &mut Each<'_>,
 ) -> Result<Page, StoreError> {
     match query.sort {
-        None | Some(Sort::Name) => in_order(store, query, text, passes, each),
-        Some(sort) => sorted(store, query, text, sort, passes, each),
+        None | Some(Sort::Name) => in_order(store, query, text, kinds, passes, each),
+        Some(sort) => sorted(store, query, text, kinds, sort, passes, each),
     }
 }
 
@@ -84,6 +87,7 @@ fn in_order(
     store: &mut Reader<'_>,
     query: &Query,
     text: &Text,
+    kinds: &[Kind],
     passes: Passes,
     each: &mut Each<'_>,
 ) -> Result<Page, StoreError> {
@@ -95,7 +99,7 @@ fn in_order(
     // Names looked at since the limit was reached, in search of a row that it leaves out.
     let mut beyond = 0;
     loop {
-        let (names, more) = pass_all(store, text, after.as_ref(), keep)?;
+        let (names, more) = pass_all(store, kinds, text, after.as_ref(), keep)?;
         for names in names.chunks(at_once) {
             if by_name.room().is_none() {
                 beyond += names.len();
@@ -105,7 +109,7 @@ fn in_order(
                 }
             }
             let mut flow = ControlFlow::Continue(());
-            store.records_by_names(names, &mut |row| {
+            store.rows_by_names(kinds, names, &mut |row| {
                 flow = by_name.take(row);
                 flow
             })?;
@@ -184,6 +188,7 @@ fn sorted(
     store: &mut Reader<'_>,
     query: &Query,
     text: &Text,
+    kinds: &[Kind],
     sort: Sort,
     passes: Passes,
     each: &mut Each<'_>,
@@ -192,8 +197,8 @@ fn sorted(
     let mut after = None;
     let mut flow = ControlFlow::Continue(());
     loop {
-        let (names, more) = pass_all(store, text, after.as_ref(), passes.most)?;
-        store.records_by_names(&names, &mut |row| {
+        let (names, more) = pass_all(store, kinds, text, after.as_ref(), passes.most)?;
+        store.rows_by_names(kinds, &names, &mut |row| {
             if query.filter.admits(&row) {
                 flow = sorter.offer(row, each);
             }

@@ -15,7 +15,7 @@ mod printed;
 mod tagged;
 mod url;
 
-pub use list::{MAX_LISTED, Readings, parts, read_list};
+pub use list::{MAX_LISTED, Readings, is_comment, parts, read_list};
 pub use printed::{printed, printed_name, typed_name, typed_tag};
 pub use tagged::{Scope, TagSubjectError, TaggedParts, tag_subject, tag_subject_for, tag_subjects};
 
@@ -143,6 +143,10 @@ impl Subject {
     /// [`SubjectError`] says which rule the text breaks.
     pub fn read(text: &str, purpose: Purpose) -> Result<Reading, SubjectError> {
         let text = text.trim();
+        if let Some(url) = url::percent_encoded(text) {
+            let reading = Self::read(&url, purpose)?;
+            return Ok(Reading { certainty: reading.certainty.max(Certainty::Cleaned), ..reading });
+        }
         let reading = exact(text, purpose).or_else(|error| match error {
             // What begins as an address is not something else.
             SubjectError::Prefix | SubjectError::Range => Err(error),

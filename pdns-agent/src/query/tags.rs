@@ -233,7 +233,7 @@ impl TagSet {
 }
 
 /// A name and all that it is below, the root not, as canonical text; nearest first.
-pub(super) fn ancestors(name: Name<'_>) -> impl Iterator<Item = &str> {
+pub(in crate::query) fn ancestors(name: Name<'_>) -> impl Iterator<Item = &str> {
     let text = name.as_str();
     let mut escaped = false;
     let starts = text.bytes().enumerate().filter_map(move |(at, octet)| {

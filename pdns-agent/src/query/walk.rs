@@ -7,7 +7,7 @@ use super::Text;
 use super::names::pass;
 use super::order::Passes;
 use crate::name::{Name, NameBuf};
-use crate::store::{Reader, StoreError};
+use crate::store::{Kind, Reader, StoreError};
 use std::ops::ControlFlow;
 
 /// Names that are handed on together.
@@ -62,7 +62,7 @@ pub fn walk(
     let mut keep = wanted.clamp(passes.least, passes.most);
     let mut after = None;
     loop {
-        let (names, more) = pass(store, text, sieve, after.as_ref(), keep, stop)?;
+        let (names, more) = pass(store, &[Kind::Record], text, sieve, after.as_ref(), keep, stop)?;
         for names in names.chunks(AT_ONCE) {
             if stop() || each(store, names)?.is_break() {
                 return Ok(());

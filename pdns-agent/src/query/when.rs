@@ -25,7 +25,7 @@ pub enum WhenError {
     /// In none of the known forms.
     #[error(
         "invalid time {0:?}: give an age such as 24h or 7d, a date such as 2026-01-31, \
-         an RFC 3339 time such as 2026-01-31T12:00:00Z, or seconds since 1970"
+         an RFC 3339 time such as 2026-01-31T12:00:00Z, or seconds since 1970 (nine digits or more)"
     )]
     Form(String),
     /// Before 1970 or after 2106, where the store has no time.

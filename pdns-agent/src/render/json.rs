@@ -30,6 +30,34 @@ impl<'o> Object<'o> {
         self.value(value)
     }
 
+    /// Writes one field with an array of the objects that `lines` has, one a line.
+    pub(super) fn items(&mut self, name: &str, lines: &[u8]) -> io::Result<()> {
+        if !std::mem::take(&mut self.first) {
+            self.out.write_all(b",")?;
+        }
+        self.value(name)?;
+        self.out.write_all(b":[")?;
+        for (at, line) in
+            lines.split(|&octet| octet == b'\n').filter(|line| !line.is_empty()).enumerate()
+        {
+            if at > 0 {
+                self.out.write_all(b",")?;
+            }
+            self.out.write_all(line)?;
+        }
+        self.out.write_all(b"]")
+    }
+
+    /// Writes one field whose value is the object that `line` has.
+    pub(super) fn object(&mut self, name: &str, line: &[u8]) -> io::Result<()> {
+        if !std::mem::take(&mut self.first) {
+            self.out.write_all(b",")?;
+        }
+        self.value(name)?;
+        self.out.write_all(b":")?;
+        self.out.write_all(line.trim_ascii_end())
+    }
+
     fn value(&mut self, value: &(impl serde::Serialize + ?Sized)) -> io::Result<()> {
         let mut encoder = serde_json::Serializer::with_formatter(&mut *self.out, Ascii);
         Ok(value.serialize(&mut encoder)?)

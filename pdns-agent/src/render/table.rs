@@ -14,7 +14,7 @@ use crate::tag::Tag;
 use comfy_table::{CellAlignment, presets};
 use std::io::{self, Write};
 use std::sync::Arc;
-use unicode_width::UnicodeWidthStr as _;
+use unicode_width::UnicodeWidthStr;
 
 /// Rows of one page.
 const PAGE: usize = 1_000;
@@ -34,6 +34,8 @@ pub(super) enum Kind {
     Text,
     /// Text that is folded only where nothing else helps.
     Fixed,
+    /// Words that are never broken, but folded at blanks, colons and commas.
+    Words,
     /// A time, which may be cut to its date.
     Time,
     /// A number, set to the right.
@@ -53,7 +55,7 @@ const ROW: &[Column] = &[
     ("TTL", Kind::Number),
 ];
 const SENSORS: Column = ("SENSORS", Kind::Text);
-const TAGS: Column = ("TAGS", Kind::Text);
+const TAGS: Column = ("TAGS", Kind::Words);
 const SUM: &[Column] = &[
     ("RRNAME", Kind::Text),
     ("RECORDS", Kind::Number),
@@ -168,6 +170,10 @@ impl Table {
         ];
         let tags = judged::row_kinds(&self.look.tags.of_row(row));
         let (mut columns, mut cells) = self.with_tags(ROW.to_vec(), cells, tags);
+        if self.look.hides_owner {
+            columns.remove(0);
+            cells.remove(0);
+        }
         if self.look.sensors.len() > 1 {
             columns.push(SENSORS);
             cells.push(self.look.sensors(seen.sensors).collect::<Vec<_>>().join(" "));
@@ -325,6 +331,21 @@ fn fit(heads: &[String], kinds: &[Kind], rows: &mut [Vec<String>], width: usize)
             *width = head.len().max(DATE);
         }
     }
+    for (at, head) in
+        heads.iter().enumerate().filter(|&(at, _)| kinds.get(at) == Some(&Kind::Words))
+    {
+        let cells = || rows.iter().filter_map(|row| row.get(at));
+        let words = |cell: &str| cell.replace(' ', "\n").replace(':', ":\n").replace(',', ",\n");
+        let longest = cells()
+            .flat_map(|cell| words(cell).lines().map(UnicodeWidthStr::width).collect::<Vec<_>>());
+        let longest = longest.max().unwrap_or(0).max(head.len());
+        for cell in rows.iter_mut().filter_map(|row| row.get_mut(at)) {
+            *cell = words(cell);
+        }
+        if let Some(width) = widths.get_mut(at) {
+            *width = longest;
+        }
+    }
     let of_kinds = |folded: &[Kind]| -> (Vec<usize>, usize) {
         let (texts, others): (Vec<usize>, Vec<usize>) = (0..widths.len())
             .partition(|at| kinds.get(*at).is_some_and(|kind| folded.contains(kind)));
@@ -374,6 +395,18 @@ fn start(text: &str, width: usize) -> &str {
         start = end;
     }
     text.get(..start).unwrap_or(text)
+}
+
+/// Writes rows in columns of their own.
+pub(super) fn lines(
+    columns: &[Column],
+    rows: Vec<Vec<String>>,
+    look: &Look,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    let heads = columns.iter().map(|(head, _)| (*head).to_owned()).collect();
+    let kinds: Vec<Kind> = columns.iter().map(|&(_, kind)| kind).collect();
+    write(heads, &kinds, rows, look, out)
 }
 
 /// Writes lines of text in columns, for what is no [`Item`].

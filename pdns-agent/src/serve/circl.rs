@@ -14,7 +14,8 @@ use super::metrics::Endpoint;
 use super::part::decode;
 use super::refusal::Refusal;
 use crate::query::{
-    Cursor, MAX_PAGE, Pager, Rows, Subject, Text, Walk, Word, on_addresses, parts, walk,
+    Cursor, MAX_PAGE, Pager, Rows, Section, Sections, Subject, Text, Walk, Word, on_addresses,
+    parts, walk,
 };
 use crate::record::{FactBuf, StoredRecord};
 use crate::render::{Format, Item, Look};
@@ -227,12 +228,10 @@ fn gather(
     };
     match &question.what {
         What::Names(Walk::One(name)) => {
-            let about = store.lookup_name(name.as_name(), false)?;
-            store.own_records(&about, &mut take)?;
-            store.records_targeting(&about, usize::MAX, &mut |row| {
-                // A record that points at its own owner was met before.
-                if row.rrname == *name { ControlFlow::Continue(()) } else { take(row) }
-            })?;
+            let sections = Sections::name(store, name, false)?;
+            for section in [Section::Records, Section::Pointing] {
+                sections.rows(store, section, usize::MAX, &mut take)?;
+            }
         }
         What::Names(names) => {
             let stop = || out.still().is_err();

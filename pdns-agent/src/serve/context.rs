@@ -3,21 +3,18 @@
 //! Part of `serve`, for people with a browser; readable without scripts, of which it has none. A value's way:
 //!
 //! ```text
-//! asked (what was clicked) -> compose (read, around: bounded look-ups) -> view -> page (templates, policy)
+//! asked (what was clicked) -> compose (query::profile) -> view -> page (templates, policy)
 //!                             judge (the form) <- session (is it ours?)
 //! ```
 
-mod around;
 mod asked;
 mod compose;
 mod hunt;
 mod judge;
 mod page;
-mod read;
 mod reply;
 mod session;
 mod shown;
-mod summary;
 mod timeline;
 mod view;
 
@@ -30,7 +27,7 @@ use super::metrics::Endpoint;
 use super::part;
 use super::refusal::Refusal;
 use super::users::Identity;
-use crate::query::{Cursor, Moment, TagSet};
+use crate::query::{Cursor, Moment, Section, TagSet};
 use crate::store::{Reader, StoreError};
 use crate::tag::TagOutcome;
 use asked::Asked;
@@ -41,7 +38,6 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use compose::Visit;
 use page::MEDIA;
-use read::Section;
 use reply::{no_subject, politely, refused, send, shortened};
 use session::{Session, Sessions, is_from_here};
 use std::sync::{Arc, Mutex, PoisonError};

@@ -8,6 +8,7 @@ mod closed;
 pub use closed::ClosedLog;
 
 use super::content::Content;
+use super::is_utf16;
 use super::lines::{Damage, Lines, MARK};
 use super::{LogId, SourceError, Stat};
 use crate::hash::{Hasher, PrefixDigest};
@@ -437,17 +438,6 @@ fn first_record(octets: &[u8]) -> Option<usize> {
         begin = newline + 1;
     }
     (head.len() == HEAD_MAX).then_some(HEAD_MAX)
-}
-
-/// Returns true if a file begins with UTF-16 text: with a byte order mark, or with ASCII characters.
-fn is_utf16(bytes: &[u8]) -> bool {
-    match bytes {
-        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => true,
-        [a, 0, b, 0, ..] | [0, a, 0, b, ..] => {
-            [a, b].iter().all(|byte| (b' '..=b'~').contains(byte))
-        }
-        _ => false,
-    }
 }
 
 /// Returns true if a line is a record, not a header.

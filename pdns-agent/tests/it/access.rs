@@ -1,4 +1,4 @@
-//! Who may do what in Redis, and over which connection: users with the rights that the README gives them, and
+//! Who may do what in Redis, and over which connection: users with the rights that `docs/operate.md` gives them, and
 //! TLS with a certificate of one's own.
 
 use crate::cli::Site;
@@ -9,11 +9,12 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// What the README gives an analyst, and a sensor beside it.
+/// The rights of a user in the document.
 fn rights(user: &str) -> Vec<String> {
-    let readme = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md")).unwrap();
-    let line = readme.lines().find(|line| line.starts_with(&format!("ACL SETUSER {user} ")));
-    let words = line.expect("the README has such a user").split_whitespace().skip(3);
+    let document =
+        fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/operate.md")).unwrap();
+    let line = document.lines().find(|line| line.starts_with(&format!("ACL SETUSER {user} ")));
+    let words = line.expect("the document has such a user").split_whitespace().skip(3);
     words.map(|word| word.replace("PASSWORD", "word")).collect()
 }
 
@@ -84,7 +85,7 @@ fn feed(site: &Site, user: &str, log: &Path) -> Ended {
 }
 
 #[test]
-fn the_analyst_of_the_readme_may_read_all_and_needs_each_right() {
+fn the_analyst_of_the_document_may_read_all_and_needs_each_right() {
     let site = Site::new();
     let rights = rights("analyst");
     set_user(&site.server, "analyst", &rights);
@@ -112,7 +113,7 @@ fn needs_each(site: &Site, user: &str, rights: &[String], ask: impl Fn() -> Opti
 }
 
 #[test]
-fn the_analyst_of_the_readme_may_not_write() {
+fn the_analyst_of_the_document_may_not_write() {
     let site = Site::new();
     set_user(&site.server, "analyst", &rights("analyst"));
     let url = site.server.url();
@@ -150,7 +151,7 @@ fn tag_everything(site: &Site, user: &str) -> Option<String> {
 }
 
 #[test]
-fn the_tagger_of_the_readme_may_tag_and_needs_each_right() {
+fn the_tagger_of_the_document_may_tag_and_needs_each_right() {
     let site = Site::new();
     let rights = rights("tagger");
     set_user(&site.server, "tagger", &rights);
@@ -213,7 +214,7 @@ fn an_analyst_who_comes_before_the_sensors_is_told() {
 }
 
 #[test]
-fn the_sensor_of_the_readme_may_feed_an_empty_redis_and_needs_each_right() {
+fn the_sensor_of_the_document_may_feed_an_empty_redis_and_needs_each_right() {
     let rights = rights("sensor");
     let feed_empty = |rights: &[String]| {
         let site = Site { home: Home::new(), server: Redis::start() };

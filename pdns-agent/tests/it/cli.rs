@@ -204,6 +204,13 @@ fn every_question_is_answered_as_it_should_be() {
         "192.0.2.7 --follow --rrtype CNAME",
         "parked --kind documentation --limit 2",
         "lookup status",
+        "*.example.com --negative",
+        "top --sort last --limit 3",
+        "top --by names --sort first --limit 3",
+        "top --by domains --sort name",
+        "new --list 2023-11-15 --sort count",
+        "new --since 2023-11-01 --sort count",
+        "unanswered --outcome any --sort name",
         "stauts",
     ] {
         text += &site.typed(&format!("{line} --format plain"));
@@ -263,7 +270,7 @@ fn every_error_is_one_good_sentence() {
         "x --redis-password-file /nonexistent/password",
         "x --prefix a{b}",
         "status --limit 3",
-        "top --sort last",
+        "top --by domains --sort ttl",
         "unanswered --sort ttl",
         "unanswered --outcome tired",
         "new --list soon",
@@ -464,6 +471,9 @@ fn a_terminal_gets_tables_that_fit() {
             &["parked", "--kind", "documentation"],
             &["lookup", "192.0.2.8", "2001:db8::7"],
             &["none.example"],
+            &["show", "www.example.com"],
+            &["show", "192.0.2.8"],
+            &["show", "*.example.com"],
         ] {
             let shown = on_terminal(&site.pdns(), columns, arguments);
             for line in shown.replace("\u{1b}[1m", "").replace("\u{1b}[0m", "").lines() {

@@ -71,6 +71,8 @@ mod refusals;
 #[cfg(test)]
 mod run;
 #[cfg(test)]
+mod second_reader;
+#[cfg(test)]
 mod serve;
 #[cfg(test)]
 mod store;

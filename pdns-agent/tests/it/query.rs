@@ -95,7 +95,9 @@ fn expected(world: &World, Asked { query, letters }: &Asked) -> Vec<StoredRecord
             },
             Sort::Last,
         ),
-        What::Names(_) => section(&|row| is_record(row) && letters.admits(&row.rrname), Sort::Name),
+        What::Names { negative, .. } => {
+            section(&|row| (*negative || is_record(row)) && letters.admits(&row.rrname), Sort::Name)
+        }
         What::Records => section(&is_record, Sort::Last),
         What::Negatives => section(&|row| !is_record(row), Sort::Last),
     }
@@ -171,7 +173,7 @@ fn ask_at_random(world: &World, cases: u32) {
             let number = match asked.query.what {
                 What::Name { .. } => 0,
                 What::Addresses(..) => 1,
-                What::Names(_) => 2,
+                What::Names { .. } => 2,
                 What::Records => 3,
                 What::Negatives => 4,
             };
@@ -211,8 +213,11 @@ fn an_answer_that_is_broken_off_is_the_start_of_it() {
     let world = World::made_up();
     for what in [
         What::Records,
-        What::Names(Text::default()),
-        What::Names(Text { below: NameBuf::parse("example").ok(), ..Text::default() }),
+        What::Names { text: Text::default(), negative: false },
+        What::Names {
+            text: Text { below: NameBuf::parse("example").ok(), ..Text::default() },
+            negative: true,
+        },
         What::Addresses([10, 0, 0, 0].into(), [10, 255, 255, 255].into()),
         What::Name { name: NameBuf::parse("wide.b.example").unwrap(), negative: true },
     ] {

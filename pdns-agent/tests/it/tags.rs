@@ -13,6 +13,7 @@ use pdns_agent::store::{MAX_HISTORY, Store};
 use pdns_agent::tag::{Tag, TagAct, TagChange, TagEvent, TagKind, TagOutcome, TagSubject};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::fs;
 use std::io::Write as _;
 use std::ops::ControlFlow;
 use std::process::{Command, Stdio};
@@ -276,6 +277,64 @@ fn commands_on_tags_say_what_they_did() {
     assert_eq!(ended.stderr, "pdns: the note has 1001 bytes, more than 1000: shorten it\n");
 }
 
+#[test]
+fn a_list_is_read_as_people_keep_it() {
+    let site = Site::new();
+    let list = site.home.write("list.txt", "a.example\nb.example\nA.example.\n");
+    let packed = site.home.path().join("list.txt.gz");
+    let gzip = Command::new("gzip").arg("-kf").arg(&list).status().unwrap();
+    assert!(gzip.success());
+    let file = packed.to_str().unwrap();
+    let said = |arguments: &[&str]| {
+        let ended = run(&mut site.pdns(), &[&["tag", "import"], arguments].concat());
+        (ended.code, ended.stderr)
+    };
+    let set = "pdns: 2 tags set, 1 repeated in the file\n".to_owned();
+    assert_eq!(said(&[file, "--kind", "threat"]), (Some(0), set));
+    let again = "pdns: 0 tags set, 2 as before, 1 repeated in the file\n".to_owned();
+    assert_eq!(said(&[file, "--kind", "threat"]), (Some(0), again.clone()));
+    assert_eq!(
+        said(&[file, "--kind", "threat", "--dry-run"]),
+        (Some(0), again.replace("tags set", "tags would be set"))
+    );
+    // Without a kind no line means anything, which is said once.
+    let (code, told) = said(&[file]);
+    assert_eq!((code, told.lines().count()), (Some(2), 1), "{told}");
+    assert!(told.contains("give --kind"), "{told}");
+    let wide: Vec<u8> = "\u{feff}a.example\r\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let file = site.home.write("wide.txt", &wide);
+    let (code, told) = said(&[file.to_str().unwrap(), "--kind", "threat"]);
+    assert_eq!(code, Some(2));
+    assert!(told.contains("UTF-16") && told.contains("iconv"), "{told}");
+    let mut lookup = site.pdns();
+    let ended = run(lookup.arg("lookup").stdin(fs::File::open(&file).unwrap()), &["-"]);
+    assert_eq!(ended.code, Some(2));
+    assert!(ended.stderr.contains("UTF-16"), "{}", ended.stderr);
+    let subjects = "# known bad\na.example # why\n\n; b.example\n//nothing\n";
+    let file = site.home.write("subjects.txt", subjects);
+    let mut lookup = site.pdns();
+    let ended = run(lookup.arg("lookup").stdin(fs::File::open(&file).unwrap()), &["-"]);
+    assert_eq!((ended.code, ended.stderr.as_str()), (Some(1), "pdns: a.example: nothing found\n"));
+}
+
+#[test]
+fn a_tag_that_covers_very_much_is_set_and_pointed_out() {
+    let site = Site::new();
+    for (subject, said) in [
+        ("0.0.0.0/0", "every IPv4 address"),
+        ("10.0.0.0/7", "33554432 IPv4 addresses"),
+        ("::/0", "every IPv6 address"),
+        (".co.uk", "all domains below a public suffix"),
+    ] {
+        let ended = run(&mut site.pdns(), &["tag", "set", "threat", subject]);
+        assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+        assert!(ended.stderr.contains(said), "{}", ended.stderr);
+        run(&mut site.pdns(), &["tag", "clear", subject]).with(&[0]);
+    }
+    let ended = run(&mut site.pdns(), &["tag", "set", "threat", "10.0.0.0/8", ".example.co.uk"]);
+    assert_eq!(ended.stderr, "pdns: 2 tags set\n");
+}
+
 /// `pdns tag import -` with this on its standard input.
 fn import(site: &Site, input: &[u8], arguments: &[&str]) -> Ended {
     let mut child = site
@@ -434,13 +493,13 @@ fn notes_do_no_harm() {
     }
 }
 
-/// The lines of the README's how-to.
+/// The first block of the document on tags.
 #[test]
-fn the_examples_of_the_readme_run() {
+fn the_examples_of_the_document_run() {
     let site = Site::new();
-    let readme =
-        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md")).unwrap();
-    let part = readme.split_once("### Tag what you judge").unwrap().1;
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/tags-and-intel.md");
+    let document = fs::read_to_string(path).unwrap();
+    let part = document.split_once("## Set, list and clear tags").unwrap().1;
     let part = part.split_once("```sh\n").unwrap().1.split_once("```").unwrap().0;
     let mut answers = Vec::new();
     for line in part.lines() {

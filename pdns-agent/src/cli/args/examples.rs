@@ -9,6 +9,15 @@ Examples:
   pdns lookup new                   a name that is also a command
   pdns lookup - --format csv < subjects.txt";
 
+pub(super) const SHOW: &str = "\
+Of each part the latest 25 rows are shown; the numbers are of up to 50000 rows that are read, and say so
+where there are more.
+
+Examples:
+  pdns show www.example.com
+  pdns show 192.0.2.7
+  pdns show '*.example.com' --format json";
+
 pub(super) const TOP: &str = "\
 Examples:
   pdns top --limit 50

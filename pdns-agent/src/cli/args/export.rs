@@ -1,6 +1,6 @@
 //! What can be typed after `pdns export`.
 
-use super::{rows, tag_filter};
+use super::rows::{TimeArgs, number_of_rows, tag_filter};
 use crate::exchange::{LISTS, List, PageUrl};
 use crate::query::TagFilter;
 use crate::render::Format;
@@ -34,7 +34,6 @@ pub enum FormatArg {
     List(List),
 }
 
-// `tag`, `format` and `limit` go before the options of the same names that all commands have.
 /// `pdns export`.
 #[derive(Debug, clap::Args)]
 pub struct Export {
@@ -46,7 +45,7 @@ pub struct Export {
     pub format: Option<FormatArg>,
     /// The most lines; 0 for all [default: 100000 of zeek-intel, 500000 of suricata-dataset, 50000 of
     /// ip-descriptions]
-    #[arg(long, short = 'l', value_name = "N", allow_negative_numbers = true, value_parser = rows)]
+    #[arg(long, short = 'l', value_name = "N", allow_negative_numbers = true, value_parser = number_of_rows)]
     pub limit: Option<usize>,
     /// Write this file rather than standard output, which is -
     #[arg(long, value_name = "FILE")]
@@ -54,6 +53,9 @@ pub struct Export {
     /// Link each indicator of zeek-intel to its page on this server
     #[arg(long = "url", value_name = "URL")]
     pub page: Option<PageUrl>,
+    /// Times of the records that ip-descriptions is made of.
+    #[command(flatten)]
+    pub times: TimeArgs,
 }
 
 fn lists() -> impl TypedValueParser<Value = FormatArg> {

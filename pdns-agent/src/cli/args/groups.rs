@@ -1,5 +1,7 @@
 //! What can be typed after `pdns subdomains`, `parked`, `top`, `new` and `unanswered`.
 
+use super::OutcomeArg;
+use super::rows::RowArgs;
 use crate::query::{WHYS, Why};
 use clap::ValueEnum;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
@@ -19,6 +21,9 @@ pub struct Subdomains {
     /// What a line is: a name below the domain with all below it, or a number of labels
     #[arg(long, value_enum, default_value = "child")]
     pub by: ByBelow,
+    /// Which rows, and how they are written.
+    #[command(flatten)]
+    pub rows: RowArgs,
 }
 
 /// What `pdns subdomains` counts.
@@ -42,6 +47,35 @@ pub struct Parked {
     /// /etc/pdns/parked.txt, or a list that comes with pdns]
     #[arg(long, value_name = "FILE")]
     pub list: Option<PathBuf>,
+    /// Which rows, and how they are written.
+    #[command(flatten)]
+    pub rows: RowArgs,
+}
+
+/// `pdns top`.
+#[derive(Debug, clap::Args)]
+pub struct Top {
+    /// Group by; every grouping except records scans the whole store
+    #[arg(long, value_enum, default_value = "records")]
+    pub by: By,
+    /// Which rows, and how they are written.
+    #[command(flatten)]
+    pub rows: RowArgs,
+}
+
+/// `pdns unanswered`.
+#[derive(Debug, clap::Args)]
+pub struct Unanswered {
+    /// How they ended: unanswered, nodata, an RCODE such as nxdomain or servfail, or any [default:
+    /// unanswered]
+    #[arg(long, value_name = "OUTCOME", value_parser = super::outcome)]
+    pub outcome: Option<OutcomeArg>,
+    /// Each question on its own, or all of a registrable domain together
+    #[arg(long, value_enum, default_value = "names")]
+    pub by: ByName,
+    /// Which rows, and how they are written.
+    #[command(flatten)]
+    pub rows: RowArgs,
 }
 
 /// What `pdns top` counts.
@@ -71,6 +105,9 @@ pub struct New {
     /// Full names, or registrable domains: new on the day that the first name of each was
     #[arg(long, value_enum, default_value = "names")]
     pub by: ByName,
+    /// Which rows, and how they are written.
+    #[command(flatten)]
+    pub rows: RowArgs,
 }
 
 /// Full names or registrable domains.

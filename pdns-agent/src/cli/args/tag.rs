@@ -1,6 +1,7 @@
 //! What can be typed of tags, and of what lies close to a tagged threat: clap types.
 
 use super::examples;
+use super::rows::{FenceArgs, PagingArgs};
 use crate::query::{RelationKind, Scope};
 use crate::tag::TagKind;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -63,6 +64,9 @@ pub enum TagCommand {
         /// Only tags from this source
         #[arg(long, value_name = "NAME")]
         source: Option<String>,
+        /// How many, and how they are written.
+        #[command(flatten)]
+        paging: PagingArgs,
     },
     /// Who set and cleared which tags, and when; the latest first
     #[command(after_long_help = examples::TAG_HISTORY)]
@@ -70,6 +74,9 @@ pub enum TagCommand {
         /// Only what happened to this subject and what lies below it or in it
         #[arg(value_name = "SUBJECT")]
         subject: Option<String>,
+        /// How many, and how they are written.
+        #[command(flatten)]
+        paging: PagingArgs,
     },
     /// Set a tag on each line of a file
     ///
@@ -148,8 +155,11 @@ pub struct NearArgs {
     #[arg(value_name = "ADDRESS")]
     pub address: String,
     /// Only tags of this kind
-    #[arg(long, default_value = "threat", value_name = "KIND", value_parser = kind_or_any())]
+    #[arg(long, visible_alias = "tag", default_value = "threat", value_name = "KIND", value_parser = kind_or_any())]
     pub kind: AnyKind,
+    /// How many, and how they are written.
+    #[command(flatten)]
+    pub paging: PagingArgs,
 }
 
 /// What `pdns contrast` is asked.
@@ -167,6 +177,9 @@ pub struct ContrastArgs {
     /// are left out, and counted. The list of parking services is that of pdns parked.
     #[arg(long)]
     pub include_parked: bool,
+    /// How many, and how they are written.
+    #[command(flatten)]
+    pub paging: PagingArgs,
 }
 
 /// What `pdns watch` is asked.
@@ -187,6 +200,12 @@ pub struct WatchArgs {
     /// Seconds between two looks: 1 to 3600
     #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = clap::value_parser!(u32).range(1..=3_600))]
     pub interval: u32,
+    /// Which rows.
+    #[command(flatten)]
+    pub fences: FenceArgs,
+    /// How many, and how they are written.
+    #[command(flatten)]
+    pub paging: PagingArgs,
 }
 
 /// A kind of tag, or any.

@@ -7,17 +7,18 @@ mod head;
 mod line;
 
 use super::Tally;
-use crate::cli::answer::next_line;
+use crate::cli::answer::{next_line, utf16};
 use crate::cli::resolve::UsageError;
 use crate::cli::{CliError, Found, Terminal, cannot, open};
 use crate::query::Scope;
+use crate::source::{is_utf16, open_unpacked};
 use crate::store::{Options, Store};
 use crate::tag::{Tag, TagChange, TagKind, TagOutcome, TagSubject};
 use line::{BadLine, Lines};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::error::Error as _;
-use std::fs::File;
 use std::io::{BufRead, BufReader};
+use std::path::Path;
 
 /// Tags that go in together.
 const BATCH: usize = 1_000;
@@ -53,8 +54,8 @@ pub(super) fn run(
     if file == "-" {
         return import("standard input", None, defaults, options, terminal);
     }
-    let opened =
-        File::open(file).map_err(|cause| CliError::File { path: file.to_owned(), cause })?;
+    let opened = open_unpacked(Path::new(file))
+        .map_err(|cause| CliError::File { path: file.to_owned(), cause })?;
     import(file, Some(&mut BufReader::new(opened)), defaults, options, terminal)
 }
 
@@ -74,8 +75,11 @@ fn import(
             Some(reader) => next_line(*reader),
             None => next_line(terminal.input),
         };
-        let line = line.map_err(|cause| CliError::File { path: file.to_owned(), cause })?;
-        let Some(line) = line else { break };
+        let failed = |cause| CliError::File { path: file.to_owned(), cause };
+        let Some(line) = line.map_err(failed)? else { break };
+        if number == 0 && is_utf16(&line) {
+            return Err(failed(utf16()));
+        }
         number += 1;
         match lines.read(&line)? {
             Ok(tags) => {
@@ -111,8 +115,10 @@ fn import(
 struct Changes<'d> {
     defaults: &'d Defaults,
     due: Vec<TagChange>,
+    /// For each change that is due, whether an earlier line of the file set the same tag.
+    is_repeated: Vec<bool>,
     tally: Tally,
-    /// What the file lists, if that has to be known at the end.
+    /// The tags that the file lists.
     listed: HashSet<(TagSubject, TagKind)>,
     /// The tags as they are and, where nothing is to be changed, as they would be.
     known: BTreeMap<(TagSubject, TagKind), Tag>,
@@ -127,7 +133,7 @@ impl<'d> Changes<'d> {
             BTreeMap::new()
         };
         let (due, tally, listed) = (Vec::new(), Tally::default(), HashSet::new());
-        Ok(Self { defaults, due, tally, listed, known })
+        Ok(Self { defaults, due, is_repeated: Vec::new(), tally, listed, known })
     }
 
     fn set(
@@ -136,16 +142,15 @@ impl<'d> Changes<'d> {
         tag: Tag,
         terminal: &mut Terminal<'_>,
     ) -> Result<(), CliError> {
-        if self.defaults.replaces {
-            self.listed.insert((tag.subject.clone(), tag.kind));
-        }
+        let is_repeated = !self.listed.insert((tag.subject.clone(), tag.kind));
         if self.defaults.is_dry {
             let outcome = self.outcome(&tag);
             let change = TagChange::Set(tag);
-            self.tally.add(&change, outcome, terminal);
+            self.tally.add_line(&change, outcome, is_repeated, terminal);
             return Ok(());
         }
         self.due.push(TagChange::Set(tag));
+        self.is_repeated.push(is_repeated);
         if self.due.len() >= BATCH { self.flush(store, terminal) } else { Ok(()) }
     }
 
@@ -167,8 +172,9 @@ impl<'d> Changes<'d> {
 
     fn flush(&mut self, store: &mut Store, terminal: &mut Terminal<'_>) -> Result<(), CliError> {
         let outcomes = store.tags().change(&self.due).map_err(cannot("set the tags"))?;
-        for (change, outcome) in self.due.drain(..).zip(outcomes) {
-            self.tally.add(&change, outcome, terminal);
+        let lines = self.due.drain(..).zip(self.is_repeated.drain(..));
+        for ((change, is_repeated), outcome) in lines.zip(outcomes) {
+            self.tally.add_line(&change, outcome, is_repeated, terminal);
         }
         Ok(())
     }

@@ -47,7 +47,22 @@ pub(super) fn address(text: &str) -> Option<(IpAddr, Certainty)> {
     {
         return Some((address.to_canonical(), Certainty::Guessed));
     }
-    Some((padded(inner)?.into(), Certainty::Guessed))
+    let found = padded(inner).or_else(|| hexadecimal(inner))?;
+    Some((found.into(), Certainty::Guessed))
+}
+
+/// An IPv4 address as one hexadecimal number of eight digits, or as four hexadecimal numbers: `0xc0000242`.
+fn hexadecimal(text: &str) -> Option<Ipv4Addr> {
+    let parts: Vec<&str> = text.split('.').collect();
+    let digits: Option<Vec<&str>> = parts
+        .iter()
+        .map(|part| part.strip_prefix("0x").or_else(|| part.strip_prefix("0X")))
+        .collect();
+    match digits?.as_slice() {
+        [one] if one.len() == 8 => of_url(text),
+        [_, _, _, _] => of_url(text),
+        _ => None,
+    }
 }
 
 /// Four numbers of which one has a leading zero. Most logs pad decimal numbers so; some programs read them as octal.

@@ -12,6 +12,14 @@ pub const MAX_LISTED: usize = 10_000;
 /// The parts of a list with what they were taken for.
 pub type Readings<'t> = Vec<(Cow<'t, str>, Reading)>;
 
+/// Whether a line of a list is a comment.
+#[must_use]
+pub fn is_comment(line: &str) -> bool {
+    line.starts_with(['#', ';', '!'])
+        || line.starts_with("//") && !line.contains('.')
+        || line.starts_with("// ")
+}
+
 /// The parts of a list, or the text as it is: `192.0.2.0,24` is a prefix, as DNSDB writes it.
 #[must_use]
 pub fn parts(text: &str) -> Vec<Cow<'_, str>> {

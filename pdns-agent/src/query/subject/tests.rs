@@ -38,6 +38,20 @@ fn names() {
 }
 
 #[test]
+fn hexadecimal_addresses_are_a_guess() {
+    for text in ["0xc0000242", "0XC0000242", "0xc0.0x0.0x02.0x42"] {
+        is_range(text, "192.0.2.66", "192.0.2.66");
+        assert!(matches!(
+            Subject::read(text, Purpose::Store),
+            Err(SubjectError::Uncertain(_) | SubjectError::Numbers)
+        ));
+    }
+    is("0xc0.example", "0xc0.example");
+    is("0xcafe", "0xcafe");
+    is("https%3A.example", "https%3a.example");
+}
+
+#[test]
 fn below_and_at_or_below() {
     is("*.example.com", "*.example.com");
     is(".example.com", ".example.com");
@@ -72,6 +86,8 @@ fn what_is_pasted_is_read() {
         "evil.example.com#x",
         "evil.example.com:443",
         "//evil.example.com/x",
+        "https%3A%2F%2Fevil.example.com%2Flogin%3Fx%3D1",
+        "hxxp%3a%2f%2fevil[.]example[.]com",
         "someone@evil.example.com",
         "mailto:someone@evil.example.com?subject=x",
         "Some One <someone@evil.example.com>",

@@ -129,6 +129,17 @@ fn authority(text: &str, is_known: bool) -> Result<Host, SubjectError> {
     Ok(Host { text: text.into_owned(), certainty: Certainty::Cleaned })
 }
 
+/// A URL that was written as the value of a query, `https%3A%2F%2Fevil.example%2Fx`, without its percent escapes.
+pub(super) fn percent_encoded(text: &str) -> Option<String> {
+    let (scheme, rest) = text.split_once('%')?;
+    let is_scheme = !scheme.is_empty() && scheme.bytes().all(|octet| octet.is_ascii_alphabetic());
+    let is_url = rest.get(..8).is_some_and(|head| head.eq_ignore_ascii_case("3A%2F%2F"));
+    if !is_scheme || !is_url {
+        return None;
+    }
+    decoded(text).ok().map(Cow::into_owned)
+}
+
 /// A host without percent escapes.
 fn decoded(host: &str) -> Result<Cow<'_, str>, SubjectError> {
     if !host.contains('%') {

@@ -1,7 +1,7 @@
 //! Precedence among tags: nearer before wider, at each end of a record separately.
 //!
 //! Part of [`super::TagSet`]. Everything that shows, filters, exports or compares by tags goes through [`effective`]. The
-//! README has the rule as a table of examples, and a test reads them from there.
+//! `docs/tags-and-intel.md` has the rule as a table of examples, and a test reads them from there.
 
 use crate::tag::{Tag, TagKind};
 

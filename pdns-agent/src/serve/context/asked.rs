@@ -4,10 +4,9 @@
 //! between, and just as well a number, a hash or a user's name. The reading itself is [`Subject::read`].
 
 use crate::name::NameBuf;
-use crate::query::{Purpose, Subject, net_of, parts, typed_name};
+use crate::query::{Purpose, Subject, parts, typed_name};
 use crate::render::percent;
 use crate::serve::part::decode;
-use crate::tag::TagSubject;
 use std::net::IpAddr;
 
 /// The most subjects of a list; the rest is passed over.
@@ -74,18 +73,6 @@ pub(super) fn typed(subject: &Subject) -> String {
         Subject::Addresses(..) => return subject.to_string(),
     };
     format!("{lead}{}", subject.name().map(typed_name).unwrap_or_default())
-}
-
-/// What a tag on the subject would be on; `None` for a range and for all names.
-pub(super) fn tag_of(subject: &Subject) -> Option<TagSubject> {
-    match subject {
-        Subject::Name(name) => Some(TagSubject::Name(name.clone())),
-        Subject::Below(apex) | Subject::AtOrBelow(apex) if apex.as_name().is_root() => None,
-        Subject::Below(apex) | Subject::AtOrBelow(apex) => Some(TagSubject::Below(apex.clone())),
-        Subject::Addresses(from, to) => {
-            net_of(from.to_canonical(), to.to_canonical()).map(TagSubject::Net)
-        }
-    }
 }
 
 /// The path of a subject's own page.
@@ -216,7 +203,7 @@ mod tests {
                 let path = path_of(&subject);
                 let read = Asked::of_path(path.strip_prefix("/context/").unwrap());
                 prop_assert_eq!(read, Some(Asked { subject: subject.clone(), others: Vec::new() }));
-                let tag = tag_of(&subject).unwrap();
+                let tag = crate::query::own_tag_subject(&subject).unwrap();
                 prop_assert_eq!(crate::query::tag_subject(&crate::query::typed_tag(&tag), None), Ok(tag));
             }
         }

@@ -3,6 +3,8 @@
 //! Part of the page. A bar is a rectangle in an SVG image of [`WIDTH`] units, which the browser stretches; so it needs no
 //! inline style, which the page's policy forbids.
 
+use crate::render::words::lasting;
+
 /// Units of the axis.
 const WIDTH: u64 = 1_000;
 /// The least width of a bar, so that a single sighting can be seen.
@@ -90,16 +92,6 @@ impl Axis {
         }
         u64::from(at.clamp(from, to) - from) * WIDTH / length
     }
-}
-
-/// A length of time in its largest fitting unit: `3 days`.
-pub(super) fn lasting(seconds: u32) -> String {
-    const UNITS: [(u32, &str); 5] =
-        [(31_536_000, "year"), (86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second")];
-    let fits = UNITS.iter().find(|(length, _)| seconds >= *length);
-    let &(length, unit) = fits.unwrap_or(&(1, "second"));
-    let number = seconds / length;
-    format!("{number} {unit}{}", if number == 1 { "" } else { "s" })
 }
 
 /// A number with blanks between groups of three digits, too narrow to break a line at.

@@ -2,18 +2,18 @@
 //!
 //! Part of the page. All text goes through the templates' escaping; what could hide in it is made visible here.
 
-use super::around::{Around, Neighbour};
 use super::asked::{address_path, name_path, path_of, typed};
-use super::read::{Reading, Section};
 use super::shown::visible;
 use super::timeline::{Axis, Bar, Time, grouped};
 use crate::name::{NameBuf, display::Unicode, display::unicode};
 use crate::observation::Seen;
 use crate::query::typed_tag;
-use crate::query::{End, RowTags, Subject, TagSet, is_overridden};
+use crate::query::{
+    End, Neighbourhood, NewName, RowTags, Section, SectionReading, Subject, TagSet, is_overridden,
+};
 use crate::rdata::{FinalDot, Rdata, Target};
 use crate::record::{FactBuf, StoredRecord};
-use crate::render::percent;
+use crate::render::{percent, words};
 use crate::rr::RrType;
 use crate::tag::{Tag, TagEvent, TagKind, TagSubject};
 use std::net::IpAddr;
@@ -128,19 +128,12 @@ pub(super) fn table(
     section: Section,
     title: &str,
     subject: &Subject,
-    rows: &Reading,
+    rows: &SectionReading,
     axis: &Axis,
     tags: &TagSet,
 ) -> Table {
     let lines: Vec<Line> = rows.rows.iter().map(|row| line(subject, row, axis, tags)).collect();
-    let shown = grouped(lines.len() as u64);
-    let left_out = match (rows.extent.first(), rows.read > rows.rows.len()) {
-        (None, false) => String::new(),
-        (None, true) => format!("the latest {shown} of {}", grouped(rows.read as u64)),
-        (Some(read), _) => {
-            format!("{shown} of the first {} that were read; there are more", grouped(read))
-        }
-    };
+    let left_out = words::left_out(rows, &grouped);
     let more = (!left_out.is_empty())
         .then(|| format!("/context?q={}&show={}", percent(&typed(subject)), section.name()));
     let ends = axis.ends().filter(|_| !lines.is_empty());
@@ -167,7 +160,7 @@ fn line(subject: &Subject, row: &StoredRecord, axis: &Axis, tags: &TagSet) -> Li
         before,
         link,
         after,
-        words: words(row),
+        words: marks(row),
         count: if seen.is_count_saturated() {
             format!("at least {}", grouped(seen.count.into()))
         } else {
@@ -255,7 +248,7 @@ fn cut(mut text: String) -> String {
 }
 
 /// What else is to be known of a row, with an explanation.
-fn words(row: &StoredRecord) -> Vec<(&'static str, &'static str)> {
+fn marks(row: &StoredRecord) -> Vec<(&'static str, &'static str)> {
     let mut words = Vec::new();
     if row.seen.flags == Seen::INFERRED {
         words.push(("inferred", "owner and type were worked out: the log told neither"));
@@ -297,8 +290,8 @@ pub(super) struct Vicinity {
 }
 
 /// Makes the list.
-pub(super) fn vicinity(title: &'static str, around: &Around, tags: &TagSet) -> Vicinity {
-    let nearby = |neighbour: &Neighbour| {
+pub(super) fn vicinity(title: &'static str, around: &Neighbourhood, tags: &TagSet) -> Vicinity {
+    let nearby = |neighbour: &NewName| {
         let address = neighbour.address;
         let rdata = address.map(|address| tags.of_address(address)).unwrap_or_default();
         let ends = RowTags { rrname: tags.of_name(neighbour.name.as_name()), rdata };
@@ -310,20 +303,7 @@ pub(super) fn vicinity(title: &'static str, around: &Around, tags: &TagSet) -> V
             address_badges: end_badges(&ends, End::Rdata),
         }
     };
-    let (names, shown) = (grouped(around.names), around.newest.len());
-    let met = match (around.extent.first(), around.names) {
-        (None, 0) => "no other name was seen".to_owned(),
-        (None, 1) => "1 name".to_owned(),
-        (None, many) if many > shown as u64 => format!("the newest {shown} of {names} names"),
-        (None, _) => format!("{names} names"),
-        (Some(0), _) => {
-            "too many names to rank on a page; `pdns new --list` has each day's".to_owned()
-        }
-        (Some(read), _) => format!(
-            "{shown} of {names} names in the first {} records read; there are more",
-            grouped(read)
-        ),
-    };
+    let met = words::neighbourhood_extent(around, &grouped);
     Vicinity {
         title,
         whole: Link::subject(&around.whole),

@@ -156,11 +156,30 @@ impl Reader<'_> {
         names: &[NameBuf],
         each: Each<'_>,
     ) -> Result<(), StoreError> {
-        let kind = Kind::Record;
+        self.rows_by_names(&[Kind::Record], names, each)
+    }
+
+    /// The rows of several names, as [`Reader::records_by_names`], of these kinds.
+    ///
+    /// # Errors
+    /// As [`Reader::lookup_name`].
+    pub fn rows_by_names(
+        &mut self,
+        kinds: &[Kind],
+        names: &[NameBuf],
+        each: Each<'_>,
+    ) -> Result<(), StoreError> {
         let mut flow = ControlFlow::Continue(());
         for names in names.chunks(PAGE) {
             let mut found = Vec::new();
-            for (name, entry) in names.iter().zip(self.entries_of(kind, names)?) {
+            let mut entries = Vec::with_capacity(names.len() * kinds.len());
+            for &kind in kinds {
+                let of_kind = names.iter().zip(self.entries_of(kind, names)?).enumerate();
+                entries.extend(of_kind.map(|(at, (name, entry))| (at, kind, name, entry)));
+            }
+            // Stable: the kinds of a name stay in their order.
+            entries.sort_by_key(|&(at, ..)| at);
+            for (_, kind, name, entry) in entries {
                 let Some(entry) = entry else { continue };
                 let partition = entry.partition;
                 self.for_each_record(kind, &entry, &mut |store, page| {

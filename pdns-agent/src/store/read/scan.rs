@@ -54,15 +54,29 @@ impl Reader<'_> {
         below: Option<Name<'_>>,
         each: &mut dyn FnMut(&[u8]) -> ControlFlow<()>,
     ) -> Result<(), StoreError> {
+        self.names_of(&[Kind::Record], below, each)
+    }
+
+    /// The owner names of all rows of these kinds, as [`Reader::names`]; a name of two kinds comes twice.
+    ///
+    /// # Errors
+    /// When Redis does not answer.
+    pub fn names_of(
+        &mut self,
+        kinds: &[Kind],
+        below: Option<Name<'_>>,
+        each: &mut dyn FnMut(&[u8]) -> ControlFlow<()>,
+    ) -> Result<(), StoreError> {
         let partitions: Vec<u8> = self.parts(below).into_iter().map(|part| part.0).collect();
-        let metas = self.metas(Kind::Record, partitions.iter().copied())?;
         let mut blocks = Vec::new();
-        for (partition, meta) in partitions.into_iter().zip(metas) {
-            for block in 0..=meta.block {
-                let end = if block == meta.block { meta.offset } else { LOG };
-                if end > 0 {
-                    blocks
-                        .push((self.store.keys.log(partition, Kind::Record, block), end as usize));
+        for &kind in kinds {
+            let metas = self.metas(kind, partitions.iter().copied())?;
+            for (&partition, meta) in partitions.iter().zip(metas) {
+                for block in 0..=meta.block {
+                    let end = if block == meta.block { meta.offset } else { LOG };
+                    if end > 0 {
+                        blocks.push((self.store.keys.log(partition, kind, block), end as usize));
+                    }
                 }
             }
         }

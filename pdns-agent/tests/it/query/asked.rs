@@ -38,7 +38,7 @@ pub(super) fn asked(world: &World) -> impl Strategy<Value = Asked> + '_ {
         }),
         (any::<(Index, Index)>(), any::<(bool, u8)>())
             .prop_map(|(rows, bits)| (addresses(world, rows, bits), Letters::default())),
-        (prop::array::uniform5(prop::option::of(words())), any::<(bool, bool)>())
+        (prop::array::uniform5(prop::option::of(words())), any::<(bool, bool, bool)>())
             .prop_map(|(words, how)| of_names(world, words, how)),
         Just((What::Records, Letters::default())),
         Just((What::Negatives, Letters::default())),
@@ -108,7 +108,7 @@ pub(super) fn addresses(
 pub(super) fn of_names(
     world: &World,
     [starts, ends, one, other, below]: [Option<(Index, Index, Index)>; 5],
-    (narrow, globs): (bool, bool),
+    (narrow, globs, negative): (bool, bool, bool),
 ) -> (What, Letters) {
     let head = |(name, _, length)| {
         let letters = letters(Index::get(&name, &world.names).as_name());
@@ -134,7 +134,7 @@ pub(super) fn of_names(
         name.suffix(count).to_buf()
     });
     let text = if globs { letters.globs() } else { letters.text() };
-    (What::Names(text), letters)
+    (What::Names { text, negative }, letters)
 }
 
 pub(super) fn filter(world: &World) -> impl Strategy<Value = Filter> + '_ {

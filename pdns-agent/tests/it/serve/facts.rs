@@ -130,6 +130,10 @@ fn of_more_than_is_read_nothing_is_called_first_or_latest() {
     for word in ["latest", "Newest", "newest", " from ", "Seen "] {
         assert!(!main.contains(word), "{word}: {main}");
     }
+    let shown = run(&mut pdns(&site), &["show", "198.19.0.9", "--format", "json"]).with(&[0]);
+    let shown: serde_json::Value = serde_json::from_str(&shown).unwrap();
+    let sums = &shown["records_sums"];
+    assert_eq!((&sums["complete"], &sums["rows_read"]), (&false.into(), &50_000.into()));
     let page = site.get("/context/198.19.0.10").body;
     let near = page.split("class=\"card vicinity\"").nth(1).unwrap();
     assert!(
@@ -148,6 +152,61 @@ fn of_more_than_is_read_nothing_is_called_first_or_latest() {
         (most - 2..=most).rev().map(|n| format!("m{n}.host.example\tA\t198.19.0.9")).collect();
     assert_eq!(shown.stdout.lines().collect::<Vec<_>>(), want);
     assert!(!shown.stderr.contains("were read"), "{}", shown.stderr);
+}
+
+#[test]
+fn a_profile_says_what_the_page_says() {
+    let site = busy();
+    run(&mut pdns(&site), &["tag", "set", "threat", "198.18.37.2"]).with(&[0]);
+    let show = |subject: &str| -> serde_json::Value {
+        let shown = run(&mut pdns(&site), &["show", subject, "--format", "json"]).with(&[0]);
+        serde_json::from_str(&shown).unwrap()
+    };
+    let names = |rows: &serde_json::Value| -> Vec<String> {
+        let rows = rows.as_array().unwrap().iter();
+        rows.map(|row| row["rrname"].as_str().unwrap().to_owned()).collect()
+    };
+    let address = show("198.19.7.200");
+    assert_eq!(names(&address["records"]), latest(25));
+    let sums = &address["records_sums"];
+    assert_eq!(sums["rows_read"], NAMES);
+    assert_eq!(sums["complete"], true);
+    assert_eq!(
+        (&sums["time_first"], &sums["time_last"]),
+        (&address["time_first"], &address["time_last"])
+    );
+    assert_eq!(address["time_first"], START);
+    assert_eq!(address["time_last"], START + (NAMES - 1) * APART);
+    assert_eq!(address["see_also"][0], "198.19.7.0/24");
+    // The same rows as a look-up and the page have.
+    let words = ["198.19.7.200", "--limit", "25", "--format", "json"];
+    let rows: Vec<serde_json::Value> = run(&mut pdns(&site), &words)
+        .with(&[0])
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(address["records"].as_array().unwrap(), &rows);
+    let below = show("*.busy.example");
+    assert_eq!(below["neighbourhoods"][0]["names"], NAMES);
+    assert_eq!(names(&below["neighbourhoods"][0]["newest"]), latest(30));
+    let many = show("many.example");
+    assert_eq!(many["nearest_threat"]["subject"], "198.18.37.2");
+    assert_eq!(many["nearest_threat_from"], "198.18.37.1");
+    assert_eq!((&many["addresses"], &many["addresses_compared"]), (&40.into(), &40.into()));
+    let next = show("next.example");
+    assert_eq!(names(&next["pointing"]), ["alias.example"]);
+    // On a terminal the sentences of the page.
+    let shown = run(&mut pdns(&site), &["show", "198.19.7.200", "--format", "table"]).with(&[0]);
+    let last = (NAMES - 1) * APART;
+    let want = format!("Seen 3000 times, from {} to {} (", date(0), date(last));
+    assert!(shown.contains(&want), "{shown}");
+    assert!(shown.contains("Records that point here (the latest 25 of 3000)"), "{shown}");
+    // What there was no time to read is said.
+    let ended = run(&mut pdns(&site), &["show", "nothing.example"]);
+    assert_eq!(ended.code, Some(1));
+    let ended = run(&mut pdns(&site), &["show", "a.example, b.example"]);
+    assert_eq!(ended.code, Some(2));
+    assert!(ended.stderr.contains("has several subjects"), "{}", ended.stderr);
 }
 
 #[test]

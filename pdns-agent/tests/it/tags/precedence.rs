@@ -1,4 +1,4 @@
-//! Precedence among tags: the README's table of examples, each put to everything that goes by tags.
+//! Precedence among tags: the table of examples in `docs/tags-and-intel.md`, each put to everything that goes by tags.
 
 use crate::redis::Redis;
 use crate::run::{Home, run};
@@ -21,8 +21,8 @@ struct Example {
 }
 
 fn examples() -> Vec<Example> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md");
-    let text = std::fs::read_to_string(path).expect("the README is there");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/tags-and-intel.md");
+    let text = std::fs::read_to_string(path).expect("the document is there");
     let (_, table) = text.split_once("| tags | record | rrname | rdata |\n").expect("a table");
     let lines = table.lines().skip(1).take_while(|line| line.starts_with('|'));
     lines.map(example).collect()

@@ -4,7 +4,7 @@ use super::Defaults;
 use super::head::{Column, Head, no_column};
 use crate::cli::resolve::{UsageError, quoted};
 use crate::query::{
-    Moment, SubjectError, TagSubjectError, WhenError, parts, tag_subject, tag_subjects,
+    Moment, SubjectError, TagSubjectError, WhenError, is_comment, parts, tag_subject, tag_subjects,
 };
 use crate::tag::{LongText, Tag, TagSubject, UnknownTagKind};
 
@@ -67,7 +67,7 @@ pub(super) enum BadLine {
     Several,
     #[error("it has no column {0}")]
     Column(String),
-    #[error("it names no kind: give --kind, or a column with it")]
+    #[error("the column kind is empty: fill it in, or give --kind")]
     NoKind,
     #[error("the time cannot be read")]
     Time(#[source] WhenError),
@@ -143,10 +143,7 @@ impl<'d> Lines<'d> {
         if text.is_empty() {
             return Ok(Ok(Vec::new()));
         }
-        if text.starts_with(['#', ';', '!'])
-            || text.starts_with("//") && !text.contains('.')
-            || text.starts_with("// ")
-        {
+        if is_comment(text) {
             self.comment =
                 Some(text.trim_start_matches(['#', ';', '!', '/', ' ', '\t']).to_owned());
             return Ok(Ok(Vec::new()));
@@ -169,6 +166,10 @@ impl<'d> Lines<'d> {
             }
         }
         self.count += 1;
+        let has_kinds = self.head.as_ref().is_some_and(|head| head.columns.contains(&Column::Kind));
+        if self.defaults.kind.is_none() && !has_kinds {
+            return Err(UsageError::NoKindOf(self.file.to_owned()));
+        }
         Ok(match &self.head {
             Some(head) if head.is_ours || has_all(text, head) => {
                 of_columns(text, head, self.defaults).map(|tag| vec![tag])

@@ -46,7 +46,7 @@ fn a_line_of_our_own_csv() {
     assert_eq!(tag.time, 1_769_860_800);
     let said = |line: &str| read(line).unwrap_err().to_string();
     assert_eq!(said("threat,a.example"), "it has 2 values and the head names 4 columns");
-    assert_eq!(said(",a.example,,"), "it names no kind: give --kind, or a column with it");
+    assert_eq!(said(",a.example,,"), "the column kind is empty: fill it in, or give --kind");
     assert!(said("harm,a.example,,").contains("unknown kind of tag"));
     assert_eq!(said("threat,a..b,,"), "cannot tell what \"a..b\" is");
     assert_eq!(said("threat,a.example,\"x,"), "a quoted value does not end on the line");

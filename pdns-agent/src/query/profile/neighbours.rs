@@ -1,7 +1,7 @@
 //! The newest names near a subject: in the /24 or /48 around an address, and under a registrable domain.
 //!
-//! Part of the page. A prefix is read up to [`READ`] records, and a domain whole, unless its part of the store holds more than
-//! [`MOST_ROWS`]. What that leaves unread is said ([`Around::extent`]).
+//! Part of the profile. A prefix is read up to [`READ`] records, and a domain whole, unless its part of the store holds more than
+//! [`MOST_ROWS`]. What that leaves unread is said ([`Neighbourhood::extent`]).
 
 use crate::name::{Name, NameBuf, suffix};
 use crate::query::{
@@ -20,36 +20,40 @@ const READ: usize = 50_000;
 const MOST_ROWS: u64 = 2_000_000;
 /// Labels of the longest name.
 const LABELS: usize = 127;
-/// Neighbours that are shown beside other things.
+/// Names that are shown beside other things.
 const SHOWN: usize = 10;
-/// Names that are shown of a page that has nothing else.
+/// Names that are shown of a profile that has nothing else.
 const ALONE: usize = 30;
 /// Prefixes around the addresses of one name.
 const PREFIXES: usize = 2;
 
 /// A name nearby.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Neighbour {
-    pub(super) name: NameBuf,
+pub struct NewName {
+    /// The name.
+    pub name: NameBuf,
     /// An address of it, the latest seen.
-    pub(super) address: Option<IpAddr>,
-    pub(super) first: u32,
+    pub address: Option<IpAddr>,
+    /// The time of its first sighting, in seconds since 1970.
+    pub first: u32,
 }
 
-/// Neighbours of one sort, newest first.
+/// The names in a prefix or below a domain.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Around {
-    /// What they lie in.
-    pub(super) whole: Subject,
-    pub(super) newest: Vec<Neighbour>,
+pub struct Neighbourhood {
+    /// The prefix, or the names below the domain.
+    pub whole: Subject,
+    /// The newest names in what was read, newest first.
+    pub newest: Vec<NewName>,
     /// How many names there are in what was read.
-    pub(super) names: u64,
+    pub names: u64,
     /// The records that were read.
-    pub(super) extent: Extent,
+    pub extent: Extent,
 }
 
 /// The /24 or /48 around an address.
-pub(super) fn prefix(address: IpAddr) -> Option<IpNet> {
+#[must_use]
+pub fn prefix_around(address: IpAddr) -> Option<IpNet> {
     let length = if address.is_ipv4() { 24 } else { 48 };
     IpNet::new(address, length).ok().map(|net| net.trunc())
 }
@@ -57,7 +61,7 @@ pub(super) fn prefix(address: IpAddr) -> Option<IpNet> {
 /// The prefixes around the latest addresses of rows, each once.
 pub(super) fn prefixes(rows: &[StoredRecord]) -> Vec<IpNet> {
     let mut found = Vec::new();
-    for net in rows.iter().filter_map(StoredRecord::address).filter_map(prefix) {
+    for net in rows.iter().filter_map(StoredRecord::address).filter_map(prefix_around) {
         if found.len() < PREFIXES && !found.contains(&net) {
             found.push(net);
         }
@@ -70,8 +74,8 @@ pub(super) fn in_prefix(
     store: &mut Reader<'_>,
     net: IpNet,
     is_own: &dyn Fn(&StoredRecord) -> bool,
-) -> Result<Around, StoreError> {
-    let mut names: BTreeMap<NameBuf, (Neighbour, u32)> = BTreeMap::new();
+) -> Result<Neighbourhood, StoreError> {
+    let mut names: BTreeMap<NameBuf, (NewName, u32)> = BTreeMap::new();
     let (mut read, mut is_cut) = (0, false);
     on_addresses(store, net.network(), net.broadcast(), READ + 1, &mut |row| {
         if read >= READ {
@@ -81,7 +85,7 @@ pub(super) fn in_prefix(
         read += 1;
         if !is_own(&row) {
             let (address, seen) = (row.address(), row.seen);
-            let neighbour = || Neighbour { name: row.rrname.clone(), address, first: u32::MAX };
+            let neighbour = || NewName { name: row.rrname.clone(), address, first: u32::MAX };
             let entry = names.entry(row.rrname.clone()).or_insert_with(|| (neighbour(), 0));
             entry.0.first = entry.0.first.min(seen.time_first);
             if seen.time_last >= entry.1 {
@@ -91,12 +95,12 @@ pub(super) fn in_prefix(
         ControlFlow::Continue(())
     })?;
     let count = names.len() as u64;
-    let mut newest: Vec<Neighbour> = names.into_values().map(|(neighbour, _)| neighbour).collect();
+    let mut newest: Vec<NewName> = names.into_values().map(|(neighbour, _)| neighbour).collect();
     // Ties go by name: the map has them in that order, and the sort keeps it.
     newest.sort_by_key(|neighbour| std::cmp::Reverse(neighbour.first));
     newest.truncate(SHOWN);
     let whole = Subject::Addresses(net.network(), net.broadcast());
-    Ok(Around { whole, newest, names: count, extent: Extent::new(read, is_cut) })
+    Ok(Neighbourhood { whole, newest, names: count, extent: Extent::new(read, is_cut) })
 }
 
 /// The newest names below the registrable domain of a name, without the name itself, which `has_records` or has not;
@@ -105,7 +109,7 @@ pub(super) fn under_domain(
     store: &mut Reader<'_>,
     name: Name<'_>,
     has_records: bool,
-) -> Result<Option<Around>, StoreError> {
+) -> Result<Option<Neighbourhood>, StoreError> {
     let Some(domain) = suffix::registrable(name) else { return Ok(None) };
     let mut around = newest_below(store, domain.to_buf(), SHOWN + 1)?;
     around.newest.retain(|neighbour| neighbour.name.as_name() != name);
@@ -117,11 +121,15 @@ pub(super) fn under_domain(
 }
 
 /// The newest names below a name.
-pub(super) fn below(store: &mut Reader<'_>, apex: NameBuf) -> Result<Around, StoreError> {
+pub(super) fn below(store: &mut Reader<'_>, apex: NameBuf) -> Result<Neighbourhood, StoreError> {
     newest_below(store, apex, ALONE)
 }
 
-fn newest_below(store: &mut Reader<'_>, apex: NameBuf, most: usize) -> Result<Around, StoreError> {
+fn newest_below(
+    store: &mut Reader<'_>,
+    apex: NameBuf,
+    most: usize,
+) -> Result<Neighbourhood, StoreError> {
     let mut rows = 0;
     for part in store.parts(Some(apex.as_name())) {
         rows += u64::from(store.rows_in(Kind::Record, part)?);
@@ -129,7 +137,7 @@ fn newest_below(store: &mut Reader<'_>, apex: NameBuf, most: usize) -> Result<Ar
     let whole = Subject::Below(apex.clone());
     if rows > MOST_ROWS {
         let (newest, names, extent) = (Vec::new(), 0, Extent::First(0));
-        return Ok(Around { whole, newest, names, extent });
+        return Ok(Neighbourhood { whole, newest, names, extent });
     }
     let grouping = Grouping {
         by: By::Children(apex, LABELS),
@@ -141,16 +149,16 @@ fn newest_below(store: &mut Reader<'_>, apex: NameBuf, most: usize) -> Result<Ar
     let (_, totals) = groups(store, &grouping, GroupSort::First, most, &mut |group| {
         let Group { key, time_first, .. } = group;
         if let GroupKey::Name(name) = key {
-            newest.push(Neighbour { name: name.clone(), address: None, first: *time_first });
+            newest.push(NewName { name: name.clone(), address: None, first: *time_first });
         }
         ControlFlow::Continue(())
     })?;
     addresses(store, &mut newest)?;
-    Ok(Around { whole, newest, names: totals.names, extent: Extent::Whole })
+    Ok(Neighbourhood { whole, newest, names: totals.names, extent: Extent::Whole })
 }
 
 /// Gives each neighbour its address that was seen last, unless they have too many records to read.
-fn addresses(store: &mut Reader<'_>, neighbours: &mut [Neighbour]) -> Result<(), StoreError> {
+fn addresses(store: &mut Reader<'_>, neighbours: &mut [NewName]) -> Result<(), StoreError> {
     let names: Vec<NameBuf> = neighbours.iter().map(|one| one.name.clone()).collect();
     let mut latest: HashMap<NameBuf, (u32, IpAddr)> = HashMap::new();
     let mut read = 0;

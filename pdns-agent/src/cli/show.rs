@@ -1,0 +1,38 @@
+//! `pdns show`: all that is known about a subject.
+
+use super::answer::{Answer, taken_for};
+use super::args::Show;
+use super::resolve::{UsageError, subjects};
+use super::{CliError, Found, Terminal, cannot, open};
+use crate::query::{self, ProfileQuery};
+use crate::render::{self, Format};
+use crate::store::{MAX_HISTORY, Options};
+use std::time::{Duration, Instant};
+
+/// Prints the profile of one subject.
+pub(super) fn show(
+    asked: &Show,
+    options: &Options,
+    terminal: &mut Terminal<'_>,
+) -> Result<Found, CliError> {
+    let mut read = subjects(&asked.subject)?.into_iter();
+    let (Some((text, reading)), None) = (read.next(), read.next()) else {
+        return Err(UsageError::OneSubject(asked.subject.clone()).into());
+    };
+    let format = terminal.format(asked.format, Format::Json);
+    let mut opened = open(options)?;
+    let mut store = opened.reader();
+    taken_for(&text, &reading, terminal);
+    let answer = Answer::new(&mut store, Some(format), Format::Json, terminal)?;
+    let (tags, look) = (answer.tags(), answer.look().clone());
+    let end = asked.seconds.map(|seconds| Instant::now() + Duration::from_secs(seconds.into()));
+    let stop = || end.is_some_and(|end| Instant::now() >= end);
+    let query = ProfileQuery { subject: &reading.subject, at: None, stop: &stop };
+    let profile = query::profile(&mut store, &tags, &query).map_err(cannot("read the store"))?;
+    render::profile(&profile, MAX_HISTORY, format, &look, terminal.out)
+        .map_err(CliError::Output)?;
+    if stop() {
+        terminal.say(format_args!("time ran out; rows are missing"));
+    }
+    Ok(if profile.is_empty() { Found::Nothing } else { Found::Something })
+}

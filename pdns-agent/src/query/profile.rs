@@ -1,0 +1,222 @@
+//! All that the store knows about a subject, as one value: its records, the records that point at it, its negative
+//! answers, its neighbours, its tags, the nearest threat.
+//!
+//! Part of `query`. The command line, the page and the APIs stand on it. Each part reads a bounded number of rows, so
+//! that the profile of a name server of a million domains takes a second; where there are more, every number of that
+//! part is of those that were read ([`SectionReading::extent`]).
+
+mod nearest;
+mod neighbours;
+mod section;
+
+pub use nearest::NearestThreat;
+pub use neighbours::{Neighbourhood, NewName, prefix_around};
+pub use section::{Depth, Section, SectionReading, Sections, read_section};
+
+use super::{Subject, TagSet, net_of};
+use crate::name::{Name, suffix};
+use crate::record::StoredRecord;
+use crate::store::{Reader, StoreError};
+use crate::tag::{Tag, TagEvent, TagSubject};
+use std::ops::ControlFlow;
+
+/// Changes of a subject's tags that a profile has.
+const CHANGES: usize = 50;
+
+/// What a profile is about, and how much time there is.
+pub struct ProfileQuery<'q> {
+    /// The subject.
+    pub subject: &'q Subject,
+    /// The time of an event that the subject was met in, in seconds since 1970.
+    pub at: Option<u32>,
+    /// Whether to stop reading; it is asked before each row. What is missing then is marked ([`SectionReading::is_late`]).
+    pub stop: &'q dyn Fn() -> bool,
+}
+
+/// All that is known about a subject.
+#[derive(Debug)]
+pub struct Profile<'t> {
+    /// The subject.
+    pub subject: Subject,
+    /// Its records, or the records with its address.
+    pub records: SectionReading,
+    /// Records of other names that point at it.
+    pub pointing: SectionReading,
+    /// Negative answers to queries for it.
+    pub negatives: SectionReading,
+    /// The records of an address's name for reverse look-ups.
+    pub reverse: SectionReading,
+    /// The newest names near it.
+    pub neighbourhoods: Vec<Neighbourhood>,
+    /// The tags that hold for it, nearest first, those that a nearer one overrides as well.
+    pub tags: Vec<&'t Tag>,
+    /// The latest changes of these tags.
+    pub changes: TagChanges,
+    /// The threat that is nearest to its addresses.
+    pub nearest: Option<NearestThreat<'t>>,
+}
+
+/// The latest changes of tags.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TagChanges {
+    /// The changes, latest first.
+    pub latest: Vec<TagEvent>,
+    /// How many there are in the history.
+    pub count: u64,
+    /// Changes of all tags that the history has no room for any more.
+    pub dropped: u64,
+}
+
+/// Makes the profile of a subject.
+///
+/// # Errors
+/// [`StoreError`] when the store cannot be read.
+pub fn profile<'t>(
+    store: &mut Reader<'_>,
+    tags: &'t TagSet,
+    query: &ProfileQuery<'_>,
+) -> Result<Profile<'t>, StoreError> {
+    let &ProfileQuery { subject, at, stop } = query;
+    let sections = Sections::open(store, subject, true)?;
+    let mut read = |section| read_section(store, &sections, section, Depth::Preview(at), stop);
+    let records = read(Section::Records)?;
+    let pointing = read(Section::Pointing)?;
+    let negatives = read(Section::Negatives)?;
+    let reverse = section::reverse(store, subject, stop)?;
+    let neighbourhoods = neighbourhoods(store, subject, &records)?;
+    let changes = changes(store, &own_subjects(subject))?;
+    let nearest = nearest::nearest(subject, &records, tags);
+    Ok(Profile {
+        subject: subject.clone(),
+        tags: own_tag_subject(subject).map(|own| tags.all_of_subject(&own)).unwrap_or_default(),
+        records,
+        pointing,
+        negatives,
+        reverse,
+        neighbourhoods,
+        changes,
+        nearest,
+    })
+}
+
+impl Profile<'_> {
+    /// The first and the last time at which the subject was seen in what was read: in seconds since 1970; `None`
+    /// without a row.
+    #[must_use]
+    pub fn span(&self) -> Option<(u32, u32)> {
+        let parts = [&self.records, &self.pointing, &self.negatives];
+        let first = parts.iter().filter_map(|part| part.first).min()?;
+        let last = parts.iter().filter_map(|part| part.last).max()?;
+        Some((first, last))
+    }
+
+    /// Whether the store knows nothing about the subject.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        let rows = [&self.records, &self.pointing, &self.negatives, &self.reverse];
+        let has_own_neighbours = matches!(self.subject, Subject::Below(_) | Subject::AtOrBelow(_))
+            && self.neighbourhoods.iter().any(|one| one.names > 0 || !one.extent.is_whole());
+        rows.iter().all(|part| part.read == 0)
+            && !has_own_neighbours
+            && self.tags.is_empty()
+            && self.changes.latest.is_empty()
+    }
+}
+
+/// The newest names near a subject.
+fn neighbourhoods(
+    store: &mut Reader<'_>,
+    subject: &Subject,
+    records: &SectionReading,
+) -> Result<Vec<Neighbourhood>, StoreError> {
+    let mut found = Vec::new();
+    match subject {
+        Subject::Name(name) => {
+            found.extend(neighbours::under_domain(store, name.as_name(), records.read > 0)?);
+            for net in neighbours::prefixes(&records.rows) {
+                found.push(neighbours::in_prefix(store, net, &|row| row.rrname == *name)?);
+            }
+        }
+        Subject::Below(apex) | Subject::AtOrBelow(apex) => {
+            found.push(neighbours::below(store, apex.clone())?);
+        }
+        Subject::Addresses(from, to) if from == to => {
+            if let Some(net) = prefix_around(*from) {
+                let is_own = |row: &StoredRecord| row.address() == Some(*from);
+                found.push(neighbours::in_prefix(store, net, &is_own)?);
+            }
+        }
+        Subject::Addresses(..) => {}
+    }
+    Ok(found)
+}
+
+/// The subject of a tag on a subject; `None` for a range and for all names.
+#[must_use]
+pub fn own_tag_subject(subject: &Subject) -> Option<TagSubject> {
+    match subject {
+        Subject::Name(name) => Some(TagSubject::Name(name.clone())),
+        Subject::Below(apex) | Subject::AtOrBelow(apex) if apex.as_name().is_root() => None,
+        Subject::Below(apex) | Subject::AtOrBelow(apex) => Some(TagSubject::Below(apex.clone())),
+        Subject::Addresses(from, to) => {
+            net_of(from.to_canonical(), to.to_canonical()).map(TagSubject::Net)
+        }
+    }
+}
+
+/// The subjects of tags that belong to a subject itself: a name, and the name with all below it.
+#[must_use]
+pub fn own_subjects(subject: &Subject) -> Vec<TagSubject> {
+    let below = match subject {
+        Subject::Name(name) if !name.as_name().is_root() => Some(TagSubject::Below(name.clone())),
+        _ => None,
+    };
+    own_tag_subject(subject).into_iter().chain(below).collect()
+}
+
+/// Subjects that contain this one, and its subtree: the registrable domain, the parent, the prefix around an address.
+#[must_use]
+pub fn wider(subject: &Subject) -> Vec<Subject> {
+    let mut found = Vec::new();
+    match subject {
+        Subject::Name(name) | Subject::Below(name) | Subject::AtOrBelow(name) => {
+            let name = name.as_name();
+            let parent = name.suffix(name.labels().count().saturating_sub(1));
+            let wider = [suffix::registrable(name), Some(parent)];
+            let is_wider = |wider: &Name<'_>| *wider != name && !suffix::is_public(*wider);
+            let mut wider: Vec<Name<'_>> = wider.into_iter().flatten().filter(is_wider).collect();
+            wider.dedup();
+            found.extend(wider.into_iter().map(|wider| Subject::Name(wider.to_buf())));
+            if matches!(subject, Subject::Name(_)) {
+                found.push(Subject::Below(name.to_buf()));
+            } else {
+                found.push(Subject::Name(name.to_buf()));
+            }
+        }
+        Subject::Addresses(from, to) => {
+            let net = net_of(*from, *to);
+            let wider =
+                if from == to { prefix_around(*from) } else { net.and_then(|net| net.supernet()) };
+            found.extend(wider.map(|net| Subject::Addresses(net.network(), net.broadcast())));
+        }
+    }
+    found
+}
+
+/// The latest changes of the tags that hold for any of these subjects.
+fn changes(store: &mut Reader<'_>, own: &[TagSubject]) -> Result<TagChanges, StoreError> {
+    let mut changes = TagChanges::default();
+    if own.is_empty() {
+        return Ok(changes);
+    }
+    let holds = |subject: &TagSubject| own.iter().any(|own| own.is_within(subject));
+    let dropped = store.tag_history_of(&holds, &mut |event| {
+        changes.count += 1;
+        if changes.latest.len() < CHANGES {
+            changes.latest.push(event);
+        }
+        ControlFlow::Continue(())
+    })?;
+    changes.dropped = dropped;
+    Ok(changes)
+}

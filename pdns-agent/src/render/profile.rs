@@ -1,0 +1,280 @@
+//! A profile: on a terminal in the order of the page, and as one JSON object.
+
+pub(crate) mod words;
+
+use super::json::Object;
+use super::table::{Column, Kind, lines};
+use super::{Format, Item, Look, escape, utc};
+use crate::name::display::unicode;
+use crate::query::{
+    NearestThreat, Neighbourhood, NewName, Profile, Section, SectionReading, printed_name, wider,
+};
+use serde::Serialize;
+use std::io::{self, Write};
+
+/// Writes a profile. `kept` is the number of changes of tags that a store keeps. Formats other than
+/// [`Format::Json`] are as [`Format::Table`].
+///
+/// # Errors
+/// As the writer says.
+pub fn profile(
+    profile: &Profile<'_>,
+    kept: u32,
+    format: Format,
+    look: &Look,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    match format {
+        Format::Json => json(profile, look, out),
+        _ => terminal(profile, kept, look, out),
+    }
+}
+
+/// The sections with their names.
+fn sections<'p>(profile: &'p Profile<'_>) -> [(Section, &'p SectionReading); 3] {
+    let [records, pointing, negatives] = Section::ALL;
+    [(records, &profile.records), (pointing, &profile.pointing), (negatives, &profile.negatives)]
+}
+
+/// Writes paragraphs and tables.
+fn terminal(profile: &Profile<'_>, kept: u32, look: &Look, out: &mut dyn Write) -> io::Result<()> {
+    let subject = &profile.subject;
+    let digits = |number: u64| number.to_string();
+    let form = subject.name().and_then(|name| unicode(name.as_name()));
+    let form = form.map(|form| format!(" {}", form.note())).unwrap_or_default();
+    title(look, out, &format!("{subject}{form} ({})", subject.sort()))?;
+    paragraph(look, out, &words::summary(profile, &digits))?;
+    if !profile.tags.is_empty() {
+        heading(look, out, "Tags", "")?;
+        items(look, out, profile.tags.iter().map(|tag| Item::Tag(tag)))?;
+    }
+    for (section, read) in sections(profile) {
+        if !read.rows.is_empty() {
+            let title = words::section_title(subject, section);
+            heading(look, out, title, &words::left_out(read, &digits))?;
+            let is_own = section != Section::Pointing && subject.name().is_some();
+            let look = Look { hides_owner: is_own, ..look.clone() };
+            items(&look, out, read.rows.iter().map(Item::Record))?;
+        }
+    }
+    if !profile.reverse.rows.is_empty() {
+        let left_out = words::left_out(&profile.reverse, &digits);
+        heading(look, out, "Its reverse name (PTR)", &left_out)?;
+        let look = &Look { hides_owner: true, ..look.clone() };
+        items(look, out, profile.reverse.rows.iter().map(Item::Record))?;
+    }
+    for near in &profile.neighbourhoods {
+        if near.names == 0 && near.extent.is_whole() {
+            continue;
+        }
+        let title = format!("{} {}", words::neighbourhood_title(subject, near), near.whole);
+        heading(look, out, &title, &words::neighbourhood_extent(near, &digits))?;
+        neighbours(look, out, &near.newest)?;
+    }
+    if let Some(nearest) = &profile.nearest {
+        heading(look, out, "Nearest threat", "")?;
+        paragraph(look, out, &nearest_threat(nearest, profile))?;
+    }
+    if !profile.changes.latest.is_empty() {
+        let left_out = words::changes_left_out(&profile.changes, kept, &digits);
+        heading(look, out, "Changes of its tags", &left_out)?;
+        items(look, out, profile.changes.latest.iter().map(Item::TagEvent))?;
+    }
+    let wider: Vec<String> = wider(subject).iter().map(ToString::to_string).collect();
+    if !wider.is_empty() {
+        heading(look, out, "See also", "")?;
+        paragraph(look, out, &wider.join("  "))?;
+    }
+    Ok(())
+}
+
+/// The sentence about the nearest threat.
+fn nearest_threat(nearest: &NearestThreat<'_>, profile: &Profile<'_>) -> String {
+    let NearestThreat { from, near, compared, addresses } = nearest;
+    let at = near.address.to_string();
+    let threat = near.tag.subject.to_string();
+    let at = if at == threat { String::new() } else { format!(", at {at},") };
+    let note = match near.tag.note.as_str() {
+        "" => String::new(),
+        note => format!(": {note}"),
+    };
+    let part = if compared < addresses || !profile.records.extent.is_whole() {
+        let digits = |number: u64| number.to_string();
+        let part = words::of_first(profile.records.extent, "records", &digits);
+        let part = part.map(|part| format!(" {part}")).unwrap_or_default();
+        format!("; {compared} of the {addresses} addresses{part} were compared")
+    } else {
+        String::new()
+    };
+    format!(
+        "{threat}{at} is {:.1} from {from} (same /{}){note}{part}",
+        near.distance(),
+        near.shared
+    )
+}
+
+/// Writes the first line, bold where the look has it.
+fn title(look: &Look, out: &mut dyn Write, text: &str) -> io::Result<()> {
+    let (on, off) = if look.bold { ("\x1b[1m", "\x1b[0m") } else { ("", "") };
+    writeln!(out, "{on}{}{off}", printable(text))
+}
+
+/// Text for a terminal: only the Unicode form of a name may have letters outside ASCII.
+fn printable(text: &str) -> String {
+    if text.chars().any(char::is_control) { escape(text).into_owned() } else { text.to_owned() }
+}
+
+fn heading(look: &Look, out: &mut dyn Write, text: &str, note: &str) -> io::Result<()> {
+    writeln!(out)?;
+    let note = if note.is_empty() { String::new() } else { format!(" ({note})") };
+    title(look, out, &format!("{text}{note}"))
+}
+
+/// Writes text in lines that fit.
+fn paragraph(look: &Look, out: &mut dyn Write, text: &str) -> io::Result<()> {
+    let width = look.width.map_or(usize::MAX, usize::from).max(20);
+    let mut line = String::new();
+    for word in escape(text).split(' ') {
+        if !line.is_empty() && line.len() + 1 + word.len() > width {
+            writeln!(out, "{line}")?;
+            line.clear();
+        }
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        line.push_str(word);
+    }
+    writeln!(out, "{line}")
+}
+
+fn items<'a>(
+    look: &Look,
+    out: &mut dyn Write,
+    items: impl Iterator<Item = Item<'a>>,
+) -> io::Result<()> {
+    let mut renderer = Format::Table.renderer(Look { bold: false, ..look.clone() });
+    for item in items {
+        renderer.item(&item, out)?;
+    }
+    renderer.end(out)
+}
+
+/// Writes the names of a neighbourhood in columns.
+fn neighbours(look: &Look, out: &mut dyn Write, newest: &[NewName]) -> io::Result<()> {
+    if newest.is_empty() {
+        return Ok(());
+    }
+    let columns: [Column; 3] =
+        [("RRNAME", Kind::Text), ("ADDRESS", Kind::Text), ("FIRST (UTC)", Kind::Time)];
+    let rows = newest.iter().map(|one| {
+        let address = one.address.map(|address| address.to_string()).unwrap_or_default();
+        vec![printed_name(&one.name), address, utc(one.first) + "Z"]
+    });
+    lines(&columns, rows.collect(), &Look { bold: false, ..look.clone() }, out)
+}
+
+/// The sums of a section in JSON.
+#[derive(Serialize)]
+struct Sums {
+    rows_read: usize,
+    complete: bool,
+    count: u64,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    count_is_lower_bound: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    time_first: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    time_last: Option<u32>,
+}
+
+/// A neighbourhood in JSON.
+#[derive(Serialize)]
+struct NeighbourhoodJson {
+    within: String,
+    names: u64,
+    complete: bool,
+    newest: Vec<NewNameJson>,
+}
+
+#[derive(Serialize)]
+struct NewNameJson {
+    rrname: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    address: Option<String>,
+    time_first: u32,
+}
+
+impl NeighbourhoodJson {
+    fn new(near: &Neighbourhood) -> Self {
+        let newest = near.newest.iter().map(|one| NewNameJson {
+            rrname: one.name.to_string(),
+            address: one.address.map(|address| address.to_string()),
+            time_first: one.first,
+        });
+        Self {
+            within: near.whole.to_string(),
+            names: near.names,
+            complete: near.extent.is_whole(),
+            newest: newest.collect(),
+        }
+    }
+}
+
+/// Writes one object with everything.
+fn json(profile: &Profile<'_>, look: &Look, out: &mut dyn Write) -> io::Result<()> {
+    let subject = &profile.subject;
+    let mut object = Object::begin(out)?;
+    object.field("subject", &subject.to_string())?;
+    object.field("sort", &subject.sort())?;
+    if let Some(form) = subject.name().and_then(|name| unicode(name.as_name())) {
+        object.field("unicode", &form.text)?;
+        if let Some(warning) = form.warning {
+            object.field("warning", &warning)?;
+        }
+    }
+    if let Some((first, last)) = profile.span() {
+        object.field("time_first", &first)?;
+        object.field("time_last", &last)?;
+    }
+    object.items("tags", &encoded(look, profile.tags.iter().map(|tag| Item::Tag(tag)))?)?;
+    let reverse = [("reverse", &profile.reverse)];
+    let named = sections(profile).map(|(section, read)| (section.name(), read));
+    for (name, read) in named.into_iter().chain(reverse) {
+        let rows = encoded(look, read.rows.iter().map(Item::Record))?;
+        let sums = Sums {
+            rows_read: read.read,
+            complete: read.extent.is_whole(),
+            count: read.count,
+            count_is_lower_bound: read.is_least,
+            time_first: read.first,
+            time_last: read.last,
+        };
+        object.items(name, &rows)?;
+        object.field(&format!("{name}_sums"), &sums)?;
+    }
+    let near: Vec<_> = profile.neighbourhoods.iter().map(NeighbourhoodJson::new).collect();
+    object.field("neighbourhoods", &near)?;
+    if let Some(NearestThreat { from, near, compared, addresses }) = &profile.nearest {
+        object.object("nearest_threat", &encoded(look, [Item::Near(near, None)].into_iter())?)?;
+        object.field("nearest_threat_from", &from.to_string())?;
+        object.field("addresses", addresses)?;
+        object.field("addresses_compared", compared)?;
+    }
+    let changes = profile.changes.latest.iter().map(Item::TagEvent);
+    object.items("tag_changes", &encoded(look, changes)?)?;
+    object.field("tag_changes_count", &profile.changes.count)?;
+    let wider: Vec<String> = wider(subject).iter().map(ToString::to_string).collect();
+    object.field("see_also", &wider)?;
+    object.end()
+}
+
+/// Items as JSON objects, one a line.
+fn encoded<'a>(look: &Look, items: impl Iterator<Item = Item<'a>>) -> io::Result<Vec<u8>> {
+    let mut renderer = Format::Json.renderer(look.clone());
+    let mut lines = Vec::new();
+    for item in items {
+        renderer.item(&item, &mut lines)?;
+    }
+    renderer.end(&mut lines)?;
+    Ok(lines)
+}
