@@ -9,7 +9,7 @@
 use flate2::read::MultiGzDecoder;
 use pdns_agent::decode::zeek::{Decoder, Options};
 use pdns_agent::decode::{Filter, Line, Omission, Rejection, Tally};
-use pdns_agent::observation::{Fact, Seen, Sightings};
+use pdns_agent::observation::{Aggregated, Fact, Seen};
 use pdns_agent::rdata::FinalDot;
 use std::collections::BTreeMap;
 use std::io::Read as _;
@@ -55,7 +55,7 @@ fn read(path: &Path) -> Vec<u8> {
     text.replace("XXXXXXXXXX.XXXXXX", "1300000000.000000").into_bytes()
 }
 
-fn show(observation: &Sightings<'_>) -> String {
+fn show(observation: &Aggregated<'_>) -> String {
     let fact = match observation.fact {
         Fact::Record(rdata) => {
             let text = rdata.to_text(FinalDot::Without);

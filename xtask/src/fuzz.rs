@@ -1,7 +1,7 @@
-//! `cargo xtask fuzz`: packets, streams and messages that nobody sends, for a minute each.
+//! `cargo xtask fuzz`: fuzzes packets, streams and messages for a minute each.
 //!
-//! The targets are in `pdns-agent/fuzz`. Seeds are made of the captures in the test data, where that is; what the
-//! fuzzer finds of interest is kept in `target/fuzz`, so that the next run goes on from there.
+//! The targets are in `pdns-agent/fuzz`. The captures in the test data, if available, serve as seeds;
+//! interesting inputs are kept in `target/fuzz`, so that the next run continues from there.
 
 use crate::shell::{cargo, root, run, target};
 use anyhow::{Context as _, bail};
@@ -11,27 +11,27 @@ use std::process::Command;
 
 /// The targets; each is a file in `pdns-agent/fuzz/targets`.
 const TARGETS: [&str; 3] = ["packet", "stream", "message"];
-/// How long each runs.
+/// Time for each target.
 const SECONDS: u32 = 60;
-/// Longest input, in octets.
+/// Maximum input length, in bytes.
 const LONGEST: &str = "-max_len=65536";
-/// Memory that a target may take, in MiB: the decoder's bounds, and what the fuzzer keeps of its corpus.
+/// Memory limit of a target, in MiB: the decoder's limits, and the fuzzer's own corpus.
 const MEMORY: &str = "-rss_limit_mb=1024";
-/// No code of the decoders is unsafe, so a panic or too much memory tells all; with the address sanitizer the build takes
-/// ten minutes, and fewer inputs are tried.
+/// The decoders contain no unsafe code, so panics and memory use reveal all bugs; with the address sanitizer
+/// the build takes ten minutes, and fewer inputs are tried.
 const SANITIZER: [&str; 2] = ["--sanitizer", "none"];
 
-/// What can be said of a run.
+/// Options of `cargo xtask fuzz`.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Seconds for each target
     #[arg(long, default_value_t = SECONDS)]
     pub(crate) seconds: u32,
-    /// This target only: packet, stream or message
+    /// Run only this target: packet, stream or message
     pub(crate) target: Option<String>,
 }
 
-/// Runs the targets; an error when one finds something.
+/// Runs the targets; fails if one finds something.
 pub(crate) fn fuzz(args: &Args) -> anyhow::Result<()> {
     if let Some(target) = &args.target
         && !TARGETS.contains(&target.as_str())
@@ -73,7 +73,7 @@ pub(crate) fn fuzz(args: &Args) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A minute for each target, as CI has it. Where cargo-fuzz cannot be had, that is said and no error.
+/// A minute for each target, for CI. If cargo-fuzz is not available, this is reported but not an error.
 pub(crate) fn for_a_minute() -> anyhow::Result<()> {
     if let Err(error) = install() {
         eprintln!("SKIPPED: no target was fuzzed, cargo-fuzz cannot be installed ({error:#})");
@@ -82,7 +82,7 @@ pub(crate) fn for_a_minute() -> anyhow::Result<()> {
     fuzz(&Args { seconds: SECONDS, target: None })
 }
 
-/// Installs cargo-fuzz, unless it is there.
+/// Installs cargo-fuzz if it is missing.
 fn install() -> anyhow::Result<()> {
     let version = cargo(&["fuzz", "--version"]).output();
     if version.is_ok_and(|output| output.status.success()) {
@@ -92,8 +92,7 @@ fn install() -> anyhow::Result<()> {
     run(&mut cargo(&["install", "cargo-fuzz", "--locked"]))
 }
 
-/// `cargo fuzz`, with the toolchain at hand: coverage is switched on by flags that only a nightly takes
-/// otherwise.
+/// `cargo fuzz`, with the available toolchain: coverage is enabled by flags that otherwise require a nightly.
 fn fuzzer(words: &[&str]) -> Command {
     let mut command = cargo(&["fuzz"]);
     command.args(words).arg("--fuzz-dir").arg(root().join("pdns-agent/fuzz"));
@@ -101,7 +100,7 @@ fn fuzzer(words: &[&str]) -> Command {
     command
 }
 
-/// Where the tests' captures are, if they are there.
+/// Folder of the tests' captures, if present.
 fn captures() -> Option<PathBuf> {
     let data = std::env::var_os("PDNS_TEST_DATA")
         .map_or_else(|| root().join("../shared/data"), PathBuf::from);

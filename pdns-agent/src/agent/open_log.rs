@@ -1,7 +1,8 @@
-//! A log that is read: how far, and how far the store has it.
+//! A log being read: its read position and its stored position.
 //!
-//! Used by `log_reader`, which reads, and kept by `log_scheduler` between readings. Two logs may begin with the same
-//! record, so what the store knows of a log is used only for a file that holds the bytes which were read then.
+//! Used by `log_reader`, which reads it, and kept by `log_scheduler` between readings. Two logs may begin
+//! with the same record, so the stored state of a log is only used for a file that contains the bytes read at
+//! that time.
 
 use super::writer::Writer;
 use crate::decode::Tally;
@@ -14,14 +15,14 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-/// A plain log that was not written to for so long has stopped growing.
+/// A plain log that was not written to for this long has stopped growing.
 const STOPPED: Duration = Duration::from_mins(10);
 /// A log that was written to within this time may be written to again.
 const RECENT: Duration = Duration::from_hours(24);
-/// Logs that begin with the same record and are told apart, at most.
+/// Maximum number of logs with the same first record that can be told apart.
 const ALIKE: u16 = 1024;
 
-/// Why a log could not be read on.
+/// Reason why reading a log failed.
 #[derive(Debug)]
 pub(crate) enum Failure {
     Store(StoreError),
@@ -40,7 +41,7 @@ impl From<SourceError> for Failure {
     }
 }
 
-/// Whether an error may be gone when the file has changed: it is still being written.
+/// Returns true if an error may disappear once the file has changed: it is still being written.
 pub(super) fn is_incomplete(error: &SourceError) -> bool {
     matches!(error, SourceError::Unpack { cause, .. } if cause.kind() == ErrorKind::UnexpectedEof)
 }
@@ -52,30 +53,30 @@ pub(crate) struct OpenLog {
     pub(super) progress: Progress,
 }
 
-/// How far a log is read and stored.
+/// Progress of reading and storing a log.
 pub(super) struct Progress {
     pub(super) path: PathBuf,
-    /// What the store knows it by.
+    /// Key of the log in the store.
     pub(super) key: [u8; 16],
-    /// What was counted before this process read the log.
+    /// Counts from before this process read the log.
     pub(super) before: Tally,
     pub(super) checkpoint: Checkpoint,
-    /// Until this position, single records may be applied already.
+    /// Position up to which individual records may already be applied.
     pub(super) horizon: u64,
-    /// Connections that this process had made when the checkpoint was loaded.
+    /// Number of connections made by this process when the checkpoint was loaded.
     pub(super) connections: u64,
-    /// How often this process had read the log then, under whatever name.
+    /// Number of times this process had read the log by then, under any name.
     pub(super) turn: u64,
-    /// The file before anything was read of it.
+    /// State of the file before anything was read.
     pub(super) opened: Stat,
-    /// What the store says of it.
+    /// State of the log in the store.
     pub(super) state: SourceState,
     pub(super) position: u64,
-    /// What the decoder had counted at the position that was sent, is stored, and is in the report.
+    /// Counts of the decoder at the position that was sent, that is stored, and that is in the report.
     pub(super) sent: Tally,
     pub(super) stored: Tally,
     pub(super) reported: Tally,
-    /// Damaged lines that were counted already.
+    /// Damaged lines that have already been counted.
     pub(super) damage: Damage,
 }
 
@@ -84,28 +85,29 @@ impl OpenLog {
         &self.progress.path
     }
 
-    /// Says that the file has another path by now.
+    /// Sets the new path of the file.
     pub(crate) fn renamed(&mut self, path: &Path) {
         self.log.renamed(path);
         path.clone_into(&mut self.progress.path);
     }
 
-    /// What the log is known by, whatever its name.
+    /// Identity of the log, independent of its name.
     pub(crate) fn id(&self) -> LogId {
         self.log.id()
     }
 
-    /// The state of the file when it was read last.
+    /// State of the file when it was last read.
     pub(crate) fn stat(&self) -> Stat {
         self.log.stat()
     }
 
-    /// Whether a log that was read to its end may still grow: it is plain, and was written to within a day.
+    /// Returns true if a log that was read to its end may still grow: it is plain, and was written to within
+    /// a day.
     pub(crate) fn may_grow(&self) -> bool {
         !self.log.is_packed() && age(&self.log.stat()).is_none_or(|age| age < RECENT)
     }
 
-    /// Closes the file. The log is gone on with by opening it again.
+    /// Closes the file. Reading continues after reopening it.
     pub(crate) fn close(self) -> Result<IdleLog, SourceError> {
         let Self { log, decoder, progress } = self;
         Ok(IdleLog { log: log.close()?, decoder, progress })
@@ -120,7 +122,7 @@ pub(crate) struct IdleLog {
 }
 
 impl IdleLog {
-    /// Opens it again at the path that it has now.
+    /// Reopens it at its current path.
     pub(crate) fn reopen(self, path: &Path) -> Result<OpenLog, SourceError> {
         let Self { log, decoder, mut progress } = self;
         path.clone_into(&mut progress.path);
@@ -128,23 +130,23 @@ impl IdleLog {
     }
 }
 
-/// Where the store has a log.
+/// Stored position of a log.
 pub(super) struct Position {
     pub(super) key: [u8; 16],
     pub(super) state: SourceState,
     pub(super) checkpoint: Checkpoint,
     pub(super) connections: u64,
-    /// Knows the headers up to there.
+    /// Decoder that knows the headers before the position.
     pub(super) decoder: Decoder,
 }
 
-/// How a file compares with a log that the store knows.
+/// Result of comparing a file with a log known to the store.
 enum Comparison {
-    /// It is that log, or nothing speaks against it.
+    /// The same log, as far as can be told.
     Same,
-    /// It is that log and was read to its end, or a shorter copy of it.
+    /// The same log, already read to its end, or a shorter copy of it.
     NothingNew,
-    /// It is another log that begins with the same record.
+    /// A different log that begins with the same record.
     Other,
 }
 
@@ -157,7 +159,7 @@ pub(super) enum Located {
 
 /// Moves a log to where the store has it.
 ///
-/// A file that differs from what was read under the first key is compared with what is known under the next one: the
+/// A file that differs from the bytes read under the first key is compared with those of the next key; the
 /// last of these is free.
 pub(super) fn load_position(
     log: &mut Log,
@@ -168,7 +170,7 @@ pub(super) fn load_position(
 ) -> Result<Located, Failure> {
     for number in 0..ALIKE {
         let key = key(log.id(), number, hasher);
-        // Before loading: a connection made meanwhile makes it load again, which does no harm.
+        // Read before loading: a reconnect in between causes another load, which is harmless.
         let connections = writer.connections();
         let (state, mut checkpoint) = writer.load(key, &path.display().to_string())?;
         let mut decoder = Decoder::new(format);
@@ -206,22 +208,22 @@ pub(super) fn load_position(
     Err(SourceError::TooManyAlike { path: path.to_owned(), most: ALIKE }.into())
 }
 
-/// Whether a log that the store knows under another path is not there any more: it was renamed, and not copied.
+/// Returns true if a log stored with another path no longer exists there: it was renamed, not copied.
 pub(super) fn has_moved(state: &SourceState, path: &Path) -> bool {
     let is_other = !state.path.is_empty() && Path::new(&state.path) != path;
     let is_there = |stat: Stat| (stat.size, mtime(&stat)) == (state.size, state.mtime_ns);
     is_other && !Stat::at(Path::new(&state.path)).is_some_and(is_there)
 }
 
-/// Whether an entry, from before readers were kept, says that a log was read and nothing was found in it: then it was
-/// read by the wrong command.
+/// Returns true for a stored entry, written before readers were recorded, of a log in which nothing was
+/// found: it was read by the wrong command.
 fn is_empty_reading(state: &SourceState) -> bool {
     let tally: Tally = serde_json::from_value(state.tally.clone()).unwrap_or_default();
     state.reader.is_empty() && state.acknowledged > 0 && !tally.has_taken()
 }
 
-/// Reads to the stored position and compares what lies before it; then, if a batch may be applied in part, what it was
-/// made of.
+/// Reads to the stored position and compares the bytes before it; if a batch may be partially applied, also
+/// the bytes that it was made from.
 fn compare(
     log: &mut Log,
     state: &SourceState,
@@ -241,7 +243,7 @@ fn compare(
             match log.resume(end, &mut |_| ()) {
                 Ok(()) if log.digest().to_bytes() == digest => {}
                 Ok(()) => return Ok(Comparison::Other),
-                // This copy ends before that: what is missing may come, or be in another copy.
+                // This copy ends before that: the missing part may still come, or be in another copy.
                 Err(SourceError::Shrank { .. }) => {
                     let is_other = known.is_some_and(|known| {
                         known.length > log.digest().length() && !known.matches(log.digest())
@@ -316,17 +318,17 @@ pub(crate) fn key(id: LogId, number: u16, hasher: &Hasher) -> [u8; 16] {
     }
 }
 
-/// The time of the last write, as the store has it.
+/// Modification time in the store's unit.
 pub(super) fn mtime(stat: &Stat) -> i64 {
     i64::try_from(stat.mtime_ns).unwrap_or(0)
 }
 
-/// Whether nobody wrote to a file for a while.
+/// Returns true if a file has not been written to for a while.
 pub(super) fn has_stopped(stat: &Stat) -> bool {
     age(stat).is_some_and(|age| age > STOPPED)
 }
 
-/// How long ago a file was written to.
+/// Time since a file was last written to.
 fn age(stat: &Stat) -> Option<Duration> {
     let written = u64::try_from(stat.mtime_ns).map(Duration::from_nanos).ok()?;
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH + written).ok()

@@ -1,6 +1,6 @@
-//! What an agent's run amounted to, in numbers and in the first bad lines.
+//! Report of an agent's run: counts, and the first invalid lines.
 //!
-//! The last words of `agent`: what was read, and what became of all of it.
+//! The final output of `agent`: the input, and the outcome for all of it.
 
 use super::copies::NothingNew;
 use crate::decode::packets::PacketTally;
@@ -14,21 +14,21 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::thread::JoinHandle;
 
-/// Bad lines that are shown; all are counted.
+/// Maximum number of invalid lines displayed; all are counted.
 const SHOWN: u64 = 10;
 
-/// The sum of a run.
+/// Result of a run.
 #[derive(Clone, Debug)]
 pub struct Report {
-    /// What was read.
+    /// Input that was read.
     pub input: Input,
-    /// Answers that this run stored.
+    /// Number of answers stored by this run.
     pub stored: u64,
-    /// Why not all that was read is stored, if so.
+    /// Reason why not everything read is stored, if so.
     pub unwritten: Option<String>,
 }
 
-/// What was read in a run.
+/// Input of a run.
 #[derive(Clone, Debug)]
 pub enum Input {
     /// Logs.
@@ -38,7 +38,7 @@ pub enum Input {
 }
 
 impl Report {
-    /// How many files and folders could not be read, or not to their end.
+    /// Number of files and folders that could not be read, or not completely.
     #[must_use]
     pub fn failed(&self) -> u64 {
         match &self.input {
@@ -47,7 +47,7 @@ impl Report {
         }
     }
 
-    /// How many files that hold nothing for this command, and folders without a file for it, were met.
+    /// Number of files without data for this command, and of folders without such files.
     #[must_use]
     pub fn without_use(&self) -> u64 {
         match &self.input {
@@ -56,7 +56,7 @@ impl Report {
         }
     }
 
-    /// A few lines for people.
+    /// A few lines for display.
     #[must_use]
     pub fn to_text(&self) -> String {
         let mut text = match &self.input {
@@ -77,38 +77,38 @@ impl Report {
     }
 }
 
-/// The sum of a run that read packets.
+/// Result of a run that read packets.
 #[derive(Clone, Debug, Default)]
 pub struct PacketReport {
-    /// What was counted, all interfaces or files together.
+    /// Counts of all interfaces or files together.
     pub tally: PacketTally,
-    /// Interfaces or files.
+    /// Number of interfaces or files.
     pub captures: u64,
     /// Files that were read to their end before.
     pub nothing_new: NothingNew,
     /// Files and folders that could not be read, or not to their end.
     pub failed: u64,
-    /// Files that are no captures, and were named.
+    /// Number of given files that are not captures.
     pub foreign: u64,
-    /// Folders that were named and hold no capture.
+    /// Number of given folders that contain no capture.
     pub empty: u64,
-    /// Files in folders that were passed over because of their names.
+    /// Files in folders that were skipped because of their names.
     pub skipped: Skipped,
 }
 
 impl PacketReport {
-    /// The sum of one capture.
-    pub(crate) fn of(tally: PacketTally) -> Self {
+    /// Report for one capture.
+    pub(crate) fn from_tally(tally: PacketTally) -> Self {
         Self { tally, captures: 1, ..Self::default() }
     }
 
-    /// Tells of a file that could not be read, and counts it.
+    /// Logs that a file could not be read, and counts it.
     pub(crate) fn fail(&mut self, error: &dyn Error) {
         self.failed += 1;
         tracing::warn!("{}", with_causes(error));
     }
 
-    /// Reports what was met on the way to the files.
+    /// Reports the problems found while searching for files.
     pub(crate) fn note(&mut self, found: &CaptureFiles) {
         for problem in &found.problems {
             self.fail(problem);
@@ -123,7 +123,7 @@ impl PacketReport {
         self.skipped = found.skipped.clone();
     }
 
-    /// Reports a file that was named and is no capture; `command` reads it, if one does.
+    /// Reports a given file that is not a capture; `command` is the one that reads it, if any.
     pub(crate) fn fail_foreign(&mut self, path: &str, command: Option<&str>) {
         self.foreign += 1;
         let path = escape(path);
@@ -136,10 +136,10 @@ impl PacketReport {
         }
     }
 
-    /// Waits for threads and adds what each did.
+    /// Waits for threads and adds their reports.
     ///
     /// # Errors
-    /// The first one's that failed, after all have ended.
+    /// The error of the first thread that failed, after all have ended.
     pub(crate) fn gather<E>(
         &mut self,
         threads: Vec<JoinHandle<(Self, Result<(), E>)>>,
@@ -157,7 +157,7 @@ impl PacketReport {
         all
     }
 
-    /// Adds another one.
+    /// Adds another report.
     pub(crate) fn merge(&mut self, other: &Self) {
         self.tally.merge(&other.tally);
         self.captures += other.captures;
@@ -167,7 +167,7 @@ impl PacketReport {
         self.empty += other.empty;
     }
 
-    /// A few lines for people: where every packet went.
+    /// A few lines for display, with the outcome for every packet.
     #[must_use]
     pub fn to_text(&self) -> String {
         let tally = &self.tally;
@@ -221,7 +221,7 @@ impl PacketReport {
     }
 }
 
-/// What counts of what could not be read are of.
+/// Singular and plural of the unit in which unreadable inputs are counted.
 const FILES: [&str; 2] = ["file or folder", "files and folders"];
 
 /// Adds a line with a count to a report, unless it is 0.
@@ -234,7 +234,7 @@ fn part_of(text: &mut String) -> impl FnMut(u64, [&str; 2], &str) {
     }
 }
 
-/// Adds the files that were passed over because of their names.
+/// Adds the number of files that were skipped because of their names.
 fn skipped(skipped: &Skipped, wanted: &str, part: &mut impl FnMut(u64, [&str; 2], &str)) {
     if let Some(example) = &skipped.example {
         let label = format!(
@@ -291,58 +291,58 @@ fn spelled(result: &str, reason: &str) -> String {
     format!("{}{colon}{}", result.replace('_', " "), reason.replace('_', " "))
 }
 
-/// The sum of a run that read logs.
+/// Result of a run that read logs.
 #[derive(Clone, Debug, Default)]
 pub struct LogReport {
-    /// Lines by what became of them.
+    /// Lines by outcome.
     pub tally: Tally,
-    /// Logs that lines were read from, each once, whatever its names.
+    /// Logs from which lines were read, each once, whatever its names.
     logs: HashSet<[u8; 16]>,
     /// Logs that were read to their end before, and had nothing new.
     pub nothing_new: NothingNew,
     /// Lines of more than 1 MiB, which were passed over, and lines that a crash cut off.
     pub damage: Damage,
-    /// Last lines without a newline, which were left for the next run.
+    /// Number of last lines without a newline, which were left for the next run.
     pub unfinished: u64,
-    /// Files that were named, and in which nothing was found.
+    /// Number of given files in which nothing was found.
     pub foreign: u64,
-    /// Folders that were named and hold no log.
+    /// Number of given folders that contain no log.
     pub empty: u64,
-    /// Files and folders that could not be read, or not to their end.
+    /// Number of files and folders that could not be read, or not completely.
     pub failed: u64,
-    /// Files in folders that were passed over because of their names.
+    /// Files in folders that were skipped because of their names.
     pub skipped: Skipped,
-    /// Whether there was a log of our Zeek package.
+    /// True if there was a log of our Zeek package.
     pub has_pdns_log: bool,
-    /// How far pdns.log covers the lines of dns.log that were left out for it.
+    /// Coverage by pdns.log of the dns.log lines that were skipped in its favour.
     pub coverage: Coverage,
     shown: u64,
-    /// Bad lines of a log in which nothing was understood yet.
+    /// Invalid lines of a log in which no line was valid so far.
     held: Vec<(u64, Rejection)>,
 }
 
-/// What an operator has to know who gives us but one of the two logs that Zeek writes with our package.
-pub(super) const LACKS_PDNS_LOG: &str = "lines of dns.log were passed over because pdns.log has what they say, but \
+/// Warning for an operator who provides only one of the two logs written by Zeek with our package.
+pub(super) const LACKS_PDNS_LOG: &str = "lines of dns.log were skipped because pdns.log has their content, but \
      there is no pdns.log: name its folder as well, or give --no-pdns-log";
 
-/// What an operator has to know whose dns.log goes on after the end of pdns.log.
+/// Warning for an operator whose dns.log continues after the end of pdns.log.
 const AFTER_PDNS_LOG: &str = "of dns.log left out may be missing in pdns.log: Zeek writes them there within \
      PDNS::window while it runs, and never if it was killed";
 
 impl LogReport {
-    /// How many logs lines were read from.
+    /// Number of logs from which lines were read.
     #[must_use]
     pub fn logs(&self) -> usize {
         self.logs.len()
     }
 
-    /// Notes that lines of a log were read.
+    /// Records that lines of a log were read.
     pub(crate) fn read_log(&mut self, log: [u8; 16]) {
         self.logs.insert(log);
     }
 
-    /// Reports a bad line, if it is among the first. Those of a log in which no line was understood yet wait for
-    /// [`LogReport::end_bad_lines`]: if none is, that is said instead.
+    /// Reports an invalid line, if it is among the first. Those of a log without a valid line so far are held
+    /// back until [`LogReport::end_bad_lines`]: if there is no valid line at all, that is reported instead.
     pub(crate) fn bad_line(
         &mut self,
         path: &Path,
@@ -360,7 +360,7 @@ impl LogReport {
         self.show_bad_line(path, line, reason);
     }
 
-    /// Reports the bad lines that wait, or forgets them.
+    /// Reports the invalid lines held back, or discards them.
     pub(crate) fn end_bad_lines(&mut self, path: &Path, are_shown: bool) {
         for (line, reason) in std::mem::take(&mut self.held) {
             if are_shown {
@@ -378,7 +378,7 @@ impl LogReport {
         }
     }
 
-    /// Adds what another thread did.
+    /// Adds the report of another thread.
     pub(crate) fn merge(&mut self, other: &Self) {
         self.tally.merge(&other.tally);
         self.logs.extend(&other.logs);
@@ -393,7 +393,7 @@ impl LogReport {
         self.shown += other.shown;
     }
 
-    /// A few lines for people.
+    /// A few lines for display.
     #[must_use]
     pub fn to_text(&self) -> String {
         let tally = &self.tally;
@@ -416,7 +416,7 @@ impl LogReport {
         let lines = ["line", "lines"];
         part(tally.directives, lines, "of headers and footers");
         part(tally.other_records, lines, "about something else than DNS");
-        part(self.damage.oversized, lines, "longer than 1 MiB, passed over");
+        part(self.damage.oversized, lines, "longer than 1 MiB, skipped");
         part(self.damage.torn, lines, "cut off by NUL bytes, as a crash leaves them");
         for (filter, &count) in &tally.filtered {
             part(count, lines, &format!("left out: {filter}"));

@@ -3,7 +3,7 @@
 use super::args::Rows;
 use super::resolve::{self, LIMIT, TOP_LIMIT, UsageError};
 use super::{CliError, Found, Terminal, cannot, open};
-use crate::name::shown::unicode;
+use crate::name::display::unicode;
 use crate::query::{
     self, By, Certainty, Group, GroupKey, GroupSort, Grouping, MAX_FOLLOWED, MAX_SORTED, NameSum,
     Page, Query, Reading, TagSet, Trail,

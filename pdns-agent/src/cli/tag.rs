@@ -7,7 +7,7 @@ use super::args::Rows;
 use super::args::tag::{Reach, TagCommand, Words};
 use super::resolve::{LIMIT, UsageError, quoted};
 use super::{CliError, Found, Terminal, cannot, open};
-use crate::name::{shown::unicode, suffix};
+use crate::name::{display::unicode, suffix};
 use crate::query::{Page, Purpose, Scope, tag_subject_for, tag_subjects};
 use crate::render::{Format, Item};
 use crate::store::{MAX_HISTORY, Options};

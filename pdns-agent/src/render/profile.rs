@@ -6,7 +6,7 @@ use super::json::Object;
 use super::paragraph::paragraph;
 use super::table::{Column, Kind, lines};
 use super::{Format, Item, Look, escape, utc};
-use crate::name::shown::unicode;
+use crate::name::display::unicode;
 use crate::query::{
     NearestThreat, Neighbourhood, NewName, Profile, Section, SectionReading, printed_name, wider,
 };

@@ -6,7 +6,7 @@
 
 use super::field::ttl;
 use super::{Item, Look, Mark, Renderer, csv, date, escape, field, judged, utc};
-use crate::name::{Name, shown::unicode};
+use crate::name::{Name, display::unicode};
 use crate::query::{GroupKey, NameSum, TagSet, printed_name};
 use crate::rdata::{FinalDot, Rdata, Target};
 use crate::record::{FactBuf, StoredRecord};

@@ -4,7 +4,7 @@
 //! Part of the subject parser.
 
 use super::Certainty;
-use crate::name::shown::is_hidden;
+use crate::name::display::is_hidden;
 use regex::{Captures, Regex};
 use std::sync::LazyLock;
 

@@ -3,7 +3,7 @@
 //! Part of the subject parser, the other way round.
 
 use super::{Certainty, Purpose, Reading, Subject, exact, net_of};
-use crate::name::{NameBuf, shown::escaped};
+use crate::name::{NameBuf, display::escaped};
 use crate::tag::TagSubject;
 use std::borrow::Cow;
 

@@ -8,7 +8,7 @@ use super::page::{Context, Form, Frame, NearThreat, OneSection, Start};
 use super::shown::visible;
 use super::timeline::{Axis, Time, grouped};
 use super::view::{Link, Table, Vicinity, badges, judgement, past, table, vicinity};
-use crate::name::shown::unicode;
+use crate::name::display::unicode;
 use crate::query::{
     self, Cursor, Depth, NearestThreat, Profile, ProfileQuery, Section, Sections, Subject, TagSet,
     is_overridden, own_subjects, read_section, wider,

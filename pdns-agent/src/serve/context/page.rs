@@ -49,7 +49,7 @@ pub(super) struct Context {
     /// `name`, `address`, `prefix`, `range` or `names below`.
     pub(super) sort: &'static str,
     /// Its Unicode form and the script of that.
-    pub(super) unicode: Option<crate::name::shown::Unicode>,
+    pub(super) unicode: Option<crate::name::display::Unicode>,
     pub(super) badges: Vec<Badge>,
     pub(super) summary: String,
     /// What was just done, or that a click came from a field of a log.

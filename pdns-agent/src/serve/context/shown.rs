@@ -3,7 +3,7 @@
 //! Part of the page. The templates escape what means something to HTML; here goes what a browser shows and a reader
 //! does not see: marks that turn the direction of text, and characters without width.
 
-use crate::name::shown::is_hidden;
+use crate::name::display::is_hidden;
 
 /// Text in which nothing is invisible and nothing moves other text.
 pub(super) fn visible(text: &str) -> String {

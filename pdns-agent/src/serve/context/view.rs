@@ -5,7 +5,7 @@
 use super::asked::{address_path, name_path, path_of, typed};
 use super::shown::visible;
 use super::timeline::{Axis, Bar, Time, grouped};
-use crate::name::{NameBuf, shown::Unicode, shown::unicode};
+use crate::name::{NameBuf, display::Unicode, display::unicode};
 use crate::observation::Seen;
 use crate::query::typed_tag;
 use crate::query::{

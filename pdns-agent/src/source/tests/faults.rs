@@ -1,4 +1,4 @@
-//! Files that are cut, rewritten, broken, hostile, or none at all.
+//! Files that are truncated, rewritten, corrupt, hostile, or not files at all.
 
 use super::{HEADER, append, gzip, hasher, lines, open};
 use crate::source::lines::MAX_LINE;
@@ -13,7 +13,7 @@ fn error_of(path: &Path) -> SourceError {
     Log::open(path, &hasher()).err().expect("an error")
 }
 
-/// A gzip of some length, with what it holds.
+/// A gzip of some length, and its content.
 fn long_gzip() -> (Vec<u8>, Vec<String>) {
     let text: Vec<String> = (0..20_000_u64)
         .map(|record| format!("{record}\tC{:x}", record.wrapping_mul(0x9e37_79b9_7f4a_7c15)))
@@ -61,7 +61,7 @@ fn the_last_line_waits_for_its_newline_unless_the_log_is_finished() {
     let mut last = Vec::new();
     log.rest(&mut |line, end| last.push((line.to_vec(), end))).unwrap();
     assert_eq!(last, [(b"2\tb".to_vec(), 7)]);
-    // It grew after all: what was handed out is not handed out again.
+    // It grew after all: delivered lines are not delivered again.
     append(&path, b"\n3\tc\n");
     let mut again = open(&path);
     again.resume(7, &mut |_| ()).unwrap();
@@ -84,7 +84,7 @@ fn headers_are_skimmed_on_the_way_to_a_position() {
     log.resume(30, &mut |line| headers.push(String::from_utf8_lossy(line).into_owned())).unwrap();
     assert_eq!(headers, ["ts\tuid", "#fields\tuid\tts"]);
     assert_eq!(lines(&mut log).0, ["c\t3", "#close"]);
-    // Whoever takes over where the log stands, or before that, learns the headers all the same.
+    // A reader that resumes here or earlier still gets the headers.
     for at in [log.offset(), 30, 37] {
         headers.clear();
         let mut skim = |line: &[u8]| headers.push(String::from_utf8_lossy(line).into_owned());
@@ -118,7 +118,7 @@ fn a_file_rewritten_in_place_gives_nothing_of_the_new_log() {
         assert!(matches!(log.resume(0, &mut |_| ()), Err(SourceError::Rewritten { .. })));
         assert_eq!(log.offset(), 8);
     }
-    // The same for a gzip, with what was read ahead of it.
+    // The same for a gzip, with data that was read ahead.
     let (packed, text) = long_gzip();
     fs::write(&path, packed).unwrap();
     let mut log = open(&path);
@@ -197,14 +197,14 @@ fn a_gzip_cut_at_any_octet_gives_whole_lines_and_then_one_error() {
         }
         assert_eq!(lines(&mut log).1.unwrap(), Progress::AtEnd);
         assert_eq!(log.rest(&mut |_, _| panic!("a broken line")).unwrap(), Progress::AtEnd);
-        // Another run gets as far, from wherever it starts.
+        // Another run gets equally far, from any start.
         let half = got.len() / 2;
         let offset: usize = got[..half].iter().map(|line| line.len() + 1).sum();
         log.resume(offset as u64, &mut |_| ()).unwrap();
         let (again, end) = lines(&mut log);
         assert_eq!(again, got[half..], "cut at {cut}");
         assert!(matches!(end, Err(SourceError::Unpack { .. })));
-        // The file is whole now: the rest follows from the position on.
+        // The file is complete now: the rest follows from the position on.
         fs::write(&path, &packed).unwrap();
         let mut whole = open(&path);
         whole.resume(log.offset(), &mut |_| ()).unwrap();
@@ -212,7 +212,7 @@ fn a_gzip_cut_at_any_octet_gives_whole_lines_and_then_one_error() {
     }
 }
 
-/// What a program makes of bytes; `None` where it is not installed.
+/// Output of a program for these bytes; `None` if it is not installed.
 fn through(program: &str, bytes: &[u8]) -> Option<Vec<u8>> {
     let mut child = Command::new(program)
         .arg("-c")
@@ -238,7 +238,7 @@ fn logs_of_all_compressions_are_read_whole_in_members_and_cut() {
     fs::write(&path, &plain).unwrap();
     let id = open(&path).id();
     for program in ["gzip", "bzip2", "xz", "zstd", "lz4"] {
-        // Cut within a line.
+        // Truncated within a line.
         let (left, right) = plain.as_bytes().split_at(plain.len() / 2);
         let (Some(left), Some(right)) = (through(program, left), through(program, right)) else {
             println!("skipping {program}: it is not installed (cargo xtask test does)");
@@ -306,7 +306,7 @@ fn text_in_utf_16_is_named_and_marks_of_utf_8_are_passed_over() {
     assert_eq!(got[0], "#separator \\x09");
     assert_eq!(got[3..], ["1.5\tC1", "2.5\tC2", "3.5\tC3"]);
     assert_eq!(log.damage().torn, 1);
-    // The header is known after resuming, too.
+    // The header is also known after resuming.
     let mut headers = Vec::new();
     log.resume(log.offset(), &mut |line| headers.push(line.to_vec())).unwrap();
     assert_eq!(headers[0], b"#separator \\x09");
@@ -322,7 +322,7 @@ fn a_gzip_damaged_in_the_middle_gives_what_came_before() {
     fs::write(&path, packed).unwrap();
     let (got, end) = lines(&mut open(&path));
     assert!(matches!(end, Err(SourceError::Unpack { .. })));
-    // Nothing can tell where the damage begins before the checksum; but it is near the middle.
+    // The damage is only detected at the checksum; but it is near the middle.
     let intact = got.iter().zip(&text).take_while(|(got, want)| got == want).count();
     assert!(intact > text.len() / 3, "{intact} of {}", text.len());
 }

@@ -31,7 +31,7 @@
 //! A posting set that grows too large is spread over children whose keys continue its own; see
 //! `store/layout/posting.rs`.
 
-use crate::hash::Place;
+use crate::hash::NameLocation;
 
 /// Version of this layout.
 pub(crate) const VERSION: u32 = 2;
@@ -192,7 +192,7 @@ impl Keys {
 pub(crate) struct Pointer(pub(crate) u32);
 
 impl Pointer {
-    pub(crate) fn to(place: Place) -> Self {
+    pub(crate) fn to(place: NameLocation) -> Self {
         Self(u32::from(place.partition) << 24 | low24(place.hash))
     }
 

@@ -3,7 +3,7 @@
 //! The lowest of what reads, below `store/read/rows.rs`. Where buckets end is asked once and remembered: they only grow, so an
 //! entry that is found is the right one, and one that is not is looked for again where they have grown since.
 
-use crate::hash::Place;
+use crate::hash::NameLocation;
 use crate::name::{Name, NameBuf};
 use crate::store::layout::keys::{Buckets, FIRST_BITS, Kind, LOG, LOG_STRIDE, Pointer, low24};
 use crate::store::read::scan::Part;
@@ -227,7 +227,7 @@ impl Reader<'_> {
         kinds: &[Kind],
         mut also: Pipeline,
     ) -> Result<(Vec<Option<Entry>>, Vec<Value>), StoreError> {
-        let Place { partition, hash } = self.store.router.place(name);
+        let NameLocation { partition, hash } = self.store.router.place(name);
         let mut entries: Vec<Option<Entry>> = kinds.iter().map(|_| None).collect();
         let mut due: Vec<usize> = (0..kinds.len()).collect();
         let (mut other, mut absent) = (Vec::new(), Vec::new());
@@ -287,7 +287,7 @@ impl Reader<'_> {
         kind: Kind,
         names: &[NameBuf],
     ) -> Result<Vec<Option<Entry>>, StoreError> {
-        let places: Vec<Place> =
+        let places: Vec<NameLocation> =
             names.iter().map(|name| self.store.router.place(name.as_name())).collect();
         let mut entries: Vec<Option<Entry>> = places.iter().map(|_| None).collect();
         let mut wanted: Vec<usize> = (0..names.len()).collect();

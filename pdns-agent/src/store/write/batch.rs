@@ -4,7 +4,7 @@
 //! reads; [`Packer`] is what it takes. How slices and marks work is said in `store/write/checkpoint.rs`.
 
 use crate::aggregate::{Merged, Tuple, Window};
-use crate::hash::{Place, Router};
+use crate::hash::{NameLocation, Router};
 use crate::observation::{Fact, Seen};
 use crate::store::layout::encoding::{write_key, write_row};
 use crate::store::layout::keys::{Keys, low24};
@@ -73,7 +73,7 @@ pub(crate) struct Call {
 /// A tuple whose row is not known.
 pub(crate) struct Unknown {
     pub(crate) index: u32,
-    pub(crate) place: Place,
+    pub(crate) place: NameLocation,
     /// Its record key, or nothing for a negative answer.
     pub(crate) key: Range<usize>,
     pub(crate) long: Option<usize>,

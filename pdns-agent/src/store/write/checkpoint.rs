@@ -10,7 +10,7 @@
 //! [`Checkpoint::covers`]: a rule for single records, so that it does not matter how they were batched.
 //! A batch that stopped half-way is finished first, with the same end and the same slices.
 
-use crate::hash::Place;
+use crate::hash::NameLocation;
 
 /// Octets of a mark in the store.
 pub(crate) const MARK: usize = 20;
@@ -98,7 +98,7 @@ impl Checkpoint {
     ///
     /// Where a line begins does not depend on whether it was read with its newline or before that came.
     #[must_use]
-    pub fn covers(&self, place: Place, start: u64) -> bool {
+    pub fn covers(&self, place: NameLocation, start: u64) -> bool {
         if start < self.acknowledged {
             return true;
         }
@@ -163,7 +163,7 @@ mod tests {
     fn a_half_applied_batch_covers_its_applied_slices_only() {
         let marks = vec![Some(Mark { done: 100, end: 200, slices: 4, applied: 2 }), None];
         let checkpoint = Checkpoint { acknowledged: 50, marks };
-        let place = |partition, slice: u64| Place { partition, hash: slice << 42 };
+        let place = |partition, slice: u64| NameLocation { partition, hash: slice << 42 };
         assert_eq!(slice(place(0, 1).hash, 4), 1);
         assert!(checkpoint.covers(place(0, 3), 99));
         assert!(checkpoint.covers(place(0, 1), 199));

@@ -1,15 +1,15 @@
-//! A lane: packets that cannot be read again, into the store until there are no more.
+//! Pipeline for packets that cannot be read again: from their source into the store.
 //!
-//! Behind `live` and `pipe`, in front of `outbox`; each lane is a thread. What came is kept until the store has it
-//! for sure ([`Kept`]). When Redis is slower than the wire, first the window fills, then the kernel's ring, and
-//! then the kernel counts what it lost: no loss is silent.
+//! After `live` and `pipe`, before `batch_sender`; each pipeline is a thread. Observations are kept until the
+//! store has certainly stored them ([`RetryBuffer`]). If Redis is slower than the network, first the window
+//! fills, then the kernel's ring buffer, and then the kernel counts its losses: no loss is silent.
 
+use super::batch_sender::BatchSender;
 use super::metrics::{Interface, Metrics};
-use super::outbox::Outbox;
 use super::report::PacketReport;
-use super::writer::{self, Means, Parcel, Patience, Writer};
+use super::writer::{self, Patience, WriteRequest, Writer, WriterContext};
 use super::{AgentError, Settings, Stop, now};
-use crate::aggregate::{Kept, Window};
+use crate::aggregate::{RetryBuffer, Window};
 use crate::decode::packets::{Decoder, PacketTally};
 use crate::source::{CaptureCounters, Condition, Frame};
 use crate::store::{Checkpoint, Retry, SourceState, Store, StoreError};
@@ -19,25 +19,25 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-/// Packets taken from the ring between looks at everything else.
+/// Number of packets taken from the ring buffer before other work is checked.
 const BUDGET: usize = 256;
-/// How long to sleep when no packet is there.
+/// Time to sleep if there are no packets.
 const IDLE: Duration = Duration::from_millis(10);
-/// How often the interface is looked after and the counters are shown.
+/// Interval of checking the interface and publishing the counters.
 const LOOK: Duration = Duration::from_millis(250);
-/// How often the store is told the counters of an interface that shows no DNS.
+/// Interval of storing the counters of an interface without DNS.
 const NOTE: Duration = Duration::from_mins(1);
-/// How long a store that is away is waited for when the agent has to stop.
+/// Time to wait for an unavailable store when the agent has to stop.
 const GRACE: Duration = Duration::from_secs(5);
-/// How long to wait when Redis lost something while it was looked at.
+/// Time to wait if Redis lost something while it was checked.
 const AGAIN: Duration = Duration::from_millis(20);
 
-/// What came of a lane.
-pub(super) type Landed = (PacketReport, Result<(), AgentError>);
+/// Result of a pipeline.
+pub(super) type PipelineResult = (PacketReport, Result<(), AgentError>);
 
-/// What the lanes of an agent share.
-pub(super) fn means(stop: &Stop, metrics: &Arc<Metrics>) -> Means {
-    Means {
+/// Context shared by the pipelines of an agent.
+pub(super) fn writer_context(stop: &Stop, metrics: &Arc<Metrics>) -> WriterContext {
+    WriterContext {
         stop: stop.clone(),
         grace: GRACE,
         reconnected: Arc::default(),
@@ -45,14 +45,16 @@ pub(super) fn means(stop: &Stop, metrics: &Arc<Metrics>) -> Means {
     }
 }
 
-/// Starts a lane's thread.
-pub(super) fn start<T: Tap + 'static>(lane: Lane<T>) -> Result<JoinHandle<Landed>, AgentError> {
-    let name = format!("lane-{}", lane.name);
-    thread::Builder::new().name(name).spawn(move || lane.run()).map_err(AgentError::Thread)
+/// Starts a pipeline's thread.
+pub(super) fn start<T: PacketSource + 'static>(
+    pipeline: PacketPipeline<T>,
+) -> Result<JoinHandle<PipelineResult>, AgentError> {
+    let name = format!("cap-{}", pipeline.name);
+    thread::Builder::new().name(name).spawn(move || pipeline.run()).map_err(AgentError::Thread)
 }
 
-/// Waits for all lanes; the first error, if there is one, after its report was told.
-pub(super) fn join(threads: Vec<JoinHandle<Landed>>) -> Result<PacketReport, AgentError> {
+/// Waits for all pipelines; logs the report and returns the first error, if there is one.
+pub(super) fn join(threads: Vec<JoinHandle<PipelineResult>>) -> Result<PacketReport, AgentError> {
     let mut report = PacketReport::default();
     match report.gather(threads) {
         Ok(()) => Ok(report),
@@ -63,154 +65,156 @@ pub(super) fn join(threads: Vec<JoinHandle<Landed>>) -> Result<PacketReport, Age
     }
 }
 
-/// Tells a report that nobody will be given, since the agent ends with an error.
+/// Logs a report that is not returned because the agent ends with an error.
 pub(super) fn tell(report: &PacketReport) {
     if report.captures > 0 {
         tracing::info!("{}", report.to_text());
     }
 }
 
-/// Takes a packet, and tells whether to go on.
+/// Callback that receives a packet and decides whether to continue.
 pub(super) type Each<'e> = dyn FnMut(Frame<'_>) -> ControlFlow<()> + 'e;
 
-/// Where packets come from that cannot be read again.
-pub(super) trait Tap: Send {
-    /// Hands over packets that are there, at most so many, and none after `each` broke; how many it were.
+/// Source of packets that cannot be read again.
+pub(super) trait PacketSource: Send {
+    /// Delivers available packets, at most `most`, and none after `each` breaks; returns their number.
     fn drain(&mut self, most: usize, each: &mut Each<'_>) -> usize;
-    /// The time now, if packets come as they are captured: what has been drained when none is left came before.
+    /// The current time, if packets arrive as they are captured: everything drained when none is left came
+    /// before it.
     fn clock(&self) -> Option<Timestamp>;
     /// Sleeps until there are packets, or the time is over.
     fn wait(&mut self, time: Duration);
-    /// Packets so far that could not be handed over, since their link type is not known.
+    /// Number of packets so far that were not delivered because of an unknown link type.
     fn refused(&self) -> u64 {
         0
     }
-    /// Whether it ended before its end.
+    /// Returns true if it ended prematurely.
     fn has_failed(&self) -> bool {
         false
     }
-    /// What it is called, if it turned out to be no capture.
+    /// Its name, if it turned out not to be a capture.
     fn foreign(&self) -> Option<&str> {
         None
     }
-    /// Whether no packet will come any more.
+    /// Returns true if no more packets will arrive.
     fn is_over(&self) -> bool;
-    /// Takes in no more packets. Those that are there can still be drained.
+    /// Stops accepting packets. Available ones can still be drained.
     fn close(&mut self);
-    /// Looks after the interface.
+    /// Checks the interface.
     fn follow(&mut self) -> Condition;
-    /// What the kernel counted, if it did.
+    /// Counters of the kernel, if there are any.
     fn counters(&self) -> Option<CaptureCounters>;
 }
 
-/// One interface or pipe: tap, decoder, outbox.
-pub(super) struct Lane<T> {
-    pub(super) tap: T,
-    /// What people know it by, and how it is called in the store.
+/// One interface or pipe with its decoder.
+pub(super) struct PacketPipeline<T> {
+    pub(super) source: T,
+    /// Name for people, and path in the store.
     pub(super) name: String,
     pub(super) path: String,
     pub(super) sensor: String,
     pub(super) condition: Condition,
     pub(super) decoder: Decoder,
     pub(super) settings: Settings,
-    /// Octets of memory for the window.
+    /// Memory for the window, in bytes.
     pub(super) room: usize,
-    pub(super) means: Means,
+    pub(super) context: WriterContext,
 }
 
-/// What a lane has in one store.
-struct Berth {
-    outbox: Outbox,
-    /// What the lane is to the store: drawn by chance, since no other run can go on where this one ended.
+/// State of a pipeline in one store.
+struct StoreSession {
+    sender: BatchSender,
+    /// Identity of the run: random, because no other run can continue it.
     run: [u8; 16],
-    /// How it is called there.
+    /// Path in the store.
     path: String,
     checkpoint: Checkpoint,
-    /// Number of the last batch, which is its end; it began at the one before.
+    /// Number of the last batch, which is its end; it began at the previous number.
     batch: u64,
-    /// The batch under way.
-    kept: Kept,
+    /// The batch in flight.
+    kept: RetryBuffer,
     sent: Instant,
 }
 
-impl<T: Tap> Lane<T> {
-    /// The life of the thread. An error stops the whole agent.
+impl<T: PacketSource> PacketPipeline<T> {
+    /// Runs the thread. An error stops the whole agent.
     pub(super) fn run(mut self) -> (PacketReport, Result<(), AgentError>) {
-        let mut carried = Kept::default();
+        let mut carried = RetryBuffer::default();
         self.publish();
         let result = loop {
-            let mut berth = match self.moor(&carried) {
-                Ok(berth) => berth,
+            let mut session = match self.open_session(&carried) {
+                Ok(session) => session,
                 Err(AgentError::Store(error)) => {
-                    let is_stopped = self.means.stop.is_stopped();
+                    let is_stopped = self.context.stop.is_stopped();
                     break Err(lost(&carried, error, is_stopped));
                 }
                 Err(error) => break Err(error),
             };
             carried.clear();
-            let Err(error) = self.serve(&mut berth) else { break Ok(()) };
-            carried.append(&berth.kept);
-            berth.outbox.window.keep(&mut carried);
-            if error.retry() == Retry::Reopen && !self.means.stop.is_stopped() {
+            let Err(error) = self.serve(&mut session) else { break Ok(()) };
+            carried.append(&session.kept);
+            session.sender.window.copy_due(&mut carried);
+            if error.retry() == Retry::Reopen && !self.context.stop.is_stopped() {
                 tracing::warn!(
                     interface = self.name,
                     "{error}; going on with what was not stored yet"
                 );
-                self.means.stop.sleep(Duration::from_secs(1));
+                self.context.stop.sleep(Duration::from_secs(1));
                 continue;
             }
-            break Err(lost(&carried, error, self.means.stop.is_stopped()));
+            break Err(lost(&carried, error, self.context.stop.is_stopped()));
         };
-        // One lane that cannot go on must not leave the others to run without notice.
+        // A pipeline that cannot continue must not leave the others running unnoticed.
         if result.is_err() {
-            self.means.stop.stop();
+            self.context.stop.stop();
         }
         self.publish();
-        let mut report = PacketReport::of(self.tally());
-        report.failed += u64::from(self.tap.has_failed());
-        if let Some(name) = self.tap.foreign() {
+        let mut report = PacketReport::from_tally(self.tally());
+        report.failed += u64::from(self.source.has_failed());
+        if let Some(name) = self.source.foreign() {
             report.fail_foreign(name, None);
         }
         (report, result)
     }
 
-    /// Opens the store, and puts what is carried over into the new window.
-    fn moor(&mut self, carried: &Kept) -> Result<Berth, AgentError> {
+    /// Opens the store, and adds the carried-over observations to the new window.
+    fn open_session(&mut self, carried: &RetryBuffer) -> Result<StoreSession, AgentError> {
         let (options, sensor) = (self.settings.store.clone(), self.sensor.clone());
-        let metrics = Arc::clone(&self.means.metrics);
+        let metrics = Arc::clone(&self.context.metrics);
         let mut wait = |pause: Duration| {
             let until = Instant::now() + pause;
-            while Instant::now() < until && self.means.stop.sleep(LOOK.min(pause)) {
+            while Instant::now() < until && self.context.stop.sleep(LOOK.min(pause)) {
                 self.look();
             }
-            !self.means.stop.is_stopped()
+            !self.context.stop.is_stopped()
         };
         let patience = Patience::FromStart;
         let (mut store, opened) = writer::open(&options, &sensor, &metrics, &mut wait, patience)?;
         let run = fresh_id().map_err(AgentError::Thread)?;
-        if let Err(error) = self.clear_away(&mut store) {
+        if let Err(error) = self.remove_stale_runs(&mut store) {
             tracing::warn!(interface = self.name, cause = %error, "cannot remove earlier runs from the store");
         }
         let window = Window::with_texts(opened.router.clone(), self.room);
-        let mut writer = Writer::start_live(store, self.means.clone())?;
+        let mut writer = Writer::start_live(store, self.context.clone())?;
         let (_, checkpoint) = writer.load(run, &self.path).map_err(AgentError::Store)?;
-        let mut outbox = Outbox::new(window, writer, &opened);
+        let mut sender = BatchSender::new(window, writer, &opened);
         for (rrname, fact, seen) in carried.iter() {
-            outbox.window.put(rrname, fact, seen);
+            sender.window.merge(rrname, fact, seen);
         }
-        Ok(Berth {
-            outbox,
+        Ok(StoreSession {
+            sender,
             run,
             path: self.path.clone(),
             checkpoint,
             batch: 0,
-            kept: Kept::default(),
+            kept: RetryBuffer::default(),
             sent: Instant::now(),
         })
     }
 
-    /// Removes what earlier runs on this interface left in the store, and tells of one that seems to be running.
-    fn clear_away(&self, store: &mut Store) -> Result<(), StoreError> {
+    /// Removes the records of earlier runs on this interface from the store, and warns of one that seems to
+    /// be running.
+    fn remove_stale_runs(&self, store: &mut Store) -> Result<(), StoreError> {
         let path = &self.path;
         let now = now();
         let mut old = Vec::new();
@@ -221,7 +225,7 @@ impl<T: Tap> Lane<T> {
             let age = now.saturating_sub(state.updated);
             if state.complete || age > 86_400 {
                 old.push(id);
-            } else if age < NOTE.as_secs() * 2 && self.tap.clock().is_some() {
+            } else if age < NOTE.as_secs() * 2 && self.source.clock().is_some() {
                 tracing::warn!(
                     interface = self.name,
                     sensor = self.sensor,
@@ -233,54 +237,54 @@ impl<T: Tap> Lane<T> {
         store.writer().remove_sources(&old)
     }
 
-    /// Captures until the agent is told to stop and all is stored, or the store fails.
-    fn serve(&mut self, berth: &mut Berth) -> Result<(), StoreError> {
+    /// Captures until the agent is stopped and everything is stored, or until the store fails.
+    fn serve(&mut self, session: &mut StoreSession) -> Result<(), StoreError> {
         let mut looked = Instant::now();
         let mut is_closed = false;
         let mut last = None;
         loop {
-            if self.means.stop.is_stopped() && !is_closed {
-                self.tap.close();
+            if self.context.stop.is_stopped() && !is_closed {
+                self.source.close();
                 is_closed = true;
             }
-            let before = self.tap.clock();
+            let before = self.source.clock();
             if let Some(now) = before {
                 if last.is_some_and(|last| now < last) {
                     tracing::warn!(
                         interface = self.name,
                         "the clock was set back; questions that wait for an answer are given up"
                     );
-                    let window = &mut berth.outbox.window;
-                    self.decoder.begin_anew(&mut |observation| window.add(&observation));
+                    let window = &mut session.sender.window;
+                    self.decoder.begin_anew(&mut |observation| window.observe(&observation));
                 }
                 last = Some(now);
             }
-            let window = &mut berth.outbox.window;
+            let window = &mut session.sender.window;
             let decoder = &mut self.decoder;
-            // Each may bring a message of 64 KiB, so the window is looked at after each.
-            let taken = self.tap.drain(BUDGET, &mut |frame| {
-                decoder.frame(&frame, &mut |observation| window.add(&observation));
+            // Each may contain a message of 64 KiB, so the window is checked after each.
+            let taken = self.source.drain(BUDGET, &mut |frame| {
+                decoder.frame(&frame, &mut |observation| window.observe(&observation));
                 if window.is_full() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
             });
             if taken == 0 {
                 if let Some(before) = before {
-                    decoder.advance(before, &mut |observation| window.add(&observation));
+                    decoder.advance(before, &mut |observation| window.observe(&observation));
                 }
-                if is_closed || self.tap.is_over() {
+                if is_closed || self.source.is_over() {
                     break;
                 }
-                self.tap.wait(IDLE);
+                self.source.wait(IDLE);
             }
-            if let Some((parcel, result)) = berth.outbox.writer.poll() {
-                berth.land(parcel, result, &self.means.stop)?;
+            if let Some((request, result)) = session.sender.writer.poll() {
+                session.on_written(request, result, &self.context.stop)?;
             }
-            let is_full = berth.outbox.window.is_full();
-            if is_full || berth.sent.elapsed() >= self.settings.flush {
+            let is_full = session.sender.window.is_full();
+            if is_full || session.sent.elapsed() >= self.settings.flush {
                 if is_full {
-                    self.settle(berth)?;
+                    self.settle(session)?;
                 }
-                if !berth.outbox.writer.is_busy() {
-                    self.send(berth, false);
+                if !session.sender.writer.is_busy() {
+                    self.send(session, false);
                 }
             }
             if looked.elapsed() >= LOOK {
@@ -288,26 +292,26 @@ impl<T: Tap> Lane<T> {
                 self.look();
             }
         }
-        self.decoder.refuse(self.tap.refused());
-        let window = &mut berth.outbox.window;
-        self.decoder.finish(&mut |observation| window.add(&observation));
-        self.settle(berth)?;
+        self.decoder.refuse(self.source.refused());
+        let window = &mut session.sender.window;
+        self.decoder.finish(&mut |observation| window.observe(&observation));
+        self.settle(session)?;
         loop {
-            self.send(berth, true);
-            self.settle(berth)?;
-            // Redis may have been started anew meanwhile: what it lacks is in the window again.
-            if berth.outbox.window.dirty() == 0 {
+            self.send(session, true);
+            self.settle(session)?;
+            // Redis may have been restarted meanwhile: lost data is in the window again.
+            if session.sender.window.dirty() == 0 {
                 return Ok(());
             }
         }
     }
 
-    /// Waits for the batch under way.
-    fn settle(&mut self, berth: &mut Berth) -> Result<(), StoreError> {
+    /// Waits for the batch in flight.
+    fn settle(&mut self, session: &mut StoreSession) -> Result<(), StoreError> {
         let mut looked = Instant::now();
-        while berth.outbox.writer.is_busy() {
-            if let Some((parcel, result)) = berth.outbox.writer.poll() {
-                berth.land(parcel, result, &self.means.stop)?;
+        while session.sender.writer.is_busy() {
+            if let Some((request, result)) = session.sender.writer.poll() {
+                session.on_written(request, result, &self.context.stop)?;
                 continue;
             }
             thread::sleep(Duration::from_millis(1));
@@ -319,32 +323,32 @@ impl<T: Tap> Lane<T> {
         Ok(())
     }
 
-    /// Sends what is due, if there is anything to tell. Nothing may be under way.
-    fn send(&mut self, berth: &mut Berth, is_last: bool) {
-        let is_quiet = berth.outbox.window.dirty() == 0;
-        if is_quiet && !is_last && berth.batch > 0 && berth.sent.elapsed() < NOTE {
+    /// Sends due tuples or counters, if there are any. No batch may be in flight.
+    fn send(&mut self, session: &mut StoreSession, is_last: bool) {
+        let is_quiet = session.sender.window.dirty() == 0;
+        if is_quiet && !is_last && session.batch > 0 && session.sent.elapsed() < NOTE {
             return;
         }
-        berth.outbox.window.keep(&mut berth.kept);
-        berth.batch += 1;
-        berth.sent = Instant::now();
+        session.sender.window.copy_due(&mut session.kept);
+        session.batch += 1;
+        session.sent = Instant::now();
         let state = SourceState {
             path: self.path.clone(),
             sensor: self.sensor.clone(),
-            acknowledged: berth.batch,
+            acknowledged: session.batch,
             live: true,
             complete: is_last,
             updated: now(),
             tally: serde_json::to_value(self.tally()).unwrap_or_default(),
             ..SourceState::default()
         };
-        let to = (berth.batch, false);
-        berth.outbox.ship(berth.run, berth.checkpoint.clone(), to, Some(state));
+        let to = (session.batch, false);
+        session.sender.submit(session.run, session.checkpoint.clone(), to, Some(state));
     }
 
-    /// Looks after the interface and shows the counters.
+    /// Checks the interface and publishes the counters.
     fn look(&mut self) {
-        let condition = self.tap.follow();
+        let condition = self.source.follow();
         if condition != self.condition {
             let interface = &self.name;
             match condition {
@@ -367,25 +371,25 @@ impl<T: Tap> Lane<T> {
             is_up: self.condition == Condition::Up,
             tally: self.tally(),
         };
-        self.means.metrics.interface(&self.name, interface);
+        self.context.metrics.interface(&self.name, interface);
     }
 
-    /// What was counted so far. The decoder's numbers first: they can only be behind the kernel's.
+    /// The counts so far. The decoder is read first, so its counts can only lag behind the kernel's.
     fn tally(&self) -> PacketTally {
         let tally = self.decoder.tally();
-        PacketTally { capture: self.tap.counters(), ..tally }
+        PacketTally { capture: self.source.counters(), ..tally }
     }
 }
 
-impl Berth {
-    /// Takes in how a batch went.
-    fn land(
+impl StoreSession {
+    /// Processes the result of a batch.
+    fn on_written(
         &mut self,
-        parcel: Parcel,
+        request: WriteRequest,
         result: Result<(), StoreError>,
         stop: &Stop,
     ) -> Result<(), StoreError> {
-        let checkpoint = self.outbox.learn(parcel);
+        let checkpoint = self.sender.learn(request);
         match result {
             Ok(()) => {
                 self.checkpoint = checkpoint;
@@ -407,49 +411,49 @@ impl Berth {
                 "Redis was started anew or lost a reply; what is not in it is sent again"
             );
         }
-        let mut rest = Kept::default();
-        self.outbox.window.keep(&mut rest);
+        let mut rest = RetryBuffer::default();
+        self.sender.window.copy_due(&mut rest);
         // What happens to the lane now must not lose it.
         let start = self.batch.saturating_sub(1);
         let result = loop {
-            self.outbox.window.clear();
+            self.sender.window.clear();
             match self.finish(start) {
                 Err(error) if error.retry() == Retry::Reload && stop.sleep(AGAIN) => {}
                 result => break result,
             }
         };
-        self.outbox.window.clear();
+        self.sender.window.clear();
         if let Ok(checkpoint) = &result {
             for (rrname, fact, seen) in self.kept.iter() {
-                if !checkpoint.covers(self.outbox.window.place(rrname), start) {
-                    self.outbox.window.put(rrname, fact, seen);
+                if !checkpoint.covers(self.sender.window.place(rrname), start) {
+                    self.sender.window.merge(rrname, fact, seen);
                 }
             }
             self.kept.clear();
         }
         for (rrname, fact, seen) in rest.iter() {
-            self.outbox.window.put(rrname, fact, seen);
+            self.sender.window.merge(rrname, fact, seen);
         }
         self.checkpoint = result?;
         Ok(())
     }
 
-    /// Finishes batches that are in the store half-way, with the slices they had.
+    /// Finishes partially stored batches, with their original slices.
     fn finish(&mut self, start: u64) -> Result<Checkpoint, StoreError> {
-        let (_, mut checkpoint) = self.outbox.writer.load(self.run, &self.path)?;
+        let (_, mut checkpoint) = self.sender.writer.load(self.run, &self.path)?;
         for end in checkpoint.open_ends() {
-            // An earlier batch that is open again was whole in data that Redis lost: it is only closed.
+            // An earlier batch that is open again was complete in data that Redis lost: it is only closed.
             if end == self.batch {
                 for (rrname, fact, seen) in self.kept.iter() {
-                    let place = self.outbox.window.place(rrname);
+                    let place = self.sender.window.place(rrname);
                     let open = checkpoint.is_open_at(place.partition, end);
                     if open && !checkpoint.covers(place, start) {
-                        self.outbox.window.put(rrname, fact, seen);
+                        self.sender.window.merge(rrname, fact, seen);
                     }
                 }
             }
-            self.outbox.ship(self.run, checkpoint, (end, true), None);
-            match self.outbox.taken_back()? {
+            self.sender.submit(self.run, checkpoint, (end, true), None);
+            match self.sender.wait()? {
                 Some(finished) => checkpoint = finished,
                 None => return Err(StoreError::Conflict),
             }
@@ -458,8 +462,8 @@ impl Berth {
     }
 }
 
-/// The error of a lane that ends with what it could not store.
-fn lost(carried: &Kept, cause: StoreError, is_stopped: bool) -> AgentError {
+/// The error of a pipeline that ends with unstored observations.
+fn lost(carried: &RetryBuffer, cause: StoreError, is_stopped: bool) -> AgentError {
     match carried.sightings() {
         0 if is_stopped => AgentError::Stopped(cause),
         0 => AgentError::Store(cause),
@@ -467,7 +471,7 @@ fn lost(carried: &Kept, cause: StoreError, is_stopped: bool) -> AgentError {
     }
 }
 
-/// 16 octets that no other run has.
+/// 16 random bytes that identify a run.
 fn fresh_id() -> std::io::Result<[u8; 16]> {
     use std::io::Read as _;
     let mut id = [0; 16];

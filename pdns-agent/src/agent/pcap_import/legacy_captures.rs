@@ -1,24 +1,24 @@
-//! Captures as the store knows them from before they were known by their first packet.
+//! Captures stored by earlier versions, which did not identify them by their first packet.
 //!
-//! Under `captured`. Up to now a capture was known by the digest of all of its content, and one that had grown was
-//! another one. What was stored of such captures must not be counted again: a file that begins with one of them, or is
-//! one, is recognised by the digests of its first bytes.
+//! Under `pcap_import`. Earlier versions identified a capture by the digest of its entire content, so one
+//! that had grown was a new capture. The data stored for such captures must not be counted again: a file that
+//! begins with one of them, or equals one, is recognised by the digests of its first bytes.
 
-use crate::hash::Place;
+use crate::hash::NameLocation;
 use crate::source::{Content, Digest};
 use crate::store::{Checkpoint, SourceState, Store, StoreError};
 use std::collections::{BTreeSet, HashSet};
 
-/// Captures that are known by all of their content.
+/// Captures that are identified by their entire content.
 #[derive(Default)]
-pub(super) struct Earlier {
+pub(super) struct LegacyCaptures {
     ids: HashSet<Digest>,
-    /// The lengths that they may have, in bytes.
+    /// Their possible lengths, in bytes.
     lengths: BTreeSet<u64>,
 }
 
-impl Earlier {
-    /// Asks the store.
+impl LegacyCaptures {
+    /// Loads them from the store.
     pub(super) fn load(store: &mut Store) -> Result<Self, StoreError> {
         let sources = store.reader().sources()?;
         Ok(Self::of_sources(sources.iter().map(|(id, state)| (id, state))))
@@ -45,13 +45,13 @@ impl Earlier {
         earlier
     }
 
-    /// The lengths at which a content has to be measured.
+    /// The lengths at which a content must be measured.
     pub(super) fn lengths(&self) -> &BTreeSet<u64> {
         &self.lengths
     }
 
-    /// Those that a content begins with or is, the shortest first.
-    pub(super) fn of(&self, content: &Content) -> Vec<(u64, Digest)> {
+    /// Those that the content begins with or equals, shortest first.
+    pub(super) fn matching(&self, content: &Content) -> Vec<(u64, Digest)> {
         let all = content.digests().chain([(content.length, content.digest)]);
         let mut found: Vec<_> = all.filter(|(_, digest)| self.ids.contains(digest)).collect();
         found.dedup();
@@ -59,20 +59,21 @@ impl Earlier {
     }
 }
 
-/// The part of a file that is in the store under an identity of an earlier version.
+/// Part of a file that was stored under an identity of an earlier version.
 #[derive(Default)]
-pub(super) struct Before {
-    /// All packets that begin before this.
+pub(super) struct LegacyProgress {
+    /// All packets that begin before this position are stored.
     whole: u64,
-    /// And what one of these covers, which were left half-way.
+    /// Checkpoints of partially applied batches, whose records are stored too.
     half: Vec<Checkpoint>,
 }
 
-impl Before {
+impl LegacyProgress {
     /// Adds the file as it was at one time.
     ///
-    /// If it was read to its end then, its last place is that of the end, where now a packet may begin. What the end
-    /// itself told, messages out of streams with holes in them, may be told again where they are filled.
+    /// If it was read to its end then, its last position is that of the end, where a packet may begin now.
+    /// Observations made at the end itself, from messages in streams with gaps, may be repeated once the gaps
+    /// are filled.
     pub(super) fn add(&mut self, state: Option<&SourceState>, checkpoint: Checkpoint) {
         match state {
             Some(state) if state.complete => {
@@ -82,14 +83,14 @@ impl Before {
         }
     }
 
-    /// Places up to which an earlier version has read the file: what waited there was filed then.
+    /// Positions up to which an earlier version has read the file: everything that waited there was stored.
     pub(super) fn ends(&self) -> impl Iterator<Item = u64> {
         let half = self.half.iter().map(|checkpoint| checkpoint.horizon().saturating_sub(1));
         half.chain([self.whole]).filter(|&end| end > 0)
     }
 
-    /// True if a record of the place `at` in the file is stored already.
-    pub(super) fn covers(&self, place: Place, at: u64) -> bool {
+    /// Returns true if a record at the position `at` of the file is already stored.
+    pub(super) fn covers(&self, place: NameLocation, at: u64) -> bool {
         at <= self.whole || self.half.iter().any(|checkpoint| checkpoint.covers(place, at))
     }
 }

@@ -1,9 +1,9 @@
 //! Finds the captures in the store that a file holds, as an import would, without reading it into the store.
 //!
-//! Under `captured`, for `pdns admin forget-source`.
+//! Under `pcap_import`, for `pdns admin forget-source`.
 
-use super::earlier::Earlier;
-use super::known::{self, Known, Relation};
+use super::legacy_captures::LegacyCaptures;
+use super::stored_capture::{self, Relation, StoredCapture};
 use crate::source::{CaptureFile, Digest};
 use crate::store::{SourceState, Store, StoreError};
 use std::collections::HashMap;
@@ -21,20 +21,20 @@ pub(in crate::agent) fn captures_of(
     let Ok(Some(head)) = file.head(&hasher) else { return Ok(Vec::new()) };
     let mut captures = Vec::new();
     for number in 0.. {
-        let id = known::id(&hasher, &head, number);
+        let id = stored_capture::id(&hasher, &head, number);
         let Some(state) = sources.get(&id) else { break };
         let checkpoint = store.writer().load(&id)?;
-        captures.push(Known { id, state: state.clone(), checkpoint });
+        captures.push(StoredCapture { id, state: state.clone(), checkpoint });
     }
-    let earlier = Earlier::of_sources(sources.iter());
+    let earlier = LegacyCaptures::of_sources(sources.iter());
     let mut lengths = earlier.lengths().clone();
-    lengths.extend(captures.iter().flat_map(Known::lengths));
+    lengths.extend(captures.iter().flat_map(StoredCapture::lengths));
     let Ok(Some(content)) = file.content(&hasher, &lengths) else { return Ok(Vec::new()) };
     captures.retain(|known| match known.relation(&content) {
         Relation::Continuation | Relation::Beginning => true,
         Relation::Unknown => known.holds(Path::new(&known.state.path), &content, &hasher),
         Relation::Other => false,
     });
-    let earlier = earlier.of(&content).into_iter().map(|(_, id)| id);
+    let earlier = earlier.matching(&content).into_iter().map(|(_, id)| id);
     Ok(captures.into_iter().map(|known| known.id).chain(earlier).collect())
 }
