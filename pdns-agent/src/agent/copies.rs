@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-/// Where the content of a file was met first.
+/// First sighting of the content of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Met {
     /// Nowhere in this run before.
@@ -49,7 +49,7 @@ impl FirstPaths {
         state.first.get(key).cloned()
     }
 
-    /// Whether a file is to be reported, which is so once.
+    /// True the first time that a file is to be reported.
     fn reports(&self, path: &Path) -> bool {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         state.reported.insert(path.to_owned())
@@ -70,7 +70,7 @@ pub struct NothingNew {
 /// Files that were read at other paths.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Copies {
-    /// How many.
+    /// Number of files.
     pub count: u64,
     /// One of them, and the other path.
     pub example: Option<(PathBuf, PathBuf)>,

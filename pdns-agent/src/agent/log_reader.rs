@@ -47,7 +47,7 @@ enum Ended {
     Rewritten,
 }
 
-/// Why a log was not moved to a position of the store.
+/// Reason why a log was not moved to a position of the store.
 enum Missed {
     /// It was read to its end, under this key and at this path.
     NothingNew([u8; 16], String),

@@ -89,7 +89,7 @@ pub(super) struct Shared {
     ready: Condvar,
     /// Logs that were read: number of readings, and whether a thread is reading them now.
     logs: Mutex<HashMap<LogId, (u64, bool)>>,
-    /// Where each log was met first.
+    /// First path of each log.
     pub(super) paths: FirstPaths,
     /// Wakes the scheduler.
     pub(super) waker: Waker,

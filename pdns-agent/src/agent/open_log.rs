@@ -150,7 +150,7 @@ enum Comparison {
     Other,
 }
 
-/// Whether a log has anything that the store does not.
+/// Position of a log, if it has anything that the store does not have.
 pub(super) enum Located {
     At(Box<Position>),
     /// It was read to its end, under this key and at this path, or is a shorter copy.
@@ -279,7 +279,7 @@ pub(super) fn tell_conflict(path: &Path, error: &StoreError, is_after_reconnecti
     }
 }
 
-/// What the store knows the log in a file by, which is found as [`load_position`] finds it, whatever command read it.
+/// Finds the keys that the store has for the log in a file, as [`load_position`] does, whichever command read it.
 /// None for a file without a record.
 pub(super) fn logs_of(
     path: &Path,
@@ -310,7 +310,7 @@ pub(super) fn logs_of(
     Ok(keys)
 }
 
-/// What the store knows a log by: the first that begins so by the identity itself, as ever.
+/// Key of a log in the store; the first log with a given beginning is stored under its identity.
 pub(crate) fn key(id: LogId, number: u16, hasher: &Hasher) -> [u8; 16] {
     match number {
         0 => id.0,

@@ -59,7 +59,7 @@ pub enum ConfigError {
     NoPaths {
         /// A command that names some.
         example: &'static str,
-        /// Whether the agent was to stop at their end.
+        /// True if the agent was to stop at their end.
         once: bool,
     },
     /// No interface named.

@@ -122,7 +122,7 @@ impl Content {
         reading.at = reading.at.saturating_sub(bytes);
     }
 
-    /// What the file begins with, as far as it is remembered.
+    /// First bytes of the file, as far as they are remembered.
     pub(super) fn prefix(&self) -> Vec<u8> {
         self.disk.reading().prefix.clone()
     }

@@ -184,7 +184,7 @@ impl Log {
         &self.first
     }
 
-    /// Whether bytes were read that no newline ends yet; to be asked before [`Log::rest_here`], which forgets them.
+    /// Returns true if bytes were read that no newline ends yet; to be called before [`Log::rest_here`], which forgets them.
     #[must_use]
     pub fn has_unfinished_line(&self) -> bool {
         self.lines.reached() > self.lines.offset()

@@ -33,7 +33,7 @@ struct State {
 /// The files that are not yet read.
 pub(super) struct Queue {
     state: Mutex<State>,
-    /// Where each capture was met first.
+    /// First path of each capture.
     pub(super) paths: FirstPaths,
 }
 

@@ -218,7 +218,7 @@ impl Reader {
         Ok(pending.map_or(Outcome::Done, |pending| Outcome::Read(Box::new(pending))))
     }
 
-    /// Whether a file that a capture was read from is there and begins with this content: the one that the store has,
+    /// Returns true if a file that a capture was read from still exists and begins with this content: the one that the store has,
     /// or one that was met in this run.
     fn holds(&self, known: &StoredCapture, content: &Content, queue: &Queue) -> bool {
         let hasher = self.router.hasher();
@@ -287,13 +287,13 @@ impl Reader {
     }
 }
 
-/// Whether the file that a capture was read from is not there any more, so that this one takes its place.
+/// Returns true if the file that a capture was read from is gone, so that this one takes its place.
 fn has_moved(state: &SourceState, path: &Path) -> bool {
     let stored = Path::new(&state.path);
     stored != path && size(stored) != Some(state.size)
 }
 
-/// Where among the files the one is that goes on where one that was read ends.
+/// Index of the file that continues the one read before.
 fn next_of(files: &VecDeque<Waiting>, read: Option<&Pending<'_>>) -> Option<usize> {
     let read = read?;
     let gap = |waiting: &Waiting| waiting.folder.gap(read.place(), read.last?, waiting.place);
