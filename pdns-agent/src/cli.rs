@@ -213,6 +213,11 @@ pub fn run(args: &Args, terminal: &mut Terminal<'_>) -> Result<Found, CliError> 
         let like = hint::command_like(word);
         return Err(UsageError::Command { word: word.clone(), like }.into());
     }
+    if let (None, [_, rest @ ..]) = (&args.command, args.subjects.as_slice())
+        && let Some(word) = rest.iter().find(|word| hint::is_command(word))
+    {
+        return Err(UsageError::CommandBehind(word.clone()).into());
+    }
     let options = match &args.command {
         // Its settings have a file of their own.
         Some(Command::Serve(_)) => Options::default(),

@@ -6,8 +6,8 @@
 //!
 //! [`Observation`]: crate::observation::Observation
 
+pub use counter::Counter;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 use std::fmt;
 
 /// Defines a closed set of reasons; each has a metric label and a phrase for people.
@@ -44,6 +44,7 @@ macro_rules! reasons {
 }
 
 // After the macro, which they use.
+mod counter;
 pub mod dns;
 pub mod log;
 pub mod packets;
@@ -131,14 +132,6 @@ reasons! {
     }
 }
 
-/// Adds counts by reason to other counts.
-fn add<K: Ord + Copy>(into: &mut BTreeMap<K, u64>, from: &BTreeMap<K, u64>) {
-    for (&reason, &count) in from {
-        let sum = into.entry(reason).or_default();
-        *sum = sum.saturating_add(count);
-    }
-}
-
 /// Classification of a line that was not rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Line {
@@ -171,15 +164,15 @@ pub struct Tally {
     /// Lines that ended as [`Line::OtherRecord`].
     pub other_records: u64,
     /// Lines that ended as [`Line::Filtered`].
-    pub filtered: BTreeMap<Filter, u64>,
+    pub filtered: Counter<Filter>,
     /// Lines that were rejected.
-    pub rejected: BTreeMap<Rejection, u64>,
+    pub rejected: Counter<Rejection>,
     /// Observations of records.
     pub records: u64,
     /// Observations of negative answers.
     pub negatives: u64,
     /// Omitted answers and outcomes of counted lines.
-    pub omitted: BTreeMap<Omission, u64>,
+    pub omitted: Counter<Omission>,
     /// Counted lines whose TTLs were dropped because their number differs from that of the answers.
     pub ttl_mismatches: u64,
 }
@@ -199,14 +192,14 @@ impl Tally {
             Ok(Line::Directive) => self.directives += 1,
             Ok(Line::Blank) => self.blank += 1,
             Ok(Line::OtherRecord) => self.other_records += 1,
-            Ok(Line::Filtered(filter)) => *self.filtered.entry(filter).or_default() += 1,
-            Err(rejection) => *self.rejected.entry(rejection).or_default() += 1,
+            Ok(Line::Filtered(filter)) => self.filtered.add(filter),
+            Err(rejection) => self.rejected.add(rejection),
         }
     }
 
     /// Counts one omitted answer or outcome.
     pub fn omit(&mut self, omission: Omission) {
-        *self.omitted.entry(omission).or_default() += 1;
+        self.omitted.add(omission);
     }
 
     /// The sum of all endings, equal to `lines`.
@@ -216,42 +209,40 @@ impl Tally {
             + self.directives
             + self.blank
             + self.other_records
-            + self.filtered.values().sum::<u64>()
-            + self.rejected.values().sum::<u64>()
+            + self.filtered.total()
+            + self.rejected.total()
     }
 
     /// Adds another tally to this one.
     pub fn merge(&mut self, other: &Self) {
         self.combine(other, u64::saturating_add);
+        self.filtered.merge(&other.filtered);
+        self.rejected.merge(&other.rejected);
+        self.omitted.merge(&other.omitted);
     }
 
     /// Subtracts an earlier state of this tally.
     pub fn subtract(&mut self, earlier: &Self) {
         self.combine(earlier, u64::saturating_sub);
+        self.filtered.subtract(&earlier.filtered);
+        self.rejected.subtract(&earlier.rejected);
+        self.omitted.subtract(&earlier.omitted);
     }
 
+    /// Combines the plain counts.
     fn combine(&mut self, other: &Self, with: fn(u64, u64) -> u64) {
-        fn each<K: Ord + Copy>(
-            into: &mut BTreeMap<K, u64>,
-            from: &BTreeMap<K, u64>,
-            with: fn(u64, u64) -> u64,
-        ) {
-            for (&key, &count) in from {
-                let sum = into.entry(key).or_default();
-                *sum = with(*sum, count);
-            }
+        for (count, other) in [
+            (&mut self.lines, other.lines),
+            (&mut self.counted, other.counted),
+            (&mut self.directives, other.directives),
+            (&mut self.blank, other.blank),
+            (&mut self.other_records, other.other_records),
+            (&mut self.records, other.records),
+            (&mut self.negatives, other.negatives),
+            (&mut self.ttl_mismatches, other.ttl_mismatches),
+        ] {
+            *count = with(*count, other);
         }
-        self.lines = with(self.lines, other.lines);
-        self.counted = with(self.counted, other.counted);
-        self.directives = with(self.directives, other.directives);
-        self.blank = with(self.blank, other.blank);
-        self.other_records = with(self.other_records, other.other_records);
-        each(&mut self.filtered, &other.filtered, with);
-        each(&mut self.rejected, &other.rejected, with);
-        self.records = with(self.records, other.records);
-        self.negatives = with(self.negatives, other.negatives);
-        each(&mut self.omitted, &other.omitted, with);
-        self.ttl_mismatches = with(self.ttl_mismatches, other.ttl_mismatches);
     }
 }
 

@@ -4,10 +4,9 @@
 //! small, and clients are not trusted with the agent's time. Only the path is examined.
 
 use super::metrics::Metrics;
+use crate::unix_socket;
 use std::io::{self, Read, Write};
 use std::net::TcpListener;
-use std::os::unix::fs::FileTypeExt as _;
-use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread;
@@ -30,12 +29,7 @@ pub(super) fn start(address: &str, metrics: &Arc<Metrics>) -> io::Result<()> {
     let metrics = Arc::clone(metrics);
     if address.contains('/') {
         let path = Path::new(address);
-        let is_socket =
-            std::fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket());
-        if is_socket && std::os::unix::net::UnixStream::connect(path).is_err() {
-            std::fs::remove_file(path)?;
-        }
-        let listener = UnixListener::bind(path)?;
+        let listener = unix_socket::bind(path)?;
         serve(move || {
             let (stream, _) = listener.accept()?;
             stream.set_read_timeout(Some(STEP))?;

@@ -345,7 +345,7 @@ fn batch(
                 // Whoever writes the lines may wait for the answer to one before the next.
                 answer.flush()?;
             }
-            Err(error @ (UsageError::Subject { .. } | UsageError::Follow)) => {
+            Err(error @ (UsageError::Subject { .. } | UsageError::Follow | UsageError::Dash)) => {
                 passed_over += 1;
                 let why = why(&error);
                 answer.terminal.say(format_args!("line {number} skipped: {why}"));
@@ -379,7 +379,7 @@ fn without_comment(line: &str) -> &str {
 
 /// The error of a list in UTF-16.
 pub(super) fn utf16() -> io::Error {
-    let text = "it is encoded in UTF-16; convert it with `iconv -f UTF-16 -t UTF-8`";
+    let text = "it is encoded in UTF-16 or UTF-32; convert it with `iconv -f UTF-16 -t UTF-8`";
     io::Error::new(io::ErrorKind::InvalidData, text)
 }
 

@@ -209,25 +209,23 @@ pub(super) fn days(
     };
     let most = shown.clone().map(|(_, &names)| names).max().unwrap_or(0);
     let folds = answer.terminal.format(rows.format(), Format::Cof) == Format::Table;
+    let with_names = shown.clone().count();
+    let limit = rows.limit.filter(|&limit| limit > 0).unwrap_or(usize::MAX).min(with_names);
+    // A limit is of days with new names. In order of time the latest are of most interest.
+    let from = shown.clone().rev().nth(limit - 1).map_or(first, |(&day, _)| day);
     let lines = match sort {
-        None | Some(GroupSort::Key | GroupSort::First) => by_day(&days, first, today, folds),
-        Some(GroupSort::Last) => by_day(&days, first, today, folds).into_iter().rev().collect(),
+        None | Some(GroupSort::Key | GroupSort::First) => by_day(&days, from, today, folds),
+        Some(GroupSort::Last) => by_day(&days, from, today, folds).into_iter().rev().collect(),
         Some(GroupSort::Count | GroupSort::Names) => {
             let mut lines: Vec<Line> =
                 shown.map(|(&day, &names)| Line::Day { day, names }).collect();
             lines.sort_by_key(|line| Reverse(line.names()));
+            lines.truncate(limit);
             lines
         }
     };
-    let mut left = rows.limit.filter(|&limit| limit > 0).unwrap_or(usize::MAX);
-    let skipped = match sort {
-        // In order of time the latest days are of most interest.
-        None | Some(GroupSort::Key | GroupSort::First) => lines.len().saturating_sub(left),
-        Some(_) => 0,
-    };
-    for line in lines.into_iter().skip(skipped) {
+    for line in lines {
         match line {
-            _ if left == 0 => break,
             Line::Day { day, names } => {
                 if answer.item(&Item::Day { day, of, names, most }).is_break() {
                     break;
@@ -238,7 +236,11 @@ pub(super) fn days(
                 answer.remark(format!("no new {of} from {from} to {to}; these days are not shown"));
             }
         }
-        left -= 1;
+    }
+    if limit < with_names {
+        answer.remark(format!(
+            "cut off after {limit} of {with_names} days with new {of}; --limit 0 shows them"
+        ));
     }
     answer.check()?;
     answer.end()

@@ -23,6 +23,12 @@ pub(super) fn command_like(subject: &str) -> Option<String> {
     (near.0 <= allowed).then_some(near.1)
 }
 
+/// Whether a word is a command.
+#[must_use]
+pub(super) fn is_command(word: &str) -> bool {
+    Args::command().get_subcommands().any(|command| command.get_name() == word)
+}
+
 /// Whether a word in front of others is more likely a command that does not exist than a name: `score 8.8.8.8`. Names with a dot,
 /// addresses and patterns are not.
 #[must_use]
@@ -34,9 +40,25 @@ pub(super) fn is_like_command(word: &str) -> bool {
 /// An explanation of a command line with an unknown flag, if its first word is not a command but is used as one.
 #[must_use]
 pub fn explain_unknown_flag(words: &[String]) -> Option<String> {
-    let first = words.iter().find(|word| !word.starts_with('-'))?;
-    let is_command =
-        Args::command().get_subcommands().any(|command| command.get_name() == first.as_str());
+    let command = Args::command();
+    let has_value = |word: &str| {
+        let flag = command.get_arguments().find(|flag| {
+            let long = flag.get_long().map(|long| format!("--{long}"));
+            let short = flag.get_short().map(|short| format!("-{short}"));
+            long.as_deref() == Some(word) || short.as_deref() == Some(word)
+        });
+        flag.is_some_and(|flag| flag.get_action().takes_values())
+    };
+    let (mut first, mut is_value) = (None, false);
+    for word in words {
+        if !std::mem::take(&mut is_value) && !word.starts_with('-') {
+            first = Some(word);
+            break;
+        }
+        is_value = has_value(word);
+    }
+    let first = first?;
+    let is_command = command.get_subcommands().any(|command| command.get_name() == first.as_str());
     if is_command {
         return None;
     }
@@ -55,6 +77,7 @@ mod tests {
         };
         let told = explain("fnd --contains x").unwrap();
         assert!(told.contains("\"fnd\"") && told.contains("pdns find"), "{told}");
+        assert_eq!(explain("--redis redis://h -f json fnd --contains x"), Some(told));
         assert_eq!(explain("find --containz x"), None);
         assert_eq!(explain("www.example.com --contains x"), None);
     }

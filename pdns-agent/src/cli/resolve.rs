@@ -41,6 +41,12 @@ pub enum UsageError {
         /// A command with a similar name.
         like: Option<String>,
     },
+    /// A command after subjects.
+    #[error("{0} is a command and stands in front; to look it up as a name: pdns lookup {0}")]
+    CommandBehind(String),
+    /// The sign for standard input where only subjects are read.
+    #[error("- reads subjects from standard input, which pdns lookup does, without other subjects")]
+    Dash,
     /// A bad time.
     #[error("bad value for {flag}")]
     When {
@@ -209,6 +215,9 @@ pub(super) fn subject(text: &str) -> Result<Subject, UsageError> {
 /// # Errors
 /// [`UsageError::Subject`] for the first that cannot be read.
 pub(super) fn subjects(text: &str) -> Result<Vec<(String, Reading)>, UsageError> {
+    if text.trim() == "-" {
+        return Err(UsageError::Dash);
+    }
     let readings = read_list(text, Purpose::LookUp)
         .map_err(|(part, cause)| UsageError::Subject { text: quoted(&part), cause })?;
     Ok(readings.into_iter().map(|(part, reading)| (part.trim().to_owned(), reading)).collect())

@@ -181,6 +181,8 @@ struct Tally {
     repeated: u64,
     told: u64,
     cleared: u64,
+    /// Lines whose subject another source has tagged.
+    kept: u64,
 }
 
 impl Tally {
@@ -230,13 +232,14 @@ impl Tally {
             if number > 0 { format!(", {number} {words}") } else { String::new() }
         };
         let (changed, same) = (some(self.changed, "changed"), some(self.same, "as before"));
+        let kept = some(self.kept, "kept as another source has them");
         let repeated = some(self.repeated, "repeated in the file");
         let told = if self.told > Self::TOLD { self.told } else { 0 };
         let told = some(told, "ended a tag of the opposite kind");
         let cleared = some(self.cleared, "cleared");
         let would = if is_dry { "would be " } else { "" };
         terminal.say(format_args!(
-            "{} {tags} {would}set{changed}{same}{repeated}{told}{cleared}",
+            "{} {tags} {would}set{changed}{same}{kept}{repeated}{told}{cleared}",
             self.set
         ));
     }

@@ -78,6 +78,10 @@ fn unknown_flag(error: &clap::Error, text: &str) -> String {
     let Some(flag) = context(ContextKind::InvalidArg).filter(|_| !command.is_empty()) else {
         return sentence(text);
     };
+    if !flag.starts_with('-') {
+        return escape(&format!("{command} does not take {flag:?} here ({command} --help)"))
+            .into_owned();
+    }
     let like = context(ContextKind::SuggestedArg);
     let like = like.map_or_else(
         || format!(" ({command} --help lists those that it has)"),
@@ -127,10 +131,7 @@ mod tests {
             "pdns status has no flag --limit (pdns status --help lists those that it has)",
         );
         check("tag list --limt 3", "pdns tag list has no flag --limt (did you mean --limit?)");
-        check(
-            "find --contains a b",
-            "pdns find has no flag b (pdns find --help lists those that it has)",
-        );
+        check("find --contains a b", "pdns find does not take \"b\" here (pdns find --help)");
         check("lookup", "the following required arguments were not provided: <SUBJECT>...");
         check(
             "x --limit a\u{202e}",

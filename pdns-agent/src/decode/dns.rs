@@ -219,7 +219,7 @@ impl Decoder {
         self.settle(emit);
         let unanswered = self.pairing.clear();
         if unanswered > 0 {
-            *self.tally.omitted.entry(DnsOmission::CaptureEnded).or_default() += unanswered;
+            self.tally.omitted.add_many(DnsOmission::CaptureEnded, unanswered);
         }
         self.duplicates.clear();
         self.clock = i64::MIN;

@@ -103,14 +103,14 @@ impl PacketTally {
     /// Packets that were unusable.
     #[must_use]
     pub fn rejected(&self) -> u64 {
-        self.packets.rejected.values().sum()
+        self.packets.rejected.total()
     }
 
     /// Packets that were dropped for lack of room, or that waited for missing others.
     #[must_use]
     pub fn lost(&self) -> u64 {
         let in_ring = self.capture.map_or(0, |capture| capture.lost);
-        in_ring + self.packets.lost.values().sum::<u64>()
+        in_ring + self.packets.lost.total()
     }
 
     /// Packets in the kernel's ring buffer.

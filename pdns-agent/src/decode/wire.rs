@@ -158,7 +158,7 @@ impl Wire {
     pub fn refuse(&mut self, frames: u64) {
         self.tally.frames += frames;
         if frames > 0 {
-            *self.tally.rejected.entry(WireRejection::LinkType).or_default() += frames;
+            self.tally.rejected.add_many(WireRejection::LinkType, frames);
         }
     }
 

@@ -88,34 +88,35 @@ pub fn listed(
         let flow = match subject {
             TagSubject::Below(apex) if wanted.expand => {
                 domains.push(apex);
-                if ruling(set, apex.as_name(), wanted.kinds).map(|tag| &tag.subject)
-                    != Some(subject)
-                {
+                let is_listed = ruling(set, apex.as_name(), wanted.kinds)
+                    .is_none_or(|tag| tag.subject != *subject);
+                if is_listed {
                     continue;
                 }
-                let tags = in_effect(set, apex.as_name(), apex, wanted.kinds);
-                out.hand(&Listed { subject: TagSubject::Name(apex.clone()), tags })
+                let name = TagSubject::Name(apex.clone());
+                let tags = in_effect(set, &name, wanted.kinds);
+                out.hand(&Listed { subject: name, tags })
+            }
+            TagSubject::Name(_) if wanted.expand => {
+                let tags = in_effect(set, subject, wanted.kinds);
+                out.hand(&Listed { subject: subject.clone(), tags })
             }
             TagSubject::Net(net) if wanted.expand => {
+                let tags = in_effect(set, subject, wanted.kinds);
                 let parts = exceptions.split(*net, &tags);
                 parts.into_iter().try_for_each(|(part, tags)| {
                     let subject = TagSubject::Net(part);
                     // A part with a wanted tag of its own is listed for that.
-                    let is_listed = part != *net
-                        && set
-                            .all_of_subject(&subject)
-                            .iter()
-                            .any(|tag| tag.subject == subject && wanted.kinds.contains(&tag.kind));
-                    if is_listed {
+                    let is_own =
+                        |tag: &&Tag| tag.subject == subject && wanted.kinds.contains(&tag.kind);
+                    if part != *net && set.all_of_subject(&subject).iter().any(is_own) {
                         return ControlFlow::Continue(());
                     }
                     out.hand(&Listed { subject, tags })
                 })
             }
             _ => {
-                if !wanted.expand {
-                    out.listing.except(exceptions.within(subject, &tags, wanted.kinds));
-                }
+                out.listing.except(exceptions.within(subject, &tags, wanted.kinds));
                 out.hand(&Listed { subject: subject.clone(), tags })
             }
         };
@@ -139,7 +140,7 @@ pub fn listed(
         }
         for name in found.names.iter().take(most) {
             let subject = TagSubject::Name(name.clone());
-            let tags = in_effect(set, name.as_name(), apex, wanted.kinds);
+            let tags = in_effect(set, &subject, wanted.kinds);
             if out.hand(&Listed { subject, tags }).is_break() {
                 return Ok(out.listing);
             }
@@ -186,16 +187,12 @@ fn ruling<'t>(set: &'t TagSet, name: Name<'_>, kinds: &[TagKind]) -> Option<&'t 
     set.of_name(name).into_iter().find(|tag| kinds.contains(&tag.kind))
 }
 
-/// The tags on a domain that are in effect on a name at or below it, of these kinds.
-fn in_effect<'t>(
-    set: &'t TagSet,
-    name: Name<'_>,
-    apex: &NameBuf,
-    kinds: &[TagKind],
-) -> Vec<&'t Tag> {
-    let is_of_apex = |tag: &&Tag| matches!(&tag.subject, TagSubject::Below(of) if of == apex);
-    let tags = set.of_name(name).into_iter();
-    tags.filter(|tag| is_of_apex(tag) && kinds.contains(&tag.kind)).collect()
+/// The tags of these kinds that are in effect on all of a subject, worst kind first.
+fn in_effect<'t>(set: &'t TagSet, subject: &TagSubject, kinds: &[TagKind]) -> Vec<&'t Tag> {
+    let mut tags = set.of_subject(subject);
+    tags.retain(|tag| kinds.contains(&tag.kind));
+    tags.sort_by_key(|tag| tag.kind);
+    tags
 }
 
 /// The first names below each domain, by its place, and how many of each may be had so that there are no more than `room` in

@@ -143,8 +143,11 @@ impl Subject {
     /// [`SubjectError`] says which rule the text breaks.
     pub fn read(text: &str, purpose: Purpose) -> Result<Reading, SubjectError> {
         let text = text.trim();
-        if let Some(url) = url::percent_encoded(text) {
-            let reading = Self::read(&url, purpose)?;
+        if let Some(decoded) = url::percent_encoded(text) {
+            let reading = Self::read(&decoded, purpose)?;
+            if purpose == Purpose::Store && !decoded.contains("://") {
+                return Err(SubjectError::Uncertain(reading.subject.to_string()));
+            }
             return Ok(Reading { certainty: reading.certainty.max(Certainty::Cleaned), ..reading });
         }
         let reading = exact(text, purpose).or_else(|error| match error {
@@ -300,6 +303,7 @@ fn name(text: &str, purpose: Purpose) -> Result<NameBuf, SubjectError> {
     if defang::is_defanged(text) {
         return Err(SubjectError::Escape);
     }
+    let is_dotted = text.trim_matches('.').contains('.');
     let mut letters = text.chars();
     while let Some(letter) = letters.next() {
         match letter {
@@ -317,6 +321,8 @@ fn name(text: &str, purpose: Purpose) -> Result<NameBuf, SubjectError> {
             letter if has_escape && letter.is_ascii_punctuation() && !"/:,?#@".contains(letter) => {
             }
             letter if purpose == Purpose::LookUp && SHOWN.contains(letter) => {}
+            // Beside a dot it is more likely a name than an expression.
+            letter if purpose == Purpose::Click && is_dotted && SHOWN.contains(letter) => {}
             letter if letter.is_whitespace() => return Err(SubjectError::Words),
             letter => return Err(SubjectError::Character(letter)),
         }

@@ -8,8 +8,10 @@ use super::table::{Column, Kind, lines};
 use super::{Format, Item, Look, escape, utc};
 use crate::name::display::unicode;
 use crate::query::{
-    NearestThreat, Neighbourhood, NewName, Profile, Section, SectionReading, printed_name, wider,
+    NearestThreat, Neighbourhood, NewName, Profile, Section, SectionReading, Subject,
+    is_overridden, printed_name, wider,
 };
+use crate::tag::Tag;
 use serde::Serialize;
 use std::io::{self, Write};
 
@@ -45,9 +47,13 @@ fn terminal(profile: &Profile<'_>, kept: u32, look: &Look, out: &mut dyn Write) 
     let form = form.map(|form| format!(" {}", form.note())).unwrap_or_default();
     title(look, out, &format!("{subject}{form} ({})", subject.sort()))?;
     paragraph(look, out, &words::summary(profile, &digits))?;
-    if !profile.tags.is_empty() {
-        heading(look, out, "Tags", "")?;
-        items(look, out, profile.tags.iter().map(|tag| Item::Tag(tag)))?;
+    let (overridden, tags): (Vec<&Tag>, Vec<&Tag>) =
+        profile.tags.iter().partition(|tag| is_overridden(tag, &profile.tags));
+    for (title, tags) in [("Tags", tags), ("Tags that a nearer tag overrides", overridden)] {
+        if !tags.is_empty() {
+            heading(look, out, title, "")?;
+            items(look, out, tags.into_iter().map(Item::Tag))?;
+        }
     }
     for (section, read) in sections(profile) {
         if !read.rows.is_empty() {
@@ -177,7 +183,12 @@ struct NeighbourhoodJson {
     within: String,
     names: u64,
     complete: bool,
-    newest: Vec<NewNameJson>,
+    /// The newest of all names.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    newest: Option<Vec<NewNameJson>>,
+    /// The newest of those that were read, where there are more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    some: Option<Vec<NewNameJson>>,
 }
 
 #[derive(Serialize)]
@@ -195,12 +206,9 @@ impl NeighbourhoodJson {
             address: one.address.map(|address| address.to_string()),
             time_first: one.first,
         });
-        Self {
-            within: near.whole.to_string(),
-            names: near.names,
-            complete: near.extent.is_whole(),
-            newest: newest.collect(),
-        }
+        let (names, complete) = (newest.collect(), near.extent.is_whole());
+        let (newest, some) = if complete { (Some(names), None) } else { (None, Some(names)) };
+        Self { within: near.whole.to_string(), names: near.names, complete, newest, some }
     }
 }
 
@@ -216,14 +224,25 @@ fn json(profile: &Profile<'_>, look: &Look, out: &mut dyn Write) -> io::Result<(
             object.field("warning", &warning)?;
         }
     }
-    if let Some((first, last)) = profile.span() {
+    let is_tree = matches!(subject, Subject::Below(_) | Subject::AtOrBelow(_));
+    let is_whole = sections(profile).iter().all(|(_, read)| read.extent.is_whole());
+    // Of a part, or of one name of many, they would be wrong.
+    if let Some((first, last)) = profile.span().filter(|_| is_whole && !is_tree) {
         object.field("time_first", &first)?;
         object.field("time_last", &last)?;
     }
-    object.items("tags", &encoded(look, profile.tags.iter().map(|tag| Item::Tag(tag)))?)?;
+    let (overridden, tags): (Vec<&Tag>, Vec<&Tag>) =
+        profile.tags.iter().partition(|tag| is_overridden(tag, &profile.tags));
+    object.items("tags", &encoded(look, tags.into_iter().map(Item::Tag))?)?;
+    object.items("tags_overridden", &encoded(look, overridden.into_iter().map(Item::Tag))?)?;
     let reverse = [("reverse", &profile.reverse)];
     let named = sections(profile).map(|(section, read)| (section.name(), read));
-    for (name, read) in named.into_iter().chain(reverse) {
+    if let Subject::AtOrBelow(name) = subject {
+        // The names below are among the neighbourhoods.
+        object.field("records_of", &name.to_string())?;
+    }
+    let has_sections = !matches!(subject, Subject::Below(_));
+    for (name, read) in named.into_iter().chain(reverse).filter(|_| has_sections) {
         let rows = encoded(look, read.rows.iter().map(Item::Record))?;
         let sums = Sums {
             rows_read: read.read,

@@ -4,6 +4,7 @@ use super::json::{Object, iso};
 use super::paragraph::paragraph;
 use super::{Format, Look, csv, escape, sensor_list, table, utc};
 use crate::decode::packets::PacketTally;
+use crate::hex;
 use crate::store::{SourceState, Summary};
 use std::io::{self, Write};
 
@@ -72,7 +73,7 @@ fn listed(summary: &Summary, verbose: bool) -> (&[([u8; 16], SourceState)], usiz
 /// What is known of one log.
 fn source((id, source): &([u8; 16], SourceState)) -> [(&'static str, String); 8] {
     [
-        ("id", hex(id)),
+        ("id", hex::encode(id)),
         ("path", source.path.clone()),
         ("sensor", source.sensor.clone()),
         ("state", state(source).to_owned()),
@@ -90,14 +91,6 @@ fn state(source: &SourceState) -> &'static str {
 
 fn updated(source: &SourceState) -> u32 {
     u32::try_from(source.updated).unwrap_or(u32::MAX)
-}
-
-fn hex(octets: &[u8]) -> String {
-    use std::fmt::Write as _;
-    octets.iter().fold(String::new(), |mut text, octet| {
-        write!(text, "{octet:02x}").expect("a String takes any text");
-        text
-    })
 }
 
 /// Where the packets of a capture went: `seen` is the sum of the others.
@@ -135,7 +128,7 @@ fn json(
         .iter()
         .map(|(id, source)| {
             serde_json::json!({
-                "id": hex(id), "path": source.path, "sensor": source.sensor, "state": state(source),
+                "id": hex::encode(id), "path": source.path, "sensor": source.sensor, "state": state(source),
                 "position": source.acknowledged, "live": source.live, "updated": source.updated,
                 "updated_iso": iso(updated(source)), "tally": source.tally,
                 "ledger": packets(source).map(|tally| ledger(&tally)),

@@ -8,6 +8,7 @@ use super::in_flight::Held;
 use super::metrics::Limit;
 use super::tls::Tls;
 use super::{Address, Limits, guard::Peer};
+use crate::unix_socket;
 use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, Response};
@@ -18,7 +19,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use std::io;
 use std::net::IpAddr;
-use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::Arc;
@@ -71,14 +72,10 @@ pub(super) fn bind(address: &Address) -> io::Result<Bound> {
             Ok(Bound::Tcp(TcpListener::from_std(listener)?))
         }
         Address::Unix(path) => {
-            let is_socket =
-                std::fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket());
-            if is_socket && std::os::unix::net::UnixStream::connect(path).is_err() {
-                std::fs::remove_file(path)?;
-            }
-            let listener = UnixListener::bind(path)?;
+            let listener = unix_socket::bind(path)?;
             std::fs::set_permissions(path, std::fs::Permissions::from_mode(SOCKET_MODE))?;
-            Ok(Bound::Unix(listener, path.clone()))
+            listener.set_nonblocking(true)?;
+            Ok(Bound::Unix(UnixListener::from_std(listener)?, path.clone()))
         }
     }
 }

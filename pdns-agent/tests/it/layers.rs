@@ -12,6 +12,8 @@ const LAYERS: &[(&str, u8)] = &[
     ("hash", 0),
     ("atomic_file", 0),
     ("file_lock", 0),
+    ("hex", 0),
+    ("unix_socket", 0),
     ("observation", 1),
     ("record", 2),
     ("tag", 2),

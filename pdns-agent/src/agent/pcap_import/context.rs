@@ -11,6 +11,7 @@ use super::queue::Waiting;
 use super::reader::Reader;
 use super::stored_capture::StoredCapture;
 use crate::decode::packets::Decoder;
+use crate::hex;
 use crate::source::{CaptureFile, Digest, PcapError};
 use crate::store::{SourceState, StoreError};
 use crate::time::Timestamp;
@@ -76,7 +77,7 @@ impl Reader {
         if let Some(pending) = carried.take() {
             let is_it = match &stored {
                 None => self.legacy.lengths().is_empty(),
-                Some(follows) => follows.as_deref() == Some(hex(&pending.begins).as_str()),
+                Some(follows) => follows.as_deref() == Some(hex::encode(&pending.begins).as_str()),
             };
             let is_long = pending.bytes > CARRIED.max(CARRIED_FILES * pending.size);
             let (begins, bytes) = (pending.begins, pending.bytes);
@@ -147,7 +148,7 @@ impl Reader {
                     continue;
                 };
                 let Some(last) = state.last.filter(|_| state.complete) else { continue };
-                let goes_on = after.start.map(|(head, _)| hex(&head));
+                let goes_on = after.start.map(|(head, _)| hex::encode(&head));
                 if state.next.is_some() && state.next != goes_on {
                     continue;
                 }
@@ -162,7 +163,7 @@ impl Reader {
             found.push(earlier);
             at = index;
             let is_enough = match (until, begins) {
-                (Some(until), Some((head, _))) => hex(&head) == until,
+                (Some(until), Some((head, _))) => hex::encode(&head) == until,
                 (None, Some((_, began))) => {
                     first.micros().saturating_sub(began.micros()) > folder.most_open()
                 }
@@ -199,7 +200,7 @@ impl Reader {
 /// Digest of a file's first packet, in the store's notation.
 fn head_of(waiting: &Waiting) -> Option<String> {
     let part = waiting.folder.parts.get(waiting.place)?;
-    part.start.map(|(head, _)| hex(&head))
+    part.start.map(|(head, _)| hex::encode(&head))
 }
 
 /// Decodes a stored file, for the state that it leaves open.
@@ -218,14 +219,4 @@ fn replay(path: &Path, state: &SourceState, decoder: &mut Decoder) -> Result<(),
         decoder.pause(&mut |_| {});
     }
     result
-}
-
-/// A digest in the store's notation.
-pub(super) fn hex(digest: &Digest) -> String {
-    use std::fmt::Write as _;
-    let mut text = String::with_capacity(2 * digest.len());
-    for byte in digest {
-        write!(text, "{byte:02x}").expect("a String takes any text");
-    }
-    text
 }

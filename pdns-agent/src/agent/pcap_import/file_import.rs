@@ -2,7 +2,7 @@
 //!
 //! Under `pcap_import`, before `batch_sender`.
 
-use super::context::{Context, PrecedingFile, hex};
+use super::context::{Context, PrecedingFile};
 use super::legacy_captures::LegacyProgress;
 use super::queue::{Claim, Waiting};
 use super::reader::Reader;
@@ -11,6 +11,7 @@ use super::stored_capture::StoredCapture;
 use crate::agent::now;
 use crate::agent::report::PacketReport;
 use crate::decode::packets::{Decoder, PacketTally};
+use crate::hex;
 use crate::observation::Observation;
 use crate::source::{CaptureFile, Content, Digest, PcapError, Step};
 use crate::store::{Checkpoint, SourceState, StoreError};
@@ -132,7 +133,7 @@ impl Reader {
         context: Context,
     ) -> Result<Option<Pending<'q>>, Failure> {
         let id = capture.id;
-        capture.state.follows = context.begins().as_ref().map(hex);
+        capture.state.follows = context.begins().as_ref().map(|digest| hex::encode(digest));
         // The applied position must never exceed a known content: if this process were killed within its
         // first batch, and the file were longer when read again, it could not be recognised.
         let begun = self.state(&capture, 0, false, &PacketTally::default());

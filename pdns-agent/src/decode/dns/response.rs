@@ -267,7 +267,7 @@ fn count(records: &Records, tally: &mut DnsTally) {
         (DnsOmission::RestUnreadable, u64::from(records.is_cut)),
     ] {
         if count > 0 {
-            *tally.omitted.entry(omission).or_default() += count;
+            tally.omitted.add_many(omission, count);
         }
     }
 }

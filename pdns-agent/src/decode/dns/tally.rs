@@ -1,8 +1,7 @@
 //! Counts of DNS messages, by outcome and reason.
 
-use crate::decode::add;
+use crate::decode::Counter;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 use std::fmt;
 
 reasons! {
@@ -85,15 +84,15 @@ pub struct DnsTally {
     /// Queries that were read.
     pub queries: u64,
     /// Messages that were filtered out.
-    pub filtered: BTreeMap<DnsFilter, u64>,
+    pub filtered: Counter<DnsFilter>,
     /// Messages that were rejected.
-    pub rejected: BTreeMap<DnsRejection, u64>,
+    pub rejected: Counter<DnsRejection>,
     /// Observations of records.
     pub records: u64,
     /// Observations of negative answers, including unanswered questions.
     pub negatives: u64,
     /// Records and outcomes that were omitted.
-    pub omitted: BTreeMap<DnsOmission, u64>,
+    pub omitted: Counter<DnsOmission>,
     /// Counted responses that were unsolicited.
     pub unsolicited: u64,
     /// Queries that repeated one whose answer was still expected.
@@ -134,24 +133,20 @@ impl DnsTally {
             Ok(Ending::Waiting) => {}
             Ok(Ending::Response) => self.counted += 1,
             Ok(Ending::Query) => self.queries += 1,
-            Ok(Ending::Filtered(filter)) => *self.filtered.entry(filter).or_default() += 1,
-            Err(rejection) => *self.rejected.entry(rejection).or_default() += 1,
+            Ok(Ending::Filtered(filter)) => self.filtered.add(filter),
+            Err(rejection) => self.rejected.add(rejection),
         }
     }
 
     /// Counts one omitted record or outcome.
     pub fn omit(&mut self, omission: DnsOmission) {
-        *self.omitted.entry(omission).or_default() += 1;
+        self.omitted.add(omission);
     }
 
     /// The sum of all endings and waiting messages, equal to `messages`.
     #[must_use]
     pub fn endings(&self) -> u64 {
-        self.counted
-            + self.queries
-            + self.waiting
-            + self.filtered.values().sum::<u64>()
-            + self.rejected.values().sum::<u64>()
+        self.counted + self.queries + self.waiting + self.filtered.total() + self.rejected.total()
     }
 
     /// Adds another tally to this one.
@@ -171,9 +166,9 @@ impl DnsTally {
         ] {
             *sum = sum.saturating_add(count);
         }
-        add(&mut self.filtered, &other.filtered);
-        add(&mut self.rejected, &other.rejected);
-        add(&mut self.omitted, &other.omitted);
+        self.filtered.merge(&other.filtered);
+        self.rejected.merge(&other.rejected);
+        self.omitted.merge(&other.omitted);
     }
 }
 

@@ -136,7 +136,7 @@ impl<'s> Filler<'s> {
     /// Counts `count` answers whose owners are unknown.
     pub(super) fn omit(&mut self, why: DnsOmission, count: usize) {
         if count > 0 {
-            *self.tally.omitted.entry(why).or_default() += count as u64;
+            self.tally.omitted.add_many(why, count as u64);
         }
     }
 

@@ -3,6 +3,7 @@
 //! Under `suricata`. Values are parsed here and interpreted elsewhere. `serde_json` rejects nesting deeper
 //! than 128; the number of records is limited while parsing, so a line needs as much memory as a message.
 
+use crate::hex;
 use serde::de::{Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, de};
 use std::borrow::Cow;
@@ -35,7 +36,7 @@ impl Text<'_> {
         while let Some((&first, after)) = rest.split_first() {
             let high = match rest {
                 [b'\\', b'x', high @ (b'8'..=b'9' | b'a'..=b'f'), low, ..] => {
-                    hex(*high).zip(hex(*low)).map(|(high, low)| high << 4 | low)
+                    lower_hex(*high).zip(lower_hex(*low)).map(|(high, low)| high << 4 | low)
                 }
                 _ => None,
             };
@@ -47,12 +48,8 @@ impl Text<'_> {
 }
 
 /// The value of a hexadecimal digit, in lower case as Suricata writes it.
-pub(super) fn hex(digit: u8) -> Option<u8> {
-    match digit {
-        b'0'..=b'9' => Some(digit - b'0'),
-        b'a'..=b'f' => Some(digit - b'a' + 10),
-        _ => None,
-    }
+pub(super) fn lower_hex(digit: u8) -> Option<u8> {
+    hex::digit(digit).filter(|_| !digit.is_ascii_uppercase())
 }
 
 /// The type of any event.

@@ -2,7 +2,7 @@
 //!
 //! Under `suricata`. The result is canonical wire form, the same as `decode::dns` produces from a packet.
 
-use super::event::{Datum, Entry, Fields, Text, hex};
+use super::event::{Datum, Entry, Fields, Text, lower_hex};
 use crate::decode::dns::DnsOmission;
 use crate::name::Name;
 use crate::rr::RrType;
@@ -160,7 +160,7 @@ fn fingerprint(text: &str, out: &mut Vec<u8>) -> Option<()> {
     }
     for octet in text.split(':').filter(|_| !text.is_empty()) {
         let &[high, low] = octet.as_bytes() else { return None };
-        out.push(hex(high)? << 4 | hex(low)?);
+        out.push(lower_hex(high)? << 4 | lower_hex(low)?);
     }
     Some(())
 }

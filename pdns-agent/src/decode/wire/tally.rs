@@ -2,9 +2,8 @@
 //!
 //! Under `wire`. No loss is silent: each captured frame is in exactly one of these numbers.
 
-use crate::decode::add;
+use crate::decode::Counter;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 use std::fmt;
 
 reasons! {
@@ -79,9 +78,9 @@ pub struct WireTally {
     /// Frames that wait for others: a gauge.
     pub held: u64,
     /// Frames that were rejected.
-    pub rejected: BTreeMap<WireRejection, u64>,
+    pub rejected: Counter<WireRejection>,
     /// Frames that were lost.
-    pub lost: BTreeMap<WireLoss, u64>,
+    pub lost: Counter<WireLoss>,
     /// Messages delivered.
     pub messages: u64,
     /// Gaps in TCP streams that were given up.
@@ -97,8 +96,8 @@ impl WireTally {
             + self.segments
             + self.fragments
             + self.held
-            + self.rejected.values().sum::<u64>()
-            + self.lost.values().sum::<u64>()
+            + self.rejected.total()
+            + self.lost.total()
     }
 
     /// Adds another tally to this one.
@@ -109,20 +108,18 @@ impl WireTally {
         self.segments += other.segments;
         self.fragments += other.fragments;
         self.held += other.held;
-        add(&mut self.rejected, &other.rejected);
-        add(&mut self.lost, &other.lost);
+        self.rejected.merge(&other.rejected);
+        self.lost.merge(&other.lost);
         self.messages += other.messages;
         self.gaps += other.gaps;
     }
 
     pub(super) fn reject(&mut self, reason: WireRejection, frames: u32) {
-        *self.rejected.entry(reason).or_default() += u64::from(frames);
+        self.rejected.add_many(reason, frames.into());
     }
 
     pub(super) fn lose(&mut self, reason: WireLoss, frames: u32) {
-        if frames > 0 {
-            *self.lost.entry(reason).or_default() += u64::from(frames);
-        }
+        self.lost.add_many(reason, frames.into());
     }
 
     /// Counts a UDP datagram that arrived in this many frames.

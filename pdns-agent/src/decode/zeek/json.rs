@@ -7,8 +7,9 @@
 
 use super::clock;
 use super::row::{Columns, Field, Query, Row, Value};
-use super::tsv::{hex, is_dns_path};
+use super::tsv::is_dns_path;
 use crate::decode::Rejection;
+use crate::hex;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use std::fmt;
 
@@ -273,7 +274,7 @@ fn octets(text: &str, out: &mut Vec<u8>) {
         let (plain, escape) = rest.split_at(at);
         out.extend_from_slice(plain);
         let (octet, width) = match escape {
-            [b'\\', b'x', high, low, ..] => match (hex(*high), hex(*low)) {
+            [b'\\', b'x', high, low, ..] => match (hex::digit(*high), hex::digit(*low)) {
                 (Some(high), Some(low)) => (high << 4 | low, 4),
                 _ => (b'\\', 1),
             },

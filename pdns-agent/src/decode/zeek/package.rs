@@ -9,9 +9,9 @@
 use super::answers::Answers;
 use super::clock;
 use super::row::{Row, Value};
-use super::tsv::hex;
 use crate::decode::dns::bounds;
 use crate::decode::{Omission, Rejection, Tally};
+use crate::hex;
 use crate::name::{Name, suffix};
 use crate::observation::{Aggregated, Fact, Outcome, Provenance, Seen};
 use crate::rdata::Rdata;
@@ -153,7 +153,7 @@ fn decoded<'t>(text: &'t [u8], buffer: &'t mut Vec<u8>) -> Option<&'t [u8]> {
         let (plain, escape) = rest.split_at_checked(at)?;
         buffer.extend_from_slice(plain);
         let [_, high, low, after @ ..] = escape else { return None };
-        buffer.push(hex(*high)? << 4 | hex(*low)?);
+        buffer.push(hex::digit(*high)? << 4 | hex::digit(*low)?);
         rest = after;
     }
     buffer.extend_from_slice(rest);

@@ -7,6 +7,7 @@
 use super::clock;
 use super::row::{Columns, Field, Query, Row, Value};
 use crate::decode::Rejection;
+use crate::hex;
 use memchr::memmem;
 
 /// Format of a log, as declared by its lines so far.
@@ -281,7 +282,7 @@ pub(super) fn unescape(raw: &[u8], out: &mut Vec<u8>) {
         out.extend_from_slice(plain);
         let (octet, width) = match escape {
             [_, b'\\', ..] => (b'\\', 2),
-            [_, b'x', high, low, ..] => match (hex(*high), hex(*low)) {
+            [_, b'x', high, low, ..] => match (hex::digit(*high), hex::digit(*low)) {
                 (Some(high), Some(low)) => (high << 4 | low, 4),
                 _ => (b'\\', 1),
             },
@@ -297,9 +298,4 @@ fn unescaped(raw: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(raw.len());
     unescape(raw, &mut out);
     out
-}
-
-/// The value of a hexadecimal digit.
-pub(super) fn hex(digit: u8) -> Option<u8> {
-    char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok())
 }

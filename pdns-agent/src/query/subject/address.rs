@@ -94,8 +94,10 @@ fn prefix(head: &str, tail: &str) -> Result<Option<(Range, Certainty)>, SubjectE
         }
         Some((base, certainty)) => (base, certainty),
         None => match partial(head) {
-            Some((base, _)) if tail.bytes().all(|octet| octet.is_ascii_digit()) => {
-                (base.into(), Certainty::Cleaned)
+            Some((base, count)) if tail.bytes().all(|octet| octet.is_ascii_digit()) => {
+                // 10/8 and 192.168/16 can mean nothing else; 24/7 can.
+                let is_full = tail.parse() == Ok(u32::from(count) * 8);
+                (base.into(), if is_full { Certainty::Cleaned } else { Certainty::Guessed })
             }
             _ => return Ok(None),
         },

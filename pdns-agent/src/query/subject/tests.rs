@@ -48,7 +48,6 @@ fn hexadecimal_addresses_are_a_guess() {
     }
     is("0xc0.example", "0xc0.example");
     is("0xcafe", "0xcafe");
-    is("https%3A.example", "https%3a.example");
 }
 
 #[test]
@@ -88,6 +87,12 @@ fn what_is_pasted_is_read() {
         "//evil.example.com/x",
         "https%3A%2F%2Fevil.example.com%2Flogin%3Fx%3D1",
         "hxxp%3a%2f%2fevil[.]example[.]com",
+        "https%3A//evil.example.com/x",
+        "https%253A%252F%252Fevil.example.com%252F",
+        "https%3A%2F%2Fevil.example.com%2Fcaf%E9",
+        "https%3A%2F%2Fevil.example.com%2F100%",
+        "evil%2Eexample%2Ecom",
+        "evil.example.com%2Flogin",
         "someone@evil.example.com",
         "mailto:someone@evil.example.com?subject=x",
         "Some One <someone@evil.example.com>",

@@ -4,6 +4,7 @@
 //! in the URL standard of browsers (<https://url.spec.whatwg.org>), which treat `\` as `/` where they know the scheme.
 
 use super::{Certainty, Purpose, SubjectError, address};
+use crate::hex;
 use std::borrow::Cow;
 use std::net::Ipv6Addr;
 
@@ -129,15 +130,47 @@ fn authority(text: &str, is_known: bool) -> Result<Host, SubjectError> {
     Ok(Host { text: text.into_owned(), certainty: Certainty::Cleaned })
 }
 
-/// A URL that was written as the value of a query, `https%3A%2F%2Fevil.example%2Fx`, without its percent escapes.
+/// Text without the percent escapes of its first component: `https%3A%2F%2Fevil.example%2Fx`, `evil%2Eexample`. None
+/// without any. Text that was escaped several times, as of a link in a link, is unescaped as often.
 pub(super) fn percent_encoded(text: &str) -> Option<String> {
-    let (scheme, rest) = text.split_once('%')?;
-    let is_scheme = !scheme.is_empty() && scheme.bytes().all(|octet| octet.is_ascii_alphabetic());
-    let is_url = rest.get(..8).is_some_and(|head| head.eq_ignore_ascii_case("3A%2F%2F"));
-    if !is_scheme || !is_url {
+    /// The most times that text was escaped.
+    const DEPTH: usize = 4;
+    let has_escape = |text: &str| {
+        let first = before(text, &['/', '?', '#', ':', '\\']);
+        first.split('%').skip(1).any(|rest| {
+            matches!(rest.as_bytes(), [high, low, ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit())
+        })
+    };
+    if !has_escape(text) {
         return None;
     }
-    decoded(text).ok().map(Cow::into_owned)
+    let mut text = text.to_owned();
+    for _ in 0..DEPTH {
+        if !has_escape(&text) {
+            break;
+        }
+        text = unescaped(&text);
+    }
+    Some(text)
+}
+
+/// Text without percent escapes; what is not one, or not UTF-8, stays visible.
+fn unescaped(text: &str) -> String {
+    let (mut out, mut rest) = (Vec::with_capacity(text.len()), text.as_bytes());
+    while let Some((&byte, tail)) = rest.split_first() {
+        let escaped = match tail {
+            [high, low, ..] if byte == b'%' => hex::digit(*high).zip(hex::digit(*low)),
+            _ => None,
+        };
+        (out, rest) = if let Some((high, low)) = escaped {
+            out.push(high << 4 | low);
+            (out, tail.get(2..).unwrap_or_default())
+        } else {
+            out.push(byte);
+            (out, tail)
+        };
+    }
+    String::from_utf8_lossy(&out).into_owned()
 }
 
 /// A host without percent escapes.

@@ -1,5 +1,6 @@
 //! One result, as JSON.
 
+use crate::hex;
 use crate::name::{Name, NameBuf};
 use crate::observation::Seen;
 use crate::rdata::{FinalDot, RdataBuf};
@@ -104,7 +105,7 @@ impl Object {
             Data::One(one) => rdata = Some(Texts::One(text(one))),
             Data::Found(text, octets) => {
                 rdata = Some(Texts::One(text.clone()));
-                raw_rdata = Some(hex(octets));
+                raw_rdata = Some(hex::encode(octets).to_ascii_uppercase());
             }
         }
         let line = Line {
@@ -143,13 +144,6 @@ pub(super) fn write_summary(sums: Sums, results: u64, style: Style, out: &mut Ve
 /// A name with its final dot.
 pub(super) fn dotted(name: Name<'_>) -> String {
     if name.is_root() { ".".to_owned() } else { format!("{}.", name.as_str()) }
-}
-
-fn hex(octets: &[u8]) -> String {
-    const DIGITS: [char; 16] =
-        ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'A', 'B', 'C', 'D', 'E', 'F'];
-    let halves = octets.iter().flat_map(|octet| [octet >> 4, octet & 15]);
-    halves.filter_map(|half| DIGITS.get(usize::from(half))).collect()
 }
 
 /// The fields in the order in which DNSDB has them.

@@ -1,9 +1,9 @@
 //! Digests of secrets: of keys, which is how they are kept, and of logins that were right.
 
+use crate::hex;
 use ring::digest::{SHA256, digest};
 use ring::rand::{SecureRandom as _, SystemRandom};
 use std::collections::HashMap;
-use std::fmt::Write as _;
 use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use subtle::ConstantTimeEq as _;
@@ -63,7 +63,7 @@ impl Digest {
     }
 
     pub(super) fn to_hex(self) -> String {
-        hex(&self.0)
+        hex::encode(&self.0)
     }
 
     /// Whether both are the same, in a time that does not tell where they differ.
@@ -74,7 +74,7 @@ impl Digest {
 
 /// A new key: 256 random bits in hexadecimal, which DNSDB clients take, too.
 pub(super) fn new_key() -> Option<String> {
-    Some(hex(&random::<32>()?))
+    Some(hex::encode(&random::<32>()?))
 }
 
 /// Logins that were right a short while ago, by a digest that is of no use to anybody else.
@@ -102,13 +102,6 @@ fn random<const N: usize>() -> Option<[u8; N]> {
     let mut octets = [0; N];
     SystemRandom::new().fill(&mut octets).ok()?;
     Some(octets)
-}
-
-fn hex(octets: &[u8]) -> String {
-    octets.iter().fold(String::new(), |mut out, octet| {
-        write!(out, "{octet:02x}").expect("a String takes any text");
-        out
-    })
 }
 
 #[cfg(test)]

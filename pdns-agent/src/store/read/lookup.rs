@@ -120,7 +120,7 @@ impl Reader<'_> {
         match self.members(&about.node, about.members.clone(), &mut gather)? {
             Members::Break => Ok(()),
             Members::All => self.follow_pending(&mut gather).map(|_| ()),
-            Members::MulHasher => self.gather(children(&about.node), gather),
+            Members::Spread => self.gather(children(&about.node), gather),
         }
     }
 
@@ -404,7 +404,7 @@ impl Reader<'_> {
                 match self.members(&node, answer, gather)? {
                     Members::Break => return Ok(ControlFlow::Break(())),
                     Members::All => {}
-                    Members::MulHasher => {
+                    Members::Spread => {
                         at_once = FIRST_SETS;
                         // Children before the sets still waiting, so that few are open at a time.
                         let rest = std::mem::replace(&mut nodes, children(&node));
@@ -439,7 +439,7 @@ impl Reader<'_> {
                         gather.push(Pointer(pointer));
                     }
                     Ok(_) => {}
-                    Err(_) => members = Members::MulHasher,
+                    Err(_) => members = Members::Spread,
                 }
             }
             if gather.is_full() && self.follow_pending(gather)?.is_break() {
@@ -460,7 +460,7 @@ enum Members {
     /// All members were taken.
     All,
     /// As [`Members::All`], and more lie in the set's children.
-    MulHasher,
+    Spread,
     /// Whoever takes rows has enough.
     Break,
 }

@@ -132,7 +132,10 @@ impl Head {
     fn of_feed(names: &[String], subject: usize, separator: Separator) -> Self {
         let mut columns = vec![Column::Other; names.len()];
         let reason = REASONS.iter().find_map(|known| names.iter().position(|name| name == known));
-        for (at, column) in [(reason, Column::Note), (Some(subject), Column::Subject)] {
+        let kind = names.iter().position(|name| name == "kind");
+        for (at, column) in
+            [(kind, Column::Kind), (reason, Column::Note), (Some(subject), Column::Subject)]
+        {
             if let Some(slot) = at.and_then(|at| columns.get_mut(at)) {
                 *slot = column;
             }

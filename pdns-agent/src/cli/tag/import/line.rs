@@ -248,9 +248,12 @@ fn of_columns(line: &str, head: &Head, defaults: &Defaults) -> Result<Tag, BadLi
     };
     let given =
         |wanted, otherwise: &String| value(wanted).map_or_else(|| otherwise.clone(), str::to_owned);
-    let kind = match value(Column::Kind) {
-        Some(kind) => kind.parse()?,
-        None => defaults.kind.ok_or(BadLine::NoKind)?,
+    let kind = match (value(Column::Kind).map(str::parse), defaults.kind) {
+        (Some(Ok(kind)), _) => kind,
+        // A feed may mean something else by the word.
+        (Some(Err(_)), Some(kind)) if !head.is_ours => kind,
+        (Some(Err(error)), _) => return Err(error.into()),
+        (None, kind) => kind.ok_or(BadLine::NoKind)?,
     };
     let time = match value(Column::Time) {
         Some(time) => Moment::parse(time, defaults.now).map_err(BadLine::Time)?.start,

@@ -7,7 +7,7 @@ use super::decoded;
 use crate::decode::Omission;
 use crate::decode::zeek::answers::Answers;
 use crate::decode::zeek::row::decimal;
-use crate::decode::zeek::tsv::hex;
+use crate::hex;
 use crate::name::Name;
 use crate::rr::RrType;
 use std::net::{IpAddr, Ipv6Addr};
@@ -133,7 +133,7 @@ fn write(part: Part, text: &[u8], scratch: &mut Scratch, out: &mut Vec<u8>) -> O
                 return None;
             }
             for [high, low] in pairs {
-                out.push(hex(*high)? << 4 | hex(*low)?);
+                out.push(hex::digit(*high)? << 4 | hex::digit(*low)?);
             }
         }
     }
