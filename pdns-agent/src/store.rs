@@ -160,7 +160,7 @@ impl Store {
     /// Checks that the store can be reached and is still the one that was opened.
     ///
     /// # Errors
-    /// [`StoreError::Replaced`] and [`StoreError::Renumbered`] when it is not; others as they come.
+    /// [`StoreError::Replaced`] and [`StoreError::Renumbered`] when it is not; other errors as they occur.
     pub fn check(&mut self) -> Result<(), StoreError> {
         self.is_marked().map(drop)
     }
@@ -178,7 +178,7 @@ impl Store {
     /// Returns the memory limits of Redis; `None` if this user may not query them.
     ///
     /// # Errors
-    /// When Redis does not answer.
+    /// If Redis does not answer.
     pub fn capacity(&mut self) -> Result<Option<Capacity>, StoreError> {
         capacity::capacity(&mut self.client)
     }
@@ -186,7 +186,7 @@ impl Store {
     /// Returns the memory limits of Redis, after checking that it keeps everything written to it.
     ///
     /// # Errors
-    /// [`StoreError::Evicts`] when it may not; others as they come.
+    /// [`StoreError::Evicts`] when it may not; other errors as they occur.
     pub fn safe_capacity(&mut self) -> Result<Option<Capacity>, StoreError> {
         capacity::safe_capacity(&mut self.client)
     }

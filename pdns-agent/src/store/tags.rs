@@ -168,7 +168,7 @@ impl Reader<'_> {
     /// Reads the generation of the tags: if it differs from that of [`Reader::tags`], the tags have changed.
     ///
     /// # Errors
-    /// When Redis does not answer.
+    /// If Redis does not answer.
     pub fn tags_generation(&mut self) -> Result<u64, StoreError> {
         let key = self.store.keys.tags_meta();
         let mut packed = Pipeline::default();

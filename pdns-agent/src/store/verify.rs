@@ -38,7 +38,7 @@ pub struct Verdict {
     pub records: u64,
     /// Negative answers.
     pub negatives: u64,
-    /// Entries of the inverse index that records need.
+    /// Entries of the inverted index that records need.
     pub postings: u64,
     /// Checkpoints.
     pub checkpoints: u64,

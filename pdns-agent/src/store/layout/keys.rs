@@ -6,15 +6,15 @@
 //!
 //! | key | type | holds |
 //! | --- | --- | --- |
-//! | `pd:schema` | hash | `v` version, `P` partitions, `sip` hash key, `g` how often a repair numbered rows anew, `m` all partitions are marked, `sensor:<name>` copies of `pd:sensors` |
+//! | `pd:schema` | hash | `v` version, `P` partitions, `sip` hash key, `g` number of times that a repair renumbered rows, `m` all partitions are marked, `sensor:<name>` copies of `pd:sensors` |
 //! | `pd:sensors` | hash | sensor name to its bit |
 //! | `pd:{tags}t` | hash | tags: kind and subject to time and words, see `tag.rs` |
 //! | `pd:{tags}m` | hash | `g` generation of the tags, `n` entries of their history that there ever were, `c` how many tags there are, `f` first entry since a repair that lost some |
 //! | `pd:{tags}h` | list | history of the tags, latest last |
 //! | `pd:src` | hash | log identity to JSON: acknowledged position, path, state, tally |
-//! | `pd:srcw` | hash | log identity to the batch that may be under way: 8 bytes of its end, 16 of the digest of the log up to there |
+//! | `pd:srcw` | hash | log identity to the batch that may be in flight: 8 bytes of its end, 16 of the digest of the log up to there |
 //! | `pd:{pp}Km` | hash | `r` rows used, `z` how many of them hold nothing since a repair, `b` `p` end of the name log, `k` `s` bucket bits and split pointer, `n` names; records only: `e` epoch, `i` copy of the schema (version, `P`, `sip`), `a` made by a program that marks all partitions |
-//! | `pd:{pp}v` | string | who repairs the partition; agents wait while it is there, and it expires |
+//! | `pd:{pp}v` | string | the process that repairs the partition; agents wait while it exists, and it expires |
 //! | `pd:{pp}Kb<i>` | hash | bucket *i*: hash of a name (8 octets) to position in the log, first day, records |
 //! | `pd:{pp}Kw<hash>` | hash | a name with very many records: record to row |
 //! | `pd:{pp}Ks<j>` | string | rows of 32 octets, 2,047 in each block |

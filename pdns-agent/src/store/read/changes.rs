@@ -87,7 +87,7 @@ impl Reader<'_> {
     /// Reads the current ends of names and records.
     ///
     /// # Errors
-    /// When Redis does not answer.
+    /// If Redis does not answer.
     pub fn ends(&mut self) -> Result<Ends, StoreError> {
         let partitions: Vec<u8> = self.store.partitions().collect();
         let metas = self.metas(Kind::Record, partitions)?.into_iter();
@@ -103,7 +103,7 @@ impl Reader<'_> {
     /// each name.
     ///
     /// # Errors
-    /// When Redis does not answer.
+    /// If Redis does not answer.
     pub fn names_between(
         &mut self,
         from: &Ends,
@@ -127,7 +127,7 @@ impl Reader<'_> {
     /// Reads the records that were added between two points in time, for [`Reader::resolve`].
     ///
     /// # Errors
-    /// When Redis does not answer.
+    /// If Redis does not answer.
     pub fn records_between(
         &mut self,
         from: &Ends,

@@ -70,7 +70,7 @@ impl Reader<'_> {
     /// (if wanted) and the records that target it.
     ///
     /// # Errors
-    /// When Redis does not answer, or what it holds does not read.
+    /// If Redis does not answer, or the stored data cannot be decoded.
     pub fn lookup_name(
         &mut self,
         name: Name<'_>,

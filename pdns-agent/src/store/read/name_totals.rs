@@ -145,7 +145,7 @@ impl Reader<'_> {
     /// out.
     ///
     /// # Errors
-    /// When Redis does not answer.
+    /// If Redis does not answer.
     pub fn slots(
         &mut self,
         kind: Kind,
@@ -200,7 +200,7 @@ impl Reader<'_> {
     /// Returns the number of rows in a part.
     ///
     /// # Errors
-    /// When Redis does not answer.
+    /// If Redis does not answer.
     pub fn rows_in(&mut self, kind: Kind, part: Part) -> Result<u32, StoreError> {
         Ok(self.meta(kind, part)?.rows)
     }
@@ -209,7 +209,7 @@ impl Reader<'_> {
     /// it decides for all of them, and otherwise those that `admits_row` accepts.
     ///
     /// # Errors
-    /// When Redis does not answer, or what it holds does not read.
+    /// If Redis does not answer, or the stored data cannot be decoded.
     pub fn owners_in(
         &mut self,
         kind: Kind,
@@ -239,7 +239,7 @@ impl Reader<'_> {
     /// Reads the names that were first seen on one day (days since the epoch), with the time, in no particular order.
     ///
     /// # Errors
-    /// When Redis does not answer, or what it holds does not read.
+    /// If Redis does not answer, or the stored data cannot be decoded.
     pub fn new_on(
         &mut self,
         day: u32,

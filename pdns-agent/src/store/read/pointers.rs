@@ -31,7 +31,7 @@ const AHEAD: usize = 2;
 pub(in crate::store) struct Wanted<'a> {
     /// Predicate on the RDATA of a record.
     pub(in crate::store) matches: &'a dyn Fn(Rdata<'_>) -> bool,
-    /// Predicate on the types of records with long RDATA, which has to be fetched.
+    /// Predicate on the type of a record with long RDATA: true if it may match, so that its RDATA has to be fetched.
     pub(in crate::store) long: fn(RrType) -> bool,
     /// Number of records after which the callback is likely to break: no more are requested ahead.
     pub(in crate::store) most: usize,

@@ -48,7 +48,7 @@ impl Reader<'_> {
     /// too.
     ///
     /// # Errors
-    /// When Redis does not answer.
+    /// If Redis does not answer.
     pub fn names(
         &mut self,
         below: Option<Name<'_>>,
@@ -60,7 +60,7 @@ impl Reader<'_> {
     /// Reads the owner names of all rows of these kinds, like [`Reader::names`]; a name of two kinds comes twice.
     ///
     /// # Errors
-    /// When Redis does not answer.
+    /// If Redis does not answer.
     pub fn names_of(
         &mut self,
         kinds: &[Kind],
@@ -90,7 +90,7 @@ impl Reader<'_> {
     /// Reads the rows of all records or negative answers, without their names, with their type codes.
     ///
     /// # Errors
-    /// When Redis does not answer.
+    /// If Redis does not answer.
     pub fn scan(
         &mut self,
         kind: Kind,
@@ -120,7 +120,7 @@ impl Reader<'_> {
     /// Fetches the records of rows that a scan found, in the order of the handles.
     ///
     /// # Errors
-    /// When Redis does not answer, or what it holds does not read.
+    /// If Redis does not answer, or the stored data cannot be decoded.
     pub fn resolve(&mut self, handles: &[Handle]) -> Result<Vec<StoredRecord>, StoreError> {
         let mut rows = Vec::with_capacity(handles.len());
         for page in handles.chunks(PAGE) {
@@ -170,7 +170,7 @@ impl Reader<'_> {
     /// memory at a time.
     ///
     /// # Errors
-    /// When Redis does not answer, or what it holds does not read.
+    /// If Redis does not answer, or the stored data cannot be decoded.
     pub fn scan_records(&mut self, kind: Kind, each: Each<'_>) -> Result<(), StoreError> {
         for partition in self.store.partitions() {
             if self.scan_records_in(kind, Part(partition), each)?.is_break() {
@@ -343,7 +343,7 @@ impl Reader<'_> {
     /// log made older has moved to its earlier day.
     ///
     /// # Errors
-    /// When Redis does not answer.
+    /// If Redis does not answer.
     pub fn days(&mut self) -> Result<BTreeMap<u32, u64>, StoreError> {
         let kind = Kind::Record;
         let partitions: Vec<u8> = self.store.partitions().collect();

@@ -71,7 +71,7 @@ impl Reader<'_> {
     /// Reads the statistics of the store.
     ///
     /// # Errors
-    /// When Redis does not answer, or what it holds does not read.
+    /// If Redis does not answer, or the stored data cannot be decoded.
     pub fn summary(&mut self) -> Result<Summary, StoreError> {
         let partitions: Vec<u8> = self.store.partitions().collect();
         let mut counts = [(0, 0); 2];

@@ -32,7 +32,7 @@ impl Reader<'_> {
     /// Reads every record, or every negative answer, of one part, in no particular order.
     ///
     /// # Errors
-    /// When Redis does not answer, or what it holds does not read.
+    /// If Redis does not answer, or the stored data cannot be decoded.
     pub fn scan_unnamed(
         &mut self,
         kind: Kind,

@@ -100,7 +100,7 @@ impl Reader<'_> {
     /// Reads the sensor names by bit; the last one may stand for several, with [`SENSOR_SEPARATOR`] between them.
     ///
     /// # Errors
-    /// When Redis does not answer, or sensors were lost.
+    /// If Redis does not answer, or sensors were lost.
     pub fn sensors(&mut self) -> Result<Vec<String>, StoreError> {
         let mut bits = self.sensor_bits()?.0;
         // Redis returns them in no particular order.
@@ -203,7 +203,7 @@ impl Writer<'_> {
     /// Records the digest of a batch before it is flushed, so that a later agent completes it only from the same log.
     ///
     /// # Errors
-    /// When Redis does not answer.
+    /// If Redis does not answer.
     pub fn announce_batch(
         &mut self,
         log: &[u8; 16],
@@ -263,7 +263,7 @@ impl Writer<'_> {
     /// Stores the position up to which a log is read. Call it after the flush that advanced the log to it.
     ///
     /// # Errors
-    /// When Redis does not answer.
+    /// If Redis does not answer.
     pub fn acknowledge(&mut self, log: &[u8; 16], state: &SourceState) -> Result<(), StoreError> {
         let key = self.store.keys.sources();
         let json = serde_json::to_vec(state).map_err(|_| StoreError::damaged(&key))?;
@@ -274,7 +274,7 @@ impl Writer<'_> {
     /// Deletes the redo data of a log whose last batch is in the inverted index.
     ///
     /// # Errors
-    /// When Redis does not answer.
+    /// If Redis does not answer.
     pub fn settle(&mut self, log: &[u8; 16], checkpoint: &Checkpoint) -> Result<(), StoreError> {
         let mut packed = Pipeline::default();
         let function = &FUNCTIONS.settle;
@@ -302,7 +302,7 @@ impl Writer<'_> {
     /// kept.
     ///
     /// # Errors
-    /// When Redis does not answer.
+    /// If Redis does not answer.
     pub fn tidy(&mut self, now: u64) -> Result<usize, StoreError> {
         let old: Vec<([u8; 16], String)> = self
             .store

@@ -85,7 +85,7 @@ impl Writer<'_> {
     ///
     /// # Errors
     /// [`StoreError::Conflict`] if another process moved the checkpoint, if Redis lost data or was restarted, or if a
-    /// reply was lost: load the checkpoint, discard the rows that were learned, and read the log again. Other errors
+    /// reply was lost: load the checkpoint, discard the batches that were sent, and read the log again. Other errors
     /// as they occur.
     pub fn flush(
         &mut self,
