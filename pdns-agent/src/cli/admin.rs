@@ -1,4 +1,4 @@
-//! Commands about the store itself: its state, its health, its end.
+//! Commands about the store itself: its state, maintenance and shutdown.
 
 use super::args::Admin;
 use super::{CliError, Found, Terminal, cannot, open, papers};
@@ -34,7 +34,7 @@ pub(super) fn status(
     Ok(Found::Something)
 }
 
-/// Looks after the store. Problems are data: they go to standard output, and make exit status 1.
+/// Maintains the store. Problems are data: they go to standard output, and make the exit status 1.
 pub(super) fn run(
     admin: &Admin,
     options: &Options,
@@ -52,7 +52,7 @@ pub(super) fn run(
             let verdict = store
                 .verify(repair, &mut |done, all| {
                     if on_terminal {
-                        // The line is written over until the last step.
+                        // The line is overwritten until the last step.
                         let end = if done >= all { "\n" } else { "\r" };
                         drop(write!(err, "verify: {done} of {all}{end}"));
                     }
@@ -87,7 +87,7 @@ pub(super) fn run(
             Ok(if verdict.is_sound() { Found::Something } else { Found::Nothing })
         }
         Admin::Migrate => {
-            // Version 2 is the first that was released: a store that opens is of it, any other is refused with advice.
+            // Version 2 is the first that was released: a store that opens has it, any other is refused with advice.
             drop(open(options)?);
             terminal.say(format_args!("the store is up to date"));
             Ok(Found::Something)
@@ -105,7 +105,7 @@ pub(super) fn run(
     }
 }
 
-/// What a check comes to, as its exit status does.
+/// Summarises a check, in accordance with its exit status.
 fn conclusion(verdict: &Verdict, repair: bool) -> String {
     let (problems, remaining, lost) =
         (verdict.problem_count, verdict.remaining(), verdict.lost.len());
@@ -125,7 +125,7 @@ fn conclusion(verdict: &Verdict, repair: bool) -> String {
     }
 }
 
-/// Forgets what was read under a path, and what the file there was read as under other paths.
+/// Forgets the logs read under a path, and the file there under its other paths.
 fn forget_source(
     file: &Path,
     options: &Options,
@@ -144,7 +144,7 @@ fn forget_source(
         .collect();
     known.sort_unstable_by(|(_, one), (_, other)| one.path.cmp(&other.path));
     let mut keys: Vec<[u8; 16]> = known.iter().map(|(key, _)| *key).collect();
-    // Those whose position was lost, and that have checkpoints still.
+    // Logs whose position was lost, but which still have checkpoints.
     for key in found {
         if !keys.contains(&key) {
             terminal
@@ -167,7 +167,7 @@ fn forget_source(
     Ok(Found::Something)
 }
 
-/// Mends an append-only file. A file that is sound, or not there yet, is no error.
+/// Repairs an append-only file. A file that is sound, or does not exist yet, is not an error.
 fn mend_aof(directory: &Path, terminal: &mut Terminal<'_>) -> Result<Found, CliError> {
     match mend(directory).map_err(cannot("mend the file"))? {
         None => {

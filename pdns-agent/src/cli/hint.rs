@@ -1,24 +1,24 @@
-//! A word for who mistyped a command: it was looked up as a name, and nothing was found.
+//! Suggestions for mistyped commands, which are looked up as names and not found.
 
 use super::args::Args;
 use super::resolve::UsageError;
 use clap::CommandFactory as _;
 use strsim::osa_distance;
 
-/// The longest subject that is compared with commands.
+/// Maximum length of a subject that is compared with commands.
 const LONGEST: usize = 16;
 
-/// The command that `subject` was probably meant to be.
+/// Returns the command that `subject` was probably meant to be.
 #[must_use]
 pub(super) fn command_like(subject: &str) -> Option<String> {
-    // A name with a dot is hardly a command.
+    // A name with a dot is unlikely to be a command.
     if subject.contains('.') || subject.len() < 3 || subject.len() > LONGEST {
         return None;
     }
     let command = Args::command();
     let names = command.get_subcommands().map(|command| command.get_name().to_owned());
     let near = names.map(|name| (osa_distance(subject, &name), name)).min()?;
-    // One slip in a short word, two in a longer one.
+    // One typo in a short word, two in a longer one.
     let allowed = if near.1.len() < 5 { 1 } else { 2 };
     (near.0 <= allowed).then_some(near.1)
 }

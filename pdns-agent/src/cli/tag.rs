@@ -1,4 +1,4 @@
-//! `pdns tag`: what the organisation itself says of names and addresses.
+//! `pdns tag`: the organisation's own assessment of names and addresses.
 
 mod import;
 
@@ -17,7 +17,7 @@ use std::fs;
 use std::ops::ControlFlow;
 use std::os::unix::fs::MetadataExt as _;
 
-/// Changes that go in together.
+/// Number of changes made together.
 const BATCH: usize = 1_000;
 
 /// Runs a command on tags.
@@ -63,13 +63,13 @@ pub(super) fn run(
     }
 }
 
-/// Reads a subject whose tags are asked for.
+/// Parses a subject whose tags are requested.
 pub(super) fn subject(typed: &str, scope: Option<Scope>) -> Result<TagSubject, UsageError> {
     tag_subject_for(typed, scope, Purpose::LookUp)
         .map_err(|cause| UsageError::TagSubject { text: quoted(typed), cause })
 }
 
-/// Reads the subjects that tags are set on or taken off, and says what each was taken for.
+/// Parses the subjects whose tags are set or cleared, and reports what each was read as.
 fn subjects(
     typed: &[String],
     scope: Option<Scope>,
@@ -94,7 +94,7 @@ fn subjects(
     Ok(subjects)
 }
 
-/// The extent of a subject that covers so much that it may be a mistake.
+/// Describes the extent of a subject that covers so much that it may be a mistake.
 fn wide(subject: &TagSubject) -> Option<String> {
     match subject {
         TagSubject::Net(IpNet::V4(net)) if net.prefix_len() == 0 => {
@@ -116,7 +116,7 @@ fn wide(subject: &TagSubject) -> Option<String> {
     }
 }
 
-/// The person who does it: who was named, who is logged in, also behind sudo, or the account of the process.
+/// Returns the author: the given name, the login user, also behind sudo, or the account of the process.
 fn said_by(named: Option<&String>, terminal: &Terminal<'_>) -> String {
     let logged_in = || {
         let names = ["SUDO_USER", "USER", "LOGNAME"].iter();
@@ -125,7 +125,7 @@ fn said_by(named: Option<&String>, terminal: &Terminal<'_>) -> String {
     named.cloned().or_else(logged_in).or_else(account).unwrap_or_default()
 }
 
-/// The name of the account that this process runs under, or its number.
+/// Returns the name of the account that this process runs under, or its number.
 fn account() -> Option<String> {
     let uid = fs::metadata("/proc/self").ok()?.uid();
     let accounts = fs::read_to_string("/etc/passwd").unwrap_or_default();
@@ -171,13 +171,13 @@ fn set(
     Ok(Found::Something)
 }
 
-/// What came of many changes, in numbers.
+/// Counts of the outcomes of many changes.
 #[derive(Default)]
 struct Tally {
     set: u64,
     changed: u64,
     same: u64,
-    /// Lines of a file that say the same as an earlier line.
+    /// Lines of a file that repeat an earlier line.
     repeated: u64,
     told: u64,
     cleared: u64,
@@ -186,7 +186,7 @@ struct Tally {
 }
 
 impl Tally {
-    /// The most displaced tags that are told one by one.
+    /// Maximum number of replaced tags that are reported one by one.
     const TOLD: u64 = 20;
 
     /// Counts a line of a file.
@@ -225,7 +225,7 @@ impl Tally {
         }
     }
 
-    /// Says what was done, or would be.
+    /// Reports what was done, or would be.
     fn tell(&self, is_dry: bool, terminal: &mut Terminal<'_>) {
         let tags = if self.set == 1 { "tag" } else { "tags" };
         let some = |number: u64, words: &str| {
@@ -245,7 +245,7 @@ impl Tally {
     }
 }
 
-/// Which tags are to be cleared beside their subjects, and what the history says of it.
+/// Conditions on the tags to clear besides their subjects, and the entry for the history.
 struct Clearing<'c> {
     source: Option<&'c str>,
     note: &'c str,
@@ -253,7 +253,7 @@ struct Clearing<'c> {
     reach: Reach,
 }
 
-/// Takes tags off. The first word is a kind when more words follow, or when a source is named.
+/// Clears tags. The first word is a kind if more words follow, or if a source is given.
 fn clear(
     words: &[String],
     asked: &Clearing<'_>,
@@ -275,7 +275,7 @@ fn clear(
     let subjects: Vec<TagSubject> = subjects(typed, scope, terminal)?
         .into_iter()
         .flat_map(|subject| match &subject {
-            // A plain name: off the name, and off all below it.
+            // A plain name: clears its own tags, and those on it and all below it.
             TagSubject::Name(name) if scope.is_none() && !name.as_name().is_root() => {
                 let below = TagSubject::Below(name.clone());
                 vec![subject, below]
@@ -357,7 +357,7 @@ fn list(
     answer.end()
 }
 
-/// Shows what happened to tags.
+/// Prints the history of tags.
 fn history(
     of: Option<&str>,
     rows: &Rows,

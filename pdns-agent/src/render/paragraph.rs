@@ -1,12 +1,12 @@
-//! Text in lines that fit a terminal.
+//! Text wrapped to the width of a terminal.
 
 use super::{Look, escape};
 use std::io::{self, Write};
 
-/// The least width that lines are broken to.
+/// Minimum width that lines are wrapped to.
 const LEAST: usize = 20;
 
-/// Writes text in lines that fit.
+/// Writes text, wrapped to the width.
 pub(super) fn paragraph(look: &Look, out: &mut dyn Write, text: &str) -> io::Result<()> {
     let width = look.width.map_or(usize::MAX, usize::from).max(LEAST);
     let mut line = String::new();

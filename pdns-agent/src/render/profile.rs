@@ -1,4 +1,4 @@
-//! A profile: on a terminal in the order of the page, and as one JSON object.
+//! Profiles: for a terminal in the order of the page, and as one JSON object.
 
 pub(crate) mod words;
 
@@ -15,11 +15,11 @@ use crate::tag::Tag;
 use serde::Serialize;
 use std::io::{self, Write};
 
-/// Writes a profile. `kept` is the number of changes of tags that a store keeps. Formats other than
-/// [`Format::Json`] are as [`Format::Table`].
+/// Writes a profile. `kept` is the number of tag changes that a store keeps. Formats other than [`Format::Json`] are
+/// rendered like [`Format::Table`].
 ///
 /// # Errors
-/// As the writer says.
+/// Errors of the writer.
 pub fn profile(
     profile: &Profile<'_>,
     kept: u32,
@@ -33,7 +33,7 @@ pub fn profile(
     }
 }
 
-/// The sections with their names.
+/// Returns the sections with their names.
 fn sections<'p>(profile: &'p Profile<'_>) -> [(Section, &'p SectionReading); 3] {
     let [records, pointing, negatives] = Section::ALL;
     [(records, &profile.records), (pointing, &profile.pointing), (negatives, &profile.negatives)]
@@ -95,7 +95,7 @@ fn terminal(profile: &Profile<'_>, kept: u32, look: &Look, out: &mut dyn Write) 
     Ok(())
 }
 
-/// The sentence about the nearest threat.
+/// Returns the sentence about the nearest threat.
 fn nearest_threat(nearest: &NearestThreat<'_>, profile: &Profile<'_>) -> String {
     let NearestThreat { from, near, compared, addresses } = nearest;
     let at = near.address.to_string();
@@ -120,13 +120,13 @@ fn nearest_threat(nearest: &NearestThreat<'_>, profile: &Profile<'_>) -> String 
     )
 }
 
-/// Writes the first line, bold where the look has it.
+/// Writes the first line, bold if the options say so.
 fn title(look: &Look, out: &mut dyn Write, text: &str) -> io::Result<()> {
     let (on, off) = if look.bold { ("\x1b[1m", "\x1b[0m") } else { ("", "") };
     writeln!(out, "{on}{}{off}", printable(text))
 }
 
-/// Text for a terminal: only the Unicode form of a name may have letters outside ASCII.
+/// Escapes text for a terminal: only the Unicode form of a name may have letters outside ASCII.
 fn printable(text: &str) -> String {
     if text.chars().any(char::is_control) { escape(text).into_owned() } else { text.to_owned() }
 }
@@ -163,7 +163,7 @@ fn neighbours(look: &Look, out: &mut dyn Write, newest: &[NewName]) -> io::Resul
     lines(&columns, rows.collect(), &Look { bold: false, ..look.clone() }, out)
 }
 
-/// The sums of a section in JSON.
+/// The totals of a section in JSON.
 #[derive(Serialize)]
 struct Sums {
     rows_read: usize,
@@ -271,7 +271,7 @@ fn json(profile: &Profile<'_>, look: &Look, out: &mut dyn Write) -> io::Result<(
     object.end()
 }
 
-/// Items as JSON objects, one a line.
+/// Encodes items as JSON objects, one per line.
 fn encoded<'a>(look: &Look, items: impl Iterator<Item = Item<'a>>) -> io::Result<Vec<u8>> {
     let mut renderer = Format::Json.renderer(look.clone());
     let mut lines = Vec::new();

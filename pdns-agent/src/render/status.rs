@@ -8,17 +8,17 @@ use crate::hex;
 use crate::store::{SourceState, Summary};
 use std::io::{self, Write};
 
-/// The most logs that are shown unless all are asked for: a year of hourly logs has 8,760.
+/// Maximum number of logs shown unless all are requested: a year of hourly logs has 8,760.
 const LISTED: usize = 10;
 
-/// Writes the state of the store; `facts` (what the caller knows: version, store, prefix) come first.
+/// Writes the state of the store; `facts` (data of the caller: version, store, prefix) come first.
 ///
-/// A table has the store's numbers, then a line for each of the logs written last; with `verbose` all
-/// logs, and what was counted on each. COF and JSON are one JSON object; CSV and plain are one line for
-/// each value; they too have all logs only with `verbose`, and say how many are left out.
+/// A table has the store's statistics, then a line for each of the most recently written logs; with `verbose` all
+/// logs, and the counters of each. COF and JSON are one JSON object; CSV and plain are one line per value. They too
+/// have all logs only with `verbose`, and report the number left out.
 ///
 /// # Errors
-/// What the writer says.
+/// Errors of the writer.
 pub fn status(
     summary: &Summary,
     facts: &[(&str, String)],
@@ -47,7 +47,7 @@ pub fn status(
     }
 }
 
-/// The store's numbers.
+/// Returns the store's statistics.
 fn numbers(summary: &Summary) -> [(&'static str, u64); 10] {
     [
         ("schema", summary.schema.into()),
@@ -63,14 +63,14 @@ fn numbers(summary: &Summary) -> [(&'static str, u64); 10] {
     ]
 }
 
-/// The logs that are shown, and how many are not.
+/// Returns the logs that are shown, and the number of those that are not.
 fn listed(summary: &Summary, verbose: bool) -> (&[([u8; 16], SourceState)], usize) {
     let all = summary.sources.as_slice();
     let shown = if verbose { all } else { all.get(..LISTED).unwrap_or(all) };
     (shown, all.len() - shown.len())
 }
 
-/// What is known of one log.
+/// Returns the fields of one log.
 fn source((id, source): &([u8; 16], SourceState)) -> [(&'static str, String); 8] {
     [
         ("id", hex::encode(id)),
@@ -84,7 +84,7 @@ fn source((id, source): &([u8; 16], SourceState)) -> [(&'static str, String); 8]
     ]
 }
 
-/// Whether more is expected of a log.
+/// Describes whether a log is complete or still growing.
 fn state(source: &SourceState) -> &'static str {
     if source.complete { "complete" } else { "open" }
 }
@@ -150,7 +150,7 @@ fn json(
     object.end()
 }
 
-/// What a log cannot tell, and packets can.
+/// Note on a limit of logs that captures do not have.
 const LOGS_COUNT_COPIES: &str = "note: dns.log and eve.json do not show when a mirror port delivers a packet twice; such packets count twice";
 
 fn people(
@@ -193,7 +193,7 @@ fn people(
                 below(&source.path, folder).to_owned(),
             ]
         });
-        // A path is of use only in one piece: where it is too long, the terminal breaks the line.
+        // A path is useful only in one piece: if it is too long, the terminal breaks the line.
         let whole = Look { width: None, ..look.clone() };
         let heads = ["WRITTEN (UTC)", "STATE", "POSITION", "SENSOR", "LOG"];
         table::text(&heads, rows.collect(), &whole, out)?;
@@ -220,7 +220,7 @@ fn people(
     Ok(())
 }
 
-/// The folder that all logs lie in, with its final slash, if lines would not fit with it; empty otherwise.
+/// Returns the folder that contains all logs, with its final slash, if lines would not fit with it; empty otherwise.
 fn folder<'s>(sources: &'s [([u8; 16], SourceState)], look: &Look) -> &'s str {
     let Some(((_, first), rest)) = sources.split_first() else { return "" };
     let longest = sources.iter().map(|(_, source)| source.path.len()).max().unwrap_or(0);
@@ -235,16 +235,16 @@ fn folder<'s>(sources: &'s [([u8; 16], SourceState)], look: &Look) -> &'s str {
             folder = parent.map_or("", |at| folder.get(..=at).unwrap_or(""));
         }
     }
-    // The root says nothing.
+    // The root directory is of no use.
     if folder.len() > 1 { folder } else { "" }
 }
 
-/// The part of a path below a folder.
+/// Returns the part of a path below a folder.
 fn below<'p>(path: &'p str, folder: &str) -> &'p str {
     path.strip_prefix(folder).unwrap_or(path)
 }
 
-/// Where the packets of each capture went: nothing is lost without a word.
+/// Prints the accounting of each capture's packets, so that no loss goes unreported.
 fn captures(
     sources: &[([u8; 16], SourceState)],
     folder: &str,
@@ -275,13 +275,13 @@ fn captures(
     table::text(&heads, rows, look, out)
 }
 
-/// What was counted on a capture; `None` for a log.
+/// Returns the packet counters of a capture; `None` for a log.
 fn packets(source: &SourceState) -> Option<PacketTally> {
     source.tally.get("packets")?;
     serde_json::from_value(source.tally.clone()).ok()
 }
 
-/// What is known of one log, with all that was counted on it.
+/// Writes the fields of one log, with all its counters.
 fn counted(source: &SourceState, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "\n{}", escape(&source.path))?;
     writeln!(
@@ -298,7 +298,7 @@ fn counted(source: &SourceState, out: &mut dyn Write) -> io::Result<()> {
     if counts.is_empty() { Ok(()) } else { writeln!(out, "    {}", escape(&counts.join(", "))) }
 }
 
-/// The numbers in a tally that are not zero, each behind its name.
+/// Lists the numbers in a tally that are not zero, each after its name.
 fn flatten(name: &str, tally: &serde_json::Value, counts: &mut Vec<String>) {
     match tally {
         serde_json::Value::Object(fields) => {
@@ -314,7 +314,7 @@ fn flatten(name: &str, tally: &serde_json::Value, counts: &mut Vec<String>) {
     }
 }
 
-/// A number of bytes in the largest binary unit that leaves at least one.
+/// Formats a number of bytes in the largest binary unit that leaves at least one.
 fn bytes(count: u64) -> String {
     let (unit, shift) = match count {
         0x4000_0000.. => ("GiB", 30),

@@ -1,7 +1,7 @@
 //! `pdns tag import`: the tags of a list or a CSV file.
 //!
-//! The file is read line by line (`line`) and the tags go in by the thousand, so that a list of any length takes little
-//! memory. A bad line costs no other line anything; lines that are bad for the same reason are reported together.
+//! The file is read line by line (`line`) and the tags are set by the thousand, so that a list of any length takes
+//! little memory. An invalid line does not affect the others; lines with the same fault are reported together.
 
 mod head;
 mod line;
@@ -24,10 +24,10 @@ use std::path::Path;
 const GZIP: &[u8] = &[0x1f, 0x8b];
 /// Tags that go in together.
 const BATCH: usize = 1_000;
-/// Bad lines of one sort that are reported one by one; the rest is counted.
+/// Maximum number of invalid lines with the same fault that are reported one by one; the rest are counted.
 const TOLD: u64 = 5;
 
-/// What is said of lines that do not say it themselves.
+/// Values for lines that lack their own.
 pub(super) struct Defaults {
     pub(super) kind: Option<TagKind>,
     pub(super) scope: Option<Scope>,
@@ -35,11 +35,11 @@ pub(super) struct Defaults {
     pub(super) source: String,
     pub(super) author: String,
     pub(super) now: u32,
-    /// The column with the subjects, as it was typed.
+    /// The column with the subjects, as typed.
     pub(super) column: Option<String>,
-    /// Whether nothing is to be changed.
+    /// True for a dry run.
     pub(super) is_dry: bool,
-    /// Whether tags from the source that are not listed any more are cleared.
+    /// True if tags from the source that are no longer listed are cleared.
     pub(super) replaces: bool,
 }
 
@@ -129,16 +129,16 @@ fn import(
     }
 }
 
-/// Changes on their way into the store, or only counted.
+/// Changes to be made in the store, or only counted.
 struct Changes<'d> {
     defaults: &'d Defaults,
     due: Vec<TagChange>,
-    /// For each change that is due, whether an earlier line of the file set the same tag.
+    /// For each pending change, true if an earlier line of the file set the same tag.
     is_repeated: Vec<bool>,
     /// Tags that cover very much.
     wide: u64,
     tally: Tally,
-    /// The tags that the file lists.
+    /// Tags listed in the file.
     listed: HashSet<(TagSubject, TagKind)>,
     /// The tags as they were before the import; where nothing is to be changed, as they would be.
     known: BTreeMap<(TagSubject, TagKind), Tag>,
@@ -219,7 +219,7 @@ impl<'d> Changes<'d> {
         Ok(())
     }
 
-    /// Clears what the source does not list any more.
+    /// Clears tags that the source no longer lists.
     fn replace(
         &mut self,
         store: &mut Store,
@@ -256,7 +256,7 @@ impl<'d> Changes<'d> {
     }
 }
 
-/// Bad lines, by what is wrong with them.
+/// Invalid lines, by their fault.
 #[derive(Default)]
 struct Bad {
     lines: u64,
@@ -279,7 +279,7 @@ impl Bad {
         }
     }
 
-    /// Counts what was not reported one by one.
+    /// Reports the number of those not reported one by one.
     fn tell(&self, terminal: &mut Terminal<'_>) {
         let mut reasons: Vec<_> =
             self.by_reason.iter().filter(|(_, count)| **count > TOLD).collect();

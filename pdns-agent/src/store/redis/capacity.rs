@@ -1,4 +1,4 @@
-//! How much memory Redis has for the store, and what it does when that is used up.
+//! The memory limits of Redis, and its behaviour when they are reached.
 //!
 //! Read from `INFO`, since `CONFIG GET` is often forbidden.
 
@@ -7,24 +7,24 @@ use crate::store::redis::reply;
 use crate::store::{Options, StoreError};
 use std::sync::Arc;
 
-/// What a batch on its way may take of the memory: Redis refuses it before the limit itself is reached.
+/// Memory that a batch in flight may take: Redis refuses it before the limit itself is reached.
 const MARGIN: u64 = 4 << 20;
 
-/// The memory of Redis, all its databases and keys together.
+/// The memory of Redis, for all its databases and keys together.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Capacity {
     /// Bytes in use.
     pub used: u64,
-    /// Bytes that it may use (`maxmemory`); 0 for any number.
+    /// Bytes that it may use (`maxmemory`); 0 for no limit.
     pub limit: u64,
-    /// What it does when they are used up (`maxmemory-policy`).
+    /// Behaviour when they are used up (`maxmemory-policy`).
     pub policy: String,
-    /// Keys that it deleted to make room, since it was started.
+    /// Number of keys evicted since the server was started.
     pub evicted: u64,
 }
 
 impl Capacity {
-    /// Reads the answer to `INFO`.
+    /// Parses the reply to `INFO`.
     pub(crate) fn from_info(info: &str) -> Self {
         let field = |name: &str| {
             let value = info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
@@ -39,20 +39,20 @@ impl Capacity {
         }
     }
 
-    /// Whether Redis may delete any key to make room. Policies that evict volatile keys spare ours, which never expire.
+    /// Returns true if Redis may evict any key. Policies that evict volatile keys spare ours, which never expire.
     #[must_use]
     pub fn may_evict(&self) -> bool {
         self.policy.starts_with("allkeys-")
     }
 
-    /// Whether there is no room for another batch, and Redis refuses to write.
+    /// Returns true if there is no room for another batch, so that Redis refuses to write.
     #[must_use]
     pub fn is_full(&self) -> bool {
         let margin = MARGIN.min(self.limit / 20);
         self.limit > 0 && !self.may_evict() && self.used.saturating_add(margin) >= self.limit
     }
 
-    /// What the operator has to know of a store from which keys are missing: that Redis deletes or deleted some.
+    /// Warns the operator of a store from which keys are missing that Redis evicts keys, or did.
     #[must_use]
     pub fn eviction_warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
@@ -75,7 +75,7 @@ impl Capacity {
         warnings
     }
 
-    /// What the operator has to change.
+    /// Lists the settings that the operator has to change.
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
         let mut warnings = self.eviction_warnings();
@@ -104,7 +104,7 @@ pub(in crate::store) fn capacity(client: &mut RedisClient) -> Result<Option<Capa
     }
 }
 
-/// As [`crate::store::Store::safe_capacity`], of a server whose store is not open yet.
+/// Reads the limits like [`crate::store::Store::safe_capacity`], of a server whose store is not open yet.
 pub(in crate::store) fn safe_capacity(
     client: &mut RedisClient,
 ) -> Result<Option<Capacity>, StoreError> {
@@ -116,7 +116,7 @@ pub(in crate::store) fn safe_capacity(
     }
 }
 
-/// Adds to the error of a key that is gone that Redis evicts keys, if it does or did.
+/// Adds to an error about a missing key that Redis evicts keys, if it does or did.
 pub(in crate::store) fn explain(client: &mut RedisClient, error: StoreError) -> StoreError {
     if !is_explained_by_eviction(&error) {
         return error;
@@ -130,7 +130,7 @@ pub(in crate::store) fn explain(client: &mut RedisClient, error: StoreError) -> 
     }
 }
 
-/// As [`explain`], over a connection of its own: the one that met the error may be in use or have ended.
+/// Explains an error like [`explain`], over a new connection: the one that met the error may be in use or closed.
 pub(in crate::store) fn explain_apart(options: &Options, error: StoreError) -> StoreError {
     if !is_explained_by_eviction(&error) {
         return error;

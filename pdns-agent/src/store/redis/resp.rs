@@ -1,32 +1,33 @@
-//! The wire below a connection: bytes out, replies in.
+//! The wire protocol below a connection: sends bytes, reads replies.
 //!
-//! Innermost of the store, used by `store/redis/client.rs` alone. A scan at ten million names reads half a gigabyte, and a
-//! look-up of an address some ten thousand small strings. The `redis` crate reads 8 KiB a system call and lets each
-//! byte go through a parser of combinators, which takes three times as long as Redis takes to answer. So the replies are
-//! read here, whatever the socket is (RESP2, <https://redis.io/docs/latest/develop/reference/protocol-spec/>), while the
-//! crate parses URLs and errors.
+//! The innermost layer of the store, used only by `store/redis/client.rs`. A scan at ten million names reads half a
+//! gigabyte, and a look-up of an address some ten thousand small strings. The `redis` crate reads 8 KiB per system
+//! call and passes each byte through a parser of combinators, which takes three times as long as Redis takes to
+//! reply. So the replies are read here, for all kinds of sockets (RESP2,
+//! <https://redis.io/docs/latest/develop/reference/protocol-spec/>), while the crate parses URLs and errors.
 
 use crate::store::redis::socket::Socket;
 use redis::{ConnectionInfo, ErrorKind, RedisError, RedisResult, Value};
 use std::io::{self, BufRead as _, BufReader, Read, Write as _};
 use std::time::Duration;
 
-/// Bytes read ahead: half of what a socket holds, so that blocks of the store go past this buffer.
+/// Bytes read ahead: half the capacity of a socket, so that blocks of the store bypass this buffer.
 const AHEAD: usize = 32 << 10;
 /// Longest line: a status or an error.
 const LINE: u64 = 64 << 10;
-/// Room that a string or list gets before it has come; more as it comes, whatever the server promised.
+/// Room allocated for a string or list before its data has arrived; more is added as it arrives, whatever length the
+/// server announced.
 const PROMISED: usize = 1 << 20;
-/// Lists within lists; our commands are answered with two levels at most.
+/// Maximum nesting of lists; replies to our commands have two levels at most.
 const DEPTH: usize = 8;
 
-/// A connection that commands can be sent on and replies read from, in order.
+/// A connection for sending commands and reading replies, in order.
 pub(in crate::store) struct RespStream {
     reader: BufReader<Socket>,
 }
 
 impl RespStream {
-    /// Connects, within `patience` for each address, and says who we are. From then on a reply may take
+    /// Connects, within `patience` for each address, and authenticates. From then on a reply may take
     /// `reply_timeout`.
     pub(in crate::store) fn connect(
         info: &ConnectionInfo,
@@ -40,7 +41,7 @@ impl RespStream {
         Ok(wire)
     }
 
-    /// User, password and database, where the settings name any.
+    /// Sends user, password and database, if the settings have any.
     fn introduce(&mut self, info: &ConnectionInfo) -> RedisResult<()> {
         let settings = info.redis_settings();
         if let Some(password) = settings.password() {
@@ -62,36 +63,36 @@ impl RespStream {
         Ok(())
     }
 
-    /// Whether it goes through a Unix socket.
+    /// Returns true for a Unix socket.
     pub(in crate::store) fn is_unix(&self) -> bool {
         matches!(self.reader.get_ref(), Socket::Unix(_))
     }
 
-    /// The connection, if the server answers on it: it may have no room for one more.
+    /// Returns the connection if the server replies on it: it may have no room for one more.
     pub(in crate::store) fn ping(mut self) -> Option<Self> {
         self.send(b"*1\r\n$4\r\nPING\r\n").ok()?;
         matches!(self.value(), Ok(Value::SimpleString(pong)) if pong == "PONG").then_some(self)
     }
 
-    /// Sends commands in wire form.
+    /// Sends commands in wire format.
     pub(in crate::store) fn send(&mut self, bytes: &[u8]) -> RedisResult<()> {
         let socket = self.reader.get_mut();
         let sent = socket.write_all(bytes).and_then(|()| socket.flush());
         let Err(broken) = sent else { return Ok(()) };
-        // A server that has no room says so and hangs up.
+        // A server that has no room says so and closes the connection.
         match value(&mut self.reader, DEPTH).and_then(Value::extract_error) {
             Err(told) if !matches!(told.kind(), ErrorKind::Io) => Err(told),
             _ => Err(broken.into()),
         }
     }
 
-    /// The next reply; what the server refuses is a [`Value::ServerError`].
+    /// Reads the next reply; a refusal by the server is a [`Value::ServerError`].
     pub(in crate::store) fn value(&mut self) -> RedisResult<Value> {
         value(&mut self.reader, DEPTH)
     }
 
-    /// The next reply, where it is a string: its bytes are handed to `each`, from where they lie or by way of `spill`.
-    /// Anything else is handed back.
+    /// Reads the next reply: if it is a string, its bytes are passed to `each`, in place or by way of `spill`. Any
+    /// other reply is returned.
     pub(in crate::store) fn string(
         &mut self,
         spill: &mut Vec<u8>,
@@ -114,8 +115,8 @@ impl RespStream {
         }
     }
 
-    /// The next reply, where it is a list of strings in pairs, as a hash is: each pair is handed to `each`. Anything else
-    /// is handed back.
+    /// Reads the next reply: if it is a list of strings in pairs, like a hash, each pair is passed to `each`. Any
+    /// other reply is returned.
     pub(in crate::store) fn pairs(
         &mut self,
         spill: &mut [Vec<u8>; 2],
@@ -125,7 +126,7 @@ impl RespStream {
     }
 }
 
-/// What the first line of a reply announces.
+/// The first line of a reply.
 enum Head {
     Nil,
     Whole(Value),
@@ -134,7 +135,7 @@ enum Head {
 }
 
 impl Head {
-    /// Reads it, without its line end; `None` for an error, which is the line itself.
+    /// Parses the line, without its line end; `None` for an error, whose text is the line itself.
     fn of(line: &[u8]) -> Option<Self> {
         let (&mark, text) = line.split_first()?;
         let number = || -> Option<i64> { std::str::from_utf8(text).ok()?.parse().ok() };
@@ -159,7 +160,7 @@ impl Head {
     }
 }
 
-/// An error of the server's, sorted by the crate.
+/// Converts an error of the server, classified by the crate.
 fn refused(line: &[u8]) -> Option<Value> {
     redis::parse_redis_value(&[line, b"\r\n"].concat()).ok()
 }
@@ -169,7 +170,7 @@ fn value<R: Read>(reader: &mut BufReader<R>, depth: usize) -> RedisResult<Value>
     rest(reader, head, depth)
 }
 
-/// What follows the first line.
+/// Reads the rest of a reply after its first line.
 fn rest<R: Read>(
     reader: &mut BufReader<R>,
     head: Option<Head>,
@@ -202,7 +203,7 @@ fn rest<R: Read>(
     }
 }
 
-/// See [`RespStream::pairs`].
+/// Reads pairs for [`RespStream::pairs`].
 fn pairs_of<R: Read>(
     reader: &mut BufReader<R>,
     spill: &mut [Vec<u8>; 2],
@@ -221,7 +222,7 @@ fn pairs_of<R: Read>(
     if length % 2 == 0 { Ok(None) } else { Err(garbled("a field without its value").into()) }
 }
 
-/// One string of a list of them.
+/// Reads one string of a list.
 fn member<R: Read>(
     reader: &mut BufReader<R>,
     spill: &mut Vec<u8>,
@@ -237,7 +238,7 @@ fn member<R: Read>(
     }
 }
 
-/// A string of at most [`PROMISED`] octets: where all of it has come it is not copied.
+/// Reads a string of at most [`PROMISED`] octets: it is not copied if all of it has arrived.
 fn in_place<R: Read>(
     reader: &mut BufReader<R>,
     length: usize,
@@ -255,7 +256,7 @@ fn in_place<R: Read>(
     end(reader)
 }
 
-/// A string that is not all there yet.
+/// Reads a string that has not arrived completely.
 fn long<R: Read>(reader: &mut BufReader<R>, length: usize) -> io::Result<Vec<u8>> {
     if length <= PROMISED {
         let mut octets = vec![0; length];
@@ -267,7 +268,7 @@ fn long<R: Read>(reader: &mut BufReader<R>, length: usize) -> io::Result<Vec<u8>
     if octets.len() < length { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(octets) }
 }
 
-/// Reads a line and hands it, without its end, to `read`.
+/// Reads a line and passes it, without its end, to `read`.
 fn line<R: Read, T>(
     reader: &mut BufReader<R>,
     read: impl FnOnce(&[u8]) -> io::Result<T>,
@@ -286,7 +287,7 @@ fn line<R: Read, T>(
     read(line.strip_suffix(b"\r\n").ok_or_else(|| garbled("a line without its end"))?)
 }
 
-/// The line end behind a string.
+/// Reads the line end after a string.
 fn end<R: Read>(reader: &mut BufReader<R>) -> io::Result<()> {
     let mut end = [0; 2];
     reader.read_exact(&mut end)?;
@@ -302,7 +303,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// Hands out what it has in pieces of one size.
+    /// A reader that returns its data in pieces of one size.
     struct Pieces<'a>(&'a [u8], usize);
 
     impl Read for Pieces<'_> {
@@ -319,7 +320,7 @@ mod tests {
         value(&mut BufReader::with_capacity(16, Pieces(octets, piece)), DEPTH)
     }
 
-    /// Replies as Redis writes them.
+    /// Encodes replies as Redis does.
     fn written(value: &Value) -> Vec<u8> {
         match value {
             Value::Int(number) => format!(":{number}\r\n").into_bytes(),
@@ -354,7 +355,7 @@ mod tests {
         fn replies_read_back_in_whatever_pieces_they_come(value in any_value(), piece in 1_usize..40) {
             let octets = written(&value);
             prop_assert_eq!(read(&octets, piece).unwrap(), value.clone());
-            // As the crate reads them.
+            // The crate decodes them in the same way.
             prop_assert_eq!(redis::parse_redis_value(&octets).unwrap(), value);
         }
 
@@ -377,7 +378,7 @@ mod tests {
             });
             prop_assert_eq!(other.unwrap(), None);
             prop_assert_eq!(met, pairs);
-            // What follows is the next reply.
+            // The next reply follows.
             prop_assert_eq!(value(&mut reader, DEPTH).unwrap(), Value::Int(1));
         }
 

@@ -43,7 +43,7 @@ impl Socket {
         Ok(socket)
     }
 
-    /// Sets how long a read or a write may take.
+    /// Sets the time limit for a read or a write.
     pub(in crate::store) fn set_timeouts(&self, patience: Duration) -> io::Result<()> {
         match self {
             Self::Unix(socket) => {
@@ -94,7 +94,7 @@ fn connect_tcp(host: &str, port: u16, patience: Duration) -> io::Result<TcpStrea
     for address in (host, port).to_socket_addrs()? {
         match TcpStream::connect_timeout(&address, patience) {
             Ok(socket) => {
-                // Commands are sent whole; to hold the last bytes back would only cost time.
+                // Commands are sent in one piece; delaying the last bytes would only cost time.
                 socket.set_nodelay(true)?;
                 return Ok(socket);
             }
@@ -104,7 +104,7 @@ fn connect_tcp(host: &str, port: u16, patience: Duration) -> io::Result<TcpStrea
     Err(failed)
 }
 
-/// Speaks TLS on a socket, with a server whose certificate names `host`.
+/// Performs a TLS handshake on a socket with a server whose certificate names `host`.
 fn handshake(
     host: &str,
     socket: TcpStream,
@@ -125,7 +125,7 @@ fn handshake(
     Ok(stream)
 }
 
-/// The settings of a client that trusts the certificate authorities of the system, or those in `SSL_CERT_FILE`.
+/// Builds the settings of a client that trusts the system's certificate authorities, or those in `SSL_CERT_FILE`.
 fn config() -> io::Result<ClientConfig> {
     let found = rustls_native_certs::load_native_certs();
     let mut roots = RootCertStore::empty();
