@@ -42,6 +42,7 @@ const DOCUMENTED: &[&str] = &[
     "pdns-agent/src/hash",
     "pdns-agent/src/name",
     "pdns-agent/src/observation",
+    "pdns-agent/src/query",
     "pdns-agent/src/rdata",
     "pdns-agent/src/record",
     "pdns-agent/src/rr",
