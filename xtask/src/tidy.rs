@@ -46,6 +46,7 @@ const DOCUMENTED: &[&str] = &[
     "pdns-agent/src/rdata",
     "pdns-agent/src/record",
     "pdns-agent/src/rr",
+    "pdns-agent/src/serve",
     "pdns-agent/src/source",
     "pdns-agent/src/tag",
     "pdns-agent/src/time",

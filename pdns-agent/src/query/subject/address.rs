@@ -12,7 +12,7 @@ type Range = (IpAddr, IpAddr);
 /// Reads text that is an address, a prefix or a range; returns `None` if it is something else.
 ///
 /// # Errors
-/// [`SubjectError::Prefix`] and [`SubjectError::Range`] for what begins as one and is not valid.
+/// [`SubjectError::Prefix`] and [`SubjectError::Range`] for text that begins as one but is not valid.
 pub(super) fn read(text: &str) -> Result<Option<(Range, Certainty)>, SubjectError> {
     if let Some((address, certainty)) = address(text) {
         return Ok(Some(((address, address), certainty)));
