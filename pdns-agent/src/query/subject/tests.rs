@@ -1,4 +1,4 @@
-//! What text is taken for, and that everything printed reads back.
+//! Tests of the readings of text, and that everything printed is read back.
 
 use super::*;
 use crate::name::Name;
@@ -273,7 +273,7 @@ fn lists_are_split() {
     assert!(read_list("a.example,a..b", Purpose::LookUp).is_err());
 }
 
-/// The host that an independent parser of URLs finds.
+/// Returns the host that an independent URL parser finds.
 fn oracle(text: &str) -> Option<String> {
     match ::url::Url::parse(text).ok()?.host()? {
         ::url::Host::Domain(domain) => NameBuf::parse(domain)
@@ -349,7 +349,7 @@ fn the_host_of_a_hostile_url_is_what_a_browser_visits() {
                     for tail in tails {
                         let text = format!("{scheme}{user}{host}{port}{tail}");
                         let Some(want) = oracle(&text) else { continue };
-                        // The semicolon is a part of a host in a URL, and of no name.
+                        // The semicolon may be part of the host of a URL, but not of a name.
                         if want.contains(';') {
                             continue;
                         }

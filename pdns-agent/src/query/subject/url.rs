@@ -1,27 +1,29 @@
 //! The host of a URL, of a mail address, or of text with a port or a path.
 //!
-//! Part of the subject parser. A scheme counts only at the start of the text, and the host ends at the first `/`, `?` or `#`, as
-//! in the URL standard of browsers (<https://url.spec.whatwg.org>), which treat `\` as `/` where they know the scheme.
+//! Part of the subject parser. A scheme counts only at the start of the text, and the host ends at the first
+//! `/`, `?` or `#`, as in the URL standard of browsers (<https://url.spec.whatwg.org>), which treat `\` as `/`
+//! if they know the scheme.
 
 use super::{Certainty, Purpose, SubjectError, address};
 use crate::hex;
 use std::borrow::Cow;
 use std::net::Ipv6Addr;
 
-/// The host of some text.
+/// The host found in a text.
 #[derive(Debug)]
 pub(super) struct Host {
     pub(super) text: String,
     pub(super) certainty: Certainty,
 }
 
-/// Schemes after which browsers expect a host, however many slashes there are, and what reports make of them.
+/// Schemes after which browsers expect a host, however many slashes follow, and their defanged forms in
+/// reports.
 const KNOWN: [&str; 15] = [
     "http", "https", "ws", "wss", "ftp", "hxxp", "hxxps", "hxtp", "hxtps", "h**p", "h**ps", "htxp",
     "fxp", "meow", "meows",
 ];
 
-/// Takes the host out of text.
+/// Extracts the host from text.
 ///
 /// # Errors
 /// [`SubjectError::Host`] when there is none.
@@ -42,7 +44,7 @@ pub(super) fn host(text: &str) -> Result<Host, SubjectError> {
     bare(text)
 }
 
-/// The scheme of a URL, and what follows its colon. A host before a port is not one.
+/// Splits a URL into its scheme and the text after the colon. A host before a port is not a scheme.
 fn scheme(text: &str) -> Option<(&str, &str)> {
     let (scheme, rest) = text.split_once(':')?;
     let is_scheme = scheme.starts_with(|first: char| first.is_ascii_alphabetic())
@@ -54,13 +56,13 @@ fn before<'t>(text: &'t str, ends: &[char]) -> &'t str {
     text.split(ends).next().unwrap_or_default()
 }
 
-/// Text without a scheme: `//host/path`, `host:port`, `user@host`, `host|port`.
+/// Extracts the host from text without a scheme: `//host/path`, `host:port`, `user@host`, `host|port`.
 fn bare(text: &str) -> Result<Host, SubjectError> {
     let text = text.strip_prefix("//").or_else(|| text.strip_prefix("\\\\")).unwrap_or(text);
     let mut certainty = Certainty::Cleaned;
     let mut head = before(text, &['/', '?', '#']);
     if head.len() < text.len() && text.get(head.len()..).is_some_and(|rest| rest.starts_with('/')) {
-        // Without a dot or a port it is a part of a name or a path rather than a host.
+        // Without a dot or a port, it is part of a name or a path rather than a host.
         let is_host = head.contains(['.', ':']) && !head.starts_with('.');
         if !is_host {
             return Err(if head.is_empty() {
@@ -83,7 +85,8 @@ fn bare(text: &str) -> Result<Host, SubjectError> {
     Ok(Host { certainty: certainty.max(host.certainty), ..host })
 }
 
-/// Whether the backslash at `at` separates a path: it is followed by a letter, and what stands before it can be a host.
+/// Returns true if the backslash at `at` separates a path: a letter follows it, and the text before it can be a
+/// host.
 fn is_path(text: &str, at: usize) -> bool {
     let (head, tail) = text.split_at(at);
     head.contains('.')
@@ -92,7 +95,7 @@ fn is_path(text: &str, at: usize) -> bool {
             .is_none_or(|rest| !rest.starts_with(|letter: char| letter.is_ascii_digit()))
 }
 
-/// The host of a mail address.
+/// Extracts the host of a mail address.
 fn mail(text: &str) -> Result<Host, SubjectError> {
     let address = before(text, &['/', '?', '#', ',', ';']);
     let (user, host) = address.rsplit_once('@').ok_or(SubjectError::Host)?;
@@ -102,7 +105,8 @@ fn mail(text: &str) -> Result<Host, SubjectError> {
     Ok(Host { certainty: Certainty::Guessed, ..authority(host, false)? })
 }
 
-/// The host of an authority (RFC 3986 §3.2), without user and port. Where the scheme is known, it is read as browsers do.
+/// Extracts the host of an authority (RFC 3986 §3.2), without user and port; parses it as browsers do if the
+/// scheme is known.
 fn authority(text: &str, is_known: bool) -> Result<Host, SubjectError> {
     let text = if is_known { text.rsplit('@').next().unwrap_or(text) } else { text };
     let text = text.rsplit_once('@').map_or(text, |(_, host)| host);
@@ -173,7 +177,7 @@ fn unescaped(text: &str) -> String {
     String::from_utf8_lossy(&out).into_owned()
 }
 
-/// A host without percent escapes.
+/// Decodes the percent escapes of a host.
 fn decoded(host: &str) -> Result<Cow<'_, str>, SubjectError> {
     if !host.contains('%') {
         return Ok(Cow::Borrowed(host));
@@ -193,8 +197,8 @@ fn decoded(host: &str) -> Result<Cow<'_, str>, SubjectError> {
     String::from_utf8(out).map(Cow::Owned).map_err(|_| SubjectError::Host)
 }
 
-/// Whether the slashes in text belong to a name: below `in-addr.arpa` (RFC 2317 §4), and, unless it is to be stored, where no host
-/// stands before the first of them.
+/// Returns true if the slashes in text belong to a name: below `in-addr.arpa` (RFC 2317 §4), or, unless the
+/// name is to be stored, if no host stands before the first slash.
 pub(super) fn is_slash_in_name(text: &str, purpose: Purpose) -> bool {
     let head = before(text, &['/']);
     let is_reverse = text.trim_end_matches('.').to_ascii_lowercase().ends_with(".in-addr.arpa")
