@@ -23,13 +23,13 @@ pub(super) fn command_like(subject: &str) -> Option<String> {
     (near.0 <= allowed).then_some(near.1)
 }
 
-/// Whether a word is a command.
+/// Returns true for a command.
 #[must_use]
 pub(super) fn is_command(word: &str) -> bool {
     Args::command().get_subcommands().any(|command| command.get_name() == word)
 }
 
-/// Whether a word in front of others is more likely a command that does not exist than a name: `score 8.8.8.8`. Names with a dot,
+/// Returns true for a word in front of others that is more likely a command that does not exist than a name: `score 8.8.8.8`. Names with a dot,
 /// addresses and patterns are not.
 #[must_use]
 pub(super) fn is_like_command(word: &str) -> bool {

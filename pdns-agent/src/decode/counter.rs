@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::ops::Deref;
 
-/// How often each reason occurred, as a map; reasons that did not occur are not in it.
+/// Counts of occurrences by reason; reasons that did not occur are not in it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent, bound(deserialize = "R: Ord + Deserialize<'de>"))]
 pub struct Counter<R>(BTreeMap<R, u64>);

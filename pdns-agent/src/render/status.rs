@@ -93,7 +93,7 @@ fn updated(source: &SourceState) -> u32 {
     u32::try_from(source.updated).unwrap_or(u32::MAX)
 }
 
-/// Where the packets of a capture went: `seen` is the sum of the others.
+/// Fates of the packets of a capture: `seen` is the sum of the others.
 fn ledger(tally: &PacketTally) -> serde_json::Value {
     serde_json::json!({
         "seen": tally.seen(), "refused": tally.refused(), "decoded": tally.decoded(),

@@ -180,7 +180,7 @@ impl<'d> Changes<'d> {
         if self.due.len() >= BATCH { self.flush(store, terminal) } else { Ok(()) }
     }
 
-    /// Whether the subject has such a tag, or the opposite one, from another source than that of the import: what
+    /// True if the subject has such a tag, or the opposite one, from another source than that of the import: what
     /// somebody judged stays when a feed says something else.
     fn belongs_to_another(&self, tag: &Tag) -> bool {
         let source = &self.defaults.source;
@@ -194,7 +194,7 @@ impl<'d> Changes<'d> {
         })
     }
 
-    /// What would come of a tag.
+    /// Outcome that setting a tag would have.
     fn outcome(&mut self, tag: &Tag) -> TagOutcome {
         let key = (tag.subject.clone(), tag.kind);
         let other = tag.kind.opposite().map(|kind| (tag.subject.clone(), kind));
