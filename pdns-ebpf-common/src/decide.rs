@@ -1,4 +1,4 @@
-//! Whether a packet may carry DNS, and where its headers are.
+//! Decision whether a packet may carry DNS, and the places of its headers.
 
 use crate::headers::{
     AUTHENTICATION, DESTINATION, FRAGMENT, GENEVE_PORT, GRE, HIP, HOP_BY_HOP, IPIP, IPV4, IPV6,
@@ -8,7 +8,7 @@ use crate::packet::halves;
 use crate::tunnel::{behind_labels, geneve, gre, pppoe};
 use crate::{Link, Packet, PortSet};
 
-/// Where to begin within a packet.
+/// Start within a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Start {
     /// Offset of the first octet of what `ethertype` names.
@@ -27,7 +27,7 @@ impl Start {
     /// Stands for an Ethernet header: transparent Ethernet bridging (RFC 1701).
     pub const ETHERNET: u16 = 0x6558;
 
-    /// Where a packet of an interface begins.
+    /// The beginning of packets of an interface.
     #[inline(always)]
     #[must_use]
     pub const fn of(link: Link) -> Self {
@@ -60,7 +60,7 @@ impl Protocol {
     }
 }
 
-/// Which part of an IP datagram a packet is.
+/// Part of an IP datagram that a packet is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fragment {
     /// All of it.
@@ -71,24 +71,24 @@ pub enum Fragment {
     V6(u32),
 }
 
-/// Where the headers of a packet that may carry DNS are: those of the innermost datagram, or those of the
+/// Places of the headers of a packet that may carry DNS: those of the innermost datagram, or those of the
 /// outer one where that is a fragment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Found {
     /// Offset of the IP header.
     pub network: u32,
-    /// Whether it is one of IPv6.
+    /// True for IPv6.
     pub is_v6: bool,
-    /// What the IP datagram carries. Of an IPv6 fragment: what the last header in it says, which may lie behind
+    /// Protocol that the IP datagram carries. Of an IPv6 fragment: what the last header in it says, which may lie behind
     /// extension headers that are themselves part of the fragmented datagram.
     pub protocol: Protocol,
     /// Offset of that; for a fragment, of its part of the datagram.
     pub transport: u32,
-    /// Whether it is only a part.
+    /// True for a fragment.
     pub fragment: Fragment,
 }
 
-/// What [`decide`] finds.
+/// Result of [`decide`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Decision {
     /// Headers of a packet that may carry DNS.
@@ -97,7 +97,7 @@ pub enum Decision {
     Deeper(Start),
 }
 
-/// What one look at a datagram found.
+/// Result of one look at a datagram.
 enum Step {
     Found(Found),
     /// Another packet in this one; `outer` is the datagram that it lies in, if that is known.
@@ -214,7 +214,7 @@ fn find<P: Packet + ?Sized>(packet: &P, start: Start, ports: &impl PortSet) -> O
     Some(Step::Inner { inner, outer: Some(found) })
 }
 
-/// What lies below the link header.
+/// Content below the link header.
 enum Network {
     /// An IP header.
     Ip { at: u32, is_v6: bool },
@@ -273,15 +273,15 @@ fn network<P: Packet + ?Sized>(packet: &P, start: Start) -> Option<Network> {
     Some(Network::Ip { at, is_v6: version(ethertype)? })
 }
 
-/// What an IP header carries, as far as it is known.
+/// Protocol that an IP header carries, as far as it is known.
 struct Upper {
     /// The number of what comes next.
     next: u8,
     /// Its offset.
     at: u32,
-    /// Which part of the datagram the packet is.
+    /// Part of the datagram that the packet is.
     fragment: Fragment,
-    /// Whether that is a fragment other than the first: what comes next is the middle of something.
+    /// True for a fragment other than the first: what comes next is the middle of something.
     is_later: bool,
 }
 
@@ -346,7 +346,7 @@ fn behind_extensions<P: Packet + ?Sized>(packet: &P, is_v6: bool, upper: Upper) 
     Some(Upper { next, at, fragment, is_later: false })
 }
 
-/// Whether an `EtherType` is that of IPv6; `None` for what is not IP.
+/// True for the `EtherType` of IPv6; `None` for what is not IP.
 #[inline(always)]
 fn version(ethertype: u16) -> Option<bool> {
     match ethertype {

@@ -1,4 +1,4 @@
-//! What the kernel hands over: a header before each packet, and counters.
+//! Data from the kernel: a header before each packet, and counters.
 
 /// Octets of a [`Header`].
 pub const HEADER: usize = 16;
@@ -8,11 +8,11 @@ pub const HEADER: usize = 16;
 /// makes of a stream, with its link header and tags.
 pub const CLASSES: [usize; 5] = [240, 496, 2032, 16_368, 65_776];
 
-/// What stands before each packet in the ring buffer, in the machine's own byte order.
+/// Header of each packet in the ring buffer, in the machine's own byte order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
 pub struct Header {
-    /// When the filter saw the packet: nanoseconds of `CLOCK_MONOTONIC`, no more than one tick of the kernel (1 to
+    /// Time at which the filter saw the packet: nanoseconds of `CLOCK_MONOTONIC`, no more than one tick of the kernel (1 to
     /// 10 milliseconds) ago, never ahead.
     pub at: u64,
     /// Octets of the packet, link header included.
@@ -37,7 +37,7 @@ impl Header {
     }
 }
 
-/// What the filter counts, on each processor for itself. Each is the index of a number.
+/// Counters of the filter, on each processor for itself. Each is the index of a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(usize)]
 pub enum Counter {
@@ -53,15 +53,15 @@ pub enum Counter {
     Lost = 4,
 }
 
-/// How many counters there are.
+/// Number of counters.
 pub const COUNTERS: usize = 5;
-/// What the filter keeps behind the counters: octets put into the ring buffer since it last woke the reader.
+/// Number that the filter keeps behind the counters: octets put into the ring buffer since it last woke the reader.
 pub const UNWOKEN: usize = COUNTERS;
 /// And the tick of the kernel in which it last looked at the clock.
 pub const TICK: usize = COUNTERS + 1;
 /// And what the clock said.
 pub const TIME: usize = COUNTERS + 2;
-/// How many numbers the filter keeps on each processor.
+/// Number of values that the filter keeps on each processor.
 pub const SLOTS: usize = COUNTERS + 3;
 
 #[cfg(test)]

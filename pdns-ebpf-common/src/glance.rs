@@ -11,16 +11,16 @@ use crate::headers::{
 };
 use crate::packet::halves;
 
-/// Where in a frame the octets for [`glance`] begin: at the IPv4 header.
+/// Place in a frame at which the octets for [`glance`] begin: at the IPv4 header.
 pub const GLANCE_AT: u32 = 14;
-/// How many they are: up to the ports of UDP or TCP.
+/// Number of these octets: up to the ports of UDP or TCP.
 pub const GLANCE: usize = 24;
-/// Where in a frame the octets for [`glance_v6`] begin: at the number of what the IPv6 header carries.
+/// Place in a frame at which the octets for [`glance_v6`] begin: at the number of what the IPv6 header carries.
 pub const GLANCE_V6_AT: u32 = 20;
-/// How many they are: up to the ports.
+/// Number of these octets: up to the ports.
 pub const GLANCE_V6: usize = 38;
 
-/// What a glance tells.
+/// Result of a glance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Glance {
     /// The packet may carry DNS, and [`decide`](crate::decide) finds it, if one of these ports is one of DNS.
@@ -53,7 +53,7 @@ pub fn glance_v6(head: &[u8; GLANCE_V6]) -> Glance {
     transport(next, u32::from_be_bytes([p0, p1, p2, p3]))
 }
 
-/// What a protocol number and, if it is UDP's or TCP's, the ports tell.
+/// Result for a protocol number and, for UDP and TCP, the ports.
 #[inline(always)]
 fn transport(number: u8, both: u32) -> Glance {
     let (from, to) = halves(both);

@@ -1,4 +1,4 @@
-//! What the socket filter in the kernel and the agent in user space agree on.
+//! Types and rules that the socket filter in the kernel and the agent in user space share.
 //!
 //! [`decide`] says whether a packet may carry DNS and where its headers are. It is one pure function: the
 //! kernel runs it on each packet of an interface, the agent runs it again on what the kernel let through and

@@ -39,7 +39,7 @@ pub(crate) const fn halves(word: u32) -> (u16, u16) {
     (u16::from_be_bytes([high0, high1]), u16::from_be_bytes([low0, low1]))
 }
 
-/// What a packet of an interface begins with.
+/// Header that packets of an interface begin with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Link {
     /// An Ethernet header (IEEE 802.3).

@@ -2,13 +2,13 @@
 
 /// Octets of the set.
 pub const PORT_BYTES: usize = 8192;
-/// What is captured when nothing else is said.
+/// Ports that are captured by default.
 pub const DNS_PORTS: &[u16] = &[53];
 
-/// What the decision asks of a set of ports. The kernel has one of its own: a lookup in a map, since where the
+/// A set of ports, as the decision needs it. The kernel has one of its own: a lookup in a map, since where the
 /// verifier looks into speculation (no `CAP_PERFMON`), an index into constant data is beyond what it takes.
 pub trait PortSet {
-    /// Whether a port is one of them.
+    /// Returns true for a port of the set.
     fn has(&self, port: u16) -> bool;
 }
 
@@ -39,7 +39,7 @@ impl Ports {
     }
 }
 
-/// How many numbers [`Ports::words`] are.
+/// Length of [`Ports::words`].
 pub const PORT_WORDS: usize = PORT_BYTES / 8;
 
 impl PortSet for Ports {

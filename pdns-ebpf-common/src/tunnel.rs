@@ -1,17 +1,17 @@
-//! Where the packet within a tunnel begins.
+//! Start of the packet within a tunnel.
 
 use crate::headers::{ERSPAN, IPV4, IPV6, MPLS, PPP_IPV4, PPP_IPV6, PPP_MPLS};
 use crate::packet::halves;
 use crate::{Packet, Start};
 
-/// What is behind a GENEVE header (RFC 8926 §3.4).
+/// Content behind a GENEVE header (RFC 8926 §3.4).
 #[inline(always)]
 pub(crate) fn geneve<P: Packet + ?Sized>(packet: &P, at: u32) -> Option<Start> {
     let [words, _, type0, type1] = packet.u32(at)?.to_be_bytes();
     carried(u16::from_be_bytes([type0, type1]), at + 8 + u32::from(words & 0x3f) * 4)
 }
 
-/// What is behind a GRE header (RFC 2784 §2, RFC 2890 §2).
+/// Content behind a GRE header (RFC 2784 §2, RFC 2890 §2).
 #[inline(always)]
 pub(crate) fn gre<P: Packet + ?Sized>(packet: &P, at: u32) -> Option<Start> {
     let both = packet.u32(at)?;
@@ -40,7 +40,7 @@ pub(crate) fn gre<P: Packet + ?Sized>(packet: &P, at: u32) -> Option<Start> {
     carried(ethertype, at)
 }
 
-/// What a tunnel's `EtherType` field names, if it can lead to DNS.
+/// Content that a tunnel's `EtherType` field names, if it can lead to DNS.
 #[inline(always)]
 fn carried(ethertype: u16, at: u32) -> Option<Start> {
     match ethertype {
@@ -50,7 +50,7 @@ fn carried(ethertype: u16, at: u32) -> Option<Start> {
     }
 }
 
-/// What is behind a PPPoE header: version, type and code, session, length, and the protocol of PPP (RFC 2516 §4).
+/// Content behind a PPPoE header: version, type and code, session, length, and the protocol of PPP (RFC 2516 §4).
 #[inline(always)]
 pub(crate) fn pppoe<P: Packet + ?Sized>(packet: &P, at: u32) -> Option<Start> {
     if packet.u16(at)? != 0x1100 {
@@ -65,7 +65,7 @@ pub(crate) fn pppoe<P: Packet + ?Sized>(packet: &P, at: u32) -> Option<Start> {
     Some(Start { at: at + 8, ethertype })
 }
 
-/// What is behind the last label of MPLS, which nothing says: IP by its first four bits (RFC 4928), or an Ethernet
+/// Content behind the last MPLS label, which no field names: IP by its first four bits (RFC 4928), or an Ethernet
 /// frame, with or without the control word of a pseudowire before it (RFC 4448 §4.6).
 #[inline(always)]
 pub(crate) fn behind_labels<P: Packet + ?Sized>(packet: &P, at: u32) -> Option<Start> {

@@ -49,7 +49,7 @@ static IS_RAW: Global<u32> = Global::new(0);
 #[unsafe(no_mangle)]
 static WAKE: Global<u64> = Global::new(1 << 20);
 
-/// What of the kernel may be called: no helper that is for programs under the GPL alone.
+/// License, which decides which helpers of the kernel may be called: none that is for GPL programs alone.
 #[unsafe(no_mangle)]
 #[unsafe(link_section = "license")]
 static LICENSE: [u8; 4] = *b"MIT\0";

@@ -5,6 +5,7 @@
 
 mod install;
 mod stage;
+mod symbols;
 
 use crate::shell::{Need, cargo, install, is_installed, is_root, root, run, said, target};
 use crate::zeek;
@@ -13,11 +14,14 @@ use stage::Stage;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use symbols::Symbols;
 
 const NEEDS: &[Need] = &[
     Need { program: "dpkg-deb", package: "dpkg" },
     Need { program: "dpkg-shlibdeps", package: "dpkg-dev" },
     Need { program: "strip", package: "binutils" },
+    Need { program: "objcopy", package: "binutils" },
+    Need { program: "readelf", package: "binutils" },
     Need { program: "gzip", package: "gzip" },
 ];
 /// Programs that the test needs besides the package.
@@ -119,10 +123,12 @@ fn package(
     if edition == Edition::Earlier {
         sources.insert(0, root().join("xtask/deb/earlier"));
     }
+    let symbols = Symbols::begin(place.join("symbols"))?;
     let stage = Stage::begin(place.join("stage"), sources)?;
     for program in PROGRAMS {
         let path = format!("usr/bin/{program}");
         stage.copy(&programs.join(program), &path, 0o755)?;
+        symbols.add(&stage.path(&path))?;
         run(Command::new("strip")
             .args(["--strip-unneeded", "--remove-section=.comment", "--remove-section=.note"])
             .arg(stage.path(&path)))?;
@@ -161,6 +167,10 @@ fn package(
         .arg("--build")
         .arg(stage.root())
         .arg(&out))?;
+    // The packages that a test upgrades from and to need none.
+    if version == env!("CARGO_PKG_VERSION") {
+        symbols.build(&place, version, &architecture, &maintainer(), compression)?;
+    }
     Ok(out)
 }
 
@@ -200,15 +210,21 @@ fn documents(stage: &Stage, version: &str) -> anyhow::Result<()> {
     let date = said(Command::new("git").args(["log", "-1", "--format=%cD"]).current_dir(root()))?;
     let changelog = format!(
         "pdns ({version}) stable; urgency=medium\n\n  * Version {version}: see CHANGELOG.md of the project.\n\n -- \
-         {MAINTAINER}  {date}\n"
+         {}  {date}\n",
+        maintainer()
     );
     // There is no Debian revision, so the changelog is the program's own.
     stage.write("usr/share/doc/pdns/changelog", &changelog, 0o644)?;
     stage.zip(&stage.path("usr/share/doc/pdns/changelog"))
 }
 
-/// Contact for the package.
-const MAINTAINER: &str = "The pdns authors <pdns@localhost.localdomain>";
+/// Contact for the package: whoever builds it, as devscripts has it (debchange(1)). `.invalid` can be nobody's (RFC 2606).
+fn maintainer() -> String {
+    let given = |name| std::env::var(name).ok().filter(|value: &String| !value.is_empty());
+    let name = given("DEBFULLNAME").unwrap_or_else(|| "The pdns authors".to_owned());
+    let mail = given("DEBEMAIL").unwrap_or_else(|| "unset@pdns.invalid".to_owned());
+    format!("{name} <{mail}>")
+}
 
 /// The libraries that the programs need, as determined by dpkg-shlibdeps.
 fn depends(place: &Path, stage: &Stage) -> anyhow::Result<String> {
@@ -232,11 +248,12 @@ fn control(
     libraries: &str,
 ) -> anyhow::Result<()> {
     let size = stage.size()?.div_ceil(1024);
+    let maintainer = maintainer();
     let control = format!(
-        "Package: pdns\nVersion: {version}\nArchitecture: {architecture}\nMaintainer: {MAINTAINER}\n\
+        "Package: pdns\nVersion: {version}\nArchitecture: {architecture}\nMaintainer: {maintainer}\n\
          Installed-Size: {size}\nDepends: {libraries}, init-system-helpers (>= 1.54), redis-server (>= 5:7.0), \
          systemd | systemd-standalone-sysusers, systemd | systemd-standalone-tmpfiles\nSuggests: zeek\n\
-         Section: net\nPriority: optional\nHomepage: https://github.com/pdns-agent/pdns\n\
+         Section: net\nPriority: optional\n\
          Description: passive DNS for Zeek and Security Onion\n \
          pdns-agent reads the dns.log files of Zeek or the eve.json of Suricata, or\n \
          captures DNS on interfaces through an eBPF filter, and remembers every\n \
