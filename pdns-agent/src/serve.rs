@@ -21,6 +21,8 @@ mod circl;
 mod clients;
 mod context;
 mod dnsdb;
+#[doc(hidden)]
+pub mod fuzz;
 mod guard;
 mod health;
 mod host;
@@ -28,6 +30,7 @@ mod in_flight;
 mod listen;
 mod metrics;
 mod openapi;
+mod pages;
 mod part;
 mod pool;
 mod refusal;
@@ -36,8 +39,8 @@ mod tls;
 pub mod users;
 
 pub use address::{Address, BadAddress};
-pub use context::{HuntUrl, NoHuntUrl};
 pub use host::{HostName, NoHostName};
+pub use pages::hunt::{HuntUrl, NoHuntUrl};
 
 use crate::config::exit;
 use crate::store::{Options, Store, StoreError};

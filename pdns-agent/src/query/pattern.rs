@@ -4,7 +4,7 @@
 //! blocks with a newline after each, so an expression is rewritten to match within one line: then one search over
 //! a block finds the next name that matches, with all the literals that the expression has as a shortcut.
 
-use super::text::{Word, WordError};
+use super::word::{Word, WordError};
 use crate::name::NameBuf;
 use regex::bytes::{Regex, RegexBuilder};
 use regex_syntax::ParserBuilder;

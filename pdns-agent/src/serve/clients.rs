@@ -38,6 +38,29 @@ impl Key {
     }
 }
 
+/// Whom a request is counted on; handlers find it among the extensions, and the identity of the user beside it.
+#[derive(Clone, Debug)]
+pub(super) struct Asker {
+    /// The user, or the address where there are no users.
+    pub(super) client: Arc<Client>,
+    /// The address.
+    address: Arc<Client>,
+    /// The same as a key.
+    pub(super) from: Key,
+}
+
+impl Asker {
+    pub(super) fn new(client: Arc<Client>, address: Arc<Client>, from: Key) -> Self {
+        Self { client, address, from }
+    }
+
+    /// Each client whose queries are counted, the user first.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Arc<Client>> {
+        let address = Some(&self.address).filter(|address| !Arc::ptr_eq(address, &self.client));
+        std::iter::once(&self.client).chain(address)
+    }
+}
+
 /// One client.
 #[derive(Debug)]
 pub(super) struct Client {

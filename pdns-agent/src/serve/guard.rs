@@ -4,7 +4,7 @@
 
 use super::app::{App, now};
 use super::auth::credential;
-use super::clients::{Client, Key};
+use super::clients::{Asker, Client, Key};
 use super::host::authority;
 use super::in_flight::{Held, HoldingBody};
 use super::metrics::{Endpoint, Limit};
@@ -53,25 +53,6 @@ impl Peer {
             Self::Address(address) => Key::of(address),
             Self::Local(uid) => Key::Local(uid),
         }
-    }
-}
-
-/// Whom a request is counted on; handlers find it among the extensions, and [`Identity`] beside it.
-#[derive(Clone, Debug)]
-pub(super) struct Asker {
-    /// The user, or the address where there are no users.
-    pub(super) client: Arc<Client>,
-    /// The address.
-    address: Arc<Client>,
-    /// The same as a key.
-    pub(super) from: Key,
-}
-
-impl Asker {
-    /// Each client whose queries are counted, the user first.
-    pub(super) fn all(&self) -> impl Iterator<Item = &Arc<Client>> {
-        let address = Some(&self.address).filter(|address| !Arc::ptr_eq(address, &self.client));
-        std::iter::once(&self.client).chain(address)
     }
 }
 
@@ -163,7 +144,7 @@ async fn admit(
         return Err(Refusal::too_many("too many requests; ask again later", wait));
     }
     request.extensions_mut().insert(identity);
-    request.extensions_mut().insert(Asker { client, address, from });
+    request.extensions_mut().insert(Asker::new(client, address, from));
     Ok(())
 }
 

@@ -1,6 +1,6 @@
 //! Stores for questions: a bounded number of connections, each lent to one question at a time.
 
-use super::guard::Asker;
+use super::clients::Asker;
 use super::refusal::Refusal;
 use crate::store::{Options, Store, StoreError};
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -1,6 +1,6 @@
 //! The functions that run inside Redis: what must be atomic.
 //!
-//! Part of `store::write`. The digest of the library is part of its name and of the functions' names, so that agents of
+//! Part of `store`. The digest of the library is part of its name and of the functions' names, so that agents of
 //! different versions share a server in peace.
 
 use crate::store::StoreError;
@@ -10,7 +10,7 @@ use std::hash::Hasher as _;
 use std::sync::LazyLock;
 
 /// The library, with the place for its digest.
-const LIBRARY: &str = concat!(include_str!("../refusals.lua"), include_str!("functions.lua"));
+const LIBRARY: &str = concat!(include_str!("refusals.lua"), include_str!("write/functions.lua"));
 
 /// The functions of this version.
 pub(in crate::store) static FUNCTIONS: LazyLock<Functions> = LazyLock::new(Functions::new);

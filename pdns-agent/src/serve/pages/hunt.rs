@@ -1,6 +1,6 @@
 //! The way out to Security Onion's Hunt.
 //!
-//! Part of the page. Hunt takes its query from the fragment of its URL: an OQL search, here the value in quotes, which
+//! Part of the pages. Hunt takes its query from the fragment of its URL: an OQL search, here the value in quotes, which
 //! stands for itself whatever it holds.
 
 use crate::query::{Subject, net_of};
@@ -48,7 +48,7 @@ impl FromStr for HuntUrl {
 
 impl HuntUrl {
     /// The link that looks for a subject.
-    pub(super) fn of(&self, subject: &Subject) -> String {
+    pub(in crate::serve) fn of(&self, subject: &Subject) -> String {
         self.0.replace(PLACE, &percent(&query(subject)))
     }
 }
@@ -74,8 +74,12 @@ fn query(subject: &Subject) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::asked::Asked;
     use super::*;
+    use crate::query::Purpose;
+
+    fn clicked(value: &str) -> Subject {
+        Subject::read(value, Purpose::Click).unwrap().subject
+    }
 
     #[test]
     fn urls_of_hunt() {
@@ -100,7 +104,7 @@ mod tests {
     #[test]
     fn a_value_cannot_leave_its_quotes() {
         let check = |value: &str, want: &str| {
-            let query = query(&Asked::read(value).unwrap().subject);
+            let query = query(&clicked(value));
             assert_eq!(query, format!("{want}{GROUPS}"));
         };
         check("www.example.com", "\"www.example.com\"");
@@ -108,7 +112,7 @@ mod tests {
         check("2001:db8::1", "\"2001:db8::1\"");
         check("192.0.2.0/24", "source.ip:\"192.0.2.0/24\" OR destination.ip:\"192.0.2.0/24\"");
         let url: HuntUrl = "https://so.example".parse().unwrap();
-        let link = url.of(&Asked::read("x\\\"y.example").unwrap().subject);
+        let link = url.of(&clicked("x\\\"y.example"));
         assert!(link.starts_with("https://so.example/#/hunt?q=%22x%5C%5C%5C%22y.example%22%20%7C"));
     }
 }

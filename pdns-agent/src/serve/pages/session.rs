@@ -1,6 +1,6 @@
 //! That a change comes from a form of ours: a session in a cookie, and a token in the form that goes with it.
 //!
-//! Part of the page. The token is an HMAC of the session and the user under a key that lives as long as the server.
+//! Part of the pages. The token is an HMAC of the session and the user under a key that lives as long as the server.
 //! The cookie is `SameSite=Lax`, so that a form of another site brings none; the browser says besides from which site a
 //! form comes (`Sec-Fetch-Site`, `Origin`), and all of it must agree.
 
@@ -16,7 +16,7 @@ const COOKIE: &str = "pdns_session";
 const LENGTH: usize = 16;
 
 /// The key of all tokens.
-pub(super) struct Sessions(hmac::Key);
+pub(in crate::serve) struct Sessions(hmac::Key);
 
 impl std::fmt::Debug for Sessions {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -26,24 +26,24 @@ impl std::fmt::Debug for Sessions {
 
 /// A visitor's session.
 #[derive(Clone, PartialEq, Eq)]
-pub(super) struct Session {
+pub(in crate::serve) struct Session {
     text: String,
     is_new: bool,
 }
 
 impl Sessions {
     /// With a key of its own; `None` when the system has no randomness.
-    pub(super) fn new() -> Option<Self> {
+    pub(in crate::serve) fn new() -> Option<Self> {
         hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new()).ok().map(Self)
     }
 
     /// What a form of this session bears, sent by this user.
-    pub(super) fn token(&self, session: &Session, user: &str) -> String {
+    pub(in crate::serve) fn token(&self, session: &Session, user: &str) -> String {
         Base64UrlUnpadded::encode_string(hmac::sign(&self.0, &message(session, user)).as_ref())
     }
 
     /// Whether a token goes with the session and user.
-    pub(super) fn is_token(&self, token: &str, session: &Session, user: &str) -> bool {
+    pub(in crate::serve) fn is_token(&self, token: &str, session: &Session, user: &str) -> bool {
         // A session that begins with this request has no form yet.
         let decoded = Base64UrlUnpadded::decode_vec(token);
         !session.is_new
@@ -57,7 +57,7 @@ fn message(session: &Session, user: &str) -> Vec<u8> {
 
 impl Session {
     /// The session of a request, or a new one; `None` when the system has no randomness.
-    pub(super) fn of(headers: &HeaderMap) -> Option<Self> {
+    pub(in crate::serve) fn of(headers: &HeaderMap) -> Option<Self> {
         let cookies =
             headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
         let known = cookies.flat_map(|cookies| cookies.split(';')).find_map(|cookie| {
@@ -74,7 +74,7 @@ impl Session {
     }
 
     /// The header that keeps it in the browser, if that does not have it yet.
-    pub(super) fn cookie(&self, is_secure: bool) -> Option<HeaderValue> {
+    pub(in crate::serve) fn cookie(&self, is_secure: bool) -> Option<HeaderValue> {
         let secure = if is_secure { "; Secure" } else { "" };
         let text = format!("{COOKIE}={}; Path=/; HttpOnly; SameSite=Lax{secure}", self.text);
         self.is_new.then(|| HeaderValue::from_str(&text).ok()).flatten()
@@ -85,7 +85,7 @@ impl Session {
 ///
 /// `Sec-Fetch-Site` decides where it is sent: no page can set it. Older browsers and plain HTTP to other than
 /// loopback addresses have `Origin` alone, whose host must be the one that was asked.
-pub(super) fn is_from_here(headers: &HeaderMap) -> bool {
+pub(in crate::serve) fn is_from_here(headers: &HeaderMap) -> bool {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     if let Some(site) = text("sec-fetch-site") {
         return site == "same-origin";

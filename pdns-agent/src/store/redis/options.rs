@@ -2,8 +2,8 @@
 //!
 //! Part of `store`.
 
-use super::redis::password::read_password;
-use super::redis::url::mask;
+use super::password::read_password;
+use super::url::mask;
 use std::path::PathBuf;
 
 /// How to reach a store.

@@ -5,6 +5,7 @@
 //! half-way leaves a partition that is still damaged and not more so; it is free again after [`HOLD`].
 
 use crate::name::NameBuf;
+use crate::store::functions::FUNCTIONS;
 use crate::store::layout::encoding::Stored;
 use crate::store::layout::keys::{Kind, LOG_STRIDE, ROWS};
 use crate::store::read::buckets::{META, Meta};
@@ -15,7 +16,6 @@ use crate::store::schema::marks::{epoch, pack_mark, read_mark};
 use crate::store::verify::rebuild::{Change, Plan, Site};
 use crate::store::verify::remains::{Remains, names_in, targets};
 use crate::store::write::checkpoint::{MARK, Mark};
-use crate::store::write::functions::FUNCTIONS;
 use crate::store::{Store, StoreError};
 use std::collections::{BTreeMap, HashMap};
 

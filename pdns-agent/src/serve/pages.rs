@@ -1,0 +1,61 @@
+//! What all pages for people share: sessions, the way to Hunt, and the tags of the store.
+//!
+//! Part of `serve`, below `app`, which holds it, and `context`, which makes the pages.
+
+pub(super) mod hunt;
+pub(super) mod session;
+
+use crate::query::TagSet;
+use crate::store::{Reader, StoreError};
+use hunt::HuntUrl;
+use session::Sessions;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// How long tags are kept without being read anew, though their number says that none changed.
+const TAGS_KEPT: Duration = Duration::from_mins(1);
+
+/// What all pages share.
+pub(super) struct Pages {
+    pub(super) sessions: Option<Sessions>,
+    pub(super) hunt: Option<HuntUrl>,
+    /// Sources of a policy, each with a blank before it.
+    pub(super) ancestors: String,
+    /// Whether browsers speak TLS with us, or with the proxy in front.
+    pub(super) is_secure: bool,
+    tags: Mutex<Option<(Instant, Arc<TagSet>)>>,
+}
+
+impl std::fmt::Debug for Pages {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Pages")
+    }
+}
+
+impl Pages {
+    pub(super) fn new(settings: &super::Settings) -> Self {
+        let ancestors = settings.frame_ancestors.iter().map(|origin| format!(" {origin}"));
+        Self {
+            sessions: Sessions::new(),
+            hunt: settings.hunt.clone(),
+            ancestors: ancestors.collect(),
+            is_secure: settings.tls.is_some() || settings.behind_proxy,
+            tags: Mutex::default(),
+        }
+    }
+
+    /// The tags of the store, from memory if they have not changed.
+    pub(super) fn tags(&self, store: &mut Reader<'_>) -> Result<Arc<TagSet>, StoreError> {
+        let known = self.tags.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some((at, tags)) = known
+            && at.elapsed() < TAGS_KEPT
+            && tags.is_current(store)?
+        {
+            return Ok(tags);
+        }
+        let tags = Arc::new(TagSet::load(store)?);
+        let kept = Some((Instant::now(), Arc::clone(&tags)));
+        *self.tags.lock().unwrap_or_else(PoisonError::into_inner) = kept;
+        Ok(tags)
+    }
+}
