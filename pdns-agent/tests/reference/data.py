@@ -283,9 +283,11 @@ def zeek_row(one):
         "AA": False, "TC": False, "RD": bool(one.wants & RD), "RA": False, "Z": 0, "rejected": False,
     }  # fmt: skip
     if one.answered:
-        row |= {"rtt": 0.002, "rcode": one.rcode, "rcode_name": RCODES[one.rcode], "RA": bool(one.flags & RA)}
-        row |= {"AA": bool(one.flags & AA), "rejected": one.rcode != 0 and not one.authority}
+        row |= {"rcode": one.rcode, "rcode_name": RCODES[one.rcode]}
+        row["rejected"] = one.rcode != 0 and not one.authority
+    # Zeek copies these from a reply that has an answer record.
     if one.answered and one.answers:
+        row |= {"rtt": 0.002, "AA": bool(one.flags & AA), "RA": bool(one.flags & RA)}
         row["answers"] = [zeek_answer(rr) for rr in one.answers]
         row["TTLs"] = [float(rr.ttl) for rr in one.answers]
     return row
@@ -301,8 +303,8 @@ def cell(value, kind):
     return f"{value:.6f}" if kind in ("time", "interval") else str(value).replace(",", "\\x2c")
 
 
-def tsv(rows):
-    lines = ["#separator \\x09", "#set_separator\t,", "#empty_field\t(empty)", "#unset_field\t-", "#path\tdns"]
+def tsv(rows, log="dns"):
+    lines = ["#separator \\x09", "#set_separator\t,", "#empty_field\t(empty)", "#unset_field\t-", f"#path\t{log}"]
     lines.append("#open\t2023-11-14-22-13-20")
     lines.append("\t".join(["#fields"] + [name for name, _ in COLUMNS]))
     lines.append("\t".join(["#types"] + [kind for _, kind in COLUMNS]))
@@ -396,7 +398,7 @@ def shut(content):
 
 def forms(out):
     """One capture, packed and carried in several ways."""
-    exchanges = list(site(30))
+    exchanges = list(site(40))
     frames = [frame for one in exchanges for frame in one.frames()]
     for number in range(5):
         time = udp(b"\x23" + b"\0" * 47, ("192.0.2.1", 123), ("198.51.100.7", 123))
@@ -406,8 +408,8 @@ def forms(out):
     path = out.write("pcaps/dnscap/dns.pcap", plain)
     out.write("pcaps/dnscap/dns.pcap.gz", shut(plain))
     out.write("pcaps/dnscap/dns.pcap.xz", lzma.compress(plain))
-    for program, end in [("zstd", "zst"), ("lz4", "lz4")]:
-        subprocess.run([program, "-q", "-f", path, f"{path}.{end}"], check=True)
+    subprocess.run(["zstd", "-q", "-f", path, "-o", f"{path}.zst"], check=True)
+    subprocess.run(["lz4", "-q", "-f", path, f"{path}.lz4"], check=True)
     tagged = [(at, frame[:12] + struct.pack("!HH", 0x8100, 11) + frame[12:]) for at, frame in frames]
     out.write("pcaps/dnscap/vlan11.pcap", pcap(tagged))
     pieces = [(at, piece) for ident, (at, frame) in enumerate(frames) for piece in fragments(frame, ident + 1)]
@@ -548,7 +550,7 @@ def logs(out, exchanges, chain, none):
     out.write("zeek-logs/zat/dns.json.log", zeek_json(rows))
     larger = [zeek_row(one) for one in site(160, seed=8)]
     out.write("zeek-logs/zeek-pdns/dns_json.log", zeek_json(larger))
-    cut = shut(tsv(larger))
+    cut = shut(tsv(larger, "http"))
     out.write("zeek-logs/zat/http.log.corrupt.gz", cut[: len(cut) // 2])
     # How often each is answered, and with how many addresses: the test knows this table.
     busy, number = [], 0
