@@ -1,21 +1,22 @@
-//! The sensor's work: logs and packets in, store up to date, again and again.
+//! The sensor: reads logs and packets and keeps the store up to date.
 //!
-//! Wires the flow together: `source` reads logs, capture files and interfaces, `decode` makes observations of
-//! their lines and packets, `aggregate` gathers them in windows, `store` takes the windows.
+//! Connects the parts: `source` reads logs, capture files and interfaces, `decode` turns their lines and
+//! packets into observations, `aggregate` collects these in windows, `store` stores the windows.
 //!
-//! - `log_session` reads logs: `log_scheduler` says which, threads of `log_reader` read them, `open_log` is how far
-//!   each is, `log_files` what is kept of each between readings, `log_problems` what there is to tell of them.
-//!   A session lasts as long as the store it writes to; if that is emptied or replaced, the next session begins from
-//!   nothing, as after a restart.
-//! - `captured` reads capture files. `live` listens to interfaces, `pipe` reads what comes only once: both in
-//!   `lane`s, which keep what is not safe yet.
-//! - `outbox` is what was seen and is not in the store yet, `writer` the thread that brings it there.
-//! - `health` is the state of the store as the writers find it. `metrics` and `listen` say how it goes meanwhile,
-//!   `report` how it went.
+//! - `log_session` reads logs: `log_scheduler` selects them, threads of `log_reader` read them, `open_log`
+//!   tracks the progress of each, `log_files` keeps their state between readings, `log_problems` reports their
+//!   problems. A session lasts as long as the store it writes to; if that is emptied or replaced, the next
+//!   session starts from scratch, as after a restart.
+//! - `pcap_import` reads capture files. `live` captures on interfaces, `pipe` reads input that comes only
+//!   once: both use a `packet_pipeline`, which keeps packets until they are stored safely.
+//! - `batch_sender` holds what was observed but is not in the store yet, `writer` is the thread that stores
+//!   it.
+//! - `health` is the state of the store as the writers see it. `metrics` and `listen` publish the current
+//!   state, `report` the final one, `copies` which files had been read before.
 
-mod captured;
+mod batch_sender;
+mod copies;
 mod health;
-mod lane;
 mod listen;
 mod live;
 mod log_files;
@@ -26,52 +27,55 @@ mod log_session;
 mod log_tasks;
 mod metrics;
 mod open_log;
-mod outbox;
+mod packet_pipeline;
+mod pcap_import;
 mod pipe;
 mod report;
 mod writer;
 
+pub use copies::{Copies, NothingNew};
 pub use report::{Input, LogReport, PacketReport, Report};
 
 use crate::config::exit;
 use crate::decode::log::Format;
 use crate::decode::packets;
 use crate::source::{CaptureError, PcapError, SourceError, Waker};
-use crate::store::{Options, Retry, StoreError};
+use crate::store::{Options, Retry, SourceState, Store, StoreError};
 use metrics::Metrics;
+use std::collections::{HashMap, HashSet};
 use std::io::ErrorKind;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::{Duration, SystemTime};
 
-/// How often it is looked whether Redis answers.
+/// Interval of checks whether Redis answers.
 const WATCH: Duration = Duration::from_millis(500);
 
-/// What the agent is to do.
+/// Settings of the agent.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// The store.
     pub store: Options,
-    /// Name of this sensor, as it will be shown with records.
+    /// Name of this sensor, displayed with its records.
     pub sensor: String,
-    /// How long what was seen may wait before it goes to the store.
+    /// Maximum time that observations may wait before they go to the store.
     pub flush: Duration,
-    /// Octets of memory for windows and what is packed of them, all threads together.
+    /// Memory in bytes for windows and the batches packed from them, all threads together.
     pub memory: usize,
-    /// Threads that read files, at most.
+    /// Maximum number of threads that read files.
     pub workers: usize,
-    /// Where metrics and health can be asked for: an address and port, or the path of a Unix socket.
+    /// Address that serves metrics and health: an address and port, or the path of a Unix socket.
     pub listen: Option<String>,
-    /// Draw a progress bar.
+    /// True to draw a progress bar.
     pub progress: bool,
-    /// Where the answers come from.
+    /// Source of the answers.
     pub source: Source,
 }
 
-/// Where the answers come from.
+/// Source of the answers.
 #[derive(Clone, Debug)]
 pub enum Source {
     /// Logs of Zeek or Suricata.
@@ -82,64 +86,64 @@ pub enum Source {
     Ebpf(Interfaces),
 }
 
-/// Which logs to read, and how.
+/// Logs to read, with options.
 #[derive(Clone, Debug)]
 pub struct Logs {
-    /// Who wrote them, and what to take from them.
+    /// Program that wrote them, with its options.
     pub format: Format,
     /// Files, directories and globs.
     pub inputs: Vec<PathBuf>,
-    /// Stop at the end of what is there.
+    /// True to stop at the present end.
     pub once: bool,
 }
 
-/// Which capture files to read, and how.
+/// Capture files to read, with options.
 #[derive(Clone, Debug)]
 pub struct Captures {
     /// Files and directories; `-` is standard input.
     pub inputs: Vec<PathBuf>,
-    /// What to take from them.
+    /// Options for decoding packets.
     pub packets: packets::Options,
 }
 
-/// Which interfaces to capture on, and how.
+/// Interfaces to capture on, with options.
 #[derive(Clone, Debug)]
 pub struct Interfaces {
-    /// Each interface, and the sensor that it is.
+    /// Each interface with its sensor name.
     pub interfaces: Vec<(String, String)>,
-    /// Octets of each interface's ring buffer.
+    /// Size of each interface's ring buffer in bytes.
     pub ring: usize,
-    /// Take packets that are for others, too.
+    /// True to capture packets addressed to other stations too.
     pub promiscuous: bool,
-    /// What to take from them.
+    /// Options for decoding packets.
     pub packets: packets::Options,
 }
 
-/// Why the agent gave up.
+/// Reason why the agent gave up.
 #[derive(Debug, thiserror::Error)]
 pub enum AgentError {
-    /// The store cannot be used.
+    /// The store is unusable.
     #[error("cannot use the store")]
     Store(#[source] StoreError),
-    /// An input is wrong.
+    /// An input is invalid.
     #[error("cannot read the input")]
     Source(#[from] SourceError),
-    /// What was seen could not be stored before the end.
+    /// Some observations could not be stored before the end.
     #[error("{sightings} answers that were seen last are lost: they could not be stored")]
     Lost {
-        /// How many.
+        /// Number of observations.
         sightings: u64,
-        /// What the store said.
+        /// The store's error.
         #[source]
         cause: StoreError,
     },
-    /// The agent was stopped while it waited for a store that it never used.
+    /// The agent was stopped while it waited for a store that it had not used yet.
     #[error("stopped before the store could be used")]
     Stopped(#[source] StoreError),
-    /// Nothing to read, and nothing to wait for.
+    /// The path does not exist, and nothing can be waited for.
     #[error("{}: no such file or directory", .0.display())]
     Missing(PathBuf),
-    /// A pattern of file names that no file has.
+    /// No file matches a pattern.
     #[error("no file matches {0}")]
     NoMatch(String),
     /// An interface cannot be captured on.
@@ -151,9 +155,9 @@ pub enum AgentError {
     /// Metrics cannot be served.
     #[error("cannot listen on {address} for metrics: give --listen another address")]
     Listen {
-        /// What was asked for.
+        /// The configured address.
         address: String,
-        /// What the system says.
+        /// The system's error.
         #[source]
         cause: std::io::Error,
     },
@@ -163,13 +167,13 @@ pub enum AgentError {
 }
 
 impl AgentError {
-    /// The exit status that tells a service manager whether to try again.
+    /// The exit status that tells a service manager whether to restart the agent.
     #[must_use]
     pub fn exit_status(&self) -> u8 {
         match self {
-            // The agent before this one may not have ended yet.
+            // The previous agent may not have ended yet.
             Self::Listen { cause, .. } if cause.kind() == ErrorKind::AddrInUse => exit::FAILED,
-            // Once the store has worked, only an incompatible one ends the agent.
+            // Once the store has worked, only an incompatible store ends the agent.
             Self::Store(_) | Self::Source(_) | Self::Capture(_) | Self::Listen { .. } => {
                 exit::CONFIGURATION
             }
@@ -183,7 +187,7 @@ impl AgentError {
     }
 }
 
-/// Tells the agent to stop: from a signal handler's thread, or a test.
+/// Tells the agent to stop: used by the signal handler's thread, or a test.
 #[derive(Clone, Default)]
 pub struct Stop {
     flag: Arc<AtomicBool>,
@@ -191,7 +195,7 @@ pub struct Stop {
 }
 
 impl Stop {
-    /// Asks for an orderly end: what was read goes to the store first.
+    /// Requests an orderly end: everything read is stored first.
     pub fn stop(&self) {
         self.flag.store(true, Ordering::Release);
         if let Ok(waker) = self.waker.lock()
@@ -201,20 +205,20 @@ impl Stop {
         }
     }
 
-    /// Whether the end was asked for.
+    /// Returns true if the end was requested.
     #[must_use]
     pub fn is_stopped(&self) -> bool {
         self.flag.load(Ordering::Acquire)
     }
 
-    /// Remembers whom to wake.
+    /// Registers a sleeper to wake on request.
     fn wakes(&self, waker: Waker) {
         if let Ok(mut slot) = self.waker.lock() {
             *slot = Some(waker);
         }
     }
 
-    /// Sleeps, but not beyond the request to stop; `false` when that came.
+    /// Sleeps until the time has passed or a stop is requested; returns `false` in the latter case.
     fn sleep(&self, time: Duration) -> bool {
         let step = Duration::from_millis(50);
         let mut left = time;
@@ -227,11 +231,12 @@ impl Stop {
     }
 }
 
-/// Brings what the sources say into the store until `stop`, or to the end of what is there.
+/// Stores the answers of the sources until `stop`, or until the end of the input.
 ///
 /// # Errors
-/// [`AgentError`] when the store never worked or is incompatible, or an input is wrong. Once the store has worked all
-/// its other errors are waited out; a line, a packet or a file that cannot be read is counted in the report.
+/// [`AgentError`] if the store never worked or is incompatible, or if an input is invalid. Once the store has
+/// worked, the agent waits until its other errors are over; unreadable lines, packets and files are counted
+/// in the report.
 pub fn run(settings: &Settings, stop: &Stop) -> Result<Report, AgentError> {
     let metrics = Arc::new(Metrics::default());
     let _watch;
@@ -242,11 +247,11 @@ pub fn run(settings: &Settings, stop: &Stop) -> Result<Report, AgentError> {
         }
         Source::Pcap(captures) => {
             _watch = start(settings, &metrics)?;
-            captured::run(settings, captures, stop, &metrics).map(Input::Packets)
+            pcap_import::run(settings, captures, stop, &metrics).map(Input::Packets)
         }
         Source::Ebpf(interfaces) => {
             let captures = live::open(interfaces)?;
-            // Behind what takes capabilities, so that these threads have none either.
+            // After the code that needs capabilities, so that these threads have none either.
             _watch = start(settings, &metrics)?;
             live::run(settings, interfaces, captures, stop, &metrics).map(Input::Packets)
         }
@@ -255,8 +260,8 @@ pub fn run(settings: &Settings, stop: &Stop) -> Result<Report, AgentError> {
     Ok(Report { input, stored, unwritten })
 }
 
-/// Starts what goes on beside reading: serving metrics, if that is asked for, and watching whether Redis answers,
-/// until the value is dropped.
+/// Starts the background tasks: serving metrics, if configured, and watching whether Redis answers. They run
+/// until the returned value is dropped.
 fn start(settings: &Settings, metrics: &Arc<Metrics>) -> Result<Sender<()>, AgentError> {
     if let Some(address) = &settings.listen {
         listen::start(address, metrics)
@@ -284,13 +289,16 @@ fn read_logs(
     let mut report = LogReport::default();
     loop {
         match log_session::session(settings, logs, stop, metrics, &mut report) {
-            Err(AgentError::Store(StoreError::Replaced)) if !stop.is_stopped() => {
-                tracing::warn!("the store was emptied or replaced; logs are read again");
+            Err(AgentError::Store(error))
+                if error.retry() == Retry::Reopen && !stop.is_stopped() =>
+            {
+                tracing::warn!("{error}; logs are compared with it again");
                 stop.sleep(Duration::from_secs(1));
             }
             Err(AgentError::Store(error)) if stop.is_stopped() && error.retry() == Retry::Wait => {
                 tracing::warn!(cause = %error, "stopped while waiting for the store");
-                if logs.once {
+                // A store that was never reached leaves nothing unwritten that was read.
+                if logs.once || error.refuses_writes() {
                     metrics.health.give_up(&error);
                 }
                 return Ok(report);
@@ -299,6 +307,28 @@ fn read_logs(
             Ok(()) => return Ok(report),
         }
     }
+}
+
+/// The identities under which the store knows what a file holds, whatever its name and packing, each once: for
+/// `pdns admin forget-source`. None for a file that is not there.
+///
+/// # Errors
+/// When the store does not answer, or what it holds does not read.
+pub fn sources_of(
+    path: &Path,
+    sources: &[([u8; 16], SourceState)],
+    store: &mut Store,
+) -> Result<Vec<[u8; 16]>, StoreError> {
+    // A pipe would be waited for, and read.
+    if !std::fs::metadata(path).is_ok_and(|found| found.is_file()) {
+        return Ok(Vec::new());
+    }
+    let sources: HashMap<[u8; 16], SourceState> = sources.iter().cloned().collect();
+    let mut keys = open_log::logs_of(path, &sources, store)?;
+    keys.extend(pcap_import::captures_of(path, &sources, store)?);
+    let mut met = HashSet::new();
+    keys.retain(|key| met.insert(*key));
+    Ok(keys)
 }
 
 /// Whole seconds since the epoch.

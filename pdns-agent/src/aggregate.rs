@@ -1,27 +1,27 @@
-//! The window: equal observations become one before Redis hears of them.
+//! The window: merges equal observations before they are sent to Redis.
 //!
-//! Between `decode` and `store`. DNS repeats itself: within seconds the same answer comes many times, and one
-//! upsert for all of them is what makes a store of single records affordable.
+//! Sits between `decode` and `store`. DNS repeats itself: the same answer arrives many times within seconds,
+//! and a single upsert for all of them is what makes a store of individual records affordable.
 //!
-//! A tuple stays in the window after it went to the store, without its text but with the row it has there:
-//! the next time it costs the store no look-up and the window no text. So a window of bounded memory holds
-//! some millions of tuples and merges repeats that lie far apart. A tuple is known by 128 bits of keyed
-//! hashes of its name and its fact. Of tuples that had to leave the window, their row is kept a while.
+//! A tuple stays in the window after it was sent to the store, without its text but with its row number. The
+//! next time, the store needs no look-up and the window no text. A window of bounded memory therefore holds
+//! some millions of tuples and merges repeats that are far apart. Tuples are identified by 128 bits of keyed
+//! hashes of name and fact. The row numbers of tuples that had to leave the window are cached for a while.
 //!
 //! ```text
-//! new --add--> unsent (with text) --sent--> sent --learn--> known (with row) --add, sent--> known ...
+//! new --observe--> unsent (with text) --sent--> sent --learn--> known (with row) --observe, sent--> known ...
 //! ```
 //!
-//! A window of packets, which cannot be read again, holds the text of all that is due: see [`Kept`].
+//! A window for packets, which cannot be read again, holds the text of all due tuples: see [`RetryBuffer`].
 
 mod entry;
-mod kept;
+mod retry_buffer;
 mod rows;
 mod text;
 
-pub use kept::Kept;
+pub use retry_buffer::RetryBuffer;
 
-use crate::hash::{Place, Router};
+use crate::hash::{NameLocation, Router};
 use crate::name::Name;
 use crate::observation::{Fact, Observation, Seen};
 use entry::{Entry, State};
@@ -29,49 +29,48 @@ use hashbrown::HashTable;
 use rows::RowCache;
 use text::{LONGEST, Parts, Texts};
 
-/// Octets of memory that one tuple takes without its text: its entry, its share of the table, and the upsert
-/// that is packed of it.
+/// Memory for one tuple without its text, in bytes: its entry, its share of the table, and its packed upsert.
 const TUPLE_COST: usize = size_of::<Entry>() + 8 + 40;
-/// Share of the memory that is for text: one part of so many. A window that holds texts has more.
+/// Fraction of the memory reserved for text: one part in this many. A window that holds texts has more.
 const TEXT_SHARE: usize = 10;
 const HELD_TEXT_SHARE: usize = 5;
-/// Share of the memory that is for rows of tuples that are not in the window.
+/// Fraction of the memory reserved for the rows of tuples that are not in the window.
 const ROW_SHARE: usize = 5;
 
-/// Distinct tuples with what was seen of them since they last went to the store.
+/// Distinct tuples with their observations since they were last sent to the store.
 pub struct Window {
     router: Router,
     texts: Texts,
-    /// Whether every tuple that is due has its text here.
+    /// True if the text of every due tuple is held here.
     holds_texts: bool,
     entries: Vec<Entry>,
     table: HashTable<u32>,
     rows: RowCache,
-    /// Tuples seen since they last went to the store.
+    /// Number of tuples observed since they were last sent to the store.
     dirty: usize,
     most_entries: usize,
     most_text: usize,
 }
 
-/// One tuple that has to go to the store.
+/// One tuple due to be sent to the store.
 #[derive(Clone, Copy, Debug)]
 pub struct Merged<'a> {
-    /// Where the name belongs.
-    pub place: Place,
-    /// Whether it is a negative answer.
+    /// Location of the name.
+    pub place: NameLocation,
+    /// True for a negative answer.
     pub is_negative: bool,
-    /// The tuple itself, or where the store has it.
+    /// The tuple itself, or its row in the store.
     pub tuple: Tuple<'a>,
-    /// The sum of its sightings since it last went to the store; `sensors` is empty.
+    /// Sum of the observations since the tuple was last sent to the store; `sensors` is empty.
     pub seen: Seen,
 }
 
-/// A tuple as far as the window has it.
+/// A tuple in the form that the window has.
 #[derive(Clone, Copy, Debug)]
 pub enum Tuple<'a> {
-    /// The store's row of it.
+    /// Its row in the store.
     Row(u32),
-    /// The store may not know it.
+    /// Its text, because the store may not know the tuple.
     Text {
         /// Owner name or QNAME.
         rrname: Name<'a>,
@@ -81,14 +80,14 @@ pub enum Tuple<'a> {
 }
 
 impl Window {
-    /// An empty window that takes up to about `memory` octets, the upserts packed of it included.
+    /// An empty window that uses at most about `memory` bytes, including the upserts packed from it.
     #[must_use]
     pub fn new(router: Router, memory: usize) -> Self {
         Self::sized(router, memory, false)
     }
 
-    /// As [`Window::new`], and holds the text of every tuple that is due, for [`Window::keep`]; what is kept
-    /// is included in the memory.
+    /// Same as [`Window::new`], but holds the text of every due tuple for [`Window::copy_due`]; the kept copies
+    /// count towards the memory.
     #[must_use]
     pub fn with_texts(router: Router, memory: usize) -> Self {
         Self::sized(router, memory, true)
@@ -99,7 +98,7 @@ impl Window {
         // Positions in the text have 32 bits.
         let most_text = (memory / share).clamp(LONGEST, u32::MAX as usize / 2);
         let rows = RowCache::new(memory / ROW_SHARE / rows::COST);
-        // The text of new tuples is packed, too, while it is still here; what is kept is a third one.
+        // The text of new tuples is also packed while it is still here; the kept copy is the third one.
         let copies = if holds_texts { 3 } else { 2 };
         let rest =
             memory.saturating_sub(copies * most_text).saturating_sub(rows.len() * rows::COST);
@@ -118,13 +117,13 @@ impl Window {
         }
     }
 
-    /// How many tuples have to go to the store.
+    /// Number of tuples due to be sent to the store.
     #[must_use]
     pub fn dirty(&self) -> usize {
         self.dirty
     }
 
-    /// Whether the window should go to the store before more is added.
+    /// Returns true if the window should be sent to the store before more is added.
     #[must_use]
     pub fn is_full(&self) -> bool {
         self.texts.len() + LONGEST > self.most_text
@@ -132,7 +131,7 @@ impl Window {
             || self.dirty >= self.most_entries / 4 * 3
     }
 
-    /// Forgets everything.
+    /// Removes everything.
     pub fn clear(&mut self) {
         self.texts.clear();
         self.entries.clear();
@@ -141,21 +140,21 @@ impl Window {
         self.dirty = 0;
     }
 
-    /// Where a name belongs.
+    /// The location of a name.
     #[must_use]
-    pub fn place(&self, name: Name<'_>) -> Place {
+    pub fn place(&self, name: Name<'_>) -> NameLocation {
         self.router.place(name)
     }
 
     /// Adds one observation.
-    pub fn add(&mut self, observation: &Observation<'_>) {
+    pub fn observe(&mut self, observation: &Observation<'_>) {
         let Observation { rrname, fact, at, ttl, provenance } = *observation;
-        self.put(rrname, fact, &Seen::once(at, ttl, provenance, 0));
+        self.merge(rrname, fact, &Seen::once(at, ttl, provenance, 0));
     }
 
-    /// Adds the sum of some observations of one tuple.
-    pub fn put(&mut self, rrname: Name<'_>, fact: Fact<'_>, seen: &Seen) {
-        let parts = Parts::of(fact);
+    /// Adds the sum of several observations of one tuple.
+    pub fn merge(&mut self, rrname: Name<'_>, fact: Fact<'_>, seen: &Seen) {
+        let parts = Parts::from_fact(fact);
         let hasher = self.router.hasher();
         let name_hash = hasher.octets(rrname.as_str().as_bytes());
         let (rrtype, outcome, form) = (parts.rrtype.0, parts.outcome.0, parts.form);
@@ -195,10 +194,10 @@ impl Window {
         enter(&mut self.table, entries, index);
     }
 
-    /// The tuples that have to go to the store: their index, and where they belong.
-    pub fn due(&self) -> impl Iterator<Item = (u32, Place)> {
+    /// The tuples due to be sent to the store: index and location.
+    pub fn due(&self) -> impl Iterator<Item = (u32, NameLocation)> {
         (0..).zip(&self.entries).filter(|(_, entry)| entry.count > 0).map(|(index, entry)| {
-            (index, Place { partition: entry.partition, hash: entry.name_hash })
+            (index, NameLocation { partition: entry.partition, hash: entry.name_hash })
         })
     }
 
@@ -216,15 +215,15 @@ impl Window {
             State::Sent | State::SentHeld => return None,
         };
         Some(Merged {
-            place: Place { partition: entry.partition, hash: entry.name_hash },
+            place: NameLocation { partition: entry.partition, hash: entry.name_hash },
             is_negative: entry.is_negative,
             tuple,
             seen: entry.seen(),
         })
     }
 
-    /// Keeps a copy of all that is due. Only a window with texts has all of it.
-    pub fn keep(&self, kept: &mut Kept) {
+    /// Copies all due tuples to `kept`. Only a window with texts has all of them.
+    pub fn copy_due(&self, kept: &mut RetryBuffer) {
         for entry in self.entries.iter().filter(|entry| entry.count > 0) {
             if let Some((rrname, fact)) = self.texts.tuple(entry.at) {
                 kept.push(rrname, fact, &entry.seen());
@@ -232,8 +231,8 @@ impl Window {
         }
     }
 
-    /// Notes that all tuples that had to go to the store are on their way. Until [`Window::learn`] was told
-    /// the rows of the new ones, more can be added, but nothing sent.
+    /// Marks all due tuples as sent. Until [`Window::learn`] receives the rows of the new ones, more can be
+    /// added, but nothing sent.
     pub fn sent(&mut self) {
         for entry in &mut self.entries {
             if entry.count > 0 {
@@ -241,7 +240,7 @@ impl Window {
                 match entry.state {
                     State::Unsent => entry.state = State::Sent,
                     State::Held => {
-                        // There is a row in front of the text of each tuple in this state.
+                        // Each tuple in this state has its row in front of its text.
                         entry.at = self.texts.row(entry.at).unwrap_or_default();
                         entry.state = State::Known;
                     }
@@ -253,7 +252,7 @@ impl Window {
         self.dirty = 0;
     }
 
-    /// Notes the rows that sent tuples have in the store.
+    /// Records the rows that sent tuples have in the store.
     pub fn learn(&mut self, rows: impl IntoIterator<Item = (u32, u32)>) {
         for (index, row) in rows {
             let Some(entry) = self.entries.get_mut(index as usize) else { continue };
@@ -269,8 +268,9 @@ impl Window {
         }
     }
 
-    /// Makes room when three quarters are taken: forgets known tuples that were not seen since the last
-    /// sweep, or if there are too few of them, every other one. Nothing may be on its way to the store.
+    /// Makes room when three quarters are used: removes known tuples that were not observed since the last
+    /// sweep or, if there are too few of them, every other known tuple. No tuple may be in flight to the
+    /// store.
     pub fn sweep(&mut self) {
         let crowded = self.most_entries / 4 * 3;
         if self.entries.len() < crowded {
@@ -294,7 +294,7 @@ impl Window {
     }
 }
 
-/// Enters the tuple at an index, which is not there yet, into the table.
+/// Inserts the tuple at an index, which must not be present yet, into the table.
 fn enter(table: &mut HashTable<u32>, entries: &[Entry], index: u32) {
     let hash_of = |&index: &u32| {
         entries.get(index as usize).map_or(0, |entry| mixed(entry.name_hash, entry.fact_hash))
@@ -302,16 +302,16 @@ fn enter(table: &mut HashTable<u32>, entries: &[Entry], index: u32) {
     table.insert_unique(hash_of(&index), index, hash_of);
 }
 
-/// The hash of a tuple in the table.
+/// Hash of a tuple for the table.
 fn mixed(name_hash: u64, fact_hash: u64) -> u64 {
     name_hash ^ fact_hash.rotate_left(32)
 }
 
-/// Brings the text of a tuple that becomes due again; `false` when it has no room.
+/// Stores the text of a tuple that becomes due again; `false` if there is no room for it.
 fn hold(entry: &mut Entry, texts: &mut Texts, rrname: Name<'_>, parts: Parts<'_>) -> bool {
     let (row, state) = match entry.state {
         State::Known | State::Idle => (entry.at, State::Held),
-        // Its row will be told.
+        // Its row is not known yet.
         State::Sent => (0, State::SentHeld),
         State::Unsent | State::SentHeld | State::Held => return true,
     };

@@ -1,8 +1,8 @@
-//! Files that are replaced whole or not at all.
+//! Atomic replacement of files.
 //!
-//! Layer 0, std only. The new content is written to a temporary file beside the old one and renamed over it, so that
-//! readers, and a crash at any moment, see the old content or the new one. A program that was killed leaves its
-//! temporary file; the next replacement in the same directory removes it.
+//! Layer 0, std only. The new content is written to a temporary file next to the old one and renamed over it,
+//! so that readers see either the old or the new content, even after a crash at any moment. A killed program
+//! leaves its temporary file behind; the next replacement in the same directory removes it.
 
 use std::fs::{self, File, Metadata, OpenOptions, Permissions, TryLockError};
 use std::hash::{BuildHasher as _, RandomState};
@@ -10,18 +10,18 @@ use std::io::{self, BufReader, BufWriter, Read as _, Write};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, fchown};
 use std::path::{Path, PathBuf};
 
-/// Symbolic links that are followed from a path to its file, as many as Linux follows.
+/// Maximum number of symbolic links followed from a path to its file, the same as in Linux.
 const LINKS: usize = 40;
-/// Names that are tried for the temporary file.
+/// Maximum number of names tried for the temporary file.
 const TRIES: usize = 16;
-/// What the name of a temporary file begins and ends with; between both are 16 random hexadecimal digits.
+/// Prefix and suffix of a temporary file's name, with 16 random hexadecimal digits between them.
 const TEMPORARY: (&str, &str) = (".pdns-", ".new");
-/// Bytes that are written, or compared, at once.
+/// Number of bytes written or compared at a time.
 const BLOCK: usize = 65_536;
 
-/// New content for a file. Dropped before [`AtomicFile::commit`], it leaves no trace.
+/// New content for a file. If dropped before [`AtomicFile::commit`], it leaves no trace.
 pub(crate) struct AtomicFile {
-    /// The file that is replaced, behind any symbolic link.
+    /// The file to replace, with symbolic links resolved.
     path: PathBuf,
     /// Its directory.
     directory: File,
@@ -32,11 +32,11 @@ pub(crate) struct AtomicFile {
 }
 
 impl AtomicFile {
-    /// Begins to replace the file at `path`, or to create it with `mode`. Until [`AtomicFile::commit`] only the
-    /// owner can read what is written.
+    /// Starts to replace the file at `path`, or to create it with `mode`. Until [`AtomicFile::commit`] only
+    /// the owner can read the new content.
     ///
     /// # Errors
-    /// What the system says; [`io::ErrorKind::InvalidInput`] when `path` leads to something else than a regular file.
+    /// The system's error; [`io::ErrorKind::InvalidInput`] if `path` is not a regular file.
     pub(crate) fn create(path: &Path, mode: u32) -> io::Result<Self> {
         let path = target(path)?;
         let old = match fs::metadata(&path) {
@@ -53,12 +53,12 @@ impl AtomicFile {
         Ok(Self { path, directory, old, mode, temporary, file })
     }
 
-    /// Puts the new content in its place, with the mode and, as far as the system allows, the owner and group of the
-    /// old file. A file that holds the same content already is not touched. Returns whether it was replaced.
+    /// Puts the new content in place, with the mode and, as far as the system permits, the owner and group of
+    /// the old file. Leaves a file with identical content untouched. Returns true if the file was replaced.
     ///
     /// # Errors
-    /// What the system says. The old file is as it was, unless only the last step failed, which makes the change
-    /// survive a power failure.
+    /// The system's error. The old file is unchanged, unless only the last step failed, which makes the
+    /// change survive a power failure.
     pub(crate) fn commit(mut self) -> io::Result<bool> {
         self.file.flush()?;
         let file = self.file.get_ref();
@@ -68,11 +68,11 @@ impl AtomicFile {
                 return Ok(false);
             }
             mode = old.permissions().mode() & 0o777;
-            // Only root may give a file away; others may set a group that they belong to.
+            // Only root can change the owner of a file; others can set a group that they belong to.
             if fchown(file, Some(old.uid()), Some(old.gid())).is_err()
                 && fchown(file, None, Some(old.gid())).is_err()
             {
-                // Another group gets no more rights than everybody has.
+                // A different group gets no more rights than everybody else.
                 mode &= 0o707 | (mode & 0o007) << 3;
             }
         }
@@ -100,22 +100,22 @@ impl Write for AtomicFile {
 
 impl Drop for AtomicFile {
     fn drop(&mut self) {
-        // After a rename there is none any more.
+        // After a rename it no longer exists.
         fs::remove_file(&self.temporary).ok();
     }
 }
 
-/// Replaces the file at `path` by one with this content, or creates it with `mode`.
+/// Replaces the content of the file at `path`, or creates the file with `mode`.
 ///
 /// # Errors
-/// As for [`AtomicFile`].
+/// Same as for [`AtomicFile`].
 pub(crate) fn write(path: &Path, mode: u32, content: &[u8]) -> io::Result<()> {
     let mut file = AtomicFile::create(path, mode)?;
     file.write_all(content)?;
     file.commit().map(drop)
 }
 
-/// The path of the file that `path` leads to, which need not exist: symbolic links are followed.
+/// Resolves the symbolic links of `path`; the file need not exist.
 pub(crate) fn target(path: &Path) -> io::Result<PathBuf> {
     let mut path = path.to_owned();
     for _ in 0..LINKS {
@@ -134,7 +134,7 @@ fn not_a_file() -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, "not a regular file, and cannot be replaced by one")
 }
 
-/// Creates a file with a random name that its owner alone can read, and locks it for as long as it is open.
+/// Creates a file with a random name that only its owner can read, locked for as long as it is open.
 fn create_temporary(directory: &Path) -> io::Result<(PathBuf, File)> {
     let mut last = io::Error::from(io::ErrorKind::AlreadyExists);
     for _ in 0..TRIES {
@@ -143,7 +143,7 @@ fn create_temporary(directory: &Path) -> io::Result<(PathBuf, File)> {
         match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path) {
             Ok(file) => {
                 let is_locked = !matches!(file.try_lock(), Err(TryLockError::WouldBlock));
-                // Before it was locked, another program may have taken it for an abandoned one.
+                // Before it was locked, another program may have removed it as abandoned.
                 if is_locked && file.metadata()?.nlink() > 0 {
                     return Ok((path, file));
                 }
@@ -155,8 +155,8 @@ fn create_temporary(directory: &Path) -> io::Result<(PathBuf, File)> {
     Err(last)
 }
 
-/// Removes temporary files of programs that were killed, which are those that nobody has locked. Best effort: where it
-/// fails, they stay.
+/// Removes temporary files of killed programs, which are those without a lock. Best effort: if removal fails,
+/// they stay.
 fn remove_abandoned(directory: &Path, own: &File) {
     let (Ok(entries), Ok(own)) = (fs::read_dir(directory), own.metadata()) else { return };
     for entry in entries.flatten() {
@@ -178,7 +178,7 @@ fn remove_abandoned(directory: &Path, own: &File) {
     }
 }
 
-/// Whether two files of the same length have the same content.
+/// Returns true if two files of the same length have the same content.
 fn is_same(one: &Path, other: &Path) -> io::Result<bool> {
     let mut one = BufReader::with_capacity(BLOCK, File::open(one)?);
     let mut other = BufReader::with_capacity(BLOCK, File::open(other)?);
@@ -238,7 +238,7 @@ mod tests {
         fs::create_dir(at("data")).unwrap();
         symlink("data/list", at("first")).unwrap();
         symlink("first", at("second")).unwrap();
-        // The first time, the links lead nowhere.
+        // At first, the links point to a missing file.
         for content in ["new", "newer"] {
             write(&at("second"), 0o600, content.as_bytes()).unwrap();
             assert_eq!(fs::read_to_string(at("data/list")).unwrap(), content);

@@ -1,8 +1,8 @@
 //! The analyst's command line: `pdns`.
 //!
-//! On top of everything: reads arguments (`args`), turns them into questions (`resolve`), asks `query`
-//! or `store`, and hands the answers to `render`. Standard output is data; what is to be said beside it
-//! goes to standard error. The binary gives it the streams, the environment and the time.
+//! The top layer: reads arguments (`args`), turns them into queries (`resolve`), runs them through `query` or
+//! `store`, and passes the results to `render`. Standard output is data; messages go to standard error. The binary
+//! provides the streams, the environment and the time.
 
 mod admin;
 mod answer;
@@ -34,17 +34,17 @@ use args::tag::TagCommand;
 use args::{Command, Rows};
 use std::io::{self, BufRead, Write};
 
-/// What the command line talks to.
+/// The environment of the command line.
 pub struct Terminal<'t> {
     /// Data.
     pub out: &'t mut dyn Write,
-    /// Talk.
+    /// Messages.
     pub err: &'t mut dyn Write,
     /// Subjects of `pdns lookup -`.
     pub input: &'t mut dyn BufRead,
-    /// Columns of the terminal that `out` is; `None` when it is none.
+    /// Width of the terminal that `out` is; `None` if it is not a terminal.
     pub width: Option<u16>,
-    /// Whether `err` is a terminal, so that a person reads it.
+    /// True if `err` is a terminal, so that a person reads it.
     pub is_watched: bool,
     /// Looks up an environment variable.
     pub env: &'t dyn Fn(&str) -> Option<String>,
@@ -52,42 +52,42 @@ pub struct Terminal<'t> {
     pub now: u32,
 }
 
-/// Whether there was anything to show: the exit status.
+/// The outcome of a command, which determines the exit status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Found {
-    /// Exit status 0.
+    /// The command found something to show: exit status 0.
     Something,
-    /// Exit status 1.
+    /// The command found nothing: exit status 1.
     Nothing,
 }
 
-/// Why a command came to no end.
+/// The reason for which a command failed.
 #[derive(Debug, thiserror::Error)]
 pub enum CliError {
-    /// What was typed means nothing.
+    /// The command line is invalid.
     #[error(transparent)]
     Usage(#[from] UsageError),
-    /// It is not clear where the store is.
+    /// The location of the store is unclear or invalid.
     #[error(transparent)]
     Connection(#[from] ConnectionError),
     /// A settings file of `pdns`.
     #[error(transparent)]
     Settings(#[from] FileError),
-    /// What the server is told makes no sense.
+    /// The configuration of the server is invalid.
     #[error(transparent)]
     ServeConfig(#[from] ServeConfigError),
-    /// The server did not serve.
+    /// The server failed.
     #[error(transparent)]
     Serve(#[from] crate::serve::ServeError),
     /// The users of the server cannot be shown or changed.
     #[error(transparent)]
     Users(#[from] crate::serve::users::UsersError),
-    /// The store did not do it.
+    /// An operation on the store failed.
     #[error("cannot {act}")]
     Store {
-        /// What was to be done.
+        /// The operation.
         act: &'static str,
-        /// Why it was not.
+        /// Cause of the failure.
         #[source]
         cause: StoreError,
     },
@@ -96,14 +96,14 @@ pub enum CliError {
     Named {
         /// The file.
         file: String,
-        /// Why it cannot.
+        /// Cause of the failure.
         #[source]
         cause: StoreError,
     },
     /// Standard output cannot be written.
     #[error("cannot write the answer")]
     Output(#[source] io::Error),
-    /// Some lines of standard input were passed over; all others were answered.
+    /// Some lines of standard input were skipped; all others were answered.
     #[error("skipped {}", counted(*.0, "line that is not a subject", "lines that are not subjects"))]
     Lines(u64),
     /// A file cannot be written.
@@ -111,7 +111,7 @@ pub enum CliError {
     Write {
         /// Its path.
         path: String,
-        /// Why not.
+        /// Cause of the failure.
         #[source]
         cause: io::Error,
     },
@@ -123,18 +123,18 @@ pub enum CliError {
     File {
         /// The file, as it was named.
         path: String,
-        /// Why not.
+        /// Cause of the failure.
         #[source]
         cause: io::Error,
     },
-    /// Some lines of a file were bad; each was told.
+    /// Some lines of a file were invalid; each was reported.
     #[error("skipped {bad} of {}{}", counted(*.lines, "line", "lines"), others(*.bad, *.lines, *.is_dry))]
     BadLines {
-        /// How many.
+        /// Number of invalid lines.
         bad: u64,
-        /// Of how many that were not empty.
+        /// Number of lines that are not empty.
         lines: u64,
-        /// True for a dry run, which counts the others only.
+        /// True for a dry run, which only counts the other lines.
         is_dry: bool,
     },
     /// A signal cannot be waited for.
@@ -143,8 +143,8 @@ pub enum CliError {
 }
 
 impl CliError {
-    /// The exit status: 2, or another one for a server whose settings never worked, which a service manager leaves
-    /// alone.
+    /// Returns the exit status: 2, or another one for a server whose settings never worked, which a service manager
+    /// does not restart.
     #[must_use]
     pub fn exit_status(&self) -> u8 {
         match self {
@@ -154,26 +154,39 @@ impl CliError {
         }
     }
 
-    /// Whether the reader of the answer has gone, as `head` does, which is no error.
+    /// Adds to the error that Redis evicts keys, if that may be the reason for which a key is missing.
+    fn explained(self, options: &Options) -> Self {
+        match self {
+            Self::Store { act, cause } => {
+                Self::Store { act, cause: Store::explain_loss(options, cause) }
+            }
+            Self::Named { file, cause } => {
+                Self::Named { file, cause: Store::explain_loss(options, cause) }
+            }
+            error => error,
+        }
+    }
+
+    /// Returns true if the reader of the output has gone, as `head` does; this is not an error.
     #[must_use]
     pub fn is_broken_pipe(&self) -> bool {
         matches!(self, Self::Output(cause) if cause.kind() == io::ErrorKind::BrokenPipe)
     }
 }
 
-/// Names the act that a store's error ended.
+/// Wraps an error of the store, naming the operation that failed.
 fn cannot(act: &'static str) -> impl Fn(StoreError) -> CliError {
     move |cause| CliError::Store { act, cause }
 }
 
 impl Terminal<'_> {
-    /// Says something beside the data: one line of printable ASCII, whatever is quoted in it. That nobody
-    /// may listen is no reason to stop.
+    /// Writes a message beside the data: one line of printable ASCII, whatever it quotes. Failure to write it is
+    /// ignored.
     pub fn say(&mut self, text: std::fmt::Arguments<'_>) {
         drop(writeln!(self.err, "pdns: {}", escape(&text.to_string())));
     }
 
-    /// The format that was asked for, or the one that fits.
+    /// Returns the requested format, or the default for the output.
     fn format(&self, asked: Option<Format>, elsewhere: Format) -> Format {
         asked.unwrap_or(if self.width.is_some() { Format::Table } else { elsewhere })
     }
@@ -186,10 +199,10 @@ impl Terminal<'_> {
     }
 }
 
-/// Does what was typed.
+/// Runs a command.
 ///
 /// # Errors
-/// [`CliError`]; a part of the answer may have been written.
+/// [`CliError`]; a part of the output may have been written.
 pub fn run(args: &Args, terminal: &mut Terminal<'_>) -> Result<Found, CliError> {
     if args.command.is_some() && !args.subjects.is_empty() {
         return Err(UsageError::SubjectBeforeCommand.into());
@@ -200,8 +213,13 @@ pub fn run(args: &Args, terminal: &mut Terminal<'_>) -> Result<Found, CliError> 
         let like = hint::command_like(word);
         return Err(UsageError::Command { word: word.clone(), like }.into());
     }
+    if let (None, [_, rest @ ..]) = (&args.command, args.subjects.as_slice())
+        && let Some(word) = rest.iter().find(|word| hint::is_command(word))
+    {
+        return Err(UsageError::CommandBehind(word.clone()).into());
+    }
     let options = match &args.command {
-        // Its settings have a file of their own.
+        // It has a settings file of its own.
         Some(Command::Serve(_)) => Options::default(),
         Some(Command::Admin(admin)) if !admin.needs_store() => Options::default(),
         _ => {
@@ -209,7 +227,7 @@ pub fn run(args: &Args, terminal: &mut Terminal<'_>) -> Result<Found, CliError> 
             args.connection.options(terminal.env, &pdns_files(terminal.env, is_named)?)?
         }
     };
-    let found = command(args, &options, terminal)?;
+    let found = command(args, &options, terminal).map_err(|error| error.explained(&options))?;
     terminal.out.flush().map_err(CliError::Output)?;
     if found == Found::Nothing {
         nothing(args, &options, terminal);
@@ -217,11 +235,11 @@ pub fn run(args: &Args, terminal: &mut Terminal<'_>) -> Result<Found, CliError> 
     Ok(found)
 }
 
-/// Says that nothing was found, to a person, and what was perhaps meant.
+/// Reports that nothing was found, to a person, and suggests a command that may have been meant.
 fn nothing(args: &Args, options: &Options, terminal: &mut Terminal<'_>) {
     let meant = match (&args.command, args.subjects.as_slice()) {
         (None, [subject]) => hint::command_like(subject),
-        // These have said it in their own words.
+        // These commands have their own message.
         (
             Some(
                 Command::Admin(_)
@@ -305,7 +323,7 @@ fn command(args: &Args, options: &Options, terminal: &mut Terminal<'_>) -> Resul
     }
 }
 
-/// The rows or sums that come first.
+/// Prints the top rows or groups.
 fn top(
     asked: &args::Top,
     options: &Options,
@@ -322,7 +340,7 @@ fn top(
     answer::rows(&mut open(options)?.reader(), &query, &rows, Format::Cof, terminal)
 }
 
-/// Failed queries, one by one or by domain.
+/// Prints failed queries, one by one or by domain.
 fn unanswered(
     asked: &args::Unanswered,
     options: &Options,
@@ -350,7 +368,7 @@ fn unanswered(
     Ok(found)
 }
 
-/// New names: from the store's own lists if no row is left out, from all records otherwise.
+/// Prints new names: from the store's own counts if no row is filtered out, from all records otherwise.
 fn new(
     asked: &args::New,
     options: &Options,

@@ -1,7 +1,7 @@
-//! Where the store is, as both binaries are told: flags, then environment, then settings files, then the default.
+//! Location of the store, for both binaries: flags, then environment, then settings files, then the default.
 //!
-//! Turns what was typed into [`Options`] for `store`. A password never comes from the command line,
-//! where every user of the machine can read it.
+//! Converts the flags to [`Options`] for `store`. A password is never taken from the command line, where
+//! every user of the machine can read it.
 
 pub mod agent;
 mod document;
@@ -13,24 +13,24 @@ mod toml_error;
 pub mod usage;
 
 pub use document::FileError;
-pub use store_file::{StoreFile, of_pdns as pdns_files};
+pub use store_file::{StoreFile, pdns_files};
 pub(crate) use toml_error::toml_error;
 
 use crate::store::{Options, has_password, mask, read_password};
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// The store that is used when none is named: a private Redis that pdns starts itself.
+/// Default store if none is named: a private Redis that pdns starts itself.
 pub const DEFAULT_URL: &str = "managed:";
-/// What every key begins with when nothing else is said.
+/// Default prefix of all keys.
 pub const DEFAULT_PREFIX: &str = "pd:";
-/// The schemes that the store knows, beside [`DEFAULT_URL`].
+/// Supported URL schemes, besides [`DEFAULT_URL`].
 const SCHEMES: [&str; 3] = ["redis://", "rediss://", "redis+unix://"];
 
-/// Flags that say where the store is.
+/// Flags for the connection to the store.
 ///
-/// The environment is not read by clap, because what came from argv and what came from the environment
-/// must be told apart: see [`ConnectionError::PasswordInArgv`].
+/// clap does not read the environment, because values from argv must be distinguished from values of the
+/// environment: see [`ConnectionError::PasswordInArgv`].
 #[derive(Clone, Debug, Default, clap::Args)]
 #[command(next_help_heading = "Store")]
 pub struct Connection {
@@ -82,40 +82,40 @@ pub struct Connection {
     pub password_file: Option<PathBuf>,
 }
 
-/// Why it is not clear how to reach the store.
+/// Error in the settings for the connection to the store.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectionError {
-    /// `--redis` holds a password.
+    /// `--redis` contains a password.
     #[error(
         "--redis holds a password, which every user of this machine can read; \
          put the URL into PDNS_REDIS, or the password into PDNS_REDIS_PASSWORD or PDNS_REDIS_PASSWORD_FILE"
     )]
     PasswordInArgv,
-    /// The URL has another scheme than the known ones.
+    /// The URL has an unsupported scheme.
     #[error(
         "{0:?} is no address of a store: give managed:, redis://HOST:PORT, rediss://HOST:PORT \
          or redis+unix:///PATH"
     )]
     Url(String),
-    /// The URL leads to Security Onion's own Redis.
+    /// The URL refers to Security Onion's own Redis.
     #[error(
         "{0:?} is Security Onion's own Redis, the queue of its logs, which stop when pdns fills it: name the one of pdns, \
          or set {over}=1 if it is another one",
         over = security_onion::OVERRIDE
     )]
     SecurityOnion(String),
-    /// The prefix would break the keys.
+    /// The prefix would make the keys invalid.
     #[error("{0:?} cannot begin a key: give 1 to 64 letters, digits, or any of : . _ -")]
     Prefix(String),
     /// A setting without a value.
     #[error("{0} is empty: give a value, or leave it out")]
     Empty(&'static str),
-    /// What a settings file says of the store is wrong.
+    /// A settings file has an invalid value for the store.
     #[error("the settings of the store in {} are wrong", file.display())]
     InFile {
         /// The file.
         file: PathBuf,
-        /// What is wrong.
+        /// Error in the file.
         #[source]
         cause: Box<Self>,
     },
@@ -124,7 +124,7 @@ pub enum ConnectionError {
     PasswordFile {
         /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// The system's error.
         #[source]
         cause: io::Error,
     },
@@ -133,7 +133,7 @@ pub enum ConnectionError {
     NoPassword(PathBuf),
 }
 
-/// What to do about a password file that is not for this user.
+/// Suggested remedy for a password file that this user must not read.
 fn whose(cause: &io::Error) -> &'static str {
     match cause.kind() {
         io::ErrorKind::PermissionDenied => " (be in the group that may read it, or run as root)",
@@ -142,16 +142,16 @@ fn whose(cause: &io::Error) -> &'static str {
 }
 
 impl Connection {
-    /// Whether the command line or the environment names a store.
+    /// Returns true if the command line or the environment names a store.
     pub fn names_store(&self, env: &dyn Fn(&str) -> Option<String>) -> bool {
         self.url.is_some() || env("PDNS_REDIS").is_some_and(|url| !url.is_empty())
     }
 
-    /// What the store needs. `env` looks up an environment variable; one that is empty counts as not set. `files` are
-    /// the settings files, those that go before others first.
+    /// Options for the store. `env` looks up an environment variable; an empty one counts as unset. `files`
+    /// are the settings files, in order of precedence.
     ///
     /// # Errors
-    /// [`ConnectionError`], whose sentence says what to do.
+    /// [`ConnectionError`], whose message says what to do.
     pub fn options(
         &self,
         env: &dyn Fn(&str) -> Option<String>,
@@ -215,12 +215,12 @@ impl Connection {
     }
 }
 
-/// The first value that files have for a key, with the file.
+/// The first value for a key in the files, with its file.
 fn first<T>(files: &[StoreFile], key: impl Fn(&StoreFile) -> Option<T>) -> Option<(T, &Path)> {
     files.iter().find_map(|file| key(file).map(|value| (value, file.path.as_path())))
 }
 
-/// Names the file that an error is about.
+/// Adds the name of the file to an error.
 fn in_file(file: Option<&Path>) -> impl FnOnce(ConnectionError) -> ConnectionError {
     move |cause| match file {
         Some(file) => ConnectionError::InFile { file: file.to_owned(), cause: Box::new(cause) },
@@ -239,7 +239,7 @@ fn check_url(url: &str, may_be_any: bool) -> Result<(), ConnectionError> {
 }
 
 fn checked_prefix(prefix: String) -> Result<String, ConnectionError> {
-    // Braces would move every key to one slot of a cluster, and control characters hide in logs.
+    // Braces would move all keys to one slot of a cluster, and control characters would be invisible in logs.
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || b":._-".contains(&byte);
     if !(1..=64).contains(&prefix.len()) || !prefix.bytes().all(fits) {
         return Err(ConnectionError::Prefix(prefix));
@@ -247,7 +247,7 @@ fn checked_prefix(prefix: String) -> Result<String, ConnectionError> {
     Ok(prefix)
 }
 
-/// The password in a file.
+/// Reads the password in a file.
 fn password_of(path: &Path) -> Result<String, ConnectionError> {
     match read_password(path) {
         Ok(Some(password)) => Ok(password),
@@ -306,7 +306,7 @@ mod tests {
         let none = Connection::default();
         let both = [own.clone(), all.clone()];
         assert_eq!(shown(&none, &[], &both), "redis://own own: own own");
-        // The password of the one store is not for the other, whoever names it.
+        // The password of one store must not be used for another, whoever names it.
         let bare = StoreFile { prefix: None, user: None, password_file: None, ..own.clone() };
         assert_eq!(shown(&none, &[], &[bare, all.clone()]), "redis://own pd: - -");
         assert_eq!(shown(&url("redis://flag"), &[], &both), "redis://flag pd: - -");
@@ -315,7 +315,7 @@ mod tests {
         assert_eq!(shown(&url("redis://own"), &[], &both), "redis://own own: own own");
         let env = [("PDNS_REDIS", "redis://own"), ("PDNS_REDIS_USER", "me")];
         assert_eq!(shown(&none, &env, &both), "redis://own own: me own");
-        // A file that names no store speaks of the one behind it.
+        // A file that names no store refers to the one named after it.
         let user = StoreFile { user: Some("me".to_owned()), ..StoreFile::default() };
         assert_eq!(shown(&none, &[], &[user, all.clone()]), "redis://all all: me all");
         let env = [("PDNS_PREFIX", "x:"), ("PDNS_REDIS_PASSWORD", "word"), ("PDNS_REDIS_USER", "")];

@@ -1,16 +1,16 @@
-//! From what a source yields to observations.
+//! Conversion of a source's data into observations.
 //!
-//! Layer 3. `source` hands over bytes, this hands on [`Observation`]s, and does no I/O itself. Input
-//! that cannot be used is no error: it is a [`Rejection`], a [`Filter`] or an [`Omission`], counted in a
-//! [`Tally`] so that an operator sees how much was left out and why.
+//! Layer 3. `source` delivers bytes, this module emits [`Observation`]s, and does no I/O itself. Unusable
+//! input is not an error: it is a [`Rejection`], a [`Filter`] or an [`Omission`], counted in a [`Tally`] so
+//! that an operator sees how much was left out and why.
 //!
 //! [`Observation`]: crate::observation::Observation
 
+pub use counter::Counter;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 use std::fmt;
 
-/// A closed set of reasons: each is a metric label and a phrase for people.
+/// Defines a closed set of reasons; each has a metric label and a phrase for people.
 macro_rules! reasons {
     (
         $(#[$doc:meta])*
@@ -25,7 +25,7 @@ macro_rules! reasons {
         }
 
         impl $name {
-            /// Every reason, in order of declaration.
+            /// All reasons, in order of declaration.
             pub const ALL: &[Self] = &[$(Self::$variant),*];
 
             /// The value of a metric label: lower case, words joined by `_`.
@@ -43,7 +43,8 @@ macro_rules! reasons {
     };
 }
 
-// Behind the macro, which they use.
+// After the macro, which they use.
+mod counter;
 pub mod dns;
 pub mod log;
 pub mod packets;
@@ -52,33 +53,33 @@ pub mod wire;
 pub mod zeek;
 
 reasons! {
-    /// Why a whole line was not counted.
+    /// Reason why a whole line was rejected.
     Rejection {
-        /// A row came before anything told what its columns are.
+        /// A row came before any header that names its columns.
         NoHeader = "no_header", "no header names the columns";
-        /// The header tells of DNS, but lacks `ts` or `query` or has an empty separator.
+        /// The header is for DNS, but lacks `ts` or `query` or has an empty separator.
         UnusableHeader = "unusable_header", "the header lacks ts, query or a separator";
-        /// The row has more or fewer columns than the header: it was cut, or the header was lost.
+        /// The row has more or fewer columns than the header: it was truncated, or the header was lost.
         ColumnCount = "column_count", "the number of columns is not that of the header";
-        /// The line is no JSON object, or a vector in it is none.
+        /// The line is not a JSON object, or a vector in it is not an array.
         Json = "json", "not a JSON object of a log record";
-        /// A number or a truth value reads as neither, or is out of range.
+        /// A number or truth value cannot be parsed or is out of range.
         BadField = "bad_field", "a number or truth value cannot be read";
-        /// The time is missing or cannot be read.
+        /// The time is missing or cannot be parsed.
         BadTime = "bad_time", "the time is missing or cannot be read";
         /// The time does not fit 32 bits of seconds since 1970.
         TimeRange = "time_range", "the time lies before 1970 or after 2106";
-        /// More questions than one, which has no meaning (RFC 9619).
+        /// More than one question, which has no defined meaning (RFC 9619).
         QuestionCount = "question_count", "more than one question";
-        /// No name was asked for or answered.
+        /// There is no name in the query or the answer.
         NoQuery = "no_query", "no query name";
-        /// The query breaks the limits of RFC 1035 §2.3.4.
+        /// The query exceeds the limits of RFC 1035 §2.3.4.
         BadName = "bad_name", "the query is not a domain name";
     }
 }
 
 reasons! {
-    /// Why a good line is not passive DNS.
+    /// Reason why a valid line is not passive DNS.
     Filter {
         /// `NetBIOS` (137), mDNS (5353) or LLMNR (5355).
         Port = "port", "NetBIOS, mDNS or LLMNR";
@@ -86,78 +87,69 @@ reasons! {
         Opcode = "opcode", "opcode other than query";
         /// A class other than IN.
         Class = "class", "class other than internet";
-        /// A query that is logged by itself, apart from its answer.
+        /// A query logged separately from its answer.
         Query = "query", "queries, whose answers have lines of their own";
-        /// A DNS event of Suricata's of another version than 2 and 3.
+        /// A Suricata DNS event of a version other than 2 and 3.
         Version = "version", "DNS events of another version than 2 and 3";
-        /// A row of dns.log of which the Zeek package's pdns.log tells more.
+        /// A row of dns.log that is in the Zeek package's pdns.log with more detail.
         InPdnsLog = "in_pdns_log", "pdns.log has it, too";
-        /// A row of pdns.log, where dns.log is to be read instead.
+        /// A row of pdns.log, although dns.log is to be read instead.
         PdnsLog = "pdns_log", "of pdns.log, which is not asked for";
     }
 }
 
 reasons! {
-    /// Why an answer, or the outcome, of a counted line was left out.
+    /// Reason why an answer or the outcome of a counted line was omitted.
     Omission {
-        /// The log only says that there was such a record.
+        /// The log only says that such a record existed.
         RdataNotInLog = "rdata_not_in_log", "the log does not hold the RDATA";
-        /// The text of the RDATA does not parse.
+        /// The text of the RDATA cannot be parsed.
         Undecodable = "undecodable", "the RDATA cannot be read";
-        /// The answer breaks the limits of RFC 1035 §2.3.4.
+        /// The answer exceeds the limits of RFC 1035 §2.3.4.
         BadName = "bad_name", "the answer is not a domain name";
-        /// Owner or type cannot be told for sure.
+        /// Owner or type cannot be determined with certainty.
         Ambiguous = "ambiguous", "owner or type cannot be told";
-        /// A part of a dynamic update, which is no answer.
+        /// A part of a dynamic update, which is not an answer.
         DynamicUpdate = "dynamic_update", "part of a dynamic update";
-        /// The same record again within one line: records that are alike are one (RFC 2181 §5).
+        /// The same record again within one line: identical records count once (RFC 2181 §5).
         Repeated = "repeated", "repeated within one answer";
-        /// The server has no business telling of this owner, by what was asked.
+        /// The server is not responsible for this owner, judging by the question.
         OutOfBailiwick = "out_of_bailiwick", "out of bailiwick";
-        /// A negative answer to a question whose type is not known.
+        /// A negative answer to a question of unknown type.
         NoQtype = "no_qtype", "negative answer without a query type";
-        /// No error and nothing in the log, but there was an answer that is not logged.
+        /// No error and no answer in the log, but there was an answer that is not logged.
         AnswerNotInLog = "answer_not_in_log", "the log does not hold the answer";
-        /// No error and no answer: it may be no data, a referral, or a truncated message.
+        /// No error and no answer: possibly no data, a referral, or a truncated message.
         NodataOrReferral = "nodata_or_referral", "no data, a referral or a truncated answer";
-        /// A record of the protocol itself: signatures of messages, types that only a question has.
+        /// A record of the protocol itself: message signatures, types that only occur in questions.
         Meta = "meta", "a record of the protocol";
-        /// No answer, but the message is not whole, so nothing can be told.
+        /// No answer, but the message is incomplete, so no conclusion is possible.
         Truncated = "truncated", "no answer in a truncated message";
-        /// A delegation, which is no answer (RFC 1034 §4.3.2).
+        /// A delegation, which is not an answer (RFC 1034 §4.3.2).
         Referral = "referral", "a referral";
-        /// What a server said of the end of a chain that leads out of its bailiwick, or to where nothing tells.
+        /// Statement about the end of a chain that leads out of the server's bailiwick, or to an unknown end.
         ChainCut = "chain_cut", "the chain leads out of bailiwick or is not told";
     }
 }
 
-/// Adds counts by reason to others.
-fn add<K: Ord + Copy>(into: &mut BTreeMap<K, u64>, from: &BTreeMap<K, u64>) {
-    for (&reason, &count) in from {
-        let sum = into.entry(reason).or_default();
-        *sum = sum.saturating_add(count);
-    }
-}
-
-/// How a line ended that was not rejected.
+/// Classification of a line that was not rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Line {
-    /// A DNS record; whether it brought any observation is another matter.
+    /// A DNS record, whether or not it produced an observation.
     Counted,
-    /// A line that describes the log and was taken note of.
+    /// A line that describes the log and was processed.
     Directive,
-    /// Nothing in it.
+    /// An empty line.
     Blank,
     /// A record of another kind of log.
     OtherRecord,
-    /// A DNS record that is not asked for.
+    /// A DNS record that is filtered out.
     Filtered(Filter),
 }
 
-/// What became of lines and of the answers within them.
+/// Counts of lines and of the answers within them, by outcome.
 ///
-/// Invariant: each line is counted once under `lines` and once under its ending, see
-/// [`Tally::endings`].
+/// Invariant: each line is counted once under `lines` and once under its ending, see [`Tally::endings`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Tally {
@@ -172,21 +164,21 @@ pub struct Tally {
     /// Lines that ended as [`Line::OtherRecord`].
     pub other_records: u64,
     /// Lines that ended as [`Line::Filtered`].
-    pub filtered: BTreeMap<Filter, u64>,
+    pub filtered: Counter<Filter>,
     /// Lines that were rejected.
-    pub rejected: BTreeMap<Rejection, u64>,
+    pub rejected: Counter<Rejection>,
     /// Observations of records.
     pub records: u64,
     /// Observations of negative answers.
     pub negatives: u64,
-    /// Answers and outcomes of counted lines that were left out.
-    pub omitted: BTreeMap<Omission, u64>,
-    /// Counted lines with answers whose TTLs were dropped because they were not as many.
+    /// Omitted answers and outcomes of counted lines.
+    pub omitted: Counter<Omission>,
+    /// Counted lines whose TTLs were dropped because their number differs from that of the answers.
     pub ttl_mismatches: u64,
 }
 
 impl Tally {
-    /// Whether any line was one that the decoder is for, even if it was left out.
+    /// Returns true if any line was of the decoder's kind, even if it was filtered out.
     #[must_use]
     pub fn has_taken(&self) -> bool {
         self.counted > 0 || !self.filtered.is_empty()
@@ -200,59 +192,57 @@ impl Tally {
             Ok(Line::Directive) => self.directives += 1,
             Ok(Line::Blank) => self.blank += 1,
             Ok(Line::OtherRecord) => self.other_records += 1,
-            Ok(Line::Filtered(filter)) => *self.filtered.entry(filter).or_default() += 1,
-            Err(rejection) => *self.rejected.entry(rejection).or_default() += 1,
+            Ok(Line::Filtered(filter)) => self.filtered.add(filter),
+            Err(rejection) => self.rejected.add(rejection),
         }
     }
 
-    /// Counts one answer or outcome that was left out.
+    /// Counts one omitted answer or outcome.
     pub fn omit(&mut self, omission: Omission) {
-        *self.omitted.entry(omission).or_default() += 1;
+        self.omitted.add(omission);
     }
 
-    /// The sum of all endings, which is `lines`.
+    /// The sum of all endings, equal to `lines`.
     #[must_use]
     pub fn endings(&self) -> u64 {
         self.counted
             + self.directives
             + self.blank
             + self.other_records
-            + self.filtered.values().sum::<u64>()
-            + self.rejected.values().sum::<u64>()
+            + self.filtered.total()
+            + self.rejected.total()
     }
 
     /// Adds another tally to this one.
     pub fn merge(&mut self, other: &Self) {
         self.combine(other, u64::saturating_add);
+        self.filtered.merge(&other.filtered);
+        self.rejected.merge(&other.rejected);
+        self.omitted.merge(&other.omitted);
     }
 
-    /// Takes an earlier state of this tally away from it.
+    /// Subtracts an earlier state of this tally.
     pub fn subtract(&mut self, earlier: &Self) {
         self.combine(earlier, u64::saturating_sub);
+        self.filtered.subtract(&earlier.filtered);
+        self.rejected.subtract(&earlier.rejected);
+        self.omitted.subtract(&earlier.omitted);
     }
 
+    /// Combines the plain counts.
     fn combine(&mut self, other: &Self, with: fn(u64, u64) -> u64) {
-        fn each<K: Ord + Copy>(
-            into: &mut BTreeMap<K, u64>,
-            from: &BTreeMap<K, u64>,
-            with: fn(u64, u64) -> u64,
-        ) {
-            for (&key, &count) in from {
-                let sum = into.entry(key).or_default();
-                *sum = with(*sum, count);
-            }
+        for (count, other) in [
+            (&mut self.lines, other.lines),
+            (&mut self.counted, other.counted),
+            (&mut self.directives, other.directives),
+            (&mut self.blank, other.blank),
+            (&mut self.other_records, other.other_records),
+            (&mut self.records, other.records),
+            (&mut self.negatives, other.negatives),
+            (&mut self.ttl_mismatches, other.ttl_mismatches),
+        ] {
+            *count = with(*count, other);
         }
-        self.lines = with(self.lines, other.lines);
-        self.counted = with(self.counted, other.counted);
-        self.directives = with(self.directives, other.directives);
-        self.blank = with(self.blank, other.blank);
-        self.other_records = with(self.other_records, other.other_records);
-        each(&mut self.filtered, &other.filtered, with);
-        each(&mut self.rejected, &other.rejected, with);
-        self.records = with(self.records, other.records);
-        self.negatives = with(self.negatives, other.negatives);
-        each(&mut self.omitted, &other.omitted, with);
-        self.ttl_mismatches = with(self.ttl_mismatches, other.ttl_mismatches);
     }
 }
 

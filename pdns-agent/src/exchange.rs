@@ -1,7 +1,7 @@
-//! Lists that other programs keep: what Zeek's Intel framework, Suricata's data sets and Security Onion read.
+//! Lists for other programs: Zeek's Intel framework, Suricata's data sets and Security Onion.
 //!
-//! Beside `render`, above `query`, whose subjects and descriptions it takes. Each format is a file here. Nothing in a list
-//! may break the program that reads it: names come from strangers, and notes are anybody's text.
+//! Beside `render`, above `query`, whose subjects and descriptions it takes. Each format has a file here. Nothing in
+//! a list may break the program that reads it: names come from strangers, and notes are free text.
 
 mod ip_descriptions;
 mod page;
@@ -16,7 +16,7 @@ use crate::tag::TagSubject;
 use std::io::{self, Write};
 use std::str::FromStr;
 
-/// A list that can be written.
+/// A list format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum List {
     /// A file of Zeek's Intel framework.
@@ -25,24 +25,24 @@ pub enum List {
     SuricataDataset,
     /// The names that Security Onion shows beside addresses.
     IpDescriptions,
-    /// Tags as `pdns tag list --format csv` has them.
+    /// Tags in the format of `pdns tag list --format csv`.
     Csv,
-    /// Subjects, one a line, as `pdns tag import` takes them.
+    /// Subjects, one per line, as `pdns tag import` reads them.
     Plain,
 }
 
-/// What there is to say of a [`List`].
+/// Properties of a [`List`].
 #[derive(Clone, Copy, Debug)]
 pub struct ListInfo {
     /// The list.
     pub list: List,
     /// Its name on the command line.
     pub name: &'static str,
-    /// How its command is called in a sentence.
+    /// Name of its command in a sentence.
     pub command: &'static str,
     /// One line of help.
     pub help: &'static str,
-    /// The most lines where nothing else is said; 0 for all.
+    /// Maximum number of lines by default; 0 for all.
     pub most: usize,
 }
 
@@ -85,7 +85,7 @@ pub const LISTS: &[ListInfo] = &[
     },
 ];
 
-/// Text that names no list.
+/// Text that is not the name of a list.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is no list: give zeek-intel, suricata-dataset, ip-descriptions, csv or plain")]
 pub struct UnknownList(String);
@@ -100,20 +100,20 @@ impl FromStr for List {
 }
 
 impl List {
-    /// What there is to say of it.
+    /// Returns the properties of the list.
     #[must_use]
     #[expect(clippy::missing_panics_doc, reason = "each list is in the table, as a test shows")]
     pub fn info(self) -> &'static ListInfo {
         LISTS.iter().find(|info| info.list == self).expect("each list is in the table")
     }
 
-    /// Whether names below a domain take the domain's place, since its readers know no domains.
+    /// Returns true if names below a domain replace the domain, since readers of the list do not support domains.
     #[must_use]
     pub fn expands(self) -> bool {
         matches!(self, Self::ZeekIntel | Self::SuricataDataset)
     }
 
-    /// Whether the list can hold a subject.
+    /// Returns true if the list can hold a subject.
     #[must_use]
     pub fn admits(self, subject: &TagSubject) -> bool {
         match (self, subject) {
@@ -136,16 +136,16 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// A writer; `page` is where people can look a subject up.
+    /// Creates a writer; `page` is the URL where people can look up a subject.
     #[must_use]
     pub fn new(list: List, page: Option<PageUrl>) -> Self {
         Self { list, page, csv: Format::Csv.renderer(Look::default()) }
     }
 
-    /// Writes what stands on top, also of a list without lines.
+    /// Writes the header, even for a list without lines.
     ///
     /// # Errors
-    /// What the writer says.
+    /// Errors of the writer.
     pub fn begin(&self, out: &mut dyn Write) -> io::Result<()> {
         match self.list {
             List::ZeekIntel => zeek_intel::head(out),
@@ -154,10 +154,10 @@ impl Writer {
         }
     }
 
-    /// Writes a subject; descriptions have none.
+    /// Writes a subject; not used for descriptions.
     ///
     /// # Errors
-    /// What the writer says.
+    /// Errors of the writer.
     pub fn subject(&mut self, listed: &Listed<'_>, out: &mut dyn Write) -> io::Result<()> {
         match self.list {
             List::ZeekIntel => zeek_intel::line(listed, self.page.as_ref(), out),
@@ -168,10 +168,10 @@ impl Writer {
         }
     }
 
-    /// Writes an address with its name and the tags of both; whether there was anything to say of it.
+    /// Writes an address with its name and the tags of both; returns true if there was anything to write.
     ///
     /// # Errors
-    /// What the writer says.
+    /// Errors of the writer.
     pub fn described(
         &self,
         described: &Described,
@@ -185,7 +185,7 @@ impl Writer {
     }
 }
 
-/// Words on one line: whatever is blank or a control character ends a word.
+/// Joins the words of a text on one line: words end at spaces and control characters.
 fn words(text: &str) -> String {
     let words = text.split(|char: char| char.is_whitespace() || char.is_control());
     words.filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")

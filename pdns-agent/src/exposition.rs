@@ -1,13 +1,13 @@
-//! Numbers as Prometheus reads them: its text format, version 0.0.4.
+//! Metrics in Prometheus' text exposition format, version 0.0.4.
 //!
-//! Layer 0: `agent` and `serve` each have their own numbers and write them here.
+//! Layer 0: `agent` and `serve` each have their own metrics and format them here.
 
 use std::fmt::{self, Write as _};
 
-/// The media type of such a page.
+/// Media type of the page.
 pub(crate) const MEDIA: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// The text of a page, as it grows.
+/// Text of a metrics page under construction.
 #[derive(Default)]
 pub(crate) struct Page(String);
 
@@ -16,17 +16,17 @@ impl Page {
         self.0.write_fmt(text).expect("a String takes any text");
     }
 
-    /// Begins numbers of one name; `kind` is `counter`, `gauge` or `histogram`.
+    /// Starts a metric family; `kind` is `counter`, `gauge` or `histogram`.
     pub(crate) fn family(&mut self, name: &str, kind: &str, help: &str) {
         self.write(format_args!("# HELP {name} {help}\n# TYPE {name} {kind}\n"));
     }
 
-    /// One number.
+    /// Appends one integer sample.
     pub(crate) fn number(&mut self, name: &str, labels: &[(&str, &str)], value: u64) {
         self.value(name, labels, format_args!("{value}"));
     }
 
-    /// One number with a fraction.
+    /// Appends one sample with a fraction.
     pub(crate) fn decimal(&mut self, name: &str, labels: &[(&str, &str)], value: f64) {
         self.value(name, labels, format_args!("{value}"));
     }

@@ -1,7 +1,8 @@
-//! A lock that programs take before they read a file, change it and write it back.
+//! Lock for programs that read a file, change it and write it back.
 //!
-//! Layer 0, std only. The file itself is replaced by its writers, so the lock is a file beside it: `.users.toml.lock`
-//! for `users.toml`, which only its owner can open and which is there only while somebody holds or waits for it.
+//! Layer 0, std only. Writers replace the file itself, so the lock is a separate file next to it:
+//! `.users.toml.lock` for `users.toml`. Only its owner can open it, and it exists only while a program holds
+//! or waits for the lock.
 
 use crate::atomic_file::target;
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -11,12 +12,12 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How long a program waits for the others.
+/// Maximum time to wait for other programs.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// The pause between two tries.
+/// Pause between two attempts.
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// A lock that is held until it is dropped, or the program ends, however it ends.
+/// A lock held until it is dropped or the program ends, for whatever reason.
 pub(crate) struct FileLock {
     path: PathBuf,
     _file: File,
@@ -26,7 +27,7 @@ impl FileLock {
     /// Waits for the lock of the file at `path`, which need not exist.
     ///
     /// # Errors
-    /// What the system says; [`io::ErrorKind::TimedOut`] when others hold the lock for too long.
+    /// The system's error; [`io::ErrorKind::TimedOut`] if others hold the lock for too long.
     pub(crate) fn acquire(path: &Path) -> io::Result<Self> {
         Self::acquire_within(path, PATIENCE)
     }
@@ -44,7 +45,7 @@ impl FileLock {
             let file = options.custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(&path)?;
             match file.try_lock() {
                 Ok(()) => {
-                    // Who held it before has removed it, and a third program may have locked a new one.
+                    // The previous holder has removed it, and a third program may have locked a new one.
                     let own = file.metadata()?;
                     if fs::symlink_metadata(&path)
                         .is_ok_and(|found| (found.dev(), found.ino()) == (own.dev(), own.ino()))
@@ -65,7 +66,7 @@ impl FileLock {
 
 impl Drop for FileLock {
     fn drop(&mut self) {
-        // While it is still locked: nobody else can hold this file.
+        // Remove it while it is still locked: nobody else can hold this file.
         fs::remove_file(&self.path).ok();
     }
 }
@@ -106,7 +107,7 @@ mod tests {
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
         assert!(error.to_string().contains(".users.toml.lock"), "{error}");
         drop(lock);
-        // A program that was killed leaves the file, and no lock on it.
+        // A killed program leaves the file behind, but no lock on it.
         fs::write(directory.path().join(".users.toml.lock"), "").unwrap();
         FileLock::acquire_within(&path, Duration::ZERO).unwrap();
     }

@@ -1,7 +1,7 @@
 //! The keyed hash that spreads names over the store and identifies logs.
 //!
-//! Layer 0. `SipHash`-1-3 with a key that each store draws when it is created: whoever chooses names
-//! on the wire cannot aim at one bucket.
+//! Layer 0. `SipHash`-1-3 with a key that each store draws at random when it is created, so that an attacker
+//! who chooses names on the wire cannot aim them at one bucket.
 
 mod prefix_digest;
 
@@ -12,10 +12,10 @@ use siphasher::sip::SipHasher13;
 use siphasher::sip128;
 use std::hash::Hasher as _;
 
-/// The secret of one store.
+/// The secret key of one store.
 pub type Key = [u8; 16];
 
-/// Hashes with one store's key.
+/// Computes hashes with the key of one store.
 #[derive(Clone, Debug)]
 pub struct Hasher {
     short: SipHasher13,
@@ -29,7 +29,7 @@ impl Hasher {
         Self { short: SipHasher13::new_with_key(key), long: sip128::SipHasher13::new_with_key(key) }
     }
 
-    /// 64 bits of any octets.
+    /// 64-bit hash of any octets.
     #[must_use]
     pub fn octets(&self, octets: &[u8]) -> u64 {
         let mut hasher = self.short;
@@ -37,13 +37,13 @@ impl Hasher {
         hasher.finish()
     }
 
-    /// 64 bits of a name's canonical text.
+    /// 64-bit hash of a name's canonical text.
     #[must_use]
     pub fn name(&self, name: Name<'_>) -> u64 {
         self.octets(name.as_str().as_bytes())
     }
 
-    /// 128 bits of any octets: identity enough to stand for them.
+    /// 128-bit hash of any octets, long enough to identify them.
     #[must_use]
     pub fn identity(&self, octets: &[u8]) -> [u8; 16] {
         let mut identity = self.begin();
@@ -51,48 +51,48 @@ impl Hasher {
         identity.finish()
     }
 
-    /// Begins a [`Hasher::identity`] of octets that come in parts.
+    /// Starts a [`Hasher::identity`] over octets that arrive in parts.
     #[must_use]
     pub fn begin(&self) -> Identity {
         Identity(self.long)
     }
 }
 
-/// [`Hasher::identity`] of octets that come in parts.
+/// Incremental form of [`Hasher::identity`], for octets that arrive in parts.
 #[derive(Clone, Debug)]
 pub struct Identity(sip128::SipHasher13);
 
 impl Identity {
-    /// The next octets.
+    /// Adds the next octets.
     pub fn write(&mut self, octets: &[u8]) {
         self.0.write(octets);
     }
 
-    /// The 128 bits of all octets so far.
+    /// The 128-bit hash of all octets so far.
     #[must_use]
     pub fn finish(&self) -> [u8; 16] {
         sip128::Hasher128::finish128(&self.0).as_bytes()
     }
 }
 
-/// Says where in the store a name belongs.
+/// Maps a name to its location in the store.
 #[derive(Clone, Debug)]
 pub struct Router {
     hasher: Hasher,
     partitions: u16,
 }
 
-/// Where a name belongs.
+/// Location of a name in the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
-    /// The partition: that of all names with the same routing key.
+pub struct NameLocation {
+    /// The partition, shared by all names with the same routing key.
     pub partition: u8,
-    /// The name's hash. Its low 24 bits choose the bucket, the 20 above them the slice of a batch.
+    /// The name's hash. Its low 24 bits select the bucket, the 20 bits above them the slice of a batch.
     pub hash: u64,
 }
 
 impl Router {
-    /// A router for a store of that many partitions: 1 to 256.
+    /// A router for a store with the given number of partitions: 1 to 256.
     #[must_use]
     pub fn new(hasher: Hasher, partitions: u16) -> Self {
         Self { hasher, partitions: partitions.clamp(1, 256) }
@@ -104,16 +104,16 @@ impl Router {
         &self.hasher
     }
 
-    /// How many partitions there are.
+    /// Number of partitions.
     #[must_use]
     pub fn partitions(&self) -> u16 {
         self.partitions
     }
 
-    /// The place of a name.
+    /// The location of a name.
     #[must_use]
-    pub fn place(&self, name: Name<'_>) -> Place {
-        Place { partition: self.partition(name), hash: self.hasher.name(name) }
+    pub fn place(&self, name: Name<'_>) -> NameLocation {
+        NameLocation { partition: self.partition(name), hash: self.hasher.name(name) }
     }
 
     /// The partition of a name.
@@ -122,27 +122,27 @@ impl Router {
         self.spread(self.hasher.octets(routing_key(name.as_str()).as_bytes()))
     }
 
-    /// The partition of any hash: by bits that choose nothing else. An apex is its own routing key, so that the
-    /// bits of its bucket, were they these, would be the same for all of them in a partition.
+    /// The partition for any hash, selected by bits that select nothing else. An apex is its own routing key:
+    /// if the bits of its bucket were used, they would be the same for all apexes of a partition.
     #[must_use]
     pub fn spread(&self, hash: u64) -> u8 {
         u8::try_from((hash >> 48) % u64::from(self.partitions)).unwrap_or(u8::MAX)
     }
 
-    /// The partition that holds all names at or below `apex`, if one does.
+    /// The partition that holds all names at or below `apex`, if there is a single one.
     #[must_use]
     pub fn partition_below(&self, apex: Name<'_>) -> Option<u8> {
         let key = routing_key(apex.as_str());
-        // A name with fewer labels than a routing key has is no key of names below it.
+        // A name with fewer labels than a routing key is not the routing key of the names below it.
         let labels = key_labels(apex.as_str());
         let has = if apex.is_root() { 0 } else { apex.labels().count() };
         (has >= labels).then(|| self.spread(self.hasher.octets(key.as_bytes())))
     }
 }
 
-/// Two-label suffixes under which the registrable domain is the third label. Frozen with the
-/// schema: a change would move names between partitions. It only spreads load; what people are
-/// shown follows the public suffix list.
+/// Two-label suffixes whose registrable domains have three labels. Frozen with the schema: a change would
+/// move names between partitions. The list only serves to spread load; anything displayed uses the public
+/// suffix list.
 const THIRD_LEVEL: &[&str] = &[
     "ac.jp", "ac.uk", "co.id", "co.il", "co.in", "co.jp", "co.kr", "co.nz", "co.th", "co.uk",
     "co.za", "com.ar", "com.au", "com.br", "com.cn", "com.hk", "com.mx", "com.my", "com.pl",
@@ -151,7 +151,7 @@ const THIRD_LEVEL: &[&str] = &[
     "org.uk",
 ];
 
-/// How many last labels of a name make its routing key.
+/// Number of trailing labels that form the routing key of a name.
 fn key_labels(text: &str) -> usize {
     let two = last_labels(text, 2);
     if THIRD_LEVEL.binary_search(&two).is_ok() {
@@ -165,13 +165,13 @@ fn key_labels(text: &str) -> usize {
     }
 }
 
-/// The last labels of a name that decide its partition.
+/// The trailing labels of a name that determine its partition.
 fn routing_key(text: &str) -> &str {
     last_labels(text, key_labels(text))
 }
 
-/// The last `count` labels of canonical text, or all of it. A dot behind an odd run of backslashes is
-/// part of a label.
+/// The last `count` labels of canonical text, or all of it. A dot after an odd number of backslashes belongs
+/// to a label.
 fn last_labels(text: &str, count: usize) -> &str {
     let octets = text.as_bytes();
     let mut left = count;
@@ -230,7 +230,7 @@ mod tests {
                 buckets[usize::try_from(place.hash % 64).unwrap()] += 1;
             }
         }
-        // Some 1,000 names, 16 in each.
+        // About 1,000 names, 16 in each.
         assert!(buckets.iter().all(|&names| (1..=40).contains(&names)), "{buckets:?}");
     }
 

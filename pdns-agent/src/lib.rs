@@ -24,7 +24,7 @@
 //! - Only `store` names Redis. A client's address goes no further than `decode`, which pairs questions with
 //!   answers by it: nothing behind has a field for it.
 //! - No text leaves the program that is not printable ASCII, or escaped to be so; but for the pages of `serve::context`
-//!   and the Unicode forms of names in tables ([`name::shown`]), in which nothing is invisible.
+//!   and the Unicode forms of names in tables ([`name::display`]), in which nothing is invisible.
 //! - Nothing is `unsafe`, but the system calls of `source::capture`, in one file. Only `source` names aya.
 //!
 //! `tests/it/layers.rs` holds the arrows to this.
@@ -38,6 +38,7 @@ pub mod exchange;
 pub(crate) mod exposition;
 pub(crate) mod file_lock;
 pub mod hash;
+pub(crate) mod hex;
 pub mod name;
 pub mod observation;
 pub mod query;
@@ -50,3 +51,4 @@ pub mod source;
 pub mod store;
 pub mod tag;
 pub mod time;
+pub(crate) mod unix_socket;

@@ -1,17 +1,17 @@
-//! Domain names in the one form that is stored, compared and searched.
+//! Domain names in the single canonical form used for storage, comparison and search.
 //!
 //! Layer 0: everything that carries a name uses [`Name`] (borrowed) or [`NameBuf`] (owned).
 //!
-//! The canonical text of a name is its RFC 1035 §5.1 presentation: lower-case ASCII letters
-//! (RFC 4343), no final dot, the root as a single `.`; an octet that means something to a master
-//! file (`. \ " ; ( ) @ $`) has a backslash before it, and one outside `!`..`~` is `\DDD` in
-//! decimal. There is exactly one such text for each name, so equal text is equal name, and it is
-//! printable ASCII whatever octets were on the wire: it can go to a terminal, a log line or a
-//! newline-separated block as it is. What is stored is never IDN-decoded; [`shown`] has the Unicode form that stands beside a name.
+//! The canonical text of a name is its RFC 1035 §5.1 presentation: lower-case ASCII letters (RFC 4343), no
+//! final dot, the root as a single `.`. An octet with a special meaning in a master file (`. \ " ; ( ) @ $`)
+//! is preceded by a backslash, and an octet outside `!`..`~` is written as `\DDD` in decimal. Each name has
+//! exactly one such text, so equal text means equal names. The text is printable ASCII whatever octets were
+//! on the wire, so it can go to a terminal, a log line or a newline-separated block unchanged. Stored names
+//! are never IDN-decoded; [`display`] produces the Unicode form that is displayed next to a name.
 
 pub(crate) mod compressed;
+pub mod display;
 mod labels;
-pub mod shown;
 pub mod suffix;
 
 use labels::Labels;
@@ -22,7 +22,7 @@ pub const MAX_WIRE: usize = 255;
 /// Longest label, in octets (RFC 1035 §2.3.4).
 pub const MAX_LABEL: usize = 63;
 
-/// Why octets or text are not a domain name.
+/// Reason why octets or text are not a valid domain name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NameError {
     /// Two dots in a row, or one at the start.
@@ -37,17 +37,17 @@ pub enum NameError {
     /// A backslash that is followed by neither an octet nor a decimal `DDD` up to 255.
     #[error("broken escape")]
     BadEscape,
-    /// The octets end within the name, or hold a compression pointer where none may be, or a label of no
-    /// known type.
+    /// The octets end within the name, contain a compression pointer where none is allowed, or contain a
+    /// label of an unknown type.
     #[error("name cut short")]
     Cut,
-    /// A compression pointer that does not lead back, or one of too many.
+    /// A compression pointer that does not point backwards, or too many pointers.
     #[error("compression pointer leads nowhere")]
     BadPointer,
 }
 
 /// A domain name in canonical text, borrowed. Ordering is that of the text.
-// Invariant: the text is canonical as the module says; only this module makes one.
+// Invariant: the text is canonical as defined in the module documentation; only this module creates one.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Name<'a>(&'a str);
 
@@ -55,7 +55,7 @@ pub struct Name<'a>(&'a str);
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NameBuf(Box<str>);
 
-/// What an octet of a label costs in canonical text.
+/// Class of a label octet: how it is written in canonical text.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Octet {
     Plain,
@@ -107,7 +107,7 @@ pub(crate) fn push_octet(octet: u8, out: &mut String) {
     }
 }
 
-/// Collects labels into canonical text and watches the limits of RFC 1035 §2.3.4.
+/// Assembles labels into canonical text and enforces the limits of RFC 1035 §2.3.4.
 struct Builder<'b> {
     out: &'b mut String,
     label: usize,
@@ -153,12 +153,12 @@ impl<'a> Name<'a> {
     /// The root.
     pub const ROOT: Name<'static> = Name(".");
 
-    /// Takes text that this module made before and that was kept somewhere, such as in the store.
+    /// Accepts text that this module produced earlier, such as text read back from the store.
     ///
     /// # Errors
-    /// When the text is not canonical, so that a damaged store is noticed and not passed on.
+    /// If the text is not canonical, so that a damaged store is detected instead of passed on.
     pub fn from_canonical(text: &'a str) -> Result<Self, NameError> {
-        // Nearly all names: told without writing them anew.
+        // Fast path for nearly all names: plain text needs no rewriting to check.
         if plain(text.as_bytes()).is_some() {
             return Ok(Self(text));
         }
@@ -166,19 +166,20 @@ impl<'a> Name<'a> {
         if parsed.as_str() == text { Ok(Self(text)) } else { Err(NameError::BadEscape) }
     }
 
-    /// Takes text out of a buffer that was filled from a `Name` or by [`compressed`].
+    /// Wraps text from a buffer that was filled from a `Name` or by [`compressed`], without checking it.
     pub(crate) fn trusted(text: &'a str) -> Self {
         debug_assert!(Self::from_canonical(text).is_ok(), "{text:?} is not canonical");
         Self(text)
     }
 
-    /// Reads label octets joined with dots, as Zeek logs a name: no escapes, and a dot within a
-    /// label cannot be told from one between labels. A final dot is optional; nothing is the root.
+    /// Reads label octets joined with dots, the form in which Zeek logs a name. It has no escapes, so a dot
+    /// within a label is indistinguishable from one between labels. A final dot is optional; the empty string
+    /// is the root.
     ///
-    /// Borrows `raw` when it is canonical already, as nearly all names are; else writes to `scratch`.
+    /// Borrows `raw` if it is already canonical, as nearly all names are; otherwise writes to `scratch`.
     ///
     /// # Errors
-    /// [`NameError`] where a limit is passed or a label is empty.
+    /// [`NameError`] if a limit is exceeded or a label is empty.
     pub fn from_dotted(raw: &'a [u8], scratch: &'a mut String) -> Result<Self, NameError> {
         let raw = match raw {
             [head @ .., b'.'] => head,
@@ -206,7 +207,7 @@ impl<'a> Name<'a> {
         self.0
     }
 
-    /// Whether this is the root.
+    /// Returns true if this is the root.
     #[must_use]
     pub fn is_root(self) -> bool {
         self.0 == "."
@@ -221,16 +222,16 @@ impl<'a> Name<'a> {
     /// The labels in canonical text, left to right; none for the root.
     #[must_use]
     pub fn labels(self) -> impl DoubleEndedIterator<Item = &'a str> {
-        Labels::of(if self.is_root() { "" } else { self.0 })
+        Labels::new(if self.is_root() { "" } else { self.0 })
     }
 
-    /// The name's last `count` labels, or all of it when it has fewer.
+    /// The last `count` labels of the name, or the whole name if it has fewer.
     #[must_use]
     pub fn suffix(self, count: usize) -> Name<'a> {
         if self.is_root() || count == 0 {
             return Name::ROOT;
         }
-        // Each label with the dot before it, which the first has not.
+        // Each label counts with the dot before it; the first label has none.
         let length: usize = self.labels().rev().take(count).map(|label| label.len() + 1).sum();
         let Some(start) = (self.0.len() + 1).checked_sub(length) else { return self };
         match self.0.get(start..) {
@@ -239,7 +240,7 @@ impl<'a> Name<'a> {
         }
     }
 
-    /// Whether this name is `apex` or lies below it.
+    /// Returns true if this name equals `apex` or lies below it.
     #[must_use]
     pub fn is_at_or_below(self, apex: Name<'_>) -> bool {
         if apex.is_root() {
@@ -247,7 +248,7 @@ impl<'a> Name<'a> {
         }
         match self.0.strip_suffix(apex.0) {
             Some("") => true,
-            // The dot must separate labels: an odd run of backslashes before it escapes it.
+            // The dot must separate labels: after an odd number of backslashes it is escaped.
             Some(head) => match head.strip_suffix('.') {
                 Some(head) => {
                     head.bytes().rev().take_while(|&octet| octet == b'\\').count() % 2 == 0
@@ -258,8 +259,9 @@ impl<'a> Name<'a> {
         }
     }
 
-    /// Appends the label octets joined with dots, as Zeek and Suricata have a name; nothing for the root. A dot
-    /// within a label looks like one between labels: [`Name::from_dotted`] reads another name then.
+    /// Appends the label octets joined with dots, the form used by Zeek and Suricata; appends nothing for the
+    /// root. A dot within a label looks like one between labels, so [`Name::from_dotted`] may read a
+    /// different name.
     pub fn write_dotted(self, out: &mut Vec<u8>) {
         if self.is_root() {
             return;
@@ -286,7 +288,7 @@ impl<'a> Name<'a> {
                         start = out.len();
                         out.push(0);
                     }
-                    // Canonical text has no broken escape, so nothing is left out here.
+                    // Canonical text has no broken escapes, so nothing is lost here.
                     b'\\' => out.extend(unescape(&mut octets)),
                     octet => out.push(octet),
                 }
@@ -297,7 +299,7 @@ impl<'a> Name<'a> {
     }
 }
 
-/// Writes the length of the label that runs from after `start` to the end of `out`.
+/// Writes the length of the label that starts after `start` and ends at the end of `out`.
 fn close_label(out: &mut [u8], start: usize) {
     let length = out.len() - start - 1;
     if let Some(slot) = out.get_mut(start) {
@@ -305,7 +307,7 @@ fn close_label(out: &mut [u8], start: usize) {
     }
 }
 
-/// `raw` as text if it is a canonical name already: plain octets, no empty label, within limits.
+/// Returns `raw` as text if it is already a canonical name: plain octets, no empty label, within limits.
 fn plain(raw: &[u8]) -> Option<&str> {
     let mut label = 0;
     for &octet in raw {
@@ -321,11 +323,11 @@ fn plain(raw: &[u8]) -> Option<&str> {
             }
         }
     }
-    // Plain text is as long as its wire form less the first length octet and the root.
+    // Plain text is two octets shorter than the wire form, which adds the first length octet and the root.
     if label == 0 || raw.len() + 2 > MAX_WIRE { None } else { std::str::from_utf8(raw).ok() }
 }
 
-/// The octet after a backslash: itself, or three decimal digits.
+/// Decodes the octet after a backslash: the octet itself, or three decimal digits.
 fn unescape(octets: &mut std::str::Bytes<'_>) -> Option<u8> {
     let first = octets.next()?;
     if !first.is_ascii_digit() {
@@ -340,11 +342,11 @@ fn unescape(octets: &mut std::str::Bytes<'_>) -> Option<u8> {
 }
 
 impl NameBuf {
-    /// Reads a name as a person or a master file writes it: escapes, any case, final dot optional.
+    /// Parses a name as a user or a master file writes it: with escapes, in any case, the final dot optional.
     /// A character outside ASCII stands for its UTF-8 octets.
     ///
     /// # Errors
-    /// [`NameError`] for a broken escape, an empty label or a limit passed.
+    /// [`NameError`] for a broken escape, an empty label or an exceeded limit.
     pub fn parse(text: &str) -> Result<Self, NameError> {
         let mut out = String::with_capacity(text.len());
         let mut builder = Builder::new(&mut out);
@@ -372,11 +374,11 @@ impl NameBuf {
         Ok(Self(out.into()))
     }
 
-    /// Reads an uncompressed name in wire form from the start of `octets`; returns it and the
-    /// number of octets it took.
+    /// Reads an uncompressed name in wire form from the start of `octets`; returns the name and the number of
+    /// octets consumed.
     ///
     /// # Errors
-    /// [`NameError::Cut`] where the octets end early or hold a pointer, or a limit is passed.
+    /// [`NameError::Cut`] if the octets end early or contain a pointer; other errors for an exceeded limit.
     pub fn from_wire(octets: &[u8]) -> Result<(Self, usize), NameError> {
         let mut out = String::with_capacity(32);
         let mut builder = Builder::new(&mut out);

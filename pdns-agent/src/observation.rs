@@ -1,9 +1,9 @@
-//! One sighting, and how sightings add up.
+//! Single observations and their sums.
 //!
-//! Layer 1, the middle of the flow: `decode` emits [`Observation`]s, `aggregate` merges those of one
-//! tuple into a [`Seen`], `store` merges [`Seen`]s for good. [`Seen::merge`] is commutative and
-//! associative, so that the order of logs, windows, sensors and retries cannot matter; `store/write/functions.lua`
-//! holds the same law for the rows in Redis.
+//! Layer 1, the middle of the data flow: `decode` emits [`Observation`]s, `aggregate` merges those of the
+//! same tuple into a [`Seen`], `store` merges [`Seen`]s permanently. [`Seen::merge`] is commutative and
+//! associative, so the order of logs, windows, sensors and retries does not matter;
+//! `store/write/functions.lua` implements the same operation for the rows in Redis.
 
 use crate::name::Name;
 use crate::rdata::Rdata;
@@ -11,55 +11,58 @@ use crate::rr::RrType;
 use std::fmt;
 use std::net::IpAddr;
 
+/// Stands between the names of sensors wherever they are listed; no name of a sensor has it.
+pub const SENSOR_SEPARATOR: char = ',';
+
 /// One sighting of a tuple in one answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Observation<'a> {
     /// The owner name of the record, or the QNAME of a negative answer.
     pub rrname: Name<'a>,
-    /// What was seen under that name.
+    /// Record or negative answer observed under that name.
     pub fact: Fact<'a>,
     /// Whole seconds since the epoch.
     pub at: u32,
-    /// TTL in seconds, if the source tells; at most 2^31-1 (RFC 2181 §8).
+    /// TTL in seconds, if the source gives it; at most 2^31-1 (RFC 2181 §8).
     pub ttl: Option<u32>,
-    /// Whether owner and type were read or worked out.
+    /// Confidence in the owner name and type: exact or inferred.
     pub provenance: Provenance,
 }
 
-/// What one line of a log tells of a tuple: one sighting, or the sum of some.
+/// Content of one log line about a tuple: a single observation, or the sum of several.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Sightings<'a> {
-    /// As [`Observation::rrname`].
+pub struct Aggregated<'a> {
+    /// See [`Observation::rrname`].
     pub rrname: Name<'a>,
-    /// What was seen under that name.
+    /// Record or negative answer observed under that name.
     pub fact: Fact<'a>,
-    /// How often, when, with which TTLs; no sensors.
+    /// Count, times and TTLs, without sensors.
     pub seen: Seen,
 }
 
-impl<'a> From<Observation<'a>> for Sightings<'a> {
+impl<'a> From<Observation<'a>> for Aggregated<'a> {
     fn from(one: Observation<'a>) -> Self {
         let Observation { rrname, fact, at, ttl, provenance } = one;
         Self { rrname, fact, seen: Seen::once(at, ttl, provenance, 0) }
     }
 }
 
-/// What was seen under a name.
+/// Record or negative answer observed under a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Fact<'a> {
     /// A record.
     Record(Rdata<'a>),
-    /// A question that brought no record.
+    /// A question that got no record.
     Negative {
-        /// The type asked for.
+        /// Type of the question.
         qtype: RrType,
-        /// What came instead.
+        /// Outcome of the question.
         outcome: Outcome,
     },
 }
 
 impl Fact<'_> {
-    /// The type of the record, or the type that was asked for.
+    /// The type of the record or of the question.
     #[must_use]
     pub fn rrtype(self) -> RrType {
         match self {
@@ -68,7 +71,7 @@ impl Fact<'_> {
         }
     }
 
-    /// The address that an A or AAAA record points at.
+    /// The address in an A or AAAA record.
     #[must_use]
     pub fn address(self) -> Option<IpAddr> {
         match self {
@@ -78,7 +81,7 @@ impl Fact<'_> {
     }
 }
 
-/// How a question without a record ended.
+/// Outcome of a question without a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Outcome(pub u16);
 
@@ -93,17 +96,17 @@ impl Outcome {
     pub const NXDOMAIN: Self = Self(3);
     /// The server refused to answer.
     pub const REFUSED: Self = Self(5);
-    /// No answer was seen. Outside the 12 bits of an extended RCODE (RFC 6891 §6.1.3).
+    /// No answer was observed. The value lies outside the 12 bits of an extended RCODE (RFC 6891 §6.1.3).
     pub const UNANSWERED: Self = Self(0xffff);
 
-    /// An RCODE as IANA's registry numbers it; 0 is [`Outcome::NODATA`].
+    /// Converts an RCODE, numbered as in IANA's registry; 0 is [`Outcome::NODATA`].
     #[must_use]
     pub fn from_rcode(rcode: u16) -> Self {
         Self(rcode)
     }
 }
 
-/// Outcomes with a name: IANA's "DNS RCODEs", and our two.
+/// Named outcomes: IANA's "DNS RCODEs", and two of our own.
 const OUTCOMES: &[(Outcome, &str)] = &[
     (Outcome::NODATA, "NODATA"),
     (Outcome::FORMERR, "FORMERR"),
@@ -137,7 +140,7 @@ impl fmt::Display for Outcome {
     }
 }
 
-/// Text that names no outcome.
+/// Text that is not the name of an outcome.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is no outcome: give unanswered, nodata, or an RCODE such as nxdomain or RCODE16")]
 pub struct UnknownOutcome(String);
@@ -145,7 +148,7 @@ pub struct UnknownOutcome(String);
 impl std::str::FromStr for Outcome {
     type Err = UnknownOutcome;
 
-    /// Reads a name or `RCODEnnn`, in any case.
+    /// Parses a name or `RCODEnnn`, in any case.
     fn from_str(text: &str) -> Result<Self, UnknownOutcome> {
         let upper = text.to_ascii_uppercase();
         if let Some(&(outcome, _)) = OUTCOMES.iter().find(|(_, name)| *name == upper) {
@@ -159,39 +162,39 @@ impl std::str::FromStr for Outcome {
     }
 }
 
-/// How owner and type of a record are known.
+/// Source of a record's owner name and type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Provenance {
-    /// The source gave both with the record.
+    /// The source gave both together with the record.
     Exact,
-    /// As [`Provenance::Exact`], but in a response to a question that nobody was seen to ask: an attempt to
-    /// poison a cache looks like that, and so does a capture that sees one direction only.
+    /// Same as [`Provenance::Exact`], but in a response to a question that was never observed. An attempt at
+    /// cache poisoning looks like this, and so does a capture that sees only one direction.
     Unsolicited,
-    /// They were rebuilt from a log that gives neither.
+    /// Inferred from a log that gives neither.
     Inferred,
 }
 
-/// The sum of the sightings of one tuple.
+/// Sum of the observations of one tuple.
 ///
-/// The default is the identity of [`Seen::merge`]: nothing seen.
+/// The default is the identity of [`Seen::merge`]: no observations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Seen {
-    /// How many answers held the tuple; stays at `u32::MAX` once there.
+    /// Number of answers that contained the tuple; saturates at `u32::MAX`.
     pub count: u32,
-    /// First time, whole seconds since the epoch.
+    /// Time of the first observation, in whole seconds since the epoch.
     pub time_first: u32,
-    /// Last time, whole seconds since the epoch.
+    /// Time of the last observation, in whole seconds since the epoch.
     pub time_last: u32,
-    /// Smallest TTL; [`Seen::NO_TTL`] when none was seen.
+    /// Smallest TTL; [`Seen::NO_TTL`] if none is known.
     pub ttl_min: u32,
-    /// Largest TTL; 0 when none was seen.
+    /// Largest TTL; 0 if none is known.
     pub ttl_max: u32,
-    /// TTL of the latest sighting, the largest if several share that second; [`Seen::NO_TTL`] when
-    /// that had none.
+    /// TTL of the latest observation, the largest one if several share that second; [`Seen::NO_TTL`] if it
+    /// had none.
     pub ttl_last: u32,
-    /// One bit for each sensor that saw it; the store gives them their numbers.
+    /// Bit set of the sensors that observed it; the store assigns the sensor numbers.
     pub sensors: u32,
-    /// [`Seen::EXACT`], [`Seen::INFERRED`], [`Seen::UNSOLICITED`], or several of them.
+    /// Combination of [`Seen::EXACT`], [`Seen::INFERRED`] and [`Seen::UNSOLICITED`].
     pub flags: u8,
 }
 
@@ -211,18 +214,18 @@ impl Default for Seen {
 }
 
 impl Seen {
-    /// Stands for a TTL that no source told. No TTL is as large (RFC 2181 §8).
+    /// Placeholder for an unknown TTL. No valid TTL is this large (RFC 2181 §8).
     pub const NO_TTL: u32 = u32::MAX;
-    /// Flag: a source gave owner and type.
+    /// Flag: a source gave owner name and type.
     pub const EXACT: u8 = 1;
-    /// Flag: owner and type were worked out.
+    /// Flag: owner name and type were inferred.
     pub const INFERRED: u8 = 2;
-    /// Flag: a source gave owner and type, in a response that nobody was seen to ask for.
+    /// Flag: a source gave owner name and type, in a response to a question that was never observed.
     pub const UNSOLICITED: u8 = 4;
-    /// All flags; a sum of sightings has one at least.
+    /// All flags; a sum of observations has at least one.
     pub const FLAGS: u8 = Self::EXACT | Self::INFERRED | Self::UNSOLICITED;
 
-    /// One sighting, by the sensors in the bit set `sensors`.
+    /// A single observation, by the sensors in the bit set `sensors`.
     #[must_use]
     pub fn once(at: u32, ttl: Option<u32>, provenance: Provenance, sensors: u32) -> Self {
         Self {
@@ -237,7 +240,7 @@ impl Seen {
         }
     }
 
-    /// The flag of a provenance.
+    /// The flag for a provenance.
     #[must_use]
     pub fn flag(provenance: Provenance) -> u8 {
         match provenance {
@@ -247,7 +250,7 @@ impl Seen {
         }
     }
 
-    /// Whether it can be a sum of sightings.
+    /// Returns true if the values can be a sum of observations.
     #[must_use]
     pub fn is_possible(&self) -> bool {
         let no_ttl = self.ttl_min == Self::NO_TTL && self.ttl_max == 0;
@@ -258,7 +261,7 @@ impl Seen {
             && (1..=Self::FLAGS).contains(&self.flags)
     }
 
-    /// Whether more were seen than `count` can tell.
+    /// Returns true if there were more observations than `count` can hold.
     #[must_use]
     pub fn is_count_saturated(&self) -> bool {
         self.count == u32::MAX
@@ -277,9 +280,9 @@ impl Seen {
     }
 }
 
-/// The TTL that the later of two sums saw last; of two equally late, the larger that is known.
+/// The last TTL of the later of two sums; if both are equally late, the larger known TTL.
 fn latest_ttl(left: &Seen, right: &Seen) -> u32 {
-    // The greater of (time, known, TTL): an order, so its maximum is the same however it is reached.
+    // The maximum of (time, known, TTL) is the same in whatever order it is computed.
     let rank = |seen: &Seen| (seen.time_last, seen.ttl_last != Seen::NO_TTL, seen.ttl_last);
     rank(left).max(rank(right)).2
 }

@@ -1,14 +1,13 @@
-//! Questions to the store, and their answers as rows.
+//! Queries against the store, answered with rows.
 //!
-//! Stands between `store`, which it reads, and `render`, `cli` and `serve`, which ask it. It knows no
-//! flags and no output.
+//! Sits between `store`, which it reads, and `render`, `cli` and `serve`, which call it. It knows nothing about
+//! flags or output formats.
 //!
-//! There are four ways to an answer. A *look-up* goes straight to the rows of a name or an address.
-//! A *search* walks all names in order of their text and looks up those that match. A *scan* walks the
-//! statistics of all rows, keeps the best, and only then asks for their names and RDATA. *Sums* by domain, address,
-//! type or label read all rows that may count, with their names. None holds
-//! more than a bounded number of rows: where an answer may be longer, it is walked in several passes,
-//! each of which goes on after the last item of the one before.
+//! There are four ways to answer a query. A *look-up* goes straight to the rows of a name or an address. A
+//! *search* walks all names in text order and looks up those that match. A *scan* walks the statistics of all
+//! rows, keeps the best, and only then resolves their names and RDATA. *Sums* by domain, address, type or label
+//! read every row that may count, with its name. None of them holds more than a bounded number of rows: a
+//! longer answer takes several passes, each of which continues after the last item of the previous one.
 
 mod addresses;
 mod contrast;
@@ -79,37 +78,37 @@ use order::{Smallest, Sorter};
 use std::borrow::Cow;
 use std::ops::ControlFlow;
 
-/// A question that is answered with rows.
+/// A query that is answered with rows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Query {
-    /// What is asked about.
+    /// The subject of the query.
     pub what: What,
-    /// Which of its rows.
+    /// Conditions that rows must meet.
     pub filter: Filter,
-    /// The most rows to hand out; 0 is no limit.
+    /// Maximum number of rows to return; 0 means no limit.
     pub limit: usize,
-    /// In which order; `None` for the one that suits: look-ups and scans have the latest seen first,
-    /// searches go by name.
+    /// Sort order; `None` selects the natural one: look-ups and scans return the latest seen first, searches
+    /// sort by name.
     pub sort: Option<Sort>,
 }
 
-/// What a [`Query`] is about.
+/// Subject of a [`Query`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum What {
-    /// A name: its records, then those that point at it, then (if `negative`) its negative answers.
+    /// A name: its records, then the records that point at it, then (if `negative`) its negative answers.
     Name {
         /// The name.
         name: NameBuf,
-        /// Whether negative answers are wanted.
+        /// True to include negative answers.
         negative: bool,
     },
-    /// Records with an address in a range, as [`Subject::Addresses`].
+    /// Records with an address in a range, like [`Subject::Addresses`].
     Addresses(std::net::IpAddr, std::net::IpAddr),
-    /// Records of all names with this text, and (if `negative`) their negative answers.
+    /// Records of all names that match this text, and (if `negative`) their negative answers.
     Names {
         /// The text.
         text: Text,
-        /// Whether negative answers are wanted.
+        /// True to include negative answers.
         negative: bool,
     },
     /// Every record.
@@ -118,26 +117,27 @@ pub enum What {
     Negatives,
 }
 
-/// How an answer ended.
+/// Summary of a finished answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Page {
-    /// Rows handed out.
+    /// Number of rows returned.
     pub shown: u64,
-    /// The limit left rows out; or it was reached and the search for one more was given up.
+    /// True if the limit left rows out, or if it was reached and the search for one more row was given up.
     pub cut: bool,
-    /// There were too many rows to sort ([`MAX_SORTED`]), so they came as they were read.
+    /// True if there were too many rows to sort ([`MAX_SORTED`]), so that they came in the order they were
+    /// read.
     pub unsorted: bool,
-    /// The rows of one section that were read, where no order was asked for and there were more than [`MOST_READ`].
-    /// Those shown are then of these, and not of all.
+    /// The part of a section that was read if no sort order was given and the section has more than
+    /// [`MOST_READ`] rows. The rows shown are then the latest of that part, not of the whole section.
     pub extent: Extent,
 }
 
-/// Rows of a section that are read for its latest, if no order is asked for and the limit is no higher. They take a
-/// second; millions of names may lie on one address.
+/// Maximum number of rows of a section to read in search of its latest, if no sort order is given and the limit
+/// is not higher. Reading them takes a second; an address may have millions of names.
 pub const MOST_READ: usize = 200_000;
 
 impl Query {
-    /// The question with the tags of a store, if it asks for tags and has none yet.
+    /// Returns the query with the tags of the store, if it filters by tag and has none loaded yet.
     fn informed(&self, store: &mut Reader<'_>) -> Result<Cow<'_, Self>, StoreError> {
         Ok(match self.filter.informed(store)? {
             Cow::Borrowed(_) => Cow::Borrowed(self),
@@ -147,7 +147,7 @@ impl Query {
 }
 
 impl What {
-    /// The question that a look-up of `subject` is.
+    /// Returns the subject for a look-up of `subject`.
     #[must_use]
     pub fn of(subject: Subject, negative: bool) -> Self {
         match subject {
@@ -163,15 +163,15 @@ impl What {
     }
 }
 
-/// Hands the rows that answer `query` to `each`, until it breaks.
+/// Passes the rows that answer `query` to `each`, until it breaks.
 ///
 /// # Errors
-/// [`StoreError`] when the store cannot be read; rows may have been handed out before.
+/// [`StoreError`] when the store cannot be read; rows may have been returned before.
 pub fn run(store: &mut Reader<'_>, query: &Query, each: &mut Each<'_>) -> Result<Page, StoreError> {
     run_in(store, query, Passes::default(), each)
 }
 
-/// As [`run`], in passes of another size: the answer is the same.
+/// Like [`run`], but with passes of another size; the answer is the same.
 ///
 /// # Errors
 /// As [`run`].
@@ -206,7 +206,7 @@ pub fn run_in(
     }
 }
 
-/// The sections of one name or of addresses, in their order.
+/// Reads the sections of one name or of addresses, in order.
 fn look_up(
     store: &mut Reader<'_>,
     query: &Query,
@@ -223,7 +223,7 @@ fn look_up(
     Ok(answer.page)
 }
 
-/// An answer in sections, each sorted, that share one limit.
+/// An answer in several sections, each sorted, that share one limit.
 struct Answer<'q, 'e, 'f> {
     query: &'q Query,
     each: &'e mut Each<'f>,
@@ -236,7 +236,8 @@ impl<'q, 'e, 'f> Answer<'q, 'e, 'f> {
         Self { query, each, page: Page::default(), over: false }
     }
 
-    /// Reads one section with `read`, unless the answer is over. `read` is told how many rows are likely to be enough.
+    /// Reads one section with `read`, unless the answer has ended. `read` receives the number of rows that are
+    /// likely to be enough.
     fn section(
         &mut self,
         read: impl FnOnce(usize, &mut Each<'_>) -> Result<(), StoreError>,
@@ -245,7 +246,7 @@ impl<'q, 'e, 'f> Answer<'q, 'e, 'f> {
             return Ok(());
         }
         let Some(limit) = left(self.query.limit, self.page.shown) else {
-            // Nothing more fits; whether there is more is asked all the same, to tell of it.
+            // No more rows fit, but the page has to report whether more exist.
             let mut more = false;
             read(1, &mut |row| {
                 more = self.query.filter.admits(&row);
@@ -277,7 +278,7 @@ impl<'q, 'e, 'f> Answer<'q, 'e, 'f> {
         }
         self.over = flow.is_break();
         if self.over {
-            // Either the limit was reached while streaming, or the taker has enough.
+            // Either the limit was reached while streaming, or `each` wants no more rows.
             let (end, _) = sorter.finish(&mut |_| ControlFlow::Break(()));
             self.count(end);
             return Ok(());
@@ -295,7 +296,7 @@ impl<'q, 'e, 'f> Answer<'q, 'e, 'f> {
     }
 }
 
-/// What `shown` rows leave of a limit: 0 for no limit, `None` when it is used up.
+/// Returns the rest of a limit after `shown` rows: 0 if there is no limit, `None` if it is used up.
 fn left(limit: usize, shown: u64) -> Option<usize> {
     if limit == 0 {
         return Some(0);
@@ -304,8 +305,9 @@ fn left(limit: usize, shown: u64) -> Option<usize> {
     limit.checked_sub(shown).filter(|&left| left > 0)
 }
 
-/// Names first seen on `day` (counted from 1970-01-01) with the second that was, in order of their
-/// text, at most `limit` of them (0: all, then as the store has them); whether that left any out.
+/// Passes the names first seen on `day` (counted from 1970-01-01) to `each`, with the second of their first
+/// sighting: at most `limit` of them in text order, or all in store order if `limit` is 0 or above
+/// [`MAX_SORTED`].
 ///
 /// # Errors
 /// [`StoreError`] when the store cannot be read.
@@ -358,7 +360,7 @@ mod tests {
         Query { what: What::Records, filter: Filter::default(), limit, sort: None }
     }
 
-    /// The rows that come of sections with these rows.
+    /// Returns the answer to a query over sections with these rows.
     fn answer(query: &Query, sections: &[Vec<StoredRecord>]) -> (Vec<StoredRecord>, Page) {
         let mut out = Vec::new();
         let mut each = |row| {

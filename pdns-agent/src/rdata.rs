@@ -1,11 +1,11 @@
-//! RDATA: the octets that are stored, the text that is shown, and what a record points at.
+//! RDATA: the stored octets, the displayed text, and the target of a record.
 //!
-//! Layer 0. Octets are the canonical wire form: names uncompressed and in lower case (RFC 4034 §6.2).
-//! Text is the right-hand side of a master file (RFC 1035 §5.1) and printable ASCII, and reads back to the
-//! same octets; a type this module does not know, or octets that do not fit their type, are `\# length hex`
-//! (RFC 3597 §5).
+//! Layer 0. Octets are the canonical wire form: names uncompressed and in lower case (RFC 4034 §6.2). Text is
+//! the right-hand side of a master file (RFC 1035 §5.1), printable ASCII, and parses back to the same octets.
+//! A type that this module does not know, or octets that do not fit their type, are written as `\# length
+//! hex` (RFC 3597 §5).
 //!
-//! One table, `layout`, tells what fields a type has; `canonical` and `text` go by it.
+//! A single table, `layout`, lists the fields of each type; `canonical` and `text` follow it.
 
 mod address;
 mod bits;
@@ -30,37 +30,38 @@ pub struct Rdata<'a> {
     pub rrtype: RrType,
     /// Canonical wire form, at most 65,535 octets.
     pub octets: &'a [u8],
-    /// A part of the record is unknown. The source named only the host of an MX, SRV or SOA record, and every other
-    /// field of `octets` is zero: a Zeek dns.log does that. Or it told strings of TXT records and not which belong to one
-    /// record, as Suricata does: then `octets` is one of them. Such a record is another record than the whole one.
+    /// True if a part of the record is unknown. Either the source gave only the host of an MX, SRV or SOA
+    /// record, as a Zeek dns.log does, and every other field of `octets` is zero. Or it gave strings of TXT
+    /// records without saying which belong to one record, as Suricata does, and `octets` is one of them. Such
+    /// a record is distinct from the complete one.
     pub partial: bool,
 }
 
 /// The RDATA of one record, owned.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RdataBuf {
-    /// As [`Rdata::rrtype`].
+    /// See [`Rdata::rrtype`].
     pub rrtype: RrType,
-    /// As [`Rdata::octets`].
+    /// See [`Rdata::octets`].
     pub octets: Box<[u8]>,
-    /// As [`Rdata::partial`].
+    /// See [`Rdata::partial`].
     pub partial: bool,
 }
 
-/// What a record can be found by when one asks for its right-hand side.
+/// Key under which a record is found in a search by right-hand side.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Target {
     /// The address of an A record.
     V4(Ipv4Addr),
     /// The address of an AAAA record.
     V6(Ipv6Addr),
-    /// The host or domain that the record names.
+    /// The host or domain in the RDATA.
     Name(NameBuf),
-    /// All other RDATA: found by the whole of its octets.
+    /// Any other RDATA: found by all of its octets.
     Octets,
 }
 
-/// Whether a name within RDATA is written with its final dot: DNSDB does, COF and CIRCL do not.
+/// Final dot of a name within RDATA: DNSDB writes it, COF and CIRCL do not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FinalDot {
     /// `mail.example.com.`
@@ -84,7 +85,7 @@ impl Rdata<'_> {
         RdataBuf { rrtype: self.rrtype, octets: self.octets.into(), partial: self.partial }
     }
 
-    /// The address that an A or AAAA record points at.
+    /// The address in an A or AAAA record.
     #[must_use]
     pub fn address(self) -> Option<IpAddr> {
         match self.rrtype {
@@ -94,7 +95,7 @@ impl Rdata<'_> {
         }
     }
 
-    /// Where the record points; for which types that may be a name, [`may_point_at_name`] tells.
+    /// The target of the record. [`may_point_at_name`] lists the types for which it can be a name.
     #[must_use]
     pub fn target(self) -> Target {
         let name_at = |at: usize| {
@@ -113,7 +114,7 @@ impl Rdata<'_> {
             RrType::NS | RrType::CNAME | RrType::DNAME | RrType::PTR | RrType::SOA => name_at(0),
             RrType::MX | RrType::KX | RrType::AFSDB | RrType::RT => name_at(2),
             RrType::SRV => name_at(6),
-            // The root says "no service" or "the owner itself" (RFC 9460 §2.5).
+            // The root means "no service" or "the owner itself" (RFC 9460 §2.5).
             RrType::SVCB | RrType::HTTPS => match name_at(2) {
                 Target::Name(name) if name.as_name().is_root() => Target::Octets,
                 target => target,
@@ -122,7 +123,7 @@ impl Rdata<'_> {
         }
     }
 
-    /// The text of a master file's right-hand side.
+    /// The right-hand side in master file text.
     #[must_use]
     pub fn to_text(self, dot: FinalDot) -> String {
         let mut out = String::new();
@@ -143,10 +144,10 @@ fn unknown(octets: &[u8], out: &mut String) {
     }
 }
 
-/// Whether a record of this type may point at a name; see [`Rdata::target`].
+/// Returns true if a record of this type can point at a name; see [`Rdata::target`].
 #[must_use]
 pub fn may_point_at_name(rrtype: RrType) -> bool {
-    // A name behind octets that any of these types may have before it.
+    // A name after the number of octets that precede it in any of these types.
     [0, 2, 6].iter().any(|&before| {
         let mut octets = [0; 9];
         if let Some(name) = octets.get_mut(before..) {
@@ -197,7 +198,7 @@ mod tests {
             "1 0 10 aabb VS0FU07V A",
         );
         check(RrType::NSEC3PARAM, &[1, 0, 0, 0, 0], "1 0 0 -");
-        // RFC 4034 §3.3 has these times.
+        // These times are from RFC 4034 §3.3.
         check(
             RrType::RRSIG,
             b"\x00\x01\x05\x03\x00\x01\x51\x80\x3e\x7c\x9d\xd7\x3e\x55\x10\xd7\x0a\x52\x07example\x03com\x00\x01",
@@ -210,7 +211,7 @@ mod tests {
             "1 . alpn=\"h2,h3\" port=443 ipv4hint=192.0.2.1",
         );
         check(RrType::HTTPS, b"\x00\x00\x01X\x00", "0 X");
-        // Keys out of order, a list that breaks off, and a key twice.
+        // Keys out of order, a truncated list, and a duplicate key.
         check(
             RrType::SVCB,
             b"\x00\x01\x00\x00\x03\x00\x00\x00\x01\x00\x00",
@@ -259,7 +260,7 @@ mod tests {
         for rrtype in [RrType::KX, RrType::AFSDB, RrType::RT, RrType::SVCB, RrType::HTTPS] {
             assert_eq!(target(rrtype, b"\x00\x01\x04Mail\x00"), mail, "{rrtype}");
         }
-        // "The owner itself" is no host to be found by.
+        // "The owner itself" is not a host that can be searched for.
         assert_eq!(target(RrType::HTTPS, b"\x00\x01\x00\x00\x03\x00\x02\x01\xbb"), Target::Octets);
         assert_eq!(target(RrType::LP, b"\x00\x01\x04mail\x00"), Target::Octets);
     }

@@ -1,6 +1,6 @@
-//! What the store gives back: one tuple with all that is known of it.
+//! Stored records: one tuple with everything known about it.
 //!
-//! The one type that `query` and everything after it knows of the store's contents.
+//! `query` and all later layers see the contents of the store only as this type.
 
 use crate::name::NameBuf;
 use crate::observation::{Fact, Outcome, Seen};
@@ -8,19 +8,19 @@ use crate::rdata::RdataBuf;
 use crate::rr::RrType;
 use std::net::IpAddr;
 
-/// One stored tuple with all that is known of it.
+/// One stored tuple with everything known about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredRecord {
     /// Owner name, or QNAME of a negative answer.
     pub rrname: NameBuf,
-    /// What was seen under that name.
+    /// Record or negative answer observed under that name.
     pub fact: FactBuf,
-    /// How often, when, with which TTLs, by which sensors.
+    /// Count, times, TTLs and sensors.
     pub seen: Seen,
 }
 
 impl StoredRecord {
-    /// The address that an A or AAAA record points at.
+    /// The address in an A or AAAA record.
     #[must_use]
     pub fn address(&self) -> Option<IpAddr> {
         self.fact.as_fact().address()
@@ -32,11 +32,11 @@ impl StoredRecord {
 pub enum FactBuf {
     /// A record.
     Record(RdataBuf),
-    /// A question that brought no record.
+    /// A question that got no record.
     Negative {
-        /// The type asked for.
+        /// Type of the question.
         qtype: RrType,
-        /// What came instead.
+        /// Outcome of the question.
         outcome: Outcome,
     },
 }

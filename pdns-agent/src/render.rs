@@ -1,16 +1,17 @@
-//! Answers as text: one [`Format`] for `--format`, for HTTP and for help alike.
+//! Renders results as text: one [`Format`] for `--format`, HTTP and help alike.
 //!
-//! Above `query`, whose rows it takes, and below `cli` and `serve`, which choose the format and own the
-//! writer. A renderer knows items and a writer: no flags, no terminal, no socket.
+//! Above `query`, whose rows it takes, and below `cli` and `serve`, which choose the format and own the writer. A
+//! renderer knows only items and a writer: no flags, no terminal, no socket.
 //!
-//! Names and RDATA are printable ASCII by construction. Everything else that came from outside (paths,
-//! sensor names, tallies) goes through [`escape`] or an encoder.
+//! Names and RDATA are printable ASCII by construction. All other text from outside (paths, sensor names, tallies)
+//! goes through [`escape`] or an encoder.
 
 mod cof;
 mod csv;
 mod field;
 mod json;
 mod judged;
+mod paragraph;
 mod plain;
 mod plural;
 mod profile;
@@ -23,6 +24,7 @@ pub use profile::profile;
 pub(crate) use profile::words;
 pub use status::status;
 
+use crate::observation::SENSOR_SEPARATOR;
 use crate::query::{Group, Limits, NameSum, Near, Neighbour, OnAddress, TagSet};
 use crate::record::StoredRecord;
 use crate::tag::{Tag, TagEvent};
@@ -32,41 +34,41 @@ use std::io::{self, Write};
 use std::str::FromStr;
 use std::sync::Arc;
 
-/// One line of an answer. All items of one answer are of one kind.
+/// One item of a result. All items of one result are of the same kind.
 #[derive(Clone, Copy, Debug)]
 pub enum Item<'a> {
     /// A record or a negative answer.
     Record(&'a StoredRecord),
-    /// A row, and one thing more that the answer says of it.
+    /// A row with an additional value.
     Marked {
         /// The row.
         row: &'a StoredRecord,
-        /// What the mark is called.
+        /// Name of the additional value.
         name: Mark,
-        /// What it says.
+        /// The additional value.
         mark: &'a str,
     },
-    /// A name with the sum of its records.
+    /// A name with the totals of its records.
     Sum(&'a NameSum),
-    /// Rows that share something, added up.
+    /// Rows that share a key, added up.
     Group {
-        /// The sums.
+        /// The totals.
         group: &'a Group,
-        /// What is shared, in one lower-case word: `domain`, `address`, `rrtype`.
+        /// The type of key, in one lower-case word: `domain`, `address`, `rrtype`.
         by: &'static str,
     },
-    /// How many names, or domains, were first seen on a day.
+    /// The number of names, or domains, first seen on a day.
     Day {
         /// Days since 1970-01-01.
         day: u32,
         /// `names` or `domains`.
         of: &'static str,
-        /// How many.
+        /// The number.
         names: u64,
-        /// The largest `names` of the answer, which has the longest bar.
+        /// The largest `names` of the result, which has the longest bar.
         most: u64,
     },
-    /// A name and when it was first seen.
+    /// A name and the time when it was first seen.
     New {
         /// The name.
         rrname: &'a str,
@@ -77,23 +79,23 @@ pub enum Item<'a> {
     Tag(&'a Tag),
     /// An entry of the history of tags.
     TagEvent(&'a TagEvent),
-    /// A tagged address and how near it is, with what is on it.
+    /// A tagged address and its distance, with the names on it.
     Near(&'a Near<'a>, Option<&'a OnAddress>),
-    /// Something untagged that shares infrastructure with a threat, and how much was read to find it.
+    /// An untagged subject that shares infrastructure with a threat, and the amount of data read to find it.
     Neighbour(&'a Neighbour, &'a Limits),
 }
 
-/// What is said of a row beside what is stored of it.
+/// An additional value of a row, besides the stored data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mark {
-    /// Which of several subjects it answers, as that was typed.
+    /// The subject that the row answers, as typed, if there are several.
     Subject,
-    /// Why it is in the answer.
+    /// The reason for which it is in the result.
     Why,
 }
 
 impl Mark {
-    /// Its name in every format; COF has it behind `pdns_`.
+    /// Returns the name that it has in every format; COF adds the prefix `pdns_`.
     fn name(self) -> &'static str {
         match self {
             Self::Subject => "subject",
@@ -102,29 +104,46 @@ impl Mark {
     }
 }
 
-/// How an answer is to look, beside its format.
+/// Options for rendering, besides the format.
 #[derive(Clone, Debug, Default)]
 pub struct Look {
-    /// The columns that a table may take; `None` for as many as it needs.
+    /// Maximum width of a table, in columns of the terminal; `None` for as many as it needs.
     pub width: Option<u16>,
-    /// Whether the head of a table is bold, by an ANSI escape.
+    /// True if the header of a table is bold, by an ANSI escape.
     pub bold: bool,
     /// Names of the sensors, by their bit in [`crate::observation::Seen::sensors`].
     pub sensors: Vec<String>,
-    /// The tags that are shown beside names and addresses.
+    /// Tags that are shown beside names and addresses.
     pub tags: Arc<TagSet>,
-    /// Whether tables of records leave out the owner names, since all have the same.
+    /// True if tables of records leave out the owner names, since all are the same.
     pub hides_owner: bool,
-    /// The URI of the server that answers, which COF has as `origin`; `None` where no server does.
+    /// URI of the server that answers, which is `origin` in COF; `None` without a server.
     pub origin: Option<String>,
 }
 
 impl Look {
-    /// The names of the sensors in a bit set.
+    /// Iterates over the names of the sensors in a bit set.
     fn sensors(&self, bits: u32) -> impl Iterator<Item = &str> {
         let names = self.sensors.iter().take(32).enumerate();
         names.filter(move |(bit, _)| bits >> bit & 1 == 1).map(|(_, name)| name.as_str())
     }
+
+    /// Returns the names of the sensors in a bit set as one text.
+    fn sensor_list(&self, bits: u32) -> String {
+        sensor_list(self.sensors(bits))
+    }
+}
+
+/// Joins the names of sensors, in the same way wherever they are listed.
+fn sensor_list<'n>(names: impl Iterator<Item = &'n str>) -> String {
+    let mut list = String::new();
+    for name in names.filter(|name| !name.is_empty()) {
+        if !list.is_empty() {
+            list.push(SENSOR_SEPARATOR);
+        }
+        list.push_str(name);
+    }
+    list
 }
 
 /// Writes items in one format.
@@ -132,44 +151,44 @@ pub trait Renderer {
     /// Writes one item, or holds it until [`Renderer::end`].
     ///
     /// # Errors
-    /// What the writer says.
+    /// Errors of the writer.
     fn item(&mut self, item: &Item<'_>, out: &mut dyn Write) -> io::Result<()>;
 
-    /// Writes what was held back. To be called after the last item, also when there was none; an answer that
-    /// goes on for long may call it before, too.
+    /// Writes the items that were held back. Call it after the last item, even if there was none; a result that goes
+    /// on for long may call it earlier, too.
     ///
     /// # Errors
-    /// What the writer says.
+    /// Errors of the writer.
     fn end(&mut self, _out: &mut dyn Write) -> io::Result<()> {
         Ok(())
     }
 
-    /// From now on these tags are shown beside names and addresses.
+    /// Replaces the tags shown beside names and addresses of the items that follow.
     fn retag(&mut self, tags: &Arc<TagSet>);
 
-    /// How many items the format could not hold and left out.
+    /// Returns the number of items that were left out because the format cannot represent them.
     fn left_out(&self) -> u64 {
         0
     }
 }
 
-/// A way to write answers.
+/// A format of results.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     /// For people: aligned columns.
     Table,
-    /// Passive DNS Common Output Format, a JSON object per line
-    /// (draft-dulaunoy-dnsop-passive-dns-cof-12). It is for records; other items are as [`Format::Json`].
+    /// Passive DNS Common Output Format, a JSON object per line (draft-dulaunoy-dnsop-passive-dns-cof-12). It is for
+    /// records; other items are the same as in [`Format::Json`].
     Cof,
-    /// All that is known, a JSON object per line.
+    /// All data, a JSON object per line.
     Json,
-    /// RFC 4180 with a head, safe to open in a spreadsheet.
+    /// RFC 4180 with a header, safe to open in a spreadsheet.
     Csv,
-    /// Name, type and RDATA with tabs between.
+    /// Name, type and RDATA, separated by tabs.
     Plain,
 }
 
-/// What there is to say of a [`Format`].
+/// Properties of a [`Format`].
 #[derive(Clone, Copy, Debug)]
 pub struct FormatInfo {
     /// The format.
@@ -217,7 +236,7 @@ pub const FORMATS: &[FormatInfo] = &[
 ];
 
 impl Format {
-    /// A renderer for one answer.
+    /// Creates a renderer for one result.
     #[must_use]
     pub fn renderer(self, look: Look) -> Box<dyn Renderer> {
         match self {
@@ -229,7 +248,7 @@ impl Format {
         }
     }
 
-    /// What there is to say of it.
+    /// Returns the properties of the format.
     #[must_use]
     #[expect(clippy::missing_panics_doc, reason = "each format is in the list, as a test shows")]
     pub fn info(self) -> &'static FormatInfo {
@@ -237,7 +256,7 @@ impl Format {
     }
 }
 
-/// Text that names no format.
+/// Text that is not the name of a format.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is no format: give table, cof, json, csv or plain")]
 pub struct UnknownFormat(String);
@@ -257,8 +276,8 @@ impl fmt::Display for Format {
     }
 }
 
-/// `text` with everything outside printable ASCII as `\u{..}`, so that it can neither move a terminal's
-/// cursor nor break a line.
+/// Replaces everything outside printable ASCII by `\u{..}`, so that the text can neither move a terminal's cursor nor
+/// break a line.
 #[must_use]
 pub fn escape(text: &str) -> Cow<'_, str> {
     let printable = |letter: char| letter == ' ' || letter.is_ascii_graphic();
@@ -272,7 +291,7 @@ pub fn escape(text: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// Text as a part of a URL: all but unreserved characters escaped (RFC 3986 §2.3).
+/// Percent-encodes text as a part of a URL: all but unreserved characters (RFC 3986 §2.3).
 #[must_use]
 pub(crate) fn percent(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
@@ -280,20 +299,20 @@ pub(crate) fn percent(text: &str) -> String {
         if octet.is_ascii_alphanumeric() || b"-._~".contains(&octet) {
             out.push(char::from(octet));
         } else {
-            // A String takes all that is written to it.
+            // Writing to a String cannot fail.
             out.extend(format!("%{octet:02X}").chars());
         }
     }
     out
 }
 
-/// `2026-11-24 02:22:58` in UTC, of seconds since the epoch.
+/// Formats seconds since the epoch in UTC: `2026-11-24 02:22:58`.
 fn utc(at: u32) -> String {
     let time = jiff::Timestamp::from_second(i64::from(at)).unwrap_or_default();
     time.strftime("%Y-%m-%d %H:%M:%S").to_string()
 }
 
-/// `2026-11-24` in UTC, of days since 1970-01-01.
+/// Formats days since 1970-01-01 in UTC: `2026-11-24`.
 fn date(day: u32) -> String {
     let at = i64::from(day) * i64::from(crate::query::DAY);
     let time = jiff::Timestamp::from_second(at).unwrap_or_default();

@@ -1,7 +1,7 @@
-//! `pdns serve`: the store over HTTP, in the protocols that clients of passive DNS speak already.
+//! `pdns serve`: the store over HTTP, in the protocols that passive DNS clients already support.
 //!
-//! On top, beside `cli`: reads requests, puts questions to `query` and `store`, writes what `render` or a protocol of
-//! its own makes of the answers. A request's way:
+//! Top layer, beside `cli`: reads requests, queries `query` and `store`, and writes the answers with `render`
+//! or in a protocol of its own. The path of a request:
 //!
 //! ```text
 //! listen (TCP, TLS, Unix socket) -> guard (host, user, rate) -> router -> circl | dnsdb | context | health
@@ -9,8 +9,9 @@
 //!                                    answer (a thread with a store of the pool, rows in a bounded channel)
 //! ```
 //!
-//! The connection side is asynchronous; the store is not, so each question runs on a thread of its own, and how
-//! many run at once is bounded by the pool. What cannot be answered is a refusal: a status and one plain line.
+//! Connections are asynchronous; the store is not, so each query runs on a thread of its own, and the pool
+//! bounds the number of concurrent queries. A request that cannot be answered gets a refusal: a status and one
+//! plain line.
 
 mod address;
 mod answer;
@@ -52,54 +53,54 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 
-/// How long requests that run may go on after the first signal to stop.
+/// Time that running requests get to finish after the first signal to stop.
 const GRACE: Duration = Duration::from_secs(10);
-/// How often the files of users and certificates are looked at for changes.
+/// Interval at which the users file and the certificate files are checked for changes.
 const RELOAD: Duration = Duration::from_secs(5);
-/// Threads beside those of questions: for passwords and health.
+/// Number of threads in addition to those of queries: for passwords and health checks.
 const MORE_THREADS: usize = 4;
 
-/// What the server is told.
+/// Settings of the server.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// The store.
     pub store: Options,
-    /// Where to listen.
+    /// Addresses to listen on.
     pub listen: Vec<Address>,
-    /// File of users; without it everybody who can connect may ask.
+    /// Users file; without it, everybody who can connect may send queries.
     pub users: Option<PathBuf>,
-    /// Certificate and key, both PEM.
+    /// Certificate and key, both in PEM format.
     pub tls: Option<(PathBuf, PathBuf)>,
-    /// A proxy stands in front, speaks TLS, and tells the client's address in `X-Forwarded-For`.
+    /// True if a reverse proxy in front terminates TLS and sends the client's address in `X-Forwarded-For`.
     pub behind_proxy: bool,
-    /// Names that a request may be addressed to, beside the loopback ones.
+    /// Names accepted in the `Host` header, in addition to the loopback ones.
     pub hosts: Vec<HostName>,
-    /// The one origin whose pages may read answers.
+    /// The one origin whose pages may read responses (CORS).
     pub origin: Option<String>,
-    /// Security Onion's Hunt, for links to it.
+    /// URL of Security Onion's Hunt, for links to it.
     pub hunt: Option<HuntUrl>,
-    /// Origins whose pages may show ours in a frame.
+    /// Origins whose pages may embed ours in a frame.
     pub frame_ancestors: Vec<String>,
-    /// Bounds.
+    /// Resource limits.
     pub limits: Limits,
 }
 
-/// What one client may take, and all together.
+/// Resource limits, per client and in total.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Requests per second and client; 0 for any number.
+    /// Requests per second and client; 0 means no limit.
     pub rate: u32,
-    /// Requests at once that a client may have saved up.
+    /// Burst size: requests that a client can make at once after a pause.
     pub burst: u32,
-    /// Questions that run at once.
+    /// Maximum number of concurrent queries.
     pub queries: usize,
-    /// Those of one user, and of one client address, that run at once. Some more may wait.
+    /// Maximum number of concurrent queries of one user, and of one client address. Some more may wait.
     pub client_queries: usize,
-    /// Open connections of one client address; behind a proxy, requests that it sends at the same time.
+    /// Maximum number of open connections of one client address; behind a proxy, of its concurrent requests.
     pub client_connections: usize,
-    /// How long one may run.
+    /// Maximum run time of a query.
     pub time: Duration,
-    /// The most rows of an answer.
+    /// Maximum number of rows of an answer.
     pub rows: usize,
 }
 
@@ -118,60 +119,61 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// Open connections of all clients. More wait in the system's queue.
+    /// Maximum number of open connections of all clients. Further connections wait in the system's queue.
     pub const CONNECTIONS: usize = 512;
 
-    /// The default for one client's queries: half of all, rounded up, so that one client never takes all.
+    /// Returns the default limit for the queries of one client: half of all, rounded up, so that one client
+    /// never takes all.
     #[must_use]
     pub fn client_queries(queries: usize) -> usize {
         queries.div_ceil(2)
     }
 }
 
-/// Why there is no serving.
+/// Reason why the server cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
-    /// An address for all the world, and nobody has to say who he is.
+    /// A public address without authentication.
     #[error(
         "{0} can be reached from other machines: name a file of users (--users, pdns serve user add) first, \
          or listen on 127.0.0.1"
     )]
     NoUsers(Address),
-    /// An address for all the world, and secrets would pass in clear text.
+    /// A public address without TLS: secrets would pass in clear text.
     #[error(
         "{0} can be reached from other machines: give --tls-cert and --tls-key, or say --behind-proxy when a \
          proxy in front of it speaks TLS"
     )]
     NoTls(Address),
-    /// An address cannot be had.
+    /// An address that cannot be bound.
     #[error("cannot listen on {address}")]
     Listen {
         /// The address.
         address: Address,
-        /// What the system says.
+        /// The error of the system.
         #[source]
         cause: io::Error,
     },
-    /// The file of users does not do.
+    /// An invalid users file.
     #[error(transparent)]
     Users(#[from] users::UsersError),
-    /// The certificate or its key does not do.
+    /// An invalid certificate or key.
     #[error(transparent)]
     Tls(#[from] tls::TlsError),
-    /// The store will not become usable by itself.
+    /// A store that will not become usable without intervention.
     #[error("cannot open the store")]
     Store(#[source] StoreError),
-    /// No threads, or no signals.
+    /// Threads or signal handlers that cannot be set up.
     #[error("cannot start the server")]
     Start(#[source] io::Error),
 }
 
 impl ServeError {
-    /// The exit status that tells a service manager whether to try again.
+    /// Returns the exit status, which tells a service manager whether to try again.
     #[must_use]
     pub fn exit_status(&self) -> u8 {
         match self {
-            // The server before this one may not have ended yet.
+            // The previous server may not have ended yet.
             Self::Listen { cause, .. } if cause.kind() == io::ErrorKind::AddrInUse => exit::FAILED,
             Self::Start(_) => exit::FAILED,
             Self::NoUsers(_)
@@ -187,12 +189,13 @@ impl ServeError {
 /// Serves until SIGTERM or SIGINT.
 ///
 /// # Errors
-/// [`ServeError`] when it cannot begin. Redis being away, or empty, is no reason: requests are refused until there is a store.
+/// [`ServeError`] when it cannot start. An unreachable or empty Redis is not an error: requests are refused
+/// until there is a store.
 pub fn run(settings: Settings) -> Result<(), ServeError> {
     exposed(&settings)?;
     match Store::open(&settings.store) {
         Ok(store) => drop(store),
-        // The agent that makes the store may start later.
+        // The agent that creates the store may start later.
         Err(error) if error.is_transient() || matches!(error, StoreError::Missing { .. }) => {
             tracing::warn!(cause = %error, "cannot open the store, refusing requests until it is there");
         }
@@ -206,12 +209,13 @@ pub fn run(settings: Settings) -> Result<(), ServeError> {
         .build()
         .map_err(ServeError::Start)?;
     let served = runtime.block_on(serve(settings));
-    // A thread that waits for Redis does not keep the process.
+    // A thread that waits for Redis must not keep the process alive.
     runtime.shutdown_timeout(Duration::from_millis(500));
     served
 }
 
-/// Refuses what would be open to the network without users, or would show their secrets to it.
+/// Refuses settings that would open the server to the network without users, or send their secrets in clear
+/// text.
 fn exposed(settings: &Settings) -> Result<(), ServeError> {
     for address in settings.listen.iter().filter(|address| !address.is_local()) {
         if settings.users.is_none() {

@@ -1,18 +1,18 @@
-//! Logs as complete lines, each handed out once, whatever happens to the file; and captures as packets.
+//! Logs as complete lines, each delivered exactly once whatever happens to the file; and captures as packets.
 //!
-//! Layer 2, the start of the flow: [`Scan`] says which files are meant, [`Log`] reads one of them,
-//! [`Wake`] sleeps until there is more; [`capture`] has packets of an interface. `decode` makes sense of the lines; how far each log has been
-//! read is kept by `store` and handed in by `agent`. Nothing here knows of DNS or of a store.
+//! Layer 2, the start of the data flow: [`Scan`] finds the files, [`Log`] reads one of them, [`Wake`] sleeps
+//! until there is more; [`capture`] reads packets of an interface. `decode` interprets the lines; `store`
+//! keeps the position in each log and `agent` passes it in. Nothing here knows about DNS or a store.
 //!
-//! A log is known by what it holds, not by where it lies. Rotation renames a log, `archive-log` compresses
-//! it into the folder of its day, people copy it: it stays the same [`LogId`], and a position, being
-//! counted in uncompressed octets, stays true. That is what makes reading exactly once.
+//! A log is identified by its content, not by its path. Rotation renames a log, `archive-log` compresses it
+//! into the folder of its day, people copy it: it keeps its [`LogId`], and because a position counts
+//! uncompressed bytes, it stays valid. This is what makes reading exactly-once.
 //!
-//! [`Capture`] shows the packets of an interface that may carry DNS, as [`Frame`]s; the decision is made in the
-//! kernel, by `pdns_ebpf_common::decide`. [`CaptureFile`] has those of a file, [`capture_files`] says which.
+//! [`Capture`] delivers the packets of an interface that may carry DNS, as [`Frame`]s;
+//! `pdns_ebpf_common::decide` makes the decision in the kernel. [`CaptureFile`] reads those of a file, and
+//! [`capture_files`] finds the files.
 
 pub mod capture;
-mod captures;
 mod content;
 mod first_bytes;
 mod frame;
@@ -20,6 +20,7 @@ mod lines;
 mod log;
 mod names;
 mod pcap;
+mod pcap_files;
 mod scan;
 mod unpack;
 mod wake;
@@ -32,15 +33,15 @@ pub use capture::{
     Capture, CaptureError, Counters as CaptureCounters, Options as CaptureOptions,
     State as Condition, drop_privileges,
 };
-pub use captures::{CaptureFiles, capture_files};
 pub use first_bytes::{first_bytes, is_utf16, open_unpacked};
 pub use frame::Frame;
 pub use lines::Damage;
 pub use log::{ClosedLog, DEVICE, Log, Progress};
 pub use names::LogNames;
 pub use pcap::{CaptureFile, Content, Digest, MOST_PACKET, MOST_PASSED, PcapError, Step};
-pub use scan::{Found, Missing, Scan};
-pub use wake::{Wake, Waker, Woken};
+pub use pcap_files::{CaptureFiles, capture_files};
+pub use scan::{FoundLog, Missing, Scan};
+pub use wake::{Wake, WakeReason, Waker};
 pub use walk::Skipped;
 
 use std::fmt;
@@ -49,12 +50,12 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
-/// What a log is known by: the hash of its head.
+/// Identity of a log: the hash of its head.
 ///
-/// The head is everything up to and including the first record, but 64 KiB at most. The first record
-/// is the first complete line that does not begin with `#` and holds a digit. Zeek's headers are the
-/// same in every file, `#` or not (`LogAscii` in `tsv` mode writes bare column names); the first
-/// record has a time in microseconds and a random uid, as Suricata's has a time and a random number of the flow.
+/// The head is everything up to and including the first record, but at most 64 KiB. The first record is the
+/// first complete line that does not begin with `#` and contains a digit. Zeek's headers are the same in
+/// every file, with or without `#` (`LogAscii` in `tsv` mode writes bare column names). The first record
+/// contains a time in microseconds and a random uid; Suricata's contains a time and a random flow number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LogId(pub [u8; 16]);
 
@@ -65,27 +66,27 @@ impl fmt::Display for LogId {
     }
 }
 
-/// What tells one state of one file from another without reading it.
+/// State of a file, compared to detect changes without reading it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Stat {
     /// The device that holds the file.
     pub dev: u64,
-    /// Its inode there; used again once the file is gone.
+    /// Its inode number on the device; reused once the file is deleted.
     pub ino: u64,
-    /// Length in octets, compressed if the file is.
+    /// Length in bytes; of the compressed data if the file is compressed.
     pub size: u64,
-    /// Time of the last write, in nanoseconds since the epoch.
+    /// Modification time, in nanoseconds since the epoch.
     pub mtime_ns: i128,
 }
 
 impl Stat {
-    /// The state of the file that a path names now, if it names one.
+    /// The current state of the file at a path, if it exists.
     #[must_use]
     pub fn at(path: &std::path::Path) -> Option<Self> {
-        std::fs::metadata(path).ok().map(|metadata| Self::of(&metadata))
+        std::fs::metadata(path).ok().map(|metadata| Self::from_metadata(&metadata))
     }
 
-    fn of(metadata: &Metadata) -> Self {
+    fn from_metadata(metadata: &Metadata) -> Self {
         Self {
             dev: metadata.dev(),
             ino: metadata.ino(),
@@ -95,28 +96,28 @@ impl Stat {
         }
     }
 
-    /// Device and inode: which file it is.
+    /// Device and inode, which identify the file.
     #[must_use]
     pub fn file(&self) -> (u64, u64) {
         (self.dev, self.ino)
     }
 
-    /// Whether both are states of one file.
+    /// Returns true if both are states of the same file.
     #[must_use]
     pub fn is_same_file(&self, other: &Self) -> bool {
         self.dev == other.dev && self.ino == other.ino
     }
 }
 
-/// What went wrong with a log or on the way to it.
+/// Error with a log or while looking for it.
 #[derive(Debug, thiserror::Error)]
 pub enum SourceError {
-    /// An input is neither a path that exists nor a well-formed glob.
-    #[error("{pattern} is no file and no valid pattern of file names")]
+    /// An input is neither an existing path nor a valid glob.
+    #[error("{pattern} is neither an existing file nor a valid file name pattern")]
     Pattern {
         /// The input as given.
         pattern: String,
-        /// Where the pattern is broken.
+        /// Error in the pattern.
         #[source]
         cause: glob::PatternError,
     },
@@ -125,59 +126,59 @@ pub enum SourceError {
     List {
         /// The directory.
         path: PathBuf,
-        /// What the system says.
+        /// The system's error.
         #[source]
         cause: io::Error,
     },
-    /// A directory holds more than can be meant; a link to `/` may have got into it.
+    /// A directory contains implausibly many entries, for example because of a link to `/`.
     #[error("{} holds more than {most} directories; the rest is not looked at, name parts of it", path.display())]
     TooWide {
         /// The directory given.
         path: PathBuf,
-        /// How many are looked at.
+        /// Maximum number of entries examined.
         most: usize,
     },
-    /// A file could not be looked at or opened.
+    /// A file could not be examined or opened.
     #[error("cannot open {}", path.display())]
     Open {
         /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// The system's error.
         #[source]
         cause: io::Error,
     },
-    /// What the path names is no regular file, and so cannot be read again from a position.
+    /// The path is not a regular file, so reading cannot resume from a position.
     #[error("{} is a {kind}, not a regular file", path.display())]
     NotAFile {
         /// The path.
         path: PathBuf,
-        /// What it is instead.
+        /// Actual kind of the file.
         kind: &'static str,
     },
-    /// Reading failed; nothing was lost, it can be tried again.
+    /// Reading failed; nothing was lost, and reading can be retried.
     #[error("cannot read {} at byte {offset}", path.display())]
     Read {
         /// The file.
         path: PathBuf,
-        /// Where the next line begins, in uncompressed octets.
+        /// Start of the next line, in uncompressed bytes.
         offset: u64,
-        /// What the system says.
+        /// The system's error.
         #[source]
         cause: io::Error,
     },
-    /// The compressed stream is broken, or ends too early ([`io::ErrorKind::UnexpectedEof`]: it may still be
-    /// written). The complete lines before that were handed out.
+    /// The compressed stream is corrupt or ends too early ([`io::ErrorKind::UnexpectedEof`]: it may still be
+    /// being written). The complete lines before that were delivered.
     #[error("cannot unpack {} after byte {offset} of its content", path.display())]
     Unpack {
         /// The file.
         path: PathBuf,
-        /// Where the next line begins, in uncompressed octets.
+        /// Start of the next line, in uncompressed bytes.
         offset: u64,
-        /// What is broken.
+        /// The decompressor's error.
         #[source]
         cause: io::Error,
     },
-    /// The file is text in another encoding.
+    /// The file is text in an unsupported encoding.
     #[error(
         "{} is encoded in UTF-16, which is not supported: convert it with `iconv -f UTF-16 -t UTF-8`",
         path.display()
@@ -186,14 +187,14 @@ pub enum SourceError {
         /// The file.
         path: PathBuf,
     },
-    /// A position lies past the end: a copy still being made, or a log cut short.
+    /// A position lies beyond the end: a copy in progress, or a truncated log.
     #[error("{} holds {len} bytes, less than the position {offset}", path.display())]
     Shrank {
         /// The file.
         path: PathBuf,
-        /// How much there is, in uncompressed octets.
+        /// Actual length, in uncompressed bytes.
         len: u64,
-        /// The position, in uncompressed octets.
+        /// The position, in uncompressed bytes.
         offset: u64,
     },
     /// Too many different logs begin with the same record.
@@ -201,21 +202,21 @@ pub enum SourceError {
     TooManyAlike {
         /// The file.
         path: PathBuf,
-        /// How many can be told apart.
+        /// Maximum number that can be told apart.
         most: u16,
     },
-    /// The file was cut or rewritten in place since it was opened: open it again.
+    /// The file was truncated or rewritten in place since it was opened: open it again.
     #[error("{} was rewritten while it was read", path.display())]
     Rewritten {
         /// The file.
         path: PathBuf,
     },
-    /// The system gives no notice of changes; polling goes on.
+    /// The system cannot report changes; polling continues.
     #[error("cannot watch {}; changes are found by polling alone", path.display())]
     Watch {
         /// The directory.
         path: PathBuf,
-        /// What the system says, such as that `fs.inotify.max_user_watches` is reached.
+        /// The system's error, for example that `fs.inotify.max_user_watches` is reached.
         #[source]
         cause: notify::Error,
     },

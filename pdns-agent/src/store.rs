@@ -1,9 +1,10 @@
 //! The store on Redis: the only module that knows Redis.
 //!
-//! Downstream of `aggregate`, upstream of `query`. Windows of observations go in exactly once
-//! ([`Writer::flush`]), records come out ([`crate::record::StoredRecord`]). The layout is described in `store/layout/keys.rs`, values in
-//! `store/layout/encoding.rs`, what must be atomic runs in Redis (`store/write/functions.lua`). All of it is blocking
-//! code: one thread, one [`Store`], one connection, and another while it scans.
+//! Downstream of `aggregate`, upstream of `query`. Windows of observations are written exactly once
+//! ([`Writer::flush`]), and records are read back ([`crate::record::StoredRecord`]). The keys are described in
+//! `store/layout/keys.rs`, the values in `store/layout/encoding.rs`; everything that must be atomic runs in Redis
+//! (`store/write/functions.lua`). All of this is blocking code: one thread, one [`Store`], one connection, and a
+//! second one during scans.
 
 mod error;
 mod functions;
@@ -46,14 +47,14 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use write::upsert::WriterState;
 
-/// A store, over one connection of its own.
+/// A store, with a connection of its own.
 pub struct Store {
     client: RedisClient,
     keys: Keys,
     router: Router,
     schema: schema::Schema,
     writer_state: WriterState,
-    /// Buckets as they were when last looked at.
+    /// Bucket counts as of the last look-up.
     buckets: HashMap<(Kind, u8), Buckets>,
 }
 
@@ -62,7 +63,7 @@ pub struct Reader<'s> {
     store: &'s mut Store,
 }
 
-/// Writes what was seen to a store, and how far each log was read.
+/// Writes observations to a store, and the position up to which each log was read.
 pub struct Writer<'s> {
     store: &'s mut Store,
 }
@@ -73,7 +74,7 @@ pub struct Tags<'s> {
 }
 
 impl Reader<'_> {
-    /// Makes sure that the store can be reached and is the one that was opened.
+    /// Checks that the store can be reached and is still the one that was opened.
     ///
     /// # Errors
     /// As [`Store::check`].
@@ -81,7 +82,7 @@ impl Reader<'_> {
         self.store.check()
     }
 
-    /// Says where in the store names belong.
+    /// Returns the router, which maps names to partitions.
     #[must_use]
     pub fn router(&self) -> &Router {
         &self.store.router
@@ -89,7 +90,7 @@ impl Reader<'_> {
 }
 
 impl Store {
-    /// Opens a store; creates it when there is none yet.
+    /// Opens a store, and creates it if there is none yet.
     ///
     /// # Errors
     /// When Redis cannot be reached, or the store has another schema.
@@ -97,8 +98,8 @@ impl Store {
         Self::open_timed(options, Arc::default())
     }
 
-    /// Opens a store as [`Store::open`] does; the timer shows how long an answer of Redis is waited for, then and
-    /// for as long as the store is open.
+    /// Opens a store like [`Store::open`]. The timer shows how long a reply from Redis has been pending, during the
+    /// opening and as long as the store is open.
     ///
     /// # Errors
     /// As [`Store::open`].
@@ -118,48 +119,55 @@ impl Store {
         })
     }
 
-    /// The view that reads.
+    /// Adds to an error from the store with these options that Redis evicts keys, if it does or did so and a key is
+    /// missing.
+    #[must_use]
+    pub fn explain_loss(options: &Options, error: StoreError) -> StoreError {
+        capacity::explain_apart(options, error)
+    }
+
+    /// Returns the view for reading.
     pub fn reader(&mut self) -> Reader<'_> {
         Reader { store: self }
     }
 
-    /// The view that writes what was seen.
+    /// Returns the view for writing observations.
     pub fn writer(&mut self) -> Writer<'_> {
         Writer { store: self }
     }
 
-    /// The view that changes tags.
+    /// Returns the view for changing tags.
     pub fn tags(&mut self) -> Tags<'_> {
         Tags { store: self }
     }
 
-    /// Says where in the store names belong.
+    /// Returns the router, which maps names to partitions.
     #[must_use]
     pub fn router(&self) -> &Router {
         &self.router
     }
 
-    /// Shows how long an answer of Redis is waited for.
+    /// Returns the timer that shows how long a reply from Redis has been pending.
     #[must_use]
     pub fn reply_timer(&self) -> &Arc<ReplyTimer> {
         self.client.timer()
     }
 
-    /// Counts the connections made: after another number, what was read before may not hold any more.
+    /// Returns the number of connections made. If it has changed, data that was read before may be out of date.
     #[must_use]
     pub fn generation(&self) -> u64 {
         self.client.generation()
     }
 
-    /// Makes sure that the store can be reached and is the one that was opened.
+    /// Checks that the store can be reached and is still the one that was opened.
     ///
     /// # Errors
-    /// [`StoreError::Replaced`] when it is not; others as they come.
+    /// [`StoreError::Replaced`] and [`StoreError::Renumbered`] when it is not; other errors as they occur.
     pub fn check(&mut self) -> Result<(), StoreError> {
         self.is_marked().map(drop)
     }
 
-    /// Whether the partitions of the store are marked, if it is the one that was opened.
+    /// Returns true if the partitions of the store are marked; fails if it is not the store that was opened.
     fn is_marked(&mut self) -> Result<bool, StoreError> {
         schema::same(&mut self.client, &self.keys, &self.router, &self.schema)
     }
@@ -169,20 +177,25 @@ impl Store {
         schema::mark_all(&mut self.client, &self.keys, &self.router, &mut self.schema)
     }
 
-    /// The memory of Redis; `None` when this user may not ask for it.
+    /// Returns the memory limits of Redis; `None` if this user may not query them.
     ///
     /// # Errors
-    /// When Redis does not answer.
+    /// If Redis does not answer.
     pub fn capacity(&mut self) -> Result<Option<Capacity>, StoreError> {
         capacity::capacity(&mut self.client)
     }
 
-    /// The memory of Redis, if that keeps what is written to it.
+    /// Returns the memory limits of Redis, after checking that it keeps everything written to it.
     ///
     /// # Errors
-    /// [`StoreError::Evicts`] when it may not; others as they come.
+    /// [`StoreError::Evicts`] when it may not; other errors as they occur.
     pub fn safe_capacity(&mut self) -> Result<Option<Capacity>, StoreError> {
         capacity::safe_capacity(&mut self.client)
+    }
+
+    /// Adds to an error about a missing key that Redis evicts keys, if it does or did.
+    pub(crate) fn explain(&mut self, error: StoreError) -> StoreError {
+        capacity::explain(&mut self.client, error)
     }
 
     fn partitions(&self) -> impl Iterator<Item = u8> + use<> {

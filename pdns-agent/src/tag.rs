@@ -1,26 +1,26 @@
-//! Tags: the organisation's own judgement of names and addresses, and changes of it.
+//! Tags: the organisation's own assessment of names and addresses, and changes to it.
 //!
-//! A tag is a kind on a subject. `store` keeps tags and their history, `query` finds those that apply to a record,
-//! `render` and `exchange` write them.
+//! A tag is a kind assigned to a subject. `store` keeps tags and their history, `query` finds those that
+//! apply to a record, `render` and `exchange` write them.
 
-use crate::name::{NameBuf, shown::escaped};
+use crate::name::{NameBuf, display::escaped};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
-/// The longest note, in octets.
+/// Maximum length of a note, in bytes.
 pub const MAX_NOTE: usize = 1_000;
-/// The longest source or author, in octets.
+/// Maximum length of a source or author, in bytes.
 pub const MAX_SOURCE: usize = 200;
 
-/// What a tag says.
+/// Assessment that a tag expresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum TagKind {
     /// Known to be bad.
     Threat,
-    /// To be kept an eye on.
+    /// To be watched.
     Interest,
     /// Known to be good. A subject is either trusted or a threat.
     Trust,
@@ -30,7 +30,7 @@ impl TagKind {
     /// All kinds.
     pub const ALL: [Self; 3] = [Self::Threat, Self::Interest, Self::Trust];
 
-    /// Its name, as it is typed and shown.
+    /// The name of the kind, for input and output.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -40,7 +40,7 @@ impl TagKind {
         }
     }
 
-    /// The kind that a subject cannot have beside this one.
+    /// The kind that cannot be set on the same subject.
     #[must_use]
     pub fn opposite(self) -> Option<Self> {
         match self {
@@ -57,7 +57,7 @@ impl fmt::Display for TagKind {
     }
 }
 
-/// Text that names no kind.
+/// Text that is not the name of a tag kind.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("unknown kind of tag {0:?}: give threat, interest or trust")]
 pub struct UnknownTagKind(String);
@@ -71,25 +71,25 @@ impl FromStr for TagKind {
     }
 }
 
-/// What a tag is on.
+/// Subject of a tag.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum TagSubject {
     /// One name.
     Name(NameBuf),
-    /// A name and all below it; never the root.
+    /// A name and everything below it; never the root.
     Below(NameBuf),
-    /// An address, as a prefix of full length, or all addresses of a prefix; without host bits.
+    /// An address (a prefix of full length) or all addresses of a prefix; without host bits.
     Net(IpNet),
 }
 
 impl TagSubject {
-    /// One address. An IPv6 address that stands for one of IPv4 (RFC 4291 §2.5.5.2) is that one.
+    /// A single address. An IPv4-mapped IPv6 address (RFC 4291 §2.5.5.2) becomes the IPv4 address.
     #[must_use]
     pub fn address(address: IpAddr) -> Self {
         Self::Net(address.to_canonical().into())
     }
 
-    /// The name that it is on, if it is on one.
+    /// The name in the subject, if it has one.
     #[must_use]
     pub fn name(&self) -> Option<&NameBuf> {
         match self {
@@ -98,7 +98,7 @@ impl TagSubject {
         }
     }
 
-    /// The prefix that it is, if it is one.
+    /// The prefix of the subject, if it is one.
     pub(crate) fn net(&self) -> Option<IpNet> {
         match self {
             Self::Net(net) => Some(*net),
@@ -106,7 +106,7 @@ impl TagSubject {
         }
     }
 
-    /// Whether all that this subject covers is covered by `other`, too.
+    /// Returns true if `other` covers everything that this subject covers.
     #[must_use]
     pub fn is_within(&self, other: &Self) -> bool {
         match (self, other) {
@@ -119,12 +119,12 @@ impl TagSubject {
     }
 }
 
-/// As it can be typed: `.example.com` for a name with all below it, an address without its length. Octets that no host name
-/// has are escaped.
+/// The subject in input syntax: `.example.com` for a name with everything below it, an address without its
+/// prefix length. Octets that are not allowed in host names are escaped.
 impl fmt::Display for TagSubject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            // Unescaped it would read as all below.
+            // Unescaped, this would read as "everything below".
             Self::Name(name) if name.as_str().starts_with("*.") => {
                 f.pad(&format!("\\*{}", escaped(name.as_name()).trim_start_matches("\\042")))
             }
@@ -138,45 +138,45 @@ impl fmt::Display for TagSubject {
     }
 }
 
-/// A tag. Empty text is text that was not given.
+/// A tag. Empty text means that the text was not given.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Tag {
-    /// What it is on.
+    /// Subject of the tag.
     pub subject: TagSubject,
-    /// What it says.
+    /// Kind of the tag.
     pub kind: TagKind,
-    /// Why, in free text; at most [`MAX_NOTE`] octets.
+    /// Reason for the tag, in free text; at most [`MAX_NOTE`] bytes.
     pub note: String,
-    /// Where the judgement comes from, such as the name of a feed; at most [`MAX_SOURCE`] octets.
+    /// Origin of the assessment, such as the name of a feed; at most [`MAX_SOURCE`] bytes.
     pub source: String,
-    /// Who set it; at most [`MAX_SOURCE`] octets.
+    /// User who set the tag; at most [`MAX_SOURCE`] bytes.
     pub author: String,
-    /// When it was set, in seconds since the epoch.
+    /// Time when the tag was set, in seconds since the epoch.
     pub time: u32,
 }
 
-/// Text of a tag that is too long.
+/// Error for a text of a tag that is too long.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the {what} has {length} bytes, more than {most}: shorten it")]
 pub struct LongText {
-    /// Which text.
+    /// Name of the text.
     what: &'static str,
     length: usize,
     most: usize,
 }
 
 impl Tag {
-    /// A tag of which nothing else is said.
+    /// A tag with only a kind and a subject.
     #[must_use]
     pub fn new(kind: TagKind, subject: TagSubject) -> Self {
         let none = String::new;
         Self { subject, kind, note: none(), source: none(), author: none(), time: 0 }
     }
 
-    /// Refuses what is too long to be stored.
+    /// Checks that no text is too long to be stored.
     ///
     /// # Errors
-    /// [`LongText`] for the first text that is.
+    /// [`LongText`] for the first text that is too long.
     pub fn check(&self) -> Result<(), LongText> {
         let texts = [
             ("note", &self.note, MAX_NOTE),
@@ -190,53 +190,53 @@ impl Tag {
     }
 }
 
-/// All tags of a store, as they were at one moment.
+/// All tags of a store at one point in time.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TagSnapshot {
-    /// Another number than before means other tags.
+    /// Generation number: it changes whenever the tags change.
     pub generation: u64,
     /// The tags, by subject and kind.
     pub tags: Vec<Tag>,
 }
 
-/// A change that is asked for.
+/// A requested change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TagChange {
     /// Sets a tag; the opposite kind on the same subject ends.
     Set(Tag),
-    /// Clears one. Note and source say why.
+    /// Clears a tag. Note and source give the reason.
     Clear(Tag),
 }
 
-/// What came of a change.
+/// Result of a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TagOutcome {
-    /// It was so before: set with the same words, or not there to be cleared.
+    /// Nothing changed: the tag was already set with the same texts, or there was no tag to clear.
     Same,
-    /// Set where none was.
+    /// Set; there was no such tag before.
     New,
-    /// Set with other words.
+    /// Set with different texts.
     Changed,
-    /// Set, and the opposite kind on the subject is gone.
+    /// Set, and the opposite kind on the subject was removed.
     Displaced,
     /// Cleared.
     Cleared,
 }
 
-/// What happened to a tag.
+/// Event in the history of a tag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum TagAct {
-    /// It was set, or its words were changed.
+    /// The tag was set, or its texts were changed.
     Set,
-    /// It was cleared.
+    /// The tag was cleared.
     Cleared,
-    /// It ended because the opposite kind was set.
+    /// The tag ended because the opposite kind was set.
     Displaced,
 }
 
 impl TagAct {
-    /// Its name, as it is shown.
+    /// The name of the event, for output.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -250,16 +250,16 @@ impl TagAct {
 /// One entry of the history.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TagEvent {
-    /// Counts all entries that there ever were, from 1.
+    /// Sequence number over all entries ever made, starting at 1.
     pub number: u64,
-    /// What happened.
+    /// Kind of event.
     pub act: TagAct,
-    /// To which tag: who did it, when, and why.
+    /// The tag concerned, including who changed it, when, and why.
     pub tag: Tag,
 }
 
 impl TagChange {
-    /// The tag that is set or cleared.
+    /// The tag that the change sets or clears.
     #[must_use]
     pub fn tag(&self) -> &Tag {
         match self {

@@ -1,20 +1,20 @@
-//! Points in time, as the whole system counts them: UTC, microseconds while data flows.
+//! Points in time, in the units of the whole system: UTC, microseconds while data flows.
 //!
-//! Layer 0. The store, COF and DNSDB keep whole seconds; [`Timestamp::seconds`] is the one place where
-//! the rest is cut off.
+//! Layer 0. The store, COF and DNSDB use whole seconds; [`Timestamp::seconds`] is the only place where the
+//! fraction is cut off.
 
 /// A point in time: microseconds since 1970-01-01T00:00:00Z, negative before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(i64);
 
 impl Timestamp {
-    /// From microseconds since the epoch.
+    /// Converts from microseconds since the epoch.
     #[must_use]
     pub const fn from_micros(micros: i64) -> Self {
         Self(micros)
     }
 
-    /// From whole seconds since the epoch.
+    /// Converts from whole seconds since the epoch.
     #[must_use]
     pub const fn from_seconds(seconds: u32) -> Self {
         Self(seconds as i64 * 1_000_000)
@@ -26,8 +26,8 @@ impl Timestamp {
         self.0
     }
 
-    /// Whole seconds since the epoch, rounded down; `None` outside 1970-01-01 to 2106-02-07, which
-    /// the store's 32 bits cannot hold.
+    /// Whole seconds since the epoch, rounded down; `None` outside 1970-01-01 to 2106-02-07, which the
+    /// store's 32 bits cannot represent.
     #[must_use]
     pub fn seconds(self) -> Option<u32> {
         u32::try_from(self.0.div_euclid(1_000_000)).ok()

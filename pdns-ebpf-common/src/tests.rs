@@ -1,4 +1,4 @@
-//! One packet of each kind, made by hand, and what becomes of it when it is cut or changed.
+//! One handmade packet of each kind, and the result if it is truncated or changed.
 
 use crate::{
     Decision, Found, Fragment, GLANCE, GLANCE_AT, GLANCE_V6, GLANCE_V6_AT, Glance, Link, PortSet,
@@ -12,12 +12,12 @@ fn ethernet(ethertype: u16, payload: &[u8]) -> Vec<u8> {
     [&[2; 12][..], &ethertype.to_be_bytes(), payload].concat()
 }
 
-/// A VLAN tag, from its identifier on: what stands behind the `EtherType` that announces it.
+/// A VLAN tag, from its identifier on: the bytes after the `EtherType` that announces it.
 fn tagged(ethertype: u16, payload: &[u8]) -> Vec<u8> {
     [&[0x20, 7][..], &ethertype.to_be_bytes(), payload].concat()
 }
 
-/// An IPv4 header with so many words of options; `bits` are flags and offset.
+/// An IPv4 header with this many words of options; `bits` are flags and offset.
 fn v4(protocol: u8, bits: u16, options: usize, payload: &[u8]) -> Vec<u8> {
     let words = u8::try_from(5 + options).unwrap();
     let mut header = vec![0x40 | words, 0, 0, 0, 0, 1];
@@ -46,12 +46,12 @@ fn udp(from: u16, to: u16, payload: &[u8]) -> Vec<u8> {
     [&from.to_be_bytes()[..], &to.to_be_bytes(), &[0; 4], payload].concat()
 }
 
-/// A DNS packet's transport.
+/// The transport of a DNS packet.
 fn dns() -> Vec<u8> {
     udp(53, 50_000, &[0; 12])
 }
 
-/// One that is not.
+/// The transport of another protocol.
 fn web() -> Vec<u8> {
     udp(443, 50_000, &[0; 12])
 }
@@ -60,7 +60,7 @@ fn gre(flags: u16, ethertype: u16, words: usize, payload: &[u8]) -> Vec<u8> {
     [&flags.to_be_bytes()[..], &ethertype.to_be_bytes(), &vec![0; 4 * words], payload].concat()
 }
 
-/// ERSPAN type III: the last two octets of its header, and the optional 8 behind.
+/// ERSPAN type III: the last two octets of its header, and the optional 8 after it.
 fn erspan3(last: u16, payload: &[u8]) -> Vec<u8> {
     let optional = if last & 1 == 1 { 8 } else { 0 };
     [&[0x20, 1, 0, 1, 0, 0, 0, 0, 0, 0][..], &last.to_be_bytes(), &vec![0; optional], payload]
@@ -76,7 +76,7 @@ fn vxlan(port: u16, payload: &[u8]) -> Vec<u8> {
     udp(40_000, port, &[&[8, 0, 0, 0, 0, 0, 1, 0][..], payload].concat())
 }
 
-/// What the kernel does where the `EtherType` is known before: a glance first.
+/// The kernel's procedure if the `EtherType` is already known: a glance first.
 fn as_kernel(packet: &[u8], ports: &Ports) -> bool {
     let whole = decide(packet, Link::Ethernet, ports);
     let part = |at: u32, length: usize| {
@@ -104,7 +104,7 @@ fn as_kernel(packet: &[u8], ports: &Ports) -> bool {
     whole.is_some()
 }
 
-/// What is found where a packet is looked at until that is settled, and in how many calls.
+/// The final result for a packet, and the number of calls until it is settled.
 fn settled(packet: &[u8], ports: &Ports) -> (Option<Found>, usize) {
     let mut start = Start::of(Link::Ethernet);
     for calls in 1..100 {
@@ -124,7 +124,7 @@ fn whole(packet: &[u8], ports: &Ports) -> Option<Found> {
     settled(packet, ports).0
 }
 
-/// Checks a frame, whole and cut everywhere.
+/// Checks a frame, complete and truncated at every position.
 #[track_caller]
 fn check(frame: &[u8], want: Option<Found>) {
     let ports = Ports::new(&[53]);
@@ -163,7 +163,7 @@ fn what_is_not_dns() {
     check(&ethernet(V6, &v6(TCP, &web())), None);
     check(&ethernet(V4, &v4(1, 0, 0, &dns())), None);
     check(&ethernet(V6, &v6(58, &dns())), None);
-    // ARP, a length (IEEE 802.3), bridging named by an Ethernet header, a header too short to be one.
+    // ARP, a length (IEEE 802.3), bridging named by an Ethernet header, a header that is too short.
     check(&ethernet(0x0806, &[0; 28]), None);
     check(&ethernet(0, &v4(UDP, 0, 0, &dns())), None);
     check(&ethernet(0x6558, &ethernet(V4, &v4(UDP, 0, 0, &dns()))), None);
@@ -185,7 +185,7 @@ fn tags_of_vlans() {
     check(&ethernet(0x8100, &tagged(0x8100, &stack)), found(50, false, 70));
 }
 
-/// An entry of a stack of labels.
+/// An entry of a label stack.
 fn label(is_last: bool, payload: &[u8]) -> Vec<u8> {
     [&[0, 0x10, u8::from(is_last), 64][..], payload].concat()
 }
@@ -228,7 +228,7 @@ fn sessions_of_pppoe() {
     let tags = tagged(0x8100, &tagged(0x8864, &session(0, 0x21, &ip4)));
     check(&ethernet(0x88a8, &tags), found(30, false, 50));
     check(&ethernet(0x8864, &session(0, 0x281, &labels(2, &ip4))), found(30, false, 50));
-    // Discovery, control protocols, and what is no DNS.
+    // Discovery, control protocols, and other packets without DNS.
     check(&ethernet(0x8863, &session(9, 0x21, &ip4)), None);
     check(&ethernet(0x8864, &session(7, 0x21, &ip4)), None);
     check(&ethernet(0x8864, &session(0, 0xc021, &ip4)), None);
@@ -247,7 +247,7 @@ fn tunnels_in_tunnels() {
         let (frame, other) = (ethernet(V4, &packet), ethernet(V4, &other));
         check(&frame, found(at, false, at + 20));
         assert_eq!(settled(&frame, &ports), (found(at, false, at + 20), calls), "{depth}");
-        // Up to two tunnels the kernel refuses it; what it hands over beyond is refused later.
+        // With up to two tunnels the kernel rejects it; beyond that the agent rejects it later.
         assert_eq!(decide(&other[..], Link::Ethernet, &ports).is_some(), depth > 2);
         assert_eq!(whole(&other, &ports), None);
     }
@@ -264,11 +264,11 @@ fn headers_of_v6() {
     }
     check(&ethernet(V6, &v6(next, &eight)), found(14, true, 118));
     check(&ethernet(V6, &v6(next, &extension(next, &eight))), None);
-    // An authentication header of 6 words counts them otherwise (RFC 4302 §2.2).
+    // The length of an authentication header of 6 words is counted differently (RFC 4302 §2.2).
     let authenticated = [&[UDP, 4][..], &[0; 22], &dns()].concat();
     check(&ethernet(V6, &v6(51, &authenticated)), found(14, true, 78));
     check(&ethernet(V4, &v4(51, 0, 0, &authenticated)), found(14, false, 58));
-    // No such header in IPv4.
+    // There is no such header in IPv4.
     check(&ethernet(V4, &v4(60, 0, 0, &extension(UDP, &dns()))), None);
 }
 
@@ -285,7 +285,7 @@ fn fragments_of_v4() {
     check(&ethernet(V4, &v4(51, 0x00b9, 0, &web())), part(Protocol::Other(51)));
     check(&ethernet(V4, &v4(1, 0x00b9, 0, &web())), None);
     check(&ethernet(V4, &v4(60, 0x00b9, 0, &web())), None);
-    // The first fragment of a tunnel: what is in it is found once it is whole.
+    // The first fragment of a tunnel: its contents are found once it is complete.
     let inner = ethernet(V4, &v4(UDP, 0, 0, &web()));
     check(&ethernet(V4, &v4(UDP, 0x2000, 0, &vxlan(4789, &inner))), part(Protocol::Udp));
 }
@@ -306,7 +306,7 @@ fn fragments_of_v6() {
     let later = fragment(60, 0x89, &[0; 16]);
     check(&ethernet(V6, &v6(44, &later)), part(Protocol::Other(60), 54));
     check(&ethernet(V6, &v6(44, &fragment(58, 0x88, &web()))), None);
-    // An atomic fragment is whole (RFC 6946); two fragment headers are refused.
+    // An atomic fragment is complete (RFC 6946); two fragment headers are rejected.
     check(&ethernet(V6, &v6(44, &fragment(UDP, 0, &dns()))), found(14, true, 62));
     let twice = v6(44, &fragment(44, 1, &fragment(UDP, 1, &dns())));
     check(&ethernet(V6, &twice), None);
@@ -331,7 +331,7 @@ fn tunnels() {
     check(&in4(UDP, &geneve(0, 0x6558, &frame)), found(68, false, 88));
     check(&in4(UDP, &geneve(3, V6, &ip6)), found(62, true, 102));
     check(&in4(UDP, &geneve(0, 0x0806, &ip4)), None);
-    // A tunnel's packet that is not DNS, and a tunnel in a tunnel.
+    // A tunnel's packet without DNS, and a tunnel in a tunnel.
     check(&in4(UDP, &vxlan(4789, &ethernet(V4, &v4(UDP, 0, 0, &web())))), None);
     check(&in4(47, &gre(0, V4, 0, &v4(4, 0, 0, &ip4))), found(58, false, 78));
     // A fragment within a tunnel.
@@ -348,7 +348,7 @@ fn mirrors() {
     check(&in4(&gre(0, 0x88be, 0, &frame)), found(52, false, 72));
     check(&in4(&gre(0x1000, 0x88be, 3, &frame)), found(64, false, 84));
     check(&in4(&gre(0x1000, 0x22eb, 1, &erspan3(0, &frame))), found(68, false, 88));
-    // All that stands beside the frame type, then IP as the type, then a type unknown.
+    // Every other bit next to the frame type, then IP as the type, then an unknown type.
     check(&in4(&gre(0x1000, 0x22eb, 1, &erspan3(0x83ff, &frame))), found(76, false, 96));
     check(&in4(&gre(0x1000, 0x22eb, 1, &erspan3(2 << 10, &ip4))), found(54, false, 74));
     check(&in4(&gre(0x1000, 0x22eb, 1, &erspan3(5 << 10, &frame))), None);
@@ -389,7 +389,7 @@ fn every_change_of_an_octet_is_survived() {
     }
 }
 
-/// Numbers that look random and are the same each time (Marsaglia's xorshift).
+/// Pseudo-random numbers that are the same each time (Marsaglia's xorshift).
 struct Numbers(u64);
 
 impl Numbers {
@@ -404,7 +404,7 @@ impl Numbers {
         self.next().to_le_bytes()[3]
     }
 
-    /// One of these, or, one time in four, any octet.
+    /// One of these or, one time in four, any octet.
     fn mostly(&mut self, octets: &[u8]) -> u8 {
         let at = usize::from(self.octet());
         if at < 192 { octets[at % octets.len()] } else { self.octet() }

@@ -49,7 +49,7 @@ def secret(host, path, dry_run):
 def add(plan, host, options, state):
     """Adds all of it to the plan."""
     pdns = add_program(plan, host, options, "pdns")
-    add_store(plan, host, options)
+    add_store(plan, host, options, pdns)
     certificate = tls.add(plan, host, options)
     add_page(plan, host, options, pdns)
     add_join(plan, host, options, certificate)
@@ -71,7 +71,7 @@ def add(plan, host, options, state):
     add_lists(plan, host, options, state, pdns)
 
 
-def add_store(plan, host, options):
+def add_store(plan, host, options, pdns):
     """A Redis for pdns alone."""
     path = "/usr/local/libexec/pdns/redis-server"
     data, installed = program(host, ("redis-server", "valkey-server"), options.binaries, path)
@@ -104,7 +104,8 @@ def add_store(plan, host, options):
     plan.file(REDIS_CONF, redis_conf(options))
     plan.file("/etc/sysusers.d/pdns.conf", (HERE / "systemd/pdns.sysusers").read_bytes())
     plan.file("/etc/tmpfiles.d/pdns-redis.conf", (HERE / "systemd/pdns-redis.tmpfiles").read_bytes())
-    add_unit(plan, "pdns-redis.service", {"redis-server": path, "memory-max": memory_max(options.memory)}, start=True)
+    words = {"redis-server": path, "pdns": pdns, "memory-max": memory_max(options.memory)}
+    add_unit(plan, "pdns-redis.service", words, start=True)
     plan.next_steps.append(f"sudo usermod -aG {ANALYSTS} NAME   # for each who may ask with `pdns` on this machine without sudo")
 
 

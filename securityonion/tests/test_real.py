@@ -147,6 +147,8 @@ class Real(unittest.TestCase):
                 environment.update(pair.split("=", 1) for pair in pairs)
             elif name == "Environment":
                 environment.update([value.split("=", 1)])
+            elif name == "ExecStartPre":
+                subprocess.run(shlex.split(value), env=environment, check=True)
             elif name == "ExecStart":
                 words = value
         # As systemd does: ${X} is one word, $X is as many as it has.

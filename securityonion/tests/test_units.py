@@ -41,7 +41,7 @@ class Units(Case):
         folder = self.installed()
         with tempfile.TemporaryDirectory() as place:
             for unit in folder.glob("pdns-*"):
-                text = re.sub(r"^ExecStart=\S+", "ExecStart=/bin/true", unit.read_text(), flags=re.MULTILINE)
+                text = re.sub(r"^(ExecStart(?:Pre)?)=\S+", r"\1=/bin/true", unit.read_text(), flags=re.MULTILINE)
                 text = re.sub(r"^(EnvironmentFile|LoadCredential)=.*\n", "", text, flags=re.MULTILINE)
                 Path(place, unit.name).write_text(text.replace("socore", "root"))
             Path(place, "pdns-refresh@x.service").write_text(Path(place, "pdns-refresh@.service").read_text())
@@ -49,6 +49,15 @@ class Units(Case):
                 done = self.analyze(place, "verify", "--man=no", "--recursive-errors=no", f"{place}/{unit}")
                 said = [line for line in done.stderr.splitlines() if "pdns" in line and place in line]
                 self.assertEqual(said, [])
+
+    def test_the_store_is_mended_before_it_is_started(self):
+        """As in the Debian package: the folder is the one that Redis uses, and the program is installed."""
+        folder = self.installed()
+        text = (folder / "pdns-redis.service").read_text()
+        pdns, data = re.search(r"^ExecStartPre=(\S+) admin mend-aof (\S+)\nExecStart=", text, flags=re.MULTILINE).groups()
+        root = folder.parents[2]
+        self.assertTrue((root / pdns.lstrip("/")).is_file(), pdns)
+        self.assertIn(f"\ndir {data}\n", (root / "etc/pdns/redis.conf").read_text())
 
     def test_little_is_exposed(self):
         """`systemd-analyze security --offline`: least rights."""

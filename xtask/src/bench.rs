@@ -1,7 +1,8 @@
-//! `cargo xtask bench [PART]`: how logs and packets go into Redis, and what that costs.
+//! `cargo xtask bench [PART]`: measures imports of logs and packets into Redis, and their cost.
 //!
-//! The measuring is in `pdns-agent/benches`. That of logs needs some 5 GB of them, which are made in `target/bench`
-//! when they are not there; that of packets makes its own, and sends them, for which it has to be root.
+//! The benchmarks are in `pdns-agent/benches`. The one for logs needs about 5 GB of them, which are generated
+//! in `target/bench` if missing; the one for packets generates its own and sends them, for which it has to
+//! run as root.
 
 use crate::sample;
 use crate::sample::row::Format;
@@ -12,35 +13,37 @@ use std::fs;
 use std::path::Path;
 
 const NAMES: u64 = 1_000_000;
-/// How often each name comes in the log of new names, so that it has all its records: in rows that lie close.
+/// Number of occurrences of each name in the log of new names, so that all its records appear: in rows close
+/// to each other.
 const TIMES: u64 = 3;
 const CLOSE: u64 = 2000;
-/// How often each name comes in the long logs: within so many rows, as people's names do, or all over it.
+/// Number of occurrences of each name in the long logs: within `NEAR` rows, as for names that people use, or
+/// all over the log.
 const REPEATS: u64 = 20;
 const NEAR: u64 = 500_000;
 /// Time of the second log's first row: a day after the first log's.
 const SECOND_DAY: u32 = 1_767_657_600;
 
-/// What can be measured.
+/// Part of the benchmarks.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Part {
-    /// How Zeek logs go into Redis, beside what Redis can do and what others do
+    /// Import of Zeek logs into Redis, compared with the limits of Redis and with other programs
     Ingest,
-    /// What an answer takes at ten million names, and what questions cost those who write
+    /// Time of answers at ten million names, and the effect of queries on writers
     Query,
-    /// What a response costs in user space, and the packets per second without loss, beside dnscap and dumpcap
+    /// User-space cost of a response, and packets per second without loss, compared with dnscap and dumpcap
     Capture,
-    /// What the filter in the kernel costs each packet, beside the one that libpcap compiles
+    /// Cost of the kernel filter per packet, compared with the one compiled by libpcap
     Filter,
 }
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// What to measure; all of it if nothing is said
+    /// Part to measure [default: all]
     part: Option<Part>,
 }
 
-/// Makes what the measurements need, and measures.
+/// Generates the input of the benchmarks, and runs them.
 pub(crate) fn bench(args: &Args) -> anyhow::Result<()> {
     let directory = root().join("target/bench");
     fs::create_dir_all(&directory)
@@ -58,7 +61,7 @@ pub(crate) fn bench(args: &Args) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Measures the filter.
+/// Benchmarks the filter.
 fn filter() -> anyhow::Result<()> {
     install(&[
         Need { program: "ip", package: "iproute2" },
@@ -67,7 +70,7 @@ fn filter() -> anyhow::Result<()> {
     run(&mut cargo(&["bench", "--package", "pdns-agent", "--bench", "filter"]))
 }
 
-/// Measures packets.
+/// Benchmarks packets.
 fn capture(directory: &Path) -> anyhow::Result<()> {
     install(&[
         REDIS,
@@ -79,7 +82,7 @@ fn capture(directory: &Path) -> anyhow::Result<()> {
     measure("capture", directory)
 }
 
-/// Makes the logs that are not there yet, and measures them.
+/// Generates the missing logs, and benchmarks their import.
 fn ingest(directory: &Path) -> anyhow::Result<()> {
     install(&[REDIS, Need { program: "redis-benchmark", package: "redis-tools" }])?;
     let new = || sample::Args { locality: CLOSE, ..sample::Args::for_bench(NAMES * TIMES, NAMES) };
@@ -106,7 +109,7 @@ fn ingest(directory: &Path) -> anyhow::Result<()> {
     measure("ingest", directory)
 }
 
-/// Makes the log of ten million names and one about some of them, and measures questions.
+/// Generates the log of ten million names and one about some of them, and benchmarks queries.
 fn query(directory: &Path) -> anyhow::Result<()> {
     install(&[REDIS])?;
     let names = 10 * NAMES;
@@ -118,20 +121,20 @@ fn query(directory: &Path) -> anyhow::Result<()> {
     measure("query", directory)
 }
 
-/// Makes a log that is not there yet.
+/// Generates a log if it is missing.
 fn make(directory: &Path, name: &str, mut args: sample::Args) -> anyhow::Result<()> {
     let out = directory.join(name);
     if out.exists() {
         return Ok(());
     }
-    // Under another name until it is whole.
+    // Under a different name until it is complete.
     let unfinished = directory.join("unfinished");
     args.out.clone_from(&unfinished);
     sample::run(&args)?;
     fs::rename(&unfinished, &out).with_context(|| format!("cannot make {}", out.display()))
 }
 
-/// Runs one of the programs that measure.
+/// Runs one of the benchmark programs.
 fn measure(name: &str, directory: &Path) -> anyhow::Result<()> {
     let mut bench = cargo(&["bench", "--package", "pdns-agent", "--bench", name]);
     run(bench.env("PDNS_BENCH", directory))

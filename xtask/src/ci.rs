@@ -1,9 +1,9 @@
-//! `cargo xtask ci`: all that must hold before a change goes in, in one command.
+//! `cargo xtask ci`: all checks that must pass before a change goes in, in one command.
 
 use crate::shell::{cargo, run, timed};
 use crate::{fuzz, test, tidy};
 
-/// Tests, then form, then inputs that nobody thought of. Stops at the first that fails.
+/// Runs the tests, then the style checks, then the fuzzers. Stops at the first failure.
 pub(crate) fn ci() -> anyhow::Result<()> {
     test::test()?;
     timed("lints", lints)?;

@@ -1,4 +1,4 @@
-//! `cargo xtask demo`: from nothing to an answered question, in one command.
+//! `cargo xtask demo`: from nothing to an answered query, in one command.
 
 mod log;
 
@@ -9,8 +9,8 @@ use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Builds, imports, shows, and stops the store again. Run a second time it finds the same log read
-/// already, and the same counts.
+/// Builds, imports, shows results, and stops the store again. A second run finds that the same log was
+/// already read, and shows the same counts.
 pub(crate) fn demo() -> anyhow::Result<()> {
     install(&[REDIS])?;
     run(&mut cargo(&["build", "--release", "--package", "pdns-agent", "--bins"]))?;
@@ -24,7 +24,7 @@ pub(crate) fn demo() -> anyhow::Result<()> {
     log::write(&mut file).with_context(|| format!("cannot write {}", log.display()))?;
 
     let shown = demo.show(&log);
-    // Whatever went wrong, no server is left behind.
+    // Whatever fails, no server is left behind.
     let stopped = demo.program("pdns", &["admin", "stop"]);
     shown?;
     stopped?;
@@ -32,7 +32,7 @@ pub(crate) fn demo() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Where the demonstration happens.
+/// Files of the demonstration.
 struct Demo {
     programs: PathBuf,
     folder: PathBuf,
@@ -51,14 +51,14 @@ impl Demo {
         self.query(&["top", "--limit", "10"])
     }
 
-    /// A question; piped to a file it is still a table, since a person will read it.
+    /// Runs a query; output to a file is still a table, because a person will read it.
     fn query(&self, arguments: &[&str]) -> anyhow::Result<()> {
         let table = ["--format", "table"];
         let extra = if std::io::stdout().is_terminal() { &[] } else { table.as_slice() };
         self.program("pdns", &[arguments, extra].concat())
     }
 
-    /// Runs one of our programs on the demonstration's own store, whatever the caller's settings are.
+    /// Runs one of our programs on the demonstration's own store, regardless of the caller's settings.
     fn program(&self, name: &str, arguments: &[&str]) -> anyhow::Result<()> {
         let mut command = Command::new(self.programs.join(name));
         for (variable, _) in std::env::vars_os() {

@@ -1,7 +1,7 @@
 //! `cargo xtask dist`: one Debian package of both programs, with manual, completions, units and settings.
 //!
-//! What goes into it beside the programs lies in `xtask/deb`. The package is built by `dpkg-deb` alone: there is nothing that
-//! debhelper would do and is not written there to be read.
+//! Its files besides the programs are in `xtask/deb`. The package is built by `dpkg-deb` alone: debhelper
+//! would do nothing that is not written there explicitly.
 
 mod install;
 mod stage;
@@ -20,7 +20,7 @@ const NEEDS: &[Need] = &[
     Need { program: "strip", package: "binutils" },
     Need { program: "gzip", package: "gzip" },
 ];
-/// What the test runs beside.
+/// Programs that the test needs besides the package.
 const TEST_NEEDS: &[Need] = &[
     Need { program: "debootstrap", package: "debootstrap" },
     Need { program: "lintian", package: "lintian" },
@@ -31,28 +31,28 @@ const TEST_NEEDS: &[Need] = &[
 /// The programs in the package.
 const PROGRAMS: [&str; 2] = ["pdns", "pdns-agent"];
 const UNITS: [&str; 3] = ["pdns-redis", "pdns-agent", "pdns-serve"];
-/// Programs of the package's own, which units and scripts run.
+/// The package's own helper programs, which units and scripts run.
 const HELPERS: [&str; 4] = ["store-users", "store-settings", "store-create", "with-store-user"];
 /// Settings in `/etc/pdns`.
 const SETTINGS: [&str; 4] = ["agent.toml", "pdns.toml", "redis.conf", "serve.toml"];
-/// What `systemd-analyze security` may give a unit at most, of 10.
+/// Highest exposure level allowed for a unit by `systemd-analyze security`, out of 10.
 const EXPOSURE: f32 = 2.0;
 
-/// What can be said of a package.
+/// Options of `cargo xtask dist`.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Build it of the development profile: quick, for a test, and slow when it is used
+    /// Build it with the development profile: quick for a test, but slow in use
     #[arg(long)]
     debug: bool,
-    /// Install it in a system of its own under systemd, use, upgrade, remove and purge it; needs root
+    /// Install it in a separate system under systemd, use, upgrade, remove and purge it; needs root
     #[arg(long)]
     test: bool,
-    /// Make the package for Zeek instead, as a git repository that zkg installs
+    /// Build the package for Zeek instead, as a git repository that zkg installs
     #[arg(long, conflicts_with_all = ["debug", "test"])]
     zeek: bool,
 }
 
-/// Builds the package, and tests it if that is asked for.
+/// Builds the package, and tests it if requested.
 pub(crate) fn dist(args: &Args) -> anyhow::Result<()> {
     if args.zeek {
         return zeek::dist();
@@ -84,7 +84,7 @@ pub(crate) fn dist(args: &Args) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The package of the development profile, tested where that can be: only root can boot a system.
+/// Builds the package with the development profile, and tests it if possible: only root can boot a system.
 pub(crate) fn for_tests() -> anyhow::Result<()> {
     if !is_root() || !is_installed("apt-get") {
         eprintln!("skipping the Debian package: needs root, on Debian");
@@ -93,20 +93,20 @@ pub(crate) fn for_tests() -> anyhow::Result<()> {
     dist(&Args { debug: true, test: true, zeek: false })
 }
 
-/// Where packages are made.
+/// Folder in which packages are built.
 fn place() -> anyhow::Result<PathBuf> {
     Ok(target()?.join("dist"))
 }
 
-/// Whose settings, units and scripts a package has.
+/// Origin of a package's settings, units and scripts.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Edition {
     Current,
-    /// Those before the store had users, in `xtask/deb/earlier`: what the test upgrades from.
+    /// Those from before the store had users, in `xtask/deb/earlier`: the test upgrades from them.
     Earlier,
 }
 
-/// Builds a package of these programs; gives its path.
+/// Builds a package of these programs; returns its path.
 fn package(
     programs: &Path,
     version: &str,
@@ -129,7 +129,8 @@ fn package(
     }
     papers(&stage, &programs.join("pdns"))?;
     for unit in UNITS {
-        // Before Debian 13 units lie in /lib, which is /usr/lib on a merged system, as all are.
+        // Before Debian 13 units are in /lib, which is /usr/lib on a merged system, and all systems are
+        // merged.
         let unit = format!("{unit}.service");
         stage.file(&unit, &format!("lib/systemd/system/{unit}"), 0o644)?;
     }
@@ -163,7 +164,7 @@ fn package(
     Ok(out)
 }
 
-/// Manual and completions, as the programs themselves write them.
+/// Manual pages and completions, written by the programs themselves.
 fn papers(stage: &Stage, pdns: &Path) -> anyhow::Result<()> {
     let man = stage.path("usr/share/man/man1");
     run(Command::new(pdns).args(["admin", "man"]).arg(&man))?;
@@ -187,7 +188,7 @@ fn papers(stage: &Stage, pdns: &Path) -> anyhow::Result<()> {
 fn documents(stage: &Stage, version: &str) -> anyhow::Result<()> {
     let license =
         fs::read_to_string(root().join("LICENSE-MIT")).context("cannot read LICENSE-MIT")?;
-    // A paragraph of a copyright file is indented, and has a dot on its empty lines.
+    // A paragraph of a copyright file is indented, with a dot on its empty lines.
     let indented: Vec<String> = license
         .trim()
         .lines()
@@ -201,17 +202,17 @@ fn documents(stage: &Stage, version: &str) -> anyhow::Result<()> {
         "pdns ({version}) stable; urgency=medium\n\n  * Version {version}: see CHANGELOG.md of the project.\n\n -- \
          {MAINTAINER}  {date}\n"
     );
-    // It has no Debian revision, so that the changelog is the program's own.
+    // There is no Debian revision, so the changelog is the program's own.
     stage.write("usr/share/doc/pdns/changelog", &changelog, 0o644)?;
     stage.zip(&stage.path("usr/share/doc/pdns/changelog"))
 }
 
-/// Who is to be asked about the package.
+/// Contact for the package.
 const MAINTAINER: &str = "The pdns authors <pdns@localhost.localdomain>";
 
-/// The libraries that the programs need, as dpkg-shlibdeps finds them.
+/// The libraries that the programs need, as determined by dpkg-shlibdeps.
 fn depends(place: &Path, stage: &Stage) -> anyhow::Result<String> {
-    // It looks for a source package around it.
+    // It expects to run within a source package.
     let folder = place.join("shlibs/debian");
     fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
     let control = folder.join("control");
@@ -252,7 +253,7 @@ fn control(
     stage.sums()
 }
 
-/// What can be seen of a package without installing it: scripts, units, Debian's rules.
+/// Checks a package without installing it: scripts, units, Debian's policy.
 fn check(package: &Path) -> anyhow::Result<()> {
     let sources = root().join("xtask/deb");
     run(Command::new("shellcheck")
@@ -274,7 +275,7 @@ fn check(package: &Path) -> anyhow::Result<()> {
             _ => bail!("{unit}.service is exposed: {level:?}, and {EXPOSURE} is the most\n{shown}"),
         }
     }
-    // The address of the maintainer is nobody's, and no bug of Debian's is closed by a first upload.
+    // The maintainer's address is a placeholder, and a first upload closes no Debian bug.
     run(Command::new("lintian")
         .args(["--fail-on", "error", "--allow-root", "--suppress-tags"])
         .arg("bogus-mail-host,bogus-mail-host-in-debian-changelog,initial-upload-closes-no-bugs")

@@ -1,8 +1,9 @@
-//! `cargo xtask build-ebpf`: builds the socket filter for the kernel's machine, and keeps the object.
+//! `cargo xtask build-ebpf`: builds the socket filter for the BPF target, and stores the object in the
+//! repository.
 //!
-//! A stable Rust toolchain cannot build it: its target comes without `core`. So the object is kept in the
-//! repository and the agent embeds it; who changes the program builds the object anew, and `cargo xtask test`
-//! fails when the two do not fit.
+//! A stable Rust toolchain cannot build it, because the target comes without `core`. The object is therefore
+//! kept in the repository and embedded in the agent. Whoever changes the program must rebuild the object, and
+//! `cargo xtask test` fails if the two do not match.
 
 mod object;
 mod toolchain;
@@ -15,11 +16,11 @@ use std::hash::Hasher as _;
 use std::path::{Path, PathBuf};
 use toolchain::Toolchain;
 
-/// The kept object, and what is said of it.
+/// The object in the repository, and the note about it.
 const OBJECT: &str = "pdns-ebpf/pdns.bpf.o";
 const NOTE: &str = "pdns-ebpf/pdns.bpf.toml";
 
-/// What the program is made of. Not the workspace's own manifest, which changes with everything.
+/// Sources of the program, without the workspace's manifest, which changes too often.
 const SOURCES: &[&str] = &[
     "pdns-ebpf/Cargo.toml",
     "pdns-ebpf/Cargo.lock",
@@ -28,7 +29,7 @@ const SOURCES: &[&str] = &[
     "pdns-ebpf-common/src",
 ];
 
-/// Builds the object with whichever toolchain is there or can be had, and keeps it.
+/// Builds the object with an available or installable toolchain, and stores it.
 pub(crate) fn build() -> anyhow::Result<()> {
     let toolchain = Toolchain::find(kept().ok().map(|note| note.toolchain).as_deref())?;
     let built = compile(toolchain)?;
@@ -39,7 +40,7 @@ pub(crate) fn build() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Fails if the kept object is not what the sources make.
+/// Fails if the object in the repository does not match the sources.
 pub(crate) fn check() -> anyhow::Result<()> {
     let note = kept()?;
     if note.sources != hash(&root())? {
@@ -74,7 +75,7 @@ pub(crate) fn check() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Builds the program, and takes off what neither the kernel nor its tools read.
+/// Builds the program, and strips everything that neither the kernel nor its tools read.
 fn compile(toolchain: Toolchain) -> anyhow::Result<Vec<u8>> {
     let folder = target()?.join("ebpf");
     let mut command = toolchain.cargo();
@@ -91,7 +92,7 @@ fn compile(toolchain: Toolchain) -> anyhow::Result<Vec<u8>> {
     object::strip(&file)
 }
 
-/// BTF names source files: without the folders of the one who builds.
+/// Flags that remove the folders of the building machine from the names of source files in BTF.
 fn flags(toolchain: Toolchain) -> anyhow::Result<Vec<String>> {
     let home = std::env::var_os("CARGO_HOME").map_or_else(
         || PathBuf::from(std::env::var_os("HOME").unwrap_or_default()).join(".cargo"),
@@ -108,7 +109,7 @@ fn flags(toolchain: Toolchain) -> anyhow::Result<Vec<String>> {
     ])
 }
 
-/// What is kept beside the object.
+/// Note that is stored next to the object.
 #[derive(Debug, PartialEq, Eq)]
 struct Note {
     /// Compiler and linker.
@@ -146,7 +147,7 @@ fn kept() -> anyhow::Result<Note> {
     Note::parse(&text).with_context(|| format!("{NOTE} says neither toolchain nor sources"))
 }
 
-/// A hash of all sources, their names included. Tests beside them are no part of the program.
+/// A hash of all sources, including their names. Tests next to them are not part of the program.
 fn hash(root: &Path) -> anyhow::Result<String> {
     let mut files = Vec::new();
     for source in SOURCES {

@@ -1,9 +1,9 @@
-//! `cargo xtask fuzz`: inputs that nobody sends, for each of the targets in `pdns-agent/fuzz`.
+//! `cargo xtask fuzz`: runs the fuzz targets in `pdns-agent/fuzz`.
 //!
 //! The targets are built without cargo-fuzz: in the folder of all other builds, with the dependencies of the tests, so
 //! that only our own crates are built for coverage (`pdns-agent/fuzz/rustc.sh`). No code of the decoders is unsafe, so a
-//! panic or too much memory tells all, and there is no sanitizer. Seeds are made of the captures in the test data, logs, or lie in `pdns-agent/fuzz/seeds`; what
-//! the fuzzer finds of interest is kept in `target/fuzz`, so that the next run goes on from there.
+//! panic or too much memory tells all, and there is no sanitizer. Seeds are captures and logs of the test data, and the
+//! files in `pdns-agent/fuzz/seeds`. Interesting inputs are kept in `target/fuzz`, so that the next run continues there.
 
 use crate::shell::{cargo, root, run, target};
 use anyhow::{Context as _, bail};
@@ -14,14 +14,14 @@ use std::process::Command;
 /// The targets; each is a file in `pdns-agent/fuzz/targets`.
 const TARGETS: [&str; 9] =
     ["packet", "stream", "message", "zeek", "eve", "resp", "stored", "subject", "path"];
-/// How long each runs.
+/// Time for each target.
 const SECONDS: u32 = 20;
-/// Longest input, in bytes.
+/// Maximum input length, in bytes.
 const LONGEST: &str = "-max_len=65536";
-/// Memory that a target may take, in MiB: the decoder's bounds, and what the fuzzer keeps of its corpus.
+/// Memory limit of a target, in MiB: the decoder's limits, and the fuzzer's own corpus.
 const MEMORY: &str = "-rss_limit_mb=1024";
 
-/// What can be said of a run.
+/// Options of `cargo xtask fuzz`.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Seconds for each target
@@ -31,7 +31,7 @@ pub(crate) struct Args {
     pub(crate) target: Option<String>,
 }
 
-/// Runs the targets; an error when one finds something.
+/// Runs the targets; fails if one finds something.
 pub(crate) fn fuzz(args: &Args) -> anyhow::Result<()> {
     if let Some(target) = &args.target
         && !TARGETS.contains(&target.as_str())

@@ -23,15 +23,15 @@ use std::process::ExitCode;
 #[derive(Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask")]
 enum Task {
-    /// Build, import a made-up Zeek log into a private store and show what can be asked of it
+    /// Build, import a made-up Zeek log into a private store and show example queries
     Demo,
     /// Install what the tests need and run all of them
     Test(test::Args),
     /// Test, formatting, lints, documentation, tidiness, some seconds of fuzzing for each target
     Ci,
-    /// Check what no other tool checks: module docs, file sizes, the top level, commands and links in documents
+    /// Check rules that no other tool checks: module docs, file sizes, the top level, commands and links in documents
     Tidy,
-    /// Measure how logs and packets go into Redis, beside what Redis can do and what others do
+    /// Measure imports of logs and packets into Redis, compared with its limits and other programs
     Bench(bench::Args),
     /// Look for inputs that break decoders and readers
     Fuzz(fuzz::Args),

@@ -1,12 +1,12 @@
-//! Python packages that the tests' scripts need, in a folder of their own below the target directory.
+//! Python packages required by the tests' scripts, in a separate folder below the target directory.
 
 use crate::shell::{run, target};
 use anyhow::Context as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// What the scripts below `pdns-agent/tests/reference` and `securityonion` import, and zkg, which installs the Zeek package
-/// with btest, in the versions they were written with.
+/// Packages that the scripts below `pdns-agent/tests/reference` and `securityonion` import, and zkg, which
+/// installs the Zeek package with btest, in the versions for which they were written.
 const PACKAGES: &[&str] = &[
     "btest==1.3",
     "coverage==7.17.3",
@@ -21,7 +21,7 @@ const PACKAGES: &[&str] = &[
     "publicsuffixlist==1.1.2.20261023",
     "pypdns==2.3.2",
     "pyyaml==6.0.3",
-    // pypdns takes every line for undecodable without it.
+    // Without it pypdns fails to decode every line.
     "requests-cache==1.3.3",
     "scapy==2.8.0",
     "schemathesis==4.32.5",
@@ -31,12 +31,12 @@ const PACKAGES: &[&str] = &[
     "zkg==3.2.0",
 ];
 
-/// The interpreter that sees these packages.
+/// The interpreter that can import these packages.
 pub(crate) fn interpreter() -> anyhow::Result<PathBuf> {
     Ok(target()?.join("python/bin/python3"))
 }
 
-/// Makes the folder, unless it is there with the same packages.
+/// Creates the folder, unless it already exists with the same packages.
 pub(crate) fn install() -> anyhow::Result<()> {
     let folder = target()?.join("python");
     let note = folder.join("pdns-packages");

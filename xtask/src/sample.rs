@@ -1,5 +1,5 @@
-//! `cargo xtask sample`: a Zeek dns.log of any size, made up from a seed, for the demonstration and for
-//! measurements. The same arguments give the same octets.
+//! `cargo xtask sample`: a Zeek dns.log of any size, generated from a seed, for the demonstration and
+//! benchmarks. The same arguments produce the same content.
 
 pub(crate) mod model;
 pub(crate) mod order;
@@ -14,38 +14,38 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::time::Instant;
 
-/// Octets collected before they are written out.
+/// Bytes buffered before they are written.
 const BUFFER: usize = 1 << 20;
 
-/// What to write.
+/// Options of `cargo xtask sample`.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Rows to write
     #[arg(long)]
     pub(crate) rows: u64,
-    /// Distinct names: each is asked for rows / names times, give or take one
+    /// Distinct names: each occurs in rows / names rows, give or take one
     #[arg(long)]
     pub(crate) names: u64,
-    /// How Zeek would write it
+    /// Format of the log
     #[arg(long, value_enum, default_value_t = Format::Tsv)]
     pub(crate) format: Format,
     /// File to write; `-` is standard output
     #[arg(long)]
     pub(crate) out: PathBuf,
-    /// Another seed gives other names, addresses and another order
+    /// Seed; another one gives other names, addresses and another order
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u64,
-    /// Keep the rows of one name within about so many rows; 0 spreads them over the whole file
+    /// Keep the rows of one name within about this many rows; 0 spreads them over the whole file
     #[arg(long, default_value_t = 0)]
     pub(crate) locality: u64,
-    /// Percentage of rows about the names 0..NAMES, which a run without this option wrote; each
-    /// other row is about a name that no other row has
+    /// Percentage of rows about the names 0..NAMES, which a run without this option wrote; each other row is
+    /// about a name that occurs in no other row
     #[arg(long, default_value_t = 100)]
     pub(crate) known: u8,
-    /// Percentage of rows that have no answer: seven in ten NXDOMAIN, the rest unanswered
+    /// Percentage of rows without an answer: seven in ten NXDOMAIN, the rest unanswered
     #[arg(long, default_value_t = 0)]
     pub(crate) negative: u8,
-    /// Where addresses lie
+    /// Range of the addresses
     #[arg(long, value_enum, default_value_t = Space::Spread)]
     pub(crate) addresses: Space,
     /// Time of the first row, in seconds since the epoch
@@ -57,7 +57,7 @@ pub(crate) struct Args {
 }
 
 impl Args {
-    /// A small log of documentation addresses with all that a real one has.
+    /// A small log of documentation addresses with all features of a real one.
     pub(crate) fn for_demo(rows: u64, names: u64) -> Self {
         Self {
             rows,
@@ -74,7 +74,7 @@ impl Args {
         }
     }
 
-    /// A log of names and addresses as they are spread in the world, all answered.
+    /// A log with a realistic distribution of names and addresses, all answered.
     pub(crate) fn for_bench(rows: u64, names: u64) -> Self {
         Self { negative: 0, addresses: Space::Spread, ..Self::for_demo(rows, names) }
     }
@@ -89,7 +89,7 @@ impl Args {
     }
 }
 
-/// Writes the sample to its file and says how fast that went.
+/// Writes the sample to its file and reports the speed.
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     args.check()?;
     let begun = Instant::now();
@@ -108,7 +108,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Writes header, rows and footer; gives the octets written.
+/// Writes header, rows and footer; returns the number of bytes written.
 pub(crate) fn write(args: &Args, out: &mut dyn Write) -> std::io::Result<u64> {
     let mut buffer = Vec::with_capacity(BUFFER + 4096);
     let mut octets = 0;
@@ -128,7 +128,7 @@ pub(crate) fn write(args: &Args, out: &mut dyn Write) -> std::io::Result<u64> {
     Ok(octets + buffer.len() as u64)
 }
 
-/// Makes each row in turn.
+/// Generates each row in turn.
 pub(crate) fn for_each_row<E>(
     args: &Args,
     mut each: impl FnMut(&Row<'_>) -> Result<(), E>,

@@ -1,10 +1,11 @@
-//! The tests of `securityonion/`, the analyst's notebook among them: Python, run with the programs that cargo just built.
+//! Tests of `securityonion/`, including the analyst's notebook: Python, run with the programs that cargo just
+//! built.
 
 use crate::python;
 use crate::shell::{cargo, root, run, target};
 use std::process::Command;
 
-/// Runs them; an error when one failed. Those that skip themselves say so.
+/// Runs them; fails if one failed. Skipped tests report themselves.
 pub(crate) fn test() -> anyhow::Result<()> {
     run(&mut cargo(&["build", "--quiet", "--package", "pdns-agent", "--bins"]))?;
     run(Command::new(python::interpreter()?)

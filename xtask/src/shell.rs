@@ -1,4 +1,4 @@
-//! Runs other programs, and installs the few that are needed.
+//! Runs other programs, and installs the few that are required.
 
 use anyhow::{Context as _, bail};
 use std::ffi::OsStr;
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
 
-/// A program and the Debian package that has it.
+/// A program and the Debian package that contains it.
 pub(crate) struct Need {
     pub(crate) program: &'static str,
     pub(crate) package: &'static str,
@@ -16,15 +16,15 @@ pub(crate) struct Need {
 /// The store.
 pub(crate) const REDIS: Need = Need { program: "redis-server", package: "redis-server" };
 
-/// The top of the repository: above the package as cargo finds it now, since a checkout can be moved
-/// after it was built.
+/// The top of the repository: above the package as cargo finds it now, because a checkout can be moved after
+/// it was built.
 pub(crate) fn root() -> PathBuf {
     let manifest = std::env::var_os("CARGO_MANIFEST_DIR")
         .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
     manifest.parent().unwrap_or(&manifest).to_owned()
 }
 
-/// Where cargo builds: two levels above this program, `<target>/<profile>/xtask`.
+/// Directory of cargo's build: two levels above this program, `<target>/<profile>/xtask`.
 pub(crate) fn target() -> anyhow::Result<PathBuf> {
     let program = std::env::current_exe().context("cannot tell where this program lies")?;
     let target = program.parent().and_then(Path::parent);
@@ -38,7 +38,7 @@ pub(crate) fn cargo(arguments: &[&str]) -> Command {
     command
 }
 
-/// Does one step of a task, and says how long it took.
+/// Runs one step of a task, and reports its duration.
 pub(crate) fn timed(step: &str, run: impl FnOnce() -> anyhow::Result<()>) -> anyhow::Result<()> {
     let begin = Instant::now();
     let result = run();
@@ -47,7 +47,7 @@ pub(crate) fn timed(step: &str, run: impl FnOnce() -> anyhow::Result<()>) -> any
     result
 }
 
-/// Shows a command and runs it; an exit code other than 0 is an error.
+/// Prints a command and runs it; an exit code other than 0 is an error.
 pub(crate) fn run(command: &mut Command) -> anyhow::Result<()> {
     let shown = shown(command);
     eprintln!("$ {shown}");
@@ -55,7 +55,7 @@ pub(crate) fn run(command: &mut Command) -> anyhow::Result<()> {
     if status.success() { Ok(()) } else { bail!("{shown}: {status}") }
 }
 
-/// What a program prints, without what ends it; an error when it fails.
+/// Output of a program, without the trailing newline; an error if it fails.
 pub(crate) fn said(command: &mut Command) -> anyhow::Result<String> {
     let name = command.get_program().to_string_lossy().into_owned();
     let output = command.output().with_context(|| format!("cannot run {name}"))?;
@@ -65,12 +65,12 @@ pub(crate) fn said(command: &mut Command) -> anyhow::Result<String> {
     Ok(String::from_utf8_lossy(&output.stdout).trim_end().to_owned())
 }
 
-/// Whether this is root.
+/// Returns true if this is root.
 pub(crate) fn is_root() -> bool {
     std::fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0)
 }
 
-/// A command as one would type it, with the program's bare name.
+/// A command as a user would type it, with the program's bare name.
 fn shown(command: &Command) -> String {
     let program = Path::new(command.get_program());
     let name = program.file_name().unwrap_or(command.get_program());
@@ -88,14 +88,14 @@ fn quoted(word: &OsStr) -> String {
     }
 }
 
-/// Whether a program is in the search path.
+/// Returns true if a program is in the search path.
 pub(crate) fn is_installed(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let standard = ["/usr/sbin", "/sbin"].map(PathBuf::from);
     std::env::split_paths(&path).chain(standard).any(|folder| folder.join(program).is_file())
 }
 
-/// Installs the packages of programs that are missing, with apt-get; an error if one is missing all the same.
+/// Installs the packages of missing programs with apt-get; fails if one is still missing afterwards.
 pub(crate) fn install(needs: &[Need]) -> anyhow::Result<()> {
     let absent = || needs.iter().filter(|need| !is_installed(need.program));
     let missing: Vec<&str> = absent().map(|need| need.package).collect();

@@ -1,5 +1,5 @@
-//! `cargo xtask test`: installs what the tests need, runs all of them, and says which skipped themselves. With `--quick`:
-//! those that need Rust and Redis alone.
+//! `cargo xtask test`: installs the requirements of the tests, runs all of them, and lists the skipped ones. With
+//! `--quick`: only those that need Rust and Redis alone.
 
 use crate::dist;
 use crate::ebpf;
@@ -9,7 +9,7 @@ use crate::shell::{Need, REDIS, cargo, install, run as command, target, timed};
 use crate::zeek;
 use anyhow::Context as _;
 
-/// What tests run beside our own programs.
+/// Programs that tests run besides our own.
 const NEEDS: &[Need] = &[
     REDIS,
     Need { program: "redis-cli", package: "redis-tools" },
@@ -62,7 +62,7 @@ fn quick() -> anyhow::Result<()> {
     timed("quick tests", || command(&mut cargo(&words)))
 }
 
-/// Runs everything; an error when anything failed.
+/// Runs everything; fails if anything failed.
 pub(crate) fn test() -> anyhow::Result<()> {
     timed("installing", install_all)?;
     timed("building the eBPF program", ebpf::check)?;
@@ -73,7 +73,7 @@ pub(crate) fn test() -> anyhow::Result<()> {
     timed("the package's tests", dist::for_tests)
 }
 
-/// Installs what the tests run beside our own programs.
+/// Installs the programs that the tests run besides our own.
 fn install_all() -> anyhow::Result<()> {
     install(NEEDS)?;
     python::install()?;
@@ -96,10 +96,10 @@ fn doc_tests() -> anyhow::Result<()> {
     command(&mut cargo(&["test", "--quiet", "--workspace", "--doc"]))
 }
 
-/// Runs the tests of the workspace, and says which skipped themselves.
+/// Runs the tests of the workspace, and lists the skipped ones.
 fn run_nextest() -> anyhow::Result<()> {
     let report = target()?.join("nextest/ci/junit.xml");
-    // A report of an earlier run must not speak for this one.
+    // A report of an earlier run must not be mistaken for this one.
     if report.exists() {
         std::fs::remove_file(&report)
             .with_context(|| format!("cannot remove {}", report.display()))?;
@@ -123,16 +123,16 @@ fn has_nextest() -> bool {
     cargo(&["nextest", "--version"]).output().is_ok_and(|output| output.status.success())
 }
 
-/// What nextest's report says.
+/// Contents of nextest's report.
 #[derive(Debug, PartialEq, Eq)]
 struct Report {
     tests: u64,
     failed: u64,
-    /// Lines `skipping NAME: REASON` that tests printed.
+    /// Lines `skipping NAME: REASON` printed by tests.
     skipped: Vec<String>,
 }
 
-/// Reads nextest's report, which `.config/nextest.toml` asks for with all that tests print.
+/// Reads nextest's report, which `.config/nextest.toml` configures to contain all output of tests.
 fn read(xml: &str) -> Report {
     let head = xml.split_once("<testsuites ").map_or("", |(_, rest)| rest);
     let head = head.split('>').next().unwrap_or("");
@@ -144,7 +144,7 @@ fn read(xml: &str) -> Report {
         .lines()
         .filter_map(|line| {
             let at = line.find("skipping ")?;
-            // The first line of what a test printed stands right behind the tag.
+            // The first line of a test's output directly follows the tag.
             let starts_line = at == 0 || line.get(..at)?.ends_with('>');
             let text = line.get(at..)?.split('<').next()?;
             (starts_line && text.contains(": ")).then(|| unescape(text))

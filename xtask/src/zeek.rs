@@ -1,7 +1,7 @@
 //! `cargo xtask dist --zeek`: the Zeek package as a git repository named `pdns`, which zkg installs.
 //!
-//! zkg installs only the root of a git repository, and names the package after its folder. So `zeek/` of this
-//! repository becomes a repository of its own.
+//! zkg only installs the root of a git repository, and names the package after its folder. The folder `zeek/`
+//! of this repository therefore becomes a separate repository.
 
 use crate::python;
 use crate::shell::{is_installed, root, run, target};
@@ -11,19 +11,19 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Scripts that must be there after an installation, below zkg's `script_dir`: as README.md loads them, and by the
-/// alias in zkg.meta.
+/// Scripts that must exist after an installation, below zkg's `script_dir`: as loaded in README.md, and by
+/// the alias in zkg.meta.
 const LOADED: [&str; 3] =
     ["packages/pdns/__load__.zeek", "packages/pdns/intel.zeek", "pdns/intel.zeek"];
 
-/// Makes the repository in `target/dist/zeek`.
+/// Builds the repository in `target/dist/zeek`.
 pub(crate) fn dist() -> anyhow::Result<()> {
     let package = build(&target()?.join("dist/zeek"))?;
     eprintln!("{}", package.display());
     Ok(())
 }
 
-/// Makes the repository in a folder and returns its path. An earlier one is replaced.
+/// Builds the repository in a folder and returns its path. An earlier one is replaced.
 fn build(place: &Path) -> anyhow::Result<PathBuf> {
     let package = place.join("pdns");
     remove(&package)?;
@@ -43,7 +43,8 @@ fn build(place: &Path) -> anyhow::Result<PathBuf> {
     Ok(package)
 }
 
-/// Installs the repository with zkg, twice, as an update does it. With a Zeek here, zkg runs the package's tests too.
+/// Installs the repository with zkg, twice, like an update. If Zeek is installed, zkg runs the package's
+/// tests too.
 pub(crate) fn test() -> anyhow::Result<()> {
     let place = target()?.join("dist/zeek-test");
     remove(&place)?;
@@ -76,7 +77,7 @@ pub(crate) fn test() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// git in the package, whoever calls and whatever their settings are.
+/// git in the package, independent of the caller and their settings.
 fn git(package: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new("git");
     for (key, value) in
@@ -84,7 +85,7 @@ fn git(package: &Path, arguments: &[&str]) -> Command {
     {
         command.arg("-c").arg(format!("{key}={value}"));
     }
-    // Set where a hook of the repository above runs this.
+    // Set if a hook of the repository above runs this.
     for name in ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"] {
         command.env_remove(name);
     }

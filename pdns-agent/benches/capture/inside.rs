@@ -5,7 +5,7 @@
 
 use crate::report::Report;
 use crate::traffic::{Shape, Traffic};
-use pdns_agent::aggregate::{Kept, Window};
+use pdns_agent::aggregate::{RetryBuffer, Window};
 use pdns_agent::decode::packets::{Decoder, Options};
 use pdns_agent::decode::{dns, wire};
 use pdns_agent::hash::{Hasher, Router};
@@ -142,7 +142,7 @@ impl Step for Whole {
     fn run(&mut self, traffic: &Traffic, round: u32) {
         let Self { decoder, window } = self;
         for frame in traffic.frames(round) {
-            decoder.frame(&frame, &mut |observation| window.add(&observation));
+            decoder.frame(&frame, &mut |observation| window.observe(&observation));
         }
         assert!(!self.window.is_full(), "a full window would have gone to the store");
     }
@@ -200,12 +200,12 @@ impl Step for Dns {
 /// From observations to sums.
 struct Aggregate {
     window: Window,
-    observations: Kept,
+    observations: RetryBuffer,
 }
 
 impl Aggregate {
     fn new(traffic: &Traffic) -> Self {
-        let mut observations = Kept::default();
+        let mut observations = RetryBuffer::default();
         records(traffic, &mut |observation| {
             let Observation { rrname, fact, at, ttl, provenance } = observation;
             observations.push(rrname, fact, &Seen::once(at, ttl, provenance, 0));
@@ -221,7 +221,7 @@ impl Step for Aggregate {
 
     fn run(&mut self, _: &Traffic, _: u32) {
         for (rrname, fact, seen) in self.observations.iter() {
-            self.window.put(rrname, fact, seen);
+            self.window.merge(rrname, fact, seen);
         }
     }
 }

@@ -45,7 +45,7 @@ struct Place<'a> {
     folder: &'a Path,
     capture: &'a Path,
     packets: u64,
-    /// Sightings of records that one pass of the capture brings.
+    /// Observations of records from one pass of the capture.
     sightings: u64,
 }
 

@@ -23,6 +23,7 @@ mod report;
 #[allow(dead_code, reason = "what other measurements need of it is more")]
 #[path = "../ingest/server.rs"]
 mod server;
+mod sockets;
 mod subjects;
 mod tagged;
 
@@ -44,6 +45,7 @@ fn main() {
     let subjects = subjects::Subjects::read(&folder.join(fill::LOG));
     ask::inside(&server, &subjects, &mut report);
     ask::all(&server, &subjects, &mut report);
+    sockets::all(&server, &folder, &mut report);
     tagged::all(&server, &subjects, &folder, &mut report);
     ingest::beside_questions(&server, &folder, &mut report);
     report.write(&folder.join("query.md"));

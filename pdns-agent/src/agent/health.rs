@@ -1,21 +1,22 @@
-//! The state of the store as the agent's writers find it: for `/health`, the metrics, the log and the last report.
+//! State of the store as the agent's writers see it: for `/health`, the metrics, the log and the final
+//! report.
 //!
-//! Fed by `writer`. An outage is one episode for all writers together: it is logged once, with its cause, and once
-//! more when it is over.
+//! Updated by `writer`. An outage is a single episode for all writers: it is logged once, with its cause, and
+//! once more when it is over.
 
 use super::report::with_causes;
 use crate::exposition::Page;
 use crate::store::{Capacity, ReplyTimer, StoreError};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::mem::{Discriminant, discriminant};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How long an answer may take before Redis is taken to hang.
+/// Maximum time for a reply before Redis is considered hung.
 const HUNG: Duration = Duration::from_secs(5);
 
-/// The state of the store, shared by all writers of the process.
+/// State of the store, shared by all writers of the process.
 #[derive(Default)]
 pub(crate) struct Health {
     state: Mutex<State>,
@@ -30,15 +31,17 @@ struct State {
     /// Logs whose batches are rejected.
     rejected: BTreeMap<[u8; 16], RejectedLog>,
     episode: Option<Episode>,
-    /// Since when Redis gives no answer, if that was logged.
+    /// Time since when Redis has not answered, if that was logged.
     hung: Option<Instant>,
     capacity: Option<Capacity>,
     succeeded: u64,
     failed: u64,
-    /// Answers that are stored.
+    /// Number of stored answers.
     stored: u64,
-    /// Why something that was read is not stored.
+    /// Reason why something that was read is not stored.
     unwritten: Option<String>,
+    /// Sensors of this process of which was logged that they share a mark with others.
+    sharing: BTreeSet<String>,
 }
 
 /// Kind of request to the store for one log.
@@ -62,10 +65,10 @@ impl RejectedLog {
     }
 }
 
-/// A connection that the process has or tries to make.
+/// A connection that exists or is being attempted.
 struct Connection {
     timer: Arc<ReplyTimer>,
-    /// Why its last attempt failed.
+    /// Error of its last attempt.
     error: Option<String>,
 }
 
@@ -77,13 +80,13 @@ struct Episode {
 }
 
 impl State {
-    /// How long Redis has given no answer, if that is long.
+    /// Time for which Redis has not answered, if that is long.
     fn hung_for(&self) -> Option<Duration> {
         let waits = self.connections.values().filter_map(|connection| connection.timer.elapsed());
         waits.max().filter(|&time| time >= HUNG)
     }
 
-    /// Ends the episode when no connection fails any more.
+    /// Ends the episode if no connection fails any more.
     fn end_episode(&mut self) -> Option<Episode> {
         let fails = self.connections.values().any(|connection| connection.error.is_some());
         if fails { None } else { self.episode.take() }
@@ -101,7 +104,7 @@ impl Health {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds a connection; gives its number.
+    /// Adds a connection; returns its number.
     pub(crate) fn enter(&self, timer: &Arc<ReplyTimer>) -> u64 {
         let mut state = self.state();
         let number = state.next;
@@ -117,18 +120,18 @@ impl Health {
         state.end_episode();
     }
 
-    /// Whether the store was opened by a user who may write to it: from then on its errors are waited out.
+    /// Returns true if the store was opened by a user who may write to it: from then on errors are retried.
     pub(crate) fn has_worked(&self) -> bool {
         self.has_worked.load(Ordering::Relaxed)
     }
 
-    /// Notes that the store was opened by a user who may write to it.
+    /// Records that the store was opened by a user who may write to it.
     pub(crate) fn opened(&self, number: u64) {
         self.has_worked.store(true, Ordering::Relaxed);
         self.succeeded(number);
     }
 
-    /// Notes a successful attempt.
+    /// Records a successful attempt.
     pub(crate) fn succeeded(&self, number: u64) {
         let mut state = self.state();
         state.succeeded += 1;
@@ -141,7 +144,7 @@ impl Health {
         }
     }
 
-    /// Notes a failed attempt; an `is_repeated` one is logged, once an episode for each kind of cause.
+    /// Records a failed attempt; an `is_repeated` one is logged, once per episode for each kind of cause.
     pub(crate) fn failed(&self, number: u64, error: &StoreError, is_repeated: bool) {
         let text = with_causes(error);
         let mut state = self.state();
@@ -162,8 +165,7 @@ impl Health {
         }
     }
 
-    /// Notes that what a connection was to write of a log is rejected again and again. `name` is what people know
-    /// the log by.
+    /// Records that the data for a log is rejected repeatedly. `name` is the name of the log for people.
     pub(crate) fn reject(
         &self,
         number: u64,
@@ -184,8 +186,9 @@ impl Health {
         }
     }
 
-    /// Notes that a request for a log succeeded, which ends its rejection. A write ends any; reading ends only that of
-    /// a read, since a log that is set aside is read again before its batch is tried again.
+    /// Records that a request for a log succeeded, which ends its rejection. A write ends any rejection; a
+    /// read ends only that of a read, because a log that was set aside is read again before its batch is
+    /// retried.
     pub(crate) fn accept(&self, log: &[u8; 16], access: Access) {
         let mut state = self.state();
         if state.rejected.get(log).is_some_and(|rejected| rejected.access <= access)
@@ -196,19 +199,30 @@ impl Health {
         }
     }
 
-    /// Notes that the logs at a path are not read any more.
+    /// Records that the logs at a path are no longer read.
     pub(crate) fn forget(&self, path: &str) {
         self.state().rejected.retain(|_, rejected| rejected.name != path);
     }
 
-    /// Adds to the answers that are stored.
+    /// Adds to the number of stored answers.
     pub(crate) fn stored(&self, answers: u64) {
         self.state().stored += answers;
     }
 
-    /// Shows the memory of Redis.
+    /// Publishes the memory usage of Redis.
     pub(crate) fn capacity(&self, capacity: Option<Capacity>) {
         self.state().capacity = capacity;
+    }
+
+    /// Logs once that records of a sensor cannot be told apart from those of others.
+    pub(crate) fn shares_mark(&self, sensor: &str, names: &str) {
+        if self.state().sharing.insert(sensor.to_owned()) {
+            tracing::warn!(
+                sensor,
+                sensors = names,
+                "the store has more than 31 sensors; what these saw cannot be told apart"
+            );
+        }
     }
 
     /// Notes that the process ends without storing all that was read.
@@ -216,14 +230,14 @@ impl Health {
         self.state().unwritten.get_or_insert(with_causes(error));
     }
 
-    /// Answers that were stored, and why not all of those that were read are.
+    /// Number of stored answers, and the reason why some that were read are not stored.
     pub(crate) fn conclusion(&self) -> (u64, Option<String>) {
         let state = self.state();
         let rejected = state.rejected.values().next();
         (state.stored, state.unwritten.clone().or_else(|| rejected.map(RejectedLog::to_text)))
     }
 
-    /// Logs when Redis begins to hang, and when it answers again. To be called now and then.
+    /// Logs when Redis begins to hang, and when it answers again. Must be called regularly.
     pub(crate) fn watch(&self) {
         let mut state = self.state();
         match (state.hung_for(), state.hung) {
@@ -242,7 +256,7 @@ impl Health {
         }
     }
 
-    /// What is wrong with the store, one line each.
+    /// Problems of the store, one line each.
     pub(crate) fn problems(&self) -> Vec<String> {
         let state = self.state();
         let mut problems = Vec::new();
@@ -262,7 +276,7 @@ impl Health {
         problems
     }
 
-    /// Writes the numbers.
+    /// Writes the metrics.
     pub(crate) fn write(&self, page: &mut Page) {
         let is_up = self.problems().is_empty();
         let state = self.state();
@@ -333,7 +347,7 @@ mod tests {
         health.reject(number, ([1; 16], Access::Read), "/x/dns.log", &StoreError::Reply);
         health.accept(&[1; 16], Access::Read);
         assert!(health.problems().is_empty());
-        // A log that is gone holds nothing up.
+        // A log that is gone does not block anything.
         health.reject(
             number,
             ([1; 16], Access::Write),

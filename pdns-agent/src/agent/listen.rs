@@ -1,41 +1,35 @@
 //! `/metrics`, and `/health` or `/healthz`, for a monitoring system on this machine.
 //!
-//! One thread, one request after the other, each with little time and little room: what it serves is small, and
-//! whoever it serves is not to be trusted with the agent's time. The path is all that is looked at.
+//! A single thread handles one request after another, with small limits on time and size: the responses are
+//! small, and clients are not trusted with the agent's time. Only the path is examined.
 
 use super::metrics::Metrics;
+use crate::unix_socket;
 use std::io::{self, Read, Write};
 use std::net::TcpListener;
-use std::os::unix::fs::FileTypeExt as _;
-use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Longest head of a request, in octets.
+/// Maximum size of a request head, in bytes.
 const HEAD: usize = 8 * 1024;
-/// How long a client may take, all in all.
+/// Maximum time for a client in total.
 const TIME: Duration = Duration::from_secs(2);
-/// How long one read or write may take.
+/// Maximum time for one read or write.
 const STEP: Duration = Duration::from_millis(500);
 
 /// Serves on `address`: `HOST:PORT`, or the path of a Unix socket if it holds a `/`.
 ///
-/// The socket of an agent that is gone is replaced.
+/// Replaces the socket of an agent that has ended.
 ///
 /// # Errors
-/// As the system says, when the address cannot be had.
+/// The system's error if the address is not available.
 pub(super) fn start(address: &str, metrics: &Arc<Metrics>) -> io::Result<()> {
     let metrics = Arc::clone(metrics);
     if address.contains('/') {
         let path = Path::new(address);
-        let is_socket =
-            std::fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket());
-        if is_socket && std::os::unix::net::UnixStream::connect(path).is_err() {
-            std::fs::remove_file(path)?;
-        }
-        let listener = UnixListener::bind(path)?;
+        let listener = unix_socket::bind(path)?;
         serve(move || {
             let (stream, _) = listener.accept()?;
             stream.set_read_timeout(Some(STEP))?;
@@ -58,7 +52,7 @@ fn serve(mut each: impl FnMut() -> io::Result<()> + Send + 'static) -> io::Resul
         loop {
             if let Err(error) = each() {
                 tracing::debug!(%error, "a request for metrics failed");
-                // When no connection can be had, none is had a moment later either.
+                // If a connection cannot be accepted, the next attempt would fail as well.
                 thread::sleep(Duration::from_millis(10));
             }
         }
@@ -66,7 +60,7 @@ fn serve(mut each: impl FnMut() -> io::Result<()> + Send + 'static) -> io::Resul
     Ok(())
 }
 
-/// Answers one request and hangs up.
+/// Answers one request and closes the connection.
 fn answer(mut stream: impl Read + Write, metrics: &Metrics) -> io::Result<()> {
     let until = Instant::now() + TIME;
     let mut head = Vec::new();
@@ -123,7 +117,7 @@ mod tests {
     use super::*;
     use std::collections::VecDeque;
 
-    /// A client that sends these parts, and then nothing more.
+    /// A client that sends these parts, and nothing after them.
     struct Client(VecDeque<Vec<u8>>, Vec<u8>);
 
     impl Read for Client {

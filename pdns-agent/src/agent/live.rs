@@ -1,9 +1,9 @@
-//! Interfaces: packets as they come, into the store until the agent is told to stop.
+//! Live capture: packets of interfaces, stored until the agent is stopped.
 //!
-//! Opens all of them, gives up what it took to do so, and starts a lane for each.
+//! Opens all interfaces, drops the privileges needed for that, and starts a pipeline for each.
 
-use super::lane::{self, Each, Lane, Tap};
 use super::metrics::Metrics;
+use super::packet_pipeline::{self, Each, PacketPipeline, PacketSource};
 use super::report::PacketReport;
 use super::{AgentError, Interfaces, Settings, Stop};
 use crate::decode::packets::Decoder;
@@ -12,8 +12,8 @@ use crate::time::Timestamp;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-/// Begins to capture on all interfaces, and gives up the capabilities that this took. They are a thread's own, so
-/// this has to come before others are started.
+/// Starts capturing on all interfaces, and drops the capabilities needed for it. They belong to a thread, so
+/// this must come before others are started.
 pub(super) fn open(interfaces: &Interfaces) -> Result<Vec<Capture>, AgentError> {
     let mut captures = Vec::new();
     for (interface, _) in &interfaces.interfaces {
@@ -37,12 +37,12 @@ pub(super) fn run(
     stop: &Stop,
     metrics: &Arc<Metrics>,
 ) -> Result<PacketReport, AgentError> {
-    let means = lane::means(stop, metrics);
+    let context = packet_pipeline::writer_context(stop, metrics);
     let room = settings.memory / captures.len().max(1);
     let mut threads = Vec::new();
-    for (tap, (interface, sensor)) in captures.into_iter().zip(&interfaces.interfaces) {
-        threads.push(lane::start(Lane {
-            tap,
+    for (source, (interface, sensor)) in captures.into_iter().zip(&interfaces.interfaces) {
+        threads.push(packet_pipeline::start(PacketPipeline {
+            source,
             name: interface.clone(),
             path: format!("ebpf:{interface}"),
             sensor: sensor.clone(),
@@ -50,13 +50,13 @@ pub(super) fn run(
             decoder: Decoder::new(&interfaces.packets),
             settings: settings.clone(),
             room,
-            means: means.clone(),
+            context: context.clone(),
         })?);
     }
-    lane::join(threads)
+    packet_pipeline::join(threads)
 }
 
-impl Tap for Capture {
+impl PacketSource for Capture {
     fn drain(&mut self, most: usize, each: &mut Each<'_>) -> usize {
         Self::drain(self, most, each)
     }

@@ -1,6 +1,7 @@
-//! The files that a session of reading logs knows: what is kept of each between readings.
+//! Files known to a session of reading logs, with their state between readings.
 //!
-//! Used by `log_scheduler`. Logs stay open as long as they are few enough, and are closed and remembered otherwise.
+//! Used by `log_scheduler`. Logs stay open if there are few enough of them; the others are closed and
+//! remembered.
 
 use super::open_log::{IdleLog, OpenLog};
 use super::report::with_causes;
@@ -9,17 +10,17 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-/// Logs kept open between readings, at most. As many again may be read, or wait to be looked at.
+/// Maximum number of logs kept open between readings. The same number may be read, or wait to be processed.
 const MOST_OPEN: usize = 512;
-/// The same where few files may be open.
+/// The same if few files may be open.
 const LEAST_OPEN: usize = 4;
-/// First and longest pause before a log is tried again that could not be read or stored.
+/// First and longest pause before retrying a log that could not be read or stored.
 const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_mins(1));
 
-/// Which file it is: device and inode.
+/// Identity of a file: device and inode.
 pub(super) type FileId = (u64, u64);
 
-/// How many logs may be kept open, by the limit of the process on open files.
+/// Number of logs that may be kept open, given the process's limit on open files.
 fn open_limit() -> usize {
     let limits = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
     let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"));
@@ -27,19 +28,19 @@ fn open_limit() -> usize {
     files.map_or(MOST_OPEN, |files| (files / 4).clamp(LEAST_OPEN, MOST_OPEN))
 }
 
-/// A file that is read, kept, or to be tried again.
+/// A file that is read, kept, or to be retried.
 pub(super) struct File {
     pub(super) path: PathBuf,
     pub(super) state: State,
-    /// Whether it was named itself, and not found in a directory.
+    /// True if it was given by name, not found in a directory.
     pub(super) named: bool,
-    /// Since when its path names another file, or it has another path.
+    /// Time since when its path refers to another file, or it has another path.
     pub(super) rotated: Option<Instant>,
-    /// Whether it changed while a thread had it.
+    /// True if it changed while a thread was reading it.
     pub(super) changed: bool,
-    /// When to try again what failed, and how often it did.
+    /// Time of the next retry, and number of failures.
     pub(super) retry: Option<(Instant, u32)>,
-    /// When it was read last.
+    /// Time of the last reading.
     pub(super) used: Instant,
 }
 
@@ -50,39 +51,39 @@ impl File {
     }
 }
 
-/// What there is of a file.
+/// State of a file.
 pub(super) enum State {
-    /// A thread has it or will have it.
+    /// A thread is reading it or will read it.
     Reading,
     /// It is open between readings.
     Open(Box<OpenLog>),
     /// It is closed between readings.
     Idle(Box<IdleLog>),
-    /// Nothing: it has to be opened by its path.
+    /// No state: it must be opened by its path.
     Unknown,
-    /// It is for another command, and left alone.
+    /// It is for another command, and ignored.
     Foreign,
 }
 
 /// The files of a session, by device and inode.
 pub(super) struct Files {
     pub(super) by_id: HashMap<FileId, File>,
-    /// Logs kept open between readings.
+    /// Maximum number of logs kept open between readings.
     open_limit: usize,
 }
 
 impl Files {
-    /// Knows no file yet.
+    /// Creates an empty set.
     pub(super) fn new() -> Self {
         Self { by_id: HashMap::new(), open_limit: open_limit() }
     }
 
-    /// Logs that may be open between readings; as many again may be read.
+    /// Maximum number of logs open between readings; the same number may be read.
     pub(super) fn open_limit(&self) -> usize {
         self.open_limit
     }
 
-    /// Keeps fewer logs open, where the process or the system has too many files open.
+    /// Keeps fewer logs open, after the process or the system reached its limit on open files.
     pub(super) fn lower_open_limit(&mut self, scan: &Scan) {
         if self.open_limit > LEAST_OPEN {
             self.open_limit = (self.open_limit / 2).max(LEAST_OPEN);
@@ -90,7 +91,7 @@ impl Files {
         }
     }
 
-    /// Forgets a file of which nothing is kept: it is found again when it changes.
+    /// Removes a file without state: it is found again when it changes.
     pub(super) fn forget_unless_changed(&mut self, id: FileId) {
         if self.by_id.get(&id).is_some_and(|file| !file.changed) {
             self.by_id.remove(&id);
@@ -101,14 +102,14 @@ impl Files {
     pub(super) fn adopt(&mut self, open: Box<OpenLog>, path: PathBuf, scan: &Scan) {
         let id = open.stat().file();
         if self.by_id.contains_key(&id) {
-            // What a thread reads of it under its own name goes on from there.
+            // The thread that reads it under its own name continues from there.
             return;
         }
         self.by_id.insert(id, File::new(path, false, false));
         self.keep_open(id, open, scan);
     }
 
-    /// Keeps a log open, and closes the one that was read least lately if these are too many.
+    /// Keeps a log open, and closes the least recently read one if there are too many.
     pub(super) fn keep_open(&mut self, id: FileId, mut open: Box<OpenLog>, scan: &Scan) {
         if let Some(file) = self.by_id.get_mut(&id) {
             if open.path() != file.path {
@@ -122,7 +123,7 @@ impl Files {
         }
     }
 
-    /// Closes logs that can be found again by their paths, those first that were read least lately.
+    /// Closes logs that can be found again by their paths, least recently read first.
     fn close_least_used(&mut self, count: usize, scan: &Scan) {
         let mut open: Vec<(Instant, FileId)> = self
             .by_id
@@ -144,7 +145,7 @@ impl Files {
         }
     }
 
-    /// Closes a log and remembers it; `false` when that failed and it has to be read anew.
+    /// Closes a log and remembers it; `false` if that failed and it must be read from the start.
     pub(super) fn keep_idle(&mut self, id: FileId, open: OpenLog) -> bool {
         match (open.close(), self.by_id.get_mut(&id)) {
             (Ok(idle), Some(file)) => {
@@ -152,14 +153,17 @@ impl Files {
                 true
             }
             (Err(error), _) => {
-                tracing::debug!(error = with_causes(&error), "closed, to be read anew");
+                tracing::debug!(
+                    error = with_causes(&error),
+                    "cannot close the log, reading it from the start"
+                );
                 false
             }
             (Ok(_), None) => false,
         }
     }
 
-    /// Has a file tried again later, longer each time; how often it failed.
+    /// Schedules a retry of a file, with a longer pause each time; returns the number of failures.
     pub(super) fn retry_later(&mut self, id: FileId) -> u32 {
         let Some(file) = self.by_id.get_mut(&id) else { return 0 };
         let tries = file.retry.map_or(1, |(_, tries)| tries.saturating_add(1));
@@ -170,7 +174,7 @@ impl Files {
         tries
     }
 
-    /// Marks as changed what is to be tried again by now, and gives it.
+    /// Marks files as changed whose retry is due, and returns them.
     pub(super) fn take_due(&mut self) -> Vec<FileId> {
         let now = Instant::now();
         let due = |file: &File| file.retry.is_some_and(|(at, _)| at <= now);

@@ -1,4 +1,4 @@
-//! What a session of reading logs has to tell the operator: each problem once, and how many there were.
+//! Problems of a session of reading logs: each is reported once, and all are counted.
 //!
 //! Used by `log_scheduler`.
 
@@ -9,9 +9,9 @@ use std::collections::{HashMap, HashSet};
 use std::mem::{Discriminant, discriminant};
 use std::path::{Path, PathBuf};
 
-/// Problems that are remembered, so that each is reported once.
+/// Number of remembered problems, so that each is reported once.
 const WARNINGS: usize = 1024;
-/// Problems of one kind that are shown; all are counted.
+/// Maximum number of displayed problems of one kind; all are counted.
 const SHOWN: usize = 10;
 
 /// The problems of a session.
@@ -20,11 +20,11 @@ pub(super) struct LogProblems {
     command: &'static str,
     /// Problems that were reported.
     reported: HashSet<String>,
-    /// How many of a kind were.
+    /// Number of displayed problems, by kind.
     shown: HashMap<Discriminant<SourceError>, usize>,
     /// Files that could not be read.
     failed: HashSet<PathBuf>,
-    /// Files that hold nothing for this command.
+    /// Number of files that contain nothing for this command.
     foreign: u64,
     has_told_skipped: bool,
 }
@@ -64,12 +64,12 @@ impl LogProblems {
         self.failed.insert(path.to_owned());
     }
 
-    /// Notes that a file could be read after all.
+    /// Records that a file could be read after all.
     pub(super) fn passed(&mut self, path: &Path) {
         self.failed.remove(path);
     }
 
-    /// Reports a file in which nothing was found; `command` reads it, if one does.
+    /// Reports a file in which nothing was found; `command` is the one that reads it, if any.
     pub(super) fn foreign(&mut self, path: &Path, command: Option<&str>, is_named: bool) {
         let path = escape(&path.display().to_string()).into_owned();
         match command {
@@ -90,7 +90,8 @@ impl LogProblems {
         }
     }
 
-    /// Reports what the last scan could not look at, and once what it passed over, unless a report at the end says so.
+    /// Reports the errors of the last scan, and once the skipped files, unless a final report will mention
+    /// them.
     pub(super) fn scanned(&mut self, scan: &Scan, has_end: bool) {
         for error in scan.problems() {
             self.warn(error);
@@ -103,7 +104,7 @@ impl LogProblems {
         }
     }
 
-    /// Adds what was counted to the report of a session that ends.
+    /// Adds the counts to the report of a session that ends.
     pub(super) fn finish(&self, scan: &Scan, report: &mut LogReport) {
         report.failed += self.failed.len() as u64 + scan.problem_count();
         report.foreign += self.foreign;

@@ -1,44 +1,45 @@
-//! A thread that reads logs: one after the other, each from where the store has it to where it ends now.
+//! Thread that reads logs: one after another, each from its stored position to its current end.
 //!
-//! Works for `log_scheduler`, which says what there is to read. At the end of a reading all that was read is in the
-//! store and acknowledged, so that nothing but an open file and the headers of the log is kept between readings.
+//! Works for `log_scheduler`, which selects the logs. At the end of a reading everything read is stored and
+//! acknowledged, so only an open file and the headers of the log are kept between readings.
 //!
-//! A log is read by one thread at a time. Whether it lies there twice, under other names or compressed, is seen when
-//! its identity is known, and then the second thread gives its task back.
+//! A log is read by one thread at a time. Duplicates of a log, under other names or compressed, are only
+//! detected once its identity is known; the second thread then returns its task.
 
+use super::batch_sender::BatchSender;
+use super::copies::Met;
 use super::log_tasks::{End, Job, Message, Outcome, Readable, Shared, Task};
 use super::open_log::{
-    Failure, OpenLog, Position, Progress, has_moved, has_stopped, is_incomplete, load_position,
-    mtime, tell_conflict,
+    Failure, Located, OpenLog, Position, Progress, has_moved, has_stopped, is_incomplete,
+    load_position, mtime, tell_conflict,
 };
-use super::outbox::Outbox;
 use super::report::LogReport;
-use super::writer::Means;
+use super::writer::WriterContext;
 use super::{Logs, now};
 use crate::decode::Tally;
 use crate::decode::log::{Decoder, command_for};
 use crate::hash::Router;
-use crate::observation::Sightings;
+use crate::observation::Aggregated;
 use crate::source::{self, Log, SourceError, first_bytes};
-use crate::store::{Checkpoint, SourceState, StoreError};
+use crate::store::{Checkpoint, Retry, SourceState, StoreError};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 
-/// Bytes read between looks at the window and at the request to stop.
+/// Bytes read between checks of the window and of the request to stop.
 const BUDGET: usize = 256 * 1024;
-/// How long to wait when another agent moved a log while it was loaded.
+/// Time to wait if another agent moved a log while it was loaded.
 const MOVED: Duration = Duration::from_millis(20);
-/// Bytes of a file without records that are looked at for the same.
+/// Bytes of a file without records that are examined to guess its type.
 const FIRST: usize = 4096;
-/// Lines looked at for what kind of log it is, while none of them was taken.
+/// Number of lines examined to guess the type of a log of which no line was accepted.
 const LOOKED_AT: u64 = 100;
 
-/// How a log was read to its end.
+/// Result of reading a log to its end.
 enum Ended {
-    /// Whether it is not expected to grow, and the command that it seems to be for.
+    /// True if it is not expected to grow, and the command that it seems to be for.
     AtEnd {
         is_last: bool,
         kind: Option<&'static str>,
@@ -46,15 +47,33 @@ enum Ended {
     Rewritten,
 }
 
+/// Reason why a log was not moved to a position of the store.
+enum Missed {
+    /// It was read to its end, under this key and at this path.
+    NothingNew([u8; 16], String),
+    /// It ends before what was left half-way.
+    Short,
+    Failed(Outcome),
+}
+
+impl From<Missed> for Outcome {
+    fn from(missed: Missed) -> Self {
+        match missed {
+            Missed::NothingNew(..) | Missed::Short => Self::Unchanged,
+            Missed::Failed(outcome) => outcome,
+        }
+    }
+}
+
 /// A thread's connection, window and counts.
 pub(super) struct LogReader {
     logs: Arc<Logs>,
     sensor: String,
     router: Router,
-    /// What was read and not sent yet, of the log that is being read.
-    outbox: Outbox,
-    context: Means,
-    /// Bytes of files that are read, for the progress bar.
+    /// Unsent data of the log that is being read.
+    sender: BatchSender,
+    context: WriterContext,
+    /// Number of bytes read, for the progress bar.
     read: Arc<AtomicU64>,
     report: LogReport,
 }
@@ -64,18 +83,18 @@ impl LogReader {
         logs: Arc<Logs>,
         sensor: String,
         router: Router,
-        outbox: Outbox,
-        context: Means,
+        sender: BatchSender,
+        context: WriterContext,
         read: Arc<AtomicU64>,
     ) -> Self {
-        Self { logs, sensor, router, outbox, context, read, report: LogReport::default() }
+        Self { logs, sensor, router, sender, context, read, report: LogReport::default() }
     }
 
-    /// Does one task after the other until the queue is closed.
+    /// Processes tasks until the queue is closed.
     pub(super) fn run(mut self, shared: &Shared, messages: &Sender<Message>) -> LogReport {
         while let Some(job) = shared.next() {
             let message = match job {
-                Job::Check => Message::Checked(self.outbox.writer.check()),
+                Job::Check => Message::Checked(self.sender.writer.check()),
                 Job::Read(task) => {
                     let Task { file, path, log, end } = *task;
                     let outcome = self.read(shared, &path, log, end);
@@ -108,15 +127,15 @@ impl LogReader {
         let Some(claim) = shared.claim(open.id()) else {
             return Outcome::Busy(Readable::Open(open));
         };
-        let is_outdated = open.progress.connections != self.outbox.writer.connections()
+        let is_outdated = open.progress.connections != self.sender.writer.connections()
             || open.progress.turn + 1 != claim.turn;
         let turn = claim.turn;
-        // Redis may have lost what was written, or another thread read a copy of this log.
+        // Redis may have lost written data, or another thread may have read a copy of this log.
         let open = if is_outdated { self.reload(*open) } else { Ok(open) };
         self.go_on(open, end, turn)
     }
 
-    /// Opens a file and reads what is new in it.
+    /// Opens a file and reads the new part of it.
     fn open(&mut self, shared: &Shared, path: &Path, end: End) -> Outcome {
         let hasher = self.router.hasher();
         let opened = if end == End::LastLook {
@@ -134,20 +153,45 @@ impl LogReader {
             return Outcome::Busy(Readable::Unknown);
         };
         let turn = claim.turn;
-        let open = self.locate(log, path);
-        self.go_on(open, end, turn)
+        let open = match self.locate(log, path) {
+            Ok(open) => open,
+            Err(missed) => return self.missed(shared, path, missed),
+        };
+        let met = shared.paths.meet(open.progress.key, path);
+        let (known_as, position) = (open.progress.state.path.clone(), open.progress.position);
+        let outcome = self.go_on(Ok(open), end, turn);
+        // One that is followed may have something new at any time.
+        if let Outcome::Open(open) | Outcome::Ended(open) = &outcome
+            && end == End::LastLook
+            && position > 0
+            && open.decoder.tally().lines == 0
+        {
+            self.report.nothing_new.add(&shared.paths, path, &met, &known_as);
+        }
+        outcome
     }
 
-    /// The command for a file in which no record was found, if it is another one.
+    /// Counts a log that was not moved to a position because there is nothing new in it.
+    fn missed(&mut self, shared: &Shared, path: &Path, missed: Missed) -> Outcome {
+        let (met, known_as) = match &missed {
+            Missed::Failed(_) => return missed.into(),
+            Missed::NothingNew(key, known_as) => (shared.paths.meet(*key, path), known_as.as_str()),
+            Missed::Short => (Met::New, ""),
+        };
+        self.report.nothing_new.add(&shared.paths, path, &met, known_as);
+        missed.into()
+    }
+
+    /// The command for a file without records, if it is a different one.
     fn other_command(&self, path: &Path) -> Option<&'static str> {
         let first = first_bytes(path, FIRST).unwrap_or_default();
         command_for(&first).filter(|&command| command != self.logs.format.command())
     }
 
-    /// Asks the store how far it has a log that is open, and moves there.
+    /// Loads the stored position of an open log, and moves there.
     fn reload(&mut self, open: OpenLog) -> Result<Box<OpenLog>, Outcome> {
         let OpenLog { mut log, mut decoder, mut progress } = open;
-        let connections = self.outbox.writer.connections();
+        let connections = self.sender.writer.connections();
         let (state, checkpoint) = self.load(&progress).map_err(Outcome::failed)?;
         let is_there = checkpoint.acknowledged() == progress.position
             && log.offset() == progress.position
@@ -160,29 +204,30 @@ impl LogReader {
             return Ok(Box::new(OpenLog { log, decoder, progress }));
         }
         self.settle(&mut progress, &mut log, &mut decoder);
-        self.locate(log, &progress.path)
+        Ok(self.locate(log, &progress.path)?)
     }
 
     fn load(
         &mut self,
         progress: &Progress,
     ) -> Result<(Option<SourceState>, Checkpoint), StoreError> {
-        self.outbox.writer.load(progress.key, &progress.path.display().to_string())
+        self.sender.writer.load(progress.key, &progress.path.display().to_string())
     }
 
     /// Moves an open file to where the store has it, however often another agent moves that.
-    fn locate(&mut self, mut log: Log, path: &Path) -> Result<Box<OpenLog>, Outcome> {
+    fn locate(&mut self, mut log: Log, path: &Path) -> Result<Box<OpenLog>, Missed> {
         let opened = log.stat();
         let position = loop {
             match self.position(&mut log, path) {
-                Err(Failure::Store(StoreError::Conflict)) if self.context.stop.sleep(MOVED) => {}
+                Err(Failure::Store(error))
+                    if error.retry() == Retry::Reload && self.context.stop.sleep(MOVED) => {}
                 // This copy ends before that: what is missing may come, or be in another copy.
-                Ok(None) | Err(Failure::Source(SourceError::Shrank { .. })) => {
-                    self.report.unchanged += 1;
-                    return Err(Outcome::Unchanged);
+                Err(Failure::Source(SourceError::Shrank { .. })) => return Err(Missed::Short),
+                Ok(Located::NothingNew(key, known_as)) => {
+                    return Err(Missed::NothingNew(key, known_as));
                 }
-                Ok(Some(position)) => break position,
-                Err(failure) => return Err(Outcome::failed(failure)),
+                Ok(Located::At(position)) => break *position,
+                Err(failure) => return Err(Missed::Failed(Outcome::failed(failure))),
             }
         };
         let Position { key, state, checkpoint, connections, decoder } = position;
@@ -206,10 +251,10 @@ impl LogReader {
     }
 
     /// Moves a log to where the store has it, and finishes what was left half-way of it.
-    fn position(&mut self, log: &mut Log, path: &Path) -> Result<Option<Position>, Failure> {
+    fn position(&mut self, log: &mut Log, path: &Path) -> Result<Located, Failure> {
         let (format, hasher) = (self.logs.format, self.router.hasher());
-        let position = load_position(log, path, format, hasher, &mut self.outbox.writer)?;
-        let Some(mut position) = position else { return Ok(None) };
+        let located = load_position(log, path, format, hasher, &mut self.sender.writer)?;
+        let Located::At(mut position) = located else { return Ok(located) };
         let ends = position.checkpoint.open_ends();
         for &end in &ends {
             position.checkpoint = self.finish(log, position.key, position.checkpoint, end)?;
@@ -219,10 +264,10 @@ impl LogReader {
             log.resume(position.checkpoint.acknowledged(), &mut |line| decoder.skim(line))?;
             position.decoder = decoder;
         }
-        Ok(Some(position))
+        Ok(Located::At(position))
     }
 
-    /// Applies the rest of a batch that was left half-way.
+    /// Applies the rest of a partially applied batch.
     fn finish(
         &mut self,
         log: &mut Log,
@@ -231,7 +276,7 @@ impl LogReader {
         end: u64,
     ) -> Result<Checkpoint, Failure> {
         let mut decoder = Decoder::new(self.logs.format);
-        let (mut position, window) = (checkpoint.acknowledged(), &mut self.outbox.window);
+        let (mut position, window) = (checkpoint.acknowledged(), &mut self.sender.window);
         log.resume(position, &mut |line| decoder.skim(line))?;
         let mut rest = false;
         while position < end {
@@ -240,18 +285,18 @@ impl LogReader {
                 if start >= end {
                     return;
                 }
-                // Bad lines are counted when they are read in order.
+                // Invalid lines are counted when they are read in order.
                 decoder
-                    .line(line, &mut |Sightings { rrname, fact, seen }| {
+                    .line(line, &mut |Aggregated { rrname, fact, seen }| {
                         let place = window.place(rrname);
                         let open = checkpoint.is_open_at(place.partition, end);
                         if open && !checkpoint.covers(place, start) {
-                            window.put(rrname, fact, &seen);
+                            window.merge(rrname, fact, &seen);
                         }
                     })
                     .ok();
             };
-            // The batch may have ended with a last line that has no newline.
+            // The batch may have ended with a last line without a newline.
             let progress = if rest { log.rest(&mut each) } else { log.read(BUDGET, &mut each) };
             let path = || log.path().to_owned();
             let broken = match progress {
@@ -267,15 +312,15 @@ impl LogReader {
                 Ok(source::Progress::Truncated) => SourceError::Rewritten { path: path() },
                 Err(error) => error,
             };
-            // What was gathered is not all, and must not go with another log's batch.
+            // The collected part is incomplete, and must not be sent with another log's batch.
             window.clear();
             return Err(broken.into());
         }
-        self.outbox.ship(key, checkpoint, (end, true), None);
-        self.outbox.taken_back()?.ok_or_else(writer_ended)
+        self.sender.submit(key, checkpoint, (end, true), None);
+        self.sender.wait()?.ok_or_else(writer_ended)
     }
 
-    /// Reads a log that stands at its position to its present end, however often another agent moves that position.
+    /// Reads a log from its position to its current end, repeatedly if another agent moves that position.
     fn go_on(&mut self, mut open: Result<Box<OpenLog>, Outcome>, end: End, turn: u64) -> Outcome {
         loop {
             let mut log = match open {
@@ -284,9 +329,9 @@ impl LogReader {
             };
             log.progress.turn = turn;
             match self.read_to_end(&mut log, end) {
-                Err(Failure::Store(StoreError::Conflict)) => {
-                    let is_lost = log.progress.connections != self.outbox.writer.connections();
-                    tell_conflict(log.path(), is_lost);
+                Err(Failure::Store(error)) if error.retry() == Retry::Reload => {
+                    let is_lost = log.progress.connections != self.sender.writer.connections();
+                    tell_conflict(log.path(), &error, is_lost);
                     open = self.reload(*log);
                 }
                 Err(failure) => return Outcome::failed(failure),
@@ -298,16 +343,16 @@ impl LogReader {
         }
     }
 
-    /// Reads a log to its present end and has all of it stored.
+    /// Reads a log to its current end and stores everything.
     fn read_to_end(&mut self, open: &mut OpenLog, end: End) -> Result<Ended, Failure> {
         let mut kind = command_for(open.log.first_bytes());
         let result = self.read_lines(open, end, &mut kind);
-        // What was read before an error is good, and is written first.
+        // Lines read before an error are valid, and are stored first.
         let is_last = match &result {
             Ok(source::Progress::Truncated) => true,
             Ok(_) if end == End::LastLook => !open.log.has_unfinished_line(),
             Ok(_) => end == End::Rotated || open.log.is_packed() || has_stopped(&open.log.stat()),
-            // A compressed log that ends too early may still be written.
+            // A compressed log that ends too early may still be being written.
             Err(Failure::Source(error)) => open.log.is_packed() && !is_incomplete(error),
             Err(Failure::Store(_)) => false,
         };
@@ -323,7 +368,7 @@ impl LogReader {
         })
     }
 
-    /// How a log ends that was read to its present end.
+    /// Result for a log that was read to its current end.
     fn finished(
         &mut self,
         mut open: Box<OpenLog>,
@@ -366,13 +411,13 @@ impl LogReader {
         loop {
             let OpenLog { log, decoder, progress } = &mut *open;
             let Progress { path, before, checkpoint, horizon, position, .. } = progress;
-            let (window, horizon, report) = (&mut self.outbox.window, *horizon, &mut self.report);
+            let (window, horizon, report) = (&mut self.sender.window, *horizon, &mut self.report);
             let from = *position;
             let mut each = |line: &[u8], end: u64| {
                 let start = std::mem::replace(position, end);
-                let taken = decoder.line(line, &mut |Sightings { rrname, fact, seen }| {
+                let taken = decoder.line(line, &mut |Aggregated { rrname, fact, seen }| {
                     if start >= horizon || !checkpoint.covers(window.place(rrname), start) {
-                        window.put(rrname, fact, &seen);
+                        window.merge(rrname, fact, &seen);
                     }
                 });
                 if let Err(rejection) = taken {
@@ -390,11 +435,11 @@ impl LogReader {
                 self.read.fetch_add(progress.position - from, Ordering::Relaxed);
             }
             let ended = ended?;
-            if self.outbox.window.is_full() {
+            if self.sender.window.is_full() {
                 self.send(open, false)?;
             }
             match ended {
-                // Zeek writes in blocks: what it still writes to usually ends within a line.
+                // Zeek writes in blocks: a file that is still written to usually ends within a line.
                 source::Progress::AtEnd
                     if !rest
                         && (open.log.is_packed()
@@ -409,14 +454,15 @@ impl LogReader {
         }
     }
 
-    /// Sends what was read of a log up to its position, once what was sent before is written.
+    /// Sends the part of a log read so far, once the previous batch is written.
     fn send(&mut self, open: &mut OpenLog, complete: bool) -> Result<(), Failure> {
         let OpenLog { log, decoder, progress } = open;
-        self.take_back(progress)?;
+        self.wait_for_batch(progress)?;
         progress.sent.clone_from(decoder.tally());
         let mut tally = progress.before.clone();
         tally.merge(&progress.sent);
-        // As far as was read, and not what came meanwhile: else that would look as if it was read, too.
+        // The size at the time of reading, without data appended since: otherwise that would appear to have
+        // been read.
         let (size, stat) = if log.is_packed() {
             (progress.opened.size, progress.opened)
         } else {
@@ -438,7 +484,7 @@ impl LogReader {
         };
         let (checkpoint, state) = (progress.checkpoint.clone(), progress.state.clone());
         let digest = Some(log.digest().to_bytes());
-        self.outbox.ship_of(
+        self.sender.submit_log(
             progress.key,
             checkpoint,
             (progress.position, false),
@@ -448,33 +494,34 @@ impl LogReader {
         Ok(())
     }
 
-    /// Writes the rest of a reading and waits until all of it is acknowledged.
+    /// Stores the rest of a reading and waits until all of it is acknowledged.
     ///
-    /// Of a log in which nothing was found no position is stored: it may be meant for another command.
+    /// No position is stored for a log in which nothing was found: it may be meant for another command.
     fn end(&mut self, open: &mut OpenLog, complete: bool) -> Result<(), Failure> {
         let progress = &mut open.progress;
-        self.take_back(progress)?;
+        self.wait_for_batch(progress)?;
         let state = &progress.state;
         let acknowledged = (state.acknowledged, state.complete) == (progress.position, complete)
             && !has_moved(state, &progress.path);
         let is_known = progress.before.has_taken() || open.decoder.tally().has_taken();
-        if self.outbox.window.dirty() == 0 && (acknowledged || !is_known) {
+        if self.sender.window.dirty() == 0 && (acknowledged || !is_known) {
             progress.stored.clone_from(open.decoder.tally());
             return Ok(());
         }
         self.send(open, complete)?;
-        if self.take_back(&mut open.progress)? { Ok(()) } else { Err(writer_ended()) }
+        if self.wait_for_batch(&mut open.progress)? { Ok(()) } else { Err(writer_ended()) }
     }
 
-    /// Waits for the batch under way, if there is one, and notes that it is stored; `false` if there is none.
-    fn take_back(&mut self, progress: &mut Progress) -> Result<bool, Failure> {
-        let Some(checkpoint) = self.outbox.taken_back()? else { return Ok(false) };
+    /// Waits for the batch in flight, if there is one, and records that it is stored; `false` if there is
+    /// none.
+    fn wait_for_batch(&mut self, progress: &mut Progress) -> Result<bool, Failure> {
+        let Some(checkpoint) = self.sender.wait()? else { return Ok(false) };
         progress.checkpoint = checkpoint;
         progress.stored.clone_from(&progress.sent);
         Ok(true)
     }
 
-    /// Adds to the report what was stored since it was asked last.
+    /// Adds everything stored since the last call to the report.
     fn settle(&mut self, progress: &mut Progress, log: &mut Log, decoder: &mut Decoder) {
         let mut new = progress.stored.clone();
         new.subtract(&progress.reported);

@@ -1,7 +1,7 @@
-//! Says which logs are to be read and when: the main thread of a `log_session`.
+//! Selection of the logs to read: the main thread of a `log_session`.
 //!
-//! There is one entry for each file that is read, kept open, or to be tried again, known by device and inode whatever
-//! its name. Polling is the truth, notices of changes only shorten the wait.
+//! There is one entry for each file that is read, kept open, or to be retried, identified by device and inode
+//! whatever its name. Polling is authoritative, change notifications only shorten the wait.
 
 use super::log_files::{File, FileId, Files, State};
 use super::log_problems::LogProblems;
@@ -11,7 +11,7 @@ use super::metrics::Metrics;
 use super::open_log::{Failure, is_incomplete};
 use super::report::{LACKS_PDNS_LOG, LogReport};
 use super::{AgentError, Logs, Settings, Stop, now};
-use crate::source::{DEVICE, Found, Scan, SourceError, Wake};
+use crate::source::{DEVICE, FoundLog, Scan, SourceError, Wake};
 use crate::store::{Retry, Store};
 use indicatif::ProgressBar;
 use std::collections::VecDeque;
@@ -22,18 +22,18 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
-/// How long to wait for notice of a change before looking again.
+/// Maximum time between two scans without a change notification.
 const POLL: Duration = Duration::from_secs(5);
-/// How long a log that was renamed away may still be written to.
+/// Time for which a renamed log may still be written to.
 const GRACE: Duration = Duration::from_secs(5);
-/// How late the log of our Zeek package may come after the rows of dns.log that it is to have.
+/// Maximum delay of our Zeek package's log after the corresponding rows of dns.log.
 const LATE: Duration = Duration::from_mins(10);
-/// How often old checkpoints are deleted.
+/// Interval of deleting old checkpoints.
 const TIDY: Duration = Duration::from_hours(1);
-/// How often a log is tried that is to be read once and that the store refuses.
+/// Number of attempts for a log that is read once and rejected by the store.
 const TRIES: u32 = 4;
 
-/// The state of a session's main thread.
+/// State of a session's main thread.
 pub(super) struct LogScheduler<'a> {
     settings: &'a Settings,
     logs: &'a Logs,
@@ -42,19 +42,20 @@ pub(super) struct LogScheduler<'a> {
     shared: &'a Shared,
     metrics: &'a Metrics,
     began: Instant,
-    /// Whether a log of our Zeek package was found.
+    /// True if a log of our Zeek package was found.
     has_pdns_log: bool,
     messages: Receiver<Message>,
     files: Files,
-    /// How many of them threads have.
+    /// Number of files that threads are reading.
     reading: usize,
-    /// Those that wait for a thread: each one that is read, or was read and not looked at yet, is an open file.
+    /// Files waiting for a thread: each file that is being read, or was read and not processed yet, is an
+    /// open file.
     ready: VecDeque<(FileId, End)>,
-    /// Those of them whose log another thread had: tried again when one is done.
+    /// Tasks whose log was being read by another thread: retried when one is done.
     waiting: Vec<Task>,
-    /// Whether a file was gone when it was to be opened: it may have another name by now.
+    /// True if a file was gone when it was to be opened: it may have been renamed.
     moved: bool,
-    /// Whether a thread sees whether the store is there.
+    /// True if a thread is checking the store.
     is_checking: bool,
     problems: LogProblems,
     total: u64,
@@ -63,7 +64,7 @@ pub(super) struct LogScheduler<'a> {
 }
 
 impl<'a> LogScheduler<'a> {
-    /// Knows no file yet. `read` counts bytes for the progress bar.
+    /// Starts without any file. `read` counts bytes for the progress bar.
     pub(super) fn new(
         (settings, logs, stop, metrics): (&'a Settings, &'a Logs, &'a Stop, &'a Metrics),
         scan: Scan,
@@ -93,17 +94,17 @@ impl<'a> LogScheduler<'a> {
         }
     }
 
-    /// Ends the progress bar and adds what was counted to the report.
+    /// Ends the progress bar and adds the counts to the report.
     pub(super) fn finish(&self, report: &mut LogReport) {
         self.bar.finish_and_clear();
         self.problems.finish(&self.scan, report);
         report.has_pdns_log |= self.has_pdns_log;
     }
 
-    /// Has logs read until it is asked to stop, or to the end of what is there.
+    /// Schedules logs until stopped, or until the end of the input.
     pub(super) fn run(
         &mut self,
-        mut found: Vec<Found>,
+        mut found: Vec<FoundLog>,
         wake: &mut Wake,
         reconnected: &AtomicU64,
     ) -> Result<(), AgentError> {
@@ -124,13 +125,13 @@ impl<'a> LogScheduler<'a> {
                     tidied = Some(Instant::now());
                 }
                 if !self.is_checking && checked.elapsed() >= POLL {
-                    // Where no log grows, nothing else would show that the store is another one.
+                    // If no log grows, nothing else would reveal that the store was replaced.
                     self.is_checking = true;
                     checked = Instant::now();
                     self.shared.check();
                 }
             }
-            // Wait for work to be done and for files to change.
+            // Wait for tasks to finish and for files to change.
             loop {
                 self.take_messages()?;
                 self.bar.set_position(self.read.load(Ordering::Relaxed));
@@ -154,20 +155,20 @@ impl<'a> LogScheduler<'a> {
                     break;
                 }
                 if is_idle && self.files.by_id.values().all(|file| file.retry.is_none()) {
-                    // Redis may have lost what was done before, and a file may have another name by now.
+                    // Redis may have lost earlier data, and a file may have been renamed.
                     let lost = reconnected.load(Ordering::Relaxed) != connections;
-                    // What is rejected would be rejected again.
+                    // Rejected data would be rejected again.
                     let is_rejected = self.metrics.health.conclusion().1.is_some();
                     if is_rejected || (!std::mem::take(&mut self.moved) && !lost) {
                         return Ok(());
                     }
                     break;
                 }
-                // Whatever ended the wait, the messages are looked at.
+                // Process messages, whatever ended the wait.
                 let woken = wake.wait(Duration::from_millis(100));
                 tracing::trace!(?woken, "looking at what was done");
             }
-            // Lines wait a little, so that equal answers are one upsert.
+            // Lines wait a little, so that equal answers become one upsert.
             if !self.logs.once {
                 self.stop.sleep(self.settings.flush.saturating_sub(looked.elapsed()));
             }
@@ -180,8 +181,8 @@ impl<'a> LogScheduler<'a> {
         }
     }
 
-    /// Takes in a file that is new, has changed, or has another path.
-    fn found(&mut self, found: Found) {
+    /// Processes a file that is new, has changed, or has another path.
+    fn found(&mut self, found: FoundLog) {
         self.has_pdns_log |= found.is_pdns_log();
         let id = found.stat.file();
         if let Some(file) = self.files.by_id.get_mut(&id) {
@@ -202,7 +203,7 @@ impl<'a> LogScheduler<'a> {
         self.read_changed(id);
     }
 
-    /// Has a file read that has changed, unless a thread has it.
+    /// Queues a changed file, unless a thread is reading it.
     fn read_changed(&mut self, id: FileId) {
         if self.files.by_id.get(&id).is_some_and(|file| file.changed) {
             let end = if self.logs.once { End::LastLook } else { End::Growing };
@@ -210,13 +211,13 @@ impl<'a> LogScheduler<'a> {
         }
     }
 
-    /// Has a file read as soon as a thread is free.
+    /// Queues a file until a thread is free.
     fn read_file(&mut self, id: FileId, end: End) {
         self.ready.push_back((id, end));
         self.hand_out();
     }
 
-    /// Hands files to threads, as many as may be open.
+    /// Assigns files to threads, as many as may be open.
     fn hand_out(&mut self) {
         while self.reading < self.files.open_limit()
             && let Some((id, end)) = self.ready.pop_front()
@@ -225,7 +226,7 @@ impl<'a> LogScheduler<'a> {
         }
     }
 
-    /// Hands a file to a thread, unless one has it.
+    /// Assigns a file to a thread, unless one is reading it.
     fn hand_over(&mut self, id: FileId, end: End) {
         let Some(file) = self.files.by_id.get_mut(&id) else { return };
         let log = match std::mem::replace(&mut file.state, State::Reading) {
@@ -243,14 +244,14 @@ impl<'a> LogScheduler<'a> {
         self.shared.read(Task { file: id, path: file.path.clone(), log, end });
     }
 
-    /// Tries again what failed some time ago.
+    /// Queues files whose retry is due.
     fn retry_due(&mut self) {
         for id in self.files.take_due() {
             self.read_changed(id);
         }
     }
 
-    /// Reads what came before a log was renamed or removed, then lets go.
+    /// Reads the rest of a log that was renamed or removed, then closes it.
     fn finish_rotated(&mut self) {
         let mut rotated = Vec::new();
         for (&id, file) in &mut self.files.by_id {
@@ -267,7 +268,7 @@ impl<'a> LogScheduler<'a> {
                     file.rotated = None;
                     rotated.push((id, End::Rotated));
                 }
-                // Nothing is left to be read of it.
+                // Nothing is left to read.
                 State::Idle(_) | State::Unknown | State::Foreign if is_gone => {
                     file.retry = None;
                     file.rotated = Some(Instant::now());
@@ -289,8 +290,8 @@ impl<'a> LogScheduler<'a> {
         }
     }
 
-    /// After a new connection: Redis may have come back without its latest data, so every log is
-    /// compared with what the store says of it.
+    /// After a reconnect: Redis may have come back without its latest data, so every log is compared with the
+    /// stored position.
     fn read_all_again(&mut self) {
         self.scan.forget();
     }
@@ -328,7 +329,7 @@ impl<'a> LogScheduler<'a> {
         Ok(())
     }
 
-    /// Keeps what is left of a file that a thread is done with.
+    /// Keeps the state of a file that a thread has finished.
     fn done(&mut self, id: FileId, path: PathBuf, outcome: Outcome) -> Result<(), AgentError> {
         let Some(file) = self.files.by_id.get_mut(&id) else { return Ok(()) };
         file.state = State::Unknown;
@@ -370,7 +371,7 @@ impl<'a> LogScheduler<'a> {
         Ok(())
     }
 
-    /// Deals with a file that could not be read, or not be stored.
+    /// Handles a file that could not be read or stored.
     fn failed(&mut self, id: FileId, path: &Path, failure: Failure) -> Result<(), AgentError> {
         match failure {
             Failure::Source(SourceError::Open { cause, .. })
@@ -404,7 +405,7 @@ impl<'a> LogScheduler<'a> {
                 if self.logs.once || !may_pass {
                     self.files.by_id.remove(&id);
                 } else {
-                    // Its mode, or what it lies on, may change and it does not.
+                    // Its mode, or the file system, may change without the file changing.
                     self.files.retry_later(id);
                 }
             }
@@ -414,7 +415,7 @@ impl<'a> LogScheduler<'a> {
                     path = %path.display(),
                     "stopped while waiting for the store, what was not written is read again next time"
                 ),
-                // The writer has said so. Other logs go on, and this one stays unread.
+                // The writer has reported it. Other logs continue, and this one stays unread.
                 Retry::Wait | Retry::Reload => {
                     if self.files.retry_later(id) >= TRIES && self.logs.once {
                         self.problems.failed(path);
@@ -440,7 +441,7 @@ impl<'a> LogScheduler<'a> {
         }
     }
 
-    /// Deletes checkpoints of logs that ended long ago; a store that is away is left alone.
+    /// Deletes checkpoints of logs that ended long ago; does nothing if the store is unavailable.
     fn tidy(&self) {
         let tidied =
             Store::open(&self.settings.store).and_then(|mut store| store.writer().tidy(now()));
@@ -452,7 +453,7 @@ impl<'a> LogScheduler<'a> {
     }
 }
 
-/// Whether the process, or the system, has too many files open.
+/// Returns true if the process or the system has too many open files.
 fn is_out_of_files(error: &SourceError) -> bool {
     matches!(error, SourceError::Open { cause, .. }
         if matches!(io::Error::raw_os_error(cause), Some(libc::EMFILE | libc::ENFILE)))

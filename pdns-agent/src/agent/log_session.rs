@@ -1,12 +1,12 @@
-//! A session of reading logs into one store: its threads, from the start to the end of all of them.
+//! Session of reading logs into one store: its threads, from their start to their end.
 
+use super::batch_sender::BatchSender;
 use super::log_reader::LogReader;
 use super::log_scheduler::LogScheduler;
 use super::log_tasks::Shared;
 use super::metrics::Metrics;
-use super::outbox::Outbox;
 use super::report::LogReport;
-use super::writer::{self, Means, Patience, Writer};
+use super::writer::{self, Patience, Writer, WriterContext};
 use super::{AgentError, Logs, Settings, Stop};
 use crate::aggregate::Window;
 use crate::decode::log::Format;
@@ -18,7 +18,7 @@ use std::sync::mpsc::channel;
 use std::thread;
 use std::time::Duration;
 
-/// Reads logs into one store until it is asked to stop, or to the end of what is there.
+/// Reads logs into one store until stopped, or until the end of the input.
 pub(crate) fn session(
     settings: &Settings,
     logs: &Logs,
@@ -37,7 +37,7 @@ pub(crate) fn session(
             match missing {
                 Missing::Path(path) => return Err(AgentError::Missing(path.clone())),
                 Missing::Pattern(pattern) => return Err(AgentError::NoMatch(pattern.clone())),
-                // Told at the end, with what was found beside it.
+                // Reported at the end, with the files found instead.
                 Missing::NoLogs(_) => {}
             }
         }
@@ -49,9 +49,9 @@ pub(crate) fn session(
     stop.wakes(wake.waker());
     let shared = Arc::new(Shared::new(wake.waker()));
     let reconnected = Arc::new(AtomicU64::new(0));
-    let means = Means {
+    let context = WriterContext {
         stop: stop.clone(),
-        // What is not written is read again.
+        // Data that is not written is read again.
         grace: Duration::ZERO,
         reconnected: Arc::clone(&reconnected),
         metrics: Arc::clone(metrics),
@@ -64,14 +64,14 @@ pub(crate) fn session(
         let patience = if logs.once { Patience::OnceReached } else { Patience::FromStart };
         let (store, opened) =
             writer::open(&settings.store, &settings.sensor, metrics, &mut wait, patience)?;
-        let writer = Writer::start(store, means.clone())?;
+        let writer = Writer::start(store, context.clone())?;
         let window = Window::new(opened.router.clone(), room);
         let reader = LogReader::new(
             Arc::new(logs.clone()),
             settings.sensor.clone(),
             opened.router.clone(),
-            Outbox::new(window, writer, &opened),
-            means.clone(),
+            BatchSender::new(window, writer, &opened),
+            context.clone(),
             Arc::clone(&read),
         );
         let (shared, sender) = (Arc::clone(&shared), sender.clone());

@@ -1,5 +1,6 @@
-//! What `log_scheduler` and the threads of `log_reader` say to each other: tasks, and what came of them.
+//! Messages between `log_scheduler` and the threads of `log_reader`: tasks and their outcomes.
 
+use super::copies::FirstPaths;
 use super::open_log::{Failure, IdleLog, OpenLog};
 use crate::source::{LogId, SourceError, Waker};
 use crate::store::StoreError;
@@ -9,16 +10,16 @@ use std::sync::{Condvar, Mutex, PoisonError};
 
 /// Work for one thread.
 pub(super) struct Task {
-    /// Which file it is, by device and inode: what the outcome is reported under.
+    /// Device and inode of the file, under which the outcome is reported.
     pub(super) file: (u64, u64),
     pub(super) path: PathBuf,
     pub(super) log: Readable,
     pub(super) end: End,
 }
 
-/// What there is of a log to be read.
+/// A log to read, with its available state.
 pub(super) enum Readable {
-    /// Nothing but its path.
+    /// Only its path is known.
     Unknown,
     /// It was read before and is closed.
     Idle(Box<IdleLog>),
@@ -26,39 +27,39 @@ pub(super) enum Readable {
     Open(Box<OpenLog>),
 }
 
-/// What the end of a file means.
+/// Meaning of the end of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum End {
-    /// It is where the log is at the moment.
+    /// The current end of a growing log.
     Growing,
-    /// The log was renamed or removed some time ago: it is its end.
+    /// The final end: the log was renamed or removed some time ago.
     Rotated,
-    /// There is no later reading in this run. Whether the log grows is not known.
+    /// This run reads it for the last time. It is unknown whether the log still grows.
     LastLook,
 }
 
-/// How a reading ended.
+/// Outcome of a reading.
 pub(super) enum Outcome {
-    /// The log was read to its present end and may grow.
+    /// The log was read to its current end and may grow.
     Open(Box<OpenLog>),
     /// It was read to its end and is not expected to grow.
     Ended(Box<OpenLog>),
-    /// It had nothing new: it was read to its end before, or is a shorter copy.
+    /// It contained nothing new: it was read to its end before, or is a shorter copy.
     Unchanged,
-    /// It has no first record yet, which may come.
+    /// It has no complete first record yet.
     Empty,
-    /// Nothing was found in it that this command reads; the command that does, if that is known.
+    /// It contains nothing for this command; includes the command that reads it, if known.
     Foreign(Option<&'static str>),
-    /// Another thread has this log.
+    /// Another thread is reading this log.
     Busy(Readable),
-    /// The file is another log now.
+    /// The file is a different log now.
     Rewritten,
-    /// It could not be read on, or what was read could not be stored.
+    /// Reading or storing failed.
     Failed(Failure),
 }
 
 impl Outcome {
-    /// A file that was rewritten while it was read is no failure: it is opened anew.
+    /// A file that was rewritten while being read is not a failure: it is reopened.
     pub(super) fn failed(failure: impl Into<Failure>) -> Self {
         match failure.into() {
             Failure::Source(SourceError::Rewritten { .. }) => Self::Rewritten,
@@ -67,27 +68,29 @@ impl Outcome {
     }
 }
 
-/// What a thread reports to the scheduler.
+/// Message from a thread to the scheduler.
 pub(super) enum Message {
     /// A task is done.
     Read { file: (u64, u64), path: PathBuf, outcome: Outcome },
-    /// The store was looked for.
+    /// The store was checked.
     Checked(Result<(), StoreError>),
 }
 
 /// An entry of the queue.
 pub(super) enum Job {
     Read(Box<Task>),
-    /// See whether the store is there, and the same.
+    /// Check that the store is available and unchanged.
     Check,
 }
 
-/// What the threads share.
+/// State shared by the threads.
 pub(super) struct Shared {
     queue: Mutex<Queue>,
     ready: Condvar,
-    /// Logs that were read, and how often; and whether a thread has them now.
+    /// Logs that were read: number of readings, and whether a thread is reading them now.
     logs: Mutex<HashMap<LogId, (u64, bool)>>,
+    /// First path of each log.
+    pub(super) paths: FirstPaths,
     /// Wakes the scheduler.
     pub(super) waker: Waker,
 }
@@ -101,7 +104,7 @@ struct Queue {
 impl Shared {
     pub(super) fn new(waker: Waker) -> Self {
         let (queue, ready, logs) = (Mutex::default(), Condvar::new(), Mutex::default());
-        Self { queue, ready, logs, waker }
+        Self { queue, ready, logs, paths: FirstPaths::default(), waker }
     }
 
     pub(super) fn read(&self, task: Task) {
@@ -112,7 +115,7 @@ impl Shared {
         self.push(Job::Check);
     }
 
-    /// Has the threads end after what they do now.
+    /// Tells the threads to end after their current task.
     pub(super) fn close(&self) {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner).is_closed = true;
         self.ready.notify_all();
@@ -136,7 +139,7 @@ impl Shared {
         }
     }
 
-    /// Makes a log this thread's own, unless another one has it.
+    /// Claims a log for this thread, unless another one is reading it.
     pub(super) fn claim(&self, id: LogId) -> Option<Claim<'_>> {
         let mut logs = self.logs.lock().unwrap_or_else(PoisonError::into_inner);
         let (turn, is_busy) = logs.entry(id).or_default();
@@ -148,11 +151,11 @@ impl Shared {
     }
 }
 
-/// A log that one thread reads, until dropped.
+/// Claim of a log by one thread, until dropped.
 pub(super) struct Claim<'a> {
     shared: &'a Shared,
     id: LogId,
-    /// How often it was read, this reading included.
+    /// Number of times it was read, including this one.
     pub(super) turn: u64,
 }
 

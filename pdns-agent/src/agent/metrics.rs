@@ -1,7 +1,8 @@
-//! How it goes, for Prometheus and for whoever asks whether the agent is well.
+//! Metrics for Prometheus, and the health of the agent.
 //!
-//! Fed by the threads of `agent`, read by `listen`. Every counter of the agent has its name here. Labels are
-//! reasons of closed sets, names of interfaces and sensors; no name and no address that was seen on the wire.
+//! Updated by the threads of `agent`, read by `listen`. Every counter of the agent is named here. Labels are
+//! reasons from closed sets, and names of interfaces and sensors; never names or addresses observed on the
+//! network.
 
 use super::health::Health;
 use crate::decode::packets::PacketTally;
@@ -12,7 +13,7 @@ use crate::source::CaptureCounters;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// The numbers of a running agent.
+/// Metrics of a running agent.
 #[derive(Default)]
 pub(crate) struct Metrics {
     state: Mutex<State>,
@@ -25,11 +26,11 @@ struct State {
     lines: Tally,
     coverage: Coverage,
     captures: BTreeMap<String, Interface>,
-    /// Capture files, all together.
+    /// Counts of all capture files together.
     files: PacketTally,
 }
 
-/// One interface that is captured on.
+/// An interface being captured.
 pub(crate) struct Interface {
     pub(crate) sensor: String,
     pub(crate) is_up: bool,
@@ -41,32 +42,32 @@ impl Metrics {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds what was counted on lines of logs.
+    /// Adds the counts of log lines.
     pub(crate) fn lines(&self, tally: &Tally) {
         self.state().lines.merge(tally);
     }
 
-    /// Lines of dns.log that were passed over since pdns.log has what they say.
+    /// Number of dns.log lines skipped because their content is in pdns.log.
     pub(crate) fn in_pdns_log(&self) -> u64 {
         self.state().lines.filtered.get(&Filter::InPdnsLog).copied().unwrap_or(0)
     }
 
-    /// Adds how far pdns.log covers lines of dns.log.
+    /// Adds the coverage of dns.log lines by pdns.log.
     pub(crate) fn coverage(&self, coverage: &Coverage) {
         self.state().coverage.merge(coverage);
     }
 
-    /// Adds what was counted on a capture file.
+    /// Adds the counts of a capture file.
     pub(crate) fn file(&self, tally: &PacketTally) {
         self.state().files.merge(tally);
     }
 
-    /// Shows the numbers of an interface.
+    /// Publishes the counters of an interface.
     pub(crate) fn interface(&self, name: &str, interface: Interface) {
         self.state().captures.insert(name.to_owned(), interface);
     }
 
-    /// What is wrong, one line each; nothing when all is well.
+    /// Problems, one line each; empty if there are none.
     pub(crate) fn problems(&self) -> Vec<String> {
         let mut problems = self.health.problems();
         let state = self.state();
@@ -75,7 +76,7 @@ impl Metrics {
         problems
     }
 
-    /// All numbers in Prometheus' text format, version 0.0.4.
+    /// All metrics in Prometheus' text format, version 0.0.4.
     pub(crate) fn to_text(&self) -> String {
         let state = self.state();
         let mut page = Page::default();
@@ -131,7 +132,7 @@ fn lines(page: &mut Page, tally: &Tally) {
     }
 }
 
-/// What the kernel counted, by interface.
+/// Counters of the kernel, by interface.
 fn kernel(page: &mut Page, captures: &BTreeMap<String, Interface>) {
     if captures.is_empty() {
         return;
@@ -169,7 +170,7 @@ fn kernel(page: &mut Page, captures: &BTreeMap<String, Interface>) {
     }
 }
 
-/// A number that the kernel counts: its name, how it is got, what it is.
+/// A counter of the kernel: its name, how to get it, and its help text.
 type KernelNumber = (&'static str, fn(&CaptureCounters) -> u64, &'static str);
 
 const KERNEL: [KernelNumber; 6] = [
@@ -181,7 +182,7 @@ const KERNEL: [KernelNumber; 6] = [
     ("lost", |counters| counters.lost, "packets that found no room in the ring buffer"),
 ];
 
-/// What the decoders counted, by interface, or for all capture files.
+/// Counters of the decoders, by interface, or for all capture files.
 fn packets(page: &mut Page, tallies: &[(&str, &PacketTally)]) {
     if tallies.is_empty() {
         return;

@@ -1,26 +1,28 @@
-//! A log that is read: how far, and how far the store has it.
+//! A log being read: its read position and its stored position.
 //!
-//! Used by `log_reader`, which reads, and kept by `log_scheduler` between readings. Two logs may begin with the same
-//! record, so what the store knows of a log is used only for a file that holds the bytes which were read then.
+//! Used by `log_reader`, which reads it, and kept by `log_scheduler` between readings. Two logs may begin
+//! with the same record, so the stored state of a log is only used for a file that contains the bytes read at
+//! that time.
 
 use super::writer::Writer;
 use crate::decode::Tally;
 use crate::decode::log::{Decoder, Format};
 use crate::hash::Hasher;
 use crate::source::{ClosedLog, Damage, Log, LogId, SourceError, Stat};
-use crate::store::{Checkpoint, SourceState, StoreError};
+use crate::store::{Checkpoint, SourceState, Store, StoreError};
+use std::collections::HashMap;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-/// A plain log that was not written to for so long has stopped growing.
+/// A plain log that was not written to for this long has stopped growing.
 const STOPPED: Duration = Duration::from_mins(10);
 /// A log that was written to within this time may be written to again.
 const RECENT: Duration = Duration::from_hours(24);
-/// Logs that begin with the same record and are told apart, at most.
+/// Maximum number of logs with the same first record that can be told apart.
 const ALIKE: u16 = 1024;
 
-/// Why a log could not be read on.
+/// Reason why reading a log failed.
 #[derive(Debug)]
 pub(crate) enum Failure {
     Store(StoreError),
@@ -39,7 +41,7 @@ impl From<SourceError> for Failure {
     }
 }
 
-/// Whether an error may be gone when the file has changed: it is still being written.
+/// Returns true if an error may disappear once the file has changed: it is still being written.
 pub(super) fn is_incomplete(error: &SourceError) -> bool {
     matches!(error, SourceError::Unpack { cause, .. } if cause.kind() == ErrorKind::UnexpectedEof)
 }
@@ -51,30 +53,30 @@ pub(crate) struct OpenLog {
     pub(super) progress: Progress,
 }
 
-/// How far a log is read and stored.
+/// Progress of reading and storing a log.
 pub(super) struct Progress {
     pub(super) path: PathBuf,
-    /// What the store knows it by.
+    /// Key of the log in the store.
     pub(super) key: [u8; 16],
-    /// What was counted before this process read the log.
+    /// Counts from before this process read the log.
     pub(super) before: Tally,
     pub(super) checkpoint: Checkpoint,
-    /// Until this position, single records may be applied already.
+    /// Position up to which individual records may already be applied.
     pub(super) horizon: u64,
-    /// Connections that this process had made when the checkpoint was loaded.
+    /// Number of connections made by this process when the checkpoint was loaded.
     pub(super) connections: u64,
-    /// How often this process had read the log then, under whatever name.
+    /// Number of times this process had read the log by then, under any name.
     pub(super) turn: u64,
-    /// The file before anything was read of it.
+    /// State of the file before anything was read.
     pub(super) opened: Stat,
-    /// What the store says of it.
+    /// State of the log in the store.
     pub(super) state: SourceState,
     pub(super) position: u64,
-    /// What the decoder had counted at the position that was sent, is stored, and is in the report.
+    /// Counts of the decoder at the position that was sent, that is stored, and that is in the report.
     pub(super) sent: Tally,
     pub(super) stored: Tally,
     pub(super) reported: Tally,
-    /// Damaged lines that were counted already.
+    /// Damaged lines that have already been counted.
     pub(super) damage: Damage,
 }
 
@@ -83,28 +85,29 @@ impl OpenLog {
         &self.progress.path
     }
 
-    /// Says that the file has another path by now.
+    /// Sets the new path of the file.
     pub(crate) fn renamed(&mut self, path: &Path) {
         self.log.renamed(path);
         path.clone_into(&mut self.progress.path);
     }
 
-    /// What the log is known by, whatever its name.
+    /// Identity of the log, independent of its name.
     pub(crate) fn id(&self) -> LogId {
         self.log.id()
     }
 
-    /// The state of the file when it was read last.
+    /// State of the file when it was last read.
     pub(crate) fn stat(&self) -> Stat {
         self.log.stat()
     }
 
-    /// Whether a log that was read to its end may still grow: it is plain, and was written to within a day.
+    /// Returns true if a log that was read to its end may still grow: it is plain, and was written to within
+    /// a day.
     pub(crate) fn may_grow(&self) -> bool {
         !self.log.is_packed() && age(&self.log.stat()).is_none_or(|age| age < RECENT)
     }
 
-    /// Closes the file. The log is gone on with by opening it again.
+    /// Closes the file. Reading continues after reopening it.
     pub(crate) fn close(self) -> Result<IdleLog, SourceError> {
         let Self { log, decoder, progress } = self;
         Ok(IdleLog { log: log.close()?, decoder, progress })
@@ -119,7 +122,7 @@ pub(crate) struct IdleLog {
 }
 
 impl IdleLog {
-    /// Opens it again at the path that it has now.
+    /// Reopens it at its current path.
     pub(crate) fn reopen(self, path: &Path) -> Result<OpenLog, SourceError> {
         let Self { log, decoder, mut progress } = self;
         path.clone_into(&mut progress.path);
@@ -127,29 +130,36 @@ impl IdleLog {
     }
 }
 
-/// Where the store has a log.
+/// Stored position of a log.
 pub(super) struct Position {
     pub(super) key: [u8; 16],
     pub(super) state: SourceState,
     pub(super) checkpoint: Checkpoint,
     pub(super) connections: u64,
-    /// Knows the headers up to there.
+    /// Decoder that knows the headers before the position.
     pub(super) decoder: Decoder,
 }
 
-/// How a file compares with a log that the store knows.
+/// Result of comparing a file with a log known to the store.
 enum Comparison {
-    /// It is that log, or nothing speaks against it.
+    /// The same log, as far as can be told.
     Same,
-    /// It is that log and was read to its end, or a shorter copy of it.
+    /// The same log, already read to its end, or a shorter copy of it.
     NothingNew,
-    /// It is another log that begins with the same record.
+    /// A different log that begins with the same record.
     Other,
 }
 
-/// Moves a log to where the store has it; `None` when there is nothing new in it.
+/// Position of a log, if it has anything that the store does not have.
+pub(super) enum Located {
+    At(Box<Position>),
+    /// It was read to its end, under this key and at this path, or is a shorter copy.
+    NothingNew([u8; 16], String),
+}
+
+/// Moves a log to where the store has it.
 ///
-/// A file that differs from what was read under the first key is compared with what is known under the next one: the
+/// A file that differs from the bytes read under the first key is compared with those of the next key; the
 /// last of these is free.
 pub(super) fn load_position(
     log: &mut Log,
@@ -157,10 +167,10 @@ pub(super) fn load_position(
     format: Format,
     hasher: &Hasher,
     writer: &mut Writer,
-) -> Result<Option<Position>, Failure> {
+) -> Result<Located, Failure> {
     for number in 0..ALIKE {
         let key = key(log.id(), number, hasher);
-        // Before loading: a connection made meanwhile makes it load again, which does no harm.
+        // Read before loading: a reconnect in between causes another load, which is harmless.
         let connections = writer.connections();
         let (state, mut checkpoint) = writer.load(key, &path.display().to_string())?;
         let mut decoder = Decoder::new(format);
@@ -176,42 +186,44 @@ pub(super) fn load_position(
             state.complete && (state.size, state.mtime_ns) == (stat.size, mtime(&stat));
         let is_at_path = state.digest.is_none() || state.path == path.display().to_string();
         if is_unchanged && is_at_path && !is_unread {
-            return Ok(None);
+            return Ok(Located::NothingNew(key, state.path));
         }
         let state = if is_unread { SourceState::default() } else { state };
         match compare(log, &state, &checkpoint, key, &mut decoder, writer)? {
             Comparison::Other => {}
-            Comparison::NothingNew => return Ok(None),
+            Comparison::NothingNew => return Ok(Located::NothingNew(key, state.path)),
             Comparison::Same if is_unchanged && !is_unread => {
+                let known_as = state.path.clone();
                 if has_moved(&state, path) {
                     writer.begin(key, SourceState { path: path.display().to_string(), ..state })?;
                 }
-                return Ok(None);
+                return Ok(Located::NothingNew(key, known_as));
             }
             Comparison::Same => {
-                return Ok(Some(Position { key, state, checkpoint, connections, decoder }));
+                let position = Position { key, state, checkpoint, connections, decoder };
+                return Ok(Located::At(Box::new(position)));
             }
         }
     }
     Err(SourceError::TooManyAlike { path: path.to_owned(), most: ALIKE }.into())
 }
 
-/// Whether a log that the store knows under another path is not there any more: it was renamed, and not copied.
+/// Returns true if a log stored with another path no longer exists there: it was renamed, not copied.
 pub(super) fn has_moved(state: &SourceState, path: &Path) -> bool {
     let is_other = !state.path.is_empty() && Path::new(&state.path) != path;
     let is_there = |stat: Stat| (stat.size, mtime(&stat)) == (state.size, state.mtime_ns);
     is_other && !Stat::at(Path::new(&state.path)).is_some_and(is_there)
 }
 
-/// Whether an entry, from before readers were kept, says that a log was read and nothing was found in it: then it was
-/// read by the wrong command.
+/// Returns true for a stored entry, written before readers were recorded, of a log in which nothing was
+/// found: it was read by the wrong command.
 fn is_empty_reading(state: &SourceState) -> bool {
     let tally: Tally = serde_json::from_value(state.tally.clone()).unwrap_or_default();
     state.reader.is_empty() && state.acknowledged > 0 && !tally.has_taken()
 }
 
-/// Reads to the stored position and compares what lies before it; then, if a batch may be applied in part, what it was
-/// made of.
+/// Reads to the stored position and compares the bytes before it; if a batch may be partially applied, also
+/// the bytes that it was made from.
 fn compare(
     log: &mut Log,
     state: &SourceState,
@@ -231,7 +243,7 @@ fn compare(
             match log.resume(end, &mut |_| ()) {
                 Ok(()) if log.digest().to_bytes() == digest => {}
                 Ok(()) => return Ok(Comparison::Other),
-                // This copy ends before that: what is missing may come, or be in another copy.
+                // This copy ends before that: the missing part may still come, or be in another copy.
                 Err(SourceError::Shrank { .. }) => {
                     let is_other = known.is_some_and(|known| {
                         known.length > log.digest().length() && !known.matches(log.digest())
@@ -256,16 +268,49 @@ fn compare(
 
 /// Reports that the store has another position of a log than this process left. After a new connection that is what
 /// became of a lost reply, or of data that Redis lost.
-pub(super) fn tell_conflict(path: &Path, is_after_reconnecting: bool) {
+pub(super) fn tell_conflict(path: &Path, error: &StoreError, is_after_reconnecting: bool) {
     let path = path.display();
-    if is_after_reconnecting {
+    if let StoreError::PartlyRefused(cause) = error {
+        tracing::warn!(%path, %cause, "batch refused in part, reading on where the store is");
+    } else if is_after_reconnecting {
         tracing::info!(%path, "connection to the store lost while writing, reading on where the store is");
     } else {
         tracing::warn!(%path, "position moved by another agent, reading again");
     }
 }
 
-/// What the store knows a log by: the first that begins so by the identity itself, as ever.
+/// Finds the keys that the store has for the log in a file, as [`load_position`] does, whichever command read it.
+/// None for a file without a record.
+pub(super) fn logs_of(
+    path: &Path,
+    sources: &HashMap<[u8; 16], SourceState>,
+    store: &mut Store,
+) -> Result<Vec<[u8; 16]>, StoreError> {
+    let hasher = store.router().hasher().clone();
+    let Ok(Some(mut log)) = Log::open_finished(path, &hasher) else { return Ok(Vec::new()) };
+    let mut keys = Vec::new();
+    for number in 0..ALIKE {
+        let key = key(log.id(), number, &hasher);
+        let Some(state) = sources.get(&key) else {
+            // A log whose position was lost may have checkpoints still.
+            if store.writer().load(&key)?.horizon() > 0 {
+                keys.push(key);
+            }
+            break;
+        };
+        // Without a digest nothing speaks against it.
+        let is_it = state.digest.as_ref().is_none_or(|known| {
+            let moved = log.resume(known.length, &mut |_| ());
+            matches!(moved, Ok(()) | Err(SourceError::Shrank { .. })) && known.matches(log.digest())
+        });
+        if is_it {
+            keys.push(key);
+        }
+    }
+    Ok(keys)
+}
+
+/// Key of a log in the store; the first log with a given beginning is stored under its identity.
 pub(crate) fn key(id: LogId, number: u16, hasher: &Hasher) -> [u8; 16] {
     match number {
         0 => id.0,
@@ -273,17 +318,17 @@ pub(crate) fn key(id: LogId, number: u16, hasher: &Hasher) -> [u8; 16] {
     }
 }
 
-/// The time of the last write, as the store has it.
+/// Modification time in the store's unit.
 pub(super) fn mtime(stat: &Stat) -> i64 {
     i64::try_from(stat.mtime_ns).unwrap_or(0)
 }
 
-/// Whether nobody wrote to a file for a while.
+/// Returns true if a file has not been written to for a while.
 pub(super) fn has_stopped(stat: &Stat) -> bool {
     age(stat).is_some_and(|age| age > STOPPED)
 }
 
-/// How long ago a file was written to.
+/// Time since a file was last written to.
 fn age(stat: &Stat) -> Option<Duration> {
     let written = u64::try_from(stat.mtime_ns).map(Duration::from_nanos).ok()?;
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH + written).ok()

@@ -1,10 +1,10 @@
-//! Captures that can be read only once: standard input, and pipes that are named.
+//! Captures that can be read only once: standard input, and named pipes.
 //!
-//! `tcpdump -w - | pdns-agent pcap -` is a live capture with another program in front, so it goes through a lane
-//! like one. A thread of its own reads, since a pipe that brings nothing must not keep what came before from the
-//! store.
+//! `tcpdump -w - | pdns-agent pcap -` is a live capture through another program, so it uses the same pipeline
+//! as one. It has its own reader thread, because a pipe without new data must not prevent earlier data from
+//! being stored.
 
-use super::lane::{Each, Tap};
+use super::packet_pipeline::{Each, PacketSource};
 use super::report::with_causes;
 use crate::source::{CaptureCounters, CaptureFile, Condition, Frame, PcapError, Step};
 use crate::time::Timestamp;
@@ -19,20 +19,20 @@ use std::sync::mpsc::{
 use std::thread;
 use std::time::Duration;
 
-/// Packets handed over at once, at most; fewer when they come slowly.
+/// Maximum number of packets delivered at once; fewer if they arrive slowly.
 const MOST: usize = 256;
-/// Octets of packets handed over at once, at least when there are so many.
+/// Minimum number of bytes delivered at once if enough are available.
 const OCTETS: usize = 256 * 1024;
-/// Batches of packets that wait.
+/// Maximum number of waiting batches.
 const WAITING: usize = 8;
 
-/// Some packets.
+/// A batch of packets.
 #[derive(Default)]
 struct Packets {
     octets: Vec<u8>,
-    /// When, what it begins with, where it ends in `octets`, and how long it was.
+    /// Time, start, end in `octets`, and original length of each packet.
     ends: Vec<(Timestamp, Start, usize, u32)>,
-    /// Packets so far whose link type is not known.
+    /// Number of packets so far with an unknown link type.
     refused: u64,
 }
 
@@ -40,18 +40,18 @@ struct Packets {
 pub(super) struct Pipe {
     packets: Receiver<Result<Packets, PcapError>>,
     waiting: VecDeque<Packets>,
-    /// Where in the first of these to go on: packet, and octet.
+    /// Next packet and next octet in the first of these batches.
     next: (usize, usize),
     is_closed: Arc<AtomicBool>,
     is_over: bool,
     has_failed: bool,
-    /// Its path, if it turned out to be no capture.
+    /// Its path, if it turned out not to be a capture.
     foreign: Option<String>,
     refused: u64,
 }
 
 impl Pipe {
-    /// Begins to open and read it; the first octets may be long in coming.
+    /// Starts opening and reading it; the first bytes may take a long time to arrive.
     pub(super) fn start(path: &Path) -> std::io::Result<Self> {
         let (sender, packets) = sync_channel(WAITING);
         let is_closed = Arc::new(AtomicBool::new(false));
@@ -90,7 +90,7 @@ impl Pipe {
     }
 }
 
-/// Reads packets and hands them over: at once while the other side keeps up, many at a time when it does not.
+/// Reads packets and delivers them: at once while the receiver keeps up, otherwise many at a time.
 fn read(
     mut file: CaptureFile,
     sender: &SyncSender<Result<Packets, PcapError>>,
@@ -103,11 +103,11 @@ fn read(
                 some.octets.extend_from_slice(frame.octets);
                 some.ends.push((frame.at, frame.start, some.octets.len(), frame.length));
             }
-            // How many were refused is told all the same.
+            // The number of refused packets is passed on nevertheless.
             Ok(Some(Step::Nothing)) => {}
             Ok(None) => break,
             Err(error) => {
-                // What came before an error is good.
+                // Packets before an error are valid.
                 if sender.send(Ok(std::mem::take(&mut some))).is_ok() {
                     drop(sender.send(Err(error)));
                 }
@@ -137,7 +137,7 @@ fn read(
     drop(sender.send(Ok(some)));
 }
 
-impl Tap for Pipe {
+impl PacketSource for Pipe {
     fn drain(&mut self, most: usize, each: &mut Each<'_>) -> usize {
         let mut taken = 0;
         while taken < most {
@@ -169,7 +169,7 @@ impl Tap for Pipe {
     }
 
     fn clock(&self) -> Option<Timestamp> {
-        // What comes through a pipe may be years old.
+        // Packets from a pipe may be years old.
         None
     }
 
@@ -198,7 +198,8 @@ impl Tap for Pipe {
     }
 
     fn close(&mut self) {
-        // The reader sees it with the next packet; until then it waits in a read that nothing ends.
+        // The reader notices with the next packet; until then it is blocked in a read that cannot be
+        // interrupted.
         self.is_closed.store(true, Ordering::Relaxed);
     }
 

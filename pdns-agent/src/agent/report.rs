@@ -1,7 +1,8 @@
-//! What an agent's run amounted to, in numbers and in the first bad lines.
+//! Report of an agent's run: counts, and the first invalid lines.
 //!
-//! The last words of `agent`: what was read, and what became of all of it.
+//! The final output of `agent`: the input, and the outcome for all of it.
 
+use super::copies::NothingNew;
 use crate::decode::packets::PacketTally;
 use crate::decode::zeek::Coverage;
 use crate::decode::{Filter, Rejection, Tally};
@@ -13,21 +14,21 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::thread::JoinHandle;
 
-/// Bad lines that are shown; all are counted.
+/// Maximum number of invalid lines displayed; all are counted.
 const SHOWN: u64 = 10;
 
-/// The sum of a run.
+/// Result of a run.
 #[derive(Clone, Debug)]
 pub struct Report {
-    /// What was read.
+    /// Input that was read.
     pub input: Input,
-    /// Answers that this run stored.
+    /// Number of answers stored by this run.
     pub stored: u64,
-    /// Why not all that was read is stored, if so.
+    /// Reason why not everything read is stored, if so.
     pub unwritten: Option<String>,
 }
 
-/// What was read in a run.
+/// Input of a run.
 #[derive(Clone, Debug)]
 pub enum Input {
     /// Logs.
@@ -37,7 +38,7 @@ pub enum Input {
 }
 
 impl Report {
-    /// How many files and folders could not be read, or not to their end.
+    /// Number of files and folders that could not be read, or not completely.
     #[must_use]
     pub fn failed(&self) -> u64 {
         match &self.input {
@@ -46,7 +47,7 @@ impl Report {
         }
     }
 
-    /// How many files that hold nothing for this command, and folders without a file for it, were met.
+    /// Number of files without data for this command, and of folders without such files.
     #[must_use]
     pub fn without_use(&self) -> u64 {
         match &self.input {
@@ -55,7 +56,7 @@ impl Report {
         }
     }
 
-    /// A few lines for people.
+    /// A few lines for display.
     #[must_use]
     pub fn to_text(&self) -> String {
         let mut text = match &self.input {
@@ -76,38 +77,38 @@ impl Report {
     }
 }
 
-/// The sum of a run that read packets.
+/// Result of a run that read packets.
 #[derive(Clone, Debug, Default)]
 pub struct PacketReport {
-    /// What was counted, all interfaces or files together.
+    /// Counts of all interfaces or files together.
     pub tally: PacketTally,
-    /// Interfaces or files.
+    /// Number of interfaces or files.
     pub captures: u64,
     /// Files that were read to their end before.
-    pub unchanged: u64,
+    pub nothing_new: NothingNew,
     /// Files and folders that could not be read, or not to their end.
     pub failed: u64,
-    /// Files that are no captures, and were named.
+    /// Number of given files that are not captures.
     pub foreign: u64,
-    /// Folders that were named and hold no capture.
+    /// Number of given folders that contain no capture.
     pub empty: u64,
-    /// Files in folders that were passed over because of their names.
+    /// Files in folders that were skipped because of their names.
     pub skipped: Skipped,
 }
 
 impl PacketReport {
-    /// The sum of one capture.
-    pub(crate) fn of(tally: PacketTally) -> Self {
+    /// Report for one capture.
+    pub(crate) fn from_tally(tally: PacketTally) -> Self {
         Self { tally, captures: 1, ..Self::default() }
     }
 
-    /// Tells of a file that could not be read, and counts it.
+    /// Logs that a file could not be read, and counts it.
     pub(crate) fn fail(&mut self, error: &dyn Error) {
         self.failed += 1;
         tracing::warn!("{}", with_causes(error));
     }
 
-    /// Reports what was met on the way to the files.
+    /// Reports the problems found while searching for files.
     pub(crate) fn note(&mut self, found: &CaptureFiles) {
         for problem in &found.problems {
             self.fail(problem);
@@ -122,7 +123,7 @@ impl PacketReport {
         self.skipped = found.skipped.clone();
     }
 
-    /// Reports a file that was named and is no capture; `command` reads it, if one does.
+    /// Reports a given file that is not a capture; `command` is the one that reads it, if any.
     pub(crate) fn fail_foreign(&mut self, path: &str, command: Option<&str>) {
         self.foreign += 1;
         let path = escape(path);
@@ -135,10 +136,10 @@ impl PacketReport {
         }
     }
 
-    /// Waits for threads and adds what each did.
+    /// Waits for threads and adds their reports.
     ///
     /// # Errors
-    /// The first one's that failed, after all have ended.
+    /// The error of the first thread that failed, after all have ended.
     pub(crate) fn gather<E>(
         &mut self,
         threads: Vec<JoinHandle<(Self, Result<(), E>)>>,
@@ -156,17 +157,17 @@ impl PacketReport {
         all
     }
 
-    /// Adds another one.
+    /// Adds another report.
     pub(crate) fn merge(&mut self, other: &Self) {
         self.tally.merge(&other.tally);
         self.captures += other.captures;
-        self.unchanged += other.unchanged;
+        self.nothing_new.merge(&other.nothing_new);
         self.failed += other.failed;
         self.foreign += other.foreign;
         self.empty += other.empty;
     }
 
-    /// A few lines for people: where every packet went.
+    /// A few lines for display, with the outcome for every packet.
     #[must_use]
     pub fn to_text(&self) -> String {
         let tally = &self.tally;
@@ -194,7 +195,7 @@ impl PacketReport {
             part(capture.interface_dropped, ["packet", "packets"], label);
         }
         part(tally.waiting(), ["packet", "packets"], "still waiting at the end");
-        part(self.unchanged, ["file", "files"], "unchanged since the last run");
+        nothing_new(&self.nothing_new, ["file", "files"], "capture", &mut part);
         part(self.failed, FILES, "that could not be read to the end");
         part(self.foreign, ["file", "files"], "without packets for this command");
         part(self.empty, ["folder", "folders"], "without capture files");
@@ -220,7 +221,7 @@ impl PacketReport {
     }
 }
 
-/// What counts of what could not be read are of.
+/// Singular and plural of the unit in which unreadable inputs are counted.
 const FILES: [&str; 2] = ["file or folder", "files and folders"];
 
 /// Adds a line with a count to a report, unless it is 0.
@@ -233,7 +234,7 @@ fn part_of(text: &mut String) -> impl FnMut(u64, [&str; 2], &str) {
     }
 }
 
-/// Adds the files that were passed over because of their names.
+/// Adds the number of files that were skipped because of their names.
 fn skipped(skipped: &Skipped, wanted: &str, part: &mut impl FnMut(u64, [&str; 2], &str)) {
     if let Some(example) = &skipped.example {
         let label = format!(
@@ -241,6 +242,35 @@ fn skipped(skipped: &Skipped, wanted: &str, part: &mut impl FnMut(u64, [&str; 2]
             escape(&example.display().to_string())
         );
         part(skipped.count, ["other file", "other files"], &label);
+    }
+}
+
+/// Adds the files in which nothing was new, and where what they hold was read.
+fn nothing_new(
+    files: &NothingNew,
+    noun: [&str; 2],
+    content: &str,
+    part: &mut impl FnMut(u64, [&str; 2], &str),
+) {
+    part(files.unchanged, noun, "unchanged since the last run");
+    let shown = |path: &Path| escape(&path.display().to_string()).into_owned();
+    if let Some((path, other)) = &files.copied.example {
+        let (path, other) = (shown(path), shown(other));
+        let label = match files.copied.count {
+            1 => format!("already read as {other}"),
+            _ => format!("already read under other paths, such as {path} as {other}"),
+        };
+        part(files.copied.count, noun, &label);
+    }
+    if let Some((path, other)) = &files.repeated.example {
+        let (path, other) = (shown(path), shown(other));
+        let label = match files.repeated.count {
+            1 => format!("the same {content} as {other} in this run"),
+            _ => {
+                format!("the same {content} as another one in this run, such as {path} and {other}")
+            }
+        };
+        part(files.repeated.count, noun, &label);
     }
 }
 
@@ -261,58 +291,58 @@ fn spelled(result: &str, reason: &str) -> String {
     format!("{}{colon}{}", result.replace('_', " "), reason.replace('_', " "))
 }
 
-/// The sum of a run that read logs.
+/// Result of a run that read logs.
 #[derive(Clone, Debug, Default)]
 pub struct LogReport {
-    /// Lines by what became of them.
+    /// Lines by outcome.
     pub tally: Tally,
-    /// Logs that lines were read from, each once, whatever its names.
+    /// Logs from which lines were read, each once, whatever its names.
     logs: HashSet<[u8; 16]>,
     /// Logs that were read to their end before, and had nothing new.
-    pub unchanged: u64,
+    pub nothing_new: NothingNew,
     /// Lines of more than 1 MiB, which were passed over, and lines that a crash cut off.
     pub damage: Damage,
-    /// Last lines without a newline, which were left for the next run.
+    /// Number of last lines without a newline, which were left for the next run.
     pub unfinished: u64,
-    /// Files that were named, and in which nothing was found.
+    /// Number of given files in which nothing was found.
     pub foreign: u64,
-    /// Folders that were named and hold no log.
+    /// Number of given folders that contain no log.
     pub empty: u64,
-    /// Files and folders that could not be read, or not to their end.
+    /// Number of files and folders that could not be read, or not completely.
     pub failed: u64,
-    /// Files in folders that were passed over because of their names.
+    /// Files in folders that were skipped because of their names.
     pub skipped: Skipped,
-    /// Whether there was a log of our Zeek package.
+    /// True if there was a log of our Zeek package.
     pub has_pdns_log: bool,
-    /// How far pdns.log covers the lines of dns.log that were left out for it.
+    /// Coverage by pdns.log of the dns.log lines that were skipped in its favour.
     pub coverage: Coverage,
     shown: u64,
-    /// Bad lines of a log in which nothing was understood yet.
+    /// Invalid lines of a log in which no line was valid so far.
     held: Vec<(u64, Rejection)>,
 }
 
-/// What an operator has to know who gives us but one of the two logs that Zeek writes with our package.
-pub(super) const LACKS_PDNS_LOG: &str = "lines of dns.log were passed over because pdns.log has what they say, but \
+/// Warning for an operator who provides only one of the two logs written by Zeek with our package.
+pub(super) const LACKS_PDNS_LOG: &str = "lines of dns.log were skipped because pdns.log has their content, but \
      there is no pdns.log: name its folder as well, or give --no-pdns-log";
 
-/// What an operator has to know whose dns.log goes on after the end of pdns.log.
+/// Warning for an operator whose dns.log continues after the end of pdns.log.
 const AFTER_PDNS_LOG: &str = "of dns.log left out may be missing in pdns.log: Zeek writes them there within \
      PDNS::window while it runs, and never if it was killed";
 
 impl LogReport {
-    /// How many logs lines were read from.
+    /// Number of logs from which lines were read.
     #[must_use]
     pub fn logs(&self) -> usize {
         self.logs.len()
     }
 
-    /// Notes that lines of a log were read.
+    /// Records that lines of a log were read.
     pub(crate) fn read_log(&mut self, log: [u8; 16]) {
         self.logs.insert(log);
     }
 
-    /// Reports a bad line, if it is among the first. Those of a log in which no line was understood yet wait for
-    /// [`LogReport::end_bad_lines`]: if none is, that is said instead.
+    /// Reports an invalid line, if it is among the first. Those of a log without a valid line so far are held
+    /// back until [`LogReport::end_bad_lines`]: if there is no valid line at all, that is reported instead.
     pub(crate) fn bad_line(
         &mut self,
         path: &Path,
@@ -330,7 +360,7 @@ impl LogReport {
         self.show_bad_line(path, line, reason);
     }
 
-    /// Reports the bad lines that wait, or forgets them.
+    /// Reports the invalid lines held back, or discards them.
     pub(crate) fn end_bad_lines(&mut self, path: &Path, are_shown: bool) {
         for (line, reason) in std::mem::take(&mut self.held) {
             if are_shown {
@@ -348,11 +378,11 @@ impl LogReport {
         }
     }
 
-    /// Adds what another thread did.
+    /// Adds the report of another thread.
     pub(crate) fn merge(&mut self, other: &Self) {
         self.tally.merge(&other.tally);
         self.logs.extend(&other.logs);
-        self.unchanged += other.unchanged;
+        self.nothing_new.merge(&other.nothing_new);
         self.unfinished += other.unfinished;
         self.foreign += other.foreign;
         self.empty += other.empty;
@@ -363,7 +393,7 @@ impl LogReport {
         self.shown += other.shown;
     }
 
-    /// A few lines for people.
+    /// A few lines for display.
     #[must_use]
     pub fn to_text(&self) -> String {
         let tally = &self.tally;
@@ -376,7 +406,7 @@ impl LogReport {
             counted(tally.negatives, "of a negative answer", "of negative answers")
         );
         let mut part = part_of(&mut text);
-        part(self.unchanged, ["log", "logs"], "unchanged since the last run");
+        nothing_new(&self.nothing_new, ["log", "logs"], "log", &mut part);
         part(self.failed, FILES, "that could not be read to the end");
         part(self.foreign, ["file", "files"], "without anything for this command");
         part(self.empty, ["folder", "folders"], "without logs");
@@ -386,7 +416,7 @@ impl LogReport {
         let lines = ["line", "lines"];
         part(tally.directives, lines, "of headers and footers");
         part(tally.other_records, lines, "about something else than DNS");
-        part(self.damage.oversized, lines, "longer than 1 MiB, passed over");
+        part(self.damage.oversized, lines, "longer than 1 MiB, skipped");
         part(self.damage.torn, lines, "cut off by NUL bytes, as a crash leaves them");
         for (filter, &count) in &tally.filtered {
             part(count, lines, &format!("left out: {filter}"));

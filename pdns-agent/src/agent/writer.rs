@@ -1,8 +1,9 @@
-//! A thread that owns a connection to the store, so that reading goes on while Redis works.
+//! Thread that owns a connection to the store, so that reading continues while Redis works.
 //!
-//! Between the readers (`pass`, `captured`, `lane`) and `store`. It takes one request at a time and answers each.
-//! Whatever is wrong with the store, but for an incompatible schema, it waits, longer each time, and tries again; the
-//! reader waits for its answer and so stops reading. How the store is doing is published in `health`.
+//! Between the readers (`log_reader`, `pcap_import`, `packet_pipeline`) and `store`. It processes one request
+//! at a time and replies to each. It retries after any error of the store except an incompatible schema, with
+//! increasing pauses; the reader waits for the reply and therefore stops reading. The state of the store is
+//! published in `health`.
 
 use super::health::Access;
 use super::metrics::Metrics;
@@ -19,18 +20,18 @@ use std::time::{Duration, Instant};
 
 /// First and longest pause between attempts.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
-/// How often a store is looked at that nothing is written to.
+/// Interval of checking a store that is not written to.
 const PROBE: Duration = Duration::from_secs(3);
-/// How often in a row the same answer is given before a batch is taken to be rejected.
+/// Number of identical consecutive replies after which a batch counts as rejected.
 const REJECTIONS: u32 = 4;
 
 /// A batch on its way to the store.
-pub(crate) struct Parcel {
+pub(crate) struct WriteRequest {
     pub(crate) batch: Batch,
     pub(crate) checkpoint: Checkpoint,
-    /// Digest of the log up to the end of the batch, if it is of a log.
+    /// Digest of the log up to the end of the batch, if it belongs to a log.
     pub(crate) digest: Option<[u8; DIGEST]>,
-    /// What to acknowledge afterwards, unless the batch only finishes another one.
+    /// State to acknowledge afterwards, unless the batch only finishes another one.
     pub(crate) state: Option<SourceState>,
 }
 
@@ -38,88 +39,92 @@ enum Request {
     Load([u8; 16], String),
     UnderWay([u8; 16]),
     Begin([u8; 16], Box<SourceState>),
-    Write(Box<Parcel>),
+    Write(Box<WriteRequest>),
     Check,
 }
 
 #[expect(clippy::large_enum_variant, reason = "the largest is sent once for each file")]
-enum Answer {
+enum WriterReply {
     Loaded(Result<(Option<SourceState>, Checkpoint), StoreError>),
     UnderWay(Result<Option<[u8; DIGEST]>, StoreError>),
-    Written(Box<Parcel>, Result<(), StoreError>),
+    Written(Box<WriteRequest>, Result<(), StoreError>),
     Checked(Result<(), StoreError>),
 }
 
-/// What a writer's thread shares with others.
+/// Context that a writer's thread shares with others.
 #[derive(Clone)]
-pub(crate) struct Means {
+pub(crate) struct WriterContext {
     pub(crate) stop: Stop,
-    /// How long a store that is away is tried when the agent is to stop.
+    /// Time for which an unavailable store is retried when the agent is to stop.
     pub(crate) grace: Duration,
-    /// Counts connections that had to be made anew.
+    /// Counts reconnects.
     pub(crate) reconnected: Arc<AtomicU64>,
     pub(crate) metrics: Arc<Metrics>,
 }
 
-/// The reader's end of the thread.
+/// Handle of the thread for its reader.
 pub(crate) struct Writer {
     requests: Option<Sender<Request>>,
-    answers: Receiver<Answer>,
+    replies: Receiver<WriterReply>,
     thread: Option<JoinHandle<()>>,
     busy: bool,
     connections: Arc<AtomicU64>,
 }
 
-/// The error of a store that is away while the agent stops.
+/// The error for a store that is unavailable while the agent stops.
 fn stopped() -> StoreError {
     StoreError::Unavailable("stopped while the store was away".to_owned())
 }
 
 impl Writer {
-    /// Starts the thread on an open store. What is rejected again and again goes back to the reader, which sets its
-    /// log aside ([`StoreError::Rejected`]).
-    pub(crate) fn start(store: Store, means: Means) -> Result<Self, AgentError> {
-        Self::start_as(store, means, true)
+    /// Starts the thread on an open store. A batch that is rejected repeatedly is returned to the reader,
+    /// which sets its log aside ([`StoreError::Rejected`]).
+    pub(crate) fn start(store: Store, context: WriterContext) -> Result<Self, AgentError> {
+        Self::start_as(store, context, true)
     }
 
-    /// Starts the thread for what cannot be read again: what is rejected is tried on and on.
-    pub(crate) fn start_live(store: Store, means: Means) -> Result<Self, AgentError> {
-        Self::start_as(store, means, false)
+    /// Starts the thread for data that cannot be read again: rejected batches are retried indefinitely.
+    pub(crate) fn start_live(store: Store, context: WriterContext) -> Result<Self, AgentError> {
+        Self::start_as(store, context, false)
     }
 
-    fn start_as(store: Store, means: Means, sets_aside: bool) -> Result<Self, AgentError> {
+    fn start_as(
+        store: Store,
+        context: WriterContext,
+        sets_aside: bool,
+    ) -> Result<Self, AgentError> {
         let (requests, inbox) = channel();
-        let (outbox, answers) = channel();
-        let connections = Arc::clone(&means.reconnected);
-        let mut work = Work::new(store, means, sets_aside);
+        let (reply_sender, replies) = channel();
+        let connections = Arc::clone(&context.reconnected);
+        let mut work = Work::new(store, context, sets_aside);
         let thread = thread::Builder::new()
             .name("writer".to_owned())
             .spawn(move || {
                 loop {
-                    let answer = match inbox.recv_timeout(PROBE) {
-                        Ok(Request::Load(log, name)) => Answer::Loaded(work.load(&log, name)),
-                        Ok(Request::UnderWay(log)) => {
-                            Answer::UnderWay(work.patiently(Some((&log, Access::Read)), |store| {
+                    let reply = match inbox.recv_timeout(PROBE) {
+                        Ok(Request::Load(log, name)) => WriterReply::Loaded(work.load(&log, name)),
+                        Ok(Request::UnderWay(log)) => WriterReply::UnderWay(
+                            work.with_retry(Some((&log, Access::Read)), |store| {
                                 store.writer().batch_under_way(&log)
-                            }))
-                        }
-                        Ok(Request::Begin(log, state)) => {
-                            Answer::Checked(work.patiently(Some((&log, Access::Write)), |store| {
+                            }),
+                        ),
+                        Ok(Request::Begin(log, state)) => WriterReply::Checked(
+                            work.with_retry(Some((&log, Access::Write)), |store| {
                                 store.writer().acknowledge(&log, &state)
-                            }))
+                            }),
+                        ),
+                        Ok(Request::Write(mut request)) => {
+                            let result = work.write(&mut request);
+                            WriterReply::Written(request, result)
                         }
-                        Ok(Request::Write(mut parcel)) => {
-                            let result = work.write(&mut parcel);
-                            Answer::Written(parcel, result)
-                        }
-                        Ok(Request::Check) => Answer::Checked(work.check()),
+                        Ok(Request::Check) => WriterReply::Checked(work.check()),
                         Err(RecvTimeoutError::Timeout) => {
                             work.probe();
                             continue;
                         }
                         Err(RecvTimeoutError::Disconnected) => break,
                     };
-                    if outbox.send(answer).is_err() {
+                    if reply_sender.send(reply).is_err() {
                         break;
                     }
                 }
@@ -127,22 +132,23 @@ impl Writer {
             .map_err(AgentError::Thread)?;
         Ok(Self {
             requests: Some(requests),
-            answers,
+            replies,
             thread: Some(thread),
             busy: false,
             connections,
         })
     }
 
-    /// Loads what the store knows of a log, which people know by its `name`. All that follows is of this log.
+    /// Loads the stored state of a log; `name` is its name for people. All following requests refer to this
+    /// log.
     pub(crate) fn load(
         &mut self,
         log: [u8; 16],
         name: &str,
     ) -> Result<(Option<SourceState>, Checkpoint), StoreError> {
         self.send(Request::Load(log, name.to_owned()));
-        match self.answers.recv() {
-            Ok(Answer::Loaded(result)) => result,
+        match self.replies.recv() {
+            Ok(WriterReply::Loaded(result)) => result,
             _ => Err(stopped()),
         }
     }
@@ -150,75 +156,75 @@ impl Writer {
     /// Loads the digest of a log up to the end of the batch that was sent last.
     pub(crate) fn under_way(&mut self, log: [u8; 16]) -> Result<Option<[u8; DIGEST]>, StoreError> {
         self.send(Request::UnderWay(log));
-        match self.answers.recv() {
-            Ok(Answer::UnderWay(result)) => result,
+        match self.replies.recv() {
+            Ok(WriterReply::UnderWay(result)) => result,
             _ => Err(stopped()),
         }
     }
 
-    /// Says what is going to be read, before anything of it is stored.
+    /// Announces the data to be read, before any of it is stored.
     pub(crate) fn begin(&mut self, log: [u8; 16], state: SourceState) -> Result<(), StoreError> {
         self.checked(Request::Begin(log, Box::new(state)))
     }
 
-    /// Makes sure that the store is there and the one that was opened.
+    /// Checks that the store is available and is the one that was opened.
     pub(crate) fn check(&mut self) -> Result<(), StoreError> {
         self.checked(Request::Check)
     }
 
     fn checked(&mut self, request: Request) -> Result<(), StoreError> {
         self.send(request);
-        match self.answers.recv() {
-            Ok(Answer::Checked(result)) => result,
+        match self.replies.recv() {
+            Ok(WriterReply::Checked(result)) => result,
             _ => Err(stopped()),
         }
     }
 
-    /// How often a connection had to be made anew, by any thread.
+    /// Number of reconnects, by any thread.
     pub(crate) fn connections(&self) -> u64 {
         self.connections.load(Ordering::Relaxed)
     }
 
-    /// Sends a batch. The one before must have been taken back.
-    pub(crate) fn write(&mut self, parcel: Parcel) {
-        self.send(Request::Write(Box::new(parcel)));
+    /// Sends a batch. The previous one must have been waited for.
+    pub(crate) fn write(&mut self, request: WriteRequest) {
+        self.send(Request::Write(Box::new(request)));
         self.busy = true;
     }
 
-    /// Waits for the batch under way, if one is.
-    pub(crate) fn take_back(&mut self) -> Option<(Parcel, Result<(), StoreError>)> {
+    /// Waits for the batch in flight, if there is one.
+    pub(crate) fn wait(&mut self) -> Option<(WriteRequest, Result<(), StoreError>)> {
         if !std::mem::take(&mut self.busy) {
             return None;
         }
-        match self.answers.recv() {
-            Ok(Answer::Written(parcel, result)) => Some((*parcel, result)),
+        match self.replies.recv() {
+            Ok(WriterReply::Written(request, result)) => Some((*request, result)),
             _ => None,
         }
     }
 
-    /// The batch under way, if one is and it has come back.
-    pub(crate) fn poll(&mut self) -> Option<(Parcel, Result<(), StoreError>)> {
+    /// Returns the batch in flight, if there is one and it is finished.
+    pub(crate) fn poll(&mut self) -> Option<(WriteRequest, Result<(), StoreError>)> {
         if !self.busy {
             return None;
         }
-        match self.answers.try_recv() {
-            Ok(Answer::Written(parcel, result)) => {
+        match self.replies.try_recv() {
+            Ok(WriterReply::Written(request, result)) => {
                 self.busy = false;
-                Some((*parcel, result))
+                Some((*request, result))
             }
-            // No other request is sent while one is under way.
+            // No other request is sent while a batch is in flight.
             Ok(_) | Err(TryRecvError::Empty | TryRecvError::Disconnected) => None,
         }
     }
 
-    /// Whether a batch is under way.
+    /// Returns true if a batch is in flight.
     pub(crate) fn is_busy(&self) -> bool {
         self.busy
     }
 
     fn send(&self, request: Request) {
         if let Some(requests) = &self.requests {
-            // Fails only when the thread is gone, and then there will be no answer either.
+            // Sending fails only if the thread is gone, and then there will be no reply either.
             drop(requests.send(request));
         }
     }
@@ -235,24 +241,24 @@ impl Drop for Writer {
 
 struct Work {
     store: Store,
-    means: Means,
+    context: WriterContext,
     generation: u64,
     /// Number of the connection in [`super::health::Health`].
     connection: u64,
-    /// What people know the log by that was loaded last.
+    /// Name for people of the log that was loaded last.
     name: String,
-    /// Whether a batch that is rejected again and again goes back to its reader.
+    /// True if a batch that is rejected repeatedly is returned to its reader.
     sets_aside: bool,
 }
 
 impl Work {
-    fn new(store: Store, means: Means, sets_aside: bool) -> Self {
-        let connection = means.metrics.health.enter(store.reply_timer());
+    fn new(store: Store, context: WriterContext, sets_aside: bool) -> Self {
+        let connection = context.metrics.health.enter(store.reply_timer());
         Self {
             generation: store.generation(),
             connection,
             store,
-            means,
+            context,
             name: String::new(),
             sets_aside,
         }
@@ -264,22 +270,22 @@ impl Work {
         name: String,
     ) -> Result<(Option<SourceState>, Checkpoint), StoreError> {
         self.name = name;
-        self.patiently(Some((log, Access::Read)), |store| {
+        self.with_retry(Some((log, Access::Read)), |store| {
             let state = store.writer().source(log)?;
             Ok((state, store.writer().load(log)?))
         })
     }
 
-    fn write(&mut self, parcel: &mut Parcel) -> Result<(), StoreError> {
-        let Parcel { batch, checkpoint, digest, state } = parcel;
-        let (metrics, log) = (Arc::clone(&self.means.metrics), *batch.log());
-        self.patiently(Some((&log, Access::Write)), |store| {
+    fn write(&mut self, request: &mut WriteRequest) -> Result<(), StoreError> {
+        let WriteRequest { batch, checkpoint, digest, state } = request;
+        let (metrics, log) = (Arc::clone(&self.context.metrics), *batch.log());
+        self.with_retry(Some((&log, Access::Write)), |store| {
             metrics.health.capacity(store.safe_capacity()?);
             if let Some(digest) = digest {
                 store.writer().announce_batch(batch.log(), digest)?;
             }
             let flushed = store.writer().flush(checkpoint, batch);
-            // What the store took of a batch that failed stays there.
+            // The part of a failed batch that the store accepted stays stored.
             metrics.health.stored(batch.take_confirmed());
             flushed?;
             if let Some(state) = &*state {
@@ -293,25 +299,25 @@ impl Work {
     }
 
     fn check(&mut self) -> Result<(), StoreError> {
-        self.patiently(None, Store::check)
+        self.with_retry(None, Store::check)
     }
 
-    /// Looks at the store while there is nothing to write, so that trouble shows before it is needed.
+    /// Checks the store while there is nothing to write, so that problems show early.
     fn probe(&mut self) {
         let mut is_repeated = false;
         loop {
             let result = self.store.safe_capacity();
             self.note_connection();
-            let health = &self.means.metrics.health;
+            let health = &self.context.metrics.health;
             match result {
                 Ok(capacity) => {
                     health.capacity(capacity);
                     health.succeeded(self.connection);
                 }
-                // A connection that ended while it was idle says nothing about the store.
+                // A connection that was closed while idle says nothing about the store.
                 Err(error @ StoreError::Unavailable(_)) if !is_repeated => {
                     health.failed(self.connection, &error, false);
-                    is_repeated = !self.means.stop.is_stopped();
+                    is_repeated = !self.context.stop.is_stopped();
                     if is_repeated {
                         continue;
                     }
@@ -322,31 +328,38 @@ impl Work {
         }
     }
 
-    /// Tells the readers of a new connection: Redis may have lost data before it was made.
+    /// Notifies the readers of a reconnect: Redis may have lost data before it.
     fn note_connection(&mut self) {
         if self.store.generation() != self.generation {
             self.generation = self.store.generation();
-            self.means.reconnected.fetch_add(1, Ordering::Relaxed);
+            self.context.reconnected.fetch_add(1, Ordering::Relaxed);
         }
     }
 
-    /// Tries until it works, it can only go on from another state of the store, or the agent stops. What is to be
-    /// written or read is `of` a log.
-    fn patiently<T>(
+    /// Retries until the operation succeeds, can only continue from another state of the store, or the agent
+    /// stops. `of` is the log that is written or read.
+    fn with_retry<T>(
         &mut self,
         of: Option<(&[u8; 16], Access)>,
         mut attempt: impl FnMut(&mut Store) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        let metrics = Arc::clone(&self.means.metrics);
+        let metrics = Arc::clone(&self.context.metrics);
         let health = &metrics.health;
         let (mut pause, longest) = PAUSE;
         let mut given_up = None;
         let (mut tries, mut same, mut last) = (0_u32, 0_u32, String::new());
+        // The last answer that a part of the batch was refused with.
+        let mut refused = None;
         loop {
             let result = attempt(&mut self.store);
             self.note_connection();
             let error = match result {
                 Err(error) if error.retry() == Retry::Wait => error,
+                Err(StoreError::Conflict) if refused.is_some() => {
+                    health.succeeded(self.connection);
+                    let cause: StoreError = refused.take().unwrap_or(StoreError::Conflict);
+                    return Err(StoreError::PartlyRefused(Box::new(cause)));
+                }
                 other => {
                     health.succeeded(self.connection);
                     if let (Ok(_), Some((log, access))) = (&other, of) {
@@ -359,11 +372,13 @@ impl Work {
             let text = error.to_string();
             same = if text == last { same + 1 } else { 1 };
             last = text;
-            // A connection that ended says nothing about the store, so another one is made at once. What may be
-            // about this one batch is no outage until other commands fail, too.
+            // A closed connection says nothing about the store, so another one is made at once. A problem
+            // that may concern this batch only is not an outage until other commands fail, too.
             let is_lost = tries == 1 && matches!(error, StoreError::Unavailable(_));
             let suspect = of.filter(|_| self.sets_aside && error.concerns_call());
             let is_told = !is_lost && (suspect.is_none() || same >= REJECTIONS);
+            // Not before it is compared with the last one: the number of evicted keys changes.
+            let error = self.store.explain(error);
             if let Some((log, access)) = suspect.filter(|_| same >= REJECTIONS)
                 && self.store.check().is_ok()
             {
@@ -371,11 +386,11 @@ impl Work {
                 return Err(StoreError::Rejected(Box::new(error)));
             }
             health.failed(self.connection, &error, is_told);
-            if is_lost && !self.means.stop.is_stopped() {
+            if is_lost && !self.context.stop.is_stopped() {
                 continue;
             }
-            if !self.means.stop.sleep(pause) {
-                let until = *given_up.get_or_insert_with(|| Instant::now() + self.means.grace);
+            if !self.context.stop.sleep(pause) {
+                let until = *given_up.get_or_insert_with(|| Instant::now() + self.context.grace);
                 if Instant::now() >= until {
                     if of.is_some() {
                         health.give_up(&error);
@@ -385,6 +400,7 @@ impl Work {
                 pause = PAUSE.0;
                 thread::sleep(pause);
             }
+            refused = Some(error).filter(StoreError::concerns_call);
             pause = (pause * 2).min(longest);
         }
     }
@@ -396,35 +412,36 @@ impl Drop for Work {
         if entries > 0 {
             tracing::warn!(entries, "index entries not written, run `pdns admin verify --repair`");
         }
-        self.means.metrics.health.leave(self.connection);
+        self.context.metrics.health.leave(self.connection);
     }
 }
 
-/// What a store that was opened tells.
-pub(crate) struct Opened {
+/// Properties of a store that was opened.
+pub(crate) struct OpenStore {
     pub(crate) router: Router,
     pub(crate) packer: Packer,
     /// The sensor's bit.
     pub(crate) sensors: u32,
 }
 
-/// When a store that was never in use is waited for. Afterwards its errors are waited out in any case.
+/// Patience with a store that was never in use. After its first use errors are always retried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Patience {
-    /// From the start, if it is away.
+    /// Wait from the start if it is unavailable.
     FromStart,
-    /// Once it can be reached, if it is full or busy.
+    /// Wait if it is full or busy, but not if it is unavailable.
     OnceReached,
 }
 
-/// Opens the store and finds the sensor's bit. `wait` sleeps, and is `false` when the agent is to stop.
+/// Opens the store and determines the sensor's bit. `wait` sleeps, and returns `false` if the agent is to
+/// stop.
 pub(crate) fn open(
     options: &Options,
     sensor: &str,
     metrics: &Metrics,
     wait: &mut dyn FnMut(Duration) -> bool,
     patience: Patience,
-) -> Result<(Store, Opened), AgentError> {
+) -> Result<(Store, OpenStore), AgentError> {
     let timer = Arc::default();
     let connection = metrics.health.enter(&timer);
     let opened = open_as(connection, (options, &timer), sensor, metrics, wait, patience);
@@ -439,21 +456,25 @@ fn open_as(
     metrics: &Metrics,
     wait: &mut dyn FnMut(Duration) -> bool,
     patience: Patience,
-) -> Result<(Store, Opened), StoreError> {
+) -> Result<(Store, OpenStore), StoreError> {
     let health = &metrics.health;
     let (mut pause, longest) = PAUSE;
     let mut tries = 0;
     loop {
         let opened = Store::open_timed(options, Arc::clone(timer)).and_then(|mut store| {
             health.capacity(store.safe_capacity()?);
-            let sensors = store.writer().sensor(sensor)?;
+            let sensors = store.writer().sensor(sensor).map_err(|error| store.explain(error))?;
             Ok((store, sensors))
         });
         let error = match opened {
             Ok((mut store, sensors)) => {
+                // That it does not read says itself sooner or later; the agent can do without.
+                if let Ok(Some(names)) = store.reader().sensors_sharing(sensors) {
+                    health.shares_mark(sensor, &names);
+                }
                 health.opened(connection);
                 let (router, packer) = (store.router().clone(), store.writer().packer());
-                return Ok((store, Opened { router, packer, sensors }));
+                return Ok((store, OpenStore { router, packer, sensors }));
             }
             Err(error) => error,
         };

@@ -1,8 +1,8 @@
-//! One tuple of a window: what identifies it and what was seen of it.
+//! One tuple of a window: its identity and the sum of its observations.
 
 use crate::observation::Seen;
 
-/// One tuple. 48 octets: there are millions.
+/// One tuple. 48 bytes, because there are millions.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Entry {
     pub(super) name_hash: u64,
@@ -13,7 +13,7 @@ pub(super) struct Entry {
     ttl_min: u32,
     ttl_max: u32,
     ttl_last: u32,
-    /// Where its text begins, if that is here; else its row.
+    /// Position of its text, if held here; otherwise its row.
     pub(super) at: u32,
     pub(super) partition: u8,
     flags: u8,
@@ -23,25 +23,25 @@ pub(super) struct Entry {
 
 const _: () = assert!(size_of::<Entry>() == 48);
 
-/// What is known of a tuple.
+/// State of a tuple: in flight or known, with or without text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum State {
-    /// Its text is here.
+    /// New; its text is held here.
     Unsent,
-    /// It is on its way to the store, which will tell its row.
+    /// Sent to the store, which will return its row.
     Sent,
-    /// As [`State::Sent`], and its text is here again, since it was seen again.
+    /// Same as [`State::Sent`], and its text is held again because it was observed again.
     SentHeld,
     /// Its row is known.
     Known,
-    /// Its row is known, and it was not seen since the last sweep.
+    /// Its row is known, and it was not observed since the last sweep.
     Idle,
-    /// Its row is known, and its text is here, in front of it the row.
+    /// Its row is known, and its text is held, preceded by the row.
     Held,
 }
 
 impl Entry {
-    /// Nothing seen yet.
+    /// A tuple without observations.
     pub(super) fn new(
         (name_hash, fact_hash): (u64, u64),
         partition: u8,
@@ -67,7 +67,7 @@ impl Entry {
         entry
     }
 
-    /// The sum of its sightings since it last went to the store.
+    /// The sum of its observations since it was last sent to the store.
     pub(super) fn seen(&self) -> Seen {
         Seen {
             count: self.count,
@@ -91,12 +91,12 @@ impl Entry {
         self.flags = seen.flags;
     }
 
-    /// Begins again at nothing.
+    /// Resets the sum to zero observations.
     pub(super) fn reset(&mut self) {
         self.set(&Seen::default());
     }
 
-    /// Adds sightings.
+    /// Adds observations.
     pub(super) fn merge(&mut self, more: &Seen) {
         let mut seen = self.seen();
         seen.merge(more);

@@ -1,44 +1,44 @@
-//! Row numbers of tuples that the window has no room for: a third of what an entry takes.
+//! Cache of row numbers for tuples that the window has no room for, at a third of an entry's size.
 //!
-//! Part of `aggregate`. A row never moves while a store lasts. The cache has a fixed size and forgets at
-//! random what does not fit.
+//! Part of `aggregate`. A row never moves during the lifetime of a store. The cache has a fixed size and
+//! evicts at random.
 //!
-//! Every tuple that is new to the window is looked for here, and a tuple that is new to the store in vain. So an
-//! octet of each tag is kept apart: what is not there is told by a sixteenth of the memory, which processors have
-//! at hand, and not by all of it, which they have to wait for.
+//! Every tuple that is new to the window is looked up here, and the look-up fails for every tuple that is new
+//! to the store. One byte of each tag is therefore kept separately: a miss is usually detected in a sixteenth
+//! of the memory, which fits the processor's caches, instead of in all of it.
 
-/// Ways of one set: a cache line holds them.
+/// Ways of one set: they fit in one cache line.
 const WAYS: usize = 4;
 
-/// One known row. The tag has 96 bits of the tuple's 128; the set's index has others.
+/// One known row. The tag has 96 of the tuple's 128 bits; the index of the set uses others.
 #[derive(Clone, Copy, Default)]
 struct Slot {
     tag: u64,
     more: u32,
-    /// Row number plus one; 0 is an empty slot. The last row of a partition is never cached.
+    /// Row number plus one; 0 marks an empty slot. The last row of a partition is never cached.
     row: u32,
 }
 
-/// Octets that one row takes.
+/// Size of one row, in bytes.
 pub(super) const COST: usize = size_of::<Slot>() + 1;
 
-/// Tuples to row numbers.
+/// Maps tuples to row numbers.
 #[derive(Default)]
 pub(super) struct RowCache {
-    /// Of each slot an octet of the tag, 0 of an empty one.
+    /// One byte of each slot's tag; 0 for an empty slot.
     hints: Vec<[u8; WAYS]>,
     slots: Vec<[Slot; WAYS]>,
     turn: usize,
 }
 
 impl RowCache {
-    /// Room for about `rows` row numbers of [`COST`] octets each; 0 for none.
+    /// Creates a cache for about `rows` row numbers of [`COST`] bytes each; 0 disables it.
     pub(super) fn new(rows: usize) -> Self {
         let sets = rows / WAYS;
         Self { hints: vec![[0; WAYS]; sets], slots: vec![[Slot::default(); WAYS]; sets], turn: 0 }
     }
 
-    /// How many rows there is room for.
+    /// Capacity, in rows.
     pub(super) fn len(&self) -> usize {
         self.slots.len() * WAYS
     }
@@ -69,7 +69,7 @@ impl RowCache {
         Some(slot.row - 1)
     }
 
-    /// Remembers the row of a tuple.
+    /// Stores the row of a tuple.
     pub(super) fn insert(&mut self, name: u64, fact: u64, row: u32) {
         let Some(row) = row.checked_add(1) else { return };
         let (tag, more) = Self::tag(name, fact);
@@ -90,7 +90,7 @@ impl RowCache {
         }
     }
 
-    /// Forgets all.
+    /// Removes everything.
     pub(super) fn clear(&mut self) {
         self.hints.fill([0; WAYS]);
         self.slots.fill([Slot::default(); WAYS]);

@@ -13,7 +13,7 @@ fn window(memory: usize) -> Window {
 
 fn add(window: &mut Window, name: &str, fact: Fact<'_>, at: u32) {
     let name = NameBuf::parse(name).unwrap();
-    window.add(&Observation {
+    window.observe(&Observation {
         rrname: name.as_name(),
         fact,
         at,
@@ -47,7 +47,7 @@ fn equal_observations_are_one_and_all_others_are_apart() {
             }
         }
     }
-    let due: Vec<(u32, Place)> = window.due().collect();
+    let due: Vec<(u32, NameLocation)> = window.due().collect();
     assert_eq!((due.len(), window.dirty()), (facts.len() * 2, facts.len() * 2));
     for (&(index, place), fact) in due.iter().zip(facts) {
         let merged = window.get(index).unwrap();
@@ -89,7 +89,7 @@ fn a_window_is_bounded_and_a_sweep_keeps_what_is_used_and_what_is_due() {
     window.sent();
     window.learn(due.iter().map(|&index| (index, index)));
     window.sweep();
-    // Now the rest is idle, but for one.
+    // Now all others are idle, except for one.
     add(&mut window, "www.example", a(&1_u32.to_be_bytes()), 2);
     let left = window.entries.len();
     while !window.is_full() {
@@ -108,8 +108,8 @@ fn a_window_is_bounded_and_a_sweep_keeps_what_is_used_and_what_is_due() {
 fn a_window_with_texts_keeps_all_that_is_due_in_whatever_state() {
     let mut window = Window::with_texts(Router::new(Hasher::new(&[3; 16]), 64), 1 << 22);
     let kept = |window: &Window| {
-        let mut kept = Kept::default();
-        window.keep(&mut kept);
+        let mut kept = RetryBuffer::default();
+        window.copy_due(&mut kept);
         let shown = |(name, _, seen): (Name<'_>, Fact<'_>, &Seen)| format!("{name} {}", seen.count);
         kept.iter().map(shown).collect::<Vec<String>>()
     };
@@ -119,7 +119,7 @@ fn a_window_with_texts_keeps_all_that_is_due_in_whatever_state() {
     assert_eq!(kept(&window), ["a.example 1", "b.example 1"]);
     window.sent();
     assert!(kept(&window).is_empty());
-    // On its way, and seen again before its row is known.
+    // In flight, and observed again before its row is known.
     add(&mut window, "a.example", a(&[192, 0, 2, 1]), 2);
     add(&mut window, "c.example", a(&[192, 0, 2, 1]), 2);
     assert_eq!(kept(&window), ["a.example 1", "c.example 1"]);

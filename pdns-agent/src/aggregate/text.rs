@@ -1,21 +1,21 @@
-//! The text of tuples, end to end in one buffer.
+//! Text of tuples, end to end in one buffer.
 //!
-//! Part of `aggregate`. A tuple is its fields (lengths of name and RDATA, type, outcome, form), then the name and
-//! the RDATA. Before it, where the window wants that, stands the row that the store has of it.
+//! Part of `aggregate`. A tuple consists of its fields (lengths of name and RDATA, type, outcome, form),
+//! followed by the name and the RDATA. If the window requires it, the row in the store precedes the tuple.
 
 use crate::name::Name;
 use crate::observation::{Fact, Outcome};
 use crate::rdata::Rdata;
 use crate::rr::RrType;
 
-/// Octets before the name and the RDATA of a tuple.
+/// Size of the fields before the name and the RDATA of a tuple, in bytes.
 const FIELDS: usize = 9;
-/// Octets of a row in front of them.
+/// Size of a row in front of them, in bytes.
 const ROW: usize = 4;
-/// Longest text of one tuple: a name in text, RDATA, and what is before them.
+/// Maximum size of one tuple: a name in text, RDATA, and the preceding fields.
 pub(super) const LONGEST: usize = 1_004 + 65_535 + FIELDS + ROW;
 
-/// A fact by its parts. `form` is 0 for a record, 1 for a partial one, 2 for a negative answer.
+/// Parts of a fact. `form` is 0 for a record, 1 for a partial one, 2 for a negative answer.
 #[derive(Clone, Copy)]
 pub(super) struct Parts<'a> {
     pub(super) form: u8,
@@ -25,7 +25,7 @@ pub(super) struct Parts<'a> {
 }
 
 impl<'a> Parts<'a> {
-    pub(super) fn of(fact: Fact<'a>) -> Self {
+    pub(super) fn from_fact(fact: Fact<'a>) -> Self {
         match fact {
             Fact::Record(Rdata { rrtype, octets, partial }) => {
                 Self { form: u8::from(partial), rrtype, outcome: Outcome(0), octets }
@@ -36,13 +36,13 @@ impl<'a> Parts<'a> {
         }
     }
 
-    /// Whether it is a negative answer.
+    /// Returns true for a negative answer.
     pub(super) fn is_negative(&self) -> bool {
         self.form == 2
     }
 }
 
-/// The texts.
+/// Buffer of texts.
 #[derive(Default)]
 pub(super) struct Texts(Vec<u8>);
 
@@ -59,10 +59,10 @@ impl Texts {
         self.0.clear();
     }
 
-    /// Appends a tuple and says where it begins; with the row in front, if there is one.
+    /// Appends a tuple, preceded by the row if there is one, and returns its position.
     ///
-    /// `None` for what no tuple can be: a name has at most 1,004 octets of text and RDATA at most 65,535
-    /// (RFC 1035 §3.2.1).
+    /// Returns `None` for an impossible tuple: a name has at most 1,004 octets of text and RDATA at most
+    /// 65,535 (RFC 1035 §3.2.1).
     pub(super) fn push(
         &mut self,
         name: Name<'_>,
@@ -85,7 +85,7 @@ impl Texts {
         Some(at)
     }
 
-    /// The tuple that begins at a place.
+    /// The tuple at a position.
     pub(super) fn tuple(&self, at: u32) -> Option<(Name<'_>, Fact<'_>)> {
         let at = usize::try_from(at).ok()?;
         let (fields, rest) = self.0.get(at..)?.split_first_chunk::<FIELDS>()?;
@@ -103,14 +103,14 @@ impl Texts {
         Some((Name::trusted(std::str::from_utf8(name).ok()?), fact))
     }
 
-    /// The row in front of the tuple at a place.
+    /// The row in front of the tuple at a position.
     pub(super) fn row(&self, at: u32) -> Option<u32> {
         let at = usize::try_from(at).ok()?;
         let octets = self.0.get(at.checked_sub(ROW)?..at)?;
         octets.try_into().ok().map(u32::from_be_bytes)
     }
 
-    /// Writes the row in front of the tuple at a place.
+    /// Writes the row in front of the tuple at a position.
     pub(super) fn set_row(&mut self, at: u32, row: u32) {
         let octets =
             usize::try_from(at).ok().and_then(|at| self.0.get_mut(at.checked_sub(ROW)?..at));

@@ -31,7 +31,10 @@ fn main() -> ExitCode {
     let env = |name: &str| std::env::var(name).ok();
     let result = match settings(&args, &env, terminal) {
         Ok(settings) => run(&settings),
-        Err(error) => Err((error.into(), exit::CONFIGURATION)),
+        Err(error) => {
+            let status = error.exit_status();
+            Err((error.into(), status))
+        }
     };
     match result {
         Ok(status) => ExitCode::from(status),

@@ -1,9 +1,9 @@
-//! Commands about the store itself: its state, its health, its end.
+//! Commands about the store itself: its state, maintenance and shutdown.
 
 use super::args::Admin;
 use super::{CliError, Found, Terminal, cannot, open, papers};
+use crate::agent::sources_of;
 use crate::render::{self, Format};
-use crate::source::Log;
 use crate::store::{Options, Store, Verdict, mend_aof as mend, stop_managed};
 use std::path::Path;
 
@@ -34,7 +34,7 @@ pub(super) fn status(
     Ok(Found::Something)
 }
 
-/// Looks after the store. Problems are data: they go to standard output, and make exit status 1.
+/// Maintains the store. Problems are data: they go to standard output, and make the exit status 1.
 pub(super) fn run(
     admin: &Admin,
     options: &Options,
@@ -52,7 +52,7 @@ pub(super) fn run(
             let verdict = store
                 .verify(repair, &mut |done, all| {
                     if on_terminal {
-                        // The line is written over until the last step.
+                        // The line is overwritten until the last step.
                         let end = if done >= all { "\n" } else { "\r" };
                         drop(write!(err, "verify: {done} of {all}{end}"));
                     }
@@ -77,10 +77,17 @@ pub(super) fn run(
                 terminal.say(format_args!("{} checked", render::counted(count, one, many)));
             }
             terminal.say(format_args!("{}", conclusion(&verdict, repair)));
+            if verdict.problem_count > 0
+                && let Ok(Some(capacity)) = store.capacity()
+            {
+                for warning in capacity.eviction_warnings() {
+                    terminal.say(format_args!("{warning}"));
+                }
+            }
             Ok(if verdict.is_sound() { Found::Something } else { Found::Nothing })
         }
         Admin::Migrate => {
-            // Version 2 is the first that was released: a store that opens is of it, any other is refused with advice.
+            // Version 2 is the first that was released: a store that opens has it, any other is refused with advice.
             drop(open(options)?);
             terminal.say(format_args!("the store is up to date"));
             Ok(Found::Something)
@@ -98,7 +105,7 @@ pub(super) fn run(
     }
 }
 
-/// What a check comes to, as its exit status does.
+/// Summarises a check, in accordance with its exit status.
 fn conclusion(verdict: &Verdict, repair: bool) -> String {
     let (problems, remaining, lost) =
         (verdict.problem_count, verdict.remaining(), verdict.lost.len());
@@ -118,31 +125,32 @@ fn conclusion(verdict: &Verdict, repair: bool) -> String {
     }
 }
 
-/// Forgets what was read under a path, and what the file there was read as under other paths.
+/// Forgets the logs read under a path, and the file there under its other paths.
 fn forget_source(
     file: &Path,
     options: &Options,
     terminal: &mut Terminal<'_>,
 ) -> Result<Found, CliError> {
     let mut store = open(options)?;
-    let log = Log::open_finished(file, store.router().hasher()).ok().flatten();
-    let id = log.map(|log| log.id().0);
     let (path, whole) = (file.display().to_string(), std::path::absolute(file).ok());
     let whole = whole.map(|path| path.display().to_string());
     let sources = store.reader().sources().map_err(cannot("read the list of sources"))?;
-    let known: Vec<_> = sources
+    let found = sources_of(file, &sources, &mut store).map_err(cannot("look the file up"))?;
+    let mut known: Vec<_> = sources
         .into_iter()
         .filter(|(key, state)| {
-            state.path == path || Some(&state.path) == whole.as_ref() || Some(*key) == id
+            state.path == path || Some(&state.path) == whole.as_ref() || found.contains(key)
         })
         .collect();
+    known.sort_unstable_by(|(_, one), (_, other)| one.path.cmp(&other.path));
     let mut keys: Vec<[u8; 16]> = known.iter().map(|(key, _)| *key).collect();
-    // A log whose position was lost may have checkpoints still.
-    if let Some(id) = id.filter(|id| !keys.contains(id))
-        && store.writer().load(&id).map_err(cannot("read the checkpoints"))?.horizon() > 0
-    {
-        terminal.say(format_args!("{}: forgotten; what was counted stays", render::escape(&path)));
-        keys.push(id);
+    // Logs whose position was lost, but which still have checkpoints.
+    for key in found {
+        if !keys.contains(&key) {
+            terminal
+                .say(format_args!("{}: forgotten; what was counted stays", render::escape(&path)));
+            keys.push(key);
+        }
     }
     if keys.is_empty() {
         terminal.say(format_args!("{}: not read before", render::escape(&path)));
@@ -159,7 +167,7 @@ fn forget_source(
     Ok(Found::Something)
 }
 
-/// Mends an append-only file. A file that is sound, or not there yet, is no error.
+/// Repairs an append-only file. A file that is sound, or does not exist yet, is not an error.
 fn mend_aof(directory: &Path, terminal: &mut Terminal<'_>) -> Result<Found, CliError> {
     match mend(directory).map_err(cannot("mend the file"))? {
         None => {

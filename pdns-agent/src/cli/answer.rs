@@ -1,9 +1,9 @@
-//! Commands that answer with lines: look-ups, searches, rankings, new names.
+//! Commands that print rows: look-ups, searches, rankings, new names.
 
 use super::args::Rows;
 use super::resolve::{self, LIMIT, TOP_LIMIT, UsageError};
 use super::{CliError, Found, Terminal, cannot, open};
-use crate::name::shown::unicode;
+use crate::name::display::unicode;
 use crate::query::{
     self, By, Certainty, Group, GroupKey, GroupSort, Grouping, MAX_FOLLOWED, MAX_SORTED, NameSum,
     Page, Query, Reading, TagSet, Trail,
@@ -19,18 +19,18 @@ use std::sync::Arc;
 /// The longest line of standard input, in bytes: a URL may be long, a name is not.
 const MAX_LINE: u64 = 65_536;
 
-/// An answer on its way out: the renderer, the first error of the writer, and what is to be told.
+/// Output in progress: the renderer, the first error of the writer, and the notes to print.
 pub(super) struct Answer<'a, 't> {
     renderer: Box<dyn Renderer>,
     pub(super) terminal: &'a mut Terminal<'t>,
     failed: Option<io::Error>,
     items: u64,
-    /// True if a look-up found negative answers only, which are not shown unless they are asked for.
+    /// True if a look-up found only negative answers, which are not shown by default.
     has_hidden: bool,
     look: Look,
     /// The tags of the store.
     tags: Arc<TagSet>,
-    /// What is to be said below the answer.
+    /// Notes to print below the answer.
     pub(super) notes: Vec<String>,
 }
 
@@ -57,7 +57,7 @@ impl<'a, 't> Answer<'a, 't> {
         })
     }
 
-    /// Writes an item; breaks when the writer fails.
+    /// Writes an item; breaks if the writer fails.
     pub(super) fn item(&mut self, item: &Item<'_>) -> ControlFlow<()> {
         self.items += 1;
         match self.renderer.item(item, self.terminal.out) {
@@ -69,7 +69,7 @@ impl<'a, 't> Answer<'a, 't> {
         }
     }
 
-    /// The rows of one question; `subject` is what it is about, where there are several.
+    /// Writes the rows of one query; `subject` is what it is about, if there are several.
     fn ask(
         &mut self,
         store: &mut Reader<'_>,
@@ -104,7 +104,7 @@ impl<'a, 't> Answer<'a, 't> {
         Ok(())
     }
 
-    /// Whether a query finds anything.
+    /// Returns true if a query finds anything.
     fn is_answered(&self, store: &mut Reader<'_>, query: &Query) -> Result<bool, CliError> {
         let mut query = Query { limit: 1, ..query.clone() };
         query.filter.tags = Arc::clone(&self.tags);
@@ -124,7 +124,7 @@ impl<'a, 't> Answer<'a, 't> {
         }
     }
 
-    /// Notes what the answer itself cannot tell.
+    /// Notes facts about a result that its rows do not show.
     pub(super) fn note(&mut self, page: Page, sorted: bool, subject: Option<&str>) {
         let about = about(subject);
         if let Some(read) = page.extent.first() {
@@ -146,43 +146,43 @@ impl<'a, 't> Answer<'a, 't> {
         }
     }
 
-    /// The look of the answer.
+    /// Returns the render options.
     pub(super) fn look(&self) -> &Look {
         &self.look
     }
 
-    /// How many items there were.
+    /// Returns the number of items.
     pub(super) fn items(&self) -> u64 {
         self.items
     }
 
-    /// Says something at once.
+    /// Prints a message immediately.
     pub(super) fn say(&mut self, text: std::fmt::Arguments<'_>) {
         self.terminal.say(text);
     }
 
-    /// The tags of the store, as they were when the answer began.
+    /// Returns the tags of the store, as of the start of the output.
     pub(super) fn tags(&self) -> Arc<TagSet> {
         Arc::clone(&self.tags)
     }
 
-    /// From now on these tags are shown.
+    /// Replaces the tags for the items that follow.
     pub(super) fn retag(&mut self, tags: &Arc<TagSet>) {
         self.renderer.retag(tags);
     }
 
-    /// Writes out all there is so far, what the renderer held back as well: for an answer that goes on.
+    /// Writes out everything so far, including rows that the renderer held back: for output that goes on.
     pub(super) fn page(&mut self) -> Result<(), CliError> {
         self.renderer.end(self.terminal.out).map_err(CliError::Output)?;
         self.flush()
     }
 
-    /// Something else to be said below the answer.
+    /// Adds a note to print below the answer.
     pub(super) fn remark(&mut self, text: String) {
         self.notes.push(text);
     }
 
-    /// Writes out all there is so far, and says what was noted of it.
+    /// Writes out everything so far, and prints the notes on it.
     fn flush(&mut self) -> Result<(), CliError> {
         self.terminal.out.flush().map_err(CliError::Output)?;
         for note in self.notes.drain(..) {
@@ -205,12 +205,12 @@ impl<'a, 't> Answer<'a, 't> {
     }
 }
 
-/// What a note is about, where there are several answers.
+/// Returns the subject of a note, if there are several answers.
 fn about(subject: Option<&str>) -> String {
     subject.map(|subject| format!("{}: ", escape(subject))).unwrap_or_default()
 }
 
-/// The rows that answer one question.
+/// Prints the rows of one query.
 pub(super) fn rows(
     store: &mut Reader<'_>,
     query: &Query,
@@ -223,7 +223,7 @@ pub(super) fn rows(
     answer.end()
 }
 
-/// Look-ups, one answer after the other.
+/// Looks up subjects, one after the other.
 pub(super) fn look_up(
     subjects: &[String],
     rows: &Rows,
@@ -234,11 +234,11 @@ pub(super) fn look_up(
     let negative = rows.negative || format == Format::Table;
     let now = terminal.now;
     if let ["-"] = subjects.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
-        // Bad flags are told before the first line is read.
+        // Invalid flags are reported before the first line is read.
         rows.filter(now)?;
         return batch(rows, negative, options, terminal);
     }
-    // All that was typed must make sense before the first answer.
+    // All subjects must be valid before the first one is looked up.
     let mut asked = Vec::new();
     for text in subjects {
         asked.extend(LookUp::all_of(text, rows, negative, now)?);
@@ -253,17 +253,17 @@ pub(super) fn look_up(
     answer.end()
 }
 
-/// One look-up as it was typed.
+/// One look-up as typed.
 struct LookUp {
     text: String,
     reading: Reading,
     query: Query,
-    /// The same question with negative answers, if the query leaves them out.
+    /// The same query with negative answers, if the query leaves them out.
     with_negatives: Option<Query>,
 }
 
 impl LookUp {
-    /// Reads the subjects of a text.
+    /// Parses the subjects in a text.
     fn all_of(text: &str, rows: &Rows, negative: bool, now: u32) -> Result<Vec<Self>, UsageError> {
         let read = |(text, reading): (String, Reading)| {
             let query = |negative| rows.look_up(&reading.subject, negative, now);
@@ -273,7 +273,7 @@ impl LookUp {
         resolve::subjects(text)?.into_iter().map(read).collect()
     }
 
-    /// Writes what is found, and notes when that is nothing. `is_marked` tells rows and notes of several look-ups apart.
+    /// Writes the results, and notes if there are none. `is_marked` tells rows and notes of several look-ups apart.
     fn answer(
         &self,
         store: &mut Reader<'_>,
@@ -301,7 +301,7 @@ impl LookUp {
     }
 }
 
-/// Says what text was taken for, where that is not plain to see, and whether the name imitates another.
+/// Reports what a text was read as, if that is not obvious, and whether the name imitates another.
 pub(super) fn taken_for(text: &str, reading: &Reading, terminal: &mut Terminal<'_>) {
     let subject = &reading.subject;
     if reading.certainty != Certainty::AsTyped {
@@ -314,8 +314,8 @@ pub(super) fn taken_for(text: &str, reading: &Reading, terminal: &mut Terminal<'
     }
 }
 
-/// Look-ups of what stands on standard input, one a line. A line that is no subject is told and passed
-/// over, so that one bad line does not lose the rest of a long list.
+/// Looks up the subjects on standard input, one per line. An invalid line is reported and skipped, so that it does
+/// not lose the rest of a long list.
 fn batch(
     rows: &Rows,
     negative: bool,
@@ -342,10 +342,10 @@ fn batch(
                 for look_up in asked {
                     look_up.answer(&mut store, rows.follow, true, &mut answer)?;
                 }
-                // Whoever writes the lines may wait for the answer to one before the next.
+                // The writer of the lines may wait for each answer before sending the next line.
                 answer.flush()?;
             }
-            Err(error @ (UsageError::Subject { .. } | UsageError::Follow)) => {
+            Err(error @ (UsageError::Subject { .. } | UsageError::Follow | UsageError::Dash)) => {
                 passed_over += 1;
                 let why = why(&error);
                 answer.terminal.say(format_args!("line {number} skipped: {why}"));
@@ -357,7 +357,7 @@ fn batch(
     if passed_over > 0 { Err(CliError::Lines(passed_over)) } else { Ok(found) }
 }
 
-/// Why a line is passed over, with all causes, as the binary does for an error that ends all.
+/// Returns the reason for which a line is skipped, with all causes, as the binary prints them for a fatal error.
 fn why(error: &UsageError) -> String {
     let mut causes = vec![error.to_string()];
     let mut next = error.source();
@@ -368,7 +368,7 @@ fn why(error: &UsageError) -> String {
     causes.join(": ")
 }
 
-/// A line of a list without a comment; empty if it has nothing else. A semicolon separates subjects here.
+/// Returns a line of a list without its comment; empty if it has nothing else. A semicolon separates subjects here.
 fn without_comment(line: &str) -> &str {
     let line = line.trim_start_matches('\u{feff}').trim();
     if query::is_comment(line) {
@@ -377,13 +377,13 @@ fn without_comment(line: &str) -> &str {
     line.split(" #").next().unwrap_or_default().trim_end()
 }
 
-/// The error of a list in UTF-16.
+/// Returns the error for a list in UTF-16.
 pub(super) fn utf16() -> io::Error {
-    let text = "it is encoded in UTF-16; convert it with `iconv -f UTF-16 -t UTF-8`";
+    let text = "it is encoded in UTF-16 or UTF-32; convert it with `iconv -f UTF-16 -t UTF-8`";
     io::Error::new(io::ErrorKind::InvalidData, text)
 }
 
-/// The next line; `None` at the end. Of a line that is too long the rest is skipped.
+/// Reads the next line; `None` at the end. The rest of a line that is too long is skipped.
 pub(super) fn next_line(input: &mut dyn BufRead) -> io::Result<Option<Vec<u8>>> {
     let mut line = Vec::new();
     let read = (&mut *input).take(MAX_LINE).read_until(b'\n', &mut line)?;
@@ -396,7 +396,7 @@ pub(super) fn next_line(input: &mut dyn BufRead) -> io::Result<Option<Vec<u8>>> 
     Ok(Some(line))
 }
 
-/// The names that were counted most.
+/// Prints the names with the highest counts.
 pub(super) fn top_names(
     rows: &Rows,
     options: &Options,
@@ -407,7 +407,7 @@ pub(super) fn top_names(
     let mut opened = open(options)?;
     let mut store = opened.reader();
     if limit == 0 || limit > MAX_SORTED {
-        // In several passes, as all sums of which there may be more than are held.
+        // In several passes, like all groupings with more totals than fit in memory.
         let grouping = Grouping { by: By::Names, kind: Kind::Record, filter, first_on: None };
         let mut answer = Answer::new(&mut store, rows.format(), Format::Cof, terminal)?;
         let (page, _) =
@@ -436,7 +436,7 @@ pub(super) fn top_names(
     answer.end()
 }
 
-/// The names that were new on a day.
+/// Prints the names that were new on a day.
 pub(super) fn new_names(
     day: u32,
     rows: &Rows,

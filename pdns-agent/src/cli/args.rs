@@ -168,7 +168,7 @@ pub enum Command {
     },
     /// Answer over HTTP: CIRCL's COF and DNSDB's API
     #[command(
-        after_help = "Exit status: 0 stopped, 2 failed while it ran, 78 the settings never worked."
+        after_help = "Exit status: 0 stopped, 2 failed while it ran, or wrong usage, 78 the settings never worked."
     )]
     Serve(Box<Serve>),
     /// Maintain the store

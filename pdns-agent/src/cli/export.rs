@@ -1,4 +1,4 @@
-//! `pdns export`: lists of tagged subjects, and names beside addresses, for other programs.
+//! `pdns export`: lists of tagged subjects, and of names by address, for other programs.
 
 use super::args::export::{Export, FormatArg};
 use super::resolve::UsageError;
@@ -15,19 +15,19 @@ use std::io::{self, Write};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-/// The mode of a new list.
+/// File mode of a new list.
 const MODE: u32 = 0o644;
 
-/// What is asked for.
+/// Parsed arguments.
 struct Asked {
     list: List,
     kinds: Vec<TagKind>,
     limit: usize,
-    /// Of descriptions.
+    /// For descriptions only.
     filter: Filter,
 }
 
-/// What came of it.
+/// Result of writing a list.
 struct Written {
     lines: u64,
     notes: Vec<String>,
@@ -43,7 +43,7 @@ pub(super) fn run(
     let mut writer = Writer::new(asked.list, args.page.clone());
     let mut opened = open(options)?;
     let mut store = opened.reader();
-    // `-` is standard output, as everywhere.
+    // `-` is standard output, as in all commands.
     let written = match args.out.as_ref().filter(|path| path.as_os_str() != "-") {
         None => {
             let written = write(&asked, &mut store, &mut writer, terminal.out, &CliError::Output)?;
@@ -68,7 +68,7 @@ pub(super) fn run(
     Ok(if written.lines > 0 { Found::Something } else { Found::Nothing })
 }
 
-/// What was typed, as it is meant.
+/// Parses the arguments.
 fn asked(args: &Export, now: u32) -> Result<Asked, UsageError> {
     let list = match args.format {
         Some(FormatArg::List(list)) => list,
@@ -102,7 +102,7 @@ fn asked(args: &Export, now: u32) -> Result<Asked, UsageError> {
     Ok(Asked { list, kinds, limit, filter })
 }
 
-/// Writes all of it.
+/// Writes the whole list.
 fn write(
     asked: &Asked,
     store: &mut Reader<'_>,
@@ -132,7 +132,7 @@ fn write(
     Ok(Written { lines: listing.shown, notes: notes(&listing) })
 }
 
-/// What the list itself cannot tell.
+/// Returns notes on facts that the list itself does not show.
 fn notes(listing: &Listing) -> Vec<String> {
     let mut notes = Vec::new();
     if listing.left_out > 0 {

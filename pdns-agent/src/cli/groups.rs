@@ -1,4 +1,4 @@
-//! Commands that answer with sums: names below a domain, rankings, new names and failed questions by domain.
+//! Commands that print totals: names below a domain, rankings, new names and failed queries by domain.
 
 use super::answer::Answer;
 use super::args::{ByName, Rows};
@@ -10,10 +10,10 @@ use crate::store::{Options, Reader};
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
-/// The most days in a row without new names that a table has a line for each of.
+/// The maximum number of consecutive days without new names that a table lists one by one.
 const LONGEST_GAP: u32 = 31;
 
-/// What a group is by, as every format has it.
+/// Returns the label of a grouping, which is the same in all formats.
 fn word(by: &By) -> &'static str {
     match by {
         By::Names | By::Children(..) => "rrname",
@@ -42,7 +42,7 @@ fn write(
     Ok(totals)
 }
 
-/// Names below a domain; how many there are in all is said beside the data.
+/// Prints the names below a domain; their total number goes to standard error.
 pub(super) fn subdomains(
     grouping: &Grouping,
     sort: GroupSort,
@@ -78,7 +78,7 @@ fn said(apex: &str, totals: &Totals) -> String {
     format!("{} {name} below {}: {}", totals.names, escape(apex), depths.join(", "))
 }
 
-/// Domains, addresses or types that were counted most.
+/// Prints the domains, addresses or types with the highest counts.
 pub(super) fn top(
     grouping: &Grouping,
     sort: GroupSort,
@@ -90,7 +90,7 @@ pub(super) fn top(
     simple(grouping, sort, limit, rows, options, terminal)
 }
 
-/// Domains with failed questions.
+/// Prints domains with failed queries.
 pub(super) fn unanswered(
     grouping: &Grouping,
     sort: GroupSort,
@@ -102,7 +102,7 @@ pub(super) fn unanswered(
     simple(grouping, sort, limit, rows, options, terminal)
 }
 
-/// Names or domains that were new on a day, with what is known of them since.
+/// Prints the names or domains that were new on a day, with the records of them since.
 pub(super) fn new_on(
     day: u32,
     by: ByName,
@@ -131,11 +131,11 @@ fn simple(
     answer.end()
 }
 
-/// A line of the answer that counts what was new on each day.
+/// A line of the counts of new names by day.
 enum Line {
     /// A day.
     Day { day: u32, names: u64 },
-    /// Many days in a row without new names, the first and the last.
+    /// Several consecutive days without new names, the first and the last.
     Gap { from: u32, to: u32 },
 }
 
@@ -148,8 +148,9 @@ impl Line {
     }
 }
 
-/// Every day from `first` to today, and later ones with new names. A day without new names is a line, too, or the bars
-/// would mislead; with `folds` a long gap is one line. A log that is ahead of its time adds only its own days.
+/// Returns every day from `first` to today, and later ones with new names. Days without new names have a line, too,
+/// since the bars would mislead otherwise; with `folds`, a long gap is one line. A log whose clock is ahead adds only
+/// its own days.
 fn by_day(days: &BTreeMap<u32, u64>, first: u32, today: u32, folds: bool) -> Vec<Line> {
     let (mut lines, mut day) = (Vec::new(), first);
     loop {
@@ -159,7 +160,7 @@ fn by_day(days: &BTreeMap<u32, u64>, first: u32, today: u32, folds: bool) -> Vec
         if folds && until.saturating_sub(day) > LONGEST_GAP {
             lines.push(Line::Gap { from: day, to: until - 1 });
         } else {
-            // Days beyond today are not waited for.
+            // Days after today are not filled in.
             let empty = day..until.min(today.saturating_add(1));
             lines.extend(empty.map(|day| Line::Day { day, names: 0 }));
         }
@@ -169,13 +170,13 @@ fn by_day(days: &BTreeMap<u32, u64>, first: u32, today: u32, folds: bool) -> Vec
     }
 }
 
-/// A day in ISO 8601.
+/// Formats a day in ISO 8601.
 fn date(day: u32) -> String {
     let start = i64::from(Moment::day(day).start);
     jiff::Timestamp::from_second(start).unwrap_or_default().strftime("%Y-%m-%d").to_string()
 }
 
-/// How many names or domains were new on each day since `since`.
+/// Prints the number of names or domains that were new on each day since `since`.
 pub(super) fn days(
     since: u32,
     by: ByName,
@@ -188,7 +189,7 @@ pub(super) fn days(
     let mut opened = open(options)?;
     let mut store = opened.reader();
     let (of, days) = match by {
-        // The store counts these by itself.
+        // The store keeps these counts.
         ByName::Names if rows.fences.is_open() => ("names", store.days()),
         ByName::Names => ("names", query::days(&mut store, &grouping)),
         ByName::Domains => ("domains", query::days(&mut store, &grouping)),
@@ -209,25 +210,23 @@ pub(super) fn days(
     };
     let most = shown.clone().map(|(_, &names)| names).max().unwrap_or(0);
     let folds = answer.terminal.format(rows.format(), Format::Cof) == Format::Table;
+    let with_names = shown.clone().count();
+    let limit = rows.limit.filter(|&limit| limit > 0).unwrap_or(usize::MAX).min(with_names);
+    // A limit is of days with new names. In order of time the latest are of most interest.
+    let from = shown.clone().rev().nth(limit - 1).map_or(first, |(&day, _)| day);
     let lines = match sort {
-        None | Some(GroupSort::Key | GroupSort::First) => by_day(&days, first, today, folds),
-        Some(GroupSort::Last) => by_day(&days, first, today, folds).into_iter().rev().collect(),
+        None | Some(GroupSort::Key | GroupSort::First) => by_day(&days, from, today, folds),
+        Some(GroupSort::Last) => by_day(&days, from, today, folds).into_iter().rev().collect(),
         Some(GroupSort::Count | GroupSort::Names) => {
             let mut lines: Vec<Line> =
                 shown.map(|(&day, &names)| Line::Day { day, names }).collect();
             lines.sort_by_key(|line| Reverse(line.names()));
+            lines.truncate(limit);
             lines
         }
     };
-    let mut left = rows.limit.filter(|&limit| limit > 0).unwrap_or(usize::MAX);
-    let skipped = match sort {
-        // In order of time the latest days are of most interest.
-        None | Some(GroupSort::Key | GroupSort::First) => lines.len().saturating_sub(left),
-        Some(_) => 0,
-    };
-    for line in lines.into_iter().skip(skipped) {
+    for line in lines {
         match line {
-            _ if left == 0 => break,
             Line::Day { day, names } => {
                 if answer.item(&Item::Day { day, of, names, most }).is_break() {
                     break;
@@ -238,7 +237,11 @@ pub(super) fn days(
                 answer.remark(format!("no new {of} from {from} to {to}; these days are not shown"));
             }
         }
-        left -= 1;
+    }
+    if limit < with_names {
+        answer.remark(format!(
+            "cut off after {limit} of {with_names} days with new {of}; --limit 0 shows them"
+        ));
     }
     answer.check()?;
     answer.end()

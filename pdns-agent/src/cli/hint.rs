@@ -1,26 +1,32 @@
-//! A word for who mistyped a command: it was looked up as a name, and nothing was found.
+//! Suggestions for mistyped commands, which are looked up as names and not found.
 
 use super::args::Args;
 use super::resolve::UsageError;
 use clap::CommandFactory as _;
 use strsim::osa_distance;
 
-/// The longest subject that is compared with commands.
+/// Maximum length of a subject that is compared with commands.
 const LONGEST: usize = 16;
 
-/// The command that `subject` was probably meant to be.
+/// Returns the command that `subject` was probably meant to be.
 #[must_use]
 pub(super) fn command_like(subject: &str) -> Option<String> {
-    // A name with a dot is hardly a command.
+    // A name with a dot is unlikely to be a command.
     if subject.contains('.') || subject.len() < 3 || subject.len() > LONGEST {
         return None;
     }
     let command = Args::command();
     let names = command.get_subcommands().map(|command| command.get_name().to_owned());
     let near = names.map(|name| (osa_distance(subject, &name), name)).min()?;
-    // One slip in a short word, two in a longer one.
+    // One typo in a short word, two in a longer one.
     let allowed = if near.1.len() < 5 { 1 } else { 2 };
     (near.0 <= allowed).then_some(near.1)
+}
+
+/// Whether a word is a command.
+#[must_use]
+pub(super) fn is_command(word: &str) -> bool {
+    Args::command().get_subcommands().any(|command| command.get_name() == word)
 }
 
 /// Whether a word in front of others is more likely a command that does not exist than a name: `score 8.8.8.8`. Names with a dot,
@@ -34,9 +40,25 @@ pub(super) fn is_like_command(word: &str) -> bool {
 /// An explanation of a command line with an unknown flag, if its first word is not a command but is used as one.
 #[must_use]
 pub fn explain_unknown_flag(words: &[String]) -> Option<String> {
-    let first = words.iter().find(|word| !word.starts_with('-'))?;
-    let is_command =
-        Args::command().get_subcommands().any(|command| command.get_name() == first.as_str());
+    let command = Args::command();
+    let has_value = |word: &str| {
+        let flag = command.get_arguments().find(|flag| {
+            let long = flag.get_long().map(|long| format!("--{long}"));
+            let short = flag.get_short().map(|short| format!("-{short}"));
+            long.as_deref() == Some(word) || short.as_deref() == Some(word)
+        });
+        flag.is_some_and(|flag| flag.get_action().takes_values())
+    };
+    let (mut first, mut is_value) = (None, false);
+    for word in words {
+        if !std::mem::take(&mut is_value) && !word.starts_with('-') {
+            first = Some(word);
+            break;
+        }
+        is_value = has_value(word);
+    }
+    let first = first?;
+    let is_command = command.get_subcommands().any(|command| command.get_name() == first.as_str());
     if is_command {
         return None;
     }
@@ -55,6 +77,7 @@ mod tests {
         };
         let told = explain("fnd --contains x").unwrap();
         assert!(told.contains("\"fnd\"") && told.contains("pdns find"), "{told}");
+        assert_eq!(explain("--redis redis://h -f json fnd --contains x"), Some(told));
         assert_eq!(explain("find --containz x"), None);
         assert_eq!(explain("www.example.com --contains x"), None);
     }

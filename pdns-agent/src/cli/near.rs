@@ -1,4 +1,4 @@
-//! What lies close to a threat: `pdns near` by address, `pdns contrast` by what is shared.
+//! Subjects close to a threat: `pdns near` by address, `pdns contrast` by shared infrastructure.
 
 use super::answer::Answer;
 use super::args::Rows;
@@ -10,7 +10,7 @@ use crate::render::{Format, Item};
 use crate::store::Options;
 use crate::tag::TagSubject;
 
-/// The tagged addresses nearest to one.
+/// Prints the tagged addresses nearest to one.
 pub(super) fn near(
     args: &NearArgs,
     options: &Options,
@@ -29,7 +29,7 @@ pub(super) fn near(
     let tags = answer.tags();
     let (found, cut) = query::near(&tags, address, args.kind.0, limit);
     for near in &found {
-        // The records on a whole prefix would have to be read to count its names.
+        // Counting the names on a whole prefix would require reading its records.
         let is_one = near.tag.subject == TagSubject::address(near.address);
         let there = if is_one {
             let there = query::on_address(&mut store, near.address);
@@ -52,7 +52,7 @@ pub(super) fn near(
     answer.end()
 }
 
-/// The untagged neighbours of one subject, or of all threats.
+/// Prints the untagged neighbours of one subject, or of all threats.
 pub(super) fn contrast(
     args: &ContrastArgs,
     options: &Options,

@@ -1,4 +1,4 @@
-//! The manual and the shells' completions, of the same definitions that the arguments are read by.
+//! The manual pages and shell completions, generated from the definitions of the arguments.
 
 use super::args::{Args, Program};
 use super::{CliError, Found, Terminal};
@@ -10,7 +10,7 @@ use clap_mangen::Man;
 use std::fs;
 use std::path::Path;
 
-/// The mode of a new page.
+/// File mode of a new page.
 const MODE: u32 = 0o644;
 
 impl Program {
@@ -35,7 +35,7 @@ pub(super) fn man(directory: &Path, terminal: &mut Terminal<'_>) -> Result<Found
     Ok(Found::Something)
 }
 
-/// A page and those of the commands below.
+/// Writes the page of a command and those of its subcommands.
 fn page(command: &Command, name: &str, directory: &Path, pages: &mut u32) -> Result<(), CliError> {
     let path = directory.join(format!("{name}.1"));
     let mut text = Vec::new();

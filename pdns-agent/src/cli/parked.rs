@@ -1,4 +1,4 @@
-//! `pdns parked`: names that lead to local addresses, or are parked.
+//! `pdns parked`: names that point at local addresses, or are parked.
 
 use super::answer::Answer;
 use super::args::{Parked, Rows};
@@ -10,12 +10,12 @@ use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::Path;
 
-/// Read in place of the list that is shipped, when it is there.
+/// File that replaces the built-in list, if it exists.
 const LIST: &str = "/etc/pdns/parked.txt";
-/// The longest list, in octets.
+/// Maximum size of a list, in octets.
 const MAX_LIST: u64 = 16 << 20;
 
-/// Rows that are local or parked, each with its reason.
+/// Prints rows that are local or parked, each with its reason.
 pub(super) fn parked(
     asked: &Parked,
     options: &Options,
@@ -38,7 +38,7 @@ pub(super) fn parked(
     answer.end()
 }
 
-/// The list in a file, in the operator's place for it, or that comes with pdns.
+/// Reads the given list, the operator's default list, or the built-in one.
 pub(super) fn list(path: Option<&Path>) -> Result<List, UsageError> {
     match path {
         Some(path) => read(path),
@@ -47,7 +47,7 @@ pub(super) fn list(path: Option<&Path>) -> Result<List, UsageError> {
     }
 }
 
-/// Reads a list of the operator's.
+/// Reads a list of the operator.
 fn read(path: &Path) -> Result<List, UsageError> {
     let shown = || path.display().to_string();
     let no_file = |cause: io::Error| UsageError::ListFile { path: shown(), cause };

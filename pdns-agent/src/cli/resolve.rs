@@ -1,4 +1,4 @@
-//! From what was typed to what is meant: [`Query`] values, or one good sentence.
+//! Conversion of command line arguments to [`Query`] values, or to a one-sentence error.
 
 use super::args::export::FormatArg;
 use super::args::rows::{FenceArgs, OutputArgs, TimeArgs};
@@ -13,27 +13,27 @@ use crate::store::Kind;
 use crate::tag::{LongText, TagKind};
 use std::io;
 
-/// Rows of a look-up or a search when no limit is given.
+/// Maximum number of rows of a look-up or a search by default.
 pub(super) const LIMIT: usize = 1_000;
-/// Rows of a ranking when no limit is given.
+/// Maximum number of rows of a ranking by default.
 pub(super) const TOP_LIMIT: usize = 20;
 
-/// Why what was typed means nothing.
+/// The reason for which a command line is invalid.
 #[derive(Debug, thiserror::Error)]
 pub enum UsageError {
-    /// Text that is not a subject.
+    /// Text that is not a valid subject.
     #[error("cannot tell what {text} is")]
     Subject {
         /// The text, quoted and of bounded length.
         text: String,
-        /// What is wrong.
+        /// The fault in it.
         #[source]
         cause: SubjectError,
     },
     /// Several subjects where one is needed.
     #[error("{0:?} has several subjects: give one")]
     OneSubject(String),
-    /// A word where a command stands.
+    /// An unknown command.
     #[error("{word:?} is not a command{}; to look it up as a name: pdns lookup {word}", meant(like.as_ref()))]
     Command {
         /// The word.
@@ -41,37 +41,43 @@ pub enum UsageError {
         /// A command with a similar name.
         like: Option<String>,
     },
+    /// A command after subjects.
+    #[error("{0} is a command and stands in front; to look it up as a name: pdns lookup {0}")]
+    CommandBehind(String),
+    /// The sign for standard input where only subjects are read.
+    #[error("- reads subjects from standard input, which pdns lookup does, without other subjects")]
+    Dash,
     /// A bad time.
     #[error("bad value for {flag}")]
     When {
         /// The flag.
         flag: &'static str,
-        /// What is wrong.
+        /// The fault in it.
         #[source]
         cause: WhenError,
     },
-    /// A bad word.
+    /// An invalid word.
     #[error("bad value for {flag}")]
     Word {
         /// The flag.
         flag: &'static str,
-        /// What is wrong.
+        /// The fault in it.
         #[source]
         cause: WordError,
     },
-    /// A bad pattern.
+    /// An invalid pattern.
     #[error("bad value for {flag}")]
     Pattern {
         /// The flag.
         flag: &'static str,
-        /// What is wrong.
+        /// The fault in it.
         #[source]
         cause: PatternError,
     },
-    /// A look-up that CNAMEs cannot be followed from.
+    /// A look-up from which CNAMEs cannot be followed.
     #[error("--follow needs a name, an address or a range, not all names below one")]
     Follow,
-    /// No domain where one is needed.
+    /// A domain is needed, and the text is not one.
     #[error("subdomains needs a domain name, and {0:?} is none")]
     Domain(String),
     /// A list that cannot be read.
@@ -79,16 +85,16 @@ pub enum UsageError {
     ListFile {
         /// Its path.
         path: String,
-        /// Why not.
+        /// Cause of the failure.
         #[source]
         cause: io::Error,
     },
-    /// A list with something else in it.
+    /// A list with an invalid line.
     #[error("cannot use the list {path}")]
     List {
         /// Its path.
         path: String,
-        /// Which line, and why.
+        /// The line, and the fault in it.
         #[source]
         cause: ListError,
     },
@@ -103,7 +109,7 @@ pub enum UsageError {
         /// The flag.
         flag: &'static str,
     },
-    /// An order that sums do not have.
+    /// A sort order that totals do not have.
     #[error("{0} sorts by count, first, last or name: its rows have no TTL")]
     NoTtl(&'static str),
     /// Subjects before a command.
@@ -114,11 +120,11 @@ pub enum UsageError {
     TagSubject {
         /// The text, quoted and of bounded length.
         text: String,
-        /// What is wrong.
+        /// The fault in it.
         #[source]
         cause: TagSubjectError,
     },
-    /// A list of tags in a format that is not read line by line.
+    /// A list of tags in a format that cannot be read line by line.
     #[error("{file} is {format}: tag import reads lists, one subject a line, and CSV with a head")]
     Format {
         /// The file.
@@ -126,10 +132,10 @@ pub enum UsageError {
         /// The format.
         format: &'static str,
     },
-    /// A list that does not say what its lines are.
+    /// A list without a kind for its lines.
     #[error("{0} does not say whether its lines are threats: give --kind, or a column kind")]
     NoKindOf(String),
-    /// A column that a file does not have.
+    /// A column that is missing in a file.
     #[error("{file} has no column {column:?}: give its name in the head, or its number from 1")]
     NoColumn {
         /// The file.
@@ -140,18 +146,18 @@ pub enum UsageError {
     /// Neither subjects nor a source.
     #[error("say which tags are to be cleared: give subjects, or --source")]
     ClearWhat,
-    /// A source that is to be replaced, and not named.
+    /// A source to replace that is not named.
     #[error("--replace clears what a source no longer lists: name it with --source")]
     ReplaceWhat,
     /// A note, source or author that is too long.
     #[error(transparent)]
     LongText(LongText),
-    /// A kind alone.
+    /// A kind without a subject.
     #[error(
         "say whose {0} tag is to be cleared; to clear the tags of the name {0}, write it with a final dot"
     )]
     ClearNothing(TagKind),
-    /// A column that no tag has.
+    /// A column that tags do not have.
     #[error(
         "{file} has a column {column:?} that no tag has: name them subject, kind, note, source, author, time"
     )]
@@ -161,23 +167,23 @@ pub enum UsageError {
         /// The column.
         column: String,
     },
-    /// Something else than an address.
+    /// Text that is not an address.
     #[error("{0:?} is no address: near takes one, such as 192.0.2.7")]
     NoAddress(String),
-    /// No list.
+    /// A missing list format.
     #[error(
         "say which list: pdns export --format zeek-intel, suricata-dataset, ip-descriptions, csv or plain"
     )]
     NoList,
-    /// Tags without which nothing can be listed.
+    /// Missing kinds of tags, without which there is nothing to list.
     #[error("say which tags the list is of, such as --tag threat; --tag any is all of them")]
     NoKind,
-    /// More descriptions than can be.
+    /// More descriptions than the format allows.
     #[error("export --format ip-descriptions needs a limit of 1 to 200000")]
     Descriptions,
 }
 
-/// A command that was perhaps meant, as a part of a sentence.
+/// Formats a suggested command as a part of a sentence.
 fn meant(like: Option<&String>) -> String {
     like.map_or_else(
         || " (pdns --help lists them)".to_owned(),
@@ -185,10 +191,10 @@ fn meant(like: Option<&String>) -> String {
     )
 }
 
-/// The most characters of text that an error shows.
+/// Maximum number of characters of a text that an error quotes.
 const MAX_QUOTED: usize = 120;
 
-/// Text in quotes, without control characters and not too long.
+/// Quotes text, without control characters and shortened if necessary.
 pub(super) fn quoted(text: &str) -> String {
     match text.char_indices().nth(MAX_QUOTED) {
         Some((end, _)) => format!("{:?} (shortened)", text.get(..end).unwrap_or_default()),
@@ -196,7 +202,7 @@ pub(super) fn quoted(text: &str) -> String {
     }
 }
 
-/// Reads one subject that is asked about.
+/// Parses one subject of a query.
 ///
 /// # Errors
 /// [`UsageError::Subject`].
@@ -204,11 +210,14 @@ pub(super) fn subject(text: &str) -> Result<Subject, UsageError> {
     Subject::parse(text).map_err(|cause| UsageError::Subject { text: quoted(text), cause })
 }
 
-/// Reads the subjects of a list that are asked about, each with its text.
+/// Parses the subjects of a query from a list, each with its text.
 ///
 /// # Errors
-/// [`UsageError::Subject`] for the first that cannot be read.
+/// [`UsageError::Subject`] for the first invalid one.
 pub(super) fn subjects(text: &str) -> Result<Vec<(String, Reading)>, UsageError> {
+    if text.trim() == "-" {
+        return Err(UsageError::Dash);
+    }
     let readings = read_list(text, Purpose::LookUp)
         .map_err(|(part, cause)| UsageError::Subject { text: quoted(&part), cause })?;
     Ok(readings.into_iter().map(|(part, reading)| (part.trim().to_owned(), reading)).collect())
@@ -226,7 +235,7 @@ impl From<SortArg> for Sort {
     }
 }
 
-/// Conditions on the text of names.
+/// Builds the conditions on the text of names.
 ///
 /// # Errors
 /// [`UsageError::Word`].
@@ -238,7 +247,7 @@ pub(super) fn text(
     let word =
         |flag, typed: &str| Word::parse(typed).map_err(|cause| UsageError::Word { flag, cause });
     let ends = ends.map(|typed| match typed.strip_suffix('.') {
-        // Names are kept without their final dot.
+        // Names are stored without their final dot.
         Some(head) if !head.is_empty() && !head.ends_with(['\\', '.']) => head,
         _ => typed,
     });
@@ -252,7 +261,7 @@ pub(super) fn text(
 }
 
 impl TimeArgs {
-    /// The fence that they are.
+    /// Converts the flags to a fence.
     ///
     /// # Errors
     /// [`UsageError::When`].
@@ -276,7 +285,7 @@ impl TimeArgs {
 }
 
 impl OutputArgs {
-    /// The format that was asked for.
+    /// Returns the requested format.
     #[must_use]
     pub(in crate::cli) fn format(self) -> Option<Format> {
         Rows { format: self.format, ..Rows::default() }.format()
@@ -284,17 +293,17 @@ impl OutputArgs {
 }
 
 impl Rows {
-    /// The format that was asked for.
+    /// Returns the requested format.
     #[must_use]
     pub(in crate::cli) fn format(&self) -> Option<Format> {
         match self.format {
             Some(FormatArg::Answer(format)) => Some(format),
-            // Only `pdns export` takes the name of a list, and asks for it in its own words.
+            // Only `pdns export` accepts the name of a list, and it reads that itself.
             Some(FormatArg::List(_)) | None => None,
         }
     }
 
-    /// The filter on rows.
+    /// Builds the filter on rows.
     ///
     /// # Errors
     /// [`UsageError::When`].
@@ -317,7 +326,7 @@ impl Rows {
         })
     }
 
-    /// The look-up of one subject.
+    /// Builds the look-up of one subject.
     ///
     /// # Errors
     /// [`UsageError`] for a flag.
@@ -333,7 +342,7 @@ impl Rows {
         self.query(What::of(subject.clone(), negative), LIMIT, now)
     }
 
-    /// A search.
+    /// Builds a search.
     ///
     /// # Errors
     /// [`UsageError`] for a word or a flag.
@@ -353,7 +362,7 @@ impl Rows {
         Ok(query)
     }
 
-    /// The records that were counted most.
+    /// Builds the query for the records with the highest counts.
     ///
     /// # Errors
     /// [`UsageError`] for a flag.
@@ -363,10 +372,10 @@ impl Rows {
         Ok(query)
     }
 
-    /// The negative answers that were counted most.
+    /// Builds the query for the negative answers with the highest counts.
     ///
     /// # Errors
-    /// [`UsageError`] for a flag, or an order that there is not.
+    /// [`UsageError`] for a flag, or an unsupported sort order.
     pub(in crate::cli) fn unanswered(
         &self,
         outcome: OutcomeArg,
@@ -384,7 +393,7 @@ impl Rows {
         Ok(query)
     }
 
-    /// Rows of one kind added up, with the order that was asked for.
+    /// Builds a grouping of rows of one kind, with the requested sort order.
     fn grouping(
         &self,
         by: query::By,
@@ -403,7 +412,7 @@ impl Rows {
         Ok((Grouping { by, kind, filter: self.filter(now)?, first_on: None }, sort))
     }
 
-    /// Names below a domain, added up.
+    /// Builds the grouping of names below a domain.
     ///
     /// # Errors
     /// [`UsageError`] for the domain or a flag.
@@ -422,7 +431,8 @@ impl Rows {
         Ok((grouping, sort.unwrap_or(otherwise)))
     }
 
-    /// The domains, addresses or types that were counted most; `None` for what is no sum by those.
+    /// Builds the grouping of domains, addresses or types with the highest counts; `None` if it is not a grouping by
+    /// those.
     ///
     /// # Errors
     /// [`UsageError`] for a flag.
@@ -435,7 +445,7 @@ impl Rows {
             By::Domains => query::By::Domains,
             By::Addresses => query::By::Addresses,
             By::Rrtypes => query::By::RrTypes,
-            // Names that were counted most have a faster way.
+            // There is a faster way to find the names with the highest counts.
             By::Names if !matches!(self.sort, None | Some(SortArg::Count)) => query::By::Names,
             By::Names | By::Records => return Ok(None),
         };
@@ -443,7 +453,7 @@ impl Rows {
         Ok(Some((grouping, sort.unwrap_or(GroupSort::Count))))
     }
 
-    /// Names or domains by the time of their first record.
+    /// Builds the grouping of names or domains by the time of their first record.
     ///
     /// # Errors
     /// [`UsageError`] for a flag.
@@ -459,10 +469,10 @@ impl Rows {
         self.grouping(by, Kind::Record, "new", now)
     }
 
-    /// Negative answers added up by registrable domain.
+    /// Builds the grouping of negative answers by registrable domain.
     ///
     /// # Errors
-    /// [`UsageError`] for a flag, or an order that there is not.
+    /// [`UsageError`] for a flag, or an unsupported sort order.
     pub(in crate::cli) fn unanswered_domains(
         &self,
         outcome: OutcomeArg,
@@ -477,7 +487,7 @@ impl Rows {
         Ok((grouping, sort.unwrap_or(GroupSort::Count)))
     }
 
-    /// Parked names; what the query is about does not matter.
+    /// Builds the query for parked names; its subject does not matter.
     ///
     /// # Errors
     /// [`UsageError`] for a flag.

@@ -1,4 +1,4 @@
-//! `pdns serve`: the server, and who may ask it.
+//! `pdns serve`: the server, and the management of its users.
 
 use super::{CliError, Found, Terminal};
 use crate::config::Connection;
@@ -8,10 +8,10 @@ use crate::serve::users;
 use std::io::{self, IsTerminal as _, Read as _};
 use tracing_subscriber::EnvFilter;
 
-/// The longest password, with its line feed, in octets.
+/// Maximum length of a password with its line feed, in octets.
 const MAX_PASSWORD: u64 = 2_048;
 
-/// Serves, or looks after the users.
+/// Runs the server, or manages its users.
 pub(super) fn run(
     typed: &Serve,
     connection: &Connection,
@@ -60,7 +60,7 @@ fn user(
     }
 }
 
-/// The first line of standard input.
+/// Reads the first line of standard input.
 fn read_password(terminal: &mut Terminal<'_>) -> Result<String, CliError> {
     let mut text = String::new();
     let read = (&mut *terminal.input).take(MAX_PASSWORD).read_to_string(&mut text);
@@ -69,14 +69,14 @@ fn read_password(terminal: &mut Terminal<'_>) -> Result<String, CliError> {
     Ok(line.strip_suffix('\r').unwrap_or(line).to_owned())
 }
 
-/// Lets the server say what it does, on standard error.
+/// Sends the log of the server to standard error.
 fn log() {
     let is_terminal = io::stderr().is_terminal();
     let filter = EnvFilter::try_from_env("PDNS_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
-    // Where standard error is gone, it cannot be told that it is.
+    // If standard error is closed, its failure cannot be reported there.
     let log = log.log_internal_errors(false);
-    // Where somebody listens already, that is as good.
+    // If a subscriber is already installed, that is as good.
     drop(if is_terminal {
         log.with_target(false).try_init()
     } else {

@@ -1,4 +1,4 @@
-//! `pdns show`: all that is known about a subject.
+//! `pdns show`: everything known about a subject.
 
 use super::answer::{Answer, taken_for};
 use super::args::Show;

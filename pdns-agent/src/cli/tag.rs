@@ -1,4 +1,4 @@
-//! `pdns tag`: what the organisation itself says of names and addresses.
+//! `pdns tag`: the organisation's own assessment of names and addresses.
 
 mod import;
 
@@ -7,7 +7,7 @@ use super::args::Rows;
 use super::args::tag::{Reach, TagCommand, Words};
 use super::resolve::{LIMIT, UsageError, quoted};
 use super::{CliError, Found, Terminal, cannot, open};
-use crate::name::{shown::unicode, suffix};
+use crate::name::{display::unicode, suffix};
 use crate::query::{Page, Purpose, Scope, tag_subject_for, tag_subjects};
 use crate::render::{Format, Item};
 use crate::store::{MAX_HISTORY, Options};
@@ -17,7 +17,7 @@ use std::fs;
 use std::ops::ControlFlow;
 use std::os::unix::fs::MetadataExt as _;
 
-/// Changes that go in together.
+/// Number of changes made together.
 const BATCH: usize = 1_000;
 
 /// Runs a command on tags.
@@ -63,13 +63,13 @@ pub(super) fn run(
     }
 }
 
-/// Reads a subject whose tags are asked for.
+/// Parses a subject whose tags are requested.
 pub(super) fn subject(typed: &str, scope: Option<Scope>) -> Result<TagSubject, UsageError> {
     tag_subject_for(typed, scope, Purpose::LookUp)
         .map_err(|cause| UsageError::TagSubject { text: quoted(typed), cause })
 }
 
-/// Reads the subjects that tags are set on or taken off, and says what each was taken for.
+/// Parses the subjects whose tags are set or cleared, and reports what each was read as.
 fn subjects(
     typed: &[String],
     scope: Option<Scope>,
@@ -94,7 +94,7 @@ fn subjects(
     Ok(subjects)
 }
 
-/// The extent of a subject that covers so much that it may be a mistake.
+/// Describes the extent of a subject that covers so much that it may be a mistake.
 fn wide(subject: &TagSubject) -> Option<String> {
     match subject {
         TagSubject::Net(IpNet::V4(net)) if net.prefix_len() == 0 => {
@@ -116,7 +116,7 @@ fn wide(subject: &TagSubject) -> Option<String> {
     }
 }
 
-/// The person who does it: who was named, who is logged in, also behind sudo, or the account of the process.
+/// Returns the author: the given name, the login user, also behind sudo, or the account of the process.
 fn said_by(named: Option<&String>, terminal: &Terminal<'_>) -> String {
     let logged_in = || {
         let names = ["SUDO_USER", "USER", "LOGNAME"].iter();
@@ -125,7 +125,7 @@ fn said_by(named: Option<&String>, terminal: &Terminal<'_>) -> String {
     named.cloned().or_else(logged_in).or_else(account).unwrap_or_default()
 }
 
-/// The name of the account that this process runs under, or its number.
+/// Returns the name of the account that this process runs under, or its number.
 fn account() -> Option<String> {
     let uid = fs::metadata("/proc/self").ok()?.uid();
     let accounts = fs::read_to_string("/etc/passwd").unwrap_or_default();
@@ -171,20 +171,22 @@ fn set(
     Ok(Found::Something)
 }
 
-/// What came of many changes, in numbers.
+/// Counts of the outcomes of many changes.
 #[derive(Default)]
 struct Tally {
     set: u64,
     changed: u64,
     same: u64,
-    /// Lines of a file that say the same as an earlier line.
+    /// Lines of a file that repeat an earlier line.
     repeated: u64,
     told: u64,
     cleared: u64,
+    /// Lines whose subject another source has tagged.
+    kept: u64,
 }
 
 impl Tally {
-    /// The most displaced tags that are told one by one.
+    /// Maximum number of replaced tags that are reported one by one.
     const TOLD: u64 = 20;
 
     /// Counts a line of a file.
@@ -223,26 +225,27 @@ impl Tally {
         }
     }
 
-    /// Says what was done, or would be.
+    /// Reports what was done, or would be.
     fn tell(&self, is_dry: bool, terminal: &mut Terminal<'_>) {
         let tags = if self.set == 1 { "tag" } else { "tags" };
         let some = |number: u64, words: &str| {
             if number > 0 { format!(", {number} {words}") } else { String::new() }
         };
         let (changed, same) = (some(self.changed, "changed"), some(self.same, "as before"));
+        let kept = some(self.kept, "kept as another source has them");
         let repeated = some(self.repeated, "repeated in the file");
         let told = if self.told > Self::TOLD { self.told } else { 0 };
         let told = some(told, "ended a tag of the opposite kind");
         let cleared = some(self.cleared, "cleared");
         let would = if is_dry { "would be " } else { "" };
         terminal.say(format_args!(
-            "{} {tags} {would}set{changed}{same}{repeated}{told}{cleared}",
+            "{} {tags} {would}set{changed}{same}{kept}{repeated}{told}{cleared}",
             self.set
         ));
     }
 }
 
-/// Which tags are to be cleared beside their subjects, and what the history says of it.
+/// Conditions on the tags to clear besides their subjects, and the entry for the history.
 struct Clearing<'c> {
     source: Option<&'c str>,
     note: &'c str,
@@ -250,7 +253,7 @@ struct Clearing<'c> {
     reach: Reach,
 }
 
-/// Takes tags off. The first word is a kind when more words follow, or when a source is named.
+/// Clears tags. The first word is a kind if more words follow, or if a source is given.
 fn clear(
     words: &[String],
     asked: &Clearing<'_>,
@@ -272,7 +275,7 @@ fn clear(
     let subjects: Vec<TagSubject> = subjects(typed, scope, terminal)?
         .into_iter()
         .flat_map(|subject| match &subject {
-            // A plain name: off the name, and off all below it.
+            // A plain name: clears its own tags, and those on it and all below it.
             TagSubject::Name(name) if scope.is_none() && !name.as_name().is_root() => {
                 let below = TagSubject::Below(name.clone());
                 vec![subject, below]
@@ -354,7 +357,7 @@ fn list(
     answer.end()
 }
 
-/// Shows what happened to tags.
+/// Prints the history of tags.
 fn history(
     of: Option<&str>,
     rows: &Rows,

@@ -1,4 +1,4 @@
-//! What is typed, what it means, and what is refused. Nothing here needs a store.
+//! Tests of the parser: valid command lines, their meaning, and errors. They need no store.
 
 use super::args::{Args, Command, OutcomeArg};
 use super::resolve::{LIMIT, TOP_LIMIT};
@@ -21,7 +21,7 @@ fn refused(line: &str) -> String {
     args.expect_err(line).to_string()
 }
 
-/// What running `line` says before it reaches any store.
+/// Returns the error of running `line`, before it accesses a store.
 fn error(line: &str) -> String {
     let (mut out, mut err) = (Vec::new(), Vec::new());
     let mut terminal = Terminal {
@@ -146,8 +146,7 @@ fn every_error_is_one_good_sentence() {
         ("x --seen-in soon", "bad value for --seen-in: invalid time \"soon\": give an age"),
         ("--format json top", "--format stands before the command: give it after the command"),
         ("--seen-in 7d find", "--seen-in stands before the command: give it after the command"),
-        ("new --sort ttl", "new sorts by count, first, last or name: its rows have no TTL"),
-        ("unanswered --sort ttl", "unanswered sorts by count, first, last or name"),
+        ("top --by domains --sort ttl", "top sorts by count, first, last or name: its rows"),
         ("new --list soon", "bad value for --list: invalid time \"soon\""),
         ("find --contains \\9", "bad value for --contains: no name can hold"),
         ("x --redis redis://:secret@h", "--redis holds a password"),
@@ -202,7 +201,7 @@ fn lines_of_standard_input_are_bounded() {
     assert_eq!(lengths, [4, 65_536, 1, 4]);
 }
 
-/// The words of an example, up to what the shell would take or a person is told.
+/// Returns the words of an example, up to the parts for the shell or the reader.
 fn typed(line: &str) -> Vec<String> {
     let mut words = vec![String::new()];
     let (mut quoted, mut letters) = (false, line.chars().peekable());

@@ -1,4 +1,4 @@
-//! `pdns watch`: shows what is seen for the first time, until it is stopped.
+//! `pdns watch`: shows names and records that are seen for the first time, until it is stopped.
 
 use super::answer::Answer;
 use super::args::Rows;
@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How soon a signal is heeded.
+/// Interval at which signals are checked.
 const NAP: Duration = Duration::from_millis(50);
 
 /// Follows new names, and with `--records` new records.
@@ -56,7 +56,7 @@ pub(super) fn run(
                     break;
                 }
             }
-            // What it is worth to wait for.
+            // Errors that are worth waiting out.
             Err(error) if error.is_transient() || matches!(error, StoreError::Refused(_)) => {
                 if !std::mem::replace(&mut away, true) {
                     answer.say(format_args!("waiting for the store: {error}"));
@@ -71,7 +71,7 @@ pub(super) fn run(
     answer.end().map(|_| Found::Something)
 }
 
-/// Shows what is new since the last look.
+/// Shows what is new since the last call.
 fn look(
     watch: &mut Watch,
     store: &mut Reader<'_>,

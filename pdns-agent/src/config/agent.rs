@@ -1,6 +1,7 @@
-//! What `pdns-agent` is told: flags, then environment, then one TOML file, then defaults.
+//! Settings of `pdns-agent`: flags, then environment, then one TOML file, then defaults.
 //!
-//! [`Args`] holds what was typed, `file` what the file says; [`settings`] makes of both what `agent` takes.
+//! [`Args`] holds the flags, `file` the settings file; [`settings`] combines them into the settings for
+//! `agent`.
 
 mod args;
 mod file;
@@ -9,10 +10,11 @@ mod limit;
 pub use args::Args;
 
 use super::document::{self, FileError};
-use super::{ConnectionError, StoreFile};
+use super::{ConnectionError, StoreFile, exit};
 use crate::agent::{Captures, Interfaces, Logs, Settings, Source};
 use crate::decode::log::Format;
 use crate::decode::{packets, zeek};
+use crate::observation::SENSOR_SEPARATOR;
 use args::Packets;
 use file::File;
 use limit::Limit;
@@ -21,73 +23,93 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// Read when `--config` names no other file and this one is there.
+/// Settings file that is read if it exists and `--config` names no other.
 const DEFAULT_FILE: &str = "/etc/pdns/agent.toml";
-/// Bytes for windows and what is packed of them: with all else, the agent stays below 200 MB. Less where the memory of
-/// the process is limited: see [`limit`].
+/// Bytes for windows and the batches packed from them; including everything else, the agent stays below 200
+/// MB. Less if the memory of the process is limited: see [`limit`].
 const DEFAULT_MEMORY: usize = 136 << 20;
-/// Least octets that make sense.
+/// Minimum memory in bytes.
 const LEAST_MEMORY: usize = 4 << 20;
 const DEFAULT_FLUSH: Duration = Duration::from_secs(2);
-/// How long what was seen may wait for the store.
+/// Allowed delay of observations before they go to the store.
 const FLUSH: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_mins(10);
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a question may wait for its answer.
+/// Allowed time for a question to wait for its answer.
 const TIMEOUT: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_mins(5);
-/// Octets of a ring buffer: 16 MiB hold 65,536 answers of the usual size, a twentieth of a second at a million
-/// packets a second.
+/// Default size of a ring buffer in bytes: 16 MiB hold 65,536 typical answers, a twentieth of a second at a
+/// million packets per second.
 const DEFAULT_RING: usize = 16 << 20;
 const LEAST_RING: usize = 1 << 20;
-/// Least and most MiB of one.
+/// Allowed size of a ring buffer in MiB.
 const RING: RangeInclusive<usize> = 1..=1024;
 /// The port of DNS.
 const DEFAULT_PORT: u16 = 53;
 
-/// Why the settings make no sense.
+/// Error in the settings.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    /// The store's address.
+    /// Invalid address of the store.
     #[error(transparent)]
     Connection(#[from] ConnectionError),
-    /// The file.
+    /// Error in the settings file.
     #[error(transparent)]
     File(#[from] FileError),
     /// No logs named.
-    #[error("no logs named: give files, directories or globs, such as `pdns-agent {0}`")]
-    NoPaths(&'static str),
+    #[error("no logs named: give files, directories or globs, such as `pdns-agent {example}`")]
+    NoPaths {
+        /// A command that names some.
+        example: &'static str,
+        /// True if the agent was to stop at their end.
+        once: bool,
+    },
     /// No interface named.
     #[error("no interface named: give one, such as `pdns-agent ebpf --interface eth0`")]
     NoInterfaces,
-    /// An interface twice.
+    /// An interface given twice.
     #[error("interface {0} is named twice: each can be captured on once")]
     InterfaceTwice(String),
     /// A sensor name that cannot be shown.
-    #[error("{0:?} is no name for a sensor: give 1 to 64 printable characters without commas")]
+    #[error(
+        "{0:?} is not a valid name for a sensor: give 1 to 64 printable characters without commas, and no space at the \
+         beginning or end"
+    )]
     Sensor(String),
-    /// A time beyond bounds.
+    /// A delay out of range.
     #[error("invalid time between writes {0}: give 0.1 to 600 seconds")]
     Flush(f64),
-    /// A time beyond bounds.
+    /// A timeout out of range.
     #[error("invalid time to wait for a response {0}: give 0.1 to 300 seconds")]
     Timeout(f64),
-    /// No port.
+    /// Invalid port.
     #[error("port 0 carries no DNS")]
     Port,
     /// A ring buffer that the kernel would refuse.
-    #[error("{0} MiB is no size for a ring buffer: give a power of two up to 1024")]
+    #[error("{0} MiB is not a valid ring buffer size: use a power of two up to 1024")]
     Ring(usize),
-    /// Too little memory.
+    /// Not enough memory.
     #[error("{0} MiB of memory is too little: give at least 4")]
     Memory(usize),
-    /// No thread.
+    /// No threads.
     #[error("at least one thread has to read")]
     Workers,
+}
+
+impl ConfigError {
+    /// The exit status. An import is typed by somebody who forgot the logs; a service that names none, in its file
+    /// either, must not be started again and again.
+    #[must_use]
+    pub fn exit_status(&self) -> u8 {
+        match self {
+            Self::NoPaths { once: true, .. } => exit::USAGE,
+            _ => exit::CONFIGURATION,
+        }
+    }
 }
 
 /// Makes the agent's settings of what was typed, of the environment and of the file.
 ///
 /// # Errors
-/// [`ConfigError`], whose sentence says what to do.
+/// [`ConfigError`], whose message says what to do.
 pub fn settings(
     args: &Args,
     env: &dyn Fn(&str) -> Option<String>,
@@ -104,7 +126,7 @@ pub fn settings(
     let named = named.unwrap_or_default();
     let names = StoreFile::new(named, keys, file.redis_password_file.as_ref());
     let store = args.connection.options(&env, &[names])?;
-    let limit = Limit::of_process();
+    let limit = Limit::for_process();
     let sensor = args.sensor.clone().or_else(|| env("PDNS_SENSOR")).or_else(|| file.sensor.clone());
     let sensor = named_sensor(sensor.unwrap_or_else(host_name))?;
     let listen = args.listen.clone().or_else(|| env("PDNS_LISTEN")).or_else(|| file.listen.clone());
@@ -117,7 +139,7 @@ pub fn settings(
             };
             let logs = Logs {
                 format: Format::Zeek(options),
-                inputs: inputs(&typed.paths, &kept.paths, "zeek /nsm/zeek/logs")?,
+                inputs: inputs(&typed.paths, &kept.paths, "zeek /nsm/zeek/logs", typed.once)?,
                 once: typed.once,
             };
             let flush = typed.flush.or(kept.flush);
@@ -127,7 +149,12 @@ pub fn settings(
             let kept = &file.suricata;
             let logs = Logs {
                 format: Format::Suricata,
-                inputs: inputs(&typed.paths, &kept.paths, "suricata /var/log/suricata")?,
+                inputs: inputs(
+                    &typed.paths,
+                    &kept.paths,
+                    "suricata /var/log/suricata",
+                    typed.once,
+                )?,
                 once: typed.once,
             };
             let flush = typed.flush.or(kept.flush);
@@ -181,7 +208,7 @@ pub fn settings(
     })
 }
 
-/// Memory that was asked for, in bytes. If the process may not use so much, that is said.
+/// The requested memory in bytes. Warns if the process may not use that much.
 fn within(mebibytes: usize, limit: Limit) -> Result<usize, ConfigError> {
     let bytes = mebibytes.checked_mul(1 << 20).filter(|&bytes| bytes >= LEAST_MEMORY);
     let bytes = bytes.ok_or(ConfigError::Memory(mebibytes))?;
@@ -196,22 +223,27 @@ fn within(mebibytes: usize, limit: Limit) -> Result<usize, ConfigError> {
     Ok(bytes)
 }
 
-/// The logs that are typed, or else those of the file.
+/// The logs given as arguments, or else those of the settings file.
 fn inputs(
     typed: &[PathBuf],
     kept: &[PathBuf],
     example: &'static str,
+    once: bool,
 ) -> Result<Vec<PathBuf>, ConfigError> {
     let inputs = if typed.is_empty() { kept } else { typed };
-    if inputs.is_empty() { Err(ConfigError::NoPaths(example)) } else { Ok(inputs.to_vec()) }
+    if inputs.is_empty() {
+        Err(ConfigError::NoPaths { example, once })
+    } else {
+        Ok(inputs.to_vec())
+    }
 }
 
-/// A time in seconds, if it is within bounds.
+/// A time in seconds, if it is in range.
 fn time(seconds: f64, bounds: &RangeInclusive<Duration>) -> Option<Duration> {
     Duration::try_from_secs_f64(seconds).ok().filter(|time| bounds.contains(time))
 }
 
-/// What to take from packets.
+/// Decoder options for packets.
 fn packets(
     typed: &Packets,
     ports: &[u16],
@@ -235,7 +267,7 @@ fn packets(
     })
 }
 
-/// Interfaces as they are named, each with its sensor.
+/// The given interfaces, each with its sensor.
 fn sensors(named: &[String], sensor: &str) -> Result<Vec<(String, String)>, ConfigError> {
     let mut interfaces: Vec<(String, String)> = Vec::new();
     for text in named {
@@ -252,17 +284,19 @@ fn sensors(named: &[String], sensor: &str) -> Result<Vec<(String, String)>, Conf
     if interfaces.is_empty() { Err(ConfigError::NoInterfaces) } else { Ok(interfaces) }
 }
 
-/// A sensor's name, if it can be shown.
+/// A sensor name, if it can be displayed.
 fn named_sensor(name: String) -> Result<String, ConfigError> {
-    let shown = |character: char| !character.is_control() && character != ',';
-    if (1..=64).contains(&name.chars().count()) && name.chars().all(shown) {
+    // What stands between names in a list is in none of them.
+    let shown = |character: char| !character.is_control() && character != SENSOR_SEPARATOR;
+    let is_trimmed = name.trim() == name;
+    if is_trimmed && (1..=64).contains(&name.chars().count()) && name.chars().all(shown) {
         Ok(name)
     } else {
         Err(ConfigError::Sensor(name))
     }
 }
 
-/// The host's name, as the kernel has it.
+/// The kernel's host name.
 fn host_name() -> String {
     let name = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let name = name.trim();
@@ -406,6 +440,8 @@ mod tests {
             (&["zeek", "/x", "--memory", "1"], "at least 4"),
             (&["zeek", "/x", "--workers", "0"], "at least one"),
             (&["zeek", "/x", "--sensor", "a,b"], "commas"),
+            (&["zeek", "/x", "--sensor", "a, b"], "commas"),
+            (&["zeek", "/x", "--sensor", " a"], "no space at the beginning"),
             (&["ebpf"], "ebpf --interface eth0"),
             (&["ebpf", "-i", "a", "-i", "a=b"], "twice"),
             (&["ebpf", "-i", "a=b,c"], "commas"),

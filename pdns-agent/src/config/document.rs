@@ -1,13 +1,13 @@
-//! A settings file as it lies on disk: TOML, and no password in it.
+//! Settings files on disk: TOML, and without passwords.
 //!
-//! Under `config`; what each program's file may say stands beside that program's settings.
+//! Under `config`; the keys of each program's file are defined next to that program's settings.
 
 use super::toml_error;
 use serde::de::DeserializeOwned;
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
-/// Why a settings file is of no use.
+/// Error with a settings file.
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
     /// The file cannot be read.
@@ -15,11 +15,11 @@ pub enum FileError {
     File {
         /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// The system's error.
         #[source]
         cause: io::Error,
     },
-    /// The file does not say what it should.
+    /// The content of the file is invalid.
     #[error("the configuration file {} is wrong: {cause}", path.display())]
     Syntax {
         /// The file.

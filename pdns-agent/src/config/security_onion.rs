@@ -1,23 +1,23 @@
-//! The one Redis that can never be the store: Security Onion's own, which is its Logstash queue.
+//! Detection of Security Onion's own Redis, its Logstash queue, which must never be the store.
 //!
-//! It holds 812 MB and never evicts: filled by pdns, Security Onion stops taking in logs. Asked by [`super::Connection`]
-//! for every URL, on machines that are Security Onion nodes.
+//! It is limited to 812 MB and never evicts: if pdns fills it, Security Onion stops accepting logs.
+//! [`super::Connection`] checks every URL, on machines that are Security Onion nodes.
 
 use std::path::Path;
 
-/// There on every node of Security Onion, and nowhere else.
+/// Path that exists on every node of Security Onion, and nowhere else.
 const NODE: &str = "/opt/so";
-/// What the container so-redis publishes: plain, and with TLS (Security Onion 2.4, salt/docker/defaults.yaml).
+/// Ports of the container so-redis: plain, and with TLS (Security Onion 2.4, salt/docker/defaults.yaml).
 const PORTS: [u16; 2] = [6379, 9696];
-/// Set to anything, it says that the Redis on one of these ports is another one.
+/// Environment variable that, if set, declares the Redis on one of these ports to be a different one.
 pub(super) const OVERRIDE: &str = "PDNS_NOT_SECURITY_ONIONS_REDIS";
 
-/// Whether this machine is a Security Onion node.
+/// Returns true if this machine is a Security Onion node.
 pub(super) fn is_node() -> bool {
     Path::new(NODE).is_dir()
 }
 
-/// Whether a URL leads to a port of Security Onion's Redis. A URL without a port means 6379.
+/// Returns true if a URL has a port of Security Onion's Redis. A URL without a port uses 6379.
 pub(super) fn is_its_redis(url: &str) -> bool {
     let Some((scheme, rest)) = url.split_once("://") else { return false };
     if scheme != "redis" && scheme != "rediss" {
@@ -25,7 +25,7 @@ pub(super) fn is_its_redis(url: &str) -> bool {
     }
     let authority = rest.split(['/', '?', '#']).next().unwrap_or("");
     let host = authority.rsplit('@').next().unwrap_or("");
-    // Colons inside of brackets are those of an IPv6 address.
+    // Colons within brackets belong to an IPv6 address.
     let behind = host.rsplit(']').next().unwrap_or("");
     let port = behind.rsplit_once(':').map_or("", |(_, port)| port);
     let port = if port.is_empty() { Some(PORTS[0]) } else { port.parse().ok() };

@@ -1,6 +1,7 @@
-//! What `pdns serve` is told: flags, then environment, then one TOML file, then defaults.
+//! Settings of `pdns serve`: flags, then environment, then one TOML file, then defaults.
 //!
-//! `args` holds what was typed, `file` what the file says; [`settings`] makes of both what `serve` takes.
+//! `args` holds the flags, `file` the settings file; [`settings`] combines them into the settings for
+//! `serve`.
 
 mod args;
 mod file;
@@ -17,58 +18,58 @@ use file::File;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// Read when `--config` names no other file and this one is there.
+/// Settings file that is read if it exists and `--config` names no other.
 const DEFAULT_FILE: &str = "/etc/pdns/serve.toml";
-/// Where users are kept when nothing else is said.
+/// Default file of users.
 const DEFAULT_USERS: &str = "/etc/pdns/users.toml";
-/// Where it listens when nothing else is said.
+/// Default address to listen on.
 const DEFAULT_LISTEN: &str = "127.0.0.1:8953";
-/// The most questions at once: each has a connection to Redis, two while it scans, and a thread.
+/// Maximum number of concurrent queries: each has a connection to Redis, two while it scans, and a thread.
 const MAX_QUERIES: usize = 256;
 
-/// Why the settings make no sense.
+/// Error in the settings.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeConfigError {
-    /// The store's address.
+    /// Invalid address of the store.
     #[error(transparent)]
     Connection(#[from] ConnectionError),
-    /// The file.
+    /// Error in the settings file.
     #[error(transparent)]
     File(#[from] FileError),
-    /// An address.
+    /// Invalid address to listen on.
     #[error(transparent)]
     Address(#[from] BadAddress),
-    /// A host name.
+    /// Invalid host name.
     #[error(transparent)]
     Host(#[from] NoHostName),
-    /// Where Hunt is.
+    /// Invalid URL of Hunt.
     #[error(transparent)]
     Hunt(#[from] NoHuntUrl),
-    /// One of two files.
+    /// Only one of the two TLS files is given.
     #[error("TLS needs both: --tls-cert and --tls-key")]
     HalfTls,
-    /// No origin.
-    #[error("{0:?} is no origin: give scheme and host, such as https://so.example.net")]
+    /// Invalid origin.
+    #[error("{0:?} is not a valid origin: give scheme and host, such as https://so.example.net")]
     Origin(String),
-    /// A number beyond bounds.
-    #[error("{value:?} is no value for {name}: give {allowed}")]
+    /// A number out of range.
+    #[error("{value:?} is not a valid value for {name}: use {allowed}")]
     Number {
         /// The setting.
         name: &'static str,
-        /// What was given.
+        /// The given value.
         value: String,
-        /// What may be.
+        /// The allowed values.
         allowed: String,
     },
 }
 
-/// Looks up an environment variable; one that is empty counts as not set.
+/// Looks up an environment variable; an empty one counts as unset.
 type Env<'e> = &'e dyn Fn(&str) -> Option<String>;
 
-/// Makes the server's settings of what was typed, of the environment and of the file.
+/// Combines flags, environment and settings file into the server's settings.
 ///
 /// # Errors
-/// [`ServeConfigError`], whose sentence says what to do.
+/// [`ServeConfigError`], whose message says what to do.
 pub fn settings(
     typed: &Serve,
     connection: &Connection,
@@ -76,7 +77,7 @@ pub fn settings(
 ) -> Result<Settings, ServeConfigError> {
     let env = |name: &str| env(name).filter(|value| !value.is_empty());
     let (kept, path) = kept(typed, &env)?;
-    // Behind its own file stand those of all commands.
+    // The files of all commands follow the server's own file.
     let keys = [kept.redis.as_ref(), kept.prefix.as_ref(), kept.redis_user.as_ref()];
     let names = StoreFile::new(path, keys, kept.redis_password_file.as_ref());
     let files = [vec![names], pdns_files(&env, connection.names_store(&env))?].concat();
@@ -122,14 +123,14 @@ pub fn settings(
 /// The file of users that `pdns serve user` works on.
 ///
 /// # Errors
-/// [`ServeConfigError`] for the configuration file.
+/// [`ServeConfigError`] for the settings file.
 pub fn users_file(typed: &Serve, env: Env<'_>) -> Result<PathBuf, ServeConfigError> {
     let env = |name: &str| env(name).filter(|value| !value.is_empty());
     let (kept, _) = kept(typed, &env)?;
     Ok(users(typed, &env, &kept).unwrap_or_else(|| PathBuf::from(DEFAULT_USERS)))
 }
 
-/// The users: what is named, or the default file if it is there.
+/// The file of users: the one that is named, or the default file if it exists.
 fn users(typed: &Serve, env: Env<'_>, kept: &File) -> Option<PathBuf> {
     let named = typed.users.clone().or_else(|| env("PDNS_SERVE_USERS").map(PathBuf::from));
     named
@@ -137,7 +138,7 @@ fn users(typed: &Serve, env: Env<'_>, kept: &File) -> Option<PathBuf> {
         .or_else(|| Some(PathBuf::from(DEFAULT_USERS)).filter(|path| path.exists()))
 }
 
-/// The settings file and its path, which is empty where there is none.
+/// The settings file and its path, which is empty if there is none.
 fn kept(typed: &Serve, env: Env<'_>) -> Result<(File, PathBuf), ServeConfigError> {
     let named = typed.config.clone().or_else(|| env("PDNS_SERVE_CONFIG").map(PathBuf::from));
     let path = named.or_else(|| Some(PathBuf::from(DEFAULT_FILE)).filter(|path| path.exists()));
@@ -190,7 +191,7 @@ fn limits(typed: &Serve, kept: &File) -> Result<Limits, ServeConfigError> {
     Ok(Limits { rate, burst, queries, client_queries, client_connections, time, rows })
 }
 
-/// An origin as browsers send it (RFC 6454 §6.2).
+/// An origin in the form that browsers send (RFC 6454 §6.2).
 fn checked_origin(text: String) -> Result<String, ServeConfigError> {
     let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
     let fits = |octet: u8| octet.is_ascii_alphanumeric() || b".-:[]".contains(&octet);

@@ -1,7 +1,8 @@
-//! The part of a settings file that says where the store is, and the settings files of `pdns` itself.
+//! The part of a settings file that describes the store, and the settings files of `pdns` itself.
 //!
-//! All of these keys describe one store: when something in front of a file names another store, the file's prefix, user
-//! and password are not used, so that no store is sent the password of another.
+//! All of these keys describe the same store: if something that takes precedence over a file names another
+//! store, the file's prefix, user and password are not used, so that no store is sent the password of
+//! another.
 
 use super::document::{self, FileError};
 use serde::Deserialize;
@@ -9,14 +10,14 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
-/// The settings of `pdns` for all users of the machine.
+/// The settings file of `pdns` for all users of the machine.
 const FOR_ALL: &str = "/etc/pdns/pdns.toml";
-/// The settings of one user, below the folder of their settings.
+/// The settings file of one user, within their settings folder.
 const OWN: &str = "pdns/pdns.toml";
-/// The home of root, where the environment names another user's.
+/// Home of root, used if the environment names another user's.
 const ROOT_HOME: &str = "/root";
 
-/// The store as a settings file names it.
+/// The store as described in a settings file.
 #[derive(Clone, Debug, Default)]
 pub struct StoreFile {
     /// The file.
@@ -42,7 +43,8 @@ pub(super) struct Keys {
 }
 
 impl StoreFile {
-    /// What the file at `path` says with its keys `redis`, `prefix` and `redis_user`, and `redis_password_file`.
+    /// The store described by the file at `path` with its keys `redis`, `prefix`, `redis_user` and
+    /// `redis_password_file`.
     pub(super) fn new(
         path: PathBuf,
         [redis, prefix, user]: [Option<&String>; 3],
@@ -58,12 +60,13 @@ impl StoreFile {
     }
 }
 
-/// Reads the settings files of `pdns`, the user's own before the one for all. `env` looks up an environment variable.
-/// When a store is named in front of them (`is_named`), the one for all is left out where it cannot be read.
+/// Reads the settings files of `pdns`, the user's own before the one for all users. `env` looks up an
+/// environment variable. If something that takes precedence names a store (`is_named`), an unreadable file
+/// for all users is ignored.
 ///
 /// # Errors
-/// [`FileError`] for a file that is there and cannot be read, or says what it should not.
-pub fn of_pdns(
+/// [`FileError`] for a file that exists but is unreadable or invalid.
+pub fn pdns_files(
     env: &dyn Fn(&str) -> Option<String>,
     is_named: bool,
 ) -> Result<Vec<StoreFile>, FileError> {
@@ -81,7 +84,7 @@ fn own(env: &dyn Fn(&str) -> Option<String>) -> Option<Result<StoreFile, FileErr
     let user = fs::metadata("/proc/self").ok().map(|process| process.uid());
     let is_ours = |path: &Path| fs::metadata(path).is_ok_and(|place| Some(place.uid()) == user);
     let (folder, is_certain) = match (env("XDG_CONFIG_HOME"), env("HOME")) {
-        // sudo may keep the variables of the user who called it, whose file is not root's to obey.
+        // sudo may keep the variables of the calling user, whose file must not be used for root.
         (Some(folder), _) if user != Some(0) || is_ours(&folder) => (folder, true),
         (None, Some(home)) if user != Some(0) || is_ours(&home) => {
             let is_ours = is_ours(&home);
@@ -91,7 +94,7 @@ fn own(env: &dyn Fn(&str) -> Option<String>) -> Option<Result<StoreFile, FileErr
         _ => return None,
     };
     match read(&folder.join(OWN)) {
-        // The home is another user's: there is no file that would be ours.
+        // The home belongs to another user, so there is no file of our own.
         Err(FileError::File { cause, .. })
             if cause.kind() == io::ErrorKind::PermissionDenied && !is_certain =>
         {
@@ -101,7 +104,7 @@ fn own(env: &dyn Fn(&str) -> Option<String>) -> Option<Result<StoreFile, FileErr
     }
 }
 
-/// Reads a file of `pdns`, if it is there.
+/// Reads a settings file of `pdns` if it exists.
 fn read(path: &Path) -> Result<Option<StoreFile>, FileError> {
     match document::read(path, |keys: &Keys| keys.redis.as_deref()) {
         Ok(Keys { redis, prefix, redis_user: user, redis_password_file: password_file }) => {
@@ -116,14 +119,14 @@ fn read(path: &Path) -> Result<Option<StoreFile>, FileError> {
     }
 }
 
-/// The files that have a say, in order: those in front of the store's name, and the one that has it.
+/// The files that apply, in order of precedence: those before the one that names the store, and that one.
 ///
-/// `named` is the store that flags or the environment name: where files name another one, none of them has a say.
+/// `named` is the store named by flags or the environment: if files name another one, none of them applies.
 pub(super) fn heard<'a>(files: &'a [StoreFile], named: Option<&str>) -> &'a [StoreFile] {
     let first = files.iter().enumerate().find_map(|(at, file)| Some((at, file.redis.as_deref()?)));
     let end = match first {
         None => files.len(),
-        // What stands in front of it is meant for its store, too.
+        // Files that take precedence over it refer to its store, too.
         Some((_, redis)) if named.is_some_and(|named| named != redis) => 0,
         Some((at, _)) => at + 1,
     };
@@ -155,7 +158,7 @@ mod tests {
         assert_eq!(read(nowhere).unwrap(), None);
         write(&home.path().join(".config"), "redis = 'redis://home'");
         assert_eq!(read(nowhere).unwrap().as_deref(), Some("redis://home"));
-        // Only that folder, when it is named.
+        // If a folder is named, only that one is used.
         assert_eq!(read(other.path()).unwrap(), None);
         write(other.path(), "redis = 'redis://xdg'");
         assert_eq!(read(other.path()).unwrap().as_deref(), Some("redis://xdg"));

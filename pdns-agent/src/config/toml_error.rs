@@ -1,8 +1,8 @@
-//! What is wrong with a TOML file, in one line.
+//! Errors in a TOML file, formatted as one line.
 //!
-//! The parser's own text shows the place with a drawing of several lines, which a log cannot hold.
+//! The parser's own message shows the position in a drawing of several lines, which does not fit into a log.
 
-/// The line and column of an error in `text`, and what is wrong there.
+/// Line and column of an error in `text`, and its description.
 #[must_use]
 pub(crate) fn toml_error(text: &str, error: &toml::de::Error) -> String {
     let message = error.message().trim().replace('\n', "; ");

@@ -1,34 +1,37 @@
-//! Reads the command line; what makes no sense becomes one sentence, as all other errors are.
+//! Parses the command line; a mistake becomes one sentence, like all other errors.
 //!
-//! Used by both binaries. What clap has to say of a mistake takes several lines, with what was typed as it was
-//! typed: text that was pasted from somewhere could move the cursor.
+//! Used by both binaries. clap's message for a mistake has several lines and contains the arguments
+//! unescaped: pasted text could move the cursor.
 
+use super::exit;
 use crate::render::escape;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use std::ffi::OsString;
 use std::io::{self, Write as _};
 
-/// Why there is nothing to run.
+/// Reason why there is nothing to run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// Help or the version, which were asked for: for standard output, and no failure.
+    /// Help or version, as requested: for standard output, and not a failure.
     Shown(String),
-    /// Nothing was asked for: help for standard error.
+    /// No command was given: help for standard error.
     Needed(String),
-    /// A mistake, in one sentence.
+    /// A mistake, described in one sentence.
     Mistake(String),
 }
 
 impl Refusal {
-    /// Prints it in the name of `program`, and gives the exit status.
+    /// Prints it in the name of `program`, and returns the exit status.
     #[must_use]
     pub fn print(&self, program: &str) -> u8 {
         let (printed, status) = match self {
             Self::Shown(text) => (io::stdout().write_all(text.as_bytes()), 0),
-            Self::Needed(text) => (io::stderr().write_all(text.as_bytes()), 2),
-            Self::Mistake(sentence) => (writeln!(io::stderr(), "{program}: {sentence}"), 2),
+            Self::Needed(text) => (io::stderr().write_all(text.as_bytes()), exit::USAGE),
+            Self::Mistake(sentence) => {
+                (writeln!(io::stderr(), "{program}: {sentence}"), exit::USAGE)
+            }
         };
-        // Where nobody listens, there is nobody to tell.
+        // If the output is closed, the error cannot be reported.
         drop(printed);
         status
     }
@@ -40,7 +43,7 @@ pub type Explain<'e> = dyn Fn(&[String]) -> Option<String> + 'e;
 /// Reads the command line of this process.
 ///
 /// # Errors
-/// [`Refusal`], with what is to be printed.
+/// [`Refusal`], with the text to print.
 pub fn parse<P: clap::Parser>(explain: &Explain<'_>) -> Result<P, Refusal> {
     parse_from(&std::env::args_os().collect::<Vec<_>>(), explain)
 }
@@ -63,7 +66,7 @@ fn parse_from<P: clap::Parser>(words: &[OsString], explain: &Explain<'_>) -> Res
     })
 }
 
-/// The sentence for a flag that a command does not have.
+/// The message for a flag that a command does not have.
 fn unknown_flag(error: &clap::Error, text: &str) -> String {
     let context = |kind| match error.get(kind) {
         Some(ContextValue::String(value)) => Some(value.as_str()),
@@ -75,6 +78,10 @@ fn unknown_flag(error: &clap::Error, text: &str) -> String {
     let Some(flag) = context(ContextKind::InvalidArg).filter(|_| !command.is_empty()) else {
         return sentence(text);
     };
+    if !flag.starts_with('-') {
+        return escape(&format!("{command} does not take {flag:?} here ({command} --help)"))
+            .into_owned();
+    }
     let like = context(ContextKind::SuggestedArg);
     let like = like.map_or_else(
         || format!(" ({command} --help lists those that it has)"),
@@ -83,7 +90,7 @@ fn unknown_flag(error: &clap::Error, text: &str) -> String {
     escape(&format!("{command} has no flag {flag}{like}")).into_owned()
 }
 
-/// What clap says of a mistake, without what it says of usage.
+/// clap's message for a mistake, without the usage part.
 fn sentence(text: &str) -> String {
     let text = text.trim_start_matches("error: ");
     let end =
@@ -92,7 +99,7 @@ fn sentence(text: &str) -> String {
     let mut sentence = String::new();
     for line in lines.map(str::trim).filter(|line| !line.is_empty()) {
         if !sentence.is_empty() {
-            // Values go on with the line before; a tip is a clause of its own.
+            // Values continue the previous line; a tip is a separate clause.
             sentence.push_str(if line.starts_with("tip:") { "; " } else { " " });
         }
         sentence.push_str(line);
@@ -124,10 +131,7 @@ mod tests {
             "pdns status has no flag --limit (pdns status --help lists those that it has)",
         );
         check("tag list --limt 3", "pdns tag list has no flag --limt (did you mean --limit?)");
-        check(
-            "find --contains a b",
-            "pdns find has no flag b (pdns find --help lists those that it has)",
-        );
+        check("find --contains a b", "pdns find does not take \"b\" here (pdns find --help)");
         check("lookup", "the following required arguments were not provided: <SUBJECT>...");
         check(
             "x --limit a\u{202e}",

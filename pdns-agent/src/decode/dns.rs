@@ -1,56 +1,57 @@
-//! From DNS messages to observations, by these rules.
+//! Conversion of DNS messages into observations.
 //!
-//! Layer 3. [`Decoder`] takes the messages of a capture in their order and emits each record and each negative
-//! answer that they tell; what is left out is counted in a [`DnsTally`], by reason.
+//! Layer 3. [`Decoder`] processes the messages of a capture in order and emits the records and negative
+//! answers in them; it counts in a [`DnsTally`], by reason, what it leaves out.
 //!
 //! # Messages
 //!
-//! Opcode QUERY, class IN and one question; others are left out or rejected (RFC 1035 §4.1, RFC 9619). What comes
+//! Opcode QUERY, class IN and one question; others are filtered or rejected (RFC 1035 §4.1, RFC 9619). Data
 //! after the last counted record is ignored.
 //!
 //! # Queries and responses (`pairing`)
 //!
-//! A question is known by flow, id, QNAME and QTYPE (RFC 5452 §9.1). It stays open for a timeout from its first
-//! query; one that is asked again meanwhile awaits one more answer. If none came when the time is over, the
-//! question is a negative answer, UNANSWERED, at the time of its first query. A response that no open question
-//! awaits is [`Provenance::Unsolicited`]: an attempt to poison a cache looks like that (RFC 5452 §4). A response
-//! without a question takes that of its flow and id, if only one is open. The clock of all this is the latest
-//! time that any packet told: it never goes back.
+//! A question is identified by flow, id, QNAME and QTYPE (RFC 5452 §9.1). It stays open for a timeout from
+//! its first query; each repetition expects one more answer. If none arrived when the timeout expires, the
+//! question becomes a negative answer, UNANSWERED, at the time of its first query. A response that no open
+//! question expects is [`Provenance::Unsolicited`]: an attempt at cache poisoning looks like this (RFC 5452
+//! §4). A response without a question takes that of its flow and id, if exactly one is open. The clock for
+//! all this is the latest packet time so far, so it never goes back.
 //!
 //! # Records (`message`)
 //!
-//! Read one after the other until one cannot be: what came before stands. Names are uncompressed and in lower
-//! case, in RDATA too where its type has names (RFC 3597 §4, RFC 4034 §6.2); all other RDATA is kept to the
-//! octet. Records of the protocol itself (OPT, TSIG, TKEY, SIG(0), types of questions) are none. A TTL with the
-//! top bit set is 0 (RFC 2181 §8). Of records that are alike within one message one counts (RFC 2181 §5).
+//! Records are read one after another until one is unreadable; those before it count. Names are uncompressed
+//! and in lower case, also in RDATA of types with names (RFC 3597 §4, RFC 4034 §6.2); all other RDATA is kept
+//! octet by octet. Records of the protocol itself (OPT, TSIG, TKEY, SIG(0), question types) do not count. A
+//! TTL with the top bit set is 0 (RFC 2181 §8). Identical records within one message count once (RFC 2181
+//! §5).
 //!
 //! # Bailiwick (`bailiwick`)
 //!
-//! The chain is QNAME and what its CNAME records lead to (RFC 1034 §3.6.2). Of the answer section, what the
-//! chain owns is filed, and the DNAME and RRSIG records at or above it that explain it (RFC 6672 §3.1, RFC 4035
-//! §3.2.1); of a zone transfer, all that lies in the zone. Of the authority section, the NS and SOA records at
-//! or above the chain, the first of which tells the zone's apex. All else, glue (RFC 9471) among it, must lie at
-//! or below the apex; where there is none or it is a public suffix, at or below the registrable domain of the
-//! chain's end.
+//! The chain consists of QNAME and the targets of its CNAME records (RFC 1034 §3.6.2). From the answer
+//! section, the records owned by the chain are stored, and the DNAME and RRSIG records at or above it that
+//! explain it (RFC 6672 §3.1, RFC 4035 §3.2.1); from a zone transfer, everything within the zone. From the
+//! authority section, the NS and SOA records at or above the chain are stored; the first of them gives the
+//! zone's apex. Everything else, including glue (RFC 9471), must lie at or below the apex. If there is no
+//! apex, or it is a public suffix, it must lie at or below the registrable domain of the chain's end.
 //!
-//! A server may speak for all of a chain only as a resolver, which has asked the servers of each name: its response
-//! has RA set, and the query wanted recursion (RD; that of the response itself, where no query is known). Of any
-//! other response the chain ends where it leaves the registrable domain of QNAME (where QNAME has none: what is
-//! below QNAME); the alias that leads out is filed, what it leads to is not. AA does not tell the two apart:
-//! resolvers set it in answers from zones of their own, and forwarders in all. Nor does RA alone: a malicious server
-//! may set it, but what its victim's resolver wanted it cannot choose.
+//! Only a resolver may vouch for a whole chain, because it has queried the servers of each name: its response
+//! has RA set, and the query had RD set (or the response, if no query is known). In any other response the
+//! chain ends where it leaves the registrable domain of QNAME (if QNAME has none: the names below QNAME); the
+//! alias that leads out is stored, its target is not. AA does not distinguish the two cases: resolvers set it
+//! in answers from their own zones, and forwarders in all answers. Neither does RA alone: a malicious server
+//! can set it, but it cannot choose the flags of its victim's query.
 //!
 //! # Negative answers (`response`)
 //!
-//! An RCODE other than 0, or no record of the type asked for at the chain's end: no data, if an SOA record of the
-//! authority section says so or the response is empty (RFC 2308 §2.2). A referral is no answer. Of a chain that
-//! was cut nothing is told: RCODE and lack of data are those of its true end (RFC 6604 §3).
+//! An RCODE other than 0, or no record of the requested type at the chain's end: no data, if an SOA record of
+//! the authority section says so or the response is empty (RFC 2308 §2.2). A referral is not an answer. A
+//! chain that was cut yields no negative answer: RCODE and lack of data belong to its true end (RFC 6604 §3).
 //!
 //! # Multicast
 //!
-//! mDNS (5353), LLMNR (5355) and `NetBIOS` (137) have no server to pair with. Their queries are left out, all of
-//! their responses count as asked for, and those of mDNS are filed without regard to bailiwick (RFC 6762 §6).
-//! A flow from or to port 53 is DNS, whatever its other port: resolvers draw theirs from all.
+//! mDNS (5353), LLMNR (5355) and `NetBIOS` (137) have no server to pair with. Their queries are filtered, all
+//! their responses count as solicited, and those of mDNS are stored without a bailiwick check (RFC 6762 §6).
+//! A flow from or to port 53 is DNS, whatever its other port: resolvers choose theirs from the whole range.
 
 mod bailiwick;
 mod duplicates;
@@ -68,26 +69,25 @@ pub(super) use bailiwick::{bounds, is_resolved};
 pub(super) use message::{
     CLASS_IN, Data, Names, Question, Record, Records, Section, Span, is_meta,
 };
-pub(super) use response::{NameTotals, Response, Scratch};
+pub(super) use response::{Owners, Response, Scratch};
 
 use super::wire::{Flow, Message, Transport};
 use crate::observation::{Observation, Provenance};
 use crate::time::Timestamp;
 use duplicates::Duplicates;
 use message::Header;
-use pairing::{Id, Pairing, Unawaited};
+use pairing::{Id, Pairing, UnexpectedResponse};
 use std::time::Duration;
 use waiting::Waiting;
 
-/// How messages are decoded.
+/// Decoder settings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Options {
-    /// Whether responses that nobody was seen to ask for are left out. A capture that sees one direction only
-    /// has no others.
+    /// True to drop unsolicited responses. A capture that sees only one direction has no others.
     pub drop_unsolicited: bool,
-    /// How long an answer is awaited.
+    /// Time to wait for an answer.
     pub timeout: Duration,
-    /// Most open questions. When there are more, the oldest are forgotten.
+    /// Maximum number of open questions. Beyond it, the oldest are dropped.
     pub pending: usize,
 }
 
@@ -97,19 +97,19 @@ impl Default for Options {
     }
 }
 
-/// Decodes the messages of one capture. See the module for the rules.
+/// Decodes the messages of one capture, by the rules in the module documentation.
 pub struct Decoder {
     drop_unsolicited: bool,
     pairing: Pairing,
     duplicates: Duplicates,
     waiting: Waiting,
-    /// The latest time that any packet told, in microseconds.
+    /// The latest packet time so far, in microseconds.
     clock: i64,
     scratch: Scratch,
     tally: DnsTally,
 }
 
-/// What a port says a message is.
+/// Kind of message, by port.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Unicast,
@@ -119,7 +119,7 @@ enum Kind {
 }
 
 impl Kind {
-    fn of(flow: Flow) -> Self {
+    fn from_flow(flow: Flow) -> Self {
         let ports = [flow.from.1, flow.to.1];
         if ports.contains(&53) {
             Self::Unicast
@@ -134,7 +134,7 @@ impl Kind {
 }
 
 impl Decoder {
-    /// A decoder that has seen nothing.
+    /// A decoder without any state.
     #[must_use]
     pub fn new(options: Options) -> Self {
         let timeout = i64::try_from(options.timeout.as_micros()).unwrap_or(i64::MAX);
@@ -149,10 +149,11 @@ impl Decoder {
         }
     }
 
-    /// Decodes one message, and emits what it tells and what its time shows to be unanswered.
+    /// Decodes one message, and emits its observations and the questions that its time proves to be
+    /// unanswered.
     ///
     /// # Errors
-    /// [`DnsRejection`] when the message cannot be read; it is counted, too.
+    /// [`DnsRejection`] if the message cannot be read; it is also counted.
     pub fn message(
         &mut self,
         message: &Message<'_>,
@@ -165,9 +166,9 @@ impl Decoder {
         ending
     }
 
-    /// Takes note of a message of which the capture has the first bytes only, and which is counted elsewhere. A query
-    /// that shows its question is open; a response shows that its query is not unanswered.
-    /// See [`Message::is_cut`].
+    /// Processes a message of which only the first bytes were captured, and which is counted elsewhere. A
+    /// query with a complete question opens it; a response shows that its query was answered. See
+    /// [`Message::is_cut`].
     pub fn glimpse(&mut self, message: &Message<'_>, emit: &mut dyn FnMut(Observation<'_>)) {
         self.advance(message.at, emit);
         let Some((id, header)) = self.paired(message) else { return };
@@ -187,9 +188,9 @@ impl Decoder {
         self.note_gauges();
     }
 
-    /// Tells the time of a packet, whatever was in it, and emits the questions that it shows to be unanswered and the
-    /// responses that nobody asked for. Cheap when nothing is due. A time before the latest changes nothing, nor does
-    /// one that no store takes: it would stop the clock.
+    /// Sets the clock to the time of any packet, and emits the questions that are now unanswered and the
+    /// responses that are now unsolicited. Cheap if nothing is due. Earlier times are ignored, and so are
+    /// times that no store accepts, which would stop the clock.
     pub fn advance(&mut self, now: Timestamp, emit: &mut dyn FnMut(Observation<'_>)) {
         if now.micros() > self.clock && now.seconds().is_some() {
             self.clock = now.micros();
@@ -206,32 +207,32 @@ impl Decoder {
         }
     }
 
-    /// Reads the responses that wait as those that nobody asked for, as at the end of a capture. Questions stay open.
+    /// Processes the waiting responses as unsolicited, as at the end of a capture. Questions stay open.
     pub fn settle(&mut self, emit: &mut dyn FnMut(Observation<'_>)) {
         while self.read_oldest(emit) {}
         self.note_gauges();
     }
 
-    /// Ends the capture: responses that wait are emitted, questions that are open and not answered are counted, and
-    /// nothing is open or known of the time any more. The decoder can go on with another capture.
+    /// Ends the capture: emits waiting responses, counts questions that are still open and unanswered, and
+    /// resets all questions and the clock. The decoder can then be used for another capture.
     pub fn finish(&mut self, emit: &mut dyn FnMut(Observation<'_>)) {
         self.settle(emit);
         let unanswered = self.pairing.clear();
         if unanswered > 0 {
-            *self.tally.omitted.entry(DnsOmission::CaptureEnded).or_default() += unanswered;
+            self.tally.omitted.add_many(DnsOmission::CaptureEnded, unanswered);
         }
         self.duplicates.clear();
         self.clock = i64::MIN;
         self.note_gauges();
     }
 
-    /// What became of all messages so far.
+    /// Counts of all messages so far.
     #[must_use]
     pub fn tally(&self) -> &DnsTally {
         &self.tally
     }
 
-    /// Moves out what became of all messages; those that wait are counted anew, with what comes.
+    /// Takes out the counts of all messages; waiting messages stay in the new tally.
     pub fn take_tally(&mut self) -> DnsTally {
         let mut tally = std::mem::take(&mut self.tally);
         tally.messages -= tally.waiting;
@@ -246,7 +247,7 @@ impl Decoder {
         self.tally.waiting = self.waiting.len() as u64;
     }
 
-    /// Reads a message, unless it is a copy.
+    /// Processes a message unless it is a copy.
     fn see(
         &mut self,
         message: &Message<'_>,
@@ -273,19 +274,20 @@ impl Decoder {
         ending
     }
 
-    /// Stands for the flow and id of the query that a message is or answers.
+    /// Key for the flow and id of the query that a message is or answers.
     fn id(&self, flow: Flow, header: Header) -> Id {
         self.pairing.id(if header.is_response() { flow.reversed() } else { flow }, header.id)
     }
 
-    /// The same, and the header, of a message of which the first bytes may be all; `None` if it cannot be paired.
+    /// The same, and the header, of a message that may be truncated to its first bytes; `None` if it cannot
+    /// be paired.
     fn paired(&self, message: &Message<'_>) -> Option<(Id, Header)> {
         let header = Header::begin(message.octets)?;
-        let is_paired = Kind::of(message.flow) == Kind::Unicast;
+        let is_paired = Kind::from_flow(message.flow) == Kind::Unicast;
         is_paired.then(|| (self.id(message.flow, header), header))
     }
 
-    /// Takes note of a message that cannot be used, if it is a response.
+    /// Registers an unusable message if it is a response.
     fn note_unusable(&mut self, message: &Message<'_>, emit: &mut dyn FnMut(Observation<'_>)) {
         let found = self.paired(message).filter(|(_, header)| header.is_response());
         if let Some((id, _)) = found {
@@ -293,9 +295,9 @@ impl Decoder {
         }
     }
 
-    /// Takes note of a response that cannot be used: its query is not unanswered, whether it was seen or will be.
+    /// Registers an unusable response: its query is answered, whether it was already seen or arrives later.
     fn respond(&mut self, id: Id, emit: &mut dyn FnMut(Observation<'_>)) {
-        // Of too many of one flow and id, the others say the same.
+        // If there are too many for one flow and id, the others add no information.
         if !self.pairing.respond(id) && self.waiting.push(id, None, self.clock).is_ok() {
             self.make_room(emit);
         }
@@ -313,7 +315,7 @@ impl Decoder {
         if header.opcode() != 0 {
             return Ok(Ending::Filtered(DnsFilter::Opcode));
         }
-        let kind = Kind::of(message.flow);
+        let kind = Kind::from_flow(message.flow);
         if kind != Kind::Unicast && !header.is_response() {
             return Ok(Ending::Filtered(DnsFilter::MulticastQuery));
         }
@@ -323,7 +325,7 @@ impl Decoder {
         }
         let is_paired = kind == Kind::Unicast;
         if header.is_response() && header.counts[0] == 0 && is_paired && !is_late {
-            // Which question it answers may be seen later.
+            // The question that it answers may still arrive.
             if !self.pairing.is_open(id) {
                 return self.wait(message, id, header, None, emit);
             }
@@ -344,7 +346,7 @@ impl Decoder {
             let qname = self.scratch.names.get(question.name);
             match self.pairing.answer(id, qname, question.qtype, is_stream) {
                 Ok(awaited) => asked = Some(awaited.wants_recursion),
-                Err(Unawaited { question }) if !is_late => {
+                Err(UnexpectedResponse { question }) if !is_late => {
                     self.pairing.respond(id);
                     return self.wait(message, id, header, Some(question), emit);
                 }
@@ -360,13 +362,13 @@ impl Decoder {
         let is_resolved = is_resolved(asked, header.wants_recursion(), header.has_recursion());
         let Self { scratch, tally, .. } = self;
         let read = (message.octets, records_at);
-        let response = Response::of_message(read, header, at, false, scratch, tally);
+        let response = Response::from_message(read, header, at, false, scratch, tally);
         let response = Response { provenance, is_resolved, ..response };
         response.file(question, scratch, tally, emit);
         Ok(Ending::Response)
     }
 
-    /// Opens a question, and reads the responses to it that were there before it.
+    /// Opens a question, and reads the responses that arrived before it.
     fn ask(
         &mut self,
         id: Id,
@@ -389,7 +391,7 @@ impl Decoder {
         }
     }
 
-    /// Has a response wait for its query.
+    /// Queues a response until its query arrives.
     fn wait(
         &mut self,
         message: &Message<'_>,
@@ -408,7 +410,7 @@ impl Decoder {
         Ok(Ending::Waiting)
     }
 
-    /// Reads the oldest responses that wait, if there are too many.
+    /// Reads the oldest waiting responses if there are too many.
     fn make_room(&mut self, emit: &mut dyn FnMut(Observation<'_>)) {
         while self.waiting.is_crowded() {
             let before = self.waiting.len();
@@ -417,7 +419,7 @@ impl Decoder {
         }
     }
 
-    /// Reads the oldest response that waits; `false` if there is none.
+    /// Reads the oldest waiting response; `false` if there is none.
     fn read_oldest(&mut self, emit: &mut dyn FnMut(Observation<'_>)) -> bool {
         let Some(oldest) = self.waiting.pop() else { return false };
         if let Some(response) = oldest {
@@ -437,7 +439,7 @@ impl Decoder {
         self.tally.settle(ending);
     }
 
-    /// The question of a message, its own or the one it answers, and where the records begin.
+    /// The question of a message, either its own or the one that it answers, and the position of the records.
     fn question(
         &mut self,
         octets: &[u8],
@@ -458,7 +460,7 @@ impl Decoder {
         }
     }
 
-    /// A response of mDNS, which may repeat any number of questions.
+    /// Reads an mDNS response, which may repeat any number of questions.
     fn read_mdns(
         &mut self,
         octets: &[u8],
@@ -472,7 +474,8 @@ impl Decoder {
             (_, records_at) = read.ok_or(DnsRejection::Question)?;
         }
         let Self { scratch, tally, .. } = self;
-        let response = Response::of_message((octets, records_at), header, at, true, scratch, tally);
+        let response =
+            Response::from_message((octets, records_at), header, at, true, scratch, tally);
         response.file_all(scratch, tally, emit);
         Ok(Ending::Response)
     }

@@ -1,22 +1,23 @@
-//! The lines of a log, whoever wrote it.
+//! Log lines, independent of the format.
 //!
-//! Layer 3. `agent` reads logs of all formats in one way: a [`Decoder`] of one format takes line after line.
+//! Layer 3. `agent` reads logs of all formats in the same way: a [`Decoder`] for one format processes line
+//! after line.
 
 use super::{Line, Rejection, Tally, suricata, zeek};
-use crate::observation::Sightings;
+use crate::observation::Aggregated;
 use memchr::memmem;
 
-/// Who writes a log, and what to take from it.
+/// Program that writes a log, with its options.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
-    /// Zeek's dns.log, or pdns.log of our Zeek package.
+    /// Zeek's dns.log, or our Zeek package's pdns.log.
     Zeek(zeek::Options),
     /// Suricata's eve.json.
     Suricata,
 }
 
 impl Format {
-    /// The command of `pdns-agent` that reads such logs.
+    /// The command of `pdns-agent` for such logs.
     #[must_use]
     pub fn command(self) -> &'static str {
         match self {
@@ -26,7 +27,8 @@ impl Format {
     }
 }
 
-/// The command of `pdns-agent` for a file, judged by its first line or another line of it; `None` when nothing tells.
+/// The command of `pdns-agent` for a file, judging by its first line or another line of it; `None` if it is
+/// unknown.
 #[must_use]
 pub fn command_for(line: &[u8]) -> Option<&'static str> {
     // pcap in both byte orders, in microseconds and nanoseconds, and pcapng.
@@ -56,9 +58,9 @@ pub fn command_for(line: &[u8]) -> Option<&'static str> {
 /// Reads the lines of one log in their order.
 #[derive(Debug)]
 pub enum Decoder {
-    /// As [`Format::Zeek`].
+    /// See [`Format::Zeek`].
     Zeek(Box<zeek::Decoder>),
-    /// As [`Format::Suricata`].
+    /// See [`Format::Suricata`].
     Suricata(Box<suricata::Decoder>),
 }
 
@@ -72,14 +74,14 @@ impl Decoder {
         }
     }
 
-    /// Reads one line without its newline, and emits what it says.
+    /// Reads one line without its newline, and emits its observations.
     ///
     /// # Errors
-    /// [`Rejection`] when the line cannot be used; then nothing is emitted. It is counted, and reading goes on.
+    /// [`Rejection`] if the line is unusable; nothing is emitted then. It is counted, and reading continues.
     pub fn line(
         &mut self,
         line: &[u8],
-        emit: &mut dyn FnMut(Sightings<'_>),
+        emit: &mut dyn FnMut(Aggregated<'_>),
     ) -> Result<Line, Rejection> {
         match self {
             Self::Zeek(decoder) => decoder.line(line, emit),
@@ -87,7 +89,8 @@ impl Decoder {
         }
     }
 
-    /// Takes in what a line before the point of resumption says of the lines behind it; nothing is emitted or counted.
+    /// Reads a line before the position of resumption for its effect on later lines; nothing is emitted or
+    /// counted.
     pub fn skim(&mut self, line: &[u8]) {
         match self {
             Self::Zeek(decoder) => decoder.skim(line),
@@ -95,7 +98,7 @@ impl Decoder {
         }
     }
 
-    /// Moves out how far pdns.log covers the rows of dns.log, of the lines since the last call.
+    /// Takes out the range of dns.log rows that pdns.log covers, according to the lines since the last call.
     pub fn take_coverage(&mut self) -> zeek::Coverage {
         match self {
             Self::Zeek(decoder) => decoder.take_coverage(),
@@ -103,7 +106,7 @@ impl Decoder {
         }
     }
 
-    /// What became of all lines since the start.
+    /// Counts of all lines since the start.
     #[must_use]
     pub fn tally(&self) -> &Tally {
         match self {

@@ -1,7 +1,7 @@
-//! From packets to observations: `wire`, which finds messages in packets, and `dns`, which reads them.
+//! Conversion of packets into observations: `wire` extracts the messages, `dns` decodes them.
 //!
-//! Layer 3. What comes out depends on the packets and their times alone, so a capture file that is read
-//! again says the same again.
+//! Layer 3. The result depends only on the packets and their times, so a capture file that is read again
+//! produces the same observations.
 
 use super::dns::{self, DnsTally};
 use super::wire::{self, WireTally};
@@ -12,39 +12,39 @@ use pdns_ebpf_common::Ports;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-/// What to take from packets.
+/// Decoder settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
     /// UDP and TCP ports that carry DNS.
     pub ports: Vec<u16>,
-    /// How long a question waits for its answer.
+    /// Time that a question waits for its answer.
     pub timeout: Duration,
-    /// Leave out responses that nobody was seen to ask for.
+    /// True to drop unsolicited responses.
     pub drop_unsolicited: bool,
 }
 
-/// Reads the packets of one capture in their order.
+/// Reads the packets of one capture in order.
 pub struct Decoder {
     wire: wire::Wire,
     dns: dns::Decoder,
 }
 
-/// What became of packets, and of the messages in them.
+/// Counts of packets and of the messages in them, by outcome.
 ///
-/// The ledger: `seen = refused + decoded + rejected + lost + waiting`, at any time.
+/// Invariant: `seen = refused + decoded + rejected + lost + waiting`, at any time.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct PacketTally {
-    /// What the kernel counted; absent for a capture file.
+    /// Counters of the kernel; absent for a capture file.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub capture: Option<CaptureCounters>,
-    /// Packets that were handed to the decoder.
+    /// Packets passed to the decoder.
     pub packets: WireTally,
-    /// Messages in them.
+    /// Messages in these packets.
     pub messages: DnsTally,
 }
 
-/// Result, reason, and how many.
+/// Result, reason, and count.
 pub type Ending = (&'static str, &'static str, u64);
 
 impl PacketTally {
@@ -57,27 +57,27 @@ impl PacketTally {
         self.messages.merge(&other.messages);
     }
 
-    /// Packets that the interface showed, or that were in the file.
+    /// Packets seen on the interface or in the file.
     #[must_use]
     pub fn seen(&self) -> u64 {
         self.capture.map_or(self.packets.frames, |capture| capture.seen)
     }
 
-    /// Packets that carry no DNS.
+    /// Packets without DNS.
     #[must_use]
     pub fn refused(&self) -> u64 {
         let by_kernel = self.capture.map_or(0, |capture| capture.seen.saturating_sub(capture.dns));
         by_kernel + self.packets.other
     }
 
-    /// Packets that were used: each carried a message or a part of one, or kept a stream going.
+    /// Packets that were used: each carried a message or a part of one, or was part of a stream.
     #[must_use]
     pub fn decoded(&self) -> u64 {
         self.packets.datagrams + self.packets.segments + self.packets.fragments
     }
 
-    /// What became of the packets that the decoder had: result, reason if there is one, and how many. Those
-    /// that are held are not among them.
+    /// Counts of the packets that the decoder finished: result, reason if there is one, and number. Packets
+    /// that are still held are not included.
     pub fn packet_endings(&self) -> impl Iterator<Item = Ending> {
         let WireTally { other, datagrams, segments, fragments, rejected, lost, .. } = &self.packets;
         let plain = [
@@ -91,7 +91,7 @@ impl PacketTally {
         plain.into_iter().chain(rejected).chain(lost)
     }
 
-    /// What became of the messages: result, reason if there is one, and how many.
+    /// Counts of the messages: result, reason if there is one, and number.
     pub fn message_endings(&self) -> impl Iterator<Item = Ending> {
         let DnsTally { counted, queries, filtered, rejected, .. } = &self.messages;
         let plain = [("counted", "response", *counted), ("counted", "query", *queries)];
@@ -100,17 +100,17 @@ impl PacketTally {
         plain.into_iter().chain(filtered).chain(rejected)
     }
 
-    /// Packets that could not be used.
+    /// Packets that were unusable.
     #[must_use]
     pub fn rejected(&self) -> u64 {
-        self.packets.rejected.values().sum()
+        self.packets.rejected.total()
     }
 
-    /// Packets that there was no room for, or that waited in vain for others.
+    /// Packets that were dropped for lack of room, or that waited for missing others.
     #[must_use]
     pub fn lost(&self) -> u64 {
         let in_ring = self.capture.map_or(0, |capture| capture.lost);
-        in_ring + self.packets.lost.values().sum::<u64>()
+        in_ring + self.packets.lost.total()
     }
 
     /// Packets in the kernel's ring buffer.
@@ -142,24 +142,24 @@ impl Decoder {
         Self { wire, dns }
     }
 
-    /// Reads one packet. What cannot be used is counted.
+    /// Reads one packet. Unusable packets are counted.
     pub fn frame(&mut self, frame: &Frame<'_>, emit: &mut dyn FnMut(Observation<'_>)) {
         self.dns.advance(frame.at, emit);
         let dns = &mut self.dns;
         self.wire.frame(frame, &mut |message| read(dns, &message, emit));
     }
 
-    /// Notes packets that the source had to refuse, since it does not know their link type.
+    /// Counts packets that the source refused because of their link type.
     pub fn refuse(&mut self, packets: u64) {
         self.wire.refuse(packets);
     }
 
-    /// Notes that no packet before `now` will come: questions that waited too long are unanswered.
+    /// Sets the clock: no packet before `now` will follow, so questions that waited too long are unanswered.
     pub fn advance(&mut self, now: Timestamp, emit: &mut dyn FnMut(Observation<'_>)) {
         self.dns.advance(now, emit);
     }
 
-    /// Notes the end of the capture: what waits for more is given up, and counted.
+    /// Ends the capture: incomplete data is dropped, and counted.
     pub fn finish(&mut self, emit: &mut dyn FnMut(Observation<'_>)) {
         let dns = &mut self.dns;
         self.wire.finish(&mut |message| read(dns, &message, emit));
@@ -171,26 +171,26 @@ impl Decoder {
         self.dns.settle(emit);
     }
 
-    /// Notes the end of a part of a capture that may go on: as [`Decoder::finish`], but questions stay open.
+    /// Ends a part of a capture that may continue: the same as [`Decoder::finish`], but questions stay open.
     pub fn pause(&mut self, emit: &mut dyn FnMut(Observation<'_>)) {
         let dns = &mut self.dns;
         self.wire.finish(&mut |message| read(dns, &message, emit));
         self.dns.settle(emit);
     }
 
-    /// Moves out what was counted so far. What still waits is counted anew, with what comes.
+    /// Takes out the counts so far. Waiting packets and messages stay in the new tally.
     pub fn take_tally(&mut self) -> PacketTally {
         let (packets, messages) = (self.wire.take_tally(), self.dns.take_tally());
         PacketTally { capture: None, packets, messages }
     }
 
-    /// Forgets the questions that wait, and how late it is: the clock was set back. They are counted as at the
-    /// end of a capture, and responses that wait for their query are those that nobody asked for.
+    /// Resets the open questions and the clock, after the clock was set back. Questions are counted as at the
+    /// end of a capture, and responses that wait for their query become unsolicited.
     pub fn begin_anew(&mut self, emit: &mut dyn FnMut(Observation<'_>)) {
         self.dns.finish(emit);
     }
 
-    /// What was counted so far.
+    /// The counts so far.
     #[must_use]
     pub fn tally(&self) -> PacketTally {
         PacketTally {
@@ -201,7 +201,7 @@ impl Decoder {
     }
 }
 
-/// Reads a message, or takes note of the beginning of one. What cannot be used is counted there.
+/// Reads a message, or the beginning of one. Unusable messages are counted there.
 fn read(
     dns: &mut dns::Decoder,
     message: &wire::Message<'_>,

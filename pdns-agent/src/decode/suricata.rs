@@ -1,35 +1,38 @@
-//! Suricata's eve.json: its DNS events of version 2, detailed or grouped, and version 3, line by line.
+//! Suricata's eve.json: DNS events of version 2, detailed or grouped, and version 3, line by line.
 //!
-//! Layer 3. [`Decoder::line`] takes a line from `source` and emits what it says. Each line speaks for itself, so the
-//! order in which logs are read, their rotation and a restart make no difference.
+//! Layer 3. [`Decoder::line`] reads a line from `source` and emits its observations. Each line is
+//! independent, so the order in which logs are read, their rotation and restarts make no difference.
 //!
 //! ```text
-//! line -> event (JSON) -> detailed (each record tells its owner) -> decode::dns (chain, bailiwick, outcome)
-//!                      -> grouped (owners are worked out)        ->
+//! line -> event (JSON) -> detailed (records have owners) -> decode::dns (chain, bailiwick, outcome)
+//!                      -> grouped (owners are inferred)  ->
 //! ```
 //!
-//! **Answers** tell all that is filed. The rules are those of packets, and the code is, too: see `decode::dns` for chain,
-//! bailiwick, repeats and negative answers. What wanted recursion is told by the query's RD bit, where the same log has
-//! the query before its answer and tells its flags, as version 3 does (`queries`); else by the response's own.
+//! **Answers** produce all observations. The rules, and the code, are the same as for packets: see
+//! `decode::dns` for chain, bailiwick, repeats and negative answers. Whether recursion was requested is taken
+//! from the query's RD bit, if the same log contains the query before its answer and with its flags, as
+//! version 3 does (`queries`); otherwise from the response's own.
 //!
-//! **Queries** are counted and left aside otherwise. Whether one was answered would take both lines, which may be in two
-//! files: nothing is said to be unanswered, and nothing to be unsolicited. Nor can the log tell that a mirror port
-//! showed a packet twice.
+//! **Queries** are counted but otherwise ignored. Whether a query was answered requires both lines, which may
+//! be in two files: nothing is reported as unanswered, and nothing as unsolicited. Nor does the log show
+//! whether a mirror port delivered a packet twice.
 //!
-//! **What the log does not hold** is left out and counted. It has no RDATA of most types ([`Omission::RdataNotInLog`]),
-//! of MX the host alone, and each string of a TXT record in a place of its own, so that of several under one owner nobody
-//! knows which are one record: each is filed as a record with that string (both are partial). It has no class either: names below
-//! `bind` and `server` are taken for those of CHAOS (RFC 4892), all others for those of IN. Version 2 of Suricata 7 has no
+//! **Data missing from the log** is omitted and counted. The log contains no RDATA for most types
+//! ([`Omission::RdataNotInLog`]), only the host of an MX record, and each string of a TXT record separately,
+//! so that with several strings under one owner their grouping into records is unknown: each is stored as a
+//! record with that string (both are partial). It contains no class either: names below `bind` and `server`
+//! are assumed to be of class CHAOS (RFC 4892), all others of class IN. Version 2 of Suricata 7 has no
 //! additional section. A dot within a label looks like one between labels.
 //!
-//! Formats: doc/userguide/output/eve/eve-json-format.rst of Suricata, and rust/src/dns/log.rs, where they are written.
+//! Formats: doc/userguide/output/eve/eve-json-format.rst of Suricata, and rust/src/dns/log.rs, which writes
+//! them.
 //!
 //! [`Omission::RdataNotInLog`]: super::Omission::RdataNotInLog
 
 use super::dns::{self, DnsOmission, DnsTally, Response};
 use super::{Filter, Line, Omission, Rejection, Tally};
 use crate::name::Name;
-use crate::observation::{Observation, Provenance, Sightings};
+use crate::observation::{Aggregated, Observation, Provenance};
 use crate::time::Timestamp;
 use detailed::Filler;
 use event::{Dns, Event, Kind, Text};
@@ -41,7 +44,7 @@ mod grouped;
 mod queries;
 mod rdata;
 
-/// Reads the lines of one log in their order.
+/// Reads the lines of one log in order.
 #[derive(Default)]
 pub struct Decoder {
     scratch: Scratch,
@@ -49,11 +52,11 @@ pub struct Decoder {
     tally: Tally,
 }
 
-/// What is kept from line to line, so that its memory is used again.
+/// Buffers that are reused for the next line.
 #[derive(Default)]
 struct Scratch {
     response: dns::Scratch,
-    /// For names that are not canonical where they stand.
+    /// Buffer for names that are not canonical in place.
     name: String,
     tally: DnsTally,
 }
@@ -64,7 +67,7 @@ impl std::fmt::Debug for Decoder {
     }
 }
 
-/// The header of a response, as `flags` has it in hexadecimal digits (RFC 1035 §4.1.1).
+/// Header flags of a response, from the hexadecimal digits in `flags` (RFC 1035 §4.1.1).
 #[derive(Clone, Copy)]
 struct Flags(u16);
 
@@ -89,24 +92,24 @@ const RD: u16 = 0x0100;
 const RA: u16 = 0x0080;
 
 impl Decoder {
-    /// Reads one line without its newline; a carriage return at its end is passed over.
+    /// Reads one line without its newline; ignores a carriage return at its end.
     ///
-    /// Emits the records in the order of the sections, then a negative answer if the line is one, all with one time.
-    /// Memory is kept for the next line, as much as the longest line took.
+    /// Emits the records in the order of the sections, then a negative answer if the line is one, all with
+    /// the same time. Memory is kept for the next line, as much as the longest line needed.
     ///
     /// # Errors
-    /// [`Rejection`] when the line cannot be used; then nothing is emitted. It is counted, and reading goes on.
+    /// [`Rejection`] if the line is unusable; nothing is emitted then. It is counted, and reading continues.
     pub fn line(
         &mut self,
         line: &[u8],
-        emit: &mut dyn FnMut(Sightings<'_>),
+        emit: &mut dyn FnMut(Aggregated<'_>),
     ) -> Result<Line, Rejection> {
         let ending = self.decode(line, emit);
         self.tally.count(ending);
         ending
     }
 
-    /// Takes in the query that a line before the point of resumption tells; nothing is emitted or counted.
+    /// Reads the query in a line before the position of resumption; nothing is emitted or counted.
     pub fn skim(&mut self, line: &[u8]) {
         let event = serde_json::from_slice::<Kind<'_>>(line)
             .ok()
@@ -120,7 +123,7 @@ impl Decoder {
         }
     }
 
-    /// What became of all lines since the start.
+    /// Counts of all lines since the start.
     #[must_use]
     pub fn tally(&self) -> &Tally {
         &self.tally
@@ -129,14 +132,14 @@ impl Decoder {
     fn decode(
         &mut self,
         line: &[u8],
-        emit: &mut dyn FnMut(Sightings<'_>),
+        emit: &mut dyn FnMut(Aggregated<'_>),
     ) -> Result<Line, Rejection> {
         match line.iter().find(|octet| !octet.is_ascii_whitespace()) {
             None => return Ok(Line::Blank),
             Some(b'{') => {}
             Some(_) => return Err(Rejection::Json),
         }
-        // All events are looked at for their kind; the fields of others may have any shape.
+        // The kind is read from all events; the fields of other kinds may have any shape.
         let kind: Kind<'_> = serde_json::from_slice(line).map_err(|_| Rejection::Json)?;
         if kind.event_type.is_none_or(|kind| kind.0 != "dns") {
             return Ok(Line::OtherRecord);
@@ -171,7 +174,7 @@ impl Decoder {
         event: &Dns<'_>,
         (flags, is_resolved): (Flags, bool),
         at: u32,
-        emit: &mut dyn FnMut(Sightings<'_>),
+        emit: &mut dyn FnMut(Aggregated<'_>),
     ) -> Result<Line, Rejection> {
         let Self { scratch: Scratch { response: scratch, name, tally: told }, tally, .. } = self;
         let mut filler = Filler::new(scratch, name, told);
@@ -191,37 +194,38 @@ impl Decoder {
             owners,
             is_resolved,
         };
-        let mut emit = |observation: Observation<'_>| emit(Sightings::from(observation));
+        let mut emit = |observation: Observation<'_>| emit(Aggregated::from(observation));
         response.file(question, scratch, told, &mut emit);
         count(told, tally);
         Ok(Line::Counted)
     }
 }
 
-/// The time of an event in whole seconds since the epoch: RFC 3339, but for an offset without its colon.
+/// The time of an event in whole seconds since the epoch: RFC 3339, except that the offset has no colon.
 fn seconds(text: Option<&Text<'_>>) -> Result<u32, Rejection> {
     let time: jiff::Timestamp =
         text.and_then(|text| text.0.parse().ok()).ok_or(Rejection::BadTime)?;
     Timestamp::from_micros(time.as_microsecond()).seconds().ok_or(Rejection::TimeRange)
 }
 
-/// Whether ports are those of `NetBIOS` (137), mDNS (5353) or LLMNR (5355); a client of DNS may have chosen any.
+/// Returns true if a port is that of `NetBIOS` (137), mDNS (5353) or LLMNR (5355); a DNS client may have
+/// chosen any port.
 fn is_multicast(ports: [Option<u16>; 2]) -> bool {
     !ports.contains(&Some(53)) && ports.iter().any(|port| matches!(port, Some(137 | 5353 | 5355)))
 }
 
-/// Whether a name is of those that servers answer of themselves, in class CHAOS.
+/// Returns true if a name is in class CHAOS, used by servers for information about themselves.
 fn is_chaos(name: Name<'_>) -> bool {
     name.labels().next_back().is_some_and(|label| matches!(label, "bind" | "server"))
 }
 
-/// Moves what was counted while one response was filed to the tally of the log.
+/// Adds the counts from storing one response to the tally of the log.
 fn count(told: &mut DnsTally, tally: &mut Tally) {
     let told = std::mem::take(told);
     tally.records += told.records;
     tally.negatives += told.negatives;
-    for (omission, count) in told.omitted {
-        *tally.omitted.entry(omission.into()).or_default() += count;
+    for (&omission, &count) in &told.omitted {
+        tally.omitted.add_many(omission.into(), count);
     }
 }
 

@@ -1,10 +1,10 @@
-//! From packets to DNS messages.
+//! Conversion of packets into DNS messages.
 //!
-//! Layer 3. Takes the [`Frame`]s of a capture, puts fragments and TCP streams together, and hands on each DNS
-//! message that is whole. What a message says is `decode::dns`'s business.
+//! Layer 3. Reads the [`Frame`]s of a capture, reassembles fragments and TCP streams, and delivers each
+//! complete DNS message. `decode::dns` interprets the messages.
 //!
-//! Packet time alone drives it, so the same frames give the same messages. Everything that waits is bounded, and
-//! each frame is in one place of the ledger, see [`WireTally`].
+//! Packet time alone drives it, so the same frames produce the same messages. All waiting data is bounded,
+//! and each frame is counted exactly once, see [`WireTally`].
 
 mod fragments;
 mod framing;
@@ -32,25 +32,25 @@ use pdns_ebpf_common::{
 };
 use std::net::IpAddr;
 
-/// Most times that a packet is put together: a tunnel's own datagram, and the one that the tunnel carried.
+/// Maximum number of reassemblies of a packet: a tunnel's own datagram, and the one carried by the tunnel.
 const MOST_NESTED: u32 = 2;
-/// Most calls of `decide_at` for one packet: each looks through three layers, or eight labels of MPLS. An Ethernet
-/// frame of the usual size has room for fewer labels than these can have.
+/// Maximum number of calls of `decide_at` for one packet: each examines three layers, or eight MPLS labels.
+/// An Ethernet frame of the usual size holds fewer labels than that.
 const MOST_LAYERS: usize = 48;
 
-/// How a message was carried.
+/// Transport of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Transport {
     /// One datagram (RFC 1035 §4.2.1).
     Udp,
-    /// A stream, each message behind its length (RFC 1035 §4.2.2).
+    /// A stream, with each message preceded by its length (RFC 1035 §4.2.2).
     Tcp,
 }
 
-/// Who sent a message to whom. It pairs questions with answers and is never stored.
+/// Sender and receiver of a message. Used to pair questions with answers, and never stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Flow {
-    /// How it was carried.
+    /// Transport of the message.
     pub transport: Transport,
     /// Address and port of the sender.
     pub from: (IpAddr, u16),
@@ -61,33 +61,33 @@ pub struct Flow {
 /// One DNS message on the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Message<'a> {
-    /// When the packet was captured that made it whole.
+    /// Time of capture of the packet that completed it.
     pub at: Timestamp,
-    /// Who sent it to whom.
+    /// Sender and receiver.
     pub flow: Flow,
     /// The message from its header on, without a TCP length; any octets, up to 65,535.
     pub octets: &'a [u8],
-    /// It is only the first bytes of a message: the capture cut it, or other parts of it may never come. Its frames
-    /// are counted apart from it, and if it comes to be whole, it is handed on again.
+    /// True if these are only the first bytes of a message: the capture truncated it, or its other parts may
+    /// never arrive. Its frames are counted separately, and if it is completed, it is delivered again.
     pub is_cut: bool,
 }
 
 impl Flow {
-    /// The way an answer takes.
+    /// The flow of the answer.
     #[must_use]
     pub fn reversed(self) -> Self {
         Self { from: self.to, to: self.from, ..self }
     }
 }
 
-/// What [`Wire`] is told.
+/// Settings of [`Wire`].
 #[derive(Clone)]
 pub struct Options {
     /// The ports that carry DNS.
     pub ports: Ports,
-    /// Bounds on datagrams in fragments.
+    /// Limits for datagrams in fragments.
     pub fragments: FragmentLimits,
-    /// Bounds on TCP streams.
+    /// Limits for TCP streams.
     pub streams: StreamLimits,
 }
 
@@ -101,32 +101,32 @@ impl Default for Options {
     }
 }
 
-/// Turns frames into messages.
+/// Converts frames into messages.
 pub struct Wire {
     options: Box<Options>,
     fragments: Fragments,
     streams: Streams,
     tally: WireTally,
-    /// Room to put a datagram together.
+    /// Buffer for reassembling a datagram.
     whole: Vec<u8>,
 }
 
-/// A packet on its way: a captured one, or one put together.
+/// A packet being processed, either captured or reassembled.
 #[derive(Clone, Copy)]
-struct Parcel<'a> {
+struct Packet<'a> {
     octets: &'a [u8],
-    /// Octets it had before the capture cut it.
+    /// Length in octets before the capture truncated it.
     length: usize,
     start: Start,
     at: Timestamp,
-    /// In how many frames it came.
+    /// Number of frames it arrived in.
     frames: u32,
-    /// How often it was put together.
+    /// Number of reassemblies so far.
     nested: u32,
 }
 
 impl Wire {
-    /// Nothing seen yet.
+    /// Creates an instance without any state.
     #[must_use]
     pub fn new(options: Options) -> Self {
         Self {
@@ -138,13 +138,13 @@ impl Wire {
         }
     }
 
-    /// What became of all frames so far.
+    /// Counts of all frames so far.
     #[must_use]
     pub fn tally(&self) -> &WireTally {
         &self.tally
     }
 
-    /// Moves out what became of all frames; those that are held are counted anew, with what comes.
+    /// Takes out the counts of all frames; held frames stay in the new tally.
     pub fn take_tally(&mut self) -> WireTally {
         let held = self.tally.held;
         let rest = WireTally { frames: held, held, ..WireTally::default() };
@@ -154,24 +154,25 @@ impl Wire {
         tally
     }
 
-    /// Notes frames whose link header the source does not know: they are counted as rejected.
+    /// Counts frames with an unknown link header as rejected.
     pub fn refuse(&mut self, frames: u64) {
         self.tally.frames += frames;
         if frames > 0 {
-            *self.tally.rejected.entry(WireRejection::LinkType).or_default() += frames;
+            self.tally.rejected.add_many(WireRejection::LinkType, frames);
         }
     }
 
-    /// Takes a frame, and hands on the messages that it makes whole, and what there is of one that it has in part.
+    /// Reads a frame, and delivers the messages that it completes, and the available part of one that it
+    /// contains partially.
     ///
-    /// A datagram of UDP is handed on where it lies: no copy, no allocation. So is a message that lies whole and in
-    /// order in a segment of TCP.
+    /// A UDP datagram is delivered in place, without copies or allocations. So is a message that lies
+    /// complete and in order in a TCP segment.
     pub fn frame(&mut self, frame: &Frame<'_>, sink: &mut dyn FnMut(Message<'_>)) {
         self.tally.frames += 1;
         self.fragments.expire(frame.at, &mut self.tally);
         self.streams.expire(frame.at, &mut self.tally, sink);
         let length = usize::try_from(frame.length).unwrap_or(usize::MAX);
-        let parcel = Parcel {
+        let packet = Packet {
             octets: frame.octets,
             length: length.max(frame.octets.len()),
             start: frame.start,
@@ -179,19 +180,19 @@ impl Wire {
             frames: 1,
             nested: 0,
         };
-        self.parcel(parcel, sink);
+        self.packet(packet, sink);
     }
 
-    /// The end of the capture: hands on what lies whole behind a gap of a TCP stream, and counts the frames that
+    /// Ends the capture: delivers complete messages after a gap in a TCP stream, and counts the frames that
     /// still wait as lost.
     pub fn finish(&mut self, sink: &mut dyn FnMut(Message<'_>)) {
         self.fragments.finish(&mut self.tally);
         self.streams.finish(&mut self.tally, sink);
     }
 
-    fn parcel(&mut self, parcel: Parcel<'_>, sink: &mut dyn FnMut(Message<'_>)) {
-        if let Err(reason) = self.decoded(parcel, sink) {
-            self.tally.reject(reason, parcel.frames);
+    fn packet(&mut self, packet: Packet<'_>, sink: &mut dyn FnMut(Message<'_>)) {
+        if let Err(reason) = self.decoded(packet, sink) {
+            self.tally.reject(reason, packet.frames);
         }
     }
 
@@ -208,15 +209,15 @@ impl Wire {
         Err(WireRejection::Nesting)
     }
 
-    /// Counts a packet, or says why it is rejected.
+    /// Counts a packet, or returns the reason why it is rejected.
     fn decoded(
         &mut self,
-        parcel: Parcel<'_>,
+        packet: Packet<'_>,
         sink: &mut dyn FnMut(Message<'_>),
     ) -> Result<(), WireRejection> {
-        let Parcel { octets, length, at, frames, .. } = parcel;
+        let Packet { octets, length, at, frames, .. } = packet;
         let watched = Watched::new(octets);
-        let Some(found) = self.find(&watched, parcel.start)? else {
+        let Some(found) = self.find(&watched, packet.start)? else {
             return match (watched.fell_short.get(), length > octets.len()) {
                 (true, true) => Err(WireRejection::CutByCapture),
                 (true, false) => Err(WireRejection::Header),
@@ -228,7 +229,7 @@ impl Wire {
         };
         let datagram = Datagram::read(octets, length, &found)?;
         if found.fragment != Fragment::Whole {
-            if parcel.nested == MOST_NESTED {
+            if packet.nested == MOST_NESTED {
                 return Err(WireRejection::FragmentNesting);
             }
             if let Some((from, to, octets)) = packet::first_of_response(&datagram, &found)
@@ -244,9 +245,9 @@ impl Wire {
             {
                 let ethertype = if found.is_v6 { Start::IPV6 } else { Start::IPV4 };
                 let start = Start { at: 0, ethertype };
-                let (length, nested) = (whole.len(), parcel.nested + 1);
-                let parcel = Parcel { octets: &whole, length, start, at, frames, nested };
-                self.parcel(parcel, sink);
+                let (length, nested) = (whole.len(), packet.nested + 1);
+                let packet = Packet { octets: &whole, length, start, at, frames, nested };
+                self.packet(packet, sink);
             }
             self.whole = whole;
             return Ok(());
@@ -271,7 +272,7 @@ impl Wire {
                 let out = &mut Out { flow, tally: &mut self.tally, sink };
                 self.streams.segment(&segment, carried, out);
             }
-            // `decide` names another protocol only of fragments.
+            // `decide` returns another protocol only for fragments.
             Protocol::Other(_) => self.tally.other += u64::from(frames),
         }
         Ok(())

@@ -1,24 +1,24 @@
-//! Zeek's `dns.log`, and `pdns.log` of our Zeek package, as TSV or JSON, line by line.
+//! Zeek's `dns.log`, and our Zeek package's `pdns.log`, as TSV or JSON, line by line.
 //!
-//! Layer 3. [`Decoder::line`] takes a line from `source` and emits what it says. The format is told from
-//! each line alone: `{` begins JSON, `#` a directive, all else is a row under the header so far. So a
-//! file may change its format, and a log of another kind does no harm.
+//! Layer 3. [`Decoder::line`] reads a line from `source` and emits its observations. The format is detected
+//! from each line alone: `{` begins JSON, `#` a directive, everything else is a row under the current header.
+//! A file may therefore change its format, and a log of another kind does no harm.
 //!
 //! ```text
-//! line -> tsv | json -> row (values as they stand) -> infer (owners, types, outcome) -> sightings
-//!                                                  -> package (exact)                ->
+//! line -> tsv | json -> row (raw values) -> infer (owners, types, outcome) -> observations
+//!                                        -> package (exact)                ->
 //! ```
 //!
-//! Columns of dns.log are described in Zeek's scripts/base/protocols/dns/main.zeek, record `DNS::Info`; those of
-//! pdns.log in our zeek/scripts/main.zeek, record `PDNS::Info`.
+//! The columns of dns.log are described in Zeek's scripts/base/protocols/dns/main.zeek, record `DNS::Info`;
+//! those of pdns.log in our zeek/scripts/main.zeek, record `PDNS::Info`.
 //!
-//! Both logs tell of the same traffic. The package marks each row of dns.log of which pdns.log tells, in a column
-//! `pdns`, and a marked row is passed over. Each row speaks for itself, so the order in which logs are read, their
-//! rotation, and a restart of Zeek or of the agent make no difference; rows of a Zeek without the package count as
-//! ever.
+//! Both logs cover the same traffic. The package marks each row of dns.log whose content is in pdns.log, in a
+//! column `pdns`, and marked rows are skipped. Each row is independent, so the order in which logs are read,
+//! their rotation, and a restart of Zeek or the agent make no difference; rows of a Zeek without the package
+//! count as before.
 
 use super::{Filter, Line, Rejection, Tally};
-use crate::observation::{Observation, Sightings};
+use crate::observation::{Aggregated, Observation};
 pub use coverage::Coverage;
 use row::{Columns, Query, Row};
 
@@ -33,16 +33,16 @@ mod rdata;
 mod row;
 mod tsv;
 
-/// What to take from a log.
+/// Options for reading a log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Options {
-    /// Also take `NetBIOS` (port 137), mDNS (5353) and LLMNR (5355), whose names hold on one link only.
+    /// Also use `NetBIOS` (port 137), mDNS (5353) and LLMNR (5355), whose names are only valid on one link.
     pub keep_multicast: bool,
-    /// Take the rows of dns.log that are marked to be in pdns.log as well, and none of pdns.log.
+    /// Use the rows of dns.log that are marked as also in pdns.log, and none of pdns.log.
     pub no_pdns_log: bool,
 }
 
-/// Reads the lines of one log in their order.
+/// Reads the lines of one log in order.
 #[derive(Debug, Default)]
 pub struct Decoder {
     options: Options,
@@ -61,49 +61,49 @@ impl Decoder {
         Self { options, ..Self::default() }
     }
 
-    /// Reads one line without its newline; a carriage return at its end is passed over.
+    /// Reads one line without its newline; ignores a carriage return at its end.
     ///
-    /// Emits the records in the order of the answers, then a negative answer if the line is one, all
-    /// with one time; of pdns.log the one record or negative answer that a line tells. Nothing is emitted when the line is rejected. Memory is kept for the next line,
-    /// as much as the longest line took.
+    /// Emits the records in the order of the answers, then a negative answer if the line is one, all with the
+    /// same time; for pdns.log, the one record or negative answer of the line. Nothing is emitted if the line
+    /// is rejected. Memory is kept for the next line, as much as the longest line needed.
     ///
     /// # Errors
-    /// [`Rejection`] when the line cannot be used. It is counted, and reading goes on.
+    /// [`Rejection`] if the line is unusable. It is counted, and reading continues.
     pub fn line(
         &mut self,
         line: &[u8],
-        emit: &mut dyn FnMut(Sightings<'_>),
+        emit: &mut dyn FnMut(Aggregated<'_>),
     ) -> Result<Line, Rejection> {
         let ending = self.decode(line, emit);
         self.tally.count(ending);
         ending
     }
 
-    /// Takes in what a line before the point of resumption says of the log's form; nothing is
-    /// emitted or counted.
+    /// Reads a line before the position of resumption for its effect on the log's format; nothing is emitted
+    /// or counted.
     pub fn skim(&mut self, line: &[u8]) {
         let line = trimmed(line);
         match line.first() {
             Some(b'#') => self.header.directive(line),
             Some(b'{') => {}
-            // In the writer's `tsv` mode the first line is the header and has no mark.
+            // In the writer's `tsv` mode the first line is the header, without a mark.
             Some(_) if !self.header.is_known() => drop(self.header.bare(line)),
             _ => {}
         }
     }
 
-    /// What became of all lines since the start or the last [`Decoder::take_tally`].
+    /// Counts of all lines since the start or the last [`Decoder::take_tally`].
     #[must_use]
     pub fn tally(&self) -> &Tally {
         &self.tally
     }
 
-    /// Moves the tally out; counting begins again at nothing.
+    /// Takes the tally out and resets it.
     pub fn take_tally(&mut self) -> Tally {
         std::mem::take(&mut self.tally)
     }
 
-    /// Moves out how far the lines of pdns.log among those that were read cover the others.
+    /// Takes out the extent to which the lines of pdns.log read so far cover the others.
     pub fn take_coverage(&mut self) -> Coverage {
         std::mem::take(&mut self.coverage)
     }
@@ -111,7 +111,7 @@ impl Decoder {
     fn decode(
         &mut self,
         line: &[u8],
-        emit: &mut dyn FnMut(Sightings<'_>),
+        emit: &mut dyn FnMut(Aggregated<'_>),
     ) -> Result<Line, Rejection> {
         let line = trimmed(line);
         if line.first() == Some(&b'#') {
@@ -148,12 +148,12 @@ impl Decoder {
         };
         let context = infer::Context { row: &row, query, at: clock::seconds(row.ts)? };
         let answers = &self.columns.answers;
-        let mut emit = |observation: Observation<'_>| emit(Sightings::from(observation));
+        let mut emit = |observation: Observation<'_>| emit(Aggregated::from(observation));
         infer::infer(&context, answers, &mut self.scratch, &mut self.tally, &mut emit)?;
         Ok(Line::Counted)
     }
 
-    /// Notes what a row means for the coverage of dns.log by pdns.log.
+    /// Records the effect of a row on the coverage of dns.log by pdns.log.
     fn note_coverage(&mut self, row: &Row<'_>, filter: Option<Filter>) {
         let Ok(first) = clock::seconds(row.ts) else { return };
         if filter == Some(Filter::InPdnsLog) {
@@ -166,7 +166,7 @@ impl Decoder {
 }
 
 impl Options {
-    /// Why a row is not to be taken, if so.
+    /// Reason why a row is filtered out, if it is.
     fn filter(self, row: &Row<'_>) -> Result<Option<Filter>, Rejection> {
         if row.is_of_package() {
             if self.no_pdns_log {
@@ -188,13 +188,13 @@ impl Options {
         if is_multicast && !self.keep_multicast {
             return Ok(Some(Filter::Port));
         }
-        // In mDNS the first bit of a class asks for a unicast reply (RFC 6762 §5.4).
+        // In mDNS the first bit of the class requests a unicast reply (RFC 6762 §5.4).
         let class_bits = if ports.contains(&Some(5353)) { 0x7fff } else { 0xffff };
         Ok((!row.is_internet(class_bits)?).then_some(Filter::Class))
     }
 }
 
-/// A line without the carriage return that a file from elsewhere may have.
+/// Removes the carriage return from a line, which a file from elsewhere may have.
 fn trimmed(line: &[u8]) -> &[u8] {
     line.strip_suffix(b"\r").unwrap_or(line)
 }

@@ -1,7 +1,7 @@
 //! `ip-descriptions.csv` of Security Onion (2.4.120 and later): a line of text beside an IPv4 address.
 //!
-//! SOC shows it wherever the address stands. It is CSV with the head `IP,Description`; its reader keeps IPv4 alone and the last
-//! line of each address.
+//! SOC shows it next to the address everywhere. It is CSV with the header `IP,Description`; its reader keeps only
+//! IPv4, and the last line of each address.
 
 use super::words;
 use crate::query::{Described, TagSet};
@@ -10,10 +10,10 @@ use crate::tag::{Tag, TagKind};
 use std::io::{self, Write};
 
 const HEAD: &str = "IP,Description";
-/// The longest description, in characters: it stands in a table beside others.
+/// Maximum length of a description, in characters: it stands in a table beside others.
 const MAX_DESCRIPTION: usize = 200;
 
-/// The first line.
+/// Writes the first line.
 pub(super) fn head(out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "{HEAD}")
 }
@@ -44,7 +44,7 @@ pub(super) fn line(described: &Described, set: &TagSet, out: &mut dyn Write) -> 
     Ok(true)
 }
 
-/// One end of the record, with the tags on it and the first note among them.
+/// Formats one end of the record, with the tags on it and the first note among them.
 fn part(end: &str, tags: &[&Tag]) -> String {
     let kinds = TagKind::ALL.into_iter().filter(|&kind| tags.iter().any(|tag| tag.kind == kind));
     let mut text = String::new();

@@ -1,15 +1,15 @@
-//! The address of the context page, as lists link to it.
+//! URL of the context page, for links in lists.
 
 use crate::query::typed_tag;
 use crate::render::percent;
 use crate::tag::TagSubject;
 use std::str::FromStr;
 
-/// The address that `pdns serve` has for people, such as `https://pdns.example.net`.
+/// The URL of `pdns serve` for people, such as `https://pdns.example.net`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PageUrl(String);
 
-/// Text that is no such address.
+/// Text that is not a valid URL of a server.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is no address of a page: give one such as https://pdns.example.net")]
 pub struct PageUrlError(String);
@@ -30,7 +30,7 @@ impl FromStr for PageUrl {
 }
 
 impl PageUrl {
-    /// The page of a subject.
+    /// Returns the URL of a subject's page.
     pub(super) fn of(&self, subject: &TagSubject) -> String {
         format!("{}/context?q={}", self.0, percent(&typed_tag(subject)))
     }

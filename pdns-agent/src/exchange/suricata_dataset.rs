@@ -1,13 +1,14 @@
-//! Suricata's data sets of type string: Base64 of a buffer's octets a line (rules/datasets in its user guide).
+//! Suricata's data sets of type string: the Base64 of a buffer's octets on each line (rules/datasets in its user
+//! guide).
 //!
-//! The buffer is `dns.query`: labels joined with dots, no final one. Names are in lower case, as pdns keeps them; Suricata 7
-//! compares octet for octet, Suricata 8 has `to_lowercase`.
+//! The buffer is `dns.query`: labels joined with dots, without a final one. Names are in lower case, as in pdns;
+//! Suricata 7 compares octet for octet, Suricata 8 has `to_lowercase`.
 
 use crate::tag::TagSubject;
 use base64ct::{Base64, Encoding as _};
 use std::io::{self, Write};
 
-/// A name; other subjects have no line.
+/// Writes a name; other subjects have no line.
 pub(super) fn line(subject: &TagSubject, out: &mut dyn Write) -> io::Result<()> {
     let TagSubject::Name(name) = subject else { return Ok(()) };
     let mut octets = Vec::new();

@@ -1,4 +1,4 @@
-//! Lists as their readers take them: a second reading of each, by the rules of the program that it is for.
+//! Tests of lists from the readers' side: each is parsed again by the rules of the program it is for.
 
 use super::*;
 use crate::name::NameBuf;
@@ -16,7 +16,7 @@ fn line_of(list: List, listed: &Listed<'_>, page: Option<PageUrl>) -> String {
     String::from_utf8(out).unwrap()
 }
 
-/// A field as Zeek's ASCII reader takes it: `\xHH` is an octet, any other backslash itself.
+/// Decodes a field as Zeek's ASCII reader does: `\xHH` is an octet, any other backslash itself.
 fn zeek_reads(field: &str) -> Option<Vec<u8>> {
     if field == "-" || field == "(empty)" {
         return None;
@@ -143,7 +143,7 @@ proptest! {
         let listed = Listed { subject: tag.subject.clone(), tags: vec![&tag] };
 
         let line = line_of(List::ZeekIntel, &listed, None);
-        // Nothing that a template would run.
+        // Nothing that a template engine would run.
         let is_harmless = !line.starts_with('#') && !line.contains(['{', '}']);
         prop_assert!(is_harmless, "{}", line);
         prop_assert!(line.trim_end_matches('\n').chars().all(|char| char == '\t' || char == ' ' || char.is_ascii_graphic()));

@@ -1,26 +1,26 @@
-//! A file of Zeek's Intel framework: a head that names the fields, then an indicator a line, TABs between.
+//! A file of Zeek's Intel framework: a header that names the fields, then an indicator per line, separated by tabs.
 //!
-//! Zeek's reader takes `-` for a field that is not set, `(empty)` for one that is empty, a line with `#` in front for a
-//! comment, and `\xHH` for an octet. Security Onion's salt renders the file as a template first, where `{{`, `{%`
-//! and `{#` would run. So backslashes, braces and all that is not printable ASCII are written as `\xHH`, and so is whatever
-//! stands at the start of an indicator and is no letter or digit: in Zeek there are the octets as they were.
+//! Zeek's reader takes `-` for an unset field, `(empty)` for an empty one, a line that begins with `#` for a comment,
+//! and `\xHH` for an octet. Security Onion's salt first renders the file as a template, where `{{`, `{%` and `{#`
+//! would run. So backslashes, braces and everything outside printable ASCII are written as `\xHH`, and so is the
+//! first character of an indicator unless it is a letter or digit: Zeek decodes them to the original octets.
 
 use super::{PageUrl, words};
 use crate::query::Listed;
 use crate::tag::{Tag, TagKind, TagSubject};
 use std::io::{self, Write};
 
-/// `meta.source` of every line: who reads the file knows ours by it.
+/// `meta.source` of every line, by which readers of the file recognise ours.
 const SOURCE: &str = "pdns";
 const FIELDS: &str =
     "#fields\tindicator\tindicator_type\tmeta.source\tmeta.desc\tmeta.url\tmeta.do_notice";
 
-/// The first line.
+/// Writes the first line.
 pub(super) fn head(out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "{FIELDS}")
 }
 
-/// A name, an address or a prefix; a domain with all below it has no line.
+/// Writes a name, an address or a prefix; a domain with all below it has no line.
 pub(super) fn line(
     listed: &Listed<'_>,
     page: Option<&PageUrl>,
@@ -41,13 +41,13 @@ pub(super) fn line(
     let said: Vec<String> = listed.tags.iter().map(|tag| said(tag, &listed.subject)).collect();
     let said = escape(said.join("; ").as_bytes());
     let url = page.map_or("-".to_owned(), |page| page.of(&listed.subject));
-    // Who lists what is of interest, or trusted, wants it in intel.log and no alarm.
+    // Subjects of interest, or trusted ones, belong in intel.log without an alarm.
     let is_threat = listed.tags.iter().any(|tag| tag.kind == TagKind::Threat);
     let notice = if is_threat { "T" } else { "F" };
     writeln!(out, "{indicator}\t{kind}\t{SOURCE}\t{said}\t{url}\t{notice}")
 }
 
-/// What a tag says: kind, the domain that it is on, note, author and source.
+/// Describes a tag: kind, the domain that it is on, note, author and source.
 fn said(tag: &Tag, subject: &TagSubject) -> String {
     let on = if tag.subject == *subject { String::new() } else { format!(" on {}", tag.subject) };
     let note = match words(&tag.note) {
@@ -60,7 +60,7 @@ fn said(tag: &Tag, subject: &TagSubject) -> String {
     format!("{}{on}{note}{by}", tag.kind)
 }
 
-/// An indicator that Zeek takes for nothing else.
+/// Encodes an indicator so that Zeek takes it for nothing else.
 fn indicator(octets: &[u8]) -> String {
     match octets.split_first() {
         Some((&first, rest)) if !first.is_ascii_alphanumeric() && first != b'_' => {
@@ -70,7 +70,7 @@ fn indicator(octets: &[u8]) -> String {
     }
 }
 
-/// Octets as Zeek's reader takes them.
+/// Encodes octets for Zeek's reader.
 fn escape(octets: &[u8]) -> String {
     let mut text = String::with_capacity(octets.len());
     for &octet in octets {

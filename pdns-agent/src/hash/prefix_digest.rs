@@ -1,31 +1,31 @@
-//! Digests of the first bytes of a file, by which a later run recognises the file.
+//! Digests of the first bytes of a file, used by a later run to recognise the file.
 //!
-//! Layer 0. The full digest says whether two files are equal up to a position. The samples, taken at the ends of lines
-//! at growing distances, say it for a shorter file, as far as its last sample.
+//! Layer 0. The full digest tells whether two files are equal up to a position. The samples, taken at line
+//! ends at growing distances, tell the same about a shorter file, up to its last sample.
 
 use super::{Hasher, Identity};
 use serde::{Deserialize, Serialize};
 use std::fmt::Write as _;
 
-/// The least distance between two samples, in bytes.
+/// Minimum distance between two samples, in bytes.
 const NEAREST: u64 = 64;
 
-/// Bytes of [`PrefixDigest::to_bytes`].
+/// Length of [`PrefixDigest::to_bytes`], in bytes.
 pub const DIGEST: usize = 24;
 
-/// The digest of all bytes that were read of a file so far.
+/// Digest of all bytes read from a file so far.
 #[derive(Clone, Debug)]
 pub struct PrefixDigest {
     hasher: Identity,
     length: u64,
-    /// Length and digest at some ends of lines. Each is at least half as long again as the one before it, so that
-    /// a file of 10 GB has fewer than 50.
+    /// Length and digest at some line ends. Each length is at least 1.5 times the previous one, so a file of
+    /// 10 GB has fewer than 50 samples.
     samples: Vec<(u64, u32)>,
     next: u64,
 }
 
 impl PrefixDigest {
-    /// The digest of no bytes, with a store's key.
+    /// The digest of zero bytes, with a store's key.
     #[must_use]
     pub fn new(hasher: &Hasher) -> Self {
         Self { hasher: hasher.begin(), length: 0, samples: Vec::new(), next: 0 }
@@ -37,28 +37,28 @@ impl PrefixDigest {
         self.length += bytes.len() as u64;
     }
 
-    /// Whether a sample is to be taken at the end of a line that ends at `length`.
+    /// Returns true if a sample is due at the end of a line that ends at `length`.
     #[must_use]
     pub fn is_due(&self, length: u64) -> bool {
         length >= self.next
     }
 
-    /// Takes a sample of the bytes so far, which end with a line.
+    /// Takes a sample of the bytes so far, which must end with a line end.
     ///
-    /// Whether one is due depends on the ends of lines alone, so files that begin alike have the same samples.
+    /// Due samples depend on the line ends alone, so files with the same beginning have the same samples.
     pub fn sample(&mut self) {
         let [first, second, third, fourth, ..] = self.hasher.finish();
         self.samples.push((self.length, u32::from_be_bytes([first, second, third, fourth])));
         self.next = self.length + (self.length / 2).max(NEAREST);
     }
 
-    /// How many bytes it is of.
+    /// Number of bytes covered.
     #[must_use]
     pub fn length(&self) -> u64 {
         self.length
     }
 
-    /// The length in 8 bytes and the digest in 16: all that is needed to compare files of one length.
+    /// The length in 8 bytes and the digest in 16, sufficient to compare files of equal length.
     #[must_use]
     pub fn to_bytes(&self) -> [u8; DIGEST] {
         let mut bytes = [0; DIGEST];
@@ -67,7 +67,7 @@ impl PrefixDigest {
         bytes
     }
 
-    /// The form that is kept in a store.
+    /// The form kept in the store.
     #[must_use]
     pub fn to_stored(&self) -> StoredDigest {
         let mut samples = String::new();
@@ -87,22 +87,22 @@ impl PrefixDigest {
     }
 }
 
-/// A [`PrefixDigest`] as it was when a position was stored.
+/// A [`PrefixDigest`] as saved together with a position.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoredDigest {
-    /// How many bytes it is of.
+    /// Number of bytes covered.
     pub length: u64,
     /// 32 hexadecimal digits.
     pub digest: String,
-    /// `LENGTH:DIGEST`, separated by commas: 8 hexadecimal digits of the digest at each sampled length.
+    /// `LENGTH:DIGEST` pairs, separated by commas: 8 hexadecimal digits of the digest at each sampled length.
     pub samples: String,
 }
 
 impl StoredDigest {
-    /// Whether a file that was read as far as `read` is the one that this digest was taken from.
+    /// Returns true if a file that was read up to `read` is the file that this digest was taken from.
     ///
-    /// Read exactly as far, it is compared byte for byte. A shorter file is compared up to its last sample, which
-    /// covers at least the first half of it.
+    /// If exactly as much was read, the full digests are compared. A shorter file is compared up to its last
+    /// sample, which covers at least half of it.
     #[must_use]
     pub fn matches(&self, read: &PrefixDigest) -> bool {
         if read.length == self.length {
@@ -122,7 +122,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// Reads lines as a log is read, handed over in pieces.
+    /// Reads lines as a log reader does, in pieces.
     fn read(lines: &[String], piece: usize) -> PrefixDigest {
         let mut digest = PrefixDigest::new(&Hasher::new(&[3; 16]));
         for line in lines {

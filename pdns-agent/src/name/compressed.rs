@@ -1,30 +1,32 @@
-//! Names as they stand in a DNS message: compressed (RFC 1035 §4.1.4), in any case.
+//! Names in a DNS message: possibly compressed (RFC 1035 §4.1.4), in any case.
 //!
-//! A pointer must lead to before the run of labels that holds it, as "a prior occurrence" demands, so each
-//! jump goes back and no name loops. Label types other than 00 and 11 are unknown (RFC 6891 §5).
-//! What is appended to a buffer of the caller's is appended in whole or not at all.
+//! A pointer must point to before the run of labels that contains it, because RFC 1035 requires "a prior
+//! occurrence". Each jump therefore goes backwards, and no name can loop. Label types other than 00 and 11
+//! are unknown (RFC 6891 §5). Functions append to a caller's buffer completely or not at all.
 
 use super::{MAX_WIRE, NameError, OCTETS, Octet, push_octet};
 
-/// Most pointers in one name. A name has at most 127 labels (RFC 1035 §2.3.4), and no compressor needs more
-/// pointers than labels; without this bound a message of pointers to pointers costs millions of steps.
+/// Maximum number of pointers in one name. A name has at most 127 labels (RFC 1035 §2.3.4), and no compressor
+/// needs more pointers than labels. Without this bound a message of pointers to pointers would cost millions
+/// of steps.
 pub(crate) const MAX_POINTERS: u32 = 127;
 
-/// A name that was read.
+/// Result of reading one name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Walked {
-    /// Where it ends in place: behind its root label or its first pointer.
+    /// End of the name in place: the position after its root label or its first pointer.
     pub(crate) end: usize,
-    /// How many pointers it has.
+    /// Number of pointers in the name.
     pub(crate) pointers: u32,
 }
 
 /// Appends the canonical text of the name at `at`.
 ///
 /// # Errors
-/// As [`walk`].
+/// Same as [`walk`].
 pub(crate) fn text(message: &[u8], at: usize, out: &mut String) -> Result<Walked, NameError> {
-    // Nearly all names are plain: as long in text as on the wire, less the first length and the root.
+    // Nearly all names are plain: their text is two octets shorter than the wire form (first length and
+    // root).
     let mut plain = [0; MAX_WIRE];
     let (mut length, mut is_plain) = (0, true);
     let walked = walk(message, at, |label| {
@@ -46,7 +48,7 @@ pub(crate) fn text(message: &[u8], at: usize, out: &mut String) -> Result<Walked
     Ok(walked)
 }
 
-/// As [`text`], for any name but the root.
+/// Same as [`text`], for any name except the root.
 #[cold]
 fn escaped(message: &[u8], at: usize, out: &mut String) -> Result<(), NameError> {
     let start = out.len();
@@ -61,7 +63,7 @@ fn escaped(message: &[u8], at: usize, out: &mut String) -> Result<(), NameError>
     Ok(())
 }
 
-/// A letter in lower case, another plain octet as it is, and 0 for one that is escaped.
+/// Maps a letter to lower case, any other plain octet to itself, and an octet that needs an escape to 0.
 fn lower(octet: u8) -> u8 {
     const LOWER: [u8; 256] = {
         let mut table = [0; 256];
@@ -79,10 +81,11 @@ fn lower(octet: u8) -> u8 {
     LOWER[usize::from(octet)]
 }
 
-/// Appends the wire form of the name at `at`, uncompressed and in lower case; returns where it ends in place.
+/// Appends the wire form of the name at `at`, uncompressed and in lower case; returns the position after the
+/// name in the message.
 ///
 /// # Errors
-/// As [`walk`].
+/// Same as [`walk`].
 pub(crate) fn wire(message: &[u8], at: usize, out: &mut Vec<u8>) -> Result<usize, NameError> {
     let start = out.len();
     let end = walk(message, at, |label| {
@@ -101,10 +104,10 @@ pub(crate) fn wire(message: &[u8], at: usize, out: &mut Vec<u8>) -> Result<usize
     end.map(|walked| walked.end)
 }
 
-/// Hands over the labels of the name at `at`, first to last.
+/// Calls `label` with each label of the name at `at`, first to last.
 ///
 /// # Errors
-/// [`NameError::Cut`] where the message ends within the name or a label is of no known type,
+/// [`NameError::Cut`] if the message ends within the name or a label has an unknown type,
 /// [`NameError::BadPointer`], [`NameError::LongName`].
 fn walk(message: &[u8], at: usize, mut label: impl FnMut(&[u8])) -> Result<Walked, NameError> {
     let (mut run, mut here) = (at, at);
@@ -140,7 +143,7 @@ fn walk(message: &[u8], at: usize, mut label: impl FnMut(&[u8])) -> Result<Walke
     }
 }
 
-/// Where the name at `at` of a message stands when it is nothing but a pointer.
+/// Position of the name that the name at `at` refers to, if the latter consists of a pointer only.
 pub(crate) fn lone_pointer(message: &[u8], at: usize) -> Option<usize> {
     match message.get(at..at + 2)? {
         &[head, low] if head >= 0xc0 => Some(usize::from(head & 0x3f) << 8 | usize::from(low)),
@@ -191,7 +194,7 @@ mod tests {
         check(b"\xc0\x00", 0, Err(NameError::BadPointer));
         check(b"\xc0\x02\x00", 0, Err(NameError::BadPointer));
         check(b"\x01a\xc0\x00", 0, Err(NameError::BadPointer));
-        // From 2 back to 0, whose run would go on into 2.
+        // From 2 back to 0, where the run of labels would continue into 2.
         check(b"\x01a\x01b\xc0\x00", 2, Err(NameError::BadPointer));
         check(b"\x01a\xc0", 0, Err(NameError::Cut));
     }
@@ -232,7 +235,7 @@ mod tests {
         check(&message, 2 * 128, Err(NameError::BadPointer));
     }
 
-    /// A message of label runs, pointers to any of them, and now and then any octet.
+    /// A message of label runs, pointers to any of them, and the occasional random octet.
     fn messages() -> impl Strategy<Value = Vec<u8>> {
         let part = prop_oneof![
             4 => prop::collection::vec(any::<u8>(), 1..12).prop_map(|label| {
@@ -261,14 +264,15 @@ mod tests {
             if at <= message.len() {
                 let mut parser = Parser::from_ref(message.as_slice());
                 parser.seek(at).unwrap();
-                // `domain` lets a pointer lead anywhere before itself, and limits names alike.
+                // `domain` allows a pointer to any position before itself, and has the same limits for names.
                 if let (Ok(name), Ok(end)) = (ParsedName::parse(&mut parser), end) {
                     let theirs: Vec<u8> =
                         domain::base::name::ToName::to_canonical_name::<Vec<u8>>(&name).into_octets();
                     prop_assert_eq!(&theirs, &ours);
                     prop_assert_eq!(parser.pos(), end);
                 }
-                // hickory refuses some that are fine: those whose run goes on over the pointer that led to it.
+                // hickory rejects some valid names: those whose labels run on over the pointer that led to
+                // them.
                 let mut decoder = BinDecoder::new(&message).clone(u16::try_from(at).unwrap());
                 if let Ok(name) = HickoryName::read(&mut decoder) {
                     let labels: Vec<Vec<u8>> = name.iter().map(<[u8]>::to_ascii_lowercase).collect();

@@ -1,24 +1,24 @@
 //! The labels of a name in canonical text, from either end.
 //!
-//! Layer 0, part of `name`. A dot behind an odd run of backslashes is part of a label.
+//! Layer 0, part of `name`. A dot after an odd number of backslashes belongs to a label.
 
 /// Labels, left to right; see [`super::Name::labels`].
 #[derive(Clone, Debug)]
 pub(super) struct Labels<'a> {
-    /// What is left, without the dot at either end; `None` at the end.
+    /// Remaining text, without the dot at either end; `None` once exhausted.
     rest: Option<&'a str>,
-    /// Whether there is an escape at all.
+    /// True if the text contains any escape.
     escaped: bool,
 }
 
 impl<'a> Labels<'a> {
-    /// The labels of canonical text; none of nothing.
-    pub(super) fn of(text: &'a str) -> Self {
+    /// The labels of canonical text; the empty text has none.
+    pub(super) fn new(text: &'a str) -> Self {
         let escaped = memchr::memchr(b'\\', text.as_bytes()).is_some();
         Self { rest: Some(text).filter(|text| !text.is_empty()), escaped }
     }
 
-    /// Whether the dot at `at` stands between two labels.
+    /// Returns true if the dot at `at` separates two labels.
     fn is_separator(&self, text: &str, at: usize) -> bool {
         let head = text.as_bytes().get(..at).unwrap_or_default();
         !self.escaped || head.iter().rev().take_while(|&&octet| octet == b'\\').count() % 2 == 0
@@ -54,15 +54,15 @@ mod tests {
 
     #[test]
     fn dots_within_labels_are_theirs() {
-        let labels: Vec<&str> = Labels::of(r"a\.b.c\\.d").collect();
+        let labels: Vec<&str> = Labels::new(r"a\.b.c\\.d").collect();
         assert_eq!(labels, [r"a\.b", r"c\\", "d"]);
-        assert_eq!(Labels::of("").count(), 0);
+        assert_eq!(Labels::new("").count(), 0);
     }
 
     proptest! {
         #[test]
         fn both_ends_tell_the_same(text in r"([a-c]|\\\.|\\\\|\\000|\.){0,20}") {
-            // As a reader goes through it, octet by octet.
+            // Reference implementation: reads octet by octet.
             let (mut plain, mut escaped) = (vec![String::new()], false);
             for letter in text.chars() {
                 if letter == '.' && !escaped {
@@ -73,8 +73,8 @@ mod tests {
                 plain.last_mut().unwrap().push(letter);
             }
             prop_assume!(!text.is_empty() && !text.ends_with('.'));
-            let forth: Vec<&str> = Labels::of(&text).collect();
-            let mut back: Vec<&str> = Labels::of(&text).rev().collect();
+            let forth: Vec<&str> = Labels::new(&text).collect();
+            let mut back: Vec<&str> = Labels::new(&text).rev().collect();
             back.reverse();
             prop_assert_eq!(&forth, &back);
             prop_assert_eq!(forth, plain);

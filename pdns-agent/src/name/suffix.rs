@@ -1,20 +1,22 @@
-//! Public suffixes: under which the names of unlike owners lie (Public Suffix List, ICANN and private section).
+//! Public suffixes, under which unrelated owners register names (Public Suffix List, ICANN and private
+//! sections).
 //!
-//! Layer 0: `decode` judges by them what a server may say, `query` adds up by registrable domain.
+//! Layer 0: `decode` uses them for its bailiwick checks, `query` to group by registrable domain.
 //!
-//! The root is one. So is a top-level domain that the list does not have: its prevailing rule is `*`.
+//! The root is a public suffix. So is a top-level domain that is missing from the list, because the
+//! prevailing rule is then `*`.
 
 use super::Name;
 use super::labels::Labels;
 use psl::Psl as _;
 
-/// Whether a name is a public suffix.
+/// Returns true if the name is a public suffix.
 #[must_use]
 pub fn is_public(name: Name<'_>) -> bool {
     name.is_root() || length(name) >= name.as_str().len()
 }
 
-/// The registrable domain of a name: one label more than its public suffix. A public suffix has none.
+/// The registrable domain of a name: its public suffix plus one label. A public suffix has none.
 #[must_use]
 pub fn registrable(name: Name<'_>) -> Option<Name<'_>> {
     if is_public(name) {
@@ -23,11 +25,11 @@ pub fn registrable(name: Name<'_>) -> Option<Name<'_>> {
     let text = name.as_str();
     // Without the suffix and the dot before it.
     let head = text.get(..text.len().checked_sub(length(name) + 1)?)?;
-    let label = Labels::of(head).next_back()?;
+    let label = Labels::new(head).next_back()?;
     Some(Name::trusted(text.get(head.len() - label.len()..)?))
 }
 
-/// Octets of text of a name's public suffix.
+/// Length of a name's public suffix, in octets of text.
 fn length(name: Name<'_>) -> usize {
     let text = name.as_str();
     if text.contains('\\') {

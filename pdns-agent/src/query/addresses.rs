@@ -1,4 +1,4 @@
-//! The records on a range of addresses, whichever family they were answered in.
+//! Records in a range of addresses, whichever address family they were answered in.
 //!
 //! Part of `query`. An A record with 192.0.2.7 and an AAAA record with `::ffff:192.0.2.7` are on the same address
 //! (RFC 4291 §2.5.5.2), so both are read for either.
@@ -8,7 +8,8 @@ use crate::store::{Reader, StoreError};
 use std::net::IpAddr;
 use std::ops::ControlFlow;
 
-/// Hands the records with an address from `from` to `to` to `each`, until it breaks. `most` is how many it is likely to take.
+/// Passes the records with an address from `from` to `to` to `each`, until it breaks. `most` estimates how many
+/// it will take.
 ///
 /// # Errors
 /// [`StoreError`] when the store cannot be read.

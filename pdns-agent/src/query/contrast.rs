@@ -1,13 +1,14 @@
 //! Untagged names and addresses that share infrastructure with a threat: `pdns contrast`.
 //!
-//! Part of `query`. A threat has *values* that it may share with others: its addresses, those at the end of its CNAMEs,
-//! the /24 or /48 around them, its name servers, its CNAME targets, its registrable domain. All that share a value are
-//! related by it. A relation says the more the fewer names share the value: its score is 1 over their number, those
-//! of threats included. A value that more than [`MAX_SHARED`] names share is a hosting service or a resolver's
-//! answer to everything; it is counted and not followed. So is one that is local or parked, which bad and good share alike.
+//! Part of `query`. A threat has *values* that it may share with others: its addresses, those at the end of its
+//! CNAMEs, the /24 or /48 around them, its name servers, its CNAME targets, its registrable domain. Everything
+//! that shares a value is related through it. The fewer names share the value, the stronger the relation: its
+//! score is 1 divided by their number, threats included. A value that more than [`MAX_SHARED`] names share is a
+//! hosting service or a resolver's answer to everything; it is counted but not followed. Local and parked
+//! values are not followed either, because good and bad names alike share them.
 //!
 //! First the values are collected (`contrast/values.rs`), then each is followed (`contrast/sharers.rs`). Both
-//! are bounded, and the answer does not depend on the order in which the store hands anything out.
+//! steps are bounded, and the answer does not depend on the order in which the store returns rows.
 
 mod sharers;
 mod values;
@@ -25,12 +26,12 @@ use std::net::IpAddr;
 use std::str::FromStr;
 use values::Values;
 
-/// The most names that may share a value for it to be followed.
+/// Maximum number of names that may share a value for it to be followed.
 pub const MAX_SHARED: usize = 1_000;
-/// The most relations that are held until they are sorted, some 200 MB of them.
+/// Maximum number of relations held until they are sorted, about 200 MB of them.
 const MAX_RELATIONS: usize = 1_000_000;
 
-/// The kind of value that is shared.
+/// The kind of a shared value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum RelationKind {
     /// An address.
@@ -46,11 +47,11 @@ pub enum RelationKind {
 }
 
 impl RelationKind {
-    /// All of them.
+    /// All kinds.
     pub const ALL: [Self; 5] =
         [Self::Address, Self::Prefix, Self::Nameserver, Self::Cname, Self::Domain];
 
-    /// Its name, as it is typed and shown.
+    /// Returns the name of the kind, as typed and shown.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -63,7 +64,7 @@ impl RelationKind {
     }
 }
 
-/// Text that names no kind of relation.
+/// Text that is not a kind of relation.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is not a relation: give address, prefix, nameserver, cname or domain")]
 pub struct UnknownRelation(String);
@@ -77,32 +78,33 @@ impl FromStr for RelationKind {
     }
 }
 
-/// A value that a neighbour shares with threats. Ordered as an answer is: the most specific first.
+/// A value that a neighbour shares with threats. Ordered like an answer: most specific first.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Relation {
-    /// How many names share the value, at least 1.
+    /// Number of names that share the value, at least 1.
     pub shared: u64,
-    /// What sort of value it is.
+    /// The kind of the value.
     pub kind: RelationKind,
     /// The value.
     pub via: TagSubject,
     /// The threat that has it; the first in order when there are several.
     pub threat: TagSubject,
-    /// How many threats have it.
+    /// Number of threats that have it.
     pub threats: u64,
 }
 
-/// An untagged name or address that shares something with a threat.
+/// An untagged name or address that shares a value with a threat.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Neighbour {
     /// The name or address.
     pub subject: TagSubject,
-    /// What it shares, the most specific first; never empty.
+    /// The values it shares, most specific first; never empty.
     pub relations: Vec<Relation>,
 }
 
 impl Neighbour {
-    /// How specific the most specific relation is: 1 over the number of names that share the value.
+    /// Returns the specificity of the most specific relation: 1 divided by the number of names that share the
+    /// value.
     #[must_use]
     pub fn score(&self) -> f64 {
         #[expect(clippy::cast_precision_loss, reason = "at most MAX_SHARED")]
@@ -111,21 +113,21 @@ impl Neighbour {
     }
 }
 
-/// How much was read for an answer.
+/// The parts of the data that an answer is based on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Limits {
-    /// The names of threats that were looked at, in order of their text.
+    /// Names of threats, in text order.
     pub names: Extent,
-    /// Their records.
+    /// Records of those names.
     pub records: Extent,
-    /// The values that were followed.
+    /// Values that were followed.
     pub values: Extent,
-    /// The relations that were found and ranked.
+    /// Relations that were found and ranked.
     pub relations: Extent,
 }
 
 impl Limits {
-    /// What was not read in whole: `200000 names of threats`.
+    /// Describes the parts that were not read completely: `200000 names of threats`.
     #[must_use]
     pub fn parts(&self) -> Vec<String> {
         let what = [
@@ -139,43 +141,44 @@ impl Limits {
     }
 }
 
-/// The answer, best first.
+/// The answer, best neighbour first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Contrast {
     /// The neighbours.
     pub neighbours: Vec<Neighbour>,
-    /// Whether the limit left any out.
+    /// True if the limit left any out.
     pub cut: bool,
-    /// Values that more than [`MAX_SHARED`] names share, which are left out.
+    /// Number of values left out because more than [`MAX_SHARED`] names share them.
     pub common: u64,
-    /// Values that are local or parked, which are left out.
+    /// Number of values left out because they are local or parked.
     pub parked: u64,
-    /// What of the store it stands on.
+    /// The parts of the data that the answer is based on.
     pub limits: Limits,
 }
 
-/// What is asked.
+/// Parameters of [`contrast`].
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ContrastQuery<'q> {
-    /// Whose neighbours; `None` for those of all threats.
+    /// The subject to find neighbours of; `None` for all threats.
     pub of: Option<&'q TagSubject>,
     /// Only relations of this kind.
     pub kind: Option<RelationKind>,
-    /// Addresses and name servers that relate nothing, beside local addresses; `None` to follow those, too.
+    /// Addresses and name servers that do not count as shared values, in addition to local addresses; `None` to
+    /// follow all of them.
     pub parked: Option<&'q List>,
-    /// The most neighbours; 0 or more than [`MAX_SORTED`] stand for that many.
+    /// Maximum number of neighbours; 0 and values above [`MAX_SORTED`] mean [`MAX_SORTED`].
     pub limit: usize,
 }
 
-/// Whose neighbours are looked for.
+/// The subjects to find neighbours of.
 enum Of<'a> {
-    /// Those of all threats.
+    /// All threats.
     Threats,
-    /// Those of one subject, tagged or not.
+    /// One subject, tagged or not.
     One(&'a TagSubject),
 }
 
-/// The question, with what tells threat from neighbour.
+/// The query, with the tags that separate threats from neighbours.
 struct Asked<'a> {
     tags: &'a TagSet,
     of: Of<'a>,
@@ -183,7 +186,7 @@ struct Asked<'a> {
 }
 
 impl<'a> Asked<'a> {
-    /// The subjects that are asked about.
+    /// Returns the subjects to find neighbours of.
     fn subjects(&self) -> Vec<&'a TagSubject> {
         match self.of {
             Of::One(subject) => vec![subject],
@@ -194,7 +197,7 @@ impl<'a> Asked<'a> {
         }
     }
 
-    /// The threat that something with these tags in effect is part of: the nearest one.
+    /// Returns the nearest threat that contains a subject with these tags in effect.
     fn threat(&self, subject: &TagSubject, tags: &[&'a Tag]) -> Option<&'a TagSubject> {
         match self.of {
             Of::One(one) => subject.is_within(one).then_some(one),
@@ -204,38 +207,39 @@ impl<'a> Asked<'a> {
         }
     }
 
-    /// Whether an address relates nothing: it is local or parked.
+    /// Returns true if an address is local or parked and therefore relates nothing.
     fn is_parked_address(&self, address: IpAddr) -> bool {
         self.parked.is_some_and(|list| is_reserved(address) || list.has_address(address))
     }
 
-    /// Whether an address is trusted, by a tag nearer than that of any threat.
+    /// Returns true if an address is trusted, by a tag nearer than that of any threat.
     fn is_trusted_address(&self, address: IpAddr) -> bool {
         self.tags.of_address(address).iter().any(|tag| tag.kind == TagKind::Trust)
     }
 
-    /// Whether a name server or the target of a CNAME relates nothing: parked domains have it.
+    /// Returns true if a name server or CNAME target belongs to parked domains and therefore relates nothing.
     fn is_parked_host(&self, name: Name<'_>) -> bool {
         self.parked.is_some_and(|list| list.has_host(name))
     }
 
-    /// Whether something may be a neighbour: it is untagged, and not what is asked about.
+    /// Returns true if a subject may be a neighbour: it is untagged and not itself part of the query.
     fn is_candidate(&self, subject: &TagSubject) -> bool {
         let tags = self.tags.of_subject(subject);
         tags.is_empty() && self.threat(subject, &[]).is_none()
     }
 }
 
-/// One value that threats have, with those threats.
+/// One value, with the threats that have it.
 struct Value<'v> {
-    /// Its place among all values.
+    /// Its index among all values.
     place: usize,
     kind: RelationKind,
     via: &'v TagSubject,
     threats: &'v BTreeSet<&'v TagSubject>,
 }
 
-/// What the neighbours share: of each value its place and by how many names it is shared.
+/// The neighbours found so far. Each maps to the values it shares: the number of names that share the value,
+/// and the value's index.
 #[derive(Default)]
 struct Found {
     neighbours: HashMap<TagSubject, Vec<(u32, usize)>>,
@@ -245,7 +249,7 @@ struct Found {
 }
 
 impl Found {
-    /// Notes that a neighbour shares a value with `shared` names, itself included.
+    /// Records that a neighbour shares a value with `shared` names, itself included.
     fn add(&mut self, subject: TagSubject, value: &Value<'_>, shared: usize) {
         if self.count >= MAX_RELATIONS {
             self.cut = true;
@@ -256,8 +260,8 @@ impl Found {
         self.neighbours.entry(subject).or_default().push((shared, value.place));
     }
 
-    /// The best `keep` neighbours and whether there are more: those with the most specific relation first, then those
-    /// with the most relations.
+    /// Returns the best `keep` neighbours and true if there are more: those with the most specific relation
+    /// first, then those with the most relations.
     fn ranked(&mut self, values: &Values<'_>, keep: usize) -> (Vec<Neighbour>, bool) {
         let mut best = Smallest::new(keep);
         for (subject, relations) in self.neighbours.drain() {
@@ -281,7 +285,7 @@ impl Found {
     }
 }
 
-/// The untagged neighbours of one subject, or of all threats.
+/// Finds the untagged neighbours of one subject or of all threats.
 ///
 /// # Errors
 /// [`StoreError`] when the store cannot be read.

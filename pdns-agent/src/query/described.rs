@@ -1,8 +1,8 @@
-//! The name that says most about each IPv4 address, for lists that put names beside addresses.
+//! The most relevant name of each IPv4 address, for lists that put names beside addresses.
 //!
-//! Part of `query`. Addresses with a tag on either end of a record come first, then those that were counted most. Which
-//! they are is asked of the sums by address; one more pass over the records finds the names. No more is held than
-//! the addresses that are handed out.
+//! Part of `query`. Addresses with a tag on either end of a record come first, then those with the highest
+//! counts. The sums by address select them; one more pass over the records finds the names. Only the addresses
+//! to return are held in memory.
 
 use super::{
     By, Fence, Filter, GroupKey, GroupSort, Grouping, MAX_SORTED, TagFilter, TagSet, groups,
@@ -17,7 +17,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-/// The most addresses that are described.
+/// Maximum number of described addresses.
 pub const MAX_DESCRIBED: usize = MAX_SORTED;
 
 /// An address with its name.
@@ -25,16 +25,17 @@ pub const MAX_DESCRIBED: usize = MAX_SORTED;
 pub struct Described {
     /// The address.
     pub address: Ipv4Addr,
-    /// A tagged name before an untagged one, then the one counted most, then the one seen last; `None` for a tagged
-    /// address without records, which is among them only where no span of time is asked for.
+    /// The best name: a tagged one before an untagged one, then the one with the highest count, then the one
+    /// seen last. `None` for a tagged address without records; such addresses are included only if the query
+    /// has no time span.
     pub name: Option<NameBuf>,
 }
 
-/// How good a name is: lower is better.
+/// Rank of a name; lower is better.
 type Rank = (usize, Reverse<u32>, Reverse<u32>);
 
-/// Addresses and their names, at most `limit` of them (up to [`MAX_DESCRIBED`]), in order of the addresses; whether
-/// there are more. With `kinds`, only those with such a tag on the address or on a name.
+/// Returns addresses and their names in address order, at most `limit` of them (up to [`MAX_DESCRIBED`]), and
+/// true if there are more. With `kinds`, only those with such a tag on the address or on a name.
 ///
 /// # Errors
 /// [`StoreError`] when the store cannot be read.
@@ -53,7 +54,7 @@ pub fn described(
     let filter = Filter { rrtypes: vec![RrType::A], tags: Arc::clone(&set), ..filter.clone() };
     let mut chosen = Chosen { names: BTreeMap::new(), limit, cut: false };
     let is_wanted = |kind| kinds.is_empty() || kinds.contains(&kind);
-    // An address that was never seen was not seen in a span of time.
+    // An address that was never seen was not seen in any time span.
     let is_any_time = filter.fence == Fence::default();
     for tag in set.tags().iter().filter(|tag| is_any_time && is_wanted(tag.kind)) {
         if let TagSubject::Net(net) = &tag.subject
@@ -72,7 +73,7 @@ pub fn described(
     for tag in tagged.into_iter().chain(all) {
         let filter = Filter { tag, ..filter.clone() };
         let grouping = Grouping { by: By::Addresses, kind: Kind::Record, filter, first_on: None };
-        // Of those that were chosen before, each may come again.
+        // The sums may return each of the addresses chosen before again.
         let wanted = (limit + 1).min(MAX_SORTED);
         let (page, _) = groups(store, &grouping, GroupSort::Count, wanted, &mut |group| {
             if let GroupKey::Address(IpAddr::V4(address)) = group.key {
@@ -91,7 +92,7 @@ pub fn described(
     Ok((described.collect(), cut))
 }
 
-/// The addresses, and the best name of each so far.
+/// The chosen addresses, with the best name of each so far.
 struct Chosen {
     names: BTreeMap<Ipv4Addr, Option<(Rank, NameBuf)>>,
     limit: usize,
@@ -107,7 +108,7 @@ impl Chosen {
         }
     }
 
-    /// Reads all records once for the best names.
+    /// Reads all records once to find the best names.
     fn name(
         &mut self,
         store: &mut Reader<'_>,

@@ -1,32 +1,32 @@
-//! How much of what there is was read for an answer.
+//! The part of the available data that was read for an answer.
 //!
-//! Part of `query`. Where an answer stands on a part, every number of it carries this along to what is shown, so that nothing
-//! says "first", "latest" or "in all" of a part.
+//! Part of `query`. If an answer is based on a part, every number of it carries this extent to the output, so
+//! that nothing claims "first", "latest" or "in all" for a part.
 
-/// How much was read.
+/// The part of the available data that was read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Extent {
-    /// Everything there is.
+    /// Everything.
     #[default]
     Whole,
-    /// Only so many, and there are more.
+    /// Only this many items; more exist.
     First(u64),
 }
 
 impl Extent {
-    /// The extent of `read` things, where `more` says whether others were left unread.
+    /// Returns the extent of `read` items; `more` is true if others were left unread.
     #[must_use]
     pub fn new(read: usize, more: bool) -> Self {
         if more { Self::First(read as u64) } else { Self::Whole }
     }
 
-    /// Whether everything was read.
+    /// Returns true if everything was read.
     #[must_use]
     pub fn is_whole(self) -> bool {
         self == Self::Whole
     }
 
-    /// How many were read, where there are more.
+    /// Returns the number of items read if more exist.
     #[must_use]
     pub fn first(self) -> Option<u64> {
         match self {
@@ -35,7 +35,7 @@ impl Extent {
         }
     }
 
-    /// The extent of an answer that stands on two readings.
+    /// Combines the extents of two reads that an answer is based on.
     #[must_use]
     pub fn and(self, other: Self) -> Self {
         if self.is_whole() { other } else { self }

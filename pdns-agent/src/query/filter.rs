@@ -1,7 +1,7 @@
-//! Which rows pass: types, times, TTLs, outcomes, tags.
+//! Row filters: types, times, TTLs, outcomes, tags.
 //!
-//! Part of `query`. The part that needs only [`Seen`] and what a row tells of its type is apart from the rest, because
-//! a scan over all statistics can apply it before it knows what a row stands for.
+//! Part of `query`. The conditions that need only [`Seen`] and the type code of a row are separate from the
+//! rest, because a scan over all statistics can apply them before it resolves rows.
 
 use super::tags::{TagFilter, TagSet};
 use super::when::Moment;
@@ -12,7 +12,7 @@ use crate::store::{Reader, StoreError, TypeCode, TypeMask};
 use std::borrow::Cow;
 use std::sync::Arc;
 
-/// Conditions on the times of a row, in seconds since the epoch; `None` holds for every row.
+/// Conditions on the times of a row, in seconds since the epoch; `None` matches every row.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Fence {
     /// First seen at this second or later.
@@ -27,13 +27,13 @@ pub struct Fence {
     pub seen_in: Option<Moment>,
 }
 
-/// Conditions on TTLs. A row of which no TTL is known passes only when there is none.
+/// Conditions on TTLs. A row without a known TTL passes only if there are no conditions.
 ///
-/// Behind a resolver a TTL counts down while it is cached, so the largest one seen is nearest to what
-/// the zone publishes, and `least` and `most` look at that.
+/// Behind a resolver a TTL counts down while the record is cached, so the largest one seen is closest to the
+/// published TTL; `least` and `most` compare against it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TtlFence {
-    /// This TTL is the smallest, the largest or the last one seen.
+    /// The smallest, the largest or the last TTL seen equals this.
     pub exactly: Option<u32>,
     /// The largest TTL seen is at least this.
     pub least: Option<u32>,
@@ -41,25 +41,25 @@ pub struct TtlFence {
     pub most: Option<u32>,
 }
 
-/// All conditions; the default lets every row pass.
+/// All conditions of a query; the default lets every row pass.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Filter {
-    /// One of these types (of a negative answer: the type asked for); empty for any.
+    /// Accepted record types (for negative answers: query types); empty accepts any.
     pub rrtypes: Vec<RrType>,
-    /// Times.
+    /// Conditions on times.
     pub fence: Fence,
-    /// TTLs.
+    /// Conditions on TTLs.
     pub ttl: TtlFence,
-    /// Of negative answers, only those with this outcome.
+    /// Accept only negative answers with this outcome.
     pub outcome: Option<Outcome>,
-    /// Tags.
+    /// Condition on tags.
     pub tag: Option<TagFilter>,
-    /// The tags to go by; whoever runs a query fills them in with [`Filter::informed`].
+    /// The tags that `tag` is checked against; filled in by [`Filter::informed`] before a query runs.
     pub tags: Arc<TagSet>,
 }
 
 impl Fence {
-    /// Whether the times of `seen` pass.
+    /// Returns true if the times of `seen` pass.
     #[must_use]
     pub fn admits(&self, seen: &Seen) -> bool {
         self.first_after.is_none_or(|at| seen.time_first >= at)
@@ -73,7 +73,7 @@ impl Fence {
 }
 
 impl TtlFence {
-    /// Whether the TTLs of `seen` pass.
+    /// Returns true if the TTLs of `seen` pass.
     #[must_use]
     pub fn admits(&self, seen: &Seen) -> bool {
         if *self == Self::default() {
@@ -89,20 +89,20 @@ impl TtlFence {
 }
 
 impl Filter {
-    /// Whether what is known without the row's identity passes.
+    /// Returns true if a row passes all conditions that do not need its identity.
     #[must_use]
     pub fn admits_seen(&self, seen: &Seen) -> bool {
         self.fence.admits(seen) && self.ttl.admits(seen)
     }
 
-    /// The types that pass, as rows tell them.
+    /// Returns the accepted types as a mask over the type codes of rows.
     #[must_use]
     pub fn told_types(&self) -> TypeMask {
         TypeMask::of(&self.rrtypes)
     }
 
-    /// Whether a row passes by what it tells; `types` are [`Filter::told_types`]. `None` where what it stands for has to be
-    /// known.
+    /// Decides by statistics and type code whether a row passes; `types` comes from [`Filter::told_types`].
+    /// Returns `None` if the row has to be resolved to decide.
     #[must_use]
     pub fn matches_row(&self, types: TypeMask, seen: &Seen, told: TypeCode) -> Option<bool> {
         if !self.admits_seen(seen) {
@@ -114,13 +114,13 @@ impl Filter {
         }
     }
 
-    /// Whether some rows that pass [`Filter::admits_seen`] may not pass [`Filter::admits`].
+    /// Returns true if rows that pass [`Filter::admits_seen`] may still fail [`Filter::admits`].
     #[must_use]
     pub fn needs_identity(&self) -> bool {
         !self.rrtypes.is_empty() || self.outcome.is_some() || self.tag.is_some()
     }
 
-    /// The filter with the tags of a store, if it asks for tags and has none yet.
+    /// Returns the filter with the tags of the store, if it filters by tag and has none loaded yet.
     ///
     /// # Errors
     /// [`StoreError`] when the store cannot be read.
@@ -132,7 +132,7 @@ impl Filter {
         Ok(Cow::Owned(Self { tags, ..self.clone() }))
     }
 
-    /// Whether all but the owner's tags passes.
+    /// Returns true if a row passes all conditions but those on its owner's tags.
     #[must_use]
     pub fn admits_fact(&self, fact: Fact<'_>, seen: &Seen) -> bool {
         let outcome = match fact {
@@ -144,11 +144,11 @@ impl Filter {
             && self.admits_seen(seen)
     }
 
-    /// Whether the row passes.
+    /// Returns true if the row passes.
     #[must_use]
     pub fn admits(&self, row: &StoredRecord) -> bool {
         self.admits_fact(row.fact.as_fact(), &row.seen)
-            // Last, since it costs most.
+            // Last, because it is the most expensive condition.
             && self.tag.is_none_or(|tag| tag.admits_row(&self.tags.of_row(row)))
     }
 }

@@ -1,8 +1,9 @@
-//! Look-ups that follow CNAMEs, both ways.
+//! Look-ups that follow CNAMEs in both directions.
 //!
-//! Part of `query`. Ahead of a name lies its chain: the targets of its CNAMEs, theirs, and the addresses at the end.
-//! Behind a name or an address lie the names whose CNAMEs lead there. Each name is followed once, so that circles
-//! end, and each row comes once: the look-up's own first, then what lies ahead, then what lies behind, step by step.
+//! Part of `query`. Forward, a name leads to its chain: the targets of its CNAMEs, their targets, and the
+//! addresses at the end. Backward, a name or an address leads to the names whose CNAMEs point there. Each name
+//! is followed once, so that loops end, and each row is returned once: first the look-up itself, then the
+//! forward chain, then the names behind it, step by step.
 
 use super::{Answer, Each, Page, Query, What, on_addresses};
 use crate::name::{Name, NameBuf};
@@ -13,21 +14,21 @@ use crate::store::{Reader, StoreError};
 use std::collections::HashSet;
 use std::ops::ControlFlow;
 
-/// The most CNAMEs one behind the other that are followed; resolvers give up earlier.
+/// Maximum length of a CNAME chain that is followed; resolvers give up earlier.
 pub const MAX_STEPS: usize = 16;
-/// The most names that are followed, some 5 MB of them.
+/// Maximum number of names that are followed, about 5 MB of them.
 pub const MAX_FOLLOWED: usize = 65_536;
 
-/// What of the trail was not followed.
+/// Parts of a trail that were not followed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Trail {
-    /// A chain goes on behind [`MAX_STEPS`] CNAMEs.
+    /// A chain continues after [`MAX_STEPS`] CNAMEs.
     pub too_long: bool,
     /// More names lead there than are followed.
     pub too_many: bool,
 }
 
-/// Names that were met in one direction, and those of them that are still to be looked at.
+/// Names met in one direction, and those among them that are still to be followed.
 #[derive(Default)]
 struct Names {
     met: HashSet<NameBuf>,
@@ -48,7 +49,7 @@ impl Names {
         self.due.push(name.clone());
     }
 
-    /// The names of the next step, in order.
+    /// Takes the names of the next step, in order.
     fn step(&mut self) -> Vec<NameBuf> {
         let mut due = std::mem::take(&mut self.due);
         due.sort_unstable();
@@ -56,7 +57,7 @@ impl Names {
     }
 }
 
-/// The target of a CNAME record.
+/// Returns the target of a CNAME record.
 pub(super) fn alias(row: &StoredRecord) -> Option<NameBuf> {
     match &row.fact {
         FactBuf::Record(rdata) if rdata.rrtype == RrType::CNAME => {
@@ -73,11 +74,12 @@ fn is_address(row: &StoredRecord) -> bool {
     matches!(&row.fact, FactBuf::Record(rdata) if [RrType::A, RrType::AAAA].contains(&rdata.rrtype))
 }
 
-/// Hands the rows that answer a look-up and those on its trail to `each`, until it breaks. Filter, order and limit
-/// are of what is shown, not of what is followed. What is no look-up is answered as by [`super::run`].
+/// Passes the rows that answer a look-up and those on its trail to `each`, until it breaks. Filter, sort order
+/// and limit apply to the rows returned, not to the names followed. Other queries are answered by
+/// [`super::run`].
 ///
 /// # Errors
-/// [`StoreError`] when the store cannot be read; rows may have been handed out before.
+/// [`StoreError`] when the store cannot be read; rows may have been returned before.
 pub fn follow(
     store: &mut Reader<'_>,
     query: &Query,
@@ -137,7 +139,7 @@ pub fn follow(
     Ok((answer.page, trail))
 }
 
-/// The rows of the chain; whether it goes on.
+/// Reads the rows of the forward chain; returns true if the chain continues.
 fn go_ahead(
     store: &mut Reader<'_>,
     answer: &mut Answer<'_, '_, '_>,
@@ -155,7 +157,7 @@ fn go_ahead(
                 if let Some(target) = &target {
                     ahead.meet(target);
                 }
-                // What points at the start was shown with it.
+                // Records that point at the start were returned with it.
                 let leads_back = target.is_some() && target.as_ref().map(NameBuf::as_name) == start;
                 if (target.is_some() || is_address(&row)) && !leads_back {
                     take(row)
@@ -168,7 +170,8 @@ fn go_ahead(
     Ok(!ahead.due.is_empty())
 }
 
-/// The CNAMEs that lead to names; whether there are more behind them. Those of names in `shown` were shown.
+/// Reads the CNAMEs that lead to names; returns true if more lie behind them. Those owned by names in `shown`
+/// were returned before.
 fn go_back(
     store: &mut Reader<'_>,
     answer: &mut Answer<'_, '_, '_>,
@@ -187,7 +190,7 @@ fn go_back(
                     if alias(&row).is_none() {
                         return ControlFlow::Continue(());
                     }
-                    // In a circle a name lies both ways: it is followed both ways, and shown once.
+                    // In a loop a name lies in both directions: it is followed in both, and returned once.
                     behind.meet(&row.rrname);
                     if shown.contains(&row.rrname) {
                         return ControlFlow::Continue(());

@@ -1,8 +1,8 @@
-//! Sums by something that many rows share: a registrable domain, an address, a type, a label below a domain.
+//! Sums by a property that many rows share: a registrable domain, an address, a type, a label below a domain.
 //!
-//! Part of `query`: `pdns top --by`, `pdns subdomains`, and new and failed questions by domain. No index has such
-//! sums, so all rows that may count are read, part of the store by part, and added up by `tally`, which holds a
-//! bounded number of groups and reads again for the rest. What comes out is exact whatever there is.
+//! Part of `query`; serves `pdns top --by`, `pdns subdomains`, and new and failed queries by domain. No index
+//! has such sums, so every row that may count is read, one part of the store after another, and added up by
+//! `tally`, which holds a bounded number of groups and reads again for the rest. The results are always exact.
 
 mod ahead;
 mod heavy;
@@ -21,51 +21,52 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use tally::GroupRef;
 
-/// Groups that are held at once, some 25 MB of them.
+/// Maximum number of groups held at once, about 25 MB of them.
 pub const MAX_GROUPS: usize = 224_000;
-/// Groups of one pass where there is no limit, some 75 MB of them.
+/// Maximum number of groups of one pass if there is no limit, about 75 MB of them.
 const MAX_KEPT: usize = 500_000;
-/// Names below a domain that are looked up one by one; where there are more, their part of the store is read.
+/// Maximum number of names below a domain to look up one by one; if there are more, their part of the store is
+/// read.
 const LOOK_UPS: usize = 2_048;
 
 /// Rows that share a key, added up.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Group {
-    /// What they share.
+    /// The shared key.
     pub key: GroupKey,
-    /// How many owner names they have.
+    /// Number of owner names.
     pub names: u64,
-    /// How many rows there are.
+    /// Number of rows.
     pub records: u64,
     /// The sum of their counts.
     pub count: u64,
-    /// First time any was seen, in seconds since the epoch.
+    /// Time of the first sighting of any row, in seconds since the epoch.
     pub time_first: u32,
-    /// Last time any was seen, in seconds since the epoch.
+    /// Time of the last sighting of any row, in seconds since the epoch.
     pub time_last: u32,
-    /// Whether `count` is a lower bound, as [`NameTotal`] has it.
+    /// True if `count` is a lower bound, as in [`NameTotal`].
     pub is_least: bool,
 }
 
-/// Which groups are asked for.
+/// Definition of the groups to compute.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Grouping {
-    /// What rows must share.
+    /// The property to group rows by.
     pub by: By,
-    /// Records, or negative answers.
+    /// Kind of the rows: records or negative answers.
     pub kind: Kind,
-    /// Which rows count.
+    /// Conditions that rows must meet to count.
     pub filter: Filter,
     /// Only groups that were first seen on this day, counted from 1970-01-01.
     pub first_on: Option<u32>,
 }
 
-/// What groups are sorted by; ties go by key.
+/// Sort order of groups; ties sort by key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GroupSort {
     /// Most names first.
     Names,
-    /// Most counted first.
+    /// Highest count first.
     Count,
     /// Latest first sighting first.
     First,
@@ -84,11 +85,11 @@ pub struct Totals {
     pub records: u64,
     /// The sum of their counts.
     pub count: u64,
-    /// Below a domain: how many names lie so many labels below it.
+    /// Below a domain: the number of names at each depth, in labels below it.
     pub depths: BTreeMap<u32, u64>,
 }
 
-/// A group with its place: lower comes first.
+/// A group with its rank; lower comes first.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Place {
     rank: u64,
@@ -101,7 +102,7 @@ struct Place {
 }
 
 impl Place {
-    /// The place of a group among all; lower comes first.
+    /// Returns the rank of a group; lower comes first.
     fn rank(group: GroupRef<'_>, sort: GroupSort) -> u64 {
         match sort {
             GroupSort::Names => u64::MAX - group.names,
@@ -112,7 +113,7 @@ impl Place {
         }
     }
 
-    /// How a group of this rank stands to this one.
+    /// Compares a group of this rank and key with this one.
     fn compare(&self, rank: u64, key: KeyRef<'_>) -> Ordering {
         rank.cmp(&self.rank).then_with(|| key.compare(&self.key))
     }
@@ -130,7 +131,7 @@ impl Place {
 }
 
 impl Grouping {
-    /// The same with the tags of a store, if it asks for tags and has none yet.
+    /// Returns the grouping with the tags of the store, if it filters by tag and has none loaded yet.
     fn informed(&self, store: &mut Reader<'_>) -> Result<Cow<'_, Self>, StoreError> {
         Ok(match self.filter.informed(store)? {
             Cow::Borrowed(_) => Cow::Borrowed(self),
@@ -139,11 +140,11 @@ impl Grouping {
     }
 }
 
-/// Hands out groups in order, at most `limit` of them (0: all, in several passes when there are more than
-/// are held at once), until `each` breaks.
+/// Passes groups to `each` in order until it breaks, at most `limit` of them (0: all, in several passes if
+/// there are more than fit in memory).
 ///
 /// # Errors
-/// [`StoreError`] when the store cannot be read; groups may have been handed out before.
+/// [`StoreError`] when the store cannot be read; groups may have been returned before.
 pub fn groups(
     store: &mut Reader<'_>,
     grouping: &Grouping,
@@ -154,7 +155,7 @@ pub fn groups(
     groups_in(store, grouping, sort, limit, MAX_GROUPS, each)
 }
 
-/// As [`groups`], holding another number of groups (at least 1): the answer is the same.
+/// Like [`groups`], but holding another number of groups (at least 1); the answer is the same.
 ///
 /// # Errors
 /// As [`groups`].
@@ -213,7 +214,7 @@ pub fn groups_in(
     }
 }
 
-/// How many groups were first seen on each day, by days since the epoch.
+/// Returns the number of groups first seen on each day, by days since the epoch.
 ///
 /// # Errors
 /// [`StoreError`] when the store cannot be read.
@@ -227,14 +228,14 @@ pub fn days(store: &mut Reader<'_>, grouping: &Grouping) -> Result<BTreeMap<u32,
     Ok(days)
 }
 
-/// A stretch of rows that are read in one go.
+/// Rows that are read together.
 enum Walk {
     Part(Part),
     Names(Vec<NameBuf>),
 }
 
 impl Walk {
-    /// Hands out the rows that pass, with their keys.
+    /// Passes the rows that match the filter to the callback, with their keys.
     fn keyed(
         &self,
         store: &mut Reader<'_>,
@@ -252,7 +253,7 @@ impl Walk {
                 first_of_owner |= one.first_of_owner;
                 if filter.admits_fact(one.fact, one.seen) {
                     let rows = NameTotal::of(one.seen);
-                    // The first that passes may not be the first there is.
+                    // The first row that passes may not be the owner's first row.
                     let first = std::mem::take(&mut first_of_owner);
                     if let Some(keyed) = keys.of_fact(first, one.fact, &rows) {
                         each(&keyed, &rows);
@@ -278,7 +279,8 @@ impl Walk {
     }
 }
 
-/// All rows that may count. A few names below a domain are named; else it is parts of the store.
+/// Returns walks over all rows that may count: by name for a few names below a domain, otherwise by part of the
+/// store.
 fn walks(store: &mut Reader<'_>, grouping: &Grouping) -> Result<Vec<Walk>, StoreError> {
     let apex = grouping.by.apex();
     if let Some(apex) = apex

@@ -1,9 +1,9 @@
-//! The subjects of tags, one after the other, for lists that other programs keep.
+//! Subjects of tags, one after another, for lists that other programs use.
 //!
-//! Part of `query`; `exchange` writes what comes out. Programs that know names and no domains are given, for a tag on a
-//! name with all below it, the names below it that the store has. Names and addresses for which a nearer tag says the
-//! opposite are left out: whoever trusts one name below a bad domain, or one address within a bad prefix, wants no
-//! alarm for it.
+//! Part of `query`; `exchange` writes the lists. Some programs accept names but no domains. For a tag on a name
+//! and everything below it, they get the names below it that the store has. Names and addresses are left out if
+//! a nearer tag says the opposite: users who trust one name below a bad domain, or one address within a bad
+//! prefix, want no alarm for it.
 
 mod except;
 
@@ -16,47 +16,47 @@ use except::Exceptions;
 use std::collections::{BTreeSet, HashMap};
 use std::ops::ControlFlow;
 
-/// The most names below one domain.
+/// Maximum number of names below one domain.
 pub const MAX_BELOW: usize = 10_000;
-/// The most names below all domains, some 30 MB of them.
+/// Maximum number of names below all domains, about 30 MB of them.
 pub const MAX_FOUND: usize = 500_000;
-/// So many domains are searched for one by one; for more, all names are read once.
+/// Maximum number of domains to search for one by one; for more, all names are read once.
 const ONE_BY_ONE: usize = 32;
 
-/// Which subjects are wanted.
+/// Selection of the subjects to list.
 pub struct Wanted<'w> {
-    /// Those with a tag of one of these kinds.
+    /// Kinds of tags; a subject needs a tag of one of them.
     pub kinds: &'w [TagKind],
-    /// Whether names below a domain are wanted in place of the domain.
+    /// True to list the names below a domain instead of the domain.
     pub expand: bool,
-    /// What else a subject must be; it is asked of names for domains when those are expanded.
+    /// Further condition on subjects; for expanded domains it applies to the names.
     pub admits: &'w dyn Fn(&TagSubject) -> bool,
-    /// The most subjects; 0 for all.
+    /// Maximum number of subjects; 0 for all.
     pub limit: usize,
 }
 
-/// A subject on its way into a list.
+/// A subject to list, with its tags.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listed<'t> {
-    /// What is to be listed.
+    /// The subject to list.
     pub subject: TagSubject,
-    /// The tags that are the reason, worst kind first; never none. Their subject may be a domain above.
+    /// Tags that are the reason, worst kind first; never empty. They may be tags on a domain above the subject.
     pub tags: Vec<&'t Tag>,
 }
 
-/// How a list ended.
+/// Summary of a finished list.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Listing {
-    /// Subjects handed out.
+    /// Number of subjects returned.
     pub shown: u64,
-    /// The limit left some out.
+    /// True if the limit left subjects out.
     pub cut: bool,
-    /// Subjects that the list cannot hold.
+    /// Number of subjects that the list format cannot hold.
     pub left_out: u64,
-    /// Domains that have more names below them than were handed out, and one of them.
+    /// Number of domains that have more names below them than were returned, and one of them.
     pub too_many: Option<(u64, NameBuf)>,
-    /// Listed domains and prefixes that cover subjects with the opposite tag, and one of them. None where the domains
-    /// and prefixes are split up, or where those subjects are listed as well.
+    /// Number of listed domains and prefixes that cover subjects with the opposite tag, and one of them. `None`
+    /// if domains and prefixes are split up, or if those subjects are listed as well.
     pub exceptions: Option<(u64, Exception)>,
 }
 
@@ -67,11 +67,11 @@ struct Found {
     cut: bool,
 }
 
-/// Hands out subjects: first those that tags name, in their order, then the names found below domains, domain by domain in
-/// order of their text.
+/// Passes subjects to the callback: first the tagged subjects in order, then the names found below domains,
+/// domain by domain in text order.
 ///
 /// # Errors
-/// [`StoreError`] when the store cannot be read; subjects may have been handed out before.
+/// [`StoreError`] when the store cannot be read; subjects may have been returned before.
 pub fn listed(
     store: &mut Reader<'_>,
     set: &TagSet,
@@ -88,34 +88,35 @@ pub fn listed(
         let flow = match subject {
             TagSubject::Below(apex) if wanted.expand => {
                 domains.push(apex);
-                if ruling(set, apex.as_name(), wanted.kinds).map(|tag| &tag.subject)
-                    != Some(subject)
-                {
+                let is_listed = ruling(set, apex.as_name(), wanted.kinds)
+                    .is_none_or(|tag| tag.subject != *subject);
+                if is_listed {
                     continue;
                 }
-                let tags = in_effect(set, apex.as_name(), apex, wanted.kinds);
-                out.hand(&Listed { subject: TagSubject::Name(apex.clone()), tags })
+                let name = TagSubject::Name(apex.clone());
+                let tags = in_effect(set, &name, wanted.kinds);
+                out.hand(&Listed { subject: name, tags })
+            }
+            TagSubject::Name(_) if wanted.expand => {
+                let tags = in_effect(set, subject, wanted.kinds);
+                out.hand(&Listed { subject: subject.clone(), tags })
             }
             TagSubject::Net(net) if wanted.expand => {
+                let tags = in_effect(set, subject, wanted.kinds);
                 let parts = exceptions.split(*net, &tags);
                 parts.into_iter().try_for_each(|(part, tags)| {
                     let subject = TagSubject::Net(part);
                     // A part with a wanted tag of its own is listed for that.
-                    let is_listed = part != *net
-                        && set
-                            .all_of_subject(&subject)
-                            .iter()
-                            .any(|tag| tag.subject == subject && wanted.kinds.contains(&tag.kind));
-                    if is_listed {
+                    let is_own =
+                        |tag: &&Tag| tag.subject == subject && wanted.kinds.contains(&tag.kind);
+                    if part != *net && set.all_of_subject(&subject).iter().any(is_own) {
                         return ControlFlow::Continue(());
                     }
                     out.hand(&Listed { subject, tags })
                 })
             }
             _ => {
-                if !wanted.expand {
-                    out.listing.except(exceptions.within(subject, &tags, wanted.kinds));
-                }
+                out.listing.except(exceptions.within(subject, &tags, wanted.kinds));
                 out.hand(&Listed { subject: subject.clone(), tags })
             }
         };
@@ -139,7 +140,7 @@ pub fn listed(
         }
         for name in found.names.iter().take(most) {
             let subject = TagSubject::Name(name.clone());
-            let tags = in_effect(set, name.as_name(), apex, wanted.kinds);
+            let tags = in_effect(set, &subject, wanted.kinds);
             if out.hand(&Listed { subject, tags }).is_break() {
                 return Ok(out.listing);
             }
@@ -159,7 +160,7 @@ impl Listing {
     }
 }
 
-/// Subjects on their way out.
+/// Applies the conditions and the limit to subjects, and passes them on.
 struct Out<'w, 'e> {
     wanted: &'w Wanted<'w>,
     listing: Listing,
@@ -181,25 +182,22 @@ impl Out<'_, '_> {
     }
 }
 
-/// The nearest tag of these kinds that is in effect on a name.
+/// Returns the nearest tag of these kinds that is in effect on a name.
 fn ruling<'t>(set: &'t TagSet, name: Name<'_>, kinds: &[TagKind]) -> Option<&'t Tag> {
     set.of_name(name).into_iter().find(|tag| kinds.contains(&tag.kind))
 }
 
-/// The tags on a domain that are in effect on a name at or below it, of these kinds.
-fn in_effect<'t>(
-    set: &'t TagSet,
-    name: Name<'_>,
-    apex: &NameBuf,
-    kinds: &[TagKind],
-) -> Vec<&'t Tag> {
-    let is_of_apex = |tag: &&Tag| matches!(&tag.subject, TagSubject::Below(of) if of == apex);
-    let tags = set.of_name(name).into_iter();
-    tags.filter(|tag| is_of_apex(tag) && kinds.contains(&tag.kind)).collect()
+/// The tags of these kinds that are in effect on all of a subject, worst kind first.
+fn in_effect<'t>(set: &'t TagSet, subject: &TagSubject, kinds: &[TagKind]) -> Vec<&'t Tag> {
+    let mut tags = set.of_subject(subject);
+    tags.retain(|tag| kinds.contains(&tag.kind));
+    tags.sort_by_key(|tag| tag.kind);
+    tags
 }
 
-/// The first names below each domain, by its place, and how many of each may be had so that there are no more than `room` in
-/// all. Which these are depends on the names alone and not on the order they are read in.
+/// Returns the first names below each domain, by the domain's index, and the maximum number of names per domain
+/// that keeps the total within `room`. The selection depends only on the names, not on the order in which they
+/// are read.
 fn search(
     store: &mut Reader<'_>,
     set: &TagSet,
@@ -215,11 +213,11 @@ fn search(
         let Some(TagSubject::Below(apex)) = ruling(set, name, kinds).map(|tag| &tag.subject) else {
             return;
         };
-        // The domain itself was handed out by its tag.
+        // The domain itself was listed with its tag.
         let Some(&place) = places.get(apex).filter(|_| apex.as_name() != name) else { return };
         let below = found.entry(place).or_default();
         let name = name.to_buf();
-        // Domains within domains have a name read twice.
+        // With nested domains a name is read twice.
         if below.names.contains(&name) {
             return;
         }

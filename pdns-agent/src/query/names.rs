@@ -1,8 +1,7 @@
-//! Search: the names with some text, in order of their text, and their records.
+//! Search: the names that match a text, in text order, and their records.
 //!
-//! Part of `query`. Each pass over the names keeps the next [`Smallest`] of those that match; it takes
-//! about 10 ms per million names, so that passes cost little beside the look-ups they lead to, which
-//! are asked for many at once.
+//! Part of `query`. Each pass over the names keeps the next [`Smallest`] matches. A pass takes about 10 ms per
+//! million names, which is little compared with the look-ups it leads to; those are sent in batches.
 
 use super::order::{Each, Passes, Smallest, Sort, Sorter};
 use super::{Page, Query, Text, left};
@@ -11,13 +10,13 @@ use crate::record::StoredRecord;
 use crate::store::{Kind, Reader, StoreError};
 use std::ops::ControlFlow;
 
-/// How many names are looked up at once, and the fewest of them where the limit is small.
+/// Number of names to look up at once: the minimum for small limits, and the maximum.
 const LOOK_UP: (usize, usize) = (32, 512);
-/// How many names are looked at beyond the limit, only to know whether it left anything out.
+/// Maximum number of names to look up beyond the limit, only to know whether it left anything out.
 const MAX_BEYOND: usize = 1_024;
 
-/// The next names after `after` with `text` that pass `sieve`, at most `keep`, in order; whether there are more. The names
-/// are those of rows of these kinds. Ends early when `stop` says so.
+/// Returns the next names after `after` that match `text` and pass `sieve`, at most `keep`, in order, and true
+/// if there are more. The names are those of rows of these kinds. Ends early if `stop` returns true.
 pub(super) fn pass(
     store: &mut Reader<'_>,
     kinds: &[Kind],
@@ -35,7 +34,7 @@ pub(super) fn pass(
         }
         text.search_lines(block, &mut |line| {
             let is_late = kept.worst().is_some_and(|worst| worst.as_str().as_bytes() < line);
-            // The order of names costs less than most conditions.
+            // Comparing names costs less than most conditions.
             if is_late && kept.overflowed()
                 || after.is_some_and(|after| line <= after.as_str().as_bytes())
             {
@@ -51,12 +50,12 @@ pub(super) fn pass(
     })?;
     let more = kept.overflowed();
     let mut names = kept.into_sorted();
-    // The store lists each name once for each kind; should a log hold one twice, its rows come once all the same.
+    // The store lists each name once per kind; even if a log holds one twice, its rows must be returned once.
     names.dedup();
     Ok((names, more))
 }
 
-/// As [`pass`], of all that have the text.
+/// Like [`pass`], for all names that match the text.
 fn pass_all(
     store: &mut Reader<'_>,
     kinds: &[Kind],
@@ -67,7 +66,7 @@ fn pass_all(
     pass(store, kinds, text, &|_| true, after, keep, &|| false)
 }
 
-/// Hands out the rows of these kinds of all names with `text`.
+/// Passes on the rows of these kinds of all names that match `text`.
 pub(super) fn run(
     store: &mut Reader<'_>,
     query: &Query,
@@ -82,7 +81,7 @@ pub(super) fn run(
     }
 }
 
-/// By name: stops soon after the limit is reached.
+/// Answers in name order: stops soon after the limit is reached.
 fn in_order(
     store: &mut Reader<'_>,
     query: &Query,
@@ -96,7 +95,7 @@ fn in_order(
     let at_once = keep.clamp(LOOK_UP.0, LOOK_UP.1);
     let mut by_name = ByName { query, page: Page::default(), name: None, each };
     let mut after = None;
-    // Names looked at since the limit was reached, in search of a row that it leaves out.
+    // Names looked up since the limit was reached, in search of a row that it leaves out.
     let mut beyond = 0;
     loop {
         let (names, more) = pass_all(store, kinds, text, after.as_ref(), keep)?;
@@ -121,13 +120,12 @@ fn in_order(
             Some(last) if more => after = Some(last.clone()),
             _ => return Ok(by_name.page),
         }
-        // The filter lets few pass: the next pass may as well be larger.
+        // The filter accepts few rows, so make the next pass larger.
         keep = keep.saturating_mul(4).min(passes.most);
     }
 }
 
-/// Rows that come name by name, on their way out: those of one name are sorted before the first of
-/// them goes.
+/// Passes on rows that arrive name by name; sorts the rows of a name before passing on the first.
 struct ByName<'q, 'e, 'f> {
     query: &'q Query,
     page: Page,
@@ -136,12 +134,12 @@ struct ByName<'q, 'e, 'f> {
 }
 
 impl ByName<'_, '_, '_> {
-    /// What is left of the limit: 0 for no limit, `None` when it is used up.
+    /// Returns the rest of the limit: 0 if there is no limit, `None` if it is used up.
     fn room(&self) -> Option<usize> {
         left(self.query.limit, self.page.shown)
     }
 
-    /// Takes a row; breaks when the limit or the taker ends the answer.
+    /// Takes a row; breaks if the limit or the receiver ends the answer.
     fn take(&mut self, row: StoredRecord) -> ControlFlow<()> {
         if !self.query.filter.admits(&row) {
             return ControlFlow::Continue(());
@@ -163,7 +161,7 @@ impl ByName<'_, '_, '_> {
         }
     }
 
-    /// Hands out what is held back of the last name.
+    /// Passes on the buffered rows of the last name.
     fn end_name(&mut self) -> ControlFlow<()> {
         let Some((_, sorter)) = self.name.take() else { return ControlFlow::Continue(()) };
         let (page, each, limit) = (&mut self.page, &mut *self.each, self.query.limit);
@@ -173,7 +171,7 @@ impl ByName<'_, '_, '_> {
     }
 }
 
-/// Hands out a row, if the limit lets it through.
+/// Passes on a row if the limit allows it.
 fn emit(row: StoredRecord, limit: usize, page: &mut Page, each: &mut Each<'_>) -> ControlFlow<()> {
     if left(limit, page.shown).is_none() {
         page.cut = true;
@@ -183,7 +181,7 @@ fn emit(row: StoredRecord, limit: usize, page: &mut Page, each: &mut Each<'_>) -
     each(row)
 }
 
-/// By statistics: all matching names must be looked up before the first row is known.
+/// Answers in order of statistics: all matching names must be looked up before the first row is known.
 fn sorted(
     store: &mut Reader<'_>,
     query: &Query,

@@ -1,10 +1,10 @@
 //! The tagged addresses that lie nearest to one: `pdns near`.
 //!
-//! Part of `query`. As pDNS2 meant it: an IPv4 address is a point in four dimensions, its octets, and an
-//! IPv6 address one in eight, its groups of 16 bits; near is what the Euclidean distance says. So 192.0.2.255
-//! and 192.0.3.0, neighbours by number, are 255 apart: the length of the prefix that two addresses share
-//! stands beside the distance. A prefix is as near as the nearest of its addresses on which its tag is in effect: what
-//! a nearer tag trusts within a threat's prefix is no threat.
+//! Part of `query`. Defined as in pDNS2: an IPv4 address is a point in four dimensions (its octets), an IPv6
+//! address a point in eight (its groups of 16 bits), and nearness is the Euclidean distance. So 192.0.2.255 and
+//! 192.0.3.0 are 255 apart although they are adjacent numbers; that is why the length of the shared prefix is
+//! shown beside the distance. A prefix is as near as the nearest of its addresses on which its tag is in
+//! effect: the part of a threat's prefix that a nearer tag trusts is not a threat.
 
 use super::order::Smallest;
 use super::tags::{Bits, Nets, TagSet, TaggedNet};
@@ -17,28 +17,28 @@ use std::collections::{BTreeSet, BinaryHeap};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::ControlFlow;
 
-/// The most records of one address that are read to count its names; they take 0.2 s.
+/// Maximum number of records of one address to read when counting its names; they take 0.2 s.
 pub const MAX_ON_ADDRESS: usize = 50_000;
-/// Prefixes whose distances are worked out together.
+/// Number of prefixes whose distances are computed together.
 const TOGETHER: usize = 64;
-/// Names that are shown of an address.
+/// Maximum number of example names of an address.
 const EXAMPLES: usize = 3;
 
-/// A tagged address or prefix, and how near it is.
+/// A tagged address or prefix, and its distance.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Near<'t> {
     /// The tag.
     pub tag: &'t Tag,
     /// Its address, or the nearest address of its prefix.
     pub address: IpAddr,
-    /// The square of the distance, which is a whole number.
+    /// The square of the distance, which is an integer.
     pub square: u64,
-    /// How many bits the two addresses share from their start.
+    /// Number of leading bits that the two addresses share.
     pub shared: u8,
 }
 
 impl Near<'_> {
-    /// The distance.
+    /// Returns the distance.
     #[must_use]
     pub fn distance(&self) -> f64 {
         #[expect(clippy::cast_precision_loss, reason = "at most 8 * 65535^2, below 2^53")]
@@ -47,20 +47,20 @@ impl Near<'_> {
     }
 }
 
-/// What the store has on an address.
+/// Names of an address in the store.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OnAddress {
-    /// How many names.
+    /// Number of names.
     pub names: usize,
-    /// The records that were read for it, at most [`MAX_ON_ADDRESS`].
+    /// The records read to count them, at most [`MAX_ON_ADDRESS`].
     pub extent: Extent,
-    /// Some of them, in order of their text.
+    /// Some of the names, in text order.
     pub examples: Vec<NameBuf>,
 }
 
-/// The tagged addresses and prefixes nearest to `address` and of its family, at most `limit` of them (0: all);
-/// whether that left any out. Equally near ones go by the longest shared prefix, then by address and
-/// kind. An IPv6 address that stands for one of IPv4 is that one.
+/// Returns the tagged addresses and prefixes nearest to `address` and of its family, at most `limit` of them
+/// (0: all), and true if the limit left any out. Ties sort by longest shared prefix, then by address and kind.
+/// An IPv4-mapped IPv6 address counts as IPv4.
 #[must_use]
 pub fn near(
     tags: &TagSet,
@@ -74,7 +74,7 @@ pub fn near(
     }
 }
 
-/// A tag with its place in the order; the tags of a set go by subject and kind.
+/// A tag with its sort key; the tags of a set are sorted by subject and kind.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Placed {
     square: u64,
@@ -83,7 +83,7 @@ struct Placed {
     there: IpAddr,
 }
 
-/// The nearest of one family.
+/// Returns the nearest tags of one family.
 fn nearest<'t, A: Point>(
     tags: &'t TagSet,
     nets: &Nets<A>,
@@ -93,11 +93,11 @@ fn nearest<'t, A: Point>(
 ) -> (Vec<Near<'t>>, bool) {
     let is_wanted = |net: &TaggedNet<A>| kind.is_none_or(|kind| kind == net.kind);
     let mut nearest = Smallest::new(if limit == 0 { usize::MAX } else { limit });
-    // What is further away is not among the nearest.
+    // Tags beyond the bound are not among the nearest.
     let (mut bound, mut passed) = (u64::MAX, false);
     let mut squares = [0; TOGETHER];
     for (starts, ends, chunk) in nets.chunks(TOGETHER) {
-        // Nothing but arithmetic, so that processors do it for several at once.
+        // Only arithmetic, so that the compiler can vectorize it.
         for ((square, &start), &end) in squares.iter_mut().zip(starts).zip(ends) {
             *square = from.square(start, end);
         }
@@ -123,10 +123,11 @@ fn nearest<'t, A: Point>(
     (found.collect(), cut)
 }
 
-/// The nearest address of a tagged prefix on which the tag is in effect; `None` where nearer tags override it on all.
+/// Returns the nearest address of a tagged prefix on which the tag is in effect; `None` if nearer tags override
+/// it everywhere.
 ///
-/// Pieces of the prefix are looked at, nearest first. One whose nearest address is overridden is halved, until it is
-/// clear of what overrides it or lies within that.
+/// Examines pieces of the prefix, nearest first. A piece whose nearest address is overridden is halved until it
+/// lies completely outside or inside the overriding prefix.
 fn in_effect<A: Point>(nets: &Nets<A>, net: &TaggedNet<A>, from: A) -> Option<A> {
     let piece = |start: A, length: u8| {
         let there = from.clamped(start, start.last(length));
@@ -139,7 +140,7 @@ fn in_effect<A: Point>(nets: &Nets<A>, net: &TaggedNet<A>, from: A) -> Option<A>
     let mut due = BinaryHeap::from([whole]);
     while let Some(Reverse((_, _, start, length, there))) = due.pop() {
         let Some(by) = nets.overriding(there, net.length, opposite) else { return Some(there) };
-        // Within what overrides, only a still nearer tag of the same kind can be in effect.
+        // Within the overriding prefix, only a still nearer tag of the same kind can be in effect.
         let is_over = by <= length && !nets.has_within(start, length, net.kind);
         if !is_over && length < A::WIDTH {
             due.push(piece(start, length + 1));
@@ -149,14 +150,14 @@ fn in_effect<A: Point>(nets: &Nets<A>, net: &TaggedNet<A>, from: A) -> Option<A>
     None
 }
 
-/// An address as a point. A prefix is a box: each coordinate is fixed, or in part, or free, and none depends
-/// on another.
+/// An address as a point. A prefix is a box: each coordinate is fixed, partly fixed or free, independently of
+/// the others.
 trait Point: Bits {
-    /// The square of the distance to the box between two corners.
+    /// Returns the square of the distance to the box between two corners.
     fn square(self, low: Self, high: Self) -> u64;
-    /// The point of the box that is nearest.
+    /// Returns the nearest point of the box.
     fn clamped(self, low: Self, high: Self) -> Self;
-    /// How many bits the two share from their start.
+    /// Returns the number of leading bits that both share.
     fn shared(self, other: Self) -> u8;
     fn address(self) -> IpAddr;
 }
@@ -208,12 +209,12 @@ impl Point for u128 {
     }
 }
 
-/// The coordinates of an IPv6 address.
+/// Returns the coordinates of an IPv6 address.
 fn groups(bits: u128) -> [u16; 8] {
     Ipv6Addr::from_bits(bits).segments()
 }
 
-/// The point nearest to `point` in a box.
+/// Returns the point of a box that is nearest to `point`.
 fn clamped<T: Ord + Copy, const N: usize>(point: [T; N], low: [T; N], high: [T; N]) -> [T; N] {
     let mut there = point;
     for ((there, low), high) in there.iter_mut().zip(low).zip(high) {
@@ -226,7 +227,7 @@ fn leading(bits: u32) -> u8 {
     u8::try_from(bits).unwrap_or(u8::MAX)
 }
 
-/// What the store has on an address.
+/// Reads the names of an address in the store.
 ///
 /// # Errors
 /// [`StoreError`] when the store cannot be read.

@@ -1,7 +1,7 @@
-//! The order of an answer, and keeping the first of it in bounded memory.
+//! Sort orders of answers, and selection of the first rows in bounded memory.
 //!
-//! Part of `query`. Every order is total (ties go by name, type and RDATA), so that the same question
-//! to the same store has the same answer, line for line.
+//! Part of `query`. Every order is total (ties sort by name, type and RDATA), so that the same query to the
+//! same store gives the same answer, line for line.
 
 use crate::observation::Seen;
 use crate::record::StoredRecord;
@@ -9,15 +9,16 @@ use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 use std::ops::ControlFlow;
 
-/// The most rows that are held to be sorted, some 50 MB of them.
+/// Maximum number of rows held for sorting, about 50 MB of them.
 pub const MAX_SORTED: usize = 200_000;
 
-/// How much one pass over the store may hold, where an answer takes several.
+/// Number of items that one pass over the store may hold, for answers that take several passes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Passes {
-    /// The fewest names or rows of one pass, at least 1: what a small limit still makes worth a pass.
+    /// The minimum of names or rows per pass, at least 1; a smaller pass is not worth its cost, even for a
+    /// small limit.
     pub least: usize,
-    /// The most, not below `least`: 262,144 names take some 15 MB.
+    /// The maximum, at least `least`: 262,144 names take about 15 MB.
     pub most: usize,
 }
 
@@ -27,10 +28,10 @@ impl Default for Passes {
     }
 }
 
-/// What an answer is sorted by.
+/// Sort order of rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sort {
-    /// Most counted first.
+    /// Highest count first.
     Count,
     /// Latest first sighting first.
     First,
@@ -38,12 +39,12 @@ pub enum Sort {
     Last,
     /// By the text of the name.
     Name,
-    /// Lowest TTL first, by the largest one seen; what has none comes last.
+    /// Lowest TTL first, by the largest TTL seen; rows without a TTL come last.
     Ttl,
 }
 
 impl Sort {
-    /// The place of a row with these statistics: lower comes first.
+    /// Returns the rank of a row with these statistics; lower comes first.
     #[must_use]
     pub fn rank(self, seen: &Seen) -> u32 {
         match self {
@@ -57,7 +58,7 @@ impl Sort {
     }
 }
 
-/// The `keep` smallest of the items offered.
+/// Collects the `keep` smallest of the items offered.
 #[derive(Debug)]
 pub(super) struct Smallest<T> {
     keep: usize,
@@ -70,12 +71,12 @@ impl<T: Ord> Smallest<T> {
         Self { keep, heap: BinaryHeap::new(), refused: false }
     }
 
-    /// The item that the next one must beat; `None` while there is room.
+    /// Returns the item that the next one must beat; `None` while there is room.
     pub(super) fn worst(&self) -> Option<&T> {
         if self.heap.len() < self.keep { None } else { self.heap.peek() }
     }
 
-    /// Notes that there was an item which [`Smallest::worst`] beats.
+    /// Records that an item was not offered because [`Smallest::worst`] beats it.
     pub(super) fn refuse(&mut self) {
         self.refused = true;
     }
@@ -88,7 +89,7 @@ impl<T: Ord> Smallest<T> {
         }
     }
 
-    /// Whether more was offered than is kept.
+    /// Returns true if more items were offered than are kept.
     pub(super) fn overflowed(&self) -> bool {
         self.refused
     }
@@ -98,7 +99,7 @@ impl<T: Ord> Smallest<T> {
     }
 }
 
-/// A row with its place; ordered by it.
+/// A row with its rank, which determines its order.
 #[derive(Debug, PartialEq, Eq)]
 struct Placed {
     rank: u32,
@@ -121,23 +122,23 @@ impl PartialOrd for Placed {
     }
 }
 
-/// Sorts rows and hands on the first of them.
+/// Sorts rows and passes on the first of them.
 ///
-/// With a limit of up to [`MAX_SORTED`] exactly the first rows come out. Otherwise as many are held
-/// back; when there are more, they and all further ones come out as they were read.
+/// With a limit of up to [`MAX_SORTED`], exactly the first rows are returned. Otherwise up to that many rows
+/// are buffered; if there are more, they and all further rows are passed on in the order they were read.
 #[derive(Debug)]
 pub(super) struct Sorter {
     sort: Sort,
     limit: usize,
     kept: Smallest<Placed>,
     streaming: bool,
-    /// Rows handed on.
+    /// Number of rows passed on.
     shown: usize,
-    /// More rows were offered than the limit.
+    /// True if more rows were offered than the limit allows.
     cut: bool,
 }
 
-/// What came of a [`Sorter`].
+/// Summary of a finished [`Sorter`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Sorted {
     pub(super) shown: usize,
@@ -145,22 +146,22 @@ pub(super) struct Sorted {
     pub(super) unsorted: bool,
 }
 
-/// Takes rows; breaks when it wants no more.
+/// Callback that takes rows; breaks if it wants no more.
 pub type Each<'e> = dyn FnMut(StoredRecord) -> ControlFlow<()> + 'e;
 
 impl Sorter {
-    /// `limit` 0 is none.
+    /// Creates a sorter; `limit` 0 means no limit.
     pub(super) fn new(sort: Sort, limit: usize) -> Self {
         let keep = if limit == 0 || limit > MAX_SORTED { MAX_SORTED } else { limit };
         Self { sort, limit, kept: Smallest::new(keep), streaming: false, shown: 0, cut: false }
     }
 
-    /// Whether more rows were offered than the limit lets through.
+    /// Returns true if more rows were offered than the limit allows.
     pub(super) fn is_cut(&self) -> bool {
         self.cut || (self.bounded() && self.kept.overflowed())
     }
 
-    /// Whether there are as many rows as the limit lets through.
+    /// Returns true if there are as many rows as the limit allows.
     pub(super) fn is_full(&self) -> bool {
         self.bounded() && self.kept.worst().is_some()
     }
@@ -169,7 +170,7 @@ impl Sorter {
         self.limit != 0 && self.limit <= MAX_SORTED
     }
 
-    /// Takes a row; breaks when no further row can matter.
+    /// Takes a row; breaks if no further row can matter.
     pub(super) fn offer(&mut self, row: StoredRecord, each: &mut Each<'_>) -> ControlFlow<()> {
         if self.streaming {
             return self.emit(row, each);
@@ -200,7 +201,7 @@ impl Sorter {
         each(row)
     }
 
-    /// Hands on what was held back.
+    /// Passes on the buffered rows.
     pub(super) fn finish(mut self, each: &mut Each<'_>) -> (Sorted, ControlFlow<()>) {
         let cut = self.is_cut();
         let kept = std::mem::replace(&mut self.kept, Smallest::new(0));

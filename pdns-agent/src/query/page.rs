@@ -1,29 +1,30 @@
-//! Pages of an answer, latest seen first, for clients that ask for one after the other.
+//! Pages of an answer, latest seen first, for clients that request one after another.
 //!
-//! Part of `query`. Where a page begins is a [`Cursor`]: the time of the last row before it and how many rows with
-//! that time went before. Nothing is kept between two pages. While the store grows, no row comes twice unless it was
-//! seen anew, and none is missed but one that was seen anew, whose place is then before the first page.
+//! Part of `query`. A page begins at a [`Cursor`]: the time of the last row before it, and the number of rows
+//! with that time on earlier pages. No state is kept between two pages. While the store grows, a row is
+//! repeated only if it was seen again, and missed only if it was seen again and therefore moved in front of the
+//! first page.
 
 use super::order::{MAX_SORTED, Smallest};
 use crate::record::StoredRecord;
 use std::cmp::{Ordering, Reverse};
 
-/// The most rows of a page.
+/// Maximum number of rows of a page.
 pub const MAX_PAGE: usize = MAX_SORTED / 2;
-/// Bits of a cursor for the rows that share a time.
+/// Bits of a cursor for the number of rows that share a time.
 const TIE_BITS: u32 = 31;
 
-/// Where a page begins: a positive number of at most 63 bits.
+/// Start of a page: a positive number of at most 63 bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cursor {
-    /// `time_last` of the row before.
+    /// `time_last` of the preceding row.
     time_last: u32,
-    /// How many rows with that time went before, at least 1.
+    /// Number of preceding rows with that time, at least 1.
     ties: u32,
 }
 
 impl Cursor {
-    /// Reads the number; `None` when no page ended there.
+    /// Parses the number; returns `None` if no page can end there.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let number: u64 = text.trim().parse().ok()?;
@@ -33,19 +34,20 @@ impl Cursor {
         (ties > 0 && cursor.is_usable()).then_some(cursor)
     }
 
-    /// The number that stands for it.
+    /// Returns the number that represents the cursor.
     #[must_use]
     pub fn number(self) -> u64 {
         u64::from(self.time_last) << TIE_BITS | u64::from(self.ties)
     }
 
-    /// Whether a page can begin there: what goes before within one second has to be held while it is made.
+    /// Returns true if a page can begin there: the preceding rows of the same second have to be held while the
+    /// page is built.
     fn is_usable(self) -> bool {
         self.ties as usize <= MAX_SORTED - MAX_PAGE
     }
 }
 
-/// A row in its place: latest seen first, then by name, type and RDATA.
+/// A row ordered as in a page: latest seen first, then by name, type and RDATA.
 #[derive(Debug, PartialEq, Eq)]
 struct Placed(StoredRecord);
 
@@ -65,7 +67,7 @@ impl PartialOrd for Placed {
     }
 }
 
-/// Makes one page of the rows of a whole answer, in bounded memory.
+/// Builds one page from the rows of a whole answer, in bounded memory.
 #[derive(Debug)]
 pub struct Pager {
     after: Option<Cursor>,
@@ -78,14 +80,14 @@ pub struct Pager {
 pub struct Rows {
     /// Its rows, in order.
     pub rows: Vec<StoredRecord>,
-    /// Where the next one begins, if there is one.
+    /// Start of the next page, if there is one.
     pub next: Option<Cursor>,
-    /// There are more rows than these.
+    /// True if there are more rows than these.
     pub cut: bool,
 }
 
 impl Pager {
-    /// A page of up to `count` rows (at most [`MAX_PAGE`]) that begins at `after`.
+    /// Creates a page of up to `count` rows (at most [`MAX_PAGE`]) that begins at `after`.
     #[must_use]
     pub fn new(after: Option<Cursor>, count: usize) -> Self {
         let count = count.clamp(1, MAX_PAGE);
@@ -94,7 +96,7 @@ impl Pager {
         Self { after, count, kept: Smallest::new(before.saturating_add(count).saturating_add(1)) }
     }
 
-    /// Takes a row of the answer, in whatever order they come, each once.
+    /// Takes a row of the answer; rows may arrive in any order, each once.
     pub fn offer(&mut self, row: StoredRecord) {
         if self.after.is_some_and(|after| row.seen.time_last > after.time_last) {
             return;
@@ -106,7 +108,7 @@ impl Pager {
         }
     }
 
-    /// The page.
+    /// Returns the page.
     #[must_use]
     pub fn finish(self) -> Rows {
         let Self { after, count, kept } = self;

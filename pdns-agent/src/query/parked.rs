@@ -1,7 +1,8 @@
-//! Names that lead nowhere: answered with a local address, or parked.
+//! Names without a real destination: answered with a local address, or parked.
 //!
-//! Part of `query`. Addresses are looked up by the index, range by range. Name servers of parked domains are
-//! known by the domain that their hosts lie below, and no index has that: all records are read, last of all.
+//! Part of `query`. Addresses are looked up in the index, range by range. The name servers of parked domains
+//! are identified by the domain that their hosts lie below. No index covers that, so all records are read, as
+//! the last step.
 
 use super::{Answer, Page, Query, Subject, SubjectError};
 use crate::name::{Name, NameBuf};
@@ -18,14 +19,14 @@ use std::net::IpAddr;
 use std::ops::ControlFlow;
 use std::sync::LazyLock;
 
-/// The list that is used when the operator gives none.
+/// The list used if the operator gives none.
 const LIST: &str = include_str!("parked.txt");
-/// Records that are asked for at once.
+/// Number of records to resolve at once.
 const AT_ONCE: usize = 512;
-/// The most entries of a list.
+/// Maximum number of entries of a list.
 const MAX_ENTRIES: usize = 100_000;
 
-/// Why a name counts as local or parked.
+/// Reason for which a name counts as local or parked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Why {
     /// "This network" (RFC 791 §3.2) and the unspecified address (RFC 4291 §2.5.2).
@@ -34,11 +35,12 @@ pub enum Why {
     Loopback,
     /// Private networks (RFC 1918), unique local (RFC 4193) and site-local (RFC 3879) addresses.
     Private,
-    /// Shared by the customers of a carrier (RFC 6598).
+    /// Addresses shared by the customers of a carrier (RFC 6598).
     Shared,
-    /// One link (RFC 3927, RFC 4291 §2.5.6).
+    /// Addresses of one link (RFC 3927, RFC 4291 §2.5.6).
     LinkLocal,
-    /// Kept for documentation (RFC 5737, RFC 3849, RFC 9637) and for benchmarks (RFC 2544, RFC 5180).
+    /// Addresses reserved for documentation (RFC 5737, RFC 3849, RFC 9637) and for benchmarks (RFC 2544, RFC
+    /// 5180).
     Documentation,
     /// An address in the list.
     ParkingAddress,
@@ -46,7 +48,7 @@ pub enum Why {
     ParkingNameServer,
 }
 
-/// All of them, in the order of an answer.
+/// All reasons, in the order of an answer.
 pub const WHYS: &[(Why, &str)] = &[
     (Why::Unspecified, "unspecified"),
     (Why::Loopback, "loopback"),
@@ -58,7 +60,7 @@ pub const WHYS: &[(Why, &str)] = &[
     (Why::ParkingNameServer, "parking-name-server"),
 ];
 
-/// Local networks; those of IPv4 also stand for the same addresses within `::ffff:0:0/96` (RFC 4291 §2.5.5.2).
+/// Local networks; IPv4 networks also cover the same addresses within `::ffff:0:0/96` (RFC 4291 §2.5.5.2).
 const LOCAL: &[(Why, &str)] = &[
     (Why::Unspecified, "0.0.0.0/8"),
     (Why::Unspecified, "::/128"),
@@ -88,44 +90,44 @@ impl fmt::Display for Why {
     }
 }
 
-/// Where parked domains lead.
+/// Addresses and name servers of parked domains.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct List {
-    /// Ranges that do not overlap, in order.
+    /// Ranges in order, without overlaps.
     addresses: Vec<(IpAddr, IpAddr)>,
     servers: HashSet<NameBuf>,
 }
 
-/// Why text is no list.
+/// Reason why text is not a valid list.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ListError {
     /// A line that is neither a name nor an address.
     #[error("line {line}: give a name server's domain, an address or a prefix")]
     Line {
-        /// Its number, from 1.
+        /// Line number, from 1.
         line: usize,
-        /// What is wrong with it.
+        /// The error in the line.
         #[source]
         cause: SubjectError,
     },
-    /// More than can be meant.
+    /// More entries than a list may have.
     #[error("line {0}: more than {MAX_ENTRIES} entries")]
     Long(usize),
 }
 
 impl List {
-    /// The list that comes with the program.
+    /// Returns the list that is part of the program.
     #[must_use]
     #[expect(clippy::missing_panics_doc, reason = "a test reads the same text")]
     pub fn shipped() -> Self {
         Self::parse(LIST).expect("the list that is shipped is one")
     }
 
-    /// Reads a list: a name server's domain, an address, a prefix or a range of addresses on each line, `#`
-    /// before a comment.
+    /// Parses a list. Each line has a name server's domain, an address, a prefix or a range of addresses; `#`
+    /// starts a comment.
     ///
     /// # Errors
-    /// [`ListError`] for the first line that is wrong.
+    /// [`ListError`] for the first invalid line.
     pub fn parse(text: &str) -> Result<Self, ListError> {
         let mut list = Self::default();
         for (at, line) in text.lines().enumerate() {
@@ -147,7 +149,7 @@ impl List {
         Ok(list)
     }
 
-    /// Whether an address is in the list.
+    /// Returns true if an address is in the list.
     pub(super) fn has_address(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
         let after = self.addresses.partition_point(|(from, _)| *from <= address);
@@ -155,13 +157,13 @@ impl List {
         before.is_some_and(|(_, to)| address.is_ipv4() == to.is_ipv4() && address <= *to)
     }
 
-    /// Whether a host is one of the name servers, or lies below one of their domains.
+    /// Returns true if a host is one of the name servers or lies below one of their domains.
     pub(super) fn has_host(&self, host: Name<'_>) -> bool {
         let labels = host.labels().count();
         (1..=labels).any(|count| self.servers.contains(&host.suffix(count).to_buf()))
     }
 
-    /// Whether a record names one of the name servers.
+    /// Returns true if a record points at one of the name servers.
     fn has_server_of(&self, fact: Fact<'_>) -> bool {
         let Fact::Record(rdata) = fact else { return false };
         if rdata.rrtype != RrType::NS || self.servers.is_empty() {
@@ -171,7 +173,7 @@ impl List {
     }
 }
 
-/// The same addresses in ranges of which no two overlap.
+/// Merges ranges so that no two overlap.
 fn without_overlap(mut ranges: Vec<(IpAddr, IpAddr)>) -> Vec<(IpAddr, IpAddr)> {
     ranges.sort_unstable();
     let mut out: Vec<(IpAddr, IpAddr)> = Vec::new();
@@ -186,7 +188,7 @@ fn without_overlap(mut ranges: Vec<(IpAddr, IpAddr)>) -> Vec<(IpAddr, IpAddr)> {
     out
 }
 
-/// First and last address of local networks, with those of IPv4 within IPv6.
+/// Returns the first and last address of local networks, with those of IPv4 mapped into IPv6.
 fn local(why: Why) -> Vec<(IpAddr, IpAddr)> {
     let mut ranges = Vec::new();
     for net in LOCAL.iter().filter(|(of, _)| *of == why).filter_map(|(_, net)| net.parse().ok()) {
@@ -199,28 +201,28 @@ fn local(why: Why) -> Vec<(IpAddr, IpAddr)> {
     ranges
 }
 
-/// The networks of [`LOCAL`], read.
+/// The networks of [`LOCAL`], parsed.
 static LOCAL_NETS: LazyLock<Vec<(Why, IpNet)>> = LazyLock::new(|| {
     LOCAL.iter().filter_map(|&(why, net)| Some((why, net.parse().ok()?))).collect()
 });
 
-/// Why an address is local, if it is.
+/// Returns the reason why an address is local; `None` if it is not.
 fn why_local(address: IpAddr) -> Option<Why> {
     let address = address.to_canonical();
     LOCAL_NETS.iter().find(|(_, net)| net.contains(&address)).map(|&(why, _)| why)
 }
 
-/// Whether an address is local and means another host on each network. Addresses kept for documentation are not among
-/// them: no network has those by itself.
+/// Returns true if an address is local, so that it identifies a different host on each network. Documentation
+/// addresses are excluded: networks do not use them on their own.
 pub(super) fn is_reserved(address: IpAddr) -> bool {
     why_local(address).is_some_and(|why| why != Why::Documentation)
 }
 
-/// Hands out the rows with a reason among `whys`, each once, with the reason: reason by reason in the order of
-/// [`WHYS`], sorted within. What `query` is about does not matter; filter, order and limit do.
+/// Passes on the rows with a reason among `whys`, each once, with the reason: reason by reason in the order of
+/// [`WHYS`], sorted within each. Uses the filter, the sort order and the limit of `query`, not its subject.
 ///
 /// # Errors
-/// [`StoreError`] when the store cannot be read; rows may have been handed out before.
+/// [`StoreError`] when the store cannot be read; rows may have been returned before.
 pub fn parked(
     store: &mut Reader<'_>,
     query: &Query,
@@ -260,7 +262,7 @@ pub fn parked(
             }
             Why::ParkingNameServer => {}
             Why::ParkingAddress => {
-                // What is local was told with that reason, where it was asked for.
+                // A local address was returned with that reason already, if the reason is among `whys`.
                 let is_told =
                     |row: &StoredRecord| why_local_of(row).is_some_and(|why| whys.contains(&why));
                 of_ranges(store, &mut answer, &list.addresses, &|row| !is_told(row))?;
@@ -283,7 +285,7 @@ fn why_local_of(row: &StoredRecord) -> Option<Why> {
     }
 }
 
-/// One section with the rows of several ranges.
+/// Adds one section with the rows of several ranges.
 fn of_ranges(
     store: &mut Reader<'_>,
     answer: &mut Answer<'_, '_, '_>,

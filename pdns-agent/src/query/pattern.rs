@@ -1,8 +1,8 @@
-//! Patterns for names: globs and regular expressions, looked for in whole blocks of names at once.
+//! Patterns for names: globs and regular expressions, matched against whole blocks of names at once.
 //!
-//! Part of `query`. A pattern sees a name as it is shown: lower case, RFC 1035 escapes, no final dot. Names lie in
-//! blocks with a newline after each, so an expression is rewritten to match within one line: then one search over
-//! a block finds the next name that matches, with all the literals that the expression has as a shortcut.
+//! Part of `query`. A pattern matches a name as it is shown: lower case, RFC 1035 escapes, no final dot. Blocks
+//! have a newline after each name, so an expression is rewritten to match within one line. One search over a
+//! block then finds the next matching name, and the literals of the expression speed it up.
 
 use super::word::{Word, WordError};
 use crate::name::NameBuf;
@@ -13,49 +13,49 @@ use regex_syntax::hir::{
     Repetition,
 };
 
-/// Longest pattern, in octets.
+/// Maximum length of a pattern, in bytes.
 const MAX_LENGTH: usize = 4_096;
-/// Most that a compiled expression may take, and most that its search may take beside that, in octets.
+/// Maximum size of a compiled expression, and of the cache that its search uses in addition, in bytes.
 const MAX_COMPILED: usize = 4 << 20;
-/// How deep groups and repetitions may be nested.
+/// Maximum nesting depth of groups and repetitions.
 const MAX_DEPTH: u32 = 64;
-/// Any text, in whole characters: what lies behind a backslash is never taken for the start of something.
+/// Any text, in whole characters: an escape is never split.
 const ANY: &str = r"(?:[^\\]|\\[0-9]{3}|\\[^0-9])*";
-/// One octet of a label as it is shown: itself, or an escape.
+/// One octet of a label as shown: the character itself or an escape.
 const OCTET: &str = r"(?:[^\\.]|\\[0-9]{3}|\\[^0-9])";
 
 /// A condition on the whole text of a name.
 #[derive(Clone, Debug)]
 pub struct Pattern {
     regex: Regex,
-    /// What every matching name ends with, if that is known.
+    /// The text that every matching name ends with, if known.
     tail: Option<Word>,
 }
 
-/// Text that is no pattern.
+/// Reason why text is not a valid pattern.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PatternError {
-    /// Nothing that could match.
+    /// No text.
     #[error("the pattern is empty")]
     Empty,
-    /// Too long to be meant.
+    /// Text longer than any meaningful pattern.
     #[error("the pattern is longer than {MAX_LENGTH} bytes")]
     Long,
-    /// Not an expression.
+    /// Not a valid expression.
     #[error("{text:?} is no regular expression: {cause}")]
     Regex {
-        /// What was typed.
+        /// The text as typed.
         text: String,
-        /// What is wrong with it.
+        /// The error in it.
         cause: String,
     },
-    /// An expression that takes too much.
+    /// An expression whose compiled form is too large.
     #[error("{0:?} takes too much memory: use fewer or smaller repetitions")]
     Large(String),
-    /// A `[` without its `]`, or nothing between them.
+    /// A `[` without its `]`, or with nothing between them.
     #[error("{0:?} has a [ without a ] that ends it: write \\[ for the character itself")]
     Bracket(String),
-    /// Text between wildcards that no name can hold.
+    /// Text between wildcards that no name can contain.
     #[error(transparent)]
     Word(#[from] WordError),
 }
@@ -69,11 +69,11 @@ impl PartialEq for Pattern {
 impl Eq for Pattern {}
 
 impl Pattern {
-    /// Reads a regular expression (the syntax of the `regex` crate, without Unicode classes). It may match
-    /// anywhere in a name, in any case; `^` and `$` are the ends of the name.
+    /// Parses a regular expression (the syntax of the `regex` crate, without Unicode classes). It may match
+    /// anywhere in a name, case-insensitively; `^` and `$` are the ends of the name.
     ///
     /// # Errors
-    /// [`PatternError`] when it is none, or too large.
+    /// [`PatternError`] when the expression is not valid or too large.
     pub fn regex(typed: &str) -> Result<Self, PatternError> {
         if typed.is_empty() {
             return Err(PatternError::Empty);
@@ -81,11 +81,11 @@ impl Pattern {
         Ok(Self { regex: compile(typed, typed)?, tail: None })
     }
 
-    /// Reads a glob that the whole name must match: `*` is any text, dots too, `?` one character of a label,
-    /// `[a-f0-9]` one of several, `[!a]` none of them; a backslash takes the meaning from the character after it.
+    /// Parses a glob that must match the whole name: `*` is any text including dots, `?` one character of a
+    /// label, `[a-f0-9]` one of several, `[!a]` any other; a backslash makes the next character literal.
     ///
     /// # Errors
-    /// [`PatternError`] when it is none, or when no name can match.
+    /// [`PatternError`] when the glob is not valid, or when no name can match it.
     pub fn glob(typed: &str) -> Result<Self, PatternError> {
         if typed.is_empty() {
             return Err(PatternError::Empty);
@@ -113,17 +113,17 @@ impl Pattern {
         Ok(Self { regex: compile(&source, typed)?, tail })
     }
 
-    /// A name that all matching names are at or below, if there is one.
+    /// Returns a name that all matching names are at or below, if there is one.
     pub(super) fn apex(&self) -> Option<NameBuf> {
         NameBuf::parse(self.tail.as_ref()?.as_str().strip_prefix('.')?).ok()
     }
 
-    /// Whether a name's text matches.
+    /// Returns true if the text of a name matches.
     pub(super) fn admits(&self, text: &str) -> bool {
         self.regex.is_match(text.as_bytes())
     }
 
-    /// Where the first match at or after `from` begins, in a block of names.
+    /// Returns the start of the first match at or after `from` in a block of names.
     pub(super) fn find(&self, block: &[u8], from: usize) -> Option<usize> {
         self.regex.find_at(block, from).map(|found| found.start())
     }
@@ -131,7 +131,7 @@ impl Pattern {
 
 /// A part of a glob.
 enum Piece {
-    /// Text as a person types it.
+    /// Text as typed.
     Text(String),
     /// `*`
     Any,
@@ -178,7 +178,7 @@ fn pieces(typed: &str) -> Result<Vec<Piece>, PatternError> {
     Ok(pieces)
 }
 
-/// The rest of `[...]` as an expression; a letter in it is literal but for a `-` between two.
+/// Converts the rest of `[...]` to an expression; characters in it are literal except a `-` between two.
 fn class(letters: &mut std::str::Chars<'_>, typed: &str) -> Result<String, PatternError> {
     let bracket = || PatternError::Bracket(typed.to_owned());
     let mut out = String::from("[");
@@ -187,7 +187,8 @@ fn class(letters: &mut std::str::Chars<'_>, typed: &str) -> Result<String, Patte
         let letter = letters.next().ok_or_else(bracket)?;
         match letter {
             '!' | '^' if first && out.len() == 1 => {
-                // Nor the marks that the shown text has beside the letters of a label.
+                // Also excludes the dots and backslashes that the shown text contains besides the characters of
+                // a label.
                 out.push_str("^.\\\\");
                 continue;
             }
@@ -237,7 +238,7 @@ fn compile(source: &str, typed: &str) -> Result<Regex, PatternError> {
         })
 }
 
-/// What is wrong, without the drawing of where.
+/// Returns the error message without the drawing of its position.
 fn reason(error: &regex_syntax::Error) -> String {
     match error {
         regex_syntax::Error::Parse(error) => error.kind().to_string(),
@@ -246,7 +247,7 @@ fn reason(error: &regex_syntax::Error) -> String {
     }
 }
 
-/// The same expression for text without newlines; the ends of the text become the ends of a line.
+/// Returns the same expression for text without newlines; the ends of the text become the ends of a line.
 fn within_a_line(hir: Hir) -> Hir {
     match hir.into_kind() {
         HirKind::Empty => Hir::empty(),

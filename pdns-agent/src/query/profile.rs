@@ -1,9 +1,9 @@
-//! All that the store knows about a subject, as one value: its records, the records that point at it, its negative
-//! answers, its neighbours, its tags, the nearest threat.
+//! Everything that the store knows about a subject, as one value: its records, the records that point at it,
+//! its negative answers, its neighbours, its tags, the nearest threat.
 //!
-//! Part of `query`. The command line, the page and the APIs stand on it. Each part reads a bounded number of rows, so
-//! that the profile of a name server of a million domains takes a second; where there are more, every number of that
-//! part is of those that were read ([`SectionReading::extent`]).
+//! Part of `query`. The command line, the web page and the APIs are built on it. Each part reads a bounded
+//! number of rows, so that the profile of a name server of a million domains takes a second. If there are more
+//! rows, every number of that part covers only the rows that were read ([`SectionReading::extent`]).
 
 mod nearest;
 mod neighbours;
@@ -20,35 +20,36 @@ use crate::store::{Reader, StoreError};
 use crate::tag::{Tag, TagEvent, TagSubject};
 use std::ops::ControlFlow;
 
-/// Changes of a subject's tags that a profile has.
+/// Maximum number of tag changes in a profile.
 const CHANGES: usize = 50;
 
-/// What a profile is about, and how much time there is.
+/// Subject of a profile, and the limits for building it.
 pub struct ProfileQuery<'q> {
     /// The subject.
     pub subject: &'q Subject,
-    /// The time of an event that the subject was met in, in seconds since 1970.
+    /// The time of the event in which the subject was found, in seconds since 1970.
     pub at: Option<u32>,
-    /// Whether to stop reading; it is asked before each row. What is missing then is marked ([`SectionReading::is_late`]).
+    /// Returns true to stop reading; called before each row. Incomplete sections are marked
+    /// ([`SectionReading::is_late`]).
     pub stop: &'q dyn Fn() -> bool,
 }
 
-/// All that is known about a subject.
+/// Everything that is known about a subject.
 #[derive(Debug)]
 pub struct Profile<'t> {
     /// The subject.
     pub subject: Subject,
-    /// Its records, or the records with its address.
+    /// Its records; for addresses, the records with them.
     pub records: SectionReading,
     /// Records of other names that point at it.
     pub pointing: SectionReading,
     /// Negative answers to queries for it.
     pub negatives: SectionReading,
-    /// The records of an address's name for reverse look-ups.
+    /// For an address, the records of its reverse look-up name.
     pub reverse: SectionReading,
     /// The newest names near it.
     pub neighbourhoods: Vec<Neighbourhood>,
-    /// The tags that hold for it, nearest first, those that a nearer one overrides as well.
+    /// The tags that apply to it, nearest first, including overridden ones.
     pub tags: Vec<&'t Tag>,
     /// The latest changes of these tags.
     pub changes: TagChanges,
@@ -61,13 +62,13 @@ pub struct Profile<'t> {
 pub struct TagChanges {
     /// The changes, latest first.
     pub latest: Vec<TagEvent>,
-    /// How many there are in the history.
+    /// Number of changes in the history.
     pub count: u64,
-    /// Changes of all tags that the history has no room for any more.
+    /// Number of changes of any tag that were dropped from the history for lack of room.
     pub dropped: u64,
 }
 
-/// Makes the profile of a subject.
+/// Builds the profile of a subject.
 ///
 /// # Errors
 /// [`StoreError`] when the store cannot be read.
@@ -100,8 +101,8 @@ pub fn profile<'t>(
 }
 
 impl Profile<'_> {
-    /// The first and the last time at which the subject was seen in what was read: in seconds since 1970; `None`
-    /// without a row.
+    /// Returns the first and the last time the subject was seen, according to the rows that were read, in
+    /// seconds since 1970; `None` if there are no rows.
     #[must_use]
     pub fn span(&self) -> Option<(u32, u32)> {
         let parts = [&self.records, &self.pointing, &self.negatives];
@@ -110,7 +111,7 @@ impl Profile<'_> {
         Some((first, last))
     }
 
-    /// Whether the store knows nothing about the subject.
+    /// Returns true if the store knows nothing about the subject.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         let rows = [&self.records, &self.pointing, &self.negatives, &self.reverse];
@@ -123,7 +124,7 @@ impl Profile<'_> {
     }
 }
 
-/// The newest names near a subject.
+/// Finds the newest names near a subject.
 fn neighbourhoods(
     store: &mut Reader<'_>,
     subject: &Subject,
@@ -151,7 +152,7 @@ fn neighbourhoods(
     Ok(found)
 }
 
-/// The subject of a tag on a subject; `None` for a range and for all names.
+/// Returns the tag subject that equals a subject; `None` for a range and for all names.
 #[must_use]
 pub fn own_tag_subject(subject: &Subject) -> Option<TagSubject> {
     match subject {
@@ -164,7 +165,8 @@ pub fn own_tag_subject(subject: &Subject) -> Option<TagSubject> {
     }
 }
 
-/// The subjects of tags that belong to a subject itself: a name, and the name with all below it.
+/// Returns the tag subjects that belong to a subject itself: for a name, the name alone and the name with
+/// everything below it.
 #[must_use]
 pub fn own_subjects(subject: &Subject) -> Vec<TagSubject> {
     let below = match subject {
@@ -174,7 +176,8 @@ pub fn own_subjects(subject: &Subject) -> Vec<TagSubject> {
     own_tag_subject(subject).into_iter().chain(below).collect()
 }
 
-/// Subjects that contain this one, and its subtree: the registrable domain, the parent, the prefix around an address.
+/// Returns subjects that contain this one, and its subtree: the registrable domain, the parent, the prefix
+/// around an address.
 #[must_use]
 pub fn wider(subject: &Subject) -> Vec<Subject> {
     let mut found = Vec::new();
@@ -203,7 +206,7 @@ pub fn wider(subject: &Subject) -> Vec<Subject> {
     found
 }
 
-/// The latest changes of the tags that hold for any of these subjects.
+/// Reads the latest changes of the tags that apply to any of these subjects.
 fn changes(store: &mut Reader<'_>, own: &[TagSubject]) -> Result<TagChanges, StoreError> {
     let mut changes = TagChanges::default();
     if own.is_empty() {

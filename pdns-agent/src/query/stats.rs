@@ -1,25 +1,26 @@
-//! Scan: the rows whose statistics put them first, among all rows.
+//! Scan: finds the rows that come first by their statistics, among all rows.
 //!
-//! Part of `query`. The scan sees statistics, what a row tells of its type, and a [`Handle`]; what a handle stands for is
-//! asked only for rows that may be shown. Where outcomes matter, or types that rows do not tell, some more are asked for;
-//! where that does not bring enough, all facts are read.
+//! Part of `query`. The scan sees statistics, type codes and a [`Handle`] of each row; only the handles of rows
+//! that may be shown are resolved. If the filter has conditions on outcomes, or on types that the codes do not
+//! tell apart, some more handles are resolved; if that does not yield enough rows, all facts are read.
 
 use super::order::{Each, Passes, Smallest, Sort, Sorter};
 use super::{MAX_SORTED, Page, Query};
 use crate::store::{Handle, Kind, Reader, StoreError};
 use std::ops::ControlFlow;
 
-/// Handles that are resolved at once.
+/// Number of handles to resolve at once.
 const RESOLVE: usize = 512;
 
-/// A place in the scan's order: rank, then handle.
+/// A position in the scan's order: rank, then handle.
 type Place = (u32, Handle);
 
-/// The places that come first, and whether there are more.
+/// The first places, and whether there are more.
 struct First(Smallest<Place>);
 
-/// Of places in order those that may be among the first `limit` rows, and one more at least; whether that left any out. Rows
-/// that share the last rank that fits go by what they are, so all of them are kept, if all are there.
+/// Selects the places that may be among the first `limit` rows, and at least one more; the result also tells
+/// whether any were left out. Rows that share the last rank that fits are sorted by their content, so all of
+/// them are kept, provided that all are present.
 fn first_of(mut places: Vec<Place>, more: bool, limit: usize) -> (Vec<Place>, bool) {
     let last =
         limit.checked_sub(1).and_then(|last| places.get(last)).map_or(u32::MAX, |last| last.0);
@@ -40,8 +41,9 @@ impl First {
     }
 }
 
-/// The first rows by what they tell alone, in order, and whether there are more: as [`first_of`] has it where that is enough
-/// to know that they pass, and else at most `keep`.
+/// Finds the first rows by statistics and type codes alone, in order, and whether there are more. If these are
+/// sufficient to know that the rows pass, the places are those of [`first_of`]; otherwise they are at most
+/// `keep`.
 fn by_statistics(
     store: &mut Reader<'_>,
     query: &Query,
@@ -64,7 +66,7 @@ fn by_statistics(
     Ok(if is_sure { first_of(places, more, query.limit) } else { (places, more) })
 }
 
-/// The first rows that pass the filter, at most `keep`, in order; whether there are more.
+/// Finds the first rows that pass the filter, at most `keep`, in order, and whether there are more.
 fn by_facts(
     store: &mut Reader<'_>,
     query: &Query,
@@ -84,7 +86,7 @@ fn by_facts(
     Ok(first_of(first.0.into_sorted(), more, query.limit))
 }
 
-/// Hands out the rows of `kind` that pass the query's filter.
+/// Passes on the rows of `kind` that pass the query's filter.
 pub(super) fn run(
     store: &mut Reader<'_>,
     query: &Query,
@@ -93,7 +95,7 @@ pub(super) fn run(
     each: &mut Each<'_>,
 ) -> Result<Page, StoreError> {
     let wanted = query.sort.unwrap_or(Sort::Last);
-    // Tags are on names: each record would have to be resolved by its handle.
+    // Tags apply to names and addresses, so each record would have to be resolved by its handle.
     if query.limit == 0 || query.limit > MAX_SORTED || query.filter.tag.is_some() {
         return all(store, query, kind, wanted, each);
     }
@@ -109,7 +111,8 @@ pub(super) fn run(
     resolve(store, query, &places, &mut sorter, each)?;
     let mut given_up = more && sorter.is_full();
     if more && !given_up {
-        // Of what comes first by statistics too little is of that type: all types have to be read.
+        // Too few of the rows that come first by statistics pass the filter: the facts of all rows have to be
+        // read.
         let (places, more) = by_facts(store, query, kind, wanted, enough)?;
         sorter = Sorter::new(wanted, query.limit);
         resolve(store, query, &places, &mut sorter, each)?;
@@ -124,7 +127,8 @@ pub(super) fn run(
     })
 }
 
-/// Offers the rows at these places that pass. The sorter holds as many as are wanted, so that none is handed out yet.
+/// Offers the rows at these places that pass the filter. The sorter holds as many rows as are wanted, so it
+/// passes none on yet.
 fn resolve(
     store: &mut Reader<'_>,
     query: &Query,
@@ -143,7 +147,7 @@ fn resolve(
     Ok(())
 }
 
-/// All rows of `kind` that pass the filter: read once, with their names and RDATA.
+/// Reads all rows of `kind` once, with their names and RDATA, and passes on those that match the filter.
 fn all(
     store: &mut Reader<'_>,
     query: &Query,

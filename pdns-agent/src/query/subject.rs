@@ -1,12 +1,13 @@
-//! The subject of a look-up or a tag: a name, the names below one, an address, a prefix or a range.
+//! The subject of a look-up or a tag: a name, the names below it, an address, a prefix or a range.
 //!
-//! Part of `query`: the one place where text that a person types or pastes, or that a list contains, becomes a subject, for
-//! look-ups, tags, imports, pages and the API alike. Text in the exact notation is read first; otherwise what reports and
-//! browsers put around a subject is taken off (`defang`, `url`) and the rest is read in the exact notation. A [`Reading`] says
-//! which of both it was, and [`Purpose`] how much may be guessed: what is stored must be certain.
+//! Part of `query`. This is the only place where text that a person types or pastes, or that a list contains,
+//! becomes a subject: for look-ups, tags, imports, pages and the API alike. Text in the exact notation is read
+//! first; otherwise the decoration that reports and browsers put around a subject is removed (`defang`, `url`)
+//! and the rest is read in the exact notation. A [`Reading`] tells which of the two applied, and [`Purpose`]
+//! how much may be guessed: subjects to be stored must be certain.
 //!
-//! The exact notation: a name with RFC 1035 escapes; `*.` and a name for all below it; `.` and a name for the name and all
-//! below it; an address, `ADDRESS/LENGTH` or `ADDRESS-ADDRESS`.
+//! The exact notation: a name with RFC 1035 escapes; `*.` and a name for everything below it; `.` and a name
+//! for the name and everything below it; an address, `ADDRESS/LENGTH` or `ADDRESS-ADDRESS`.
 
 mod address;
 mod defang;
@@ -25,9 +26,9 @@ use std::borrow::Cow;
 use std::fmt;
 use std::net::IpAddr;
 
-/// Lengths of hexadecimal digests, which are not names though a name could look so.
+/// Lengths of hexadecimal digests, which are not taken for names although they could be.
 const DIGESTS: [usize; 5] = [32, 40, 56, 64, 128];
-/// Punctuation that names are looked up with as it is shown, though no host name contains it.
+/// Punctuation that is accepted in look-ups of names as shown, although no host name contains it.
 const SHOWN: &str = "!$&+=^{}~%";
 
 /// The subject of a look-up.
@@ -35,23 +36,23 @@ const SHOWN: &str = "!$&+=^{}~%";
 pub enum Subject {
     /// One name.
     Name(NameBuf),
-    /// All names below this one, without it: `*.example.com`.
+    /// All names below this one, excluding it: `*.example.com`.
     Below(NameBuf),
     /// This name and all names below it: `.example.com`.
     AtOrBelow(NameBuf),
-    /// All addresses from the first to the second, both of one family and included. IPv4 addresses stand for their
-    /// IPv4-mapped IPv6 forms as well (RFC 4291 §2.5.5.2).
+    /// All addresses from the first to the second, inclusive, both of one family. IPv4 addresses also cover
+    /// their IPv4-mapped IPv6 forms (RFC 4291 §2.5.5.2).
     Addresses(IpAddr, IpAddr),
 }
 
-/// The use that is made of a subject.
+/// The purpose for which a subject is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
-    /// Somebody asks for it, and sees what it was taken for.
+    /// A person asks for it, and sees how it was understood.
     LookUp,
-    /// It is the value of any field of a log, which need not be a subject at all.
+    /// The value of any field of a log, which need not be a subject at all.
     Click,
-    /// It is stored and passed on to other programs, so nothing is guessed.
+    /// Stored and passed on to other programs, so nothing is guessed.
     Store,
 }
 
@@ -60,13 +61,13 @@ pub enum Purpose {
 pub enum Certainty {
     /// The text is a subject in the exact notation.
     AsTyped,
-    /// Something was taken off or completed in the only way there is.
+    /// Something was removed or completed in the only possible way.
     Cleaned,
     /// The text could mean something else as well.
     Guessed,
 }
 
-/// A subject, and how certain it is that it was meant.
+/// A subject, and the certainty that it was meant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reading {
     /// The subject.
@@ -86,7 +87,7 @@ pub enum SubjectError {
         "it has several words; give one name, address or prefix, or several with commas between"
     )]
     Words,
-    /// An address with an invalid length or netmask.
+    /// An address with an invalid prefix length or netmask.
     #[error("the prefix length after an address is 0 to 32, or 0 to 128 for IPv6, or a netmask")]
     Prefix,
     /// A range with an end that is not an address, with two families, or backwards.
@@ -129,7 +130,7 @@ pub enum SubjectError {
 }
 
 impl Subject {
-    /// Reads text as [`Purpose::LookUp`] does.
+    /// Reads text for [`Purpose::LookUp`].
     ///
     /// # Errors
     /// [`SubjectError`] says which rule the text breaks.
@@ -143,12 +144,15 @@ impl Subject {
     /// [`SubjectError`] says which rule the text breaks.
     pub fn read(text: &str, purpose: Purpose) -> Result<Reading, SubjectError> {
         let text = text.trim();
-        if let Some(url) = url::percent_encoded(text) {
-            let reading = Self::read(&url, purpose)?;
+        if let Some(decoded) = url::percent_encoded(text) {
+            let reading = Self::read(&decoded, purpose)?;
+            if purpose == Purpose::Store && !decoded.contains("://") {
+                return Err(SubjectError::Uncertain(reading.subject.to_string()));
+            }
             return Ok(Reading { certainty: reading.certainty.max(Certainty::Cleaned), ..reading });
         }
         let reading = exact(text, purpose).or_else(|error| match error {
-            // What begins as an address is not something else.
+            // Text that begins as an address is nothing else.
             SubjectError::Prefix | SubjectError::Range => Err(error),
             error => cleaned(text, purpose, error),
         })?;
@@ -158,7 +162,7 @@ impl Subject {
         Ok(reading)
     }
 
-    /// The names that the subject is about.
+    /// Returns the name at or below which the subject lies; `None` for addresses.
     #[must_use]
     pub fn name(&self) -> Option<&NameBuf> {
         match self {
@@ -167,7 +171,7 @@ impl Subject {
         }
     }
 
-    /// The sort of subject in words.
+    /// Returns the kind of subject in words.
     #[must_use]
     pub fn sort(&self) -> &'static str {
         match self {
@@ -181,14 +185,14 @@ impl Subject {
     }
 }
 
-/// In the exact notation, so that it can be typed and reads back as the same.
+/// Writes the exact notation, so that the text can be typed and is read back as the same subject.
 impl fmt::Display for Subject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(&printed(self))
     }
 }
 
-/// The prefix that a range is, if it is one.
+/// Returns the prefix that equals a range, if there is one.
 #[must_use]
 pub fn net_of(from: IpAddr, to: IpAddr) -> Option<IpNet> {
     let shared = match (from, to) {
@@ -229,7 +233,8 @@ fn exact(text: &str, purpose: Purpose) -> Result<Reading, SubjectError> {
     Ok(Reading { subject, certainty: Certainty::AsTyped })
 }
 
-/// Takes off what stands around a subject, and reads the rest; `error` is what the text as a whole was refused for.
+/// Removes the decoration around a subject and reads the rest; `error` is the reason why the text as a whole
+/// was refused.
 fn cleaned(text: &str, purpose: Purpose, error: SubjectError) -> Result<Reading, SubjectError> {
     let (bare, mut certainty) = defang::clean(text);
     if bare.is_empty() {
@@ -249,7 +254,7 @@ fn cleaned(text: &str, purpose: Purpose, error: SubjectError) -> Result<Reading,
     };
     let host = match host {
         Ok(host) => host,
-        // Nothing that looks like a URL: the reason is in the text itself.
+        // The text does not look like a URL: the reason lies in the text itself.
         Err(SubjectError::Host) if !bare.contains(['/', '\\', '?', '#', '@', ':', '|']) => {
             return Err(error);
         }
@@ -260,7 +265,7 @@ fn cleaned(text: &str, purpose: Purpose, error: SubjectError) -> Result<Reading,
         return Err(error);
     }
     let reading = exact(&host.text, purpose)?;
-    // A part of a URL is not the name of the root, or of all names.
+    // A part of a URL does not mean the root, or all names.
     if is_root(&reading.subject) {
         return Err(SubjectError::Host);
     }
@@ -293,13 +298,14 @@ fn ascii(text: &str) -> Result<Cow<'_, str>, SubjectError> {
     Ok(Cow::Owned(format!("{head}{ascii}")))
 }
 
-/// Reads a name in ASCII.
+/// Reads an ASCII name.
 fn name(text: &str, purpose: Purpose) -> Result<NameBuf, SubjectError> {
     let has_escape = text.contains('\\');
     let may_have_slash = text.contains('/') && url::is_slash_in_name(text, purpose);
     if defang::is_defanged(text) {
         return Err(SubjectError::Escape);
     }
+    let is_dotted = text.trim_matches('.').contains('.');
     let mut letters = text.chars();
     while let Some(letter) = letters.next() {
         match letter {
@@ -313,10 +319,12 @@ fn name(text: &str, purpose: Purpose) -> Result<NameBuf, SubjectError> {
             '*' if has_escape => {}
             '*' => return Err(SubjectError::Star),
             '/' if may_have_slash => {}
-            // Who writes escapes knows which characters need one.
+            // A user who writes escapes knows which characters need one.
             letter if has_escape && letter.is_ascii_punctuation() && !"/:,?#@".contains(letter) => {
             }
             letter if purpose == Purpose::LookUp && SHOWN.contains(letter) => {}
+            // Beside a dot it is more likely a name than an expression.
+            letter if purpose == Purpose::Click && is_dotted && SHOWN.contains(letter) => {}
             letter if letter.is_whitespace() => return Err(SubjectError::Words),
             letter => return Err(SubjectError::Character(letter)),
         }
@@ -336,7 +344,7 @@ fn name(text: &str, purpose: Purpose) -> Result<NameBuf, SubjectError> {
     NameBuf::parse(text).map_err(SubjectError::Name)
 }
 
-/// Whether text is a number or a digest, and hardly a name, though it could be one.
+/// Returns true if text is a number or a digest, which is hardly meant as a name although it could be one.
 fn is_number_or_digest(value: &str) -> bool {
     let is_number = value.bytes().all(|octet| octet.is_ascii_digit() || octet == b'-');
     let is_digest =

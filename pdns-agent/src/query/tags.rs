@@ -1,9 +1,8 @@
-//! Which tags apply to a name, an address, a row.
+//! Tags that apply to a name, an address or a row.
 //!
-//! Part of `query`. A [`TagSet`] holds all tags of a store in order, and is asked for every row. What it needs to find those
-//! of a name (`tags/names.rs`) or of an address (`tags/nets.rs`) it makes when it is first asked for one: nearly every
-//! answer reads the tags, and many need one of the ways to them. Which of them count is decided in
-//! `tags/precedence.rs`.
+//! Part of `query`. A [`TagSet`] holds all tags of a store in order, and is consulted for every row. It builds
+//! its indexes by name (`tags/names.rs`) and by address (`tags/nets.rs`) on first use: nearly every query reads
+//! the tags, and many need only one of the indexes. `tags/precedence.rs` decides which tags are in effect.
 
 mod names;
 mod nets;
@@ -23,18 +22,18 @@ use std::net::IpAddr;
 use std::str::FromStr;
 use std::sync::OnceLock;
 
-/// Tags, ready to be asked.
+/// All tags of a store, with indexes.
 #[derive(Clone, Debug, Default)]
 pub struct TagSet {
     generation: u64,
-    /// In order: names, names with all below them, prefixes of IPv4, of IPv6.
+    /// Sorted: names, names with everything below them, IPv4 prefixes, IPv6 prefixes.
     tags: Vec<Tag>,
     names: OnceLock<Names>,
     v4: OnceLock<Nets<u32>>,
     v6: OnceLock<Nets<u128>>,
 }
 
-/// By the tags; what was made to find them tells nothing.
+/// Compares the tags; the indexes follow from them.
 impl PartialEq for TagSet {
     fn eq(&self, other: &Self) -> bool {
         (self.generation, &self.tags) == (other.generation, &other.tags)
@@ -43,19 +42,19 @@ impl PartialEq for TagSet {
 
 impl Eq for TagSet {}
 
-/// Which rows are wanted, by their tags.
+/// Condition on the tags of a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TagFilter {
-    /// Those with a tag of this kind.
+    /// A tag of this kind.
     Kind(TagKind),
-    /// Those with any tag.
+    /// Any tag.
     Any,
-    /// Those without one.
+    /// No tag.
     None,
 }
 
 impl TagFilter {
-    /// Whether something with these tags is wanted.
+    /// Returns true if something with these tags passes.
     #[must_use]
     pub fn admits(self, tags: &[&Tag]) -> bool {
         match self {
@@ -65,7 +64,7 @@ impl TagFilter {
         }
     }
 
-    /// Whether a record with these tags is wanted: for its owner name or for its RDATA.
+    /// Returns true if a record with these tags passes, by its owner name or by its RDATA.
     #[must_use]
     pub fn admits_row(self, tags: &RowTags<'_>) -> bool {
         match self {
@@ -75,7 +74,7 @@ impl TagFilter {
     }
 }
 
-/// Text that says nothing of tags.
+/// Text that is not a tag filter.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("unknown kind of tag {0:?}: give threat, interest, trust, any or none")]
 pub struct UnknownTagFilter(String);
@@ -102,7 +101,7 @@ impl TagSet {
         Ok(Self { generation: tags.generation, tags: tags.tags, ..Self::default() })
     }
 
-    /// Whether the tags of the store are still those of this set.
+    /// Returns true if this set still equals the tags of the store.
     ///
     /// # Errors
     /// As [`TagSet::load`].
@@ -110,7 +109,7 @@ impl TagSet {
         Ok(store.tags_generation()? == self.generation)
     }
 
-    /// Makes tags ready to be asked.
+    /// Creates a set from tags.
     #[must_use]
     pub fn new(tags: Vec<Tag>) -> Self {
         let mut tags = tags;
@@ -118,13 +117,13 @@ impl TagSet {
         Self { tags, ..Self::default() }
     }
 
-    /// All tags, by subject and kind.
+    /// Returns all tags, by subject and kind.
     #[must_use]
     pub fn tags(&self) -> &[Tag] {
         &self.tags
     }
 
-    /// Whether there are none.
+    /// Returns true if there are no tags.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.tags.is_empty()
@@ -134,12 +133,12 @@ impl TagSet {
         self.names.get_or_init(|| Names::of(&self.tags))
     }
 
-    /// The tagged prefixes of IPv4.
+    /// Returns the tagged IPv4 prefixes.
     pub(super) fn v4(&self) -> &Nets<u32> {
         self.v4.get_or_init(|| self.family())
     }
 
-    /// The tagged prefixes of IPv6.
+    /// Returns the tagged IPv6 prefixes.
     pub(super) fn v6(&self) -> &Nets<u128> {
         self.v6.get_or_init(|| self.family())
     }
@@ -153,19 +152,21 @@ impl TagSet {
         Nets::of(self.tags.get(first..).unwrap_or_default(), first)
     }
 
-    /// The tags in effect on a name: its own, then those of the domains that it is at or below, nearest first.
+    /// Returns the tags in effect on a name: its own, then those of the domains that it is at or below, nearest
+    /// first.
     #[must_use]
     pub fn of_name(&self, name: Name<'_>) -> Vec<&Tag> {
         effective(self.all_of_name(name))
     }
 
-    /// The tags in effect on an address: its own, then those of the prefixes that hold it, longest first.
+    /// Returns the tags in effect on an address: its own, then those of the prefixes that contain it, longest
+    /// first.
     #[must_use]
     pub fn of_address(&self, address: IpAddr) -> Vec<&Tag> {
         effective(self.all_of_address(address))
     }
 
-    /// The tags in effect on the two ends of a row.
+    /// Returns the tags in effect on the two ends of a row.
     #[must_use]
     pub fn of_row(&self, row: &StoredRecord) -> RowTags<'_> {
         if self.is_empty() {
@@ -174,7 +175,7 @@ impl TagSet {
         RowTags { rrname: self.of_name(row.rrname.as_name()), rdata: self.of_rdata(row) }
     }
 
-    /// The tags in effect on the address or name that a row points at.
+    /// Returns the tags in effect on the address or name that a row points at.
     fn of_rdata(&self, row: &StoredRecord) -> Vec<&Tag> {
         let FactBuf::Record(rdata) = &row.fact else { return Vec::new() };
         match rdata.as_rdata().target() {
@@ -185,13 +186,13 @@ impl TagSet {
         }
     }
 
-    /// The tags in effect on all of a subject, nearest first.
+    /// Returns the tags in effect on all of a subject, nearest first.
     #[must_use]
     pub fn of_subject(&self, subject: &TagSubject) -> Vec<&Tag> {
         effective(self.all_of_subject(subject))
     }
 
-    /// All tags that hold for a subject, those that a nearer one overrides as well, nearest first.
+    /// Returns all tags that apply to a subject, including overridden ones, nearest first.
     #[must_use]
     pub fn all_of_subject(&self, subject: &TagSubject) -> Vec<&Tag> {
         match subject {
@@ -212,7 +213,7 @@ impl TagSet {
         own.iter().chain(self.above(name)).collect()
     }
 
-    /// The tags on domains that a name is at or below, nearest first.
+    /// Returns the tags on domains that a name is at or below, nearest first.
     fn above(&self, name: Name<'_>) -> Vec<&Tag> {
         let names = self.names();
         if !names.has_below() {
@@ -232,7 +233,7 @@ impl TagSet {
     }
 }
 
-/// A name and all that it is below, the root not, as canonical text; nearest first.
+/// Returns a name and all its ancestors except the root, as canonical text; nearest first.
 pub(in crate::query) fn ancestors(name: Name<'_>) -> impl Iterator<Item = &str> {
     let text = name.as_str();
     let mut escaped = false;

@@ -1,7 +1,7 @@
 //! Search for text in names.
 //!
-//! Part of `query`. The store hands out all names as blocks of newline-terminated canonical text; one
-//! word is searched for in the whole block at once, and only the lines where it stands are looked at.
+//! Part of `query`. The store returns all names as blocks of newline-terminated canonical text. One word is
+//! searched for in the whole block at once, and only lines that contain it are examined.
 
 use super::pattern::Pattern;
 use super::word::Word;
@@ -9,16 +9,16 @@ use crate::name::{Name, NameBuf};
 use memchr::{memchr, memmem, memrchr};
 use std::ops::ControlFlow;
 
-/// Conditions on the text of a name; all must hold.
+/// Conditions on the text of a name; all must be met.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Text {
-    /// The name starts with it.
+    /// The name starts with this word.
     pub starts: Option<Word>,
-    /// The name ends with it.
+    /// The name ends with this word.
     pub ends: Option<Word>,
-    /// Each stands somewhere in the name.
+    /// The name contains each of these words.
     pub contains: Vec<Word>,
-    /// Each matches the name.
+    /// The name matches each of these patterns.
     pub patterns: Vec<Pattern>,
     /// The name lies below this one.
     pub below: Option<NameBuf>,
@@ -27,19 +27,19 @@ pub struct Text {
 }
 
 impl Text {
-    /// Whether there is any condition.
+    /// Returns true if there are no conditions.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 
-    /// A name that all matching names are at or below, if there is one: the store may then look in a
-    /// part of itself alone.
+    /// Returns a name that all matching names are at or below, if there is one: the store can then search only
+    /// a part of itself.
     #[must_use]
     pub fn apex(&self) -> Option<NameBuf> {
         let of_ends = || {
             let ends = self.ends.as_ref()?.as_str();
-            // Only a whole label is sure to be one; `example.com` also ends `anexample.com`.
+            // Only a whole label is certain: `example.com` also ends `anexample.com`.
             NameBuf::parse(ends.strip_prefix('.')?).ok()
         };
         let of_patterns = || self.patterns.iter().find_map(Pattern::apex);
@@ -47,13 +47,13 @@ impl Text {
         apex.or_else(of_ends).or_else(of_patterns)
     }
 
-    /// Whether the name passes.
+    /// Returns true if the name passes.
     #[must_use]
     pub fn admits(&self, name: Name<'_>) -> bool {
         self.patterns.iter().all(|pattern| pattern.admits(name.as_str())) && self.words_admit(name)
     }
 
-    /// As [`Text::admits`], but for patterns.
+    /// Like [`Text::admits`], but without the patterns.
     fn words_admit(&self, name: Name<'_>) -> bool {
         let text = name.as_str();
         self.starts.as_ref().is_none_or(|word| text.starts_with(word.as_str()))
@@ -68,8 +68,7 @@ impl Text {
 
     /// Calls `each` for every name in `block` that passes, until it breaks.
     ///
-    /// A line that is not a canonical name is passed over: the store answers for its own text in
-    /// `pdns admin verify`.
+    /// A line that is not a canonical name is skipped; `pdns admin verify` checks the text of the store.
     pub fn search<'b>(
         &self,
         block: &'b [u8],
@@ -80,14 +79,14 @@ impl Text {
         })
     }
 
-    /// The name on a line that [`Text::search_lines`] found; `None` when it does not pass.
+    /// Reads the name on a line that [`Text::search_lines`] found; returns `None` if it does not pass.
     pub(super) fn read<'b>(&self, line: &'b [u8]) -> Option<Name<'b>> {
         let line = std::str::from_utf8(line).ok().filter(|line| self.may_admit(line))?;
         Name::from_canonical(line).ok().filter(|name| self.words_admit(*name))
     }
 
-    /// As [`Text::search`], of lines that may yet not pass: to look at all of a line costs more than to see that it comes
-    /// too late in an order.
+    /// Like [`Text::search`], but passes on lines that may still fail: examining a whole line costs more than
+    /// seeing that it comes too late in an order.
     #[inline]
     pub(super) fn search_lines<'b>(
         &self,
@@ -113,14 +112,14 @@ impl Text {
         ControlFlow::Continue(())
     }
 
-    /// The longest text that every matching name holds; empty when there is none.
+    /// Returns the longest text that every matching name contains; empty if there is none.
     fn needle(&self) -> &str {
         let words = self.starts.iter().chain(&self.ends).chain(&self.contains).map(Word::as_str);
         let apex = self.below.iter().map(NameBuf::as_str).filter(|apex| *apex != ".");
         words.chain(apex).max_by_key(|word| word.len()).unwrap_or_default()
     }
 
-    /// Whether a line may pass, by its ends and by patterns: all that needs no name.
+    /// Returns false if a line fails a condition that needs no parsed name: its ends or the patterns.
     fn may_admit(&self, line: &str) -> bool {
         self.starts.as_ref().is_none_or(|word| line.starts_with(word.as_str()))
             && self.ends.as_ref().is_none_or(|word| line.ends_with(word.as_str()))
@@ -132,12 +131,13 @@ impl Text {
     }
 }
 
-/// Whether canonical text ends with a word. Its first dot is one between labels, as every dot of a word is.
+/// Returns true if canonical text ends with a word. The first dot of the word must separate labels in the text,
+/// as every dot of a word does.
 fn ends(text: &str, word: &str) -> bool {
     text.ends_with(word) && !is_within_escape(text, text.len() - word.len())
 }
 
-/// Whether a word stands somewhere in canonical text.
+/// Returns true if canonical text contains a word.
 fn contains(text: &str, word: &str) -> bool {
     let mut from = 0;
     while let Some(at) =
@@ -146,20 +146,20 @@ fn contains(text: &str, word: &str) -> bool {
         if !is_within_escape(text, from + at) {
             return true;
         }
-        // Where it stands within an escape, it may stand behind that too, and overlap.
+        // A match within an escape may overlap with one that begins after it.
         from += at + 1;
     }
     false
 }
 
-/// Whether `at` lies behind the backslash of an escape and not yet behind the escape: `a\.b` holds no
-/// dot between labels, and `a\032b` no digits.
+/// Returns true if `at` lies between the backslash and the end of an escape: `a\.b` has no dot between labels,
+/// and `a\032b` no digits.
 fn is_within_escape(text: &str, at: usize) -> bool {
     let before = text.as_bytes().get(..at).unwrap_or_default();
     let digits = before.iter().rev().take(2).take_while(|octet| octet.is_ascii_digit()).count();
     (0..=digits).any(|digits| {
         let head = before.get(..before.len() - digits).unwrap_or_default();
-        // Two backslashes are one that stands for itself.
+        // Two backslashes are a literal one.
         head.iter().rev().take_while(|&&octet| octet == b'\\').count() % 2 == 1
     })
 }

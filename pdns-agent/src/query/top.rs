@@ -1,10 +1,10 @@
-//! The names that are seen most.
+//! The names with the highest counts.
 //!
-//! Part of `query`. Where a filter looks at times, TTLs and types alone, the rows tell which owners were counted most, nearly:
-//! a few names share what a row knows of its owner, and none was counted more than all that share it, whatever their rows
-//! do not tell. So the best of those are looked up,
-//! and when the last name that is wanted was counted more than what was left, the answer is complete. If not, as where all are
-//! counted once, every record is read.
+//! Part of `query`. If a filter has conditions only on times, TTLs and types, the rows tell approximately which
+//! owners have the highest counts. A row identifies its owner only by a 32-bit slot (the partition and 24 bits
+//! of the hash), which a few names may share, and no name has a higher count than its slot. So the names of the
+//! best slots are looked up. If the last name of the answer then has a higher count than any remaining slot,
+//! the answer is complete. Otherwise, for example if all names were counted once, every record is read.
 
 use super::Filter;
 use super::order::Smallest;
@@ -13,21 +13,21 @@ use crate::store::{HashSlot, Kind, NameTotal, Reader, StoreError};
 use std::cell::Cell;
 use std::ops::ControlFlow;
 
-/// Slots that are looked up for each name that is wanted, and at least.
+/// Number of slots to look up for each name of the answer, and the minimum.
 const LOOK_UPS: (usize, usize) = (2, 64);
-/// Most names for which slots are looked up; for more, reading every record costs no more.
+/// Maximum number of names for which slots are looked up; for more, reading every record is no more expensive.
 const MAX_WANTED: usize = 10_000;
 
-/// All records of one name, added up.
+/// The total of all records of one name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NameSum {
     /// The name.
     pub rrname: NameBuf,
-    /// What they add up to.
+    /// The total.
     pub sum: NameTotal,
 }
 
-/// A sum with its place: most counted first, then by name.
+/// A total ordered by rank: highest count first, then by name.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Place {
     rank: u64,
@@ -51,8 +51,8 @@ impl Place {
     }
 }
 
-/// The names whose records were counted most, best first, at most `limit` (at least 1, at most
-/// [`super::MAX_SORTED`]); whether that left any out. Only records that pass `filter` are added up.
+/// Returns the names whose records have the highest counts, best first, at most `limit` (at least 1, at most
+/// [`super::MAX_SORTED`]), and true if the limit left any out. Only records that pass `filter` are added up.
 ///
 /// # Errors
 /// [`StoreError`] when the store cannot be read.
@@ -75,7 +75,7 @@ pub fn top_names(
     Ok((kept.into_iter().map(Place::sum).collect(), cut))
 }
 
-/// By way of slots; `None` when they do not suffice.
+/// Finds the names by slots; returns `None` if that is not sufficient.
 fn of_slots(
     store: &mut Reader<'_>,
     filter: &Filter,
@@ -113,21 +113,21 @@ fn of_slots(
     if !left {
         return Ok(Some((kept, cut)));
     }
-    // Whatever was left is no better than the last that was looked at.
+    // No name that was left out is better than the last slot that was looked up.
     let (worst, enough) = (best.last().map_or(0, |place| place.0), kept.len() == limit);
     let last = kept.last().map_or(u64::MAX, |place| place.rank);
-    // Where rows do not tell whether they pass, what was left may be nothing that does.
+    // If the type codes cannot tell whether rows pass, perhaps none of the remaining ones does.
     Ok((enough && last < worst && (cut || is_sure.get())).then_some((kept, true)))
 }
 
-/// From every record.
+/// Finds the names by reading every record.
 fn of_all(
     store: &mut Reader<'_>,
     filter: &Filter,
     limit: usize,
 ) -> Result<(Vec<Place>, bool), StoreError> {
     let mut names = Adder::new(limit);
-    // The records of one name come one after the other.
+    // The records of a name are adjacent.
     store.scan_records(Kind::Record, &mut |row| {
         if filter.admits(&row) {
             names.add(row.rrname, &NameTotal::of(&row.seen));
@@ -137,7 +137,7 @@ fn of_all(
     Ok(names.end())
 }
 
-/// Adds up what comes name by name, and keeps the best.
+/// Adds up records that arrive name by name, and keeps the best names.
 struct Adder {
     last: Option<(NameBuf, NameTotal)>,
     kept: Smallest<Place>,
@@ -159,7 +159,7 @@ impl Adder {
         }
     }
 
-    /// The best, in order, and whether any was left out.
+    /// Returns the best names in order, and true if any was left out.
     fn end(mut self) -> (Vec<Place>, bool) {
         if let Some((name, sum)) = self.last {
             self.kept.offer(Place::of(name, &sum));

@@ -1,7 +1,7 @@
-//! Names of the store in order of their text, a few at a time, for whoever looks up each of them himself.
+//! Names of the store in text order, a few at a time, for callers that look up each of them themselves.
 //!
-//! Part of `query`; `serve` walks here, since it groups records, skips some of them, and must be able to give up
-//! between two blocks. It takes the passes of a search.
+//! Part of `query`. `serve` uses it because it groups records, skips some of them, and must be able to stop
+//! between two blocks. It uses the passes of a search.
 
 use super::Text;
 use super::names::pass;
@@ -10,30 +10,31 @@ use crate::name::{Name, NameBuf};
 use crate::store::{Kind, Reader, StoreError};
 use std::ops::ControlFlow;
 
-/// Names that are handed on together.
+/// Number of names passed on together.
 const AT_ONCE: usize = 256;
 
-/// Which names are walked.
+/// The names to walk.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Walk {
     /// One name, whether the store has it or not.
     One(NameBuf),
     /// A name, then all names below it.
     AtOrBelow(NameBuf),
-    /// All names with this text.
+    /// All names that match this text.
     Text(Text),
 }
 
-/// Takes some names, and may ask the store about them.
+/// Callback that takes some names, and may query the store about them.
 pub type EachNames<'e> =
     dyn FnMut(&mut Reader<'_>, &[NameBuf]) -> Result<ControlFlow<()>, StoreError> + 'e;
 
-/// Hands the names of `walk` that pass `sieve` to `each`, in order of their text, until it breaks or `stop` says so.
+/// Passes the names of `walk` that pass `sieve` to `each`, in text order, until it breaks or `stop` returns
+/// true.
 ///
-/// `wanted` is how many names are likely to be taken: a pass keeps about that many.
+/// `wanted` estimates how many names will be taken; a pass keeps about that many.
 ///
 /// # Errors
-/// [`StoreError`] when the store cannot be read, or as `each` has it.
+/// [`StoreError`] when the store cannot be read, or an error of `each`.
 pub fn walk(
     store: &mut Reader<'_>,
     walk: &Walk,

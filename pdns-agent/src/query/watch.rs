@@ -1,7 +1,7 @@
-//! What is seen for the first time, as it comes: `pdns watch`.
+//! Names and records seen for the first time, reported as they arrive: `pdns watch`.
 //!
-//! Part of `query`. Names and records are appended to the store, so what is new lies behind where they ended
-//! at the last look. Whoever watches decides when to look again.
+//! Part of `query`. Names and records are appended to the store, so new ones lie after the ends noted at the
+//! last poll. The caller decides when to poll again.
 
 use super::filter::Filter;
 use super::order::Each;
@@ -12,7 +12,7 @@ use crate::store::{Ends, Reader, StoreError};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-/// Records that are resolved at once.
+/// Number of records to resolve at once.
 const RESOLVE: usize = 512;
 
 /// A watch over a store.
@@ -25,20 +25,21 @@ pub struct Watch {
     records: bool,
 }
 
-/// What a look came to.
+/// Outcome of a poll.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Polled {
-    /// All that is new was handed out.
+    /// Everything new was passed on.
     Whole,
-    /// The taker has enough.
+    /// The receiver wants no more.
     Enough,
-    /// The store has less than before: it lost what it had not on disk yet. What is new is new from here.
+    /// The store has less data than before: it lost data that was not on disk yet. From here on, data counts as
+    /// new relative to this state.
     Lost,
 }
 
 impl Watch {
-    /// Begins now. With `records`, new records of known names are handed out as well; otherwise new names with
-    /// all their records.
+    /// Starts watching now. With `records`, new records of known names are reported as well; otherwise only new
+    /// names, with all their records.
     ///
     /// # Errors
     /// [`StoreError`] when the store cannot be read.
@@ -52,7 +53,7 @@ impl Watch {
         Ok(Self { at: store.ends()?, text, filter, tags, records })
     }
 
-    /// The tags as they are now: those that the filter goes by, and that are to be shown.
+    /// Returns the current tags, for the filter and for display.
     ///
     /// # Errors
     /// [`StoreError`] when the store cannot be read.
@@ -64,11 +65,11 @@ impl Watch {
         Ok(&self.tags)
     }
 
-    /// Hands out what is new since the last time.
+    /// Passes on everything that is new since the last poll.
     ///
     /// # Errors
-    /// [`StoreError::Replaced`] when it is another store; others as they come. What was not handed
-    /// out comes with the next look.
+    /// [`StoreError::Replaced`] when the store was replaced by another one; other errors of the store. Rows that
+    /// were not passed on are passed on by the next poll.
     pub fn poll(
         &mut self,
         store: &mut Reader<'_>,
@@ -76,7 +77,7 @@ impl Watch {
     ) -> Result<Polled, StoreError> {
         store.check()?;
         self.read_on(store, each).map_err(|error| match error {
-            // Emptied between two reads, it looks damaged.
+            // A store that was emptied between two reads looks damaged.
             StoreError::Damaged { .. } => store.check().err().unwrap_or(error),
             error => error,
         })
@@ -95,7 +96,7 @@ impl Watch {
             self.at = now;
             return Ok(Polled::Lost);
         }
-        // In steps of a bounded size: an import may have added millions.
+        // In steps of a bounded size, because an import may have added millions of names.
         while self.at != now {
             let next = self.at.step(&now);
             let flow = if self.records {

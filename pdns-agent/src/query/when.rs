@@ -1,7 +1,6 @@
-//! Points in time as a person writes them.
+//! Points in time as people write them.
 //!
-//! Part of `query`: `cli` (and later the HTTP face) turns what was typed into a [`Moment`] here. The
-//! clock is a parameter.
+//! Part of `query`. `cli` and `serve` parse what a user typed into a [`Moment`] here. The clock is a parameter.
 
 use jiff::Timestamp;
 use jiff::civil::{Date, DateTime};
@@ -10,25 +9,25 @@ use jiff::tz::TimeZone;
 /// Seconds of a day.
 pub const DAY: u32 = 86_400;
 
-/// A point in time with the width that it was written with: one second, or a whole day (UTC).
+/// A point in time at the precision it was written with: one second, or a whole day (UTC).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Moment {
-    /// First second, since the epoch.
+    /// First second of the interval, since the epoch.
     pub start: u32,
-    /// First second after it.
+    /// First second after the interval.
     pub end: u32,
 }
 
-/// Text that is no point in time.
+/// Reason why text is not a valid point in time.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WhenError {
-    /// In none of the known forms.
+    /// Text in none of the known forms.
     #[error(
         "invalid time {0:?}: give an age such as 24h or 7d, a date such as 2026-01-31, \
          an RFC 3339 time such as 2026-01-31T12:00:00Z, or seconds since 1970 (nine digits or more)"
     )]
     Form(String),
-    /// Before 1970 or after 2106, where the store has no time.
+    /// A time before 1970 or after 2106, which the store cannot represent.
     #[error("{0:?} is outside 1970 to 2106, the times a record can have")]
     Range(String),
     /// A span that ends before it starts.
@@ -37,20 +36,20 @@ pub enum WhenError {
 }
 
 impl Moment {
-    /// One second.
+    /// Returns the interval of one second.
     fn second(at: u32) -> Self {
         Self { start: at, end: at.saturating_add(1) }
     }
 
-    /// A whole day, counted from 1970-01-01.
+    /// Returns the interval of a whole day, counted from 1970-01-01.
     #[must_use]
     pub fn day(day: u32) -> Self {
         let start = day.saturating_mul(DAY);
         Self { start, end: start.saturating_add(DAY) }
     }
 
-    /// Reads an age before `now` (`90s`, `15m`, `24h`, `7d`, `2w`, `1y` of 365 days), `now`, `today`,
-    /// `yesterday`, a date, a date and time (UTC when it names no offset), or seconds since the epoch.
+    /// Parses an age before `now` (`90s`, `15m`, `24h`, `7d`, `2w`, `1y` of 365 days), `now`, `today`,
+    /// `yesterday`, a date, a date and time (UTC unless it has an offset), or seconds since the epoch.
     ///
     /// # Errors
     /// [`WhenError`] when it is none of these, or out of range.
@@ -68,7 +67,7 @@ impl Moment {
             return Ok(Self::second(at.unwrap_or(0)));
         }
         if !text.is_empty() && text.bytes().all(|octet| octet.is_ascii_digit()) {
-            // Fewer digits are a year or a date without dashes, and never meant as seconds; 0 is the beginning.
+            // Fewer digits are a year or a date without dashes, never seconds; 0 is the epoch itself.
             if text.len() < 9 && text != "0" {
                 return Err(WhenError::Form(text.to_owned()));
             }
@@ -92,9 +91,9 @@ impl Moment {
         at.map(Self::second).ok_or_else(|| WhenError::Range(text.to_owned()))
     }
 
-    /// Reads `FROM..TO`, `FROM..`, `..TO`, or one [`Moment`]; the whole of `TO` is within it, so that
-    /// `2026-01-01..2026-01-31` ends with the last second of January. A single age, such as `7d`,
-    /// reaches from then until now.
+    /// Parses `FROM..TO`, `FROM..`, `..TO`, or one [`Moment`]. All of `TO` is included, so that
+    /// `2026-01-01..2026-01-31` ends with the last second of January. A single age such as `7d` extends from
+    /// then until now.
     ///
     /// # Errors
     /// [`WhenError`] for either end, or when the end lies before the start.
@@ -123,13 +122,13 @@ impl Moment {
     }
 }
 
-/// Seconds since the epoch of a civil time in UTC.
+/// Converts a civil time in UTC to seconds since the epoch.
 fn seconds(time: DateTime) -> Option<u32> {
     let time = TimeZone::UTC.to_timestamp(time).ok()?;
     u32::try_from(time.as_second()).ok()
 }
 
-/// The seconds of an age such as `24h`.
+/// Parses an age such as `24h` into seconds.
 fn age(text: &str) -> Option<u64> {
     let number = text.trim_end_matches(|letter: char| letter.is_ascii_alphabetic());
     let unit = match text.get(number.len()..)? {
@@ -144,7 +143,7 @@ fn age(text: &str) -> Option<u64> {
     if number.is_empty() || !number.bytes().all(|octet| octet.is_ascii_digit()) {
         return None;
     }
-    // Too large a number is an age all the same: it reaches before 1970.
+    // A number that is too large is still an age: it reaches back before 1970.
     Some(number.parse::<u64>().unwrap_or(u64::MAX).saturating_mul(unit))
 }
 

@@ -4,33 +4,33 @@
 
 use crate::name::{NameBuf, NameError};
 
-/// A piece of a name in canonical text: what a person typed, lower-cased and escaped as [`Name`] has it.
+/// A piece of a name in canonical text: lower-cased and escaped like a [`Name`](crate::name::Name).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Word(Box<str>);
 
-/// Text that cannot stand in any name.
+/// Reason why text cannot occur in any name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WordError {
     /// No text.
     #[error("the text to search for is empty")]
     Empty,
-    /// A label that cannot be.
+    /// An invalid label.
     #[error("no name can hold {text:?}")]
     Label {
-        /// What was typed.
+        /// The text as typed.
         text: String,
-        /// What is wrong with it.
+        /// The error in it.
         #[source]
         cause: NameError,
     },
 }
 
 impl Word {
-    /// Reads a word as a person types it: any case, any octets, escapes as in a name, dots between
-    /// labels also at the ends.
+    /// Parses a word as a person types it: any case, any octets, escapes as in a name, dots between labels and
+    /// also at the ends.
     ///
     /// # Errors
-    /// [`WordError`] when no name can hold it.
+    /// [`WordError`] when no name can contain it.
     pub fn parse(typed: &str) -> Result<Self, WordError> {
         if typed.is_empty() {
             return Err(WordError::Empty);
@@ -49,14 +49,14 @@ impl Word {
         Ok(Self(out.into()))
     }
 
-    /// The canonical text.
+    /// Returns the canonical text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// Splits at each dot that has no backslash before it.
+/// Splits text at each dot without a backslash before it.
 fn labels(text: &str) -> impl Iterator<Item = &str> {
     let mut escaped = false;
     text.split(move |letter| {

@@ -1,9 +1,9 @@
-//! Addresses, prefixes, locators, and hosts that may be given as a name or an address.
+//! Fields of addresses, prefixes, locators, and hosts given as a name or an address.
 
 use super::text::Writer;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-/// An EUI: octets in hex joined with hyphens (RFC 7043 §3.2, §4.2).
+/// An EUI: octets in hex, joined with hyphens (RFC 7043 §3.2, §4.2).
 pub(super) fn eui<const N: usize>(writer: &mut Writer<'_>) -> Option<()> {
     let octets: [u8; N] = writer.take()?;
     for (at, octet) in octets.into_iter().enumerate() {
@@ -29,8 +29,8 @@ pub(super) fn nsap(writer: &mut Writer<'_>) -> Option<()> {
     Some(())
 }
 
-/// The items of an APL record, `[!]family:address/prefix` (RFC 3123 §4, §5). `None` where an item is not
-/// written the only way it may be: without zeros at its end.
+/// The items of an APL record, `[!]family:address/prefix` (RFC 3123 §4, §5). `None` if an item is not in the
+/// only valid form, without trailing zeros.
 pub(super) fn prefixes(writer: &mut Writer<'_>) -> Option<()> {
     let mut is_first = true;
     while !writer.rest.is_empty() {
@@ -61,7 +61,7 @@ pub(super) fn prefixes(writer: &mut Writer<'_>) -> Option<()> {
     Some(())
 }
 
-/// Octets with zeros behind them, unless they are too many.
+/// Pads octets with zeros to `N`; `None` if there are more than `N`.
 fn padded<const N: usize>(octets: &[u8]) -> Option<[u8; N]> {
     let mut whole = [0; N];
     whole.get_mut(..octets.len())?.copy_from_slice(octets);

@@ -1,12 +1,12 @@
-//! Bitmaps, hashes and times: what DNSSEC's types, CSYNC and WKS hold.
+//! Bitmaps, hashes and times: fields of the DNSSEC types, CSYNC and WKS.
 
 use super::text::Writer;
 use crate::rr::RrType;
 use jiff::tz::Offset;
 
 impl Writer<'_> {
-    /// The types of a bitmap, in ascending order (RFC 4034 §4.1.2). `None` unless the bitmap is the only one
-    /// that says so: windows ascend, and none ends in zeros.
+    /// The types of a bitmap, in ascending order (RFC 4034 §4.1.2). `None` unless the bitmap is the unique
+    /// encoding of its types: windows ascend, and none ends in zeros.
     pub(super) fn types(&mut self) -> Option<()> {
         let mut last = None;
         let mut is_first = true;
@@ -32,8 +32,8 @@ impl Writer<'_> {
         Some(())
     }
 
-    /// Seconds since 1970 as `YYYYMMDDHHmmSS` (RFC 4034 §3.2). The number is one of serial arithmetic; it is
-    /// shown in its first round, which ends in 2106.
+    /// Seconds since 1970 as `YYYYMMDDHHmmSS` (RFC 4034 §3.2). The number uses serial arithmetic; it is
+    /// displayed as in its first cycle, which ends in 2106.
     pub(super) fn time(&mut self) -> Option<()> {
         let seconds = u32::from_be_bytes(self.take()?);
         let time = jiff::Timestamp::from_second(seconds.into()).ok()?;
@@ -54,7 +54,7 @@ fn set_bits(octets: &[u8]) -> impl Iterator<Item = u16> {
 /// The ports of a WKS record (RFC 1035 §3.4.2).
 pub(super) fn services(writer: &mut Writer<'_>) -> Option<()> {
     let bits = std::mem::take(&mut writer.rest);
-    // A bitmap that ends in zeros is not the only one with its ports; ports end at 65,535.
+    // A bitmap that ends in zeros is not the unique encoding of its ports; ports end at 65,535.
     if bits.last() == Some(&0) || bits.len() > 8192 {
         return None;
     }
@@ -67,7 +67,7 @@ pub(super) fn services(writer: &mut Writer<'_>) -> Option<()> {
     Some(())
 }
 
-/// The salt of NSEC3: hex, or `-` if there is none (RFC 5155 §3.3).
+/// The salt of NSEC3: hex, or `-` if empty (RFC 5155 §3.3).
 pub(super) fn salt(writer: &mut Writer<'_>) -> Option<()> {
     let [length] = writer.take()?;
     let octets = writer.slice(usize::from(length))?;
@@ -78,7 +78,7 @@ pub(super) fn salt(writer: &mut Writer<'_>) -> Option<()> {
     Some(())
 }
 
-/// The hashed owner name of NSEC3: base32 with extended hex alphabet, not padded (RFC 4648 §7).
+/// The hashed owner name of NSEC3: base32 with the extended hex alphabet, unpadded (RFC 4648 §7).
 pub(super) fn hash(writer: &mut Writer<'_>) -> Option<()> {
     const DIGITS: &[u8; 32] = b"0123456789ABCDEFGHIJKLMNOPQRSTUV";
     let [length] = writer.take()?;

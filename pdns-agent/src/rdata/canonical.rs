@@ -1,20 +1,20 @@
-//! RDATA as it is on the wire, made canonical: names uncompressed and in lower case.
+//! Converts RDATA from the wire to canonical form: names uncompressed and in lower case.
 //!
-//! That is done for the types whose names may be compressed (RFC 3597 §4) or compare without regard to case
-//! (RFC 4034 §6.2); all other RDATA is kept to the octet. The table of [`super::layout`] says where the names
-//! are. hickory-proto was tried for this: it knows seven of these types, refuses names whose labels run on over
-//! the pointer that led to them, and NAPTR flags that are not alphanumeric. It is kept as a second opinion in
-//! the tests.
+//! This applies to types whose names may be compressed (RFC 3597 §4) or compare case-insensitively (RFC 4034
+//! §6.2); all other RDATA is kept octet by octet. The table in [`super::layout`] gives the positions of the
+//! names. hickory-proto was evaluated for this: it knows only seven of these types, rejects names whose
+//! labels run on over the pointer that led to them, and rejects NAPTR flags that are not alphanumeric. The
+//! tests use it as a second opinion.
 
 use super::layout::{Field, layout};
 use crate::name::compressed;
 use crate::rr::RrType;
 
-/// RDATA that does not fit its type: a field or name cannot be read, or octets are left over.
+/// RDATA does not fit its type: a field or name is unreadable, or octets are left over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Unfit;
 
-/// Whether RDATA of this type has names that [`write`] has to look at.
+/// Returns true if RDATA of this type contains names that [`write`] must process.
 pub(crate) fn has_names(rrtype: RrType) -> bool {
     matches!(
         rrtype,
@@ -48,7 +48,7 @@ pub(crate) fn has_names(rrtype: RrType) -> bool {
 /// Appends the canonical form of the RDATA in `message` from `at` to `end`, whose type [`has_names`].
 ///
 /// # Errors
-/// [`Unfit`]; what was appended then is no RDATA.
+/// [`Unfit`]; the octets appended so far are then not valid RDATA.
 pub(crate) fn write(
     rrtype: RrType,
     message: &[u8],
@@ -60,7 +60,7 @@ pub(crate) fn write(
     if rrtype == RrType::A6 {
         reader.a6()?;
     } else {
-        // Never compressed, so a pointer in them is a mistake (RFC 4034 §3.1.7 and §4.1.1).
+        // Names of these types are never compressed, so a pointer is an error (RFC 4034 §3.1.7 and §4.1.1).
         let is_plain = matches!(rrtype, RrType::RRSIG | RrType::NSEC);
         for &field in layout(rrtype).ok_or(Unfit)? {
             reader.field(field, is_plain)?;
@@ -69,7 +69,7 @@ pub(crate) fn write(
     if reader.at == end { Ok(()) } else { Err(Unfit) }
 }
 
-/// Goes over RDATA field by field and appends what it passes.
+/// Reads RDATA field by field and appends each field to the output.
 struct Reader<'a> {
     message: &'a [u8],
     at: usize,
@@ -111,7 +111,7 @@ impl Reader<'_> {
     fn name(&mut self, is_plain: bool) -> Result<(), Unfit> {
         let start = self.out.len();
         let next = compressed::wire(self.message, self.at, self.out).map_err(|_| Unfit)?;
-        // A name without a pointer is as long in place as it is written out.
+        // A name without a pointer has the same length in place and written out.
         if next > self.end || is_plain && next - self.at != self.out.len() - start {
             return Err(Unfit);
         }
@@ -119,8 +119,8 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// RFC 2874 §3.1: the length of a prefix, the address behind it, and the name of the prefix unless it is
-    /// empty.
+    /// RFC 2874 §3.1: the length of a prefix, the address suffix, and the name of the prefix unless that
+    /// length is zero.
     fn a6(&mut self) -> Result<(), Unfit> {
         let &prefix = self.message.get(self.at).filter(|&&prefix| prefix <= 128).ok_or(Unfit)?;
         self.copy(1 + usize::from(128 - prefix).div_ceil(8))?;
@@ -210,7 +210,7 @@ mod tests {
         assert_eq!(write(RrType::NS, message, 0, 3, &mut Vec::new()), Ok(()));
     }
 
-    /// What `domain` makes of the same octets; `None` where it reads no such RDATA.
+    /// Encoding of the same octets by `domain`; `None` if it rejects the RDATA.
     fn domain_writes(rrtype: RrType, message: &[u8], at: usize, end: usize) -> Option<Vec<u8>> {
         let mut parser = Parser::from_ref(message.get(..end)?);
         parser.seek(at).ok()?;
@@ -222,11 +222,11 @@ mod tests {
         Some(out)
     }
 
-    /// Types with names that hickory knows, NAPTR aside.
+    /// Types with names that hickory knows, except NAPTR.
     const HICKORY: [RrType; 6] =
         [RrType::NS, RrType::CNAME, RrType::PTR, RrType::MX, RrType::SRV, RrType::SOA];
 
-    /// What hickory makes of them.
+    /// Encoding of the same octets by hickory.
     fn hickory_writes(rrtype: RrType, message: &[u8], at: usize, end: usize) -> Option<Vec<u8>> {
         let mut decoder = BinDecoder::new(message.get(..end)?).clone(u16::try_from(at).ok()?);
         let length = Restrict::new(u16::try_from(end - at).ok()?);
@@ -238,7 +238,7 @@ mod tests {
         Some(out)
     }
 
-    /// Names that others may point to, and RDATA of fields, labels and pointers.
+    /// Names that others may point to, and RDATA made of fields, labels and pointers.
     fn rdata() -> impl Strategy<Value = (RrType, Vec<u8>)> {
         let name = prop_oneof![
             3 => prop::sample::select(vec![&b"\xc0\x00"[..], b"\xc0\x08", b"\x01X\xc0\x04", b"\x00", b"\x02Ab\x00"]).prop_map(<[u8]>::to_vec),
@@ -273,14 +273,14 @@ mod tests {
             let mut out = Vec::new();
             let ours = write(rrtype, &message, at, end, &mut out).ok().map(|()| out.as_slice());
             if let Some(theirs) = domain_writes(rrtype, &message, at, end) {
-                // It lets pointers lead on within the message.
+                // It allows pointers to lead forward within the message.
                 if ours.is_some() {
                     prop_assert_eq!(ours, Some(theirs.as_slice()));
                 }
             } else {
                 prop_assert_eq!(ours, None);
             }
-            // It keeps the octets of the others, as of any type it does not know.
+            // It keeps the octets of the other types, as for any type that it does not know.
             let is_known = HICKORY.contains(&rrtype);
             let theirs = hickory_writes(rrtype, &message, at, end).filter(|_| is_known);
             if let (Some(theirs), Some(ours)) = (theirs, ours) {

@@ -1,4 +1,4 @@
-//! What the RDATA of each type consists of: one table for reading, lower-casing and showing it.
+//! Fields of the RDATA of each type: one table for reading, lower-casing and displaying it.
 
 use super::text::Writer;
 use super::{address, bits, location, service, strings};
@@ -25,7 +25,7 @@ pub(super) enum Field {
     Name,
     /// A character-string (RFC 1035 §3.3), shown in quotes.
     String,
-    /// One or more of them, to the end.
+    /// One or more character-strings, to the end.
     Strings,
     /// The rest, one octet or more, in hex.
     Hex,
@@ -33,13 +33,13 @@ pub(super) enum Field {
     Base64,
     /// The rest, a bitmap of types (RFC 4034 §4.1.2); may be empty.
     Types,
-    /// The rest, which has no text of its own.
+    /// The rest, which has no text representation of its own.
     Opaque,
-    /// What only one type or two have. Such fields hold no name that is lower-cased.
+    /// A field that only one or two types have. Such a field contains no name that is lower-cased.
     Special(fn(&mut Writer<'_>) -> Option<()>),
 }
 
-/// The fields of a type; `None` for a type that is shown as RFC 3597 has it.
+/// The fields of a type; `None` for a type that is written in the RFC 3597 form.
 pub(super) fn layout(rrtype: RrType) -> Option<&'static [Field]> {
     use Field::{
         Base64, Hex, Name, Opaque, Special, String, Strings, Time, Type, Types, U8, U16, U32, V4,
@@ -109,7 +109,7 @@ pub(super) fn layout(rrtype: RrType) -> Option<&'static [Field]> {
 }
 
 impl Field {
-    /// Octets of a field that always has as many.
+    /// Length of a field of fixed size, in octets.
     fn size(self) -> Option<usize> {
         Some(match self {
             Self::U8 => 1,
@@ -121,8 +121,9 @@ impl Field {
     }
 }
 
-/// Whether RDATA of this length can be that of the type: of a type of fixed form it has one length, and a record that does
-/// not have it is malformed, whatever form of text it is shown in. Any other type takes any (RFC 3597 §3).
+/// Returns true if RDATA of this type can have this length. A type of fixed form has one length, and a record
+/// with any other is malformed, whatever text form it is displayed in. All other types accept any length (RFC
+/// 3597 §3).
 pub(crate) fn can_have_length(rrtype: RrType, length: usize) -> bool {
     match rrtype {
         RrType::EUI48 => return length == 6,

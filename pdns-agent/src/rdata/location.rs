@@ -1,16 +1,16 @@
-//! Places on earth: LOC (RFC 1876).
+//! Geographical locations: LOC (RFC 1876).
 
 use super::text::Writer;
 
-/// What latitude and longitude 0 are on the wire, in thousandths of a second of arc (RFC 1876 §2).
+/// Wire value of latitude and longitude 0, in thousandths of a second of arc (RFC 1876 §2).
 const ORIGIN: u32 = 1 << 31;
 /// Thousandths of a second of arc in a degree.
 const DEGREE: u32 = 3_600_000;
-/// How far below the reference spheroid altitude 0 on the wire is, in centimetres.
+/// Depth of wire altitude 0 below the reference spheroid, in centimetres.
 const BASE: i64 = 10_000_000;
 
-/// A whole LOC record. `None` where the text would not read back: another version, a place off the earth,
-/// or a size that is no power of ten times a digit.
+/// A whole LOC record. `None` if the text would not parse back: another version, a location off the earth, or
+/// a size that is not a digit times a power of ten.
 pub(super) fn location(writer: &mut Writer<'_>) -> Option<()> {
     let [0, size, horizontal, vertical] = writer.take()? else { return None };
     let [latitude, longitude, altitude] =

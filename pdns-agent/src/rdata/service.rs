@@ -1,4 +1,4 @@
-//! Parameters of services: SVCB and HTTPS (RFC 9460).
+//! Service parameters: SVCB and HTTPS (RFC 9460).
 
 use super::text::Writer;
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -7,8 +7,8 @@ const MANDATORY: u16 = 0;
 const ALPN: u16 = 1;
 const NO_DEFAULT_ALPN: u16 = 2;
 
-/// All parameters, a space between them. `None` where they break RFC 9460 §2.2 or the form of a key, for such
-/// text would not be read back.
+/// All parameters, separated by spaces. `None` if they violate RFC 9460 §2.2 or the form of a key, because
+/// such text would not parse back.
 pub(super) fn parameters(writer: &mut Writer<'_>) -> Option<()> {
     let whole = writer.rest;
     let mut last = None;
@@ -32,7 +32,7 @@ pub(super) fn parameters(writer: &mut Writer<'_>) -> Option<()> {
     Some(())
 }
 
-/// Whether a parameter of this key is among those of `octets`.
+/// Returns true if `octets` contain a parameter with this key.
 fn has(mut octets: &[u8], key: u16) -> bool {
     while let Some((&[high, low, length @ ..], rest)) = octets.split_first_chunk::<4>() {
         if u16::from_be_bytes([high, low]) == key {
@@ -43,7 +43,7 @@ fn has(mut octets: &[u8], key: u16) -> bool {
     false
 }
 
-/// Keys that must be there and must be understood, in ascending order (RFC 9460 §8).
+/// Keys that must be present and understood, in ascending order (RFC 9460 §8).
 fn mandatory(writer: &mut Writer<'_>, whole: &[u8], value: &[u8]) -> Option<()> {
     writer.out.push_str("mandatory=");
     let (keys, []) = value.as_chunks::<2>() else { return None };
@@ -62,7 +62,7 @@ fn mandatory(writer: &mut Writer<'_>, whole: &[u8], value: &[u8]) -> Option<()> 
     (last != MANDATORY).then_some(())
 }
 
-/// A key by its name in IANA's registry, or by its number.
+/// The key's name in the IANA registry, or its number.
 fn name(writer: &mut Writer<'_>, key: u16) {
     match key {
         ALPN => writer.out.push_str("alpn"),
@@ -77,7 +77,7 @@ fn name(writer: &mut Writer<'_>, key: u16) {
 
 fn parameter(writer: &mut Writer<'_>, key: u16, value: &[u8]) -> Option<()> {
     name(writer, key);
-    // A key without a value.
+    // This key has no value.
     if key == NO_DEFAULT_ALPN {
         return value.is_empty().then_some(());
     }
@@ -106,7 +106,7 @@ fn parameter(writer: &mut Writer<'_>, key: u16, value: &[u8]) -> Option<()> {
     Some(())
 }
 
-/// One or more, with commas between them.
+/// One or more items, separated by commas.
 fn list(
     writer: &mut Writer<'_>,
     items: impl Iterator<Item = impl std::fmt::Display>,
@@ -121,7 +121,7 @@ fn list(
     (!is_empty).then_some(())
 }
 
-/// Protocols in quotes with commas between them; a comma or backslash within one is escaped twice (RFC 9460
+/// Protocols in quotes, separated by commas; a comma or backslash within one is escaped twice (RFC 9460
 /// appendix A.1).
 fn protocols(writer: &mut Writer<'_>, mut value: &[u8]) -> Option<()> {
     let mut joined = Vec::new();

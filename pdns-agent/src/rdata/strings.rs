@@ -1,8 +1,8 @@
-//! Strings of some types' own: optional, of any length, or not quoted.
+//! Strings specific to a few types: optional, of any length, or unquoted.
 
 use super::text::Writer;
 
-/// A character-string and, if there is more, another.
+/// A character-string and an optional second one.
 pub(super) fn one_or_two(writer: &mut Writer<'_>) -> Option<()> {
     writer.string()?;
     if writer.rest.is_empty() {
@@ -12,14 +12,14 @@ pub(super) fn one_or_two(writer: &mut Writer<'_>) -> Option<()> {
     writer.string()
 }
 
-/// The rest, one octet or more, as one string of any length (RFC 7553 §4.4).
+/// The rest, one octet or more, as a single string of any length (RFC 7553 §4.4).
 pub(super) fn long(writer: &mut Writer<'_>) -> Option<()> {
     let octets = writer.rest()?;
     writer.quoted(octets);
     Some(())
 }
 
-/// The rest, which may be empty, as one string (RFC 8659 §4.1.1).
+/// The rest, which may be empty, as a single string (RFC 8659 §4.1.1).
 #[expect(clippy::unnecessary_wraps, reason = "an entry of a table, as the others")]
 pub(super) fn long_or_empty(writer: &mut Writer<'_>) -> Option<()> {
     let octets = std::mem::take(&mut writer.rest);
@@ -27,7 +27,7 @@ pub(super) fn long_or_empty(writer: &mut Writer<'_>) -> Option<()> {
     Some(())
 }
 
-/// A character-string of letters and digits, not quoted (RFC 8659 §4.1).
+/// An unquoted character-string of letters and digits (RFC 8659 §4.1).
 pub(super) fn tag(writer: &mut Writer<'_>) -> Option<()> {
     let [length] = writer.take()?;
     let octets = writer.slice(usize::from(length))?;

@@ -1,4 +1,4 @@
-//! Writes the fields that many types have as text.
+//! Text for the fields that many types share.
 
 use super::FinalDot;
 use super::layout::Field;
@@ -12,7 +12,8 @@ pub(super) fn write_text(out: &mut String, text: std::fmt::Arguments<'_>) {
     out.write_fmt(text).expect("a String takes any text");
 }
 
-/// Reads fields off the front of RDATA and writes them; each step is `None` when they do not fit.
+/// Reads fields from the start of RDATA and writes them as text; each step returns `None` if the RDATA does
+/// not fit.
 pub(super) struct Writer<'a> {
     pub(super) rest: &'a [u8],
     pub(super) out: &'a mut String,
@@ -20,7 +21,7 @@ pub(super) struct Writer<'a> {
 }
 
 impl Writer<'_> {
-    /// All of these fields, a space between them, and nothing behind them.
+    /// Writes all of these fields, separated by spaces; nothing may follow them.
     pub(super) fn fields(mut self, fields: &[Field]) -> Option<()> {
         for &field in fields {
             let end = self.out.len();
@@ -34,7 +35,7 @@ impl Writer<'_> {
                 self.out.truncate(end);
             }
         }
-        // RDATA that is there shows, or the text would not read back.
+        // Present RDATA must produce text, or the text would not parse back.
         (self.rest.is_empty() && !self.out.is_empty()).then_some(())
     }
 
@@ -107,7 +108,8 @@ impl Writer<'_> {
         self.take().map(u16::from_be_bytes)
     }
 
-    /// A name in the case it has: types that are not canonicalised keep it, and all others are lower.
+    /// A name in its original case: types that are not canonicalised keep it, and all others are already
+    /// lower case.
     pub(super) fn name(&mut self) -> Option<()> {
         let start = self.out.len();
         let mut wire = 1;
@@ -131,14 +133,14 @@ impl Writer<'_> {
                 }
             }
         }
-        // The root is a dot whatever is asked for.
+        // The root is a dot regardless of the setting.
         if self.dot == FinalDot::With || self.out.len() == start {
             self.out.push('.');
         }
         Some(())
     }
 
-    /// One character-string (RFC 1035 §3.3), always quoted, so that strings stay apart.
+    /// One character-string (RFC 1035 §3.3), always quoted to keep strings apart.
     pub(super) fn string(&mut self) -> Option<()> {
         let [length] = self.take()?;
         let octets = self.slice(usize::from(length))?;
@@ -167,7 +169,7 @@ impl Writer<'_> {
         }
     }
 
-    /// RFC 4648 §4.
+    /// Base64 (RFC 4648 §4).
     pub(super) fn base64(&mut self, octets: &[u8]) {
         const DIGITS: &[u8; 64] =
             b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -196,7 +198,7 @@ impl<'a> Writer<'a> {
         Some(head)
     }
 
-    /// All that is left, if there is any.
+    /// All remaining octets, if there are any.
     pub(super) fn rest(&mut self) -> Option<&'a [u8]> {
         Some(std::mem::take(&mut self.rest)).filter(|rest| !rest.is_empty())
     }

@@ -1,15 +1,15 @@
 //! Passive DNS Common Output Format (draft-dulaunoy-dnsop-passive-dns-cof-12, 2024-08-27).
 //!
-//! What clients need beyond the draft's text (measured with dnsdbq and `PyPDNS`): no empty line, a line
-//! feed after the last line too, integers for times and counts, no final dots. `rdata` is always an
-//! array, as the draft's schema has it. A type without a mnemonic is a JSON number, as its text has it.
-//! Fields of ours: `ttl_min`, `ttl_max`, `ttl_last`; `pdns_inferred` where owner and type were only worked
-//! out; `pdns_count_is_lower_bound` where more were seen than the store can count; `pdns_unsolicited` where only responses had the record that nobody was seen to ask for; `pdns_partial`
-//! where the source told only the host of an MX, SRV or SOA record, so that its other fields are zero; `pdns_tags`
-//! with the kinds of tags in effect on either end, and `pdns_rrname_tags` and `pdns_rdata_tags` with those of each;
-//! `pdns_subject` or `pdns_why` where the answer says more of a row than is stored.
-//! `origin` is the URI of the server that answered (misp-modules reads it without asking whether it is there); `pdns`
-//! itself has none. `sensor_id` is a string, as the draft has it; several sensors are joined with commas.
+//! Requirements of clients beyond the draft's text (measured with dnsdbq and `PyPDNS`): no empty lines, a line feed
+//! after the last line too, integers for times and counts, no final dots. `rdata` is always an array, as in the
+//! draft's schema. A type without a mnemonic is a JSON number, as in its text. Our own fields: `ttl_min`, `ttl_max`,
+//! `ttl_last`; `pdns_inferred` if owner and type were only inferred; `pdns_count_is_lower_bound` if more were seen
+//! than the store can count; `pdns_unsolicited` if the record was seen only in responses to no observed query;
+//! `pdns_partial` if the source had only the host of an MX, SRV or SOA record, so that its other fields are zero;
+//! `pdns_tags` with the kinds of tags in effect on either end, and `pdns_rrname_tags` and `pdns_rdata_tags` with
+//! those of each; `pdns_subject` or `pdns_why` if the result has such a value for a row. `origin` is the URI of the
+//! server that answered (misp-modules reads it without checking that it exists); `pdns` itself has none. `sensor_id`
+//! is a string, as in the draft; several sensors are joined with commas.
 
 use super::json::{Json, Object};
 use super::{Item, Look, Mark, Renderer, field, judged};
@@ -20,8 +20,8 @@ use crate::record::{FactBuf, StoredRecord};
 use std::io::{self, Write};
 use std::sync::Arc;
 
-/// The COF renderer. Negative answers have no RDATA and thus no form in COF: they are left out and
-/// counted. Items that are no rows at all are written as JSON.
+/// The COF renderer. Negative answers have no RDATA and thus no representation in COF: they are left out and counted.
+/// Items that are not rows are written as JSON.
 pub(super) struct Cof {
     look: Look,
     other: Json,
@@ -61,9 +61,9 @@ impl Cof {
         if seen.ttl_last != Seen::NO_TTL {
             object.field("ttl_last", &seen.ttl_last)?;
         }
-        let sensors: Vec<&str> = self.look.sensors(seen.sensors).collect();
+        let sensors = self.look.sensor_list(seen.sensors);
         if !sensors.is_empty() {
-            object.field("sensor_id", &sensors.join(","))?;
+            object.field("sensor_id", &sensors)?;
         }
         if let Some(origin) = &self.look.origin {
             object.field("origin", origin)?;

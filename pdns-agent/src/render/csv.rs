@@ -1,11 +1,10 @@
-//! Comma-separated values (RFC 4180) with a head.
+//! Comma-separated values (RFC 4180) with a header.
 //!
-//! A spreadsheet takes a cell that begins with one of `= + - @` for a formula, and names come from
-//! strangers; such a cell gets a `'` in front. Times are UTC without an
-//! offset, as dnsdbq has them and spreadsheets read them.
+//! A spreadsheet takes a cell that begins with one of `= + - @` for a formula, and names come from strangers; such a
+//! cell gets a `'` in front. Times are UTC without an offset, as dnsdbq writes them and spreadsheets read them.
 
 use super::field::{self, Value, fields};
-use super::{Item, Look, Renderer, date, escape, judged, utc};
+use super::{Item, Look, Renderer, date, escape, judged, sensor_list, utc};
 use crate::query::TagSet;
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -38,12 +37,12 @@ impl Renderer for Csv {
     }
 }
 
-/// A writer for a few lines.
+/// Creates a writer for a few lines.
 pub(super) fn writer(out: &mut dyn Write) -> csv::Writer<&mut dyn Write> {
     csv::WriterBuilder::new().buffer_capacity(512).from_writer(out)
 }
 
-/// A value as the text of a cell; several texts are joined with spaces.
+/// Formats a value as the text of a cell; several texts are joined with spaces, names of sensors with commas.
 pub(super) fn text(value: Value<'_>) -> String {
     match value {
         Value::Text(text) => text.into_owned(),
@@ -53,6 +52,7 @@ pub(super) fn text(value: Value<'_>) -> String {
         Value::Day(day) => date(day),
         Value::Flag(flag) => flag.to_string(),
         Value::List(list) => list.join(" "),
+        Value::Sensors(names) => sensor_list(names.into_iter()),
         Value::Decimal(number) => judged::decimal(number),
         Value::Tags(tags) => judged::cell(&tags),
         Value::Relations(relations) => judged::relations(relations),
@@ -60,7 +60,7 @@ pub(super) fn text(value: Value<'_>) -> String {
     }
 }
 
-/// A cell that no spreadsheet runs and no terminal obeys.
+/// Makes a cell safe, so that no spreadsheet runs it and no terminal obeys it.
 pub(crate) fn safe(cell: &str) -> String {
     let cell = escape(cell);
     if cell.starts_with(['=', '+', '-', '@']) { format!("'{cell}") } else { cell.into_owned() }

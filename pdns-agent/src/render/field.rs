@@ -1,4 +1,4 @@
-//! An item taken apart into named values, for the formats that programs read.
+//! Named values of an item, for the formats that programs read.
 
 use super::{Item, Look, judged};
 use crate::name::Name;
@@ -16,7 +16,7 @@ pub(super) enum Value<'a> {
     Text(Cow<'a, str>),
     /// A count or a number of seconds.
     Number(u64),
-    /// How often something was seen, and whether that is a lower bound.
+    /// A count of observations, and whether it is a lower bound.
     Count(u64, bool),
     /// Seconds since the epoch.
     Time(u32),
@@ -26,20 +26,22 @@ pub(super) enum Value<'a> {
     Flag(bool),
     /// Several texts.
     List(Vec<Cow<'a, str>>),
-    /// A number with digits behind the point.
+    /// Names of sensors.
+    Sensors(Vec<&'a str>),
+    /// A number with digits after the decimal point.
     Decimal(f64),
-    /// Tags; of a record, each with the end that it is in effect on.
+    /// Tags; for a record, each with the end that it is in effect on.
     Tags(Vec<(Option<End>, &'a Tag)>),
-    /// What is shared with threats.
+    /// Infrastructure shared with threats.
     Relations(&'a [Relation]),
-    /// Nothing known, or nothing that applies.
+    /// Unknown, or not applicable.
     Absent,
 }
 
-/// A value with the name it has in every format.
+/// A value with its name, which is the same in every format.
 pub(super) type Field<'a> = (&'static str, Value<'a>);
 
-/// The values of an item; the same names in the same order for all items of one kind.
+/// Returns the values of an item; the same names in the same order for all items of one kind.
 pub(super) fn fields<'a>(item: &Item<'a>, look: &'a Look) -> Vec<Field<'a>> {
     match *item {
         Item::Marked { row, name, mark } => {
@@ -88,7 +90,7 @@ pub(super) fn fields<'a>(item: &Item<'a>, look: &'a Look) -> Vec<Field<'a>> {
     }
 }
 
-/// The values of a row.
+/// Returns the values of a row.
 fn of_row<'a>(row: &'a StoredRecord, look: &'a Look) -> Vec<Field<'a>> {
     let text = |text: String| Value::Text(Cow::Owned(text));
     let (rrtype, rdata, outcome, partial) = match &row.fact {
@@ -101,7 +103,7 @@ fn of_row<'a>(row: &'a StoredRecord, look: &'a Look) -> Vec<Field<'a>> {
         }
     };
     let seen = &row.seen;
-    let sensors = look.sensors(seen.sensors).map(Cow::Borrowed).collect();
+    let sensors = look.sensors(seen.sensors).collect();
     vec![
         ("rrname", Value::Text(Cow::Borrowed(row.rrname.as_str()))),
         ("rrtype", text(rrtype.to_string())),
@@ -113,7 +115,7 @@ fn of_row<'a>(row: &'a StoredRecord, look: &'a Look) -> Vec<Field<'a>> {
         ("ttl_min", ttl(seen, seen.ttl_min)),
         ("ttl_max", ttl(seen, seen.ttl_max)),
         ("ttl_last", ttl(seen, seen.ttl_last)),
-        ("sensors", Value::List(sensors)),
+        ("sensors", Value::Sensors(sensors)),
         ("inferred", Value::Flag(is_inferred(seen))),
         ("unsolicited", Value::Flag(is_unsolicited(seen))),
         ("partial", Value::Flag(partial)),
@@ -121,7 +123,7 @@ fn of_row<'a>(row: &'a StoredRecord, look: &'a Look) -> Vec<Field<'a>> {
     ]
 }
 
-/// The tags of what a group shares.
+/// Returns the tags of the key of a group.
 pub(super) fn of_key<'a>(look: &'a Look, key: &GroupKey) -> Vec<&'a Tag> {
     match key {
         GroupKey::Name(name) => look.tags.of_name(name.as_name()),
@@ -130,23 +132,23 @@ pub(super) fn of_key<'a>(look: &'a Look, key: &GroupKey) -> Vec<&'a Tag> {
     }
 }
 
-/// Tags, where there are any.
+/// Wraps tags, if there are any.
 fn tags<'a>(tags: impl Iterator<Item = (Option<End>, &'a Tag)>) -> Value<'a> {
     let tags: Vec<_> = tags.collect();
     if tags.is_empty() { Value::Absent } else { Value::Tags(tags) }
 }
 
-/// The tags of something that has no ends.
+/// Wraps the tags of a subject that has no ends.
 fn of_one(found: Vec<&Tag>) -> Value<'_> {
     tags(found.into_iter().map(|tag| (None, tag)))
 }
 
-/// The tags of a name in canonical text.
+/// Returns the tags of a name in canonical text.
 pub(super) fn of_text<'a>(look: &'a Look, rrname: &str) -> Vec<&'a Tag> {
     Name::from_canonical(rrname).map_or_else(|_| Vec::new(), |name| look.tags.of_name(name))
 }
 
-/// A TTL, where any was seen.
+/// Wraps a TTL, if any was seen.
 pub(super) fn ttl<'a>(seen: &Seen, ttl: u32) -> Value<'a> {
     if seen.ttl_min == Seen::NO_TTL || ttl == Seen::NO_TTL {
         Value::Absent
@@ -155,17 +157,17 @@ pub(super) fn ttl<'a>(seen: &Seen, ttl: u32) -> Value<'a> {
     }
 }
 
-/// A count as people read it: with a mark where more were seen than the store can count.
+/// Formats a count for people: with a mark if more were seen than the store can count.
 pub(super) fn count(number: u64, is_least: bool) -> String {
     if is_least { format!(">={number}") } else { number.to_string() }
 }
 
-/// Whether owner and type were never read, only worked out.
+/// Returns true if owner and type were only inferred, never read.
 pub(super) fn is_inferred(seen: &Seen) -> bool {
     seen.flags == Seen::INFERRED
 }
 
-/// Whether it was seen in responses only that nobody was seen to ask for.
+/// Returns true if it was seen only in responses to no observed query.
 pub(super) fn is_unsolicited(seen: &Seen) -> bool {
     seen.flags == Seen::UNSOLICITED
 }

@@ -1,5 +1,5 @@
-//! One JSON object a line, with all that is known. Times stand there twice: as seconds, and as RFC 3339
-//! under the same name with `_iso`.
+//! JSON, one object per line, with all data. Times appear twice: as seconds, and in RFC 3339 under the same name with
+//! `_iso`.
 
 use super::field::{Value, fields};
 use super::judged::{RelationJson, Wire};
@@ -8,7 +8,7 @@ use crate::query::TagSet;
 use std::io::{self, Write};
 use std::sync::Arc;
 
-/// Writes `{"name":value,...}` and a line feed, field by field, in the order given.
+/// Writes `{"name":value,...}` and a line feed, field by field, in the given order.
 pub(super) struct Object<'o> {
     out: &'o mut dyn Write,
     first: bool,
@@ -20,7 +20,7 @@ impl<'o> Object<'o> {
         Ok(Self { out, first: true })
     }
 
-    /// Writes one field; what holds quotes or control characters is encoded.
+    /// Writes one field; quotes and control characters are encoded.
     pub(super) fn field(&mut self, name: &str, value: &impl serde::Serialize) -> io::Result<()> {
         if !std::mem::take(&mut self.first) {
             self.out.write_all(b",")?;
@@ -30,7 +30,7 @@ impl<'o> Object<'o> {
         self.value(value)
     }
 
-    /// Writes one field with an array of the objects that `lines` has, one a line.
+    /// Writes one field with an array of the objects in `lines`, one per line.
     pub(super) fn items(&mut self, name: &str, lines: &[u8]) -> io::Result<()> {
         if !std::mem::take(&mut self.first) {
             self.out.write_all(b",")?;
@@ -48,7 +48,7 @@ impl<'o> Object<'o> {
         self.out.write_all(b"]")
     }
 
-    /// Writes one field whose value is the object that `line` has.
+    /// Writes one field whose value is the object in `line`.
     pub(super) fn object(&mut self, name: &str, line: &[u8]) -> io::Result<()> {
         if !std::mem::take(&mut self.first) {
             self.out.write_all(b",")?;
@@ -68,7 +68,7 @@ impl<'o> Object<'o> {
     }
 }
 
-/// Writes JSON in printable ASCII: what JSON lets stand, such as U+009B, some terminals obey.
+/// Writes JSON in printable ASCII: some terminals obey characters that JSON allows, such as U+009B.
 struct Ascii;
 
 impl serde_json::ser::Formatter for Ascii {
@@ -124,7 +124,8 @@ impl Renderer for Json {
                 Value::Day(day) => object.field(name, &date(day))?,
                 Value::Flag(flag) => object.field(name, &flag)?,
                 Value::List(list) => object.field(name, &list)?,
-                // As many digits as all other formats have.
+                Value::Sensors(names) => object.field(name, &names)?,
+                // As many digits as in all other formats.
                 Value::Decimal(number) => {
                     object.field(name, &((number * 10_000.0).round() / 10_000.0))?;
                 }
@@ -147,7 +148,7 @@ impl Renderer for Json {
     }
 }
 
-/// RFC 3339, of seconds since the epoch.
+/// Formats seconds since the epoch in RFC 3339.
 pub(super) fn iso(at: u32) -> String {
     utc(at).replace(' ', "T") + "Z"
 }

@@ -1,7 +1,7 @@
-//! What is said of names and addresses, taken apart: tags, their history, nearness, neighbours.
+//! Fields and cells of tags, their history, nearby addresses and neighbours.
 //!
-//! Part of `render`: fields for the formats that programs read, columns and cells for tables. Notes, sources
-//! and authors are anybody's text; the formats escape them as they do all other text.
+//! Part of `render`: fields for the formats that programs read, columns and cells for tables. Notes, sources and
+//! authors are free text; the formats escape them like all other text.
 
 use super::field::{Field, Value};
 use super::table::{Column, Kind};
@@ -15,7 +15,7 @@ use std::borrow::Cow;
 /// A tag in JSON.
 #[derive(Serialize)]
 pub(super) struct Wire<'t> {
-    /// Of a record, the end that the tag is in effect on.
+    /// For a record, the end that the tag is in effect on.
     #[serde(skip_serializing_if = "Option::is_none")]
     end: Option<&'static str>,
     kind: &'static str,
@@ -45,13 +45,13 @@ impl<'t> Wire<'t> {
     }
 }
 
-/// The kinds among some tags, each once.
+/// Returns the kinds among some tags, each once.
 pub(super) fn kinds(tags: &[&Tag]) -> Vec<&'static str> {
     let has = |kind: &TagKind| tags.iter().any(|tag| tag.kind == *kind);
     TagKind::ALL.into_iter().filter(has).map(TagKind::name).collect()
 }
 
-/// The kinds in effect on the two ends of a record: `rrname:threat rdata:trust,interest`.
+/// Formats the kinds in effect on the two ends of a record: `rrname:threat rdata:trust,interest`.
 pub(super) fn row_kinds(tags: &RowTags<'_>) -> String {
     let ends = [End::Rrname, End::Rdata].into_iter().filter_map(|end| {
         let kinds = kinds(tags.at(end));
@@ -60,7 +60,7 @@ pub(super) fn row_kinds(tags: &RowTags<'_>) -> String {
     ends.collect::<Vec<_>>().join(" ")
 }
 
-/// Tags in one cell: kind and subject of each, and the end of a record that it is in effect on.
+/// Formats tags in one cell: kind and subject of each, and the end of a record that it is in effect on.
 pub(super) fn cell(tags: &[(Option<End>, &Tag)]) -> String {
     let one = |(end, tag): &(Option<End>, &Tag)| {
         let end = end.map(|end| format!("{}:", end.name())).unwrap_or_default();
@@ -73,12 +73,12 @@ fn text<'a>(text: impl Into<Cow<'a, str>>) -> Value<'a> {
     Value::Text(text.into())
 }
 
-/// How many things were read for the number before, where there are more.
+/// Returns the number of items read for the preceding count, if there are more.
 fn first(extent: Extent) -> Value<'static> {
     extent.first().map_or(Value::Absent, Value::Number)
 }
 
-/// Text that may not have been given.
+/// Wraps optional text.
 fn given(said: &str) -> Value<'_> {
     if said.is_empty() { Value::Absent } else { text(said) }
 }
@@ -87,7 +87,7 @@ fn words(tag: &Tag) -> [Field<'_>; 3] {
     [("note", given(&tag.note)), ("source", given(&tag.source)), ("author", given(&tag.author))]
 }
 
-/// The values of a tag.
+/// Returns the values of a tag.
 pub(super) fn tag(tag: &Tag) -> Vec<Field<'_>> {
     let mut fields =
         vec![("subject", text(tag.subject.to_string())), ("kind", text(tag.kind.name()))];
@@ -96,7 +96,7 @@ pub(super) fn tag(tag: &Tag) -> Vec<Field<'_>> {
     fields
 }
 
-/// The values of an entry of the history.
+/// Returns the values of an entry of the history.
 pub(super) fn event(event: &TagEvent) -> Vec<Field<'_>> {
     let mut fields = vec![
         ("number", Value::Number(event.number)),
@@ -109,7 +109,7 @@ pub(super) fn event(event: &TagEvent) -> Vec<Field<'_>> {
     fields
 }
 
-/// The values of a near address.
+/// Returns the values of a nearby address.
 pub(super) fn near<'a>(near: &'a Near<'a>, there: Option<&'a OnAddress>) -> Vec<Field<'a>> {
     let examples = there.map(|there| there.examples.iter()).into_iter().flatten();
     let mut fields = vec![
@@ -149,7 +149,7 @@ impl RelationJson {
     }
 }
 
-/// Relations in one cell: `address 192.0.2.66 shared by 2 with evil.example; ...`.
+/// Formats relations in one cell: `address 192.0.2.66 shared by 2 with evil.example; ...`.
 pub(super) fn relations(relations: &[Relation]) -> String {
     let one = |relation: &Relation| {
         let (kind, shared) = (relation.kind.name(), relation.shared);
@@ -158,7 +158,7 @@ pub(super) fn relations(relations: &[Relation]) -> String {
     relations.iter().map(one).collect::<Vec<_>>().join("; ")
 }
 
-/// The threats of a relation.
+/// Formats the threats of a relation.
 fn threats(relation: &Relation) -> String {
     match relation.threats {
         0 | 1 => relation.threat.to_string(),
@@ -166,7 +166,7 @@ fn threats(relation: &Relation) -> String {
     }
 }
 
-/// The values of a neighbour.
+/// Returns the values of a neighbour.
 pub(super) fn neighbour<'a>(neighbour: &'a Neighbour, limits: &Limits) -> Vec<Field<'a>> {
     let parts = limits.parts();
     let of_first = if parts.is_empty() {
@@ -225,7 +225,7 @@ fn time(at: u32) -> String {
     utc(at) + "Z"
 }
 
-/// A tag in a table.
+/// Returns a tag for a table.
 pub(super) fn tag_line(tag: &Tag) -> Line {
     let cells = vec![
         tag.subject.to_string(),
@@ -238,7 +238,7 @@ pub(super) fn tag_line(tag: &Tag) -> Line {
     (TAG, cells)
 }
 
-/// An entry of the history in a table.
+/// Returns an entry of the history for a table.
 pub(super) fn event_line(event: &TagEvent) -> Line {
     let tag = &event.tag;
     let cells = vec![
@@ -253,7 +253,7 @@ pub(super) fn event_line(event: &TagEvent) -> Line {
     (EVENT, cells)
 }
 
-/// A near address in a table.
+/// Returns a nearby address for a table.
 pub(super) fn near_line(near: &Near<'_>, there: Option<&OnAddress>) -> Line {
     let names = |there: &OnAddress| match there.extent.first() {
         Some(read) => format!("{} of the first {read} records", there.names),
@@ -275,7 +275,7 @@ pub(super) fn near_line(near: &Near<'_>, there: Option<&OnAddress>) -> Line {
     (NEAR, cells)
 }
 
-/// A neighbour in a table, with the first of its relations.
+/// Returns a neighbour for a table, with its first relation.
 pub(super) fn neighbour_line(neighbour: &Neighbour) -> Line {
     let mut cells = vec![neighbour.subject.to_string(), decimal(neighbour.score())];
     match neighbour.relations.first() {
@@ -285,7 +285,7 @@ pub(super) fn neighbour_line(neighbour: &Neighbour) -> Line {
     (NEIGHBOUR, cells)
 }
 
-/// The further relations of a neighbour, below it.
+/// Returns the further relations of a neighbour, for the lines below it.
 pub(super) fn further_lines(neighbour: &Neighbour) -> impl Iterator<Item = Vec<String>> {
     neighbour.relations.iter().skip(1).map(|relation| {
         let mut cells = vec![String::new(), String::new()];
@@ -303,7 +303,7 @@ fn relation_cells(relation: &Relation) -> [String; 4] {
     ]
 }
 
-/// A number with four digits behind the point, so that it is the same on every machine.
+/// Formats a number with four digits after the decimal point, so that it is the same on every machine.
 pub(super) fn decimal(number: f64) -> String {
     format!("{number:.4}")
 }

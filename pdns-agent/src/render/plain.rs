@@ -1,8 +1,7 @@
-//! One line an item, tabs between its values: for `cut`, `sort` and `grep`.
+//! One line per item, with tabs between its values: for `cut`, `sort` and `grep`.
 //!
-//! A row is name, type and RDATA (of a negative answer the outcome in parentheses), and why it is in the answer where
-//! that is said; other items are all
-//! their values.
+//! A row is name, type and RDATA (for a negative answer the outcome in parentheses), and the reason for which it is
+//! in the result, if there is one. Other items are written with all their values.
 
 use super::field::{Value, fields};
 use super::{Item, Look, Renderer, csv, escape};

@@ -1,12 +1,12 @@
 //! Nouns after numbers.
 
-/// The form of a noun that fits a number: `1 file`, `2 files`.
+/// Returns the form of a noun that fits a number: `1 file`, `2 files`.
 #[must_use]
 pub fn noun<'n>(count: u64, one: &'n str, many: &'n str) -> &'n str {
     if count == 1 { one } else { many }
 }
 
-/// A number with its noun.
+/// Formats a number with its noun.
 #[must_use]
 pub fn counted(count: u64, one: &str, many: &str) -> String {
     format!("{count} {}", noun(count, one, many))

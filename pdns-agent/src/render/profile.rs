@@ -1,22 +1,25 @@
-//! A profile: on a terminal in the order of the page, and as one JSON object.
+//! Profiles: for a terminal in the order of the page, and as one JSON object.
 
 pub(crate) mod words;
 
 use super::json::Object;
+use super::paragraph::paragraph;
 use super::table::{Column, Kind, lines};
 use super::{Format, Item, Look, escape, utc};
-use crate::name::shown::unicode;
+use crate::name::display::unicode;
 use crate::query::{
-    NearestThreat, Neighbourhood, NewName, Profile, Section, SectionReading, printed_name, wider,
+    NearestThreat, Neighbourhood, NewName, Profile, Section, SectionReading, Subject,
+    is_overridden, printed_name, wider,
 };
+use crate::tag::Tag;
 use serde::Serialize;
 use std::io::{self, Write};
 
-/// Writes a profile. `kept` is the number of changes of tags that a store keeps. Formats other than
-/// [`Format::Json`] are as [`Format::Table`].
+/// Writes a profile. `kept` is the number of tag changes that a store keeps. Formats other than [`Format::Json`] are
+/// rendered like [`Format::Table`].
 ///
 /// # Errors
-/// As the writer says.
+/// Errors of the writer.
 pub fn profile(
     profile: &Profile<'_>,
     kept: u32,
@@ -30,7 +33,7 @@ pub fn profile(
     }
 }
 
-/// The sections with their names.
+/// Returns the sections with their names.
 fn sections<'p>(profile: &'p Profile<'_>) -> [(Section, &'p SectionReading); 3] {
     let [records, pointing, negatives] = Section::ALL;
     [(records, &profile.records), (pointing, &profile.pointing), (negatives, &profile.negatives)]
@@ -44,9 +47,13 @@ fn terminal(profile: &Profile<'_>, kept: u32, look: &Look, out: &mut dyn Write) 
     let form = form.map(|form| format!(" {}", form.note())).unwrap_or_default();
     title(look, out, &format!("{subject}{form} ({})", subject.sort()))?;
     paragraph(look, out, &words::summary(profile, &digits))?;
-    if !profile.tags.is_empty() {
-        heading(look, out, "Tags", "")?;
-        items(look, out, profile.tags.iter().map(|tag| Item::Tag(tag)))?;
+    let (overridden, tags): (Vec<&Tag>, Vec<&Tag>) =
+        profile.tags.iter().partition(|tag| is_overridden(tag, &profile.tags));
+    for (title, tags) in [("Tags", tags), ("Tags that a nearer tag overrides", overridden)] {
+        if !tags.is_empty() {
+            heading(look, out, title, "")?;
+            items(look, out, tags.into_iter().map(Item::Tag))?;
+        }
     }
     for (section, read) in sections(profile) {
         if !read.rows.is_empty() {
@@ -88,7 +95,7 @@ fn terminal(profile: &Profile<'_>, kept: u32, look: &Look, out: &mut dyn Write) 
     Ok(())
 }
 
-/// The sentence about the nearest threat.
+/// Returns the sentence about the nearest threat.
 fn nearest_threat(nearest: &NearestThreat<'_>, profile: &Profile<'_>) -> String {
     let NearestThreat { from, near, compared, addresses } = nearest;
     let at = near.address.to_string();
@@ -113,13 +120,13 @@ fn nearest_threat(nearest: &NearestThreat<'_>, profile: &Profile<'_>) -> String 
     )
 }
 
-/// Writes the first line, bold where the look has it.
+/// Writes the first line, bold if the options say so.
 fn title(look: &Look, out: &mut dyn Write, text: &str) -> io::Result<()> {
     let (on, off) = if look.bold { ("\x1b[1m", "\x1b[0m") } else { ("", "") };
     writeln!(out, "{on}{}{off}", printable(text))
 }
 
-/// Text for a terminal: only the Unicode form of a name may have letters outside ASCII.
+/// Escapes text for a terminal: only the Unicode form of a name may have letters outside ASCII.
 fn printable(text: &str) -> String {
     if text.chars().any(char::is_control) { escape(text).into_owned() } else { text.to_owned() }
 }
@@ -128,23 +135,6 @@ fn heading(look: &Look, out: &mut dyn Write, text: &str, note: &str) -> io::Resu
     writeln!(out)?;
     let note = if note.is_empty() { String::new() } else { format!(" ({note})") };
     title(look, out, &format!("{text}{note}"))
-}
-
-/// Writes text in lines that fit.
-fn paragraph(look: &Look, out: &mut dyn Write, text: &str) -> io::Result<()> {
-    let width = look.width.map_or(usize::MAX, usize::from).max(20);
-    let mut line = String::new();
-    for word in escape(text).split(' ') {
-        if !line.is_empty() && line.len() + 1 + word.len() > width {
-            writeln!(out, "{line}")?;
-            line.clear();
-        }
-        if !line.is_empty() {
-            line.push(' ');
-        }
-        line.push_str(word);
-    }
-    writeln!(out, "{line}")
 }
 
 fn items<'a>(
@@ -173,7 +163,7 @@ fn neighbours(look: &Look, out: &mut dyn Write, newest: &[NewName]) -> io::Resul
     lines(&columns, rows.collect(), &Look { bold: false, ..look.clone() }, out)
 }
 
-/// The sums of a section in JSON.
+/// The totals of a section in JSON.
 #[derive(Serialize)]
 struct Sums {
     rows_read: usize,
@@ -193,7 +183,12 @@ struct NeighbourhoodJson {
     within: String,
     names: u64,
     complete: bool,
-    newest: Vec<NewNameJson>,
+    /// The newest of all names.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    newest: Option<Vec<NewNameJson>>,
+    /// The newest of those that were read, where there are more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    some: Option<Vec<NewNameJson>>,
 }
 
 #[derive(Serialize)]
@@ -211,12 +206,9 @@ impl NeighbourhoodJson {
             address: one.address.map(|address| address.to_string()),
             time_first: one.first,
         });
-        Self {
-            within: near.whole.to_string(),
-            names: near.names,
-            complete: near.extent.is_whole(),
-            newest: newest.collect(),
-        }
+        let (names, complete) = (newest.collect(), near.extent.is_whole());
+        let (newest, some) = if complete { (Some(names), None) } else { (None, Some(names)) };
+        Self { within: near.whole.to_string(), names: near.names, complete, newest, some }
     }
 }
 
@@ -232,14 +224,25 @@ fn json(profile: &Profile<'_>, look: &Look, out: &mut dyn Write) -> io::Result<(
             object.field("warning", &warning)?;
         }
     }
-    if let Some((first, last)) = profile.span() {
+    let is_tree = matches!(subject, Subject::Below(_) | Subject::AtOrBelow(_));
+    let is_whole = sections(profile).iter().all(|(_, read)| read.extent.is_whole());
+    // Of a part, or of one name of many, they would be wrong.
+    if let Some((first, last)) = profile.span().filter(|_| is_whole && !is_tree) {
         object.field("time_first", &first)?;
         object.field("time_last", &last)?;
     }
-    object.items("tags", &encoded(look, profile.tags.iter().map(|tag| Item::Tag(tag)))?)?;
+    let (overridden, tags): (Vec<&Tag>, Vec<&Tag>) =
+        profile.tags.iter().partition(|tag| is_overridden(tag, &profile.tags));
+    object.items("tags", &encoded(look, tags.into_iter().map(Item::Tag))?)?;
+    object.items("tags_overridden", &encoded(look, overridden.into_iter().map(Item::Tag))?)?;
     let reverse = [("reverse", &profile.reverse)];
     let named = sections(profile).map(|(section, read)| (section.name(), read));
-    for (name, read) in named.into_iter().chain(reverse) {
+    if let Subject::AtOrBelow(name) = subject {
+        // The names below are among the neighbourhoods.
+        object.field("records_of", &name.to_string())?;
+    }
+    let has_sections = !matches!(subject, Subject::Below(_));
+    for (name, read) in named.into_iter().chain(reverse).filter(|_| has_sections) {
         let rows = encoded(look, read.rows.iter().map(Item::Record))?;
         let sums = Sums {
             rows_read: read.read,
@@ -268,7 +271,7 @@ fn json(profile: &Profile<'_>, look: &Look, out: &mut dyn Write) -> io::Result<(
     object.end()
 }
 
-/// Items as JSON objects, one a line.
+/// Encodes items as JSON objects, one per line.
 fn encoded<'a>(look: &Look, items: impl Iterator<Item = Item<'a>>) -> io::Result<Vec<u8>> {
     let mut renderer = Format::Json.renderer(look.clone());
     let mut lines = Vec::new();

@@ -1,22 +1,24 @@
 //! The state of the store, in every format.
 
 use super::json::{Object, iso};
-use super::{Format, Look, csv, escape, table, utc};
+use super::paragraph::paragraph;
+use super::{Format, Look, csv, escape, sensor_list, table, utc};
 use crate::decode::packets::PacketTally;
+use crate::hex;
 use crate::store::{SourceState, Summary};
 use std::io::{self, Write};
 
-/// The most logs that are shown unless all are asked for: a year of hourly logs has 8,760.
+/// Maximum number of logs shown unless all are requested: a year of hourly logs has 8,760.
 const LISTED: usize = 10;
 
-/// Writes the state of the store; `facts` (what the caller knows: version, store, prefix) come first.
+/// Writes the state of the store; `facts` (data of the caller: version, store, prefix) come first.
 ///
-/// A table has the store's numbers, then a line for each of the logs written last; with `verbose` all
-/// logs, and what was counted on each. COF and JSON are one JSON object; CSV and plain are one line for
-/// each value; they too have all logs only with `verbose`, and say how many are left out.
+/// A table has the store's statistics, then a line for each of the most recently written logs; with `verbose` all
+/// logs, and the counters of each. COF and JSON are one JSON object; CSV and plain are one line per value. They too
+/// have all logs only with `verbose`, and report the number left out.
 ///
 /// # Errors
-/// What the writer says.
+/// Errors of the writer.
 pub fn status(
     summary: &Summary,
     facts: &[(&str, String)],
@@ -45,7 +47,7 @@ pub fn status(
     }
 }
 
-/// The store's numbers.
+/// Returns the store's statistics.
 fn numbers(summary: &Summary) -> [(&'static str, u64); 10] {
     [
         ("schema", summary.schema.into()),
@@ -61,17 +63,17 @@ fn numbers(summary: &Summary) -> [(&'static str, u64); 10] {
     ]
 }
 
-/// The logs that are shown, and how many are not.
+/// Returns the logs that are shown, and the number of those that are not.
 fn listed(summary: &Summary, verbose: bool) -> (&[([u8; 16], SourceState)], usize) {
     let all = summary.sources.as_slice();
     let shown = if verbose { all } else { all.get(..LISTED).unwrap_or(all) };
     (shown, all.len() - shown.len())
 }
 
-/// What is known of one log.
+/// Returns the fields of one log.
 fn source((id, source): &([u8; 16], SourceState)) -> [(&'static str, String); 8] {
     [
-        ("id", hex(id)),
+        ("id", hex::encode(id)),
         ("path", source.path.clone()),
         ("sensor", source.sensor.clone()),
         ("state", state(source).to_owned()),
@@ -82,21 +84,13 @@ fn source((id, source): &([u8; 16], SourceState)) -> [(&'static str, String); 8]
     ]
 }
 
-/// Whether more is expected of a log.
+/// Describes whether a log is complete or still growing.
 fn state(source: &SourceState) -> &'static str {
     if source.complete { "complete" } else { "open" }
 }
 
 fn updated(source: &SourceState) -> u32 {
     u32::try_from(source.updated).unwrap_or(u32::MAX)
-}
-
-fn hex(octets: &[u8]) -> String {
-    use std::fmt::Write as _;
-    octets.iter().fold(String::new(), |mut text, octet| {
-        write!(text, "{octet:02x}").expect("a String takes any text");
-        text
-    })
 }
 
 /// Where the packets of a capture went: `seen` is the sum of the others.
@@ -111,13 +105,13 @@ fn pairs(summary: &Summary, facts: &[(&str, String)], verbose: bool) -> Vec<(Str
     let mut pairs: Vec<(String, String)> =
         facts.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
     pairs.extend(numbers(summary).map(|(name, value)| (name.to_owned(), value.to_string())));
-    pairs.extend(summary.sensors.iter().map(|sensor| ("sensor".to_owned(), sensor.clone())));
+    pairs.extend(summary.sensor_names().map(|sensor| ("sensor".to_owned(), sensor.to_owned())));
     let (sources, left_out) = listed(summary, verbose);
     for (at, state) in sources.iter().enumerate() {
         pairs.extend(source(state).map(|(name, value)| (format!("source.{at}.{name}"), value)));
     }
     pairs.push(("sources_left_out".to_owned(), left_out.to_string()));
-    let warnings = summary.capacity.warnings();
+    let warnings = summary.warnings();
     pairs.extend(warnings.into_iter().map(|warning| ("warning".to_owned(), warning)));
     pairs.extend(summary.advice.iter().map(|advice| ("advice".to_owned(), advice.clone())));
     pairs
@@ -134,7 +128,7 @@ fn json(
         .iter()
         .map(|(id, source)| {
             serde_json::json!({
-                "id": hex(id), "path": source.path, "sensor": source.sensor, "state": state(source),
+                "id": hex::encode(id), "path": source.path, "sensor": source.sensor, "state": state(source),
                 "position": source.acknowledged, "live": source.live, "updated": source.updated,
                 "updated_iso": iso(updated(source)), "tally": source.tally,
                 "ledger": packets(source).map(|tally| ledger(&tally)),
@@ -148,16 +142,16 @@ fn json(
     for (name, value) in numbers(summary) {
         object.field(name, &value)?;
     }
-    object.field("sensors", &summary.sensors)?;
+    object.field("sensors", &summary.sensor_names().collect::<Vec<_>>())?;
     object.field("sources", &sources)?;
     object.field("sources_left_out", &left_out)?;
-    object.field("warnings", &summary.capacity.warnings())?;
+    object.field("warnings", &summary.warnings())?;
     object.field("advice", &summary.advice)?;
     object.end()
 }
 
-/// What a log cannot tell, and packets can.
-const LOGS_COUNT_COPIES: &str = "note: dns.log and eve.json do not tell when a mirror port shows a packet twice; such packets count twice";
+/// Note on a limit of logs that captures do not have.
+const LOGS_COUNT_COPIES: &str = "note: dns.log and eve.json do not show when a mirror port delivers a packet twice; such packets count twice";
 
 fn people(
     summary: &Summary,
@@ -181,7 +175,7 @@ fn people(
         };
         line(name, &value)?;
     }
-    line("sensors", &summary.sensors.join(", "))?;
+    line("sensors", &sensor_list(summary.sensor_names()))?;
     let (sources, left_out) = listed(summary, verbose);
     if verbose {
         for (_, source) in sources {
@@ -189,39 +183,71 @@ fn people(
         }
     } else if !sources.is_empty() {
         writeln!(out)?;
+        let folder = folder(sources, look);
         let rows = sources.iter().map(|(_, source)| {
             vec![
                 utc(updated(source)) + "Z",
                 state(source).to_owned(),
                 if source.live { "live".to_owned() } else { source.acknowledged.to_string() },
                 source.sensor.clone(),
-                source.path.clone(),
+                below(&source.path, folder).to_owned(),
             ]
         });
-        // A path is of use only in one piece: where it is too long, the terminal breaks the line.
-        let look = Look { width: None, ..look.clone() };
+        // A path is useful only in one piece: if it is too long, the terminal breaks the line.
+        let whole = Look { width: None, ..look.clone() };
         let heads = ["WRITTEN (UTC)", "STATE", "POSITION", "SENSOR", "LOG"];
-        table::text(&heads, rows.collect(), &look, out)?;
-        captures(sources, &look, out)?;
+        table::text(&heads, rows.collect(), &whole, out)?;
+        if !folder.is_empty() {
+            writeln!(out, "below {}", escape(folder))?;
+        }
+        if left_out > 0 {
+            writeln!(out, "and {left_out} more, written before these; --verbose lists all")?;
+        }
+        captures(sources, folder, &whole, out)?;
         if sources.iter().any(|(_, source)| !source.reader.is_empty()) {
-            writeln!(out, "\n{LOGS_COUNT_COPIES}")?;
+            writeln!(out)?;
+            paragraph(look, out, LOGS_COUNT_COPIES)?;
         }
     }
-    if left_out > 0 {
-        writeln!(out, "and {left_out} more, written before these; --verbose lists all")?;
-    }
-    for warning in summary.capacity.warnings() {
-        writeln!(out, "\nwarning: {}", escape(&warning))?;
+    for warning in summary.warnings() {
+        writeln!(out)?;
+        paragraph(look, out, &format!("warning: {warning}"))?;
     }
     for advice in &summary.advice {
-        writeln!(out, "\nadvice: {}", escape(advice))?;
+        writeln!(out)?;
+        paragraph(look, out, &format!("advice: {advice}"))?;
     }
     Ok(())
 }
 
-/// Where the packets of each capture went: nothing is lost without a word.
+/// Returns the folder that contains all logs, with its final slash, if lines would not fit with it; empty otherwise.
+fn folder<'s>(sources: &'s [([u8; 16], SourceState)], look: &Look) -> &'s str {
+    let Some(((_, first), rest)) = sources.split_first() else { return "" };
+    let longest = sources.iter().map(|(_, source)| source.path.len()).max().unwrap_or(0);
+    // The other columns take about half of a terminal's 80.
+    if look.width.is_none_or(|width| longest + 45 <= usize::from(width)) {
+        return "";
+    }
+    let mut folder = first.path.rfind('/').map_or("", |at| first.path.get(..=at).unwrap_or(""));
+    for (_, source) in rest {
+        while !source.path.starts_with(folder) {
+            let parent = folder.trim_end_matches('/').rfind('/');
+            folder = parent.map_or("", |at| folder.get(..=at).unwrap_or(""));
+        }
+    }
+    // The root directory is of no use.
+    if folder.len() > 1 { folder } else { "" }
+}
+
+/// Returns the part of a path below a folder.
+fn below<'p>(path: &'p str, folder: &str) -> &'p str {
+    path.strip_prefix(folder).unwrap_or(path)
+}
+
+/// Prints the accounting of each capture's packets, so that no loss goes unreported.
 fn captures(
     sources: &[([u8; 16], SourceState)],
+    folder: &str,
     look: &Look,
     out: &mut dyn Write,
 ) -> io::Result<()> {
@@ -236,7 +262,7 @@ fn captures(
             tally.lost(),
             tally.waiting(),
         ];
-        let mut row = vec![source.sensor.clone(), source.path.clone()];
+        let mut row = vec![source.sensor.clone(), below(&source.path, folder).to_owned()];
         row.extend(numbers.map(|number| number.to_string()));
         rows.push(row);
     }
@@ -244,18 +270,18 @@ fn captures(
         return Ok(());
     }
     let heads =
-        ["SENSOR", "PACKETS OF", "SEEN", "NO DNS", "DECODED", "REJECTED", "LOST", "WAITING"];
+        ["SENSOR", "PACKETS OF", "SEEN", "NOT DNS", "DECODED", "REJECTED", "LOST", "WAITING"];
     writeln!(out)?;
     table::text(&heads, rows, look, out)
 }
 
-/// What was counted on a capture; `None` for a log.
+/// Returns the packet counters of a capture; `None` for a log.
 fn packets(source: &SourceState) -> Option<PacketTally> {
     source.tally.get("packets")?;
     serde_json::from_value(source.tally.clone()).ok()
 }
 
-/// What is known of one log, with all that was counted on it.
+/// Writes the fields of one log, with all its counters.
 fn counted(source: &SourceState, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "\n{}", escape(&source.path))?;
     writeln!(
@@ -272,7 +298,7 @@ fn counted(source: &SourceState, out: &mut dyn Write) -> io::Result<()> {
     if counts.is_empty() { Ok(()) } else { writeln!(out, "    {}", escape(&counts.join(", "))) }
 }
 
-/// The numbers in a tally that are not zero, each behind its name.
+/// Lists the numbers in a tally that are not zero, each after its name.
 fn flatten(name: &str, tally: &serde_json::Value, counts: &mut Vec<String>) {
     match tally {
         serde_json::Value::Object(fields) => {
@@ -288,7 +314,7 @@ fn flatten(name: &str, tally: &serde_json::Value, counts: &mut Vec<String>) {
     }
 }
 
-/// A number of bytes in the largest binary unit that leaves at least one.
+/// Formats a number of bytes in the largest binary unit that leaves at least one.
 fn bytes(count: u64) -> String {
     let (unit, shift) = match count {
         0x4000_0000.. => ("GiB", 30),

@@ -1,12 +1,12 @@
 //! Aligned columns for people, fitted to a width.
 //!
-//! Column widths depend on all rows, so rows are held back and written [`PAGE`] at a time, each page
-//! with its head. What does not fit gives up first the hours of its times; then names and RDATA are folded,
-//! at the end of a label where there is one.
+//! Column widths depend on all rows, so rows are held back and written [`PAGE`] at a time, each page with its header.
+//! A table that is too wide first drops the hours of its times; then names and RDATA are folded, if possible at the
+//! end of a label.
 
 use super::field::ttl;
 use super::{Item, Look, Mark, Renderer, csv, date, escape, field, judged, utc};
-use crate::name::{Name, shown::unicode};
+use crate::name::{Name, display::unicode};
 use crate::query::{GroupKey, NameSum, TagSet, printed_name};
 use crate::rdata::{FinalDot, Rdata, Target};
 use crate::record::{FactBuf, StoredRecord};
@@ -16,33 +16,33 @@ use std::io::{self, Write};
 use std::sync::Arc;
 use unicode_width::UnicodeWidthStr;
 
-/// Rows of one page.
+/// Number of rows in one page.
 const PAGE: usize = 1_000;
-/// Columns between two columns of the table.
+/// Number of spaces between two columns of the table.
 const GAP: usize = 2;
-/// What is left of a time where room is short: `2026-11-24`.
+/// Width of a time that is shortened for lack of room: `2026-11-24`.
 const DATE: usize = 10;
-/// The least width to which text is folded.
+/// Minimum width to which text is folded.
 const LEAST: usize = 8;
-/// Columns of the longest bar.
+/// Width of the longest bar.
 const BAR: u64 = 40;
 
-/// How a column is laid out.
+/// The layout of a column.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     /// Text that may be folded.
     Text,
-    /// Text that is folded only where nothing else helps.
+    /// Text that is folded only as a last resort.
     Fixed,
-    /// Words that are never broken, but folded at blanks, colons and commas.
+    /// Words that are never broken, but folded at spaces, colons and commas.
     Words,
     /// A time, which may be cut to its date.
     Time,
-    /// A number, set to the right.
+    /// A number, aligned to the right.
     Number,
 }
 
-/// A column: its head and its kind.
+/// A column: its header and its kind.
 pub(super) type Column = (&'static str, Kind);
 
 const ROW: &[Column] = &[
@@ -64,11 +64,11 @@ const SUM: &[Column] = &[
     ("LAST (UTC)", Kind::Time),
 ];
 const DAY: &[Column] = &[("DAY", Kind::Fixed), ("NEW NAMES", Kind::Number), ("", Kind::Fixed)];
-/// Columns of a day beside the bar.
+/// Width of a day's columns beside the bar.
 const DAY_WIDTH: usize = 10 + GAP + 11 + GAP;
 const SUBJECT: Column = ("SUBJECT", Kind::Text);
 const WHY: Column = ("WHY", Kind::Fixed);
-/// The columns of a group, behind what it is by.
+/// The columns of a group, after its key.
 const GROUP: &[Column] = &[
     ("NAMES", Kind::Number),
     ("RECORDS", Kind::Number),
@@ -90,7 +90,7 @@ impl Table {
         Self { look, columns: Vec::new(), rows: Vec::new() }
     }
 
-    /// Columns and cells of an item.
+    /// Returns the columns and cells of an item.
     fn cells(&self, item: &Item<'_>) -> (Vec<Column>, Vec<String>) {
         match *item {
             Item::Record(row) => self.row(row),
@@ -152,7 +152,7 @@ impl Table {
         }
     }
 
-    /// Columns and cells of a row. One sensor alone needs no column.
+    /// Returns the columns and cells of a row. A single sensor needs no column.
     fn row(&self, row: &StoredRecord) -> (Vec<Column>, Vec<String>) {
         let (rrtype, right) = match &row.fact {
             FactBuf::Record(rdata) => (rdata.rrtype, right(rdata.as_rdata())),
@@ -176,12 +176,12 @@ impl Table {
         }
         if self.look.sensors.len() > 1 {
             columns.push(SENSORS);
-            cells.push(self.look.sensors(seen.sensors).collect::<Vec<_>>().join(" "));
+            cells.push(self.look.sensor_list(seen.sensors));
         }
         (columns, cells)
     }
 
-    /// A line with its tags behind it, where the store has tags.
+    /// Returns a line with its tags appended, if the store has tags.
     fn tagged(
         &self,
         columns: Vec<Column>,
@@ -204,7 +204,7 @@ impl Table {
         (columns, cells)
     }
 
-    /// Columns of the longest bar.
+    /// Returns the width of the longest bar.
     fn bar(&self) -> u64 {
         let room =
             self.look.width.map_or(BAR, |width| u64::from(width).saturating_sub(DAY_WIDTH as u64));
@@ -242,7 +242,7 @@ fn owned((columns, cells): judged::Line) -> (Vec<Column>, Vec<String>) {
     (columns.to_vec(), cells)
 }
 
-/// RDATA for people: of a partial record only the host, since its other fields are unknown.
+/// Formats RDATA for people: for a partial record only the host, since its other fields are unknown.
 fn right(rdata: Rdata<'_>) -> String {
     match rdata.target() {
         Target::Name(host) if rdata.partial => host.to_string(),
@@ -250,7 +250,7 @@ fn right(rdata: Rdata<'_>) -> String {
     }
 }
 
-/// A bar for `part`, where `most` has the longest; nothing is no bar, and anything at least one mark.
+/// Draws a bar for `part`, where `most` has the longest; zero has no bar, and anything else has at least one mark.
 fn bar(part: u64, most: u64, room: u64) -> String {
     let length = part.saturating_mul(room).checked_div(most).unwrap_or(0);
     let length = if part > 0 { length.clamp(1, room) } else { 0 };
@@ -297,7 +297,7 @@ fn write(
     Ok(())
 }
 
-/// A cell with the Unicode form behind each name in it that has one: its letters are the only text of a table that is not ASCII.
+/// Appends the Unicode form to each name in a cell that has one; this is the only text of a table that is not ASCII.
 fn with_unicode(cell: String) -> String {
     if !cell.contains("xn--") {
         return cell;
@@ -310,7 +310,7 @@ fn with_unicode(cell: String) -> String {
     words.collect::<Vec<_>>().join(" ")
 }
 
-/// Makes cells shorter, or folds them, until lines fit into `width`, as far as that can be.
+/// Shortens or folds cells until lines fit into `width`, as far as possible.
 fn fit(heads: &[String], kinds: &[Kind], rows: &mut [Vec<String>], width: usize) {
     let mut widths: Vec<usize> = heads.iter().map(String::len).collect();
     for row in rows.iter() {
@@ -356,7 +356,7 @@ fn fit(heads: &[String], kinds: &[Kind], rows: &mut [Vec<String>], width: usize)
     if room < LEAST * texts.len() {
         (texts, room) = of_kinds(&[Kind::Text, Kind::Fixed]);
     }
-    // The narrowest takes what it needs, and the others share what it leaves.
+    // The narrowest takes what it needs, and the others share the rest.
     texts.sort_by_key(|&at| widths.get(at));
     let mut left = texts.len();
     for at in texts {
@@ -370,8 +370,7 @@ fn fit(heads: &[String], kinds: &[Kind], rows: &mut [Vec<String>], width: usize)
     }
 }
 
-/// Text in lines of at most `width`, broken behind a dot or another mark if that leaves no line half
-/// empty.
+/// Folds text into lines of at most `width`, broken after a dot or another mark unless that leaves a line half empty.
 fn fold(text: &str, width: usize) -> String {
     let mut out = String::with_capacity(text.len() + 8);
     let mut rest = text;
@@ -387,7 +386,7 @@ fn fold(text: &str, width: usize) -> String {
     out
 }
 
-/// As much of a text's start as `width` columns hold, at least one character.
+/// Returns as much of the start of a text as `width` columns hold, at least one character.
 fn start(text: &str, width: usize) -> &str {
     let ends = text.char_indices().skip(1).map(|(at, _)| at);
     let mut start = text.chars().next().map_or(0, char::len_utf8);
@@ -409,7 +408,7 @@ pub(super) fn lines(
     write(heads, &kinds, rows, look, out)
 }
 
-/// Writes lines of text in columns, for what is no [`Item`].
+/// Writes lines of text in columns, for text that is not an [`Item`].
 pub(super) fn text(
     heads: &[&str],
     rows: Vec<Vec<String>>,

@@ -1,4 +1,4 @@
-//! Each format with rows that want to break it.
+//! Tests of each format with rows that could break it.
 
 use super::*;
 use crate::name::NameBuf;

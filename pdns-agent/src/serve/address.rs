@@ -1,4 +1,4 @@
-//! Where to listen: `127.0.0.1:8953`, `[::1]:8953` or `unix:/run/pdns/serve.sock`.
+//! Listen addresses: `127.0.0.1:8953`, `[::1]:8953` or `unix:/run/pdns/serve.sock`.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -14,13 +14,13 @@ pub enum Address {
     Unix(PathBuf),
 }
 
-/// Text that is no address.
+/// Text that is not a valid listen address.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is no address to listen on: give 127.0.0.1:8953, [::1]:8953 or unix:/path")]
 pub struct BadAddress(String);
 
 impl Address {
-    /// Whether only this machine can reach it.
+    /// Returns true if only this machine can reach the address.
     #[must_use]
     pub fn is_local(&self) -> bool {
         match self {

@@ -1,7 +1,7 @@
-//! One question's way to its answer: a thread asks the store and writes lines, the connection takes them.
+//! Runs a query and streams its answer: a thread reads the store and writes lines, the connection sends them.
 //!
-//! Between both is a channel of few chunks. A client that is slow holds its own thread and no memory; one that
-//! takes nothing for [`PATIENCE`] or goes away ends its question at the next line or block.
+//! A channel of a few chunks connects the two. A slow client holds only its own thread, and no memory. If it
+//! takes nothing for [`PATIENCE`] or disconnects, its query ends at the next line or block.
 
 use super::app::App;
 use super::clients::Asker;
@@ -21,37 +21,37 @@ use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Sleep;
 
-/// Octets of a chunk.
+/// Size of a chunk, in bytes.
 const CHUNK: usize = 16 * 1024;
-/// Chunks on their way.
+/// Maximum number of chunks in the channel.
 const CHUNKS: usize = 4;
-/// How old a line may get before it goes out, however small its chunk.
+/// Maximum age of a line before it is sent, however small its chunk is.
 const AGE: Duration = Duration::from_millis(500);
-/// How long a client may take nothing.
+/// Maximum time for which a client may take nothing.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// How long a client waits for anything before it hears that the work goes on.
+/// Time without output after which a client gets a keep-alive line.
 const KEEP_ALIVE: Duration = Duration::from_secs(5);
-/// After what time a client whose queries are too many may ask again.
+/// Retry delay for a client that has too many queries.
 const AGAIN: Duration = Duration::from_secs(1);
-/// How long an answer may be late: a question looks at the clock only between two calls of the store.
+/// Time an answer may be overdue: a query checks its deadline only between two calls of the store.
 const SLACK: Duration = Duration::from_secs(5);
 
-/// Why an answer ends early.
+/// Reason why an answer ends early.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Halt {
-    /// Nobody listens any more, or the server stops.
+    /// The client disconnected, or the server stops.
     Gone,
-    /// It took too long.
+    /// The query took too long.
     Late,
 }
 
-/// Who asks, and how long it may take.
+/// The client of a query, and the time limit.
 pub(super) struct Asking {
     pub(super) app: Arc<App>,
     pub(super) asker: Asker,
     pub(super) endpoint: Endpoint,
     pub(super) time: Duration,
-    /// A line that says nothing but that the work goes on, where the protocol has one.
+    /// The protocol's keep-alive line, if it has one: it carries no data, and shows only that work continues.
     pub(super) keep_alive: Option<&'static str>,
 }
 
@@ -63,7 +63,7 @@ pub(super) struct Pulse {
     app: Arc<App>,
 }
 
-/// Where the thread writes its answer.
+/// The output of the thread that answers.
 pub(super) struct Out {
     head: Option<oneshot::Sender<Result<HeaderMap, Refusal>>>,
     pulse: Pulse,
@@ -71,14 +71,15 @@ pub(super) struct Out {
     flushed: Instant,
     runtime: Handle,
     rows: u64,
-    /// It is to end so that whoever takes it sees that it is not whole.
+    /// True if the connection is to be aborted at the end, so that the client sees that the answer is
+    /// incomplete.
     breaks_off: bool,
-    /// A chunk was not taken.
+    /// True if a chunk was not taken.
     is_broken: bool,
 }
 
 impl Pulse {
-    /// Whether to go on.
+    /// Returns an error if the answer is no longer wanted.
     pub(super) fn still(&self) -> Result<(), Halt> {
         if self.chunks.is_closed() || self.app.is_stopping() {
             Err(Halt::Gone)
@@ -91,39 +92,39 @@ impl Pulse {
 }
 
 impl Out {
-    /// Ends the wait for an answer: from now on it is 200, with these headers. Later calls do nothing.
+    /// Ends the wait for an answer: its status is now 200, with these headers. Later calls have no effect.
     pub(super) fn begin(&mut self, media: &'static str, headers: HeaderMap) {
         if let Some(head) = self.head.take() {
             let mut headers = headers;
             headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media));
-            // Who asked may have gone.
+            // The client may have disconnected.
             drop(head.send(Ok(headers)));
         }
     }
 
-    /// Answers with a refusal, if nothing was begun.
+    /// Answers with a refusal, if no answer has begun.
     pub(super) fn refuse(&mut self, refusal: Refusal) {
         if let Some(head) = self.head.take() {
             drop(head.send(Err(refusal)));
         }
     }
 
-    /// Whether to go on.
+    /// Returns an error if the answer is no longer wanted.
     pub(super) fn still(&self) -> Result<(), Halt> {
         self.pulse.still()
     }
 
-    /// The same, to be asked while something is written.
+    /// Returns a handle for this check that can be used while the output is borrowed.
     pub(super) fn pulse(&self) -> Pulse {
         self.pulse.clone()
     }
 
-    /// Ends the answer so that whoever takes it sees that it is not whole.
+    /// Makes the connection abort at the end, so that the client sees that the answer is incomplete.
     pub(super) fn break_off(&mut self) {
         self.breaks_off = true;
     }
 
-    /// Writes one line, without its line feed.
+    /// Writes one line and appends a line feed.
     pub(super) fn line(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> Result<(), Halt> {
         let before = self.chunk.len();
         write(&mut self.chunk);
@@ -139,20 +140,20 @@ impl Out {
         }
     }
 
-    /// As [`Out::line`], and counts a row.
+    /// Like [`Out::line`], and counts a row.
     pub(super) fn row(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> Result<(), Halt> {
         self.rows += 1;
         self.line(write)
     }
 
-    /// Sends what is left, and says that this is all: without that word the connection breaks off, so that nobody
-    /// takes a part for the whole.
+    /// Sends the rest and marks the answer as complete. Without this mark the connection is aborted, so that
+    /// nobody takes a part for the whole.
     fn end(&mut self) -> Result<(), Halt> {
         self.flush()?;
         if self.breaks_off { Err(Halt::Gone) } else { self.send(Bytes::new()) }
     }
 
-    /// Sends what there is so far.
+    /// Sends the buffered lines.
     pub(super) fn flush(&mut self) -> Result<(), Halt> {
         self.flushed = Instant::now();
         if self.chunk.is_empty() {
@@ -169,16 +170,16 @@ impl Out {
                 return Ok(());
             }
         }
-        // What was not taken is missing: nothing may follow it.
+        // A chunk that was not taken is missing, so nothing may follow it.
         self.is_broken = true;
         Err(Halt::Gone)
     }
 }
 
-/// Runs `work` on a thread with a store of the pool, and answers with what it writes.
+/// Runs `work` on a thread with a store of the pool, and responds with its output.
 ///
-/// `work` returns an error only to say that its store is of no use any more; what the client is told of it is
-/// written before, if the answer has begun.
+/// `work` returns an error only if its store cannot be used any more. If the answer has begun, `work` has to
+/// write an error for the client before that.
 pub(super) async fn ask(
     asking: Asking,
     work: impl FnOnce(&mut Reader<'_>, &mut Out) -> Result<(), StoreError> + Send + 'static,
@@ -186,7 +187,7 @@ pub(super) async fn ask(
     with_store(asking, |store, out| work(&mut store.reader(), out)).await
 }
 
-/// As [`ask`], for work that changes tags.
+/// Like [`ask`], for work that changes tags.
 pub(super) async fn change_tags(
     asking: Asking,
     work: impl FnOnce(&mut Tags<'_>, &mut Out) -> Result<(), StoreError> + Send + 'static,
@@ -237,10 +238,11 @@ async fn with_store(
                 app.metrics.store(true);
             }
             Err(error) => {
+                let error = app.pool.explain(error);
                 tracing::warn!(error = &error as &dyn std::error::Error, "a query failed");
                 app.metrics.store(!error.is_transient());
                 out.refuse(Refusal::from(&error));
-                // A protocol that has a word for failure has said it.
+                // Protocols with an error line have already sent it.
                 out.breaks_off |= keep_alive.is_none();
             }
         }
@@ -249,7 +251,7 @@ async fn with_store(
         app.metrics.query(endpoint, out.rows, now.elapsed());
     });
     let Ok(begun) = tokio::time::timeout(time + SLACK, begun).await else {
-        // The thread waits for Redis, and keeps its turn until that gives up.
+        // The thread waits for Redis, and keeps its turn until Redis times out.
         return Refusal::busy("the store does not answer", SLACK).into_response();
     };
     match begun {
@@ -267,12 +269,12 @@ async fn with_store(
     }
 }
 
-/// The answer came to no end.
+/// Error for an answer that was not completed.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error("the answer was broken off")]
 struct Broken;
 
-/// The body of an answer: chunks as they come, an empty one at the end.
+/// The body of an answer: chunks as they arrive, with an empty one at the end.
 struct Lines {
     lines: mpsc::Receiver<Bytes>,
     alive: Option<(&'static str, Pin<Box<Sleep>>)>,

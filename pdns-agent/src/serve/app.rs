@@ -1,4 +1,4 @@
-//! What all requests share.
+//! State shared by all requests.
 
 use super::bucket::Rate;
 use super::clients::Clients;
@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Queries of one client that may run or wait, for each that may run.
+/// Maximum number of running and waiting queries of one client, per query that may run.
 const WAITING: usize = 8;
 
 /// State of the server.
@@ -24,24 +24,25 @@ pub(super) struct App {
     pub(super) pool: Pool,
     pub(super) users: Users,
     pub(super) clients: Clients,
-    /// Open connections of each client address; behind a proxy, requests of each address that it forwards.
+    /// Open connections of each client address; behind a proxy, the concurrent requests of each forwarded
+    /// address.
     pub(super) connections: Arc<InFlight>,
-    /// Queries of each client address that run or wait.
+    /// Running and waiting queries of each client address.
     pub(super) queries: Arc<InFlight>,
-    /// Whom a request may be addressed to; `None` where it has to bear a secret anyway.
+    /// Accepted values of the `Host` header; `None` if requests must carry a secret anyway.
     pub(super) hosts: Option<Hosts>,
     pub(super) behind_proxy: bool,
     pub(super) has_tls: bool,
     pub(super) origin: Option<HeaderValue>,
     pub(super) limits: Limits,
     pub(super) metrics: Metrics,
-    /// What the pages for people share.
+    /// State shared by the web pages.
     pub(super) pages: Pages,
     stopping: AtomicBool,
 }
 
 impl App {
-    /// `addresses` are those that it listens on.
+    /// Creates the state; `addresses` are those that the server listens on.
     pub(super) fn new(settings: &Settings, addresses: &[IpAddr]) -> Result<Self, UsersError> {
         let limits = settings.limits;
         let rate = Rate { per_second: limits.rate, burst: limits.burst.max(1) };
@@ -54,7 +55,7 @@ impl App {
             hosts: settings.users.is_none().then(|| Hosts::new(&settings.hosts, addresses)),
             behind_proxy: settings.behind_proxy,
             has_tls: settings.tls.is_some(),
-            // The settings were read from text that a header can hold.
+            // The settings were parsed from text that is valid in a header.
             origin: settings.origin.as_deref().and_then(|origin| origin.parse().ok()),
             limits,
             metrics: Metrics::default(),
@@ -63,7 +64,7 @@ impl App {
         })
     }
 
-    /// Ends what still runs.
+    /// Stops everything that still runs.
     pub(super) fn stop(&self) {
         self.stopping.store(true, Ordering::Relaxed);
     }
@@ -73,7 +74,7 @@ impl App {
     }
 }
 
-/// Seconds since the epoch.
+/// Returns the current time in seconds since the epoch.
 pub(super) fn now() -> u32 {
     let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u32::try_from(since_1970.as_secs()).unwrap_or(u32::MAX)

@@ -1,30 +1,30 @@
-//! How a request says who sends it.
+//! Credentials in requests.
 //!
-//! DNSDB clients send `X-API-Key`. CIRCL's send Basic, or the bare key as the whole of `Authorization`; others send
-//! Bearer. With Basic the password may be the user's key.
+//! DNSDB clients send `X-API-Key`. CIRCL clients send Basic, or the bare key as the whole of `Authorization`;
+//! others send Bearer. With Basic, the password may be the user's key.
 
 use super::refusal::Refusal;
 use axum::http::{HeaderMap, header};
 use base64ct::{Base64, Encoding as _};
 
-/// The longest secret that is looked at, in octets.
+/// Maximum length of a secret, in bytes.
 const MAX_SECRET: usize = 1_024;
 
-/// What a request shows.
+/// Credential of a request.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) enum Credential {
-    /// A key, which tells the user, too.
+    /// A key, which also identifies the user.
     Key(String),
     /// A name with a password or key.
     Login {
         /// The name.
         user: String,
-        /// The password, or the key.
+        /// The password or the key.
         password: String,
     },
 }
 
-/// What a request shows of its sender; `None` when it shows nothing.
+/// Returns the credential of a request; `None` if it has none.
 ///
 /// # Errors
 /// 400 for a header that cannot be read.

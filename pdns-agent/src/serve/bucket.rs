@@ -1,13 +1,13 @@
-//! How many requests one client may still make: a bucket of tokens that fills at a steady rate.
+//! Rate limit of one client: a token bucket that fills at a steady rate.
 
 use std::time::{Duration, Instant};
 
-/// Rate and size.
+/// Rate and size of a bucket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Rate {
-    /// Tokens per second; 0 for as many as one likes.
+    /// Tokens per second; 0 means no limit.
     pub(super) per_second: u32,
-    /// The most that are saved up, at least 1.
+    /// Maximum number of saved tokens, at least 1.
     pub(super) burst: u32,
 }
 
@@ -18,14 +18,14 @@ pub(super) struct Bucket {
     at: Instant,
 }
 
-/// What a client may still do, for the `X-RateLimit` headers.
+/// The remaining quota of a client, for the `X-RateLimit` headers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Quota {
-    /// Requests that can be saved up.
+    /// Maximum number of requests that can be saved up.
     pub(super) limit: u32,
-    /// Requests that are left.
+    /// Number of requests left.
     pub(super) remaining: u32,
-    /// When all are back.
+    /// Time until the bucket is full.
     pub(super) full_in: Duration,
 }
 
@@ -34,7 +34,7 @@ impl Bucket {
         Self { tokens: f64::from(rate.burst), at: now }
     }
 
-    /// Takes `tokens`; how long until there are as many, when there are not.
+    /// Takes `tokens`; the error is the time until there are enough.
     pub(super) fn take(&mut self, rate: Rate, tokens: u32, now: Instant) -> Result<(), Duration> {
         if rate.per_second == 0 {
             return Ok(());
@@ -48,12 +48,12 @@ impl Bucket {
         Ok(())
     }
 
-    /// Puts back what was taken.
+    /// Returns tokens that were taken.
     pub(super) fn give_back(&mut self, rate: Rate, tokens: u32) {
         self.tokens = (self.tokens + f64::from(tokens)).min(f64::from(rate.burst));
     }
 
-    /// What is left; `None` where there is no limit.
+    /// Returns the remaining quota; `None` if there is no limit.
     pub(super) fn quota(&mut self, rate: Rate, now: Instant) -> Option<Quota> {
         if rate.per_second == 0 {
             return None;
@@ -70,7 +70,7 @@ impl Bucket {
         Some(Quota { limit: rate.burst, remaining, full_in })
     }
 
-    /// Whether nothing is known of the client that a new bucket does not say.
+    /// Returns true if the bucket is full, so that it can be replaced by a new one.
     pub(super) fn is_full(&mut self, rate: Rate, now: Instant) -> bool {
         self.fill(rate, now);
         self.tokens >= f64::from(rate.burst)

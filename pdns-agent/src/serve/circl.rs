@@ -1,10 +1,11 @@
-//! CIRCL's passive DNS protocol: `GET /pdns/query/VALUE`, answered in COF, one record a line.
+//! CIRCL's passive DNS protocol: `GET /pdns/query/VALUE`, answered in COF, one record per line.
 //!
-//! VALUE is what `pdns` looks up: a name, an address, a range, a prefix (`/24` or `,24`), `*.` and a name (for all below
-//! it), `.` and a name (for the name, too), a URL; or a name and `.*` (for all that begin so). A name is answered with its records and those that
-//! point at it. Latest seen come first, then it goes by name, type and RDATA. `PyPDNS` and `dnsdbq -u circl` ask here.
+//! VALUE is any subject that `pdns` looks up: a name, an address, a range, a prefix (`/24` or `,24`), `*.` and
+//! a name (everything below it), `.` and a name (including the name), a URL; or a name and `.*` (all names that
+//! begin with it). A name is answered with its records and those that point at it. Rows sort by latest seen,
+//! then by name, type and RDATA. `PyPDNS` and `dnsdbq -u circl` use this protocol.
 //!
-//! The whole page is made before its first line goes out, because the headers tell how it ends.
+//! The whole page is built before its first line is sent, because the headers tell how it ends.
 
 use super::answer::{Asking, Out, ask};
 use super::app::App;
@@ -31,41 +32,41 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How long a page may take to be made: `PyPDNS` hangs up after 15 seconds.
+/// Maximum time to build a page: `PyPDNS` disconnects after 15 seconds.
 const TIME: Duration = Duration::from_secs(12);
 
-/// A question, understood.
+/// A parsed query.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Question {
     what: What,
     only: Only,
     after: Option<Cursor>,
     count: usize,
-    /// The client asked for a page, and knows that there are more.
+    /// True if the client asked for a page, and therefore knows that there may be more.
     is_paged: bool,
 }
 
-/// Which types.
+/// Record types to return.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Only {
-    /// All.
+    /// All types.
     Any,
-    /// One.
+    /// One type.
     One(RrType),
-    /// One that does not exist, which no record has.
+    /// A type that does not exist, which no record has.
     Nothing,
 }
 
-/// What is asked about.
+/// Subject of the query.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum What {
-    /// Names; of a single one also what points at it.
+    /// Names; for a single name, also the records that point at it.
     Names(Walk),
     /// Addresses from the first to the second.
     Addresses(IpAddr, IpAddr),
 }
 
-/// The handler.
+/// Handles a query.
 pub(super) async fn query(
     State(app): State<Arc<App>>,
     Extension(asker): Extension<Asker>,
@@ -85,16 +86,16 @@ pub(super) async fn query(
     ask(asking, move |store, out| answer(&shared, store, &question, origin, out)).await
 }
 
-/// The URI of this protocol as the client sees it, for COF's `origin`.
+/// Returns the URI of this protocol as the client sees it, for COF's `origin`.
 fn origin(app: &App, version: Version, uri: &Uri, headers: &HeaderMap) -> String {
-    // The guard has refused requests for which it is not clear; HTTP/1.0 and a Unix socket may leave it out.
+    // The guard has refused requests with an unclear host; HTTP/1.0 and a Unix socket may have none.
     let host = authority(version, uri, headers).ok().flatten();
     let host = host.map_or_else(|| "localhost".to_owned(), |host| host.to_string());
     let scheme = if app.behind_proxy || app.has_tls { "https" } else { "http" };
     format!("{scheme}://{host}/pdns/")
 }
 
-/// Reads the question; `most` is the largest page.
+/// Parses the query; `most` is the maximum page size.
 fn understand(value: &str, headers: &HeaderMap, most: usize) -> Result<Question, Refusal> {
     let most = most.min(MAX_PAGE);
     let header = |name: &str| {
@@ -130,7 +131,7 @@ pub(super) fn check(value: &str) -> Result<(), Refusal> {
     understand(value, &HeaderMap::new(), MAX_PAGE).map(drop)
 }
 
-/// Reads the value: a subject as everywhere, or the beginning of names.
+/// Parses the value: a subject in the usual notation, or the beginning of names.
 fn what(value: &str) -> Result<What, Refusal> {
     let values = parts(value);
     let value = match values.as_slice() {
@@ -155,7 +156,7 @@ fn what(value: &str) -> Result<What, Refusal> {
     if let Some(start) = value.trim_end_matches('.').strip_suffix(".*")
         && !start.contains('*')
     {
-        // The dot is a part of what the names begin with.
+        // The dot is part of the beginning of the names.
         let word = Word::parse(&format!("{start}."));
         let word = word.map_err(|error| Refusal::bad(error.to_string()))?;
         return Ok(What::Names(Walk::Text(Text { starts: Some(word), ..Text::default() })));
@@ -198,7 +199,7 @@ fn answer(
         Format::Cof.renderer(Look { sensors, tags, origin: Some(origin), ..Look::default() });
     for row in &rows {
         let mut line = Vec::new();
-        // A Vec takes all that is written to it.
+        // Writing to a Vec cannot fail.
         if renderer.item(&Item::Record(row), &mut line).is_err() {
             continue;
         }
@@ -212,7 +213,7 @@ fn answer(
     Ok(())
 }
 
-/// Offers all rows of the answer to the pager, for as long as there is time.
+/// Offers all rows of the answer to the pager until time runs out.
 fn gather(
     store: &mut Reader<'_>,
     question: &Question,

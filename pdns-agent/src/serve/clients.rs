@@ -1,4 +1,4 @@
-//! Who asks, and what is remembered of him: his tokens, and how many of his questions run.
+//! State of each client: its tokens, and its running queries.
 
 use super::bucket::{Bucket, Quota, Rate};
 use std::collections::HashMap;
@@ -7,22 +7,22 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
 
-/// The most clients that are remembered at a time. Those beyond share one bucket.
+/// Maximum number of clients remembered at a time. All others share one bucket.
 const MOST: usize = 10_000;
 
-/// How often those are looked for who can be forgotten.
+/// Interval at which clients that can be forgotten are removed.
 const SWEEP: Duration = Duration::from_secs(1);
 
-/// By what a client is known.
+/// Identity of a client.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Key {
-    /// A user, wherever he asks from.
+    /// A user, regardless of the address.
     User(Arc<str>),
-    /// An address; an IPv6 one stands for its /64, of which a host has any number.
+    /// An address. An IPv6 address counts by its /64, because a host has any number of addresses in it.
     Address(IpAddr),
-    /// A user of this machine who opened the Unix socket, by number.
+    /// A local user who connected to the Unix socket, by user ID.
     Local(u32),
-    /// All that there is no room for.
+    /// All clients that there is no room for.
     Others,
 }
 
@@ -38,14 +38,15 @@ impl Key {
     }
 }
 
-/// Whom a request is counted on; handlers find it among the extensions, and the identity of the user beside it.
+/// The client that a request counts against. Handlers find it among the request extensions, together with the
+/// identity of the user.
 #[derive(Clone, Debug)]
 pub(super) struct Asker {
-    /// The user, or the address where there are no users.
+    /// The user, or the address if there are no users.
     pub(super) client: Arc<Client>,
     /// The address.
     address: Arc<Client>,
-    /// The same as a key.
+    /// The address as a key.
     pub(super) from: Key,
 }
 
@@ -54,7 +55,7 @@ impl Asker {
         Self { client, address, from }
     }
 
-    /// Each client whose queries are counted, the user first.
+    /// Returns each client whose queries are counted, the user first.
     pub(super) fn all(&self) -> impl Iterator<Item = &Arc<Client>> {
         let address = Some(&self.address).filter(|address| !Arc::ptr_eq(address, &self.client));
         std::iter::once(&self.client).chain(address)
@@ -66,7 +67,7 @@ impl Asker {
 pub(super) struct Client {
     bucket: Mutex<Bucket>,
     rate: Rate,
-    /// Turns for its queries, fewer than there are in all, so that some are left for others.
+    /// Permits for its queries, fewer than in total, so that some are left for other clients.
     pub(super) queries: Arc<Semaphore>,
 }
 
@@ -79,7 +80,7 @@ impl Client {
         }
     }
 
-    /// Pays for one request; how long to wait when there is nothing to pay with.
+    /// Takes a token for one request; the error is the time to wait for one.
     pub(super) fn pay(&self) -> Result<(), Duration> {
         self.bucket().take(self.rate, 1, Instant::now())
     }
@@ -93,7 +94,7 @@ impl Client {
     }
 }
 
-/// All clients of the last time.
+/// All recent clients.
 #[derive(Debug)]
 pub(super) struct Clients {
     rate: Rate,
@@ -104,12 +105,12 @@ pub(super) struct Clients {
 #[derive(Debug, Default)]
 struct Known {
     clients: HashMap<Key, Arc<Client>>,
-    /// When those were forgotten last who can be.
+    /// Time of the last removal of forgettable clients.
     swept: Option<Instant>,
 }
 
 impl Clients {
-    /// `queries` is how many of one client's questions may run at once.
+    /// Creates the table; `queries` is the maximum number of concurrent queries of one client.
     pub(super) fn new(rate: Rate, queries: usize) -> Self {
         Self { rate, queries: queries.max(1), known: Mutex::default() }
     }
@@ -127,7 +128,7 @@ impl Clients {
         let now = Instant::now();
         if clients.len() >= MOST && swept.is_none_or(|swept| now.duration_since(swept) >= SWEEP) {
             *swept = Some(now);
-            // Who has nothing to his debit is as good as forgotten.
+            // A client with a full bucket can be forgotten.
             clients.retain(|_, client| {
                 Arc::strong_count(client) > 1 || !client.bucket().is_full(self.rate, now)
             });

@@ -1,6 +1,7 @@
-//! The page behind a right click: `/context/SUBJECT`, `/context?q=VALUE`, the start page `/`, and the form that tags.
+//! The page behind a right click: `/context/SUBJECT`, `/context?q=VALUE`, the start page `/`, and the form for
+//! tags.
 //!
-//! Part of `serve`, for people with a browser; readable without scripts, of which it has none. A value's way:
+//! Part of `serve`, for people with a browser; the pages have no scripts. The path of a value:
 //!
 //! ```text
 //! asked (what was clicked) -> compose (query::profile) -> view -> page (templates, policy)
@@ -40,12 +41,12 @@ use reply::{no_subject, politely, refused, send, shortened};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How long a page may take to be made.
+/// Maximum time to build a page.
 const TIME: Duration = Duration::from_secs(15);
-/// Who did it where nobody has to say who he is.
+/// Author of tags if users do not have to authenticate.
 const LOCAL: &str = "local";
 
-/// Who visits, and with which session.
+/// The visitor, with their session.
 struct Visitor {
     name: String,
     may_tag: bool,
@@ -55,12 +56,12 @@ struct Visitor {
 impl Visitor {
     fn new(app: &App, identity: &Identity, headers: &HeaderMap) -> Self {
         let name = identity.name.as_deref().unwrap_or(LOCAL).to_owned();
-        // Without users the server is open to this machine alone, and so is its store.
+        // Without users, the server is open to this machine only, like its store.
         let may_tag = identity.may_tag || app.users.is_open();
         Self { name, may_tag, session: Session::of(headers) }
     }
 
-    /// The token for a form, if this visitor may send one.
+    /// Returns the token for a form, if this visitor may send one.
     fn token(&self, pages: &Pages) -> Option<String> {
         let session = self.session.as_ref().filter(|_| self.may_tag)?;
         Some(pages.sessions.as_ref()?.token(session, &self.name))
@@ -92,8 +93,8 @@ pub(super) async fn start(
     politely(&app, response.await).await
 }
 
-/// `GET /context?q=VALUE`, with `field` and `t` of the event that was clicked, or `show` and `after` for more of one
-/// section.
+/// `GET /context?q=VALUE`, with `field` and `t` of the clicked event, or `show` and `after` for further rows of
+/// one section.
 pub(super) async fn query(
     state: State<Arc<App>>,
     asker: Extension<Asker>,
@@ -115,7 +116,7 @@ pub(super) async fn query(
     }
 }
 
-/// `GET /context/SUBJECT`, with the same parameters but `q`.
+/// `GET /context/SUBJECT`, with the same parameters except `q`.
 pub(super) async fn subject(
     state: State<Arc<App>>,
     asker: Extension<Asker>,
@@ -220,7 +221,7 @@ pub(super) async fn tag(
     response
 }
 
-/// What the form asks for, if this visitor may, and if it is a form of ours.
+/// Returns the change requested by a form, if this visitor may make it and the form is one of ours.
 fn allowed(
     app: &App,
     visitor: &Visitor,

@@ -1,13 +1,14 @@
-//! DNSDB's API: version 2 with its framing (SAF) and Flex search, and version 1, which lacks both.
+//! DNSDB's API: version 2 with its framing (SAF) and Flex search, and version 1, which has neither.
 //!
 //! ```text
 //! path, parameters -> request -> source (names, addresses, patterns) -> sink (offset, limit, fences) -> frame
 //! ```
 //!
-//! The store keeps single records. An RRset here is all records of an owner and type: first and last seen are the
-//! least and the greatest of theirs. Its count is the greatest of theirs, since an answer with the RRset counts each of
-//! its records once; two RRsets of one name that never were in one answer cannot be told apart. A look-up by RDATA
-//! gives single records. There are no time slices, so that `aggr=f` changes nothing, and no zone files.
+//! The store keeps single records. Here, an RRset consists of all records of an owner and type: its first and
+//! last seen are the earliest and the latest of theirs. Its count is the largest of theirs, because an answer
+//! with the RRset counts each of its records once; two RRsets of a name that never occurred in one answer
+//! cannot be told apart. A look-up by RDATA returns single records. There are no time slices, so `aggr=f` has
+//! no effect, and there are no zone files.
 
 mod apex;
 mod frame;
@@ -38,7 +39,7 @@ use request::Request;
 use serde_json::json;
 use std::sync::Arc;
 
-/// What can be answered with in version 2, and what stands for it.
+/// Media types accepted in version 2.
 const ACCEPTED: [&str; 5] =
     ["application/x-ndjson", "application/json", "application/jsonl", "application/*", "*/*"];
 
@@ -67,7 +68,7 @@ pub(super) async fn version_2(
     answer(app, asker, Frame::Saf, path, uri.query()).await
 }
 
-/// `/dnsdb/v1/...`, and the same without that prefix.
+/// `/dnsdb/v1/...`, and the same paths without that prefix.
 pub(super) async fn version_1(
     State(app): State<Arc<App>>,
     Extension(asker): Extension<Asker>,
@@ -98,10 +99,10 @@ async fn answer(
     ask(asking, move |store, out| source::run(store, &request, frame, out)).await
 }
 
-/// How much a request may ask for.
+/// Returns the limits of a request.
 fn bounds(app: &App) -> Bounds {
     let results = app.limits.rows.min(MAX_PAGE);
-    // What is skipped has to be held, too, where the rows are sorted.
+    // If rows are sorted, skipped ones have to be held as well.
     Bounds { results, offset: MAX_PAGE - results }
 }
 
@@ -115,7 +116,7 @@ fn accepts(headers: &HeaderMap) -> bool {
         })
 }
 
-/// What the client may still ask; to know it costs nothing.
+/// Returns the client's remaining quota; the request itself is free.
 fn rate_limit(app: &App, client: &Client) -> Response {
     let bounds = bounds(app);
     let rate = app.clients.rate();
@@ -127,7 +128,7 @@ fn rate_limit(app: &App, client: &Client) -> Response {
             "remaining": quota.remaining,
             "reset": reset(quota.full_in.as_secs_f64()),
             "burst_size": quota.limit,
-            // How long it takes to save as many up.
+            // The time it takes to refill the burst.
             "burst_window": quota.limit.div_ceil(rate.per_second.max(1)),
         }),
     };

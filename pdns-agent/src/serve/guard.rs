@@ -1,6 +1,6 @@
-//! Before a request reaches its handler: how long it is, whom it is for, who sends it, how much that client asks.
+//! Checks before a request reaches its handler: its length, its host, its sender, and the client's rate limit.
 //!
-//! After the handler: the headers that all answers have, and the count of what was answered.
+//! After the handler: adds the headers that all responses have, and counts the response.
 
 use super::app::{App, now};
 use super::auth::credential;
@@ -19,16 +19,17 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The longest URL, in octets: a name takes 255, each octet at most twelve (`%5C%44%44%44`), and there are patterns.
+/// Maximum length of a URL, in bytes: a name has up to 255 octets, each at most twelve characters
+/// (`%5C%44%44%44`), and there are patterns.
 const MAX_URL: usize = 8 * 1024;
-/// The largest body, in octets. No question has one.
+/// Maximum size of a body, in bytes. Queries have none.
 const MAX_BODY: usize = 64 * 1024;
-/// How long a body may take.
+/// Maximum time to receive a body.
 const BODY: Duration = Duration::from_secs(15);
-/// After what time a client may try again for which there was no room.
+/// Retry delay for a client that was refused for lack of room.
 const AGAIN: Duration = Duration::from_secs(1);
-/// Headers that a request may have once: with two, a proxy in front and this server could each believe another one.
-/// `hyper` sees to Content-Length and Transfer-Encoding, and `host` to Host.
+/// Headers that a request may have only once: with two, a proxy in front and this server could each use a
+/// different one. `hyper` checks Content-Length and Transfer-Encoding, and `host` checks Host.
 const SINGLE: [HeaderName; 5] = [
     header::AUTHORIZATION,
     HeaderName::from_static("x-api-key"),
@@ -42,12 +43,12 @@ const SINGLE: [HeaderName; 5] = [
 pub(super) enum Peer {
     /// An address, over TCP.
     Address(IpAddr),
-    /// A user of this machine, by number, over the Unix socket.
+    /// A local user, by user ID, over the Unix socket.
     Local(u32),
 }
 
 impl Peer {
-    /// The client that is counted where nothing else is known of it.
+    /// Returns the client that is counted if nothing else is known about it.
     pub(super) fn key(self) -> Key {
         match self {
             Self::Address(address) => Key::of(address),
@@ -56,15 +57,15 @@ impl Peer {
     }
 }
 
-/// A request that is let in.
+/// A request that was admitted.
 #[derive(Default)]
 struct Admitted {
     client: Option<Arc<Client>>,
-    /// Behind a proxy, its place among the requests of its client.
+    /// Behind a proxy, its place among the concurrent requests of its client.
     held: Option<Held>,
 }
 
-/// All of the above.
+/// Applies all checks, calls the handler, and completes the response.
 pub(super) async fn guard(
     State(app): State<Arc<App>>,
     mut request: Request,
@@ -91,7 +92,7 @@ pub(super) async fn guard(
     }
     adorn(&app, headers, origin.as_ref());
     let status = response.status().as_u16();
-    // What was asked is somebody's business, and not the log's.
+    // The query is confidential, so the log does not contain it.
     tracing::debug!(?endpoint, status, user = user.as_deref(), "a request was answered");
     app.metrics.request(endpoint, status);
     match held {
@@ -100,8 +101,8 @@ pub(super) async fn guard(
     }
 }
 
-/// Lets a request in, and notes in it who asks; or says why not. What is known of the client until then is in
-/// `admitted`.
+/// Admits a request and adds its client to it, or refuses it. Stores everything learned about the client in
+/// `admitted`, also if the request is refused.
 async fn admit(
     app: &Arc<App>,
     endpoint: Endpoint,
@@ -136,7 +137,7 @@ async fn admit(
         None => Arc::clone(&address),
     };
     admitted.client = Some(Arc::clone(&client));
-    // To ask how much is left costs nothing.
+    // Requests for the remaining quota are free.
     if !matches!(endpoint, Endpoint::Account | Endpoint::Monitor)
         && let Err(wait) = client.pay()
     {
@@ -148,7 +149,7 @@ async fn admit(
     Ok(())
 }
 
-/// A request with its body read, which may be small and must not be slow.
+/// Reads the body of a request, which must be small and must not be slow.
 async fn whole(request: Request) -> Result<Request, Refusal> {
     let (head, body) = request.into_parts();
     let body = match tokio::time::timeout(BODY, to_bytes(body, MAX_BODY)).await {
@@ -166,8 +167,8 @@ fn peer(request: &Request) -> Peer {
     request.extensions().get::<Peer>().copied().unwrap_or(Peer::Local(u32::MAX))
 }
 
-/// The client by its address: that of the connection, or what the proxy in front says. What stands before the last one
-/// in `X-Forwarded-For` comes from whoever asks, and is not believed.
+/// Identifies the client by its address: that of the connection, or the one reported by the proxy in front.
+/// Entries before the last one in `X-Forwarded-For` come from the client, so they are ignored.
 fn client_key(app: &App, peer: Peer, headers: &HeaderMap) -> Key {
     let told = headers.get_all("x-forwarded-for").iter().next_back();
     let told = told.filter(|_| app.behind_proxy).and_then(|value| {
@@ -197,9 +198,9 @@ fn bounded(request: &Request) -> Result<(), Refusal> {
     }
 }
 
-/// The sender of a request.
+/// Identifies the sender of a request.
 ///
-/// Clients of CIRCL know 401, those of DNSDB 403.
+/// CIRCL clients expect 401, DNSDB clients 403.
 async fn identify(
     app: &App,
     endpoint: Endpoint,
@@ -239,7 +240,7 @@ async fn identify(
     })
 }
 
-/// What DNSDB tells of a client's quota.
+/// Returns DNSDB's headers for a client's quota.
 fn quota(app: &App, client: &Client) -> HeaderMap {
     let mut headers = HeaderMap::new();
     let mut set = |name: &'static str, value: String| {
@@ -263,7 +264,7 @@ fn quota(app: &App, client: &Client) -> HeaderMap {
     headers
 }
 
-/// The second in which a quota is whole again, given in how many that is.
+/// Returns the second in which a quota is full again, given the number of seconds until then.
 pub(super) fn reset(seconds: f64) -> u64 {
     #[expect(
         clippy::cast_possible_truncation,
@@ -274,7 +275,7 @@ pub(super) fn reset(seconds: f64) -> u64 {
     u64::from(now()) + seconds
 }
 
-/// Headers that every answer has, unless its handler knows better.
+/// Adds the headers that every response has, unless its handler set them.
 fn adorn(app: &App, headers: &mut HeaderMap, origin: Option<&HeaderValue>) {
     for (name, value) in [
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),

@@ -9,10 +9,10 @@ use axum::response::{IntoResponse, Response};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How long the store may take to say that it is there.
+/// Maximum time for the store to respond to a health check.
 const WAIT: Duration = Duration::from_secs(3);
 
-/// 200 when the store can be asked, else 503.
+/// Returns 200 if the store can be queried, otherwise 503.
 pub(super) async fn health(State(app): State<Arc<App>>) -> Response {
     let asked = Arc::clone(&app);
     let health = tokio::task::spawn_blocking(move || asked.pool.health());
@@ -27,7 +27,7 @@ pub(super) async fn health(State(app): State<Arc<App>>) -> Response {
     }
 }
 
-/// The numbers, as Prometheus reads them.
+/// Returns the metrics in Prometheus format.
 pub(super) async fn metrics(State(app): State<Arc<App>>) -> Response {
     let text = app.metrics.to_text(&app.pool);
     ([(header::CONTENT_TYPE, exposition::MEDIA)], text).into_response()

@@ -1,7 +1,8 @@
-//! Whom a request is addressed to.
+//! Check of the `Host` header.
 //!
-//! Without users, whoever can make a browser on this machine ask is answered. A page elsewhere can let its own
-//! name point at 127.0.0.1 and ask (DNS rebinding); its requests bear that name in `Host`, and are refused.
+//! Without users, anyone who can make a browser on this machine send a request gets an answer. A page elsewhere
+//! can let its own name resolve to 127.0.0.1 and send requests (DNS rebinding); these carry that name in
+//! `Host`, and are refused.
 
 use super::refusal::Refusal;
 use axum::http::uri::Authority;
@@ -9,11 +10,11 @@ use axum::http::{HeaderMap, StatusCode, Uri, Version, header};
 use std::net::IpAddr;
 use std::str::FromStr;
 
-/// A name, or an address, that this server answers to.
+/// A name or address that this server answers to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostName(String);
 
-/// Text that is no name of a host.
+/// Text that is not a valid host name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is no name of a host: give it without scheme and port, such as pdns.example.net")]
 pub struct NoHostName(String);
@@ -29,11 +30,12 @@ impl FromStr for HostName {
     }
 }
 
-/// The host and port that a request is addressed to; `None` where HTTP/1.0 does not say, or `Host` is empty.
+/// Returns the host and port that a request is addressed to; `None` if HTTP/1.0 leaves them out, or if `Host`
+/// is empty.
 ///
 /// # Errors
-/// 400 where it is not clear (RFC 9112 §3.2): no header `Host`, more than one, one that is not a host, or another one
-/// than the request's URL has.
+/// 400 if they are not clear (RFC 9112 §3.2): no `Host` header, more than one, an invalid one, or one that
+/// differs from the request's URL.
 pub(super) fn authority(
     version: Version,
     uri: &Uri,
@@ -74,7 +76,7 @@ fn not_a_host() -> Refusal {
     )
 }
 
-/// Whether both are the same host and port; the scheme has a port where none is given.
+/// Returns true if both are the same host and port; the scheme determines a missing port.
 fn is_same(one: &Authority, other: &Authority, scheme: Option<&str>) -> bool {
     let port = |authority: &Authority| {
         authority.port_u16().or(match scheme {
@@ -86,7 +88,7 @@ fn is_same(one: &Authority, other: &Authority, scheme: Option<&str>) -> bool {
     canonical(one.host()) == canonical(other.host()) && port(one) == port(other)
 }
 
-/// The names that requests may be addressed to.
+/// The names accepted in requests.
 #[derive(Debug)]
 pub(super) struct Hosts {
     names: Vec<HostName>,
@@ -98,7 +100,7 @@ impl Hosts {
         Self { names: names.to_vec(), addresses: addresses.to_vec() }
     }
 
-    /// Refuses a request that is addressed to somebody else.
+    /// Refuses a request that is addressed to another host.
     pub(super) fn check(&self, authority: Option<&Authority>) -> Result<(), Refusal> {
         if authority.is_some_and(|authority| self.knows(authority.host())) {
             return Ok(());

@@ -1,4 +1,5 @@
-//! How many things each client holds at a time: connections, or queries. Whoever holds nothing takes no memory.
+//! Limit on the number of items each client holds at a time: connections or queries. Clients without items use
+//! no memory.
 
 use super::clients::Key;
 use axum::body::{Body, Bytes};
@@ -12,12 +13,12 @@ use std::task::{Context, Poll};
 /// The counts of all clients.
 #[derive(Debug)]
 pub(super) struct InFlight {
-    /// The most of one client.
+    /// Maximum number of items per client.
     most: usize,
     held: Mutex<HashMap<Key, usize>>,
 }
 
-/// One of a client's things, until it is dropped.
+/// An item of a client; released when dropped.
 #[derive(Debug)]
 pub(super) struct Held {
     of: Arc<InFlight>,
@@ -29,7 +30,7 @@ impl InFlight {
         Arc::new(Self { most: most.max(1), held: Mutex::default() })
     }
 
-    /// One more for this client; `None` when it has as many as it may.
+    /// Adds an item for this client; returns `None` if it has reached its limit.
     pub(super) fn hold(self: &Arc<Self>, key: Key) -> Option<Held> {
         let mut held = self.held();
         let count = held.get(&key).copied().unwrap_or(0);
@@ -56,7 +57,7 @@ impl Drop for Held {
     }
 }
 
-/// A response body that holds something until it was sent, or given up.
+/// A response body that holds an item until it is sent or given up.
 pub(super) struct HoldingBody {
     body: Body,
     _held: Held,

@@ -1,13 +1,14 @@
-//! Listening, and one task for each connection.
+//! Listening sockets, and one task per connection.
 //!
-//! What a connection may take is bounded before anything of it is understood: how many there are, how long a
-//! handshake, a request's head or a pause between two may be, how large a head.
+//! Connections are bounded before any of their data is parsed: their number, the time of a handshake, of a
+//! request's head and of the pause between two requests, and the size of a head.
 
 use super::app::App;
 use super::in_flight::Held;
 use super::metrics::Limit;
 use super::tls::Tls;
 use super::{Address, Limits, guard::Peer};
+use crate::unix_socket;
 use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, Response};
@@ -18,7 +19,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use std::io;
 use std::net::IpAddr;
-use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::Arc;
@@ -33,27 +34,27 @@ use patience::Patient;
 
 mod patience;
 
-/// How long a TLS handshake may take.
+/// Maximum time of a TLS handshake.
 const HANDSHAKE: Duration = Duration::from_secs(10);
-/// How long a request's head may take, from the end of the one before.
+/// Maximum time to receive a request's head, from the end of the previous request.
 const HEAD: Duration = Duration::from_secs(15);
-/// The largest head of a request, in octets.
+/// Maximum size of a request's head, in bytes.
 const MAX_HEAD: usize = 32 * 1024;
-/// The pause after a connection that could not be had: the next one will not be had at once either.
+/// Pause after a failed accept: the next one would fail as well if tried immediately.
 const PAUSE: Duration = Duration::from_millis(20);
-/// Who may open the socket: the user and the group.
+/// Mode of the socket: only its user and group may connect.
 const SOCKET_MODE: u32 = 0o660;
 
-/// A socket that is listened on.
+/// A listening socket.
 pub(super) enum Bound {
     /// TCP.
     Tcp(TcpListener),
-    /// A Unix socket, whose file goes with it.
+    /// A Unix socket, whose file is removed together with it.
     Unix(UnixListener, PathBuf),
 }
 
 impl Bound {
-    /// The address, where it is one.
+    /// Returns its IP address, if it has one.
     pub(super) fn ip(&self) -> Option<IpAddr> {
         match self {
             Self::Tcp(listener) => listener.local_addr().ok().map(|address| address.ip()),
@@ -62,7 +63,7 @@ impl Bound {
     }
 }
 
-/// Listens on an address. The socket of a server that is gone is replaced.
+/// Listens on an address. Replaces the socket of a server that no longer runs.
 pub(super) fn bind(address: &Address) -> io::Result<Bound> {
     match address {
         Address::Tcp(address) => {
@@ -71,19 +72,15 @@ pub(super) fn bind(address: &Address) -> io::Result<Bound> {
             Ok(Bound::Tcp(TcpListener::from_std(listener)?))
         }
         Address::Unix(path) => {
-            let is_socket =
-                std::fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket());
-            if is_socket && std::os::unix::net::UnixStream::connect(path).is_err() {
-                std::fs::remove_file(path)?;
-            }
-            let listener = UnixListener::bind(path)?;
+            let listener = unix_socket::bind(path)?;
             std::fs::set_permissions(path, std::fs::Permissions::from_mode(SOCKET_MODE))?;
-            Ok(Bound::Unix(listener, path.clone()))
+            listener.set_nonblocking(true)?;
+            Ok(Bound::Unix(UnixListener::from_std(listener)?, path.clone()))
         }
     }
 }
 
-/// The tasks that listen.
+/// The listening tasks.
 pub(super) struct Server {
     stop: watch::Sender<bool>,
     /// Closed when the last task has ended.
@@ -91,13 +88,13 @@ pub(super) struct Server {
     sockets: Vec<PathBuf>,
 }
 
-/// What a connection holds as long as it is open.
+/// Permits that a connection holds while it is open.
 struct Place {
     _of_all: OwnedSemaphorePermit,
     _of_client: Option<Held>,
 }
 
-/// What each connection needs.
+/// State that each connection needs.
 #[derive(Clone)]
 struct Shared {
     router: Router,
@@ -112,8 +109,9 @@ impl Shared {
         stopped(&mut self.stop).await;
     }
 
-    /// The place of a connection, one of all and one of the client's; `None` when that client has as many as it may,
-    /// and the connection is to be closed. A proxy in front may have any number: its clients are counted by request.
+    /// Takes the permits for a connection, one of all and one of the client's. Returns `None` if the client has
+    /// reached its limit, so that the connection has to be closed. A proxy in front has no limit: its clients
+    /// are counted by request.
     fn place(&self, peer: Peer, of_all: OwnedSemaphorePermit) -> Option<Place> {
         let of_client = if self.app.behind_proxy {
             None
@@ -131,7 +129,7 @@ impl Shared {
 
 /// Waits until the server stops.
 async fn stopped(stop: &mut watch::Receiver<bool>) {
-    // Who would say so is gone only when all is over.
+    // If the sender is gone, the server has stopped as well.
     drop(stop.wait_for(|stop| *stop).await);
 }
 
@@ -169,7 +167,7 @@ impl Server {
         Self { stop, ended, sockets }
     }
 
-    /// Takes no more connections, and waits until those that are open have ended, for `grace` at most.
+    /// Accepts no more connections, and waits for open ones to end, at most for `grace`.
     pub(super) async fn stop(mut self, grace: Duration) {
         self.stop.send_replace(true);
         for path in &self.sockets {
@@ -196,7 +194,7 @@ async fn accept_tcp(listener: TcpListener, mut shared: Shared, connections: Arc<
         };
         match accepted {
             Ok((stream, peer)) => {
-                // Lines go out as they come.
+                // Sends lines without delay.
                 drop(stream.set_nodelay(true));
                 let peer = Peer::Address(peer.ip().to_canonical());
                 let Some(place) = shared.place(peer, place) else { continue };
@@ -232,7 +230,7 @@ async fn accept_unix(listener: UnixListener, mut shared: Shared, connections: Ar
     }
 }
 
-/// A TCP connection, behind TLS where there is a certificate.
+/// Serves a TCP connection, with TLS if there is a certificate.
 async fn secured(stream: tokio::net::TcpStream, peer: Peer, shared: Shared, place: Place) {
     let Some(tls) = &shared.tls else { return talk(stream, peer, shared, place).await };
     let handshake = TlsAcceptor::from(tls.config()).accept(stream);
@@ -243,7 +241,7 @@ async fn secured(stream: tokio::net::TcpStream, peer: Peer, shared: Shared, plac
     }
 }
 
-/// Speaks HTTP/1.1 on a connection until it ends, or the server stops.
+/// Serves HTTP/1.1 on a connection until it ends or the server stops.
 async fn talk<S>(stream: S, peer: Peer, shared: Shared, _place: Place)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -273,6 +271,6 @@ where
         tracing::debug!(%error, "a connection broke");
     }
     app.metrics.connections.fetch_sub(1, Ordering::Relaxed);
-    // The server waits until nobody has one.
+    // The server waits until all handles are dropped.
     drop(alive);
 }

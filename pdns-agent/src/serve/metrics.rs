@@ -1,4 +1,4 @@
-//! How it goes, for Prometheus. No name, no address and no user is a label.
+//! Metrics for Prometheus. No label contains a name, an address or a user.
 
 use super::pool::Pool;
 use crate::exposition::Page;
@@ -7,10 +7,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// Upper bounds of the times that are counted, in seconds.
+/// Upper bounds of the latency buckets, in seconds.
 const BOUNDS: [f64; 9] = [0.001, 0.005, 0.02, 0.05, 0.1, 0.5, 2.0, 10.0, 60.0];
 
-/// What is asked for, as a label.
+/// The endpoint of a request, as a label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Endpoint {
     /// CIRCL's COF.
@@ -23,7 +23,7 @@ pub(super) enum Endpoint {
     Flex,
     /// DNSDB's ping and limits.
     Account,
-    /// The pages for people.
+    /// The web pages.
     Page,
     /// `/metrics`, `/health` and `/healthz`.
     Monitor,
@@ -32,7 +32,7 @@ pub(super) enum Endpoint {
 }
 
 impl Endpoint {
-    /// Of a path.
+    /// Returns the endpoint of a path.
     pub(super) fn of(path: &str) -> Self {
         let path = ["/dnsdb/v2", "/dnsdb/v1"]
             .iter()
@@ -66,16 +66,16 @@ impl Endpoint {
     }
 }
 
-/// A limit beyond which something is refused, as a label.
+/// A limit that can cause a refusal, as a label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Limit {
-    /// Connections of one client, or its requests behind a proxy.
+    /// Connections of one client, or its concurrent requests behind a proxy.
     Connections,
     /// Failed logins and wrong keys.
     Logins,
-    /// Passwords that wait to be hashed.
+    /// Passwords waiting to be hashed.
     Hashing,
-    /// Queries that run or wait, of one client or of all.
+    /// Running and waiting queries, of one client or of all.
     Queries,
     /// Requests per second of one client.
     Rate,
@@ -91,11 +91,11 @@ impl Limit {
     ];
 }
 
-/// The numbers of a running server.
+/// The metrics of a running server.
 #[derive(Debug, Default)]
 pub(super) struct Metrics {
     state: Mutex<State>,
-    /// Connections that are open.
+    /// Number of open connections.
     pub(super) connections: AtomicU64,
 }
 
@@ -108,13 +108,13 @@ struct State {
     store_up: bool,
 }
 
-/// Questions that were answered.
+/// Counters of answered queries.
 #[derive(Debug, Default)]
 struct Queries {
     rows: u64,
     count: u64,
     seconds: f64,
-    /// How many took at most as long as the bound.
+    /// Number of queries in each latency bucket; each bucket includes the faster queries.
     within: [u64; BOUNDS.len()],
 }
 

@@ -1,13 +1,13 @@
-//! `/openapi.json`: what there is to ask, for programs that read such descriptions (`OpenAPI` 3.1).
+//! `/openapi.json`: the description of the API for programs that read such descriptions (`OpenAPI` 3.1).
 //!
-//! The description is one file beside this one. A test holds it to the routes of the router: each is described, and
-//! nothing else is.
+//! The description is a file beside this one. A test compares it with the routes of the router: each route is
+//! described, and nothing else.
 
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use std::sync::LazyLock;
 
-/// The description, with the version of this program in its place.
+/// The description, with the version of this program filled in.
 static TEXT: LazyLock<String> = LazyLock::new(|| {
     include_str!("openapi.json").replacen(
         "\"VERSION\"",
@@ -16,7 +16,7 @@ static TEXT: LazyLock<String> = LazyLock::new(|| {
     )
 });
 
-/// The handler.
+/// Handles a request for the description.
 pub(super) async fn openapi() -> Response {
     ([(header::CONTENT_TYPE, "application/json")], TEXT.as_str()).into_response()
 }
@@ -27,7 +27,7 @@ mod tests {
     use serde_json::Value;
     use std::collections::BTreeSet;
 
-    /// The routes that the router's source names: path, method.
+    /// Returns the routes in the router's source: path, method.
     fn routes() -> BTreeSet<(String, &'static str)> {
         let source = include_str!("router.rs").split("#[cfg(test)]").next().unwrap();
         let mut found = BTreeSet::new();
@@ -44,7 +44,7 @@ mod tests {
         found
     }
 
-    /// Whether a route takes the paths that a description names.
+    /// Returns true if a route matches the paths of an entry in the description.
     fn takes(route: &str, path: &str) -> bool {
         match route.strip_suffix("{*tail}") {
             Some(head) => path.len() > head.len() && path.starts_with(head),

@@ -1,4 +1,4 @@
-//! What all pages for people share: sessions, the way to Hunt, and the tags of the store.
+//! State shared by all pages for people: sessions, the URL of Hunt, and the tags of the store.
 //!
 //! Part of `serve`, below `app`, which holds it, and `context`, which makes the pages.
 
@@ -12,16 +12,16 @@ use session::Sessions;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How long tags are kept without being read anew, though their number says that none changed.
+/// Time after which tags are reloaded even if their generation number says that none changed.
 const TAGS_KEPT: Duration = Duration::from_mins(1);
 
-/// What all pages share.
+/// State shared by all pages.
 pub(super) struct Pages {
     pub(super) sessions: Option<Sessions>,
     pub(super) hunt: Option<HuntUrl>,
-    /// Sources of a policy, each with a blank before it.
+    /// Policy sources, each preceded by a blank.
     pub(super) ancestors: String,
-    /// Whether browsers speak TLS with us, or with the proxy in front.
+    /// True if browsers use TLS, with this server or with the proxy in front.
     pub(super) is_secure: bool,
     tags: Mutex<Option<(Instant, Arc<TagSet>)>>,
 }
@@ -44,7 +44,7 @@ impl Pages {
         }
     }
 
-    /// The tags of the store, from memory if they have not changed.
+    /// Returns the tags of the store, from memory if they have not changed.
     pub(super) fn tags(&self, store: &mut Reader<'_>) -> Result<Arc<TagSet>, StoreError> {
         let known = self.tags.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some((at, tags)) = known

@@ -1,19 +1,19 @@
 //! Parts of a URL: percent escapes and query parameters.
 //!
-//! A path is split at its slashes first and decoded after, so that `%2F` is no slash between parts.
+//! A path is split at its slashes first and decoded afterwards, so that `%2F` does not separate parts.
 
 use super::refusal::Refusal;
 
-/// Decodes percent escapes (RFC 3986 §2.1). Control characters are refused: no name needs them, an octet of a
-/// name is written `\DDD`.
+/// Decodes percent escapes (RFC 3986 §2.1). Control characters are refused: no name needs them, because an
+/// octet of a name is written `\DDD`.
 ///
 /// # Errors
-/// 400 for a broken escape, what is not UTF-8, or a control character.
+/// 400 for a broken escape, invalid UTF-8, or a control character.
 pub(super) fn decode(part: &str) -> Result<String, Refusal> {
     decode_octets(part, false)
 }
 
-/// As [`decode`], of a query string's part, where `+` is a blank.
+/// Like [`decode`], for a part of a query string, in which `+` is a blank.
 fn decode_query(part: &str) -> Result<String, Refusal> {
     decode_octets(part, true)
 }
@@ -48,7 +48,7 @@ fn decode_octets(part: &str, plus_is_blank: bool) -> Result<String, Refusal> {
     Ok(text)
 }
 
-/// The parameters of a query string, in order.
+/// Returns the parameters of a query string, in order.
 ///
 /// # Errors
 /// As [`decode`].

@@ -1,4 +1,4 @@
-//! Stores for questions: a bounded number of connections, each lent to one question at a time.
+//! Pool of stores: a bounded number of connections, each lent to one query at a time.
 
 use super::clients::Asker;
 use super::refusal::Refusal;
@@ -8,14 +8,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// How long a question may wait for its turn.
+/// Maximum time for which a query may wait for its turn.
 const WAIT: Duration = Duration::from_secs(10);
-/// Questions that may wait, for each that may run.
+/// Number of queries that may wait, per query that may run.
 const WAITING: usize = 16;
-/// How long a word on the store's health holds.
+/// Time for which a health check result is reused.
 const FRESH: Duration = Duration::from_secs(1);
 
-/// The connections.
+/// The pool of connections.
 #[derive(Debug)]
 pub(super) struct Pool {
     options: Options,
@@ -34,7 +34,7 @@ impl std::fmt::Debug for Idle {
     }
 }
 
-/// Leave to run one question; others get it when this is dropped.
+/// Permit to run one query; released when dropped.
 #[derive(Debug)]
 pub(super) struct Turn {
     _of_all: OwnedSemaphorePermit,
@@ -54,7 +54,7 @@ impl Pool {
         }
     }
 
-    /// Waits for a turn, first among those of the user, then of the address, then of all.
+    /// Waits for a turn, first for a permit of the user, then of the address, then of all.
     ///
     /// # Errors
     /// 503 when too many wait, or for too long.
@@ -81,13 +81,14 @@ impl Pool {
         tokio::time::timeout(WAIT, turn).await.ok().flatten().ok_or_else(busy)
     }
 
-    /// A store that can be reached and is the one it was. Blocks.
+    /// Returns a store that can be reached and is still the same store. Blocks.
     ///
     /// # Errors
     /// [`StoreError`] when there is none.
     pub(super) fn take(&self) -> Result<Store, StoreError> {
         while let Some(Idle(mut store)) = self.idle().pop() {
-            // Else its connection ended, its user lost rights, or the store is another one: a new connection tells.
+            // Otherwise the connection ended, its user lost rights, or the store was replaced: a new connection
+            // will tell.
             if store.check().is_ok() {
                 return Ok(store);
             }
@@ -95,7 +96,12 @@ impl Pool {
         Store::open(&self.options)
     }
 
-    /// Takes a store back, of which no question failed.
+    /// Adds to an error that Redis evicts keys, if that may be why a key is missing. Blocks.
+    pub(super) fn explain(&self, error: StoreError) -> StoreError {
+        Store::explain_loss(&self.options, error)
+    }
+
+    /// Returns a store to the pool after a successful query.
     pub(super) fn give(&self, store: Store) {
         let mut idle = self.idle();
         if idle.len() < self.size {
@@ -107,7 +113,7 @@ impl Pool {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether the store can be asked. Blocks, and is asked once a second at most.
+    /// Checks whether the store can be queried. Blocks, and queries the store at most once per second.
     pub(super) fn health(&self) -> Result<(), Refusal> {
         let mut health = self.health.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((at, known)) = &*health
@@ -120,14 +126,14 @@ impl Pool {
         now
     }
 
-    /// Questions that may run, that do, and that wait.
+    /// Returns the number of queries that may run, that are running, and that wait.
     pub(super) fn numbers(&self) -> (usize, usize, usize) {
         let running = self.size.saturating_sub(self.turns.available_permits());
         (self.size, running, self.waiting.load(Ordering::Relaxed))
     }
 }
 
-/// Counts one less that waits, however the wait ends.
+/// Decrements the number of waiting queries when dropped, however the wait ends.
 struct Leaves<'a>(&'a AtomicUsize);
 
 impl Drop for Leaves<'_> {

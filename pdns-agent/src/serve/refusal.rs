@@ -1,4 +1,4 @@
-//! What is said instead of an answer: a status and one plain line, as clients of both protocols print it.
+//! Error responses: a status and one plain line, which clients of both protocols print.
 
 use crate::render::escape;
 use crate::store::StoreError;
@@ -7,18 +7,18 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use std::time::Duration;
 
-/// After how many seconds a client may ask again while the store is away.
+/// Retry delay while the store is unavailable.
 const AWAY: Duration = Duration::from_secs(2);
 
-/// A request that is not answered.
+/// A request that is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Refusal {
     pub(super) status: StatusCode,
-    /// One sentence for whoever asked.
+    /// One sentence for the user.
     line: String,
-    /// When it may go better.
+    /// Time after which a retry may succeed.
     retry: Option<Duration>,
-    /// How to say who one is (RFC 9110 §11.6.1).
+    /// True to tell the client how to authenticate (RFC 9110 §11.6.1).
     challenge: bool,
 }
 
@@ -27,7 +27,7 @@ impl Refusal {
         Self { status, line: line.into(), retry: None, challenge: false }
     }
 
-    /// 400: what was asked means nothing.
+    /// 400: the request is not valid.
     pub(super) fn bad(line: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, line)
     }
@@ -36,18 +36,18 @@ impl Refusal {
         Self::new(StatusCode::NOT_FOUND, line)
     }
 
-    /// 503: as things are now.
+    /// 503: the request cannot be served at present.
     pub(super) fn busy(line: impl Into<String>, retry: Duration) -> Self {
         let busy = Self::new(StatusCode::SERVICE_UNAVAILABLE, line);
         Self { retry: Some(retry), ..busy }
     }
 
-    /// 429.
+    /// 429: the client sends too many requests.
     pub(super) fn too_many(line: impl Into<String>, retry: Duration) -> Self {
         Self { retry: Some(retry), ..Self::new(StatusCode::TOO_MANY_REQUESTS, line) }
     }
 
-    /// The same, with a word on how to say who one is.
+    /// Adds a challenge that tells the client how to authenticate.
     pub(super) fn challenging(self) -> Self {
         Self { challenge: true, ..self }
     }
@@ -58,7 +58,7 @@ impl Refusal {
 }
 
 impl From<&StoreError> for Refusal {
-    /// What a client is told of a store that fails. Addresses and causes are for the log.
+    /// Describes a store error to the client. Addresses and causes appear only in the log.
     fn from(error: &StoreError) -> Self {
         match error {
             StoreError::Full => Self::busy("the store is full, nothing is being written", AWAY),
@@ -67,6 +67,7 @@ impl From<&StoreError> for Refusal {
             }
             StoreError::Missing { .. } => Self::busy("there is no store yet", AWAY),
             StoreError::Replaced => Self::busy("the store was replaced by another one", AWAY),
+            StoreError::Renumbered => Self::busy("the store was repaired; ask again", AWAY),
             _ => Self::new(
                 StatusCode::INTERNAL_SERVER_ERROR,
                 "the store failed; the server's log says how",
@@ -82,7 +83,7 @@ impl IntoResponse for Refusal {
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
         if let Some(retry) = self.retry {
-            // Whole seconds, and at least one.
+            // Whole seconds, at least one.
             let seconds = retry.as_secs_f64().ceil().max(1.0);
             #[expect(
                 clippy::cast_possible_truncation,

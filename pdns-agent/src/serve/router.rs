@@ -1,6 +1,6 @@
-//! Which path is whose.
+//! Routes of the server.
 //!
-//! A path's tail is split and decoded by its handler, since clients escape more or less of it.
+//! Handlers split and decode the tail of a path, because clients differ in how much of it they escape.
 
 use super::app::App;
 use super::refusal::Refusal;
@@ -13,7 +13,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use std::sync::Arc;
 
-/// All routes, behind the guard.
+/// Returns all routes, behind the guard.
 pub(super) fn router(app: &Arc<App>) -> Router {
     Router::new()
         .route("/", get(context::start))
@@ -28,7 +28,7 @@ pub(super) fn router(app: &Arc<App>) -> Router {
         .route("/pdns/query/{*tail}", get(circl::query))
         .route("/dnsdb/v2/{*tail}", get(dnsdb::version_2))
         .route("/dnsdb/v1/{*tail}", get(dnsdb::version_1))
-        // Where clients of version 1 expect it.
+        // The path that clients of version 1 expect.
         .route("/lookup/{*tail}", get(dnsdb::version_1))
         .route("/summarize/{*tail}", get(dnsdb::version_1))
         .fallback(unknown)
@@ -43,7 +43,8 @@ async fn unknown() -> Refusal {
     )
 }
 
-/// Other methods than GET and HEAD; before a page of another origin asks, its browser does, by OPTIONS.
+/// Handles methods other than GET and HEAD; browsers send OPTIONS before a request from a page of another
+/// origin.
 async fn other_method(State(app): State<Arc<App>>, method: Method) -> Response {
     if method != Method::OPTIONS || app.origin.is_none() {
         let line = "method not allowed: use GET, or POST for the tag form";

@@ -1,4 +1,4 @@
-//! TLS: the certificate and its key, read anew when their files change.
+//! TLS: the certificate and its key, reloaded when their files change.
 
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject as _;
@@ -7,37 +7,37 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::SystemTime;
 
-/// Why TLS cannot be had.
+/// Reason why TLS cannot be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
-    /// A file does not read.
+    /// A file that cannot be read.
     #[error("cannot read {what} from {path}")]
     Read {
-        /// What was expected there.
+        /// The expected content.
         what: &'static str,
         /// The file.
         path: PathBuf,
-        /// What the system or the reader says.
+        /// The error of the system or the parser.
         #[source]
         cause: pem::Error,
     },
     /// A file without a certificate.
     #[error("{0} holds no certificate: give a PEM file, the server's own certificate first")]
     Empty(PathBuf),
-    /// Certificate and key do not do.
+    /// A certificate and key that cannot be used.
     #[error("cannot use the certificate {certificate} with the key {key}")]
     Unfit {
         /// File of the certificate.
         certificate: PathBuf,
         /// File of the key.
         key: PathBuf,
-        /// What is wrong.
+        /// The error.
         #[source]
         cause: rustls::Error,
     },
 }
 
-/// The files, and what was read from them last.
+/// The files, and the configuration last loaded from them.
 #[derive(Debug)]
 pub(super) struct Tls {
     files: (PathBuf, PathBuf),
@@ -53,12 +53,12 @@ impl Tls {
         Ok(Self { files: files.clone(), config, stamps: Mutex::new(stamps) })
     }
 
-    /// What the next handshake goes by.
+    /// Returns the configuration for the next handshake.
     pub(super) fn config(&self) -> Arc<ServerConfig> {
         Arc::clone(&self.config.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Reads the files anew if they have changed; keeps what there is while they do not do.
+    /// Reloads the files if they have changed; keeps the current configuration while they are not valid.
     pub(super) fn reload(&self, force: bool) {
         let now = stamps(&self.files);
         let mut last = self.stamps.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,10 +1,11 @@
-//! Who may ask: a TOML file of users with hashed secrets.
+//! Authentication of users: a TOML file of users with hashed secrets.
 //!
-//! `pdns serve user` writes it, the server reads it, and reads it anew when it changes. A key is 256 random bits, so
-//! its SHA-256 tells nothing of it; a password is somebody's own, and kept as Argon2id (RFC 9106).
+//! `pdns serve user` writes the file; the server reads it, and reloads it when it changes. A key is 256 random
+//! bits, so its SHA-256 reveals nothing about it; a password is chosen by a person, and stored as Argon2id (RFC
+//! 9106).
 //!
-//! Keys are checked first, and cost nothing. A password is hashed only after its attempt was charged (see
-//! `LoginLimit`), and no more are hashed at once than `password` has memory for.
+//! Keys are checked first, which is cheap. A password is hashed only after its attempt was charged (see
+//! `LoginLimit`), and the number of concurrent hashes is limited by the memory of `password`.
 
 mod file;
 mod login_limit;
@@ -25,43 +26,43 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
-/// How long a login may wait for its turn to be hashed.
+/// Maximum time for which a login may wait for its turn to be hashed.
 const WAIT: Duration = Duration::from_secs(5);
 
-/// Why the file of users does not do.
+/// Reason why the users file cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum UsersError {
-    /// It cannot be read.
+    /// The file cannot be read.
     #[error("cannot read the users from {path}")]
     Read {
         /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// The error of the system.
         #[source]
         cause: io::Error,
     },
-    /// It cannot be written.
+    /// The file cannot be written.
     #[error("cannot write the users to {path}")]
     Write {
         /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// The error of the system.
         #[source]
         cause: io::Error,
     },
-    /// Another program changes it, or it is where nothing can be locked.
+    /// Another program is changing the file, or its location does not support locks.
     #[error("cannot lock the users in {path}")]
     Lock {
         /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// The error of the system.
         #[source]
         cause: io::Error,
     },
-    /// Others can read or change it.
+    /// Other users of the machine can read or change it.
     #[error("{0} can be read or changed by every user of this machine: chmod o= it")]
     Open(PathBuf),
-    /// It does not say what it should.
+    /// The file is not valid.
     #[error("the users file {path} is wrong: {cause}")]
     Syntax {
         /// The file.
@@ -69,7 +70,7 @@ pub enum UsersError {
         /// Line and reason.
         cause: String,
     },
-    /// The folder that is to hold it is not there.
+    /// The folder for the file does not exist.
     #[error(
         "cannot write the users to {path}: there is no folder {folder}; make it, or name another file with --users"
     )]
@@ -79,51 +80,51 @@ pub enum UsersError {
         /// The folder.
         folder: PathBuf,
     },
-    /// The path is that of something else.
+    /// The path is not a regular file.
     #[error("cannot keep users in {0}: it is not a regular file; name another file with --users")]
     NotAFile(PathBuf),
-    /// A user who cannot be.
+    /// An invalid user entry.
     #[error("{path}: {reason}")]
     Entry {
         /// The file.
         path: PathBuf,
-        /// What is wrong with whom.
+        /// The entry and the error in it.
         reason: String,
     },
-    /// A name that cannot be.
+    /// An invalid user name.
     #[error("{0:?} is no name for a user: give 1 to 64 letters, digits, or any of . _ - @")]
     Name(String),
-    /// Who is to be added is there.
+    /// The user to be added already exists.
     #[error("there is a user {0} already: remove it first")]
     Twice(String),
-    /// Who is to be removed is not there.
+    /// The user to be removed does not exist.
     #[error("there is no user {0}")]
     Unknown(String),
-    /// A password that is no secret.
+    /// A password that is not secret enough.
     #[error("a password has 12 to 256 characters, in one line")]
     Password,
-    /// The system gives no randomness, or no memory.
+    /// The system has no randomness or no memory.
     #[error("cannot make a secret")]
     Secret,
 }
 
-/// Who sent a request, and what he may do.
+/// The sender of a request, and the sender's rights.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
-    /// The user; `None` where there are none and everybody may ask.
+    /// The user; `None` if there are no users and everybody may send queries.
     pub name: Option<Arc<str>>,
-    /// Whether he may set and clear tags.
+    /// True if the user may set and clear tags.
     pub may_tag: bool,
 }
 
-/// Why a login is refused.
+/// Reason why a login is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Denied {
-    /// The key or the password is nobody's.
+    /// No user has this key or password.
     Wrong,
-    /// Too many failed before; after this time one more may be tried.
+    /// Too many attempts failed; after this time one more may be made.
     TooMany(Duration),
-    /// Too many passwords wait to be hashed.
+    /// Too many passwords are waiting to be hashed.
     Busy,
 }
 
@@ -137,13 +138,13 @@ pub(super) struct Users {
     limit: Arc<LoginLimit>,
 }
 
-/// The device, inode, length and time of a file: another one each time it is replaced or changed.
+/// The device, inode, length and time of a file, which change each time it is replaced or changed.
 type Stamp = (u64, u64, u64, SystemTime);
 
 #[derive(Debug, Default)]
 struct State {
     users: Vec<User>,
-    /// Logins whose password was hashed and found right; a new file begins a new list.
+    /// Logins with a password that was hashed and found correct; cleared when the file is reloaded.
     verified: Verified,
 }
 
@@ -156,9 +157,9 @@ struct User {
 }
 
 impl Users {
-    /// Reads the file; without one there are no users, and everybody may ask.
+    /// Reads the file; without one there are no users, and everybody may send queries.
     pub(super) fn load(path: Option<&Path>) -> Result<Self, UsersError> {
-        // Before the file is read: a change from then on is seen as one.
+        // Before the file is read, so that changes made in the meantime are noticed.
         let stamp = path.and_then(stamp);
         let users = path.map(read).transpose()?.unwrap_or_default();
         Ok(Self {
@@ -170,12 +171,12 @@ impl Users {
         })
     }
 
-    /// Whether nobody has to say who he is.
+    /// Returns true if no authentication is needed.
     pub(super) fn is_open(&self) -> bool {
         self.path.is_none()
     }
 
-    /// Reads the file anew if it has changed; keeps the users there are while it does not do.
+    /// Reloads the file if it has changed; keeps the current users while it is not valid.
     pub(super) fn reload(&self, force: bool) {
         let Some(path) = &self.path else { return };
         let now = stamp(path);
@@ -197,11 +198,11 @@ impl Users {
         }
     }
 
-    /// The user who shows this credential, `from` somewhere.
+    /// Returns the user with this credential, which came from the client `from`.
     ///
     /// # Errors
-    /// [`Denied`]. A key that is right never is, whatever failed before, and neither is a login that was right a
-    /// short while ago.
+    /// [`Denied`]. A correct key is never refused, whatever failed before, and neither is a login that was
+    /// correct a short while ago.
     pub(super) async fn identify(
         &self,
         credential: Credential,
@@ -227,7 +228,7 @@ impl Users {
         self.limit.charge_key(from).map_or_else(Denied::TooMany, |()| Denied::Wrong)
     }
 
-    /// Hashes a password, if the user may try one more from there, and compares it.
+    /// Hashes a password, if the user may make another attempt from that client, and compares it.
     async fn log_in(
         &self,
         state: Arc<State>,
@@ -239,12 +240,12 @@ impl Users {
         attempt.check().map_err(Denied::TooMany)?;
         let turn = tokio::time::timeout(WAIT, self.hashers.turn()).await.ok().flatten();
         let mut turn = turn.ok_or(Denied::Busy)?;
-        // The same login may have been hashed meanwhile for another request.
+        // Another request may have hashed the same login in the meantime.
         if let Some(identity) = state.by_login(&name, &password) {
             return Ok(identity);
         }
         let charge = attempt.charge().map_err(Denied::TooMany)?;
-        // All of it ends on that thread, even if the client hangs up: the turn, and what was charged.
+        // Both the turn and the charge end on that thread, even if the client disconnects.
         let hashed = tokio::task::spawn_blocking(move || {
             let (known, is_own) = state.password_of(&name)?;
             if !turn.is_password(&password, known) || !is_own {
@@ -263,7 +264,7 @@ impl State {
         self.users.iter().find(|user| user.identity.name.as_deref() == Some(name))
     }
 
-    /// The user whose login was right a short while ago.
+    /// Returns the user of a login that was correct a short while ago.
     fn by_login(&self, name: &str, password: &str) -> Option<Identity> {
         let user = self.verified.has(name, password).then(|| self.named(name)).flatten()?;
         Some(user.identity.clone())
@@ -273,8 +274,9 @@ impl State {
         self.users.iter().any(|user| user.password.is_some())
     }
 
-    /// The hash of a user's password. Whoever has none, or does not exist, gets that of another user, always the same
-    /// one, and `false`: to compare with it takes as long, so that time does not tell who exists.
+    /// Returns the hash of a user's password. Users that have none or do not exist get the hash of another
+    /// user, always the same one, and `false`: comparing with it takes equally long, so that the time does not
+    /// reveal who exists.
     fn password_of(&self, name: &str) -> Option<(&PasswordHash, bool)> {
         if let Some(own) = self.named(name).and_then(|user| user.password.as_ref()) {
             return Some((own, true));
@@ -284,11 +286,11 @@ impl State {
         all().nth(chosen).map(|other| (other, false))
     }
 
-    /// The user whose key this is; with a name, only that user.
+    /// Returns the user with this key; given a name, only that user.
     fn by_key(&self, key: &str, name: Option<&str>) -> Option<Identity> {
         let digest = Digest::of(key);
         let mut found = None;
-        // All are compared, whoever it is.
+        // Compares all keys, even after a match, so that the time does not reveal who it is.
         for user in &self.users {
             if user.key.as_ref().is_some_and(|key| key.is(&digest)) {
                 found = Some(&user.identity);

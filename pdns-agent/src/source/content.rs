@@ -1,7 +1,7 @@
-//! What a file holds once it is unpacked, and the proof that the file is still the one opened.
+//! Unpacked content of a file, and a check that the file is still the one that was opened.
 //!
 //! Under `log`: reads plain and compressed text alike, and remembers the first bytes on disk, so that a file
-//! cut or rewritten in place is noticed before anything read from it is handed out.
+//! truncated or rewritten in place is detected before anything read from it is delivered.
 
 use super::unpack::{HEAD, Packing};
 use std::fs::File;
@@ -9,39 +9,39 @@ use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Most bytes of the file that are remembered. Enough for a gzip whose first 64 KiB do not compress.
+/// Maximum number of remembered bytes. Enough for a gzip whose first 64 KiB do not compress.
 const PREFIX_MAX: usize = 128 * 1024;
-/// Uncompressed bytes asked for at once. What a broken stream had given since the last call is lost
-/// with the error, so this bounds how much comes short of the break.
+/// Uncompressed bytes requested at a time. Everything a corrupt stream yielded since the last call is lost
+/// with the error, so this bounds the loss before the corruption.
 const UNPACKED_CHUNK: usize = 16 * 1024;
 
-/// The bytes on disk, from the start. The decompressor has one of two handles on the same state.
+/// The bytes on disk, from the start. The decompressor holds one of two handles on the same state.
 #[derive(Clone)]
 struct Disk {
     file: Arc<File>,
-    reading: Arc<Mutex<Reading>>,
+    reading: Arc<Mutex<DiskReader>>,
 }
 
-/// How far a file was read on disk.
+/// State of reading a file on disk.
 #[derive(Default)]
-struct Reading {
+struct DiskReader {
     at: u64,
-    /// The first bytes as they were read; grows while `is_learning`.
+    /// The first bytes as read; grows while `is_learning`.
     prefix: Vec<u8>,
     is_learning: bool,
-    /// Whether more was asked for than there is.
+    /// True once a read went past the end of the file.
     is_at_end: bool,
-    /// The system's error, which decompressors word anew.
+    /// The system's error, which decompressors reword.
     failure: Option<io::Error>,
 }
 
 impl Disk {
     fn new(file: Arc<File>, at: u64, prefix: Vec<u8>, is_learning: bool) -> Self {
-        let reading = Reading { at, prefix, is_learning, ..Reading::default() };
+        let reading = DiskReader { at, prefix, is_learning, ..DiskReader::default() };
         Self { file, reading: Arc::new(Mutex::new(reading)) }
     }
 
-    fn reading(&self) -> MutexGuard<'_, Reading> {
+    fn reading(&self) -> MutexGuard<'_, DiskReader> {
         self.reading.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -68,16 +68,16 @@ impl Read for Disk {
 pub(super) struct Content {
     disk: Disk,
     packing: Option<Packing>,
-    /// What unpacks it, if it is compressed.
+    /// Decompressor, if the file is compressed.
     unpacked: Option<Box<dyn Read + Send>>,
-    /// An error met after bytes that had to go out first.
+    /// An error that occurred after bytes that must be delivered first.
     broken: Option<io::Error>,
-    /// Room to read the prefix again.
+    /// Buffer for reading the prefix again.
     again: Vec<u8>,
 }
 
 impl Content {
-    /// Starts at the beginning of `file`, compressed or not as its first bytes say.
+    /// Starts at the beginning of `file`; the first bytes determine whether it is compressed.
     pub(super) fn new(file: Arc<File>) -> io::Result<Self> {
         let mut head = [0; HEAD];
         let mut length = 0;
@@ -87,11 +87,11 @@ impl Content {
                 got => length += got,
             }
         }
-        let packing = Packing::of(head.get(..length).unwrap_or_default());
+        let packing = Packing::detect(head.get(..length).unwrap_or_default());
         Ok(Self::on(Disk::new(file, 0, Vec::new(), true), packing))
     }
 
-    /// Goes on reading plain text at `at`, where `prefix` is what the file begins with.
+    /// Continues reading plain text at `at`; `prefix` is the expected beginning of the file.
     pub(super) fn at(file: Arc<File>, at: u64, prefix: Vec<u8>) -> Self {
         Self::on(Disk::new(file, at, prefix, false), None)
     }
@@ -109,23 +109,30 @@ impl Content {
         self.packing.is_some()
     }
 
-    /// Back to the start of the file, still holding it to the bytes it began with.
+    /// Goes back to the start of the file, whose first bytes must still match.
     pub(super) fn rewind(&mut self) {
         let disk = Disk::new(Arc::clone(self.file()), 0, self.prefix(), false);
         *self = Self::on(disk, self.packing);
     }
 
-    /// What the file begins with, as far as it is remembered.
+    /// Goes back so many bytes of plain text, which are read again.
+    pub(super) fn go_back(&mut self, bytes: u64) {
+        debug_assert!(!self.is_packed());
+        let mut reading = self.disk.reading();
+        reading.at = reading.at.saturating_sub(bytes);
+    }
+
+    /// First bytes of the file, as far as they are remembered.
     pub(super) fn prefix(&self) -> Vec<u8> {
         self.disk.reading().prefix.clone()
     }
 
-    /// Gives memory back that only reading needs.
+    /// Frees memory that is only needed for reading.
     pub(super) fn release(&mut self) {
         self.again = Vec::new();
     }
 
-    /// Ends the remembering of first bytes; of plain text only `head` bytes are kept.
+    /// Stops remembering first bytes; for plain text, keeps only `head` bytes.
     pub(super) fn learned(&mut self, head: usize) {
         let mut reading = self.disk.reading();
         reading.is_learning = false;
@@ -135,12 +142,13 @@ impl Content {
         }
     }
 
-    /// Whether a file of `size` bytes now still holds what was read: it reaches as far, and begins as
-    /// it did.
+    /// Returns true if a file that is now `size` bytes long still contains what was read: it is long enough
+    /// and begins with the same bytes.
     ///
-    /// Asked after bytes were read and before they go out, this leaves no room for a file that is cut
-    /// and grows again between two looks. The prefix is compared each time, not only when the time of
-    /// writing changed, because that clock ticks in milliseconds and the comparison costs less than one.
+    /// If called after bytes were read and before they are delivered, this detects even a file that is
+    /// truncated and grows again between two checks. The prefix is compared each time, not only if the
+    /// modification time changed, because that clock ticks in milliseconds and the comparison takes less than
+    /// one.
     pub(super) fn is_intact(&mut self, size: u64) -> io::Result<bool> {
         let reading = self.disk.reading();
         self.again.resize(reading.prefix.len(), 0);
@@ -151,7 +159,7 @@ impl Content {
         }
     }
 
-    /// Fills `out` from a compressed stream; an error waits until what came before it is out.
+    /// Fills `out` from a compressed stream; an error is deferred until the bytes before it are delivered.
     fn unpack(&mut self, out: &mut [u8]) -> io::Result<usize> {
         if let Some(error) = self.broken.take() {
             return Err(error);
@@ -178,7 +186,7 @@ impl Content {
     }
 }
 
-/// What a decompressor's error is about: the system's error, an end that comes too early, or what is broken.
+/// Cause of a decompressor's error: the system's error, a premature end, or corrupt data.
 fn cause(disk: &Disk, error: io::Error) -> io::Error {
     let mut reading = disk.reading();
     match reading.failure.take() {

@@ -1,13 +1,13 @@
-//! The beginning of a file, which shows what kind of file it is.
+//! Beginning of a file, read to guess its type.
 //!
-//! Under `source`: for files that their reader could not use, and for lists that people keep.
+//! Under `source`: for files that none of the readers understands, and for lists that people keep.
 
 use super::unpack;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
-/// Whether a file begins with text in UTF-16: with a byte order mark, or with characters of ASCII.
+/// Returns true if a file begins with UTF-16 text: with a byte order mark, or with ASCII characters.
 #[must_use]
 pub fn is_utf16(bytes: &[u8]) -> bool {
     match bytes {
@@ -19,18 +19,18 @@ pub fn is_utf16(bytes: &[u8]) -> bool {
     }
 }
 
-/// Opens a file for reading without its compression, if it has one.
+/// Opens a file for reading, decompressed if it is compressed.
 ///
 /// # Errors
-/// As the system says, or the decompressor.
+/// The error of the system or the decompressor.
 pub fn open_unpacked(path: &Path) -> io::Result<Box<dyn Read + Send>> {
     unpack::unpack(File::open(path)?).map(|(reader, _)| reader)
 }
 
-/// Reads what a regular file begins with, unpacked, at most `most` bytes.
+/// Reads the beginning of a regular file, unpacked, at most `most` bytes.
 ///
 /// # Errors
-/// As the system says, or the decompressor.
+/// The error of the system or the decompressor.
 pub fn first_bytes(path: &Path, most: usize) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     if std::fs::metadata(path)?.is_file() {

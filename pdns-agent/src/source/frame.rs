@@ -1,6 +1,6 @@
-//! Packets: what a capture, live or in a file, hands over.
+//! Packets of a capture, live or from a file.
 //!
-//! Layer 2. `decode` finds DNS in them.
+//! Layer 2. `decode` extracts DNS from them.
 
 use crate::time::Timestamp;
 use pdns_ebpf_common::Start;
@@ -8,12 +8,12 @@ use pdns_ebpf_common::Start;
 /// One packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Frame<'a> {
-    /// When it was captured.
+    /// Time of capture.
     pub at: Timestamp,
-    /// Where its first header begins and what that is.
+    /// Position and kind of its first header.
     pub start: Start,
-    /// What was captured of it, from the link header on.
+    /// Captured octets, from the link header on.
     pub octets: &'a [u8],
-    /// How many octets it had; more than `octets` has where the capture cut it.
+    /// Original length in octets; greater than the length of `octets` if the capture truncated the packet.
     pub length: u32,
 }

@@ -1,27 +1,32 @@
-//! Cuts octets into lines without copying them, and counts where each ends.
+//! Splits bytes into lines without copying them, and counts where each ends.
 //!
-//! Under `log`: holds one buffer with what was read and not yet handed out. A byte order mark at the beginning of a
-//! line is taken off, and so are NUL bytes: a crash leaves blocks of them, with a whole record behind.
+//! Under `log`: keeps one buffer with the bytes read but not yet delivered. A byte order mark at the
+//! beginning of a line is removed, and so are NUL bytes: a crash leaves blocks of them, followed by a
+//! complete record.
 
 use crate::hash::PrefixDigest;
 use memchr::{memchr, memchr_iter, memrchr};
 use std::io::{self, Read};
 use std::ops::AddAssign;
 
-/// Octets asked of a file at once; large enough that system calls cost little beside the lines.
+/// Bytes requested from a file at a time; large enough to make the cost of system calls negligible.
 pub(super) const CHUNK: usize = 256 * 1024;
-/// Longest line handed out, in octets. Zeek's longest real DNS record is some tens of KiB.
+/// Longest line delivered, in bytes. Zeek's longest real DNS records have some tens of KiB.
 pub(super) const MAX_LINE: usize = 1024 * 1024;
+
+/// Bytes of an unfinished line that a log keeps while nothing is read of it. Longer ones are read again: as many logs as
+/// may be open would keep half a gigabyte.
+pub(super) const KEPT: usize = 4 * 1024;
 
 /// The byte order mark of UTF-8.
 pub(super) const MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// Lines that did not go out whole.
+/// Counts of lines that were not delivered completely.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Damage {
-    /// Lines that were too long, and went out as empty ones.
+    /// Lines that were too long, delivered as empty lines.
     pub oversized: u64,
-    /// Beginnings of lines that NUL bytes cut off.
+    /// Beginnings of lines that were cut off by NUL bytes.
     pub torn: u64,
 }
 
@@ -33,7 +38,7 @@ impl AddAssign for Damage {
 }
 
 impl Damage {
-    /// What came since an earlier count.
+    /// The increase since an earlier count.
     #[must_use]
     pub fn since(self, earlier: Self) -> Self {
         Self {
@@ -43,7 +48,7 @@ impl Damage {
     }
 }
 
-/// A line without NUL bytes and byte order mark, and what stood in front of it, up to the last NUL byte.
+/// Splits a line into its text without NUL bytes and byte order mark, and everything up to the last NUL byte.
 fn without_nul(line: &[u8]) -> (&[u8], &[u8]) {
     let bare = |line| <[u8]>::strip_prefix(line, MARK).unwrap_or(line);
     if memchr(0, line).is_none() {
@@ -61,50 +66,54 @@ pub(super) struct Lines {
     buffer: Vec<u8>,
     start: usize,
     end: usize,
-    /// Where the first line not yet handed out begins, in octets of the log.
+    /// Start of the first undelivered line, in bytes of the log.
     offset: u64,
-    /// Octets of that line already thrown away because it is too long.
+    /// Bytes of that line already discarded because it is too long.
     skipped: u64,
-    /// Whether all of these end with a NUL byte, so that what follows is a line of its own.
+    /// True if the discarded bytes end with a NUL byte, so that a new line follows.
     is_cut: bool,
-    /// Of all bytes up to `offset + skipped`.
+    /// Digest of all bytes up to `offset + skipped`.
     digest: PrefixDigest,
 }
 
 impl Lines {
-    /// Begins where `digest` ends.
+    /// Starts at the end of `digest`.
     pub(super) fn new(digest: PrefixDigest) -> Self {
         let offset = digest.length();
         Self { buffer: Vec::new(), start: 0, end: 0, offset, skipped: 0, is_cut: false, digest }
     }
 
-    /// The digest of all lines that were handed out or passed over.
+    /// The digest of all lines delivered or skipped.
     pub(super) fn digest(&self) -> &PrefixDigest {
         &self.digest
     }
 
-    /// Gives memory back that only reading needs.
-    pub(super) fn release(&mut self) {
-        self.buffer = self.pending().to_vec();
+    /// Gives memory back that only reading needs. With `rereads`, an unfinished line of more than [`KEPT`] bytes is
+    /// dropped, too: returns how many bytes the reader has to go back.
+    pub(super) fn release(&mut self, rereads: bool) -> u64 {
+        let unfinished = self.pending().len();
+        let is_dropped = rereads && unfinished > KEPT;
+        self.buffer = if is_dropped { Vec::new() } else { self.pending().to_vec() };
         (self.start, self.end) = (0, self.buffer.len());
+        if is_dropped { unfinished as u64 } else { 0 }
     }
 
-    /// Where the next line begins.
+    /// Start of the next line.
     pub(super) fn offset(&self) -> u64 {
         self.offset
     }
 
-    /// How far the log has been read.
+    /// End of the bytes read from the log.
     pub(super) fn reached(&self) -> u64 {
         self.offset + self.skipped + (self.end - self.start) as u64
     }
 
-    /// What was read and not yet handed out.
+    /// Bytes read but not yet delivered.
     pub(super) fn pending(&self) -> &[u8] {
         self.buffer.get(self.start..self.end).unwrap_or_default()
     }
 
-    /// Reads up to `at_most` octets, and at most a [`CHUNK`]; 0 is the end.
+    /// Reads up to `at_most` bytes, and at most a [`CHUNK`]; returns 0 at the end.
     pub(super) fn fill(&mut self, content: &mut impl Read, at_most: usize) -> io::Result<usize> {
         if self.start > 0 {
             self.buffer.copy_within(self.start..self.end, 0);
@@ -126,8 +135,8 @@ impl Lines {
         Ok(got)
     }
 
-    /// Hands out the complete lines that end at `limit` or before, each without its newline and with
-    /// the offset just behind that; returns what was wrong with them.
+    /// Delivers the complete lines that end at or before `limit`, each without its newline and with the
+    /// offset after it; returns the damage found in them.
     pub(super) fn drain(&mut self, limit: u64, each: &mut dyn FnMut(&[u8], u64)) -> Damage {
         let mut damage = Damage::default();
         let pending = self.buffer.get(self.start..self.end).unwrap_or_default();
@@ -155,7 +164,7 @@ impl Lines {
         damage
     }
 
-    /// Throws away what a line without end has brought, once it is too long to be handed out; but not what follows NUL
+    /// Discards the bytes of an unfinished line once it is too long to be delivered, except those after NUL
     /// bytes.
     fn skip_oversized(&mut self) {
         let pending = self.buffer.get(self.start..self.end).unwrap_or_default();
@@ -174,7 +183,7 @@ impl Lines {
         self.start += kept_from;
     }
 
-    /// Moves on to `offset` if the log has been read that far; it may lie within a line.
+    /// Advances to `offset` if the log has been read that far; it may lie within a line.
     pub(super) fn cut(&mut self, offset: u64) -> bool {
         if offset > self.reached() {
             return false;
@@ -189,7 +198,7 @@ impl Lines {
         true
     }
 
-    /// Hands out the last line though no newline ends it, if there is one; returns what was wrong with it.
+    /// Delivers the last line even if it lacks a newline; returns the damage found in it.
     pub(super) fn last(&mut self, each: &mut dyn FnMut(&[u8], u64)) -> Damage {
         let end = self.reached();
         if end == self.offset {
@@ -204,14 +213,15 @@ impl Lines {
         damage
     }
 
-    /// Forgets what was read and not handed out.
+    /// Discards the undelivered bytes.
     pub(super) fn discard(&mut self) {
         self.start = self.end;
         (self.skipped, self.is_cut) = (0, false);
     }
 }
 
-/// Hands out one line; `lacks_beginning` says that it is too long already. Returns what was wrong with it.
+/// Delivers one line; `lacks_beginning` indicates that it was already too long. Returns the damage found in
+/// it.
 fn hand_out(
     line: &[u8],
     lacks_beginning: bool,
@@ -256,7 +266,7 @@ mod tests {
                     assert_eq!(texts, [&b"one"[..], b"two", b"three", b"four"], "{nul}");
                     assert_eq!((ends[0], ends[3]), (4, text.len() as u64));
                     assert_eq!(damage.oversized, 0, "{nul}");
-                    // What was thrown away before its end was met is not counted.
+                    // Bytes that were discarded before the end of the line are not counted.
                     assert!(damage.torn == torn || nul > MAX_LINE, "{nul}: {damage:?}");
                 }
             }
@@ -265,7 +275,7 @@ mod tests {
         let (found, damage) = lines(&long, CHUNK);
         assert_eq!((found[0].0.as_slice(), found[1].0.as_slice()), (&b""[..], &b"marked"[..]));
         assert_eq!(damage, Damage { oversized: 1, torn: 0 });
-        // A line that is too long before or behind NUL bytes.
+        // A line that is too long, before or after NUL bytes.
         let long = b"x".repeat(MAX_LINE + 1);
         let (found, _) = lines(&[&long[..], b"\0good\n", b"\0", &long, b"\n"].concat(), CHUNK);
         assert_eq!((found[0].0.as_slice(), found[1].0.as_slice()), (&b"good"[..], &b""[..]));

@@ -1,7 +1,7 @@
-//! One open log: which it is, and its lines from a position on.
+//! One open log: its identity, and its lines from a position on.
 //!
-//! Under `source`: the agent opens what [`super::Scan`] found, resumes at the position that the store
-//! holds for its [`LogId`], and reads in turns.
+//! Under `source`: the agent opens a log found by [`super::Scan`], resumes at the position that the store
+//! keeps for its [`LogId`], and reads in turns.
 
 mod closed;
 
@@ -19,59 +19,59 @@ use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Bytes that are remembered of the beginning, to tell what kind of file it is.
+/// Number of remembered bytes at the beginning, used to guess the file type.
 const FIRST: usize = 256;
-/// Most octets that a log's identity is made of.
+/// Maximum number of bytes that form the identity of a log.
 const HEAD_MAX: usize = 64 * 1024;
-/// How far before a position lines are skimmed for what belongs to those behind it, in octets.
+/// Distance before a position, in bytes, in which lines are skimmed for context that later lines need.
 const RECENT: u64 = 256 * 1024;
 
-/// How a turn of reading ended.
+/// Result of a turn of reading.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Progress {
     /// The budget is used up; there may be more.
     More,
-    /// There was no more. A plain log may grow and can be read again; a compressed one has to be opened again.
+    /// The end was reached. A plain log may grow and can be read again; a compressed one must be reopened.
     AtEnd,
-    /// The file is shorter than what was read of it, or begins otherwise: it was cut or rewritten in
-    /// place. Nothing read after that went out. This [`Log`] is of no more use; open the path anew.
+    /// The file is shorter than what was read of it, or begins differently: it was truncated or rewritten in
+    /// place. Nothing read after that was delivered. This [`Log`] can no longer be used; reopen the path.
     Truncated,
 }
 
-/// Why nothing more comes out of a log.
+/// Reason why a log yields nothing more.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Spent {
     No,
-    /// The compressed stream is broken from here on.
+    /// The compressed stream is corrupt from here on.
     Broken,
     Rewritten,
 }
 
-/// One open log. It keeps its descriptor, and so reads on to the end of a file that was renamed or
-/// removed.
+/// One open log. It keeps its descriptor, so it reads to the end of a file even after it was renamed or
+/// deleted.
 pub struct Log {
     path: PathBuf,
     id: LogId,
     stat: Stat,
-    /// Where the first record ends: until there, lines are headers.
+    /// End of the first record; lines up to there are headers.
     head: u64,
     hasher: Hasher,
     content: Content,
     lines: Lines,
-    /// There are lines in the buffer that were read ahead: they go out before more is read, since the
-    /// next read may end in an error.
+    /// True if the buffer contains lines that were read ahead: they are delivered before the next read,
+    /// because that may fail.
     ahead: bool,
     spent: Spent,
     damage: Damage,
-    /// The first bytes of what it holds.
+    /// The first bytes of the content.
     first: Vec<u8>,
-    /// The last bytes before the position, while nothing is read.
+    /// The last bytes before the position, while the log is not being read.
     tail: Vec<u8>,
 }
 
-/// What became of a read of the next chunk.
+/// Result of reading the next chunk.
 enum Step {
-    /// So many octets more, none at the end.
+    /// Number of bytes read; zero at the end.
     Got(usize),
     Rewritten,
 }
@@ -79,22 +79,22 @@ enum Step {
 impl Log {
     /// Opens a log that may still grow; `None` if its first record is not yet complete.
     ///
-    /// Compression is told by the first bytes, whatever the name; members that follow each other are one log.
+    /// The first bytes determine the compression, regardless of the name; concatenated members form one log.
     ///
     /// # Errors
-    /// When the path names no regular file or cannot be read, when it is UTF-16, and when a compressed stream breaks or ends
-    /// before the first record does.
+    /// If the path is not a regular file or cannot be read, if it is UTF-16, or if a compressed stream is
+    /// corrupt or ends before the first record does.
     pub fn open(path: &Path, hasher: &Hasher) -> Result<Option<Self>, SourceError> {
         Self::open_as(path, hasher, false)
     }
 
-    /// Opens a log that will not grow any more, so that its first record may be a last line without
-    /// newline; `None` if it holds no record at all.
+    /// Opens a log that no longer grows, so its first record may be a last line without newline; `None` if it
+    /// contains no record.
     ///
-    /// The identity is the one that [`Log::open`] finds once that newline is there.
+    /// The identity is the same as [`Log::open`] returns once that newline is written.
     ///
     /// # Errors
-    /// As [`Log::open`].
+    /// Same as [`Log::open`].
     pub fn open_finished(path: &Path, hasher: &Hasher) -> Result<Option<Self>, SourceError> {
         Self::open_as(path, hasher, true)
     }
@@ -103,7 +103,7 @@ impl Log {
         let cannot_open = |cause| SourceError::Open { path: path.to_owned(), cause };
         let (file, stat) = open_file(path)?;
         let content = Content::new(Arc::new(file)).map_err(cannot_open)?;
-        // A compressed file that ends as it should is finished: whoever adds a member starts a line with it.
+        // A compressed file with a proper end is complete: an appended member starts a new line.
         let finished = finished || content.is_packed();
         let mut log = Self {
             path: path.to_owned(),
@@ -144,7 +144,7 @@ impl Log {
         Ok(Some(log.known(id, head)))
     }
 
-    /// Opening ends: the log is `id`, and its first record ends at `head`.
+    /// Completes opening: the log is `id`, and its first record ends at `head`.
     fn known(mut self, id: LogId, head: usize) -> Self {
         (self.id, self.head) = (id, head as u64);
         let pending = self.lines.pending();
@@ -154,19 +154,19 @@ impl Log {
         self
     }
 
-    /// What the log is known by.
+    /// Identity of the log.
     #[must_use]
     pub fn id(&self) -> LogId {
         self.id
     }
 
-    /// The path it was opened under, which may name another file by now.
+    /// The path it was opened under; by now it may refer to another file.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The position: where the next line begins, in uncompressed octets.
+    /// The position: the start of the next line, in uncompressed bytes.
     #[must_use]
     pub fn offset(&self) -> u64 {
         self.lines.offset()
@@ -178,42 +178,45 @@ impl Log {
         self.lines.digest()
     }
 
-    /// What the log begins with, unpacked.
+    /// The beginning of the log, unpacked.
     #[must_use]
     pub fn first_bytes(&self) -> &[u8] {
         &self.first
     }
 
-    /// Whether bytes were read that no newline ends yet.
+    /// Returns true if bytes were read that no newline ends yet; to be called before [`Log::rest_here`], which forgets them.
     #[must_use]
     pub fn has_unfinished_line(&self) -> bool {
         self.lines.reached() > self.lines.offset()
     }
 
-    /// Says that the path of the open file is another one by now.
+    /// Sets the path after the open file was renamed.
     pub fn renamed(&mut self, path: &Path) {
         path.clone_into(&mut self.path);
     }
 
-    /// Ends a reading of a plain log: gives memory back that only reading needs, and remembers the last bytes.
+    /// Ends a reading of a plain log: gives memory back that only reading needs, and remembers the last bytes. A long
+    /// unfinished line is forgotten and read again from its beginning when the log has grown.
     ///
     /// # Errors
-    /// [`SourceError::Read`] when these cannot be read.
+    /// [`SourceError::Read`] if these cannot be read.
     pub fn rest_here(&mut self) -> Result<(), SourceError> {
         self.content.release();
-        self.lines.release();
+        // What is unpacked cannot be read again.
+        let forgotten = self.lines.release(!self.is_packed());
         if !self.is_packed() {
+            self.content.go_back(forgotten);
             self.tail = closed::tail(self.content.file(), self.lines.offset())
                 .map_err(|cause| self.failed(cause))?;
         }
         Ok(())
     }
 
-    /// Whether a plain log still has the bytes before the position that it had at [`Log::rest_here`]: one that was cut
-    /// and has grown again, or was written over, has others.
+    /// Returns true if a plain log still has the same bytes before the position as at [`Log::rest_here`].
+    /// They differ in a log that was truncated and has grown again, or was overwritten.
     ///
     /// # Errors
-    /// [`SourceError::Read`] when they cannot be read.
+    /// [`SourceError::Read`] if they cannot be read.
     pub fn is_as_it_was(&self) -> Result<bool, SourceError> {
         if self.is_packed() {
             return Ok(true);
@@ -222,7 +225,7 @@ impl Log {
         Ok(tail.map_err(|cause| self.failed(cause))? == self.tail)
     }
 
-    /// Whether the file is compressed.
+    /// Returns true if the file is compressed.
     #[must_use]
     pub fn is_packed(&self) -> bool {
         self.content.is_packed()
@@ -234,23 +237,24 @@ impl Log {
         self.stat
     }
 
-    /// Lines that could not be handed out whole, since the log was opened.
+    /// Lines not delivered completely since the log was opened.
     #[must_use]
     pub fn damage(&self) -> Damage {
         self.damage
     }
 
-    /// Moves to `offset`, to where an earlier run or another copy of this log was read.
+    /// Moves to `offset`, which an earlier run or a reader of another copy of this log had reached.
     ///
-    /// Every line passed over that begins with `#`, and every line before the first record, goes to
-    /// `skim`, since headers say how to read what follows and may repeat within a log. So do the last lines of JSON
-    /// before `offset`, since what follows may be the answers to what they ask. So it reads from
-    /// the start, wherever the log stands: who skims may know none of the headers yet.
+    /// Passes every skipped line that begins with `#`, and every line before the first record, to `skim`,
+    /// because headers define how to read the following lines and may be repeated within a log. Also passes
+    /// the last JSON lines before `offset`, because the following lines may be answers to their queries.
+    /// Reading therefore starts at the beginning of the log, whatever its position: the caller may not know
+    /// any headers yet.
     ///
     /// # Errors
-    /// [`SourceError::Shrank`] when the log ends before `offset`; [`SourceError::Rewritten`] when it is
-    /// no longer that log; and as reading. After an error the position is where it was or before
-    /// `offset`: open the log anew.
+    /// [`SourceError::Shrank`] if the log ends before `offset`; [`SourceError::Rewritten`] if it is no longer
+    /// the same log; and read errors. After an error the position is unchanged or lies before `offset`:
+    /// reopen the log.
     pub fn resume(&mut self, offset: u64, skim: &mut dyn FnMut(&[u8])) -> Result<(), SourceError> {
         if self.spent == Spent::Rewritten {
             return Err(SourceError::Rewritten { path: self.path.clone() });
@@ -266,7 +270,7 @@ impl Log {
         }
         let head = self.head;
         loop {
-            // Not beyond the position, so that the digest is of what lies before it.
+            // Do not read beyond the position, so that the digest covers exactly the bytes before it.
             let left = offset.saturating_sub(self.lines.reached());
             let got = match self.step(usize::try_from(left).unwrap_or(usize::MAX))? {
                 Step::Got(got) => got,
@@ -291,16 +295,16 @@ impl Log {
         }
     }
 
-    /// Reads about `budget` octets and hands out the lines that are complete by then, each without its
-    /// newline and with the position just behind that. A last line without newline stays unread.
+    /// Reads about `budget` bytes and delivers the complete lines, each without its newline and with the
+    /// position after it. A last line without newline stays unread.
     ///
-    /// A line above 1 MiB goes out as an empty one, so that the position moves on; [`Log::damage`]
-    /// counts it. `budget` bounds the octets read: one call hands out at most that much and
-    /// what was read before, which is less than 2 MiB. Lines handed out before an error are good.
+    /// A line longer than 1 MiB is delivered as an empty one, so that the position advances; [`Log::damage`]
+    /// counts it. `budget` bounds the bytes read: one call delivers at most that much plus the bytes read
+    /// before, which are less than 2 MiB. Lines delivered before an error are valid.
     ///
     /// # Errors
-    /// [`SourceError::Read`], after which a plain log can be read on; [`SourceError::Unpack`] when the
-    /// stream breaks. A compressed log is at its end after either: to try again, open it anew.
+    /// [`SourceError::Read`], after which reading of a plain log can continue; [`SourceError::Unpack`] if the
+    /// stream is corrupt. A compressed log is at its end after either: reopen it to try again.
     pub fn read(
         &mut self,
         budget: usize,
@@ -325,11 +329,11 @@ impl Log {
         }
     }
 
-    /// Reads to the end and hands out the last line even if no newline ends it; for a log that will
-    /// not grow any more. Should it grow after all, what follows is read as a line of its own.
+    /// Reads to the end and delivers the last line even if it lacks a newline; for a log that no longer
+    /// grows. If it grows nevertheless, the rest is read as a separate line.
     ///
     /// # Errors
-    /// As [`Log::read`].
+    /// Same as [`Log::read`].
     pub fn rest(&mut self, each: &mut dyn FnMut(&[u8], u64)) -> Result<Progress, SourceError> {
         loop {
             match self.read(usize::MAX, each)? {
@@ -342,8 +346,8 @@ impl Log {
         Ok(Progress::AtEnd)
     }
 
-    /// Takes what was read ahead, or reads the next chunk; and proves that all that is pending comes
-    /// from this log.
+    /// Takes the bytes read ahead, or reads the next chunk, and verifies that all pending bytes come from
+    /// this log.
     fn step(&mut self, at_most: usize) -> Result<Step, SourceError> {
         let ahead = self.lines.pending().len();
         let read = if std::mem::take(&mut self.ahead) && ahead > 0 {
@@ -351,7 +355,7 @@ impl Log {
         } else {
             self.lines.fill(&mut self.content, at_most)
         };
-        // Whatever a file gave while it was being rewritten, an error too, is not this log's.
+        // Bytes, or an error, from a file that was being rewritten do not belong to this log.
         if !self.is_intact()? {
             self.spent = Spent::Rewritten;
             self.lines.discard();
@@ -360,7 +364,7 @@ impl Log {
         read.map(Step::Got).map_err(|cause| {
             let error = self.failed(cause);
             if self.is_packed() {
-                // A decoder cannot go on after an error, whosever it was.
+                // A decoder cannot continue after an error, whatever its cause.
                 self.spent = Spent::Broken;
                 self.lines.discard();
             }
@@ -370,17 +374,17 @@ impl Log {
 
     fn is_intact(&mut self) -> Result<bool, SourceError> {
         let looked = self.content.file().metadata().and_then(|now| {
-            self.stat = Stat::of(&now);
+            self.stat = Stat::from_metadata(&now);
             self.content.is_intact(self.stat.size)
         });
         looked.map_err(|cause| {
-            // What was read waits for its proof; nothing more is read until then.
+            // The bytes await verification; nothing more is read until then.
             self.ahead = true;
             self.failed(cause)
         })
     }
 
-    /// The error for this cause: the system's, or else the decoder's.
+    /// The error for this cause: the system's or the decoder's.
     fn failed(&self, cause: io::Error) -> SourceError {
         let (path, offset) = (self.path.clone(), self.lines.offset());
         if self.is_packed() && cause.raw_os_error().is_none() {
@@ -391,7 +395,8 @@ impl Log {
     }
 }
 
-/// Opens a regular file, and nothing that could block, act or give other octets the second time.
+/// Opens a regular file; refuses anything that could block, have side effects or yield different bytes the
+/// second time.
 fn open_file(path: &Path) -> Result<(File, Stat), SourceError> {
     let cannot_open = |cause| SourceError::Open { path: path.to_owned(), cause };
     let regular = |kind: FileType| {
@@ -401,19 +406,19 @@ fn open_file(path: &Path) -> Result<(File, Stat), SourceError> {
         Err(SourceError::NotAFile { path: path.to_owned(), kind: name_of(kind) })
     };
     regular(fs::metadata(path).map_err(cannot_open)?.file_type())?;
-    // Should a FIFO have taken its place just now, opening it must not wait for a writer.
+    // If a FIFO has just replaced the file, opening it must not wait for a writer.
     let mut options = OpenOptions::new();
     options.read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY);
     let file = options.open(path).map_err(cannot_open)?;
     let metadata = file.metadata().map_err(cannot_open)?;
     regular(metadata.file_type())?;
-    Ok((file, Stat::of(&metadata)))
+    Ok((file, Stat::from_metadata(&metadata)))
 }
 
-/// The word for a device in [`SourceError::NotAFile`].
+/// Word for a device in [`SourceError::NotAFile`].
 pub const DEVICE: &str = "device";
 
-/// What a path names when it is no regular file.
+/// Name of the kind of a file that is not a regular file.
 pub(super) fn name_of(kind: FileType) -> &'static str {
     match kind {
         _ if kind.is_dir() => "directory",
@@ -423,7 +428,7 @@ pub(super) fn name_of(kind: FileType) -> &'static str {
     }
 }
 
-/// Where the head ends that identifies a log, if it is all there.
+/// End of the head that identifies a log, if the head is complete.
 fn first_record(octets: &[u8]) -> Option<usize> {
     let head = octets.get(..HEAD_MAX).unwrap_or(octets);
     let mut begin = 0;
@@ -437,7 +442,7 @@ fn first_record(octets: &[u8]) -> Option<usize> {
     (head.len() == HEAD_MAX).then_some(HEAD_MAX)
 }
 
-/// Whether a line is the first record and no header.
+/// Returns true if a line is a record, not a header.
 fn is_record(line: &[u8]) -> bool {
     !line.starts_with(b"#") && line.iter().any(u8::is_ascii_digit)
 }

@@ -1,9 +1,9 @@
-//! Which file names in a directory are those of the logs that are asked for.
+//! File names that logs have in a directory.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
-/// Whose logs to take from a directory.
+/// Kind of logs to select from a directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogNames {
     /// Zeek's `dns.log`, and our package's `pdns.log`.
@@ -12,18 +12,18 @@ pub enum LogNames {
     Suricata,
 }
 
-/// What is put behind a name when a file is compressed.
+/// Suffixes of compressed files.
 const PACKED: [&[u8]; 8] =
     [b".gz", b".bz2", b".bzip2", b".xz", b".zst", b".zstd", b".lz4", b".gzip"];
-/// What logs end with.
+/// Suffixes of logs.
 const ENDS: [&[u8]; 5] = [b".log", b".json", b".ndjson", b".jsonl", b".tsv"];
-/// What separates the parts of a name.
+/// Separators between the parts of a name.
 const PARTS: [u8; 3] = [b'.', b'-', b'_'];
-/// Words in front of `dns` that make it another log: `known_dns` is a list of servers, `eve-dns` is Suricata's.
+/// Words before `dns` that denote another log: `known_dns` is a list of servers, `eve-dns` is Suricata's.
 const OTHERS: [&[u8]; 2] = [b"known", b"eve"];
 
 impl LogNames {
-    /// Whether a file so named is one of them, as far as a name can tell.
+    /// Returns true if a file of this name is one of these logs, as far as a name can tell.
     pub(super) fn include(self, name: &OsStr) -> bool {
         match self {
             Self::Zeek => is_dns_log(name),
@@ -31,7 +31,7 @@ impl LogNames {
         }
     }
 
-    /// The names that are looked for, in words.
+    /// Description of the names searched for.
     #[must_use]
     pub fn wanted(self) -> &'static str {
         match self {
@@ -41,34 +41,35 @@ impl LogNames {
     }
 }
 
-/// Whether a file so named holds Suricata's events.
+/// Returns true if a file of this name contains Suricata's events.
 ///
-/// Taken are `eve.json`; what `filename` makes of it with a date (`eve-2024-04-19-13:00.json`, as on Security
-/// Onion), one of several (`eve-dns.json`) or a thread's (`eve.3.json`, `threaded: yes`); one with a sensor's name in
-/// front (`sensor1.eve.json`); what logrotate adds (`eve.json.1`, `eve.json-20240419.gz`); all with other ends of logs,
-/// in upper case too, and compressed.
+/// Matches `eve.json`; the names that `filename` produces with a date (`eve-2024-04-19-13:00.json`, as on
+/// Security Onion), for one of several logs (`eve-dns.json`) or for a thread (`eve.3.json`, `threaded: yes`);
+/// names prefixed with a sensor (`sensor1.eve.json`); and logrotate's (`eve.json.1`, `eve.json-20240419.gz`);
+/// all of them also with other log suffixes, in upper case, and compressed.
 fn is_eve_log(name: &OsStr) -> bool {
     is_log(name, b"eve")
 }
 
-/// Whether a file so named holds Zeek's DNS log, `dns.log` or our package's `pdns.log`, as far as a name can tell.
+/// Returns true if a file of this name is Zeek's DNS log, `dns.log`, or our package's `pdns.log`, as far as a
+/// name can tell.
 ///
-/// Taken are the live `dns.log`; what zeekctl (`dns.13:00:00-14:00:00.log.gz`), the management
+/// Matches the live `dns.log`; the names produced by zeekctl (`dns.13:00:00-14:00:00.log.gz`), the management
 /// framework (`dns__2024-04-19-13-00-00__...__.log`) and several loggers
-/// (`dns.13:00:00-14:00:00-logger-1.log.gz`) make of it; what logrotate adds (`dns.log.1`,
-/// `dns.log-20240419.gz`); `json_streaming_dns.log` and its `.1` to `.4` (json-streaming-logs), `corelight_dns.log`,
-/// and others with a word in front; all with other ends of logs, in upper case too, and compressed; and the same names
-/// with `pdns`.
+/// (`dns.13:00:00-14:00:00-logger-1.log.gz`); logrotate's (`dns.log.1`, `dns.log-20240419.gz`);
+/// `json_streaming_dns.log` and its `.1` to `.4` (json-streaming-logs), `corelight_dns.log`, and others with
+/// a word in front; all of them also with other log suffixes, in upper case, and compressed; and the same
+/// names with `pdns`.
 fn is_dns_log(name: &OsStr) -> bool {
     is_log(name, b"dns") || is_pdns_log(name)
 }
 
-/// Whether a file so named holds our package's `pdns.log`.
+/// Returns true if a file of this name is our package's `pdns.log`.
 pub(super) fn is_pdns_log(name: &OsStr) -> bool {
     is_log(name, b"pdns")
 }
 
-/// Whether one of the parts of a name, but for its end, is that of the log.
+/// Returns true if one of the parts of a name, without its suffix, is the name of the log.
 fn is_log(name: &OsStr, log: &[u8]) -> bool {
     let name = name.as_bytes().to_ascii_lowercase();
     if name.starts_with(b".") {
@@ -88,7 +89,7 @@ fn is_log(name: &OsStr, log: &[u8]) -> bool {
     false
 }
 
-/// Without what logrotate puts behind a name: `.N`, `-YYYYMMDD`, `-YYYYMMDD-HH` or `-SECONDS`.
+/// Removes the suffix added by logrotate: `.N`, `-YYYYMMDD`, `-YYYYMMDD-HH` or `-SECONDS`.
 fn without_rotation(name: &[u8]) -> &[u8] {
     let kept = name.iter().rposition(|octet| !octet.is_ascii_digit() && *octet != b'-');
     let (base, counter) = name.split_at(kept.map_or(0, |at| at + 1));

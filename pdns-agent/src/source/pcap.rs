@@ -1,8 +1,8 @@
-//! Capture files as packets, each with the position behind it.
+//! Capture files as packets, each with the position after it.
 //!
-//! Beside `log`: reads pcap and pcapng, plain or compressed, from a file or from standard input. A capture is
-//! known by its first packet, and by digests of all that it holds, because two captures may begin with the same
-//! packets. Memory is bounded whatever a file says.
+//! Alongside `log`: reads pcap and pcapng, plain or compressed, from a file or standard input. A capture is
+//! identified by its first packet and by digests of its entire content, because two captures may begin with
+//! the same packets. Memory is bounded whatever a file claims.
 
 mod blocks;
 mod classic;
@@ -31,12 +31,12 @@ use std::sync::Arc;
 pub use content::{Content, Digest};
 pub use error::PcapError;
 
-/// Most octets of one packet; no interface captures more, so a file that says so is broken.
+/// Maximum packet size in octets; no interface captures more, so a file that claims more is corrupt.
 pub const MOST_PACKET: u32 = 256 * 1024;
-/// Most records without a packet of use that are passed in one step.
+/// Maximum number of records without a usable packet that are skipped in one step.
 pub const MOST_PASSED: usize = 256;
 
-/// The order of the octets of a number.
+/// Byte order of numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Order {
     Big,
@@ -44,7 +44,7 @@ enum Order {
 }
 
 impl Order {
-    /// Two octets at `at`; 0 where there are none.
+    /// The two bytes at `at` as a number; 0 if missing.
     fn u16(self, octets: &[u8], at: usize) -> u16 {
         let octets =
             octets.get(at..).and_then(|rest| rest.first_chunk()).copied().unwrap_or_default();
@@ -54,7 +54,7 @@ impl Order {
         }
     }
 
-    /// Four octets at `at`; 0 where there are none.
+    /// The four bytes at `at` as a number; 0 if missing.
     fn u32(self, octets: &[u8], at: usize) -> u32 {
         let octets =
             octets.get(at..).and_then(|rest| rest.first_chunk()).copied().unwrap_or_default();
@@ -64,7 +64,7 @@ impl Order {
         }
     }
 
-    /// The first eight octets; 0 where there are none.
+    /// The first eight bytes as a number; 0 if missing.
     fn u64(self, octets: &[u8]) -> u64 {
         let octets = octets.first_chunk().copied().unwrap_or_default();
         match self {
@@ -74,26 +74,26 @@ impl Order {
     }
 }
 
-/// A packet that a reader of either format found; its octets lie in the window until the next call.
+/// A packet found by a reader of either format; its octets stay in the window until the next call.
 struct Packet {
     at: Timestamp,
     link: u16,
     octets: Range<usize>,
     length: u32,
-    /// Offset of the end of its record, in uncompressed octets.
+    /// Offset of the end of its record, in uncompressed bytes.
     end: u64,
 }
 
-/// What a reader of either format came upon.
-enum Found {
+/// Result of one step of a reader of either format.
+enum ReadResult {
     Packet(Packet),
-    /// Nothing but records without a packet, for a while.
+    /// Only records without a packet, for a while.
     Nothing,
     /// The end of the file.
     End,
 }
 
-/// What a reader of either format has to say against a file.
+/// Defect that a reader of either format found in a file.
 enum Fault {
     Short(Short),
     TooLong(u32),
@@ -107,7 +107,7 @@ impl From<Short> for Fault {
 }
 
 impl Short {
-    /// The end of the file, where a record has begun already.
+    /// Converts the end of the file to a truncation, if a record has already begun.
     fn cut(self) -> Self {
         if matches!(self, Self::End) { Self::Cut } else { self }
     }
@@ -117,17 +117,17 @@ enum Format {
     Unknown,
     Classic(Classic),
     Blocks(Blocks),
-    /// Nothing more: the end, or an error that was told.
+    /// Finished: at the end, or after a reported error.
     Done,
 }
 
-/// One step in a capture.
+/// One step of reading a capture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step<'a> {
     /// A packet, and its position: the offset of the end of its record in the uncompressed file.
     Packet(Frame<'a>, u64),
-    /// Some records that hold no packet, or one of a link type that is not known. It is told so that who reads can
-    /// look at other things: a pipe may bring nothing else for as long as it is open.
+    /// Some records without a packet, or with one of an unknown link type. Returned so that the caller can do
+    /// other work: a pipe may bring nothing else for as long as it is open.
     Nothing,
 }
 
@@ -137,9 +137,9 @@ pub struct CaptureFile {
     window: Window,
     format: Format,
     is_packed: bool,
-    /// `None` for what cannot be read twice.
+    /// `None` for input that cannot be read twice.
     opened: Option<Opened>,
-    /// What went wrong below the decompressor.
+    /// Error that occurred below the decompressor.
     failure: Failure,
     refused: u64,
 }
@@ -149,7 +149,7 @@ struct Opened {
     file: Arc<File>,
     /// Its state when it was opened.
     stat: Stat,
-    /// What it held when it was measured: no more than that is read.
+    /// Its content when it was measured: reading stops there.
     measured: Option<Measured>,
     has_grown: bool,
 }
@@ -158,7 +158,7 @@ struct Measured {
     length: u64,
     digest: Digest,
     hasher: Hasher,
-    /// Why no more of it can be unpacked.
+    /// Reason why no more of it can be unpacked.
     broken: Option<io::Error>,
 }
 
@@ -166,7 +166,8 @@ impl CaptureFile {
     /// Opens a capture file; `-` is standard input.
     ///
     /// # Errors
-    /// [`PcapError::Open`] and [`PcapError::Read`]. Whether it is a capture at all, [`CaptureFile::next`] says.
+    /// [`PcapError::Open`] and [`PcapError::Read`]. Only [`CaptureFile::next`] tells whether it is a capture
+    /// at all.
     pub fn open(path: &Path) -> Result<Self, PcapError> {
         if path.as_os_str() == "-" {
             return Self::once("standard input".to_owned(), io::stdin());
@@ -181,10 +182,10 @@ impl CaptureFile {
         if !metadata.is_file() {
             return Self::once(name, file);
         }
-        Self::of_file(name, &Arc::new(file), Stat::of(&metadata))
+        Self::from_file(name, &Arc::new(file), Stat::from_metadata(&metadata))
     }
 
-    fn of_file(name: String, file: &Arc<File>, stat: Stat) -> Result<Self, PcapError> {
+    fn from_file(name: String, file: &Arc<File>, stat: Stat) -> Result<Self, PcapError> {
         let opened = Opened { file: Arc::clone(file), stat, measured: None, has_grown: false };
         Ok(Self { opened: Some(opened), ..Self::once(name, Disk::new(file))? })
     }
@@ -206,7 +207,7 @@ impl CaptureFile {
         })
     }
 
-    /// The same file from its beginning, over what it held when it was measured.
+    /// The same file from its beginning, limited to the measured content.
     ///
     /// # Errors
     /// [`PcapError::Read`].
@@ -215,14 +216,14 @@ impl CaptureFile {
             let cause = io::Error::new(io::ErrorKind::NotSeekable, "a pipe can be read only once");
             return Err(PcapError::Read { file: self.name.clone(), offset: 0, cause });
         };
-        let mut again = Self::of_file(self.name.clone(), file, *stat)?;
+        let mut again = Self::from_file(self.name.clone(), file, *stat)?;
         if let Some(measured) = measured {
             again.window.limit(measured.length);
         }
         Ok(again)
     }
 
-    /// The digest of a regular file up to the end of its first packet; `None` if there is no packet in it.
+    /// The digest of a regular file up to the end of its first packet; `None` if it contains no packet.
     ///
     /// # Errors
     /// [`PcapError::Read`].
@@ -231,22 +232,22 @@ impl CaptureFile {
         let mut scan = self.again()?;
         loop {
             match scan.packet() {
-                Ok(Found::Packet(_)) => break,
-                Ok(Found::Nothing) => {}
-                Ok(Found::End) => return Ok(None),
+                Ok(ReadResult::Packet(_)) => break,
+                Ok(ReadResult::Nothing) => {}
+                Ok(ReadResult::End) => return Ok(None),
                 Err(fault) => match scan.error(fault) {
                     error @ PcapError::Read { .. } => return Err(error),
                     _ => return Ok(None),
                 },
             }
         }
-        // What may still come of the packet's block is passed later, and not always there.
+        // The rest of the packet's block is skipped later, and may be missing.
         let (content, _) = self.measured(opened, hasher, &BTreeSet::new(), scan.window.offset())?;
         Ok(Some(content.digest))
     }
 
-    /// Measures a regular file: its length and digest, and digests of its first bytes at some lengths. From then on
-    /// no more of it is read, even if it grows. To be called before [`CaptureFile::next`].
+    /// Measures a regular file: its length and digest, and digests of its first bytes at some lengths. From
+    /// then on no more than that is read, even if the file grows. Call it before [`CaptureFile::next`].
     ///
     /// # Errors
     /// [`PcapError::Read`].
@@ -276,23 +277,24 @@ impl CaptureFile {
         content::measure(&opened.file, hasher, lengths, limit).map_err(read)
     }
 
-    /// Whether more was found behind what the file held when it was measured. Known once the end was reached.
+    /// Returns true if the file has more bytes than when it was measured. Only known once the end was
+    /// reached.
     #[must_use]
     pub fn has_grown(&self) -> bool {
         self.opened.as_ref().is_some_and(|opened| opened.has_grown)
     }
 
-    /// How many packets so far were of a link type that is not known, and so were not handed over.
+    /// Number of packets so far that were skipped because of an unknown link type.
     #[must_use]
     pub fn refused(&self) -> u64 {
         self.refused
     }
 
-    /// The next packet, or word that there was none for [`MOST_PASSED`] records. Positions increase strictly and are
-    /// the same each time that the file is read. `None` at the end.
+    /// Returns the next packet, or [`Step::Nothing`] after [`MOST_PASSED`] records without one. Positions
+    /// increase strictly and are the same each time the file is read. `None` at the end.
     ///
     /// # Errors
-    /// Any [`PcapError`]. It is told once, after all packets that come before it; then the capture is at its end.
+    /// Any [`PcapError`]. It is reported once, after all packets before it; then the capture is at its end.
     #[expect(clippy::should_implement_trait, reason = "a frame borrows; no iterator can lend")]
     pub fn next(&mut self) -> Result<Option<Step<'_>>, PcapError> {
         if matches!(self.format, Format::Done) {
@@ -301,9 +303,9 @@ impl CaptureFile {
         let mut passed = 0;
         let (packet, start) = loop {
             let packet = match self.packet() {
-                Ok(Found::Packet(packet)) => packet,
-                Ok(Found::Nothing) => return Ok(Some(Step::Nothing)),
-                Ok(Found::End) => {
+                Ok(ReadResult::Packet(packet)) => packet,
+                Ok(ReadResult::Nothing) => return Ok(Some(Step::Nothing)),
+                Ok(ReadResult::End) => {
                     self.format = Format::Done;
                     self.check_end()?;
                     return Ok(None);
@@ -328,12 +330,12 @@ impl CaptureFile {
         Ok(Some(Step::Packet(frame, packet.end)))
     }
 
-    fn packet(&mut self) -> Result<Found, Fault> {
+    fn packet(&mut self) -> Result<ReadResult, Fault> {
         if matches!(self.format, Format::Unknown) {
             let magic = match self.window.peek(4) {
                 Ok(octets) => octets.first_chunk().copied().unwrap_or_default(),
                 Err(Short::Failed(error)) => return Err(Short::Failed(error).into()),
-                // Too short to be anything, or empty.
+                // Too short to be a capture, or empty.
                 Err(Short::End | Short::Cut) => [0; 4],
             };
             self.format = match Classic::begin(magic, &mut self.window)? {
@@ -348,7 +350,7 @@ impl CaptureFile {
             Format::Classic(classic) => classic.next(&mut self.window),
             Format::Blocks(blocks) => blocks.next(&mut self.window),
             Format::Unknown => Err(Fault::Short(Short::End)),
-            Format::Done => Ok(Found::End),
+            Format::Done => Ok(ReadResult::End),
         }
     }
 
@@ -376,12 +378,12 @@ impl CaptureFile {
         }
     }
 
-    /// Why the content ends where it was found to end, if more should come.
+    /// Reason why the content ends where it does, if there should be more.
     fn broken(&mut self) -> Option<io::Error> {
         self.opened.as_mut()?.measured.as_mut()?.broken.take()
     }
 
-    /// Holds the file to what was measured; asked once, at the end.
+    /// Checks the file against its measured content; called once, at the end.
     fn check_end(&mut self) -> Result<(), PcapError> {
         if let Some(cause) = self.broken() {
             let (file, offset) = (self.name.clone(), self.window.offset());
@@ -389,7 +391,7 @@ impl CaptureFile {
         }
         let Some(opened) = &self.opened else { return Ok(()) };
         let Some(Measured { length, digest, hasher, .. }) = &opened.measured else { return Ok(()) };
-        let is_same = |metadata| Stat::of(&metadata) == opened.stat;
+        let is_same = |metadata| Stat::from_metadata(&metadata) == opened.stat;
         if opened.file.metadata().is_ok_and(is_same) {
             return Ok(());
         }

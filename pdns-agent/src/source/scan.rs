@@ -1,9 +1,9 @@
-//! Which files are meant, and which of them have something new.
+//! Search for log files, and detection of those with new data.
 //!
-//! Under `source`: the agent calls [`Scan::changed`] at each poll and opens or reads what it names.
+//! Under `source`: the agent calls [`Scan::changed`] at each poll and opens or reads the files it returns.
 
 use super::names::{LogNames, is_pdns_log};
-use super::walk::{Haul, Skipped, Walk};
+use super::walk::{DirectoryWalker, ScanResult, Skipped};
 use super::{SourceError, Stat};
 use std::collections::{HashMap, HashSet};
 use std::fs;
@@ -11,22 +11,23 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-/// Most directories named for watching; of more, the last written. The rest is found by polling.
+/// Maximum number of directories to watch; beyond that, the most recently modified ones. Changes in the
+/// others are found by polling.
 const WATCHED_MAX: usize = 256;
 
 /// A file that is new or has changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Found {
-    /// A path to it. Of several, the first in order.
+pub struct FoundLog {
+    /// Its path; the first in sort order if there are several.
     pub path: PathBuf,
-    /// Its state when it was met.
+    /// Its state at the time of the scan.
     pub stat: Stat,
-    /// Whether it was named itself, or by a glob, and not found in a directory.
+    /// True if it was given by name or glob, not found in a directory.
     pub named: bool,
 }
 
-impl Found {
-    /// Whether its name is that of the log of our Zeek package.
+impl FoundLog {
+    /// Returns true if its name is that of our Zeek package's log.
     #[must_use]
     pub fn is_pdns_log(&self) -> bool {
         self.path.file_name().is_some_and(is_pdns_log)
@@ -36,23 +37,23 @@ impl Found {
 /// An input for which no file was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Missing {
-    /// Nothing has this path.
+    /// The path does not exist.
     Path(PathBuf),
     /// No file matches this pattern.
     Pattern(String),
-    /// This directory, and those below it, hold no log.
+    /// This directory and those below it contain no log.
     NoLogs(PathBuf),
 }
 
-/// What was asked for in one argument.
+/// Contents of one argument.
 enum Input {
     Path(PathBuf),
-    /// A pattern, unless there is a file of just that name.
+    /// A pattern, unless there is a file with exactly that name.
     Glob(String),
 }
 
 impl Input {
-    /// What is missing where no file was found.
+    /// The [`Missing`] value if no file was found.
     fn missing(&self) -> Missing {
         let of = |path: &Path| {
             if path.is_dir() {
@@ -69,15 +70,16 @@ impl Input {
     }
 }
 
-/// The files, directories and globs that were asked for, looked up anew at each scan.
+/// The requested files, directories and globs, looked up again at each scan.
 ///
-/// In a directory, and below it, a file is taken when its name is one of [`LogNames`]; symbolic links such as zeekctl's `current` are followed, and loops of them survived. A file that is named
-/// itself, or that a glob matches, is taken whatever its name.
+/// In and below a directory, a file is selected if its name is one of [`LogNames`]. Symbolic links such as
+/// zeekctl's `current` are followed, and loops are tolerated. A file given by name or matched by a glob is
+/// selected whatever its name.
 pub struct Scan {
     inputs: Vec<Input>,
-    walk: Walk,
-    /// State and path of each file when it was last named, by device and inode. The path, because a file
-    /// may be renamed after it was named and before it was opened.
+    walk: DirectoryWalker,
+    /// State and path of each file when it was last returned, by device and inode. Includes the path, because
+    /// a file may be renamed after it was returned and before it was opened.
     seen: HashMap<(u64, u64), (Stat, PathBuf)>,
     missing: Vec<Missing>,
     dirs: Vec<(PathBuf, i128)>,
@@ -87,16 +89,16 @@ pub struct Scan {
 }
 
 impl Scan {
-    /// Takes paths and globs (`*`, `?`, `[...]`, `**`), and the `names` of logs in directories. None of the paths
-    /// needs to exist yet.
+    /// Accepts paths and globs (`*`, `?`, `[...]`, `**`), and the `names` of logs in directories. The paths
+    /// need not exist yet.
     ///
     /// # Errors
-    /// [`SourceError::Pattern`] for a broken glob that is no existing path either.
+    /// [`SourceError::Pattern`] for an invalid glob that is not an existing path either.
     pub fn new(inputs: &[PathBuf], names: LogNames) -> Result<Self, SourceError> {
         let inputs = inputs.iter().map(|path| input(path)).collect::<Result<_, _>>()?;
         Ok(Self {
             inputs,
-            walk: Walk::new(names),
+            walk: DirectoryWalker::new(names),
             seen: HashMap::new(),
             missing: Vec::new(),
             dirs: Vec::new(),
@@ -106,55 +108,56 @@ impl Scan {
         })
     }
 
-    /// The files that are new, or changed in size, time of writing or path since the last call, in order
-    /// of path. A file under several names counts once.
-    pub fn changed(&mut self) -> Vec<Found> {
+    /// The files that are new, or whose size, modification time or path changed since the last call, sorted
+    /// by path. A file with several names counts once.
+    pub fn changed(&mut self) -> Vec<FoundLog> {
         let now = Instant::now();
-        let mut haul = Haul::default();
+        let mut result = ScanResult::default();
         self.missing.clear();
         for input in &self.inputs {
-            let (files, problems) = (haul.files.len(), haul.problem_count);
-            visit(input, &mut self.walk, now, &mut haul);
-            // What could not be looked at may hold some.
-            if (haul.files.len(), haul.problem_count) == (files, problems) {
+            let (files, problems) = (result.files.len(), result.problem_count);
+            visit(input, &mut self.walk, now, &mut result);
+            // A directory that could not be read may contain some.
+            if (result.files.len(), result.problem_count) == (files, problems) {
                 self.missing.push(input.missing());
             }
         }
         self.walk.tidy();
-        haul.files.sort_unstable_by(|(left, _), (right, _)| left.cmp(right));
-        let mut met = HashSet::with_capacity(haul.files.len());
-        haul.files.retain(|(_, stat)| met.insert((stat.dev, stat.ino)));
-        haul.files.retain(|(path, stat)| {
+        result.files.sort_unstable_by(|(left, _), (right, _)| left.cmp(right));
+        let mut met = HashSet::with_capacity(result.files.len());
+        result.files.retain(|(_, stat)| met.insert((stat.dev, stat.ino)));
+        result.files.retain(|(path, stat)| {
             let known = self.seen.get(&(stat.dev, stat.ino));
             known.is_none_or(|(seen, at)| seen != stat || at != path)
         });
         self.seen.retain(|file, _| met.contains(file));
-        for (path, stat) in &haul.files {
+        for (path, stat) in &result.files {
             self.seen.insert((stat.dev, stat.ino), (*stat, path.clone()));
         }
-        (self.dirs, self.problems, self.skipped) = (haul.dirs, haul.problems, haul.skipped);
-        self.problem_count = haul.problem_count;
-        haul.files
+        (self.dirs, self.problems, self.skipped) = (result.dirs, result.problems, result.skipped);
+        self.problem_count = result.problem_count;
+        result
+            .files
             .into_iter()
             .map(|(path, stat)| {
-                let named = haul.named.contains(&path);
-                Found { path, stat, named }
+                let named = result.named.contains(&path);
+                FoundLog { path, stat, named }
             })
             .collect()
     }
 
-    /// The path at which the last scan met a file, by device and inode.
+    /// The path at which the last scan found a file, by device and inode.
     #[must_use]
     pub fn locate(&self, file: (u64, u64)) -> Option<&Path> {
         self.seen.get(&file).map(|(_, path)| path.as_path())
     }
 
-    /// Makes every file count as new again.
+    /// Treats every file as new again.
     pub fn forget(&mut self) {
         self.seen.clear();
     }
 
-    /// The names that are looked for in directories.
+    /// The names searched for in directories.
     #[must_use]
     pub fn names(&self) -> LogNames {
         self.walk.names()
@@ -166,26 +169,26 @@ impl Scan {
         &self.missing
     }
 
-    /// What the last scan could not look at; the same at each scan until it is mended.
+    /// Errors of the last scan; repeated at each scan until they are fixed.
     #[must_use]
     pub fn problems(&self) -> &[SourceError] {
         &self.problems
     }
 
-    /// How many there were, also beyond those that are kept.
+    /// Total number of errors, including those not kept.
     #[must_use]
     pub fn problem_count(&self) -> u64 {
         self.problem_count
     }
 
-    /// The files that the last scan passed over because of their names.
+    /// Files that the last scan skipped because of their names.
     #[must_use]
     pub fn skipped(&self) -> &Skipped {
         &self.skipped
     }
 
-    /// The directories in which files appear or change, as the last scan met them: 256 at most, those
-    /// written last.
+    /// The directories in which files appear or change, from the last scan: at most 256, the most recently
+    /// modified ones.
     #[must_use]
     pub fn watch_dirs(&self) -> Vec<PathBuf> {
         let mut dirs = self.dirs.clone();
@@ -209,27 +212,27 @@ fn input(path: &Path) -> Result<Input, SourceError> {
     }
 }
 
-/// Adds what one input stands for.
-fn visit(input: &Input, walk: &mut Walk, now: Instant, haul: &mut Haul) {
+/// Adds the files for one input.
+fn visit(input: &Input, walk: &mut DirectoryWalker, now: Instant, result: &mut ScanResult) {
     match input {
-        Input::Path(path) => take(path, walk, now, haul),
+        Input::Path(path) => take(path, walk, now, result),
         Input::Glob(pattern) if Path::new(pattern).exists() => {
-            take(Path::new(pattern), walk, now, haul);
+            take(Path::new(pattern), walk, now, result);
         }
         Input::Glob(pattern) => {
-            watch(fixed_part(pattern), haul);
+            watch(fixed_part(pattern), result);
             let options = glob::MatchOptions {
                 case_sensitive: true,
                 require_literal_separator: true,
                 require_literal_leading_dot: true,
             };
-            // The pattern was found well-formed when it was given.
+            // The pattern was validated when it was given.
             for path in glob::glob_with(pattern, options).into_iter().flatten() {
                 match path {
-                    Ok(path) => take(&path, walk, now, haul),
+                    Ok(path) => take(&path, walk, now, result),
                     Err(error) => {
                         let path = error.path().to_owned();
-                        haul.complain(SourceError::List { path, cause: error.into() });
+                        result.push_error(SourceError::List { path, cause: error.into() });
                     }
                 }
             }
@@ -238,25 +241,25 @@ fn visit(input: &Input, walk: &mut Walk, now: Instant, haul: &mut Haul) {
 }
 
 /// Adds a file whatever its name, or the logs of a directory.
-fn take(path: &Path, walk: &mut Walk, now: Instant, haul: &mut Haul) {
+fn take(path: &Path, walk: &mut DirectoryWalker, now: Instant, result: &mut ScanResult) {
     match fs::metadata(path) {
-        Ok(metadata) if metadata.is_dir() => walk.walk(path, &metadata, now, haul),
+        Ok(metadata) if metadata.is_dir() => walk.walk(path, &metadata, now, result),
         Ok(metadata) => {
-            watch(parent(path), haul);
-            // What is no regular file too: opening it says so.
-            haul.files.push((path.to_owned(), Stat::of(&metadata)));
-            haul.named.insert(path.to_owned());
+            watch(parent(path), result);
+            // Includes anything that is not a regular file: opening it reports the error.
+            result.files.push((path.to_owned(), Stat::from_metadata(&metadata)));
+            result.named.insert(path.to_owned());
         }
-        Err(gone) if gone.kind() == io::ErrorKind::NotFound => watch(parent(path), haul),
-        Err(cause) => haul.complain(SourceError::Open { path: path.to_owned(), cause }),
+        Err(gone) if gone.kind() == io::ErrorKind::NotFound => watch(parent(path), result),
+        Err(cause) => result.push_error(SourceError::Open { path: path.to_owned(), cause }),
     }
 }
 
-fn watch(dir: &Path, haul: &mut Haul) {
+fn watch(dir: &Path, result: &mut ScanResult) {
     if let Ok(metadata) = fs::metadata(dir)
         && metadata.is_dir()
     {
-        haul.dirs.push((dir.to_owned(), Stat::of(&metadata).mtime_ns));
+        result.dirs.push((dir.to_owned(), Stat::from_metadata(&metadata).mtime_ns));
     }
 }
 
@@ -267,7 +270,7 @@ fn parent(path: &Path) -> &Path {
     }
 }
 
-/// The directory above the first part of a pattern that is not fixed.
+/// The directory above the first variable part of a pattern.
 fn fixed_part(pattern: &str) -> &Path {
     let fixed = pattern.find(['*', '?', '[']).and_then(|at| pattern.get(..at)).unwrap_or(pattern);
     match fixed.rfind('/').and_then(|slash| fixed.get(..=slash)) {

@@ -1,4 +1,4 @@
-//! The source against real files: what must hold whatever is done to them.
+//! Tests of the source against real files: invariants that hold whatever happens to the files.
 
 mod archive;
 mod faults;
@@ -24,7 +24,7 @@ fn open(path: &Path) -> Log {
     Log::open(path, &hasher()).map_err(|error| error.to_string()).unwrap().expect("a first record")
 }
 
-/// The complete lines from where the log stands, and how reading them ended.
+/// The complete lines from the log's position on, and the result of reading them.
 fn lines(log: &mut Log) -> (Vec<String>, Result<Progress, SourceError>) {
     let mut lines = Vec::new();
     let mut each = |line: &[u8], _| lines.push(String::from_utf8_lossy(line).into_owned());

@@ -1,7 +1,7 @@
-//! Takes the compression off logs and capture files: gzip, bzip2, zstd, xz or lz4, told by the first bytes.
+//! Decompresses logs and capture files: gzip, bzip2, zstd, xz or lz4, detected by the first bytes.
 //!
-//! Under `source`. Each form may hold several members behind one another, as `cat` and parallel compressors make
-//! them. What a file makes a decompressor remember is bounded.
+//! Under `source`. Each format may contain several concatenated members, as `cat` and parallel compressors
+//! produce them. The memory that a file can make a decompressor use is bounded.
 
 use bzip2::bufread::MultiBzDecoder;
 use flate2::bufread::MultiGzDecoder;
@@ -12,27 +12,27 @@ use ruzstd::decoding::errors::{FrameDecoderError, ReadFrameHeaderError};
 use std::io::{self, BufRead, BufReader, Cursor, Read};
 use xz4rust::{XzDecoder, XzNextBlockResult};
 
-/// Compressed bytes per read of the file, and unpacked ones of a capture; no caller asks for more.
+/// Compressed bytes per read of the file, and unpacked bytes per read of a capture; no caller requests more.
 const CHUNK: usize = 64 * 1024;
-/// Most bytes that a file may make the zstd or xz decoder look back. `zstd -19 --long` and `xz -9` need less.
+/// Maximum window of the zstd and xz decoders, in bytes. `zstd -19 --long` and `xz -9` need less.
 const LOOK_BACK: usize = 128 * 1024 * 1024;
-/// What the xz decoder begins with; it grows as the file asks.
+/// Initial window of the xz decoder; it grows as the file requires.
 const LOOK_BACK_FIRST: usize = 1024 * 1024;
-/// Bytes at the beginning that tell the form.
+/// Number of first bytes needed to detect the format.
 pub(super) const HEAD: usize = 10;
 
 const GZIP: &[u8] = &[0x1f, 0x8b];
 const XZ: &[u8] = &[0xfd, b'7', b'z', b'X', b'Z', 0];
 const ZSTD: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
 const LZ4: &[u8] = &[0x04, 0x22, 0x4d, 0x18];
-/// What `lz4 -l` writes.
+/// Magic number written by `lz4 -l`.
 const LZ4_LEGACY: &[u8] = &[0x02, 0x21, 0x4c, 0x18];
-/// The three last bytes of a frame that is to be skipped (RFC 8878 §3.1.2); the first is 0x50 to 0x5f.
+/// The last three bytes of a skippable frame's magic number (RFC 8878 §3.1.2); the first is 0x50 to 0x5f.
 const SKIPPABLE: &[u8] = &[0x2a, 0x4d, 0x18];
-/// Behind `BZh` and a digit: the first block, or the end of a stream without any.
+/// After `BZh` and a digit: the first block, or the end of an empty stream.
 const BZIP2: [&[u8]; 2] = [b"1AY&SY", &[0x17, 0x72, 0x45, 0x38, 0x50, 0x90]];
 
-/// How a file is compressed.
+/// Compression format of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Packing {
     Gzip,
@@ -43,8 +43,8 @@ pub(super) enum Packing {
 }
 
 impl Packing {
-    /// The compression of a file that begins with `head`; `None` when it has none.
-    pub(super) fn of(head: &[u8]) -> Option<Self> {
+    /// The compression of a file that begins with `head`; `None` if it is not compressed.
+    pub(super) fn detect(head: &[u8]) -> Option<Self> {
         let starts = |magic: &[u8]| head.starts_with(magic);
         let is_skippable = head.first().is_some_and(|first| first >> 4 == 5)
             && head.get(1..4).is_some_and(|rest| rest == SKIPPABLE);
@@ -74,16 +74,17 @@ impl Packing {
     }
 }
 
-/// The unpacked bytes of `file`, and whether it is compressed at all.
+/// The unpacked bytes of `file`, and whether it is compressed.
 pub(super) fn unpack(
     mut file: impl Read + Send + 'static,
 ) -> io::Result<(Box<dyn Read + Send>, bool)> {
     let mut head = Vec::new();
     file.by_ref().take(HEAD as u64).read_to_end(&mut head)?;
-    let packing = Packing::of(&head);
+    let packing = Packing::detect(&head);
     let whole = Cursor::new(head).chain(file);
     let Some(packing) = packing else { return Ok((Box::new(whole), false)) };
-    // How much a broken stream yields depends on how much is asked for at once, so that is the same each time.
+    // The amount that a corrupt stream yields depends on the size of each read, so the size is always the
+    // same.
     Ok((Box::new(BufReader::with_capacity(CHUNK, packing.reader(whole))), true))
 }
 
@@ -91,7 +92,7 @@ fn invalid(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Er
     io::Error::new(io::ErrorKind::InvalidData, error)
 }
 
-/// Whether the compressed bytes are at their end.
+/// Returns true if the compressed bytes are exhausted.
 fn is_at_end(packed: &mut impl BufRead) -> io::Result<bool> {
     loop {
         match packed.fill_buf() {
@@ -102,7 +103,7 @@ fn is_at_end(packed: &mut impl BufRead) -> io::Result<bool> {
     }
 }
 
-/// Notes whether more was asked for than there is.
+/// Records whether a read went past the end.
 struct EndWatch<R> {
     packed: R,
     is_past_end: bool,
@@ -126,12 +127,13 @@ impl<R: BufRead> BufRead for EndWatch<R> {
     }
 }
 
-/// Frames of lz4. The decoder says that it is at the end after each, and also where one is cut between two blocks.
+/// Concatenated lz4 frames. The decoder reports the end after each frame, and also if a frame is truncated
+/// between two blocks.
 struct Lz4Members<R: Read> {
     decoder: Lz4<EndWatch<R>>,
-    /// Whether a frame is being read.
+    /// True while a frame is being read.
     within: bool,
-    /// Whether it is one of `lz4 -l`, which has no mark at its end.
+    /// True for a frame of `lz4 -l`, which has no end mark.
     is_legacy: bool,
 }
 
@@ -172,11 +174,11 @@ impl<R: BufRead> Read for Lz4Members<R> {
     }
 }
 
-/// Frames of zstd (RFC 8878 §3.1).
+/// Concatenated zstd frames (RFC 8878 §3.1).
 struct ZstdMembers<R> {
     packed: R,
     decoder: Zstd,
-    /// Whether a frame is being read.
+    /// True while a frame is being read.
     within: bool,
 }
 
@@ -187,7 +189,7 @@ impl<R: BufRead> ZstdMembers<R> {
         Self { packed, decoder, within: false }
     }
 
-    /// Begins the next frame that holds anything; whether there is one.
+    /// Starts the next frame with content; returns false if there is none.
     fn begin(&mut self) -> io::Result<bool> {
         while !is_at_end(&mut self.packed)? {
             match self.decoder.reset(&mut self.packed) {
@@ -238,11 +240,11 @@ impl<R: BufRead> Read for ZstdMembers<R> {
     }
 }
 
-/// Streams of xz (the .xz file format §2): each is a stream, or padding of four zero bytes.
+/// Concatenated xz streams (the .xz file format §2): each part is a stream, or padding of four zero bytes.
 struct XzMembers<R> {
     packed: R,
     decoder: Box<XzDecoder<'static>>,
-    /// Whether a stream is being read.
+    /// True while a stream is being read.
     within: bool,
 }
 

@@ -1,8 +1,8 @@
 //! Sleeps until there may be more to read.
 //!
-//! Under `source`. The system's notices of changed files only wake the agent early. What has changed
-//! is found by [`super::Scan`] alone, at each poll, so a notice that is lost, late, or never comes (as
-//! on a network file system) costs time and no line.
+//! Under `source`. File change notifications of the system only wake the agent early. [`super::Scan`] alone
+//! finds the changes, at each poll, so a notification that is lost, late, or never arrives (as on a network
+//! file system) costs time but no lines.
 
 use super::{SourceError, Stat};
 use notify::event::{AccessKind, AccessMode, EventKind, ModifyKind};
@@ -13,18 +13,18 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How long changes are gathered before they wake. Zeek writes many logs side by side, each in many
-/// small pieces: without this, every piece would be a poll.
+/// Time during which changes are collected before they wake. Zeek writes many logs in parallel, each in many
+/// small pieces: without this, every piece would cause a poll.
 const GATHER: Duration = Duration::from_millis(200);
 
-/// What ended a sleep.
+/// Reason why a sleep ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Woken {
-    /// Something happened in a watched directory.
+pub enum WakeReason {
+    /// Something changed in a watched directory.
     Changed,
     /// [`Waker::wake`] was called.
     Called,
-    /// The time is over.
+    /// The timeout expired.
     TimedOut,
 }
 
@@ -35,37 +35,37 @@ struct Flags {
 }
 
 #[derive(Default)]
-struct Bell {
+struct Signal {
     flags: Mutex<Flags>,
-    rung: Condvar,
+    notified: Condvar,
 }
 
-impl Bell {
+impl Signal {
     fn flags(&self) -> MutexGuard<'_, Flags> {
-        // Two booleans cannot be left half changed.
+        // Two booleans cannot be left in an inconsistent state.
         self.flags.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Ends a sleep from another thread, such as the one that handles signals.
+/// Ends a sleep from another thread, such as the signal handler.
 #[derive(Clone)]
-pub struct Waker(Arc<Bell>);
+pub struct Waker(Arc<Signal>);
 
 impl Waker {
-    /// Ends the sleep under way, or else the next one.
+    /// Ends the current sleep, or else the next one.
     pub fn wake(&self) {
         self.0.flags().called = true;
-        self.0.rung.notify_all();
+        self.0.notified.notify_all();
     }
 }
 
 /// The agent's sleep between polls.
 pub struct Wake {
-    bell: Arc<Bell>,
+    signal: Arc<Signal>,
     watcher: Option<RecommendedWatcher>,
-    /// Why there is no watcher, until told.
+    /// Reason why there is no watcher, until it is reported.
     broken: Option<notify::Error>,
-    /// Each directory watched or found unwatchable, with its device and inode: a path may come to name
+    /// Each directory that is watched or cannot be, with its device and inode: a path may later refer to
     /// another directory.
     known: HashMap<PathBuf, Watched>,
     warned: bool,
@@ -83,36 +83,36 @@ impl Default for Wake {
 }
 
 impl Wake {
-    /// Watches nothing yet.
+    /// Creates an instance that watches nothing yet.
     #[must_use]
     pub fn new() -> Self {
-        let bell = Arc::new(Bell::default());
-        let ring = Arc::clone(&bell);
+        let signal = Arc::new(Signal::default());
+        let signal2 = Arc::clone(&signal);
         let watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
-            // An error means that notices were lost: better one poll too many.
+            // An error means that notifications were lost: an extra poll is safer.
             if event.is_ok_and(|event| !is_change(event.kind) && !event.need_rescan()) {
                 return;
             }
-            if !std::mem::replace(&mut ring.flags().changed, true) {
-                ring.rung.notify_all();
+            if !std::mem::replace(&mut signal2.flags().changed, true) {
+                signal2.notified.notify_all();
             }
         });
         let (watcher, broken) = match watcher {
             Ok(watcher) => (Some(watcher), None),
             Err(error) => (None, Some(error)),
         };
-        Self { bell, watcher, broken, known: HashMap::new(), warned: false }
+        Self { signal, watcher, broken, known: HashMap::new(), warned: false }
     }
 
     /// A handle for other threads.
     #[must_use]
     pub fn waker(&self) -> Waker {
-        Waker(Arc::clone(&self.bell))
+        Waker(Arc::clone(&self.signal))
     }
 
-    /// Watches these directories and no others.
+    /// Watches exactly these directories.
     ///
-    /// Returns a warning, the first time that one cannot be watched, and none from then on.
+    /// Returns a warning the first time that one cannot be watched, and none afterwards.
     pub fn watch(&mut self, dirs: &[PathBuf]) -> Option<SourceError> {
         let mut failed = None;
         if let Some(first) = dirs.first() {
@@ -122,7 +122,7 @@ impl Wake {
             self.known.retain(|dir, watched| {
                 let keep = dirs.contains(dir) && is_still(dir, &watched.stat);
                 if !keep && watched.is_watched {
-                    // It fails when the directory is gone, and the watch with it.
+                    // It fails if the directory is gone, and the watch with it.
                     drop(watcher.unwatch(dir));
                 }
                 keep
@@ -134,7 +134,7 @@ impl Wake {
                 let Ok(metadata) = fs::metadata(dir) else { continue };
                 let outcome = watcher.watch(dir, RecursiveMode::NonRecursive);
                 let is_watched = outcome.is_ok();
-                let stat = Stat::of(&metadata);
+                let stat = Stat::from_metadata(&metadata);
                 self.known.insert(dir.clone(), Watched { stat, is_watched });
                 if let Err(cause) = outcome {
                     failed.get_or_insert((dir.clone(), cause));
@@ -148,16 +148,16 @@ impl Wake {
         Some(SourceError::Watch { path, cause })
     }
 
-    /// Sleeps for `at_most`, or until a change or a call ends it. Changes are gathered for a fifth of a
-    /// second first; a call ends the sleep at once. What came since the last sleep counts.
+    /// Sleeps for at most `at_most`, until a change or a call. Changes are first collected for a fifth of a
+    /// second; a call ends the sleep at once. Changes since the last sleep count.
     #[must_use]
-    pub fn wait(&self, at_most: Duration) -> Woken {
+    pub fn wait(&self, at_most: Duration) -> WakeReason {
         let start = Instant::now();
         let mut until = at_most;
-        let mut flags = self.bell.flags();
+        let mut flags = self.signal.flags();
         loop {
             if std::mem::take(&mut flags.called) {
-                return Woken::Called;
+                return WakeReason::Called;
             }
             let slept = start.elapsed();
             if flags.changed {
@@ -165,13 +165,13 @@ impl Wake {
             }
             if slept >= until {
                 return if std::mem::take(&mut flags.changed) {
-                    Woken::Changed
+                    WakeReason::Changed
                 } else {
-                    Woken::TimedOut
+                    WakeReason::TimedOut
                 };
             }
             let left = until.saturating_sub(slept);
-            flags = match self.bell.rung.wait_timeout(flags, left) {
+            flags = match self.signal.notified.wait_timeout(flags, left) {
                 Ok((flags, _)) => flags,
                 Err(poisoned) => poisoned.into_inner().0,
             };
@@ -180,11 +180,11 @@ impl Wake {
 }
 
 fn is_still(dir: &Path, stat: &Stat) -> bool {
-    fs::metadata(dir).is_ok_and(|now| Stat::of(&now).is_same_file(stat))
+    fs::metadata(dir).is_ok_and(|now| Stat::from_metadata(&now).is_same_file(stat))
 }
 
-/// Whether a notice tells of something to read. That a file was opened or closed after reading does
-/// not: our own reading would wake us for ever.
+/// Returns true if a notification indicates new data. Opening a file, or closing it after reading, does not:
+/// our own reading would wake us forever.
 fn is_change(kind: EventKind) -> bool {
     match kind {
         EventKind::Any | EventKind::Create(_) | EventKind::Remove(_) | EventKind::Other => true,
@@ -212,13 +212,13 @@ mod tests {
         }
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
         assert_eq!(fs::read(&file).unwrap(), b"1\n");
-        assert_eq!(wake.wait(Duration::from_millis(300)), Woken::TimedOut);
+        assert_eq!(wake.wait(Duration::from_millis(300)), WakeReason::TimedOut);
         fs::write(&file, "2\n").unwrap();
-        assert_eq!(wake.wait(LONG), Woken::Changed);
-        assert_eq!(wake.wait(Duration::ZERO), Woken::TimedOut);
+        assert_eq!(wake.wait(LONG), WakeReason::Changed);
+        assert_eq!(wake.wait(Duration::ZERO), WakeReason::TimedOut);
         let waker = wake.waker();
         std::thread::spawn(move || waker.wake());
-        assert_eq!(wake.wait(LONG), Woken::Called);
+        assert_eq!(wake.wait(LONG), WakeReason::Called);
     }
 
     #[test]
@@ -234,8 +234,8 @@ mod tests {
         fs::rename(&dirs[0], root.path().join("old")).unwrap();
         fs::create_dir(&dirs[0]).unwrap();
         assert!(wake.watch(&dirs).is_none());
-        while wake.wait(Duration::from_millis(300)) == Woken::Changed {}
+        while wake.wait(Duration::from_millis(300)) == WakeReason::Changed {}
         fs::write(dirs[0].join("dns.log"), "1\n").unwrap();
-        assert_eq!(wake.wait(LONG), Woken::Changed);
+        assert_eq!(wake.wait(LONG), WakeReason::Changed);
     }
 }

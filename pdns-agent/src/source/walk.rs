@@ -1,8 +1,8 @@
-//! Walks a directory of logs again and again, cheaply.
+//! Repeated, cheap walks through a directory of logs.
 //!
-//! Under `scan`. An archive keeps years of hourly files of some fifty kinds, and is walked at each
-//! poll: so a directory is listed again only when its time of writing has moved, and of the names only
-//! those that matter are remembered. Files grow without that time moving, so each is looked at.
+//! Under `scan`. An archive contains years of hourly files of about fifty kinds, and is walked at each poll.
+//! A directory is therefore listed again only if its modification time has changed, and only relevant names
+//! are remembered. Files grow without changing that time, so each file is examined.
 
 use super::log::name_of;
 use super::names::LogNames;
@@ -14,34 +14,34 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// Most directories entered below the one given: some thirty years of days, and five such archives.
+/// Maximum number of directories below the given one: about thirty years of days, for five such archives.
 const DIRS_MAX: usize = 65_536;
-/// Most complaints kept of one scan.
+/// Maximum number of errors kept from one scan.
 const PROBLEMS_MAX: usize = 64;
-/// How long a directory's time of writing must have stood still before a listing is relied on. Some
-/// file systems count that time in whole seconds: a file may come in the second of the listing.
+/// Minimum age of a directory's modification time before a listing is reused. Some file systems store that
+/// time in whole seconds: a file may be created in the same second as the listing.
 const SETTLED: Duration = Duration::from_secs(2);
 
-/// What one scan found.
+/// Results of one scan.
 #[derive(Default)]
-pub(super) struct Haul {
+pub(super) struct ScanResult {
     pub(super) files: Vec<(PathBuf, Stat)>,
-    /// Those of them that were named themselves, or by a glob.
+    /// Those given by name or glob.
     pub(super) named: HashSet<PathBuf>,
-    /// Directories met, with their time of writing.
+    /// Directories visited, with their modification times.
     pub(super) dirs: Vec<(PathBuf, i128)>,
     pub(super) problems: Vec<SourceError>,
-    /// How many problems there were, those that are not kept too.
+    /// Total number of errors, including those not kept.
     pub(super) problem_count: u64,
     pub(super) skipped: Skipped,
 }
 
-/// The files below named directories whose names are those of other logs.
+/// Files below the given directories whose names are those of other logs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Skipped {
-    /// How many.
+    /// Number of files.
     pub count: u64,
-    /// One of them.
+    /// Example of such a file.
     pub example: Option<PathBuf>,
 }
 
@@ -60,8 +60,8 @@ impl Skipped {
     }
 }
 
-impl Haul {
-    pub(super) fn complain(&mut self, problem: SourceError) {
+impl ScanResult {
+    pub(super) fn push_error(&mut self, problem: SourceError) {
         self.problem_count += 1;
         if self.problems.len() < PROBLEMS_MAX {
             self.problems.push(problem);
@@ -69,15 +69,15 @@ impl Haul {
     }
 }
 
-/// A directory as it was listed.
+/// A directory listing.
 struct Listing {
     stat: Stat,
-    /// When this time of writing was first met.
+    /// Time when this modification time was first observed.
     since: Instant,
     listed: Instant,
-    /// Directories, symbolic links, and whatever has the name of a log.
+    /// Directories, symbolic links, and everything with the name of a log.
     names: Vec<OsString>,
-    /// Other files, and one of them.
+    /// Number of other files, and an example.
     others: u64,
     example: Option<OsString>,
     used: bool,
@@ -93,76 +93,82 @@ impl Listing {
     }
 }
 
-/// The listings kept from scan to scan.
-pub(super) struct Walk {
+/// Directory listings kept across scans.
+pub(super) struct DirectoryWalker {
     wanted: LogNames,
     listings: HashMap<PathBuf, Listing>,
 }
 
-impl Walk {
-    /// Knows no directory yet.
+impl DirectoryWalker {
+    /// Starts without any directory.
     pub(super) fn new(wanted: LogNames) -> Self {
         Self { wanted, listings: HashMap::new() }
     }
 
-    /// The names that are looked for.
+    /// The names searched for.
     pub(super) fn names(&self) -> LogNames {
         self.wanted
     }
 
-    /// Adds the logs below `root` to `haul`, each directory once: links may form loops. Breadth first,
-    /// so that a directory is met at its least depth.
-    pub(super) fn walk(&mut self, root: &Path, metadata: &Metadata, now: Instant, haul: &mut Haul) {
+    /// Adds the logs below `root`, each directory once: links may form loops. Breadth-first, so that a
+    /// directory is found at its least depth.
+    pub(super) fn walk(
+        &mut self,
+        root: &Path,
+        metadata: &Metadata,
+        now: Instant,
+        result: &mut ScanResult,
+    ) {
         let wanted = self.wanted;
         let mut met = HashSet::new();
-        let mut queue = VecDeque::from([(root.to_owned(), Stat::of(metadata))]);
+        let mut queue = VecDeque::from([(root.to_owned(), Stat::from_metadata(metadata))]);
         while let Some((dir, stat)) = queue.pop_front() {
             if !met.insert((stat.dev, stat.ino)) {
                 continue;
             }
             if met.len() > DIRS_MAX {
                 let path = root.to_owned();
-                haul.complain(SourceError::TooWide { path, most: DIRS_MAX });
+                result.push_error(SourceError::TooWide { path, most: DIRS_MAX });
                 return;
             }
             let listing = match self.list(&dir, stat, now) {
                 Ok(listing) => listing,
-                // It went away since its parent was listed.
+                // It was removed after its parent was listed.
                 Err(gone) if gone.kind() == io::ErrorKind::NotFound => continue,
                 Err(cause) => {
-                    haul.complain(SourceError::List { path: dir, cause });
+                    result.push_error(SourceError::List { path: dir, cause });
                     continue;
                 }
             };
             let Some(Listing { names, others, example, .. }) = listing else { continue };
-            haul.skipped.add_all(&dir, *others, example.as_ref());
+            result.skipped.add_all(&dir, *others, example.as_ref());
             for name in names {
                 let path = dir.join(name);
                 let metadata = match fs::metadata(&path) {
                     Ok(metadata) => metadata,
                     Err(gone) if gone.kind() == io::ErrorKind::NotFound => continue,
                     Err(cause) => {
-                        haul.complain(SourceError::Open { path, cause });
+                        result.push_error(SourceError::Open { path, cause });
                         continue;
                     }
                 };
                 let kind = metadata.file_type();
                 if kind.is_dir() {
-                    queue.push_back((path, Stat::of(&metadata)));
+                    queue.push_back((path, Stat::from_metadata(&metadata)));
                 } else if !wanted.include(name) {
                     // A symbolic link to a file with another name.
-                    haul.skipped.add(path);
+                    result.skipped.add(path);
                 } else if kind.is_file() {
-                    haul.files.push((path, Stat::of(&metadata)));
+                    result.files.push((path, Stat::from_metadata(&metadata)));
                 } else {
-                    haul.complain(SourceError::NotAFile { path, kind: name_of(kind) });
+                    result.push_error(SourceError::NotAFile { path, kind: name_of(kind) });
                 }
             }
-            haul.dirs.push((dir, stat.mtime_ns));
+            result.dirs.push((dir, stat.mtime_ns));
         }
     }
 
-    /// The names of interest in a directory, from memory if it has not changed.
+    /// The relevant names in a directory, from memory if it has not changed.
     fn list(&mut self, dir: &Path, stat: Stat, now: Instant) -> io::Result<Option<&Listing>> {
         let known = self.listings.get(dir);
         let since = known.filter(|known| known.is_of(&stat)).map_or(now, |known| known.since);
@@ -184,13 +190,13 @@ impl Walk {
         Ok(Some(listing))
     }
 
-    /// Forgets the directories that no walk came by since the last call.
+    /// Drops the directories that no walk visited since the last call.
     pub(super) fn tidy(&mut self) {
         self.listings.retain(|_, listing| std::mem::replace(&mut listing.used, false));
     }
 }
 
-/// The names of interest in a directory; how many others there are, and one of them.
+/// The relevant names in a directory; the number of others, and an example.
 fn read_names(dir: &Path, wanted: LogNames) -> io::Result<(Vec<OsString>, u64, Option<OsString>)> {
     let (mut names, mut others, mut example) = (Vec::new(), 0, None);
     for entry in fs::read_dir(dir)? {
@@ -217,13 +223,13 @@ mod tests {
     use super::*;
     use tempfile::TempDir;
 
-    fn found(walk: &mut Walk, root: &Path, now: Instant) -> Vec<(String, u64)> {
-        let mut haul = Haul::default();
-        walk.walk(root, &fs::metadata(root).unwrap(), now, &mut haul);
+    fn found(walk: &mut DirectoryWalker, root: &Path, now: Instant) -> Vec<(String, u64)> {
+        let mut result = ScanResult::default();
+        walk.walk(root, &fs::metadata(root).unwrap(), now, &mut result);
         walk.tidy();
-        assert!(haul.problems.is_empty());
+        assert!(result.problems.is_empty());
         let name = |path: &Path| path.strip_prefix(root).unwrap().display().to_string();
-        haul.files.iter().map(|(path, stat)| (name(path), stat.size)).collect()
+        result.files.iter().map(|(path, stat)| (name(path), stat.size)).collect()
     }
 
     #[test]
@@ -232,15 +238,15 @@ mod tests {
         let root = dir.path();
         fs::create_dir(root.join("day")).unwrap();
         fs::write(root.join("day/dns.1.log"), "1").unwrap();
-        let mut walk = Walk::new(LogNames::Zeek);
+        let mut walk = DirectoryWalker::new(LogNames::Zeek);
         let start = Instant::now();
         for seconds in [0, 3, 6] {
             let now = start + Duration::from_secs(seconds);
             assert_eq!(found(&mut walk, root, now), [("day/dns.1.log".to_owned(), 1)]);
         }
         let day = root.join("day");
-        assert!(walk.listings[&day].holds(&Stat::of(&fs::metadata(&day).unwrap())));
-        // What grows, comes, and goes is seen all the same.
+        assert!(walk.listings[&day].holds(&Stat::from_metadata(&fs::metadata(&day).unwrap())));
+        // Files that grow, appear or disappear are still noticed.
         let now = start + Duration::from_secs(9);
         fs::write(root.join("day/dns.1.log"), "12").unwrap();
         assert_eq!(found(&mut walk, root, now), [("day/dns.1.log".to_owned(), 2)]);

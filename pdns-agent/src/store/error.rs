@@ -1,13 +1,13 @@
-//! Errors sorted: what Redis said, and what a caller can do about it.
+//! Errors by cause: the reply of Redis, and what a caller can do about it.
 
 use super::layout::keys::MAX_TAGS;
 use redis::{ErrorKind, RedisError, ServerErrorKind};
 use std::io;
 
-/// Why the store could not do what it was asked.
+/// The reason for which an operation on the store failed.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The URL is none that we can connect to.
+    /// The URL is not one that we can connect to.
     #[error("cannot use {url} as a Redis URL: {cause}")]
     Url {
         /// The URL without its password.
@@ -18,16 +18,16 @@ pub enum StoreError {
     /// The private redis-server could not be started or stopped.
     #[error("{act}")]
     Managed {
-        /// The attempt, and the remedy.
+        /// The operation that failed, and the remedy.
         act: String,
-        /// Why it failed.
+        /// Cause of the failure.
         #[source]
         cause: io::Error,
     },
-    /// Redis is away, loading or busy: it may be better later.
+    /// Redis is unreachable, loading or busy; a later attempt may succeed.
     #[error("{0}")]
     Unavailable(String),
-    /// Redis answers, but has no room or time to serve: it loads its data, has no connection to spare or cannot save.
+    /// Redis replies but cannot serve us: it is loading its data, has no free connection or cannot save.
     #[error("{0}")]
     Busy(String),
     /// Redis has reached its memory limit and refuses to write.
@@ -43,26 +43,27 @@ pub enum StoreError {
         "Redis may evict records, so nothing is written to it: maxmemory-policy is {policy}; set it to noeviction"
     )]
     Evicts {
-        /// Its `maxmemory-policy`.
+        /// The server's `maxmemory-policy`.
         policy: String,
     },
-    /// A key is gone that Redis may have deleted to make room.
+    /// A key is missing that Redis may have evicted to make room.
     #[error(
-        "{cause}; Redis has evicted {evicted} keys since it was started (maxmemory-policy {policy}), which may have been \
-         among them: set it to noeviction, then repair the store or import again"
+        "{cause}; Redis {}, the key may have been among them: set maxmemory-policy to noeviction, then repair the \
+         store or import again",
+        evictions(*.evicted, policy)
     )]
     Evicted {
-        /// The error, regardless of eviction.
+        /// The error without regard to eviction.
         cause: Box<StoreError>,
-        /// Keys that it deleted.
+        /// Number of keys that Redis evicted.
         evicted: u64,
-        /// Its `maxmemory-policy`.
+        /// The server's `maxmemory-policy`.
         policy: String,
     },
-    /// Redis keeps rejecting one batch, or what is known of one log, while it takes other commands.
+    /// Redis keeps rejecting one batch, or the state of one log, while it accepts other commands.
     #[error("Redis keeps rejecting a batch")]
     Rejected(#[source] Box<StoreError>),
-    /// Redis refuses the user or what they may do.
+    /// Redis denies access to this user, or to a command or key.
     #[error("Redis refuses access: {0}")]
     Refused(String),
     /// There is no store, and this user may not create one.
@@ -73,16 +74,16 @@ pub enum StoreError {
     Missing {
         /// The prefix of its keys.
         prefix: String,
-        /// The command that they may not run.
+        /// The command that the user may not run.
         right: String,
     },
     /// Redis answered with an error.
     #[error("Redis answered: {0}")]
     Server(String),
-    /// The server cannot run our functions: which server it is, and what to do.
+    /// The server cannot run our functions; the text names the server and the remedy.
     #[error("{0}")]
     NoFunctions(String),
-    /// The server holds only a part of the keys.
+    /// The server holds only some of the keys.
     #[error(
         "the server is a node of a Redis Cluster, which pdns does not support yet: use a single Redis or Valkey"
     )]
@@ -90,65 +91,85 @@ pub enum StoreError {
     /// The store has a layout that this program does not know.
     #[error("the store has schema version {found}, this program knows {known}: {advice}")]
     Schema {
-        /// The store's.
+        /// Version of the store.
         found: String,
-        /// Ours.
+        /// Version that this program knows.
         known: u32,
         /// The remedy.
         advice: &'static str,
     },
-    /// Redis answered something of another shape than expected.
+    /// A reply of Redis has an unexpected shape.
     #[error("Redis gave an answer of an unexpected shape")]
     Reply,
-    /// A value does not read as what it should be.
-    #[error("{key} in the store is damaged: run `pdns admin verify`")]
+    /// A value is missing or cannot be decoded.
+    #[error(
+        "{key} in the store is damaged or missing: run `pdns admin verify`, and with --repair to mend it"
+    )]
     Damaged {
-        /// Its key.
+        /// The key of the value.
         key: String,
     },
-    /// A key is lost, and nothing tells what it held.
+    /// A key is lost, and its content cannot be derived from other keys.
     #[error("{key} is lost and cannot be rebuilt: {why}")]
     Lost {
         /// The key.
         key: String,
-        /// Why not, and what to do.
+        /// The reason, and the remedy.
         why: &'static str,
     },
-    /// A number in the layout would pass what its field holds.
+    /// A number in the layout would exceed its field.
     #[error(
         "{key} cannot be written: this partition of the store has as many names or records as the layout \
          can number; start another store, with another prefix"
     )]
     LimitReached {
-        /// The block that there is no number for.
+        /// The block for which there is no number left.
         key: String,
     },
-    /// The store was emptied, or another one took its place: what was known of it is worth nothing.
+    /// The store was emptied or replaced by another one: everything cached about it is invalid.
     #[error("the store was emptied or replaced by another one")]
     Replaced,
-    /// More tags than a client can be asked to keep.
+    /// A repair renumbered the rows of the store: everything cached about them is invalid.
+    #[error("the store was repaired, and its records have other numbers now")]
+    Renumbered,
+    /// The store would have more tags than clients can be expected to cache.
     #[error(
         "the store would have more than {MAX_TAGS} tags: clear some, or tag prefixes and whole domains"
     )]
     TooManyTags,
-    /// Somebody else moved a log's checkpoint, or Redis lost it: it has to be loaded again.
+    /// Another process moved a log's checkpoint, or Redis lost it: it has to be reloaded.
     #[error("the checkpoint of the log was moved by another agent or lost")]
     Conflict,
+    /// Redis refused a part of a batch, and the connection was dropped with the other parts in flight: the caller has
+    /// to reload how far these went.
+    #[error("a part of a batch was refused")]
+    PartlyRefused(#[source] Box<StoreError>),
 }
 
-/// What a server means that takes no more connections.
+/// Describes the keys that a server evicts, or may have evicted before it was last started.
+fn evictions(evicted: u64, policy: &str) -> String {
+    match evicted {
+        0 => format!("may evict keys (maxmemory-policy is {policy}, evicted_keys 0)"),
+        1 => format!("has evicted 1 key since it was started (maxmemory-policy is {policy})"),
+        _ => format!(
+            "has evicted {evicted} keys since it was started (maxmemory-policy is {policy})"
+        ),
+    }
+}
+
+/// Text for a server that accepts no more connections.
 const NO_CONNECTIONS: &str = "Redis takes no more connections (maxclients)";
 
-/// What can be done about a failed call.
+/// The remedy for a failed call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Retry {
-    /// Repeat it later: the store is away, full, or refuses for a reason that an operator can remove.
+    /// Repeat it later: the store is unreachable or full, or refuses for a reason that an operator can remove.
     Wait,
-    /// Load the checkpoint again: somebody moved it, or Redis lost data.
+    /// Reload the checkpoint: another process moved it, or Redis lost data.
     Reload,
-    /// Open the store again and begin from nothing: it is another store.
+    /// Reopen the store and start from scratch: it is a different store.
     Reopen,
-    /// Nothing: this program cannot use the store.
+    /// None: this program cannot use the store.
     Never,
 }
 
@@ -157,7 +178,7 @@ impl StoreError {
         Self::Damaged { key: key.to_owned() }
     }
 
-    /// The same, naming the key that it is about, where that is of another type than the layout has it.
+    /// Returns the same error with the key concerned, if that has another type than in the layout.
     pub(crate) fn of(self, key: impl FnOnce() -> Option<String>) -> Self {
         match self {
             Self::Server(text) if text.contains("wrong kind of value") => match key() {
@@ -178,7 +199,7 @@ impl StoreError {
                 Self::Refused("user or password is wrong".to_owned())
             }
             ErrorKind::Server(ServerErrorKind::NoPerm) => {
-                // Redis names the command or the key in its sentence.
+                // Redis names the command or the key in its message.
                 Self::Refused(cause.detail().map_or(text, str::to_owned))
             }
             ErrorKind::Server(ServerErrorKind::ReadOnly) => Self::ReadOnly,
@@ -198,77 +219,85 @@ impl StoreError {
                         .to_owned(),
                 ),
                 Some("OOM") => Self::Full,
-                // MISCONF: the disk is full; BUSY: somebody's script hangs.
+                // MISCONF: the disk is full; BUSY: a script hangs.
                 Some("MISCONF" | "BUSY" | "NOREPLICAS" | "MASTERDOWN") => Self::Busy(text),
                 _ if text.contains("Function not found") => Self::Unavailable(text),
-                // Within a function a missing right has no code.
+                // Inside a function, a missing permission has no error code.
                 _ if text.contains("The user executing the script can't") => Self::Refused(text),
                 _ => Self::Server(text),
             },
         }
     }
 
-    /// Names the key that an answer of the server is about.
+    /// Adds the key that a reply of the server is about.
     pub(crate) fn at_key(self, key: &str) -> Self {
         let named = |text: String| {
             if text.contains(" (key ") { text } else { format!("{text} (key {key})") }
         };
         match self.of(|| Some(key.to_owned())) {
             Self::Server(text) => Self::Server(named(text)),
-            // A wrong password, or a command that is not allowed, has nothing to do with the key.
+            // A wrong password or a forbidden command is not about the key.
             Self::Refused(text) if text.contains("key") => Self::Refused(named(text)),
             error => error,
         }
     }
 
-    /// What can be done about it in a process that has used the store before.
+    /// Returns the remedy for a process that has used the store before.
     #[must_use]
     pub fn retry(&self) -> Retry {
         match self {
             Self::Schema { .. } => Retry::Never,
-            Self::Conflict => Retry::Reload,
-            Self::Replaced => Retry::Reopen,
+            Self::Conflict | Self::PartlyRefused(_) => Retry::Reload,
+            Self::Replaced | Self::Renumbered => Retry::Reopen,
             _ => Retry::Wait,
         }
     }
 
-    /// Whether the same call may succeed later without a change of settings or rights, also in a process that never
-    /// used the store.
+    /// Returns true if the same call may succeed later without a change of settings or permissions, also in a process
+    /// that never used the store.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         matches!(self, Self::Unavailable(_) | Self::Busy(_) | Self::Full | Self::ReadOnly)
     }
 
-    /// Whether a server answered that has no room or time at the moment: it was reached.
+    /// Returns true if the store is reachable but accepts no writes until an operator changes that.
+    #[must_use]
+    pub fn refuses_writes(&self) -> bool {
+        matches!(self, Self::Full | Self::ReadOnly | Self::Evicts { .. })
+    }
+
+    /// Returns true if the server was reached but has no room or time at the moment.
     #[must_use]
     pub fn is_busy(&self) -> bool {
         matches!(self, Self::Busy(_) | Self::Full)
     }
 
-    /// Whether the server closes the connection behind this answer.
+    /// Returns true if the server closes the connection after this reply.
     pub(crate) fn is_farewell(&self) -> bool {
         matches!(self, Self::Busy(text) if text == NO_CONNECTIONS)
     }
 
-    /// Whether the server gave an answer that may be of a moment, or of settings that will never do.
+    /// Returns true if it is unclear whether the server's reply is temporary or due to settings that will never work.
     #[must_use]
     pub fn is_doubtful(&self) -> bool {
         matches!(self, Self::Server(_) | Self::Refused(_) | Self::Reply)
     }
 
-    /// Whether it may be about this one call, so that others succeed.
+    /// Returns true if the error may concern this call only, so that other calls succeed.
     pub(crate) fn concerns_call(&self) -> bool {
-        matches!(
-            self,
+        match self {
             Self::Server(_)
-                | Self::Refused(_)
-                | Self::Damaged { .. }
-                | Self::LimitReached { .. }
-                | Self::Reply
-        )
+            | Self::Refused(_)
+            | Self::Damaged { .. }
+            | Self::LimitReached { .. }
+            | Self::Reply => true,
+            Self::Evicted { cause, .. } => cause.concerns_call(),
+            _ => false,
+        }
     }
 
-    /// Whether one batch or log is refused again and again while the store works: it has to be set aside.
+    /// Returns true if one batch or log is refused again and again while the store works, so that it has to be set
+    /// aside.
     #[must_use]
     pub fn is_refusal(&self) -> bool {
         matches!(self, Self::Rejected(_))

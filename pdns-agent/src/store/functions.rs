@@ -1,7 +1,7 @@
-//! The functions that run inside Redis: what must be atomic.
+//! The functions that run inside Redis, for everything that must be atomic.
 //!
-//! Part of `store`. The digest of the library is part of its name and of the functions' names, so that agents of
-//! different versions share a server in peace.
+//! Part of `store`. The digest of the library is part of its name and of the functions' names, so that agents
+//! of different versions can share a server.
 
 use crate::store::StoreError;
 use crate::store::redis::client::RedisClient;
@@ -9,7 +9,7 @@ use siphasher::sip::SipHasher13;
 use std::hash::Hasher as _;
 use std::sync::LazyLock;
 
-/// The library, with the place for its digest.
+/// The library, with a placeholder for its digest.
 const LIBRARY: &str = concat!(include_str!("refusals.lua"), include_str!("write/functions.lua"));
 
 /// The functions of this version.
@@ -30,7 +30,7 @@ pub(in crate::store) struct Functions {
 
 impl Functions {
     fn new() -> Self {
-        // Only tells one text from another; nothing hostile reaches it.
+        // Only tells one text from another; the input is never hostile.
         let mut hasher = SipHasher13::new();
         hasher.write(LIBRARY.as_bytes());
         let digest = format!("{:016x}", hasher.finish());

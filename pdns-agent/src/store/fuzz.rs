@@ -5,14 +5,15 @@
 use super::layout::encoding::{self, Stored, Value as NameValue, records};
 use super::layout::keys::{Keys, Pointer, ROW};
 use super::layout::posting::Posting;
-use super::redis::resp::{RespStream, Socket};
+use super::redis::resp::RespStream;
+use super::redis::socket::Socket;
 use super::tags::encoding::{TagReader, field, value};
 use super::write::checkpoint::Mark;
 use super::write::sources::SourceState;
 use crate::hash::{Hasher, Router};
 use crate::record::FactBuf;
 use redis::Value;
-use std::io::{BufReader, Write as _};
+use std::io::Write as _;
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 
@@ -24,7 +25,7 @@ fn stream(octets: &[u8]) -> Option<RespStream> {
     let (ours, mut theirs) = UnixStream::pair().ok()?;
     theirs.write_all(octets).ok()?;
     theirs.shutdown(Shutdown::Both).ok()?;
-    Some(RespStream::Plain(Box::new(BufReader::with_capacity(64, Socket::Unix(ours)))))
+    Some(RespStream::with_capacity(64, Socket::Unix(ours)))
 }
 
 /// Reads replies in all ways that the store has.

@@ -1,4 +1,4 @@
-//! The layout of a store: names of keys, and what their values hold, byte by byte.
+//! The layout of a store: the names of its keys and the encoding of their values, byte by byte.
 //!
 //! Part of `store`. Pure functions: nothing here talks to Redis.
 

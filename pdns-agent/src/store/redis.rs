@@ -1,4 +1,4 @@
-//! The client: connections to one Redis server, and the private server of newcomers.
+//! The client: connections to one Redis server, and a private server for users who have none.
 //!
 //! Part of `store`. Nothing here knows DNS or the layout of keys.
 
@@ -13,4 +13,5 @@ pub(super) mod reply;
 pub(super) mod reply_timer;
 pub(super) mod resp;
 pub(super) mod server;
+pub(super) mod socket;
 pub(super) mod url;

@@ -1,4 +1,4 @@
-//! Which layout a store has: read at every start, before anything else is touched.
+//! The schema of a store, read at every start before anything else is accessed.
 
 pub(super) mod marks;
 
@@ -14,27 +14,27 @@ use std::collections::HashMap;
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::io::Read as _;
 
-/// The fields of the schema that say which sensor has which bit begin so: a copy of `pd:sensors`.
+/// Prefix of the schema fields that map sensors to their bits: a copy of `pd:sensors`.
 const SENSOR: &str = "sensor:";
 
 /// The schema of a store that was opened.
 #[derive(Clone, Debug)]
 pub(crate) struct Schema {
-    /// What partitions keep of it.
+    /// The copy of the schema that partitions keep.
     pub(crate) identity: Identity,
-    /// How often rows were numbered anew by a repair.
+    /// Number of times that a repair renumbered the rows.
     pub(crate) generation: u32,
-    /// What rows are written under.
+    /// The epoch under which rows are written.
     pub(crate) epoch: Epoch,
-    /// Whether all partitions are marked.
+    /// True if all partitions are marked.
     pub(crate) is_marked: bool,
 }
 
-/// Reads the schema, creating it when the store is empty, and makes the router that it determines.
+/// Reads the schema, creating it if the store is empty, and derives the router from it.
 pub(crate) fn open(client: &mut RedisClient, keys: &Keys) -> Result<(Router, Schema), StoreError> {
     let key = keys.schema();
-    // One round trip: the marks of the partitions that a store has unless another program made it say whether it is the
-    // right schema.
+    // One round trip: the marks of the default number of partitions show whether this is the right schema. A store
+    // has that number unless another program created it.
     let mut packed = Pipeline::default();
     packed.command(&[b"HGETALL", key.as_bytes()]);
     for partition in (0..PARTITIONS).filter_map(|partition| u8::try_from(partition).ok()) {
@@ -46,7 +46,7 @@ pub(crate) fn open(client: &mut RedisClient, keys: &Keys) -> Result<(Router, Sch
     let marks: Vec<PartitionMark> = answers.map(read_mark).collect::<Result<_, _>>()?;
     let mut is_new = false;
     if fields.is_empty() {
-        // Another one may make a store and write to it at this very moment: the schema comes first.
+        // Another process may be creating a store and writing to it right now: the schema comes first.
         let marks = marks::all(client, keys)?;
         if marks.iter().any(PartitionMark::is_present) || marks::has_names(client, keys)? {
             fields = reply::pairs(client.ask(&[b"HGETALL", key.as_bytes()])?)?;
@@ -67,7 +67,7 @@ pub(crate) fn open(client: &mut RedisClient, keys: &Keys) -> Result<(Router, Sch
     Ok((router, schema))
 }
 
-/// Reads the fields of a schema.
+/// Parses the fields of a schema.
 fn read(
     client: &mut RedisClient,
     keys: &Keys,
@@ -114,8 +114,8 @@ fn read(
     }
 }
 
-/// Whether the marks are those of another schema: with another hash key, or another number of partitions, names are looked
-/// for, and written, where they do not belong. One partition that differs is damaged itself.
+/// Returns true if the marks are those of another schema. With another hash key or number of partitions, names are
+/// looked up and written in the wrong place. If a single partition differs, that partition is damaged.
 fn contradict(marks: &[PartitionMark], router: &Router, schema: &Schema) -> bool {
     let (mut same, mut other) = (0, 0);
     for mark in marks {
@@ -126,7 +126,7 @@ fn contradict(marks: &[PartitionMark], router: &Router, schema: &Schema) -> bool
             None if mark.epoch.is_some() => generation.is_some(),
             None => continue,
         };
-        // The schema is the first that says of a new generation.
+        // The schema is the first key to show a new generation.
         if is_same && generation.is_some_and(|generation| generation > schema.generation) {
             return true;
         }
@@ -135,7 +135,7 @@ fn contradict(marks: &[PartitionMark], router: &Router, schema: &Schema) -> bool
     other > same
 }
 
-/// Marks all partitions of a store, and notes that they are.
+/// Marks all partitions of a store, and records that they are marked.
 pub(crate) fn mark_all(
     client: &mut RedisClient,
     keys: &Keys,
@@ -148,7 +148,7 @@ pub(crate) fn mark_all(
     Ok(())
 }
 
-/// The sensors and their bits as they are stored, and the copies that the schema has of them.
+/// Reads the sensors and their bits as stored, and the copies of them in the schema.
 pub(crate) fn sensors(client: &mut RedisClient, keys: &Keys) -> Result<(Pairs, Pairs), StoreError> {
     let mut packed = Pipeline::default();
     packed.command(&[b"HGETALL", keys.sensors().as_bytes()]);
@@ -162,7 +162,7 @@ pub(crate) fn sensors(client: &mut RedisClient, keys: &Keys) -> Result<(Pairs, P
     Ok((stored, fields.into_iter().filter_map(copy).collect()))
 }
 
-/// Keeps a copy of the bit of a sensor.
+/// Stores a copy of a sensor's bit.
 pub(crate) fn keep_sensor(
     client: &mut RedisClient,
     keys: &Keys,
@@ -174,11 +174,11 @@ pub(crate) fn keep_sensor(
     Ok(())
 }
 
-/// Creates the schema, and tells its fields.
+/// Creates the schema, and returns its fields.
 fn create(client: &mut RedisClient, key: &str) -> Result<Pairs, StoreError> {
-    // What it may delete is not kept.
+    // A schema that Redis may evict is not created.
     capacity::safe_capacity(client)?;
-    // Who may only read is refused here, or by the function.
+    // A user with read-only access is refused here, or by the function.
     let prefix = client.options().prefix.clone();
     let missing = |error| match error {
         StoreError::Refused(text) => {
@@ -204,14 +204,14 @@ fn create(client: &mut RedisClient, key: &str) -> Result<Pairs, StoreError> {
     reply::pairs(client.ask(&words).map_err(missing)?)
 }
 
-/// Makes the schema again from what the partitions keep of it, when it is gone, does not read, or is that of another
-/// store than they; whether it was. Where no partition is marked there is nothing to do.
+/// Restores the schema from the copies in the partitions if it is missing, cannot be decoded, or belongs to another
+/// store than they do. Returns true if it was restored. Without any marked partition there is nothing to do.
 pub(crate) fn rebuild(client: &mut RedisClient, keys: &Keys) -> Result<bool, StoreError> {
     let key = keys.schema();
     match open(client, keys) {
         Ok(_) => return Ok(false),
         Err(StoreError::Damaged { .. }) => {}
-        // Without its version it may be that of a store that a later program made.
+        // Without its version, it may be the schema of a store made by a later program.
         Err(error) => return Err(error),
     }
     let lost = |why| StoreError::Lost { key: key.clone(), why };
@@ -263,7 +263,7 @@ pub(crate) fn rebuild(client: &mut RedisClient, keys: &Keys) -> Result<bool, Sto
     Ok(true)
 }
 
-/// Marks the partitions that hold nothing, if they are not marked yet.
+/// Marks the empty partitions, unless they are marked already.
 fn mark(
     client: &mut RedisClient,
     keys: &Keys,
@@ -283,13 +283,14 @@ fn mark(
     Ok(())
 }
 
-/// The command that a refusal names, in our functions' words or in Redis's; all that it says, if it names none.
+/// Extracts the command that a refusal names, in the words of our functions or of Redis; the whole text if it names
+/// none.
 fn right(refusal: &str) -> String {
     let ours = refusal.split_once("may not run ").and_then(|(_, rest)| rest.split(' ').next());
     ours.or_else(|| refusal.split('\'').nth(1)).unwrap_or(refusal).to_owned()
 }
 
-/// Makes sure that the store is still the one that was opened; whether all its partitions are marked.
+/// Checks that the store is still the one that was opened; returns true if all its partitions are marked.
 pub(crate) fn same(
     client: &mut RedisClient,
     keys: &Keys,
@@ -306,24 +307,23 @@ pub(crate) fn same(
         Some(generation) => generation == schema.generation.to_string().as_bytes(),
         None => schema.generation == 0,
     };
-    match secret {
-        Some(secret)
-            if is_generation
-                && marks::epoch(&Hasher::new(&secret), schema.generation)
-                    == marks::epoch(router.hasher(), schema.generation) =>
-        {
-            Ok(is_marked)
-        }
-        _ => Err(StoreError::Replaced),
+    let is_same = secret.is_some_and(|secret| {
+        marks::epoch(&Hasher::new(&secret), schema.generation)
+            == marks::epoch(router.hasher(), schema.generation)
+    });
+    match (is_same, is_generation) {
+        (true, true) => Ok(is_marked),
+        (true, false) => Err(StoreError::Renumbered),
+        (false, _) => Err(StoreError::Replaced),
     }
 }
 
-/// Sixteen octets that nobody can guess.
+/// Generates 16 unpredictable bytes.
 pub(in crate::store) fn random_key() -> [u8; 16] {
     let mut key = [0; 16];
     let read = std::fs::File::open("/dev/urandom").and_then(|mut file| file.read_exact(&mut key));
     if read.is_err() {
-        // The standard library seeds its own hash maps from the system, too.
+        // The standard library also seeds its own hash maps from the system.
         let halves = [(); 2].map(|()| RandomState::new().build_hasher().finish().to_be_bytes());
         for (slot, octet) in key.iter_mut().zip(halves.into_iter().flatten()) {
             *slot = octet;

@@ -1,8 +1,8 @@
 //! The tags of a store and their history.
 //!
-//! Tags are few beside records and wanted whole, so a client reads all of them at once and keeps them; a
-//! number that grows with every change tells when to read again. They share one slot of a cluster. What
-//! belongs together (a tag, the one that it displaces, the entries in the history) is one run of a script.
+//! Tags are few compared with records and are needed all at once, so a client reads and caches all of them; a number
+//! that grows with every change shows when to read them again. They share one slot of a cluster. Related changes (a
+//! tag, the one it replaces, the entries in the history) are made in one run of a script.
 
 pub(in crate::store) mod encoding;
 mod order;
@@ -20,12 +20,12 @@ use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::ops::ControlFlow;
 
-/// The most entries of the history; older ones are dropped.
+/// Maximum number of history entries; older ones are dropped.
 pub const MAX_HISTORY: u32 = 100_000;
 /// Changes in one run of the script, which keeps Redis busy for some 5 ms.
 const BATCH: usize = 1_000;
-/// What changes tags. Its first line is what Redis 7.0 is told of a script: those that only clear make room, so they run
-/// on a full store, too.
+/// The script that changes tags. Redis 7.0 reads its flags from the first line: runs that only clear tags free
+/// memory, so they are allowed on a full store, too.
 const CHANGE: &str =
     concat!("#!lua\n", include_str!("refusals.lua"), include_str!("tags/change.lua"));
 const CLEAR: &str = concat!(
@@ -33,13 +33,13 @@ const CLEAR: &str = concat!(
     include_str!("refusals.lua"),
     include_str!("tags/change.lua")
 );
-/// Entries of the history that are read at once.
+/// Number of history entries read at once.
 const PAGE: i64 = 1_000;
 
-/// Takes a tag as it is stored: its field, its value.
+/// Callback for a tag as stored: field and value.
 type EachStored<'e> = dyn FnMut(&[u8], &[u8]) -> Result<(), StoreError> + 'e;
 
-/// An entry of the history as Redis has it, behind its number and a space.
+/// An entry of the history as stored, after its number and a space.
 #[derive(Serialize, Deserialize)]
 struct Entry<'a> {
     act: TagAct,
@@ -48,12 +48,12 @@ struct Entry<'a> {
 }
 
 impl Tags<'_> {
-    /// Makes changes, in their order; what came of each, in the same order. Up to a thousand are made
-    /// together or not at all.
+    /// Makes changes in order and returns the outcome of each, in the same order. Up to a thousand are made together
+    /// or not at all.
     ///
     /// # Errors
-    /// [`StoreError::TooManyTags`]; [`StoreError::Evicts`] where a tag that is set may be deleted again; others as they
-    /// come. Changes before may have been made.
+    /// [`StoreError::TooManyTags`]; [`StoreError::Evicts`] if a tag that is set could be evicted again; other errors
+    /// as they occur. Earlier changes may have been made.
     pub fn change(&mut self, changes: &[TagChange]) -> Result<Vec<TagOutcome>, StoreError> {
         if changes.iter().any(|change| matches!(change, TagChange::Set(_))) {
             self.store.safe_capacity()?;
@@ -119,10 +119,10 @@ impl Tags<'_> {
 }
 
 impl Reader<'_> {
-    /// All tags.
+    /// Reads all tags.
     ///
     /// # Errors
-    /// When Redis does not answer, or a tag does not read.
+    /// If Redis does not answer, or a tag cannot be decoded.
     pub fn tags(&mut self) -> Result<TagSnapshot, StoreError> {
         let key = self.store.keys.tags();
         let (mut tags, mut reader) = (Vec::new(), TagReader::default());
@@ -133,8 +133,8 @@ impl Reader<'_> {
         Ok(TagSnapshot { generation, tags: sorted(tags) })
     }
 
-    /// The generation of the tags; hands each of them, field and value as they are stored, to `each`. In this
-    /// order a change in between leads to one reading too many, and not to one too few.
+    /// Reads the generation of the tags, and passes each of them, field and value as stored, to `each`. In this
+    /// order, a change in between causes one reading too many rather than one too few.
     pub(in crate::store) fn raw_tags(
         &mut self,
         each: &mut EachStored<'_>,
@@ -153,7 +153,7 @@ impl Reader<'_> {
             each(field, value)
         })?;
         let after = TagMeta::read(self.store.client.receive().map_err(of_meta)?, &meta_key)?;
-        // Only what was read while nothing changed can be compared.
+        // Only data that was read without a change in between can be compared.
         match before {
             None if after.is_none() && count > 0 => return Err(StoreError::damaged(&meta_key)),
             Some(meta) if before == after && meta.count.is_some_and(|known| known != count) => {
@@ -164,10 +164,10 @@ impl Reader<'_> {
         Ok(before.map_or(0, |meta| meta.generation))
     }
 
-    /// The generation of the tags: another number than that of [`Reader::tags`] means other tags.
+    /// Reads the generation of the tags: if it differs from that of [`Reader::tags`], the tags have changed.
     ///
     /// # Errors
-    /// When Redis does not answer.
+    /// If Redis does not answer.
     pub fn tags_generation(&mut self) -> Result<u64, StoreError> {
         let key = self.store.keys.tags_meta();
         let mut packed = Pipeline::default();
@@ -176,11 +176,11 @@ impl Reader<'_> {
         Ok(TagMeta::read(meta, &key)?.map_or(0, |meta| meta.generation))
     }
 
-    /// The history of tags, latest first, until `each` breaks. Answers how many entries were dropped
+    /// Reads the history of tags, latest first, until `each` breaks. Returns the number of entries that were dropped
     /// because there were more than [`MAX_HISTORY`].
     ///
     /// # Errors
-    /// When Redis does not answer, or an entry does not read.
+    /// If Redis does not answer, or an entry cannot be decoded.
     pub fn tag_history(
         &mut self,
         each: &mut dyn FnMut(TagEvent) -> ControlFlow<()>,
@@ -188,10 +188,10 @@ impl Reader<'_> {
         self.tag_history_of(&|_| true, each)
     }
 
-    /// As [`Reader::tag_history`], of the tags whose subject `admits` lets through.
+    /// Reads the history like [`Reader::tag_history`], of the tags whose subject `admits` accepts.
     ///
     /// # Errors
-    /// As [`Reader::tag_history`]; an entry of another tag need not read.
+    /// As [`Reader::tag_history`]; entries of other tags may be invalid.
     pub fn tag_history_of(
         &mut self,
         admits: &dyn Fn(&TagSubject) -> bool,
@@ -213,7 +213,7 @@ impl Reader<'_> {
             for entry in page.into_iter().rev() {
                 let entry = reply::octets(entry)?;
                 let stored = StoredEvent::read(&entry).ok_or_else(damaged)?;
-                // What is added meanwhile moves those that were shown into the next page.
+                // Entries added meanwhile move those already passed on into the next page.
                 if stored.number >= before {
                     continue;
                 }
@@ -229,7 +229,7 @@ impl Reader<'_> {
 }
 
 impl Reader<'_> {
-    /// The number of the oldest entry of the history, which has those that there should be.
+    /// Returns the number of the oldest entry of the history, after checking that none are missing.
     fn oldest_entry(&mut self) -> Result<Option<u64>, StoreError> {
         let (key, meta_key) = (self.store.keys.tags_history(), self.store.keys.tags_meta());
         let mut packed = Pipeline::default();
@@ -259,21 +259,21 @@ impl Reader<'_> {
     }
 }
 
-/// What `pd:{tags}m` says of the other two keys; the function that changes tags checks the same.
+/// The expected state of the other two tag keys, from `pd:{tags}m`; the function that changes tags checks the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::store) struct TagMeta {
-    /// Another number than before means other tags.
+    /// Changes with every change of the tags.
     pub(in crate::store) generation: u64,
-    /// Entries of the history that there ever were.
+    /// Number of history entries ever written.
     pub(in crate::store) entries: u64,
-    /// How many tags there are; not known until they are changed by this version.
+    /// Number of tags; unknown until this version changes them.
     pub(in crate::store) count: Option<u64>,
     /// The first entry of the history that was not lost.
     pub(in crate::store) first: u64,
 }
 
 impl TagMeta {
-    /// Reads the answer to [`pack_meta`]; `None` where no tag was ever set.
+    /// Decodes the reply to [`pack_meta`]; `None` if no tag was ever set.
     pub(in crate::store) fn read(
         reply: redis::Value,
         key: &str,
@@ -300,29 +300,29 @@ impl TagMeta {
         }))
     }
 
-    /// The numbers of the first and the last entry of the history.
+    /// Returns the numbers of the first and the last entry of the history.
     pub(in crate::store) fn ends(&self) -> (Option<u64>, Option<u64>) {
         let first = (self.entries + 1).saturating_sub(MAX_HISTORY.into()).max(self.first);
         if first <= self.entries { (Some(first), Some(self.entries)) } else { (None, None) }
     }
 }
 
-/// Packs the question for what [`TagMeta`] holds.
+/// Packs the command that reads a [`TagMeta`].
 pub(in crate::store) fn pack_meta(packed: &mut Pipeline, key: &str) {
     packed.command(&[b"HMGET", key.as_bytes(), b"g", b"n", b"c", b"f"]);
 }
 
 fn entry(act: TagAct, field: &str, value: &str) -> String {
-    // Texts always have a form in JSON.
+    // Texts can always be encoded as JSON.
     serde_json::to_string(&Entry { act, tag: field, value }).unwrap_or_default()
 }
 
-/// An entry of the history, read whole.
+/// Decodes a complete entry of the history.
 pub(in crate::store) fn read_event(entry: &[u8]) -> Option<TagEvent> {
     StoredEvent::read(entry)?.event()
 }
 
-/// An entry of the history, of which the tag's words are not read yet.
+/// An entry of the history whose tag is not yet decoded.
 struct StoredEvent<'e> {
     number: u64,
     act: TagAct,
@@ -332,7 +332,7 @@ struct StoredEvent<'e> {
 
 impl<'e> StoredEvent<'e> {
     fn read(entry: &'e [u8]) -> Option<Self> {
-        /// As [`Entry`], owned where its texts have escapes.
+        /// An [`Entry`] that owns its texts if they contain escapes.
         #[derive(Deserialize)]
         struct Read<'e> {
             act: TagAct,

@@ -1,10 +1,10 @@
-//! Checks the store against itself: `pdns admin verify`.
+//! Checks the store for consistency: `pdns admin verify`.
 //!
-//! What must hold: each name lies in the bucket its hash says and stands once in the log; each record has one
-//! row and each row one record; rows are possible sums; the counts in the partition's meta and by day are
-//! the real ones; what a record points at leads back to its name; checkpoints and positions read. To be run
-//! while no agent writes: what changes meanwhile looks like damage. A repair (`store/verify/repair.rs`) holds each partition that it
-//! changes; what it finds damaged because of a change is sound when it looks again.
+//! Invariants: each name lies in the bucket of its hash and stands once in the log; each record has one row and each
+//! row one record; rows are possible aggregates; the counts in the partition's metadata and by day are correct; the
+//! target of a record leads back to its name; checkpoints and positions can be decoded. Run it while no agent writes:
+//! changes made meanwhile look like damage. A repair (`store/verify/repair.rs`) holds each partition that it changes;
+//! if it found damage only because of a change, it finds none when it checks again.
 
 mod rebuild;
 mod registers;
@@ -20,16 +20,16 @@ use crate::store::read::buckets::{Entry, Meta};
 use crate::store::read::rows::PAGE;
 use crate::store::read::scan::{BUCKETS, Part, Whole};
 use crate::store::redis::client::{Pipeline, RedisClient};
-use crate::store::redis::reply;
+use crate::store::redis::{capacity, reply};
 use crate::store::write::checkpoint::Mark;
 use crate::store::{Options, Reader, Store, StoreError, schema};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
-/// Problems that are listed; the rest is counted.
+/// Number of problems that are listed; the rest are only counted.
 const LISTED: usize = 50;
 
-/// What a check found.
+/// The result of a check.
 #[derive(Clone, Debug, Default)]
 pub struct Verdict {
     /// Names with records, and with negative answers.
@@ -38,38 +38,38 @@ pub struct Verdict {
     pub records: u64,
     /// Negative answers.
     pub negatives: u64,
-    /// Entries of the inverse index that records need.
+    /// Entries of the inverted index that records need.
     pub postings: u64,
     /// Checkpoints.
     pub checkpoints: u64,
     /// Tags.
     pub tags: u64,
-    /// The first problems, a sentence each, none twice.
+    /// The first problems, one sentence each, without duplicates.
     pub problems: Vec<String>,
-    /// How many problems there are.
+    /// Total number of problems.
     pub problem_count: u64,
-    /// How many of them were repaired.
+    /// Number of problems that were repaired.
     pub repaired: u64,
-    /// What a repair could not restore, a sentence each.
+    /// Data that a repair could not restore, one sentence each.
     pub lost: Vec<String>,
-    /// The sensors that rows tell of, a bit each.
+    /// The sensors that occur in rows, one bit each.
     pub(in crate::store) sensors: u32,
 }
 
 impl Verdict {
-    /// Whether the store is whole: nothing was wrong, or all of it was repaired and nothing was lost.
+    /// Returns true if the store is sound: there were no problems, or all were repaired and nothing was lost.
     #[must_use]
     pub fn is_sound(&self) -> bool {
         self.remaining() == 0 && self.lost.is_empty()
     }
 
-    /// How many problems are left.
+    /// Returns the number of remaining problems.
     #[must_use]
     pub fn remaining(&self) -> u64 {
         self.problem_count.saturating_sub(self.repaired)
     }
 
-    /// Adds what was found in a partition, and what was found there again after it was repaired.
+    /// Adds the result for a partition, and the result of the second check after its repair.
     fn add(&mut self, found: Self, after: Option<Self>) {
         let last = after.as_ref().unwrap_or(&found);
         let (remaining, count) = (last.remaining(), found.problem_count.max(last.problem_count));
@@ -90,7 +90,7 @@ impl Verdict {
         }
     }
 
-    /// Notes a problem, and whether it is being repaired. One that is listed already is not another one.
+    /// Reports a problem, and whether it is being repaired. A problem that is already listed is not counted again.
     pub(in crate::store) fn problem(&mut self, is_repaired: bool, text: impl FnOnce() -> String) {
         let text = text();
         if self.problems.contains(&text) {
@@ -104,7 +104,7 @@ impl Verdict {
     }
 }
 
-/// An entry of the inverse index that has to be there.
+/// An entry of the inverted index that has to exist.
 struct Due {
     posting: Posting,
     member: u64,
@@ -126,25 +126,25 @@ impl Reader<'_> {
 }
 
 impl Store {
-    /// Makes the schema of a store again, where the partitions tell what it was; whether it had to be. Without it no store
-    /// opens.
+    /// Restores the schema of a store, if the partitions have copies of it; returns true if that was necessary.
+    /// Without a schema, a store cannot be opened.
     ///
     /// # Errors
-    /// [`StoreError::Lost`] when they do not tell; others as they come.
+    /// [`StoreError::Evicts`] if Redis may evict the repaired data again; [`StoreError::Lost`] if there are no
+    /// copies; other errors as they occur.
     pub fn rebuild_schema(options: &Options) -> Result<bool, StoreError> {
-        schema::rebuild(
-            &mut RedisClient::open(options.clone(), Arc::default())?,
-            &Keys::new(&options.prefix),
-        )
+        let mut client = RedisClient::open(options.clone(), Arc::default())?;
+        capacity::safe_capacity(&mut client)?;
+        schema::rebuild(&mut client, &Keys::new(&options.prefix))
     }
 
-    /// Checks everything. With `repair`, what follows from other keys is made again, and what does not is removed and named
-    /// in [`Verdict::lost`], so that the store is sound. It may be killed and repeated.
+    /// Checks everything. With `repair`, data that follows from other keys is restored, and data that does not is
+    /// removed and listed in [`Verdict::lost`], so that the store is sound afterwards. It may be killed and repeated.
     ///
-    /// `progress` is told partitions done and in all.
+    /// `progress` receives the number of partitions done, and of all.
     ///
     /// # Errors
-    /// When Redis does not answer.
+    /// [`StoreError::Evicts`] if Redis may evict the repaired data again; also if Redis does not answer.
     pub fn verify(
         &mut self,
         repair: bool,
@@ -152,6 +152,7 @@ impl Store {
     ) -> Result<Verdict, StoreError> {
         let mut verdict = Verdict::default();
         if repair {
+            self.safe_capacity()?;
             match self.writer().redo_all() {
                 Err(StoreError::Damaged { .. }) => {}
                 redone => redone?,
@@ -176,10 +177,10 @@ impl Store {
         Ok(verdict)
     }
 
-    /// Checks a partition; with `repair`, enters what the inverse index lacks.
+    /// Checks a partition; with `repair`, adds the entries that the inverted index lacks.
     fn verify_all_of(&mut self, partition: u8, repair: bool) -> Result<Verdict, StoreError> {
         let mut verdict = Verdict::default();
-        // A hole that a reader would meet ends the check of what it is a part of.
+        // A missing key that a reader would notice ends the check of the structure it belongs to.
         let met = |checked: Result<(), StoreError>, verdict: &mut Verdict| match checked {
             Err(StoreError::Damaged { key }) => {
                 verdict.problem(false, || format!("{key} is missing, cut short, or does not read"));
@@ -299,7 +300,7 @@ impl Store {
         Ok(())
     }
 
-    /// Hash of each logged name to its position.
+    /// Maps the hash of each logged name to its position.
     fn verify_log(
         &self,
         kind: Kind,
@@ -318,7 +319,7 @@ impl Store {
                 let position =
                     block * crate::store::layout::keys::LOG_STRIDE + u32::try_from(at).unwrap_or(0);
                 at += line + 1;
-                // Left where a repair removed a name.
+                // Left behind where a repair removed a name.
                 if line == 0 {
                     continue;
                 }
@@ -413,7 +414,7 @@ impl Store {
         Ok(first)
     }
 
-    /// Checks that members are in their sets, or where those were spread to.
+    /// Checks that members are in their sets, or in the children of spread sets.
     fn verify_postings(
         &mut self,
         due: &[Due],
@@ -437,7 +438,7 @@ impl Store {
         }
         let answers = loop {
             match self.client.call(&packed) {
-                // A set that is none holds nothing.
+                // A key that is not a set holds nothing.
                 Err(StoreError::Damaged { key }) if repair => {
                     self.client.ask(&[b"DEL", key.as_bytes()])?;
                 }

@@ -5,7 +5,7 @@ use crate::support::Data;
 use flate2::read::MultiGzDecoder;
 use pdns_agent::decode::zeek::{Decoder, Options};
 use pdns_agent::decode::{Filter, Line, Omission, Rejection, Tally};
-use pdns_agent::observation::{Fact, Seen, Sightings};
+use pdns_agent::observation::{Aggregated, Fact, Seen};
 use pdns_agent::rdata::FinalDot;
 use std::collections::BTreeMap;
 use std::io::Read as _;
@@ -37,7 +37,7 @@ fn read(path: &Path) -> Vec<u8> {
     text.replace("XXXXXXXXXX.XXXXXX", "1300000000.000000").into_bytes()
 }
 
-fn show(observation: &Sightings<'_>) -> String {
+fn show(observation: &Aggregated<'_>) -> String {
     let fact = match observation.fact {
         Fact::Record(rdata) => {
             let text = rdata.to_text(FinalDot::Without);
@@ -129,7 +129,7 @@ fn golden_logs_say_what_is_known_of_them() {
         |tally| {
             // A server that is no resolver was asked about flickr.com.
             (tally.counted, tally.records) = (1, 2);
-            tally.omitted.insert(Omission::OutOfBailiwick, 1);
+            tally.omitted.add_many(Omission::OutOfBailiwick, 1);
         },
     );
     check(
@@ -147,15 +147,15 @@ fn golden_logs_say_what_is_known_of_them() {
         |tally| (tally.counted, tally.records) = (1, 8),
     );
     check(&base("mdns-no-assoc"), &[], |tally| {
-        tally.filtered.insert(Filter::Port, 6);
+        tally.filtered.add_many(Filter::Port, 6);
     });
     check(&base("notify"), &["_acme-challenge.intmail.cbs.mpg.de NXT UNANSWERED"], |tally| {
         (tally.counted, tally.negatives) = (1, 1);
-        tally.filtered.insert(Filter::Opcode, 1);
-        tally.rejected.insert(Rejection::NoQuery, 1);
+        tally.filtered.add_many(Filter::Opcode, 1);
+        tally.rejected.add_many(Rejection::NoQuery, 1);
     });
     check(&base("dynamic-update"), &[], |tally| {
-        tally.filtered.insert(Filter::Opcode, 2);
+        tally.filtered.add_many(Filter::Opcode, 2);
     });
     let chain = [
         "www.cmu.edu CNAME www-cmu.andrew.cmu.edu 86400",
@@ -164,11 +164,11 @@ fn golden_logs_say_what_is_known_of_them() {
     ];
     check(&base("duplicate-reponses"), &[chain, chain].concat(), |tally| {
         (tally.counted, tally.records) = (2, 6);
-        tally.omitted.insert(Omission::RdataNotInLog, 2);
+        tally.omitted.add_many(Omission::RdataNotInLog, 2);
     });
     check(&base("zero-responses"), &[], |tally| {
         tally.counted = 1;
-        tally.omitted.insert(Omission::NodataOrReferral, 1);
+        tally.omitted.add_many(Omission::NodataOrReferral, 1);
     });
     check(
         &golden(logs, "scripts.policy.protocols.dns.original_case__dns.log"),
@@ -196,7 +196,7 @@ fn own_golden_logs(logs: &Path) {
         &["a.example.com CNAME b.example.com 900", "b.example.com CNAME b.example.net 900"],
         |tally| {
             (tally.counted, tally.records) = (1, 2);
-            tally.omitted.insert(Omission::OutOfBailiwick, 1);
+            tally.omitted.add_many(Omission::OutOfBailiwick, 1);
         },
     );
     let flip: Vec<String> =
@@ -204,14 +204,14 @@ fn own_golden_logs(logs: &Path) {
     let flip: Vec<&str> = flip.iter().map(String::as_str).collect();
     check(&base("flip"), &flip, |tally| (tally.counted, tally.records) = (1, 8));
     check(&base("mdns-no-assoc"), &[], |tally| {
-        tally.filtered.insert(Filter::Port, 3);
+        tally.filtered.add_many(Filter::Port, 3);
     });
     check(&base("nxdomain"), &["none.example.com A NXDOMAIN"], |tally| {
         (tally.counted, tally.negatives) = (1, 1);
     });
     check(&base("zero-responses"), &[], |tally| {
         tally.counted = 1;
-        tally.omitted.insert(Omission::NodataOrReferral, 1);
+        tally.omitted.add_many(Omission::NodataOrReferral, 1);
     });
 }
 
@@ -247,7 +247,7 @@ fn a_busy_site_comes_out_as_another_reader_counted_it() {
     assert_eq!(counts, want);
     let lines = (tally.counted, tally.records, tally.negatives);
     assert_eq!(lines, data.pick((214, 3120, 1), (65, 424, 1)));
-    assert_eq!(tally.omitted, BTreeMap::from([(Omission::NodataOrReferral, data.pick(5, 2))]));
+    assert_eq!(*tally.omitted, BTreeMap::from([(Omission::NodataOrReferral, data.pick(5, 2))]));
 }
 
 /// A TSV log of DNS in Zeek's usual form as JSON; escapes of octets stay as they are.

@@ -99,7 +99,7 @@ fn copies_in_one_folder_count_once_and_nothing_is_said_of_lost_data() {
     let half = home.write("moved.pcap", half);
     fs::remove_dir_all(folder).unwrap();
     let ended = import(&home, &server, &[&half]);
-    assert!(ended.stderr.contains("1 file unchanged"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("1 file already read as "), "{}", ended.stderr);
     agrees(&mut store(&server), &model);
 }
 
@@ -216,4 +216,94 @@ fn captures_that_an_older_version_has_read_are_recognised() {
             }
         }
     }
+}
+
+#[test]
+fn a_beginning_of_a_capture_that_was_renamed_is_recognised_beside_it() {
+    let home = Home::new();
+    let (whole, half, model) = whole_and_half(&home);
+    // Neither the whole file nor its half, of a length that the store does not know.
+    let ends = ends(&whole);
+    let part = home.write("part/part.pcap", &whole[..ends[ends.len() / 4 * 3]]);
+    let half = home.write("half/half.pcap", half);
+    for order in [[0, 1, 2], [2, 1, 0], [1, 0, 2]] {
+        let server = Redis::start();
+        let old = home.write("old/whole.pcap", &whole);
+        import(&home, &server, &[&old]).with(&[0]);
+        let new = home.write("new/renamed.pcap", &whole);
+        fs::remove_file(&old).unwrap();
+        let files = [&new, &part, &half];
+        for inputs in [order.map(|at| files[at].as_path()).to_vec(), vec![&part, &half]] {
+            let ended = import(&home, &server, &inputs);
+            assert!(!ended.stderr.contains("not there"), "{}", ended.stderr);
+            ended.with(&[0]);
+            agrees(&mut store(&server), &model);
+        }
+    }
+    // A path that does not begin at the root, of a run that was started elsewhere.
+    let server = Redis::start();
+    let new = home.write("new/renamed.pcap", &whole);
+    let mut command = pcap(&home, &server.url());
+    run(command.current_dir(new.parent().unwrap()), &["renamed.pcap"]).with(&[0]);
+    let ended = import(&home, &server, &[&part, &new]);
+    assert!(!ended.stderr.contains("not there"), "{}", ended.stderr);
+    agrees(&mut store(&server), &model);
+}
+
+#[test]
+fn a_report_says_of_which_files_nothing_was_new_and_why() {
+    let (home, server) = (Home::new(), Redis::start());
+    let (whole, half, _) = whole_and_half(&home);
+    let one = home.write("one/one.pcap", &whole);
+    let said = |inputs: &[&Path]| {
+        let ended = import(&home, &server, inputs);
+        assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+        ended.stderr
+    };
+    let two = home.write("two/two.pcap.gz", gzip(&whole));
+    let text = said(&[&one, &two]);
+    assert!(text.contains("1 file the same capture as ") && text.contains("in this run"), "{text}");
+    assert!(!text.contains("unchanged"), "{text}");
+    let text = said(&[&one]);
+    assert!(text.contains("1 file unchanged since the last run"), "{text}");
+    let text = said(&[&home.write("half/half.pcap", half)]);
+    assert!(text.contains("1 file already read as ") && !text.contains("unchanged"), "{text}");
+}
+
+#[test]
+fn a_capture_is_forgotten_by_any_copy_of_it() {
+    let home = Home::new();
+    let (whole, half, model) = whole_and_half(&home);
+    let original = home.write("one/one.pcap", &whole);
+    let copies = [
+        home.write("packed/two.pcap.gz", gzip(&whole)),
+        home.write("copy/three.pcap", &whole),
+        home.write("half/four.pcap", half),
+    ];
+    for copy in copies {
+        let server = Redis::start();
+        import(&home, &server, &[&original]).with(&[0]);
+        let mut forget = home.pdns();
+        forget.args(["--redis", &server.url(), "admin", "forget-source"]);
+        let ended = run(&mut forget, &[&copy]);
+        assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+        let told = format!("{}: forgotten, it had been read", original.display());
+        assert!(ended.stderr.contains(&told), "{}", ended.stderr);
+        assert!(store(&server).reader().sources().unwrap().is_empty());
+        import(&home, &server, &[&original]).with(&[0]);
+        let twice = crate::store::contents(&mut store(&server));
+        assert!(model.iter().all(|(key, seen)| twice[key].count == 2 * seen.count));
+    }
+    // Another capture that begins alike stays.
+    let server = Redis::start();
+    let ends = ends(&whole);
+    let start = &whole[..ends[ends.len() / 4]];
+    let other = home.write("other/other.pcap", [start, &whole[ends[ends.len() / 2]..]].concat());
+    import(&home, &server, &[&original]).with(&[0]);
+    import(&home, &server, &[&other]).with(&[0]);
+    let mut forget = home.pdns();
+    run(forget.args(["--redis", &server.url(), "admin", "forget-source"]), &[&other]).with(&[0]);
+    let left = store(&server).reader().sources().unwrap();
+    let left: Vec<&str> = left.iter().map(|(_, state)| state.path.as_str()).collect();
+    assert_eq!(left, [original.display().to_string()]);
 }

@@ -113,7 +113,7 @@ impl Site {
     #[track_caller]
     pub(crate) fn names(&self, arguments: &[&str], key: &str) {
         let ended = self.pdns(arguments);
-        let told = format!("{key} in the store is damaged: run `pdns admin verify`");
+        let told = format!("{key} in the store is damaged or missing: run `pdns admin verify`");
         assert_eq!(
             (ended.code, ended.stderr.contains(&told)),
             (Some(2), true),

@@ -214,6 +214,16 @@ fn a_trusted_address_is_left_out_of_its_prefix() {
             ("www.bad.example", "T")
         ])
     );
+    // Interest in a part of a threat leaves it a threat.
+    for line in ["tag set interest www.bad.example 192.0.2.0/30", "tag set interest bad.example"] {
+        run(&mut site.pdns(), &line.split(' ').collect::<Vec<_>>()).with(&[0]);
+    }
+    let both = list(&["--tag", "any"]);
+    for threat in ["bad.example", "www.bad.example", split[0], split[1], split[2]] {
+        let found: Vec<_> = both.iter().filter(|(indicator, _)| indicator == threat).collect();
+        assert_eq!(found.len(), 1, "{threat}: {both:?}");
+        assert_eq!(found[0].1, "T", "{threat}");
+    }
     for (format, kinds, note) in [
         (
             "plain",

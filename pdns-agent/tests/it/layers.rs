@@ -12,6 +12,8 @@ const LAYERS: &[(&str, u8)] = &[
     ("hash", 0),
     ("atomic_file", 0),
     ("file_lock", 0),
+    ("hex", 0),
+    ("unix_socket", 0),
     ("observation", 1),
     ("record", 2),
     ("tag", 2),
@@ -34,7 +36,7 @@ const LAYERS: &[(&str, u8)] = &[
 /// that there is no cycle. The file of the module itself, which declares them and holds what all of them share, stands
 /// aside.
 const SECOND: &[(&str, &[&[&str]])] = &[
-    ("decode", &[&["wire"], &["dns"], &["packets", "suricata", "zeek"], &["log"]]),
+    ("decode", &[&["counter"], &["wire"], &["dns"], &["packets", "suricata", "zeek"], &["log"]]),
     (
         "store",
         &[

@@ -195,6 +195,24 @@ fn a_source_that_is_forgotten_is_read_again() {
     }
     let thrice = contents(&mut store(&server));
     assert!(once.iter().all(|(key, seen)| thrice[key].count == 3 * seen.count));
+    // Of logs that begin with the same record, the one that the file holds.
+    server.flush();
+    let first = json(1_700_000_000, "first.example", "Csame");
+    let log = |name: &str| {
+        let lines = (1..50).map(|at| json(1_700_000_000 + at, &format!("{name}{at}.example"), "C"));
+        first.clone() + &lines.collect::<String>()
+    };
+    let one = home.write("one.log", log("one"));
+    let two = home.write("two.log", log("two"));
+    run(zeek(&home, &server.url()).arg("--once"), &[&one, &two]).with(&[0]);
+    for (path, kept) in [(&two, Some(&one)), (&one, None)] {
+        let packed = home.write("packed.log.gz", gzip(&fs::read(path).unwrap()));
+        pdns(&[&packed]).with(&[0]);
+        let left = store(&server).reader().sources().unwrap();
+        let left: Vec<&str> = left.iter().map(|(_, state)| state.path.as_str()).collect();
+        let kept: Vec<String> = kept.iter().map(|path| path.display().to_string()).collect();
+        assert_eq!(left, kept);
+    }
 }
 
 #[test]
@@ -368,4 +386,75 @@ fn logs_that_are_followed_and_idle_take_little_memory() {
     assert_eq!(code, Some(0), "{said}");
     // 256 KiB for each of the logs kept open would be 128 MB.
     assert!(memory < 90_000_000, "{memory} bytes");
+}
+
+#[test]
+fn unfinished_long_lines_of_many_logs_take_little_memory_and_are_read_whole() {
+    let (home, server) = (Home::new(), Redis::start());
+    let folder = home.path().join("logs");
+    let uid = format!("C{}", "x".repeat(1_000_000));
+    let (mut texts, mut paths, mut unfinished) = (Vec::new(), Vec::new(), 0);
+    for number in 0..200 {
+        let at = 1_700_000_000 + number;
+        let text = json(at, &format!("a{number}.example"), &format!("C{number}"))
+            + &json(at, &format!("b{number}.example"), &uid);
+        let torn = &text[..text.len() - 400];
+        unfinished += torn.len() as u64;
+        paths.push(home.write(&format!("logs/dns.{number}.log"), torn));
+        texts.push(text);
+    }
+    let mut agent = Agent::follow(&home, &server.url(), &folder);
+    until("all is read", || agent.is_alive() && read_by(&agent) > unfinished);
+    until("all that is whole is stored", || contents(&mut store(&server)).len() == 200);
+    let memory = agent.memory();
+    assert!(memory < 90_000_000, "{memory} bytes");
+    for (path, text) in paths.iter().zip(&texts) {
+        append(path, &text.as_bytes()[text.len() - 400..]);
+    }
+    catches_up(&mut agent, &server, texts.iter().map(|text| text.len() as u64).sum());
+    let (code, said) = agent.terminate();
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("400 lines of 200 logs: 400 DNS records"), "{said}");
+    agrees(&mut store(&server), &crate::agent::clean_import(&home, &folder));
+}
+
+#[test]
+fn a_report_says_which_logs_were_read_before_and_as_what() {
+    let (home, server) = (Home::new(), Redis::start());
+    let text = Lines::new(56, 200).log(300);
+    let log = home.write("first/dns.log", &text);
+    let import = |inputs: &[&Path]| {
+        let ended = run(zeek(&home, &server.url()).args(["--once", "--workers", "2"]), inputs);
+        assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+        ended.stderr
+    };
+    let (packed, copy) =
+        (home.write("packed/dns.log.gz", gzip(text.as_bytes())), home.path().join("copy.log"));
+    fs::copy(&log, &copy).unwrap();
+    // Two copies in one run: one of them is read.
+    let said = import(&[&log, &copy]);
+    assert!(said.contains("300 lines of 1 log:") || said.contains("of 1 log: 300"), "{said}");
+    assert!(said.contains("1 log the same log as ") && said.contains(" in this run"), "{said}");
+    assert!(!said.contains("unchanged") && !said.contains("already read"), "{said}");
+    // Unpacked or compressed, it was read under another name.
+    let stored = store(&server).reader().sources().unwrap().remove(0).1.path;
+    let said = import(&[&packed]);
+    assert!(said.contains(&format!("1 log already read as {stored}")), "{said}");
+    assert!(said.contains("0 lines of 0 logs") && !said.contains("unchanged"), "{said}");
+    let other = if stored.ends_with("copy.log") { &log } else { &copy };
+    let said = import(&[other]);
+    assert!(said.contains(&format!("1 log already read as {stored}")), "{said}");
+    let said = import(&[Path::new(&stored)]);
+    assert!(said.contains("1 log unchanged since the last run"), "{said}");
+    // All of them: the first is the log, whichever that is, and the others are the same.
+    let said = import(&[&log, &copy, &packed]);
+    assert!(said.contains("2 logs the same log as another one in this run, such as "), "{said}");
+    let one = said.contains("1 log unchanged since") || said.contains("1 log already read as");
+    assert!(one, "{said}");
+    // A copy that has more is read on, and is no copy.
+    append(&copy, Lines::new(57, 10).line().as_bytes());
+    let said = import(&[&copy]);
+    assert!(said.contains("1 line of 1 log: 1 DNS record"), "{said}");
+    assert!(!said.contains("already read"), "{said}");
+    agrees(&mut store(&server), &crate::agent::clean_import(&home, &copy));
 }

@@ -97,7 +97,7 @@ fn an_agent_forgets_the_rows_that_a_repair_numbers_anew() {
     others.flush(&mut other).unwrap();
     log.add(&mut lost, &owner, &a([192, 0, 2, 3]), DAY, Some(60));
     let refused = log.flush(&mut store);
-    assert!(matches!(refused, Err(StoreError::Replaced)), "{refused:?}");
+    assert!(matches!(refused, Err(StoreError::Renumbered)), "{refused:?}");
     agrees(&mut other, &model);
 }
 
@@ -420,4 +420,50 @@ fn what_is_lost_of_tags_is_noticed_and_comes_back_from_their_history() {
     site.is_sound();
     site.pdns(&["tag", "set", "interest", "192.0.2.9"]).with(&[0]);
     assert_eq!(list(&site).lines().count(), 1);
+}
+
+#[test]
+fn sensors_beyond_the_31st_share_a_mark_and_that_is_said() {
+    let (home, server) = (Home::new(), Redis::start());
+    let url = server.url();
+    let log = home.write("dns.log", Lines::new(seed(66), 20).log(50));
+    let import = |sensor: &str| {
+        let mut command = home.agent();
+        command.args(["zeek", "--redis", &url, "--sensor", sensor, "--once", "--workers", "2"]);
+        let ended = run(command.arg(&log).arg("/dev/null"), &[] as &[&str]);
+        run(home.pdns().args(["--redis", &url, "admin", "forget-source"]), &[&log]).with(&[0]);
+        assert!([Some(0), Some(1)].contains(&ended.code), "{}", ended.stderr);
+        ended.stderr.matches("more than 31 sensors").count()
+    };
+    let status = |format: &str| {
+        run(&mut home.pdns(), &["status", "--redis", &url, "--format", format]).with(&[0])
+    };
+    let mut store = Store::open(&options(&server)).unwrap();
+    for number in 0..31 {
+        assert_eq!(store.writer().sensor(&format!("s{number}")).unwrap(), 1 << number);
+    }
+    // One that has the last mark for itself.
+    assert_eq!(import("south wing"), 0);
+    assert!(!status("json").contains("share one mark"));
+    assert_eq!(import("north wing"), 1);
+    assert_eq!(import("s3"), 0);
+    for format in ["table", "json", "csv", "plain"] {
+        let status = status(format);
+        let names = "cannot be told apart (north wing,south wing)";
+        assert!(status.contains("the last 2 sensors share one mark"), "{status}");
+        assert!(status.contains(names), "{status}");
+    }
+    let listed = status("table");
+    assert!(listed.contains("s29,s30,north wing,south wing\n"), "{listed}");
+    let json: serde_json::Value = serde_json::from_str(&status("json")).unwrap();
+    assert_eq!(json["sensors"].as_array().map(Vec::len), Some(33), "{json}");
+    // One separator in every format that has one text for all.
+    let find = |format: &str| {
+        run(&mut home.pdns(), &["find", "--redis", &url, "--format", format]).with(&[0])
+    };
+    let all = "s3,north wing,south wing";
+    for format in ["table", "csv"] {
+        assert!(find(format).contains(all), "{}", find(format));
+    }
+    assert!(find("cof").contains(&format!("\"sensor_id\":\"{all}\"")), "{}", find("cof"));
 }

@@ -216,7 +216,7 @@ fn a_pipe_beside_a_file_that_is_missing_keeps_what_it_brought() {
 }
 
 #[test]
-fn a_lane_that_never_reaches_its_store_says_so_when_it_is_asked() {
+fn a_pipeline_that_never_reaches_its_store_says_so_when_it_is_asked() {
     let (home, mut server) = (Home::new(), Redis::start());
     let url = server.url();
     server.kill9();

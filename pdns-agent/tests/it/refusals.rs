@@ -440,6 +440,24 @@ fn settings_that_never_worked_end_with_another_status_than_failures() {
     told(78, import(&server.url(), &["--config", "/nonexistent"]));
     told(78, import(&server.url(), &["--redis-password-file", "/nonexistent"]));
     told(2, import(&server.url(), &["--no-such-flag"]));
+    for source in ["zeek", "suricata"] {
+        let agent = |flags: &[&str]| {
+            run(
+                home.agent().args([source, "--redis", &server.url(), "--config", "/dev/null"]),
+                flags,
+            )
+        };
+        // An import without logs is typed wrongly; a service without logs must not be started again.
+        told(2, agent(&["--once"]));
+        told(78, agent(&[]));
+    }
+    told(2, run(home.agent().args(["pcap", "--redis", &server.url()]), &[] as &[&str]));
+    // All of them are in the help, and so in the manual.
+    let help = run(&mut home.agent(), &["--help"]).with(&[0]);
+    let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
+    let (_, statuses) = help.split_once("Exit status: ").expect("the help lists them");
+    let numbers = statuses.split([' ', ';']).filter_map(|word| word.parse::<u8>().ok());
+    assert_eq!(numbers.collect::<Vec<_>>(), [0, 1, 2, 78], "{help}");
     told(2, run(zeek(&home, &server.url()).arg("--once"), &["/nonexistent"]));
     server.call(&["CONFIG", "SET", "requirepass", "secret"]);
     told(78, import(&server.url(), &[]));
@@ -561,4 +579,130 @@ fn eviction_is_named_where_the_schema_is_gone() {
         assert!(ended.stderr.contains("pd:schema in the store is damaged"), "{}", ended.stderr);
         assert!(ended.stderr.contains("Redis has evicted"), "{}", ended.stderr);
     }
+}
+
+#[test]
+fn eviction_is_named_where_a_key_of_an_open_store_is_gone_and_stops_a_repair() {
+    let mut site = Site::new(75);
+    site.write(50_000);
+    let url = site.server.url();
+    run(zeek(&site.home, &url).arg("--once"), &[&site.folder]).with(&[0]);
+    let listen = site.home.path().join("serve");
+    let mut serve = site.home.pdns();
+    serve.args(["serve", "--redis", &url, "--listen", &format!("unix:{}", listen.display())]);
+    let mut server = Agent::start(&mut serve);
+    until("the server listens", || listen.exists());
+    assert!(ask(&listen, "/").contains(" 200 "));
+    // One key that expires is evicted, and no other one.
+    site.server.call(&["SET", "x", "y", "EX", "1000"]);
+    site.server.call(&["CONFIG", "SET", "maxmemory-policy", "volatile-random", "maxmemory", "1"]);
+    let mut connection = site.server.connection();
+    drop(redis::cmd("SET").arg(&["x", "y"]).query::<()>(&mut connection));
+    site.server.call(&["CONFIG", "SET", "maxmemory-policy", "allkeys-lru", "maxmemory", "0"]);
+    site.server.call(&["DEL", "pd:{00}m"]);
+    let pdns = |words: &[&str]| run(site.home.pdns().args(["--redis", &url]), words);
+    let damage = "pd:{00}m in the store is damaged";
+    for question in [&["status"][..], &["find", "--limit", "0"], &["top", "--by", "names"]] {
+        let ended = pdns(question);
+        assert_eq!(ended.code, Some(2), "{}", ended.stderr);
+        for words in [damage, "has evicted 1 key since", "maxmemory-policy is allkeys-lru"] {
+            assert!(ended.stderr.contains(words), "{}", ended.stderr);
+        }
+    }
+    assert!(ask(&listen, "/").contains(" 500 "));
+    server.says("has evicted 1 key since", 1);
+    // A server that was started anew has not counted what it evicted before.
+    site.server.call(&["CONFIG", "RESETSTAT"]);
+    let ended = pdns(&["status"]);
+    assert!(ended.stderr.contains(damage), "{}", ended.stderr);
+    let may = "may evict keys (maxmemory-policy is allkeys-lru, evicted_keys 0)";
+    assert!(ended.stderr.contains(may), "{}", ended.stderr);
+    let ended = pdns(&["admin", "verify"]);
+    assert_eq!(ended.code, Some(1), "{}", ended.stderr);
+    assert!(ended.stderr.contains("maxmemory-policy is allkeys-lru"), "{}", ended.stderr);
+    // What a repair writes could be evicted, too.
+    let size = || redis::cmd("DBSIZE").query::<u64>(&mut site.server.connection()).unwrap();
+    for gone in ["", "pd:schema"] {
+        site.server.call(&["COPY", "pd:schema", "kept", "REPLACE"]);
+        site.server.call(&["DEL", gone]);
+        let before = size();
+        let ended = pdns(&["admin", "verify", "--repair"]);
+        assert_eq!(ended.code, Some(2), "{}", ended.stderr);
+        assert!(ended.stderr.contains("set it to noeviction"), "{}", ended.stderr);
+        assert_eq!(size(), before);
+        site.server.call(&["COPY", "kept", "pd:schema", "REPLACE"]);
+        site.server.call(&["DEL", "kept"]);
+    }
+    site.server.call(&["CONFIG", "SET", "maxmemory-policy", "noeviction"]);
+    pdns(&["admin", "verify", "--repair"]).with(&[0, 1]);
+    pdns(&["admin", "verify"]).with(&[0]);
+}
+
+#[test]
+fn a_partition_that_loses_its_numbers_is_named_and_nothing_else_is_said() {
+    let mut site = Site::new(76);
+    site.write(100_000);
+    let url = site.server.url();
+    let mut agent = Agent::start(&mut site.follows(&url));
+    site.catches_up(&mut agent);
+    for (times, kind) in ["", "n"].into_iter().enumerate() {
+        let mut connection = site.server.connection();
+        let keys = redis::cmd("KEYS").arg(format!("pd:{{*}}{kind}m")).query(&mut connection);
+        let keys: Vec<String> = keys.unwrap();
+        // The one that is written to most.
+        let mut rows = |key: &String| -> u64 {
+            redis::cmd("HGET").arg(key).arg("r").query(&mut connection).unwrap()
+        };
+        let key = keys.iter().max_by_key(|key| rows(key)).unwrap();
+        site.server.call(&["RENAME", key, "kept"]);
+        site.write(200_000);
+        let told = format!("{key} in the store is damaged or missing: run `pdns admin verify`");
+        site.health_says(&told);
+        agent.says("setting its log aside", times + 1);
+        let said = agent.said();
+        assert!(said.contains(&told) && said.contains("with --repair to mend it"), "{said}");
+        site.server.call(&["RENAME", "kept", key]);
+        site.catches_up(&mut agent);
+        site.health_says("");
+    }
+    // A repair that numbers rows anew is not another store.
+    let rows =
+        redis::cmd("KEYS").arg("pd:{*}s0").query::<Vec<String>>(&mut site.server.connection());
+    let rows = rows.unwrap().remove(0);
+    site.server.call(&["DEL", &rows]);
+    let repair = ["admin", "verify", "--repair", "--redis", &url];
+    run(&mut site.home.pdns(), &repair).with(&[0, 1]);
+    site.write(50_000);
+    site.catches_up(&mut agent);
+    agent.says("the store was repaired, and its records have other numbers now", 1);
+    let (code, said) = agent.terminate();
+    assert_eq!(code, Some(0), "{said}");
+    for wrong in ["connection to the store lost", "emptied or replaced", "another agent"] {
+        assert!(!said.contains(wrong), "{said}");
+    }
+}
+
+#[test]
+fn an_agent_that_is_stopped_while_the_store_is_full_says_so() {
+    let mut site = Site::new(77);
+    site.write(200_000);
+    let url = site.server.url();
+    let mut agent = Agent::start(&mut site.follows(&url));
+    site.catches_up(&mut agent);
+    let (code, said) = agent.terminate();
+    assert_eq!(code, Some(0), "{said}");
+    site.write(100_000);
+    let limit = used_memory(&site.server) - 1_000;
+    site.server.call(&["CONFIG", "SET", "maxmemory", &limit.to_string()]);
+    let mut agent = Agent::start(&mut site.follows(&url));
+    agent.says("retrying", 1);
+    let (code, said) = agent.terminate();
+    assert_eq!(code, Some(2), "{said}");
+    let report = said.lines().last().unwrap();
+    assert!(report.contains("not all of them are stored"), "{said}");
+    assert!(report.contains("the store is full, nothing is being written"), "{said}");
+    site.server.call(&["CONFIG", "SET", "maxmemory", "0"]);
+    let mut agent = Agent::start(&mut site.follows(&url));
+    site.catches_up(&mut agent);
+    site.ends_well(agent);
 }

@@ -56,7 +56,7 @@ impl Log {
         ttl: Option<u32>,
     ) {
         self.position += 1;
-        self.window.add(&Observation {
+        self.window.observe(&Observation {
             rrname: name.as_name(),
             fact: fact.as_fact(),
             at,

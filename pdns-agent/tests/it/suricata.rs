@@ -147,7 +147,7 @@ fn lines_that_are_not_taken_are_told_with_file_number_and_reason() {
     for part in [
         "8 lines of 1 log: 2 DNS records",
         "1 line about something else than DNS",
-        "1 line longer than 1 MiB, passed over",
+        "1 line longer than 1 MiB, skipped",
         "2 lines not taken: not a JSON object",
     ] {
         assert!(text.contains(part), "{part}: {text}");

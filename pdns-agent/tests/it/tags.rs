@@ -158,7 +158,7 @@ fn a_damaged_tag_is_told() {
     assert_eq!(ended.code, Some(2));
     assert_eq!(
         ended.stderr,
-        "pdns: cannot read the tags: pd:{tags}t in the store is damaged: run `pdns admin verify`\n"
+        "pdns: cannot read the tags: pd:{tags}t in the store is damaged or missing: run `pdns admin verify`, and with --repair to mend it\n"
     );
     let ended = run(&mut site.pdns(), &["admin", "verify"]);
     assert_eq!(ended.code, Some(1));

@@ -1,20 +1,19 @@
-//! The demonstration's log: a few made-up sites that answer as real ones do, in the noise of a day.
+//! Log of the demonstration: a few made-up sites that answer like real ones, in the noise of a day.
 //!
-//! Names are in domains kept for such use (RFC 2606), addresses in ranges kept for it (RFC 5737, RFC
-//! 3849). Always the same octets, so that a second run finds the log read already.
+//! Names are in domains reserved for such use (RFC 2606), addresses in ranges reserved for it (RFC 5737, RFC
+//! 3849). The content is always the same, so that a second run finds the log already read.
 
 use crate::sample::model::mix;
 use crate::sample::row::{self, Answers, Ending, Format, Row};
 use crate::sample::{Args, for_each_row};
 use std::io::{self, Write};
 
-/// Rows of made-up noise, and the names they are about.
+/// Numbers of rows and names of made-up noise.
 const NOISE: (u64, u64) = (40_000, 3_000);
-/// Of so many rows one is about the sites below.
+/// One row in this many is about the sites below.
 const SITES_EVERY: u64 = 8;
 
-/// A question with its answers: name, type, how often beside the others, how it ends, and the answers
-/// with their TTLs.
+/// A question with its answers: name, type, relative frequency, outcome, and the answers with their TTLs.
 struct Site {
     query: &'static str,
     qtype: u16,
@@ -37,7 +36,7 @@ const fn without(query: &'static str, qtype: u16, weight: u64, ending: Ending) -
 }
 
 const SITES: &[Site] = &[
-    // A shop behind a content network: a chain of aliases, then addresses that change.
+    // A shop behind a content delivery network: a chain of aliases, then changing addresses.
     answered(
         "www.shop.example",
         1,
@@ -70,7 +69,7 @@ const SITES: &[Site] = &[
     ),
     answered("www.news.example", 1, 40, &[("pop7.cdn.example.net", 60), ("192.0.2.80", 20)]),
     answered("static.news.example", 1, 30, &[("192.0.2.80", 60)]),
-    // A company: its web, mail and name servers, its policies.
+    // A company: its web, mail and name servers, and its policies.
     answered("example.com", 1, 20, &[("203.0.113.10", 3600)]),
     answered("www.example.com", 1, 50, &[("example.com", 3600), ("203.0.113.10", 3600)]),
     answered("example.com", 15, 12, &[("mx1.example.com", 3600), ("mx2.example.com", 3600)]),
@@ -87,10 +86,10 @@ const SITES: &[Site] = &[
     ),
     answered("10.113.0.203.in-addr.arpa", 12, 10, &[("www.example.com", 3600)]),
     answered("25.113.0.203.in-addr.arpa", 12, 10, &[("mx1.example.com", 3600)]),
-    // Two that share one address with a short life, as throw-away sites do.
+    // Two that share one short-lived address, like throw-away sites.
     answered("login-example-com.test", 1, 3, &[("198.51.100.66", 30)]),
     answered("parcel-tracking.test", 1, 2, &[("198.51.100.66", 30)]),
-    // What brings no record.
+    // Questions without a record.
     without("wpad.example.com", 1, 30, Ending::Nxdomain),
     without("exmaple.test", 1, 4, Ending::Nxdomain),
     without("example.com", 28, 15, Ending::Nodata),
@@ -133,7 +132,7 @@ pub(crate) fn write(out: &mut dyn Write) -> io::Result<()> {
     out.flush()
 }
 
-/// The site that a number falls on, when each takes as many numbers as its weight; none beyond the sum.
+/// The site for a number, if each takes as many numbers as its weight; none beyond the sum.
 fn pick(number: u64) -> Option<&'static Site> {
     let mut rest = number;
     SITES.iter().find(|site| match rest.checked_sub(site.weight) {

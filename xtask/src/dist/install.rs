@@ -1,7 +1,8 @@
-//! The package in a system of its own: a small Debian below `target/dist`, with its own processes, network and systemd.
+//! Test of the package in a separate system: a small Debian below `target/dist`, with its own processes,
+//! network and systemd.
 //!
-//! The system is made once by debootstrap and kept; each test works on a copy. The scripts in `xtask/deb/test` run in it, as a
-//! unit, and say how it went by a file.
+//! The system is created once by debootstrap and kept; each test works on a copy. The scripts in
+//! `xtask/deb/test` run in it as a unit, and report the result in a file.
 
 use super::place;
 use crate::shell::{root, run};
@@ -11,11 +12,12 @@ use std::path::Path;
 use std::process::Command;
 
 const SUITE: &str = "bookworm";
-/// What the package needs there, and what the test asks with.
+/// Debian packages that the package and the test need there.
 const INCLUDE: &str = "systemd,systemd-sysv,init-system-helpers,redis-server,curl,libcap2-bin,sudo";
-/// The first has what the others share.
+/// The first contains functions shared by the others.
 pub(super) const SCRIPTS: [&str; 3] = ["lib.sh", "install.sh", "upgrade.sh"];
-/// Starts the system's systemd among processes, mounts and a network of its own; it ends when that powers off.
+/// Starts the system's systemd with separate processes, mounts and network; it ends when the system powers
+/// off.
 const BOOT: &str = r#"
 mount --bind "$1" "$1" && cd "$1"
 mount -t proc proc proc && mount -t sysfs -o ro sysfs sys
@@ -75,7 +77,7 @@ pub(super) fn test(earlier: &Path, first: &Path, next: &Path) -> anyhow::Result<
         .args(["sh", "-ec", BOOT, "boot"])
         .arg(&system)
         .status();
-    // What it ended with says nothing: a system that powers off ends by a signal.
+    // Its exit status is meaningless: a system that powers off ends by a signal.
     booted.context("cannot boot the system")?;
     let log = fs::read_to_string(folder.join("log")).unwrap_or_default();
     let code = fs::read_to_string(folder.join("code")).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! The folder that a package is made of.
+//! Folder from which a package is built.
 
 use crate::shell::run;
 use anyhow::Context as _;
@@ -7,15 +7,15 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// A folder that becomes a package, and those with the files that are written for it.
+/// A folder that becomes a package, and the folders with its source files.
 pub(super) struct Stage {
     root: PathBuf,
-    /// Folders with what is written for the package; the first that has a file gives it.
+    /// Folders with files written for the package; the first one that contains a file is used.
     sources: Vec<PathBuf>,
 }
 
 impl Stage {
-    /// An empty one.
+    /// Creates an empty stage.
     pub(super) fn begin(root: PathBuf, sources: Vec<PathBuf>) -> anyhow::Result<Self> {
         if root.exists() {
             fs::remove_dir_all(&root)
@@ -30,12 +30,12 @@ impl Stage {
         &self.root
     }
 
-    /// Where a path of the package lies.
+    /// Location of a path of the package in the stage.
     pub(super) fn path(&self, path: &str) -> PathBuf {
         self.root.join(path)
     }
 
-    /// The text of a file that is written for the package.
+    /// The text of a source file.
     pub(super) fn source(&self, name: &str) -> anyhow::Result<String> {
         let mut paths = self.sources.iter().map(|folder| folder.join(name));
         let path = paths.find(|path| path.exists());
@@ -43,7 +43,7 @@ impl Stage {
         fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))
     }
 
-    /// Puts such a file into the package.
+    /// Adds a source file to the package.
     pub(super) fn file(&self, name: &str, path: &str, mode: u32) -> anyhow::Result<()> {
         self.write(path, &self.source(name)?, mode)
     }
@@ -65,7 +65,8 @@ impl Stage {
             .with_context(|| format!("cannot write {}", to.display()))
     }
 
-    /// A folder with those above it, of the mode that they have in a package whatever the caller's umask is.
+    /// Creates a folder and its parents with the mode that they have in a package, regardless of the caller's
+    /// umask.
     fn folder(&self, folder: &Path) -> anyhow::Result<()> {
         let failed = || format!("cannot make {}", folder.display());
         fs::create_dir_all(folder).with_context(failed)?;
@@ -75,7 +76,7 @@ impl Stage {
         Ok(())
     }
 
-    /// Compresses a file as Debian wants it: the same octets each time.
+    /// Compresses a file reproducibly, as Debian requires.
     pub(super) fn zip(&self, path: &Path) -> anyhow::Result<()> {
         fs::set_permissions(path, Permissions::from_mode(0o644))?;
         let folder = path.parent().unwrap_or(&self.root);
@@ -85,7 +86,7 @@ impl Stage {
         Ok(())
     }
 
-    /// Octets of all files.
+    /// Total size of all files in bytes.
     pub(super) fn size(&self) -> anyhow::Result<u64> {
         let mut size = 0;
         for path in self.files()? {
@@ -94,7 +95,7 @@ impl Stage {
         Ok(size)
     }
 
-    /// Writes the checksums that dpkg keeps.
+    /// Writes the checksums for dpkg.
     pub(super) fn sums(&self) -> anyhow::Result<()> {
         let mut command = Command::new("sh");
         command.args(["-c", "find . -path ./DEBIAN -prune -o -type f -printf '%P\\0' | sort -z | xargs -0 md5sum > DEBIAN/md5sums"]);

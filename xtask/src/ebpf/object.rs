@@ -1,4 +1,4 @@
-//! What is in an object for the kernel: takes off what is not needed, and compares what counts.
+//! Contents of a BPF object: strips unnecessary sections, and compares the relevant ones.
 
 use anyhow::Context as _;
 use object::build::elf::{Builder, SectionData};
@@ -7,11 +7,11 @@ use object::read::elf::ElfFile64;
 use object::{LittleEndian, Object as _, ObjectSection as _, ObjectSymbol as _, RelocationTarget};
 use std::collections::BTreeMap;
 
-/// Sections that say what the program does: instructions, maps, constants, license. Others hold debug
-/// information, names and BTF, which differ with the folder that it was built in.
+/// Sections that define the program's behaviour: instructions, maps, constants, license. Others contain debug
+/// information, names and BTF, which depend on the folder of the build.
 const PROGRAM: &[&str] = &["socket", ".text", "maps", ".rodata", "license"];
 
-/// The object without what only a debugger reads; BTF stays, which the kernel and bpftool show.
+/// The object without debugging sections; BTF is kept, because the kernel and bpftool show it.
 pub(super) fn strip(file: &[u8]) -> anyhow::Result<Vec<u8>> {
     let mut builder = Builder::read(file).context("cannot read the object")?;
     for section in &mut builder.sections {
@@ -20,7 +20,7 @@ pub(super) fn strip(file: &[u8]) -> anyhow::Result<Vec<u8>> {
             section.delete = true;
         }
     }
-    // LLVM keeps all names in one table, this writer has one for names of sections and one for those of symbols.
+    // LLVM keeps all names in one table; this writer uses one for section names and one for symbol names.
     if !builder.sections.iter().any(|section| matches!(section.data, SectionData::SectionString)) {
         let names = builder.sections.add();
         names.name = b".shstrtab"[..].into();
@@ -34,7 +34,7 @@ pub(super) fn strip(file: &[u8]) -> anyhow::Result<Vec<u8>> {
     Ok(stripped)
 }
 
-/// A section's octets, and the symbols that the loader puts in where.
+/// The bytes of a section, and the symbols that the loader inserts, by position.
 type Content = (Vec<u8>, Vec<(u64, String)>);
 
 /// The names of sections in which two programs differ.

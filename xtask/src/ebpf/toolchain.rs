@@ -1,7 +1,7 @@
-//! Finds a compiler that can build for the kernel's machine, or installs one.
+//! Finds a compiler for the BPF target, or installs one.
 //!
-//! The target has no `core` of its own: it is built from source, which has to be that of the very compiler.
-//! The linker reads the compiler's own LLVM code, so the two have to be of one LLVM version.
+//! The target has no precompiled `core`: it is built from source, which must match the compiler exactly. The
+//! linker reads the compiler's LLVM bitcode, so both must use the same LLVM version.
 
 use crate::shell::{self, Need, cargo, run, said};
 use anyhow::bail;
@@ -10,11 +10,11 @@ use std::process::Command;
 
 /// The linker.
 const LINKER: &str = "bpf-linker";
-/// Its version that goes with LLVM 22.
+/// Version of the linker that works with LLVM 22.
 const LINKER_VERSION: &str = "0.13.0";
-/// Debian's compiler, beside whichever rustup has.
+/// Debian's compiler, independent of rustup's.
 const DEBIAN_RUSTC: &str = "/usr/bin/rustc";
-/// Where Debian has LLVM.
+/// Location of Debian's LLVM.
 const DEBIAN_LLVM: &str = "/usr/lib/llvm-22";
 /// Debian's packages.
 const DEBIAN: &[Need] = &[
@@ -33,7 +33,8 @@ pub(super) enum Toolchain {
 }
 
 impl Toolchain {
-    /// The one that was used before if it is there; else one that is there; else one that can be installed.
+    /// The toolchain that was used before if it is available; else an available one; else one that can be
+    /// installed.
     pub(super) fn find(before: Option<&str>) -> anyhow::Result<Self> {
         let all = [Self::Nightly, Self::Debian];
         let present: Vec<Self> = all.into_iter().filter(|one| one.is_complete()).collect();
@@ -53,17 +54,17 @@ impl Toolchain {
         bail!("no toolchain for BPF can be had ({})", reasons.join("; "))
     }
 
-    /// Compiler and linker, as they name themselves.
+    /// Versions of compiler and linker, as they report them.
     pub(super) fn name(self) -> anyhow::Result<String> {
         let compiler = says(self.rustc().arg("--version"))?;
         let linker = says(Command::new(LINKER).arg("--version"))?;
         Ok(format!("{compiler}, {linker}"))
     }
 
-    /// Where the compiler has its libraries and their sources.
+    /// Folder of the compiler's libraries and their sources.
     pub(super) fn sysroot(self) -> anyhow::Result<PathBuf> {
         let root = PathBuf::from(says(self.rustc().args(["--print", "sysroot"]))?);
-        // Debian's is `/usr`, and too short to be told from others.
+        // Debian's is `/usr`, which is too short to be distinctive.
         Ok(if root == Path::new("/usr") { root.join("lib/rustlib") } else { root })
     }
 
@@ -73,13 +74,13 @@ impl Toolchain {
             Self::Nightly => {
                 let mut command = Command::new("rustup");
                 command.args(["run", "nightly", "cargo"]);
-                // What the cargo that runs this task has set would go before.
+                // Variables set by the cargo that runs this task would take precedence.
                 command.env_remove("RUSTC").env_remove("RUSTUP_TOOLCHAIN").env_remove("CARGO");
                 command
             }
             Self::Debian => {
                 let mut command = cargo(&[]);
-                // The nightly options are used, on a stable compiler.
+                // Enables nightly options on a stable compiler.
                 command.env("RUSTC", DEBIAN_RUSTC).env("RUSTC_BOOTSTRAP", "1");
                 command
             }
@@ -97,7 +98,7 @@ impl Toolchain {
         }
     }
 
-    /// Whether compiler, source and linker are there.
+    /// Returns true if compiler, source and linker are available.
     fn is_complete(self) -> bool {
         let source = "src/rust/library/core/Cargo.toml";
         let has_source = self.sysroot().is_ok_and(|root| {

@@ -1,44 +1,44 @@
-//! The names and records of a sample: pure functions of a name's number, so that ten million names need
-//! no memory and any part of the sample can be made again.
+//! Names and records of a sample: pure functions of a name's number, so that ten million names need no memory
+//! and any part of the sample can be regenerated.
 //!
-//! The shape is that of a busy network's log: 40 % of the names lie under 512 big domains (the biggest
-//! holds 5 % of all names), 50 % in domains of one to three names, 10 % are reverse names; a name
-//! has 26 octets and 1.6 records in the mean; of the records 56 % are A, 19 % AAAA, 14 % CNAME,
-//! 6.5 % PTR, the rest NS, MX and TXT; some addresses and CNAME targets are shared by many names.
-//! All names are in the reserved domains .test and .example (RFC 2606).
+//! The distribution is that of a busy network's log: 40 % of the names are under 512 big domains (the biggest
+//! contains 5 % of all names), 50 % in domains of one to three names, 10 % are reverse names. A name has 26
+//! octets and 1.6 records on average. Of the records 56 % are A, 19 % AAAA, 14 % CNAME, 6.5 % PTR, the rest
+//! NS, MX and TXT; some addresses and CNAME targets are shared by many names. All names are in the reserved
+//! domains .test and .example (RFC 2606).
 
 use crate::sample::row::{Answers, number};
 
-/// Most names a sample can have: a name's own label holds 30 bits.
+/// Maximum number of names in a sample: a name's own label encodes 30 bits.
 pub(crate) const MAX_NAMES: u64 = 1 << 30;
-/// Domains with many names; with a cubic skew the first takes 1/8 of them.
+/// Number of domains with many names; with a cubic skew the first takes 1/8 of them.
 const BIG_DOMAINS: u64 = 512;
-/// Addresses that many names share.
+/// Number of addresses shared by many names.
 const HOT_ADDRESSES: u64 = 4096;
-/// Syllables of made-up words, one for six bits; all different, two letters each.
+/// Syllables of made-up words, one for each value of six bits; all different, two letters each.
 const SYLLABLES: &[u8; 128] =
     b"babebibobudadedidodufafefifofugagegigoguhahehihohujajejijojukakekikoku\
     lalelilolumamemimomunaneninonupapepipopurarerirorusasesiso";
 const LETTERS: usize = 2;
 
-/// Where a sample's addresses lie.
+/// Range of a sample's addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Space {
-    /// The documentation ranges alone (RFC 5737, RFC 3849): few IPv4 addresses, each with many names.
+    /// Only the documentation ranges (RFC 5737, RFC 3849): few IPv4 addresses, each with many names.
     Documentation,
-    /// All over unicast space as real ones do, for measurements; made up by arithmetic.
+    /// All over unicast space like real ones, for measurements; computed arithmetically.
     Spread,
 }
 
 /// A sample's content.
 pub(crate) struct Model {
     pub(crate) seed: u64,
-    /// Names there are; CNAMEs point at one of them.
+    /// Number of names; CNAMEs point at one of them.
     pub(crate) names: u64,
     pub(crate) space: Space,
 }
 
-/// What kind of name a number stands for.
+/// Kind of name for a number.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Big,
@@ -46,7 +46,7 @@ enum Kind {
     Reverse,
 }
 
-/// A well-mixed number from another (the finaliser of `SplitMix64`; a bijection).
+/// Mixes a number well (the finaliser of `SplitMix64`; a bijection).
 pub(crate) fn mix(value: u64) -> u64 {
     let mut z = value.wrapping_add(0x9e37_79b9_7f4a_7c15);
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -54,14 +54,14 @@ pub(crate) fn mix(value: u64) -> u64 {
     z ^ (z >> 31)
 }
 
-/// A number below `count`, the small ones far more often: 0 comes with a share of `count^(-1/3)`.
+/// A number below `count`, with small ones far more often: 0 has a share of `count^(-1/3)`.
 fn cubic(random: u64, count: u64) -> u64 {
     // 20 bits cubed are 60 bits; the product with the count needs 128.
     let x = u128::from(random & 0xf_ffff);
     u64::try_from((x * x * x * u128::from(count)) >> 60).unwrap_or(0)
 }
 
-/// Another number of 30 bits for each number of 30 bits.
+/// Maps each 30-bit number to a different one.
 fn scramble(value: u64) -> u64 {
     let mask = MAX_NAMES - 1;
     let mut x = value & mask;
@@ -70,7 +70,7 @@ fn scramble(value: u64) -> u64 {
     x.wrapping_mul(0x297a_2d39) & mask
 }
 
-/// Appends a made-up word of so many syllables, another for each value of as many times six bits.
+/// Appends a made-up word of this many syllables, different for each value of six bits per syllable.
 fn word(value: u64, syllables: usize, out: &mut Vec<u8>) {
     let mut rest = value;
     for _ in 0..syllables {
@@ -98,7 +98,7 @@ impl Model {
         self.random(name, 1) % 1000 < 249
     }
 
-    /// Appends the name of a number.
+    /// Appends the name with this number.
     pub(crate) fn name(&self, name: u64, out: &mut Vec<u8>) {
         match self.kind(name) {
             Kind::Big => {
@@ -145,8 +145,8 @@ impl Model {
         }
     }
 
-    /// Fills in the answers to one question about a name and gives the question's type. The `nth`
-    /// time a name is asked for it is the next of its types, so that all its records come.
+    /// Fills in the answers to one question about a name and returns the question's type. The `nth` question
+    /// about a name uses the next of its types, so that all its records occur.
     pub(crate) fn answer(&self, name: u64, nth: u64, answers: &mut Answers) -> u16 {
         let random = self.random(name, 4);
         let ttl = self.ttl(name, nth);
@@ -216,10 +216,10 @@ impl Model {
         }
     }
 
-    /// A name in a big domain that holds addresses, some of them for many aliases.
+    /// A name in a big domain that has addresses; some of them are targets of many aliases.
     fn target(&self, name: u64) -> u64 {
         let mut at = cubic(self.random(name, 10), self.names);
-        // Three in ten will do; where not even one of these does, any name may stand in.
+        // Three in ten qualify; if none of these does, any name is used.
         for _ in 0..64 {
             if self.kind(at) == Kind::Big && !self.is_alias(at) {
                 break;
@@ -236,12 +236,12 @@ impl Model {
             2 => 3600,
             _ => 86_400,
         };
-        // A resolver's cache counts down; the first sighting is fresh.
+        // A resolver's cache counts down; the first answer is fresh.
         let age = if nth == 0 { 0 } else { mix(name ^ nth << 32) % whole };
         u32::try_from(whole - age).unwrap_or(0)
     }
 
-    /// An address of this name alone where there is room for that.
+    /// An address of this name alone, if there are enough of them.
     fn own_v4(&self, name: u64) -> [u8; 4] {
         let value = scramble(name);
         match self.space {
@@ -265,7 +265,7 @@ impl Model {
                 }
             }
         } else {
-            // Three numbers in a row share a host, as they may share a domain.
+            // Three consecutive numbers share a host, as they may share a domain.
             self.own_v4(name / 3)
         };
         for (at, octet) in octets.into_iter().enumerate() {
@@ -276,7 +276,7 @@ impl Model {
         }
     }
 
-    /// Appends an address in its one canonical text: each group that is shown has four digits.
+    /// Appends an address in its canonical text: each displayed group has four digits.
     fn v6(&self, name: u64, random: u64, out: &mut Vec<u8>) {
         let value = if random % 10 < 6 {
             mix(cubic(random / 10, HOT_ADDRESSES))

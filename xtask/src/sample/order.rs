@@ -1,11 +1,11 @@
-//! In which order names come: each number once, in an order that looks random, without a table.
+//! Order of the names: each number once, in an order that looks random, without a table.
 
 use crate::sample::model::mix;
 
 /// A permutation of `0..count`.
 ///
-/// A Feistel network over the next even number of bits permutes a power of four; a result outside the
-/// range is put through again until it falls inside (cycle walking), on average less than four times.
+/// A Feistel network over the next even number of bits permutes a power of four; a result outside the range
+/// is permuted again until it falls inside (cycle walking), on average fewer than four times.
 pub(crate) struct Permutation {
     count: u64,
     half: u32,
@@ -18,7 +18,7 @@ impl Permutation {
         Self { count, half: bits.div_ceil(2).max(1), seed }
     }
 
-    /// The number at a place; `at` is below the count.
+    /// The number at a position; `at` is less than the count.
     pub(crate) fn at(&self, at: u64) -> u64 {
         if self.count < 2 {
             return 0;
@@ -39,26 +39,27 @@ impl Permutation {
     }
 }
 
-/// Which observation each row holds.
+/// Observation for each row.
 pub(crate) struct Order {
     rows: u64,
     names: u64,
     window: u64,
     whole: Permutation,
     seed: u64,
-    /// Permutation of the block that the last row was in.
+    /// Permutation of the block that contains the last row.
     block: (u64, Permutation),
 }
 
 impl Order {
-    /// `window` 0: the whole file is shuffled. Else a name's rows lie within a window of about so many.
+    /// If `window` is 0, the whole file is shuffled. Otherwise a name's rows lie within a window of about
+    /// that many rows.
     pub(crate) fn new(rows: u64, names: u64, window: u64, seed: u64) -> Self {
         let block = (u64::MAX, Permutation::new(1, seed));
         Self { rows, names, window, whole: Permutation::new(rows, seed), seed, block }
     }
 
-    /// The row's name and which of that name's observations it is, from 0. Over all rows each name
-    /// comes `rows / names` times, give or take one.
+    /// The row's name, and the index of the observation among those of that name. Over all rows each name
+    /// occurs `rows / names` times, give or take one.
     pub(crate) fn at(&mut self, row: u64) -> (u64, u64) {
         if self.window == 0 {
             let place = self.whole.at(row);

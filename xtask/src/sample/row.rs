@@ -1,17 +1,17 @@
-//! Writes dns.log rows as Zeek writes them: TSV with its header, or JSON.
+//! Writes dns.log rows in Zeek's formats: TSV with its header, or JSON.
 
 use crate::sample::model::mix;
 
-/// The two forms of Zeek's ASCII writer.
+/// The two formats of Zeek's ASCII writer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Format {
-    /// Tab separated, with `#` lines before the rows.
+    /// Tab-separated, with `#` lines before the rows.
     Tsv,
     /// One object per line, as on Security Onion.
     Json,
 }
 
-/// The answers of one reply in order, each with its TTL. Reused from row to row.
+/// The answers of one reply in order, each with its TTL. Reused for the next row.
 #[derive(Default)]
 pub(crate) struct Answers {
     text: Vec<u8>,
@@ -19,13 +19,13 @@ pub(crate) struct Answers {
 }
 
 impl Answers {
-    /// Forgets the answers, keeps the room.
+    /// Removes the answers, but keeps the memory.
     pub(crate) fn clear(&mut self) {
         self.text.clear();
         self.ends.clear();
     }
 
-    /// Adds an answer. What `write` appends holds no octet that either form would have to escape.
+    /// Adds an answer. `write` must not append octets that either format would have to escape.
     pub(crate) fn push(&mut self, ttl: u32, write: impl FnOnce(&mut Vec<u8>)) {
         write(&mut self.text);
         self.ends.push((self.text.len(), ttl));
@@ -41,14 +41,14 @@ impl Answers {
     }
 }
 
-/// How a question ended.
+/// Outcome of a question.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ending {
     /// With answers.
     Answered,
     /// The name does not exist.
     Nxdomain,
-    /// The name exists, but holds no such type.
+    /// The name exists, but has no record of this type.
     Nodata,
     /// No reply was seen.
     Unanswered,
@@ -58,19 +58,19 @@ pub(crate) enum Ending {
 pub(crate) struct Row<'a> {
     /// Microseconds since the epoch.
     pub(crate) at: u64,
-    /// Any number; the connection's id, client and port come from it.
+    /// Any number; the connection's id, client and port are derived from it.
     pub(crate) random: u64,
-    /// The name asked for; no octet that either form would have to escape.
+    /// Name in the question, without octets that either format would have to escape.
     pub(crate) query: &'a [u8],
-    /// The type asked for.
+    /// Type in the question.
     pub(crate) qtype: u16,
-    /// What came of it.
+    /// Outcome of the question.
     pub(crate) ending: Ending,
-    /// The answers, none unless answered.
+    /// The answers; empty unless answered.
     pub(crate) answers: &'a Answers,
 }
 
-/// The header of a TSV log as Zeek 8 writes it.
+/// The header of a TSV log as written by Zeek 8.
 const HEADER: &str = "#separator \\x09\n#set_separator\t,\n#empty_field\t(empty)\n#unset_field\t-\n#path\tdns\n\
     #open\t2026-01-05-00-00-00\n\
     #fields\tts\tuid\tid.orig_h\tid.orig_p\tid.resp_h\tid.resp_p\tproto\ttrans_id\trtt\tquery\tqclass\tqclass_name\t\
@@ -78,17 +78,17 @@ const HEADER: &str = "#separator \\x09\n#set_separator\t,\n#empty_field\t(empty)
     #types\ttime\tstring\taddr\tport\taddr\tport\tenum\tcount\tinterval\tstring\tcount\tstring\t\
     count\tstring\tcount\tstring\tbool\tbool\tbool\tbool\tcount\tvector[string]\tvector[interval]\tbool\tcount\tstring\n";
 
-/// The 62 characters of a connection id, and two again so that six bits pick one.
+/// The 62 characters of a connection id, plus two repetitions, so that six bits select one.
 const UID: &[u8; 64] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyzAZ";
 
-/// Appends what comes before the first row.
+/// Appends everything before the first row.
 pub(crate) fn begin(format: Format, out: &mut Vec<u8>) {
     if format == Format::Tsv {
         out.extend_from_slice(HEADER.as_bytes());
     }
 }
 
-/// Appends what comes after the last row.
+/// Appends everything after the last row.
 pub(crate) fn end(format: Format, out: &mut Vec<u8>) {
     if format == Format::Tsv {
         out.extend_from_slice(b"#close\t2026-01-06-00-00-00\n");
@@ -194,7 +194,7 @@ fn json(row: &Row<'_>, out: &mut Vec<u8>) {
     out.extend_from_slice(b",\"rejected\":false,\"opcode\":0,\"opcode_name\":\"query\"}\n");
 }
 
-/// Appends the answers, or something of each, with a comma between.
+/// Appends the answers, or a part of each, separated by commas.
 fn vector(answers: &Answers, out: &mut Vec<u8>, each: impl Fn((&[u8], u32), &mut Vec<u8>)) {
     for (at, answer) in answers.iter().enumerate() {
         if at > 0 {
@@ -209,7 +209,7 @@ fn client(row: &Row<'_>) -> u64 {
 }
 
 fn port(row: &Row<'_>) -> u64 {
-    // Above the ports of multicast DNS and LLMNR, 5353 and 5355, which a reader leaves aside.
+    // Above the ports of multicast DNS and LLMNR, 5353 and 5355, which a reader filters out.
     10_000 + (row.random >> 16) % 50_000
 }
 
@@ -232,7 +232,7 @@ fn uid(random: u64, out: &mut Vec<u8>) {
 fn time(micros: u64, out: &mut Vec<u8>) {
     number(micros / 1_000_000, out);
     out.push(b'.');
-    // A one in front keeps the zeros of the six digits, and is taken away again.
+    // A leading one preserves the zeros of the six digits, and is removed again.
     let start = out.len();
     number(1_000_000 + micros % 1_000_000, out);
     out.remove(start);
@@ -254,7 +254,7 @@ pub(crate) fn number(value: u64, out: &mut Vec<u8>) {
     out.extend_from_slice(digits.get(start..).unwrap_or_default());
 }
 
-/// The type's name as Zeek logs it, of the types that samples hold.
+/// Zeek's name for a type, for the types used in samples.
 fn type_name(qtype: u16) -> &'static str {
     match qtype {
         1 => "A",

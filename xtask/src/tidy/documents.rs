@@ -1,4 +1,4 @@
-//! Checks of the Markdown files: commands that exist, links that lead somewhere, a README that is short.
+//! Checks of the Markdown files: existing commands, valid links, a short README.
 
 use crate::shell::target;
 use anyhow::Context as _;
@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Longest README, in lines; everything else has a document of its own.
+/// Maximum length of the README, in lines; everything else belongs in separate documents.
 const README_LINES: usize = 150;
 
 /// Checks all Markdown files, by their paths within the repository.
@@ -33,7 +33,7 @@ pub(super) fn check(
     Ok(())
 }
 
-/// Our programs, and what they say of themselves.
+/// Our programs, with their help.
 struct Programs {
     folder: PathBuf,
     /// Help by program and verbs.
@@ -41,7 +41,8 @@ struct Programs {
 }
 
 impl Programs {
-    /// The reason why a command of ours cannot be right: it does not exist, or an option does not, by its help.
+    /// Returns the reason why a command of ours is invalid: it does not exist, or has no such option,
+    /// according to its help.
     fn check(&mut self, command: &str) -> anyhow::Result<Option<String>> {
         let mut words = command.split_whitespace().skip_while(|word| {
             *word == "sudo" || word.split_once('=').is_some_and(|(name, _)| is_variable(name))
@@ -89,7 +90,7 @@ impl Programs {
     }
 }
 
-/// The lines of `sh` blocks, without prompt, comment and what is piped on.
+/// The lines of `sh` blocks, without prompt, comment and pipe.
 fn commands(markdown: &str) -> Vec<&str> {
     let (mut commands, mut inside) = (Vec::new(), false);
     for line in markdown.lines() {
@@ -110,7 +111,7 @@ fn is_variable(name: &str) -> bool {
     !name.is_empty() && name.bytes().all(|octet| octet.is_ascii_uppercase() || octet == b'_')
 }
 
-/// Each relative link leads to a file that git knows, and its anchor to a heading there.
+/// Checks that each relative link leads to a file known to git, and its anchor to a heading there.
 fn check_links(
     file: &str,
     text: &str,
@@ -148,7 +149,7 @@ fn joined(file: &str, link: &str) -> String {
     parts.join("/")
 }
 
-/// Whether a text has a heading with this anchor, as GitHub makes them.
+/// Returns true if a text has a heading with this anchor, by GitHub's rules.
 fn has(text: &str, anchor: &str) -> bool {
     let mut seen: HashMap<String, usize> = HashMap::new();
     without_blocks(text).lines().any(|line| {

@@ -1,7 +1,7 @@
 //! What can be typed after `pdns subdomains`, `parked`, `top`, `new` and `unanswered`.
 
 use super::OutcomeArg;
-use super::rows::RowArgs;
+use super::rows::{RowArgs, SumArgs};
 use crate::query::{WHYS, Why};
 use clap::ValueEnum;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
@@ -23,7 +23,7 @@ pub struct Subdomains {
     pub by: ByBelow,
     /// Which rows, and how they are written.
     #[command(flatten)]
-    pub rows: RowArgs,
+    pub rows: SumArgs,
 }
 
 /// What `pdns subdomains` counts.
@@ -75,7 +75,7 @@ pub struct Unanswered {
     pub by: ByName,
     /// Which rows, and how they are written.
     #[command(flatten)]
-    pub rows: RowArgs,
+    pub rows: SumArgs,
 }
 
 /// What `pdns top` counts.
@@ -107,7 +107,7 @@ pub struct New {
     pub by: ByName,
     /// Which rows, and how they are written.
     #[command(flatten)]
-    pub rows: RowArgs,
+    pub rows: SumArgs,
 }
 
 /// Full names or registrable domains.

@@ -25,6 +25,30 @@ pub enum SortArg {
     Ttl,
 }
 
+/// What sums are sorted by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum SumSortArg {
+    /// Most counted first
+    Count,
+    /// Latest first sighting first
+    First,
+    /// Latest last sighting first
+    Last,
+    /// By name
+    Name,
+}
+
+impl From<SumSortArg> for SortArg {
+    fn from(sort: SumSortArg) -> Self {
+        match sort {
+            SumSortArg::Count => Self::Count,
+            SumSortArg::First => Self::First,
+            SumSortArg::Last => Self::Last,
+            SumSortArg::Name => Self::Name,
+        }
+    }
+}
+
 /// The row flags of one command; those that it does not have are at their defaults.
 #[derive(Clone, Debug, Default)]
 pub(in crate::cli) struct Rows {
@@ -130,12 +154,19 @@ pub struct LimitArgs {
 pub struct OrderArgs {
     /// The order of rows
     ///
-    /// Ties go by name, type and RDATA. The default is by count for top and unanswered, by name for
-    /// searches, and the latest seen first for everything else. With --limit 0 an answer of more than
-    /// 200000 rows comes unsorted. A look-up without --sort reads the first 200000 rows, and says so when there are
-    /// more; with --sort it reads all.
+    /// Ties go by name, type and RDATA. The default is by name for names below a domain and for searches, by count for
+    /// top, and the latest seen first otherwise. With --limit 0 an answer of more than 200000 rows comes unsorted. A
+    /// look-up without --sort reads the first 200000 rows, and says so when there are more; with --sort it reads all.
     #[arg(long, short = 's', value_name = "ORDER", help_heading = HEADING)]
     pub sort: Option<SortArg>,
+}
+
+/// An order of sums.
+#[derive(Clone, Copy, Debug, Default, clap::Args)]
+pub struct SumOrderArgs {
+    /// The order of rows; ties go by name
+    #[arg(long, short = 's', value_name = "ORDER", help_heading = HEADING)]
+    pub sort: Option<SumSortArg>,
 }
 
 /// A format.
@@ -160,6 +191,23 @@ pub struct RowArgs {
     /// In which order.
     #[command(flatten)]
     pub order: OrderArgs,
+    /// How they are written.
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+/// The flags of commands that answer with sums.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct SumArgs {
+    /// Which rows are added up.
+    #[command(flatten)]
+    pub fences: FenceArgs,
+    /// How many sums.
+    #[command(flatten)]
+    pub limit: LimitArgs,
+    /// In which order.
+    #[command(flatten)]
+    pub order: SumOrderArgs,
     /// How they are written.
     #[command(flatten)]
     pub output: OutputArgs,
@@ -223,6 +271,19 @@ impl From<&RowArgs> for Rows {
             fences: fences.clone(),
             limit: limit.limit,
             sort: order.sort,
+            format: output.format,
+            ..Self::default()
+        }
+    }
+}
+
+impl From<&SumArgs> for Rows {
+    fn from(flags: &SumArgs) -> Self {
+        let SumArgs { fences, limit, order, output } = flags;
+        Self {
+            fences: fences.clone(),
+            limit: limit.limit,
+            sort: order.sort.map(SortArg::from),
             format: output.format,
             ..Self::default()
         }

@@ -1,12 +1,12 @@
 //! `pdns tag import`: the tags of a list or a CSV file.
 //!
-//! The file is read line by line (`line`) and the tags go in by the thousand, so that a list of any length takes little
-//! memory. A bad line costs no other line anything; lines that are bad for the same reason are reported together.
+//! The file is read line by line (`line`) and the tags are set by the thousand, so that a list of any length takes
+//! little memory. An invalid line does not affect the others; lines with the same fault are reported together.
 
 mod head;
 mod line;
 
-use super::Tally;
+use super::{Tally, wide};
 use crate::cli::answer::{next_line, utf16};
 use crate::cli::resolve::UsageError;
 use crate::cli::{CliError, Found, Terminal, cannot, open};
@@ -17,15 +17,17 @@ use crate::tag::{Tag, TagChange, TagKind, TagOutcome, TagSubject};
 use line::{BadLine, Lines};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::error::Error as _;
-use std::io::{BufRead, BufReader};
+use std::io::{self, BufRead, BufReader};
 use std::path::Path;
 
+/// The first bytes of what gzip writes.
+const GZIP: &[u8] = &[0x1f, 0x8b];
 /// Tags that go in together.
 const BATCH: usize = 1_000;
-/// Bad lines of one sort that are reported one by one; the rest is counted.
+/// Maximum number of invalid lines with the same fault that are reported one by one; the rest are counted.
 const TOLD: u64 = 5;
 
-/// What is said of lines that do not say it themselves.
+/// Values for lines that lack their own.
 pub(super) struct Defaults {
     pub(super) kind: Option<TagKind>,
     pub(super) scope: Option<Scope>,
@@ -33,11 +35,11 @@ pub(super) struct Defaults {
     pub(super) source: String,
     pub(super) author: String,
     pub(super) now: u32,
-    /// The column with the subjects, as it was typed.
+    /// The column with the subjects, as typed.
     pub(super) column: Option<String>,
-    /// Whether nothing is to be changed.
+    /// True for a dry run.
     pub(super) is_dry: bool,
-    /// Whether tags from the source that are not listed any more are cleared.
+    /// True if tags from the source that are no longer listed are cleared.
     pub(super) replaces: bool,
 }
 
@@ -76,9 +78,25 @@ fn import(
             None => next_line(terminal.input),
         };
         let failed = |cause| CliError::File { path: file.to_owned(), cause };
-        let Some(line) = line.map_err(failed)? else { break };
+        let line = match line {
+            Ok(Some(line)) => line,
+            Ok(None) => break,
+            Err(cause) => {
+                // The lines before are tags by now, which must not go unsaid.
+                changes.flush(&mut store, terminal)?;
+                bad.tell(terminal);
+                changes.tally.tell(defaults.is_dry, terminal);
+                return Err(failed(cause));
+            }
+        };
         if number == 0 && is_utf16(&line) {
             return Err(failed(utf16()));
+        }
+        if number == 0 && line.starts_with(GZIP) {
+            return Err(failed(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "it is compressed with gzip; unpack it first: zcat FILE | pdns tag import -",
+            )));
         }
         number += 1;
         match lines.read(&line)? {
@@ -111,29 +129,27 @@ fn import(
     }
 }
 
-/// Changes on their way into the store, or only counted.
+/// Changes to be made in the store, or only counted.
 struct Changes<'d> {
     defaults: &'d Defaults,
     due: Vec<TagChange>,
-    /// For each change that is due, whether an earlier line of the file set the same tag.
+    /// For each pending change, true if an earlier line of the file set the same tag.
     is_repeated: Vec<bool>,
+    /// Tags that cover very much.
+    wide: u64,
     tally: Tally,
-    /// The tags that the file lists.
+    /// Tags listed in the file.
     listed: HashSet<(TagSubject, TagKind)>,
-    /// The tags as they are and, where nothing is to be changed, as they would be.
+    /// The tags as they were before the import; where nothing is to be changed, as they would be.
     known: BTreeMap<(TagSubject, TagKind), Tag>,
 }
 
 impl<'d> Changes<'d> {
     fn new(store: &mut Store, defaults: &'d Defaults) -> Result<Self, CliError> {
-        let known = if defaults.is_dry || defaults.replaces {
-            let tags = store.reader().tags().map_err(cannot("read the tags"))?.tags;
-            tags.into_iter().map(|tag| ((tag.subject.clone(), tag.kind), tag)).collect()
-        } else {
-            BTreeMap::new()
-        };
+        let tags = store.reader().tags().map_err(cannot("read the tags"))?.tags;
+        let known = tags.into_iter().map(|tag| ((tag.subject.clone(), tag.kind), tag)).collect();
         let (due, tally, listed) = (Vec::new(), Tally::default(), HashSet::new());
-        Ok(Self { defaults, due, is_repeated: Vec::new(), tally, listed, known })
+        Ok(Self { defaults, due, is_repeated: Vec::new(), wide: 0, tally, listed, known })
     }
 
     fn set(
@@ -143,6 +159,16 @@ impl<'d> Changes<'d> {
         terminal: &mut Terminal<'_>,
     ) -> Result<(), CliError> {
         let is_repeated = !self.listed.insert((tag.subject.clone(), tag.kind));
+        if self.belongs_to_another(&tag) {
+            self.tally.kept += 1;
+            return Ok(());
+        }
+        if let Some(extent) = wide(&tag.subject).filter(|_| !is_repeated) {
+            self.wide += 1;
+            if self.wide <= TOLD {
+                terminal.say(format_args!("note: {} covers {extent}", tag.subject));
+            }
+        }
         if self.defaults.is_dry {
             let outcome = self.outcome(&tag);
             let change = TagChange::Set(tag);
@@ -152,6 +178,20 @@ impl<'d> Changes<'d> {
         self.due.push(TagChange::Set(tag));
         self.is_repeated.push(is_repeated);
         if self.due.len() >= BATCH { self.flush(store, terminal) } else { Ok(()) }
+    }
+
+    /// Whether the subject has such a tag, or the opposite one, from another source than that of the import: what
+    /// somebody judged stays when a feed says something else.
+    fn belongs_to_another(&self, tag: &Tag) -> bool {
+        let source = &self.defaults.source;
+        if source.is_empty() || tag.source != *source {
+            return false;
+        }
+        let kinds = [Some(tag.kind), tag.kind.opposite()];
+        kinds.into_iter().flatten().any(|kind| {
+            let known = self.known.get(&(tag.subject.clone(), kind));
+            known.is_some_and(|known| known.source != *source)
+        })
     }
 
     /// What would come of a tag.
@@ -179,16 +219,21 @@ impl<'d> Changes<'d> {
         Ok(())
     }
 
-    /// Clears what the source does not list any more.
+    /// Clears tags that the source no longer lists.
     fn replace(
         &mut self,
         store: &mut Store,
         defaults: &Defaults,
         terminal: &mut Terminal<'_>,
     ) -> Result<(), CliError> {
-        let gone = std::mem::take(&mut self.known)
-            .into_iter()
-            .filter(|(key, tag)| tag.source == defaults.source && !self.listed.contains(key));
+        // A tag of the opposite kind was ended by the one that is listed.
+        let is_ended = |(subject, kind): &(TagSubject, TagKind)| {
+            let opposite = kind.opposite().map(|kind| (subject.clone(), kind));
+            opposite.is_some_and(|opposite| self.listed.contains(&opposite))
+        };
+        let gone = std::mem::take(&mut self.known).into_iter().filter(|(key, tag)| {
+            tag.source == defaults.source && !self.listed.contains(key) && !is_ended(key)
+        });
         let gone = gone.map(|((subject, kind), _)| Tag {
             note: "not listed any more".to_owned(),
             source: defaults.source.clone(),
@@ -211,7 +256,7 @@ impl<'d> Changes<'d> {
     }
 }
 
-/// Bad lines, by what is wrong with them.
+/// Invalid lines, by their fault.
 #[derive(Default)]
 struct Bad {
     lines: u64,
@@ -234,7 +279,7 @@ impl Bad {
         }
     }
 
-    /// Counts what was not reported one by one.
+    /// Reports the number of those not reported one by one.
     fn tell(&self, terminal: &mut Terminal<'_>) {
         let mut reasons: Vec<_> =
             self.by_reason.iter().filter(|(_, count)| **count > TOLD).collect();

@@ -1,4 +1,4 @@
-//! What is typed: the flags of `pdns-agent`.
+//! Command line flags of `pdns-agent`.
 
 #![expect(clippy::doc_markdown, reason = "the help of a command is plain text")]
 
@@ -13,11 +13,12 @@ use std::path::PathBuf;
     about = "Record the DNS answers that a sensor sees in a passive DNS store",
     after_help = "The store is a private Redis unless --redis or PDNS_REDIS names one. SIGTERM and SIGINT end the \
                   agent after all it has read is in the store. Once the store has worked, whatever is wrong with it \
-                  is waited out.\n\nExit status: 0 done, 2 failed (something could not be read or stored), 78 the \
-                  settings never worked."
+                  is waited out.\n\nExit status: 0 done, or stopped with all stored; 1 a named file holds nothing for this \
+                  command, or a named folder has no file for it; 2 an input could not be read (--once, pcap) or \
+                  stored, or wrong usage; 78 the settings never worked: configuration, store, interface."
 )]
 pub struct Args {
-    /// Where the store is.
+    /// Flags for the store.
     #[command(flatten)]
     pub connection: Connection,
 
@@ -40,25 +41,25 @@ pub struct Args {
     #[arg(long, value_name = "MIB", global = true)]
     pub memory: Option<usize>,
 
-    /// Where the answers come from.
+    /// Source of the answers.
     #[command(subcommand)]
     pub source: Source,
 }
 
-/// Where the answers come from.
+/// Source of the answers.
 #[derive(Debug, clap::Subcommand)]
 pub enum Source {
-    /// Read Zeek dns.log files: what is there first, then what is added.
+    /// Read Zeek dns.log files: existing lines first, then new ones.
     ///
-    /// Takes files, directories and globs, TSV and JSON, plain and compressed. A log is known by its content, so that
-    /// rotation, compression and copies count nothing twice. Where our Zeek package writes pdns.log, that is
-    /// read, too, and the same answers in dns.log are skipped.
+    /// Accepts files, directories and globs, TSV and JSON, plain and compressed. A log is identified by its
+    /// content, so rotation, compression and copies do not count anything twice. If our Zeek package writes
+    /// pdns.log, that is read too, and the same answers in dns.log are skipped.
     Zeek(Zeek),
-    /// Read Suricata eve.json files: what is there first, then what is added.
+    /// Read Suricata eve.json files: existing lines first, then new ones.
     ///
-    /// Takes files, directories and globs, plain and compressed, with DNS events of version 2 (detailed or grouped) and 3.
-    /// A log is known by its content, so that rotation, compression and copies count nothing twice. All other events
-    /// are passed over.
+    /// Accepts files, directories and globs, plain and compressed, with DNS events of version 2 (detailed or
+    /// grouped) and 3. A log is identified by its content, so rotation, compression and copies do not count
+    /// anything twice. All other events are skipped.
     Suricata(Suricata),
     /// Capture DNS on network interfaces, through an eBPF filter.
     ///
@@ -67,8 +68,8 @@ pub enum Source {
     Ebpf(Ebpf),
     /// Read capture files: pcap and pcapng, plain or compressed.
     ///
-    /// The packets go the same way as those of a live capture. A file is known by its content: read twice, it
-    /// counts once.
+    /// The packets are decoded like those of a live capture. A file is identified by its content: if it is
+    /// read twice, it counts once.
     Pcap(Pcap),
 }
 
@@ -80,25 +81,25 @@ pub struct Zeek {
     #[arg(value_name = "PATH")]
     pub paths: Vec<PathBuf>,
 
-    /// Stop at the end of what is there.
+    /// Stop at the present end of the logs.
     #[arg(long)]
     pub once: bool,
 
-    /// Also take multicast DNS, LLMNR and NetBIOS (ports 5353, 5355, 137).
+    /// Also record multicast DNS, LLMNR and NetBIOS (ports 5353, 5355, 137).
     #[arg(long)]
     pub keep_multicast: bool,
 
-    /// Read dns.log in full and leave pdns.log, the log of our Zeek package, aside. Changed for logs that were
-    /// read before, it counts answers twice.
+    /// Read dns.log in full and ignore pdns.log, the log of our Zeek package. Changing this for logs that
+    /// were already read counts answers twice.
     #[arg(long)]
     pub no_pdns_log: bool,
 
-    /// How long new lines may wait before they go to the store, in seconds [default: 2].
+    /// Maximum delay of new lines before they go to the store, in seconds [default: 2].
     #[arg(long, value_name = "SECONDS")]
     pub flush: Option<f64>,
 
-    /// Threads that read logs, at most [default: as many as there are processors, or one for each 32 MiB
-    /// of the limit on this process's memory].
+    /// Maximum number of threads that read logs [default: the number of processors, or one for each 32 MiB of
+    /// the limit on this process's memory].
     #[arg(long, value_name = "NUMBER")]
     pub workers: Option<usize>,
 }
@@ -111,16 +112,16 @@ pub struct Suricata {
     #[arg(value_name = "PATH")]
     pub paths: Vec<PathBuf>,
 
-    /// Stop at the end of what is there.
+    /// Stop at the present end of the logs.
     #[arg(long)]
     pub once: bool,
 
-    /// How long new lines may wait before they go to the store, in seconds [default: 2].
+    /// Maximum delay of new lines before they go to the store, in seconds [default: 2].
     #[arg(long, value_name = "SECONDS")]
     pub flush: Option<f64>,
 
-    /// Threads that read logs, at most [default: as many as there are processors, or one for each 32 MiB
-    /// of the limit on this process's memory].
+    /// Maximum number of threads that read logs [default: the number of processors, or one for each 32 MiB of
+    /// the limit on this process's memory].
     #[arg(long, value_name = "NUMBER")]
     pub workers: Option<usize>,
 }
@@ -128,25 +129,25 @@ pub struct Suricata {
 /// Flags of `pdns-agent ebpf`.
 #[derive(Debug, Default, clap::Args)]
 pub struct Ebpf {
-    /// Interface to capture on; give it again for more. NAME=SENSOR makes it a sensor of that name; otherwise
+    /// Interface to capture on; repeat it for more. NAME=SENSOR makes it a sensor of that name; otherwise
     /// several interfaces are sensors named SENSOR-NAME [default: those of the configuration file].
     #[arg(long = "interface", short, value_name = "NAME[=SENSOR]")]
     pub interfaces: Vec<String>,
 
-    /// Ring buffer of each interface, in MiB: a power of two [default: 16, or less where the memory of this
+    /// Ring buffer of each interface, in MiB: a power of two [default: 16, or less if the memory of this
     /// process is limited].
     #[arg(long, value_name = "MIB")]
     pub ring: Option<usize>,
 
-    /// Take only packets that are for this machine.
+    /// Capture only packets addressed to this machine.
     #[arg(long)]
     pub no_promiscuous: bool,
 
-    /// How long answers may wait before they go to the store, in seconds [default: 2].
+    /// Maximum delay of answers before they go to the store, in seconds [default: 2].
     #[arg(long, value_name = "SECONDS")]
     pub flush: Option<f64>,
 
-    /// What to take from packets.
+    /// Options for packets.
     #[command(flatten)]
     pub packets: Packets,
 }
@@ -154,16 +155,16 @@ pub struct Ebpf {
 /// Flags of `pdns-agent pcap`.
 #[derive(Debug, Default, clap::Args)]
 pub struct Pcap {
-    /// Capture files, and directories of them; gzip, bzip2, zstd, xz and lz4 are unpacked.
+    /// Capture files, and directories of them; gzip, bzip2, zstd, xz and lz4 are decompressed.
     #[arg(value_name = "FILE", required = true)]
     pub files: Vec<PathBuf>,
 
-    /// Threads that read files, at most [default: as many as there are processors, or one for each 32 MiB
+    /// Maximum number of threads that read files [default: the number of processors, or one for each 32 MiB
     /// of the limit on this process's memory].
     #[arg(long, value_name = "NUMBER")]
     pub workers: Option<usize>,
 
-    /// What to take from packets.
+    /// Options for packets.
     #[command(flatten)]
     pub packets: Packets,
 }
@@ -171,15 +172,15 @@ pub struct Pcap {
 /// Flags for packets.
 #[derive(Debug, Default, clap::Args)]
 pub struct Packets {
-    /// Port that carries DNS; give it again for more. 5353 is multicast DNS, 5355 LLMNR [default: 53].
+    /// Port that carries DNS; repeat it for more. 5353 is multicast DNS, 5355 LLMNR [default: 53].
     #[arg(long = "port", value_name = "PORT", value_delimiter = ',')]
     pub ports: Vec<u16>,
 
-    /// How long a question waits for its answer, in seconds; then it is unanswered [default: 10].
+    /// Time in seconds after which a question without an answer is unanswered [default: 10].
     #[arg(long, value_name = "SECONDS")]
     pub timeout: Option<f64>,
 
-    /// Leave out responses that nobody was seen to ask for. Otherwise they are marked.
+    /// Drop unsolicited responses. Otherwise they are marked.
     #[arg(long)]
     pub drop_unsolicited: bool,
 }

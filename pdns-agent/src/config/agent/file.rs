@@ -1,4 +1,4 @@
-//! What the settings file says.
+//! The settings file of `pdns-agent`.
 
 #![expect(clippy::struct_field_names, reason = "the keys of a file that people write")]
 

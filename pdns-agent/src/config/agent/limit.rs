@@ -1,14 +1,15 @@
-//! How much memory the agent may use: the limit of its control group, or of one above it.
+//! Memory limit of the agent: the limit of its control group, or of one above it.
 //!
-//! Containers, units with `MemoryMax=` and batch systems set it. The kernel kills what goes beyond.
+//! It is set by containers, units with `MemoryMax=` and batch systems. The kernel kills processes that exceed
+//! it.
 
 use std::path::{Path, PathBuf};
 
-/// The part of the limit that is for windows: one of so many. The rest is for what is being read and packed.
+/// Fraction of the limit for windows: one part in this many. The rest is for reading and packing.
 const SHARE: u64 = 3;
 /// Bytes of the limit per thread that reads.
 const PER_WORKER: u64 = 32 << 20;
-/// The part of the limit that is for the ring buffers of all interfaces: one of so many.
+/// Fraction of the limit for the ring buffers of all interfaces: one part in this many.
 const RING_SHARE: u64 = 8;
 
 /// A limit in bytes, if there is one.
@@ -16,32 +17,32 @@ const RING_SHARE: u64 = 8;
 pub(super) struct Limit(Option<u64>);
 
 impl Limit {
-    /// That of this process.
-    pub(super) fn of_process() -> Self {
+    /// The limit of this process.
+    pub(super) fn for_process() -> Self {
         let read = |path: &Path| std::fs::read_to_string(path).ok();
         Self(least(&read))
     }
 
-    /// The limit in MiB, if that much memory for windows leaves too little for the rest.
+    /// The limit in MiB, if that much memory for windows leaves too little for everything else.
     pub(super) fn exceeded_by(self, memory: usize) -> Option<u64> {
         self.0.filter(|limit| memory as u64 > limit / SHARE * 2).map(|limit| limit >> 20)
     }
 
-    /// Memory for windows, when nothing is said.
+    /// Default memory for windows.
     pub(super) fn memory(self, default: usize, least: usize) -> usize {
         self.share(SHARE).map_or(default, |share| share.clamp(least.min(default), default))
     }
 
-    /// Threads that read, when nothing is said.
+    /// Default number of threads that read.
     pub(super) fn workers(self, default: usize) -> usize {
         self.share(PER_WORKER).map_or(default, |most| default.min(most).max(1))
     }
 
-    /// Bytes of each of some ring buffers, when nothing is said: a power of two.
+    /// Default size of each ring buffer in bytes: a power of two.
     pub(super) fn ring(self, default: usize, least: usize, rings: usize) -> usize {
         let Some(share) = self.share(RING_SHARE) else { return default };
         let each = (share / rings.max(1)).clamp(least, default);
-        // The largest power of two that is not more.
+        // The largest power of two that does not exceed it.
         1 << each.ilog2()
     }
 
@@ -50,7 +51,7 @@ impl Limit {
     }
 }
 
-/// The least limit of the process's control groups, in either version of the hierarchy.
+/// The smallest limit of the process's control groups, in either version of the hierarchy.
 fn least(read: &dyn Fn(&Path) -> Option<String>) -> Option<u64> {
     let groups = read(Path::new("/proc/self/cgroup"))?;
     let mounts = read(Path::new("/proc/self/mountinfo"))?;
@@ -71,14 +72,14 @@ fn least(read: &dyn Fn(&Path) -> Option<String>) -> Option<u64> {
         let above = directory.ancestors().take_while(|above| above.starts_with(&top));
         let above: Vec<PathBuf> = above.map(Path::to_owned).collect();
         let paths = above.iter().flat_map(|above| files.iter().map(|file| above.join(file)));
-        // "max" is no number; the older version says a very large one instead.
+        // "max" is not a number; version 1 uses a very large number instead.
         paths.filter_map(|path| read(&path)?.trim().parse().ok()).collect()
     });
     limits.filter(|&limit: &u64| limit < 1 << 60).min()
 }
 
-/// Where a hierarchy is mounted, and where in it a group is, if a line of `mountinfo` (`proc_pid_mountinfo(5)`) is that
-/// of the hierarchy.
+/// Mount point of a hierarchy, and path of a group in it, if a line of `mountinfo` (`proc_pid_mountinfo(5)`)
+/// describes that hierarchy.
 fn place(mount: &str, kind: &str, group: &str) -> Option<(PathBuf, PathBuf)> {
     let (before, behind) = mount.split_once(" - ")?;
     let mut behind = behind.split(' ');
@@ -91,7 +92,7 @@ fn place(mount: &str, kind: &str, group: &str) -> Option<(PathBuf, PathBuf)> {
     }
     let mut before = before.split(' ').skip(3);
     let (root, top) = (before.next()?, PathBuf::from(before.next()?));
-    // A container may see the path of its group as from outside, and the mount begin there.
+    // A container may see the path of its group as from outside, with the mount starting there.
     let group = Path::new(group);
     let below = group.strip_prefix(root).or_else(|_| group.strip_prefix("/")).ok()?;
     let directory = top.join(below);

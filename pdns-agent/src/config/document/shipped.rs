@@ -1,16 +1,16 @@
-//! The settings files that the Debian package brings: each key there is, explained, with its default.
+//! Tests of the settings files in the Debian package: each key is present, explained, and has its default.
 
 use serde::de::DeserializeOwned;
 use std::collections::BTreeSet;
 use std::path::Path;
 
-/// The text of a file in the package.
+/// Text of a file in the package.
 fn text(name: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../xtask/deb").join(name);
     std::fs::read_to_string(path).unwrap()
 }
 
-/// A settings file with each key set.
+/// The file with every key uncommented.
 fn uncommented(text: &str) -> String {
     let is_key = |line: &&str| {
         let name = line.split(" = ").next().unwrap_or_default();
@@ -20,7 +20,7 @@ fn uncommented(text: &str) -> String {
     text.lines().map(|line| set(line).unwrap_or(line)).collect::<Vec<_>>().join("\n")
 }
 
-/// The keys that a part of a file may have, as its reader names them to who misspells one.
+/// The keys allowed in a section of a file, taken from the error message for a misspelt one.
 fn known<T: DeserializeOwned>(section: &str) -> BTreeSet<String> {
     let head = if section.is_empty() { String::new() } else { format!("[{section}]\n") };
     let error = toml::from_str::<T>(&format!("{head}nonsense = 1")).err().unwrap().to_string();
@@ -28,8 +28,8 @@ fn known<T: DeserializeOwned>(section: &str) -> BTreeSet<String> {
     list.split('`').skip(1).step_by(2).map(str::to_owned).collect()
 }
 
-/// Checks a file: as it is shipped and with each key set it reads, and no key is missing or unexplained. Gives
-/// both readings.
+/// Checks a file: it parses both as shipped and with every key set, and no key is missing or unexplained.
+/// Returns both results.
 pub(in crate::config) fn check<T: DeserializeOwned>(name: &str, sections: &[&str]) -> (T, T) {
     let shipped = text(name);
     let full = uncommented(&shipped);

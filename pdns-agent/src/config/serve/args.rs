@@ -1,4 +1,4 @@
-//! What is typed: the flags of `pdns serve`.
+//! Command line flags of `pdns serve`.
 
 #![expect(clippy::doc_markdown, reason = "the help of a command is plain text")]
 
@@ -7,11 +7,11 @@ use std::path::PathBuf;
 /// Flags of `pdns serve`.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct Serve {
-    /// What to do instead of serving.
+    /// Command to run instead of the server.
     #[command(subcommand)]
     pub command: Option<ServeCommand>,
 
-    /// Where to listen.
+    /// Address to listen on.
     #[arg(
         long,
         value_name = "ADDRESS",
@@ -29,31 +29,32 @@ pub struct Serve {
 
     /// File of users, as `pdns serve user` writes it [env: PDNS_SERVE_USERS] [default: /etc/pdns/users.toml, if there]
     ///
-    /// With it, each request has to bear a key (X-API-Key, or Authorization: Bearer) or a login (Basic). Without it,
-    /// everybody who can connect may ask.
+    /// With it, each request needs a key (X-API-Key, or Authorization: Bearer) or a login (Basic). Without
+    /// it, everybody who can connect may query.
     #[arg(long, value_name = "FILE", global = true)]
     pub users: Option<PathBuf>,
 
-    /// Certificate for TLS, in PEM, followed by its chain; read anew when it changes [env: PDNS_SERVE_TLS_CERT]
+    /// Certificate for TLS, in PEM, followed by its chain; reloaded when it changes [env:
+    /// PDNS_SERVE_TLS_CERT]
     #[arg(long, value_name = "FILE")]
     pub tls_cert: Option<PathBuf>,
 
-    /// Its key, in PEM [env: PDNS_SERVE_TLS_KEY]
+    /// Private key of the certificate, in PEM [env: PDNS_SERVE_TLS_KEY]
     #[arg(long, value_name = "FILE")]
     pub tls_key: Option<PathBuf>,
 
-    /// A proxy stands in front, speaks TLS, and tells the client's address in X-Forwarded-For
+    /// Expect a TLS proxy in front that sends the client's address in X-Forwarded-For
     #[arg(long)]
     pub behind_proxy: bool,
 
     /// Answer to this host name too; may be repeated [env: PDNS_SERVE_HOST]
     ///
-    /// Without users only requests for localhost, a loopback address or the address listened on are answered, so that no
-    /// page on the web can ask through a browser on this machine.
+    /// Without users only requests for localhost, a loopback address or the address listened on are answered,
+    /// so that no web page can send queries through a browser on this machine.
     #[arg(long, value_name = "NAME")]
     pub host: Vec<String>,
 
-    /// Whose pages may read answers.
+    /// Origin whose pages may read answers.
     #[arg(
         long,
         value_name = "ORIGIN",
@@ -62,7 +63,7 @@ pub struct Serve {
     )]
     pub cors_origin: Option<String>,
 
-    /// Where Security Onion's Hunt is.
+    /// URL of Security Onion's Hunt.
     #[arg(
         long,
         value_name = "URL",
@@ -76,38 +77,38 @@ pub struct Serve {
     #[arg(long, value_name = "ORIGIN")]
     pub frame_ancestor: Vec<String>,
 
-    /// Requests per second of one client; 0 for any number [default: 50]
+    /// Requests per second of one client; 0 for no limit [default: 50]
     #[arg(long, value_name = "N")]
     pub rate: Option<u32>,
 
-    /// Requests that a client may save up and send at once [default: 200]
+    /// Requests that a client may send in one burst [default: 200]
     #[arg(long, value_name = "N")]
     pub burst: Option<u32>,
 
-    /// Queries that run at once [default: 8]
+    /// Maximum number of concurrent queries [default: 8]
     #[arg(long, value_name = "N")]
     pub queries: Option<usize>,
 
-    /// Queries of one client that run at once [default: half of --queries]
+    /// Maximum number of concurrent queries of one client [default: half of --queries]
     ///
-    /// A client is a user, and an address as well: both are counted. Of an address eight times as many may run or wait;
-    /// what is beyond is refused with 429.
+    /// A client is both a user and an address: each is counted. Eight times as many queries may run or wait
+    /// for an address; requests beyond that are refused with 429.
     #[arg(long, value_name = "N")]
     pub client_queries: Option<usize>,
 
-    /// Open connections of one client address [default: 64]
+    /// Maximum number of open connections of one client address [default: 64]
     ///
-    /// An IPv6 address is counted with its /64, and a user of the Unix socket by user id. All clients together have at
-    /// most 512. With --behind-proxy the proxy may have any number, and the requests that each address behind it sends
-    /// at the same time are counted.
+    /// An IPv6 address is counted with its /64, and a user of the Unix socket by user id. All clients
+    /// together have at most 512. With --behind-proxy the proxy may have any number, and the concurrent
+    /// requests of each address behind it are counted instead.
     #[arg(long, value_name = "N")]
     pub client_connections: Option<usize>,
 
-    /// How long a query may take, in seconds [default: 60]
+    /// Time limit of a query, in seconds [default: 60]
     #[arg(long, value_name = "SECONDS")]
     pub time: Option<f64>,
 
-    /// The most rows of an answer [default: 10000]
+    /// Maximum number of rows in an answer [default: 10000]
     #[arg(long, value_name = "N")]
     pub max_rows: Option<usize>,
 }
@@ -130,7 +131,7 @@ pub enum UserCommand {
         /// Allow this user to set and clear tags
         #[arg(long)]
         may_tag: bool,
-        /// Read a password from standard input in place of making a key
+        /// Read a password from standard input instead of generating a key
         #[arg(long)]
         password: bool,
     },

@@ -1,41 +1,45 @@
-//! Which records of a response are to be believed: the chain of its answer, and what lies below its zone.
+//! Bailiwick: the records of a response that are trustworthy, by the chain of its answer and its zone.
 //!
-//! A server may put anything into a response, and an attacker's does: an address for somebody else's name in
-//! the additional section was how caches were poisoned (RFC 5452 §6, RFC 2181 §5.4.1). A record is filed if it
-//! belongs to what was asked, or to the zone that the response shows itself to be about; the public suffix list
-//! sets the limit where it shows none, or claims all of a top-level domain.
+//! A server, and an attacker, can put anything into a response: addresses for other people's names in the
+//! additional section were used to poison caches (RFC 5452 §6, RFC 2181 §5.4.1). A record is accepted if it
+//! belongs to the question, or to the zone that the response identifies; the public suffix list sets the
+//! limit if the response identifies none, or claims an entire top-level domain.
 //!
-//! An alias is how a server would speak for others: that of `evil.example` answers `www.evil.example CNAME
-//! www.bank.com` and adds an address of `www.bank.com`. A resolver does not believe it, and asks the servers of
-//! `bank.com` itself; what it tells its own clients then is such a chain, too, and a true one. So of a resolver's
-//! answer the whole chain is taken, of any other server's the part within the registrable domain of QNAME.
+//! Aliases are another way to make claims about other domains: the server of `evil.example` answers
+//! `www.evil.example CNAME www.bank.com` and adds an address of `www.bank.com`. A resolver does not believe
+//! it, and queries the servers of `bank.com` itself; its own response to its clients is also such a chain,
+//! but a true one. The whole chain is therefore accepted from a resolver, and only the part within the
+//! registrable domain of QNAME from any other server.
 
 use super::message::{Names, Record, Records, Section, Span};
 use crate::name::{Name, suffix};
 use crate::rr::RrType;
 use std::cell::OnceCell;
 
-/// Most names of a chain. Resolvers follow far fewer; each costs a look at every CNAME record.
+/// Maximum chain length. Resolvers follow far fewer; each name costs a pass over all CNAME records.
 const LONGEST_CHAIN: usize = 64;
 
-/// Whether a response speaks for all of its chain: a resolver made it (RA) for a client that wanted recursion (RD).
+/// Returns true if a response vouches for its whole chain: a resolver (RA) made it for a client that
+/// requested recursion (RD).
 ///
-/// What the query wanted decides, where it was seen: a malicious server can set any bit of its response, but not what
-/// its victim's resolver asks for. `query` is `None` where no query was seen; then the response's own RD stands in.
+/// The query's RD flag decides if the query was observed: a malicious server can set any bit of its response,
+/// but not the flags of its victim's query. `query` is `None` if no query was observed; the response's own RD
+/// is used then.
 pub(in crate::decode) fn is_resolved(query: Option<bool>, response: bool, has_ra: bool) -> bool {
     query.unwrap_or(response) && has_ra
 }
 
-/// The domain that the chain of a response may not leave, unless that is made by a resolver: the registrable domain of
-/// QNAME, or, if it has none, QNAME.
+/// The domain that the chain of a response must not leave, unless a resolver made it: the registrable domain
+/// of QNAME or, if it has none, QNAME.
 pub(in crate::decode) fn bounds(qname: Name<'_>) -> Name<'_> {
     suffix::registrable(qname).unwrap_or(qname)
 }
 
-/// Follows the CNAME records of the answer section from QNAME (RFC 1034 §3.6.2); `chain` gets each name once.
+/// Follows the CNAME records of the answer section from QNAME (RFC 1034 §3.6.2); `chain` receives each name
+/// once.
 ///
-/// Unless it `is_resolved`, the chain ends with the last name before it leaves the registrable domain of QNAME, or,
-/// if QNAME has none, what is below QNAME. Whether it was cut there is returned.
+/// Unless `is_resolved`, the chain ends with the last name before it leaves the registrable domain of QNAME
+/// or, if QNAME has none, the names below QNAME. Returns true if the chain was cut there.
 pub(super) fn follow(
     qname: Span,
     records: &Records,
@@ -70,14 +74,14 @@ fn has(chain: &[Span], name: Span, names: &Names) -> bool {
     chain.iter().any(|&link| names.are_equal(link, name))
 }
 
-/// What a response may tell of.
+/// Owners that a response is trusted about.
 pub(super) struct Bailiwick<'a> {
     names: &'a Names,
-    /// From QNAME on; never empty.
+    /// Names from QNAME on; never empty.
     chain: &'a [Span],
     qname: Span,
     qtype: RrType,
-    /// The zone below which owners are believed; worked out when it is first needed.
+    /// The zone below which owners are trusted; computed on first use.
     zone: OnceCell<Option<Name<'a>>>,
     apex: Option<Span>,
 }
@@ -91,7 +95,7 @@ impl<'a> Bailiwick<'a> {
         records: &Records,
     ) -> Self {
         let mut bailiwick = Self { names, chain, qname, qtype, zone: OnceCell::new(), apex: None };
-        // The first NS or SOA record of the authority section tells what zone it is (RFC 2308 §2, RFC 1034
+        // The first NS or SOA record of the authority section identifies the zone (RFC 2308 §2, RFC 1034
         // §4.2.1), wherever it stands among the others.
         bailiwick.apex = records
             .all
@@ -102,12 +106,12 @@ impl<'a> Bailiwick<'a> {
         bailiwick
     }
 
-    /// The name at which the chain ends.
+    /// The last name of the chain.
     pub(super) fn end(&self) -> Span {
         self.chain.last().copied().unwrap_or(self.qname)
     }
 
-    /// Whether a record may be filed.
+    /// Returns true if a record is in bailiwick.
     pub(super) fn admits(&self, record: &Record) -> bool {
         match record.section {
             Section::Answer => {
@@ -125,12 +129,12 @@ impl<'a> Bailiwick<'a> {
         }
     }
 
-    /// Whether an owner is at or above the chain's end.
+    /// Returns true if an owner is at or above the chain's end.
     pub(super) fn is_above_end(&self, owner: Span) -> bool {
         self.name(self.end()).is_at_or_below(self.name(owner))
     }
 
-    /// Whether an owner is at or above a name of the chain.
+    /// Returns true if an owner is at or above a name of the chain.
     fn is_above(&self, owner: Span) -> bool {
         let owner = self.name(owner);
         self.chain.iter().any(|&link| self.name(link).is_at_or_below(owner))
@@ -149,12 +153,12 @@ impl<'a> Bailiwick<'a> {
     }
 }
 
-/// Types that stand at the apex of a zone.
+/// Returns true for types that exist at the apex of a zone.
 pub(super) fn is_apex(rrtype: RrType) -> bool {
     matches!(rrtype, RrType::NS | RrType::SOA)
 }
 
-/// Questions for a whole zone (RFC 5936, RFC 1995).
+/// Returns true for zone transfer queries (RFC 5936, RFC 1995).
 fn is_transfer(qtype: RrType) -> bool {
     matches!(qtype, RrType::AXFR | RrType::IXFR)
 }

@@ -1,43 +1,44 @@
-//! Messages that a capture shows more than once: a mirror port that copies both directions, or two VLANs.
+//! Duplicate messages in a capture, from a mirror port that copies both directions, or from two VLANs.
 //!
-//! Under `dns`. Two datagrams of one flow with the same bytes, at most [`WITHIN`] apart, are one message: whoever
-//! repeats a query waits longer for the answer. The first copy is the one that counts, and its time is the one that
-//! later copies are held against, so that a repetition in a loop does not go on for ever. Copies in a stream need
-//! nothing here, since its bytes have numbers.
+//! Under `dns`. Two datagrams of one flow with the same bytes, at most [`WITHIN`] apart, are the same
+//! message: a client that repeats a query waits longer for the answer. The first copy counts, and later
+//! copies are compared with its time, so that repetitions in a loop do not go on forever. Copies in a stream
+//! need no handling here, because its bytes have sequence numbers.
 
 use super::pairing::Id;
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry as Slot;
 use std::collections::VecDeque;
 
-/// Most time between two copies, in microseconds.
+/// Maximum time between two copies, in microseconds.
 pub(super) const WITHIN: u64 = 50_000;
-/// Messages that are remembered: those of `WITHIN` at 650,000 a second.
+/// Number of remembered messages: those within `WITHIN` at a rate of 650,000 per second.
 const MOST: usize = 32_768;
 
-/// A message, by the keyed hash of its flow and bytes.
+/// A message, identified by the keyed hash of its flow and bytes.
 #[derive(Clone, Copy)]
 struct Sighting {
     hash: u64,
-    /// Microseconds.
+    /// Time in microseconds.
     at: i64,
 }
 
-/// The messages of the last moments. Memory is bounded; where more come, the oldest are forgotten.
+/// The most recent messages. Memory is bounded; if more arrive, the oldest are dropped.
 #[derive(Default)]
 pub(super) struct Duplicates {
-    /// In the order in which they came.
+    /// Messages in order of arrival.
     order: VecDeque<Sighting>,
     latest: HashTable<Sighting>,
 }
 
 impl Duplicates {
-    /// Whether a message is a copy of one that was there just before; if not, it is remembered.
+    /// Returns true if a message is a copy of a recent one; otherwise remembers it.
     ///
-    /// Times are those of the packets. A clock that was set back makes nothing a copy: a difference either way counts.
+    /// Times are those of the packets. The absolute difference counts, so a clock that was set back does not
+    /// create copies.
     pub(super) fn is_copy(&mut self, message: Id, at: i64) -> bool {
         let hash = message.0;
-        // Two at most, so that one packet with a wrong time does not have all others forgotten.
+        // At most two, so that one packet with a wrong time does not evict all others.
         for _ in 0..2 {
             let is_stale = |oldest: &Sighting| oldest.at.abs_diff(at) > WITHIN;
             if !self.order.front().is_some_and(is_stale) {
@@ -64,7 +65,7 @@ impl Duplicates {
         false
     }
 
-    /// Forgets all.
+    /// Removes all messages.
     pub(super) fn clear(&mut self) {
         self.order.clear();
         self.latest.clear();
@@ -72,7 +73,7 @@ impl Duplicates {
 
     fn forget_oldest(&mut self) {
         let Some(Sighting { hash, at }) = self.order.pop_front() else { return };
-        // It may have come again since.
+        // It may have arrived again since.
         if let Ok(slot) = self.latest.find_entry(hash, |other| other.hash == hash && other.at == at)
         {
             slot.remove();
@@ -91,7 +92,7 @@ mod tests {
         let found = [0, 40, 50, 60, 61, 20].map(|at| seen.is_copy(Id(1), ms(at)));
         assert_eq!(found, [false, true, true, false, true, true]);
         assert!(!seen.is_copy(Id(2), ms(61)));
-        // A clock that was set back.
+        // The clock was set back.
         assert!(!seen.is_copy(Id(1), ms(-1000)));
     }
 

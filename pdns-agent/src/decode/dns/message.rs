@@ -1,9 +1,9 @@
 //! The parts of a message: header, question, and the records of each section, in one pass (RFC 1035 §4.1).
 //!
-//! Names are read once: most owners are pointers to a name that was read before, at the very place they point
-//! to. `decode::suricata` fills [`Names`] and [`Records`] from a log instead. All buffers are kept from one message to the next, so that the usual message allocates nothing. What
-//! they can grow to is bounded by the message, which has at most 65,535 octets: 5,955 records, of which each
-//! name has at most 1,004 octets of text.
+//! Names are read once: most owners are pointers to a name that was already read at the position they point
+//! to. `decode::suricata` fills [`Names`] and [`Records`] from a log instead. All buffers are reused for the
+//! next message, so a typical message allocates nothing. Their size is bounded by that of the message, at
+//! most 65,535 octets: 5,955 records, with at most 1,004 octets of text for each name.
 
 use super::tally::DnsOmission;
 use crate::name::Name;
@@ -11,7 +11,7 @@ use crate::name::compressed::{self, MAX_POINTERS, Walked};
 use crate::rdata::{can_have_length, canonical};
 use crate::rr::RrType;
 
-/// Names of a message that are known by where they stand. Most messages have fewer.
+/// Number of names that are cached by position. Most messages have fewer.
 const KNOWN_NAMES: usize = 8;
 
 /// The header (RFC 1035 §4.1.1).
@@ -19,12 +19,13 @@ const KNOWN_NAMES: usize = 8;
 pub(super) struct Header {
     pub(super) id: u16,
     flags: u16,
-    /// Questions, and records of the answer, authority and additional section, as counted.
+    /// Number of questions, and of records in the answer, authority and additional sections, as in the
+    /// header.
     pub(super) counts: [u16; 4],
 }
 
 impl Header {
-    /// Octets of a header.
+    /// Length of a header, in octets.
     pub(super) const LENGTH: usize = 12;
 
     pub(super) fn read(message: &[u8]) -> Option<Self> {
@@ -38,8 +39,8 @@ impl Header {
         })
     }
 
-    /// Reads the header of a message of which only the first bytes may be there: what is missing counts as 0.
-    /// `None` where not even id and flags are.
+    /// Reads the header of a message that may be truncated: missing fields count as 0. `None` if even id and
+    /// flags are missing.
     pub(super) fn begin(message: &[u8]) -> Option<Self> {
         let mut header = [0; Self::LENGTH];
         let there = message.len().min(Self::LENGTH);
@@ -55,22 +56,22 @@ impl Header {
         self.flags >> 11 & 0xf
     }
 
-    /// The server has authority for the name (AA).
+    /// Returns true if the server is authoritative for the name (AA).
     pub(super) fn is_authoritative(self) -> bool {
         self.flags & 0x0400 != 0
     }
 
-    /// The client wants the server to ask others (RD).
+    /// Returns true if the client requests recursion (RD).
     pub(super) fn wants_recursion(self) -> bool {
         self.flags & 0x0100 != 0
     }
 
-    /// The server asks others for its clients (RA).
+    /// Returns true if the server offers recursion (RA).
     pub(super) fn has_recursion(self) -> bool {
         self.flags & 0x0080 != 0
     }
 
-    /// Parts of the message are missing (TC).
+    /// Returns true if the message is truncated (TC).
     pub(super) fn is_truncated(self) -> bool {
         self.flags & 0x0200 != 0
     }
@@ -81,7 +82,7 @@ impl Header {
     }
 }
 
-/// Where a text is in [`Names`].
+/// Position of a text in [`Names`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::decode) struct Span {
     start: u32,
@@ -95,7 +96,7 @@ pub(in crate::decode) struct Names {
     known: Vec<Known>,
 }
 
-/// A name by where it stands in the message.
+/// A name and its position in the message.
 struct Known {
     place: usize,
     name: Span,
@@ -117,14 +118,14 @@ impl Names {
         left == right || self.get(left) == self.get(right)
     }
 
-    /// Takes a name that is not in the message.
+    /// Adds a name that is not in the message.
     pub(in crate::decode) fn add(&mut self, name: Name<'_>) -> Span {
         let start = self.text.len();
         self.text.push_str(name.as_str());
         span(start, self.text.len())
     }
 
-    /// Reads the name at `at`; returns it and where it ends in place.
+    /// Reads the name at `at`; returns it and the position after it.
     pub(super) fn read(&mut self, message: &[u8], at: usize) -> Option<(Span, usize)> {
         let (place, end) = match compressed::lone_pointer(message, at) {
             Some(target) if target >= at => return None,
@@ -143,7 +144,7 @@ impl Names {
             }
             (name, walked)
         };
-        // The pointer that leads there is one of the name's, too.
+        // The pointer that leads there also counts for the name.
         if end.is_some() && walked.pointers == MAX_POINTERS {
             return None;
         }
@@ -151,7 +152,7 @@ impl Names {
     }
 }
 
-/// A text between two offsets, which 32 bits hold: see the module.
+/// Span between two offsets, which fit into 32 bits: see the module documentation.
 fn span(start: usize, end: usize) -> Span {
     let offset = |at| u32::try_from(at).unwrap_or(u32::MAX);
     Span { start: offset(start), end: offset(end) }
@@ -165,7 +166,7 @@ pub(in crate::decode) struct Question {
     pub(in crate::decode) class: u16,
 }
 
-/// Reads the question at `at`; returns it and where it ends.
+/// Reads the question at `at`; returns it and the position after it.
 pub(super) fn question(message: &[u8], at: usize, names: &mut Names) -> Option<(Question, usize)> {
     let (name, at) = names.read(message, at)?;
     let &[t1, t2, c1, c2] = message.get(at..)?.first_chunk::<4>()?;
@@ -173,7 +174,7 @@ pub(super) fn question(message: &[u8], at: usize, names: &mut Names) -> Option<(
     Some((Question { name, qtype, class }, at + 4))
 }
 
-/// The sections that hold records.
+/// Sections that contain records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::decode) enum Section {
     Answer,
@@ -185,63 +186,63 @@ impl Section {
     const ALL: [Self; 3] = [Self::Answer, Self::Authority, Self::Additional];
 }
 
-/// Where the canonical RDATA of a record is.
+/// Position of a record's canonical RDATA.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::decode) enum Data {
-    /// In the message, as it is.
+    /// In the message, unchanged.
     Message { start: u32, end: u32 },
     /// In [`Records::octets`].
     Written { start: u32, end: u32 },
-    /// Nowhere: why it is left out.
+    /// Nowhere: the record is omitted for this reason.
     Left(DnsOmission),
 }
 
-/// A record of class IN that is none of the protocol's own.
+/// A record of class IN that is not one of the protocol itself.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::decode) struct Record {
     pub(in crate::decode) section: Section,
     pub(in crate::decode) owner: Span,
     pub(in crate::decode) rrtype: RrType,
-    /// Seconds, if they are told.
+    /// TTL in seconds, if known.
     pub(in crate::decode) ttl: Option<u32>,
     pub(in crate::decode) data: Data,
-    /// As [`Rdata::partial`](crate::rdata::Rdata::partial).
+    /// See [`Rdata::partial`](crate::rdata::Rdata::partial).
     pub(in crate::decode) partial: bool,
-    /// What a CNAME record of the answer section points at.
+    /// Target of a CNAME record in the answer section.
     pub(in crate::decode) alias: Option<Span>,
 }
 
-/// The records of one message, and what else its sections told.
+/// The records of one message, and other findings from its sections.
 #[derive(Default)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(in crate::decode) struct Records {
     pub(in crate::decode) all: Vec<Record>,
     octets: Vec<u8>,
-    /// Records that were left out for their class, and as the protocol's own.
+    /// Numbers of records omitted because of their class, and as the protocol's own.
     pub(super) other_class: u64,
     pub(super) meta: u64,
-    /// The rest was given up.
+    /// True if the rest was unreadable.
     pub(super) is_cut: bool,
-    /// The answer section has a record.
+    /// True if the answer section contains a record.
     pub(in crate::decode) has_answer: bool,
-    /// The answer section has a record that cannot be used, so that it may be the answer.
+    /// True if the answer section contains an unusable record, which may be the answer.
     pub(super) has_unusable_answer: bool,
-    /// The answer section has a CNAME record that can be read.
+    /// True if the answer section contains a readable CNAME record.
     pub(in crate::decode) has_alias: bool,
     /// The upper eight bits of the RCODE (RFC 6891 §6.1.3).
     pub(super) extended_rcode: Option<u8>,
 }
 
-/// The class of the internet.
+/// Class IN, the internet.
 pub(in crate::decode) const CLASS_IN: u16 = 1;
-/// mDNS: the record replaces what was known (RFC 6762 §10.2).
+/// mDNS: the record replaces the cached ones (RFC 6762 §10.2).
 const CACHE_FLUSH: u16 = 0x8000;
 
 impl Records {
-    /// Octets of the canonical RDATA.
+    /// The canonical RDATA of a record.
     ///
     /// # Errors
-    /// Why there are none.
+    /// The reason why there is none.
     pub(super) fn rdata<'a>(
         &'a self,
         message: &'a [u8],
@@ -255,7 +256,7 @@ impl Records {
         octets.ok_or(DnsOmission::Undecodable)
     }
 
-    /// Forgets all of them.
+    /// Removes all records.
     pub(in crate::decode) fn clear(&mut self) {
         self.all.clear();
         self.octets.clear();
@@ -265,10 +266,10 @@ impl Records {
         self.extended_rcode = None;
     }
 
-    /// Takes canonical RDATA that is in no message: what `write` appends, and what else it says.
+    /// Stores canonical RDATA that is not in a message: the octets appended by `write`. Passes its result on.
     ///
     /// # Errors
-    /// Those of `write`; then nothing is kept of what it appended.
+    /// Those of `write`; the octets appended are then discarded.
     pub(in crate::decode) fn written<T>(
         &mut self,
         write: impl FnOnce(&mut Vec<u8>) -> Result<T, DnsOmission>,
@@ -286,7 +287,7 @@ impl Records {
         }
     }
 
-    /// Reads all records from `at` on, as many as are counted, until one cannot be read.
+    /// Reads all records from `at` on, up to the counts in the header, until one is unreadable.
     pub(super) fn read(
         &mut self,
         message: &[u8],
@@ -308,7 +309,7 @@ impl Records {
         }
     }
 
-    /// Reads the record at `at`; returns where it ends.
+    /// Reads the record at `at`; returns the position after it.
     fn record(
         &mut self,
         message: &[u8],
@@ -382,7 +383,7 @@ impl Records {
     }
 }
 
-/// Types that only a question or the protocol itself has (RFC 6895 §3.1).
+/// Returns true for types that only occur in questions or in the protocol itself (RFC 6895 §3.1).
 pub(in crate::decode) fn is_meta(rrtype: RrType) -> bool {
     matches!(rrtype.0, 128 | 249..=255)
 }

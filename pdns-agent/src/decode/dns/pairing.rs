@@ -1,11 +1,11 @@
-//! Which questions are open: pairs responses with queries, and tells what was never answered.
+//! Open questions: pairs responses with queries, and reports those never answered.
 //!
-//! Attackers choose the addresses, ids and names of most of what comes here. So the tables are keyed by a
+//! Attackers choose the addresses, ids and names of most of the input. The tables are therefore keyed by a
 //! secret hash, each step takes the same time however many questions are open, and a flood of questions only
-//! drives out older ones, which are counted.
+//! evicts older ones, which are counted.
 //!
-//! Time here is the capture's clock: the latest time that any packet told. So it never goes back, questions
-//! fall due in the order in which they were asked, and a queue is enough to find them.
+//! Time here is the capture's clock: the latest packet time so far. Because it never goes back, questions
+//! expire in the order in which they were asked, and a queue is sufficient to find them.
 
 use super::ring::{TextAt, TextRing};
 use crate::decode::wire::{Flow, Transport};
@@ -19,92 +19,93 @@ use std::collections::VecDeque;
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::net::IpAddr;
 
-/// Octets for the name of each question; a name has about 20 in practice, and those that are longer take from
-/// the others.
+/// Octets reserved for the name of each question; a name has about 20 in practice, and longer names use the
+/// space of others.
 const NAME_SHARE: usize = 32;
-/// The longest name in canonical text: 254 octets, each of them `\DDD`, are less.
+/// Upper bound for a name in canonical text: 254 octets, each written as `\DDD`, are shorter.
 const LONGEST_NAME: usize = 1024;
 
 /// The open questions.
 pub(super) struct Pairing {
     hasher: Hasher,
-    /// Microseconds from a question to the moment when its answer is no longer awaited.
+    /// Time in microseconds after which a question expires.
     timeout: i64,
     most: usize,
-    /// In the order in which they were asked.
+    /// Questions in the order in which they were asked.
     open: VecDeque<Question>,
-    /// The number of the first of them; numbers wrap around.
+    /// Number of the first of them; numbers wrap around.
     first: u32,
     names: TextRing,
-    /// The numbers of questions by their hash.
+    /// Numbers of questions, by hash.
     by_hash: HashTable<u32>,
-    /// What is open by flow and id, for responses that do not repeat the question.
+    /// Open questions by flow and id, for responses that do not repeat the question.
     by_id: HashTable<SameId>,
     key: Vec<u8>,
 }
 
-/// One question that was asked. It stays open until its time is over, answered or not.
+/// One question. It stays open until it expires, whether answered or not.
 #[derive(Clone, Copy)]
 struct Question {
-    /// Stands for the flow and the id.
+    /// Hash of flow and id.
     id: u64,
-    /// The hash of all that an answer has to repeat: flow, id, QTYPE and QNAME.
+    /// Hash of everything that an answer must repeat: flow, id, QTYPE and QNAME.
     hash: u64,
-    /// The clock may reach this and not pass it; microseconds.
+    /// Last clock value at which the question is open, in microseconds.
     deadline: i64,
     name: TextAt,
-    /// When it was asked first, whole seconds.
+    /// Time of its first query, in whole seconds.
     at: u32,
-    /// How many answers are awaited.
+    /// Number of answers still expected.
     asked: u32,
     qtype: RrType,
     is_answered: bool,
-    /// Each of its queries wanted recursion.
+    /// True if all of its queries requested recursion.
     wants_recursion: bool,
 }
 
-/// Questions of one flow and id.
+/// Questions of the same flow and id.
 #[derive(Clone, Copy)]
 struct SameId {
     id: u64,
     count: u32,
-    /// The exclusive or of their numbers: the number itself, if it is one question.
+    /// XOR of their numbers: the number itself if there is only one question.
     numbers: u32,
-    /// So many of them, the oldest, were open when a response came that is the answer to none for sure.
+    /// Number of questions, the oldest ones, that were open when a response arrived that answers none of them
+    /// for sure.
     responded: u32,
 }
 
-/// What a query was.
+/// Result of registering a query.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Asked {
-    /// It repeated a question that was open.
+pub(super) struct RegisteredQuery {
+    /// True if it repeated an open question.
     pub(super) again: bool,
-    /// How many questions had to go for it.
+    /// Number of questions evicted for it.
     pub(super) evicted: u64,
-    /// Stands for all that a response to it has to have.
+    /// Hash of everything that a response must repeat.
     pub(super) question: u64,
 }
 
-/// What a response has come to that was awaited.
+/// Details of an expected response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Awaited {
-    /// The client wanted recursion: it asked a resolver, and not a server that speaks for itself.
+pub(super) struct ExpectedResponse {
+    /// True if the client requested recursion: it queried a resolver, not an authoritative server.
     pub(super) wants_recursion: bool,
 }
 
-/// Why a response has no question that awaits it.
+/// Details of a response that no question expects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Unawaited {
-    /// Stands for all that its query has to have.
+pub(super) struct UnexpectedResponse {
+    /// Hash of everything that its query must contain.
     pub(super) question: u64,
 }
 
-/// A keyed hash: stands for the flow and the id of a query, or for all of a message.
+/// A keyed hash, either of the flow and id of a query or of a whole message.
 #[derive(Clone, Copy)]
 pub(super) struct Id(pub(super) u64);
 
 impl Pairing {
-    /// No open questions, and room for `most`; `timeout` is in microseconds.
+    /// Creates a table for up to `most` open questions; `timeout` is in microseconds.
     pub(super) fn new(most: usize, timeout: i64) -> Self {
         // Numbers of questions have 32 bits.
         let most = most.clamp(1, u32::MAX as usize / 2);
@@ -125,17 +126,17 @@ impl Pairing {
         }
     }
 
-    /// How many questions are open.
+    /// Number of open questions.
     pub(super) fn len(&self) -> usize {
         self.open.len()
     }
 
-    /// Stands for a message, by its [`Pairing::id`] and its bytes, one of which says which way it goes.
+    /// Identifies a message by its [`Pairing::id`] and its bytes, one of which gives the direction.
     pub(super) fn message(&self, id: Id, octets: &[u8]) -> Id {
         Id(id.0 ^ self.hasher.octets(octets).rotate_left(32))
     }
 
-    /// What stands for the flow of a query, from client to server, and its id.
+    /// Hash of a query's id and its flow, from client to server.
     pub(super) fn id(&self, query: Flow, id: u16) -> Id {
         let transport = match query.transport {
             Transport::Udp => 0,
@@ -146,7 +147,7 @@ impl Pairing {
         let [p3, p4] = to_port.to_be_bytes();
         let [i1, i2] = id.to_be_bytes();
         let rest = [p1, p2, p3, p4, i1, i2, transport];
-        // Of another length for each version of IP, so that none is taken for another.
+        // The lengths differ between IP versions, so that they cannot be confused.
         Id(match (from, to) {
             (IpAddr::V4(from), IpAddr::V4(to)) => {
                 let mut key = [0; 15];
@@ -165,7 +166,7 @@ impl Pairing {
         })
     }
 
-    /// Takes note of a query at `clock`, whose packet came `at`.
+    /// Registers a query at `clock`; its packet has the time `at`.
     pub(super) fn ask(
         &mut self,
         id: Id,
@@ -173,12 +174,12 @@ impl Pairing {
         wants_recursion: bool,
         clock: i64,
         at: u32,
-    ) -> Asked {
+    ) -> RegisteredQuery {
         let hash = self.hash(id, name, qtype);
         if let Some(question) = self.find(hash) {
             question.asked = question.asked.saturating_add(1);
             question.wants_recursion &= wants_recursion;
-            return Asked { again: true, evicted: 0, question: hash };
+            return RegisteredQuery { again: true, evicted: 0, question: hash };
         }
         let mut evicted = 0;
         let name = loop {
@@ -189,7 +190,7 @@ impl Pairing {
             }
             // The ring has room for any name once it is empty.
             if self.close().is_none() {
-                return Asked { again: false, evicted, question: hash };
+                return RegisteredQuery { again: false, evicted, question: hash };
             }
             evicted += 1;
         };
@@ -219,64 +220,66 @@ impl Pairing {
                 slot.insert(SameId { id: id.0, count: 1, numbers: number, responded: 0 });
             }
         }
-        Asked { again: false, evicted, question: hash }
+        RegisteredQuery { again: false, evicted, question: hash }
     }
 
-    /// Takes note of a response to a question. A zone transfer over a stream is answered by as many messages as it
-    /// takes (RFC 5936 §2.2).
+    /// Registers a response to a question. A zone transfer over a stream is answered by any number of
+    /// messages (RFC 5936 §2.2).
     ///
     /// # Errors
-    /// [`Unawaited`] if no answer to its question was awaited.
+    /// [`UnexpectedResponse`] if no answer to its question was expected.
     pub(super) fn answer(
         &mut self,
         id: Id,
         name: Name<'_>,
         qtype: RrType,
         is_stream: bool,
-    ) -> Result<Awaited, Unawaited> {
+    ) -> Result<ExpectedResponse, UnexpectedResponse> {
         let hash = self.hash(id, name, qtype);
         let question = self
             .find(hash)
             .filter(|question| question.asked > 0)
-            .ok_or(Unawaited { question: hash })?;
+            .ok_or(UnexpectedResponse { question: hash })?;
         let is_transfer = is_stream && matches!(qtype, RrType::AXFR | RrType::IXFR);
         question.asked -= u32::from(!is_transfer);
         question.is_answered = true;
-        Ok(Awaited { wants_recursion: question.wants_recursion })
+        Ok(ExpectedResponse { wants_recursion: question.wants_recursion })
     }
 
-    /// Takes note of a response of which only flow and id are known for sure: none of the questions that are open there
-    /// is unanswered. Returns whether that is new of any. An answer that fits one of them is awaited as before.
+    /// Registers a response of which only flow and id are known for sure: none of the questions open for them
+    /// is unanswered. Returns true if this is new for any of them. An answer that matches one of them is
+    /// still expected.
     pub(super) fn respond(&mut self, id: Id) -> bool {
         let same = self.by_id.find_mut(id.0, |same| same.id == id.0);
         same.is_some_and(|same| std::mem::replace(&mut same.responded, same.count) < same.count)
     }
 
-    /// Whether any question of this flow and id is open.
+    /// Returns true if any question of this flow and id is open.
     pub(super) fn is_open(&self, id: Id) -> bool {
         self.by_id.find(id.0, |same| same.id == id.0).is_some()
     }
 
-    /// The question of a response that does not repeat it, if just one is open of its flow and id.
+    /// The question for a response that does not repeat it, if exactly one is open for its flow and id.
     pub(super) fn question(&self, id: Id) -> Option<(Name<'_>, RrType)> {
         let same = self.by_id.find(id.0, |same| same.id == id.0).filter(|same| same.count == 1)?;
         let question = nth(&self.open, self.first, same.numbers)?;
         Some((self.names.name(question.name), question.qtype))
     }
 
-    /// Whether a question was to be answered before `clock`.
+    /// Returns true if a question expired before `clock`.
     pub(super) fn is_due(&self, clock: i64) -> bool {
         self.open.front().is_some_and(|question| question.deadline < clock)
     }
 
-    /// Closes what was to be answered before `clock`; returns how many of it never were, after telling of each.
+    /// Closes the questions that expired before `clock`; emits those that were never answered and returns
+    /// their number.
     pub(super) fn expire(&mut self, clock: i64, emit: &mut dyn FnMut(Observation<'_>)) -> u64 {
         let mut unanswered = 0;
         while self.is_due(clock) {
             let Some(question) = self.close() else { break };
             if !question.is_answered {
                 unanswered += 1;
-                // The text stays where it is until another is written.
+                // The text stays in place until another is written.
                 let rrname = self.names.name(question.name);
                 let fact = Fact::Negative { qtype: question.qtype, outcome: Outcome::UNANSWERED };
                 let provenance = Provenance::Exact;
@@ -286,7 +289,7 @@ impl Pairing {
         unanswered
     }
 
-    /// Closes all; returns how many were not answered.
+    /// Closes all questions; returns the number that were not answered.
     pub(super) fn clear(&mut self) -> u64 {
         let mut unanswered = 0;
         while let Some(question) = self.close() {
@@ -303,8 +306,8 @@ impl Pairing {
         self.hasher.octets(&self.key)
     }
 
-    /// The open question of that hash. It is keyed and has 64 bits, so what has it is the question: to compare the
-    /// name, too, would cost as much again, since that lies elsewhere in memory.
+    /// The open question with this hash. The hash is keyed and has 64 bits, so equal hashes mean equal
+    /// questions: comparing the name as well would double the cost, because it is elsewhere in memory.
     fn find(&mut self, hash: u64) -> Option<&mut Question> {
         let (open, first) = (&mut self.open, self.first);
         let number = *self.by_hash.find(hash, |&number| {
@@ -313,7 +316,7 @@ impl Pairing {
         open.get_mut(number.wrapping_sub(first) as usize)
     }
 
-    /// Forgets the oldest question.
+    /// Removes the oldest question.
     fn close(&mut self) -> Option<Question> {
         let mut question = *self.open.front()?;
         let number = self.first;
@@ -339,7 +342,7 @@ impl Pairing {
     }
 }
 
-/// Puts parts one behind the other; they are as long as the whole.
+/// Concatenates parts whose total length is that of the whole.
 fn join(whole: &mut [u8], parts: [&[u8]; 3]) {
     let mut rest = whole;
     for part in parts {

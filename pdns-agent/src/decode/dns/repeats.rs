@@ -1,19 +1,19 @@
-//! Records that are alike within one message are one (RFC 2181 §5).
+//! Identical records within one message count once (RFC 2181 §5).
 
 use super::message::{Names, Record, Records};
 use hashbrown::HashTable;
 use std::hash::{BuildHasher as _, RandomState};
 
-/// Records of a message up to which each is compared with those before it; beyond, a table is quicker, and a
-/// message of thousands of records costs no more for each than a small one.
+/// Number of records up to which each is compared with all previous ones. Beyond it a table is faster, and a
+/// message with thousands of records costs no more per record than a small one.
 const FEW: usize = 24;
 
-/// The records of a message that were filed so far.
+/// The records of a message accepted so far.
 #[derive(Default)]
 pub(super) struct Repeats {
     few: Vec<u32>,
     many: HashTable<u32>,
-    /// Keyed: whoever makes a message could make records that collide.
+    /// Keyed, because an attacker could otherwise construct records that collide.
     hasher: RandomState,
 }
 
@@ -23,7 +23,7 @@ impl Repeats {
         self.many.clear();
     }
 
-    /// Takes note of a record, unless one like it was filed.
+    /// Registers a record; returns false if an identical one was registered before.
     pub(super) fn is_new(
         &mut self,
         index: u32,

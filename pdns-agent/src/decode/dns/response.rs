@@ -1,4 +1,4 @@
-//! From one response to observations: what is filed of its records, and whether it is a negative answer.
+//! Conversion of one response into observations: accepted records, or a negative answer.
 
 use super::bailiwick::{self, Bailiwick};
 use super::message::{Header, Names, Question, Record, Records, Section, Span};
@@ -8,7 +8,7 @@ use crate::observation::{Fact, Observation, Outcome, Provenance};
 use crate::rdata::Rdata;
 use crate::rr::RrType;
 
-/// What is kept from one response to the next, so that its memory is used again.
+/// Buffers that are reused for the next response.
 #[derive(Default)]
 pub(in crate::decode) struct Scratch {
     pub(in crate::decode) names: Names,
@@ -17,62 +17,63 @@ pub(in crate::decode) struct Scratch {
     repeats: Repeats,
 }
 
-/// A response whose records are read: what is said of it as a whole.
+/// Properties of a response whose records have been read.
 pub(in crate::decode) struct Response<'a> {
-    /// The message that the records refer to; nothing where they do not.
+    /// The message that the records refer to; empty if they do not refer to one.
     pub(in crate::decode) message: &'a [u8],
-    /// All bits of the RCODE that are known.
+    /// The RCODE, as far as its bits are known.
     pub(in crate::decode) rcode: u16,
-    /// The server has authority for the name (AA).
+    /// True if the server is authoritative for the name (AA).
     pub(in crate::decode) is_authoritative: bool,
-    /// Parts of the message are missing.
+    /// True if parts of the message are missing.
     pub(in crate::decode) is_truncated: bool,
-    /// When it came, whole seconds.
+    /// Time of arrival, in whole seconds.
     pub(in crate::decode) at: u32,
-    /// Of all that tells its own owner.
+    /// Provenance of all records with an explicit owner.
     pub(in crate::decode) provenance: Provenance,
-    /// How the owners of the answer section are known.
-    pub(in crate::decode) owners: NameTotals,
-    /// A resolver made it for a client that wanted recursion, and stands for all of its chain.
+    /// Source of the owners in the answer section.
+    pub(in crate::decode) owners: Owners,
+    /// True if a resolver made it for a client that requested recursion, and vouches for the whole chain.
     pub(in crate::decode) is_resolved: bool,
 }
 
-/// How the owners of the answer section are known.
+/// Source of the owners in the answer section.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::decode) enum NameTotals {
-    /// Each record tells its own.
-    TypeCode,
-    /// They were worked out.
+pub(in crate::decode) enum Owners {
+    /// Each record has an explicit owner.
+    Exact,
+    /// They were inferred.
     Inferred,
-    /// The same, and where the chain ends could not be.
+    /// They were inferred, but the end of the chain could not be determined.
     Lost,
 }
 
-/// What the filed records say about the question.
+/// Facts about the question, collected from the accepted records.
 #[derive(Default)]
 struct Findings {
-    /// The answer section has a record of the owner and type that were asked for.
+    /// True if the answer section contains a record of the requested owner and type.
     is_answered: bool,
-    /// The authority section has an SOA record for the chain's end.
+    /// True if the authority section contains an SOA record for the chain's end.
     has_soa: bool,
-    /// The authority section has an NS record.
+    /// True if the authority section contains an NS record.
     has_ns: bool,
 }
 
-/// What the answer section leads to.
+/// Target of the answer section.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Lead {
-    /// Nothing: nothing at all is in it, not even an alias.
+    /// None: the section is empty, without even an alias.
     Nowhere,
     /// The end of the chain.
     End,
-    /// Names that the server has no business with, and so with what it says of them.
+    /// Names out of the server's bailiwick, about which its statements do not count.
     Away,
 }
 
 impl<'a> Response<'a> {
-    /// Reads the records of a message, which are those of a resolver to no client until more is said.
-    pub(super) fn of_message(
+    /// Properties of a message, treated as a direct response of an authoritative server until the caller
+    /// changes them.
+    pub(super) fn from_message(
         (message, records_at): (&'a [u8], usize),
         header: Header,
         at: u32,
@@ -90,12 +91,12 @@ impl<'a> Response<'a> {
             is_truncated: header.is_truncated() || records.is_cut,
             at,
             provenance: Provenance::Exact,
-            owners: NameTotals::TypeCode,
+            owners: Owners::Exact,
             is_resolved: false,
         }
     }
 
-    /// Emits what a response to `question` tells: records, or a negative answer.
+    /// Emits the observations from a response to `question`: records, or a negative answer.
     pub(in crate::decode) fn file(
         &self,
         question: Question,
@@ -109,7 +110,7 @@ impl<'a> Response<'a> {
         let bailiwick = Bailiwick::new(names, chain, question.name, question.qtype, records);
         // A question of the protocol itself (RFC 2930, RFC 8945) is not about data.
         let is_answered = matches!(question.qtype, RrType::TKEY | RrType::TSIG)
-            // An answer of another class than that of the question: there is data, and no use for it.
+            // An answer in a different class from the question: there is data, but it is unusable.
             || records.has_unusable_answer;
         let mut findings = Findings { is_answered, ..Findings::default() };
         repeats.clear();
@@ -123,7 +124,7 @@ impl<'a> Response<'a> {
         }
         let lead = match is_cut {
             true => Lead::Away,
-            false if self.owners == NameTotals::Lost => Lead::Away,
+            false if self.owners == Owners::Lost => Lead::Away,
             false if chain.len() == 1 && !records.has_answer => Lead::Nowhere,
             false => Lead::End,
         };
@@ -143,8 +144,8 @@ impl<'a> Response<'a> {
         }
     }
 
-    /// Emits all records of an mDNS response: any host tells of any name there (RFC 6762 §6), and says nothing
-    /// where it has nothing.
+    /// Emits all records of an mDNS response: any host may provide any name (RFC 6762 §6), and does not
+    /// respond if it has no data.
     pub(super) fn file_all(
         &self,
         scratch: &mut Scratch,
@@ -158,7 +159,7 @@ impl<'a> Response<'a> {
         }
     }
 
-    /// Emits a record that may be filed, unless it cannot be read or was there before.
+    /// Emits an accepted record, unless it is unreadable or a repetition.
     fn file_record(
         &self,
         index: u32,
@@ -190,17 +191,17 @@ impl<'a> Response<'a> {
     }
 
     fn provenance_of(&self, section: Section) -> Provenance {
-        if section == Section::Answer && self.owners != NameTotals::TypeCode {
+        if section == Section::Answer && self.owners != Owners::Exact {
             Provenance::Inferred
         } else {
             self.provenance
         }
     }
 
-    /// Whether this is a negative answer (RFC 2308 §2), and why that cannot be told if it cannot.
+    /// Returns the outcome if this is a negative answer (RFC 2308 §2), or the reason why that is unknown.
     fn conclude(&self, findings: &Findings, lead: Lead) -> Result<Option<Outcome>, DnsOmission> {
         let rcode = self.rcode;
-        // The RCODE is that of the last name of the whole chain (RFC 6604 §3), and so is the lack of data.
+        // RCODE and lack of data belong to the last name of the whole chain (RFC 6604 §3).
         if lead == Lead::Away && (rcode != 0 || !findings.is_answered) {
             return Err(DnsOmission::ChainCut);
         }
@@ -227,8 +228,8 @@ impl<'a> Response<'a> {
 }
 
 impl Findings {
-    /// Takes note of a record that may be filed. One that cannot be read, or was there before, counts as well:
-    /// it shows what the server meant.
+    /// Registers an accepted record. Unreadable and repeated ones count as well: they show the server's
+    /// intention.
     fn add(
         &mut self,
         record: &Record,
@@ -258,7 +259,7 @@ impl Findings {
     }
 }
 
-/// Counts what was left out while the records were read.
+/// Counts the records that were omitted while reading.
 fn count(records: &Records, tally: &mut DnsTally) {
     for (omission, count) in [
         (DnsOmission::Class, records.other_class),
@@ -266,7 +267,7 @@ fn count(records: &Records, tally: &mut DnsTally) {
         (DnsOmission::RestUnreadable, u64::from(records.is_cut)),
     ] {
         if count > 0 {
-            *tally.omitted.entry(omission).or_default() += count;
+            tally.omitted.add_many(omission, count);
         }
     }
 }

@@ -1,17 +1,17 @@
-//! The names of open questions: kept in the order in which they were asked and let go in that order.
+//! Names of open questions, stored and released in the order in which they were asked.
 
 use crate::name::Name;
 
-/// Texts in a ring of octets. A text lies in one piece.
+/// Texts in a ring buffer. Each text is contiguous.
 pub(super) struct TextRing {
-    // Invariant: a power of two of them.
+    // Invariant: the length is a power of two.
     octets: Box<[u8]>,
-    /// Where the next text goes, and where the oldest begins, counted on over all rounds.
+    /// Position of the next text and of the oldest one, counted over all rounds.
     head: u64,
     tail: u64,
 }
 
-/// Where a text is.
+/// Position of a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct TextAt {
     at: u64,
@@ -19,17 +19,17 @@ pub(super) struct TextAt {
 }
 
 impl TextRing {
-    /// An empty ring of at least that many octets. Memory is only touched as it is used.
+    /// An empty ring of at least `size` octets. Memory is only touched as it is used.
     pub(super) fn new(size: usize) -> Self {
         Self { octets: vec![0; size.next_power_of_two()].into_boxed_slice(), head: 0, tail: 0 }
     }
 
-    /// Keeps a text, if there is room.
+    /// Stores a text if there is room.
     pub(super) fn push(&mut self, text: &str) -> Option<TextAt> {
         let length = u16::try_from(text.len()).ok()?;
         let size = self.octets.len() as u64;
         let place = self.place(self.head);
-        // What is left at the end of the ring stays empty when the text is longer.
+        // If the text does not fit into the remainder of the ring, the remainder stays unused.
         let skip = if place + u64::from(length) > size { size - place } else { 0 };
         let at = self.head + skip;
         if at + u64::from(length) - self.tail > size {
@@ -42,23 +42,23 @@ impl TextRing {
         Some(TextAt { at, length })
     }
 
-    /// A text that is still kept.
+    /// A text that is still stored.
     pub(super) fn get(&self, text: TextAt) -> &[u8] {
         self.range(text).and_then(|range| self.octets.get(range)).unwrap_or_default()
     }
 
-    /// The name whose text it is.
+    /// The name with this text.
     pub(super) fn name(&self, text: TextAt) -> Name<'_> {
-        // Only names are put in, whole.
+        // Only complete names are stored.
         std::str::from_utf8(self.get(text)).map_or(Name::ROOT, Name::trusted)
     }
 
-    /// Lets the oldest text go.
+    /// Releases the oldest text.
     pub(super) fn pop(&mut self, oldest: TextAt) {
         self.tail = oldest.at + u64::from(oldest.length);
     }
 
-    /// Where a position lies in the ring, whose size is a power of two.
+    /// Index of a position in the ring, whose length is a power of two.
     fn place(&self, at: u64) -> u64 {
         at & (self.octets.len() as u64 - 1)
     }

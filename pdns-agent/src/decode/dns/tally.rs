@@ -1,20 +1,19 @@
-//! What became of DNS messages, and why.
+//! Counts of DNS messages, by outcome and reason.
 
-use crate::decode::add;
+use crate::decode::Counter;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 use std::fmt;
 
 reasons! {
-    /// Why a whole message was not read.
+    /// Reason why a whole message was not read.
     DnsRejection {
         /// Fewer than the 12 octets of a header (RFC 1035 §4.1.1).
         ShortHeader = "short_header", "shorter than a header";
-        /// More than one question, which has no meaning (RFC 9619).
+        /// More than one question, which has no defined meaning (RFC 9619).
         QuestionCount = "question_count", "more than one question";
-        /// A query without a question, or a response without one to no question that is known.
+        /// A query without a question, or a response without one that matches no known question.
         NoQuestion = "no_question", "no question";
-        /// The question's name is broken, or the message ends within it.
+        /// The question's name is invalid, or the message ends within it.
         Question = "question", "the question cannot be read";
         /// The time of the packet does not fit 32 bits of seconds since 1970.
         TimeRange = "time_range", "the time lies before 1970 or after 2106";
@@ -22,59 +21,59 @@ reasons! {
 }
 
 reasons! {
-    /// Why a good message is not passive DNS.
+    /// Reason why a valid message is not passive DNS.
     DnsFilter {
         /// An opcode other than QUERY (RFC 1035 §4.1.1).
         Opcode = "opcode", "opcode other than query";
         /// A class other than IN.
         Class = "class", "class other than internet";
-        /// A query of mDNS, LLMNR or `NetBIOS`: nobody has to answer it.
+        /// A query of mDNS, LLMNR or `NetBIOS`, which need not be answered.
         MulticastQuery = "multicast_query", "query of mDNS, LLMNR or NetBIOS";
-        /// A copy of a message that was there at most 50 ms before, as a mirror of both directions makes it.
+        /// A copy of a message received at most 50 ms before, for example from a mirror of both directions.
         Duplicate = "duplicate", "another copy of the same packet";
-        /// A response that nobody was seen to ask for, where those are to be dropped.
+        /// An unsolicited response, if those are to be dropped.
         Unsolicited = "unsolicited", "unsolicited response";
     }
 }
 
 reasons! {
-    /// Why a record, or the outcome, of a response that was read was left out.
+    /// Reason why a record, or the outcome, of a response was omitted.
     DnsOmission {
         /// A class other than IN.
         Class = "class", "class other than internet";
-        /// A record of the protocol itself: signatures of messages, types that only a question has.
+        /// A record of the protocol itself: message signatures, types that only occur in questions.
         Meta = "meta", "a record of the protocol";
-        /// The server has no business telling of this owner, by what was asked.
+        /// The server is not responsible for this owner, judging by the question.
         OutOfBailiwick = "out_of_bailiwick", "out of bailiwick";
         /// The RDATA does not fit its type.
         Undecodable = "undecodable", "the RDATA cannot be read";
-        /// The same record again within one message: records that are alike are one (RFC 2181 §5).
+        /// The same record again within one message: identical records count once (RFC 2181 §5).
         Repeated = "repeated", "repeated within one message";
-        /// The message broke off or broke down, and what came after was given up; once for each message.
+        /// The message is truncated or malformed, and the rest was skipped; counted once per message.
         RestUnreadable = "rest_unreadable", "the rest of the message cannot be read";
-        /// No answer, but the message is not whole, so nothing can be told.
+        /// No answer, but the message is incomplete, so no conclusion is possible.
         Truncated = "truncated", "no answer in a truncated message";
-        /// A delegation, which is no answer (RFC 1034 §4.3.2).
+        /// A delegation, which is not an answer (RFC 1034 §4.3.2).
         Referral = "referral", "a referral";
-        /// No error and no answer: it may be no data, or a referral.
+        /// No error and no answer: possibly no data, or a referral.
         NodataOrReferral = "nodata_or_referral", "no data or a referral";
-        /// What a server said of the end of a chain that leads out of its bailiwick.
+        /// Statement about the end of a chain that leads out of the server's bailiwick.
         ChainCut = "chain_cut", "the chain leads out of bailiwick";
-        /// Of a log alone: it does not hold the RDATA.
+        /// Logs only: the RDATA is not in the log.
         RdataNotInLog = "rdata_not_in_log", "the log does not hold the RDATA";
-        /// Of a log alone: the owner breaks the limits of RFC 1035 §2.3.4.
+        /// Logs only: the owner exceeds the limits of RFC 1035 §2.3.4.
         BadName = "bad_name", "the owner is not a domain name";
-        /// Of a log alone: it does not tell the owner, or where the RDATA ends.
+        /// Logs only: the owner, or the end of the RDATA, is unknown.
         Ambiguous = "ambiguous", "owner or RDATA cannot be told";
-        /// A question that was open when the capture ended.
+        /// A question that was still open when the capture ended.
         CaptureEnded = "capture_ended", "the capture ended before the answer was due";
     }
 }
 
-/// What became of DNS messages and of the records within them.
+/// Counts of DNS messages and of the records within them, by outcome.
 ///
-/// Invariant: each message is counted once under `messages` and once under its ending or among those that wait,
-/// see [`DnsTally::endings`].
+/// Invariant: each message is counted once under `messages`, and once under its ending or as waiting, see
+/// [`DnsTally::endings`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct DnsTally {
@@ -84,74 +83,70 @@ pub struct DnsTally {
     pub counted: u64,
     /// Queries that were read.
     pub queries: u64,
-    /// Messages that were left out.
-    pub filtered: BTreeMap<DnsFilter, u64>,
+    /// Messages that were filtered out.
+    pub filtered: Counter<DnsFilter>,
     /// Messages that were rejected.
-    pub rejected: BTreeMap<DnsRejection, u64>,
+    pub rejected: Counter<DnsRejection>,
     /// Observations of records.
     pub records: u64,
-    /// Observations of negative answers, those of unanswered questions among them.
+    /// Observations of negative answers, including unanswered questions.
     pub negatives: u64,
-    /// Records and outcomes that were left out.
-    pub omitted: BTreeMap<DnsOmission, u64>,
-    /// Counted responses that nobody was seen to ask for.
+    /// Records and outcomes that were omitted.
+    pub omitted: Counter<DnsOmission>,
+    /// Counted responses that were unsolicited.
     pub unsolicited: u64,
-    /// Queries that repeated one whose answer was still awaited.
+    /// Queries that repeated one whose answer was still expected.
     pub retransmissions: u64,
-    /// Responses that wait for their query now.
+    /// Responses currently waiting for their query.
     pub waiting: u64,
-    /// Responses that were read before their time to wait was over, for want of room.
+    /// Responses that were read before their waiting time was over, for lack of room.
     pub hurried: u64,
-    /// Questions that are open now.
+    /// Questions currently open.
     pub pending: u64,
-    /// Questions that were forgotten for want of room before their time was over.
+    /// Questions that were evicted before they expired, for lack of room.
     pub evicted: u64,
 }
 
-/// How a message ended that was not rejected.
+/// Classification of a message that was not rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Ending {
-    /// A response that was read; whether it brought any observation is another matter.
+    /// A response that was read, whether or not it produced an observation.
     Response,
     /// A query.
     Query,
-    /// A response that waits for its query: it ends later, in one of the other ways.
+    /// A response that waits for its query: it gets one of the other endings later.
     Waiting,
-    /// A message that is not asked for.
+    /// A message that is filtered out.
     Filtered(DnsFilter),
 }
 
 impl DnsTally {
-    /// Counts one message under its ending, or as one that waits.
+    /// Counts one message under its ending, or as waiting.
     pub fn count(&mut self, ending: Result<Ending, DnsRejection>) {
         self.messages += 1;
         self.settle(ending);
     }
 
-    /// Counts the ending of a message that waited. Those that wait are counted by who keeps them.
+    /// Counts the ending of a message that has waited. The waiting ones are counted where they are kept.
     pub(super) fn settle(&mut self, ending: Result<Ending, DnsRejection>) {
         match ending {
             Ok(Ending::Waiting) => {}
             Ok(Ending::Response) => self.counted += 1,
             Ok(Ending::Query) => self.queries += 1,
-            Ok(Ending::Filtered(filter)) => *self.filtered.entry(filter).or_default() += 1,
-            Err(rejection) => *self.rejected.entry(rejection).or_default() += 1,
+            Ok(Ending::Filtered(filter)) => self.filtered.add(filter),
+            Err(rejection) => self.rejected.add(rejection),
         }
     }
 
-    /// Counts one record or outcome that was left out.
+    /// Counts one omitted record or outcome.
     pub fn omit(&mut self, omission: DnsOmission) {
-        *self.omitted.entry(omission).or_default() += 1;
+        self.omitted.add(omission);
     }
 
-    /// The sum of all endings and of what waits, which is `messages`.
+    /// The sum of all endings and waiting messages, equal to `messages`.
     #[must_use]
     pub fn endings(&self) -> u64 {
-        self.counted
-            + self.queries
-            + self.waiting
-            + self.filtered.values().sum::<u64>()
-            + self.rejected.values().sum::<u64>()
+        self.counted + self.queries + self.waiting + self.filtered.total() + self.rejected.total()
     }
 
     /// Adds another tally to this one.
@@ -171,9 +166,9 @@ impl DnsTally {
         ] {
             *sum = sum.saturating_add(count);
         }
-        add(&mut self.filtered, &other.filtered);
-        add(&mut self.rejected, &other.rejected);
-        add(&mut self.omitted, &other.omitted);
+        self.filtered.merge(&other.filtered);
+        self.rejected.merge(&other.rejected);
+        self.omitted.merge(&other.omitted);
     }
 }
 

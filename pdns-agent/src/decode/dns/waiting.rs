@@ -1,10 +1,11 @@
-//! Responses whose query was not seen yet.
+//! Responses whose query has not arrived yet.
 //!
-//! Under `dns`. A network card with several queues, a mirror of two links, or two processors hand a response over
-//! before its query. So a response that no open question awaits is kept for [`WAIT`]; if its query comes meanwhile, it
-//! is its answer, and else unsolicited. One that cannot be used is waited with too: its query is not unanswered.
+//! Under `dns`. A network card with several queues, a mirror of two links, or two processors may deliver a
+//! response before its query. A response that no open question expects is therefore kept for [`WAIT`]; if its
+//! query arrives meanwhile, it is the answer, otherwise it is unsolicited. Unusable responses are kept too,
+//! because their query is not unanswered.
 //!
-//! Attackers may send any number of them. What is kept is bounded, in all and for each flow and id.
+//! Attackers may send any number of them. Storage is bounded, in total and per flow and id.
 
 use super::pairing::Id;
 use crate::decode::wire::Flow;
@@ -13,18 +14,18 @@ use hashbrown::HashTable;
 use hashbrown::hash_table::Entry as Slot;
 use std::collections::VecDeque;
 
-/// How long a response waits for its query, in microseconds of the capture's clock.
+/// Time that a response waits for its query, in microseconds of the capture's clock.
 pub(super) const WAIT: i64 = 100_000;
-/// Most responses that wait.
+/// Maximum number of waiting responses.
 const MOST: usize = 16_384;
-/// Most bytes of them.
+/// Maximum total size of waiting responses, in bytes.
 const MOST_BYTES: usize = 4 * 1024 * 1024;
-/// Most of one flow and id.
+/// Maximum number per flow and id.
 const MOST_ALIKE: usize = 8;
 
-/// A response that was read and waits.
+/// A response that was read and waits for its query.
 pub(super) struct Response {
-    /// Stands for all that its query has to have; `None` if it repeats no question.
+    /// Hash of everything that its query must contain; `None` if it does not repeat the question.
     pub(super) question: Option<u64>,
     pub(super) at: Timestamp,
     pub(super) flow: Flow,
@@ -33,25 +34,25 @@ pub(super) struct Response {
 
 struct Entry {
     id: u64,
-    /// The clock may reach this and not pass it; microseconds.
+    /// Last clock value at which it waits, in microseconds.
     deadline: i64,
-    /// `None` once it found its query, or if it cannot be used.
+    /// `None` once its query has arrived, or if it is unusable.
     response: Option<Response>,
 }
 
-/// Those of one flow and id.
+/// Waiting responses of the same flow and id.
 struct Alike {
     id: u64,
     count: usize,
-    /// Their numbers, of which `count` count.
+    /// Their numbers, of which the first `count` are valid.
     numbers: [u32; MOST_ALIKE],
 }
 
-/// All that wait, in the order in which they came.
+/// All waiting responses, in order of arrival.
 #[derive(Default)]
 pub(super) struct Waiting {
     entries: VecDeque<Entry>,
-    /// The number of the first; numbers wrap around.
+    /// Number of the first; numbers wrap around.
     first: u32,
     by_id: HashTable<Alike>,
     bytes: usize,
@@ -59,22 +60,23 @@ pub(super) struct Waiting {
 }
 
 impl Waiting {
-    /// How many responses wait.
+    /// Number of waiting responses.
     pub(super) fn len(&self) -> usize {
         self.responses
     }
 
-    /// Whether there is nothing to look for.
+    /// Returns true if no response waits.
     pub(super) fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
 
-    /// Whether one has waited long enough at `clock`.
+    /// Returns true if a response has waited long enough at `clock`.
     pub(super) fn is_due(&self, clock: i64) -> bool {
         self.entries.front().is_some_and(|entry| entry.deadline < clock)
     }
 
-    /// Keeps a response, or that there was one that cannot be used. Returns it if there are too many of its flow and id.
+    /// Stores a response, or the fact that there was an unusable one. Returns it if there are too many for
+    /// its flow and id.
     pub(super) fn push(
         &mut self,
         id: Id,
@@ -103,12 +105,12 @@ impl Waiting {
         Ok(())
     }
 
-    /// Whether the oldest has to go, because there are too many.
+    /// Returns true if the oldest must be removed because there are too many.
     pub(super) fn is_crowded(&self) -> bool {
         self.entries.len() > MOST || self.bytes > MOST_BYTES
     }
 
-    /// Takes the oldest: `None` if there is none, `Some(None)` if it found its query or cannot be used.
+    /// Removes the oldest: `None` if there is none, `Some(None)` if its query has arrived or it is unusable.
     #[expect(clippy::option_option, reason = "none is left, or one without a response was")]
     pub(super) fn pop(&mut self) -> Option<Option<Response>> {
         let Entry { id, response, .. } = self.entries.pop_front()?;
@@ -129,12 +131,13 @@ impl Waiting {
         Some(response)
     }
 
-    /// Whether any response of a query's flow and id waits, usable or not.
+    /// Returns true if any response for a query's flow and id waits, usable or not.
     pub(super) fn has(&self, id: Id) -> bool {
         !self.is_empty() && self.by_id.find(id.0, |alike| alike.id == id.0).is_some()
     }
 
-    /// Takes the oldest response of a query's flow and id that is to this question, or to none that it repeats.
+    /// Takes out the oldest response for a query's flow and id that has this question, or does not repeat
+    /// any.
     pub(super) fn take(&mut self, id: Id, question: u64) -> Option<Response> {
         let alike = self.by_id.find(id.0, |alike| alike.id == id.0)?;
         for &number in alike.numbers.iter().take(alike.count) {

@@ -1,14 +1,14 @@
-//! From an event to the question and the records of a response, as `decode::dns` takes them.
+//! Conversion of an event to the question and records of a response, in the form of `decode::dns`.
 //!
-//! Under `suricata`. Here each record tells its owner; `grouped` works out those of answers that do not.
+//! Under `suricata`. Records here have explicit owners; `grouped` infers those of answers without.
 
 use super::event::{Dns, Entry, Text};
 use super::grouped;
 use super::rdata::{self, Value};
 use crate::decode::Rejection;
 use crate::decode::dns::{
-    self, CLASS_IN, Data, DnsOmission, DnsTally, NameTotals, Names, Question, Record, Records,
-    Section, Span, is_meta,
+    self, CLASS_IN, Data, DnsOmission, DnsTally, Names, Owners, Question, Record, Records, Section,
+    Span, is_meta,
 };
 use crate::name::Name;
 use crate::rr::RrType;
@@ -21,13 +21,13 @@ const MAX_TTL: u32 = 0x7fff_ffff;
 pub(super) struct Filler<'s> {
     names: &'s mut Names,
     records: &'s mut Records,
-    /// For a name that is not canonical where it stands.
+    /// Buffer for a name that is not canonical in place.
     buffer: &'s mut String,
     tally: &'s mut DnsTally,
 }
 
 impl<'s> Filler<'s> {
-    /// Begins with nothing.
+    /// Creates an empty response.
     pub(super) fn new(
         scratch: &'s mut dns::Scratch,
         buffer: &'s mut String,
@@ -52,20 +52,20 @@ impl<'s> Filler<'s> {
         Ok(Question { name, qtype, class: CLASS_IN })
     }
 
-    /// Takes the records of all sections; how the owners of the answers are known.
-    pub(super) fn sections(&mut self, event: &Dns<'_>, question: Question) -> NameTotals {
+    /// Reads the records of all sections; returns the source of the answers' owners.
+    pub(super) fn sections(&mut self, event: &Dns<'_>, question: Question) -> Owners {
         let authorities = &event.authorities.0;
         let owners = match (&event.answers, &event.grouped) {
             (Some(answers), _) => {
                 self.section(Section::Answer, &answers.0);
-                NameTotals::TypeCode
+                Owners::Exact
             }
             (None, Some(groups)) => {
                 let is_soa =
                     |entry: &Entry<'_>| entry.rrtype.as_ref().is_some_and(|t| t.0 == "SOA");
                 grouped::fill(self, groups, question, authorities.iter().any(is_soa))
             }
-            (None, None) => NameTotals::TypeCode,
+            (None, None) => Owners::Exact,
         };
         self.section(Section::Authority, authorities);
         self.section(Section::Additional, &event.additionals.0);
@@ -80,9 +80,9 @@ impl<'s> Filler<'s> {
         u16::from(extended) << 4 | flags & 0xf
     }
 
-    /// Takes the records of one section.
+    /// Reads the records of one section.
     fn section(&mut self, section: Section, entries: &[Entry<'_>]) {
-        let strings = Strings::of(entries);
+        let strings = Strings::count(entries);
         for entry in entries {
             let rrtype = entry.rrtype.as_ref().and_then(rrtype_of);
             if rrtype == Some(RrType::OPT) {
@@ -104,7 +104,7 @@ impl<'s> Filler<'s> {
         }
     }
 
-    /// Takes one record; the name it leads to, if it is an alias among the answers.
+    /// Adds one record; returns its target if it is an alias among the answers.
     pub(super) fn record(
         &mut self,
         (section, owner, rrtype): (Section, Span, RrType),
@@ -123,7 +123,7 @@ impl<'s> Filler<'s> {
         alias
     }
 
-    /// Takes a record of which it is known that it is there, and no more.
+    /// Adds a record of which only the existence is known.
     pub(super) fn left_out(
         &mut self,
         (section, owner, rrtype): (Section, Span, RrType),
@@ -133,24 +133,24 @@ impl<'s> Filler<'s> {
         self.records.all.push(Record { section, owner, rrtype, ttl, data, partial, alias });
     }
 
-    /// Counts so many answers that are not even known to be records of some owner.
+    /// Counts `count` answers whose owners are unknown.
     pub(super) fn omit(&mut self, why: DnsOmission, count: usize) {
         if count > 0 {
-            *self.tally.omitted.entry(why).or_default() += count as u64;
+            self.tally.omitted.add_many(why, count as u64);
         }
     }
 
-    /// Says that the answer section is not empty.
+    /// Marks the answer section as not empty.
     pub(super) fn has_answers(&mut self) {
         self.records.has_answer = true;
     }
 
-    /// A name that was taken.
+    /// A name that was added.
     pub(super) fn name(&self, span: Span) -> Name<'_> {
         self.names.get(span)
     }
 
-    /// Takes a name, if it is one.
+    /// Adds a name if it is valid.
     pub(super) fn add(&mut self, text: &Text<'_>) -> Option<Span> {
         let octets = text.octets();
         let name = Name::from_dotted(&octets, self.buffer).ok()?;
@@ -158,20 +158,20 @@ impl<'s> Filler<'s> {
     }
 }
 
-/// A type as Suricata writes it: a mnemonic, or the number alone.
+/// Parses a type as Suricata writes it: a mnemonic, or just the number.
 pub(super) fn rrtype_of(text: &Text<'_>) -> Option<RrType> {
     text.0.parse().ok().or_else(|| text.0.parse().ok().map(RrType))
 }
 
-/// How many strings of TXT records a section has for each owner: each is an entry of its own, so that of several
-/// nobody knows which belong to one record.
+/// Number of TXT strings of a section for each owner: each is a separate entry, so if there are several,
+/// their grouping into records is unknown.
 struct Strings(HashMap<String, usize>);
 
 impl Strings {
-    fn of(entries: &[Entry<'_>]) -> Self {
+    fn count(entries: &[Entry<'_>]) -> Self {
         let mut counts = HashMap::new();
         let is_string = |entry: &&Entry<'_>| entry.rrtype.as_ref().is_some_and(|t| t.0 == "TXT");
-        // One alone, as nearly always, needs no counting.
+        // A single string, the usual case, needs no counting.
         if entries.iter().filter(is_string).nth(1).is_some() {
             for owner in entries.iter().filter(is_string).filter_map(Self::owner) {
                 *counts.entry(owner).or_default() += 1;
@@ -185,7 +185,7 @@ impl Strings {
             && Self::owner(entry).is_some_and(|owner| self.0.get(&owner).is_some_and(|&n| n > 1))
     }
 
-    /// The owner as it is compared: names differ in case alone (RFC 4343).
+    /// The owner in the form for comparison: names are case-insensitive (RFC 4343).
     fn owner(entry: &Entry<'_>) -> Option<String> {
         let text = &entry.rrname.as_ref()?.0;
         Some(text.strip_suffix('.').unwrap_or(text).to_ascii_lowercase())

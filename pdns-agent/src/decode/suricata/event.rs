@@ -1,15 +1,16 @@
-//! The shape of an event: what of its JSON is looked at, borrowed where it can be.
+//! Shape of an event: the parts of its JSON that are used, borrowed where possible.
 //!
-//! Under `suricata`. Values are read here and understood by others. What is nested deeper than 128 is refused by
-//! `serde_json`; records are counted while they are read, so that a line takes memory as a message does.
+//! Under `suricata`. Values are parsed here and interpreted elsewhere. `serde_json` rejects nesting deeper
+//! than 128; the number of records is limited while parsing, so a line needs as much memory as a message.
 
+use crate::hex;
 use serde::de::{Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, de};
 use std::borrow::Cow;
 use std::fmt;
 
-/// Most records of a section. A message of 65,535 octets has at most 5,955; more entries can only be strings of
-/// TXT records, of which as many mean nothing.
+/// Maximum number of records of a section. A message of 65,535 octets has at most 5,955; more entries can
+/// only be strings of TXT records, and that many are meaningless.
 const MOST_RECORDS: usize = 6_000;
 
 /// Text, without its JSON escapes.
@@ -18,12 +19,13 @@ const MOST_RECORDS: usize = 6_000;
 pub(super) struct Text<'l>(#[serde(borrow)] pub(super) Cow<'l, str>);
 
 impl Text<'_> {
-    /// Whether a name is the root; or it is not there at all, which looks the same.
+    /// Returns true if a name is the root, or missing, which looks the same.
     pub(super) fn is_root(&self) -> bool {
         matches!(&*self.0, "" | ".")
     }
 
-    /// The octets that it stands for. Suricata writes octets that are no UTF-8 as ASCII, those from 128 on as `\xhh`.
+    /// The octets represented. Suricata writes octets that are not UTF-8 as ASCII, those from 128 on as
+    /// `\xhh`.
     pub(super) fn octets(&self) -> Cow<'_, [u8]> {
         let text = self.0.as_bytes();
         if memchr::memchr(b'\\', text).is_none() || !text.is_ascii() {
@@ -34,7 +36,7 @@ impl Text<'_> {
         while let Some((&first, after)) = rest.split_first() {
             let high = match rest {
                 [b'\\', b'x', high @ (b'8'..=b'9' | b'a'..=b'f'), low, ..] => {
-                    hex(*high).zip(hex(*low)).map(|(high, low)| high << 4 | low)
+                    lower_hex(*high).zip(lower_hex(*low)).map(|(high, low)| high << 4 | low)
                 }
                 _ => None,
             };
@@ -45,23 +47,19 @@ impl Text<'_> {
     }
 }
 
-/// The value of a hexadecimal digit, in lower case as Suricata writes them.
-pub(super) fn hex(digit: u8) -> Option<u8> {
-    match digit {
-        b'0'..=b'9' => Some(digit - b'0'),
-        b'a'..=b'f' => Some(digit - b'a' + 10),
-        _ => None,
-    }
+/// The value of a hexadecimal digit, in lower case as Suricata writes it.
+pub(super) fn lower_hex(digit: u8) -> Option<u8> {
+    hex::digit(digit).filter(|_| !digit.is_ascii_uppercase())
 }
 
-/// Of any event, what it is.
+/// The type of any event.
 #[derive(Deserialize)]
 pub(super) struct Kind<'l> {
     #[serde(borrow)]
     pub(super) event_type: Option<Text<'l>>,
 }
 
-/// An event of DNS.
+/// A DNS event.
 #[derive(Deserialize)]
 pub(super) struct Event<'l> {
     #[serde(borrow)]
@@ -73,7 +71,7 @@ pub(super) struct Event<'l> {
     pub(super) dns: Option<Dns<'l>>,
 }
 
-/// What it says of DNS.
+/// Its DNS part.
 #[derive(Deserialize)]
 pub(super) struct Dns<'l> {
     pub(super) version: Option<u64>,
@@ -82,10 +80,10 @@ pub(super) struct Dns<'l> {
     pub(super) kind: Option<Text<'l>>,
     #[serde(borrow)]
     pub(super) flags: Option<Text<'l>>,
-    /// The name asked for, in version 2.
+    /// The name in the question, in version 2.
     #[serde(borrow)]
     pub(super) rrname: Option<Text<'l>>,
-    /// The type asked for, in version 2.
+    /// The type in the question, in version 2.
     #[serde(borrow)]
     pub(super) rrtype: Option<Text<'l>>,
     #[serde(default)]
@@ -143,7 +141,7 @@ pub(super) struct Entry<'l> {
     pub(super) rdata_truncated: bool,
 }
 
-/// RDATA in parts: of SOA, SRV and SSHFP.
+/// RDATA split into fields: SOA, SRV and SSHFP.
 #[derive(Deserialize)]
 pub(super) struct Fields<'l> {
     #[serde(borrow)]
@@ -158,7 +156,7 @@ pub(super) struct Fields<'l> {
     pub(super) priority: Option<u16>,
     pub(super) weight: Option<u16>,
     pub(super) port: Option<u16>,
-    /// The host of SRV; the manual has it as `target`.
+    /// The host of SRV; the manual calls it `target`.
     #[serde(alias = "target", borrow)]
     pub(super) name: Option<Text<'l>>,
     #[serde(borrow)]
@@ -178,10 +176,10 @@ pub(super) enum Datum<'l> {
     Fields(Box<Fields<'l>>),
 }
 
-/// At most [`MOST_RECORDS`] of something.
+/// A list of at most [`MOST_RECORDS`] items.
 pub(super) struct List<T>(pub(super) Vec<T>);
 
-/// The answers of each type, in the order of the packet within a type.
+/// The answers grouped by type, in packet order within a type.
 pub(super) struct Groups<'l>(pub(super) Vec<(Text<'l>, List<Datum<'l>>)>);
 
 impl<T> Default for List<T> {
@@ -229,7 +227,7 @@ impl<'de: 'l, 'l> Deserialize<'de> for Groups<'l> {
                 let mut groups: Vec<(Text<'de>, List<Datum<'de>>)> = Vec::new();
                 let mut records = 0;
                 while let Some((rrtype, list)) = map.next_entry::<Text<'de>, List<Datum<'de>>>()? {
-                    // A type without records takes room, too.
+                    // A type without records also takes room.
                     records += list.0.len().max(1);
                     let is_again = groups.iter().any(|(other, _)| other.0 == rrtype.0);
                     if is_again || records > MOST_RECORDS {
@@ -283,7 +281,7 @@ mod tests {
         check("a.example", b"a.example");
         check("a\\xf2b\\x80", b"a\xf2b\x80");
         check("\\x7f\\xF2\\xg0\\x", b"\\x7f\\xF2\\xg0\\x");
-        // What is UTF-8 has no octets written otherwise.
+        // Valid UTF-8 contains no escaped octets.
         check("\u{fc}\\xf2", "\u{fc}\\xf2".as_bytes());
     }
 

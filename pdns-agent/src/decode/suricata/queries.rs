@@ -1,7 +1,7 @@
-//! The queries of a log whose answers may follow: which of them wanted recursion.
+//! Queries of a log whose answers may follow, with their RD flags.
 //!
-//! Under `suricata`. Not all resolvers copy RD from the query to the response. Both events have the number of the flow
-//! and the id of the message; the query's flags are there in version 3 alone.
+//! Under `suricata`. Not all resolvers copy RD from the query to the response. Both events contain the flow
+//! number and the message id; the query's flags are only logged in version 3.
 
 use super::event::{Dns, Event, Text};
 use super::{Flags, RD};
@@ -9,7 +9,7 @@ use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher as _, RandomState};
 
-/// Queries that are remembered: the oldest are forgotten first. Most are answered within a few lines.
+/// Number of remembered queries; the oldest are dropped first. Most are answered within a few lines.
 const MOST: usize = 4096;
 
 /// Queries by a hash of flow, id and question.
@@ -17,12 +17,12 @@ const MOST: usize = 4096;
 pub(super) struct Queries {
     wants_recursion: HashMap<u64, bool>,
     order: VecDeque<u64>,
-    /// Keyed: whoever asks could make questions that collide.
+    /// Keyed, because a client could otherwise construct questions that collide.
     hasher: RandomState,
 }
 
 impl Queries {
-    /// Remembers a query, if its flags are told. If it is asked again, each has to want recursion.
+    /// Remembers a query if its flags are logged. If it is repeated, all repetitions must request recursion.
     pub(super) fn note(&mut self, event: &Event<'_>, query: &Dns<'_>) {
         let (Some(key), Ok(flags)) = (self.key(event, query), Flags::read(query.flags.as_ref()))
         else {
@@ -42,7 +42,7 @@ impl Queries {
         }
     }
 
-    /// Whether the query of an answer wanted recursion, if that is known.
+    /// Returns whether the query of an answer requested recursion, if that is known.
     pub(super) fn wants_recursion(&self, event: &Event<'_>, answer: &Dns<'_>) -> Option<bool> {
         if self.order.is_empty() {
             return None;
@@ -50,7 +50,7 @@ impl Queries {
         self.wants_recursion.get(&self.key(event, answer)?).copied()
     }
 
-    /// Stands for flow, id and question, the name of which is compared without regard to case (RFC 4343).
+    /// Hash of flow, id and question; the name is compared case-insensitively (RFC 4343).
     fn key(&self, event: &Event<'_>, dns: &Dns<'_>) -> Option<u64> {
         let (rrname, rrtype) = match dns.queries.0.as_slice() {
             [] => (&dns.rrname, &dns.rrtype),

@@ -1,24 +1,24 @@
-//! RDATA from what an event has of it.
+//! RDATA built from the values in an event.
 //!
-//! Under `suricata`. The result is canonical wire form, as `decode::dns` makes it of a packet.
+//! Under `suricata`. The result is canonical wire form, the same as `decode::dns` produces from a packet.
 
-use super::event::{Datum, Entry, Fields, Text, hex};
+use super::event::{Datum, Entry, Fields, Text, lower_hex};
 use crate::decode::dns::DnsOmission;
 use crate::name::Name;
 use crate::rr::RrType;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-/// Longest fingerprint, in octets: far longer than any hash.
+/// Maximum length of a fingerprint in octets: far longer than any hash.
 const MOST_FINGERPRINT: usize = 1024;
 
-/// What an event has of the RDATA of one record.
+/// Values of an event for the RDATA of one record.
 #[derive(Clone, Copy)]
 pub(super) struct Value<'v> {
     pub(super) text: Option<&'v Text<'v>>,
     pub(super) fields: Option<&'v Fields<'v>>,
-    /// A part of the text is missing.
+    /// True if a part of the text is missing.
     pub(super) is_truncated: bool,
-    /// It may be one of several strings of one record.
+    /// True if it may be one of several strings of one record.
     pub(super) is_part: bool,
 }
 
@@ -43,7 +43,7 @@ impl<'v> From<&'v Datum<'_>> for Value<'v> {
     }
 }
 
-/// Whether Suricata logs RDATA of this type, in either form.
+/// Returns true if Suricata logs the RDATA of this type, in either form.
 pub(super) fn is_logged(rrtype: RrType) -> bool {
     matches!(
         rrtype,
@@ -61,10 +61,11 @@ pub(super) fn is_logged(rrtype: RrType) -> bool {
     )
 }
 
-/// Appends the RDATA of a record; whether a part of it is unknown. `buffer` is for names.
+/// Appends the RDATA of a record; returns true if a part of it is unknown. `buffer` is used for names.
 ///
 /// # Errors
-/// [`DnsOmission::RdataNotInLog`] or [`DnsOmission::Undecodable`]; what was appended then is no RDATA.
+/// [`DnsOmission::RdataNotInLog`] or [`DnsOmission::Undecodable`]; the octets appended so far are then not
+/// valid RDATA.
 pub(super) fn write(
     rrtype: RrType,
     value: Value<'_>,
@@ -94,7 +95,7 @@ fn of_text(rrtype: RrType, text: &Text<'_>, buffer: &mut String, out: &mut Vec<u
         RrType::CNAME | RrType::NS | RrType::PTR if text.is_root() => return None,
         RrType::CNAME | RrType::NS | RrType::PTR => name(text, buffer, out)?,
         RrType::MX => {
-            // The preference is not told; no name at all says that there is no mail (RFC 7505).
+            // The preference is not logged; an empty name means that there is no mail service (RFC 7505).
             out.extend_from_slice(&[0; 2]);
             name(text, buffer, out)?;
         }
@@ -152,14 +153,14 @@ fn name(text: &Text<'_>, buffer: &mut String, out: &mut Vec<u8>) -> Option<()> {
     Some(())
 }
 
-/// Octets in hexadecimal digits, joined by colons.
+/// Octets in hexadecimal digits, separated by colons.
 fn fingerprint(text: &str, out: &mut Vec<u8>) -> Option<()> {
     if text.len() > 3 * MOST_FINGERPRINT {
         return None;
     }
     for octet in text.split(':').filter(|_| !text.is_empty()) {
         let &[high, low] = octet.as_bytes() else { return None };
-        out.push(hex(high)? << 4 | hex(low)?);
+        out.push(lower_hex(high)? << 4 | lower_hex(low)?);
     }
     Some(())
 }

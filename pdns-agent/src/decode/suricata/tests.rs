@@ -1,4 +1,4 @@
-//! What single lines say.
+//! Tests of single lines.
 
 use super::*;
 use crate::observation::{Fact, Seen};
@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 const HEAD: &str =
     r#"{"timestamp":"2023-03-08T22:05:16.231213+0000","flow_id":1,"event_type":"dns","#;
 
-fn show(one: &Sightings<'_>) -> String {
+fn show(one: &Aggregated<'_>) -> String {
     let fact = match one.fact {
         Fact::Record(rdata) => {
             let text = rdata.to_text(FinalDot::Without);
@@ -24,14 +24,14 @@ fn show(one: &Sightings<'_>) -> String {
     format!("{} {fact}{ttl}{inferred}", one.rrname)
 }
 
-/// What a line comes to, what it emits, and the tally.
+/// Result of reading a line: its classification, its observations, and the tally.
 fn read(line: &str) -> (Result<Line, Rejection>, Vec<String>, Tally) {
     let (mut decoder, mut seen) = (Decoder::default(), Vec::new());
     let ending = decoder.line(line.as_bytes(), &mut |one| seen.push(show(&one)));
     (ending, seen, decoder.tally().clone())
 }
 
-/// An answer of a resolver about `rrname`, in version 2, and what it says besides.
+/// An answer of a resolver about `rrname`, in version 2, with the given remaining fields.
 fn answer(question: (&str, &str), flags: &str, rest: &str) -> String {
     let (rrname, rrtype) = question;
     format!(
@@ -44,13 +44,13 @@ fn check(line: &str, want: &[&str], omitted: &[(Omission, u64)]) {
     let (ending, seen, tally) = read(line);
     assert_eq!(ending, Ok(Line::Counted), "{line}");
     assert_eq!(seen, want);
-    assert_eq!(tally.omitted, omitted.iter().copied().collect::<BTreeMap<_, _>>());
+    assert_eq!(*tally.omitted, omitted.iter().copied().collect::<BTreeMap<_, _>>());
     assert_eq!(tally.records + tally.negatives, seen.len() as u64);
 }
 
 #[test]
 fn security_onions_sample_is_read() {
-    // Of Security Onion's issue 10117.
+    // From Security Onion's issue 10117.
     let line = r#"{"timestamp":"2023-03-08T22:05:16.231213+0000","flow_id":2162284216176514,"in_iface":"bond0","event_type":"dns","src_ip":"172.16.1.99","src_port":56848,"dest_ip":"149.112.112.112","dest_port":53,"proto":"UDP","community_id":"1:x","dns":{"version":2,"type":"answer","id":47410,"flags":"8180","qr":true,"rd":true,"ra":true,"rrname":"sbqmsa.wiki","rrtype":"A","rcode":"NOERROR","grouped":{"A":["188.54.114.192"]}}}"#;
     check(line, &["sbqmsa.wiki A 188.54.114.192 inferred"], &[]);
     check(&format!("{line}\r"), &["sbqmsa.wiki A 188.54.114.192 inferred"], &[]);
@@ -70,7 +70,7 @@ fn a_grouped_chain_is_rebuilt() {
         ],
         &[],
     );
-    // A server that is no resolver speaks for its own domain alone.
+    // An authoritative server is trusted about its own domain only.
     check(
         &answer(("a.example.com", "A"), "8500", grouped),
         &["a.example.com CNAME b.example.net inferred"],
@@ -104,7 +104,7 @@ fn what_a_grouped_event_cannot_tell_is_left_out() {
         &["a.example A 192.0.2.1 inferred"],
         &[(Omission::Ambiguous, 1)],
     );
-    // Loops, repeats and what is no name.
+    // Loops, repeats and invalid names.
     let lost = [(Omission::Ambiguous, 2), (Omission::ChainCut, 1)];
     case("A", r#""CNAME":["b.example","a.example"],"A":["192.0.2.1"]"#, &[alias], &lost);
     let again = "b.example A 192.0.2.1 inferred";
@@ -188,7 +188,7 @@ fn rdata_of_each_type() {
     case("SOA", r#""soa":{"mname":"m.example","rname":"r.example"}"#, bad);
     case("A", r#""rdata":"""#, bad);
     case("TLSA", r#""x":1"#, Err(Omission::RdataNotInLog));
-    // A type without a name is its number alone.
+    // A type without a mnemonic is logged as its number.
     let rest = r#","answers":[{"rrname":"a.example","rrtype":"65280","ttl":1}]"#;
     check(&answer(("a.example", "65280"), "8180", rest), &[], &[(Omission::RdataNotInLog, 1)]);
 }
@@ -272,7 +272,7 @@ fn pair(query: &str, answer_flags: &str) -> Vec<String> {
         }
         seen
     };
-    // Whether the query is read, or was before the agent started again.
+    // The result is the same if the query was read before the agent restarted.
     assert_eq!(read(0), read(1));
     read(0)
 }
@@ -282,16 +282,17 @@ fn what_a_query_wanted_tells_a_resolver_that_does_not_copy_it() {
     let alias = "www.evil.example.com CNAME www.bank.example.net 1";
     let address = "www.bank.example.net A 203.0.113.66 1";
     let wants = r#""id":9,"flags":"100""#;
-    // Whether RD is copied or not.
+    // The result does not depend on whether RD is copied.
     assert_eq!(pair(wants, "8180"), [alias, address]);
     assert_eq!(pair(wants, "8080"), [alias, address]);
-    // A server that sets RA, or both, to a resolver that did not want recursion; and one that does not offer it.
+    // A server that sets RA, or both flags, towards a resolver that did not request recursion; and one that
+    // does not offer it.
     for (query, answer) in
         [(r#""id":9,"flags":"0""#, "8480"), (r#""id":9,"flags":"0""#, "8580"), (wants, "8500")]
     {
         assert_eq!(pair(query, answer), [alias], "{query} {answer}");
     }
-    // Another id, or no flags: the response's own.
+    // A different id, or no flags: the response's own flag is used.
     for query in [r#""id":8,"flags":"100""#, r#""id":9"#] {
         assert_eq!(pair(query, "8080"), [alias]);
         assert_eq!(pair(query, "8180"), [alias, address]);
@@ -313,7 +314,7 @@ fn lines_that_are_no_answers_are_told() {
     assert_eq!(dns(r#"{"type":"query","rrname":1}"#), Err(Rejection::BadField));
     assert_eq!(dns(r#"{"type":"query"}"#), Ok(Line::Filtered(Filter::Query)));
     assert_eq!(dns(r#"{"version":3,"type":"request"}"#), Ok(Line::Filtered(Filter::Query)));
-    // Version 1 has an event for each record, and no question beside it.
+    // Version 1 has an event for each record, and no separate question.
     let old = r#"{"type":"answer","rcode":"NOERROR","rrname":"a","rrtype":"A","ttl":8,"rdata":"192.0.2.1"}"#;
     assert_eq!(dns(old), Ok(Line::Filtered(Filter::Version)));
     assert_eq!(dns(r#"{"version":4,"type":"response"}"#), Ok(Line::Filtered(Filter::Version)));

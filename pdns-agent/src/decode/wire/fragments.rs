@@ -1,8 +1,8 @@
-//! Puts the fragments of IP datagrams together.
+//! Reassembles IP datagrams from fragments.
 //!
-//! Under `wire`. In any order, with duplicates; a datagram whose fragments overlap is dropped whole, as RFC 5722 §4
-//! has it for IPv6, because what a receiver makes of an overlap is what attacks rely on. Bounded in datagrams,
-//! octets and time.
+//! Under `wire`. Accepts any order and duplicates. A datagram with overlapping fragments is dropped entirely,
+//! as RFC 5722 §4 requires for IPv6, because attacks exploit differences in how receivers resolve overlaps.
+//! Bounded in datagrams, octets and time.
 
 use super::packet::{Datagram, V6_HEADER, u16_at, u32_at};
 use super::table::Table;
@@ -11,19 +11,19 @@ use crate::time::Timestamp;
 use pdns_ebpf_common::{Found, Fragment};
 use std::net::IpAddr;
 
-/// Bounds on what waits.
+/// Limits for waiting datagrams.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FragmentLimits {
-    /// Most datagrams that wait for fragments.
+    /// Maximum number of datagrams that wait for fragments.
     pub datagrams: usize,
-    /// Most octets of their fragments, with what it costs to keep them.
+    /// Maximum total size of their fragments in octets, including the overhead of storing them.
     pub octets: usize,
-    /// How long they wait, in seconds of packet time.
+    /// Maximum waiting time, in seconds of packet time.
     pub seconds: u32,
 }
 
 impl Default for FragmentLimits {
-    /// 16,384 datagrams, 32 MiB, 30 seconds as Linux has it (`net.ipv4.ipfrag_time`).
+    /// 16,384 datagrams, 32 MiB, and 30 seconds, the same as in Linux (`net.ipv4.ipfrag_time`).
     fn default() -> Self {
         Self { datagrams: 16_384, octets: 32 * 1024 * 1024, seconds: 30 }
     }
@@ -31,16 +31,16 @@ impl Default for FragmentLimits {
 
 /// Largest datagram, header included (RFC 791 §3.1).
 const MOST: usize = 65_535;
-/// What it costs to keep one fragment, besides its octets: its place, and the allocator's.
+/// Overhead of storing one fragment, besides its octets: its entry, and the allocator's overhead.
 const OVERHEAD: usize = 64;
 
-/// What fragments of one datagram have in common (RFC 791 §3.2, RFC 8200 §4.5).
+/// Fields shared by the fragments of one datagram (RFC 791 §3.2, RFC 8200 §4.5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Key {
     from: IpAddr,
     to: IpAddr,
     id: u32,
-    /// 0 in IPv6, where it is not a part of the key.
+    /// Zero for IPv6, where it is not part of the key.
     protocol: u8,
 }
 
@@ -49,18 +49,18 @@ struct Piece {
     octets: Box<[u8]>,
 }
 
-/// A datagram that waits. Pieces lie in order and do not overlap.
+/// An incomplete datagram. Pieces are sorted and do not overlap.
 #[derive(Default)]
 struct Pending {
     pieces: Vec<Piece>,
-    /// The headers before the first fragment's part, that fragment's own last.
+    /// The headers before the payload of the first fragment, ending with that fragment's own.
     header: Option<Box<[u8]>>,
-    /// Octets of all parts, once the last was seen.
+    /// Total length of all payloads in octets, once the last fragment has arrived.
     total: Option<usize>,
-    /// Octets of the parts that are here.
+    /// Octets of payload received so far.
     have: usize,
     frames: u32,
-    /// Fragments overlapped: all later ones are dropped too.
+    /// True if fragments overlapped: all later ones are dropped too.
     is_spoiled: bool,
     cost: usize,
 }
@@ -72,7 +72,7 @@ struct Fields {
     is_last: bool,
 }
 
-/// All datagrams that wait.
+/// All incomplete datagrams.
 pub(super) struct Fragments {
     waiting: Table<Key, Pending>,
     octets: usize,
@@ -84,7 +84,7 @@ impl Fragments {
         Self { waiting: Table::new(), octets: 0, limits }
     }
 
-    /// Drops what waited too long.
+    /// Drops datagrams that waited too long.
     #[inline]
     pub(super) fn expire(&mut self, now: Timestamp, tally: &mut WireTally) {
         let micros = u64::from(self.limits.seconds) * 1_000_000;
@@ -93,7 +93,7 @@ impl Fragments {
         }
     }
 
-    /// Drops all.
+    /// Drops all datagrams.
     pub(super) fn finish(&mut self, tally: &mut WireTally) {
         while let Some((_, pending)) = self.waiting.pop() {
             self.lose(&pending, WireLoss::CaptureEnd, tally);
@@ -107,8 +107,8 @@ impl Fragments {
         tally.lose(if headless { WireLoss::NoFirstFragment } else { reason }, pending.frames);
     }
 
-    /// Takes a fragment that came in `frames` frames. When it makes its datagram whole, that is written to `whole`
-    /// from its IP header on, and how many frames it came in is returned; they are the caller's to count.
+    /// Adds a fragment that arrived in `frames` frames. If it completes its datagram, the datagram is written
+    /// to `whole` from its IP header on, and the number of its frames is returned, for the caller to count.
     pub(super) fn add(
         &mut self,
         (datagram, found): (&Datagram<'_>, &Found),
@@ -165,7 +165,7 @@ impl Fragments {
         None
     }
 
-    /// Makes room for `cost` octets more, and for their datagram unless it waits already.
+    /// Makes room for `cost` more octets, and for their datagram unless it is already waiting.
     fn make_room(&mut self, key: &Key, cost: usize, tally: &mut WireTally) {
         while self.octets + cost > self.limits.octets
             || self.waiting.len() >= self.limits.datagrams.max(1) && self.waiting.get(key).is_none()
@@ -182,7 +182,7 @@ impl Fragments {
 }
 
 impl Pending {
-    /// Whether this very fragment is here already.
+    /// Returns true if exactly this fragment has already arrived.
     fn repeats(&self, fields: &Fields, data: &[u8]) -> bool {
         let at = self.pieces.partition_point(|piece| piece.offset < fields.offset);
         let is_last = self.total == Some(fields.offset + data.len());
@@ -193,7 +193,7 @@ impl Pending {
                 .is_some_and(|piece| piece.offset == fields.offset && *piece.octets == *data)
     }
 
-    /// Whether a part of `size` octets neither overlaps another nor contradicts the end.
+    /// Returns true if a part of `size` octets neither overlaps another nor contradicts the end.
     fn accepts(&self, fields: &Fields, size: usize) -> bool {
         let end = fields.offset + size;
         let at = self.pieces.partition_point(|piece| piece.offset < fields.offset);
@@ -221,8 +221,8 @@ impl Pending {
         }
     }
 
-    /// Writes the datagram as if it had never been fragmented; false if it is longer than a datagram can be. What
-    /// its version field says does not matter: the header before it has told which it is.
+    /// Writes the datagram as if it had never been fragmented; returns false if it would exceed the maximum
+    /// length of a datagram. The version field is ignored, because the preceding header gives the version.
     fn rebuild(&self, is_v6: bool, whole: &mut Vec<u8>) -> bool {
         let Some(header) = &self.header else { return false };
         whole.clear();
@@ -230,7 +230,8 @@ impl Pending {
         for piece in &self.pieces {
             whole.extend_from_slice(&piece.octets);
         }
-        // A fragment header with no offset and no more fragments is that of a whole datagram (RFC 6946 §4).
+        // A fragment header with offset zero and no more fragments is that of a complete datagram (RFC 6946
+        // §4).
         let (length_at, length, fragment_at) = if is_v6 {
             (4, whole.len() - V6_HEADER.min(whole.len()), header.len().saturating_sub(6))
         } else {

@@ -1,192 +1,192 @@
 //! Finds DNS messages in the octets of a TCP stream.
 //!
-//! Under `wire`. Each message stands behind its length (RFC 1035 §4.2.2), so a stream that is seen from its
-//! beginning needs no guess. Where the beginning or something in between was missed, a place is looked for at which
-//! a length and a message that agrees with it stand.
+//! Under `wire`. Each message is preceded by its length (RFC 1035 §4.2.2), so a stream that is seen from its
+//! beginning needs no guessing. If the beginning or something in between is missing, the code searches for a
+//! position with a length and a message that agrees with it.
 
 use super::packet::u16_at;
 
-/// Octets of a DNS header, the least that a message has.
+/// Length of a DNS header, the shortest possible message, in octets.
 pub(super) const HEADER: usize = 12;
-/// Octets of the length.
+/// Size of the length field, in octets.
 pub(super) const LENGTH: usize = 2;
-/// Most records that a message is walked for: proof enough, and it bounds what a look costs.
+/// Maximum number of records that are parsed in a message: sufficient evidence, and a bound on the cost.
 const MOST_RECORDS: u32 = 16;
 
-/// How octets read as a message.
+/// Interpretation of octets as a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Reading {
-    /// They are one, and it ends here.
+enum Match {
+    /// They are a message, which ends here.
     Ends(usize),
-    /// They begin one, as far as they go: a question or a record was among them.
+    /// They are the beginning of a message with at least one question or record.
     Begins,
-    /// They may begin one, but are too few to tell.
+    /// They may be the beginning of a message, but there are too few to decide.
     TooFew,
-    /// They are none.
+    /// They are not a message.
     Not,
 }
 
-/// What was found where a place was looked for.
+/// Result of searching for a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Place {
-    /// A length stands at this offset.
+pub(super) enum SeekResult {
+    /// There is a length at this offset.
     At(usize),
-    /// From this offset on there are too few octets to tell.
+    /// From this offset on there are too few octets to decide.
     Perhaps(usize),
 }
 
-/// Looks for the first place where a length and its message stand.
-pub(super) fn seek(octets: &[u8]) -> Place {
+/// Searches for the first position of a length followed by its message.
+pub(super) fn seek(octets: &[u8]) -> SeekResult {
     for at in 0..octets.len() {
         let rest = octets.get(at..).unwrap_or_default();
         match framed(rest) {
-            Reading::Not => {}
-            Reading::TooFew => return Place::Perhaps(at),
-            Reading::Begins => return Place::At(at),
-            // What follows a whole message must look like another one.
-            Reading::Ends(end) => {
+            Match::Not => {}
+            Match::TooFew => return SeekResult::Perhaps(at),
+            Match::Begins => return SeekResult::At(at),
+            // A complete message must be followed by another one.
+            Match::Ends(end) => {
                 let next = rest.get(end..).unwrap_or_default();
-                if next.is_empty() || framed(next) != Reading::Not {
-                    return Place::At(at);
+                if next.is_empty() || framed(next) != Match::Not {
+                    return SeekResult::At(at);
                 }
             }
         }
     }
-    Place::Perhaps(octets.len())
+    SeekResult::Perhaps(octets.len())
 }
 
-/// Whether octets are exactly one message without a length, which a sender wrote before it.
+/// Returns true if octets are exactly one message without its length, which the sender wrote before it.
 pub(super) fn is_message(octets: &[u8]) -> bool {
-    read(octets, octets.len()) == Reading::Ends(octets.len())
+    read(octets, octets.len()) == Match::Ends(octets.len())
 }
 
-/// How octets read as a length and its message.
-fn framed(octets: &[u8]) -> Reading {
-    let Some(length) = u16_at(octets, 0).map(usize::from) else { return Reading::TooFew };
+/// Interprets octets as a length and its message.
+fn framed(octets: &[u8]) -> Match {
+    let Some(length) = u16_at(octets, 0).map(usize::from) else { return Match::TooFew };
     if length < HEADER {
-        return Reading::Not;
+        return Match::Not;
     }
     let rest = octets.get(LENGTH..).unwrap_or_default();
     let message = rest.get(..length).unwrap_or(rest);
     let is_whole = message.len() == length;
     match read(message, length) {
-        // It agrees with its length, or is longer than it is walked for.
-        Reading::Ends(end) if end == length => Reading::Ends(LENGTH + length),
-        Reading::Begins if is_whole => Reading::Ends(LENGTH + length),
-        Reading::Begins => Reading::Begins,
-        Reading::TooFew if !is_whole => Reading::TooFew,
-        _ => Reading::Not,
+        // It agrees with its length, or has more records than are parsed.
+        Match::Ends(end) if end == length => Match::Ends(LENGTH + length),
+        Match::Begins if is_whole => Match::Ends(LENGTH + length),
+        Match::Begins => Match::Begins,
+        Match::TooFew if !is_whole => Match::TooFew,
+        _ => Match::Not,
     }
 }
 
-/// Walks a message that has `size` octets: header, questions, records.
-fn read(octets: &[u8], size: usize) -> Reading {
+/// Parses a message of `size` octets: header, questions, records.
+fn read(octets: &[u8], size: usize) -> Match {
     let [Some(flags), Some(questions), Some(answers), Some(authorities), Some(additionals)] =
         [2, 4, 6, 8, 10].map(|at| u16_at(octets, at))
     else {
-        return Reading::TooFew;
+        return Match::TooFew;
     };
-    // QUERY, NOTIFY and UPDATE; the reserved bit is zero (RFC 1035 §4.1.1); one question at most (RFC 9619), or
-    // an update's one zone. The later messages of a zone transfer may have no question, but records.
+    // QUERY, NOTIFY and UPDATE; the reserved bit is zero (RFC 1035 §4.1.1); at most one question (RFC 9619),
+    // or the one zone of an update. The later messages of a zone transfer may have records but no question.
     let opcode = flags >> 11 & 0xf;
     let records = u32::from(answers) + u32::from(authorities) + u32::from(additionals);
     if !matches!(opcode, 0 | 4 | 5) || flags & 0x40 != 0 || questions > 1 {
-        return Reading::Not;
+        return Match::Not;
     }
     if questions == 0 && records == 0 {
-        return Reading::Not;
+        return Match::Not;
     }
     let mut at = HEADER;
-    let mut seen = Reading::TooFew;
+    let mut seen = Match::TooFew;
     if questions == 1 {
         match question(octets, at) {
-            Walk::To(end) => at = end,
-            Walk::Short => return seen,
-            Walk::Broken => return Reading::Not,
+            Parsed::To(end) => at = end,
+            Parsed::Short => return seen,
+            Parsed::Broken => return Match::Not,
         }
-        seen = Reading::Begins;
+        seen = Match::Begins;
     }
     for _ in 0..records.min(MOST_RECORDS) {
         match record(octets, at, size) {
-            Walk::To(end) => at = end,
-            Walk::Short => return seen,
-            Walk::Broken => return Reading::Not,
+            Parsed::To(end) => at = end,
+            Parsed::Short => return seen,
+            Parsed::Broken => return Match::Not,
         }
-        seen = Reading::Begins;
+        seen = Match::Begins;
     }
     if records > MOST_RECORDS {
-        return Reading::Begins;
+        return Match::Begins;
     }
-    if at <= size { Reading::Ends(at) } else { Reading::Not }
+    if at <= size { Match::Ends(at) } else { Match::Not }
 }
 
-/// Where a walk over one part of a message came to.
-enum Walk {
+/// Result of parsing one part of a message.
+enum Parsed {
     To(usize),
     Short,
     Broken,
 }
 
-/// Whether a class exists (IANA's "DNS CLASSes"), the top bit of mDNS left aside.
+/// Returns true if a class exists (IANA's "DNS CLASSes"), ignoring the top bit, which mDNS uses.
 fn is_class(class: u16) -> bool {
     matches!(class & 0x7fff, 1 | 3 | 4 | 254 | 255)
 }
 
-fn question(octets: &[u8], at: usize) -> Walk {
+fn question(octets: &[u8], at: usize) -> Parsed {
     match name(octets, at, false) {
-        Walk::To(end) => match (u16_at(octets, end), u16_at(octets, end + 2)) {
-            (Some(0), _) => Walk::Broken,
-            (Some(_), Some(class)) if is_class(class) => Walk::To(end + 4),
-            (Some(_), Some(_)) => Walk::Broken,
-            _ => Walk::Short,
+        Parsed::To(end) => match (u16_at(octets, end), u16_at(octets, end + 2)) {
+            (Some(0), _) => Parsed::Broken,
+            (Some(_), Some(class)) if is_class(class) => Parsed::To(end + 4),
+            (Some(_), Some(_)) => Parsed::Broken,
+            _ => Parsed::Short,
         },
         other => other,
     }
 }
 
-fn record(octets: &[u8], at: usize, message: usize) -> Walk {
-    /// The type whose class is a size (RFC 6891 §6.1.2).
+fn record(octets: &[u8], at: usize, message: usize) -> Parsed {
+    /// The type whose class field is a size (RFC 6891 §6.1.2).
     const OPT: u16 = 41;
     match name(octets, at, true) {
-        Walk::To(end) => {
+        Parsed::To(end) => {
             let [kind, class, size] = [0, 2, 8].map(|offset| u16_at(octets, end + offset));
             match (kind, class, size) {
-                (Some(0), _, _) => Walk::Broken,
-                (Some(kind), Some(class), _) if kind != OPT && !is_class(class) => Walk::Broken,
+                (Some(0), _, _) => Parsed::Broken,
+                (Some(kind), Some(class), _) if kind != OPT && !is_class(class) => Parsed::Broken,
                 (Some(_), Some(_), Some(size)) => {
                     let end = end + 10 + usize::from(size);
                     match end {
-                        _ if end > message => Walk::Broken,
-                        _ if end > octets.len() => Walk::Short,
-                        _ => Walk::To(end),
+                        _ if end > message => Parsed::Broken,
+                        _ if end > octets.len() => Parsed::Short,
+                        _ => Parsed::To(end),
                     }
                 }
-                _ => Walk::Short,
+                _ => Parsed::Short,
             }
         }
         other => other,
     }
 }
 
-/// Walks over a name (RFC 1035 §3.1, §4.1.4).
-fn name(octets: &[u8], start: usize, may_point: bool) -> Walk {
+/// Parses a name (RFC 1035 §3.1, §4.1.4).
+fn name(octets: &[u8], start: usize, may_point: bool) -> Parsed {
     let mut at = start;
     loop {
         match octets.get(at) {
-            None => return Walk::Short,
-            Some(0) => return Walk::To(at + 1),
+            None => return Parsed::Short,
+            Some(0) => return Parsed::To(at + 1),
             Some(&length @ 1..=63) => at += 1 + usize::from(length),
             Some(0xc0..) if may_point => {
                 return match u16_at(octets, at) {
-                    None => Walk::Short,
-                    Some(target) if usize::from(target & 0x3fff) < at => Walk::To(at + 2),
-                    Some(_) => Walk::Broken,
+                    None => Parsed::Short,
+                    Some(target) if usize::from(target & 0x3fff) < at => Parsed::To(at + 2),
+                    Some(_) => Parsed::Broken,
                 };
             }
-            Some(_) => return Walk::Broken,
+            Some(_) => return Parsed::Broken,
         }
         if at - start > 254 {
-            return Walk::Broken;
+            return Parsed::Broken;
         }
     }
 }
@@ -195,7 +195,7 @@ fn name(octets: &[u8], start: usize, may_point: bool) -> Walk {
 mod tests {
     use super::*;
 
-    /// A question for `label.` of type A, behind its length.
+    /// A question for `label.` of type A, preceded by its length.
     fn framed_query(label: &str) -> Vec<u8> {
         let mut message = vec![0x12, 0x34, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
         message.push(u8::try_from(label.len()).unwrap());
@@ -210,9 +210,9 @@ mod tests {
     fn a_place_is_found_behind_the_end_of_a_message_that_was_missed() {
         let two = [framed_query("first"), framed_query("second")].concat();
         let length = framed_query("first").len();
-        assert_eq!(seek(&two), Place::At(0));
+        assert_eq!(seek(&two), SeekResult::At(0));
         for missed in 1..length {
-            assert_eq!(seek(&two[missed..]), Place::At(length - missed), "{missed}");
+            assert_eq!(seek(&two[missed..]), SeekResult::At(length - missed), "{missed}");
         }
         assert!(is_message(&two[2..length]) && !is_message(&two[2..]));
     }
@@ -221,8 +221,8 @@ mod tests {
     fn too_few_octets_are_no_proof() {
         let query = framed_query("example");
         for end in 0..query.len() {
-            assert_eq!(seek(&query[..end]), Place::Perhaps(0), "{end}");
+            assert_eq!(seek(&query[..end]), SeekResult::Perhaps(0), "{end}");
         }
-        assert_eq!(seek(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"), Place::Perhaps(14));
+        assert_eq!(seek(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"), SeekResult::Perhaps(14));
     }
 }

@@ -1,7 +1,7 @@
-//! Reads the headers of one IP datagram.
+//! Parses the headers of one IP datagram.
 //!
-//! Under `wire`, behind `decide`, which said where they are. Checks what could lead astray, and nothing that real
-//! traffic breaks: checksums are wrong wherever a network card fills them in later.
+//! Under `wire`, after `decide`, which found the headers. Checks everything that could mislead the decoder,
+//! but nothing that real traffic violates: checksums are wrong wherever a network card fills them in later.
 
 use super::{Flow, Transport, WireRejection};
 use pdns_ebpf_common::{Found, Fragment, Packet, Protocol};
@@ -11,12 +11,13 @@ use std::ops::Range;
 
 /// The protocol number of UDP.
 const UDP: u8 = 17;
-/// Octets of an IPv6 header.
+/// Length of an IPv6 header, in octets.
 pub(super) const V6_HEADER: usize = 40;
 
-/// A packet that notes whether more of it was asked for than there is.
+/// A packet that records whether a read went past its end.
 ///
-/// `decide` says only that it found no DNS; this tells "it is none" from "it was cut before that showed".
+/// `decide` only reports that it found no DNS; this distinguishes a packet without DNS from one that was
+/// truncated too early to tell.
 pub(super) struct Watched<'a> {
     octets: &'a [u8],
     pub(super) fell_short: Cell<bool>,
@@ -53,12 +54,12 @@ impl Packet for Watched<'_> {
     }
 }
 
-/// A number of two octets; `None` past the end.
+/// Reads two octets as a number; `None` past the end.
 pub(super) fn u16_at(octets: &[u8], at: usize) -> Option<u16> {
     octets.get(at..)?.first_chunk().map(|&pair| u16::from_be_bytes(pair))
 }
 
-/// A number of four octets; `None` past the end.
+/// Reads four octets as a number; `None` past the end.
 pub(super) fn u32_at(octets: &[u8], at: usize) -> Option<u32> {
     octets.get(at..)?.first_chunk().map(|&four| u32::from_be_bytes(four))
 }
@@ -72,14 +73,14 @@ pub(super) struct Datagram<'a> {
     pub(super) to: IpAddr,
     /// Offset of the IP header.
     pub(super) network: usize,
-    /// Where in the packet that lies which IP carries, as far as it was captured.
+    /// Range of the IP payload within the packet, as far as it was captured.
     pub(super) payload: Range<usize>,
-    /// How many octets of it the capture left out.
+    /// Number of payload octets that the capture left out.
     pub(super) missing: usize,
 }
 
 impl<'a> Datagram<'a> {
-    /// Reads the IP header at the place found, of a packet that had `length` octets.
+    /// Reads the IP header at the given position in a packet of `length` octets.
     pub(super) fn read(
         octets: &'a [u8],
         length: usize,
@@ -100,13 +101,14 @@ impl<'a> Datagram<'a> {
             (total, address_v4(header, 12), address_v4(header, 16))
         };
         let transport = match found.fragment {
-            // Right behind the IP header, whatever headers of the datagram were passed over to find its ports.
+            // The position directly after the IP header, whatever headers were skipped to find the ports.
             Fragment::V4 => {
                 network + usize::from(header.first().map_or(0, |first| first & 0xf)) * 4
             }
             _ => found.transport as usize,
         };
-        // 0 is what segmentation offload leaves in IPv4 and a jumbogram in IPv6: to the end of the packet.
+        // Segmentation offload leaves 0 in IPv4, a jumbogram in IPv6: the datagram extends to the end of the
+        // packet.
         let end = if total == 0 { length } else { network + total };
         if end > length || end < transport {
             return Err(WireRejection::IpLength);
@@ -127,12 +129,12 @@ impl<'a> Datagram<'a> {
         Flow { transport, from: (self.from, from), to: (self.to, to) }
     }
 
-    /// What IP carries, as far as it was captured.
+    /// The IP payload, as far as it was captured.
     pub(super) fn carried(&self) -> &'a [u8] {
         self.octets.get(self.payload.clone()).unwrap_or_default()
     }
 
-    /// What a header that is not there is: cut by the capture, or broken.
+    /// Reason for a missing header: truncated by the capture, or invalid.
     pub(super) fn short(&self, broken: WireRejection) -> WireRejection {
         if self.missing > 0 { WireRejection::CutByCapture } else { broken }
     }
@@ -150,7 +152,7 @@ fn address_v6(header: &[u8], at: usize) -> IpAddr {
     IpAddr::V6(Ipv6Addr::from(octets))
 }
 
-/// Ports and message of a datagram of UDP (RFC 768), and whether that was cut by the capture.
+/// Ports and message of a UDP datagram (RFC 768), and whether the capture truncated it.
 pub(super) fn udp<'a>(
     datagram: &Datagram<'a>,
 ) -> Result<(u16, u16, &'a [u8], bool), WireRejection> {
@@ -158,7 +160,7 @@ pub(super) fn udp<'a>(
     let header: &[u8; 8] = octets.first_chunk().ok_or(datagram.short(WireRejection::Header))?;
     let [from, to, length] = [0, 2, 4].map(|at| u16_at(header, at).unwrap_or(0));
     let whole = octets.len() + datagram.missing;
-    // 0 is that of a jumbogram (RFC 2675 §4) and of offloaded segmentation: to the end.
+    // A jumbogram (RFC 2675 §4) and segmentation offload use 0: the datagram extends to the end.
     let length = if length == 0 { whole } else { usize::from(length) };
     if length < header.len() || length > whole {
         return Err(WireRejection::UdpLength);
@@ -173,8 +175,8 @@ pub(super) fn udp<'a>(
     Ok((from, to, message, is_cut))
 }
 
-/// Ports and beginning of a DNS response whose datagram came in fragments, if this is the first of them: it shows that
-/// there is a response, whatever becomes of the others.
+/// Ports and beginning of a DNS response in a fragmented datagram, if this is the first fragment: it shows
+/// that there is a response, whatever happens to the others.
 pub(super) fn first_of_response<'a>(
     datagram: &Datagram<'a>,
     found: &Found,
@@ -207,7 +209,7 @@ pub(super) struct Segment<'a> {
     pub(super) flags: u8,
     /// The data, as far as it was captured.
     pub(super) data: &'a [u8],
-    /// How many octets of it the capture left out.
+    /// Number of data octets that the capture left out.
     pub(super) missing: u32,
 }
 

@@ -1,44 +1,47 @@
-//! One direction of one TCP connection: octets into order, messages out of them.
+//! One direction of a TCP connection: puts octets in order and extracts messages.
 //!
-//! Under `streams`. Where segments overlap, what came first stays. Frames are counted once the last of their octets
-//! is used, skipped or dropped; until then they are held.
+//! Under `streams`. If segments overlap, the data that arrived first is kept. A frame is counted once its
+//! last octet is used, skipped or dropped; until then it is held.
 
-use super::framing::{self, Place};
+use super::framing::{self, SeekResult};
 use super::packet::u16_at;
 use super::{Flow, Message, WireLoss, WireRejection, WireTally};
 use crate::time::Timestamp;
 use std::collections::BTreeMap;
 
-/// Most octets that one stream holds: those of the largest message, and a window of what came out of order.
+/// Maximum number of octets held by one stream: the largest message, and a window of out-of-order data.
 const MOST_HELD: usize = 256 * 1024;
-/// Most octets in which a place in the stream is looked for before it is given up.
+/// Maximum number of octets searched for a message before the stream is given up.
 const MOST_SOUGHT: usize = 128 * 1024;
-/// What it costs to hold one segment out of order, besides its octets.
+/// Overhead of holding one out-of-order segment, besides its octets.
 const OVERHEAD: usize = 96;
-/// Buffers up to this many octets are kept for the next message.
+/// Maximum capacity of a buffer that is kept for the next message, in octets.
 const KEPT: usize = 4096;
-/// How long a gap waits for a retransmission, in microseconds: ten seconds are several timeouts of a sender.
+/// Time that a gap waits for a retransmission, in microseconds: ten seconds are several retransmission
+/// timeouts.
 const GAP_WAIT: i64 = 10_000_000;
-/// How long after the receiver acknowledged what is missing: long enough for packets that two queues of a network
-/// card swapped, in microseconds. It will not be sent again, so this is all there is to wait for.
+/// Time to wait after the receiver acknowledged the missing data, in microseconds: long enough for packets
+/// that two queues of a network card swapped. The data will not be sent again, so there is nothing else to
+/// wait for.
 const ACKNOWLEDGED_WAIT: i64 = 100_000;
-/// How far from its place in the stream a segment can be; further off, the ports are used by another connection.
+/// Maximum distance of a segment from the position in the stream; beyond it, the ports are used by another
+/// connection.
 const REACH: u64 = 16 * 1024 * 1024;
 
-/// What is known of the place in the stream.
+/// Synchronisation with the message boundaries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Sync {
-    /// A length comes next: the stream was seen from its beginning.
+    /// Certain: a length is next, because the stream was seen from its beginning.
     Sure,
-    /// A length comes next, as far as can be told.
+    /// Probable: a length is next as far as can be told.
     Guessed,
-    /// Not known.
+    /// The position is unknown.
     Lost,
     /// The stream is not DNS.
     GivenUp,
 }
 
-/// Who takes the messages, and the ledger.
+/// Receiver of the messages, and the tally.
 pub(super) struct Out<'a> {
     pub(super) flow: Flow,
     pub(super) tally: &'a mut WireTally,
@@ -51,37 +54,37 @@ impl Out<'_> {
         (self.sink)(Message { at, flow: self.flow, octets, is_cut: false });
     }
 
-    /// Hands on what is there of a message that will not be whole. Its time is that of no packet.
+    /// Delivers the available part of a message that will not be completed. Its time is not that of a packet.
     fn beginning(&mut self, octets: &[u8]) {
         let at = Timestamp::from_micros(i64::MIN);
         (self.sink)(Message { at, flow: self.flow, octets, is_cut: true });
     }
 }
 
-/// How data came.
+/// Frames that carried some data.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Carried {
     pub(super) at: Timestamp,
-    /// In how many frames.
+    /// Number of frames.
     pub(super) frames: u32,
-    /// How many octets behind it the capture left out.
+    /// Number of octets after the data that the capture left out.
     pub(super) missing: u32,
 }
 
-/// Data that came before its turn.
+/// Data received out of order.
 struct Piece {
     octets: Box<[u8]>,
     carried: Carried,
 }
 
-/// Frames whose last octet is `end` octets into what is ready.
+/// Frames whose last octet is at offset `end` of the ready data.
 struct Mark {
     end: usize,
     frames: u32,
     is_cut: bool,
 }
 
-/// What became of octets.
+/// Outcome for octets.
 #[derive(Clone, Copy)]
 enum Fate {
     Used,
@@ -89,7 +92,7 @@ enum Fate {
     Lost(WireLoss),
 }
 
-/// One direction.
+/// One direction of a connection.
 pub(super) struct Stream {
     /// Position of the first octet: a sequence number that does not wrap.
     start: u64,
@@ -102,17 +105,17 @@ pub(super) struct Stream {
     marks: Vec<Mark>,
     later: BTreeMap<u64, Piece>,
     later_cost: usize,
-    /// Position behind the last octet, once the sender said so.
+    /// Position after the last octet, once the sender has closed the stream.
     end: Option<u64>,
     is_closed: bool,
-    /// When the receiver was first seen to acknowledge what is missing.
+    /// Time when the receiver was first seen to acknowledge the missing data.
     acknowledged: Option<Timestamp>,
 }
 
 impl Stream {
     /// A stream whose next octet has this sequence number; `is_start` if it is its first.
     pub(super) fn new(sequence: u32, is_start: bool) -> Self {
-        // Above the lowest positions, so that a segment of before has one too.
+        // Above the lowest positions, so that an earlier segment has a position too.
         let start = (1 << 32) + u64::from(sequence);
         Self {
             start,
@@ -129,35 +132,35 @@ impl Stream {
         }
     }
 
-    /// Whether its first octet has this sequence number.
+    /// Returns true if its first octet has this sequence number.
     pub(super) fn starts_at(&self, sequence: u32) -> bool {
         self.start & 0xffff_ffff == u64::from(sequence)
     }
 
-    /// The position of a sequence number: the one nearest to the next octet (RFC 9293 §3.4).
+    /// The position for a sequence number: the one closest to the next octet (RFC 9293 §3.4).
     fn position(&self, sequence: u32) -> u64 {
         let next = u32::try_from(self.next & 0xffff_ffff).unwrap_or(0);
         let distance = sequence.wrapping_sub(next).cast_signed();
         self.next.saturating_add_signed(i64::from(distance))
     }
 
-    /// Whether data with this sequence number belongs to another connection between the same ports.
+    /// Returns true if data with this sequence number belongs to another connection between the same ports.
     pub(super) fn is_foreign(&self, sequence: u32) -> bool {
         let position = self.position(sequence);
         position.abs_diff(self.next) > REACH || (self.is_closed && position >= self.next)
     }
 
-    /// Octets of memory it holds.
+    /// Memory used, in octets.
     pub(super) fn cost(&self) -> usize {
         self.ready.capacity() + self.marks.capacity() * size_of::<Mark>() + self.later_cost
     }
 
-    /// Whether it waits for octets that others came before.
+    /// Returns true if it waits for missing octets before data that has already arrived.
     pub(super) fn has_gap(&self) -> bool {
         !self.later.is_empty()
     }
 
-    /// Takes data.
+    /// Adds data.
     pub(super) fn push(&mut self, sequence: u32, data: &[u8], carried: Carried, out: &mut Out<'_>) {
         let position = self.position(sequence);
         let end = position + data.len() as u64;
@@ -188,17 +191,17 @@ impl Stream {
         }
     }
 
-    /// The sender says that this is the sequence number behind its last octet.
+    /// The sender closed the stream: this is the sequence number after its last octet.
     pub(super) fn close_at(&mut self, sequence: u32) {
         self.end = Some(self.position(sequence));
     }
 
-    /// Whether all octets have come.
+    /// Returns true if all octets have arrived.
     pub(super) fn is_complete(&self) -> bool {
         !self.is_closed && self.end.is_some_and(|end| self.next >= end)
     }
 
-    /// The receiver says that it has all octets before this sequence number.
+    /// The receiver acknowledged all octets before this sequence number.
     pub(super) fn acknowledge(&mut self, sequence: u32, now: Timestamp, out: &mut Out<'_>) {
         if !self.has_gap() || self.position(sequence) <= self.next {
             return;
@@ -209,7 +212,8 @@ impl Stream {
         }
     }
 
-    /// Ends it: uses what can be used behind gaps, and drops the rest. It stays, to know retransmissions by.
+    /// Closes the stream: uses the usable data after gaps, and drops the rest. The stream is kept to
+    /// recognise retransmissions.
     pub(super) fn close(&mut self, reason: WireLoss, out: &mut Out<'_>) {
         while self.has_gap() {
             self.skip_gap(out);
@@ -221,7 +225,7 @@ impl Stream {
         self.is_closed = true;
     }
 
-    /// Whether what is missing has been waited for long enough.
+    /// Returns true if the missing data has been waited for long enough.
     fn is_overdue(&self, now: Timestamp) -> bool {
         let waited =
             |since: Timestamp, micros| now.micros().saturating_sub(since.micros()) >= micros;
@@ -231,7 +235,7 @@ impl Stream {
         })
     }
 
-    /// Keeps those parts of data that are not here yet. The frames go with the last of them.
+    /// Stores the parts of data that are new. The frames are counted with the last of them.
     fn keep(&mut self, position: u64, data: &[u8], carried: Carried, tally: &mut WireTally) {
         let end = position + data.len() as u64;
         let mut from = position.max(self.next);
@@ -262,13 +266,13 @@ impl Stream {
                 piece.carried.frames = carried.frames;
                 tally.hold(carried.frames);
             }
-            // Nothing of it is new, or nothing of it was captured.
+            // None of it is new, or none of it was captured.
             None if data.is_empty() => tally.reject(WireRejection::CutByCapture, carried.frames),
             None => tally.segment(carried.frames),
         }
     }
 
-    /// Takes the pieces whose turn has come.
+    /// Processes the pieces that are now in order.
     fn drain(&mut self, out: &mut Out<'_>) {
         while let Some(first) = self.later.first_entry() {
             if *first.key() > self.next {
@@ -290,7 +294,7 @@ impl Stream {
         self.acknowledged = None;
     }
 
-    /// Gives up waiting for what is missing.
+    /// Gives up waiting for the missing data.
     fn skip_gap(&mut self, out: &mut Out<'_>) {
         if let Some((&to, _)) = self.later.first_key_value() {
             self.gap(to, out);
@@ -299,7 +303,7 @@ impl Stream {
         }
     }
 
-    /// Hands on the beginning of a message whose rest will not come.
+    /// Delivers the beginning of a message that will not be completed.
     fn give_up_message(&self, out: &mut Out<'_>) {
         if matches!(self.sync, Sync::Sure | Sync::Guessed)
             && let Some(message) = self.ready.get(framing::LENGTH..).filter(|m| !m.is_empty())
@@ -308,7 +312,7 @@ impl Stream {
         }
     }
 
-    /// Goes on at `to`, without the octets before it.
+    /// Continues at `to`, without the octets before it.
     fn gap(&mut self, to: u64, out: &mut Out<'_>) {
         self.give_up_message(out);
         self.settle(usize::MAX, Fate::Lost(WireLoss::StreamGap), out.tally);
@@ -320,14 +324,14 @@ impl Stream {
         out.tally.gaps += 1;
     }
 
-    /// Takes the next octets in order. `end` is the position behind them, or before the next octet where all that
-    /// was captured of the segment is here already and what the capture left out of it is not.
+    /// Processes the next octets in order. `end` is the position after them. It may be before the next octet,
+    /// if all captured data of the segment has already arrived but the part left out by the capture has not.
     fn take(&mut self, data: &[u8], end: u64, carried: Carried, out: &mut Out<'_>) {
         self.next += data.len() as u64;
         let ready_end = self.ready.len() + data.len();
         let is_cut = carried.missing > 0;
         if data.is_empty() {
-            // All that was new of it was cut off.
+            // All of its new data was cut off.
             if carried.frames > 0 {
                 out.tally.reject(WireRejection::CutByCapture, carried.frames);
             }
@@ -355,12 +359,12 @@ impl Stream {
         }
     }
 
-    /// Finds the messages in octets in order, and says how many octets are done with. Those of `data` that `marks`
-    /// count from its beginning are settled.
+    /// Extracts the messages from octets in order, and returns the number of octets consumed. `marks` of
+    /// `data`, counted from its beginning, are settled.
     fn scan(&mut self, data: &[u8], is_segment: bool, at: Timestamp, out: &mut Out<'_>) -> usize {
         let mut done = 0;
         if is_segment && self.sync == Sync::Lost && framing::is_message(data) {
-            // Its length came in a segment before it that is missing.
+            // Its length was in a preceding segment that is missing.
             out.message(at, data);
             done = data.len();
             self.sync = Sync::Guessed;
@@ -370,7 +374,7 @@ impl Stream {
             let rest = data.get(done..).unwrap_or_default();
             if self.sync == Sync::Lost {
                 let place = framing::seek(rest);
-                let (Place::At(skip) | Place::Perhaps(skip)) = place;
+                let (SeekResult::At(skip) | SeekResult::Perhaps(skip)) = place;
                 done += skip;
                 self.sought += skip;
                 self.settle(done, Fate::Lost(WireLoss::StreamGap), out.tally);
@@ -378,7 +382,7 @@ impl Stream {
                     self.sync = Sync::GivenUp;
                     break;
                 }
-                if matches!(place, Place::Perhaps(_)) {
+                if matches!(place, SeekResult::Perhaps(_)) {
                     break;
                 }
                 self.sync = Sync::Guessed;
@@ -403,7 +407,7 @@ impl Stream {
             self.settle(usize::MAX, Fate::NotDns, out.tally);
             done = data.len();
         }
-        // Only when something is done: a message of many small segments has a mark for each.
+        // Only if something was consumed: a message in many small segments has a mark for each.
         if done > 0 {
             self.marks.iter_mut().for_each(|mark| mark.end -= done);
         }

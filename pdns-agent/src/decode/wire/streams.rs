@@ -1,6 +1,6 @@
-//! All TCP streams, each direction for itself.
+//! All TCP streams, each direction separately.
 //!
-//! Under `wire`. Opens them, closes them, and bounds their number and memory: the oldest goes first.
+//! Under `wire`. Opens and closes them, and bounds their number and memory: the oldest is evicted first.
 
 use super::packet::Segment;
 use super::stream::{Carried, Out, Stream};
@@ -8,14 +8,14 @@ use super::table::Table;
 use super::{Flow, Message, WireLoss, WireTally};
 use crate::time::Timestamp;
 
-/// Bounds on TCP streams.
+/// Limits for TCP streams.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StreamLimits {
-    /// Most streams, each direction for itself; as many again that are only being opened.
+    /// Maximum number of streams, each direction separately; the same number again for streams being opened.
     pub streams: usize,
-    /// Most octets that all of them hold.
+    /// Maximum total number of octets held.
     pub octets: usize,
-    /// How long a stream is kept without a packet, in seconds of packet time.
+    /// Maximum time that a stream is kept without a packet, in seconds of packet time.
     pub seconds: u32,
 }
 
@@ -29,11 +29,11 @@ impl Default for StreamLimits {
 /// The streams.
 pub(super) struct Streams {
     open: Table<Flow, Stream>,
-    /// Sequence numbers of the first octets of streams that have had no data. Apart from the others, so that
-    /// a flood of connections that are never used does not displace those that are.
+    /// Sequence numbers of the first octets of streams that had no data yet. Kept separately, so that a flood
+    /// of unused connections does not evict used ones.
     opening: Table<Flow, u32>,
     octets: usize,
-    /// How many streams wait for octets that others came before.
+    /// Number of streams that wait for missing octets before data that has already arrived.
     gaps: usize,
     limits: StreamLimits,
 }
@@ -43,7 +43,7 @@ impl Streams {
         Self { open: Table::new(), opening: Table::new(), octets: 0, gaps: 0, limits }
     }
 
-    /// Drops what was silent too long.
+    /// Drops streams that were silent for too long.
     #[inline]
     pub(super) fn expire(
         &mut self,
@@ -61,7 +61,7 @@ impl Streams {
         while self.opening.pop_stale(now, micros).is_some() {}
     }
 
-    /// Drops all.
+    /// Drops all streams.
     pub(super) fn finish(&mut self, tally: &mut WireTally, sink: &mut dyn FnMut(Message<'_>)) {
         while let Some((flow, stream)) = self.open.pop() {
             self.end(stream, WireLoss::CaptureEnd, &mut Out { flow, tally, sink });
@@ -69,7 +69,7 @@ impl Streams {
         while self.opening.pop().is_some() {}
     }
 
-    /// Takes a segment.
+    /// Processes a segment.
     pub(super) fn segment(&mut self, segment: &Segment<'_>, carried: Carried, out: &mut Out<'_>) {
         let flow = out.flow;
         if self.gaps > 0 && segment.has(Segment::ACK) {
@@ -95,13 +95,13 @@ impl Streams {
         self.make_room(out);
     }
 
-    /// Notes that a stream begins at a sequence number; false if it is one that is known to.
+    /// Records that a stream begins at a sequence number; false if this is already known.
     fn begin(&mut self, flow: Flow, first: u32, at: Timestamp, out: &mut Out<'_>) -> bool {
         if let Some(stream) = self.open.get(&flow) {
             if stream.starts_at(first) {
                 return false;
             }
-            // The ports are used again.
+            // The ports were reused.
             self.reset(flow, out);
         }
         if let Some(known) = self.opening.touch(&flow, at) {
@@ -152,7 +152,7 @@ impl Streams {
         self.account((cost, had_gap), now);
     }
 
-    /// A packet of `out.flow` says what its sender has of the other direction.
+    /// Processes the acknowledgement in a packet of `out.flow`, for the opposite direction.
     fn acknowledge(&mut self, sequence: u32, at: Timestamp, out: &mut Out<'_>) {
         let flow = out.flow.reversed();
         let Some(stream) = self.open.get(&flow) else { return };
@@ -170,7 +170,7 @@ impl Streams {
         self.gaps = (self.gaps + usize::from(now.1)).saturating_sub(usize::from(before.1));
     }
 
-    /// Forgets a stream.
+    /// Removes a stream.
     fn reset(&mut self, flow: Flow, out: &mut Out<'_>) {
         self.opening.remove(&flow);
         if let Some(stream) = self.open.remove(&flow) {

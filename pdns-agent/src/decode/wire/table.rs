@@ -1,25 +1,25 @@
-//! A table whose entries are known by age, so that the oldest can go first.
+//! A hash table with entries ordered by age, so that the oldest can be evicted first.
 //!
-//! Under `wire`: fragments wait in one, streams live in another. Keys come from the network, so they are hashed
-//! with a random key; nothing depends on the order that gives.
+//! Under `wire`: one stores waiting fragments, another streams. Keys come from the network, so they are
+//! hashed with a random key; nothing depends on the resulting order.
 
 use crate::time::Timestamp;
 use std::collections::HashMap;
 use std::hash::Hash;
 
-/// No entry.
+/// Marks a missing entry.
 const NONE: usize = usize::MAX;
 
 struct Slot<K, V> {
     key: K,
-    /// `None` in a slot that is free; `newer` then names the next free one.
+    /// `None` in a free slot; `newer` is then the next free one.
     value: Option<V>,
     touched: Timestamp,
     older: usize,
     newer: usize,
 }
 
-/// The table: a map into slots that form a list from the oldest to the newest. Each act is O(1).
+/// A map to slots that form a linked list from the oldest to the newest. Each operation is O(1).
 pub(super) struct Table<K, V> {
     index: HashMap<K, usize>,
     slots: Vec<Slot<K, V>>,
@@ -47,7 +47,7 @@ impl<K: Copy + Eq + Hash, V> Table<K, V> {
         self.slots.get_mut(at)?.value.as_mut()
     }
 
-    /// The value of a key, which becomes the newest.
+    /// The value of a key, which becomes the newest entry.
     pub(super) fn touch(&mut self, key: &K, now: Timestamp) -> Option<&mut V> {
         let at = *self.index.get(key)?;
         if at != self.newest {
@@ -59,7 +59,7 @@ impl<K: Copy + Eq + Hash, V> Table<K, V> {
         slot.value.as_mut()
     }
 
-    /// Puts a value in as the newest; the caller knows that the key is not there.
+    /// Inserts a value as the newest; the key must not be present.
     pub(super) fn insert(&mut self, key: K, value: V, now: Timestamp) -> &mut V {
         let slot = Slot { key, value: None, touched: now, older: NONE, newer: NONE };
         let at = match self.slots.get_mut(self.free) {
@@ -86,19 +86,19 @@ impl<K: Copy + Eq + Hash, V> Table<K, V> {
         slot.value.take()
     }
 
-    /// The oldest entry: its key, and when it was last touched.
+    /// The oldest entry: its key, and the time when it was last touched.
     pub(super) fn oldest(&self) -> Option<(K, Timestamp)> {
         self.slots.get(self.oldest).map(|slot| (slot.key, slot.touched))
     }
 
-    /// Takes the oldest entry out.
+    /// Removes the oldest entry.
     pub(super) fn pop(&mut self) -> Option<(K, V)> {
         let (key, _) = self.oldest()?;
         self.remove(&key).map(|value| (key, value))
     }
 
-    /// Takes the oldest entry out if it was not touched for so long. Time may have been set back: a difference
-    /// either way counts.
+    /// Removes the oldest entry if it was not touched for this long. The clock may have been set back, so the
+    /// absolute difference counts.
     pub(super) fn pop_stale(&mut self, now: Timestamp, micros: u64) -> Option<(K, V)> {
         let (_, touched) = self.oldest()?;
         if now.micros().abs_diff(touched.micros()) <= micros {

@@ -1,36 +1,36 @@
-//! What became of each frame: the ledger of packet capture.
+//! Counts of frames by outcome: the ledger of packet capture.
 //!
-//! Under `wire`. Loss is never silent: whatever was captured is in exactly one of these numbers.
+//! Under `wire`. No loss is silent: each captured frame is in exactly one of these numbers.
 
-use crate::decode::add;
+use crate::decode::Counter;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 use std::fmt;
 
 reasons! {
-    /// Why a frame that could carry DNS was not used, though it is all there.
+    /// Reason why a complete frame that could carry DNS was not used.
     WireRejection {
-        /// The capture has link headers that are not known, and so its packets cannot be read.
+        /// The link headers of the capture are unknown, so its packets cannot be read.
         LinkType = "link_type", "the link type of the capture is not known";
-        /// The packet ends within its headers, although the capture did not cut it.
+        /// The packet ends within its headers, although the capture did not truncate it.
         Header = "header", "the packet ends within its headers";
-        /// The capture cut the packet, and the message is not whole.
+        /// The capture truncated the packet, and the message is incomplete.
         CutByCapture = "cut_by_capture", "the capture cut the packet: raise the snapshot length";
         /// The IP header claims more octets than the packet has, or fewer than the header.
         IpLength = "ip_length", "the length in the IP header is impossible";
         /// The UDP header claims more octets than the datagram has, or fewer than the header.
         UdpLength = "udp_length", "the length in the UDP header is impossible";
-        /// A datagram with nothing in it.
+        /// An empty datagram.
         EmptyDatagram = "empty_datagram", "the datagram is empty";
-        /// The TCP header is shorter than it can be, or longer than the segment.
+        /// The TCP header is shorter than the minimum, or longer than the segment.
         TcpHeader = "tcp_header", "the length of the TCP header is impossible";
-        /// A fragment that is empty, not of a multiple of eight octets, or past the largest datagram.
+        /// A fragment that is empty, has a length that is not a multiple of eight octets, or exceeds the
+        /// largest datagram.
         FragmentLength = "fragment_length", "the length of a fragment is impossible";
-        /// Fragments of one datagram overlap or contradict one another (RFC 5722 §4).
+        /// Fragments of one datagram overlap or contradict each other (RFC 5722 §4).
         FragmentOverlap = "fragment_overlap", "fragments overlap";
         /// Fragments within fragments within fragments.
         FragmentNesting = "fragment_nesting", "fragments are nested too deep";
-        /// Tunnels or labels within each other, more of them than are looked through.
+        /// More nested tunnels or labels than are examined.
         Nesting = "nesting", "tunnels are nested too deep";
         /// The stream is not DNS: its framing does not fit (RFC 1035 §4.2.2).
         NotDns = "not_dns", "the TCP stream is not DNS";
@@ -38,11 +38,11 @@ reasons! {
 }
 
 reasons! {
-    /// Why a frame was lost after it was taken.
+    /// Reason why a frame was lost after it was accepted.
     WireLoss {
-        /// Other fragments of the datagram did not come in time.
+        /// Other fragments of the datagram did not arrive in time.
         FragmentTimeout = "fragment_timeout", "the other fragments were not seen";
-        /// As above, but what is missing is the first fragment, which has the ports: most likely no DNS.
+        /// The same, but the missing fragment is the first, which contains the ports: most likely not DNS.
         NoFirstFragment = "no_first_fragment", "the first fragment was not seen";
         /// More datagrams were waiting for fragments than there is room for.
         FragmentEvicted = "fragment_evicted", "too many fragments were waiting";
@@ -50,16 +50,16 @@ reasons! {
         StreamGap = "stream_gap", "octets of the TCP stream were not captured";
         /// The stream ended within a message.
         StreamEnd = "stream_end", "the TCP stream ended within a message";
-        /// Nothing came that would complete the message.
+        /// The missing part of the message never arrived.
         StreamTimeout = "stream_timeout", "the TCP stream fell silent within a message";
         /// More streams were open than there is room for.
         StreamEvicted = "stream_evicted", "too many TCP streams were open";
-        /// The capture ended while it was waiting.
+        /// The capture ended while the frame was waiting.
         CaptureEnd = "capture_end", "the capture ended before the rest came";
     }
 }
 
-/// What became of frames.
+/// Counts of frames, by outcome.
 ///
 /// Invariant: each frame is counted once under `frames` and once elsewhere, see [`WireTally::endings`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -69,26 +69,26 @@ pub struct WireTally {
     pub frames: u64,
     /// Frames without DNS.
     pub other: u64,
-    /// Whole datagrams of UDP that carried a message.
+    /// Complete UDP datagrams that carried a message.
     pub datagrams: u64,
-    /// TCP segments without data, with data that was seen before, or all of whose data is used.
+    /// TCP segments without data, with data that was seen before, or whose data was used completely.
     pub segments: u64,
-    /// Fragments of datagrams that were put together and carried a message or a segment that is used.
+    /// Fragments of reassembled datagrams that carried a message or a used segment.
     pub fragments: u64,
     /// Frames that wait for others: a gauge.
     pub held: u64,
     /// Frames that were rejected.
-    pub rejected: BTreeMap<WireRejection, u64>,
+    pub rejected: Counter<WireRejection>,
     /// Frames that were lost.
-    pub lost: BTreeMap<WireLoss, u64>,
-    /// Messages handed on.
+    pub lost: Counter<WireLoss>,
+    /// Messages delivered.
     pub messages: u64,
-    /// Gaps in TCP streams that were given up waiting for.
+    /// Gaps in TCP streams that were given up.
     pub gaps: u64,
 }
 
 impl WireTally {
-    /// The sum of all endings, which is `frames`.
+    /// The sum of all endings, equal to `frames`.
     #[must_use]
     pub fn endings(&self) -> u64 {
         self.other
@@ -96,8 +96,8 @@ impl WireTally {
             + self.segments
             + self.fragments
             + self.held
-            + self.rejected.values().sum::<u64>()
-            + self.lost.values().sum::<u64>()
+            + self.rejected.total()
+            + self.lost.total()
     }
 
     /// Adds another tally to this one.
@@ -108,28 +108,26 @@ impl WireTally {
         self.segments += other.segments;
         self.fragments += other.fragments;
         self.held += other.held;
-        add(&mut self.rejected, &other.rejected);
-        add(&mut self.lost, &other.lost);
+        self.rejected.merge(&other.rejected);
+        self.lost.merge(&other.lost);
         self.messages += other.messages;
         self.gaps += other.gaps;
     }
 
     pub(super) fn reject(&mut self, reason: WireRejection, frames: u32) {
-        *self.rejected.entry(reason).or_default() += u64::from(frames);
+        self.rejected.add_many(reason, frames.into());
     }
 
     pub(super) fn lose(&mut self, reason: WireLoss, frames: u32) {
-        if frames > 0 {
-            *self.lost.entry(reason).or_default() += u64::from(frames);
-        }
+        self.lost.add_many(reason, frames.into());
     }
 
-    /// Counts a datagram of UDP that came in this many frames.
+    /// Counts a UDP datagram that arrived in this many frames.
     pub(super) fn datagram(&mut self, frames: u32) {
         if frames == 1 { self.datagrams += 1 } else { self.fragments += u64::from(frames) }
     }
 
-    /// Counts a TCP segment that came in this many frames: more than one are always fragments.
+    /// Counts a TCP segment that arrived in this many frames: more than one are always fragments.
     pub(super) fn segment(&mut self, frames: u32) {
         if frames == 1 { self.segments += 1 } else { self.fragments += u64::from(frames) }
     }
@@ -138,7 +136,7 @@ impl WireTally {
         self.held += u64::from(frames);
     }
 
-    /// Takes frames out of those that wait; they are counted elsewhere at once.
+    /// Removes frames from those that wait; they are counted elsewhere immediately.
     pub(super) fn release(&mut self, frames: u32) {
         self.held = self.held.saturating_sub(u64::from(frames));
     }

@@ -1,4 +1,4 @@
-//! Laws of the whole: any order gives the same messages, any octets stay within bounds, the ledger holds.
+//! Invariants: any order produces the same messages, any octets stay within limits, the ledger adds up.
 
 mod build;
 mod datagrams;
@@ -14,7 +14,7 @@ use proptest::prelude::*;
 /// Transparent Ethernet bridging: the start of an Ethernet frame.
 const ETHERNET: Start = Start { at: 0, ethertype: 0x6558 };
 
-/// A decoder under test: holds the ledger to its law after each frame.
+/// A decoder under test, which checks the ledger after each frame.
 struct Run {
     wire: Wire,
     seen: Vec<(Flow, Vec<u8>)>,
@@ -37,7 +37,7 @@ impl Run {
         }
     }
 
-    /// Hands over an Ethernet frame of which `captured` octets were captured.
+    /// Processes an Ethernet frame of which `captured` octets were captured.
     fn cut(&mut self, octets: &[u8], captured: usize) -> &mut Self {
         self.micros += 1;
         let frame = Frame {
@@ -113,7 +113,7 @@ impl Run {
     }
 }
 
-/// Puts things in an order that numbers give.
+/// Reorders things as given by numbers.
 fn shuffle<T>(things: &mut [T], order: &[usize]) {
     let count = things.len();
     for (at, other) in order.iter().enumerate() {
@@ -123,7 +123,7 @@ fn shuffle<T>(things: &mut [T], order: &[usize]) {
     }
 }
 
-/// A frame like real ones, with something of it broken.
+/// A realistic frame with some corruption.
 fn mangled() -> impl Strategy<Value = (Vec<u8>, usize, i64)> {
     let message = (any::<u16>(), 0_usize..200).prop_map(|(id, padding)| build::query(id, padding));
     let packet =

@@ -1,21 +1,20 @@
-//! The two vectors of a row, `answers` and `TTLs`, and what kind of record each answer is.
+//! The vectors `answers` and `TTLs` of a row, and the kind of record of each answer.
 //!
-//! An answer is one string; owner and type are not in it. What kind of text Zeek makes of which record
-//! type is in its scripts/base/protocols/dns/main.zeek: names are lower-cased there, so that a keyword
-//! in capitals can be no name.
+//! An answer is a string without owner and type. Zeek's scripts/base/protocols/dns/main.zeek defines the text
+//! for each record type: names are converted to lower case there, so a keyword in capitals cannot be a name.
 
 use crate::rr::RrType;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::ops::Range;
 
-/// The vectors of one row, without escapes; kept from line to line for their buffers.
+/// The vectors of one row, without escapes; the buffers are reused for the next line.
 #[derive(Debug, Default)]
 pub(super) struct Answers {
     /// The text of all elements.
     text: Vec<u8>,
-    /// Each element within `text`, in order; `None` is an unset element.
+    /// Range of each element within `text`, in order; `None` is an unset element.
     elements: Vec<Option<Range<usize>>>,
-    /// Each TTL in seconds, in order; `None` is one that cannot be read.
+    /// Each TTL in seconds, in order; `None` if it cannot be parsed.
     ttls: Vec<Option<u32>>,
 }
 
@@ -34,7 +33,7 @@ impl Answers {
         self.ttls.clear();
     }
 
-    /// Appends an answer that `write` appends to the buffer.
+    /// Adds an answer that `write` appends to the buffer.
     pub(super) fn push_with(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
         let start = self.text.len();
         write(&mut self.text);
@@ -55,12 +54,12 @@ impl Answers {
         self.elements.iter().map(|range| self.text.get(range.clone()?))
     }
 
-    /// How many answers there are, unset ones included.
+    /// Number of answers, including unset ones.
     pub(super) fn len(&self) -> usize {
         self.elements.len()
     }
 
-    /// Whether there is a TTL for each answer, so that they can be told apart.
+    /// Returns true if there is a TTL for each answer, so that they can be matched.
     pub(super) fn ttls_match(&self) -> bool {
         self.ttls.len() == self.elements.len()
     }
@@ -76,27 +75,27 @@ impl Answers {
     }
 }
 
-/// An answer by the look of its text.
+/// An answer, classified by its text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Answer<'a> {
     /// An address of an A record.
     V4(Ipv4Addr),
-    /// An address of an AAAA (or of the historic A6) record.
+    /// An address of an AAAA record (or of the historic A6).
     V6(Ipv6Addr),
     /// TXT or SPF: `TXT <length> <octets>`, once for each of its character-strings.
     Strings(RrType, &'a [u8]),
     /// NAPTR; the text after the keyword.
     Naptr(&'a [u8]),
-    /// A record of which the log holds no RDATA, or a part of it only.
+    /// A record whose RDATA is missing from the log, at least in part.
     NotInLog,
     /// A part of a dynamic update.
     Update,
-    /// All else is a name.
+    /// A name; anything else.
     Name(&'a [u8]),
 }
 
 impl<'a> Answer<'a> {
-    /// Tells what kind of answer `text` is; empty text stands for an unset answer too.
+    /// Classifies `text`; empty text also represents an unset answer.
     fn read(text: &'a [u8]) -> Self {
         match text.first() {
             None => return Self::NotInLog,
@@ -135,13 +134,13 @@ impl<'a> Answer<'a> {
         }
     }
 
-    /// Whether this tells its own type, and is of use only to whoever knows its owner.
+    /// Returns true if the type is known from the text; the record is only usable if its owner is known too.
     pub(super) fn is_typed(self) -> bool {
         matches!(self, Self::V4(_) | Self::V6(_) | Self::Strings(..) | Self::Naptr(_))
     }
 }
 
-/// Whether `text` is what Zeek writes for a record whose RDATA it does not log.
+/// Returns true if `text` is what Zeek writes for a record whose RDATA it does not log.
 fn is_without_rdata(text: &[u8]) -> bool {
     const WORDS: [&[u8]; 6] = [b"RRSIG", b"DNSKEY", b"DS", b"NSEC", b"NSEC3", b"NSEC3PARAM"];
     const STARTS: [&[u8]; 4] = [b"SSHFP:", b"LOC:", b"BIND9 signing signal", b"<unknown type="];

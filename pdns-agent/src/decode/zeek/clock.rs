@@ -1,17 +1,17 @@
-//! Times and TTLs, in every form that Zeek's writers give them.
+//! Times and TTLs, in every form written by Zeek.
 //!
-//! A time is seconds with a fraction (`TS_EPOCH`), whole milliseconds (`TS_MILLIS`), the same as an
-//! unsigned number, where one before 1970 becomes huge (`TS_MILLIS_UNSIGNED`), or ISO 8601
-//! (`TS_ISO8601`). A TTL is an interval: seconds with a fraction.
+//! A time is seconds with a fraction (`TS_EPOCH`), whole milliseconds (`TS_MILLIS`), the same as an unsigned
+//! number, in which times before 1970 become huge (`TS_MILLIS_UNSIGNED`), or ISO 8601 (`TS_ISO8601`). A TTL
+//! is an interval: seconds with a fraction.
 
 use super::row::{Value, decimal};
 use crate::decode::Rejection;
 use crate::time::Timestamp;
 
-/// A whole number beyond this is milliseconds: as seconds it would be the year 5138, as
-/// milliseconds it is March 1973.
+/// Whole numbers above this are milliseconds: as seconds it would be the year 5138, as milliseconds it is
+/// March 1973.
 const MOST_SECONDS: u64 = 100_000_000_000;
-/// Largest TTL (RFC 2181 §8); a larger one is cut to it (RFC 8767 §4).
+/// Largest TTL (RFC 2181 §8); larger ones are reduced to it (RFC 8767 §4).
 const MAX_TTL: u32 = 0x7fff_ffff;
 
 /// The time of a row in whole seconds since the epoch, rounded down.
@@ -49,18 +49,18 @@ fn iso_seconds(text: &[u8]) -> Result<u32, Rejection> {
     Timestamp::from_micros(time.as_microsecond()).seconds().ok_or(Rejection::TimeRange)
 }
 
-/// A TTL in whole seconds; `None` when it is negative or no number.
+/// A TTL in whole seconds; `None` if it is negative or not a number.
 pub(super) fn ttl(value: Value<'_>) -> Option<u32> {
     Some(u32::try_from(interval(value)?).unwrap_or(MAX_TTL).min(MAX_TTL))
 }
 
-/// The TTL of a record as it was in the packet, in whole seconds; one with the top bit set is 0 (RFC 2181 §8).
+/// The TTL of a record in the packet, in whole seconds; one with the top bit set is 0 (RFC 2181 §8).
 pub(super) fn wire_ttl(value: Value<'_>) -> Option<u32> {
     let ttl = u32::try_from(interval(value)?).ok()?;
     Some(if ttl > MAX_TTL { 0 } else { ttl })
 }
 
-/// An interval in whole seconds; `None` when it is negative or no number.
+/// An interval in whole seconds; `None` if it is negative or not a number.
 fn interval(value: Value<'_>) -> Option<u64> {
     match value {
         Value::Text(text) => Some(fixed_point(text)?.0),
@@ -70,7 +70,7 @@ fn interval(value: Value<'_>) -> Option<u64> {
     }
 }
 
-/// The whole part, and the digits of the fraction, of a number such as `900.000000`.
+/// The integer part and the fraction digits of a number such as `900.000000`.
 fn fixed_point(text: &[u8]) -> Option<(u64, &[u8])> {
     let dot = memchr::memchr(b'.', text).unwrap_or(text.len());
     let (whole, rest) = text.split_at_checked(dot)?;
@@ -78,7 +78,7 @@ fn fixed_point(text: &[u8]) -> Option<(u64, &[u8])> {
     fraction.iter().all(u8::is_ascii_digit).then_some((decimal(whole)?, fraction))
 }
 
-/// The whole part of a number that is not negative; `None` from 2^53 on, where there is no other.
+/// The integer part of a non-negative number; `None` from 2^53 on, where floats lose precision.
 fn whole(number: f64) -> Option<u64> {
     const EXACT: f64 = 9_007_199_254_740_992.0;
     #[expect(

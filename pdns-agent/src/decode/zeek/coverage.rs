@@ -1,32 +1,34 @@
-//! How far pdns.log covers the rows of dns.log that our Zeek package marked.
+//! Coverage by pdns.log of the dns.log rows that our Zeek package marked.
 //!
-//! Under `zeek`. A marked row is left out, because pdns.log has its content. But Zeek writes that up to a window
-//! later, and not at all if it is killed before. So [`Coverage`] counts the marked rows whose content may be missing.
+//! Under `zeek`. A marked row is skipped, because pdns.log has its content. However, Zeek writes that content
+//! up to a window later, and not at all if it is killed before. [`Coverage`] therefore counts the marked rows
+//! whose content may be missing.
 
 use std::collections::BTreeMap;
 
-/// Most seconds whose rows are counted apart; those of earlier ones are counted together.
+/// Maximum number of seconds whose rows are counted separately; earlier ones are counted together.
 const MAX_SECONDS: usize = 4096;
 
-/// The end of pdns.log, and the number of marked rows of dns.log that it may not cover.
+/// The end of pdns.log, and the number of marked dns.log rows that it may not cover.
 ///
-/// Logs are read in any order, so rows are kept by their second until the end of pdns.log is known.
+/// Logs are read in any order, so rows are kept by second until the end of pdns.log is known.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Coverage {
     /// The end of pdns.log; `None` if no line of it was read.
     end: Option<End>,
-    /// Marked rows that may not be covered by second, of the newest seconds.
+    /// Number of marked rows that may not be covered, for each of the newest seconds.
     rows: BTreeMap<u32, u64>,
-    /// Number of the marked rows that are older than those, and the time of the newest.
+    /// Number of marked rows older than those, and the time of the newest.
     older: Option<(u64, u32)>,
 }
 
 /// The newest times in the lines of pdns.log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct End {
-    /// Of first sightings. Zeek writes lines in this order, so all that was seen until then has its line.
+    /// Newest first observation. Zeek writes lines in this order, so everything observed until then has been
+    /// written.
     first: u32,
-    /// Of last sightings. Nothing is missing if no marked row is newer.
+    /// Newest last observation. Nothing is missing if no marked row is newer.
     last: u32,
 }
 
@@ -36,7 +38,7 @@ impl Coverage {
         self.add(at, 1);
     }
 
-    /// Notes a line of pdns.log, with the times of its first and last sighting.
+    /// Records a line of pdns.log, with the times of its first and last observation.
     pub(super) fn extend(&mut self, first: u32, last: u32) {
         let known = self.end.unwrap_or(End { first, last });
         let end = End { first: known.first.max(first), last: known.last.max(last) };
@@ -48,7 +50,7 @@ impl Coverage {
         self.older = self.older.filter(|&(_, newest)| newest > end.first);
     }
 
-    /// Adds what was read of other logs.
+    /// Adds the coverage from other logs.
     pub fn merge(&mut self, other: &Self) {
         if let Some(End { first, last }) = other.end {
             self.extend(first, last);

@@ -1,13 +1,13 @@
-//! The records that one line has brought so far, so that each counts once.
+//! Records already emitted for a line, so that each counts once.
 //!
-//! A set of records holds none twice (RFC 2181 §5); a line may, where replies were repeated. Records
-//! are compared by the wire form of owner and RDATA.
+//! An RRset contains no record twice (RFC 2181 §5), but a line may, if replies were repeated. Records are
+//! compared by the wire form of owner and RDATA.
 
 use crate::rr::RrType;
 use std::collections::HashSet;
 use std::ops::Range;
 
-/// Up to this many records of one line are compared one by one; beyond, by hash.
+/// Up to this many records of one line are compared one by one; beyond that, by hash.
 const FEW: usize = 32;
 
 /// The records of one line so far.
@@ -19,7 +19,7 @@ pub(super) struct Emitted {
     many: HashSet<Box<[u8]>>,
 }
 
-/// One record: where its parts stand in [`Emitted::wire`].
+/// One record: the positions of its parts in [`Emitted::wire`].
 #[derive(Clone, Debug)]
 pub(super) struct Record {
     pub(super) owner: Range<usize>,
@@ -28,7 +28,7 @@ pub(super) struct Record {
 }
 
 impl Emitted {
-    /// Forgets the line before.
+    /// Removes the records of the previous line.
     pub(super) fn clear(&mut self) {
         self.wire.clear();
         self.few.clear();
@@ -40,7 +40,7 @@ impl Emitted {
         self.wire.get(range.clone()).unwrap_or_default()
     }
 
-    /// Notes a record; `false` when this line has had it.
+    /// Registers a record; `false` if this line has already emitted it.
     pub(super) fn insert(&mut self, record: Record) -> bool {
         if self.few.len() < FEW {
             let has = self.few.iter().any(|other| self.is_same(other, &record));
@@ -62,7 +62,7 @@ impl Emitted {
             && (left.owner == right.owner || self.octets(&left.owner) == self.octets(&right.owner))
     }
 
-    /// Owner, which tells its own length, type and RDATA.
+    /// Owner (which is self-delimiting), type and RDATA.
     fn key(&self, record: &Record) -> Box<[u8]> {
         let rrtype = record.rrtype.0.to_be_bytes();
         [self.octets(&record.owner), &rrtype, self.octets(&record.rdata)].concat().into()

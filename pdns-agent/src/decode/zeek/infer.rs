@@ -1,12 +1,13 @@
-//! Which record each answer of a row is: Zeek logs an answer section without owners and types.
+//! Inference of owners and types: Zeek logs an answer section without them.
 //!
-//! The section is in the order of the packet. An alias comes before what it leads to, so an owner is
-//! followed from the query along the chain of aliases (RFC 1034 §3.6.2). Where a chain and the names
-//! asked for cannot be told apart, nothing is guessed: the answer is left out and counted. Everything
-//! that is told here is [`Provenance::Inferred`].
+//! The section is in packet order. An alias precedes its target, so the owner is followed from the query
+//! along the chain of aliases (RFC 1034 §3.6.2). If a chain cannot be distinguished from the requested names,
+//! nothing is guessed: the answer is omitted and counted. All observations made here are
+//! [`Provenance::Inferred`].
 //!
-//! Where an alias may lead is settled by the rule of `decode::dns`: RD is the query's, RA the response's. A log without
-//! these columns, or of responses alone, tells of no resolver, and chains end where they leave QNAME's domain.
+//! The extent of a chain follows the rule of `decode::dns`: RD comes from the query, RA from the response. A
+//! log without these columns, or with responses only, does not show that a resolver answered, so chains end
+//! where they leave QNAME's domain.
 
 use super::answers::{Answer, Answers};
 use super::emitted::{Emitted, Record};
@@ -20,56 +21,62 @@ use crate::rdata::Rdata;
 use crate::rr::RrType;
 use std::ops::Range;
 
-/// Buffers kept from line to line, so that the usual line allocates nothing.
+/// Buffers reused for the next line, so that a typical line allocates nothing.
 #[derive(Debug, Default)]
 pub(super) struct Scratch {
-    /// One string for each name that is not canonical where it stands.
+    /// One string for each name that is not canonical in place.
     names: Vec<String>,
     emitted: Emitted,
 }
 
-/// How the names among the answers are to be read.
+/// Interpretation of the names among the answers.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Reading {
-    /// Each is an alias of the owner before it.
+enum Interpretation {
+    /// Each is the target of an alias owned by the previous one.
     Chain,
-    /// Those within in-addr.arpa and ip6.arpa, but for the last answer, are a chain (RFC 2317 §4);
-    /// the others are what the end of the chain points to.
+    /// Those within in-addr.arpa and ip6.arpa, except in the last answer, form a chain (RFC 2317 §4); the
+    /// others are the targets of the chain's end.
     Pointers,
-    /// All but the last of so many are a chain; the last is the primary server of a zone.
+    /// All except the last of this many names form a chain; the last is the primary server of a zone.
     Authority(usize),
-    /// All are RDATA of the query.
+    /// All are RDATA of the query name.
     Data,
-    /// They cannot be told.
+    /// The interpretation is ambiguous.
     Ambiguous,
 }
 
-/// Tells how to read the names of a row.
-fn reading(qtype: Option<RrType>, query: &[u8], answers: &Answers) -> Reading {
+/// Determines how to interpret the names of a row.
+fn interpret(qtype: Option<RrType>, query: &[u8], answers: &Answers) -> Interpretation {
     match qtype {
-        Some(RrType::PTR) => Reading::Pointers,
-        Some(RrType::SOA) => Reading::Authority(names(answers).count()),
+        Some(RrType::PTR) => Interpretation::Pointers,
+        Some(RrType::SOA) => Interpretation::Authority(names(answers).count()),
         Some(RrType::NS | RrType::MX | RrType::SRV) => {
-            // The TTLs of an RRset are the same (RFC 2181 §5.2), an alias mostly has another.
+            // The TTLs of an RRset are equal (RFC 2181 §5.2); an alias mostly has a different one.
             let mut ttls = names(answers);
             let first = ttls.next();
-            if ttls.all(|ttl| Some(ttl) == first) { Reading::Data } else { Reading::Ambiguous }
+            if ttls.all(|ttl| Some(ttl) == first) {
+                Interpretation::Data
+            } else {
+                Interpretation::Ambiguous
+            }
         }
-        // A zone transfer holds every owner of the zone.
-        Some(RrType::DNAME | RrType::ANY | RrType::AXFR | RrType::IXFR) => Reading::Ambiguous,
-        Some(_) => Reading::Chain,
-        None if is_in_arpa(query) => Reading::Pointers,
+        // A zone transfer contains every owner of the zone.
+        Some(RrType::DNAME | RrType::ANY | RrType::AXFR | RrType::IXFR) => {
+            Interpretation::Ambiguous
+        }
+        Some(_) => Interpretation::Chain,
+        None if is_in_arpa(query) => Interpretation::Pointers,
         None => {
-            // Names, then what they lead to: a chain.
+            // Names followed by their targets: a chain.
             let mut kinds = answers
                 .iter()
                 .map(|(answer, _)| answer)
                 .filter(|answer| answer.is_typed() || matches!(answer, Answer::Name(_)));
             let data = kinds.find(|answer| answer.is_typed());
             if data.is_some() && kinds.all(Answer::is_typed) {
-                Reading::Chain
+                Interpretation::Chain
             } else {
-                Reading::Ambiguous
+                Interpretation::Ambiguous
             }
         }
     }
@@ -80,7 +87,7 @@ fn names(answers: &Answers) -> impl Iterator<Item = Option<u32>> {
     answers.iter().filter(|(answer, _)| matches!(answer, Answer::Name(_))).map(|(_, ttl)| ttl)
 }
 
-/// Whether a dotted name lies in one of the trees of addresses (RFC 1035 §3.5, RFC 3596 §2.5).
+/// Returns true if a dotted name is in one of the reverse trees (RFC 1035 §3.5, RFC 3596 §2.5).
 fn is_in_arpa(name: &[u8]) -> bool {
     let name = name.strip_suffix(b".").unwrap_or(name);
     [&b"in-addr.arpa"[..], b"ip6.arpa"].iter().any(|apex| {
@@ -90,20 +97,20 @@ fn is_in_arpa(name: &[u8]) -> bool {
     })
 }
 
-/// What a row says, beside its answers.
+/// Data of a row, apart from its answers.
 pub(super) struct Context<'r, 'l> {
     pub(super) row: &'r Row<'l>,
-    /// Octets of labels joined by dots.
+    /// Label octets joined with dots.
     pub(super) query: &'r [u8],
     /// Whole seconds since the epoch.
     pub(super) at: u32,
 }
 
-/// Emits what a row says, and counts what of it had to be left out.
+/// Emits the observations of a row, and counts what it omits.
 ///
 /// # Errors
-/// [`Rejection::BadName`] for the query, [`Rejection::BadField`] for the other columns; then nothing
-/// has been emitted.
+/// [`Rejection::BadName`] for the query, [`Rejection::BadField`] for the other columns; nothing has been
+/// emitted then.
 pub(super) fn infer(
     context: &Context<'_, '_>,
     answers: &Answers,
@@ -126,14 +133,14 @@ pub(super) fn infer(
         tally.ttl_mismatches += 1;
     }
 
-    // Owners are compared only where there is more than one record.
+    // Owners are only compared if there is more than one record.
     if answers.len() > 1 {
         owner.write_wire(&mut emitted.wire);
     }
     let owner_wire = 0..emitted.wire.len();
-    // Zeek logs the RD of the query, and none where it saw no query.
+    // Zeek logs the RD of the query, or nothing if it saw no query.
     let is_resolved = is_resolved(Some(row.rd.is_true()?), false, row.ra.is_true()?);
-    let mut walk = Walk {
+    let mut walker = AnswerWalker {
         owner,
         owner_wire,
         bounds: (!is_resolved).then(|| bounds(owner)),
@@ -148,56 +155,57 @@ pub(super) fn infer(
         emit,
     };
     if answers.len() > 0 {
-        let reading = reading(qtype, query, answers);
+        let interpretation = interpret(qtype, query, answers);
         let last = answers.len() - 1;
-        let mut names_left = if let Reading::Authority(count) = reading { count } else { 0 };
+        let mut names_left =
+            if let Interpretation::Authority(count) = interpretation { count } else { 0 };
         for (index, (answer, ttl)) in answers.iter().enumerate() {
             let Answer::Name(raw) = answer else {
-                walk.other(answer, ttl);
+                walker.other(answer, ttl);
                 continue;
             };
             names_left = names_left.saturating_sub(1);
-            let is_alias = match reading {
-                Reading::Chain => true,
-                Reading::Pointers => index != last && is_in_arpa(raw),
-                Reading::Authority(_) => names_left > 0,
-                Reading::Data => false,
-                Reading::Ambiguous => {
-                    walk.is_lost = true;
-                    walk.tally.omit(Omission::Ambiguous);
+            let is_alias = match interpretation {
+                Interpretation::Chain => true,
+                Interpretation::Pointers => index != last && is_in_arpa(raw),
+                Interpretation::Authority(_) => names_left > 0,
+                Interpretation::Data => false,
+                Interpretation::Ambiguous => {
+                    walker.is_lost = true;
+                    walker.tally.omit(Omission::Ambiguous);
                     continue;
                 }
             };
             let parsed = names.next().map(|buffer| Name::from_dotted(raw, buffer));
             match parsed {
                 Some(Ok(name)) if is_alias => {
-                    walk.alias(name, ttl);
-                    walk.saw_data_name |= reading != Reading::Chain;
+                    walker.alias(name, ttl);
+                    walker.saw_data_name |= interpretation != Interpretation::Chain;
                 }
-                Some(Ok(name)) => walk.data_name(name, ttl),
-                _ => walk.bad_name(is_alias),
+                Some(Ok(name)) => walker.data_name(name, ttl),
+                _ => walker.bad_name(is_alias),
             }
         }
     }
-    walk.negative(outcome);
+    walker.negative(outcome);
     Ok(())
 }
 
-/// The way along the answers of one row.
+/// State while processing the answers of one row.
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
-struct Walk<'s, 'e> {
+struct AnswerWalker<'s, 'e> {
     /// The end of the chain so far.
     owner: Name<'s>,
     /// Its wire form within `emitted`.
     owner_wire: Range<usize>,
-    /// What the chain may not leave, if anything.
+    /// Domain that the chain must not leave, if any.
     bounds: Option<Name<'s>>,
-    /// Whether it did.
+    /// True if the chain left it.
     is_cut: bool,
-    /// Whether an answer was met that hides where the chain goes.
+    /// True if an answer was found that hides the next part of the chain.
     is_lost: bool,
-    /// Whether a name was met after which an address may be another owner's: one that is no alias, or
-    /// an alias where names are asked for.
+    /// True after a name that allows a following address to have a different owner: a name that is not an
+    /// alias, or an alias if names are requested.
     saw_data_name: bool,
     qtype: Option<RrType>,
     at: u32,
@@ -207,7 +215,7 @@ struct Walk<'s, 'e> {
     emit: &'e mut dyn FnMut(Observation<'_>),
 }
 
-impl<'s> Walk<'s, '_> {
+impl<'s> AnswerWalker<'s, '_> {
     fn alias(&mut self, name: Name<'s>, ttl: Option<u32>) {
         if self.is_lost {
             self.tally.omit(Omission::Ambiguous);
@@ -217,7 +225,7 @@ impl<'s> Walk<'s, '_> {
             self.tally.omit(Omission::OutOfBailiwick);
             return;
         }
-        let rdata = self.of_name(RrType::CNAME, name, ttl);
+        let rdata = self.emit_name(RrType::CNAME, name, ttl);
         self.owner = name;
         self.owner_wire = rdata;
         self.is_cut = self.bounds.is_some_and(|bounds| !name.is_at_or_below(bounds));
@@ -229,7 +237,7 @@ impl<'s> Walk<'s, '_> {
         } else if self.is_cut {
             self.tally.omit(Omission::OutOfBailiwick);
         } else {
-            self.of_name(self.qtype.unwrap_or(RrType::PTR), name, ttl);
+            self.emit_name(self.qtype.unwrap_or(RrType::PTR), name, ttl);
         }
         self.saw_data_name = true;
     }
@@ -240,7 +248,7 @@ impl<'s> Walk<'s, '_> {
         self.saw_data_name |= !is_alias;
     }
 
-    /// An answer that is no name.
+    /// Processes an answer that is not a name.
     fn other(&mut self, answer: Answer<'_>, ttl: Option<u32>) {
         let start = self.emitted.wire.len();
         let wire = &mut self.emitted.wire;
@@ -249,8 +257,8 @@ impl<'s> Walk<'s, '_> {
                 wire.extend_from_slice(&address.octets());
                 Ok(RrType::A)
             }
-            // An A6 record has more than the address (RFC 2874 §3.1), and an answer to a question for
-            // it is no AAAA record.
+            // An A6 record contains more than the address (RFC 2874 §3.1), and an answer to an A6 question is
+            // not an AAAA record.
             Answer::V6(_) if self.qtype == Some(RrType::A6) => Err(Omission::RdataNotInLog),
             Answer::V6(address) => {
                 wire.extend_from_slice(&address.octets());
@@ -283,16 +291,16 @@ impl<'s> Walk<'s, '_> {
         }
     }
 
-    /// Emits a record of which the log holds a name; returns where the name's wire form stands.
-    fn of_name(&mut self, rrtype: RrType, name: Name<'s>, ttl: Option<u32>) -> Range<usize> {
+    /// Emits a record for which the log has a name; returns the position of the name's wire form.
+    fn emit_name(&mut self, rrtype: RrType, name: Name<'s>, ttl: Option<u32>) -> Range<usize> {
         let start = self.emitted.wire.len();
-        let is_partial = rdata::of_name(rrtype, name, &mut self.emitted.wire);
+        let is_partial = rdata::from_name(rrtype, name, &mut self.emitted.wire);
         let rdata = start..self.emitted.wire.len();
         self.record(rrtype, start, is_partial, ttl);
         rdata
     }
 
-    /// Emits a record with the RDATA from `start` on, once for each line.
+    /// Emits a record with the RDATA from `start` on, once per line.
     fn record(&mut self, rrtype: RrType, start: usize, partial: bool, ttl: Option<u32>) {
         let rdata = start..self.emitted.wire.len();
         if self.compares {
@@ -313,7 +321,7 @@ impl<'s> Walk<'s, '_> {
         });
     }
 
-    /// Emits the outcome; an error speaks of the end of the chain (RFC 2308 §2.1).
+    /// Emits the outcome; an error refers to the end of the chain (RFC 2308 §2.1).
     fn negative(&mut self, outcome: Result<Option<Outcome>, Omission>) {
         let outcome = match outcome {
             Ok(None) => return,
@@ -339,18 +347,18 @@ impl<'s> Walk<'s, '_> {
     }
 }
 
-/// What became of the question: `Ok(None)` when it was answered, an omission when no record is in the
-/// log and it cannot be told whether there was one.
+/// Outcome of the question: `Ok(None)` if it was answered, an omission if the log has no record and it is
+/// unknown whether there was one.
 fn outcome(
     row: &Row<'_>,
     qtype: Option<RrType>,
     has_answers: bool,
 ) -> Result<Result<Option<Outcome>, Omission>, Rejection> {
     let rcode = row.rcode()?;
-    // Zeek copies AA and RA from a reply that has an answer record, and from no other.
+    // Zeek copies AA and RA from a reply with an answer record, and from no other.
     let was_answered = row.rtt.is_set() || row.aa.is_true()? || row.ra.is_true()?;
-    // A reply may be a referral, with authority records, or truncated, and Zeek logs neither. `rejected` means that
-    // there was no record at all; only a stream is never truncated (RFC 7766 §5).
+    // A reply may be a referral, with authority records, or truncated, and Zeek logs neither. `rejected`
+    // means that there was no record at all; only a stream is never truncated (RFC 7766 §5).
     let is_no_data = row.rejected.is_true()? && row.proto.is_stream()?;
     Ok(match rcode {
         None | Some(0) if has_answers => Ok(None),
@@ -365,7 +373,7 @@ fn outcome(
     })
 }
 
-/// Whether Zeek logs no answer of this type, not even that there was one.
+/// Returns true if Zeek never logs answers of this type, not even their existence.
 fn is_never_logged(qtype: RrType) -> bool {
     matches!(
         qtype,

@@ -1,22 +1,23 @@
-//! Zeek's JSON writer: one object a line, unset columns left out or null.
+//! Zeek's JSON writer: one object per line, unset columns omitted or null.
 //!
-//! The form is that of src/threading/formatters/JSON.cc. Octets that are no text come as `\xHH` within
-//! the decoded string (policy HEX, the default and the only one before Zeek 9) or as a character of
-//! U+F0000 to U+F00FF (policy PUA). HEX cannot tell an octet from the same four characters in the
-//! original; the octet is taken, as it is what Zeek writes.
+//! The format is defined by src/threading/formatters/JSON.cc. Octets that are not text appear as `\xHH`
+//! within the decoded string (policy HEX, the default and the only one before Zeek 9) or as a character from
+//! U+F0000 to U+F00FF (policy PUA). HEX cannot distinguish an octet from the same four characters in the
+//! original; they are read as the octet, which is what Zeek writes.
 
 use super::clock;
 use super::row::{Columns, Field, Query, Row, Value};
-use super::tsv::{hex, is_dns_path};
+use super::tsv::is_dns_path;
 use crate::decode::Rejection;
+use crate::hex;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use std::fmt;
 
-/// Reads one object; `None` when it is a record of another log. Its vectors, and its query if that
-/// has escapes, go to `columns`.
+/// Reads one object; `None` if it is a record of another log. Its vectors are written to `columns`, and so is
+/// its query if it contains escapes.
 ///
 /// # Errors
-/// [`Rejection::Json`], or [`Rejection::BadField`] where a column of a DNS record has another shape.
+/// [`Rejection::Json`], or [`Rejection::BadField`] if a column of a DNS record has the wrong shape.
 pub(super) fn row<'l>(line: &'l [u8], columns: &mut Columns) -> Result<Option<Row<'l>>, Rejection> {
     let mut object = Object::default();
     let mut json = serde_json::Deserializer::from_slice(line);
@@ -29,20 +30,20 @@ pub(super) fn row<'l>(line: &'l [u8], columns: &mut Columns) -> Result<Option<Ro
     if object.is_misshapen { Err(Rejection::BadField) } else { Ok(Some(object.row)) }
 }
 
-/// What is known of an object so far.
+/// State while reading an object.
 #[derive(Default)]
 struct Object<'l> {
     row: Row<'l>,
-    /// What `_path` says, if it is there.
+    /// True if `_path` names a DNS log; `None` if it is missing.
     is_dns: Option<bool>,
-    /// Whether there is a column that only DNS records have.
+    /// True if there is a column that only DNS records have.
     has_dns_column: bool,
-    /// Whether a column has a value of a shape that it cannot have. That is no matter if the record
-    /// turns out to be of another log.
+    /// True if a column has a value of an impossible shape. This is ignored if the record turns out to belong
+    /// to another log.
     is_misshapen: bool,
 }
 
-/// What a value is, by where it stands.
+/// Meaning of a value, by its position.
 #[derive(Clone, Copy)]
 enum Role {
     /// The whole object.
@@ -57,7 +58,7 @@ enum Role {
     Ttl,
     /// `_path`, the name of the log.
     Path,
-    /// `id`, where a shipper has made an object of the `id.` columns.
+    /// `id`, if a shipper has combined the `id.` columns into an object.
     Id,
 }
 
@@ -100,7 +101,7 @@ impl<'l> Cell<'_, 'l> {
         }
     }
 
-    /// Text; `in_line` when it stands in the line as it is.
+    /// Processes text; `in_line` if it appears unchanged in the line.
     fn text(self, text: &str, in_line: Option<&'l str>) {
         match self.role {
             Role::Column(Field::Query) => match in_line {
@@ -114,7 +115,7 @@ impl<'l> Cell<'_, 'l> {
                 }
             },
             Role::Answer => self.columns.answers.push_with(|out| octets(text, out)),
-            // Nothing in it needs an escape.
+            // It contains nothing that needs an escape.
             Role::Datum => {
                 self.columns.rdata.push_with(|out| out.extend_from_slice(text.as_bytes()));
             }
@@ -228,7 +229,7 @@ impl<'de> Visitor<'de> for Cell<'_, 'de> {
     }
 }
 
-/// Reads a key of the object, or of `id` within it; `None` for one that does not matter.
+/// Reads a key of the object, or of `id` within it; `None` for an irrelevant one.
 struct Key {
     within_id: bool,
 }
@@ -260,20 +261,20 @@ impl Visitor<'_> for Key {
     }
 }
 
-/// Whether decoded text holds no octet that Zeek had to write in another way.
+/// Returns true if decoded text contains no octet that Zeek had to encode.
 fn is_plain(text: &str) -> bool {
     // U+F0000 to U+F00FF begin with this octet in UTF-8.
     memchr::memchr2(b'\\', 0xf3, text.as_bytes()).is_none()
 }
 
-/// Appends the octets that decoded text stands for.
+/// Appends the octets represented by decoded text.
 fn octets(text: &str, out: &mut Vec<u8>) {
     let mut rest = text.as_bytes();
     while let Some(at) = memchr::memchr2(b'\\', 0xf3, rest) {
         let (plain, escape) = rest.split_at(at);
         out.extend_from_slice(plain);
         let (octet, width) = match escape {
-            [b'\\', b'x', high, low, ..] => match (hex(*high), hex(*low)) {
+            [b'\\', b'x', high, low, ..] => match (hex::digit(*high), hex::digit(*low)) {
                 (Some(high), Some(low)) => (high << 4 | low, 4),
                 _ => (b'\\', 1),
             },

@@ -1,24 +1,25 @@
-//! A row of pdns.log, the log of our Zeek package: one record or one negative answer, with all that dns.log lacks.
+//! A row of pdns.log, the log of our Zeek package: one record or one negative answer, with everything that
+//! dns.log lacks.
 //!
-//! Under `zeek`. Owner and type are the packet's, so what is told here is [`Provenance::Exact`]; or
-//! [`Provenance::Unsolicited`] where Zeek saw no question. The package has no public suffix list, so whether a
-//! record beside the answer may be believed is settled here, and where an alias may lead from a server that is no
-//! resolver to its client: by `decode::dns`' rules, except that a zone which is a public suffix is believed in nothing.
+//! Under `zeek`. Owner and type are those of the packet, so observations are [`Provenance::Exact`], or
+//! [`Provenance::Unsolicited`] if Zeek saw no question. The package has no public suffix list, so the
+//! bailiwick of additional records is checked here, and so are the aliases in answers of authoritative
+//! servers: by the rules of `decode::dns`, except that a zone that is a public suffix is not trusted at all.
 
 use super::answers::Answers;
 use super::clock;
 use super::row::{Row, Value};
-use super::tsv::hex;
 use crate::decode::dns::bounds;
 use crate::decode::{Omission, Rejection, Tally};
+use crate::hex;
 use crate::name::{Name, suffix};
-use crate::observation::{Fact, Outcome, Provenance, Seen, Sightings};
+use crate::observation::{Aggregated, Fact, Outcome, Provenance, Seen};
 use crate::rdata::Rdata;
 use crate::rr::RrType;
 
 mod fields;
 
-/// Buffers kept from line to line.
+/// Buffers reused for the next line.
 #[derive(Debug, Default)]
 pub(super) struct Scratch {
     owner: Buffer,
@@ -28,7 +29,7 @@ pub(super) struct Scratch {
     fields: fields::Scratch,
 }
 
-/// Room for one name.
+/// Buffer for one name.
 #[derive(Debug, Default)]
 struct Buffer {
     octets: Vec<u8>,
@@ -36,23 +37,23 @@ struct Buffer {
 }
 
 impl Buffer {
-    /// Reads a name as the package writes it.
+    /// Reads a name in the package's notation.
     fn name<'b>(&'b mut self, text: &'b [u8]) -> Option<Name<'b>> {
         let octets = decoded(text, &mut self.octets)?;
         Name::from_dotted(octets, &mut self.name).ok()
     }
 }
 
-/// Emits what a row tells, or counts why it is left out.
+/// Emits the observation of a row, or counts the reason why it is omitted.
 ///
 /// # Errors
-/// [`Rejection`] where a column that each row has cannot be read; then nothing has been emitted.
+/// [`Rejection`] if a mandatory column cannot be read; nothing has been emitted then.
 pub(super) fn read(
     row: &Row<'_>,
     rdata: &Answers,
     scratch: &mut Scratch,
     tally: &mut Tally,
-    emit: &mut dyn FnMut(Sightings<'_>),
+    emit: &mut dyn FnMut(Aggregated<'_>),
 ) -> Result<(), Rejection> {
     let Scratch { owner, zone, octets, fields } = scratch;
     let package = &row.package;
@@ -79,11 +80,11 @@ pub(super) fn read(
         tally.records = tally.records.saturating_add(u64::from(seen.count));
         Fact::Record(Rdata { rrtype, octets, partial })
     };
-    emit(Sightings { rrname, fact, seen });
+    emit(Aggregated { rrname, fact, seen });
     Ok(())
 }
 
-/// How often, when, and with which TTLs.
+/// Count, times and TTLs.
 fn seen(row: &Row<'_>) -> Result<Seen, Rejection> {
     let package = &row.package;
     let first = clock::seconds(row.ts)?;
@@ -109,14 +110,14 @@ fn seen(row: &Row<'_>) -> Result<Seen, Rejection> {
     })
 }
 
-/// What a question came to, if the row tells of one.
+/// Outcome of a question, if the row has one.
 fn outcome(value: Value<'_>) -> Result<Option<Outcome>, Rejection> {
     let Some(text) = value.text()? else { return Ok(None) };
     let text = std::str::from_utf8(text).map_err(|_| Rejection::BadField)?;
     text.parse().map(Some).map_err(|_| Rejection::BadField)
 }
 
-/// Whether an owner lies where the response had a right to speak.
+/// Returns true if an owner is in the response's bailiwick.
 fn is_believed(row: &Row<'_>, owner: Name<'_>, buffer: &mut Buffer) -> Result<bool, Rejection> {
     let (text, is_apex) = match (row.package.zone.text()?, row.package.qname.text()?) {
         (Some(zone), _) => (zone, true),
@@ -125,7 +126,7 @@ fn is_believed(row: &Row<'_>, owner: Name<'_>, buffer: &mut Buffer) -> Result<bo
         (None, None) => return Ok(true),
     };
     let Some(name) = buffer.name(text) else { return Ok(false) };
-    // The answer of a server that speaks for the domain of QNAME alone, or what that came to.
+    // The answer of a server that is only trusted about the domain of QNAME, or its outcome.
     let is_answer = row.package.section.text()? == Some(b"answer") || row.package.outcome.is_set();
     if is_answer && !is_apex {
         return Ok(owner.is_at_or_below(bounds(name)));
@@ -138,7 +139,7 @@ fn is_believed(row: &Row<'_>, owner: Name<'_>, buffer: &mut Buffer) -> Result<bo
     Ok(zone.is_some_and(|zone| owner.is_at_or_below(zone)))
 }
 
-/// The octets that text of the package stands for: each `%hh` is one, `%` alone is nothing.
+/// Decodes a text of the package: each `%hh` represents one octet, and a text of `%` alone is empty.
 fn decoded<'t>(text: &'t [u8], buffer: &'t mut Vec<u8>) -> Option<&'t [u8]> {
     if memchr::memchr(b'%', text).is_none() {
         return Some(text);
@@ -152,7 +153,7 @@ fn decoded<'t>(text: &'t [u8], buffer: &'t mut Vec<u8>) -> Option<&'t [u8]> {
         let (plain, escape) = rest.split_at_checked(at)?;
         buffer.extend_from_slice(plain);
         let [_, high, low, after @ ..] = escape else { return None };
-        buffer.push(hex(*high)? << 4 | hex(*low)?);
+        buffer.push(hex::digit(*high)? << 4 | hex::digit(*low)?);
         rest = after;
     }
     buffer.extend_from_slice(rest);

@@ -1,16 +1,16 @@
-//! RDATA from the text that Zeek makes of it.
+//! RDATA from Zeek's text.
 //!
-//! Each function appends canonical wire form to `out`, or says that the text does not parse; then
-//! `out` holds an unfinished rest that the caller cuts off.
+//! Each function appends canonical wire form to `out`, or reports that the text does not parse; `out` then
+//! contains an unfinished remainder that the caller removes.
 
 use super::row::decimal;
 use crate::name::Name;
 use crate::rr::RrType;
 
-/// Most octets of RDATA: its length has 16 bits (RFC 1035 §3.2.1).
+/// Maximum length of RDATA in octets: its length field has 16 bits (RFC 1035 §3.2.1).
 const MAX_RDATA: usize = 0xffff;
 
-/// TXT or SPF: `<keyword> <length> <octets>`, once for each character-string, joined by a space.
+/// TXT or SPF: `<keyword> <length> <octets>`, once for each character-string, separated by spaces.
 pub(super) fn strings(keyword: &[u8], text: &[u8], out: &mut Vec<u8>) -> Option<()> {
     let start = out.len();
     let mut rest = text;
@@ -29,8 +29,8 @@ pub(super) fn strings(keyword: &[u8], text: &[u8], out: &mut Vec<u8>) -> Option<
     }
 }
 
-/// NAPTR (RFC 3403 §4.1): `order preference flags service`, then the regular expression and the
-/// replacement, of which Zeek leaves out the one that is empty, and both if both are.
+/// NAPTR (RFC 3403 §4.1): `order preference flags service`, then the regular expression and the replacement.
+/// Zeek omits whichever of the two is empty, or both.
 pub(super) fn naptr(text: &[u8], out: &mut Vec<u8>) -> Option<()> {
     let mut fields = text.splitn(5, |&octet| octet == b' ');
     for _ in 0..2 {
@@ -43,8 +43,8 @@ pub(super) fn naptr(text: &[u8], out: &mut Vec<u8>) -> Option<()> {
     let rest = fields.next()?;
     let (expression, replacement) = match rest.first() {
         None => (rest, rest),
-        // A name here is letters, digits, `-` and `_`. An expression begins with a delimiter that
-        // is in practice none of these; where it might be, the two cannot be told apart.
+        // A name here consists of letters, digits, `-` and `_`. In practice the delimiter that begins an
+        // expression is none of these; if it were, the two could not be distinguished.
         Some(first) if is_host_octet(*first) => (
             &[][..],
             rest.iter().all(|&octet| is_host_octet(octet) || octet == b'.').then_some(rest)?,
@@ -57,8 +57,8 @@ pub(super) fn naptr(text: &[u8], out: &mut Vec<u8>) -> Option<()> {
     Some(())
 }
 
-/// Splits `delimiter ERE delimiter replacement delimiter flags` (RFC 3402 §3.2) off the front of
-/// `text`, and the name that may follow.
+/// Splits `delimiter ERE delimiter replacement delimiter flags` (RFC 3402 §3.2) off the front of `text`, and
+/// the name that may follow.
 fn expression(text: &[u8]) -> Option<(&[u8], &[u8])> {
     let delimiter = *text.first()?;
     let mut delimiters = 0;
@@ -92,9 +92,9 @@ fn string(octets: &[u8], out: &mut Vec<u8>) -> Option<()> {
     Some(())
 }
 
-/// The RDATA of a record of `rrtype` of which only the name is known; every other field is zero.
-/// The second value tells whether there are other fields.
-pub(super) fn of_name(rrtype: RrType, name: Name<'_>, out: &mut Vec<u8>) -> bool {
+/// The RDATA of a record of `rrtype` for which only the name is known; all other fields are zero. Returns
+/// true if there are other fields.
+pub(super) fn from_name(rrtype: RrType, name: Name<'_>, out: &mut Vec<u8>) -> bool {
     let (before, after): (&[u8], &[u8]) = match rrtype {
         RrType::MX => (&[0; 2], &[]),
         RrType::SRV => (&[0; 6], &[]),
@@ -180,7 +180,7 @@ mod tests {
             (RrType::SOA, "a.example . 0 0 0 0 0", true),
         ] {
             let mut octets = Vec::new();
-            assert_eq!(of_name(rrtype, name.as_name(), &mut octets), partial);
+            assert_eq!(from_name(rrtype, name.as_name(), &mut octets), partial);
             let rdata = Rdata { rrtype, octets: &octets, partial };
             assert_eq!(rdata.to_text(FinalDot::Without), text);
         }

@@ -1,22 +1,22 @@
-//! The columns of dns.log and pdns.log that passive DNS looks at, whatever the log's format.
+//! The columns of dns.log and pdns.log used for passive DNS, independent of the log's format.
 //!
-//! `tsv` and `json` fill a [`Row`] with values as they stand in the line; they are read as numbers or
-//! truth values only when a rule asks for them.
+//! `tsv` and `json` fill a [`Row`] with raw values from the line; they are only parsed as numbers or truth
+//! values on demand.
 
 use super::answers::Answers;
 use crate::decode::Rejection;
 use crate::observation::Outcome;
 use crate::rr::RrType;
 
-/// A value as the line has it.
+/// A raw value from the line.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) enum Value<'a> {
-    /// Left out, null, or the log's marker for unset.
+    /// Omitted, null, or the log's marker for unset values.
     #[default]
     Unset,
-    /// Text, with its escapes still in it.
+    /// Text, still with its escapes.
     Text(&'a [u8]),
-    /// A whole number of JSON, not negative.
+    /// A non-negative whole number of JSON.
     Unsigned(u64),
     /// A negative whole number of JSON.
     Negative(i64),
@@ -24,17 +24,17 @@ pub(super) enum Value<'a> {
     Float(f64),
     /// A JSON truth value.
     Bool(bool),
-    /// What no column of these logs holds: an object, an array, or text with JSON escapes.
+    /// A value that no column of these logs contains: an object, an array, or text with JSON escapes.
     Odd,
 }
 
-/// A query name: octets of labels joined by dots, no escapes.
+/// A query name: label octets joined with dots, without escapes.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) enum Query<'a> {
-    /// None given.
+    /// No name given.
     #[default]
     Unset,
-    /// It stands in the line as it is.
+    /// Appears unchanged in the line.
     InLine(&'a [u8]),
     /// It had escapes and was written to [`Columns::query`].
     Unescaped,
@@ -60,13 +60,13 @@ pub(super) struct Row<'a> {
     pub(super) ra: Value<'a>,
     pub(super) rejected: Value<'a>,
     pub(super) opcode: Value<'a>,
-    /// Whether pdns.log has what this row of dns.log tells.
+    /// True if pdns.log has the content of this row of dns.log.
     pub(super) marked: Value<'a>,
     pub(super) package: Package<'a>,
 }
 
 /// The columns of pdns.log, the log of our Zeek package, besides `ts`: record `PDNS::Info` of
-/// zeek/scripts/main.zeek. Text in them needs no escapes; what `%hh` stands for is another matter.
+/// zeek/scripts/main.zeek. Text in them needs no unescaping here; the `%hh` encoding is handled separately.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Package<'a> {
     pub(super) last: Value<'a>,
@@ -84,11 +84,11 @@ pub(super) struct Package<'a> {
     pub(super) qname: Value<'a>,
 }
 
-/// Buffers for what is not used where it stands in the line: kept from line to line, so that the
-/// usual line allocates nothing. Their size is bounded by that of the longest line.
+/// Buffers for values that cannot be used in place, reused for the next line, so that a typical line
+/// allocates nothing. Their size is bounded by that of the longest line.
 #[derive(Debug, Default)]
 pub(super) struct Columns {
-    /// The query, where [`Query::Unescaped`] says so.
+    /// The query, if it is [`Query::Unescaped`].
     pub(super) query: Vec<u8>,
     /// `answers` and `TTLs`.
     pub(super) answers: Answers,
@@ -97,7 +97,7 @@ pub(super) struct Columns {
 }
 
 impl Columns {
-    /// Forgets the line before.
+    /// Removes the values of the previous line.
     pub(super) fn clear(&mut self) {
         self.query.clear();
         self.answers.clear();
@@ -105,7 +105,7 @@ impl Columns {
     }
 }
 
-/// A column by its name.
+/// A column, identified by its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Field {
     Ts,
@@ -145,7 +145,7 @@ pub(super) enum Field {
 }
 
 impl Field {
-    /// The column that Zeek, or a shipper that renames `id.` columns, calls by this name.
+    /// The column to which Zeek, or a shipper that renames `id.` columns, gives this name.
     pub(super) fn named(name: &[u8]) -> Option<Self> {
         Some(match name {
             b"ts" => Self::Ts,
@@ -188,13 +188,13 @@ impl Field {
 }
 
 impl<'a> Row<'a> {
-    /// Whether this is a row of pdns.log.
+    /// Returns true if this is a row of pdns.log.
     pub(super) fn is_of_package(&self) -> bool {
         self.package.rrname.is_set()
     }
 
-    /// Where the value of a single-valued column goes; `None` for query, answers, TTLs and RDATA, which
-    /// have forms of their own.
+    /// Slot for the value of a single-valued column; `None` for query, answers, TTLs and RDATA, which are
+    /// stored differently.
     pub(super) fn slot(&mut self, field: Field) -> Option<&mut Value<'a>> {
         Some(match field {
             Field::Ts => &mut self.ts,
@@ -231,13 +231,13 @@ impl<'a> Row<'a> {
         })
     }
 
-    /// The type asked for: by number, or else by the name Zeek gives it.
+    /// The query type: by number or, failing that, by Zeek's name.
     pub(super) fn qtype(&self) -> Result<Option<RrType>, Rejection> {
         if let Some(number) = self.qtype.number()? {
             return Ok(Some(RrType(number)));
         }
         let Some(name) = self.qtype_name.name()? else { return Ok(None) };
-        // Names of Zeek's DNS::query_types that are not IANA's.
+        // Names in Zeek's DNS::query_types that differ from IANA's.
         Ok(Some(match name {
             "*" => RrType::ANY,
             "NB" => RrType::NIMLOC,
@@ -254,7 +254,7 @@ impl<'a> Row<'a> {
         }))
     }
 
-    /// The RCODE: by number, or else by the name Zeek gives it. `None` when no reply was seen.
+    /// The RCODE: by number or, failing that, by Zeek's name. `None` if no reply was seen.
     pub(super) fn rcode(&self) -> Result<Option<u16>, Rejection> {
         // An extended RCODE has 12 bits (RFC 6891 §6.1.3).
         const LAST: u16 = 0xfff;
@@ -262,7 +262,7 @@ impl<'a> Row<'a> {
             number
         } else {
             let Some(name) = self.rcode_name.name()? else { return Ok(None) };
-            // Names of Zeek's DNS::base_errors that are not IANA's.
+            // Names in Zeek's DNS::base_errors that differ from IANA's.
             match (name, name.strip_prefix("rcode-").or(name.strip_prefix("unassigned-"))) {
                 ("NOERROR", _) => 0,
                 ("BADSIG", _) => 3842,
@@ -273,7 +273,7 @@ impl<'a> Row<'a> {
         if number > LAST { Err(Rejection::BadField) } else { Ok(Some(number)) }
     }
 
-    /// Whether the class is IN, looking only at some of its bits, or not given.
+    /// Returns true if the class is IN, considering only the given bits, or missing.
     pub(super) fn is_internet(&self, bits: u16) -> Result<bool, Rejection> {
         Ok(match self.qclass.number()? {
             Some(class) => class & bits == 1,
@@ -283,7 +283,7 @@ impl<'a> Row<'a> {
 }
 
 impl<'a> Value<'a> {
-    /// A number of 16 bits, as ports, types, classes, RCODEs and opcodes are.
+    /// A 16-bit number: ports, types, classes, RCODEs and opcodes.
     pub(super) fn number(self) -> Result<Option<u16>, Rejection> {
         let number = match self {
             Self::Unset => return Ok(None),
@@ -294,7 +294,7 @@ impl<'a> Value<'a> {
         number.map(Some).ok_or(Rejection::BadField)
     }
 
-    /// A number of 32 bits.
+    /// A 32-bit number.
     pub(super) fn large(self) -> Result<Option<u32>, Rejection> {
         let number = match self {
             Self::Unset => return Ok(None),
@@ -302,7 +302,7 @@ impl<'a> Value<'a> {
             Self::Text(digits) => decimal(digits),
             _ => None,
         };
-        // More than that is as much as can be counted.
+        // Larger numbers saturate.
         number
             .map(|number| Some(u32::try_from(number).unwrap_or(u32::MAX)))
             .ok_or(Rejection::BadField)
@@ -326,7 +326,7 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// Whether a protocol of transport is TCP; unset is not.
+    /// Returns true if a transport protocol is TCP; false if it is unset.
     pub(super) fn is_stream(self) -> Result<bool, Rejection> {
         Ok(self.name()?.is_some_and(|name| name == "tcp"))
     }
@@ -342,13 +342,13 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// Whether there is any value.
+    /// Returns true if there is a value.
     pub(super) fn is_set(self) -> bool {
         self != Self::Unset
     }
 }
 
-/// Decimal digits, at least one and at most 18, as a number.
+/// Parses 1 to 18 decimal digits as a number.
 pub(super) fn decimal(digits: &[u8]) -> Option<u64> {
     if digits.is_empty() || digits.len() > 18 {
         return None;

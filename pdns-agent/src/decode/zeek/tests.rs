@@ -1,4 +1,4 @@
-//! What lines say, told as text: one line of text for each observation.
+//! Tests of log lines; each observation is compared as one line of text.
 
 use super::*;
 use crate::decode::Omission;
@@ -11,7 +11,7 @@ mod laws;
 const FIELDS: &str = "#fields\tts\tid.orig_p\tid.resp_p\trtt\tquery\tqclass\tqtype\trcode\tAA\tRD\tRA\
     \tanswers\tTTLs\trejected\topcode";
 
-/// A row, with columns as a log of today has them.
+/// A row with the columns of a current log.
 #[derive(Clone)]
 struct Sample {
     query: &'static str,
@@ -38,7 +38,7 @@ const SAMPLE: Sample = Sample {
     class: "1",
 };
 
-/// The same as what a resolver tells a client that wants recursion.
+/// Typical flags of a resolver's answer to a client that requested recursion.
 const RESOLVED: [&str; 5] = ["-", "F", "T", "T", "F"];
 
 impl Sample {
@@ -52,7 +52,7 @@ impl Sample {
     }
 }
 
-fn show(observation: &Sightings<'_>) -> String {
+fn show(observation: &Aggregated<'_>) -> String {
     assert_eq!((observation.seen.flags, observation.seen.count), (Seen::INFERRED, 1));
     let mut text = observation.rrname.to_string();
     match observation.fact {
@@ -68,7 +68,7 @@ fn show(observation: &Sightings<'_>) -> String {
     text
 }
 
-/// The observations of one row, and what was left out of it.
+/// The observations of one row, and its omissions.
 fn decoded(sample: &Sample) -> (Vec<String>, Vec<Omission>) {
     let mut decoder = Decoder::new(Options::default());
     decoder.skim(FIELDS.as_bytes());
@@ -89,7 +89,7 @@ fn check(sample: &Sample, seen: &[&str], omitted: &[Omission]) {
     assert_eq!(decoded(sample), (seen.iter().map(ToString::to_string).collect(), omitted.to_vec()));
 }
 
-/// Answers to a question of this type, in turn, with TTLs if they are given.
+/// Answers to a question of this type, in order, with TTLs if given.
 #[track_caller]
 fn answers(
     qtype: &'static str,
@@ -289,7 +289,7 @@ fn errors_speak_of_the_end_of_the_chain() {
 #[test]
 fn no_data_is_told_only_when_it_is_sure() {
     let with = |flags| Sample { flags, ..SAMPLE };
-    // A referral, or a truncated message, with a record of any section or without: none of it is in the log.
+    // A referral, or a truncated message, with or without a record in any section: none of it is in the log.
     for rd in ["F", "T"] {
         for rejected in ["F", "T"] {
             check(&with(["-", "F", rd, "F", rejected]), &[], &[Omission::NodataOrReferral]);
@@ -463,7 +463,7 @@ fn a_chain_ends_where_a_server_that_is_no_resolver_leaves_its_domain() {
     ] {
         check(&poisoned(flags), &inside, &[Omission::OutOfBailiwick; 2]);
     }
-    // What it says of the end of the chain is said of another's name.
+    // A statement about the end of the chain concerns someone else's name.
     let nxdomain = Sample {
         rcode: "3",
         answers: "www.bank.example.net",

@@ -1,51 +1,52 @@
-//! Zeek's ASCII writer: a header that names the columns, then one row a line.
+//! Zeek's ASCII writer: a header that names the columns, then one row per line.
 //!
-//! The form is that of src/logging/writers/ascii/Ascii.cc and src/threading/formatters/Ascii.cc. A new
-//! header may come at any line, because files are joined and Zeek restarts. Columns are found by name
-//! only: sites add, drop and reorder them.
+//! The format is defined by src/logging/writers/ascii/Ascii.cc and src/threading/formatters/Ascii.cc. A new
+//! header may appear at any line, because files are concatenated and Zeek restarts. Columns are only found by
+//! name: sites add, drop and reorder them.
 
 use super::clock;
 use super::row::{Columns, Field, Query, Row, Value};
 use crate::decode::Rejection;
+use crate::hex;
 use memchr::memmem;
 
-/// What the lines of a log so far say about its form.
+/// Format of a log, as declared by its lines so far.
 #[derive(Debug)]
 pub(super) struct Header {
-    /// Between columns; a tab as a rule.
+    /// Separator of columns, usually a tab.
     separator: Vec<u8>,
-    /// Between the elements of a vector.
+    /// Separator of the elements of a vector.
     set_separator: Vec<u8>,
-    /// Stands for an empty string or vector.
+    /// Marker for an empty string or vector.
     empty: Vec<u8>,
-    /// Stands for an unset value.
+    /// Marker for an unset value.
     unset: Vec<u8>,
-    /// Whether `#path` names a DNS log; `None` before it.
+    /// True if `#path` names a DNS log; `None` before it.
     is_dns: Option<bool>,
     rows: Rows,
 }
 
-/// What the rows under a header are.
+/// Kind of rows under a header.
 #[derive(Debug)]
 enum Rows {
-    /// Nothing tells yet.
+    /// Not known yet.
     Unknown,
     /// Records of another log.
     Other,
-    /// DNS records, but of no use.
+    /// DNS records, but unusable.
     Unusable,
-    /// DNS records: for each column what it is, `None` where it does not matter.
+    /// DNS records: the field of each column, `None` for irrelevant ones.
     Dns(Vec<Option<Field>>),
 }
 
-/// What a row is.
+/// Kind of a parsed row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Parsed {
     /// A DNS record.
     Row,
     /// A record of another log.
     Other,
-    /// A header line of bare names, as the writer's `tsv` option makes it.
+    /// A header line of bare names, written with the writer's `tsv` option.
     Header,
 }
 
@@ -63,11 +64,11 @@ impl Default for Header {
 }
 
 impl Header {
-    /// Takes in a line that begins with `#`; one that means nothing here is passed over.
+    /// Processes a line that begins with `#`; ignores irrelevant ones.
     pub(super) fn directive(&mut self, line: &[u8]) {
         let line = line.strip_prefix(b"#").unwrap_or(line);
         if let Some(value) = line.strip_prefix(b"separator ") {
-            // The first line of a header: whatever was said before is over.
+            // The first line of a header: the previous header ends here.
             *self = Self { separator: unescaped(value), ..Self::default() };
         } else if let Some(value) = self.value(line, b"set_separator") {
             self.set_separator = unescaped(value);
@@ -101,11 +102,11 @@ impl Header {
         }
     }
 
-    /// What each column is, if there are `ts` and `query` or, in pdns.log, `rrname` among them.
+    /// The field of each column, if `ts` and `query` are among them, or `rrname` in pdns.log.
     fn columns(&self, names: &[u8]) -> Option<Vec<Option<Field>>> {
         let mut columns: Vec<Option<Field>> = Vec::new();
         each(names, &self.separator, |name| {
-            // Of two columns of one name the first counts.
+            // If two columns have the same name, the first counts.
             columns.push(Field::named(name).filter(|field| !columns.contains(&Some(*field))));
             true
         });
@@ -114,14 +115,14 @@ impl Header {
         (has(Field::Ts) && has_name).then_some(columns)
     }
 
-    /// Whether it is known what rows are.
+    /// Returns true if the kind of rows is known.
     pub(super) fn is_known(&self) -> bool {
         !matches!(self.rows, Rows::Unknown)
     }
 
-    /// Takes in a line of bare column names, if it is one: then `true`.
+    /// Processes a line of bare column names, and returns true if it is one.
     ///
-    /// No row is mistaken for it: `ts` is no time.
+    /// A row cannot be mistaken for it, because `ts` is not a valid time.
     pub(super) fn bare(&mut self, line: &[u8]) -> bool {
         if self.is_dns == Some(false) {
             return false;
@@ -135,7 +136,8 @@ impl Header {
         }
     }
 
-    /// Reads one row into `row`. Its vectors, and its query if that has escapes, go to `columns`.
+    /// Reads one row into `row`. Its vectors are written to `columns`, and so is its query if it contains
+    /// escapes.
     ///
     /// # Errors
     /// [`Rejection::NoHeader`], [`Rejection::UnusableHeader`] or [`Rejection::ColumnCount`].
@@ -157,11 +159,11 @@ impl Header {
                 Rejection::ColumnCount
             }
         };
-        // A log in `tsv` mode has no other mark of a header than that it is no row.
+        // In a log in `tsv` mode, a header is only recognisable as an invalid row.
         if self.bare(line) { Ok(Parsed::Header) } else { Err(rejection) }
     }
 
-    /// Puts each cell where it belongs; `false` when there are not as many as columns.
+    /// Stores each cell in its field; `false` if their number differs from that of the columns.
     fn cells<'l>(
         &self,
         fields: &[Option<Field>],
@@ -222,9 +224,9 @@ impl Header {
         }
     }
 
-    /// Each element of a vector that is set, escapes still in it.
+    /// Calls `element` for each set element of a vector, still with its escapes.
     fn elements(&self, cell: &[u8], mut element: impl FnMut(&[u8])) {
-        // Split first: a separator within an element is `\xHH`.
+        // Split first: a separator within an element is written as `\xHH`.
         if cell != self.empty {
             each(cell, &self.set_separator, |part| {
                 element(part);
@@ -234,8 +236,8 @@ impl Header {
     }
 }
 
-/// Whether a log of this name holds DNS records: `dns`, a filter's `dns_...`, or `json_streaming_dns`; or the
-/// same with `pdns`.
+/// Returns true if a log of this name contains DNS records: `dns`, a filter's `dns_...`, or
+/// `json_streaming_dns`; or the same with `pdns`.
 pub(super) fn is_dns_path(path: &[u8]) -> bool {
     [&b"dns"[..], b"pdns"].into_iter().any(|log| {
         let begins = path.strip_prefix(log).is_some_and(|rest| matches!(rest, [] | [b'_', ..]));
@@ -243,8 +245,8 @@ pub(super) fn is_dns_path(path: &[u8]) -> bool {
     })
 }
 
-/// Calls `part` for each part of `text` between separators until it returns `false`. An empty
-/// separator separates nothing.
+/// Calls `part` for each part of `text` between separators until it returns `false`. An empty separator does
+/// not split.
 #[inline]
 fn each<'t>(text: &'t [u8], separator: &[u8], part: impl FnMut(&'t [u8]) -> bool) {
     match separator {
@@ -271,8 +273,8 @@ fn between<'t>(
     part(text.get(start..).unwrap_or_default());
 }
 
-/// Appends `raw` without its escapes: `\\` is a backslash, `\xHH` an octet. Zeek writes no other; a
-/// backslash before anything else stands for itself.
+/// Appends `raw` without its escapes: `\\` is a backslash, `\xHH` an octet. Zeek writes no others; a
+/// backslash before anything else represents itself.
 pub(super) fn unescape(raw: &[u8], out: &mut Vec<u8>) {
     let mut rest = raw;
     while let Some(at) = memchr::memchr(b'\\', rest) {
@@ -280,7 +282,7 @@ pub(super) fn unescape(raw: &[u8], out: &mut Vec<u8>) {
         out.extend_from_slice(plain);
         let (octet, width) = match escape {
             [_, b'\\', ..] => (b'\\', 2),
-            [_, b'x', high, low, ..] => match (hex(*high), hex(*low)) {
+            [_, b'x', high, low, ..] => match (hex::digit(*high), hex::digit(*low)) {
                 (Some(high), Some(low)) => (high << 4 | low, 4),
                 _ => (b'\\', 1),
             },
@@ -296,9 +298,4 @@ fn unescaped(raw: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(raw.len());
     unescape(raw, &mut out);
     out
-}
-
-/// The value of a hexadecimal digit.
-pub(super) fn hex(digit: u8) -> Option<u8> {
-    char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok())
 }

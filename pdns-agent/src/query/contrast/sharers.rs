@@ -1,6 +1,6 @@
-//! Who else has what the threats have.
+//! Names that share the values of threats.
 //!
-//! Second half of `contrast`: each value is followed to the names that share it, as far as it is worth it.
+//! Second half of `contrast`: follows each value to the names that share it, unless too many do.
 
 use super::values::{Values, each_below};
 use super::{Asked, Found, MAX_SHARED, RelationKind, Value};
@@ -15,10 +15,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::ops::ControlFlow;
 
-/// The most records of one value that are read.
+/// Maximum number of records read for one value.
 const MAX_ROWS: usize = 20 * MAX_SHARED;
 
-/// The names on a value; `None` when there are too many.
+/// The names that share a value, each with its addresses there; `None` if there are too many.
 type Sharers = Option<BTreeMap<NameBuf, BTreeSet<IpAddr>>>;
 
 /// Follows all values of one kind, or of all kinds.
@@ -53,7 +53,7 @@ pub(super) fn follow(
     Ok(())
 }
 
-/// Offers the sharers of a value that are neighbours.
+/// Adds those sharers of a value that are neighbours.
 fn offer(
     asked: &Asked<'_>,
     values: &Values<'_>,
@@ -61,7 +61,7 @@ fn offer(
     sharers: &BTreeMap<NameBuf, BTreeSet<IpAddr>>,
     found: &mut Found,
 ) {
-    // Who has the very address of a threat is tied by that, and not by the prefix around it, too.
+    // A name with the exact address of a threat is related by that address, not also by the prefix around it.
     let is_value = |address: &IpAddr| {
         let key = (RelationKind::Address, TagSubject::Net((*address).into()));
         values.of.contains_key(&key)
@@ -82,7 +82,7 @@ fn offer(
         }
     }
     match (value.kind, value.via) {
-        // The address of a threat is itself what it shares.
+        // The address of a threat is a neighbour itself.
         (RelationKind::Address, via) if asked.is_candidate(via) => {
             found.add(via.clone(), value, shared);
         }
@@ -98,8 +98,8 @@ fn offer(
     }
 }
 
-/// The names on the addresses of a prefix, with those addresses; without what is trusted or parked within it, unless all
-/// of it is parked.
+/// Returns the names on the addresses of a prefix, with those addresses. Trusted and parked addresses within
+/// the prefix are left out, unless the whole prefix is parked.
 fn on_net(store: &mut Reader<'_>, asked: &Asked<'_>, net: IpNet) -> Result<Sharers, StoreError> {
     let is_parked = asked.is_parked_address(net.network());
     gather(
@@ -114,7 +114,7 @@ fn on_net(store: &mut Reader<'_>, asked: &Asked<'_>, net: IpNet) -> Result<Share
     )
 }
 
-/// The names with a record of one type that points at a name.
+/// Returns the names with a record of one type that points at a name.
 fn pointing(store: &mut Reader<'_>, name: &NameBuf, rrtype: RrType) -> Result<Sharers, StoreError> {
     gather(
         |each| store.records_targeting_name(name.as_name(), MAX_SHARED + 1, each),
@@ -125,7 +125,7 @@ fn pointing(store: &mut Reader<'_>, name: &NameBuf, rrtype: RrType) -> Result<Sh
     )
 }
 
-/// The owners of the rows that `of` takes, each with the addresses that it says.
+/// Collects the owners of the rows that `of` accepts, each with the addresses it returns.
 fn gather(
     read: impl FnOnce(&mut Each<'_>) -> Result<(), StoreError>,
     of: impl Fn(&StoredRecord) -> Option<Option<IpAddr>>,
@@ -143,7 +143,7 @@ fn gather(
     Ok((!too_many).then_some(sharers))
 }
 
-/// Follows all registrable domains: one walk over the names counts, another offers.
+/// Follows all registrable domains: one walk over the names counts them, a second one adds neighbours.
 fn domains(
     store: &mut Reader<'_>,
     asked: &Asked<'_>,

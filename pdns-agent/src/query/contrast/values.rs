@@ -1,8 +1,8 @@
-//! What the threats have that others may share.
+//! Values of threats that other names may share.
 //!
-//! First half of `contrast`. Threats that are domains are opened into the names below them, names into the
-//! values of their records; addresses and prefixes are values themselves. A threat's CNAMEs are followed to the addresses at
-//! their end.
+//! First half of `contrast`. Domains are expanded into the names below them, names into the values of their
+//! records; addresses and prefixes are values themselves. The CNAMEs of a threat are followed to the addresses
+//! at their end.
 
 use super::{Asked, Limits, MAX_SHARED, RelationKind, Value};
 use crate::name::{Name, NameBuf, suffix};
@@ -21,29 +21,29 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::net::IpAddr;
 use std::ops::ControlFlow;
 
-/// The most names of threats that are looked at, the first by their text, and the most targets of their CNAMEs.
+/// Maximum number of threat names to read, first in text order, and of their CNAME targets.
 const MAX_NAMES: usize = 200_000;
-/// The most values that are followed.
+/// Maximum number of values to follow.
 const MAX_VALUES: usize = 200_000;
-/// The most records of threats that are read.
+/// Maximum number of records of threats to read.
 const MAX_ROWS: usize = 1_000_000;
 
 /// The threats that have a value.
 pub(super) type Threats<'a> = BTreeSet<&'a TagSubject>;
 
-/// Values, with the threats that have them, in a fixed order.
+/// Values with the threats that have them, in a fixed order.
 pub(super) struct Values<'a> {
     pub(super) of: BTreeMap<(RelationKind, TagSubject), Threats<'a>>,
-    /// Those that are left out as local or parked.
+    /// Values that are left out because they are local or parked.
     pub(super) parked: BTreeSet<TagSubject>,
     pub(super) limits: Limits,
     asked: &'a Asked<'a>,
-    /// Records that were read.
+    /// Number of records read.
     rows: usize,
 }
 
 impl<'a> Values<'a> {
-    /// The values of all that is asked about.
+    /// Collects the values of all subjects of the query.
     pub(super) fn collect(
         store: &mut Reader<'_>,
         asked: &'a Asked<'a>,
@@ -66,7 +66,7 @@ impl<'a> Values<'a> {
         for name in names {
             let subject = TagSubject::Name(name.clone());
             let tags = asked.tags.of_name(name.as_name());
-            // What is trusted within a threat's domain is no threat.
+            // A trusted name within a threat's domain is not a threat.
             if let Some(threat) = asked.threat(&subject, &tags) {
                 values.add(RelationKind::Cname, subject, threat);
                 if let Some(domain) = suffix::registrable(name.as_name()) {
@@ -83,7 +83,7 @@ impl<'a> Values<'a> {
         Ok(values)
     }
 
-    /// All values, each with its place.
+    /// Returns all values, each with its index.
     pub(super) fn each(&self) -> impl Iterator<Item = Value<'_>> {
         let values = self.of.iter().enumerate();
         values.map(|(place, ((kind, via), threats))| Value { place, kind: *kind, via, threats })
@@ -97,14 +97,14 @@ impl<'a> Values<'a> {
             return;
         }
         let threats = self.of.entry(key).or_default();
-        // A value of more threats is one of too many names.
+        // If more threats than this share a value, more names than this do.
         if threats.len() <= MAX_SHARED {
             threats.insert(threat);
         }
     }
 
-    /// Reads the records of names, each with the threats that it belongs to, and takes their values; the targets of
-    /// their CNAMEs.
+    /// Reads the records of names, given with the threats each belongs to, and adds their values. Returns the
+    /// targets of their CNAMEs.
     fn records(
         &mut self,
         store: &mut Reader<'_>,
@@ -157,7 +157,7 @@ impl<'a> Values<'a> {
         Ok(())
     }
 
-    /// Whether a host relates anything; one that does not is counted.
+    /// Returns true if a host relates anything; counts it as parked otherwise.
     fn is_host(&mut self, name: Name<'_>) -> bool {
         let is_parked = self.asked.is_parked_host(name);
         if is_parked {
@@ -182,7 +182,7 @@ impl<'a> Values<'a> {
         self.add(RelationKind::Prefix, TagSubject::Net(around(address)), threat);
     }
 
-    /// The values of a record of a threat.
+    /// Adds the values of a threat's record.
     fn row(&mut self, row: &StoredRecord, threat: &'a TagSubject) {
         if let Some(address) = row.address() {
             if self.asked.is_parked_address(address) {
@@ -205,7 +205,7 @@ impl<'a> Values<'a> {
         }
     }
 
-    /// The name servers of the registrable domains that are values by now.
+    /// Adds the name servers of the registrable domains collected so far.
     fn nameservers(&mut self, store: &mut Reader<'_>) -> Result<(), StoreError> {
         let mut domains: BTreeMap<NameBuf, Threats<'a>> = BTreeMap::new();
         for ((_, via), threats) in &self.of {
@@ -217,7 +217,7 @@ impl<'a> Values<'a> {
         self.records(store, &domains, &is_server).map(|_| ())
     }
 
-    /// The names among the subjects, and those that the store has below their domains, in order.
+    /// Returns the names among the subjects and the names that the store has below their domains, in order.
     fn names(
         &mut self,
         store: &mut Reader<'_>,
@@ -248,15 +248,14 @@ impl<'a> Values<'a> {
     }
 }
 
-/// The /24 or /48 around an address.
+/// Returns the /24 or /48 around an address.
 pub(super) fn around(address: IpAddr) -> IpNet {
     let length = if address.is_ipv4() { 24 } else { 48 };
     IpNet::new(address, length).map_or_else(|_| address.into(), |net| net.trunc())
 }
 
-/// Calls `each` for every name of the store that lies at or below one of these domains, with that domain:
-/// the longest, where one lies below another. One walk over the names, or over a part of them when there
-/// is one domain alone.
+/// Calls `each` for every name of the store at or below one of these domains, with that domain: the longest one
+/// if domains are nested. Walks the names once, or only a part of them if there is a single domain.
 pub(super) fn each_below(
     store: &mut Reader<'_>,
     domains: &[&NameBuf],

@@ -1,7 +1,7 @@
-//! Sums of names, part of the store by part: the next part is read while the last is added up.
+//! Sums of names, one part of the store after another: reads the next part while the last one is added up.
 //!
-//! Part of `query/groups`. What reads holds one part; what adds up, on a thread of its own, holds the one before it. Beside a
-//! large part no other is held.
+//! Part of `query/groups`. The reader holds one part; the adder, on a thread of its own, holds the previous
+//! one. A large part is held alone.
 
 use super::{Grouping, Walk};
 use crate::observation::Seen;
@@ -9,10 +9,10 @@ use crate::store::{NameTotals, Part, Reader, StoreError};
 use std::sync::mpsc;
 use std::thread;
 
-/// Rows of a part that takes so much memory, 30 MB, that no other should be held beside it.
+/// Number of rows from which a part takes so much memory (30 MB) that no other should be held beside it.
 const LARGE: u32 = 350_000;
 
-/// The parts that are to be read whole, if names and what rows tell are all that matters.
+/// Returns the parts to read whole, if names and the type codes of rows are enough for the grouping.
 pub(super) fn parts(grouping: &Grouping, walks: &[Walk]) -> Option<Vec<Part>> {
     let Grouping { by, filter, .. } = grouping;
     if !by.is_of_name() || filter.outcome.is_some() || filter.tag.is_some() {
@@ -25,7 +25,7 @@ pub(super) fn parts(grouping: &Grouping, walks: &[Walk]) -> Option<Vec<Part>> {
     walks.iter().map(part).collect()
 }
 
-/// Hands the names of each part to `each`, with the part's number, on a thread of its own.
+/// Passes the names of each part to `each`, with the part's number, on a thread of its own.
 pub(super) fn each_part(
     store: &mut Reader<'_>,
     grouping: &Grouping,
@@ -34,11 +34,11 @@ pub(super) fn each_part(
 ) -> Result<(), StoreError> {
     let Grouping { kind, filter, .. } = grouping;
     let types = filter.told_types();
-    // No room: what was read is held by one side or the other.
+    // No buffer: a part is always held by one side or the other.
     let (send, receive) = mpsc::sync_channel::<Option<NameTotals>>(0);
     thread::scope(|scope| {
         let adder = scope.spawn(move || {
-            // What is nothing is taken when all before it is done with, which is all that it is for.
+            // `None` is received only after all parts before it are done; that is its only purpose.
             for (number, owners) in receive.iter().flatten().enumerate() {
                 each(number, &owners);
             }

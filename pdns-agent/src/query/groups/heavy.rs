@@ -1,9 +1,10 @@
-//! The groups that are counted most, where there are far more groups than may be held.
+//! The groups with the highest counts, when there are far more groups than may be held.
 //!
-//! Part of `query/groups`: for addresses, whose rows lie all over the store. The first pass adds counts up by some
-//! bits of the key's hash: no key was counted more than its slot. If all keys fit into memory meanwhile, that is the
-//! answer. Else the keys of the largest slots are added up one by one, and when the last that is wanted was counted more than
-//! any slot that is left, the answer is complete; if not, one more pass takes all slots that could hold better.
+//! Part of `query/groups`; used for addresses, whose rows lie all over the store. The first pass adds counts up
+//! in slots chosen by some bits of the key's hash, so no key has a higher count than its slot. If all keys fit
+//! into memory meanwhile, that is the answer. Otherwise the keys of the largest slots are added up one by one.
+//! If the last group of the answer then has a higher count than any remaining slot, the answer is complete; if
+//! not, one more pass takes all slots that could hold a better group.
 
 use super::tally::{EachGroup, Sums, tally as tally_each};
 use super::{Grouping, Keys, Totals, Walk};
@@ -12,11 +13,11 @@ use crate::store::{Reader, StoreError};
 
 /// Bits of a hash that choose a slot: two million slots, 16 MB.
 const SLOT_BITS: u32 = 21;
-/// Slots whose keys are added up first: so many for each group that is wanted, and at least this part of the groups
-/// that may be held, since a slot has several keys.
+/// Number of slots whose keys are added up first: 4 for each group of the answer, and at least 1/8 of the
+/// number of groups that may be held, because a slot has several keys.
 const FIRST: (usize, usize) = (4, 8);
 
-/// Hands out groups, each at most once, among them the `wanted` that were counted most.
+/// Passes groups to the callback, each at most once, among them the `wanted` groups with the highest counts.
 pub(super) fn tally(
     store: &mut Reader<'_>,
     grouping: &Grouping,
@@ -68,7 +69,7 @@ fn slot_of(hash: u64) -> usize {
     usize::try_from(hash >> (64 - SLOT_BITS)).unwrap_or(0)
 }
 
-/// The value of the slot that comes `number`th by size; at least 1.
+/// Returns the value of the slot that ranks `number`th by size; at least 1.
 fn nth_largest(slots: &[u64], number: usize) -> u64 {
     let mut kept: Smallest<u64> = Smallest::new(number);
     for &sum in slots.iter().filter(|&&sum| sum > 0) {

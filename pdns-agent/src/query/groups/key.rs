@@ -1,6 +1,6 @@
-//! What rows are added up by, and each row's key.
+//! Group keys: the properties that rows can be added up by, and the key of each row.
 //!
-//! Part of `query/groups`. A key is borrowed until a group of it is begun.
+//! Part of `query/groups`. A key is borrowed until a group is created for it.
 
 use super::Totals;
 use crate::hash::{Hasher, Router};
@@ -12,7 +12,7 @@ use crate::store::NameTotal;
 use std::cmp::Ordering;
 use std::net::IpAddr;
 
-/// What rows must share to be added up.
+/// The property that rows of a group share.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum By {
     /// The owner name.
@@ -21,16 +21,16 @@ pub enum By {
     Domains,
     /// The address that an A or AAAA record points at.
     Addresses,
-    /// The type; of a negative answer, the type asked for.
+    /// The record type; for a negative answer, the query type.
     RrTypes,
-    /// So many labels below a name: `Children("example.com", 1)` has `a.b.example.com` below `b.example.com`. A
-    /// name with fewer labels stands for itself.
+    /// The ancestor this many labels below a name: `Children("example.com", 1)` puts `a.b.example.com` under
+    /// `b.example.com`. A name with fewer labels stands for itself.
     Children(NameBuf, usize),
-    /// How many labels lie between the owner name and a name above it.
+    /// The number of labels between the owner name and a name above it.
     Depths(NameBuf),
 }
 
-/// As [`GroupKey`], borrowed from the rows.
+/// Like [`GroupKey`], borrowed from the rows.
 #[derive(Clone, Copy, PartialEq)]
 pub(super) enum KeyRef<'k> {
     Name(Name<'k>),
@@ -39,7 +39,7 @@ pub(super) enum KeyRef<'k> {
     Depth(u32),
 }
 
-/// What the rows of a group share.
+/// The key that the rows of a group share.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum GroupKey {
     /// A name.
@@ -53,12 +53,12 @@ pub enum GroupKey {
 }
 
 impl By {
-    /// Whether a row's key comes of its owner name alone.
+    /// Returns true if the owner name alone determines a row's key.
     pub(super) fn is_of_name(&self) -> bool {
         !matches!(self, Self::Addresses | Self::RrTypes)
     }
 
-    /// The name that all names that count lie below.
+    /// Returns the name that all counted names lie below.
     pub(super) fn apex(&self) -> Option<&NameBuf> {
         match self {
             Self::Children(apex, _) | Self::Depths(apex) => Some(apex),
@@ -88,7 +88,7 @@ impl KeyRef<'_> {
         }
     }
 
-    /// Its place before or behind another key of the same sort.
+    /// Compares with a key of the same variant.
     pub(super) fn compare(self, key: &GroupKey) -> Ordering {
         match (self, key) {
             (Self::Name(one), GroupKey::Name(other)) => one.cmp(&other.as_name()),
@@ -99,7 +99,7 @@ impl KeyRef<'_> {
         }
     }
 
-    /// Whether it is the same key.
+    /// Returns true if both are the same key.
     pub(super) fn is(self, key: &GroupKey) -> bool {
         match (self, key) {
             (Self::Name(one), GroupKey::Name(other)) => one == other.as_name(),
@@ -110,7 +110,7 @@ impl KeyRef<'_> {
         }
     }
 
-    /// Whether all rows with this key lie in one part of the store.
+    /// Returns true if all rows with this key lie in one part of the store.
     pub(super) fn is_of_one_part(self, router: &Router) -> bool {
         match self {
             Self::Name(name) => router.partition_below(name).is_some(),
@@ -118,7 +118,7 @@ impl KeyRef<'_> {
         }
     }
 
-    /// A hash that nobody on the wire can aim at.
+    /// Returns a keyed hash, so that nobody on the wire can provoke collisions.
     fn hash(self, hasher: &Hasher) -> u64 {
         match self {
             Self::Name(name) => hasher.name(name),
@@ -130,7 +130,7 @@ impl KeyRef<'_> {
     }
 }
 
-/// The key of some rows of a name, and whether they are the first of that name with it.
+/// The key of some rows of a name, and whether they are the first rows of that name with this key.
 #[derive(Clone, Copy)]
 pub(super) struct Keyed<'k> {
     pub(super) key: KeyRef<'k>,
@@ -138,16 +138,16 @@ pub(super) struct Keyed<'k> {
     pub(super) new_name: bool,
 }
 
-/// Finds the keys of rows that come name by name, and counts what there is on the way.
+/// Finds the keys of rows that arrive name by name, and counts totals on the way.
 pub(super) struct Keys<'b> {
     by: &'b By,
-    /// How many labels the name above all names that count has.
+    /// Number of labels of the name above all counted names.
     above: usize,
     hasher: Hasher,
     name: Option<NameBuf>,
-    /// The types of `name` that were met.
+    /// Types of `name` met so far.
     types: Vec<RrType>,
-    /// Whether `name` is in the totals.
+    /// True if `name` is in the totals.
     counted: bool,
     pub(super) totals: Totals,
 }
@@ -167,14 +167,14 @@ impl<'b> Keys<'b> {
         }
     }
 
-    /// The key of all rows of an owner, where the name alone decides; `None` when they do not count.
+    /// Returns the key of all rows of an owner if the name alone determines it; `None` if they do not count.
     pub(super) fn of_owner<'n>(&mut self, name: Name<'n>, rows: &NameTotal) -> Option<Keyed<'n>> {
         self.counted = false;
         let (key, depth) = self.of_name(name)?;
         Some(self.count(depth, key, rows, true))
     }
 
-    /// The key of the next row; `None` when it does not count.
+    /// Returns the key of the next row; `None` if it does not count.
     pub(super) fn of<'r>(&mut self, row: &'r StoredRecord) -> Option<Keyed<'r>> {
         let new_name = self.name.as_ref() != Some(&row.rrname);
         if new_name {
@@ -193,7 +193,8 @@ impl<'b> Keys<'b> {
         }
     }
 
-    /// The key of a row of which the name does not matter, only whether it is the first of its name.
+    /// Returns the key of a row by its fact. The name does not matter, only whether this is the first row of
+    /// its name.
     pub(super) fn of_fact(
         &mut self,
         new_name: bool,
@@ -205,7 +206,7 @@ impl<'b> Keys<'b> {
             self.counted = false;
         }
         if *self.by == By::Addresses {
-            // An address stands once below a name.
+            // An address occurs once per name.
             return Some(self.count(None, KeyRef::Address(fact.address()?), rows, true));
         }
         let rrtype = fact.rrtype();
@@ -216,7 +217,7 @@ impl<'b> Keys<'b> {
         Some(self.count(None, KeyRef::RrType(rrtype), rows, new_name))
     }
 
-    /// Adds rows to the totals, with their name's depth where depths are counted.
+    /// Adds rows to the totals, with the depth of their name if depths are counted.
     fn count<'k>(
         &mut self,
         depth: Option<u32>,
@@ -235,7 +236,7 @@ impl<'b> Keys<'b> {
         Keyed { key, hash: key.hash(&self.hasher), new_name }
     }
 
-    /// The key that a name has, where the name alone decides, and how far it lies below the name above all.
+    /// Returns the key of a name, if the name alone determines it, and its depth below the apex.
     fn of_name<'n>(&self, name: Name<'n>) -> Option<(KeyRef<'n>, Option<u32>)> {
         match self.by {
             By::Names => Some((KeyRef::Name(name), None)),
@@ -255,7 +256,7 @@ impl<'b> Keys<'b> {
         }
     }
 
-    /// How many labels a name has more than one above it; `None` when it does not lie below that.
+    /// Returns the number of labels that a name has below `apex`; `None` if it does not lie below it.
     fn depth(&self, name: Name<'_>, apex: Name<'_>) -> Option<u32> {
         if !name.is_at_or_below(apex) {
             return None;

@@ -1,9 +1,10 @@
-//! Adding up by key in bounded memory, exactly.
+//! Exact sums by key in bounded memory.
 //!
-//! Part of `query/groups`. Nearly all groups lie in one part of the store, since the store keeps the names of a domain
-//! together. Where a part was read whole, its names are sorted by the hash of their key, so that groups come one after the
-//! other and none is held. All other groups are held in a map. When that grows too large, half of the keys, by a bit of
-//! their hash, are dropped and left to a later pass over the same rows.
+//! Part of `query/groups`. Nearly every group lies in one part of the store, because the store keeps the names
+//! of a domain together. If a part was read whole, its names are sorted by the hash of their key, so that
+//! groups arrive one after another and none has to be held. All other groups are held in a map. When the map
+//! grows too large, half of the keys, chosen by a bit of their hash, are dropped and left to a later pass over
+//! the same rows.
 
 use super::key::{KeyRef, Keyed};
 use super::{By, Group, GroupKey, Grouping, Keys, Totals, Walk, ahead};
@@ -13,15 +14,15 @@ use crate::store::{NameTotal, Reader, StoreError};
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 
-/// The keys of one pass: those whose hash has `index` in the bits of `mask`.
+/// The keys of one pass: those whose hash, masked with `mask`, equals `index`.
 struct Shard {
     mask: u64,
     index: u64,
-    /// Of the walks before this one, groups that lie in one part were handed out by another pass.
+    /// First walk of this pass: another pass has returned the groups that lie in one part of an earlier walk.
     from: usize,
 }
 
-/// A sum that is not complete.
+/// A sum that is not complete yet.
 struct Sum {
     key: GroupKey,
     hash: u64,
@@ -30,7 +31,7 @@ struct Sum {
     rows: NameTotal,
 }
 
-/// A group, borrowed from what was read.
+/// A group, borrowed from the rows that were read.
 #[derive(Clone, Copy)]
 pub(super) struct GroupRef<'k> {
     pub(super) key: KeyRef<'k>,
@@ -45,7 +46,7 @@ impl GroupRef<'_> {
         Group { key, names, records, count, time_first, time_last, is_least }
     }
 
-    /// Hands it out, if it is among those that are asked for.
+    /// Passes the group on if the grouping includes it.
     fn hand_out(self, grouping: &Grouping, take: &mut EachGroup<'_>) {
         if grouping.first_on.is_none_or(|day| self.rows.time_first / DAY == day) {
             take(self);
@@ -53,7 +54,7 @@ impl GroupRef<'_> {
     }
 }
 
-/// Takes groups.
+/// Callback that takes groups.
 pub(super) type EachGroup<'e> = dyn FnMut(GroupRef<'_>) + Send + 'e;
 
 /// The sums of one pass.
@@ -92,7 +93,7 @@ impl Sums {
         self.sums = HashTable::new();
     }
 
-    /// Hands out the groups that are complete: those of one part, or all.
+    /// Passes on the complete groups: those that lie in one part, or all.
     pub(super) fn hand_out(&mut self, all: bool, grouping: &Grouping, take: &mut EachGroup<'_>) {
         for sum in self.sums.extract_if(|sum| all || sum.of_one_part) {
             let group = GroupRef { key: sum.key.borrowed(), names: sum.names, rows: sum.rows };
@@ -101,7 +102,7 @@ impl Sums {
     }
 }
 
-/// Adds up names of a part that was read whole, each with its key; they come back in no special order.
+/// Adds up the names of a part that was read whole, each with its key; reorders the names.
 fn each_sorted(
     named: &mut [(u64, KeyRef<'_>, &NameTotal)],
     each: &mut dyn FnMut(u64, GroupRef<'_>),
@@ -133,8 +134,8 @@ fn each_sorted(
     }
 }
 
-/// Hands out every group once, in no special order, holding at most about `most` of them. Only keys whose hash
-/// `admits` lets through are added up; the totals are of all rows.
+/// Passes every group to `take` once, in no particular order, holding at most about `most` of them. Only keys
+/// whose hash `admits` accepts are added up; the totals cover all rows.
 pub(super) fn tally(
     store: &mut Reader<'_>,
     grouping: &Grouping,
@@ -147,7 +148,7 @@ pub(super) fn tally(
     let mut due = vec![Shard { mask: 0, index: 0, from: 0 }];
     let router = store.router().clone();
     let parts = ahead::parts(grouping, walks);
-    // Below a domain that lies in one part, every group does.
+    // Below a domain that lies in one part, every group lies in that part.
     let apex = grouping.by.apex().filter(|_| !matches!(grouping.by, By::Depths(_)));
     let all_of_one = apex.is_some_and(|apex| router.partition_below(apex.as_name()).is_some());
     while let Some(mut shard) = due.pop() {
@@ -165,7 +166,7 @@ pub(super) fn tally(
             }
         };
         if let Some(parts) = &parts {
-            // What lies in one part comes out with the first pass, however much it is.
+            // Groups that lie in one part are complete in the first pass, however many there are.
             let is_first = totals.is_none();
             ahead::each_part(store, grouping, parts, &mut |number, owners| {
                 let mut named = Vec::new();
@@ -197,14 +198,14 @@ pub(super) fn tally(
 }
 
 impl<'k> Keyed<'k> {
-    /// Its rows as a group, with the hash of the key.
+    /// Returns its rows as a group, with the hash of the key.
     pub(super) fn group(&self, rows: &NameTotal) -> (u64, GroupRef<'k>) {
         let names = u64::from(self.new_name);
         (self.hash, GroupRef { key: self.key, names, rows: *rows })
     }
 }
 
-/// Leaves half of the keys to another pass, which is given back.
+/// Leaves half of the keys to another pass, which is returned.
 fn split(shard: &mut Shard, sums: &mut Sums, walk: usize) -> Shard {
     let bit = shard.mask + 1;
     shard.mask |= bit;

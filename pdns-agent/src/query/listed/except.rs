@@ -1,7 +1,7 @@
 //! Subjects within a listed domain or prefix that have the opposite tag.
 //!
-//! Part of [`super::listed`]. A program that alarms on a prefix cannot be told of an exception, so the prefix is split
-//! into those that remain without it.
+//! Part of [`super::listed`]. A program that alarms on a prefix cannot handle exceptions, so the prefix is
+//! split into those that remain without them.
 
 use crate::name::NameBuf;
 use crate::query::TagSet;
@@ -10,7 +10,7 @@ use crate::tag::{Tag, TagKind, TagSubject};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use std::collections::HashMap;
 
-/// A listed subject and one within it that has the opposite tag.
+/// A listed subject, and a subject within it that has the opposite tag.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Exception {
     /// The listed subject.
@@ -21,11 +21,11 @@ pub struct Exception {
     pub kind: TagKind,
 }
 
-/// The tags of a set that may be exceptions from others.
+/// Tags of a set that may be exceptions to other tags.
 pub(super) struct Exceptions<'t> {
-    /// Tags on names that are threats or trusted, by each domain that the name is below; the first of each kind.
+    /// Names tagged as threat or trust, by each domain above the name; the first of each kind.
     names: HashMap<(&'t str, TagKind), &'t TagSubject>,
-    /// Tagged prefixes that are threats or trusted, those of IPv4 first, in order.
+    /// Prefixes tagged as threat or trust, IPv4 first, in order.
     nets: Vec<(IpNet, TagKind)>,
 }
 
@@ -35,7 +35,7 @@ impl<'t> Exceptions<'t> {
         for tag in set.tags().iter().filter(|tag| tag.kind.opposite().is_some()) {
             match &tag.subject {
                 TagSubject::Name(name) => {
-                    // A name is nearer to itself than the domain of the same name is.
+                    // A tag on a name is nearer to it than a tag on the domain of the same name.
                     exceptions.add(name, 0, tag);
                 }
                 TagSubject::Below(name) => exceptions.add(name, 1, tag),
@@ -52,7 +52,8 @@ impl<'t> Exceptions<'t> {
         }
     }
 
-    /// A subject within a listed one whose tag says the opposite, unless subjects with such tags are listed as well.
+    /// Returns a subject within a listed one that has the opposite tag, unless subjects with such tags are
+    /// listed as well.
     pub(super) fn within(
         &self,
         listed: &TagSubject,
@@ -68,8 +69,8 @@ impl<'t> Exceptions<'t> {
         Some(Exception { listed: listed.clone(), within, kind })
     }
 
-    /// The prefixes that make up `net`, each with the tags among `tags` that no longer prefix overrides there. Those
-    /// of which none is left are not among them.
+    /// Splits `net` into prefixes, each with those of `tags` that no longer prefix overrides there. Prefixes
+    /// without any remaining tag are left out.
     pub(super) fn split<'a>(&self, net: IpNet, tags: &[&'a Tag]) -> Vec<(IpNet, Vec<&'a Tag>)> {
         let holes: Vec<IpNet> = match opposite(tags) {
             None => Vec::new(),
@@ -85,7 +86,7 @@ impl<'t> Exceptions<'t> {
         parts
     }
 
-    /// Longer prefixes within `net` that are tagged with this kind, in order.
+    /// Returns the longer prefixes within `net` that have a tag of this kind, in order.
     fn inside(&self, net: IpNet, kind: TagKind) -> impl Iterator<Item = IpNet> {
         let from = self.nets.partition_point(|(known, _)| *known < net);
         let rest = self.nets.get(from..).unwrap_or_default();
@@ -96,12 +97,12 @@ impl<'t> Exceptions<'t> {
     }
 }
 
-/// The kind that contradicts some of these tags.
+/// Returns the kind that contradicts one of these tags.
 fn opposite(tags: &[&Tag]) -> Option<TagKind> {
     tags.iter().find_map(|tag| tag.kind.opposite())
 }
 
-/// Hands out the fewest prefixes that cover `net` without the addresses of `holes`, in order.
+/// Passes the fewest prefixes that cover `net` without the addresses of `holes` to `each`, in order.
 fn subtract(net: IpNet, holes: &[IpNet], each: &mut impl FnMut(IpNet)) {
     if holes.iter().any(|hole| hole.contains(&net)) {
         return;
@@ -115,7 +116,7 @@ fn subtract(net: IpNet, holes: &[IpNet], each: &mut impl FnMut(IpNet)) {
     }
 }
 
-/// The two halves of a prefix; none of one address.
+/// Returns the two halves of a prefix; `None` for a single address.
 fn halves(net: IpNet) -> Option<[IpNet; 2]> {
     let length = net.prefix_len() + 1;
     Some(

@@ -1,4 +1,4 @@
-//! Nearness against plain arithmetic on every address of every prefix.
+//! Compares `near` with plain arithmetic on every address of every prefix.
 
 use super::*;
 use crate::tag::TagSubject;
@@ -71,7 +71,7 @@ fn a_prefix_that_nearer_tags_override_whole_is_not_near() {
         (TagKind::Trust, "192.0.2.128/25"),
     ];
     assert!(shown(&tags(&all), "192.0.2.1", 0).is_empty());
-    // But for what is tagged as a threat again within.
+    // Except for addresses within it that are tagged as a threat again.
     all.push((TagKind::Threat, "192.0.2.64/26"));
     assert_eq!(
         shown(&tags(&all), "192.0.2.1", 0),
@@ -108,7 +108,7 @@ fn the_nearest_is_the_nearest_of_all() {
             let length = most - random.u8(0..11);
             let net = IpNet::new(address, length).unwrap().trunc();
             let tag = Tag::new(random.choice(TagKind::ALL).unwrap(), TagSubject::Net(net));
-            // Nothing is both a threat and trusted.
+            // No subject is both threat and trust.
             tags.retain(|old| old.subject != tag.subject || Some(old.kind) != tag.kind.opposite());
             tags.push(tag);
         }
@@ -129,7 +129,8 @@ fn the_nearest_is_the_nearest_of_all() {
                 let apart = coordinates(from).into_iter().zip(coordinates(to));
                 apart.map(|(one, other)| (one - other).pow(2)).sum::<i64>().unsigned_abs()
             };
-            // What a longer prefix says the opposite of is left out, unless a still longer one says the same again.
+            // Addresses are left out if a longer prefix says the opposite, unless a still longer one says the
+            // same again.
             let verdict = |at: &IpAddr| {
                 let holding = tags.iter().filter(|other| {
                     other.kind.opposite().is_some()

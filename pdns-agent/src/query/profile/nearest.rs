@@ -1,4 +1,4 @@
-//! The tagged threat that lies nearest to a subject's addresses.
+//! The tagged threat nearest to the addresses of a subject.
 
 use super::SectionReading;
 use crate::query::{Near, Subject, TagSet, near};
@@ -6,23 +6,23 @@ use crate::tag::TagKind;
 use std::cmp::Reverse;
 use std::net::IpAddr;
 
-/// The most addresses of a name that are compared; with 500,000 tags they take half a second.
+/// Maximum number of addresses of a name to compare; with 500,000 tags they take half a second.
 const MAX_COMPARED: usize = 256;
 
 /// The threat that is nearest to one of a subject's addresses.
 #[derive(Debug)]
 pub struct NearestThreat<'t> {
-    /// The address of the subject that it is nearest to.
+    /// The address of the subject that the threat is nearest to.
     pub from: IpAddr,
     /// The threat.
     pub near: Near<'t>,
-    /// The addresses of the subject that were compared.
+    /// Number of addresses of the subject that were compared.
     pub compared: usize,
-    /// The addresses of the subject that were found.
+    /// Number of addresses of the subject that were found.
     pub addresses: usize,
 }
 
-/// Finds the threat.
+/// Finds the nearest threat.
 pub(super) fn nearest<'t>(
     subject: &Subject,
     records: &SectionReading,

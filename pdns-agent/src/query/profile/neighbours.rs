@@ -1,7 +1,8 @@
 //! The newest names near a subject: in the /24 or /48 around an address, and under a registrable domain.
 //!
-//! Part of the profile. A prefix is read up to [`READ`] records, and a domain whole, unless its part of the store holds more than
-//! [`MOST_ROWS`]. What that leaves unread is said ([`Neighbourhood::extent`]).
+//! Part of the profile. Reads up to [`READ`] records of a prefix, and a whole domain unless its part of the
+//! store holds more than [`MOST_ROWS`] records. The extent tells what was left unread
+//! ([`Neighbourhood::extent`]).
 
 use crate::name::{Name, NameBuf, suffix};
 use crate::query::{
@@ -14,25 +15,25 @@ use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::ops::ControlFlow;
 
-/// The most records that are read of a prefix, and for the addresses of names; they take 0.2 s.
+/// Maximum number of records to read of a prefix, and for the addresses of names; they take 0.2 s.
 const READ: usize = 50_000;
-/// The most records of the parts of the store in which the names below a domain lie; they take 2 s.
+/// Maximum number of records in the parts of the store that hold the names below a domain; they take 2 s.
 const MOST_ROWS: u64 = 2_000_000;
-/// Labels of the longest name.
+/// Number of labels of the longest possible name.
 const LABELS: usize = 127;
-/// Names that are shown beside other things.
+/// Number of names shown beside other sections.
 const SHOWN: usize = 10;
-/// Names that are shown of a profile that has nothing else.
+/// Number of names shown in a profile that has nothing else.
 const ALONE: usize = 30;
-/// Prefixes around the addresses of one name.
+/// Maximum number of prefixes around the addresses of one name.
 const PREFIXES: usize = 2;
 
-/// A name nearby.
+/// A neighbouring name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewName {
     /// The name.
     pub name: NameBuf,
-    /// An address of it, the latest seen.
+    /// Its address that was seen last.
     pub address: Option<IpAddr>,
     /// The time of its first sighting, in seconds since 1970.
     pub first: u32,
@@ -43,22 +44,22 @@ pub struct NewName {
 pub struct Neighbourhood {
     /// The prefix, or the names below the domain.
     pub whole: Subject,
-    /// The newest names in what was read, newest first.
+    /// The newest names among the records read, newest first.
     pub newest: Vec<NewName>,
-    /// How many names there are in what was read.
+    /// Number of names among the records read.
     pub names: u64,
     /// The records that were read.
     pub extent: Extent,
 }
 
-/// The /24 or /48 around an address.
+/// Returns the /24 or /48 around an address.
 #[must_use]
 pub fn prefix_around(address: IpAddr) -> Option<IpNet> {
     let length = if address.is_ipv4() { 24 } else { 48 };
     IpNet::new(address, length).ok().map(|net| net.trunc())
 }
 
-/// The prefixes around the latest addresses of rows, each once.
+/// Returns the prefixes around the latest addresses of rows, each once.
 pub(super) fn prefixes(rows: &[StoredRecord]) -> Vec<IpNet> {
     let mut found = Vec::new();
     for net in rows.iter().filter_map(StoredRecord::address).filter_map(prefix_around) {
@@ -69,7 +70,8 @@ pub(super) fn prefixes(rows: &[StoredRecord]) -> Vec<IpNet> {
     found
 }
 
-/// The newest names in a prefix, without those that `is_own` says belong to the subject itself.
+/// Finds the newest names in a prefix, except those of rows that belong to the subject itself according to
+/// `is_own`.
 pub(super) fn in_prefix(
     store: &mut Reader<'_>,
     net: IpNet,
@@ -96,15 +98,15 @@ pub(super) fn in_prefix(
     })?;
     let count = names.len() as u64;
     let mut newest: Vec<NewName> = names.into_values().map(|(neighbour, _)| neighbour).collect();
-    // Ties go by name: the map has them in that order, and the sort keeps it.
+    // Ties sort by name: the map has that order, and the sort is stable.
     newest.sort_by_key(|neighbour| std::cmp::Reverse(neighbour.first));
     newest.truncate(SHOWN);
     let whole = Subject::Addresses(net.network(), net.broadcast());
     Ok(Neighbourhood { whole, newest, names: count, extent: Extent::new(read, is_cut) })
 }
 
-/// The newest names below the registrable domain of a name, without the name itself, which `has_records` or has not;
-/// `None` for a public suffix.
+/// Finds the newest names below the registrable domain of a name, except the name itself; `has_records` is true
+/// if the name has records. Returns `None` for a public suffix.
 pub(super) fn under_domain(
     store: &mut Reader<'_>,
     name: Name<'_>,
@@ -120,7 +122,7 @@ pub(super) fn under_domain(
     Ok(Some(around))
 }
 
-/// The newest names below a name.
+/// Finds the newest names below a name.
 pub(super) fn below(store: &mut Reader<'_>, apex: NameBuf) -> Result<Neighbourhood, StoreError> {
     newest_below(store, apex, ALONE)
 }
@@ -157,7 +159,7 @@ fn newest_below(
     Ok(Neighbourhood { whole, newest, names: totals.names, extent: Extent::Whole })
 }
 
-/// Gives each neighbour its address that was seen last, unless they have too many records to read.
+/// Sets the last seen address of each neighbour, unless they have too many records to read.
 fn addresses(store: &mut Reader<'_>, neighbours: &mut [NewName]) -> Result<(), StoreError> {
     let names: Vec<NameBuf> = neighbours.iter().map(|one| one.name.clone()).collect();
     let mut latest: HashMap<NameBuf, (u32, IpAddr)> = HashMap::new();

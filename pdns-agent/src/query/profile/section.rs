@@ -1,7 +1,8 @@
 //! The sections of a subject: its own records, the records that point at it, its negative answers.
 //!
-//! Part of the profile. In a preview each section reads [`READ`] rows at most. Where there are more, every number is of
-//! those that were read ([`SectionReading::extent`]); a page of one section reads on for as long as it may.
+//! Part of the profile. In a preview, each section reads at most [`READ`] rows. If there are more, every number
+//! covers only the rows that were read ([`SectionReading::extent`]); a page of one section reads on until its
+//! time runs out.
 
 use crate::name::NameBuf;
 use crate::query::{Cursor, Each, Extent, Pager, Subject, on_addresses};
@@ -12,11 +13,11 @@ use std::fmt::Write as _;
 use std::net::IpAddr;
 use std::ops::ControlFlow;
 
-/// The most rows that a section of a preview reads; they take 0.2 s.
+/// Maximum number of rows read by a section of a preview; they take 0.2 s.
 const READ: usize = 50_000;
-/// Rows of a section in a preview.
+/// Number of rows of a section shown in a preview.
 const SHOWN: usize = 25;
-/// Rows of a page of one section.
+/// Number of rows of a page of one section.
 const PAGE: usize = 200;
 
 /// A part of what is known about a subject.
@@ -31,10 +32,10 @@ pub enum Section {
 }
 
 impl Section {
-    /// All of them.
+    /// All sections.
     pub const ALL: [Self; 3] = [Self::Records, Self::Pointing, Self::Negatives];
 
-    /// Its name in URLs and in JSON.
+    /// Returns its name in URLs and in JSON.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -44,64 +45,66 @@ impl Section {
         }
     }
 
-    /// Reads the name.
+    /// Parses the name.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|section| section.name() == text)
     }
 }
 
-/// The rows of a section that are shown, the latest seen of those that were read, and sums of all that were read.
+/// The rows of a section to show, which are the latest seen of those that were read, and totals of all that
+/// were read.
 #[derive(Debug, Default)]
 pub struct SectionReading {
-    /// The rows that are shown.
+    /// The rows to show.
     pub rows: Vec<StoredRecord>,
-    /// How many were read, without those that are left out.
+    /// Number of rows read, without those that do not belong to the section.
     pub read: usize,
-    /// Whether these are all.
+    /// The part of the section that was read.
     pub extent: Extent,
     /// Sum of their counts.
     pub count: u64,
-    /// Whether that is a lower bound, since the store can count no further.
+    /// True if `count` is a lower bound, because a counter of the store is saturated.
     pub is_least: bool,
-    /// First of their times.
+    /// Earliest of their times.
     pub first: Option<u32>,
-    /// Last of their times.
+    /// Latest of their times.
     pub last: Option<u32>,
-    /// How many owner names they have.
+    /// Number of owner names.
     pub names: usize,
-    /// The addresses that they lead to.
+    /// The addresses in their RDATA.
     pub addresses: BTreeSet<IpAddr>,
-    /// How many were seen both before and after the time of the event that the subject was met in.
+    /// Number of rows seen both before and after the event in which the subject was found.
     pub covering: usize,
-    /// Where the next page begins.
+    /// Start of the next page.
     pub next: Option<Cursor>,
-    /// Time ran out.
+    /// True if time ran out.
     pub is_late: bool,
 }
 
-/// How much is read.
+/// Amount of data to read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Depth {
-    /// A section among others, with the time of the event that the subject was met in.
+    /// A section among others, with the time of the event in which the subject was found.
     Preview(Option<u32>),
-    /// A page of one section, that begins here.
+    /// A page of one section that begins here.
     Page(Option<Cursor>),
 }
 
-/// A subject whose sections can be read. The one place that knows what belongs to a subject: of a name its own records,
-/// then the records of others that point at it, then its negative answers; of addresses the records with them.
+/// A subject whose sections can be read. This is the only place that defines what belongs to a subject: for a
+/// name its own records, then the records of others that point at it, then its negative answers; for addresses
+/// the records with them.
 pub enum Sections {
     /// A name.
     Name(Box<NameLookup>, NameBuf),
-    /// Addresses from the first to the second.
+    /// Addresses from the first to the second, inclusive.
     Addresses(IpAddr, IpAddr),
     /// All names below one, which have no sections of their own.
     Below,
 }
 
 impl Sections {
-    /// Looks a subject up; `negative` says whether its negative answers are going to be read.
+    /// Looks up a subject; `negative` is true if its negative answers are going to be read.
     ///
     /// # Errors
     /// [`StoreError`] when the store cannot be read.
@@ -117,7 +120,7 @@ impl Sections {
         })
     }
 
-    /// As [`Sections::open`], for one name.
+    /// Like [`Sections::open`], for one name.
     ///
     /// # Errors
     /// [`StoreError`] when the store cannot be read.
@@ -130,7 +133,7 @@ impl Sections {
         Ok(Self::Name(Box::new(lookup), name.clone()))
     }
 
-    /// Hands the rows of a section to `each`, until it breaks. `most` is how many it is likely to take.
+    /// Passes the rows of a section to `each`, until it breaks. `most` estimates how many it will take.
     ///
     /// # Errors
     /// [`StoreError`] when the store cannot be read.
@@ -145,7 +148,7 @@ impl Sections {
             (Self::Name(lookup, _), Section::Records) => store.own_records(lookup, each),
             (Self::Name(lookup, name), Section::Pointing) => {
                 store.records_targeting(lookup, most, &mut |row| {
-                    // A record that points at its own owner is among the records.
+                    // A record that points at its own owner is already in the records section.
                     if row.rrname == *name { ControlFlow::Continue(()) } else { each(row) }
                 })
             }
@@ -158,7 +161,7 @@ impl Sections {
     }
 }
 
-/// Reads one section, at most as many rows as `depth` allows, until `stop` says so.
+/// Reads one section, at most as many rows as `depth` allows, until `stop` returns true.
 ///
 /// # Errors
 /// [`StoreError`] when the store cannot be read.
@@ -175,7 +178,7 @@ pub fn read_section(
     Ok(taker.finish())
 }
 
-/// Reads the records of an address's name for reverse look-ups; there are none of any other subject.
+/// Reads the records of an address's reverse look-up name; empty for all other subjects.
 pub(super) fn reverse(
     store: &mut Reader<'_>,
     subject: &Subject,
@@ -191,13 +194,13 @@ pub(super) fn reverse(
     Ok(taker.finish())
 }
 
-/// The name of an address under `in-addr.arpa` (RFC 1035 §3.5) or `ip6.arpa` (RFC 3596 §2.5).
+/// Returns the name of an address under `in-addr.arpa` (RFC 1035 §3.5) or `ip6.arpa` (RFC 3596 §2.5).
 fn reverse_name(address: IpAddr) -> String {
     let mut text = String::new();
     match address {
         IpAddr::V4(address) => {
             for octet in address.octets().iter().rev() {
-                // A String takes all that is written to it.
+                // Writing to a String cannot fail.
                 write!(text, "{octet}.").ok();
             }
             text + "in-addr.arpa"
@@ -211,7 +214,7 @@ fn reverse_name(address: IpAddr) -> String {
     }
 }
 
-/// Takes rows and sums them up.
+/// Collects rows and their totals.
 struct Taker<'s> {
     stop: &'s dyn Fn() -> bool,
     pager: Pager,
@@ -248,7 +251,7 @@ impl<'s> Taker<'s> {
         rows.is_least |= row.seen.is_count_saturated();
         rows.first = Some(rows.first.unwrap_or(u32::MAX).min(row.seen.time_first));
         rows.last = Some(rows.last.unwrap_or(0).max(row.seen.time_last));
-        // A page that reads on shows its rows alone.
+        // Later pages show only their rows.
         if let Depth::Preview(at) = self.depth {
             let span = row.seen.time_first..=row.seen.time_last;
             rows.covering += usize::from(at.is_some_and(|at| span.contains(&at)));

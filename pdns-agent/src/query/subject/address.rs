@@ -9,10 +9,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 /// The first and the last address of a range.
 type Range = (IpAddr, IpAddr);
 
-/// Reads text that is an address, a prefix or a range; `None` when it is something else.
+/// Reads text that is an address, a prefix or a range; returns `None` if it is something else.
 ///
 /// # Errors
-/// [`SubjectError::Prefix`] and [`SubjectError::Range`] for what begins as one and is not valid.
+/// [`SubjectError::Prefix`] and [`SubjectError::Range`] for text that begins as one but is not valid.
 pub(super) fn read(text: &str) -> Result<Option<(Range, Certainty)>, SubjectError> {
     if let Some((address, certainty)) = address(text) {
         return Ok(Some(((address, address), certainty)));
@@ -32,7 +32,7 @@ pub(super) fn read(text: &str) -> Result<Option<(Range, Certainty)>, SubjectErro
     range(text)
 }
 
-/// One address, in brackets or not; an IPv6 address may have a zone (RFC 4007 §11), which is taken off.
+/// Reads one address, in brackets or not; the zone of an IPv6 address (RFC 4007 §11) is removed.
 pub(super) fn address(text: &str) -> Option<(IpAddr, Certainty)> {
     let inner = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
     if let Ok(address) = inner.parse::<IpAddr>() {
@@ -51,7 +51,8 @@ pub(super) fn address(text: &str) -> Option<(IpAddr, Certainty)> {
     Some((found.into(), Certainty::Guessed))
 }
 
-/// An IPv4 address as one hexadecimal number of eight digits, or as four hexadecimal numbers: `0xc0000242`.
+/// Reads an IPv4 address written as one hexadecimal number of eight digits, or as four hexadecimal numbers:
+/// `0xc0000242`.
 fn hexadecimal(text: &str) -> Option<Ipv4Addr> {
     let parts: Vec<&str> = text.split('.').collect();
     let digits: Option<Vec<&str>> = parts
@@ -65,7 +66,8 @@ fn hexadecimal(text: &str) -> Option<Ipv4Addr> {
     }
 }
 
-/// Four numbers of which one has a leading zero. Most logs pad decimal numbers so; some programs read them as octal.
+/// Reads four numbers of which at least one has a leading zero. Most logs pad decimal numbers this way; some
+/// programs read them as octal.
 fn padded(text: &str) -> Option<Ipv4Addr> {
     let mut octets = [0; 4];
     let mut parts = text.split('.');
@@ -76,15 +78,15 @@ fn padded(text: &str) -> Option<Ipv4Addr> {
     parts.next().is_none().then(|| octets.into())
 }
 
-/// A decimal number of one byte, digits and nothing else.
+/// Reads a decimal number of one byte, digits only.
 fn number(text: &str) -> Option<u8> {
     text.bytes().all(|octet| octet.is_ascii_digit()).then(|| text.parse().ok()).flatten()
 }
 
-/// `ADDRESS/LENGTH`, `ADDRESS/NETMASK`, or fewer than four numbers before the slash: `10/8`.
+/// Reads `ADDRESS/LENGTH`, `ADDRESS/NETMASK`, or fewer than four numbers before the slash: `10/8`.
 fn prefix(head: &str, tail: &str) -> Result<Option<(Range, Certainty)>, SubjectError> {
     let (base, certainty) = match address(head) {
-        // Mapped addresses count their length from the front of IPv6.
+        // The prefix length of a mapped address counts all bits of IPv6.
         Some(_) if head.contains(':') => {
             let inner = head.trim_matches(['[', ']']);
             match inner.parse::<Ipv6Addr>() {
@@ -94,8 +96,10 @@ fn prefix(head: &str, tail: &str) -> Result<Option<(Range, Certainty)>, SubjectE
         }
         Some((base, certainty)) => (base, certainty),
         None => match partial(head) {
-            Some((base, _)) if tail.bytes().all(|octet| octet.is_ascii_digit()) => {
-                (base.into(), Certainty::Cleaned)
+            Some((base, count)) if tail.bytes().all(|octet| octet.is_ascii_digit()) => {
+                // 10/8 and 192.168/16 can mean nothing else; 24/7 can.
+                let is_full = tail.parse() == Ok(u32::from(count) * 8);
+                (base.into(), if is_full { Certainty::Cleaned } else { Certainty::Guessed })
             }
             _ => return Ok(None),
         },
@@ -119,7 +123,7 @@ fn of_net(base: IpAddr, length: u8) -> Result<Range, SubjectError> {
     Ok(canonical(net.network(), net.broadcast()))
 }
 
-/// A range as IPv4, where all of it is mapped.
+/// Converts a range to IPv4 if all of it is mapped.
 fn canonical(from: IpAddr, to: IpAddr) -> Range {
     match (from.to_canonical(), to.to_canonical()) {
         (from @ IpAddr::V4(_), to @ IpAddr::V4(_)) => (from, to),
@@ -127,7 +131,7 @@ fn canonical(from: IpAddr, to: IpAddr) -> Range {
     }
 }
 
-/// The first one to three numbers of an IPv4 address, with how many there are.
+/// Reads the first one to three numbers of an IPv4 address, and returns how many there are.
 fn partial(text: &str) -> Option<(Ipv4Addr, u8)> {
     let mut octets = [0; 4];
     let mut count = 0;
@@ -139,7 +143,7 @@ fn partial(text: &str) -> Option<(Ipv4Addr, u8)> {
     Some((octets.into(), count))
 }
 
-/// `192.168.1.*`, and fewer numbers with more stars.
+/// Reads `192.168.1.*`, and fewer numbers with more stars.
 fn wildcard(text: &str) -> Option<Range> {
     let mut head = text.strip_suffix(".*")?;
     let mut stars = 1;
@@ -151,7 +155,7 @@ fn wildcard(text: &str) -> Option<Range> {
     (count + stars <= 4).then(|| of_net(base.into(), count * 8).ok()).flatten()
 }
 
-/// The length of a prefix with this netmask, or this inverted netmask.
+/// Returns the prefix length of this netmask or inverted netmask.
 fn length_of_mask(text: &str) -> Option<u8> {
     let mask = text.parse::<Ipv4Addr>().ok()?.to_bits();
     let mask = if mask.leading_ones() == 0 && mask != 0 { !mask } else { mask };
@@ -160,7 +164,7 @@ fn length_of_mask(text: &str) -> Option<u8> {
     is_mask.then(|| u8::try_from(length).ok()).flatten()
 }
 
-/// `ADDRESS-ADDRESS`.
+/// Reads `ADDRESS-ADDRESS`.
 fn range(text: &str) -> Result<Option<(Range, Certainty)>, SubjectError> {
     let parts = text.split_once(" to ").or_else(|| text.split_once(['-', '\u{2013}', '\u{2014}']));
     let Some((head, tail)) = parts else { return Ok(None) };
@@ -179,8 +183,8 @@ fn range(text: &str) -> Result<Option<(Range, Certainty)>, SubjectError> {
     Ok(Some(((from, to), one.max(other).max(cleaned))))
 }
 
-/// An IPv4 address as browsers read the host of a URL: up to four numbers, decimal, octal (`0`) or hexadecimal (`0x`), of which
-/// the last fills what is left.
+/// Reads an IPv4 address as browsers read the host of a URL: up to four numbers, decimal, octal (`0`) or
+/// hexadecimal (`0x`), the last of which fills the remaining bytes.
 pub(super) fn of_url(host: &str) -> Option<Ipv4Addr> {
     let host = host.strip_suffix('.').unwrap_or(host);
     let parts: Vec<&str> = host.split('.').collect();

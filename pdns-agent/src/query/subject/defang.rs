@@ -1,10 +1,10 @@
-//! What reports, mails and spreadsheets do to names and addresses: brackets so that nobody clicks, quotes, punctuation, and
-//! characters that cannot be seen.
+//! Removal of the decoration that reports, mails and spreadsheets put around names and addresses: brackets
+//! against accidental clicks, quotes, punctuation, and invisible characters.
 //!
 //! Part of the subject parser.
 
 use super::Certainty;
-use crate::name::shown::is_hidden;
+use crate::name::display::is_hidden;
 use regex::{Captures, Regex};
 use std::sync::LazyLock;
 
@@ -33,7 +33,7 @@ static HALF: LazyLock<Regex> =
 /// `evil dot example`.
 static SPOKEN: LazyLock<Regex> = LazyLock::new(|| pattern(r"(?i-u)[ \t]+dot[ \t]+"));
 
-/// Text without what stands around a subject, and how certain that is.
+/// Returns the text without decoration, and the certainty of that.
 pub(super) fn clean(text: &str) -> (String, Certainty) {
     let seen = seen(text);
     let fanged = fang(&seen);
@@ -46,7 +46,7 @@ pub(super) fn clean(text: &str) -> (String, Certainty) {
     (bare.to_owned(), certainty)
 }
 
-/// Whether text has a dot that was made harmless, so that it is not a name as it stands.
+/// Returns true if text has a defanged dot, so that it is not a name as it stands.
 pub(super) fn is_defanged(text: &str) -> bool {
     if !text.contains(['\\', '[', '(', '{', '<', ']', ')', '}', '>']) {
         return false;
@@ -54,7 +54,7 @@ pub(super) fn is_defanged(text: &str) -> bool {
     has_defanged_dot(text) || BRACKETED.is_match(text) || HALF.is_match(text)
 }
 
-/// Whether the only dots are `\.`, as in an expression, and not within a label.
+/// Returns true if the only dots are `\.`, as in an expression, and they are not within a label.
 fn has_defanged_dot(text: &str) -> bool {
     let (mut escaped, mut found) = (false, false);
     for letter in text.chars() {
@@ -68,12 +68,12 @@ fn has_defanged_dot(text: &str) -> bool {
     found
 }
 
-/// Text without characters that cannot be seen, with plain blanks and dots.
+/// Removes invisible characters, and replaces unusual blanks and dots by plain ones.
 fn seen(text: &str) -> String {
     let letters = text.chars().filter_map(|letter| match letter {
         letter if letter.is_whitespace() => Some(' '),
         letter if is_hidden(letter) && !letter.is_control() => None,
-        // As UTS #46 has them; addresses have them, too.
+        // As in UTS #46; addresses may contain them, too.
         '\u{3002}' | '\u{ff61}' => Some('.'),
         '\u{ff01}'..='\u{ff5e}' => char::from_u32(u32::from(letter) - 0xfee0),
         letter => Some(letter),
@@ -81,7 +81,7 @@ fn seen(text: &str) -> String {
     letters.collect::<String>().trim().to_owned()
 }
 
-/// Undoes what is done so that nobody clicks.
+/// Undoes defanging, which prevents accidental clicks.
 fn fang(text: &str) -> String {
     let mut text = text.replace("\\/", "/");
     let before = text.clone();
@@ -92,7 +92,7 @@ fn fang(text: &str) -> String {
             let inner = captures.get(1).map_or("", |found| found.as_str());
             let follows = before.get(..start).unwrap_or_default();
             match inner.to_ascii_lowercase().as_str() {
-                // [::] in front is an address.
+                // A `[::]` at the front is an address.
                 "::" if !follows.ends_with(|letter: char| letter.is_ascii_hexdigit()) => {
                     whole.to_owned()
                 }
@@ -102,7 +102,7 @@ fn fang(text: &str) -> String {
             }
         })
         .into_owned();
-    // Twice, since a label of one letter stands at both ends.
+    // Twice, because matches that share a one-letter label overlap.
     for _ in 0..2 {
         text = HALF.replace_all(&text, "$1.$2").into_owned();
     }
@@ -110,13 +110,13 @@ fn fang(text: &str) -> String {
     if has_defanged_dot(&text) { text.replace("\\.", ".") } else { text }
 }
 
-/// Takes off quotes, brackets and punctuation around text; whether any had no partner.
+/// Removes quotes, brackets and punctuation around text; also returns true if one of them had no partner.
 fn unwrap(text: &str) -> (&str, bool) {
     let (mut text, mut is_unpaired) = (text, false);
     loop {
         let before = text;
         text = text.trim();
-        // Of "Name <user@host>" the part within.
+        // From "Name <user@host>", keep the part within.
         if let (Some(text_within), true) = (text.strip_suffix('>'), text.contains('@'))
             && let Some((_, address)) = text_within.rsplit_once('<')
         {

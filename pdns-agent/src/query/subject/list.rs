@@ -1,4 +1,4 @@
-//! Several subjects in one text, with commas, semicolons or line breaks between.
+//! Several subjects in one text, separated by commas, semicolons or line breaks.
 //!
 //! Part of the subject parser.
 
@@ -6,13 +6,13 @@ use super::{Certainty, Purpose, Reading, Subject, SubjectError, exact};
 use std::borrow::Cow;
 use std::net::IpAddr;
 
-/// The most subjects of one text.
+/// Maximum number of subjects in one text.
 pub const MAX_LISTED: usize = 10_000;
 
-/// The parts of a list with what they were taken for.
+/// The parts of a list, and the subject that each was read as.
 pub type Readings<'t> = Vec<(Cow<'t, str>, Reading)>;
 
-/// Whether a line of a list is a comment.
+/// Returns true if a line of a list is a comment.
 #[must_use]
 pub fn is_comment(line: &str) -> bool {
     line.starts_with(['#', ';', '!'])
@@ -20,7 +20,7 @@ pub fn is_comment(line: &str) -> bool {
         || line.starts_with("// ")
 }
 
-/// The parts of a list, or the text as it is: `192.0.2.0,24` is a prefix, as DNSDB writes it.
+/// Splits a list into its parts. Some text stays whole: `192.0.2.0,24` is a prefix in DNSDB's notation.
 #[must_use]
 pub fn parts(text: &str) -> Vec<Cow<'_, str>> {
     if let Some((head, length)) = text.split_once(',')
@@ -42,7 +42,7 @@ pub fn parts(text: &str) -> Vec<Cow<'_, str>> {
         }
         let head = text.get(start..at).unwrap_or_default();
         let rest = text.get(at + 1..).unwrap_or_default();
-        // A comma within a URL ends nothing, unless another URL follows.
+        // A comma within a URL does not separate parts, unless another URL follows.
         let next = rest.split([',', ';', '\n', '\r']).next().unwrap_or_default();
         if letter.is_control() || !head.contains("://") || next.contains("://") {
             parts.push(Cow::Borrowed(head));

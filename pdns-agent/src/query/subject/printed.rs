@@ -1,13 +1,13 @@
-//! Subjects as text that reads back as the same, whatever octets are in them.
+//! Subjects as text that is read back as the same subject, whatever octets they contain.
 //!
-//! Part of the subject parser, the other way round.
+//! Part of the subject parser; its inverse.
 
 use super::{Certainty, Purpose, Reading, Subject, exact, net_of};
-use crate::name::{NameBuf, shown::escaped};
+use crate::name::{NameBuf, display::escaped};
 use crate::tag::TagSubject;
 use std::borrow::Cow;
 
-/// A subject in the exact notation: a name as it is stored, unless it would be taken for something else.
+/// Returns a subject in the exact notation: a name as stored, unless it would be taken for something else.
 #[must_use]
 pub fn printed(subject: &Subject) -> String {
     let lead = match subject {
@@ -42,13 +42,14 @@ pub fn printed(subject: &Subject) -> String {
     format!("{lead}{}", subject.name().map(escaped_labels).unwrap_or_default())
 }
 
-/// As [`printed`], of a name.
+/// Like [`printed`], for a name.
 #[must_use]
 pub fn printed_name(name: &NameBuf) -> String {
     if is_plain(name.as_str()) { name.to_string() } else { printed(&Subject::Name(name.clone())) }
 }
 
-/// Whether text can be nothing but a name: letters in it, and nothing that has a meaning of its own. Most names are so.
+/// Returns true if text can only be a name: it has letters, and no characters with a special meaning. Most
+/// names are like this.
 fn is_plain(text: &str) -> bool {
     let is_host = |octet: u8| octet.is_ascii_alphanumeric() || b"-_.".contains(&octet);
     let top = text.rsplit('.').next().unwrap_or_default();
@@ -58,13 +59,14 @@ fn is_plain(text: &str) -> bool {
         && top.bytes().any(|octet| octet.is_ascii_alphabetic())
 }
 
-/// A name with its odd octets as `\DDD`, for links and lists: it reads back as the same for every [`Purpose`].
+/// Returns a name with its unusual octets as `\DDD`, for links and lists: it is read back as the same name for
+/// every [`Purpose`].
 #[must_use]
 pub fn typed_name(name: &NameBuf) -> String {
     escaped_labels(name).into_owned()
 }
 
-/// A tag's subject, so that [`super::tag_subject`] reads the same.
+/// Returns the text of a tag's subject that [`super::tag_subject`] reads as the same subject.
 #[must_use]
 pub fn typed_tag(subject: &TagSubject) -> String {
     match subject {

@@ -1,6 +1,7 @@
-//! The subject of a tag: what is certain, and what one tag can be on.
+//! The subject of a tag: only certain readings, and only subjects that a single tag can have.
 //!
-//! Part of the subject parser. A name may stand for all below it, and a range of addresses must be a prefix.
+//! Part of the subject parser. A name may stand for everything below it, and a range of addresses must be a
+//! prefix.
 
 use super::{Certainty, Purpose, Subject, SubjectError, net_of, read_list};
 use crate::tag::TagSubject;
@@ -20,7 +21,7 @@ pub enum TagSubjectError {
     /// Not a subject.
     #[error(transparent)]
     Subject(#[from] SubjectError),
-    /// All names there are.
+    /// The set of all names.
     #[error("a tag on all names says nothing: give a domain")]
     All,
     /// A range that is not a prefix.
@@ -28,10 +29,10 @@ pub enum TagSubjectError {
     Range,
 }
 
-/// The parts of a list with the subject that each is, and whether it is in the exact notation.
+/// The parts of a list, each with its subject, and true if it is in the exact notation.
 pub type TaggedParts = Vec<(String, TagSubject, bool)>;
 
-/// Reads one subject; `scope` says what a plain name stands for, which otherwise is the name alone.
+/// Reads one subject; `scope` is the meaning of a plain name, which is the name alone by default.
 ///
 /// # Errors
 /// [`TagSubjectError`] says which rule the text breaks.
@@ -39,7 +40,7 @@ pub fn tag_subject(text: &str, scope: Option<Scope>) -> Result<TagSubject, TagSu
     tag_subject_for(text, scope, Purpose::Store)
 }
 
-/// As [`tag_subject`], for another purpose: the tags of a subject are only asked for.
+/// Like [`tag_subject`], for another purpose: the tags of a subject are only queried.
 ///
 /// # Errors
 /// As [`tag_subject`].
@@ -51,7 +52,7 @@ pub fn tag_subject_for(
     of(Subject::read(text, purpose)?.subject, scope)
 }
 
-/// Reads the subjects of a list, and whether each was in the exact notation.
+/// Reads the subjects of a list, each with true if it was in the exact notation.
 ///
 /// # Errors
 /// The part that cannot be tagged, and why.
@@ -73,7 +74,7 @@ pub fn tag_subjects(
 fn of(subject: Subject, scope: Option<Scope>) -> Result<TagSubject, TagSubjectError> {
     match subject {
         Subject::Name(name) if scope != Some(Scope::Below) => Ok(TagSubject::Name(name)),
-        // Tags know no domain without its own name.
+        // Tags have no subject for a domain without its own name.
         Subject::Name(name) | Subject::Below(name) | Subject::AtOrBelow(name) => {
             if name.as_name().is_root() {
                 return Err(TagSubjectError::All);

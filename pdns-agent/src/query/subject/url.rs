@@ -1,26 +1,29 @@
 //! The host of a URL, of a mail address, or of text with a port or a path.
 //!
-//! Part of the subject parser. A scheme counts only at the start of the text, and the host ends at the first `/`, `?` or `#`, as
-//! in the URL standard of browsers (<https://url.spec.whatwg.org>), which treat `\` as `/` where they know the scheme.
+//! Part of the subject parser. A scheme counts only at the start of the text, and the host ends at the first
+//! `/`, `?` or `#`, as in the URL standard of browsers (<https://url.spec.whatwg.org>), which treat `\` as `/`
+//! if they know the scheme.
 
 use super::{Certainty, Purpose, SubjectError, address};
+use crate::hex;
 use std::borrow::Cow;
 use std::net::Ipv6Addr;
 
-/// The host of some text.
+/// The host found in a text.
 #[derive(Debug)]
 pub(super) struct Host {
     pub(super) text: String,
     pub(super) certainty: Certainty,
 }
 
-/// Schemes after which browsers expect a host, however many slashes there are, and what reports make of them.
+/// Schemes after which browsers expect a host, however many slashes follow, and their defanged forms in
+/// reports.
 const KNOWN: [&str; 15] = [
     "http", "https", "ws", "wss", "ftp", "hxxp", "hxxps", "hxtp", "hxtps", "h**p", "h**ps", "htxp",
     "fxp", "meow", "meows",
 ];
 
-/// Takes the host out of text.
+/// Extracts the host from text.
 ///
 /// # Errors
 /// [`SubjectError::Host`] when there is none.
@@ -41,7 +44,7 @@ pub(super) fn host(text: &str) -> Result<Host, SubjectError> {
     bare(text)
 }
 
-/// The scheme of a URL, and what follows its colon. A host before a port is not one.
+/// Splits a URL into its scheme and the text after the colon. A host before a port is not a scheme.
 fn scheme(text: &str) -> Option<(&str, &str)> {
     let (scheme, rest) = text.split_once(':')?;
     let is_scheme = scheme.starts_with(|first: char| first.is_ascii_alphabetic())
@@ -53,13 +56,13 @@ fn before<'t>(text: &'t str, ends: &[char]) -> &'t str {
     text.split(ends).next().unwrap_or_default()
 }
 
-/// Text without a scheme: `//host/path`, `host:port`, `user@host`, `host|port`.
+/// Extracts the host from text without a scheme: `//host/path`, `host:port`, `user@host`, `host|port`.
 fn bare(text: &str) -> Result<Host, SubjectError> {
     let text = text.strip_prefix("//").or_else(|| text.strip_prefix("\\\\")).unwrap_or(text);
     let mut certainty = Certainty::Cleaned;
     let mut head = before(text, &['/', '?', '#']);
     if head.len() < text.len() && text.get(head.len()..).is_some_and(|rest| rest.starts_with('/')) {
-        // Without a dot or a port it is a part of a name or a path rather than a host.
+        // Without a dot or a port, it is part of a name or a path rather than a host.
         let is_host = head.contains(['.', ':']) && !head.starts_with('.');
         if !is_host {
             return Err(if head.is_empty() {
@@ -82,7 +85,8 @@ fn bare(text: &str) -> Result<Host, SubjectError> {
     Ok(Host { certainty: certainty.max(host.certainty), ..host })
 }
 
-/// Whether the backslash at `at` separates a path: it is followed by a letter, and what stands before it can be a host.
+/// Returns true if the backslash at `at` separates a path: a letter follows it, and the text before it can be a
+/// host.
 fn is_path(text: &str, at: usize) -> bool {
     let (head, tail) = text.split_at(at);
     head.contains('.')
@@ -91,7 +95,7 @@ fn is_path(text: &str, at: usize) -> bool {
             .is_none_or(|rest| !rest.starts_with(|letter: char| letter.is_ascii_digit()))
 }
 
-/// The host of a mail address.
+/// Extracts the host of a mail address.
 fn mail(text: &str) -> Result<Host, SubjectError> {
     let address = before(text, &['/', '?', '#', ',', ';']);
     let (user, host) = address.rsplit_once('@').ok_or(SubjectError::Host)?;
@@ -101,7 +105,8 @@ fn mail(text: &str) -> Result<Host, SubjectError> {
     Ok(Host { certainty: Certainty::Guessed, ..authority(host, false)? })
 }
 
-/// The host of an authority (RFC 3986 §3.2), without user and port. Where the scheme is known, it is read as browsers do.
+/// Extracts the host of an authority (RFC 3986 §3.2), without user and port; parses it as browsers do if the
+/// scheme is known.
 fn authority(text: &str, is_known: bool) -> Result<Host, SubjectError> {
     let text = if is_known { text.rsplit('@').next().unwrap_or(text) } else { text };
     let text = text.rsplit_once('@').map_or(text, |(_, host)| host);
@@ -129,18 +134,50 @@ fn authority(text: &str, is_known: bool) -> Result<Host, SubjectError> {
     Ok(Host { text: text.into_owned(), certainty: Certainty::Cleaned })
 }
 
-/// A URL that was written as the value of a query, `https%3A%2F%2Fevil.example%2Fx`, without its percent escapes.
+/// Text without the percent escapes of its first component: `https%3A%2F%2Fevil.example%2Fx`, `evil%2Eexample`. None
+/// without any. Text that was escaped several times, as of a link in a link, is unescaped as often.
 pub(super) fn percent_encoded(text: &str) -> Option<String> {
-    let (scheme, rest) = text.split_once('%')?;
-    let is_scheme = !scheme.is_empty() && scheme.bytes().all(|octet| octet.is_ascii_alphabetic());
-    let is_url = rest.get(..8).is_some_and(|head| head.eq_ignore_ascii_case("3A%2F%2F"));
-    if !is_scheme || !is_url {
+    /// The most times that text was escaped.
+    const DEPTH: usize = 4;
+    let has_escape = |text: &str| {
+        let first = before(text, &['/', '?', '#', ':', '\\']);
+        first.split('%').skip(1).any(|rest| {
+            matches!(rest.as_bytes(), [high, low, ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit())
+        })
+    };
+    if !has_escape(text) {
         return None;
     }
-    decoded(text).ok().map(Cow::into_owned)
+    let mut text = text.to_owned();
+    for _ in 0..DEPTH {
+        if !has_escape(&text) {
+            break;
+        }
+        text = unescaped(&text);
+    }
+    Some(text)
 }
 
-/// A host without percent escapes.
+/// Text without percent escapes; what is not one, or not UTF-8, stays visible.
+fn unescaped(text: &str) -> String {
+    let (mut out, mut rest) = (Vec::with_capacity(text.len()), text.as_bytes());
+    while let Some((&byte, tail)) = rest.split_first() {
+        let escaped = match tail {
+            [high, low, ..] if byte == b'%' => hex::digit(*high).zip(hex::digit(*low)),
+            _ => None,
+        };
+        (out, rest) = if let Some((high, low)) = escaped {
+            out.push(high << 4 | low);
+            (out, tail.get(2..).unwrap_or_default())
+        } else {
+            out.push(byte);
+            (out, tail)
+        };
+    }
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+/// Decodes the percent escapes of a host.
 fn decoded(host: &str) -> Result<Cow<'_, str>, SubjectError> {
     if !host.contains('%') {
         return Ok(Cow::Borrowed(host));
@@ -160,8 +197,8 @@ fn decoded(host: &str) -> Result<Cow<'_, str>, SubjectError> {
     String::from_utf8(out).map(Cow::Owned).map_err(|_| SubjectError::Host)
 }
 
-/// Whether the slashes in text belong to a name: below `in-addr.arpa` (RFC 2317 §4), and, unless it is to be stored, where no host
-/// stands before the first of them.
+/// Returns true if the slashes in text belong to a name: below `in-addr.arpa` (RFC 2317 §4), or, unless the
+/// name is to be stored, if no host stands before the first slash.
 pub(super) fn is_slash_in_name(text: &str, purpose: Purpose) -> bool {
     let head = before(text, &['/']);
     let is_reverse = text.trim_end_matches('.').to_ascii_lowercase().ends_with(".in-addr.arpa")

@@ -1,23 +1,23 @@
-//! The way from a name to its tags.
+//! Index of tags by name.
 //!
-//! Part of [`super::TagSet`]. Tables of places, and not of texts: those are in the tags.
+//! Part of [`super::TagSet`]. The tables hold indexes into the tags, not texts.
 
 use crate::tag::{Tag, TagSubject};
 use hashbrown::HashTable;
 use std::hash::{BuildHasher as _, RandomState};
 
-/// Where the tags of names begin.
+/// Index of the first tag on each name.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Names {
-    /// Of the name itself.
+    /// Tags on the name itself.
     own: HashTable<u32>,
-    /// Of it and all below.
+    /// Tags on the name and everything below it.
     below: HashTable<u32>,
     hasher: RandomState,
 }
 
 impl Names {
-    /// Of tags in order.
+    /// Indexes tags, which must be in order.
     pub(super) fn of(tags: &[Tag]) -> Self {
         let own = tags.partition_point(|tag| matches!(tag.subject, TagSubject::Name(_)));
         let all = tags.partition_point(|tag| !matches!(tag.subject, TagSubject::Net(_)));
@@ -28,30 +28,30 @@ impl Names {
         };
         let mut last = None;
         for (place, tag) in (0..).zip(tags.iter().take(all)) {
-            // The further kinds on one subject lie behind the first.
+            // Further kinds of tags on the same subject follow the first.
             if last.replace(&tag.subject) == Some(&tag.subject) {
                 continue;
             }
             let Some((is_below, text)) = name(tag) else { continue };
             let hash = names.hasher.hash_one(text);
             let table = if is_below { &mut names.below } else { &mut names.own };
-            // There is room for all of them.
+            // The table has room for all of them.
             table.insert_unique(hash, place, |_| hash);
         }
         names
     }
 
-    /// The tags on a name itself.
+    /// Returns the tags on a name itself.
     pub(super) fn own<'s>(&self, tags: &'s [Tag], text: &str) -> &'s [Tag] {
         self.find(&self.own, false, tags, text)
     }
 
-    /// The tags on a name and all below it.
+    /// Returns the tags on a name and everything below it.
     pub(super) fn below<'s>(&self, tags: &'s [Tag], text: &str) -> &'s [Tag] {
         self.find(&self.below, true, tags, text)
     }
 
-    /// Whether there are any on a name and all below it.
+    /// Returns true if any tag is on a name and everything below it.
     pub(super) fn has_below(&self) -> bool {
         !self.below.is_empty()
     }
@@ -75,7 +75,7 @@ impl Names {
     }
 }
 
-/// The name that a tag is on, and whether on all below it, too.
+/// Returns the name that a tag is on, with true if the tag also covers everything below it.
 fn name(tag: &Tag) -> Option<(bool, &str)> {
     match &tag.subject {
         TagSubject::Name(name) => Some((false, name.as_str())),

@@ -1,42 +1,42 @@
-//! The way from an address to its tags.
+//! Index of tags by address.
 //!
-//! Part of [`super::TagSet`], and what `near` goes through: the tagged prefixes of one family in compact arrays, in the order
-//! of the tags themselves, so that a prefix is found by halving and all are gone through in one line.
+//! Part of [`super::TagSet`]; also searched by `near`. Holds the tagged prefixes of one family in compact
+//! arrays, in the order of the tags, so that binary search finds a prefix and a linear scan visits all.
 
 use crate::tag::{Tag, TagKind};
 use ipnet::IpNet;
 
 /// Addresses of one family, as numbers.
 pub(in crate::query) trait Bits: Copy + Ord + std::fmt::Debug {
-    /// How many bits an address has.
+    /// Number of bits of an address.
     const WIDTH: u8;
-    /// The address without the bits behind a prefix of this length.
+    /// Returns the address with all bits after a prefix of this length cleared.
     fn network(self, length: u8) -> Self;
-    /// The address with all bits behind a prefix of this length set.
+    /// Returns the address with all bits after a prefix of this length set.
     fn last(self, length: u8) -> Self;
-    /// The network address and the length of a prefix that is of this family.
+    /// Returns the network address and the length of a prefix; `None` if it is of the other family.
     fn of(net: IpNet) -> Option<(Self, u8)>;
 }
 
 /// Tagged prefixes of one family.
 #[derive(Clone, Debug)]
 pub(in crate::query) struct Nets<A> {
-    /// The place of the first tag among all.
+    /// Index of the first tag in the whole set.
     first: usize,
-    /// Of each tag, in their order, the first address of its prefix.
+    /// First address of each prefix, in the order of the tags.
     starts: Vec<A>,
-    /// The last ones.
+    /// Last address of each prefix.
     ends: Vec<A>,
-    /// Of each tag, the length of its prefix and its kind.
+    /// Prefix length and kind of each tag.
     marks: Vec<(u8, TagKind)>,
-    /// The lengths that there are, longest first.
+    /// The prefix lengths in use, longest first.
     lengths: Vec<u8>,
 }
 
 /// One tagged prefix.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::query) struct TaggedNet<A> {
-    /// The place of its tag among all.
+    /// Index of its tag in the whole set.
     pub(in crate::query) place: usize,
     pub(in crate::query) start: A,
     pub(in crate::query) length: u8,
@@ -44,7 +44,7 @@ pub(in crate::query) struct TaggedNet<A> {
 }
 
 impl<A: Bits> Nets<A> {
-    /// Of some tags, in order, the first of which has this place.
+    /// Indexes tags, which must be in order; `first` is the index of the first one.
     pub(super) fn of(tags: &[Tag], first: usize) -> Self {
         let mut nets = Self {
             first,
@@ -65,7 +65,8 @@ impl<A: Bits> Nets<A> {
         nets
     }
 
-    /// All of them, in order, so many at a time: the first addresses, the last ones, and the whole.
+    /// Returns all prefixes in order, in chunks of this size: the first addresses, the last addresses, and the
+    /// prefixes.
     pub(in crate::query) fn chunks(
         &self,
         size: usize,
@@ -77,8 +78,8 @@ impl<A: Bits> Nets<A> {
             .map(move |(at, (starts, ends))| (starts, ends, self.from(at).take(size)))
     }
 
-    /// The length of the longest prefix that holds an address and is tagged as a threat or trusted, if that is
-    /// `opposite` and longer than `length`.
+    /// Returns the length of the longest prefix that contains an address and is tagged as threat or trust, if
+    /// its kind is `opposite` and it is longer than `length`.
     pub(in crate::query) fn overriding(
         &self,
         address: A,
@@ -98,7 +99,7 @@ impl<A: Bits> Nets<A> {
         nearest.filter(|&(found, kind)| kind == opposite && found > length).map(|(found, _)| found)
     }
 
-    /// Whether a longer prefix within a prefix is tagged with this kind.
+    /// Returns true if a longer prefix within a prefix has a tag of this kind.
     pub(in crate::query) fn has_within(&self, start: A, length: u8, kind: TagKind) -> bool {
         let from = self.starts.partition_point(|known| *known < start);
         let last = start.last(length);
@@ -114,12 +115,13 @@ impl<A: Bits> Nets<A> {
             .map(|(place, (&start, &(length, kind)))| TaggedNet { place, start, length, kind })
     }
 
-    /// Hands out the places of the tags on an address and on the prefixes that hold it, longest first.
+    /// Passes the indexes of the tags on an address and on the prefixes that contain it to `each`, longest
+    /// first.
     pub(super) fn holding(&self, address: A, mut each: impl FnMut(usize)) {
         let mut starts = self.starts.as_slice();
         for &length in &self.lengths {
             let network = address.network(length);
-            // A shorter prefix does not begin behind a longer one.
+            // A shorter prefix never starts after a longer one that it contains.
             let at = starts.partition_point(|start| *start < network);
             starts = starts.get(..at).unwrap_or_default();
             for net in self.from(at).take_while(|net| net.start == network) {
@@ -169,12 +171,12 @@ impl Bits for u128 {
     }
 }
 
-/// The bits of an IPv4 address behind a prefix.
+/// Returns a mask of the bits of an IPv4 address after a prefix.
 fn host(length: u8) -> u32 {
     u32::MAX.checked_shr(length.into()).unwrap_or(0)
 }
 
-/// The bits of an IPv6 address behind a prefix.
+/// Returns a mask of the bits of an IPv6 address after a prefix.
 fn host_long(length: u8) -> u128 {
     u128::MAX.checked_shr(length.into()).unwrap_or(0)
 }

@@ -1,4 +1,4 @@
-//! A [`TagSet`] against going through all tags.
+//! Compares a [`TagSet`] with a linear search through all tags.
 
 use super::*;
 use crate::name::NameBuf;
@@ -14,12 +14,13 @@ fn tag(kind: TagKind, subject: TagSubject) -> Tag {
     Tag::new(kind, subject)
 }
 
-/// What applies by the words of the documentation, in no special order.
+/// Returns the tags that apply according to the documentation, in no particular order.
 fn plainly<'t>(tags: &'t [Tag], subject: &TagSubject) -> Vec<&'t Tag> {
     tags.iter().filter(|tag| subject.is_within(&tag.subject)).collect()
 }
 
-/// Of these, nearest first, those that no nearer one says the opposite of, unless a still nearer one says the same.
+/// Selects those tags, given nearest first, that no nearer one contradicts, unless a still nearer one repeats
+/// them.
 fn in_effect<'t>(tags: &[&'t Tag]) -> Vec<&'t Tag> {
     let decided = tags.iter().find(|tag| tag.kind != TagKind::Interest).map(|tag| tag.kind);
     let is_in_effect = |tag: &&&Tag| tag.kind == TagKind::Interest || Some(tag.kind) == decided;
@@ -67,7 +68,7 @@ fn a_set_finds_what_a_walk_finds() {
             .collect();
         tags.sort();
         tags.dedup();
-        // Nothing is both a threat and trusted.
+        // No subject is both threat and trust.
         let kinds = tags.clone();
         tags.retain(|tag| {
             tag.kind != TagKind::Trust
@@ -116,7 +117,7 @@ fn nearest_first_and_a_row_has_the_tags_of_both_its_ends() {
         |tags: &[&Tag]| tags.iter().map(|tag| tag.subject.to_string()).collect::<Vec<_>>();
     let row = a("www.example.com", 7);
     let tags = set.of_row(&row);
-    // The domain is trusted, and its name is a threat all the same.
+    // The domain is trusted, but the name within it is a threat all the same.
     assert_eq!(subjects(&tags.rrname), ["www.example.com", ".com"]);
     assert_eq!(subjects(&tags.rdata), ["192.0.2.7", "192.0.2.0/24"]);
     let www = TagSubject::Name(name("www.example.com"));

@@ -1,15 +1,15 @@
 //! A profile in sentences, for terminals and pages alike.
 //!
-//! Part of `render`. Pages group the digits of numbers and terminals do not, so writing a number is a parameter.
+//! Part of `render`. Pages group the digits of numbers and terminals do not, so the number format is a parameter.
 
 use crate::query::{Extent, Neighbourhood, Profile, Section, SectionReading, Subject, TagChanges};
 use crate::render::json::iso;
 use crate::render::utc;
 
-/// Writes a number.
+/// Formats a number.
 pub(crate) type Digits<'d> = &'d dyn Fn(u64) -> String;
 
-/// The title of a section.
+/// Returns the title of a section.
 pub(crate) fn section_title(subject: &Subject, section: Section) -> &'static str {
     match (subject, section) {
         (Subject::Name(_) | Subject::AtOrBelow(_), Section::Records) => "What it resolved to",
@@ -19,7 +19,7 @@ pub(crate) fn section_title(subject: &Subject, section: Section) -> &'static str
     }
 }
 
-/// The title of the names near a subject, before the prefix or domain that they lie in.
+/// Returns the title of the names near a subject, before the prefix or domain that they lie in.
 pub(crate) fn neighbourhood_title(subject: &Subject, near: &Neighbourhood) -> &'static str {
     match (&near.whole, subject, near.extent.is_whole()) {
         (Subject::Below(_), Subject::Below(_) | Subject::AtOrBelow(_), true) => {
@@ -32,7 +32,7 @@ pub(crate) fn neighbourhood_title(subject: &Subject, near: &Neighbourhood) -> &'
     }
 }
 
-/// The number of names near a subject, and of how many records it is.
+/// Formats the number of names near a subject, and the number of records it is based on.
 pub(crate) fn neighbourhood_extent(near: &Neighbourhood, digits: Digits<'_>) -> String {
     let (names, shown) = (digits(near.names), near.newest.len());
     match (near.extent.first(), near.names) {
@@ -48,7 +48,7 @@ pub(crate) fn neighbourhood_extent(near: &Neighbourhood, digits: Digits<'_>) -> 
     }
 }
 
-/// The rows of a section that are not shown; empty if all are.
+/// Describes the rows of a section that are not shown; empty if all are.
 pub(crate) fn left_out(rows: &SectionReading, digits: Digits<'_>) -> String {
     let shown = digits(rows.rows.len() as u64);
     match (rows.extent.first(), rows.read > rows.rows.len()) {
@@ -60,7 +60,7 @@ pub(crate) fn left_out(rows: &SectionReading, digits: Digits<'_>) -> String {
     }
 }
 
-/// The changes of tags that are not shown; empty if all are.
+/// Describes the changes of tags that are not shown; empty if all are.
 pub(crate) fn changes_left_out(changes: &TagChanges, kept: u32, digits: Digits<'_>) -> String {
     let mut note = String::new();
     let shown = changes.latest.len();
@@ -76,7 +76,7 @@ pub(crate) fn changes_left_out(changes: &TagChanges, kept: u32, digits: Digits<'
     note.trim_start().to_owned()
 }
 
-/// A length of time in its largest fitting unit: `3 days`.
+/// Formats a length of time in its largest fitting unit: `3 days`.
 pub(crate) fn lasting(seconds: u32) -> String {
     const UNITS: [(u32, &str); 5] =
         [(31_536_000, "year"), (86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second")];
@@ -86,7 +86,7 @@ pub(crate) fn lasting(seconds: u32) -> String {
     format!("{number} {unit}{}", if number == 1 { "" } else { "s" })
 }
 
-/// What is said of the event that was clicked.
+/// Describes the event that was clicked.
 pub(crate) fn event(
     field: Option<&str>,
     at: Option<u32>,
@@ -106,12 +106,12 @@ pub(crate) fn event(
     Some(format!("{from} at {iso} (the thin line): {seen}{}.", part.unwrap_or_default()))
 }
 
-/// `of the first 50 000 records read`, where there are more.
+/// Formats `of the first 50 000 records read`, if there are more.
 pub(crate) fn of_first(extent: Extent, what: &str, digits: Digits<'_>) -> Option<String> {
     extent.first().map(|read| format!("of the first {} {what} read", digits(read)))
 }
 
-/// A profile in a sentence or two.
+/// Summarises a profile in a sentence or two.
 pub(crate) fn summary(profile: &Profile<'_>, digits: Digits<'_>) -> String {
     let Profile { subject, records, pointing, negatives, .. } = profile;
     if let Subject::Below(_) = subject {
@@ -149,7 +149,7 @@ fn rows(reading: &SectionReading, digits: Digits<'_>) -> String {
     number(reading.read as u64, "record", "records", digits)
 }
 
-/// How often and when a subject was seen; of a part, nothing that only the whole can tell.
+/// Formats the count and times of a subject; for a partial reading, only what holds for the part.
 fn seen(subject: &Subject, records: &SectionReading, digits: Digits<'_>) -> String {
     let (Some(first), Some(last)) = (records.first, records.last) else {
         return if records.extent.is_whole() {
@@ -194,7 +194,7 @@ fn seen(subject: &Subject, records: &SectionReading, digits: Digits<'_>) -> Stri
     format!("Seen {least}{times}, {span} UTC: {what}.")
 }
 
-/// A time, taken apart.
+/// A time, split into date and clock.
 struct Clock {
     /// `2026-11-24`.
     date: String,

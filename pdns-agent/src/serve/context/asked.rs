@@ -1,7 +1,7 @@
-//! What a click hands over: a value of any field of a log, and what of it can be looked up.
+//! Reading of the clicked value: any field of a log, and the subjects in it that can be looked up.
 //!
-//! Part of the page. Security Onion puts the clicked value into a link: a name, an address, a URL, a list with commas
-//! between, and just as well a number, a hash or a user's name. The reading itself is [`Subject::read`].
+//! Part of the page. Security Onion puts the clicked value into a link: a name, an address, a URL, a list
+//! separated by commas, but also a number, a hash or a user name. [`Subject::read`] does the reading itself.
 
 use crate::name::NameBuf;
 use crate::query::{Purpose, Subject, parts, typed_name};
@@ -9,23 +9,23 @@ use crate::render::percent;
 use crate::serve::part::decode;
 use std::net::IpAddr;
 
-/// The most subjects of a list; the rest is passed over.
+/// Maximum number of subjects in a list; the rest is ignored.
 const MAX_LISTED: usize = 32;
 
-/// What was clicked.
+/// The clicked subjects.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Asked {
-    /// The subject that is shown.
+    /// The subject to show.
     pub(super) subject: Subject,
-    /// The others of a list, in its order.
+    /// The other subjects of a list, in order.
     pub(super) others: Vec<Subject>,
 }
 
 impl Asked {
-    /// Reads a value; `None` when nothing in it can be looked up.
+    /// Reads a value; returns `None` if it contains nothing that can be looked up.
     pub(super) fn read(value: &str) -> Option<Self> {
         let mut found: Vec<Subject> = Vec::new();
-        // What is left of a list in JSON: brackets around all of it, which otherwise belong to an IPv6 address.
+        // Brackets around all of it are left over from a JSON list; otherwise they belong to an IPv6 address.
         let value = match value.trim().strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
             Some(list) if list.contains(',') => list,
             _ => value,
@@ -44,10 +44,10 @@ impl Asked {
         Some(Self { subject: found.next()?, others: found.collect() })
     }
 
-    /// Reads what follows `/context/` in a path.
+    /// Reads the part of a path after `/context/`.
     pub(super) fn of_path(tail: &str) -> Option<Self> {
         let value = decode(tail).ok()?;
-        // A proxy that merges slashes leaves one of the two behind a scheme.
+        // A proxy that merges slashes leaves only one of the two after a scheme.
         let value = match value.split_once(":/") {
             Some((scheme, rest)) if !rest.starts_with('/') && is_scheme(scheme) => {
                 format!("{scheme}://{rest}")
@@ -63,7 +63,7 @@ fn is_scheme(text: &str) -> bool {
         && text.bytes().all(|octet| octet.is_ascii_alphanumeric() || b"+-.".contains(&octet))
 }
 
-/// A subject so that [`Asked::read`] makes the same of it, whatever is in it.
+/// Returns a subject in a form that [`Asked::read`] reads as the same subject, whatever it contains.
 pub(super) fn typed(subject: &Subject) -> String {
     let lead = match subject {
         Subject::Name(_) => "",
@@ -75,20 +75,20 @@ pub(super) fn typed(subject: &Subject) -> String {
     format!("{lead}{}", subject.name().map(typed_name).unwrap_or_default())
 }
 
-/// The path of a subject's own page.
+/// Returns the path of a subject's page.
 pub(super) fn path_of(subject: &Subject) -> String {
     let text = typed(subject);
-    // Browsers take away a part of a path that is nothing but dots.
+    // Browsers remove path segments that consist only of dots.
     let head = if text.bytes().all(|octet| octet == b'.') { "/context?q=" } else { "/context/" };
     format!("{head}{}", percent(&text))
 }
 
-/// The path of a name's page.
+/// Returns the path of a name's page.
 pub(super) fn name_path(name: &NameBuf) -> String {
     path_of(&Subject::Name(name.clone()))
 }
 
-/// The path of an address's page.
+/// Returns the path of an address's page.
 pub(super) fn address_path(address: IpAddr) -> String {
     path_of(&Subject::Addresses(address, address))
 }

@@ -1,13 +1,13 @@
-//! One visit: from what was asked to what the templates show.
+//! Builds the data of a page from a request.
 //!
-//! Part of the page. The parts are read one after the other on the visit's thread, each of them bounded.
+//! Part of the page. The sections are read one after another on the query's thread; each of them is bounded.
 
 use super::asked::{Asked, typed};
 use super::page::{Context, Form, Frame, NearThreat, OneSection, Start};
 use super::shown::visible;
 use super::timeline::{Axis, Time, grouped};
 use super::view::{Link, Table, Vicinity, badges, judgement, past, table, vicinity};
-use crate::name::shown::unicode;
+use crate::name::display::unicode;
 use crate::query::{
     self, Cursor, Depth, NearestThreat, Profile, ProfileQuery, Section, Sections, Subject, TagSet,
     is_overridden, own_subjects, read_section, wider,
@@ -20,23 +20,23 @@ use crate::store::{MAX_HISTORY, Reader, StoreError};
 use crate::tag::Tag;
 use std::ops::ControlFlow;
 
-/// Changes of tags that the start page shows.
+/// Number of tag changes shown on the start page.
 const LATEST: usize = 10;
 
-/// What a visitor asks for.
+/// Parameters of a page request.
 pub(super) struct Visit {
     pub(super) asked: Asked,
     /// The field of the log that was clicked.
     pub(super) field: Option<String>,
     /// The time of the event that was clicked.
     pub(super) at: Option<u32>,
-    /// What the visitor just did.
+    /// Message about the change that the visitor has just made.
     pub(super) done: Option<String>,
-    /// For the form that sets tags.
+    /// Token for the form that sets tags.
     pub(super) token: Option<String>,
 }
 
-/// Makes the page of a subject.
+/// Builds the page of a subject.
 pub(super) fn context(
     store: &mut Reader<'_>,
     visit: Visit,
@@ -86,7 +86,7 @@ pub(super) fn context(
     })
 }
 
-/// Makes a page of one section.
+/// Builds a page of one section.
 pub(super) fn section(
     store: &mut Reader<'_>,
     subject: &Subject,
@@ -122,7 +122,7 @@ pub(super) fn section(
     })
 }
 
-/// Makes the start page.
+/// Builds the start page.
 pub(super) fn start(store: &mut Reader<'_>) -> Result<Start, StoreError> {
     let summary = store.summary()?;
     let mut latest = Vec::new();
@@ -137,16 +137,16 @@ pub(super) fn start(store: &mut Reader<'_>) -> Result<Start, StoreError> {
             ("names", grouped(summary.names)),
             ("records", grouped(summary.records)),
             ("negative answers", grouped(summary.negatives)),
-            ("sensors", grouped(summary.sensors.len() as u64)),
+            ("sensors", grouped(summary.sensor_names().count() as u64)),
             ("MiB in Redis", grouped(summary.capacity.used >> 20)),
         ],
-        warnings: summary.capacity.warnings(),
+        warnings: summary.warnings(),
         written: written.and_then(|at| u32::try_from(at).ok()).filter(|&at| at > 0).map(Time::of),
         latest,
     })
 }
 
-/// The tables that have rows.
+/// Returns the tables that have rows.
 fn sections(profile: &Profile<'_>, axis: &Axis, tags: &TagSet) -> Vec<Table> {
     let subject = &profile.subject;
     let read = [&profile.records, &profile.pointing, &profile.negatives];
@@ -176,7 +176,7 @@ fn vicinities(profile: &Profile<'_>, tags: &TagSet) -> Vec<Vicinity> {
     profile.neighbourhoods.iter().map(|near| vicinity(title(near), near, tags)).collect()
 }
 
-/// The threat that is nearest to the subject's addresses.
+/// Returns the threat nearest to the addresses of the subject.
 fn nearest(profile: &Profile<'_>) -> Option<NearThreat> {
     let NearestThreat { from, near, compared, addresses } = profile.nearest.as_ref()?;
     let extent = profile.records.extent;

@@ -1,7 +1,7 @@
 //! The form that sets and clears tags.
 //!
-//! Part of the page. Only `POST /tag` changes anything. The tag bears who did it, when and why, and the store's
-//! history keeps that, also of what is cleared.
+//! Part of the page. Only `POST /tag` changes anything. A tag records its author, time and reason, and the
+//! store's history keeps these, also for cleared tags.
 
 use super::asked::path_of;
 use crate::query::{Scope, Subject, tag_subject};
@@ -10,10 +10,10 @@ use crate::serve::part;
 use crate::serve::refusal::Refusal;
 use crate::tag::{Tag, TagChange, TagKind, TagOutcome, TagSubject};
 
-/// Where judgements come from that are made on the page.
+/// Source of tags that are set on the page.
 const SOURCE: &str = "page";
 
-/// A change that somebody asks for.
+/// A requested change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Wish {
     pub(super) token: String,
@@ -23,13 +23,13 @@ pub(super) struct Wish {
 }
 
 impl Wish {
-    /// Reads a form's body; `author` sends it, at `now`.
+    /// Parses a form's body, sent by `author` at `now`.
     ///
     /// # Errors
-    /// 400 for what no form of ours sends.
+    /// 400 for a body that none of our forms sends.
     pub(super) fn read(body: &[u8], author: &str, now: u32) -> Result<Self, Refusal> {
         let body = std::str::from_utf8(body).map_err(|_| Refusal::bad("the form is not text"))?;
-        // A line break in a note is a blank.
+        // A line break in a note becomes a blank.
         let mut body = body.to_owned();
         for line_break in ["%0D%0A", "%0d%0a", "%0A", "%0a", "%0D", "%0d", "%09"] {
             body = body.replace(line_break, "+");
@@ -64,7 +64,7 @@ impl Wish {
         Ok(Self { token: field("token").to_owned(), change, back })
     }
 
-    /// The page to go to when it is done.
+    /// Returns the page to redirect to after the change.
     pub(super) fn done(&self, outcome: TagOutcome) -> String {
         let (TagChange::Set(tag) | TagChange::Clear(tag)) = &self.change;
         let word = match outcome {
@@ -79,7 +79,8 @@ impl Wish {
     }
 }
 
-/// Which page a tag was set on. A name's page also sets tags on all below the name.
+/// Returns the subject of the page on which a tag was set. The page of a name can also set tags on everything
+/// below it.
 fn back(subject: &TagSubject, is_below: bool, typed: &str) -> Subject {
     match subject {
         TagSubject::Name(name) => Subject::Name(name.clone()),
@@ -90,7 +91,7 @@ fn back(subject: &TagSubject, is_below: bool, typed: &str) -> Subject {
     }
 }
 
-/// What was done, in a sentence, from the words that [`Wish::done`] put into the page's URL.
+/// Returns a message about the change, from the words that [`Wish::done`] put into the page's URL.
 pub(super) fn told(word: &str, kind: &str) -> Option<String> {
     let kind = kind.parse::<TagKind>().ok()?;
     Some(match word {

@@ -1,6 +1,6 @@
-//! Pages on their way out: made ones line by line, and refusals as pages, too.
+//! Sending of pages: complete pages line by line, and refusals as pages.
 //!
-//! Part of the page; the last step of each visit.
+//! Part of the page; the last step of each request.
 
 use super::page::{Frame, MEDIA, Message};
 use super::{page, shown};
@@ -13,9 +13,9 @@ use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
 
-/// The longest value that is shown again in the search box, in characters.
+/// Maximum length of a value repeated in the search box, in characters.
 const MAX_ASKED: usize = 300;
-/// The longest line of a refusal, in octets.
+/// Maximum length of a refusal's line, in bytes.
 const MAX_LINE: usize = 64 * 1024;
 
 /// Sends a page, line by line.
@@ -35,7 +35,7 @@ pub(super) fn send(page: &impl Template, pages: &Pages, more: HeaderMap, out: &m
     }
 }
 
-/// A value that cannot be looked up.
+/// Responds to a value that cannot be looked up.
 pub(super) fn no_subject(app: &App, value: &str) -> Response {
     let text = if value.trim().is_empty() {
         "Nothing was given to look up.".to_owned()
@@ -49,12 +49,12 @@ pub(super) fn no_subject(app: &App, value: &str) -> Response {
     message(app, StatusCode::NOT_FOUND, title, text, value)
 }
 
-/// A refusal as a page.
+/// Renders a refusal as a page.
 pub(super) fn refused(app: &App, refusal: &Refusal) -> Response {
     message(app, refusal.status, title_of(refusal.status), sentence(refusal.line()), "")
 }
 
-/// A refusal that a handler below made, as a page; any other response as it is.
+/// Renders a handler's refusal as a page; passes other responses through unchanged.
 pub(super) async fn politely(app: &App, response: Response) -> Response {
     let status = response.status();
     if status.is_success() || status.is_redirection() {
@@ -79,7 +79,7 @@ fn title_of(status: StatusCode) -> &'static str {
     }
 }
 
-/// A line as a sentence.
+/// Turns a line into a sentence.
 fn sentence(line: &str) -> String {
     let mut letters = line.chars();
     let first = letters.next().map(|first| first.to_ascii_uppercase());

@@ -1,11 +1,11 @@
-//! Text of others, made fit to be shown: notes and sources.
+//! Sanitizing of text from others for display: notes and sources.
 //!
-//! Part of the page. The templates escape what means something to HTML; here goes what a browser shows and a reader
-//! does not see: marks that turn the direction of text, and characters without width.
+//! Part of the page. The templates escape HTML; this module handles characters that browsers act on and readers
+//! do not see: marks that change the direction of text, and characters without width.
 
-use crate::name::shown::is_hidden;
+use crate::name::display::is_hidden;
 
-/// Text in which nothing is invisible and nothing moves other text.
+/// Removes invisible characters and those that move other text.
 pub(super) fn visible(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for letter in text.chars() {

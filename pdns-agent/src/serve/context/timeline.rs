@@ -1,16 +1,16 @@
-//! Times for people, and bars on one axis.
+//! Times in readable form, and bars on a common axis.
 //!
-//! Part of the page. A bar is a rectangle in an SVG image of [`WIDTH`] units, which the browser stretches; so it needs no
-//! inline style, which the page's policy forbids.
+//! Part of the page. A bar is a rectangle in an SVG image of [`WIDTH`] units, which the browser scales; this
+//! avoids inline styles, which the page's policy forbids.
 
 use crate::render::words::lasting;
 
-/// Units of the axis.
+/// Width of the axis, in units.
 const WIDTH: u64 = 1_000;
-/// The least width of a bar, so that a single sighting can be seen.
+/// Minimum width of a bar, so that a single sighting is visible.
 const LEAST: u64 = 8;
 
-/// A point in time as a page shows it.
+/// A point in time as shown on a page.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Time {
     /// `2026-11-24`.
@@ -32,7 +32,7 @@ impl Time {
     }
 }
 
-/// The span that all bars of a page share.
+/// The time span that all bars of a page share.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Axis {
     span: Option<(u32, u32)>,
@@ -44,14 +44,14 @@ pub(super) struct Axis {
 pub(super) struct Bar {
     pub(super) x: u64,
     pub(super) width: u64,
-    /// Where the time that was asked about is.
+    /// Position of the requested time.
     pub(super) mark: Option<u64>,
-    /// What a pointer over it, or a screen reader, tells.
+    /// Text for tooltips and screen readers.
     pub(super) title: String,
 }
 
 impl Axis {
-    /// With a mark at the time of the event that was clicked.
+    /// Creates an axis with a mark at the time of the clicked event.
     pub(super) fn marked(mark: Option<u32>) -> Self {
         let mut axis = Self { span: None, mark };
         if let Some(mark) = mark {
@@ -60,18 +60,18 @@ impl Axis {
         axis
     }
 
-    /// Makes room for a span of time.
+    /// Extends the axis to include a time span.
     pub(super) fn add(&mut self, first: u32, last: u32) {
         let (from, to) = self.span.unwrap_or((first, last));
         self.span = Some((from.min(first), to.max(last)));
     }
 
-    /// Its two ends.
+    /// Returns both ends of the axis.
     pub(super) fn ends(&self) -> Option<(Time, Time)> {
         self.span.map(|(from, to)| (Time::of(from), Time::of(to)))
     }
 
-    /// The bar from the first to the last sighting.
+    /// Returns the bar from the first to the last sighting.
     pub(super) fn bar(&self, first: u32, last: u32) -> Bar {
         let from = self.place(first).min(WIDTH - LEAST);
         let width = self.place(last).saturating_sub(from).max(LEAST);
@@ -94,7 +94,7 @@ impl Axis {
     }
 }
 
-/// A number with blanks between groups of three digits, too narrow to break a line at.
+/// Formats a number with narrow no-break spaces between groups of three digits.
 pub(super) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut out = String::with_capacity(digits.len() * 4 / 3);

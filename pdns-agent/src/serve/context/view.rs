@@ -1,11 +1,11 @@
-//! What the templates are filled with: texts, links and bars.
+//! Data for the templates: texts, links and bars.
 //!
-//! Part of the page. All text goes through the templates' escaping; what could hide in it is made visible here.
+//! Part of the page. The templates escape all text; invisible characters in it are made visible here.
 
 use super::asked::{address_path, name_path, path_of, typed};
 use super::shown::visible;
 use super::timeline::{Axis, Bar, Time, grouped};
-use crate::name::{NameBuf, shown::Unicode, shown::unicode};
+use crate::name::{NameBuf, display::Unicode, display::unicode};
 use crate::observation::Seen;
 use crate::query::typed_tag;
 use crate::query::{
@@ -18,26 +18,34 @@ use crate::rr::RrType;
 use crate::tag::{Tag, TagEvent, TagKind, TagSubject};
 use std::net::IpAddr;
 
-/// The most characters of RDATA that a cell shows; the rest is counted.
+/// Maximum number of RDATA characters in a cell; the rest is only counted.
 const MAX_RDATA: usize = 320;
 
-/// A link inside the page's own world.
+/// A link to another page of this server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Link {
     pub(super) text: String,
     pub(super) path: String,
-    /// Its Unicode form, where it has one.
+    /// Its Unicode form, if it has one.
     pub(super) unicode: Option<Unicode>,
+    /// True if it must not be broken across lines: an IPv4 address broken within a number reads as another one.
+    pub(super) is_whole: bool,
 }
 
 impl Link {
     pub(super) fn name(name: &NameBuf) -> Self {
         let text = Subject::Name(name.clone()).to_string();
-        Self { text, path: name_path(name), unicode: unicode(name.as_name()) }
+        let (path, unicode) = (name_path(name), unicode(name.as_name()));
+        Self { text, path, unicode, is_whole: false }
     }
 
     pub(super) fn address(address: IpAddr) -> Self {
-        Self { text: address.to_string(), path: address_path(address), unicode: None }
+        Self {
+            text: address.to_string(),
+            path: address_path(address),
+            unicode: None,
+            is_whole: address.is_ipv4(),
+        }
     }
 
     pub(super) fn subject(subject: &Subject) -> Self {
@@ -47,6 +55,7 @@ impl Link {
                 text: subject.to_string(),
                 path: path_of(subject),
                 unicode: subject.name().and_then(|name| unicode(name.as_name())),
+                is_whole: matches!(subject, Subject::Addresses(from, _) if from.is_ipv4()),
             },
         }
     }
@@ -61,14 +70,14 @@ impl Link {
     }
 }
 
-/// A tag in a word.
+/// A tag as a single word.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Badge {
     pub(super) kind: &'static str,
     pub(super) title: String,
 }
 
-/// The kinds among some tags, each once.
+/// Returns the kinds among tags, each once.
 pub(super) fn badges(tags: &[&Tag]) -> Vec<Badge> {
     let of = |kind: TagKind| {
         let first = tags.iter().find(|tag| tag.kind == kind)?;
@@ -79,13 +88,13 @@ pub(super) fn badges(tags: &[&Tag]) -> Vec<Badge> {
     TagKind::ALL.into_iter().filter_map(of).collect()
 }
 
-/// One row of a table of records.
+/// A row of a table of records.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Line {
     pub(super) rrtype: String,
     /// The owner name, unless it is the subject.
     pub(super) owner: Option<Link>,
-    /// RDATA, or an outcome; what lies before and behind the link in it.
+    /// The RDATA or the outcome: the text before the link in it; `after` has the rest.
     pub(super) before: String,
     pub(super) link: Option<Link>,
     pub(super) after: String,
@@ -94,15 +103,15 @@ pub(super) struct Line {
     pub(super) first: Time,
     pub(super) last: Time,
     pub(super) ttl: String,
-    /// The tags of the owner name, if that is shown.
+    /// The tags of the owner name, if it is shown.
     pub(super) owner_badges: Vec<Badge>,
-    /// Those of the address or name that the RDATA leads to, if that is not the subject.
+    /// The tags of the address or name in the RDATA, if it is not the subject.
     pub(super) rdata_badges: Vec<Badge>,
     pub(super) bar: Bar,
 }
 
 impl Line {
-    /// Whether both sides of the record are shown.
+    /// Returns true if both sides of the record are shown.
     pub(super) fn has_both(&self) -> bool {
         self.owner.is_some()
             && (self.link.is_some() || !self.before.is_empty() || !self.after.is_empty())
@@ -115,15 +124,15 @@ pub(super) struct Table {
     pub(super) id: &'static str,
     pub(super) title: String,
     pub(super) lines: Vec<Line>,
-    /// The two ends of the axis.
+    /// Both ends of the axis.
     pub(super) ends: Option<(Time, Time)>,
-    /// What is left out, in words.
+    /// Note on the rows that are left out.
     pub(super) left_out: String,
-    /// Where there is more.
+    /// Link to further rows.
     pub(super) more: Option<String>,
 }
 
-/// Makes the table of a section.
+/// Builds the table of a section.
 pub(super) fn table(
     section: Section,
     title: &str,
@@ -150,7 +159,7 @@ fn line(subject: &Subject, row: &StoredRecord, axis: &Axis, tags: &TagSet) -> Li
             (qtype.to_string(), (outcome.to_string(), None, String::new()))
         }
     };
-    // What points at the subject need not say so in each line.
+    // Records that point at the subject need not repeat it in each line.
     if !is_own && before.is_empty() && after.is_empty() {
         link = link.filter(|link| link.path != path_of(subject));
     }
@@ -179,7 +188,7 @@ fn line(subject: &Subject, row: &StoredRecord, axis: &Axis, tags: &TagSet) -> Li
     }
 }
 
-/// The kinds in effect on one end of a record, which their titles name.
+/// Returns the kinds in effect on one end of a record; their titles name that end.
 fn end_badges(tags: &RowTags<'_>, end: End) -> Vec<Badge> {
     let mut made = badges(tags.at(end));
     for badge in &mut made {
@@ -188,7 +197,7 @@ fn end_badges(tags: &RowTags<'_>, end: End) -> Vec<Badge> {
     made
 }
 
-/// Whether a record points at the page's subject, whose tags stand at its top.
+/// Returns true if a record points at the subject of the page, whose tags are shown at the top.
 fn leads_here(subject: &Subject, row: &StoredRecord) -> bool {
     let FactBuf::Record(rdata) = &row.fact else { return true };
     match (subject, rdata.as_rdata().target()) {
@@ -201,7 +210,7 @@ fn leads_here(subject: &Subject, row: &StoredRecord) -> bool {
     }
 }
 
-/// RDATA, taken apart at the name or address that it leads to.
+/// Splits RDATA at the name or address that it points at.
 fn right_side(rdata: Rdata<'_>) -> (String, Option<Link>, String) {
     let text = rdata.to_text(FinalDot::Without);
     let (link, target, word) = match rdata.target() {
@@ -231,12 +240,12 @@ fn right_side(rdata: Rdata<'_>) -> (String, Option<Link>, String) {
             let after = cut(after.to_owned());
             (before.to_owned(), Some(link), after)
         }
-        // Such as an SRV record of which only the host is known.
+        // For example, an SRV record of which only the host is known.
         _ => (cut(text), None, String::new()),
     }
 }
 
-/// Text of bounded length; it is printable ASCII.
+/// Shortens text to a bounded length; the text is printable ASCII.
 fn cut(mut text: String) -> String {
     if text.len() > MAX_RDATA {
         let more = text.len() - MAX_RDATA;
@@ -247,7 +256,7 @@ fn cut(mut text: String) -> String {
     text
 }
 
-/// What else is to be known of a row, with an explanation.
+/// Returns further properties of a row, each with an explanation.
 fn marks(row: &StoredRecord) -> Vec<(&'static str, &'static str)> {
     let mut words = Vec::new();
     if row.seen.flags == Seen::INFERRED {
@@ -270,7 +279,7 @@ fn ttl(seen: &Seen) -> String {
     }
 }
 
-/// A name nearby, in a list.
+/// A neighbouring name, in a list.
 #[derive(Clone, Debug)]
 pub(super) struct Nearby {
     pub(super) name: Link,
@@ -289,7 +298,7 @@ pub(super) struct Vicinity {
     pub(super) met: String,
 }
 
-/// Makes the list.
+/// Builds the list.
 pub(super) fn vicinity(title: &'static str, around: &Neighbourhood, tags: &TagSet) -> Vicinity {
     let nearby = |neighbour: &NewName| {
         let address = neighbour.address;
@@ -312,15 +321,15 @@ pub(super) fn vicinity(title: &'static str, around: &Neighbourhood, tags: &TagSe
     }
 }
 
-/// A tag in full.
+/// A tag with all details.
 #[derive(Clone, Debug)]
 pub(super) struct Judgement {
     pub(super) kind: &'static str,
     pub(super) on: Link,
-    /// The subject as a form sends it back; `None` when the tag lies on something wider.
+    /// The subject in the form that is sent back; `None` if the tag is on something wider.
     pub(super) own: Option<String>,
     pub(super) act: &'static str,
-    /// A nearer tag overrides it.
+    /// True if a nearer tag overrides it.
     pub(super) is_overridden: bool,
     pub(super) note: String,
     pub(super) source: String,
@@ -328,7 +337,8 @@ pub(super) struct Judgement {
     pub(super) time: Time,
 }
 
-/// Makes it of a tag; `own` is what the page's own tags are on, `all` what holds for the subject, nearest first.
+/// Converts a tag; `own` has the tag subjects of the page itself, `all` the tags that apply to the subject,
+/// nearest first.
 pub(super) fn judgement(tag: &Tag, own: &[TagSubject], all: &[&Tag]) -> Judgement {
     Judgement {
         kind: tag.kind.name(),
@@ -343,7 +353,7 @@ pub(super) fn judgement(tag: &Tag, own: &[TagSubject], all: &[&Tag]) -> Judgemen
     }
 }
 
-/// Makes it of an entry of the history.
+/// Converts an entry of the history.
 pub(super) fn past(event: &TagEvent) -> Judgement {
     Judgement { act: event.act.name(), ..judgement(&event.tag, &[], &[]) }
 }

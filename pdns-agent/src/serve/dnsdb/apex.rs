@@ -1,7 +1,7 @@
 //! The best estimate of the zone that a name belongs to: DNSDB's bailiwick.
 //!
-//! It is the nearest name, from the name itself up to its registrable domain, with an NS or SOA record in the store;
-//! else the registrable domain. A public suffix, which has none, stands for itself.
+//! The nearest name with an NS or SOA record in the store, from the name itself up to its registrable domain;
+//! if there is none, the registrable domain. A public suffix has no registrable domain, and is its own zone.
 
 use crate::name::{Name, NameBuf, suffix};
 use crate::record::FactBuf;
@@ -10,15 +10,15 @@ use crate::store::{Reader, StoreError};
 use std::collections::HashMap;
 use std::ops::ControlFlow;
 
-/// The most names that are remembered.
+/// Maximum number of names remembered.
 const MOST: usize = 20_000;
 
-/// What was asked of names so far: whether they are the top of a zone.
+/// The names looked up so far, each with true if it is the apex of a zone.
 #[derive(Debug, Default)]
 pub(super) struct Apexes(HashMap<NameBuf, bool>);
 
 impl Apexes {
-    /// Asks what is needed for these names, all at once.
+    /// Looks up everything needed for these names in one batch.
     pub(super) fn learn(
         &mut self,
         store: &mut Reader<'_>,
@@ -49,14 +49,14 @@ impl Apexes {
         })
     }
 
-    /// The zone of a name that was asked for.
+    /// Returns the zone of a name that was looked up before.
     pub(super) fn of(&self, name: Name<'_>) -> NameBuf {
         let known = candidates(name).find(|name| self.0.get(&name.to_buf()) == Some(&true));
         known.or_else(|| suffix::registrable(name)).unwrap_or(name).to_buf()
     }
 }
 
-/// The names that may be the zone's: from the name up to its registrable domain.
+/// Returns the possible apexes: from the name up to its registrable domain.
 fn candidates(name: Name<'_>) -> impl Iterator<Item = Name<'_>> {
     let labels = name.labels().count();
     let least = suffix::registrable(name).map_or(labels, |domain| domain.labels().count());

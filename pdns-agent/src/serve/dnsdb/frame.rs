@@ -1,4 +1,4 @@
-//! How results are wrapped: version 2 says on a line of its own how the answer ends (SAF), version 1 says nothing.
+//! Framing of results: version 2 reports on a line of its own how the answer ends (SAF), version 1 does not.
 
 use super::object::Style;
 use super::parameters::Parameters;
@@ -7,34 +7,34 @@ use crate::serve::refusal::Refusal;
 use axum::http::HeaderMap;
 use std::time::Duration;
 
-/// The media type of both.
+/// The media type of both versions.
 const MEDIA: &str = "application/x-ndjson";
 
-/// When what took too long may be asked again.
+/// Retry delay after a timeout.
 const LATE: Duration = Duration::from_secs(10);
 
-/// A frame, and how far it is.
+/// A frame, and its progress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Frame {
-    /// Version 2: each result in `{"obj":...}`, between `begin` and how it ended.
+    /// Version 2: each result in `{"obj":...}`, between `begin` and a line with the end condition.
     Saf,
-    /// Version 1: results, and 404 when there are none.
+    /// Version 1: plain results, and 404 if there are none.
     Bare {
-        /// There was a result.
+        /// True after the first result.
         begun: bool,
     },
 }
 
-/// How an answer ends.
+/// End condition of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum End {
-    /// With all results.
+    /// All results were sent.
     Whole,
-    /// With as many as were asked for, and there are more.
+    /// The limit was reached, and there are more results.
     Limit,
-    /// Because it took too long.
+    /// The query took too long.
     Late,
-    /// Because nobody takes it.
+    /// The client takes no more.
     Gone,
 }
 
@@ -52,7 +52,7 @@ impl Frame {
         Self::Bare { begun: false }
     }
 
-    /// What to say when there is nothing to say for long.
+    /// Returns the keep-alive line.
     pub(super) fn keep_alive(self) -> Option<&'static str> {
         match self {
             Self::Saf => Some("{\"cond\":\"ongoing\"}\n"),
@@ -70,7 +70,7 @@ impl Frame {
         if self == Self::Saf {
             out.begin(MEDIA, HeaderMap::new());
             out.line(|line| line.extend_from_slice(b"{\"cond\":\"begin\"}"))?;
-            // So that a client knows it is heard, however long the first result takes.
+            // So that the client sees a response, however long the first result takes.
             out.flush()?;
         }
         Ok(())
@@ -97,7 +97,7 @@ impl Frame {
         }
     }
 
-    /// Ends the answer. Whether it was taken makes no difference any more.
+    /// Ends the answer. Errors are ignored, because nothing follows.
     pub(super) fn end(self, out: &mut Out, end: End) {
         match (self, end) {
             (Self::Saf, _) => {}

@@ -1,16 +1,17 @@
-//! One result, as JSON.
+//! A result as JSON.
 
+use crate::hex;
 use crate::name::{Name, NameBuf};
 use crate::observation::Seen;
 use crate::rdata::{FinalDot, RdataBuf};
 use crate::rr::RrType;
 use serde::{Serialize, Serializer};
 
-/// How often and when a result was seen.
+/// Count and times of a result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Sums {
     pub(super) count: u64,
-    /// The store stopped counting one of its records at the largest number that it can hold.
+    /// True if the counter of one of its records is saturated.
     pub(super) is_lower_bound: bool,
     pub(super) time_first: u32,
     pub(super) time_last: u32,
@@ -25,24 +26,24 @@ impl From<&Seen> for Sums {
 }
 
 impl Sums {
-    /// Adds another result: its count, and the time that both span.
+    /// Adds another result: sums the counts and extends the time span.
     pub(super) fn add(&mut self, other: Self) {
         self.count = self.count.saturating_add(other.count);
         self.widen(other);
     }
 
-    /// Adds another record of the same RRset, which was seen as often as the record that was seen most.
+    /// Adds another record of the same RRset; the count is the largest of its records.
     pub(super) fn join(&mut self, other: Self) {
         self.count = self.count.max(other.count);
         self.widen(other);
     }
 
-    /// The mark of a count that is a lower bound, where keys of our own are wanted.
+    /// Returns the mark of a lower bound, if keys of our own are wanted.
     fn bound(self, style: Style) -> Option<bool> {
         (style.own_keys && self.is_lower_bound).then_some(true)
     }
 
-    /// Widens the time to what both span.
+    /// Extends the time span to cover both.
     fn widen(&mut self, other: Self) {
         self.is_lower_bound |= other.is_lower_bound;
         self.time_first = self.time_first.min(other.time_first);
@@ -50,11 +51,11 @@ impl Sums {
     }
 }
 
-/// A result: an RRset, a record, or what a pattern found.
+/// A result: an RRset, a record, or a match of a pattern.
 #[derive(Clone, Debug)]
 pub(super) struct Object {
     pub(super) sums: Sums,
-    /// Whether `sums` are shown.
+    /// True if `sums` are shown.
     pub(super) is_verbose: bool,
     pub(super) rrname: Option<NameBuf>,
     pub(super) rrtype: RrType,
@@ -65,29 +66,29 @@ pub(super) struct Object {
 /// The right-hand side of a result.
 #[derive(Clone, Debug)]
 pub(super) enum Data {
-    /// None: a name was searched for.
+    /// None: the search was for names.
     None,
-    /// Of an RRset.
+    /// The RDATA of an RRset.
     Set(Vec<RdataBuf>),
-    /// Of one record.
+    /// The RDATA of one record.
     One(RdataBuf),
-    /// Found by pattern: the text, and the octets.
+    /// A match of a pattern: the text and the octets.
     Found(String, Box<[u8]>),
 }
 
-/// How results are written.
+/// Output options.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Style {
     /// Times as RFC 3339 text.
     pub(super) human: bool,
-    /// One record's RDATA is an array, too (version 2).
+    /// Write the RDATA of a single record as an array as well (version 2).
     pub(super) arrays: bool,
-    /// With keys that DNSDB does not have. Clients such as misp-modules fail on any key that they do not know.
+    /// Include keys that DNSDB does not have. Clients such as misp-modules fail on unknown keys.
     pub(super) own_keys: bool,
 }
 
 impl Object {
-    /// Appends it without a line feed.
+    /// Appends the result without a line feed.
     pub(super) fn write(&self, style: Style, out: &mut Vec<u8>) {
         let shown = self.is_verbose.then_some(self.sums);
         let text = |rdata: &RdataBuf| rdata.as_rdata().to_text(FinalDot::With);
@@ -104,7 +105,7 @@ impl Object {
             Data::One(one) => rdata = Some(Texts::One(text(one))),
             Data::Found(text, octets) => {
                 rdata = Some(Texts::One(text.clone()));
-                raw_rdata = Some(hex(octets));
+                raw_rdata = Some(hex::encode(octets).to_ascii_uppercase());
             }
         }
         let line = Line {
@@ -140,16 +141,9 @@ pub(super) fn write_summary(sums: Sums, results: u64, style: Style, out: &mut Ve
     line.write(out);
 }
 
-/// A name with its final dot.
+/// Returns a name with its final dot.
 pub(super) fn dotted(name: Name<'_>) -> String {
     if name.is_root() { ".".to_owned() } else { format!("{}.", name.as_str()) }
-}
-
-fn hex(octets: &[u8]) -> String {
-    const DIGITS: [char; 16] =
-        ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'A', 'B', 'C', 'D', 'E', 'F'];
-    let halves = octets.iter().flat_map(|octet| [octet >> 4, octet & 15]);
-    halves.filter_map(|half| DIGITS.get(usize::from(half))).collect()
 }
 
 /// The fields in the order in which DNSDB has them.
@@ -176,7 +170,7 @@ struct Line {
     /// Our own, on request: only the host of an RDATA is known, and its numbers are not (as in our COF).
     #[serde(skip_serializing_if = "Option::is_none")]
     pdns_partial: Option<bool>,
-    /// Our own, on request: more were seen than the store can count (as in our COF).
+    /// Our own, on request: the count exceeds the store's maximum (as in our COF).
     #[serde(skip_serializing_if = "Option::is_none")]
     pdns_count_is_lower_bound: Option<bool>,
 }
@@ -194,7 +188,7 @@ enum Texts {
     Many(Vec<String>),
 }
 
-/// Seconds since the epoch, and whether they are shown as text.
+/// Seconds since the epoch, with true to write them as text.
 struct Time(u32, bool);
 
 impl Serialize for Time {

@@ -1,4 +1,4 @@
-//! Names as DNSDB asks for them: exact, `*.example.com`, `www.example.*`.
+//! Names in DNSDB's notation: exact, `*.example.com`, `www.example.*`.
 
 use crate::name::{Name, NameBuf};
 use crate::query::{Text, Walk, Word};
@@ -9,14 +9,14 @@ use crate::serve::refusal::Refusal;
 pub(super) enum Owner {
     /// This name.
     Exact(NameBuf),
-    /// `*.NAME`: it, and all below it.
+    /// `*.NAME`: the name and everything below it.
     Left(NameBuf),
-    /// `NAME.*`: all that begin with these labels.
+    /// `NAME.*`: all names that begin with these labels.
     Right(Word),
 }
 
 impl Owner {
-    /// Reads it as it stands in a path, decoded. A final dot and the case do not matter.
+    /// Parses a decoded path segment. A final dot and the case do not matter.
     pub(super) fn parse(text: &str) -> Result<Self, Refusal> {
         let wrong = |why: String| Refusal::bad(format!("{text:?} is no name: {why}"));
         let name = |text: &str| NameBuf::parse(text).map_err(|error| wrong(error.to_string()));
@@ -24,7 +24,7 @@ impl Owner {
             return Err(wrong("it is empty; the root is written as a dot".to_owned()));
         }
         let whole = match text.strip_suffix('.') {
-            // An escaped dot is no final one.
+            // An escaped dot is not a final dot.
             Some(head) if !head.is_empty() && !head.ends_with('\\') => head,
             _ => text,
         };
@@ -32,7 +32,7 @@ impl Owner {
             return Ok(Self::Left(Name::ROOT.to_buf()));
         }
         let (left, right) = (whole.strip_prefix("*."), whole.strip_suffix(".*"));
-        // What is escaped is the character itself.
+        // An escaped star is the character itself.
         let stars = whole.matches('*').count() - whole.matches("\\*").count();
         match (left, right) {
             (Some(apex), None) if stars == 1 => name(apex).map(Self::Left),
@@ -46,7 +46,7 @@ impl Owner {
         }
     }
 
-    /// A name in wire form, in hexadecimal.
+    /// Parses a name in wire format, in hexadecimal.
     pub(super) fn parse_raw(text: &str) -> Result<Self, Refusal> {
         let octets = octets(text)?;
         match NameBuf::from_wire(&octets) {
@@ -55,7 +55,7 @@ impl Owner {
         }
     }
 
-    /// How to walk the names it means.
+    /// Returns the walk over the matching names.
     pub(super) fn walk(&self) -> Walk {
         match self {
             Self::Exact(name) => Walk::One(name.clone()),
@@ -64,7 +64,7 @@ impl Owner {
         }
     }
 
-    /// Whether it means this name.
+    /// Returns true if a name matches.
     pub(super) fn has(&self, name: Name<'_>) -> bool {
         match self {
             Self::Exact(exact) => exact.as_name() == name,
@@ -74,7 +74,7 @@ impl Owner {
     }
 }
 
-/// The octets of an even number of hexadecimal digits.
+/// Decodes an even number of hexadecimal digits.
 pub(super) fn octets(text: &str) -> Result<Vec<u8>, Refusal> {
     let digits: Option<Vec<u8>> = text
         .chars()

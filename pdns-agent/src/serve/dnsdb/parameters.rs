@@ -1,20 +1,20 @@
-//! The query parameters. Unknown ones are passed over, as `swclient`, `version` and `id` are.
+//! Query parameters. Unknown ones are ignored, as are `swclient`, `version` and `id`.
 
 use crate::serve::part::parameters;
 use crate::serve::refusal::Refusal;
 use axum::http::StatusCode;
 
-/// Results when no limit is given.
+/// Default limit of results.
 const LIMIT: usize = 10_000;
 
-/// The most that can be asked for.
+/// Maximum limit and offset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Bounds {
     pub(super) results: usize,
     pub(super) offset: usize,
 }
 
-/// Times between which a result was seen, in seconds since the epoch; both ends are within, as `dnsdbq` has it.
+/// Times between which a result was seen, in seconds since the epoch; both ends are included, as in `dnsdbq`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Fences {
     first_before: Option<i64>,
@@ -33,26 +33,26 @@ impl Fences {
     }
 }
 
-/// What the parameters say.
+/// Parsed query parameters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Parameters {
     pub(super) limit: usize,
     pub(super) offset: usize,
     pub(super) fences: Fences,
-    /// Times as text.
+    /// Write times as text.
     pub(super) human: bool,
-    /// A summary ends when it has counted as much.
+    /// A summary ends when its count reaches this.
     pub(super) max_count: Option<u64>,
-    /// A pattern for what is left out.
+    /// Pattern of results to exclude.
     pub(super) exclude: Option<String>,
-    /// Flex results tell counts and times.
+    /// Flex results include counts and times.
     pub(super) verbose: bool,
-    /// Results have keys that DNSDB does not know: `pdns_partial` and `pdns_count_is_lower_bound`.
+    /// Results include keys that DNSDB does not have: `pdns_partial` and `pdns_count_is_lower_bound`.
     pub(super) own_keys: bool,
 }
 
 impl Parameters {
-    /// Reads them; a negative time is so many seconds before `now`.
+    /// Parses the parameters; a negative time is a number of seconds before `now`.
     pub(super) fn parse(query: Option<&str>, bounds: Bounds, now: u32) -> Result<Self, Refusal> {
         let mut read = Self {
             limit: LIMIT.min(bounds.results),

@@ -1,28 +1,29 @@
-//! Patterns of Flex search, and what they are compared with.
+//! Patterns of Flex search, and the text they are compared with.
 //!
-//! A pattern sees presentation text: names with their final dot, RDATA as in a master file. A regular expression
-//! may match anywhere in it, a glob has to match the whole. Case does not matter.
+//! A pattern matches presentation text: names with their final dot, RDATA as in a master file. A regular
+//! expression may match anywhere in it, a glob has to match the whole text. Case does not matter.
 
 use crate::serve::refusal::Refusal;
 use regex::bytes::{Regex, RegexBuilder};
 
-/// Longest pattern, in octets.
+/// Maximum length of a pattern, in bytes.
 const MAX_LENGTH: usize = 4_096;
-/// Most that a compiled expression may take, and its search beside that, in octets.
+/// Maximum size of a compiled expression, and of the cache that its search uses in addition, in bytes.
 const MAX_COMPILED: usize = 4 << 20;
-/// How deep groups and repetitions may be nested.
+/// Maximum nesting depth of groups and repetitions.
 const MAX_DEPTH: u32 = 64;
 
-/// How a pattern is written.
+/// Syntax of a pattern.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Method {
-    /// A regular expression. Those of DNSDB are POSIX's; the syntax here has all of them but back-references.
+    /// A regular expression. DNSDB's are POSIX expressions; the syntax here covers all of those except
+    /// back-references.
     Regex,
     /// `*` is any text, `?` one character, `[a-z]` one of several.
     Glob,
 }
 
-/// What is searched for, less what is left out.
+/// The pattern to search for, with the one to exclude.
 #[derive(Clone, Debug)]
 pub(super) struct Pattern {
     include: Regex,
@@ -65,7 +66,7 @@ fn compile(source: &str, typed: &str) -> Result<Regex, Refusal> {
                 Refusal::bad(format!("the pattern {typed:?} is too large: use smaller repetitions"))
             }
             error => {
-                // The last line says what is wrong, those before draw where.
+                // The last line has the message, the lines before it a drawing of the position.
                 let text = error.to_string();
                 let reason = text.lines().last().unwrap_or_default();
                 let reason = reason.trim_start_matches("error: ");
@@ -74,7 +75,7 @@ fn compile(source: &str, typed: &str) -> Result<Regex, Refusal> {
         })
 }
 
-/// The expression that a glob means.
+/// Converts a glob to an expression.
 fn expression(glob: &str) -> Result<String, Refusal> {
     let open = || Refusal::bad(format!("the pattern {glob:?} has a [ without its ]"));
     let mut out = String::from("(?s)^");
@@ -99,7 +100,7 @@ fn expression(glob: &str) -> Result<String, Refusal> {
                 }
                 out.push(']');
             }
-            // Escapes of presentation text are text: `\046` stands in the data as it does here.
+            // Escapes of presentation text are text: `\046` appears in the data exactly as here.
             letter => literal(letter, &mut out),
         }
     }

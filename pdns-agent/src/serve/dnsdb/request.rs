@@ -1,4 +1,4 @@
-//! A path and its parameters, understood.
+//! Requests, parsed from a path and its parameters.
 
 use super::owner::{Owner, octets};
 use super::parameters::{Bounds, Parameters};
@@ -10,7 +10,7 @@ use crate::serve::part::decode;
 use crate::serve::refusal::Refusal;
 use std::net::IpAddr;
 
-/// Types whose RDATA can be searched by pattern.
+/// Record types whose RDATA can be searched by pattern.
 pub(super) const SEARCHED: [RrType; 11] = [
     RrType::CNAME,
     RrType::HINFO,
@@ -25,40 +25,40 @@ pub(super) const SEARCHED: [RrType; 11] = [
     RrType::TXT,
 ];
 
-/// What is asked.
+/// A parsed request.
 #[derive(Debug)]
 pub(super) struct Request {
     pub(super) what: What,
     pub(super) types: Types,
-    /// Only RRsets of zones that it means.
+    /// Return only RRsets of zones that match this.
     pub(super) bailiwick: Option<Owner>,
-    /// One line about all results, in place of them.
+    /// Return one summary line instead of the results.
     pub(super) is_summary: bool,
     pub(super) parameters: Parameters,
 }
 
-/// What is asked about.
+/// Subject of a request.
 #[derive(Debug)]
 pub(super) enum What {
     /// RRsets by owner.
     Owner(Owner),
     /// Records by a name in their RDATA.
     Target(Owner),
-    /// Records by an address, from the first to the second.
+    /// Records by an address in a range, both ends included.
     Addresses(IpAddr, IpAddr),
-    /// Records by their RDATA's octets.
+    /// Records by the octets of their RDATA.
     Octets(Vec<u8>),
-    /// Owner names and types by a pattern.
+    /// Owner names and types that match a pattern.
     FlexNames(Pattern),
-    /// RDATA by a pattern.
+    /// RDATA that matches a pattern.
     FlexRdata(Pattern),
 }
 
 impl Request {
-    /// Reads `path`, what stands behind the version: `lookup/rrset/name/example.com/A`.
+    /// Parses `path`, the part after the version: `lookup/rrset/name/example.com/A`.
     ///
     /// # Errors
-    /// 404 for what is no part of the API, 400 and 416 for what is wrong within it.
+    /// 404 for a path that is not part of the API, 400 and 416 for invalid values.
     pub(super) fn parse(
         path: &str,
         query: Option<&str>,
@@ -117,7 +117,7 @@ fn asked_about(side: &str, kind: &str, value: &str) -> Result<What, Refusal> {
         ("rdata", "name") => Owner::parse(value).map(What::Target),
         ("rdata", "raw") => octets(value).map(What::Octets),
         ("rdata", "ip") => {
-            // A slash would end the part: a comma stands for it.
+            // A slash would end the path segment, so a comma stands for it.
             match Subject::parse(&value.replacen(',', "/", 1)) {
                 Ok(Subject::Addresses(from, to)) => Ok(What::Addresses(from, to)),
                 _ => Err(Refusal::bad(format!(
@@ -131,10 +131,10 @@ fn asked_about(side: &str, kind: &str, value: &str) -> Result<What, Refusal> {
     }
 }
 
-/// The types that go with what is asked about.
+/// Checks that the types are valid for the subject.
 fn checked(what: &What, types: Types) -> Result<Types, Refusal> {
     match (what, types) {
-        // The address tells which of both it is.
+        // The address tells which of the two types it is.
         (What::Addresses(..), Types::Any | Types::One(RrType::A | RrType::AAAA)) => Ok(Types::Any),
         (What::Addresses(..), _) => Err(Refusal::bad("addresses are of type A, AAAA or ANY")),
         (What::FlexRdata(_), Types::One(one)) if !SEARCHED.contains(&one) => {

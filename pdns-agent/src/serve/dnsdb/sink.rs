@@ -1,4 +1,4 @@
-//! Where results go: through the fences, past the offset, up to the limit, into lines or a sum.
+//! Output of results: applies the time fences, the offset and the limit, then writes lines or a summary.
 
 use super::frame::{End, Frame};
 use super::object::{Object, Style, Sums, write_summary};
@@ -6,18 +6,18 @@ use super::parameters::{Fences, Parameters};
 use crate::serve::answer::Out;
 use std::ops::ControlFlow;
 
-/// Takes results.
+/// Receives results.
 pub(super) struct Sink<'o> {
     pub(super) out: &'o mut Out,
     frame: Frame,
     style: Style,
     fences: Fences,
-    /// Results still to be passed over.
+    /// Number of results still to skip.
     offset: usize,
-    /// Results still to be taken.
+    /// Number of results still to accept.
     room: usize,
     max_count: Option<u64>,
-    /// What was added up, and of how many results, if that is what is asked for.
+    /// The sums and the number of results, if a summary is wanted.
     summary: Option<(Option<Sums>, u64)>,
 }
 
@@ -35,7 +35,7 @@ impl<'o> Sink<'o> {
             frame,
             style: frame.style(parameters),
             fences: parameters.fences,
-            // Summaries know no offset.
+            // Summaries have no offset.
             offset: if is_summary { 0 } else { parameters.offset },
             room: parameters.limit,
             max_count: parameters.max_count.filter(|_| is_summary),
@@ -43,17 +43,17 @@ impl<'o> Sink<'o> {
         })
     }
 
-    /// Whether results with these times pass.
+    /// Returns true if results with these times pass.
     pub(super) fn admits(&self, sums: Sums) -> bool {
         self.fences.admit(sums.time_first, sums.time_last)
     }
 
-    /// How many results may be needed, one more than are shown.
+    /// Returns the number of results that may be needed.
     pub(super) fn wanted(&self) -> usize {
         self.offset.saturating_add(self.room)
     }
 
-    /// Whether to go on without a result to take.
+    /// Returns a break if the answer is no longer wanted; for use between results.
     pub(super) fn still(&self) -> ControlFlow<End> {
         match self.out.still() {
             Ok(()) => ControlFlow::Continue(()),
@@ -61,13 +61,13 @@ impl<'o> Sink<'o> {
         }
     }
 
-    /// Takes a result; breaks when the answer ends.
+    /// Takes a result; breaks if the answer ends.
     pub(super) fn take(&mut self, object: &Object) -> ControlFlow<End> {
         self.still()?;
         self.show(object)
     }
 
-    /// As [`Sink::take`], of a result that was found while there was time.
+    /// Like [`Sink::take`], for a result that was found before time ran out.
     pub(super) fn show(&mut self, object: &Object) -> ControlFlow<End> {
         if !self.admits(object.sums) {
             return ControlFlow::Continue(());

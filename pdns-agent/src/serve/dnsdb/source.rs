@@ -1,4 +1,4 @@
-//! Asks the store what a request asks for, and hands the results to the sink.
+//! Queries the store for a request, and passes the results to the sink.
 
 use super::apex::Apexes;
 use super::frame::{End, Frame};
@@ -20,18 +20,18 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::ops::ControlFlow;
 
-/// Records of one RRset that are held; more of them begin another result of the same RRset.
+/// Maximum number of records held of one RRset; further ones begin another result for the same RRset.
 const MAX_SET: usize = 10_000;
-/// Different RDATA that a search by pattern may find.
+/// Maximum number of distinct RDATA that a search by pattern may find.
 const MAX_FOUND: usize = 100_000;
 
-/// How a question to the store went: to the end of the answer or on, or not at all.
+/// Result of a store query: a break ends the answer.
 type Flow = Result<ControlFlow<End>, StoreError>;
 
 /// Answers a request.
 ///
 /// # Errors
-/// The store's, after the client was told.
+/// Errors of the store, after the client was informed.
 pub(super) fn run(
     store: &mut Reader<'_>,
     request: &Request,
@@ -39,7 +39,7 @@ pub(super) fn run(
     out: &mut Out,
 ) -> Result<(), StoreError> {
     let Ok(mut sink) = Sink::begin(out, frame, &request.parameters, request.is_summary) else {
-        // Whoever asked has gone.
+        // The client has disconnected.
         return Ok(());
     };
     let asked = match &request.what {
@@ -73,7 +73,7 @@ pub(super) fn run(
     Ok(())
 }
 
-/// What results are made of the records of one owner and type.
+/// Form of the results made from the records of an owner and type.
 enum Shape<'r> {
     /// RRsets.
     Sets(Zones<'r>),
@@ -83,17 +83,17 @@ enum Shape<'r> {
 
 /// The zones of RRsets.
 struct Zones<'r> {
-    /// Whether anybody wants to know them.
+    /// True if the zones are needed.
     needed: bool,
-    /// Whether the RRsets' RDATA are shown.
+    /// True if the RDATA of the RRsets are shown.
     has_rdata: bool,
-    /// Only those that it means.
+    /// Return only RRsets of zones that match this.
     wanted: Option<&'r Owner>,
     apexes: Apexes,
 }
 
 impl Shape<'_> {
-    /// Asks what is needed for these names.
+    /// Looks up everything needed for these names.
     fn learn(&mut self, store: &mut Reader<'_>, names: &[NameBuf]) -> Result<(), StoreError> {
         match self {
             Self::Sets(zones) if zones.needed => zones.apexes.learn(store, names),
@@ -101,12 +101,12 @@ impl Shape<'_> {
         }
     }
 
-    /// Whether RDATA are to be held.
+    /// Returns true if RDATA have to be held.
     fn has_rdata(&self) -> bool {
         matches!(self, Self::Sets(zones) if zones.has_rdata)
     }
 
-    /// The result, if it is wanted.
+    /// Returns the result, if it is wanted.
     fn object(&self, rrname: &NameBuf, rrtype: RrType, set: Set) -> Option<Object> {
         let Set { sums, mut rdata } = set;
         let (is_verbose, bailiwick, rdata) = match self {
@@ -145,7 +145,7 @@ impl Owned {
         Self { rrname, sets: BTreeMap::new() }
     }
 
-    /// Adds a record; gives back a set that is full.
+    /// Adds a record; returns the set if it is full.
     fn add(&mut self, sums: Sums, record: RdataBuf, has_rdata: bool) -> Option<(RrType, Set)> {
         let rrtype = record.rrtype;
         let set = self.sets.entry(rrtype).or_insert_with(|| Set { sums, rdata: Vec::new() });
@@ -159,7 +159,7 @@ impl Owned {
         self.sets.remove(&rrtype).map(|set| (rrtype, set))
     }
 
-    /// Hands on all sets.
+    /// Passes on all sets.
     fn end(self, shape: &Shape<'_>, sink: &mut Sink<'_>) -> ControlFlow<End> {
         for (rrtype, set) in self.sets {
             if let Some(object) = shape.object(&self.rrname, rrtype, set) {
@@ -170,7 +170,7 @@ impl Owned {
     }
 }
 
-/// Results of owner and type, in order of the names' text, then of the types' numbers.
+/// Passes on results by owner and type, in text order of the names, then in numeric order of the types.
 fn sets(
     store: &mut Reader<'_>,
     names: &Walk,
@@ -200,7 +200,7 @@ fn sets(
     Ok(if flow.is_continue() { sink.still() } else { flow })
 }
 
-/// Adds a row to what is held of its owner; of the owner before, all is handed on.
+/// Adds a row to the records held of its owner; passes on all records of the previous owner.
 fn add(
     owned: &mut Option<Owned>,
     row: StoredRecord,
@@ -224,14 +224,14 @@ fn add(
     ControlFlow::Continue(())
 }
 
-/// How records are found by their RDATA.
+/// Property of the RDATA by which records are found.
 enum By<'r> {
     Target(&'r Owner),
     Addresses(IpAddr, IpAddr),
     Octets(&'r [u8]),
 }
 
-/// Single records, latest seen first.
+/// Passes on single records, latest seen first.
 fn records(store: &mut Reader<'_>, request: &Request, by: &By<'_>, sink: &mut Sink<'_>) -> Flow {
     let mut pager = Pager::new(None, sink.wanted());
     let mut flow = ControlFlow::Continue(());
@@ -252,14 +252,14 @@ fn records(store: &mut Reader<'_>, request: &Request, by: &By<'_>, sink: &mut Si
         By::Target(Owner::Exact(name)) => {
             store.records_targeting_name(name.as_name(), usize::MAX, &mut take)?;
         }
-        // There is no index for wildcards of RDATA.
+        // Wildcards of RDATA have no index.
         By::Target(_) => store.scan_records(Kind::Record, &mut take)?,
         By::Addresses(from, to) => {
             crate::query::on_addresses(store, *from, *to, usize::MAX, &mut take)?;
         }
         By::Octets(octets) => by_octets(store, octets, &mut take)?,
     }
-    // What came too late for all to be read is shown as far as it was read.
+    // If time ran out before all records were read, show those that were read.
     let page = pager.finish();
     for row in page.rows {
         let FactBuf::Record(record) = row.fact else { continue };
@@ -282,10 +282,10 @@ fn records(store: &mut Reader<'_>, request: &Request, by: &By<'_>, sink: &mut Si
     Ok(flow)
 }
 
-/// Whether a record is one of those that are asked for.
+/// Returns true if a record matches the request.
 fn matches(by: &By<'_>, rdata: Rdata<'_>) -> bool {
     match by {
-        // The store has looked for just these.
+        // The store has already searched for exactly these.
         By::Target(Owner::Exact(_)) | By::Addresses(..) => true,
         By::Target(owner) => match rdata.target() {
             Target::Name(name) => owner.has(name.as_name()),
@@ -295,7 +295,7 @@ fn matches(by: &By<'_>, rdata: Rdata<'_>) -> bool {
     }
 }
 
-/// Records with these octets as RDATA, by every way that the store may have filed them.
+/// Reads records with these octets as RDATA, through every index in which the store may have filed them.
 fn by_octets(
     store: &mut Reader<'_>,
     octets: &[u8],
@@ -309,7 +309,7 @@ fn by_octets(
         store.records_by_address_range(address.into(), address.into(), usize::MAX, take)?;
     }
     let mut names: Vec<NameBuf> = Vec::new();
-    // A name stands at the start, or behind a preference, or behind what SRV has before it.
+    // The name is at the start, after a preference, or after the three numbers of SRV.
     for at in [0, 2, 6] {
         if let Some(Ok((name, _))) = octets.get(at..).map(NameBuf::from_wire)
             && !names.contains(&name)
@@ -321,13 +321,13 @@ fn by_octets(
     Ok(())
 }
 
-/// RDATA that a pattern found, of all owners together.
+/// RDATA that matched a pattern, of all owners together.
 struct Found {
     sums: Sums,
     octets: Box<[u8]>,
 }
 
-/// RDATA by pattern, each once, whatever has it; by type and text.
+/// Passes on RDATA that match a pattern, each once, regardless of owner; sorted by type and text.
 fn found_rdata(
     store: &mut Reader<'_>,
     request: &Request,

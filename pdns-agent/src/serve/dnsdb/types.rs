@@ -1,9 +1,9 @@
-//! Which record types a request means.
+//! Record types in requests.
 
 use crate::rr::RrType;
 use crate::serve::refusal::Refusal;
 
-/// The types that `ANY` leaves out and `ANY-DNSSEC` means.
+/// Types that `ANY` excludes and `ANY-DNSSEC` selects.
 const DNSSEC: [RrType; 10] = [
     RrType::DS,
     RrType::RRSIG,
@@ -20,17 +20,17 @@ const DNSSEC: [RrType; 10] = [
 /// A set of types.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Types {
-    /// All but those of DNSSEC.
+    /// All types except those of DNSSEC.
     #[default]
     Any,
-    /// Those of DNSSEC.
+    /// The types of DNSSEC.
     Dnssec,
-    /// One.
+    /// One type.
     One(RrType),
 }
 
 impl Types {
-    /// Reads `ANY`, `ANY-DNSSEC`, a mnemonic or `TYPEnnn`, in any case.
+    /// Parses `ANY`, `ANY-DNSSEC`, a mnemonic or `TYPEnnn`, case-insensitively.
     pub(super) fn parse(text: &str) -> Result<Self, Refusal> {
         if text.eq_ignore_ascii_case("ANY") {
             Ok(Self::Any)

@@ -1,6 +1,6 @@
-//! A connection that is given up when its other end takes nothing.
+//! Write timeout: a connection is closed if its peer takes no data.
 //!
-//! Reads have their limit elsewhere: a head in `hyper`, a body in the guard.
+//! Reads have their limits elsewhere: heads in `hyper`, bodies in the guard.
 
 use hyper::rt::{Read, ReadBufCursor, Write};
 use std::io::{self, IoSlice};
@@ -9,13 +9,13 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::time::Sleep;
 
-/// How long the other end may take nothing.
+/// Maximum time for which the peer may take no data.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The connection.
 pub(super) struct Patient<S> {
     stream: S,
-    /// Runs while something is to be written and cannot.
+    /// Runs while a write is blocked.
     waits: Option<Pin<Box<Sleep>>>,
 }
 
@@ -24,7 +24,7 @@ impl<S> Patient<S> {
         Self { stream, waits: None }
     }
 
-    /// What came of a write: itself, or an error when it has waited for too long.
+    /// Returns the result of a write, or an error if it was blocked for too long.
     fn within<T>(
         &mut self,
         written: Poll<io::Result<T>>,

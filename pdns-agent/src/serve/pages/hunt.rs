@@ -1,23 +1,23 @@
-//! The way out to Security Onion's Hunt.
+//! Links to Security Onion's Hunt.
 //!
-//! Part of the pages. Hunt takes its query from the fragment of its URL: an OQL search, here the value in quotes, which
-//! stands for itself whatever it holds.
+//! Part of the pages. Hunt takes its query from the fragment of its URL. It is an OQL search; here the value is
+//! in quotes, so that its characters have no special meaning.
 
 use crate::query::{Subject, net_of};
 use crate::render::percent;
 use axum::http::Uri;
 use std::str::FromStr;
 
-/// What stands for the query in a URL.
+/// Placeholder for the query in a URL.
 const PLACE: &str = "{query}";
-/// How Hunt groups what it finds.
+/// Grouping that Hunt applies to the results.
 const GROUPS: &str = " | groupby event.module* | groupby event.dataset";
 
-/// Where Hunt is.
+/// URL of Hunt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HuntUrl(String);
 
-/// Text that is no URL of Hunt.
+/// Text that is not a valid URL of Hunt.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "{0:?} is no URL of Hunt: give https://so.example.net, or a whole URL with {{query}} in the place of the query"
@@ -47,13 +47,13 @@ impl FromStr for HuntUrl {
 }
 
 impl HuntUrl {
-    /// The link that looks for a subject.
+    /// Returns the link that searches for a subject.
     pub(in crate::serve) fn of(&self, subject: &Subject) -> String {
         self.0.replace(PLACE, &percent(&query(subject)))
     }
 }
 
-/// The search for a subject in OQL.
+/// Returns the OQL search for a subject.
 fn query(subject: &Subject) -> String {
     let quoted = |text: &str| format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""));
     let search = match subject {

@@ -1,8 +1,8 @@
-//! That a change comes from a form of ours: a session in a cookie, and a token in the form that goes with it.
+//! CSRF protection: a session in a cookie, and a matching token in each form.
 //!
-//! Part of the pages. The token is an HMAC of the session and the user under a key that lives as long as the server.
-//! The cookie is `SameSite=Lax`, so that a form of another site brings none; the browser says besides from which site a
-//! form comes (`Sec-Fetch-Site`, `Origin`), and all of it must agree.
+//! Part of the pages. The token is an HMAC of the session and the user, under a key that lives as long as the
+//! server. The cookie is `SameSite=Lax`, so that browsers do not send it with a form of another site. Browsers
+//! also report the site that a form comes from (`Sec-Fetch-Site`, `Origin`); all of these must agree.
 
 use axum::http::uri::Authority;
 use axum::http::{HeaderMap, HeaderValue, header};
@@ -12,7 +12,7 @@ use ring::rand::{SecureRandom as _, SystemRandom};
 
 /// The name of the cookie.
 const COOKIE: &str = "pdns_session";
-/// Octets of a session.
+/// Size of a session ID, in bytes.
 const LENGTH: usize = 16;
 
 /// The key of all tokens.
@@ -32,17 +32,17 @@ pub(in crate::serve) struct Session {
 }
 
 impl Sessions {
-    /// With a key of its own; `None` when the system has no randomness.
+    /// Creates a new key; returns `None` if the system has no randomness.
     pub(in crate::serve) fn new() -> Option<Self> {
         hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new()).ok().map(Self)
     }
 
-    /// What a form of this session bears, sent by this user.
+    /// Returns the token for forms of this session, sent by this user.
     pub(in crate::serve) fn token(&self, session: &Session, user: &str) -> String {
         Base64UrlUnpadded::encode_string(hmac::sign(&self.0, &message(session, user)).as_ref())
     }
 
-    /// Whether a token goes with the session and user.
+    /// Returns true if a token matches the session and user.
     pub(in crate::serve) fn is_token(&self, token: &str, session: &Session, user: &str) -> bool {
         // A session that begins with this request has no form yet.
         let decoded = Base64UrlUnpadded::decode_vec(token);
@@ -56,7 +56,7 @@ fn message(session: &Session, user: &str) -> Vec<u8> {
 }
 
 impl Session {
-    /// The session of a request, or a new one; `None` when the system has no randomness.
+    /// Returns the session of a request, or a new one; `None` if the system has no randomness.
     pub(in crate::serve) fn of(headers: &HeaderMap) -> Option<Self> {
         let cookies =
             headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
@@ -73,7 +73,7 @@ impl Session {
         Some(Self { text: Base64UrlUnpadded::encode_string(&octets), is_new: true })
     }
 
-    /// The header that keeps it in the browser, if that does not have it yet.
+    /// Returns the header that stores the session in the browser, unless it is stored already.
     pub(in crate::serve) fn cookie(&self, is_secure: bool) -> Option<HeaderValue> {
         let secure = if is_secure { "; Secure" } else { "" };
         let text = format!("{COOKIE}={}; Path=/; HttpOnly; SameSite=Lax{secure}", self.text);
@@ -81,10 +81,10 @@ impl Session {
     }
 }
 
-/// Whether the browser says that the request comes from a page of this server.
+/// Returns true if the browser reports that the request comes from a page of this server.
 ///
-/// `Sec-Fetch-Site` decides where it is sent: no page can set it. Older browsers and plain HTTP to other than
-/// loopback addresses have `Origin` alone, whose host must be the one that was asked.
+/// If `Sec-Fetch-Site` is present, it decides: no page can set it. Older browsers, and plain HTTP to other than
+/// loopback addresses, have only `Origin`, whose host must equal the requested one.
 pub(in crate::serve) fn is_from_here(headers: &HeaderMap) -> bool {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     if let Some(site) = text("sec-fetch-site") {

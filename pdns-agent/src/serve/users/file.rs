@@ -1,4 +1,4 @@
-//! The file of users, as `pdns serve user` reads and writes it.
+//! The users file, as read and written by `pdns serve user`.
 
 use super::UsersError;
 use super::password::hash;
@@ -12,11 +12,11 @@ use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-/// Rights that all others may not have on it.
+/// Permission bits that other users of the machine must not have.
 const OTHERS: u32 = 0o007;
-/// Rights of a new file: its owner alone.
+/// Mode of a new file: accessible by its owner alone.
 const MODE: u32 = 0o600;
-/// What stands on top.
+/// First lines of the file.
 const HEAD: &str = "# Users of pdns serve, written by `pdns serve user`. Secrets are hashed.\n\n";
 
 /// One user in the file.
@@ -42,10 +42,10 @@ struct Content {
     user: Vec<Entry>,
 }
 
-/// The users in a file.
+/// Returns the users in a file.
 ///
 /// # Errors
-/// [`UsersError`] when it cannot be read, or others can.
+/// [`UsersError`] when it cannot be read, or when others can read it.
 pub fn list(path: &Path) -> Result<Vec<Entry>, UsersError> {
     let unread = |cause| UsersError::Read { path: path.to_owned(), cause };
     let found = fs::metadata(path).map_err(unread)?;
@@ -66,7 +66,7 @@ pub fn list(path: &Path) -> Result<Vec<Entry>, UsersError> {
     Ok(content.user)
 }
 
-/// Adds a user; gives the key, which is nowhere else, unless there is a password.
+/// Adds a user; returns the new key, which is stored nowhere else, unless there is a password.
 ///
 /// # Errors
 /// [`UsersError`].
@@ -109,9 +109,9 @@ pub fn add(
 /// Removes a user.
 ///
 /// # Errors
-/// [`UsersError::Unknown`] when there is none; others as they come.
+/// [`UsersError::Unknown`] when the user does not exist; other errors of the file.
 pub fn remove(path: &Path, name: &str) -> Result<(), UsersError> {
-    // A missing file is reported as such, and not as one that cannot be locked.
+    // A missing file is reported as missing, not as one that cannot be locked.
     fs::metadata(path).map_err(|cause| UsersError::Read { path: path.to_owned(), cause })?;
     let _lock = lock(path)?;
     let mut entries = list(path)?;
@@ -123,13 +123,14 @@ pub fn remove(path: &Path, name: &str) -> Result<(), UsersError> {
     write(path, entries)
 }
 
-/// Whether a user can have this name: it goes into logs, and a login has a colon after it.
+/// Returns true if a user name is valid: it appears in logs, and a colon follows it in a login.
 fn is_name(name: &str) -> bool {
     let fits = |octet: u8| octet.is_ascii_alphanumeric() || b"._-@".contains(&octet);
     (1..=64).contains(&name.len()) && name.bytes().all(fits)
 }
 
-/// Waits until no other program changes the file: whoever reads it, changes it and writes it holds this lock.
+/// Waits until no other program is changing the file. Every program that reads, changes and writes it holds
+/// this lock meanwhile.
 fn lock(path: &Path) -> Result<FileLock, UsersError> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     if let Some(folder) = folder.filter(|folder| !folder.is_dir()) {
@@ -141,7 +142,7 @@ fn lock(path: &Path) -> Result<FileLock, UsersError> {
     FileLock::acquire(path).map_err(|cause| UsersError::Lock { path: path.to_owned(), cause })
 }
 
-/// Replaces the file. A server that reads it meanwhile sees the old one or the new one.
+/// Replaces the file. A server that reads it at the same time sees either the old or the new one.
 fn write(path: &Path, user: Vec<Entry>) -> Result<(), UsersError> {
     let text = toml::to_string(&Content { user }).map_err(|_| UsersError::Secret)?;
     atomic_file::write(path, MODE, format!("{HEAD}{text}").as_bytes())

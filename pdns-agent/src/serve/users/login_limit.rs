@@ -1,9 +1,9 @@
-//! How many logins may fail: of one user from one address, of all users from one address, and of keys.
+//! Limit on failed logins: of one user from one address, of all users from one address, and of keys.
 //!
-//! An attempt is charged before its password is hashed, so that those that run at the same time count, too, and
-//! refunded when the password was right. Failures from one address never delay a login from another one, nor a key.
-//! The tables are bounded, and nothing is forgotten to make room: while all entries count, those that find no place
-//! share one bucket. Attempts with passwords cannot fill a table, since each has to be hashed first.
+//! An attempt is charged before its password is hashed, so that concurrent attempts count as well, and refunded
+//! if the password was correct. Failures from one address never delay logins from another one, nor keys. The
+//! tables are bounded, and no entry is dropped to make room: while all entries count, further ones share one
+//! bucket. Attempts with passwords cannot fill a table, because each of them has to be hashed first.
 
 use super::secret::Digest;
 use crate::serve::bucket::{Bucket, Rate};
@@ -13,18 +13,18 @@ use std::hash::Hash;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Failed logins of one user from one address: one a second, and a few at once for who mistypes.
+/// Failed logins of one user from one address: one per second, and a few at once for typing errors.
 const LOGIN: Rate = Rate { per_second: 1, burst: 10 };
-/// Failed logins of all users from one address, behind which there may be many.
+/// Failed logins of all users from one address, which may have many users.
 const ADDRESS: Rate = Rate { per_second: 5, burst: 50 };
 /// Wrong keys from one address.
 const KEY: Rate = Rate { per_second: 1, burst: 10 };
-/// The most entries of a table.
+/// Maximum number of entries of a table.
 const MOST: usize = 10_000;
-/// How often a full table is searched for entries that count no more.
+/// Interval at which a full table is searched for entries that no longer count.
 const SWEEP: Duration = Duration::from_secs(1);
 
-/// What was charged and not yet refilled.
+/// Charges that have not been refilled yet.
 #[derive(Debug, Default)]
 pub(in crate::serve) struct LoginLimit(Mutex<Tables>);
 
@@ -45,7 +45,7 @@ impl Default for Tables {
     }
 }
 
-/// One attempt to log in, by the digest of a user's name, from somewhere.
+/// A login attempt by a user (the digest of the name) from a client.
 pub(super) struct Attempt {
     limit: Arc<LoginLimit>,
     user: Digest,
@@ -59,12 +59,12 @@ impl LoginLimit {
     /// Charges a wrong key.
     ///
     /// # Errors
-    /// How long to wait, after too many.
+    /// The time to wait, after too many wrong keys.
     pub(super) fn charge_key(&self, from: Key) -> Result<(), Duration> {
         self.tables().keys.take(from, Instant::now())
     }
 
-    /// Begins an attempt; nothing is charged yet.
+    /// Starts an attempt; nothing is charged yet.
     pub(super) fn attempt(limit: &Arc<Self>, user: Digest, from: Key) -> Attempt {
         Attempt { limit: Arc::clone(limit), user, from }
     }
@@ -75,10 +75,10 @@ impl LoginLimit {
 }
 
 impl Attempt {
-    /// Whether it could be charged now.
+    /// Checks that the attempt could be charged now.
     ///
     /// # Errors
-    /// How long to wait, after too many failures.
+    /// The time to wait, after too many failures.
     pub(super) fn check(&self) -> Result<(), Duration> {
         let now = Instant::now();
         let tables = self.limit.tables();
@@ -86,7 +86,7 @@ impl Attempt {
         of_login.and_then(|()| tables.addresses.check(&self.from, now))
     }
 
-    /// Charges it.
+    /// Charges the attempt.
     ///
     /// # Errors
     /// As for [`Attempt::check`]; nothing is charged then.
@@ -104,7 +104,7 @@ impl Attempt {
 }
 
 impl Charge {
-    /// Takes the charge back, since the password was right.
+    /// Refunds the charge, because the password was correct.
     pub(super) fn refund(self) {
         let Self(Attempt { limit, user, from }) = self;
         let now = Instant::now();
@@ -114,12 +114,12 @@ impl Charge {
     }
 }
 
-/// A bounded number of buckets, each full until something is taken.
+/// A bounded number of buckets; each is full until something is taken.
 #[derive(Debug)]
 struct Buckets<K> {
     rate: Rate,
     known: HashMap<K, Bucket>,
-    /// The bucket of all that find no place.
+    /// The shared bucket of all entries that find no room.
     others: Bucket,
     swept: Option<Instant>,
 }
@@ -174,7 +174,7 @@ mod tests {
         Key::of(address.parse().unwrap())
     }
 
-    /// How many of so many attempts of a user are charged.
+    /// Returns the number of a user's attempts that are charged.
     fn charged(limit: &Arc<LoginLimit>, user: &str, address: &str, attempts: usize) -> usize {
         let attempt = || LoginLimit::attempt(limit, Digest::of_login(user, ""), from(address));
         (0..attempts).filter(|_| attempt().charge().is_ok()).count()

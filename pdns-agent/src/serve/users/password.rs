@@ -1,7 +1,7 @@
-//! Passwords: Argon2id (RFC 9106) in memory that is allocated once.
+//! Password hashing with Argon2id (RFC 9106), in memory that is allocated once.
 //!
-//! A hash takes 19 MiB and tens of milliseconds. Only [`HASHING`] are computed at once, each in a buffer of its own
-//! that the next one uses again: memory that each thread allocated and freed would stay with that thread.
+//! A hash takes 19 MiB and tens of milliseconds. Only [`HASHING`] are computed at once, each in a buffer that
+//! is reused: memory that each thread allocated and freed would stay with that thread.
 
 use argon2::password_hash::PasswordHasher;
 use argon2::password_hash::phc::{Output, PasswordHash};
@@ -11,14 +11,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use subtle::ConstantTimeEq as _;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Passwords that are hashed at once.
+/// Number of passwords hashed at once.
 const HASHING: usize = 2;
-/// The most memory that a hash in the file of users may ask for, in KiB.
+/// Maximum memory that a hash in the users file may require, in KiB.
 const MAX_MEMORY: u32 = 64 * 1024;
-/// The most passes over that memory.
+/// Maximum number of passes over that memory.
 const MAX_PASSES: u32 = 10;
 
-/// The hash of a password as it is kept: Argon2id in PHC's form.
+/// Hashes a password for storage: Argon2id in PHC string format.
 pub(super) fn hash(password: &str) -> Option<String> {
     let mut salt = [0; 16];
     SystemRandom::new().fill(&mut salt).ok()?;
@@ -27,10 +27,10 @@ pub(super) fn hash(password: &str) -> Option<String> {
     Some(hash.to_string())
 }
 
-/// Reads a hash that a password can be compared with.
+/// Parses a hash that a password can be compared with.
 ///
 /// # Errors
-/// What is wrong with it.
+/// The error in it.
 pub(super) fn parse(text: &str) -> Result<PasswordHash, &'static str> {
     let wrong = "not an Argon2id hash";
     let hash = PasswordHash::new(text).map_err(|_| wrong)?;
@@ -52,15 +52,15 @@ fn version(hash: &PasswordHash) -> Option<Version> {
     hash.version.map_or(Some(Version::default()), |version| Version::try_from(version).ok())
 }
 
-/// The memory for hashes, and turns to use it.
+/// The memory for hashes, and permits to use it.
 #[derive(Debug)]
 pub(super) struct Hashers {
     turns: Arc<Semaphore>,
-    /// Buffers that nobody uses; each is allocated at its first use.
+    /// Unused buffers; each is allocated on first use.
     idle: Mutex<Vec<Vec<Block>>>,
 }
 
-/// Leave to hash one password. Others get it when this is dropped.
+/// Permit to hash one password; released when dropped.
 pub(super) struct Turn {
     hashers: Arc<Hashers>,
     memory: Vec<Block>,
@@ -82,12 +82,12 @@ impl Hashers {
 }
 
 impl Turn {
-    /// Whether this is the password of the hash. Blocks for as long as it takes to hash it.
+    /// Returns true if the password matches the hash. Blocks while it is being hashed.
     pub(super) fn is_password(&mut self, password: &str, known: &PasswordHash) -> bool {
         self.compare(password, known).unwrap_or(false)
     }
 
-    /// As [`Turn::is_password`]; `None` for a hash that [`parse`] refuses, or without memory.
+    /// Like [`Turn::is_password`]; returns `None` for a hash that [`parse`] refuses, or if memory is missing.
     fn compare(&mut self, password: &str, known: &PasswordHash) -> Option<bool> {
         let (salt, want) = (known.salt.as_ref()?, known.hash.as_ref()?);
         let params = Params::try_from(known).ok()?;
@@ -107,7 +107,7 @@ impl Turn {
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        // Before the turn is given back: there are never more buffers than turns.
+        // Before the permit is returned, so that there are never more buffers than permits.
         let memory = std::mem::take(&mut self.memory);
         self.hashers.idle.lock().unwrap_or_else(PoisonError::into_inner).push(memory);
     }

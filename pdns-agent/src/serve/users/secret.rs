@@ -1,19 +1,19 @@
-//! Digests of secrets: of keys, which is how they are kept, and of logins that were right.
+//! Digests of secrets: of keys, as they are stored, and of logins that were correct.
 
+use crate::hex;
 use ring::digest::{SHA256, digest};
 use ring::rand::{SecureRandom as _, SystemRandom};
 use std::collections::HashMap;
-use std::fmt::Write as _;
 use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use subtle::ConstantTimeEq as _;
 
-/// How long a password that was right need not be hashed again.
+/// Time for which a correct password need not be hashed again.
 const FRESH: Duration = Duration::from_mins(5);
-/// The most logins that are remembered so.
+/// Maximum number of remembered logins.
 const MOST: usize = 1_024;
 
-/// Random octets of this process, so that what is remembered of passwords is worth nothing elsewhere.
+/// Random bytes of this process, so that remembered password digests are useless elsewhere.
 static SALT: LazyLock<[u8; 32]> = LazyLock::new(|| random().unwrap_or_default());
 /// SHA-256 of a secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -29,25 +29,26 @@ impl Digest {
         Self(digest.as_ref().try_into().expect("SHA-256 has 32 octets"))
     }
 
-    /// Of a user's name and password, or of a name alone, under a key of this process: nobody can choose names with
-    /// digests to their liking, and the digest of a password is worth nothing elsewhere.
+    /// Returns the digest of a user's name and password, or of a name alone, under a key of this process:
+    /// attackers cannot choose names to get particular digests, and the digest of a password is useless
+    /// elsewhere.
     pub(super) fn of_login(user: &str, password: &str) -> Self {
         let mut bytes = SALT.to_vec();
-        // No name of a user has a NUL.
+        // No user name contains a NUL.
         for part in [user.as_bytes(), &[0], password.as_bytes()] {
             bytes.extend_from_slice(part);
         }
         Self::of_octets(&bytes)
     }
 
-    /// One of `count` numbers from 0, which depends on the digest alone; 0 where there are none.
+    /// Returns a number from 0 to `count - 1` that depends only on the digest; 0 if `count` is 0.
     pub(super) fn choose(&self, count: usize) -> usize {
         let number =
             self.0.iter().take(8).fold(0_u64, |number, &byte| number << 8 | u64::from(byte));
         usize::try_from(number.checked_rem(count as u64).unwrap_or(0)).unwrap_or(0)
     }
 
-    /// From 64 hexadecimal digits.
+    /// Parses 64 hexadecimal digits.
     pub(super) fn parse(text: &str) -> Option<Self> {
         let digits: Vec<u32> =
             text.chars().map(|digit| digit.to_digit(16)).collect::<Option<_>>()?;
@@ -63,21 +64,21 @@ impl Digest {
     }
 
     pub(super) fn to_hex(self) -> String {
-        hex(&self.0)
+        hex::encode(&self.0)
     }
 
-    /// Whether both are the same, in a time that does not tell where they differ.
+    /// Returns true if both are equal, in constant time.
     pub(super) fn is(&self, other: &Self) -> bool {
         self.0.ct_eq(&other.0).into()
     }
 }
 
-/// A new key: 256 random bits in hexadecimal, which DNSDB clients take, too.
+/// Returns a new key: 256 random bits in hexadecimal, which DNSDB clients accept as well.
 pub(super) fn new_key() -> Option<String> {
-    Some(hex(&random::<32>()?))
+    Some(hex::encode(&random::<32>()?))
 }
 
-/// Logins that were right a short while ago, by a digest that is of no use to anybody else.
+/// Logins that were correct a short while ago, by a digest that is useless to anybody else.
 #[derive(Debug, Default)]
 pub(super) struct Verified(Mutex<HashMap<Digest, Instant>>);
 
@@ -102,13 +103,6 @@ fn random<const N: usize>() -> Option<[u8; N]> {
     let mut octets = [0; N];
     SystemRandom::new().fill(&mut octets).ok()?;
     Some(octets)
-}
-
-fn hex(octets: &[u8]) -> String {
-    octets.iter().fold(String::new(), |mut out, octet| {
-        write!(out, "{octet:02x}").expect("a String takes any text");
-        out
-    })
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
-//! What keeps a capture from starting, in sentences for the one who has to do something about it.
+//! Errors that prevent a capture from starting, worded for the person who has to fix them.
 
 use std::io;
 
-/// Why a capture did not start.
+/// Reason why a capture did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum CaptureError {
     /// There is no such interface.
@@ -10,10 +10,10 @@ pub enum CaptureError {
     NoInterface {
         /// The name given.
         name: String,
-        /// The names of those that there are.
+        /// The names of the existing interfaces.
         present: Vec<String>,
     },
-    /// The interface's packets begin with something else than Ethernet or IP.
+    /// The interface's packets begin with neither Ethernet nor IP.
     #[error(
         "cannot capture on {name}: its packets begin with neither Ethernet nor IP (ARPHRD type {kind}); \
          capture on the interface below or above it"
@@ -24,57 +24,57 @@ pub enum CaptureError {
         /// `ARPHRD_...`, as in `/sys/class/net/NAME/type`.
         kind: u16,
     },
-    /// The interface could not be asked.
+    /// The interface could not be queried.
     #[error("cannot ask the kernel for interface {name}")]
     Interface {
         /// The interface.
         name: String,
-        /// What the system says.
+        /// The system's error.
         #[source]
         cause: io::Error,
     },
     /// A packet socket could not be opened.
     #[error("cannot open a packet socket; {}", advice_for_socket(cause))]
     Socket {
-        /// What the system says.
+        /// The system's error.
         #[source]
         cause: io::Error,
     },
     /// The socket could not be set up.
     #[error("cannot {act} on {name}")]
     Setup {
-        /// What was tried.
+        /// Operation that failed.
         act: &'static str,
         /// The interface.
         name: String,
-        /// What the system says.
+        /// The system's error.
         #[source]
         cause: io::Error,
     },
-    /// The ring buffer or the counters could not be made.
+    /// The ring buffer or the counters could not be created.
     #[error("cannot make a ring buffer of {} MiB; {advice}", size >> 20)]
     Ring {
-        /// Its size in octets.
+        /// Its size in bytes.
         size: usize,
-        /// What to do.
+        /// Suggested remedy.
         advice: String,
-        /// What aya and the system say.
+        /// Error of aya and the system.
         #[source]
         cause: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// The kernel did not take the program.
+    /// The kernel rejected the program.
     #[error("cannot load the socket filter; {advice}")]
     Load {
-        /// What to do.
+        /// Suggested remedy.
         advice: String,
-        /// What aya, the system and the kernel's verifier say.
+        /// Error of aya, the system and the kernel's verifier.
         #[source]
         cause: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// Privileges could not be given up.
+    /// Privileges could not be dropped.
     #[error("cannot give up privileges; start the agent under the shipped unit")]
     Privileges {
-        /// What the system says.
+        /// The system's error.
         #[source]
         cause: io::Error,
     },
@@ -92,8 +92,8 @@ fn advice_for_socket(cause: &io::Error) -> &'static str {
     }
 }
 
-/// What to do when the ring buffer or the program was refused with this error. `lockable` is how much memory
-/// may be locked, if that is bounded.
+/// Suggests a remedy when the kernel refused the ring buffer or the program with this error. `lockable` is
+/// the amount of memory that may be locked, if limited.
 pub(super) fn advice(cause: &io::Error, ring: usize, lockable: Option<u64>) -> String {
     let too_little = lockable.is_some_and(|most| most < ring as u64);
     match cause.raw_os_error() {

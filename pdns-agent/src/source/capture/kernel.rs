@@ -1,5 +1,5 @@
-//! The calls into the kernel that the standard library has no words for: packet sockets, interfaces, clocks,
-//! waiting, privileges. The one place of the crate that is `unsafe`.
+//! System calls that the standard library does not wrap: packet sockets, interfaces, clocks, waiting,
+//! privileges. The only `unsafe` module of the crate.
 
 #![expect(unsafe_code, reason = "system calls that neither std nor aya wraps")]
 
@@ -8,32 +8,32 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::time::Duration;
 
-/// `ETH_P_ALL` in network byte order, as a socket's address has it.
+/// `ETH_P_ALL` in network byte order, as used in a socket address.
 const ALL_PROTOCOLS: u16 = 0x0003_u16.to_be();
-/// `AF_PACKET` and `PACKET_MR_PROMISC`, as wide as the structures have them.
+/// `AF_PACKET` and `PACKET_MR_PROMISC`, in the width of the structures' fields.
 const PACKET_FAMILY: libc::sa_family_t = 17;
 const PROMISCUOUS: libc::c_ushort = 1;
-/// `PACKET_IGNORE_OUTGOING` (Linux 4.20); the `libc` crate has it for some targets alone.
+/// `PACKET_IGNORE_OUTGOING` (Linux 4.20); the `libc` crate defines it for some targets only.
 const PACKET_IGNORE_OUTGOING: libc::c_int = 23;
 /// `_LINUX_CAPABILITY_VERSION_3`: two words of capabilities.
 const CAPABILITY_VERSION: u32 = 0x2008_0522;
-/// More capabilities than a kernel can have with version 3.
+/// Upper bound on the number of capabilities in version 3.
 const MOST_CAPABILITIES: libc::c_ulong = 64;
 
-/// The flags and the kind of an interface.
+/// Flags and type of an interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Interface {
-    /// What the kernel knows it by; an interface that was made anew has another.
+    /// The kernel's index of the interface; an interface that was recreated has a new one.
     pub(super) index: i32,
-    /// `ARPHRD_...`: what its packets begin with.
+    /// `ARPHRD_...` type: the first header of its packets.
     pub(super) kind: u16,
-    /// Whether it is up, and has a carrier.
+    /// True if it is up and has a carrier.
     pub(super) is_up: bool,
-    /// Whether it is the loopback.
+    /// True for the loopback interface.
     pub(super) is_loopback: bool,
 }
 
-/// A packet socket that gets nothing yet.
+/// A packet socket that receives nothing yet.
 pub(super) fn packet_socket() -> io::Result<OwnedFd> {
     // SAFETY: takes no pointers.
     let socket = unsafe {
@@ -42,7 +42,7 @@ pub(super) fn packet_socket() -> io::Result<OwnedFd> {
     owned(socket)
 }
 
-/// Binds a packet socket to an interface, from then on it gets all its packets.
+/// Binds a packet socket to an interface, which starts delivery of all its packets.
 pub(super) fn bind(socket: BorrowedFd<'_>, interface: i32) -> io::Result<()> {
     // SAFETY: all zeros are a valid `sockaddr_ll`, which is plain numbers.
     let mut address: libc::sockaddr_ll = unsafe { std::mem::zeroed() };
@@ -55,7 +55,7 @@ pub(super) fn bind(socket: BorrowedFd<'_>, interface: i32) -> io::Result<()> {
     })
 }
 
-/// Has an interface show packets for other stations, as long as the socket is open.
+/// Enables promiscuous mode on an interface for as long as the socket is open.
 pub(super) fn be_promiscuous(socket: BorrowedFd<'_>, interface: i32) -> io::Result<()> {
     let membership = libc::packet_mreq {
         mr_ifindex: interface,
@@ -66,18 +66,18 @@ pub(super) fn be_promiscuous(socket: BorrowedFd<'_>, interface: i32) -> io::Resu
     set(socket, libc::SOL_PACKET, libc::PACKET_ADD_MEMBERSHIP, &membership)
 }
 
-/// Leaves out what this host sends: on the loopback it is what it gets as well.
+/// Ignores packets sent by this host: on the loopback each one is also received.
 pub(super) fn ignore_outgoing(socket: BorrowedFd<'_>) -> io::Result<()> {
     let yes: libc::c_int = 1;
     set(socket, libc::SOL_PACKET, PACKET_IGNORE_OUTGOING, &yes)
 }
 
-/// What the kernel says of the interface of this name; `NotFound` if there is none.
+/// Queries the kernel for the interface of this name; `NotFound` if there is none.
 pub(super) fn interface(socket: BorrowedFd<'_>, name: &str) -> io::Result<Interface> {
     let absent = || io::Error::from_raw_os_error(libc::ENODEV);
     // SAFETY: all zeros are a valid `ifreq`: a name and a union of plain numbers.
     let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
-    // The last octet stays 0.
+    // The last byte stays 0.
     if name.is_empty() || name.len() >= request.ifr_name.len() || name.contains('\0') {
         return Err(absent());
     }
@@ -113,7 +113,7 @@ pub(super) fn interface(socket: BorrowedFd<'_>, name: &str) -> io::Result<Interf
     })
 }
 
-/// What to add to a time of `CLOCK_MONOTONIC` to get the time of day, in nanoseconds.
+/// Nanoseconds to add to a `CLOCK_MONOTONIC` time to get the time of day.
 pub(super) fn clock_offset() -> i64 {
     let before = clock(libc::CLOCK_MONOTONIC);
     let day = clock(libc::CLOCK_REALTIME);
@@ -121,7 +121,7 @@ pub(super) fn clock_offset() -> i64 {
     day - (before + (after - before) / 2)
 }
 
-/// A clock in nanoseconds.
+/// Reads a clock, in nanoseconds.
 fn clock(which: libc::clockid_t) -> i64 {
     let mut time = MaybeUninit::<libc::timespec>::zeroed();
     // SAFETY: the pointer is to room for one `timespec`. The call fails only for clocks that do not exist.
@@ -131,11 +131,11 @@ fn clock(which: libc::clockid_t) -> i64 {
     time.tv_sec * 1_000_000_000 + time.tv_nsec
 }
 
-/// Something to wait with for wake-ups of a file.
+/// Creates an epoll instance that waits for wake-ups of a file.
 pub(super) fn waiter(file: BorrowedFd<'_>) -> io::Result<OwnedFd> {
     // SAFETY: takes no pointers.
     let waiter = owned(unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) })?;
-    // Edge-triggered: it wakes when the kernel says so, not already when there is something to read.
+    // Edge-triggered: it wakes when the kernel signals, not whenever there is something to read.
     let mut event =
         libc::epoll_event { events: (libc::EPOLLIN | libc::EPOLLET).cast_unsigned(), u64: 0 };
     // SAFETY: `event` outlives the call.
@@ -145,16 +145,17 @@ pub(super) fn waiter(file: BorrowedFd<'_>) -> io::Result<OwnedFd> {
     Ok(waiter)
 }
 
-/// Sleeps until the kernel wakes the file, or a time has passed, or a signal comes.
+/// Sleeps until the kernel wakes the file, the timeout expires, or a signal arrives.
 pub(super) fn wait(waiter: BorrowedFd<'_>, timeout: Duration) {
     let milliseconds = libc::c_int::try_from(timeout.as_millis()).unwrap_or(libc::c_int::MAX);
     let mut event = libc::epoll_event { events: 0, u64: 0 };
-    // SAFETY: there is room for the one event that is asked for. Whatever it returns, the caller looks.
+    // SAFETY: there is room for the one event requested. The caller checks for data whatever the call
+    // returns.
     unsafe { libc::epoll_wait(waiter.as_raw_fd(), &raw mut event, 1, milliseconds) };
 }
 
-/// How much memory a process may lock, if there is a limit: what bounds BPF maps before Linux 5.11. Raises the
-/// limit first, if that is allowed.
+/// Amount of memory that a process may lock, if limited; it bounds BPF maps before Linux 5.11. First raises
+/// the limit if permitted.
 pub(super) fn lockable_memory() -> Option<u64> {
     let all = libc::rlimit { rlim_cur: libc::RLIM_INFINITY, rlim_max: libc::RLIM_INFINITY };
     // SAFETY: `all` outlives the call.
@@ -167,13 +168,13 @@ pub(super) fn lockable_memory() -> Option<u64> {
     (result == 0 && limit.rlim_cur != libc::RLIM_INFINITY).then_some(limit.rlim_cur)
 }
 
-/// Gives up every capability of this thread, and that a program it starts could have one.
+/// Drops all capabilities of this thread, and the ability to regain one by starting a program.
 ///
-/// The bounding set can be emptied by one who has `CAP_SETPCAP` alone; for others `no_new_privs` does the same.
+/// The bounding set can only be emptied with `CAP_SETPCAP`; without it `no_new_privs` has the same effect.
 pub(super) fn drop_capabilities() -> io::Result<()> {
     for capability in 0..MOST_CAPABILITIES {
         if control(libc::PR_CAPBSET_DROP, capability).is_err() {
-            // Not allowed, or one more than there are.
+            // Not permitted, or past the last capability.
             break;
         }
     }
@@ -204,7 +205,7 @@ fn set<T>(
 }
 
 fn length_of<T>(_: &T) -> libc::socklen_t {
-    // Of a structure of some octets.
+    // The size of a structure of some bytes.
     libc::socklen_t::try_from(size_of::<T>()).unwrap_or(libc::socklen_t::MAX)
 }
 

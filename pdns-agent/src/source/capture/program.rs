@@ -1,4 +1,4 @@
-//! The socket filter as the kernel runs it, and what it shares with us: a ring buffer and counters.
+//! The socket filter in the kernel, and its shared data: a ring buffer and counters.
 
 use super::error::{CaptureError, advice};
 use super::kernel;
@@ -10,11 +10,11 @@ use std::error::Error;
 use std::io;
 use std::os::fd::OwnedFd;
 
-/// The program, as `cargo xtask build-ebpf` made it from `pdns-ebpf`.
+/// The program, built by `cargo xtask build-ebpf` from `pdns-ebpf`.
 pub(super) static OBJECT: &[u8] =
     aya::include_bytes_aligned!(concat!(env!("CARGO_MANIFEST_DIR"), "/../pdns-ebpf/pdns.bpf.o"));
 
-/// The names that `pdns-ebpf/src/main.rs` gives.
+/// Names defined in `pdns-ebpf/src/main.rs`.
 const PROGRAM: &str = "pdns";
 const RING: &str = "RING";
 const COUNTERS: &str = "COUNTERS";
@@ -22,26 +22,26 @@ const PORTS: &str = "PORTS";
 
 /// Smallest ring buffer: room for a few of the largest packets.
 pub const LEAST_RING: usize = 1 << 20;
-/// Largest ring buffer: the kernel takes no more than 4 GiB less one page.
+/// Largest ring buffer: the kernel accepts at most 4 GiB minus one page.
 pub const MOST_RING: usize = 1 << 31;
-/// The kernel wakes us when the ring buffer is full to this part of it, all processors together.
+/// The kernel wakes us when one part in this many of the ring buffer is used, over all processors together.
 const WAKE_SHARE: u64 = 4;
 
-/// The numbers that the filter keeps: its counters, and what follows them.
+/// Numbers kept by the filter: its counters and the values after them.
 pub(super) type Slots = [u64; SLOTS];
 
-/// The program, loaded and not yet attached.
+/// The program, loaded but not yet attached.
 pub(super) struct Loaded {
-    /// Keeps the program.
+    /// Keeps the program loaded.
     pub(super) ebpf: Ebpf,
-    /// What the filter writes packets into.
+    /// Ring buffer that the filter writes packets to.
     pub(super) ring: RingBuf<aya::maps::MapData>,
-    /// What it counts.
+    /// Counters of the filter.
     pub(super) counters: PerCpuArray<aya::maps::MapData, Slots>,
 }
 
 impl Loaded {
-    /// Has the program look at every packet that the socket gets.
+    /// Attaches the program, so that it examines every packet that the socket receives.
     pub(super) fn attach(&self, socket: &OwnedFd) -> io::Result<()> {
         let failed = |error: ProgramError| match error {
             ProgramError::SocketFilterError(SocketFilterError::SetsockoptError {
@@ -56,17 +56,17 @@ impl Loaded {
     }
 }
 
-/// The size that a ring buffer gets when `size` is asked for: a power of two.
+/// The actual ring buffer size for a requested `size`: a power of two.
 pub(super) fn ring_size(size: usize) -> usize {
     size.clamp(LEAST_RING, MOST_RING).next_power_of_two()
 }
 
-/// Hands the program to the kernel. `ring` is the result of [`ring_size`].
+/// Loads the program into the kernel. `ring` is the result of [`ring_size`].
 pub(super) fn load(link: Link, ports: &[u16], ring: usize) -> Result<Loaded, CaptureError> {
     let lockable = kernel::lockable_memory();
     let processors = aya::util::nr_cpus().map_or(1, |number| number.max(1) as u64);
     let is_raw = u32::from(link == Link::Raw);
-    // Each processor counts for itself, so each gets its part of the share.
+    // Each processor counts separately, so each gets its part of the share.
     let wake = ring as u64 / WAKE_SHARE / processors;
     let mut ebpf = EbpfLoader::new()
         .btf(None)
@@ -96,7 +96,7 @@ pub(super) fn load(link: Link, ports: &[u16], ring: usize) -> Result<Loaded, Cap
     })
 }
 
-/// Tells the program which ports carry DNS, before the first packet.
+/// Tells the program which ports carry DNS, before the first packet arrives.
 fn fill_in(ebpf: &mut Ebpf, ports: &Ports) -> Result<(), MapError> {
     let map = ebpf.map_mut(PORTS).ok_or_else(|| MapError::InvalidName { name: PORTS.into() })?;
     let mut words: Array<_, u64> = map.try_into()?;
@@ -106,7 +106,7 @@ fn fill_in(ebpf: &mut Ebpf, ports: &Ports) -> Result<(), MapError> {
     Ok(())
 }
 
-/// The error for what aya says.
+/// Converts an error of aya.
 fn refused(cause: &EbpfError, ring: usize, lockable: Option<u64>) -> CaptureError {
     let is_verdict = matches!(&cause, EbpfError::ProgramError(ProgramError::LoadError { io_error, .. })
         if io_error.raw_os_error() != Some(libc::EPERM));
@@ -122,9 +122,9 @@ fn refused(cause: &EbpfError, ring: usize, lockable: Option<u64>) -> CaptureErro
                 .to_owned()
         }
         Some(system) => advice(system, ring, lockable),
-        None => "the agent and its embedded program do not fit; build both anew".to_owned(),
+        None => "the agent and its embedded program do not match; rebuild both".to_owned(),
     };
-    // What aya says holds all that its causes say, the verifier's words among them.
+    // aya's message includes those of its causes, such as the verifier's log.
     let is_of_map = matches!(cause, EbpfError::MapError(_));
     let cause = cause.to_string().into();
     if is_of_map {
@@ -134,8 +134,8 @@ fn refused(cause: &EbpfError, ring: usize, lockable: Option<u64>) -> CaptureErro
     }
 }
 
-/// Whether this thread has `CAP_PERFMON` or `CAP_SYS_ADMIN`, without which the verifier holds a program to the
-/// rules for anybody's.
+/// Returns true if this thread has `CAP_PERFMON` or `CAP_SYS_ADMIN`. Without them the verifier applies the
+/// rules for unprivileged programs.
 fn may_load_any() -> bool {
     let (sys_admin, perfmon) = (21, 38);
     let status = std::fs::read_to_string("/proc/thread-self/status").unwrap_or_default();
@@ -144,7 +144,7 @@ fn may_load_any() -> bool {
     bits.is_none_or(|bits| bits >> sys_admin & 1 == 1 || bits >> perfmon & 1 == 1)
 }
 
-/// What the system said, below what aya says.
+/// The system's error underlying aya's.
 fn system_error<'a>(mut error: &'a (dyn Error + 'static)) -> Option<&'a io::Error> {
     loop {
         if let Some(found) = error.downcast_ref::<io::Error>() {

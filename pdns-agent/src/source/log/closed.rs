@@ -1,6 +1,6 @@
-//! A log that was read and then closed, to be opened again when it has grown.
+//! A log that was read and closed, to be reopened once it has grown.
 //!
-//! Under `log`: more logs can be followed than a process may have files open.
+//! Under `log`: allows following more logs than a process may have files open.
 
 use super::super::content::Content;
 use super::super::lines::{Damage, Lines};
@@ -13,10 +13,10 @@ use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
-/// Bytes before the position that are compared when the log is opened again.
+/// Number of bytes before the position that are compared when the log is reopened.
 const TAIL: u64 = 1024;
 
-/// All that is needed to read on in a plain log, without its descriptor and buffers.
+/// State needed to continue reading a plain log, without its descriptor and buffers.
 pub struct ClosedLog {
     id: LogId,
     stat: Stat,
@@ -28,15 +28,15 @@ pub struct ClosedLog {
     tail: Vec<u8>,
     digest: PrefixDigest,
     damage: Damage,
-    /// The first bytes of what it holds.
+    /// The first bytes of the content.
     first: Vec<u8>,
 }
 
 impl Log {
-    /// Closes a plain log whose lines were read. What was read of an unfinished line is read again later.
+    /// Closes a plain log after reading. The bytes of an unfinished line are read again later.
     ///
     /// # Errors
-    /// [`SourceError::Read`] when the bytes before the position cannot be read.
+    /// [`SourceError::Read`] if the bytes before the position cannot be read.
     pub fn close(self) -> Result<ClosedLog, SourceError> {
         let digest = self.lines.digest().clone();
         let tail =
@@ -56,11 +56,11 @@ impl Log {
 }
 
 impl ClosedLog {
-    /// Opens the log at `path` again and goes on where it was closed.
+    /// Reopens the log at `path` and continues where it was closed.
     ///
     /// # Errors
-    /// [`SourceError::Rewritten`] when the path names another file, or one that does not begin with what was read;
-    /// and as [`Log::open`].
+    /// [`SourceError::Rewritten`] if the path refers to another file, or to one that does not begin with the
+    /// bytes that were read; otherwise the same as [`Log::open`].
     pub fn reopen(self, path: &Path) -> Result<Log, SourceError> {
         let rewritten = || SourceError::Rewritten { path: path.to_owned() };
         let (file, stat) = open_file(path)?;
@@ -100,7 +100,7 @@ pub(super) fn tail(file: &File, offset: u64) -> io::Result<Vec<u8>> {
     let mut tail = vec![0; usize::try_from(length).unwrap_or(0)];
     match file.read_exact_at(&mut tail, offset - length) {
         Ok(()) => Ok(tail),
-        // Shorter than it was: equal to nothing that was read.
+        // The file is shorter than before, so it cannot equal what was read.
         Err(short) if short.kind() == io::ErrorKind::UnexpectedEof => Ok(Vec::new()),
         Err(error) => Err(error),
     }

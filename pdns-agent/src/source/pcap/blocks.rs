@@ -1,26 +1,26 @@
-//! The newer capture file, pcapng: sections of blocks, several interfaces.
+//! The newer capture format, pcapng: sections of blocks, several interfaces.
 //!
 //! Under `pcap`; the format is draft-ietf-opsawg-pcapng.
 
-use super::{Fault, Found, MOST_PACKET, MOST_PASSED, Order, Packet};
+use super::{Fault, MOST_PACKET, MOST_PASSED, Order, Packet, ReadResult};
 use crate::source::pcap::window::{Short, Window};
 use crate::time::Timestamp;
 
 /// Block types.
 pub(super) const SECTION: u32 = 0x0a0d_0d0a;
 const INTERFACE: u32 = 1;
-/// The packet block that older writers used.
+/// The packet block used by older writers.
 const PACKET: u32 = 2;
 const SIMPLE: u32 = 3;
 const ENHANCED: u32 = 6;
 
 const BYTE_ORDER: u32 = 0x1a2b_3c4d;
-/// Octets around a block's body: type and length before it, length behind it.
+/// Bytes around a block's body: type and length before it, length after it.
 const FRAMING: u32 = 12;
-/// Octets before the packet in a packet block, and in a simple one.
+/// Bytes before the packet in a packet block, and in a simple one.
 const PACKET_HEAD: u32 = 28;
 const SIMPLE_HEAD: u32 = 12;
-/// Most interfaces of a section; and octets of an interface's description that are looked at.
+/// Maximum number of interfaces of a section; and maximum number of bytes read from an interface description.
 const MOST_INTERFACES: usize = 65_536;
 const MOST_OPTIONS: u32 = 64 * 1024;
 /// Options of an interface.
@@ -28,17 +28,17 @@ const END: u16 = 0;
 const RESOLUTION: u16 = 9;
 const OFFSET: u16 = 14;
 
-/// What a description of an interface says.
+/// Contents of an interface description.
 struct Interface {
     link: u16,
     snaplen: u32,
     clock: Clock,
 }
 
-/// How an interface counts time.
+/// Time base of an interface.
 #[derive(Clone, Copy)]
 struct Clock {
-    /// Units in a second; 0 for more than any clock can count.
+    /// Units per second; 0 if there are more than any clock can count.
     per_second: u128,
     /// Seconds to add.
     offset: i64,
@@ -47,7 +47,7 @@ struct Clock {
 impl Clock {
     const MICROS: Self = Self { per_second: 1_000_000, offset: 0 };
 
-    /// What the option says: a power of ten, or of two if the highest bit is set.
+    /// Parses the option's value: a power of ten, or of two if the highest bit is set.
     fn resolution(&mut self, octet: u8) {
         let base: u128 = if octet & 0x80 == 0 { 10 } else { 2 };
         self.per_second = base.checked_pow(u32::from(octet & 0x7f)).unwrap_or(0);
@@ -67,17 +67,17 @@ impl Clock {
     }
 }
 
-/// Where in the file reading is.
+/// Read position within the file.
 pub(super) struct Blocks {
     order: Order,
     interfaces: Vec<Interface>,
-    /// What is left of the block of the last packet, and the length that stands at its end.
+    /// Remaining length of the last packet's block, and the length field expected at its end.
     rest: Option<(u32, u32)>,
-    /// Time of the last packet: a simple packet block has none of its own.
+    /// Time of the last packet, used for simple packet blocks, which have none.
     last: Timestamp,
 }
 
-/// The fields of a block that holds a packet.
+/// Fields of a block that contains a packet.
 struct Fields {
     interface: u32,
     units: Option<u64>,
@@ -87,19 +87,19 @@ struct Fields {
 }
 
 impl Blocks {
-    /// At the beginning of a file.
+    /// State at the beginning of a file.
     pub(super) fn new() -> Self {
         Self {
             order: Order::Big,
             interfaces: Vec::new(),
             rest: None,
-            // A time that no store takes, so that a packet without one is rejected and not filed in 1970.
+            // A time that no store accepts, so that a packet without one is rejected instead of dated 1970.
             last: Timestamp::from_micros(-1),
         }
     }
 
-    /// The next packet, unless so many other blocks come before it that it is time to say so.
-    pub(super) fn next(&mut self, window: &mut Window) -> Result<Found, Fault> {
+    /// The next packet, or [`ReadResult::Nothing`] after too many other blocks.
+    pub(super) fn next(&mut self, window: &mut Window) -> Result<ReadResult, Fault> {
         for _ in 0..MOST_PASSED {
             if let Some((rest, length)) = self.rest.take() {
                 self.leave(window, rest, length)?;
@@ -107,7 +107,7 @@ impl Blocks {
             window.begin_record();
             let head = match window.peek(8) {
                 Ok(head) => head,
-                Err(Short::End) => return Ok(Found::End),
+                Err(Short::End) => return Ok(ReadResult::End),
                 Err(short) => return Err(short.into()),
             };
             if self.order.u32(head, 0) == SECTION {
@@ -121,16 +121,16 @@ impl Blocks {
             match kind {
                 INTERFACE => self.interface(window, length)?,
                 PACKET | SIMPLE | ENHANCED => {
-                    return self.packet(window, kind, length).map(Found::Packet);
+                    return self.packet(window, kind, length).map(ReadResult::Packet);
                 }
                 _ => {}
             }
             self.rest = Some((length, length));
         }
-        Ok(Found::Nothing)
+        Ok(ReadResult::Nothing)
     }
 
-    /// Passes the rest of a block and holds its second length to its first.
+    /// Skips the rest of a block and checks its second length field against the first.
     fn leave(&self, window: &mut Window, rest: u32, length: u32) -> Result<(), Fault> {
         window.skip(u64::from(rest.saturating_sub(4)))?;
         if self.order.u32(window.peek(4).map_err(Short::cut)?, 0) != length {
@@ -140,7 +140,7 @@ impl Blocks {
         Ok(())
     }
 
-    /// Begins a section: its header tells the byte order, and interfaces are counted anew.
+    /// Starts a section: its header defines the byte order, and interfaces are numbered from 0 again.
     fn section(&mut self, window: &mut Window) -> Result<(), Fault> {
         let head = window.peek(16).map_err(Short::cut)?;
         self.order = if Order::Big.u32(head, 8) == BYTE_ORDER {
@@ -232,7 +232,7 @@ impl Blocks {
         }
         window.pass(fields.head as usize);
         let octets = window.pass(size);
-        // The octets of the packet stay where they are until the rest of the block is passed.
+        // The octets of the packet stay in place until the rest of the block is skipped.
         let rest = length - fields.head - fields.captured;
         self.rest = Some((rest, length));
         Ok(Packet {

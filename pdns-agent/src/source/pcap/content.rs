@@ -1,6 +1,6 @@
-//! Digests of a capture's content, by which it is recognised.
+//! Digests that identify a capture's content.
 //!
-//! Under `pcap`. All digests are of the unpacked bytes, so that a packed copy is the same capture.
+//! Under `pcap`. All digests cover the unpacked bytes, so a compressed copy is the same capture.
 
 use super::input::{Disk, Input};
 use crate::hash::Hasher;
@@ -10,7 +10,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::sync::Arc;
 
-/// Bytes read at once.
+/// Number of bytes read at a time.
 const CHUNK: usize = 64 * 1024;
 
 /// A keyed digest of the first bytes of a capture.
@@ -21,30 +21,30 @@ pub type Digest = [u8; 16];
 pub struct Content {
     /// Length in bytes.
     pub length: u64,
-    /// Digest of all of it.
+    /// Digest of the entire content.
     pub digest: Digest,
-    /// Digests of its first bytes, by how many.
+    /// Digests of the first bytes, by their number.
     at: BTreeMap<u64, Digest>,
 }
 
 impl Content {
-    /// The digest of the first `length` bytes, if there are so many and it was asked for.
+    /// The digest of the first `length` bytes, if there are as many and it was requested.
     #[must_use]
     pub fn at(&self, length: u64) -> Option<Digest> {
         self.at.get(&length).copied()
     }
 
-    /// All digests that were asked for and can be had.
+    /// All requested digests that are available.
     pub fn digests(&self) -> impl Iterator<Item = (u64, Digest)> {
         self.at.iter().map(|(&length, &digest)| (length, digest))
     }
 }
 
-/// Reads the first `limit` bytes of a capture and takes digests of it at some lengths. The error is that of a
-/// compressed stream that cannot be unpacked any further: what comes before is the content.
+/// Reads the first `limit` bytes of a capture and computes digests at some lengths. The error is that of a
+/// compressed stream that cannot be unpacked any further: the content ends before it.
 ///
 /// # Errors
-/// When the disk cannot be read, with how much was.
+/// If the disk cannot be read; includes the number of bytes read.
 pub(super) fn measure(
     file: &Arc<File>,
     hasher: &Hasher,

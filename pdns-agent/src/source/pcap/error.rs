@@ -1,11 +1,11 @@
-//! What can be wrong with a capture file.
+//! Errors of capture files.
 //!
 //! Under `pcap`.
 
 use super::MOST_PACKET;
 use std::io;
 
-/// What went wrong with a capture file. All packets before that were handed over.
+/// Error in a capture file. All packets before it were delivered.
 #[derive(Debug, thiserror::Error)]
 pub enum PcapError {
     /// The file could not be opened.
@@ -13,7 +13,7 @@ pub enum PcapError {
     Open {
         /// The file.
         file: String,
-        /// What the system says.
+        /// The system's error.
         #[source]
         cause: io::Error,
     },
@@ -22,84 +22,84 @@ pub enum PcapError {
     Read {
         /// The file.
         file: String,
-        /// Where, in octets of its content.
+        /// Position in bytes of its content.
         offset: u64,
-        /// What the system says.
+        /// The system's error.
         #[source]
         cause: io::Error,
     },
-    /// The compressed file is broken, ends too early, or wants too much memory.
+    /// The compressed file is corrupt, ends too early, or requires too much memory.
     #[error("cannot unpack capture {file} after byte {offset} of its content; copy it again")]
     Unpack {
         /// The file.
         file: String,
-        /// How much was unpacked and used.
+        /// Number of bytes unpacked and used.
         offset: u64,
-        /// What is broken.
+        /// The decompressor's error.
         #[source]
         cause: io::Error,
     },
-    /// The first octets are those of no capture file.
+    /// The first bytes are not those of a capture file.
     #[error(
-        "{file} is no capture file: it is neither pcap nor pcapng, plain or packed with gzip, bzip2, zstd, xz or lz4"
+        "{file} is not a capture file: it is neither pcap nor pcapng, plain or compressed with gzip, bzip2, zstd, xz or lz4"
     )]
     NotACapture {
         /// The file.
         file: String,
     },
-    /// The file ends within a record: whoever wrote it was stopped, or has not finished.
+    /// The file ends within a record: its writer was stopped, or has not finished.
     #[error(
         "capture {file} ends within the record at byte {offset}; the packets before it were read"
     )]
     Cut {
         /// The file.
         file: String,
-        /// Where the record begins, in uncompressed octets.
+        /// Start of the record, in uncompressed bytes.
         offset: u64,
     },
-    /// A record claims a packet that cannot be.
+    /// A record claims an impossible packet.
     #[error(
         "capture {file} is broken at byte {offset}: a packet of {length} bytes, more than {MOST_PACKET}"
     )]
     TooLong {
         /// The file.
         file: String,
-        /// Where the record begins, in uncompressed octets.
+        /// Start of the record, in uncompressed bytes.
         offset: u64,
-        /// What it claims, in octets.
+        /// Claimed length, in bytes.
         length: u32,
     },
-    /// A record contradicts the format.
+    /// A record violates the format.
     #[error("capture {file} is broken at byte {offset}: {reason}")]
     Broken {
         /// The file.
         file: String,
-        /// Where the record begins, in uncompressed octets.
+        /// Start of the record, in uncompressed bytes.
         offset: u64,
-        /// What is wrong with it.
+        /// Description of the violation.
         reason: &'static str,
     },
-    /// The file was overwritten while it was read: what it holds now is another capture.
+    /// The file was overwritten while it was read: it is now a different capture.
     #[error("capture {file} was overwritten while it was read; read it once it is complete")]
     Changed {
         /// The file.
         file: String,
     },
-    /// The file is the beginning of a capture that was read in part.
+    /// The file is the beginning of a capture that was read partially.
     #[error(
         "capture {file} is the beginning of a longer one, {longer}, that was not read to its end: read that one again"
     )]
     Part {
         /// The file.
         file: String,
-        /// Where the longer one was.
+        /// Path of the longer one.
         longer: String,
     },
 }
 
 impl PcapError {
-    /// Whether the content is to blame: no more will ever come of it. If not, the system failed to read it, and may
-    /// succeed another time.
+    /// Returns true if the content is the cause, so that retrying is futile. Otherwise the system failed to
+    /// read the file, and a retry may succeed.
     #[must_use]
     pub fn is_of_content(&self) -> bool {
         match self {

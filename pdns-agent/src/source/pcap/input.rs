@@ -1,13 +1,13 @@
-//! What lies below the decompressor, and whether it was that which failed.
+//! Input below the decompressor, which records the read errors.
 //!
-//! Under `pcap`. Decompressors make errors of their own of what a read says. A disk that fails must not be taken for
-//! a file that is broken: of that no more will ever come, of the other it may.
+//! Under `pcap`. Decompressors replace read errors with errors of their own. A failing disk must not be
+//! mistaken for a corrupt file: retrying a corrupt file is futile, but a failed read may succeed later.
 
 use std::fs::File;
 use std::io::{self, Read};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Reads a file from its beginning, whoever else reads it.
+/// Reads a file from its beginning, independently of other readers.
 pub(super) struct Disk {
     file: Arc<File>,
     at: u64,
@@ -46,7 +46,7 @@ impl Failure {
     }
 }
 
-/// What a file or a pipe yields.
+/// Data of a file or a pipe.
 pub(super) struct Input<R> {
     reader: R,
     failure: Failure,

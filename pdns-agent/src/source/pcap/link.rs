@@ -1,4 +1,4 @@
-//! Where the network header of a captured packet begins, link type by link type.
+//! Start of the network header in a captured packet, by link type.
 //!
 //! Under `pcap`. The numbers are those of <https://www.tcpdump.org/linktypes.html>, which capture files of both
 //! formats use.
@@ -9,7 +9,8 @@ const NULL: u16 = 0;
 const ETHERNET: u16 = 1;
 const PPP: u16 = 9;
 const FDDI: u16 = 10;
-/// Raw IP: what BSDs and Linux wrote before a number was assigned, the assigned one, and one for each version.
+/// Raw IP: the values that BSDs and Linux wrote before a number was assigned, the assigned one, and one for
+/// each version.
 const RAW: [u16; 3] = [12, 14, 101];
 const PPP_HDLC: u16 = 50;
 /// PPPoE without its Ethernet header.
@@ -20,11 +21,11 @@ const IPV4: u16 = 228;
 const IPV6: u16 = 229;
 const LINUX_SLL2: u16 = 276;
 
-/// Reserved (RFC 1701 §A), so that it leads nowhere: not IP.
+/// Reserved (RFC 1701 §A), so it is never IP.
 const ETHER_NONE: u16 = 0xffff;
 
-/// Address families of BSD's loopback header: `AF_INET`, and `AF_INET6` as Linux, Net/OpenBSD, FreeBSD and Darwin
-/// number it.
+/// Address families of BSD's loopback header: `AF_INET`, and `AF_INET6` as numbered by Linux, Net/OpenBSD,
+/// FreeBSD and Darwin.
 const FAMILY_V4: u32 = 2;
 const FAMILIES_V6: [u32; 4] = [10, 24, 28, 30];
 
@@ -33,16 +34,16 @@ const PPP_IPV4: u16 = 0x0021;
 const PPP_IPV6: u16 = 0x0057;
 const PPP_MPLS: [u16; 2] = [0x0281, 0x0283];
 
-/// Octets of the second version of Linux's cooked header.
+/// Length of the second version of Linux's cooked header, in bytes.
 const LINUX_SLL2_HEADER: u32 = 20;
-/// Octets of an FDDI header: frame control and two addresses.
+/// Length of an FDDI header in bytes: frame control and two addresses.
 const FDDI_HEADER: u32 = 13;
-/// LLC and SNAP that announce an `EtherType` (RFC 1042).
+/// LLC and SNAP headers that precede an `EtherType` (RFC 1042).
 const SNAP: [u8; 6] = [0xaa, 0xaa, 3, 0, 0, 0];
 
-/// Where to begin in a packet of this link type; `None` for a link type that is not known.
+/// The start of a packet with this link type; `None` for an unknown link type.
 ///
-/// Of a packet that ends before its network header the place is behind its end.
+/// If a packet ends before its network header, the position lies beyond its end.
 pub(super) fn start(link: u16, octets: &[u8]) -> Option<Start> {
     Some(match link {
         ETHERNET => Start { at: 0, ethertype: Start::ETHERNET },
@@ -59,32 +60,32 @@ pub(super) fn start(link: u16, octets: &[u8]) -> Option<Start> {
     })
 }
 
-/// What is behind an `EtherType` at `kind`.
+/// The header after an `EtherType` at `kind`.
 ///
-/// An Ethernet header ends in one, so a header that ends in one is read as if it were the last octets of an Ethernet
-/// header: VLAN tags that follow are passed over where those of Ethernet are.
+/// An Ethernet header ends with an `EtherType`, so any header that ends with one is read as if it were the
+/// last bytes of an Ethernet header: following VLAN tags are skipped in the same way as on Ethernet.
 fn behind(kind: u32) -> Start {
     Start { at: kind.saturating_sub(12), ethertype: Start::ETHERNET }
 }
 
-/// The packet goes on at `at`, with what the `EtherType` at `kind` names.
+/// The packet continues at `at`, with the protocol in the `EtherType` at `kind`.
 fn named(octets: &[u8], kind: u32, at: u32) -> Start {
     Start { at, ethertype: octets.u16(kind).map_or(Start::ANY_IP, not_zero) }
 }
 
-/// The second version of the header has its `EtherType` first. One that names a VLAN tag is followed by another,
-/// behind the two octets of the tag.
+/// The second version of the header starts with its `EtherType`. If it denotes a VLAN tag, another one
+/// follows after the two bytes of the tag.
 fn linux_sll2(octets: &[u8]) -> Start {
     let start = named(octets, 0, LINUX_SLL2_HEADER);
     if TAGS.contains(&start.ethertype) { behind(start.at + 2) } else { start }
 }
 
-/// Zero has another meaning in a [`Start`] than on the wire.
+/// Zero has a different meaning in a [`Start`] than on the wire.
 fn not_zero(ethertype: u16) -> u16 {
     if ethertype == Start::ANY_IP { ETHER_NONE } else { ethertype }
 }
 
-/// A family in four octets, in the byte order of whoever captured.
+/// An address family in four bytes, in the byte order of the capturing host.
 fn loopback(octets: &[u8]) -> Start {
     let ethertype = match octets.first_chunk() {
         None => Start::ANY_IP,
@@ -102,7 +103,7 @@ fn loopback(octets: &[u8]) -> Start {
     Start { at: 4, ethertype }
 }
 
-/// Perhaps address and control octets, then a protocol (RFC 1661 §2, RFC 1662 §3.1); or Cisco's HDLC, which
+/// Optional address and control bytes, then a protocol (RFC 1661 §2, RFC 1662 §3.1); or Cisco's HDLC, which
 /// shares the link type.
 fn ppp(octets: &[u8]) -> Start {
     let at = match octets.first_chunk() {
@@ -110,7 +111,7 @@ fn ppp(octets: &[u8]) -> Start {
         Some([0x0f | 0x8f, 0]) => return named(octets, 2, 4),
         _ => 0,
     };
-    // A protocol number below 256 may be sent as one octet; its lowest bit says that it is the last.
+    // A protocol number below 256 may be sent as one byte; its lowest bit marks the last byte.
     let short = octets.get(usize::from(at > 0) * 2).filter(|&&octet| octet & 1 == 1);
     let (protocol, at) = match short {
         Some(&octet) => (Some(u16::from(octet)), at + 1),
@@ -163,7 +164,7 @@ mod tests {
         assert_eq!(start(105, &[0; 64]), None);
     }
 
-    /// Where the IP header of a packet is that may carry DNS, as `decide` finds it.
+    /// Position of the IP header in a packet that may carry DNS, as found by `decide`.
     #[track_caller]
     fn check_found(link: u16, header: &[u8], network: Option<u32>) {
         let datagram =
@@ -189,14 +190,14 @@ mod tests {
         check_found(LINUX_SLL2, &sll2([8, 0], &[]), Some(20));
         check_found(LINUX_SLL2, &sll2([0x81, 0], &[0x20, 7, 8, 0]), Some(24));
         check_found(LINUX_SLL2, &sll2([0x91, 0], &[0x20, 7, 0x81, 0, 0x20, 8, 8, 0]), Some(28));
-        // No protocol is not "IP of any version".
+        // A protocol of zero does not mean "IP of any version".
         check_found(LINUX_SLL2, &sll2([0, 0], &[]), None);
         let fddi = |rest: &[u8]| [&[9; 13][..], &SNAP, rest].concat();
         check_found(FDDI, &fddi(&[8, 0]), Some(21));
         check_found(FDDI, &fddi(&[0x81, 0, 0x20, 7, 8, 0]), Some(25));
         check_found(FDDI, &[&[0x42; 19][..], &[8, 0]].concat(), None);
         check_found(PPP_HDLC, &[0x0f, 0, 8, 0], Some(4));
-        // A cut header leads behind the end.
+        // A truncated header leads beyond the end.
         for link in [LINUX_SLL, LINUX_SLL2, FDDI, PPP, NULL] {
             let start = start(link, &[]).unwrap();
             assert_eq!(decide_at(&[][..], start, &Ports::new(&[53])), None);

@@ -1,4 +1,4 @@
-//! Files built octet by octet: both formats, each way of being broken, each way of being packed.
+//! Files built byte by byte: both formats, every kind of corruption, every kind of compression.
 
 use super::*;
 use flate2::Compression;
@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use tempfile::TempDir;
 
-/// A packet as tests look at it: time in microseconds, octets, length, position.
+/// A packet for comparison in tests: time in microseconds, octets, length, position.
 type Taken = (i64, Vec<u8>, u32, u64);
 
 struct Folder(TempDir);
@@ -25,7 +25,7 @@ impl Folder {
         path
     }
 
-    /// All packets of a file, how many were refused, and the error without the folder's name.
+    /// All packets of a file, the number refused, and the error without the folder's name.
     fn read(&self, octets: &[u8]) -> (Vec<Taken>, u64, String) {
         let path = self.file(octets);
         let mut file = measured(&path);
@@ -60,7 +60,7 @@ impl Folder {
     }
 }
 
-/// Opens a file and measures it, so that it is read as far as it reaches now.
+/// Opens a file and measures it, so that it is read up to its current end.
 fn measured(path: &Path) -> CaptureFile {
     let mut file = CaptureFile::open(path).unwrap();
     file.content(&Hasher::new(&[1; 16]), &BTreeSet::new()).unwrap().unwrap();
@@ -164,7 +164,7 @@ fn classic_files_of_either_order_and_resolution() {
         for (magic, fraction) in [(MICROS, 6), (NANOS, 6999)] {
             let writer = Writer { big };
             let file = [
-                // The upper half tells of frame check sequences.
+                // The upper half describes frame check sequences.
                 writer.header(magic, 0x1400_0001),
                 writer.record(5, fraction, b"one", 3),
                 writer.record(7, fraction, b"", 60),
@@ -205,7 +205,7 @@ fn packets_of_unknown_link_types_are_counted() {
 #[test]
 fn who_reads_is_told_now_and_then_that_there_is_nothing() {
     let writer = Writer { big: false };
-    // Of 600 records no packet is of use: those of an unknown link type, and blocks that hold none.
+    // 600 records without a usable packet: those of an unknown link type, and blocks without packets.
     let unknown = writer.record(1, 1, b"802.11", 6).repeat(600);
     let blocks = writer.block(5, &[0; 40]).repeat(600);
     let forms = [
@@ -223,7 +223,7 @@ fn who_reads_is_told_now_and_then_that_there_is_nothing() {
     }
 }
 
-/// Yields some octets, then fails as a disk does.
+/// Yields some bytes, then fails like a disk.
 struct Failing(io::Cursor<Vec<u8>>);
 
 impl io::Read for Failing {
@@ -280,7 +280,7 @@ fn a_broken_file_gives_what_comes_before_and_says_where_it_breaks() {
         format!("capture F ends within the record at byte {at}; the packets before it were read")
     };
     let file = small();
-    let no_capture = "F is no capture file: it is neither pcap nor pcapng, plain or packed with gzip, bzip2, zstd, xz or lz4";
+    let no_capture = "F is not a capture file: it is neither pcap nor pcapng, plain or compressed with gzip, bzip2, zstd, xz or lz4";
     check(&[], 0, no_capture);
     check(&file[..3], 0, no_capture);
     check(b"#separator \\x09", 0, no_capture);
@@ -332,7 +332,7 @@ fn a_broken_file_gives_what_comes_before_and_says_where_it_breaks() {
     check(&order, 0, "capture F is broken at byte 0: a section's byte order is neither of the two");
 }
 
-/// What a program makes of octets; `None` where it is not installed.
+/// Output of a program for these bytes; `None` if it is not installed.
 fn through(program: &str, octets: &[u8]) -> Option<Vec<u8>> {
     let mut child = Command::new(program)
         .arg("-c")
@@ -369,7 +369,7 @@ fn a_packed_copy_is_the_same_capture_in_one_member_or_several() {
     for (form, packed) in &forms {
         assert_eq!((folder.digest(packed), folder.head(packed)), (digest, head), "{form}");
         assert_eq!(folder.read(packed), plain, "{form}");
-        // Cut, it gives what it can and says so.
+        // If truncated, it delivers what it can and reports the truncation.
         let (taken, _, error) = folder.read(&packed[..packed.len() - 9]);
         assert!(error.starts_with("cannot unpack capture F after byte "), "{form}: {error}");
         assert!(taken.len() <= plain.0.len() && taken[..] == plain.0[..taken.len()], "{form}");
@@ -423,7 +423,7 @@ fn a_file_that_grows_while_it_is_read_ends_where_it_did_and_one_that_is_overwrit
     assert!(file.next().unwrap().is_some());
     let mut other = small();
     *other.last_mut().unwrap() ^= 1;
-    // Longer, since the clock of the file system may not have moved.
+    // Longer, because the file system's clock may not have advanced.
     other.extend(&more);
     std::fs::write(&path, &other).unwrap();
     assert!(file.next().unwrap().is_some());

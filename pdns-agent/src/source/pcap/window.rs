@@ -1,25 +1,25 @@
-//! A window that moves over the unpacked octets of a capture file.
+//! A window that moves over the unpacked bytes of a capture file.
 //!
-//! Under `pcap`: each record is looked at where it was read to, so that no packet is copied, and no record can
-//! make the window larger.
+//! Under `pcap`: each record is examined in the buffer it was read into, so no packet is copied, and no
+//! record can enlarge the window.
 
 use std::io::{self, Read};
 use std::ops::Range;
 
-/// Octets of the window. A packet of the largest size and its record's header lie in it whole.
+/// Size of the window in bytes. A packet of maximum size fits into it with its record header.
 const SIZE: usize = 512 * 1024;
-/// Octets asked for at once. What a broken compressed stream had given within the call that fails is lost with
-/// the error, so this bounds how much comes short of the break.
+/// Bytes requested at a time. Everything a corrupt compressed stream yielded within the failing call is lost
+/// with the error, so this bounds the loss before the corruption.
 const CHUNK: usize = 64 * 1024;
 
-/// Why octets that were asked for are not there.
+/// Reason why requested bytes are not available.
 #[derive(Debug)]
 pub(super) enum Short {
     /// The file ends here, before the first of them.
     End,
-    /// The file ends among them.
+    /// The file ends within them.
     Cut,
-    /// The system or the decompressor says why.
+    /// The error of the system or the decompressor.
     Failed(io::Error),
 }
 
@@ -27,43 +27,43 @@ pub(super) enum Short {
 pub(super) struct Window {
     reader: Box<dyn Read + Send>,
     buffer: Vec<u8>,
-    /// What of the buffer was read and not yet passed.
+    /// Part of the buffer that was read but not yet consumed.
     held: Range<usize>,
-    /// Offset in the unpacked file of the first octet held.
+    /// Offset of the first held byte in the unpacked file.
     offset: u64,
-    /// Offset of the record that is being read.
+    /// Offset of the current record.
     record: u64,
-    /// How many octets of the file may still be read.
+    /// Number of bytes of the file that may still be read.
     left: u64,
 }
 
 impl Window {
-    /// A window at the beginning of what `reader` yields.
+    /// A window at the beginning of `reader`'s data.
     pub(super) fn new(reader: Box<dyn Read + Send>) -> Self {
         Self { reader, buffer: vec![0; SIZE], held: 0..0, offset: 0, record: 0, left: u64::MAX }
     }
 
-    /// Ends the file after `bytes` more bytes of what the reader yields.
+    /// Ends the file after `bytes` more bytes of the reader's data.
     pub(super) fn limit(&mut self, bytes: u64) {
         self.left = bytes;
     }
 
-    /// Offset in the unpacked file of the next octet.
+    /// Offset of the next byte in the unpacked file.
     pub(super) fn offset(&self) -> u64 {
         self.offset
     }
 
-    /// A record begins with the next octet.
+    /// Starts a record at the next byte.
     pub(super) fn begin_record(&mut self) {
         self.record = self.offset;
     }
 
-    /// Offset in the unpacked file of the record that is being read.
+    /// Offset of the current record in the unpacked file.
     pub(super) fn record(&self) -> u64 {
         self.record
     }
 
-    /// The next `count` octets, without passing them; at most half of [`SIZE`] and a little.
+    /// The next `count` bytes, without consuming them; at most slightly more than half of [`SIZE`].
     pub(super) fn peek(&mut self, count: usize) -> Result<&[u8], Short> {
         while self.held.len() < count {
             if self.fill(count)? == 0 {
@@ -73,7 +73,7 @@ impl Window {
         self.octets(self.held.start..self.held.start + count).ok_or(Short::Cut)
     }
 
-    /// Passes `count` octets that were peeked at, and says where in the buffer they are until the next call.
+    /// Consumes `count` peeked bytes and returns their place in the buffer, valid until the next call.
     pub(super) fn pass(&mut self, count: usize) -> Range<usize> {
         let start = self.held.start;
         self.held.start = (start + count).min(self.held.end);
@@ -81,12 +81,12 @@ impl Window {
         start..self.held.start
     }
 
-    /// Octets that were passed by the last call.
+    /// The bytes consumed by the last call.
     pub(super) fn octets(&self, at: Range<usize>) -> Option<&[u8]> {
         self.buffer.get(at)
     }
 
-    /// Passes `count` octets, however many.
+    /// Skips `count` bytes, however many.
     pub(super) fn skip(&mut self, mut count: u64) -> Result<(), Short> {
         while count > 0 {
             if self.held.is_empty() && self.fill(1)? == 0 {
@@ -99,7 +99,7 @@ impl Window {
         Ok(())
     }
 
-    /// Reads on once; 0 at the end. `need` octets get room.
+    /// Reads once more, with room for `need` bytes; returns 0 at the end.
     fn fill(&mut self, need: usize) -> Result<usize, Short> {
         if self.held.is_empty() {
             self.held = 0..0;

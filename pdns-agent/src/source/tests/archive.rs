@@ -1,4 +1,4 @@
-//! Scanning, and real archives.
+//! Tests of scanning and of real archives.
 
 use super::support::Data;
 use super::{append, hasher, lines};
@@ -43,7 +43,7 @@ fn a_directory_gives_its_dns_logs_each_once() {
     for sub in ["logs", "logs/current", "logs/2024-04-19"] {
         assert!(watched.contains(&dir.join(sub)), "{sub}");
     }
-    // Growth counts, and so does another name: the file may have got that before it was opened.
+    // Growth counts, and so does a new name: the file may have been renamed before it was opened.
     append(&dir.join("spool/zeeksa/dns.log"), b"2\n");
     assert_eq!(names(&mut scan, dir), ["logs/current/dns.log"]);
     fs::rename(dir.join("spool/zeeksa/dns.log"), dir.join("spool/zeeksa/dns-1.log")).unwrap();
@@ -108,7 +108,7 @@ fn a_named_file_and_a_glob_are_taken_whatever_the_name() {
     assert_eq!(names(&mut globbed, dir), ["b.txt"]);
     assert!(globbed.watch_dirs().iter().any(|watched| watched.components().eq(dir.components())));
 
-    // A file may be called like a pattern.
+    // A file name may look like a pattern.
     fs::write(dir.join("a[.log"), "1\n").unwrap();
     assert_eq!(names(&mut scan(dir.join("a[.log")), dir), ["a[.log"]);
     assert!(matches!(
@@ -117,7 +117,7 @@ fn a_named_file_and_a_glob_are_taken_whatever_the_name() {
     ));
 }
 
-/// What `zcat` makes of a file, which for a broken one is what comes before the break.
+/// Output of `zcat` for a file; if the file is corrupt, everything before the corruption.
 fn zcat(path: &Path) -> Vec<u8> {
     Command::new("zcat").arg(path).output().unwrap().stdout
 }
@@ -150,7 +150,7 @@ fn an_archive_of_three_days_is_read_as_zcat_reads_it() {
     assert_eq!(ids.len(), found.len());
 }
 
-/// How long the line is that no newline ends.
+/// Length of the line without a newline.
 fn rest(log: &mut Log) -> u64 {
     let mut length = 0;
     log.rest(&mut |line, _| length = line.len() as u64).unwrap();

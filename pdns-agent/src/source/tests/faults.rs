@@ -1,4 +1,4 @@
-//! Files that are cut, rewritten, broken, hostile, or none at all.
+//! Files that are truncated, rewritten, corrupt, hostile, or not files at all.
 
 use super::support::skip;
 use super::{HEADER, append, gzip, hasher, lines, open};
@@ -14,7 +14,7 @@ fn error_of(path: &Path) -> SourceError {
     Log::open(path, &hasher()).err().expect("an error")
 }
 
-/// A gzip of some length, with what it holds.
+/// A gzip of some length, and its content.
 fn long_gzip() -> (Vec<u8>, Vec<String>) {
     let text: Vec<String> = (0..20_000_u64)
         .map(|record| format!("{record}\tC{:x}", record.wrapping_mul(0x9e37_79b9_7f4a_7c15)))
@@ -62,7 +62,7 @@ fn the_last_line_waits_for_its_newline_unless_the_log_is_finished() {
     let mut last = Vec::new();
     log.rest(&mut |line, end| last.push((line.to_vec(), end))).unwrap();
     assert_eq!(last, [(b"2\tb".to_vec(), 7)]);
-    // It grew after all: what was handed out is not handed out again.
+    // It grew after all: delivered lines are not delivered again.
     append(&path, b"\n3\tc\n");
     let mut again = open(&path);
     again.resume(7, &mut |_| ()).unwrap();
@@ -85,7 +85,7 @@ fn headers_are_skimmed_on_the_way_to_a_position() {
     log.resume(30, &mut |line| headers.push(String::from_utf8_lossy(line).into_owned())).unwrap();
     assert_eq!(headers, ["ts\tuid", "#fields\tuid\tts"]);
     assert_eq!(lines(&mut log).0, ["c\t3", "#close"]);
-    // Whoever takes over where the log stands, or before that, learns the headers all the same.
+    // A reader that resumes here or earlier still gets the headers.
     for at in [log.offset(), 30, 37] {
         headers.clear();
         let mut skim = |line: &[u8]| headers.push(String::from_utf8_lossy(line).into_owned());
@@ -119,7 +119,7 @@ fn a_file_rewritten_in_place_gives_nothing_of_the_new_log() {
         assert!(matches!(log.resume(0, &mut |_| ()), Err(SourceError::Rewritten { .. })));
         assert_eq!(log.offset(), 8);
     }
-    // The same for a gzip, with what was read ahead of it.
+    // The same for a gzip, with data that was read ahead.
     let (packed, text) = long_gzip();
     fs::write(&path, packed).unwrap();
     let mut log = open(&path);
@@ -198,14 +198,14 @@ fn a_gzip_cut_at_any_octet_gives_whole_lines_and_then_one_error() {
         }
         assert_eq!(lines(&mut log).1.unwrap(), Progress::AtEnd);
         assert_eq!(log.rest(&mut |_, _| panic!("a broken line")).unwrap(), Progress::AtEnd);
-        // Another run gets as far, from wherever it starts.
+        // Another run gets equally far, from any start.
         let half = got.len() / 2;
         let offset: usize = got[..half].iter().map(|line| line.len() + 1).sum();
         log.resume(offset as u64, &mut |_| ()).unwrap();
         let (again, end) = lines(&mut log);
         assert_eq!(again, got[half..], "cut at {cut}");
         assert!(matches!(end, Err(SourceError::Unpack { .. })));
-        // The file is whole now: the rest follows from the position on.
+        // The file is complete now: the rest follows from the position on.
         fs::write(&path, &packed).unwrap();
         let mut whole = open(&path);
         whole.resume(log.offset(), &mut |_| ()).unwrap();
@@ -213,7 +213,7 @@ fn a_gzip_cut_at_any_octet_gives_whole_lines_and_then_one_error() {
     }
 }
 
-/// What a program makes of bytes; `None` where it is not installed.
+/// Output of a program for these bytes; `None` if it is not installed.
 fn through(program: &str, bytes: &[u8]) -> Option<Vec<u8>> {
     let mut child = Command::new(program)
         .arg("-c")
@@ -239,7 +239,7 @@ fn logs_of_all_compressions_are_read_whole_in_members_and_cut() {
     fs::write(&path, &plain).unwrap();
     let id = open(&path).id();
     for program in ["gzip", "bzip2", "xz", "zstd", "lz4"] {
-        // Cut within a line.
+        // Truncated within a line.
         let (left, right) = plain.as_bytes().split_at(plain.len() / 2);
         let (Some(left), Some(right)) = (through(program, left), through(program, right)) else {
             skip(program, "it is not installed (cargo xtask test does)");
@@ -307,7 +307,7 @@ fn text_in_utf_16_is_named_and_marks_of_utf_8_are_passed_over() {
     assert_eq!(got[0], "#separator \\x09");
     assert_eq!(got[3..], ["1.5\tC1", "2.5\tC2", "3.5\tC3"]);
     assert_eq!(log.damage().torn, 1);
-    // The header is known after resuming, too.
+    // The header is also known after resuming.
     let mut headers = Vec::new();
     log.resume(log.offset(), &mut |line| headers.push(line.to_vec())).unwrap();
     assert_eq!(headers[0], b"#separator \\x09");
@@ -323,7 +323,7 @@ fn a_gzip_damaged_in_the_middle_gives_what_came_before() {
     fs::write(&path, packed).unwrap();
     let (got, end) = lines(&mut open(&path));
     assert!(matches!(end, Err(SourceError::Unpack { .. })));
-    // Nothing can tell where the damage begins before the checksum; but it is near the middle.
+    // The damage is only detected at the checksum; but it is near the middle.
     let intact = got.iter().zip(&text).take_while(|(got, want)| got == want).count();
     assert!(intact > text.len() / 3, "{intact} of {}", text.len());
 }
@@ -341,4 +341,45 @@ fn what_is_no_file_says_so_and_does_not_block() {
     }
     let absent = dir.path().join("absent");
     assert!(matches!(error_of(&absent), SourceError::Open { .. }));
+}
+
+#[test]
+fn a_line_that_comes_in_pieces_is_the_same_wherever_reading_rested() {
+    let dir = TempDir::new().unwrap();
+    let mut text = b"1\ta\n".to_vec();
+    for length in [10, 5_000, MAX_LINE - 1, MAX_LINE + 1, MAX_LINE * 2, 6_000] {
+        text.extend(vec![b'x'; length]);
+        text.push(b'\n');
+        // A crash within a long line, and a whole one behind it.
+        text.extend(vec![b'y'; length]);
+        text.extend([0; 100]);
+        text.extend(vec![b'z'; 5_000]);
+        text.push(b'\n');
+    }
+    let read = |log: &mut Log, got: &mut Vec<(usize, u64)>| {
+        while log.read(100_000, &mut |line, end| got.push((line.len(), end))).unwrap()
+            == Progress::More
+        {}
+    };
+    let whole = dir.path().join("whole.log");
+    fs::write(&whole, &text).unwrap();
+    let (mut log, mut want) = (open(&whole), Vec::new());
+    read(&mut log, &mut want);
+    for piece in [50_000, 200_001, 600_000] {
+        let path = dir.path().join(format!("{piece}.log"));
+        let (first, rest) = text.split_at(4);
+        fs::write(&path, first).unwrap();
+        let (mut pieces, mut got) = (open(&path), Vec::new());
+        read(&mut pieces, &mut got);
+        for bytes in rest.chunks(piece) {
+            fs::OpenOptions::new().append(true).open(&path).unwrap().write_all(bytes).unwrap();
+            read(&mut pieces, &mut got);
+            pieces.rest_here().unwrap();
+            assert!(pieces.is_as_it_was().unwrap());
+        }
+        assert_eq!(got, want, "pieces of {piece}");
+        assert_eq!(pieces.offset(), text.len() as u64);
+        assert_eq!(pieces.damage().oversized, log.damage().oversized);
+        assert_eq!(pieces.digest().to_bytes(), log.digest().to_bytes());
+    }
 }

@@ -1,4 +1,4 @@
-//! The law: each line once, whatever happens to the file and whenever the reader dies.
+//! Invariant: each line is read exactly once, whatever happens to the file and whenever the reader dies.
 
 use super::{HEADER, gzip, hasher};
 use crate::source::{Log, LogId, LogNames, Progress, Scan, SourceError, Stat};
@@ -10,19 +10,18 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use tempfile::TempDir;
 
-/// One thing that the writer, an operator or the reader does.
+/// One action of the writer, an operator or the reader.
 #[derive(Clone, Debug)]
 enum Act {
-    /// The writer adds so many octets.
+    /// The writer appends this many bytes.
     Grow(usize),
-    /// The writer completes its line, then the file is renamed and a new one begins with its first
-    /// write.
+    /// The writer completes its line, then the file is renamed, and a new one starts with the next write.
     Rename,
-    /// The same while the writer is within a line, which it never ends.
+    /// The same, but while the writer is within a line, which it never completes.
     Crash,
     /// An older, renamed file is gzipped.
     Gzip,
-    /// The file is copied at the end of a line and cut to nothing.
+    /// The file is copied at the end of a line and truncated to zero.
     CopyTruncate,
     /// A second name, or a second file, with the same content.
     Twin { link: bool },
@@ -30,7 +29,7 @@ enum Act {
     Poll { budget: usize },
     /// The reader closes its logs and opens them again.
     Close,
-    /// The reader dies and starts again with nothing but the positions.
+    /// The reader dies and restarts with nothing but the positions.
     Restart,
 }
 
@@ -48,16 +47,16 @@ fn act() -> impl Strategy<Value = Act> {
     ]
 }
 
-/// Zeek, as far as its files go: numbered records behind a header.
+/// Model of Zeek's files: numbered records after a header.
 struct Writer {
     dir: PathBuf,
     next_record: u64,
     next_name: u64,
-    /// What of the current record is still to be written.
+    /// Rest of the current record, not yet written.
     unwritten: Vec<u8>,
     /// Old files not yet gzipped.
     renamed: Vec<PathBuf>,
-    /// A cut record was left in a file: by whom, no reader can tell.
+    /// A truncated record was left in a file; a reader cannot tell by whom.
     torn: Vec<u64>,
 }
 
@@ -148,12 +147,12 @@ impl Writer {
     }
 }
 
-/// The agent, as far as positions go; the store is a map that outlives it.
+/// Model of the agent's positions; the store is a map that outlives it.
 struct Reader {
     scan: Scan,
     logs: Vec<Log>,
     positions: HashMap<LogId, u64>,
-    /// How often each record was handed out.
+    /// Number of deliveries of each record.
     records: BTreeMap<u64, u32>,
     skimmed: bool,
 }
@@ -170,7 +169,8 @@ impl Reader {
         self.logs.clear();
     }
 
-    /// Closes plain logs whose paths still name them, and opens them again: as the scheduler does it, but that it waits.
+    /// Closes plain logs whose paths still refer to them, and reopens them: as the scheduler does, but
+    /// without delay.
     fn close(&mut self) {
         for log in std::mem::take(&mut self.logs) {
             if log.is_packed()
@@ -183,7 +183,7 @@ impl Reader {
             let path = log.path().to_owned();
             match log.close().unwrap().reopen(&path) {
                 Ok(log) => self.logs.push(log),
-                // It was cut and has grown meanwhile.
+                // It was truncated and has grown since.
                 Err(SourceError::Rewritten { .. }) => self.scan.forget(),
                 Err(error) => panic!("{error}"),
             }
@@ -213,7 +213,7 @@ impl Reader {
     }
 }
 
-/// One turn with one log; false if it has to be opened anew.
+/// One turn with one log; false if it must be reopened.
 fn read(
     log: &mut Log,
     budget: usize,
@@ -266,7 +266,7 @@ proptest! {
             }
         }
         writer.finish_line();
-        // What the reader still has open, it reads to the end; then a fresh one finds the rest.
+        // The reader finishes its open files; then a new one finds the rest.
         for _ in 0..3 {
             reader.poll(usize::MAX);
         }
@@ -323,8 +323,8 @@ fn a_log_keeps_its_identity_wherever_it_goes() {
     assert_ne!(super::open(&live).id(), packed.id());
 }
 
-/// Cuts one file to nothing and fills it again, faster than anyone polls; each line says in which life
-/// of the file it was written.
+/// Truncates one file to zero and refills it, faster than any poll; each line names the life of the file in
+/// which it was written.
 fn rewrite(path: &Path, lives: u32, done: &AtomicBool) {
     let mut file = fs::OpenOptions::new().append(true).create(true).open(path).unwrap();
     for life in 0..lives {

@@ -1,14 +1,14 @@
-//! What values hold, octet by octet: records within a name's value, rows, log positions.
+//! The encoding of values, octet by octet: records within a name's value, rows, log positions.
 //!
-//! A **record key** is `code, length, payload`. Codes below 0xF0 are the type itself and the payload is
-//! the RDATA; the others put the type (two octets) before it. RDATA longer than 254 octets has length
-//! 255 and as payload the type and a digest of 16 octets; the octets themselves are in `pd:{pp}t`.
+//! A **record key** is `code, length, payload`. Codes below 0xF0 are the type itself, and the payload is the RDATA;
+//! the other codes put the type (two octets) before it. For RDATA longer than 254 octets, the length is 255 and the
+//! payload is the type and a digest of 16 octets; the RDATA itself is in `pd:{pp}t`.
 //!
 //! A **value** is `log position u32, first day u16` and then each record key with its row number
 //! (u32), or the single octet 0xFF when the name's records are in a hash of their own.
 //!
-//! A **row** is eight big-endian u32: `count`, `time_first`, `time_last`, `ttl_min`, `ttl_max`,
-//! `ttl_last`, `sensors`, and an octet above 24 bits of the owner's hash: what the row tells of its type
+//! A **row** is eight big-endian u32: `count`, `time_first`, `time_last`, `ttl_min`, `ttl_max`, `ttl_last`,
+//! `sensors`, and one octet above 24 bits of the owner's hash. That octet holds the type code
 //! (`store/layout/type_code.rs`) above three bits of flags.
 
 use crate::hash::Hasher;
@@ -26,12 +26,12 @@ const PARTIAL: u8 = 0xfd;
 const OTHER: u8 = 0xfe;
 /// Marks a name whose records are in a hash of their own; no code has this value.
 const WIDE: u8 = 0xff;
-/// Longest payload that is kept in place.
+/// Longest payload that is stored inline.
 const SHORT: usize = 254;
 /// Octets of the digest that stands for long RDATA.
 pub(crate) const DIGEST: usize = 16;
 
-/// Appends the record key of a fact; returns the digest when the RDATA has to be kept apart.
+/// Appends the record key of a fact; returns the digest if the RDATA has to be stored separately.
 pub(crate) fn write_key(
     fact: Fact<'_>,
     hasher: &Hasher,
@@ -71,26 +71,26 @@ pub(crate) fn write_key(
     }
 }
 
-/// A record key, read.
+/// A decoded record key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Stored {
-    /// All of it was in the key.
+    /// The complete fact.
     Fact(FactBuf),
-    /// RDATA that is kept apart under its digest.
+    /// RDATA that is stored separately under its digest.
     Long { rrtype: RrType, partial: bool, digest: [u8; DIGEST] },
 }
 
-/// A record key, read in place.
+/// A decoded record key that borrows from its buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum StoredRef<'a> {
-    /// All of it was in the key.
+    /// The complete fact.
     Fact(Fact<'a>),
-    /// RDATA that is kept apart under its digest.
+    /// RDATA that is stored separately under its digest.
     Long { rrtype: RrType, partial: bool, digest: [u8; DIGEST] },
 }
 
 impl<'a> StoredRef<'a> {
-    /// Reads one record key off the front; `None` when the octets are no such key.
+    /// Decodes one record key at the front; `None` if the octets are not a valid key.
     pub(crate) fn read(octets: &'a [u8]) -> Option<(Self, &'a [u8])> {
         let (&[code, length], rest) = octets.split_first_chunk::<2>()?;
         let length = if length == u8::MAX { DIGEST + 2 } else { usize::from(length) };
@@ -119,7 +119,7 @@ impl<'a> StoredRef<'a> {
         Some((stored, rest))
     }
 
-    /// A copy.
+    /// Copies the key.
     pub(crate) fn to_stored(self) -> Stored {
         match self {
             Self::Fact(Fact::Record(rdata)) => Stored::Fact(FactBuf::Record(rdata.to_buf())),
@@ -132,12 +132,12 @@ impl<'a> StoredRef<'a> {
 }
 
 impl Stored {
-    /// As [`StoredRef::read`].
+    /// Decodes a key like [`StoredRef::read`].
     pub(crate) fn read(octets: &[u8]) -> Option<(Self, &[u8])> {
         StoredRef::read(octets).map(|(stored, rest)| (stored.to_stored(), rest))
     }
 
-    /// The fact, once long RDATA has been fetched.
+    /// Returns the fact, given its RDATA if that is stored separately.
     pub(crate) fn with_octets(self, octets: &[u8]) -> FactBuf {
         match self {
             Self::Fact(fact) => fact,
@@ -148,13 +148,13 @@ impl Stored {
     }
 }
 
-/// A name's value, read.
+/// A decoded value of a name.
 pub(crate) struct Value<'a> {
     /// Position in the name log.
     pub(crate) log: u32,
     /// Days from the epoch to the day the name was first seen.
     pub(crate) day: u16,
-    /// Its records, unless they are in a hash of their own.
+    /// Records of the name, unless they are in a hash of their own.
     pub(crate) records: Option<&'a [u8]>,
 }
 
@@ -170,12 +170,12 @@ impl<'a> Value<'a> {
     }
 }
 
-/// The record keys and row numbers of a value; ends early, with an error, at what it cannot read.
+/// Iterates over the record keys and row numbers of a value; ends early, with an error, at invalid data.
 pub(crate) fn records(octets: &[u8]) -> impl Iterator<Item = Result<(Stored, u32), Damaged>> {
     records_in(octets).map(|record| record.map(|(stored, row)| (stored.to_stored(), row)))
 }
 
-/// As [`records`], in place.
+/// Iterates like [`records`], without copying.
 pub(crate) fn records_in(
     mut octets: &[u8],
 ) -> impl Iterator<Item = Result<(StoredRef<'_>, u32), Damaged>> {
@@ -195,21 +195,21 @@ pub(crate) fn records_in(
     })
 }
 
-/// A value in the store that does not read as what it should be.
+/// A value in the store that cannot be decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Damaged;
 
-/// A row, read.
+/// A decoded row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct RowRead {
-    /// The sum of sightings.
+    /// Aggregated observations.
     pub(crate) seen: Seen,
     /// 24 bits of the owner's hash.
     pub(crate) bits: u32,
     pub(crate) told: TypeCode,
 }
 
-/// A row: the sum of sightings, 24 bits of the owner's hash, and the type, where it is known.
+/// Appends a row: aggregated observations, 24 bits of the owner's hash, and the type if it is known.
 pub(crate) fn write_row(seen: &Seen, bits: u32, told: TypeCode, out: &mut Vec<u8>) {
     let pointer = u32::from(seen.flags | told.bits()) << 24 | bits & 0xff_ffff;
     for field in [
@@ -226,12 +226,13 @@ pub(crate) fn write_row(seen: &Seen, bits: u32, told: TypeCode, out: &mut Vec<u8
     }
 }
 
-/// Reads a row; `None` when it has not 32 octets.
+/// Decodes a row; `None` unless it has 32 octets.
 pub(crate) fn read_row(octets: &[u8]) -> Option<RowRead> {
     octets.try_into().ok().map(row_of)
 }
 
-/// As [`read_row`], of a row that has the right length. Inlined, a scan reads only the fields that it looks at.
+/// Decodes a row like [`read_row`], given the right length. Inlined, so that a scan reads only the fields it looks
+/// at.
 #[inline]
 pub(crate) fn row_of(octets: &[u8; ROW]) -> RowRead {
     let (fields, _) = octets.as_chunks::<4>();

@@ -1,20 +1,20 @@
-//! The key layout, schema version 2: where everything is, as pure functions.
+//! The key layout, schema version 2: the names of all keys, as pure functions.
 //!
-//! All that belongs to a name lies in one of P partitions and shares that partition's hash tag, so that
-//! one function call can change it together, on a single server and in a cluster alike. `pp` is the
-//! partition in two hex digits, `K` is empty for records and `n` for negative answers.
+//! All keys of a name lie in one of P partitions and share that partition's hash tag, so that one function call can
+//! change them together, on a single server and in a cluster alike. `pp` is the partition in two hex digits; `K` is
+//! empty for records and `n` for negative answers.
 //!
 //! | key | type | holds |
 //! | --- | --- | --- |
-//! | `pd:schema` | hash | `v` version, `P` partitions, `sip` hash key, `g` how often a repair numbered rows anew, `m` all partitions are marked, `sensor:<name>` copies of `pd:sensors` |
+//! | `pd:schema` | hash | `v` version, `P` partitions, `sip` hash key, `g` number of times that a repair renumbered rows, `m` all partitions are marked, `sensor:<name>` copies of `pd:sensors` |
 //! | `pd:sensors` | hash | sensor name to its bit |
 //! | `pd:{tags}t` | hash | tags: kind and subject to time and words, see `tag.rs` |
 //! | `pd:{tags}m` | hash | `g` generation of the tags, `n` entries of their history that there ever were, `c` how many tags there are, `f` first entry since a repair that lost some |
 //! | `pd:{tags}h` | list | history of the tags, latest last |
 //! | `pd:src` | hash | log identity to JSON: acknowledged position, path, state, tally |
-//! | `pd:srcw` | hash | log identity to the batch that may be under way: 8 bytes of its end, 16 of the digest of the log up to there |
+//! | `pd:srcw` | hash | log identity to the batch that may be in flight: 8 bytes of its end, 16 of the digest of the log up to there |
 //! | `pd:{pp}Km` | hash | `r` rows used, `z` how many of them hold nothing since a repair, `b` `p` end of the name log, `k` `s` bucket bits and split pointer, `n` names; records only: `e` epoch, `i` copy of the schema (version, `P`, `sip`), `a` made by a program that marks all partitions |
-//! | `pd:{pp}v` | string | who repairs the partition; agents wait while it is there, and it expires |
+//! | `pd:{pp}v` | string | the process that repairs the partition; agents wait while it exists, and it expires |
 //! | `pd:{pp}Kb<i>` | hash | bucket *i*: hash of a name (8 octets) to position in the log, first day, records |
 //! | `pd:{pp}Kw<hash>` | hash | a name with very many records: record to row |
 //! | `pd:{pp}Ks<j>` | string | rows of 32 octets, 2,047 in each block |
@@ -31,13 +31,13 @@
 //! A posting set that grows too large is spread over children whose keys continue its own; see
 //! `store/layout/posting.rs`.
 
-use crate::hash::Place;
+use crate::hash::NameLocation;
 
 /// Version of this layout.
 pub(crate) const VERSION: u32 = 2;
 /// Partitions of a new store.
 pub(crate) const PARTITIONS: u16 = 64;
-/// The most tags of a store: all of them are read at once.
+/// Maximum number of tags in a store: all of them are read at once.
 pub const MAX_TAGS: u32 = 500_000;
 /// Rows in one block; `functions.lua` has the same number.
 pub(crate) const ROWS: u32 = 2047;
@@ -60,7 +60,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// The letter that tells the two apart in keys.
+    /// Returns the letter that tells the two apart in keys.
     pub(crate) fn letter(self) -> &'static str {
         match self {
             Self::Record => "",
@@ -69,7 +69,7 @@ impl Kind {
     }
 }
 
-/// Makes the keys of a store with one prefix.
+/// Builds the keys of a store with one prefix.
 #[derive(Clone, Debug)]
 pub(crate) struct Keys {
     prefix: String,
@@ -92,12 +92,12 @@ impl Keys {
         format!("{}src", self.prefix)
     }
 
-    /// The batches of logs that may be under way.
+    /// Key of the batches that may be in flight, by log.
     pub(crate) fn under_way(&self) -> String {
         format!("{}srcw", self.prefix)
     }
 
-    /// What the keys of tags begin with, so that they share a slot.
+    /// Prefix of the keys of tags, which makes them share a slot.
     pub(crate) fn tags_root(&self) -> String {
         format!("{}{{tags}}", self.prefix)
     }
@@ -117,12 +117,12 @@ impl Keys {
         format!("{}{{tags}}h", self.prefix)
     }
 
-    /// What all keys of a partition begin with.
+    /// Prefix of all keys of a partition.
     pub(crate) fn partition(&self, partition: u8) -> String {
         format!("{}{{{partition:02x}}}", self.prefix)
     }
 
-    /// `m`: where a partition's rows, buckets and log end.
+    /// `m`: ends of a partition's rows, buckets and log.
     pub(crate) fn meta(&self, partition: u8, kind: Kind) -> String {
         format!("{}{{{partition:02x}}}{}m", self.prefix, kind.letter())
     }
@@ -157,7 +157,7 @@ impl Keys {
         format!("{}{{{partition:02x}}}c", self.prefix)
     }
 
-    /// `v`: who repairs a partition.
+    /// `v`: the process that repairs a partition.
     pub(crate) fn repairer(&self, partition: u8) -> String {
         format!("{}{{{partition:02x}}}v", self.prefix)
     }
@@ -188,13 +188,13 @@ impl Keys {
     }
 }
 
-/// A place in 32 bits, as rows and posting sets hold it: the partition above 24 bits of the hash. It
-/// names a bucket to look in, never a name; whoever reads it compares what he finds.
+/// The location of a name in 32 bits, as in rows and posting sets: the partition above 24 bits of the hash. It
+/// identifies a bucket, not a name; readers compare what they find there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Pointer(pub(crate) u32);
 
 impl Pointer {
-    pub(crate) fn to(place: Place) -> Self {
+    pub(crate) fn to(place: NameLocation) -> Self {
         Self(u32::from(place.partition) << 24 | low24(place.hash))
     }
 
@@ -206,19 +206,19 @@ impl Pointer {
         self.0.to_be_bytes()[0]
     }
 
-    /// The 24 bits that choose the bucket.
+    /// Returns the 24 bits that choose the bucket.
     pub(crate) fn bits(self) -> u32 {
         self.0 & 0xff_ffff
     }
 }
 
-/// The low 24 bits of a hash.
+/// Returns the low 24 bits of a hash.
 pub(crate) fn low24(hash: u64) -> u32 {
     u32::try_from(hash & 0xff_ffff).unwrap_or(0)
 }
 
-/// How a partition's buckets are divided: linear hashing with 2^bits buckets, the first `split` of
-/// them split in two.
+/// The division of a partition into buckets: linear hashing with 2^bits buckets, of which the first `split` are split
+/// in two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Buckets {
     pub(crate) bits: u32,
@@ -226,28 +226,28 @@ pub(crate) struct Buckets {
 }
 
 impl Buckets {
-    /// Of a partition that has none yet.
+    /// Buckets of a partition that has none yet.
     pub(crate) const FIRST: Self = Self { bits: FIRST_BITS, split: 0 };
 
-    /// Names from which on there are no more buckets.
+    /// Number of names from which on no more buckets are added.
     pub(crate) const MOST_NAMES: u64 = 8 << 24;
 
-    /// As a partition with so many names has them: one is split whenever there are more than eight names for each. The
-    /// function that writes has the same rule.
+    /// Returns the buckets of a partition with that many names: a bucket is split whenever there are more than eight
+    /// names for each. The function that writes applies the same rule.
     pub(crate) fn due(names: u64) -> Self {
         let count = names.div_ceil(8).clamp(1 << FIRST_BITS, 1 << 24);
         let bits = count.ilog2();
         Self { bits, split: u32::try_from(count - (1 << bits)).unwrap_or(0) }
     }
 
-    /// Bucket of 24 bits of a hash.
+    /// Returns the bucket for 24 bits of a hash.
     pub(crate) fn of(self, bits: u32) -> u32 {
         let half = 1u32 << self.bits.min(24);
         let index = bits & (half - 1);
         if index < self.split { bits & (half * 2 - 1) } else { index }
     }
 
-    /// How many buckets there are.
+    /// Returns the number of buckets.
     pub(crate) fn count(self) -> u32 {
         (1u32 << self.bits.min(24)) + self.split
     }

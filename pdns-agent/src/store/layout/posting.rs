@@ -1,15 +1,15 @@
-//! The inverse index: from what records point at to the names they belong to.
+//! The inverted index: maps the targets of records to their owner names.
 //!
-//! Posting sets hold integers below 2^52 only, so that Redis keeps them as sorted arrays of 8 octets and Lua's
-//! doubles hold them exactly. A member is a hash or part of an address, 20 bits at most, above the
-//! [`Pointer`] of the owner. It says where to look, never what is there: readers compare.
+//! Posting sets hold only integers below 2^52, so that Redis keeps them as sorted arrays of 8 octets and Lua's
+//! doubles hold them exactly. A member is a hash or part of an address, 20 bits at most, above the [`Pointer`] of the
+//! owner. It is a location, not proof of a match: readers compare the record.
 //!
-//! The sets lie in other slots than the names, so they are written after the records, and what is to be
-//! written is kept as redo with the checkpoint until it is. Writing twice does no harm.
+//! The sets lie in other slots than the names, so they are written after the records; until then the pending
+//! additions are kept as redo data with the checkpoint. Writing them twice does no harm.
 //!
-//! A set that grows large is **spread**: its members move to children whose keys continue its own, and a
-//! member -1 stays as a mark. Writers go on writing to the root; it is spread again when it has grown.
-//! Readers read the root first and then the children, so that a member on its way is seen.
+//! A set that grows large is **spread**: its members move to children whose keys continue its own, and a member -1
+//! stays as a mark. Writers continue to write to the root, which is spread again when it has grown. Readers read the
+//! root before the children, so that they also see a member that is being moved.
 
 use crate::hash::Router;
 use crate::name::Name;
@@ -17,30 +17,30 @@ use crate::rdata::{Rdata, Target};
 use crate::store::layout::keys::{Keys, Pointer};
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-/// Members from which a set is spread. Redis gives up the compact form at 8,192.
+/// Number of members from which on a set is spread. Redis gives up the compact form at 8,192.
 pub(crate) const LARGE: i64 = 4096;
 
 /// One level of spreading: child = member / divisor % ways.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Level {
-    /// As the power of two.
+    /// Divisor, as a power of two.
     pub(crate) shift: u32,
     /// Number of children, 16 or 256.
     pub(crate) ways: u64,
 }
 
 impl Level {
-    /// How a child's suffix is written, in the notation of Lua's `string.format`.
+    /// Returns the format of a child's suffix, in the notation of Lua's `string.format`.
     pub(crate) fn format(self) -> &'static str {
         if self.ways == 16 { "%x" } else { "%02x" }
     }
 
-    /// The suffix of child `number`.
+    /// Returns the suffix of child `number`.
     pub(crate) fn suffix(self, number: u64) -> String {
         if self.ways == 16 { format!("{number:x}") } else { format!("{number:02x}") }
     }
 
-    /// The child a member belongs to.
+    /// Returns the child that a member belongs to.
     pub(crate) fn child(self, member: u64) -> u64 {
         member >> self.shift & (self.ways - 1)
     }
@@ -57,7 +57,7 @@ pub(crate) const V4_LEVELS: &[Level] = &[
 pub(crate) const HASH_LEVELS: &[Level] =
     &[Level { shift: 32, ways: 256 }, Level { shift: 0, ways: 256 }];
 
-/// Where one record is entered.
+/// The index entry of one record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Posting {
     pub(crate) key: String,
@@ -69,7 +69,7 @@ pub(crate) struct Posting {
 }
 
 impl Posting {
-    /// Where a record with this RDATA is entered.
+    /// Returns the index entry of a record with this RDATA.
     pub(crate) fn of(rdata: Rdata<'_>, keys: &Keys, router: &Router) -> Self {
         match rdata.target() {
             Target::V4(address) => Self::v4(address, keys),
@@ -107,18 +107,18 @@ impl Posting {
         Self { key, upper: hash >> 44, levels: HASH_LEVELS, net: None }
     }
 
-    /// The member for an owner.
+    /// Returns the member for an owner.
     pub(crate) fn member(&self, owner: Pointer) -> u64 {
         self.upper << 32 | u64::from(owner.0)
     }
 
-    /// The directory of an IPv6 /48.
+    /// Returns the key of the directory of an IPv6 /48.
     pub(crate) fn directory(net: u64, keys: &Keys) -> String {
         keys.v6_nets(u8::try_from(net >> 24 & 0xff).unwrap_or(0))
     }
 
-    /// Whether this addition is one of those after which the size of the set is looked at: one in 256,
-    /// told by the member itself, so that no writer has to remember how many there were.
+    /// Returns true if the size of the set is checked after this addition: one in 256. The choice depends only on the
+    /// member, so that writers need no counter.
     pub(crate) fn is_probe(member: u64) -> bool {
         (member ^ member >> 8 ^ member >> 16).trailing_zeros() >= 8
     }

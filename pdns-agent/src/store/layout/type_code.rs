@@ -1,12 +1,12 @@
-//! What a row tells of its type: five bits, so that questions about types need not read all records.
+//! The type code of a row: five bits, so that queries by type need not read all records.
 //!
-//! Written with each row by `store/write/batch.rs`, read by scans. Rows that an earlier version wrote tell nothing until their
-//! records are seen again by an agent that does not know their numbers; of those, and of seldom types, the record itself
-//! has to be looked at. (No version that would take these bits for flags was ever released.)
+//! `store/write/batch.rs` writes it with each row; scans read it. Rows written by an earlier version have no type
+//! code until an agent that does not know their numbers sees their records again; for these, and for rare types, the
+//! record itself has to be read. (No version that would take these bits for flags was ever released.)
 
 use crate::rr::RrType;
 
-/// The types that rows tell. What is written is the place here, from 1: none may move.
+/// The types with a code of their own. The code is the index here plus 1, so entries must not move.
 const TYPES: [RrType; 30] = [
     RrType::A,
     RrType::AAAA,
@@ -39,46 +39,46 @@ const TYPES: [RrType; 30] = [
     RrType::NULL,
     RrType::ANY,
 ];
-/// Some type that is none of these.
+/// Code of all other types.
 const OTHER: u8 = 31;
 
-/// What a row tells of its type; of a negative answer, of the type asked for.
+/// The type code of a row: that of the record, or for a negative answer that of the query type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TypeCode(u8);
 
-/// Types that are asked for, as rows tell them.
+/// A set of types to match against the codes of rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TypeMask {
-    /// One bit for each thing that is told by rows of these types alone.
+    /// One bit for each code that only rows of these types have.
     certain: u32,
-    /// One bit for each thing that is told by such rows and by others.
+    /// One bit for each code that such rows share with others.
     unsure: u32,
 }
 
 impl TypeCode {
-    /// What rows tell that tell nothing.
+    /// Code of rows without a type.
     pub(crate) const NOTHING: Self = Self(0);
 
-    /// What a row of this type tells.
+    /// Returns the code of a type.
     pub(crate) fn of(rrtype: RrType) -> Self {
         let place = TYPES.iter().position(|told| *told == rrtype);
         Self(place.and_then(|place| u8::try_from(place + 1).ok()).unwrap_or(OTHER))
     }
 
-    /// From the upper five bits of an octet.
+    /// Decodes the upper five bits of an octet.
     #[inline]
     pub(crate) fn from_bits(octet: u8) -> Self {
         Self(octet >> 3)
     }
 
-    /// In the upper five bits of an octet.
+    /// Encodes the code in the upper five bits of an octet.
     pub(crate) fn bits(self) -> u8 {
         self.0 << 3
     }
 }
 
 impl TypeMask {
-    /// One of these types, or any if there are none.
+    /// Builds the set of these types; of all types if there are none.
     #[must_use]
     pub fn of(types: &[RrType]) -> Self {
         if types.is_empty() {
@@ -90,7 +90,7 @@ impl TypeMask {
         Self { certain: told & !other, unsure: told & other | bit(TypeCode::NOTHING) }
     }
 
-    /// Whether a row is of one of these types; `None` where it does not tell.
+    /// Returns true if a row is of one of these types; `None` if its code does not determine that.
     #[inline]
     #[must_use]
     pub fn has(self, told: TypeCode) -> Option<bool> {

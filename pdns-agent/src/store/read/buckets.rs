@@ -1,9 +1,10 @@
-//! From the place of a name to its entry: which bucket it is in, and what stands there.
+//! Looks up the entry of a name: finds its bucket, and reads the entry in it.
 //!
-//! The lowest of what reads, below `store/read/rows.rs`. Where buckets end is asked once and remembered: they only grow, so an
-//! entry that is found is the right one, and one that is not is looked for again where they have grown since.
+//! The lowest layer of reading, below `store/read/rows.rs`. The ends of buckets are read once and cached. Buckets
+//! only grow, so an entry that is found is the right one; one that is not found is looked up again if the buckets
+//! have grown since.
 
-use crate::hash::Place;
+use crate::hash::NameLocation;
 use crate::name::{Name, NameBuf};
 use crate::store::layout::keys::{Buckets, FIRST_BITS, Kind, LOG, LOG_STRIDE, Pointer, low24};
 use crate::store::read::scan::Part;
@@ -13,7 +14,7 @@ use crate::store::{Reader, StoreError};
 use redis::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Where a partition's parts end.
+/// Ends of the rows, buckets and log of a partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Meta {
     pub(crate) rows: u32,
@@ -21,21 +22,21 @@ pub(crate) struct Meta {
     pub(crate) offset: u32,
     pub(crate) buckets: Buckets,
     pub(crate) names: u64,
-    /// How many of the rows hold nothing since a repair.
+    /// Number of rows that hold nothing since a repair.
     pub(crate) empty: u32,
 }
 
-/// The fields of a [`Meta`], in the order in which they are asked for. All but the last are written together.
+/// Fields of a [`Meta`], in the order in which they are read. All but the last are written together.
 pub(in crate::store) const META: [&[u8]; 7] = [b"r", b"b", b"p", b"k", b"s", b"n", b"z"];
 
 impl Meta {
     pub(in crate::store) const NONE: Self =
         Self { rows: 0, block: 0, offset: 0, buckets: Buckets::FIRST, names: 0, empty: 0 };
 
-    /// Reads what stands at `key`; `None` where nothing does.
+    /// Decodes the value of `key`; `None` if the key is missing.
     ///
     /// # Errors
-    /// [`StoreError::Damaged`] when a number is missing, or they contradict each other.
+    /// [`StoreError::Damaged`] if a number is missing, or the numbers contradict each other.
     pub(in crate::store) fn read(reply: Value, key: &str) -> Result<Option<Self>, StoreError> {
         let fields = reply::list(reply)?;
         if fields.iter().all(|field| *field == Value::Nil) {
@@ -69,7 +70,7 @@ impl Meta {
 }
 
 impl Meta {
-    /// Its fields as they are stored.
+    /// Returns the fields as stored.
     pub(in crate::store) fn fields(&self) -> [(&'static [u8], u64); 7] {
         let Self { rows, block, offset, buckets: Buckets { bits, split }, names, empty } = *self;
         let numbers = [rows, block, offset, bits, split].map(u64::from);
@@ -77,24 +78,24 @@ impl Meta {
         META.map(|field| (field, numbers.next().unwrap_or(0)))
     }
 
-    /// The blocks of the name log.
+    /// Returns the blocks of the name log.
     pub(crate) fn log_blocks(&self) -> std::ops::Range<u32> {
         let begun = u32::from(self.offset > 0);
         0..self.block + begun
     }
 
-    /// Whether a position of the log lies behind its end.
+    /// Returns true if a position lies behind the end of the log.
     pub(crate) fn is_after(&self, position: u32) -> bool {
         (position / LOG_STRIDE, position % LOG_STRIDE) >= (self.block, self.offset)
     }
 }
 
-/// Which buckets are good enough.
+/// Freshness that a look-up requires of the bucket counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Known {
-    /// Those that are remembered, if any: whoever finds what he looks for need not know whether they are out of date.
+    /// The cached counts, if any: if the name is found, it does not matter whether they are out of date.
     IfAny,
-    /// Those that there are now.
+    /// The current counts.
     Now,
 }
 
@@ -102,12 +103,12 @@ enum Known {
 pub(crate) struct Entry {
     pub(crate) partition: u8,
     pub(crate) hash: u64,
-    /// The bucket that it was found in.
+    /// The bucket in which it was found.
     pub(crate) bucket: u32,
     pub(crate) value: Vec<u8>,
 }
 
-/// An entry where it lies.
+/// An entry that borrows from the reply.
 pub(crate) struct EntryRef<'v> {
     pub(crate) partition: u8,
     pub(crate) hash: u64,
@@ -116,26 +117,26 @@ pub(crate) struct EntryRef<'v> {
 }
 
 impl EntryRef<'_> {
-    /// A copy.
+    /// Copies the entry.
     pub(crate) fn to_entry(&self) -> Entry {
         let Self { partition, hash, bucket, value } = *self;
         Entry { partition, hash, bucket, value: value.to_vec() }
     }
 }
 
-/// Takes entries.
+/// Callback for entries.
 pub(crate) type EachEntry<'e> = &'e mut dyn FnMut(EntryRef<'_>) -> Result<(), StoreError>;
 
-/// Names that are wanted of one partition.
+/// Names to find in one partition.
 struct Wanted {
     partition: u8,
-    /// Its buckets, as they are thought to be.
+    /// Buckets of the partition, as cached.
     buckets: Buckets,
-    /// The bits of the names in order, and whether such a name was met.
+    /// Hash bits of the names, sorted, and whether such a name was found.
     bits: Vec<(u32, bool)>,
 }
 
-/// Entries that are wanted and were not met.
+/// Entries that were requested and not found.
 pub(crate) struct Missing {
     kind: Kind,
     wanted: Vec<Wanted>,
@@ -147,15 +148,15 @@ impl Missing {
     }
 }
 
-/// Entries that were asked for and not yet read.
+/// Entries that were requested and not yet read.
 pub(crate) struct AskedEntries {
     missing: Missing,
-    /// For each question, which of the partitions that are wanted it is about, and which bucket.
+    /// For each request, the index of the partition in the list, and the bucket.
     questions: Vec<(usize, u32)>,
 }
 
 impl Reader<'_> {
-    /// Where the parts of these partitions end, in their order.
+    /// Reads the ends of these partitions, in the given order.
     pub(crate) fn metas(
         &mut self,
         kind: Kind,
@@ -176,12 +177,12 @@ impl Reader<'_> {
         Ok(metas)
     }
 
-    /// Where a part ends.
+    /// Reads the ends of one partition.
     pub(crate) fn meta(&mut self, kind: Kind, part: Part) -> Result<Meta, StoreError> {
         self.metas(kind, [part.0])?.into_iter().next().ok_or(StoreError::Reply)
     }
 
-    /// Reads where a part ends. Only a partition that was never marked may say nothing.
+    /// Decodes the ends of a partition. They may be missing only from a partition that was never marked.
     fn read_meta(&self, kind: Kind, partition: u8, reply: Value) -> Result<Meta, StoreError> {
         let key = self.store.keys.meta(partition, kind);
         match Meta::read(reply, &key)? {
@@ -199,7 +200,7 @@ impl Reader<'_> {
         }
     }
 
-    /// The buckets of these partitions, in their order.
+    /// Returns the buckets of these partitions, in the given order.
     fn buckets_of(
         &mut self,
         kind: Kind,
@@ -219,15 +220,15 @@ impl Reader<'_> {
         Ok(buckets)
     }
 
-    /// The entries of one name of these kinds, `None` where there is none, and the replies to what else is asked together
-    /// with that.
+    /// Reads the entries of one name of these kinds, `None` where there is none, and the replies to the commands that
+    /// are sent along with that.
     pub(crate) fn entries_and(
         &mut self,
         name: Name<'_>,
         kinds: &[Kind],
         mut also: Pipeline,
     ) -> Result<(Vec<Option<Entry>>, Vec<Value>), StoreError> {
-        let Place { partition, hash } = self.store.router.place(name);
+        let NameLocation { partition, hash } = self.store.router.place(name);
         let mut entries: Vec<Option<Entry>> = kinds.iter().map(|_| None).collect();
         let mut due: Vec<usize> = (0..kinds.len()).collect();
         let (mut other, mut absent) = (Vec::new(), Vec::new());
@@ -255,7 +256,7 @@ impl Reader<'_> {
                 let buckets = meta.buckets;
                 self.store.buckets.insert((kind, partition), buckets);
                 match (value, before, entries.get_mut(at)) {
-                    // The name was there before its partition was asked where it ends.
+                    // The name was there before the ends of its partition were read.
                     (Some(_), ..) if meta.rows == 0 => {
                         return Err(StoreError::damaged(&self.store.keys.meta(partition, kind)));
                     }
@@ -263,8 +264,7 @@ impl Reader<'_> {
                         let bucket = before.of(low24(hash));
                         *slot = Some(Entry { partition, hash, bucket, value });
                     }
-                    // Buckets only grow: where they are as they were thought to be, the name had not moved when it was
-                    // asked for.
+                    // Buckets only grow: if they are as cached, the name had not moved when its entry was requested.
                     _ if before == Some(buckets) => absent.push((kind, meta.rows)),
                     _ => due.push(at),
                 }
@@ -281,13 +281,13 @@ impl Reader<'_> {
         }
     }
 
-    /// The entries of these names, in their order; `None` of a name that is not there.
+    /// Reads the entries of these names, in the given order; `None` for a name that is missing.
     pub(crate) fn entries_of(
         &mut self,
         kind: Kind,
         names: &[NameBuf],
     ) -> Result<Vec<Option<Entry>>, StoreError> {
-        let places: Vec<Place> =
+        let places: Vec<NameLocation> =
             names.iter().map(|name| self.store.router.place(name.as_name())).collect();
         let mut entries: Vec<Option<Entry>> = places.iter().map(|_| None).collect();
         let mut wanted: Vec<usize> = (0..names.len()).collect();
@@ -299,7 +299,7 @@ impl Reader<'_> {
             let partitions: BTreeSet<u8> = wanted.iter().filter_map(|&at| partition(at)).collect();
             let buckets = self.buckets_of(kind, partitions.iter().copied(), known)?;
             let now: BTreeMap<u8, Buckets> = partitions.into_iter().zip(buckets).collect();
-            // As of one name: what was not there is asked for again until nothing moves.
+            // As for one name: missing entries are requested again until nothing moves.
             wanted.retain(|&at| {
                 let Some(place) = places.get(at) else { return false };
                 let moves = now.get(&place.partition) != last.get(&place.partition);
@@ -337,7 +337,7 @@ impl Reader<'_> {
         }
     }
 
-    /// The entries of all names that these pointers may mean.
+    /// Reads the entries of all names that these pointers may refer to.
     pub(crate) fn entries(
         &mut self,
         kind: Kind,
@@ -354,7 +354,7 @@ impl Reader<'_> {
         Ok(entries)
     }
 
-    /// Remembers the buckets of the partitions that these pointers lie in.
+    /// Caches the buckets of the partitions that these pointers lie in.
     pub(crate) fn know_buckets(
         &mut self,
         kind: Kind,
@@ -364,8 +364,8 @@ impl Reader<'_> {
         self.buckets_of(kind, partitions.iter().copied(), Known::IfAny).map(|_| ())
     }
 
-    /// Asks for the entries of all names that these pointers may mean, by the buckets that are remembered; they must be
-    /// read next, but for what was asked before.
+    /// Requests the entries of all names that these pointers may refer to, by the cached buckets. They must be read
+    /// next, after the requests that were sent before.
     pub(crate) fn ask_entries(
         &mut self,
         kind: Kind,
@@ -377,7 +377,7 @@ impl Reader<'_> {
         let partitions = pointers.chunk_by(|one, other| one.partition() == other.partition());
         let wanted = partitions.filter_map(|pointers| {
             let partition = pointers.first()?.partition();
-            // A guess that is wrong costs a second question.
+            // A wrong guess costs a second request.
             let buckets =
                 self.store.buckets.get(&(kind, partition)).copied().unwrap_or(Buckets::FIRST);
             let bits = pointers.iter().map(|pointer| (pointer.bits(), false)).collect();
@@ -404,7 +404,7 @@ impl Reader<'_> {
         Ok(AskedEntries { missing, questions })
     }
 
-    /// Reads what was asked for, and hands it to `each`; what was not there.
+    /// Reads the requested entries and passes them to `each`; returns the missing ones.
     pub(crate) fn read_entries(
         &mut self,
         asked: AskedEntries,
@@ -428,7 +428,7 @@ impl Reader<'_> {
             *met = true;
             each(EntryRef { partition: *partition, hash, bucket, value })
         })?;
-        // Names that share the bits share the bucket: if one was met, all were.
+        // Names that share the bits share the bucket: if one was found, all were.
         for wanted in &mut missing.wanted {
             wanted.bits.retain(|&(_, met)| !met);
         }
@@ -436,8 +436,8 @@ impl Reader<'_> {
         Ok(missing)
     }
 
-    /// Looks for what was not there in the buckets that there are now: some may have been split since we knew them. Nothing
-    /// else may be under way.
+    /// Looks for the missing entries in the current buckets, since some may have been split after they were cached.
+    /// Nothing else may be in flight.
     pub(crate) fn find_missing(
         &mut self,
         mut missing: Missing,
@@ -469,7 +469,7 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// Passes over what was asked for.
+    /// Skips the replies to a request.
     pub(crate) fn skip_entries(&mut self, asked: &AskedEntries) -> Result<(), StoreError> {
         let (keys, missing) = (self.store.keys.clone(), &asked.missing);
         let key = |question: usize| {

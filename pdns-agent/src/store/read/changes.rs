@@ -1,7 +1,8 @@
-//! What is new since a moment: names and records are appended, so it is what lies behind where they ended.
+//! Names and records that are new since a point in time. Both are appended, so these are the ones behind the previous
+//! ends.
 //!
-//! For `pdns watch`. Each partition is read as one function call left it: a name that is in the log has
-//! its records.
+//! For `pdns watch`. Each partition is read as one function call left it: if a name is in the log, its records are
+//! there.
 
 use crate::store::layout::encoding::{RowRead, read_row};
 use crate::store::layout::keys::{Kind, LOG, Pointer, ROW, ROWS};
@@ -14,11 +15,11 @@ use std::ops::ControlFlow;
 /// Blocks fetched in one pipeline: half a megabyte.
 const BLOCKS: usize = 8;
 
-/// Where names and records of each partition ended at one moment.
+/// Ends of the names and records of each partition at one point in time.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ends(Vec<End>);
 
-/// Where one partition ended.
+/// Ends of the names and records of one partition.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct End {
     rows: u32,
@@ -26,11 +27,11 @@ struct End {
     offset: u32,
 }
 
-/// A piece of a block: partition, block, first octet or row in it, and the one behind the last.
+/// A part of a block: partition, block, first octet or row in it, and the end (exclusive).
 type Piece = (u8, u32, u32, u32);
 
 impl Ends {
-    /// Whether something that was there at `before` is gone: Redis lost what it had not on disk.
+    /// Returns true if something that existed at `before` is gone: Redis lost data that was not yet on disk.
     #[must_use]
     pub fn is_behind(&self, before: &Self) -> bool {
         self.0.len() != before.0.len()
@@ -39,7 +40,7 @@ impl Ends {
             })
     }
 
-    /// On the way to `until`, not further than one block of names and one of rows in each partition.
+    /// Advances towards `until` by at most one block of names and one of rows in each partition.
     #[must_use]
     pub fn step(&self, until: &Self) -> Self {
         let ends = self.0.iter().zip(&until.0).map(|(from, to)| {
@@ -51,7 +52,7 @@ impl Ends {
         Self(ends.collect())
     }
 
-    /// The pieces of the name logs from here to `until`.
+    /// Returns the parts of the name logs from here to `until`.
     fn names(&self, until: &Self) -> Vec<Piece> {
         let mut pieces = Vec::new();
         for (partition, (from, to)) in (0..=u8::MAX).zip(self.0.iter().zip(&until.0)) {
@@ -66,7 +67,7 @@ impl Ends {
         pieces
     }
 
-    /// The pieces of the rows from here to `until`.
+    /// Returns the parts of the rows from here to `until`.
     fn rows(&self, until: &Self) -> Vec<Piece> {
         let mut pieces = Vec::new();
         for (partition, (from, to)) in (0..=u8::MAX).zip(self.0.iter().zip(&until.0)) {
@@ -83,10 +84,10 @@ impl Ends {
 }
 
 impl Reader<'_> {
-    /// Where names and records end now.
+    /// Reads the current ends of names and records.
     ///
     /// # Errors
-    /// When Redis does not answer.
+    /// If Redis does not answer.
     pub fn ends(&mut self) -> Result<Ends, StoreError> {
         let partitions: Vec<u8> = self.store.partitions().collect();
         let metas = self.metas(Kind::Record, partitions)?.into_iter();
@@ -98,11 +99,11 @@ impl Reader<'_> {
         Ok(Ends(metas.map(end).collect()))
     }
 
-    /// The names that were added between two moments, piece by piece: canonical text with a newline after
+    /// Reads the names that were added between two points in time, part by part: canonical text with a newline after
     /// each name.
     ///
     /// # Errors
-    /// When Redis does not answer.
+    /// If Redis does not answer.
     pub fn names_between(
         &mut self,
         from: &Ends,
@@ -113,7 +114,7 @@ impl Reader<'_> {
             |store: &Self, partition, block| store.store.keys.log(partition, Kind::Record, block);
         for pieces in from.names(until).chunks(BLOCKS) {
             for octets in self.pieces(pieces, 1, &key)? {
-                // A block that was closed for want of room ends in NULs.
+                // A block that was closed for lack of room ends in NULs.
                 let used = memchr::memrchr(b'\n', &octets).map_or(0, |last| last + 1);
                 if each(octets.get(..used).unwrap_or_default()).is_break() {
                     return Ok(());
@@ -123,10 +124,10 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// The records that were added between two moments, to be given to [`Reader::resolve`].
+    /// Reads the records that were added between two points in time, for [`Reader::resolve`].
     ///
     /// # Errors
-    /// When Redis does not answer.
+    /// If Redis does not answer.
     pub fn records_between(
         &mut self,
         from: &Ends,
@@ -151,7 +152,7 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// The octets of pieces, in their order; `size` is what one unit of their bounds takes.
+    /// Reads the octets of parts of blocks, in their order; `size` is the length of one unit of their bounds.
     fn pieces(
         &mut self,
         pieces: &[Piece],

@@ -1,8 +1,8 @@
-//! Whether what is not there was lost: asked by readers before they say that there is nothing.
+//! Detection of lost keys: checked by readers before they report that there is nothing.
 //!
-//! A key that was deleted looks like one that was never written. Where another key tells the two apart, it is asked
-//! here; that costs a question more, and only those who found nothing pay for it. What no other key tells of, as a set of the
-//! inverse index, is found by `store/verify.rs` alone.
+//! A key that was deleted looks like one that was never written. If another key tells the two apart, it is read here;
+//! that costs an extra request, and only look-ups that found nothing pay for it. Losses that no other key reveals,
+//! such as that of a set of the inverted index, are found only by `store/verify.rs`.
 
 use crate::store::layout::keys::{Kind, LOG, low24};
 use crate::store::read::buckets::Meta;
@@ -14,11 +14,11 @@ use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 impl Reader<'_> {
-    /// Makes sure that partitions of a store from an earlier version, which say nothing or that they hold nothing, hold nothing.
-    /// Where all are marked they say so, and what they say is checked.
+    /// Checks that partitions of a store from an earlier version which have no metadata, or claim to be empty, are
+    /// empty. If all partitions are marked, each has metadata, and that is checked.
     ///
     /// # Errors
-    /// [`StoreError::Damaged`] with the key that should say what they hold.
+    /// [`StoreError::Damaged`] with the key of the missing metadata.
     pub(in crate::store) fn expect_empty(
         &mut self,
         kind: Kind,
@@ -43,7 +43,7 @@ impl Reader<'_> {
         }
         found.dedup();
         for partition in found {
-            // The first batch may have come in between.
+            // The first batch may have been written in between.
             let key = self.store.keys.meta(partition, kind);
             let rows =
                 reply::maybe_octets(self.store.client.ask(&[b"HGET", key.as_bytes(), b"r"])?)?;
@@ -54,10 +54,10 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// Makes sure that names which are not in their buckets are not missing because a whole bucket is.
+    /// Checks that names are not missing from their buckets because a whole bucket is lost.
     ///
-    /// `bits` are those of the names. Where their buckets hold others, as nearly all do, that is soon told; else the name
-    /// log of the partition is read.
+    /// `bits` are those of the names. If their buckets hold other names, as nearly all do, this is settled quickly;
+    /// otherwise the name log of the partition is read.
     ///
     /// # Errors
     /// [`StoreError::Damaged`] with the key of such a bucket.
@@ -76,7 +76,7 @@ impl Reader<'_> {
             }
             let should_be = self.indices_in_log(kind, partition, &meta)?;
             absent.retain(|index| should_be.contains(index));
-            // What was added meanwhile is in the log and was not in its bucket, and what was split has left it.
+            // Names added meanwhile are in the log and were not in their bucket, and split ones have left it.
             absent = self.absent(kind, partition, &absent)?;
             if self.meta(kind, Part(partition))?.buckets != meta.buckets {
                 continue;
@@ -90,7 +90,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Which of these buckets there are none of.
+    /// Returns the buckets among these that do not exist.
     fn absent(
         &mut self,
         kind: Kind,
@@ -99,13 +99,13 @@ impl Reader<'_> {
     ) -> Result<BTreeSet<u32>, StoreError> {
         let indices: Vec<u32> = indices.iter().copied().collect();
         let buckets = self.buckets(kind, partition, &indices)?;
-        // What has no name in it is no bucket.
+        // A hash without a name in it is not a bucket.
         let is_absent = |bucket: &reply::Pairs| bucket.iter().all(|(field, _)| field.len() != 8);
         let absent = indices.into_iter().zip(buckets).filter(|(_, bucket)| is_absent(bucket));
         Ok(absent.map(|(index, _)| index).collect())
     }
 
-    /// The buckets that the names of a partition's log belong into.
+    /// Computes the buckets of the names in a partition's log.
     fn indices_in_log(
         &mut self,
         kind: Kind,

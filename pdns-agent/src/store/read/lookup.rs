@@ -1,7 +1,7 @@
-//! Look-ups: by owner name, by address, by the name that records point at.
+//! Look-ups by owner name, by address, and by target name.
 //!
-//! Answers come in pages, through a function that says whether to go on; little is kept but which
-//! names were met already. Sets of pointers are read here, and followed in `store/read/pointers.rs`.
+//! Results come in pages, through a callback that says whether to continue; little is kept besides the names already
+//! seen. Sets of pointers are read here, and followed in `store/read/pointers.rs`.
 
 use crate::name::{Name, NameBuf};
 use crate::rdata::{self, Rdata, Target};
@@ -18,39 +18,40 @@ use redis::Value;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::ControlFlow;
 
-/// Takes rows until it breaks.
+/// Callback for records, until it breaks.
 pub type Each<'a> = &'a mut dyn FnMut(StoredRecord) -> ControlFlow<()>;
 
-/// Sets asked for in one pipeline.
+/// Number of sets read in one pipeline.
 const SETS: usize = 256;
-/// Sets asked for in the first: who wants but a few rows waits for few sets, large as they may be.
+/// Number of sets read in the first pipeline: clients that want only a few rows wait for a few sets, large as they
+/// may be.
 const FIRST_SETS: usize = 8;
 
-/// A name that was asked for: its entries, and the pointers to what points at it.
+/// A name that was looked up: its entries, and the pointers to the records that target it.
 pub struct NameLookup {
     name: NameBuf,
     record: Option<Entry>,
     negative: Option<Entry>,
     node: Node,
-    /// What the set holds, or the first of it.
+    /// Members of the set, or the first of them.
     members: Value,
 }
 
-/// A set to be read: its key, the levels below it, and what members it is read for.
+/// A set to read: its key, the levels below it, and the members to look for.
 struct Node {
     key: String,
     levels: &'static [Level],
     upper: Upper,
 }
 
-/// What the upper part of a member has to be.
+/// Condition on the upper part of a member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Upper {
-    /// This.
+    /// This value.
     One(u64),
-    /// From the first to the second; only where it is a part of an address, and no hash.
+    /// From the first to the second value; only for a part of an address, not for a hash.
     Range(u64, u64),
-    /// Anything.
+    /// Any value.
     Any,
 }
 
@@ -65,11 +66,11 @@ impl Upper {
 }
 
 impl Reader<'_> {
-    /// Asks for a name, with one question where that suffices, so that its records, its negative answers (if they are
-    /// wanted) and those that point at it are then not far.
+    /// Looks up a name, with a single request if that suffices, to prepare reading its records, its negative answers
+    /// (if wanted) and the records that target it.
     ///
     /// # Errors
-    /// When Redis does not answer, or what it holds does not read.
+    /// If Redis does not answer, or the stored data cannot be decoded.
     pub fn lookup_name(
         &mut self,
         name: Name<'_>,
@@ -87,7 +88,7 @@ impl Reader<'_> {
         Ok(NameLookup { name: name.to_buf(), record, negative, node, members })
     }
 
-    /// The records of a name that was asked for.
+    /// Reads the records of a name that was looked up.
     ///
     /// # Errors
     /// As [`Reader::lookup_name`].
@@ -95,7 +96,7 @@ impl Reader<'_> {
         self.rows_of(Kind::Record, about.name.as_name(), about.record.as_ref(), each)
     }
 
-    /// The negative answers to questions for a name that was asked for.
+    /// Reads the negative answers to queries for a name that was looked up.
     ///
     /// # Errors
     /// As [`Reader::lookup_name`].
@@ -103,8 +104,8 @@ impl Reader<'_> {
         self.rows_of(Kind::Negative, about.name.as_name(), about.negative.as_ref(), each)
     }
 
-    /// The records that point at a name that was asked for, as [`Rdata::target`] has it. Where `each` is likely
-    /// to break after `most` rows, no more are asked for ahead.
+    /// Reads the records that target a name that was looked up, as defined by [`Rdata::target`]. If `each` is likely
+    /// to break after `most` rows, no more are requested ahead.
     ///
     /// # Errors
     /// As [`Reader::lookup_name`].
@@ -120,11 +121,11 @@ impl Reader<'_> {
         match self.members(&about.node, about.members.clone(), &mut gather)? {
             Members::Break => Ok(()),
             Members::All => self.follow_pending(&mut gather).map(|_| ()),
-            Members::MulHasher => self.gather(children(&about.node), gather),
+            Members::Spread => self.gather(children(&about.node), gather),
         }
     }
 
-    /// The records of one owner name.
+    /// Reads the records of one owner name.
     ///
     /// # Errors
     /// As [`Reader::lookup_name`].
@@ -132,7 +133,7 @@ impl Reader<'_> {
         self.all_of(Kind::Record, name, each)
     }
 
-    /// The negative answers to questions for one name.
+    /// Reads the negative answers to queries for one name.
     ///
     /// # Errors
     /// As [`Reader::lookup_name`].
@@ -146,8 +147,8 @@ impl Reader<'_> {
         self.rows_of(kind, name, entry.as_ref(), each)
     }
 
-    /// The records of several names: name by name in the order given, those of one name in no special
-    /// order. For a search that found many, which would otherwise ask for each on its own.
+    /// Reads the records of several names: name by name in the given order, those of one name in no particular order.
+    /// For a search with many matches, which would otherwise send a request for each.
     ///
     /// # Errors
     /// As [`Reader::lookup_name`].
@@ -159,7 +160,7 @@ impl Reader<'_> {
         self.rows_by_names(&[Kind::Record], names, each)
     }
 
-    /// The rows of several names, as [`Reader::records_by_names`], of these kinds.
+    /// Reads the rows of several names and of these kinds, like [`Reader::records_by_names`].
     ///
     /// # Errors
     /// As [`Reader::lookup_name`].
@@ -177,7 +178,7 @@ impl Reader<'_> {
                 let of_kind = names.iter().zip(self.entries_of(kind, names)?).enumerate();
                 entries.extend(of_kind.map(|(at, (name, entry))| (at, kind, name, entry)));
             }
-            // Stable: the kinds of a name stay in their order.
+            // Stable: the kinds of a name keep their order.
             entries.sort_by_key(|&(at, ..)| at);
             for (_, kind, name, entry) in entries {
                 let Some(entry) = entry else { continue };
@@ -227,7 +228,7 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// As [`Reader::records_targeting`], of a name of which nothing else is asked.
+    /// Reads records like [`Reader::records_targeting`], for a name of which nothing else is needed.
     ///
     /// # Errors
     /// As [`Reader::lookup_name`].
@@ -243,8 +244,8 @@ impl Reader<'_> {
         self.gather(vec![node], PointerReader::new(wanted, each))
     }
 
-    /// The records whose RDATA is an address from `from` to `to`, both included. Where `each` is likely to break after
-    /// `most` rows, no more are asked for ahead.
+    /// Reads the records whose RDATA is an address from `from` to `to`, both included. If `each` is likely to break
+    /// after `most` rows, no more are requested ahead.
     ///
     /// # Errors
     /// As [`Reader::lookup_name`].
@@ -262,7 +263,7 @@ impl Reader<'_> {
         }
     }
 
-    /// The records with exactly these octets as RDATA, of types that name neither host nor address.
+    /// Reads the records with exactly these octets as RDATA, of types that refer to neither a host nor an address.
     ///
     /// # Errors
     /// As [`Reader::lookup_name`].
@@ -273,7 +274,7 @@ impl Reader<'_> {
         self.gather(vec![node(posting)], PointerReader::new(wanted, each))
     }
 
-    /// The records of the names that these pointers may mean, name by name.
+    /// Reads the records of the names that these pointers may refer to, name by name.
     pub(in crate::store) fn records_by_pointers(
         &mut self,
         pointers: Vec<Pointer>,
@@ -340,14 +341,14 @@ impl Reader<'_> {
         }
         let net = |address: Ipv6Addr| u64::try_from(address.to_bits() >> 80).unwrap_or(0);
         let (first, last) = (net(from), net(to));
-        // One directory suffices when both ends have the first three octets in common.
+        // One directory suffices if both ends have the first three octets in common.
         let directories = if first >> 24 == last >> 24 {
             let octet = u8::try_from(first >> 24 & 0xff).unwrap_or(0);
             octet..=octet
         } else {
             0..=u8::MAX
         };
-        // One after the other: a store may have millions of /48.
+        // One after the other: a store may have millions of /48 networks.
         for octet in directories {
             let members =
                 self.store.client.ask(&[b"SMEMBERS", self.store.keys.v6_nets(octet).as_bytes()])?;
@@ -372,7 +373,7 @@ impl Reader<'_> {
         self.follow_pending(&mut gather).map(|_| ())
     }
 
-    /// Reads sets, and hands out what they point at.
+    /// Reads sets, and passes on the records that they point at.
     fn gather(
         &mut self,
         nodes: Vec<Node>,
@@ -384,7 +385,7 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// Reads sets and, where they are spread, their children.
+    /// Reads sets and, if they are spread, their children.
     fn walk(
         &mut self,
         mut nodes: Vec<Node>,
@@ -393,7 +394,7 @@ impl Reader<'_> {
         let mut at_once = FIRST_SETS;
         while !nodes.is_empty() {
             let batch: Vec<Node> = nodes.drain(..nodes.len().min(at_once)).collect();
-            // More at once while they hold little.
+            // More at once as long as they hold little.
             let (sets, met) = (batch.len(), gather.met());
             let mut packed = Pipeline::default();
             for node in &batch {
@@ -404,7 +405,7 @@ impl Reader<'_> {
                 match self.members(&node, answer, gather)? {
                     Members::Break => return Ok(ControlFlow::Break(())),
                     Members::All => {}
-                    Members::MulHasher => {
+                    Members::Spread => {
                         at_once = FIRST_SETS;
                         // Children before the sets still waiting, so that few are open at a time.
                         let rest = std::mem::replace(&mut nodes, children(&node));
@@ -419,7 +420,7 @@ impl Reader<'_> {
         Ok(ControlFlow::Continue(()))
     }
 
-    /// Takes the members of a set, of which `answer` holds the first.
+    /// Processes the members of a set, of which `answer` holds the first.
     fn members(
         &mut self,
         node: &Node,
@@ -431,7 +432,7 @@ impl Reader<'_> {
             let mut parts = reply::list(answer)?.into_iter();
             let cursor = reply::octets(parts.next().ok_or(StoreError::Reply)?)?;
             for member in reply::list(parts.next().ok_or(StoreError::Reply)?)? {
-                // What is no number was entered by nobody of ours.
+                // Members that are not numbers were not written by pdns.
                 let Ok(member) = reply::integer(&member) else { continue };
                 match u64::try_from(member) {
                     Ok(member) if node.upper.admits(member >> 32) => {
@@ -439,7 +440,7 @@ impl Reader<'_> {
                         gather.push(Pointer(pointer));
                     }
                     Ok(_) => {}
-                    Err(_) => members = Members::MulHasher,
+                    Err(_) => members = Members::Spread,
                 }
             }
             if gather.is_full() && self.follow_pending(gather)?.is_break() {
@@ -455,32 +456,32 @@ impl Reader<'_> {
     }
 }
 
-/// What there is to a set.
+/// Result of reading the members of a set.
 enum Members {
-    /// All members were taken.
+    /// All members were read.
     All,
     /// As [`Members::All`], and more lie in the set's children.
-    MulHasher,
+    Spread,
     /// Whoever takes rows has enough.
     Break,
 }
 
-/// Asks for some members of a set.
+/// Packs the command that reads some members of a set.
 fn pack_set(packed: &mut Pipeline, node: &Node, cursor: &[u8]) {
     packed.command(&[b"SSCAN", node.key.as_bytes(), cursor, b"COUNT", b"1000"]);
 }
 
-/// Whether RDATA points at a name.
+/// Returns a predicate for RDATA that targets a name.
 fn points_at(name: Name<'_>) -> impl Fn(Rdata<'_>) -> bool {
     move |rdata| matches!(rdata.target(), Target::Name(target) if target.as_name() == name)
 }
 
-/// The set of one target.
+/// Returns the set of one target.
 fn node(posting: Posting) -> Node {
     Node { key: posting.key, levels: posting.levels, upper: Upper::One(posting.upper) }
 }
 
-/// The children of a spread set that can hold what is looked for.
+/// Returns the children of a spread set that can hold matching members.
 fn children(node: &Node) -> Vec<Node> {
     let Some((level, levels)) = node.levels.split_first() else { return Vec::new() };
     let (first, many) = match node.upper {
@@ -488,7 +489,7 @@ fn children(node: &Node) -> Vec<Node> {
         Upper::Range(from, to) if level.shift >= 32 => {
             let below = level.shift - 32;
             let many = (to >> below) - (from >> below) + 1;
-            // Within another parent the numbers may mean more than the range; the members tell.
+            // In another parent, the numbers may cover more than the range; the members decide.
             (level.child(from << 32), many.min(level.ways))
         }
         _ => (0, level.ways),
@@ -507,11 +508,11 @@ fn children(node: &Node) -> Vec<Node> {
 mod tests {
     use super::*;
 
-    /// The keys of the sets that are read for a range of the lower halves of addresses, when all are spread.
+    /// Returns the keys of the sets that are read for a range of the lower halves of addresses, if all are spread.
     fn read_for(from: u64, to: u64) -> (usize, Vec<String>) {
         let upper = Upper::Range(from, to);
         let mut nodes = vec![Node { key: "k".to_owned(), levels: V4_LEVELS, upper }];
-        // As far as the /32 of an address.
+        // Up to the /32 of an address.
         for _ in 0..3 {
             nodes = nodes.iter().flat_map(children).collect();
         }

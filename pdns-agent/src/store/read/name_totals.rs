@@ -1,11 +1,11 @@
-//! Sums for each owner name, without its records: how many there are, how often and when they were seen.
+//! Totals for each owner name, without its records: how many there are, how often and when they were seen.
 //!
-//! Beside `store/read/scan.rs`, for questions that need all names and no RDATA. To read all buckets for them takes
-//! seconds at ten million names; rows and name logs are read in half a second. A row tells 24 bits of its owner's hash,
-//! and a name's hash can be worked out from its text, so the two are joined here: both are sorted by those bits, which is
-//! kinder to memory than a table of a million places, and the names are handed out as the log has them, so that their
-//! text is gone through once and in order. Where two names of a partition share the bits, as one in a hundred does, their
-//! buckets are asked.
+//! Beside `store/read/scan.rs`, for queries that need all names and no RDATA. Reading all buckets for them takes
+//! seconds at ten million names, while rows and name logs are read in half a second. A row holds 24 bits of its
+//! owner's hash, and a name's hash can be computed from its text, so the two are joined here. Both are sorted by
+//! those bits, which is kinder to memory than a table of a million entries, and the names are passed on in the order
+//! of the log, so that their text is read once and sequentially. Where two names of a partition share the bits, as
+//! one in a hundred does, their buckets are read.
 
 use crate::name::{Name, NameBuf};
 use crate::observation::Seen;
@@ -22,23 +22,23 @@ use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::ops::ControlFlow;
 
-/// Rows of one owner, added up.
+/// Aggregated rows of one owner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NameTotal {
-    /// How many rows.
+    /// Number of rows.
     pub records: u64,
-    /// The sum of their counts.
+    /// Sum of their counts.
     pub count: u64,
-    /// First time any was seen, in seconds since the epoch.
+    /// First time any of them was seen, in seconds since the epoch.
     pub time_first: u32,
-    /// Last time any was seen, in seconds since the epoch.
+    /// Last time any of them was seen, in seconds since the epoch.
     pub time_last: u32,
-    /// Whether `count` is a lower bound: that of a row is at the limit of its field.
+    /// True if `count` is a lower bound because the count of a row has reached the limit of its field.
     pub is_least: bool,
 }
 
 impl NameTotal {
-    /// The sum of one row.
+    /// Returns the total of one row.
     #[must_use]
     pub fn of(seen: &Seen) -> Self {
         Self {
@@ -50,7 +50,7 @@ impl NameTotal {
         }
     }
 
-    /// Adds another's rows.
+    /// Adds the rows of another total.
     pub fn add(&mut self, other: &Self) {
         self.records += other.records;
         self.count += other.count;
@@ -60,21 +60,21 @@ impl NameTotal {
     }
 }
 
-/// The sums of the names of one part.
+/// Totals of the names of one part.
 #[derive(Debug, Default)]
 pub struct NameTotals {
-    /// The lines of names, as the log has them, and the sum of each.
+    /// Lines of names, as in the log, and the total of each.
     text: Vec<u8>,
     sums: Vec<NameTotal>,
-    /// Names whose records had to be asked for.
+    /// Names whose records had to be read.
     asked: Vec<(NameBuf, NameTotal)>,
 }
 
 impl NameTotals {
-    /// Hands out each name that has rows with its sum, in no special order.
+    /// Passes on each name that has rows, with its total, in no particular order.
     pub fn each<'o>(&'o self, each: &mut dyn FnMut(Name<'o>, &'o NameTotal)) {
         for (line, sum) in self.lines().filter(|(_, sum)| sum.records > 0 && **sum != SHARED) {
-            // A line that is not a canonical name has no rows; `pdns admin verify` tells of it.
+            // A line that is not a canonical name has no rows; `pdns admin verify` reports it.
             if let Some(name) = name_on(line) {
                 each(name, sum);
             }
@@ -89,7 +89,7 @@ impl NameTotals {
     }
 }
 
-/// Names that share what a row knows of its owner: one, nearly always.
+/// Names that share the owner bits of a row: nearly always one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct HashSlot(Pointer);
 
@@ -102,28 +102,28 @@ struct RowTotal {
     time_last: u32,
 }
 
-/// Names of a log that rows may belong to.
+/// Names of a log that may own the rows.
 struct Names {
-    /// Their lines, as the log has them.
+    /// Lines of the names, as in the log.
     text: Vec<u8>,
-    /// For each line its bits above its number, sorted.
+    /// For each line, its bits above its number, sorted.
     lines: Vec<u64>,
 }
 
-/// The sum of a name without rows.
+/// Total of a name without rows.
 const NO_ROWS: NameTotal =
     NameTotal { records: 0, count: 0, time_first: u32::MAX, time_last: 0, is_least: false };
-/// Stands for the sum of a name that has to be asked for.
+/// Placeholder for the total of a name whose records have to be read.
 const SHARED: NameTotal = NameTotal { records: u64::MAX, ..NO_ROWS };
 
-/// The largest piece of memory that an allocator keeps for later when it is given back: that of glibc learns to keep pieces
-/// of up to 32 MiB. Each part has pieces of other sizes, and what is kept of one is seldom of use to the next.
+/// The largest block of memory that an allocator keeps after it is freed: glibc learns to keep blocks of up to 32
+/// MiB. Each part needs blocks of other sizes, so the kept ones are seldom of use to the next part.
 const KEPT: usize = 32 << 20;
 
-/// Bits of a slot's number that choose a counter: few enough for them to stay at hand.
+/// Bits of a slot's number that choose a counter: few enough for the counters to stay in the cache.
 const COUNTER_BITS: u32 = 17;
 
-/// 24 bits of a keyed hash need no other hash, only a spread over all bits.
+/// Hasher for 24 bits of a keyed hash, which need only to be spread over all bits.
 #[derive(Default)]
 struct MulHasher(u64);
 
@@ -140,12 +140,12 @@ impl Hasher for MulHasher {
 }
 
 impl Reader<'_> {
-    /// How often the names of each slot were counted, in no special order, of the rows that `admits` lets through by what
-    /// they tell. `each` answers how often a slot must have been counted from now on to be worth telling; whether any was
-    /// not told.
+    /// Counts the names of each slot, in no particular order, over the rows whose type code `admits` accepts. `each`
+    /// returns the minimum count that a slot must have from now on to be passed on. Returns true if any slot was left
+    /// out.
     ///
     /// # Errors
-    /// When Redis does not answer.
+    /// If Redis does not answer.
     pub fn slots(
         &mut self,
         kind: Kind,
@@ -169,7 +169,7 @@ impl Reader<'_> {
                     }
                 }
             })?;
-            // No slot was counted more often than all that share its counter.
+            // No slot has a higher count than all slots that share its counter together.
             for &(bits, count) in &rows {
                 if counters.get(counter(bits)).is_some_and(|&sum| sum >= least) {
                     *slots.entry(bits).or_default() += u64::from(count);
@@ -184,7 +184,7 @@ impl Reader<'_> {
         Ok(passed)
     }
 
-    /// The records of all names of these slots, name by name.
+    /// Reads the records of all names of these slots, name by name.
     ///
     /// # Errors
     /// As [`Reader::records_by_name`].
@@ -197,19 +197,19 @@ impl Reader<'_> {
         self.records_by_pointers(pointers, each)
     }
 
-    /// How many rows a part has.
+    /// Returns the number of rows in a part.
     ///
     /// # Errors
-    /// When Redis does not answer.
+    /// If Redis does not answer.
     pub fn rows_in(&mut self, kind: Kind, part: Part) -> Result<u32, StoreError> {
         Ok(self.meta(kind, part)?.rows)
     }
 
-    /// The sum of each name of a part that has rows which pass: by what they tell, if `admits` can say it of all of them,
-    /// and else as `admits_row` has it.
+    /// Computes the total of each name of a part over the rows that pass: those whose type code `admits` accepts, if
+    /// it decides for all of them, and otherwise those that `admits_row` accepts.
     ///
     /// # Errors
-    /// When Redis does not answer, or what it holds does not read.
+    /// If Redis does not answer, or the stored data cannot be decoded.
     pub fn owners_in(
         &mut self,
         kind: Kind,
@@ -236,10 +236,10 @@ impl Reader<'_> {
         Ok(NameTotals { asked, ..NameTotals::default() })
     }
 
-    /// The names that were first seen on one day (days since the epoch), with the time, in no special order.
+    /// Reads the names that were first seen on one day (days since the epoch), with the time, in no particular order.
     ///
     /// # Errors
-    /// When Redis does not answer, or what it holds does not read.
+    /// If Redis does not answer, or the stored data cannot be decoded.
     pub fn new_on(
         &mut self,
         day: u32,
@@ -247,7 +247,7 @@ impl Reader<'_> {
     ) -> Result<(), StoreError> {
         let kind = Kind::Record;
         let mut flow = ControlFlow::Continue(());
-        // What was first seen later makes no name older.
+        // Rows that were first seen later make no name older.
         let admits = |seen: &Seen, _| seen.time_first / DAY <= day;
         for part in self.parts(None) {
             let told = |seen: &Seen, told| Some(admits(seen, told));
@@ -276,8 +276,8 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// The names of a part that rows belong to. The rows are all that `admits` lets through of their owners, sorted by
-    /// bits.
+    /// Joins rows of a part with the names that own them. The rows are all those of their owners that `admits`
+    /// accepts, sorted by bits.
     fn join(
         &mut self,
         kind: Kind,
@@ -288,7 +288,7 @@ impl Reader<'_> {
         if rows.is_empty() {
             return Ok(NameTotals::default());
         }
-        // The names come after the rows: one whose rows were read is among them.
+        // The names are read after the rows, so they include the owners of all rows that were read.
         let Names { text, lines } = self.load_names(kind, part, &rows)?;
         let mut sums = try_with_capacity(lines.len());
         sums.resize(lines.len(), NO_ROWS);
@@ -328,14 +328,14 @@ impl Reader<'_> {
         Ok(owners)
     }
 
-    /// The names of a part that rows may belong to.
+    /// Loads the names of a part that may own rows.
     fn load_names(
         &mut self,
         kind: Kind,
         part: Part,
         rows: &[RowTotal],
     ) -> Result<Names, StoreError> {
-        // A sieve: where there are few rows, few names pass it.
+        // A filter: where there are few rows, few names pass it.
         let sieve_of = |bits: u32| ((bits >> 14) as usize, 1_u64 << (bits >> 8 & 63));
         let mut sieve = vec![0_u64; 1 << 10];
         for row in rows {
@@ -365,7 +365,7 @@ impl Reader<'_> {
         Ok(names)
     }
 
-    /// The sums of these names, from their buckets.
+    /// Reads the totals of these names from their buckets.
     fn owners_one_by_one(
         &mut self,
         kind: Kind,
@@ -404,7 +404,7 @@ impl Reader<'_> {
         Ok(owners.filter_map(|(name, sum)| Some((name, sum?))).collect())
     }
 
-    /// The rows of one part that `admits` lets through, sorted by bits; `None` if it cannot say of some row.
+    /// Reads the rows of one part that `admits` accepts, sorted by bits; `None` if it cannot decide for some row.
     fn summed(
         &mut self,
         kind: Kind,
@@ -426,7 +426,7 @@ impl Reader<'_> {
         Ok(is_sure.then_some(rows))
     }
 
-    /// The rows of one part that are in use.
+    /// Iterates over the rows of one part that are in use.
     fn each_row(
         &mut self,
         kind: Kind,
@@ -458,8 +458,8 @@ impl RowTotal {
     }
 }
 
-/// Room for so many things, at most: to grow would take twice as much. What is larger than [`KEPT`] goes back to the system
-/// when it is dropped; room that is never used takes no memory.
+/// Reserves room for up to this many items; growing would take twice as much. Blocks larger than [`KEPT`] go back to
+/// the system when they are dropped, and room that is never used takes no memory.
 fn try_with_capacity<T>(most: usize) -> Vec<T> {
     let mut room = Vec::new();
     // If a damaged store claims more than there is, it will not be used, either.

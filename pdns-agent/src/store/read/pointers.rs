@@ -1,9 +1,9 @@
-//! From pointers to rows: what the names that they may mean have that matches.
+//! Reads the matching records of the names behind index pointers, pipelined.
 //!
-//! Below `store/read/lookup.rs`, which finds the pointers. Several questions are under way at a time, so that Redis looks for
-//! names while rows are read here: the entries of some names, then the rows of what matched among them, each read in the
-//! order in which they were asked. What takes more questions than these waits until nothing is under way: names with very
-//! many records, long RDATA, long names, and names that are not where they were.
+//! Below `store/read/lookup.rs`, which finds the pointers. Several requests are in flight at a time, so that Redis
+//! looks up names while rows are read here: the entries of some names, then the rows of those that match, each read
+//! in the order in which they were requested. Names that take more requests than these are deferred until nothing is
+//! in flight: names with very many records, long RDATA, long names, and names that are no longer in their old bucket.
 
 use crate::observation::Fact;
 use crate::rdata::Rdata;
@@ -18,42 +18,43 @@ use crate::store::{Reader, StoreError};
 use std::collections::{HashSet, VecDeque};
 use std::ops::ControlFlow;
 
-/// Only records are found by what they point at.
+/// Only records are indexed by their target.
 const KIND: Kind = Kind::Record;
-/// Names whose entries are asked for together in the beginning, and later on: who wants few rows waits for few.
+/// Number of names whose entries are requested together at first, and at most later on: clients that want few rows
+/// wait for few names.
 const NAMES: (usize, usize) = (64, 256);
-/// Questions for entries that are under way together, and as many for rows.
+/// Number of requests for entries in flight together, and as many for rows.
 const AHEAD: usize = 2;
 
-/// What is looked for.
+/// The records to look for.
 #[derive(Clone, Copy)]
 pub(in crate::store) struct Wanted<'a> {
-    /// Whether a record is.
+    /// Predicate on the RDATA of a record.
     pub(in crate::store) matches: &'a dyn Fn(Rdata<'_>) -> bool,
-    /// Whether a record of this type can be though its RDATA is long, which has to be asked for.
+    /// Predicate on the type of a record with long RDATA: true if it may match, so that its RDATA has to be fetched.
     pub(in crate::store) long: fn(RrType) -> bool,
-    /// After how many records whoever takes them is likely to break: no more are asked for ahead.
+    /// Number of records after which the callback is likely to break: no more are requested ahead.
     pub(in crate::store) most: usize,
 }
 
-/// What is looked for, and what was met of it.
+/// A search for records behind pointers, and its progress.
 pub(in crate::store) struct PointerReader<'a> {
     wanted: Wanted<'a>,
     met: HashSet<u32>,
     due: Vec<Pointer>,
     at_once: usize,
-    /// Names that may be asked for before it has to be known whether the rows so far suffice.
+    /// Names that may be requested before it is known whether the rows so far suffice.
     left: usize,
     each: Each<'a>,
 }
 
-/// A question under way.
+/// A request in flight.
 enum Asked {
     Entries(AskedEntries),
     Rows(AskedRows),
 }
 
-/// What waits until nothing is under way.
+/// Names and records that wait until nothing is in flight.
 #[derive(Default)]
 struct Deferred {
     missing: Vec<Missing>,
@@ -80,24 +81,24 @@ impl<'a> PointerReader<'a> {
         Self { wanted, met, due, at_once: NAMES.0, left: wanted.most, each }
     }
 
-    /// Takes a pointer, if it is a new one.
+    /// Adds a pointer, unless it was added before.
     pub(in crate::store) fn push(&mut self, pointer: Pointer) {
         if self.met.insert(pointer.0) {
             self.due.push(pointer);
         }
     }
 
-    /// How many pointers were met.
+    /// Returns the number of pointers seen.
     pub(in crate::store) fn met(&self) -> usize {
         self.met.len()
     }
 
-    /// Whether so many are due that they may as well be followed now.
+    /// Returns true if so many pointers are pending that they may as well be followed now.
     pub(in crate::store) fn is_full(&self) -> bool {
         self.due.len() >= PAGE
     }
 
-    /// The next names to ask for, taken off `rest`, unless it is better to wait.
+    /// Takes the next names to request off `rest`; `None` if it is better to wait.
     fn next<'d>(&mut self, rest: &mut &'d [Pointer]) -> Option<&'d [Pointer]> {
         let (now, later) = rest.split_at(rest.len().min(self.at_once).min(self.left));
         *rest = later;
@@ -108,7 +109,7 @@ impl<'a> PointerReader<'a> {
 }
 
 impl Reader<'_> {
-    /// Hands out the matching records of the names that are due.
+    /// Passes on the matching records of the names that are pending.
     pub(in crate::store) fn follow_pending(
         &mut self,
         gather: &mut PointerReader<'_>,
@@ -117,7 +118,7 @@ impl Reader<'_> {
         self.know_buckets(KIND, &due)?;
         let flow = self.emit(&due, gather);
         if flow.is_err() {
-            // There may be replies that nobody reads.
+            // Replies may be outstanding that nobody reads.
             self.store.client.disconnect();
         }
         flow
@@ -175,13 +176,13 @@ impl Reader<'_> {
                     }
                 }
                 None if due.is_empty() => return Ok(ControlFlow::Continue(())),
-                // What was asked for did not suffice.
+                // The rows that were requested did not suffice.
                 None => gather.left = gather.wanted.most,
             }
         }
     }
 
-    /// Reads entries: the records among them that match, but for what has to wait.
+    /// Reads entries, and returns the matching records among them; defers those that take more requests.
     fn read_matching(
         &mut self,
         asked: AskedEntries,
@@ -222,7 +223,7 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// Passes over what is under way.
+    /// Skips the replies in flight.
     fn skip(&mut self, under_way: VecDeque<Asked>) -> Result<(), StoreError> {
         for asked in under_way {
             match asked {
@@ -233,7 +234,7 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// Hands out what had to wait.
+    /// Passes on the records that were deferred.
     fn emit_deferred(
         &mut self,
         late: Deferred,

@@ -1,7 +1,7 @@
-//! From where something is to what it is: buckets, rows, log positions and digests become [`StoredRecord`]s.
+//! Fetches [`StoredRecord`]s by location: from buckets, rows, log positions and digests.
 //!
-//! The lower half of reading; `store/read/lookup.rs` and `store/read/scan.rs` decide what to resolve. Everything goes
-//! in pipelines of bounded size, so that a long answer costs few round trips and little memory.
+//! The lower half of reading; `store/read/lookup.rs` and `store/read/scan.rs` decide what to fetch. Requests go out
+//! in pipelines of bounded size, so that a long result costs few round trips and little memory.
 
 use crate::name::{Name, NameBuf};
 use crate::record::{FactBuf, StoredRecord};
@@ -12,18 +12,18 @@ use crate::store::redis::client::Pipeline;
 use crate::store::redis::reply;
 use crate::store::{Reader, StoreError};
 
-/// Things resolved in one pipeline.
+/// Number of items fetched in one pipeline.
 pub(crate) const PAGE: usize = 512;
-/// Octets of the log fetched for a name of unknown length; nearly all names fit.
+/// Number of octets of the log fetched for a name of unknown length; nearly all names fit.
 pub(crate) const NAME_GUESS: u32 = 64;
 /// Longest line of the log: 255 octets in wire form are at most 1,004 in text.
 const NAME_MOST: u32 = 1005;
 
-/// Takes a page of records and their rows; answers whether to go on.
+/// Callback for a page of records and their rows; returns whether to go on.
 pub(crate) type EachPage<'a> =
     dyn FnMut(&mut Reader<'_>, Vec<(Stored, u32)>) -> Result<bool, StoreError> + 'a;
 
-/// One record that was found, not yet fetched.
+/// A record that was found and not yet fetched.
 pub(crate) struct Found {
     pub(crate) kind: Kind,
     pub(crate) partition: u8,
@@ -41,7 +41,7 @@ pub(crate) enum Owner {
 }
 
 impl Found {
-    /// Where the owner name stands in a log, if it is not known.
+    /// Returns the location of the owner name in a log, if the name is not known.
     fn name(&self) -> Option<(Kind, u8, u32)> {
         match self.owner {
             Owner::Logged(position) => Some((self.kind, self.partition, position)),
@@ -49,22 +49,22 @@ impl Found {
         }
     }
 
-    /// The key of its row.
+    /// Returns the key of its row.
     fn rows_key(&self, keys: &Keys) -> String {
         keys.rows(self.partition, self.kind, self.row / ROWS)
     }
 }
 
-/// Records that were asked for and not yet read.
+/// Records that were requested and not yet read.
 pub(crate) struct AskedRows {
     found: Vec<Found>,
-    /// Places of their names, each once, in order.
+    /// Locations of their names, each once, sorted.
     names: Vec<(Kind, u8, u32)>,
     replies: usize,
 }
 
 impl AskedRows {
-    /// The key that a question is about.
+    /// Returns the key that a request is about.
     fn key(&self, question: usize, keys: &Keys) -> String {
         if let Some(found) = self.found.get(question) {
             return found.rows_key(keys);
@@ -79,15 +79,15 @@ impl AskedRows {
     }
 }
 
-/// What became of a record that was asked for.
+/// The result of a request for a record.
 pub(crate) enum Fetched {
     Row(StoredRecord),
-    /// Its name is longer than what was asked of it.
+    /// Its name is longer than the part that was requested.
     Long(Found),
 }
 
 impl Reader<'_> {
-    /// The records of an entry, page by page.
+    /// Reads the records of an entry, page by page.
     pub(crate) fn for_each_record(
         &mut self,
         kind: Kind,
@@ -140,7 +140,7 @@ impl Reader<'_> {
         Ok(stored.with_octets(&octets))
     }
 
-    /// The sums of rows, in their order.
+    /// Reads rows, in the given order.
     pub(crate) fn sums(&mut self, rows: &[(Kind, u8, u32)]) -> Result<Vec<RowRead>, StoreError> {
         let mut packed = Pipeline::default();
         for &(kind, partition, row) in rows {
@@ -178,7 +178,7 @@ impl Reader<'_> {
         packed.command(&[b"GETRANGE", key.as_bytes(), from.as_bytes(), to.as_bytes()]);
     }
 
-    /// Fetches what is missing of records that were found, in their order.
+    /// Fetches the missing parts of records that were found, in the given order.
     pub(crate) fn fetch(&mut self, found: Vec<Found>) -> Result<Vec<StoredRecord>, StoreError> {
         let asked = self.ask_rows(found, NAME_GUESS)?;
         let mut long = Vec::new();
@@ -194,7 +194,7 @@ impl Reader<'_> {
         Ok(fetched.into_iter().filter_map(|row| row.or_else(|| long.next())).collect())
     }
 
-    /// As [`Reader::fetch`], of records whose names are long.
+    /// Fetches records like [`Reader::fetch`], if their names are long.
     fn fetch_long(&mut self, found: Vec<Found>) -> Result<Vec<StoredRecord>, StoreError> {
         if found.is_empty() {
             return Ok(Vec::new());
@@ -215,8 +215,8 @@ impl Reader<'_> {
             .collect()
     }
 
-    /// Asks for what is missing of records that were found, and of names in the log for so many octets; they must be read
-    /// next, but for what was asked before.
+    /// Requests the missing parts of records that were found, and this many octets of names in the log. They must be
+    /// read next, after the requests that were sent before.
     pub(crate) fn ask_rows(
         &mut self,
         found: Vec<Found>,
@@ -242,13 +242,13 @@ impl Reader<'_> {
         Ok(AskedRows { found, names, replies: packed.len() })
     }
 
-    /// Passes over what was asked for.
+    /// Skips the replies to a request.
     pub(crate) fn skip_rows(&mut self, asked: &AskedRows) -> Result<(), StoreError> {
         let keys = self.store.keys.clone();
         self.store.client.texts(asked.replies, &|at| asked.key(at, &keys), &mut |_, _| Ok(()))
     }
 
-    /// Reads what was asked for: for each record, in their order, what became of it.
+    /// Reads the requested records and returns a result for each, in the given order.
     pub(crate) fn read_rows(&mut self, asked: AskedRows) -> Result<Vec<Fetched>, StoreError> {
         let mut rows = Vec::with_capacity(asked.found.len());
         let mut names: Vec<Option<NameBuf>> = Vec::with_capacity(asked.names.len());
@@ -301,7 +301,7 @@ impl Reader<'_> {
     }
 }
 
-/// The name that a piece of the log begins with; `None` where it is longer than the piece, or none.
+/// Returns the name at the front of a piece of the log; `None` if it is longer than the piece or invalid.
 fn first_name(text: &[u8]) -> Option<NameBuf> {
     let line = text.get(..memchr::memchr(b'\n', text)?)?;
     let name = Name::from_canonical(std::str::from_utf8(line).ok()?).ok()?;

@@ -1,8 +1,8 @@
-//! Scans: questions without an index, answered by reading everything of one sort, in large blocks.
+//! Scans: queries without an index, answered by reading everything of one kind, in large blocks.
 //!
-//! Text questions read the name logs, numeric ones the rows; both are packed so that this takes a quarter of
-//! a second at ten million names. The work is done here and not in Redis, which therefore never waits. A scan
-//! sees each block as it was at one moment; what is added meanwhile may be missing from it.
+//! Queries on text read the name logs, numeric ones the rows; both are packed so that this takes a quarter of a
+//! second at ten million names. The work is done here and not in Redis, which therefore never blocks. A scan sees
+//! each block as of one moment; additions made during the scan may be missing.
 
 use crate::name::Name;
 use crate::observation::Seen;
@@ -21,10 +21,10 @@ use std::ops::ControlFlow;
 
 /// Buckets fetched in one pipeline.
 pub(crate) const BUCKETS: usize = 64;
-/// Seconds of a day.
+/// Number of seconds in a day.
 pub(in crate::store) const DAY: u32 = 86_400;
 
-/// Which record a scanned row belongs to, to be given to [`Reader::resolve`].
+/// The record of a scanned row, for [`Reader::resolve`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Handle {
     kind: Kind,
@@ -38,17 +38,17 @@ impl Handle {
     }
 }
 
-/// A part of the store that can be read by itself: names that share a domain share a part.
+/// A part of the store that can be read separately: names that share a domain share a part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Part(pub(in crate::store) u8);
 
 impl Reader<'_> {
-    /// The owner names of all records, each once, block by block: canonical text with a newline after each
-    /// name. With `below`, only as many blocks as may hold names at or below that name; the blocks
-    /// hold others, too.
+    /// Reads the owner names of all records, each once, block by block: canonical text with a newline after each
+    /// name. With `below`, reads only the blocks that may hold names at or below that name; they hold other names,
+    /// too.
     ///
     /// # Errors
-    /// When Redis does not answer.
+    /// If Redis does not answer.
     pub fn names(
         &mut self,
         below: Option<Name<'_>>,
@@ -57,10 +57,10 @@ impl Reader<'_> {
         self.names_of(&[Kind::Record], below, each)
     }
 
-    /// The owner names of all rows of these kinds, as [`Reader::names`]; a name of two kinds comes twice.
+    /// Reads the owner names of all rows of these kinds, like [`Reader::names`]; a name of two kinds comes twice.
     ///
     /// # Errors
-    /// When Redis does not answer.
+    /// If Redis does not answer.
     pub fn names_of(
         &mut self,
         kinds: &[Kind],
@@ -87,10 +87,10 @@ impl Reader<'_> {
         })
     }
 
-    /// The sums of all records or negative answers, without their names, and what they tell of their types.
+    /// Reads the rows of all records or negative answers, without their names, with their type codes.
     ///
     /// # Errors
-    /// When Redis does not answer.
+    /// If Redis does not answer.
     pub fn scan(
         &mut self,
         kind: Kind,
@@ -117,10 +117,10 @@ impl Reader<'_> {
         })
     }
 
-    /// The rows that a scan met, in the order of the handles.
+    /// Fetches the records of rows that a scan found, in the order of the handles.
     ///
     /// # Errors
-    /// When Redis does not answer, or what it holds does not read.
+    /// If Redis does not answer, or the stored data cannot be decoded.
     pub fn resolve(&mut self, handles: &[Handle]) -> Result<Vec<StoredRecord>, StoreError> {
         let mut rows = Vec::with_capacity(handles.len());
         for page in handles.chunks(PAGE) {
@@ -154,7 +154,7 @@ impl Reader<'_> {
             let mut found = Vec::with_capacity(page.len());
             for &Handle { kind, pointer, row } in page {
                 let partition = pointer.partition();
-                // A row of no record: either is damaged.
+                // A row without a record: one of the two is damaged.
                 found.push(slots.remove(&(kind, partition, row)).ok_or_else(|| {
                     let buckets = self.store.buckets.get(&(kind, partition)).copied();
                     let bucket = buckets.unwrap_or(Buckets::FIRST).of(pointer.bits());
@@ -166,11 +166,11 @@ impl Reader<'_> {
         Ok(rows)
     }
 
-    /// Every record, or every negative answer, in no special order. Holds one partition's rows and names
-    /// at a time.
+    /// Reads every record, or every negative answer, in no particular order. Holds one partition's rows and names in
+    /// memory at a time.
     ///
     /// # Errors
-    /// When Redis does not answer, or what it holds does not read.
+    /// If Redis does not answer, or the stored data cannot be decoded.
     pub fn scan_records(&mut self, kind: Kind, each: Each<'_>) -> Result<(), StoreError> {
         for partition in self.store.partitions() {
             if self.scan_records_in(kind, Part(partition), each)?.is_break() {
@@ -180,7 +180,7 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// The parts that hold all names at or below a name, or all names there are.
+    /// Returns the parts that hold all names at or below a name, or all names.
     #[must_use]
     pub fn parts(&self, below: Option<Name<'_>>) -> Vec<Part> {
         match below.and_then(|apex| self.store.router.partition_below(apex)) {
@@ -189,7 +189,7 @@ impl Reader<'_> {
         }
     }
 
-    /// As [`Reader::scan_records`], of one part; the records of one name come one after the other.
+    /// Reads one part like [`Reader::scan_records`]; the records of one name come one after the other.
     ///
     /// # Errors
     /// As [`Reader::scan_records`].
@@ -213,7 +213,7 @@ impl Reader<'_> {
                     let entry = Entry { partition, hash, bucket, value };
                     let value = Value::read(&entry.value);
                     let log = value.ok_or_else(|| StoreError::damaged(&key))?.log;
-                    // Names added since the partition was loaded are not of this scan.
+                    // Names added since the partition was loaded are not part of this scan.
                     if meta.is_after(log) {
                         continue;
                     }
@@ -223,7 +223,7 @@ impl Reader<'_> {
                     let mut flow = ControlFlow::Continue(());
                     self.for_each_record(kind, &entry, &mut |store, page| {
                         for (stored, row) in page {
-                            // Rows added since the partition was loaded are not of this scan.
+                            // Rows added since the partition was loaded are not part of this scan.
                             let seen = whole.used(row).ok_or_else(|| {
                                 let key = store.store.keys.rows(partition, kind, row / ROWS);
                                 StoreError::damaged(&key)
@@ -247,10 +247,10 @@ impl Reader<'_> {
         Ok(ControlFlow::Continue(()))
     }
 
-    /// Makes sure that a walk through all buckets met the record of each row.
+    /// Checks that a walk through all buckets found the record of each row.
     ///
     /// # Errors
-    /// [`StoreError::Damaged`] with a bucket that lacks one.
+    /// [`StoreError::Damaged`] with a bucket that lacks a record.
     pub(in crate::store) fn expect_all_met(
         &self,
         kind: Kind,
@@ -269,7 +269,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Fields and values of some buckets, in their order.
+    /// Reads the fields and values of some buckets, in the given order.
     pub(crate) fn buckets(
         &mut self,
         kind: Kind,
@@ -284,7 +284,7 @@ impl Reader<'_> {
         self.store.client.call(&packed)?.into_iter().map(reply::pairs).collect()
     }
 
-    /// All rows and all names of a partition.
+    /// Loads all rows and all names of a partition.
     pub(crate) fn load_partition(
         &mut self,
         kind: Kind,
@@ -297,7 +297,7 @@ impl Reader<'_> {
         Ok(Whole { rows, used: meta.rows, log: self.blocks(&log, LOG as usize)? })
     }
 
-    /// All rows of a partition, without names.
+    /// Loads all rows of a partition, without names.
     pub(in crate::store) fn load_rows(
         &mut self,
         kind: Kind,
@@ -309,7 +309,7 @@ impl Reader<'_> {
         Ok(Whole { rows, used: meta.rows, log: Vec::new() })
     }
 
-    /// The keys of a partition's rows, block by block.
+    /// Returns the keys of a partition's rows, block by block.
     pub(in crate::store) fn row_blocks(
         &self,
         kind: Kind,
@@ -320,7 +320,7 @@ impl Reader<'_> {
         blocks.map(|block| self.store.keys.rows(partition, kind, block)).collect()
     }
 
-    /// The keys of a partition's name log, block by block.
+    /// Returns the keys of a partition's name log, block by block.
     pub(in crate::store) fn log_blocks(
         &self,
         kind: Kind,
@@ -339,15 +339,15 @@ impl Reader<'_> {
         Ok(blocks)
     }
 
-    /// How many names were first seen on each day, by days since the epoch. Exact: a name that an older
+    /// Counts the names first seen on each day, by days since the epoch. The counts are exact: a name that an older
     /// log made older has moved to its earlier day.
     ///
     /// # Errors
-    /// When Redis does not answer.
+    /// If Redis does not answer.
     pub fn days(&mut self) -> Result<BTreeMap<u32, u64>, StoreError> {
         let kind = Kind::Record;
         let partitions: Vec<u8> = self.store.partitions().collect();
-        // The names are counted first: what is added meanwhile makes those of days more, and never fewer.
+        // The names are counted first: additions made meanwhile can only increase the counts of the days.
         let metas = self.metas(kind, partitions.iter().copied())?;
         let mut packed = Pipeline::default();
         for &partition in &partitions {
@@ -376,8 +376,8 @@ impl Reader<'_> {
     }
 }
 
-/// A walk through all buckets of a part, some at a time. Names move to new buckets while it goes on, so it goes on until
-/// there are no new ones: a name may be met twice, and none is missed.
+/// An iteration over all buckets of a part, some at a time. Names move to new buckets meanwhile, so it goes on until
+/// there are no new ones: a name may be seen twice, and none is missed.
 pub(in crate::store) struct BucketWalk {
     next: u32,
     end: u32,
@@ -388,7 +388,8 @@ impl BucketWalk {
         Self { next: 0, end: buckets.count() }
     }
 
-    /// The next buckets; `None` when there are no more. Nothing may be under way when those that were known are through.
+    /// Returns the next buckets; `None` if there are no more. Nothing may be in flight when the known buckets are
+    /// exhausted.
     pub(in crate::store) fn next(
         &mut self,
         store: &mut Reader<'_>,
@@ -401,7 +402,7 @@ impl BucketWalk {
         Ok(self.known())
     }
 
-    /// The next buckets among those that are known.
+    /// Returns the next of the known buckets.
     pub(in crate::store) fn known(&mut self) -> Option<Vec<u32>> {
         let most = u32::try_from(BUCKETS).unwrap_or(u32::MAX);
         let indices: Vec<u32> = (self.next..self.end.min(self.next.saturating_add(most))).collect();
@@ -414,7 +415,7 @@ impl BucketWalk {
     }
 }
 
-/// Which rows of a partition were handed out.
+/// The rows of a partition that were seen, as a bit set.
 pub(in crate::store) struct Met(Vec<u64>);
 
 impl Met {
@@ -422,12 +423,12 @@ impl Met {
         Self(vec![0; meta.rows as usize / 64 + 1])
     }
 
-    /// Whether a row was met.
+    /// Returns true if a row was seen.
     fn has(&self, row: u32) -> bool {
         self.0.get(row as usize / 64).is_some_and(|word| word >> (row % 64) & 1 == 1)
     }
 
-    /// Whether a row was not met before.
+    /// Marks a row as seen; returns true if it was not seen before.
     pub(in crate::store) fn is_new(&mut self, row: u32) -> bool {
         let bit = 1 << (row % 64);
         let Some(word) = self.0.get_mut(row as usize / 64) else { return false };
@@ -437,7 +438,7 @@ impl Met {
     }
 }
 
-/// The lines of a block. One that was closed for want of room ends in NULs.
+/// Returns the lines of a block. A block that was closed for lack of room ends in NULs.
 pub(in crate::store) fn lines(block: &[u8]) -> &[u8] {
     let used = memchr::memrchr(b'\n', block).map_or(0, |last| last + 1);
     block.get(..used).unwrap_or_default()
@@ -446,14 +447,14 @@ pub(in crate::store) fn lines(block: &[u8]) -> &[u8] {
 /// All rows and names of one partition, in blocks as they are stored.
 pub(crate) struct Whole {
     pub(in crate::store) rows: Vec<Vec<u8>>,
-    /// How many rows there were when it was loaded.
+    /// Number of rows when it was loaded.
     pub(in crate::store) used: u32,
     pub(crate) log: Vec<Vec<u8>>,
 }
 
 impl Whole {
-    /// The sum in a row of a record; `None` for one that was added since, and nothing at all where the row should hold
-    /// one and does not.
+    /// Returns the data of a record's row: `Some(None)` for a row that was added since, and `None` if the row should
+    /// hold a record and does not.
     #[expect(clippy::option_option, reason = "an error without the key that only the caller knows")]
     pub(crate) fn used(&self, row: u32) -> Option<Option<Seen>> {
         match self.row(row) {
@@ -462,18 +463,18 @@ impl Whole {
         }
     }
 
-    /// The sum in a row that is in use.
+    /// Returns the data of a row that is in use.
     pub(crate) fn row(&self, row: u32) -> Option<Seen> {
         self.raw_row(row).map(|row| row.seen).filter(|seen| seen.count > 0)
     }
 
-    /// A row with all that it tells.
+    /// Returns a row with its type code and owner bits.
     pub(crate) fn raw_row(&self, row: u32) -> Option<RowRead> {
         let at = (row % ROWS) as usize * ROW;
         read_row(self.rows.get((row / ROWS) as usize)?.get(at..at + ROW)?)
     }
 
-    /// The name at a position of the log.
+    /// Returns the name at a position of the log.
     pub(crate) fn name(&self, position: u32) -> Option<Name<'_>> {
         let block = self.log.get((position / LOG_STRIDE) as usize)?;
         let text = block.get((position % LOG_STRIDE) as usize..)?;

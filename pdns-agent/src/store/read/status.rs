@@ -1,16 +1,18 @@
-//! What state a store is in: `pdns status`.
+//! The state of a store, for `pdns status`.
 
+use crate::observation::SENSOR_SEPARATOR;
 use crate::store::layout::keys::{Kind, VERSION};
 use crate::store::redis::client::Pipeline;
 use crate::store::redis::reply;
+use crate::store::write::sources::shared_sensors;
 use crate::store::{Capacity, Reader, SourceState, StoreError};
 
-/// A store in numbers.
+/// Statistics of a store.
 #[derive(Clone, Debug, Default)]
 pub struct Summary {
-    /// Where it is, without a password.
+    /// URL of the store, without a password.
     pub url: String,
-    /// What its keys begin with.
+    /// Prefix of its keys.
     pub prefix: String,
     /// Version of its layout.
     pub schema: u32,
@@ -28,15 +30,37 @@ pub struct Summary {
     pub capacity: Capacity,
     /// Version of the server.
     pub server: String,
-    /// Sensor names by bit.
+    /// Sensor names by bit; the last one may stand for several, as [`Reader::sensors`] has them.
     pub sensors: Vec<String>,
-    /// Logs, the one written last first.
+    /// Logs, most recently written first.
     pub sources: Vec<([u8; 16], SourceState)>,
-    /// What the operator should change.
+    /// Settings that the operator should change.
     pub advice: Vec<String>,
 }
 
-/// Settings that keep the store compact, with the least value each should have and why.
+impl Summary {
+    /// Iterates over the names of all sensors.
+    pub fn sensor_names(&self) -> impl Iterator<Item = &str> {
+        let names = self.sensors.iter().flat_map(|names| names.split(SENSOR_SEPARATOR));
+        names.filter(|name| !name.is_empty())
+    }
+
+    /// Returns the conditions that cost data, or already did, for the operator to fix.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        let mut warnings = self.capacity.warnings();
+        if let Some(names) = shared_sensors(&self.sensors) {
+            let count = names.split(SENSOR_SEPARATOR).count();
+            warnings.push(format!(
+                "the last {count} sensors share one mark, so what each of them saw cannot be told apart ({names}): a store \
+                 tells 31 sensors apart, so give several the same name (--sensor)"
+            ));
+        }
+        warnings
+    }
+}
+
+/// Settings that keep the store compact, each with its minimum value and the reason.
 const SETTINGS: &[(&str, u64, &str)] = &[
     ("hash-max-listpack-value", 4096, "the store takes a fifth more memory"),
     ("hash-max-listpack-entries", 128, "the store takes more memory"),
@@ -44,10 +68,10 @@ const SETTINGS: &[(&str, u64, &str)] = &[
 ];
 
 impl Reader<'_> {
-    /// The store in numbers.
+    /// Reads the statistics of the store.
     ///
     /// # Errors
-    /// When Redis does not answer, or what it holds does not read.
+    /// If Redis does not answer, or the stored data cannot be decoded.
     pub fn summary(&mut self) -> Result<Summary, StoreError> {
         let partitions: Vec<u8> = self.store.partitions().collect();
         let mut counts = [(0, 0); 2];
@@ -94,7 +118,7 @@ impl Reader<'_> {
         })
     }
 
-    /// What to change in Redis's configuration; nothing when we may not read it.
+    /// Lists the changes to make in the configuration of Redis; nothing if this user may not read it.
     fn setting_advice(&mut self) -> Vec<String> {
         let mut packed = Pipeline::default();
         for (name, ..) in SETTINGS {

@@ -1,8 +1,8 @@
-//! All facts of a part of the store without the names they belong to: for questions about types, addresses and targets.
+//! Scans a part of the store without the owner names, for queries about types, addresses and targets.
 //!
-//! Beside `store/read/scan.rs`. To name each record costs more than to read it, and most of these questions want to know
-//! names of a few, if any. The next buckets are asked for while the last are read, since Redis takes as long to hand
-//! them out as we take to look at them.
+//! Beside `store/read/scan.rs`. Finding the name of a record costs more than reading it, and most of these queries
+//! need a few names, if any. The next buckets are requested while the current ones are read, since Redis takes as
+//! long to send them as we take to process them.
 
 use crate::observation::{Fact, Seen};
 use crate::store::layout::encoding::{StoredRef, Value, records_in};
@@ -15,24 +15,24 @@ use crate::store::{Reader, StoreError};
 /// A record or negative answer without its name.
 #[derive(Clone, Copy, Debug)]
 pub struct UnnamedRecord<'a> {
-    /// By which its row can be asked for.
+    /// Handle to fetch the whole record.
     pub handle: Handle,
-    /// What was seen.
+    /// The record or negative answer.
     pub fact: Fact<'a>,
-    /// How often and when.
+    /// Count and times.
     pub seen: &'a Seen,
-    /// Whether it is the first of its owner; those of one owner come one after the other.
+    /// True for the first record of its owner; those of one owner come one after the other.
     pub first_of_owner: bool,
 }
 
-/// Takes facts.
+/// Callback for facts.
 pub type EachUnnamed<'e> = &'e mut dyn FnMut(&UnnamedRecord<'_>);
 
 impl Reader<'_> {
-    /// Every record, or every negative answer, of one part, in no special order.
+    /// Reads every record, or every negative answer, of one part, in no particular order.
     ///
     /// # Errors
-    /// When Redis does not answer, or what it holds does not read.
+    /// If Redis does not answer, or the stored data cannot be decoded.
     pub fn scan_unnamed(
         &mut self,
         kind: Kind,
@@ -42,7 +42,7 @@ impl Reader<'_> {
         let mut late = Vec::new();
         let read = self.read_facts(kind, part, &mut late, each);
         if read.is_err() {
-            // There may be replies that nobody reads.
+            // Replies may be outstanding that nobody reads.
             self.store.client.disconnect();
         }
         let (whole, mut met, meta) = read?;
@@ -67,7 +67,7 @@ impl Reader<'_> {
         self.expect_all_met(kind, part.0, &meta, &whole, &met)
     }
 
-    /// Hands out what stands in the buckets themselves; the rest of the entries goes to `late`.
+    /// Passes on the records that are stored in the buckets themselves; the other entries go to `late`.
     fn read_facts(
         &mut self,
         kind: Kind,
@@ -91,7 +91,7 @@ impl Reader<'_> {
             store.store.client.send(&packed).map(|()| packed.len())
         };
         let keys = self.store.keys.clone();
-        // The first of the buckets that were asked for, and of those asked for ahead.
+        // The first of the requested buckets, and of those requested ahead.
         let mut indices = (0, 0);
         let first_of = |indices: &Option<Vec<u32>>| {
             indices.as_ref().and_then(|indices| indices.first().copied()).unwrap_or(0)
@@ -128,7 +128,7 @@ impl Reader<'_> {
                 let mut first_of_owner = true;
                 for record in records_in(read.records.unwrap_or_default()) {
                     let (stored, row) = record.map_err(|_| damaged())?;
-                    // Rows added since the rows were loaded are not of this scan.
+                    // Rows added since the rows were loaded are not part of this scan.
                     let seen = whole.used(row).ok_or_else(|| {
                         StoreError::damaged(&keys.rows(partition, kind, row / ROWS))
                     })?;

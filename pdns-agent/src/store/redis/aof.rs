@@ -1,28 +1,29 @@
-//! Mends the managed server's append-only file after a crash, before the server reads it.
+//! Repairs the managed server's append-only file after a crash, before the server reads it.
 //!
-//! Redis writes what one function changed as a transaction, from MULTI to EXEC. A crash can cut the file
-//! within one. Redis 7.0 then cuts off the last, incomplete command only and goes on writing behind the
-//! rest; at its next start it executes that half transaction, which doubles counts and gives two records
-//! one row. valkey-io/valkey#4342 describes this and mends it for Valkey. `redis-check-aof --fix` would
-//! do, but it also throws away all that follows other damage; here only a torn end is taken off.
+//! Redis writes the changes of one function as a transaction, from MULTI to EXEC. A crash can cut the file within
+//! one. Redis 7.0 then cuts off only the last, incomplete command and continues to write behind the rest. At its next
+//! start it executes that half transaction, which doubles counts and gives two records one row. valkey-io/valkey#4342
+//! describes this and fixes it for Valkey. `redis-check-aof --fix` would work, but it also discards everything that
+//! follows other damage; here only a torn end is removed.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufRead as _, BufReader, Read as _};
 use std::path::Path;
 
-/// The folder in which Redis 7 keeps the file's parts.
+/// The folder in which Redis 7 keeps the parts of the file.
 pub(in crate::store) const FOLDER: &str = "appendonlydir";
 /// The list of the parts.
 const MANIFEST: &str = "appendonly.aof.manifest";
 /// Longest line between the words of a command: a mark and the digits of a length.
 const LINE_MAX: u64 = 64;
-/// Longest note of Redis between commands, such as a time.
+/// Longest annotation of Redis between commands, such as a timestamp.
 const NOTE_MAX: u64 = 1024;
 
-/// Mends the append-only file of a data directory that somebody named: see [`mend`]. `None` when there is no such file.
+/// Repairs the append-only file of a data directory that the user named, see [`mend`]. `None` if there is no such
+/// file.
 ///
 /// # Errors
-/// Those of [`mend`]; and when the folder of the parts was named.
+/// Those of [`mend`]; also if the folder of the parts was named.
 pub(in crate::store) fn mend_data(home: &Path) -> io::Result<Option<u64>> {
     if home.join(MANIFEST).exists() {
         let text = format!("this is {FOLDER} itself: give the directory in which it is");
@@ -32,15 +33,15 @@ pub(in crate::store) fn mend_data(home: &Path) -> io::Result<Option<u64>> {
     Ok(home.join(FOLDER).is_dir().then_some(torn))
 }
 
-/// Takes a torn transaction or command off the end of the append-only file below `home`; returns how many
-/// bytes that was. A file that does not read otherwise is left as it is: Redis says what is wrong with it.
+/// Removes a torn transaction or command from the end of the append-only file below `home`; returns the number of
+/// bytes removed. A file that is damaged in another way is left as it is, so that Redis reports the damage.
 ///
 /// # Errors
-/// When there is no such folder, or a file cannot be read or cut.
+/// If there is no such folder, or a file cannot be read or truncated.
 pub(in crate::store) fn mend(home: &Path) -> io::Result<u64> {
     let folder = home.join(FOLDER);
     let manifest = match fs::read_to_string(folder.join(MANIFEST)) {
-        // Redis has written nothing yet, if this is its folder.
+        // If this is the folder of Redis, it has written nothing yet.
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             fs::read_dir(home)?;
             return Ok(0);
@@ -60,7 +61,7 @@ pub(in crate::store) fn mend(home: &Path) -> io::Result<u64> {
     }
 }
 
-/// The part that Redis wrote to last, if that is one of commands (`type i`).
+/// Returns the part that Redis wrote to last, if it is one of commands (`type i`).
 fn last_part(manifest: &str) -> Option<&str> {
     let words: Vec<&str> = manifest.lines().last()?.split_whitespace().collect();
     match words.as_slice() {
@@ -69,8 +70,8 @@ fn last_part(manifest: &str) -> Option<&str> {
     }
 }
 
-/// Where the last whole command outside a transaction, or the last whole transaction, ends; `None` when the
-/// file is damaged in another way.
+/// Finds the end of the last complete command outside a transaction, or of the last complete transaction; `None` if
+/// the file is damaged in another way.
 fn whole(file: &File) -> io::Result<Option<u64>> {
     let mut reader = Commands { input: BufReader::new(file), at: 0 };
     let (mut good, mut is_inside) = (0, false);
@@ -90,20 +91,20 @@ fn whole(file: &File) -> io::Result<Option<u64>> {
     }
 }
 
-/// What a file holds next.
+/// The next item in a file.
 enum Next {
-    /// A whole command, of which only the first word is told, or a note, told as an empty word.
+    /// A complete command, of which only the first word is returned, or an annotation, returned as an empty word.
     Command(Vec<u8>),
-    /// The end of the file, within a command or not.
+    /// The end of the file, inside a command or not.
     Torn,
-    /// No command.
+    /// Anything but a command.
     Damaged,
 }
 
-/// The commands of a file, one after the other.
+/// Iterator over the commands of a file.
 struct Commands<R> {
     input: BufReader<R>,
-    /// Octets read so far.
+    /// Number of octets read so far.
     at: u64,
 }
 
@@ -141,7 +142,7 @@ impl<R: io::Read> Commands<R> {
         Ok(Next::Command(first.trim_ascii_end().to_vec()))
     }
 
-    /// A line with its end, or what there is of it, but `most` octets at most.
+    /// Reads a line with its end, or as much of it as there is, but `most` octets at most.
     fn line(&mut self, most: u64) -> io::Result<Vec<u8>> {
         let mut line = Vec::new();
         self.at += self.input.by_ref().take(most).read_until(b'\n', &mut line)? as u64;
@@ -149,7 +150,7 @@ impl<R: io::Read> Commands<R> {
     }
 }
 
-/// A number behind its mark.
+/// A number after its mark.
 enum Length {
     Is(u64),
     Torn,
@@ -163,7 +164,7 @@ fn length(line: &[u8], mark: u8) -> Length {
     let number = number.filter(|text| text.bytes().all(|octet| octet.is_ascii_digit()));
     match (digits, number.map(str::parse)) {
         (Some(_), Some(Ok(number))) if first == mark => Length::Is(number),
-        // Short, but so far as it should be.
+        // Short, but valid so far.
         (None, Some(_)) if first == mark && !line.ends_with(b"\n") && rest.len() < 20 => {
             Length::Torn
         }
@@ -181,7 +182,7 @@ mod tests {
         format!("*{}\r\n{}", words.len(), each.collect::<String>())
     }
 
-    /// What is left of a file with this content.
+    /// Returns the rest of a file with this content.
     fn mended(content: &[u8]) -> Vec<u8> {
         let home = TempDir::new().unwrap();
         let folder = home.path().join(FOLDER);
@@ -218,7 +219,7 @@ mod tests {
                     break;
                 }
             }
-            // A note that is cut is not told from damage: Redis decides.
+            // A truncated annotation cannot be told from damage: Redis decides.
             let left = mended(&all.as_bytes()[..cut]).len();
             let is_note = all.as_bytes().get(whole) == Some(&b'#') && cut > whole;
             assert_eq!(left, if is_note { cut } else { whole }, "cut at {cut}");

@@ -1,29 +1,30 @@
-//! How much memory Redis has for the store, and what it does when that is used up.
+//! The memory limits of Redis, and its behaviour when they are reached.
 //!
 //! Read from `INFO`, since `CONFIG GET` is often forbidden.
 
-use crate::store::StoreError;
 use crate::store::redis::client::RedisClient;
 use crate::store::redis::reply;
+use crate::store::{Options, StoreError};
+use std::sync::Arc;
 
-/// What a batch on its way may take of the memory: Redis refuses it before the limit itself is reached.
+/// Memory that a batch in flight may take: Redis refuses it before the limit itself is reached.
 const MARGIN: u64 = 4 << 20;
 
-/// The memory of Redis, all its databases and keys together.
+/// The memory of Redis, for all its databases and keys together.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Capacity {
     /// Bytes in use.
     pub used: u64,
-    /// Bytes that it may use (`maxmemory`); 0 for any number.
+    /// Bytes that it may use (`maxmemory`); 0 for no limit.
     pub limit: u64,
-    /// What it does when they are used up (`maxmemory-policy`).
+    /// Behaviour when they are used up (`maxmemory-policy`).
     pub policy: String,
-    /// Keys that it deleted to make room, since it was started.
+    /// Number of keys evicted since the server was started.
     pub evicted: u64,
 }
 
 impl Capacity {
-    /// Reads the answer to `INFO`.
+    /// Parses the reply to `INFO`.
     pub(crate) fn from_info(info: &str) -> Self {
         let field = |name: &str| {
             let value = info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
@@ -38,43 +39,54 @@ impl Capacity {
         }
     }
 
-    /// Whether Redis may delete any key to make room. Policies that evict volatile keys spare ours, which never expire.
+    /// Returns true if Redis may evict any key. Policies that evict volatile keys spare ours, which never expire.
     #[must_use]
     pub fn may_evict(&self) -> bool {
         self.policy.starts_with("allkeys-")
     }
 
-    /// Whether there is no room for another batch, and Redis refuses to write.
+    /// Returns true if there is no room for another batch, so that Redis refuses to write.
     #[must_use]
     pub fn is_full(&self) -> bool {
         let margin = MARGIN.min(self.limit / 20);
         self.limit > 0 && !self.may_evict() && self.used.saturating_add(margin) >= self.limit
     }
 
-    /// What the operator has to change.
+    /// Warns the operator of a store from which keys are missing that Redis evicts keys, or did.
     #[must_use]
-    pub fn warnings(&self) -> Vec<String> {
+    pub fn eviction_warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
-        let (used, limit) = (self.used >> 20, self.limit >> 20);
         if self.may_evict() {
             warnings.push(format!(
                 "maxmemory-policy is {}: Redis may evict records, so agents do not write to it; set it to noeviction",
                 self.policy
             ));
-        } else if self.is_full() {
-            warnings.push(format!(
-                "the store is full, nothing is being written: {used} of {limit} MiB are in use (maxmemory)"
-            ));
-        } else if self.limit > 0 && self.used >= self.limit / 10 * 9 {
-            warnings.push(format!(
-                "the store is nearly full: {used} of {limit} MiB are in use (maxmemory)"
-            ));
         }
         if self.evicted > 0 {
             warnings.push(format!(
-                "Redis has evicted {} keys since it was started: if they were of this store, records are missing; \
+                "Redis has evicted {} since it was started: if they were of this store, records are missing; \
                  run `pdns admin verify`",
-                self.evicted
+                match self.evicted {
+                    1 => "1 key".to_owned(),
+                    keys => format!("{keys} keys"),
+                }
+            ));
+        }
+        warnings
+    }
+
+    /// Lists the settings that the operator has to change.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        let mut warnings = self.eviction_warnings();
+        let (used, limit) = (self.used >> 20, self.limit >> 20);
+        if self.is_full() {
+            warnings.push(format!(
+                "the store is full, nothing is being written: {used} of {limit} MiB are in use (maxmemory)"
+            ));
+        } else if self.limit > 0 && !self.may_evict() && self.used >= self.limit / 10 * 9 {
+            warnings.push(format!(
+                "the store is nearly full: {used} of {limit} MiB are in use (maxmemory)"
             ));
         }
         warnings
@@ -92,7 +104,7 @@ pub(in crate::store) fn capacity(client: &mut RedisClient) -> Result<Option<Capa
     }
 }
 
-/// As [`crate::store::Store::safe_capacity`], of a server whose store is not open yet.
+/// Reads the limits like [`crate::store::Store::safe_capacity`], of a server whose store is not open yet.
 pub(in crate::store) fn safe_capacity(
     client: &mut RedisClient,
 ) -> Result<Option<Capacity>, StoreError> {
@@ -104,17 +116,36 @@ pub(in crate::store) fn safe_capacity(
     }
 }
 
-/// Adds to an error about the schema that Redis evicts keys, if it does or did.
+/// Adds to an error about a missing key that Redis evicts keys, if it does or did.
 pub(in crate::store) fn explain(client: &mut RedisClient, error: StoreError) -> StoreError {
-    if !matches!(error, StoreError::Damaged { .. } | StoreError::Missing { .. }) {
+    if !is_explained_by_eviction(&error) {
         return error;
     }
     match capacity(client) {
-        Ok(Some(Capacity { policy, evicted, .. })) if evicted > 0 => {
+        Ok(Some(capacity)) if capacity.evicted > 0 || capacity.may_evict() => {
+            let Capacity { policy, evicted, .. } = capacity;
             StoreError::Evicted { cause: Box::new(error), evicted, policy }
         }
         _ => error,
     }
+}
+
+/// Explains an error like [`explain`], over a new connection: the one that met the error may be in use or closed.
+pub(in crate::store) fn explain_apart(options: &Options, error: StoreError) -> StoreError {
+    if !is_explained_by_eviction(&error) {
+        return error;
+    }
+    match RedisClient::open(options.clone(), Arc::default()) {
+        Ok(mut client) => explain(&mut client, error),
+        Err(_) => error,
+    }
+}
+
+fn is_explained_by_eviction(error: &StoreError) -> bool {
+    matches!(
+        error,
+        StoreError::Damaged { .. } | StoreError::Missing { .. } | StoreError::Lost { .. }
+    )
 }
 
 #[cfg(test)]

@@ -1,8 +1,9 @@
-//! The connection: commands are packed by hand, sent many at a time, answered in order. For scans there is a second one.
+//! The connection: commands are encoded here, sent many at a time, and answered in order. Scans use a second
+//! connection.
 //!
-//! Everything else in the store goes through [`RedisClient`], which stands on `store/redis/resp.rs`. A connection that failed
-//! is dropped and made anew at the next call, and [`RedisClient::generation`] tells that it was: what a caller
-//! knew of the server (row numbers, checkpoints) may no longer hold.
+//! All other parts of the store go through [`RedisClient`], which builds on `store/redis/resp.rs`. A connection that
+//! failed is dropped and replaced at the next call, and [`RedisClient::generation`] changes: cached knowledge about
+//! the server (row numbers, checkpoints) may no longer hold.
 
 use crate::store::redis::resp::RespStream;
 use crate::store::redis::{managed, url};
@@ -12,26 +13,27 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Patience with a server that neither answers nor hangs up; a loading server answers at once.
+/// Time limit for a server that neither replies nor closes the connection; a loading server replies at once.
 const REPLY_TIMEOUT: Duration = Duration::from_mins(1);
-/// Patience with a server that does not accept.
+/// Time limit for a server that does not accept the connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Strings asked for at once.
+/// Number of strings requested at once.
 const STRINGS: usize = 8;
-/// From how many strings on they come by two connections, in turns, if they come by Unix sockets. Such a socket holds three
-/// blocks, and wakes the server only when it is nearly empty, so that with one either side waits for the other.
+/// Number of strings from which on they are read over two connections in turns, if these are Unix sockets. Such a
+/// socket holds three blocks, and wakes the server only when it is nearly empty, so that with one connection either
+/// side waits for the other.
 const MANY: usize = 64;
 
-/// Takes a string and the number of the command that it answers.
+/// Callback for a string and the number of the command that it answers.
 type EachText<'e> = &'e mut dyn FnMut(usize, &[u8]) -> Result<(), StoreError>;
-/// Takes a field, its value and the number of the command that they answer.
+/// Callback for a field, its value and the number of the command that they answer.
 type EachPair<'e> = &'e mut dyn FnMut(usize, &[u8], &[u8]) -> Result<(), StoreError>;
 
-/// Tells the key that a command of that number is about.
+/// Returns the key that a command with this number is about.
 type KeyOf<'e> = &'e dyn Fn(usize) -> String;
 
-/// Commands in wire form (RESP), ready to be sent together.
+/// Commands in wire format (RESP), ready to be sent together.
 #[derive(Default)]
 pub(crate) struct Pipeline {
     bytes: Vec<u8>,
@@ -39,14 +41,14 @@ pub(crate) struct Pipeline {
 }
 
 impl Pipeline {
-    /// Begins a command of `parts` words; exactly so many calls of [`Pipeline::arg`] must follow.
+    /// Begins a command of `parts` words; exactly that many calls of [`Pipeline::arg`] must follow.
     pub(crate) fn begin(&mut self, parts: usize) -> &mut Self {
         self.commands += 1;
         self.number(b'*', parts);
         self
     }
 
-    /// One word of the command begun.
+    /// Appends one word of the current command.
     pub(crate) fn arg(&mut self, word: impl AsRef<[u8]>) -> &mut Self {
         let word = word.as_ref();
         self.number(b'$', word.len());
@@ -55,33 +57,33 @@ impl Pipeline {
         self
     }
 
-    /// Words that were packed apart, without a command begun.
+    /// Appends words that were packed separately, without a command of their own.
     pub(crate) fn append(&mut self, words: &Self) {
         self.bytes.extend_from_slice(&words.bytes);
     }
 
-    /// Commands that follow octets packed before.
+    /// Continues with octets that were packed before.
     pub(crate) fn on(octets: Vec<u8>) -> Self {
         Self { bytes: octets, commands: 0 }
     }
 
-    /// One whole command that was packed apart.
+    /// Appends one complete command that was packed separately.
     pub(crate) fn raw(&mut self, octets: &[u8]) {
         self.bytes.extend_from_slice(octets);
         self.commands += 1;
     }
 
-    /// How many octets are packed.
+    /// Returns the number of octets packed.
     pub(crate) fn size(&self) -> usize {
         self.bytes.len()
     }
 
-    /// The octets packed.
+    /// Returns the packed octets.
     pub(crate) fn into_octets(self) -> Vec<u8> {
         self.bytes
     }
 
-    /// A whole command.
+    /// Appends a complete command.
     pub(crate) fn command(&mut self, words: &[&[u8]]) {
         self.begin(words.len());
         for word in words {
@@ -89,23 +91,24 @@ impl Pipeline {
         }
     }
 
-    /// Commands so far.
+    /// Returns the number of commands.
     pub(crate) fn len(&self) -> usize {
         self.commands
     }
 
-    /// Whether there is nothing to send.
+    /// Returns true if there is nothing to send.
     pub(crate) fn is_empty(&self) -> bool {
         self.commands == 0
     }
 
-    /// Forgets the commands and keeps the room.
+    /// Removes the commands and keeps the allocation.
     pub(crate) fn clear(&mut self) {
         self.bytes.clear();
         self.commands = 0;
     }
 
-    /// The key that a command is about: its second word, or its fourth when it calls a function or runs a script.
+    /// Returns the key that a command is about: its second word, or its fourth if it calls a function or runs a
+    /// script.
     fn key(&self, command: usize) -> Option<String> {
         let mut rest = self.bytes.as_slice();
         let mut number = |mark: u8| {
@@ -172,22 +175,22 @@ impl RedisClient {
         Ok(client)
     }
 
-    /// Counts connections made: another number than before means another connection.
+    /// Returns the number of connections made: if it has changed, the connection is another one.
     pub(crate) fn generation(&self) -> u64 {
         self.generation
     }
 
-    /// Runs while an answer of the server is waited for.
+    /// Returns the timer that runs while a reply is pending.
     pub(crate) fn timer(&self) -> &Arc<ReplyTimer> {
         &self.timer
     }
 
-    /// The options it was opened with.
+    /// Returns the options it was opened with.
     pub(crate) fn options(&self) -> &Options {
         &self.options
     }
 
-    /// Gives up the connection, so that the next call makes a new one.
+    /// Closes the connection, so that the next call makes a new one.
     pub(crate) fn disconnect(&mut self) {
         self.connection = None;
     }
@@ -214,8 +217,8 @@ impl RedisClient {
         sent.map_err(|cause| self.broken(&cause))
     }
 
-    /// Waits for the next reply; an error that the server answers is an error here. More replies may be
-    /// outstanding, so the connection ends with it.
+    /// Waits for the next reply; an error reply of the server is an error here. More replies may be outstanding, so
+    /// the connection is closed then.
     pub(crate) fn receive(&mut self) -> Result<Value, StoreError> {
         let reply = self.reply();
         if reply.is_err() {
@@ -224,7 +227,7 @@ impl RedisClient {
         reply
     }
 
-    /// The next reply. Only what breaks the connection ends it.
+    /// Reads the next reply. Only errors of the connection itself close it.
     fn reply(&mut self) -> Result<Value, StoreError> {
         let connection = self.connection.as_mut().ok_or_else(unconnected)?;
         let waiting = self.timer.start();
@@ -232,7 +235,7 @@ impl RedisClient {
         drop(waiting);
         match reply.and_then(Value::extract_error) {
             Ok(value) => Ok(value),
-            // The server said no; the next reply will be that to the next command.
+            // The server refused the command; the next reply is the one to the next command.
             Err(cause) if matches!(cause.kind(), ErrorKind::Server(_) | ErrorKind::Extension) => {
                 let error = StoreError::from_redis(&cause);
                 if error.is_farewell() {
@@ -255,7 +258,7 @@ impl RedisClient {
         Ok(replies)
     }
 
-    /// As [`RedisClient::call`], with the errors that the server answers each in its place.
+    /// Calls like [`RedisClient::call`], with each error reply of the server in its place.
     pub(crate) fn call_each(
         &mut self,
         packed: &Pipeline,
@@ -271,11 +274,11 @@ impl RedisClient {
         Ok(answers)
     }
 
-    /// Asks for blocks, all of them strings of the same length, some ahead of those that are read, so that the server is
-    /// never idle, and hands each with its number to `each` until it breaks.
+    /// Reads blocks, all of them strings of the same length, requesting some ahead so that the server is never idle,
+    /// and passes each with its number to `each` until it breaks.
     ///
     /// # Errors
-    /// [`StoreError::Damaged`] for a block that is missing or has another length; others as they come.
+    /// [`StoreError::Damaged`] for a block that is missing or has another length; other errors as they occur.
     pub(crate) fn blocks(
         &mut self,
         keys: &[String],
@@ -297,7 +300,7 @@ impl RedisClient {
         }
     }
 
-    /// As [`RedisClient::blocks`], of any length; a key that is not there is an empty string.
+    /// Reads strings like [`RedisClient::blocks`], of any length; a missing key is an empty string.
     fn strings(
         &mut self,
         keys: &[String],
@@ -305,13 +308,13 @@ impl RedisClient {
     ) -> Result<(), StoreError> {
         self.connected()?;
         if keys.len() >= MANY && self.connection.as_ref().is_some_and(RespStream::is_unix) {
-            // Without it things go on, only slower: there may be no more connections to be had.
+            // Without it, reading is only slower: there may be no more connections available.
             self.second = connect(&self.options).ok().and_then(RespStream::ping);
         }
         let result = self.strings_by(self.second.is_some(), keys, each);
         self.second = None;
         if result.is_err() {
-            // There may be replies that nobody reads.
+            // Replies may be outstanding that nobody reads.
             self.disconnect();
         }
         result
@@ -341,7 +344,7 @@ impl RedisClient {
                 sent.map_err(|cause| StoreError::from_redis(&cause))?;
                 asked += chunk.len();
             }
-            // Those that were asked for come, wanted or not.
+            // Replies to commands already sent have to be read, wanted or not.
             let wire = self.turn(by_two && at / STRINGS % 2 == 1)?;
             string(wire, &mut spill, |octets| {
                 if flow.is_continue() {
@@ -353,14 +356,14 @@ impl RedisClient {
         Ok(())
     }
 
-    /// The connection, or the second one.
+    /// Returns the connection, or the second one.
     fn turn(&mut self, second: bool) -> Result<&mut RespStream, StoreError> {
         let wire = if second { &mut self.second } else { &mut self.connection };
         wire.as_mut().ok_or_else(unconnected)
     }
 
-    /// The replies to so many commands that were sent, which must be strings: hands each with its number to `each`.
-    /// `key` is the key of such a command.
+    /// Reads the replies to the given number of commands, which must be strings, and passes each with its number to
+    /// `each`. `key` returns the key of such a command.
     pub(crate) fn texts(
         &mut self,
         count: usize,
@@ -385,8 +388,8 @@ impl RedisClient {
         result
     }
 
-    /// The replies to so many commands that were sent, which must be hashes: hands each field and value with the
-    /// command's number to `each`. `key` is the key of such a command.
+    /// Reads the replies to the given number of commands, which must be hashes, and passes each field and value with
+    /// the command's number to `each`. `key` returns the key of such a command.
     pub(crate) fn pairs(
         &mut self,
         count: usize,
@@ -428,7 +431,7 @@ impl RedisClient {
         reply.map_err(|error| self.with_key(error, &packed, 0))
     }
 
-    /// Names the key that a command is about which was refused.
+    /// Adds the key that a refused command is about.
     fn with_key(&self, error: StoreError, packed: &Pipeline, at: usize) -> StoreError {
         match packed.key(at).filter(|key| key.starts_with(&self.options.prefix)) {
             Some(key) => error.at_key(&key),
@@ -448,25 +451,25 @@ impl RedisClient {
         }
     }
 
-    /// An error on the connection. Replies may be outstanding, so the connection ends with it.
+    /// Converts an error of the connection. Replies may be outstanding, so the connection is closed.
     fn broken(&mut self, cause: &RedisError) -> StoreError {
         self.connection = None;
         StoreError::from_redis(cause)
     }
 }
 
-/// Whether a server that refuses functions could take none at all.
+/// Returns true if a server that refuses functions supports none at all.
 fn lacks_functions(refusal: &str) -> bool {
     let refusal = refusal.to_ascii_lowercase();
     let unknown =
         ["unknown command", "unknown subcommand"].iter().any(|what| refusal.contains(what));
-    // Redis and Valkey word it differently, and from version to version.
+    // Redis and Valkey phrase it differently, and so do their versions.
     let engine = refusal.contains("engine")
         && ["not found", "could not find", "unknown"].iter().any(|what| refusal.contains(what));
     unknown || engine
 }
 
-/// Hands the next reply, which must be a string, to `each`; nothing is an empty one.
+/// Passes the next reply, which must be a string, to `each`; a missing string is an empty one.
 fn string(
     wire: &mut RespStream,
     spill: &mut Vec<u8>,
@@ -490,7 +493,7 @@ fn string(
     }
 }
 
-/// The error that a reply of another kind is.
+/// Converts a reply of another type to an error.
 fn unexpected(other: RedisResult<Option<Value>>) -> StoreError {
     match other.and_then(|value| value.unwrap_or(Value::Nil).extract_error()) {
         Ok(_) => StoreError::Reply,
@@ -503,16 +506,12 @@ fn unconnected() -> StoreError {
 }
 
 fn connect(options: &Options) -> Result<RespStream, StoreError> {
-    if options.url.starts_with("rediss://") {
-        // Fails only when a provider is there already, which serves as well.
-        drop(rustls::crypto::ring::default_provider().install_default());
-    }
     if url::has_fragment(&options.url) {
         let cause =
             "what follows a # is ignored: write %23 for a # in a password or a path".to_owned();
         return Err(StoreError::Url { url: options.shown_url(), cause });
     }
-    // The path of the managed socket may hold what would mean something in a URL.
+    // The path of the managed socket may hold characters that have a meaning in a URL.
     let info = if options.url == "managed:" {
         ConnectionAddr::Unix(managed::start()?).into_connection_info()
     } else {
@@ -526,7 +525,7 @@ fn connect(options: &Options) -> Result<RespStream, StoreError> {
     if let Some(password) = options.current_password() {
         settings = settings.set_password(password);
     }
-    RespStream::connect(info.set_redis_settings(settings), CONNECT_TIMEOUT, REPLY_TIMEOUT).map_err(
+    RespStream::connect(&info.set_redis_settings(settings), CONNECT_TIMEOUT, REPLY_TIMEOUT).map_err(
         |cause| match StoreError::from_redis(&cause) {
             _ if cause.kind() == ErrorKind::InvalidClientConfig => bad_url(options, &cause),
             StoreError::Unavailable(text) => {
@@ -538,7 +537,8 @@ fn connect(options: &Options) -> Result<RespStream, StoreError> {
     )
 }
 
-/// What to do about a certificate that is refused; `None` where its sentence says it, as of a wrong name.
+/// Suggests a remedy for a certificate that is refused; `None` if the error text says it already, as for a wrong
+/// name.
 fn distrust(text: &str) -> Option<&'static str> {
     let why = text.strip_prefix("invalid peer certificate: ")?;
     if why.contains("CaUsedAsEndEntity") {
@@ -546,7 +546,7 @@ fn distrust(text: &str) -> Option<&'static str> {
             "its certificate is an authority's and not a server's: make one with basicConstraints CA:FALSE",
         );
     }
-    // An authority that happens to have the name of the issuer cannot have signed it.
+    // An authority that happens to have the issuer's name cannot have signed it.
     ["UnknownIssuer", "BadSignature", "UnsupportedSignatureAlgorithm"]
         .iter()
         .any(|known| why.starts_with(known))
@@ -558,7 +558,7 @@ fn distrust(text: &str) -> Option<&'static str> {
 
 fn bad_url(options: &Options, cause: &RedisError) -> StoreError {
     let text = cause.to_string();
-    // The library puts the name of the kind behind its sentence.
+    // The library appends the name of the error kind to its message.
     let cause = match text.trim_end_matches(" - InvalidClientConfig") {
         _ if options.url.ends_with("#insecure") => {
             "without a certificate that is trusted TLS is worth nothing: name its authority's in \

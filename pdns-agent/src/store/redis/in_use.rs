@@ -1,7 +1,7 @@
-//! The server that uses a Redis data directory: two servers on one append-only file ruin it.
+//! Detection of the server that uses a Redis data directory: two servers on one append-only file ruin it.
 //!
-//! Asked before `managed:` starts a server and before `pdns admin mend-aof` cuts a file. Redis locks nothing, so
-//! the evidence is in /proc: a server works in its data directory and keeps its append-only file open.
+//! Checked before `managed:` starts a server and before `pdns admin mend-aof` truncates a file. Redis locks nothing,
+//! so the evidence is in /proc: a server works in its data directory and keeps its append-only file open.
 
 use crate::store::redis::aof::FOLDER;
 use rustix::process::{Pid, Signal, kill_process};
@@ -10,17 +10,17 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::{fmt, fs, io};
 
-/// Names under which Redis and what came of it run.
+/// Program names of Redis and its forks.
 const SERVERS: [&str; 3] = ["redis-server", "valkey-server", "keydb-server"];
-/// The bits of `flags` in `/proc/PID/fdinfo` that say whether a file is open for writing.
+/// The bits of `flags` in `/proc/PID/fdinfo` that show whether a file is open for writing.
 const ACCESS_MODE: u32 = 0o3;
-/// The permissions of everybody but the owner.
+/// The permissions of everyone but the owner.
 const OF_OTHERS: u32 = 0o077;
 
 /// A file system object: device and inode, whatever its path.
 type Identity = (u64, u64);
 
-/// A process of this machine.
+/// A process on this machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::store) struct Process {
     id: u32,
@@ -28,10 +28,10 @@ pub(in crate::store) struct Process {
 }
 
 impl Process {
-    /// Asks a Redis to save its data and end.
+    /// Asks a Redis server to save its data and exit.
     ///
     /// # Errors
-    /// When it is another program, or this user may not.
+    /// If it is another program, or this user lacks the permission.
     pub(in crate::store) fn terminate(&self) -> io::Result<()> {
         if !SERVERS.contains(&self.program.as_str()) {
             return Err(io::Error::other("it is not a Redis server: end it yourself"));
@@ -48,14 +48,14 @@ impl fmt::Display for Process {
     }
 }
 
-/// Whether a directory is in use.
+/// The use of a directory by a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::store) enum InUse {
-    /// By no process that can be seen.
+    /// Not used by any visible process.
     No,
-    /// By this process.
+    /// Used by this process.
     By(Process),
-    /// This server may use it; only root can see that.
+    /// Possibly used by this server; only root can tell.
     Unknown(Process),
 }
 
@@ -98,7 +98,7 @@ pub(in crate::store) fn find(directory: &Path) -> io::Result<InUse> {
     Ok(unknown.map_or(InUse::No, InUse::Unknown))
 }
 
-/// Whether only its owner, and root, can enter a directory.
+/// Returns true if only its owner, and root, can enter a directory.
 pub(in crate::store) fn is_private(directory: &fs::Metadata) -> bool {
     directory.mode() & OF_OTHERS == 0
 }
@@ -107,7 +107,7 @@ fn identity(object: &fs::Metadata) -> Identity {
     (object.dev(), object.ino())
 }
 
-/// The files that a server appends to.
+/// Lists the files that a server appends to.
 fn append_only_files(directory: &Path) -> io::Result<HashSet<Identity>> {
     match fs::read_dir(directory.join(FOLDER)) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(HashSet::new()),
@@ -119,14 +119,14 @@ fn append_only_files(directory: &Path) -> io::Result<HashSet<Identity>> {
     }
 }
 
-/// Whether the user of a process may enter a directory that others are kept out of.
+/// Returns true if the user of a process may enter a directory that is closed to others.
 fn may_enter(process: &Path, directory: &fs::Metadata) -> bool {
     fs::metadata(process).is_ok_and(|process| {
         !is_private(directory) || [0, directory.uid()].contains(&process.uid())
     })
 }
 
-/// Whether a process has one of these files open for writing, as far as it can be seen.
+/// Returns true if a process is seen to have one of these files open for writing.
 fn writes(process: &Path, files: &HashSet<Identity>) -> bool {
     let Ok(open) = fs::read_dir(process.join("fd")) else { return false };
     open.filter_map(Result::ok).any(|file| {

@@ -1,10 +1,10 @@
-//! `managed:`: a private redis-server, so that a newcomer has to set up nothing.
+//! `managed:`: a private redis-server, so that new users need no setup.
 //!
-//! Used by `store/redis/client.rs` when no Redis is named. The server listens on a Unix socket in the data
-//! directory, which only its owner can enter, and on no TCP port. It writes an append-only file and
-//! goes on running when the program that started it ends; [`stop`] ends it.
+//! Used by `store/redis/client.rs` if no Redis is configured. The server listens on a Unix socket in the data
+//! directory, which only its owner can enter, and on no TCP port. It writes an append-only file and keeps running
+//! after the program that started it ends; [`stop`] stops it.
 //!
-//! `managed/directory.rs` says which directory that is and whether it may be used, `managed/server.rs` runs the
+//! `managed/directory.rs` chooses that directory and checks whether it may be used; `managed/server.rs` runs the
 //! server. At most one server runs on a directory: it holds a lock on the directory's marker.
 
 mod directory;
@@ -23,12 +23,11 @@ use std::time::{Duration, Instant};
 
 /// The socket's name in the directory.
 const SOCKET: &str = "redis.sock";
-/// The time a server may take to answer, and to stop.
+/// Time limit for a server to reply, and to stop.
 const PATIENCE: Duration = Duration::from_mins(1);
-/// The time in which a server that another program has just started begins to listen. After that it has lost its
-/// socket.
+/// Time in which a server that another program has just started begins to listen. After that it has lost its socket.
 const SOCKET_PATIENCE: Duration = Duration::from_secs(10);
-/// First and longest interval at which a server that is not ready is asked again.
+/// First and longest interval between attempts to reach a server that is not ready.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(250));
 /// Longest path of a Unix socket on Linux, less the final NUL (unix(7)).
 const MAX_SOCKET_PATH: usize = 107;
@@ -37,7 +36,7 @@ fn failed(act: String) -> impl FnOnce(io::Error) -> StoreError {
     move |cause| StoreError::Managed { act, cause }
 }
 
-/// Starts the server unless it runs; returns its socket.
+/// Starts the server unless it is running; returns its socket.
 pub(in crate::store) fn start() -> Result<PathBuf, StoreError> {
     let path = directory::path()?;
     let socket = path.join(SOCKET);
@@ -52,10 +51,10 @@ pub(in crate::store) fn start() -> Result<PathBuf, StoreError> {
     Ok(socket)
 }
 
-/// Stops the server and waits until it has written its data; `false` when none was running.
+/// Stops the server and waits until it has written its data; `false` if none was running.
 ///
 /// # Errors
-/// When the server does not stop, or the directory is not ours.
+/// If the server does not stop, or the directory is not ours.
 pub fn stop() -> Result<bool, StoreError> {
     let Some(directory) = Directory::existing(directory::path()?)? else { return Ok(false) };
     let socket = directory.path.join(SOCKET);
@@ -68,7 +67,7 @@ pub fn stop() -> Result<bool, StoreError> {
     }
     let mut pause = PAUSE.0;
     let deadline = Instant::now() + PATIENCE;
-    // Its last act is to close the socket; then it ends, and its lock with it.
+    // The server closes its socket last; then it exits and releases the lock.
     while UnixStream::connect(&socket).is_ok() || is_locked(&directory)? {
         if Instant::now() > deadline {
             return Err(StoreError::Managed {
@@ -82,7 +81,7 @@ pub fn stop() -> Result<bool, StoreError> {
     Ok(true)
 }
 
-/// Whether a server, or a program that is starting one, holds the lock.
+/// Returns true if a server, or a program that is starting one, holds the lock.
 fn is_locked(directory: &Directory) -> Result<bool, StoreError> {
     match directory.marker.try_lock() {
         Ok(()) => {
@@ -98,8 +97,9 @@ fn cannot_lock(directory: &Path) -> impl FnOnce(io::Error) -> StoreError {
     failed(format!("cannot lock the marker in {}", directory.display()))
 }
 
-/// Takes a torn write off the end of the append-only file below `home`, as a crash may leave it; returns how many
-/// bytes that was, or `None` when there is no such file. For `pdns admin mend-aof`: the file may be any server's, but none may be running on it.
+/// Removes a torn write from the end of the append-only file below `home`, as a crash may leave it; returns the
+/// number of bytes removed, or `None` if there is no such file. For `pdns admin mend-aof`: the file may belong to any
+/// server, but none may be running on it.
 ///
 /// # Errors
 /// When a server uses the directory or may do so, when there is no directory, or when the file cannot be read or

@@ -1,4 +1,4 @@
-//! How to reach a store.
+//! Connection options of a store.
 //!
 //! Part of `store`.
 
@@ -6,20 +6,20 @@ use super::password::read_password;
 use super::url::mask;
 use std::path::PathBuf;
 
-/// How to reach a store.
+/// Connection options of a store.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Options {
     /// `managed:`, `redis://`, `rediss://` or `redis+unix://`.
     pub url: String,
-    /// What all keys begin with.
+    /// Prefix of all keys.
     pub prefix: String,
-    /// ACL user; the default user when absent.
+    /// ACL user; `None` for the default user.
     pub user: Option<String>,
-    /// Its password, as it was when the options were made.
+    /// Password of the user at the time when the options were made.
     pub password: Option<String>,
-    /// File that holds the password: read again for each connection, since it may be replaced.
+    /// File that holds the password. It is read again for each connection, since it may be replaced.
     pub password_file: Option<PathBuf>,
-    /// The settings file that names the store, for messages.
+    /// Settings file that names the store, for messages.
     pub named_in: Option<PathBuf>,
 }
 
@@ -37,14 +37,14 @@ impl Default for Options {
 }
 
 impl Options {
-    /// The URL without its password, fit to be shown.
+    /// Returns the URL without its password, for display.
     #[must_use]
     pub fn shown_url(&self) -> String {
         mask(&self.url)
     }
 
-    /// The password for a new connection: that of the file, or the one known before while the file cannot be read,
-    /// as when it is just being replaced.
+    /// Returns the password for a new connection: the one in the file, or the last known one while the file cannot be
+    /// read, for example because it is being replaced.
     pub(super) fn current_password(&self) -> Option<String> {
         let read =
             self.password_file.as_deref().and_then(|path| read_password(path).ok().flatten());

@@ -4,13 +4,13 @@ use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::Path;
 
-/// The longest password file that is read, in bytes.
+/// Maximum size of a password file, in bytes.
 const LONGEST: u64 = 4_096;
 
-/// Reads the password of a file; `None` when the file is empty, too long, not UTF-8, or has more than one line.
+/// Reads the password of a file; `None` if the file is empty, too long, not UTF-8, or has more than one line.
 ///
 /// # Errors
-/// As the system says.
+/// I/O errors of the file.
 pub fn read_password(path: &Path) -> io::Result<Option<String>> {
     let mut bytes = Vec::new();
     File::open(path)?.take(LONGEST + 1).read_to_end(&mut bytes)?;

@@ -1,9 +1,9 @@
-//! Replies of Redis as the types that are expected of them.
+//! Conversion of Redis replies to the expected types.
 
 use crate::store::StoreError;
 use redis::Value;
 
-/// An integer, given as one or as text.
+/// Converts an integer, given as such or as text.
 pub(crate) fn integer(value: &Value) -> Result<i64, StoreError> {
     match value {
         Value::Int(number) => Ok(*number),
@@ -15,12 +15,12 @@ pub(crate) fn integer(value: &Value) -> Result<i64, StoreError> {
     }
 }
 
-/// A string of octets.
+/// Converts a string of octets.
 pub(crate) fn octets(value: Value) -> Result<Vec<u8>, StoreError> {
     maybe_octets(value)?.ok_or(StoreError::Reply)
 }
 
-/// A string of octets that may be missing.
+/// Converts a string of octets that may be missing.
 pub(crate) fn maybe_octets(value: Value) -> Result<Option<Vec<u8>>, StoreError> {
     match value {
         Value::Nil => Ok(None),
@@ -30,7 +30,7 @@ pub(crate) fn maybe_octets(value: Value) -> Result<Option<Vec<u8>>, StoreError> 
     }
 }
 
-/// A list.
+/// Converts a list.
 pub(crate) fn list(value: Value) -> Result<Vec<Value>, StoreError> {
     match value {
         Value::Array(values) | Value::Set(values) => Ok(values),
@@ -41,7 +41,7 @@ pub(crate) fn list(value: Value) -> Result<Vec<Value>, StoreError> {
 /// Fields and values of a hash, in the order of the reply.
 pub(crate) type Pairs = Vec<(Vec<u8>, Vec<u8>)>;
 
-/// Fields and values of a hash.
+/// Converts the fields and values of a hash.
 pub(crate) fn pairs(value: Value) -> Result<Pairs, StoreError> {
     let mut values = list(value)?.into_iter();
     let mut pairs = Vec::with_capacity(values.len() / 2);

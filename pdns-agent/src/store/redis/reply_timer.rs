@@ -1,4 +1,4 @@
-//! How long the answer of Redis has been waited for: what tells a server that hangs from one that is away.
+//! The time for which a reply of Redis has been pending: tells a server that hangs from one that is unreachable.
 //!
 //! Run by `store/redis/client.rs`, read by other threads.
 
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 #[derive(Debug)]
 pub struct ReplyTimer {
     made: Instant,
-    /// Milliseconds from `made` to when the wait began, plus one; 0 while nothing is waited for.
+    /// Milliseconds from `made` to the beginning of the wait, plus one; 0 while no reply is pending.
     since: AtomicU64,
 }
 
@@ -23,7 +23,7 @@ impl Default for ReplyTimer {
 pub(crate) struct Waiting<'t>(&'t ReplyTimer);
 
 impl ReplyTimer {
-    /// How long the present wait has lasted; `None` while nothing is waited for.
+    /// Returns the duration of the current wait; `None` while no reply is pending.
     #[must_use]
     pub fn elapsed(&self) -> Option<Duration> {
         let since = self.since.load(Ordering::Relaxed).checked_sub(1)?;

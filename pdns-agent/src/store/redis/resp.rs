@@ -1,72 +1,52 @@
-//! The wire below a connection: octets out, replies in.
+//! The wire protocol below a connection: sends bytes, reads replies.
 //!
-//! Innermost of the store, used by `store/redis/client.rs` alone. A scan at ten million names reads half a gigabyte, and a
-//! look-up of an address some ten thousand small strings. The `redis` crate reads 8 KiB a system call and lets each
-//! octet go through a parser of combinators, which takes three times as long as Redis takes to answer. So on sockets without
-//! encryption the replies are read here (RESP2, <https://redis.io/docs/latest/develop/reference/protocol-spec/>), while the
-//! crate parses URLs and errors, and does all of a connection with TLS.
+//! The innermost layer of the store, used only by `store/redis/client.rs`. A scan at ten million names reads half a
+//! gigabyte, and a look-up of an address some ten thousand small strings. The `redis` crate reads 8 KiB per system
+//! call and passes each byte through a parser of combinators, which takes three times as long as Redis takes to
+//! reply. So the replies are read here, for all kinds of sockets (RESP2,
+//! <https://redis.io/docs/latest/develop/reference/protocol-spec/>), while the crate parses URLs and errors.
 
-use redis::{
-    Connection, ConnectionAddr, ConnectionInfo, ErrorKind, RedisError, RedisResult, Value,
-};
-use std::io::{self, BufRead as _, BufReader, Read, Write};
-use std::net::{TcpStream, ToSocketAddrs as _};
-use std::os::unix::net::UnixStream;
+use crate::store::redis::socket::Socket;
+use redis::{ConnectionInfo, ErrorKind, RedisError, RedisResult, Value};
+use std::io::{self, BufRead as _, BufReader, Read, Write as _};
 use std::time::Duration;
 
-/// Octets read ahead: half of what a socket holds, so that blocks of the store go past this buffer.
+/// Bytes read ahead: half the capacity of a socket, so that blocks of the store bypass this buffer.
 const AHEAD: usize = 32 << 10;
 /// Longest line: a status or an error.
 const LINE: u64 = 64 << 10;
-/// Room that a string or list gets before it has come; more as it comes, whatever the server promised.
+/// Room allocated for a string or list before its data has arrived; more is added as it arrives, whatever length the
+/// server announced.
 const PROMISED: usize = 1 << 20;
-/// Lists within lists; our commands are answered with two levels at most.
+/// Maximum nesting of lists; replies to our commands have two levels at most.
 const DEPTH: usize = 8;
 
-/// A connection that commands can be sent on and replies read from, in order.
-pub(in crate::store) enum RespStream {
-    /// A socket, read by ourselves.
-    Plain(Box<BufReader<Socket>>),
-    /// TLS.
-    Tls(Box<Connection>),
-}
-
-/// A socket without encryption.
-#[derive(Debug)]
-pub(in crate::store) enum Socket {
-    Unix(UnixStream),
-    Tcp(TcpStream),
+/// A connection for sending commands and reading replies, in order.
+pub(in crate::store) struct RespStream {
+    reader: BufReader<Socket>,
 }
 
 impl RespStream {
-    /// Connects, within `patience` for each address, and says who we are. From then on a reply may take
+    /// Reads from a connected socket, at most so many bytes ahead.
+    pub(in crate::store) fn with_capacity(ahead: usize, socket: Socket) -> Self {
+        Self { reader: BufReader::with_capacity(ahead, socket) }
+    }
+
+    /// Connects, within `patience` for each address, and authenticates. From then on a reply may take
     /// `reply_timeout`.
     pub(in crate::store) fn connect(
-        info: ConnectionInfo,
+        info: &ConnectionInfo,
         patience: Duration,
         reply_timeout: Duration,
     ) -> RedisResult<Self> {
-        let socket = match info.addr() {
-            ConnectionAddr::Unix(path) => Socket::Unix(UnixStream::connect(path)?),
-            ConnectionAddr::Tcp(host, port) => Socket::Tcp(connect_tcp(host, *port, patience)?),
-            _ => {
-                let connection =
-                    redis::Client::open(info)?.get_connection_with_timeout(patience)?;
-                connection.set_read_timeout(Some(reply_timeout))?;
-                connection.set_write_timeout(Some(reply_timeout))?;
-                return Ok(Self::Tls(Box::new(connection)));
-            }
-        };
-        socket.set_timeouts(patience)?;
-        let mut wire = Self::Plain(Box::new(BufReader::with_capacity(AHEAD, socket)));
-        wire.introduce(&info)?;
-        if let Self::Plain(reader) = &wire {
-            reader.get_ref().set_timeouts(reply_timeout)?;
-        }
+        let socket = Socket::connect(info.addr(), patience)?;
+        let mut wire = Self::with_capacity(AHEAD, socket);
+        wire.introduce(info)?;
+        wire.reader.get_ref().set_timeouts(reply_timeout)?;
         Ok(wire)
     }
 
-    /// User, password and database, where the settings name any.
+    /// Sends user, password and database, if the settings have any.
     fn introduce(&mut self, info: &ConnectionInfo) -> RedisResult<()> {
         let settings = info.redis_settings();
         if let Some(password) = settings.password() {
@@ -88,145 +68,70 @@ impl RespStream {
         Ok(())
     }
 
-    /// Whether it goes through a Unix socket.
+    /// Returns true for a Unix socket.
     pub(in crate::store) fn is_unix(&self) -> bool {
-        matches!(self, Self::Plain(reader) if matches!(reader.get_ref(), Socket::Unix(_)))
+        matches!(self.reader.get_ref(), Socket::Unix(_))
     }
 
-    /// The connection, if the server answers on it: it may have no room for one more.
+    /// Returns the connection if the server replies on it: it may have no room for one more.
     pub(in crate::store) fn ping(mut self) -> Option<Self> {
         self.send(b"*1\r\n$4\r\nPING\r\n").ok()?;
         matches!(self.value(), Ok(Value::SimpleString(pong)) if pong == "PONG").then_some(self)
     }
 
-    /// Sends commands in wire form.
-    pub(in crate::store) fn send(&mut self, octets: &[u8]) -> RedisResult<()> {
-        match self {
-            Self::Plain(reader) => {
-                let Err(broken) = reader.get_mut().write_all(octets) else { return Ok(()) };
-                // A server that has no room says so and hangs up.
-                match value(reader, DEPTH).and_then(Value::extract_error) {
-                    Err(told) if !matches!(told.kind(), ErrorKind::Io) => Err(told),
-                    _ => Err(broken.into()),
-                }
-            }
-            Self::Tls(connection) => connection.send_packed_command(octets),
+    /// Sends commands in wire format.
+    pub(in crate::store) fn send(&mut self, bytes: &[u8]) -> RedisResult<()> {
+        let socket = self.reader.get_mut();
+        let sent = socket.write_all(bytes).and_then(|()| socket.flush());
+        let Err(broken) = sent else { return Ok(()) };
+        // A server that has no room says so and closes the connection.
+        match value(&mut self.reader, DEPTH).and_then(Value::extract_error) {
+            Err(told) if !matches!(told.kind(), ErrorKind::Io) => Err(told),
+            _ => Err(broken.into()),
         }
     }
 
-    /// The next reply; what the server refuses is a [`Value::ServerError`].
+    /// Reads the next reply; a refusal by the server is a [`Value::ServerError`].
     pub(in crate::store) fn value(&mut self) -> RedisResult<Value> {
-        match self {
-            Self::Plain(reader) => value(reader, DEPTH),
-            Self::Tls(connection) => connection.recv_response(),
-        }
+        value(&mut self.reader, DEPTH)
     }
 
-    /// The next reply, where it is a string: its octets are handed to `each`, from where they lie or by way of `spill`.
-    /// Anything else is handed back.
+    /// Reads the next reply: if it is a string, its bytes are passed to `each`, in place or by way of `spill`. Any
+    /// other reply is returned.
     pub(in crate::store) fn string(
         &mut self,
         spill: &mut Vec<u8>,
         each: impl FnOnce(&[u8]),
     ) -> RedisResult<Option<Value>> {
-        let value = match self {
-            Self::Plain(reader) => match line(reader, |line| Ok(Head::of(line)))? {
-                Some(Head::Octets(length @ ..=PROMISED)) => {
-                    in_place(reader, length, spill, each)?;
-                    return Ok(None);
-                }
-                head => rest(reader, head, DEPTH)?,
-            },
-            Self::Tls(connection) => connection.recv_response()?,
+        let reader = &mut self.reader;
+        let value = match line(reader, |line| Ok(Head::of(line)))? {
+            Some(Head::Octets(length @ ..=PROMISED)) => {
+                in_place(reader, length, spill, each)?;
+                return Ok(None);
+            }
+            head => rest(reader, head, DEPTH)?,
         };
         match value {
-            Value::BulkString(octets) => {
-                each(&octets);
+            Value::BulkString(bytes) => {
+                each(&bytes);
                 Ok(None)
             }
             other => Ok(Some(other)),
         }
     }
 
-    /// The next reply, where it is a list of strings in pairs, as a hash is: each pair is handed to `each`. Anything else
-    /// is handed back.
+    /// Reads the next reply: if it is a list of strings in pairs, like a hash, each pair is passed to `each`. Any
+    /// other reply is returned.
     pub(in crate::store) fn pairs(
         &mut self,
         spill: &mut [Vec<u8>; 2],
         each: &mut dyn FnMut(&[u8], &[u8]),
     ) -> RedisResult<Option<Value>> {
-        let reader = match self {
-            Self::Plain(reader) => reader,
-            Self::Tls(connection) => {
-                let value = connection.recv_response()?;
-                let Value::Array(values) = value else { return Ok(Some(value)) };
-                for pair in values.as_chunks::<2>().0 {
-                    let [Value::BulkString(field), Value::BulkString(value)] = pair else {
-                        return Err(garbled("a pair of other things than strings").into());
-                    };
-                    each(field, value);
-                }
-                return Ok(None);
-            }
-        };
-        pairs_of(reader, spill, each)
+        pairs_of(&mut self.reader, spill, each)
     }
 }
 
-impl Socket {
-    fn set_timeouts(&self, patience: Duration) -> io::Result<()> {
-        match self {
-            Self::Unix(socket) => {
-                socket.set_read_timeout(Some(patience))?;
-                socket.set_write_timeout(Some(patience))
-            }
-            Self::Tcp(socket) => {
-                socket.set_read_timeout(Some(patience))?;
-                socket.set_write_timeout(Some(patience))
-            }
-        }
-    }
-}
-
-impl Read for Socket {
-    fn read(&mut self, octets: &mut [u8]) -> io::Result<usize> {
-        match self {
-            Self::Unix(socket) => socket.read(octets),
-            Self::Tcp(socket) => socket.read(octets),
-        }
-    }
-}
-
-impl Write for Socket {
-    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
-        match self {
-            Self::Unix(socket) => socket.write(octets),
-            Self::Tcp(socket) => socket.write(octets),
-        }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-/// Connects to the first of a host's addresses that accepts.
-fn connect_tcp(host: &str, port: u16, patience: Duration) -> io::Result<TcpStream> {
-    let mut failed = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
-    for address in (host, port).to_socket_addrs()? {
-        match TcpStream::connect_timeout(&address, patience) {
-            Ok(socket) => {
-                // Commands are sent whole; to hold the last octets back would only cost time.
-                socket.set_nodelay(true)?;
-                return Ok(socket);
-            }
-            Err(error) => failed = error,
-        }
-    }
-    Err(failed)
-}
-
-/// What the first line of a reply announces.
+/// The first line of a reply.
 enum Head {
     Nil,
     Whole(Value),
@@ -235,7 +140,7 @@ enum Head {
 }
 
 impl Head {
-    /// Reads it, without its line end; `None` for an error, which is the line itself.
+    /// Parses the line, without its line end; `None` for an error, whose text is the line itself.
     fn of(line: &[u8]) -> Option<Self> {
         let (&mark, text) = line.split_first()?;
         let number = || -> Option<i64> { std::str::from_utf8(text).ok()?.parse().ok() };
@@ -260,7 +165,7 @@ impl Head {
     }
 }
 
-/// An error of the server's, sorted by the crate.
+/// Converts an error of the server, classified by the crate.
 fn refused(line: &[u8]) -> Option<Value> {
     redis::parse_redis_value(&[line, b"\r\n"].concat()).ok()
 }
@@ -270,7 +175,7 @@ fn value<R: Read>(reader: &mut BufReader<R>, depth: usize) -> RedisResult<Value>
     rest(reader, head, depth)
 }
 
-/// What follows the first line.
+/// Reads the rest of a reply after its first line.
 fn rest<R: Read>(
     reader: &mut BufReader<R>,
     head: Option<Head>,
@@ -303,7 +208,7 @@ fn rest<R: Read>(
     }
 }
 
-/// See [`RespStream::pairs`].
+/// Reads pairs for [`RespStream::pairs`].
 fn pairs_of<R: Read>(
     reader: &mut BufReader<R>,
     spill: &mut [Vec<u8>; 2],
@@ -322,7 +227,7 @@ fn pairs_of<R: Read>(
     if length % 2 == 0 { Ok(None) } else { Err(garbled("a field without its value").into()) }
 }
 
-/// One string of a list of them.
+/// Reads one string of a list.
 fn member<R: Read>(
     reader: &mut BufReader<R>,
     spill: &mut Vec<u8>,
@@ -338,7 +243,7 @@ fn member<R: Read>(
     }
 }
 
-/// A string of at most [`PROMISED`] octets: where all of it has come it is not copied.
+/// Reads a string of at most [`PROMISED`] octets: it is not copied if all of it has arrived.
 fn in_place<R: Read>(
     reader: &mut BufReader<R>,
     length: usize,
@@ -356,7 +261,7 @@ fn in_place<R: Read>(
     end(reader)
 }
 
-/// A string that is not all there yet.
+/// Reads a string that has not arrived completely.
 fn long<R: Read>(reader: &mut BufReader<R>, length: usize) -> io::Result<Vec<u8>> {
     if length <= PROMISED {
         let mut octets = vec![0; length];
@@ -368,7 +273,7 @@ fn long<R: Read>(reader: &mut BufReader<R>, length: usize) -> io::Result<Vec<u8>
     if octets.len() < length { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(octets) }
 }
 
-/// Reads a line and hands it, without its end, to `read`.
+/// Reads a line and passes it, without its end, to `read`.
 fn line<R: Read, T>(
     reader: &mut BufReader<R>,
     read: impl FnOnce(&[u8]) -> io::Result<T>,
@@ -387,7 +292,7 @@ fn line<R: Read, T>(
     read(line.strip_suffix(b"\r\n").ok_or_else(|| garbled("a line without its end"))?)
 }
 
-/// The line end behind a string.
+/// Reads the line end after a string.
 fn end<R: Read>(reader: &mut BufReader<R>) -> io::Result<()> {
     let mut end = [0; 2];
     reader.read_exact(&mut end)?;
@@ -403,7 +308,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// Hands out what it has in pieces of one size.
+    /// A reader that returns its data in pieces of one size.
     struct Pieces<'a>(&'a [u8], usize);
 
     impl Read for Pieces<'_> {
@@ -420,7 +325,7 @@ mod tests {
         value(&mut BufReader::with_capacity(16, Pieces(octets, piece)), DEPTH)
     }
 
-    /// Replies as Redis writes them.
+    /// Encodes replies as Redis does.
     fn written(value: &Value) -> Vec<u8> {
         match value {
             Value::Int(number) => format!(":{number}\r\n").into_bytes(),
@@ -455,7 +360,7 @@ mod tests {
         fn replies_read_back_in_whatever_pieces_they_come(value in any_value(), piece in 1_usize..40) {
             let octets = written(&value);
             prop_assert_eq!(read(&octets, piece).unwrap(), value.clone());
-            // As the crate reads them.
+            // The crate decodes them in the same way.
             prop_assert_eq!(redis::parse_redis_value(&octets).unwrap(), value);
         }
 
@@ -478,7 +383,7 @@ mod tests {
             });
             prop_assert_eq!(other.unwrap(), None);
             prop_assert_eq!(met, pairs);
-            // What follows is the next reply.
+            // The next reply follows.
             prop_assert_eq!(value(&mut reader, DEPTH).unwrap(), Value::Int(1));
         }
 

@@ -1,46 +1,46 @@
-//! The text of a store's address, and where a password stands in it.
+//! The text of a store's URL, and the passwords in it.
 //!
-//! Used by `store` and `config` before any URL is parsed, so that no text, however wrong, shows a password.
+//! Used by `store` and `config` before any URL is parsed, so that no text, however wrong, reveals a password.
 
 use std::ops::Range;
 
-/// Whether a URL holds a password.
+/// Returns true if a URL holds a password.
 #[must_use]
 pub fn has_password(url: &str) -> bool {
     passwords(url).iter().any(|place| !place.is_empty())
 }
 
-/// A URL as it may be shown: `***` for its password.
+/// Returns a URL for display: `***` for its password.
 #[must_use]
 pub fn mask(url: &str) -> String {
     let mut shown = url.to_owned();
-    // From the end, so that the places before stay right.
+    // From the end, so that the earlier positions stay valid.
     for place in passwords(url).into_iter().rev() {
         shown.replace_range(place, "***");
     }
     shown
 }
 
-/// Whether a URL has a fragment, which means nothing to Redis: most likely a `#` in a password that should be `%23`.
-/// `#insecure` is known to the library, and refused with a reason of its own.
+/// Returns true if a URL has a fragment, which means nothing to Redis: most likely a `#` in a password that should be
+/// `%23`. The library knows `#insecure`, which is refused with a reason of its own.
 pub(in crate::store) fn has_fragment(url: &str) -> bool {
     url.split_once('#').is_some_and(|(_, fragment)| fragment != "insecure")
 }
 
-/// The port of a URL, if that is no number of a port.
+/// Returns the port of a URL, if it is not a valid port number.
 pub(in crate::store) fn bad_port(url: &str) -> Option<&str> {
     let (_, rest) = url.split_once("://")?;
     let host = rest.rsplit('@').next()?.split(['/', '?', '#']).next()?;
     let (name, port) = host.rsplit_once(':')?;
     let is_number = port.parse::<u16>().is_ok_and(|port| port > 0);
-    // What follows a colon in brackets is part of an IPv6 address.
+    // After a colon in brackets comes a part of an IPv6 address.
     (!is_number && !name.is_empty() && !port.ends_with(']')).then_some(port)
 }
 
-/// Where passwords stand in a URL, in order.
+/// Locates the passwords in a URL, in order.
 ///
-/// Before the last `@`, even where an unescaped slash in it makes it no URL; and in the query, as a socket
-/// has it: `redis+unix:///run/redis.sock?pass=...`.
+/// They lie before the last `@`, even if an unescaped slash makes the text an invalid URL, and in the query, as in
+/// socket URLs: `redis+unix:///run/redis.sock?pass=...`.
 fn passwords(url: &str) -> Vec<Range<usize>> {
     let mut places = Vec::new();
     let Some(start) = url.find("://").map(|at| at + 3) else { return places };

@@ -1,8 +1,8 @@
-//! The marks of partitions: which store a partition belongs to, and a copy of the schema.
+//! The marks of partitions: the identity of the store that a partition belongs to, and a copy of the schema.
 //!
-//! Each partition of a store is marked when the store is made, so that one without a mark has lost it. Stores of earlier
-//! versions marked a partition with its first record; the first agent that writes to such a store marks the others. The copy is
-//! what `store/schema.rs` checks the schema against, and what it makes it again from.
+//! Each partition is marked when the store is created, so that a partition without a mark has lost it. Stores of
+//! earlier versions marked a partition with its first record; the first agent that writes to such a store marks the
+//! rest. `store/schema.rs` checks the schema against the copy, and restores it from there.
 
 use crate::hash::Hasher;
 use crate::store::StoreError;
@@ -13,28 +13,28 @@ use crate::store::redis::reply;
 /// A copy of the schema: version and number of partitions, two bytes each, and the hash key.
 pub(crate) type Identity = [u8; 20];
 
-/// The first 8 bytes that rows are written under: those known from another store, or from before a repair that numbered rows
-/// anew, are refused.
+/// Identifier under which rows are written. Row numbers cached from another store, or from before a repair that
+/// renumbered rows, are refused by it.
 pub(crate) type Epoch = [u8; 8];
 
-/// The mark of one partition, as it is found.
+/// The mark of one partition, as stored.
 #[derive(Debug, Default)]
 pub(in crate::store) struct PartitionMark {
     pub(in crate::store) epoch: Option<Vec<u8>>,
     pub(in crate::store) identity: Option<Vec<u8>>,
-    /// Whether it was made by a program that marks all partitions.
+    /// True if a program that marks all partitions made it.
     pub(in crate::store) is_of_all: bool,
-    /// Whether the key is something else than a hash.
+    /// True if the key is not a hash.
     pub(in crate::store) is_damaged: bool,
 }
 
 impl PartitionMark {
-    /// Whether the partition was ever marked, or written to.
+    /// Returns true if the partition was ever marked or written to.
     pub(in crate::store) fn is_present(&self) -> bool {
         self.is_damaged || self.epoch.is_some() || self.identity.is_some()
     }
 
-    /// The schema that it is a copy of, and the generation, where its two parts agree.
+    /// Returns the schema it is a copy of and the generation, if its two parts agree.
     pub(in crate::store) fn read(&self) -> Option<(Identity, u32)> {
         let identity: Identity = self.identity.as_deref()?.try_into().ok()?;
         let (_, secret) = read_identity(&identity)?;
@@ -46,12 +46,12 @@ impl PartitionMark {
     }
 }
 
-/// Packs the question for the mark of a partition.
+/// Packs the command that reads the mark of a partition.
 pub(in crate::store) fn pack_mark(packed: &mut Pipeline, keys: &Keys, partition: u8) {
     packed.command(&[b"HMGET", keys.meta(partition, Kind::Record).as_bytes(), b"e", b"i", b"a"]);
 }
 
-/// Reads the answer to that question.
+/// Parses the reply to that command.
 pub(in crate::store) fn read_mark(
     answer: Result<redis::Value, StoreError>,
 ) -> Result<PartitionMark, StoreError> {
@@ -67,7 +67,7 @@ pub(in crate::store) fn read_mark(
     Ok(PartitionMark { epoch, identity, is_of_all: next()?.is_some(), is_damaged: false })
 }
 
-/// The marks of as many partitions as a store may have.
+/// Reads the marks of the maximum number of partitions.
 pub(in crate::store) fn all(
     client: &mut RedisClient,
     keys: &Keys,
@@ -79,7 +79,7 @@ pub(in crate::store) fn all(
     client.call_each(&packed)?.into_iter().map(read_mark).collect()
 }
 
-/// Whether any partition holds names: one that does is of some store, though it may have lost its mark.
+/// Returns true if any partition holds names: it then belongs to a store, though it may have lost its mark.
 pub(in crate::store) fn has_names(
     client: &mut RedisClient,
     keys: &Keys,
@@ -87,7 +87,7 @@ pub(in crate::store) fn has_names(
     let mut packed = Pipeline::default();
     for partition in 0..=u8::MAX {
         for kind in [Kind::Record, Kind::Negative] {
-            // Those who only read may ask this.
+            // Read-only users may run this command.
             packed.command(&[b"GETRANGE", keys.log(partition, kind, 0).as_bytes(), b"0", b"0"]);
         }
     }
@@ -99,7 +99,7 @@ pub(in crate::store) fn has_names(
     }
 }
 
-/// The copy of a schema of this version.
+/// Encodes the copy of a schema of this version.
 pub(in crate::store) fn identity(partitions: u16, secret: &[u8; 16]) -> Identity {
     let mut identity = [0; 20];
     let version = u16::try_from(VERSION).unwrap_or(0).to_be_bytes();
@@ -110,7 +110,7 @@ pub(in crate::store) fn identity(partitions: u16, secret: &[u8; 16]) -> Identity
     identity
 }
 
-/// Number of partitions and hash key of a copy that is of this version.
+/// Decodes the number of partitions and the hash key from a copy of this version.
 pub(in crate::store) fn read_identity(identity: &Identity) -> Option<(u16, [u8; 16])> {
     let (version, rest) = identity.split_first_chunk::<2>()?;
     let (partitions, secret) = rest.split_first_chunk::<2>()?;
@@ -119,12 +119,12 @@ pub(in crate::store) fn read_identity(identity: &Identity) -> Option<(u16, [u8; 
     (is_ours && (1..=256).contains(&partitions)).then_some((partitions, secret.try_into().ok()?))
 }
 
-/// The epoch of a generation of a store.
+/// Computes the epoch of a generation of a store.
 pub(crate) fn epoch(hasher: &Hasher, generation: u32) -> Epoch {
     hasher.octets(b"epoch").wrapping_add(generation.into()).to_be_bytes()
 }
 
-/// The generation that an epoch is of, if it is one of the store with this hasher.
+/// Returns the generation that an epoch belongs to, if it is one of the store with this hasher.
 pub(in crate::store) fn generation_of(epoch: &[u8], hasher: &Hasher) -> Option<u32> {
     let epoch = u64::from_be_bytes(epoch.try_into().ok()?);
     u32::try_from(epoch.wrapping_sub(hasher.octets(b"epoch"))).ok()

@@ -1,16 +1,15 @@
-//! Tags in Redis: field and value of one tag.
+//! The encoding of tags in Redis: field and value of one tag.
 //!
-//! All tags lie in one hash under fields such as `threat =www.example.com`: the kind, a letter
-//! for the sort of subject (`=` a name, `.` a name with all below it, `@` an address or prefix), the subject.
-//! The value is the time in decimal, a space, and the words as JSON, so that Redis can tell whether
-//! anything but the time is new.
+//! All tags lie in one hash under fields such as `threat =www.example.com`: the kind, a letter for the type of
+//! subject (`=` a name, `.` a name with all below it, `@` an address or prefix), the subject. The value is the time
+//! in decimal, a space, and the texts as JSON, so that Redis can tell whether anything but the time has changed.
 
 use crate::name::Name;
 use crate::tag::{Tag, TagKind, TagSubject};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-/// The words of a tag, as the value holds them.
+/// The texts of a tag, as in its value.
 #[derive(Clone, Default, Serialize, Deserialize)]
 #[serde(default)]
 struct Words {
@@ -22,17 +21,17 @@ struct Words {
     author: String,
 }
 
-/// The value that a tag is stored with.
+/// Encodes the value of a tag.
 pub(in crate::store) fn value(tag: &Tag) -> String {
     let words =
         Words { note: tag.note.clone(), source: tag.source.clone(), author: tag.author.clone() };
-    // Three texts always have a form in JSON.
+    // Three texts can always be encoded as JSON.
     let words = serde_json::to_string(&words).unwrap_or_default();
     format!("{} {words}", tag.time)
 }
 
-/// Reads tags one after the other. Those of one feed mostly have the same words, so the last words are kept,
-/// and read again only where they differ.
+/// Decodes tags one after the other. Tags of one feed mostly have the same texts, so the last ones are kept and
+/// decoded again only if they differ.
 pub(in crate::store) struct TagReader {
     json: String,
     words: Words,
@@ -45,7 +44,7 @@ impl Default for TagReader {
 }
 
 impl TagReader {
-    /// The tag in a field and its value; `None` when they do not read.
+    /// Decodes the tag in a field and its value; `None` if they are invalid.
     pub(in crate::store) fn read(&mut self, field: &[u8], value: &[u8]) -> Option<Tag> {
         let (kind, subject) = read_field(std::str::from_utf8(field).ok()?)?;
         let (time, json) = std::str::from_utf8(value).ok()?.split_once(' ')?;
@@ -59,19 +58,19 @@ impl TagReader {
     }
 }
 
-/// The field of a tag.
+/// Encodes the field of a tag.
 pub(in crate::store) fn field(kind: TagKind, subject: &TagSubject) -> String {
     format!("{kind} {}", stored(subject))
 }
 
-/// Kind and subject of a field.
+/// Decodes kind and subject from a field.
 pub(in crate::store) fn read_field(field: &str) -> Option<(TagKind, TagSubject)> {
     let (kind, subject) = field.split_once(' ')?;
     let kind = TagKind::ALL.into_iter().find(|known| known.name() == kind)?;
     Some((kind, read_subject(subject)?))
 }
 
-/// The form that a subject is stored in.
+/// Encodes a subject.
 fn stored(subject: &TagSubject) -> String {
     match subject {
         TagSubject::Name(name) => format!("={name}"),
@@ -80,7 +79,7 @@ fn stored(subject: &TagSubject) -> String {
     }
 }
 
-/// The subject of a field.
+/// Decodes the subject in a field.
 fn read_subject(text: &str) -> Option<TagSubject> {
     let name = |text| Name::from_canonical(text).ok().map(Name::to_buf);
     match text.split_at_checked(1)? {

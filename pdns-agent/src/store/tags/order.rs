@@ -1,12 +1,12 @@
 //! The order of tags: by subject and kind, as [`Tag`]s compare.
 //!
-//! Used by `store/tags.rs`. To compare two tags means to look into both, and to move one moves a hundred octets, so what
-//! is sorted is one number for each, which tells nearly all of them apart.
+//! Used by `store/tags.rs`. Comparing two tags means reading both, and moving one moves a hundred octets. So the sort
+//! is done on one number for each, which tells nearly all of them apart.
 
 use crate::tag::{Tag, TagSubject};
 use ipnet::IpNet;
 
-/// Tags in their order.
+/// Sorts tags.
 pub(in crate::store) fn sorted(tags: Vec<Tag>) -> Vec<Tag> {
     let mut order: Vec<(u128, usize)> = tags.iter().map(rank).zip(0..).collect();
     order.sort_unstable_by(|(rank, at), (other_rank, other)| {
@@ -18,8 +18,8 @@ pub(in crate::store) fn sorted(tags: Vec<Tag>) -> Vec<Tag> {
     sorted
 }
 
-/// A number that is lower for a lower tag; equal ones tell nothing. The sort of the subject lies in the highest octet, the
-/// beginning of the rest below it.
+/// Computes a number that is lower for a lower tag; equal numbers say nothing. The type of the subject is the highest
+/// octet, followed by the beginning of the rest.
 fn rank(tag: &Tag) -> u128 {
     let (sort, rest) = match &tag.subject {
         TagSubject::Name(name) => (0, head(name.as_str())),
@@ -33,7 +33,7 @@ fn rank(tag: &Tag) -> u128 {
     sort << 120 | rest
 }
 
-/// The first fifteen octets of a text, as a number.
+/// Returns the first fifteen octets of a text as a number.
 fn head(text: &str) -> u128 {
     let mut octets = [0; 16];
     for (octet, place) in text.bytes().zip(octets.iter_mut().skip(1)) {

@@ -1,7 +1,7 @@
-//! Checks the tags and their history against each other, and makes of each what can be made again from the others.
+//! Checks the tags and their history against each other, and restores each from the other.
 //!
-//! A part of `store/verify.rs`. A tag whose setting is the last that the history says of it is there: tags that were lost are
-//! set again from it. What neither of the two has is lost.
+//! A part of `store/verify.rs`. A tag should exist if the last event for it in the history set it: lost tags are set
+//! again from there. Data that neither of the two has is lost.
 
 use crate::store::redis::client::Pipeline;
 use crate::store::redis::reply;
@@ -12,35 +12,35 @@ use crate::store::{Store, StoreError};
 use crate::tag::{TagAct, TagEvent};
 use std::collections::BTreeMap;
 
-/// Entries of the history that are read or written at once.
+/// Number of history entries read or written at once.
 const PAGE: usize = 1_000;
 
-/// Tags as they are stored: field and value.
+/// Tags as stored: field and value.
 type Stored = BTreeMap<Vec<u8>, Vec<u8>>;
 
-/// What is left of the tags.
+/// The remains of the tags.
 struct TagRemains {
     meta: Option<TagMeta>,
-    /// Whether there is something in its place that does not read.
+    /// True if the metadata exists but cannot be decoded.
     is_meta_bad: bool,
-    /// Tags that read.
+    /// Valid tags.
     tags: Stored,
-    /// Fields of those that do not.
+    /// Fields of the invalid tags.
     unreadable: Vec<Vec<u8>>,
-    /// Entries of the history that read, as they are stored, and how many do not.
+    /// Valid entries of the history, as stored, and the number of invalid ones.
     entries: Vec<(Vec<u8>, TagEvent)>,
     bad_entries: u64,
 }
 
 impl TagRemains {
-    /// The numbers of the first and the last entry of the history.
+    /// Returns the numbers of the first and the last entry of the history.
     fn ends(&self) -> (Option<u64>, Option<u64>) {
         let number = |entry: Option<&(Vec<u8>, TagEvent)>| entry.map(|(_, event)| event.number);
         (number(self.entries.first()), number(self.entries.last()))
     }
 
-    /// The tags that the history says are set and that are not there; none where all are there that should be, or where the
-    /// history lacks what may have cleared them.
+    /// Returns the tags that are set according to the history but missing; none if the number of tags is right, or if
+    /// the history lacks entries that may have cleared them.
     fn missing(&self) -> Stored {
         let mut set = Stored::new();
         let (_, last) = self.ends();
@@ -83,7 +83,7 @@ impl Store {
             self.verify_type(key, expected, repair, verdict)?;
         }
         let remains = match self.tag_remains() {
-            // What is of another type is named already.
+            // A key of another type is already reported.
             Err(StoreError::Damaged { .. }) if !repair => return Ok(()),
             remains => remains?,
         };
@@ -159,7 +159,7 @@ impl Store {
         Ok(TagRemains { meta, is_meta_bad, tags, unreadable, entries, bad_entries })
     }
 
-    /// Makes the three keys agree, and names what is gone.
+    /// Makes the three keys consistent, and reports lost data.
     fn repair_tags(
         &mut self,
         remains: &TagRemains,
@@ -182,7 +182,7 @@ impl Store {
                     verdict.lost.push(format!("{tags_key}: {gone} tags are gone"));
                 }
             }
-            // The history is all that there is, and is not all that there was.
+            // The history is all that is left, and it is incomplete.
             None if remains.tags.is_empty() && first != Some(1) => {
                 let first = first.unwrap_or(1);
                 verdict.lost.push(format!(
@@ -221,7 +221,7 @@ impl Store {
         let first = first.unwrap_or(entries + 1);
         let generation = match remains.meta {
             Some(meta) => meta.generation + 1,
-            // One that no client has seen, nor will by counting on.
+            // A number that no client has seen, nor will reach by counting on.
             None => {
                 u64::from_be_bytes(
                     crate::store::schema::random_key().first_chunk().map_or([0; 8], |key| *key),

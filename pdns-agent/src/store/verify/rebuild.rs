@@ -1,8 +1,8 @@
-//! One part of the store as it should be, worked out from what is left of it.
+//! Computes the correct state of one part of the store from the remains of it.
 //!
-//! Pure: `store/verify/repair.rs` reads what is there (`store/verify/remains.rs`) and makes the changes. Names are known from the log, records from
-//! buckets, sums from rows; what two of them tell is kept, what only one tells is removed and named. Where rows, buckets and the
-//! log end follows from what they hold.
+//! Pure: `store/verify/repair.rs` reads the remains (`store/verify/remains.rs`) and makes the changes. Names are
+//! known from the log, records from buckets, aggregates from rows. Data known from two of them is kept; data known
+//! from only one is removed and reported. The ends of rows, buckets and log follow from their content.
 
 use crate::hash::Router;
 use crate::name::{Name, NameBuf};
@@ -16,30 +16,30 @@ use crate::store::verify::remains::{
 };
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-/// Octets of a full block of rows.
+/// Size of a full block of rows, in octets.
 pub(in crate::store) const ROW_BLOCK: usize = ROWS as usize * ROW;
 
 /// A command to run on a key of the partition.
 pub(in crate::store) struct Change {
     pub(in crate::store) command: &'static str,
-    /// What the key ends with.
+    /// Suffix of the key.
     pub(in crate::store) suffix: String,
     pub(in crate::store) words: Vec<Vec<u8>>,
 }
 
-/// What a repair has to do.
+/// The changes of a repair.
 #[derive(Default)]
 pub(in crate::store) struct Plan {
     pub(in crate::store) changes: Vec<Change>,
-    /// What cannot be restored, a sentence each.
+    /// Data that cannot be restored, one sentence each.
     pub(in crate::store) lost: Vec<String>,
-    /// Entries of the inverse index that records had which are removed.
+    /// Entries of the inverted index of removed records.
     pub(in crate::store) dangling: Vec<(Posting, u64)>,
-    /// Whether rows may be given numbers that agents know for others.
+    /// True if rows may be given numbers that agents have cached for other rows.
     pub(in crate::store) is_renumbered: bool,
 }
 
-/// What the rebuilding of a part needs beside what is left of it.
+/// Context for rebuilding a part, besides its remains.
 pub(in crate::store) struct Site<'a> {
     pub(in crate::store) kind: Kind,
     pub(in crate::store) partition: u8,
@@ -47,19 +47,19 @@ pub(in crate::store) struct Site<'a> {
     pub(in crate::store) router: &'a Router,
     /// Long RDATA, by digest.
     pub(in crate::store) long: &'a HashMap<Vec<u8>, Vec<u8>>,
-    /// Names of the partition that are known from elsewhere, by hash.
+    /// Names of the partition that are known from other places, by hash.
     pub(in crate::store) names: &'a HashMap<u64, NameBuf>,
-    /// Whether a part that says nothing has lost that.
+    /// True if a part without metadata has lost it.
     pub(in crate::store) is_marked: bool,
 }
 
-/// A record of a name: its key as it is stored, what it reads as, its row.
+/// A record of a name: its key as stored, its decoded form, and its row.
 struct Kept {
     key: Vec<u8>,
     row: u32,
 }
 
-/// A name that stays.
+/// A name that is kept.
 struct Entry {
     hash: u64,
     name: NameBuf,
@@ -67,7 +67,7 @@ struct Entry {
     is_wide: bool,
     day: u16,
     records: Vec<Kept>,
-    /// Where it stands now, and its value there.
+    /// Its current bucket, and its value there.
     found: (u32, Vec<u8>),
 }
 
@@ -80,7 +80,7 @@ impl Site<'_> {
         Change { command, suffix: self.suffix(suffix), words }
     }
 
-    /// What has to change for the part to be sound.
+    /// Plans the changes that make the part sound.
     pub(in crate::store) fn plan(&self, remains: &Remains) -> Plan {
         let mut plan = Plan::default();
         if remains.is_nothing() {
@@ -120,7 +120,7 @@ impl Site<'_> {
         self.name_gone(&gone, &logged, &met, remains, &mut plan);
         let buckets = Buckets::due(entries.len() as u64);
         let end = self.plan_log(remains, &mut entries, &mut plan);
-        // Entries first, what they lead to is only then as they say; and those that are removed before any that moves.
+        // Entries first, since what they refer to is correct only then; and those to be removed before any that move.
         let entry_changes = self.plan_entries(&entries, buckets, remains);
         plan.changes.splice(0..0, removed.into_iter().chain(entry_changes));
         let meta = Meta {
@@ -135,7 +135,7 @@ impl Site<'_> {
         plan
     }
 
-    /// Positions of the names in the log, by hash.
+    /// Returns the positions of the names in the log, by hash.
     fn logged(&self, log: &BTreeMap<u32, Vec<u8>>) -> HashMap<u64, Vec<u32>> {
         let mut logged: HashMap<u64, Vec<u32>> = HashMap::new();
         for (position, name) in names_in(log) {
@@ -147,7 +147,7 @@ impl Site<'_> {
         logged
     }
 
-    /// What stays of a name and its records; `None` if nothing does.
+    /// Returns the parts of a name and its records that are kept; `None` if there are none.
     #[expect(clippy::too_many_arguments, reason = "a part of `plan`, set apart for its length")]
     fn entry(
         &self,
@@ -194,7 +194,7 @@ impl Site<'_> {
             plan.lost.push(format!("{key}: all records of {name} are gone"));
         }
         if let Some(pairs) = remains.wide.get(&hash).filter(|_| is_wide) {
-            // If they were records, their rows say so.
+            // If they were records, their rows show it.
             let unreadable = pairs.iter().filter(|pair| read_pair(pair).is_none());
             let fields: Vec<Vec<u8>> = unreadable.map(|(field, _)| field.clone()).collect();
             for fields in fields.chunks(500) {
@@ -242,7 +242,7 @@ impl Site<'_> {
         })
     }
 
-    /// The fact of a record, if its long RDATA is not lost.
+    /// Returns the fact of a record, unless its long RDATA is lost.
     fn fact(&self, record: &Stored) -> Option<FactBuf> {
         match record {
             Stored::Fact(fact) => Some(fact.clone()),
@@ -252,7 +252,7 @@ impl Site<'_> {
         }
     }
 
-    /// Notes the entry of the inverse index of a record that is removed.
+    /// Notes the entry of a removed record in the inverted index.
     fn dangle(&self, record: &Stored, hash: u64, plan: &mut Plan) {
         if let Some(FactBuf::Record(rdata)) = self.fact(record) {
             let posting = Posting::of(rdata.as_rdata(), self.keys, self.router);
@@ -261,7 +261,8 @@ impl Site<'_> {
         }
     }
 
-    /// The rows that stay; those of no record are emptied. Rows and counts that go, by the bits of their owners.
+    /// Plans the rows to keep; rows without a record are cleared. Returns the rows and counts that are dropped, by
+    /// the bits of their owners.
     fn plan_rows(
         &self,
         remains: &Remains,
@@ -300,7 +301,7 @@ impl Site<'_> {
         gone
     }
 
-    /// Says whose rows are gone, and of which names nothing is left.
+    /// Reports owners whose rows are lost, and names of which nothing is left.
     fn name_gone(
         &self,
         gone: &BTreeMap<u32, (u64, u64)>,
@@ -321,7 +322,7 @@ impl Site<'_> {
             }
         }
         let at = self.keys.partition(self.partition);
-        // Of a name that is gone from the log it is said already.
+        // A name that is missing in the log is already reported.
         let said: BTreeSet<u32> = met.iter().map(|&hash| low24(hash)).collect();
         let what = match self.kind {
             Kind::Record => "records",
@@ -350,7 +351,7 @@ impl Site<'_> {
         }
     }
 
-    /// Writes a block unless it is right.
+    /// Writes a block unless it is correct.
     fn plan_block(&self, suffix: &str, old: Option<&Vec<u8>>, new: Vec<u8>, plan: &mut Plan) {
         if old == Some(&new) {
             return;
@@ -361,13 +362,13 @@ impl Site<'_> {
         plan.changes.push(self.change("SETRANGE", suffix, vec![b"0".to_vec(), new]));
     }
 
-    /// The log, with the names that stay and no others; where it ends.
+    /// Plans the log, with the names that are kept and no others; returns its end.
     fn plan_log(&self, remains: &Remains, entries: &mut [Entry], plan: &mut Plan) -> (u32, u32) {
         let used = |block: &Vec<u8>| {
             let last = memchr::memrchr(b'\n', block.get(..LOG as usize).unwrap_or(block));
             u32::try_from(last.map_or(0, |last| last + 1)).unwrap_or(0)
         };
-        // Behind the last name that stays, unless the meta says further on, in a block that is there.
+        // Behind the last name that is kept, unless the metadata has a later end in a block that exists.
         let last = entries.iter().filter_map(|entry| {
             let length = u32::try_from(entry.name.as_str().len() + 1).ok()?;
             let position = entry.position?;
@@ -402,7 +403,7 @@ impl Site<'_> {
         for number in 0..block + begun {
             let old = remains.log.get(&number);
             let mut new = blocks.remove(&number).unwrap_or_else(|| vec![0; LOG as usize]);
-            // Where a name was removed lines without one are left: no line may hold anything but a name.
+            // Where a name was removed, empty lines are left: no line may hold anything but a name.
             let end = if number == block { offset } else { used(&new).max(old.map_or(0, used)) };
             for octet in new.iter_mut().take(end as usize).filter(|octet| **octet == 0) {
                 *octet = b'\n';
@@ -439,7 +440,7 @@ impl Site<'_> {
                 changes.push(self.change("HDEL", &old, vec![field]));
             }
         }
-        // A hash that no entry leads to.
+        // A hash that no entry refers to.
         let wide: BTreeSet<u64> =
             entries.iter().filter(|entry| entry.is_wide).map(|entry| entry.hash).collect();
         for hash in remains.wide.keys().filter(|hash| !wide.contains(hash)) {
@@ -448,7 +449,7 @@ impl Site<'_> {
         changes
     }
 
-    /// Counts and ends.
+    /// Plans the counts and ends.
     fn plan_meta(&self, remains: &Remains, entries: &[Entry], meta: Meta, plan: &mut Plan) {
         let mut days: BTreeMap<u32, u64> = BTreeMap::new();
         for entry in entries {
@@ -474,8 +475,8 @@ impl Site<'_> {
     }
 }
 
-/// How many rows there are, and whether agents may know more of them: then a number may be given twice. More than there are
-/// blocks for are not believed.
+/// Returns the number of rows, and whether agents may have cached more of them, so that a number may be reused. A
+/// count that exceeds the existing blocks is ignored.
 fn rows_used(remains: &Remains, taken: &BTreeSet<u32>) -> (u32, bool) {
     let known = taken.last().map_or(0, |last| last + 1);
     let blocks =

@@ -1,6 +1,7 @@
-//! Checks what the store keeps beside its partitions and tags: sensors and logs.
+//! Checks the keys beside partitions and tags: sensors and logs.
 //!
-//! A part of `store/verify.rs`. An entry that does not read is removed by a repair and named; the schema has a copy of the sensors.
+//! A part of `store/verify.rs`. A repair removes and reports entries that cannot be decoded; the schema has a copy of
+//! the sensors.
 
 use crate::store::redis::reply;
 use crate::store::redis::reply::Pairs;
@@ -9,7 +10,7 @@ use crate::store::{SourceState, Store, StoreError, schema};
 use std::collections::BTreeMap;
 
 impl Store {
-    /// Checks what is known of logs.
+    /// Checks the state of logs.
     pub(in crate::store) fn verify_sources(
         &mut self,
         repair: bool,
@@ -35,7 +36,7 @@ impl Store {
         Ok(())
     }
 
-    /// Checks that the sensors are those that the schema has a copy of, and that the ones that rows tell of have names.
+    /// Checks that the sensors agree with their copies in the schema, and that all sensors in rows have names.
     pub(in crate::store) fn verify_sensors(
         &mut self,
         repair: bool,
@@ -92,7 +93,7 @@ impl Store {
         Ok(())
     }
 
-    /// The entries of a hash; none where it is something else, which is a problem.
+    /// Reads the entries of a hash; none if the key has another type, which is a problem.
     fn register(
         &mut self,
         key: &str,
@@ -106,7 +107,7 @@ impl Store {
         }
     }
 
-    /// Checks that a key, if it is there, has its type; a repair removes one that has another.
+    /// Checks the type of a key, if it exists; a repair removes a key of another type.
     pub(in crate::store) fn verify_type(
         &mut self,
         key: &str,

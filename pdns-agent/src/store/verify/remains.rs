@@ -1,6 +1,7 @@
-//! What is left of one part of the store, read as far as it reads.
+//! The remains of one part of the store, as far as they can be decoded.
 //!
-//! Pure, for `store/verify/rebuild.rs`: names in the log, records in buckets, sums in rows. What does not read is passed over.
+//! Pure, for `store/verify/rebuild.rs`: names in the log, records in buckets, aggregates in rows. Invalid data is
+//! skipped.
 
 use crate::name::{Name, NameBuf};
 use crate::observation::Seen;
@@ -13,7 +14,7 @@ use crate::store::read::buckets::Meta;
 use crate::store::redis::reply::Pairs;
 use std::collections::{BTreeMap, HashMap};
 
-/// What is left of one part.
+/// The remains of one part.
 #[derive(Default)]
 pub(in crate::store) struct Remains {
     pub(in crate::store) meta: Option<Meta>,
@@ -25,7 +26,7 @@ pub(in crate::store) struct Remains {
 }
 
 impl Remains {
-    /// Whether nothing is left.
+    /// Returns true if nothing is left.
     pub(in crate::store) fn is_nothing(&self) -> bool {
         self.meta.is_none()
             && self.rows.is_empty()
@@ -36,7 +37,7 @@ impl Remains {
     }
 }
 
-/// The canonical names of a log with their positions.
+/// Returns the canonical names of a log with their positions.
 pub(in crate::store) fn names_in(
     log: &BTreeMap<u32, Vec<u8>>,
 ) -> impl Iterator<Item = (u32, Name<'_>)> {
@@ -52,7 +53,7 @@ pub(in crate::store) fn names_in(
     })
 }
 
-/// The names that records point at.
+/// Returns the names that records point at.
 pub(in crate::store) fn targets(remains: &Remains) -> impl Iterator<Item = NameBuf> + '_ {
     let values = remains.buckets.values().flatten().filter_map(|(_, value)| Value::read(value));
     let stored = values.filter_map(|value| value.records).flat_map(read_all);
@@ -77,7 +78,7 @@ fn row_in(blocks: &BTreeMap<u32, Vec<u8>>, row: u32) -> Option<RowRead> {
     read_row(blocks.get(&(row / ROWS))?.get(at..at + ROW)?)
 }
 
-/// The records of a value: each with its key as it is stored, and its row. Ends at what it cannot read.
+/// Decodes the records of a value: each with its key as stored, and its row. Stops at invalid data.
 pub(in crate::store) fn read_all(octets: &[u8]) -> Vec<(Vec<u8>, Stored, u32)> {
     let mut read = Vec::new();
     let mut rest = octets;
@@ -111,7 +112,7 @@ pub(in crate::store) fn shown(fact: &FactBuf) -> String {
     }
 }
 
-/// The sum in a row, if it can be that of such a record.
+/// Decodes the row of such a record; `None` if it is not a possible one.
 pub(in crate::store) fn sum(
     hash: u64,
     fact: Option<&FactBuf>,

@@ -1,8 +1,9 @@
-//! Repairs a partition: what was lost is worked out by `store/verify/rebuild.rs` and written here.
+//! Repairs a partition: `store/verify/rebuild.rs` plans the changes, which are made here.
 //!
-//! The partition is held meanwhile (`pd:{pp}v`): agents of this version wait, those of an earlier one must be stopped before. All
-//! changes go through one function that makes sure of that, some at a time, so that Redis is never long at it. Whoever is killed
-//! half-way leaves a partition that is still damaged and not more so; it is free again after [`HOLD`].
+//! The partition is held meanwhile (`pd:{pp}v`): agents of this version wait, those of an earlier one must be stopped
+//! before. All changes go through one function that checks the hold, some at a time, so that Redis is never blocked
+//! for long. A repair that is killed half-way leaves the partition damaged, but not more than before; the partition
+//! is free again after [`HOLD`].
 
 use crate::name::NameBuf;
 use crate::store::functions::FUNCTIONS;
@@ -19,18 +20,18 @@ use crate::store::write::checkpoint::{MARK, Mark};
 use crate::store::{Store, StoreError};
 use std::collections::{BTreeMap, HashMap};
 
-/// Milliseconds that a partition stays held when whoever repairs it does not come back.
+/// Milliseconds that a partition stays held if the process that repairs it does not come back.
 const HOLD: &str = "300000";
-/// Octets and changes of one call.
+/// Maximum number of octets and of changes in one call.
 const CALL: (usize, usize) = (256 << 10, 64);
-/// Keys asked for in one pipeline: a block has 64 KiB.
+/// Number of keys read in one pipeline: a block has 64 KiB.
 const KEYS: usize = 64;
 
-/// A key of a partition, by what follows its tag.
+/// A key of a partition, split after its tag.
 struct Present {
     kind: Kind,
     letter: u8,
-    /// What follows the letter: a number or a hash.
+    /// The rest after the letter: a number or a hash.
     rest: String,
 }
 
@@ -44,7 +45,7 @@ impl Present {
         Some(Self { kind, letter, rest: suffix.get(1..)?.to_owned() })
     }
 
-    /// Its number, if the layout has a key with that number: others are nobody's, and bound nothing.
+    /// Returns its number, if the layout has a key with that number: other keys are foreign, and limit nothing.
     fn number(&self) -> Option<u32> {
         let most = match self.letter {
             b's' => u32::MAX / ROWS,
@@ -66,10 +67,10 @@ impl Present {
 }
 
 impl Store {
-    /// Makes a partition sound again; tells what could not be restored, a sentence each.
+    /// Repairs a partition; returns the data that could not be restored, one sentence each.
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`] while somebody else repairs it; others as they come.
+    /// [`StoreError::Unavailable`] while another process repairs it; other errors as they occur.
     pub(in crate::store) fn repair_partition(
         &mut self,
         partition: u8,
@@ -77,7 +78,7 @@ impl Store {
         FUNCTIONS.load(&mut self.client)?;
         let key = self.keys.repairer(partition);
         let token = crate::store::schema::random_key().map(|octet| format!("{octet:02x}")).concat();
-        // What never expires, or is of another type, is no repair.
+        // A key that never expires, or has another type, is not a repair in progress.
         if reply::integer(&self.client.ask(&[b"PTTL", key.as_bytes()])?)? == -1 {
             self.client.ask(&[b"DEL", key.as_bytes()])?;
         }
@@ -90,7 +91,7 @@ impl Store {
         }
         let mut lost = Vec::new();
         let repaired = self.repair_held(partition, &token, &mut lost);
-        // Held no longer, whatever came of it.
+        // The hold is released, whatever the result.
         let freed = self.mend(partition, &token, "0", &[]);
         repaired?;
         freed?;
@@ -143,7 +144,7 @@ impl Store {
             lost.extend(gone);
             let mut packed = Pipeline::default();
             for (posting, member) in dangling {
-                // Where another record of the same name needs it, the check that follows enters it again.
+                // If another record of the same name needs the entry, the check that follows adds it again.
                 let (member_text, mut key) = (member.to_string(), posting.key.clone());
                 packed.command(&[b"SREM", key.as_bytes(), member_text.as_bytes()]);
                 for level in posting.levels {
@@ -157,7 +158,8 @@ impl Store {
         Ok(())
     }
 
-    /// Names of a partition by hash, for those that the log has no more: from both logs, and from what records point at.
+    /// Returns names of a partition by hash, for those missing in the log: from both logs, and from the targets of
+    /// records.
     fn names_of(&self, partition: u8, remains: [&Remains; 2]) -> HashMap<u64, NameBuf> {
         let mut names = HashMap::new();
         let mut add = |name: NameBuf| {
@@ -173,7 +175,7 @@ impl Store {
         names
     }
 
-    /// The keys that a partition has, and how those end that are of the wrong type.
+    /// Returns the keys of a partition, and the suffixes of those of the wrong type.
     fn present(&mut self, partition: u8) -> Result<(Vec<Present>, Vec<String>), StoreError> {
         let tag = self.keys.partition(partition);
         let escaped: String = tag
@@ -222,7 +224,7 @@ impl Store {
         Ok((present, wrong))
     }
 
-    /// What is left of a part.
+    /// Reads the remains of a part.
     fn remains(
         &mut self,
         kind: Kind,
@@ -279,7 +281,7 @@ impl Store {
         )?;
         let days = self.hash(&keys.days(partition, kind))?;
         let number = |text: &[u8]| std::str::from_utf8(text).ok()?.parse::<u64>().ok();
-        // A count that does not read is one that is wrong.
+        // A count that cannot be decoded is wrong.
         let day = |(day, names): &(Vec<u8>, Vec<u8>)| {
             (
                 number(day).and_then(|day| u32::try_from(day).ok()).unwrap_or(u32::MAX),
@@ -291,7 +293,7 @@ impl Store {
         Ok(remains)
     }
 
-    /// Asks the same of many keys.
+    /// Runs the same command on many keys.
     fn each<T: Copy>(
         &mut self,
         command: &[u8],
@@ -315,7 +317,7 @@ impl Store {
         reply::pairs(self.client.ask(&[b"HGETALL", key.as_bytes()])?)
     }
 
-    /// Takes out checkpoints that do not read, and redo that does not.
+    /// Plans the removal of checkpoints and redo data that cannot be decoded.
     fn checkpoint_changes(
         &mut self,
         partition: u8,
@@ -338,7 +340,7 @@ impl Store {
             };
             while !redo.is_empty() {
                 let Some(rest) = Stored::read(redo).and_then(|(_, rest)| rest.get(4..)) else {
-                    // What it was to enter into the inverse index is entered by the check that follows.
+                    // The check that follows adds the entries to the inverted index that it was for.
                     let mark = value.get(..MARK).unwrap_or_default().to_vec();
                     changes.push(Change { command: "HSET", suffix, words: vec![log, mark] });
                     break;
@@ -364,7 +366,7 @@ impl Store {
         Ok(vec![Change { command: "HSET", suffix: "m".to_owned(), words }])
     }
 
-    /// Whether a partition is marked as one of this store.
+    /// Returns true if a partition is marked as one of this store.
     pub(in crate::store) fn has_mark(&mut self, partition: u8) -> Result<bool, StoreError> {
         let mut packed = Pipeline::default();
         pack_mark(&mut packed, &self.keys, partition);
@@ -376,8 +378,8 @@ impl Store {
             && (mark.is_of_all || !self.schema.is_marked))
     }
 
-    /// Has all agents forget the rows that they know: row numbers are about to be given again. They open the store anew. The
-    /// schema is the first to say so; a partition that does not say so yet is repaired by repeating the repair.
+    /// Makes all agents discard their cached rows, since row numbers are about to be reused: they reopen the store.
+    /// The schema is the first to show it; a partition that does not show it yet is repaired by repeating the repair.
     fn begin_generation(&mut self) -> Result<(), StoreError> {
         let before = self.schema.epoch;
         self.schema.generation += 1;
@@ -402,7 +404,7 @@ impl Store {
         Ok(())
     }
 
-    /// Makes changes, some in each call, and holds the partition for so many milliseconds more.
+    /// Makes changes, some in each call, and extends the hold on the partition by this many milliseconds.
     fn mend(
         &mut self,
         partition: u8,

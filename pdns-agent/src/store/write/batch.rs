@@ -1,10 +1,10 @@
 //! A window packed for Redis: all calls that write it, ready to be sent, slice by slice.
 //!
 //! Between `aggregate` and `store/write/upsert.rs`. Packing needs no connection, so it is done on the thread that
-//! reads; [`Packer`] is what it takes. How slices and marks work is said in `store/write/checkpoint.rs`.
+//! reads; [`Packer`] holds all it needs. Slices and marks are described in `store/write/checkpoint.rs`.
 
 use crate::aggregate::{Merged, Tuple, Window};
-use crate::hash::{Place, Router};
+use crate::hash::{NameLocation, Router};
 use crate::observation::{Fact, Seen};
 use crate::store::functions::FUNCTIONS;
 use crate::store::layout::encoding::{write_key, write_row};
@@ -15,7 +15,7 @@ use crate::store::schema::marks::Epoch;
 use crate::store::write::checkpoint::{Checkpoint, Mark, slice};
 use std::ops::Range;
 
-/// Tuples that one call should have: enough to spread its fixed cost, few enough that other clients do not
+/// Number of tuples to aim for in one call: enough to spread its fixed cost, few enough that other clients do not
 /// wait (31 records a call: 2.2 ms, 312: 9 ms at the 99th percentile, ingest saturated).
 const SLICE: usize = 48;
 
@@ -24,39 +24,39 @@ const SLICE: usize = 48;
 pub struct Packer {
     pub(crate) keys: Keys,
     pub(crate) router: Router,
-    /// What rows are written under.
+    /// The epoch under which rows are written.
     pub(crate) epoch: Epoch,
 }
 
-/// A window of one log up to one position, packed.
+/// A packed window of one log up to one position.
 #[derive(Default)]
 pub struct Batch {
     pub(crate) log: [u8; 16],
     pub(crate) end: u64,
-    /// It only finishes what an earlier batch to the same end left half-way.
+    /// True if it only completes an earlier batch to the same end that was interrupted.
     pub(crate) finish: bool,
-    /// All calls, one after the other, in wire form.
+    /// All calls, one after the other, in wire format.
     pub(crate) octets: Vec<u8>,
     pub(crate) calls: Vec<Call>,
     pub(crate) parts: Vec<Part>,
-    /// The tuples whose rows the calls will tell, in their order.
+    /// Tuples whose rows the replies will contain, in their order.
     pub(crate) unknown: Vec<Unknown>,
-    /// Record keys of those.
+    /// Record keys of the unknown tuples.
     pub(crate) record_keys: Vec<u8>,
-    /// Long RDATA of those.
+    /// Long RDATA of the unknown tuples.
     pub(crate) long: Vec<Box<[u8]>>,
-    /// Index in the window and row of each tuple that was told.
+    /// Index in the window and row of each tuple whose row was received.
     pub(crate) learned: Vec<(u32, u32)>,
     /// Sum of the counts.
     pub(crate) sightings: u64,
-    /// Of these, those that the store confirmed and that were not taken yet.
+    /// Those of them that the store confirmed and that were not yet taken.
     pub(crate) confirmed: u64,
 }
 
 /// The calls for one partition.
 pub(crate) struct Part {
     pub(crate) partition: u8,
-    /// Its calls that are not applied yet.
+    /// Its calls that are not yet applied.
     pub(crate) calls: Range<usize>,
 }
 
@@ -64,40 +64,40 @@ pub(crate) struct Part {
 pub(crate) struct Call {
     pub(crate) octets: Range<usize>,
     pub(crate) unknown: Range<usize>,
-    /// The mark that it leaves.
+    /// The mark that it leaves in the store.
     pub(crate) mark: Mark,
-    /// How many answers it counts.
+    /// Number of answers it counts.
     pub(crate) sightings: u64,
 }
 
 /// A tuple whose row is not known.
 pub(crate) struct Unknown {
     pub(crate) index: u32,
-    pub(crate) place: Place,
-    /// Its record key, or nothing for a negative answer.
+    pub(crate) place: NameLocation,
+    /// Its record key; empty for a negative answer.
     pub(crate) key: Range<usize>,
     pub(crate) long: Option<usize>,
 }
 
 impl Batch {
-    /// The log it is of.
+    /// Returns the log that it belongs to.
     #[must_use]
     pub fn log(&self) -> &[u8; 16] {
         &self.log
     }
 
-    /// How many answers it counts.
+    /// Returns the number of answers it counts.
     #[must_use]
     pub fn sightings(&self) -> u64 {
         self.sightings
     }
 
-    /// How many answers the store has confirmed since the last call, also of a batch that failed.
+    /// Returns the number of answers that the store has confirmed since the last call, also for a batch that failed.
     pub fn take_confirmed(&mut self) -> u64 {
         std::mem::take(&mut self.confirmed)
     }
 
-    /// Confirms calls by the marks that they left, whose replies were lost with the connection.
+    /// Confirms calls whose replies were lost with the connection, by the marks that they left.
     pub(crate) fn confirm(&mut self, marks: &[Option<Mark>]) {
         for part in &self.parts {
             let Some(Some(mark)) = marks.get(usize::from(part.partition)) else { continue };
@@ -109,12 +109,12 @@ impl Batch {
         }
     }
 
-    /// The rows that the store told, by index in the window. Empty before the batch was written.
+    /// Returns the rows that the store assigned, by index in the window. Empty before the batch is written.
     pub fn learned(&mut self) -> impl Iterator<Item = (u32, u32)> + '_ {
         self.learned.drain(..)
     }
 
-    /// Gives the memory back for the next batch.
+    /// Clears the batch and keeps its memory for the next one.
     fn clear(&mut self) {
         self.octets.clear();
         self.calls.clear();
@@ -127,14 +127,14 @@ impl Batch {
     }
 }
 
-/// What the words of one call are made of.
+/// The arguments of one call.
 #[derive(Default)]
 struct Words {
-    /// Packed known rows, of records and of negative answers.
+    /// Known rows, packed, of records and of negative answers.
     known: [Vec<u8>; 2],
-    /// Highest of them.
+    /// Highest row number among them.
     highest: [Option<u32>; 2],
-    /// Unknown tuples, packed, and how many.
+    /// Unknown tuples, packed, and their number.
     unknown: [Pipeline; 2],
     count: [usize; 2],
     long: Pipeline,
@@ -142,11 +142,11 @@ struct Words {
 }
 
 impl Packer {
-    /// Packs what is due of a window that holds the records of one log up to `end`, those that the checkpoint
-    /// covers left out, as seen by the sensors in the bit set `sensors`.
+    /// Packs the part of a window that is not yet applied. The window holds the records of one log up to `end`; those
+    /// that the checkpoint covers are left out. `sensors` is the bit set of the sensors that saw them.
     ///
-    /// With `finish`, only the partitions whose batch to the same `end` stopped half-way are packed, with the
-    /// slices it had. `batch` gives its memory.
+    /// With `finish`, only the partitions whose batch to the same `end` was interrupted are packed, with the slices
+    /// it had. `batch` is reused for its memory.
     pub fn pack(
         &self,
         batch: &mut Batch,
@@ -204,7 +204,7 @@ impl Packer {
         window.sent();
     }
 
-    /// Packs the calls of one partition; without items, the one that closes it.
+    /// Packs the calls of one partition; without items, only the one that closes it.
     #[expect(clippy::too_many_arguments, reason = "a part of `pack`, set apart for its length")]
     fn pack_part(
         &self,
@@ -232,13 +232,13 @@ impl Packer {
             };
             let (unknown, before) = (batch.unknown.len(), batch.sightings);
             let mut words = Words::default();
-            // Records of one name together, which the function then reads and writes once.
+            // The records of one name together: the function then reads and writes the name once.
             let mut now: Vec<(u64, u32)> = now
                 .iter()
                 .filter_map(|&(_, index)| Some((window.get(index)?.place.hash, index)))
                 .collect();
             now.sort_unstable();
-            // The function takes records first, then negative answers, and answers in that order.
+            // The function takes records first, then negative answers, and replies in that order.
             for negatives in [false, true] {
                 for &(_, index) in &now {
                     if let Some(merged) = window.get(index)
@@ -283,7 +283,7 @@ impl Packer {
         let (rrname, fact) = match merged.tuple {
             Tuple::Row(row) => {
                 known.extend(row.to_be_bytes());
-                // Who made the row told its type; if that was an earlier version, it stays untold for now.
+                // The creator of the row wrote its type code; if that was an earlier version, it stays unset for now.
                 write_row(&seen, bits, TypeCode::NOTHING, known);
                 *highest = (*highest).max(Some(row));
                 return;

@@ -1,40 +1,40 @@
-//! Exactly once: how far each log is applied in each partition.
+//! Exactly-once writes: the position up to which each log is applied in each partition.
 //!
-//! A **position** is the offset just behind a line in the uncompressed log. A window of a log goes to the
-//! store as a batch with one end position for all partitions. Within a partition it is cut into slices by
-//! the hash of the name, so that one call stays short; each call writes its records and its [`Mark`] in one
-//! atomic step, and only if the mark stored before is the one expected. So a call is applied once,
-//! however often it is sent, and two agents that read one log by mistake cannot count a line twice.
+//! A **position** is the offset just behind a line in the uncompressed log. A window of a log goes to the store as a
+//! batch with one end position for all partitions. Within a partition it is cut into slices by the hash of the name,
+//! so that one call stays short; each call writes its records and its [`Mark`] in one atomic step, and only if the
+//! previous mark in the store is the expected one. So a call is applied once, however often it is sent, and two
+//! agents that read one log by mistake cannot count a line twice.
 //!
-//! After a crash the next agent reads the log again from the acknowledged position and leaves out what
-//! [`Checkpoint::covers`]: a rule for single records, so that it does not matter how they were batched.
-//! A batch that stopped half-way is finished first, with the same end and the same slices.
+//! After a crash, the next agent reads the log again from the acknowledged position and leaves out the records that
+//! [`Checkpoint::covers`]. That rule applies to single records, so their grouping into batches does not matter. A
+//! batch that was interrupted is completed first, with the same end and the same slices.
 
-use crate::hash::Place;
+use crate::hash::NameLocation;
 
-/// Octets of a mark in the store.
+/// Size of a mark in the store, in octets.
 pub(crate) const MARK: usize = 20;
 
-/// How far one log is applied in one partition.
+/// Progress of one log in one partition.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Mark {
     /// All lines up to here are applied.
     pub(crate) done: u64,
-    /// End of the batch that is being applied, when `applied` is below `slices`.
+    /// End of the batch that is being applied, if `applied` is below `slices`.
     pub(crate) end: u64,
-    /// Slices of that batch.
+    /// Number of slices of that batch.
     pub(crate) slices: u16,
-    /// How many of them are applied.
+    /// Number of slices that are applied.
     pub(crate) applied: u16,
 }
 
 impl Mark {
-    /// All up to `end` is applied.
+    /// Returns the mark of a log that is applied up to `end`.
     pub(crate) fn finished(end: u64) -> Self {
         Self { done: end, end, slices: 0, applied: 0 }
     }
 
-    /// Whether a batch was left half-way.
+    /// Returns true if a batch was interrupted.
     pub(crate) fn is_open(self) -> bool {
         self.applied < self.slices
     }
@@ -49,7 +49,7 @@ impl Mark {
         octets
     }
 
-    /// Reads a mark off the front of a stored checkpoint; what follows is the redo.
+    /// Reads a mark off the front of a stored checkpoint; the rest is the redo data.
     pub(crate) fn read(octets: &[u8]) -> Option<(Self, &[u8])> {
         let (done, rest) = octets.split_first_chunk::<8>()?;
         let (end, rest) = rest.split_first_chunk::<8>()?;
@@ -65,40 +65,40 @@ impl Mark {
     }
 }
 
-/// Slice of a name, of `slices`.
+/// Returns the slice of a name, out of `slices`.
 pub(crate) fn slice(hash: u64, slices: u16) -> u16 {
     let bits = hash >> 24 & 0xf_ffff;
     u16::try_from((bits * u64::from(slices)) >> 20).unwrap_or(0)
 }
 
-/// How far one log is applied in all partitions.
+/// Progress of one log in all partitions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Checkpoint {
     /// All lines up to here are applied in every partition.
     pub(crate) acknowledged: u64,
-    /// By partition; `None` where none of the log's records went yet.
+    /// Marks by partition; `None` if none of the log's records have been written to it.
     pub(crate) marks: Vec<Option<Mark>>,
 }
 
 impl Checkpoint {
-    /// Where reading has to go on.
+    /// Returns the position from which to continue reading.
     #[must_use]
     pub fn acknowledged(&self) -> u64 {
         self.acknowledged
     }
 
-    /// The same marks, with reading to begin again at the start.
+    /// Returns the same marks, with reading to start over from the beginning.
     #[must_use]
     pub fn restarted(mut self) -> Self {
         self.acknowledged = 0;
         self
     }
 
-    /// Whether a record of the line that begins at `start` is applied already.
+    /// Returns true if a record of the line that begins at `start` is already applied.
     ///
-    /// Where a line begins does not depend on whether it was read with its newline or before that came.
+    /// The beginning of a line does not depend on whether it was read with its newline or before that was written.
     #[must_use]
-    pub fn covers(&self, place: Place, start: u64) -> bool {
+    pub fn covers(&self, place: NameLocation, start: u64) -> bool {
         if start < self.acknowledged {
             return true;
         }
@@ -113,16 +113,16 @@ impl Checkpoint {
         }
     }
 
-    /// The last position that any partition has reached beyond the acknowledged one: up to there
-    /// [`Checkpoint::covers`] has to be asked.
+    /// Returns the last position that any partition has reached beyond the acknowledged one: up to there,
+    /// [`Checkpoint::covers`] has to be checked.
     #[must_use]
     pub fn horizon(&self) -> u64 {
         let reached = self.marks.iter().flatten().map(|mark| mark.done.max(mark.end));
         reached.max().unwrap_or(0).max(self.acknowledged)
     }
 
-    /// Ends of batches that stopped half-way, each once, in order. Usually there is one at most; two agents
-    /// that read the same log can leave more.
+    /// Returns the ends of interrupted batches, each once, sorted. Usually there is one at most; two agents that read
+    /// the same log can leave more.
     #[must_use]
     pub fn open_ends(&self) -> Vec<u64> {
         let open = self.marks.iter().flatten().filter(|mark| mark.is_open());
@@ -132,7 +132,7 @@ impl Checkpoint {
         ends
     }
 
-    /// Whether the batch that stopped half-way in this partition has that end.
+    /// Returns true if a batch to that end was interrupted in this partition.
     #[must_use]
     pub fn is_open_at(&self, partition: u8, end: u64) -> bool {
         let mark = self.marks.get(usize::from(partition)).copied().flatten();
@@ -163,7 +163,7 @@ mod tests {
     fn a_half_applied_batch_covers_its_applied_slices_only() {
         let marks = vec![Some(Mark { done: 100, end: 200, slices: 4, applied: 2 }), None];
         let checkpoint = Checkpoint { acknowledged: 50, marks };
-        let place = |partition, slice: u64| Place { partition, hash: slice << 42 };
+        let place = |partition, slice: u64| NameLocation { partition, hash: slice << 42 };
         assert_eq!(slice(place(0, 1).hash, 4), 1);
         assert!(checkpoint.covers(place(0, 3), 99));
         assert!(checkpoint.covers(place(0, 1), 199));

@@ -1,10 +1,11 @@
-//! The logs that were read: how far, in what state, and what a crash left to be done.
+//! The state of the logs: position, metadata, and work that a crash left unfinished.
 //!
-//! Positions live in the store, beside the data they speak of: if Redis loses data it loses the positions
-//! with it, and the logs are read again. `pd:src` says how far all partitions are; the checkpoint in each
-//! partition says how far that one is (`store/write/checkpoint.rs`).
+//! Positions live in the store, beside the data they refer to: if Redis loses data it loses the positions with it,
+//! and the logs are read again. `pd:src` holds the position that all partitions have reached; the checkpoint in each
+//! partition holds that of the partition (`store/write/checkpoint.rs`).
 
 use crate::hash::{DIGEST, StoredDigest};
+use crate::observation::SENSOR_SEPARATOR;
 use crate::store::functions::FUNCTIONS;
 use crate::store::layout::encoding::Stored;
 use crate::store::layout::keys::{Keys, Kind, Pointer};
@@ -16,65 +17,74 @@ use crate::store::write::checkpoint::{Checkpoint, MARK, Mark};
 use crate::store::{Reader, StoreError, Writer, schema};
 use serde::{Deserialize, Serialize};
 
-/// Seconds after which the checkpoints of a log that is read to its end are deleted. Until then they
-/// protect from an agent that opened the same log before.
+/// Seconds after which the checkpoints of a completely read log are deleted. Until then they protect against an agent
+/// that opened the same log earlier.
 const SETTLED_AFTER: u64 = 86_400;
 
-/// One log, as `pd:src` holds it in JSON.
+/// The state of one log, stored in `pd:src` as JSON.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct SourceState {
-    /// Path where the log was read last.
+    /// Path at which the log was last read.
     pub path: String,
-    /// The command that read it: `zeek` or `suricata`. Empty for captures, and in entries from before this was kept.
+    /// The command that read it: `zeek` or `suricata`. Empty for captures, and in entries of earlier versions.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub reader: String,
-    /// Digest of the log up to the position. Absent for captures, and in entries from before this was kept.
+    /// Digest of the log up to the position. `None` for captures, and in entries of earlier versions.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub digest: Option<StoredDigest>,
     /// Sensor that read it.
     pub sensor: String,
     /// Position up to which every record is applied: octets of the uncompressed log, or batches if it is `live`.
     pub acknowledged: u64,
-    /// Whether it cannot be read again: an interface or a pipe.
+    /// True if it cannot be read again: an interface or a pipe.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub live: bool,
-    /// Whether the log was read to its end and will not grow: rotated, compressed, or imported.
+    /// True if the log was read to its end and will not grow: rotated, compressed, or imported.
     pub complete: bool,
-    /// Size of the file when it was complete, in octets as they lie on disk.
+    /// Size of the file on disk when it was complete, in octets.
     pub size: u64,
-    /// Modification time of the file when it was complete, nanoseconds since the epoch.
+    /// Modification time of the file when it was complete, in nanoseconds since the epoch.
     pub mtime_ns: i64,
-    /// Of a capture file: how long its content was, in bytes, each time that it was longer than before, with a digest
-    /// of that much. What is applied is never beyond the last of them.
+    /// Capture files only: length of the content, in bytes, each time it had grown, with a digest of that much.
+    /// Nothing beyond the last of them is applied.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub contents: Vec<(u64, u64)>,
-    /// Of a capture file: when its last packet was captured, in microseconds, once it is complete.
+    /// Capture files only: time of the last packet in microseconds, once the file is complete.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last: Option<i64>,
-    /// Of a capture file that goes on where another ended: what stands for the packet with which its decoder began.
+    /// Capture files that continue another one: identifier of the packet with which the decoder began.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub follows: Option<String>,
-    /// Of a capture file: what stands for the first packet of the file that goes on where it ended.
+    /// Capture files only: identifier of the first packet of the file that continues it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,
-    /// Of a capture file: the next one was read at once, so that its end was not the end of the capture.
+    /// Capture files only: true if the next file was read at once, so that the end of this one was not the end of the
+    /// capture.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub is_followed: bool,
-    /// When this was written, seconds since the epoch.
+    /// Time of this entry, in seconds since the epoch.
     pub updated: u64,
-    /// Lines by what became of them, as the decoder counts them.
+    /// Number of lines by outcome, as counted by the decoder.
     pub tally: serde_json::Value,
+}
+
+/// The bit shared by the 32nd sensor of a store and all later ones.
+const SHARED_BIT: usize = 31;
+
+/// Returns the sensors that share a bit with others, so that their observations cannot be told apart.
+pub(in crate::store) fn shared_sensors(by_bit: &[String]) -> Option<&str> {
+    by_bit.get(SHARED_BIT).map(String::as_str).filter(|names| names.contains(SENSOR_SEPARATOR))
 }
 
 /// Sensors by name, with their bits.
 type SensorBits = Vec<(Vec<u8>, u32)>;
 
 impl Reader<'_> {
-    /// All logs, by identity.
+    /// Reads the states of all logs, by identity.
     ///
     /// # Errors
-    /// When Redis does not answer, or an entry does not read.
+    /// If Redis does not answer, or an entry cannot be decoded.
     pub fn sources(&mut self) -> Result<Vec<([u8; 16], SourceState)>, StoreError> {
         let key = self.store.keys.sources();
         let pairs = reply::pairs(self.store.client.ask(&[b"HGETALL", key.as_bytes()])?)?;
@@ -87,20 +97,23 @@ impl Reader<'_> {
         Ok(sources)
     }
 
-    /// Sensor names by bit; the last one may stand for several.
+    /// Reads the sensor names by bit; the last one may stand for several, with [`SENSOR_SEPARATOR`] between them.
     ///
     /// # Errors
-    /// When Redis does not answer, or sensors were lost.
+    /// If Redis does not answer, or sensors were lost.
     pub fn sensors(&mut self) -> Result<Vec<String>, StoreError> {
+        let mut bits = self.sensor_bits()?.0;
+        // Redis returns them in no particular order.
+        bits.sort_unstable();
         let mut names: Vec<String> = Vec::new();
-        for (name, bit) in self.sensor_bits()?.0 {
+        for (name, bit) in bits {
             let bit = bit as usize;
             if names.len() <= bit {
                 names.resize(bit + 1, String::new());
             }
             if let Some(slot) = names.get_mut(bit) {
                 if !slot.is_empty() {
-                    slot.push_str(", ");
+                    slot.push(SENSOR_SEPARATOR);
                 }
                 slot.push_str(&String::from_utf8_lossy(&name));
             }
@@ -108,7 +121,19 @@ impl Reader<'_> {
         Ok(names)
     }
 
-    /// The sensors and their bits, and the copies of them, which have to agree.
+    /// Returns the names of all sensors that share the bit of a sensor with these bits ([`Writer::sensor`]),
+    /// including its own; `None` if it has a bit of its own.
+    ///
+    /// # Errors
+    /// As [`Reader::sensors`].
+    pub fn sensors_sharing(&mut self, bits: u32) -> Result<Option<String>, StoreError> {
+        if bits != 1 << SHARED_BIT {
+            return Ok(None);
+        }
+        Ok(shared_sensors(&self.sensors()?).map(str::to_owned))
+    }
+
+    /// Reads the sensors and their bits, and the copies of them, which have to agree.
     pub(in crate::store) fn sensor_bits(&mut self) -> Result<(SensorBits, Pairs), StoreError> {
         let key: String = Keys::sensors(&self.store.keys);
         let lacks =
@@ -129,7 +154,7 @@ impl Reader<'_> {
         Ok((bits.ok_or_else(|| StoreError::damaged(&key))?, copies))
     }
 
-    /// Whether any record or negative answer is stored.
+    /// Returns true if any record or negative answer is stored.
     pub(in crate::store) fn has_rows(&mut self) -> Result<bool, StoreError> {
         for kind in [Kind::Record, Kind::Negative] {
             let partitions: Vec<u8> = self.store.partitions().collect();
@@ -142,10 +167,10 @@ impl Reader<'_> {
 }
 
 impl Writer<'_> {
-    /// What is known of one log.
+    /// Reads the state of one log.
     ///
     /// # Errors
-    /// When Redis does not answer, or the entry does not read.
+    /// If Redis does not answer, or the entry cannot be decoded.
     pub fn source(&mut self, log: &[u8; 16]) -> Result<Option<SourceState>, StoreError> {
         let key = self.store.keys.sources();
         match reply::maybe_octets(self.store.client.ask(&[b"HGET", key.as_bytes(), log])?)? {
@@ -156,29 +181,29 @@ impl Writer<'_> {
         }
     }
 
-    /// Loads how far a log is applied, and does what a crash left undone of its inverse index.
+    /// Loads the progress of a log, and completes the updates of its inverted index that a crash interrupted.
     ///
     /// # Errors
-    /// When Redis does not answer, or what it holds does not read.
+    /// If Redis does not answer, or the stored data cannot be decoded.
     pub fn load(&mut self, log: &[u8; 16]) -> Result<Checkpoint, StoreError> {
         let acknowledged = self.source(log)?.map_or(0, |state| state.acknowledged);
         Ok(Checkpoint { acknowledged, marks: self.load_marks(log)? })
     }
 
-    /// The digest of a log up to the end of the batch that was sent last, which may be applied in part.
+    /// Reads the digest of a log up to the end of the last batch that was sent, which may be partly applied.
     ///
     /// # Errors
-    /// When Redis does not answer, or the entry does not read.
+    /// If Redis does not answer, or the entry cannot be decoded.
     pub fn batch_under_way(&mut self, log: &[u8; 16]) -> Result<Option<[u8; DIGEST]>, StoreError> {
         let key = self.store.keys.under_way();
         let value = reply::maybe_octets(self.store.client.ask(&[b"HGET", key.as_bytes(), log])?)?;
         value.map(|digest| digest.try_into().map_err(|_| StoreError::damaged(&key))).transpose()
     }
 
-    /// Says what a batch is made of, before it is flushed: whoever finishes it later has to have the same log.
+    /// Records the digest of a batch before it is flushed, so that a later agent completes it only from the same log.
     ///
     /// # Errors
-    /// When Redis does not answer.
+    /// If Redis does not answer.
     pub fn announce_batch(
         &mut self,
         log: &[u8; 16],
@@ -189,7 +214,7 @@ impl Writer<'_> {
         Ok(())
     }
 
-    /// Loads the marks of a log and does its redo.
+    /// Loads the marks of a log and applies its redo data.
     pub(crate) fn load_marks(&mut self, log: &[u8; 16]) -> Result<Vec<Option<Mark>>, StoreError> {
         let mut packed = Pipeline::default();
         for partition in self.store.partitions() {
@@ -209,7 +234,7 @@ impl Writer<'_> {
         Ok(marks)
     }
 
-    /// Enters records into the inverse index again.
+    /// Adds records to the inverted index again.
     pub(crate) fn redo(&mut self, partition: u8, mut redo: &[u8]) -> Result<(), StoreError> {
         let key = self.store.keys.checkpoints(partition);
         let mut packed = Pipeline::default();
@@ -235,10 +260,10 @@ impl Writer<'_> {
         Ok(())
     }
 
-    /// Says how far a log is read. To be called after the flush that brought it there.
+    /// Stores the position up to which a log is read. Call it after the flush that advanced the log to it.
     ///
     /// # Errors
-    /// When Redis does not answer.
+    /// If Redis does not answer.
     pub fn acknowledge(&mut self, log: &[u8; 16], state: &SourceState) -> Result<(), StoreError> {
         let key = self.store.keys.sources();
         let json = serde_json::to_vec(state).map_err(|_| StoreError::damaged(&key))?;
@@ -246,10 +271,10 @@ impl Writer<'_> {
         Ok(())
     }
 
-    /// Forgets the redo of a log whose last batch is entered into the inverse index.
+    /// Deletes the redo data of a log whose last batch is in the inverted index.
     ///
     /// # Errors
-    /// When Redis does not answer.
+    /// If Redis does not answer.
     pub fn settle(&mut self, log: &[u8; 16], checkpoint: &Checkpoint) -> Result<(), StoreError> {
         let mut packed = Pipeline::default();
         let function = &FUNCTIONS.settle;
@@ -273,11 +298,11 @@ impl Writer<'_> {
     /// Deletes the checkpoints of logs that were complete a day before `now` (seconds since the epoch).
     /// Their positions stay in `pd:src`.
     ///
-    /// A log that was complete may grow again at this very moment: a checkpoint beyond the position that was
-    /// seen in `pd:src` stays.
+    /// A log that was complete may be growing again right now: a checkpoint beyond the position read from `pd:src` is
+    /// kept.
     ///
     /// # Errors
-    /// When Redis does not answer.
+    /// If Redis does not answer.
     pub fn tidy(&mut self, now: u64) -> Result<usize, StoreError> {
         let old: Vec<([u8; 16], String)> = self
             .store
@@ -312,11 +337,11 @@ impl Writer<'_> {
         Ok(deleted)
     }
 
-    /// Forgets logs altogether, after doing what they left undone of the inverse index: captures that ended
-    /// and that no run can go on with.
+    /// Deletes logs entirely, after completing their interrupted updates of the inverted index: captures that ended
+    /// and that no run can continue.
     ///
     /// # Errors
-    /// When Redis does not answer, or what it holds does not read.
+    /// If Redis does not answer, or the stored data cannot be decoded.
     pub fn remove_sources(&mut self, logs: &[[u8; 16]]) -> Result<(), StoreError> {
         for log in logs {
             self.load_marks(log)?;
@@ -332,7 +357,7 @@ impl Writer<'_> {
         Ok(())
     }
 
-    /// Does the redo of every log, in every partition: what agents that never came back left undone.
+    /// Applies the redo data of every log, in every partition: work left by agents that never came back.
     pub(crate) fn redo_all(&mut self) -> Result<(), StoreError> {
         for partition in self.store.partitions() {
             let key = self.store.keys.checkpoints(partition);
@@ -344,10 +369,10 @@ impl Writer<'_> {
         Ok(())
     }
 
-    /// The bit of a sensor in [`crate::observation::Seen::sensors`]; registers it when it is new.
+    /// Returns the bit of a sensor in [`crate::observation::Seen::sensors`]; registers it if it is new.
     ///
     /// # Errors
-    /// [`StoreError::Damaged`] when other sensors were lost, whose bits it could be given; others as they come.
+    /// [`StoreError::Damaged`] if other sensors were lost whose bits it could be given; other errors as they occur.
     pub fn sensor(&mut self, name: &str) -> Result<u32, StoreError> {
         FUNCTIONS.load(&mut self.store.client)?;
         let (function, key) = (&FUNCTIONS.sensor, self.store.keys.sensors());

@@ -1,7 +1,7 @@
-//! A batch into Redis: pipelined, each slice atomic and applied once.
+//! Writes a batch into Redis: pipelined, each slice atomic and applied once.
 //!
-//! Downstream of `store/write/batch.rs`. For each partition one call is under way at most, since the next one
-//! replaces the redo of the one before; the partitions take turns in two halves, so that Redis works on one
+//! Downstream of `store/write/batch.rs`. At most one call for each partition is in flight, since the next one
+//! replaces the redo data of the previous one. The partitions take turns in two halves, so that Redis works on one
 //! half while the replies of the other are read.
 
 use crate::record::FactBuf;
@@ -16,23 +16,23 @@ use crate::store::write::checkpoint::Checkpoint;
 use crate::store::{StoreError, Writer};
 use std::collections::{HashSet, VecDeque};
 
-/// IPv6 /48 that are remembered as entered into the directory.
+/// Number of IPv6 /48 networks remembered as being in the directory.
 const NETS: usize = 1 << 16;
 
-/// What writing remembers between batches.
+/// State of writing that is kept between batches.
 #[derive(Default)]
 pub(crate) struct WriterState {
     nets: HashSet<u64>,
-    /// Connection that this was learnt over, and the run of the server at its other end.
+    /// The connection that this was learned over, and the run of the server at its other end.
     generation: u64,
     run: Option<String>,
-    /// Sets that turned out large.
+    /// Sets that turned out to be large.
     large: Vec<Posting>,
-    /// Entries of the inverse index that may not have been written when the connection was lost.
+    /// Entries of the inverted index that may not have been written when the connection was lost.
     owed: Vec<PendingPosting>,
 }
 
-/// An entry of the inverse index that is to be written again.
+/// An entry of the inverted index that has to be written again.
 #[derive(Clone)]
 struct PendingPosting {
     /// The log whose batch it belongs to.
@@ -41,28 +41,28 @@ struct PendingPosting {
     owner: Pointer,
 }
 
-/// A batch on its way.
+/// A batch in flight.
 struct InFlight {
-    /// What is under way of each half of the parts.
+    /// Requests in flight for each half of the parts.
     halves: [Vec<Request>; 2],
-    /// New records, by part, that are to be entered into the inverse index.
+    /// New records, by part, to be added to the inverted index.
     postings: Vec<Vec<(Posting, Pointer)>>,
 }
 
-/// What was sent for one part and is not answered yet.
+/// A request for one part that is not yet answered.
 struct Request {
     part: usize,
-    /// Entries of the inverse index that are not confirmed, and how many replies there are to each.
+    /// Entries of the inverted index that are not confirmed, and the number of replies to each.
     added: VecDeque<(Posting, Pointer)>,
     replies: VecDeque<usize>,
-    /// Sets whose size was asked for, after those.
+    /// Sets whose size was requested, after those.
     probes: Vec<Posting>,
     /// The call, last.
     call: Option<usize>,
 }
 
 impl Writer<'_> {
-    /// What packs windows for this store.
+    /// Returns the packer for this store.
     #[must_use]
     pub fn packer(&self) -> Packer {
         Packer {
@@ -72,8 +72,8 @@ impl Writer<'_> {
         }
     }
 
-    /// How many entries of the inverse index are still to be written by [`Writer::flush`]: they are missing in the
-    /// store when this one is dropped.
+    /// Returns the number of entries of the inverted index that [`Writer::flush`] still has to write: they are
+    /// missing in the store if this one is dropped.
     #[must_use]
     pub fn pending_postings(&self) -> usize {
         self.store.writer_state.owed.len()
@@ -81,12 +81,12 @@ impl Writer<'_> {
 
     /// Writes a batch and moves the checkpoint to its end.
     ///
-    /// May be called again with the same arguments after errors that can be waited out ([`crate::store::Retry::Wait`]).
+    /// May be called again with the same arguments after temporary errors ([`crate::store::Retry::Wait`]).
     ///
     /// # Errors
-    /// [`StoreError::Conflict`] when somebody else moved the checkpoint, when Redis lost data or was started
-    /// anew, or when a reply was lost: load the checkpoint, forget what was sent, and read the log again.
-    /// Others as they come.
+    /// [`StoreError::Conflict`] if another process moved the checkpoint, if Redis lost data or was restarted, or if a
+    /// reply was lost: load the checkpoint, discard the batches that were sent, and read the log again. Other errors
+    /// as they occur.
     pub fn flush(
         &mut self,
         checkpoint: &mut Checkpoint,
@@ -97,8 +97,8 @@ impl Writer<'_> {
         let mut way = InFlight { halves: [Vec::new(), Vec::new()], postings };
         let result = self.run(checkpoint, batch, &mut way);
         if result.is_err() {
-            // Replies may be outstanding, or what we believe of the server is wrong. The redo in the store
-            // may be that of a later call already than the one whose entries were refused.
+            // Replies may be outstanding, or our knowledge of the server is wrong. The redo data in the store may
+            // already be that of a later call than the one whose entries were refused.
             self.store.client.disconnect();
             let added = way.halves.into_iter().flatten().flat_map(|flight| flight.added);
             let owed = added.chain(way.postings.into_iter().flatten());
@@ -116,10 +116,10 @@ impl Writer<'_> {
         self.spread_large()
     }
 
-    /// After a new connection: what is known of the server is forgotten, and what the batch takes for granted
-    /// is compared with what is there.
+    /// After a reconnection: discards cached knowledge about the server, and compares the assumptions of the batch
+    /// with the store.
     fn revalidate(&mut self, checkpoint: &Checkpoint, batch: &mut Batch) -> Result<(), StoreError> {
-        // Makes the connection, if there is none, before its number is compared.
+        // Connects if necessary, before the connection number is compared.
         self.check_marked()?;
         if self.store.writer_state.generation == self.store.client.generation() {
             return if self.store.writer_state.owed.is_empty() {
@@ -130,13 +130,13 @@ impl Writer<'_> {
         }
         self.store.writer_state.nets.clear();
         self.store.writer_state.large.clear();
-        // An error that the server answers ends a connection, the refusal to tell its run, too: the marks are
-        // loaded last, over the connection that is kept.
+        // An error reply closes a connection, even the refusal to show the server's run: the marks are loaded last,
+        // over the connection that is kept.
         FUNCTIONS.load(&mut self.store.client)?;
         let run = self.store.client.run()?;
         self.flush_pending(&batch.log)?;
         let marks = self.load_marks(&batch.log)?;
-        // A server that was started anew may have lost rows that are known here.
+        // A restarted server may have lost rows that are cached here.
         let same = self.store.writer_state.generation == 0
             || (run.is_some() && run == self.store.writer_state.run);
         self.store.writer_state.run = run;
@@ -148,9 +148,9 @@ impl Writer<'_> {
         Err(StoreError::Conflict)
     }
 
-    /// Writes the entries of the inverse index that are owed. Twice does no harm.
+    /// Writes the pending entries of the inverted index. Writing them twice does no harm.
     ///
-    /// Those that Redis rejects stay owed: they hold up the batches of their own log, and not of others.
+    /// Those that Redis rejects stay pending: they block the batches of their own log only.
     fn flush_pending(&mut self, log: &[u8; 16]) -> Result<(), StoreError> {
         let owed = self.store.writer_state.owed.clone();
         let mut packed = Pipeline::default();
@@ -195,7 +195,7 @@ impl Writer<'_> {
         result
     }
 
-    /// Sends and receives until every part is applied and entered into the inverse index.
+    /// Sends and receives until every part is applied and added to the inverted index.
     fn run(
         &mut self,
         checkpoint: &mut Checkpoint,
@@ -229,7 +229,7 @@ impl Writer<'_> {
                         flights.push(Request { part: index, added, replies, probes, call });
                     }
                 }
-                // Replies come in the order of the calls, and the next to land is taken from the end.
+                // Replies arrive in the order of the calls, and the next to process is taken from the end.
                 flights.reverse();
                 if !packed.is_empty() {
                     idle = false;
@@ -242,7 +242,7 @@ impl Writer<'_> {
         }
     }
 
-    /// Takes the replies of a flight.
+    /// Processes the replies to a request.
     fn apply_reply(
         &mut self,
         flight: &mut Request,
@@ -281,7 +281,7 @@ impl Writer<'_> {
         match verdict {
             b'A' => {}
             b'C' => return Err(StoreError::Conflict),
-            // The store lost data or is another one: the rows we know are not its rows.
+            // The store lost data or is another one: the cached rows are not its rows.
             b'E' if rest.is_empty() || rest == self.store.schema.epoch => {
                 return Err(StoreError::Conflict);
             }
@@ -323,8 +323,8 @@ impl Writer<'_> {
         Ok(())
     }
 
-    /// The error of a batch that found a key damaged, or marked by another store: the store may have been emptied,
-    /// replaced or repaired since it was opened.
+    /// Returns the error for a batch that found a key damaged, or marked by another store: the store may have been
+    /// emptied, replaced or repaired since it was opened.
     fn unlike(&mut self, key: &str) -> StoreError {
         // Replies are outstanding.
         self.store.client.disconnect();
@@ -342,7 +342,7 @@ impl Writer<'_> {
         }
     }
 
-    /// Makes sure that the store is the one that was opened, and that its partitions are marked.
+    /// Checks that the store is the one that was opened, and that its partitions are marked.
     pub(in crate::store) fn check_marked(&mut self) -> Result<(), StoreError> {
         self.store.schema.is_marked = self.store.is_marked()?;
         if !self.store.schema.is_marked {
@@ -352,7 +352,7 @@ impl Writer<'_> {
         Ok(())
     }
 
-    /// Spreads the posting sets that turned out large.
+    /// Spreads the posting sets that turned out to be large.
     fn spread_large(&mut self) -> Result<(), StoreError> {
         let mut large = std::mem::take(&mut self.store.writer_state.large);
         large.sort_by(|a, b| a.key.cmp(&b.key));
@@ -393,8 +393,8 @@ impl Writer<'_> {
 }
 
 impl WriterState {
-    /// Packs what enters records into the inverse index, and then the questions for the sizes of some of its
-    /// sets: how many replies each entry has, and these sets.
+    /// Packs the commands that add records to the inverted index, and then those that read the sizes of some of its
+    /// sets. Returns the number of replies for each entry, and these sets.
     fn add_postings(
         &mut self,
         due: &[(Posting, Pointer)],
@@ -416,8 +416,8 @@ impl WriterState {
         (replies, probes)
     }
 
-    /// Packs what enters one record into the inverse index; the directory first, so that a reader that
-    /// sees the member can also find its set.
+    /// Packs the commands that add one record to the inverted index; the directory first, so that a reader that sees
+    /// the member can also find its set.
     pub(crate) fn add_posting(
         &mut self,
         posting: &Posting,

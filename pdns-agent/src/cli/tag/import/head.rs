@@ -1,12 +1,12 @@
-//! The head of a CSV file: which column is what.
+//! The header of a CSV file: the meaning of its columns.
 //!
-//! Our own files name all their columns. Feeds name one with the subjects, and others that say why.
+//! Our own files name all their columns. Feeds name one with the subjects, and possibly others with the reason.
 
 use super::super::super::resolve::UsageError;
 use super::line::{Separator, fields};
 use crate::query::{Purpose, Subject};
 
-/// A column that is used.
+/// A known column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Column {
     Subject,
@@ -15,7 +15,7 @@ pub(super) enum Column {
     Source,
     Author,
     Time,
-    /// Anything else of a feed.
+    /// Any other column of a feed.
     Other,
 }
 
@@ -28,7 +28,7 @@ const COLUMNS: [(&str, Column); 6] = [
     ("author", Column::Author),
     ("time", Column::Time),
 ];
-/// What feeds call the column with the subjects; the earlier is preferred.
+/// Names that feeds use for the column with the subjects, in order of preference.
 const SUBJECTS: [&str; 25] = [
     "ioc_value",
     "indicator",
@@ -56,7 +56,7 @@ const SUBJECTS: [&str; 25] = [
     "url",
     "rrname",
 ];
-/// What feeds call the column that says why.
+/// Names that feeds use for the column with the reason.
 const REASONS: [&str; 11] = [
     "malware",
     "malware_printable",
@@ -71,20 +71,20 @@ const REASONS: [&str; 11] = [
     "tags",
 ];
 
-/// The head of a file.
+/// The header of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Head {
     pub(super) columns: Vec<Column>,
     pub(super) separator: Separator,
-    /// Whether it is one of ours, with a value in each column of each line.
+    /// True for one of our files, with a value in each column of each line.
     pub(super) is_ours: bool,
 }
 
 impl Head {
-    /// Reads a head; `None` when the line is none. `wanted` is the column with the subjects, as it was typed.
+    /// Parses a header; `None` if the line is not one. `wanted` is the column with the subjects, as typed.
     ///
     /// # Errors
-    /// [`UsageError`] for a column that is not there, or that no tag has.
+    /// [`UsageError`] for a column that is missing, or that tags do not have.
     pub(super) fn read(
         line: &str,
         file: &str,
@@ -132,7 +132,10 @@ impl Head {
     fn of_feed(names: &[String], subject: usize, separator: Separator) -> Self {
         let mut columns = vec![Column::Other; names.len()];
         let reason = REASONS.iter().find_map(|known| names.iter().position(|name| name == known));
-        for (at, column) in [(reason, Column::Note), (Some(subject), Column::Subject)] {
+        let kind = names.iter().position(|name| name == "kind");
+        for (at, column) in
+            [(kind, Column::Kind), (reason, Column::Note), (Some(subject), Column::Subject)]
+        {
             if let Some(slot) = at.and_then(|at| columns.get_mut(at)) {
                 *slot = column;
             }
@@ -141,12 +144,12 @@ impl Head {
     }
 }
 
-/// A column that a file does not have.
+/// Returns the error for a column that is missing in a file.
 pub(super) fn no_column(file: &str, column: &str) -> UsageError {
     UsageError::NoColumn { file: file.to_owned(), column: column.to_owned() }
 }
 
-/// A column's name so that spellings of it are equal.
+/// Normalises the name of a column, so that different spellings are equal.
 fn key(name: &str) -> String {
     let name = name.trim().trim_matches(['"', '\'', '#']).trim();
     name.to_ascii_lowercase().replace([' ', '-'], "_")

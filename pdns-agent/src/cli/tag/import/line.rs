@@ -1,4 +1,4 @@
-//! One line of a list: its subjects and what it says of them.
+//! One line of a list: its subjects and their tags.
 
 use super::Defaults;
 use super::head::{Column, Head, no_column};
@@ -8,9 +8,9 @@ use crate::query::{
 };
 use crate::tag::{LongText, Tag, TagSubject, UnknownTagKind};
 
-/// Addresses that a hosts file gives to names that are not to be reached.
+/// Addresses that a hosts file assigns to blocked names.
 const SINKS: [&str; 5] = ["0.0.0.0", "127.0.0.1", "::", "::1", "255.255.255.255"];
-/// Names that a hosts file has beside them.
+/// Names that a hosts file lists besides the blocked ones.
 const LOCAL: [&str; 14] = [
     "localhost",
     "localhost.localdomain",
@@ -28,7 +28,7 @@ const LOCAL: [&str; 14] = [
     "ip6-allhosts",
 ];
 
-/// What stands between the columns of a line.
+/// The separator between the columns of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Separator {
     Character(u8),
@@ -36,7 +36,7 @@ pub(super) enum Separator {
 }
 
 impl Separator {
-    /// The separator of a line.
+    /// Returns the separator of a line.
     pub(super) fn of(line: &str) -> Self {
         let (mut comma, mut semicolon, mut escaped) = (false, false, false);
         for letter in line.chars() {
@@ -56,7 +56,7 @@ impl Separator {
     }
 }
 
-/// Reason why a line is not a tag.
+/// The reason for which a line is not a tag.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum BadLine {
     #[error("a quoted value does not end on the line")]
@@ -82,7 +82,7 @@ pub(super) enum BadLine {
 }
 
 impl BadLine {
-    /// What is wrong, as lines that are bad for the same reason share it.
+    /// Returns a description that is the same for all lines with the same fault.
     pub(super) fn sort(&self) -> &'static str {
         use TagSubjectError as On;
         match self {
@@ -109,12 +109,12 @@ impl BadLine {
     }
 }
 
-/// Reads the lines of one file.
+/// Reader for the lines of one file.
 pub(super) struct Lines<'d> {
     file: &'d str,
     defaults: &'d Defaults,
     head: Option<Head>,
-    /// The last comment, which may have been the head.
+    /// The last comment, which may be the header.
     comment: Option<String>,
     is_first: bool,
     count: u64,
@@ -125,15 +125,15 @@ impl<'d> Lines<'d> {
         Self { file, defaults, head: None, comment: None, is_first: true, count: 0 }
     }
 
-    /// Lines that were neither empty nor comments nor the head.
+    /// Returns the number of lines that are not empty, a comment or the header.
     pub(super) fn count(&self) -> u64 {
         self.count
     }
 
-    /// The tags of a line; none of an empty one, a comment and the head.
+    /// Parses the tags of a line; none for an empty line, a comment or the header.
     ///
     /// # Errors
-    /// [`UsageError`] for what makes all lines bad.
+    /// [`UsageError`] for faults that make all lines invalid.
     pub(super) fn read(&mut self, line: &[u8]) -> Result<Result<Vec<Tag>, BadLine>, UsageError> {
         let Ok(text) = std::str::from_utf8(line) else {
             self.count += 1;
@@ -178,7 +178,7 @@ impl<'d> Lines<'d> {
         })
     }
 
-    /// A head in the last comment before the data, with as many columns as they have.
+    /// Parses the last comment before the data as a header, if it has the right number of columns.
     fn commented_head(&self, text: &str, wanted: Option<&str>) -> Result<Option<Head>, UsageError> {
         let Some(comment) = &self.comment else { return Ok(None) };
         let separator = Separator::of(comment);
@@ -190,12 +190,12 @@ impl<'d> Lines<'d> {
     }
 }
 
-/// Whether a line has a value for each column of a feed.
+/// Returns true if a line has a value for each column of a feed.
 fn has_all(line: &str, head: &Head) -> bool {
     fields(line, head.separator).map_or(true, |values| values.len() >= head.columns.len())
 }
 
-/// The format of a file that is no list, by its first line.
+/// Returns the format of a file that is not a list, judging by its first line.
 fn foreign(text: &str) -> Option<&'static str> {
     let json = ["{", "[{", "[\""];
     match text {
@@ -213,17 +213,17 @@ fn foreign(text: &str) -> Option<&'static str> {
     }
 }
 
-/// The values of a line.
+/// Splits a line into values.
 ///
 /// # Errors
-/// [`BadLine`] for a quote that stays open.
+/// [`BadLine`] for an unterminated quote.
 pub(super) fn fields(line: &str, separator: Separator) -> Result<Vec<String>, BadLine> {
     let Separator::Character(delimiter) = separator else {
         return Ok(line.split_whitespace().map(str::to_owned).collect());
     };
-    // Some feeds have a blank before each quote.
+    // Some feeds have a space before each quote.
     let line = line.replace("\", \"", "\",\"");
-    // The reader takes what is left open to the end of its input.
+    // The parser reads an unterminated quote up to the end of its input.
     if line.bytes().filter(|&octet| octet == b'"').count() % 2 == 1 {
         return Err(BadLine::Quote);
     }
@@ -236,7 +236,7 @@ pub(super) fn fields(line: &str, separator: Separator) -> Result<Vec<String>, Ba
     Ok(record.iter().flatten().map(str::to_owned).collect())
 }
 
-/// The tag of a line under a head.
+/// Builds the tag of a line under a header.
 fn of_columns(line: &str, head: &Head, defaults: &Defaults) -> Result<Tag, BadLine> {
     let values = fields(line, head.separator)?;
     if head.is_ours && values.len() != head.columns.len() {
@@ -248,9 +248,12 @@ fn of_columns(line: &str, head: &Head, defaults: &Defaults) -> Result<Tag, BadLi
     };
     let given =
         |wanted, otherwise: &String| value(wanted).map_or_else(|| otherwise.clone(), str::to_owned);
-    let kind = match value(Column::Kind) {
-        Some(kind) => kind.parse()?,
-        None => defaults.kind.ok_or(BadLine::NoKind)?,
+    let kind = match (value(Column::Kind).map(str::parse), defaults.kind) {
+        (Some(Ok(kind)), _) => kind,
+        // A feed may mean something else by the word.
+        (Some(Err(_)), Some(kind)) if !head.is_ours => kind,
+        (Some(Err(error)), _) => return Err(error.into()),
+        (None, kind) => kind.ok_or(BadLine::NoKind)?,
     };
     let time = match value(Column::Time) {
         Some(time) => Moment::parse(time, defaults.now).map_err(BadLine::Time)?.start,
@@ -276,7 +279,7 @@ fn of_columns(line: &str, head: &Head, defaults: &Defaults) -> Result<Tag, BadLi
     Ok(tag)
 }
 
-/// The tags of a line of a list without a head.
+/// Builds the tags of a line of a list without a header.
 fn of_list(line: &str, defaults: &Defaults) -> Result<Vec<Tag>, BadLine> {
     let kind = defaults.kind.ok_or(BadLine::NoKind)?;
     let tags = subjects(without_comment(line), defaults)?.into_iter().map(|subject| {
@@ -293,7 +296,8 @@ fn of_list(line: &str, defaults: &Defaults) -> Result<Vec<Tag>, BadLine> {
     tags.collect()
 }
 
-/// The subjects of a line of a list: all of it, each of several, the names of a hosts file, or the first value.
+/// Parses the subjects of a line of a list: the whole line, each of several, the names of a hosts file, or the first
+/// value.
 fn subjects(line: &str, defaults: &Defaults) -> Result<Vec<TagSubject>, BadLine> {
     let of = |text: &str| {
         tag_subject(text, defaults.scope).map_err(|error| BadLine::Subject(quoted(text), error))
@@ -314,7 +318,7 @@ fn subjects(line: &str, defaults: &Defaults) -> Result<Vec<TagSubject>, BadLine>
         let names = names.filter(|name| !SINKS.contains(&name.as_str()));
         return names.map(|name| of(name)).collect();
     }
-    // Of several parts each must look like a subject, or the others are columns.
+    // If there are several parts, each must look like a subject; otherwise they are columns.
     let is_one_or_all = parts(line).len() < 2
         || values.iter().all(|value| value.trim().is_empty() || value.contains(['.', ':']));
     match tag_subjects(line, defaults.scope) {
@@ -332,7 +336,7 @@ fn subjects(line: &str, defaults: &Defaults) -> Result<Vec<TagSubject>, BadLine>
     }
 }
 
-/// A line without a comment behind its values.
+/// Returns a line without a trailing comment.
 fn without_comment(line: &str) -> &str {
     let mut ends = line
         .match_indices(['#', ';'])
@@ -342,7 +346,7 @@ fn without_comment(line: &str) -> &str {
     end.and_then(|end| line.get(..end)).unwrap_or(line).trim()
 }
 
-/// A value without the mark that [`crate::render`] puts before what a spreadsheet would take for a formula.
+/// Removes the mark that [`crate::render`] puts before values which a spreadsheet would read as a formula.
 fn plain(value: &str) -> &str {
     match value.strip_prefix('\'') {
         Some(rest) if rest.starts_with(['=', '+', '-', '@']) => rest,

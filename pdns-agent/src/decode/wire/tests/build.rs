@@ -19,7 +19,7 @@ fn size(octets: &[u8]) -> u16 {
     u16::try_from(octets.len()).unwrap()
 }
 
-/// A question for a name of one label, with `id`; `padding` octets of an EDNS option make it longer.
+/// A question for a name of one label, with `id`; an EDNS option of `padding` octets makes it longer.
 pub(super) fn query(id: u16, padding: usize) -> Vec<u8> {
     let mut message = u16s(&[id, 0x0100, 1, 0, 0, 1]);
     message.extend(b"\x07example\x00\x00\x01\x00\x01");
@@ -30,7 +30,7 @@ pub(super) fn query(id: u16, padding: usize) -> Vec<u8> {
     message
 }
 
-/// A message behind its length.
+/// A message preceded by its length.
 pub(super) fn framed(message: &[u8]) -> Vec<u8> {
     [&size(message).to_be_bytes(), message].concat()
 }
@@ -49,7 +49,7 @@ pub(super) fn tcp(
     let mut segment = u16s(&[from, to]);
     segment.extend(sequence.to_be_bytes());
     segment.extend(ack.to_be_bytes());
-    // Eight words: an option of twelve octets, as timestamps are.
+    // Eight words, including an option of twelve octets, such as timestamps.
     segment.extend([0x80, flags, 0xff, 0xff, 0, 0, 0, 0]);
     segment.extend([1, 1, 8, 10, 0, 0, 0, 1, 0, 0, 0, 2]);
     segment.extend(data);
@@ -86,7 +86,7 @@ pub(super) fn v6(next: u8, payload: &[u8]) -> Vec<u8> {
     packet
 }
 
-/// An IP packet, cut after these multiples of eight octets of its payload.
+/// An IP packet, fragmented at these multiples of eight octets of its payload.
 pub(super) fn fragments(packet: &[u8], cuts: &[usize]) -> Vec<Vec<u8>> {
     let is_v6 = packet[0] >> 4 == 6;
     let payload = &packet[if is_v6 { 40 } else { 20 }..];
@@ -107,7 +107,7 @@ pub(super) fn fragments(packet: &[u8], cuts: &[usize]) -> Vec<Vec<u8>> {
     parts
 }
 
-/// One fragment of an IP packet, whatever is in it.
+/// One fragment of an IP packet with any payload.
 pub(super) fn part(packet: &[u8], offset: usize, more: bool, data: &[u8]) -> Vec<u8> {
     let offset = u16::try_from(offset).unwrap();
     if packet[0] >> 4 == 6 {
@@ -133,7 +133,7 @@ pub(super) fn ip_frame(packet: &[u8]) -> Vec<u8> {
     ethernet(if packet[0] >> 4 == 6 { IPV6 } else { IPV4 }, packet)
 }
 
-/// What each tunnel makes of an IP packet: its name, the IP protocol that carries it, and the payload of that.
+/// An IP packet in each tunnel: the tunnel's name, the IP protocol that carries it, and the payload.
 pub(super) fn tunnels(inner: &[u8]) -> Vec<(&'static str, u8, Vec<u8>)> {
     let frame = ip_frame(inner);
     let ethertype = u16::from_be_bytes([frame[12], frame[13]]);

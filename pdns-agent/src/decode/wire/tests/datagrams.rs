@@ -54,13 +54,13 @@ fn what_there_is_of_a_response_is_handed_on_before_the_rest_comes() {
     response[2] |= 0x80;
     let (from, to) = ((client().0, 53), (server().0, PORT));
     let flow = Flow { transport: Transport::Udp, from, to };
-    // Of one that the capture cut.
+    // The response was truncated by the capture.
     let packet = v4(17, 7, &udp(53, PORT, &response));
     let mut run = Run::new();
     run.cut(&ip_frame(&packet), 14 + 20 + 8 + 20).finish();
     assert_eq!(run.beginnings, [(flow, response[..20].to_vec())]);
     assert_eq!((run.seen.len(), run.ledger()), (0, "rejected cut_by_capture 1".to_owned()));
-    // Of one in fragments, whether the rest comes or not; and of queries, nothing.
+    // The response is fragmented, with or without the rest; queries deliver nothing.
     for (message, first) in [(&response, 1), (&query(1, 50), 0)] {
         let parts = fragments(&v4(17, 7, &udp(53, PORT, message)), &[3]);
         let mut run = Run::new();
@@ -107,7 +107,7 @@ fn each_tunnel_is_looked_into_whole_or_in_fragments() {
                 assert_eq!(run.seen[0], run.seen[1], "{name}");
                 assert_eq!(run.ledger(), "datagrams 1, fragments 4", "{name}");
             }
-            // Fragments within a tunnel, and those in fragments.
+            // Fragments within a tunnel, and tunnels within fragments.
             let mut run = Run::new();
             for (id, part) in (10..).zip(fragments(&inner, &[4, 9])) {
                 let mut made = tunnels(&part).into_iter();
@@ -140,11 +140,11 @@ fn fragments_that_overlap_or_contradict_are_dropped_whole() {
         check(&[first, last], "fragments 2");
         check(&[last, first], "fragments 2");
         check(&[first, first, last], "fragments 3");
-        // What comes after the overlap is dropped too.
+        // Everything after the overlap is dropped too.
         check(&[first, (40, false, &payload[40..]), last], "rejected fragment_overlap 3");
         check(&[first, (0, true, &other), last], "rejected fragment_overlap 3");
         check(&[last, (8, true, &payload[8..56]), first], "rejected fragment_overlap 3");
-        // Two ends, or octets behind the end.
+        // Two ends, or octets after the end.
         check(&[last, (48, false, &payload[48..end - 1])], "rejected fragment_overlap 2");
         check(
             &[last, (end.next_multiple_of(8), true, &payload[..8])],
@@ -176,7 +176,7 @@ fn fragments_wait_half_a_minute_and_the_oldest_leaves_when_there_are_too_many() 
         run.ip(&fragments(&v4(17, id, &udp(PORT, 53, &query(id, 80))), &[4])[0]);
     }
     assert_eq!(run.ledger(), "held 2, lost fragment_evicted 2");
-    // One that waits already needs no more room than its octets.
+    // A datagram that is already waiting needs no more room than its octets.
     run.ip(&fragments(&v4(17, 2, &udp(PORT, 53, &query(2, 80))), &[4])[1]);
     assert_eq!(run.messages(), [query(2, 80)]);
     assert_eq!(run.ledger(), "fragments 2, held 1, lost fragment_evicted 2");
@@ -189,7 +189,7 @@ fn fragments_wait_half_a_minute_and_the_oldest_leaves_when_there_are_too_many() 
 
 #[test]
 fn the_header_before_it_tells_the_version_of_ip() {
-    // The version field of a packet says the other one: nothing looks at it, in fragments or not.
+    // The version field contradicts the header; it is ignored, in fragments or not.
     for (ethertype, packet) in [(0x0800, question(80)), (0x86dd, question6(80))] {
         let mut run = Run::new();
         for mut part in [vec![packet.clone()], fragments(&packet, &[4])].concat() {

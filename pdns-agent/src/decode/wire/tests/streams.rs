@@ -1,4 +1,4 @@
-//! TCP.
+//! Tests of TCP streams.
 
 use super::build::{PORT, client, ethernet, fragments, framed, ip_frame, query, server, tcp, v4};
 use super::{Run, shuffle};
@@ -15,7 +15,7 @@ fn segment(sequence: u32, flags: u8, data: &[u8]) -> Vec<u8> {
     v4(6, 1, &tcp((PORT, 53), sequence, 1, flags, data))
 }
 
-/// What the server says of what it has of the client's octets.
+/// An acknowledgement by the server of the client's octets.
 fn acknowledged(ack: u32) -> Vec<u8> {
     super::build::v4_part(
         (super::build::SERVER, super::build::CLIENT),
@@ -58,7 +58,7 @@ fn data_may_come_with_the_syn_and_the_fin_and_numbers_wrap() {
     run.ip(&segment(start.wrapping_add(21), ACK, &stream[20..60]));
     run.ip(&segment(start.wrapping_add(61), FIN | ACK, &stream[60..]));
     assert_eq!(run.messages(), messages);
-    // Sent again after the end.
+    // Retransmitted after the end.
     run.ip(&segment(start.wrapping_add(61), FIN | ACK, &stream[60..])).ip(&segment(
         start,
         SYN,
@@ -91,8 +91,8 @@ fn a_segment_that_the_capture_cut_leaves_out_what_is_behind_it_and_no_more() {
     };
     let headers = frame(0, 0).len();
     let first = framed(&messages[0]).len();
-    // Of the second segment 10 octets were captured: all of them new, some, or none. What it had reaches to the
-    // end of the second message.
+    // 10 octets of the second segment were captured: all of them new, some, or none. It extends to the end of
+    // the second message.
     let second = first + framed(&messages[1]).len();
     for known in [first, first + 4, first + 10, first + 20] {
         let mut run = Run::new();
@@ -116,7 +116,7 @@ fn a_stream_met_in_its_middle_is_taken_up_at_the_next_message() {
         assert_eq!(run.messages(), expected, "{missed}");
         run.finish();
     }
-    // The length alone was missed.
+    // Only the length is missing.
     let mut run = Run::new();
     run.ip(&segment(500, ACK, &messages[0])).ip(&segment(
         500 + u32::try_from(first - 2).unwrap(),
@@ -135,7 +135,7 @@ fn a_gap_is_passed_over_once_its_receiver_has_what_is_missing() {
     assert_eq!(run.ledger(), "segments 1, held 2");
     run.ip(&acknowledged(160));
     assert_eq!(run.messages().len(), 0);
-    // It may only have come in another order; not so after a second.
+    // It may only have arrived out of order; after a second this is ruled out.
     run.wait(1).ip(&acknowledged(160));
     assert_eq!(run.messages(), messages[1..]);
     assert_eq!(run.ledger(), "segments 4, lost stream_gap 1");
@@ -166,7 +166,7 @@ fn a_gap_is_passed_over_in_time_or_at_the_end() {
         (run.messages(), run.ledger().as_str()),
         (messages[1..].iter().map(Vec::as_slice).collect(), "segments 3, lost stream_gap 1")
     );
-    // The missing part comes late, and all is there.
+    // The missing part arrives late, and everything is complete.
     let mut run = begin();
     run.wait(5).ip(&segment(140, ACK, &stream[40..50]));
     assert_eq!((run.messages().len(), run.ledger().as_str()), (3, "segments 4"));
@@ -203,7 +203,7 @@ fn ports_are_used_again() {
         run.ip(&segment(start, SYN, &[])).ip(&segment(start + 1, ACK | FIN, &stream));
     }
     assert_eq!(run.messages(), [&messages[..], &messages, &messages].concat());
-    // Without the SYN: far away, or behind the end.
+    // Without the SYN: far away, or after the end.
     run.ip(&segment(7, ACK, &stream)).ip(&segment(2_000_000_000, ACK, &stream));
     assert_eq!(run.messages().len(), 15);
 }
@@ -220,7 +220,7 @@ fn what_is_not_dns_is_given_up() {
         ));
         assert_eq!(run.finish().ledger(), "segments 1, rejected not_dns 3");
     }
-    // Met in its middle, it is searched for a while.
+    // A stream joined in its middle is searched for a while.
     let mut run = Run::new();
     let web = b"HTTP/1.1 200 OK\r\n".repeat(80);
     let size = u32::try_from(web.len()).unwrap();
@@ -243,7 +243,7 @@ fn a_segment_that_the_capture_cut_gives_what_is_whole() {
         (run.messages(), run.ledger().as_str()),
         (vec![messages[0].as_slice()], "segments 2")
     );
-    // The stream goes on behind what was cut.
+    // The stream continues after the truncated part.
     let end = 100 + u32::try_from(stream.len()).unwrap();
     let frame = ip_frame(&segment(end, ACK, &stream));
     run.cut(&frame, frame.len() - stream.len() + first - 1);
@@ -251,12 +251,12 @@ fn a_segment_that_the_capture_cut_gives_what_is_whole() {
     let end = end + u32::try_from(stream.len()).unwrap();
     run.ip(&segment(end, ACK, &stream));
     assert_eq!(run.messages().len(), 4);
-    // The second of the cut ones holds nothing that the first did not.
+    // The second truncated segment contains nothing that the first did not.
     assert_eq!(run.finish().ledger(), "segments 4, rejected cut_by_capture 1");
     let mut run = Run::new();
     let frame = ip_frame(&segment(100, ACK, &stream));
     run.cut(&frame, frame.len() - stream.len()).cut(&frame, 60);
-    // Sent and cut again, it is nothing new.
+    // Retransmitted and truncated again, it contains nothing new.
     assert_eq!(run.ledger(), "segments 1, rejected cut_by_capture 1");
 }
 
@@ -278,7 +278,7 @@ fn streams_are_bounded_and_openings_do_not_displace_them() {
         run.ip(&from(port, 99, SYN, &[])).ip(&from(port, 100, ACK, &stream[..30]));
     }
     assert_eq!(run.ledger(), "segments 106, held 2, lost stream_evicted 1");
-    // One stream with a hole takes no more than its share, and is taken up behind the hole.
+    // One stream with a gap uses no more than its share, and continues after the gap.
     let mut run = Run::new();
     run.ip(&segment(99, SYN, &[])).ip(&segment(100, ACK, &[1]));
     let block = framed(&query(1, 1200)).repeat(10);
@@ -327,7 +327,7 @@ proptest! {
         let mut count = 1;
         for (at, (from, to)) in parts.iter().enumerate() {
             let sequence = start.wrapping_add(1).wrapping_add(u32::try_from(*from).unwrap());
-            // A doubled one reaches further than the first.
+            // A duplicate reaches further than the original.
             let reach = if doubled >> (at % 32) & 1 == 1 { stream.len().min(to + 7) } else { *to };
             let fin = if *to == stream.len() { FIN } else { 0 };
             run.ip(&segment(sequence, ACK | fin, &stream[*from..*to]));

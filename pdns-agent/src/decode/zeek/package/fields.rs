@@ -1,28 +1,28 @@
-//! RDATA from its fields, as pdns.log has them: in the order of a master file, each a text of its own.
+//! RDATA from its fields in pdns.log: in master file order, each as a separate text.
 //!
-//! Under `package`. The result is canonical wire form, as `decode::dns` makes it of a packet: names in lower case,
-//! except in the types of which that is not said (RFC 4034 §6.2).
+//! Under `package`. The result is canonical wire form, the same as `decode::dns` produces from a packet:
+//! names in lower case, except in types for which this is not specified (RFC 4034 §6.2).
 
 use super::decoded;
 use crate::decode::Omission;
 use crate::decode::zeek::answers::Answers;
 use crate::decode::zeek::row::decimal;
-use crate::decode::zeek::tsv::hex;
+use crate::hex;
 use crate::name::Name;
 use crate::rr::RrType;
 use std::net::{IpAddr, Ipv6Addr};
 
-/// Most octets of RDATA: its length has 16 bits (RFC 1035 §3.2.1).
+/// Maximum length of RDATA in octets: its length field has 16 bits (RFC 1035 §3.2.1).
 const MAX_RDATA: usize = 0xffff;
 
-/// Buffers kept from field to field.
+/// Buffers reused for the next field.
 #[derive(Debug, Default)]
 pub(super) struct Scratch {
     text: Vec<u8>,
     name: String,
 }
 
-/// What a field is.
+/// Kind of field.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Part {
     V4,
@@ -37,12 +37,11 @@ enum Part {
     Text,
     /// The rest of the RDATA, without a length.
     Rest,
-    /// The same in hexadecimal digits.
+    /// The rest, in hexadecimal digits.
     Hex,
 }
 
-/// The fields of a type; `None` for one of which Zeek does not tell the RDATA. TXT and SPF have as many as they
-/// like.
+/// The fields of a type; `None` for a type whose RDATA Zeek does not log. TXT and SPF may have any number.
 fn parts(rrtype: RrType) -> Option<&'static [Part]> {
     use Part::{CasedName, Hex, Name, Rest, Text, U8, U16, U32, V4, V6};
     Some(match rrtype {
@@ -62,11 +61,11 @@ fn parts(rrtype: RrType) -> Option<&'static [Part]> {
     })
 }
 
-/// Appends the RDATA of a record; whether a part of it is not known.
+/// Appends the RDATA of a record; returns true if a part of it is unknown.
 ///
 /// # Errors
-/// [`Omission::RdataNotInLog`] when there are no fields, [`Omission::Undecodable`] when they are not those of the
-/// type. What was appended then is no RDATA.
+/// [`Omission::RdataNotInLog`] if there are no fields, [`Omission::Undecodable`] if they do not fit the type.
+/// The octets appended so far are then not valid RDATA.
 pub(super) fn rdata(
     rrtype: RrType,
     fields: &Answers,
@@ -87,7 +86,7 @@ pub(super) fn rdata(
     if done.is_none() || out.len() > MAX_RDATA {
         return Err(Omission::Undecodable);
     }
-    // Zeek tells no parameters, and only an alias has none for sure (RFC 9460 §2.4.2).
+    // Zeek does not log parameters, and only an alias certainly has none (RFC 9460 §2.4.2).
     let is_service = matches!(rrtype, RrType::SVCB | RrType::HTTPS);
     Ok(is_service && !out.starts_with(&[0, 0]))
 }
@@ -112,7 +111,7 @@ fn write(part: Part, text: &[u8], scratch: &mut Scratch, out: &mut Vec<u8>) -> O
             let octets = decoded(text, buffer)?;
             let start = out.len();
             Name::from_dotted(octets, scratch).ok()?.write_wire(out);
-            // The labels are as long in either case.
+            // The labels have the same length in either case.
             let labels = octets.strip_suffix(b".").unwrap_or(octets);
             let cased = out.get_mut(start + 1..start + 1 + labels.len()).unwrap_or_default();
             for (octet, &with_case) in cased.iter_mut().zip(labels) {
@@ -134,14 +133,14 @@ fn write(part: Part, text: &[u8], scratch: &mut Scratch, out: &mut Vec<u8>) -> O
                 return None;
             }
             for [high, low] in pairs {
-                out.push(hex(*high)? << 4 | hex(*low)?);
+                out.push(hex::digit(*high)? << 4 | hex::digit(*low)?);
             }
         }
     }
     Some(())
 }
 
-/// An address of an AAAA record. Zeek shows an IPv4-mapped one as IPv4.
+/// The address of an AAAA record. Zeek displays an IPv4-mapped one as IPv4.
 fn mapped(address: IpAddr) -> Ipv6Addr {
     match address {
         IpAddr::V4(address) => address.to_ipv6_mapped(),

@@ -1,13 +1,13 @@
-//! Rows of pdns.log, and what they tell as text.
+//! Tests of pdns.log rows; observations are compared as text.
 
 use super::decoded;
 use crate::decode::zeek::{Decoder, Options};
 use crate::decode::{Filter, Line, Omission, Rejection, Tally};
-use crate::observation::{Fact, Seen, Sightings};
+use crate::observation::{Aggregated, Fact, Seen};
 use crate::rdata::FinalDot;
 use proptest::prelude::*;
 
-/// A header as the package's log has it.
+/// A header of the package's log.
 const HEADER: [&str; 3] = [
     "#separator \\x09",
     "#path\tpdns",
@@ -15,7 +15,7 @@ const HEADER: [&str; 3] = [
      \toutcome\tasked\tzone\tqname",
 ];
 
-fn show(one: &Sightings<'_>) -> String {
+fn show(one: &Aggregated<'_>) -> String {
     let Seen { count, time_first, time_last, ttl_min, ttl_max, ttl_last, flags, .. } = one.seen;
     let fact = match one.fact {
         Fact::Record(rdata) => {
@@ -43,7 +43,7 @@ fn decode(lines: &[&str], options: Options) -> (Vec<String>, Vec<Result<Line, Re
     (seen, ends, decoder.take_tally())
 }
 
-/// What one row says that is made of some cells: rrname, rrtype, rdata, outcome, zone, qname.
+/// Result of a row made of some cells: rrname, rrtype, rdata, outcome, zone, qname.
 fn row(cells: [&str; 6]) -> (Vec<String>, Result<Line, Rejection>, Tally) {
     let [rrname, rrtype, rdata, outcome, zone, qname] = cells;
     let line = format!(
@@ -67,7 +67,7 @@ fn record(rrtype: &str, rdata: &str, want: &str) {
 fn omitted(cells: [&str; 6], want: Omission) {
     let (seen, end, tally) = row(cells);
     assert_eq!((seen.len(), end), (0, Ok(Line::Counted)));
-    assert_eq!(tally.omitted.into_iter().collect::<Vec<_>>(), [(want, 1)]);
+    assert_eq!(tally.omitted.iter().collect::<Vec<_>>(), [(&want, &1)]);
 }
 
 #[test]
@@ -167,7 +167,7 @@ fn json_tells_the_same_as_tsv() {
     assert_eq!(seen, [want; 3]);
     assert!(ends.iter().all(Result::is_ok));
     assert_eq!((tally.counted, tally.records), (3, 12));
-    // Without its columns, and as a log of another name.
+    // Without its columns, and as a log with a different name.
     let bare = json.replace("rrname", "name");
     assert_eq!(decode(&[&bare], Options::default()).1, [Ok(Line::OtherRecord)]);
     let other = json.replace(r#"{"ts""#, r#"{"_path":"x509","ts""#);

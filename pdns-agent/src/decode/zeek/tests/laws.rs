@@ -1,9 +1,9 @@
-//! Laws of the decoder: escapes read back, any line ends in some way, TSV and JSON say the same.
+//! Invariants of the decoder: escapes round-trip, every line is classified, TSV and JSON agree.
 
 use super::*;
 use proptest::prelude::*;
 
-/// Octets as Zeek's ASCII writer escapes them, `also` within a vector.
+/// Octets as escaped by Zeek's ASCII writer, with `also` escaped within a vector.
 fn escape(octets: &[u8], also: &[u8]) -> Vec<u8> {
     let marker = matches!(octets, b"-" | b"(empty)");
     let mut out = Vec::new();
@@ -20,7 +20,7 @@ fn escape(octets: &[u8], also: &[u8]) -> Vec<u8> {
     out
 }
 
-/// Octets as Zeek's JSON writer writes them, but for a backslash, which policy HEX leaves ambiguous.
+/// Octets as written by Zeek's JSON writer, except a backslash, which policy HEX leaves ambiguous.
 fn json_string(octets: &[u8], pua: bool) -> String {
     let text: String = octets
         .iter()
@@ -33,7 +33,7 @@ fn json_string(octets: &[u8], pua: bool) -> String {
     serde_json::to_string(&text).unwrap()
 }
 
-/// Octets that are likely to be taken for something.
+/// Octets that are likely to be misinterpreted.
 fn text() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![
         prop::collection::vec(any::<u8>(), 0..20),
@@ -99,7 +99,7 @@ proptest! {
         flags in prop::collection::vec(any::<bool>(), 4),
         pua in any::<bool>(),
     ) {
-        // A vector of nothing but an empty or unset element is itself empty or unset in TSV.
+        // In TSV, a vector of a single empty or unset element is itself empty or unset.
         prop_assume!(answers != [Some(Vec::new())] && answers != [None] && ttls != [None]);
         let vector = |parts: Vec<Vec<u8>>| {
             if parts.is_empty() { b"(empty)".to_vec() } else { parts.join(&b',') }

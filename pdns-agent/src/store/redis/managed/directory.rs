@@ -1,7 +1,7 @@
-//! The directory of the managed store: which one it is, and whether it may be used.
+//! The directory of the managed store: its path, and the checks before it is used.
 //!
-//! Only a directory that `managed:` made itself is used: any other may hold another Redis' files, or become
-//! another user's trouble. A marker file says so, and is locked by the server for as long as it runs.
+//! Only a directory that `managed:` made itself is used: any other may hold the files of another Redis, or belong to
+//! another user. A marker file identifies it, and is locked by the server as long as it runs.
 
 use super::failed;
 use crate::store::StoreError;
@@ -13,32 +13,33 @@ use std::os::unix::fs::{
 };
 use std::path::{Path, PathBuf};
 
-/// Root's managed store.
+/// Directory of root's managed store.
 const OF_ROOT: &str = "/var/lib/pdns-managed";
-/// Root's managed store in earlier versions; the Debian package keeps its own store there.
+/// Directory of root's managed store in earlier versions; the Debian package keeps its own store there.
 const OF_ROOT_BEFORE: &str = "/var/lib/pdns";
-/// The name of the file that marks a directory as ours, and that the server locks.
+/// Name of the file that marks a directory as ours, and that the server locks.
 const MARKER: &str = "pdns-managed";
-/// The name of the server's configuration.
+/// Name of the server's configuration.
 pub(super) const CONFIGURATION: &str = "redis.conf";
-/// What a directory may hold and count as empty: the lock of earlier versions, and what a new file system has.
+/// Files that a directory may hold and still count as empty: the lock of earlier versions, and the contents of a new
+/// file system.
 const NOTHING: [&str; 2] = ["lock", "lost+found"];
 
-/// The content of the marker, for people who find it.
+/// Text of the marker, for people who find it.
 const TEXT: &str = "\
 The managed store of pdns (`managed:`). pdns starts a redis-server of its own on this directory, which keeps
 this file locked while it runs. Let no other server use the directory, and do not copy this file elsewhere.
 ";
 
-/// A way out for who may not use a directory.
+/// Remedy for users who may not use a directory.
 const ADVICE: &str = "name a store with --redis, PDNS_REDIS or in /etc/pdns/pdns.toml, or set XDG_DATA_HOME to a \
     directory of your own";
 
-/// The path of the managed store: `$XDG_DATA_HOME/pdns`, or `/var/lib/pdns-managed` for root, or
+/// Returns the path of the managed store: `$XDG_DATA_HOME/pdns`, or `/var/lib/pdns-managed` for root, or
 /// `~/.local/share/pdns`.
 ///
 /// # Errors
-/// When none of these can be told from the environment.
+/// If none of these can be derived from the environment.
 pub(super) fn path() -> Result<PathBuf, StoreError> {
     let unknown = |cause: &str| StoreError::Managed {
         act: "cannot tell where to keep the store".to_owned(),
@@ -62,7 +63,7 @@ pub(super) fn path() -> Result<PathBuf, StoreError> {
     }
 }
 
-/// Root's directory: that of an earlier version goes on being used where it is.
+/// Returns root's directory: the one of an earlier version stays in use where it is.
 fn of_root() -> &'static str {
     let is_there = |path: &str| fs::symlink_metadata(path).is_ok();
     let was_ours = |path: &Path| {
@@ -72,8 +73,8 @@ fn of_root() -> &'static str {
     if !is_there(OF_ROOT) && was_ours(Path::new(OF_ROOT_BEFORE)) { OF_ROOT_BEFORE } else { OF_ROOT }
 }
 
-/// Whether root has a managed store on this machine other than the one that is used here: an agent that
-/// root started writes there.
+/// Returns true if root has a managed store on this machine other than the one in use here: an agent that root
+/// started writes there.
 #[must_use]
 pub fn is_another_of_root() -> bool {
     let all = [OF_ROOT, OF_ROOT_BEFORE];
@@ -85,7 +86,7 @@ pub fn is_another_of_root() -> bool {
     })
 }
 
-/// The effective user of this process, whom /proc/self belongs to.
+/// Returns the effective user of this process, the owner of /proc/self.
 fn effective_user() -> Result<u32, StoreError> {
     let process = fs::metadata("/proc/self").map_err(failed("cannot read /proc".to_owned()))?;
     Ok(process.uid())
@@ -94,17 +95,17 @@ fn effective_user() -> Result<u32, StoreError> {
 /// A directory that is ours to use.
 #[derive(Debug)]
 pub(super) struct Directory {
-    /// Its path, as it was named.
+    /// Its path, as given.
     pub(super) path: PathBuf,
     /// Its marker, open for reading and writing.
     pub(super) marker: File,
 }
 
 impl Directory {
-    /// Opens a directory that exists; `None` when it does not.
+    /// Opens an existing directory; `None` if it does not exist.
     ///
     /// # Errors
-    /// When it belongs to somebody else or holds what is not ours.
+    /// If it belongs to another user or holds files that are not ours.
     pub(super) fn existing(path: PathBuf) -> Result<Option<Self>, StoreError> {
         match fs::metadata(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -112,10 +113,10 @@ impl Directory {
         }
     }
 
-    /// Opens a directory, and makes it when it is missing.
+    /// Opens a directory, and creates it if it is missing.
     ///
     /// # Errors
-    /// When it belongs to somebody else or holds what is not ours, or cannot be made.
+    /// If it belongs to another user, holds files that are not ours, or cannot be created.
     pub(super) fn open(path: PathBuf) -> Result<Self, StoreError> {
         match fs::metadata(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -158,7 +159,7 @@ fn refused(path: &Path, why: &str) -> StoreError {
     }
 }
 
-/// Makes a directory. Root makes none among another user's files, who could not use it afterwards.
+/// Creates a directory. Root creates none among another user's files, since that user could not use it afterwards.
 fn create(path: &Path) -> Result<(), StoreError> {
     if effective_user()? == 0 {
         let above =
@@ -181,7 +182,7 @@ fn is_marked(directory: &Path) -> bool {
     fs::symlink_metadata(directory.join(MARKER)).is_ok_and(|marker| marker.is_file())
 }
 
-/// Whether an earlier version, which left no marker, made a directory: its configuration is ours.
+/// Returns true if an earlier version, which left no marker, made a directory: its configuration is ours.
 fn is_from_before_the_marker(directory: &Path) -> bool {
     fs::read_to_string(directory.join(CONFIGURATION)).is_ok_and(|text| {
         text.starts_with("port 0\nunixsocketperm 700\n")
@@ -199,7 +200,7 @@ fn is_empty(directory: &Path) -> Result<bool, StoreError> {
     Ok(names.iter().all(|name| NOTHING.iter().any(|known| name == known)))
 }
 
-/// Opens the marker; writes it when it is new.
+/// Opens the marker; writes it if it is new.
 fn mark(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     let mut file = options.read(true).write(true).create(true).mode(0o600).open(path)?;
@@ -209,10 +210,10 @@ fn mark(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-/// Locks the marker of a directory, whoever made it; `None` when it has none.
+/// Locks the marker of a directory, regardless of its owner; `None` if it has none.
 ///
 /// # Errors
-/// When it is locked already: by the server, or a program that starts it.
+/// If it is locked already: by the server, or by a program that is starting it.
 pub(super) fn lock_marker(directory: &Path) -> io::Result<Option<File>> {
     if !is_marked(directory) {
         return Ok(None);

@@ -1,4 +1,4 @@
-//! The server of the managed store: started when there is none, and waited for.
+//! The server of the managed store: starts it if there is none, and waits for it.
 
 use super::directory::{CONFIGURATION, Directory};
 use super::{PAUSE, SOCKET, SOCKET_PATIENCE, cannot_lock, failed, is_locked};
@@ -15,12 +15,11 @@ use std::time::{Duration, Instant};
 
 /// The name of the server's log in the directory.
 const LOG: &str = "redis.log";
-/// The time a server may take to load its data, during which it answers that it is loading: 10 GB take a minute or
-/// two.
+/// Time limit for a server to load its data, during which it replies that it is loading: 10 GB take a minute or two.
 const LOADING_PATIENCE: Duration = Duration::from_mins(15);
 
-/// Settings that the store was measured with: small hashes and integer sets stay compact. The append-only
-/// file has all, so that no snapshots are needed beside it.
+/// Settings that the store was measured with: small hashes and integer sets stay compact. The append-only file holds
+/// all data, so that no snapshots are needed besides.
 const SETTINGS: &str = "\
 port 0
 unixsocketperm 700
@@ -41,15 +40,15 @@ maxmemory-policy noeviction
 enum State {
     /// Nobody listens.
     Absent,
-    /// It accepts, but does not answer.
+    /// It accepts, but does not reply.
     Silent,
-    /// It loads its data.
+    /// It is loading its data.
     Loading,
     Ready,
 }
 
-/// Asks a server for its state. A connection says little: the kernel makes it for a server that is busy
-/// loading, or dying.
+/// Asks a server for its state. A connection alone says little: the kernel accepts it for a server that is busy
+/// loading or shutting down.
 fn ask(socket: &Path, patience: Duration) -> State {
     let Ok(mut stream) = UnixStream::connect(socket) else { return State::Absent };
     let mut reply = [0; 5];
@@ -67,7 +66,7 @@ fn ask(socket: &Path, patience: Duration) -> State {
 /// Starts a server on the directory.
 pub(super) type Launch<'l> = &'l mut dyn FnMut(&Directory) -> Result<Child, StoreError>;
 
-/// Waits until a server is ready; launches one when there is none, or none any more.
+/// Waits until a server is ready; launches one if there is none, or it has gone.
 pub(super) fn wait(
     directory: &Directory,
     patience: Duration,
@@ -105,8 +104,8 @@ pub(super) fn wait(
     Ok(())
 }
 
-/// Whether a server may be started: takes the lock if so. Otherwise somebody is starting one, one is ending, or one
-/// lost its socket.
+/// Returns true if a server may be started, and takes the lock then. Otherwise one is being started, is shutting
+/// down, or has lost its socket.
 fn is_free(directory: &Directory) -> Result<bool, StoreError> {
     match directory.marker.try_lock() {
         Ok(()) => {}
@@ -123,7 +122,7 @@ fn is_free(directory: &Directory) -> Result<bool, StoreError> {
     Ok(true)
 }
 
-/// The error when patience is over.
+/// Builds the error after the time limit.
 fn trouble(state: State, is_launched: bool, home: &Path) -> StoreError {
     let log = home.join(LOG);
     let (act, advice) = match state {
@@ -149,7 +148,7 @@ fn trouble(state: State, is_launched: bool, home: &Path) -> StoreError {
     StoreError::Managed { act, cause: io::Error::other(advice) }
 }
 
-/// Asks a server that has lost its socket to stop, by its process; `false` when there is none.
+/// Asks a server that has lost its socket to stop, by its process; `false` if there is none.
 pub(super) fn terminate(directory: &Directory) -> Result<bool, StoreError> {
     let home = &directory.path;
     let cannot = |why: String| StoreError::Managed {
@@ -173,7 +172,7 @@ pub(super) fn terminate(directory: &Directory) -> Result<bool, StoreError> {
     }
 }
 
-/// The server that uses a directory, in words.
+/// Describes the server that uses a directory.
 pub(super) fn named(home: &Path) -> String {
     match in_use::find(home) {
         Ok(in_use::InUse::By(process)) => process.to_string(),
@@ -182,7 +181,7 @@ pub(super) fn named(home: &Path) -> String {
     }
 }
 
-/// Runs redis-server, which goes on when this program ends. The lock on the marker is held, and goes to it.
+/// Runs redis-server, which keeps running after this program ends. The lock on the marker is held, and passes to it.
 pub(super) fn launch(directory: &Directory) -> Result<Child, StoreError> {
     let home = &directory.path;
     let configuration = home.join(CONFIGURATION);
@@ -205,8 +204,8 @@ pub(super) fn launch(directory: &Directory) -> Result<Child, StoreError> {
     }
     // A lock belongs to the open file, so that it lasts as long as the server, or a child of it, has this input.
     let marker = directory.marker.try_clone().map_err(cannot_lock(home))?;
-    // Not as a daemon, which would hide from us that it ended. Of its own group, so that Ctrl-C is not
-    // for it; SIGHUP it ignores.
+    // Not as a daemon, which would hide its exit from us. In a process group of its own, so that Ctrl-C does not
+    // reach it; it ignores SIGHUP.
     Command::new("redis-server")
         .arg(&configuration)
         .stdin(marker)
@@ -219,7 +218,7 @@ pub(super) fn launch(directory: &Directory) -> Result<Child, StoreError> {
         ))
 }
 
-/// A path as redis.conf takes it, in quotes and with C escapes: it may hold a blank or a quote.
+/// Quotes a path for redis.conf, with C escapes: it may hold a space or a quote.
 fn quoted(path: &Path) -> String {
     let mut text = String::from("\"");
     for &byte in path.as_os_str().as_encoded_bytes() {
@@ -258,7 +257,7 @@ mod tests {
         assert_eq!(ask(&socket, PATIENCE), State::Absent);
         let listener = UnixListener::bind(&socket).unwrap();
         let server = std::thread::spawn(move || {
-            // The first hangs up without a word, as a server does that is killed.
+            // The first closes the connection without a reply, as a server does that is killed.
             for reply in [&b""[..], b"-LOADING Redis is loading\r\n", b"+PONG\r\n"] {
                 let (mut stream, _) = listener.accept().unwrap();
                 let mut question = [0; 6];
@@ -273,7 +272,7 @@ mod tests {
     #[test]
     fn a_server_that_does_not_answer_is_not_waited_for_without_end() {
         let (_place, directory) = new();
-        // The kernel accepts connections in its name.
+        // The kernel accepts connections on its behalf.
         let _listener = UnixListener::bind(directory.path.join(SOCKET)).unwrap();
         let patience = Duration::from_millis(20);
         let error = wait(&directory, patience, &mut |_| panic!("there is a server")).unwrap_err();
@@ -283,7 +282,7 @@ mod tests {
     #[test]
     fn no_server_is_started_while_the_lock_is_held() {
         let (_place, directory) = new();
-        // As a server does whose socket somebody removed, or one on another machine.
+        // Like a server whose socket somebody removed, or one on another machine.
         let other = Directory::open(directory.path.clone()).unwrap();
         other.marker.lock().unwrap();
         let patience = Duration::from_millis(20);
@@ -294,7 +293,7 @@ mod tests {
     #[test]
     fn no_server_is_started_beside_one_that_holds_no_lock() {
         let (_place, directory) = new();
-        // Of an earlier version, and its socket was removed.
+        // A server of an earlier version whose socket was removed.
         let socket = directory.path.join("other");
         let mut server = Command::new("redis-server")
             .args(["--port", "0", "--unixsocket"])
@@ -314,7 +313,7 @@ mod tests {
         server.kill().unwrap();
         server.wait().unwrap();
         assert!(error.to_string().starts_with(&process), "{error}");
-        // The lock was given back.
+        // The lock was released.
         directory.marker.try_lock().unwrap();
     }
 

@@ -17,7 +17,7 @@ fn defaults(kind: Option<TagKind>) -> Defaults {
     }
 }
 
-/// The subjects and notes of all lines, or what is wrong with a line.
+/// Returns the subjects and notes of all lines, or the faults of invalid ones.
 fn read(text: &str, column: Option<&str>) -> Vec<String> {
     let defaults =
         Defaults { column: column.map(str::to_owned), ..defaults(Some(TagKind::Threat)) };

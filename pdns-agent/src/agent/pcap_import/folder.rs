@@ -1,8 +1,9 @@
-//! The capture files of one folder, which may be parts of one capture.
+//! Capture files of one folder, which may be parts of one capture.
 //!
-//! Under `captured`. What captures for long writes file after file (`tcpdump -C`), and a query may be the last packet
-//! of one and its response the first of the next. So the files of a folder are read in the order of their first
-//! packets, and one that begins where another ends goes on with what that one left open.
+//! Under `pcap_import`. Long captures write file after file (`tcpdump -C`), and a query may be the last
+//! packet of one file and its response the first of the next. The files of a folder are therefore read in the
+//! order of their first packets, and a file that begins where another ends continues with the state that it
+//! left open.
 
 use crate::hash::Hasher;
 use crate::source::{CaptureFile, Digest, Step};
@@ -12,15 +13,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How much earlier than the last packet of a file the first of the next may be, in microseconds: packets of several
-/// queues or processors are written a little out of order.
+/// Maximum time by which the first packet of a file may precede the last packet of the previous one, in
+/// microseconds: packets from several queues or processors are written slightly out of order.
 const OVERLAP: i64 = 100_000;
 
 /// One file.
 #[derive(Clone, Debug)]
 pub(super) struct Part {
     pub(super) path: PathBuf,
-    /// Its first packet, and when that was captured; `None` if it has none that can be read.
+    /// Its first packet and the capture time; `None` if it has no readable packet.
     pub(super) start: Option<(Digest, Timestamp)>,
 }
 
@@ -28,11 +29,12 @@ pub(super) struct Part {
 #[derive(Debug)]
 pub(super) struct Folder {
     pub(super) parts: Vec<Part>,
-    /// Most time between the last packet of a file and the first of the next: questions are open as long.
+    /// Maximum time between the last packet of a file and the first of the next: the time that questions stay
+    /// open.
     most_gap: i64,
 }
 
-/// Groups files by the folder that they lie in.
+/// Groups files by folder.
 pub(super) fn by_folder(files: Vec<PathBuf>) -> Vec<Vec<PathBuf>> {
     let mut folders: BTreeMap<PathBuf, usize> = BTreeMap::new();
     let mut groups: Vec<Vec<PathBuf>> = Vec::new();
@@ -50,44 +52,46 @@ pub(super) fn by_folder(files: Vec<PathBuf>) -> Vec<Vec<PathBuf>> {
 }
 
 impl Folder {
-    /// Looks at the first packet of each file.
+    /// Reads the first packet of each file.
     pub(super) fn new(files: Vec<PathBuf>, hasher: &Hasher, timeout: Duration) -> Arc<Self> {
         let is_alone = files.len() == 1;
         let mut parts: Vec<Part> = files
             .into_iter()
             .map(|path| {
-                // What cannot be read says so when its turn comes.
+                // An unreadable file reports its error when it is read.
                 let start = if is_alone { None } else { start(&path, hasher) };
                 Part { path, start }
             })
             .collect();
-        // Where names have numbers without leading zeros, their order is not that of time.
+        // If names contain numbers without leading zeros, sorting them does not give the order in time.
         parts.sort_by_key(|part| part.start.map_or(i64::MAX, |(_, at)| at.micros()));
         let most_gap = i64::try_from(timeout.as_micros()).unwrap_or(i64::MAX);
         Arc::new(Self { parts, most_gap })
     }
 
-    /// How well a file goes on where another ended, whose last packet was captured at `last`; `None` if it does not. The
-    /// least is best: first those whose names differ in the fewest numbers, as two interfaces may be captured into one
+    /// Rank of a file as the continuation of another, whose last packet was captured at `last`; `None` if it
+    /// is not a continuation. The smallest is best: first come those whose names differ in the fewest
+    /// numbers, because two interfaces may be captured into one folder.
     /// folder.
     pub(super) fn gap(&self, before: usize, last: Timestamp, after: usize) -> Option<(usize, u64)> {
         let (before, after) = (self.parts.get(before)?, self.parts.get(after)?);
         let ((_, began), (_, first)) = (before.start?, after.start?);
         let gap = first.micros().saturating_sub(last.micros());
-        // One that begins with the same packet, or earlier, is no later part.
+        // A file that begins with the same packet, or earlier, is not a continuation.
         if first <= began || gap < -OVERLAP || gap > self.most_gap {
             return None;
         }
         Some((differing(&before.path, &after.path), gap.unsigned_abs()))
     }
 
-    /// How long anything can be open in a decoder, in microseconds: questions, and fragments and streams that wait.
+    /// Maximum time that anything stays open in a decoder, in microseconds: questions, and waiting fragments
+    /// and streams.
     pub(super) fn most_open(&self) -> i64 {
         self.most_gap.saturating_add(60_000_000)
     }
 }
 
-/// In how many numbers two file names differ; more than any if they differ in something else.
+/// Number of differing numbers in two file names; the maximum value if they differ in anything else.
 fn differing(one: &Path, other: &Path) -> usize {
     let split = |path: &Path| -> (String, Vec<String>) {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -151,7 +155,7 @@ mod tests {
         let other = gap("f/eth1-2.pcap", last + 1).unwrap();
         let unlike = gap("f/other.pcap", last).unwrap();
         assert!(next < later && later < other && other < unlike);
-        // A short capture does not go on with one that begins as it does.
+        // A short capture does not continue with one that has the same beginning.
         let parts = vec![part("f/one.pcap", 5), part("f/two.pcap", 5)];
         let folder = Folder { parts, most_gap: 10_000_000 };
         assert_eq!(folder.gap(0, Timestamp::from_micros(9), 1), None);

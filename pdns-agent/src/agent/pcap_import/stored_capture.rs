@@ -1,8 +1,9 @@
-//! Recognises the capture in the store that a file holds.
+//! Identification of the stored capture that a file contains.
 //!
-//! Under `captured`. A capture is known by its first packet, so that it stays the same when it grows, is renamed or
-//! compressed. Two captures may begin with the same packet: with each the store keeps digests of its content at the
-//! lengths that it had, and a file that contradicts them is another capture, with the next number.
+//! Under `pcap_import`. A capture is identified by its first packet, so that it stays the same when it grows,
+//! is renamed or compressed. Two captures may begin with the same packet: the store keeps for each one
+//! digests of its content at the lengths it had, and a file that contradicts them is another capture, with
+//! the next number.
 
 use crate::hash::Hasher;
 use crate::source::{CaptureFile, Content, Digest};
@@ -10,46 +11,47 @@ use crate::store::{Checkpoint, SourceState};
 use std::collections::BTreeSet;
 use std::path::Path;
 
-/// Most lengths that are kept of one capture; of older ones, copies are only recognised beside the longer file.
+/// Maximum number of lengths kept for one capture; copies with an older length are only recognised if the
+/// longer file is available.
 const MOST_LENGTHS: usize = 16;
 
 /// A capture that begins with the same packet as a file.
-pub(super) struct Known {
+pub(super) struct StoredCapture {
     pub(super) id: Digest,
     pub(super) state: SourceState,
     pub(super) checkpoint: Checkpoint,
 }
 
-/// The relation of a file to a capture that begins with the same packet.
+/// Relation of a file to a capture that begins with the same packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Relation {
-    /// The capture, as long as it was or longer.
+    /// The same capture, with the same length or longer.
     Continuation,
-    /// The capture when it was shorter.
+    /// The same capture at an earlier, shorter length.
     Beginning,
-    /// Shorter, and of no length that is known: only the longer file can tell.
+    /// Shorter, and with an unknown length: only the longer file can decide.
     Unknown,
     /// Another capture.
     Other,
 }
 
-/// The identity of the capture of some number that begins with the packet of this digest.
+/// Identity of the capture with this number among those that begin with the packet of this digest.
 pub(super) fn id(hasher: &Hasher, head: &Digest, number: u32) -> Digest {
     hasher.identity(&[b"capture".as_slice(), head, &number.to_be_bytes()].concat())
 }
 
-/// Half of a digest, which is enough to tell apart captures that begin alike.
+/// Half of a digest, which is sufficient to distinguish captures with the same beginning.
 fn half(digest: &Digest) -> u64 {
     u64::from_be_bytes(digest.first_chunk().copied().unwrap_or_default())
 }
 
-impl Known {
-    /// The lengths at which a file has to be measured to tell what it is.
+impl StoredCapture {
+    /// The lengths at which a file must be measured to identify it.
     pub(super) fn lengths(&self) -> impl Iterator<Item = u64> {
         self.state.contents.iter().map(|&(length, _)| length)
     }
 
-    /// The relation of a file with this content to the capture.
+    /// Relation of a file with this content to the capture.
     pub(super) fn relation(&self, content: &Content) -> Relation {
         let contents = &self.state.contents;
         let Some(&(longest, digest)) = contents.last() else { return Relation::Other };
@@ -64,12 +66,11 @@ impl Known {
         }
     }
 
-    /// Reads the file that the capture was read from again: true if it is there and begins with this content.
-    pub(super) fn holds(&self, content: &Content, hasher: &Hasher) -> bool {
+    /// Reads a file that the capture was read from again: true if it is there and begins with this content.
+    pub(super) fn holds(&self, path: &Path, content: &Content, hasher: &Hasher) -> bool {
         let Some(&(longest, digest)) = self.state.contents.last() else { return false };
         let lengths = BTreeSet::from([content.length, longest]);
-        let longer = CaptureFile::open(Path::new(&self.state.path))
-            .and_then(|mut file| file.content(hasher, &lengths));
+        let longer = CaptureFile::open(path).and_then(|mut file| file.content(hasher, &lengths));
         // A file that cannot be read proves nothing.
         let Ok(Some(longer)) = longer else { return false };
         longer.at(content.length) == Some(content.digest)
@@ -77,7 +78,7 @@ impl Known {
     }
 }
 
-/// Notes the length and digest of a content among those that are known.
+/// Adds the length and digest of a content to the known ones.
 pub(super) fn note(contents: &mut Vec<(u64, u64)>, content: &Content) {
     let new = (content.length, half(&content.digest));
     if let Err(at) = contents.binary_search(&new) {

@@ -1,16 +1,17 @@
-//! Reads one capture file to its end, into the store.
+//! Reading of one capture file to its end, into the store.
 //!
-//! Under `captured`, in front of `outbox`.
+//! Under `pcap_import`, before `batch_sender`.
 
-use super::context::{Context, Earlier, hex};
-use super::earlier::Before;
-use super::known::Known;
+use super::context::{Context, PrecedingFile};
+use super::legacy_captures::LegacyProgress;
 use super::queue::{Claim, Waiting};
 use super::reader::Reader;
 use super::size;
+use super::stored_capture::StoredCapture;
 use crate::agent::now;
 use crate::agent::report::PacketReport;
 use crate::decode::packets::{Decoder, PacketTally};
+use crate::hex;
 use crate::observation::Observation;
 use crate::source::{CaptureFile, Content, Digest, PcapError, Step};
 use crate::store::{Checkpoint, SourceState, StoreError};
@@ -19,11 +20,11 @@ use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::Arc;
 
-/// Why a file was not read to its end.
+/// Reason why a file was not read to its end.
 pub(super) enum Failure {
     Store(StoreError),
     File(PcapError),
-    /// The file before it could not be ended, and is to be read again.
+    /// The preceding file could not be finished, and must be read again.
     Before(Waiting, StoreError),
 }
 
@@ -39,36 +40,37 @@ impl From<PcapError> for Failure {
     }
 }
 
-/// How far a file is decoded.
+/// Progress of decoding a file.
 #[derive(Default)]
-pub(super) struct Walk {
-    /// The place behind the last packet.
+pub(super) struct DecodeProgress {
+    /// Position after the last packet.
     pub(super) position: u64,
-    /// When that was captured; the latest, where they are not in order.
+    /// Time of that packet; the latest time if packets are out of order.
     last: Option<Timestamp>,
-    /// Lengths that the file had before it grew. The responses that waited for their query at such an end were filed
-    /// there, and are again.
+    /// Lengths that the file had before it grew. Responses that waited for their query at such an end were
+    /// stored there, and are stored there again.
     ends: VecDeque<u64>,
 }
 
-impl Walk {
-    /// At the beginning of a file that had these contents at the times when it was read.
+impl DecodeProgress {
+    /// State at the beginning of a file that had these contents when it was read before.
     pub(super) fn new(contents: &[(u64, u64)]) -> Self {
         let ends = contents.iter().map(|&(length, _)| length).collect();
         Self { ends, ..Self::default() }
     }
 
-    /// The same, of a file that was read up to these places, too.
+    /// The same for a file that was also read up to these positions.
     pub(super) fn with_ends(mut self, ends: impl Iterator<Item = u64>) -> Self {
         self.ends.extend(ends);
         self.ends.make_contiguous().sort_unstable();
         self
     }
 
-    /// Reads one packet up to a position; `Ok(false)` at the end. `each` takes an observation and its place in the file:
-    /// one behind where the packet begins that it was made at. There the place of a batch that goes up to this packet
-    /// does not cover it, nor does that of an end that was found here, which comes before it; no packet is so short that
-    /// it would end there. One packet, since it may bring a message of 64 KiB: the window is looked at before the next.
+    /// Reads one packet up to a position; `Ok(false)` at the end. `each` receives an observation and its
+    /// position in the file: one after the start of the packet that produced it. The position of a batch that
+    /// ends before this packet does not cover it, nor does that of an end that was found here, which comes
+    /// before it; no packet is so short that it would end there. Only one packet, because it may contain a
+    /// message of 64 KiB: the window is checked before the next.
     pub(super) fn step(
         &mut self,
         file: &mut CaptureFile,
@@ -97,19 +99,19 @@ impl Walk {
     }
 }
 
-/// A file that is read but for what its end means: another one may go on there.
+/// A file that is read, except for the effect of its end, where another file may continue.
 pub(super) struct Pending<'q> {
     waiting: Waiting,
-    /// Nobody reads a copy of it meanwhile.
+    /// Prevents other threads from reading a copy of it.
     _claim: Claim<'q>,
-    capture: Known,
+    capture: StoredCapture,
     decoder: Decoder,
-    before: Before,
+    before: LegacyProgress,
     position: u64,
     pub(super) last: Option<Timestamp>,
     /// The packet with which the decoder began.
     pub(super) begins: Digest,
-    /// How much the decoder has read, and how much of it in this file.
+    /// Number of bytes read by the decoder, and number of those in this file.
     pub(super) bytes: u64,
     pub(super) size: u64,
 }
@@ -121,23 +123,23 @@ impl Pending<'_> {
 }
 
 impl Reader {
-    /// Reads one capture to its end. What that means is left open, if the file is whole.
+    /// Reads one capture to its end. The effect of the end is left open if the file is complete.
     pub(super) fn read<'q>(
         &mut self,
         (waiting, claim): (&Waiting, Claim<'q>),
         (mut file, head): (CaptureFile, Digest),
-        mut capture: Known,
-        (before, mut walk): (Before, Walk),
+        mut capture: StoredCapture,
+        (before, mut walk): (LegacyProgress, DecodeProgress),
         context: Context,
     ) -> Result<Option<Pending<'q>>, Failure> {
         let id = capture.id;
-        capture.state.follows = context.begins().as_ref().map(hex);
-        // What is applied must never be beyond a content that is known: were this killed within its first batch, and the
-        // file longer when it is read again, nobody could tell that it is the same.
+        capture.state.follows = context.begins().as_ref().map(|digest| hex::encode(digest));
+        // The applied position must never exceed a known content: if this process were killed within its
+        // first batch, and the file were longer when read again, it could not be recognised.
         let begun = self.state(&capture, 0, false, &PacketTally::default());
-        self.outbox.writer.begin(id, begun)?;
+        self.sender.writer.begin(id, begun)?;
         for end in capture.checkpoint.open_ends() {
-            let ends = Walk { ends: walk.ends.clone(), ..Walk::default() };
+            let ends = DecodeProgress { ends: walk.ends.clone(), ..DecodeProgress::default() };
             let rest = (end, self.decoder(context.files()), ends);
             capture.checkpoint = self.finish(&file, id, capture.checkpoint, rest, &before)?;
         }
@@ -146,30 +148,30 @@ impl Reader {
             Context::Fresh => (Decoder::new(&self.options), 0),
             Context::Carried(decoder, _, bytes) => (*decoder, bytes),
             Context::Before(files, _) => {
-                (self.decoder(&files), files.iter().map(Earlier::size).sum())
+                (self.decoder(&files), files.iter().map(PrecedingFile::size).sum())
             }
         };
         let mut result = Ok(true);
-        while matches!(result, Ok(true)) && !self.means.stop.is_stopped() {
-            let window = &mut self.outbox.window;
+        while matches!(result, Ok(true)) && !self.context.stop.is_stopped() {
+            let window = &mut self.sender.window;
             let mut each = |observation: Observation<'_>, at: u64| {
                 let place = window.place(observation.rrname);
                 if !capture.checkpoint.covers(place, at) && !before.covers(place, at) {
-                    window.add(&observation);
+                    window.observe(&observation);
                 }
             };
             result = walk.step(&mut file, &mut decoder, u64::MAX, &mut each);
-            if matches!(result, Ok(true)) && self.outbox.window.is_full() {
+            if matches!(result, Ok(true)) && self.sender.window.is_full() {
                 let state = self.state(&capture, walk.position, false, &decoder.tally());
-                if let Some(settled) = self.outbox.taken_back()? {
+                if let Some(settled) = self.sender.wait()? {
                     capture.checkpoint = settled;
                 }
                 let to = (walk.position, false);
-                self.outbox.ship(id, capture.checkpoint.clone(), to, Some(state));
+                self.sender.submit(id, capture.checkpoint.clone(), to, Some(state));
             }
         }
         decoder.refuse(file.refused());
-        if let Some(settled) = self.outbox.taken_back()? {
+        if let Some(settled) = self.sender.wait()? {
             capture.checkpoint = settled;
         }
         if file.has_grown() {
@@ -178,7 +180,7 @@ impl Reader {
                 "has grown while it was read; what is new is read next time"
             );
         }
-        let Walk { position, last, .. } = walk;
+        let DecodeProgress { position, last, .. } = walk;
         let size = position;
         let bytes = bytes.saturating_add(size);
         let pending = Pending {
@@ -195,9 +197,9 @@ impl Reader {
         };
         match result {
             Ok(false) => Ok(Some(pending)),
-            // It was told to stop.
+            // A stop was requested.
             Ok(true) => Ok(self.leave(pending).map(|()| None)?),
-            // What came before an error is good. There may be more of the content, if it was the disk that failed.
+            // Packets before an error are valid. There may be more content if the disk failed.
             Err(error) if error.is_of_content() => {
                 self.end(pending, None)?;
                 Err(error.into())
@@ -209,7 +211,8 @@ impl Reader {
         }
     }
 
-    /// Ends a file; `next` is the first packet of the one that goes on there at once. Returns its decoder for that.
+    /// Finishes a file; `next` is the first packet of the file that continues it immediately. Returns the
+    /// decoder for that file.
     pub(super) fn close(
         &mut self,
         pending: Pending<'_>,
@@ -223,12 +226,12 @@ impl Reader {
         let Pending { mut capture, mut decoder, before, mut position, last, .. } = pending;
         let is_followed = next.is_some();
         if !is_followed {
-            // What the end tells has a place of its own, behind the last packet.
-            let window = &mut self.outbox.window;
+            // Observations made at the end have their own position, after the last packet.
+            let window = &mut self.sender.window;
             let mut each = |observation: Observation<'_>| {
                 let place = window.place(observation.rrname);
                 if !capture.checkpoint.covers(place, position) && !before.covers(place, position) {
-                    window.add(&observation);
+                    window.observe(&observation);
                 }
             };
             decoder.finish(&mut each);
@@ -242,52 +245,52 @@ impl Reader {
         Ok(decoder)
     }
 
-    /// Stores what was read of a file that was not read to its end.
+    /// Stores the part read of a file that was not read to its end.
     pub(super) fn leave(&mut self, mut pending: Pending<'_>) -> Result<(), StoreError> {
         let tally = pending.decoder.take_tally();
         self.store(pending.capture, pending.position, false, tally)
     }
 
-    /// Stores the last of what was read of a file, and reports it.
+    /// Stores the last part read of a file, and reports it.
     fn store(
         &mut self,
-        capture: Known,
+        capture: StoredCapture,
         position: u64,
         is_complete: bool,
         tally: PacketTally,
     ) -> Result<(), StoreError> {
         let state = self.state(&capture, position, is_complete, &tally);
-        if self.outbox.window.dirty() == 0 && position <= capture.checkpoint.acknowledged() {
-            // It has grown by nothing that could be stored.
-            self.outbox.writer.begin(capture.id, state)?;
+        if self.sender.window.dirty() == 0 && position <= capture.checkpoint.acknowledged() {
+            // It has only grown by data without observations.
+            self.sender.writer.begin(capture.id, state)?;
         } else {
-            self.outbox.ship(capture.id, capture.checkpoint, (position, false), Some(state));
-            self.outbox.taken_back()?;
+            self.sender.submit(capture.id, capture.checkpoint, (position, false), Some(state));
+            self.sender.wait()?;
         }
-        self.means.metrics.file(&tally);
-        self.report.merge(&PacketReport::of(tally));
+        self.context.metrics.file(&tally);
+        self.report.merge(&PacketReport::from_tally(tally));
         Ok(())
     }
 
-    /// Loads what the store has of a file under identities of earlier versions, and applies the rest of what was left
-    /// half-way then; `None` if that is all of it.
+    /// Loads the progress of a file stored under identities of earlier versions, and applies the rest of
+    /// partially applied batches; `None` if this is the whole file.
     pub(super) fn before(
         &mut self,
         path: &Path,
         file: &CaptureFile,
         content: &Content,
-    ) -> Result<Option<Before>, Failure> {
-        let mut before = Before::default();
-        let earlier = Arc::clone(&self.earlier);
-        for (length, id) in earlier.of(content) {
+    ) -> Result<Option<LegacyProgress>, Failure> {
+        let mut before = LegacyProgress::default();
+        let earlier = Arc::clone(&self.legacy);
+        for (length, id) in earlier.matching(content) {
             let (state, mut checkpoint) =
-                self.outbox.writer.load(id, &path.display().to_string())?;
+                self.sender.writer.load(id, &path.display().to_string())?;
             if length == content.length && state.as_ref().is_some_and(|state| state.complete) {
                 return Ok(None);
             }
             for end in checkpoint.open_ends() {
-                // Those were read each for itself.
-                let rest = (end, Decoder::new(&self.options), Walk::default());
+                // Those files were each read separately.
+                let rest = (end, Decoder::new(&self.options), DecodeProgress::default());
                 checkpoint = self.finish(file, id, checkpoint, rest, &before)?;
             }
             before.add(state.as_ref(), checkpoint);
@@ -295,42 +298,42 @@ impl Reader {
         Ok(Some(before))
     }
 
-    /// Applies the rest of a batch that was left half-way, up to `end`.
+    /// Applies the rest of a partially applied batch, up to `end`.
     fn finish(
         &mut self,
         file: &CaptureFile,
         id: Digest,
         checkpoint: Checkpoint,
-        (end, mut decoder, mut walk): (u64, Decoder, Walk),
-        before: &Before,
+        (end, mut decoder, mut walk): (u64, Decoder, DecodeProgress),
+        before: &LegacyProgress,
     ) -> Result<Checkpoint, Failure> {
         let mut file = file.again()?;
-        let window = &mut self.outbox.window;
+        let window = &mut self.sender.window;
         let mut each = |observation: Observation<'_>, at: u64| {
             let place = window.place(observation.rrname);
             if checkpoint.is_open_at(place.partition, end)
                 && !checkpoint.covers(place, at)
                 && !before.covers(place, at)
             {
-                window.add(&observation);
+                window.observe(&observation);
             }
         };
-        // The end of a file that breaks off is found where it was found before; in one that has grown since, a packet begins
-        // there, one before the place of the end, and is not of this batch.
+        // The end of a truncated file is found at the same position as before; if the file has grown since, a
+        // packet begins there, one before the position of the end, and does not belong to this batch.
         let until = end.saturating_sub(1);
         while matches!(walk.step(&mut file, &mut decoder, until, &mut each), Ok(true)) {}
         let position = walk.position;
         if position < end {
             decoder.finish(&mut |observation| each(observation, position));
         }
-        self.outbox.ship(id, checkpoint, (end, true), None);
-        Ok(self.outbox.taken_back()?.ok_or(StoreError::Conflict)?)
+        self.sender.submit(id, checkpoint, (end, true), None);
+        Ok(self.sender.wait()?.ok_or(StoreError::Conflict)?)
     }
 
-    /// What the store is told of a capture that is read up to a position.
+    /// State to store for a capture that is read up to a position.
     fn state(
         &self,
-        capture: &Known,
+        capture: &StoredCapture,
         position: u64,
         complete: bool,
         tally: &PacketTally,
@@ -339,7 +342,7 @@ impl Reader {
         SourceState {
             path: path.clone(),
             sensor: self.sensor.clone(),
-            // What was applied of it when it was shorter stays applied.
+            // The part applied when it was shorter stays applied.
             acknowledged: position.max(capture.state.acknowledged),
             complete,
             size: size(Path::new(path)).unwrap_or(0),

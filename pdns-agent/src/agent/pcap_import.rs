@@ -1,30 +1,34 @@
-//! Capture files: each read to its end, into the store, once.
+//! Import of capture files: each is read to its end and stored once.
 //!
-//! A file is known by its content (`known`), and how far it is applied is kept in the store, as with logs. What its
-//! packets say depends on the ones before them, so a file that was left half-way, or has grown, is decoded from its
-//! beginning again, and what is applied already is passed over (`reader`). Copies of one capture are not read at the
-//! same time (`queue`). Older versions knew captures by other means (`earlier`). The files of a folder that go on where
-//! others end are one capture (`folder`, `context`), though each is in the store for itself.
+//! A file is identified by its content (`stored_capture`), and the store keeps its progress, as for logs. The meaning
+//! of packets depends on the packets before them, so a file that was read partially, or has grown, is decoded
+//! from its beginning again, and everything already applied is skipped (`reader`). Copies of one capture are
+//! not read at the same time (`queue`). `find` looks a file up without reading it. Older versions identified captures
+//! differently (`legacy_captures`). If the files of a folder continue each other, they are one capture (`folder`,
+//! `context`), although each is stored separately.
 
 mod context;
-mod earlier;
+mod file_import;
+mod find;
 mod folder;
-mod known;
+mod legacy_captures;
 mod queue;
 mod reader;
-mod reading;
+mod stored_capture;
 
-use self::earlier::Earlier;
+pub(super) use self::find::captures_of;
+
 use self::folder::{Folder, by_folder};
+use self::legacy_captures::LegacyCaptures;
 use self::queue::Queue;
 use self::reader::Reader;
-use super::lane::{self, Landed, Lane};
+use super::batch_sender::BatchSender;
 use super::log_session::bar;
 use super::metrics::Metrics;
-use super::outbox::Outbox;
+use super::packet_pipeline::{self, PacketPipeline, PipelineResult};
 use super::pipe::Pipe;
 use super::report::PacketReport;
-use super::writer::{self, Means, Patience, Writer};
+use super::writer::{self, Patience, Writer, WriterContext};
 use super::{AgentError, Captures, Settings, Stop};
 use crate::aggregate::Window;
 use crate::decode::packets::Decoder;
@@ -37,7 +41,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-/// The pause after the store failed between two calls.
+/// Pause after the store failed between two requests.
 const AGAIN: Duration = Duration::from_millis(100);
 
 /// Reads all files and pipes.
@@ -57,7 +61,7 @@ pub(super) fn run(
     let mut threads = Vec::new();
     let mut result = Ok(PacketReport::default());
     for path in &pipes {
-        match pipe_lane(settings, captures, path, stop, metrics) {
+        match start_pipe(settings, captures, path, stop, metrics) {
             Ok(thread) => threads.push(thread),
             Err(error) => result = result.and(Err(error)),
         }
@@ -67,42 +71,42 @@ pub(super) fn run(
         result = read_files(settings, &captures, stop, metrics);
     }
     if result.is_err() {
-        // What the pipes brought so far is stored all the same.
+        // The data from the pipes so far is stored nevertheless.
         stop.stop();
     }
-    let lanes = lane::join(threads);
-    match (result, lanes) {
-        (Ok(mut report), Ok(lanes)) => {
-            report.merge(&lanes);
+    let pipelines = packet_pipeline::join(threads);
+    match (result, pipelines) {
+        (Ok(mut report), Ok(pipelines)) => {
+            report.merge(&pipelines);
             Ok(report)
         }
         (Ok(report), Err(error)) => {
-            lane::tell(&report);
+            packet_pipeline::tell(&report);
             Err(error)
         }
-        (Err(error), lanes) => {
-            lane::tell(&lanes.unwrap_or_default());
+        (Err(error), pipelines) => {
+            packet_pipeline::tell(&pipelines.unwrap_or_default());
             Err(error)
         }
     }
 }
 
-/// Whether what is there can be read only once.
+/// Returns true if the input can be read only once.
 fn is_pipe(path: &Path) -> bool {
     path.as_os_str() == "-"
         || std::fs::metadata(path).is_ok_and(|found| !found.is_file() && !found.is_dir())
 }
 
-/// Starts to read what can be read only once.
-fn pipe_lane(
+/// Starts reading an input that can be read only once.
+fn start_pipe(
     settings: &Settings,
     captures: &Captures,
     path: &Path,
     stop: &Stop,
     metrics: &Arc<Metrics>,
-) -> Result<JoinHandle<Landed>, AgentError> {
-    lane::start(Lane {
-        tap: Pipe::start(path).map_err(AgentError::Thread)?,
+) -> Result<JoinHandle<PipelineResult>, AgentError> {
+    packet_pipeline::start(PacketPipeline {
+        source: Pipe::start(path).map_err(AgentError::Thread)?,
         name: path.display().to_string(),
         path: format!("pcap:{}", path.display()),
         sensor: settings.sensor.clone(),
@@ -110,11 +114,11 @@ fn pipe_lane(
         decoder: Decoder::new(&captures.packets),
         settings: settings.clone(),
         room: settings.memory / captures.inputs.len().max(1),
-        means: lane::means(stop, metrics),
+        context: packet_pipeline::writer_context(stop, metrics),
     })
 }
 
-/// Reads all that are files, however often the store is another one.
+/// Reads all regular files, restarting whenever the store was replaced.
 fn read_files(
     settings: &Settings,
     captures: &Captures,
@@ -122,19 +126,21 @@ fn read_files(
     metrics: &Arc<Metrics>,
 ) -> Result<PacketReport, AgentError> {
     let reconnected = Arc::default();
-    // What the first pass over all files counted. Later ones only make sure that all of it is in the store.
+    // Counts of the first pass over all files. Later passes only make sure that everything is in the store.
     let mut first = None;
     loop {
         let connections = connections(&reconnected);
         let mut report = PacketReport::default();
         match session(settings, captures, (stop, metrics, &reconnected), &mut report) {
-            Err(AgentError::Store(StoreError::Replaced)) if !stop.is_stopped() => {
-                tracing::warn!("the store was emptied or replaced; all files are read again");
+            Err(AgentError::Store(error))
+                if error.retry() == Retry::Reopen && !stop.is_stopped() =>
+            {
+                tracing::warn!("{error}; all files are compared with it again");
                 first = None;
                 stop.sleep(Duration::from_secs(1));
             }
-            // Redis may have come back without what was done before: files that it has are passed over.
-            // What is rejected would be rejected again.
+            // Redis may have come back without earlier data: files that it has are skipped. Anything rejected
+            // would be rejected again.
             Ok(())
                 if connections != self::connections(&reconnected)
                     && !stop.is_stopped()
@@ -173,25 +179,25 @@ fn session(
     let bar = bar(settings.progress);
     bar.set_length(lengths);
     let mut queue = None;
-    let means = Means {
+    let context = WriterContext {
         stop: stop.clone(),
         grace: Duration::ZERO,
         reconnected: Arc::clone(reconnected),
         metrics: Arc::clone(metrics),
     };
-    let mut earlier: Option<Arc<Earlier>> = None;
+    let mut legacy: Option<Arc<LegacyCaptures>> = None;
     let mut readers = Vec::new();
     while readers.len() < workers {
         let mut wait = |pause| stop.sleep(pause);
         let patience = Patience::OnceReached;
         let (mut store, opened) =
             writer::open(&settings.store, &settings.sensor, metrics, &mut wait, patience)?;
-        if earlier.is_none() {
-            match Earlier::load(&mut store) {
-                Ok(found) => earlier = Some(Arc::new(found)),
-                // What does not read now will not read later either.
+        if legacy.is_none() {
+            match LegacyCaptures::load(&mut store) {
+                Ok(found) => legacy = Some(Arc::new(found)),
+                // A file that is unreadable now stays unreadable.
                 Err(error @ (StoreError::Damaged { .. } | StoreError::Reply)) => {
-                    return Err(AgentError::Store(error));
+                    return Err(AgentError::Store(store.explain(error)));
                 }
                 Err(error) if error.retry() == Retry::Wait && stop.sleep(AGAIN) => continue,
                 Err(error) => return Err(AgentError::Store(error)),
@@ -202,16 +208,16 @@ fn session(
                 |files| Folder::new(files, opened.router.hasher(), captures.packets.timeout);
             queue = Some(Arc::new(Queue::new(folders.iter().cloned().map(folder).collect())));
         }
-        let writer = Writer::start(store, means.clone())?;
+        let writer = Writer::start(store, context.clone())?;
         let window = Window::new(opened.router.clone(), room);
         readers.push(Reader {
             options: captures.packets.clone(),
             named: captures.inputs.clone(),
             sensor: settings.sensor.clone(),
             router: opened.router.clone(),
-            outbox: Outbox::new(window, writer, &opened),
-            means: means.clone(),
-            earlier: earlier.clone().unwrap_or_default(),
+            sender: BatchSender::new(window, writer, &opened),
+            context: context.clone(),
+            legacy: legacy.clone().unwrap_or_default(),
             bar: bar.clone(),
             report: PacketReport::default(),
         });

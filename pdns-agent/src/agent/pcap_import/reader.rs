@@ -1,51 +1,51 @@
-//! One thread that finds out which capture each file is, and has read what is not in the store yet.
+//! Thread that identifies the capture in each file and reads the part that is not stored yet.
 //!
-//! Under `captured`, in front of `reading`.
+//! Under `pcap_import`, before `file_import`.
 
-use super::earlier::Earlier;
-use super::known::{self, Known, Relation};
+use super::file_import::{DecodeProgress, Failure, Pending};
+use super::legacy_captures::LegacyCaptures;
 use super::queue::{Queue, Waiting};
-use super::reading::{Failure, Pending, Walk};
 use super::size;
+use super::stored_capture::{self, Relation, StoredCapture};
+use crate::agent::batch_sender::BatchSender;
 use crate::agent::open_log::tell_conflict;
-use crate::agent::outbox::Outbox;
 use crate::agent::report::PacketReport;
-use crate::agent::writer::Means;
+use crate::agent::writer::WriterContext;
 use crate::decode::log::command_for;
 use crate::decode::packets::{Decoder, Options};
 use crate::hash::Router;
 use crate::source::{CaptureFile, Content, Digest, PcapError, first_bytes};
-use crate::store::StoreError;
+use crate::store::{Retry, SourceState, StoreError};
 use indicatif::ProgressBar;
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Bytes of a file that is no capture which are looked at for what it is.
+/// Number of bytes of an unrecognised file that are examined to guess its type.
 const FIRST: usize = 4096;
 
-/// A thread's means.
+/// State of one thread.
 pub(super) struct Reader {
     pub(super) options: Options,
-    /// What was named, and not found in a directory.
+    /// Paths that were given, not found in a directory.
     pub(super) named: Vec<PathBuf>,
     pub(super) sensor: String,
     pub(super) router: Router,
-    pub(super) outbox: Outbox,
-    pub(super) means: Means,
-    pub(super) earlier: Arc<Earlier>,
+    pub(super) sender: BatchSender,
+    pub(super) context: WriterContext,
+    pub(super) legacy: Arc<LegacyCaptures>,
     pub(super) bar: ProgressBar,
     pub(super) report: PacketReport,
 }
 
-/// The outcome of looking at a file.
+/// Outcome of processing a file.
 enum Outcome<'q> {
-    /// It is read, or was before.
+    /// The file is read and stored, now or earlier.
     Done,
-    /// It is read, but for what its end means.
+    /// The file is read, except for the effect of its end.
     Read(Box<Pending<'q>>),
-    /// It is in the queue again: another file has to be read first.
+    /// The file is queued again: another one must be read first.
     Queued,
 }
 
@@ -55,21 +55,21 @@ impl Reader {
             if let Err(error) = self.files(files.into(), queue) {
                 return (self.report, Err(error));
             }
-            if self.means.stop.is_stopped() {
+            if self.context.stop.is_stopped() {
                 break;
             }
         }
         (self.report, Ok(()))
     }
 
-    /// Reads files one after the other; each that goes on where one ends comes next.
+    /// Reads files one after another; a file is followed by its continuation, if there is one.
     fn files(&mut self, mut files: VecDeque<Waiting>, queue: &Queue) -> Result<(), StoreError> {
         let mut carried: Option<Pending<'_>> = None;
         while let Some(waiting) = next(&mut files, carried.as_ref()) {
             let path = waiting.path.as_path();
-            let connections = self.outbox.writer.connections();
+            let connections = self.sender.writer.connections();
             let outcome = self.file(&waiting, queue, &mut carried);
-            // Where no file goes on, the capture has ended.
+            // Without a continuation, the capture has ended.
             let mut ended =
                 carried.take().map_or(Ok(()), |pending| self.close(pending, None).map(drop));
             match outcome {
@@ -77,7 +77,7 @@ impl Reader {
                 Ok(Outcome::Queued) => {}
                 Ok(Outcome::Read(pending)) => {
                     self.bar.inc(size(path).unwrap_or(0));
-                    if self.means.stop.is_stopped() {
+                    if self.context.stop.is_stopped() {
                         return self.leave(*pending);
                     }
                     match next_of(&files, Some(&pending)) {
@@ -90,15 +90,15 @@ impl Reader {
             if let Err(failure) = ended {
                 self.failed(failure, connections, &waiting, &mut files)?;
             }
-            if self.means.stop.is_stopped() {
+            if self.context.stop.is_stopped() {
                 break;
             }
         }
         Ok(())
     }
 
-    /// Sees to a file that could not be read or stored: it is read again, or counted. The others may be stored all the
-    /// same, unless the store fails. `connections`: how many there were when the file was begun.
+    /// Handles a file that could not be read or stored: queues it again or counts it. The others may still be
+    /// stored, unless the store fails. `connections`: number of connections when the file was begun.
     fn failed(
         &mut self,
         failure: Failure,
@@ -116,11 +116,9 @@ impl Reader {
             Failure::Before(before, error) if before.path == waiting.path => (error, vec![before]),
             Failure::Before(before, error) => (error, vec![waiting.clone(), before]),
         };
-        if matches!(error, StoreError::Conflict)
-            && self.means.stop.sleep(Duration::from_millis(100))
-        {
-            let is_lost = connections != self.outbox.writer.connections();
-            tell_conflict(&waiting.path, is_lost);
+        if error.retry() == Retry::Reload && self.context.stop.sleep(Duration::from_millis(100)) {
+            let is_lost = connections != self.sender.writer.connections();
+            tell_conflict(&waiting.path, &error, is_lost);
             for waiting in again {
                 files.retain(|other| other.path != waiting.path);
                 files.push_front(waiting);
@@ -149,7 +147,7 @@ impl Reader {
         }
     }
 
-    /// Finds out which capture a file is, and reads what is not in the store yet.
+    /// Identifies the capture in a file, and reads the part that is not stored yet.
     fn file<'q>(
         &mut self,
         waiting: &Waiting,
@@ -162,15 +160,15 @@ impl Reader {
         let Some(head) = file.head(&hasher)? else { return self.without_packets(file) };
         let Some(claim) = queue.claim(head, waiting) else { return Ok(Outcome::Queued) };
         let (known, new) = self.known(path, &head)?;
-        let mut lengths = self.earlier.lengths().clone();
-        lengths.extend(known.iter().flat_map(Known::lengths));
-        // Only a pipe has no content to measure, and no head.
+        let mut lengths = self.legacy.lengths().clone();
+        lengths.extend(known.iter().flat_map(StoredCapture::lengths));
+        // Only a pipe has no measurable content and no head.
         let Some(content) = file.content(&hasher, &lengths)? else { return Ok(Outcome::Done) };
         let mut capture = new;
         let mut longer = None;
         for known in known {
             let relation = match known.relation(&content) {
-                Relation::Unknown if known.holds(&content, &hasher) => Relation::Beginning,
+                Relation::Unknown if self.holds(&known, &content, queue) => Relation::Beginning,
                 relation => relation,
             };
             match relation {
@@ -186,7 +184,7 @@ impl Reader {
         }
         if let Some(longer) = longer {
             if !waiting.postponed {
-                // It may be among the other files, under another name than it was read.
+                // It may be among the other files, under a different name.
                 queue.postpone(waiting.clone());
                 return Ok(Outcome::Queued);
             }
@@ -196,36 +194,56 @@ impl Reader {
                 "begins with the same packet as a longer capture, which is not there to compare; counted as another one"
             );
         }
+        let met = queue.paths.meet(capture.id, path);
         let is_read = capture.state.complete && capture.lengths().last() == Some(content.length);
         if is_read {
-            self.report.unchanged += 1;
+            self.report.nothing_new.add(&queue.paths, path, &met, &capture.state.path);
+            if has_moved(&capture.state, path) {
+                // A shorter file is compared with what is at the path that the store has.
+                let state = SourceState { path: path.display().to_string(), ..capture.state };
+                self.sender.writer.begin(capture.id, state)?;
+            }
             return Ok(Outcome::Done);
         }
         let context = self.context(waiting, &capture, carried)?;
         let Some(before) = self.before(path, &file, &content)? else {
-            self.report.unchanged += 1;
+            self.report.nothing_new.add(&queue.paths, path, &met, "");
             return Ok(Outcome::Done);
         };
-        let walk = Walk::new(&capture.state.contents).with_ends(before.ends());
+        let walk = DecodeProgress::new(&capture.state.contents).with_ends(before.ends());
         capture.state.path = path.display().to_string();
-        known::note(&mut capture.state.contents, &content);
+        stored_capture::note(&mut capture.state.contents, &content);
         let claimed = (waiting, claim);
         let pending = self.read(claimed, (file, head), capture, (before, walk), context)?;
         Ok(pending.map_or(Outcome::Done, |pending| Outcome::Read(Box::new(pending))))
+    }
+
+    /// Returns true if a file that a capture was read from still exists and begins with this content: the one that the store has,
+    /// or one that was met in this run.
+    fn holds(&self, known: &StoredCapture, content: &Content, queue: &Queue) -> bool {
+        let hasher = self.router.hasher();
+        let stored = Path::new(&known.state.path);
+        if known.holds(stored, content, hasher) {
+            return true;
+        }
+        let met = queue.paths.first(&known.id).filter(|met| met != stored);
+        met.is_some_and(|met| known.holds(&met, content, hasher))
     }
 
     /// Sees to a file that is the beginning of a longer capture.
     fn beginning(
         &mut self,
         (waiting, queue): (&Waiting, &Queue),
-        mut known: Known,
+        mut known: StoredCapture,
         content: &Content,
     ) -> Result<Outcome<'static>, Failure> {
         if known.state.complete {
-            self.report.unchanged += 1;
+            let met = queue.paths.meet(known.id, &waiting.path);
+            let known_as = known.state.path.as_str();
+            self.report.nothing_new.add(&queue.paths, &waiting.path, &met, known_as);
             if known.lengths().all(|length| length != content.length) {
-                known::note(&mut known.state.contents, content);
-                self.outbox.writer.begin(known.id, known.state)?;
+                stored_capture::note(&mut known.state.contents, content);
+                self.sender.writer.begin(known.id, known.state)?;
             }
             return Ok(Outcome::Done);
         }
@@ -234,32 +252,32 @@ impl Reader {
             queue.postpone(waiting.clone());
             return Ok(Outcome::Queued);
         }
-        // A batch that was left half-way may go beyond this file.
+        // A partially applied batch may extend beyond this file.
         let (file, longer) = (waiting.path.display().to_string(), known.state.path);
         Err(PcapError::Part { file, longer }.into())
     }
 
-    /// Reads a file that has no packet, and so nothing to store: to tell what is wrong with it.
+    /// Reads a file without packets, which stores nothing, to report its defects.
     fn without_packets(&mut self, mut file: CaptureFile) -> Result<Outcome<'static>, Failure> {
         while file.next()?.is_some() {}
         let tally = Decoder::new(&self.options).tally();
-        self.means.metrics.file(&tally);
-        self.report.merge(&PacketReport::of(tally));
+        self.context.metrics.file(&tally);
+        self.report.merge(&PacketReport::from_tally(tally));
         Ok(Outcome::Done)
     }
 
-    /// The captures in the store that begin with a packet, and a new one.
+    /// The stored captures that begin with a packet, and a new one.
     pub(super) fn known(
         &mut self,
         path: &Path,
         head: &Digest,
-    ) -> Result<(Vec<Known>, Known), StoreError> {
+    ) -> Result<(Vec<StoredCapture>, StoredCapture), StoreError> {
         let mut known = Vec::new();
         for number in 0.. {
-            let id = known::id(self.router.hasher(), head, number);
-            let (state, checkpoint) = self.outbox.writer.load(id, &path.display().to_string())?;
+            let id = stored_capture::id(self.router.hasher(), head, number);
+            let (state, checkpoint) = self.sender.writer.load(id, &path.display().to_string())?;
             let is_new = state.is_none();
-            known.push(Known { id, state: state.unwrap_or_default(), checkpoint });
+            known.push(StoredCapture { id, state: state.unwrap_or_default(), checkpoint });
             if is_new {
                 break;
             }
@@ -269,7 +287,13 @@ impl Reader {
     }
 }
 
-/// Where among the files the one is that goes on where one that was read ends.
+/// Returns true if the file that a capture was read from is gone, so that this one takes its place.
+fn has_moved(state: &SourceState, path: &Path) -> bool {
+    let stored = Path::new(&state.path);
+    stored != path && size(stored) != Some(state.size)
+}
+
+/// Index of the file that continues the one read before.
 fn next_of(files: &VecDeque<Waiting>, read: Option<&Pending<'_>>) -> Option<usize> {
     let read = read?;
     let gap = |waiting: &Waiting| waiting.folder.gap(read.place(), read.last?, waiting.place);
@@ -277,7 +301,7 @@ fn next_of(files: &VecDeque<Waiting>, read: Option<&Pending<'_>>) -> Option<usiz
     gaps.min().map(|(_, at)| at)
 }
 
-/// Takes the next file: the one that goes on where the last one ended, if there is one.
+/// Removes the next file: the continuation of the last one, if there is one.
 fn next(files: &mut VecDeque<Waiting>, read: Option<&Pending<'_>>) -> Option<Waiting> {
     files.remove(next_of(files, read).unwrap_or(0))
 }

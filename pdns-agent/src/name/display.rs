@@ -1,16 +1,18 @@
-//! Names as people are shown them: odd octets escaped, and the Unicode form of A-labels with a warning where it imitates.
+//! Names for display: unusual octets escaped, and the Unicode form of A-labels with a warning if it imitates
+//! another name.
 //!
-//! Layer 0, part of `name`. A Unicode form stands beside a name and never in its place, and has no character in it that is
-//! invisible or turns the direction of text. Scripts and look-alikes are those of Unicode's UTS #39.
+//! Layer 0, part of `name`. A Unicode form is displayed next to a name, never instead of it, and contains no
+//! invisible characters and none that change the text direction. Scripts and look-alikes follow Unicode's UTS
+//! #39.
 
 use super::{Name, push_decimal};
 use std::borrow::Cow;
 use unicode_script::{Script, UnicodeScript as _};
 use unicode_security::MixedScript as _;
 
-/// Lengths of hexadecimal digests, which a label could have as well.
+/// Lengths of hexadecimal digests, which a label can also have.
 const DIGESTS: [usize; 5] = [32, 40, 56, 64, 128];
-/// Scripts that are written from right to left, whose letters move their neighbours on a terminal.
+/// Scripts written from right to left; their letters reorder neighbouring text on a terminal.
 const RIGHT_TO_LEFT: [Script; 9] = [
     Script::Arabic,
     Script::Hebrew,
@@ -23,7 +25,7 @@ const RIGHT_TO_LEFT: [Script; 9] = [
     Script::Hanifi_Rohingya,
 ];
 
-/// Whether a character is not seen, or changes how its neighbours are.
+/// Returns true for a character that is invisible or changes how its neighbours are displayed.
 #[must_use]
 pub fn is_hidden(letter: char) -> bool {
     letter.is_control()
@@ -34,8 +36,9 @@ pub fn is_hidden(letter: char) -> bool {
             | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{e0000}'..='\u{10ffff}')
 }
 
-/// A name with every octet but letters, digits, `-` and `_` as `\DDD`, and its first octet so when the text would otherwise be a
-/// number, a digest, or end in a number as an address does.
+/// Returns the name with every octet except letters, digits, `-` and `_` as `\DDD`. The first octet is
+/// escaped as well if the text could otherwise be read as a number or a digest, or ends in a number like an
+/// address.
 #[must_use]
 pub fn escaped(name: Name<'_>) -> Cow<'_, str> {
     let text = name.as_str();
@@ -58,7 +61,7 @@ pub fn escaped(name: Name<'_>) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// Whether a name's text would be taken for a number, a digest or an address.
+/// Returns true if the text of a name could be read as a number, a digest or an address.
 fn is_like_number(text: &str) -> bool {
     let is_number = |text: &str| {
         !text.is_empty() && text.bytes().all(|octet| octet.is_ascii_digit() || octet == b'-')
@@ -75,16 +78,17 @@ fn is_like_number(text: &str) -> bool {
 pub struct Unicode {
     /// The name with its A-labels decoded.
     pub text: String,
-    /// The scripts of its letters outside ASCII, such as `Cyrillic`, or of all letters where a label mixes scripts.
+    /// The scripts of its letters outside ASCII, such as `Cyrillic`, or of all letters if a label mixes
+    /// scripts.
     pub scripts: String,
-    /// Reason to take the name for an imitation of another.
+    /// Reason to suspect that the name imitates another.
     pub warning: Option<String>,
-    /// Whether it has letters that are written from right to left.
+    /// True if it contains letters written from right to left.
     pub is_right_to_left: bool,
 }
 
 impl Unicode {
-    /// The form for a terminal, in parentheses: text from right to left is named and not shown.
+    /// The form for a terminal, in parentheses: right-to-left text is only mentioned, not shown.
     #[must_use]
     pub fn note(&self) -> String {
         let text = if self.is_right_to_left { &self.scripts } else { &self.text };
@@ -95,7 +99,7 @@ impl Unicode {
     }
 }
 
-/// The Unicode form of a name; `None` when it has no A-label, or one that is not valid (UTS #46).
+/// The Unicode form of a name; `None` if it has no A-label, or an invalid one (UTS #46).
 #[must_use]
 pub fn unicode(name: Name<'_>) -> Option<Unicode> {
     let name = name.as_str();
@@ -137,7 +141,7 @@ fn name_has(labels: &[String], scripts: &[Script]) -> bool {
     labels.iter().flat_map(|label| label.chars()).any(|letter| scripts.contains(&letter.script()))
 }
 
-/// The scripts of a label's letters, without those of ASCII unless `all` are wanted.
+/// The scripts of a label's letters; letters in ASCII count only if `all` is set.
 fn scripts_of(label: &str, all: bool) -> Vec<&'static str> {
     let letters = label.chars().filter(|letter| all || !letter.is_ascii());
     let mut scripts: Vec<&'static str> = letters
@@ -150,7 +154,7 @@ fn scripts_of(label: &str, all: bool) -> Vec<&'static str> {
     scripts
 }
 
-/// The ASCII label that a label of one script is easily taken for, if there is one.
+/// The ASCII label that a label in a single script is easily mistaken for, if any.
 fn look_alike(label: &str) -> Option<String> {
     let mut like = String::new();
     for letter in label.chars() {
@@ -183,7 +187,7 @@ mod tests {
         assert_eq!((found.scripts.as_str(), found.warning), ("Cyrillic", None));
         let found = of("xn--wgv71a119e.jp").unwrap();
         assert_eq!((found.scripts.as_str(), found.warning), ("Han", None));
-        // Japanese writes three scripts and Latin together.
+        // Japanese combines three scripts with Latin.
         assert_eq!(of("xn--eckwd4c7cu47r2wf.jp").unwrap().warning, None);
     }
 

@@ -1,6 +1,7 @@
-//! Which capture files are meant.
+//! Search for capture files.
 //!
-//! Part of `source`, before `pcap`. A file that is named is taken as it is; in a directory, names decide.
+//! Part of `source`, before `pcap`. A file given by name is accepted as it is; in a directory, the file name
+//! decides.
 
 use super::walk::Skipped;
 use super::{SourceError, Stat};
@@ -9,26 +10,26 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Most directories that are looked into.
+/// Maximum number of directories searched.
 const MOST_DIRECTORIES: usize = 65_536;
 
-/// The capture files that are meant by some paths.
+/// The capture files found for some paths.
 #[derive(Debug, Default)]
 pub struct CaptureFiles {
-    /// The files, each once, in the order they are named; those of a directory sorted.
+    /// The files without duplicates, in the order given; those of a directory sorted.
     pub files: Vec<PathBuf>,
-    /// Directories that were named and hold no capture.
+    /// Given directories that contain no capture.
     pub empty: Vec<PathBuf>,
-    /// What could not be looked at.
+    /// Paths that could not be examined.
     pub problems: Vec<SourceError>,
     /// The other files in directories.
     pub skipped: Skipped,
 }
 
-/// Finds the files that are meant.
+/// Finds the capture files for the given paths.
 ///
-/// In a directory, and below it, files are taken whose name has `.pcap` in it, as those of tcpdump, dumpcap
-/// and Suricata do with whatever comes behind, or ends with `.cap`. `-` stands for standard input.
+/// In and below a directory, it selects files whose name contains `.pcap`, followed by any suffix, as
+/// tcpdump, dumpcap and Suricata write them, or ends with `.cap`. `-` stands for standard input.
 #[must_use]
 pub fn capture_files(inputs: &[PathBuf]) -> CaptureFiles {
     let mut found = CaptureFiles::default();
@@ -40,7 +41,7 @@ pub fn capture_files(inputs: &[PathBuf]) -> CaptureFiles {
                 found.empty.push(input.clone());
             }
         } else {
-            // What is not there too: opening it says so.
+            // Missing files are included too: opening them reports the error.
             found.files.push(input.clone());
         }
     }
@@ -49,10 +50,10 @@ pub fn capture_files(inputs: &[PathBuf]) -> CaptureFiles {
     found
 }
 
-/// Adds the captures of a directory and of those below it, each once: links may form loops.
+/// Adds the captures in and below a directory, each once: links may form loops.
 fn look(directory: &Path, met: &mut HashSet<(u64, u64)>, found: &mut CaptureFiles) {
     match fs::metadata(directory) {
-        Ok(place) if !met.insert(Stat::of(&place).file()) => return,
+        Ok(place) if !met.insert(Stat::from_metadata(&place).file()) => return,
         _ if met.len() > MOST_DIRECTORIES => {
             if met.len() == MOST_DIRECTORIES + 1 {
                 let path = directory.to_owned();
@@ -66,7 +67,7 @@ fn look(directory: &Path, met: &mut HashSet<(u64, u64)>, found: &mut CaptureFile
         .and_then(|entries| entries.map(|entry| entry.map(|entry| entry.path())).collect());
     let mut paths: Vec<PathBuf> = match listed {
         Ok(paths) => paths,
-        // It went away since its parent was listed.
+        // It was removed after its parent was listed.
         Err(gone) if gone.kind() == io::ErrorKind::NotFound => return,
         Err(cause) => {
             found.problems.push(SourceError::List { path: directory.to_owned(), cause });
@@ -75,7 +76,7 @@ fn look(directory: &Path, met: &mut HashSet<(u64, u64)>, found: &mut CaptureFile
     };
     paths.sort();
     for path in paths {
-        // What vanishes meanwhile, or leads nowhere, is not meant.
+        // Ignore files that vanish in the meantime and dangling links.
         let Ok(kind) = fs::metadata(&path) else { continue };
         if kind.is_dir() {
             look(&path, met, found);
@@ -109,7 +110,7 @@ mod tests {
         let inputs = [odd.clone(), folder.path().to_owned(), odd.clone(), PathBuf::from("-")];
         let found = capture_files(&inputs);
         let mut want = vec![odd];
-        // Deep, and a loop of links.
+        // Deeply nested, and a loop of links.
         let deep = (0..40).fold(below.clone(), |path, level| path.join(level.to_string()));
         fs::create_dir_all(&deep).unwrap();
         std::os::unix::fs::symlink(&below, deep.join("back")).unwrap();

@@ -1,9 +1,11 @@
-//! The files that wait for a thread.
+//! Files that wait for a thread.
 //!
-//! Under `captured`. The files of one folder go to one thread, since they may be parts of one capture. Copies of one capture, and states of it at several times, begin with the same packet. They are
-//! read one after the other: two threads would have to find out from the store what the other one has written.
+//! Under `pcap_import`. The files of one folder go to one thread, because they may be parts of one capture.
+//! Copies of one capture, and states of it at different times, begin with the same packet. They are read one
+//! after another: otherwise two threads would have to find out from the store what the other one has written.
 
 use super::folder::{Folder, Part};
+use crate::agent::copies::FirstPaths;
 use crate::source::Digest;
 use std::collections::{HashMap, VecDeque};
 use std::path::PathBuf;
@@ -13,25 +15,30 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 #[derive(Clone, Debug)]
 pub(super) struct Waiting {
     pub(super) path: PathBuf,
-    /// The files that it lies beside, and its place among them.
+    /// The folder that contains it, and its index there.
     pub(super) folder: Arc<Folder>,
     pub(super) place: usize,
-    /// True once it was put behind all others.
+    /// True once it was moved behind all others.
     pub(super) postponed: bool,
 }
 
 #[derive(Default)]
 struct State {
-    /// Files that are read one after the other by one thread.
+    /// Groups of files, each read one after another by one thread.
     files: VecDeque<Vec<Waiting>>,
-    /// By what they begin with: captures that are being read, and the files that wait for that.
+    /// First packets of the captures being read, and the files that wait for these captures.
     claimed: HashMap<Digest, Vec<Waiting>>,
 }
 
 /// The files that are not yet read.
-pub(super) struct Queue(Mutex<State>);
+pub(super) struct Queue {
+    state: Mutex<State>,
+    /// First path of each capture.
+    pub(super) paths: FirstPaths,
+}
 
-/// The right to read captures that begin with one packet. When it is dropped, those that waited for it are next.
+/// Exclusive right to read the captures that begin with one packet. When it is dropped, the files that waited
+/// for it are next.
 pub(super) struct Claim<'q> {
     queue: &'q Queue,
     head: Digest,
@@ -47,20 +54,23 @@ impl Queue {
             folder.parts.iter().enumerate().map(waiting).collect()
         };
         let files = folders.into_iter().map(files).collect();
-        Self(Mutex::new(State { files, ..State::default() }))
+        Self {
+            state: Mutex::new(State { files, ..State::default() }),
+            paths: FirstPaths::default(),
+        }
     }
 
-    /// Takes the next files.
+    /// Removes the next group of files.
     pub(super) fn next(&self) -> Option<Vec<Waiting>> {
         self.state().files.pop_front()
     }
 
-    /// Puts a file behind all others.
+    /// Moves a file behind all others.
     pub(super) fn postpone(&self, file: Waiting) {
         self.state().files.push_back(vec![Waiting { postponed: true, ..file }]);
     }
 
-    /// Claims the captures that begin with `head`. If another thread has them, the file waits for it.
+    /// Claims the captures that begin with `head`. If another thread holds the claim, the file waits for it.
     pub(super) fn claim(&self, head: Digest, file: &Waiting) -> Option<Claim<'_>> {
         let mut state = self.state();
         if let Some(waiting) = state.claimed.get_mut(&head) {
@@ -72,7 +82,7 @@ impl Queue {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
