@@ -77,7 +77,7 @@ pub(crate) fn for_ci() -> anyhow::Result<()> {
 /// The build of the targets, in the folder of all other builds.
 fn build(words: &[&str]) -> anyhow::Result<Command> {
     let package = root().join("pdns-agent/fuzz");
-    let mut cargo = cargo(&["build", "--quiet", "--locked", "--manifest-path"]);
+    let mut cargo = cargo(&["build", "--quiet", "--manifest-path"]);
     cargo.arg(package.join("Cargo.toml")).arg("--target-dir").arg(target()?).args(words);
     cargo.env("RUSTC_WRAPPER", package.join("rustc.sh"));
     Ok(cargo)
