@@ -34,6 +34,7 @@ mod top;
 mod walk;
 mod watch;
 mod when;
+mod word;
 
 pub use addresses::on_addresses;
 pub use contrast::{
@@ -64,11 +65,12 @@ pub use subject::{
     tag_subject, tag_subject_for, tag_subjects, typed_name, typed_tag,
 };
 pub use tags::{End, RowTags, TagFilter, TagSet, UnknownTagFilter, is_overridden};
-pub use text::{Text, Word, WordError};
+pub use text::Text;
 pub use top::{NameSum, top_names};
 pub use walk::{EachNames, Walk, walk};
 pub use watch::{Polled, Watch};
 pub use when::{DAY, Moment, WhenError};
+pub use word::{Word, WordError};
 
 use crate::name::NameBuf;
 use crate::store::{Kind, Reader, StoreError};

@@ -22,6 +22,8 @@ mod circl;
 mod clients;
 mod context;
 mod dnsdb;
+#[doc(hidden)]
+pub mod fuzz;
 mod guard;
 mod health;
 mod host;
@@ -29,6 +31,7 @@ mod in_flight;
 mod listen;
 mod metrics;
 mod openapi;
+mod pages;
 mod part;
 mod pool;
 mod refusal;
@@ -37,8 +40,8 @@ mod tls;
 pub mod users;
 
 pub use address::{Address, BadAddress};
-pub use context::{HuntUrl, NoHuntUrl};
 pub use host::{HostName, NoHostName};
+pub use pages::hunt::{HuntUrl, NoHuntUrl};
 
 use crate::config::exit;
 use crate::store::{Options, Store, StoreError};

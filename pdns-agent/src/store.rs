@@ -7,8 +7,10 @@
 //! second one during scans.
 
 mod error;
+mod functions;
+#[doc(hidden)]
+pub mod fuzz;
 mod layout;
-mod options;
 mod read;
 mod redis;
 mod schema;
@@ -17,9 +19,8 @@ mod verify;
 mod write;
 
 pub use error::{Retry, StoreError};
-pub use layout::keys::Kind;
+pub use layout::keys::{Kind, MAX_TAGS};
 pub use layout::type_code::{TypeCode, TypeMask};
-pub use options::Options;
 pub use read::changes::Ends;
 pub use read::lookup::{Each, NameLookup};
 pub use read::name_totals::{HashSlot, NameTotal, NameTotals};
@@ -28,10 +29,11 @@ pub use read::status::Summary;
 pub use read::unnamed::{EachUnnamed, UnnamedRecord};
 pub use redis::capacity::Capacity;
 pub use redis::managed::{is_another_of_root, mend as mend_aof, stop as stop_managed};
+pub use redis::options::Options;
 pub use redis::password::read_password;
 pub use redis::reply_timer::ReplyTimer;
 pub use redis::url::{has_password, mask};
-pub use tags::{MAX_HISTORY, MAX_TAGS};
+pub use tags::MAX_HISTORY;
 pub use verify::Verdict;
 pub use write::batch::{Batch, Packer};
 pub use write::checkpoint::Checkpoint;

@@ -1,7 +1,9 @@
-//! `cargo xtask fuzz`: fuzzes packets, streams and messages for a minute each.
+//! `cargo xtask fuzz`: runs the fuzz targets in `pdns-agent/fuzz`.
 //!
-//! The targets are in `pdns-agent/fuzz`. The captures in the test data, if available, serve as seeds;
-//! interesting inputs are kept in `target/fuzz`, so that the next run continues from there.
+//! The targets are built without cargo-fuzz: in the folder of all other builds, with the dependencies of the tests, so
+//! that only our own crates are built for coverage (`pdns-agent/fuzz/rustc.sh`). No code of the decoders is unsafe, so a
+//! panic or too much memory tells all, and there is no sanitizer. Seeds are captures and logs of the test data, and the
+//! files in `pdns-agent/fuzz/seeds`. Interesting inputs are kept in `target/fuzz`, so that the next run continues there.
 
 use crate::shell::{cargo, root, run, target};
 use anyhow::{Context as _, bail};
@@ -10,16 +12,14 @@ use std::path::PathBuf;
 use std::process::Command;
 
 /// The targets; each is a file in `pdns-agent/fuzz/targets`.
-const TARGETS: [&str; 3] = ["packet", "stream", "message"];
+const TARGETS: [&str; 9] =
+    ["packet", "stream", "message", "zeek", "eve", "resp", "stored", "subject", "path"];
 /// Time for each target.
-const SECONDS: u32 = 60;
+const SECONDS: u32 = 20;
 /// Maximum input length, in bytes.
 const LONGEST: &str = "-max_len=65536";
 /// Memory limit of a target, in MiB: the decoder's limits, and the fuzzer's own corpus.
 const MEMORY: &str = "-rss_limit_mb=1024";
-/// The decoders contain no unsafe code, so panics and memory use reveal all bugs; with the address sanitizer
-/// the build takes ten minutes, and fewer inputs are tried.
-const SANITIZER: [&str; 2] = ["--sanitizer", "none"];
 
 /// Options of `cargo xtask fuzz`.
 #[derive(clap::Args)]
@@ -27,7 +27,7 @@ pub(crate) struct Args {
     /// Seconds for each target
     #[arg(long, default_value_t = SECONDS)]
     pub(crate) seconds: u32,
-    /// Run only this target: packet, stream or message
+    /// This target only: packet, stream, message, zeek, eve, resp, stored, subject or path
     pub(crate) target: Option<String>,
 }
 
@@ -36,74 +36,56 @@ pub(crate) fn fuzz(args: &Args) -> anyhow::Result<()> {
     if let Some(target) = &args.target
         && !TARGETS.contains(&target.as_str())
     {
-        bail!("{target} is no target: there are {}", TARGETS.join(", "));
+        bail!("{target} is not a target: there are {}", TARGETS.join(", "));
     }
-    install()?;
     let work = root().join("target/fuzz");
+    let programs = target()?.join("debug");
+    run(&mut build(&["--bins", "--example", "seeds"])?)?;
     let seeds = work.join("seeds");
-    run(fuzzer(&["build"]).args(SANITIZER).arg("--target-dir").arg(work.join("build")))?;
-    match captures() {
-        Some(captures) => {
-            let manifest = root().join("pdns-agent/fuzz/Cargo.toml");
-            let mut make = cargo(&["run", "--quiet", "--example", "seeds", "--manifest-path"]);
-            make.arg(manifest).arg("--target-dir").arg(target()?);
-            run(make.arg("--").arg(captures).arg(&seeds))?;
-        }
-        None => eprintln!("skipping the fuzzer's seeds: no test data"),
-    }
+    run(Command::new(programs.join("examples/seeds")).arg(data().join("pcaps")).arg(&seeds))?;
     for target in TARGETS {
         if args.target.as_ref().is_some_and(|only| only != target) {
             continue;
         }
-        let (found, given) = (work.join("corpus").join(target), seeds.join(target));
-        for folder in [&found, &given] {
-            fs::create_dir_all(folder)
+        let folder = |part: &str| {
+            let folder = work.join(part).join(target);
+            fs::create_dir_all(&folder)
                 .with_context(|| format!("cannot make {}", folder.display()))?;
-        }
-        let mut command = fuzzer(&["run"]);
-        command
-            .args(SANITIZER)
-            .arg("--target-dir")
-            .arg(work.join("build"))
-            .arg(target)
-            .args([&found, &given]);
-        command.args(["--", LONGEST, MEMORY, "-timeout=10", "-print_final_stats=1"]);
+            Ok::<PathBuf, anyhow::Error>(folder)
+        };
+        let (found, broken) = (folder("corpus")?, folder("artifacts")?);
+        let given = match target {
+            "packet" | "stream" | "message" => folder("seeds")?,
+            "zeek" => root().join("pdns-agent/tests/data/zeek-logs/zat"),
+            "eve" => root().join("pdns-agent/tests/data/suricata-eve"),
+            _ => root().join("pdns-agent/fuzz/seeds").join(target),
+        };
+        let mut command = Command::new(programs.join(target));
+        command.args([&found, &given]);
+        command.arg(format!("-artifact_prefix={}/", broken.display()));
+        command.args([LONGEST, MEMORY, "-timeout=10", "-print_final_stats=1"]);
         run(command.arg(format!("-max_total_time={}", args.seconds)))?;
     }
     Ok(())
 }
 
-/// A minute for each target, for CI. If cargo-fuzz is not available, this is reported but not an error.
-pub(crate) fn for_a_minute() -> anyhow::Result<()> {
-    if let Err(error) = install() {
-        eprintln!("SKIPPED: no target was fuzzed, cargo-fuzz cannot be installed ({error:#})");
-        return Ok(());
-    }
+/// Some seconds for each target, as CI has it.
+pub(crate) fn for_ci() -> anyhow::Result<()> {
     fuzz(&Args { seconds: SECONDS, target: None })
 }
 
-/// Installs cargo-fuzz if it is missing.
-fn install() -> anyhow::Result<()> {
-    let version = cargo(&["fuzz", "--version"]).output();
-    if version.is_ok_and(|output| output.status.success()) {
-        return Ok(());
-    }
-    eprintln!("cargo-fuzz runs the targets and is missing; it is built once, which takes a minute");
-    run(&mut cargo(&["install", "cargo-fuzz", "--locked"]))
+/// The build of the targets, in the folder of all other builds.
+fn build(words: &[&str]) -> anyhow::Result<Command> {
+    let package = root().join("pdns-agent/fuzz");
+    let mut cargo = cargo(&["build", "--quiet", "--manifest-path"]);
+    cargo.arg(package.join("Cargo.toml")).arg("--target-dir").arg(target()?).args(words);
+    cargo.env("RUSTC_WRAPPER", package.join("rustc.sh"));
+    Ok(cargo)
 }
 
-/// `cargo fuzz`, with the available toolchain: coverage is enabled by flags that otherwise require a nightly.
-fn fuzzer(words: &[&str]) -> Command {
-    let mut command = cargo(&["fuzz"]);
-    command.args(words).arg("--fuzz-dir").arg(root().join("pdns-agent/fuzz"));
-    command.env("RUSTC_BOOTSTRAP", "1");
-    command
-}
-
-/// Folder of the tests' captures, if present.
-fn captures() -> Option<PathBuf> {
-    let data = std::env::var_os("PDNS_TEST_DATA")
+/// The test data: the real one where it is, otherwise our own.
+fn data() -> PathBuf {
+    let outside = std::env::var_os("PDNS_TEST_DATA")
         .map_or_else(|| root().join("../shared/data"), PathBuf::from);
-    let captures = data.join("pcaps");
-    captures.is_dir().then_some(captures)
+    if outside.is_dir() { outside } else { root().join("pdns-agent/tests/data") }
 }

@@ -26,14 +26,14 @@ enum Task {
     /// Build, import a made-up Zeek log into a private store and show example queries
     Demo,
     /// Install what the tests need and run all of them
-    Test,
-    /// Test, formatting, lints, documentation, tidiness, a minute of fuzzing for each target
+    Test(test::Args),
+    /// Test, formatting, lints, documentation, tidiness, some seconds of fuzzing for each target
     Ci,
     /// Check rules that no other tool checks: module docs, file sizes, the top level, commands and links in documents
     Tidy,
     /// Measure imports of logs and packets into Redis, compared with its limits and other programs
     Bench(bench::Args),
-    /// Look for inputs that break the decoders
+    /// Look for inputs that break decoders and readers
     Fuzz(fuzz::Args),
     /// Build a Debian package of both programs, or the package for Zeek, below target/dist
     Dist(dist::Args),
@@ -46,7 +46,7 @@ enum Task {
 fn main() -> ExitCode {
     let result = match Task::parse() {
         Task::Demo => demo::demo(),
-        Task::Test => test::test(),
+        Task::Test(args) => test::run(&args),
         Task::Ci => ci::ci(),
         Task::Tidy => tidy::tidy(),
         Task::Bench(args) => bench::bench(&args),

@@ -1,13 +1,13 @@
-//! `cargo xtask test`: installs the requirements of the tests, runs all of them, and lists the skipped ones.
+//! `cargo xtask test`: installs the requirements of the tests, runs all of them, and lists the skipped ones. With
+//! `--quick`: only those that need Rust and Redis alone.
 
 use crate::dist;
 use crate::ebpf;
 use crate::python;
 use crate::securityonion;
-use crate::shell::{Need, REDIS, cargo, install, run, target, timed};
+use crate::shell::{Need, REDIS, cargo, install, run as command, target, timed};
 use crate::zeek;
 use anyhow::Context as _;
-use std::process::Command;
 
 /// Programs that tests run besides our own.
 const NEEDS: &[Need] = &[
@@ -35,6 +35,33 @@ const NEEDS: &[Need] = &[
     Need { program: "lz4", package: "lz4" },
 ];
 
+/// What is left out of `cargo xtask test --quick`, as nextest selects tests: those that need root, a browser, Python's
+/// packages or tshark, and those that take their time. The layers, the goldens and what needs Redis alone stay.
+const QUICK: &str = "kind(lib) | kind(bin) | (binary(dns) & not test(/^(captures|wire|zeek_corpus|text)::/)) \
+     | (binary(it) & test(/^(access|cli|export|files|inputs|layers|readme|refusals|reading|tail)(::|$)/) \
+     & not test(/schemathesis|million|reference|dnspython/))";
+
+/// What can be said of a run.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Run unit tests, layers, goldens and what needs Redis alone: minutes instead of half an hour
+    #[arg(long)]
+    quick: bool,
+}
+
+/// Runs the tests that were asked for; an error when anything failed.
+pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
+    if args.quick { quick() } else { test() }
+}
+
+/// Runs the quick part, which needs nothing but Rust and Redis.
+fn quick() -> anyhow::Result<()> {
+    install(&[REDIS])?;
+    install_nextest()?;
+    let words = ["nextest", "run", "--workspace", "--profile", "quick", "-E", QUICK];
+    timed("quick tests", || command(&mut cargo(&words)))
+}
+
 /// Runs everything; fails if anything failed.
 pub(crate) fn test() -> anyhow::Result<()> {
     timed("installing", install_all)?;
@@ -50,11 +77,15 @@ pub(crate) fn test() -> anyhow::Result<()> {
 fn install_all() -> anyhow::Result<()> {
     install(NEEDS)?;
     python::install()?;
+    install_nextest()
+}
+
+fn install_nextest() -> anyhow::Result<()> {
     if !has_nextest() {
         eprintln!(
             "cargo-nextest runs the tests and is missing; it is built once, which takes some minutes"
         );
-        run(&mut cargo(&["install", "cargo-nextest", "--locked"])).context(
+        command(&mut cargo(&["install", "cargo-nextest", "--locked"])).context(
             "install cargo-nextest by hand: https://nexte.st/docs/installation/pre-built-binaries/",
         )?;
     }
@@ -62,7 +93,7 @@ fn install_all() -> anyhow::Result<()> {
 }
 
 fn doc_tests() -> anyhow::Result<()> {
-    run(&mut cargo(&["test", "--quiet", "--workspace", "--doc"]))
+    command(&mut cargo(&["test", "--quiet", "--workspace", "--doc"]))
 }
 
 /// Runs the tests of the workspace, and lists the skipped ones.
@@ -73,7 +104,7 @@ fn run_nextest() -> anyhow::Result<()> {
         std::fs::remove_file(&report)
             .with_context(|| format!("cannot remove {}", report.display()))?;
     }
-    let result = run(&mut cargo(&["nextest", "run", "--workspace", "--profile", "ci"]));
+    let result = command(&mut cargo(&["nextest", "run", "--workspace", "--profile", "ci"]));
     if let Ok(text) = std::fs::read_to_string(&report) {
         let Report { tests, failed, skipped } = read(&text);
         for line in &skipped {
@@ -89,8 +120,7 @@ fn run_nextest() -> anyhow::Result<()> {
 }
 
 fn has_nextest() -> bool {
-    let mut command: Command = cargo(&["nextest", "--version"]);
-    command.output().is_ok_and(|output| output.status.success())
+    cargo(&["nextest", "--version"]).output().is_ok_and(|output| output.status.success())
 }
 
 /// Contents of nextest's report.

@@ -1,5 +1,7 @@
 //! Makes seeds of capture files: `seeds CAPTURES OUT` writes OUT/packet, OUT/stream and OUT/message.
 
+// Coverage is counted here as well, by what libFuzzer has for it.
+use libfuzzer_sys as _;
 use pdns_agent::decode::wire::{Options, Wire};
 use pdns_agent::source::{CaptureFile, Step, capture_files};
 use pdns_ebpf_common::{Decision, Found, Link, Ports, Protocol, Start, decide};

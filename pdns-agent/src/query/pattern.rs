@@ -4,7 +4,7 @@
 //! have a newline after each name, so an expression is rewritten to match within one line. One search over a
 //! block then finds the next matching name, and the literals of the expression speed it up.
 
-use super::text::{Word, WordError};
+use super::word::{Word, WordError};
 use crate::name::NameBuf;
 use regex::bytes::{Regex, RegexBuilder};
 use regex_syntax::ParserBuilder;

@@ -4,30 +4,10 @@
 //! searched for in the whole block at once, and only lines that contain it are examined.
 
 use super::pattern::Pattern;
-use crate::name::{Name, NameBuf, NameError};
+use super::word::Word;
+use crate::name::{Name, NameBuf};
 use memchr::{memchr, memmem, memrchr};
 use std::ops::ControlFlow;
-
-/// A piece of a name in canonical text: lower-cased and escaped like a [`Name`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Word(Box<str>);
-
-/// Reason why text cannot occur in any name.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum WordError {
-    /// No text.
-    #[error("the text to search for is empty")]
-    Empty,
-    /// An invalid label.
-    #[error("no name can hold {text:?}")]
-    Label {
-        /// The text as typed.
-        text: String,
-        /// The error in it.
-        #[source]
-        cause: NameError,
-    },
-}
 
 /// Conditions on the text of a name; all must be met.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -44,47 +24,6 @@ pub struct Text {
     pub below: Option<NameBuf>,
     /// The name is this one or lies below it.
     pub at_or_below: Option<NameBuf>,
-}
-
-impl Word {
-    /// Parses a word as a person types it: any case, any octets, escapes as in a name, dots between labels and
-    /// also at the ends.
-    ///
-    /// # Errors
-    /// [`WordError`] when no name can contain it.
-    pub fn parse(typed: &str) -> Result<Self, WordError> {
-        if typed.is_empty() {
-            return Err(WordError::Empty);
-        }
-        let mut out = String::with_capacity(typed.len());
-        for (at, label) in labels(typed).enumerate() {
-            if at > 0 {
-                out.push('.');
-            }
-            if !label.is_empty() {
-                let label = NameBuf::parse(label)
-                    .map_err(|cause| WordError::Label { text: typed.to_owned(), cause })?;
-                out.push_str(label.as_str());
-            }
-        }
-        Ok(Self(out.into()))
-    }
-
-    /// Returns the canonical text.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-/// Splits text at each dot without a backslash before it.
-fn labels(text: &str) -> impl Iterator<Item = &str> {
-    let mut escaped = false;
-    text.split(move |letter| {
-        let dot = letter == '.' && !escaped;
-        escaped = letter == '\\' && !escaped;
-        dot
-    })
 }
 
 impl Text {
@@ -228,6 +167,7 @@ fn is_within_escape(text: &str, at: usize) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::query::WordError;
     use proptest::prelude::*;
 
     const BLOCK: &[u8] = b"example.com\nwww.example.com\nbadexample.com\na\\.example.com\n\

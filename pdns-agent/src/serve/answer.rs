@@ -4,7 +4,7 @@
 //! takes nothing for [`PATIENCE`] or disconnects, its query ends at the next line or block.
 
 use super::app::App;
-use super::guard::Asker;
+use super::clients::Asker;
 use super::metrics::{Endpoint, Limit};
 use super::refusal::Refusal;
 use crate::store::{Reader, Store, StoreError, Tags};

@@ -2,10 +2,10 @@
 
 use super::bucket::Rate;
 use super::clients::Clients;
-use super::context::Pages;
 use super::host::Hosts;
 use super::in_flight::InFlight;
 use super::metrics::Metrics;
+use super::pages::Pages;
 use super::pool::Pool;
 use super::users::{Users, UsersError};
 use super::{Limits, Settings};

@@ -9,7 +9,7 @@
 
 use super::answer::{Asking, Out, ask};
 use super::app::App;
-use super::guard::Asker;
+use super::clients::Asker;
 use super::host::authority;
 use super::metrics::Endpoint;
 use super::part::decode;
@@ -124,6 +124,11 @@ fn understand(value: &str, headers: &HeaderMap, most: usize) -> Result<Question,
     };
     let is_paged = after.is_some() || headers.contains_key("dribble-paginate-count");
     Ok(Question { what: what(&decode(value)?)?, only, after, count, is_paged })
+}
+
+/// Reads a value without headers, for the fuzzer.
+pub(super) fn check(value: &str) -> Result<(), Refusal> {
+    understand(value, &HeaderMap::new(), MAX_PAGE).map(drop)
 }
 
 /// Parses the value: a subject in the usual notation, or the beginning of names.

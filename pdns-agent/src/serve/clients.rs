@@ -38,6 +38,30 @@ impl Key {
     }
 }
 
+/// The client that a request counts against. Handlers find it among the request extensions, together with the
+/// identity of the user.
+#[derive(Clone, Debug)]
+pub(super) struct Asker {
+    /// The user, or the address if there are no users.
+    pub(super) client: Arc<Client>,
+    /// The address.
+    address: Arc<Client>,
+    /// The address as a key.
+    pub(super) from: Key,
+}
+
+impl Asker {
+    pub(super) fn new(client: Arc<Client>, address: Arc<Client>, from: Key) -> Self {
+        Self { client, address, from }
+    }
+
+    /// Returns each client whose queries are counted, the user first.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Arc<Client>> {
+        let address = Some(&self.address).filter(|address| !Arc::ptr_eq(address, &self.client));
+        std::iter::once(&self.client).chain(address)
+    }
+}
+
 /// One client.
 #[derive(Debug)]
 pub(super) struct Client {

@@ -10,26 +10,24 @@
 
 mod asked;
 mod compose;
-mod hunt;
 mod judge;
 mod page;
 mod reply;
-mod session;
 mod shown;
 mod timeline;
 mod view;
 
-pub use hunt::{HuntUrl, NoHuntUrl};
-
 use super::answer::{Asking, ask, change_tags};
 use super::app::{App, now};
-use super::guard::Asker;
+use super::clients::Asker;
 use super::metrics::Endpoint;
+use super::pages::Pages;
+use super::pages::session::{Session, is_from_here};
 use super::part;
 use super::refusal::Refusal;
 use super::users::Identity;
-use crate::query::{Cursor, Moment, Section, TagSet};
-use crate::store::{Reader, StoreError};
+use crate::query::{Cursor, Moment, Section};
+use crate::store::StoreError;
 use crate::tag::TagOutcome;
 use asked::Asked;
 use axum::Extension;
@@ -40,65 +38,13 @@ use axum::response::{IntoResponse, Response};
 use compose::Visit;
 use page::MEDIA;
 use reply::{no_subject, politely, refused, send, shortened};
-use session::{Session, Sessions, is_from_here};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
 
 /// Maximum time to build a page.
 const TIME: Duration = Duration::from_secs(15);
 /// Author of tags if users do not have to authenticate.
 const LOCAL: &str = "local";
-/// Time after which tags are reloaded even if their generation number says that none changed.
-const TAGS_KEPT: Duration = Duration::from_mins(1);
-
-/// State shared by all pages.
-pub(super) struct Pages {
-    sessions: Option<Sessions>,
-    hunt: Option<HuntUrl>,
-    /// Policy sources, each preceded by a blank.
-    ancestors: String,
-    /// True if browsers use TLS, with this server or with the proxy in front.
-    is_secure: bool,
-    tags: Mutex<Option<(Instant, Arc<TagSet>)>>,
-}
-
-impl std::fmt::Debug for Pages {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Pages")
-    }
-}
-
-impl Pages {
-    pub(super) fn new(settings: &super::Settings) -> Self {
-        let ancestors = settings.frame_ancestors.iter().map(|origin| format!(" {origin}"));
-        Self {
-            sessions: Sessions::new(),
-            hunt: settings.hunt.clone(),
-            ancestors: ancestors.collect(),
-            is_secure: settings.tls.is_some() || settings.behind_proxy,
-            tags: Mutex::default(),
-        }
-    }
-
-    /// Returns the tags of the store, from memory if they have not changed.
-    pub(super) fn tags(&self, store: &mut Reader<'_>) -> Result<Arc<TagSet>, StoreError> {
-        let known = self.tags.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if let Some((at, tags)) = known
-            && at.elapsed() < TAGS_KEPT
-            && tags.is_current(store)?
-        {
-            return Ok(tags);
-        }
-        let tags = Arc::new(TagSet::load(store)?);
-        let kept = Some((Instant::now(), Arc::clone(&tags)));
-        *self.tags.lock().unwrap_or_else(PoisonError::into_inner) = kept;
-        Ok(tags)
-    }
-
-    fn headers(&self) -> HeaderMap {
-        page::headers(&self.ancestors)
-    }
-}
 
 /// The visitor, with their session.
 struct Visitor {
@@ -119,6 +65,16 @@ impl Visitor {
     fn token(&self, pages: &Pages) -> Option<String> {
         let session = self.session.as_ref().filter(|_| self.may_tag)?;
         Some(pages.sessions.as_ref()?.token(session, &self.name))
+    }
+}
+
+/// Reads what follows `/context/` in a path, for the fuzzer; a subject's own path reads back as the same.
+pub(super) fn check(tail: &str) {
+    if let Some(Asked { subject, .. }) = Asked::of_path(tail) {
+        let path = asked::path_of(&subject);
+        let again = path.strip_prefix("/context/").or_else(|| path.strip_prefix("/context?q="));
+        let again = again.and_then(Asked::of_path);
+        assert_eq!(again.map(|again| again.subject), Some(subject), "{path}");
     }
 }
 

@@ -23,8 +23,9 @@ mod types;
 
 use super::answer::{Asking, ask};
 use super::app::{App, now};
+use super::clients::Asker;
 use super::clients::Client;
-use super::guard::{Asker, reset};
+use super::guard::reset;
 use super::metrics::Endpoint;
 use super::refusal::Refusal;
 use crate::query::MAX_PAGE;
@@ -41,6 +42,11 @@ use std::sync::Arc;
 /// Media types accepted in version 2.
 const ACCEPTED: [&str; 5] =
     ["application/x-ndjson", "application/json", "application/jsonl", "application/*", "*/*"];
+
+/// Reads a path and a query string, for the fuzzer.
+pub(super) fn check(path: &str, query: Option<&str>) -> Result<(), Refusal> {
+    Request::parse(path, query, Bounds { results: 1_000, offset: 1_000 }, 1_700_000_000).map(drop)
+}
 
 /// `/dnsdb/v2/...`
 pub(super) async fn version_2(

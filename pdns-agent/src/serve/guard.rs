@@ -4,7 +4,7 @@
 
 use super::app::{App, now};
 use super::auth::credential;
-use super::clients::{Client, Key};
+use super::clients::{Asker, Client, Key};
 use super::host::authority;
 use super::in_flight::{Held, HoldingBody};
 use super::metrics::{Endpoint, Limit};
@@ -54,26 +54,6 @@ impl Peer {
             Self::Address(address) => Key::of(address),
             Self::Local(uid) => Key::Local(uid),
         }
-    }
-}
-
-/// The client that a request counts against. Handlers find it among the request extensions, together with
-/// [`Identity`].
-#[derive(Clone, Debug)]
-pub(super) struct Asker {
-    /// The user, or the address if there are no users.
-    pub(super) client: Arc<Client>,
-    /// The address.
-    address: Arc<Client>,
-    /// The address as a key.
-    pub(super) from: Key,
-}
-
-impl Asker {
-    /// Returns each client whose queries are counted, the user first.
-    pub(super) fn all(&self) -> impl Iterator<Item = &Arc<Client>> {
-        let address = Some(&self.address).filter(|address| !Arc::ptr_eq(address, &self.client));
-        std::iter::once(&self.client).chain(address)
     }
 }
 
@@ -165,7 +145,7 @@ async fn admit(
         return Err(Refusal::too_many("too many requests; ask again later", wait));
     }
     request.extensions_mut().insert(identity);
-    request.extensions_mut().insert(Asker { client, address, from });
+    request.extensions_mut().insert(Asker::new(client, address, from));
     Ok(())
 }
 

@@ -1,6 +1,6 @@
 //! Pool of stores: a bounded number of connections, each lent to one query at a time.
 
-use super::guard::Asker;
+use super::clients::Asker;
 use super::refusal::Refusal;
 use crate::store::{Options, Store, StoreError};
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -3,6 +3,8 @@
 mod archive;
 mod faults;
 mod rotation;
+#[path = "../../tests/support/mod.rs"]
+mod support;
 
 use super::{Log, Progress, SourceError};
 use crate::hash::Hasher;

@@ -1,6 +1,6 @@
 //! Errors by cause: the reply of Redis, and what a caller can do about it.
 
-use super::MAX_TAGS;
+use super::layout::keys::MAX_TAGS;
 use redis::{ErrorKind, RedisError, ServerErrorKind};
 use std::io;
 

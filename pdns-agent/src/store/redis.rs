@@ -7,6 +7,7 @@ pub(super) mod capacity;
 pub(super) mod client;
 pub(super) mod in_use;
 pub(super) mod managed;
+pub(super) mod options;
 pub(super) mod password;
 pub(super) mod reply;
 pub(super) mod reply_timer;

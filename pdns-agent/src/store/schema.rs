@@ -4,12 +4,12 @@ pub(super) mod marks;
 
 use crate::hash::{Hasher, Router};
 use crate::store::StoreError;
+use crate::store::functions::FUNCTIONS;
 use crate::store::layout::keys::{Keys, Kind, PARTITIONS, VERSION};
 use crate::store::redis::client::{Pipeline, RedisClient};
 use crate::store::redis::reply::Pairs;
 use crate::store::redis::{capacity, reply};
 use crate::store::schema::marks::{Epoch, Identity, PartitionMark, pack_mark, read_mark};
-use crate::store::write::functions::FUNCTIONS;
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::io::Read as _;

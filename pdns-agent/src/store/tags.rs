@@ -8,6 +8,7 @@ pub(in crate::store) mod encoding;
 mod order;
 pub(in crate::store) mod repair;
 
+use crate::store::layout::keys::MAX_TAGS;
 use crate::store::redis::client::Pipeline;
 use crate::store::redis::reply;
 use crate::store::tags::encoding as tag;
@@ -19,8 +20,6 @@ use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::ops::ControlFlow;
 
-/// Maximum number of tags in a store: all of them are read at once.
-pub const MAX_TAGS: u32 = 500_000;
 /// Maximum number of history entries; older ones are dropped.
 pub const MAX_HISTORY: u32 = 100_000;
 /// Changes in one run of the script, which keeps Redis busy for some 5 ms.

@@ -4,6 +4,5 @@
 
 pub(super) mod batch;
 pub(super) mod checkpoint;
-pub(super) mod functions;
 pub(super) mod sources;
 pub(super) mod upsert;

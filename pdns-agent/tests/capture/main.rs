@@ -4,12 +4,7 @@
 //! Each test has a network of its own, which ends with it. Needs root. What the agent makes of the packets is
 //! tested in `tests/it/live.rs`.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::print_stdout,
-    reason = "helpers of tests, as in tests"
-)]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests, as in tests")]
 
 mod interface;
 mod kinds;
@@ -17,6 +12,8 @@ mod loss;
 mod network;
 mod offload;
 mod packets;
+#[path = "../support/mod.rs"]
+mod support;
 mod tunnel;
 mod verdicts;
 
@@ -31,8 +28,7 @@ const RING: usize = 1 << 20;
 /// Runs a test on a thread of its own, in a network of its own; without root, one line says that it does not.
 fn isolated(test: &str, body: impl FnOnce() + Send + 'static) {
     if !std::fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0) {
-        println!("skipping {test}: needs root");
-        return;
+        return support::skip(test, "needs root");
     }
     let thread = std::thread::spawn(|| {
         network::enter();

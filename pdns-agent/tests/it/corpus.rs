@@ -6,6 +6,7 @@
 
 use crate::redis::Redis;
 use crate::run::{Ended, Home, run};
+use crate::support::Data;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -21,23 +22,9 @@ pub(crate) type Rows = BTreeMap<Key, Numbers>;
 
 const NUMBERS: [&str; 6] = ["count", "time_first", "time_last", "ttl_min", "ttl_max", "ttl_last"];
 
-/// The folder of real logs, or one clear line that says it is not there.
-pub(crate) fn logs_for(test: &str) -> Option<PathBuf> {
-    data_for(test, "zeek-logs")
-}
-
-/// A folder of the real data, or one clear line that says it is not there.
-pub(crate) fn data_for(test: &str, part: &str) -> Option<PathBuf> {
-    let data = std::env::var_os("PDNS_TEST_DATA").map_or_else(
-        || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/data")),
-        PathBuf::from,
-    );
-    let folder = data.join(part);
-    if folder.is_dir() {
-        return Some(folder);
-    }
-    println!("skipping {test}: no test data");
-    None
+/// The Zeek logs of the test data.
+pub(crate) fn zeek_logs() -> Data {
+    Data::of("zeek-logs")
 }
 
 pub(crate) fn files_below(directory: &Path, found: &mut Vec<PathBuf>) {
@@ -138,14 +125,21 @@ pub(crate) fn as_written(home: &Home, log: &Path) -> PathBuf {
 
 #[test]
 fn each_log_is_stored_as_the_reference_reads_it() {
-    let Some(folder) = logs_for("each_log_is_stored_as_the_reference_reads_it") else { return };
+    let data = zeek_logs();
+    let folder = &data.folder;
     let mut logs = Vec::new();
-    files_below(&folder, &mut logs);
+    files_below(folder, &mut logs);
     assert!(logs.len() > 50, "too few logs in {}", folder.display());
+    if data.is_own {
+        // The hours of the archive are alike, and the next test reads all of them.
+        let is_first_hour = |log: &PathBuf| log.to_string_lossy().contains("dns.00");
+        let is_archived = |log: &PathBuf| log.starts_with(folder.join("rita"));
+        logs.retain(|log| is_first_hour(log) || !is_archived(log));
+    }
     let (home, server) = (Home::new(), Redis::start());
     for log in logs {
         server.flush();
-        let what = log.strip_prefix(&folder).unwrap().display().to_string();
+        let what = log.strip_prefix(folder).unwrap().display().to_string();
         let path = as_written(&home, &log);
         let ended = import(&home, &server, &path);
         let (their_records, their_negatives) = reference(&[&log]);
@@ -166,9 +160,7 @@ fn each_log_is_stored_as_the_reference_reads_it() {
 
 #[test]
 fn an_archive_is_stored_as_the_reference_reads_it_and_only_once() {
-    let test = "an_archive_is_stored_as_the_reference_reads_it_and_only_once";
-    let Some(folder) = logs_for(test) else { return };
-    let archive = folder.join("rita/archive-72h");
+    let archive = zeek_logs().folder.join("rita/archive-72h");
     let mut logs = Vec::new();
     files_below(&archive, &mut logs);
     let logs: Vec<&Path> = logs.iter().map(PathBuf::as_path).collect();

@@ -32,6 +32,51 @@ const LAYERS: &[(&str, u8)] = &[
     ("bin", 10),
 ];
 
+/// The second level: rows of submodules, the lowest first. A submodule may name those of the rows below its own, so
+/// that there is no cycle. The file of the module itself, which declares them and holds what all of them share, stands
+/// aside.
+const SECOND: &[(&str, &[&[&str]])] = &[
+    ("decode", &[&["counter"], &["wire"], &["dns"], &["packets", "suricata", "zeek"], &["log"]]),
+    (
+        "store",
+        &[
+            &["layout"],
+            &["error"],
+            &["redis"],
+            &["functions"],
+            &["schema"],
+            &["write"],
+            &["read"],
+            &["verify"],
+            &["tags"],
+            &["fuzz"],
+        ],
+    ),
+    (
+        "query",
+        &[
+            &["extent", "order", "rows", "subject", "tags", "when", "word"],
+            &["addresses", "filter", "page", "parked", "pattern", "stats"],
+            &["follow", "near", "text", "top"],
+            &["contrast", "groups", "listed", "names", "watch"],
+            &["described", "profile", "walk"],
+        ],
+    ),
+    (
+        "serve",
+        &[
+            &["address", "bucket", "openapi", "pages", "refusal", "tls"],
+            &["auth", "clients", "host", "part"],
+            &["in_flight", "pool", "users"],
+            &["metrics"],
+            &["app"],
+            &["answer", "guard", "health"],
+            &["circl", "context", "dnsdb", "listen"],
+            &["fuzz", "router"],
+        ],
+    ),
+];
+
 /// Paths that one module alone may name, and which.
 const KEPT_TO: &[(&str, &str)] = &[
     ("redis::", "store"),
@@ -164,6 +209,132 @@ fn names(code: &str, path: &str) -> bool {
     })
 }
 
+/// The paths that a `use` tree stands for, given what follows `use` up to the semicolon.
+fn paths_of(tree: &str) -> Vec<String> {
+    let tree = tree.trim();
+    let Some((head, group)) = tree.split_once('{') else {
+        let path = tree.split(" as ").next().unwrap_or(tree);
+        return vec![path.chars().filter(|char| !char.is_whitespace()).collect()];
+    };
+    let group = group.trim_end().strip_suffix('}').unwrap_or(group);
+    let (mut paths, mut depth, mut from) = (Vec::new(), 0, 0);
+    for (at, char) in group.char_indices().chain([(group.len(), ',')]) {
+        match char {
+            '{' => depth += 1,
+            '}' => depth -= 1,
+            ',' if depth == 0 => {
+                let part = group[from..at].trim();
+                if !part.is_empty() {
+                    paths.extend(paths_of(part).iter().map(|path| format!("{head}{path}")));
+                }
+                from = at + 1;
+            }
+            _ => {}
+        }
+    }
+    paths
+}
+
+/// All paths that begin with `crate`, `super` or `self` in code, and those of its `use` declarations.
+fn paths_in(code: &str) -> Vec<String> {
+    let mut paths = Vec::new();
+    let mut rest = String::new();
+    for (number, statement) in code.split("use ").enumerate() {
+        let declared = number > 0 && code_before_is_declaration(&rest);
+        match statement.split_once(';') {
+            Some((tree, after)) if declared => {
+                paths.extend(paths_of(tree));
+                rest.push_str(after);
+            }
+            _ => rest.push_str(statement),
+        }
+    }
+    for root in ["crate::", "super::", "self::"] {
+        for (at, _) in rest.match_indices(root) {
+            let before = rest[..at].chars().next_back();
+            if !before.is_some_and(|char| char.is_alphanumeric() || "_:".contains(char)) {
+                let is_path =
+                    |char: &char| char.is_ascii_alphanumeric() || ['_', ':'].contains(char);
+                paths.push(rest[at..].chars().take_while(is_path).collect());
+            }
+        }
+    }
+    paths
+}
+
+/// Whether a `use` behind this code is a declaration: it begins a line, maybe behind `pub`.
+fn code_before_is_declaration(code: &str) -> bool {
+    let line = code.rsplit('\n').next().unwrap_or_default().trim();
+    line.is_empty() || line.ends_with(';') || line.starts_with("pub")
+}
+
+/// The submodule of `top` that a path leads to from a file, if it is one; `exported` are the names that the module's
+/// own file hands on, and from where.
+fn submodule(
+    path: &str,
+    file: &[&str],
+    top: &str,
+    rows: &[&[&str]],
+    exported: &[(String, String)],
+) -> Option<String> {
+    let parts: Vec<&str> = path.split("::").collect();
+    let supers = parts.iter().take_while(|part| **part == "super").count();
+    let full: Vec<&str> = match *parts.first()? {
+        "crate" => parts[1..].to_vec(),
+        "self" => [file, &parts[1..]].concat(),
+        "super" => [file.get(..file.len() - supers)?, &parts[supers..]].concat(),
+        _ => return None,
+    };
+    let &[first, second, ..] = full.as_slice() else { return None };
+    if first != top {
+        return None;
+    }
+    if rows.iter().any(|row| row.contains(&second)) {
+        return Some(second.to_owned());
+    }
+    exported.iter().find(|(name, _)| name == second).map(|(_, from)| from.clone())
+}
+
+#[test]
+fn arrows_between_submodules_point_down() {
+    let files = files();
+    for &(top, rows) in SECOND {
+        let row = |name: &str| rows.iter().position(|row| row.contains(&name));
+        let own = files.iter().find(|file| file.path == Path::new(&format!("{top}.rs"))).unwrap();
+        let declared = own.code.lines().filter_map(|line| {
+            let name = line.strip_suffix(';')?.rsplit_once("mod ")?.1;
+            Some(name).filter(|_| !line.starts_with(' '))
+        });
+        for name in declared.filter(|name| *name != "tests") {
+            assert!(row(name).is_some(), "{top}::{name} has no row in tests/it/layers.rs");
+        }
+        let exported: Vec<(String, String)> = paths_in(&own.code)
+            .iter()
+            .filter_map(|path| {
+                let (from, rest) = path.strip_prefix("self::").unwrap_or(path).split_once("::")?;
+                row(from)?;
+                Some((rest.rsplit("::").next()?.to_owned(), from.to_owned()))
+            })
+            .collect();
+        for file in files.iter().filter(|file| file.module == top && file.path != own.path) {
+            let module = file.path.with_extension("");
+            let parts: Vec<&str> = module.iter().map(|part| part.to_str().unwrap()).collect();
+            let from = parts[1];
+            if parts.contains(&"tests") {
+                continue;
+            }
+            for path in paths_in(&file.code) {
+                let Some(to) = submodule(&path, &parts, top, rows, &exported) else { continue };
+                assert!(
+                    to == from || row(&to) < row(from),
+                    "{}: {top}::{from} must not name {top}::{to}, which is not below it ({path})",
+                    file.path.display()
+                );
+            }
+        }
+    }
+}
+
 #[test]
 fn arrows_point_down() {
     for File { path, module, code } in files() {
@@ -238,6 +409,17 @@ fn the_test_sees_what_it_should() {
     let code =
         "use crate::{name::Name, store::{StoredRecord, Seen}, rr};\nlet x = crate::time::now();";
     assert_eq!(used_modules(code), ["name", "store", "rr", "time"]);
+    let code = "pub use super::a::{B, c::{D, E as F}};\nlet x = super::super::g::h(crate::i::J);";
+    let paths =
+        ["super::a::B", "super::a::c::D", "super::a::c::E", "crate::i::J", "super::super::g::h"];
+    assert_eq!(paths_in(code), paths);
+    let rows: &[&[&str]] = &[&["a"], &["b"]];
+    let exported = [("Type".to_owned(), "a".to_owned())];
+    let leads = |path| submodule(path, &["store", "b", "c"], "store", rows, &exported);
+    assert_eq!(leads("super::super::a::X").as_deref(), Some("a"));
+    assert_eq!(leads("crate::store::Type").as_deref(), Some("a"));
+    assert_eq!(leads("super::X").as_deref(), Some("b"));
+    assert_eq!(leads("crate::query::a"), None);
     assert!(names("use redis::Client;", "redis::"));
     assert!(!names("use my_redis::Client;", "redis::"));
     assert!(names("std::time::SystemTime", "SystemTime"));

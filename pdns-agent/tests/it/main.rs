@@ -2,7 +2,8 @@
 //! `redis-server` of its own for each test.
 //!
 //! A test that needs what a machine may lack prints `skipping NAME: REASON` and returns; the store is not
-//! such a thing. `cargo xtask test` installs what is missing and lists what was skipped.
+//! such a thing. `cargo xtask test` installs what is missing and lists what was skipped. With `PDNS_REQUIRE=all` such a
+//! test fails.
 
 #[cfg(test)]
 mod access;
@@ -78,6 +79,9 @@ mod serve;
 mod store;
 #[cfg(test)]
 mod subjects;
+#[cfg(test)]
+#[path = "../support/mod.rs"]
+mod support;
 #[cfg(test)]
 mod suricata;
 #[cfg(test)]

@@ -6,6 +6,7 @@ use crate::redis::Redis;
 use crate::reference::python;
 use crate::run::{Home, run};
 use crate::store::contents;
+use crate::support::skip;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -21,7 +22,7 @@ impl Group {
     fn new(test: &str) -> Option<Self> {
         let group = Self::make(test);
         if group.is_none() {
-            println!("skipping {test}: needs root and a writable control group for memory");
+            skip(test, "needs root and a writable control group for memory");
         }
         group
     }

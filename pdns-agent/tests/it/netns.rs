@@ -18,7 +18,7 @@ pub(crate) fn is_root(test: &str) -> bool {
     use std::os::unix::fs::MetadataExt as _;
     let is_root = std::fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0);
     if !is_root {
-        println!("skipping {test}: needs root");
+        crate::support::skip(test, "needs root");
     }
     is_root
 }

@@ -3,7 +3,7 @@
 //! `tests/reference/questions.py` makes them up and answers them with plain loops; it shares no code and no language
 //! with the programs.
 
-use crate::corpus::{files_below, logs_for};
+use crate::corpus::{files_below, zeek_logs};
 use crate::redis::Redis;
 use crate::reference::{python, python_json};
 use crate::run::{Home, run};
@@ -124,9 +124,7 @@ fn questions_about_odd_logs_are_answered_as_the_reference_answers_them() {
 
 #[test]
 fn questions_about_real_logs_are_answered_as_the_reference_answers_them() {
-    let test = "questions_about_real_logs_are_answered_as_the_reference_answers_them";
-    let Some(folder) = logs_for(test) else { return };
     let mut logs = Vec::new();
-    files_below(&folder.join("rita/archive-72h"), &mut logs);
+    files_below(&zeek_logs().folder.join("rita/archive-72h"), &mut logs);
     ask_all(&logs, 2, 280);
 }

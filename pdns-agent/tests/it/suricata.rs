@@ -7,10 +7,11 @@
 #[cfg(test)]
 mod follow;
 
-use crate::corpus::{Rows, assert_alike, data_for, files_below, row, stored};
+use crate::corpus::{Rows, assert_alike, files_below, row, stored};
 use crate::redis::Redis;
 use crate::reference::{octets, python, python_json};
 use crate::run::{Ended, Home, run};
+use crate::support::Data;
 use pdns_agent::decode::Tally;
 use pdns_agent::decode::suricata::Decoder;
 use serde_json::Value;
@@ -81,8 +82,7 @@ fn is_stored_as_the_reference_reads_it(what: &str, logs: &[&Path]) {
 
 #[test]
 fn each_form_is_stored_as_the_reference_reads_it() {
-    let test = "each_form_is_stored_as_the_reference_reads_it";
-    let Some(folder) = data_for(test, "suricata-eve") else { return };
+    let folder = Data::of("suricata-eve").folder;
     for form in ["v2d", "v2g", "v3d"] {
         let mut logs = Vec::new();
         files_below(&folder.join(form), &mut logs);

@@ -5,12 +5,13 @@
 //! dns.log of a Zeek that saw a capture, or that wrote some dns.log of the past.
 
 use crate::agent::{Agent, catches_up, zeek};
-use crate::corpus::{self, Rows, as_written, assert_alike, import, logs_for, stored};
+use crate::corpus::{self, Rows, as_written, assert_alike, import, stored, zeek_logs};
 use crate::logs::{Lines, Rotation, Zeek, seed};
 use crate::redis::Redis;
 use crate::reference::{self, interpreter, python};
 use crate::run::{Home, run};
 use crate::store::{Model, agrees, contents, options};
+use crate::support::skip;
 use pdns_agent::store::Store;
 use std::ffi::OsStr;
 use std::fs;
@@ -64,10 +65,8 @@ fn scripts_parse_and_use_what_zeek_declares() {
     let output = output.expect("cargo xtask test makes a Python");
     let said = String::from_utf8_lossy(&output.stdout);
     if output.status.code() == Some(3) {
-        println!(
-            "skipping scripts_parse_and_use_what_zeek_declares: no parser of Zeek scripts: {said}"
-        );
-        return;
+        let test = "scripts_parse_and_use_what_zeek_declares";
+        return skip(test, &format!("no parser of Zeek scripts: {said}"));
     }
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     assert_eq!(said, "");
@@ -136,8 +135,7 @@ fn alike(title: &str, mut rows: Rows) -> Rows {
 
 #[test]
 fn a_real_log_counts_the_same_with_the_package_as_without() {
-    let test = "a_real_log_counts_the_same_with_the_package_as_without";
-    let Some(folder) = logs_for(test) else { return };
+    let folder = zeek_logs().folder;
     let (home, server) = (Home::new(), Redis::start());
     for (number, log) in [
         "zeek-pdns/dns_json.log",

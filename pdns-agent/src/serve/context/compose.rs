@@ -3,7 +3,6 @@
 //! Part of the page. The sections are read one after another on the query's thread; each of them is bounded.
 
 use super::asked::{Asked, typed};
-use super::hunt::HuntUrl;
 use super::page::{Context, Form, Frame, NearThreat, OneSection, Start};
 use super::shown::visible;
 use super::timeline::{Axis, Time, grouped};
@@ -16,6 +15,7 @@ use crate::query::{
 use crate::render::percent;
 use crate::render::words;
 use crate::serve::answer::Out;
+use crate::serve::pages::hunt::HuntUrl;
 use crate::store::{MAX_HISTORY, Reader, StoreError};
 use crate::tag::Tag;
 use std::ops::ControlFlow;

@@ -3,9 +3,10 @@
 //! Part of the page; the last step of each request.
 
 use super::page::{Frame, MEDIA, Message};
-use super::{Pages, shown};
+use super::{page, shown};
 use crate::serve::answer::Out;
 use crate::serve::app::App;
+use crate::serve::pages::Pages;
 use crate::serve::refusal::Refusal;
 use askama::Template;
 use axum::body::{Body, to_bytes};
@@ -24,7 +25,7 @@ pub(super) fn send(page: &impl Template, pages: &Pages, more: HeaderMap, out: &m
         out.refuse(Refusal::new(status, "the page could not be made"));
         return;
     };
-    let mut headers = pages.headers();
+    let mut headers = page::headers(&pages.ancestors);
     headers.extend(more);
     out.begin(MEDIA, headers);
     for line in html.lines().map(str::trim_end).filter(|line| !line.is_empty()) {
@@ -97,7 +98,7 @@ fn message(
     let html = Message { frame, title, text }.render().unwrap_or_else(|_| title.to_owned());
     let mut response = Response::new(Body::from(html));
     *response.status_mut() = status;
-    *response.headers_mut() = app.pages.headers();
+    *response.headers_mut() = page::headers(&app.pages.ancestors);
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA));
     response
 }

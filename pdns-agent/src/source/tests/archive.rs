@@ -1,5 +1,6 @@
 //! Tests of scanning and of real archives.
 
+use super::support::Data;
 use super::{append, hasher, lines};
 use crate::source::{Log, LogNames, Missing, Progress, Scan, SourceError};
 use std::collections::HashSet;
@@ -8,20 +9,6 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use tempfile::TempDir;
-
-/// The folder with the shared samples, if present.
-fn samples(part: &str) -> Option<PathBuf> {
-    let root = std::env::var_os("PDNS_TEST_DATA").map_or_else(
-        || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/data")),
-        PathBuf::from,
-    );
-    let path = root.join(part);
-    if path.exists() {
-        return Some(path);
-    }
-    println!("skipping {part}: no test data");
-    None
-}
 
 /// Names found, relative to `dir`.
 fn names(scan: &mut Scan, dir: &Path) -> Vec<String> {
@@ -141,7 +128,7 @@ fn complete_lines(octets: &[u8]) -> usize {
 
 #[test]
 fn an_archive_of_three_days_is_read_as_zcat_reads_it() {
-    let Some(archive) = samples("zeek-logs/rita") else { return };
+    let archive = Data::of("zeek-logs/rita").folder;
     let mut ids = HashSet::new();
     let found = scan(archive).changed();
     let mut packed = 0;
@@ -172,7 +159,7 @@ fn rest(log: &mut Log) -> u64 {
 
 #[test]
 fn a_corrupt_archive_is_read_up_to_the_break() {
-    let Some(path) = samples("zeek-logs/zat/http.log.corrupt.gz") else { return };
+    let path = Data::of("zeek-logs/zat/http.log.corrupt.gz").folder;
     let mut log = super::open(&path);
     let (got, end) = lines(&mut log);
     assert!(matches!(end, Err(SourceError::Unpack { .. })));

@@ -1,5 +1,6 @@
 //! Files that are truncated, rewritten, corrupt, hostile, or not files at all.
 
+use super::support::skip;
 use super::{HEADER, append, gzip, hasher, lines, open};
 use crate::source::lines::MAX_LINE;
 use crate::source::{Log, Progress, SourceError};
@@ -241,7 +242,7 @@ fn logs_of_all_compressions_are_read_whole_in_members_and_cut() {
         // Truncated within a line.
         let (left, right) = plain.as_bytes().split_at(plain.len() / 2);
         let (Some(left), Some(right)) = (through(program, left), through(program, right)) else {
-            println!("skipping {program}: it is not installed (cargo xtask test does)");
+            skip(program, "it is not installed (cargo xtask test does)");
             continue;
         };
         let whole = [left, right].concat();

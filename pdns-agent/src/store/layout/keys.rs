@@ -37,6 +37,8 @@ use crate::hash::NameLocation;
 pub(crate) const VERSION: u32 = 2;
 /// Partitions of a new store.
 pub(crate) const PARTITIONS: u16 = 64;
+/// Maximum number of tags in a store: all of them are read at once.
+pub const MAX_TAGS: u32 = 500_000;
 /// Rows in one block; `functions.lua` has the same number.
 pub(crate) const ROWS: u32 = 2047;
 /// Octets in one row.

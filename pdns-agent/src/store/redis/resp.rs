@@ -27,6 +27,11 @@ pub(in crate::store) struct RespStream {
 }
 
 impl RespStream {
+    /// Reads from a connected socket, at most so many bytes ahead.
+    pub(in crate::store) fn with_capacity(ahead: usize, socket: Socket) -> Self {
+        Self { reader: BufReader::with_capacity(ahead, socket) }
+    }
+
     /// Connects, within `patience` for each address, and authenticates. From then on a reply may take
     /// `reply_timeout`.
     pub(in crate::store) fn connect(
@@ -35,7 +40,7 @@ impl RespStream {
         reply_timeout: Duration,
     ) -> RedisResult<Self> {
         let socket = Socket::connect(info.addr(), patience)?;
-        let mut wire = Self { reader: BufReader::with_capacity(AHEAD, socket) };
+        let mut wire = Self::with_capacity(AHEAD, socket);
         wire.introduce(info)?;
         wire.reader.get_ref().set_timeouts(reply_timeout)?;
         Ok(wire)

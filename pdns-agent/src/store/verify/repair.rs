@@ -6,6 +6,7 @@
 //! is free again after [`HOLD`].
 
 use crate::name::NameBuf;
+use crate::store::functions::FUNCTIONS;
 use crate::store::layout::encoding::Stored;
 use crate::store::layout::keys::{Kind, LOG_STRIDE, ROWS};
 use crate::store::read::buckets::{META, Meta};
@@ -16,7 +17,6 @@ use crate::store::schema::marks::{epoch, pack_mark, read_mark};
 use crate::store::verify::rebuild::{Change, Plan, Site};
 use crate::store::verify::remains::{Remains, names_in, targets};
 use crate::store::write::checkpoint::{MARK, Mark};
-use crate::store::write::functions::FUNCTIONS;
 use crate::store::{Store, StoreError};
 use std::collections::{BTreeMap, HashMap};
 

@@ -6,13 +6,13 @@
 use crate::aggregate::{Merged, Tuple, Window};
 use crate::hash::{NameLocation, Router};
 use crate::observation::{Fact, Seen};
+use crate::store::functions::FUNCTIONS;
 use crate::store::layout::encoding::{write_key, write_row};
 use crate::store::layout::keys::{Keys, low24};
 use crate::store::layout::type_code::TypeCode;
 use crate::store::redis::client::Pipeline;
 use crate::store::schema::marks::Epoch;
 use crate::store::write::checkpoint::{Checkpoint, Mark, slice};
-use crate::store::write::functions::FUNCTIONS;
 use std::ops::Range;
 
 /// Number of tuples to aim for in one call: enough to spread its fixed cost, few enough that other clients do not

@@ -6,6 +6,7 @@
 
 use crate::hash::{DIGEST, StoredDigest};
 use crate::observation::SENSOR_SEPARATOR;
+use crate::store::functions::FUNCTIONS;
 use crate::store::layout::encoding::Stored;
 use crate::store::layout::keys::{Keys, Kind, Pointer};
 use crate::store::layout::posting::Posting;
@@ -13,7 +14,6 @@ use crate::store::redis::client::Pipeline;
 use crate::store::redis::reply;
 use crate::store::redis::reply::Pairs;
 use crate::store::write::checkpoint::{Checkpoint, MARK, Mark};
-use crate::store::write::functions::FUNCTIONS;
 use crate::store::{Reader, StoreError, Writer, schema};
 use serde::{Deserialize, Serialize};
 

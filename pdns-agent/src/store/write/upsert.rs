@@ -5,6 +5,7 @@
 //! half while the replies of the other are read.
 
 use crate::record::FactBuf;
+use crate::store::functions::FUNCTIONS;
 use crate::store::layout::encoding::Stored;
 use crate::store::layout::keys::{Keys, Kind, Pointer};
 use crate::store::layout::posting::{LARGE, Posting};
@@ -12,7 +13,6 @@ use crate::store::redis::client::Pipeline;
 use crate::store::redis::reply;
 use crate::store::write::batch::{Batch, Packer};
 use crate::store::write::checkpoint::Checkpoint;
-use crate::store::write::functions::FUNCTIONS;
 use crate::store::{StoreError, Writer};
 use std::collections::{HashSet, VecDeque};
 

@@ -228,8 +228,7 @@ fn only_who_may_tag_sees_the_buttons() {
 fn a_browser_shows_it_and_tags_with_it() {
     let test = "a_browser_shows_it_and_tags_with_it";
     if !Path::new("/usr/bin/chromium").exists() || !Path::new("/usr/bin/chromedriver").exists() {
-        println!("skipping {test}: no chromium with chromium-driver");
-        return;
+        return crate::support::skip(test, "no chromium with chromium-driver");
     }
     let site = site();
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("screenshots");

@@ -2,15 +2,15 @@
 
 use super::{import, listed};
 use crate::cli::Site;
-use crate::corpus::data_for;
 use crate::run::run;
+use crate::support::Data;
 use std::collections::BTreeSet;
 use std::fs;
 use std::net::IpAddr;
 
 #[test]
 fn real_feeds_are_imported_whole() {
-    let Some(feeds) = data_for("real_feeds_are_imported_whole", "dga/feeds") else { return };
+    let feeds = Data::of("dga/feeds").folder;
     let site = Site::new();
     for (file, is_clean) in [
         ("ipsum_head.txt", true),

@@ -1,6 +1,6 @@
 //! Nearness and relations, against the reference that walks all records with plain dictionaries.
 
-use crate::corpus::logs_for;
+use crate::corpus::zeek_logs;
 use crate::redis::Redis;
 use crate::reference::python_json;
 use crate::run::{Home, run};
@@ -206,8 +206,7 @@ fn feed(world: &World, path: &std::path::Path) {
 
 #[test]
 fn real_neighbours_are_those_that_the_reference_finds() {
-    let test = "real_neighbours_are_those_that_the_reference_finds";
-    let Some(folder) = logs_for(test) else { return };
+    let folder = zeek_logs().folder;
     let world = World { home: Home::new(), server: Redis::start() };
     feed(&world, &folder);
     let rows = world.lines(&["find"]);

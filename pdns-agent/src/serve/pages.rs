@@ -1,0 +1,61 @@
+//! State shared by all pages for people: sessions, the URL of Hunt, and the tags of the store.
+//!
+//! Part of `serve`, below `app`, which holds it, and `context`, which makes the pages.
+
+pub(super) mod hunt;
+pub(super) mod session;
+
+use crate::query::TagSet;
+use crate::store::{Reader, StoreError};
+use hunt::HuntUrl;
+use session::Sessions;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Time after which tags are reloaded even if their generation number says that none changed.
+const TAGS_KEPT: Duration = Duration::from_mins(1);
+
+/// State shared by all pages.
+pub(super) struct Pages {
+    pub(super) sessions: Option<Sessions>,
+    pub(super) hunt: Option<HuntUrl>,
+    /// Policy sources, each preceded by a blank.
+    pub(super) ancestors: String,
+    /// True if browsers use TLS, with this server or with the proxy in front.
+    pub(super) is_secure: bool,
+    tags: Mutex<Option<(Instant, Arc<TagSet>)>>,
+}
+
+impl std::fmt::Debug for Pages {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Pages")
+    }
+}
+
+impl Pages {
+    pub(super) fn new(settings: &super::Settings) -> Self {
+        let ancestors = settings.frame_ancestors.iter().map(|origin| format!(" {origin}"));
+        Self {
+            sessions: Sessions::new(),
+            hunt: settings.hunt.clone(),
+            ancestors: ancestors.collect(),
+            is_secure: settings.tls.is_some() || settings.behind_proxy,
+            tags: Mutex::default(),
+        }
+    }
+
+    /// Returns the tags of the store, from memory if they have not changed.
+    pub(super) fn tags(&self, store: &mut Reader<'_>) -> Result<Arc<TagSet>, StoreError> {
+        let known = self.tags.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some((at, tags)) = known
+            && at.elapsed() < TAGS_KEPT
+            && tags.is_current(store)?
+        {
+            return Ok(tags);
+        }
+        let tags = Arc::new(TagSet::load(store)?);
+        let kept = Some((Instant::now(), Arc::clone(&tags)));
+        *self.tags.lock().unwrap_or_else(PoisonError::into_inner) = kept;
+        Ok(tags)
+    }
+}

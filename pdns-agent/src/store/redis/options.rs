@@ -1,0 +1,63 @@
+//! Connection options of a store.
+//!
+//! Part of `store`.
+
+use super::password::read_password;
+use super::url::mask;
+use std::path::PathBuf;
+
+/// Connection options of a store.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Options {
+    /// `managed:`, `redis://`, `rediss://` or `redis+unix://`.
+    pub url: String,
+    /// Prefix of all keys.
+    pub prefix: String,
+    /// ACL user; `None` for the default user.
+    pub user: Option<String>,
+    /// Password of the user at the time when the options were made.
+    pub password: Option<String>,
+    /// File that holds the password. It is read again for each connection, since it may be replaced.
+    pub password_file: Option<PathBuf>,
+    /// Settings file that names the store, for messages.
+    pub named_in: Option<PathBuf>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            url: "managed:".to_owned(),
+            prefix: "pd:".to_owned(),
+            user: None,
+            password: None,
+            password_file: None,
+            named_in: None,
+        }
+    }
+}
+
+impl Options {
+    /// Returns the URL without its password, for display.
+    #[must_use]
+    pub fn shown_url(&self) -> String {
+        mask(&self.url)
+    }
+
+    /// Returns the password for a new connection: the one in the file, or the last known one while the file cannot be
+    /// read, for example because it is being replaced.
+    pub(super) fn current_password(&self) -> Option<String> {
+        let read =
+            self.password_file.as_deref().and_then(|path| read_password(path).ok().flatten());
+        read.or_else(|| self.password.clone())
+    }
+}
+
+impl std::fmt::Debug for Options {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Options")
+            .field("url", &self.shown_url())
+            .field("prefix", &self.prefix)
+            .field("user", &self.user)
+            .finish_non_exhaustive()
+    }
+}
