@@ -318,6 +318,56 @@ fn a_list_is_read_as_people_keep_it() {
 }
 
 #[test]
+fn a_feed_leaves_what_others_judged() {
+    let site = Site::new();
+    let file = |name: &str, text: &str| site.home.write(name, text).to_str().unwrap().to_owned();
+    let (both, one) =
+        (file("both.txt", "a.example\nb.example\nc.example\n"), file("one.txt", "b.example\n"));
+    let said = |words: &[&str]| {
+        let ended = run(&mut site.pdns(), &[&["tag"], words].concat());
+        (ended.code, ended.stderr)
+    };
+    said(&["set", "threat", "a.example", "--note", "case 17", "--source", "me"]);
+    said(&["set", "trust", "c.example"]);
+    let feed = |file: &str, more: &[&str]| {
+        said(&[&["import", file, "--kind", "threat", "--source", "feed"], more].concat())
+    };
+    let kept = "pdns: 1 tag set, 2 kept as another source has them\n".to_owned();
+    assert_eq!(feed(&both, &["--dry-run"]).1, kept.replace("tag set", "tag would be set"));
+    assert_eq!(feed(&both, &[]), (Some(0), kept));
+    assert_eq!(feed(&one, &["--replace"]), (Some(0), "pdns: 0 tags set, 1 as before\n".to_owned()));
+    let listed = run(&mut site.pdns(), &["tag", "list", "--format", "plain"]).with(&[0]);
+    let has = |start: &str| listed.lines().any(|line| line.starts_with(start));
+    assert!(has("a.example\tthreat\tcase 17\tme") && has("c.example\ttrust"), "{listed}");
+    // The feed itself may change its mind, and clears nothing twice.
+    let changed = said(&["import", &one, "--kind", "trust", "--source", "feed", "--replace"]);
+    assert!(changed.1.ends_with("pdns: 1 tag set\n"), "{changed:?}");
+    // A column with the kind holds, whatever the column with the subjects is called.
+    let kinds = file("kinds.csv", "domain,kind\nd.example,trust\ne.example,phishing\n");
+    said(&["import", &kinds, "--kind", "threat"]);
+    let listed = run(&mut site.pdns(), &["tag", "list", "--format", "plain"]).with(&[0]);
+    let has = |start: &str| listed.lines().any(|line| line.starts_with(start));
+    assert!(has("d.example\ttrust") && has("e.example\tthreat"), "{listed}");
+    // A file that breaks off has set what was read.
+    let mut list = String::new();
+    for number in 0..20_000 {
+        writeln!(list, "{:016x}.example", number * 0x9e37_79b9_7f4a_7c15_u128 % (1 << 64)).unwrap();
+    }
+    let list = file("list.txt", &list);
+    assert!(Command::new("gzip").arg("-kf").arg(&list).status().unwrap().success());
+    let packed = fs::read(format!("{list}.gz")).unwrap();
+    fs::write(format!("{list}.cut.gz"), &packed[..packed.len() / 2]).unwrap();
+    let (code, told) = said(&["import", &format!("{list}.cut.gz"), "--kind", "threat"]);
+    assert_eq!((code, told.lines().count()), (Some(2), 2), "{told}");
+    assert!(told.lines().next().unwrap().ends_with(" tags set"), "{told}");
+    // What may be a date or a fraction is not a prefix.
+    let odd = file("odd.txt", "1/2\n24/7\n10/8\n");
+    let (code, told) = said(&["import", &odd, "--kind", "threat"]);
+    assert_eq!(code, Some(2));
+    assert!(told.contains("1 tag set") && told.contains("skipped 2 of 3 lines"), "{told}");
+}
+
+#[test]
 fn a_tag_that_covers_very_much_is_set_and_pointed_out() {
     let site = Site::new();
     for (subject, said) in [

@@ -2,7 +2,7 @@
 //!
 //! Part of the subject parser; its inverse.
 
-use super::{Certainty, Purpose, Reading, Subject, exact, net_of};
+use super::{Certainty, Purpose, Reading, Subject, net_of};
 use crate::name::{NameBuf, display::escaped};
 use crate::tag::TagSubject;
 use std::borrow::Cow;
@@ -28,7 +28,7 @@ pub fn printed(subject: &Subject) -> String {
     let text = format!("{lead}{name}");
     let reads_back = |text: &str| {
         let reading = Reading { subject: subject.clone(), certainty: Certainty::AsTyped };
-        exact(text, Purpose::LookUp) == Ok(reading)
+        Subject::read(text, Purpose::LookUp) == Ok(reading)
     };
     if reads_back(&text) {
         return text;

@@ -134,6 +134,7 @@ fn of_more_than_is_read_nothing_is_called_first_or_latest() {
     let shown: serde_json::Value = serde_json::from_str(&shown).unwrap();
     let sums = &shown["records_sums"];
     assert_eq!((&sums["complete"], &sums["rows_read"]), (&false.into(), &50_000.into()));
+    assert!(shown.get("time_first").is_none(), "{shown}");
     let page = site.get("/context/198.19.0.10").body;
     let near = page.split("class=\"card vicinity\"").nth(1).unwrap();
     assert!(
@@ -195,6 +196,26 @@ fn a_profile_says_what_the_page_says() {
     assert_eq!((&many["addresses"], &many["addresses_compared"]), (&40.into(), &40.into()));
     let next = show("next.example");
     assert_eq!(names(&next["pointing"]), ["alias.example"]);
+    // What a nearer tag overrides is told apart.
+    run(&mut pdns(&site), &["tag", "set", "threat", ".busy.example"]).with(&[0]);
+    run(&mut pdns(&site), &["tag", "set", "trust", "n1.busy.example"]).with(&[0]);
+    let one = show("n1.busy.example");
+    let kinds = |tags: &serde_json::Value| -> Vec<String> {
+        tags.as_array()
+            .unwrap()
+            .iter()
+            .map(|tag| tag["kind"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    assert_eq!(
+        (kinds(&one["tags"]), kinds(&one["tags_overridden"])),
+        (vec!["trust".to_owned()], vec!["threat".to_owned()])
+    );
+    // Of all names below one there are no sums.
+    assert!(below.get("records").is_none() && below.get("time_first").is_none(), "{below}");
+    let tree = show(".busy.example");
+    assert_eq!(tree["records_of"], "busy.example");
+    assert!(tree.get("time_first").is_none(), "{tree}");
     // On a terminal the sentences of the page.
     let shown = run(&mut pdns(&site), &["show", "198.19.7.200", "--format", "table"]).with(&[0]);
     let last = (NAMES - 1) * APART;
