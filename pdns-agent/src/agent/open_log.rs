@@ -168,12 +168,24 @@ pub(super) fn load_position(
     hasher: &Hasher,
     writer: &mut Writer,
 ) -> Result<Located, Failure> {
+    // The first place that a forgotten log has left free.
+    let mut free = None;
     for number in 0..ALIKE {
-        let key = key(log.id(), number, hasher);
+        let mut key = key(log.id(), number, hasher);
         // Read before loading: a reconnect in between causes another load, which is harmless.
-        let connections = writer.connections();
+        let mut connections = writer.connections();
         let (state, mut checkpoint) = writer.load(key, &path.display().to_string())?;
         let mut decoder = Decoder::new(format);
+        if state.as_ref().is_some_and(SourceState::is_forgotten) {
+            free.get_or_insert((key, connections, checkpoint));
+            continue;
+        }
+        if state.is_none()
+            && checkpoint.horizon() == 0
+            && let Some(place) = free.take()
+        {
+            (key, connections, checkpoint) = place;
+        }
         let state = state.unwrap_or_default();
         let is_unread = is_empty_reading(&state);
         if is_unread {
@@ -292,6 +304,9 @@ pub(super) fn logs_of(
     for number in 0..ALIKE {
         let key = key(log.id(), number, &hasher);
         let Some(state) = sources.get(&key) else {
+            if store.writer().source(&key)?.is_some_and(|state| state.is_forgotten()) {
+                continue;
+            }
             // A log whose position was lost may have checkpoints still.
             if store.writer().load(&key)?.horizon() > 0 {
                 keys.push(key);

@@ -156,7 +156,7 @@ fn forget_source(
         terminal.say(format_args!("{}: not read before", render::escape(&path)));
         return Ok(Found::Nothing);
     }
-    store.writer().remove_sources(&keys).map_err(cannot("forget the source"))?;
+    store.writer().forget_sources(&keys).map_err(cannot("forget the source"))?;
     for (_, state) in known {
         terminal.say(format_args!(
             "{}: forgotten, it had been read to byte {}; what was counted stays",

@@ -204,8 +204,18 @@ fn a_source_that_is_forgotten_is_read_again() {
     };
     let one = home.write("one.log", log("one"));
     let two = home.write("two.log", log("two"));
-    run(zeek(&home, &server.url()).arg("--once"), &[&one, &two]).with(&[0]);
-    for (path, kept) in [(&two, Some(&one)), (&one, None)] {
+    // The first takes the place that the second is looked for behind.
+    run(zeek(&home, &server.url()).arg("--once"), &[&one]).with(&[0]);
+    run(zeek(&home, &server.url()).arg("--once"), &[&two]).with(&[0]);
+    let before = contents(&mut store(&server));
+    pdns(&[&one]).with(&[0]);
+    run(zeek(&home, &server.url()).arg("--once"), &[&two]).with(&[0]);
+    assert_eq!(contents(&mut store(&server)), before, "the second is still known");
+    run(zeek(&home, &server.url()).arg("--once"), &[&one]).with(&[0]);
+    let after = contents(&mut store(&server));
+    let added: u32 = before.iter().map(|(key, seen)| after[key].count - seen.count).sum();
+    assert_eq!(added, 50, "the first counts again, once");
+    for (path, kept) in [(&one, Some(&two)), (&two, None)] {
         let packed = home.write("packed.log.gz", gzip(&fs::read(path).unwrap()));
         pdns(&[&packed]).with(&[0]);
         let left = store(&server).reader().sources().unwrap();

@@ -22,7 +22,12 @@ pub(in crate::agent) fn captures_of(
     let mut captures = Vec::new();
     for number in 0.. {
         let id = stored_capture::id(&hasher, &head, number);
-        let Some(state) = sources.get(&id) else { break };
+        let Some(state) = sources.get(&id) else {
+            match store.writer().source(&id)? {
+                Some(state) if state.is_forgotten() => continue,
+                _ => break,
+            }
+        };
         let checkpoint = store.writer().load(&id)?;
         captures.push(StoredCapture { id, state: state.clone(), checkpoint });
     }

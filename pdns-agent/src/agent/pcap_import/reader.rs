@@ -273,9 +273,16 @@ impl Reader {
         head: &Digest,
     ) -> Result<(Vec<StoredCapture>, StoredCapture), StoreError> {
         let mut known = Vec::new();
+        // The first place that a forgotten capture has left free.
+        let mut free = None;
         for number in 0.. {
             let id = stored_capture::id(self.router.hasher(), head, number);
             let (state, checkpoint) = self.sender.writer.load(id, &path.display().to_string())?;
+            if state.as_ref().is_some_and(SourceState::is_forgotten) {
+                let state = SourceState::default();
+                free.get_or_insert(StoredCapture { id, state, checkpoint });
+                continue;
+            }
             let is_new = state.is_none();
             known.push(StoredCapture { id, state: state.unwrap_or_default(), checkpoint });
             if is_new {
@@ -283,7 +290,7 @@ impl Reader {
             }
         }
         let new = known.pop().ok_or(StoreError::Conflict)?;
-        Ok((known, new))
+        Ok((known, free.unwrap_or(new)))
     }
 }
 

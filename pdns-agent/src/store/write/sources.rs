@@ -69,6 +69,15 @@ pub struct SourceState {
     pub tally: serde_json::Value,
 }
 
+impl SourceState {
+    /// Returns true for the entry of a log or capture that was forgotten. It keeps the place of the log among those that
+    /// begin alike, so that the later ones are still found.
+    #[must_use]
+    pub fn is_forgotten(&self) -> bool {
+        self.path.is_empty() && self.acknowledged == 0 && !self.live
+    }
+}
+
 /// The bit shared by the 32nd sensor of a store and all later ones.
 const SHARED_BIT: usize = 31;
 
@@ -81,7 +90,7 @@ pub(in crate::store) fn shared_sensors(by_bit: &[String]) -> Option<&str> {
 type SensorBits = Vec<(Vec<u8>, u32)>;
 
 impl Reader<'_> {
-    /// Reads the states of all logs, by identity.
+    /// Reads the states of all logs, by identity, without those that were forgotten.
     ///
     /// # Errors
     /// If Redis does not answer, or an entry cannot be decoded.
@@ -91,8 +100,11 @@ impl Reader<'_> {
         let mut sources = Vec::with_capacity(pairs.len());
         for (log, state) in pairs {
             let log = log.try_into().map_err(|_| StoreError::damaged(&key))?;
-            let state = serde_json::from_slice(&state).map_err(|_| StoreError::damaged(&key))?;
-            sources.push((log, state));
+            let state: SourceState =
+                serde_json::from_slice(&state).map_err(|_| StoreError::damaged(&key))?;
+            if !state.is_forgotten() {
+                sources.push((log, state));
+            }
         }
         Ok(sources)
     }
@@ -354,6 +366,30 @@ impl Writer<'_> {
             packed.command(&[b"HDEL", self.store.keys.sources().as_bytes(), log]);
             self.store.client.call(&packed)?;
         }
+        Ok(())
+    }
+
+    /// Deletes everything about logs but their places among those that begin alike, which keep entries of their own
+    /// ([`SourceState::is_forgotten`]).
+    ///
+    /// # Errors
+    /// As [`Writer::remove_sources`].
+    pub fn forget_sources(&mut self, logs: &[[u8; 16]]) -> Result<(), StoreError> {
+        let forgotten = serde_json::to_vec(&SourceState::default());
+        let key = self.store.keys.sources();
+        let forgotten = forgotten.map_err(|_| StoreError::damaged(&key))?;
+        let mut packed = Pipeline::default();
+        for log in logs {
+            self.load_marks(log)?;
+            for partition in self.store.partitions() {
+                let key = self.store.keys.checkpoints(partition);
+                packed.command(&[b"HDEL", key.as_bytes(), log]);
+            }
+            packed.command(&[b"HDEL", self.store.keys.under_way().as_bytes(), log]);
+            // Last: what was not forgotten to the end is still listed, and can be forgotten again.
+            packed.command(&[b"HSET", key.as_bytes(), log, &forgotten]);
+        }
+        self.store.client.call(&packed)?;
         Ok(())
     }
 
