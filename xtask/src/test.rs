@@ -35,13 +35,13 @@ const NEEDS: &[Need] = &[
     Need { program: "lz4", package: "lz4" },
 ];
 
-/// What is left out of `cargo xtask test --quick`, as nextest selects tests: those that need root, a browser, Python's
+/// Filter of `cargo xtask test --quick`, in the language of nextest. It leaves out tests that need root, a browser, Python's
 /// packages or tshark, and those that take their time. The layers, the goldens and what needs Redis alone stay.
 const QUICK: &str = "kind(lib) | kind(bin) | (binary(dns) & not test(/^(captures|wire|zeek_corpus|text)::/)) \
      | (binary(it) & test(/^(access|cli|export|files|inputs|layers|readme|refusals|reading|tail)(::|$)/) \
      & not test(/schemathesis|million|reference|dnspython/))";
 
-/// What can be said of a run.
+/// Options of `cargo xtask test`.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Run unit tests, layers, goldens and what needs Redis alone: minutes instead of half an hour
