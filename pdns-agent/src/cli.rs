@@ -1,6 +1,6 @@
 //! The analyst's command line: `pdns`.
 //!
-//! The top layer: reads arguments (`args`), turns them into queries (`resolve`), runs them through `query` or
+//! The top layer: reads arguments (`args`), turns them into queries (`query_args`), runs them through `query` or
 //! `store`, and passes the results to `render`. Standard output is data; messages go to standard error. The binary
 //! provides the streams, the environment and the time.
 
@@ -9,26 +9,26 @@ mod answer;
 mod args;
 mod export;
 mod groups;
-mod hint;
+mod manpages;
 mod near;
-mod papers;
 mod parked;
-mod resolve;
+mod query_args;
 mod serve;
 mod show;
+mod suggest;
 mod tag;
 #[cfg(test)]
 mod tests;
 mod watch;
 
 pub use args::Args;
-pub use hint::explain_unknown_flag;
-pub use resolve::UsageError;
+pub use query_args::UsageError;
+pub use suggest::explain_unknown_flag;
 
 use crate::config::serve::ServeConfigError;
 use crate::config::{ConnectionError, DEFAULT_URL, FileError, exit, pdns_files};
 use crate::query;
-use crate::render::{Format, Look, counted, escape};
+use crate::render::{Format, RenderOptions, counted, escape};
 use crate::store::{Options, Store, StoreError, is_another_of_root};
 use args::tag::TagCommand;
 use args::{Command, Rows};
@@ -191,11 +191,11 @@ impl Terminal<'_> {
         asked.unwrap_or(if self.width.is_some() { Format::Table } else { elsewhere })
     }
 
-    fn look(&self, sensors: Vec<String>) -> Look {
+    fn look(&self, sensors: Vec<String>) -> RenderOptions {
         // https://no-color.org: set and not empty.
         let no_color = (self.env)("NO_COLOR").is_some_and(|value| !value.is_empty());
         let bold = self.width.is_some() && !no_color;
-        Look { width: self.width, bold, sensors, ..Look::default() }
+        RenderOptions { width: self.width, bold, sensors, ..RenderOptions::default() }
     }
 }
 
@@ -208,13 +208,13 @@ pub fn run(args: &Args, terminal: &mut Terminal<'_>) -> Result<Found, CliError> 
         return Err(UsageError::SubjectBeforeCommand.into());
     }
     if let (None, [word, _, ..]) = (&args.command, args.subjects.as_slice())
-        && hint::is_like_command(word)
+        && suggest::is_like_command(word)
     {
-        let like = hint::command_like(word);
+        let like = suggest::command_like(word);
         return Err(UsageError::Command { word: word.clone(), like }.into());
     }
     if let (None, [_, rest @ ..]) = (&args.command, args.subjects.as_slice())
-        && let Some(word) = rest.iter().find(|word| hint::is_command(word))
+        && let Some(word) = rest.iter().find(|word| suggest::is_command(word))
     {
         return Err(UsageError::CommandBehind(word.clone()).into());
     }
@@ -238,7 +238,7 @@ pub fn run(args: &Args, terminal: &mut Terminal<'_>) -> Result<Found, CliError> 
 /// Reports that nothing was found, to a person, and suggests a command that may have been meant.
 fn nothing(args: &Args, options: &Options, terminal: &mut Terminal<'_>) {
     let meant = match (&args.command, args.subjects.as_slice()) {
-        (None, [subject]) => hint::command_like(subject),
+        (None, [subject]) => suggest::command_like(subject),
         // These commands have their own message.
         (
             Some(
@@ -388,6 +388,6 @@ fn new(
     }
 }
 
-fn moment(flag: &'static str, text: &str, now: u32) -> Result<query::Moment, UsageError> {
-    query::Moment::parse(text, now).map_err(|cause| UsageError::When { flag, cause })
+fn moment(flag: &'static str, text: &str, now: u32) -> Result<query::TimeSpec, UsageError> {
+    query::TimeSpec::parse(text, now).map_err(|cause| UsageError::When { flag, cause })
 }

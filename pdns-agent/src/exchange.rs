@@ -10,8 +10,8 @@ mod zeek_intel;
 
 pub use page::{PageUrl, PageUrlError};
 
-use crate::query::{Described, Listed, TagSet, typed_tag};
-use crate::render::{Format, Item, Look, Renderer};
+use crate::query::{Described, ExportItem, TagSet, typed_tag};
+use crate::render::{Format, Item, RenderOptions, Renderer};
 use crate::tag::TagSubject;
 use std::io::{self, Write};
 use std::str::FromStr;
@@ -139,7 +139,7 @@ impl Writer {
     /// Creates a writer; `page` is the URL where people can look up a subject.
     #[must_use]
     pub fn new(list: List, page: Option<PageUrl>) -> Self {
-        Self { list, page, csv: Format::Csv.renderer(Look::default()) }
+        Self { list, page, csv: Format::Csv.renderer(RenderOptions::default()) }
     }
 
     /// Writes the header, even for a list without lines.
@@ -158,7 +158,7 @@ impl Writer {
     ///
     /// # Errors
     /// Errors of the writer.
-    pub fn subject(&mut self, listed: &Listed<'_>, out: &mut dyn Write) -> io::Result<()> {
+    pub fn subject(&mut self, listed: &ExportItem<'_>, out: &mut dyn Write) -> io::Result<()> {
         match self.list {
             List::ZeekIntel => zeek_intel::line(listed, self.page.as_ref(), out),
             List::SuricataDataset => suricata_dataset::line(&listed.subject, out),

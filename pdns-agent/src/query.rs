@@ -11,12 +11,11 @@
 
 mod addresses;
 mod contrast;
-mod described;
 mod extent;
 mod filter;
 mod follow;
 mod groups;
-mod listed;
+mod ip_labels;
 mod names;
 mod near;
 mod order;
@@ -28,12 +27,13 @@ mod profile;
 pub(crate) mod rows;
 mod stats;
 mod subject;
+mod tag_export;
 mod tags;
 mod text;
+mod time_spec;
 mod top;
 mod walk;
 mod watch;
-mod when;
 mod word;
 
 pub use addresses::on_addresses;
@@ -41,14 +41,13 @@ pub use contrast::{
     Contrast, ContrastQuery, Limits, MAX_SHARED, Neighbour, Relation, RelationKind,
     UnknownRelation, contrast,
 };
-pub use described::{Described, MAX_DESCRIBED, described};
 pub use extent::Extent;
 pub use filter::{Fence, Filter, TtlFence};
 pub use follow::{MAX_FOLLOWED, MAX_STEPS, Trail, follow};
 pub use groups::{
     By, Group, GroupKey, GroupSort, Grouping, MAX_GROUPS, Totals, days, groups, groups_in,
 };
-pub use listed::{Exception, Listed, Listing, MAX_BELOW, MAX_FOUND, Wanted, listed};
+pub use ip_labels::{Described, MAX_DESCRIBED, described};
 pub use near::{MAX_ON_ADDRESS, Near, OnAddress, near, on_address};
 pub use order::{Each, MAX_SORTED, Passes, Sort};
 pub use page::{Cursor, MAX_PAGE, Pager, Rows};
@@ -64,17 +63,20 @@ pub use subject::{
     TagSubjectError, TaggedParts, is_comment, net_of, parts, printed, printed_name, read_list,
     tag_subject, tag_subject_for, tag_subjects, typed_name, typed_tag,
 };
+pub use tag_export::{
+    Exception, ExportItem, ExportSpec, ExportSummary, MAX_BELOW, MAX_FOUND, export_tags,
+};
 pub use tags::{End, RowTags, TagFilter, TagSet, UnknownTagFilter, is_overridden};
 pub use text::Text;
+pub use time_spec::{DAY, TimeParseError, TimeSpec};
 pub use top::{NameSum, top_names};
 pub use walk::{EachNames, Walk, walk};
 pub use watch::{Polled, Watch};
-pub use when::{DAY, Moment, WhenError};
 pub use word::{Word, WordError};
 
 use crate::name::NameBuf;
 use crate::store::{Kind, Reader, StoreError};
-use order::{Smallest, Sorter};
+use order::{Sorter, TopN};
 use std::borrow::Cow;
 use std::ops::ControlFlow;
 
@@ -138,8 +140,8 @@ pub const MOST_READ: usize = 200_000;
 
 impl Query {
     /// Returns the query with the tags of the store, if it filters by tag and has none loaded yet.
-    fn informed(&self, store: &mut Reader<'_>) -> Result<Cow<'_, Self>, StoreError> {
-        Ok(match self.filter.informed(store)? {
+    fn with_tags(&self, store: &mut Reader<'_>) -> Result<Cow<'_, Self>, StoreError> {
+        Ok(match self.filter.with_tags(store)? {
             Cow::Borrowed(_) => Cow::Borrowed(self),
             Cow::Owned(filter) => Cow::Owned(Self { filter, ..self.clone() }),
         })
@@ -181,7 +183,7 @@ pub fn run_in(
     passes: Passes,
     each: &mut Each<'_>,
 ) -> Result<Page, StoreError> {
-    let query = &*query.informed(store)?;
+    let query = &*query.with_tags(store)?;
     match &query.what {
         What::Name { name, negative } => {
             let sections = Sections::name(store, name, *negative)?;
@@ -330,7 +332,7 @@ pub fn new_names(
         })?;
         return Ok(page);
     }
-    let mut kept: Smallest<(NameBuf, u32)> = Smallest::new(limit);
+    let mut kept: TopN<(NameBuf, u32)> = TopN::new(limit);
     store.new_on(day, &mut |name, first| {
         match kept.worst() {
             Some((worst, _)) if worst.as_name() < name => kept.refuse(),

@@ -106,7 +106,7 @@ impl Mark {
 
 /// Options for rendering, besides the format.
 #[derive(Clone, Debug, Default)]
-pub struct Look {
+pub struct RenderOptions {
     /// Maximum width of a table, in columns of the terminal; `None` for as many as it needs.
     pub width: Option<u16>,
     /// True if the header of a table is bold, by an ANSI escape.
@@ -121,7 +121,7 @@ pub struct Look {
     pub origin: Option<String>,
 }
 
-impl Look {
+impl RenderOptions {
     /// Iterates over the names of the sensors in a bit set.
     fn sensors(&self, bits: u32) -> impl Iterator<Item = &str> {
         let names = self.sensors.iter().take(32).enumerate();
@@ -164,7 +164,7 @@ pub trait Renderer {
     }
 
     /// Replaces the tags shown beside names and addresses of the items that follow.
-    fn retag(&mut self, tags: &Arc<TagSet>);
+    fn set_tags(&mut self, tags: &Arc<TagSet>);
 
     /// Returns the number of items that were left out because the format cannot represent them.
     fn left_out(&self) -> u64 {
@@ -238,7 +238,7 @@ pub const FORMATS: &[FormatInfo] = &[
 impl Format {
     /// Creates a renderer for one result.
     #[must_use]
-    pub fn renderer(self, look: Look) -> Box<dyn Renderer> {
+    pub fn renderer(self, look: RenderOptions) -> Box<dyn Renderer> {
         match self {
             Self::Table => Box::new(table::Table::new(look)),
             Self::Cof => Box::new(cof::Cof::new(look)),

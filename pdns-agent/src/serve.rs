@@ -14,10 +14,8 @@
 //! plain line.
 
 mod address;
-mod answer;
 mod app;
 mod auth;
-mod bucket;
 mod circl;
 mod clients;
 mod context;
@@ -26,7 +24,8 @@ mod dnsdb;
 pub mod fuzz;
 mod guard;
 mod health;
-mod host;
+mod host_check;
+mod http_error;
 mod in_flight;
 mod listen;
 mod metrics;
@@ -34,13 +33,14 @@ mod openapi;
 mod pages;
 mod part;
 mod pool;
-mod refusal;
+mod rate_limit;
 mod router;
+mod stream;
 mod tls;
 pub mod users;
 
 pub use address::{Address, BadAddress};
-pub use host::{HostName, NoHostName};
+pub use host_check::{HostName, NoHostName};
 pub use pages::hunt::{HuntUrl, NoHuntUrl};
 
 use crate::config::exit;

@@ -1,7 +1,7 @@
 //! Commands about the store itself: its state, maintenance and shutdown.
 
 use super::args::Admin;
-use super::{CliError, Found, Terminal, cannot, open, papers};
+use super::{CliError, Found, Terminal, cannot, manpages, open};
 use crate::agent::sources_of;
 use crate::render::{self, Format};
 use crate::store::{Options, Store, Verdict, mend_aof as mend, stop_managed};
@@ -100,8 +100,8 @@ pub(super) fn run(
             Ok(Found::Something)
         }
         Admin::MendAof { directory } => mend_aof(directory, terminal),
-        Admin::Man { directory } => papers::man(directory, terminal),
-        Admin::Completions { shell, program } => papers::completions(*shell, *program, terminal),
+        Admin::Man { directory } => manpages::man(directory, terminal),
+        Admin::Completions { shell, program } => manpages::completions(*shell, *program, terminal),
     }
 }
 

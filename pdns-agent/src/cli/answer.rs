@@ -1,14 +1,14 @@
 //! Commands that print rows: look-ups, searches, rankings, new names.
 
 use super::args::Rows;
-use super::resolve::{self, LIMIT, TOP_LIMIT, UsageError};
+use super::query_args::{self, LIMIT, TOP_LIMIT, UsageError};
 use super::{CliError, Found, Terminal, cannot, open};
 use crate::name::display::unicode;
 use crate::query::{
     self, By, Certainty, Group, GroupKey, GroupSort, Grouping, MAX_FOLLOWED, MAX_SORTED, NameSum,
     Page, Query, Reading, TagSet, Trail,
 };
-use crate::render::{Format, Item, Look, Mark, Renderer, escape};
+use crate::render::{Format, Item, Mark, RenderOptions, Renderer, escape};
 use crate::source::is_utf16;
 use crate::store::{Kind, NameTotal, Options, Reader};
 use std::error::Error as _;
@@ -27,7 +27,7 @@ pub(super) struct Answer<'a, 't> {
     items: u64,
     /// True if a look-up found only negative answers, which are not shown by default.
     has_hidden: bool,
-    look: Look,
+    look: RenderOptions,
     /// The tags of the store.
     tags: Arc<TagSet>,
     /// Notes to print below the answer.
@@ -43,7 +43,7 @@ impl<'a, 't> Answer<'a, 't> {
     ) -> Result<Self, CliError> {
         let sensors = store.sensors().map_err(cannot("read the names of the sensors"))?;
         let tags = Arc::new(TagSet::load(store).map_err(cannot("read the tags"))?);
-        let look = Look { tags: Arc::clone(&tags), ..terminal.look(sensors) };
+        let look = RenderOptions { tags: Arc::clone(&tags), ..terminal.look(sensors) };
         let renderer = terminal.format(asked, elsewhere).renderer(look.clone());
         Ok(Self {
             renderer,
@@ -147,7 +147,7 @@ impl<'a, 't> Answer<'a, 't> {
     }
 
     /// Returns the render options.
-    pub(super) fn look(&self) -> &Look {
+    pub(super) fn look(&self) -> &RenderOptions {
         &self.look
     }
 
@@ -167,8 +167,8 @@ impl<'a, 't> Answer<'a, 't> {
     }
 
     /// Replaces the tags for the items that follow.
-    pub(super) fn retag(&mut self, tags: &Arc<TagSet>) {
-        self.renderer.retag(tags);
+    pub(super) fn set_tags(&mut self, tags: &Arc<TagSet>) {
+        self.renderer.set_tags(tags);
     }
 
     /// Writes out everything so far, including rows that the renderer held back: for output that goes on.
@@ -270,7 +270,7 @@ impl LookUp {
             let with_negatives = if negative { None } else { Some(query(true)?) };
             Ok(Self { query: query(negative)?, with_negatives, text, reading })
         };
-        resolve::subjects(text)?.into_iter().map(read).collect()
+        query_args::subjects(text)?.into_iter().map(read).collect()
     }
 
     /// Writes the results, and notes if there are none. `is_marked` tells rows and notes of several look-ups apart.
@@ -305,7 +305,7 @@ impl LookUp {
 pub(super) fn taken_for(text: &str, reading: &Reading, terminal: &mut Terminal<'_>) {
     let subject = &reading.subject;
     if reading.certainty != Certainty::AsTyped {
-        let text = resolve::quoted(text);
+        let text = query_args::quoted(text);
         terminal.say(format_args!("read {text} as {subject} ({})", subject.sort()));
     }
     let form = subject.name().and_then(|name| unicode(name.as_name()));

@@ -1,4 +1,4 @@
-//! What can be typed after `pdns`: clap types, and nothing of what it means (see `resolve`).
+//! What can be typed after `pdns`: clap types, and nothing of what it means (see `query_args`).
 
 mod examples;
 pub(super) mod export;

@@ -1,12 +1,12 @@
 //! `pdns export`: lists of tagged subjects, and of names by address, for other programs.
 
 use super::args::export::{Export, FormatArg};
-use super::resolve::UsageError;
+use super::query_args::UsageError;
 use super::{CliError, Found, Terminal, cannot, open};
 use crate::atomic_file::AtomicFile;
 use crate::exchange::{List, Writer};
 use crate::query::{
-    self, Exception, Filter, Listing, MAX_BELOW, MAX_DESCRIBED, TagFilter, TagSet, Wanted,
+    self, Exception, ExportSpec, ExportSummary, Filter, MAX_BELOW, MAX_DESCRIBED, TagFilter, TagSet,
 };
 use crate::render::counted;
 use crate::store::{Options, Reader};
@@ -116,14 +116,14 @@ fn write(
         return descriptions(asked, store, &tags, writer, out, failed);
     }
     let admits = |subject: &_| asked.list.admits(subject);
-    let wanted = Wanted {
+    let wanted = ExportSpec {
         kinds: &asked.kinds,
         expand: asked.list.expands(),
         admits: &admits,
         limit: asked.limit,
     };
     let mut ended = Ok(());
-    let listing = query::listed(store, &tags, &wanted, &mut |listed| {
+    let listing = query::export_tags(store, &tags, &wanted, &mut |listed| {
         ended = writer.subject(listed, out);
         if ended.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     })
@@ -133,7 +133,7 @@ fn write(
 }
 
 /// Returns notes on facts that the list itself does not show.
-fn notes(listing: &Listing) -> Vec<String> {
+fn notes(listing: &ExportSummary) -> Vec<String> {
     let mut notes = Vec::new();
     if listing.left_out > 0 {
         let have = if listing.left_out == 1 { "subject has" } else { "subjects have" };

@@ -2,9 +2,9 @@
 
 use super::answer::Answer;
 use super::args::{ByName, Rows};
-use super::resolve::{LIMIT, TOP_LIMIT};
+use super::query_args::{LIMIT, TOP_LIMIT};
 use super::{CliError, Found, Terminal, cannot, open};
-use crate::query::{self, By, DAY, GroupSort, Grouping, Moment, Totals};
+use crate::query::{self, By, DAY, GroupSort, Grouping, TimeSpec, Totals};
 use crate::render::{Format, Item, escape};
 use crate::store::{Options, Reader};
 use std::cmp::Reverse;
@@ -172,7 +172,7 @@ fn by_day(days: &BTreeMap<u32, u64>, first: u32, today: u32, folds: bool) -> Vec
 
 /// Formats a day in ISO 8601.
 fn date(day: u32) -> String {
-    let start = i64::from(Moment::day(day).start);
+    let start = i64::from(TimeSpec::day(day).start);
     jiff::Timestamp::from_second(start).unwrap_or_default().strftime("%Y-%m-%d").to_string()
 }
 

@@ -3,7 +3,7 @@
 use super::answer::Answer;
 use super::args::Rows;
 use super::args::tag::{ContrastArgs, NearArgs};
-use super::resolve::{LIMIT, TOP_LIMIT, UsageError};
+use super::query_args::{LIMIT, TOP_LIMIT, UsageError};
 use super::{CliError, Found, Terminal, cannot, open, parked, tag};
 use crate::query::{self, ContrastQuery, MAX_SHARED, MAX_SORTED, Page, Subject};
 use crate::render::{Format, Item};
@@ -17,7 +17,7 @@ pub(super) fn near(
     terminal: &mut Terminal<'_>,
 ) -> Result<Found, CliError> {
     let rows = Rows::from(&args.paging);
-    let subject = super::resolve::subject(&args.address)?;
+    let subject = super::query_args::subject(&args.address)?;
     let address = match subject {
         Subject::Addresses(from, to) if from == to => from,
         _ => return Err(UsageError::NoAddress(args.address.clone()).into()),

@@ -2,7 +2,7 @@
 
 use super::answer::{Answer, taken_for};
 use super::args::Show;
-use super::resolve::{UsageError, subjects};
+use super::query_args::{UsageError, subjects};
 use super::{CliError, Found, Terminal, cannot, open};
 use crate::query::{self, ProfileQuery};
 use crate::render::{self, Format};

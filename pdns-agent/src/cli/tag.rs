@@ -5,7 +5,7 @@ mod import;
 use super::answer::Answer;
 use super::args::Rows;
 use super::args::tag::{Reach, TagCommand, Words};
-use super::resolve::{LIMIT, UsageError, quoted};
+use super::query_args::{LIMIT, UsageError, quoted};
 use super::{CliError, Found, Terminal, cannot, open};
 use crate::name::{display::unicode, suffix};
 use crate::query::{Page, Purpose, Scope, tag_subject_for, tag_subjects};

@@ -1,7 +1,7 @@
 //! Tests of the parser: valid command lines, their meaning, and errors. They need no store.
 
 use super::args::{Args, Command, OutcomeArg};
-use super::resolve::{LIMIT, TOP_LIMIT};
+use super::query_args::{LIMIT, TOP_LIMIT};
 use super::*;
 use crate::observation::Outcome;
 use crate::query::{Query, Sort, What};
@@ -39,7 +39,7 @@ fn error(line: &str) -> String {
 
 fn look_up(line: &str) -> Query {
     let args = parse(line);
-    let subject = resolve::subject(&args.subjects[0]).unwrap();
+    let subject = query_args::subject(&args.subjects[0]).unwrap();
     Rows::from(&args.rows).look_up(&subject, false, NOW).unwrap()
 }
 

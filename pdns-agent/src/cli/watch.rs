@@ -24,7 +24,8 @@ pub(super) fn run(
 ) -> Result<Found, CliError> {
     let rows = Rows { fences: args.fences.clone(), ..Rows::from(&args.paging) };
     let filter = rows.filter(terminal.now)?;
-    let text = super::resolve::text(args.starts.as_deref(), args.ends.as_deref(), &args.contains)?;
+    let text =
+        super::query_args::text(args.starts.as_deref(), args.ends.as_deref(), &args.contains)?;
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM] {
         signal_hook::flag::register(signal, Arc::clone(&stop)).map_err(CliError::Signal)?;
@@ -79,7 +80,7 @@ fn look(
     limit: u64,
     stop: &AtomicBool,
 ) -> Result<Polled, StoreError> {
-    answer.retag(watch.refresh(store)?);
+    answer.set_tags(watch.refresh(store)?);
     watch.poll(store, &mut |row| {
         let flow = answer.item(&Item::Record(&row));
         let enough = (limit > 0 && answer.items() >= limit) || stop.load(Ordering::Relaxed);

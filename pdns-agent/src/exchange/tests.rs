@@ -10,7 +10,7 @@ fn tag(kind: TagKind, subject: TagSubject, note: &str) -> Tag {
     Tag { note: note.to_owned(), author: "anna".to_owned(), ..Tag::new(kind, subject) }
 }
 
-fn line_of(list: List, listed: &Listed<'_>, page: Option<PageUrl>) -> String {
+fn line_of(list: List, listed: &ExportItem<'_>, page: Option<PageUrl>) -> String {
     let mut out = Vec::new();
     Writer::new(list, page).subject(listed, &mut out).unwrap();
     String::from_utf8(out).unwrap()
@@ -66,20 +66,20 @@ fn zeek_gets_its_types_and_what_was_said() {
         ("a{{7*7}}.b c", "a\\x7b\\x7b7*7\\x7d\\x7d.b\\x20c\tIntel::DOMAIN"),
     ] {
         let tag = tag(TagKind::Threat, subject(text), "");
-        let listed = Listed { subject: tag.subject.clone(), tags: vec![&tag] };
+        let listed = ExportItem { subject: tag.subject.clone(), tags: vec![&tag] };
         let line = line_of(List::ZeekIntel, &listed, None);
         assert_eq!(line, format!("{want}\tpdns\tthreat (anna)\t-\tT\n"));
     }
     let below =
         tag(TagKind::Threat, TagSubject::Below(NameBuf::parse("bad.example").unwrap()), "x");
     let also = tag(TagKind::Interest, below.subject.clone(), "a\tb\r\n{{c}}\u{e9}\\");
-    let listed = Listed { subject: subject("www.bad.example"), tags: vec![&below, &also] };
+    let listed = ExportItem { subject: subject("www.bad.example"), tags: vec![&below, &also] };
     assert_eq!(
         line_of(List::ZeekIntel, &listed, Some(page)),
         "www.bad.example\tIntel::DOMAIN\tpdns\tthreat on .bad.example: x (anna); interest on .bad.example: a b \
          \\x7b\\x7bc\\x7d\\x7d\\xc3\\xa9\\x5c (anna)\thttps://pdns.example.net/context?q=www.bad.example\tT\n"
     );
-    let listed = Listed { subject: subject("www.bad.example"), tags: vec![&also] };
+    let listed = ExportItem { subject: subject("www.bad.example"), tags: vec![&also] };
     assert!(line_of(List::ZeekIntel, &listed, None).ends_with("\t-\tF\n"));
 }
 
@@ -140,7 +140,7 @@ proptest! {
         let (name, _) = NameBuf::from_wire(&wire).unwrap();
         let dotted = labels.join(&b'.').to_ascii_lowercase();
         let tag = tag(TagKind::Threat, TagSubject::Name(name.clone()), &note);
-        let listed = Listed { subject: tag.subject.clone(), tags: vec![&tag] };
+        let listed = ExportItem { subject: tag.subject.clone(), tags: vec![&tag] };
 
         let line = line_of(List::ZeekIntel, &listed, None);
         // Nothing that a template engine would run.

@@ -6,7 +6,7 @@
 //! first character of an indicator unless it is a letter or digit: Zeek decodes them to the original octets.
 
 use super::{PageUrl, words};
-use crate::query::Listed;
+use crate::query::ExportItem;
 use crate::tag::{Tag, TagKind, TagSubject};
 use std::io::{self, Write};
 
@@ -22,7 +22,7 @@ pub(super) fn head(out: &mut dyn Write) -> io::Result<()> {
 
 /// Writes a name, an address or a prefix; a domain with all below it has no line.
 pub(super) fn line(
-    listed: &Listed<'_>,
+    listed: &ExportItem<'_>,
     page: Option<&PageUrl>,
     out: &mut dyn Write,
 ) -> io::Result<()> {

@@ -14,7 +14,7 @@ mod sharers;
 mod values;
 
 use super::Extent;
-use super::order::{MAX_SORTED, Smallest};
+use super::order::{MAX_SORTED, TopN};
 use super::parked::{List, is_reserved};
 use super::tags::TagSet;
 use crate::name::Name;
@@ -263,7 +263,7 @@ impl Found {
     /// Returns the best `keep` neighbours and true if there are more: those with the most specific relation
     /// first, then those with the most relations.
     fn ranked(&mut self, values: &Values<'_>, keep: usize) -> (Vec<Neighbour>, bool) {
-        let mut best = Smallest::new(keep);
+        let mut best = TopN::new(keep);
         for (subject, relations) in self.neighbours.drain() {
             let shared = relations.iter().map(|&(shared, _)| shared).min();
             best.offer((shared, Reverse(relations.len()), subject, relations));

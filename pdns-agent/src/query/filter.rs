@@ -4,7 +4,7 @@
 //! rest, because a scan over all statistics can apply them before it resolves rows.
 
 use super::tags::{TagFilter, TagSet};
-use super::when::Moment;
+use super::time_spec::TimeSpec;
 use crate::observation::{Fact, Outcome, Seen};
 use crate::record::StoredRecord;
 use crate::rr::RrType;
@@ -24,7 +24,7 @@ pub struct Fence {
     /// Last seen before this second.
     pub last_before: Option<u32>,
     /// The time from first to last sighting overlaps this span.
-    pub seen_in: Option<Moment>,
+    pub seen_in: Option<TimeSpec>,
 }
 
 /// Conditions on TTLs. A row without a known TTL passes only if there are no conditions.
@@ -124,7 +124,7 @@ impl Filter {
     ///
     /// # Errors
     /// [`StoreError`] when the store cannot be read.
-    pub fn informed(&self, store: &mut Reader<'_>) -> Result<Cow<'_, Self>, StoreError> {
+    pub fn with_tags(&self, store: &mut Reader<'_>) -> Result<Cow<'_, Self>, StoreError> {
         if self.tag.is_none() || !self.tags.is_empty() {
             return Ok(Cow::Borrowed(self));
         }
@@ -162,7 +162,7 @@ mod tests {
     fn seen_in_is_overlap() {
         let seen = Seen { time_first: 100, time_last: 200, ..Seen::default() };
         let overlaps = |start, end| {
-            Fence { seen_in: Some(Moment { start, end }), ..Fence::default() }.admits(&seen)
+            Fence { seen_in: Some(TimeSpec { start, end }), ..Fence::default() }.admits(&seen)
         };
         assert!(overlaps(0, 101));
         assert!(!overlaps(0, 100));

@@ -85,7 +85,7 @@ pub fn follow(
     query: &Query,
     each: &mut Each<'_>,
 ) -> Result<(Page, Trail), StoreError> {
-    let query = &*query.informed(store)?;
+    let query = &*query.with_tags(store)?;
     let mut answer = Answer::new(query, each);
     let (mut ahead, mut behind) = (Names::default(), Names::default());
     let start = match &query.what {

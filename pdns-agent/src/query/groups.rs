@@ -9,7 +9,7 @@ mod heavy;
 mod key;
 mod tally;
 
-use super::order::Smallest;
+use super::order::TopN;
 use super::{DAY, Filter, MAX_SORTED, Page, Text};
 use crate::name::NameBuf;
 use crate::store::{Each, Kind, NameTotal, Part, Reader, StoreError};
@@ -132,8 +132,8 @@ impl Place {
 
 impl Grouping {
     /// Returns the grouping with the tags of the store, if it filters by tag and has none loaded yet.
-    fn informed(&self, store: &mut Reader<'_>) -> Result<Cow<'_, Self>, StoreError> {
-        Ok(match self.filter.informed(store)? {
+    fn with_tags(&self, store: &mut Reader<'_>) -> Result<Cow<'_, Self>, StoreError> {
+        Ok(match self.filter.with_tags(store)? {
             Cow::Borrowed(_) => Cow::Borrowed(self),
             Cow::Owned(filter) => Cow::Owned(Self { filter, ..self.clone() }),
         })
@@ -167,7 +167,7 @@ pub fn groups_in(
     most: usize,
     each: &mut dyn FnMut(&Group) -> ControlFlow<()>,
 ) -> Result<(Page, Totals), StoreError> {
-    let grouping = &*grouping.informed(store)?;
+    let grouping = &*grouping.with_tags(store)?;
     let mut page = Page::default();
     let mut totals = None;
     let mut after: Option<Place> = None;
@@ -179,7 +179,7 @@ pub fn groups_in(
             Some(0) => MAX_KEPT.min(most.max(1)),
             Some(left) => left.min(MAX_SORTED),
         };
-        let mut kept: Smallest<Place> = Smallest::new(keep);
+        let mut kept: TopN<Place> = TopN::new(keep);
         let mut take = |group: GroupRef<'_>| {
             let rank = Place::rank(group, sort);
             if after.as_ref().is_some_and(|after| after.compare(rank, group.key).is_le()) {
@@ -219,7 +219,7 @@ pub fn groups_in(
 /// # Errors
 /// [`StoreError`] when the store cannot be read.
 pub fn days(store: &mut Reader<'_>, grouping: &Grouping) -> Result<BTreeMap<u32, u64>, StoreError> {
-    let grouping = &*grouping.informed(store)?;
+    let grouping = &*grouping.with_tags(store)?;
     let mut days = BTreeMap::new();
     let walks = walks(store, grouping)?;
     tally::tally(store, grouping, &walks, MAX_GROUPS, &|_| true, &mut |group| {

@@ -1,9 +1,9 @@
 //! Search: the names that match a text, in text order, and their records.
 //!
-//! Part of `query`. Each pass over the names keeps the next [`Smallest`] matches. A pass takes about 10 ms per
+//! Part of `query`. Each pass over the names keeps the next [`TopN`] matches. A pass takes about 10 ms per
 //! million names, which is little compared with the look-ups it leads to; those are sent in batches.
 
-use super::order::{Each, Passes, Smallest, Sort, Sorter};
+use super::order::{Each, Passes, Sort, Sorter, TopN};
 use super::{Page, Query, Text, left};
 use crate::name::{Name, NameBuf};
 use crate::record::StoredRecord;
@@ -27,7 +27,7 @@ pub(super) fn pass(
     stop: &dyn Fn() -> bool,
 ) -> Result<(Vec<NameBuf>, bool), StoreError> {
     let apex = text.apex();
-    let mut kept: Smallest<NameBuf> = Smallest::new(keep);
+    let mut kept: TopN<NameBuf> = TopN::new(keep);
     store.names_of(kinds, apex.as_ref().map(NameBuf::as_name), &mut |block| {
         if stop() {
             return ControlFlow::Break(());

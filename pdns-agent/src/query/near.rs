@@ -6,7 +6,7 @@
 //! shown beside the distance. A prefix is as near as the nearest of its addresses on which its tag is in
 //! effect: the part of a threat's prefix that a nearer tag trusts is not a threat.
 
-use super::order::Smallest;
+use super::order::TopN;
 use super::tags::{Bits, Nets, TagSet, TaggedNet};
 use super::{Extent, on_addresses};
 use crate::name::NameBuf;
@@ -92,7 +92,7 @@ fn nearest<'t, A: Point>(
     limit: usize,
 ) -> (Vec<Near<'t>>, bool) {
     let is_wanted = |net: &TaggedNet<A>| kind.is_none_or(|kind| kind == net.kind);
-    let mut nearest = Smallest::new(if limit == 0 { usize::MAX } else { limit });
+    let mut nearest = TopN::new(if limit == 0 { usize::MAX } else { limit });
     // Tags beyond the bound are not among the nearest.
     let (mut bound, mut passed) = (u64::MAX, false);
     let mut squares = [0; TOGETHER];

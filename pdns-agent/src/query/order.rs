@@ -60,13 +60,13 @@ impl Sort {
 
 /// Collects the `keep` smallest of the items offered.
 #[derive(Debug)]
-pub(super) struct Smallest<T> {
+pub(super) struct TopN<T> {
     keep: usize,
     heap: BinaryHeap<T>,
     refused: bool,
 }
 
-impl<T: Ord> Smallest<T> {
+impl<T: Ord> TopN<T> {
     pub(super) fn new(keep: usize) -> Self {
         Self { keep, heap: BinaryHeap::new(), refused: false }
     }
@@ -76,7 +76,7 @@ impl<T: Ord> Smallest<T> {
         if self.heap.len() < self.keep { None } else { self.heap.peek() }
     }
 
-    /// Records that an item was not offered because [`Smallest::worst`] beats it.
+    /// Records that an item was not offered because [`TopN::worst`] beats it.
     pub(super) fn refuse(&mut self) {
         self.refused = true;
     }
@@ -130,7 +130,7 @@ impl PartialOrd for Placed {
 pub(super) struct Sorter {
     sort: Sort,
     limit: usize,
-    kept: Smallest<Placed>,
+    kept: TopN<Placed>,
     streaming: bool,
     /// Number of rows passed on.
     shown: usize,
@@ -153,7 +153,7 @@ impl Sorter {
     /// Creates a sorter; `limit` 0 means no limit.
     pub(super) fn new(sort: Sort, limit: usize) -> Self {
         let keep = if limit == 0 || limit > MAX_SORTED { MAX_SORTED } else { limit };
-        Self { sort, limit, kept: Smallest::new(keep), streaming: false, shown: 0, cut: false }
+        Self { sort, limit, kept: TopN::new(keep), streaming: false, shown: 0, cut: false }
     }
 
     /// Returns true if more rows were offered than the limit allows.
@@ -180,7 +180,7 @@ impl Sorter {
             None => self.kept.offer(placed),
             Some(_) if !self.bounded() => {
                 self.streaming = true;
-                let kept = std::mem::replace(&mut self.kept, Smallest::new(0));
+                let kept = std::mem::replace(&mut self.kept, TopN::new(0));
                 for placed in kept.heap.into_vec() {
                     self.emit(placed.row, each)?;
                 }
@@ -204,7 +204,7 @@ impl Sorter {
     /// Passes on the buffered rows.
     pub(super) fn finish(mut self, each: &mut Each<'_>) -> (Sorted, ControlFlow<()>) {
         let cut = self.is_cut();
-        let kept = std::mem::replace(&mut self.kept, Smallest::new(0));
+        let kept = std::mem::replace(&mut self.kept, TopN::new(0));
         let mut flow = ControlFlow::Continue(());
         for placed in kept.into_sorted() {
             flow = self.emit(placed.row, each);

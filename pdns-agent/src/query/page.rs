@@ -5,7 +5,7 @@
 //! repeated only if it was seen again, and missed only if it was seen again and therefore moved in front of the
 //! first page.
 
-use super::order::{MAX_SORTED, Smallest};
+use super::order::{MAX_SORTED, TopN};
 use crate::record::StoredRecord;
 use std::cmp::{Ordering, Reverse};
 
@@ -72,7 +72,7 @@ impl PartialOrd for Placed {
 pub struct Pager {
     after: Option<Cursor>,
     count: usize,
-    kept: Smallest<Placed>,
+    kept: TopN<Placed>,
 }
 
 /// A page.
@@ -93,7 +93,7 @@ impl Pager {
         let count = count.clamp(1, MAX_PAGE);
         let before = after.map_or(0, |cursor| cursor.ties as usize);
         // One more, to know whether there is a next page.
-        Self { after, count, kept: Smallest::new(before.saturating_add(count).saturating_add(1)) }
+        Self { after, count, kept: TopN::new(before.saturating_add(count).saturating_add(1)) }
     }
 
     /// Takes a row of the answer; rows may arrive in any order, each once.

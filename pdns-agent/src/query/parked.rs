@@ -230,7 +230,7 @@ pub fn parked(
     list: &List,
     each: &mut dyn FnMut(StoredRecord, Why) -> ControlFlow<()>,
 ) -> Result<Page, StoreError> {
-    let query = &*query.informed(store)?;
+    let query = &*query.with_tags(store)?;
     let why = Cell::new(Why::Unspecified);
     let mut emit = |row| each(row, why.get());
     let mut answer = Answer::new(query, &mut emit);

@@ -4,7 +4,7 @@
 //! that may be shown are resolved. If the filter has conditions on outcomes, or on types that the codes do not
 //! tell apart, some more handles are resolved; if that does not yield enough rows, all facts are read.
 
-use super::order::{Each, Passes, Smallest, Sort, Sorter};
+use super::order::{Each, Passes, Sort, Sorter, TopN};
 use super::{MAX_SORTED, Page, Query};
 use crate::store::{Handle, Kind, Reader, StoreError};
 use std::ops::ControlFlow;
@@ -16,7 +16,7 @@ const RESOLVE: usize = 512;
 type Place = (u32, Handle);
 
 /// The first places, and whether there are more.
-struct First(Smallest<Place>);
+struct First(TopN<Place>);
 
 /// Selects the places that may be among the first `limit` rows, and at least one more; the result also tells
 /// whether any were left out. Rows that share the last rank that fits are sorted by their content, so all of
@@ -51,7 +51,7 @@ fn by_statistics(
     sort: Sort,
     keep: usize,
 ) -> Result<(Vec<Place>, bool), StoreError> {
-    let mut first = First(Smallest::new(keep));
+    let mut first = First(TopN::new(keep));
     let (types, mut is_sure) = (query.filter.told_types(), true);
     store.scan(kind, |handle, seen, told| {
         let admits = query.filter.matches_row(types, seen, told);
@@ -74,7 +74,7 @@ fn by_facts(
     sort: Sort,
     keep: usize,
 ) -> Result<(Vec<Place>, bool), StoreError> {
-    let mut first = First(Smallest::new(keep));
+    let mut first = First(TopN::new(keep));
     for part in store.parts(None) {
         store.scan_unnamed(kind, part, &mut |one| {
             if query.filter.admits_fact(one.fact, one.seen) {

@@ -7,7 +7,7 @@
 //! the answer is complete. Otherwise, for example if all names were counted once, every record is read.
 
 use super::Filter;
-use super::order::Smallest;
+use super::order::TopN;
 use crate::name::NameBuf;
 use crate::store::{HashSlot, Kind, NameTotal, Reader, StoreError};
 use std::cell::Cell;
@@ -61,7 +61,7 @@ pub fn top_names(
     filter: &Filter,
     limit: usize,
 ) -> Result<(Vec<NameSum>, bool), StoreError> {
-    let filter = &*filter.informed(store)?;
+    let filter = &*filter.with_tags(store)?;
     let limit = limit.clamp(1, super::MAX_SORTED);
     let found = if filter.outcome.is_some() || filter.tag.is_some() || limit > MAX_WANTED {
         None
@@ -81,7 +81,7 @@ fn of_slots(
     filter: &Filter,
     limit: usize,
 ) -> Result<Option<(Vec<Place>, bool)>, StoreError> {
-    let mut best: Smallest<(u64, HashSlot)> = Smallest::new((limit * LOOK_UPS.0).max(LOOK_UPS.1));
+    let mut best: TopN<(u64, HashSlot)> = TopN::new((limit * LOOK_UPS.0).max(LOOK_UPS.1));
     let (types, is_sure) = (filter.told_types(), Cell::new(true));
     let passed = store.slots(
         Kind::Record,
@@ -140,12 +140,12 @@ fn of_all(
 /// Adds up records that arrive name by name, and keeps the best names.
 struct Adder {
     last: Option<(NameBuf, NameTotal)>,
-    kept: Smallest<Place>,
+    kept: TopN<Place>,
 }
 
 impl Adder {
     fn new(limit: usize) -> Self {
-        Self { last: None, kept: Smallest::new(limit) }
+        Self { last: None, kept: TopN::new(limit) }
     }
 
     fn add(&mut self, rrname: NameBuf, one: &NameTotal) {

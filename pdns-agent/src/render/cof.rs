@@ -12,7 +12,7 @@
 //! is a string, as in the draft; several sensors are joined with commas.
 
 use super::json::{Json, Object};
-use super::{Item, Look, Mark, Renderer, field, judged};
+use super::{Item, Mark, RenderOptions, Renderer, field, judged};
 use crate::observation::Seen;
 use crate::query::{End, TagSet};
 use crate::rdata::FinalDot;
@@ -23,13 +23,13 @@ use std::sync::Arc;
 /// The COF renderer. Negative answers have no RDATA and thus no representation in COF: they are left out and counted.
 /// Items that are not rows are written as JSON.
 pub(super) struct Cof {
-    look: Look,
+    look: RenderOptions,
     other: Json,
     left_out: u64,
 }
 
 impl Cof {
-    pub(super) fn new(look: Look) -> Self {
+    pub(super) fn new(look: RenderOptions) -> Self {
         Self { other: Json::new(look.clone()), look, left_out: 0 }
     }
 
@@ -115,8 +115,8 @@ impl Renderer for Cof {
         self.left_out
     }
 
-    fn retag(&mut self, tags: &Arc<TagSet>) {
+    fn set_tags(&mut self, tags: &Arc<TagSet>) {
         self.look.tags = Arc::clone(tags);
-        self.other.retag(tags);
+        self.other.set_tags(tags);
     }
 }

@@ -4,19 +4,19 @@
 //! cell gets a `'` in front. Times are UTC without an offset, as dnsdbq writes them and spreadsheets read them.
 
 use super::field::{self, Value, fields};
-use super::{Item, Look, Renderer, date, escape, judged, sensor_list, utc};
+use super::{Item, RenderOptions, Renderer, date, escape, judged, sensor_list, utc};
 use crate::query::TagSet;
 use std::io::{self, Write};
 use std::sync::Arc;
 
 /// The CSV renderer.
 pub(super) struct Csv {
-    look: Look,
+    look: RenderOptions,
     headed: bool,
 }
 
 impl Csv {
-    pub(super) fn new(look: Look) -> Self {
+    pub(super) fn new(look: RenderOptions) -> Self {
         Self { look, headed: false }
     }
 }
@@ -32,7 +32,7 @@ impl Renderer for Csv {
         lines.flush()
     }
 
-    fn retag(&mut self, tags: &Arc<TagSet>) {
+    fn set_tags(&mut self, tags: &Arc<TagSet>) {
         self.look.tags = Arc::clone(tags);
     }
 }

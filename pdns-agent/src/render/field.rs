@@ -1,6 +1,6 @@
 //! Named values of an item, for the formats that programs read.
 
-use super::{Item, Look, judged};
+use super::{Item, RenderOptions, judged};
 use crate::name::Name;
 use crate::observation::Seen;
 use crate::query::{End, GroupKey, NameSum, Relation};
@@ -42,7 +42,7 @@ pub(super) enum Value<'a> {
 pub(super) type Field<'a> = (&'static str, Value<'a>);
 
 /// Returns the values of an item; the same names in the same order for all items of one kind.
-pub(super) fn fields<'a>(item: &Item<'a>, look: &'a Look) -> Vec<Field<'a>> {
+pub(super) fn fields<'a>(item: &Item<'a>, look: &'a RenderOptions) -> Vec<Field<'a>> {
     match *item {
         Item::Marked { row, name, mark } => {
             let mut fields = of_row(row, look);
@@ -91,7 +91,7 @@ pub(super) fn fields<'a>(item: &Item<'a>, look: &'a Look) -> Vec<Field<'a>> {
 }
 
 /// Returns the values of a row.
-fn of_row<'a>(row: &'a StoredRecord, look: &'a Look) -> Vec<Field<'a>> {
+fn of_row<'a>(row: &'a StoredRecord, look: &'a RenderOptions) -> Vec<Field<'a>> {
     let text = |text: String| Value::Text(Cow::Owned(text));
     let (rrtype, rdata, outcome, partial) = match &row.fact {
         FactBuf::Record(rdata) => {
@@ -124,7 +124,7 @@ fn of_row<'a>(row: &'a StoredRecord, look: &'a Look) -> Vec<Field<'a>> {
 }
 
 /// Returns the tags of the key of a group.
-pub(super) fn of_key<'a>(look: &'a Look, key: &GroupKey) -> Vec<&'a Tag> {
+pub(super) fn of_key<'a>(look: &'a RenderOptions, key: &GroupKey) -> Vec<&'a Tag> {
     match key {
         GroupKey::Name(name) => look.tags.of_name(name.as_name()),
         GroupKey::Address(address) => look.tags.of_address(*address),
@@ -144,7 +144,7 @@ fn of_one(found: Vec<&Tag>) -> Value<'_> {
 }
 
 /// Returns the tags of a name in canonical text.
-pub(super) fn of_text<'a>(look: &'a Look, rrname: &str) -> Vec<&'a Tag> {
+pub(super) fn of_text<'a>(look: &'a RenderOptions, rrname: &str) -> Vec<&'a Tag> {
     Name::from_canonical(rrname).map_or_else(|_| Vec::new(), |name| look.tags.of_name(name))
 }
 

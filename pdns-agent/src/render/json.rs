@@ -3,7 +3,7 @@
 
 use super::field::{Value, fields};
 use super::judged::{RelationJson, Wire};
-use super::{Item, Look, Renderer, date, utc};
+use super::{Item, RenderOptions, Renderer, date, utc};
 use crate::query::TagSet;
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -95,11 +95,11 @@ impl serde_json::ser::Formatter for Ascii {
 
 /// The JSON renderer.
 pub(super) struct Json {
-    look: Look,
+    look: RenderOptions,
 }
 
 impl Json {
-    pub(super) fn new(look: Look) -> Self {
+    pub(super) fn new(look: RenderOptions) -> Self {
         Self { look }
     }
 }
@@ -143,7 +143,7 @@ impl Renderer for Json {
         object.end()
     }
 
-    fn retag(&mut self, tags: &Arc<TagSet>) {
+    fn set_tags(&mut self, tags: &Arc<TagSet>) {
         self.look.tags = Arc::clone(tags);
     }
 }

@@ -1,13 +1,13 @@
 //! Text wrapped to the width of a terminal.
 
-use super::{Look, escape};
+use super::{RenderOptions, escape};
 use std::io::{self, Write};
 
 /// Minimum width that lines are wrapped to.
 const LEAST: usize = 20;
 
 /// Writes text, wrapped to the width.
-pub(super) fn paragraph(look: &Look, out: &mut dyn Write, text: &str) -> io::Result<()> {
+pub(super) fn paragraph(look: &RenderOptions, out: &mut dyn Write, text: &str) -> io::Result<()> {
     let width = look.width.map_or(usize::MAX, usize::from).max(LEAST);
     let mut line = String::new();
     for word in escape(text).split(' ') {

@@ -4,18 +4,18 @@
 //! in the result, if there is one. Other items are written with all their values.
 
 use super::field::{Value, fields};
-use super::{Item, Look, Renderer, csv, escape};
+use super::{Item, RenderOptions, Renderer, csv, escape};
 use crate::query::TagSet;
 use std::io::{self, Write};
 use std::sync::Arc;
 
 /// The plain renderer.
 pub(super) struct Plain {
-    look: Look,
+    look: RenderOptions,
 }
 
 impl Plain {
-    pub(super) fn new(look: Look) -> Self {
+    pub(super) fn new(look: RenderOptions) -> Self {
         Self { look }
     }
 }
@@ -39,7 +39,7 @@ impl Renderer for Plain {
         writeln!(out, "{}", cells.join("\t"))
     }
 
-    fn retag(&mut self, tags: &Arc<TagSet>) {
+    fn set_tags(&mut self, tags: &Arc<TagSet>) {
         self.look.tags = Arc::clone(tags);
     }
 }

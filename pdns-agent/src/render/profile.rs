@@ -5,7 +5,7 @@ pub(crate) mod words;
 use super::json::Object;
 use super::paragraph::paragraph;
 use super::table::{Column, Kind, lines};
-use super::{Format, Item, Look, escape, utc};
+use super::{Format, Item, RenderOptions, escape, utc};
 use crate::name::display::unicode;
 use crate::query::{
     NearestThreat, Neighbourhood, NewName, Profile, Section, SectionReading, Subject,
@@ -24,7 +24,7 @@ pub fn profile(
     profile: &Profile<'_>,
     kept: u32,
     format: Format,
-    look: &Look,
+    look: &RenderOptions,
     out: &mut dyn Write,
 ) -> io::Result<()> {
     match format {
@@ -40,7 +40,12 @@ fn sections<'p>(profile: &'p Profile<'_>) -> [(Section, &'p SectionReading); 3] 
 }
 
 /// Writes paragraphs and tables.
-fn terminal(profile: &Profile<'_>, kept: u32, look: &Look, out: &mut dyn Write) -> io::Result<()> {
+fn terminal(
+    profile: &Profile<'_>,
+    kept: u32,
+    look: &RenderOptions,
+    out: &mut dyn Write,
+) -> io::Result<()> {
     let subject = &profile.subject;
     let digits = |number: u64| number.to_string();
     let form = subject.name().and_then(|name| unicode(name.as_name()));
@@ -60,14 +65,14 @@ fn terminal(profile: &Profile<'_>, kept: u32, look: &Look, out: &mut dyn Write) 
             let title = words::section_title(subject, section);
             heading(look, out, title, &words::left_out(read, &digits))?;
             let is_own = section != Section::Pointing && subject.name().is_some();
-            let look = Look { hides_owner: is_own, ..look.clone() };
+            let look = RenderOptions { hides_owner: is_own, ..look.clone() };
             items(&look, out, read.rows.iter().map(Item::Record))?;
         }
     }
     if !profile.reverse.rows.is_empty() {
         let left_out = words::left_out(&profile.reverse, &digits);
         heading(look, out, "Its reverse name (PTR)", &left_out)?;
-        let look = &Look { hides_owner: true, ..look.clone() };
+        let look = &RenderOptions { hides_owner: true, ..look.clone() };
         items(look, out, profile.reverse.rows.iter().map(Item::Record))?;
     }
     for near in &profile.neighbourhoods {
@@ -121,7 +126,7 @@ fn nearest_threat(nearest: &NearestThreat<'_>, profile: &Profile<'_>) -> String 
 }
 
 /// Writes the first line, bold if the options say so.
-fn title(look: &Look, out: &mut dyn Write, text: &str) -> io::Result<()> {
+fn title(look: &RenderOptions, out: &mut dyn Write, text: &str) -> io::Result<()> {
     let (on, off) = if look.bold { ("\x1b[1m", "\x1b[0m") } else { ("", "") };
     writeln!(out, "{on}{}{off}", printable(text))
 }
@@ -131,18 +136,18 @@ fn printable(text: &str) -> String {
     if text.chars().any(char::is_control) { escape(text).into_owned() } else { text.to_owned() }
 }
 
-fn heading(look: &Look, out: &mut dyn Write, text: &str, note: &str) -> io::Result<()> {
+fn heading(look: &RenderOptions, out: &mut dyn Write, text: &str, note: &str) -> io::Result<()> {
     writeln!(out)?;
     let note = if note.is_empty() { String::new() } else { format!(" ({note})") };
     title(look, out, &format!("{text}{note}"))
 }
 
 fn items<'a>(
-    look: &Look,
+    look: &RenderOptions,
     out: &mut dyn Write,
     items: impl Iterator<Item = Item<'a>>,
 ) -> io::Result<()> {
-    let mut renderer = Format::Table.renderer(Look { bold: false, ..look.clone() });
+    let mut renderer = Format::Table.renderer(RenderOptions { bold: false, ..look.clone() });
     for item in items {
         renderer.item(&item, out)?;
     }
@@ -150,7 +155,7 @@ fn items<'a>(
 }
 
 /// Writes the names of a neighbourhood in columns.
-fn neighbours(look: &Look, out: &mut dyn Write, newest: &[NewName]) -> io::Result<()> {
+fn neighbours(look: &RenderOptions, out: &mut dyn Write, newest: &[NewName]) -> io::Result<()> {
     if newest.is_empty() {
         return Ok(());
     }
@@ -160,7 +165,7 @@ fn neighbours(look: &Look, out: &mut dyn Write, newest: &[NewName]) -> io::Resul
         let address = one.address.map(|address| address.to_string()).unwrap_or_default();
         vec![printed_name(&one.name), address, utc(one.first) + "Z"]
     });
-    lines(&columns, rows.collect(), &Look { bold: false, ..look.clone() }, out)
+    lines(&columns, rows.collect(), &RenderOptions { bold: false, ..look.clone() }, out)
 }
 
 /// The totals of a section in JSON.
@@ -213,7 +218,7 @@ impl NeighbourhoodJson {
 }
 
 /// Writes one object with everything.
-fn json(profile: &Profile<'_>, look: &Look, out: &mut dyn Write) -> io::Result<()> {
+fn json(profile: &Profile<'_>, look: &RenderOptions, out: &mut dyn Write) -> io::Result<()> {
     let subject = &profile.subject;
     let mut object = Object::begin(out)?;
     object.field("subject", &subject.to_string())?;
@@ -272,7 +277,7 @@ fn json(profile: &Profile<'_>, look: &Look, out: &mut dyn Write) -> io::Result<(
 }
 
 /// Encodes items as JSON objects, one per line.
-fn encoded<'a>(look: &Look, items: impl Iterator<Item = Item<'a>>) -> io::Result<Vec<u8>> {
+fn encoded<'a>(look: &RenderOptions, items: impl Iterator<Item = Item<'a>>) -> io::Result<Vec<u8>> {
     let mut renderer = Format::Json.renderer(look.clone());
     let mut lines = Vec::new();
     for item in items {

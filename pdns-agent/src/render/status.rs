@@ -2,7 +2,7 @@
 
 use super::json::{Object, iso};
 use super::paragraph::paragraph;
-use super::{Format, Look, csv, escape, sensor_list, table, utc};
+use super::{Format, RenderOptions, csv, escape, sensor_list, table, utc};
 use crate::decode::packets::PacketTally;
 use crate::hex;
 use crate::store::{SourceState, Summary};
@@ -24,7 +24,7 @@ pub fn status(
     facts: &[(&str, String)],
     verbose: bool,
     format: Format,
-    look: &Look,
+    look: &RenderOptions,
     out: &mut dyn Write,
 ) -> io::Result<()> {
     match format {
@@ -157,7 +157,7 @@ fn people(
     summary: &Summary,
     facts: &[(&str, String)],
     verbose: bool,
-    look: &Look,
+    look: &RenderOptions,
     out: &mut dyn Write,
 ) -> io::Result<()> {
     let mut line = |name: &str, value: &str| {
@@ -194,7 +194,7 @@ fn people(
             ]
         });
         // A path is useful only in one piece: if it is too long, the terminal breaks the line.
-        let whole = Look { width: None, ..look.clone() };
+        let whole = RenderOptions { width: None, ..look.clone() };
         let heads = ["WRITTEN (UTC)", "STATE", "POSITION", "SENSOR", "LOG"];
         table::text(&heads, rows.collect(), &whole, out)?;
         if !folder.is_empty() {
@@ -221,7 +221,7 @@ fn people(
 }
 
 /// Returns the folder that contains all logs, with its final slash, if lines would not fit with it; empty otherwise.
-fn folder<'s>(sources: &'s [([u8; 16], SourceState)], look: &Look) -> &'s str {
+fn folder<'s>(sources: &'s [([u8; 16], SourceState)], look: &RenderOptions) -> &'s str {
     let Some(((_, first), rest)) = sources.split_first() else { return "" };
     let longest = sources.iter().map(|(_, source)| source.path.len()).max().unwrap_or(0);
     // The other columns take about half of a terminal's 80.
@@ -248,7 +248,7 @@ fn below<'p>(path: &'p str, folder: &str) -> &'p str {
 fn captures(
     sources: &[([u8; 16], SourceState)],
     folder: &str,
-    look: &Look,
+    look: &RenderOptions,
     out: &mut dyn Write,
 ) -> io::Result<()> {
     let mut rows = Vec::new();

@@ -5,7 +5,7 @@
 //! end of a label.
 
 use super::field::ttl;
-use super::{Item, Look, Mark, Renderer, csv, date, escape, field, judged, utc};
+use super::{Item, Mark, RenderOptions, Renderer, csv, date, escape, field, judged, utc};
 use crate::name::{Name, display::unicode};
 use crate::query::{GroupKey, NameSum, TagSet, printed_name};
 use crate::rdata::{FinalDot, Rdata, Target};
@@ -80,13 +80,13 @@ const NEW: &[Column] = &[("RRNAME", Kind::Text), ("FIRST (UTC)", Kind::Time)];
 
 /// The table renderer.
 pub(super) struct Table {
-    look: Look,
+    look: RenderOptions,
     columns: Vec<Column>,
     rows: Vec<Vec<String>>,
 }
 
 impl Table {
-    pub(super) fn new(look: Look) -> Self {
+    pub(super) fn new(look: RenderOptions) -> Self {
         Self { look, columns: Vec::new(), rows: Vec::new() }
     }
 
@@ -233,7 +233,7 @@ impl Renderer for Table {
         if self.rows.is_empty() { Ok(()) } else { self.page(out) }
     }
 
-    fn retag(&mut self, tags: &Arc<TagSet>) {
+    fn set_tags(&mut self, tags: &Arc<TagSet>) {
         self.look.tags = Arc::clone(tags);
     }
 }
@@ -266,7 +266,7 @@ fn write(
     heads: Vec<String>,
     kinds: &[Kind],
     rows: Vec<Vec<String>>,
-    look: &Look,
+    look: &RenderOptions,
     out: &mut dyn Write,
 ) -> io::Result<()> {
     let mut rows: Vec<Vec<String>> = rows
@@ -400,7 +400,7 @@ fn start(text: &str, width: usize) -> &str {
 pub(super) fn lines(
     columns: &[Column],
     rows: Vec<Vec<String>>,
-    look: &Look,
+    look: &RenderOptions,
     out: &mut dyn Write,
 ) -> io::Result<()> {
     let heads = columns.iter().map(|(head, _)| (*head).to_owned()).collect();
@@ -412,7 +412,7 @@ pub(super) fn lines(
 pub(super) fn text(
     heads: &[&str],
     rows: Vec<Vec<String>>,
-    look: &Look,
+    look: &RenderOptions,
     out: &mut dyn Write,
 ) -> io::Result<()> {
     let heads: Vec<String> = heads.iter().map(|head| (*head).to_owned()).collect();

@@ -9,7 +9,7 @@ use crate::record::FactBuf;
 use crate::rr::RrType;
 use crate::store::{Capacity, NameTotal, SourceState, Summary};
 
-fn render(format: Format, look: Look, items: &[Item<'_>]) -> String {
+fn render(format: Format, look: RenderOptions, items: &[Item<'_>]) -> String {
     let mut renderer = format.renderer(look);
     let mut out = Vec::new();
     for item in items {
@@ -38,14 +38,14 @@ fn hostile() -> Vec<StoredRecord> {
     ]
 }
 
-fn all(format: Format, look: Look) -> String {
+fn all(format: Format, look: RenderOptions) -> String {
     let rows = hostile();
     render(format, look, &rows.iter().map(Item::Record).collect::<Vec<_>>())
 }
 
 #[test]
 fn cof_is_what_clients_take() {
-    let text = all(Format::Cof, Look::default());
+    let text = all(Format::Cof, RenderOptions::default());
     let first = text.lines().next().unwrap();
     assert_eq!(
         first,
@@ -66,7 +66,10 @@ fn cof_is_what_clients_take() {
 
 #[test]
 fn cof_counts_what_it_leaves_out_and_names_sensors() {
-    let look = Look { sensors: vec!["so-1".into(), "b\u{e9}\n".into()], ..Look::default() };
+    let look = RenderOptions {
+        sensors: vec!["so-1".into(), "b\u{e9}\n".into()],
+        ..RenderOptions::default()
+    };
     let mut renderer = Format::Cof.renderer(look);
     let mut out = Vec::new();
     let mut row = a("www.example.com", 1);
@@ -83,7 +86,7 @@ fn cof_counts_what_it_leaves_out_and_names_sensors() {
 
 #[test]
 fn json_has_outcomes_and_both_times() {
-    let text = all(Format::Json, Look::default());
+    let text = all(Format::Json, RenderOptions::default());
     let last: serde_json::Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
     assert_eq!(last["outcome"], "NXDOMAIN");
     assert_eq!(last["time_first"], 1_795_486_978);
@@ -94,7 +97,7 @@ fn json_has_outcomes_and_both_times() {
 
 #[test]
 fn csv_cells_are_no_formulas() {
-    let text = all(Format::Csv, Look::default());
+    let text = all(Format::Csv, RenderOptions::default());
     let mut reader = ::csv::Reader::from_reader(text.as_bytes());
     assert_eq!(&reader.headers().unwrap()[0], "rrname");
     let rows: Vec<_> = reader.records().map(Result::unwrap).collect();
@@ -113,7 +116,7 @@ fn csv_cells_are_no_formulas() {
 
 #[test]
 fn plain_is_three_columns() {
-    let text = all(Format::Plain, Look::default());
+    let text = all(Format::Plain, RenderOptions::default());
     let lines: Vec<&str> = text.lines().collect();
     assert_eq!(lines[0], "www.example.com\tA\t192.0.2.7");
     assert_eq!(lines[4], "nx.example\tAAAA\t(NXDOMAIN)");
@@ -124,7 +127,10 @@ fn plain_is_three_columns() {
 fn a_table_fits_its_width_and_holds_only_printable_ascii() {
     let sensors = vec!["a\u{1b}]0;x\u{7}".to_owned(), "b".to_owned()];
     for width in [None, Some(40), Some(80), Some(200)] {
-        let text = all(Format::Table, Look { width, sensors: sensors.clone(), ..Look::default() });
+        let text = all(
+            Format::Table,
+            RenderOptions { width, sensors: sensors.clone(), ..RenderOptions::default() },
+        );
         assert!(
             text.bytes().all(|octet| octet == b'\n' || octet == b' ' || octet.is_ascii_graphic()),
             "{text}"
@@ -134,7 +140,7 @@ fn a_table_fits_its_width_and_holds_only_printable_ascii() {
             assert!(widest <= usize::from(width.unwrap()), "{widest} > {width:?}\n{text}");
         }
     }
-    let text = all(Format::Table, Look::default());
+    let text = all(Format::Table, RenderOptions::default());
     let mut lines = text.lines();
     let head: Vec<&str> = lines.next().unwrap().split_whitespace().collect();
     assert_eq!(head.join(" "), "RRNAME TYPE RDATA COUNT FIRST (UTC) LAST (UTC) TTL");
@@ -149,7 +155,7 @@ fn a_table_fits_its_width_and_holds_only_printable_ascii() {
 
 #[test]
 fn only_the_head_is_bold() {
-    let text = all(Format::Table, Look { bold: true, ..Look::default() });
+    let text = all(Format::Table, RenderOptions { bold: true, ..RenderOptions::default() });
     assert_eq!(text.matches('\u{1b}').count(), 2);
     assert!(text.starts_with("\u{1b}[1mRRNAME"));
 }
@@ -157,26 +163,32 @@ fn only_the_head_is_bold() {
 #[test]
 fn days_have_bars() {
     let day = |day, names| Item::Day { day, of: "names", names, most: 80 };
-    let text =
-        render(Format::Table, Look::default(), &[day(20_000, 80), day(20_001, 1), day(20_002, 0)]);
+    let text = render(
+        Format::Table,
+        RenderOptions::default(),
+        &[day(20_000, 80), day(20_001, 1), day(20_002, 0)],
+    );
     let bars: Vec<usize> = text.lines().skip(1).map(|line| line.matches('#').count()).collect();
     assert_eq!(bars, [40, 1, 0]);
     assert!(text.contains("2024-10-04"));
-    let json = render(Format::Cof, Look::default(), &[day(20_000, 80)]);
+    let json = render(Format::Cof, RenderOptions::default(), &[day(20_000, 80)]);
     assert_eq!(json, "{\"day\":\"2024-10-04\",\"names\":80}\n");
-    assert_eq!(render(Format::Plain, Look::default(), &[day(20_000, 80)]), "2024-10-04\t80\n");
+    assert_eq!(
+        render(Format::Plain, RenderOptions::default(), &[day(20_000, 80)]),
+        "2024-10-04\t80\n"
+    );
 }
 
 #[test]
 fn bars_fit_the_terminal() {
     let day = Item::Day { day: 20_000, of: "domains", names: 80, most: 80 };
     for width in [30, 40, 80, 200] {
-        let look = Look { width: Some(width), ..Look::default() };
+        let look = RenderOptions { width: Some(width), ..RenderOptions::default() };
         let text = render(Format::Table, look, &[day]);
         assert!(text.lines().all(|line| line.len() <= usize::from(width)), "{text}");
         assert!(text.contains("NEW DOMAINS") && text.contains('#'), "{text}");
     }
-    let json = render(Format::Json, Look::default(), &[day]);
+    let json = render(Format::Json, RenderOptions::default(), &[day]);
     assert_eq!(json, "{\"day\":\"2024-10-04\",\"domains\":80}\n");
 }
 
@@ -185,15 +197,25 @@ fn a_mark_stands_beside_its_row_and_cannot_break_out() {
     let row = a("www.example.com", 7);
     let marked = Item::Marked { row: &row, name: Mark::Subject, mark: "=\u{1b}[2J" };
     let why = Item::Marked { row: &row, name: Mark::Why, mark: "loopback" };
-    let cof = render(Format::Cof, Look::default(), &[marked]);
+    let cof = render(Format::Cof, RenderOptions::default(), &[marked]);
     assert!(cof.ends_with(",\"pdns_subject\":\"=\\u001b[2J\"}\n"), "{cof}");
-    assert!(render(Format::Json, Look::default(), &[why]).ends_with(",\"why\":\"loopback\"}\n"));
-    let csv = render(Format::Csv, Look::default(), &[marked]);
+    assert!(
+        render(Format::Json, RenderOptions::default(), &[why])
+            .ends_with(",\"why\":\"loopback\"}\n")
+    );
+    let csv = render(Format::Csv, RenderOptions::default(), &[marked]);
     assert!(csv.ends_with(",'=\\u{1b}[2J\n"), "{csv}");
     let plain = "www.example.com\tA\t192.0.2.7";
-    assert_eq!(render(Format::Plain, Look::default(), &[marked]), format!("{plain}\n"));
-    assert_eq!(render(Format::Plain, Look::default(), &[why]), format!("{plain}\tloopback\n"));
-    let table = render(Format::Table, Look { width: Some(120), ..Look::default() }, &[marked]);
+    assert_eq!(render(Format::Plain, RenderOptions::default(), &[marked]), format!("{plain}\n"));
+    assert_eq!(
+        render(Format::Plain, RenderOptions::default(), &[why]),
+        format!("{plain}\tloopback\n")
+    );
+    let table = render(
+        Format::Table,
+        RenderOptions { width: Some(120), ..RenderOptions::default() },
+        &[marked],
+    );
     assert!(table.contains("SUBJECT") && !table.contains('\u{1b}'), "{table}");
 }
 
@@ -211,7 +233,7 @@ fn groups_have_every_format() {
     let domain = group(GroupKey::Name(NameBuf::parse("example.com").unwrap()));
     let item = Item::Group { group: &domain, by: "domain" };
     assert_eq!(
-        render(Format::Csv, Look::default(), &[item]),
+        render(Format::Csv, RenderOptions::default(), &[item]),
         "domain,names,records,count,time_first,time_last,tags\n\
          example.com,2,3,4,1970-01-01 00:00:00,1970-01-02 00:00:00,\n"
     );
@@ -223,10 +245,15 @@ fn groups_have_every_format() {
     ] {
         let group = group(key);
         let item = Item::Group { group: &group, by };
-        assert_eq!(render(Format::Plain, Look::default(), &[item]), format!("{text}\t{plain}"));
-        assert!(render(Format::Table, Look::default(), &[item]).trim_start().starts_with(head));
+        assert_eq!(
+            render(Format::Plain, RenderOptions::default(), &[item]),
+            format!("{text}\t{plain}")
+        );
+        assert!(
+            render(Format::Table, RenderOptions::default(), &[item]).trim_start().starts_with(head)
+        );
         let json: serde_json::Value =
-            serde_json::from_str(&render(Format::Cof, Look::default(), &[item])).unwrap();
+            serde_json::from_str(&render(Format::Cof, RenderOptions::default(), &[item])).unwrap();
         assert_eq!((&json["names"], &json["count"]), (&2.into(), &4.into()));
         assert!(json.get(by).is_some());
     }
@@ -244,7 +271,7 @@ fn sums_and_new_names_have_every_format() {
             is_least: false,
         },
     };
-    let csv = render(Format::Csv, Look::default(), &[Item::Sum(&sum)]);
+    let csv = render(Format::Csv, RenderOptions::default(), &[Item::Sum(&sum)]);
     assert_eq!(
         csv,
         "rrname,records,count,time_first,time_last,tags\n\
@@ -252,10 +279,10 @@ fn sums_and_new_names_have_every_format() {
     );
     let new = Item::New { rrname: "example.com", time_first: 0 };
     assert_eq!(
-        render(Format::Plain, Look::default(), &[new]),
+        render(Format::Plain, RenderOptions::default(), &[new]),
         "example.com\t1970-01-01 00:00:00\n"
     );
-    let json = render(Format::Json, Look::default(), &[new]);
+    let json = render(Format::Json, RenderOptions::default(), &[new]);
     assert_eq!(
         json,
         "{\"rrname\":\"example.com\",\"time_first\":0,\"time_first_iso\":\"1970-01-01T00:00:00Z\"}\n"
@@ -265,7 +292,7 @@ fn sums_and_new_names_have_every_format() {
 #[test]
 fn nothing_is_no_output_in_any_format() {
     for info in FORMATS {
-        assert_eq!(render(info.format, Look::default(), &[]), "", "{}", info.name);
+        assert_eq!(render(info.format, RenderOptions::default(), &[]), "", "{}", info.name);
         assert_eq!(info.name.parse(), Ok(info.format));
         assert_eq!(info.format.info().name, info.name);
     }
@@ -296,7 +323,8 @@ fn status_has_every_format_and_escapes() {
     for info in FORMATS {
         for verbose in [false, true] {
             let mut out = Vec::new();
-            status(&summary, &facts, verbose, info.format, &Look::default(), &mut out).unwrap();
+            status(&summary, &facts, verbose, info.format, &RenderOptions::default(), &mut out)
+                .unwrap();
             let text = String::from_utf8(out).unwrap();
             let printable = |letter: char| letter == '\n' || letter == '\t' || !letter.is_control();
             assert!(text.chars().all(printable), "{text}");
@@ -327,7 +355,7 @@ fn status_stays_short_however_many_logs_there_are() {
     let summary = Summary { sources: (0..30).map(source).collect(), ..Summary::default() };
     let show = |format, verbose| {
         let mut out = Vec::new();
-        status(&summary, &[], verbose, format, &Look::default(), &mut out).unwrap();
+        status(&summary, &[], verbose, format, &RenderOptions::default(), &mut out).unwrap();
         String::from_utf8(out).unwrap()
     };
     for format in FORMATS.iter().map(|info| info.format) {

@@ -1,12 +1,12 @@
 //! State shared by all requests.
 
-use super::bucket::Rate;
 use super::clients::Clients;
-use super::host::Hosts;
+use super::host_check::Hosts;
 use super::in_flight::InFlight;
 use super::metrics::Metrics;
 use super::pages::Pages;
 use super::pool::Pool;
+use super::rate_limit::Rate;
 use super::users::{Users, UsersError};
 use super::{Limits, Settings};
 use axum::http::HeaderValue;

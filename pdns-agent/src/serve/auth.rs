@@ -3,7 +3,7 @@
 //! DNSDB clients send `X-API-Key`. CIRCL clients send Basic, or the bare key as the whole of `Authorization`;
 //! others send Bearer. With Basic, the password may be the user's key.
 
-use super::refusal::Refusal;
+use super::http_error::HttpError;
 use axum::http::{HeaderMap, header};
 use base64ct::{Base64, Encoding as _};
 
@@ -28,14 +28,14 @@ pub(super) enum Credential {
 ///
 /// # Errors
 /// 400 for a header that cannot be read.
-pub(super) fn credential(headers: &HeaderMap) -> Result<Option<Credential>, Refusal> {
+pub(super) fn credential(headers: &HeaderMap) -> Result<Option<Credential>, HttpError> {
     let text = |name: &str| match headers.get(name) {
         None => Ok(None),
         Some(value) => match value.to_str() {
             Ok(text) if text.len() <= 2 * MAX_SECRET => {
                 Ok(Some(text.trim()).filter(|text| !text.is_empty()))
             }
-            _ => Err(Refusal::bad(format!("the header {name} is no key and no login"))),
+            _ => Err(HttpError::bad(format!("the header {name} is no key and no login"))),
         },
     };
     if let Some(key) = text("x-api-key")? {
@@ -50,7 +50,7 @@ pub(super) fn credential(headers: &HeaderMap) -> Result<Option<Credential>, Refu
         let (user, password) = login
             .as_deref()
             .and_then(|login| login.split_once(':'))
-            .ok_or_else(|| Refusal::bad("the header authorization is no key and no login"))?;
+            .ok_or_else(|| HttpError::bad("the header authorization is no key and no login"))?;
         let (user, password) = (user.to_owned(), password.to_owned());
         return Ok(Some(Credential::Login { user, password }));
     }
@@ -62,7 +62,7 @@ pub(super) fn credential(headers: &HeaderMap) -> Result<Option<Credential>, Refu
 mod tests {
     use super::*;
 
-    fn of(headers: &[(&'static str, &str)]) -> Result<Option<Credential>, Refusal> {
+    fn of(headers: &[(&'static str, &str)]) -> Result<Option<Credential>, HttpError> {
         let mut map = HeaderMap::new();
         for (name, value) in headers {
             map.insert(*name, value.parse().unwrap());

@@ -7,19 +7,19 @@
 //!
 //! The whole page is built before its first line is sent, because the headers tell how it ends.
 
-use super::answer::{Asking, Out, ask};
 use super::app::App;
-use super::clients::Asker;
-use super::host::authority;
+use super::clients::ClientHandle;
+use super::host_check::authority;
+use super::http_error::HttpError;
 use super::metrics::Endpoint;
 use super::part::decode;
-use super::refusal::Refusal;
+use super::stream::{Out, QueryContext, ask};
 use crate::query::{
     Cursor, MAX_PAGE, Pager, Rows, Section, Sections, Subject, Text, Walk, Word, on_addresses,
     parts, walk,
 };
 use crate::record::{FactBuf, StoredRecord};
-use crate::render::{Format, Item, Look};
+use crate::render::{Format, Item, RenderOptions};
 use crate::rr::RrType;
 use crate::store::{Reader, StoreError};
 use axum::Extension;
@@ -69,7 +69,7 @@ enum What {
 /// Handles a query.
 pub(super) async fn query(
     State(app): State<Arc<App>>,
-    Extension(asker): Extension<Asker>,
+    Extension(asker): Extension<ClientHandle>,
     version: Version,
     uri: Uri,
     headers: HeaderMap,
@@ -82,7 +82,7 @@ pub(super) async fn query(
     let time = app.limits.time.min(TIME);
     let origin = origin(&app, version, &uri, &headers);
     let shared = Arc::clone(&app);
-    let asking = Asking { app, asker, endpoint: Endpoint::Circl, time, keep_alive: None };
+    let asking = QueryContext { app, asker, endpoint: Endpoint::Circl, time, keep_alive: None };
     ask(asking, move |store, out| answer(&shared, store, &question, origin, out)).await
 }
 
@@ -96,13 +96,13 @@ fn origin(app: &App, version: Version, uri: &Uri, headers: &HeaderMap) -> String
 }
 
 /// Parses the query; `most` is the maximum page size.
-fn understand(value: &str, headers: &HeaderMap, most: usize) -> Result<Question, Refusal> {
+fn understand(value: &str, headers: &HeaderMap, most: usize) -> Result<Question, HttpError> {
     let most = most.min(MAX_PAGE);
     let header = |name: &str| {
         let value = headers.get(name);
         value.map(|value| value.to_str().unwrap_or_default().trim())
     };
-    let bad = |name: &str, value: &str| Err(Refusal::bad(format!("{value:?} is no {name}")));
+    let bad = |name: &str, value: &str| Err(HttpError::bad(format!("{value:?} is no {name}")));
     let count = match header("dribble-paginate-count") {
         None => most,
         Some(text) => match text.parse::<usize>() {
@@ -127,18 +127,18 @@ fn understand(value: &str, headers: &HeaderMap, most: usize) -> Result<Question,
 }
 
 /// Reads a value without headers, for the fuzzer.
-pub(super) fn check(value: &str) -> Result<(), Refusal> {
+pub(super) fn check(value: &str) -> Result<(), HttpError> {
     understand(value, &HeaderMap::new(), MAX_PAGE).map(drop)
 }
 
 /// Parses the value: a subject in the usual notation, or the beginning of names.
-fn what(value: &str) -> Result<What, Refusal> {
+fn what(value: &str) -> Result<What, HttpError> {
     let values = parts(value);
     let value = match values.as_slice() {
         [] => "",
         [one] => one,
         _ => {
-            return Err(Refusal::bad(format!(
+            return Err(HttpError::bad(format!(
                 "{value:?} has {} subjects: one can be asked for at a time",
                 values.len()
             )));
@@ -158,11 +158,11 @@ fn what(value: &str) -> Result<What, Refusal> {
     {
         // The dot is part of the beginning of the names.
         let word = Word::parse(&format!("{start}."));
-        let word = word.map_err(|error| Refusal::bad(error.to_string()))?;
+        let word = word.map_err(|error| HttpError::bad(error.to_string()))?;
         return Ok(What::Names(Walk::Text(Text { starts: Some(word), ..Text::default() })));
     }
     let cause = error.source().map(|cause| format!(": {cause}")).unwrap_or_default();
-    Err(Refusal::bad(format!("cannot tell what {value:?} is: {error}{cause}")))
+    Err(HttpError::bad(format!("cannot tell what {value:?} is: {error}{cause}")))
 }
 
 fn answer(
@@ -195,8 +195,12 @@ fn answer(
         headers.insert("x-dribble-errors", HeaderValue::from_static(error));
     }
     out.begin(Format::Cof.info().media, headers);
-    let mut renderer =
-        Format::Cof.renderer(Look { sensors, tags, origin: Some(origin), ..Look::default() });
+    let mut renderer = Format::Cof.renderer(RenderOptions {
+        sensors,
+        tags,
+        origin: Some(origin),
+        ..RenderOptions::default()
+    });
     for row in &rows {
         let mut line = Vec::new();
         // Writing to a Vec cannot fail.
@@ -230,7 +234,7 @@ fn gather(
         if is_wanted {
             pager.offer(row);
         }
-        if out.still().is_err() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        if out.check().is_err() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };
     match &question.what {
         What::Names(Walk::One(name)) => {
@@ -240,7 +244,7 @@ fn gather(
             }
         }
         What::Names(names) => {
-            let stop = || out.still().is_err();
+            let stop = || out.check().is_err();
             walk(store, names, &|_| true, usize::MAX, &stop, &mut |store, names| {
                 store.records_by_names(names, &mut take)?;
                 Ok(if stop() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
@@ -248,7 +252,7 @@ fn gather(
         }
         What::Addresses(from, to) => on_addresses(store, *from, *to, usize::MAX, &mut take)?,
     }
-    *late = out.still() == Err(super::answer::Halt::Late);
+    *late = out.check() == Err(super::stream::Cancelled::Late);
     Ok(())
 }
 
@@ -257,7 +261,7 @@ mod tests {
     use super::*;
     use crate::name::NameBuf;
 
-    fn one(value: &str) -> Result<What, Refusal> {
+    fn one(value: &str) -> Result<What, HttpError> {
         what(&decode(value)?)
     }
 

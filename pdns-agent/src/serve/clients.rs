@@ -1,6 +1,6 @@
 //! State of each client: its tokens, and its running queries.
 
-use super::bucket::{Bucket, Quota, Rate};
+use super::rate_limit::{Bucket, Quota, Rate};
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -41,7 +41,7 @@ impl Key {
 /// The client that a request counts against. Handlers find it among the request extensions, together with the
 /// identity of the user.
 #[derive(Clone, Debug)]
-pub(super) struct Asker {
+pub(super) struct ClientHandle {
     /// The user, or the address if there are no users.
     pub(super) client: Arc<Client>,
     /// The address.
@@ -50,7 +50,7 @@ pub(super) struct Asker {
     pub(super) from: Key,
 }
 
-impl Asker {
+impl ClientHandle {
     pub(super) fn new(client: Arc<Client>, address: Arc<Client>, from: Key) -> Self {
         Self { client, address, from }
     }

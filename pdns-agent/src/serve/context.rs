@@ -4,39 +4,39 @@
 //! Part of `serve`, for people with a browser; the pages have no scripts. The path of a value:
 //!
 //! ```text
-//! asked (what was clicked) -> compose (query::profile) -> view -> page (templates, policy)
-//!                             judge (the form) <- session (is it ours?)
+//! parse_value (what was clicked) -> compose (query::profile) -> view -> page (templates, policy)
+//!                             tag_form (the form) <- session (is it ours?)
 //! ```
 
-mod asked;
 mod compose;
-mod judge;
 mod page;
+mod parse_value;
 mod reply;
-mod shown;
+mod sanitize;
+mod tag_form;
 mod timeline;
 mod view;
 
-use super::answer::{Asking, ask, change_tags};
 use super::app::{App, now};
-use super::clients::Asker;
+use super::clients::ClientHandle;
+use super::http_error::HttpError;
 use super::metrics::Endpoint;
 use super::pages::Pages;
 use super::pages::session::{Session, is_from_here};
 use super::part;
-use super::refusal::Refusal;
+use super::stream::{QueryContext, ask, change_tags};
 use super::users::Identity;
-use crate::query::{Cursor, Moment, Section};
+use crate::query::{Cursor, Section, TimeSpec};
 use crate::store::StoreError;
 use crate::tag::TagOutcome;
-use asked::Asked;
 use axum::Extension;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
-use compose::Visit;
+use compose::PageRequest;
 use page::MEDIA;
+use parse_value::Asked;
 use reply::{no_subject, politely, refused, send, shortened};
 use std::sync::Arc;
 use std::time::Duration;
@@ -71,7 +71,7 @@ impl Visitor {
 /// Reads what follows `/context/` in a path, for the fuzzer; a subject's own path reads back as the same.
 pub(super) fn check(tail: &str) {
     if let Some(Asked { subject, .. }) = Asked::of_path(tail) {
-        let path = asked::path_of(&subject);
+        let path = parse_value::path_of(&subject);
         let again = path.strip_prefix("/context/").or_else(|| path.strip_prefix("/context?q="));
         let again = again.and_then(Asked::of_path);
         assert_eq!(again.map(|again| again.subject), Some(subject), "{path}");
@@ -81,7 +81,7 @@ pub(super) fn check(tail: &str) {
 /// `GET /`.
 pub(super) async fn start(
     State(app): State<Arc<App>>,
-    Extension(asker): Extension<Asker>,
+    Extension(asker): Extension<ClientHandle>,
 ) -> Response {
     let pages = Arc::clone(&app);
     let asking = asking(&app, asker);
@@ -97,7 +97,7 @@ pub(super) async fn start(
 /// one section.
 pub(super) async fn query(
     state: State<Arc<App>>,
-    asker: Extension<Asker>,
+    asker: Extension<ClientHandle>,
     identity: Extension<Identity>,
     uri: Uri,
     headers: HeaderMap,
@@ -119,7 +119,7 @@ pub(super) async fn query(
 /// `GET /context/SUBJECT`, with the same parameters except `q`.
 pub(super) async fn subject(
     state: State<Arc<App>>,
-    asker: Extension<Asker>,
+    asker: Extension<ClientHandle>,
     identity: Extension<Identity>,
     uri: Uri,
     headers: HeaderMap,
@@ -136,7 +136,7 @@ pub(super) async fn subject(
 
 async fn context(
     State(app): State<Arc<App>>,
-    Extension(asker): Extension<Asker>,
+    Extension(asker): Extension<ClientHandle>,
     Extension(identity): Extension<Identity>,
     headers: &HeaderMap,
     parameters: &[(String, String)],
@@ -150,13 +150,15 @@ async fn context(
     };
     let section = parameter("show").and_then(Section::parse);
     let after = parameter("after").and_then(Cursor::parse);
-    let done =
-        judge::told(parameter("done").unwrap_or_default(), parameter("kind").unwrap_or_default());
+    let done = tag_form::told(
+        parameter("done").unwrap_or_default(),
+        parameter("kind").unwrap_or_default(),
+    );
     let visitor = Visitor::new(&app, &identity, headers);
-    let visit = Visit {
+    let visit = PageRequest {
         asked,
-        field: parameter("field").map(|field| shown::visible(&shortened(field))),
-        at: parameter("t").and_then(|text| Moment::parse(text, now()).ok()).map(|at| at.start),
+        field: parameter("field").map(|field| sanitize::visible(&shortened(field))),
+        at: parameter("t").and_then(|text| TimeSpec::parse(text, now()).ok()).map(|at| at.start),
         done,
         token: visitor.token(&app.pages),
     };
@@ -182,7 +184,7 @@ async fn context(
 /// `POST /tag`.
 pub(super) async fn tag(
     State(app): State<Arc<App>>,
-    Extension(asker): Extension<Asker>,
+    Extension(asker): Extension<ClientHandle>,
     Extension(identity): Extension<Identity>,
     headers: HeaderMap,
     body: Bytes,
@@ -197,12 +199,12 @@ pub(super) async fn tag(
         let outcome = match outcomes {
             Ok(outcomes) => outcomes.first().copied().unwrap_or(TagOutcome::Same),
             Err(error @ StoreError::TooManyTags) => {
-                out.refuse(Refusal::new(StatusCode::CONFLICT, error.to_string()));
+                out.refuse(HttpError::new(StatusCode::CONFLICT, error.to_string()));
                 return Ok(());
             }
             Err(StoreError::Refused(_)) => {
                 let line = "this server's Redis user may not set tags: give it that of who tags";
-                out.refuse(Refusal::new(StatusCode::FORBIDDEN, line));
+                out.refuse(HttpError::new(StatusCode::FORBIDDEN, line));
                 return Ok(());
             }
             Err(error) => return Err(error),
@@ -227,8 +229,8 @@ fn allowed(
     visitor: &Visitor,
     headers: &HeaderMap,
     body: &[u8],
-) -> Result<judge::Wish, Refusal> {
-    let forbidden = |line: &str| Err(Refusal::new(StatusCode::FORBIDDEN, line));
+) -> Result<tag_form::Wish, HttpError> {
+    let forbidden = |line: &str| Err(HttpError::new(StatusCode::FORBIDDEN, line));
     if !visitor.may_tag {
         return forbidden("you may not set tags: pdns serve user add NAME --may-tag lets a user");
     }
@@ -236,12 +238,12 @@ fn allowed(
     let media = media.and_then(|media| media.split(';').next()).unwrap_or_default();
     if !media.trim().eq_ignore_ascii_case("application/x-www-form-urlencoded") {
         let line = "send a form (application/x-www-form-urlencoded)";
-        return Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, line));
+        return Err(HttpError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, line));
     }
     if !is_from_here(headers) {
         return forbidden("the form comes from a page of another site");
     }
-    let wish = judge::Wish::read(body, &visitor.name, now())?;
+    let wish = tag_form::Wish::read(body, &visitor.name, now())?;
     let is_ours =
         app.pages.sessions.as_ref().zip(visitor.session.as_ref()).is_some_and(
             |(sessions, session)| sessions.is_token(&wish.token, session, &visitor.name),
@@ -254,7 +256,7 @@ fn allowed(
     Ok(wish)
 }
 
-fn asking(app: &Arc<App>, asker: Asker) -> Asking {
+fn asking(app: &Arc<App>, asker: ClientHandle) -> QueryContext {
     let time = app.limits.time.min(TIME);
-    Asking { app: Arc::clone(app), asker, endpoint: Endpoint::Page, time, keep_alive: None }
+    QueryContext { app: Arc::clone(app), asker, endpoint: Endpoint::Page, time, keep_alive: None }
 }

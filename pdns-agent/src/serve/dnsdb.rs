@@ -21,13 +21,13 @@ mod sink;
 mod source;
 mod types;
 
-use super::answer::{Asking, ask};
 use super::app::{App, now};
-use super::clients::Asker;
 use super::clients::Client;
+use super::clients::ClientHandle;
 use super::guard::reset;
+use super::http_error::HttpError;
 use super::metrics::Endpoint;
-use super::refusal::Refusal;
+use super::stream::{QueryContext, ask};
 use crate::query::MAX_PAGE;
 use axum::Extension;
 use axum::extract::State;
@@ -44,14 +44,14 @@ const ACCEPTED: [&str; 5] =
     ["application/x-ndjson", "application/json", "application/jsonl", "application/*", "*/*"];
 
 /// Reads a path and a query string, for the fuzzer.
-pub(super) fn check(path: &str, query: Option<&str>) -> Result<(), Refusal> {
+pub(super) fn check(path: &str, query: Option<&str>) -> Result<(), HttpError> {
     Request::parse(path, query, Bounds { results: 1_000, offset: 1_000 }, 1_700_000_000).map(drop)
 }
 
 /// `/dnsdb/v2/...`
 pub(super) async fn version_2(
     State(app): State<Arc<App>>,
-    Extension(asker): Extension<Asker>,
+    Extension(asker): Extension<ClientHandle>,
     uri: Uri,
     headers: HeaderMap,
 ) -> Response {
@@ -63,7 +63,7 @@ pub(super) async fn version_2(
     }
     if !accepts(&headers) {
         let line = "only application/x-ndjson is known here";
-        return Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, line).into_response();
+        return HttpError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, line).into_response();
     }
     answer(app, asker, Frame::Saf, path, uri.query()).await
 }
@@ -71,7 +71,7 @@ pub(super) async fn version_2(
 /// `/dnsdb/v1/...`, and the same paths without that prefix.
 pub(super) async fn version_1(
     State(app): State<Arc<App>>,
-    Extension(asker): Extension<Asker>,
+    Extension(asker): Extension<ClientHandle>,
     uri: Uri,
 ) -> Response {
     let path = uri.path().strip_prefix("/dnsdb/v1").unwrap_or(uri.path());
@@ -84,7 +84,7 @@ pub(super) async fn version_1(
 
 async fn answer(
     app: Arc<App>,
-    asker: Asker,
+    asker: ClientHandle,
     frame: Frame,
     path: &str,
     query: Option<&str>,
@@ -95,7 +95,7 @@ async fn answer(
     };
     let endpoint = Endpoint::of(&format!("/{path}"));
     let (time, keep_alive) = (app.limits.time, frame.keep_alive());
-    let asking = Asking { app, asker, endpoint, time, keep_alive };
+    let asking = QueryContext { app, asker, endpoint, time, keep_alive };
     ask(asking, move |store, out| source::run(store, &request, frame, out)).await
 }
 

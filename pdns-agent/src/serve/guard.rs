@@ -4,11 +4,11 @@
 
 use super::app::{App, now};
 use super::auth::credential;
-use super::clients::{Asker, Client, Key};
-use super::host::authority;
+use super::clients::{Client, ClientHandle, Key};
+use super::host_check::authority;
+use super::http_error::HttpError;
 use super::in_flight::{Held, HoldingBody};
 use super::metrics::{Endpoint, Limit};
-use super::refusal::Refusal;
 use super::users::{Denied, Identity};
 use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
@@ -108,7 +108,7 @@ async fn admit(
     endpoint: Endpoint,
     request: &mut Request,
     admitted: &mut Admitted,
-) -> Result<(), Refusal> {
+) -> Result<(), HttpError> {
     bounded(request)?;
     let authority = authority(request.version(), request.uri(), request.headers())?;
     let peer = peer(request);
@@ -123,7 +123,7 @@ async fn admit(
         if admitted.held.is_none() {
             app.metrics.limited(Limit::Connections);
             let line = "too many requests of this client at the same time; ask again";
-            return Err(Refusal::too_many(line, AGAIN));
+            return Err(HttpError::too_many(line, AGAIN));
         }
     }
     let is_preflight = request.method() == Method::OPTIONS && app.origin.is_some();
@@ -142,22 +142,22 @@ async fn admit(
         && let Err(wait) = client.pay()
     {
         app.metrics.limited(Limit::Rate);
-        return Err(Refusal::too_many("too many requests; ask again later", wait));
+        return Err(HttpError::too_many("too many requests; ask again later", wait));
     }
     request.extensions_mut().insert(identity);
-    request.extensions_mut().insert(Asker::new(client, address, from));
+    request.extensions_mut().insert(ClientHandle::new(client, address, from));
     Ok(())
 }
 
 /// Reads the body of a request, which must be small and must not be slow.
-async fn whole(request: Request) -> Result<Request, Refusal> {
+async fn whole(request: Request) -> Result<Request, HttpError> {
     let (head, body) = request.into_parts();
     let body = match tokio::time::timeout(BODY, to_bytes(body, MAX_BODY)).await {
         Ok(Ok(body)) => body,
-        Ok(Err(_)) => return Err(Refusal::bad("the body cannot be read")),
+        Ok(Err(_)) => return Err(HttpError::bad("the body cannot be read")),
         Err(_) => {
             let line = "the body takes too long";
-            return Err(Refusal::new(StatusCode::REQUEST_TIMEOUT, line));
+            return Err(HttpError::new(StatusCode::REQUEST_TIMEOUT, line));
         }
     };
     Ok(Request::from_parts(head, Body::from(body)))
@@ -178,22 +178,22 @@ fn client_key(app: &App, peer: Peer, headers: &HeaderMap) -> Key {
     told.map_or_else(|| peer.key(), Key::of)
 }
 
-fn bounded(request: &Request) -> Result<(), Refusal> {
+fn bounded(request: &Request) -> Result<(), HttpError> {
     let uri = request.uri();
     let length = uri.path_and_query().map_or(0, |path| path.as_str().len());
     if length > MAX_URL {
         let line = format!("the URL has more than {MAX_URL} bytes");
-        return Err(Refusal::new(StatusCode::URI_TOO_LONG, line));
+        return Err(HttpError::new(StatusCode::URI_TOO_LONG, line));
     }
     let headers = request.headers();
     let body = headers.get(header::CONTENT_LENGTH);
     let body = body.and_then(|value| value.to_str().ok()?.parse().ok()).unwrap_or(0_usize);
     if body > MAX_BODY || headers.contains_key(header::TRANSFER_ENCODING) {
         let line = format!("the body is chunked or has more than {MAX_BODY} bytes");
-        return Err(Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, line));
+        return Err(HttpError::new(StatusCode::PAYLOAD_TOO_LARGE, line));
     }
     match SINGLE.iter().find(|&name| headers.get_all(name).iter().nth(1).is_some()) {
-        Some(name) => Err(Refusal::bad(format!("there is more than one header {name}"))),
+        Some(name) => Err(HttpError::bad(format!("there is more than one header {name}"))),
         None => Ok(()),
     }
 }
@@ -206,7 +206,7 @@ async fn identify(
     endpoint: Endpoint,
     headers: &HeaderMap,
     from: &Key,
-) -> Result<Identity, Refusal> {
+) -> Result<Identity, HttpError> {
     if app.users.is_open() {
         return Ok(Identity { name: None, may_tag: false });
     }
@@ -214,9 +214,9 @@ async fn identify(
         app.metrics.refused_user();
         match endpoint {
             Endpoint::Lookup | Endpoint::Summarize | Endpoint::Flex | Endpoint::Account => {
-                Refusal::new(StatusCode::FORBIDDEN, line)
+                HttpError::new(StatusCode::FORBIDDEN, line)
             }
-            _ => Refusal::new(StatusCode::UNAUTHORIZED, line).challenging(),
+            _ => HttpError::new(StatusCode::UNAUTHORIZED, line).challenging(),
         }
     };
     let Some(shown) = credential(headers)? else {
@@ -231,11 +231,11 @@ async fn identify(
         Denied::Wrong => refuse("the key or the login is wrong"),
         Denied::TooMany(wait) => {
             app.metrics.limited(Limit::Logins);
-            Refusal::too_many("too many wrong keys or passwords; try again later", wait)
+            HttpError::too_many("too many wrong keys or passwords; try again later", wait)
         }
         Denied::Busy => {
             app.metrics.limited(Limit::Hashing);
-            Refusal::busy("too many logins at the same time; try again", AGAIN)
+            HttpError::busy("too many logins at the same time; try again", AGAIN)
         }
     })
 }

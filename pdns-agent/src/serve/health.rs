@@ -1,7 +1,7 @@
 //! `/health` (also `/healthz`) and `/metrics`, for a monitoring system.
 
 use super::app::App;
-use super::refusal::Refusal;
+use super::http_error::HttpError;
 use crate::exposition;
 use axum::extract::State;
 use axum::http::header;
@@ -18,7 +18,7 @@ pub(super) async fn health(State(app): State<Arc<App>>) -> Response {
     let health = tokio::task::spawn_blocking(move || asked.pool.health());
     let health = match tokio::time::timeout(WAIT, health).await {
         Ok(Ok(health)) => health,
-        _ => Err(Refusal::busy("the store does not answer", WAIT)),
+        _ => Err(HttpError::busy("the store does not answer", WAIT)),
     };
     app.metrics.store(health.is_ok());
     match health {

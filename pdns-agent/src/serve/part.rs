@@ -2,23 +2,23 @@
 //!
 //! A path is split at its slashes first and decoded afterwards, so that `%2F` does not separate parts.
 
-use super::refusal::Refusal;
+use super::http_error::HttpError;
 
 /// Decodes percent escapes (RFC 3986 §2.1). Control characters are refused: no name needs them, because an
 /// octet of a name is written `\DDD`.
 ///
 /// # Errors
 /// 400 for a broken escape, invalid UTF-8, or a control character.
-pub(super) fn decode(part: &str) -> Result<String, Refusal> {
+pub(super) fn decode(part: &str) -> Result<String, HttpError> {
     decode_octets(part, false)
 }
 
 /// Like [`decode`], for a part of a query string, in which `+` is a blank.
-fn decode_query(part: &str) -> Result<String, Refusal> {
+fn decode_query(part: &str) -> Result<String, HttpError> {
     decode_octets(part, true)
 }
 
-fn decode_octets(part: &str, plus_is_blank: bool) -> Result<String, Refusal> {
+fn decode_octets(part: &str, plus_is_blank: bool) -> Result<String, HttpError> {
     let mut out = Vec::with_capacity(part.len());
     let mut octets = part.bytes();
     while let Some(octet) = octets.next() {
@@ -28,7 +28,7 @@ fn decode_octets(part: &str, plus_is_blank: bool) -> Result<String, Refusal> {
                 let value = digit().and_then(|high| Some(high << 4 | digit()?));
                 let value = value.and_then(|value| u8::try_from(value).ok());
                 value.ok_or_else(|| {
-                    Refusal::bad(
+                    HttpError::bad(
                         "the URL has a % without two hexadecimal digits after it; write %25",
                     )
                 })?
@@ -38,10 +38,10 @@ fn decode_octets(part: &str, plus_is_blank: bool) -> Result<String, Refusal> {
         });
     }
     let text = String::from_utf8(out).map_err(|_| {
-        Refusal::bad("the URL is not UTF-8; write octets of a name as \\DDD (%5CDDD)")
+        HttpError::bad("the URL is not UTF-8; write octets of a name as \\DDD (%5CDDD)")
     })?;
     if text.chars().any(char::is_control) {
-        return Err(Refusal::bad(
+        return Err(HttpError::bad(
             "the URL has a control character; write octets of a name as \\DDD (%5CDDD)",
         ));
     }
@@ -52,7 +52,7 @@ fn decode_octets(part: &str, plus_is_blank: bool) -> Result<String, Refusal> {
 ///
 /// # Errors
 /// As [`decode`].
-pub(super) fn parameters(query: Option<&str>) -> Result<Vec<(String, String)>, Refusal> {
+pub(super) fn parameters(query: Option<&str>) -> Result<Vec<(String, String)>, HttpError> {
     let pairs = query.unwrap_or_default().split('&').filter(|pair| !pair.is_empty());
     pairs
         .map(|pair| {

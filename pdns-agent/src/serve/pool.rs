@@ -1,7 +1,7 @@
 //! Pool of stores: a bounded number of connections, each lent to one query at a time.
 
-use super::clients::Asker;
-use super::refusal::Refusal;
+use super::clients::ClientHandle;
+use super::http_error::HttpError;
 use crate::store::{Options, Store, StoreError};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -23,7 +23,7 @@ pub(super) struct Pool {
     idle: Mutex<Vec<Idle>>,
     turns: Arc<Semaphore>,
     waiting: AtomicUsize,
-    health: Mutex<Option<(Instant, Result<(), Refusal>)>>,
+    health: Mutex<Option<(Instant, Result<(), HttpError>)>>,
 }
 
 struct Idle(Store);
@@ -58,9 +58,9 @@ impl Pool {
     ///
     /// # Errors
     /// 503 when too many wait, or for too long.
-    pub(super) async fn turn(&self, asker: &Asker) -> Result<Turn, Refusal> {
+    pub(super) async fn turn(&self, asker: &ClientHandle) -> Result<Turn, HttpError> {
         let busy = || {
-            Refusal::busy(
+            HttpError::busy(
                 "too many queries run at the same time; ask again",
                 Duration::from_secs(1),
             )
@@ -114,14 +114,15 @@ impl Pool {
     }
 
     /// Checks whether the store can be queried. Blocks, and queries the store at most once per second.
-    pub(super) fn health(&self) -> Result<(), Refusal> {
+    pub(super) fn health(&self) -> Result<(), HttpError> {
         let mut health = self.health.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((at, known)) = &*health
             && at.elapsed() < FRESH
         {
             return known.clone();
         }
-        let now = self.take().map(|store| self.give(store)).map_err(|error| Refusal::from(&error));
+        let now =
+            self.take().map(|store| self.give(store)).map_err(|error| HttpError::from(&error));
         *health = Some((Instant::now(), now.clone()));
         now
     }

@@ -3,7 +3,7 @@
 //! Handlers split and decode the tail of a path, because clients differ in how much of it they escape.
 
 use super::app::App;
-use super::refusal::Refusal;
+use super::http_error::HttpError;
 use super::{circl, context, dnsdb, guard, health, openapi};
 use axum::Router;
 use axum::extract::State;
@@ -37,8 +37,8 @@ pub(super) fn router(app: &Arc<App>) -> Router {
         .with_state(Arc::clone(app))
 }
 
-async fn unknown() -> Refusal {
-    Refusal::not_found(
+async fn unknown() -> HttpError {
+    HttpError::not_found(
         "there are /, /context/SUBJECT, /pdns/query/VALUE, /dnsdb/v2/..., /openapi.json, /metrics and /health",
     )
 }
@@ -48,7 +48,7 @@ async fn unknown() -> Refusal {
 async fn other_method(State(app): State<Arc<App>>, method: Method) -> Response {
     if method != Method::OPTIONS || app.origin.is_none() {
         let line = "method not allowed: use GET, or POST for the tag form";
-        return Refusal::new(StatusCode::METHOD_NOT_ALLOWED, line).into_response();
+        return HttpError::new(StatusCode::METHOD_NOT_ALLOWED, line).into_response();
     }
     let mut response = StatusCode::NO_CONTENT.into_response();
     for (name, value) in [

@@ -55,22 +55,22 @@ const SECOND: &[(&str, &[&[&str]])] = &[
     (
         "query",
         &[
-            &["extent", "order", "rows", "subject", "tags", "when", "word"],
+            &["extent", "order", "rows", "subject", "tags", "time_spec", "word"],
             &["addresses", "filter", "page", "parked", "pattern", "stats"],
             &["follow", "near", "text", "top"],
-            &["contrast", "groups", "listed", "names", "watch"],
-            &["described", "profile", "walk"],
+            &["contrast", "groups", "names", "tag_export", "watch"],
+            &["ip_labels", "profile", "walk"],
         ],
     ),
     (
         "serve",
         &[
-            &["address", "bucket", "openapi", "pages", "refusal", "tls"],
-            &["auth", "clients", "host", "part"],
+            &["address", "http_error", "openapi", "pages", "rate_limit", "tls"],
+            &["auth", "clients", "host_check", "part"],
             &["in_flight", "pool", "users"],
             &["metrics"],
             &["app"],
-            &["answer", "guard", "health"],
+            &["guard", "health", "stream"],
             &["circl", "context", "dnsdb", "listen"],
             &["fuzz", "router"],
         ],

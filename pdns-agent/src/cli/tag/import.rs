@@ -8,7 +8,7 @@ mod line;
 
 use super::{Tally, wide};
 use crate::cli::answer::{next_line, utf16};
-use crate::cli::resolve::UsageError;
+use crate::cli::query_args::UsageError;
 use crate::cli::{CliError, Found, Terminal, cannot, open};
 use crate::query::Scope;
 use crate::source::{is_utf16, open_unpacked};

@@ -8,7 +8,7 @@ use super::{Asked, Limits, MAX_SHARED, RelationKind, Value};
 use crate::name::{Name, NameBuf, suffix};
 use crate::query::Extent;
 use crate::query::follow::{MAX_STEPS, alias};
-use crate::query::order::Smallest;
+use crate::query::order::TopN;
 use crate::query::tags::ancestors;
 use crate::query::text::Text;
 use crate::rdata::Target;
@@ -223,7 +223,7 @@ impl<'a> Values<'a> {
         store: &mut Reader<'_>,
         subjects: &[&TagSubject],
     ) -> Result<Vec<NameBuf>, StoreError> {
-        let mut names = Smallest::new(MAX_NAMES);
+        let mut names = TopN::new(MAX_NAMES);
         let mut domains: Vec<&NameBuf> = Vec::new();
         for subject in subjects {
             match subject {

@@ -8,7 +8,7 @@
 
 use super::tally::{EachGroup, Sums, tally as tally_each};
 use super::{Grouping, Keys, Totals, Walk};
-use crate::query::order::Smallest;
+use crate::query::order::TopN;
 use crate::store::{Reader, StoreError};
 
 /// Bits of a hash that choose a slot: two million slots, 16 MB.
@@ -51,7 +51,7 @@ pub(super) fn tally(
     }
     let first = wanted.saturating_mul(FIRST.0).max(most / FIRST.1).max(1);
     let at_least = nth_largest(&slots, first);
-    let mut best: Smallest<u64> = Smallest::new(wanted.max(1));
+    let mut best: TopN<u64> = TopN::new(wanted.max(1));
     let sum_of = |hash: u64| slots.get(slot_of(hash)).copied().unwrap_or(0);
     tally_each(store, grouping, walks, most, &|hash| sum_of(hash) >= at_least, &mut |group| {
         best.offer(u64::MAX - group.rows.count);
@@ -71,7 +71,7 @@ fn slot_of(hash: u64) -> usize {
 
 /// Returns the value of the slot that ranks `number`th by size; at least 1.
 fn nth_largest(slots: &[u64], number: usize) -> u64 {
-    let mut kept: Smallest<u64> = Smallest::new(number);
+    let mut kept: TopN<u64> = TopN::new(number);
     for &sum in slots.iter().filter(|&&sum| sum > 0) {
         match kept.worst() {
             Some(&worst) if worst <= u64::MAX - sum => {}

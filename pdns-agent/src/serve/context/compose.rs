@@ -2,9 +2,9 @@
 //!
 //! Part of the page. The sections are read one after another on the query's thread; each of them is bounded.
 
-use super::asked::{Asked, typed};
 use super::page::{Context, Form, Frame, NearThreat, OneSection, Start};
-use super::shown::visible;
+use super::parse_value::{Asked, typed};
+use super::sanitize::visible;
 use super::timeline::{Axis, Time, grouped};
 use super::view::{Link, Table, Vicinity, badges, judgement, past, table, vicinity};
 use crate::name::display::unicode;
@@ -14,8 +14,8 @@ use crate::query::{
 };
 use crate::render::percent;
 use crate::render::words;
-use crate::serve::answer::Out;
 use crate::serve::pages::hunt::HuntUrl;
+use crate::serve::stream::Out;
 use crate::store::{MAX_HISTORY, Reader, StoreError};
 use crate::tag::Tag;
 use std::ops::ControlFlow;
@@ -24,7 +24,7 @@ use std::ops::ControlFlow;
 const LATEST: usize = 10;
 
 /// Parameters of a page request.
-pub(super) struct Visit {
+pub(super) struct PageRequest {
     pub(super) asked: Asked,
     /// The field of the log that was clicked.
     pub(super) field: Option<String>,
@@ -39,13 +39,13 @@ pub(super) struct Visit {
 /// Builds the page of a subject.
 pub(super) fn context(
     store: &mut Reader<'_>,
-    visit: Visit,
+    visit: PageRequest,
     tags: &TagSet,
     hunt: Option<&HuntUrl>,
     out: &Out,
 ) -> Result<Context, StoreError> {
     let subject = &visit.asked.subject;
-    let stop = || out.still().is_err();
+    let stop = || out.check().is_err();
     let query = ProfileQuery { subject, at: visit.at, stop: &stop };
     let profile = query::profile(store, tags, &query)?;
     let text = subject.to_string();
@@ -96,7 +96,7 @@ pub(super) fn section(
     out: &Out,
 ) -> Result<OneSection, StoreError> {
     let sections = Sections::open(store, subject, section == Section::Negatives)?;
-    let stop = || out.still().is_err();
+    let stop = || out.check().is_err();
     let rows = read_section(store, &sections, section, Depth::Page(after), &stop)?;
     let mut axis = Axis::default();
     for row in &rows.rows {

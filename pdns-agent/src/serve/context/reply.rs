@@ -3,11 +3,11 @@
 //! Part of the page; the last step of each request.
 
 use super::page::{Frame, MEDIA, Message};
-use super::{page, shown};
-use crate::serve::answer::Out;
+use super::{page, sanitize};
 use crate::serve::app::App;
+use crate::serve::http_error::HttpError;
 use crate::serve::pages::Pages;
-use crate::serve::refusal::Refusal;
+use crate::serve::stream::Out;
 use askama::Template;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -22,7 +22,7 @@ const MAX_LINE: usize = 64 * 1024;
 pub(super) fn send(page: &impl Template, pages: &Pages, more: HeaderMap, out: &mut Out) {
     let Ok(html) = page.render() else {
         let status = StatusCode::INTERNAL_SERVER_ERROR;
-        out.refuse(Refusal::new(status, "the page could not be made"));
+        out.refuse(HttpError::new(status, "the page could not be made"));
         return;
     };
     let mut headers = page::headers(&pages.ancestors);
@@ -50,7 +50,7 @@ pub(super) fn no_subject(app: &App, value: &str) -> Response {
 }
 
 /// Renders a refusal as a page.
-pub(super) fn refused(app: &App, refusal: &Refusal) -> Response {
+pub(super) fn refused(app: &App, refusal: &HttpError) -> Response {
     message(app, refusal.status, title_of(refusal.status), sentence(refusal.line()), "")
 }
 
@@ -94,7 +94,7 @@ fn message(
     text: String,
     value: &str,
 ) -> Response {
-    let frame = Frame { title: title.to_owned(), asked: shown::visible(&shortened(value)) };
+    let frame = Frame { title: title.to_owned(), asked: sanitize::visible(&shortened(value)) };
     let html = Message { frame, title, text }.render().unwrap_or_else(|_| title.to_owned());
     let mut response = Response::new(Body::from(html));
     *response.status_mut() = status;

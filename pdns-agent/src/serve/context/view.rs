@@ -2,8 +2,8 @@
 //!
 //! Part of the page. The templates escape all text; invisible characters in it are made visible here.
 
-use super::asked::{address_path, name_path, path_of, typed};
-use super::shown::visible;
+use super::parse_value::{address_path, name_path, path_of, typed};
+use super::sanitize::visible;
 use super::timeline::{Axis, Bar, Time, grouped};
 use crate::name::{NameBuf, display::Unicode, display::unicode};
 use crate::observation::Seen;

@@ -2,8 +2,8 @@
 
 use super::object::Style;
 use super::parameters::Parameters;
-use crate::serve::answer::{Halt, Out};
-use crate::serve::refusal::Refusal;
+use crate::serve::http_error::HttpError;
+use crate::serve::stream::{Cancelled, Out};
 use axum::http::HeaderMap;
 use std::time::Duration;
 
@@ -38,11 +38,11 @@ pub(super) enum End {
     Gone,
 }
 
-impl From<Halt> for End {
-    fn from(halt: Halt) -> Self {
+impl From<Cancelled> for End {
+    fn from(halt: Cancelled) -> Self {
         match halt {
-            Halt::Gone => Self::Gone,
-            Halt::Late => Self::Late,
+            Cancelled::Gone => Self::Gone,
+            Cancelled::Late => Self::Late,
         }
     }
 }
@@ -66,7 +66,7 @@ impl Frame {
     }
 
     /// Begins the answer.
-    pub(super) fn begin(self, out: &mut Out) -> Result<(), Halt> {
+    pub(super) fn begin(self, out: &mut Out) -> Result<(), Cancelled> {
         if self == Self::Saf {
             out.begin(MEDIA, HeaderMap::new());
             out.line(|line| line.extend_from_slice(b"{\"cond\":\"begin\"}"))?;
@@ -81,7 +81,7 @@ impl Frame {
         &mut self,
         out: &mut Out,
         write: impl FnOnce(&mut Vec<u8>),
-    ) -> Result<(), Halt> {
+    ) -> Result<(), Cancelled> {
         match self {
             Self::Saf => out.row(|line| {
                 line.extend_from_slice(b"{\"obj\":");
@@ -101,13 +101,13 @@ impl Frame {
     pub(super) fn end(self, out: &mut Out, end: End) {
         match (self, end) {
             (Self::Saf, _) => {}
-            (Self::Bare { begun: true }, End::Late) => return out.break_off(),
+            (Self::Bare { begun: true }, End::Late) => return out.abort(),
             (Self::Bare { begun: true }, _) => return,
             (Self::Bare { begun: false }, End::Late) => {
-                return out.refuse(Refusal::busy("the query took too long", LATE));
+                return out.refuse(HttpError::busy("the query took too long", LATE));
             }
             (Self::Bare { begun: false }, _) => {
-                return out.refuse(Refusal::not_found("no results found"));
+                return out.refuse(HttpError::not_found("no results found"));
             }
         }
         let line: &[u8] = match end {
@@ -120,13 +120,13 @@ impl Frame {
     }
 
     /// Ends an answer that failed.
-    pub(super) fn fail(self, out: &mut Out, refusal: Refusal) {
+    pub(super) fn fail(self, out: &mut Out, refusal: HttpError) {
         match self {
             Self::Saf => {
                 let message = serde_json::json!({"cond": "failed", "msg": refusal.line()});
                 out.line(|line| line.extend_from_slice(message.to_string().as_bytes())).ok();
             }
-            Self::Bare { begun: true } => out.break_off(),
+            Self::Bare { begun: true } => out.abort(),
             Self::Bare { begun: false } => out.refuse(refusal),
         }
     }

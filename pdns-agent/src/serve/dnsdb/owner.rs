@@ -2,7 +2,7 @@
 
 use crate::name::{Name, NameBuf};
 use crate::query::{Text, Walk, Word};
-use crate::serve::refusal::Refusal;
+use crate::serve::http_error::HttpError;
 
 /// A name, or a wildcard for names.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,8 +17,8 @@ pub(super) enum Owner {
 
 impl Owner {
     /// Parses a decoded path segment. A final dot and the case do not matter.
-    pub(super) fn parse(text: &str) -> Result<Self, Refusal> {
-        let wrong = |why: String| Refusal::bad(format!("{text:?} is no name: {why}"));
+    pub(super) fn parse(text: &str) -> Result<Self, HttpError> {
+        let wrong = |why: String| HttpError::bad(format!("{text:?} is no name: {why}"));
         let name = |text: &str| NameBuf::parse(text).map_err(|error| wrong(error.to_string()));
         if text.is_empty() {
             return Err(wrong("it is empty; the root is written as a dot".to_owned()));
@@ -47,11 +47,11 @@ impl Owner {
     }
 
     /// Parses a name in wire format, in hexadecimal.
-    pub(super) fn parse_raw(text: &str) -> Result<Self, Refusal> {
+    pub(super) fn parse_raw(text: &str) -> Result<Self, HttpError> {
         let octets = octets(text)?;
         match NameBuf::from_wire(&octets) {
             Ok((name, length)) if length == octets.len() => Ok(Self::Exact(name)),
-            _ => Err(Refusal::bad(format!("{text:?} is no name in wire format"))),
+            _ => Err(HttpError::bad(format!("{text:?} is no name in wire format"))),
         }
     }
 
@@ -75,14 +75,14 @@ impl Owner {
 }
 
 /// Decodes an even number of hexadecimal digits.
-pub(super) fn octets(text: &str) -> Result<Vec<u8>, Refusal> {
+pub(super) fn octets(text: &str) -> Result<Vec<u8>, HttpError> {
     let digits: Option<Vec<u8>> = text
         .chars()
         .map(|digit| digit.to_digit(16).and_then(|digit| u8::try_from(digit).ok()))
         .collect();
     let digits = digits.filter(|digits| !digits.is_empty() && digits.len().is_multiple_of(2));
     let digits = digits.ok_or_else(|| {
-        Refusal::bad(format!("{text:?} is not an even number of hexadecimal digits"))
+        HttpError::bad(format!("{text:?} is not an even number of hexadecimal digits"))
     })?;
     Ok(digits
         .chunks_exact(2)

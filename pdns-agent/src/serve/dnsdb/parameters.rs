@@ -1,7 +1,7 @@
 //! Query parameters. Unknown ones are ignored, as are `swclient`, `version` and `id`.
 
+use crate::serve::http_error::HttpError;
 use crate::serve::part::parameters;
-use crate::serve::refusal::Refusal;
 use axum::http::StatusCode;
 
 /// Default limit of results.
@@ -53,7 +53,7 @@ pub(super) struct Parameters {
 
 impl Parameters {
     /// Parses the parameters; a negative time is a number of seconds before `now`.
-    pub(super) fn parse(query: Option<&str>, bounds: Bounds, now: u32) -> Result<Self, Refusal> {
+    pub(super) fn parse(query: Option<&str>, bounds: Bounds, now: u32) -> Result<Self, HttpError> {
         let mut read = Self {
             limit: LIMIT.min(bounds.results),
             offset: 0,
@@ -66,7 +66,7 @@ impl Parameters {
         };
         for (name, value) in parameters(query)? {
             let wrong =
-                |what| Refusal::bad(format!("the parameter {name} is {what}, not {value:?}"));
+                |what| HttpError::bad(format!("the parameter {name} is {what}, not {value:?}"));
             let number = || value.parse::<u64>().map_err(|_| wrong("a number"));
             let flag = || match value.to_ascii_lowercase().as_str() {
                 "t" | "true" | "1" => Ok(true),
@@ -88,7 +88,7 @@ impl Parameters {
                     let offset = usize::try_from(number()?).unwrap_or(usize::MAX);
                     if offset > bounds.offset {
                         let line = format!("the offset is at most {}", bounds.offset);
-                        return Err(Refusal::new(StatusCode::RANGE_NOT_SATISFIABLE, line));
+                        return Err(HttpError::new(StatusCode::RANGE_NOT_SATISFIABLE, line));
                     }
                     read.offset = offset;
                 }
@@ -115,7 +115,7 @@ mod tests {
 
     const BOUNDS: Bounds = Bounds { results: 20_000, offset: 1_000 };
 
-    fn read(query: &str) -> Result<Parameters, Refusal> {
+    fn read(query: &str) -> Result<Parameters, HttpError> {
         Parameters::parse(Some(query), BOUNDS, 1_000_000)
     }
 

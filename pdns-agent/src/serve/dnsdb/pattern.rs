@@ -3,7 +3,7 @@
 //! A pattern matches presentation text: names with their final dot, RDATA as in a master file. A regular
 //! expression may match anywhere in it, a glob has to match the whole text. Case does not matter.
 
-use crate::serve::refusal::Refusal;
+use crate::serve::http_error::HttpError;
 use regex::bytes::{Regex, RegexBuilder};
 
 /// Maximum length of a pattern, in bytes.
@@ -35,7 +35,7 @@ impl Pattern {
         method: Method,
         include: &str,
         exclude: Option<&str>,
-    ) -> Result<Self, Refusal> {
+    ) -> Result<Self, HttpError> {
         let compile = |text: &str| match method {
             Method::Regex => compile(text, text),
             Method::Glob => compile(&expression(text)?, text),
@@ -50,9 +50,9 @@ impl Pattern {
     }
 }
 
-fn compile(source: &str, typed: &str) -> Result<Regex, Refusal> {
+fn compile(source: &str, typed: &str) -> Result<Regex, HttpError> {
     if typed.is_empty() || typed.len() > MAX_LENGTH {
-        return Err(Refusal::bad(format!("a pattern has 1 to {MAX_LENGTH} bytes")));
+        return Err(HttpError::bad(format!("a pattern has 1 to {MAX_LENGTH} bytes")));
     }
     RegexBuilder::new(source)
         .unicode(false)
@@ -62,22 +62,22 @@ fn compile(source: &str, typed: &str) -> Result<Regex, Refusal> {
         .nest_limit(MAX_DEPTH)
         .build()
         .map_err(|error| match error {
-            regex::Error::CompiledTooBig(_) => {
-                Refusal::bad(format!("the pattern {typed:?} is too large: use smaller repetitions"))
-            }
+            regex::Error::CompiledTooBig(_) => HttpError::bad(format!(
+                "the pattern {typed:?} is too large: use smaller repetitions"
+            )),
             error => {
                 // The last line has the message, the lines before it a drawing of the position.
                 let text = error.to_string();
                 let reason = text.lines().last().unwrap_or_default();
                 let reason = reason.trim_start_matches("error: ");
-                Refusal::bad(format!("the pattern {typed:?} cannot be used: {reason}"))
+                HttpError::bad(format!("the pattern {typed:?} cannot be used: {reason}"))
             }
         })
 }
 
 /// Converts a glob to an expression.
-fn expression(glob: &str) -> Result<String, Refusal> {
-    let open = || Refusal::bad(format!("the pattern {glob:?} has a [ without its ]"));
+fn expression(glob: &str) -> Result<String, HttpError> {
+    let open = || HttpError::bad(format!("the pattern {glob:?} has a [ without its ]"));
     let mut out = String::from("(?s)^");
     let mut letters = glob.chars().peekable();
     while let Some(letter) = letters.next() {

@@ -6,8 +6,8 @@ use super::pattern::{Method, Pattern};
 use super::types::Types;
 use crate::query::Subject;
 use crate::rr::RrType;
+use crate::serve::http_error::HttpError;
 use crate::serve::part::decode;
-use crate::serve::refusal::Refusal;
 use std::net::IpAddr;
 
 /// Record types whose RDATA can be searched by pattern.
@@ -64,15 +64,16 @@ impl Request {
         query: Option<&str>,
         bounds: Bounds,
         now: u32,
-    ) -> Result<Self, Refusal> {
+    ) -> Result<Self, HttpError> {
         let mut parts = Vec::new();
         for part in path.strip_suffix('/').unwrap_or(path).split('/') {
             parts.push(decode(part)?);
         }
         let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
         let parameters = Parameters::parse(query, bounds, now)?;
-        let unknown =
-            || Refusal::not_found("there are lookup, summarize, regex, glob, ping and rate_limit");
+        let unknown = || {
+            HttpError::not_found("there are lookup, summarize, regex, glob, ping and rate_limit")
+        };
         let (&verb, rest) = parts.split_first().ok_or_else(unknown)?;
         let exclude = parameters.exclude.as_deref();
         let (what, rest) = match (verb, rest) {
@@ -84,12 +85,12 @@ impl Request {
                 let what = match *key {
                     "rrnames" => What::FlexNames(Pattern::new(method, value, exclude)?),
                     "rdata" => What::FlexRdata(Pattern::new(method, value, exclude)?),
-                    _ => return Err(Refusal::bad("a pattern is for rrnames or rdata")),
+                    _ => return Err(HttpError::bad("a pattern is for rrnames or rdata")),
                 };
                 (what, rest)
             }
             ("lookup" | "summarize" | "regex" | "glob", _) => {
-                return Err(Refusal::bad(
+                return Err(HttpError::bad(
                     "the path is too short: give for example lookup/rrset/name/example.com",
                 ));
             }
@@ -103,14 +104,14 @@ impl Request {
             {
                 (Types::parse(types)?, Some(Owner::parse(bailiwick)?))
             }
-            _ => return Err(Refusal::bad("the path has parts too many")),
+            _ => return Err(HttpError::bad("the path has parts too many")),
         };
         let types = checked(&what, types)?;
         Ok(Self { what, types, bailiwick, is_summary: verb == "summarize", parameters })
     }
 }
 
-fn asked_about(side: &str, kind: &str, value: &str) -> Result<What, Refusal> {
+fn asked_about(side: &str, kind: &str, value: &str) -> Result<What, HttpError> {
     match (side, kind) {
         ("rrset", "name") => Owner::parse(value).map(What::Owner),
         ("rrset", "raw") => Owner::parse_raw(value).map(What::Owner),
@@ -120,28 +121,28 @@ fn asked_about(side: &str, kind: &str, value: &str) -> Result<What, Refusal> {
             // A slash would end the path segment, so a comma stands for it.
             match Subject::parse(&value.replacen(',', "/", 1)) {
                 Ok(Subject::Addresses(from, to)) => Ok(What::Addresses(from, to)),
-                _ => Err(Refusal::bad(format!(
+                _ => Err(HttpError::bad(format!(
                     "{value:?} is no address, prefix (192.0.2.0,24) or range (192.0.2.1-192.0.2.9)"
                 ))),
             }
         }
-        _ => {
-            Err(Refusal::bad("there are rrset/name, rrset/raw, rdata/name, rdata/ip and rdata/raw"))
-        }
+        _ => Err(HttpError::bad(
+            "there are rrset/name, rrset/raw, rdata/name, rdata/ip and rdata/raw",
+        )),
     }
 }
 
 /// Checks that the types are valid for the subject.
-fn checked(what: &What, types: Types) -> Result<Types, Refusal> {
+fn checked(what: &What, types: Types) -> Result<Types, HttpError> {
     match (what, types) {
         // The address tells which of the two types it is.
         (What::Addresses(..), Types::Any | Types::One(RrType::A | RrType::AAAA)) => Ok(Types::Any),
-        (What::Addresses(..), _) => Err(Refusal::bad("addresses are of type A, AAAA or ANY")),
+        (What::Addresses(..), _) => Err(HttpError::bad("addresses are of type A, AAAA or ANY")),
         (What::FlexRdata(_), Types::One(one)) if !SEARCHED.contains(&one) => {
-            Err(Refusal::bad(format!("RDATA of type {one} cannot be searched by pattern")))
+            Err(HttpError::bad(format!("RDATA of type {one} cannot be searched by pattern")))
         }
         (What::FlexNames(_) | What::FlexRdata(_), Types::Dnssec) => {
-            Err(Refusal::bad("DNSSEC types cannot be searched by pattern"))
+            Err(HttpError::bad("DNSSEC types cannot be searched by pattern"))
         }
         _ => Ok(types),
     }
@@ -153,7 +154,7 @@ mod tests {
 
     const BOUNDS: Bounds = Bounds { results: 100, offset: 100 };
 
-    fn read(path: &str) -> Result<Request, Refusal> {
+    fn read(path: &str) -> Result<Request, HttpError> {
         Request::parse(path, None, BOUNDS, 0)
     }
 

@@ -3,7 +3,7 @@
 use super::frame::{End, Frame};
 use super::object::{Object, Style, Sums, write_summary};
 use super::parameters::{Fences, Parameters};
-use crate::serve::answer::Out;
+use crate::serve::stream::Out;
 use std::ops::ControlFlow;
 
 /// Receives results.
@@ -54,8 +54,8 @@ impl<'o> Sink<'o> {
     }
 
     /// Returns a break if the answer is no longer wanted; for use between results.
-    pub(super) fn still(&self) -> ControlFlow<End> {
-        match self.out.still() {
+    pub(super) fn check(&self) -> ControlFlow<End> {
+        match self.out.check() {
             Ok(()) => ControlFlow::Continue(()),
             Err(halt) => ControlFlow::Break(halt.into()),
         }
@@ -63,7 +63,7 @@ impl<'o> Sink<'o> {
 
     /// Takes a result; breaks if the answer ends.
     pub(super) fn take(&mut self, object: &Object) -> ControlFlow<End> {
-        self.still()?;
+        self.check()?;
         self.show(object)
     }
 
@@ -110,7 +110,7 @@ impl<'o> Sink<'o> {
             let style = self.style;
             let written =
                 self.frame.result(self.out, |line| write_summary(sums, results, style, line));
-            if written == Err(crate::serve::answer::Halt::Gone) {
+            if written == Err(crate::serve::stream::Cancelled::Gone) {
                 return;
             }
         }
@@ -118,7 +118,7 @@ impl<'o> Sink<'o> {
     }
 
     /// Ends an answer that failed.
-    pub(super) fn fail(self, refusal: crate::serve::refusal::Refusal) {
+    pub(super) fn fail(self, refusal: crate::serve::http_error::HttpError) {
         self.frame.fail(self.out, refusal);
     }
 }

@@ -13,8 +13,8 @@ use crate::query::{Pager, Text, Walk, walk};
 use crate::rdata::{FinalDot, Rdata, RdataBuf, Target};
 use crate::record::{FactBuf, StoredRecord};
 use crate::rr::RrType;
-use crate::serve::answer::Out;
-use crate::serve::refusal::Refusal;
+use crate::serve::http_error::HttpError;
+use crate::serve::stream::Out;
 use crate::store::{Kind, Reader, StoreError};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -66,7 +66,7 @@ pub(super) fn run(
         Ok(ControlFlow::Continue(())) => sink.end(End::Whole),
         Ok(ControlFlow::Break(end)) => sink.end(end),
         Err(error) => {
-            sink.fail(Refusal::from(&error));
+            sink.fail(HttpError::from(&error));
             return Err(error);
         }
     }
@@ -180,7 +180,7 @@ fn sets(
     sink: &mut Sink<'_>,
 ) -> Flow {
     let pulse = sink.out.pulse();
-    let stop = || pulse.still().is_err();
+    let stop = || pulse.check().is_err();
     let sieve = |name: Name<'_>| pattern.is_none_or(|pattern| pattern.admits(&dotted(name)));
     let mut flow = ControlFlow::Continue(());
     walk(store, names, &sieve, sink.wanted(), &stop, &mut |store, names| {
@@ -197,7 +197,7 @@ fn sets(
         }
         Ok(as_break(flow))
     })?;
-    Ok(if flow.is_continue() { sink.still() } else { flow })
+    Ok(if flow.is_continue() { sink.check() } else { flow })
 }
 
 /// Adds a row to the records held of its owner; passes on all records of the previous owner.
@@ -210,7 +210,7 @@ fn add(
 ) -> ControlFlow<End> {
     let FactBuf::Record(record) = row.fact else { return ControlFlow::Continue(()) };
     if !types.has(record.rrtype) {
-        return sink.still();
+        return sink.check();
     }
     if let Some(before) = owned.take_if(|owned| owned.rrname != row.rrname) {
         before.end(shape, sink)?;
@@ -245,7 +245,7 @@ fn records(store: &mut Reader<'_>, request: &Request, by: &By<'_>, sink: &mut Si
         if is_wanted && sink.admits(Sums::from(&row.seen)) {
             pager.offer(row);
         }
-        flow = sink.still();
+        flow = sink.check();
         as_break(flow)
     };
     match by {
@@ -337,7 +337,7 @@ fn found_rdata(
     let mut found: BTreeMap<(RrType, String), Found> = BTreeMap::new();
     let mut flow = ControlFlow::Continue(());
     store.scan_records(Kind::Record, &mut |row| {
-        flow = sink.still();
+        flow = sink.check();
         let FactBuf::Record(record) = row.fact else { return as_break(flow) };
         if !SEARCHED.contains(&record.rrtype) || !request.types.has(record.rrtype) {
             return as_break(flow);

@@ -1,7 +1,7 @@
 //! Record types in requests.
 
 use crate::rr::RrType;
-use crate::serve::refusal::Refusal;
+use crate::serve::http_error::HttpError;
 
 /// Types that `ANY` excludes and `ANY-DNSSEC` selects.
 const DNSSEC: [RrType; 10] = [
@@ -31,14 +31,14 @@ pub(super) enum Types {
 
 impl Types {
     /// Parses `ANY`, `ANY-DNSSEC`, a mnemonic or `TYPEnnn`, case-insensitively.
-    pub(super) fn parse(text: &str) -> Result<Self, Refusal> {
+    pub(super) fn parse(text: &str) -> Result<Self, HttpError> {
         if text.eq_ignore_ascii_case("ANY") {
             Ok(Self::Any)
         } else if text.eq_ignore_ascii_case("ANY-DNSSEC") {
             Ok(Self::Dnssec)
         } else {
             text.parse().map(Self::One).map_err(|error: crate::rr::UnknownType| {
-                Refusal::bad(format!("{error}, or ANY, or ANY-DNSSEC"))
+                HttpError::bad(format!("{error}, or ANY, or ANY-DNSSEC"))
             })
         }
     }

@@ -6,8 +6,8 @@
 //! bucket. Attempts with passwords cannot fill a table, because each of them has to be hashed first.
 
 use super::secret::Digest;
-use crate::serve::bucket::{Bucket, Rate};
 use crate::serve::clients::Key;
+use crate::serve::rate_limit::{Bucket, Rate};
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

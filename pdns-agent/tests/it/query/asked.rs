@@ -3,7 +3,7 @@
 use super::letters::{Letters, letters};
 use super::world::{World, target};
 use pdns_agent::observation::Outcome;
-use pdns_agent::query::{Fence, Filter, Moment, Query, Sort, TtlFence, What};
+use pdns_agent::query::{Fence, Filter, Query, Sort, TimeSpec, TtlFence, What};
 use pdns_agent::rdata::Target;
 use pdns_agent::record::{FactBuf, StoredRecord};
 use pdns_agent::rr::RrType;
@@ -145,7 +145,7 @@ pub(super) fn filter(world: &World) -> impl Strategy<Value = Filter> + '_ {
     });
     let times = prop::option::weighted(0.2, time.clone());
     let span = prop::option::weighted(0.2, (time.clone(), time)).prop_map(|span| {
-        span.map(|(one, other)| Moment { start: one.min(other), end: one.max(other) + 1 })
+        span.map(|(one, other)| TimeSpec { start: one.min(other), end: one.max(other) + 1 })
     });
     let fence = (times.clone(), times.clone(), times.clone(), times, span).prop_map(
         |(first_after, first_before, last_after, last_before, seen_in)| Fence {

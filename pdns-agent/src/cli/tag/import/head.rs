@@ -2,7 +2,7 @@
 //!
 //! Our own files name all their columns. Feeds name one with the subjects, and possibly others with the reason.
 
-use super::super::super::resolve::UsageError;
+use super::super::super::query_args::UsageError;
 use super::line::{Separator, fields};
 use crate::query::{Purpose, Subject};
 

@@ -2,9 +2,10 @@
 
 use super::Defaults;
 use super::head::{Column, Head, no_column};
-use crate::cli::resolve::{UsageError, quoted};
+use crate::cli::query_args::{UsageError, quoted};
 use crate::query::{
-    Moment, SubjectError, TagSubjectError, WhenError, is_comment, parts, tag_subject, tag_subjects,
+    SubjectError, TagSubjectError, TimeParseError, TimeSpec, is_comment, parts, tag_subject,
+    tag_subjects,
 };
 use crate::tag::{LongText, Tag, TagSubject, UnknownTagKind};
 
@@ -70,7 +71,7 @@ pub(super) enum BadLine {
     #[error("the column kind is empty: fill it in, or give --kind")]
     NoKind,
     #[error("the time cannot be read")]
-    Time(#[source] WhenError),
+    Time(#[source] TimeParseError),
     #[error("it is not UTF-8")]
     Text,
     #[error("cannot tell what {0} is")]
@@ -256,7 +257,7 @@ fn of_columns(line: &str, head: &Head, defaults: &Defaults) -> Result<Tag, BadLi
         (None, kind) => kind.ok_or(BadLine::NoKind)?,
     };
     let time = match value(Column::Time) {
-        Some(time) => Moment::parse(time, defaults.now).map_err(BadLine::Time)?.start,
+        Some(time) => TimeSpec::parse(time, defaults.now).map_err(BadLine::Time)?.start,
         None => defaults.now,
     };
     let typed = value(Column::Subject).unwrap_or_default();

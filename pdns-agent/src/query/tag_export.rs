@@ -24,7 +24,7 @@ pub const MAX_FOUND: usize = 500_000;
 const ONE_BY_ONE: usize = 32;
 
 /// Selection of the subjects to list.
-pub struct Wanted<'w> {
+pub struct ExportSpec<'w> {
     /// Kinds of tags; a subject needs a tag of one of them.
     pub kinds: &'w [TagKind],
     /// True to list the names below a domain instead of the domain.
@@ -37,7 +37,7 @@ pub struct Wanted<'w> {
 
 /// A subject to list, with its tags.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Listed<'t> {
+pub struct ExportItem<'t> {
     /// The subject to list.
     pub subject: TagSubject,
     /// Tags that are the reason, worst kind first; never empty. They may be tags on a domain above the subject.
@@ -46,7 +46,7 @@ pub struct Listed<'t> {
 
 /// Summary of a finished list.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Listing {
+pub struct ExportSummary {
     /// Number of subjects returned.
     pub shown: u64,
     /// True if the limit left subjects out.
@@ -72,13 +72,13 @@ struct Found {
 ///
 /// # Errors
 /// [`StoreError`] when the store cannot be read; subjects may have been returned before.
-pub fn listed(
+pub fn export_tags(
     store: &mut Reader<'_>,
     set: &TagSet,
-    wanted: &Wanted<'_>,
-    each: &mut dyn FnMut(&Listed<'_>) -> ControlFlow<()>,
-) -> Result<Listing, StoreError> {
-    let mut out = Out { wanted, listing: Listing::default(), each };
+    wanted: &ExportSpec<'_>,
+    each: &mut dyn FnMut(&ExportItem<'_>) -> ControlFlow<()>,
+) -> Result<ExportSummary, StoreError> {
+    let mut out = Out { wanted, listing: ExportSummary::default(), each };
     let exceptions = Exceptions::new(set);
     let mut domains = Vec::new();
     for tags in set.tags().chunk_by(|one, other| one.subject == other.subject) {
@@ -95,11 +95,11 @@ pub fn listed(
                 }
                 let name = TagSubject::Name(apex.clone());
                 let tags = in_effect(set, &name, wanted.kinds);
-                out.hand(&Listed { subject: name, tags })
+                out.hand(&ExportItem { subject: name, tags })
             }
             TagSubject::Name(_) if wanted.expand => {
                 let tags = in_effect(set, subject, wanted.kinds);
-                out.hand(&Listed { subject: subject.clone(), tags })
+                out.hand(&ExportItem { subject: subject.clone(), tags })
             }
             TagSubject::Net(net) if wanted.expand => {
                 let tags = in_effect(set, subject, wanted.kinds);
@@ -112,12 +112,12 @@ pub fn listed(
                     if part != *net && set.all_of_subject(&subject).iter().any(is_own) {
                         return ControlFlow::Continue(());
                     }
-                    out.hand(&Listed { subject, tags })
+                    out.hand(&ExportItem { subject, tags })
                 })
             }
             _ => {
                 out.listing.except(exceptions.within(subject, &tags, wanted.kinds));
-                out.hand(&Listed { subject: subject.clone(), tags })
+                out.hand(&ExportItem { subject: subject.clone(), tags })
             }
         };
         if flow.is_break() {
@@ -141,7 +141,7 @@ pub fn listed(
         for name in found.names.iter().take(most) {
             let subject = TagSubject::Name(name.clone());
             let tags = in_effect(set, &subject, wanted.kinds);
-            if out.hand(&Listed { subject, tags }).is_break() {
+            if out.hand(&ExportItem { subject, tags }).is_break() {
                 return Ok(out.listing);
             }
         }
@@ -149,7 +149,7 @@ pub fn listed(
     Ok(out.listing)
 }
 
-impl Listing {
+impl ExportSummary {
     /// Counts a listed subject that covers another with the opposite tag.
     fn except(&mut self, found: Option<Exception>) {
         let Some(found) = found else { return };
@@ -162,13 +162,13 @@ impl Listing {
 
 /// Applies the conditions and the limit to subjects, and passes them on.
 struct Out<'w, 'e> {
-    wanted: &'w Wanted<'w>,
-    listing: Listing,
-    each: &'e mut dyn FnMut(&Listed<'_>) -> ControlFlow<()>,
+    wanted: &'w ExportSpec<'w>,
+    listing: ExportSummary,
+    each: &'e mut dyn FnMut(&ExportItem<'_>) -> ControlFlow<()>,
 }
 
 impl Out<'_, '_> {
-    fn hand(&mut self, listed: &Listed<'_>) -> ControlFlow<()> {
+    fn hand(&mut self, listed: &ExportItem<'_>) -> ControlFlow<()> {
         if !(self.wanted.admits)(&listed.subject) {
             self.listing.left_out += 1;
             return ControlFlow::Continue(());

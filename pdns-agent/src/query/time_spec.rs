@@ -1,6 +1,6 @@
 //! Points in time as people write them.
 //!
-//! Part of `query`. `cli` and `serve` parse what a user typed into a [`Moment`] here. The clock is a parameter.
+//! Part of `query`. `cli` and `serve` parse what a user typed into a [`TimeSpec`] here. The clock is a parameter.
 
 use jiff::Timestamp;
 use jiff::civil::{Date, DateTime};
@@ -11,7 +11,7 @@ pub const DAY: u32 = 86_400;
 
 /// A point in time at the precision it was written with: one second, or a whole day (UTC).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Moment {
+pub struct TimeSpec {
     /// First second of the interval, since the epoch.
     pub start: u32,
     /// First second after the interval.
@@ -20,7 +20,7 @@ pub struct Moment {
 
 /// Reason why text is not a valid point in time.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum WhenError {
+pub enum TimeParseError {
     /// Text in none of the known forms.
     #[error(
         "invalid time {0:?}: give an age such as 24h or 7d, a date such as 2026-01-31, \
@@ -35,7 +35,7 @@ pub enum WhenError {
     Backwards(String),
 }
 
-impl Moment {
+impl TimeSpec {
     /// Returns the interval of one second.
     fn second(at: u32) -> Self {
         Self { start: at, end: at.saturating_add(1) }
@@ -52,8 +52,8 @@ impl Moment {
     /// `yesterday`, a date, a date and time (UTC unless it has an offset), or seconds since the epoch.
     ///
     /// # Errors
-    /// [`WhenError`] when it is none of these, or out of range.
-    pub fn parse(text: &str, now: u32) -> Result<Self, WhenError> {
+    /// [`TimeParseError`] when it is none of these, or out of range.
+    pub fn parse(text: &str, now: u32) -> Result<Self, TimeParseError> {
         let text = text.trim();
         match text {
             "now" => return Ok(Self::second(now)),
@@ -69,16 +69,16 @@ impl Moment {
         if !text.is_empty() && text.bytes().all(|octet| octet.is_ascii_digit()) {
             // Fewer digits are a year or a date without dashes, never seconds; 0 is the epoch itself.
             if text.len() < 9 && text != "0" {
-                return Err(WhenError::Form(text.to_owned()));
+                return Err(TimeParseError::Form(text.to_owned()));
             }
-            let at = text.parse().map_err(|_| WhenError::Range(text.to_owned()))?;
+            let at = text.parse().map_err(|_| TimeParseError::Range(text.to_owned()))?;
             return Ok(Self::second(at));
         }
         if let Ok(date) = text.parse::<Date>()
             && text.len() == "2026-01-31".len()
         {
             let start = seconds(date.to_datetime(jiff::civil::Time::midnight()))
-                .ok_or_else(|| WhenError::Range(text.to_owned()))?;
+                .ok_or_else(|| TimeParseError::Range(text.to_owned()))?;
             return Ok(Self { start, end: start.saturating_add(DAY) });
         }
         let at = if let Ok(time) = text.parse::<Timestamp>() {
@@ -86,18 +86,18 @@ impl Moment {
         } else if let Ok(time) = text.parse::<DateTime>() {
             seconds(time)
         } else {
-            return Err(WhenError::Form(text.to_owned()));
+            return Err(TimeParseError::Form(text.to_owned()));
         };
-        at.map(Self::second).ok_or_else(|| WhenError::Range(text.to_owned()))
+        at.map(Self::second).ok_or_else(|| TimeParseError::Range(text.to_owned()))
     }
 
-    /// Parses `FROM..TO`, `FROM..`, `..TO`, or one [`Moment`]. All of `TO` is included, so that
+    /// Parses `FROM..TO`, `FROM..`, `..TO`, or one [`TimeSpec`]. All of `TO` is included, so that
     /// `2026-01-01..2026-01-31` ends with the last second of January. A single age such as `7d` extends from
     /// then until now.
     ///
     /// # Errors
-    /// [`WhenError`] for either end, or when the end lies before the start.
-    pub fn parse_span(text: &str, now: u32) -> Result<Self, WhenError> {
+    /// [`TimeParseError`] for either end, or when the end lies before the start.
+    pub fn parse_span(text: &str, now: u32) -> Result<Self, TimeParseError> {
         let ever = Self { start: 0, end: u32::MAX };
         let (from, to) = match text.split_once("..") {
             Some((from, to)) => {
@@ -116,7 +116,7 @@ impl Moment {
             }
         };
         if to.end <= from.start {
-            return Err(WhenError::Backwards(text.to_owned()));
+            return Err(TimeParseError::Backwards(text.to_owned()));
         }
         Ok(Self { start: from.start, end: to.end })
     }
@@ -157,7 +157,7 @@ mod tests {
 
     #[track_caller]
     fn check(text: &str, start: u32, end: u32) {
-        assert_eq!(Moment::parse(text, NOW), Ok(Moment { start, end }), "{text}");
+        assert_eq!(TimeSpec::parse(text, NOW), Ok(TimeSpec { start, end }), "{text}");
     }
 
     #[test]
@@ -179,28 +179,28 @@ mod tests {
     #[test]
     fn what_is_no_time_is_refused() {
         for text in ["", "2026", "20260131", "-1d", "h", "7 d", "2026-13-01", "soon"] {
-            assert_eq!(Moment::parse(text, NOW), Err(WhenError::Form(text.to_owned())));
+            assert_eq!(TimeSpec::parse(text, NOW), Err(TimeParseError::Form(text.to_owned())));
         }
         for text in ["1969-12-31", "2107-01-01", "99999999999"] {
-            assert_eq!(Moment::parse(text, NOW), Err(WhenError::Range(text.to_owned())));
+            assert_eq!(TimeSpec::parse(text, NOW), Err(TimeParseError::Range(text.to_owned())));
         }
     }
 
     #[test]
     fn spans_hold_the_whole_of_their_last_day() {
-        let span = |text| Moment::parse_span(text, NOW).map(|moment| (moment.start, moment.end));
+        let span = |text| TimeSpec::parse_span(text, NOW).map(|moment| (moment.start, moment.end));
         assert_eq!(span("2026-11-23..2026-11-24"), Ok((1_795_392_000, 1_795_564_800)));
         assert_eq!(span("2026-11-24"), Ok((1_795_478_400, 1_795_564_800)));
         assert_eq!(span("7d"), Ok((NOW - 604_800, u32::MAX)));
         assert_eq!(span("..24h"), Ok((0, NOW - 86_399)));
         assert_eq!(span("24h.."), Ok((NOW - 86_400, u32::MAX)));
-        assert!(matches!(span("2026-11-24..2026-11-22"), Err(WhenError::Backwards(_))));
+        assert!(matches!(span("2026-11-24..2026-11-22"), Err(TimeParseError::Backwards(_))));
     }
 
     proptest! {
         #[test]
         fn any_text_is_read_or_refused(text in ".{0,40}", now in any::<u32>()) {
-            if let Ok(moment) = Moment::parse_span(&text, now) {
+            if let Ok(moment) = TimeSpec::parse_span(&text, now) {
                 prop_assert!(moment.start < moment.end);
             }
         }

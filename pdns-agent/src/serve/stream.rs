@@ -4,9 +4,9 @@
 //! takes nothing for [`PATIENCE`] or disconnects, its query ends at the next line or block.
 
 use super::app::App;
-use super::clients::Asker;
+use super::clients::ClientHandle;
+use super::http_error::HttpError;
 use super::metrics::{Endpoint, Limit};
-use super::refusal::Refusal;
 use crate::store::{Reader, Store, StoreError, Tags};
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, header};
@@ -38,7 +38,7 @@ const SLACK: Duration = Duration::from_secs(5);
 
 /// Reason why an answer ends early.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Halt {
+pub(super) enum Cancelled {
     /// The client disconnected, or the server stops.
     Gone,
     /// The query took too long.
@@ -46,9 +46,9 @@ pub(super) enum Halt {
 }
 
 /// The client of a query, and the time limit.
-pub(super) struct Asking {
+pub(super) struct QueryContext {
     pub(super) app: Arc<App>,
-    pub(super) asker: Asker,
+    pub(super) asker: ClientHandle,
     pub(super) endpoint: Endpoint,
     pub(super) time: Duration,
     /// The protocol's keep-alive line, if it has one: it carries no data, and shows only that work continues.
@@ -65,7 +65,7 @@ pub(super) struct Pulse {
 
 /// The output of the thread that answers.
 pub(super) struct Out {
-    head: Option<oneshot::Sender<Result<HeaderMap, Refusal>>>,
+    head: Option<oneshot::Sender<Result<HeaderMap, HttpError>>>,
     pulse: Pulse,
     chunk: Vec<u8>,
     flushed: Instant,
@@ -80,11 +80,11 @@ pub(super) struct Out {
 
 impl Pulse {
     /// Returns an error if the answer is no longer wanted.
-    pub(super) fn still(&self) -> Result<(), Halt> {
+    pub(super) fn check(&self) -> Result<(), Cancelled> {
         if self.chunks.is_closed() || self.app.is_stopping() {
-            Err(Halt::Gone)
+            Err(Cancelled::Gone)
         } else if Instant::now() >= self.deadline {
-            Err(Halt::Late)
+            Err(Cancelled::Late)
         } else {
             Ok(())
         }
@@ -103,15 +103,15 @@ impl Out {
     }
 
     /// Answers with a refusal, if no answer has begun.
-    pub(super) fn refuse(&mut self, refusal: Refusal) {
+    pub(super) fn refuse(&mut self, refusal: HttpError) {
         if let Some(head) = self.head.take() {
             drop(head.send(Err(refusal)));
         }
     }
 
     /// Returns an error if the answer is no longer wanted.
-    pub(super) fn still(&self) -> Result<(), Halt> {
-        self.pulse.still()
+    pub(super) fn check(&self) -> Result<(), Cancelled> {
+        self.pulse.check()
     }
 
     /// Returns a handle for this check that can be used while the output is borrowed.
@@ -120,12 +120,12 @@ impl Out {
     }
 
     /// Makes the connection abort at the end, so that the client sees that the answer is incomplete.
-    pub(super) fn break_off(&mut self) {
+    pub(super) fn abort(&mut self) {
         self.breaks_off = true;
     }
 
     /// Writes one line and appends a line feed.
-    pub(super) fn line(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> Result<(), Halt> {
+    pub(super) fn line(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> Result<(), Cancelled> {
         let before = self.chunk.len();
         write(&mut self.chunk);
         debug_assert!(
@@ -141,20 +141,20 @@ impl Out {
     }
 
     /// Like [`Out::line`], and counts a row.
-    pub(super) fn row(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> Result<(), Halt> {
+    pub(super) fn row(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> Result<(), Cancelled> {
         self.rows += 1;
         self.line(write)
     }
 
     /// Sends the rest and marks the answer as complete. Without this mark the connection is aborted, so that
     /// nobody takes a part for the whole.
-    fn end(&mut self) -> Result<(), Halt> {
+    fn end(&mut self) -> Result<(), Cancelled> {
         self.flush()?;
-        if self.breaks_off { Err(Halt::Gone) } else { self.send(Bytes::new()) }
+        if self.breaks_off { Err(Cancelled::Gone) } else { self.send(Bytes::new()) }
     }
 
     /// Sends the buffered lines.
-    pub(super) fn flush(&mut self) -> Result<(), Halt> {
+    pub(super) fn flush(&mut self) -> Result<(), Cancelled> {
         self.flushed = Instant::now();
         if self.chunk.is_empty() {
             return Ok(());
@@ -163,7 +163,7 @@ impl Out {
         self.send(chunk)
     }
 
-    fn send(&mut self, chunk: Bytes) -> Result<(), Halt> {
+    fn send(&mut self, chunk: Bytes) -> Result<(), Cancelled> {
         if !self.is_broken && !self.pulse.app.is_stopping() {
             let send = self.pulse.chunks.send_timeout(chunk, PATIENCE);
             if self.runtime.block_on(send).is_ok() {
@@ -172,7 +172,7 @@ impl Out {
         }
         // A chunk that was not taken is missing, so nothing may follow it.
         self.is_broken = true;
-        Err(Halt::Gone)
+        Err(Cancelled::Gone)
     }
 }
 
@@ -181,7 +181,7 @@ impl Out {
 /// `work` returns an error only if its store cannot be used any more. If the answer has begun, `work` has to
 /// write an error for the client before that.
 pub(super) async fn ask(
-    asking: Asking,
+    asking: QueryContext,
     work: impl FnOnce(&mut Reader<'_>, &mut Out) -> Result<(), StoreError> + Send + 'static,
 ) -> Response {
     with_store(asking, |store, out| work(&mut store.reader(), out)).await
@@ -189,21 +189,21 @@ pub(super) async fn ask(
 
 /// Like [`ask`], for work that changes tags.
 pub(super) async fn change_tags(
-    asking: Asking,
+    asking: QueryContext,
     work: impl FnOnce(&mut Tags<'_>, &mut Out) -> Result<(), StoreError> + Send + 'static,
 ) -> Response {
     with_store(asking, |store, out| work(&mut store.tags(), out)).await
 }
 
 async fn with_store(
-    asking: Asking,
+    asking: QueryContext,
     work: impl FnOnce(&mut Store, &mut Out) -> Result<(), StoreError> + Send + 'static,
 ) -> Response {
-    let Asking { app, asker, endpoint, time, keep_alive } = asking;
+    let QueryContext { app, asker, endpoint, time, keep_alive } = asking;
     let Some(held) = app.queries.hold(asker.from.clone()) else {
         app.metrics.limited(Limit::Queries);
         let line = "too many queries of this client run or wait at the same time; ask again";
-        return Refusal::too_many(line, AGAIN).into_response();
+        return HttpError::too_many(line, AGAIN).into_response();
     };
     let turn = match app.pool.turn(&asker).await {
         Ok(turn) => turn,
@@ -241,7 +241,7 @@ async fn with_store(
                 let error = app.pool.explain(error);
                 tracing::warn!(error = &error as &dyn std::error::Error, "a query failed");
                 app.metrics.store(!error.is_transient());
-                out.refuse(Refusal::from(&error));
+                out.refuse(HttpError::from(&error));
                 // Protocols with an error line have already sent it.
                 out.breaks_off |= keep_alive.is_none();
             }
@@ -252,7 +252,7 @@ async fn with_store(
     });
     let Ok(begun) = tokio::time::timeout(time + SLACK, begun).await else {
         // The thread waits for Redis, and keeps its turn until Redis times out.
-        return Refusal::busy("the store does not answer", SLACK).into_response();
+        return HttpError::busy("the store does not answer", SLACK).into_response();
     };
     match begun {
         Ok(Ok(headers)) => {
@@ -264,7 +264,7 @@ async fn with_store(
         Ok(Err(refusal)) => refusal.into_response(),
         Err(_) => {
             let status = axum::http::StatusCode::INTERNAL_SERVER_ERROR;
-            Refusal::new(status, "the query came to no end").into_response()
+            HttpError::new(status, "the query came to no end").into_response()
         }
     }
 }

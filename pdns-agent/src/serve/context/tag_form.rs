@@ -3,11 +3,11 @@
 //! Part of the page. Only `POST /tag` changes anything. A tag records its author, time and reason, and the
 //! store's history keeps these, also for cleared tags.
 
-use super::asked::path_of;
+use super::parse_value::path_of;
 use crate::query::{Scope, Subject, tag_subject};
 use crate::render::percent;
+use crate::serve::http_error::HttpError;
 use crate::serve::part;
-use crate::serve::refusal::Refusal;
 use crate::tag::{Tag, TagChange, TagKind, TagOutcome, TagSubject};
 
 /// Source of tags that are set on the page.
@@ -27,8 +27,8 @@ impl Wish {
     ///
     /// # Errors
     /// 400 for a body that none of our forms sends.
-    pub(super) fn read(body: &[u8], author: &str, now: u32) -> Result<Self, Refusal> {
-        let body = std::str::from_utf8(body).map_err(|_| Refusal::bad("the form is not text"))?;
+    pub(super) fn read(body: &[u8], author: &str, now: u32) -> Result<Self, HttpError> {
+        let body = std::str::from_utf8(body).map_err(|_| HttpError::bad("the form is not text"))?;
         // A line break in a note becomes a blank.
         let mut body = body.to_owned();
         for line_break in ["%0D%0A", "%0d%0a", "%0A", "%0a", "%0D", "%0d", "%09"] {
@@ -42,13 +42,13 @@ impl Wish {
         let scope = (field("below") == "yes").then_some(Scope::Below);
         let typed = field("subject");
         let subject = tag_subject(typed, scope)
-            .map_err(|error| Refusal::bad(format!("cannot tell what {typed:?} is: {error}")))?;
+            .map_err(|error| HttpError::bad(format!("cannot tell what {typed:?} is: {error}")))?;
         let kind =
-            |text: &str| text.parse::<TagKind>().map_err(|error| Refusal::bad(error.to_string()));
+            |text: &str| text.parse::<TagKind>().map_err(|error| HttpError::bad(error.to_string()));
         let (kind, is_set) = match (field("set"), field("clear")) {
             (set, "") => (kind(set)?, true),
             ("", clear) => (kind(clear)?, false),
-            _ => return Err(Refusal::bad("give either set or clear")),
+            _ => return Err(HttpError::bad("give either set or clear")),
         };
         let tag = Tag {
             subject,
@@ -58,7 +58,7 @@ impl Wish {
             author: author.to_owned(),
             time: now,
         };
-        tag.check().map_err(|error| Refusal::bad(error.to_string()))?;
+        tag.check().map_err(|error| HttpError::bad(error.to_string()))?;
         let back = path_of(&back(&tag.subject, scope.is_some(), typed));
         let change = if is_set { TagChange::Set(tag) } else { TagChange::Clear(tag) };
         Ok(Self { token: field("token").to_owned(), change, back })
@@ -110,7 +110,7 @@ pub(super) fn told(word: &str, kind: &str) -> Option<String> {
 mod tests {
     use super::*;
 
-    fn read(body: &str) -> Result<(String, String, String), Refusal> {
+    fn read(body: &str) -> Result<(String, String, String), HttpError> {
         let wish = Wish::read(body.as_bytes(), "alice", 5)?;
         let (TagChange::Set(tag) | TagChange::Clear(tag)) = &wish.change;
         assert_eq!((tag.author.as_str(), tag.time), ("alice", 5));

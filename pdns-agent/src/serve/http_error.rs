@@ -12,7 +12,7 @@ const AWAY: Duration = Duration::from_secs(2);
 
 /// A request that is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Refusal {
+pub(super) struct HttpError {
     pub(super) status: StatusCode,
     /// One sentence for the user.
     line: String,
@@ -22,7 +22,7 @@ pub(super) struct Refusal {
     challenge: bool,
 }
 
-impl Refusal {
+impl HttpError {
     pub(super) fn new(status: StatusCode, line: impl Into<String>) -> Self {
         Self { status, line: line.into(), retry: None, challenge: false }
     }
@@ -57,7 +57,7 @@ impl Refusal {
     }
 }
 
-impl From<&StoreError> for Refusal {
+impl From<&StoreError> for HttpError {
     /// Describes a store error to the client. Addresses and causes appear only in the log.
     fn from(error: &StoreError) -> Self {
         match error {
@@ -76,7 +76,7 @@ impl From<&StoreError> for Refusal {
     }
 }
 
-impl IntoResponse for Refusal {
+impl IntoResponse for HttpError {
     fn into_response(self) -> Response {
         let mut response = Response::new(Body::from(format!("{}\n", escape(&self.line))));
         *response.status_mut() = self.status;

@@ -4,9 +4,9 @@ use super::args::export::FormatArg;
 use super::args::rows::{FenceArgs, OutputArgs, TimeArgs};
 use super::args::{By, ByBelow, ByName, Find, OutcomeArg, Rows, SortArg, Subdomains};
 use crate::query::{
-    self, Fence, Filter, GroupSort, Grouping, ListError, Moment, Pattern, PatternError, Purpose,
-    Query, Reading, Sort, Subject, SubjectError, TagSubjectError, Text, TtlFence, What, WhenError,
-    Word, WordError, read_list,
+    self, Fence, Filter, GroupSort, Grouping, ListError, Pattern, PatternError, Purpose, Query,
+    Reading, Sort, Subject, SubjectError, TagSubjectError, Text, TimeParseError, TimeSpec,
+    TtlFence, What, Word, WordError, read_list,
 };
 use crate::render::Format;
 use crate::store::Kind;
@@ -54,7 +54,7 @@ pub enum UsageError {
         flag: &'static str,
         /// The fault in it.
         #[source]
-        cause: WhenError,
+        cause: TimeParseError,
     },
     /// An invalid word.
     #[error("bad value for {flag}")]
@@ -268,12 +268,13 @@ impl TimeArgs {
     pub(in crate::cli) fn fence(&self, now: u32) -> Result<Fence, UsageError> {
         let start = |flag, typed: &Option<String>| match typed {
             None => Ok(None),
-            Some(text) => match Moment::parse(text, now) {
+            Some(text) => match TimeSpec::parse(text, now) {
                 Ok(moment) => Ok(Some(moment.start)),
                 Err(cause) => Err(UsageError::When { flag, cause }),
             },
         };
-        let seen_in = self.seen_in.as_deref().map(|text| Moment::parse_span(text, now)).transpose();
+        let seen_in =
+            self.seen_in.as_deref().map(|text| TimeSpec::parse_span(text, now)).transpose();
         Ok(Fence {
             first_after: start("--first-after", &self.first_after)?,
             first_before: start("--first-before", &self.first_before)?,

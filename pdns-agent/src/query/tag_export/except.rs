@@ -1,6 +1,6 @@
 //! Subjects within a listed domain or prefix that have the opposite tag.
 //!
-//! Part of [`super::listed`]. A program that alarms on a prefix cannot handle exceptions, so the prefix is
+//! Part of [`super::tag_export`]. A program that alarms on a prefix cannot handle exceptions, so the prefix is
 //! split into those that remain without them.
 
 use crate::name::NameBuf;

@@ -1,7 +1,7 @@
 //! Suggestions for mistyped commands, which are looked up as names and not found.
 
 use super::args::Args;
-use super::resolve::UsageError;
+use super::query_args::UsageError;
 use clap::CommandFactory as _;
 use strsim::osa_distance;
 

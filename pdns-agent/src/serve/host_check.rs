@@ -4,7 +4,7 @@
 //! can let its own name resolve to 127.0.0.1 and send requests (DNS rebinding); these carry that name in
 //! `Host`, and are refused.
 
-use super::refusal::Refusal;
+use super::http_error::HttpError;
 use axum::http::uri::Authority;
 use axum::http::{HeaderMap, StatusCode, Uri, Version, header};
 use std::net::IpAddr;
@@ -40,12 +40,12 @@ pub(super) fn authority(
     version: Version,
     uri: &Uri,
     headers: &HeaderMap,
-) -> Result<Option<Authority>, Refusal> {
+) -> Result<Option<Authority>, HttpError> {
     let mut hosts = headers.get_all(header::HOST).iter();
     let host = match (hosts.next(), hosts.next()) {
-        (Some(_), Some(_)) => return Err(Refusal::bad("there is more than one header host")),
+        (Some(_), Some(_)) => return Err(HttpError::bad("there is more than one header host")),
         (None, _) if version >= Version::HTTP_11 => {
-            return Err(Refusal::bad("there is no header host"));
+            return Err(HttpError::bad("there is no header host"));
         }
         (None, _) => None,
         (Some(value), None) if value.is_empty() => None,
@@ -61,17 +61,17 @@ pub(super) fn authority(
     match (host, of_url) {
         (host, None) => Ok(host),
         (None, Some(of_url)) if headers.contains_key(header::HOST) => {
-            Err(Refusal::bad(format!("the header host is empty, and the URL is for {of_url}")))
+            Err(HttpError::bad(format!("the header host is empty, and the URL is for {of_url}")))
         }
         (Some(host), Some(of_url)) if !is_same(&host, of_url, uri.scheme_str()) => {
-            Err(Refusal::bad(format!("the header host is {host}, and the URL is for {of_url}")))
+            Err(HttpError::bad(format!("the header host is {host}, and the URL is for {of_url}")))
         }
         (_, Some(of_url)) => Ok(Some(of_url.clone())),
     }
 }
 
-fn not_a_host() -> Refusal {
-    Refusal::bad(
+fn not_a_host() -> HttpError {
+    HttpError::bad(
         "the header host, or the host in the URL, is not a host name with or without a port",
     )
 }
@@ -101,11 +101,11 @@ impl Hosts {
     }
 
     /// Refuses a request that is addressed to another host.
-    pub(super) fn check(&self, authority: Option<&Authority>) -> Result<(), Refusal> {
+    pub(super) fn check(&self, authority: Option<&Authority>) -> Result<(), HttpError> {
         if authority.is_some_and(|authority| self.knows(authority.host())) {
             return Ok(());
         }
-        Err(Refusal::new(
+        Err(HttpError::new(
             StatusCode::FORBIDDEN,
             "this server does not answer to that host name; start it with --host NAME to let it",
         ))
@@ -136,7 +136,7 @@ mod tests {
         authority_of("/x", &[host]).is_ok_and(|authority| hosts.check(authority.as_ref()).is_ok())
     }
 
-    fn authority_of(url: &'static str, hosts: &[&str]) -> Result<Option<Authority>, Refusal> {
+    fn authority_of(url: &'static str, hosts: &[&str]) -> Result<Option<Authority>, HttpError> {
         let mut headers = HeaderMap::new();
         for host in hosts {
             headers.append(header::HOST, host.parse().unwrap());
