@@ -31,7 +31,7 @@ use crate::query;
 use crate::render::{Format, RenderOptions, counted, escape};
 use crate::store::{Options, Store, StoreError, is_another_of_root};
 use args::tag::TagCommand;
-use args::{Command, Rows};
+use args::{Command, RowOptions};
 use std::io::{self, BufRead, Write};
 
 /// The environment of the command line.
@@ -291,18 +291,18 @@ fn command(args: &Args, options: &Options, terminal: &mut Terminal<'_>) -> Resul
         return Err(UsageError::FlagBeforeCommand(flag).into());
     }
     match &args.command {
-        None => answer::look_up(&args.subjects, &Rows::from(&args.rows), options, terminal),
+        None => answer::look_up(&args.subjects, &RowOptions::from(&args.rows), options, terminal),
         Some(Command::Lookup { subjects, rows }) => {
-            answer::look_up(subjects, &Rows::from(rows), options, terminal)
+            answer::look_up(subjects, &RowOptions::from(rows), options, terminal)
         }
         Some(Command::Show(asked)) => show::show(asked, options, terminal),
         Some(Command::Find(find)) => {
-            let rows = Rows::from(&find.rows);
+            let rows = RowOptions::from(&find.rows);
             let query = rows.find(find, now)?;
             answer::rows(&mut open(options)?.reader(), &query, &rows, Format::Cof, terminal)
         }
         Some(Command::Subdomains(asked)) => {
-            let rows = Rows::from(&asked.rows);
+            let rows = RowOptions::from(&asked.rows);
             let (grouping, sort) = rows.subdomains(asked, now)?;
             groups::subdomains(&grouping, sort, &rows, options, terminal)
         }
@@ -329,7 +329,7 @@ fn top(
     options: &Options,
     terminal: &mut Terminal<'_>,
 ) -> Result<Found, CliError> {
-    let rows = Rows::from(&asked.rows);
+    let rows = RowOptions::from(&asked.rows);
     if let Some((grouping, sort)) = rows.top_by(asked.by, terminal.now)? {
         return groups::top(&grouping, sort, &rows, options, terminal);
     }
@@ -346,7 +346,7 @@ fn unanswered(
     options: &Options,
     terminal: &mut Terminal<'_>,
 ) -> Result<Found, CliError> {
-    let (rows, now) = (Rows::from(&asked.rows), terminal.now);
+    let (rows, now) = (RowOptions::from(&asked.rows), terminal.now);
     let outcome = asked.outcome.unwrap_or_default();
     let found = match asked.by {
         args::ByName::Domains => {
@@ -374,7 +374,7 @@ fn new(
     options: &Options,
     terminal: &mut Terminal<'_>,
 ) -> Result<Found, CliError> {
-    let (rows, now) = (Rows::from(&asked.rows), terminal.now);
+    let (rows, now) = (RowOptions::from(&asked.rows), terminal.now);
     let Some(day) = &asked.list else {
         let since = moment("--since", &asked.since, now)?.start / query::DAY;
         return groups::days(since, asked.by, &rows, options, terminal);

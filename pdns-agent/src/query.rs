@@ -216,7 +216,7 @@ fn look_up(
     negative: bool,
     each: &mut Each<'_>,
 ) -> Result<Page, StoreError> {
-    let mut answer = Answer::new(query, each);
+    let mut answer = SectionedAnswer::new(query, each);
     for section in Section::ALL {
         if section != Section::Negatives || negative {
             answer.section(|most, take| sections.rows(store, section, most, take))?;
@@ -226,14 +226,14 @@ fn look_up(
 }
 
 /// An answer in several sections, each sorted, that share one limit.
-struct Answer<'q, 'e, 'f> {
+struct SectionedAnswer<'q, 'e, 'f> {
     query: &'q Query,
     each: &'e mut Each<'f>,
     page: Page,
     over: bool,
 }
 
-impl<'q, 'e, 'f> Answer<'q, 'e, 'f> {
+impl<'q, 'e, 'f> SectionedAnswer<'q, 'e, 'f> {
     fn new(query: &'q Query, each: &'e mut Each<'f>) -> Self {
         Self { query, each, page: Page::default(), over: false }
     }
@@ -369,7 +369,7 @@ mod tests {
             out.push(row);
             ControlFlow::Continue(())
         };
-        let mut answer = Answer::new(query, &mut each);
+        let mut answer = SectionedAnswer::new(query, &mut each);
         for section in sections {
             answer
                 .section(|_, take| {
@@ -433,7 +433,7 @@ mod tests {
             ControlFlow::Break(())
         };
         let query = query(0);
-        let mut answer = Answer::new(&query, &mut each);
+        let mut answer = SectionedAnswer::new(&query, &mut each);
         for _ in 0..2 {
             answer
                 .section(|_, take| {

@@ -1,6 +1,6 @@
 //! Commands that print rows: look-ups, searches, rankings, new names.
 
-use super::args::Rows;
+use super::args::RowOptions;
 use super::query_args::{self, LIMIT, TOP_LIMIT, UsageError};
 use super::{CliError, Found, Terminal, cannot, open};
 use crate::name::display::unicode;
@@ -20,7 +20,7 @@ use std::sync::Arc;
 const MAX_LINE: u64 = 65_536;
 
 /// Output in progress: the renderer, the first error of the writer, and the notes to print.
-pub(super) struct Answer<'a, 't> {
+pub(super) struct Output<'a, 't> {
     renderer: Box<dyn Renderer>,
     pub(super) terminal: &'a mut Terminal<'t>,
     failed: Option<io::Error>,
@@ -34,7 +34,7 @@ pub(super) struct Answer<'a, 't> {
     pub(super) notes: Vec<String>,
 }
 
-impl<'a, 't> Answer<'a, 't> {
+impl<'a, 't> Output<'a, 't> {
     pub(super) fn new(
         store: &mut Reader<'_>,
         asked: Option<Format>,
@@ -214,11 +214,11 @@ fn about(subject: Option<&str>) -> String {
 pub(super) fn rows(
     store: &mut Reader<'_>,
     query: &Query,
-    rows: &Rows,
+    rows: &RowOptions,
     elsewhere: Format,
     terminal: &mut Terminal<'_>,
 ) -> Result<Found, CliError> {
-    let mut answer = Answer::new(store, rows.format(), elsewhere, terminal)?;
+    let mut answer = Output::new(store, rows.format(), elsewhere, terminal)?;
     answer.ask(store, query, false, None)?;
     answer.end()
 }
@@ -226,7 +226,7 @@ pub(super) fn rows(
 /// Looks up subjects, one after the other.
 pub(super) fn look_up(
     subjects: &[String],
-    rows: &Rows,
+    rows: &RowOptions,
     options: &Options,
     terminal: &mut Terminal<'_>,
 ) -> Result<Found, CliError> {
@@ -245,7 +245,7 @@ pub(super) fn look_up(
     }
     let mut opened = open(options)?;
     let mut store = opened.reader();
-    let mut answer = Answer::new(&mut store, rows.format(), Format::Cof, terminal)?;
+    let mut answer = Output::new(&mut store, rows.format(), Format::Cof, terminal)?;
     let is_marked = asked.len() > 1;
     for look_up in &asked {
         look_up.answer(&mut store, rows.follow, is_marked, &mut answer)?;
@@ -264,7 +264,12 @@ struct LookUp {
 
 impl LookUp {
     /// Parses the subjects in a text.
-    fn all_of(text: &str, rows: &Rows, negative: bool, now: u32) -> Result<Vec<Self>, UsageError> {
+    fn all_of(
+        text: &str,
+        rows: &RowOptions,
+        negative: bool,
+        now: u32,
+    ) -> Result<Vec<Self>, UsageError> {
         let read = |(text, reading): (String, Reading)| {
             let query = |negative| rows.look_up(&reading.subject, negative, now);
             let with_negatives = if negative { None } else { Some(query(true)?) };
@@ -279,7 +284,7 @@ impl LookUp {
         store: &mut Reader<'_>,
         follow: bool,
         is_marked: bool,
-        answer: &mut Answer<'_, '_>,
+        answer: &mut Output<'_, '_>,
     ) -> Result<(), CliError> {
         taken_for(&self.text, &self.reading, answer.terminal);
         let subject = is_marked.then_some(self.text.as_str());
@@ -317,7 +322,7 @@ pub(super) fn taken_for(text: &str, reading: &Reading, terminal: &mut Terminal<'
 /// Looks up the subjects on standard input, one per line. An invalid line is reported and skipped, so that it does
 /// not lose the rest of a long list.
 fn batch(
-    rows: &Rows,
+    rows: &RowOptions,
     negative: bool,
     options: &Options,
     terminal: &mut Terminal<'_>,
@@ -325,7 +330,7 @@ fn batch(
     let mut opened = open(options)?;
     let mut store = opened.reader();
     let now = terminal.now;
-    let mut answer = Answer::new(&mut store, rows.format(), Format::Cof, terminal)?;
+    let mut answer = Output::new(&mut store, rows.format(), Format::Cof, terminal)?;
     let (mut number, mut passed_over) = (0_u64, 0_u64);
     while let Some(line) = next_line(answer.terminal.input).map_err(CliError::Input)? {
         if number == 0 && is_utf16(&line) {
@@ -398,7 +403,7 @@ pub(super) fn next_line(input: &mut dyn BufRead) -> io::Result<Option<Vec<u8>>> 
 
 /// Prints the names with the highest counts.
 pub(super) fn top_names(
-    rows: &Rows,
+    rows: &RowOptions,
     options: &Options,
     terminal: &mut Terminal<'_>,
 ) -> Result<Found, CliError> {
@@ -409,7 +414,7 @@ pub(super) fn top_names(
     if limit == 0 || limit > MAX_SORTED {
         // In several passes, like all groupings with more totals than fit in memory.
         let grouping = Grouping { by: By::Names, kind: Kind::Record, filter, first_on: None };
-        let mut answer = Answer::new(&mut store, rows.format(), Format::Cof, terminal)?;
+        let mut answer = Output::new(&mut store, rows.format(), Format::Cof, terminal)?;
         let (page, _) =
             query::groups(&mut store, &grouping, GroupSort::Count, limit, &mut |group| {
                 let Group { key, records, count, time_first, time_last, is_least, .. } =
@@ -425,7 +430,7 @@ pub(super) fn top_names(
     }
     let (sums, cut) =
         query::top_names(&mut store, &filter, limit).map_err(cannot("read the store"))?;
-    let mut answer = Answer::new(&mut store, rows.format(), Format::Cof, terminal)?;
+    let mut answer = Output::new(&mut store, rows.format(), Format::Cof, terminal)?;
     for sum in &sums {
         if answer.item(&Item::Sum(sum)).is_break() {
             break;
@@ -439,13 +444,13 @@ pub(super) fn top_names(
 /// Prints the names that were new on a day.
 pub(super) fn new_names(
     day: u32,
-    rows: &Rows,
+    rows: &RowOptions,
     options: &Options,
     terminal: &mut Terminal<'_>,
 ) -> Result<Found, CliError> {
     let mut opened = open(options)?;
     let mut store = opened.reader();
-    let mut answer = Answer::new(&mut store, rows.format(), Format::Cof, terminal)?;
+    let mut answer = Output::new(&mut store, rows.format(), Format::Cof, terminal)?;
     let limit = rows.limit.unwrap_or(LIMIT);
     let page = query::new_names(&mut store, day, limit, &mut |name, time_first| {
         answer.item(&Item::New { rrname: name.as_str(), time_first })

@@ -7,7 +7,7 @@ pub(super) mod rows;
 pub(super) mod tag;
 
 pub(super) use groups::{By, ByBelow, ByName, New, Parked, Subdomains, Top, Unanswered};
-pub(super) use rows::{Rows, SortArg};
+pub(super) use rows::{RowOptions, SortArg};
 
 use crate::config::Connection;
 use crate::config::serve::Serve;

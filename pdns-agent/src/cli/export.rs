@@ -19,7 +19,7 @@ use std::sync::Arc;
 const MODE: u32 = 0o644;
 
 /// Parsed arguments.
-struct Asked {
+struct ExportQuery {
     list: List,
     kinds: Vec<TagKind>,
     limit: usize,
@@ -69,10 +69,10 @@ pub(super) fn run(
 }
 
 /// Parses the arguments.
-fn asked(args: &Export, now: u32) -> Result<Asked, UsageError> {
+fn asked(args: &Export, now: u32) -> Result<ExportQuery, UsageError> {
     let list = match args.format {
         Some(FormatArg::List(list)) => list,
-        Some(FormatArg::Answer(_)) | None => return Err(UsageError::NoList),
+        Some(FormatArg::Output(_)) | None => return Err(UsageError::NoList),
     };
     let command = list.info().command;
     let mut kinds = Vec::new();
@@ -99,12 +99,12 @@ fn asked(args: &Export, now: u32) -> Result<Asked, UsageError> {
         return Err(UsageError::Descriptions);
     }
     let filter = Filter { fence: args.times.fence(now)?, ..Filter::default() };
-    Ok(Asked { list, kinds, limit, filter })
+    Ok(ExportQuery { list, kinds, limit, filter })
 }
 
 /// Writes the whole list.
 fn write(
-    asked: &Asked,
+    asked: &ExportQuery,
     store: &mut Reader<'_>,
     writer: &mut Writer,
     out: &mut dyn Write,
@@ -168,7 +168,7 @@ fn notes(listing: &ExportSummary) -> Vec<String> {
 }
 
 fn descriptions(
-    asked: &Asked,
+    asked: &ExportQuery,
     store: &mut Reader<'_>,
     tags: &Arc<TagSet>,
     writer: &Writer,

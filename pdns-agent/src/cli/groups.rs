@@ -1,7 +1,7 @@
 //! Commands that print totals: names below a domain, rankings, new names and failed queries by domain.
 
-use super::answer::Answer;
-use super::args::{ByName, Rows};
+use super::answer::Output;
+use super::args::{ByName, RowOptions};
 use super::query_args::{LIMIT, TOP_LIMIT};
 use super::{CliError, Found, Terminal, cannot, open};
 use crate::query::{self, By, DAY, GroupSort, Grouping, TimeSpec, Totals};
@@ -30,7 +30,7 @@ fn write(
     grouping: &Grouping,
     sort: GroupSort,
     limit: usize,
-    answer: &mut Answer<'_, '_>,
+    answer: &mut Output<'_, '_>,
 ) -> Result<Totals, CliError> {
     let by = word(&grouping.by);
     let (page, totals) = query::groups(store, grouping, sort, limit, &mut |group| {
@@ -46,13 +46,13 @@ fn write(
 pub(super) fn subdomains(
     grouping: &Grouping,
     sort: GroupSort,
-    rows: &Rows,
+    rows: &RowOptions,
     options: &Options,
     terminal: &mut Terminal<'_>,
 ) -> Result<Found, CliError> {
     let mut opened = open(options)?;
     let mut store = opened.reader();
-    let mut answer = Answer::new(&mut store, rows.format(), Format::Cof, terminal)?;
+    let mut answer = Output::new(&mut store, rows.format(), Format::Cof, terminal)?;
     let limit = rows.limit.unwrap_or(LIMIT);
     let totals = write(&mut store, grouping, sort, limit, &mut answer)?;
     if totals.names > 0
@@ -82,7 +82,7 @@ fn said(apex: &str, totals: &Totals) -> String {
 pub(super) fn top(
     grouping: &Grouping,
     sort: GroupSort,
-    rows: &Rows,
+    rows: &RowOptions,
     options: &Options,
     terminal: &mut Terminal<'_>,
 ) -> Result<Found, CliError> {
@@ -94,7 +94,7 @@ pub(super) fn top(
 pub(super) fn unanswered(
     grouping: &Grouping,
     sort: GroupSort,
-    rows: &Rows,
+    rows: &RowOptions,
     options: &Options,
     terminal: &mut Terminal<'_>,
 ) -> Result<Found, CliError> {
@@ -106,7 +106,7 @@ pub(super) fn unanswered(
 pub(super) fn new_on(
     day: u32,
     by: ByName,
-    rows: &Rows,
+    rows: &RowOptions,
     options: &Options,
     terminal: &mut Terminal<'_>,
 ) -> Result<Found, CliError> {
@@ -120,26 +120,26 @@ fn simple(
     grouping: &Grouping,
     sort: GroupSort,
     limit: usize,
-    rows: &Rows,
+    rows: &RowOptions,
     options: &Options,
     terminal: &mut Terminal<'_>,
 ) -> Result<Found, CliError> {
     let mut opened = open(options)?;
     let mut store = opened.reader();
-    let mut answer = Answer::new(&mut store, rows.format(), Format::Cof, terminal)?;
+    let mut answer = Output::new(&mut store, rows.format(), Format::Cof, terminal)?;
     write(&mut store, grouping, sort, limit, &mut answer)?;
     answer.end()
 }
 
 /// A line of the counts of new names by day.
-enum Line {
+enum DayLine {
     /// A day.
     Day { day: u32, names: u64 },
     /// Several consecutive days without new names, the first and the last.
     Gap { from: u32, to: u32 },
 }
 
-impl Line {
+impl DayLine {
     fn names(&self) -> u64 {
         match self {
             Self::Day { names, .. } => *names,
@@ -151,21 +151,21 @@ impl Line {
 /// Returns every day from `first` to today, and later ones with new names. Days without new names have a line, too,
 /// since the bars would mislead otherwise; with `folds`, a long gap is one line. A log whose clock is ahead adds only
 /// its own days.
-fn by_day(days: &BTreeMap<u32, u64>, first: u32, today: u32, folds: bool) -> Vec<Line> {
+fn by_day(days: &BTreeMap<u32, u64>, first: u32, today: u32, folds: bool) -> Vec<DayLine> {
     let (mut lines, mut day) = (Vec::new(), first);
     loop {
         let next = days.range(day..).next();
         // The first day after those without new names.
         let until = next.map_or(today + 1, |(&next, _)| next.max(day));
         if folds && until.saturating_sub(day) > LONGEST_GAP {
-            lines.push(Line::Gap { from: day, to: until - 1 });
+            lines.push(DayLine::Gap { from: day, to: until - 1 });
         } else {
             // Days after today are not filled in.
             let empty = day..until.min(today.saturating_add(1));
-            lines.extend(empty.map(|day| Line::Day { day, names: 0 }));
+            lines.extend(empty.map(|day| DayLine::Day { day, names: 0 }));
         }
         let Some((&next, &names)) = next else { return lines };
-        lines.push(Line::Day { day: next, names });
+        lines.push(DayLine::Day { day: next, names });
         day = next.saturating_add(1);
     }
 }
@@ -180,7 +180,7 @@ fn date(day: u32) -> String {
 pub(super) fn days(
     since: u32,
     by: ByName,
-    rows: &Rows,
+    rows: &RowOptions,
     options: &Options,
     terminal: &mut Terminal<'_>,
 ) -> Result<Found, CliError> {
@@ -195,7 +195,7 @@ pub(super) fn days(
         ByName::Domains => ("domains", query::days(&mut store, &grouping)),
     };
     let days = days.map_err(cannot("read what was new on each day"))?;
-    let mut answer = Answer::new(&mut store, rows.format(), Format::Cof, terminal)?;
+    let mut answer = Output::new(&mut store, rows.format(), Format::Cof, terminal)?;
     let shown = days.range(since..);
     let Some(first) = shown.clone().map(|(&day, _)| day).next() else {
         if let Some((&day, _)) = days.last_key_value() {
@@ -218,8 +218,8 @@ pub(super) fn days(
         None | Some(GroupSort::Key | GroupSort::First) => by_day(&days, from, today, folds),
         Some(GroupSort::Last) => by_day(&days, from, today, folds).into_iter().rev().collect(),
         Some(GroupSort::Count | GroupSort::Names) => {
-            let mut lines: Vec<Line> =
-                shown.map(|(&day, &names)| Line::Day { day, names }).collect();
+            let mut lines: Vec<DayLine> =
+                shown.map(|(&day, &names)| DayLine::Day { day, names }).collect();
             lines.sort_by_key(|line| Reverse(line.names()));
             lines.truncate(limit);
             lines
@@ -227,12 +227,12 @@ pub(super) fn days(
     };
     for line in lines {
         match line {
-            Line::Day { day, names } => {
+            DayLine::Day { day, names } => {
                 if answer.item(&Item::Day { day, of, names, most }).is_break() {
                     break;
                 }
             }
-            Line::Gap { from, to } => {
+            DayLine::Gap { from, to } => {
                 let (from, to) = (date(from), date(to));
                 answer.remark(format!("no new {of} from {from} to {to}; these days are not shown"));
             }

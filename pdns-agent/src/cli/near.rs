@@ -1,7 +1,7 @@
 //! Subjects close to a threat: `pdns near` by address, `pdns contrast` by shared infrastructure.
 
-use super::answer::Answer;
-use super::args::Rows;
+use super::answer::Output;
+use super::args::RowOptions;
 use super::args::tag::{ContrastArgs, NearArgs};
 use super::query_args::{LIMIT, TOP_LIMIT, UsageError};
 use super::{CliError, Found, Terminal, cannot, open, parked, tag};
@@ -16,7 +16,7 @@ pub(super) fn near(
     options: &Options,
     terminal: &mut Terminal<'_>,
 ) -> Result<Found, CliError> {
-    let rows = Rows::from(&args.paging);
+    let rows = RowOptions::from(&args.paging);
     let subject = super::query_args::subject(&args.address)?;
     let address = match subject {
         Subject::Addresses(from, to) if from == to => from,
@@ -25,7 +25,7 @@ pub(super) fn near(
     let limit = rows.limit.unwrap_or(TOP_LIMIT);
     let mut opened = open(options)?;
     let mut store = opened.reader();
-    let mut answer = Answer::new(&mut store, rows.format(), Format::Json, terminal)?;
+    let mut answer = Output::new(&mut store, rows.format(), Format::Json, terminal)?;
     let tags = answer.tags();
     let (found, cut) = query::near(&tags, address, args.kind.0, limit);
     for near in &found {
@@ -58,13 +58,13 @@ pub(super) fn contrast(
     options: &Options,
     terminal: &mut Terminal<'_>,
 ) -> Result<Found, CliError> {
-    let rows = Rows::from(&args.paging);
+    let rows = RowOptions::from(&args.paging);
     let of = args.subject.as_deref().map(|typed| tag::subject(typed, None)).transpose()?;
     let limit = rows.limit.unwrap_or(LIMIT);
     let parked = if args.include_parked { None } else { Some(parked::list(None)?) };
     let mut opened = open(options)?;
     let mut store = opened.reader();
-    let mut answer = Answer::new(&mut store, rows.format(), Format::Json, terminal)?;
+    let mut answer = Output::new(&mut store, rows.format(), Format::Json, terminal)?;
     let kind = args.relation;
     let query = ContrastQuery { of: of.as_ref(), kind, parked: parked.as_ref(), limit };
     let found =

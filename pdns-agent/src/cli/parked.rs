@@ -1,7 +1,7 @@
 //! `pdns parked`: names that point at local addresses, or are parked.
 
-use super::answer::Answer;
-use super::args::{Parked, Rows};
+use super::answer::Output;
+use super::args::{Parked, RowOptions};
 use super::{CliError, Found, Terminal, UsageError, cannot, open};
 use crate::query::{self, List, WHYS, Why};
 use crate::render::{Format, Item, Mark};
@@ -21,14 +21,14 @@ pub(super) fn parked(
     options: &Options,
     terminal: &mut Terminal<'_>,
 ) -> Result<Found, CliError> {
-    let rows = Rows::from(&asked.rows);
+    let rows = RowOptions::from(&asked.rows);
     let query = rows.parked(terminal.now)?;
     let all: Vec<Why> = WHYS.iter().map(|&(why, _)| why).collect();
     let whys = if asked.kind.is_empty() { &all } else { &asked.kind };
     let list = list(asked.list.as_deref())?;
     let mut opened = open(options)?;
     let mut store = opened.reader();
-    let mut answer = Answer::new(&mut store, rows.format(), Format::Cof, terminal)?;
+    let mut answer = Output::new(&mut store, rows.format(), Format::Cof, terminal)?;
     let page = query::parked(&mut store, &query, whys, &list, &mut |row, why| {
         answer.item(&Item::Marked { row: &row, name: Mark::Why, mark: &why.to_string() })
     })

@@ -2,7 +2,7 @@
 
 use super::args::export::FormatArg;
 use super::args::rows::{FenceArgs, OutputArgs, TimeArgs};
-use super::args::{By, ByBelow, ByName, Find, OutcomeArg, Rows, SortArg, Subdomains};
+use super::args::{By, ByBelow, ByName, Find, OutcomeArg, RowOptions, SortArg, Subdomains};
 use crate::query::{
     self, Fence, Filter, GroupSort, Grouping, ListError, Pattern, PatternError, Purpose, Query,
     Reading, Sort, Subject, SubjectError, TagSubjectError, Text, TimeParseError, TimeSpec,
@@ -289,16 +289,16 @@ impl OutputArgs {
     /// Returns the requested format.
     #[must_use]
     pub(in crate::cli) fn format(self) -> Option<Format> {
-        Rows { format: self.format, ..Rows::default() }.format()
+        RowOptions { format: self.format, ..RowOptions::default() }.format()
     }
 }
 
-impl Rows {
+impl RowOptions {
     /// Returns the requested format.
     #[must_use]
     pub(in crate::cli) fn format(&self) -> Option<Format> {
         match self.format {
-            Some(FormatArg::Answer(format)) => Some(format),
+            Some(FormatArg::Output(format)) => Some(format),
             // Only `pdns export` accepts the name of a list, and it reads that itself.
             Some(FormatArg::List(_)) | None => None,
         }

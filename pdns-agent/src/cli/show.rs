@@ -1,6 +1,6 @@
 //! `pdns show`: everything known about a subject.
 
-use super::answer::{Answer, taken_for};
+use super::answer::{Output, taken_for};
 use super::args::Show;
 use super::query_args::{UsageError, subjects};
 use super::{CliError, Found, Terminal, cannot, open};
@@ -23,7 +23,7 @@ pub(super) fn show(
     let mut opened = open(options)?;
     let mut store = opened.reader();
     taken_for(&text, &reading, terminal);
-    let answer = Answer::new(&mut store, Some(format), Format::Json, terminal)?;
+    let answer = Output::new(&mut store, Some(format), Format::Json, terminal)?;
     let (tags, look) = (answer.tags(), answer.look().clone());
     let end = asked.seconds.map(|seconds| Instant::now() + Duration::from_secs(seconds.into()));
     let stop = || end.is_some_and(|end| Instant::now() >= end);

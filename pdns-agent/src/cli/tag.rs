@@ -2,9 +2,9 @@
 
 mod import;
 
-use super::answer::Answer;
-use super::args::Rows;
-use super::args::tag::{Reach, TagCommand, Words};
+use super::answer::Output;
+use super::args::RowOptions;
+use super::args::tag::{Reach, TagCommand, TagWords};
 use super::query_args::{LIMIT, UsageError, quoted};
 use super::{CliError, Found, Terminal, cannot, open};
 use crate::name::{display::unicode, suffix};
@@ -40,11 +40,11 @@ pub(super) fn run(
             clear(words, &asked, options, terminal)
         }
         TagCommand::List { kind, under, source, paging } => {
-            let rows = Rows::from(paging);
+            let rows = RowOptions::from(paging);
             list(*kind, under.as_deref(), source.as_deref(), &rows, options, terminal)
         }
         TagCommand::History { subject, paging } => {
-            history(subject.as_deref(), &Rows::from(paging), options, terminal)
+            history(subject.as_deref(), &RowOptions::from(paging), options, terminal)
         }
         TagCommand::Import { file, kind, column, dry_run, replace, words, reach } => {
             let defaults = import::Defaults {
@@ -140,7 +140,7 @@ fn account() -> Option<String> {
 fn set(
     kind: TagKind,
     subjects: &[String],
-    words: &Words,
+    words: &TagWords,
     reach: Reach,
     options: &Options,
     terminal: &mut Terminal<'_>,
@@ -326,7 +326,7 @@ fn list(
     kind: Option<TagKind>,
     under: Option<&str>,
     source: Option<&str>,
-    rows: &Rows,
+    rows: &RowOptions,
     options: &Options,
     terminal: &mut Terminal<'_>,
 ) -> Result<Found, CliError> {
@@ -334,7 +334,7 @@ fn list(
     let limit = rows.limit.unwrap_or(LIMIT);
     let mut opened = open(options)?;
     let mut store = opened.reader();
-    let mut answer = Answer::new(&mut store, rows.format(), Format::Json, terminal)?;
+    let mut answer = Output::new(&mut store, rows.format(), Format::Json, terminal)?;
     let tags = answer.tags();
     let wanted = |tag: &&Tag| {
         kind.is_none_or(|kind| tag.kind == kind)
@@ -360,7 +360,7 @@ fn list(
 /// Prints the history of tags.
 fn history(
     of: Option<&str>,
-    rows: &Rows,
+    rows: &RowOptions,
     options: &Options,
     terminal: &mut Terminal<'_>,
 ) -> Result<Found, CliError> {
@@ -368,7 +368,7 @@ fn history(
     let limit = rows.limit.unwrap_or(LIMIT);
     let mut opened = open(options)?;
     let mut store = opened.reader();
-    let mut answer = Answer::new(&mut store, rows.format(), Format::Json, terminal)?;
+    let mut answer = Output::new(&mut store, rows.format(), Format::Json, terminal)?;
     let mut page = Page::default();
     let dropped = store
         .tag_history(&mut |event| {

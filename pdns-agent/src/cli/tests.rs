@@ -40,7 +40,7 @@ fn error(line: &str) -> String {
 fn look_up(line: &str) -> Query {
     let args = parse(line);
     let subject = query_args::subject(&args.subjects[0]).unwrap();
-    Rows::from(&args.rows).look_up(&subject, false, NOW).unwrap()
+    RowOptions::from(&args.rows).look_up(&subject, false, NOW).unwrap()
 }
 
 #[test]
@@ -97,17 +97,17 @@ fn find_and_rankings() {
     let args =
         parse("find --starts WWW --ends example.com. --contains a --contains b --ttl-max 60");
     let Some(Command::Find(find)) = &args.command else { panic!("{args:?}") };
-    let query = Rows::from(&find.rows).find(find, NOW).unwrap();
+    let query = RowOptions::from(&find.rows).find(find, NOW).unwrap();
     let What::Names { text, .. } = &query.what else { panic!("{query:?}") };
     assert_eq!(text.starts.as_ref().unwrap().as_str(), "www");
     assert_eq!(text.ends.as_ref().unwrap().as_str(), "example.com");
     assert_eq!((text.contains.len(), query.filter.ttl.most), (2, Some(60)));
     let args = parse("find --ttl 300");
     let Some(Command::Find(find)) = &args.command else { panic!("{args:?}") };
-    assert_eq!(Rows::from(&find.rows).find(find, NOW).unwrap().what, What::Records);
+    assert_eq!(RowOptions::from(&find.rows).find(find, NOW).unwrap().what, What::Records);
 
     let Some(Command::Top(top)) = parse("top").command else { panic!() };
-    let query = Rows::from(&top.rows).top(NOW).unwrap();
+    let query = RowOptions::from(&top.rows).top(NOW).unwrap();
     assert_eq!((query.limit, query.sort), (TOP_LIMIT, Some(Sort::Count)));
     for (line, want) in [
         ("unanswered", OutcomeArg::Only(Outcome::UNANSWERED)),
@@ -119,7 +119,7 @@ fn find_and_rankings() {
         let Some(Command::Unanswered(asked)) = args.command else { panic!("{args:?}") };
         let outcome = asked.outcome.unwrap_or_default();
         assert_eq!(outcome, want);
-        let query = Rows::from(&asked.rows).unanswered(outcome, NOW).unwrap();
+        let query = RowOptions::from(&asked.rows).unanswered(outcome, NOW).unwrap();
         assert_eq!(query.what, What::Negatives);
     }
 }

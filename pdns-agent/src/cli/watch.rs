@@ -1,7 +1,7 @@
 //! `pdns watch`: shows names and records that are seen for the first time, until it is stopped.
 
-use super::answer::Answer;
-use super::args::Rows;
+use super::answer::Output;
+use super::args::RowOptions;
 use super::args::tag::WatchArgs;
 use super::{CliError, Found, Terminal, cannot, open};
 use crate::query::{Polled, Watch};
@@ -22,7 +22,7 @@ pub(super) fn run(
     options: &Options,
     terminal: &mut Terminal<'_>,
 ) -> Result<Found, CliError> {
-    let rows = Rows { fences: args.fences.clone(), ..Rows::from(&args.paging) };
+    let rows = RowOptions { fences: args.fences.clone(), ..RowOptions::from(&args.paging) };
     let filter = rows.filter(terminal.now)?;
     let text =
         super::query_args::text(args.starts.as_deref(), args.ends.as_deref(), &args.contains)?;
@@ -34,7 +34,7 @@ pub(super) fn run(
     let mut store = opened.reader();
     let mut watch =
         Watch::begin(&mut store, text, filter, args.records).map_err(cannot("read the store"))?;
-    let mut answer = Answer::new(&mut store, rows.format(), Format::Cof, terminal)?;
+    let mut answer = Output::new(&mut store, rows.format(), Format::Cof, terminal)?;
     answer.say(format_args!("watching for what is new; Ctrl-C ends"));
     let interval = Duration::from_secs(args.interval.into());
     let limit = rows.limit.unwrap_or(0) as u64;
@@ -76,7 +76,7 @@ pub(super) fn run(
 fn look(
     watch: &mut Watch,
     store: &mut Reader<'_>,
-    answer: &mut Answer<'_, '_>,
+    answer: &mut Output<'_, '_>,
     limit: u64,
     stop: &AtomicBool,
 ) -> Result<Polled, StoreError> {

@@ -179,13 +179,13 @@ enum Of<'a> {
 }
 
 /// The query, with the tags that separate threats from neighbours.
-struct Asked<'a> {
+struct ContrastScope<'a> {
     tags: &'a TagSet,
     of: Of<'a>,
     parked: Option<&'a List>,
 }
 
-impl<'a> Asked<'a> {
+impl<'a> ContrastScope<'a> {
     /// Returns the subjects to find neighbours of.
     fn subjects(&self) -> Vec<&'a TagSubject> {
         match self.of {
@@ -230,7 +230,7 @@ impl<'a> Asked<'a> {
 }
 
 /// One value, with the threats that have it.
-struct Value<'v> {
+struct SharedValue<'v> {
     /// Its index among all values.
     place: usize,
     kind: RelationKind,
@@ -241,16 +241,16 @@ struct Value<'v> {
 /// The neighbours found so far. Each maps to the values it shares: the number of names that share the value,
 /// and the value's index.
 #[derive(Default)]
-struct Found {
+struct FoundRelations {
     neighbours: HashMap<TagSubject, Vec<(u32, usize)>>,
     count: usize,
     cut: bool,
     common: u64,
 }
 
-impl Found {
+impl FoundRelations {
     /// Records that a neighbour shares a value with `shared` names, itself included.
-    fn add(&mut self, subject: TagSubject, value: &Value<'_>, shared: usize) {
+    fn add(&mut self, subject: TagSubject, value: &SharedValue<'_>, shared: usize) {
         if self.count >= MAX_RELATIONS {
             self.cut = true;
             return;
@@ -269,7 +269,7 @@ impl Found {
             best.offer((shared, Reverse(relations.len()), subject, relations));
         }
         let cut = best.overflowed();
-        let all: Vec<Value<'_>> = values.each().collect();
+        let all: Vec<SharedValue<'_>> = values.each().collect();
         let relation = |(shared, place): (u32, usize)| {
             let value = all.get(place)?;
             let threat = (*value.threats.first()?).clone();
@@ -294,9 +294,10 @@ pub fn contrast(
     tags: &TagSet,
     query: &ContrastQuery<'_>,
 ) -> Result<Contrast, StoreError> {
-    let asked = Asked { tags, of: query.of.map_or(Of::Threats, Of::One), parked: query.parked };
+    let asked =
+        ContrastScope { tags, of: query.of.map_or(Of::Threats, Of::One), parked: query.parked };
     let values = Values::collect(store, &asked)?;
-    let mut found = Found::default();
+    let mut found = FoundRelations::default();
     sharers::follow(store, &asked, &values, query.kind, &mut found)?;
     let keep = if query.limit == 0 { MAX_SORTED } else { query.limit.min(MAX_SORTED) };
     let relations = Extent::new(found.count, found.cut);

@@ -5,7 +5,7 @@
 //! is followed once, so that loops end, and each row is returned once: first the look-up itself, then the
 //! forward chain, then the names behind it, step by step.
 
-use super::{Answer, Each, Page, Query, What, on_addresses};
+use super::{Each, Page, Query, SectionedAnswer, What, on_addresses};
 use crate::name::{Name, NameBuf};
 use crate::rdata::Target;
 use crate::record::{FactBuf, StoredRecord};
@@ -86,7 +86,7 @@ pub fn follow(
     each: &mut Each<'_>,
 ) -> Result<(Page, Trail), StoreError> {
     let query = &*query.with_tags(store)?;
-    let mut answer = Answer::new(query, each);
+    let mut answer = SectionedAnswer::new(query, each);
     let (mut ahead, mut behind) = (Names::default(), Names::default());
     let start = match &query.what {
         What::Name { name, negative } => {
@@ -142,7 +142,7 @@ pub fn follow(
 /// Reads the rows of the forward chain; returns true if the chain continues.
 fn go_ahead(
     store: &mut Reader<'_>,
-    answer: &mut Answer<'_, '_, '_>,
+    answer: &mut SectionedAnswer<'_, '_, '_>,
     ahead: &mut Names,
     start: Option<Name<'_>>,
 ) -> Result<bool, StoreError> {
@@ -174,7 +174,7 @@ fn go_ahead(
 /// were returned before.
 fn go_back(
     store: &mut Reader<'_>,
-    answer: &mut Answer<'_, '_, '_>,
+    answer: &mut SectionedAnswer<'_, '_, '_>,
     behind: &mut Names,
     shown: &HashSet<NameBuf>,
 ) -> Result<bool, StoreError> {

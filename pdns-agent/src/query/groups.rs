@@ -91,7 +91,7 @@ pub struct Totals {
 
 /// A group with its rank; lower comes first.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Place {
+struct RankedGroup {
     rank: u64,
     key: GroupKey,
     names: u64,
@@ -101,7 +101,7 @@ struct Place {
     is_least: bool,
 }
 
-impl Place {
+impl RankedGroup {
     /// Returns the rank of a group; lower comes first.
     fn rank(group: GroupRef<'_>, sort: GroupSort) -> u64 {
         match sort {
@@ -170,7 +170,7 @@ pub fn groups_in(
     let grouping = &*grouping.with_tags(store)?;
     let mut page = Page::default();
     let mut totals = None;
-    let mut after: Option<Place> = None;
+    let mut after: Option<RankedGroup> = None;
     let walks = walks(store, grouping)?;
     loop {
         let left = super::left(limit, page.shown);
@@ -179,15 +179,15 @@ pub fn groups_in(
             Some(0) => MAX_KEPT.min(most.max(1)),
             Some(left) => left.min(MAX_SORTED),
         };
-        let mut kept: TopN<Place> = TopN::new(keep);
+        let mut kept: TopN<RankedGroup> = TopN::new(keep);
         let mut take = |group: GroupRef<'_>| {
-            let rank = Place::rank(group, sort);
+            let rank = RankedGroup::rank(group, sort);
             if after.as_ref().is_some_and(|after| after.compare(rank, group.key).is_le()) {
                 return;
             }
             match kept.worst() {
                 Some(worst) if worst.compare(rank, group.key).is_gt() => kept.refuse(),
-                _ => kept.offer(Place::new(rank, group.to_group())),
+                _ => kept.offer(RankedGroup::new(rank, group.to_group())),
             }
         };
         let counted = if grouping.by == By::Addresses && sort == GroupSort::Count && limit != 0 {

@@ -76,7 +76,7 @@ pub fn near(
 
 /// A tag with its sort key; the tags of a set are sorted by subject and kind.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Placed {
+struct RankedTag {
     square: u64,
     shared: Reverse<u8>,
     place: usize,
@@ -111,13 +111,13 @@ fn nearest<'t, A: Point>(
             }
             let Some(there) = in_effect(nets, &net, from) else { continue };
             let (square, shared) = (from.square(there, there), Reverse(from.shared(there)));
-            nearest.offer(Placed { square, shared, place: net.place, there: there.address() });
+            nearest.offer(RankedTag { square, shared, place: net.place, there: there.address() });
             bound = nearest.worst().map_or(u64::MAX, |worst| worst.square);
         }
     }
     let cut = passed || nearest.overflowed();
     let found = nearest.into_sorted().into_iter().filter_map(|placed| {
-        let Placed { square, shared: Reverse(shared), place, there } = placed;
+        let RankedTag { square, shared: Reverse(shared), place, there } = placed;
         Some(Near { tag: tags.tags().get(place)?, address: there, square, shared })
     });
     (found.collect(), cut)

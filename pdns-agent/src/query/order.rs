@@ -101,12 +101,12 @@ impl<T: Ord> TopN<T> {
 
 /// A row with its rank, which determines its order.
 #[derive(Debug, PartialEq, Eq)]
-struct Placed {
+struct SortedRow {
     rank: u32,
     row: StoredRecord,
 }
 
-impl Ord for Placed {
+impl Ord for SortedRow {
     fn cmp(&self, other: &Self) -> Ordering {
         self.rank
             .cmp(&other.rank)
@@ -116,7 +116,7 @@ impl Ord for Placed {
     }
 }
 
-impl PartialOrd for Placed {
+impl PartialOrd for SortedRow {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
     }
@@ -130,7 +130,7 @@ impl PartialOrd for Placed {
 pub(super) struct Sorter {
     sort: Sort,
     limit: usize,
-    kept: TopN<Placed>,
+    kept: TopN<SortedRow>,
     streaming: bool,
     /// Number of rows passed on.
     shown: usize,
@@ -175,7 +175,7 @@ impl Sorter {
         if self.streaming {
             return self.emit(row, each);
         }
-        let placed = Placed { rank: self.sort.rank(&row.seen), row };
+        let placed = SortedRow { rank: self.sort.rank(&row.seen), row };
         match self.kept.worst() {
             None => self.kept.offer(placed),
             Some(_) if !self.bounded() => {

@@ -49,9 +49,9 @@ impl Cursor {
 
 /// A row ordered as in a page: latest seen first, then by name, type and RDATA.
 #[derive(Debug, PartialEq, Eq)]
-struct Placed(StoredRecord);
+struct LatestFirst(StoredRecord);
 
-impl Ord for Placed {
+impl Ord for LatestFirst {
     fn cmp(&self, other: &Self) -> Ordering {
         let key = |placed: &Self| Reverse(placed.0.seen.time_last);
         key(self)
@@ -61,7 +61,7 @@ impl Ord for Placed {
     }
 }
 
-impl PartialOrd for Placed {
+impl PartialOrd for LatestFirst {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
     }
@@ -72,7 +72,7 @@ impl PartialOrd for Placed {
 pub struct Pager {
     after: Option<Cursor>,
     count: usize,
-    kept: TopN<Placed>,
+    kept: TopN<LatestFirst>,
 }
 
 /// A page.
@@ -101,7 +101,7 @@ impl Pager {
         if self.after.is_some_and(|after| row.seen.time_last > after.time_last) {
             return;
         }
-        let placed = Placed(row);
+        let placed = LatestFirst(row);
         match self.kept.worst() {
             Some(worst) if placed >= *worst => self.kept.refuse(),
             _ => self.kept.offer(placed),
@@ -119,7 +119,7 @@ impl Pager {
             before = ties.count().min(after.ties as usize);
         }
         let mut rows: Vec<StoredRecord> =
-            sorted.into_iter().skip(before).map(|Placed(row)| row).collect();
+            sorted.into_iter().skip(before).map(|LatestFirst(row)| row).collect();
         let cut = rows.len() > count;
         rows.truncate(count);
         let next = rows.last().filter(|_| cut).map(|last| {

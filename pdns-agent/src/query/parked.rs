@@ -4,7 +4,7 @@
 //! are identified by the domain that their hosts lie below. No index covers that, so all records are read, as
 //! the last step.
 
-use super::{Answer, Page, Query, Subject, SubjectError};
+use super::{Page, Query, SectionedAnswer, Subject, SubjectError};
 use crate::name::{Name, NameBuf};
 use crate::observation::Fact;
 use crate::rdata::Target;
@@ -233,7 +233,7 @@ pub fn parked(
     let query = &*query.with_tags(store)?;
     let why = Cell::new(Why::Unspecified);
     let mut emit = |row| each(row, why.get());
-    let mut answer = Answer::new(query, &mut emit);
+    let mut answer = SectionedAnswer::new(query, &mut emit);
     let wants = |types: &[RrType]| {
         let asked = &query.filter.rrtypes;
         asked.is_empty() || asked.iter().any(|rrtype| types.contains(rrtype))
@@ -288,7 +288,7 @@ fn why_local_of(row: &StoredRecord) -> Option<Why> {
 /// Adds one section with the rows of several ranges.
 fn of_ranges(
     store: &mut Reader<'_>,
-    answer: &mut Answer<'_, '_, '_>,
+    answer: &mut SectionedAnswer<'_, '_, '_>,
     ranges: &[(IpAddr, IpAddr)],
     admits: &dyn Fn(&StoredRecord) -> bool,
 ) -> Result<(), StoreError> {

@@ -13,15 +13,15 @@ use std::ops::ControlFlow;
 const RESOLVE: usize = 512;
 
 /// A position in the scan's order: rank, then handle.
-type Place = (u32, Handle);
+type RankedRow = (u32, Handle);
 
 /// The first places, and whether there are more.
-struct First(TopN<Place>);
+struct First(TopN<RankedRow>);
 
 /// Selects the places that may be among the first `limit` rows, and at least one more; the result also tells
 /// whether any were left out. Rows that share the last rank that fits are sorted by their content, so all of
 /// them are kept, provided that all are present.
-fn first_of(mut places: Vec<Place>, more: bool, limit: usize) -> (Vec<Place>, bool) {
+fn first_of(mut places: Vec<RankedRow>, more: bool, limit: usize) -> (Vec<RankedRow>, bool) {
     let last =
         limit.checked_sub(1).and_then(|last| places.get(last)).map_or(u32::MAX, |last| last.0);
     let ties = places.partition_point(|place| place.0 <= last);
@@ -33,7 +33,7 @@ fn first_of(mut places: Vec<Place>, more: bool, limit: usize) -> (Vec<Place>, bo
 }
 
 impl First {
-    fn offer(&mut self, place: Place) {
+    fn offer(&mut self, place: RankedRow) {
         match self.0.worst() {
             Some(worst) if *worst < place => self.0.refuse(),
             _ => self.0.offer(place),
@@ -50,7 +50,7 @@ fn by_statistics(
     kind: Kind,
     sort: Sort,
     keep: usize,
-) -> Result<(Vec<Place>, bool), StoreError> {
+) -> Result<(Vec<RankedRow>, bool), StoreError> {
     let mut first = First(TopN::new(keep));
     let (types, mut is_sure) = (query.filter.told_types(), true);
     store.scan(kind, |handle, seen, told| {
@@ -73,7 +73,7 @@ fn by_facts(
     kind: Kind,
     sort: Sort,
     keep: usize,
-) -> Result<(Vec<Place>, bool), StoreError> {
+) -> Result<(Vec<RankedRow>, bool), StoreError> {
     let mut first = First(TopN::new(keep));
     for part in store.parts(None) {
         store.scan_unnamed(kind, part, &mut |one| {
@@ -132,7 +132,7 @@ pub(super) fn run(
 fn resolve(
     store: &mut Reader<'_>,
     query: &Query,
-    places: &[Place],
+    places: &[RankedRow],
     sorter: &mut Sorter,
     each: &mut Each<'_>,
 ) -> Result<(), StoreError> {

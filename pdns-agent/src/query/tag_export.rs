@@ -62,7 +62,7 @@ pub struct ExportSummary {
 
 /// The names found below one domain.
 #[derive(Default)]
-struct Found {
+struct NamesBelow {
     names: BTreeSet<NameBuf>,
     cut: bool,
 }
@@ -78,7 +78,7 @@ pub fn export_tags(
     wanted: &ExportSpec<'_>,
     each: &mut dyn FnMut(&ExportItem<'_>) -> ControlFlow<()>,
 ) -> Result<ExportSummary, StoreError> {
-    let mut out = Out { wanted, listing: ExportSummary::default(), each };
+    let mut out = Emitter { wanted, listing: ExportSummary::default(), each };
     let exceptions = Exceptions::new(set);
     let mut domains = Vec::new();
     for tags in set.tags().chunk_by(|one, other| one.subject == other.subject) {
@@ -161,13 +161,13 @@ impl ExportSummary {
 }
 
 /// Applies the conditions and the limit to subjects, and passes them on.
-struct Out<'w, 'e> {
+struct Emitter<'w, 'e> {
     wanted: &'w ExportSpec<'w>,
     listing: ExportSummary,
     each: &'e mut dyn FnMut(&ExportItem<'_>) -> ControlFlow<()>,
 }
 
-impl Out<'_, '_> {
+impl Emitter<'_, '_> {
     fn hand(&mut self, listed: &ExportItem<'_>) -> ControlFlow<()> {
         if !(self.wanted.admits)(&listed.subject) {
             self.listing.left_out += 1;
@@ -204,10 +204,10 @@ fn search(
     domains: &[&NameBuf],
     kinds: &[TagKind],
     room: usize,
-) -> Result<(HashMap<usize, Found>, usize), StoreError> {
+) -> Result<(HashMap<usize, NamesBelow>, usize), StoreError> {
     let places: HashMap<&NameBuf, usize> =
         domains.iter().enumerate().map(|(place, &apex)| (apex, place)).collect();
-    let mut found: HashMap<usize, Found> = HashMap::new();
+    let mut found: HashMap<usize, NamesBelow> = HashMap::new();
     let (mut total, mut most) = (0, MAX_BELOW.min(room));
     let mut take = |name: Name<'_>| {
         let Some(TagSubject::Below(apex)) = ruling(set, name, kinds).map(|tag| &tag.subject) else {

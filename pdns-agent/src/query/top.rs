@@ -29,7 +29,7 @@ pub struct NameSum {
 
 /// A total ordered by rank: highest count first, then by name.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Place {
+struct RankedName {
     rank: u64,
     rrname: NameBuf,
     records: u64,
@@ -38,7 +38,7 @@ struct Place {
     is_least: bool,
 }
 
-impl Place {
+impl RankedName {
     fn of(rrname: NameBuf, sum: &NameTotal) -> Self {
         let NameTotal { records, count, time_first, time_last, is_least } = *sum;
         Self { rank: u64::MAX - count, rrname, records, time_first, time_last, is_least }
@@ -72,7 +72,7 @@ pub fn top_names(
         Some(found) => found,
         None => of_all(store, filter, limit)?,
     };
-    Ok((kept.into_iter().map(Place::sum).collect(), cut))
+    Ok((kept.into_iter().map(RankedName::sum).collect(), cut))
 }
 
 /// Finds the names by slots; returns `None` if that is not sufficient.
@@ -80,7 +80,7 @@ fn of_slots(
     store: &mut Reader<'_>,
     filter: &Filter,
     limit: usize,
-) -> Result<Option<(Vec<Place>, bool)>, StoreError> {
+) -> Result<Option<(Vec<RankedName>, bool)>, StoreError> {
     let mut best: TopN<(u64, HashSlot)> = TopN::new((limit * LOOK_UPS.0).max(LOOK_UPS.1));
     let (types, is_sure) = (filter.told_types(), Cell::new(true));
     let passed = store.slots(
@@ -125,7 +125,7 @@ fn of_all(
     store: &mut Reader<'_>,
     filter: &Filter,
     limit: usize,
-) -> Result<(Vec<Place>, bool), StoreError> {
+) -> Result<(Vec<RankedName>, bool), StoreError> {
     let mut names = Adder::new(limit);
     // The records of a name are adjacent.
     store.scan_records(Kind::Record, &mut |row| {
@@ -140,7 +140,7 @@ fn of_all(
 /// Adds up records that arrive name by name, and keeps the best names.
 struct Adder {
     last: Option<(NameBuf, NameTotal)>,
-    kept: TopN<Place>,
+    kept: TopN<RankedName>,
 }
 
 impl Adder {
@@ -153,16 +153,16 @@ impl Adder {
             Some((name, sum)) if *name == rrname => sum.add(one),
             last => {
                 if let Some((name, sum)) = last.replace((rrname, *one)) {
-                    self.kept.offer(Place::of(name, &sum));
+                    self.kept.offer(RankedName::of(name, &sum));
                 }
             }
         }
     }
 
     /// Returns the best names in order, and true if any was left out.
-    fn end(mut self) -> (Vec<Place>, bool) {
+    fn end(mut self) -> (Vec<RankedName>, bool) {
         if let Some((name, sum)) = self.last {
-            self.kept.offer(Place::of(name, &sum));
+            self.kept.offer(RankedName::of(name, &sum));
         }
         let cut = self.kept.overflowed();
         (self.kept.into_sorted(), cut)

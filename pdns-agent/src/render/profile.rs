@@ -170,7 +170,7 @@ fn neighbours(look: &RenderOptions, out: &mut dyn Write, newest: &[NewName]) -> 
 
 /// The totals of a section in JSON.
 #[derive(Serialize)]
-struct Sums {
+struct SectionSums {
     rows_read: usize,
     complete: bool,
     count: u64,
@@ -249,7 +249,7 @@ fn json(profile: &Profile<'_>, look: &RenderOptions, out: &mut dyn Write) -> io:
     let has_sections = !matches!(subject, Subject::Below(_));
     for (name, read) in named.into_iter().chain(reverse).filter(|_| has_sections) {
         let rows = encoded(look, read.rows.iter().map(Item::Record))?;
-        let sums = Sums {
+        let sums = SectionSums {
             rows_read: read.read,
             complete: read.extent.is_whole(),
             count: read.count,

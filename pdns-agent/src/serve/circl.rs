@@ -37,8 +37,8 @@ const TIME: Duration = Duration::from_secs(12);
 
 /// A parsed query.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Question {
-    what: What,
+struct CirclQuery {
+    what: CirclSubject,
     only: Only,
     after: Option<Cursor>,
     count: usize,
@@ -59,7 +59,7 @@ enum Only {
 
 /// Subject of the query.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum What {
+enum CirclSubject {
     /// Names; for a single name, also the records that point at it.
     Names(Walk),
     /// Addresses from the first to the second.
@@ -96,7 +96,7 @@ fn origin(app: &App, version: Version, uri: &Uri, headers: &HeaderMap) -> String
 }
 
 /// Parses the query; `most` is the maximum page size.
-fn understand(value: &str, headers: &HeaderMap, most: usize) -> Result<Question, HttpError> {
+fn understand(value: &str, headers: &HeaderMap, most: usize) -> Result<CirclQuery, HttpError> {
     let most = most.min(MAX_PAGE);
     let header = |name: &str| {
         let value = headers.get(name);
@@ -123,7 +123,7 @@ fn understand(value: &str, headers: &HeaderMap, most: usize) -> Result<Question,
         Some(text) => text.parse().map_or(Only::Nothing, Only::One),
     };
     let is_paged = after.is_some() || headers.contains_key("dribble-paginate-count");
-    Ok(Question { what: what(&decode(value)?)?, only, after, count, is_paged })
+    Ok(CirclQuery { what: what(&decode(value)?)?, only, after, count, is_paged })
 }
 
 /// Reads a value without headers, for the fuzzer.
@@ -132,7 +132,7 @@ pub(super) fn check(value: &str) -> Result<(), HttpError> {
 }
 
 /// Parses the value: a subject in the usual notation, or the beginning of names.
-fn what(value: &str) -> Result<What, HttpError> {
+fn what(value: &str) -> Result<CirclSubject, HttpError> {
     let values = parts(value);
     let value = match values.as_slice() {
         [] => "",
@@ -145,12 +145,15 @@ fn what(value: &str) -> Result<What, HttpError> {
         }
     };
     let error = match Subject::parse(value) {
-        Ok(Subject::Name(name)) => return Ok(What::Names(Walk::One(name))),
+        Ok(Subject::Name(name)) => return Ok(CirclSubject::Names(Walk::One(name))),
         Ok(Subject::Below(apex)) => {
-            return Ok(What::Names(Walk::Text(Text { below: Some(apex), ..Text::default() })));
+            return Ok(CirclSubject::Names(Walk::Text(Text {
+                below: Some(apex),
+                ..Text::default()
+            })));
         }
-        Ok(Subject::AtOrBelow(apex)) => return Ok(What::Names(Walk::AtOrBelow(apex))),
-        Ok(Subject::Addresses(from, to)) => return Ok(What::Addresses(from, to)),
+        Ok(Subject::AtOrBelow(apex)) => return Ok(CirclSubject::Names(Walk::AtOrBelow(apex))),
+        Ok(Subject::Addresses(from, to)) => return Ok(CirclSubject::Addresses(from, to)),
         Err(error) => error,
     };
     if let Some(start) = value.trim_end_matches('.').strip_suffix(".*")
@@ -159,7 +162,7 @@ fn what(value: &str) -> Result<What, HttpError> {
         // The dot is part of the beginning of the names.
         let word = Word::parse(&format!("{start}."));
         let word = word.map_err(|error| HttpError::bad(error.to_string()))?;
-        return Ok(What::Names(Walk::Text(Text { starts: Some(word), ..Text::default() })));
+        return Ok(CirclSubject::Names(Walk::Text(Text { starts: Some(word), ..Text::default() })));
     }
     let cause = error.source().map(|cause| format!(": {cause}")).unwrap_or_default();
     Err(HttpError::bad(format!("cannot tell what {value:?} is: {error}{cause}")))
@@ -168,7 +171,7 @@ fn what(value: &str) -> Result<What, HttpError> {
 fn answer(
     app: &App,
     store: &mut Reader<'_>,
-    question: &Question,
+    question: &CirclQuery,
     origin: String,
     out: &mut Out,
 ) -> Result<(), StoreError> {
@@ -220,7 +223,7 @@ fn answer(
 /// Offers all rows of the answer to the pager until time runs out.
 fn gather(
     store: &mut Reader<'_>,
-    question: &Question,
+    question: &CirclQuery,
     out: &Out,
     pager: &mut Pager,
     late: &mut bool,
@@ -237,20 +240,22 @@ fn gather(
         if out.check().is_err() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };
     match &question.what {
-        What::Names(Walk::One(name)) => {
+        CirclSubject::Names(Walk::One(name)) => {
             let sections = Sections::name(store, name, false)?;
             for section in [Section::Records, Section::Pointing] {
                 sections.rows(store, section, usize::MAX, &mut take)?;
             }
         }
-        What::Names(names) => {
+        CirclSubject::Names(names) => {
             let stop = || out.check().is_err();
             walk(store, names, &|_| true, usize::MAX, &stop, &mut |store, names| {
                 store.records_by_names(names, &mut take)?;
                 Ok(if stop() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
             })?;
         }
-        What::Addresses(from, to) => on_addresses(store, *from, *to, usize::MAX, &mut take)?,
+        CirclSubject::Addresses(from, to) => {
+            on_addresses(store, *from, *to, usize::MAX, &mut take)?
+        }
     }
     *late = out.check() == Err(super::stream::Cancelled::Late);
     Ok(())
@@ -261,24 +266,31 @@ mod tests {
     use super::*;
     use crate::name::NameBuf;
 
-    fn one(value: &str) -> Result<What, HttpError> {
+    fn one(value: &str) -> Result<CirclSubject, HttpError> {
         what(&decode(value)?)
     }
 
     #[test]
     fn values_are_read_as_clients_send_them() {
         let name = |text| NameBuf::parse(text).unwrap();
-        let addresses =
-            |from: &str, to: &str| Ok(What::Addresses(from.parse().unwrap(), to.parse().unwrap()));
-        assert_eq!(one("WWW.example.com."), Ok(What::Names(Walk::One(name("www.example.com")))));
+        let addresses = |from: &str, to: &str| {
+            Ok(CirclSubject::Addresses(from.parse().unwrap(), to.parse().unwrap()))
+        };
+        assert_eq!(
+            one("WWW.example.com."),
+            Ok(CirclSubject::Names(Walk::One(name("www.example.com"))))
+        );
         for value in ["*.example.com", "%2A.example.com", "%2a.Example.com."] {
             let text = Text { below: Some(name("example.com")), ..Text::default() };
-            assert_eq!(one(value), Ok(What::Names(Walk::Text(text))));
+            assert_eq!(one(value), Ok(CirclSubject::Names(Walk::Text(text))));
         }
-        assert_eq!(one(".example.com"), Ok(What::Names(Walk::AtOrBelow(name("example.com")))));
+        assert_eq!(
+            one(".example.com"),
+            Ok(CirclSubject::Names(Walk::AtOrBelow(name("example.com"))))
+        );
         let starts = Some(Word::parse("www.example.").unwrap());
         let text = Text { starts, ..Text::default() };
-        assert_eq!(one("www.example.*"), Ok(What::Names(Walk::Text(text))));
+        assert_eq!(one("www.example.*"), Ok(CirclSubject::Names(Walk::Text(text))));
         for value in [
             "192.0.2.0/24",
             "192.0.2.0,24",
@@ -293,7 +305,7 @@ mod tests {
         }
         assert_eq!(
             one("https://evil[.]example/x"),
-            Ok(What::Names(Walk::One(name("evil.example"))))
+            Ok(CirclSubject::Names(Walk::One(name("evil.example"))))
         );
         for value in [
             "",

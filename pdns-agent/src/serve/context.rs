@@ -36,7 +36,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use compose::PageRequest;
 use page::MEDIA;
-use parse_value::Asked;
+use parse_value::ClickedValue;
 use reply::{no_subject, politely, refused, send, shortened};
 use std::sync::Arc;
 use std::time::Duration;
@@ -70,10 +70,10 @@ impl Visitor {
 
 /// Reads what follows `/context/` in a path, for the fuzzer; a subject's own path reads back as the same.
 pub(super) fn check(tail: &str) {
-    if let Some(Asked { subject, .. }) = Asked::of_path(tail) {
+    if let Some(ClickedValue { subject, .. }) = ClickedValue::of_path(tail) {
         let path = parse_value::path_of(&subject);
         let again = path.strip_prefix("/context/").or_else(|| path.strip_prefix("/context?q="));
-        let again = again.and_then(Asked::of_path);
+        let again = again.and_then(ClickedValue::of_path);
         assert_eq!(again.map(|again| again.subject), Some(subject), "{path}");
     }
 }
@@ -110,7 +110,7 @@ pub(super) async fn query(
     match value.filter(|value| !value.trim().is_empty()) {
         None => (StatusCode::SEE_OTHER, [(header::LOCATION, "/")]).into_response(),
         Some(value) => {
-            let asked = Asked::read(&value);
+            let asked = ClickedValue::read(&value);
             context(state, asker, identity, &headers, &parameters, asked, &value).await
         }
     }
@@ -129,7 +129,7 @@ pub(super) async fn subject(
         Err(refusal) => return refused(&state.0, &refusal),
     };
     let tail = uri.path().strip_prefix("/context/").unwrap_or_default();
-    let asked = Asked::of_path(tail);
+    let asked = ClickedValue::of_path(tail);
     let value = part::decode(tail).unwrap_or_default();
     context(state, asker, identity, &headers, &parameters, asked, &value).await
 }
@@ -140,7 +140,7 @@ async fn context(
     Extension(identity): Extension<Identity>,
     headers: &HeaderMap,
     parameters: &[(String, String)],
-    asked: Option<Asked>,
+    asked: Option<ClickedValue>,
     value: &str,
 ) -> Response {
     let Some(asked) = asked else { return no_subject(&app, value) };

@@ -89,7 +89,7 @@ pub(super) struct Server {
 }
 
 /// Permits that a connection holds while it is open.
-struct Place {
+struct ConnectionPermit {
     _of_all: OwnedSemaphorePermit,
     _of_client: Option<Held>,
 }
@@ -112,7 +112,7 @@ impl Shared {
     /// Takes the permits for a connection, one of all and one of the client's. Returns `None` if the client has
     /// reached its limit, so that the connection has to be closed. A proxy in front has no limit: its clients
     /// are counted by request.
-    fn place(&self, peer: Peer, of_all: OwnedSemaphorePermit) -> Option<Place> {
+    fn place(&self, peer: Peer, of_all: OwnedSemaphorePermit) -> Option<ConnectionPermit> {
         let of_client = if self.app.behind_proxy {
             None
         } else {
@@ -123,7 +123,7 @@ impl Shared {
             };
             Some(held)
         };
-        Some(Place { _of_all: of_all, _of_client: of_client })
+        Some(ConnectionPermit { _of_all: of_all, _of_client: of_client })
     }
 }
 
@@ -231,7 +231,12 @@ async fn accept_unix(listener: UnixListener, mut shared: Shared, connections: Ar
 }
 
 /// Serves a TCP connection, with TLS if there is a certificate.
-async fn secured(stream: tokio::net::TcpStream, peer: Peer, shared: Shared, place: Place) {
+async fn secured(
+    stream: tokio::net::TcpStream,
+    peer: Peer,
+    shared: Shared,
+    place: ConnectionPermit,
+) {
     let Some(tls) = &shared.tls else { return talk(stream, peer, shared, place).await };
     let handshake = TlsAcceptor::from(tls.config()).accept(stream);
     match tokio::time::timeout(HANDSHAKE, handshake).await {
@@ -242,7 +247,7 @@ async fn secured(stream: tokio::net::TcpStream, peer: Peer, shared: Shared, plac
 }
 
 /// Serves HTTP/1.1 on a connection until it ends or the server stops.
-async fn talk<S>(stream: S, peer: Peer, shared: Shared, _place: Place)
+async fn talk<S>(stream: S, peer: Peer, shared: Shared, _place: ConnectionPermit)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {

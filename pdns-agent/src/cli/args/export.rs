@@ -29,7 +29,7 @@ Examples:
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FormatArg {
     /// A way to write answers.
-    Answer(Format),
+    Output(Format),
     /// A list for another program.
     List(List),
 }

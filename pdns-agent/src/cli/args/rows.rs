@@ -51,7 +51,7 @@ impl From<SumSortArg> for SortArg {
 
 /// The row flags of one command; those that it does not have are at their defaults.
 #[derive(Clone, Debug, Default)]
-pub(in crate::cli) struct Rows {
+pub(in crate::cli) struct RowOptions {
     /// Conditions on rows.
     pub fences: FenceArgs,
     /// The most rows.
@@ -257,14 +257,14 @@ pub struct PagingArgs {
     pub output: OutputArgs,
 }
 
-impl From<&LookUpArgs> for Rows {
+impl From<&LookUpArgs> for RowOptions {
     fn from(flags: &LookUpArgs) -> Self {
         let LookUpArgs { rows, negative, follow } = flags;
         Self { negative: *negative, follow: *follow, ..Self::from(rows) }
     }
 }
 
-impl From<&RowArgs> for Rows {
+impl From<&RowArgs> for RowOptions {
     fn from(flags: &RowArgs) -> Self {
         let RowArgs { fences, limit, order, output } = flags;
         Self {
@@ -277,7 +277,7 @@ impl From<&RowArgs> for Rows {
     }
 }
 
-impl From<&SumArgs> for Rows {
+impl From<&SumArgs> for RowOptions {
     fn from(flags: &SumArgs) -> Self {
         let SumArgs { fences, limit, order, output } = flags;
         Self {
@@ -290,7 +290,7 @@ impl From<&SumArgs> for Rows {
     }
 }
 
-impl From<&PagingArgs> for Rows {
+impl From<&PagingArgs> for RowOptions {
     fn from(flags: &PagingArgs) -> Self {
         let PagingArgs { limit, output } = flags;
         Self { limit: limit.limit, format: output.format, ..Self::default() }
@@ -299,7 +299,7 @@ impl From<&PagingArgs> for Rows {
 
 fn formats() -> impl TypedValueParser<Value = FormatArg> {
     let values = FORMATS.iter().map(|info| PossibleValue::new(info.name).help(info.help));
-    PossibleValuesParser::new(values).try_map(|name| name.parse().map(FormatArg::Answer))
+    PossibleValuesParser::new(values).try_map(|name| name.parse().map(FormatArg::Output))
 }
 
 /// Reads a kind of tag, `any` or `none`.

@@ -25,7 +25,7 @@ pub enum TagCommand {
         subjects: Vec<String>,
         /// What is said beside it.
         #[command(flatten)]
-        words: Words,
+        words: TagWords,
         /// Which names are meant.
         #[command(flatten)]
         reach: Reach,
@@ -104,7 +104,7 @@ pub enum TagCommand {
         replace: bool,
         /// What is said of lines that do not say it themselves.
         #[command(flatten)]
-        words: Words,
+        words: TagWords,
         /// Which names are meant.
         #[command(flatten)]
         reach: Reach,
@@ -113,7 +113,7 @@ pub enum TagCommand {
 
 /// The words of a tag.
 #[derive(Clone, Debug, Default, Args)]
-pub struct Words {
+pub struct TagWords {
     /// Why
     #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     pub note: String,

@@ -32,7 +32,7 @@ pub(super) struct Pairing {
     timeout: i64,
     most: usize,
     /// Questions in the order in which they were asked.
-    open: VecDeque<Question>,
+    open: VecDeque<OpenQuestion>,
     /// Number of the first of them; numbers wrap around.
     first: u32,
     names: TextRing,
@@ -45,7 +45,7 @@ pub(super) struct Pairing {
 
 /// One question. It stays open until it expires, whether answered or not.
 #[derive(Clone, Copy)]
-struct Question {
+struct OpenQuestion {
     /// Hash of flow and id.
     id: u64,
     /// Hash of everything that an answer must repeat: flow, id, QTYPE and QNAME.
@@ -196,7 +196,7 @@ impl Pairing {
         };
         let number = self.first.wrapping_add(u32::try_from(self.open.len()).unwrap_or(u32::MAX));
         let (deadline, asked) = (clock.saturating_add(self.timeout), 1);
-        self.open.push_back(Question {
+        self.open.push_back(OpenQuestion {
             id: id.0,
             hash,
             deadline,
@@ -308,7 +308,7 @@ impl Pairing {
 
     /// The open question with this hash. The hash is keyed and has 64 bits, so equal hashes mean equal
     /// questions: comparing the name as well would double the cost, because it is elsewhere in memory.
-    fn find(&mut self, hash: u64) -> Option<&mut Question> {
+    fn find(&mut self, hash: u64) -> Option<&mut OpenQuestion> {
         let (open, first) = (&mut self.open, self.first);
         let number = *self.by_hash.find(hash, |&number| {
             nth(open, first, number).is_some_and(|question| question.hash == hash)
@@ -317,7 +317,7 @@ impl Pairing {
     }
 
     /// Removes the oldest question.
-    fn close(&mut self) -> Option<Question> {
+    fn close(&mut self) -> Option<OpenQuestion> {
         let mut question = *self.open.front()?;
         let number = self.first;
         if let Ok(slot) = self.by_hash.find_entry(question.hash, |&other| other == number) {
@@ -355,6 +355,6 @@ fn join(whole: &mut [u8], parts: [&[u8]; 3]) {
     }
 }
 
-fn nth(open: &VecDeque<Question>, first: u32, number: u32) -> Option<&Question> {
+fn nth(open: &VecDeque<OpenQuestion>, first: u32, number: u32) -> Option<&OpenQuestion> {
     open.get(number.wrapping_sub(first) as usize)
 }

@@ -3,7 +3,7 @@
 //! Second half of `contrast`: follows each value to the names that share it, unless too many do.
 
 use super::values::{Values, each_below};
-use super::{Asked, Found, MAX_SHARED, RelationKind, Value};
+use super::{ContrastScope, FoundRelations, MAX_SHARED, RelationKind, SharedValue};
 use crate::name::NameBuf;
 use crate::query::order::Each;
 use crate::record::{FactBuf, StoredRecord};
@@ -24,10 +24,10 @@ type Sharers = Option<BTreeMap<NameBuf, BTreeSet<IpAddr>>>;
 /// Follows all values of one kind, or of all kinds.
 pub(super) fn follow(
     store: &mut Reader<'_>,
-    asked: &Asked<'_>,
+    asked: &ContrastScope<'_>,
     values: &Values<'_>,
     kind: Option<RelationKind>,
-    found: &mut Found,
+    found: &mut FoundRelations,
 ) -> Result<(), StoreError> {
     let wanted = |is: RelationKind| kind.is_none_or(|kind| kind == is);
     for value in values.each().filter(|value| wanted(value.kind)) {
@@ -55,11 +55,11 @@ pub(super) fn follow(
 
 /// Adds those sharers of a value that are neighbours.
 fn offer(
-    asked: &Asked<'_>,
+    asked: &ContrastScope<'_>,
     values: &Values<'_>,
-    value: &Value<'_>,
+    value: &SharedValue<'_>,
     sharers: &BTreeMap<NameBuf, BTreeSet<IpAddr>>,
-    found: &mut Found,
+    found: &mut FoundRelations,
 ) {
     // A name with the exact address of a threat is related by that address, not also by the prefix around it.
     let is_value = |address: &IpAddr| {
@@ -100,7 +100,11 @@ fn offer(
 
 /// Returns the names on the addresses of a prefix, with those addresses. Trusted and parked addresses within
 /// the prefix are left out, unless the whole prefix is parked.
-fn on_net(store: &mut Reader<'_>, asked: &Asked<'_>, net: IpNet) -> Result<Sharers, StoreError> {
+fn on_net(
+    store: &mut Reader<'_>,
+    asked: &ContrastScope<'_>,
+    net: IpNet,
+) -> Result<Sharers, StoreError> {
     let is_parked = asked.is_parked_address(net.network());
     gather(
         |each| store.records_by_address_range(net.network(), net.broadcast(), MAX_SHARED + 1, each),
@@ -146,11 +150,11 @@ fn gather(
 /// Follows all registrable domains: one walk over the names counts them, a second one adds neighbours.
 fn domains(
     store: &mut Reader<'_>,
-    asked: &Asked<'_>,
+    asked: &ContrastScope<'_>,
     values: &Values<'_>,
-    found: &mut Found,
+    found: &mut FoundRelations,
 ) -> Result<(), StoreError> {
-    let mut known: HashMap<&str, (Value<'_>, usize)> = HashMap::new();
+    let mut known: HashMap<&str, (SharedValue<'_>, usize)> = HashMap::new();
     let mut domains = Vec::new();
     for value in values.each() {
         if let TagSubject::Below(domain) = value.via {

@@ -4,7 +4,7 @@
 //! records; addresses and prefixes are values themselves. The CNAMEs of a threat are followed to the addresses
 //! at their end.
 
-use super::{Asked, Limits, MAX_SHARED, RelationKind, Value};
+use super::{ContrastScope, Limits, MAX_SHARED, RelationKind, SharedValue};
 use crate::name::{Name, NameBuf, suffix};
 use crate::query::Extent;
 use crate::query::follow::{MAX_STEPS, alias};
@@ -37,7 +37,7 @@ pub(super) struct Values<'a> {
     /// Values that are left out because they are local or parked.
     pub(super) parked: BTreeSet<TagSubject>,
     pub(super) limits: Limits,
-    asked: &'a Asked<'a>,
+    asked: &'a ContrastScope<'a>,
     /// Number of records read.
     rows: usize,
 }
@@ -46,7 +46,7 @@ impl<'a> Values<'a> {
     /// Collects the values of all subjects of the query.
     pub(super) fn collect(
         store: &mut Reader<'_>,
-        asked: &'a Asked<'a>,
+        asked: &'a ContrastScope<'a>,
     ) -> Result<Self, StoreError> {
         let mut values = Self {
             of: BTreeMap::new(),
@@ -84,9 +84,14 @@ impl<'a> Values<'a> {
     }
 
     /// Returns all values, each with its index.
-    pub(super) fn each(&self) -> impl Iterator<Item = Value<'_>> {
+    pub(super) fn each(&self) -> impl Iterator<Item = SharedValue<'_>> {
         let values = self.of.iter().enumerate();
-        values.map(|(place, ((kind, via), threats))| Value { place, kind: *kind, via, threats })
+        values.map(|(place, ((kind, via), threats))| SharedValue {
+            place,
+            kind: *kind,
+            via,
+            threats,
+        })
     }
 
     fn add(&mut self, kind: RelationKind, via: TagSubject, threat: &'a TagSubject) {

@@ -3,7 +3,7 @@
 //! Part of the page. The sections are read one after another on the query's thread; each of them is bounded.
 
 use super::page::{Context, Form, Frame, NearThreat, OneSection, Start};
-use super::parse_value::{Asked, typed};
+use super::parse_value::{ClickedValue, typed};
 use super::sanitize::visible;
 use super::timeline::{Axis, Time, grouped};
 use super::view::{Link, Table, Vicinity, badges, judgement, past, table, vicinity};
@@ -25,7 +25,7 @@ const LATEST: usize = 10;
 
 /// Parameters of a page request.
 pub(super) struct PageRequest {
-    pub(super) asked: Asked,
+    pub(super) asked: ClickedValue,
     /// The field of the log that was clicked.
     pub(super) field: Option<String>,
     /// The time of the event that was clicked.

@@ -14,14 +14,14 @@ const MAX_LISTED: usize = 32;
 
 /// The clicked subjects.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Asked {
+pub(super) struct ClickedValue {
     /// The subject to show.
     pub(super) subject: Subject,
     /// The other subjects of a list, in order.
     pub(super) others: Vec<Subject>,
 }
 
-impl Asked {
+impl ClickedValue {
     /// Reads a value; returns `None` if it contains nothing that can be looked up.
     pub(super) fn read(value: &str) -> Option<Self> {
         let mut found: Vec<Subject> = Vec::new();
@@ -63,7 +63,7 @@ fn is_scheme(text: &str) -> bool {
         && text.bytes().all(|octet| octet.is_ascii_alphanumeric() || b"+-.".contains(&octet))
 }
 
-/// Returns a subject in a form that [`Asked::read`] reads as the same subject, whatever it contains.
+/// Returns a subject in a form that [`ClickedValue::read`] reads as the same subject, whatever it contains.
 pub(super) fn typed(subject: &Subject) -> String {
     let lead = match subject {
         Subject::Name(_) => "",
@@ -100,7 +100,7 @@ mod tests {
 
     #[track_caller]
     fn check(value: &str, want: &[&str]) {
-        let read = Asked::read(value);
+        let read = ClickedValue::read(value);
         let shown: Vec<String> = read
             .iter()
             .flat_map(|asked| std::iter::once(&asked.subject).chain(&asked.others))
@@ -170,25 +170,28 @@ mod tests {
             "a\\.b\\\\c\\034.example",
             "192.0.2.1-192.0.2.9",
         ] {
-            let asked = Asked::read(text).unwrap();
+            let asked = ClickedValue::read(text).unwrap();
             let path = path_of(&asked.subject);
             assert_eq!(
-                Asked::of_path(path.strip_prefix("/context/").unwrap()),
+                ClickedValue::of_path(path.strip_prefix("/context/").unwrap()),
                 Some(asked),
                 "{path}"
             );
         }
-        assert_eq!(Asked::of_path("https:/evil.example/x"), Asked::read("evil.example"));
-        assert_eq!(Asked::of_path("2001%3Adb8%3A%3A1"), Asked::read("2001:db8::1"));
-        assert_eq!(Asked::of_path("%zz"), None);
-        assert_eq!(path_of(&Asked::read(".").unwrap().subject), "/context?q=.");
+        assert_eq!(
+            ClickedValue::of_path("https:/evil.example/x"),
+            ClickedValue::read("evil.example")
+        );
+        assert_eq!(ClickedValue::of_path("2001%3Adb8%3A%3A1"), ClickedValue::read("2001:db8::1"));
+        assert_eq!(ClickedValue::of_path("%zz"), None);
+        assert_eq!(path_of(&ClickedValue::read(".").unwrap().subject), "/context?q=.");
     }
 
     proptest! {
         #[test]
         fn any_value_is_read_or_not(value in ".{0,80}") {
-            if let Some(asked) = Asked::read(&value) {
-                let again = Asked::read(&typed(&asked.subject)).map(|read| read.subject);
+            if let Some(asked) = ClickedValue::read(&value) {
+                let again = ClickedValue::read(&typed(&asked.subject)).map(|read| read.subject);
                 prop_assert_eq!(again, Some(asked.subject));
             }
         }
@@ -201,8 +204,8 @@ mod tests {
                 [Subject::Name(name.clone()), Subject::Below(name.clone()), Subject::AtOrBelow(name)]
             {
                 let path = path_of(&subject);
-                let read = Asked::of_path(path.strip_prefix("/context/").unwrap());
-                prop_assert_eq!(read, Some(Asked { subject: subject.clone(), others: Vec::new() }));
+                let read = ClickedValue::of_path(path.strip_prefix("/context/").unwrap());
+                prop_assert_eq!(read, Some(ClickedValue { subject: subject.clone(), others: Vec::new() }));
                 let tag = crate::query::own_tag_subject(&subject).unwrap();
                 prop_assert_eq!(crate::query::tag_subject(&crate::query::typed_tag(&tag), None), Ok(tag));
             }

@@ -90,7 +90,7 @@ pub(super) fn badges(tags: &[&Tag]) -> Vec<Badge> {
 
 /// A row of a table of records.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Line {
+pub(super) struct RecordLine {
     pub(super) rrtype: String,
     /// The owner name, unless it is the subject.
     pub(super) owner: Option<Link>,
@@ -110,7 +110,7 @@ pub(super) struct Line {
     pub(super) bar: Bar,
 }
 
-impl Line {
+impl RecordLine {
     /// Returns true if both sides of the record are shown.
     pub(super) fn has_both(&self) -> bool {
         self.owner.is_some()
@@ -123,7 +123,7 @@ impl Line {
 pub(super) struct Table {
     pub(super) id: &'static str,
     pub(super) title: String,
-    pub(super) lines: Vec<Line>,
+    pub(super) lines: Vec<RecordLine>,
     /// Both ends of the axis.
     pub(super) ends: Option<(Time, Time)>,
     /// Note on the rows that are left out.
@@ -141,7 +141,8 @@ pub(super) fn table(
     axis: &Axis,
     tags: &TagSet,
 ) -> Table {
-    let lines: Vec<Line> = rows.rows.iter().map(|row| line(subject, row, axis, tags)).collect();
+    let lines: Vec<RecordLine> =
+        rows.rows.iter().map(|row| line(subject, row, axis, tags)).collect();
     let left_out = words::left_out(rows, &grouped);
     let more = (!left_out.is_empty())
         .then(|| format!("/context?q={}&show={}", percent(&typed(subject)), section.name()));
@@ -149,7 +150,7 @@ pub(super) fn table(
     Table { id: section.name(), title: title.to_owned(), lines, ends, left_out, more }
 }
 
-fn line(subject: &Subject, row: &StoredRecord, axis: &Axis, tags: &TagSet) -> Line {
+fn line(subject: &Subject, row: &StoredRecord, axis: &Axis, tags: &TagSet) -> RecordLine {
     let seen = &row.seen;
     let is_own = *subject == Subject::Name(row.rrname.clone());
     let ends = tags.of_row(row);
@@ -163,7 +164,7 @@ fn line(subject: &Subject, row: &StoredRecord, axis: &Axis, tags: &TagSet) -> Li
     if !is_own && before.is_empty() && after.is_empty() {
         link = link.filter(|link| link.path != path_of(subject));
     }
-    Line {
+    RecordLine {
         rrtype,
         owner: (!is_own).then(|| Link::name(&row.rrname)),
         before,

@@ -28,7 +28,7 @@ pub(super) const SEARCHED: [RrType; 11] = [
 /// A parsed request.
 #[derive(Debug)]
 pub(super) struct Request {
-    pub(super) what: What,
+    pub(super) what: DnsdbLookup,
     pub(super) types: Types,
     /// Return only RRsets of zones that match this.
     pub(super) bailiwick: Option<Owner>,
@@ -39,7 +39,7 @@ pub(super) struct Request {
 
 /// Subject of a request.
 #[derive(Debug)]
-pub(super) enum What {
+pub(super) enum DnsdbLookup {
     /// RRsets by owner.
     Owner(Owner),
     /// Records by a name in their RDATA.
@@ -83,8 +83,8 @@ impl Request {
             ("regex" | "glob", [key, value, rest @ ..]) => {
                 let method = if verb == "glob" { Method::Glob } else { Method::Regex };
                 let what = match *key {
-                    "rrnames" => What::FlexNames(Pattern::new(method, value, exclude)?),
-                    "rdata" => What::FlexRdata(Pattern::new(method, value, exclude)?),
+                    "rrnames" => DnsdbLookup::FlexNames(Pattern::new(method, value, exclude)?),
+                    "rdata" => DnsdbLookup::FlexRdata(Pattern::new(method, value, exclude)?),
                     _ => return Err(HttpError::bad("a pattern is for rrnames or rdata")),
                 };
                 (what, rest)
@@ -100,7 +100,7 @@ impl Request {
             [] => (Types::Any, None),
             [types] => (Types::parse(types)?, None),
             [types, bailiwick]
-                if matches!(what, What::Owner(_)) && parts.get(2) == Some(&"name") =>
+                if matches!(what, DnsdbLookup::Owner(_)) && parts.get(2) == Some(&"name") =>
             {
                 (Types::parse(types)?, Some(Owner::parse(bailiwick)?))
             }
@@ -111,16 +111,16 @@ impl Request {
     }
 }
 
-fn asked_about(side: &str, kind: &str, value: &str) -> Result<What, HttpError> {
+fn asked_about(side: &str, kind: &str, value: &str) -> Result<DnsdbLookup, HttpError> {
     match (side, kind) {
-        ("rrset", "name") => Owner::parse(value).map(What::Owner),
-        ("rrset", "raw") => Owner::parse_raw(value).map(What::Owner),
-        ("rdata", "name") => Owner::parse(value).map(What::Target),
-        ("rdata", "raw") => octets(value).map(What::Octets),
+        ("rrset", "name") => Owner::parse(value).map(DnsdbLookup::Owner),
+        ("rrset", "raw") => Owner::parse_raw(value).map(DnsdbLookup::Owner),
+        ("rdata", "name") => Owner::parse(value).map(DnsdbLookup::Target),
+        ("rdata", "raw") => octets(value).map(DnsdbLookup::Octets),
         ("rdata", "ip") => {
             // A slash would end the path segment, so a comma stands for it.
             match Subject::parse(&value.replacen(',', "/", 1)) {
-                Ok(Subject::Addresses(from, to)) => Ok(What::Addresses(from, to)),
+                Ok(Subject::Addresses(from, to)) => Ok(DnsdbLookup::Addresses(from, to)),
                 _ => Err(HttpError::bad(format!(
                     "{value:?} is no address, prefix (192.0.2.0,24) or range (192.0.2.1-192.0.2.9)"
                 ))),
@@ -133,15 +133,19 @@ fn asked_about(side: &str, kind: &str, value: &str) -> Result<What, HttpError> {
 }
 
 /// Checks that the types are valid for the subject.
-fn checked(what: &What, types: Types) -> Result<Types, HttpError> {
+fn checked(what: &DnsdbLookup, types: Types) -> Result<Types, HttpError> {
     match (what, types) {
         // The address tells which of the two types it is.
-        (What::Addresses(..), Types::Any | Types::One(RrType::A | RrType::AAAA)) => Ok(Types::Any),
-        (What::Addresses(..), _) => Err(HttpError::bad("addresses are of type A, AAAA or ANY")),
-        (What::FlexRdata(_), Types::One(one)) if !SEARCHED.contains(&one) => {
+        (DnsdbLookup::Addresses(..), Types::Any | Types::One(RrType::A | RrType::AAAA)) => {
+            Ok(Types::Any)
+        }
+        (DnsdbLookup::Addresses(..), _) => {
+            Err(HttpError::bad("addresses are of type A, AAAA or ANY"))
+        }
+        (DnsdbLookup::FlexRdata(_), Types::One(one)) if !SEARCHED.contains(&one) => {
             Err(HttpError::bad(format!("RDATA of type {one} cannot be searched by pattern")))
         }
-        (What::FlexNames(_) | What::FlexRdata(_), Types::Dnssec) => {
+        (DnsdbLookup::FlexNames(_) | DnsdbLookup::FlexRdata(_), Types::Dnssec) => {
             Err(HttpError::bad("DNSSEC types cannot be searched by pattern"))
         }
         _ => Ok(types),
@@ -161,14 +165,14 @@ mod tests {
     #[test]
     fn paths_are_read() {
         let request = read("lookup/rrset/name/%2A.example.com/ANY/com.").unwrap();
-        assert!(matches!(request.what, What::Owner(Owner::Left(_))));
+        assert!(matches!(request.what, DnsdbLookup::Owner(Owner::Left(_))));
         assert!(matches!(request.bailiwick, Some(Owner::Exact(_))));
         assert!(!request.is_summary && request.types == Types::Any);
         let request = read("summarize/rdata/ip/192.0.2.0%2C24/AAAA").unwrap();
         assert!(request.is_summary && request.types == Types::Any);
         for value in ["192.0.2.0,24", "192.0.2.0%2F24", "192.0.2.0-192.0.2.255"] {
             match read(&format!("lookup/rdata/ip/{value}")).unwrap().what {
-                What::Addresses(from, to) => {
+                DnsdbLookup::Addresses(from, to) => {
                     assert_eq!(format!("{from} {to}"), "192.0.2.0 192.0.2.255");
                 }
                 other => panic!("{other:?}"),
@@ -176,12 +180,18 @@ mod tests {
         }
         assert!(matches!(
             read("lookup/rdata/ip/2001%3Adb8%3A%3A1").unwrap().what,
-            What::Addresses(..)
+            DnsdbLookup::Addresses(..)
         ));
         let request = read("lookup/rdata/name/ns1.example.com/NS/").unwrap();
         assert_eq!(request.types, Types::One(RrType::NS));
-        assert!(matches!(read("regex/rrnames/%5Ewww%5C./A").unwrap().what, What::FlexNames(_)));
-        assert!(matches!(read("glob/rdata/*example*/TXT").unwrap().what, What::FlexRdata(_)));
+        assert!(matches!(
+            read("regex/rrnames/%5Ewww%5C./A").unwrap().what,
+            DnsdbLookup::FlexNames(_)
+        ));
+        assert!(matches!(
+            read("glob/rdata/*example*/TXT").unwrap().what,
+            DnsdbLookup::FlexRdata(_)
+        ));
     }
 
     #[test]

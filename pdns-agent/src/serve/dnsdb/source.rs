@@ -5,7 +5,7 @@ use super::frame::{End, Frame};
 use super::object::{Data, Object, Sums, dotted};
 use super::owner::Owner;
 use super::pattern::Pattern;
-use super::request::{Request, SEARCHED, What};
+use super::request::{DnsdbLookup, Request, SEARCHED};
 use super::sink::Sink;
 use super::types::Types;
 use crate::name::{Name, NameBuf};
@@ -43,7 +43,7 @@ pub(super) fn run(
         return Ok(());
     };
     let asked = match &request.what {
-        What::Owner(owner) => {
+        DnsdbLookup::Owner(owner) => {
             let zones = Zones {
                 needed: !request.is_summary || request.bailiwick.is_some(),
                 has_rdata: !request.is_summary,
@@ -52,15 +52,17 @@ pub(super) fn run(
             };
             sets(store, &owner.walk(), None, request.types, Shape::Sets(zones), &mut sink)
         }
-        What::FlexNames(pattern) => {
+        DnsdbLookup::FlexNames(pattern) => {
             let shape = Shape::Names { is_verbose: request.parameters.verbose };
             let all = Walk::Text(Text::default());
             sets(store, &all, Some(pattern), request.types, shape, &mut sink)
         }
-        What::FlexRdata(pattern) => found_rdata(store, request, pattern, &mut sink),
-        What::Target(owner) => records(store, request, &By::Target(owner), &mut sink),
-        What::Addresses(from, to) => records(store, request, &By::Addresses(*from, *to), &mut sink),
-        What::Octets(octets) => records(store, request, &By::Octets(octets), &mut sink),
+        DnsdbLookup::FlexRdata(pattern) => found_rdata(store, request, pattern, &mut sink),
+        DnsdbLookup::Target(owner) => records(store, request, &By::Target(owner), &mut sink),
+        DnsdbLookup::Addresses(from, to) => {
+            records(store, request, &By::Addresses(*from, *to), &mut sink)
+        }
+        DnsdbLookup::Octets(octets) => records(store, request, &By::Octets(octets), &mut sink),
     };
     match asked {
         Ok(ControlFlow::Continue(())) => sink.end(End::Whole),

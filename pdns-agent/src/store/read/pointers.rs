@@ -49,7 +49,7 @@ pub(in crate::store) struct PointerReader<'a> {
 }
 
 /// A request in flight.
-enum Asked {
+enum PendingReply {
     Entries(AskedEntries),
     Rows(AskedRows),
 }
@@ -131,14 +131,14 @@ impl Reader<'_> {
     ) -> Result<ControlFlow<()>, StoreError> {
         let mut late = Deferred::default();
         let mut found: Vec<Found> = Vec::new();
-        let mut under_way: VecDeque<Asked> = VecDeque::new();
+        let mut under_way: VecDeque<PendingReply> = VecDeque::new();
         // Questions for entries and for rows among those.
         let (mut entries, mut rows) = (0, 0);
         loop {
             while rows < AHEAD && !found.is_empty() {
                 let later = found.split_off(found.len().min(PAGE));
                 let page = std::mem::replace(&mut found, later);
-                under_way.push_back(Asked::Rows(self.ask_rows(page, NAME_GUESS)?));
+                under_way.push_back(PendingReply::Rows(self.ask_rows(page, NAME_GUESS)?));
                 rows += 1;
             }
             while entries < AHEAD
@@ -146,15 +146,15 @@ impl Reader<'_> {
                 && late.len() < PAGE
                 && let Some(now) = gather.next(&mut due)
             {
-                under_way.push_back(Asked::Entries(self.ask_entries(KIND, now)?));
+                under_way.push_back(PendingReply::Entries(self.ask_entries(KIND, now)?));
                 entries += 1;
             }
             match under_way.pop_front() {
-                Some(Asked::Entries(asked)) => {
+                Some(PendingReply::Entries(asked)) => {
                     entries -= 1;
                     self.read_matching(asked, gather.wanted, &mut found, &mut late)?;
                 }
-                Some(Asked::Rows(asked)) => {
+                Some(PendingReply::Rows(asked)) => {
                     rows -= 1;
                     for one in self.read_rows(asked)? {
                         let flow = match one {
@@ -224,11 +224,11 @@ impl Reader<'_> {
     }
 
     /// Skips the replies in flight.
-    fn skip(&mut self, under_way: VecDeque<Asked>) -> Result<(), StoreError> {
+    fn skip(&mut self, under_way: VecDeque<PendingReply>) -> Result<(), StoreError> {
         for asked in under_way {
             match asked {
-                Asked::Entries(asked) => self.skip_entries(&asked)?,
-                Asked::Rows(asked) => self.skip_rows(&asked)?,
+                PendingReply::Entries(asked) => self.skip_entries(&asked)?,
+                PendingReply::Rows(asked) => self.skip_rows(&asked)?,
             }
         }
         Ok(())
