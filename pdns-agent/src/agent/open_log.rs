@@ -300,7 +300,7 @@ pub(super) fn logs_of(
 ) -> Result<Vec<[u8; 16]>, StoreError> {
     let hasher = store.router().hasher().clone();
     let Ok(Some(mut log)) = Log::open_finished(path, &hasher) else { return Ok(Vec::new()) };
-    let mut keys = Vec::new();
+    let (mut keys, mut longer) = (Vec::new(), Vec::new());
     for number in 0..ALIKE {
         let key = key(log.id(), number, &hasher);
         let Some(state) = sources.get(&key) else {
@@ -313,14 +313,20 @@ pub(super) fn logs_of(
             }
             break;
         };
-        // Without a digest nothing speaks against it.
-        let is_it = state.digest.as_ref().is_none_or(|known| {
-            let moved = log.resume(known.length, &mut |_| ());
-            matches!(moved, Ok(()) | Err(SourceError::Shrank { .. })) && known.matches(log.digest())
-        });
-        if is_it {
+        let Some(known) = &state.digest else {
+            // Without a digest nothing speaks against it.
             keys.push(key);
+            continue;
+        };
+        match log.resume(known.length, &mut |_| ()) {
+            Ok(()) if known.matches(log.digest()) => keys.push(key),
+            Err(SourceError::Shrank { .. }) if known.matches(log.digest()) => longer.push(key),
+            _ => {}
         }
+    }
+    // A log that goes on behind the end of the file is meant only if no other one is.
+    if keys.is_empty() {
+        keys = longer;
     }
     Ok(keys)
 }

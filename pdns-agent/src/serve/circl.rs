@@ -254,7 +254,7 @@ fn gather(
             })?;
         }
         CirclSubject::Addresses(from, to) => {
-            on_addresses(store, *from, *to, usize::MAX, &mut take)?
+            on_addresses(store, *from, *to, usize::MAX, &mut take)?;
         }
     }
     *late = out.check() == Err(super::stream::Cancelled::Late);

@@ -215,6 +215,14 @@ fn a_source_that_is_forgotten_is_read_again() {
     let after = contents(&mut store(&server));
     let added: u32 = before.iter().map(|(key, seen)| after[key].count - seen.count).sum();
     assert_eq!(added, 50, "the first counts again, once");
+    // A log that goes on where the first ends is another one.
+    let on = json(1_700_000_900, "on.example", "C");
+    let longer = home.write("longer.log", log("one") + &on);
+    run(zeek(&home, &server.url()).arg("--once"), &[&longer]).with(&[0]);
+    let told = pdns(&[&two]);
+    assert_eq!((told.code, told.stderr.lines().count()), (Some(0), 1), "{}", told.stderr);
+    run(zeek(&home, &server.url()).arg("--once"), &[&two]).with(&[0]);
+    fs::remove_file(&longer).unwrap();
     for (path, kept) in [(&one, Some(&two)), (&two, None)] {
         let packed = home.write("packed.log.gz", gzip(&fs::read(path).unwrap()));
         pdns(&[&packed]).with(&[0]);
