@@ -313,7 +313,7 @@ class Real(unittest.TestCase):
         self.assertEqual(rows[0], ["IP", "Description"])
         self.assertEqual([row[0] for row in rows[1:]], ["192.0.2.7", "192.0.2.8", "192.0.2.66"])
         self.assertEqual(rows[1][1], "[threat] www.example.com")
-        self.assertTrue(rows[3][1].startswith("[threat] {{ salt['cmd.run']('id') }} =cmd() #fields x, \"y\""), rows[3])
+        self.assertTrue(rows[3][1].startswith("[threat] address: {{ salt['cmd.run']('id') }} =cmd() #fields x, \"y\""), rows[3])
         self.assertIn("nothing changed", self.refresh("ip-descriptions"))
 
         self.refresh("zeek-intel", ("clear", "evil.example", "192.0.2.66", "192.0.2.128/25", "*.example.com", "a\\009b.example"))

@@ -146,6 +146,15 @@ impl<'a, 't> Output<'a, 't> {
         }
     }
 
+    /// Notes evicted keys if nothing was found: what is sought may be among them.
+    fn note_evictions(&mut self, store: &mut Reader<'_>) -> Result<(), CliError> {
+        if self.items == 0 && !self.has_hidden {
+            let warnings = store.eviction_warnings();
+            self.notes.extend(warnings.map_err(cannot("read the state of the store"))?);
+        }
+        Ok(())
+    }
+
     /// Returns the render options.
     pub(super) fn look(&self) -> &RenderOptions {
         &self.look
@@ -220,6 +229,7 @@ pub(super) fn rows(
 ) -> Result<Found, CliError> {
     let mut answer = Output::new(store, rows.format(), elsewhere, terminal)?;
     answer.ask(store, query, false, None)?;
+    answer.note_evictions(store)?;
     answer.end()
 }
 
@@ -250,6 +260,7 @@ pub(super) fn look_up(
     for look_up in &asked {
         look_up.answer(&mut store, rows.follow, is_marked, &mut answer)?;
     }
+    answer.note_evictions(&mut store)?;
     answer.end()
 }
 

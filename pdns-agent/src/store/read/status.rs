@@ -2,6 +2,7 @@
 
 use crate::observation::SENSOR_SEPARATOR;
 use crate::store::layout::keys::{Kind, VERSION};
+use crate::store::redis::capacity;
 use crate::store::redis::client::Pipeline;
 use crate::store::redis::reply;
 use crate::store::write::sources::shared_sensors;
@@ -68,6 +69,16 @@ const SETTINGS: &[(&str, u64, &str)] = &[
 ];
 
 impl Reader<'_> {
+    /// Warnings about keys that the server evicted or may evict, which would be missing in answers; none if this user may
+    /// not ask.
+    ///
+    /// # Errors
+    /// If Redis does not answer.
+    pub fn eviction_warnings(&mut self) -> Result<Vec<String>, StoreError> {
+        let capacity = capacity::capacity(&mut self.store.client)?;
+        Ok(capacity.map(|capacity| capacity.eviction_warnings()).unwrap_or_default())
+    }
+
     /// Reads the statistics of the store.
     ///
     /// # Errors
