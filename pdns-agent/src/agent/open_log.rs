@@ -201,7 +201,7 @@ pub(super) fn load_position(
             return Ok(Located::NothingNew(key, state.path));
         }
         let state = if is_unread { SourceState::default() } else { state };
-        match compare(log, &state, &checkpoint, key, &mut decoder, writer)? {
+        match compare((log, path, hasher), &state, &checkpoint, key, &mut decoder, writer)? {
             Comparison::Other => {}
             Comparison::NothingNew => return Ok(Located::NothingNew(key, state.path)),
             Comparison::Same if is_unchanged && !is_unread => {
@@ -237,7 +237,7 @@ fn is_empty_reading(state: &SourceState) -> bool {
 /// Reads to the stored position and compares the bytes before it; if a batch may be partially applied, also
 /// the bytes that it was made from.
 fn compare(
-    log: &mut Log,
+    (log, path, hasher): (&mut Log, &Path, &Hasher),
     state: &SourceState,
     checkpoint: &Checkpoint,
     key: [u8; 16],
@@ -271,10 +271,29 @@ fn compare(
         Err(SourceError::Shrank { .. })
             if known.is_none_or(|known| known.matches(log.digest())) =>
         {
-            Ok(Comparison::NothingNew)
+            // The digest was kept at some lines only. Where the longer log is there, all bytes are compared.
+            let is_other = Path::new(&state.path) != path
+                && begins(log, Path::new(&state.path), hasher) == Some(false);
+            Ok(if is_other { Comparison::Other } else { Comparison::NothingNew })
         }
         Ok(()) | Err(SourceError::Shrank { .. }) => Ok(Comparison::Other),
         Err(error) => Err(error.into()),
+    }
+}
+
+/// Returns whether the file at `other` begins with the whole lines of a log that was read to its end; `None` if it does
+/// not exist or is not such a log.
+fn begins(log: &Log, other: &Path, hasher: &Hasher) -> Option<bool> {
+    let length = log.digest().length();
+    let mut longer = Log::open_finished(other, hasher).ok().flatten()?;
+    if longer.id() != log.id() {
+        return None;
+    }
+    match longer.resume(length, &mut |_| ()) {
+        Ok(()) => Some(longer.digest().to_bytes() == log.digest().to_bytes()),
+        // Its lines end elsewhere.
+        Err(SourceError::Shrank { len, .. }) if len >= length => Some(false),
+        Err(_) => None,
     }
 }
 

@@ -234,6 +234,28 @@ fn a_source_that_is_forgotten_is_read_again() {
 }
 
 #[test]
+fn a_shorter_log_that_differs_behind_the_last_sample_is_another_one() {
+    let (home, server) = (Home::new(), Redis::start());
+    let log = |name: &str, rows: u64| {
+        let row = |at: u64| {
+            let name = if at < 3_000 { "same" } else { name };
+            json(1_700_000_000 + at, &format!("{name}{at}.example"), "C")
+        };
+        (0..rows).map(row).collect::<String>()
+    };
+    let long = home.write("long.log", log("long", 4_000));
+    let short = home.write("short.log", log("short", 3_800));
+    let copy = home.write("copy.log", &log("long", 4_000)[..200_000]);
+    let total = || contents(&mut store(&server)).values().map(|seen| seen.count).sum::<u32>();
+    run(zeek(&home, &server.url()).arg("--once"), &[&long]).with(&[0]);
+    assert_eq!(total(), 4_000);
+    run(zeek(&home, &server.url()).arg("--once"), &[&short]).with(&[0]);
+    assert_eq!(total(), 7_800);
+    run(zeek(&home, &server.url()).arg("--once"), &[&copy, &short, &long]).with(&[0]);
+    assert_eq!(total(), 7_800, "the beginning of a log counts once");
+}
+
+#[test]
 fn an_unfinished_last_line_waits_for_its_end() {
     let (home, server) = (Home::new(), Redis::start());
     let head = "#separator \\x09\n#path\tdns\n#fields\tts\tuid\tid.orig_h\tid.orig_p\tid.resp_h\tid.resp_p\tproto\tquery\tqclass\tqtype\trcode\tRD\tRA\tTTLs\tanswers\n";
