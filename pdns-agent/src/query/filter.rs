@@ -54,7 +54,7 @@ pub struct Filter {
     pub outcome: Option<Outcome>,
     /// Condition on tags.
     pub tag: Option<TagFilter>,
-    /// The tags that `tag` is checked against; filled in by [`Filter::informed`] before a query runs.
+    /// The tags that `tag` is checked against; filled in by [`Filter::with_tags`] before a query runs.
     pub tags: Arc<TagSet>,
 }
 
