@@ -386,7 +386,8 @@ impl Work {
                 return Err(StoreError::Rejected(Box::new(error)));
             }
             health.failed(self.connection, &error, is_told);
-            if is_lost && !self.context.stop.is_stopped() {
+            // Also when the agent stops: the reply that was lost may have been to a batch that is stored.
+            if is_lost {
                 continue;
             }
             if !self.context.stop.sleep(pause) {
