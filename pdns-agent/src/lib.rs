@@ -41,6 +41,7 @@ pub mod hash;
 pub(crate) mod hex;
 pub mod name;
 pub mod observation;
+pub(crate) mod percent;
 pub mod query;
 pub mod rdata;
 pub mod record;

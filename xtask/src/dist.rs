@@ -123,12 +123,16 @@ fn package(
     if edition == Edition::Earlier {
         sources.insert(0, root().join("xtask/deb/earlier"));
     }
-    let symbols = Symbols::begin(place.join("symbols"))?;
+    // The packages that a test upgrades from and to need no symbols.
+    let has_symbols = version == env!("CARGO_PKG_VERSION");
+    let symbols = has_symbols.then(|| Symbols::begin(place.join("symbols"))).transpose()?;
     let stage = Stage::begin(place.join("stage"), sources)?;
     for program in PROGRAMS {
         let path = format!("usr/bin/{program}");
         stage.copy(&programs.join(program), &path, 0o755)?;
-        symbols.add(&stage.path(&path))?;
+        if let Some(symbols) = &symbols {
+            symbols.add(&stage.path(&path))?;
+        }
         run(Command::new("strip")
             .args(["--strip-unneeded", "--remove-section=.comment", "--remove-section=.note"])
             .arg(stage.path(&path)))?;
@@ -167,8 +171,7 @@ fn package(
         .arg("--build")
         .arg(stage.root())
         .arg(&out))?;
-    // The packages that a test upgrades from and to need none.
-    if version == env!("CARGO_PKG_VERSION") {
+    if let Some(symbols) = symbols {
         symbols.build(&place, version, &architecture, &maintainer(), compression)?;
     }
     Ok(out)

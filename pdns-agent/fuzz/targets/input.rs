@@ -4,6 +4,7 @@
 //! octets. A broken end is left out.
 
 use pdns_agent::decode::packets::{Decoder, Options, PacketTally};
+use pdns_agent::decode::{Line, log};
 use pdns_agent::observation::Observation;
 use pdns_agent::source::Frame;
 use pdns_agent::time::Timestamp;
@@ -66,6 +67,34 @@ pub fn run<'a>(packets: impl Iterator<Item = (Timestamp, &'a [u8])>, start: Star
     assert_eq!(tally.waiting(), 0, "nothing waits after the end");
     assert_eq!(tally.messages.records + tally.messages.negatives, emitted);
     tally
+}
+
+/// Runs a decoder over the lines of a log and holds it to its promises.
+pub fn read_log(format: log::Format, input: &[u8]) {
+    let lines = || input.split(|&octet| octet == b'\n');
+    let mut decoder = log::Decoder::new(format);
+    let (mut emitted, mut count) = (0, 0);
+    for line in lines() {
+        let before = emitted;
+        let ending = decoder.line(line, &mut |observed| {
+            emitted += 1;
+            assert!(observed.rrname.as_str().is_ascii());
+        });
+        count += 1;
+        assert!(ending == Ok(Line::Counted) || emitted == before);
+    }
+    let tally = decoder.tally();
+    assert_eq!((tally.lines, tally.endings()), (count, count));
+    assert_eq!(tally.records + tally.negatives, emitted);
+    let records = tally.records;
+    // Resuming reads lines without counting them, behind others and at the beginning.
+    let mut resumed = log::Decoder::new(format);
+    for line in lines() {
+        decoder.skim(line);
+        resumed.skim(line);
+    }
+    assert_eq!(decoder.tally().records, records);
+    assert_eq!(resumed.tally().records, 0);
 }
 
 /// Every packet went somewhere.

@@ -19,6 +19,16 @@ use std::sync::Arc;
 /// The longest line of standard input, in bytes: a URL may be long, a name is not.
 const MAX_LINE: u64 = 65_536;
 
+/// Reads what renderers need of the store: the names of the sensors and the tags.
+pub(super) fn render_options(
+    store: &mut Reader<'_>,
+    terminal: &Terminal<'_>,
+) -> Result<RenderOptions, CliError> {
+    let sensors = store.sensors().map_err(cannot("read the names of the sensors"))?;
+    let tags = Arc::new(TagSet::load(store).map_err(cannot("read the tags"))?);
+    Ok(RenderOptions { tags, ..terminal.look(sensors) })
+}
+
 /// Output in progress: the renderer, the first error of the writer, and the notes to print.
 pub(super) struct Output<'a, 't> {
     renderer: Box<dyn Renderer>,
@@ -27,7 +37,6 @@ pub(super) struct Output<'a, 't> {
     items: u64,
     /// True if a look-up found only negative answers, which are not shown by default.
     has_hidden: bool,
-    look: RenderOptions,
     /// The tags of the store.
     tags: Arc<TagSet>,
     /// Notes to print below the answer.
@@ -41,13 +50,10 @@ impl<'a, 't> Output<'a, 't> {
         elsewhere: Format,
         terminal: &'a mut Terminal<'t>,
     ) -> Result<Self, CliError> {
-        let sensors = store.sensors().map_err(cannot("read the names of the sensors"))?;
-        let tags = Arc::new(TagSet::load(store).map_err(cannot("read the tags"))?);
-        let look = RenderOptions { tags: Arc::clone(&tags), ..terminal.look(sensors) };
-        let renderer = terminal.format(asked, elsewhere).renderer(look.clone());
+        let look = render_options(store, terminal)?;
+        let tags = Arc::clone(&look.tags);
         Ok(Self {
-            renderer,
-            look,
+            renderer: terminal.format(asked, elsewhere).renderer(look),
             terminal,
             failed: None,
             items: 0,
@@ -153,11 +159,6 @@ impl<'a, 't> Output<'a, 't> {
             self.notes.extend(warnings.map_err(cannot("read the state of the store"))?);
         }
         Ok(())
-    }
-
-    /// Returns the render options.
-    pub(super) fn look(&self) -> &RenderOptions {
-        &self.look
     }
 
     /// Returns the number of items.

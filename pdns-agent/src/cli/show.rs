@@ -1,6 +1,6 @@
 //! `pdns show`: everything known about a subject.
 
-use super::answer::{Output, taken_for};
+use super::answer::{render_options, taken_for};
 use super::args::Show;
 use super::query_args::{UsageError, subjects};
 use super::{CliError, Found, Terminal, cannot, open};
@@ -23,12 +23,12 @@ pub(super) fn show(
     let mut opened = open(options)?;
     let mut store = opened.reader();
     taken_for(&text, &reading, terminal);
-    let answer = Output::new(&mut store, Some(format), Format::Json, terminal)?;
-    let (tags, look) = (answer.tags(), answer.look().clone());
+    let look = render_options(&mut store, terminal)?;
     let end = asked.seconds.map(|seconds| Instant::now() + Duration::from_secs(seconds.into()));
     let stop = || end.is_some_and(|end| Instant::now() >= end);
     let query = ProfileQuery { subject: &reading.subject, at: None, stop: &stop };
-    let profile = query::profile(&mut store, &tags, &query).map_err(cannot("read the store"))?;
+    let profile =
+        query::profile(&mut store, &look.tags, &query).map_err(cannot("read the store"))?;
     render::profile(&profile, MAX_HISTORY, format, &look, terminal.out)
         .map_err(CliError::Output)?;
     if stop() {

@@ -26,11 +26,13 @@ pub(super) fn command_like(subject: &str) -> Option<String> {
 /// Returns true for a command.
 #[must_use]
 pub(super) fn is_command(word: &str) -> bool {
-    Args::command().get_subcommands().any(|command| command.get_name() == word)
+    // Most words are names with dots, for which the commands need not be built.
+    is_like_command(word)
+        && Args::command().get_subcommands().any(|command| command.get_name() == word)
 }
 
-/// Returns true for a word in front of others that is more likely a command that does not exist than a name: `score 8.8.8.8`. Names with a dot,
-/// addresses and patterns are not.
+/// Returns true for a word in front of others that is more likely a command that does not exist than a name: `score 8.8.8.8`.
+/// Names with a dot, addresses and patterns are not.
 #[must_use]
 pub(super) fn is_like_command(word: &str) -> bool {
     word.starts_with(|first: char| first.is_ascii_alphabetic())
@@ -57,11 +59,7 @@ pub fn explain_unknown_flag(words: &[String]) -> Option<String> {
         }
         is_value = has_value(word);
     }
-    let first = first?;
-    let is_command = command.get_subcommands().any(|command| command.get_name() == first.as_str());
-    if is_command {
-        return None;
-    }
+    let first = first.filter(|first| !is_command(first))?;
     let like = command_like(first)?;
     Some(UsageError::Command { word: first.clone(), like: Some(like) }.to_string())
 }

@@ -13,7 +13,7 @@ pub use nearest::NearestThreat;
 pub use neighbours::{Neighbourhood, NewName, prefix_around};
 pub use section::{Depth, Section, SectionReading, Sections, read_section};
 
-use super::{Subject, TagSet, net_of};
+use super::{Subject, TagSet, is_overridden, net_of};
 use crate::name::{Name, suffix};
 use crate::record::StoredRecord;
 use crate::store::{Reader, StoreError};
@@ -100,7 +100,7 @@ pub fn profile<'t>(
     })
 }
 
-impl Profile<'_> {
+impl<'t> Profile<'t> {
     /// Returns the first and the last time the subject was seen, according to the rows that were read, in
     /// seconds since 1970; `None` if there are no rows.
     #[must_use]
@@ -109,6 +109,12 @@ impl Profile<'_> {
         let first = parts.iter().filter_map(|part| part.first).min()?;
         let last = parts.iter().filter_map(|part| part.last).max()?;
         Some((first, last))
+    }
+
+    /// Returns the tags in effect, and those that a nearer tag overrides.
+    #[must_use]
+    pub fn tags_by_effect(&self) -> (Vec<&'t Tag>, Vec<&'t Tag>) {
+        self.tags.iter().partition(|tag| !is_overridden(tag, &self.tags))
     }
 
     /// Returns true if the store knows nothing about the subject.

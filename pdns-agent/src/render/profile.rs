@@ -8,10 +8,9 @@ use super::table::{Column, Kind, lines};
 use super::{Format, Item, RenderOptions, escape, utc};
 use crate::name::display::unicode;
 use crate::query::{
-    NearestThreat, Neighbourhood, NewName, Profile, Section, SectionReading, Subject,
-    is_overridden, printed_name, wider,
+    NearestThreat, Neighbourhood, NewName, Profile, Section, SectionReading, Subject, printed_name,
+    wider,
 };
-use crate::tag::Tag;
 use serde::Serialize;
 use std::io::{self, Write};
 
@@ -52,8 +51,7 @@ fn terminal(
     let form = form.map(|form| format!(" {}", form.note())).unwrap_or_default();
     title(look, out, &format!("{subject}{form} ({})", subject.sort()))?;
     paragraph(look, out, &words::summary(profile, &digits))?;
-    let (overridden, tags): (Vec<&Tag>, Vec<&Tag>) =
-        profile.tags.iter().partition(|tag| is_overridden(tag, &profile.tags));
+    let (tags, overridden) = profile.tags_by_effect();
     for (title, tags) in [("Tags", tags), ("Tags that a nearer tag overrides", overridden)] {
         if !tags.is_empty() {
             heading(look, out, title, "")?;
@@ -102,7 +100,7 @@ fn terminal(
 
 /// Returns the sentence about the nearest threat.
 fn nearest_threat(nearest: &NearestThreat<'_>, profile: &Profile<'_>) -> String {
-    let NearestThreat { from, near, compared, addresses } = nearest;
+    let NearestThreat { from, near, .. } = nearest;
     let at = near.address.to_string();
     let threat = near.tag.subject.to_string();
     let at = if at == threat { String::new() } else { format!(", at {at},") };
@@ -110,14 +108,8 @@ fn nearest_threat(nearest: &NearestThreat<'_>, profile: &Profile<'_>) -> String 
         "" => String::new(),
         note => format!(": {note}"),
     };
-    let part = if compared < addresses || !profile.records.extent.is_whole() {
-        let digits = |number: u64| number.to_string();
-        let part = words::of_first(profile.records.extent, "records", &digits);
-        let part = part.map(|part| format!(" {part}")).unwrap_or_default();
-        format!("; {compared} of the {addresses} addresses{part} were compared")
-    } else {
-        String::new()
-    };
+    let part = words::compared(nearest, profile.records.extent, &|number| number.to_string());
+    let part = part.map(|part| format!("; {part}")).unwrap_or_default();
     format!(
         "{threat}{at} is {:.1} from {from} (same /{}){note}{part}",
         near.distance(),
@@ -236,8 +228,7 @@ fn json(profile: &Profile<'_>, look: &RenderOptions, out: &mut dyn Write) -> io:
         object.field("time_first", &first)?;
         object.field("time_last", &last)?;
     }
-    let (overridden, tags): (Vec<&Tag>, Vec<&Tag>) =
-        profile.tags.iter().partition(|tag| is_overridden(tag, &profile.tags));
+    let (tags, overridden) = profile.tags_by_effect();
     object.items("tags", &encoded(look, tags.into_iter().map(Item::Tag))?)?;
     object.items("tags_overridden", &encoded(look, overridden.into_iter().map(Item::Tag))?)?;
     let reverse = [("reverse", &profile.reverse)];

@@ -3,6 +3,7 @@
 //! A path is split at its slashes first and decoded afterwards, so that `%2F` does not separate parts.
 
 use super::http_error::HttpError;
+use crate::percent;
 
 /// Decodes percent escapes (RFC 3986 §2.1). Control characters are refused: no name needs them, because an
 /// octet of a name is written `\DDD`.
@@ -10,32 +11,11 @@ use super::http_error::HttpError;
 /// # Errors
 /// 400 for a broken escape, invalid UTF-8, or a control character.
 pub(super) fn decode(part: &str) -> Result<String, HttpError> {
-    decode_octets(part, false)
-}
-
-/// Like [`decode`], for a part of a query string, in which `+` is a blank.
-fn decode_query(part: &str) -> Result<String, HttpError> {
-    decode_octets(part, true)
-}
-
-fn decode_octets(part: &str, plus_is_blank: bool) -> Result<String, HttpError> {
-    let mut out = Vec::with_capacity(part.len());
-    let mut octets = part.bytes();
-    while let Some(octet) = octets.next() {
-        out.push(match octet {
-            b'%' => {
-                let mut digit = || char::from(octets.next()?).to_digit(16);
-                let value = digit().and_then(|high| Some(high << 4 | digit()?));
-                let value = value.and_then(|value| u8::try_from(value).ok());
-                value.ok_or_else(|| {
-                    HttpError::bad(
-                        "the URL has a % without two hexadecimal digits after it; write %25",
-                    )
-                })?
-            }
-            b'+' if plus_is_blank => b' ',
-            octet => octet,
-        });
+    let (out, is_broken) = percent::decode(part);
+    if is_broken {
+        return Err(HttpError::bad(
+            "the URL has a % without two hexadecimal digits after it; write %25",
+        ));
     }
     let text = String::from_utf8(out).map_err(|_| {
         HttpError::bad("the URL is not UTF-8; write octets of a name as \\DDD (%5CDDD)")
@@ -46,6 +26,11 @@ fn decode_octets(part: &str, plus_is_blank: bool) -> Result<String, HttpError> {
         ));
     }
     Ok(text)
+}
+
+/// Like [`decode`], for a part of a query string, in which `+` is a blank.
+fn decode_query(part: &str) -> Result<String, HttpError> {
+    decode(&part.replace('+', " "))
 }
 
 /// Returns the parameters of a query string, in order.

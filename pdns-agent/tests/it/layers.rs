@@ -13,6 +13,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("atomic_file", 0),
     ("file_lock", 0),
     ("hex", 0),
+    ("percent", 1),
     ("unix_socket", 0),
     ("observation", 1),
     ("record", 2),

@@ -146,8 +146,13 @@ struct Changes<'d> {
 
 impl<'d> Changes<'d> {
     fn new(store: &mut Store, defaults: &'d Defaults) -> Result<Self, CliError> {
-        let tags = store.reader().tags().map_err(cannot("read the tags"))?.tags;
-        let known = tags.into_iter().map(|tag| ((tag.subject.clone(), tag.kind), tag)).collect();
+        let needs_known = defaults.is_dry || !defaults.source.is_empty();
+        let known = if needs_known {
+            let tags = store.reader().tags().map_err(cannot("read the tags"))?.tags;
+            tags.into_iter().map(|tag| ((tag.subject.clone(), tag.kind), tag)).collect()
+        } else {
+            BTreeMap::new()
+        };
         let (due, tally, listed) = (Vec::new(), Tally::default(), HashSet::new());
         Ok(Self { defaults, due, is_repeated: Vec::new(), wide: 0, tally, listed, known })
     }

@@ -96,7 +96,7 @@ pub enum Depth {
 /// the records with them.
 pub enum Sections {
     /// A name.
-    Name(Box<NameLookup>, NameBuf),
+    Name(Box<NameLookup>),
     /// Addresses from the first to the second, inclusive.
     Addresses(IpAddr, IpAddr),
     /// All names below one, which have no sections of their own.
@@ -130,7 +130,7 @@ impl Sections {
         negative: bool,
     ) -> Result<Self, StoreError> {
         let lookup = store.lookup_name(name.as_name(), negative)?;
-        Ok(Self::Name(Box::new(lookup), name.clone()))
+        Ok(Self::Name(Box::new(lookup)))
     }
 
     /// Passes the rows of a section to `each`, until it breaks. `most` estimates how many it will take.
@@ -145,14 +145,15 @@ impl Sections {
         each: &mut Each<'_>,
     ) -> Result<(), StoreError> {
         match (self, section) {
-            (Self::Name(lookup, _), Section::Records) => store.own_records(lookup, each),
-            (Self::Name(lookup, name), Section::Pointing) => {
+            (Self::Name(lookup), Section::Records) => store.own_records(lookup, each),
+            (Self::Name(lookup), Section::Pointing) => {
                 store.records_targeting(lookup, most, &mut |row| {
                     // A record that points at its own owner is already in the records section.
-                    if row.rrname == *name { ControlFlow::Continue(()) } else { each(row) }
+                    let is_own = row.rrname == *lookup.name();
+                    if is_own { ControlFlow::Continue(()) } else { each(row) }
                 })
             }
-            (Self::Name(lookup, _), Section::Negatives) => store.own_negatives(lookup, each),
+            (Self::Name(lookup), Section::Negatives) => store.own_negatives(lookup, each),
             (Self::Addresses(from, to), Section::Records) => {
                 on_addresses(store, *from, *to, most, each)
             }

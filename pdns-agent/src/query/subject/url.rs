@@ -5,7 +5,7 @@
 //! if they know the scheme.
 
 use super::{Certainty, Purpose, SubjectError, address};
-use crate::hex;
+use crate::percent;
 use std::borrow::Cow;
 use std::net::Ipv6Addr;
 
@@ -153,28 +153,10 @@ pub(super) fn percent_encoded(text: &str) -> Option<String> {
         if !has_escape(&text) {
             break;
         }
-        text = unescaped(&text);
+        // What is not UTF-8 stays visible.
+        text = String::from_utf8_lossy(&percent::decode(&text).0).into_owned();
     }
     Some(text)
-}
-
-/// Text without percent escapes; what is not one, or not UTF-8, stays visible.
-fn unescaped(text: &str) -> String {
-    let (mut out, mut rest) = (Vec::with_capacity(text.len()), text.as_bytes());
-    while let Some((&byte, tail)) = rest.split_first() {
-        let escaped = match tail {
-            [high, low, ..] if byte == b'%' => hex::digit(*high).zip(hex::digit(*low)),
-            _ => None,
-        };
-        (out, rest) = if let Some((high, low)) = escaped {
-            out.push(high << 4 | low);
-            (out, tail.get(2..).unwrap_or_default())
-        } else {
-            out.push(byte);
-            (out, tail)
-        };
-    }
-    String::from_utf8_lossy(&out).into_owned()
 }
 
 /// Decodes the percent escapes of a host.
@@ -182,19 +164,9 @@ fn decoded(host: &str) -> Result<Cow<'_, str>, SubjectError> {
     if !host.contains('%') {
         return Ok(Cow::Borrowed(host));
     }
-    let mut out = Vec::with_capacity(host.len());
-    let mut octets = host.bytes();
-    while let Some(octet) = octets.next() {
-        out.push(if octet == b'%' {
-            let mut digit = || char::from(octets.next()?).to_digit(16);
-            let value =
-                digit().zip(digit()).and_then(|(high, low)| u8::try_from(high << 4 | low).ok());
-            value.ok_or(SubjectError::Host)?
-        } else {
-            octet
-        });
-    }
-    String::from_utf8(out).map(Cow::Owned).map_err(|_| SubjectError::Host)
+    let (bytes, is_broken) = percent::decode(host);
+    let text = String::from_utf8(bytes).ok().filter(|_| !is_broken);
+    text.map(Cow::Owned).ok_or(SubjectError::Host)
 }
 
 /// Returns true if the slashes in text belong to a name: below `in-addr.arpa` (RFC 2317 §4), or, unless the

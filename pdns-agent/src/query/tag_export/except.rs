@@ -3,11 +3,11 @@
 //! Part of [`super::tag_export`]. A program that alarms on a prefix cannot handle exceptions, so the prefix is
 //! split into those that remain without them.
 
-use crate::name::NameBuf;
 use crate::query::TagSet;
 use crate::query::tags::ancestors;
 use crate::tag::{Tag, TagKind, TagSubject};
-use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use ipnet::IpNet;
+use std::cell::OnceCell;
 use std::collections::HashMap;
 
 /// A listed subject, and a subject within it that has the opposite tag.
@@ -23,33 +23,36 @@ pub struct Exception {
 
 /// Tags of a set that may be exceptions to other tags.
 pub(super) struct Exceptions<'t> {
-    /// Names tagged as threat or trust, by each domain above the name; the first of each kind.
-    names: HashMap<(&'t str, TagKind), &'t TagSubject>,
+    set: &'t TagSet,
+    /// Names tagged as threat or trust, by each domain above the name; the first of each kind. Lists that split
+    /// domains up never need them.
+    names: OnceCell<HashMap<(&'t str, TagKind), &'t TagSubject>>,
     /// Prefixes tagged as threat or trust, IPv4 first, in order.
     nets: Vec<(IpNet, TagKind)>,
 }
 
 impl<'t> Exceptions<'t> {
     pub(super) fn new(set: &'t TagSet) -> Self {
-        let mut exceptions = Self { names: HashMap::new(), nets: Vec::new() };
-        for tag in set.tags().iter().filter(|tag| tag.kind.opposite().is_some()) {
-            match &tag.subject {
-                TagSubject::Name(name) => {
-                    // A tag on a name is nearer to it than a tag on the domain of the same name.
-                    exceptions.add(name, 0, tag);
-                }
-                TagSubject::Below(name) => exceptions.add(name, 1, tag),
-                TagSubject::Net(net) => exceptions.nets.push((*net, tag.kind)),
-            }
-        }
-        exceptions.nets.sort_unstable();
-        exceptions
+        let judged = set.tags().iter().filter(|tag| tag.kind.opposite().is_some());
+        let nets = judged.filter_map(|tag| Some((tag.subject.net()?, tag.kind)));
+        let mut nets: Vec<(IpNet, TagKind)> = nets.collect();
+        nets.sort_unstable();
+        Self { set, names: OnceCell::new(), nets }
     }
 
-    fn add(&mut self, name: &'t NameBuf, skip: usize, tag: &'t Tag) {
-        for apex in ancestors(name.as_name()).skip(skip) {
-            self.names.entry((apex, tag.kind)).or_insert(&tag.subject);
-        }
+    fn names(&self) -> &HashMap<(&'t str, TagKind), &'t TagSubject> {
+        self.names.get_or_init(|| {
+            let mut names = HashMap::new();
+            for tag in self.set.tags().iter().filter(|tag| tag.kind.opposite().is_some()) {
+                let Some(name) = tag.subject.name() else { continue };
+                // A tag on a name is nearer to it than a tag on the domain of the same name.
+                let skip = usize::from(matches!(tag.subject, TagSubject::Below(_)));
+                for apex in ancestors(name.as_name()).skip(skip) {
+                    names.entry((apex, tag.kind)).or_insert(&tag.subject);
+                }
+            }
+            names
+        })
     }
 
     /// Returns a subject within a listed one that has the opposite tag, unless subjects with such tags are
@@ -63,7 +66,7 @@ impl<'t> Exceptions<'t> {
         let kind = opposite(tags).filter(|kind| !kinds.contains(kind))?;
         let within = match listed {
             TagSubject::Name(_) => return None,
-            TagSubject::Below(apex) => (*self.names.get(&(apex.as_str(), kind))?).clone(),
+            TagSubject::Below(apex) => (*self.names().get(&(apex.as_str(), kind))?).clone(),
             TagSubject::Net(net) => TagSubject::Net(self.inside(*net, kind).next()?),
         };
         Some(Exception { listed: listed.clone(), within, kind })
@@ -111,34 +114,15 @@ fn subtract(net: IpNet, holes: &[IpNet], each: &mut impl FnMut(IpNet)) {
     if inside.is_empty() {
         return each(net);
     }
-    for half in halves(net).into_iter().flatten() {
+    for half in net.subnets(net.prefix_len() + 1).into_iter().flatten() {
         subtract(half, &inside, each);
     }
-}
-
-/// Returns the two halves of a prefix; `None` for a single address.
-fn halves(net: IpNet) -> Option<[IpNet; 2]> {
-    let length = net.prefix_len() + 1;
-    Some(
-        match net {
-            IpNet::V4(net) => {
-                let bit = 1_u32.checked_shl(32_u32.checked_sub(length.into())?)?;
-                let first = net.network().to_bits();
-                [first, first | bit].map(|bits| Ipv4Net::new(bits.into(), length).map(IpNet::V4))
-            }
-            IpNet::V6(net) => {
-                let bit = 1_u128.checked_shl(128_u32.checked_sub(length.into())?)?;
-                let first = net.network().to_bits();
-                [first, first | bit].map(|bits| Ipv6Net::new(bits.into(), length).map(IpNet::V6))
-            }
-        }
-        .map(|half| half.unwrap_or(net)),
-    )
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ipnet::Ipv4Net;
 
     fn left(net: &str, holes: &[&str]) -> Vec<String> {
         let holes: Vec<IpNet> = holes.iter().map(|hole| hole.parse().unwrap()).collect();

@@ -2,7 +2,9 @@
 //!
 //! Part of `render`. Pages group the digits of numbers and terminals do not, so the number format is a parameter.
 
-use crate::query::{Extent, Neighbourhood, Profile, Section, SectionReading, Subject, TagChanges};
+use crate::query::{
+    Extent, NearestThreat, Neighbourhood, Profile, Section, SectionReading, Subject, TagChanges,
+};
 use crate::render::json::iso;
 use crate::render::utc;
 
@@ -109,6 +111,24 @@ pub(crate) fn event(
 /// Formats `of the first 50 000 records read`, if there are more.
 pub(crate) fn of_first(extent: Extent, what: &str, digits: Digits<'_>) -> Option<String> {
     extent.first().map(|read| format!("of the first {} {what} read", digits(read)))
+}
+
+/// The addresses that were compared to find the nearest threat, if not all were. `extent` is that of the records.
+pub(crate) fn compared(
+    nearest: &NearestThreat<'_>,
+    extent: Extent,
+    digits: Digits<'_>,
+) -> Option<String> {
+    let &NearestThreat { compared, addresses, .. } = nearest;
+    if compared == addresses && extent.is_whole() {
+        return None;
+    }
+    let part = of_first(extent, "records", digits).map(|part| format!(" {part}"));
+    let addresses = digits(addresses as u64);
+    Some(format!(
+        "{compared} of the {addresses} addresses{} were compared",
+        part.unwrap_or_default()
+    ))
 }
 
 /// Summarises a profile in a sentence or two.

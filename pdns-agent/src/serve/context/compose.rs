@@ -10,14 +10,13 @@ use super::view::{Link, Table, Vicinity, badges, judgement, past, table, vicinit
 use crate::name::display::unicode;
 use crate::query::{
     self, Cursor, Depth, NearestThreat, Profile, ProfileQuery, Section, Sections, Subject, TagSet,
-    is_overridden, own_subjects, read_section, wider,
+    own_subjects, read_section, wider,
 };
 use crate::render::percent;
 use crate::render::words;
 use crate::serve::pages::hunt::HuntUrl;
 use crate::serve::stream::Out;
 use crate::store::{MAX_HISTORY, Reader, StoreError};
-use crate::tag::Tag;
 use std::ops::ControlFlow;
 
 /// Number of tag changes shown on the start page.
@@ -55,8 +54,7 @@ pub(super) fn context(
     }
     let own_subjects = own_subjects(subject);
     let applying = &profile.tags;
-    let in_effect: Vec<&Tag> =
-        applying.iter().filter(|tag| !is_overridden(tag, applying)).copied().collect();
+    let (in_effect, _) = profile.tags_by_effect();
     let mut said: Vec<String> = visit.done.into_iter().collect();
     said.extend(words::event(visit.field.as_deref(), visit.at, &profile.records, &grouped));
     let token = visit.token.filter(|_| !own_subjects.is_empty());
@@ -178,17 +176,9 @@ fn vicinities(profile: &Profile<'_>, tags: &TagSet) -> Vec<Vicinity> {
 
 /// Returns the threat nearest to the addresses of the subject.
 fn nearest(profile: &Profile<'_>) -> Option<NearThreat> {
-    let NearestThreat { from, near, compared, addresses } = profile.nearest.as_ref()?;
-    let extent = profile.records.extent;
-    let is_part = compared < addresses || !extent.is_whole();
-    let text = if is_part {
-        let part = words::of_first(extent, "records", &grouped)
-            .map(|part| format!(" {part}"))
-            .unwrap_or_default();
-        format!("{compared} of the {} addresses{part} were compared.", grouped(*addresses as u64))
-    } else {
-        String::new()
-    };
+    let nearest = profile.nearest.as_ref()?;
+    let NearestThreat { from, near, .. } = nearest;
+    let compared = words::compared(nearest, profile.records.extent, &grouped);
     let threat = Link::tagged(&near.tag.subject);
     let at = near.address.to_string();
     Some(NearThreat {
@@ -198,7 +188,7 @@ fn nearest(profile: &Profile<'_>) -> Option<NearThreat> {
         distance: format!("{:.1}", near.distance()),
         shared: near.shared,
         note: visible(&near.tag.note),
-        is_part,
-        compared: text,
+        is_part: compared.is_some(),
+        compared: compared.map(|text| format!("{text}.")).unwrap_or_default(),
     })
 }

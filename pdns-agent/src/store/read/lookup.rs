@@ -37,6 +37,14 @@ pub struct NameLookup {
     members: Value,
 }
 
+impl NameLookup {
+    /// The name that was looked up.
+    #[must_use]
+    pub fn name(&self) -> &NameBuf {
+        &self.name
+    }
+}
+
 /// A set to read: its key, the levels below it, and the members to look for.
 struct Node {
     key: String,
