@@ -39,6 +39,7 @@ pub(crate) mod exposition;
 pub(crate) mod file_lock;
 pub mod hash;
 pub(crate) mod hex;
+pub mod indicator;
 pub mod name;
 pub mod observation;
 pub(crate) mod percent;

@@ -18,6 +18,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("observation", 1),
     ("record", 2),
     ("tag", 2),
+    ("indicator", 3),
     ("source", 2),
     ("decode", 3),
     ("aggregate", 4),
@@ -102,6 +103,7 @@ const ABSENT: &[(&str, &[&str])] = &[
     ("aggregate", &["std::fs", "File::", "SystemTime"]),
     ("record", &["std::fs", "std::io", "SystemTime"]),
     ("tag", &["std::fs", "std::io", "SystemTime"]),
+    ("indicator", &["std::fs", "std::io", "SystemTime"]),
     ("render", &["std::fs", "File::", "SystemTime", "stdout("]),
     ("exchange", &["std::fs", "File::", "SystemTime", "stdout("]),
 ];
