@@ -129,6 +129,8 @@ pub struct Indicator {
     pub kind: TagKind,
     /// Confidence when it was last listed, 0 to [`MAX_CONFIDENCE`].
     pub confidence: u8,
+    /// Confidence at the time of reading; it halves with the source's half-life since it was last listed.
+    pub confidence_now: u8,
     /// Time when the source listed it first, in seconds since the epoch.
     pub first_listed: u32,
     /// Time when the source listed it last, in seconds since the epoch.

@@ -439,6 +439,19 @@ impl fmt::Debug for NameBuf {
     }
 }
 
+/// Returns a name and all its ancestors except the root, as canonical text; nearest first.
+pub(crate) fn ancestors(name: Name<'_>) -> impl Iterator<Item = &str> {
+    let text = name.as_str();
+    let mut escaped = false;
+    let starts = text.bytes().enumerate().filter_map(move |(at, octet)| {
+        let separates = octet == b'.' && !escaped;
+        escaped = octet == b'\\' && !escaped;
+        separates.then_some(at + 1)
+    });
+    let ancestors = std::iter::once(0).chain(starts).filter_map(|at| text.get(at..));
+    ancestors.filter(|text| !text.is_empty() && *text != ".")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

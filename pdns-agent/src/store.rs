@@ -10,7 +10,9 @@ mod error;
 mod functions;
 #[doc(hidden)]
 pub mod fuzz;
+mod indicators;
 mod layout;
+mod migrate;
 mod read;
 mod redis;
 mod schema;
@@ -19,6 +21,10 @@ mod verify;
 mod write;
 
 pub use error::{Retry, StoreError};
+pub use indicators::{
+    ImportEntry, ImportOutcome, ImportSpec, IndicatorImport, Indicators, IntelSource, ListingAct,
+    ListingChange, ListingTally, MAX_CHANGES, MAX_IMPORTS,
+};
 pub use layout::keys::{Kind, MAX_TAGS};
 pub use layout::type_code::{TypeCode, TypeMask};
 pub use read::changes::Ends;

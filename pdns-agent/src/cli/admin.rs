@@ -87,9 +87,13 @@ pub(super) fn run(
             Ok(if verdict.is_sound() { Found::Something } else { Found::Nothing })
         }
         Admin::Migrate => {
-            // Version 2 is the first that was released: a store that opens has it, any other is refused with advice.
-            drop(open(options)?);
-            terminal.say(format_args!("the store is up to date"));
+            match Store::migrate(options).map_err(cannot("migrate the store"))? {
+                Some(from) => terminal.say(format_args!(
+                    "the store is migrated from schema version {from}; agents of the old version stop at their next \
+                     batch: install the new one and start them again"
+                )),
+                None => terminal.say(format_args!("the store is up to date")),
+            }
             Ok(Found::Something)
         }
         Admin::ForgetSource { file } => forget_source(file, options, terminal),

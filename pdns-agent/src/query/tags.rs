@@ -8,7 +8,7 @@ mod names;
 mod nets;
 mod precedence;
 
-use crate::name::Name;
+use crate::name::{Name, ancestors};
 use crate::rdata::Target;
 use crate::record::{FactBuf, StoredRecord};
 use crate::store::{Reader, StoreError};
@@ -231,19 +231,6 @@ impl TagSet {
         }
         found
     }
-}
-
-/// Returns a name and all its ancestors except the root, as canonical text; nearest first.
-pub(in crate::query) fn ancestors(name: Name<'_>) -> impl Iterator<Item = &str> {
-    let text = name.as_str();
-    let mut escaped = false;
-    let starts = text.bytes().enumerate().filter_map(move |(at, octet)| {
-        let separates = octet == b'.' && !escaped;
-        escaped = octet == b'\\' && !escaped;
-        separates.then_some(at + 1)
-    });
-    let ancestors = std::iter::once(0).chain(starts).filter_map(|at| text.get(at..));
-    ancestors.filter(|text| !text.is_empty() && *text != ".")
 }
 
 #[cfg(test)]

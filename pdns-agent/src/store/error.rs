@@ -140,6 +140,19 @@ pub enum StoreError {
     /// Another process moved a log's checkpoint, or Redis lost it: it has to be reloaded.
     #[error("the checkpoint of the log was moved by another agent or lost")]
     Conflict,
+    /// Another process imports indicators of the same source.
+    #[error(
+        "another process imports from {source_name}: wait until it has ended, or {seconds} s if it was killed"
+    )]
+    Leased {
+        /// Name of the source.
+        source_name: String,
+        /// Seconds until the source is free if that process was killed.
+        seconds: u32,
+    },
+    /// A temporary file cannot be written or read.
+    #[error("cannot use a temporary file")]
+    Spool(#[source] io::Error),
     /// Redis refused a part of a batch, and the connection was dropped with the other parts in flight: the caller has
     /// to reload how far these went.
     #[error("a part of a batch was refused")]

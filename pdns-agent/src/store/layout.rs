@@ -4,5 +4,6 @@
 
 pub(super) mod encoding;
 pub(super) mod keys;
+pub(super) mod listing;
 pub(super) mod posting;
 pub(super) mod type_code;

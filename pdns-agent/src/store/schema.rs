@@ -5,7 +5,7 @@ pub(super) mod marks;
 use crate::hash::{Hasher, Router};
 use crate::store::StoreError;
 use crate::store::functions::FUNCTIONS;
-use crate::store::layout::keys::{Keys, Kind, PARTITIONS, VERSION};
+use crate::store::layout::keys::{Keys, Kind, OLDEST_VERSION, PARTITIONS, VERSION};
 use crate::store::redis::client::{Pipeline, RedisClient};
 use crate::store::redis::reply::Pairs;
 use crate::store::redis::{capacity, reply};
@@ -83,7 +83,13 @@ fn read(
     let partitions = partitions.filter(|number| (1..=256).contains(number));
     let secret = fields.get(&b"sip"[..]).and_then(|key| <[u8; 16]>::try_from(key.as_slice()).ok());
     let generation = if fields.contains_key(&b"g"[..]) { number(b"g") } else { Some(0) };
+    let is_under_way = fields.contains_key(&b"mig"[..]);
     match (number(b"v"), partitions, secret, generation) {
+        (Some(VERSION), ..) if is_under_way => Err(StoreError::Schema {
+            found: format!("{}, half migrated to {VERSION}", number(b"mig").unwrap_or(0)),
+            known: VERSION,
+            advice: "a migration was interrupted or is under way: run `pdns admin migrate`",
+        }),
         (Some(VERSION), Some(partitions), Some(secret), Some(generation)) => {
             let hasher = Hasher::new(&secret);
             let schema = Schema {
@@ -99,16 +105,20 @@ fn read(
             Err(StoreError::damaged(&key))
         }
         (found, ..) => {
-            let newer = found.is_some_and(|found| found > VERSION);
+            let advice = match found {
+                Some(found) if found > VERSION => "install a newer pdns",
+                Some(OLDEST_VERSION..VERSION) => {
+                    "stop the old agents, then run `pdns admin migrate`, which keeps all records"
+                }
+                _ => {
+                    "it was made before the first release: give another `prefix`, and import the logs anew"
+                }
+            };
             Err(StoreError::Schema {
                 found: found
                     .map_or_else(|| "of an unknown form".to_owned(), |found| found.to_string()),
                 known: VERSION,
-                advice: if newer {
-                    "install a newer pdns"
-                } else {
-                    "it was made before the first release: give another `prefix`, and import the logs anew"
-                },
+                advice,
             })
         }
     }
@@ -223,10 +233,14 @@ pub(crate) fn rebuild(client: &mut RedisClient, keys: &Keys) -> Result<bool, Sto
              the store with FLUSHDB and import the logs again",
         )
     })?;
-    let (partitions, secret) = marks::read_identity(&identity).ok_or(StoreError::Reply)?;
+    let (version, partitions, secret) = marks::read_identity(&identity).ok_or(StoreError::Reply)?;
     let hasher = Hasher::new(&secret);
     let is_other = |mark: &PartitionMark| match (mark.read(), &mark.epoch) {
-        (Some((copy, _)), _) => copy != identity,
+        // Their versions differ in the middle of a migration.
+        (Some((copy, _)), _) => {
+            marks::read_identity(&copy).map(|(_, partitions, secret)| (partitions, secret))
+                != Some((partitions, secret))
+        }
         (None, Some(epoch)) if mark.identity.is_none() => {
             marks::generation_of(epoch, &hasher).is_none()
         }
@@ -238,10 +252,17 @@ pub(crate) fn rebuild(client: &mut RedisClient, keys: &Keys) -> Result<bool, Sto
              and import the logs again",
         ));
     }
-    generation = copies.map(|(_, other)| other).fold(generation, u32::max);
-    let (version, partitions) = (VERSION.to_string(), partitions.to_string());
+    let mut newest = version;
+    let mut oldest = version;
+    for (copy, other) in copies {
+        generation = generation.max(other);
+        let (version, ..) = marks::read_identity(&copy).ok_or(StoreError::Reply)?;
+        (oldest, newest) = (oldest.min(version), newest.max(version));
+    }
+    let under_way = oldest.to_string();
+    let (version, partitions) = (newest.to_string(), partitions.to_string());
     let generation = generation.to_string();
-    let words: [&[u8]; 10] = [
+    let mut words: Vec<&[u8]> = vec![
         b"HSET",
         key.as_bytes(),
         b"v",
@@ -253,6 +274,9 @@ pub(crate) fn rebuild(client: &mut RedisClient, keys: &Keys) -> Result<bool, Sto
         b"g",
         generation.as_bytes(),
     ];
+    if oldest < newest {
+        words.extend([&b"mig"[..], under_way.as_bytes()]);
+    }
     if let Err(StoreError::Damaged { .. }) = client.ask(&words) {
         client.ask(&[b"DEL", key.as_bytes()])?;
         client.ask(&words)?;

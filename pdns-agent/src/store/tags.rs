@@ -8,6 +8,7 @@ pub(in crate::store) mod encoding;
 mod order;
 pub(in crate::store) mod repair;
 
+use crate::name::{NameBuf, ancestors};
 use crate::store::layout::keys::MAX_TAGS;
 use crate::store::redis::client::Pipeline;
 use crate::store::redis::reply;
@@ -15,9 +16,11 @@ use crate::store::tags::encoding as tag;
 use crate::store::tags::encoding::TagReader;
 use crate::store::tags::order::sorted;
 use crate::store::{Reader, StoreError, Tags};
-use crate::tag::{TagAct, TagChange, TagEvent, TagOutcome, TagSnapshot, TagSubject};
+use crate::tag::{Tag, TagAct, TagChange, TagEvent, TagKind, TagOutcome, TagSnapshot, TagSubject};
+use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 /// Maximum number of history entries; older ones are dropped.
@@ -35,6 +38,8 @@ const CLEAR: &str = concat!(
 );
 /// Number of history entries read at once.
 const PAGE: i64 = 1_000;
+/// Number of tags looked up at once.
+const FIELDS: usize = 4_096;
 
 /// Callback for a tag as stored: field and value.
 type EachStored<'e> = dyn FnMut(&[u8], &[u8]) -> Result<(), StoreError> + 'e;
@@ -154,7 +159,7 @@ impl Reader<'_> {
         })?;
         let after = TagMeta::read(self.store.client.receive().map_err(of_meta)?, &meta_key)?;
         // Only data that was read without a change in between can be compared.
-        match before {
+        match &before {
             None if after.is_none() && count > 0 => return Err(StoreError::damaged(&meta_key)),
             Some(meta) if before == after && meta.count.is_some_and(|known| known != count) => {
                 return Err(StoreError::damaged(&key));
@@ -162,6 +167,42 @@ impl Reader<'_> {
             _ => {}
         }
         Ok(before.map_or(0, |meta| meta.generation))
+    }
+
+    /// Reads the tags that apply to any of some subjects, through domains and prefixes that contain them. No particular
+    /// order; each once.
+    ///
+    /// # Errors
+    /// If Redis does not answer, or a tag cannot be decoded.
+    pub fn tags_of(&mut self, subjects: &[TagSubject]) -> Result<Vec<Tag>, StoreError> {
+        let (key, meta_key) = (self.store.keys.tags(), self.store.keys.tags_meta());
+        let mut packed = Pipeline::default();
+        pack_meta(&mut packed, &meta_key);
+        let meta = self.store.client.call(&packed)?.pop().ok_or(StoreError::Reply)?;
+        let meta = TagMeta::read(meta, &meta_key)?;
+        if meta.as_ref().is_some_and(|meta| meta.count == Some(0)) {
+            return Ok(Vec::new());
+        }
+        let lengths = meta.as_ref().map(|meta| meta.lengths.clone()).unwrap_or_default();
+        let fields: Vec<String> = wanted(subjects, &lengths).into_iter().collect();
+        let (mut tags, mut reader) = (Vec::new(), TagReader::default());
+        for fields in fields.chunks(FIELDS) {
+            let mut packed = Pipeline::default();
+            packed.begin(2 + fields.len()).arg("HMGET").arg(&key);
+            for field in fields {
+                packed.arg(field);
+            }
+            let answer = self.store.client.call(&packed)?.pop().ok_or(StoreError::Reply)?;
+            for (field, value) in fields.iter().zip(reply::list(answer)?) {
+                let Some(value) = reply::maybe_octets(value)? else { continue };
+                let tag = reader.read(field.as_bytes(), &value);
+                tags.push(tag.ok_or_else(|| StoreError::damaged(&key))?);
+            }
+        }
+        if meta.is_none() && !tags.is_empty() {
+            return Err(StoreError::damaged(&meta_key));
+        }
+        Ok(tags)
     }
 
     /// Reads the generation of the tags: if it differs from that of [`Reader::tags`], the tags have changed.
@@ -228,6 +269,31 @@ impl Reader<'_> {
     }
 }
 
+/// Returns the fields of all tags that may apply to some subjects.
+fn wanted(subjects: &[TagSubject], [v4, v6]: &[Vec<u8>; 2]) -> BTreeSet<String> {
+    let mut sought = BTreeSet::new();
+    for subject in subjects {
+        let below = |name: &NameBuf| -> Vec<String> {
+            ancestors(name.as_name()).map(|text| format!(".{text}")).collect()
+        };
+        match subject {
+            TagSubject::Name(name) => {
+                sought.extend(below(name));
+                sought.insert(tag::stored(subject));
+            }
+            TagSubject::Below(name) => sought.extend(below(name)),
+            TagSubject::Net(net) => {
+                let lengths = if matches!(net, IpNet::V4(_)) { v4 } else { v6 };
+                let fits = lengths.iter().filter(|&&length| length <= net.prefix_len());
+                let wider = fits.filter_map(|&length| IpNet::new(net.addr(), length).ok());
+                sought.extend(wider.map(|net| tag::stored(&TagSubject::Net(net.trunc()))));
+            }
+        }
+    }
+    let kinds = |subject: String| TagKind::ALL.map(|kind| format!("{kind} {subject}"));
+    sought.into_iter().flat_map(kinds).collect()
+}
+
 impl Reader<'_> {
     /// Returns the number of the oldest entry of the history, after checking that none are missing.
     fn oldest_entry(&mut self) -> Result<Option<u64>, StoreError> {
@@ -249,7 +315,7 @@ impl Reader<'_> {
         }
         let after = TagMeta::read(next()?, &meta_key)?;
         let [first, last] = ends;
-        match before {
+        match &before {
             None if after.is_none() && first.is_some() => Err(StoreError::damaged(&meta_key)),
             Some(meta) if before == after && (first, last) != meta.ends() => {
                 Err(StoreError::damaged(&key))
@@ -260,7 +326,7 @@ impl Reader<'_> {
 }
 
 /// The expected state of the other two tag keys, from `pd:{tags}m`; the function that changes tags checks the same.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::store) struct TagMeta {
     /// Changes with every change of the tags.
     pub(in crate::store) generation: u64,
@@ -270,6 +336,8 @@ pub(in crate::store) struct TagMeta {
     pub(in crate::store) count: Option<u64>,
     /// The first entry of the history that was not lost.
     pub(in crate::store) first: u64,
+    /// The prefix lengths that tags have or had, IPv4 and IPv6.
+    pub(in crate::store) lengths: [Vec<u8>; 2],
 }
 
 impl TagMeta {
@@ -292,7 +360,13 @@ impl TagMeta {
             }
         };
         let needed = |at: usize| number(at)?.ok_or_else(|| StoreError::damaged(key));
+        let lengths = match fields.get(4) {
+            Some(redis::Value::BulkString(text)) => text.as_slice(),
+            _ => &[],
+        };
+        let lengths = read_lengths(lengths).ok_or_else(|| StoreError::damaged(key))?;
         Ok(Some(Self {
+            lengths,
             generation: needed(0)?,
             entries: needed(1)?,
             count: number(2)?,
@@ -307,9 +381,36 @@ impl TagMeta {
     }
 }
 
+/// Decodes prefix lengths: words such as `4/24` or `6/48`.
+fn read_lengths(text: &[u8]) -> Option<[Vec<u8>; 2]> {
+    let mut lengths = [Vec::new(), Vec::new()];
+    for word in std::str::from_utf8(text).ok()?.split_ascii_whitespace() {
+        let [v4, v6] = &mut lengths;
+        let (family, most, length) = match word.split_once('/')? {
+            ("4", length) => (v4, 32, length),
+            ("6", length) => (v6, 128, length),
+            _ => return None,
+        };
+        family.push(length.parse().ok().filter(|&length| length <= most)?);
+    }
+    Some(lengths)
+}
+
+/// Encodes the prefix lengths of subjects.
+pub(in crate::store) fn lengths_of<'t>(subjects: impl Iterator<Item = &'t TagSubject>) -> String {
+    let words = subjects.filter_map(|subject| {
+        let net = subject.net()?;
+        let family = if matches!(net, IpNet::V4(_)) { 4 } else { 6 };
+        Some((family, net.prefix_len()))
+    });
+    let words: BTreeSet<(u8, u8)> = words.collect();
+    let words = words.into_iter().map(|(family, length)| format!("{family}/{length}"));
+    words.collect::<Vec<_>>().join(" ")
+}
+
 /// Packs the command that reads a [`TagMeta`].
 pub(in crate::store) fn pack_meta(packed: &mut Pipeline, key: &str) {
-    packed.command(&[b"HMGET", key.as_bytes(), b"g", b"n", b"c", b"f"]);
+    packed.command(&[b"HMGET", key.as_bytes(), b"g", b"n", b"k", b"f", b"p"]);
 }
 
 fn entry(act: TagAct, field: &str, value: &str) -> String {

@@ -5,11 +5,10 @@
 //! at their end.
 
 use super::{ContrastScope, Limits, MAX_SHARED, RelationKind, SharedValue};
-use crate::name::{Name, NameBuf, suffix};
+use crate::name::{Name, NameBuf, ancestors, suffix};
 use crate::query::Extent;
 use crate::query::follow::{MAX_STEPS, alias};
 use crate::query::order::TopN;
-use crate::query::tags::ancestors;
 use crate::query::text::Text;
 use crate::rdata::Target;
 use crate::record::{FactBuf, StoredRecord};

@@ -3,8 +3,8 @@
 //! Part of [`super::tag_export`]. A program that alarms on a prefix cannot handle exceptions, so the prefix is
 //! split into those that remain without them.
 
+use crate::name::ancestors;
 use crate::query::TagSet;
-use crate::query::tags::ancestors;
 use crate::tag::{Tag, TagKind, TagSubject};
 use ipnet::IpNet;
 use std::cell::OnceCell;

@@ -1,4 +1,4 @@
-//! The key layout, schema version 2: the names of all keys, as pure functions.
+//! The key layout, schema version 3: the names of all keys, as pure functions.
 //!
 //! All keys of a name lie in one of P partitions and share that partition's hash tag, so that one function call can
 //! change them together, on a single server and in a cluster alike. `pp` is the partition in two hex digits; `K` is
@@ -6,11 +6,12 @@
 //!
 //! | key | type | holds |
 //! | --- | --- | --- |
-//! | `pd:schema` | hash | `v` version, `P` partitions, `sip` hash key, `g` number of times that a repair renumbered rows, `m` all partitions are marked, `sensor:<name>` copies of `pd:sensors` |
+//! | `pd:schema` | hash | `v` version, `P` partitions, `sip` hash key, `g` number of times that a repair renumbered rows, `m` all partitions are marked, `sensor:<name>` copies of `pd:sensors`, `mig` the version from which a migration is under way |
 //! | `pd:sensors` | hash | sensor name to its bit |
 //! | `pd:{tags}t` | hash | tags: kind and subject to time and words, see `tag.rs` |
-//! | `pd:{tags}m` | hash | `g` generation of the tags, `n` entries of their history that there ever were, `c` how many tags there are, `f` first entry since a repair that lost some |
+//! | `pd:{tags}m` | hash | `g` generation of the tags, `n` entries of their history that there ever were, `k` how many tags there are, `p` the prefix lengths that tags have or had, `f` first entry since a repair that lost some, `c` always -1, which programs of version 2 refuse |
 //! | `pd:{tags}h` | list | history of the tags, latest last |
+//! | `pd:{tags}i...` | | indicators, see `store/indicators.rs` |
 //! | `pd:src` | hash | log identity to JSON: acknowledged position, path, state, tally |
 //! | `pd:srcw` | hash | log identity to the batch that may be in flight: 8 bytes of its end, 16 of the digest of the log up to there |
 //! | `pd:{pp}Km` | hash | `r` rows used, `z` how many of them hold nothing since a repair, `b` `p` end of the name log, `k` `s` bucket bits and split pointer, `n` names; records only: `e` epoch, `i` copy of the schema (version, `P`, `sip`), `a` made by a program that marks all partitions |
@@ -34,7 +35,9 @@
 use crate::hash::NameLocation;
 
 /// Version of this layout.
-pub(crate) const VERSION: u32 = 2;
+pub(crate) const VERSION: u32 = 3;
+/// The oldest version that can be migrated.
+pub(crate) const OLDEST_VERSION: u32 = 2;
 /// Partitions of a new store.
 pub(crate) const PARTITIONS: u16 = 64;
 /// Maximum number of tags in a store: all of them are read at once.

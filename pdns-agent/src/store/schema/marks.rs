@@ -6,7 +6,7 @@
 
 use crate::hash::Hasher;
 use crate::store::StoreError;
-use crate::store::layout::keys::{Keys, Kind, VERSION};
+use crate::store::layout::keys::{Keys, Kind, OLDEST_VERSION, VERSION};
 use crate::store::redis::client::{Pipeline, RedisClient};
 use crate::store::redis::reply;
 
@@ -37,7 +37,7 @@ impl PartitionMark {
     /// Returns the schema it is a copy of and the generation, if its two parts agree.
     pub(in crate::store) fn read(&self) -> Option<(Identity, u32)> {
         let identity: Identity = self.identity.as_deref()?.try_into().ok()?;
-        let (_, secret) = read_identity(&identity)?;
+        let (_, _, secret) = read_identity(&identity)?;
         let generation = match &self.epoch {
             Some(epoch) => generation_of(epoch, &Hasher::new(&secret))?,
             None => 0,
@@ -101,8 +101,13 @@ pub(in crate::store) fn has_names(
 
 /// Encodes the copy of a schema of this version.
 pub(in crate::store) fn identity(partitions: u16, secret: &[u8; 16]) -> Identity {
+    identity_of(VERSION, partitions, secret)
+}
+
+/// Encodes the copy of a schema of some version.
+pub(in crate::store) fn identity_of(version: u32, partitions: u16, secret: &[u8; 16]) -> Identity {
     let mut identity = [0; 20];
-    let version = u16::try_from(VERSION).unwrap_or(0).to_be_bytes();
+    let version = u16::try_from(version).unwrap_or(0).to_be_bytes();
     let fields = version.into_iter().chain(partitions.to_be_bytes()).chain(*secret);
     for (slot, byte) in identity.iter_mut().zip(fields) {
         *slot = byte;
@@ -110,13 +115,19 @@ pub(in crate::store) fn identity(partitions: u16, secret: &[u8; 16]) -> Identity
     identity
 }
 
-/// Decodes the number of partitions and the hash key from a copy of this version.
-pub(in crate::store) fn read_identity(identity: &Identity) -> Option<(u16, [u8; 16])> {
+/// Decodes the version, the number of partitions and the hash key from a copy of this version, or of one that can be
+/// migrated.
+pub(in crate::store) fn read_identity(identity: &Identity) -> Option<(u32, u16, [u8; 16])> {
     let (version, rest) = identity.split_first_chunk::<2>()?;
     let (partitions, secret) = rest.split_first_chunk::<2>()?;
     let partitions = u16::from_be_bytes(*partitions);
-    let is_ours = u32::from(u16::from_be_bytes(*version)) == VERSION;
-    (is_ours && (1..=256).contains(&partitions)).then_some((partitions, secret.try_into().ok()?))
+    let version = u32::from(u16::from_be_bytes(*version));
+    let is_known = (OLDEST_VERSION..=VERSION).contains(&version);
+    (is_known && (1..=256).contains(&partitions)).then_some((
+        version,
+        partitions,
+        secret.try_into().ok()?,
+    ))
 }
 
 /// Computes the epoch of a generation of a store.
@@ -145,7 +156,7 @@ mod tests {
         };
         let read = mark(&secret, epoch(&hasher, 3)).read();
         assert_eq!(read, Some((identity(64, &secret), 3)));
-        assert_eq!(read_identity(&identity(64, &secret)), Some((64, secret)));
+        assert_eq!(read_identity(&identity(64, &secret)), Some((VERSION, 64, secret)));
         assert_eq!(mark(&[8; 16], epoch(&hasher, 0)).read(), None);
         assert_eq!(generation_of(b"short", &hasher), None);
     }

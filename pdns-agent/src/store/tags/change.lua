@@ -30,7 +30,7 @@ end
 -- `store/tags.rs` checks the same.
 local function check(kept)
   reading = meta
-  local M = call('HMGET', meta, 'n', 'g', 'c', 'f')
+  local M = call('HMGET', meta, 'n', 'g', 'k', 'f')
   for i = 1, 4 do
     local is_number = not M[i] or tonumber(M[i])
     if not is_number or (M[i] and not M[1]) then refuse('H' .. meta) end
@@ -67,6 +67,17 @@ if room < #ARGV / 5 then
   if room < 0 then return 'full' end
 end
 
+-- The prefix lengths that tags have, as `4/24 6/48`: an address is looked up under each of them.
+local lengths, is_longer = call('HGET', meta, 'p') or '', false
+local function note_length(field)
+  local address, length = match(field, '^%a+ @(.+)/(%d+)$')
+  if not length then return end
+  local word = (string.find(address, ':', 1, true) and '6/' or '4/') .. length
+  if not string.find(' ' .. lengths .. ' ', ' ' .. word .. ' ', 1, true) then
+    lengths, is_longer = lengths == '' and word or lengths .. ' ' .. word, true
+  end
+end
+
 local outcomes, entries = {}, {}
 local function enter(entry)
   entries[#entries + 1] = format('%.0f ', known + #entries + 1) .. entry
@@ -86,6 +97,7 @@ for i = 2, #ARGV, 5 do
     -- The words follow the time and a space.
     if not old or match(old, ' .*$') ~= match(value, ' .*$') then
       call('HSET', tags, field, value)
+      note_length(field)
       enter(ARGV[i + 3])
       letter = old and '~' or '+'
     end
@@ -98,6 +110,8 @@ if #entries > 0 then
   call('LTRIM', history, '-' .. kept, '-1')
   call('HINCRBY', meta, 'n', #entries)
   call('HINCRBY', meta, 'g', 1)
-  call('HSET', meta, 'c', call('HLEN', tags))
+  -- Programs of schema version 2 refuse a `c` that is not the number of tags.
+  call('HSET', meta, 'k', call('HLEN', tags), 'c', '-1')
+  if is_longer then call('HSET', meta, 'p', lengths) end
 end
 return table.concat(outcomes)

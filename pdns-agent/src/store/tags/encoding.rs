@@ -71,7 +71,7 @@ pub(in crate::store) fn read_field(field: &str) -> Option<(TagKind, TagSubject)>
 }
 
 /// Encodes a subject.
-fn stored(subject: &TagSubject) -> String {
+pub(in crate::store) fn stored(subject: &TagSubject) -> String {
     match subject {
         TagSubject::Name(name) => format!("={name}"),
         TagSubject::Below(name) => format!(".{name}"),

@@ -6,10 +6,10 @@
 use crate::store::redis::client::Pipeline;
 use crate::store::redis::reply;
 use crate::store::tags::encoding::{self, TagReader};
-use crate::store::tags::{TagMeta, pack_meta, read_event};
+use crate::store::tags::{TagMeta, lengths_of, pack_meta, read_event};
 use crate::store::verify::Verdict;
 use crate::store::{Store, StoreError};
-use crate::tag::{TagAct, TagEvent};
+use crate::tag::{TagAct, TagEvent, TagSubject};
 use std::collections::BTreeMap;
 
 /// Number of history entries read or written at once.
@@ -45,9 +45,13 @@ impl TagRemains {
         let mut set = Stored::new();
         let (_, last) = self.ends();
         let is_whole = self.bad_entries == 0
-            && self.meta.is_none_or(|meta| meta.ends().1.is_some_and(|end| last == Some(end)));
+            && self
+                .meta
+                .as_ref()
+                .is_none_or(|meta| meta.ends().1.is_some_and(|end| last == Some(end)));
         let is_short = self
             .meta
+            .as_ref()
             .and_then(|meta| meta.count)
             .is_none_or(|count| count > (self.tags.len() as u64));
         if !is_whole || !is_short {
@@ -97,7 +101,7 @@ impl Store {
             let bad = remains.bad_entries;
             verdict.problem(repair, || format!("{history_key}: {bad} entries do not read"));
         }
-        match remains.meta {
+        match &remains.meta {
             None if !remains.tags.is_empty() || !remains.entries.is_empty() => {
                 verdict.problem(repair, || format!("{meta_key} is missing, or does not read"));
             }
@@ -175,7 +179,7 @@ impl Store {
         }
         let there = (remains.tags.len() + missing.len()) as u64;
         let (first, last) = remains.ends();
-        match remains.meta.and_then(|meta| meta.count) {
+        match remains.meta.as_ref().and_then(|meta| meta.count) {
             Some(known) => {
                 let gone = known.saturating_sub(there + lost.count() as u64);
                 if gone > 0 {
@@ -191,7 +195,7 @@ impl Store {
             }
             None => {}
         }
-        let due = match remains.meta.map(|meta| meta.ends()) {
+        let due = match remains.meta.as_ref().map(TagMeta::ends) {
             Some((Some(first), Some(last))) => last - first + 1,
             _ => 0,
         };
@@ -216,10 +220,10 @@ impl Store {
                 }
             }
         }
-        let known = remains.meta.map_or(0, |meta| meta.entries);
+        let known = remains.meta.as_ref().map_or(0, |meta| meta.entries);
         let entries = last.unwrap_or(known);
         let first = first.unwrap_or(entries + 1);
-        let generation = match remains.meta {
+        let generation = match &remains.meta {
             Some(meta) => meta.generation + 1,
             // A number that no client has seen, nor will reach by counting on.
             None => {
@@ -228,12 +232,21 @@ impl Store {
                 ) >> 16
             }
         };
-        let fields = [(b"g", generation), (b"n", entries), (b"c", there), (b"f", first)];
+        let subjects: Vec<TagSubject> = remains
+            .tags
+            .keys()
+            .chain(missing.keys())
+            .filter_map(|field| encoding::read_field(std::str::from_utf8(field).ok()?))
+            .map(|(_, subject)| subject)
+            .collect();
+        let fields = [("g", generation), ("n", entries), ("k", there), ("f", first)];
         packed.command(&[b"DEL", meta_key.as_bytes()]);
-        packed.begin(2 + 2 * fields.len()).arg("HSET").arg(&meta_key);
+        packed.begin(6 + 2 * fields.len()).arg("HSET").arg(&meta_key);
         for (field, number) in fields {
             packed.arg(field).arg(number.to_string());
         }
+        // Programs of schema version 2 refuse this number of tags.
+        packed.arg("c").arg("-1").arg("p").arg(lengths_of(subjects.iter()));
         self.client.call(&packed)?;
         Ok(())
     }
