@@ -162,6 +162,8 @@ impl Connection {
             return Err(ConnectionError::PasswordInArgv);
         }
         let named = self.url.clone().or_else(|| env("PDNS_REDIS"));
+        // This says nothing about a store: it holds whichever is used.
+        let never_silence = files.iter().flat_map(|file| file.never_silence.clone()).collect();
         let files = store_file::heard(files, named.as_deref());
         let named_in = files.last().filter(|file| file.redis.is_some());
         let url = named.or_else(|| named_in.and_then(|file| file.redis.clone()));
@@ -211,7 +213,7 @@ impl Connection {
         let user = self.user.clone().or_else(|| env("PDNS_REDIS_USER"));
         let user = user.or_else(|| first(files, |file| file.user.clone()).map(|(user, _)| user));
         let named_in = named_in.map(Path::to_owned);
-        Ok(Options { url, prefix, user, password, password_file, named_in })
+        Ok(Options { url, prefix, user, password, password_file, named_in, never_silence })
     }
 }
 
@@ -280,6 +282,7 @@ mod tests {
             prefix: Some(format!("{name}:")),
             user: Some(name.to_owned()),
             password_file: Some(PathBuf::from(name)),
+            never_silence: Vec::new(),
         }
     }
 

@@ -4,7 +4,7 @@
 //! Analysts' own assessment is a [`crate::tag::Tag`]. `exchange::intel` reads indicators from files, `store` keeps
 //! them, `query` weighs them against tags, `exchange` writes them.
 
-use crate::tag::{TagKind, TagSubject};
+use crate::tag::{Tag, TagKind, TagSubject};
 use std::fmt;
 use std::str::FromStr;
 
@@ -147,6 +147,52 @@ pub struct Indicator {
     pub tlp: Option<Tlp>,
     /// True if the source states further conditions.
     pub is_conditional: bool,
+}
+
+/// What a tag has besides, if it stands for an indicator. Times are in seconds since the epoch.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Listing {
+    /// Confidence when it was last listed, 0 to [`MAX_CONFIDENCE`].
+    pub confidence: u8,
+    /// Confidence at the time of reading.
+    pub confidence_now: u8,
+    /// Time when the source listed it last; the tag's time is the first.
+    pub last_listed: u32,
+    /// Time when it ends.
+    pub valid_until: Option<u32>,
+    /// Malware families, campaigns and other labels.
+    pub labels: Vec<String>,
+    /// URL or identifier of more about it; empty if there is none.
+    pub reference: String,
+    /// Restriction on sharing.
+    pub tlp: Option<Tlp>,
+    /// True if the source states further conditions.
+    pub is_conditional: bool,
+}
+
+impl From<Indicator> for Tag {
+    /// The tag that stands for an indicator wherever tags apply: its note and source are those of the indicator, it has
+    /// no author, and its time is that of the first listing.
+    fn from(indicator: Indicator) -> Self {
+        Self {
+            subject: indicator.subject,
+            kind: indicator.kind,
+            note: indicator.note,
+            source: indicator.source,
+            author: String::new(),
+            time: indicator.first_listed,
+            listing: Some(Box::new(Listing {
+                confidence: indicator.confidence,
+                confidence_now: indicator.confidence_now,
+                last_listed: indicator.last_listed,
+                valid_until: indicator.valid_until,
+                labels: indicator.labels,
+                reference: indicator.reference,
+                tlp: indicator.tlp,
+                is_conditional: indicator.is_conditional,
+            })),
+        }
+    }
 }
 
 /// What the store has seen of a subject: the sum of its records.

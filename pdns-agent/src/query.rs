@@ -14,6 +14,7 @@ mod contrast;
 mod extent;
 mod filter;
 mod follow;
+mod gate;
 mod groups;
 mod ip_labels;
 mod names;
@@ -25,6 +26,7 @@ mod pattern;
 mod profile;
 #[cfg(test)]
 pub(crate) mod rows;
+mod sightings;
 mod stats;
 mod subject;
 mod tag_export;
@@ -44,6 +46,7 @@ pub use contrast::{
 pub use extent::Extent;
 pub use filter::{Fence, Filter, TtlFence};
 pub use follow::{MAX_FOLLOWED, MAX_STEPS, Trail, follow};
+pub use gate::{Gate, GateListError, GateReason};
 pub use groups::{
     By, Group, GroupKey, GroupSort, Grouping, MAX_GROUPS, Totals, days, groups, groups_in,
 };
@@ -54,10 +57,11 @@ pub use page::{Cursor, MAX_PAGE, Pager, Rows};
 pub use parked::{List, ListError, WHYS, Why, parked};
 pub use pattern::{Pattern, PatternError};
 pub use profile::{
-    Depth, NearestThreat, Neighbourhood, NewName, Profile, ProfileQuery, Section, SectionReading,
-    Sections, TagChanges, own_subjects, own_tag_subject, prefix_around, profile, read_section,
-    wider,
+    AppliedTag, Depth, NearestThreat, Neighbourhood, NewName, Profile, ProfileQuery, Section,
+    SectionReading, Sections, TagChanges, own_subjects, own_tag_subject, prefix_around, profile,
+    read_section, wider,
 };
+pub use sightings::sightings;
 pub use subject::{
     Certainty, MAX_LISTED, Purpose, Reading, Readings, Scope, Subject, SubjectError,
     TagSubjectError, TaggedParts, is_comment, net_of, parts, printed, printed_name, read_list,
@@ -66,7 +70,7 @@ pub use subject::{
 pub use tag_export::{
     Exception, ExportItem, ExportSpec, ExportSummary, MAX_BELOW, MAX_FOUND, export_tags,
 };
-pub use tags::{End, RowTags, TagFilter, TagSet, UnknownTagFilter, is_overridden};
+pub use tags::{End, RowTags, TagFilter, TagRules, TagSet, UnknownTagFilter, subjects_of_row};
 pub use text::Text;
 pub use time_spec::{DAY, TimeParseError, TimeSpec};
 pub use top::{NameSum, top_names};

@@ -19,6 +19,7 @@ mod status;
 mod table;
 
 pub(crate) use csv::safe as safe_cell;
+pub(crate) use judged::listing_words;
 pub use plural::{counted, noun};
 pub use profile::profile;
 pub(crate) use profile::words;
@@ -77,6 +78,8 @@ pub enum Item<'a> {
     },
     /// A tag.
     Tag(&'a Tag),
+    /// A tag that stands for an indicator, and the tag that overrides it, if any.
+    Indicator(&'a Tag, Option<&'a Tag>),
     /// An entry of the history of tags.
     TagEvent(&'a TagEvent),
     /// A tagged address and its distance, with the names on it.

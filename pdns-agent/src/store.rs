@@ -93,6 +93,26 @@ impl Reader<'_> {
     pub fn router(&self) -> &Router {
         &self.store.router
     }
+
+    /// Returns the options that the store was opened with.
+    #[must_use]
+    pub fn options(&self) -> &Options {
+        self.store.client.options()
+    }
+
+    /// Returns the same store over a connection of its own, which is made when it is first used: for look-ups while
+    /// this one is in the middle of a reply.
+    #[must_use]
+    pub fn twin(&self) -> Store {
+        Store {
+            client: RedisClient::unconnected(self.options().clone(), Arc::default()),
+            keys: self.store.keys.clone(),
+            router: self.store.router.clone(),
+            schema: self.store.schema.clone(),
+            writer_state: WriterState::default(),
+            buckets: HashMap::new(),
+        }
+    }
 }
 
 impl Store {

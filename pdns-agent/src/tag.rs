@@ -3,6 +3,7 @@
 //! A tag is a kind assigned to a subject. `store` keeps tags and their history, `query` finds those that
 //! apply to a record, `render` and `exchange` write them.
 
+use crate::indicator::Listing;
 use crate::name::{NameBuf, display::escaped};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
@@ -153,6 +154,8 @@ pub struct Tag {
     pub author: String,
     /// Time when the tag was set, in seconds since the epoch.
     pub time: u32,
+    /// What a feed or partner says besides, if the tag stands for an indicator and not for an analyst's assessment.
+    pub listing: Option<Box<Listing>>,
 }
 
 /// Error for a text of a tag that is too long.
@@ -166,11 +169,17 @@ pub struct LongText {
 }
 
 impl Tag {
+    /// Returns true if it is an analyst's assessment.
+    #[must_use]
+    pub fn is_own(&self) -> bool {
+        self.listing.is_none()
+    }
+
     /// A tag with only a kind and a subject.
     #[must_use]
     pub fn new(kind: TagKind, subject: TagSubject) -> Self {
         let none = String::new;
-        Self { subject, kind, note: none(), source: none(), author: none(), time: 0 }
+        Self { subject, kind, note: none(), source: none(), author: none(), time: 0, listing: None }
     }
 
     /// Checks that no text is too long to be stored.

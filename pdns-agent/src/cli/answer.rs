@@ -3,30 +3,38 @@
 use super::args::RowOptions;
 use super::query_args::{self, LIMIT, TOP_LIMIT, UsageError};
 use super::{CliError, Found, Terminal, cannot, open};
-use crate::name::display::unicode;
+use crate::name::{Name, NameBuf, display::unicode};
 use crate::query::{
     self, By, Certainty, Group, GroupKey, GroupSort, Grouping, MAX_FOLLOWED, MAX_SORTED, NameSum,
-    Page, Query, Reading, TagSet, Trail,
+    Page, Query, Reading, TagSet, Trail, subjects_of_row,
 };
+use crate::record::StoredRecord;
 use crate::render::{Format, Item, Mark, RenderOptions, Renderer, escape};
 use crate::source::is_utf16;
-use crate::store::{Kind, NameTotal, Options, Reader};
+use crate::store::{Kind, NameTotal, Options, Reader, Store, StoreError};
+use crate::tag::TagSubject;
+use std::collections::BTreeSet;
 use std::error::Error as _;
 use std::io::{self, BufRead, Read as _};
 use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// The longest line of standard input, in bytes: a URL may be long, a name is not.
 const MAX_LINE: u64 = 65_536;
 
-/// Reads what renderers need of the store: the names of the sensors and the tags.
+/// Items held back until their tags are looked up together.
+const TOGETHER: usize = 1_000;
+/// Time after which they are shown, however few they are.
+const HELD: Duration = Duration::from_millis(300);
+
+/// Reads what renderers need of the store: the names of the sensors.
 pub(super) fn render_options(
     store: &mut Reader<'_>,
     terminal: &Terminal<'_>,
 ) -> Result<RenderOptions, CliError> {
     let sensors = store.sensors().map_err(cannot("read the names of the sensors"))?;
-    let tags = Arc::new(TagSet::load(store).map_err(cannot("read the tags"))?);
-    Ok(RenderOptions { tags, ..terminal.look(sensors) })
+    Ok(terminal.look(sensors))
 }
 
 /// Output in progress: the renderer, the first error of the writer, and the notes to print.
@@ -37,8 +45,16 @@ pub(super) struct Output<'a, 't> {
     items: u64,
     /// True if a look-up found only negative answers, which are not shown by default.
     has_hidden: bool,
-    /// The tags of the store.
-    tags: Arc<TagSet>,
+    /// The store over a second connection, for the tags of items that arrive while the first is busy.
+    twin: Store,
+    /// All tags, if some part of the answer needs them all.
+    all_tags: Option<Arc<TagSet>>,
+    /// Items whose tags are not looked up yet.
+    pending: Vec<HeldItem>,
+    /// The time when the first of them was held back.
+    held_since: Instant,
+    /// Error of a look-up of tags.
+    lost: Option<StoreError>,
     /// Notes to print below the answer.
     pub(super) notes: Vec<String>,
 }
@@ -51,21 +67,41 @@ impl<'a, 't> Output<'a, 't> {
         terminal: &'a mut Terminal<'t>,
     ) -> Result<Self, CliError> {
         let look = render_options(store, terminal)?;
-        let tags = Arc::clone(&look.tags);
         Ok(Self {
             renderer: terminal.format(asked, elsewhere).renderer(look),
             terminal,
             failed: None,
             items: 0,
             has_hidden: false,
-            tags,
+            twin: store.twin(),
+            all_tags: None,
+            pending: Vec::new(),
+            held_since: Instant::now(),
+            lost: None,
             notes: Vec::new(),
         })
     }
 
-    /// Writes an item; breaks if the writer fails.
+    /// Writes an item, or holds it back until its tags are looked up; breaks if the writer or a look-up fails.
     pub(super) fn item(&mut self, item: &Item<'_>) -> ControlFlow<()> {
         self.items += 1;
+        if self.all_tags.is_none()
+            && let Some(held) = HeldItem::of(item)
+        {
+            if self.pending.is_empty() {
+                self.held_since = Instant::now();
+            }
+            self.pending.push(held);
+            if self.pending.len() >= TOGETHER || self.held_since.elapsed() >= HELD {
+                return self.release();
+            }
+            return ControlFlow::Continue(());
+        }
+        self.release()?;
+        self.write(item)
+    }
+
+    fn write(&mut self, item: &Item<'_>) -> ControlFlow<()> {
         match self.renderer.item(item, self.terminal.out) {
             Ok(()) => ControlFlow::Continue(()),
             Err(error) => {
@@ -73,6 +109,25 @@ impl<'a, 't> Output<'a, 't> {
                 ControlFlow::Break(())
             }
         }
+    }
+
+    /// Writes the items that were held back, with their tags.
+    fn release(&mut self) -> ControlFlow<()> {
+        if self.pending.is_empty() {
+            return ControlFlow::Continue(());
+        }
+        let pending = std::mem::take(&mut self.pending);
+        let subjects: BTreeSet<TagSubject> =
+            pending.iter().flat_map(HeldItem::tag_subjects).collect();
+        let subjects: Vec<TagSubject> = subjects.into_iter().collect();
+        match TagSet::of_subjects(&mut self.twin.reader(), &subjects) {
+            Ok(tags) => self.renderer.set_tags(&Arc::new(tags)),
+            Err(error) => {
+                self.lost = Some(error);
+                return ControlFlow::Break(());
+            }
+        }
+        pending.iter().try_for_each(|held| self.write(&held.item()))
     }
 
     /// Writes the rows of one query; `subject` is what it is about, if there are several.
@@ -83,8 +138,7 @@ impl<'a, 't> Output<'a, 't> {
         follow: bool,
         subject: Option<&str>,
     ) -> Result<(), CliError> {
-        let mut query = query.clone();
-        query.filter.tags = Arc::clone(&self.tags);
+        let query = self.with_tags(store, query)?;
         let mut each = |row| match subject {
             None => self.item(&Item::Record(&row)),
             Some(mark) => self.item(&Item::Marked { row: &row, name: Mark::Subject, mark }),
@@ -111,9 +165,8 @@ impl<'a, 't> Output<'a, 't> {
     }
 
     /// Returns true if a query finds anything.
-    fn is_answered(&self, store: &mut Reader<'_>, query: &Query) -> Result<bool, CliError> {
-        let mut query = Query { limit: 1, ..query.clone() };
-        query.filter.tags = Arc::clone(&self.tags);
+    fn is_answered(&mut self, store: &mut Reader<'_>, query: &Query) -> Result<bool, CliError> {
+        let query = self.with_tags(store, &Query { limit: 1, ..query.clone() })?;
         let mut is_answered = false;
         query::run(store, &query, &mut |_| {
             is_answered = true;
@@ -123,7 +176,24 @@ impl<'a, 't> Output<'a, 't> {
         Ok(is_answered)
     }
 
+    /// Returns a query that can filter by tag, with all tags if it does.
+    fn with_tags(&mut self, store: &mut Reader<'_>, query: &Query) -> Result<Query, CliError> {
+        let mut query = query.clone();
+        if query.filter.tag.is_some() {
+            query.filter.tags = self.all_tags(store)?;
+        }
+        Ok(query)
+    }
+
+    /// Writes what was held back, and returns the first error of the writer or of a look-up.
     pub(super) fn check(&mut self) -> Result<(), CliError> {
+        // An error is kept below.
+        if self.failed.is_none() && self.lost.is_none() {
+            let _ = self.release();
+        }
+        if let Some(cause) = self.lost.take() {
+            return Err(cannot("read the tags")(cause));
+        }
         match self.failed.take() {
             Some(error) => Err(CliError::Output(error)),
             None => Ok(()),
@@ -171,18 +241,26 @@ impl<'a, 't> Output<'a, 't> {
         self.terminal.say(text);
     }
 
-    /// Returns the tags of the store, as of the start of the output.
-    pub(super) fn tags(&self) -> Arc<TagSet> {
-        Arc::clone(&self.tags)
+    /// Returns all tags and indicators of the store, and shows items with these.
+    pub(super) fn all_tags(&mut self, store: &mut Reader<'_>) -> Result<Arc<TagSet>, CliError> {
+        self.check()?;
+        if let Some(tags) = &self.all_tags {
+            return Ok(Arc::clone(tags));
+        }
+        let tags = Arc::new(TagSet::load(store).map_err(cannot("read the tags"))?);
+        self.set_tags(&tags);
+        Ok(tags)
     }
 
-    /// Replaces the tags for the items that follow.
+    /// Replaces the tags for the items that follow; they are all that the store has.
     pub(super) fn set_tags(&mut self, tags: &Arc<TagSet>) {
         self.renderer.set_tags(tags);
+        self.all_tags = Some(Arc::clone(tags));
     }
 
     /// Writes out everything so far, including rows that the renderer held back: for output that goes on.
     pub(super) fn page(&mut self) -> Result<(), CliError> {
+        self.check()?;
         self.renderer.end(self.terminal.out).map_err(CliError::Output)?;
         self.flush()
     }
@@ -194,6 +272,7 @@ impl<'a, 't> Output<'a, 't> {
 
     /// Writes out everything so far, and prints the notes on it.
     fn flush(&mut self) -> Result<(), CliError> {
+        self.check()?;
         self.terminal.out.flush().map_err(CliError::Output)?;
         for note in self.notes.drain(..) {
             self.terminal.say(format_args!("{note}"));
@@ -202,6 +281,7 @@ impl<'a, 't> Output<'a, 't> {
     }
 
     pub(super) fn end(mut self) -> Result<Found, CliError> {
+        self.check()?;
         self.renderer.end(self.terminal.out).map_err(CliError::Output)?;
         self.flush()?;
         let left_out = self.renderer.left_out();
@@ -212,6 +292,60 @@ impl<'a, 't> Output<'a, 't> {
         }
         let is_found = self.items > 0 || self.has_hidden;
         Ok(if is_found { Found::Something } else { Found::Nothing })
+    }
+}
+
+/// An item that is held back.
+enum HeldItem {
+    Record(StoredRecord),
+    Marked(StoredRecord, Mark, String),
+    Sum(NameSum),
+    Group(Group, &'static str),
+    New(NameBuf, u32),
+}
+
+impl HeldItem {
+    /// Copies an item that tags are shown beside; `None` for others.
+    fn of(item: &Item<'_>) -> Option<Self> {
+        match *item {
+            Item::Record(row) => Some(Self::Record(row.clone())),
+            Item::Marked { row, name, mark } => {
+                Some(Self::Marked(row.clone(), name, mark.to_owned()))
+            }
+            Item::Sum(sum) => Some(Self::Sum(sum.clone())),
+            Item::Group { group, by } => Some(Self::Group(group.clone(), by)),
+            Item::New { rrname, time_first } => {
+                let name = Name::from_canonical(rrname).ok()?;
+                Some(Self::New(name.to_buf(), time_first))
+            }
+            _ => None,
+        }
+    }
+
+    fn item(&self) -> Item<'_> {
+        match self {
+            Self::Record(row) => Item::Record(row),
+            Self::Marked(row, name, mark) => Item::Marked { row, name: *name, mark },
+            Self::Sum(sum) => Item::Sum(sum),
+            Self::Group(group, by) => Item::Group { group, by },
+            Self::New(name, time_first) => {
+                Item::New { rrname: name.as_str(), time_first: *time_first }
+            }
+        }
+    }
+
+    /// Returns the subjects whose tags are shown beside the item.
+    fn tag_subjects(&self) -> Vec<TagSubject> {
+        match self {
+            Self::Record(row) | Self::Marked(row, ..) => subjects_of_row(row).collect(),
+            Self::Sum(sum) => vec![TagSubject::Name(sum.rrname.clone())],
+            Self::Group(group, _) => match &group.key {
+                GroupKey::Name(name) => vec![TagSubject::Name(name.clone())],
+                GroupKey::Address(address) => vec![TagSubject::address(*address)],
+                GroupKey::RrType(_) | GroupKey::Depth(_) => Vec::new(),
+            },
+            Self::New(name, _) => vec![TagSubject::Name(name.clone())],
+        }
     }
 }
 

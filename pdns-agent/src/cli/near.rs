@@ -26,7 +26,7 @@ pub(super) fn near(
     let mut opened = open(options)?;
     let mut store = opened.reader();
     let mut answer = Output::new(&mut store, rows.format(), Format::Json, terminal)?;
-    let tags = answer.tags();
+    let tags = answer.all_tags(&mut store)?;
     let (found, cut) = query::near(&tags, address, args.kind.0, limit);
     for near in &found {
         // Counting the names on a whole prefix would require reading its records.
@@ -67,8 +67,8 @@ pub(super) fn contrast(
     let mut answer = Output::new(&mut store, rows.format(), Format::Json, terminal)?;
     let kind = args.relation;
     let query = ContrastQuery { of: of.as_ref(), kind, parked: parked.as_ref(), limit };
-    let found =
-        query::contrast(&mut store, &answer.tags(), &query).map_err(cannot("read the store"))?;
+    let tags = answer.all_tags(&mut store)?;
+    let found = query::contrast(&mut store, &tags, &query).map_err(cannot("read the store"))?;
     for neighbour in &found.neighbours {
         if answer.item(&Item::Neighbour(neighbour, &found.limits)).is_break() {
             break;

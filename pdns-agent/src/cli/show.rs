@@ -4,7 +4,7 @@ use super::answer::{render_options, taken_for};
 use super::args::Show;
 use super::query_args::{UsageError, subjects};
 use super::{CliError, Found, Terminal, cannot, open};
-use crate::query::{self, ProfileQuery};
+use crate::query::{self, ProfileQuery, TagSet};
 use crate::render::{self, Format};
 use crate::store::{MAX_HISTORY, Options};
 use std::time::{Duration, Instant};
@@ -24,11 +24,11 @@ pub(super) fn show(
     let mut store = opened.reader();
     taken_for(&text, &reading, terminal);
     let look = render_options(&mut store, terminal)?;
+    let threats = TagSet::of_addresses(&mut store).map_err(cannot("read the tags"))?;
     let end = asked.seconds.map(|seconds| Instant::now() + Duration::from_secs(seconds.into()));
     let stop = || end.is_some_and(|end| Instant::now() >= end);
     let query = ProfileQuery { subject: &reading.subject, at: None, stop: &stop };
-    let profile =
-        query::profile(&mut store, &look.tags, &query).map_err(cannot("read the store"))?;
+    let profile = query::profile(&mut store, &threats, &query).map_err(cannot("read the store"))?;
     render::profile(&profile, MAX_HISTORY, format, &look, terminal.out)
         .map_err(CliError::Output)?;
     if stop() {

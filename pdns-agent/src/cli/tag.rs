@@ -158,6 +158,7 @@ fn set(
             source: words.source.clone(),
             author: author.clone(),
             time: terminal.now,
+            listing: None,
         };
         tag.check().map_err(UsageError::LongText)?;
         changes.push(TagChange::Set(tag));
@@ -335,14 +336,14 @@ fn list(
     let mut opened = open(options)?;
     let mut store = opened.reader();
     let mut answer = Output::new(&mut store, rows.format(), Format::Json, terminal)?;
-    let tags = answer.tags();
+    let tags = store.tags().map_err(cannot("read the tags"))?.tags;
     let wanted = |tag: &&Tag| {
         kind.is_none_or(|kind| tag.kind == kind)
             && source.is_none_or(|source| tag.source == source)
             && under.as_ref().is_none_or(|under| tag.subject.is_within(under))
     };
     let mut page = Page::default();
-    for tag in tags.tags().iter().filter(wanted) {
+    for tag in tags.iter().filter(wanted) {
         if limit > 0 && page.shown >= limit as u64 {
             page.cut = true;
             break;

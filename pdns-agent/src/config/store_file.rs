@@ -5,6 +5,7 @@
 //! another.
 
 use super::document::{self, FileError};
+use crate::name::NameBuf;
 use serde::Deserialize;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -30,6 +31,8 @@ pub struct StoreFile {
     pub user: Option<String>,
     /// File with the user's password; relative to the settings file.
     pub password_file: Option<PathBuf>,
+    /// Domains below which an analyst's trust in something wider does not silence indicators.
+    pub never_silence: Vec<NameBuf>,
 }
 
 /// The keys of `pdns.toml`.
@@ -40,6 +43,7 @@ pub(super) struct Keys {
     pub(super) prefix: Option<String>,
     pub(super) redis_user: Option<String>,
     pub(super) redis_password_file: Option<PathBuf>,
+    pub(super) never_silence: Vec<String>,
 }
 
 impl StoreFile {
@@ -56,7 +60,24 @@ impl StoreFile {
             prefix: prefix.cloned(),
             user: user.cloned(),
             password_file: password_file.cloned(),
+            never_silence: Vec::new(),
         }
+    }
+
+    /// The same with the domains of `never_silence`.
+    ///
+    /// # Errors
+    /// [`FileError`] for text that is no domain.
+    pub(super) fn with_never_silence(self, domains: &[String]) -> Result<Self, FileError> {
+        let mut never_silence = Vec::new();
+        for text in domains {
+            let name = NameBuf::parse(text.trim_start_matches('.'));
+            never_silence.push(name.map_err(|error| FileError::Syntax {
+                path: self.path.clone(),
+                cause: format!("never_silence: {text:?} is no domain: {error}"),
+            })?);
+        }
+        Ok(Self { never_silence, ..self })
     }
 }
 
@@ -107,8 +128,10 @@ fn own(env: &dyn Fn(&str) -> Option<String>) -> Option<Result<StoreFile, FileErr
 /// Reads a settings file of `pdns` if it exists.
 fn read(path: &Path) -> Result<Option<StoreFile>, FileError> {
     match document::read(path, |keys: &Keys| keys.redis.as_deref()) {
-        Ok(Keys { redis, prefix, redis_user: user, redis_password_file: password_file }) => {
-            Ok(Some(StoreFile { path: path.to_owned(), redis, prefix, user, password_file }))
+        Ok(keys) => {
+            let named = [&keys.redis, &keys.prefix, &keys.redis_user].map(Option::as_ref);
+            let file = StoreFile::new(path.to_owned(), named, keys.redis_password_file.as_ref());
+            file.with_never_silence(&keys.never_silence).map(Some)
         }
         Err(FileError::File { cause, .. })
             if matches!(cause.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) =>

@@ -134,12 +134,12 @@ fn in_effect<A: Point>(nets: &Nets<A>, net: &TaggedNet<A>, from: A) -> Option<A>
         Reverse((from.square(there, there), Reverse(from.shared(there)), start, length, there))
     };
     let whole = piece(net.start, net.length);
-    let Some(opposite) = net.kind.opposite().filter(|_| net.length < A::WIDTH) else {
+    if net.kind.opposite().is_none() || (net.is_own && net.length == A::WIDTH) {
         return Some(whole.0.4);
-    };
+    }
     let mut due = BinaryHeap::from([whole]);
     while let Some(Reverse((_, _, start, length, there))) = due.pop() {
-        let Some(by) = nets.overriding(there, net.length, opposite) else { return Some(there) };
+        let Some(by) = nets.overriding(there, net) else { return Some(there) };
         // Within the overriding prefix, only a still nearer tag of the same kind can be in effect.
         let is_over = by <= length && !nets.has_within(start, length, net.kind);
         if !is_over && length < A::WIDTH {

@@ -13,12 +13,13 @@ pub use nearest::NearestThreat;
 pub use neighbours::{Neighbourhood, NewName, prefix_around};
 pub use section::{Depth, Section, SectionReading, Sections, read_section};
 
-use super::{Subject, TagSet, is_overridden, net_of};
+use super::{Subject, TagSet, net_of, subjects_of_row};
 use crate::name::{Name, suffix};
 use crate::record::StoredRecord;
 use crate::store::{Reader, StoreError};
 use crate::tag::{Tag, TagEvent, TagSubject};
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 /// Maximum number of tag changes in a profile.
 const CHANGES: usize = 50;
@@ -34,9 +35,18 @@ pub struct ProfileQuery<'q> {
     pub stop: &'q dyn Fn() -> bool,
 }
 
+/// A tag or indicator that applies to the subject of a profile.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AppliedTag {
+    /// The tag.
+    pub tag: Tag,
+    /// The tag that overrides it, if any.
+    pub overridden_by: Option<Tag>,
+}
+
 /// Everything that is known about a subject.
 #[derive(Debug)]
-pub struct Profile<'t> {
+pub struct Profile {
     /// The subject.
     pub subject: Subject,
     /// Its records; for addresses, the records with them.
@@ -49,12 +59,14 @@ pub struct Profile<'t> {
     pub reverse: SectionReading,
     /// The newest names near it.
     pub neighbourhoods: Vec<Neighbourhood>,
-    /// The tags that apply to it, nearest first, including overridden ones.
-    pub tags: Vec<&'t Tag>,
+    /// The tags and indicators that apply to it, nearest first, including overridden ones.
+    pub tags: Vec<AppliedTag>,
+    /// The tags and indicators that apply to the rows and neighbours.
+    pub of_rows: Arc<TagSet>,
     /// The latest changes of these tags.
     pub changes: TagChanges,
     /// The threat that is nearest to its addresses.
-    pub nearest: Option<NearestThreat<'t>>,
+    pub nearest: Option<NearestThreat>,
 }
 
 /// The latest changes of tags.
@@ -68,15 +80,15 @@ pub struct TagChanges {
     pub dropped: u64,
 }
 
-/// Builds the profile of a subject.
+/// Builds the profile of a subject. `threats` has the tags and indicators among which the nearest threat is sought.
 ///
 /// # Errors
 /// [`StoreError`] when the store cannot be read.
-pub fn profile<'t>(
+pub fn profile(
     store: &mut Reader<'_>,
-    tags: &'t TagSet,
+    threats: &TagSet,
     query: &ProfileQuery<'_>,
-) -> Result<Profile<'t>, StoreError> {
+) -> Result<Profile, StoreError> {
     let &ProfileQuery { subject, at, stop } = query;
     let sections = Sections::open(store, subject, true)?;
     let mut read = |section| read_section(store, &sections, section, Depth::Preview(at), stop);
@@ -86,10 +98,27 @@ pub fn profile<'t>(
     let reverse = section::reverse(store, subject, stop)?;
     let neighbourhoods = neighbourhoods(store, subject, &records)?;
     let changes = changes(store, &own_subjects(subject))?;
-    let nearest = nearest::nearest(subject, &records, tags);
+    let nearest = nearest::nearest(subject, &records, threats);
+    let own = own_tag_subject(subject);
+    let rows = [&records, &pointing, &negatives, &reverse].into_iter().flat_map(|part| &part.rows);
+    let mut shown: Vec<TagSubject> = rows.flat_map(subjects_of_row).chain(own.clone()).collect();
+    for neighbour in neighbourhoods.iter().flat_map(|around| &around.newest) {
+        shown.push(TagSubject::Name(neighbour.name.clone()));
+        shown.extend(neighbour.address.map(TagSubject::address));
+    }
+    let of_rows = Arc::new(TagSet::of_subjects(store, &shown)?);
+    let tags = own.map(|own| {
+        let all = of_rows.all_of_subject(&own);
+        let applied = |tag: &&Tag| AppliedTag {
+            tag: (*tag).clone(),
+            overridden_by: of_rows.overriding(tag, &all, &own).cloned(),
+        };
+        all.iter().map(applied).collect()
+    });
     Ok(Profile {
         subject: subject.clone(),
-        tags: own_tag_subject(subject).map(|own| tags.all_of_subject(&own)).unwrap_or_default(),
+        tags: tags.unwrap_or_default(),
+        of_rows,
         records,
         pointing,
         negatives,
@@ -100,7 +129,7 @@ pub fn profile<'t>(
     })
 }
 
-impl<'t> Profile<'t> {
+impl Profile {
     /// Returns the first and the last time the subject was seen, according to the rows that were read, in
     /// seconds since 1970; `None` if there are no rows.
     #[must_use]
@@ -111,10 +140,15 @@ impl<'t> Profile<'t> {
         Some((first, last))
     }
 
-    /// Returns the tags in effect, and those that a nearer tag overrides.
+    /// Returns the tags in effect, and those that another tag overrides.
     #[must_use]
-    pub fn tags_by_effect(&self) -> (Vec<&'t Tag>, Vec<&'t Tag>) {
-        self.tags.iter().partition(|tag| !is_overridden(tag, &self.tags))
+    pub fn tags_by_effect(&self) -> (Vec<&Tag>, Vec<&Tag>) {
+        let (overridden, in_effect): (Vec<&AppliedTag>, Vec<&AppliedTag>) =
+            self.tags.iter().partition(|applied| applied.overridden_by.is_some());
+        fn tags(applied: Vec<&AppliedTag>) -> Vec<&Tag> {
+            applied.into_iter().map(|one| &one.tag).collect()
+        }
+        (tags(in_effect), tags(overridden))
     }
 
     /// Returns true if the store knows nothing about the subject.

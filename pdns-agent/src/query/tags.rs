@@ -8,7 +8,7 @@ mod names;
 mod nets;
 mod precedence;
 
-use crate::name::{Name, ancestors};
+use crate::name::{Name, NameBuf, ancestors};
 use crate::rdata::Target;
 use crate::record::{FactBuf, StoredRecord};
 use crate::store::{Reader, StoreError};
@@ -16,27 +16,33 @@ use crate::tag::{Tag, TagKind, TagSubject};
 use ipnet::IpNet;
 use names::Names;
 pub(super) use nets::{Bits, Nets, TaggedNet};
-use precedence::effective;
-pub use precedence::{End, RowTags, is_overridden};
+pub use precedence::{End, RowTags, TagRules};
+use precedence::{effective, overriding};
+use std::collections::HashSet;
 use std::net::IpAddr;
 use std::str::FromStr;
-use std::sync::OnceLock;
+use std::sync::{Arc, LazyLock, OnceLock};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// All tags of a store, with indexes.
 #[derive(Clone, Debug, Default)]
 pub struct TagSet {
-    generation: u64,
+    /// Of the tags and of the indicators.
+    generation: [u64; 2],
     /// Sorted: names, names with everything below them, IPv4 prefixes, IPv6 prefixes.
     tags: Vec<Tag>,
     names: OnceLock<Names>,
     v4: OnceLock<Nets<u32>>,
     v6: OnceLock<Nets<u128>>,
+    rules: Arc<TagRules>,
+    /// True if the store has any tag or indicator, though it may not be in this set.
+    is_of_tagged_store: bool,
 }
 
 /// Compares the tags; the indexes follow from them.
 impl PartialEq for TagSet {
     fn eq(&self, other: &Self) -> bool {
-        (self.generation, &self.tags) == (other.generation, &other.tags)
+        (self.generation, &self.tags, &self.rules) == (other.generation, &other.tags, &other.rules)
     }
 }
 
@@ -92,21 +98,80 @@ impl FromStr for TagFilter {
 }
 
 impl TagSet {
-    /// Reads the tags of a store.
+    /// Reads all tags and indicators of a store.
     ///
     /// # Errors
-    /// [`StoreError`] when it cannot be read.
+    /// [`StoreError`] when the store cannot be read.
     pub fn load(store: &mut Reader<'_>) -> Result<Self, StoreError> {
-        let tags = store.tags()?;
-        Ok(Self { generation: tags.generation, tags: tags.tags, ..Self::default() })
+        Self::load_if(store, &|_| true)
     }
 
-    /// Returns true if this set still equals the tags of the store.
+    /// Reads the tags and indicators of a store that `is_wanted` accepts.
+    ///
+    /// # Errors
+    /// As [`TagSet::load`].
+    pub fn load_if(
+        store: &mut Reader<'_>,
+        is_wanted: &dyn Fn(&Tag) -> bool,
+    ) -> Result<Self, StoreError> {
+        let rules = rules(store);
+        let indicators = store.indicators_generation()?;
+        let tags = store.tags()?;
+        let generation = [tags.generation, indicators];
+        let mut tags = tags.tags;
+        tags.retain(is_wanted);
+        let own = tags.len();
+        store.all_indicators(now(), &mut |indicator| {
+            let tag = Tag::from(indicator);
+            if is_wanted(&tag) {
+                tags.push(tag);
+            }
+        })?;
+        if tags.len() > own {
+            tags.sort_unstable();
+        }
+        Ok(Self { generation, tags, rules, ..Self::default() })
+    }
+
+    /// Reads the tags and indicators on addresses and prefixes.
+    ///
+    /// # Errors
+    /// As [`TagSet::load`].
+    pub fn of_addresses(store: &mut Reader<'_>) -> Result<Self, StoreError> {
+        Self::load_if(store, &|tag| tag.subject.net().is_some())
+    }
+
+    /// Reads the tags and indicators that apply to some subjects. The set says nothing about others.
+    ///
+    /// # Errors
+    /// As [`TagSet::load`].
+    pub fn of_subjects(
+        store: &mut Reader<'_>,
+        subjects: &[TagSubject],
+    ) -> Result<Self, StoreError> {
+        let rules = rules(store);
+        let (mut tags, has_tags) = store.tags_of(subjects)?;
+        let (indicators, has_indicators) = store.indicators_of(subjects, now())?;
+        tags.extend(indicators.into_iter().map(Tag::from));
+        tags.sort_unstable();
+        let is_of_tagged_store = has_tags || has_indicators;
+        Ok(Self { tags, rules, is_of_tagged_store, ..Self::default() })
+    }
+
+    /// Returns true if this set still equals the tags and indicators of the store.
     ///
     /// # Errors
     /// As [`TagSet::load`].
     pub fn is_current(&self, store: &mut Reader<'_>) -> Result<bool, StoreError> {
-        Ok(store.tags_generation()? == self.generation)
+        Ok([store.tags_generation()?, store.indicators_generation()?] == self.generation)
+    }
+
+    /// Keeps analysts' tags and the indicators of some sources alone.
+    #[must_use]
+    pub fn of_sources(self, sources: &[String]) -> Self {
+        let mut tags = self.tags;
+        tags.retain(|tag| sources.contains(&tag.source));
+        Self { generation: self.generation, tags, rules: self.rules, ..Self::default() }
     }
 
     /// Creates a set from tags.
@@ -121,6 +186,12 @@ impl TagSet {
     #[must_use]
     pub fn tags(&self) -> &[Tag] {
         &self.tags
+    }
+
+    /// Returns true if the store has any tag or indicator.
+    #[must_use]
+    pub fn is_of_tagged_store(&self) -> bool {
+        self.is_of_tagged_store || !self.tags.is_empty()
     }
 
     /// Returns true if there are no tags.
@@ -156,14 +227,14 @@ impl TagSet {
     /// first.
     #[must_use]
     pub fn of_name(&self, name: Name<'_>) -> Vec<&Tag> {
-        effective(self.all_of_name(name))
+        effective(self.all_of_name(name), Some(name), &self.rules)
     }
 
     /// Returns the tags in effect on an address: its own, then those of the prefixes that contain it, longest
     /// first.
     #[must_use]
     pub fn of_address(&self, address: IpAddr) -> Vec<&Tag> {
-        effective(self.all_of_address(address))
+        effective(self.all_of_address(address), None, &self.rules)
     }
 
     /// Returns the tags in effect on the two ends of a row.
@@ -189,7 +260,20 @@ impl TagSet {
     /// Returns the tags in effect on all of a subject, nearest first.
     #[must_use]
     pub fn of_subject(&self, subject: &TagSubject) -> Vec<&Tag> {
-        effective(self.all_of_subject(subject))
+        let name = subject.name().map(|name| name.as_name());
+        effective(self.all_of_subject(subject), name, &self.rules)
+    }
+
+    /// Returns the tag that overrides another on a subject, if any; `all` are those that apply to the subject, nearest
+    /// first.
+    #[must_use]
+    pub fn overriding<'t>(
+        &self,
+        tag: &Tag,
+        all: &[&'t Tag],
+        subject: &TagSubject,
+    ) -> Option<&'t Tag> {
+        overriding(tag, all, subject.name().map(|name| name.as_name()), &self.rules)
     }
 
     /// Returns all tags that apply to a subject, including overridden ones, nearest first.
@@ -231,6 +315,40 @@ impl TagSet {
         }
         found
     }
+}
+
+/// Returns the subjects whose tags apply to a row: its owner name, and the address or name in its RDATA.
+pub fn subjects_of_row(row: &StoredRecord) -> impl Iterator<Item = TagSubject> {
+    let rdata = match &row.fact {
+        FactBuf::Record(rdata) => match rdata.as_rdata().target() {
+            Target::V4(address) => Some(TagSubject::address(address.into())),
+            Target::V6(address) => Some(TagSubject::address(address.into())),
+            Target::Name(name) => Some(TagSubject::Name(name)),
+            Target::Octets => None,
+        },
+        FactBuf::Negative { .. } => None,
+    };
+    std::iter::once(TagSubject::Name(row.rrname.clone())).chain(rdata)
+}
+
+/// Returns the rules of a store: the shipped ones, and those of its settings.
+fn rules(store: &Reader<'_>) -> Arc<TagRules> {
+    static SHIPPED: LazyLock<HashSet<NameBuf>> = LazyLock::new(|| {
+        let lines = include_str!("tags/never_silence.txt").lines();
+        lines
+            .filter(|line| !line.starts_with('#'))
+            .filter_map(|line| NameBuf::parse(line).ok())
+            .collect()
+    });
+    let mut never_silence = SHIPPED.clone();
+    never_silence.extend(store.options().never_silence.iter().cloned());
+    Arc::new(TagRules { never_silence })
+}
+
+/// Returns the time, in seconds since the epoch: indicators end and age.
+fn now() -> u32 {
+    let elapsed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u32::try_from(elapsed.as_secs()).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]

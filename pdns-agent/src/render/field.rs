@@ -84,6 +84,7 @@ pub(super) fn fields<'a>(item: &Item<'a>, look: &'a RenderOptions) -> Vec<Field<
             ("tags", of_one(of_text(look, rrname))),
         ],
         Item::Tag(tag) => judged::tag(tag),
+        Item::Indicator(tag, by) => judged::indicator(tag, by),
         Item::TagEvent(event) => judged::event(event),
         Item::Near(near, there) => judged::near(near, there),
         Item::Neighbour(neighbour, limits) => judged::neighbour(neighbour, limits),

@@ -6,6 +6,7 @@
 use super::field::{Field, Value};
 use super::table::{Column, Kind};
 use super::utc;
+use crate::indicator::{Listing, Tlp};
 use crate::name::NameBuf;
 use crate::query::{End, Extent, Limits, Near, Neighbour, OnAddress, Relation, RowTags};
 use crate::tag::{Tag, TagEvent, TagKind};
@@ -28,6 +29,41 @@ pub(super) struct Wire<'t> {
     author: &'t str,
     time: u32,
     time_iso: String,
+    #[serde(flatten)]
+    listing: Option<ListingJson<'t>>,
+}
+
+/// In JSON, what an indicator has besides a tag.
+#[derive(Serialize)]
+struct ListingJson<'t> {
+    confidence: u8,
+    confidence_now: u8,
+    last_listed: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    valid_until: Option<u32>,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    labels: &'t [String],
+    #[serde(skip_serializing_if = "str::is_empty")]
+    reference: &'t str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tlp: Option<&'static str>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    conditional: bool,
+}
+
+impl<'t> ListingJson<'t> {
+    fn of(listing: &'t Listing) -> Self {
+        Self {
+            confidence: listing.confidence,
+            confidence_now: listing.confidence_now,
+            last_listed: listing.last_listed,
+            valid_until: listing.valid_until,
+            labels: &listing.labels,
+            reference: &listing.reference,
+            tlp: listing.tlp.map(Tlp::name),
+            conditional: listing.is_conditional,
+        }
+    }
 }
 
 impl<'t> Wire<'t> {
@@ -41,6 +77,7 @@ impl<'t> Wire<'t> {
             author: &tag.author,
             time: tag.time,
             time_iso: super::json::iso(tag.time),
+            listing: tag.listing.as_deref().map(ListingJson::of),
         }
     }
 }
@@ -94,6 +131,60 @@ pub(super) fn tag(tag: &Tag) -> Vec<Field<'_>> {
     fields.extend(words(tag));
     fields.push(("time", Value::Time(tag.time)));
     fields
+}
+
+/// Returns the values of an indicator, as its tag has them; `by` silences it.
+pub(super) fn indicator<'a>(tag: &'a Tag, by: Option<&'a Tag>) -> Vec<Field<'a>> {
+    let listing = tag.listing.as_deref();
+    let value = |value: &dyn Fn(&'a Listing) -> Value<'a>| listing.map_or(Value::Absent, value);
+    let labels = |listing: &'a Listing| match listing.labels.as_slice() {
+        [] => Value::Absent,
+        labels => Value::List(labels.iter().map(|label| label.as_str().into()).collect()),
+    };
+    vec![
+        ("subject", text(tag.subject.to_string())),
+        ("kind", text(tag.kind.name())),
+        ("source", given(&tag.source)),
+        ("confidence", value(&|listing| Value::Number(listing.confidence.into()))),
+        ("confidence_now", value(&|listing| Value::Number(listing.confidence_now.into()))),
+        ("first_listed", Value::Time(tag.time)),
+        ("last_listed", value(&|listing| Value::Time(listing.last_listed))),
+        ("valid_until", value(&|listing| listing.valid_until.map_or(Value::Absent, Value::Time))),
+        ("labels", value(&labels)),
+        ("reference", value(&|listing| given(&listing.reference))),
+        ("note", given(&tag.note)),
+        ("tlp", value(&|listing| listing.tlp.map_or(Value::Absent, |tlp| text(tlp.name())))),
+        ("conditional", value(&|listing| Value::Flag(listing.is_conditional))),
+        ("overridden_by", by.map_or(Value::Absent, |by| text(by.subject.to_string()))),
+    ]
+}
+
+/// Describes what an indicator has besides a tag: `confidence 80, now 40; emotet; last listed 2026-11-20`.
+pub(crate) fn listing_words(listing: &Listing) -> String {
+    let Listing { confidence, confidence_now, .. } = listing;
+    let mut words = vec![if confidence == confidence_now {
+        format!("confidence {confidence}")
+    } else {
+        format!("confidence {confidence}, now {confidence_now}")
+    }];
+    if !listing.labels.is_empty() {
+        words.push(listing.labels.join(", "));
+    }
+    if listing.is_conditional {
+        words.push("only with further conditions".to_owned());
+    }
+    words.push(format!("last listed {}", date_of(listing.last_listed)));
+    words.extend(listing.valid_until.map(|until| format!("until {}", date_of(until))));
+    words.extend(listing.tlp.map(|tlp| format!("TLP:{}", tlp.name().to_uppercase())));
+    if !listing.reference.is_empty() {
+        words.push(listing.reference.clone());
+    }
+    words.join("; ")
+}
+
+/// Formats the day of a time in seconds since the epoch.
+fn date_of(at: u32) -> String {
+    super::date(at / 86_400)
 }
 
 /// Returns the values of an entry of the history.
@@ -190,6 +281,15 @@ const TAG: &[Column] = &[
     ("SOURCE", Kind::Text),
     ("NOTE", Kind::Text),
 ];
+const INDICATOR: &[Column] = &[
+    ("SUBJECT", Kind::Text),
+    ("KIND", Kind::Fixed),
+    ("SOURCE", Kind::Text),
+    ("CONFIDENCE", Kind::Fixed),
+    ("LAST LISTED", Kind::Fixed),
+    ("LABELS", Kind::Text),
+    ("NOTE", Kind::Text),
+];
 const EVENT: &[Column] = &[
     ("TIME (UTC)", Kind::Time),
     ("ACT", Kind::Fixed),
@@ -236,6 +336,36 @@ pub(super) fn tag_line(tag: &Tag) -> Line {
         tag.note.clone(),
     ];
     (TAG, cells)
+}
+
+/// Returns an indicator for a table; `by` silences it.
+pub(super) fn indicator_line(tag: &Tag, by: Option<&Tag>) -> Line {
+    let listing = tag.listing.as_deref();
+    let confidence = |listing: &Listing| match (listing.confidence, listing.confidence_now) {
+        (then, now) if then == now => now.to_string(),
+        (then, now) => format!("{then}, now {now}"),
+    };
+    let mut notes = Vec::new();
+    notes.extend(by.map(|by| format!("overridden by {} {}", by.kind, by.subject)));
+    if let Some(listing) = listing {
+        if listing.is_conditional {
+            notes.push("only with further conditions".to_owned());
+        }
+        notes.extend(listing.valid_until.map(|until| format!("until {}", date_of(until))));
+        notes.extend(listing.tlp.map(|tlp| format!("TLP:{}", tlp.name().to_uppercase())));
+        notes.extend(Some(listing.reference.clone()).filter(|reference| !reference.is_empty()));
+    }
+    notes.extend(Some(tag.note.clone()).filter(|note| !note.is_empty()));
+    let cells = vec![
+        tag.subject.to_string(),
+        tag.kind.to_string(),
+        tag.source.clone(),
+        listing.map(confidence).unwrap_or_default(),
+        listing.map(|listing| date_of(listing.last_listed)).unwrap_or_default(),
+        listing.map(|listing| listing.labels.join(", ")).unwrap_or_default(),
+        notes.join("; "),
+    ];
+    (INDICATOR, cells)
 }
 
 /// Returns an entry of the history for a table.

@@ -11,8 +11,10 @@ use crate::query::{
     NearestThreat, Neighbourhood, NewName, Profile, Section, SectionReading, Subject, printed_name,
     wider,
 };
+use crate::tag::Tag;
 use serde::Serialize;
 use std::io::{self, Write};
+use std::sync::Arc;
 
 /// Writes a profile. `kept` is the number of tag changes that a store keeps. Formats other than [`Format::Json`] are
 /// rendered like [`Format::Table`].
@@ -20,27 +22,28 @@ use std::io::{self, Write};
 /// # Errors
 /// Errors of the writer.
 pub fn profile(
-    profile: &Profile<'_>,
+    profile: &Profile,
     kept: u32,
     format: Format,
     look: &RenderOptions,
     out: &mut dyn Write,
 ) -> io::Result<()> {
+    let look = RenderOptions { tags: Arc::clone(&profile.of_rows), ..look.clone() };
     match format {
-        Format::Json => json(profile, look, out),
-        _ => terminal(profile, kept, look, out),
+        Format::Json => json(profile, &look, out),
+        _ => terminal(profile, kept, &look, out),
     }
 }
 
 /// Returns the sections with their names.
-fn sections<'p>(profile: &'p Profile<'_>) -> [(Section, &'p SectionReading); 3] {
+fn sections(profile: &Profile) -> [(Section, &SectionReading); 3] {
     let [records, pointing, negatives] = Section::ALL;
     [(records, &profile.records), (pointing, &profile.pointing), (negatives, &profile.negatives)]
 }
 
 /// Writes paragraphs and tables.
 fn terminal(
-    profile: &Profile<'_>,
+    profile: &Profile,
     kept: u32,
     look: &RenderOptions,
     out: &mut dyn Write,
@@ -52,11 +55,16 @@ fn terminal(
     title(look, out, &format!("{subject}{form} ({})", subject.sort()))?;
     paragraph(look, out, &words::summary(profile, &digits))?;
     let (tags, overridden) = profile.tags_by_effect();
-    for (title, tags) in [("Tags", tags), ("Tags that a nearer tag overrides", overridden)] {
-        if !tags.is_empty() {
+    for (title, tags) in [("Tags", tags), ("Tags that another overrides", overridden)] {
+        let own: Vec<&Tag> = tags.into_iter().filter(|tag| tag.is_own()).collect();
+        if !own.is_empty() {
             heading(look, out, title, "")?;
-            items(look, out, tags.into_iter().map(Item::Tag))?;
+            items(look, out, own.into_iter().map(Item::Tag))?;
         }
+    }
+    if profile.tags.iter().any(|applied| !applied.tag.is_own()) {
+        heading(look, out, "Indicators", "")?;
+        items(look, out, indicators(profile))?;
     }
     for (section, read) in sections(profile) {
         if !read.rows.is_empty() {
@@ -98,9 +106,15 @@ fn terminal(
     Ok(())
 }
 
+/// Returns the indicators that apply, each with the tag that overrides it.
+fn indicators(profile: &Profile) -> impl Iterator<Item = Item<'_>> {
+    let listed = profile.tags.iter().filter(|applied| !applied.tag.is_own());
+    listed.map(|applied| Item::Indicator(&applied.tag, applied.overridden_by.as_ref()))
+}
+
 /// Returns the sentence about the nearest threat.
-fn nearest_threat(nearest: &NearestThreat<'_>, profile: &Profile<'_>) -> String {
-    let NearestThreat { from, near, .. } = nearest;
+fn nearest_threat(nearest: &NearestThreat, profile: &Profile) -> String {
+    let (from, near) = (nearest.from, nearest.near());
     let at = near.address.to_string();
     let threat = near.tag.subject.to_string();
     let at = if at == threat { String::new() } else { format!(", at {at},") };
@@ -210,7 +224,7 @@ impl NeighbourhoodJson {
 }
 
 /// Writes one object with everything.
-fn json(profile: &Profile<'_>, look: &RenderOptions, out: &mut dyn Write) -> io::Result<()> {
+fn json(profile: &Profile, look: &RenderOptions, out: &mut dyn Write) -> io::Result<()> {
     let subject = &profile.subject;
     let mut object = Object::begin(out)?;
     object.field("subject", &subject.to_string())?;
@@ -228,9 +242,12 @@ fn json(profile: &Profile<'_>, look: &RenderOptions, out: &mut dyn Write) -> io:
         object.field("time_first", &first)?;
         object.field("time_last", &last)?;
     }
-    let (tags, overridden) = profile.tags_by_effect();
+    let (mut tags, mut overridden) = profile.tags_by_effect();
+    tags.retain(|tag| tag.is_own());
+    overridden.retain(|tag| tag.is_own());
     object.items("tags", &encoded(look, tags.into_iter().map(Item::Tag))?)?;
     object.items("tags_overridden", &encoded(look, overridden.into_iter().map(Item::Tag))?)?;
+    object.items("indicators", &encoded(look, indicators(profile))?)?;
     let reverse = [("reverse", &profile.reverse)];
     let named = sections(profile).map(|(section, read)| (section.name(), read));
     if let Subject::AtOrBelow(name) = subject {
@@ -253,8 +270,10 @@ fn json(profile: &Profile<'_>, look: &RenderOptions, out: &mut dyn Write) -> io:
     }
     let near: Vec<_> = profile.neighbourhoods.iter().map(NeighbourhoodJson::new).collect();
     object.field("neighbourhoods", &near)?;
-    if let Some(NearestThreat { from, near, compared, addresses }) = &profile.nearest {
-        object.object("nearest_threat", &encoded(look, [Item::Near(near, None)].into_iter())?)?;
+    if let Some(nearest) = &profile.nearest {
+        let NearestThreat { from, compared, addresses, .. } = nearest;
+        let near = nearest.near();
+        object.object("nearest_threat", &encoded(look, [Item::Near(&near, None)].into_iter())?)?;
         object.field("nearest_threat_from", &from.to_string())?;
         object.field("addresses", addresses)?;
         object.field("addresses_compared", compared)?;

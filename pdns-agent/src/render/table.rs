@@ -146,6 +146,7 @@ impl Table {
                 self.tagged(NEW.to_vec(), cells, &field::of_text(&self.look, rrname))
             }
             Item::Tag(tag) => owned(judged::tag_line(tag)),
+            Item::Indicator(tag, by) => owned(judged::indicator_line(tag, by)),
             Item::TagEvent(event) => owned(judged::event_line(event)),
             Item::Near(near, there) => owned(judged::near_line(near, there)),
             Item::Neighbour(neighbour, _) => owned(judged::neighbour_line(neighbour)),
@@ -197,7 +198,7 @@ impl Table {
         mut cells: Vec<String>,
         tags: String,
     ) -> (Vec<Column>, Vec<String>) {
-        if !self.look.tags.is_empty() {
+        if self.look.tags.is_of_tagged_store() {
             columns.push(TAGS);
             cells.push(tags);
         }

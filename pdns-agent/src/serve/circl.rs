@@ -15,13 +15,14 @@ use super::metrics::Endpoint;
 use super::part::decode;
 use super::stream::{Out, QueryContext, ask};
 use crate::query::{
-    Cursor, MAX_PAGE, Pager, Rows, Section, Sections, Subject, Text, Walk, Word, on_addresses,
-    parts, walk,
+    Cursor, MAX_PAGE, Pager, Rows, Section, Sections, Subject, TagSet, Text, Walk, Word,
+    on_addresses, parts, subjects_of_row, walk,
 };
 use crate::record::{FactBuf, StoredRecord};
 use crate::render::{Format, Item, RenderOptions};
 use crate::rr::RrType;
 use crate::store::{Reader, StoreError};
+use crate::tag::TagSubject;
 use axum::Extension;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, Uri, Version};
@@ -81,9 +82,8 @@ pub(super) async fn query(
     };
     let time = app.limits.time.min(TIME);
     let origin = origin(&app, version, &uri, &headers);
-    let shared = Arc::clone(&app);
     let asking = QueryContext { app, asker, endpoint: Endpoint::Circl, time, keep_alive: None };
-    ask(asking, move |store, out| answer(&shared, store, &question, origin, out)).await
+    ask(asking, move |store, out| answer(store, &question, origin, out)).await
 }
 
 /// Returns the URI of this protocol as the client sees it, for COF's `origin`.
@@ -169,18 +169,18 @@ fn what(value: &str) -> Result<CirclSubject, HttpError> {
 }
 
 fn answer(
-    app: &App,
     store: &mut Reader<'_>,
     question: &CirclQuery,
     origin: String,
     out: &mut Out,
 ) -> Result<(), StoreError> {
     let sensors = store.sensors()?;
-    let tags = app.pages.tags(store)?;
     let mut pager = Pager::new(question.after, question.count);
     let mut late = false;
     gather(store, question, out, &mut pager, &mut late)?;
     let Rows { rows, next, cut } = pager.finish();
+    let subjects: Vec<TagSubject> = rows.iter().flat_map(subjects_of_row).collect();
+    let tags = Arc::new(TagSet::of_subjects(store, &subjects)?);
     let mut headers = HeaderMap::new();
     if let Some(next) = next {
         headers.insert("x-dribble-cursor", HeaderValue::from(next.number()));

@@ -168,12 +168,12 @@ async fn context(
     let shared = Arc::clone(&app);
     let response = ask(asking(&app, asker), move |store, out| {
         let pages = &shared.pages;
-        let tags = pages.tags(store)?;
         if let Some(section) = section {
-            let made = compose::section(store, &visit.asked.subject, section, after, &tags, out)?;
+            let made = compose::section(store, &visit.asked.subject, section, after, out)?;
             send(&made, pages, headers, out);
         } else {
-            let made = compose::context(store, visit, &tags, pages.hunt.as_ref(), out)?;
+            let threats = pages.threats(store)?;
+            let made = compose::context(store, visit, &threats, pages.hunt.as_ref(), out)?;
             send(&made, pages, headers, out);
         }
         Ok(())

@@ -12,8 +12,8 @@ use session::Sessions;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Time after which tags are reloaded even if their generation number says that none changed.
-const TAGS_KEPT: Duration = Duration::from_mins(1);
+/// Time after which tags are reloaded even if their generation number says that none changed: indicators end.
+const KEPT: Duration = Duration::from_mins(1);
 
 /// State shared by all pages.
 pub(super) struct Pages {
@@ -23,7 +23,7 @@ pub(super) struct Pages {
     pub(super) ancestors: String,
     /// True if browsers use TLS, with this server or with the proxy in front.
     pub(super) is_secure: bool,
-    tags: Mutex<Option<(Instant, Arc<TagSet>)>>,
+    threats: Mutex<Option<(Instant, Arc<TagSet>)>>,
 }
 
 impl std::fmt::Debug for Pages {
@@ -40,22 +40,23 @@ impl Pages {
             hunt: settings.hunt.clone(),
             ancestors: ancestors.collect(),
             is_secure: settings.tls.is_some() || settings.behind_proxy,
-            tags: Mutex::default(),
+            threats: Mutex::default(),
         }
     }
 
-    /// Returns the tags of the store, from memory if they have not changed.
-    pub(super) fn tags(&self, store: &mut Reader<'_>) -> Result<Arc<TagSet>, StoreError> {
-        let known = self.tags.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if let Some((at, tags)) = known
-            && at.elapsed() < TAGS_KEPT
-            && tags.is_current(store)?
+    /// Returns the tags and indicators on addresses, from memory if they have not changed: the nearest threat is sought
+    /// among them.
+    pub(super) fn threats(&self, store: &mut Reader<'_>) -> Result<Arc<TagSet>, StoreError> {
+        let known = self.threats.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some((at, threats)) = known
+            && at.elapsed() < KEPT
+            && threats.is_current(store)?
         {
-            return Ok(tags);
+            return Ok(threats);
         }
-        let tags = Arc::new(TagSet::load(store)?);
-        let kept = Some((Instant::now(), Arc::clone(&tags)));
-        *self.tags.lock().unwrap_or_else(PoisonError::into_inner) = kept;
-        Ok(tags)
+        let threats = Arc::new(TagSet::of_addresses(store)?);
+        let kept = Some((Instant::now(), Arc::clone(&threats)));
+        *self.threats.lock().unwrap_or_else(PoisonError::into_inner) = kept;
+        Ok(threats)
     }
 }

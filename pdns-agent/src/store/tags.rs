@@ -169,19 +169,19 @@ impl Reader<'_> {
         Ok(before.map_or(0, |meta| meta.generation))
     }
 
-    /// Reads the tags that apply to any of some subjects, through domains and prefixes that contain them. No particular
-    /// order; each once.
+    /// Reads the tags that apply to any of some subjects, through domains and prefixes that contain them; in no
+    /// particular order, each once. Also returns true if the store has any tags.
     ///
     /// # Errors
     /// If Redis does not answer, or a tag cannot be decoded.
-    pub fn tags_of(&mut self, subjects: &[TagSubject]) -> Result<Vec<Tag>, StoreError> {
+    pub fn tags_of(&mut self, subjects: &[TagSubject]) -> Result<(Vec<Tag>, bool), StoreError> {
         let (key, meta_key) = (self.store.keys.tags(), self.store.keys.tags_meta());
         let mut packed = Pipeline::default();
         pack_meta(&mut packed, &meta_key);
         let meta = self.store.client.call(&packed)?.pop().ok_or(StoreError::Reply)?;
         let meta = TagMeta::read(meta, &meta_key)?;
         if meta.as_ref().is_some_and(|meta| meta.count == Some(0)) {
-            return Ok(Vec::new());
+            return Ok((Vec::new(), false));
         }
         let lengths = meta.as_ref().map(|meta| meta.lengths.clone()).unwrap_or_default();
         let fields: Vec<String> = wanted(subjects, &lengths).into_iter().collect();
@@ -202,7 +202,7 @@ impl Reader<'_> {
         if meta.is_none() && !tags.is_empty() {
             return Err(StoreError::damaged(&meta_key));
         }
-        Ok(tags)
+        Ok((tags, meta.is_some()))
     }
 
     /// Reads the generation of the tags: if it differs from that of [`Reader::tags`], the tags have changed.

@@ -2,7 +2,7 @@
 
 use super::SectionReading;
 use crate::query::{Near, Subject, TagSet, near};
-use crate::tag::TagKind;
+use crate::tag::{Tag, TagKind};
 use std::cmp::Reverse;
 use std::net::IpAddr;
 
@@ -10,24 +10,39 @@ use std::net::IpAddr;
 const MAX_COMPARED: usize = 256;
 
 /// The threat that is nearest to one of a subject's addresses.
-#[derive(Debug)]
-pub struct NearestThreat<'t> {
+#[derive(Clone, Debug)]
+pub struct NearestThreat {
     /// The address of the subject that the threat is nearest to.
     pub from: IpAddr,
     /// The threat.
-    pub near: Near<'t>,
+    pub tag: Tag,
+    /// Its address, or the nearest address of its prefix.
+    pub address: IpAddr,
+    /// The square of the distance.
+    pub square: u64,
+    /// Number of leading bits that the two addresses share.
+    pub shared: u8,
     /// Number of addresses of the subject that were compared.
     pub compared: usize,
     /// Number of addresses of the subject that were found.
     pub addresses: usize,
 }
 
+impl NearestThreat {
+    /// Returns the threat with its distance.
+    #[must_use]
+    pub fn near(&self) -> Near<'_> {
+        let &Self { ref tag, address, square, shared, .. } = self;
+        Near { tag, address, square, shared }
+    }
+}
+
 /// Finds the nearest threat.
-pub(super) fn nearest<'t>(
+pub(super) fn nearest(
     subject: &Subject,
     records: &SectionReading,
-    tags: &'t TagSet,
-) -> Option<NearestThreat<'t>> {
+    tags: &TagSet,
+) -> Option<NearestThreat> {
     let from: Vec<IpAddr> = match subject {
         Subject::Addresses(from, to) if from == to => vec![*from],
         Subject::Name(_) | Subject::AtOrBelow(_) => records.addresses.iter().copied().collect(),
@@ -40,5 +55,13 @@ pub(super) fn nearest<'t>(
     });
     let (from, near) =
         found.min_by_key(|(address, near)| (near.square, Reverse(near.shared), *address))?;
-    Some(NearestThreat { from, near, compared: addresses.min(MAX_COMPARED), addresses })
+    Some(NearestThreat {
+        from,
+        tag: near.tag.clone(),
+        address: near.address,
+        square: near.square,
+        shared: near.shared,
+        compared: addresses.min(MAX_COMPARED),
+        addresses,
+    })
 }

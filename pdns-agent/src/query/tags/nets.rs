@@ -27,8 +27,8 @@ pub(in crate::query) struct Nets<A> {
     starts: Vec<A>,
     /// Last address of each prefix.
     ends: Vec<A>,
-    /// Prefix length and kind of each tag.
-    marks: Vec<(u8, TagKind)>,
+    /// Prefix length and kind of each tag, and true if it is an analyst's.
+    marks: Vec<(u8, TagKind, bool)>,
     /// The prefix lengths in use, longest first.
     lengths: Vec<u8>,
 }
@@ -41,6 +41,8 @@ pub(in crate::query) struct TaggedNet<A> {
     pub(in crate::query) start: A,
     pub(in crate::query) length: u8,
     pub(in crate::query) kind: TagKind,
+    /// True if it is an analyst's.
+    pub(in crate::query) is_own: bool,
 }
 
 impl<A: Bits> Nets<A> {
@@ -57,7 +59,7 @@ impl<A: Bits> Nets<A> {
             let Some((start, length)) = tag.subject.net().and_then(A::of) else { continue };
             nets.starts.push(start);
             nets.ends.push(start.last(length));
-            nets.marks.push((length, tag.kind));
+            nets.marks.push((length, tag.kind, tag.is_own()));
             if let Err(at) = nets.lengths.binary_search_by(|known| length.cmp(known)) {
                 nets.lengths.insert(at, length);
             }
@@ -78,25 +80,28 @@ impl<A: Bits> Nets<A> {
             .map(move |(at, (starts, ends))| (starts, ends, self.from(at).take(size)))
     }
 
-    /// Returns the length of the longest prefix that contains an address and is tagged as threat or trust, if
-    /// its kind is `opposite` and it is longer than `length`.
-    pub(in crate::query) fn overriding(
-        &self,
-        address: A,
-        length: u8,
-        opposite: TagKind,
-    ) -> Option<u8> {
-        let mut nearest = None;
+    /// Returns the length of the prefix whose tag overrides that of `net` at an address, if one does: the longest that
+    /// an analyst tagged as threat or trust, if that is the opposite; for trust of a feed, also a feed's threat.
+    pub(in crate::query) fn overriding(&self, address: A, net: &TaggedNet<A>) -> Option<u8> {
+        let opposite = net.kind.opposite()?;
+        let (mut own, mut threat) = (None, None);
         self.holding(address, |place| {
             let mark = place.checked_sub(self.first).and_then(|at| self.marks.get(at));
-            if let Some(&(found, kind)) = mark
-                && nearest.is_none()
-                && kind.opposite().is_some()
-            {
-                nearest = Some((found, kind));
+            match mark {
+                Some(&(length, kind, true)) if kind.opposite().is_some() => {
+                    own = own.or(Some((length, kind)));
+                }
+                Some(&(length, TagKind::Threat, false)) => threat = threat.or(Some(length)),
+                _ => {}
             }
         });
-        nearest.filter(|&(found, kind)| kind == opposite && found > length).map(|(found, _)| found)
+        match own {
+            Some((length, kind)) => {
+                (kind == opposite && (length > net.length || !net.is_own)).then_some(length)
+            }
+            None if net.is_own || net.kind == TagKind::Threat => None,
+            None => threat,
+        }
     }
 
     /// Returns true if a longer prefix within a prefix has a tag of this kind.
@@ -110,9 +115,15 @@ impl<A: Bits> Nets<A> {
     fn from(&self, at: usize) -> impl Iterator<Item = TaggedNet<A>> {
         let starts = self.starts.get(at..).unwrap_or_default();
         let marks = self.marks.get(at..).unwrap_or_default();
-        (self.first + at..)
-            .zip(starts.iter().zip(marks))
-            .map(|(place, (&start, &(length, kind)))| TaggedNet { place, start, length, kind })
+        (self.first + at..).zip(starts.iter().zip(marks)).map(
+            |(place, (&start, &(length, kind, is_own)))| TaggedNet {
+                place,
+                start,
+                length,
+                kind,
+                is_own,
+            },
+        )
     }
 
     /// Passes the indexes of the tags on an address and on the prefixes that contain it to `each`, longest

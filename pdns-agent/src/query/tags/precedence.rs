@@ -1,9 +1,12 @@
-//! Precedence of tags: nearer before wider, at each end of a record separately.
+//! Precedence of tags and indicators: analysts before feeds, and within each nearer before wider; at each end of a
+//! record separately.
 //!
 //! Part of [`super::TagSet`]. Everything that shows, filters, exports or compares by tags uses [`effective`].
 //! `docs/tags-and-intel.md` has the rule as a table of examples, which a test reads from there.
 
-use crate::tag::{Tag, TagKind};
+use crate::name::{Name, NameBuf, ancestors, suffix};
+use crate::tag::{Tag, TagKind, TagSubject};
+use std::collections::HashSet;
 
 /// An end of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,21 +60,75 @@ impl<'t> RowTags<'t> {
     }
 }
 
-/// Returns the kind that decides between threat and trust: the kind of the nearest tag that is one of them.
-fn verdict(tags: &[&Tag]) -> Option<TagKind> {
-    tags.iter().map(|tag| tag.kind).find(|kind| kind.opposite().is_some())
+/// Rules for the effect of tags and indicators, besides those that always hold.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TagRules {
+    /// Domains of clouds and hosting companies: below them, trust in something wider does not silence indicators.
+    pub never_silence: HashSet<NameBuf>,
 }
 
-/// Selects the tags in effect from all that apply to something, given nearest first: of threat and trust only
-/// the kind of the nearest. Interest is independent of both.
-pub(super) fn effective(mut tags: Vec<&Tag>) -> Vec<&Tag> {
-    let overridden = verdict(&tags).and_then(TagKind::opposite);
-    tags.retain(|tag| Some(tag.kind) != overridden);
-    tags
+impl TagRules {
+    /// Returns true if an analyst's trust reaches a name below it: no public suffix (a shop or a blog below it is
+    /// somebody else's) and no domain of [`TagRules::never_silence`] lies between the two.
+    fn reaches(&self, trust: &TagSubject, name: Name<'_>) -> bool {
+        let TagSubject::Below(apex) = trust else { return true };
+        let above = ancestors(name).skip(1).filter_map(|text| Name::from_canonical(text).ok());
+        let mut between = above.take_while(|above| above.is_at_or_below(apex.as_name()));
+        !between
+            .any(|above| suffix::is_public(above) || self.never_silence.contains(&above.to_buf()))
+    }
 }
 
-/// Returns true if a nearer tag that applies to the same thing overrides `tag`.
-#[must_use]
-pub fn is_overridden(tag: &Tag, nearest_first: &[&Tag]) -> bool {
-    verdict(nearest_first).and_then(TagKind::opposite) == Some(tag.kind)
+/// Selects the tags in effect from all that apply to something, given nearest first. `name` is the name that they
+/// apply to, if it is one.
+pub(super) fn effective<'t>(
+    tags: Vec<&'t Tag>,
+    name: Option<Name<'_>>,
+    rules: &TagRules,
+) -> Vec<&'t Tag> {
+    let is_in_effect = |tag: &&Tag| overriding(tag, &tags, name, rules).is_none();
+    if tags.len() <= 1 {
+        return tags;
+    }
+    tags.iter().copied().filter(is_in_effect).collect()
+}
+
+/// Returns the tag that overrides `tag`, from all that apply to the same thing, given nearest first.
+///
+/// Interest is never overridden. Otherwise:
+///
+/// 1. The nearest threat or trust of an analyst overrides the opposite, of analysts and of feeds. Trust reaches only so
+///    far, see [`TagRules`]; below that, what feeds say stays in effect.
+/// 2. Without one, a threat of a feed overrides the trust of feeds, which is evidence and silences nothing.
+pub(super) fn overriding<'t>(
+    tag: &Tag,
+    nearest_first: &[&'t Tag],
+    name: Option<Name<'_>>,
+    rules: &TagRules,
+) -> Option<&'t Tag> {
+    let opposite = tag.kind.opposite()?;
+    let own = nearest_first.iter().find(|tag| tag.is_own() && tag.kind.opposite().is_some());
+    if tag.is_own() {
+        return own.copied().filter(|own| own.kind == opposite);
+    }
+    if let Some(&own) = own {
+        let silenced = match tag.subject.name().map(|name| name.as_name()) {
+            Some(listed) if tag.subject.is_within(&own.subject) => Some(listed),
+            _ => name,
+        };
+        let is_reached = own.kind == TagKind::Threat
+            || silenced.is_none_or(|silenced| rules.reaches(&own.subject, silenced));
+        if is_reached {
+            return (own.kind == opposite).then_some(own);
+        }
+    }
+    if tag.kind == TagKind::Threat {
+        return None;
+    }
+    let is_threat = |other: &&&Tag| {
+        other.kind == opposite
+            && !other.is_own()
+            && overriding(other, nearest_first, name, rules).is_none()
+    };
+    nearest_first.iter().find(is_threat).copied()
 }

@@ -115,7 +115,7 @@ pub(crate) fn of_first(extent: Extent, what: &str, digits: Digits<'_>) -> Option
 
 /// The addresses that were compared to find the nearest threat, if not all were. `extent` is that of the records.
 pub(crate) fn compared(
-    nearest: &NearestThreat<'_>,
+    nearest: &NearestThreat,
     extent: Extent,
     digits: Digits<'_>,
 ) -> Option<String> {
@@ -132,7 +132,7 @@ pub(crate) fn compared(
 }
 
 /// Summarises a profile in a sentence or two.
-pub(crate) fn summary(profile: &Profile<'_>, digits: Digits<'_>) -> String {
+pub(crate) fn summary(profile: &Profile, digits: Digits<'_>) -> String {
     let Profile { subject, records, pointing, negatives, .. } = profile;
     if let Subject::Below(_) = subject {
         return profile.neighbourhoods.first().map_or_else(String::new, |around| {

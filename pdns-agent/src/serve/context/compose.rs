@@ -9,14 +9,15 @@ use super::timeline::{Axis, Time, grouped};
 use super::view::{Link, Table, Vicinity, badges, judgement, past, table, vicinity};
 use crate::name::display::unicode;
 use crate::query::{
-    self, Cursor, Depth, NearestThreat, Profile, ProfileQuery, Section, Sections, Subject, TagSet,
-    own_subjects, read_section, wider,
+    self, Cursor, Depth, Profile, ProfileQuery, Section, Sections, Subject, TagSet, own_subjects,
+    read_section, subjects_of_row, wider,
 };
 use crate::render::percent;
 use crate::render::words;
 use crate::serve::pages::hunt::HuntUrl;
 use crate::serve::stream::Out;
 use crate::store::{MAX_HISTORY, Reader, StoreError};
+use crate::tag::TagSubject;
 use std::ops::ControlFlow;
 
 /// Number of tag changes shown on the start page.
@@ -39,21 +40,21 @@ pub(super) struct PageRequest {
 pub(super) fn context(
     store: &mut Reader<'_>,
     visit: PageRequest,
-    tags: &TagSet,
+    threats: &TagSet,
     hunt: Option<&HuntUrl>,
     out: &Out,
 ) -> Result<Context, StoreError> {
     let subject = &visit.asked.subject;
     let stop = || out.check().is_err();
     let query = ProfileQuery { subject, at: visit.at, stop: &stop };
-    let profile = query::profile(store, tags, &query)?;
+    let profile = query::profile(store, threats, &query)?;
     let text = subject.to_string();
     let mut axis = Axis::marked(visit.at);
     if let Some((first, last)) = profile.span() {
         axis.add(first, last);
     }
     let own_subjects = own_subjects(subject);
-    let applying = &profile.tags;
+    let rows = &profile.of_rows;
     let (in_effect, _) = profile.tags_by_effect();
     let mut said: Vec<String> = visit.done.into_iter().collect();
     said.extend(words::event(visit.field.as_deref(), visit.at, &profile.records, &grouped));
@@ -69,10 +70,10 @@ pub(super) fn context(
         pivots: wider(subject).iter().map(Link::subject).collect(),
         cof: format!("/pdns/query/{}", percent(&typed(subject))),
         hunt: hunt.map(|hunt| hunt.of(subject)),
-        tables: sections(&profile, &axis, tags),
-        vicinities: vicinities(&profile, tags),
+        tables: sections(&profile, &axis, rows),
+        vicinities: vicinities(&profile, rows),
         near: nearest(&profile),
-        tags: applying.iter().map(|tag| judgement(tag, &own_subjects, applying)).collect(),
+        tags: profile.tags.iter().map(|applied| judgement(applied, &own_subjects)).collect(),
         history: profile.changes.latest.iter().map(past).collect(),
         history_note: words::changes_left_out(&profile.changes, MAX_HISTORY, &grouped),
         form: token.map(|token| Form {
@@ -90,7 +91,6 @@ pub(super) fn section(
     subject: &Subject,
     section: Section,
     after: Option<Cursor>,
-    tags: &TagSet,
     out: &Out,
 ) -> Result<OneSection, StoreError> {
     let sections = Sections::open(store, subject, section == Section::Negatives)?;
@@ -101,8 +101,10 @@ pub(super) fn section(
         axis.add(row.seen.time_first, row.seen.time_last);
     }
     let text = subject.to_string();
+    let shown: Vec<TagSubject> = rows.rows.iter().flat_map(subjects_of_row).collect();
+    let tags = TagSet::of_subjects(store, &shown)?;
     let mut table =
-        table(section, words::section_title(subject, section), subject, &rows, &axis, tags);
+        table(section, words::section_title(subject, section), subject, &rows, &axis, &tags);
     table.more = None;
     if rows.extent.is_whole() {
         table.left_out = String::new();
@@ -145,7 +147,7 @@ pub(super) fn start(store: &mut Reader<'_>) -> Result<Start, StoreError> {
 }
 
 /// Returns the tables that have rows.
-fn sections(profile: &Profile<'_>, axis: &Axis, tags: &TagSet) -> Vec<Table> {
+fn sections(profile: &Profile, axis: &Axis, tags: &TagSet) -> Vec<Table> {
     let subject = &profile.subject;
     let read = [&profile.records, &profile.pointing, &profile.negatives];
     let mut tables: Vec<Table> = Section::ALL
@@ -169,20 +171,20 @@ fn sections(profile: &Profile<'_>, axis: &Axis, tags: &TagSet) -> Vec<Table> {
     tables
 }
 
-fn vicinities(profile: &Profile<'_>, tags: &TagSet) -> Vec<Vicinity> {
+fn vicinities(profile: &Profile, tags: &TagSet) -> Vec<Vicinity> {
     let title = |near| words::neighbourhood_title(&profile.subject, near);
     profile.neighbourhoods.iter().map(|near| vicinity(title(near), near, tags)).collect()
 }
 
 /// Returns the threat nearest to the addresses of the subject.
-fn nearest(profile: &Profile<'_>) -> Option<NearThreat> {
+fn nearest(profile: &Profile) -> Option<NearThreat> {
     let nearest = profile.nearest.as_ref()?;
-    let NearestThreat { from, near, .. } = nearest;
+    let (from, near) = (nearest.from, nearest.near());
     let compared = words::compared(nearest, profile.records.extent, &grouped);
     let threat = Link::tagged(&near.tag.subject);
     let at = near.address.to_string();
     Some(NearThreat {
-        from: Link::address(*from),
+        from: Link::address(from),
         at: if at == threat.text { String::new() } else { at },
         threat,
         distance: format!("{:.1}", near.distance()),

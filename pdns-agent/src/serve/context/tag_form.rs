@@ -57,6 +57,7 @@ impl Wish {
             source: SOURCE.to_owned(),
             author: author.to_owned(),
             time: now,
+            listing: None,
         };
         tag.check().map_err(|error| HttpError::bad(error.to_string()))?;
         let back = path_of(&back(&tag.subject, scope.is_some(), typed));

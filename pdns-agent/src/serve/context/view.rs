@@ -5,11 +5,12 @@
 use super::parse_value::{address_path, name_path, path_of, typed};
 use super::sanitize::visible;
 use super::timeline::{Axis, Bar, Time, grouped};
+use crate::indicator::Listing;
 use crate::name::{NameBuf, display::Unicode, display::unicode};
 use crate::observation::Seen;
 use crate::query::typed_tag;
 use crate::query::{
-    End, Neighbourhood, NewName, RowTags, Section, SectionReading, Subject, TagSet, is_overridden,
+    AppliedTag, End, Neighbourhood, NewName, RowTags, Section, SectionReading, Subject, TagSet,
 };
 use crate::rdata::{FinalDot, Rdata, Target};
 use crate::record::{FactBuf, StoredRecord};
@@ -330,23 +331,30 @@ pub(super) struct Judgement {
     /// The subject in the form that is sent back; `None` if the tag is on something wider.
     pub(super) own: Option<String>,
     pub(super) act: &'static str,
-    /// True if a nearer tag overrides it.
+    /// True if another tag overrides it.
     pub(super) is_overridden: bool,
+    /// The subject of the tag that overrides it; empty if none does.
+    pub(super) by: String,
+    /// For an indicator: confidence, labels and validity; empty for a tag.
+    pub(super) listing: String,
     pub(super) note: String,
     pub(super) source: String,
     pub(super) author: String,
     pub(super) time: Time,
 }
 
-/// Converts a tag; `own` has the tag subjects of the page itself, `all` the tags that apply to the subject,
-/// nearest first.
-pub(super) fn judgement(tag: &Tag, own: &[TagSubject], all: &[&Tag]) -> Judgement {
+/// Converts a tag; `own` has the tag subjects of the page itself.
+pub(super) fn judgement(applied: &AppliedTag, own: &[TagSubject]) -> Judgement {
+    let tag = &applied.tag;
     Judgement {
         kind: tag.kind.name(),
         on: Link::tagged(&tag.subject),
-        own: own.contains(&tag.subject).then(|| typed_tag(&tag.subject)),
+        // Only analysts' tags can be cleared here.
+        own: (tag.is_own() && own.contains(&tag.subject)).then(|| typed_tag(&tag.subject)),
         act: "set",
-        is_overridden: is_overridden(tag, all),
+        is_overridden: applied.overridden_by.is_some(),
+        by: applied.overridden_by.as_ref().map(|by| by.subject.to_string()).unwrap_or_default(),
+        listing: tag.listing.as_deref().map(words_of_listing).unwrap_or_default(),
         note: visible(&tag.note),
         source: visible(&tag.source),
         author: visible(&tag.author),
@@ -356,7 +364,13 @@ pub(super) fn judgement(tag: &Tag, own: &[TagSubject], all: &[&Tag]) -> Judgemen
 
 /// Converts an entry of the history.
 pub(super) fn past(event: &TagEvent) -> Judgement {
-    Judgement { act: event.act.name(), ..judgement(&event.tag, &[], &[]) }
+    let applied = AppliedTag { tag: event.tag.clone(), overridden_by: None };
+    Judgement { act: event.act.name(), own: None, ..judgement(&applied, &[]) }
+}
+
+/// Describes what an indicator has besides a tag.
+fn words_of_listing(listing: &Listing) -> String {
+    visible(&crate::render::listing_words(listing))
 }
 
 #[cfg(test)]

@@ -82,7 +82,8 @@ type Found = Vec<(Vec<u8>, Listing)>;
 
 impl Reader<'_> {
     /// Returns the indicators that apply to any of some subjects, through domains and prefixes that contain them, at
-    /// a time in seconds since the epoch: those that have not ended. No particular order; each once.
+    /// a time in seconds since the epoch: those that have not ended, in no particular order, each once. Also returns
+    /// true if the store has any indicators.
     ///
     /// # Errors
     /// If Redis does not answer, or a bucket cannot be decoded.
@@ -90,7 +91,7 @@ impl Reader<'_> {
         &mut self,
         subjects: &[TagSubject],
         now: u32,
-    ) -> Result<Vec<Indicator>, StoreError> {
+    ) -> Result<(Vec<Indicator>, bool), StoreError> {
         let search = Search::new(self.store.router.hasher(), subjects);
         let mut by_shard: BTreeMap<u8, Vec<(&BucketAddress, &Wanted)>> = BTreeMap::new();
         for (place, wanted) in &search.buckets {
@@ -115,7 +116,9 @@ impl Reader<'_> {
                     .ok_or_else(|| StoreError::damaged(&shard_key(self.store, shard)))?;
             }
         }
-        self.indicators(found, &sources, now)
+        let has_any = sources.values().any(|source| source.listed + source.ending > 0);
+        let is_any = has_any || !found.is_empty();
+        Ok((self.indicators(found, &sources, now)?, is_any))
     }
 
     /// Passes all indicators that have not ended to `each`, by subject within some groups of a thousandth of all.

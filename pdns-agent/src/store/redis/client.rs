@@ -170,9 +170,14 @@ pub(crate) struct RedisClient {
 impl RedisClient {
     /// Connects.
     pub(crate) fn open(options: Options, timer: Arc<ReplyTimer>) -> Result<Self, StoreError> {
-        let mut client = Self { options, connection: None, second: None, generation: 0, timer };
+        let mut client = Self::unconnected(options, timer);
         client.connected()?;
         Ok(client)
+    }
+
+    /// A client that connects at its first call.
+    pub(crate) fn unconnected(options: Options, timer: Arc<ReplyTimer>) -> Self {
+        Self { options, connection: None, second: None, generation: 0, timer }
     }
 
     /// Returns the number of connections made: if it has changed, the connection is another one.

@@ -4,6 +4,7 @@
 
 use super::password::read_password;
 use super::url::mask;
+use crate::name::NameBuf;
 use std::path::PathBuf;
 
 /// Connection options of a store.
@@ -21,6 +22,8 @@ pub struct Options {
     pub password_file: Option<PathBuf>,
     /// Settings file that names the store, for messages.
     pub named_in: Option<PathBuf>,
+    /// Domains below which an analyst's trust in something wider does not silence indicators; for `query`.
+    pub never_silence: Vec<NameBuf>,
 }
 
 impl Default for Options {
@@ -32,6 +35,7 @@ impl Default for Options {
             password: None,
             password_file: None,
             named_in: None,
+            never_silence: Vec::new(),
         }
     }
 }

@@ -54,7 +54,7 @@ impl TagReader {
             json.clone_into(&mut self.json);
         }
         let Words { note, source, author } = self.words.clone();
-        Some(Tag { subject, kind, note, source, author, time })
+        Some(Tag { subject, kind, note, source, author, time, listing: None })
     }
 }
 
@@ -129,6 +129,7 @@ mod tests {
                 source: String::new(),
                 author: "me".to_owned(),
                 time: u32::MAX,
+                listing: None,
             };
             let field = field(tag.kind, &tag.subject);
             assert_eq!(read(field.as_bytes(), value(&tag).as_bytes()), Some(tag));

@@ -275,6 +275,7 @@ fn of_columns(line: &str, head: &Head, defaults: &Defaults) -> Result<Tag, BadLi
         source: given(Column::Source, &defaults.source),
         author: given(Column::Author, &defaults.author),
         time,
+        listing: None,
     };
     tag.check()?;
     Ok(tag)

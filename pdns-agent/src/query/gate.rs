@@ -1,0 +1,301 @@
+//! The quality gate for indicators: what no feed may call a threat.
+//!
+//! Part of `query`, for imports. Feeds list public suffixes, resolvers and private networks by mistake, and one such
+//! line would mark half of all answers. Rejected are names and addresses for special use (RFC 6761 and the registry
+//! behind it, RFC 6890, RFC 5737, RFC 3849), public suffixes, prefixes that are too wide for one judgement, names of a
+//! top list, the shipped list of resolvers and the operator's `never.txt`, and what an analyst trusts.
+
+use super::subject::{Scope, tag_subject};
+use crate::name::{Name, NameBuf, suffix};
+use crate::tag::{Tag, TagKind, TagSubject};
+use ipnet::IpNet;
+use std::collections::{BTreeSet, HashSet};
+use std::fmt;
+use std::sync::LazyLock;
+
+/// Resolvers and other addresses that everybody uses.
+const SHIPPED: &str = include_str!("gate/never.txt");
+
+/// Domains for special use: <https://www.iana.org/assignments/special-use-domain-names>.
+const SPECIAL_NAMES: &[&str] = &[
+    "alt",
+    "arpa",
+    "example",
+    "example.com",
+    "example.net",
+    "example.org",
+    "internal",
+    "invalid",
+    "local",
+    "localhost",
+    "onion",
+    "test",
+];
+
+/// Prefixes for special use: <https://www.iana.org/assignments/iana-ipv4-special-registry> and the one for IPv6, and
+/// multicast. 6to4 and Teredo hold addresses of everybody.
+const SPECIAL_NETS: &[&str] = &[
+    "0.0.0.0/8",
+    "10.0.0.0/8",
+    "100.64.0.0/10",
+    "127.0.0.0/8",
+    "169.254.0.0/16",
+    "172.16.0.0/12",
+    "192.0.0.0/24",
+    "192.0.2.0/24",
+    "192.88.99.0/24",
+    "192.168.0.0/16",
+    "198.18.0.0/15",
+    "198.51.100.0/24",
+    "203.0.113.0/24",
+    "224.0.0.0/4",
+    "240.0.0.0/4",
+    "::/128",
+    "::1/128",
+    "::ffff:0:0/96",
+    "64:ff9b::/96",
+    "64:ff9b:1::/48",
+    "100::/64",
+    "2001::/32",
+    "2001:2::/48",
+    "2001:db8::/32",
+    "2001:20::/28",
+    "2002::/16",
+    "3fff::/20",
+    "5f00::/16",
+    "fc00::/7",
+    "fe80::/10",
+    "ff00::/8",
+];
+
+/// The shortest prefix of IPv4 that a feed may list.
+const WIDEST_V4: u8 = 9;
+/// The shortest prefix of IPv6 that a feed may list.
+const WIDEST_V6: u8 = 24;
+
+/// Reason why a subject is not accepted as a threat.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum GateReason {
+    /// A name or an address for special use, with the domain or prefix of the registry.
+    SpecialUse(String),
+    /// A public suffix: everybody has names below it.
+    PublicSuffix,
+    /// A prefix that holds more networks than one judgement can be about.
+    TooWide,
+    /// A name of the top list.
+    Top,
+    /// A subject of a list of what is never a threat, or a prefix that contains one.
+    Never(String),
+    /// A subject that an analyst trusts.
+    Trusted,
+}
+
+impl fmt::Display for GateReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::SpecialUse(of) => write!(f, "for special use ({of})"),
+            Self::PublicSuffix => f.write_str("a public suffix"),
+            Self::TooWide => f.write_str("too wide a prefix"),
+            Self::Top => f.write_str("on the top list"),
+            Self::Never(of) => write!(f, "{of} is never a threat"),
+            Self::Trusted => f.write_str("trusted by an analyst"),
+        }
+    }
+}
+
+/// Error in a list of names or subjects.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("line {line}: {reason}")]
+pub struct GateListError {
+    /// Number of the line, from 1.
+    pub line: usize,
+    /// What is wrong with it.
+    pub reason: String,
+}
+
+/// What no feed may call a threat.
+#[derive(Clone, Debug, Default)]
+pub struct Gate {
+    top: HashSet<NameBuf>,
+    never: BTreeSet<TagSubject>,
+    trusted: HashSet<TagSubject>,
+}
+
+impl Gate {
+    /// A gate with the shipped lists, and what analysts trust.
+    #[must_use]
+    pub fn new(tags: &[Tag]) -> Self {
+        static NEVER: LazyLock<BTreeSet<TagSubject>> =
+            LazyLock::new(|| read_list(SHIPPED).unwrap_or_default());
+        let trusted = tags.iter().filter(|tag| tag.is_own() && tag.kind == TagKind::Trust);
+        Self {
+            top: HashSet::new(),
+            never: NEVER.clone(),
+            trusted: trusted.map(|tag| tag.subject.clone()).collect(),
+        }
+    }
+
+    /// Adds a top list: a name on each line, or a rank, a comma and a name.
+    ///
+    /// # Errors
+    /// [`GateListError`] for a line that has no name.
+    pub fn add_top(&mut self, text: &str) -> Result<(), GateListError> {
+        for (at, line) in text.lines().enumerate() {
+            let line = line.trim();
+            if line.is_empty() || line.starts_with('#') {
+                continue;
+            }
+            let name = line.split_once(',').map_or(line, |(_, name)| name.trim());
+            let name = NameBuf::parse(name)
+                .map_err(|error| GateListError { line: at + 1, reason: error.to_string() })?;
+            self.top.insert(name);
+        }
+        Ok(())
+    }
+
+    /// Adds subjects that are never threats, one on each line.
+    ///
+    /// # Errors
+    /// [`GateListError`] for a line that is no subject.
+    pub fn add_never(&mut self, text: &str) -> Result<(), GateListError> {
+        self.never.extend(read_list(text)?);
+        Ok(())
+    }
+
+    /// Returns the reason why a subject is not accepted as a threat, if there is one.
+    #[must_use]
+    pub fn rejects(&self, subject: &TagSubject) -> Option<GateReason> {
+        match subject {
+            TagSubject::Name(name) | TagSubject::Below(name) => self.rejects_name(name, subject),
+            TagSubject::Net(net) => self.rejects_net(*net),
+        }
+    }
+
+    fn rejects_name(&self, name: &NameBuf, subject: &TagSubject) -> Option<GateReason> {
+        let text = name.as_name();
+        let special = SPECIAL_NAMES
+            .iter()
+            .find(|apex| Name::from_canonical(apex).is_ok_and(|apex| text.is_at_or_below(apex)));
+        if let Some(apex) = special {
+            return Some(GateReason::SpecialUse(format!(".{apex}")));
+        }
+        if text.is_root() || suffix::is_public(text) {
+            return Some(GateReason::PublicSuffix);
+        }
+        if self.top.contains(name) {
+            return Some(GateReason::Top);
+        }
+        let forms = [TagSubject::Name(name.clone()), TagSubject::Below(name.clone())];
+        let never = forms.iter().find(|form| self.never.contains(form)).or_else(|| {
+            self.never
+                .iter()
+                .find(|never| matches!(never, TagSubject::Below(_)) && subject.is_within(never))
+        });
+        if let Some(never) = never {
+            return Some(GateReason::Never(never.to_string()));
+        }
+        forms.iter().any(|form| self.trusted.contains(form)).then_some(GateReason::Trusted)
+    }
+
+    fn rejects_net(&self, net: IpNet) -> Option<GateReason> {
+        static NETS: LazyLock<Vec<IpNet>> =
+            LazyLock::new(|| SPECIAL_NETS.iter().filter_map(|net| net.parse().ok()).collect());
+        let overlaps = |special: &&IpNet| special.contains(&net) || net.contains(*special);
+        if let Some(special) = NETS.iter().find(overlaps) {
+            return Some(GateReason::SpecialUse(special.to_string()));
+        }
+        let widest = if net.addr().is_ipv4() { WIDEST_V4 } else { WIDEST_V6 };
+        if net.prefix_len() < widest {
+            return Some(GateReason::TooWide);
+        }
+        let subject = TagSubject::Net(net);
+        let never = self.never.iter().find(|never| {
+            never.net().is_some_and(|never| net.contains(&never) || never.contains(&net))
+        });
+        if let Some(never) = never {
+            return Some(GateReason::Never(never.to_string()));
+        }
+        self.trusted.contains(&subject).then_some(GateReason::Trusted)
+    }
+}
+
+/// Reads subjects, one on each line.
+fn read_list(text: &str) -> Result<BTreeSet<TagSubject>, GateListError> {
+    let mut subjects = BTreeSet::new();
+    for (at, line) in text.lines().enumerate() {
+        let line = line.split('#').next().unwrap_or_default().trim();
+        if line.is_empty() {
+            continue;
+        }
+        let subject = tag_subject(line, Some(Scope::Exact))
+            .map_err(|error| GateListError { line: at + 1, reason: error.to_string() })?;
+        subjects.insert(subject);
+    }
+    Ok(subjects)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reason(gate: &Gate, subject: &str) -> Option<String> {
+        gate.rejects(&tag_subject(subject, None).unwrap()).map(|reason| reason.to_string())
+    }
+
+    #[test]
+    fn mistakes_of_feeds_do_no_harm() {
+        let mut gate = Gate::new(&[Tag::new(
+            TagKind::Trust,
+            tag_subject(".intranet-partner.com", None).unwrap(),
+        )]);
+        gate.add_top("# names\n1,popular.net\nother.org\n").unwrap();
+        gate.add_never("never.info # ours\n.all-below.info\n45.9.1.0/24\n").unwrap();
+        for (subject, expected) in [
+            ("com", "a public suffix"),
+            (".co.uk", "a public suffix"),
+            ("github.io", "a public suffix"),
+            ("www.example.com", "for special use (.example.com)"),
+            ("host.local", "for special use (.local)"),
+            ("1.168.192.in-addr.arpa", "for special use (.arpa)"),
+            ("8.8.8.8", "8.8.8.8 is never a threat"),
+            ("8.8.8.0/24", "8.8.8.8 is never a threat"),
+            ("2001:4860:4860::8888", "2001:4860:4860::8888 is never a threat"),
+            ("10.0.0.0/8", "for special use (10.0.0.0/8)"),
+            ("10.1.2.3", "for special use (10.0.0.0/8)"),
+            ("0.0.0.0/0", "for special use (0.0.0.0/8)"),
+            ("203.0.113.7", "for special use (203.0.113.0/24)"),
+            ("2001:db8::1", "for special use (2001:db8::/32)"),
+            ("44.0.0.0/8", "too wide a prefix"),
+            ("popular.net", "on the top list"),
+            (".other.org", "on the top list"),
+            ("never.info", "never.info is never a threat"),
+            ("x.all-below.info", ".all-below.info is never a threat"),
+            ("45.9.1.77", "45.9.1.0/24 is never a threat"),
+            ("intranet-partner.com", "trusted by an analyst"),
+        ] {
+            assert_eq!(reason(&gate, subject).as_deref(), Some(expected), "{subject}");
+        }
+        for accepted in [
+            "evil.com",
+            ".evil.com",
+            "x.popular.net",
+            "x.never.info",
+            "x.intranet-partner.com",
+            "user.github.io",
+            "45.9.2.1",
+            "45.9.2.0/24",
+            "2a00:1450::1",
+        ] {
+            assert_eq!(reason(&gate, accepted), None, "{accepted}");
+        }
+        assert_eq!(gate.add_never("a b c").unwrap_err().line, 1);
+        assert_eq!(gate.add_top("\n1,a..b").unwrap_err().line, 2);
+    }
+
+    #[test]
+    fn the_shipped_lists_are_valid() {
+        assert!(read_list(SHIPPED).unwrap().len() > 30);
+        assert!(SPECIAL_NETS.iter().all(|net| net.parse::<IpNet>().is_ok()));
+        assert!(SPECIAL_NAMES.iter().all(|name| Name::from_canonical(name).is_ok()));
+    }
+}
