@@ -42,6 +42,7 @@ pub(crate) mod hex;
 pub mod indicator;
 pub mod name;
 pub mod observation;
+pub mod outgoing;
 pub(crate) mod percent;
 pub mod query;
 pub mod rdata;

@@ -50,6 +50,8 @@ mod once;
 #[cfg(test)]
 mod outage;
 #[cfg(test)]
+mod outgoing;
+#[cfg(test)]
 mod packets;
 #[cfg(test)]
 mod pairs;
