@@ -40,6 +40,7 @@ pub(crate) mod file_lock;
 pub mod hash;
 pub(crate) mod hex;
 pub mod indicator;
+pub mod intel_feeds;
 pub mod name;
 pub mod observation;
 pub mod outgoing;
