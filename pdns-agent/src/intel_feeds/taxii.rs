@@ -54,32 +54,32 @@ pub(super) fn fetch(
         request.expected = Expected::Json;
         let mut body = access.send_for_body(request)?;
         budget.spend(&body.file)?;
-        let added = body.header("x-taxii-date-added-last").and_then(time).map(str::to_owned);
+        let added = body.header("x-taxii-date-added-last").map(str::to_owned);
         let envelope: Envelope = parse_json(&mut body.file)?;
         if !envelope.objects.is_empty() {
             count += envelope.objects.len();
             take(Document { name: format!("page {page}"), file: body.file });
         }
-        if added.is_some() {
-            state.added_after.clone_from(&added);
-        }
+        state.added_after = later(state.added_after, added.clone());
         if !envelope.more {
             let extent = if count == 0 { Extent::Unchanged } else { Extent::Changes };
             return Ok(Fetch { extent, state, problems: Vec::new() });
         }
-        let following = envelope.next.as_ref().and_then(identifier);
-        let moves = match (&following, added) {
-            (Some(_), _) => following != next && !envelope.objects.is_empty(),
-            // A server without identifiers of pages continues after the last object (§3.4).
-            (None, Some(added)) => since.replace(added.clone()) != Some(added),
-            (None, None) => false,
+        next = envelope.next.as_ref().and_then(identifier);
+        // Some servers use one identifier for all the pages. One without identifiers continues after the last object
+        // (§3.4).
+        let moves = if next.is_some() {
+            !envelope.objects.is_empty()
+        } else {
+            let before = since.clone();
+            since = later(since, added);
+            since != before
         };
         if !moves {
             return Err(FeedError::Answer(
                 "the server has more objects but does not say where".to_owned(),
             ));
         }
-        next = following;
     }
     Err(FeedError::Answer(format!("the server has more than {MAX_PAGES} pages")))
 }
@@ -93,9 +93,10 @@ fn objects_url(text: &str) -> Result<Url, FeedError> {
     Ok(url)
 }
 
-/// A time in a header, if it is one.
-fn time(text: &str) -> Option<&str> {
-    text.parse::<jiff::Timestamp>().ok().map(|_| text)
+/// The later of two times; one that is not valid does not count.
+fn later(known: Option<String>, new: Option<String>) -> Option<String> {
+    let time = |text: &Option<String>| text.as_ref()?.parse::<jiff::Timestamp>().ok();
+    if time(&new) > time(&known) { new } else { known }
 }
 
 /// Identifier of a page; some servers send a number.

@@ -21,7 +21,7 @@ const SPECIAL_V4: &[([u8; 4], u8)] = &[
     ([240, 0, 0, 0], 4),
 ];
 
-/// IPv6 prefixes within 2000::/3 that are not public: Teredo and other protocol assignments, documentation.
+/// IPv6 prefixes within `2000::/3` that are not public: Teredo and other protocol assignments, documentation.
 const SPECIAL_V6: &[([u16; 2], u8)] =
     &[([0x2001, 0], 23), ([0x2001, 0xdb8], 32), ([0x3fff, 0], 20)];
 

@@ -4,7 +4,7 @@ use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Longest wait for a server that names a time with `Retry-After`.
-pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(60);
+pub(super) const LONGEST_WAIT: Duration = Duration::from_mins(1);
 
 /// Time to wait before repetition `number` (from 0): twice as long each time, and between half and all of that at random,
 /// so that clients which failed together do not return together.

@@ -25,6 +25,8 @@ mod damage;
 #[cfg(test)]
 mod export;
 #[cfg(test)]
+mod feeds;
+#[cfg(test)]
 mod files;
 #[cfg(test)]
 mod harness;

@@ -16,7 +16,7 @@ impl<'de> Deserialize<'de> for Time {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
         let seconds = if text == "0" { Some(0) } else { parse_age(&text) };
-        let time = seconds.filter(|seconds| *seconds <= u64::from(u32::MAX));
+        let time = seconds.filter(|seconds| u32::try_from(*seconds).is_ok());
         time.map(|seconds| Self(Duration::from_secs(seconds))).ok_or_else(|| {
             de::Error::custom(format!(
                 "invalid time {text:?}: give 0, or a time such as 90s, 15m, 24h, 7d, 2w or 1y"
