@@ -6,6 +6,7 @@
 pub mod agent;
 mod document;
 pub mod exit;
+pub mod feeds;
 mod security_onion;
 pub mod serve;
 mod store_file;

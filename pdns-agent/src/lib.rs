@@ -16,13 +16,14 @@
 //! - [`store`] takes batches exactly once and gives rows back.
 //! - [`query`] reads what is typed as subjects (`query::subject`, the only place) and puts questions to the store; [`render`] writes the answers, [`exchange`] lists for other programs.
 //! - [`agent`] and [`cli`] are the two programs' work, [`serve`] answers over HTTP; [`config`] is what they are told.
+//! - [`outgoing`] opens the connections to other machines, and [`intel_feeds`] fetches feeds through it.
 //! - [`name`], [`rr`], [`rdata`], [`time`] and [`hash`] are the words that all of them share.
 //!
 //! # What is absent, and stays so
 //!
 //! - `source` knows no DNS. `decode` does no I/O. `render` and `aggregate` never see the store's insides.
-//! - Only `store` names Redis. A client's address goes no further than `decode`, which pairs questions with
-//!   answers by it: nothing behind has a field for it.
+//! - Only `store` names Redis, and only `outgoing` the HTTP client: nothing else connects to other machines. A client's
+//!   address goes no further than `decode`, which pairs questions with answers by it: nothing behind has a field for it.
 //! - No text leaves the program that is not printable ASCII, or escaped to be so; but for the pages of `serve::context`
 //!   and the Unicode forms of names in tables ([`name::display`]), in which nothing is invisible.
 //! - Nothing is `unsafe`, but the system calls of `source::capture`, in one file. Only `source` names aya.
@@ -40,8 +41,10 @@ pub(crate) mod file_lock;
 pub mod hash;
 pub(crate) mod hex;
 pub mod indicator;
+pub mod intel_feeds;
 pub mod name;
 pub mod observation;
+pub mod outgoing;
 pub(crate) mod percent;
 pub mod query;
 pub mod rdata;

@@ -72,7 +72,7 @@ pub use tag_export::{
 };
 pub use tags::{End, RowTags, TagFilter, TagRules, TagSet, UnknownTagFilter, subjects_of_row};
 pub use text::Text;
-pub use time_spec::{DAY, TimeParseError, TimeSpec};
+pub use time_spec::{DAY, TimeParseError, TimeSpec, parse_age};
 pub use top::{NameSum, top_names};
 pub use walk::{EachNames, Walk, walk};
 pub use watch::{Polled, Watch};

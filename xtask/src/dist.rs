@@ -34,11 +34,13 @@ const TEST_NEEDS: &[Need] = &[
 ];
 /// The programs in the package.
 const PROGRAMS: [&str; 2] = ["pdns", "pdns-agent"];
-const UNITS: [&str; 3] = ["pdns-redis", "pdns-agent", "pdns-serve"];
+const UNITS: [&str; 4] = ["pdns-redis", "pdns-agent", "pdns-serve", "pdns-intel"];
 /// The package's own helper programs, which units and scripts run.
 const HELPERS: [&str; 4] = ["store-users", "store-settings", "store-create", "with-store-user"];
 /// Settings in `/etc/pdns`.
-const SETTINGS: [&str; 4] = ["agent.toml", "pdns.toml", "redis.conf", "serve.toml"];
+const SETTINGS: [&str; 5] = ["agent.toml", "feeds.toml", "pdns.toml", "redis.conf", "serve.toml"];
+/// Units and settings that the earlier package does not have.
+const NEWER: [&str; 3] = ["feeds.toml", "pdns.toml", "pdns-intel"];
 /// Highest exposure level allowed for a unit by `systemd-analyze security`, out of 10.
 const EXPOSURE: f32 = 2.0;
 
@@ -138,20 +140,22 @@ fn package(
             .arg(stage.path(&path)))?;
     }
     papers(&stage, &programs.join("pdns"))?;
-    for unit in UNITS {
+    let has = |name: &&str| edition == Edition::Current || !NEWER.contains(name);
+    for unit in UNITS.into_iter().filter(has) {
         // Before Debian 13 units are in /lib, which is /usr/lib on a merged system, and all systems are
         // merged.
         let unit = format!("{unit}.service");
         stage.file(&unit, &format!("lib/systemd/system/{unit}"), 0o644)?;
     }
+    if has(&"pdns-intel") {
+        let timer = "pdns-intel.timer";
+        stage.file(timer, &format!("lib/systemd/system/{timer}"), 0o644)?;
+    }
     stage.file("pdns.sysusers", "usr/lib/sysusers.d/pdns.conf", 0o644)?;
     stage.file("pdns.tmpfiles", "usr/lib/tmpfiles.d/pdns.conf", 0o644)?;
     let mut conffiles = vec!["/etc/default/pdns-agent".to_owned()];
     stage.file("pdns-agent.default", "etc/default/pdns-agent", 0o644)?;
-    for file in SETTINGS {
-        if edition == Edition::Earlier && file == "pdns.toml" {
-            continue;
-        }
+    for file in SETTINGS.into_iter().filter(has) {
         let path = format!("etc/pdns/{file}");
         stage.file(file, &path, 0o644)?;
         conffiles.push(format!("/{path}"));

@@ -15,6 +15,7 @@ const PACKAGES: &[&str] = &[
     "ipykernel==7.4.0",
     "jinja2==3.1.6",
     "matplotlib==3.11.2",
+    "medallion==3.0.0",
     "misp-modules==3.1.1",
     "nbconvert==7.17.2",
     "pandas==3.1.1",

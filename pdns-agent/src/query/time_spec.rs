@@ -128,6 +128,12 @@ fn seconds(time: DateTime) -> Option<u32> {
     u32::try_from(time.as_second()).ok()
 }
 
+/// Parses a span of time such as `90s`, `15m`, `24h`, `7d`, `2w` or `1y` into seconds.
+#[must_use]
+pub fn parse_age(text: &str) -> Option<u64> {
+    age(text.trim())
+}
+
 /// Parses an age such as `24h` into seconds.
 fn age(text: &str) -> Option<u64> {
     let number = text.trim_end_matches(|letter: char| letter.is_ascii_alphabetic());

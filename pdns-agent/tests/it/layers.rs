@@ -20,6 +20,8 @@ const LAYERS: &[(&str, u8)] = &[
     ("tag", 2),
     ("indicator", 3),
     ("source", 2),
+    ("outgoing", 3),
+    ("intel_feeds", 4),
     ("decode", 3),
     ("aggregate", 4),
     ("store", 5),
@@ -84,6 +86,8 @@ const SECOND: &[(&str, &[&[&str]])] = &[
 /// Paths that one module alone may name, and which.
 const KEPT_TO: &[(&str, &str)] = &[
     ("redis::", "store"),
+    ("TcpStream::connect", "store"),
+    ("ureq::", "outgoing"),
     ("notify::", "source"),
     ("aya::", "source"),
     ("psl::", "name"),

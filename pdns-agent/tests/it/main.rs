@@ -25,6 +25,8 @@ mod damage;
 #[cfg(test)]
 mod export;
 #[cfg(test)]
+mod feeds;
+#[cfg(test)]
 mod files;
 #[cfg(test)]
 mod harness;
@@ -49,6 +51,8 @@ mod netns;
 mod once;
 #[cfg(test)]
 mod outage;
+#[cfg(test)]
+mod outgoing;
 #[cfg(test)]
 mod packets;
 #[cfg(test)]
