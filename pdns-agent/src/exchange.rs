@@ -1,8 +1,10 @@
-//! Lists for other programs: Zeek's Intel framework, Suricata's data sets and Security Onion.
+//! Lists for other programs: Zeek's Intel framework, Suricata's data sets and Security Onion. And the readers of what
+//! others list, in [`intel`].
 //!
 //! Beside `render`, above `query`, whose subjects and descriptions it takes. Each format has a file here. Nothing in
 //! a list may break the program that reads it: names come from strangers, and notes are free text.
 
+pub mod intel;
 mod ip_descriptions;
 mod page;
 mod suricata_dataset;

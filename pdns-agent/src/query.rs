@@ -63,9 +63,10 @@ pub use profile::{
 };
 pub use sightings::sightings;
 pub use subject::{
-    Certainty, MAX_LISTED, Purpose, Reading, Readings, Scope, Subject, SubjectError,
-    TagSubjectError, TaggedParts, is_comment, net_of, parts, printed, printed_name, read_list,
-    tag_subject, tag_subject_for, tag_subjects, typed_name, typed_tag,
+    Certainty, ListedSubjects, MAX_LISTED, Purpose, Reading, Readings, Scope, Subject,
+    SubjectError, TagSubjectError, TaggedParts, WrittenAs, is_comment, listed_subjects, net_of,
+    parts, printed, printed_name, read_list, refang, tag_subject, tag_subject_for, tag_subjects,
+    typed_name, typed_tag, without_comment,
 };
 pub use tag_export::{
     Exception, ExportItem, ExportSpec, ExportSummary, MAX_BELOW, MAX_FOUND, export_tags,

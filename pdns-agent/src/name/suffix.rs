@@ -16,6 +16,13 @@ pub fn is_public(name: Name<'_>) -> bool {
     name.is_root() || length(name) >= name.as_str().len()
 }
 
+/// Returns true if the name ends in a public suffix that is listed, as opposed to the prevailing rule.
+#[must_use]
+pub fn has_listed(name: Name<'_>) -> bool {
+    let text = name.as_str().as_bytes();
+    psl::List.find(text.rsplit(|&octet| octet == b'.')).typ.is_some()
+}
+
 /// The registrable domain of a name: its public suffix plus one label. A public suffix has none.
 #[must_use]
 pub fn registrable(name: Name<'_>) -> Option<Name<'_>> {

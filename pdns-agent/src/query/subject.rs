@@ -12,11 +12,13 @@
 mod address;
 mod defang;
 mod list;
+mod listed;
 mod printed;
 mod tagged;
 mod url;
 
-pub use list::{MAX_LISTED, Readings, is_comment, parts, read_list};
+pub use list::{MAX_LISTED, Readings, is_comment, parts, read_list, without_comment};
+pub use listed::{ListedSubjects, WrittenAs, listed_subjects, refang};
 pub use printed::{printed, printed_name, typed_name, typed_tag};
 pub use tagged::{Scope, TagSubjectError, TaggedParts, tag_subject, tag_subject_for, tag_subjects};
 

@@ -81,8 +81,19 @@ fn seen(text: &str) -> String {
     letters.collect::<String>().trim().to_owned()
 }
 
+/// Undoes defanging in prose, where the word "dot" may be meant.
+pub(super) fn fang_prose(text: &str) -> String {
+    unbracketed(&seen(text))
+}
+
 /// Undoes defanging, which prevents accidental clicks.
 fn fang(text: &str) -> String {
+    let text = SPOKEN.replace_all(&unbracketed(text), ".").into_owned();
+    if has_defanged_dot(&text) { text.replace("\\.", ".") } else { text }
+}
+
+/// Replaces `[.]`, `(dot)`, `[.` and the like by what they stand for.
+fn unbracketed(text: &str) -> String {
     let mut text = text.replace("\\/", "/");
     let before = text.clone();
     text = BRACKETED
@@ -106,8 +117,7 @@ fn fang(text: &str) -> String {
     for _ in 0..2 {
         text = HALF.replace_all(&text, "$1.$2").into_owned();
     }
-    text = SPOKEN.replace_all(&text, ".").into_owned();
-    if has_defanged_dot(&text) { text.replace("\\.", ".") } else { text }
+    text
 }
 
 /// Removes quotes, brackets and punctuation around text; also returns true if one of them had no partner.

@@ -20,6 +20,17 @@ pub fn is_comment(line: &str) -> bool {
         || line.starts_with("// ")
 }
 
+/// Returns a line of a list without a comment behind the subject.
+#[must_use]
+pub fn without_comment(line: &str) -> &str {
+    let mut ends = line
+        .match_indices(['#', ';'])
+        .filter(|(at, _)| line.get(..*at).is_some_and(|head| head.ends_with([' ', '\t'])));
+    let slashes = line.match_indices(" //").next();
+    let end = ends.next().into_iter().chain(slashes).map(|(at, _)| at).min();
+    end.and_then(|end| line.get(..end)).unwrap_or(line).trim()
+}
+
 /// Splits a list into its parts. Some text stays whole: `192.0.2.0,24` is a prefix in DNSDB's notation.
 #[must_use]
 pub fn parts(text: &str) -> Vec<Cow<'_, str>> {

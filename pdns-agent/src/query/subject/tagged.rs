@@ -71,7 +71,8 @@ pub fn tag_subjects(
     tagged.collect()
 }
 
-fn of(subject: Subject, scope: Option<Scope>) -> Result<TagSubject, TagSubjectError> {
+/// The subject of a tag for a subject that was read.
+pub(super) fn of(subject: Subject, scope: Option<Scope>) -> Result<TagSubject, TagSubjectError> {
     match subject {
         Subject::Name(name) if scope != Some(Scope::Below) => Ok(TagSubject::Name(name)),
         // Tags have no subject for a domain without its own name.

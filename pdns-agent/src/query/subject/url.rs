@@ -44,6 +44,14 @@ pub(super) fn host(text: &str) -> Result<Host, SubjectError> {
     bare(text)
 }
 
+/// Returns true if a text with a host in it has a scheme, a path or a query beside host and port.
+pub(super) fn is_url(text: &str) -> bool {
+    let has_scheme = scheme(text).is_some_and(|(scheme, rest)| {
+        rest.starts_with("//") || KNOWN.contains(&scheme.to_ascii_lowercase().as_str())
+    });
+    has_scheme || text.contains(['/', '\\', '?', '#'])
+}
+
 /// Splits a URL into its scheme and the text after the colon. A host before a port is not a scheme.
 fn scheme(text: &str) -> Option<(&str, &str)> {
     let (scheme, rest) = text.split_once(':')?;

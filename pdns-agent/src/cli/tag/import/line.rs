@@ -5,7 +5,7 @@ use super::head::{Column, Head, no_column};
 use crate::cli::query_args::{UsageError, quoted};
 use crate::query::{
     SubjectError, TagSubjectError, TimeParseError, TimeSpec, is_comment, parts, tag_subject,
-    tag_subjects,
+    tag_subjects, without_comment,
 };
 use crate::tag::{LongText, Tag, TagSubject, UnknownTagKind};
 
@@ -336,16 +336,6 @@ fn subjects(line: &str, defaults: &Defaults) -> Result<Vec<TagSubject>, BadLine>
             (_, Err((part, error))) => Err(BadLine::Subject(quoted(&part), error)),
         },
     }
-}
-
-/// Returns a line without a trailing comment.
-fn without_comment(line: &str) -> &str {
-    let mut ends = line
-        .match_indices(['#', ';'])
-        .filter(|(at, _)| line.get(..*at).is_some_and(|head| head.ends_with([' ', '\t'])));
-    let slashes = line.match_indices(" //").next();
-    let end = ends.next().into_iter().chain(slashes).map(|(at, _)| at).min();
-    end.and_then(|end| line.get(..end)).unwrap_or(line).trim()
 }
 
 /// Removes the mark that [`crate::render`] puts before values which a spreadsheet would read as a formula.

@@ -1,0 +1,79 @@
+//! Lines of a file, each with its number, and none longer than the limit.
+
+use super::IntelOptions;
+use super::item::Place;
+use super::sink::{Sink, Stop};
+use std::collections::VecDeque;
+use std::io::{BufRead, Read as _};
+
+/// A line.
+#[derive(Clone, Debug)]
+pub(super) struct Line {
+    pub(super) number: u64,
+    pub(super) text: String,
+}
+
+impl Line {
+    pub(super) fn place(&self) -> Place {
+        Place::Line(self.number)
+    }
+}
+
+/// Reader of lines. Those that are too long or not UTF-8 are reported and left out.
+pub(super) struct Lines<'r> {
+    input: &'r mut dyn BufRead,
+    most: usize,
+    number: u64,
+    returned: VecDeque<Line>,
+}
+
+impl<'r> Lines<'r> {
+    pub(super) fn new(input: &'r mut dyn BufRead, options: &IntelOptions) -> Self {
+        Self { input, most: options.max_line, number: 0, returned: VecDeque::new() }
+    }
+
+    /// The next line, without its end; `None` at the end of the file.
+    pub(super) fn next(&mut self, sink: &mut Sink<'_>) -> Result<Option<Line>, Stop> {
+        if let Some(line) = self.returned.pop_front() {
+            return Ok(Some(line));
+        }
+        loop {
+            let mut octets = Vec::new();
+            let most = u64::try_from(self.most).unwrap_or(u64::MAX).saturating_add(1);
+            (&mut *self.input).take(most).read_until(b'\n', &mut octets)?;
+            if octets.is_empty() {
+                return Ok(None);
+            }
+            self.number += 1;
+            let number = self.number;
+            if octets.len() > self.most && octets.last() != Some(&b'\n') {
+                self.input.skip_until(b'\n')?;
+                let reason = format!("the line has more than {} bytes", self.most);
+                let start = octets.get(..200).unwrap_or_default();
+                sink.problem(Place::Line(number), &String::from_utf8_lossy(start), reason)?;
+                continue;
+            }
+            match String::from_utf8(octets) {
+                Ok(text) => {
+                    let text =
+                        if number == 1 { text.trim_start_matches('\u{feff}') } else { &text };
+                    let text = text.trim_end_matches(['\n', '\r']).to_owned();
+                    return Ok(Some(Line { number, text }));
+                }
+                // What is only a comment does not matter.
+                Err(error) if error.as_bytes().starts_with(b"#") => {}
+                Err(error) => {
+                    let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
+                    sink.problem(Place::Line(number), &text, "it is not UTF-8")?;
+                }
+            }
+        }
+    }
+
+    /// Puts lines back before those that follow.
+    pub(super) fn put_back(&mut self, lines: Vec<Line>) {
+        for line in lines.into_iter().rev() {
+            self.returned.push_front(line);
+        }
+    }
+}
