@@ -9,6 +9,7 @@ mod answer;
 mod args;
 mod export;
 mod groups;
+mod intel;
 mod manpages;
 mod near;
 mod parked;
@@ -27,9 +28,12 @@ pub use suggest::explain_unknown_flag;
 
 use crate::config::serve::ServeConfigError;
 use crate::config::{ConnectionError, DEFAULT_URL, FileError, exit, pdns_files};
+use crate::exchange::intel::IntelError;
+use crate::intel_feeds::FeedError;
 use crate::query;
 use crate::render::{Format, RenderOptions, counted, escape};
 use crate::store::{Options, Store, StoreError, is_another_of_root};
+use args::intel::IntelCommand;
 use args::tag::TagCommand;
 use args::{Command, RowOptions};
 use std::io::{self, BufRead, Write};
@@ -137,6 +141,30 @@ pub enum CliError {
         /// True for a dry run, which only counts the other lines.
         is_dry: bool,
     },
+    /// A file of indicators cannot be read to its end; nothing of it was imported.
+    #[error("cannot read {file}, and nothing of it is imported")]
+    Intel {
+        /// The file, as it was named.
+        file: String,
+        /// Cause of the failure.
+        #[source]
+        cause: IntelError,
+    },
+    /// A feed cannot be fetched.
+    #[error("cannot fetch {feed}")]
+    Feed {
+        /// The feed, without secrets.
+        feed: String,
+        /// Cause of the failure.
+        #[source]
+        cause: FeedError,
+    },
+    /// A file has no indicator that is accepted.
+    #[error("nothing is imported: {0} has no indicator that is accepted")]
+    NothingImported(String),
+    /// No feed could be fetched.
+    #[error("nothing is imported: {}", counted(*.0, "feed failed", "feeds failed"))]
+    NoFeedFetched(u64),
     /// A signal cannot be waited for.
     #[error("cannot wait for signals")]
     Signal(#[source] io::Error),
@@ -244,6 +272,12 @@ fn nothing(args: &Args, options: &Options, terminal: &mut Terminal<'_>) {
             Some(
                 Command::Admin(_)
                 | Command::Serve(_)
+                | Command::Intel(
+                    IntelCommand::Import(_)
+                    | IntelCommand::Refresh(_)
+                    | IntelCommand::Withdraw { .. }
+                    | IntelCommand::History { .. },
+                )
                 | Command::Tag(TagCommand::Clear { .. } | TagCommand::Import { .. }),
             ),
             _,
@@ -311,6 +345,7 @@ fn command(args: &Args, options: &Options, terminal: &mut Terminal<'_>) -> Resul
         Some(Command::New(asked)) => new(asked, options, terminal),
         Some(Command::Unanswered(asked)) => unanswered(asked, options, terminal),
         Some(Command::Tag(command)) => tag::run(command, options, terminal),
+        Some(Command::Intel(command)) => intel::run(command, options, terminal),
         Some(Command::Near(args)) => near::near(args, options, terminal),
         Some(Command::Contrast(args)) => near::contrast(args, options, terminal),
         Some(Command::Watch(args)) => watch::run(args, options, terminal),

@@ -14,6 +14,7 @@ mod toml_error;
 pub mod usage;
 
 pub use document::FileError;
+pub use feeds::{DEFAULT_FEEDS, read_feeds};
 pub use store_file::{StoreFile, pdns_files};
 pub(crate) use toml_error::toml_error;
 

@@ -6,6 +6,7 @@
 //! Names and RDATA are printable ASCII by construction. All other text from outside (paths, sensor names, tallies)
 //! goes through [`escape`] or an encoder.
 
+mod cells;
 mod cof;
 mod csv;
 mod field;
@@ -18,6 +19,7 @@ mod profile;
 mod status;
 mod table;
 
+pub use cells::{Cell, CellValue};
 pub(crate) use csv::safe as safe_cell;
 pub(crate) use judged::listing_words;
 pub use plural::{counted, noun};
@@ -80,6 +82,8 @@ pub enum Item<'a> {
     Tag(&'a Tag),
     /// A tag that stands for an indicator, and the tag that overrides it, if any.
     Indicator(&'a Tag, Option<&'a Tag>),
+    /// Named values.
+    Cells(&'a [Cell]),
     /// An entry of the history of tags.
     TagEvent(&'a TagEvent),
     /// A tagged address and its distance, with the names on it.
@@ -310,6 +314,12 @@ pub(crate) fn percent(text: &str) -> String {
 }
 
 /// Formats seconds since the epoch in UTC: `2026-11-24 02:22:58`.
+/// Formats the day of a time in seconds since the epoch: `2026-11-29`.
+#[must_use]
+pub fn utc_date(at: u32) -> String {
+    date(at / 86_400)
+}
+
 fn utc(at: u32) -> String {
     let time = jiff::Timestamp::from_second(i64::from(at)).unwrap_or_default();
     time.strftime("%Y-%m-%d %H:%M:%S").to_string()

@@ -3,6 +3,7 @@
 mod examples;
 pub(super) mod export;
 mod groups;
+pub(super) mod intel;
 pub(super) mod rows;
 pub(super) mod tag;
 
@@ -16,6 +17,7 @@ use crate::render::Format;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Parser, Subcommand, ValueEnum};
 use export::Export;
+use intel::IntelCommand;
 use rows::{LookUpArgs, OutputArgs, RowArgs};
 use std::path::PathBuf;
 use tag::{ContrastArgs, NearArgs, TagCommand, WatchArgs};
@@ -144,6 +146,9 @@ pub enum Command {
     /// Tag names and addresses as threat, interest or trust
     #[command(subcommand)]
     Tag(TagCommand),
+    /// Import and show what feeds and partners say of names and addresses
+    #[command(subcommand)]
+    Intel(IntelCommand),
     /// The tagged addresses nearest to one, by the Euclidean distance of their octets
     #[command(after_long_help = examples::NEAR)]
     Near(NearArgs),

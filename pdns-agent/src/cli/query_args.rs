@@ -4,9 +4,9 @@ use super::args::export::FormatArg;
 use super::args::rows::{FenceArgs, OutputArgs, TimeArgs};
 use super::args::{By, ByBelow, ByName, Find, OutcomeArg, RowOptions, SortArg, Subdomains};
 use crate::query::{
-    self, Fence, Filter, GroupSort, Grouping, ListError, Pattern, PatternError, Purpose, Query,
-    Reading, Sort, Subject, SubjectError, TagSubjectError, Text, TimeParseError, TimeSpec,
-    TtlFence, What, Word, WordError, read_list,
+    self, Fence, Filter, GateListError, GroupSort, Grouping, ListError, Pattern, PatternError,
+    Purpose, Query, Reading, Sort, Subject, SubjectError, TagSubjectError, Text, TimeParseError,
+    TimeSpec, TtlFence, What, Word, WordError, read_list,
 };
 use crate::render::Format;
 use crate::store::Kind;
@@ -152,6 +152,21 @@ pub enum UsageError {
     /// A note, source or author that is too long.
     #[error(transparent)]
     LongText(LongText),
+    /// A list for the quality gate.
+    #[error("{path} is wrong")]
+    GateList {
+        /// The file.
+        path: String,
+        /// Line and reason.
+        #[source]
+        cause: GateListError,
+    },
+    /// An import without the name of its source.
+    #[error("say whose indicators these are: --source NAME")]
+    NoSource,
+    /// A feed that the settings do not have.
+    #[error("there is no feed {0:?} in the settings of feeds")]
+    NoFeed(String),
     /// A kind without a subject.
     #[error(
         "say whose {0} tag is to be cleared; to clear the tags of the name {0}, write it with a final dot"

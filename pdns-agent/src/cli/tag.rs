@@ -117,7 +117,7 @@ fn wide(subject: &TagSubject) -> Option<String> {
 }
 
 /// Returns the author: the given name, the login user, also behind sudo, or the account of the process.
-fn said_by(named: Option<&String>, terminal: &Terminal<'_>) -> String {
+pub(super) fn said_by(named: Option<&String>, terminal: &Terminal<'_>) -> String {
     let logged_in = || {
         let names = ["SUDO_USER", "USER", "LOGNAME"].iter();
         names.filter_map(|name| (terminal.env)(name)).find(|name| !name.is_empty())

@@ -2,7 +2,7 @@
 
 use super::Credentials;
 use crate::indicator::Tlp;
-use crate::outgoing::OutgoingSettings;
+use crate::outgoing::{OutgoingSettings, SecretSource};
 use crate::tag::TagKind;
 use std::fmt;
 use std::path::PathBuf;
@@ -110,4 +110,42 @@ pub struct Feed {
     pub read: ReadOptions,
     /// What its entries mean.
     pub assessment: Assessment,
+}
+
+impl Feed {
+    /// A list at a URL that is fetched once.
+    #[must_use]
+    pub fn of_url(url: &str, allow_private: bool) -> Self {
+        Self {
+            name: String::new(),
+            location: Location::Url(url.to_owned()),
+            protocol: Protocol::Http,
+            credentials: Credentials::None,
+            outgoing: OutgoingSettings { allow_private, ..OutgoingSettings::default() },
+            interval: Duration::ZERO,
+            member: None,
+            search: serde_json::Map::new(),
+            read: ReadOptions::default(),
+            assessment: Assessment {
+                kind: TagKind::Threat,
+                confidence: 50,
+                lifetime: Duration::ZERO,
+                half_life: None,
+                tlp: None,
+                labels: Vec::new(),
+            },
+        }
+    }
+
+    /// A MISP server that is told of sightings. Its key is in the environment variable `PDNS_MISP_KEY`.
+    #[must_use]
+    pub fn of_misp(url: &str, allow_private: bool) -> Self {
+        let key = SecretSource::Env("PDNS_MISP_KEY".to_owned());
+        let header = "Authorization".to_owned();
+        Self {
+            protocol: Protocol::Misp,
+            credentials: Credentials::Key { header, prefix: "", key },
+            ..Self::of_url(url, allow_private)
+        }
+    }
 }

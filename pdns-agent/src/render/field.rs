@@ -85,6 +85,7 @@ pub(super) fn fields<'a>(item: &Item<'a>, look: &'a RenderOptions) -> Vec<Field<
         ],
         Item::Tag(tag) => judged::tag(tag),
         Item::Indicator(tag, by) => judged::indicator(tag, by),
+        Item::Cells(cells) => super::cells::fields(cells),
         Item::TagEvent(event) => judged::event(event),
         Item::Near(near, there) => judged::near(near, there),
         Item::Neighbour(neighbour, limits) => judged::neighbour(neighbour, limits),

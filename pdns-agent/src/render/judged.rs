@@ -173,18 +173,13 @@ pub(crate) fn listing_words(listing: &Listing) -> String {
     if listing.is_conditional {
         words.push("only with further conditions".to_owned());
     }
-    words.push(format!("last listed {}", date_of(listing.last_listed)));
-    words.extend(listing.valid_until.map(|until| format!("until {}", date_of(until))));
+    words.push(format!("last listed {}", super::utc_date(listing.last_listed)));
+    words.extend(listing.valid_until.map(|until| format!("until {}", super::utc_date(until))));
     words.extend(listing.tlp.map(|tlp| format!("TLP:{}", tlp.name().to_uppercase())));
     if !listing.reference.is_empty() {
         words.push(listing.reference.clone());
     }
     words.join("; ")
-}
-
-/// Formats the day of a time in seconds since the epoch.
-fn date_of(at: u32) -> String {
-    super::date(at / 86_400)
 }
 
 /// Returns the values of an entry of the history.
@@ -351,7 +346,7 @@ pub(super) fn indicator_line(tag: &Tag, by: Option<&Tag>) -> Line {
         if listing.is_conditional {
             notes.push("only with further conditions".to_owned());
         }
-        notes.extend(listing.valid_until.map(|until| format!("until {}", date_of(until))));
+        notes.extend(listing.valid_until.map(|until| format!("until {}", super::utc_date(until))));
         notes.extend(listing.tlp.map(|tlp| format!("TLP:{}", tlp.name().to_uppercase())));
         notes.extend(Some(listing.reference.clone()).filter(|reference| !reference.is_empty()));
     }
@@ -361,7 +356,7 @@ pub(super) fn indicator_line(tag: &Tag, by: Option<&Tag>) -> Line {
         tag.kind.to_string(),
         tag.source.clone(),
         listing.map(confidence).unwrap_or_default(),
-        listing.map(|listing| date_of(listing.last_listed)).unwrap_or_default(),
+        listing.map(|listing| super::utc_date(listing.last_listed)).unwrap_or_default(),
         listing.map(|listing| listing.labels.join(", ")).unwrap_or_default(),
         notes.join("; "),
     ];

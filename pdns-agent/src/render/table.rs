@@ -147,6 +147,7 @@ impl Table {
             }
             Item::Tag(tag) => owned(judged::tag_line(tag)),
             Item::Indicator(tag, by) => owned(judged::indicator_line(tag, by)),
+            Item::Cells(cells) => super::cells::line(cells),
             Item::TagEvent(event) => owned(judged::event_line(event)),
             Item::Near(near, there) => owned(judged::near_line(near, there)),
             Item::Neighbour(neighbour, _) => owned(judged::neighbour_line(neighbour)),

@@ -1,0 +1,276 @@
+//! `pdns intel refresh`: fetches the feeds that are due.
+
+use super::import::sentence;
+use super::importer::{Defaults, ReadFailure, Reading, Target, gate, importing};
+use super::seen::SeenHere;
+use crate::cli::args::intel::{ImportArgs, RefreshArgs};
+use crate::cli::query_args::UsageError;
+use crate::cli::tag::said_by;
+use crate::cli::{CliError, Found, Terminal, cannot, open};
+use crate::config::read_feeds;
+use crate::exchange::intel::{ColumnRef, Columns, IntelFormat, IntelOptions, Pointers};
+use crate::intel_feeds::{
+    Attempts, Document, Extent, Feed, FeedClient, FeedError, Fetch, FetchState, Protocol,
+};
+use crate::query::Gate;
+use crate::store::{ImportSpec, IndicatorImport, IntelSource, Options, Store, StoreError};
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// Indicators of a source from which on losing more than half of them needs to be confirmed.
+const FEW: u64 = 10;
+
+/// What a source remembers of fetching.
+#[derive(Default, Serialize, Deserialize)]
+#[serde(default)]
+struct Fetched {
+    state: FetchState,
+    attempts: Attempts,
+}
+
+/// What became of one feed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outcome {
+    /// It was imported, or nothing has changed.
+    Done,
+    /// It was imported, but for some lines.
+    Rejected,
+    /// It was not imported.
+    Failed,
+    /// Another process fetches it.
+    Busy,
+}
+
+/// Fetches feeds.
+pub(super) fn run(
+    args: &RefreshArgs,
+    options: &Options,
+    terminal: &mut Terminal<'_>,
+) -> Result<Found, CliError> {
+    let feeds = read_feeds(&args.feeds)?;
+    if let Some(unknown) =
+        args.names.iter().find(|name| !feeds.iter().any(|feed| feed.name == **name))
+    {
+        return Err(UsageError::NoFeed(unknown.clone()).into());
+    }
+    let mut store = open(options)?;
+    let gate = gate(&mut store.reader(), args.top.as_ref(), args.never.as_ref())?;
+    let known = store.reader().intel_sources().map_err(cannot("read the sources"))?;
+    let mut outcomes = Vec::new();
+    for feed in &feeds {
+        let is_named = args.names.contains(&feed.name);
+        if !args.names.is_empty() && !is_named {
+            continue;
+        }
+        let source = known.iter().find(|source| source.name == feed.name);
+        let fetched: Fetched = source.map(remembered).unwrap_or_default();
+        if !args.now && !is_named && !fetched.attempts.is_due(feed.interval, terminal.now) {
+            continue;
+        }
+        outcomes.push(refresh(feed, fetched, args.confirm, &gate, &mut store, terminal)?);
+    }
+    if outcomes.is_empty() {
+        let text = if feeds.is_empty() { "no feeds are set up" } else { "no feed is due" };
+        terminal.say(format_args!("{text}"));
+        return Ok(Found::Something);
+    }
+    let is = |wanted| outcomes.iter().filter(|outcome| **outcome == wanted).count();
+    if is(Outcome::Failed) == outcomes.len() {
+        return Err(CliError::NoFeedFetched(outcomes.len() as u64));
+    }
+    let is_clean = is(Outcome::Failed) + is(Outcome::Rejected) == 0;
+    Ok(if is_clean { Found::Something } else { Found::Nothing })
+}
+
+fn remembered(source: &IntelSource) -> Fetched {
+    serde_json::from_value(source.fetched.clone()).unwrap_or_default()
+}
+
+/// Fetches one feed. Only errors of the store end the whole command.
+fn refresh(
+    feed: &Feed,
+    mut fetched: Fetched,
+    confirm: bool,
+    gate: &Gate,
+    store: &mut Store,
+    terminal: &mut Terminal<'_>,
+) -> Result<Outcome, CliError> {
+    let name = &feed.name;
+    let seconds = |time: Duration| u32::try_from(time.as_secs()).unwrap_or(u32::MAX);
+    let assessment = &feed.assessment;
+    let spec = ImportSpec {
+        author: said_by(None, terminal),
+        kind: assessment.kind,
+        confidence: assessment.confidence,
+        lifetime: Some(seconds(assessment.lifetime)),
+        half_life: assessment.half_life.map(seconds),
+        ..ImportSpec::new(name, terminal.now)
+    };
+    let mut twin = store.reader().twin();
+    let mut import = match store.indicators().import(spec) {
+        Ok(import) => import,
+        Err(error @ StoreError::Leased { .. }) => {
+            terminal.say(format_args!("{name}: {error}"));
+            return Ok(Outcome::Busy);
+        }
+        Err(error) => return Err(importing(error)),
+    };
+    let client = match FeedClient::new(feed, terminal.env) {
+        Ok(client) => client,
+        Err(error) => return failed(import, fetched, &error, name, terminal),
+    };
+    // Fetched whole before anything is imported: what comes after an error is not known to be gone.
+    let mut documents: Vec<Document> = Vec::new();
+    let fetch = client.fetch(&fetched.state, &mut |document| documents.push(document));
+    let Fetch { extent, state, problems } = match fetch {
+        Ok(fetch) => fetch,
+        Err(error) => return failed(import, fetched, &error, name, terminal),
+    };
+    for problem in &problems {
+        terminal.say(format_args!("{name}: {problem}"));
+    }
+    let success = Attempts::after_success(terminal.now);
+    if extent == Extent::Unchanged {
+        remember(&mut import, &Fetched { state, attempts: success });
+        import.give_up("").map_err(importing)?;
+        terminal.say(format_args!("{name}: unchanged"));
+        return Ok(Outcome::Done);
+    }
+    let before = import.source().listed;
+    let reading_options = match intel_options(feed) {
+        Ok(options) => options,
+        Err(reason) => {
+            fetched.attempts = fetched.attempts.after_failure(terminal.now, None);
+            remember(&mut import, &fetched);
+            import.give_up(&reason).map_err(importing)?;
+            terminal.say(format_args!("{name}: {reason}"));
+            return Ok(Outcome::Failed);
+        }
+    };
+    let defaults = Defaults {
+        kind: assessment.kind,
+        confidence: assessment.confidence,
+        tlp: assessment.tlp,
+        labels: assessment.labels.clone(),
+        now: terminal.now,
+    };
+    let mut reading = Reading::default();
+    let mut seen = SeenHere::default();
+    for document in documents {
+        let full = &mut |subjects: &mut Vec<_>| seen.look(&mut twin, subjects);
+        let mut reader = document.reader();
+        let mut target = Target::Import(&mut import);
+        match reading.read(&mut reader, &reading_options, gate, &defaults, &mut target, full) {
+            Ok(()) => {}
+            Err(ReadFailure::Store(error)) => return Err(error),
+            Err(ReadFailure::Document(error)) => {
+                reading.tell(name, terminal);
+                let text = format!("{error}");
+                fetched.attempts = fetched.attempts.after_failure(terminal.now, None);
+                remember(&mut import, &fetched);
+                import.give_up(&text).map_err(importing)?;
+                terminal.say(format_args!("{name}: {text}"));
+                return Ok(Outcome::Failed);
+            }
+        }
+    }
+    reading.tell(name, terminal);
+    seen.look(&mut twin, &mut reading.subjects)?;
+    let is_whole = extent == Extent::Whole && problems.is_empty();
+    let has_shrunk = is_whole && before >= FEW && reading.accepted * 2 < before;
+    if has_shrunk && !confirm {
+        terminal.say(format_args!(
+            "{name}: it lists {} and listed {before}, so nothing ends; pdns intel refresh {name} --confirm ends the rest",
+            reading.accepted
+        ));
+    }
+    import.spec.replaces = is_whole && (!has_shrunk || confirm);
+    import.spec.digest = reading.digest();
+    import.spec.rejected = reading.rejected();
+    remember(&mut import, &Fetched { state, attempts: success });
+    let tally = import.commit(&mut |_| ()).map_err(importing)?.tally;
+    terminal.say(format_args!("{}", sentence(name, reading.accepted, &tally)));
+    terminal.say(format_args!("{name}: {}", seen.sentence()));
+    let is_clean = reading.rejected() == 0 && problems.is_empty() && (!has_shrunk || confirm);
+    Ok(if is_clean { Outcome::Done } else { Outcome::Rejected })
+}
+
+fn remember(import: &mut IndicatorImport<'_>, fetched: &Fetched) {
+    // Numbers and texts can always be encoded as JSON.
+    import.spec.fetched = serde_json::to_value(fetched).ok();
+}
+
+/// Records that a feed could not be fetched.
+fn failed(
+    mut import: IndicatorImport<'_>,
+    fetched: Fetched,
+    error: &FeedError,
+    name: &str,
+    terminal: &mut Terminal<'_>,
+) -> Result<Outcome, CliError> {
+    let retry_after = match error {
+        FeedError::Outgoing(error) => error.retry_after(),
+        _ => None,
+    };
+    let attempts = fetched.attempts.after_failure(terminal.now, retry_after);
+    remember(&mut import, &Fetched { attempts, ..fetched });
+    let text = with_causes(error);
+    import.give_up(&text).map_err(importing)?;
+    terminal.say(format_args!("{name}: {text}"));
+    Ok(Outcome::Failed)
+}
+
+/// Returns the text of an error and of its causes.
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        text = format!("{text}: {cause}");
+        next = cause.source();
+    }
+    text
+}
+
+fn intel_options(feed: &Feed) -> Result<IntelOptions, String> {
+    let read = &feed.read;
+    let format = match (&read.format, feed.protocol) {
+        (Some(name), _) => Some(name.parse::<IntelFormat>().map_err(|error| error.to_string())?),
+        (None, Protocol::Taxii) => Some(IntelFormat::Stix),
+        (None, Protocol::MispFeed | Protocol::Misp) => Some(IntelFormat::Misp),
+        (None, Protocol::Http) => None,
+    };
+    let column = read.column.as_deref().and_then(|text| text.parse::<ColumnRef>().ok());
+    Ok(IntelOptions {
+        format,
+        kind: Some(feed.assessment.kind),
+        url_hosts: read.url_hosts,
+        columns: Columns { subject: column, ..Columns::default() },
+        pointers: Pointers { subject: read.pointer.clone(), ..Pointers::default() },
+        ..IntelOptions::default()
+    })
+}
+
+/// Tells others what was seen here: STIX sightings in a file, sightings of a MISP server.
+pub(super) fn report_sightings(
+    args: &ImportArgs,
+    seen: &SeenHere,
+    terminal: &mut Terminal<'_>,
+) -> Result<(), CliError> {
+    let Some(url) = &args.misp else { return Ok(()) };
+    let feed = Feed::of_misp(url, args.allow_private);
+    let failed = |cause| CliError::Feed { feed: "the MISP server".to_owned(), cause };
+    let client = FeedClient::new(&feed, terminal.env).map_err(failed)?;
+    let (mut told, mut unknown) = (0_u64, 0_u64);
+    for (subject, sighting) in seen.sightings() {
+        let value = subject.to_string();
+        let values = [value.trim_start_matches('.').to_owned()];
+        let is_known = client.post_sighting(&values, sighting.time_last, "pdns").map_err(failed)?;
+        if is_known {
+            told += 1;
+        } else {
+            unknown += 1;
+        }
+    }
+    terminal.say(format_args!("the MISP server took {told} sightings, {unknown} it does not know"));
+    Ok(())
+}
