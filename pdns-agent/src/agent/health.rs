@@ -146,7 +146,8 @@ impl Health {
 
     /// Records a successful attempt after an error that the caller logs.
     pub(crate) fn succeeded_as_told(&self, number: u64) {
-        if let Some(episode) = self.end_failure(number).filter(|episode| !episode.kinds.is_empty()) {
+        if let Some(episode) = self.end_failure(number).filter(|episode| !episode.kinds.is_empty())
+        {
             let seconds = episode.began.elapsed().as_secs();
             tracing::info!(seconds, "writing to the store again");
         }

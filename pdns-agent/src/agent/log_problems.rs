@@ -46,7 +46,8 @@ struct Folder {
 impl LogProblems {
     pub(super) fn new(format: Format, inputs: &[PathBuf]) -> Self {
         let (reported, shown, failed) = Default::default();
-        let folder = |path: &PathBuf| Folder { path: path.clone(), is_useful: false, rejected: None };
+        let folder =
+            |path: &PathBuf| Folder { path: path.clone(), is_useful: false, rejected: None };
         let folders = inputs.iter().map(folder).collect();
         Self { format, folders, reported, shown, failed, foreign: 0, has_told_skipped: false }
     }

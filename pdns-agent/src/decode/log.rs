@@ -46,8 +46,7 @@ pub fn command_for(line: &[u8]) -> Option<&'static str> {
         if has(b"\"event_type\"") && has(b"\"timestamp\"") {
             Some("suricata")
         // Also in the forms of shippers: `id_orig_h`, or `orig_h` within `id`. Others remove addresses.
-        } else if has(b"orig_h\"")
-            || (has(b"\"ts\"") && (has(b"\"rrname\"") || has(b"\"query\"")))
+        } else if has(b"orig_h\"") || (has(b"\"ts\"") && (has(b"\"rrname\"") || has(b"\"query\"")))
         {
             Some("zeek")
         } else {

@@ -230,12 +230,7 @@ impl Reader {
 
     /// Returns whether a capture begins with this content, by a file that holds it: the one that the store has, or one
     /// that was met in this run. `None` if neither is there.
-    fn begins_with(
-        &self,
-        known: &StoredCapture,
-        content: &Content,
-        queue: &Queue,
-    ) -> Option<bool> {
+    fn begins_with(&self, known: &StoredCapture, content: &Content, queue: &Queue) -> Option<bool> {
         let hasher = self.router.hasher();
         let stored = Path::new(&known.state.path);
         known.begins_with(stored, content, hasher).or_else(|| {
