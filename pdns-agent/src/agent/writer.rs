@@ -375,7 +375,9 @@ impl Work {
             // that may concern this batch only is not an outage until other commands fail, too.
             let is_lost = tries == 1 && matches!(error, StoreError::Unavailable(_));
             let suspect = of.filter(|_| self.sets_aside && error.concerns_call());
-            let is_told = !is_lost && (suspect.is_none() || same >= REJECTIONS);
+            // Errors that differ each time concern more than the batch.
+            let is_told =
+                !is_lost && (suspect.is_none() || same >= REJECTIONS || tries >= 2 * REJECTIONS);
             // Not before it is compared with the last one: the number of evicted keys changes.
             let error = self.store.explain(error);
             if let Some((log, access)) = suspect.filter(|_| same >= REJECTIONS)
