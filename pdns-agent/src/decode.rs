@@ -65,6 +65,8 @@ reasons! {
         Json = "json", "not a JSON object of a log record";
         /// A number or truth value cannot be parsed or is out of range.
         BadField = "bad_field", "a number or truth value cannot be read";
+        /// A Suricata answer lacks `flags`, without which nobody knows who answered: a shipper removed them.
+        NoFlags = "no_flags", "the answer lacks dns.flags, which whatever filters or ships eve.json has to keep";
         /// The time is missing or cannot be parsed.
         BadTime = "bad_time", "the time is missing or cannot be read";
         /// The time does not fit 32 bits of seconds since 1970.

@@ -188,7 +188,8 @@ impl Store {
     /// Checks that the store can be reached and is still the one that was opened.
     ///
     /// # Errors
-    /// [`StoreError::Replaced`] and [`StoreError::Renumbered`] when it is not; other errors as they occur.
+    /// [`StoreError::Replaced`], [`StoreError::SchemaLost`] and [`StoreError::Renumbered`] when it is not; other errors as
+    /// they occur.
     pub fn check(&mut self) -> Result<(), StoreError> {
         self.is_marked().map(drop)
     }

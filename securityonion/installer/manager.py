@@ -31,7 +31,7 @@ SENSOR_RIGHTS = (
     "+spop +fcall +function|load +info"
 )
 ANALYST_RIGHTS = (
-    "%R~pd:* ~pd:{tags}* -@all +get +getrange +hget +hgetall +hmget +hscan +lrange +smembers +sscan +sismember +info +config|get "
+    "%R~pd:* ~pd:{tags}* -@all +get +getrange +hget +hgetall +hmget +hscan +lrange +smembers +sscan +sismember +info "
     "+hlen +hset +hdel +hincrby +rpush +ltrim +eval"
 )
 

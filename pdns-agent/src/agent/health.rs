@@ -77,6 +77,8 @@ struct Episode {
     began: Instant,
     /// Kinds of errors that were logged.
     kinds: Vec<Discriminant<StoreError>>,
+    /// The first reply of the server that refused a request and was not logged, because it may concern one batch only.
+    refused: Option<String>,
 }
 
 impl State {
@@ -131,17 +133,32 @@ impl Health {
         self.succeeded(number);
     }
 
-    /// Records a successful attempt.
+    /// Records a successful attempt. One that ends an episode of which nothing was logged yet logs it.
     pub(crate) fn succeeded(&self, number: u64) {
-        let mut state = self.state();
-        state.succeeded += 1;
-        state.set_error(number, None);
-        let ended = state.end_episode();
-        drop(state);
-        if let Some(episode) = ended.filter(|episode| !episode.kinds.is_empty()) {
+        let Some(episode) = self.end_failure(number) else { return };
+        if !episode.kinds.is_empty() {
+            let seconds = episode.began.elapsed().as_secs();
+            tracing::info!(seconds, "writing to the store again");
+        } else if let Some(cause) = episode.refused {
+            tracing::warn!(cause, "the store refused a request and took it when tried again");
+        }
+    }
+
+    /// Records a successful attempt after an error that the caller logs.
+    pub(crate) fn succeeded_as_told(&self, number: u64) {
+        if let Some(episode) = self.end_failure(number).filter(|episode| !episode.kinds.is_empty())
+        {
             let seconds = episode.began.elapsed().as_secs();
             tracing::info!(seconds, "writing to the store again");
         }
+    }
+
+    /// Counts a successful attempt; returns the episode that it ends.
+    fn end_failure(&self, number: u64) -> Option<Episode> {
+        let mut state = self.state();
+        state.succeeded += 1;
+        state.set_error(number, None);
+        state.end_episode()
     }
 
     /// Records a failed attempt; an `is_repeated` one is logged, once per episode for each kind of cause.
@@ -150,8 +167,11 @@ impl Health {
         let mut state = self.state();
         state.failed += 1;
         state.set_error(number, Some(text.clone()));
-        let episode = Episode { began: Instant::now(), kinds: Vec::new() };
+        let episode = Episode { began: Instant::now(), kinds: Vec::new(), refused: None };
         let episode = state.episode.get_or_insert(episode);
+        if !is_repeated && error.concerns_call() {
+            episode.refused.get_or_insert_with(|| text.clone());
+        }
         let kind = discriminant(error);
         let is_new = is_repeated && !episode.kinds.contains(&kind);
         if is_new {
@@ -177,6 +197,9 @@ impl Health {
         let mut state = self.state();
         state.failed += 1;
         state.set_error(number, None);
+        if let Some(episode) = &mut state.episode {
+            episode.refused = None;
+        }
         state.end_episode();
         let rejected = RejectedLog { name: name.to_owned(), reason: reason.clone(), access };
         let is_new = state.rejected.insert(log, rejected);

@@ -2,8 +2,11 @@
 //!
 //! Used by `log_scheduler`.
 
+use super::log_tasks::NothingFound;
 use super::report::{LogReport, with_causes};
-use crate::render::escape;
+use crate::decode::Rejection;
+use crate::decode::log::Format;
+use crate::render::{counted, escape};
 use crate::source::{Missing, Scan, SourceError};
 use std::collections::{HashMap, HashSet};
 use std::mem::{Discriminant, discriminant};
@@ -16,8 +19,10 @@ const SHOWN: usize = 10;
 
 /// The problems of a session.
 pub(super) struct LogProblems {
-    /// The command that reads the logs.
-    command: &'static str,
+    /// Format of the logs.
+    format: Format,
+    /// The given folders and patterns: what their logs held.
+    folders: Vec<Folder>,
     /// Problems that were reported.
     reported: HashSet<String>,
     /// Number of displayed problems, by kind.
@@ -29,10 +34,41 @@ pub(super) struct LogProblems {
     has_told_skipped: bool,
 }
 
+/// The logs found in one given folder, or by one pattern.
+struct Folder {
+    path: PathBuf,
+    /// True if anything was taken from one of them.
+    is_useful: bool,
+    /// The reason for which lines of a log were rejected of which none was taken.
+    rejected: Option<Rejection>,
+}
+
 impl LogProblems {
-    pub(super) fn new(command: &'static str) -> Self {
+    pub(super) fn new(format: Format, inputs: &[PathBuf]) -> Self {
         let (reported, shown, failed) = Default::default();
-        Self { command, reported, shown, failed, foreign: 0, has_told_skipped: false }
+        let folder =
+            |path: &PathBuf| Folder { path: path.clone(), is_useful: false, rejected: None };
+        let folders = inputs.iter().map(folder).collect();
+        Self { format, folders, reported, shown, failed, foreign: 0, has_told_skipped: false }
+    }
+
+    /// The given folder that a file was found in, or a pattern where it is in none.
+    fn folder(&mut self, path: &Path) -> Option<&mut Folder> {
+        let is_in = |folder: &&mut Folder| {
+            let is_pattern = folder.path.to_string_lossy().contains(['*', '?', '[']);
+            path.starts_with(&folder.path) || is_pattern
+        };
+        let folders = self.folders.iter_mut().filter(is_in);
+        folders.max_by_key(|folder| {
+            if path.starts_with(&folder.path) { folder.path.as_os_str().len() } else { 0 }
+        })
+    }
+
+    /// Records that a file was read, and whether anything was taken from it, now or before.
+    pub(super) fn taken(&mut self, path: &Path, has_taken: bool) {
+        if has_taken && let Some(folder) = self.folder(path) {
+            folder.is_useful = true;
+        }
     }
 
     /// Reports a problem, unless it was reported before.
@@ -69,10 +105,15 @@ impl LogProblems {
         self.failed.remove(path);
     }
 
-    /// Reports a file in which nothing was found; `command` is the one that reads it, if any.
-    pub(super) fn foreign(&mut self, path: &Path, command: Option<&str>, is_named: bool) {
+    /// Reports a file in which nothing was found.
+    pub(super) fn foreign(&mut self, path: &Path, found: NothingFound, is_named: bool) {
+        if let (Some((_, reason)), false) = (found.rejected, is_named)
+            && let Some(folder) = self.folder(path)
+        {
+            folder.rejected = Some(reason);
+        }
         let path = escape(&path.display().to_string()).into_owned();
-        match command {
+        match found.command {
             Some(command) => {
                 self.foreign += 1;
                 self.warn_once(&format!(
@@ -81,9 +122,19 @@ impl LogProblems {
             }
             None if is_named => {
                 self.foreign += 1;
-                let own = self.command;
+                let own = self.format.command();
+                let why = match (found.rejected, self.format) {
+                    (Some((count, reason)), _) => {
+                        format!("{} rejected: {reason}", counted(count, "line", "lines"))
+                    }
+                    (None, Format::Zeek(_)) => {
+                        "no line has query, qtype or rcode, as in dns.log, or rrname, as in pdns.log"
+                            .to_owned()
+                    }
+                    (None, Format::Suricata) => "no line has the event_type dns".to_owned(),
+                };
                 self.warn_once(&format!(
-                    "nothing read from {path}: no DNS records for `pdns-agent {own}`"
+                    "nothing read from {path}: no DNS records for `pdns-agent {own}` ({why})"
                 ));
             }
             None => {}
@@ -122,6 +173,14 @@ impl LogProblems {
                         example.display()
                     ),
                 }
+            }
+        }
+        report.useless = 0;
+        for folder in self.folders.iter().filter(|folder| !folder.is_useful) {
+            if let Some(reason) = folder.rejected {
+                report.useless += 1;
+                let folder = folder.path.display();
+                tracing::warn!(%reason, "nothing read from the logs in {folder}: lines were rejected and none taken");
             }
         }
         report.skipped = scan.skipped().clone();

@@ -8,10 +8,10 @@
 
 use super::batch_sender::BatchSender;
 use super::copies::Met;
-use super::log_tasks::{End, Job, Message, Outcome, Readable, Shared, Task};
+use super::log_tasks::{End, Job, Message, NothingFound, Outcome, Readable, Shared, Task};
 use super::open_log::{
     Failure, Located, OpenLog, Position, Progress, has_moved, has_stopped, is_incomplete,
-    load_position, mtime, tell_conflict,
+    load_position, mtime, tell_conflict, tell_forgotten,
 };
 use super::report::LogReport;
 use super::writer::WriterContext;
@@ -145,7 +145,10 @@ impl LogReader {
         };
         let log = match opened {
             Ok(Some(log)) => log,
-            Ok(None) if end == End::LastLook => return Outcome::Foreign(self.other_command(path)),
+            Ok(None) if end == End::LastLook => {
+                let command = self.other_command(path);
+                return Outcome::Foreign(NothingFound { command, rejected: None });
+            }
             Ok(None) => return Outcome::Empty,
             Err(error) => return Outcome::failed(error),
         };
@@ -331,7 +334,11 @@ impl LogReader {
             match self.read_to_end(&mut log, end) {
                 Err(Failure::Store(error)) if error.retry() == Retry::Reload => {
                     let is_lost = log.progress.connections != self.sender.writer.connections();
-                    tell_conflict(log.path(), &error, is_lost);
+                    if matches!(error, StoreError::Conflict) && self.is_forgotten(&log.progress) {
+                        tell_forgotten(log.path());
+                    } else {
+                        tell_conflict(log.path(), &error, is_lost);
+                    }
                     open = self.reload(*log);
                 }
                 Err(failure) => return Outcome::failed(failure),
@@ -341,6 +348,12 @@ impl LogReader {
                 }
             }
         }
+    }
+
+    /// Returns true if a log that was read on is forgotten by now. An error shows when the log is loaded.
+    fn is_forgotten(&mut self, progress: &Progress) -> bool {
+        let loaded = self.load(progress);
+        loaded.is_ok_and(|(state, _)| state.is_some_and(|state| state.is_forgotten()))
     }
 
     /// Reads a log to its current end and stores everything.
@@ -386,7 +399,12 @@ impl LogReader {
             && (kind == Some(self.logs.format.command())
                 || open.log.first_bytes().starts_with(b"{"));
         if !tally.has_taken() && (is_foreign || (end == End::LastLook && !may_be_ours)) {
-            return Outcome::Foreign(kind.filter(|_| is_foreign));
+            let most = tally.rejected.into_iter().max_by_key(|&(_, &count)| count);
+            let rejected = most.map(|(&reason, _)| (tally.rejected.total(), reason));
+            return Outcome::Foreign(NothingFound {
+                command: kind.filter(|_| is_foreign),
+                rejected,
+            });
         }
         if is_unfinished {
             self.report.unfinished += 1;

@@ -6,7 +6,7 @@
 use super::log_files::{File, FileId, Files, State};
 use super::log_problems::LogProblems;
 use super::log_session::bar;
-use super::log_tasks::{End, Message, Outcome, Readable, Shared, Task};
+use super::log_tasks::{End, Message, NothingFound, Outcome, Readable, Shared, Task};
 use super::metrics::Metrics;
 use super::open_log::{Failure, is_incomplete};
 use super::report::{LACKS_PDNS_LOG, LogReport};
@@ -87,7 +87,7 @@ impl<'a> LogScheduler<'a> {
             waiting: Vec::new(),
             moved: false,
             is_checking: false,
-            problems: LogProblems::new(logs.format.command()),
+            problems: LogProblems::new(logs.format, &logs.inputs),
             total: 0,
             bar: bar(settings.progress),
             read,
@@ -336,10 +336,10 @@ impl<'a> LogScheduler<'a> {
         match outcome {
             Outcome::Failed(failure) => return self.failed(id, &path, failure),
             Outcome::Rewritten => file.changed = true,
-            Outcome::Foreign(command) => {
+            Outcome::Foreign(found) => {
                 let named = file.named;
                 file.state = State::Foreign;
-                self.problems.foreign(&path, command, named);
+                self.problems.foreign(&path, found, named);
             }
             Outcome::Open(open) | Outcome::Ended(open) if open.stat().file() != id => {
                 // It was renamed before it was opened, and another file has its name.
@@ -353,18 +353,21 @@ impl<'a> LogScheduler<'a> {
             Outcome::Open(open) => {
                 file.retry = None;
                 self.problems.passed(&path);
+                self.problems.taken(&path, open.has_taken());
                 self.files.keep_open(id, open, &self.scan);
             }
             Outcome::Ended(open) => {
                 file.retry = None;
                 self.problems.passed(&path);
+                self.problems.taken(&path, open.has_taken());
                 if self.logs.once || !open.may_grow() || !self.files.keep_idle(id, *open) {
                     self.files.forget_unless_changed(id);
                 }
             }
-            Outcome::Unchanged | Outcome::Empty | Outcome::Busy(_) => {
+            outcome @ (Outcome::Unchanged | Outcome::Empty | Outcome::Busy(_)) => {
                 file.retry = None;
                 self.problems.passed(&path);
+                self.problems.taken(&path, matches!(outcome, Outcome::Unchanged));
                 self.files.forget_unless_changed(id);
             }
         }
@@ -384,7 +387,7 @@ impl<'a> LogScheduler<'a> {
             Failure::Source(SourceError::NotAFile { kind: DEVICE, .. }) if self.logs.once => {
                 // Such as /dev/null.
                 let is_named = self.files.by_id.remove(&id).is_some_and(|file| file.named);
-                self.problems.foreign(path, None, is_named);
+                self.problems.foreign(path, NothingFound::default(), is_named);
             }
             Failure::Source(error) if is_incomplete(&error) && !self.logs.once => {
                 tracing::debug!(path = %path.display(), "still being written");

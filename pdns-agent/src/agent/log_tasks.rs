@@ -2,6 +2,7 @@
 
 use super::copies::FirstPaths;
 use super::open_log::{Failure, IdleLog, OpenLog};
+use crate::decode::Rejection;
 use crate::source::{LogId, SourceError, Waker};
 use crate::store::StoreError;
 use std::collections::{HashMap, VecDeque};
@@ -38,6 +39,15 @@ pub(super) enum End {
     LastLook,
 }
 
+/// Reason why nothing was found in a file.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct NothingFound {
+    /// The command that reads it, if it is known and another one.
+    pub(super) command: Option<&'static str>,
+    /// Number of lines that were rejected, and the reason for most of them.
+    pub(super) rejected: Option<(u64, Rejection)>,
+}
+
 /// Outcome of a reading.
 pub(super) enum Outcome {
     /// The log was read to its current end and may grow.
@@ -48,8 +58,8 @@ pub(super) enum Outcome {
     Unchanged,
     /// It has no complete first record yet.
     Empty,
-    /// It contains nothing for this command; includes the command that reads it, if known.
-    Foreign(Option<&'static str>),
+    /// It contains nothing for this command.
+    Foreign(NothingFound),
     /// Another thread is reading this log.
     Busy(Readable),
     /// The file is a different log now.

@@ -107,6 +107,11 @@ impl OpenLog {
         !self.log.is_packed() && age(&self.log.stat()).is_none_or(|age| age < RECENT)
     }
 
+    /// Returns true if any line of it was of the decoder's kind, in this run or before.
+    pub(crate) fn has_taken(&self) -> bool {
+        self.progress.before.has_taken() || self.decoder.tally().has_taken()
+    }
+
     /// Closes the file. Reading continues after reopening it.
     pub(crate) fn close(self) -> Result<IdleLog, SourceError> {
         let Self { log, decoder, progress } = self;
@@ -306,8 +311,18 @@ pub(super) fn tell_conflict(path: &Path, error: &StoreError, is_after_reconnecti
     } else if is_after_reconnecting {
         tracing::info!(%path, "connection to the store lost while writing, reading on where the store is");
     } else {
-        tracing::warn!(%path, "position moved by another agent, reading again");
+        tracing::warn!(
+            %path,
+            "position in the store changed: another agent reads it, or it was forgotten by `pdns admin forget-source`; \
+             reading on where the store is"
+        );
     }
+}
+
+/// Reports that a log was forgotten while it was read.
+pub(super) fn tell_forgotten(path: &Path) {
+    let path = path.display();
+    tracing::warn!(%path, "forgotten by `pdns admin forget-source`, reading it again from its start");
 }
 
 /// Finds the keys that the store has for the log in a file, as [`load_position`] does, whichever command read it.

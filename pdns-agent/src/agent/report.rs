@@ -51,7 +51,7 @@ impl Report {
     #[must_use]
     pub fn without_use(&self) -> u64 {
         match &self.input {
-            Input::Logs(report) => report.foreign + report.empty,
+            Input::Logs(report) => report.foreign + report.empty + report.useless,
             Input::Packets(report) => report.foreign + report.empty,
         }
     }
@@ -308,6 +308,8 @@ pub struct LogReport {
     pub foreign: u64,
     /// Number of given folders that contain no log.
     pub empty: u64,
+    /// Number of given folders with logs of which lines were rejected and none was taken.
+    pub useless: u64,
     /// Number of files and folders that could not be read, or not completely.
     pub failed: u64,
     /// Files in folders that were skipped because of their names.
@@ -386,6 +388,7 @@ impl LogReport {
         self.unfinished += other.unfinished;
         self.foreign += other.foreign;
         self.empty += other.empty;
+        self.useless += other.useless;
         self.damage += other.damage;
         self.failed += other.failed;
         self.has_pdns_log |= other.has_pdns_log;
@@ -410,6 +413,7 @@ impl LogReport {
         part(self.failed, FILES, "that could not be read to the end");
         part(self.foreign, ["file", "files"], "without anything for this command");
         part(self.empty, ["folder", "folders"], "without logs");
+        part(self.useless, ["folder", "folders"], "whose logs hold nothing for this command");
         skipped(&self.skipped, "DNS logs", &mut part);
         let unfinished = ["unfinished last line", "unfinished last lines"];
         part(self.unfinished, unfinished, "left for the next run");

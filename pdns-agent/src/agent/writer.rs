@@ -5,12 +5,12 @@
 //! increasing pauses; the reader waits for the reply and therefore stops reading. The state of the store is
 //! published in `health`.
 
-use super::health::Access;
+use super::health::{Access, Health};
 use super::metrics::Metrics;
 use super::{AgentError, Stop};
 use crate::hash::{DIGEST, Router};
 use crate::store::{
-    Batch, Checkpoint, Options, Packer, ReplyTimer, Retry, SourceState, Store, StoreError,
+    Batch, Capacity, Checkpoint, Options, Packer, ReplyTimer, Retry, SourceState, Store, StoreError,
 };
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -280,7 +280,7 @@ impl Work {
         let WriteRequest { batch, checkpoint, digest, state } = request;
         let (metrics, log) = (Arc::clone(&self.context.metrics), *batch.log());
         self.with_retry(Some((&log, Access::Write)), |store| {
-            metrics.health.capacity(store.safe_capacity()?);
+            check_capacity(store, &metrics.health)?;
             if let Some(digest) = digest {
                 store.writer().announce_batch(batch.log(), digest)?;
             }
@@ -306,14 +306,12 @@ impl Work {
     fn probe(&mut self) {
         let mut is_repeated = false;
         loop {
-            let result = self.store.safe_capacity();
+            let health = &self.context.metrics.health;
+            let result = check_capacity(&mut self.store, health);
             self.note_connection();
             let health = &self.context.metrics.health;
             match result {
-                Ok(capacity) => {
-                    health.capacity(capacity);
-                    health.succeeded(self.connection);
-                }
+                Ok(()) => health.succeeded(self.connection),
                 // A connection that was closed while idle says nothing about the store.
                 Err(error @ StoreError::Unavailable(_)) if !is_repeated => {
                     health.failed(self.connection, &error, false);
@@ -356,7 +354,8 @@ impl Work {
             let error = match result {
                 Err(error) if error.retry() == Retry::Wait => error,
                 Err(StoreError::Conflict) if refused.is_some() => {
-                    health.succeeded(self.connection);
+                    // The reader logs it.
+                    health.succeeded_as_told(self.connection);
                     let cause: StoreError = refused.take().unwrap_or(StoreError::Conflict);
                     return Err(StoreError::PartlyRefused(Box::new(cause)));
                 }
@@ -376,7 +375,9 @@ impl Work {
             // that may concern this batch only is not an outage until other commands fail, too.
             let is_lost = tries == 1 && matches!(error, StoreError::Unavailable(_));
             let suspect = of.filter(|_| self.sets_aside && error.concerns_call());
-            let is_told = !is_lost && (suspect.is_none() || same >= REJECTIONS);
+            // Errors that differ each time concern more than the batch.
+            let is_told =
+                !is_lost && (suspect.is_none() || same >= REJECTIONS || tries >= 2 * REJECTIONS);
             // Not before it is compared with the last one: the number of evicted keys changes.
             let error = self.store.explain(error);
             if let Some((log, access)) = suspect.filter(|_| same >= REJECTIONS)
@@ -415,6 +416,15 @@ impl Drop for Work {
         }
         self.context.metrics.health.leave(self.connection);
     }
+}
+
+/// Publishes the memory of Redis, and then refuses a server that may evict what is written to it: its metrics go on
+/// while nothing is written.
+fn check_capacity(store: &mut Store, health: &Health) -> Result<(), StoreError> {
+    let capacity = store.capacity()?;
+    let checked = capacity.as_ref().map_or(Ok(()), Capacity::refuse_eviction);
+    health.capacity(capacity);
+    checked
 }
 
 /// Properties of a store that was opened.
@@ -463,7 +473,7 @@ fn open_as(
     let mut tries = 0;
     loop {
         let opened = Store::open_timed(options, Arc::clone(timer)).and_then(|mut store| {
-            health.capacity(store.safe_capacity()?);
+            check_capacity(&mut store, health)?;
             let sensors = store.writer().sensor(sensor).map_err(|error| store.explain(error))?;
             Ok((store, sensors))
         });

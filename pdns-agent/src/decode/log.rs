@@ -45,7 +45,9 @@ pub fn command_for(line: &[u8]) -> Option<&'static str> {
     } else if line.starts_with(b"{") {
         if has(b"\"event_type\"") && has(b"\"timestamp\"") {
             Some("suricata")
-        } else if has(b"\"id.orig_h\"") || (has(b"\"rrname\"") && has(b"\"ts\"")) {
+        // Also in the forms of shippers: `id_orig_h`, or `orig_h` within `id`. Others remove addresses.
+        } else if has(b"orig_h\"") || (has(b"\"ts\"") && (has(b"\"rrname\"") || has(b"\"query\"")))
+        {
             Some("zeek")
         } else {
             None

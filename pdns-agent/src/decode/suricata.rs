@@ -73,7 +73,7 @@ struct Flags(u16);
 
 impl Flags {
     fn read(text: Option<&Text<'_>>) -> Result<Self, Rejection> {
-        let text = text.ok_or(Rejection::BadField)?;
+        let text = text.ok_or(Rejection::NoFlags)?;
         u16::from_str_radix(&text.0, 16).map(Self).map_err(|_| Rejection::BadField)
     }
 

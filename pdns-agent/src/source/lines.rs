@@ -14,8 +14,8 @@ pub(super) const CHUNK: usize = 256 * 1024;
 /// Longest line delivered, in bytes. Zeek's longest real DNS records have some tens of KiB.
 pub(super) const MAX_LINE: usize = 1024 * 1024;
 
-/// Bytes of an unfinished line that a log keeps while nothing is read of it. Longer ones are read again: as many logs as
-/// may be open would keep half a gigabyte.
+/// Bytes of an unfinished line that a log keeps while nothing is read of it. Of longer ones it keeps the length, and reads
+/// them again when their end arrives: as many logs as may be open would keep half a gigabyte.
 pub(super) const KEPT: usize = 4 * 1024;
 
 /// The byte order mark of UTF-8.
@@ -72,15 +72,49 @@ pub(super) struct Lines {
     skipped: u64,
     /// True if the discarded bytes end with a NUL byte, so that a new line follows.
     is_cut: bool,
+    /// Bytes after these that were read, hold no newline and are not in the buffer. Nothing is delivered before they
+    /// are read again ([`Lines::recall`]).
+    passed: u64,
     /// Digest of all bytes up to `offset + skipped`.
     digest: PrefixDigest,
+}
+
+/// The position within an unfinished line, without its bytes.
+#[derive(Clone)]
+pub(super) struct Unfinished {
+    offset: u64,
+    skipped: u64,
+    is_cut: bool,
+    passed: u64,
+    digest: PrefixDigest,
+}
+
+impl Unfinished {
+    /// End of the bytes read from the log.
+    pub(super) fn reached(&self) -> u64 {
+        self.offset + self.skipped + self.passed
+    }
 }
 
 impl Lines {
     /// Starts at the end of `digest`.
     pub(super) fn new(digest: PrefixDigest) -> Self {
         let offset = digest.length();
-        Self { buffer: Vec::new(), start: 0, end: 0, offset, skipped: 0, is_cut: false, digest }
+        let (skipped, is_cut, passed) = (0, false, 0);
+        Self::within(Unfinished { offset, skipped, is_cut, passed, digest })
+    }
+
+    /// Continues within an unfinished line.
+    pub(super) fn within(line: Unfinished) -> Self {
+        let Unfinished { offset, skipped, is_cut, passed, digest } = line;
+        Self { buffer: Vec::new(), start: 0, end: 0, offset, skipped, is_cut, passed, digest }
+    }
+
+    /// The position within the unfinished line.
+    pub(super) fn unfinished(&self) -> Unfinished {
+        let Self { offset, skipped, is_cut, .. } = *self;
+        let passed = self.passed + self.pending().len() as u64;
+        Unfinished { offset, skipped, is_cut, passed, digest: self.digest.clone() }
     }
 
     /// The digest of all lines delivered or skipped.
@@ -88,14 +122,35 @@ impl Lines {
         &self.digest
     }
 
-    /// Gives memory back that only reading needs. With `rereads`, an unfinished line of more than [`KEPT`] bytes is
-    /// dropped, too: returns how many bytes the reader has to go back.
-    pub(super) fn release(&mut self, rereads: bool) -> u64 {
+    /// Gives memory back that only reading needs. With `rereads`, the bytes of an unfinished line are dropped, too, if
+    /// they are more than [`KEPT`].
+    pub(super) fn release(&mut self, rereads: bool) {
         let unfinished = self.pending().len();
-        let is_dropped = rereads && unfinished > KEPT;
-        self.buffer = if is_dropped { Vec::new() } else { self.pending().to_vec() };
+        if rereads && (self.passed > 0 || unfinished > KEPT) {
+            self.passed += unfinished as u64;
+            self.end = self.start;
+        }
+        self.buffer = self.pending().to_vec();
         (self.start, self.end) = (0, self.buffer.len());
-        if is_dropped { unfinished as u64 } else { 0 }
+    }
+
+    /// Returns true if the bytes of the unfinished line that were dropped are needed: it has ended, or is too long.
+    pub(super) fn needs_recall(&self) -> bool {
+        let pending = self.pending();
+        self.passed > 0
+            && (self.passed + pending.len() as u64 > MAX_LINE as u64
+                || memchr(b'\n', pending).is_some())
+    }
+
+    /// Drops all undelivered bytes if some of them were dropped before: returns how many bytes the reader has to go
+    /// back to read them again.
+    pub(super) fn recall(&mut self) -> u64 {
+        if self.passed == 0 {
+            return 0;
+        }
+        let back = self.passed + self.pending().len() as u64;
+        (self.start, self.end, self.passed) = (0, 0, 0);
+        back
     }
 
     /// Start of the next line.
@@ -105,7 +160,7 @@ impl Lines {
 
     /// End of the bytes read from the log.
     pub(super) fn reached(&self) -> u64 {
-        self.offset + self.skipped + (self.end - self.start) as u64
+        self.offset + self.skipped + self.passed + (self.end - self.start) as u64
     }
 
     /// Bytes read but not yet delivered.
@@ -136,9 +191,12 @@ impl Lines {
     }
 
     /// Delivers the complete lines that end at or before `limit`, each without its newline and with the
-    /// offset after it; returns the damage found in them.
+    /// offset after it; returns the damage found in them. Delivers nothing while [`Lines::needs_recall`].
     pub(super) fn drain(&mut self, limit: u64, each: &mut dyn FnMut(&[u8], u64)) -> Damage {
         let mut damage = Damage::default();
+        if self.passed > 0 {
+            return damage;
+        }
         let pending = self.buffer.get(self.start..self.end).unwrap_or_default();
         let base = self.offset + self.skipped;
         let (mut begin, mut digested) = (0, 0);
@@ -216,7 +274,7 @@ impl Lines {
     /// Discards the undelivered bytes.
     pub(super) fn discard(&mut self) {
         self.start = self.end;
-        (self.skipped, self.is_cut) = (0, false);
+        (self.skipped, self.is_cut, self.passed) = (0, false, 0);
     }
 }
 

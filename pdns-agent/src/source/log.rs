@@ -196,23 +196,22 @@ impl Log {
     }
 
     /// Ends a reading of a plain log: gives memory back that only reading needs, and remembers the last bytes. A long
-    /// unfinished line is forgotten and read again from its beginning when the log has grown.
+    /// unfinished line is forgotten, and read again from its beginning when its end arrives.
     ///
     /// # Errors
     /// [`SourceError::Read`] if these cannot be read.
     pub fn rest_here(&mut self) -> Result<(), SourceError> {
         self.content.release();
         // What is unpacked cannot be read again.
-        let forgotten = self.lines.release(!self.is_packed());
+        self.lines.release(!self.is_packed());
         if !self.is_packed() {
-            self.content.go_back(forgotten);
-            self.tail = closed::tail(self.content.file(), self.lines.offset())
+            self.tail = closed::tail(self.content.file(), self.lines.reached())
                 .map_err(|cause| self.failed(cause))?;
         }
         Ok(())
     }
 
-    /// Returns true if a plain log still has the same bytes before the position as at [`Log::rest_here`].
+    /// Returns true if a plain log still has the same bytes before the end of what was read as at [`Log::rest_here`].
     /// They differ in a log that was truncated and has grown again, or was overwritten.
     ///
     /// # Errors
@@ -221,7 +220,7 @@ impl Log {
         if self.is_packed() {
             return Ok(true);
         }
-        let tail = closed::tail(self.content.file(), self.lines.offset());
+        let tail = closed::tail(self.content.file(), self.lines.reached());
         Ok(tail.map_err(|cause| self.failed(cause))? == self.tail)
     }
 
@@ -259,6 +258,7 @@ impl Log {
         if self.spent == Spent::Rewritten {
             return Err(SourceError::Rewritten { path: self.path.clone() });
         }
+        self.recall();
         if self.lines.offset() > 0 || self.spent == Spent::Broken {
             self.content.rewind();
             self.lines = Lines::new(PrefixDigest::new(&self.hasher));
@@ -318,6 +318,11 @@ impl Log {
         let mut left = budget.max(1);
         loop {
             let Step::Got(got) = self.step(left)? else { return Ok(Progress::Truncated) };
+            if self.lines.needs_recall() {
+                // Once for each line, which is at most as long as a line may be.
+                self.recall();
+                continue;
+            }
             self.damage += self.lines.drain(u64::MAX, each);
             if got == 0 {
                 return Ok(Progress::AtEnd);
@@ -335,6 +340,7 @@ impl Log {
     /// # Errors
     /// Same as [`Log::read`].
     pub fn rest(&mut self, each: &mut dyn FnMut(&[u8], u64)) -> Result<Progress, SourceError> {
+        self.recall();
         loop {
             match self.read(usize::MAX, each)? {
                 Progress::More => {}
@@ -344,6 +350,14 @@ impl Log {
         }
         self.damage += self.lines.last(each);
         Ok(Progress::AtEnd)
+    }
+
+    /// Goes back to the beginning of an unfinished line whose bytes were dropped.
+    fn recall(&mut self) {
+        let back = self.lines.recall();
+        if back > 0 {
+            self.content.go_back(back);
+        }
     }
 
     /// Takes the bytes read ahead, or reads the next chunk, and verifies that all pending bytes come from

@@ -48,9 +48,9 @@ pub enum StoreError {
     },
     /// A key is missing that Redis may have evicted to make room.
     #[error(
-        "{cause}; Redis {}, the key may have been among them: set maxmemory-policy to noeviction, then repair the \
-         store or import again",
-        evictions(*.evicted, policy)
+        "{cause}; Redis {}, the key may have been among them: {}repair the store or import again",
+        evictions(*.evicted, policy),
+        if is_evicting(policy) { "set maxmemory-policy to noeviction, then " } else { "" }
     )]
     Evicted {
         /// The error without regard to eviction.
@@ -129,6 +129,15 @@ pub enum StoreError {
     /// The store was emptied or replaced by another one: everything cached about it is invalid.
     #[error("the store was emptied or replaced by another one")]
     Replaced,
+    /// The schema is missing or is another one, while the partitions are those of the store that was opened.
+    #[error(
+        "{key}, which identifies the store, is missing or damaged, while its records are there: run \
+         `pdns admin verify --repair`"
+    )]
+    SchemaLost {
+        /// The key of the schema.
+        key: String,
+    },
     /// A repair renumbered the rows of the store: everything cached about them is invalid.
     #[error("the store was repaired, and its records have other numbers now")]
     Renumbered,
@@ -157,6 +166,11 @@ pub enum StoreError {
     /// to reload how far these went.
     #[error("a part of a batch was refused")]
     PartlyRefused(#[source] Box<StoreError>),
+}
+
+/// Returns true if a server with this `maxmemory-policy` may evict any key.
+pub(super) fn is_evicting(policy: &str) -> bool {
+    policy.starts_with("allkeys-")
 }
 
 /// Describes the keys that a server evicts, or may have evicted before it was last started.
@@ -261,7 +275,7 @@ impl StoreError {
         match self {
             Self::Schema { .. } => Retry::Never,
             Self::Conflict | Self::PartlyRefused(_) => Retry::Reload,
-            Self::Replaced | Self::Renumbered => Retry::Reopen,
+            Self::Replaced | Self::Renumbered | Self::SchemaLost { .. } => Retry::Reopen,
             _ => Retry::Wait,
         }
     }

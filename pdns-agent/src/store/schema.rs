@@ -338,8 +338,26 @@ pub(crate) fn same(
     match (is_same, is_generation) {
         (true, true) => Ok(is_marked),
         (true, false) => Err(StoreError::Renumbered),
+        (false, _) if is_in_partitions(client, keys, router, schema)? => {
+            Err(StoreError::SchemaLost { key })
+        }
         (false, _) => Err(StoreError::Replaced),
     }
+}
+
+/// Returns true if a partition is still marked as one of the store that was opened.
+fn is_in_partitions(
+    client: &mut RedisClient,
+    keys: &Keys,
+    router: &Router,
+    schema: &Schema,
+) -> Result<bool, StoreError> {
+    let is_ours = |mark: &PartitionMark| match (&mark.identity, &mark.epoch) {
+        (Some(identity), _) => *identity == schema.identity,
+        (None, Some(epoch)) => marks::generation_of(epoch, router.hasher()).is_some(),
+        (None, None) => false,
+    };
+    Ok(marks::all(client, keys)?.iter().any(is_ours))
 }
 
 /// Generates 16 unpredictable bytes.

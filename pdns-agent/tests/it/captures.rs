@@ -75,6 +75,41 @@ fn a_capture_that_was_renamed_copied_or_compressed_and_has_grown_counts_once() {
 }
 
 #[test]
+fn a_torn_capture_ends_with_the_same_status_each_time() {
+    let home = Home::new();
+    let (whole, half, half_model) = {
+        let (whole, half, _) = whole_and_half(&home);
+        let model = alone(&half);
+        (whole, half, model)
+    };
+    let start = alone(&whole[..ends(&half)[ends(&half).len() - 2]]);
+    let packed = gzip(&half);
+    // Within its checksum, so that all of the capture can be unpacked.
+    let unchecked = packed[..packed.len() - 4].to_vec();
+    for (name, torn, reason, model) in [
+        ("cut.pcap", half[..half.len() - 7].to_vec(), "ends within the record at byte", &start),
+        ("cut.pcap.gz", gzip(&half[..half.len() - 7]), "ends within the record", &start),
+        ("unchecked.pcap.gz", unchecked, "cannot unpack capture", &half_model),
+    ] {
+        let server = Redis::start();
+        let path = home.write(name, torn);
+        for _ in 0..3 {
+            let ended = import(&home, &server, &[&path]);
+            assert_eq!(ended.code, Some(2), "{}", ended.stderr);
+            assert_eq!(ended.stderr.matches(reason).count(), 1, "{}", ended.stderr);
+            assert!(ended.stderr.contains("1 file or folder that could not"), "{}", ended.stderr);
+            agrees(&mut store(&server), model);
+        }
+        // Whole again, it goes on where it was.
+        let path = home.write(&format!("whole-{name}"), &half);
+        for _ in 0..2 {
+            import(&home, &server, &[&path]).with(&[0]);
+            agrees(&mut store(&server), &half_model);
+        }
+    }
+}
+
+#[test]
 fn copies_in_one_folder_count_once_and_nothing_is_said_of_lost_data() {
     let home = Home::new();
     let (whole, half, model) = whole_and_half(&home);
@@ -116,7 +151,10 @@ fn captures_that_only_begin_alike_count_each() {
     for inputs in [[&one, &two], [&two, &one]] {
         let server = Redis::start();
         for input in inputs {
-            import(&home, &server, &[input]).with(&[0]);
+            let ended = import(&home, &server, &[input]);
+            // The longer one is there, and was compared.
+            assert!(!ended.stderr.contains("to compare"), "{}", ended.stderr);
+            ended.with(&[0]);
         }
         agrees(&mut store(&server), &sum);
         import(&home, &server, &[&home.path().join("both")]).with(&[0]);
@@ -235,7 +273,7 @@ fn a_beginning_of_a_capture_that_was_renamed_is_recognised_beside_it() {
         let files = [&new, &part, &half];
         for inputs in [order.map(|at| files[at].as_path()).to_vec(), vec![&part, &half]] {
             let ended = import(&home, &server, &inputs);
-            assert!(!ended.stderr.contains("not there"), "{}", ended.stderr);
+            assert!(!ended.stderr.contains("to compare"), "{}", ended.stderr);
             ended.with(&[0]);
             agrees(&mut store(&server), &model);
         }
@@ -246,7 +284,7 @@ fn a_beginning_of_a_capture_that_was_renamed_is_recognised_beside_it() {
     let mut command = pcap(&home, &server.url());
     run(command.current_dir(new.parent().unwrap()), &["renamed.pcap"]).with(&[0]);
     let ended = import(&home, &server, &[&part, &new]);
-    assert!(!ended.stderr.contains("not there"), "{}", ended.stderr);
+    assert!(!ended.stderr.contains("to compare"), "{}", ended.stderr);
     agrees(&mut store(&server), &model);
 }
 

@@ -222,6 +222,62 @@ fn a_named_file_that_holds_nothing_for_the_command_ends_with_1_and_names_the_rig
 }
 
 #[test]
+fn a_folder_of_which_every_log_is_rejected_ends_as_a_log_that_is_rejected() {
+    let site = Site::new();
+    let folder = site.home.path().join("logs");
+    site.home.write("logs/2026/dns.1.log", "1.5\tC1\tx\n2.5\tC2\ty\n");
+    site.home.write(
+        "logs/dns.2.log",
+        r#"{"ts":"never","query":"a.example","qtype":1}"#.to_owned() + "\n",
+    );
+    for path in [folder.join("dns.2.log"), folder.clone()] {
+        let ended = site.import(&[&path]);
+        said(&ended, 1, &["nothing read from", "not taken: "]);
+    }
+    let ended = site.import(&[&folder]);
+    said(&ended, 1, &["1 folder whose logs hold nothing for this command"]);
+    let pattern = PathBuf::from(format!("{}/*", site.home.path().display()));
+    said(&site.import(&[&pattern]), 1, &["nothing read from the logs in"]);
+    // One log is enough, also when it was read before; and one without any row is quiet, not broken.
+    site.home.write("logs/dns.3.log", Lines::new(89, 10).log(10));
+    for _ in 0..2 {
+        said(&site.import(&[&folder]), 0, &[]);
+    }
+    let quiet = site.home.write("quiet/dns.log", Lines::new(89, 10).header());
+    said(&site.import(&[quiet.parent().unwrap()]), 0, &[]);
+    let event = eve(1, "a.example").replace(r#""flags":"8180","#, "");
+    let path = site.home.write("eve/eve.json", event);
+    for input in [path.as_path(), path.parent().unwrap()] {
+        let ended = run(suricata(&site.home, &site.server.url()).arg("--once"), &[input]);
+        said(&ended, 1, &["the answer lacks dns.flags"]);
+    }
+    assert!(site.store().reader().sources().unwrap().len() == 1);
+}
+
+#[test]
+fn rows_without_what_is_needed_say_what_that_is() {
+    let site = Site::new();
+    // Without addresses, as some shippers leave it.
+    let line = r#"{"ts":1700000000.5,"query":"a.example","qtype":1,"rcode":0,"RD":true,"RA":true,"answers":["192.0.2.1"],"TTLs":[60.0]}"#;
+    let log = site.home.write("dns.json", line.to_owned() + "\n");
+    let wrong = run(suricata(&site.home, &site.server.url()).arg("--once"), &[&log]);
+    said(&wrong, 1, &["it is for `pdns-agent zeek`"]);
+    said(&site.captures(&[&log]), 1, &["it is for `pdns-agent zeek`"]);
+    said(&site.import(&[&log]), 0, &["1 DNS record,"]);
+    let nested = line.replace(r#""query""#, r#""id":{"orig_h":"192.0.2.1"},"query""#);
+    let nested = site.home.write("nested.json", nested + "\n");
+    said(&site.captures(&[&nested]), 1, &["it is for `pdns-agent zeek`"]);
+    let other = site.home.write("other.json", "{\"ts\":1700000000.5,\"name\":\"x\"}\n");
+    said(&site.import(&[&other]), 1, &["no line has query, qtype or rcode, as in dns.log"]);
+    let rejected = site.home.write("rejected.json", line.replace("1700000000.5", "\"x\"") + "\n");
+    said(
+        &site.import(&[&rejected]),
+        1,
+        &["1 line rejected: the time is missing or cannot be read"],
+    );
+}
+
+#[test]
 fn a_log_whose_first_row_is_unfinished_waits_for_its_end() {
     let site = Site::new();
     let mut lines = Lines::new(87, 10);

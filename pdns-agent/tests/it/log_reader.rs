@@ -335,6 +335,56 @@ fn a_live_log_is_read_on_where_it_was_left() {
 }
 
 #[test]
+fn an_unfinished_line_that_grows_is_read_again_only_when_it_ends() {
+    let (home, server) = (Home::new(), Redis::start());
+    let long = |length: usize| {
+        let uid = format!("C{}", "x".repeat(length));
+        json(1_700_000_001, "long.example", &uid)
+    };
+    let start = json(1_700_000_000, "first.example", "C");
+    let path = home.write("logs/dns.log", &start);
+    let mut agent = Agent::follow(&home, &server.url(), path.parent().unwrap());
+    catches_up(&mut agent, &server, start.len() as u64);
+    let (before, mut size) = (read_by(&agent), start.len() as u64);
+    // One that is taken, and one that is too long.
+    for (line, piece) in [(long(900_000), 20_000), (long(3_000_000), 60_000)] {
+        for piece in line.as_bytes().chunks(piece) {
+            let seen = read_by(&agent);
+            append(&path, piece);
+            size += piece.len() as u64;
+            until("the piece is read", || read_by(&agent) >= seen + piece.len() as u64);
+        }
+        catches_up(&mut agent, &server, size);
+    }
+    let (read, added) = (read_by(&agent) - before, size - start.len() as u64);
+    let (code, said) = agent.terminate();
+    assert_eq!(code, Some(0), "{said}");
+    // Each byte, once more each of the first line's and of a megabyte of the other's, and little for each reading.
+    assert!(read < added + 900_000 + (1 << 20) + 2_000_000, "{read} bytes were read for {added}");
+    assert!(said.contains("3 lines of 1 log: 2 DNS records"), "{said}");
+    assert!(said.contains("1 line longer than 1 MiB"), "{said}");
+}
+
+#[test]
+fn a_log_that_is_forgotten_while_it_is_followed_is_read_again_and_says_why() {
+    let (home, server) = (Home::new(), Redis::start());
+    let mut lines = Lines::new(58, 100);
+    let path = home.write("logs/dns.log", lines.log(200));
+    let mut agent = Agent::follow(&home, &server.url(), path.parent().unwrap());
+    let size = || fs::metadata(&path).unwrap().len();
+    catches_up(&mut agent, &server, size());
+    let mut forget = home.pdns();
+    forget.args(["--redis", &server.url(), "admin", "forget-source"]);
+    run(&mut forget, &[&path]).with(&[0]);
+    append(&path, lines.line().as_bytes());
+    catches_up(&mut agent, &server, size());
+    agent.says("forgotten by `pdns admin forget-source`, reading it again", 1);
+    assert!(!agent.said().contains("another agent"), "{}", agent.said());
+    let (code, said) = agent.terminate();
+    assert_eq!(code, Some(0), "{said}");
+}
+
+#[test]
 fn a_log_that_is_written_over_is_read_as_another_one() {
     let (home, server) = (Home::new(), Redis::start());
     let line = |at: u64, name: &str| json(1_700_000_000 + at, &format!("{name}{at}.example"), "C");

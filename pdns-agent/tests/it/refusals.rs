@@ -140,6 +140,54 @@ fn one_error_of_any_kind_is_waited_out() {
 }
 
 #[test]
+fn a_refusal_that_passes_is_told_once() {
+    let mut site = Site::new(78);
+    let proxy = Proxy::before(&site.server);
+    site.write(20_000);
+    let mut agent = Agent::start(&mut site.follows(&proxy.url()));
+    site.catches_up(&mut agent);
+    let passed = "the store refused a request and took it when tried again";
+    let told = |agent: &Agent| agent.said().lines().filter(|line| line.contains("WARN")).count();
+    for (number, error) in [
+        "NOPERM User test has no permissions to run the 'fcall' command",
+        "ERR internal error",
+        "EXECABORT Transaction discarded because of previous errors.",
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        proxy.inject(Fault { error, holds: b"HMGET", times: 1, applies: false });
+        until(&format!("{error} was answered"), || {
+            site.write(2_000);
+            proxy.left() == 0
+        });
+        site.catches_up(&mut agent);
+        agent.says(passed, number + 1);
+        assert_eq!(told(&agent), number + 1, "{}", agent.said());
+    }
+    let said = agent.said();
+    assert!(said.contains("run the 'fcall' command") && said.contains("internal error"), "{said}");
+    site.ends_well(agent);
+}
+
+#[test]
+fn a_schema_that_is_gone_alone_is_not_taken_for_another_store() {
+    let mut site = Site::new(79);
+    site.write(50_000);
+    let mut agent = Agent::start(&mut site.follows(&site.server.url()));
+    site.catches_up(&mut agent);
+    site.server.call(&["DEL", "pd:schema"]);
+    agent.says("pd:schema, which identifies the store, is missing or damaged", 1);
+    agent.says("pd:schema in the store is damaged or missing", 1);
+    assert!(!agent.said().contains("emptied or replaced"), "{}", agent.said());
+    let repair = ["admin", "verify", "--repair", "--redis", &site.server.url()];
+    run(&mut site.home.pdns(), &repair).with(&[0]);
+    site.write(50_000);
+    site.catches_up(&mut agent);
+    site.ends_well(agent);
+}
+
+#[test]
 fn a_server_without_room_for_connections_is_waited_for_and_told_once() {
     let mut site = Site::new(62);
     site.write(100_000);
@@ -379,9 +427,19 @@ fn a_server_that_evicts_is_not_written_to() {
     site.server.call(&evicts);
     // Although nothing is to be written.
     site.health_says("maxmemory-policy is allkeys-lru");
+    // Its memory is shown as it is, whether there is something to write or not.
+    let grows = |site: &Site, key: &str| {
+        let before = metric(&site.socket(), "pdns_store_memory_bytes");
+        site.server.call(&["SET", key, &"x".repeat(5 << 20)]);
+        until("the memory in use is known", || {
+            metric(&site.socket(), "pdns_store_memory_bytes") > before + (4 << 20)
+        });
+    };
+    grows(&site, "one");
     let before = acknowledged(&site.server);
     site.write(50_000);
     agent.says(RETRYING, 1);
+    grows(&site, "two");
     let status = run(&mut site.home.pdns(), &["status", "--redis", &url]).with(&[0]);
     assert!(status.contains("Redis may evict records"), "{status}");
     // Nor by others than agents.
@@ -578,6 +636,8 @@ fn eviction_is_named_where_the_schema_is_gone() {
         assert_eq!(ended.code, Some(2), "{}", ended.stderr);
         assert!(ended.stderr.contains("pd:schema in the store is damaged"), "{}", ended.stderr);
         assert!(ended.stderr.contains("Redis has evicted"), "{}", ended.stderr);
+        // Which has been done.
+        assert!(!ended.stderr.contains("set maxmemory-policy"), "{}", ended.stderr);
     }
 }
 

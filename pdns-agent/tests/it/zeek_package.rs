@@ -249,6 +249,49 @@ fn a_cluster_that_is_killed_has_written_all_that_it_marked() {
 }
 
 #[test]
+fn lines_of_a_cluster_count_once_in_whatever_order_and_files_they_come() {
+    let home = Home::new();
+    let log = home.write("without/dns.log", Lines::new(49, 300).log(2_000));
+    let folder = home.path().join("with");
+    write_as(&["--cluster"], "log", "tsv", &folder, &log);
+    let read = |name: &str| fs::read_to_string(folder.join(name)).unwrap();
+    let (dns, pdns) = (read("dns.log"), read("pdns.log"));
+    // A worker whose clock is far ahead, which says nothing about the lines of the others.
+    let row = pdns.lines().rfind(|line| !line.starts_with('#')).unwrap();
+    let (_, rest) = row.split_once('\t').unwrap();
+    let (_, rest) = rest.split_once('\t').unwrap();
+    let pdns = format!("{pdns}4000000000.000000\t4000000000.000000\t{rest}\n");
+    let model = alone(&pdns);
+    let mut random = fastrand::Rng::with_seed(seed(50));
+    // Workers are not in step, one may come back late, and the logger rotates between any two lines.
+    let mut parts = |name: &str, log: &str| -> Vec<(String, String)> {
+        let (head, mut rows): (Vec<&str>, Vec<&str>) =
+            log.lines().partition(|line| line.starts_with('#'));
+        random.shuffle(&mut rows);
+        let part = |(number, rows): (usize, &[&str])| {
+            let text = [&head, rows].concat().join("\n") + "\n";
+            (format!("{name}.{number}.log"), text)
+        };
+        rows.chunks(rows.len().div_ceil(4)).enumerate().map(part).collect()
+    };
+    let mut files = parts("dns", &dns);
+    files.extend(parts("pdns", &pdns));
+    for _ in 0..3 {
+        random.shuffle(&mut files);
+        let (home, server) = (Home::new(), Redis::start());
+        for (name, text) in &files {
+            home.write(&format!("logs/{name}"), text);
+            // Some files come alone, others with those before them.
+            if random.bool() {
+                import(&home, &server, &home.path().join("logs")).with(&[0]);
+            }
+        }
+        import(&home, &server, &home.path().join("logs")).with(&[0]);
+        agrees(&mut store(&server), &model);
+    }
+}
+
+#[test]
 fn lines_that_a_killed_zeek_never_wrote_are_reported() {
     let (home, server) = (Home::new(), Redis::start());
     let log = home.write("without/dns.log", Lines::new(48, 300).log(5_000));

@@ -59,7 +59,7 @@ check_rights() {
     redis-cli -s /run/pdns/redis.sock --user default -a '' --no-auth-warning HGETALL pd:schema 2>&1 | grep -q -E 'WRONGPASS|NOAUTH'
     for user in agent server analyst; do
         for words in "DEL pd:schema" "UNLINK pd:schema" "RENAME pd:schema pd:x" "EXPIRE pd:schema 1" "SET pd:schema x" "GETDEL pd:schema" \
-            "RESTORE pd:x 0 x" FLUSHALL FLUSHDB "CONFIG SET dir /tmp" SHUTDOWN "FUNCTION FLUSH" "FUNCTION DELETE pdns" "ACL LIST" \
+            "RESTORE pd:x 0 x" FLUSHALL FLUSHDB "CONFIG SET dir /tmp" "CONFIG GET requirepass" SHUTDOWN "FUNCTION FLUSH" "FUNCTION DELETE pdns" "ACL LIST" "ACL GETUSER pdns-agent" \
             "KEYS pd:x" "HSET elsewhere a b" "CLIENT LIST" "REPLICAOF NO ONE" "SAVE" "BGREWRITEAOF"; do
             # shellcheck disable=SC2086  # A command and its arguments.
             store "$user" $words | grep -q NOPERM

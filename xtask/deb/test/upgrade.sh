@@ -31,7 +31,7 @@ check_upgraded() {
     test "$(property pdns-agent NRestarts)" = 0
     check_passwords
     check_rights
-    store analyst CONFIG GET maxmemory | grep -qx 536870912
+    store analyst INFO memory | tr -d '\r' | grep -qx maxmemory:536870912
     wait_for query www.example.com
 }
 dpkg -i --force-confold first.deb > said 2>&1

@@ -37,7 +37,9 @@ pub(in crate::agent) fn captures_of(
     let Ok(Some(content)) = file.content(&hasher, &lengths) else { return Ok(Vec::new()) };
     captures.retain(|known| match known.relation(&content) {
         Relation::Continuation | Relation::Beginning => true,
-        Relation::Unknown => known.holds(Path::new(&known.state.path), &content, &hasher),
+        Relation::Unknown => {
+            known.begins_with(Path::new(&known.state.path), &content, &hasher) == Some(true)
+        }
         Relation::Other => false,
     });
     let earlier = earlier.matching(&content).into_iter().map(|(_, id)| id);

@@ -168,7 +168,11 @@ impl Reader {
         let mut longer = None;
         for known in known {
             let relation = match known.relation(&content) {
-                Relation::Unknown if self.holds(&known, &content, queue) => Relation::Beginning,
+                Relation::Unknown => match self.begins_with(&known, &content, queue) {
+                    Some(true) => Relation::Beginning,
+                    Some(false) => Relation::Other,
+                    None => Relation::Unknown,
+                },
                 relation => relation,
             };
             match relation {
@@ -191,12 +195,17 @@ impl Reader {
             tracing::warn!(
                 path = %path.display(),
                 longer,
-                "begins with the same packet as a longer capture, which is not there to compare; counted as another one"
+                "begins with the same packet as a longer capture, which is no longer at this path to compare; counted as \
+                 another one"
             );
         }
         let met = queue.paths.meet(capture.id, path);
         let is_read = capture.state.complete && capture.lengths().last() == Some(content.length);
         if is_read {
+            let is_whole = capture.is_whole(&content);
+            if !is_whole {
+                check_records(&mut file)?;
+            }
             self.report.nothing_new.add(&queue.paths, path, &met, &capture.state.path);
             if has_moved(&capture.state, path) {
                 // A shorter file is compared with what is at the path that the store has.
@@ -207,6 +216,7 @@ impl Reader {
         }
         let context = self.context(waiting, &capture, carried)?;
         let Some(before) = self.before(path, &file, &content)? else {
+            check_records(&mut file)?;
             self.report.nothing_new.add(&queue.paths, path, &met, "");
             return Ok(Outcome::Done);
         };
@@ -218,16 +228,15 @@ impl Reader {
         Ok(pending.map_or(Outcome::Done, |pending| Outcome::Read(Box::new(pending))))
     }
 
-    /// Returns true if a file that a capture was read from still exists and begins with this content: the one that the store has,
-    /// or one that was met in this run.
-    fn holds(&self, known: &StoredCapture, content: &Content, queue: &Queue) -> bool {
+    /// Returns whether a capture begins with this content, by a file that holds it: the one that the store has, or one
+    /// that was met in this run. `None` if neither is there.
+    fn begins_with(&self, known: &StoredCapture, content: &Content, queue: &Queue) -> Option<bool> {
         let hasher = self.router.hasher();
         let stored = Path::new(&known.state.path);
-        if known.holds(stored, content, hasher) {
-            return true;
-        }
-        let met = queue.paths.first(&known.id).filter(|met| met != stored);
-        met.is_some_and(|met| known.holds(&met, content, hasher))
+        known.begins_with(stored, content, hasher).or_else(|| {
+            let met = queue.paths.first(&known.id).filter(|met| met != stored)?;
+            known.begins_with(&met, content, hasher)
+        })
     }
 
     /// Sees to a file that is the beginning of a longer capture.
@@ -259,7 +268,7 @@ impl Reader {
 
     /// Reads a file without packets, which stores nothing, to report its defects.
     fn without_packets(&mut self, mut file: CaptureFile) -> Result<Outcome<'static>, Failure> {
-        while file.next()?.is_some() {}
+        check_records(&mut file)?;
         let tally = Decoder::new(&self.options).tally();
         self.context.metrics.file(&tally);
         self.report.merge(&PacketReport::from_tally(tally));
@@ -292,6 +301,13 @@ impl Reader {
         let new = known.pop().ok_or(StoreError::Conflict)?;
         Ok((known, free.unwrap_or(new)))
     }
+}
+
+/// Reads the records of a file that was read before, without decoding them: each import of the file reports the defect
+/// that ends them.
+fn check_records(file: &mut CaptureFile) -> Result<(), PcapError> {
+    while file.next()?.is_some() {}
+    Ok(())
 }
 
 /// Returns true if the file that a capture was read from is gone, so that this one takes its place.

@@ -51,6 +51,13 @@ impl StoredCapture {
         self.state.contents.iter().map(|&(length, _)| length)
     }
 
+    /// Returns true if a file with this content, which was read to its end, was certainly read to its last byte, not to
+    /// a defect. The end of a file that no other one continues has a position of its own.
+    pub(super) fn is_whole(&self, content: &Content) -> bool {
+        let end = content.length + u64::from(!self.state.is_followed);
+        !content.is_cut && self.state.acknowledged >= end
+    }
+
     /// Relation of a file with this content to the capture.
     pub(super) fn relation(&self, content: &Content) -> Relation {
         let contents = &self.state.contents;
@@ -66,15 +73,21 @@ impl StoredCapture {
         }
     }
 
-    /// Reads a file that the capture was read from again: true if it is there and begins with this content.
-    pub(super) fn holds(&self, path: &Path, content: &Content, hasher: &Hasher) -> bool {
-        let Some(&(longest, digest)) = self.state.contents.last() else { return false };
+    /// Reads a file that the capture was read from again: whether it begins with this content. `None` if the capture is
+    /// not there any more.
+    pub(super) fn begins_with(
+        &self,
+        path: &Path,
+        content: &Content,
+        hasher: &Hasher,
+    ) -> Option<bool> {
+        let &(longest, digest) = self.state.contents.last()?;
         let lengths = BTreeSet::from([content.length, longest]);
         let longer = CaptureFile::open(path).and_then(|mut file| file.content(hasher, &lengths));
         // A file that cannot be read proves nothing.
-        let Ok(Some(longer)) = longer else { return false };
-        longer.at(content.length) == Some(content.digest)
-            && longer.at(longest).is_some_and(|found| half(&found) == digest)
+        let longer = longer.ok().flatten()?;
+        let is_it = longer.at(longest).is_some_and(|found| half(&found) == digest);
+        is_it.then(|| longer.at(content.length) == Some(content.digest))
     }
 }
 

@@ -319,7 +319,7 @@ fn lines_that_are_no_answers_are_told() {
     assert_eq!(dns(old), Ok(Line::Filtered(Filter::Version)));
     assert_eq!(dns(r#"{"version":4,"type":"response"}"#), Ok(Line::Filtered(Filter::Version)));
     assert_eq!(dns(r#"{"version":2,"type":"other"}"#), Err(Rejection::BadField));
-    assert_eq!(dns(r#"{"version":2,"type":"answer"}"#), Err(Rejection::BadField));
+    assert_eq!(dns(r#"{"version":2,"type":"answer"}"#), Err(Rejection::NoFlags));
     assert_eq!(dns("null"), Err(Rejection::BadField));
     assert_eq!(read(&plain.replace("8180", "a880")).0, Ok(Line::Filtered(Filter::Opcode)));
     let mdns = plain.replace(":53,", ":5353,");

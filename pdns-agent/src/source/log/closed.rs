@@ -3,10 +3,10 @@
 //! Under `log`: allows following more logs than a process may have files open.
 
 use super::super::content::Content;
-use super::super::lines::{Damage, Lines};
+use super::super::lines::{Damage, Lines, Unfinished};
 use super::super::{LogId, SourceError, Stat};
 use super::{Log, Spent, open_file};
-use crate::hash::{Hasher, PrefixDigest};
+use crate::hash::Hasher;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt as _;
@@ -24,30 +24,30 @@ pub struct ClosedLog {
     hasher: Hasher,
     /// The first bytes of the file.
     prefix: Vec<u8>,
-    /// The last bytes before the position.
+    /// The last bytes that were read.
     tail: Vec<u8>,
-    digest: PrefixDigest,
+    /// Position within the unfinished line.
+    line: Unfinished,
     damage: Damage,
     /// The first bytes of the content.
     first: Vec<u8>,
 }
 
 impl Log {
-    /// Closes a plain log after reading. The bytes of an unfinished line are read again later.
+    /// Closes a plain log after reading. The bytes of an unfinished line are read again when its end arrives.
     ///
     /// # Errors
     /// [`SourceError::Read`] if the bytes before the position cannot be read.
     pub fn close(self) -> Result<ClosedLog, SourceError> {
-        let digest = self.lines.digest().clone();
-        let tail =
-            tail(self.content.file(), digest.length()).map_err(|cause| self.failed(cause))?;
+        let line = self.lines.unfinished();
+        let tail = tail(self.content.file(), line.reached()).map_err(|cause| self.failed(cause))?;
         Ok(ClosedLog {
             id: self.id,
             stat: self.stat,
             head: self.head,
             prefix: self.content.prefix(),
             tail,
-            digest,
+            line,
             damage: self.damage,
             first: self.first,
             hasher: self.hasher,
@@ -64,7 +64,7 @@ impl ClosedLog {
     pub fn reopen(self, path: &Path) -> Result<Log, SourceError> {
         let rewritten = || SourceError::Rewritten { path: path.to_owned() };
         let (file, stat) = open_file(path)?;
-        let offset = self.digest.length();
+        let offset = self.line.reached();
         if !stat.is_same_file(&self.stat) || stat.size < offset {
             return Err(rewritten());
         }
@@ -83,7 +83,7 @@ impl ClosedLog {
             stat,
             head: self.head,
             content,
-            lines: Lines::new(self.digest),
+            lines: Lines::within(self.line),
             ahead: false,
             spent: Spent::No,
             damage: self.damage,

@@ -23,6 +23,8 @@ pub struct Content {
     pub length: u64,
     /// Digest of the entire content.
     pub digest: Digest,
+    /// True if the file is compressed and cannot be unpacked any further.
+    pub is_cut: bool,
     /// Digests of the first bytes, by their number.
     at: BTreeMap<u64, Digest>,
 }
@@ -82,5 +84,6 @@ pub(super) fn measure(
             break None;
         }
     };
-    Ok((Content { length, digest: identity.finish(), at }, broken))
+    let is_cut = broken.is_some();
+    Ok((Content { length, digest: identity.finish(), is_cut, at }, broken))
 }

@@ -378,8 +378,44 @@ fn a_line_that_comes_in_pieces_is_the_same_wherever_reading_rested() {
             assert!(pieces.is_as_it_was().unwrap());
         }
         assert_eq!(got, want, "pieces of {piece}");
+        // Closed after each piece.
+        fs::write(&path, first).unwrap();
+        let (mut closed, mut got) = (open(&path), Vec::new());
+        read(&mut closed, &mut got);
+        for bytes in rest.chunks(piece) {
+            append(&path, bytes);
+            closed = closed.close().unwrap().reopen(&path).unwrap();
+            read(&mut closed, &mut got);
+        }
+        assert_eq!(got, want, "pieces of {piece}, closed after each");
+        assert_eq!(closed.digest().to_bytes(), log.digest().to_bytes());
         assert_eq!(pieces.offset(), text.len() as u64);
         assert_eq!(pieces.damage().oversized, log.damage().oversized);
         assert_eq!(pieces.digest().to_bytes(), log.digest().to_bytes());
+    }
+}
+
+#[test]
+fn an_unfinished_line_that_is_written_over_is_noticed() {
+    let dir = TempDir::new().unwrap();
+    let path = dir.path().join("dns.log");
+    let mut nothing = |_: &[u8], _| ();
+    for length in [100, 10_000] {
+        for is_closed in [false, true] {
+            fs::write(&path, [b"1\ta\n".to_vec(), vec![b'x'; length]].concat()).unwrap();
+            let mut log = open(&path);
+            assert_eq!(log.read(1 << 20, &mut nothing).unwrap(), Progress::AtEnd);
+            log.rest_here().unwrap();
+            assert!(log.has_unfinished_line());
+            // As long as before, with whole lines.
+            fs::write(&path, [b"1\ta\n".to_vec(), b"2\n".repeat(length / 2)].concat()).unwrap();
+            if is_closed {
+                let reopened = log.close().unwrap();
+                fs::write(&path, [b"1\ta\n".to_vec(), b"3\n".repeat(length / 2)].concat()).unwrap();
+                assert!(matches!(reopened.reopen(&path), Err(SourceError::Rewritten { .. })));
+            } else {
+                assert!(!log.is_as_it_was().unwrap());
+            }
+        }
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Read from `INFO`, since `CONFIG GET` is often forbidden.
 
+use crate::store::error::is_evicting;
 use crate::store::redis::client::RedisClient;
 use crate::store::redis::reply;
 use crate::store::{Options, StoreError};
@@ -42,7 +43,18 @@ impl Capacity {
     /// Returns true if Redis may evict any key. Policies that evict volatile keys spare ours, which never expire.
     #[must_use]
     pub fn may_evict(&self) -> bool {
-        self.policy.starts_with("allkeys-")
+        is_evicting(&self.policy)
+    }
+
+    /// Refuses a server that may evict what is written to it.
+    ///
+    /// # Errors
+    /// [`StoreError::Evicts`].
+    pub fn refuse_eviction(&self) -> Result<(), StoreError> {
+        if self.may_evict() {
+            return Err(StoreError::Evicts { policy: self.policy.clone() });
+        }
+        Ok(())
     }
 
     /// Returns true if there is no room for another batch, so that Redis refuses to write.
@@ -108,12 +120,9 @@ pub(in crate::store) fn capacity(client: &mut RedisClient) -> Result<Option<Capa
 pub(in crate::store) fn safe_capacity(
     client: &mut RedisClient,
 ) -> Result<Option<Capacity>, StoreError> {
-    match capacity(client)? {
-        Some(capacity) if capacity.may_evict() => {
-            Err(StoreError::Evicts { policy: capacity.policy })
-        }
-        capacity => Ok(capacity),
-    }
+    let capacity = capacity(client)?;
+    capacity.as_ref().map_or(Ok(()), Capacity::refuse_eviction)?;
+    Ok(capacity)
 }
 
 /// Adds to an error about a missing key that Redis evicts keys, if it does or did.
