@@ -55,13 +55,12 @@ pub use parked::{List, ListError, WHYS, Why, parked};
 pub use pattern::{Pattern, PatternError};
 pub use profile::{
     Depth, NearestThreat, Neighbourhood, NewName, Profile, ProfileQuery, Section, SectionReading,
-    Sections, TagChanges, own_subjects, own_tag_subject, prefix_around, profile, read_section,
-    wider,
+    Sections, TagChanges, own_subjects, own_tag_subject, profile, read_section, wider,
 };
 pub use subject::{
     Certainty, MAX_LISTED, Purpose, Reading, Readings, Scope, Subject, SubjectError,
-    TagSubjectError, TaggedParts, is_comment, net_of, parts, printed, printed_name, read_list,
-    tag_subject, tag_subject_for, tag_subjects, typed_name, typed_tag,
+    TagSubjectError, TaggedParts, is_comment, parts, printed, printed_name, read_list, tag_subject,
+    tag_subject_for, tag_subjects, typed_name, typed_tag,
 };
 pub use tag_export::{
     Exception, ExportItem, ExportSpec, ExportSummary, MAX_BELOW, MAX_FOUND, export_tags,
@@ -76,6 +75,7 @@ pub use word::{Word, WordError};
 
 use crate::name::NameBuf;
 use crate::store::{Kind, Reader, StoreError};
+use addresses::prefix_around;
 use order::{Sorter, TopN};
 use std::borrow::Cow;
 use std::ops::ControlFlow;

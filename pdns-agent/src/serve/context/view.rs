@@ -64,7 +64,7 @@ impl Link {
         let asked = match subject {
             TagSubject::Name(name) => Subject::Name(name.clone()),
             TagSubject::Below(apex) => Subject::AtOrBelow(apex.clone()),
-            TagSubject::Net(net) => Subject::Addresses(net.network(), net.broadcast()),
+            TagSubject::Net(net) => Subject::from(*net),
         };
         Self::subject(&asked)
     }
