@@ -23,7 +23,7 @@ mod traffic;
 use classic::{EXIT, Load, is_that_of_tcpdump, translate};
 use kernel::{Instruction, Place};
 use network::Sender;
-use pdns_agent::source::capture::{Capture, Options};
+use pdns_agent::source::capture::{Capture, CaptureOptions};
 use report::Table;
 use std::ops::ControlFlow;
 use std::os::fd::{AsRawFd as _, OwnedFd, RawFd};
@@ -68,7 +68,7 @@ fn main() {
     let _statistics = statistics.expect("Linux 5.8 counts and times programs");
 
     network::pair("ours");
-    let options = Options {
+    let options = CaptureOptions {
         interface: "ours".to_owned(),
         ports: pdns_ebpf_common::DNS_PORTS,
         ring: RING,

@@ -35,7 +35,7 @@ pub struct StoreFile {
 /// The keys of `pdns.toml`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub(super) struct Keys {
+pub(super) struct StoreKeys {
     pub(super) redis: Option<String>,
     pub(super) prefix: Option<String>,
     pub(super) redis_user: Option<String>,
@@ -106,8 +106,8 @@ fn own(env: &dyn Fn(&str) -> Option<String>) -> Option<Result<StoreFile, FileErr
 
 /// Reads a settings file of `pdns` if it exists.
 fn read(path: &Path) -> Result<Option<StoreFile>, FileError> {
-    match document::read(path, |keys: &Keys| keys.redis.as_deref()) {
-        Ok(Keys { redis, prefix, redis_user: user, redis_password_file: password_file }) => {
+    match document::read(path, |keys: &StoreKeys| keys.redis.as_deref()) {
+        Ok(StoreKeys { redis, prefix, redis_user: user, redis_password_file: password_file }) => {
             Ok(Some(StoreFile { path: path.to_owned(), redis, prefix, user, password_file }))
         }
         Err(FileError::File { cause, .. })

@@ -1,7 +1,7 @@
 //! Queries the store for a request, and passes the results to the sink.
 
 use super::apex::Apexes;
-use super::frame::{End, Frame};
+use super::frame::{AnswerEnd, Frame};
 use super::object::{Data, Object, Sums, dotted};
 use super::owner::Owner;
 use super::pattern::Pattern;
@@ -25,7 +25,7 @@ const MAX_SET: usize = 10_000;
 const MAX_FOUND: usize = 100_000;
 
 /// Result of a store query: a break ends the answer.
-type Flow = Result<ControlFlow<End>, StoreError>;
+type Flow = Result<ControlFlow<AnswerEnd>, StoreError>;
 
 /// Answers a request.
 ///
@@ -60,7 +60,7 @@ pub(super) fn run(
         DnsdbLookup::Rdata(key) => records(store, request, key, &mut sink),
     };
     match asked {
-        Ok(ControlFlow::Continue(())) => sink.end(End::Whole),
+        Ok(ControlFlow::Continue(())) => sink.end(AnswerEnd::Whole),
         Ok(ControlFlow::Break(end)) => sink.end(end),
         Err(error) => {
             sink.fail(HttpError::from(&error));
@@ -157,7 +157,7 @@ impl Owned {
     }
 
     /// Passes on all sets.
-    fn end(self, shape: &Shape<'_>, sink: &mut Sink<'_>) -> ControlFlow<End> {
+    fn end(self, shape: &Shape<'_>, sink: &mut Sink<'_>) -> ControlFlow<AnswerEnd> {
         for (rrtype, set) in self.sets {
             if let Some(object) = shape.object(&self.rrname, rrtype, set) {
                 sink.take(&object)?;
@@ -204,7 +204,7 @@ fn add(
     types: Types,
     shape: &Shape<'_>,
     sink: &mut Sink<'_>,
-) -> ControlFlow<End> {
+) -> ControlFlow<AnswerEnd> {
     let FactBuf::Record(record) = row.fact else { return ControlFlow::Continue(()) };
     if !types.has(record.rrtype) {
         return sink.check();
@@ -267,7 +267,7 @@ fn records(store: &mut Reader<'_>, request: &Request, key: &RdataKey, sink: &mut
         }
     }
     if page.cut && flow.is_continue() {
-        flow = ControlFlow::Break(End::Limit);
+        flow = ControlFlow::Break(AnswerEnd::Limit);
     }
     Ok(flow)
 }
@@ -312,7 +312,7 @@ fn by_octets(
 }
 
 /// RDATA that matched a pattern, of all owners together.
-struct Found {
+struct FoundRdata {
     sums: Sums,
     octets: Box<[u8]>,
 }
@@ -324,7 +324,7 @@ fn found_rdata(
     pattern: &Pattern,
     sink: &mut Sink<'_>,
 ) -> Flow {
-    let mut found: BTreeMap<(RrType, String), Found> = BTreeMap::new();
+    let mut found: BTreeMap<(RrType, String), FoundRdata> = BTreeMap::new();
     let mut flow = ControlFlow::Continue(());
     store.scan_records(Kind::Record, &mut |row| {
         flow = sink.check();
@@ -338,14 +338,14 @@ fn found_rdata(
             let entry = found.entry((record.rrtype, text));
             entry
                 .and_modify(|all| all.sums.add(sums))
-                .or_insert(Found { sums, octets: record.octets });
+                .or_insert(FoundRdata { sums, octets: record.octets });
             if found.len() > MAX_FOUND {
-                flow = ControlFlow::Break(End::Limit);
+                flow = ControlFlow::Break(AnswerEnd::Limit);
             }
         }
         as_break(flow)
     })?;
-    for ((rrtype, text), Found { sums, octets }) in found {
+    for ((rrtype, text), FoundRdata { sums, octets }) in found {
         let object = Object {
             sums,
             is_verbose: request.parameters.verbose,
@@ -362,6 +362,6 @@ fn found_rdata(
     Ok(flow)
 }
 
-fn as_break(flow: ControlFlow<End>) -> ControlFlow<()> {
+fn as_break(flow: ControlFlow<AnswerEnd>) -> ControlFlow<()> {
     if flow.is_break() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
 }
