@@ -2,7 +2,7 @@
 
 // Coverage is counted here as well, by what libFuzzer has for it.
 use libfuzzer_sys as _;
-use pdns_agent::decode::wire::{WireOptions, Wire};
+use pdns_agent::decode::wire::{Wire, WireOptions};
 use pdns_agent::source::{CaptureFile, Step, capture_files};
 use pdns_ebpf_common::{Decision, Found, Link, Ports, Protocol, Start, decide};
 use pdns_fuzz::{PORTS, write};
