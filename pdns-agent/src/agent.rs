@@ -103,7 +103,7 @@ pub struct Captures {
     /// Files and directories; `-` is standard input.
     pub inputs: Vec<PathBuf>,
     /// Options for decoding packets.
-    pub packets: packets::Options,
+    pub packets: packets::PacketOptions,
 }
 
 /// Interfaces to capture on, with options.
@@ -116,7 +116,7 @@ pub struct Interfaces {
     /// True to capture packets addressed to other stations too.
     pub promiscuous: bool,
     /// Options for decoding packets.
-    pub packets: packets::Options,
+    pub packets: packets::PacketOptions,
 }
 
 /// Reason why the agent gave up.

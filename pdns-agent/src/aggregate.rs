@@ -24,7 +24,7 @@ pub use retry_buffer::RetryBuffer;
 use crate::hash::{NameLocation, Router};
 use crate::name::Name;
 use crate::observation::{Fact, Observation, Seen};
-use entry::{Entry, State};
+use entry::{Entry, TupleState};
 use hashbrown::HashTable;
 use rows::RowCache;
 use text::{LONGEST, Parts, Texts};
@@ -180,10 +180,10 @@ impl Window {
         let Ok(index) = u32::try_from(entries.len()) else { return };
         let place = match self.rows.get(name_hash, fact_hash) {
             Some(row) if self.holds_texts => {
-                texts.push(rrname, parts, Some(row)).map(|at| (at, State::Held))
+                texts.push(rrname, parts, Some(row)).map(|at| (at, TupleState::Held))
             }
-            Some(row) => Some((row, State::Known)),
-            None => texts.push(rrname, parts, None).map(|at| (at, State::Unsent)),
+            Some(row) => Some((row, TupleState::Known)),
+            None => texts.push(rrname, parts, None).map(|at| (at, TupleState::Unsent)),
         };
         let Some(place) = place else { return };
         let partition = self.router.partition(rrname);
@@ -206,13 +206,13 @@ impl Window {
     pub fn get(&self, index: u32) -> Option<Merged<'_>> {
         let entry = self.entries.get(index as usize)?;
         let tuple = match entry.state {
-            State::Known | State::Idle => Tuple::Row(entry.at),
-            State::Held => Tuple::Row(self.texts.row(entry.at)?),
-            State::Unsent => {
+            TupleState::Known | TupleState::Idle => Tuple::Row(entry.at),
+            TupleState::Held => Tuple::Row(self.texts.row(entry.at)?),
+            TupleState::Unsent => {
                 let (rrname, fact) = self.texts.tuple(entry.at)?;
                 Tuple::Text { rrname, fact }
             }
-            State::Sent | State::SentHeld => return None,
+            TupleState::Sent | TupleState::SentHeld => return None,
         };
         Some(Merged {
             place: NameLocation { partition: entry.partition, hash: entry.name_hash },
@@ -238,13 +238,16 @@ impl Window {
             if entry.count > 0 {
                 entry.reset();
                 match entry.state {
-                    State::Unsent => entry.state = State::Sent,
-                    State::Held => {
+                    TupleState::Unsent => entry.state = TupleState::Sent,
+                    TupleState::Held => {
                         // Each tuple in this state has its row in front of its text.
                         entry.at = self.texts.row(entry.at).unwrap_or_default();
-                        entry.state = State::Known;
+                        entry.state = TupleState::Known;
                     }
-                    State::Sent | State::SentHeld | State::Known | State::Idle => {}
+                    TupleState::Sent
+                    | TupleState::SentHeld
+                    | TupleState::Known
+                    | TupleState::Idle => {}
                 }
             }
         }
@@ -257,10 +260,10 @@ impl Window {
         for (index, row) in rows {
             let Some(entry) = self.entries.get_mut(index as usize) else { continue };
             match entry.state {
-                State::Sent => (entry.at, entry.state) = (row, State::Known),
-                State::SentHeld => {
+                TupleState::Sent => (entry.at, entry.state) = (row, TupleState::Known),
+                TupleState::SentHeld => {
                     self.texts.set_row(entry.at, row);
-                    entry.state = State::Held;
+                    entry.state = TupleState::Held;
                 }
                 _ => continue,
             }
@@ -276,14 +279,14 @@ impl Window {
         if self.entries.len() < crowded {
             return;
         }
-        let idle = |entry: &Entry| entry.count == 0 && entry.state == State::Idle;
+        let idle = |entry: &Entry| entry.count == 0 && entry.state == TupleState::Idle;
         let few = self.entries.iter().filter(|entry| idle(entry)).count() < self.most_entries / 4;
         let mut odd = false;
         self.entries.retain_mut(|entry| {
             odd = !odd;
             let keep = entry.count > 0 || !(idle(entry) || (few && odd));
-            if entry.state == State::Known {
-                entry.state = State::Idle;
+            if entry.state == TupleState::Known {
+                entry.state = TupleState::Idle;
             }
             keep
         });
@@ -310,10 +313,10 @@ fn mixed(name_hash: u64, fact_hash: u64) -> u64 {
 /// Stores the text of a tuple that becomes due again; `false` if there is no room for it.
 fn hold(entry: &mut Entry, texts: &mut Texts, rrname: Name<'_>, parts: Parts<'_>) -> bool {
     let (row, state) = match entry.state {
-        State::Known | State::Idle => (entry.at, State::Held),
+        TupleState::Known | TupleState::Idle => (entry.at, TupleState::Held),
         // Its row is not known yet.
-        State::Sent => (0, State::SentHeld),
-        State::Unsent | State::SentHeld | State::Held => return true,
+        TupleState::Sent => (0, TupleState::SentHeld),
+        TupleState::Unsent | TupleState::SentHeld | TupleState::Held => return true,
     };
     match texts.push(rrname, parts, Some(row)) {
         Some(at) => {

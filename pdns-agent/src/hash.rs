@@ -53,16 +53,16 @@ impl Hasher {
 
     /// Starts a [`Hasher::identity`] over octets that arrive in parts.
     #[must_use]
-    pub fn begin(&self) -> Identity {
-        Identity(self.long)
+    pub fn begin(&self) -> IdentityHasher {
+        IdentityHasher(self.long)
     }
 }
 
 /// Incremental form of [`Hasher::identity`], for octets that arrive in parts.
 #[derive(Clone, Debug)]
-pub struct Identity(sip128::SipHasher13);
+pub struct IdentityHasher(sip128::SipHasher13);
 
-impl Identity {
+impl IdentityHasher {
     /// Adds the next octets.
     pub fn write(&mut self, octets: &[u8]) {
         self.0.write(octets);

@@ -54,18 +54,18 @@ pub use ip_labels::{Described, MAX_DESCRIBED, described};
 pub use near::{MAX_ON_ADDRESS, Near, OnAddress, near, on_address};
 pub use order::{Each, MAX_SORTED, Passes, Sort};
 pub use page::{Cursor, MAX_PAGE, Pager, Rows};
-pub use parked::{List, ListError, WHYS, Why, parked};
+pub use parked::{ListError, ParkedList, WHYS, Why, parked};
 pub use pattern::{Pattern, PatternError};
 pub use profile::{
     AppliedTag, Depth, NearestThreat, Neighbourhood, NewName, Profile, ProfileQuery, Section,
-    SectionReading, Sections, TagChanges, own_subjects, own_tag_subject, prefix_around, profile,
-    read_section, wider,
+    SectionReading, Sections, TagChanges, own_subjects, own_tag_subject, profile, read_section,
+    wider,
 };
 pub use sightings::sightings;
 pub use subject::{
     Certainty, ListedSubjects, MAX_LISTED, Purpose, Reading, Readings, Scope, Subject,
-    SubjectError, TagSubjectError, TaggedParts, WrittenAs, is_comment, listed_subjects, net_of,
-    parts, printed, printed_name, read_list, refang, tag_subject, tag_subject_for, tag_subjects,
+    SubjectError, TagSubjectError, TaggedParts, WrittenAs, is_comment, listed_subjects, parts,
+    printed, printed_name, read_list, refang, tag_subject, tag_subject_for, tag_subjects,
     typed_name, typed_tag, without_comment,
 };
 pub use tag_export::{
@@ -81,6 +81,7 @@ pub use word::{Word, WordError};
 
 use crate::name::NameBuf;
 use crate::store::{Kind, Reader, StoreError};
+use addresses::prefix_around;
 use order::{Sorter, TopN};
 use std::borrow::Cow;
 use std::ops::ControlFlow;

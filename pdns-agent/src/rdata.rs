@@ -21,7 +21,7 @@ use crate::rr::RrType;
 pub(crate) use layout::can_have_length;
 use layout::layout;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use text::{Writer, write_text};
+use text::{TextWriter, write_text};
 
 /// The RDATA of one record, borrowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -127,7 +127,7 @@ impl Rdata<'_> {
     #[must_use]
     pub fn to_text(self, dot: FinalDot) -> String {
         let mut out = String::new();
-        let writer = Writer { rest: self.octets, out: &mut out, dot };
+        let writer = TextWriter { rest: self.octets, out: &mut out, dot };
         if layout(self.rrtype).and_then(|fields| writer.fields(fields)).is_none() {
             out.clear();
             unknown(self.octets, &mut out);

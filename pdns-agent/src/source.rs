@@ -30,8 +30,8 @@ mod walk;
 mod tests;
 
 pub use capture::{
-    Capture, CaptureError, Counters as CaptureCounters, Options as CaptureOptions,
-    State as Condition, drop_privileges,
+    Capture, CaptureError, CaptureOptions, Counters as CaptureCounters, State as Condition,
+    drop_privileges,
 };
 pub use first_bytes::{first_bytes, is_utf16, open_unpacked};
 pub use frame::Frame;

@@ -107,6 +107,11 @@ impl TagSubject {
         }
     }
 
+    /// The address of the subject, if it is a single one.
+    pub(crate) fn as_address(&self) -> Option<IpAddr> {
+        self.net().filter(|net| net.prefix_len() == net.max_prefix_len()).map(|net| net.addr())
+    }
+
     /// Returns true if `other` covers everything that this subject covers.
     #[must_use]
     pub fn is_within(&self, other: &Self) -> bool {
@@ -131,10 +136,10 @@ impl fmt::Display for TagSubject {
             }
             Self::Name(name) => f.pad(&escaped(name.as_name())),
             Self::Below(name) => f.pad(&format!(".{}", escaped(name.as_name()))),
-            Self::Net(net) if net.prefix_len() == net.max_prefix_len() => {
-                f.pad(&net.addr().to_string())
-            }
-            Self::Net(net) => f.pad(&net.to_string()),
+            Self::Net(net) => match self.as_address() {
+                Some(address) => f.pad(&address.to_string()),
+                None => f.pad(&net.to_string()),
+            },
         }
     }
 }

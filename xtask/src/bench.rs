@@ -3,10 +3,14 @@
 //! The benchmarks are in `pdns-agent/benches`. The one for logs needs about 5 GB of them, which are generated
 //! in `target/bench` if missing; the one for packets generates its own and sends them, for which it has to
 //! run as root.
+//!
+//! The numbers of a run replace those in `pdns-agent/benches/results`, and the report is generated from them.
+
+pub(crate) mod report;
 
 use crate::sample;
 use crate::sample::row::Format;
-use crate::shell::{Need, REDIS, cargo, install, root, run};
+use crate::shell::{Need, REDIS, cargo, install, is_root, root, run};
 use anyhow::Context as _;
 use clap::ValueEnum;
 use std::fs;
@@ -54,7 +58,7 @@ pub(crate) fn bench(args: &Args) -> anyhow::Result<()> {
                 Part::Ingest => ingest(&directory)?,
                 Part::Query => query(&directory)?,
                 Part::Capture => capture(&directory)?,
-                Part::Filter => filter()?,
+                Part::Filter => filter(&directory)?,
             }
         }
     }
@@ -62,12 +66,12 @@ pub(crate) fn bench(args: &Args) -> anyhow::Result<()> {
 }
 
 /// Benchmarks the filter.
-fn filter() -> anyhow::Result<()> {
+fn filter(directory: &Path) -> anyhow::Result<()> {
     install(&[
         Need { program: "ip", package: "iproute2" },
         Need { program: "tcpdump", package: "tcpdump" },
     ])?;
-    run(&mut cargo(&["bench", "--package", "pdns-agent", "--bench", "filter"]))
+    measure("filter", directory)
 }
 
 /// Benchmarks packets.
@@ -134,8 +138,13 @@ fn make(directory: &Path, name: &str, mut args: sample::Args) -> anyhow::Result<
     fs::rename(&unfinished, &out).with_context(|| format!("cannot make {}", out.display()))
 }
 
-/// Runs one of the benchmark programs.
+/// Runs one of the benchmark programs, and puts its numbers into the report.
 fn measure(name: &str, directory: &Path) -> anyhow::Result<()> {
     let mut bench = cargo(&["bench", "--package", "pdns-agent", "--bench", name]);
-    run(bench.env("PDNS_BENCH", directory))
+    run(bench.env("PDNS_BENCH", directory))?;
+    // Packets and the filter are measured in part, or not at all, by anyone but root.
+    if is_root() || !matches!(name, "capture" | "filter") {
+        report::publish(&root(), &directory.join(name).with_extension("tsv"))?;
+    }
+    Ok(())
 }

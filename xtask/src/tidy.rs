@@ -90,6 +90,7 @@ pub(crate) fn tidy() -> anyhow::Result<()> {
     }
     run(&mut cargo(&["build", "--quiet", "--workspace", "--bins"]))?;
     documents::check(&documents, &files, &mut wrong)?;
+    crate::bench::report::check(&root, &mut wrong)?;
     if wrong.is_empty() {
         eprintln!("tidy: {} files checked", files.len());
         return Ok(());

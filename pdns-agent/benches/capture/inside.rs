@@ -6,7 +6,7 @@
 use crate::report::Report;
 use crate::traffic::{Shape, Traffic};
 use pdns_agent::aggregate::{RetryBuffer, Window};
-use pdns_agent::decode::packets::{Decoder, Options};
+use pdns_agent::decode::packets::{PacketDecoder, PacketOptions};
 use pdns_agent::decode::{dns, wire};
 use pdns_agent::hash::{Hasher, Router};
 use pdns_agent::observation::{Observation, Seen};
@@ -55,7 +55,7 @@ fn of_shape(report: &mut Report, what: &str, shape: Shape, is_judged: bool) -> f
     let mut whole = Whole::new();
     let mut only_queries = Whole::new();
     let mut parts: [Box<dyn Step>; 3] = [
-        Box::new(Wire(wire::Wire::new(wire::Options::default()))),
+        Box::new(Wire(wire::Wire::new(wire::WireOptions::default()))),
         Box::new(Dns::new(&pairs)),
         Box::new(Aggregate::new(&pairs)),
     ];
@@ -122,14 +122,15 @@ fn median(mut times: Vec<Duration>) -> f64 {
 
 /// All of it, as the agent does it.
 struct Whole {
-    decoder: Decoder,
+    decoder: PacketDecoder,
     window: Window,
 }
 
 impl Whole {
     fn new() -> Self {
-        let (ports, timeout) = (vec![53], dns::Options::default().timeout);
-        let decoder = Decoder::new(&Options { ports, timeout, drop_unsolicited: false });
+        let (ports, timeout) = (vec![53], dns::DnsOptions::default().timeout);
+        let decoder =
+            PacketDecoder::new(&PacketOptions { ports, timeout, drop_unsolicited: false });
         Self { decoder, window: window() }
     }
 }
@@ -175,12 +176,12 @@ struct Dns {
 impl Dns {
     fn new(traffic: &Traffic) -> Self {
         let mut messages = Vec::new();
-        let mut wire = wire::Wire::new(wire::Options::default());
+        let mut wire = wire::Wire::new(wire::WireOptions::default());
         for frame in traffic.frames(0) {
             wire.frame(&frame, &mut |message| messages.push((message.flow, message.octets.len())));
         }
         assert_eq!(messages.len(), traffic.len(), "each frame is a message");
-        Self { decoder: dns::Decoder::new(dns::Options::default()), messages }
+        Self { decoder: dns::Decoder::new(dns::DnsOptions::default()), messages }
     }
 }
 

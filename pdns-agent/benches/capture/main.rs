@@ -49,5 +49,5 @@ fn main() {
             println!("skipping the replay: needs root");
         }
     }
-    report.write(&folder.join("capture.md"));
+    report.write(&folder.join("capture.tsv"));
 }

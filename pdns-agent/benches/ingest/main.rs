@@ -100,7 +100,7 @@ fn main() {
     report.at_least("memory, D4's to ours", d4_per_record / per_record, 6.0);
     report.at_least("records a second, ours to D4's", new_rate / d4_rate, 1.0);
 
-    report.write(&logs.join("report.md"));
+    report.write(&logs.join("ingest.tsv"));
 }
 
 /// Imports logs with the real agent, one after the other.

@@ -1,27 +1,46 @@
 //! The table that a run ends with.
 
-use std::fmt::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
-/// Lines of a Markdown table.
-pub(crate) struct Report {
+/// Lines of a table: printed as Markdown, and written to a file as tab-separated text, from which
+/// `cargo xtask bench` makes the tables of `benches/report.md`.
+pub(crate) struct Table {
     text: String,
+}
+
+impl Table {
+    pub(crate) fn new(columns: &[&str]) -> Self {
+        let mut table = Self { text: String::new() };
+        table.line(columns);
+        println!("|{}", "---|".repeat(columns.len()));
+        table
+    }
+
+    pub(crate) fn line(&mut self, cells: &[&str]) {
+        println!("| {} |", cells.join(" | "));
+        self.text.push_str(&cells.join("\t"));
+        self.text.push('\n');
+    }
+
+    pub(crate) fn write(&self, path: &Path) {
+        std::fs::write(path, &self.text).expect("the numbers can be written");
+    }
+}
+
+/// The numbers of a run, with their targets.
+pub(crate) struct Report {
+    table: Table,
     missed: u32,
 }
 
 impl Report {
     pub(crate) fn new() -> Self {
-        let mut report = Self { text: String::new(), missed: 0 };
-        report.line("measured", "value", "target");
-        report.line("---", "---:", "---");
-        report
+        Self { table: Table::new(&["measured", "value", "target"]), missed: 0 }
     }
 
     fn line(&mut self, what: &str, value: &str, target: &str) {
-        let line = format!("| {what} | {value} | {target} |");
-        println!("{line}");
-        writeln!(self.text, "{line}").expect("a String takes any text");
+        self.table.line(&[what, value, target]);
     }
 
     fn judged(&mut self, what: &str, value: f64, target: &str, met: bool) {
@@ -81,7 +100,7 @@ impl Report {
     }
 
     pub(crate) fn write(&self, path: &Path) {
-        std::fs::write(path, &self.text).expect("the report can be written");
+        self.table.write(path);
         println!("\nwritten to {}; {} targets missed", path.display(), self.missed);
     }
 }

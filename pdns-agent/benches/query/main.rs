@@ -48,5 +48,5 @@ fn main() {
     sockets::all(&server, &folder, &mut report);
     tagged::all(&server, &subjects, &folder, &mut report);
     ingest::beside_questions(&server, &folder, &mut report);
-    report.write(&folder.join("query.md"));
+    report.write(&folder.join("query.tsv"));
 }

@@ -3,7 +3,7 @@
 //! One packet is its length (2 octets), the time since the one before in units of 1/64 s (1 octet), then its
 //! octets. A broken end is left out.
 
-use pdns_agent::decode::packets::{Decoder, Options, PacketTally};
+use pdns_agent::decode::packets::{PacketDecoder, PacketOptions, PacketTally};
 use pdns_agent::decode::{Line, log};
 use pdns_agent::observation::Observation;
 use pdns_agent::source::Frame;
@@ -43,12 +43,12 @@ pub fn read(mut input: &[u8]) -> impl Iterator<Item = (Timestamp, &[u8])> {
 
 /// Runs a decoder over packets and holds it to what it promises.
 pub fn run<'a>(packets: impl Iterator<Item = (Timestamp, &'a [u8])>, start: Start) -> PacketTally {
-    let options = Options {
+    let options = PacketOptions {
         ports: PORTS.to_vec(),
         timeout: Duration::from_secs(10),
         drop_unsolicited: false,
     };
-    let mut decoder = Decoder::new(&options);
+    let mut decoder = PacketDecoder::new(&options);
     let mut emitted = 0;
     for (at, octets) in packets {
         let length = u32::try_from(octets.len()).unwrap_or(u32::MAX);
@@ -72,7 +72,7 @@ pub fn run<'a>(packets: impl Iterator<Item = (Timestamp, &'a [u8])>, start: Star
 /// Runs a decoder over the lines of a log and holds it to its promises.
 pub fn read_log(format: log::Format, input: &[u8]) {
     let lines = || input.split(|&octet| octet == b'\n');
-    let mut decoder = log::Decoder::new(format);
+    let mut decoder = log::LogDecoder::new(format);
     let (mut emitted, mut count) = (0, 0);
     for line in lines() {
         let before = emitted;
@@ -88,7 +88,7 @@ pub fn read_log(format: log::Format, input: &[u8]) {
     assert_eq!(tally.records + tally.negatives, emitted);
     let records = tally.records;
     // Resuming reads lines without counting them, behind others and at the beginning.
-    let mut resumed = log::Decoder::new(format);
+    let mut resumed = log::LogDecoder::new(format);
     for line in lines() {
         decoder.skim(line);
         resumed.skim(line);

@@ -2,7 +2,7 @@
 
 // Coverage is counted here as well, by what libFuzzer has for it.
 use libfuzzer_sys as _;
-use pdns_agent::decode::wire::{Options, Wire};
+use pdns_agent::decode::wire::{Wire, WireOptions};
 use pdns_agent::source::{CaptureFile, Step, capture_files};
 use pdns_ebpf_common::{Decision, Found, Link, Ports, Protocol, Start, decide};
 use pdns_fuzz::{PORTS, write};
@@ -36,7 +36,7 @@ fn main() {
 /// What one capture gives to each target.
 fn seeds(path: &Path) -> [Vec<u8>; 3] {
     let (mut packets, mut segments, mut messages) = (vec![0], Vec::new(), Vec::new());
-    let mut wire = Wire::new(Options { ports: Ports::new(&PORTS), ..Options::default() });
+    let mut wire = Wire::new(WireOptions { ports: Ports::new(&PORTS), ..WireOptions::default() });
     let Ok(mut file) = CaptureFile::open(path) else {
         return [packets, segments, messages];
     };

@@ -3,7 +3,7 @@
 //! Between the readers (`log_reader`, `pcap_import`, `packet_pipeline`) and `writer`. While Redis processes
 //! one batch, the next one accumulates here.
 
-use super::writer::{OpenStore, WriteRequest, Writer};
+use super::writer::{OpenStore, WriteRequest, WriterHandle};
 use crate::aggregate::Window;
 use crate::hash::DIGEST;
 use crate::store::{Batch, Checkpoint, Packer, SourceState, StoreError};
@@ -12,7 +12,7 @@ use crate::store::{Batch, Checkpoint, Packer, SourceState, StoreError};
 pub(crate) struct BatchSender {
     /// Observations that have not been sent yet.
     pub(crate) window: Window,
-    pub(crate) writer: Writer,
+    pub(crate) writer: WriterHandle,
     packer: Packer,
     /// The sensor's bit.
     sensors: u32,
@@ -22,7 +22,7 @@ pub(crate) struct BatchSender {
 
 impl BatchSender {
     /// Creates a sender for an open store.
-    pub(crate) fn new(window: Window, writer: Writer, opened: &OpenStore) -> Self {
+    pub(crate) fn new(window: Window, writer: WriterHandle, opened: &OpenStore) -> Self {
         let (packer, sensors) = (opened.packer.clone(), opened.sensors);
         Self { window, writer, packer, sensors, spare: Batch::default() }
     }

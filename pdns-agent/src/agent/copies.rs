@@ -20,10 +20,10 @@ pub(super) enum Met {
 
 /// The path under which each content was met first in this run, all threads together.
 #[derive(Default)]
-pub(super) struct FirstPaths(Mutex<State>);
+pub(super) struct FirstPaths(Mutex<MetContents>);
 
 #[derive(Default)]
-struct State {
+struct MetContents {
     first: HashMap<[u8; 16], PathBuf>,
     /// Files that were reported: they may be looked at again.
     reported: HashSet<PathBuf>,

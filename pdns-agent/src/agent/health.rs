@@ -19,12 +19,12 @@ const HUNG: Duration = Duration::from_secs(5);
 /// State of the store, shared by all writers of the process.
 #[derive(Default)]
 pub(crate) struct Health {
-    state: Mutex<State>,
+    state: Mutex<HealthState>,
     has_worked: AtomicBool,
 }
 
 #[derive(Default)]
-struct State {
+struct HealthState {
     /// Number of the next connection.
     next: u64,
     connections: BTreeMap<u64, Connection>,
@@ -81,7 +81,7 @@ struct Episode {
     refused: Option<String>,
 }
 
-impl State {
+impl HealthState {
     /// Time for which Redis has not answered, if that is long.
     fn hung_for(&self) -> Option<Duration> {
         let waits = self.connections.values().filter_map(|connection| connection.timer.elapsed());
@@ -102,7 +102,7 @@ impl State {
 }
 
 impl Health {
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, HealthState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -3,10 +3,10 @@
 //! Opens all interfaces, drops the privileges needed for that, and starts a pipeline for each.
 
 use super::metrics::Metrics;
-use super::packet_pipeline::{self, Each, PacketPipeline, PacketSource};
+use super::packet_pipeline::{self, EachPacket, PacketPipeline, PacketSource};
 use super::report::PacketReport;
 use super::{AgentError, Interfaces, Settings, Stop};
-use crate::decode::packets::Decoder;
+use crate::decode::packets::PacketDecoder;
 use crate::source::{Capture, CaptureCounters, CaptureOptions, Condition, drop_privileges};
 use crate::time::Timestamp;
 use std::sync::Arc;
@@ -47,7 +47,7 @@ pub(super) fn run(
             path: format!("ebpf:{interface}"),
             sensor: sensor.clone(),
             condition: Condition::Up,
-            decoder: Decoder::new(&interfaces.packets),
+            decoder: PacketDecoder::new(&interfaces.packets),
             settings: settings.clone(),
             room,
             context: context.clone(),
@@ -57,7 +57,7 @@ pub(super) fn run(
 }
 
 impl PacketSource for Capture {
-    fn drain(&mut self, most: usize, each: &mut Each<'_>) -> usize {
+    fn drain(&mut self, most: usize, each: &mut EachPacket<'_>) -> usize {
         Self::drain(self, most, each)
     }
 

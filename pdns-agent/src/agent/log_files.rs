@@ -29,9 +29,9 @@ fn open_limit() -> usize {
 }
 
 /// A file that is read, kept, or to be retried.
-pub(super) struct File {
+pub(super) struct LogFile {
     pub(super) path: PathBuf,
-    pub(super) state: State,
+    pub(super) state: FileState,
     /// True if it was given by name, not found in a directory.
     pub(super) named: bool,
     /// Time since when its path refers to another file, or it has another path.
@@ -44,15 +44,15 @@ pub(super) struct File {
     pub(super) used: Instant,
 }
 
-impl File {
+impl LogFile {
     pub(super) fn new(path: PathBuf, named: bool, changed: bool) -> Self {
-        let (state, used) = (State::Unknown, Instant::now());
+        let (state, used) = (FileState::Unknown, Instant::now());
         Self { path, state, named, rotated: None, changed, retry: None, used }
     }
 }
 
 /// State of a file.
-pub(super) enum State {
+pub(super) enum FileState {
     /// A thread is reading it or will read it.
     Reading,
     /// It is open between readings.
@@ -67,7 +67,7 @@ pub(super) enum State {
 
 /// The files of a session, by device and inode.
 pub(super) struct Files {
-    pub(super) by_id: HashMap<FileId, File>,
+    pub(super) by_id: HashMap<FileId, LogFile>,
     /// Maximum number of logs kept open between readings.
     open_limit: usize,
 }
@@ -105,7 +105,7 @@ impl Files {
             // The thread that reads it under its own name continues from there.
             return;
         }
-        self.by_id.insert(id, File::new(path, false, false));
+        self.by_id.insert(id, LogFile::new(path, false, false));
         self.keep_open(id, open, scan);
     }
 
@@ -115,9 +115,9 @@ impl Files {
             if open.path() != file.path {
                 open.renamed(&file.path);
             }
-            file.state = State::Open(open);
+            file.state = FileState::Open(open);
         }
-        let open = self.by_id.values().filter(|file| matches!(file.state, State::Open(_)));
+        let open = self.by_id.values().filter(|file| matches!(file.state, FileState::Open(_)));
         if open.count() > self.open_limit {
             self.close_least_used(1, scan);
         }
@@ -129,15 +129,15 @@ impl Files {
             .by_id
             .iter()
             .filter(|(id, file)| {
-                matches!(file.state, State::Open(_)) && scan.locate(**id).is_some()
+                matches!(file.state, FileState::Open(_)) && scan.locate(**id).is_some()
             })
             .map(|(&id, file)| (file.used, id))
             .collect();
         open.sort_unstable();
         for (_, id) in open.into_iter().take(count) {
             let state = self.by_id.get_mut(&id).map(|file| &mut file.state);
-            if let Some(State::Open(open)) =
-                state.map(|state| std::mem::replace(state, State::Unknown))
+            if let Some(FileState::Open(open)) =
+                state.map(|state| std::mem::replace(state, FileState::Unknown))
                 && !self.keep_idle(id, *open)
             {
                 self.forget_unless_changed(id);
@@ -149,7 +149,7 @@ impl Files {
     pub(super) fn keep_idle(&mut self, id: FileId, open: OpenLog) -> bool {
         match (open.close(), self.by_id.get_mut(&id)) {
             (Ok(idle), Some(file)) => {
-                file.state = State::Idle(Box::new(idle));
+                file.state = FileState::Idle(Box::new(idle));
                 true
             }
             (Err(error), _) => {
@@ -177,7 +177,7 @@ impl Files {
     /// Marks files as changed whose retry is due, and returns them.
     pub(super) fn take_due(&mut self) -> Vec<FileId> {
         let now = Instant::now();
-        let due = |file: &File| file.retry.is_some_and(|(at, _)| at <= now);
+        let due = |file: &LogFile| file.retry.is_some_and(|(at, _)| at <= now);
         let due = self.by_id.iter_mut().filter(|(_, file)| due(file));
         due.map(|(&id, file)| {
             file.changed = true;

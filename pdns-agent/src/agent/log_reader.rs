@@ -8,7 +8,7 @@
 
 use super::batch_sender::BatchSender;
 use super::copies::Met;
-use super::log_tasks::{End, Job, Message, NothingFound, Outcome, Readable, Shared, Task};
+use super::log_tasks::{FileEnd, Job, Message, NothingFound, Outcome, Readable, Shared, Task};
 use super::open_log::{
     Failure, Located, OpenLog, Position, Progress, has_moved, has_stopped, is_incomplete,
     load_position, mtime, tell_conflict, tell_forgotten,
@@ -17,7 +17,7 @@ use super::report::LogReport;
 use super::writer::WriterContext;
 use super::{Logs, now};
 use crate::decode::Tally;
-use crate::decode::log::{Decoder, command_for};
+use crate::decode::log::{LogDecoder, command_for};
 use crate::hash::Router;
 use crate::observation::Aggregated;
 use crate::source::{self, Log, SourceError, first_bytes};
@@ -111,7 +111,7 @@ impl LogReader {
         self.report
     }
 
-    fn read(&mut self, shared: &Shared, path: &Path, log: Readable, end: End) -> Outcome {
+    fn read(&mut self, shared: &Shared, path: &Path, log: Readable, end: FileEnd) -> Outcome {
         let open = match log {
             Readable::Unknown => return self.open(shared, path, end),
             Readable::Open(open) => match open.log.is_as_it_was() {
@@ -136,16 +136,16 @@ impl LogReader {
     }
 
     /// Opens a file and reads the new part of it.
-    fn open(&mut self, shared: &Shared, path: &Path, end: End) -> Outcome {
+    fn open(&mut self, shared: &Shared, path: &Path, end: FileEnd) -> Outcome {
         let hasher = self.router.hasher();
-        let opened = if end == End::LastLook {
+        let opened = if end == FileEnd::LastLook {
             Log::open_finished(path, hasher)
         } else {
             Log::open(path, hasher)
         };
         let log = match opened {
             Ok(Some(log)) => log,
-            Ok(None) if end == End::LastLook => {
+            Ok(None) if end == FileEnd::LastLook => {
                 let command = self.other_command(path);
                 return Outcome::Foreign(NothingFound { command, rejected: None });
             }
@@ -165,7 +165,7 @@ impl LogReader {
         let outcome = self.go_on(Ok(open), end, turn);
         // One that is followed may have something new at any time.
         if let Outcome::Open(open) | Outcome::Ended(open) = &outcome
-            && end == End::LastLook
+            && end == FileEnd::LastLook
             && position > 0
             && open.decoder.tally().lines == 0
         {
@@ -263,7 +263,7 @@ impl LogReader {
             position.checkpoint = self.finish(log, position.key, position.checkpoint, end)?;
         }
         if !ends.is_empty() {
-            let mut decoder = Decoder::new(format);
+            let mut decoder = LogDecoder::new(format);
             log.resume(position.checkpoint.acknowledged(), &mut |line| decoder.skim(line))?;
             position.decoder = decoder;
         }
@@ -278,7 +278,7 @@ impl LogReader {
         checkpoint: Checkpoint,
         end: u64,
     ) -> Result<Checkpoint, Failure> {
-        let mut decoder = Decoder::new(self.logs.format);
+        let mut decoder = LogDecoder::new(self.logs.format);
         let (mut position, window) = (checkpoint.acknowledged(), &mut self.sender.window);
         log.resume(position, &mut |line| decoder.skim(line))?;
         let mut rest = false;
@@ -324,7 +324,12 @@ impl LogReader {
     }
 
     /// Reads a log from its position to its current end, repeatedly if another agent moves that position.
-    fn go_on(&mut self, mut open: Result<Box<OpenLog>, Outcome>, end: End, turn: u64) -> Outcome {
+    fn go_on(
+        &mut self,
+        mut open: Result<Box<OpenLog>, Outcome>,
+        end: FileEnd,
+        turn: u64,
+    ) -> Outcome {
         loop {
             let mut log = match open {
                 Ok(log) => log,
@@ -357,14 +362,16 @@ impl LogReader {
     }
 
     /// Reads a log to its current end and stores everything.
-    fn read_to_end(&mut self, open: &mut OpenLog, end: End) -> Result<Ended, Failure> {
+    fn read_to_end(&mut self, open: &mut OpenLog, end: FileEnd) -> Result<Ended, Failure> {
         let mut kind = command_for(open.log.first_bytes());
         let result = self.read_lines(open, end, &mut kind);
         // Lines read before an error are valid, and are stored first.
         let is_last = match &result {
             Ok(source::Progress::Truncated) => true,
-            Ok(_) if end == End::LastLook => !open.log.has_unfinished_line(),
-            Ok(_) => end == End::Rotated || open.log.is_packed() || has_stopped(&open.log.stat()),
+            Ok(_) if end == FileEnd::LastLook => !open.log.has_unfinished_line(),
+            Ok(_) => {
+                end == FileEnd::Rotated || open.log.is_packed() || has_stopped(&open.log.stat())
+            }
             // A compressed log that ends too early may still be being written.
             Err(Failure::Source(error)) => open.log.is_packed() && !is_incomplete(error),
             Err(Failure::Store(_)) => false,
@@ -385,7 +392,7 @@ impl LogReader {
     fn finished(
         &mut self,
         mut open: Box<OpenLog>,
-        end: End,
+        end: FileEnd,
         is_last: bool,
         kind: Option<&'static str>,
     ) -> Outcome {
@@ -393,12 +400,12 @@ impl LogReader {
         let mut tally = progress.before.clone();
         tally.merge(open.decoder.tally());
         let is_foreign = kind.is_some_and(|kind| kind != self.logs.format.command());
-        let is_unfinished = end == End::LastLook && open.log.has_unfinished_line();
+        let is_unfinished = end == FileEnd::LastLook && open.log.has_unfinished_line();
         // Its first record may be that line.
         let may_be_ours = is_unfinished
             && (kind == Some(self.logs.format.command())
                 || open.log.first_bytes().starts_with(b"{"));
-        if !tally.has_taken() && (is_foreign || (end == End::LastLook && !may_be_ours)) {
+        if !tally.has_taken() && (is_foreign || (end == FileEnd::LastLook && !may_be_ours)) {
             let most = tally.rejected.into_iter().max_by_key(|&(_, &count)| count);
             let rejected = most.map(|(&reason, _)| (tally.rejected.total(), reason));
             return Outcome::Foreign(NothingFound {
@@ -416,13 +423,13 @@ impl LogReader {
         if let Err(error) = open.log.rest_here() {
             return Outcome::failed(error);
         }
-        if is_last || end == End::LastLook { Outcome::Ended(open) } else { Outcome::Open(open) }
+        if is_last || end == FileEnd::LastLook { Outcome::Ended(open) } else { Outcome::Open(open) }
     }
 
     fn read_lines(
         &mut self,
         open: &mut OpenLog,
-        end: End,
+        end: FileEnd,
         kind: &mut Option<&'static str>,
     ) -> Result<source::Progress, Failure> {
         let mut rest = false;
@@ -461,8 +468,8 @@ impl LogReader {
                 source::Progress::AtEnd
                     if !rest
                         && (open.log.is_packed()
-                            || end == End::Rotated
-                            || (end == End::LastLook && has_stopped(&open.log.stat()))) =>
+                            || end == FileEnd::Rotated
+                            || (end == FileEnd::LastLook && has_stopped(&open.log.stat()))) =>
                 {
                     rest = true;
                 }
@@ -540,7 +547,7 @@ impl LogReader {
     }
 
     /// Adds everything stored since the last call to the report.
-    fn settle(&mut self, progress: &mut Progress, log: &mut Log, decoder: &mut Decoder) {
+    fn settle(&mut self, progress: &mut Progress, log: &mut Log, decoder: &mut LogDecoder) {
         let mut new = progress.stored.clone();
         new.subtract(&progress.reported);
         if new.lines > 0 {

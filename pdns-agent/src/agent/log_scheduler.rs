@@ -3,10 +3,10 @@
 //! There is one entry for each file that is read, kept open, or to be retried, identified by device and inode
 //! whatever its name. Polling is authoritative, change notifications only shorten the wait.
 
-use super::log_files::{File, FileId, Files, State};
+use super::log_files::{FileId, FileState, Files, LogFile};
 use super::log_problems::LogProblems;
 use super::log_session::bar;
-use super::log_tasks::{End, Message, NothingFound, Outcome, Readable, Shared, Task};
+use super::log_tasks::{FileEnd, Message, NothingFound, Outcome, Readable, Shared, Task};
 use super::metrics::Metrics;
 use super::open_log::{Failure, is_incomplete};
 use super::report::{LACKS_PDNS_LOG, LogReport};
@@ -50,7 +50,7 @@ pub(super) struct LogScheduler<'a> {
     reading: usize,
     /// Files waiting for a thread: each file that is being read, or was read and not processed yet, is an
     /// open file.
-    ready: VecDeque<(FileId, End)>,
+    ready: VecDeque<(FileId, FileEnd)>,
     /// Tasks whose log was being read by another thread: retried when one is done.
     waiting: Vec<Task>,
     /// True if a file was gone when it was to be opened: it may have been renamed.
@@ -150,7 +150,8 @@ impl<'a> LogScheduler<'a> {
                     self.take_messages()?;
                     break;
                 }
-                let is_due = |file: &File| file.retry.is_some_and(|(at, _)| at <= Instant::now());
+                let is_due =
+                    |file: &LogFile| file.retry.is_some_and(|(at, _)| at <= Instant::now());
                 if is_idle && self.files.by_id.values().any(is_due) {
                     break;
                 }
@@ -188,7 +189,7 @@ impl<'a> LogScheduler<'a> {
         if let Some(file) = self.files.by_id.get_mut(&id) {
             if file.path != found.path {
                 file.rotated = Some(Instant::now());
-                if let State::Open(open) = &mut file.state {
+                if let FileState::Open(open) = &mut file.state {
                     open.renamed(&found.path);
                 }
                 file.path = found.path;
@@ -198,7 +199,7 @@ impl<'a> LogScheduler<'a> {
         } else {
             self.total += found.stat.size;
             self.bar.set_length(self.total);
-            self.files.by_id.insert(id, File::new(found.path, found.named, true));
+            self.files.by_id.insert(id, LogFile::new(found.path, found.named, true));
         }
         self.read_changed(id);
     }
@@ -206,13 +207,13 @@ impl<'a> LogScheduler<'a> {
     /// Queues a changed file, unless a thread is reading it.
     fn read_changed(&mut self, id: FileId) {
         if self.files.by_id.get(&id).is_some_and(|file| file.changed) {
-            let end = if self.logs.once { End::LastLook } else { End::Growing };
+            let end = if self.logs.once { FileEnd::LastLook } else { FileEnd::Growing };
             self.read_file(id, end);
         }
     }
 
     /// Queues a file until a thread is free.
-    fn read_file(&mut self, id: FileId, end: End) {
+    fn read_file(&mut self, id: FileId, end: FileEnd) {
         self.ready.push_back((id, end));
         self.hand_out();
     }
@@ -227,16 +228,16 @@ impl<'a> LogScheduler<'a> {
     }
 
     /// Assigns a file to a thread, unless one is reading it.
-    fn hand_over(&mut self, id: FileId, end: End) {
+    fn hand_over(&mut self, id: FileId, end: FileEnd) {
         let Some(file) = self.files.by_id.get_mut(&id) else { return };
-        let log = match std::mem::replace(&mut file.state, State::Reading) {
-            kept @ (State::Reading | State::Foreign) => {
+        let log = match std::mem::replace(&mut file.state, FileState::Reading) {
+            kept @ (FileState::Reading | FileState::Foreign) => {
                 file.state = kept;
                 return;
             }
-            State::Open(open) => Readable::Open(open),
-            State::Idle(idle) => Readable::Idle(idle),
-            State::Unknown => Readable::Unknown,
+            FileState::Open(open) => Readable::Open(open),
+            FileState::Idle(idle) => Readable::Idle(idle),
+            FileState::Unknown => Readable::Unknown,
         };
         file.changed = false;
         file.used = Instant::now();
@@ -257,19 +258,19 @@ impl<'a> LogScheduler<'a> {
         for (&id, file) in &mut self.files.by_id {
             let is_gone = self.scan.locate(id).is_none();
             match file.state {
-                State::Open(_) if is_gone => {
+                FileState::Open(_) if is_gone => {
                     let since = *file.rotated.get_or_insert_with(Instant::now);
                     let is_over = since.elapsed() > GRACE;
-                    rotated.push((id, if is_over { End::Rotated } else { End::Growing }));
+                    rotated.push((id, if is_over { FileEnd::Rotated } else { FileEnd::Growing }));
                 }
-                State::Open(_) | State::Idle(_)
+                FileState::Open(_) | FileState::Idle(_)
                     if file.rotated.is_some_and(|since| since.elapsed() > GRACE) =>
                 {
                     file.rotated = None;
-                    rotated.push((id, End::Rotated));
+                    rotated.push((id, FileEnd::Rotated));
                 }
                 // Nothing is left to read.
-                State::Idle(_) | State::Unknown | State::Foreign if is_gone => {
+                FileState::Idle(_) | FileState::Unknown | FileState::Foreign if is_gone => {
                     file.retry = None;
                     file.rotated = Some(Instant::now());
                 }
@@ -278,8 +279,8 @@ impl<'a> LogScheduler<'a> {
         }
         let (scan, health) = (&self.scan, &self.metrics.health);
         self.files.by_id.retain(|&id, file| {
-            let is_kept =
-                matches!(file.state, State::Open(_) | State::Reading) || scan.locate(id).is_some();
+            let is_kept = matches!(file.state, FileState::Open(_) | FileState::Reading)
+                || scan.locate(id).is_some();
             if !is_kept {
                 health.forget(&file.path.display().to_string());
             }
@@ -309,7 +310,7 @@ impl<'a> LogScheduler<'a> {
                     }
                 }
                 Message::Read { file, path, outcome: Outcome::Busy(log) } => {
-                    let end = if self.logs.once { End::LastLook } else { End::Growing };
+                    let end = if self.logs.once { FileEnd::LastLook } else { FileEnd::Growing };
                     self.waiting.push(Task { file, path, log, end });
                 }
                 Message::Read { file, path, outcome } => {
@@ -332,13 +333,13 @@ impl<'a> LogScheduler<'a> {
     /// Keeps the state of a file that a thread has finished.
     fn done(&mut self, id: FileId, path: PathBuf, outcome: Outcome) -> Result<(), AgentError> {
         let Some(file) = self.files.by_id.get_mut(&id) else { return Ok(()) };
-        file.state = State::Unknown;
+        file.state = FileState::Unknown;
         match outcome {
             Outcome::Failed(failure) => return self.failed(id, &path, failure),
             Outcome::Rewritten => file.changed = true,
             Outcome::Foreign(found) => {
                 let named = file.named;
-                file.state = State::Foreign;
+                file.state = FileState::Foreign;
                 self.problems.foreign(&path, found, named);
             }
             Outcome::Open(open) | Outcome::Ended(open) if open.stat().file() != id => {

@@ -6,7 +6,7 @@ use super::log_scheduler::LogScheduler;
 use super::log_tasks::Shared;
 use super::metrics::Metrics;
 use super::report::LogReport;
-use super::writer::{self, Patience, Writer, WriterContext};
+use super::writer::{self, Patience, WriterContext, WriterHandle};
 use super::{AgentError, Logs, Settings, Stop};
 use crate::aggregate::Window;
 use crate::decode::log::Format;
@@ -64,7 +64,7 @@ pub(crate) fn session(
         let patience = if logs.once { Patience::OnceReached } else { Patience::FromStart };
         let (store, opened) =
             writer::open(&settings.store, &settings.sensor, metrics, &mut wait, patience)?;
-        let writer = Writer::start(store, context.clone())?;
+        let writer = WriterHandle::start(store, context.clone())?;
         let window = Window::new(opened.router.clone(), room);
         let reader = LogReader::new(
             Arc::new(logs.clone()),

@@ -15,7 +15,7 @@ pub(super) struct Task {
     pub(super) file: (u64, u64),
     pub(super) path: PathBuf,
     pub(super) log: Readable,
-    pub(super) end: End,
+    pub(super) end: FileEnd,
 }
 
 /// A log to read, with its available state.
@@ -30,7 +30,7 @@ pub(super) enum Readable {
 
 /// Meaning of the end of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum End {
+pub(super) enum FileEnd {
     /// The current end of a growing log.
     Growing,
     /// The final end: the log was renamed or removed some time ago.

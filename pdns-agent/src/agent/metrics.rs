@@ -16,13 +16,13 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 /// Metrics of a running agent.
 #[derive(Default)]
 pub(crate) struct Metrics {
-    state: Mutex<State>,
+    state: Mutex<RunCounts>,
     /// The state of the store.
     pub(crate) health: Health,
 }
 
 #[derive(Default)]
-struct State {
+struct RunCounts {
     lines: Tally,
     coverage: Coverage,
     captures: BTreeMap<String, Interface>,
@@ -38,7 +38,7 @@ pub(crate) struct Interface {
 }
 
 impl Metrics {
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, RunCounts> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -4,9 +4,9 @@
 //! with the same record, so the stored state of a log is only used for a file that contains the bytes read at
 //! that time.
 
-use super::writer::Writer;
+use super::writer::WriterHandle;
 use crate::decode::Tally;
-use crate::decode::log::{Decoder, Format};
+use crate::decode::log::{Format, LogDecoder};
 use crate::hash::Hasher;
 use crate::source::{ClosedLog, Damage, Log, LogId, SourceError, Stat};
 use crate::store::{Checkpoint, SourceState, Store, StoreError};
@@ -49,7 +49,7 @@ pub(super) fn is_incomplete(error: &SourceError) -> bool {
 /// A log between readings, with its file open.
 pub(crate) struct OpenLog {
     pub(super) log: Log,
-    pub(super) decoder: Decoder,
+    pub(super) decoder: LogDecoder,
     pub(super) progress: Progress,
 }
 
@@ -122,7 +122,7 @@ impl OpenLog {
 /// A log between readings, with its file closed.
 pub(crate) struct IdleLog {
     log: ClosedLog,
-    decoder: Decoder,
+    decoder: LogDecoder,
     progress: Progress,
 }
 
@@ -142,7 +142,7 @@ pub(super) struct Position {
     pub(super) checkpoint: Checkpoint,
     pub(super) connections: u64,
     /// Decoder that knows the headers before the position.
-    pub(super) decoder: Decoder,
+    pub(super) decoder: LogDecoder,
 }
 
 /// Result of comparing a file with a log known to the store.
@@ -171,7 +171,7 @@ pub(super) fn load_position(
     path: &Path,
     format: Format,
     hasher: &Hasher,
-    writer: &mut Writer,
+    writer: &mut WriterHandle,
 ) -> Result<Located, Failure> {
     // The first place that a forgotten log has left free.
     let mut free = None;
@@ -180,7 +180,7 @@ pub(super) fn load_position(
         // Read before loading: a reconnect in between causes another load, which is harmless.
         let mut connections = writer.connections();
         let (state, mut checkpoint) = writer.load(key, &path.display().to_string())?;
-        let mut decoder = Decoder::new(format);
+        let mut decoder = LogDecoder::new(format);
         if state.as_ref().is_some_and(SourceState::is_forgotten) {
             free.get_or_insert((key, connections, checkpoint));
             continue;
@@ -246,8 +246,8 @@ fn compare(
     state: &SourceState,
     checkpoint: &Checkpoint,
     key: [u8; 16],
-    decoder: &mut Decoder,
-    writer: &mut Writer,
+    decoder: &mut LogDecoder,
+    writer: &mut WriterHandle,
 ) -> Result<Comparison, Failure> {
     let position = checkpoint.acknowledged();
     let known = state.digest.as_ref().filter(|known| known.length == position);

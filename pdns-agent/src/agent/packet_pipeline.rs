@@ -7,10 +7,10 @@
 use super::batch_sender::BatchSender;
 use super::metrics::{Interface, Metrics};
 use super::report::PacketReport;
-use super::writer::{self, Patience, WriteRequest, Writer, WriterContext};
+use super::writer::{self, Patience, WriteRequest, WriterContext, WriterHandle};
 use super::{AgentError, Settings, Stop, now};
 use crate::aggregate::{RetryBuffer, Window};
-use crate::decode::packets::{Decoder, PacketTally};
+use crate::decode::packets::{PacketDecoder, PacketTally};
 use crate::source::{CaptureCounters, Condition, Frame};
 use crate::store::{Checkpoint, Retry, SourceState, Store, StoreError};
 use crate::time::Timestamp;
@@ -73,12 +73,12 @@ pub(super) fn tell(report: &PacketReport) {
 }
 
 /// Callback that receives a packet and decides whether to continue.
-pub(super) type Each<'e> = dyn FnMut(Frame<'_>) -> ControlFlow<()> + 'e;
+pub(super) type EachPacket<'e> = dyn FnMut(Frame<'_>) -> ControlFlow<()> + 'e;
 
 /// Source of packets that cannot be read again.
 pub(super) trait PacketSource: Send {
     /// Delivers available packets, at most `most`, and none after `each` breaks; returns their number.
-    fn drain(&mut self, most: usize, each: &mut Each<'_>) -> usize;
+    fn drain(&mut self, most: usize, each: &mut EachPacket<'_>) -> usize;
     /// The current time, if packets arrive as they are captured: everything drained when none is left came
     /// before it.
     fn clock(&self) -> Option<Timestamp>;
@@ -114,7 +114,7 @@ pub(super) struct PacketPipeline<T> {
     pub(super) path: String,
     pub(super) sensor: String,
     pub(super) condition: Condition,
-    pub(super) decoder: Decoder,
+    pub(super) decoder: PacketDecoder,
     pub(super) settings: Settings,
     /// Memory for the window, in bytes.
     pub(super) room: usize,
@@ -195,7 +195,7 @@ impl<T: PacketSource> PacketPipeline<T> {
             tracing::warn!(interface = self.name, cause = %error, "cannot remove earlier runs from the store");
         }
         let window = Window::with_texts(opened.router.clone(), self.room);
-        let mut writer = Writer::start_live(store, self.context.clone())?;
+        let mut writer = WriterHandle::start_live(store, self.context.clone())?;
         let (_, checkpoint) = writer.load(run, &self.path).map_err(AgentError::Store)?;
         let mut sender = BatchSender::new(window, writer, &opened);
         for (rrname, fact, seen) in carried.iter() {

@@ -28,10 +28,10 @@ use super::metrics::Metrics;
 use super::packet_pipeline::{self, PacketPipeline, PipelineResult};
 use super::pipe::Pipe;
 use super::report::PacketReport;
-use super::writer::{self, Patience, Writer, WriterContext};
+use super::writer::{self, Patience, WriterContext, WriterHandle};
 use super::{AgentError, Captures, Settings, Stop};
 use crate::aggregate::Window;
-use crate::decode::packets::Decoder;
+use crate::decode::packets::PacketDecoder;
 use crate::source::{Condition, capture_files};
 use crate::store::{Retry, StoreError};
 use std::collections::BTreeSet;
@@ -111,7 +111,7 @@ fn start_pipe(
         path: format!("pcap:{}", path.display()),
         sensor: settings.sensor.clone(),
         condition: Condition::Up,
-        decoder: Decoder::new(&captures.packets),
+        decoder: PacketDecoder::new(&captures.packets),
         settings: settings.clone(),
         room: settings.memory / captures.inputs.len().max(1),
         context: packet_pipeline::writer_context(stop, metrics),
@@ -208,7 +208,7 @@ fn session(
                 |files| Folder::new(files, opened.router.hasher(), captures.packets.timeout);
             queue = Some(Arc::new(Queue::new(folders.iter().cloned().map(folder).collect())));
         }
-        let writer = Writer::start(store, context.clone())?;
+        let writer = WriterHandle::start(store, context.clone())?;
         let window = Window::new(opened.router.clone(), room);
         readers.push(Reader {
             options: captures.packets.clone(),

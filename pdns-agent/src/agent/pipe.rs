@@ -4,7 +4,7 @@
 //! as one. It has its own reader thread, because a pipe without new data must not prevent earlier data from
 //! being stored.
 
-use super::packet_pipeline::{Each, PacketSource};
+use super::packet_pipeline::{EachPacket, PacketSource};
 use super::report::with_causes;
 use crate::source::{CaptureCounters, CaptureFile, Condition, Frame, PcapError, Step};
 use crate::time::Timestamp;
@@ -138,7 +138,7 @@ fn read(
 }
 
 impl PacketSource for Pipe {
-    fn drain(&mut self, most: usize, each: &mut Each<'_>) -> usize {
+    fn drain(&mut self, most: usize, each: &mut EachPacket<'_>) -> usize {
         let mut taken = 0;
         while taken < most {
             let Some(some) = self.waiting.front() else {

@@ -63,7 +63,7 @@ pub(crate) struct WriterContext {
 }
 
 /// Handle of the thread for its reader.
-pub(crate) struct Writer {
+pub(crate) struct WriterHandle {
     requests: Option<Sender<Request>>,
     replies: Receiver<WriterReply>,
     thread: Option<JoinHandle<()>>,
@@ -76,7 +76,7 @@ fn stopped() -> StoreError {
     StoreError::Unavailable("stopped while the store was away".to_owned())
 }
 
-impl Writer {
+impl WriterHandle {
     /// Starts the thread on an open store. A batch that is rejected repeatedly is returned to the reader,
     /// which sets its log aside ([`StoreError::Rejected`]).
     pub(crate) fn start(store: Store, context: WriterContext) -> Result<Self, AgentError> {
@@ -230,7 +230,7 @@ impl Writer {
     }
 }
 
-impl Drop for Writer {
+impl Drop for WriterHandle {
     fn drop(&mut self) {
         self.requests = None;
         if let Some(thread) = self.thread.take() {

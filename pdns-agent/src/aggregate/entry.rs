@@ -18,19 +18,19 @@ pub(super) struct Entry {
     pub(super) partition: u8,
     flags: u8,
     pub(super) is_negative: bool,
-    pub(super) state: State,
+    pub(super) state: TupleState,
 }
 
 const _: () = assert!(size_of::<Entry>() == 48);
 
 /// State of a tuple: in flight or known, with or without text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum State {
+pub(super) enum TupleState {
     /// New; its text is held here.
     Unsent,
     /// Sent to the store, which will return its row.
     Sent,
-    /// Same as [`State::Sent`], and its text is held again because it was observed again.
+    /// Same as [`TupleState::Sent`], and its text is held again because it was observed again.
     SentHeld,
     /// Its row is known.
     Known,
@@ -46,7 +46,7 @@ impl Entry {
         (name_hash, fact_hash): (u64, u64),
         partition: u8,
         is_negative: bool,
-        (at, state): (u32, State),
+        (at, state): (u32, TupleState),
     ) -> Self {
         let mut entry = Self {
             name_hash,
@@ -101,8 +101,8 @@ impl Entry {
         let mut seen = self.seen();
         seen.merge(more);
         self.set(&seen);
-        if self.state == State::Idle {
-            self.state = State::Known;
+        if self.state == TupleState::Idle {
+            self.state = TupleState::Known;
         }
     }
 }

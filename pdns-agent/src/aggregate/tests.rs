@@ -101,7 +101,7 @@ fn a_window_is_bounded_and_a_sweep_keeps_what_is_used_and_what_is_due() {
     assert_eq!(window.dirty(), window.due().count());
     add(&mut window, "www.example", a(&1_u32.to_be_bytes()), 4);
     let one = window.entries.iter().find(|entry| entry.time_last == 4).unwrap();
-    assert_eq!((one.count, one.state), (2, State::Known));
+    assert_eq!((one.count, one.state), (2, TupleState::Known));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use super::answer::Output;
 use super::args::{Parked, RowOptions};
 use super::{CliError, Found, Terminal, UsageError, cannot, open};
-use crate::query::{self, List, WHYS, Why};
+use crate::query::{self, ParkedList, WHYS, Why};
 use crate::render::{Format, Item, Mark};
 use crate::store::Options;
 use std::fs::File;
@@ -39,16 +39,16 @@ pub(super) fn parked(
 }
 
 /// Reads the given list, the operator's default list, or the built-in one.
-pub(super) fn list(path: Option<&Path>) -> Result<List, UsageError> {
+pub(super) fn list(path: Option<&Path>) -> Result<ParkedList, UsageError> {
     match path {
         Some(path) => read(path),
         None if Path::new(LIST).exists() => read(Path::new(LIST)),
-        None => Ok(List::shipped()),
+        None => Ok(ParkedList::shipped()),
     }
 }
 
 /// Reads a list of the operator.
-fn read(path: &Path) -> Result<List, UsageError> {
+fn read(path: &Path) -> Result<ParkedList, UsageError> {
     let shown = || path.display().to_string();
     let no_file = |cause: io::Error| UsageError::ListFile { path: shown(), cause };
     let mut text = String::new();
@@ -57,5 +57,5 @@ fn read(path: &Path) -> Result<List, UsageError> {
     if text.len() as u64 > MAX_LIST {
         return Err(no_file(io::Error::other("it is larger than 16 MiB")));
     }
-    List::parse(&text).map_err(|cause| UsageError::List { path: shown(), cause })
+    ParkedList::parse(&text).map_err(|cause| UsageError::List { path: shown(), cause })
 }

@@ -249,7 +249,7 @@ fn packets(
     ports: &[u16],
     timeout: Option<f64>,
     drop_unsolicited: bool,
-) -> Result<packets::Options, ConfigError> {
+) -> Result<packets::PacketOptions, ConfigError> {
     let mut ports = if typed.ports.is_empty() { ports.to_vec() } else { typed.ports.clone() };
     if ports.is_empty() {
         ports.push(DEFAULT_PORT);
@@ -257,7 +257,7 @@ fn packets(
     if ports.contains(&0) {
         return Err(ConfigError::Port);
     }
-    Ok(packets::Options {
+    Ok(packets::PacketOptions {
         ports,
         timeout: match typed.timeout.or(timeout) {
             None => DEFAULT_TIMEOUT,

@@ -38,7 +38,7 @@ pub struct StoreFile {
 /// The keys of `pdns.toml`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub(super) struct Keys {
+pub(super) struct StoreKeys {
     pub(super) redis: Option<String>,
     pub(super) prefix: Option<String>,
     pub(super) redis_user: Option<String>,
@@ -127,7 +127,7 @@ fn own(env: &dyn Fn(&str) -> Option<String>) -> Option<Result<StoreFile, FileErr
 
 /// Reads a settings file of `pdns` if it exists.
 fn read(path: &Path) -> Result<Option<StoreFile>, FileError> {
-    match document::read(path, |keys: &Keys| keys.redis.as_deref()) {
+    match document::read(path, |keys: &StoreKeys| keys.redis.as_deref()) {
         Ok(keys) => {
             let named = [&keys.redis, &keys.prefix, &keys.redis_user].map(Option::as_ref);
             let file = StoreFile::new(path.to_owned(), named, keys.redis_password_file.as_ref());

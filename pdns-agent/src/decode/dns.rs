@@ -67,9 +67,9 @@ pub use tally::{DnsFilter, DnsOmission, DnsRejection, DnsTally, Ending};
 
 pub(super) use bailiwick::{bounds, is_resolved};
 pub(super) use message::{
-    CLASS_IN, Data, Names, Question, Record, Records, Section, Span, is_meta,
+    CLASS_IN, Data, MessageNames, Question, Record, Records, Section, Span, is_meta,
 };
-pub(super) use response::{Owners, Response, Scratch};
+pub(super) use response::{Owners, Response, ResponseBuffers};
 
 use super::wire::{Flow, Message, Transport};
 use crate::observation::{Observation, Provenance};
@@ -78,11 +78,11 @@ use duplicates::Duplicates;
 use message::Header;
 use pairing::{Id, Pairing, UnexpectedResponse};
 use std::time::Duration;
-use waiting::Waiting;
+use waiting::WaitingResponses;
 
 /// Decoder settings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Options {
+pub struct DnsOptions {
     /// True to drop unsolicited responses. A capture that sees only one direction has no others.
     pub drop_unsolicited: bool,
     /// Time to wait for an answer.
@@ -91,7 +91,7 @@ pub struct Options {
     pub pending: usize,
 }
 
-impl Default for Options {
+impl Default for DnsOptions {
     fn default() -> Self {
         Self { drop_unsolicited: false, timeout: Duration::from_secs(10), pending: 262_144 }
     }
@@ -102,23 +102,23 @@ pub struct Decoder {
     drop_unsolicited: bool,
     pairing: Pairing,
     duplicates: Duplicates,
-    waiting: Waiting,
+    waiting: WaitingResponses,
     /// The latest packet time so far, in microseconds.
     clock: i64,
-    scratch: Scratch,
+    scratch: ResponseBuffers,
     tally: DnsTally,
 }
 
 /// Kind of message, by port.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
+enum MessageKind {
     Unicast,
     Mdns,
     /// LLMNR or `NetBIOS`.
     Local,
 }
 
-impl Kind {
+impl MessageKind {
     fn from_flow(flow: Flow) -> Self {
         let ports = [flow.from.1, flow.to.1];
         if ports.contains(&53) {
@@ -136,15 +136,15 @@ impl Kind {
 impl Decoder {
     /// A decoder without any state.
     #[must_use]
-    pub fn new(options: Options) -> Self {
+    pub fn new(options: DnsOptions) -> Self {
         let timeout = i64::try_from(options.timeout.as_micros()).unwrap_or(i64::MAX);
         Self {
             drop_unsolicited: options.drop_unsolicited,
             pairing: Pairing::new(options.pending, timeout),
             duplicates: Duplicates::default(),
-            waiting: Waiting::default(),
+            waiting: WaitingResponses::default(),
             clock: i64::MIN,
-            scratch: Scratch::default(),
+            scratch: ResponseBuffers::default(),
             tally: DnsTally::default(),
         }
     }
@@ -283,7 +283,7 @@ impl Decoder {
     /// be paired.
     fn paired(&self, message: &Message<'_>) -> Option<(Id, Header)> {
         let header = Header::begin(message.octets)?;
-        let is_paired = Kind::from_flow(message.flow) == Kind::Unicast;
+        let is_paired = MessageKind::from_flow(message.flow) == MessageKind::Unicast;
         is_paired.then(|| (self.id(message.flow, header), header))
     }
 
@@ -315,15 +315,15 @@ impl Decoder {
         if header.opcode() != 0 {
             return Ok(Ending::Filtered(DnsFilter::Opcode));
         }
-        let kind = Kind::from_flow(message.flow);
-        if kind != Kind::Unicast && !header.is_response() {
+        let kind = MessageKind::from_flow(message.flow);
+        if kind != MessageKind::Unicast && !header.is_response() {
             return Ok(Ending::Filtered(DnsFilter::MulticastQuery));
         }
         self.scratch.names.clear();
-        if kind == Kind::Mdns {
+        if kind == MessageKind::Mdns {
             return self.read_mdns(message.octets, header, at, emit);
         }
-        let is_paired = kind == Kind::Unicast;
+        let is_paired = kind == MessageKind::Unicast;
         if header.is_response() && header.counts[0] == 0 && is_paired && !is_late {
             // The question that it answers may still arrive.
             if !self.pairing.is_open(id) {

@@ -1,6 +1,6 @@
 //! Log lines, independent of the format.
 //!
-//! Layer 3. `agent` reads logs of all formats in the same way: a [`Decoder`] for one format processes line
+//! Layer 3. `agent` reads logs of all formats in the same way: a [`LogDecoder`] for one format processes line
 //! after line.
 
 use super::{Line, Rejection, Tally, suricata, zeek};
@@ -59,14 +59,14 @@ pub fn command_for(line: &[u8]) -> Option<&'static str> {
 
 /// Reads the lines of one log in their order.
 #[derive(Debug)]
-pub enum Decoder {
+pub enum LogDecoder {
     /// See [`Format::Zeek`].
     Zeek(Box<zeek::Decoder>),
     /// See [`Format::Suricata`].
-    Suricata(Box<suricata::Decoder>),
+    Suricata(Box<suricata::SuricataDecoder>),
 }
 
-impl Decoder {
+impl LogDecoder {
     /// A decoder at the start of a log.
     #[must_use]
     pub fn new(format: Format) -> Self {

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 /// Decoder settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Options {
+pub struct PacketOptions {
     /// UDP and TCP ports that carry DNS.
     pub ports: Vec<u16>,
     /// Time that a question waits for its answer.
@@ -24,7 +24,7 @@ pub struct Options {
 }
 
 /// Reads the packets of one capture in order.
-pub struct Decoder {
+pub struct PacketDecoder {
     wire: wire::Wire,
     dns: dns::Decoder,
 }
@@ -126,18 +126,18 @@ impl PacketTally {
     }
 }
 
-impl Decoder {
+impl PacketDecoder {
     /// A decoder at the start of a capture.
     #[must_use]
-    pub fn new(options: &Options) -> Self {
-        let wire = wire::Wire::new(wire::Options {
+    pub fn new(options: &PacketOptions) -> Self {
+        let wire = wire::Wire::new(wire::WireOptions {
             ports: Ports::new(&options.ports),
-            ..wire::Options::default()
+            ..wire::WireOptions::default()
         });
-        let dns = dns::Decoder::new(dns::Options {
+        let dns = dns::Decoder::new(dns::DnsOptions {
             drop_unsolicited: options.drop_unsolicited,
             timeout: options.timeout,
-            ..dns::Options::default()
+            ..dns::DnsOptions::default()
         });
         Self { wire, dns }
     }
@@ -171,7 +171,7 @@ impl Decoder {
         self.dns.settle(emit);
     }
 
-    /// Ends a part of a capture that may continue: the same as [`Decoder::finish`], but questions stay open.
+    /// Ends a part of a capture that may continue: the same as [`PacketDecoder::finish`], but questions stay open.
     pub fn pause(&mut self, emit: &mut dyn FnMut(Observation<'_>)) {
         let dns = &mut self.dns;
         self.wire.finish(&mut |message| read(dns, &message, emit));

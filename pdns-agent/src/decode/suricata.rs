@@ -1,6 +1,6 @@
 //! Suricata's eve.json: DNS events of version 2, detailed or grouped, and version 3, line by line.
 //!
-//! Layer 3. [`Decoder::line`] reads a line from `source` and emits its observations. Each line is
+//! Layer 3. [`SuricataDecoder::line`] reads a line from `source` and emits its observations. Each line is
 //! independent, so the order in which logs are read, their rotation and restarts make no difference.
 //!
 //! ```text
@@ -35,7 +35,7 @@ use crate::name::Name;
 use crate::observation::{Aggregated, Observation, Provenance};
 use crate::time::Timestamp;
 use detailed::Filler;
-use event::{Dns, Event, Kind, Text};
+use event::{Dns, Event, EventKind, Text};
 use queries::Queries;
 
 mod detailed;
@@ -46,7 +46,7 @@ mod rdata;
 
 /// Reads the lines of one log in order.
 #[derive(Default)]
-pub struct Decoder {
+pub struct SuricataDecoder {
     scratch: Scratch,
     queries: Queries,
     tally: Tally,
@@ -55,15 +55,15 @@ pub struct Decoder {
 /// Buffers that are reused for the next line.
 #[derive(Default)]
 struct Scratch {
-    response: dns::Scratch,
+    response: dns::ResponseBuffers,
     /// Buffer for names that are not canonical in place.
     name: String,
     tally: DnsTally,
 }
 
-impl std::fmt::Debug for Decoder {
+impl std::fmt::Debug for SuricataDecoder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Decoder").field("tally", &self.tally).finish_non_exhaustive()
+        f.debug_struct("SuricataDecoder").field("tally", &self.tally).finish_non_exhaustive()
     }
 }
 
@@ -91,7 +91,7 @@ const TC: u16 = 0x0200;
 const RD: u16 = 0x0100;
 const RA: u16 = 0x0080;
 
-impl Decoder {
+impl SuricataDecoder {
     /// Reads one line without its newline; ignores a carriage return at its end.
     ///
     /// Emits the records in the order of the sections, then a negative answer if the line is one, all with
@@ -111,7 +111,7 @@ impl Decoder {
 
     /// Reads the query in a line before the position of resumption; nothing is emitted or counted.
     pub fn skim(&mut self, line: &[u8]) {
-        let event = serde_json::from_slice::<Kind<'_>>(line)
+        let event = serde_json::from_slice::<EventKind<'_>>(line)
             .ok()
             .filter(|kind| kind.event_type.as_ref().is_some_and(|kind| kind.0 == "dns"))
             .and_then(|_| serde_json::from_slice::<Event<'_>>(line).ok());
@@ -140,7 +140,7 @@ impl Decoder {
             Some(_) => return Err(Rejection::Json),
         }
         // The kind is read from all events; the fields of other kinds may have any shape.
-        let kind: Kind<'_> = serde_json::from_slice(line).map_err(|_| Rejection::Json)?;
+        let kind: EventKind<'_> = serde_json::from_slice(line).map_err(|_| Rejection::Json)?;
         if kind.event_type.is_none_or(|kind| kind.0 != "dns") {
             return Ok(Line::OtherRecord);
         }

@@ -82,7 +82,7 @@ impl Flow {
 
 /// Settings of [`Wire`].
 #[derive(Clone)]
-pub struct Options {
+pub struct WireOptions {
     /// The ports that carry DNS.
     pub ports: Ports,
     /// Limits for datagrams in fragments.
@@ -91,7 +91,7 @@ pub struct Options {
     pub streams: StreamLimits,
 }
 
-impl Default for Options {
+impl Default for WireOptions {
     fn default() -> Self {
         Self {
             ports: Ports::new(DNS_PORTS),
@@ -103,7 +103,7 @@ impl Default for Options {
 
 /// Converts frames into messages.
 pub struct Wire {
-    options: Box<Options>,
+    options: Box<WireOptions>,
     fragments: Fragments,
     streams: Streams,
     tally: WireTally,
@@ -128,7 +128,7 @@ struct Packet<'a> {
 impl Wire {
     /// Creates an instance without any state.
     #[must_use]
-    pub fn new(options: Options) -> Self {
+    pub fn new(options: WireOptions) -> Self {
         Self {
             fragments: Fragments::new(options.fragments),
             streams: Streams::new(options.streams),

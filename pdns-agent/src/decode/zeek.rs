@@ -49,7 +49,7 @@ pub struct Decoder {
     header: tsv::Header,
     columns: Columns,
     scratch: infer::Scratch,
-    package: package::Scratch,
+    package: package::LineBuffers,
     tally: Tally,
     coverage: Coverage,
 }
@@ -146,7 +146,7 @@ impl Decoder {
             Query::InLine(query) => query,
             Query::Unescaped => &self.columns.query,
         };
-        let context = infer::Context { row: &row, query, at: clock::seconds(row.ts)? };
+        let context = infer::RowContext { row: &row, query, at: clock::seconds(row.ts)? };
         let answers = &self.columns.answers;
         let mut emit = |observation: Observation<'_>| emit(Aggregated::from(observation));
         infer::infer(&context, answers, &mut self.scratch, &mut self.tally, &mut emit)?;

@@ -32,10 +32,10 @@ pub(super) fn line(
             name.as_name().write_dotted(&mut octets);
             (indicator(&octets), "Intel::DOMAIN")
         }
-        TagSubject::Net(net) if net.prefix_len() == net.max_prefix_len() => {
-            (net.addr().to_string(), "Intel::ADDR")
-        }
-        TagSubject::Net(net) => (net.to_string(), "Intel::SUBNET"),
+        TagSubject::Net(net) => match listed.subject.as_address() {
+            Some(address) => (address.to_string(), "Intel::ADDR"),
+            None => (net.to_string(), "Intel::SUBNET"),
+        },
         TagSubject::Below(_) => return Ok(()),
     };
     let said: Vec<String> = listed.tags.iter().map(|tag| said(tag, &listed.subject)).collect();

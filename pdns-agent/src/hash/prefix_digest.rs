@@ -3,7 +3,7 @@
 //! Layer 0. The full digest tells whether two files are equal up to a position. The samples, taken at line
 //! ends at growing distances, tell the same about a shorter file, up to its last sample.
 
-use super::{Hasher, Identity};
+use super::{Hasher, IdentityHasher};
 use serde::{Deserialize, Serialize};
 use std::fmt::Write as _;
 
@@ -16,7 +16,7 @@ pub const DIGEST: usize = 24;
 /// Digest of all bytes read from a file so far.
 #[derive(Clone, Debug)]
 pub struct PrefixDigest {
-    hasher: Identity,
+    hasher: IdentityHasher,
     length: u64,
     /// Length and digest at some line ends. Each length is at least 1.5 times the previous one, so a file of
     /// 10 GB has fewer than 50 samples.

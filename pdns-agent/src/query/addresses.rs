@@ -5,6 +5,7 @@
 
 use super::Each;
 use crate::store::{Reader, StoreError};
+use ipnet::IpNet;
 use std::net::IpAddr;
 use std::ops::ControlFlow;
 
@@ -30,4 +31,10 @@ pub fn on_addresses(
         store.records_by_address_range(from, to, most, each)?;
     }
     Ok(())
+}
+
+/// Returns the /24 or /48 around an address.
+pub(super) fn prefix_around(address: IpAddr) -> IpNet {
+    let length = if address.is_ipv4() { 24 } else { 48 };
+    IpNet::new(address, length).map_or_else(|_| address.into(), |net| net.trunc())
 }

@@ -15,7 +15,7 @@ mod values;
 
 use super::Extent;
 use super::order::{MAX_SORTED, TopN};
-use super::parked::{List, is_reserved};
+use super::parked::{ParkedList, is_reserved};
 use super::tags::TagSet;
 use crate::name::Name;
 use crate::store::{Reader, StoreError};
@@ -165,7 +165,7 @@ pub struct ContrastQuery<'q> {
     pub kind: Option<RelationKind>,
     /// Addresses and name servers that do not count as shared values, in addition to local addresses; `None` to
     /// follow all of them.
-    pub parked: Option<&'q List>,
+    pub parked: Option<&'q ParkedList>,
     /// Maximum number of neighbours; 0 and values above [`MAX_SORTED`] mean [`MAX_SORTED`].
     pub limit: usize,
 }
@@ -182,7 +182,7 @@ enum Of<'a> {
 struct ContrastScope<'a> {
     tags: &'a TagSet,
     of: Of<'a>,
-    parked: Option<&'a List>,
+    parked: Option<&'a ParkedList>,
 }
 
 impl<'a> ContrastScope<'a> {

@@ -30,13 +30,13 @@ pub struct Trail {
 
 /// Names met in one direction, and those among them that are still to be followed.
 #[derive(Default)]
-struct Names {
+struct Frontier {
     met: HashSet<NameBuf>,
     due: Vec<NameBuf>,
     too_many: bool,
 }
 
-impl Names {
+impl Frontier {
     fn meet(&mut self, name: &NameBuf) {
         if self.met.contains(name) {
             return;
@@ -87,7 +87,7 @@ pub fn follow(
 ) -> Result<(Page, Trail), StoreError> {
     let query = &*query.with_tags(store)?;
     let mut answer = SectionedAnswer::new(query, each);
-    let (mut ahead, mut behind) = (Names::default(), Names::default());
+    let (mut ahead, mut behind) = (Frontier::default(), Frontier::default());
     let start = match &query.what {
         What::Name { name, negative } => {
             let start = name.as_name();
@@ -143,7 +143,7 @@ pub fn follow(
 fn go_ahead(
     store: &mut Reader<'_>,
     answer: &mut SectionedAnswer<'_, '_, '_>,
-    ahead: &mut Names,
+    ahead: &mut Frontier,
     start: Option<Name<'_>>,
 ) -> Result<bool, StoreError> {
     for _ in 0..MAX_STEPS {
@@ -175,7 +175,7 @@ fn go_ahead(
 fn go_back(
     store: &mut Reader<'_>,
     answer: &mut SectionedAnswer<'_, '_, '_>,
-    behind: &mut Names,
+    behind: &mut Frontier,
     shown: &HashSet<NameBuf>,
 ) -> Result<bool, StoreError> {
     for _ in 0..MAX_STEPS {

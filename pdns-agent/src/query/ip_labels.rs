@@ -10,7 +10,7 @@ use super::{
 use crate::name::NameBuf;
 use crate::rr::RrType;
 use crate::store::{Kind, Reader, StoreError};
-use crate::tag::{TagKind, TagSubject};
+use crate::tag::TagKind;
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
@@ -57,10 +57,7 @@ pub fn described(
     // An address that was never seen was not seen in any time span.
     let is_any_time = filter.fence == Fence::default();
     for tag in set.tags().iter().filter(|tag| is_any_time && is_wanted(tag.kind)) {
-        if let TagSubject::Net(net) = &tag.subject
-            && let IpAddr::V4(address) = net.addr()
-            && net.prefix_len() == net.max_prefix_len()
-        {
+        if let Some(IpAddr::V4(address)) = tag.subject.as_address() {
             chosen.add(address);
         }
     }

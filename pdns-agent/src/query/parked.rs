@@ -92,7 +92,7 @@ impl fmt::Display for Why {
 
 /// Addresses and name servers of parked domains.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct List {
+pub struct ParkedList {
     /// Ranges in order, without overlaps.
     addresses: Vec<(IpAddr, IpAddr)>,
     servers: HashSet<NameBuf>,
@@ -115,7 +115,7 @@ pub enum ListError {
     Long(usize),
 }
 
-impl List {
+impl ParkedList {
     /// Returns the list that is part of the program.
     #[must_use]
     #[expect(clippy::missing_panics_doc, reason = "a test reads the same text")]
@@ -227,7 +227,7 @@ pub fn parked(
     store: &mut Reader<'_>,
     query: &Query,
     whys: &[Why],
-    list: &List,
+    list: &ParkedList,
     each: &mut dyn FnMut(StoredRecord, Why) -> ControlFlow<()>,
 ) -> Result<Page, StoreError> {
     let query = &*query.with_tags(store)?;
@@ -316,7 +316,7 @@ mod tests {
 
     #[test]
     fn the_list_that_is_shipped_is_one() {
-        let list = List::shipped();
+        let list = ParkedList::shipped();
         assert!(list.servers.len() > 12 && list.addresses.len() > 8);
         let ns = |target: &[u8]| record("parked.example", RrType::NS, target);
         assert!(list.has_server_of(ns(b"\x03ns1\x0bsedoparking\x03com\x00").fact.as_fact()));
@@ -328,17 +328,17 @@ mod tests {
 
     #[test]
     fn a_list_is_read_line_by_line() {
-        let list = List::parse(
+        let list = ParkedList::parse(
             "# ours\n\nns.example # theirs\n*.p.example\n192.0.2.0/25\n192.0.2.64-192.0.2.200\n::1\n",
         );
         let list = list.unwrap();
         assert_eq!(list.servers.len(), 2);
         let range = |from: &str, to: &str| (from.parse().unwrap(), to.parse().unwrap());
         assert_eq!(list.addresses, [range("192.0.2.0", "192.0.2.200"), range("::1", "::1")]);
-        let wrong = List::parse("a.example\n192.0.2.0/40\n").unwrap_err();
+        let wrong = ParkedList::parse("a.example\n192.0.2.0/40\n").unwrap_err();
         assert!(matches!(wrong, ListError::Line { line: 2, .. }), "{wrong:?}");
         let long = "192.0.2.1\n".repeat(MAX_ENTRIES + 1);
-        assert_eq!(List::parse(&long), Err(ListError::Long(MAX_ENTRIES + 1)));
+        assert_eq!(ParkedList::parse(&long), Err(ListError::Long(MAX_ENTRIES + 1)));
     }
 
     #[test]

@@ -99,14 +99,14 @@ impl Pattern {
         for piece in pieces {
             tail = None;
             match piece {
-                Piece::Text(text) => {
+                GlobPiece::Text(text) => {
                     let word = Word::parse(&text)?;
                     source.push_str(&regex::escape(word.as_str()));
                     tail = Some(word);
                 }
-                Piece::Any => source.push_str(ANY),
-                Piece::One => source.push_str(OCTET),
-                Piece::Class(class) => source.push_str(&class),
+                GlobPiece::Any => source.push_str(ANY),
+                GlobPiece::One => source.push_str(OCTET),
+                GlobPiece::Class(class) => source.push_str(&class),
             }
         }
         source.push('$');
@@ -130,7 +130,7 @@ impl Pattern {
 }
 
 /// A part of a glob.
-enum Piece {
+enum GlobPiece {
     /// Text as typed.
     Text(String),
     /// `*`
@@ -148,7 +148,7 @@ fn without_final_dot(typed: &str) -> &str {
     }
 }
 
-fn pieces(typed: &str) -> Result<Vec<Piece>, PatternError> {
+fn pieces(typed: &str) -> Result<Vec<GlobPiece>, PatternError> {
     let mut pieces = Vec::new();
     let mut text = String::new();
     let mut letters = typed.chars();
@@ -159,21 +159,21 @@ fn pieces(typed: &str) -> Result<Vec<Piece>, PatternError> {
                 text.extend(letters.next());
                 continue;
             }
-            '*' => Piece::Any,
-            '?' => Piece::One,
-            '[' => Piece::Class(class(&mut letters, typed)?),
+            '*' => GlobPiece::Any,
+            '?' => GlobPiece::One,
+            '[' => GlobPiece::Class(class(&mut letters, typed)?),
             other => {
                 text.push(other);
                 continue;
             }
         };
         if !text.is_empty() {
-            pieces.push(Piece::Text(std::mem::take(&mut text)));
+            pieces.push(GlobPiece::Text(std::mem::take(&mut text)));
         }
         pieces.push(piece);
     }
     if !text.is_empty() {
-        pieces.push(Piece::Text(text));
+        pieces.push(GlobPiece::Text(text));
     }
     Ok(pieces)
 }

@@ -10,10 +10,10 @@ mod neighbours;
 mod section;
 
 pub use nearest::NearestThreat;
-pub use neighbours::{Neighbourhood, NewName, prefix_around};
+pub use neighbours::{Neighbourhood, NewName};
 pub use section::{Depth, Section, SectionReading, Sections, read_section};
 
-use super::{Subject, TagSet, net_of, subjects_of_row};
+use super::{Subject, TagSet, prefix_around, subjects_of_row};
 use crate::name::{Name, suffix};
 use crate::record::StoredRecord;
 use crate::store::{Reader, StoreError};
@@ -182,10 +182,8 @@ fn neighbourhoods(
             found.push(neighbours::below(store, apex.clone())?);
         }
         Subject::Addresses(from, to) if from == to => {
-            if let Some(net) = prefix_around(*from) {
-                let is_own = |row: &StoredRecord| row.address() == Some(*from);
-                found.push(neighbours::in_prefix(store, net, &is_own)?);
-            }
+            let is_own = |row: &StoredRecord| row.address() == Some(*from);
+            found.push(neighbours::in_prefix(store, prefix_around(*from), &is_own)?);
         }
         Subject::Addresses(..) => {}
     }
@@ -199,9 +197,7 @@ pub fn own_tag_subject(subject: &Subject) -> Option<TagSubject> {
         Subject::Name(name) => Some(TagSubject::Name(name.clone())),
         Subject::Below(apex) | Subject::AtOrBelow(apex) if apex.as_name().is_root() => None,
         Subject::Below(apex) | Subject::AtOrBelow(apex) => Some(TagSubject::Below(apex.clone())),
-        Subject::Addresses(from, to) => {
-            net_of(from.to_canonical(), to.to_canonical()).map(TagSubject::Net)
-        }
+        Subject::Addresses(..) => subject.as_prefix().map(TagSubject::Net),
     }
 }
 
@@ -237,10 +233,12 @@ pub fn wider(subject: &Subject) -> Vec<Subject> {
             }
         }
         Subject::Addresses(from, to) => {
-            let net = net_of(*from, *to);
-            let wider =
-                if from == to { prefix_around(*from) } else { net.and_then(|net| net.supernet()) };
-            found.extend(wider.map(|net| Subject::Addresses(net.network(), net.broadcast())));
+            let wider = if from == to {
+                Some(prefix_around(*from))
+            } else {
+                subject.as_prefix().and_then(|net| net.supernet())
+            };
+            found.extend(wider.map(Subject::from));
         }
     }
     found

@@ -181,9 +181,32 @@ impl Subject {
             Self::Below(_) => "names below",
             Self::AtOrBelow(_) => "name and names below",
             Self::Addresses(from, to) if from == to => "address",
-            Self::Addresses(from, to) if net_of(*from, *to).is_some() => "prefix",
+            Self::Addresses(..) if self.as_prefix().is_some() => "prefix",
             Self::Addresses(..) => "range",
         }
+    }
+
+    /// Returns the prefix with exactly the addresses of the subject: one of full length for a single address;
+    /// `None` for names, and for a range that no prefix equals. The prefix of IPv4-mapped IPv6 addresses is an
+    /// IPv4 prefix.
+    #[must_use]
+    pub fn as_prefix(&self) -> Option<IpNet> {
+        let Self::Addresses(from, to) = self else { return None };
+        let (from, to) = address::canonical(*from, *to);
+        let shared = match (from, to) {
+            (IpAddr::V4(from), IpAddr::V4(to)) => (from.to_bits() ^ to.to_bits()).leading_zeros(),
+            (IpAddr::V6(from), IpAddr::V6(to)) => (from.to_bits() ^ to.to_bits()).leading_zeros(),
+            _ => return None,
+        };
+        let net = IpNet::new(from, u8::try_from(shared).ok()?).ok()?;
+        (net.network() == from && net.broadcast() == to).then_some(net)
+    }
+}
+
+/// The addresses of a prefix.
+impl From<IpNet> for Subject {
+    fn from(net: IpNet) -> Self {
+        Self::Addresses(net.network(), net.broadcast())
     }
 }
 
@@ -192,18 +215,6 @@ impl fmt::Display for Subject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(&printed(self))
     }
-}
-
-/// Returns the prefix that equals a range, if there is one.
-#[must_use]
-pub fn net_of(from: IpAddr, to: IpAddr) -> Option<IpNet> {
-    let shared = match (from, to) {
-        (IpAddr::V4(from), IpAddr::V4(to)) => (from.to_bits() ^ to.to_bits()).leading_zeros(),
-        (IpAddr::V6(from), IpAddr::V6(to)) => (from.to_bits() ^ to.to_bits()).leading_zeros(),
-        _ => return None,
-    };
-    let net = IpNet::new(from, u8::try_from(shared).ok()?).ok()?;
-    (net.network() == from && net.broadcast() == to).then_some(net)
 }
 
 /// Reads the exact notation.

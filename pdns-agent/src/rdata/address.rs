@@ -1,10 +1,10 @@
 //! Fields of addresses, prefixes, locators, and hosts given as a name or an address.
 
-use super::text::Writer;
+use super::text::TextWriter;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 /// An EUI: octets in hex, joined with hyphens (RFC 7043 §3.2, §4.2).
-pub(super) fn eui<const N: usize>(writer: &mut Writer<'_>) -> Option<()> {
+pub(super) fn eui<const N: usize>(writer: &mut TextWriter<'_>) -> Option<()> {
     let octets: [u8; N] = writer.take()?;
     for (at, octet) in octets.into_iter().enumerate() {
         writer.write(format_args!("{}{octet:02x}", if at == 0 { "" } else { "-" }));
@@ -13,7 +13,7 @@ pub(super) fn eui<const N: usize>(writer: &mut Writer<'_>) -> Option<()> {
 }
 
 /// 64 bits as four groups of hex (RFC 6742 §2.1.2, §2.3.2).
-pub(super) fn locator(writer: &mut Writer<'_>) -> Option<()> {
+pub(super) fn locator(writer: &mut TextWriter<'_>) -> Option<()> {
     for at in 0..4 {
         let group = writer.u16()?;
         writer.write(format_args!("{}{group:04x}", if at == 0 { "" } else { ":" }));
@@ -22,7 +22,7 @@ pub(super) fn locator(writer: &mut Writer<'_>) -> Option<()> {
 }
 
 /// An NSAP address: `0x` and hex (RFC 1706 §6).
-pub(super) fn nsap(writer: &mut Writer<'_>) -> Option<()> {
+pub(super) fn nsap(writer: &mut TextWriter<'_>) -> Option<()> {
     let octets = writer.rest()?;
     writer.out.push_str("0x");
     writer.hex(octets);
@@ -31,7 +31,7 @@ pub(super) fn nsap(writer: &mut Writer<'_>) -> Option<()> {
 
 /// The items of an APL record, `[!]family:address/prefix` (RFC 3123 §4, §5). `None` if an item is not in the
 /// only valid form, without trailing zeros.
-pub(super) fn prefixes(writer: &mut Writer<'_>) -> Option<()> {
+pub(super) fn prefixes(writer: &mut TextWriter<'_>) -> Option<()> {
     let mut is_first = true;
     while !writer.rest.is_empty() {
         let family = writer.u16()?;
@@ -69,14 +69,14 @@ fn padded<const N: usize>(octets: &[u8]) -> Option<[u8; N]> {
 }
 
 /// IPSECKEY's precedence, gateway type, algorithm and gateway (RFC 4025 §2).
-pub(super) fn gateway(writer: &mut Writer<'_>) -> Option<()> {
+pub(super) fn gateway(writer: &mut TextWriter<'_>) -> Option<()> {
     let [precedence, kind, algorithm] = writer.take()?;
     writer.write(format_args!("{precedence} {kind} {algorithm} "));
     host(writer, kind)
 }
 
 /// AMTRELAY's precedence, discovery bit, type and relay (RFC 8777 §4.2).
-pub(super) fn relay(writer: &mut Writer<'_>) -> Option<()> {
+pub(super) fn relay(writer: &mut TextWriter<'_>) -> Option<()> {
     let [precedence, kind] = writer.take()?;
     let (discovery, kind) = (kind >> 7, kind & 0x7f);
     writer.write(format_args!("{precedence} {discovery} {kind} "));
@@ -84,7 +84,7 @@ pub(super) fn relay(writer: &mut Writer<'_>) -> Option<()> {
 }
 
 /// Nothing, an IPv4 address, an IPv6 address or a name.
-fn host(writer: &mut Writer<'_>, kind: u8) -> Option<()> {
+fn host(writer: &mut TextWriter<'_>, kind: u8) -> Option<()> {
     match kind {
         0 => writer.out.push('.'),
         1 => {
@@ -102,7 +102,7 @@ fn host(writer: &mut Writer<'_>, kind: u8) -> Option<()> {
 }
 
 /// HIP's algorithm, tag, key and rendezvous servers (RFC 8005 §5, §6).
-pub(super) fn host_identity(writer: &mut Writer<'_>) -> Option<()> {
+pub(super) fn host_identity(writer: &mut TextWriter<'_>) -> Option<()> {
     let [tag, algorithm] = writer.take()?;
     let key = writer.u16()?;
     let (tag, key) = (writer.slice(tag.into())?, writer.slice(key.into())?);

@@ -1,10 +1,10 @@
 //! Bitmaps, hashes and times: fields of the DNSSEC types, CSYNC and WKS.
 
-use super::text::Writer;
+use super::text::TextWriter;
 use crate::rr::RrType;
 use jiff::tz::Offset;
 
-impl Writer<'_> {
+impl TextWriter<'_> {
     /// The types of a bitmap, in ascending order (RFC 4034 §4.1.2). `None` unless the bitmap is the unique
     /// encoding of its types: windows ascend, and none ends in zeros.
     pub(super) fn types(&mut self) -> Option<()> {
@@ -52,7 +52,7 @@ fn set_bits(octets: &[u8]) -> impl Iterator<Item = u16> {
 }
 
 /// The ports of a WKS record (RFC 1035 §3.4.2).
-pub(super) fn services(writer: &mut Writer<'_>) -> Option<()> {
+pub(super) fn services(writer: &mut TextWriter<'_>) -> Option<()> {
     let bits = std::mem::take(&mut writer.rest);
     // A bitmap that ends in zeros is not the unique encoding of its ports; ports end at 65,535.
     if bits.last() == Some(&0) || bits.len() > 8192 {
@@ -68,7 +68,7 @@ pub(super) fn services(writer: &mut Writer<'_>) -> Option<()> {
 }
 
 /// The salt of NSEC3: hex, or `-` if empty (RFC 5155 §3.3).
-pub(super) fn salt(writer: &mut Writer<'_>) -> Option<()> {
+pub(super) fn salt(writer: &mut TextWriter<'_>) -> Option<()> {
     let [length] = writer.take()?;
     let octets = writer.slice(usize::from(length))?;
     if octets.is_empty() {
@@ -79,7 +79,7 @@ pub(super) fn salt(writer: &mut Writer<'_>) -> Option<()> {
 }
 
 /// The hashed owner name of NSEC3: base32 with the extended hex alphabet, unpadded (RFC 4648 §7).
-pub(super) fn hash(writer: &mut Writer<'_>) -> Option<()> {
+pub(super) fn hash(writer: &mut TextWriter<'_>) -> Option<()> {
     const DIGITS: &[u8; 32] = b"0123456789ABCDEFGHIJKLMNOPQRSTUV";
     let [length] = writer.take()?;
     let octets = writer.slice(usize::from(length))?;

@@ -56,7 +56,7 @@ pub(crate) fn write(
     end: usize,
     out: &mut Vec<u8>,
 ) -> Result<(), Unfit> {
-    let mut reader = Reader { message, at, end, out };
+    let mut reader = FieldReader { message, at, end, out };
     if rrtype == RrType::A6 {
         reader.a6()?;
     } else {
@@ -70,14 +70,14 @@ pub(crate) fn write(
 }
 
 /// Reads RDATA field by field and appends each field to the output.
-struct Reader<'a> {
+struct FieldReader<'a> {
     message: &'a [u8],
     at: usize,
     end: usize,
     out: &'a mut Vec<u8>,
 }
 
-impl Reader<'_> {
+impl FieldReader<'_> {
     fn field(&mut self, field: Field, is_plain: bool) -> Result<(), Unfit> {
         match field {
             Field::U8 => self.copy(1),

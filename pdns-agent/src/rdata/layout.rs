@@ -1,6 +1,6 @@
 //! Fields of the RDATA of each type: one table for reading, lower-casing and displaying it.
 
-use super::text::Writer;
+use super::text::TextWriter;
 use super::{address, bits, location, service, strings};
 use crate::rr::RrType;
 
@@ -36,7 +36,7 @@ pub(super) enum Field {
     /// The rest, which has no text representation of its own.
     Opaque,
     /// A field that only one or two types have. Such a field contains no name that is lower-cased.
-    Special(fn(&mut Writer<'_>) -> Option<()>),
+    Special(fn(&mut TextWriter<'_>) -> Option<()>),
 }
 
 /// The fields of a type; `None` for a type that is written in the RFC 3597 form.

@@ -1,6 +1,6 @@
 //! Geographical locations: LOC (RFC 1876).
 
-use super::text::Writer;
+use super::text::TextWriter;
 
 /// Wire value of latitude and longitude 0, in thousandths of a second of arc (RFC 1876 §2).
 const ORIGIN: u32 = 1 << 31;
@@ -11,7 +11,7 @@ const BASE: i64 = 10_000_000;
 
 /// A whole LOC record. `None` if the text would not parse back: another version, a location off the earth, or
 /// a size that is not a digit times a power of ten.
-pub(super) fn location(writer: &mut Writer<'_>) -> Option<()> {
+pub(super) fn location(writer: &mut TextWriter<'_>) -> Option<()> {
     let [0, size, horizontal, vertical] = writer.take()? else { return None };
     let [latitude, longitude, altitude] =
         [writer.take()?, writer.take()?, writer.take()?].map(u32::from_be_bytes);
@@ -34,7 +34,7 @@ pub(super) fn location(writer: &mut Writer<'_>) -> Option<()> {
 }
 
 /// Degrees, minutes, seconds and hemisphere.
-fn angle(writer: &mut Writer<'_>, value: u32, most: u32, hemispheres: [char; 2]) -> Option<()> {
+fn angle(writer: &mut TextWriter<'_>, value: u32, most: u32, hemispheres: [char; 2]) -> Option<()> {
     let [positive, negative] = hemispheres;
     let hemisphere = if value >= ORIGIN { positive } else { negative };
     let angle = value.abs_diff(ORIGIN);

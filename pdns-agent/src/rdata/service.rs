@@ -1,6 +1,6 @@
 //! Service parameters: SVCB and HTTPS (RFC 9460).
 
-use super::text::Writer;
+use super::text::TextWriter;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 const MANDATORY: u16 = 0;
@@ -9,7 +9,7 @@ const NO_DEFAULT_ALPN: u16 = 2;
 
 /// All parameters, separated by spaces. `None` if they violate RFC 9460 §2.2 or the form of a key, because
 /// such text would not parse back.
-pub(super) fn parameters(writer: &mut Writer<'_>) -> Option<()> {
+pub(super) fn parameters(writer: &mut TextWriter<'_>) -> Option<()> {
     let whole = writer.rest;
     let mut last = None;
     while !writer.rest.is_empty() {
@@ -44,7 +44,7 @@ fn has(mut octets: &[u8], key: u16) -> bool {
 }
 
 /// Keys that must be present and understood, in ascending order (RFC 9460 §8).
-fn mandatory(writer: &mut Writer<'_>, whole: &[u8], value: &[u8]) -> Option<()> {
+fn mandatory(writer: &mut TextWriter<'_>, whole: &[u8], value: &[u8]) -> Option<()> {
     writer.out.push_str("mandatory=");
     let (keys, []) = value.as_chunks::<2>() else { return None };
     let mut last = MANDATORY;
@@ -63,7 +63,7 @@ fn mandatory(writer: &mut Writer<'_>, whole: &[u8], value: &[u8]) -> Option<()> 
 }
 
 /// The key's name in the IANA registry, or its number.
-fn name(writer: &mut Writer<'_>, key: u16) {
+fn name(writer: &mut TextWriter<'_>, key: u16) {
     match key {
         ALPN => writer.out.push_str("alpn"),
         NO_DEFAULT_ALPN => writer.out.push_str("no-default-alpn"),
@@ -75,7 +75,7 @@ fn name(writer: &mut Writer<'_>, key: u16) {
     }
 }
 
-fn parameter(writer: &mut Writer<'_>, key: u16, value: &[u8]) -> Option<()> {
+fn parameter(writer: &mut TextWriter<'_>, key: u16, value: &[u8]) -> Option<()> {
     name(writer, key);
     // This key has no value.
     if key == NO_DEFAULT_ALPN {
@@ -108,7 +108,7 @@ fn parameter(writer: &mut Writer<'_>, key: u16, value: &[u8]) -> Option<()> {
 
 /// One or more items, separated by commas.
 fn list(
-    writer: &mut Writer<'_>,
+    writer: &mut TextWriter<'_>,
     items: impl Iterator<Item = impl std::fmt::Display>,
 ) -> Option<()> {
     let mut is_empty = true;
@@ -123,7 +123,7 @@ fn list(
 
 /// Protocols in quotes, separated by commas; a comma or backslash within one is escaped twice (RFC 9460
 /// appendix A.1).
-fn protocols(writer: &mut Writer<'_>, mut value: &[u8]) -> Option<()> {
+fn protocols(writer: &mut TextWriter<'_>, mut value: &[u8]) -> Option<()> {
     let mut joined = Vec::new();
     while let Some((&length, rest)) = value.split_first() {
         let (protocol, rest) = rest.split_at_checked(usize::from(length))?;

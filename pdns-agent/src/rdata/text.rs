@@ -14,13 +14,13 @@ pub(super) fn write_text(out: &mut String, text: std::fmt::Arguments<'_>) {
 
 /// Reads fields from the start of RDATA and writes them as text; each step returns `None` if the RDATA does
 /// not fit.
-pub(super) struct Writer<'a> {
+pub(super) struct TextWriter<'a> {
     pub(super) rest: &'a [u8],
     pub(super) out: &'a mut String,
     pub(super) dot: FinalDot,
 }
 
-impl Writer<'_> {
+impl TextWriter<'_> {
     /// Writes all of these fields, separated by spaces; nothing may follow them.
     pub(super) fn fields(mut self, fields: &[Field]) -> Option<()> {
         for &field in fields {
@@ -191,7 +191,7 @@ impl Writer<'_> {
     }
 }
 
-impl<'a> Writer<'a> {
+impl<'a> TextWriter<'a> {
     pub(super) fn slice(&mut self, length: usize) -> Option<&'a [u8]> {
         let (head, rest) = self.rest.split_at_checked(length)?;
         self.rest = rest;

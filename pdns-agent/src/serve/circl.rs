@@ -15,8 +15,8 @@ use super::metrics::Endpoint;
 use super::part::decode;
 use super::stream::{Out, QueryContext, ask};
 use crate::query::{
-    Cursor, MAX_PAGE, Pager, Rows, Section, Sections, Subject, TagSet, Text, Walk, Word,
-    on_addresses, parts, subjects_of_row, walk,
+    Cursor, MAX_PAGE, Pager, Rows, Section, Sections, Subject, TagSet, Text, Walk, Word, parts,
+    subjects_of_row, walk,
 };
 use crate::record::{FactBuf, StoredRecord};
 use crate::render::{Format, Item, RenderOptions};
@@ -28,7 +28,6 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, Uri, Version};
 use axum::response::{IntoResponse, Response};
 use std::error::Error as _;
-use std::net::IpAddr;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
@@ -61,10 +60,10 @@ enum Only {
 /// Subject of the query.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum CirclSubject {
-    /// Names; for a single name, also the records that point at it.
-    Names(Walk),
-    /// Addresses from the first to the second.
-    Addresses(IpAddr, IpAddr),
+    /// A subject in the usual notation.
+    Subject(Subject),
+    /// All names that begin with these labels.
+    Beginning(Word),
 }
 
 /// Handles a query.
@@ -145,15 +144,7 @@ fn what(value: &str) -> Result<CirclSubject, HttpError> {
         }
     };
     let error = match Subject::parse(value) {
-        Ok(Subject::Name(name)) => return Ok(CirclSubject::Names(Walk::One(name))),
-        Ok(Subject::Below(apex)) => {
-            return Ok(CirclSubject::Names(Walk::Text(Text {
-                below: Some(apex),
-                ..Text::default()
-            })));
-        }
-        Ok(Subject::AtOrBelow(apex)) => return Ok(CirclSubject::Names(Walk::AtOrBelow(apex))),
-        Ok(Subject::Addresses(from, to)) => return Ok(CirclSubject::Addresses(from, to)),
+        Ok(subject) => return Ok(CirclSubject::Subject(subject)),
         Err(error) => error,
     };
     if let Some(start) = value.trim_end_matches('.').strip_suffix(".*")
@@ -162,7 +153,7 @@ fn what(value: &str) -> Result<CirclSubject, HttpError> {
         // The dot is part of the beginning of the names.
         let word = Word::parse(&format!("{start}."));
         let word = word.map_err(|error| HttpError::bad(error.to_string()))?;
-        return Ok(CirclSubject::Names(Walk::Text(Text { starts: Some(word), ..Text::default() })));
+        return Ok(CirclSubject::Beginning(word));
     }
     let cause = error.source().map(|cause| format!(": {cause}")).unwrap_or_default();
     Err(HttpError::bad(format!("cannot tell what {value:?} is: {error}{cause}")))
@@ -239,23 +230,28 @@ fn gather(
         }
         if out.check().is_err() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };
-    match &question.what {
-        CirclSubject::Names(Walk::One(name)) => {
-            let sections = Sections::name(store, name, false)?;
+    let names = match &question.what {
+        CirclSubject::Subject(subject @ (Subject::Name(_) | Subject::Addresses(..))) => {
+            let sections = Sections::open(store, subject, false)?;
             for section in [Section::Records, Section::Pointing] {
                 sections.rows(store, section, usize::MAX, &mut take)?;
             }
+            None
         }
-        CirclSubject::Names(names) => {
-            let stop = || out.check().is_err();
-            walk(store, names, &|_| true, usize::MAX, &stop, &mut |store, names| {
-                store.records_by_names(names, &mut take)?;
-                Ok(if stop() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
-            })?;
+        CirclSubject::Subject(Subject::Below(apex)) => {
+            Some(Walk::Text(Text { below: Some(apex.clone()), ..Text::default() }))
         }
-        CirclSubject::Addresses(from, to) => {
-            on_addresses(store, *from, *to, usize::MAX, &mut take)?;
+        CirclSubject::Subject(Subject::AtOrBelow(apex)) => Some(Walk::AtOrBelow(apex.clone())),
+        CirclSubject::Beginning(word) => {
+            Some(Walk::Text(Text { starts: Some(word.clone()), ..Text::default() }))
         }
+    };
+    if let Some(names) = names {
+        let stop = || out.check().is_err();
+        walk(store, &names, &|_| true, usize::MAX, &stop, &mut |store, names| {
+            store.records_by_names(names, &mut take)?;
+            Ok(if stop() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+        })?;
     }
     *late = out.check() == Err(super::stream::Cancelled::Late);
     Ok(())
@@ -270,27 +266,23 @@ mod tests {
         what(&decode(value)?)
     }
 
+    #[track_caller]
+    fn check_subject(value: &str, want: Subject) {
+        assert_eq!(one(value), Ok(CirclSubject::Subject(want)), "{value}");
+    }
+
     #[test]
     fn values_are_read_as_clients_send_them() {
         let name = |text| NameBuf::parse(text).unwrap();
-        let addresses = |from: &str, to: &str| {
-            Ok(CirclSubject::Addresses(from.parse().unwrap(), to.parse().unwrap()))
-        };
-        assert_eq!(
-            one("WWW.example.com."),
-            Ok(CirclSubject::Names(Walk::One(name("www.example.com"))))
-        );
+        let addresses =
+            |from: &str, to: &str| Subject::Addresses(from.parse().unwrap(), to.parse().unwrap());
+        check_subject("WWW.example.com.", Subject::Name(name("www.example.com")));
         for value in ["*.example.com", "%2A.example.com", "%2a.Example.com."] {
-            let text = Text { below: Some(name("example.com")), ..Text::default() };
-            assert_eq!(one(value), Ok(CirclSubject::Names(Walk::Text(text))));
+            check_subject(value, Subject::Below(name("example.com")));
         }
-        assert_eq!(
-            one(".example.com"),
-            Ok(CirclSubject::Names(Walk::AtOrBelow(name("example.com"))))
-        );
-        let starts = Some(Word::parse("www.example.").unwrap());
-        let text = Text { starts, ..Text::default() };
-        assert_eq!(one("www.example.*"), Ok(CirclSubject::Names(Walk::Text(text))));
+        check_subject(".example.com", Subject::AtOrBelow(name("example.com")));
+        let word = Word::parse("www.example.").unwrap();
+        assert_eq!(one("www.example.*"), Ok(CirclSubject::Beginning(word)));
         for value in [
             "192.0.2.0/24",
             "192.0.2.0,24",
@@ -298,15 +290,12 @@ mod tests {
             "192.0.2.0%2c24",
             "192.0.2.0-192.0.2.255",
         ] {
-            assert_eq!(one(value), addresses("192.0.2.0", "192.0.2.255"), "{value}");
+            check_subject(value, addresses("192.0.2.0", "192.0.2.255"));
         }
         for value in ["2001:db8::1", "2001%3Adb8%3A%3A1", "[2001:db8::1]"] {
-            assert_eq!(one(value), addresses("2001:db8::1", "2001:db8::1"));
+            check_subject(value, addresses("2001:db8::1", "2001:db8::1"));
         }
-        assert_eq!(
-            one("https://evil[.]example/x"),
-            Ok(CirclSubject::Names(Walk::One(name("evil.example"))))
-        );
+        check_subject("https://evil[.]example/x", Subject::Name(name("evil.example")));
         for value in [
             "",
             "192.0.2.0/33",

@@ -15,7 +15,7 @@ const SWEEP: Duration = Duration::from_secs(1);
 
 /// Identity of a client.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Key {
+pub(super) enum ClientKey {
     /// A user, regardless of the address.
     User(Arc<str>),
     /// An address. An IPv6 address counts by its /64, because a host has any number of addresses in it.
@@ -26,7 +26,7 @@ pub(super) enum Key {
     Others,
 }
 
-impl Key {
+impl ClientKey {
     pub(super) fn of(address: IpAddr) -> Self {
         match address.to_canonical() {
             IpAddr::V6(address) => {
@@ -47,11 +47,11 @@ pub(super) struct ClientHandle {
     /// The address.
     address: Arc<Client>,
     /// The address as a key.
-    pub(super) from: Key,
+    pub(super) from: ClientKey,
 }
 
 impl ClientHandle {
-    pub(super) fn new(client: Arc<Client>, address: Arc<Client>, from: Key) -> Self {
+    pub(super) fn new(client: Arc<Client>, address: Arc<Client>, from: ClientKey) -> Self {
         Self { client, address, from }
     }
 
@@ -99,12 +99,12 @@ impl Client {
 pub(super) struct Clients {
     rate: Rate,
     queries: usize,
-    known: Mutex<Known>,
+    known: Mutex<KnownClients>,
 }
 
 #[derive(Debug, Default)]
-struct Known {
-    clients: HashMap<Key, Arc<Client>>,
+struct KnownClients {
+    clients: HashMap<ClientKey, Arc<Client>>,
     /// Time of the last removal of forgettable clients.
     swept: Option<Instant>,
 }
@@ -119,9 +119,9 @@ impl Clients {
         self.rate
     }
 
-    pub(super) fn client(&self, key: Key) -> Arc<Client> {
+    pub(super) fn client(&self, key: ClientKey) -> Arc<Client> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let Known { clients, swept } = &mut *known;
+        let KnownClients { clients, swept } = &mut *known;
         if let Some(client) = clients.get(&key) {
             return Arc::clone(client);
         }
@@ -133,7 +133,7 @@ impl Clients {
                 Arc::strong_count(client) > 1 || !client.bucket().is_full(self.rate, now)
             });
         }
-        let key = if clients.len() >= MOST { Key::Others } else { key };
+        let key = if clients.len() >= MOST { ClientKey::Others } else { key };
         let client =
             clients.entry(key).or_insert_with(|| Arc::new(Client::new(self.rate, self.queries)));
         Arc::clone(client)
@@ -147,7 +147,7 @@ mod tests {
     #[test]
     fn clients_are_told_apart_and_their_number_is_bounded() {
         let clients = Clients::new(Rate { per_second: 1, burst: 1 }, 1);
-        let of = |text: &str| clients.client(Key::of(text.parse().unwrap()));
+        let of = |text: &str| clients.client(ClientKey::of(text.parse().unwrap()));
         assert_eq!(of("192.0.2.1").pay(), Ok(()));
         assert!(of("192.0.2.1").pay().is_err() && of("::ffff:192.0.2.1").pay().is_err());
         assert_eq!(of("192.0.2.2").pay(), Ok(()));
@@ -155,10 +155,11 @@ mod tests {
         assert!(of("2001:db8::2").pay().is_err());
         // All of them still ask, so that none can be forgotten.
         let busy: Vec<_> = (0..2 * MOST)
-            .map(|number| clients.client(Key::User(number.to_string().into())))
+            .map(|number| clients.client(ClientKey::User(number.to_string().into())))
             .collect();
         assert!(clients.known.lock().unwrap().clients.len() <= MOST + 1);
-        let [one, other] = ["one", "other"].map(|name| clients.client(Key::User(name.into())));
+        let [one, other] =
+            ["one", "other"].map(|name| clients.client(ClientKey::User(name.into())));
         assert!(Arc::ptr_eq(&one, &other) && busy.iter().any(|client| Arc::ptr_eq(client, &one)));
     }
 }

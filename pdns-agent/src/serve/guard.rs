@@ -4,7 +4,7 @@
 
 use super::app::{App, now};
 use super::auth::credential;
-use super::clients::{Client, ClientHandle, Key};
+use super::clients::{Client, ClientHandle, ClientKey};
 use super::host_check::authority;
 use super::http_error::HttpError;
 use super::in_flight::{Held, HoldingBody};
@@ -49,10 +49,10 @@ pub(super) enum Peer {
 
 impl Peer {
     /// Returns the client that is counted if nothing else is known about it.
-    pub(super) fn key(self) -> Key {
+    pub(super) fn key(self) -> ClientKey {
         match self {
-            Self::Address(address) => Key::of(address),
-            Self::Local(uid) => Key::Local(uid),
+            Self::Address(address) => ClientKey::of(address),
+            Self::Local(uid) => ClientKey::Local(uid),
         }
     }
 }
@@ -133,7 +133,7 @@ async fn admit(
     let identity = identify(app, endpoint, request.headers(), &from).await?;
     let address = app.clients.client(from.clone());
     let client = match &identity.name {
-        Some(name) => app.clients.client(Key::User(Arc::clone(name))),
+        Some(name) => app.clients.client(ClientKey::User(Arc::clone(name))),
         None => Arc::clone(&address),
     };
     admitted.client = Some(Arc::clone(&client));
@@ -169,13 +169,13 @@ fn peer(request: &Request) -> Peer {
 
 /// Identifies the client by its address: that of the connection, or the one reported by the proxy in front.
 /// Entries before the last one in `X-Forwarded-For` come from the client, so they are ignored.
-fn client_key(app: &App, peer: Peer, headers: &HeaderMap) -> Key {
+fn client_key(app: &App, peer: Peer, headers: &HeaderMap) -> ClientKey {
     let told = headers.get_all("x-forwarded-for").iter().next_back();
     let told = told.filter(|_| app.behind_proxy).and_then(|value| {
         let last = value.to_str().ok()?.rsplit(',').next()?.trim();
         last.trim_start_matches('[').trim_end_matches(']').parse().ok()
     });
-    told.map_or_else(|| peer.key(), Key::of)
+    told.map_or_else(|| peer.key(), ClientKey::of)
 }
 
 fn bounded(request: &Request) -> Result<(), HttpError> {
@@ -205,7 +205,7 @@ async fn identify(
     app: &App,
     endpoint: Endpoint,
     headers: &HeaderMap,
-    from: &Key,
+    from: &ClientKey,
 ) -> Result<Identity, HttpError> {
     if app.users.is_open() {
         return Ok(Identity { name: None, may_tag: false });

@@ -1,7 +1,7 @@
 //! Limit on the number of items each client holds at a time: connections or queries. Clients without items use
 //! no memory.
 
-use super::clients::Key;
+use super::clients::ClientKey;
 use axum::body::{Body, Bytes};
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use std::collections::HashMap;
@@ -15,14 +15,14 @@ use std::task::{Context, Poll};
 pub(super) struct InFlight {
     /// Maximum number of items per client.
     most: usize,
-    held: Mutex<HashMap<Key, usize>>,
+    held: Mutex<HashMap<ClientKey, usize>>,
 }
 
 /// An item of a client; released when dropped.
 #[derive(Debug)]
 pub(super) struct Held {
     of: Arc<InFlight>,
-    key: Key,
+    key: ClientKey,
 }
 
 impl InFlight {
@@ -31,7 +31,7 @@ impl InFlight {
     }
 
     /// Adds an item for this client; returns `None` if it has reached its limit.
-    pub(super) fn hold(self: &Arc<Self>, key: Key) -> Option<Held> {
+    pub(super) fn hold(self: &Arc<Self>, key: ClientKey) -> Option<Held> {
         let mut held = self.held();
         let count = held.get(&key).copied().unwrap_or(0);
         if count >= self.most {
@@ -41,7 +41,7 @@ impl InFlight {
         Some(Held { of: Arc::clone(self), key })
     }
 
-    fn held(&self) -> MutexGuard<'_, HashMap<Key, usize>> {
+    fn held(&self) -> MutexGuard<'_, HashMap<ClientKey, usize>> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -96,7 +96,8 @@ mod tests {
     #[test]
     fn each_client_holds_so_many_and_leaves_nothing() {
         let connections = InFlight::new(2);
-        let [one, other] = ["192.0.2.1", "192.0.2.2"].map(|text| Key::of(text.parse().unwrap()));
+        let [one, other] =
+            ["192.0.2.1", "192.0.2.2"].map(|text| ClientKey::of(text.parse().unwrap()));
         let first = connections.hold(one.clone()).unwrap();
         let second = connections.hold(one.clone()).unwrap();
         assert!(connections.hold(one.clone()).is_none());

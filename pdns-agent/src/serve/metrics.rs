@@ -94,13 +94,13 @@ impl Limit {
 /// The metrics of a running server.
 #[derive(Debug, Default)]
 pub(super) struct Metrics {
-    state: Mutex<State>,
+    state: Mutex<RequestCounts>,
     /// Number of open connections.
     pub(super) connections: AtomicU64,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct RequestCounts {
     requests: BTreeMap<(Endpoint, u16), u64>,
     queries: BTreeMap<Endpoint, Queries>,
     limited: BTreeMap<Limit, u64>,
@@ -119,7 +119,7 @@ struct Queries {
 }
 
 impl Metrics {
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, RequestCounts> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

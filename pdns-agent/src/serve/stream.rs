@@ -257,7 +257,7 @@ async fn with_store(
     match begun {
         Ok(Ok(headers)) => {
             let alive = keep_alive.map(|line| (line, Box::pin(tokio::time::sleep(KEEP_ALIVE))));
-            let mut response = Response::new(Body::new(Lines { lines, alive }));
+            let mut response = Response::new(Body::new(AnswerBody { lines, alive }));
             *response.headers_mut() = headers;
             response
         }
@@ -275,12 +275,12 @@ async fn with_store(
 struct Broken;
 
 /// The body of an answer: chunks as they arrive, with an empty one at the end.
-struct Lines {
+struct AnswerBody {
     lines: mpsc::Receiver<Bytes>,
     alive: Option<(&'static str, Pin<Box<Sleep>>)>,
 }
 
-impl HttpBody for Lines {
+impl HttpBody for AnswerBody {
     type Data = Bytes;
     type Error = Broken;
 

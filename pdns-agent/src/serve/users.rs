@@ -12,11 +12,11 @@ mod login_limit;
 mod password;
 mod secret;
 
-pub use file::{Entry, add, list, remove};
+pub use file::{UserEntry, add, list, remove};
 pub(super) use login_limit::LoginLimit;
 
 use super::auth::Credential;
-use super::clients::Key;
+use super::clients::ClientKey;
 use argon2::PasswordHash;
 use password::Hashers;
 use secret::{Digest, Verified};
@@ -132,7 +132,7 @@ pub(super) enum Denied {
 #[derive(Debug)]
 pub(super) struct Users {
     path: Option<PathBuf>,
-    state: RwLock<Arc<State>>,
+    state: RwLock<Arc<LoadedUsers>>,
     stamp: Mutex<Option<Stamp>>,
     hashers: Arc<Hashers>,
     limit: Arc<LoginLimit>,
@@ -142,7 +142,7 @@ pub(super) struct Users {
 type Stamp = (u64, u64, u64, SystemTime);
 
 #[derive(Debug, Default)]
-struct State {
+struct LoadedUsers {
     users: Vec<User>,
     /// Logins with a password that was hashed and found correct; cleared when the file is reloaded.
     verified: Verified,
@@ -165,7 +165,7 @@ impl Users {
         Ok(Self {
             path: path.map(Path::to_owned),
             stamp: Mutex::new(stamp),
-            state: RwLock::new(Arc::new(State { users, ..State::default() })),
+            state: RwLock::new(Arc::new(LoadedUsers { users, ..LoadedUsers::default() })),
             hashers: Hashers::new(),
             limit: Arc::default(),
         })
@@ -188,7 +188,7 @@ impl Users {
         match read(path) {
             Ok(users) => {
                 tracing::info!(users = users.len(), "the users were read anew");
-                let state = Arc::new(State { users, ..State::default() });
+                let state = Arc::new(LoadedUsers { users, ..LoadedUsers::default() });
                 *self.state.write().unwrap_or_else(PoisonError::into_inner) = state;
             }
             Err(error) => {
@@ -206,7 +206,7 @@ impl Users {
     pub(super) async fn identify(
         &self,
         credential: Credential,
-        from: Key,
+        from: ClientKey,
     ) -> Result<Identity, Denied> {
         let state = Arc::clone(&self.state.read().unwrap_or_else(PoisonError::into_inner));
         let (name, password) = match credential {
@@ -224,17 +224,17 @@ impl Users {
         }
     }
 
-    fn wrong_key(&self, from: Key) -> Denied {
+    fn wrong_key(&self, from: ClientKey) -> Denied {
         self.limit.charge_key(from).map_or_else(Denied::TooMany, |()| Denied::Wrong)
     }
 
     /// Hashes a password, if the user may make another attempt from that client, and compares it.
     async fn log_in(
         &self,
-        state: Arc<State>,
+        state: Arc<LoadedUsers>,
         name: String,
         password: String,
-        from: Key,
+        from: ClientKey,
     ) -> Result<Identity, Denied> {
         let attempt = LoginLimit::attempt(&self.limit, Digest::of_login(&name, ""), from);
         attempt.check().map_err(Denied::TooMany)?;
@@ -259,7 +259,7 @@ impl Users {
     }
 }
 
-impl State {
+impl LoadedUsers {
     fn named(&self, name: &str) -> Option<&User> {
         self.users.iter().find(|user| user.identity.name.as_deref() == Some(name))
     }
@@ -348,7 +348,7 @@ mod tests {
         add(&path, "alice", false, Some("correct horse")).unwrap();
         add(&path, "bob", false, Some("battery staple")).unwrap();
         add(&path, "carol", false, None).unwrap();
-        let state = State { users: read(&path).unwrap(), ..State::default() };
+        let state = LoadedUsers { users: read(&path).unwrap(), ..LoadedUsers::default() };
         let hash = |name: &str| {
             let (hash, is_own) = state.password_of(name).unwrap();
             (hash.to_string(), is_own)

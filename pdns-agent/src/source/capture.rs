@@ -17,7 +17,7 @@ pub use program::{LEAST_RING, MOST_RING};
 
 use crate::source::Frame;
 use crate::time::Timestamp;
-use kernel::Interface;
+use kernel::InterfaceInfo;
 use pdns_ebpf_common::{Counter, Header, Link, Start};
 use program::Loaded;
 use serde::{Deserialize, Serialize};
@@ -28,7 +28,7 @@ use std::time::Duration;
 
 /// Capture settings.
 #[derive(Clone, Debug)]
-pub struct Options<'a> {
+pub struct CaptureOptions<'a> {
     /// The interface's name.
     pub interface: String,
     /// The ports that carry DNS.
@@ -118,7 +118,7 @@ impl Capture {
     ///
     /// # Errors
     /// A message that says what is missing and how to fix it.
-    pub fn open(options: &Options<'_>) -> Result<Self, CaptureError> {
+    pub fn open(options: &CaptureOptions<'_>) -> Result<Self, CaptureError> {
         let name = options.interface.clone();
         let socket = kernel::packet_socket().map_err(|cause| CaptureError::Socket { cause })?;
         let interface = kernel::interface(socket.as_fd(), &name).map_err(|cause| {
@@ -252,7 +252,7 @@ impl Capture {
         if interface.is_up { State::Up } else { State::Down }
     }
 
-    fn bind(&mut self, interface: Interface) -> std::io::Result<()> {
+    fn bind(&mut self, interface: InterfaceInfo) -> std::io::Result<()> {
         let had = self.bound.take().is_some();
         if let Some(socket) = &self.socket {
             kernel::bind(socket.as_fd(), interface.index)?;

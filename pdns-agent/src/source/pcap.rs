@@ -16,7 +16,7 @@ mod window;
 
 use self::blocks::Blocks;
 use self::classic::Classic;
-use self::input::{Disk, Failure, Input};
+use self::input::{Disk, Input, ReadFailure};
 use self::window::{Short, Window};
 use super::{Frame, Stat, unpack};
 use crate::hash::Hasher;
@@ -113,7 +113,7 @@ impl Short {
     }
 }
 
-enum Format {
+enum CaptureFormat {
     Unknown,
     Classic(Classic),
     Blocks(Blocks),
@@ -135,12 +135,12 @@ pub enum Step<'a> {
 pub struct CaptureFile {
     name: String,
     window: Window,
-    format: Format,
+    format: CaptureFormat,
     is_packed: bool,
     /// `None` for input that cannot be read twice.
     opened: Option<Opened>,
     /// Error that occurred below the decompressor.
-    failure: Failure,
+    failure: ReadFailure,
     refused: u64,
 }
 
@@ -199,7 +199,7 @@ impl CaptureFile {
         Ok(Self {
             name,
             window: Window::new(reader),
-            format: Format::Unknown,
+            format: CaptureFormat::Unknown,
             is_packed,
             opened: None,
             failure,
@@ -297,7 +297,7 @@ impl CaptureFile {
     /// Any [`PcapError`]. It is reported once, after all packets before it; then the capture is at its end.
     #[expect(clippy::should_implement_trait, reason = "a frame borrows; no iterator can lend")]
     pub fn next(&mut self) -> Result<Option<Step<'_>>, PcapError> {
-        if matches!(self.format, Format::Done) {
+        if matches!(self.format, CaptureFormat::Done) {
             return Ok(None);
         }
         let mut passed = 0;
@@ -306,12 +306,12 @@ impl CaptureFile {
                 Ok(ReadResult::Packet(packet)) => packet,
                 Ok(ReadResult::Nothing) => return Ok(Some(Step::Nothing)),
                 Ok(ReadResult::End) => {
-                    self.format = Format::Done;
+                    self.format = CaptureFormat::Done;
                     self.check_end()?;
                     return Ok(None);
                 }
                 Err(fault) => {
-                    self.format = Format::Done;
+                    self.format = CaptureFormat::Done;
                     return Err(self.error(fault));
                 }
             };
@@ -331,7 +331,7 @@ impl CaptureFile {
     }
 
     fn packet(&mut self) -> Result<ReadResult, Fault> {
-        if matches!(self.format, Format::Unknown) {
+        if matches!(self.format, CaptureFormat::Unknown) {
             let magic = match self.window.peek(4) {
                 Ok(octets) => octets.first_chunk().copied().unwrap_or_default(),
                 Err(Short::Failed(error)) => return Err(Short::Failed(error).into()),
@@ -339,18 +339,18 @@ impl CaptureFile {
                 Err(Short::End | Short::Cut) => [0; 4],
             };
             self.format = match Classic::begin(magic, &mut self.window)? {
-                Some(classic) => Format::Classic(classic),
+                Some(classic) => CaptureFormat::Classic(classic),
                 None if u32::from_be_bytes(magic) == blocks::SECTION => {
-                    Format::Blocks(Blocks::new())
+                    CaptureFormat::Blocks(Blocks::new())
                 }
-                None => Format::Unknown,
+                None => CaptureFormat::Unknown,
             };
         }
         match &mut self.format {
-            Format::Classic(classic) => classic.next(&mut self.window),
-            Format::Blocks(blocks) => blocks.next(&mut self.window),
-            Format::Unknown => Err(Fault::Short(Short::End)),
-            Format::Done => Ok(ReadResult::End),
+            CaptureFormat::Classic(classic) => classic.next(&mut self.window),
+            CaptureFormat::Blocks(blocks) => blocks.next(&mut self.window),
+            CaptureFormat::Unknown => Err(Fault::Short(Short::End)),
+            CaptureFormat::Done => Ok(ReadResult::End),
         }
     }
 

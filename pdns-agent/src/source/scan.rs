@@ -46,13 +46,13 @@ pub enum Missing {
 }
 
 /// Contents of one argument.
-enum Input {
+enum InputArgument {
     Path(PathBuf),
     /// A pattern, unless there is a file with exactly that name.
     Glob(String),
 }
 
-impl Input {
+impl InputArgument {
     /// The [`Missing`] value if no file was found.
     fn missing(&self) -> Missing {
         let of = |path: &Path| {
@@ -76,7 +76,7 @@ impl Input {
 /// zeekctl's `current` are followed, and loops are tolerated. A file given by name or matched by a glob is
 /// selected whatever its name.
 pub struct Scan {
-    inputs: Vec<Input>,
+    inputs: Vec<InputArgument>,
     walk: DirectoryWalker,
     /// State and path of each file when it was last returned, by device and inode. Includes the path, because
     /// a file may be renamed after it was returned and before it was opened.
@@ -201,25 +201,25 @@ impl Scan {
     }
 }
 
-fn input(path: &Path) -> Result<Input, SourceError> {
+fn input(path: &Path) -> Result<InputArgument, SourceError> {
     let Some(text) = path.to_str().filter(|text| text.contains(['*', '?', '['])) else {
-        return Ok(Input::Path(path.to_owned()));
+        return Ok(InputArgument::Path(path.to_owned()));
     };
     match glob::Pattern::new(text) {
-        Ok(_) => Ok(Input::Glob(text.to_owned())),
-        Err(_) if path.exists() => Ok(Input::Path(path.to_owned())),
+        Ok(_) => Ok(InputArgument::Glob(text.to_owned())),
+        Err(_) if path.exists() => Ok(InputArgument::Path(path.to_owned())),
         Err(cause) => Err(SourceError::Pattern { pattern: text.to_owned(), cause }),
     }
 }
 
 /// Adds the files for one input.
-fn visit(input: &Input, walk: &mut DirectoryWalker, now: Instant, result: &mut ScanResult) {
+fn visit(input: &InputArgument, walk: &mut DirectoryWalker, now: Instant, result: &mut ScanResult) {
     match input {
-        Input::Path(path) => take(path, walk, now, result),
-        Input::Glob(pattern) if Path::new(pattern).exists() => {
+        InputArgument::Path(path) => take(path, walk, now, result),
+        InputArgument::Glob(pattern) if Path::new(pattern).exists() => {
             take(Path::new(pattern), walk, now, result);
         }
-        Input::Glob(pattern) => {
+        InputArgument::Glob(pattern) => {
             watch(fixed_part(pattern), result);
             let options = glob::MatchOptions {
                 case_sensitive: true,

@@ -16,7 +16,7 @@ use crate::store::layout::encoding::{DIGEST, RowRead, Stored, Value};
 use crate::store::layout::keys::{Keys, Kind, Pointer, low24};
 use crate::store::layout::posting::Posting;
 use crate::store::layout::type_code::TypeCode;
-use crate::store::read::buckets::{Entry, Meta};
+use crate::store::read::buckets::{BucketEntry, Meta};
 use crate::store::read::rows::PAGE;
 use crate::store::read::scan::{BUCKETS, Part, Whole};
 use crate::store::redis::client::{Pipeline, RedisClient};
@@ -249,7 +249,7 @@ impl Store {
                             format!("{key}: {hash:016x} belongs into another bucket")
                         });
                     }
-                    let entry = Entry { partition, hash, bucket: index, value };
+                    let entry = BucketEntry { partition, hash, bucket: index, value };
                     let Some(value) = Value::read(&entry.value) else {
                         verdict.problem(false, || {
                             format!("{key}: the value of {hash:016x} does not read")
@@ -346,7 +346,7 @@ impl Store {
     fn verify_records(
         &mut self,
         kind: Kind,
-        entry: &Entry,
+        entry: &BucketEntry,
         whole: &Whole,
         taken: &mut [bool],
         due: &mut Vec<Due>,

@@ -4,7 +4,7 @@ use crate::network::{Sender, ip, pair};
 use crate::packets::{UDP, V4, dns, ethernet, v4};
 use crate::tunnel::Tunnel;
 use crate::{RING, capture, isolated, taken};
-use pdns_agent::source::capture::{Capture, Options, State, drop_privileges};
+use pdns_agent::source::capture::{Capture, CaptureOptions, State, drop_privileges};
 use std::time::{Duration, Instant};
 
 /// Waits until the interface is so. Whether there is a carrier is told with some delay.
@@ -83,7 +83,7 @@ fn without_privileges_the_capture_goes_on() {
             drop_privileges().unwrap();
             becomes(&mut capture, State::Up);
             let status = std::fs::read_to_string("/proc/thread-self/status").unwrap();
-            let again = Capture::open(&Options {
+            let again = Capture::open(&CaptureOptions {
                 interface: "cap".to_owned(),
                 ports: &[53],
                 ring: RING,
@@ -124,7 +124,7 @@ fn an_interface_that_is_not_there_or_of_another_kind() {
         pair("cap");
         let refused = |name: &str| {
             let interface = name.to_owned();
-            let options = Options { interface, ports: &[53], ring: RING, promiscuous: true };
+            let options = CaptureOptions { interface, ports: &[53], ring: RING, promiscuous: true };
             Capture::open(&options).err().expect("it cannot be captured").to_string()
         };
         let said = refused("cup");

@@ -7,7 +7,7 @@ use crate::packets::{
 };
 use crate::tunnel::Tunnel;
 use crate::{capture, isolated, taken};
-use pdns_agent::source::capture::{Capture, Counters, Options};
+use pdns_agent::source::capture::{Capture, CaptureOptions, Counters};
 use pdns_ebpf_common::{Link, Ports, Start, decide};
 use std::ops::ControlFlow;
 use std::time::{Duration, SystemTime};
@@ -73,7 +73,8 @@ fn further_ports_are_those_that_were_asked_for() {
     isolated("further_ports_are_those_that_were_asked_for", || {
         pair("cap");
         let ports = &[53, 5353, 5355, 8053, 65_535];
-        let options = Options { interface: "cap".to_owned(), ports, ring: 0, promiscuous: false };
+        let options =
+            CaptureOptions { interface: "cap".to_owned(), ports, ring: 0, promiscuous: false };
         let mut capture = Capture::open(&options).unwrap();
         let sender = Sender::open("cap-out");
         for port in [52, 53, 54, 5352, 5353, 5354, 5355, 8053, 0, 65_535, 65_534] {

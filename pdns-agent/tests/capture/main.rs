@@ -17,7 +17,7 @@ mod support;
 mod tunnel;
 mod verdicts;
 
-use pdns_agent::source::capture::{Capture, Options};
+use pdns_agent::source::capture::{Capture, CaptureOptions};
 use std::ops::ControlFlow;
 use std::os::unix::fs::MetadataExt as _;
 use std::panic::resume_unwind;
@@ -48,7 +48,7 @@ fn capture(name: &str) -> Capture {
 /// The same with a ring buffer of this size.
 fn open(name: &str, ring: usize) -> Capture {
     let interface = name.to_owned();
-    Capture::open(&Options { interface, ports: &[53], ring, promiscuous: true }).unwrap()
+    Capture::open(&CaptureOptions { interface, ports: &[53], ring, promiscuous: true }).unwrap()
 }
 
 /// All packets that are there, as octets.

@@ -1,6 +1,6 @@
 //! Small messages, made by hand, and what a decoder makes of them as lines of text.
 
-use pdns_agent::decode::dns::{Decoder, DnsRejection, Ending, Options};
+use pdns_agent::decode::dns::{Decoder, DnsOptions, DnsRejection, Ending};
 use pdns_agent::decode::wire::{Flow, Message, Transport};
 use pdns_agent::name::NameBuf;
 use pdns_agent::observation::{Fact, Observation, Provenance};
@@ -114,7 +114,7 @@ pub(crate) struct Capture {
 }
 
 impl Capture {
-    pub(crate) fn new(options: Options) -> Self {
+    pub(crate) fn new(options: DnsOptions) -> Self {
         Self { decoder: Decoder::new(options), lines: Vec::new() }
     }
 
@@ -218,7 +218,7 @@ pub(crate) fn line(observation: &Observation<'_>) -> String {
 /// What one response tells, whose query was seen just before, and what is left out of it.
 #[track_caller]
 pub(crate) fn check(response: &Builder, want: &[&str], omitted: &[(&str, u64)]) {
-    let mut capture = Capture::new(Options::default());
+    let mut capture = Capture::new(DnsOptions::default());
     let mut query = response.clone();
     query.octets[2] &= 0x79;
     capture.query(0.0, &query).unwrap();

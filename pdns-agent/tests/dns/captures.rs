@@ -3,7 +3,9 @@
 use super::build::line;
 use crate::support::Data;
 use flate2::read::GzDecoder;
-use pdns_agent::decode::dns::{Decoder, DnsFilter, DnsOmission, DnsRejection, DnsTally, Options};
+use pdns_agent::decode::dns::{
+    Decoder, DnsFilter, DnsOmission, DnsOptions, DnsRejection, DnsTally,
+};
 use pdns_agent::decode::wire::{Flow, Message, Transport};
 use pdns_agent::time::Timestamp;
 use std::fs;
@@ -78,7 +80,7 @@ fn udp(mut frame: &[u8]) -> Option<(Flow, &[u8])> {
 
 /// What one capture tells.
 fn decode(path: &Path) -> (Vec<String>, DnsTally) {
-    let mut decoder = Decoder::new(Options::default());
+    let mut decoder = Decoder::new(DnsOptions::default());
     let (mut lines, mut endings) = (Vec::new(), 0);
     datagrams(path, |message| {
         let ending = decoder.message(&message, &mut |observation| lines.push(line(&observation)));

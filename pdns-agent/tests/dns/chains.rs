@@ -1,7 +1,7 @@
 //! Aliases that lead to other people's names: whose word is taken for where they end.
 
 use super::build::{AUTHORITATIVE, Builder, Capture, DIRECT, QUERY, RESPONSE, check, soa, wire};
-use pdns_agent::decode::dns::Options;
+use pdns_agent::decode::dns::DnsOptions;
 use pdns_agent::rr::RrType;
 
 const A: RrType = RrType::A;
@@ -100,7 +100,7 @@ fn a_cut_chain_tells_of_no_negative_answer() {
 
 /// What is told of the bank when the query and the response have these flags.
 fn told(queries: &[u16], response: u16) -> Vec<String> {
-    let mut capture = Capture::new(Options::default());
+    let mut capture = Capture::new(DnsOptions::default());
     for &flags in queries {
         capture.query(0.0, &Builder::new(flags, "www.evil.example", A)).unwrap();
     }

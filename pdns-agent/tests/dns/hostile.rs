@@ -1,7 +1,7 @@
 //! Messages that are broken, cut or malicious: no panic, each counted, in bounded time and memory.
 
 use super::build::{Builder, Capture, RESPONSE, check, flow, soa, wire};
-use pdns_agent::decode::dns::{DnsRejection, Ending, Options};
+use pdns_agent::decode::dns::{DnsOptions, DnsRejection, Ending};
 use pdns_agent::rr::RrType;
 use proptest::prelude::*;
 use std::time::{Duration, Instant};
@@ -30,7 +30,7 @@ fn a_message_cut_anywhere_is_read_up_to_there() {
     ];
     check(&whole, &want, &[]);
     for length in 0..whole.octets.len() {
-        let mut capture = Capture::new(Options::default());
+        let mut capture = Capture::new(DnsOptions::default());
         let ending = capture.put(0.0, flow(4000, 53).reversed(), &whole.octets[..length]);
         capture.advance(0.2);
         let lines = capture.take();
@@ -77,7 +77,7 @@ fn a_question_of_pointers_to_itself_is_rejected() {
         query.octets[5] = 1;
         query.octets.extend(name);
         query.octets.extend([0, 1, 0, 1]);
-        let mut capture = Capture::new(Options::default());
+        let mut capture = Capture::new(DnsOptions::default());
         assert_eq!(capture.query(0.0, &query), Err(DnsRejection::Question));
     }
 }
@@ -101,13 +101,13 @@ fn a_name_has_at_most_127_pointers_however_it_begins() {
             let record = record.record(1, &owner, RrType::DNAME, 1, 60, &[0]);
             record.record(1, &owner, RrType::DNAME, 1, 60, &[0])
         };
-        let mut capture = Capture::new(Options::default());
+        let mut capture = Capture::new(DnsOptions::default());
         capture.response(0.0, &told(125)).unwrap();
         capture.finish();
         let left_out = if label.is_empty() { "repeated" } else { "out_of_bailiwick" };
         assert_eq!(capture.omitted()[0].0, left_out);
         assert_eq!(capture.take().len(), if label.is_empty() { 3 } else { 2 });
-        let mut capture = Capture::new(Options::default());
+        let mut capture = Capture::new(DnsOptions::default());
         capture.response(0.0, &told(126)).unwrap();
         capture.finish();
         assert_eq!(capture.take().len(), 1);
@@ -123,7 +123,7 @@ fn names_of_255_octets_are_read_and_longer_ones_are_not() {
     let response =
         Builder::new(RESPONSE, &labels, A).record(1, b"\x01x\xc0\x0c", A, 1, 60, ADDRESS);
     check(&response, &[], &[("rest_unreadable", 1), ("truncated", 1)]);
-    let mut capture = Capture::new(Options::default());
+    let mut capture = Capture::new(DnsOptions::default());
     let response = Builder::new(RESPONSE, &format!("x.{labels}"), A);
     assert_eq!(capture.response(0.0, &response), Err(DnsRejection::Question));
 }
@@ -133,7 +133,7 @@ fn counts_that_lie_are_not_believed() {
     let mut response = Builder::new(RESPONSE, "a", A).answer("a", A, ADDRESS);
     response.octets[6..12].copy_from_slice(&[0xff; 6]);
     check(&response, &["a 60 A 192.0.2.9"], &[("rest_unreadable", 1)]);
-    let mut capture = Capture::new(Options::default());
+    let mut capture = Capture::new(DnsOptions::default());
     response.octets[4..6].copy_from_slice(&[0xff; 2]);
     assert_eq!(capture.response(0.0, &response), Err(DnsRejection::QuestionCount));
     // Each of 65,535 questions of mDNS would be one.
@@ -185,7 +185,7 @@ fn the_largest_messages_cost_no_more_than_many_small_ones() {
             vec![0xc0, at, 0, 2, 0, 1, 0, 0, 0, 1, 0, 2, 0xc0, at]
         }),
     ];
-    let mut capture = Capture::new(Options::default());
+    let mut capture = Capture::new(DnsOptions::default());
     for message in &messages {
         let start = Instant::now();
         assert_eq!(capture.response(0.0, message), Ok(Ending::Waiting));
@@ -220,7 +220,7 @@ proptest! {
         messages in prop::collection::vec(prop_oneof![damaged(), prop::collection::vec(any::<u8>(), 0..200)], 1..8),
         port in prop::sample::select(vec![53_u16, 5353, 5355]),
     ) {
-        let mut capture = Capture::new(Options { pending: 3, ..Options::default() });
+        let mut capture = Capture::new(DnsOptions { pending: 3, ..DnsOptions::default() });
         for (number, octets) in messages.iter().enumerate() {
             for flow in [flow(4000, port), flow(4000, port).reversed()] {
                 // The harness looks at the sums and at what is emitted.

@@ -1,7 +1,7 @@
 //! Queries and responses: what was asked, what was never answered, and what nobody asked for.
 
 use super::build::{Builder, Capture, QUERY, RESPONSE, flow};
-use pdns_agent::decode::dns::{DnsFilter, DnsOmission, Ending, Options};
+use pdns_agent::decode::dns::{DnsFilter, DnsOmission, DnsOptions, Ending};
 use pdns_agent::rr::RrType;
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ fn response(name: &str) -> Builder {
 
 #[test]
 fn a_question_that_nobody_answers_is_a_negative_answer_of_its_time() {
-    let mut capture = Capture::new(Options::default());
+    let mut capture = Capture::new(DnsOptions::default());
     capture.query(1.5, &query("A.com")).unwrap();
     capture.query(3.0, &query("b.com")).unwrap();
     capture.advance(11.5);
@@ -37,7 +37,7 @@ fn a_question_that_nobody_answers_is_a_negative_answer_of_its_time() {
 
 #[test]
 fn an_answered_question_is_answered_once() {
-    let mut capture = Capture::new(Options::default());
+    let mut capture = Capture::new(DnsOptions::default());
     capture.query(0.0, &query("a.com")).unwrap();
     capture.response(0.1, &response("A.COM")).unwrap();
     capture.response(0.2, &response("a.com")).unwrap();
@@ -48,7 +48,7 @@ fn an_answered_question_is_answered_once() {
 
 #[test]
 fn a_question_that_is_asked_again_awaits_another_answer() {
-    let mut capture = Capture::new(Options::default());
+    let mut capture = Capture::new(DnsOptions::default());
     capture.query(0.0, &query("a.com")).unwrap();
     capture.query(5.0, &query("a.com")).unwrap();
     capture.response(5.1, &response("a.com")).unwrap();
@@ -66,7 +66,7 @@ fn a_question_that_is_asked_again_awaits_another_answer() {
 #[test]
 fn a_late_answer_is_unsolicited() {
     let mut capture =
-        Capture::new(Options { timeout: Duration::from_secs(2), ..Options::default() });
+        Capture::new(DnsOptions { timeout: Duration::from_secs(2), ..DnsOptions::default() });
     capture.query(0.0, &query("a.com")).unwrap();
     capture.response(2.0, &response("a.com")).unwrap();
     capture.query(3.0, &query("b.com")).unwrap();
@@ -80,7 +80,7 @@ fn a_late_answer_is_unsolicited() {
 
 #[test]
 fn an_answer_must_fit_its_question_in_every_part() {
-    let mut capture = Capture::new(Options::default());
+    let mut capture = Capture::new(DnsOptions::default());
     capture.query(0.0, &query("a.com")).unwrap();
     let good = response("a.com");
     let mut other_id = good.clone();
@@ -106,7 +106,7 @@ fn an_answer_must_fit_its_question_in_every_part() {
 
 #[test]
 fn unsolicited_responses_can_be_dropped() {
-    let mut capture = Capture::new(Options { drop_unsolicited: true, ..Options::default() });
+    let mut capture = Capture::new(DnsOptions { drop_unsolicited: true, ..DnsOptions::default() });
     let ending = capture.response(0.0, &response("a.com"));
     assert_eq!(ending, Ok(Ending::Waiting));
     capture.advance(0.2);
@@ -117,7 +117,7 @@ fn unsolicited_responses_can_be_dropped() {
 #[test]
 fn a_response_without_a_question_takes_the_only_one_that_is_open() {
     let refused = Builder::bare(RESPONSE | 1);
-    let mut capture = Capture::new(Options::default());
+    let mut capture = Capture::new(DnsOptions::default());
     capture.query(0.0, &query("a.com")).unwrap();
     capture.response(0.1, &refused).unwrap();
     assert_eq!(capture.take(), ["a.com A FORMERR"]);
@@ -133,7 +133,7 @@ fn a_response_without_a_question_takes_the_only_one_that_is_open() {
 
 #[test]
 fn a_flood_only_drives_out_what_is_older() {
-    let mut capture = Capture::new(Options { pending: 100, ..Options::default() });
+    let mut capture = Capture::new(DnsOptions { pending: 100, ..DnsOptions::default() });
     capture.query(0.0, &query("victim.com")).unwrap();
     for number in 0..1000_u16 {
         let mut query = query(&format!("{number}.{}.com", "x".repeat(usize::from(number) % 60)));
@@ -153,7 +153,7 @@ fn a_flood_only_drives_out_what_is_older() {
 
 #[test]
 fn a_capture_whose_clock_falls_back_still_pairs() {
-    let mut capture = Capture::new(Options::default());
+    let mut capture = Capture::new(DnsOptions::default());
     capture.advance(5000.0);
     capture.query(100.0, &query("a.com")).unwrap();
     capture.response(101.0, &response("a.com")).unwrap();
@@ -162,7 +162,7 @@ fn a_capture_whose_clock_falls_back_still_pairs() {
 
 #[test]
 fn another_capture_begins_anew() {
-    let mut capture = Capture::new(Options::default());
+    let mut capture = Capture::new(DnsOptions::default());
     capture.query(5000.0, &query("a.com")).unwrap();
     capture.finish();
     capture.query(1.0, &query("a.com")).unwrap();
@@ -173,7 +173,7 @@ fn another_capture_begins_anew() {
 
 #[test]
 fn a_response_that_was_captured_first_waits_for_its_query() {
-    let mut capture = Capture::new(Options::default());
+    let mut capture = Capture::new(DnsOptions::default());
     assert_eq!(capture.response(1.0, &response("a.com")), Ok(Ending::Waiting));
     assert_eq!(capture.response(1.0, &response("b.com")), Ok(Ending::Waiting));
     capture.query(1.000_5, &query("a.com")).unwrap();
@@ -200,7 +200,7 @@ fn a_response_that_was_captured_first_waits_for_its_query() {
 
 #[test]
 fn what_waits_at_the_end_of_a_capture_is_unsolicited() {
-    let mut capture = Capture::new(Options::default());
+    let mut capture = Capture::new(DnsOptions::default());
     capture.response(1.0, &response("a.com")).unwrap();
     capture.finish();
     assert_eq!(capture.take(), ["a.com 60 A 192.0.2.9 ?"]);
@@ -218,7 +218,7 @@ fn a_response_that_cannot_be_used_answers_its_query() {
     let update = Builder::new(RESPONSE | 5 << 11, "a.com", A);
     for unusable in [&two, &cut_question, &other_class, &short, &update] {
         for early in [false, true] {
-            let mut capture = Capture::new(Options::default());
+            let mut capture = Capture::new(DnsOptions::default());
             if early {
                 capture.response(0.95, unusable).ok();
             }
@@ -235,7 +235,7 @@ fn a_response_that_cannot_be_used_answers_its_query() {
         }
     }
     // The real answer is awaited all the same.
-    let mut capture = Capture::new(Options::default());
+    let mut capture = Capture::new(DnsOptions::default());
     capture.query(1.0, &query("a.com")).unwrap();
     capture.response(1.1, &two).unwrap_err();
     capture.response(1.2, &response("a.com")).unwrap();
@@ -251,7 +251,7 @@ fn a_response_that_cannot_be_used_answers_its_query() {
 
 #[test]
 fn an_answer_of_another_class_is_no_lack_of_data() {
-    let mut capture = Capture::new(Options::default());
+    let mut capture = Capture::new(DnsOptions::default());
     capture.query(0.0, &query("a.com")).unwrap();
     let odd = Builder::new(RESPONSE, "a.com", A)
         .record(1, &super::build::wire("a.com"), A, 0x8001, 60, &[192, 0, 2, 1])
@@ -265,7 +265,7 @@ fn an_answer_of_another_class_is_no_lack_of_data() {
 
 #[test]
 fn a_message_that_the_capture_cut_is_paired_as_far_as_it_goes() {
-    let mut capture = Capture::new(Options::default());
+    let mut capture = Capture::new(DnsOptions::default());
     // A query that shows its question, and a response that is whole.
     let mut with_option = query("a.com").opt(0);
     with_option.octets.truncate(25);
@@ -286,7 +286,7 @@ fn a_message_that_the_capture_cut_is_paired_as_far_as_it_goes() {
 
 #[test]
 fn a_copy_of_a_message_is_no_message() {
-    let mut capture = Capture::new(Options::default());
+    let mut capture = Capture::new(DnsOptions::default());
     let duplicate = Ok(Ending::Filtered(DnsFilter::Duplicate));
     capture.query(1.0, &query("a.com")).unwrap();
     assert_eq!(capture.query(1.05, &query("a.com")), duplicate);
@@ -319,7 +319,7 @@ fn a_copy_of_a_message_is_no_message() {
 
 #[test]
 fn responses_that_wait_are_bounded_and_none_is_lost() {
-    let mut capture = Capture::new(Options::default());
+    let mut capture = Capture::new(DnsOptions::default());
     let mut sent = 0_u64;
     for number in 0..20_000_u32 {
         // Several of one flow and id, and more than there is room for.
@@ -340,7 +340,7 @@ fn responses_that_wait_are_bounded_and_none_is_lost() {
 
 #[test]
 fn tallies_are_moved_out_and_what_waits_is_counted_with_what_comes() {
-    let mut capture = Capture::new(Options::default());
+    let mut capture = Capture::new(DnsOptions::default());
     capture.query(1.0, &query("a.com")).unwrap();
     capture.response(1.1, &response("b.com")).unwrap();
     let first = capture.decoder.take_tally();

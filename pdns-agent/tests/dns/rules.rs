@@ -3,7 +3,7 @@
 use super::build::{
     AUTHORITATIVE, Builder, Capture, QUERY, RESPONSE, TRUNCATED, check, flow, soa, wire,
 };
-use pdns_agent::decode::dns::{DnsFilter, DnsRejection, Ending, Options};
+use pdns_agent::decode::dns::{DnsFilter, DnsOptions, DnsRejection, Ending};
 use pdns_agent::rr::RrType;
 
 const A: RrType = RrType::A;
@@ -26,7 +26,7 @@ fn a_ttl_with_the_top_bit_set_is_zero() {
 
 #[test]
 fn what_is_not_passive_dns_is_left_out() {
-    let mut capture = Capture::new(Options::default());
+    let mut capture = Capture::new(DnsOptions::default());
     let notify = Builder::new(0x2000, "a", RrType::SOA);
     assert_eq!(capture.query(0.0, &notify), Ok(Ending::Filtered(DnsFilter::Opcode)));
     let chaos = Builder::bare(QUERY).question("version.bind", RrType::TXT, 3);
@@ -105,7 +105,7 @@ fn records_that_are_alike_are_one() {
     for number in 0..100 {
         response = response.answer("a", A, &[0, 0, 0, number % 50]);
     }
-    let mut capture = Capture::new(Options::default());
+    let mut capture = Capture::new(DnsOptions::default());
     capture.response(0.0, &response).unwrap();
     capture.finish();
     assert_eq!((capture.take().len(), capture.omitted()), (51, vec![("repeated", 51)]));
@@ -168,7 +168,7 @@ fn a_chain_has_at_most_64_names() {
             &wire(&format!("n{}", number + 1)),
         );
     }
-    let mut capture = Capture::new(Options::default());
+    let mut capture = Capture::new(DnsOptions::default());
     capture.response(0.0, &response).unwrap();
     capture.finish();
     assert_eq!(capture.take().len(), 64);
@@ -309,7 +309,7 @@ fn an_answer_has_the_type_that_was_asked_for() {
 
 #[test]
 fn multicast_has_rules_of_its_own() {
-    let mut capture = Capture::new(Options::default());
+    let mut capture = Capture::new(DnsOptions::default());
     let query = Builder::new(0, "a.local", A);
     for port in [5353, 5355, 137] {
         let ending = capture.put(0.0, flow(port, port), &query.octets);

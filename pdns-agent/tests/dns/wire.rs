@@ -1,7 +1,7 @@
 //! Real captures: every frame is accounted for after each of them, and the messages are those that tshark sees.
 
 use crate::support::{Data, skip};
-use pdns_agent::decode::wire::{Message, Options, Transport, Wire, WireTally};
+use pdns_agent::decode::wire::{Message, Transport, Wire, WireOptions, WireTally};
 use pdns_agent::hash::Hasher;
 use pdns_agent::source::{CaptureFile, Digest, Step};
 use std::collections::{BTreeMap, BTreeSet};
@@ -48,7 +48,7 @@ fn read(path: &Path) -> Outcome {
     let hasher = Hasher::new(&[1; 16]);
     let mut file = CaptureFile::open(path).unwrap();
     let id = file.content(&hasher, &BTreeSet::new()).unwrap().expect("it is a file").digest;
-    let mut wire = Wire::new(Options::default());
+    let mut wire = Wire::new(WireOptions::default());
     let mut seen = Vec::new();
     let mut sink = |message: Message<'_>| {
         if message.is_cut {

@@ -13,7 +13,7 @@ use crate::reference::{octets, python, python_json};
 use crate::run::{Ended, Home, run};
 use crate::support::Data;
 use pdns_agent::decode::Tally;
-use pdns_agent::decode::suricata::Decoder;
+use pdns_agent::decode::suricata::SuricataDecoder;
 use serde_json::Value;
 use std::ffi::OsStr;
 use std::fs;
@@ -51,7 +51,7 @@ fn reference(logs: &[&Path]) -> (Rows, Rows, Value) {
 
 /// What the decoder says became of the lines of some logs.
 fn lines(logs: &[&Path]) -> Value {
-    let mut decoder = Decoder::default();
+    let mut decoder = SuricataDecoder::default();
     for log in logs {
         let content = fs::read(log).unwrap();
         let content = content.strip_suffix(b"\n").unwrap_or(&content);

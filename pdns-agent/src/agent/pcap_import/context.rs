@@ -6,11 +6,11 @@
 //! there on are decoded once more, only for the state open at their end.
 
 use super::file_import::{DecodeProgress, Failure, Pending};
-use super::folder::Part;
+use super::folder::FolderFile;
 use super::queue::Waiting;
 use super::reader::Reader;
 use super::stored_capture::StoredCapture;
-use crate::decode::packets::Decoder;
+use crate::decode::packets::PacketDecoder;
 use crate::hex;
 use crate::source::{CaptureFile, Digest, PcapError};
 use crate::store::{SourceState, StoreError};
@@ -30,7 +30,7 @@ pub(super) enum Context {
     /// A new decoder: the file starts by itself.
     Fresh,
     /// The decoder of the preceding file, and the first packet that it has read.
-    Carried(Box<Decoder>, Digest, u64),
+    Carried(Box<PacketDecoder>, Digest, u64),
     /// The preceding files, which must be decoded first, and their first packet.
     Before(Vec<PrecedingFile>, Digest),
 }
@@ -52,7 +52,7 @@ impl Context {
 
 /// A preceding file, from the store.
 pub(super) struct PrecedingFile {
-    part: Part,
+    part: FolderFile,
     id: Digest,
     state: SourceState,
 }
@@ -111,8 +111,8 @@ impl Reader {
     }
 
     /// The decoder for a context.
-    pub(super) fn decoder(&self, files: &[PrecedingFile]) -> Decoder {
-        let mut decoder = Decoder::new(&self.options);
+    pub(super) fn decoder(&self, files: &[PrecedingFile]) -> PacketDecoder {
+        let mut decoder = PacketDecoder::new(&self.options);
         for PrecedingFile { part, state, .. } in files {
             if let Err(error) = replay(&part.path, state, &mut decoder) {
                 tracing::warn!(
@@ -204,7 +204,7 @@ fn head_of(waiting: &Waiting) -> Option<String> {
 }
 
 /// Decodes a stored file, for the state that it leaves open.
-fn replay(path: &Path, state: &SourceState, decoder: &mut Decoder) -> Result<(), PcapError> {
+fn replay(path: &Path, state: &SourceState, decoder: &mut PacketDecoder) -> Result<(), PcapError> {
     let mut file = CaptureFile::open(path)?;
     let mut walk = DecodeProgress::new(&state.contents);
     let until = state.contents.last().map_or(u64::MAX, |&(length, _)| length);

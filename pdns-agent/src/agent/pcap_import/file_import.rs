@@ -10,7 +10,7 @@ use super::size;
 use super::stored_capture::StoredCapture;
 use crate::agent::now;
 use crate::agent::report::PacketReport;
-use crate::decode::packets::{Decoder, PacketTally};
+use crate::decode::packets::{PacketDecoder, PacketTally};
 use crate::hex;
 use crate::observation::Observation;
 use crate::source::{CaptureFile, Content, Digest, PcapError, Step};
@@ -74,7 +74,7 @@ impl DecodeProgress {
     pub(super) fn step(
         &mut self,
         file: &mut CaptureFile,
-        decoder: &mut Decoder,
+        decoder: &mut PacketDecoder,
         until: u64,
         each: &mut dyn FnMut(Observation<'_>, u64),
     ) -> Result<bool, PcapError> {
@@ -105,7 +105,7 @@ pub(super) struct Pending<'q> {
     /// Prevents other threads from reading a copy of it.
     _claim: Claim<'q>,
     capture: StoredCapture,
-    decoder: Decoder,
+    decoder: PacketDecoder,
     before: LegacyProgress,
     position: u64,
     pub(super) last: Option<Timestamp>,
@@ -145,7 +145,7 @@ impl Reader {
         }
         let begins = context.begins().unwrap_or(head);
         let (mut decoder, bytes) = match context {
-            Context::Fresh => (Decoder::new(&self.options), 0),
+            Context::Fresh => (PacketDecoder::new(&self.options), 0),
             Context::Carried(decoder, _, bytes) => (*decoder, bytes),
             Context::Before(files, _) => {
                 (self.decoder(&files), files.iter().map(PrecedingFile::size).sum())
@@ -217,12 +217,16 @@ impl Reader {
         &mut self,
         pending: Pending<'_>,
         next: Option<String>,
-    ) -> Result<Decoder, Failure> {
+    ) -> Result<PacketDecoder, Failure> {
         let waiting = pending.waiting.clone();
         self.end(pending, next).map_err(|error| Failure::Before(waiting, error))
     }
 
-    fn end(&mut self, pending: Pending<'_>, next: Option<String>) -> Result<Decoder, StoreError> {
+    fn end(
+        &mut self,
+        pending: Pending<'_>,
+        next: Option<String>,
+    ) -> Result<PacketDecoder, StoreError> {
         let Pending { mut capture, mut decoder, before, mut position, last, .. } = pending;
         let is_followed = next.is_some();
         if !is_followed {
@@ -290,7 +294,7 @@ impl Reader {
             }
             for end in checkpoint.open_ends() {
                 // Those files were each read separately.
-                let rest = (end, Decoder::new(&self.options), DecodeProgress::default());
+                let rest = (end, PacketDecoder::new(&self.options), DecodeProgress::default());
                 checkpoint = self.finish(file, id, checkpoint, rest, &before)?;
             }
             before.add(state.as_ref(), checkpoint);
@@ -304,7 +308,7 @@ impl Reader {
         file: &CaptureFile,
         id: Digest,
         checkpoint: Checkpoint,
-        (end, mut decoder, mut walk): (u64, Decoder, DecodeProgress),
+        (end, mut decoder, mut walk): (u64, PacketDecoder, DecodeProgress),
         before: &LegacyProgress,
     ) -> Result<Checkpoint, Failure> {
         let mut file = file.again()?;

@@ -19,7 +19,7 @@ const OVERLAP: i64 = 100_000;
 
 /// One file.
 #[derive(Clone, Debug)]
-pub(super) struct Part {
+pub(super) struct FolderFile {
     pub(super) path: PathBuf,
     /// Its first packet and the capture time; `None` if it has no readable packet.
     pub(super) start: Option<(Digest, Timestamp)>,
@@ -28,7 +28,7 @@ pub(super) struct Part {
 /// The files of a folder, in the order of their first packets.
 #[derive(Debug)]
 pub(super) struct Folder {
-    pub(super) parts: Vec<Part>,
+    pub(super) parts: Vec<FolderFile>,
     /// Maximum time between the last packet of a file and the first of the next: the time that questions stay
     /// open.
     most_gap: i64,
@@ -55,12 +55,12 @@ impl Folder {
     /// Reads the first packet of each file.
     pub(super) fn new(files: Vec<PathBuf>, hasher: &Hasher, timeout: Duration) -> Arc<Self> {
         let is_alone = files.len() == 1;
-        let mut parts: Vec<Part> = files
+        let mut parts: Vec<FolderFile> = files
             .into_iter()
             .map(|path| {
                 // An unreadable file reports its error when it is read.
                 let start = if is_alone { None } else { start(&path, hasher) };
-                Part { path, start }
+                FolderFile { path, start }
             })
             .collect();
         // If names contain numbers without leading zeros, sorting them does not give the order in time.
@@ -125,8 +125,8 @@ fn start(path: &Path, hasher: &Hasher) -> Option<(Digest, Timestamp)> {
 mod tests {
     use super::*;
 
-    fn part(path: &str, micros: i64) -> Part {
-        Part { path: path.into(), start: Some(([0; 16], Timestamp::from_micros(micros))) }
+    fn part(path: &str, micros: i64) -> FolderFile {
+        FolderFile { path: path.into(), start: Some(([0; 16], Timestamp::from_micros(micros))) }
     }
 
     #[test]

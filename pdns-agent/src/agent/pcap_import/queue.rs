@@ -4,7 +4,7 @@
 //! Copies of one capture, and states of it at different times, begin with the same packet. They are read one
 //! after another: otherwise two threads would have to find out from the store what the other one has written.
 
-use super::folder::{Folder, Part};
+use super::folder::{Folder, FolderFile};
 use crate::agent::copies::FirstPaths;
 use crate::source::Digest;
 use std::collections::{HashMap, VecDeque};
@@ -23,7 +23,7 @@ pub(super) struct Waiting {
 }
 
 #[derive(Default)]
-struct State {
+struct QueueState {
     /// Groups of files, each read one after another by one thread.
     files: VecDeque<Vec<Waiting>>,
     /// First packets of the captures being read, and the files that wait for these captures.
@@ -32,7 +32,7 @@ struct State {
 
 /// The files that are not yet read.
 pub(super) struct Queue {
-    state: Mutex<State>,
+    state: Mutex<QueueState>,
     /// First path of each capture.
     pub(super) paths: FirstPaths,
 }
@@ -47,7 +47,7 @@ pub(super) struct Claim<'q> {
 impl Queue {
     pub(super) fn new(folders: Vec<Arc<Folder>>) -> Self {
         let files = |folder: Arc<Folder>| -> Vec<Waiting> {
-            let waiting = |(place, part): (usize, &Part)| {
+            let waiting = |(place, part): (usize, &FolderFile)| {
                 let (path, folder) = (part.path.clone(), folder.clone());
                 Waiting { path, folder, place, postponed: false }
             };
@@ -55,7 +55,7 @@ impl Queue {
         };
         let files = folders.into_iter().map(files).collect();
         Self {
-            state: Mutex::new(State { files, ..State::default() }),
+            state: Mutex::new(QueueState { files, ..QueueState::default() }),
             paths: FirstPaths::default(),
         }
     }
@@ -81,7 +81,7 @@ impl Queue {
         Some(Claim { queue: self, head })
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, QueueState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -12,7 +12,7 @@ use crate::agent::open_log::tell_conflict;
 use crate::agent::report::PacketReport;
 use crate::agent::writer::WriterContext;
 use crate::decode::log::command_for;
-use crate::decode::packets::{Decoder, Options};
+use crate::decode::packets::{PacketDecoder, PacketOptions};
 use crate::hash::Router;
 use crate::source::{CaptureFile, Content, Digest, PcapError, first_bytes};
 use crate::store::{Retry, SourceState, StoreError};
@@ -27,7 +27,7 @@ const FIRST: usize = 4096;
 
 /// State of one thread.
 pub(super) struct Reader {
-    pub(super) options: Options,
+    pub(super) options: PacketOptions,
     /// Paths that were given, not found in a directory.
     pub(super) named: Vec<PathBuf>,
     pub(super) sensor: String,
@@ -40,7 +40,7 @@ pub(super) struct Reader {
 }
 
 /// Outcome of processing a file.
-enum Outcome<'q> {
+enum FileOutcome<'q> {
     /// The file is read and stored, now or earlier.
     Done,
     /// The file is read, except for the effect of its end.
@@ -73,9 +73,9 @@ impl Reader {
             let mut ended =
                 carried.take().map_or(Ok(()), |pending| self.close(pending, None).map(drop));
             match outcome {
-                Ok(Outcome::Done) => self.bar.inc(size(path).unwrap_or(0)),
-                Ok(Outcome::Queued) => {}
-                Ok(Outcome::Read(pending)) => {
+                Ok(FileOutcome::Done) => self.bar.inc(size(path).unwrap_or(0)),
+                Ok(FileOutcome::Queued) => {}
+                Ok(FileOutcome::Read(pending)) => {
                     self.bar.inc(size(path).unwrap_or(0));
                     if self.context.stop.is_stopped() {
                         return self.leave(*pending);
@@ -153,17 +153,17 @@ impl Reader {
         waiting: &Waiting,
         queue: &'q Queue,
         carried: &mut Option<Pending<'_>>,
-    ) -> Result<Outcome<'q>, Failure> {
+    ) -> Result<FileOutcome<'q>, Failure> {
         let path = waiting.path.as_path();
         let hasher = self.router.hasher().clone();
         let mut file = CaptureFile::open(path)?;
         let Some(head) = file.head(&hasher)? else { return self.without_packets(file) };
-        let Some(claim) = queue.claim(head, waiting) else { return Ok(Outcome::Queued) };
+        let Some(claim) = queue.claim(head, waiting) else { return Ok(FileOutcome::Queued) };
         let (known, new) = self.known(path, &head)?;
         let mut lengths = self.legacy.lengths().clone();
         lengths.extend(known.iter().flat_map(StoredCapture::lengths));
         // Only a pipe has no measurable content and no head.
-        let Some(content) = file.content(&hasher, &lengths)? else { return Ok(Outcome::Done) };
+        let Some(content) = file.content(&hasher, &lengths)? else { return Ok(FileOutcome::Done) };
         let mut capture = new;
         let mut longer = None;
         for known in known {
@@ -190,7 +190,7 @@ impl Reader {
             if !waiting.postponed {
                 // It may be among the other files, under a different name.
                 queue.postpone(waiting.clone());
-                return Ok(Outcome::Queued);
+                return Ok(FileOutcome::Queued);
             }
             tracing::warn!(
                 path = %path.display(),
@@ -212,20 +212,20 @@ impl Reader {
                 let state = SourceState { path: path.display().to_string(), ..capture.state };
                 self.sender.writer.begin(capture.id, state)?;
             }
-            return Ok(Outcome::Done);
+            return Ok(FileOutcome::Done);
         }
         let context = self.context(waiting, &capture, carried)?;
         let Some(before) = self.before(path, &file, &content)? else {
             check_records(&mut file)?;
             self.report.nothing_new.add(&queue.paths, path, &met, "");
-            return Ok(Outcome::Done);
+            return Ok(FileOutcome::Done);
         };
         let walk = DecodeProgress::new(&capture.state.contents).with_ends(before.ends());
         capture.state.path = path.display().to_string();
         stored_capture::note(&mut capture.state.contents, &content);
         let claimed = (waiting, claim);
         let pending = self.read(claimed, (file, head), capture, (before, walk), context)?;
-        Ok(pending.map_or(Outcome::Done, |pending| Outcome::Read(Box::new(pending))))
+        Ok(pending.map_or(FileOutcome::Done, |pending| FileOutcome::Read(Box::new(pending))))
     }
 
     /// Returns whether a capture begins with this content, by a file that holds it: the one that the store has, or one
@@ -245,7 +245,7 @@ impl Reader {
         (waiting, queue): (&Waiting, &Queue),
         mut known: StoredCapture,
         content: &Content,
-    ) -> Result<Outcome<'static>, Failure> {
+    ) -> Result<FileOutcome<'static>, Failure> {
         if known.state.complete {
             let met = queue.paths.meet(known.id, &waiting.path);
             let known_as = known.state.path.as_str();
@@ -254,12 +254,12 @@ impl Reader {
                 stored_capture::note(&mut known.state.contents, content);
                 self.sender.writer.begin(known.id, known.state)?;
             }
-            return Ok(Outcome::Done);
+            return Ok(FileOutcome::Done);
         }
         if !waiting.postponed {
             // The longer one may be among the other files.
             queue.postpone(waiting.clone());
-            return Ok(Outcome::Queued);
+            return Ok(FileOutcome::Queued);
         }
         // A partially applied batch may extend beyond this file.
         let (file, longer) = (waiting.path.display().to_string(), known.state.path);
@@ -267,12 +267,12 @@ impl Reader {
     }
 
     /// Reads a file without packets, which stores nothing, to report its defects.
-    fn without_packets(&mut self, mut file: CaptureFile) -> Result<Outcome<'static>, Failure> {
+    fn without_packets(&mut self, mut file: CaptureFile) -> Result<FileOutcome<'static>, Failure> {
         check_records(&mut file)?;
-        let tally = Decoder::new(&self.options).tally();
+        let tally = PacketDecoder::new(&self.options).tally();
         self.context.metrics.file(&tally);
         self.report.merge(&PacketReport::from_tally(tally));
-        Ok(Outcome::Done)
+        Ok(FileOutcome::Done)
     }
 
     /// The stored captures that begin with a packet, and a new one.

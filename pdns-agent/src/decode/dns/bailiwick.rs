@@ -11,7 +11,7 @@
 //! but a true one. The whole chain is therefore accepted from a resolver, and only the part within the
 //! registrable domain of QNAME from any other server.
 
-use super::message::{Names, Record, Records, Section, Span};
+use super::message::{MessageNames, Record, Records, Section, Span};
 use crate::name::{Name, suffix};
 use crate::rr::RrType;
 use std::cell::OnceCell;
@@ -43,7 +43,7 @@ pub(in crate::decode) fn bounds(qname: Name<'_>) -> Name<'_> {
 pub(super) fn follow(
     qname: Span,
     records: &Records,
-    names: &Names,
+    names: &MessageNames,
     is_resolved: bool,
     chain: &mut Vec<Span>,
 ) -> bool {
@@ -70,13 +70,13 @@ pub(super) fn follow(
     false
 }
 
-fn has(chain: &[Span], name: Span, names: &Names) -> bool {
+fn has(chain: &[Span], name: Span, names: &MessageNames) -> bool {
     chain.iter().any(|&link| names.are_equal(link, name))
 }
 
 /// Owners that a response is trusted about.
 pub(super) struct Bailiwick<'a> {
-    names: &'a Names,
+    names: &'a MessageNames,
     /// Names from QNAME on; never empty.
     chain: &'a [Span],
     qname: Span,
@@ -88,7 +88,7 @@ pub(super) struct Bailiwick<'a> {
 
 impl<'a> Bailiwick<'a> {
     pub(super) fn new(
-        names: &'a Names,
+        names: &'a MessageNames,
         chain: &'a [Span],
         qname: Span,
         qtype: RrType,

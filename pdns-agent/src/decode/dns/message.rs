@@ -1,7 +1,7 @@
 //! The parts of a message: header, question, and the records of each section, in one pass (RFC 1035 §4.1).
 //!
 //! Names are read once: most owners are pointers to a name that was already read at the position they point
-//! to. `decode::suricata` fills [`Names`] and [`Records`] from a log instead. All buffers are reused for the
+//! to. `decode::suricata` fills [`MessageNames`] and [`Records`] from a log instead. All buffers are reused for the
 //! next message, so a typical message allocates nothing. Their size is bounded by that of the message, at
 //! most 65,535 octets: 5,955 records, with at most 1,004 octets of text for each name.
 
@@ -82,7 +82,7 @@ impl Header {
     }
 }
 
-/// Position of a text in [`Names`].
+/// Position of a text in [`MessageNames`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::decode) struct Span {
     start: u32,
@@ -91,7 +91,7 @@ pub(in crate::decode) struct Span {
 
 /// The names of one message in canonical text.
 #[derive(Default)]
-pub(in crate::decode) struct Names {
+pub(in crate::decode) struct MessageNames {
     text: String,
     known: Vec<Known>,
 }
@@ -103,7 +103,7 @@ struct Known {
     walked: Walked,
 }
 
-impl Names {
+impl MessageNames {
     pub(in crate::decode) fn clear(&mut self) {
         self.text.clear();
         self.known.clear();
@@ -167,7 +167,11 @@ pub(in crate::decode) struct Question {
 }
 
 /// Reads the question at `at`; returns it and the position after it.
-pub(super) fn question(message: &[u8], at: usize, names: &mut Names) -> Option<(Question, usize)> {
+pub(super) fn question(
+    message: &[u8],
+    at: usize,
+    names: &mut MessageNames,
+) -> Option<(Question, usize)> {
     let (name, at) = names.read(message, at)?;
     let &[t1, t2, c1, c2] = message.get(at..)?.first_chunk::<4>()?;
     let (qtype, class) = (RrType(u16::from_be_bytes([t1, t2])), u16::from_be_bytes([c1, c2]));
@@ -293,7 +297,7 @@ impl Records {
         message: &[u8],
         mut at: usize,
         header: Header,
-        names: &mut Names,
+        names: &mut MessageNames,
         is_mdns: bool,
     ) {
         self.clear();
@@ -315,7 +319,7 @@ impl Records {
         message: &[u8],
         at: usize,
         section: Section,
-        names: &mut Names,
+        names: &mut MessageNames,
         is_mdns: bool,
     ) -> Option<usize> {
         let (owner, at) = names.read(message, at)?;

@@ -1,6 +1,6 @@
 //! Identical records within one message count once (RFC 2181 §5).
 
-use super::message::{Names, Record, Records};
+use super::message::{MessageNames, Record, Records};
 use hashbrown::HashTable;
 use std::hash::{BuildHasher as _, RandomState};
 
@@ -28,7 +28,7 @@ impl Repeats {
         &mut self,
         index: u32,
         records: &Records,
-        names: &Names,
+        names: &MessageNames,
         message: &[u8],
     ) -> bool {
         let Some(record) = records.all.get(index as usize) else { return false };

@@ -1,7 +1,7 @@
 //! Conversion of one response into observations: accepted records, or a negative answer.
 
 use super::bailiwick::{self, Bailiwick};
-use super::message::{Header, Names, Question, Record, Records, Section, Span};
+use super::message::{Header, MessageNames, Question, Record, Records, Section, Span};
 use super::repeats::Repeats;
 use super::tally::{DnsOmission, DnsTally};
 use crate::observation::{Fact, Observation, Outcome, Provenance};
@@ -10,8 +10,8 @@ use crate::rr::RrType;
 
 /// Buffers that are reused for the next response.
 #[derive(Default)]
-pub(in crate::decode) struct Scratch {
-    pub(in crate::decode) names: Names,
+pub(in crate::decode) struct ResponseBuffers {
+    pub(in crate::decode) names: MessageNames,
     pub(in crate::decode) records: Records,
     chain: Vec<Span>,
     repeats: Repeats,
@@ -78,10 +78,10 @@ impl<'a> Response<'a> {
         header: Header,
         at: u32,
         is_mdns: bool,
-        scratch: &mut Scratch,
+        scratch: &mut ResponseBuffers,
         tally: &mut DnsTally,
     ) -> Self {
-        let Scratch { names, records, .. } = scratch;
+        let ResponseBuffers { names, records, .. } = scratch;
         records.read(message, records_at, header, names, is_mdns);
         count(records, tally);
         Self {
@@ -100,11 +100,11 @@ impl<'a> Response<'a> {
     pub(in crate::decode) fn file(
         &self,
         question: Question,
-        scratch: &mut Scratch,
+        scratch: &mut ResponseBuffers,
         tally: &mut DnsTally,
         emit: &mut dyn FnMut(Observation<'_>),
     ) {
-        let Scratch { names, records, chain, repeats } = scratch;
+        let ResponseBuffers { names, records, chain, repeats } = scratch;
         let is_cut = bailiwick::follow(question.name, records, names, self.is_resolved, chain);
         let (names, records) = (&*names, &*records);
         let bailiwick = Bailiwick::new(names, chain, question.name, question.qtype, records);
@@ -148,11 +148,11 @@ impl<'a> Response<'a> {
     /// respond if it has no data.
     pub(super) fn file_all(
         &self,
-        scratch: &mut Scratch,
+        scratch: &mut ResponseBuffers,
         tally: &mut DnsTally,
         emit: &mut dyn FnMut(Observation<'_>),
     ) {
-        let Scratch { names, records, repeats, .. } = scratch;
+        let ResponseBuffers { names, records, repeats, .. } = scratch;
         repeats.clear();
         for (index, record) in (0..).zip(&records.all) {
             self.file_record(index, record, (&*records, &*names), repeats, tally, emit);
@@ -164,7 +164,7 @@ impl<'a> Response<'a> {
         &self,
         index: u32,
         record: &Record,
-        (records, names): (&Records, &Names),
+        (records, names): (&Records, &MessageNames),
         repeats: &mut Repeats,
         tally: &mut DnsTally,
         emit: &mut dyn FnMut(Observation<'_>),
@@ -235,7 +235,7 @@ impl Findings {
         record: &Record,
         question: Question,
         bailiwick: &Bailiwick<'_>,
-        names: &Names,
+        names: &MessageNames,
     ) {
         match (record.section, record.rrtype) {
             (Section::Answer, rrtype) => {

@@ -32,7 +32,7 @@ pub(super) struct Response {
     pub(super) octets: Box<[u8]>,
 }
 
-struct Entry {
+struct WaitingResponse {
     id: u64,
     /// Last clock value at which it waits, in microseconds.
     deadline: i64,
@@ -50,8 +50,8 @@ struct Alike {
 
 /// All waiting responses, in order of arrival.
 #[derive(Default)]
-pub(super) struct Waiting {
-    entries: VecDeque<Entry>,
+pub(super) struct WaitingResponses {
+    entries: VecDeque<WaitingResponse>,
     /// Number of the first; numbers wrap around.
     first: u32,
     by_id: HashTable<Alike>,
@@ -59,7 +59,7 @@ pub(super) struct Waiting {
     responses: usize,
 }
 
-impl Waiting {
+impl WaitingResponses {
     /// Number of waiting responses.
     pub(super) fn len(&self) -> usize {
         self.responses
@@ -101,7 +101,7 @@ impl Waiting {
             self.responses += 1;
         }
         let deadline = clock.saturating_add(WAIT);
-        self.entries.push_back(Entry { id, deadline, response });
+        self.entries.push_back(WaitingResponse { id, deadline, response });
         Ok(())
     }
 
@@ -113,7 +113,7 @@ impl Waiting {
     /// Removes the oldest: `None` if there is none, `Some(None)` if its query has arrived or it is unusable.
     #[expect(clippy::option_option, reason = "none is left, or one without a response was")]
     pub(super) fn pop(&mut self) -> Option<Option<Response>> {
-        let Entry { id, response, .. } = self.entries.pop_front()?;
+        let WaitingResponse { id, response, .. } = self.entries.pop_front()?;
         let number = self.first;
         self.first = self.first.wrapping_add(1);
         if let Ok(mut slot) = self.by_id.find_entry(id, |alike| alike.id == id) {
@@ -182,7 +182,7 @@ mod tests {
 
     #[test]
     fn a_query_takes_what_answers_it_and_no_more() {
-        let mut waiting = Waiting::default();
+        let mut waiting = WaitingResponses::default();
         assert!(!waiting.has(Id(1)));
         waiting.push(Id(1), Some(response(Some(7), 10)), 0).ok().unwrap();
         waiting.push(Id(1), Some(response(Some(8), 20)), 0).ok().unwrap();
@@ -203,7 +203,7 @@ mod tests {
 
     #[test]
     fn what_waits_is_bounded() {
-        let mut waiting = Waiting::default();
+        let mut waiting = WaitingResponses::default();
         for number in 0..3 * MOST as u64 {
             let id = Id(number / 10);
             assert_eq!(waiting.push(id, Some(response(None, 1000)), 0).is_ok(), number % 10 < 8);

@@ -2,13 +2,13 @@
 //!
 //! Under `suricata`. Records here have explicit owners; `grouped` infers those of answers without.
 
-use super::event::{Dns, Entry, Text};
+use super::event::{Dns, RecordEntry, Text};
 use super::grouped;
-use super::rdata::{self, Value};
+use super::rdata::{self, RdataValues};
 use crate::decode::Rejection;
 use crate::decode::dns::{
-    self, CLASS_IN, Data, DnsOmission, DnsTally, Names, Owners, Question, Record, Records, Section,
-    Span, is_meta,
+    self, CLASS_IN, Data, DnsOmission, DnsTally, MessageNames, Owners, Question, Record, Records,
+    Section, Span, is_meta,
 };
 use crate::name::Name;
 use crate::rr::RrType;
@@ -19,7 +19,7 @@ const MAX_TTL: u32 = 0x7fff_ffff;
 
 /// Fills in one response.
 pub(super) struct Filler<'s> {
-    names: &'s mut Names,
+    names: &'s mut MessageNames,
     records: &'s mut Records,
     /// Buffer for a name that is not canonical in place.
     buffer: &'s mut String,
@@ -29,11 +29,11 @@ pub(super) struct Filler<'s> {
 impl<'s> Filler<'s> {
     /// Creates an empty response.
     pub(super) fn new(
-        scratch: &'s mut dns::Scratch,
+        scratch: &'s mut dns::ResponseBuffers,
         buffer: &'s mut String,
         tally: &'s mut DnsTally,
     ) -> Self {
-        let dns::Scratch { names, records, .. } = scratch;
+        let dns::ResponseBuffers { names, records, .. } = scratch;
         names.clear();
         records.clear();
         Self { names, records, buffer, tally }
@@ -62,7 +62,7 @@ impl<'s> Filler<'s> {
             }
             (None, Some(groups)) => {
                 let is_soa =
-                    |entry: &Entry<'_>| entry.rrtype.as_ref().is_some_and(|t| t.0 == "SOA");
+                    |entry: &RecordEntry<'_>| entry.rrtype.as_ref().is_some_and(|t| t.0 == "SOA");
                 grouped::fill(self, groups, question, authorities.iter().any(is_soa))
             }
             (None, None) => Owners::Exact,
@@ -74,14 +74,15 @@ impl<'s> Filler<'s> {
 
     /// The RCODE: four bits of the header, and eight of the OPT record if it is logged (RFC 6891 §6.1.3).
     pub(super) fn rcode(event: &Dns<'_>, flags: u16) -> u16 {
-        let is_option = |entry: &&Entry<'_>| entry.rrtype.as_ref().is_some_and(|t| t.0 == "OPT");
+        let is_option =
+            |entry: &&RecordEntry<'_>| entry.rrtype.as_ref().is_some_and(|t| t.0 == "OPT");
         let ttl = event.additionals.0.iter().find(is_option).and_then(|entry| entry.ttl);
         let [extended, ..] = ttl.unwrap_or(0).to_be_bytes();
         u16::from(extended) << 4 | flags & 0xf
     }
 
     /// Reads the records of one section.
-    fn section(&mut self, section: Section, entries: &[Entry<'_>]) {
+    fn section(&mut self, section: Section, entries: &[RecordEntry<'_>]) {
         let strings = Strings::count(entries);
         for entry in entries {
             let rrtype = entry.rrtype.as_ref().and_then(rrtype_of);
@@ -97,7 +98,7 @@ impl<'s> Filler<'s> {
                 (Some(rrtype), Some(owner)) => {
                     let ttl = entry.ttl.map(|ttl| if ttl > MAX_TTL { 0 } else { ttl });
                     let is_part = rrtype == RrType::TXT && strings.are_several(entry);
-                    let value = Value { is_part, ..entry.into() };
+                    let value = RdataValues { is_part, ..entry.into() };
                     self.record((section, owner, rrtype), ttl, value);
                 }
             }
@@ -109,7 +110,7 @@ impl<'s> Filler<'s> {
         &mut self,
         (section, owner, rrtype): (Section, Span, RrType),
         ttl: Option<u32>,
-        value: Value<'_>,
+        value: RdataValues<'_>,
     ) -> Option<Span> {
         let buffer = &mut *self.buffer;
         let written = self.records.written(|out| rdata::write(rrtype, value, buffer, out));
@@ -168,9 +169,10 @@ pub(super) fn rrtype_of(text: &Text<'_>) -> Option<RrType> {
 struct Strings(HashMap<String, usize>);
 
 impl Strings {
-    fn count(entries: &[Entry<'_>]) -> Self {
+    fn count(entries: &[RecordEntry<'_>]) -> Self {
         let mut counts = HashMap::new();
-        let is_string = |entry: &&Entry<'_>| entry.rrtype.as_ref().is_some_and(|t| t.0 == "TXT");
+        let is_string =
+            |entry: &&RecordEntry<'_>| entry.rrtype.as_ref().is_some_and(|t| t.0 == "TXT");
         // A single string, the usual case, needs no counting.
         if entries.iter().filter(is_string).nth(1).is_some() {
             for owner in entries.iter().filter(is_string).filter_map(Self::owner) {
@@ -180,13 +182,13 @@ impl Strings {
         Self(counts)
     }
 
-    fn are_several(&self, entry: &Entry<'_>) -> bool {
+    fn are_several(&self, entry: &RecordEntry<'_>) -> bool {
         !self.0.is_empty()
             && Self::owner(entry).is_some_and(|owner| self.0.get(&owner).is_some_and(|&n| n > 1))
     }
 
     /// The owner in the form for comparison: names are case-insensitive (RFC 4343).
-    fn owner(entry: &Entry<'_>) -> Option<String> {
+    fn owner(entry: &RecordEntry<'_>) -> Option<String> {
         let text = &entry.rrname.as_ref()?.0;
         Some(text.strip_suffix('.').unwrap_or(text).to_ascii_lowercase())
     }

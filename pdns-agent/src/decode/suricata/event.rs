@@ -54,7 +54,7 @@ pub(super) fn lower_hex(digit: u8) -> Option<u8> {
 
 /// The type of any event.
 #[derive(Deserialize)]
-pub(super) struct Kind<'l> {
+pub(super) struct EventKind<'l> {
     #[serde(borrow)]
     pub(super) event_type: Option<Text<'l>>,
 }
@@ -90,13 +90,13 @@ pub(super) struct Dns<'l> {
     pub(super) rrname_truncated: bool,
     /// The questions, in version 3.
     #[serde(default, borrow)]
-    pub(super) queries: List<Query<'l>>,
+    pub(super) queries: List<LoggedQuery<'l>>,
     #[serde(borrow)]
-    pub(super) answers: Option<List<Entry<'l>>>,
+    pub(super) answers: Option<List<RecordEntry<'l>>>,
     #[serde(default, borrow)]
-    pub(super) authorities: List<Entry<'l>>,
+    pub(super) authorities: List<RecordEntry<'l>>,
     #[serde(default, borrow)]
-    pub(super) additionals: List<Entry<'l>>,
+    pub(super) additionals: List<RecordEntry<'l>>,
     /// The answers by type, without owners and TTLs.
     #[serde(borrow)]
     pub(super) grouped: Option<Groups<'l>>,
@@ -114,7 +114,7 @@ impl Dns<'_> {
 
 /// A question.
 #[derive(Deserialize)]
-pub(super) struct Query<'l> {
+pub(super) struct LoggedQuery<'l> {
     #[serde(borrow)]
     pub(super) rrname: Option<Text<'l>>,
     #[serde(borrow)]
@@ -125,7 +125,7 @@ pub(super) struct Query<'l> {
 
 /// A record, or one string of a TXT record.
 #[derive(Deserialize)]
-pub(super) struct Entry<'l> {
+pub(super) struct RecordEntry<'l> {
     #[serde(borrow)]
     pub(super) rrname: Option<Text<'l>>,
     #[serde(borrow)]
@@ -288,7 +288,7 @@ mod tests {
     #[test]
     fn text_without_escapes_is_borrowed() {
         let line = r#"{"rrname":"a.example","rrtype":"\u0041"}"#;
-        let query: Query<'_> = serde_json::from_str(line).unwrap();
+        let query: LoggedQuery<'_> = serde_json::from_str(line).unwrap();
         assert!(matches!(query.rrname, Some(Text(Cow::Borrowed("a.example")))));
         assert!(matches!(query.rrtype, Some(Text(Cow::Owned(text))) if text == "A"));
     }

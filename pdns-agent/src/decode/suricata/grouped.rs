@@ -7,7 +7,7 @@
 
 use super::detailed::{Filler, rrtype_of};
 use super::event::{Datum, Groups};
-use super::rdata::{Value, is_logged};
+use super::rdata::{RdataValues, is_logged};
 use crate::decode::dns::{DnsOmission, Owners, Question, Section, Span};
 use crate::rr::RrType;
 
@@ -56,7 +56,7 @@ pub(super) fn fill(
         for datum in list {
             // Each string of a TXT record is a separate value, and so is each record.
             let is_part = rrtype == RrType::TXT && list.len() > 1;
-            filler.record(place, None, Value { is_part, ..datum.into() });
+            filler.record(place, None, RdataValues { is_part, ..datum.into() });
         }
     }
     let Some(end) = end else { return Owners::Lost };

@@ -2,7 +2,7 @@
 //!
 //! Under `suricata`. The result is canonical wire form, the same as `decode::dns` produces from a packet.
 
-use super::event::{Datum, Entry, Fields, Text, lower_hex};
+use super::event::{Datum, Fields, RecordEntry, Text, lower_hex};
 use crate::decode::dns::DnsOmission;
 use crate::name::Name;
 use crate::rr::RrType;
@@ -13,7 +13,7 @@ const MOST_FINGERPRINT: usize = 1024;
 
 /// Values of an event for the RDATA of one record.
 #[derive(Clone, Copy)]
-pub(super) struct Value<'v> {
+pub(super) struct RdataValues<'v> {
     pub(super) text: Option<&'v Text<'v>>,
     pub(super) fields: Option<&'v Fields<'v>>,
     /// True if a part of the text is missing.
@@ -22,8 +22,8 @@ pub(super) struct Value<'v> {
     pub(super) is_part: bool,
 }
 
-impl<'v> From<&'v Entry<'_>> for Value<'v> {
-    fn from(entry: &'v Entry<'_>) -> Self {
+impl<'v> From<&'v RecordEntry<'_>> for RdataValues<'v> {
+    fn from(entry: &'v RecordEntry<'_>) -> Self {
         Self {
             text: entry.rdata.as_ref(),
             fields: entry.fields.as_deref(),
@@ -33,7 +33,7 @@ impl<'v> From<&'v Entry<'_>> for Value<'v> {
     }
 }
 
-impl<'v> From<&'v Datum<'_>> for Value<'v> {
+impl<'v> From<&'v Datum<'_>> for RdataValues<'v> {
     fn from(datum: &'v Datum<'_>) -> Self {
         let (text, fields) = match datum {
             Datum::Text(text) => (Some(text), None),
@@ -68,7 +68,7 @@ pub(super) fn is_logged(rrtype: RrType) -> bool {
 /// valid RDATA.
 pub(super) fn write(
     rrtype: RrType,
-    value: Value<'_>,
+    value: RdataValues<'_>,
     buffer: &mut String,
     out: &mut Vec<u8>,
 ) -> Result<bool, DnsOmission> {

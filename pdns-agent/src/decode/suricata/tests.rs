@@ -26,7 +26,7 @@ fn show(one: &Aggregated<'_>) -> String {
 
 /// Result of reading a line: its classification, its observations, and the tally.
 fn read(line: &str) -> (Result<Line, Rejection>, Vec<String>, Tally) {
-    let (mut decoder, mut seen) = (Decoder::default(), Vec::new());
+    let (mut decoder, mut seen) = (SuricataDecoder::default(), Vec::new());
     let ending = decoder.line(line.as_bytes(), &mut |one| seen.push(show(&one)));
     (ending, seen, decoder.tally().clone())
 }
@@ -265,7 +265,7 @@ fn pair(query: &str, answer_flags: &str) -> Vec<String> {
         )),
     ];
     let read = |skims: usize| {
-        let (mut decoder, mut seen) = (Decoder::default(), Vec::new());
+        let (mut decoder, mut seen) = (SuricataDecoder::default(), Vec::new());
         lines[..skims].iter().for_each(|line| decoder.skim(line.as_bytes()));
         for line in &lines[skims..] {
             decoder.line(line.as_bytes(), &mut |one| seen.push(show(&one))).unwrap();
@@ -378,7 +378,7 @@ proptest! {
     fn any_line_ends_in_some_way(
         octets in prop::collection::vec(any::<u8>(), 0..200), pieces in pieces(), cut in 0usize..400
     ) {
-        let mut decoder = Decoder::default();
+        let mut decoder = SuricataDecoder::default();
         let grouped = r#","grouped":{"A":["192.0.2.1"],"CNAME":["b.example"]},"authorities":[{"rrname":"example","rrtype":"NS","ttl":1,"rdata":"n"}]"#;
         let mut torn = answer(("a.example", "A"), "8180", grouped).into_bytes();
         let at = cut.min(torn.len());

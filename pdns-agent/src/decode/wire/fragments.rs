@@ -36,7 +36,7 @@ const OVERHEAD: usize = 64;
 
 /// Fields shared by the fragments of one datagram (RFC 791 §3.2, RFC 8200 §4.5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct Key {
+struct DatagramKey {
     from: IpAddr,
     to: IpAddr,
     id: u32,
@@ -66,15 +66,15 @@ struct Pending {
 }
 
 /// The fields of one fragment.
-struct Fields {
-    key: Key,
+struct FragmentFields {
+    key: DatagramKey,
     offset: usize,
     is_last: bool,
 }
 
 /// All incomplete datagrams.
 pub(super) struct Fragments {
-    waiting: Table<Key, Pending>,
+    waiting: Table<DatagramKey, Pending>,
     octets: usize,
     limits: FragmentLimits,
 }
@@ -166,7 +166,7 @@ impl Fragments {
     }
 
     /// Makes room for `cost` more octets, and for their datagram unless it is already waiting.
-    fn make_room(&mut self, key: &Key, cost: usize, tally: &mut WireTally) {
+    fn make_room(&mut self, key: &DatagramKey, cost: usize, tally: &mut WireTally) {
         while self.octets + cost > self.limits.octets
             || self.waiting.len() >= self.limits.datagrams.max(1) && self.waiting.get(key).is_none()
         {
@@ -183,7 +183,7 @@ impl Fragments {
 
 impl Pending {
     /// Returns true if exactly this fragment has already arrived.
-    fn repeats(&self, fields: &Fields, data: &[u8]) -> bool {
+    fn repeats(&self, fields: &FragmentFields, data: &[u8]) -> bool {
         let at = self.pieces.partition_point(|piece| piece.offset < fields.offset);
         let is_last = self.total == Some(fields.offset + data.len());
         is_last == fields.is_last
@@ -194,7 +194,7 @@ impl Pending {
     }
 
     /// Returns true if a part of `size` octets neither overlaps another nor contradicts the end.
-    fn accepts(&self, fields: &Fields, size: usize) -> bool {
+    fn accepts(&self, fields: &FragmentFields, size: usize) -> bool {
         let end = fields.offset + size;
         let at = self.pieces.partition_point(|piece| piece.offset < fields.offset);
         let before = at.checked_sub(1).and_then(|before| self.pieces.get(before));
@@ -209,7 +209,7 @@ impl Pending {
             }
     }
 
-    fn put(&mut self, fields: &Fields, data: &[u8], header: Option<&[u8]>) {
+    fn put(&mut self, fields: &FragmentFields, data: &[u8], header: Option<&[u8]>) {
         let at = self.pieces.partition_point(|piece| piece.offset < fields.offset);
         self.pieces.insert(at, Piece { offset: fields.offset, octets: data.into() });
         self.have += data.len();
@@ -251,7 +251,7 @@ impl Pending {
 }
 
 /// Reads the fields of a fragment and checks its length.
-fn fields(datagram: &Datagram<'_>, found: &Found) -> Result<Fields, WireRejection> {
+fn fields(datagram: &Datagram<'_>, found: &Found) -> Result<FragmentFields, WireRejection> {
     let size = datagram.carried().len();
     if datagram.missing > 0 {
         return Err(WireRejection::CutByCapture);
@@ -272,6 +272,6 @@ fn fields(datagram: &Datagram<'_>, found: &Found) -> Result<Fields, WireRejectio
     if size == 0 || (has_more && !size.is_multiple_of(8)) || offset + size > MOST {
         return Err(WireRejection::FragmentLength);
     }
-    let key = Key { from: datagram.from, to: datagram.to, id, protocol };
-    Ok(Fields { key, offset, is_last: !has_more })
+    let key = DatagramKey { from: datagram.from, to: datagram.to, id, protocol };
+    Ok(FragmentFields { key, offset, is_last: !has_more })
 }

@@ -78,7 +78,7 @@ struct Piece {
 }
 
 /// Frames whose last octet is at offset `end` of the ready data.
-struct Mark {
+struct FrameMark {
     end: usize,
     frames: u32,
     is_cut: bool,
@@ -102,7 +102,7 @@ pub(super) struct Stream {
     sought: usize,
     /// Octets in order that are not used yet: the beginning of a message.
     ready: Vec<u8>,
-    marks: Vec<Mark>,
+    marks: Vec<FrameMark>,
     later: BTreeMap<u64, Piece>,
     later_cost: usize,
     /// Position after the last octet, once the sender has closed the stream.
@@ -152,7 +152,7 @@ impl Stream {
 
     /// Memory used, in octets.
     pub(super) fn cost(&self) -> usize {
-        self.ready.capacity() + self.marks.capacity() * size_of::<Mark>() + self.later_cost
+        self.ready.capacity() + self.marks.capacity() * size_of::<FrameMark>() + self.later_cost
     }
 
     /// Returns true if it waits for missing octets before data that has already arrived.
@@ -337,7 +337,7 @@ impl Stream {
             }
         } else {
             out.tally.hold(carried.frames);
-            self.marks.push(Mark { end: ready_end, frames: carried.frames, is_cut });
+            self.marks.push(FrameMark { end: ready_end, frames: carried.frames, is_cut });
         }
         if self.ready.is_empty() {
             let used = self.scan(data, true, carried.at, out);

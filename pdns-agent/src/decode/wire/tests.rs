@@ -4,7 +4,7 @@ mod build;
 mod datagrams;
 mod streams;
 
-use super::{Flow, FragmentLimits, Message, Options, StreamLimits, Wire};
+use super::{Flow, FragmentLimits, Message, StreamLimits, Wire, WireOptions};
 use crate::source::Frame;
 use crate::time::Timestamp;
 use build::ip_frame;
@@ -25,10 +25,10 @@ struct Run {
 
 impl Run {
     fn new() -> Self {
-        Self::with(Options::default())
+        Self::with(WireOptions::default())
     }
 
-    fn with(options: Options) -> Self {
+    fn with(options: WireOptions) -> Self {
         Self {
             wire: Wire::new(options),
             seen: Vec::new(),
@@ -184,7 +184,7 @@ proptest! {
     ) {
         let fragments = FragmentLimits { datagrams: 3, octets: 1000, seconds: 30 };
         let streams = StreamLimits { streams: 3, octets: 3000, seconds: 60 };
-        let mut run = Run::with(Options { fragments, streams, ..Options::default() });
+        let mut run = Run::with(WireOptions { fragments, streams, ..WireOptions::default() });
         for (frame, captured, seconds) in frames {
             run.wait(seconds).cut(&frame, captured);
             let (waiting, octets) = run.wire.fragments.usage();

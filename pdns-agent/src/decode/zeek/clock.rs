@@ -4,7 +4,7 @@
 //! number, in which times before 1970 become huge (`TS_MILLIS_UNSIGNED`), or ISO 8601 (`TS_ISO8601`). A TTL
 //! is an interval: seconds with a fraction.
 
-use super::row::{Value, decimal};
+use super::row::{RawValue, decimal};
 use crate::decode::Rejection;
 use crate::time::Timestamp;
 
@@ -15,14 +15,14 @@ const MOST_SECONDS: u64 = 100_000_000_000;
 const MAX_TTL: u32 = 0x7fff_ffff;
 
 /// The time of a row in whole seconds since the epoch, rounded down.
-pub(super) fn seconds(value: Value<'_>) -> Result<u32, Rejection> {
+pub(super) fn seconds(value: RawValue<'_>) -> Result<u32, Rejection> {
     match value {
-        Value::Text(text) => text_seconds(text),
-        Value::Unsigned(number) => number_seconds(number),
-        Value::Negative(_) => Err(Rejection::TimeRange),
-        Value::Float(number) if number < 0.0 => Err(Rejection::TimeRange),
-        Value::Float(number) => number_seconds(whole(number).ok_or(Rejection::TimeRange)?),
-        Value::Unset | Value::Bool(_) | Value::Odd => Err(Rejection::BadTime),
+        RawValue::Text(text) => text_seconds(text),
+        RawValue::Unsigned(number) => number_seconds(number),
+        RawValue::Negative(_) => Err(Rejection::TimeRange),
+        RawValue::Float(number) if number < 0.0 => Err(Rejection::TimeRange),
+        RawValue::Float(number) => number_seconds(whole(number).ok_or(Rejection::TimeRange)?),
+        RawValue::Unset | RawValue::Bool(_) | RawValue::Odd => Err(Rejection::BadTime),
     }
 }
 
@@ -50,22 +50,22 @@ fn iso_seconds(text: &[u8]) -> Result<u32, Rejection> {
 }
 
 /// A TTL in whole seconds; `None` if it is negative or not a number.
-pub(super) fn ttl(value: Value<'_>) -> Option<u32> {
+pub(super) fn ttl(value: RawValue<'_>) -> Option<u32> {
     Some(u32::try_from(interval(value)?).unwrap_or(MAX_TTL).min(MAX_TTL))
 }
 
 /// The TTL of a record in the packet, in whole seconds; one with the top bit set is 0 (RFC 2181 §8).
-pub(super) fn wire_ttl(value: Value<'_>) -> Option<u32> {
+pub(super) fn wire_ttl(value: RawValue<'_>) -> Option<u32> {
     let ttl = u32::try_from(interval(value)?).ok()?;
     Some(if ttl > MAX_TTL { 0 } else { ttl })
 }
 
 /// An interval in whole seconds; `None` if it is negative or not a number.
-fn interval(value: Value<'_>) -> Option<u64> {
+fn interval(value: RawValue<'_>) -> Option<u64> {
     match value {
-        Value::Text(text) => Some(fixed_point(text)?.0),
-        Value::Unsigned(number) => Some(number),
-        Value::Float(number) if number >= 0.0 => Some(whole(number).unwrap_or(u64::MAX)),
+        RawValue::Text(text) => Some(fixed_point(text)?.0),
+        RawValue::Unsigned(number) => Some(number),
+        RawValue::Float(number) if number >= 0.0 => Some(whole(number).unwrap_or(u64::MAX)),
         _ => None,
     }
 }
@@ -97,60 +97,65 @@ mod tests {
     fn every_form_of_a_time_is_read() {
         let want = 1_521_911_720;
         for value in [
-            Value::Text(b"1521911720.865716"),
-            Value::Text(b"1521911720"),
-            Value::Text(b"1521911720865"),
-            Value::Text(b"2018-03-24T17:15:20.865716Z"),
-            Value::Text(b"2018-03-24T19:15:20.865716+02:00"),
-            Value::Unsigned(1_521_911_720),
-            Value::Unsigned(1_521_911_720_865),
-            Value::Float(1_521_911_720.865_716),
-            Value::Float(1_521_911_720_865.7),
+            RawValue::Text(b"1521911720.865716"),
+            RawValue::Text(b"1521911720"),
+            RawValue::Text(b"1521911720865"),
+            RawValue::Text(b"2018-03-24T17:15:20.865716Z"),
+            RawValue::Text(b"2018-03-24T19:15:20.865716+02:00"),
+            RawValue::Unsigned(1_521_911_720),
+            RawValue::Unsigned(1_521_911_720_865),
+            RawValue::Float(1_521_911_720.865_716),
+            RawValue::Float(1_521_911_720_865.7),
         ] {
             assert_eq!(seconds(value), Ok(want), "{value:?}");
         }
-        assert_eq!(seconds(Value::Text(b"0.000000")), Ok(0));
-        assert_eq!(seconds(Value::Text(b"-0.000000")), Ok(0));
-        assert_eq!(seconds(Value::Text(b"4294967295.9")), Ok(u32::MAX));
+        assert_eq!(seconds(RawValue::Text(b"0.000000")), Ok(0));
+        assert_eq!(seconds(RawValue::Text(b"-0.000000")), Ok(0));
+        assert_eq!(seconds(RawValue::Text(b"4294967295.9")), Ok(u32::MAX));
     }
 
     #[test]
     fn times_out_of_range_are_told_from_what_is_no_time() {
         for value in [
-            Value::Float(-315_619_200.0),
-            Value::Text(b"1960-01-01T00:00:00.000000Z"),
-            Value::Negative(-315_619_200_000),
-            Value::Unsigned(18_446_743_758_090_351_616),
-            Value::Text(b"-0.000001"),
-            Value::Text(b"4294967296"),
-            Value::Float(1e300),
+            RawValue::Float(-315_619_200.0),
+            RawValue::Text(b"1960-01-01T00:00:00.000000Z"),
+            RawValue::Negative(-315_619_200_000),
+            RawValue::Unsigned(18_446_743_758_090_351_616),
+            RawValue::Text(b"-0.000001"),
+            RawValue::Text(b"4294967296"),
+            RawValue::Float(1e300),
         ] {
             assert_eq!(seconds(value), Err(Rejection::TimeRange), "{value:?}");
         }
         for value in [
-            Value::Unset,
-            Value::Odd,
-            Value::Bool(true),
-            Value::Text(b""),
-            Value::Text(b"."),
-            Value::Text(b"1."),
-            Value::Text(b"XXXXXXXXXX.XXXXXX"),
-            Value::Text(b"1521911720.8x"),
-            Value::Text(b"99999999999999999999"),
+            RawValue::Unset,
+            RawValue::Odd,
+            RawValue::Bool(true),
+            RawValue::Text(b""),
+            RawValue::Text(b"."),
+            RawValue::Text(b"1."),
+            RawValue::Text(b"XXXXXXXXXX.XXXXXX"),
+            RawValue::Text(b"1521911720.8x"),
+            RawValue::Text(b"99999999999999999999"),
         ] {
             let end = seconds(value);
-            assert!(end == Err(Rejection::BadTime) || value == Value::Text(b"1."), "{value:?}");
+            assert!(end == Err(Rejection::BadTime) || value == RawValue::Text(b"1."), "{value:?}");
         }
     }
 
     #[test]
     fn ttls_are_cut_to_whole_seconds_and_to_31_bits() {
-        assert_eq!(ttl(Value::Text(b"900.000000")), Some(900));
-        assert_eq!(ttl(Value::Float(299.9)), Some(299));
-        assert_eq!(ttl(Value::Unsigned(0)), Some(0));
-        assert_eq!(ttl(Value::Text(b"4294967295.000000")), Some(MAX_TTL));
-        assert_eq!(ttl(Value::Float(1e30)), Some(MAX_TTL));
-        for none in [Value::Unset, Value::Text(b"-1.0"), Value::Float(-1.0), Value::Text(b"nan")] {
+        assert_eq!(ttl(RawValue::Text(b"900.000000")), Some(900));
+        assert_eq!(ttl(RawValue::Float(299.9)), Some(299));
+        assert_eq!(ttl(RawValue::Unsigned(0)), Some(0));
+        assert_eq!(ttl(RawValue::Text(b"4294967295.000000")), Some(MAX_TTL));
+        assert_eq!(ttl(RawValue::Float(1e30)), Some(MAX_TTL));
+        for none in [
+            RawValue::Unset,
+            RawValue::Text(b"-1.0"),
+            RawValue::Float(-1.0),
+            RawValue::Text(b"nan"),
+        ] {
             assert_eq!(ttl(none), None, "{none:?}");
         }
     }

@@ -98,7 +98,7 @@ fn is_in_arpa(name: &[u8]) -> bool {
 }
 
 /// Data of a row, apart from its answers.
-pub(super) struct Context<'r, 'l> {
+pub(super) struct RowContext<'r, 'l> {
     pub(super) row: &'r Row<'l>,
     /// Label octets joined with dots.
     pub(super) query: &'r [u8],
@@ -112,13 +112,13 @@ pub(super) struct Context<'r, 'l> {
 /// [`Rejection::BadName`] for the query, [`Rejection::BadField`] for the other columns; nothing has been
 /// emitted then.
 pub(super) fn infer(
-    context: &Context<'_, '_>,
+    context: &RowContext<'_, '_>,
     answers: &Answers,
     scratch: &mut Scratch,
     tally: &mut Tally,
     emit: &mut dyn FnMut(Observation<'_>),
 ) -> Result<(), Rejection> {
-    let Context { row, query, at } = *context;
+    let RowContext { row, query, at } = *context;
     let qtype = row.qtype()?;
     let outcome = outcome(row, qtype, answers.len() > 0)?;
     let Scratch { names, emitted } = scratch;

@@ -6,7 +6,7 @@
 //! original; they are read as the octet, which is what Zeek writes.
 
 use super::clock;
-use super::row::{Columns, Field, Query, Row, Value};
+use super::row::{Columns, LogColumn, Query, RawValue, Row};
 use super::tsv::is_dns_path;
 use crate::decode::Rejection;
 use crate::hex;
@@ -19,7 +19,7 @@ use std::fmt;
 /// # Errors
 /// [`Rejection::Json`], or [`Rejection::BadField`] if a column of a DNS record has the wrong shape.
 pub(super) fn row<'l>(line: &'l [u8], columns: &mut Columns) -> Result<Option<Row<'l>>, Rejection> {
-    let mut object = Object::default();
+    let mut object = LineObject::default();
     let mut json = serde_json::Deserializer::from_slice(line);
     let record = Cell { role: Role::Record, object: &mut object, columns };
     record.deserialize(&mut json).map_err(|_| Rejection::Json)?;
@@ -32,7 +32,7 @@ pub(super) fn row<'l>(line: &'l [u8], columns: &mut Columns) -> Result<Option<Ro
 
 /// State while reading an object.
 #[derive(Default)]
-struct Object<'l> {
+struct LineObject<'l> {
     row: Row<'l>,
     /// True if `_path` names a DNS log; `None` if it is missing.
     is_dns: Option<bool>,
@@ -49,7 +49,7 @@ enum Role {
     /// The whole object.
     Record,
     /// A column.
-    Column(Field),
+    Column(LogColumn),
     /// An element of `answers`.
     Answer,
     /// An element of `rdata`.
@@ -65,20 +65,20 @@ enum Role {
 /// Reads one value into its place.
 struct Cell<'s, 'l> {
     role: Role,
-    object: &'s mut Object<'l>,
+    object: &'s mut LineObject<'l>,
     columns: &'s mut Columns,
 }
 
 impl<'l> Cell<'_, 'l> {
     /// A value that is neither text, array nor object.
-    fn scalar(self, value: Value<'l>) {
+    fn scalar(self, value: RawValue<'l>) {
         let is_set = value.is_set();
         match self.role {
-            Role::Column(Field::Query) => {
+            Role::Column(LogColumn::Query) => {
                 self.object.row.query = Query::Unset;
                 self.object.is_misshapen |= is_set;
             }
-            Role::Column(Field::Answers | Field::Ttls | Field::Rdata) => {
+            Role::Column(LogColumn::Answers | LogColumn::Ttls | LogColumn::Rdata) => {
                 self.object.is_misshapen |= is_set;
             }
             Role::Column(field) => {
@@ -104,7 +104,7 @@ impl<'l> Cell<'_, 'l> {
     /// Processes text; `in_line` if it appears unchanged in the line.
     fn text(self, text: &str, in_line: Option<&'l str>) {
         match self.role {
-            Role::Column(Field::Query) => match in_line {
+            Role::Column(LogColumn::Query) => match in_line {
                 Some(text) if is_plain(text) => {
                     self.object.row.query = Query::InLine(text.as_bytes());
                 }
@@ -120,7 +120,7 @@ impl<'l> Cell<'_, 'l> {
                 self.columns.rdata.push_with(|out| out.extend_from_slice(text.as_bytes()));
             }
             Role::Path => self.object.is_dns = Some(is_dns_path(text.as_bytes())),
-            _ => self.scalar(in_line.map_or(Value::Odd, |text| Value::Text(text.as_bytes()))),
+            _ => self.scalar(in_line.map_or(RawValue::Odd, |text| RawValue::Text(text.as_bytes()))),
         }
     }
 }
@@ -144,27 +144,27 @@ impl<'de> Visitor<'de> for Cell<'_, 'de> {
     }
 
     fn visit_unit<E>(self) -> Result<(), E> {
-        self.scalar(Value::Unset);
+        self.scalar(RawValue::Unset);
         Ok(())
     }
 
     fn visit_bool<E>(self, value: bool) -> Result<(), E> {
-        self.scalar(Value::Bool(value));
+        self.scalar(RawValue::Bool(value));
         Ok(())
     }
 
     fn visit_u64<E>(self, value: u64) -> Result<(), E> {
-        self.scalar(Value::Unsigned(value));
+        self.scalar(RawValue::Unsigned(value));
         Ok(())
     }
 
     fn visit_i64<E>(self, value: i64) -> Result<(), E> {
-        self.scalar(Value::Negative(value));
+        self.scalar(RawValue::Negative(value));
         Ok(())
     }
 
     fn visit_f64<E>(self, value: f64) -> Result<(), E> {
-        self.scalar(Value::Float(value));
+        self.scalar(RawValue::Float(value));
         Ok(())
     }
 
@@ -181,20 +181,20 @@ impl<'de> Visitor<'de> for Cell<'_, 'de> {
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
         let Self { role, object, columns } = self;
         let role = match role {
-            Role::Column(Field::Answers) => {
+            Role::Column(LogColumn::Answers) => {
                 columns.answers.clear_answers();
                 Role::Answer
             }
-            Role::Column(Field::Ttls) => {
+            Role::Column(LogColumn::Ttls) => {
                 columns.answers.clear_ttls();
                 Role::Ttl
             }
-            Role::Column(Field::Rdata) => {
+            Role::Column(LogColumn::Rdata) => {
                 columns.rdata.clear();
                 Role::Datum
             }
             _ => {
-                Self { role, object, columns }.scalar(Value::Odd);
+                Self { role, object, columns }.scalar(RawValue::Odd);
                 while seq.next_element::<IgnoredAny>()?.is_some() {}
                 return Ok(());
             }
@@ -209,7 +209,7 @@ impl<'de> Visitor<'de> for Cell<'_, 'de> {
             Role::Record => false,
             Role::Id => true,
             _ => {
-                Self { role, object, columns }.scalar(Value::Odd);
+                Self { role, object, columns }.scalar(RawValue::Odd);
                 while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
                 return Ok(());
             }
@@ -221,7 +221,9 @@ impl<'de> Visitor<'de> for Cell<'_, 'de> {
             };
             object.has_dns_column |= matches!(
                 role,
-                Role::Column(Field::Query | Field::Qtype | Field::Rcode | Field::Rrname)
+                Role::Column(
+                    LogColumn::Query | LogColumn::Qtype | LogColumn::Rcode | LogColumn::Rrname
+                )
             );
             map.next_value_seed(Cell { role, object, columns })?;
         }
@@ -251,12 +253,12 @@ impl Visitor<'_> for Key {
 
     fn visit_str<E>(self, key: &str) -> Result<Option<Role>, E> {
         Ok(match (self.within_id, key) {
-            (true, "orig_p") => Some(Role::Column(Field::OrigPort)),
-            (true, "resp_p") => Some(Role::Column(Field::RespPort)),
+            (true, "orig_p") => Some(Role::Column(LogColumn::OrigPort)),
+            (true, "resp_p") => Some(Role::Column(LogColumn::RespPort)),
             (true, _) => None,
             (false, "_path") => Some(Role::Path),
             (false, "id") => Some(Role::Id),
-            (false, _) => Field::named(key.as_bytes()).map(Role::Column),
+            (false, _) => LogColumn::named(key.as_bytes()).map(Role::Column),
         })
     }
 }

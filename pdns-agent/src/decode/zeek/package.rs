@@ -8,7 +8,7 @@
 
 use super::answers::Answers;
 use super::clock;
-use super::row::{Row, Value};
+use super::row::{RawValue, Row};
 use crate::decode::dns::bounds;
 use crate::decode::{Omission, Rejection, Tally};
 use crate::hex;
@@ -21,12 +21,12 @@ mod fields;
 
 /// Buffers reused for the next line.
 #[derive(Debug, Default)]
-pub(super) struct Scratch {
+pub(super) struct LineBuffers {
     owner: Buffer,
     zone: Buffer,
     /// The RDATA's wire form.
     octets: Vec<u8>,
-    fields: fields::Scratch,
+    fields: fields::FieldBuffers,
 }
 
 /// Buffer for one name.
@@ -51,11 +51,11 @@ impl Buffer {
 pub(super) fn read(
     row: &Row<'_>,
     rdata: &Answers,
-    scratch: &mut Scratch,
+    scratch: &mut LineBuffers,
     tally: &mut Tally,
     emit: &mut dyn FnMut(Aggregated<'_>),
 ) -> Result<(), Rejection> {
-    let Scratch { owner, zone, octets, fields } = scratch;
+    let LineBuffers { owner, zone, octets, fields } = scratch;
     let package = &row.package;
     let seen = seen(row)?;
     let rrtype = RrType(package.rrtype.number()?.ok_or(Rejection::BadField)?);
@@ -111,7 +111,7 @@ fn seen(row: &Row<'_>) -> Result<Seen, Rejection> {
 }
 
 /// Outcome of a question, if the row has one.
-fn outcome(value: Value<'_>) -> Result<Option<Outcome>, Rejection> {
+fn outcome(value: RawValue<'_>) -> Result<Option<Outcome>, Rejection> {
     let Some(text) = value.text()? else { return Ok(None) };
     let text = std::str::from_utf8(text).map_err(|_| Rejection::BadField)?;
     text.parse().map(Some).map_err(|_| Rejection::BadField)

@@ -10,7 +10,7 @@ use crate::rr::RrType;
 
 /// A raw value from the line.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(super) enum Value<'a> {
+pub(super) enum RawValue<'a> {
     /// Omitted, null, or the log's marker for unset values.
     #[default]
     Unset,
@@ -43,25 +43,25 @@ pub(super) enum Query<'a> {
 /// The single-valued columns.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Row<'a> {
-    pub(super) ts: Value<'a>,
-    pub(super) orig_p: Value<'a>,
-    pub(super) resp_p: Value<'a>,
-    pub(super) proto: Value<'a>,
-    pub(super) rtt: Value<'a>,
+    pub(super) ts: RawValue<'a>,
+    pub(super) orig_p: RawValue<'a>,
+    pub(super) resp_p: RawValue<'a>,
+    pub(super) proto: RawValue<'a>,
+    pub(super) rtt: RawValue<'a>,
     pub(super) query: Query<'a>,
-    pub(super) qclass: Value<'a>,
-    pub(super) qclass_name: Value<'a>,
-    pub(super) qtype: Value<'a>,
-    pub(super) qtype_name: Value<'a>,
-    pub(super) rcode: Value<'a>,
-    pub(super) rcode_name: Value<'a>,
-    pub(super) aa: Value<'a>,
-    pub(super) rd: Value<'a>,
-    pub(super) ra: Value<'a>,
-    pub(super) rejected: Value<'a>,
-    pub(super) opcode: Value<'a>,
+    pub(super) qclass: RawValue<'a>,
+    pub(super) qclass_name: RawValue<'a>,
+    pub(super) qtype: RawValue<'a>,
+    pub(super) qtype_name: RawValue<'a>,
+    pub(super) rcode: RawValue<'a>,
+    pub(super) rcode_name: RawValue<'a>,
+    pub(super) aa: RawValue<'a>,
+    pub(super) rd: RawValue<'a>,
+    pub(super) ra: RawValue<'a>,
+    pub(super) rejected: RawValue<'a>,
+    pub(super) opcode: RawValue<'a>,
     /// True if pdns.log has the content of this row of dns.log.
-    pub(super) marked: Value<'a>,
+    pub(super) marked: RawValue<'a>,
     pub(super) package: Package<'a>,
 }
 
@@ -69,19 +69,19 @@ pub(super) struct Row<'a> {
 /// zeek/scripts/main.zeek. Text in them needs no unescaping here; the `%hh` encoding is handled separately.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Package<'a> {
-    pub(super) last: Value<'a>,
-    pub(super) seen: Value<'a>,
-    pub(super) rrname: Value<'a>,
-    pub(super) rrclass: Value<'a>,
-    pub(super) rrtype: Value<'a>,
-    pub(super) ttl: Value<'a>,
-    pub(super) ttl_min: Value<'a>,
-    pub(super) ttl_max: Value<'a>,
-    pub(super) outcome: Value<'a>,
-    pub(super) section: Value<'a>,
-    pub(super) asked: Value<'a>,
-    pub(super) zone: Value<'a>,
-    pub(super) qname: Value<'a>,
+    pub(super) last: RawValue<'a>,
+    pub(super) seen: RawValue<'a>,
+    pub(super) rrname: RawValue<'a>,
+    pub(super) rrclass: RawValue<'a>,
+    pub(super) rrtype: RawValue<'a>,
+    pub(super) ttl: RawValue<'a>,
+    pub(super) ttl_min: RawValue<'a>,
+    pub(super) ttl_max: RawValue<'a>,
+    pub(super) outcome: RawValue<'a>,
+    pub(super) section: RawValue<'a>,
+    pub(super) asked: RawValue<'a>,
+    pub(super) zone: RawValue<'a>,
+    pub(super) qname: RawValue<'a>,
 }
 
 /// Buffers for values that cannot be used in place, reused for the next line, so that a typical line
@@ -107,7 +107,7 @@ impl Columns {
 
 /// A column, identified by its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Field {
+pub(super) enum LogColumn {
     Ts,
     OrigPort,
     RespPort,
@@ -144,7 +144,7 @@ pub(super) enum Field {
     Qname,
 }
 
-impl Field {
+impl LogColumn {
     /// The column to which Zeek, or a shipper that renames `id.` columns, gives this name.
     pub(super) fn named(name: &[u8]) -> Option<Self> {
         Some(match name {
@@ -195,39 +195,41 @@ impl<'a> Row<'a> {
 
     /// Slot for the value of a single-valued column; `None` for query, answers, TTLs and RDATA, which are
     /// stored differently.
-    pub(super) fn slot(&mut self, field: Field) -> Option<&mut Value<'a>> {
+    pub(super) fn slot(&mut self, field: LogColumn) -> Option<&mut RawValue<'a>> {
         Some(match field {
-            Field::Ts => &mut self.ts,
-            Field::OrigPort => &mut self.orig_p,
-            Field::RespPort => &mut self.resp_p,
-            Field::Proto => &mut self.proto,
-            Field::Rtt => &mut self.rtt,
-            Field::Qclass => &mut self.qclass,
-            Field::QclassName => &mut self.qclass_name,
-            Field::Qtype => &mut self.qtype,
-            Field::QtypeName => &mut self.qtype_name,
-            Field::Rcode => &mut self.rcode,
-            Field::RcodeName => &mut self.rcode_name,
-            Field::Aa => &mut self.aa,
-            Field::Rd => &mut self.rd,
-            Field::Ra => &mut self.ra,
-            Field::Rejected => &mut self.rejected,
-            Field::Opcode => &mut self.opcode,
-            Field::Marked => &mut self.marked,
-            Field::Last => &mut self.package.last,
-            Field::Seen => &mut self.package.seen,
-            Field::Rrname => &mut self.package.rrname,
-            Field::Rrclass => &mut self.package.rrclass,
-            Field::Rrtype => &mut self.package.rrtype,
-            Field::Ttl => &mut self.package.ttl,
-            Field::TtlMin => &mut self.package.ttl_min,
-            Field::TtlMax => &mut self.package.ttl_max,
-            Field::Outcome => &mut self.package.outcome,
-            Field::Section => &mut self.package.section,
-            Field::Asked => &mut self.package.asked,
-            Field::Zone => &mut self.package.zone,
-            Field::Qname => &mut self.package.qname,
-            Field::Query | Field::Answers | Field::Ttls | Field::Rdata => return None,
+            LogColumn::Ts => &mut self.ts,
+            LogColumn::OrigPort => &mut self.orig_p,
+            LogColumn::RespPort => &mut self.resp_p,
+            LogColumn::Proto => &mut self.proto,
+            LogColumn::Rtt => &mut self.rtt,
+            LogColumn::Qclass => &mut self.qclass,
+            LogColumn::QclassName => &mut self.qclass_name,
+            LogColumn::Qtype => &mut self.qtype,
+            LogColumn::QtypeName => &mut self.qtype_name,
+            LogColumn::Rcode => &mut self.rcode,
+            LogColumn::RcodeName => &mut self.rcode_name,
+            LogColumn::Aa => &mut self.aa,
+            LogColumn::Rd => &mut self.rd,
+            LogColumn::Ra => &mut self.ra,
+            LogColumn::Rejected => &mut self.rejected,
+            LogColumn::Opcode => &mut self.opcode,
+            LogColumn::Marked => &mut self.marked,
+            LogColumn::Last => &mut self.package.last,
+            LogColumn::Seen => &mut self.package.seen,
+            LogColumn::Rrname => &mut self.package.rrname,
+            LogColumn::Rrclass => &mut self.package.rrclass,
+            LogColumn::Rrtype => &mut self.package.rrtype,
+            LogColumn::Ttl => &mut self.package.ttl,
+            LogColumn::TtlMin => &mut self.package.ttl_min,
+            LogColumn::TtlMax => &mut self.package.ttl_max,
+            LogColumn::Outcome => &mut self.package.outcome,
+            LogColumn::Section => &mut self.package.section,
+            LogColumn::Asked => &mut self.package.asked,
+            LogColumn::Zone => &mut self.package.zone,
+            LogColumn::Qname => &mut self.package.qname,
+            LogColumn::Query | LogColumn::Answers | LogColumn::Ttls | LogColumn::Rdata => {
+                return None;
+            }
         })
     }
 
@@ -282,7 +284,7 @@ impl<'a> Row<'a> {
     }
 }
 
-impl<'a> Value<'a> {
+impl<'a> RawValue<'a> {
     /// A 16-bit number: ports, types, classes, RCODEs and opcodes.
     pub(super) fn number(self) -> Result<Option<u16>, Rejection> {
         let number = match self {
@@ -364,33 +366,37 @@ mod tests {
 
     #[test]
     fn numbers_are_read_from_either_form() {
-        assert_eq!(Value::Text(b"65535").number(), Ok(Some(65535)));
-        assert_eq!(Value::Unsigned(28).number(), Ok(Some(28)));
-        assert_eq!(Value::Unset.number(), Ok(None));
-        for bad in [Value::Text(b""), Value::Text(b"-1"), Value::Text(b"65536"), Value::Float(1.5)]
-        {
+        assert_eq!(RawValue::Text(b"65535").number(), Ok(Some(65535)));
+        assert_eq!(RawValue::Unsigned(28).number(), Ok(Some(28)));
+        assert_eq!(RawValue::Unset.number(), Ok(None));
+        for bad in [
+            RawValue::Text(b""),
+            RawValue::Text(b"-1"),
+            RawValue::Text(b"65536"),
+            RawValue::Float(1.5),
+        ] {
             assert_eq!(bad.number(), Err(Rejection::BadField), "{bad:?}");
         }
     }
 
     #[test]
     fn names_stand_in_for_numbers() {
-        let qtype = |name| Row { qtype_name: Value::Text(name), ..Row::default() }.qtype();
+        let qtype = |name| Row { qtype_name: RawValue::Text(name), ..Row::default() }.qtype();
         assert_eq!(qtype(b"AAAA"), Ok(Some(RrType::AAAA)));
         assert_eq!(qtype(b"*"), Ok(Some(RrType::ANY)));
         assert_eq!(qtype(b"query-65534"), Ok(Some(RrType(65534))));
         assert_eq!(qtype(b"query-65536"), Err(Rejection::BadField));
         assert_eq!(qtype(b"\xff"), Err(Rejection::BadField));
-        let rcode = |name| Row { rcode_name: Value::Text(name), ..Row::default() }.rcode();
+        let rcode = |name| Row { rcode_name: RawValue::Text(name), ..Row::default() }.rcode();
         assert_eq!(rcode(b"NOERROR"), Ok(Some(0)));
         assert_eq!(rcode(b"NXRRSet"), Ok(Some(8)));
         assert_eq!(rcode(b"unassigned-11"), Ok(Some(11)));
         assert_eq!(rcode(b"rcode-4095"), Ok(Some(4095)));
         assert_eq!(rcode(b"UNANSWERED"), Err(Rejection::BadField));
-        let row = Row { rcode: Value::Unsigned(4096), ..Row::default() };
+        let row = Row { rcode: RawValue::Unsigned(4096), ..Row::default() };
         assert_eq!(row.rcode(), Err(Rejection::BadField));
         let class =
-            |name| Row { qclass_name: Value::Text(name), ..Row::default() }.is_internet(0xffff);
+            |name| Row { qclass_name: RawValue::Text(name), ..Row::default() }.is_internet(0xffff);
         assert_eq!((class(b"C_INTERNET"), class(b"C_CHAOS")), (Ok(true), Ok(false)));
     }
 }

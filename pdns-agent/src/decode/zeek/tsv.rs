@@ -5,7 +5,7 @@
 //! name: sites add, drop and reorder them.
 
 use super::clock;
-use super::row::{Columns, Field, Query, Row, Value};
+use super::row::{Columns, LogColumn, Query, RawValue, Row};
 use crate::decode::Rejection;
 use crate::hex;
 use memchr::memmem;
@@ -36,7 +36,7 @@ enum Rows {
     /// DNS records, but unusable.
     Unusable,
     /// DNS records: the field of each column, `None` for irrelevant ones.
-    Dns(Vec<Option<Field>>),
+    Dns(Vec<Option<LogColumn>>),
 }
 
 /// Kind of a parsed row.
@@ -103,16 +103,16 @@ impl Header {
     }
 
     /// The field of each column, if `ts` and `query` are among them, or `rrname` in pdns.log.
-    fn columns(&self, names: &[u8]) -> Option<Vec<Option<Field>>> {
-        let mut columns: Vec<Option<Field>> = Vec::new();
+    fn columns(&self, names: &[u8]) -> Option<Vec<Option<LogColumn>>> {
+        let mut columns: Vec<Option<LogColumn>> = Vec::new();
         each(names, &self.separator, |name| {
             // If two columns have the same name, the first counts.
-            columns.push(Field::named(name).filter(|field| !columns.contains(&Some(*field))));
+            columns.push(LogColumn::named(name).filter(|field| !columns.contains(&Some(*field))));
             true
         });
         let has = |field| columns.contains(&Some(field));
-        let has_name = has(Field::Query) || (has(Field::Rrname) && has(Field::Rrtype));
-        (has(Field::Ts) && has_name).then_some(columns)
+        let has_name = has(LogColumn::Query) || (has(LogColumn::Rrname) && has(LogColumn::Rrtype));
+        (has(LogColumn::Ts) && has_name).then_some(columns)
     }
 
     /// Returns true if the kind of rows is known.
@@ -153,7 +153,7 @@ impl Header {
             Rows::Unknown => Rejection::NoHeader,
             Rows::Dns(fields) => {
                 let count_fits = self.cells(fields, line, row, columns);
-                if count_fits && row.ts != Value::Text(b"ts") {
+                if count_fits && row.ts != RawValue::Text(b"ts") {
                     return Ok(Parsed::Row);
                 }
                 Rejection::ColumnCount
@@ -166,7 +166,7 @@ impl Header {
     /// Stores each cell in its field; `false` if their number differs from that of the columns.
     fn cells<'l>(
         &self,
-        fields: &[Option<Field>],
+        fields: &[Option<LogColumn>],
         line: &'l [u8],
         row: &mut Row<'l>,
         columns: &mut Columns,
@@ -184,20 +184,20 @@ impl Header {
         !too_many && fields.next().is_none()
     }
 
-    fn cell<'l>(&self, field: Field, cell: &'l [u8], row: &mut Row<'l>, columns: &mut Columns) {
+    fn cell<'l>(&self, field: LogColumn, cell: &'l [u8], row: &mut Row<'l>, columns: &mut Columns) {
         if cell == self.unset {
             return;
         }
         match field {
-            Field::Query if cell == self.empty => row.query = Query::InLine(b""),
-            Field::Query if memchr::memchr(b'\\', cell).is_none() => {
+            LogColumn::Query if cell == self.empty => row.query = Query::InLine(b""),
+            LogColumn::Query if memchr::memchr(b'\\', cell).is_none() => {
                 row.query = Query::InLine(cell);
             }
-            Field::Query => {
+            LogColumn::Query => {
                 unescape(cell, &mut columns.query);
                 row.query = Query::Unescaped;
             }
-            Field::Answers => self.elements(cell, |element| {
+            LogColumn::Answers => self.elements(cell, |element| {
                 if element == self.unset {
                     columns.answers.push_unset();
                 } else if element == self.empty {
@@ -206,19 +206,19 @@ impl Header {
                     columns.answers.push_with(|out| unescape(element, out));
                 }
             }),
-            Field::Rdata => self.elements(cell, |element| {
+            LogColumn::Rdata => self.elements(cell, |element| {
                 if element == self.unset {
                     columns.rdata.push_unset();
                 } else {
                     columns.rdata.push_with(|out| unescape(element, out));
                 }
             }),
-            Field::Ttls => self.elements(cell, |element| {
-                columns.answers.push_ttl(clock::ttl(Value::Text(element)));
+            LogColumn::Ttls => self.elements(cell, |element| {
+                columns.answers.push_ttl(clock::ttl(RawValue::Text(element)));
             }),
             _ => {
                 if let Some(slot) = row.slot(field) {
-                    *slot = Value::Text(cell);
+                    *slot = RawValue::Text(cell);
                 }
             }
         }

@@ -7,6 +7,7 @@
 use super::{ContrastScope, Limits, MAX_SHARED, RelationKind, SharedValue};
 use crate::name::{Name, NameBuf, ancestors, suffix};
 use crate::query::Extent;
+use crate::query::addresses::prefix_around;
 use crate::query::follow::{MAX_STEPS, alias};
 use crate::query::order::TopN;
 use crate::query::text::Text;
@@ -176,14 +177,14 @@ impl<'a> Values<'a> {
             return;
         }
         self.add(RelationKind::Prefix, TagSubject::Net(net), threat);
-        if net.prefix_len() > around(net.addr()).prefix_len() {
-            self.add(RelationKind::Prefix, TagSubject::Net(around(net.addr())), threat);
+        if net.prefix_len() > prefix_around(net.addr()).prefix_len() {
+            self.add(RelationKind::Prefix, TagSubject::Net(prefix_around(net.addr())), threat);
         }
     }
 
     fn address(&mut self, address: IpAddr, threat: &'a TagSubject) {
         self.add(RelationKind::Address, TagSubject::Net(address.into()), threat);
-        self.add(RelationKind::Prefix, TagSubject::Net(around(address)), threat);
+        self.add(RelationKind::Prefix, TagSubject::Net(prefix_around(address)), threat);
     }
 
     /// Adds the values of a threat's record.
@@ -250,12 +251,6 @@ impl<'a> Values<'a> {
         names.dedup();
         Ok(names)
     }
-}
-
-/// Returns the /24 or /48 around an address.
-pub(super) fn around(address: IpAddr) -> IpNet {
-    let length = if address.is_ipv4() { 24 } else { 48 };
-    IpNet::new(address, length).map_or_else(|_| address.into(), |net| net.trunc())
 }
 
 /// Calls `each` for every name of the store at or below one of these domains, with that domain: the longest one

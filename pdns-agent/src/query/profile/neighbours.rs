@@ -7,6 +7,7 @@
 use crate::name::{Name, NameBuf, suffix};
 use crate::query::{
     By, Extent, Filter, Group, GroupKey, GroupSort, Grouping, Subject, groups, on_addresses,
+    prefix_around,
 };
 use crate::record::StoredRecord;
 use crate::store::{Kind, Reader, StoreError};
@@ -52,17 +53,10 @@ pub struct Neighbourhood {
     pub extent: Extent,
 }
 
-/// Returns the /24 or /48 around an address.
-#[must_use]
-pub fn prefix_around(address: IpAddr) -> Option<IpNet> {
-    let length = if address.is_ipv4() { 24 } else { 48 };
-    IpNet::new(address, length).ok().map(|net| net.trunc())
-}
-
 /// Returns the prefixes around the latest addresses of rows, each once.
 pub(super) fn prefixes(rows: &[StoredRecord]) -> Vec<IpNet> {
     let mut found = Vec::new();
-    for net in rows.iter().filter_map(StoredRecord::address).filter_map(prefix_around) {
+    for net in rows.iter().filter_map(StoredRecord::address).map(prefix_around) {
         if found.len() < PREFIXES && !found.contains(&net) {
             found.push(net);
         }
@@ -101,7 +95,7 @@ pub(super) fn in_prefix(
     // Ties sort by name: the map has that order, and the sort is stable.
     newest.sort_by_key(|neighbour| std::cmp::Reverse(neighbour.first));
     newest.truncate(SHOWN);
-    let whole = Subject::Addresses(net.network(), net.broadcast());
+    let whole = Subject::from(net);
     Ok(Neighbourhood { whole, newest, names: count, extent: Extent::new(read, is_cut) })
 }
 

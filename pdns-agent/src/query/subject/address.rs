@@ -124,7 +124,7 @@ fn of_net(base: IpAddr, length: u8) -> Result<Range, SubjectError> {
 }
 
 /// Converts a range to IPv4 if all of it is mapped.
-fn canonical(from: IpAddr, to: IpAddr) -> Range {
+pub(super) fn canonical(from: IpAddr, to: IpAddr) -> Range {
     match (from.to_canonical(), to.to_canonical()) {
         (from @ IpAddr::V4(_), to @ IpAddr::V4(_)) => (from, to),
         _ => (from, to),

@@ -4,7 +4,7 @@
 //! less, or more, than the host alone.
 
 use super::tagged::of;
-use super::{Purpose, Scope, Subject, SubjectError, TagSubjectError, defang, exact, net_of, url};
+use super::{Purpose, Scope, Subject, SubjectError, TagSubjectError, defang, exact, url};
 use crate::tag::TagSubject;
 use ipnet::{IpNet, IpSubnets, Ipv4Subnets, Ipv6Subnets};
 use std::net::IpAddr;
@@ -45,7 +45,7 @@ pub fn listed_subjects(
     let subject = Subject::read(text, Purpose::Store)?.subject;
     let written_as = written_as(text);
     let subjects = match subject {
-        Subject::Addresses(from, to) if net_of(from, to).is_none() => prefixes(from, to)?,
+        Subject::Addresses(from, to) if subject.as_prefix().is_none() => prefixes(from, to)?,
         subject => vec![of(subject, scope)?],
     };
     Ok(ListedSubjects { subjects, written_as })

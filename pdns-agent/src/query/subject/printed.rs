@@ -2,7 +2,7 @@
 //!
 //! Part of the subject parser; its inverse.
 
-use super::{Certainty, Purpose, Reading, Subject, net_of};
+use super::{Certainty, Purpose, Reading, Subject};
 use crate::name::{NameBuf, display::escaped};
 use crate::tag::TagSubject;
 use std::borrow::Cow;
@@ -18,7 +18,7 @@ pub fn printed(subject: &Subject) -> String {
         Subject::AtOrBelow(_) => ".",
         Subject::Addresses(from, to) if from == to => return from.to_string(),
         Subject::Addresses(from, to) => {
-            return match net_of(*from, *to) {
+            return match subject.as_prefix() {
                 Some(net) => net.to_string(),
                 None => format!("{from}-{to}"),
             };

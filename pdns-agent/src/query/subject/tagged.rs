@@ -3,7 +3,7 @@
 //! Part of the subject parser. A name may stand for everything below it, and a range of addresses must be a
 //! prefix.
 
-use super::{Certainty, Purpose, Subject, SubjectError, net_of, read_list};
+use super::{Certainty, Purpose, Subject, SubjectError, read_list};
 use crate::tag::TagSubject;
 
 /// The names that a plain name stands for.
@@ -82,8 +82,8 @@ pub(super) fn of(subject: Subject, scope: Option<Scope>) -> Result<TagSubject, T
             }
             Ok(TagSubject::Below(name))
         }
-        Subject::Addresses(from, to) => {
-            net_of(from, to).map(TagSubject::Net).ok_or(TagSubjectError::Range)
+        Subject::Addresses(..) => {
+            subject.as_prefix().map(TagSubject::Net).ok_or(TagSubjectError::Range)
         }
     }
 }

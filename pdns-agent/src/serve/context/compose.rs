@@ -2,11 +2,11 @@
 //!
 //! Part of the page. The sections are read one after another on the query's thread; each of them is bounded.
 
-use super::page::{Context, Form, Frame, NearThreat, OneSection, Start};
+use super::page::{Context, Form, NearThreat, OneSection, PageFrame, Start};
 use super::parse_value::{ClickedValue, typed};
 use super::sanitize::visible;
 use super::timeline::{Axis, Time, grouped};
-use super::view::{Link, Table, Vicinity, badges, judgement, past, table, vicinity};
+use super::view::{Link, RecordTable, Vicinity, badges, judgement, past, table, vicinity};
 use crate::name::display::unicode;
 use crate::query::{
     self, Cursor, Depth, Profile, ProfileQuery, Section, Sections, Subject, TagSet, own_subjects,
@@ -60,7 +60,7 @@ pub(super) fn context(
     said.extend(words::event(visit.field.as_deref(), visit.at, &profile.records, &grouped));
     let token = visit.token.filter(|_| !own_subjects.is_empty());
     Ok(Context {
-        frame: Frame { title: text.clone(), asked: typed(subject) },
+        frame: PageFrame { title: text.clone(), asked: typed(subject) },
         sort: subject.sort(),
         unicode: subject.name().and_then(|name| unicode(name.as_name())),
         badges: badges(&in_effect),
@@ -114,7 +114,7 @@ pub(super) fn section(
         format!("/context?q={q}&show={show}&after={}", next.number())
     });
     Ok(OneSection {
-        frame: Frame { title: text, asked: typed(subject) },
+        frame: PageFrame { title: text, asked: typed(subject) },
         subject: Link::subject(subject),
         table,
         next,
@@ -132,7 +132,7 @@ pub(super) fn start(store: &mut Reader<'_>) -> Result<Start, StoreError> {
     })?;
     let written = summary.sources.iter().map(|(_, source)| source.updated).max();
     Ok(Start {
-        frame: Frame { title: "Passive DNS".to_owned(), asked: String::new() },
+        frame: PageFrame { title: "Passive DNS".to_owned(), asked: String::new() },
         numbers: vec![
             ("names", grouped(summary.names)),
             ("records", grouped(summary.records)),
@@ -147,10 +147,10 @@ pub(super) fn start(store: &mut Reader<'_>) -> Result<Start, StoreError> {
 }
 
 /// Returns the tables that have rows.
-fn sections(profile: &Profile, axis: &Axis, tags: &TagSet) -> Vec<Table> {
+fn sections(profile: &Profile, axis: &Axis, tags: &TagSet) -> Vec<RecordTable> {
     let subject = &profile.subject;
     let read = [&profile.records, &profile.pointing, &profile.negatives];
-    let mut tables: Vec<Table> = Section::ALL
+    let mut tables: Vec<RecordTable> = Section::ALL
         .into_iter()
         .zip(read)
         .filter(|(_, rows)| !rows.rows.is_empty())
@@ -166,7 +166,7 @@ fn sections(profile: &Profile, axis: &Axis, tags: &TagSet) -> Vec<Table> {
         }
         let title = "Its reverse name (PTR)";
         let made = table(Section::Records, title, subject, reverse, &axis, tags);
-        tables.push(Table { id: "reverse", more: None, ..made });
+        tables.push(RecordTable { id: "reverse", more: None, ..made });
     }
     tables
 }

@@ -5,7 +5,7 @@
 //! the operator configures may frame it.
 
 use super::timeline::Time;
-use super::view::{Badge, Judgement, Link, Table, Vicinity};
+use super::view::{Badge, Judgement, Link, RecordTable, Vicinity};
 use askama::Template;
 use axum::http::{HeaderMap, HeaderValue, header};
 use base64ct::{Base64, Encoding as _};
@@ -25,14 +25,14 @@ static STYLE_DIGEST: LazyLock<String> = LazyLock::new(|| {
 });
 
 /// Elements common to all pages.
-pub(super) struct Frame {
+pub(super) struct PageFrame {
     /// Title of the window.
     pub(super) title: String,
     /// Text in the search box.
     pub(super) asked: String,
 }
 
-impl Frame {
+impl PageFrame {
     /// Returns the style for the templates.
     #[expect(clippy::unused_self, reason = "templates call methods of what they show")]
     pub(super) fn style(&self) -> &'static str {
@@ -44,7 +44,7 @@ impl Frame {
 #[derive(Template)]
 #[template(path = "context.html")]
 pub(super) struct Context {
-    pub(super) frame: Frame,
+    pub(super) frame: PageFrame,
     /// The subject in the notation in which it is typed.
     pub(super) subject: String,
     /// `name`, `address`, `prefix`, `range` or `names below`.
@@ -61,7 +61,7 @@ pub(super) struct Context {
     /// Link to the records in COF.
     pub(super) cof: String,
     pub(super) hunt: Option<String>,
-    pub(super) tables: Vec<Table>,
+    pub(super) tables: Vec<RecordTable>,
     pub(super) vicinities: Vec<Vicinity>,
     pub(super) near: Option<NearThreat>,
     pub(super) tags: Vec<Judgement>,
@@ -100,9 +100,9 @@ pub(super) struct Form {
 #[derive(Template)]
 #[template(path = "section.html")]
 pub(super) struct OneSection {
-    pub(super) frame: Frame,
+    pub(super) frame: PageFrame,
     pub(super) subject: Link,
-    pub(super) table: Table,
+    pub(super) table: RecordTable,
     /// Link to the next page.
     pub(super) next: Option<String>,
     pub(super) is_late: bool,
@@ -112,7 +112,7 @@ pub(super) struct OneSection {
 #[derive(Template)]
 #[template(path = "start.html")]
 pub(super) struct Start {
-    pub(super) frame: Frame,
+    pub(super) frame: PageFrame,
     /// Statistics: label and value.
     pub(super) numbers: Vec<(&'static str, String)>,
     /// Problems that the operator has to fix before the store accepts more data.
@@ -124,8 +124,8 @@ pub(super) struct Start {
 /// A page with a single message.
 #[derive(Template)]
 #[template(path = "message.html")]
-pub(super) struct Message {
-    pub(super) frame: Frame,
+pub(super) struct MessagePage {
+    pub(super) frame: PageFrame,
     pub(super) title: &'static str,
     pub(super) text: String,
 }

@@ -2,7 +2,7 @@
 //!
 //! Part of the page; the last step of each request.
 
-use super::page::{Frame, MEDIA, Message};
+use super::page::{MEDIA, MessagePage, PageFrame};
 use super::{page, sanitize};
 use crate::serve::app::App;
 use crate::serve::http_error::HttpError;
@@ -94,8 +94,8 @@ fn message(
     text: String,
     value: &str,
 ) -> Response {
-    let frame = Frame { title: title.to_owned(), asked: sanitize::visible(&shortened(value)) };
-    let html = Message { frame, title, text }.render().unwrap_or_else(|_| title.to_owned());
+    let frame = PageFrame { title: title.to_owned(), asked: sanitize::visible(&shortened(value)) };
+    let html = MessagePage { frame, title, text }.render().unwrap_or_else(|_| title.to_owned());
     let mut response = Response::new(Body::from(html));
     *response.status_mut() = status;
     *response.headers_mut() = page::headers(&app.pages.ancestors);

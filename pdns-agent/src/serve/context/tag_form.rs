@@ -88,7 +88,7 @@ fn back(subject: &TagSubject, is_below: bool, typed: &str) -> Subject {
         TagSubject::Below(apex) if is_below => Subject::Name(apex.clone()),
         TagSubject::Below(apex) if typed.starts_with('.') => Subject::AtOrBelow(apex.clone()),
         TagSubject::Below(apex) => Subject::Below(apex.clone()),
-        TagSubject::Net(net) => Subject::Addresses(net.network(), net.broadcast()),
+        TagSubject::Net(net) => Subject::from(*net),
     }
 }
 

@@ -65,7 +65,7 @@ impl Link {
         let asked = match subject {
             TagSubject::Name(name) => Subject::Name(name.clone()),
             TagSubject::Below(apex) => Subject::AtOrBelow(apex.clone()),
-            TagSubject::Net(net) => Subject::Addresses(net.network(), net.broadcast()),
+            TagSubject::Net(net) => Subject::from(*net),
         };
         Self::subject(&asked)
     }
@@ -121,7 +121,7 @@ impl RecordLine {
 
 /// A table of records.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Table {
+pub(super) struct RecordTable {
     pub(super) id: &'static str,
     pub(super) title: String,
     pub(super) lines: Vec<RecordLine>,
@@ -141,14 +141,14 @@ pub(super) fn table(
     rows: &SectionReading,
     axis: &Axis,
     tags: &TagSet,
-) -> Table {
+) -> RecordTable {
     let lines: Vec<RecordLine> =
         rows.rows.iter().map(|row| line(subject, row, axis, tags)).collect();
     let left_out = words::left_out(rows, &grouped);
     let more = (!left_out.is_empty())
         .then(|| format!("/context?q={}&show={}", percent(&typed(subject)), section.name()));
     let ends = axis.ends().filter(|_| !lines.is_empty());
-    Table { id: section.name(), title: title.to_owned(), lines, ends, left_out, more }
+    RecordTable { id: section.name(), title: title.to_owned(), lines, ends, left_out, more }
 }
 
 fn line(subject: &Subject, row: &StoredRecord, axis: &Axis, tags: &TagSet) -> RecordLine {

@@ -27,7 +27,7 @@ pub(super) enum Frame {
 
 /// End condition of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum End {
+pub(super) enum AnswerEnd {
     /// All results were sent.
     Whole,
     /// The limit was reached, and there are more results.
@@ -38,7 +38,7 @@ pub(super) enum End {
     Gone,
 }
 
-impl From<Cancelled> for End {
+impl From<Cancelled> for AnswerEnd {
     fn from(halt: Cancelled) -> Self {
         match halt {
             Cancelled::Gone => Self::Gone,
@@ -98,12 +98,12 @@ impl Frame {
     }
 
     /// Ends the answer. Errors are ignored, because nothing follows.
-    pub(super) fn end(self, out: &mut Out, end: End) {
+    pub(super) fn end(self, out: &mut Out, end: AnswerEnd) {
         match (self, end) {
             (Self::Saf, _) => {}
-            (Self::Bare { begun: true }, End::Late) => return out.abort(),
+            (Self::Bare { begun: true }, AnswerEnd::Late) => return out.abort(),
             (Self::Bare { begun: true }, _) => return,
-            (Self::Bare { begun: false }, End::Late) => {
+            (Self::Bare { begun: false }, AnswerEnd::Late) => {
                 return out.refuse(HttpError::busy("the query took too long", LATE));
             }
             (Self::Bare { begun: false }, _) => {
@@ -111,10 +111,10 @@ impl Frame {
             }
         }
         let line: &[u8] = match end {
-            End::Whole => b"{\"cond\":\"succeeded\"}",
-            End::Limit => b"{\"cond\":\"limited\",\"msg\":\"Result limit reached\"}",
-            End::Late => b"{\"cond\":\"limited\",\"msg\":\"Time limit reached\"}",
-            End::Gone => return,
+            AnswerEnd::Whole => b"{\"cond\":\"succeeded\"}",
+            AnswerEnd::Limit => b"{\"cond\":\"limited\",\"msg\":\"Result limit reached\"}",
+            AnswerEnd::Late => b"{\"cond\":\"limited\",\"msg\":\"Time limit reached\"}",
+            AnswerEnd::Gone => return,
         };
         out.line(|chunk| chunk.extend_from_slice(line)).ok();
     }

@@ -108,7 +108,7 @@ impl Object {
                 raw_rdata = Some(hex::encode(octets).to_ascii_uppercase());
             }
         }
-        let line = Line {
+        let line = JsonLine {
             count: shown.map(|sums| sums.count),
             num_results: None,
             time_first: shown.map(|sums| Time(sums.time_first, style.human)),
@@ -130,13 +130,13 @@ impl Object {
 
 /// Appends a summary.
 pub(super) fn write_summary(sums: Sums, results: u64, style: Style, out: &mut Vec<u8>) {
-    let line = Line {
+    let line = JsonLine {
         count: Some(sums.count),
         num_results: Some(results),
         time_first: Some(Time(sums.time_first, style.human)),
         time_last: Some(Time(sums.time_last, style.human)),
         pdns_count_is_lower_bound: sums.bound(style),
-        ..Line::default()
+        ..JsonLine::default()
     };
     line.write(out);
 }
@@ -148,7 +148,7 @@ pub(super) fn dotted(name: Name<'_>) -> String {
 
 /// The fields in the order in which DNSDB has them.
 #[derive(Default, Serialize)]
-struct Line {
+struct JsonLine {
     #[serde(skip_serializing_if = "Option::is_none")]
     count: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -175,7 +175,7 @@ struct Line {
     pdns_count_is_lower_bound: Option<bool>,
 }
 
-impl Line {
+impl JsonLine {
     fn write(&self, out: &mut Vec<u8>) {
         serde_json::to_writer(out, self).expect("a Vec takes any text");
     }

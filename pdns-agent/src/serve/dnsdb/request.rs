@@ -42,16 +42,23 @@ pub(super) struct Request {
 pub(super) enum DnsdbLookup {
     /// RRsets by owner.
     Owner(Owner),
-    /// Records by a name in their RDATA.
-    Target(Owner),
-    /// Records by an address in a range, both ends included.
-    Addresses(IpAddr, IpAddr),
-    /// Records by the octets of their RDATA.
-    Octets(Vec<u8>),
+    /// Single records by their RDATA.
+    Rdata(RdataKey),
     /// Owner names and types that match a pattern.
     FlexNames(Pattern),
     /// RDATA that matches a pattern.
     FlexRdata(Pattern),
+}
+
+/// Property of the RDATA by which records are found.
+#[derive(Debug)]
+pub(super) enum RdataKey {
+    /// A name in it.
+    Target(Owner),
+    /// An address in a range, both ends included.
+    Addresses(IpAddr, IpAddr),
+    /// All of its octets.
+    Octets(Vec<u8>),
 }
 
 impl Request {
@@ -115,12 +122,14 @@ fn asked_about(side: &str, kind: &str, value: &str) -> Result<DnsdbLookup, HttpE
     match (side, kind) {
         ("rrset", "name") => Owner::parse(value).map(DnsdbLookup::Owner),
         ("rrset", "raw") => Owner::parse_raw(value).map(DnsdbLookup::Owner),
-        ("rdata", "name") => Owner::parse(value).map(DnsdbLookup::Target),
-        ("rdata", "raw") => octets(value).map(DnsdbLookup::Octets),
+        ("rdata", "name") => Owner::parse(value).map(RdataKey::Target).map(DnsdbLookup::Rdata),
+        ("rdata", "raw") => octets(value).map(RdataKey::Octets).map(DnsdbLookup::Rdata),
         ("rdata", "ip") => {
             // A slash would end the path segment, so a comma stands for it.
             match Subject::parse(&value.replacen(',', "/", 1)) {
-                Ok(Subject::Addresses(from, to)) => Ok(DnsdbLookup::Addresses(from, to)),
+                Ok(Subject::Addresses(from, to)) => {
+                    Ok(DnsdbLookup::Rdata(RdataKey::Addresses(from, to)))
+                }
                 _ => Err(HttpError::bad(format!(
                     "{value:?} is no address, prefix (192.0.2.0,24) or range (192.0.2.1-192.0.2.9)"
                 ))),
@@ -136,10 +145,11 @@ fn asked_about(side: &str, kind: &str, value: &str) -> Result<DnsdbLookup, HttpE
 fn checked(what: &DnsdbLookup, types: Types) -> Result<Types, HttpError> {
     match (what, types) {
         // The address tells which of the two types it is.
-        (DnsdbLookup::Addresses(..), Types::Any | Types::One(RrType::A | RrType::AAAA)) => {
-            Ok(Types::Any)
-        }
-        (DnsdbLookup::Addresses(..), _) => {
+        (
+            DnsdbLookup::Rdata(RdataKey::Addresses(..)),
+            Types::Any | Types::One(RrType::A | RrType::AAAA),
+        ) => Ok(Types::Any),
+        (DnsdbLookup::Rdata(RdataKey::Addresses(..)), _) => {
             Err(HttpError::bad("addresses are of type A, AAAA or ANY"))
         }
         (DnsdbLookup::FlexRdata(_), Types::One(one)) if !SEARCHED.contains(&one) => {
@@ -172,7 +182,7 @@ mod tests {
         assert!(request.is_summary && request.types == Types::Any);
         for value in ["192.0.2.0,24", "192.0.2.0%2F24", "192.0.2.0-192.0.2.255"] {
             match read(&format!("lookup/rdata/ip/{value}")).unwrap().what {
-                DnsdbLookup::Addresses(from, to) => {
+                DnsdbLookup::Rdata(RdataKey::Addresses(from, to)) => {
                     assert_eq!(format!("{from} {to}"), "192.0.2.0 192.0.2.255");
                 }
                 other => panic!("{other:?}"),
@@ -180,7 +190,7 @@ mod tests {
         }
         assert!(matches!(
             read("lookup/rdata/ip/2001%3Adb8%3A%3A1").unwrap().what,
-            DnsdbLookup::Addresses(..)
+            DnsdbLookup::Rdata(RdataKey::Addresses(..))
         ));
         let request = read("lookup/rdata/name/ns1.example.com/NS/").unwrap();
         assert_eq!(request.types, Types::One(RrType::NS));

@@ -1,6 +1,6 @@
 //! Output of results: applies the time fences, the offset and the limit, then writes lines or a summary.
 
-use super::frame::{End, Frame};
+use super::frame::{AnswerEnd, Frame};
 use super::object::{Object, Style, Sums, write_summary};
 use super::parameters::{Fences, Parameters};
 use crate::serve::stream::Out;
@@ -28,7 +28,7 @@ impl<'o> Sink<'o> {
         frame: Frame,
         parameters: &Parameters,
         is_summary: bool,
-    ) -> Result<Self, End> {
+    ) -> Result<Self, AnswerEnd> {
         frame.begin(out)?;
         Ok(Self {
             out,
@@ -54,7 +54,7 @@ impl<'o> Sink<'o> {
     }
 
     /// Returns a break if the answer is no longer wanted; for use between results.
-    pub(super) fn check(&self) -> ControlFlow<End> {
+    pub(super) fn check(&self) -> ControlFlow<AnswerEnd> {
         match self.out.check() {
             Ok(()) => ControlFlow::Continue(()),
             Err(halt) => ControlFlow::Break(halt.into()),
@@ -62,13 +62,13 @@ impl<'o> Sink<'o> {
     }
 
     /// Takes a result; breaks if the answer ends.
-    pub(super) fn take(&mut self, object: &Object) -> ControlFlow<End> {
+    pub(super) fn take(&mut self, object: &Object) -> ControlFlow<AnswerEnd> {
         self.check()?;
         self.show(object)
     }
 
     /// Like [`Sink::take`], for a result that was found before time ran out.
-    pub(super) fn show(&mut self, object: &Object) -> ControlFlow<End> {
+    pub(super) fn show(&mut self, object: &Object) -> ControlFlow<AnswerEnd> {
         if !self.admits(object.sums) {
             return ControlFlow::Continue(());
         }
@@ -77,7 +77,7 @@ impl<'o> Sink<'o> {
             return ControlFlow::Continue(());
         }
         if self.room == 0 {
-            return ControlFlow::Break(End::Limit);
+            return ControlFlow::Break(AnswerEnd::Limit);
         }
         self.room -= 1;
         let Some((sums, results)) = &mut self.summary else {
@@ -97,15 +97,15 @@ impl<'o> Sink<'o> {
             }
         };
         match self.max_count {
-            Some(most) if sums.count >= most => ControlFlow::Break(End::Whole),
+            Some(most) if sums.count >= most => ControlFlow::Break(AnswerEnd::Whole),
             _ => ControlFlow::Continue(()),
         }
     }
 
     /// Ends the answer.
-    pub(super) fn end(mut self, end: End) {
+    pub(super) fn end(mut self, end: AnswerEnd) {
         if let Some((Some(sums), results)) = self.summary
-            && end != End::Gone
+            && end != AnswerEnd::Gone
         {
             let style = self.style;
             let written =

@@ -1,15 +1,15 @@
 //! Queries the store for a request, and passes the results to the sink.
 
 use super::apex::Apexes;
-use super::frame::{End, Frame};
+use super::frame::{AnswerEnd, Frame};
 use super::object::{Data, Object, Sums, dotted};
 use super::owner::Owner;
 use super::pattern::Pattern;
-use super::request::{DnsdbLookup, Request, SEARCHED};
+use super::request::{DnsdbLookup, RdataKey, Request, SEARCHED};
 use super::sink::Sink;
 use super::types::Types;
 use crate::name::{Name, NameBuf};
-use crate::query::{Pager, Text, Walk, walk};
+use crate::query::{Pager, Text, Walk, on_addresses, walk};
 use crate::rdata::{FinalDot, Rdata, RdataBuf, Target};
 use crate::record::{FactBuf, StoredRecord};
 use crate::rr::RrType;
@@ -17,7 +17,6 @@ use crate::serve::http_error::HttpError;
 use crate::serve::stream::Out;
 use crate::store::{Kind, Reader, StoreError};
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 use std::ops::ControlFlow;
 
 /// Maximum number of records held of one RRset; further ones begin another result for the same RRset.
@@ -26,7 +25,7 @@ const MAX_SET: usize = 10_000;
 const MAX_FOUND: usize = 100_000;
 
 /// Result of a store query: a break ends the answer.
-type Flow = Result<ControlFlow<End>, StoreError>;
+type Flow = Result<ControlFlow<AnswerEnd>, StoreError>;
 
 /// Answers a request.
 ///
@@ -58,14 +57,10 @@ pub(super) fn run(
             sets(store, &all, Some(pattern), request.types, shape, &mut sink)
         }
         DnsdbLookup::FlexRdata(pattern) => found_rdata(store, request, pattern, &mut sink),
-        DnsdbLookup::Target(owner) => records(store, request, &By::Target(owner), &mut sink),
-        DnsdbLookup::Addresses(from, to) => {
-            records(store, request, &By::Addresses(*from, *to), &mut sink)
-        }
-        DnsdbLookup::Octets(octets) => records(store, request, &By::Octets(octets), &mut sink),
+        DnsdbLookup::Rdata(key) => records(store, request, key, &mut sink),
     };
     match asked {
-        Ok(ControlFlow::Continue(())) => sink.end(End::Whole),
+        Ok(ControlFlow::Continue(())) => sink.end(AnswerEnd::Whole),
         Ok(ControlFlow::Break(end)) => sink.end(end),
         Err(error) => {
             sink.fail(HttpError::from(&error));
@@ -162,7 +157,7 @@ impl Owned {
     }
 
     /// Passes on all sets.
-    fn end(self, shape: &Shape<'_>, sink: &mut Sink<'_>) -> ControlFlow<End> {
+    fn end(self, shape: &Shape<'_>, sink: &mut Sink<'_>) -> ControlFlow<AnswerEnd> {
         for (rrtype, set) in self.sets {
             if let Some(object) = shape.object(&self.rrname, rrtype, set) {
                 sink.take(&object)?;
@@ -209,7 +204,7 @@ fn add(
     types: Types,
     shape: &Shape<'_>,
     sink: &mut Sink<'_>,
-) -> ControlFlow<End> {
+) -> ControlFlow<AnswerEnd> {
     let FactBuf::Record(record) = row.fact else { return ControlFlow::Continue(()) };
     if !types.has(record.rrtype) {
         return sink.check();
@@ -226,21 +221,14 @@ fn add(
     ControlFlow::Continue(())
 }
 
-/// Property of the RDATA by which records are found.
-enum By<'r> {
-    Target(&'r Owner),
-    Addresses(IpAddr, IpAddr),
-    Octets(&'r [u8]),
-}
-
 /// Passes on single records, latest seen first.
-fn records(store: &mut Reader<'_>, request: &Request, by: &By<'_>, sink: &mut Sink<'_>) -> Flow {
+fn records(store: &mut Reader<'_>, request: &Request, key: &RdataKey, sink: &mut Sink<'_>) -> Flow {
     let mut pager = Pager::new(None, sink.wanted());
     let mut flow = ControlFlow::Continue(());
     let mut take = |row: StoredRecord| {
         let is_wanted = match &row.fact {
             FactBuf::Record(record) => {
-                request.types.has(record.rrtype) && matches(by, record.as_rdata())
+                request.types.has(record.rrtype) && matches(key, record.as_rdata())
             }
             FactBuf::Negative { .. } => false,
         };
@@ -250,16 +238,16 @@ fn records(store: &mut Reader<'_>, request: &Request, by: &By<'_>, sink: &mut Si
         flow = sink.check();
         as_break(flow)
     };
-    match by {
-        By::Target(Owner::Exact(name)) => {
+    match key {
+        RdataKey::Target(Owner::Exact(name)) => {
             store.records_targeting_name(name.as_name(), usize::MAX, &mut take)?;
         }
         // Wildcards of RDATA have no index.
-        By::Target(_) => store.scan_records(Kind::Record, &mut take)?,
-        By::Addresses(from, to) => {
-            crate::query::on_addresses(store, *from, *to, usize::MAX, &mut take)?;
+        RdataKey::Target(_) => store.scan_records(Kind::Record, &mut take)?,
+        RdataKey::Addresses(from, to) => {
+            on_addresses(store, *from, *to, usize::MAX, &mut take)?;
         }
-        By::Octets(octets) => by_octets(store, octets, &mut take)?,
+        RdataKey::Octets(octets) => by_octets(store, octets, &mut take)?,
     }
     // If time ran out before all records were read, show those that were read.
     let page = pager.finish();
@@ -279,21 +267,21 @@ fn records(store: &mut Reader<'_>, request: &Request, by: &By<'_>, sink: &mut Si
         }
     }
     if page.cut && flow.is_continue() {
-        flow = ControlFlow::Break(End::Limit);
+        flow = ControlFlow::Break(AnswerEnd::Limit);
     }
     Ok(flow)
 }
 
 /// Returns true if a record matches the request.
-fn matches(by: &By<'_>, rdata: Rdata<'_>) -> bool {
-    match by {
+fn matches(key: &RdataKey, rdata: Rdata<'_>) -> bool {
+    match key {
         // The store has already searched for exactly these.
-        By::Target(Owner::Exact(_)) | By::Addresses(..) => true,
-        By::Target(owner) => match rdata.target() {
+        RdataKey::Target(Owner::Exact(_)) | RdataKey::Addresses(..) => true,
+        RdataKey::Target(owner) => match rdata.target() {
             Target::Name(name) => owner.has(name.as_name()),
             _ => false,
         },
-        By::Octets(octets) => rdata.octets.eq_ignore_ascii_case(octets),
+        RdataKey::Octets(octets) => rdata.octets.eq_ignore_ascii_case(octets),
     }
 }
 
@@ -324,7 +312,7 @@ fn by_octets(
 }
 
 /// RDATA that matched a pattern, of all owners together.
-struct Found {
+struct FoundRdata {
     sums: Sums,
     octets: Box<[u8]>,
 }
@@ -336,7 +324,7 @@ fn found_rdata(
     pattern: &Pattern,
     sink: &mut Sink<'_>,
 ) -> Flow {
-    let mut found: BTreeMap<(RrType, String), Found> = BTreeMap::new();
+    let mut found: BTreeMap<(RrType, String), FoundRdata> = BTreeMap::new();
     let mut flow = ControlFlow::Continue(());
     store.scan_records(Kind::Record, &mut |row| {
         flow = sink.check();
@@ -350,14 +338,14 @@ fn found_rdata(
             let entry = found.entry((record.rrtype, text));
             entry
                 .and_modify(|all| all.sums.add(sums))
-                .or_insert(Found { sums, octets: record.octets });
+                .or_insert(FoundRdata { sums, octets: record.octets });
             if found.len() > MAX_FOUND {
-                flow = ControlFlow::Break(End::Limit);
+                flow = ControlFlow::Break(AnswerEnd::Limit);
             }
         }
         as_break(flow)
     })?;
-    for ((rrtype, text), Found { sums, octets }) in found {
+    for ((rrtype, text), FoundRdata { sums, octets }) in found {
         let object = Object {
             sums,
             is_verbose: request.parameters.verbose,
@@ -374,6 +362,6 @@ fn found_rdata(
     Ok(flow)
 }
 
-fn as_break(flow: ControlFlow<End>) -> ControlFlow<()> {
+fn as_break(flow: ControlFlow<AnswerEnd>) -> ControlFlow<()> {
     if flow.is_break() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
 }

@@ -3,7 +3,7 @@
 //! Part of the pages. Hunt takes its query from the fragment of its URL. It is an OQL search; here the value is
 //! in quotes, so that its characters have no special meaning.
 
-use crate::query::{Subject, net_of};
+use crate::query::Subject;
 use crate::render::percent;
 use axum::http::Uri;
 use std::str::FromStr;
@@ -58,7 +58,7 @@ fn query(subject: &Subject) -> String {
     let quoted = |text: &str| format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""));
     let search = match subject {
         Subject::Addresses(from, to) if from != to => {
-            let value = match net_of(*from, *to) {
+            let value = match subject.as_prefix() {
                 Some(net) => quoted(&net.to_string()),
                 None => format!("[\"{from}\" TO \"{to}\"]"),
             };

@@ -22,7 +22,7 @@ const HEAD: &str = "# Users of pdns serve, written by `pdns serve user`. Secrets
 /// One user in the file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Entry {
+pub struct UserEntry {
     /// Name, shown in logs and as the author of tags.
     pub name: String,
     /// May set and clear tags.
@@ -38,15 +38,15 @@ pub struct Entry {
 
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-struct Content {
-    user: Vec<Entry>,
+struct UsersFile {
+    user: Vec<UserEntry>,
 }
 
 /// Returns the users in a file.
 ///
 /// # Errors
 /// [`UsersError`] when it cannot be read, or when others can read it.
-pub fn list(path: &Path) -> Result<Vec<Entry>, UsersError> {
+pub fn list(path: &Path) -> Result<Vec<UserEntry>, UsersError> {
     let unread = |cause| UsersError::Read { path: path.to_owned(), cause };
     let found = fs::metadata(path).map_err(unread)?;
     if !found.is_file() {
@@ -56,7 +56,7 @@ pub fn list(path: &Path) -> Result<Vec<Entry>, UsersError> {
         return Err(UsersError::Open(path.to_owned()));
     }
     let text = fs::read_to_string(path).map_err(unread)?;
-    let content: Content = toml::from_str(&text).map_err(|error| UsersError::Syntax {
+    let content: UsersFile = toml::from_str(&text).map_err(|error| UsersError::Syntax {
         path: path.to_owned(),
         cause: toml_error(&text, &error),
     })?;
@@ -79,7 +79,7 @@ pub fn add(
     if !is_name(name) {
         return Err(UsersError::Name(name.to_owned()));
     }
-    let mut entry = Entry { name: name.to_owned(), may_tag, key_sha256: None, password: None };
+    let mut entry = UserEntry { name: name.to_owned(), may_tag, key_sha256: None, password: None };
     let key = if let Some(password) = password {
         if !(12..=256).contains(&password.chars().count()) || password.contains(['\n', '\r']) {
             return Err(UsersError::Password);
@@ -143,8 +143,8 @@ fn lock(path: &Path) -> Result<FileLock, UsersError> {
 }
 
 /// Replaces the file. A server that reads it at the same time sees either the old or the new one.
-fn write(path: &Path, user: Vec<Entry>) -> Result<(), UsersError> {
-    let text = toml::to_string(&Content { user }).map_err(|_| UsersError::Secret)?;
+fn write(path: &Path, user: Vec<UserEntry>) -> Result<(), UsersError> {
+    let text = toml::to_string(&UsersFile { user }).map_err(|_| UsersError::Secret)?;
     atomic_file::write(path, MODE, format!("{HEAD}{text}").as_bytes())
         .map_err(|cause| UsersError::Write { path: path.to_owned(), cause })
 }

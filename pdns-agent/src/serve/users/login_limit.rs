@@ -6,7 +6,7 @@
 //! bucket. Attempts with passwords cannot fill a table, because each of them has to be hashed first.
 
 use super::secret::Digest;
-use crate::serve::clients::Key;
+use crate::serve::clients::ClientKey;
 use crate::serve::rate_limit::{Bucket, Rate};
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -30,9 +30,9 @@ pub(in crate::serve) struct LoginLimit(Mutex<Tables>);
 
 #[derive(Debug)]
 struct Tables {
-    logins: Buckets<(Digest, Key)>,
-    addresses: Buckets<Key>,
-    keys: Buckets<Key>,
+    logins: Buckets<(Digest, ClientKey)>,
+    addresses: Buckets<ClientKey>,
+    keys: Buckets<ClientKey>,
 }
 
 impl Default for Tables {
@@ -49,7 +49,7 @@ impl Default for Tables {
 pub(super) struct Attempt {
     limit: Arc<LoginLimit>,
     user: Digest,
-    from: Key,
+    from: ClientKey,
 }
 
 /// An attempt that was charged.
@@ -60,12 +60,12 @@ impl LoginLimit {
     ///
     /// # Errors
     /// The time to wait, after too many wrong keys.
-    pub(super) fn charge_key(&self, from: Key) -> Result<(), Duration> {
+    pub(super) fn charge_key(&self, from: ClientKey) -> Result<(), Duration> {
         self.tables().keys.take(from, Instant::now())
     }
 
     /// Starts an attempt; nothing is charged yet.
-    pub(super) fn attempt(limit: &Arc<Self>, user: Digest, from: Key) -> Attempt {
+    pub(super) fn attempt(limit: &Arc<Self>, user: Digest, from: ClientKey) -> Attempt {
         Attempt { limit: Arc::clone(limit), user, from }
     }
 
@@ -170,8 +170,8 @@ impl<K: Eq + Hash> Buckets<K> {
 mod tests {
     use super::*;
 
-    fn from(address: &str) -> Key {
-        Key::of(address.parse().unwrap())
+    fn from(address: &str) -> ClientKey {
+        ClientKey::of(address.parse().unwrap())
     }
 
     /// Returns the number of a user's attempts that are charged.

@@ -22,7 +22,7 @@ const MOST_CAPABILITIES: libc::c_ulong = 64;
 
 /// Flags and type of an interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Interface {
+pub(super) struct InterfaceInfo {
     /// The kernel's index of the interface; an interface that was recreated has a new one.
     pub(super) index: i32,
     /// `ARPHRD_...` type: the first header of its packets.
@@ -73,7 +73,7 @@ pub(super) fn ignore_outgoing(socket: BorrowedFd<'_>) -> io::Result<()> {
 }
 
 /// Queries the kernel for the interface of this name; `NotFound` if there is none.
-pub(super) fn interface(socket: BorrowedFd<'_>, name: &str) -> io::Result<Interface> {
+pub(super) fn interface(socket: BorrowedFd<'_>, name: &str) -> io::Result<InterfaceInfo> {
     let absent = || io::Error::from_raw_os_error(libc::ENODEV);
     // SAFETY: all zeros are a valid `ifreq`: a name and a union of plain numbers.
     let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
@@ -105,7 +105,7 @@ pub(super) fn interface(socket: BorrowedFd<'_>, name: &str) -> io::Result<Interf
     ask(libc::SIOCGIFFLAGS)?;
     // SAFETY: SIOCGIFFLAGS wrote this part.
     let flags = libc::c_int::from(unsafe { request.ifr_ifru.ifru_flags });
-    Ok(Interface {
+    Ok(InterfaceInfo {
         index,
         kind,
         is_up: flags & libc::IFF_UP != 0 && flags & libc::IFF_RUNNING != 0,

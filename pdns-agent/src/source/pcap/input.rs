@@ -29,9 +29,9 @@ impl Read for Disk {
 
 /// The first error of an [`Input`].
 #[derive(Clone, Default)]
-pub(super) struct Failure(Arc<Mutex<Option<io::Error>>>);
+pub(super) struct ReadFailure(Arc<Mutex<Option<io::Error>>>);
 
-impl Failure {
+impl ReadFailure {
     /// Takes the error, if there was one.
     pub(super) fn take(&self) -> Option<io::Error> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
@@ -49,12 +49,12 @@ impl Failure {
 /// Data of a file or a pipe.
 pub(super) struct Input<R> {
     reader: R,
-    failure: Failure,
+    failure: ReadFailure,
 }
 
 impl<R> Input<R> {
-    pub(super) fn new(reader: R) -> (Self, Failure) {
-        let failure = Failure::default();
+    pub(super) fn new(reader: R) -> (Self, ReadFailure) {
+        let failure = ReadFailure::default();
         (Self { reader, failure: failure.clone() }, failure)
     }
 }

@@ -100,7 +100,7 @@ enum Known {
 }
 
 /// A name's entry in its bucket.
-pub(crate) struct Entry {
+pub(crate) struct BucketEntry {
     pub(crate) partition: u8,
     pub(crate) hash: u64,
     /// The bucket in which it was found.
@@ -118,9 +118,9 @@ pub(crate) struct EntryRef<'v> {
 
 impl EntryRef<'_> {
     /// Copies the entry.
-    pub(crate) fn to_entry(&self) -> Entry {
+    pub(crate) fn to_entry(&self) -> BucketEntry {
         let Self { partition, hash, bucket, value } = *self;
-        Entry { partition, hash, bucket, value: value.to_vec() }
+        BucketEntry { partition, hash, bucket, value: value.to_vec() }
     }
 }
 
@@ -227,9 +227,9 @@ impl Reader<'_> {
         name: Name<'_>,
         kinds: &[Kind],
         mut also: Pipeline,
-    ) -> Result<(Vec<Option<Entry>>, Vec<Value>), StoreError> {
+    ) -> Result<(Vec<Option<BucketEntry>>, Vec<Value>), StoreError> {
         let NameLocation { partition, hash } = self.store.router.place(name);
-        let mut entries: Vec<Option<Entry>> = kinds.iter().map(|_| None).collect();
+        let mut entries: Vec<Option<BucketEntry>> = kinds.iter().map(|_| None).collect();
         let mut due: Vec<usize> = (0..kinds.len()).collect();
         let (mut other, mut absent) = (Vec::new(), Vec::new());
         loop {
@@ -262,7 +262,7 @@ impl Reader<'_> {
                     }
                     (Some(value), Some(before), Some(slot)) => {
                         let bucket = before.of(low24(hash));
-                        *slot = Some(Entry { partition, hash, bucket, value });
+                        *slot = Some(BucketEntry { partition, hash, bucket, value });
                     }
                     // Buckets only grow: if they are as cached, the name had not moved when its entry was requested.
                     _ if before == Some(buckets) => absent.push((kind, meta.rows)),
@@ -286,10 +286,10 @@ impl Reader<'_> {
         &mut self,
         kind: Kind,
         names: &[NameBuf],
-    ) -> Result<Vec<Option<Entry>>, StoreError> {
+    ) -> Result<Vec<Option<BucketEntry>>, StoreError> {
         let places: Vec<NameLocation> =
             names.iter().map(|name| self.store.router.place(name.as_name())).collect();
-        let mut entries: Vec<Option<Entry>> = places.iter().map(|_| None).collect();
+        let mut entries: Vec<Option<BucketEntry>> = places.iter().map(|_| None).collect();
         let mut wanted: Vec<usize> = (0..names.len()).collect();
         let mut known = Known::IfAny;
         let mut last: BTreeMap<u8, Buckets> = BTreeMap::new();
@@ -328,7 +328,7 @@ impl Reader<'_> {
                     (Some(value), Some(place), Some(slot)) => {
                         let (partition, hash) = (place.partition, place.hash);
                         let bucket = now.get(&partition).map_or(0, |now| now.of(low24(hash)));
-                        *slot = Some(Entry { partition, hash, bucket, value });
+                        *slot = Some(BucketEntry { partition, hash, bucket, value });
                     }
                     _ => missing.push(at),
                 }
@@ -342,7 +342,7 @@ impl Reader<'_> {
         &mut self,
         kind: Kind,
         pointers: &[Pointer],
-    ) -> Result<Vec<Entry>, StoreError> {
+    ) -> Result<Vec<BucketEntry>, StoreError> {
         let mut entries = Vec::with_capacity(pointers.len());
         let mut each = |entry: EntryRef<'_>| {
             entries.push(entry.to_entry());

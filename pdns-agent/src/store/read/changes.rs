@@ -17,18 +17,18 @@ const BLOCKS: usize = 8;
 
 /// Ends of the names and records of each partition at one point in time.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Ends(Vec<End>);
+pub struct Ends(Vec<PartitionEnd>);
 
 /// Ends of the names and records of one partition.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct End {
+struct PartitionEnd {
     rows: u32,
     block: u32,
     offset: u32,
 }
 
 /// A part of a block: partition, block, first octet or row in it, and the end (exclusive).
-type Piece = (u8, u32, u32, u32);
+type BlockRange = (u8, u32, u32, u32);
 
 impl Ends {
     /// Returns true if something that existed at `before` is gone: Redis lost data that was not yet on disk.
@@ -47,13 +47,13 @@ impl Ends {
             let rows = to.rows.min((from.rows / ROWS + 1) * ROWS);
             let (block, offset) =
                 if from.block < to.block { (from.block + 1, 0) } else { (to.block, to.offset) };
-            End { rows, block, offset }
+            PartitionEnd { rows, block, offset }
         });
         Self(ends.collect())
     }
 
     /// Returns the parts of the name logs from here to `until`.
-    fn names(&self, until: &Self) -> Vec<Piece> {
+    fn names(&self, until: &Self) -> Vec<BlockRange> {
         let mut pieces = Vec::new();
         for (partition, (from, to)) in (0..=u8::MAX).zip(self.0.iter().zip(&until.0)) {
             for block in from.block..=to.block {
@@ -68,7 +68,7 @@ impl Ends {
     }
 
     /// Returns the parts of the rows from here to `until`.
-    fn rows(&self, until: &Self) -> Vec<Piece> {
+    fn rows(&self, until: &Self) -> Vec<BlockRange> {
         let mut pieces = Vec::new();
         for (partition, (from, to)) in (0..=u8::MAX).zip(self.0.iter().zip(&until.0)) {
             let mut row = from.rows;
@@ -91,7 +91,7 @@ impl Reader<'_> {
     pub fn ends(&mut self) -> Result<Ends, StoreError> {
         let partitions: Vec<u8> = self.store.partitions().collect();
         let metas = self.metas(Kind::Record, partitions)?.into_iter();
-        let end = |meta: crate::store::read::buckets::Meta| End {
+        let end = |meta: crate::store::read::buckets::Meta| PartitionEnd {
             rows: meta.rows,
             block: meta.block,
             offset: meta.offset,
@@ -155,7 +155,7 @@ impl Reader<'_> {
     /// Reads the octets of parts of blocks, in their order; `size` is the length of one unit of their bounds.
     fn pieces(
         &mut self,
-        pieces: &[Piece],
+        pieces: &[BlockRange],
         size: usize,
         key: &dyn Fn(&Self, u8, u32) -> String,
     ) -> Result<Vec<Vec<u8>>, StoreError> {
@@ -183,7 +183,7 @@ mod tests {
     use super::*;
 
     fn ends(rows: u32, block: u32, offset: u32) -> Ends {
-        Ends(vec![End { rows, block, offset }])
+        Ends(vec![PartitionEnd { rows, block, offset }])
     }
 
     #[test]

@@ -8,7 +8,7 @@ use crate::rdata::{self, Rdata, Target};
 use crate::record::StoredRecord;
 use crate::store::layout::keys::{Kind, Pointer};
 use crate::store::layout::posting::{HASH_LEVELS, Level, Posting, V4_LEVELS};
-use crate::store::read::buckets::Entry;
+use crate::store::read::buckets::BucketEntry;
 use crate::store::read::pointers::{PointerReader, Wanted};
 use crate::store::read::rows::{Found, Owner, PAGE};
 use crate::store::redis::client::Pipeline;
@@ -30,8 +30,8 @@ const FIRST_SETS: usize = 8;
 /// A name that was looked up: its entries, and the pointers to the records that target it.
 pub struct NameLookup {
     name: NameBuf,
-    record: Option<Entry>,
-    negative: Option<Entry>,
+    record: Option<BucketEntry>,
+    negative: Option<BucketEntry>,
     node: Node,
     /// Members of the set, or the first of them.
     members: Value,
@@ -218,7 +218,7 @@ impl Reader<'_> {
         &mut self,
         kind: Kind,
         name: Name<'_>,
-        entry: Option<&Entry>,
+        entry: Option<&BucketEntry>,
         each: Each<'_>,
     ) -> Result<(), StoreError> {
         let Some(entry) = entry else { return Ok(()) };

@@ -11,7 +11,7 @@ use crate::record::{FactBuf, StoredRecord};
 use crate::rr::RrType;
 use crate::store::layout::encoding::{Stored, StoredRef, Value, records_in};
 use crate::store::layout::keys::{Kind, Pointer};
-use crate::store::read::buckets::{AskedEntries, Entry, EntryRef, Missing};
+use crate::store::read::buckets::{AskedEntries, BucketEntry, EntryRef, Missing};
 use crate::store::read::lookup::Each;
 use crate::store::read::rows::{AskedRows, Fetched, Found, NAME_GUESS, Owner, PAGE};
 use crate::store::{Reader, StoreError};
@@ -59,7 +59,7 @@ enum PendingReply {
 struct Deferred {
     missing: Vec<Missing>,
     /// Names with very many records, or with long RDATA that may match: the records of a name stay together.
-    entries: Vec<Entry>,
+    entries: Vec<BucketEntry>,
     /// Records with long names.
     long: Vec<Found>,
 }

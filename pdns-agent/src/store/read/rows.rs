@@ -7,7 +7,7 @@ use crate::name::{Name, NameBuf};
 use crate::record::{FactBuf, StoredRecord};
 use crate::store::layout::encoding::{Damaged, RowRead, Stored, Value, read_row, records};
 use crate::store::layout::keys::{Keys, Kind, LOG_STRIDE, ROW, ROWS};
-use crate::store::read::buckets::Entry;
+use crate::store::read::buckets::BucketEntry;
 use crate::store::redis::client::Pipeline;
 use crate::store::redis::reply;
 use crate::store::{Reader, StoreError};
@@ -91,7 +91,7 @@ impl Reader<'_> {
     pub(crate) fn for_each_record(
         &mut self,
         kind: Kind,
-        entry: &Entry,
+        entry: &BucketEntry,
         each: &mut EachPage<'_>,
     ) -> Result<bool, StoreError> {
         let bucket =

@@ -10,7 +10,7 @@ use crate::record::StoredRecord;
 use crate::store::layout::encoding::{RowRead, Value, read_row, row_of};
 use crate::store::layout::keys::{Buckets, Kind, LOG, LOG_STRIDE, Pointer, ROW, ROWS};
 use crate::store::layout::type_code::TypeCode;
-use crate::store::read::buckets::{Entry, Meta};
+use crate::store::read::buckets::{BucketEntry, Meta};
 use crate::store::read::lookup::Each;
 use crate::store::read::rows::{Found, Owner, PAGE};
 use crate::store::redis::client::Pipeline;
@@ -210,7 +210,7 @@ impl Reader<'_> {
                     let key = self.store.keys.bucket(partition, kind, bucket);
                     let hash = field.try_into().map(u64::from_be_bytes);
                     let hash = hash.map_err(|_| StoreError::damaged(&key))?;
-                    let entry = Entry { partition, hash, bucket, value };
+                    let entry = BucketEntry { partition, hash, bucket, value };
                     let value = Value::read(&entry.value);
                     let log = value.ok_or_else(|| StoreError::damaged(&key))?.log;
                     // Names added since the partition was loaded are not part of this scan.

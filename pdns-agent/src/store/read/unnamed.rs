@@ -7,7 +7,7 @@
 use crate::observation::{Fact, Seen};
 use crate::store::layout::encoding::{StoredRef, Value, records_in};
 use crate::store::layout::keys::{Kind, Pointer, ROWS, low24};
-use crate::store::read::buckets::{Entry, Meta};
+use crate::store::read::buckets::{BucketEntry, Meta};
 use crate::store::read::scan::{BucketWalk, Handle, Met, Part, Whole};
 use crate::store::redis::client::Pipeline;
 use crate::store::{Reader, StoreError};
@@ -72,7 +72,7 @@ impl Reader<'_> {
         &mut self,
         kind: Kind,
         part: Part,
-        late: &mut Vec<Entry>,
+        late: &mut Vec<BucketEntry>,
         each: EachUnnamed<'_>,
     ) -> Result<(Whole, Met, Meta), StoreError> {
         let partition = part.0;
@@ -122,7 +122,7 @@ impl Reader<'_> {
                 };
                 if is_late {
                     let bucket = first + u32::try_from(at).unwrap_or(u32::MAX);
-                    late.push(Entry { partition, hash, bucket, value: value.to_vec() });
+                    late.push(BucketEntry { partition, hash, bucket, value: value.to_vec() });
                     return Ok(());
                 }
                 let mut first_of_owner = true;

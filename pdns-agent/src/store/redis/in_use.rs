@@ -18,7 +18,7 @@ const ACCESS_MODE: u32 = 0o3;
 const OF_OTHERS: u32 = 0o077;
 
 /// A file system object: device and inode, whatever its path.
-type Identity = (u64, u64);
+type FileIdentity = (u64, u64);
 
 /// A process on this machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -103,12 +103,12 @@ pub(in crate::store) fn is_private(directory: &fs::Metadata) -> bool {
     directory.mode() & OF_OTHERS == 0
 }
 
-fn identity(object: &fs::Metadata) -> Identity {
+fn identity(object: &fs::Metadata) -> FileIdentity {
     (object.dev(), object.ino())
 }
 
 /// Lists the files that a server appends to.
-fn append_only_files(directory: &Path) -> io::Result<HashSet<Identity>> {
+fn append_only_files(directory: &Path) -> io::Result<HashSet<FileIdentity>> {
     match fs::read_dir(directory.join(FOLDER)) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(HashSet::new()),
         // A server may remove a part meanwhile.
@@ -127,7 +127,7 @@ fn may_enter(process: &Path, directory: &fs::Metadata) -> bool {
 }
 
 /// Returns true if a process is seen to have one of these files open for writing.
-fn writes(process: &Path, files: &HashSet<Identity>) -> bool {
+fn writes(process: &Path, files: &HashSet<FileIdentity>) -> bool {
     let Ok(open) = fs::read_dir(process.join("fd")) else { return false };
     open.filter_map(Result::ok).any(|file| {
         fs::metadata(file.path()).is_ok_and(|object| files.contains(&identity(&object)))

@@ -60,7 +60,7 @@ struct Kept {
 }
 
 /// A name that is kept.
-struct Entry {
+struct KeptName {
     hash: u64,
     name: NameBuf,
     position: Option<u32>,
@@ -96,7 +96,7 @@ impl Site<'_> {
         }
         let logged = self.logged(&remains.log);
         let mut taken: BTreeSet<u32> = BTreeSet::new();
-        let mut entries: Vec<Entry> = Vec::new();
+        let mut entries: Vec<KeptName> = Vec::new();
         let mut met: BTreeSet<u64> = BTreeSet::new();
         let mut removed = Vec::new();
         for (&bucket, pairs) in &remains.buckets {
@@ -158,7 +158,7 @@ impl Site<'_> {
         logged: &HashMap<u64, Vec<u32>>,
         taken: &mut BTreeSet<u32>,
         plan: &mut Plan,
-    ) -> Option<Entry> {
+    ) -> Option<KeptName> {
         let key = self.keys.bucket(self.partition, self.kind, bucket);
         let Some(value) = Value::read(octets) else {
             plan.lost.push(format!("{key}: what {hash:016x} held does not read"));
@@ -231,7 +231,7 @@ impl Site<'_> {
         }
         let day = u16::try_from(first / crate::store::read::scan::DAY).unwrap_or(u16::MAX);
         let found = (bucket, octets.to_vec());
-        (!records.is_empty()).then_some(Entry {
+        (!records.is_empty()).then_some(KeptName {
             hash,
             name,
             position,
@@ -363,7 +363,7 @@ impl Site<'_> {
     }
 
     /// Plans the log, with the names that are kept and no others; returns its end.
-    fn plan_log(&self, remains: &Remains, entries: &mut [Entry], plan: &mut Plan) -> (u32, u32) {
+    fn plan_log(&self, remains: &Remains, entries: &mut [KeptName], plan: &mut Plan) -> (u32, u32) {
         let used = |block: &Vec<u8>| {
             let last = memchr::memrchr(b'\n', block.get(..LOG as usize).unwrap_or(block));
             u32::try_from(last.map_or(0, |last| last + 1)).unwrap_or(0)
@@ -416,7 +416,12 @@ impl Site<'_> {
         (block, offset)
     }
 
-    fn plan_entries(&self, entries: &[Entry], buckets: Buckets, remains: &Remains) -> Vec<Change> {
+    fn plan_entries(
+        &self,
+        entries: &[KeptName],
+        buckets: Buckets,
+        remains: &Remains,
+    ) -> Vec<Change> {
         let mut changes = Vec::new();
         for entry in entries {
             let bucket = buckets.of(low24(entry.hash));
@@ -450,7 +455,7 @@ impl Site<'_> {
     }
 
     /// Plans the counts and ends.
-    fn plan_meta(&self, remains: &Remains, entries: &[Entry], meta: Meta, plan: &mut Plan) {
+    fn plan_meta(&self, remains: &Remains, entries: &[KeptName], meta: Meta, plan: &mut Plan) {
         let mut days: BTreeMap<u32, u64> = BTreeMap::new();
         for entry in entries {
             *days.entry(entry.day.into()).or_default() += 1;

@@ -44,13 +44,13 @@ struct PendingPosting {
 /// A batch in flight.
 struct InFlight {
     /// Requests in flight for each half of the parts.
-    halves: [Vec<Request>; 2],
+    halves: [Vec<PartRequest>; 2],
     /// New records, by part, to be added to the inverted index.
     postings: Vec<Vec<(Posting, Pointer)>>,
 }
 
 /// A request for one part that is not yet answered.
-struct Request {
+struct PartRequest {
     part: usize,
     /// Entries of the inverted index that are not confirmed, and the number of replies to each.
     added: VecDeque<(Posting, Pointer)>,
@@ -226,7 +226,7 @@ impl Writer<'_> {
                     }
                     if packed.len() > before {
                         let added = added.into();
-                        flights.push(Request { part: index, added, replies, probes, call });
+                        flights.push(PartRequest { part: index, added, replies, probes, call });
                     }
                 }
                 // Replies arrive in the order of the calls, and the next to process is taken from the end.
@@ -245,7 +245,7 @@ impl Writer<'_> {
     /// Processes the replies to a request.
     fn apply_reply(
         &mut self,
-        flight: &mut Request,
+        flight: &mut PartRequest,
         checkpoint: &mut Checkpoint,
         batch: &mut Batch,
         postings: &mut [Vec<(Posting, Pointer)>],

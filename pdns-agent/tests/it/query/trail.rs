@@ -4,7 +4,7 @@ use super::asked::filter;
 use super::passes;
 use super::world::{World, is_record, target};
 use pdns_agent::name::NameBuf;
-use pdns_agent::query::{self, Filter, List, MAX_STEPS, Query, Sort, WHYS, What, Why};
+use pdns_agent::query::{self, Filter, MAX_STEPS, ParkedList, Query, Sort, WHYS, What, Why};
 use pdns_agent::rdata::Target;
 use pdns_agent::record::StoredRecord;
 use pdns_agent::rr::RrType;
@@ -183,7 +183,7 @@ fn why(row: &StoredRecord) -> Option<Why> {
 }
 
 fn parked_at_random(world: &World, cases: u32) {
-    let list = List::parse("b.example\n9.0.0.0/8\n9.255.0.0/16\n10.0.0.0/12\n").unwrap();
+    let list = ParkedList::parse("b.example\n9.0.0.0/8\n9.255.0.0/16\n10.0.0.0/12\n").unwrap();
     let config = Config { cases, failure_persistence: None, ..Config::default() };
     let whys: Vec<Why> = WHYS.iter().map(|&(why, _)| why).collect();
     let kinds = prop_oneof![Just(whys.clone()), prop::sample::subsequence(whys, 1..4)];

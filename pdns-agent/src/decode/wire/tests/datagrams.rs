@@ -5,7 +5,7 @@ use super::build::{
     udp, v4, v6,
 };
 use super::{Run, shuffle};
-use crate::decode::wire::{Flow, FragmentLimits, Options, Transport};
+use crate::decode::wire::{Flow, FragmentLimits, Transport, WireOptions};
 use proptest::prelude::*;
 
 fn question(padding: usize) -> Vec<u8> {
@@ -171,7 +171,7 @@ fn fragments_wait_half_a_minute_and_the_oldest_leaves_when_there_are_too_many() 
     run.wait(29).ip(&parts[0]);
     assert_eq!(run.ledger(), "fragments 2, lost fragment_timeout 1");
     let fragments_limit = FragmentLimits { datagrams: 2, ..FragmentLimits::default() };
-    let mut run = Run::with(Options { fragments: fragments_limit, ..Options::default() });
+    let mut run = Run::with(WireOptions { fragments: fragments_limit, ..WireOptions::default() });
     for id in 0..4 {
         run.ip(&fragments(&v4(17, id, &udp(PORT, 53, &query(id, 80))), &[4])[0]);
     }
@@ -181,7 +181,7 @@ fn fragments_wait_half_a_minute_and_the_oldest_leaves_when_there_are_too_many() 
     assert_eq!(run.messages(), [query(2, 80)]);
     assert_eq!(run.ledger(), "fragments 2, held 1, lost fragment_evicted 2");
     let limit = FragmentLimits { octets: 300, ..FragmentLimits::default() };
-    let mut run = Run::with(Options { fragments: limit, ..Options::default() });
+    let mut run = Run::with(WireOptions { fragments: limit, ..WireOptions::default() });
     run.ip(&parts[1]).ip(&parts[0]).ip(&parts[1]).ip(&parts[1]);
     run.ip(&part(&question(80), 800, true, &[0; 200]));
     assert_eq!(run.ledger(), "fragments 2, held 1, lost no_first_fragment 2");

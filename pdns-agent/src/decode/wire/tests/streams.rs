@@ -2,7 +2,7 @@
 
 use super::build::{PORT, client, ethernet, fragments, framed, ip_frame, query, server, tcp, v4};
 use super::{Run, shuffle};
-use crate::decode::wire::{Flow, Options, StreamLimits, Transport};
+use crate::decode::wire::{Flow, StreamLimits, Transport, WireOptions};
 use proptest::prelude::*;
 
 const FIN: u8 = 1;
@@ -264,7 +264,7 @@ fn a_segment_that_the_capture_cut_gives_what_is_whole() {
 fn streams_are_bounded_and_openings_do_not_displace_them() {
     let (messages, stream) = three();
     let limits = StreamLimits { streams: 2, ..StreamLimits::default() };
-    let mut run = Run::with(Options { streams: limits, ..Options::default() });
+    let mut run = Run::with(WireOptions { streams: limits, ..WireOptions::default() });
     let from = |port: u16, sequence, flags, data: &[u8]| {
         v4(6, 1, &tcp((port, 53), sequence, 1, flags, data))
     };

@@ -17,14 +17,14 @@ const MAX_RDATA: usize = 0xffff;
 
 /// Buffers reused for the next field.
 #[derive(Debug, Default)]
-pub(super) struct Scratch {
+pub(super) struct FieldBuffers {
     text: Vec<u8>,
     name: String,
 }
 
 /// Kind of field.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Part {
+enum FieldKind {
     V4,
     V6,
     U8,
@@ -42,8 +42,8 @@ enum Part {
 }
 
 /// The fields of a type; `None` for a type whose RDATA Zeek does not log. TXT and SPF may have any number.
-fn parts(rrtype: RrType) -> Option<&'static [Part]> {
-    use Part::{CasedName, Hex, Name, Rest, Text, U8, U16, U32, V4, V6};
+fn parts(rrtype: RrType) -> Option<&'static [FieldKind]> {
+    use FieldKind::{CasedName, Hex, Name, Rest, Text, U8, U16, U32, V4, V6};
     Some(match rrtype {
         RrType::A => &[V4],
         RrType::AAAA => &[V6],
@@ -69,14 +69,14 @@ fn parts(rrtype: RrType) -> Option<&'static [Part]> {
 pub(super) fn rdata(
     rrtype: RrType,
     fields: &Answers,
-    scratch: &mut Scratch,
+    scratch: &mut FieldBuffers,
     out: &mut Vec<u8>,
 ) -> Result<bool, Omission> {
     if fields.len() == 0 {
         return Err(Omission::RdataNotInLog);
     }
     let done = if matches!(rrtype, RrType::TXT | RrType::SPF) {
-        fields.texts().try_for_each(|text| write(Part::Text, text?, scratch, out))
+        fields.texts().try_for_each(|text| write(FieldKind::Text, text?, scratch, out))
     } else {
         let parts = parts(rrtype).ok_or(Omission::RdataNotInLog)?;
         let mut texts = fields.texts();
@@ -92,22 +92,27 @@ pub(super) fn rdata(
 }
 
 /// Appends the wire form of one field.
-fn write(part: Part, text: &[u8], scratch: &mut Scratch, out: &mut Vec<u8>) -> Option<()> {
-    let Scratch { text: buffer, name: scratch } = scratch;
+fn write(
+    part: FieldKind,
+    text: &[u8],
+    scratch: &mut FieldBuffers,
+    out: &mut Vec<u8>,
+) -> Option<()> {
+    let FieldBuffers { text: buffer, name: scratch } = scratch;
     match part {
-        Part::V4 | Part::V6 => {
+        FieldKind::V4 | FieldKind::V6 => {
             let address: IpAddr = std::str::from_utf8(text).ok()?.parse().ok()?;
             match (part, address) {
-                (Part::V4, IpAddr::V4(address)) => out.extend_from_slice(&address.octets()),
-                (Part::V6, address) => out.extend_from_slice(&mapped(address).octets()),
+                (FieldKind::V4, IpAddr::V4(address)) => out.extend_from_slice(&address.octets()),
+                (FieldKind::V6, address) => out.extend_from_slice(&mapped(address).octets()),
                 _ => return None,
             }
         }
-        Part::U8 => out.push(u8::try_from(decimal(text)?).ok()?),
-        Part::U16 => out.extend_from_slice(&u16::try_from(decimal(text)?).ok()?.to_be_bytes()),
-        Part::U32 => out.extend_from_slice(&u32::try_from(decimal(text)?).ok()?.to_be_bytes()),
-        Part::Name => Name::from_dotted(decoded(text, buffer)?, scratch).ok()?.write_wire(out),
-        Part::CasedName => {
+        FieldKind::U8 => out.push(u8::try_from(decimal(text)?).ok()?),
+        FieldKind::U16 => out.extend_from_slice(&u16::try_from(decimal(text)?).ok()?.to_be_bytes()),
+        FieldKind::U32 => out.extend_from_slice(&u32::try_from(decimal(text)?).ok()?.to_be_bytes()),
+        FieldKind::Name => Name::from_dotted(decoded(text, buffer)?, scratch).ok()?.write_wire(out),
+        FieldKind::CasedName => {
             let octets = decoded(text, buffer)?;
             let start = out.len();
             Name::from_dotted(octets, scratch).ok()?.write_wire(out);
@@ -120,13 +125,13 @@ fn write(part: Part, text: &[u8], scratch: &mut Scratch, out: &mut Vec<u8>) -> O
                 }
             }
         }
-        Part::Text => {
+        FieldKind::Text => {
             let octets = decoded(text, buffer)?;
             out.push(u8::try_from(octets.len()).ok()?);
             out.extend_from_slice(octets);
         }
-        Part::Rest => out.extend_from_slice(decoded(text, buffer)?),
-        Part::Hex => {
+        FieldKind::Rest => out.extend_from_slice(decoded(text, buffer)?),
+        FieldKind::Hex => {
             let digits = decoded(text, buffer)?;
             let (pairs, odd) = digits.as_chunks::<2>();
             if !odd.is_empty() {

@@ -37,7 +37,7 @@ maxmemory-policy noeviction
 
 /// The state of a server, as its socket shows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
+enum ServerState {
     /// Nobody listens.
     Absent,
     /// It accepts, but does not reply.
@@ -49,17 +49,17 @@ enum State {
 
 /// Asks a server for its state. A connection alone says little: the kernel accepts it for a server that is busy
 /// loading or shutting down.
-fn ask(socket: &Path, patience: Duration) -> State {
-    let Ok(mut stream) = UnixStream::connect(socket) else { return State::Absent };
+fn ask(socket: &Path, patience: Duration) -> ServerState {
+    let Ok(mut stream) = UnixStream::connect(socket) else { return ServerState::Absent };
     let mut reply = [0; 5];
     let asked = stream
         .set_read_timeout(Some(patience))
         .and_then(|()| stream.write_all(b"PING\r\n"))
         .and_then(|()| stream.read_exact(&mut reply));
     match (asked, &reply) {
-        (Ok(()), b"+PONG") => State::Ready,
-        (Ok(()), _) => State::Loading,
-        (Err(_), _) => State::Silent,
+        (Ok(()), b"+PONG") => ServerState::Ready,
+        (Ok(()), _) => ServerState::Loading,
+        (Err(_), _) => ServerState::Silent,
     }
 }
 
@@ -77,18 +77,18 @@ pub(super) fn wait(
     let mut launched: Option<Child> = None;
     loop {
         let state = ask(&directory.path.join(SOCKET), patience);
-        if state == State::Ready {
+        if state == ServerState::Ready {
             break;
         }
-        if state == State::Absent && launched.is_none() && is_free(directory)? {
+        if state == ServerState::Absent && launched.is_none() && is_free(directory)? {
             launched = Some(launch(directory)?);
             continue;
         }
         let ended =
             launched.as_mut().is_some_and(|server| matches!(server.try_wait(), Ok(Some(_))));
         let patience = match state {
-            State::Loading => LOADING_PATIENCE,
-            State::Absent if launched.is_none() => patience.min(SOCKET_PATIENCE),
+            ServerState::Loading => LOADING_PATIENCE,
+            ServerState::Absent if launched.is_none() => patience.min(SOCKET_PATIENCE),
             _ => patience,
         };
         if ended || begun.elapsed() > patience {
@@ -123,21 +123,21 @@ fn is_free(directory: &Directory) -> Result<bool, StoreError> {
 }
 
 /// Builds the error after the time limit.
-fn trouble(state: State, is_launched: bool, home: &Path) -> StoreError {
+fn trouble(state: ServerState, is_launched: bool, home: &Path) -> StoreError {
     let log = home.join(LOG);
     let (act, advice) = match state {
         _ if is_launched => {
             ("redis-server does not start".to_owned(), format!("see {}", log.display()))
         }
-        State::Loading => (
+        ServerState::Loading => (
             format!("{} is still loading its data", named(home)),
             format!("try again later; see {}", log.display()),
         ),
-        State::Silent => (
+        ServerState::Silent => (
             format!("{} does not answer", named(home)),
             format!("wait, or end the process; see {}", log.display()),
         ),
-        State::Absent | State::Ready => (
+        ServerState::Absent | ServerState::Ready => (
             format!("{} uses {} but does not listen there", named(home), home.display()),
             format!(
                 "its socket may have been removed: stop it with `pdns admin stop`; see {}",
@@ -254,7 +254,7 @@ mod tests {
     fn a_server_is_waited_for_while_it_loads() {
         let (_place, directory) = new();
         let socket = directory.path.join(SOCKET);
-        assert_eq!(ask(&socket, PATIENCE), State::Absent);
+        assert_eq!(ask(&socket, PATIENCE), ServerState::Absent);
         let listener = UnixListener::bind(&socket).unwrap();
         let server = std::thread::spawn(move || {
             // The first closes the connection without a reply, as a server does that is killed.
@@ -303,7 +303,7 @@ mod tests {
             .stdout(Stdio::null())
             .spawn()
             .unwrap();
-        while ask(&socket, PATIENCE) != State::Ready {
+        while ask(&socket, PATIENCE) != ServerState::Ready {
             assert!(matches!(server.try_wait(), Ok(None)), "redis-server ended");
             std::thread::sleep(PAUSE.0);
         }
