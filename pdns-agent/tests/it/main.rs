@@ -32,6 +32,7 @@ mod files;
 mod harness;
 #[cfg(test)]
 mod inputs;
+mod intel;
 #[cfg(test)]
 mod layers;
 #[cfg(test)]
