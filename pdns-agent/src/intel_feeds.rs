@@ -25,6 +25,7 @@ use crate::outgoing::{Body, Client, CopyError, Fetched, OutgoingError, Request, 
 use std::fs::File;
 use std::io::{self, BufReader, Seek as _};
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 /// Error with a feed: one sentence without secrets.
 #[derive(Debug, thiserror::Error)]
@@ -58,6 +59,17 @@ impl From<CopyError> for FeedError {
             CopyError::Read(cause) | CopyError::TemporaryFile(cause) => Self::TemporaryFile(cause),
             CopyError::TooLarge(reason) => Self::List(reason),
             CopyError::Compression(_) => Self::List(error.to_string()),
+        }
+    }
+}
+
+impl FeedError {
+    /// The time after which the server wants to be asked again, for [`Attempts::after_failure`].
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Outgoing(error) => error.retry_after(),
+            _ => None,
         }
     }
 }
@@ -183,24 +195,38 @@ impl<'f> FeedClient<'f> {
     }
 }
 
-/// Number of bytes that the documents of one fetch may still have.
+/// Number of times that a fetch of many requests may take as long as the limit of one request.
+const REQUESTS: u32 = 12;
+
+/// What a fetch of many requests may still use.
 #[derive(Debug)]
 struct Budget {
     total: u64,
+    /// Bytes of its documents.
     left: u64,
+    time: Duration,
+    start: Instant,
 }
 
 impl Budget {
     fn new(feed: &Feed) -> Self {
-        Self { total: feed.outgoing.size.bytes, left: feed.outgoing.size.bytes }
+        let bytes = feed.outgoing.size.bytes;
+        let time = feed.outgoing.total_time.saturating_mul(REQUESTS);
+        Self { total: bytes, left: bytes, time, start: Instant::now() }
     }
 
-    /// Counts a file.
+    /// Counts a file and the time so far.
     fn spend(&mut self, file: &File) -> Result<(), FeedError> {
         let length = file.metadata().map_err(FeedError::TemporaryFile)?.len();
         match self.left.checked_sub(length) {
             Some(left) => self.left = left,
             None => return Err(FeedError::List(format!("is larger than {} bytes", self.total))),
+        }
+        if self.start.elapsed() > self.time {
+            return Err(FeedError::List(format!(
+                "takes longer than {} seconds",
+                self.time.as_secs()
+            )));
         }
         Ok(())
     }

@@ -82,7 +82,7 @@ mod tests {
         }
         assert_eq!(waits[..4], [300, 600, 1_200, 2_400]);
         assert_eq!(waits.last(), Some(&86_400));
-        let asked = Attempts::default().after_failure(0, Some(Duration::from_secs(7_200)));
+        let asked = Attempts::default().after_failure(0, Some(Duration::from_hours(2)));
         assert_eq!(asked.due_at(day), 7_200);
         let asked = Attempts::default().after_failure(0, Some(Duration::from_secs(1 << 40)));
         assert_eq!(asked.due_at(day), 86_400);

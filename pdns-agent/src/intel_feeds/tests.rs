@@ -10,6 +10,14 @@ use std::io::{Read as _, Write as _};
 /// One file in an archive: name, content, whether it is deflated.
 type Entry<'a> = (&'a str, &'a [u8], bool);
 
+fn u32_le(number: usize) -> [u8; 4] {
+    u32::try_from(number).unwrap().to_le_bytes()
+}
+
+fn u16_le(number: usize) -> [u8; 2] {
+    u16::try_from(number).unwrap().to_le_bytes()
+}
+
 fn deflate(data: &[u8]) -> Vec<u8> {
     let mut encoder = DeflateEncoder::new(Vec::new(), Compression::best());
     encoder.write_all(data).unwrap();
@@ -27,28 +35,23 @@ fn archive(entries: &[Entry<'_>]) -> Vec<u8> {
         for number in [20_u16, 0, if is_deflated { 8 } else { 0 }, 0, 0] {
             fields.extend(number.to_le_bytes());
         }
-        for number in [crc.sum(), packed.len() as u32, data.len() as u32] {
-            fields.extend(number.to_le_bytes());
-        }
-        fields.extend((name.len() as u16).to_le_bytes());
+        fields.extend(crc.sum().to_le_bytes());
+        fields.extend([u32_le(packed.len()), u32_le(data.len())].concat());
+        fields.extend(u16_le(name.len()));
         fields.extend([0, 0]);
-        let offset = out.len() as u32;
+        let offset = u32_le(out.len());
         out.extend([b"PK\x03\x04", fields.as_slice(), name.as_bytes(), &packed].concat());
         directory.extend([b"PK\x01\x02\x14\x03", fields.as_slice()].concat());
         // Comment, disk, attributes.
         directory.extend([0; 10]);
-        directory.extend(offset.to_le_bytes());
+        directory.extend(offset);
         directory.extend(name.as_bytes());
     }
-    let start = out.len() as u32;
+    let start = u32_le(out.len());
     out.extend(&directory);
     out.extend(b"PK\x05\x06\0\0\0\0");
-    for number in [entries.len() as u16; 2] {
-        out.extend(number.to_le_bytes());
-    }
-    for number in [directory.len() as u32, start] {
-        out.extend(number.to_le_bytes());
-    }
+    out.extend([u16_le(entries.len()); 2].concat());
+    out.extend([u32_le(directory.len()), start].concat());
     out.extend([0, 0]);
     out
 }

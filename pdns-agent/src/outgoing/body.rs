@@ -208,6 +208,15 @@ mod tests {
         assert!(error.to_string().contains("bomb"), "{error}");
     }
 
+    /// A connection that breaks.
+    struct Fails;
+
+    impl Read for Fails {
+        fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+            Err(io::ErrorKind::ConnectionReset.into())
+        }
+    }
+
     #[test]
     fn broken_gzip_and_a_broken_source_are_told_apart() {
         let limits = SizeLimits::default();
@@ -224,12 +233,6 @@ mod tests {
             gunzip_to_temporary_file(&mut broken.as_slice(), limits),
             Err(CopyError::Compression(_))
         ));
-        struct Fails;
-        impl Read for Fails {
-            fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
-                Err(io::ErrorKind::ConnectionReset.into())
-            }
-        }
         let error = gunzip_to_temporary_file(&mut (&whole[..20]).chain(Fails), limits);
         let Err(CopyError::Read(error)) = error else { panic!("{error:?}") };
         assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);

@@ -2,7 +2,7 @@
 
 use crate::redis::until;
 use crate::reference::interpreter;
-use crate::support::web::{WebServer, reply};
+use crate::web::{WebServer, reply};
 use pdns_agent::config::feeds::read_feeds;
 use pdns_agent::intel_feeds::{Extent, Feed, FeedClient, FeedError, Fetch, FetchState};
 use serde_json::{Value, json};

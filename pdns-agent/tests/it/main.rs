@@ -96,4 +96,7 @@ mod tags;
 #[cfg(test)]
 mod tail;
 #[cfg(test)]
+#[path = "../support/web.rs"]
+mod web;
+#[cfg(test)]
 mod zeek_package;

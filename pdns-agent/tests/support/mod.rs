@@ -10,8 +10,6 @@
     reason = "no binary needs all of it; a skipped test says so"
 )]
 
-pub(crate) mod web;
-
 use std::path::{Path, PathBuf};
 
 /// Says that a test cannot run on this machine, and why. With `PDNS_REQUIRE=all`, as in CI, that is a failure.

@@ -162,9 +162,12 @@ pub(crate) fn certificate(folder: &Path, alternative: &str) -> (PathBuf, PathBuf
     (path, key)
 }
 
-/// A proxy that connects every tunnel to `target`, whatever its name. Returns its address and the targets that it was
-/// asked for, with `Proxy-Authorization`.
-pub(crate) fn proxy(target: SocketAddr) -> (SocketAddr, Arc<Mutex<Vec<(String, String)>>>) {
+/// What a proxy was asked for: targets, with `Proxy-Authorization`.
+pub(crate) type Asked = Arc<Mutex<Vec<(String, String)>>>;
+
+/// A proxy that connects every tunnel to `target`, whatever its name. Returns its address, and what it is
+/// asked for.
+pub(crate) fn proxy(target: SocketAddr) -> (SocketAddr, Asked) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let asked = Arc::new(Mutex::new(Vec::new()));
