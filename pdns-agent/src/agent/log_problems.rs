@@ -3,6 +3,7 @@
 //! Used by `log_scheduler`.
 
 use super::report::{LogReport, with_causes};
+use super::standard_input::shown;
 use crate::render::escape;
 use crate::source::{Missing, Scan, SourceError};
 use std::collections::{HashMap, HashSet};
@@ -71,7 +72,7 @@ impl LogProblems {
 
     /// Reports a file in which nothing was found; `command` is the one that reads it, if any.
     pub(super) fn foreign(&mut self, path: &Path, command: Option<&str>, is_named: bool) {
-        let path = escape(&path.display().to_string()).into_owned();
+        let path = escape(&shown(path)).into_owned();
         match command {
             Some(command) => {
                 self.foreign += 1;

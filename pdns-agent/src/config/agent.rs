@@ -42,6 +42,8 @@ const DEFAULT_RING: usize = 16 << 20;
 const LEAST_RING: usize = 1 << 20;
 /// Allowed size of a ring buffer in MiB.
 const RING: RangeInclusive<usize> = 1..=1024;
+/// Sensor of imported records.
+const IMPORTED: &str = "cof";
 /// The port of DNS.
 const DEFAULT_PORT: u16 = 53;
 
@@ -127,8 +129,15 @@ pub fn settings(
     let names = StoreFile::new(named, keys, file.redis_password_file.as_ref());
     let store = args.connection.options(&env, &[names])?;
     let limit = Limit::for_process();
-    let sensor = args.sensor.clone().or_else(|| env("PDNS_SENSOR")).or_else(|| file.sensor.clone());
-    let sensor = named_sensor(sensor.unwrap_or_else(host_name))?;
+    let sensor = match &args.source {
+        // The configured name is that of a sensor on this host, which did not see what is imported.
+        args::Source::Cof(_) => args.sensor.clone().unwrap_or_else(|| IMPORTED.to_owned()),
+        _ => {
+            let sensor = args.sensor.clone().or_else(|| env("PDNS_SENSOR"));
+            sensor.or_else(|| file.sensor.clone()).unwrap_or_else(host_name)
+        }
+    };
+    let sensor = named_sensor(sensor)?;
     let listen = args.listen.clone().or_else(|| env("PDNS_LISTEN")).or_else(|| file.listen.clone());
     let (source, flush, memory, workers) = match &args.source {
         args::Source::Zeek(typed) => {
@@ -184,6 +193,10 @@ pub fn settings(
                 packets: packets(&typed.packets, &kept.ports, kept.timeout, kept.drop_unsolicited)?,
             };
             (Source::Pcap(captures), None, kept.memory, typed.workers.or(kept.workers))
+        }
+        args::Source::Cof(typed) => {
+            let logs = Logs { format: Format::Cof, inputs: typed.files.clone(), once: true };
+            (Source::Logs(logs), None, None, typed.workers)
         }
     };
     Ok(Settings {

@@ -3,7 +3,7 @@
 //! Layer 3. `agent` reads logs of all formats in the same way: a [`Decoder`] for one format processes line
 //! after line.
 
-use super::{Line, Rejection, Tally, suricata, zeek};
+use super::{Line, Rejection, Tally, cof, suricata, zeek};
 use crate::observation::Aggregated;
 use memchr::memmem;
 
@@ -14,6 +14,8 @@ pub enum Format {
     Zeek(zeek::Options),
     /// Suricata's eve.json.
     Suricata,
+    /// Passive DNS from elsewhere: COF, or DNSDB's JSON.
+    Cof,
 }
 
 impl Format {
@@ -23,6 +25,7 @@ impl Format {
         match self {
             Self::Zeek(_) => "zeek",
             Self::Suricata => "suricata",
+            Self::Cof => "cof",
         }
     }
 }
@@ -45,6 +48,8 @@ pub fn command_for(line: &[u8]) -> Option<&'static str> {
     } else if line.starts_with(b"{") {
         if has(b"\"event_type\"") && has(b"\"timestamp\"") {
             Some("suricata")
+        } else if has(b"\"cond\"") || (has(b"\"rrname\"") && has(b"time_first\"")) {
+            Some("cof")
         } else if has(b"\"id.orig_h\"") || (has(b"\"rrname\"") && has(b"\"ts\"")) {
             Some("zeek")
         } else {
@@ -62,6 +67,8 @@ pub enum Decoder {
     Zeek(Box<zeek::Decoder>),
     /// See [`Format::Suricata`].
     Suricata(Box<suricata::Decoder>),
+    /// See [`Format::Cof`].
+    Cof(Box<cof::Decoder>),
 }
 
 impl Decoder {
@@ -71,6 +78,7 @@ impl Decoder {
         match format {
             Format::Zeek(options) => Self::Zeek(Box::new(zeek::Decoder::new(options))),
             Format::Suricata => Self::Suricata(Box::default()),
+            Format::Cof => Self::Cof(Box::default()),
         }
     }
 
@@ -86,6 +94,7 @@ impl Decoder {
         match self {
             Self::Zeek(decoder) => decoder.line(line, emit),
             Self::Suricata(decoder) => decoder.line(line, emit),
+            Self::Cof(decoder) => decoder.line(line, emit),
         }
     }
 
@@ -95,6 +104,8 @@ impl Decoder {
         match self {
             Self::Zeek(decoder) => decoder.skim(line),
             Self::Suricata(decoder) => decoder.skim(line),
+            // Each line is independent.
+            Self::Cof(_) => {}
         }
     }
 
@@ -102,7 +113,7 @@ impl Decoder {
     pub fn take_coverage(&mut self) -> zeek::Coverage {
         match self {
             Self::Zeek(decoder) => decoder.take_coverage(),
-            Self::Suricata(_) => zeek::Coverage::default(),
+            Self::Suricata(_) | Self::Cof(_) => zeek::Coverage::default(),
         }
     }
 
@@ -112,6 +123,7 @@ impl Decoder {
         match self {
             Self::Zeek(decoder) => decoder.tally(),
             Self::Suricata(decoder) => decoder.tally(),
+            Self::Cof(decoder) => decoder.tally(),
         }
     }
 }
