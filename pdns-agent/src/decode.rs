@@ -44,8 +44,8 @@ macro_rules! reasons {
 }
 
 // After the macro, which they use.
-mod counter;
 pub mod cof;
+mod counter;
 pub mod dns;
 pub mod log;
 pub mod packets;
@@ -83,7 +83,7 @@ reasons! {
         /// There is no name in the query or the answer.
         NoQuery = "no_query", "no query name";
         /// The query exceeds the limits of RFC 1035 §2.3.4.
-        BadName = "bad_name", "the name is not a domain name";
+        BadName = "bad_name", "the owner or query is not a domain name";
     }
 }
 

@@ -12,7 +12,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// The argument that stands for standard input.
 const ARGUMENT: &str = "-";
@@ -20,6 +20,8 @@ const ARGUMENT: &str = "-";
 const OPEN_FILES: &str = "/proc/self/fd";
 /// Interval of checks for a request to stop.
 const CHECK: Duration = Duration::from_millis(50);
+/// Age of a file that is not expected to grow.
+const FINISHED: Duration = Duration::from_hours(1);
 /// Bytes copied at a time.
 const CHUNK: usize = 64 * 1024;
 /// Maximum number of names tried for a temporary file.
@@ -70,7 +72,10 @@ fn copy_all(stop: &Stop) -> io::Result<Option<File>> {
     let (sender, end) = channel();
     // A read waits for data and cannot be interrupted.
     thread::Builder::new().name("stdin".to_owned()).spawn(move || {
-        let copied = copy(&mut io::stdin().lock(), &mut file);
+        let copied = copy(&mut io::stdin().lock(), &mut file).and_then(|()| {
+            // It is complete, so a last line without a newline is one.
+            file.set_modified(SystemTime::now() - FINISHED)
+        });
         drop(sender.send(copied.map(|()| file)));
     })?;
     loop {

@@ -91,20 +91,33 @@ pub(super) fn layout(rrtype: RrType) -> Option<&'static [Field]> {
         RrType::IPSECKEY => &[Special(address::gateway, address::read_gateway), Base64],
         RrType::NSEC => &[Name, Types],
         RrType::DHCID | RrType::OPENPGPKEY => &[Base64],
-        RrType::NSEC3 => &[U8, U8, U16, Special(bits::salt, bits::read_salt), Special(bits::hash, bits::read_hash), Types],
+        RrType::NSEC3 => &[
+            U8,
+            U8,
+            U16,
+            Special(bits::salt, bits::read_salt),
+            Special(bits::hash, bits::read_hash),
+            Types,
+        ],
         RrType::NSEC3PARAM => &[U8, U8, U16, Special(bits::salt, bits::read_salt)],
         RrType::TLSA | RrType::SMIMEA => &[U8, U8, U8, Hex],
         RrType::HIP => &[Special(address::host_identity, address::read_host_identity)],
         RrType::CSYNC => &[U32, U16, Types],
         RrType::ZONEMD => &[U32, U8, U8, Hex],
-        RrType::SVCB | RrType::HTTPS => &[U16, Name, Special(service::parameters, service::read_parameters)],
+        RrType::SVCB | RrType::HTTPS => {
+            &[U16, Name, Special(service::parameters, service::read_parameters)]
+        }
         RrType::DSYNC => &[Type, U8, U16, Name],
         RrType::NID | RrType::L64 => &[U16, Special(address::locator, address::read_locator)],
         RrType::L32 => &[U16, V4],
         RrType::EUI48 => &[Special(address::eui::<6>, address::read_eui::<6>)],
         RrType::EUI64 => &[Special(address::eui::<8>, address::read_eui::<8>)],
         RrType::URI => &[U16, U16, Special(strings::long, strings::read_long)],
-        RrType::CAA => &[U8, Special(strings::tag, strings::read_tag), Special(strings::long_or_empty, strings::read_long_or_empty)],
+        RrType::CAA => &[
+            U8,
+            Special(strings::tag, strings::read_tag),
+            Special(strings::long_or_empty, strings::read_long_or_empty),
+        ],
         RrType::AMTRELAY => &[Special(address::relay, address::read_relay)],
         _ => return None,
     })

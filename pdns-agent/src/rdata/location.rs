@@ -80,7 +80,8 @@ fn read_angle(reader: &mut Reader<'_, '_>, most: u32, hemispheres: [u8; 2]) -> O
                 hemispheres.iter().position(|&other| other == letter.to_ascii_uppercase())
         {
             let is_valid = unit != DEGREE && angle <= most * DEGREE;
-            let angle = if side == 0 { ORIGIN.checked_add(angle) } else { ORIGIN.checked_sub(angle) };
+            let angle =
+                if side == 0 { ORIGIN.checked_add(angle) } else { ORIGIN.checked_sub(angle) };
             return angle.filter(|_| is_valid);
         }
         let value = match unit {

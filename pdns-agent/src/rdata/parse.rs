@@ -3,8 +3,8 @@
 //! The reverse of `text`, by the same table. Accepts what other programs write besides: names with and without a
 //! final dot, hex and base64 with blanks, and `\# length hex` for any type (RFC 3597 §5). Names are absolute.
 
-use super::layout::{Field, can_have_length, layout};
 use super::canonical;
+use super::layout::{Field, can_have_length, layout};
 use crate::hex;
 use crate::name::{MAX_LABEL, MAX_WIRE};
 use crate::rr::RrType;
@@ -111,10 +111,7 @@ impl<'t> Reader<'t, '_> {
     }
 
     /// Appends one octet with the length of what `write` appends behind it.
-    pub(super) fn counted(
-        &mut self,
-        write: impl FnOnce(&mut Self) -> Option<()>,
-    ) -> Option<()> {
+    pub(super) fn counted(&mut self, write: impl FnOnce(&mut Self) -> Option<()>) -> Option<()> {
         let at = self.out.len();
         self.out.push(0);
         write(self)?;

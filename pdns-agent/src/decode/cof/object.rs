@@ -102,9 +102,9 @@ fn whole(number: f64) -> u64 {
 
 /// A time in RFC 3339, or without an offset, which is then UTC.
 fn in_words(text: &str) -> Result<u32, Rejection> {
-    let time = text.parse::<jiff::Timestamp>().or_else(|_| {
-        text.parse::<DateTime>().and_then(|time| Offset::UTC.to_timestamp(time))
-    });
+    let time = text
+        .parse::<jiff::Timestamp>()
+        .or_else(|_| text.parse::<DateTime>().and_then(|time| Offset::UTC.to_timestamp(time)));
     let micros = time.map_err(|_| Rejection::BadTime)?.as_microsecond();
     Timestamp::from_micros(micros).seconds().ok_or(Rejection::TimeRange)
 }

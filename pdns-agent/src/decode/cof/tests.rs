@@ -12,7 +12,8 @@ fn read(line: &str) -> (Result<Line, Rejection>, Vec<String>) {
         let Fact::Record(rdata) = one.fact else { panic!("no record") };
         let Seen { count, time_first, time_last, ttl_min, ttl_max, ttl_last, .. } = one.seen;
         assert!(one.seen.is_possible() && one.seen.is_imported() && one.seen.sensors == 0);
-        let mut text = format!("{} {} {}", one.rrname, rdata.rrtype, rdata.to_text(FinalDot::Without));
+        let mut text =
+            format!("{} {} {}", one.rrname, rdata.rrtype, rdata.to_text(FinalDot::Without));
         text += &format!(" {count} {time_first} {time_last}");
         if ttl_min != Seen::NO_TTL {
             text += &format!(" {ttl_min} {ttl_max} {ttl_last}");
@@ -85,7 +86,9 @@ fn times_are_numbers_or_text() {
         (r#""2023-11-14T23:13:20+01:00""#, "1.70000006e9"),
     ] {
         check(
-            &format!(r#"{{"rrname":"a","rrtype":"a","rdata":"192.0.2.1","time_first":{first},"time_last":{last},"zone_time_first":7}}"#),
+            &format!(
+                r#"{{"rrname":"a","rrtype":"a","rdata":"192.0.2.1","time_first":{first},"time_last":{last},"zone_time_first":7}}"#
+            ),
             &["a A 192.0.2.1 1 1700000000 1700000060"],
         );
     }
@@ -103,7 +106,9 @@ fn times_are_numbers_or_text() {
         ("1", "true", Rejection::BadField),
     ] {
         refused(
-            &format!(r#"{{"rrname":"a","rrtype":"A","rdata":"192.0.2.1","time_first":{first},"time_last":{last}}}"#),
+            &format!(
+                r#"{{"rrname":"a","rrtype":"A","rdata":"192.0.2.1","time_first":{first},"time_last":{last}}}"#
+            ),
             want,
         );
     }
@@ -191,10 +196,9 @@ fn what_cannot_be_read_has_a_reason() {
 #[test]
 fn what_is_left_out_of_a_line_is_counted() {
     let mut decoder = Decoder::default();
-    for fields in [
-        r#""rrtype":"A","rdata":["192.0.2.1","x","192.0.2.1"]"#,
-        r#""rrtype":"ANY","rdata":["x"]"#,
-    ] {
+    for fields in
+        [r#""rrtype":"A","rdata":["192.0.2.1","x","192.0.2.1"]"#, r#""rrtype":"ANY","rdata":["x"]"#]
+    {
         assert_eq!(decoder.line(about(fields).as_bytes(), &mut |_| ()), Ok(Line::Counted));
     }
     let tally = decoder.tally();
