@@ -129,15 +129,7 @@ pub fn settings(
     let names = StoreFile::new(named, keys, file.redis_password_file.as_ref());
     let store = args.connection.options(&env, &[names])?;
     let limit = Limit::for_process();
-    let sensor = match &args.source {
-        // The configured name is that of a sensor on this host, which did not see what is imported.
-        args::Source::Cof(_) => args.sensor.clone().unwrap_or_else(|| IMPORTED.to_owned()),
-        _ => {
-            let sensor = args.sensor.clone().or_else(|| env("PDNS_SENSOR"));
-            sensor.or_else(|| file.sensor.clone()).unwrap_or_else(host_name)
-        }
-    };
-    let sensor = named_sensor(sensor)?;
+    let sensor = sensor_name(args, &env, &file)?;
     let listen = args.listen.clone().or_else(|| env("PDNS_LISTEN")).or_else(|| file.listen.clone());
     let (source, flush, memory, workers) = match &args.source {
         args::Source::Zeek(typed) => {
@@ -234,6 +226,21 @@ fn within(mebibytes: usize, limit: Limit) -> Result<usize, ConfigError> {
         );
     }
     Ok(bytes)
+}
+
+/// The name of the sensor. The configured one is that of a sensor on this host, which did not see what is imported.
+fn sensor_name(
+    args: &Args,
+    env: &dyn Fn(&str) -> Option<String>,
+    file: &File,
+) -> Result<String, ConfigError> {
+    let configured = || env("PDNS_SENSOR").or_else(|| file.sensor.clone());
+    let name = match (&args.sensor, &args.source) {
+        (Some(typed), _) => typed.clone(),
+        (None, args::Source::Cof(_)) => IMPORTED.to_owned(),
+        (None, _) => configured().unwrap_or_else(host_name),
+    };
+    named_sensor(name)
 }
 
 /// The logs given as arguments, or else those of the settings file.
@@ -432,6 +439,17 @@ mod tests {
         assert_eq!((logs.format, logs.once), (Format::Suricata, true));
         let error = parsed(&["suricata"], &[("PDNS_CONFIG", "/dev/null")]).unwrap_err();
         assert!(error.contains("pdns-agent suricata /var/log"), "{error}");
+    }
+
+    #[test]
+    fn an_import_has_a_sensor_of_its_own() {
+        let env = [("PDNS_CONFIG", "/dev/null"), ("PDNS_SENSOR", "so-1")];
+        let import = parsed(&["cof", "/a.json", "-"], &env).unwrap();
+        assert_eq!(import.sensor, "cof");
+        let Source::Logs(logs) = import.source else { panic!("not logs") };
+        assert_eq!((logs.format, logs.once, logs.inputs.len()), (Format::Cof, true, 2));
+        assert_eq!(parsed(&["cof", "-", "--sensor", "circl"], &env).unwrap().sensor, "circl");
+        assert_eq!(parsed(&["zeek", "/x"], &env).unwrap().sensor, "so-1");
     }
 
     #[test]

@@ -214,8 +214,8 @@ pub(super) fn read_host_identity(reader: &mut Reader<'_, '_>) -> Option<()> {
     let algorithm: u8 = reader.number()?;
     let (mut tag, mut key) = (Vec::new(), Vec::new());
     let (tag_digits, key_digits) = (reader.word()?, reader.word()?);
-    reader.aside(&mut tag).hex_of(tag_digits)?;
-    reader.aside(&mut key).base64(key_digits)?;
+    Reader::without_text(&mut tag).hex_of(tag_digits)?;
+    Reader::without_text(&mut key).base64(key_digits)?;
     if tag.is_empty() {
         return None;
     }

@@ -65,6 +65,13 @@ pub(super) struct Reader<'t, 'o> {
     pub(super) out: &'o mut Vec<u8>,
 }
 
+impl<'o> Reader<'static, 'o> {
+    /// A reader without text, to append octets.
+    pub(super) fn without_text(out: &'o mut Vec<u8>) -> Self {
+        Self { rest: &[], out }
+    }
+}
+
 impl<'t> Reader<'t, '_> {
     fn field(&mut self, field: Field) -> Option<()> {
         match field {
@@ -99,11 +106,6 @@ impl<'t> Reader<'t, '_> {
             Field::Opaque => None,
             Field::Special(_, read) => read(self),
         }
-    }
-
-    /// A reader without text that appends to another buffer.
-    pub(super) fn aside<'b>(&self, out: &'b mut Vec<u8>) -> Reader<'static, 'b> {
-        Reader { rest: &[], out }
     }
 
     pub(super) fn put(&mut self, octets: &[u8]) {

@@ -157,7 +157,7 @@ pub(super) fn read_parameters(reader: &mut Reader<'_, '_>) -> Option<()> {
         let (key, text) = reader.parameter()?;
         let key = key_of(key)?;
         let mut value = Vec::new();
-        read_value(&mut reader.aside(&mut value), key, text.as_deref())?;
+        read_value(&mut Reader::without_text(&mut value), key, text.as_deref())?;
         if found.insert(key, value).is_some() {
             return None;
         }
@@ -199,7 +199,9 @@ fn read_value(reader: &mut Reader<'_, '_>, key: u16, text: Option<&[u8]>) -> Opt
         MANDATORY => {
             let mut keys = words().map(key_of).collect::<Option<Vec<_>>>()?;
             keys.sort_unstable();
-            keys.into_iter().for_each(|key| reader.put(&key.to_be_bytes()));
+            for key in keys {
+                reader.put(&key.to_be_bytes());
+            }
         }
         ALPN => read_protocols(reader, text)?,
         3 => reader.put(&number::<u16>(text)?.to_be_bytes()),

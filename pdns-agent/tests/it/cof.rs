@@ -48,7 +48,9 @@ fn shown(home: &Home, server: &Redis, arguments: &[&str]) -> Vec<Value> {
 fn records(home: &Home, server: &Redis) -> Rows {
     let (mut records, negatives) = stored(home, &server.url());
     assert!(negatives.is_empty() || !records.is_empty());
-    records.values_mut().for_each(|numbers| numbers.retain(|name, _| *name != "unsolicited"));
+    for numbers in records.values_mut() {
+        numbers.remove("unsolicited");
+    }
     records
 }
 

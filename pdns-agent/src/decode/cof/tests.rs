@@ -3,6 +3,7 @@
 use super::*;
 use crate::decode::log::command_for;
 use crate::rdata::FinalDot;
+use std::fmt::Write as _;
 
 /// The ending of a line, and its observations as text.
 fn read(line: &str) -> (Result<Line, Rejection>, Vec<String>) {
@@ -14,9 +15,9 @@ fn read(line: &str) -> (Result<Line, Rejection>, Vec<String>) {
         assert!(one.seen.is_possible() && one.seen.is_imported() && one.seen.sensors == 0);
         let mut text =
             format!("{} {} {}", one.rrname, rdata.rrtype, rdata.to_text(FinalDot::Without));
-        text += &format!(" {count} {time_first} {time_last}");
+        write!(text, " {count} {time_first} {time_last}").unwrap();
         if ttl_min != Seen::NO_TTL {
-            text += &format!(" {ttl_min} {ttl_max} {ttl_last}");
+            write!(text, " {ttl_min} {ttl_max} {ttl_last}").unwrap();
         }
         if rdata.partial {
             text += " partial";
