@@ -31,6 +31,7 @@ mod packet_pipeline;
 mod pcap_import;
 mod pipe;
 mod report;
+mod standard_input;
 mod writer;
 
 pub use copies::{Copies, NothingNew};
@@ -42,6 +43,7 @@ use crate::decode::packets;
 use crate::source::{CaptureError, PcapError, SourceError, Waker};
 use crate::store::{Options, Retry, SourceState, Store, StoreError};
 use metrics::Metrics;
+use standard_input::Copied;
 use std::collections::{HashMap, HashSet};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -78,7 +80,7 @@ pub struct Settings {
 /// Source of the answers.
 #[derive(Clone, Debug)]
 pub enum Source {
-    /// Logs of Zeek or Suricata.
+    /// Logs of Zeek or Suricata, or passive DNS from elsewhere.
     Logs(Logs),
     /// Capture files.
     Pcap(Captures),
@@ -146,6 +148,9 @@ pub enum AgentError {
     /// No file matches a pattern.
     #[error("no file matches {0}")]
     NoMatch(String),
+    /// Standard input cannot be copied.
+    #[error("cannot copy standard input to a temporary file in {}: make room there, or set TMPDIR", std::env::temp_dir().display())]
+    StandardInput(#[source] std::io::Error),
     /// An interface cannot be captured on.
     #[error(transparent)]
     Capture(#[from] CaptureError),
@@ -181,6 +186,7 @@ impl AgentError {
             | Self::Stopped(_)
             | Self::Missing(_)
             | Self::NoMatch(_)
+            | Self::StandardInput(_)
             | Self::Pcap(_)
             | Self::Thread(_) => exit::FAILED,
         }
@@ -287,6 +293,17 @@ fn read_logs(
     metrics: &Arc<Metrics>,
 ) -> Result<LogReport, AgentError> {
     let mut report = LogReport::default();
+    let mut logs = logs.clone();
+    // Only an import takes standard input: a log that is followed has a path. The copy is kept to the end.
+    let copy = if logs.format == Format::Cof {
+        standard_input::resolve(&mut logs.inputs, stop)?
+    } else {
+        Copied::Nothing
+    };
+    if matches!(copy, Copied::Stopped) {
+        return Ok(report);
+    }
+    let logs = &logs;
     loop {
         match log_session::session(settings, logs, stop, metrics, &mut report) {
             Err(AgentError::Store(error))

@@ -44,6 +44,7 @@ macro_rules! reasons {
 }
 
 // After the macro, which they use.
+pub mod cof;
 mod counter;
 pub mod dns;
 pub mod log;
@@ -73,10 +74,18 @@ reasons! {
         TimeRange = "time_range", "the time lies before 1970 or after 2106";
         /// More than one question, which has no defined meaning (RFC 9619).
         QuestionCount = "question_count", "more than one question";
+        /// The last time lies before the first.
+        TimeOrder = "time_order", "the last time lies before the first";
+        /// `rrname`, `rrtype` or `rdata` is missing.
+        MissingField = "missing_field", "rrname, rrtype or rdata is missing";
+        /// The record type is neither a mnemonic nor a number of 16 bits.
+        BadType = "bad_type", "the record type is not known";
+        /// The RDATA is not that of a record of this type.
+        BadRdata = "bad_rdata", "the RDATA cannot be read";
         /// There is no name in the query or the answer.
         NoQuery = "no_query", "no query name";
         /// The query exceeds the limits of RFC 1035 §2.3.4.
-        BadName = "bad_name", "the query is not a domain name";
+        BadName = "bad_name", "the owner or query is not a domain name";
     }
 }
 
@@ -175,7 +184,8 @@ pub struct Tally {
     pub negatives: u64,
     /// Omitted answers and outcomes of counted lines.
     pub omitted: Counter<Omission>,
-    /// Counted lines whose TTLs were dropped because their number differs from that of the answers.
+    /// Counted lines whose TTLs were dropped because their number differs from that of the answers, or because they
+    /// contradict each other.
     pub ttl_mismatches: u64,
 }
 

@@ -172,6 +172,8 @@ pub enum Provenance {
     Unsolicited,
     /// Inferred from a log that gives neither.
     Inferred,
+    /// Taken over from another passive DNS system: no sensor of this store saw it.
+    Imported,
 }
 
 /// Sum of the observations of one tuple.
@@ -194,7 +196,8 @@ pub struct Seen {
     pub ttl_last: u32,
     /// Bit set of the sensors that observed it; the store assigns the sensor numbers.
     pub sensors: u32,
-    /// Combination of [`Seen::EXACT`], [`Seen::INFERRED`] and [`Seen::UNSOLICITED`].
+    /// Combination of [`Seen::EXACT`], [`Seen::INFERRED`] and [`Seen::UNSOLICITED`]; none if everything was
+    /// imported.
     pub flags: u8,
 }
 
@@ -222,7 +225,7 @@ impl Seen {
     pub const INFERRED: u8 = 2;
     /// Flag: a source gave owner name and type, in a response to a question that was never observed.
     pub const UNSOLICITED: u8 = 4;
-    /// All flags; a sum of observations has at least one.
+    /// All flags. A sum of observations without any has only imported ones.
     pub const FLAGS: u8 = Self::EXACT | Self::INFERRED | Self::UNSOLICITED;
 
     /// A single observation, by the sensors in the bit set `sensors`.
@@ -247,7 +250,15 @@ impl Seen {
             Provenance::Exact => Self::EXACT,
             Provenance::Inferred => Self::INFERRED,
             Provenance::Unsolicited => Self::UNSOLICITED,
+            // The bits of a row are used up, and only this was missing among their combinations.
+            Provenance::Imported => 0,
         }
+    }
+
+    /// Returns true if no sensor of this store saw it: all of it was imported.
+    #[must_use]
+    pub fn is_imported(&self) -> bool {
+        self.flags == 0
     }
 
     /// Returns true if the values can be a sum of observations.
@@ -258,7 +269,7 @@ impl Seen {
             && self.time_first <= self.time_last
             && (self.ttl_last == Self::NO_TTL
                 || (!no_ttl && (self.ttl_min..=self.ttl_max).contains(&self.ttl_last)))
-            && (1..=Self::FLAGS).contains(&self.flags)
+            && self.flags <= Self::FLAGS
     }
 
     /// Returns true if there were more observations than `count` can hold.
@@ -297,6 +308,7 @@ mod tests {
             Provenance::Exact,
             Provenance::Inferred,
             Provenance::Unsolicited,
+            Provenance::Imported,
         ]);
         (0u32..5, prop::option::of(0u32..600), provenance, 0u32..8)
             .prop_map(|(at, ttl, provenance, sensors)| Seen::once(at, ttl, provenance, sensors))

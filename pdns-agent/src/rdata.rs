@@ -5,13 +5,14 @@
 //! A type that this module does not know, or octets that do not fit their type, are written as `\# length
 //! hex` (RFC 3597 §5).
 //!
-//! A single table, `layout`, lists the fields of each type; `canonical` and `text` follow it.
+//! A single table, `layout`, lists the fields of each type; `canonical`, `text` and `parse` follow it.
 
 mod address;
 mod bits;
 pub(crate) mod canonical;
 mod layout;
 mod location;
+mod parse;
 mod service;
 mod strings;
 mod text;
@@ -20,6 +21,7 @@ use crate::name::NameBuf;
 use crate::rr::RrType;
 pub(crate) use layout::can_have_length;
 use layout::layout;
+pub use parse::{Unreadable, parse};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use text::{TextWriter, write_text};
 

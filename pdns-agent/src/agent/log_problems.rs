@@ -4,6 +4,7 @@
 
 use super::log_tasks::NothingFound;
 use super::report::{LogReport, with_causes};
+use super::standard_input::shown;
 use crate::decode::Rejection;
 use crate::decode::log::Format;
 use crate::render::{counted, escape};
@@ -112,7 +113,7 @@ impl LogProblems {
         {
             folder.rejected = Some(reason);
         }
-        let path = escape(&path.display().to_string()).into_owned();
+        let path = escape(&shown(path)).into_owned();
         match found.command {
             Some(command) => {
                 self.foreign += 1;

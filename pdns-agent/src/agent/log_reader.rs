@@ -14,6 +14,7 @@ use super::open_log::{
     load_position, mtime, tell_conflict, tell_forgotten,
 };
 use super::report::LogReport;
+use super::standard_input::shown;
 use super::writer::WriterContext;
 use super::{Logs, now};
 use crate::decode::Tally;
@@ -214,7 +215,7 @@ impl LogReader {
         &mut self,
         progress: &Progress,
     ) -> Result<(Option<SourceState>, Checkpoint), StoreError> {
-        self.sender.writer.load(progress.key, &progress.path.display().to_string())
+        self.sender.writer.load(progress.key, &shown(&progress.path))
     }
 
     /// Moves an open file to where the store has it, however often another agent moves that.
@@ -416,7 +417,7 @@ impl LogReader {
         if is_unfinished {
             self.report.unfinished += 1;
             tracing::warn!(
-                path = %open.path().display(),
+                path = %shown(open.path()),
                 "the last line has no newline and may be incomplete, left for the next run"
             );
         }
@@ -494,7 +495,7 @@ impl LogReader {
             (progress.position, log.stat())
         };
         progress.state = SourceState {
-            path: progress.path.display().to_string(),
+            path: shown(&progress.path).into_owned(),
             reader: self.logs.format.command().to_owned(),
             digest: Some(log.digest().to_stored()),
             sensor: self.sensor.clone(),

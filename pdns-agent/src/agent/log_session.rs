@@ -29,6 +29,7 @@ pub(crate) fn session(
     let names = match logs.format {
         Format::Zeek(_) => LogNames::Zeek,
         Format::Suricata => LogNames::Suricata,
+        Format::Cof => LogNames::Cof,
     };
     let mut scan = Scan::new(&logs.inputs, names)?;
     let found = scan.changed();

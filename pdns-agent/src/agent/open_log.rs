@@ -4,6 +4,7 @@
 //! with the same record, so the stored state of a log is only used for a file that contains the bytes read at
 //! that time.
 
+use super::standard_input::shown;
 use super::writer::WriterHandle;
 use crate::decode::Tally;
 use crate::decode::log::{Format, LogDecoder};
@@ -179,7 +180,7 @@ pub(super) fn load_position(
         let mut key = key(log.id(), number, hasher);
         // Read before loading: a reconnect in between causes another load, which is harmless.
         let mut connections = writer.connections();
-        let (state, mut checkpoint) = writer.load(key, &path.display().to_string())?;
+        let (state, mut checkpoint) = writer.load(key, &shown(path))?;
         let mut decoder = LogDecoder::new(format);
         if state.as_ref().is_some_and(SourceState::is_forgotten) {
             free.get_or_insert((key, connections, checkpoint));
@@ -201,7 +202,7 @@ pub(super) fn load_position(
         let stat = log.stat();
         let is_unchanged =
             state.complete && (state.size, state.mtime_ns) == (stat.size, mtime(&stat));
-        let is_at_path = state.digest.is_none() || state.path == path.display().to_string();
+        let is_at_path = state.digest.is_none() || state.path == shown(path);
         if is_unchanged && is_at_path && !is_unread {
             return Ok(Located::NothingNew(key, state.path));
         }
@@ -212,7 +213,7 @@ pub(super) fn load_position(
             Comparison::Same if is_unchanged && !is_unread => {
                 let known_as = state.path.clone();
                 if has_moved(&state, path) {
-                    writer.begin(key, SourceState { path: path.display().to_string(), ..state })?;
+                    writer.begin(key, SourceState { path: shown(path).into_owned(), ..state })?;
                 }
                 return Ok(Located::NothingNew(key, known_as));
             }
@@ -227,7 +228,7 @@ pub(super) fn load_position(
 
 /// Returns true if a log stored with another path no longer exists there: it was renamed, not copied.
 pub(super) fn has_moved(state: &SourceState, path: &Path) -> bool {
-    let is_other = !state.path.is_empty() && Path::new(&state.path) != path;
+    let is_other = !state.path.is_empty() && state.path != shown(path);
     let is_there = |stat: Stat| (stat.size, mtime(&stat)) == (state.size, state.mtime_ns);
     is_other && !Stat::at(Path::new(&state.path)).is_some_and(is_there)
 }
@@ -305,7 +306,7 @@ fn begins(log: &Log, other: &Path, hasher: &Hasher) -> Option<bool> {
 /// Reports that the store has another position of a log than this process left. After a new connection that is what
 /// became of a lost reply, or of data that Redis lost.
 pub(super) fn tell_conflict(path: &Path, error: &StoreError, is_after_reconnecting: bool) {
-    let path = path.display();
+    let path = shown(path);
     if let StoreError::PartlyRefused(cause) = error {
         tracing::warn!(%path, %cause, "batch refused in part, reading on where the store is");
     } else if is_after_reconnecting {

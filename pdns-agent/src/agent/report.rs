@@ -3,6 +3,7 @@
 //! The final output of `agent`: the input, and the outcome for all of it.
 
 use super::copies::NothingNew;
+use super::standard_input;
 use crate::decode::packets::PacketTally;
 use crate::decode::zeek::Coverage;
 use crate::decode::{Filter, Rejection, Tally};
@@ -253,7 +254,7 @@ fn nothing_new(
     part: &mut impl FnMut(u64, [&str; 2], &str),
 ) {
     part(files.unchanged, noun, "unchanged since the last run");
-    let shown = |path: &Path| escape(&path.display().to_string()).into_owned();
+    let shown = |path: &Path| escape(&standard_input::shown(path)).into_owned();
     if let Some((path, other)) = &files.copied.example {
         let (path, other) = (shown(path), shown(other));
         let label = match files.copied.count {
@@ -374,7 +375,7 @@ impl LogReport {
     fn show_bad_line(&mut self, path: &Path, line: u64, reason: Rejection) {
         self.shown += 1;
         if self.shown <= SHOWN {
-            tracing::warn!(path = %path.display(), line, %reason, "line not taken");
+            tracing::warn!(path = %standard_input::shown(path), line, %reason, "line not taken");
         } else if self.shown == SHOWN + 1 {
             tracing::warn!("more lines not taken are counted, not shown");
         }

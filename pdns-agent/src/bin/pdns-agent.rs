@@ -71,6 +71,7 @@ fn run(settings: &Settings) -> Result<u8, (anyhow::Error, u8)> {
         Source::Logs(logs) => match logs.format {
             Format::Zeek(_) => "Zeek logs",
             Format::Suricata => "Suricata logs",
+            Format::Cof => "passive DNS",
         },
         Source::Pcap(_) => "capture files",
         Source::Ebpf(_) => "interfaces",

@@ -324,11 +324,12 @@ impl RowOptions {
     /// # Errors
     /// [`UsageError::When`].
     pub(in crate::cli) fn filter(&self, now: u32) -> Result<Filter, UsageError> {
-        let FenceArgs { rrtype, times, tag } = &self.fences;
+        let FenceArgs { rrtype, times, tag, exclude_imported } = &self.fences;
         Ok(Filter {
             rrtypes: rrtype.clone(),
             fence: times.fence(now)?,
             tag: *tag,
+            excludes_imported: *exclude_imported,
             ..Filter::default()
         })
     }

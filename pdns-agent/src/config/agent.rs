@@ -42,6 +42,8 @@ const DEFAULT_RING: usize = 16 << 20;
 const LEAST_RING: usize = 1 << 20;
 /// Allowed size of a ring buffer in MiB.
 const RING: RangeInclusive<usize> = 1..=1024;
+/// Sensor of imported records.
+const IMPORTED: &str = "cof";
 /// The port of DNS.
 const DEFAULT_PORT: u16 = 53;
 
@@ -127,8 +129,7 @@ pub fn settings(
     let names = StoreFile::new(named, keys, file.redis_password_file.as_ref());
     let store = args.connection.options(&env, &[names])?;
     let limit = Limit::for_process();
-    let sensor = args.sensor.clone().or_else(|| env("PDNS_SENSOR")).or_else(|| file.sensor.clone());
-    let sensor = named_sensor(sensor.unwrap_or_else(host_name))?;
+    let sensor = sensor_name(args, &env, &file)?;
     let listen = args.listen.clone().or_else(|| env("PDNS_LISTEN")).or_else(|| file.listen.clone());
     let (source, flush, memory, workers) = match &args.source {
         args::Source::Zeek(typed) => {
@@ -185,6 +186,10 @@ pub fn settings(
             };
             (Source::Pcap(captures), None, kept.memory, typed.workers.or(kept.workers))
         }
+        args::Source::Cof(typed) => {
+            let logs = Logs { format: Format::Cof, inputs: typed.files.clone(), once: true };
+            (Source::Logs(logs), None, None, typed.workers)
+        }
     };
     Ok(Settings {
         store,
@@ -221,6 +226,21 @@ fn within(mebibytes: usize, limit: Limit) -> Result<usize, ConfigError> {
         );
     }
     Ok(bytes)
+}
+
+/// The name of the sensor. The configured one is that of a sensor on this host, which did not see what is imported.
+fn sensor_name(
+    args: &Args,
+    env: &dyn Fn(&str) -> Option<String>,
+    file: &File,
+) -> Result<String, ConfigError> {
+    let configured = || env("PDNS_SENSOR").or_else(|| file.sensor.clone());
+    let name = match (&args.sensor, &args.source) {
+        (Some(typed), _) => typed.clone(),
+        (None, args::Source::Cof(_)) => IMPORTED.to_owned(),
+        (None, _) => configured().unwrap_or_else(host_name),
+    };
+    named_sensor(name)
 }
 
 /// The logs given as arguments, or else those of the settings file.
@@ -419,6 +439,17 @@ mod tests {
         assert_eq!((logs.format, logs.once), (Format::Suricata, true));
         let error = parsed(&["suricata"], &[("PDNS_CONFIG", "/dev/null")]).unwrap_err();
         assert!(error.contains("pdns-agent suricata /var/log"), "{error}");
+    }
+
+    #[test]
+    fn an_import_has_a_sensor_of_its_own() {
+        let env = [("PDNS_CONFIG", "/dev/null"), ("PDNS_SENSOR", "so-1")];
+        let import = parsed(&["cof", "/a.json", "-"], &env).unwrap();
+        assert_eq!(import.sensor, "cof");
+        let Source::Logs(logs) = import.source else { panic!("not logs") };
+        assert_eq!((logs.format, logs.once, logs.inputs.len()), (Format::Cof, true, 2));
+        assert_eq!(parsed(&["cof", "-", "--sensor", "circl"], &env).unwrap().sensor, "circl");
+        assert_eq!(parsed(&["zeek", "/x"], &env).unwrap().sensor, "so-1");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! Layer 3. `agent` reads logs of all formats in the same way: a [`LogDecoder`] for one format processes line
 //! after line.
 
-use super::{Line, Rejection, Tally, suricata, zeek};
+use super::{Line, Rejection, Tally, cof, suricata, zeek};
 use crate::observation::Aggregated;
 use memchr::memmem;
 
@@ -14,6 +14,8 @@ pub enum Format {
     Zeek(zeek::Options),
     /// Suricata's eve.json.
     Suricata,
+    /// Passive DNS from elsewhere: COF, or DNSDB's JSON.
+    Cof,
 }
 
 impl Format {
@@ -23,6 +25,7 @@ impl Format {
         match self {
             Self::Zeek(_) => "zeek",
             Self::Suricata => "suricata",
+            Self::Cof => "cof",
         }
     }
 }
@@ -45,6 +48,8 @@ pub fn command_for(line: &[u8]) -> Option<&'static str> {
     } else if line.starts_with(b"{") {
         if has(b"\"event_type\"") && has(b"\"timestamp\"") {
             Some("suricata")
+        } else if has(b"\"cond\"") || (has(b"\"rrname\"") && has(b"time_first\"")) {
+            Some("cof")
         // Also in the forms of shippers: `id_orig_h`, or `orig_h` within `id`. Others remove addresses.
         } else if has(b"orig_h\"") || (has(b"\"ts\"") && (has(b"\"rrname\"") || has(b"\"query\"")))
         {
@@ -64,6 +69,8 @@ pub enum LogDecoder {
     Zeek(Box<zeek::Decoder>),
     /// See [`Format::Suricata`].
     Suricata(Box<suricata::SuricataDecoder>),
+    /// See [`Format::Cof`].
+    Cof(Box<cof::CofDecoder>),
 }
 
 impl LogDecoder {
@@ -73,6 +80,7 @@ impl LogDecoder {
         match format {
             Format::Zeek(options) => Self::Zeek(Box::new(zeek::Decoder::new(options))),
             Format::Suricata => Self::Suricata(Box::default()),
+            Format::Cof => Self::Cof(Box::default()),
         }
     }
 
@@ -88,6 +96,7 @@ impl LogDecoder {
         match self {
             Self::Zeek(decoder) => decoder.line(line, emit),
             Self::Suricata(decoder) => decoder.line(line, emit),
+            Self::Cof(decoder) => decoder.line(line, emit),
         }
     }
 
@@ -97,6 +106,8 @@ impl LogDecoder {
         match self {
             Self::Zeek(decoder) => decoder.skim(line),
             Self::Suricata(decoder) => decoder.skim(line),
+            // Each line is independent.
+            Self::Cof(_) => {}
         }
     }
 
@@ -104,7 +115,7 @@ impl LogDecoder {
     pub fn take_coverage(&mut self) -> zeek::Coverage {
         match self {
             Self::Zeek(decoder) => decoder.take_coverage(),
-            Self::Suricata(_) => zeek::Coverage::default(),
+            Self::Suricata(_) | Self::Cof(_) => zeek::Coverage::default(),
         }
     }
 
@@ -114,6 +125,7 @@ impl LogDecoder {
         match self {
             Self::Zeek(decoder) => decoder.tally(),
             Self::Suricata(decoder) => decoder.tally(),
+            Self::Cof(decoder) => decoder.tally(),
         }
     }
 }

@@ -52,6 +52,8 @@ pub struct Filter {
     pub ttl: TtlFence,
     /// Accept only negative answers with this outcome.
     pub outcome: Option<Outcome>,
+    /// True to accept only rows that a sensor of this store saw, not those that were only imported.
+    pub excludes_imported: bool,
     /// Condition on tags.
     pub tag: Option<TagFilter>,
     /// The tags that `tag` is checked against; filled in by [`Filter::with_tags`] before a query runs.
@@ -92,7 +94,9 @@ impl Filter {
     /// Returns true if a row passes all conditions that do not need its identity.
     #[must_use]
     pub fn admits_seen(&self, seen: &Seen) -> bool {
-        self.fence.admits(seen) && self.ttl.admits(seen)
+        self.fence.admits(seen)
+            && self.ttl.admits(seen)
+            && !(self.excludes_imported && seen.is_imported())
     }
 
     /// Returns the accepted types as a mask over the type codes of rows.
@@ -195,6 +199,15 @@ mod tests {
         assert!(!TtlFence { exactly: Some(121), ..none }.admits(&seen));
         assert!(none.admits(&Seen::default()));
         assert!(!TtlFence { most: Some(60), ..none }.admits(&Seen::default()));
+    }
+
+    #[test]
+    fn imported_rows_can_be_excluded() {
+        let own = Seen { flags: Seen::INFERRED, ..Seen::default() };
+        let filter = Filter { excludes_imported: true, ..Filter::default() };
+        assert!(filter.admits_seen(&own));
+        assert!(!filter.admits_seen(&Seen::default()));
+        assert!(Filter::default().admits_seen(&Seen::default()));
     }
 
     #[test]

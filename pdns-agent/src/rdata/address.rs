@@ -1,5 +1,6 @@
 //! Fields of addresses, prefixes, locators, and hosts given as a name or an address.
 
+use super::parse::{Reader, number};
 use super::text::TextWriter;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -116,6 +117,114 @@ pub(super) fn host_identity(writer: &mut TextWriter<'_>) -> Option<()> {
     while !writer.rest.is_empty() {
         writer.space();
         writer.name()?;
+    }
+    Some(())
+}
+
+/// Reads what [`eui`] writes.
+pub(super) fn read_eui<const N: usize>(reader: &mut Reader<'_, '_>) -> Option<()> {
+    let start = reader.out.len();
+    for octet in reader.word()?.split(|&octet| octet == b'-') {
+        Some(octet).filter(|octet| octet.len() == 2)?;
+        reader.hex_of(octet)?;
+    }
+    (reader.out.len() - start == N).then_some(())
+}
+
+/// Reads what [`locator`] writes.
+pub(super) fn read_locator(reader: &mut Reader<'_, '_>) -> Option<()> {
+    let start = reader.out.len();
+    for group in reader.word()?.split(|&octet| octet == b':') {
+        let group = std::str::from_utf8(group).ok().filter(|group| !group.starts_with('+'))?;
+        let group = u16::from_str_radix(group, 16).ok()?;
+        reader.put(&group.to_be_bytes());
+    }
+    (reader.out.len() - start == 8).then_some(())
+}
+
+/// Reads what [`nsap`] writes; dots between the digits mean nothing (RFC 1706 §7).
+pub(super) fn read_nsap(reader: &mut Reader<'_, '_>) -> Option<()> {
+    let word = reader.word()?;
+    let digits = word.strip_prefix(b"0x").or_else(|| word.strip_prefix(b"0X"))?;
+    let digits: Vec<u8> = digits.iter().copied().filter(|&octet| octet != b'.').collect();
+    (!digits.is_empty()).then_some(())?;
+    reader.hex_of(&digits)
+}
+
+/// Reads what [`prefixes`] writes.
+pub(super) fn read_prefixes(reader: &mut Reader<'_, '_>) -> Option<()> {
+    while !reader.is_at_end() {
+        let word = reader.word()?;
+        let (negation, word) = word.strip_prefix(b"!").map_or((0, word), |word| (0x80, word));
+        let word = std::str::from_utf8(word).ok()?;
+        let (family, word) = word.split_once(':')?;
+        let (address, prefix) = word.rsplit_once('/')?;
+        let (family, octets, most) = match family {
+            "1" => (1_u16, address.parse::<Ipv4Addr>().ok()?.octets().to_vec(), 32),
+            "2" => (2, address.parse::<Ipv6Addr>().ok()?.octets().to_vec(), 128),
+            _ => return None,
+        };
+        let prefix = number::<u8>(prefix.as_bytes()).filter(|&prefix| prefix <= most)?;
+        let used = octets.iter().rposition(|&octet| octet != 0).map_or(0, |last| last + 1);
+        reader.put(&family.to_be_bytes());
+        reader.put(&[prefix, negation | u8::try_from(used).ok()?]);
+        reader.put(octets.get(..used)?);
+    }
+    Some(())
+}
+
+/// Reads what [`gateway`] writes.
+pub(super) fn read_gateway(reader: &mut Reader<'_, '_>) -> Option<()> {
+    let precedence: u8 = reader.number()?;
+    let kind: u8 = reader.number()?;
+    let algorithm: u8 = reader.number()?;
+    reader.put(&[precedence, kind, algorithm]);
+    read_host(reader, kind)
+}
+
+/// Reads what [`relay`] writes.
+pub(super) fn read_relay(reader: &mut Reader<'_, '_>) -> Option<()> {
+    let precedence: u8 = reader.number()?;
+    let discovery = reader.number::<u8>().filter(|&bit| bit <= 1)?;
+    let kind = reader.number::<u8>().filter(|&kind| kind <= 0x7f)?;
+    reader.put(&[precedence, discovery << 7 | kind]);
+    read_host(reader, kind)
+}
+
+/// Reads what [`host`] writes.
+fn read_host(reader: &mut Reader<'_, '_>, kind: u8) -> Option<()> {
+    match kind {
+        0 => return (reader.word()? == b".").then_some(()),
+        1 => {
+            let address: Ipv4Addr = reader.parsed()?;
+            reader.put(&address.octets());
+        }
+        2 => {
+            let address: Ipv6Addr = reader.parsed()?;
+            reader.put(&address.octets());
+        }
+        3 => reader.name()?,
+        _ => return None,
+    }
+    Some(())
+}
+
+/// Reads what [`host_identity`] writes.
+pub(super) fn read_host_identity(reader: &mut Reader<'_, '_>) -> Option<()> {
+    let algorithm: u8 = reader.number()?;
+    let (mut tag, mut key) = (Vec::new(), Vec::new());
+    let (tag_digits, key_digits) = (reader.word()?, reader.word()?);
+    Reader::without_text(&mut tag).hex_of(tag_digits)?;
+    Reader::without_text(&mut key).base64(key_digits)?;
+    if tag.is_empty() {
+        return None;
+    }
+    reader.put(&[u8::try_from(tag.len()).ok()?, algorithm]);
+    reader.put(&u16::try_from(key.len()).ok()?.to_be_bytes());
+    reader.put(&tag);
+    reader.put(&key);
+    while !reader.is_at_end() {
+        reader.name()?;
     }
     Some(())
 }

@@ -94,7 +94,7 @@ impl FieldReader<'_> {
             | Field::Base64
             | Field::Types
             | Field::Opaque
-            | Field::Special(_) => self.copy(self.end - self.at),
+            | Field::Special(..) => self.copy(self.end - self.at),
         }
     }
 

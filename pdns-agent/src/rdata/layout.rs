@@ -1,5 +1,6 @@
 //! Fields of the RDATA of each type: one table for reading, lower-casing and displaying it.
 
+use super::parse::Reader;
 use super::text::TextWriter;
 use super::{address, bits, location, service, strings};
 use crate::rr::RrType;
@@ -35,8 +36,9 @@ pub(super) enum Field {
     Types,
     /// The rest, which has no text representation of its own.
     Opaque,
-    /// A field that only one or two types have. Such a field contains no name that is lower-cased.
-    Special(fn(&mut TextWriter<'_>) -> Option<()>),
+    /// A field that only one or two types have, with the functions that write it as text and read it. Such a field
+    /// contains no name that is lower-cased.
+    Special(fn(&mut TextWriter<'_>) -> Option<()>, fn(&mut Reader<'_, '_>) -> Option<()>),
 }
 
 /// The fields of a type; `None` for a type that is written in the RFC 3597 form.
@@ -59,7 +61,7 @@ pub(super) fn layout(rrtype: RrType) -> Option<&'static [Field]> {
         | RrType::NSAP_PTR
         | RrType::DNAME => &[Name],
         RrType::SOA => &[Name, Name, U32, U32, U32, U32, U32],
-        RrType::WKS => &[V4, U8, Special(bits::services)],
+        RrType::WKS => &[V4, U8, Special(bits::services, bits::read_services)],
         RrType::HINFO => &[String, String],
         RrType::MINFO | RrType::RP | RrType::TALINK => &[Name, Name],
         RrType::MX | RrType::AFSDB | RrType::RT | RrType::KX | RrType::LP => &[U16, Name],
@@ -72,38 +74,51 @@ pub(super) fn layout(rrtype: RrType) -> Option<&'static [Field]> {
         | RrType::CLA => &[Strings],
         RrType::X25 => &[String],
         // The second string is optional (RFC 1183 §3.2).
-        RrType::ISDN => &[Special(strings::one_or_two)],
-        RrType::NSAP => &[Special(address::nsap)],
+        RrType::ISDN => &[Special(strings::one_or_two, strings::read_one_or_two)],
+        RrType::NSAP => &[Special(address::nsap, address::read_nsap)],
         RrType::SIG | RrType::RRSIG => &[Type, U8, U8, U32, Time, Time, U16, Name, Base64],
         RrType::KEY | RrType::DNSKEY | RrType::CDNSKEY | RrType::RKEY => &[U16, U8, U8, Base64],
         RrType::PX => &[U16, Name, Name],
         RrType::GPOS => &[String, String, String],
-        RrType::LOC => &[Special(location::location)],
+        RrType::LOC => &[Special(location::location, location::read_location)],
         RrType::NXT => &[Name, Opaque],
         RrType::SRV => &[U16, U16, U16, Name],
         RrType::NAPTR => &[U16, U16, String, String, String, Name],
         RrType::CERT => &[U16, U16, U8, Base64],
-        RrType::APL => &[Special(address::prefixes)],
+        RrType::APL => &[Special(address::prefixes, address::read_prefixes)],
         RrType::DS | RrType::CDS | RrType::DLV | RrType::TA => &[U16, U8, U8, Hex],
         RrType::SSHFP => &[U8, U8, Hex],
-        RrType::IPSECKEY => &[Special(address::gateway), Base64],
+        RrType::IPSECKEY => &[Special(address::gateway, address::read_gateway), Base64],
         RrType::NSEC => &[Name, Types],
         RrType::DHCID | RrType::OPENPGPKEY => &[Base64],
-        RrType::NSEC3 => &[U8, U8, U16, Special(bits::salt), Special(bits::hash), Types],
-        RrType::NSEC3PARAM => &[U8, U8, U16, Special(bits::salt)],
+        RrType::NSEC3 => &[
+            U8,
+            U8,
+            U16,
+            Special(bits::salt, bits::read_salt),
+            Special(bits::hash, bits::read_hash),
+            Types,
+        ],
+        RrType::NSEC3PARAM => &[U8, U8, U16, Special(bits::salt, bits::read_salt)],
         RrType::TLSA | RrType::SMIMEA => &[U8, U8, U8, Hex],
-        RrType::HIP => &[Special(address::host_identity)],
+        RrType::HIP => &[Special(address::host_identity, address::read_host_identity)],
         RrType::CSYNC => &[U32, U16, Types],
         RrType::ZONEMD => &[U32, U8, U8, Hex],
-        RrType::SVCB | RrType::HTTPS => &[U16, Name, Special(service::parameters)],
+        RrType::SVCB | RrType::HTTPS => {
+            &[U16, Name, Special(service::parameters, service::read_parameters)]
+        }
         RrType::DSYNC => &[Type, U8, U16, Name],
-        RrType::NID | RrType::L64 => &[U16, Special(address::locator)],
+        RrType::NID | RrType::L64 => &[U16, Special(address::locator, address::read_locator)],
         RrType::L32 => &[U16, V4],
-        RrType::EUI48 => &[Special(address::eui::<6>)],
-        RrType::EUI64 => &[Special(address::eui::<8>)],
-        RrType::URI => &[U16, U16, Special(strings::long)],
-        RrType::CAA => &[U8, Special(strings::tag), Special(strings::long_or_empty)],
-        RrType::AMTRELAY => &[Special(address::relay)],
+        RrType::EUI48 => &[Special(address::eui::<6>, address::read_eui::<6>)],
+        RrType::EUI64 => &[Special(address::eui::<8>, address::read_eui::<8>)],
+        RrType::URI => &[U16, U16, Special(strings::long, strings::read_long)],
+        RrType::CAA => &[
+            U8,
+            Special(strings::tag, strings::read_tag),
+            Special(strings::long_or_empty, strings::read_long_or_empty),
+        ],
+        RrType::AMTRELAY => &[Special(address::relay, address::read_relay)],
         _ => return None,
     })
 }

@@ -1,6 +1,8 @@
 //! Service parameters: SVCB and HTTPS (RFC 9460).
 
+use super::parse::{Reader, number};
 use super::text::TextWriter;
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 const MANDATORY: u16 = 0;
@@ -146,4 +148,94 @@ fn protocols(writer: &mut TextWriter<'_>, mut value: &[u8]) -> Option<()> {
     }
     writer.quoted(&joined);
     Some(())
+}
+
+/// Reads parameters in any order, each once.
+pub(super) fn read_parameters(reader: &mut Reader<'_, '_>) -> Option<()> {
+    let mut found = BTreeMap::new();
+    while !reader.is_at_end() {
+        let (key, text) = reader.parameter()?;
+        let key = key_of(key)?;
+        let mut value = Vec::new();
+        read_value(&mut Reader::without_text(&mut value), key, text.as_deref())?;
+        if found.insert(key, value).is_some() {
+            return None;
+        }
+    }
+    for (key, value) in found {
+        reader.put(&key.to_be_bytes());
+        reader.put(&u16::try_from(value.len()).ok()?.to_be_bytes());
+        reader.put(&value);
+    }
+    Some(())
+}
+
+/// The number of a key by its name.
+fn key_of(name: &[u8]) -> Option<u16> {
+    Some(match name {
+        b"mandatory" => MANDATORY,
+        b"alpn" => ALPN,
+        b"no-default-alpn" => NO_DEFAULT_ALPN,
+        b"port" => 3,
+        b"ipv4hint" => 4,
+        b"ech" => 5,
+        b"ipv6hint" => 6,
+        _ => number(name.strip_prefix(b"key")?)?,
+    })
+}
+
+/// Appends the octets of a value; `text` is without its first escapes.
+fn read_value(reader: &mut Reader<'_, '_>, key: u16, text: Option<&[u8]>) -> Option<()> {
+    if key == NO_DEFAULT_ALPN {
+        return text.is_none_or(<[u8]>::is_empty).then_some(());
+    }
+    if key > 6 {
+        reader.put(text.unwrap_or_default());
+        return Some(());
+    }
+    let text = text.filter(|text| !text.is_empty())?;
+    let words = || text.split(|&octet| octet == b',');
+    match key {
+        MANDATORY => {
+            let mut keys = words().map(key_of).collect::<Option<Vec<_>>>()?;
+            keys.sort_unstable();
+            for key in keys {
+                reader.put(&key.to_be_bytes());
+            }
+        }
+        ALPN => read_protocols(reader, text)?,
+        3 => reader.put(&number::<u16>(text)?.to_be_bytes()),
+        5 => reader.base64(text)?,
+        _ => {
+            for word in words() {
+                let word = std::str::from_utf8(word).ok()?;
+                match key {
+                    4 => reader.put(&word.parse::<Ipv4Addr>().ok()?.octets()),
+                    _ => reader.put(&word.parse::<Ipv6Addr>().ok()?.octets()),
+                }
+            }
+        }
+    }
+    Some(())
+}
+
+/// Reads what [`protocols`] writes, without the quotes and their escapes.
+fn read_protocols(reader: &mut Reader<'_, '_>, text: &[u8]) -> Option<()> {
+    let mut protocol = Vec::new();
+    let mut octets = text.iter().copied();
+    loop {
+        let octet = octets.next();
+        match octet {
+            Some(b'\\') => protocol.push(octets.next()?),
+            None | Some(b',') => {
+                (!protocol.is_empty()).then_some(())?;
+                reader.put(&[u8::try_from(protocol.len()).ok()?]);
+                reader.put(&std::mem::take(&mut protocol));
+            }
+            Some(octet) => protocol.push(octet),
+        }
+        if octet.is_none() {
+            return Some(());
+        }
+    }
 }

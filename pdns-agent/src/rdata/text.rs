@@ -85,7 +85,7 @@ impl TextWriter<'_> {
             }
             Field::Types => self.types()?,
             Field::Opaque => return None,
-            Field::Special(write) => write(self)?,
+            Field::Special(write, _) => write(self)?,
         }
         Some(())
     }

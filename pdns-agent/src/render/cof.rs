@@ -5,6 +5,7 @@
 //! draft's schema. A type without a mnemonic is a JSON number, as in its text. Our own fields: `ttl_min`, `ttl_max`,
 //! `ttl_last`; `pdns_inferred` if owner and type were only inferred; `pdns_count_is_lower_bound` if more were seen
 //! than the store can count; `pdns_unsolicited` if the record was seen only in responses to no observed query;
+//! `pdns_imported` if no sensor of this store saw it, and all that is known of it comes from elsewhere;
 //! `pdns_partial` if the source had only the host of an MX, SRV or SOA record, so that its other fields are zero;
 //! `pdns_tags` with the kinds of tags in effect on either end, and `pdns_rrname_tags` and `pdns_rdata_tags` with
 //! those of each; `pdns_subject` or `pdns_why` if the result has such a value for a row. `origin` is the URI of the
@@ -73,6 +74,9 @@ impl Cof {
         }
         if field::is_unsolicited(seen) {
             object.field("pdns_unsolicited", &true)?;
+        }
+        if seen.is_imported() {
+            object.field("pdns_imported", &true)?;
         }
         if rdata.partial {
             object.field("pdns_partial", &true)?;

@@ -120,6 +120,7 @@ fn of_row<'a>(row: &'a StoredRecord, look: &'a RenderOptions) -> Vec<Field<'a>> 
         ("sensors", Value::Sensors(sensors)),
         ("inferred", Value::Flag(is_inferred(seen))),
         ("unsolicited", Value::Flag(is_unsolicited(seen))),
+        ("imported", Value::Flag(seen.is_imported())),
         ("partial", Value::Flag(partial)),
         ("tags", tags(look.tags.of_row(row).each().map(|(end, tag)| (Some(end), tag)))),
     ]

@@ -7,6 +7,7 @@
 use super::field::ttl;
 use super::{Item, Mark, RenderOptions, Renderer, csv, date, escape, field, judged, utc};
 use crate::name::{Name, display::unicode};
+use crate::observation::Seen;
 use crate::query::{GroupKey, NameSum, TagSet, printed_name};
 use crate::rdata::{FinalDot, Rdata, Target};
 use crate::record::{FactBuf, StoredRecord};
@@ -165,7 +166,7 @@ impl Table {
             printed_name(&row.rrname),
             rrtype.to_string(),
             right,
-            field::count(seen.count.into(), seen.is_count_saturated()),
+            count(seen),
             time(seen.time_first),
             time(seen.time_last),
             csv::text(ttl(seen, seen.ttl_max)),
@@ -242,6 +243,12 @@ impl Renderer for Table {
 
 fn owned((columns, cells): judged::Line) -> (Vec<Column>, Vec<String>) {
     (columns.to_vec(), cells)
+}
+
+/// Formats the count of a row, with a word if no sensor of this store counted it.
+fn count(seen: &Seen) -> String {
+    let count = field::count(seen.count.into(), seen.is_count_saturated());
+    if seen.is_imported() { format!("{count} imported") } else { count }
 }
 
 /// Formats RDATA for people: for a partial record only the host, since its other fields are unknown.

@@ -65,6 +65,22 @@ fn cof_is_what_clients_take() {
 }
 
 #[test]
+fn imported_rows_say_so_in_each_format_but_plain() {
+    let mut row = a("www.example.com", 7);
+    row.seen.flags = 0;
+    let look = RenderOptions::default;
+    let text = |format| render(format, look(), &[Item::Record(&row)]);
+    assert!(text(Format::Cof).contains(r#""pdns_imported":true"#));
+    assert!(text(Format::Json).contains(r#""inferred":false,"unsolicited":false,"imported":true"#));
+    assert!(text(Format::Csv).contains("imported"));
+    assert!(text(Format::Table).contains(" 1 imported "), "{}", text(Format::Table));
+    assert!(!text(Format::Plain).contains("imported"));
+    row.seen.flags = Seen::EXACT;
+    let own = render(Format::Cof, look(), &[Item::Record(&row)]);
+    assert!(!own.contains("imported"));
+}
+
+#[test]
 fn cof_counts_what_it_leaves_out_and_names_sensors() {
     let look = RenderOptions {
         sensors: vec!["so-1".into(), "b\u{e9}\n".into()],

@@ -10,6 +10,8 @@ pub enum LogNames {
     Zeek,
     /// Suricata's `eve.json`.
     Suricata,
+    /// Passive DNS in JSON lines, whatever their names.
+    Cof,
 }
 
 /// Suffixes of compressed files.
@@ -17,6 +19,8 @@ const PACKED: [&[u8]; 8] =
     [b".gz", b".bz2", b".bzip2", b".xz", b".zst", b".zstd", b".lz4", b".gzip"];
 /// Suffixes of logs.
 const ENDS: [&[u8]; 5] = [b".log", b".json", b".ndjson", b".jsonl", b".tsv"];
+/// Suffixes of files of passive DNS.
+const JSON_ENDS: [&[u8]; 4] = [b".cof", b".json", b".jsonl", b".ndjson"];
 /// Separators between the parts of a name.
 const PARTS: [u8; 3] = [b'.', b'-', b'_'];
 /// Words before `dns` that denote another log: `known_dns` is a list of servers, `eve-dns` is Suricata's.
@@ -28,6 +32,7 @@ impl LogNames {
         match self {
             Self::Zeek => is_dns_log(name),
             Self::Suricata => is_eve_log(name),
+            Self::Cof => is_json(name),
         }
     }
 
@@ -37,6 +42,7 @@ impl LogNames {
         match self {
             Self::Zeek => "dns.log, dns.json or pdns.log",
             Self::Suricata => "eve.json",
+            Self::Cof => "*.cof, *.json, *.jsonl or *.ndjson",
         }
     }
 }
@@ -67,6 +73,13 @@ fn is_dns_log(name: &OsStr) -> bool {
 /// Returns true if a file of this name is our package's `pdns.log`.
 pub(super) fn is_pdns_log(name: &OsStr) -> bool {
     is_log(name, b"pdns")
+}
+
+/// Returns true if a file of this name contains JSON lines, compressed or not.
+fn is_json(name: &OsStr) -> bool {
+    let name = name.as_bytes().to_ascii_lowercase();
+    let packed = PACKED.iter().find_map(|end| name.strip_suffix(*end)).unwrap_or(&name);
+    !name.starts_with(b".") && JSON_ENDS.iter().any(|end| packed.ends_with(end))
 }
 
 /// Returns true if one of the parts of a name, without its suffix, is the name of the log.
@@ -126,6 +139,16 @@ mod tests {
         }
         for name in ["dns.log", "steve.json", "events.json", "eve", "eve.json.tmp", "stats.log"] {
             assert!(!LogNames::Suricata.include(OsStr::new(name)), "{name}");
+        }
+    }
+
+    #[test]
+    fn names_of_passive_dns() {
+        for name in ["pdns.cof", "export.JSON.gz", "a.jsonl", "b.ndjson.zst"] {
+            assert!(LogNames::Cof.include(OsStr::new(name)), "{name}");
+        }
+        for name in [".a.json", "dns.log", "a.json.tmp", "cof", "a.gz"] {
+            assert!(!LogNames::Cof.include(OsStr::new(name)), "{name}");
         }
     }
 

@@ -200,6 +200,7 @@ pub(crate) fn line(observation: &Observation<'_>) -> String {
     let mark = match observation.provenance {
         Provenance::Exact => "",
         Provenance::Unsolicited => " ?",
+        Provenance::Imported => " imported",
         Provenance::Inferred => " inferred",
     };
     let name = observation.rrname;

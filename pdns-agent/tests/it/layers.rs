@@ -40,7 +40,10 @@ const LAYERS: &[(&str, u8)] = &[
 /// that there is no cycle. The file of the module itself, which declares them and holds what all of them share, stands
 /// aside.
 const SECOND: &[(&str, &[&[&str]])] = &[
-    ("decode", &[&["counter"], &["wire"], &["dns"], &["packets", "suricata", "zeek"], &["log"]]),
+    (
+        "decode",
+        &[&["counter"], &["wire"], &["dns"], &["cof", "packets", "suricata", "zeek"], &["log"]],
+    ),
     (
         "store",
         &[

@@ -17,6 +17,8 @@ mod cli;
 #[cfg(test)]
 mod cluster;
 #[cfg(test)]
+mod cof;
+#[cfg(test)]
 mod corpus;
 #[cfg(test)]
 mod crash;

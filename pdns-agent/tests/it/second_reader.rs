@@ -104,8 +104,13 @@ fn marks(rows: &[Value]) -> BTreeMap<String, usize> {
     let mut marks = BTreeMap::new();
     for row in rows {
         let mark = format!(
-            "{} {} {} {} {}",
-            row["rrname"], row["rrtype"], row["count"], row["sensors"], row["inferred"]
+            "{} {} {} {} {} {}",
+            row["rrname"],
+            row["rrtype"],
+            row["count"],
+            row["sensors"],
+            row["inferred"],
+            row["imported"]
         );
         *marks.entry(mark).or_default() += 1;
     }
@@ -118,6 +123,16 @@ fn a_reader_written_from_the_document_finds_what_pdns_finds() {
     let odd = python("odd.py", &["3", "3000", "json"].map(OsStr::new), &[]);
     let logs = [site.home.write("odd/dns.log", odd), site.home.write("large/dns.log", large_log())];
     run(site.agent().args(["zeek", "--once", "--sensor", "so-2"]), &logs).with(&[0]);
+    let elsewhere = site.home.write(
+        "elsewhere.json",
+        concat!(
+            r#"{"rrname":"www.example.com","rrtype":"A","rdata":"192.0.2.7","count":3,"time_first":1,"time_last":9}"#,
+            "\n",
+            r#"{"rrname":"old.example.com","rrtype":"A","rdata":"192.0.2.9","count":3,"time_first":1,"time_last":9}"#,
+            "\n",
+        ),
+    );
+    run(site.agent().arg("cof"), &[elsewhere]).with(&[0]);
     for tag in [
         &["threat", ".bad.example", "192.0.2.0/25", "--note", "seen in case 17"][..],
         &["trust", "www.example.com", "2001:db8::7", "--source", "our own"],

@@ -202,7 +202,7 @@ pub(crate) fn wire(name: &str) -> Vec<u8> {
 }
 
 /// Puts a small network into a store.
-pub(super) fn fill(redis: &Redis) {
+pub(crate) fn fill(redis: &Redis) {
     let mut store = Store::open(&options(redis)).unwrap();
     add(&mut store, 1, &rows());
 }

@@ -25,7 +25,8 @@ MASK = 2**64 - 1
 ROWS, ROW, LOG = 2047, 32, 65500
 NO_TTL = 2**32 - 1
 NEGATIVE, LONG, LONG_PARTIAL, PARTIAL, OTHER, WIDE = 0xF0, 0xFB, 0xFC, 0xFD, 0xFE, 0xFF
-EXACT, INFERRED, UNSOLICITED = 1, 2, 4
+# Flags; 1 is exact, and none is imported.
+INFERRED, UNSOLICITED = 2, 4
 # Type codes of rows, from 1; 31 is any other type, 0 is not known.
 CODES = [1, 28, 5, 12, 2, 15, 16, 6, 33, 65, 64, 257, 39, 35, 43, 48, 46, 47, 50, 51, 52, 44, 59, 60, 256, 99, 29, 13, 10, 255]
 THIRD_LEVEL = set(
@@ -250,15 +251,16 @@ class Store:
         flags, code = pointer >> 24 & 7, pointer >> 27
         assert pointer & 0xFFFFFF == value_hash & 0xFFFFFF, name
         assert code in (0, CODES.index(rrtype) + 1 if rrtype in CODES else 31), name
-        assert count > 0 and first <= last and flags, name
+        assert count > 0 and first <= last, name
         shown = {"rrname": name, "count": count, "time_first": first, "time_last": last}
         if ttl_min != NO_TTL:
             shown |= {"ttl_min": ttl_min, "ttl_max": ttl_max}
         if ttl_last != NO_TTL:
             shown["ttl_last"] = ttl_last
         shown["sensors"] = [self.sensors[bit] for bit in range(32) if sensors >> bit & 1]
-        shown["inferred"] = not flags & (EXACT | UNSOLICITED)
+        shown["inferred"] = flags == INFERRED
         shown["unsolicited"] = flags == UNSOLICITED
+        shown["imported"] = flags == 0
         return shown
 
     def find(self, partition, value_hash, fact):

@@ -125,6 +125,10 @@ pub struct FenceArgs {
     /// Only rows tagged so on either end: threat, interest, trust, any or none
     #[arg(long, value_name = "KIND", value_parser = tag_filter(), hide_possible_values = true, help_heading = HEADING)]
     pub tag: Option<TagFilter>,
+
+    /// Only rows that a sensor saw, not those that were only imported by `pdns-agent cof`
+    #[arg(long, hide_short_help = true, help_heading = HEADING)]
+    pub exclude_imported: bool,
 }
 
 impl FenceArgs {
@@ -137,7 +141,8 @@ impl FenceArgs {
     fn first_given(&self) -> Option<&'static str> {
         let tag = self.tag.map(|_| "--tag");
         let rrtype = (!self.rrtype.is_empty()).then_some("--rrtype");
-        rrtype.or_else(|| self.times.first_given()).or(tag)
+        let imported = self.exclude_imported.then_some("--exclude-imported");
+        rrtype.or_else(|| self.times.first_given()).or(tag).or(imported)
     }
 }
 

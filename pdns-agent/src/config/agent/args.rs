@@ -14,7 +14,7 @@ use std::path::PathBuf;
     after_help = "The store is a private Redis unless --redis or PDNS_REDIS names one. SIGTERM and SIGINT end the \
                   agent after all it has read is in the store. Once the store has worked, whatever is wrong with it \
                   is waited out.\n\nExit status: 0 done, or stopped with all stored; 1 a named file holds nothing for this \
-                  command, or a named folder has no file for it; 2 an input could not be read (--once, pcap) or \
+                  command, or a named folder has no file for it; 2 an input could not be read (--once, pcap, cof) or \
                   stored, or wrong usage; 78 the settings never worked: configuration, store, interface."
 )]
 pub struct Args {
@@ -27,7 +27,8 @@ pub struct Args {
     #[arg(long, value_name = "FILE", global = true)]
     pub config: Option<PathBuf>,
 
-    /// Name of this sensor, shown with the records it saw [env: PDNS_SENSOR] [default: the host's name].
+    /// Name of this sensor, shown with the records it saw [env: PDNS_SENSOR] [default: the host's name; of cof, which
+    /// reads neither the variable nor the file for it: cof].
     #[arg(long, value_name = "NAME", global = true)]
     pub sensor: Option<String>,
 
@@ -71,6 +72,12 @@ pub enum Source {
     /// The packets are decoded like those of a live capture. A file is identified by its content: if it is
     /// read twice, it counts once.
     Pcap(Pcap),
+    /// Import passive DNS from elsewhere: COF, or the JSON of DNSDB and dnsdbq.
+    ///
+    /// Accepts files, directories and globs, plain and compressed, and standard input. Each record keeps its count and
+    /// times, and is shown as imported until a sensor sees it. A file is identified by its content: if it is read
+    /// twice, it counts once.
+    Cof(Cof),
 }
 
 /// Flags of `pdns-agent zeek`.
@@ -167,6 +174,20 @@ pub struct Pcap {
     /// Options for packets.
     #[command(flatten)]
     pub packets: Packets,
+}
+
+/// Flags of `pdns-agent cof`.
+#[derive(Debug, Default, clap::Args)]
+pub struct Cof {
+    /// Files, directories and globs of JSON lines; - is standard input. gzip, bzip2, zstd, xz and lz4 are
+    /// decompressed.
+    #[arg(value_name = "FILE", required = true)]
+    pub files: Vec<PathBuf>,
+
+    /// Maximum number of threads that read files [default: the number of processors, or one for each 32 MiB
+    /// of the limit on this process's memory].
+    #[arg(long, value_name = "NUMBER")]
+    pub workers: Option<usize>,
 }
 
 /// Flags for packets.

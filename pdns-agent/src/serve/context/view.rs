@@ -267,6 +267,9 @@ fn marks(row: &StoredRecord) -> Vec<(&'static str, &'static str)> {
     if row.seen.flags == Seen::UNSOLICITED {
         words.push(("unsolicited", "seen only in responses that nobody was seen to ask for"));
     }
+    if row.seen.is_imported() {
+        words.push(("imported", "no sensor saw it: it comes from another passive DNS system"));
+    }
     if matches!(&row.fact, FactBuf::Record(rdata) if rdata.partial) {
         words.push(("partial", "the log told only the host of this record"));
     }

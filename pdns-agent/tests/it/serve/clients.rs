@@ -3,6 +3,8 @@
 //! `cargo xtask test` installs them.
 
 use super::{PAGES, START, Site, wire};
+use crate::corpus::{Rows, assert_alike, stored};
+use crate::redis::Redis;
 use crate::reference::python_json;
 use crate::run::{Ended, Home, run};
 use crate::store::{Log, Model, options};
@@ -12,6 +14,7 @@ use pdns_agent::record::FactBuf;
 use pdns_agent::rr::RrType;
 use pdns_agent::store::Store;
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::process::Command;
 
@@ -345,4 +348,50 @@ fn the_modules_of_misp_read_every_answer() {
     let asked = site.get_with(&format!("{path}?pdns_keys=t"), &bearing).lines();
     assert_eq!(asked[1]["obj"]["pdns_partial"], true);
     assert_eq!(site.get_with(path, &bearing).lines()[1]["obj"]["pdns_partial"], Value::Null);
+}
+
+/// The names, types and RDATA of records.
+fn keys(rows: Rows) -> BTreeSet<[String; 3]> {
+    rows.into_keys().map(|(rrname, rrtype, rdata, _)| [rrname, rrtype, rdata]).collect()
+}
+
+#[test]
+fn what_dnsdbq_prints_can_be_imported() {
+    let site = Site::new();
+    let (ours, _) = stored(&site.home, &site.redis.url());
+    let of_addresses = |(key, _): &(_, _)| {
+        let (_, rrtype, rdata, _): &(String, String, String, bool) = key;
+        rrtype == "A" && rdata.starts_with("192.0.2.")
+    };
+    let home = Home::new();
+    let import = |content: &str| {
+        let server = Redis::start();
+        let file = home.write("dnsdbq.json", content);
+        let url = server.url();
+        let ended = run(home.agent().args(["cof", "--redis", &url]), &[file]);
+        assert!(!ended.stderr.contains("not taken"), "{}", ended.stderr);
+        ended.with(&[0]);
+        stored(&home, &url).0
+    };
+    let print = |arguments: &[&str]| {
+        dnsdbq(&home, &site, "dnsdb2", &[&["-j", "-l", "0"], arguments].concat()).with(&[0])
+    };
+    // Single records keep their numbers, except TTLs.
+    let mut addresses: Rows = ours.clone().into_iter().filter(of_addresses).collect();
+    for numbers in addresses.values_mut() {
+        numbers.retain(|name, _| ["count", "time_first", "time_last"].contains(name));
+    }
+    assert_eq!(addresses.len(), 4);
+    assert_alike("by address", &import(&print(&["-i", "192.0.2.0/24"])), &addresses);
+    // The server's own framing, with times in words.
+    let path = "/dnsdb/v2/lookup/rdata/ip/192.0.2.0,24?humantime=t";
+    let framed = site.get_with(path, &[("X-API-Key", "0123456789abcdef")]);
+    assert!(framed.body.contains("{\"cond\":\"begin\"}") && framed.body.contains("Z\""));
+    assert_alike("framed", &import(&framed.body), &addresses);
+    // RRsets are taken apart.
+    let sets = print(&["-r", "*.example.org"]) + &print(&["-r", "*.example.org/ANY-DNSSEC"]);
+    let below = |key: &[String; 3]| key[0].ends_with("example.org");
+    let want: BTreeSet<_> = keys(ours).into_iter().filter(below).collect();
+    assert!(want.len() > 120, "{want:?}");
+    assert_eq!(keys(import(&sets)), want);
 }
