@@ -8,11 +8,13 @@ mod document;
 pub mod exit;
 mod security_onion;
 pub mod serve;
+mod sharing;
 mod store_file;
 mod toml_error;
 pub mod usage;
 
 pub use document::FileError;
+pub use sharing::{Sharing, SharingKeys};
 pub use store_file::{StoreFile, pdns_files};
 pub(crate) use toml_error::toml_error;
 
@@ -280,6 +282,7 @@ mod tests {
             prefix: Some(format!("{name}:")),
             user: Some(name.to_owned()),
             password_file: Some(PathBuf::from(name)),
+            ..StoreFile::default()
         }
     }
 

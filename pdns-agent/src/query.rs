@@ -64,7 +64,8 @@ pub use subject::{
     tag_subject, tag_subject_for, tag_subjects, typed_name, typed_tag,
 };
 pub use tag_export::{
-    Exception, ExportItem, ExportSpec, ExportSummary, MAX_BELOW, MAX_FOUND, export_tags,
+    Exception, ExportConditions, ExportDetail, ExportItem, ExportSpec, ExportSummary, MAX_BELOW,
+    MAX_FOUND, MAX_RECORDS, export_tags,
 };
 pub use tags::{End, RowTags, TagFilter, TagSet, UnknownTagFilter, is_overridden};
 pub use text::Text;

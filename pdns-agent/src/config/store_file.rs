@@ -5,6 +5,8 @@
 //! another.
 
 use super::document::{self, FileError};
+use super::sharing::{self, SharingKeys};
+use crate::indicator::Tlp;
 use serde::Deserialize;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -30,6 +32,8 @@ pub struct StoreFile {
     pub user: Option<String>,
     /// File with the user's password; relative to the settings file.
     pub password_file: Option<PathBuf>,
+    /// What it says about sharing.
+    pub sharing: SharingKeys,
 }
 
 /// The keys of `pdns.toml`.
@@ -40,6 +44,9 @@ pub(super) struct Keys {
     pub(super) prefix: Option<String>,
     pub(super) redis_user: Option<String>,
     pub(super) redis_password_file: Option<PathBuf>,
+    #[serde(deserialize_with = "sharing::tlp")]
+    pub(super) default_tlp: Option<Tlp>,
+    pub(super) identity: Option<String>,
 }
 
 impl StoreFile {
@@ -56,6 +63,7 @@ impl StoreFile {
             prefix: prefix.cloned(),
             user: user.cloned(),
             password_file: password_file.cloned(),
+            sharing: SharingKeys::default(),
         }
     }
 }
@@ -107,9 +115,21 @@ fn own(env: &dyn Fn(&str) -> Option<String>) -> Option<Result<StoreFile, FileErr
 /// Reads a settings file of `pdns` if it exists.
 fn read(path: &Path) -> Result<Option<StoreFile>, FileError> {
     match document::read(path, |keys: &Keys| keys.redis.as_deref()) {
-        Ok(Keys { redis, prefix, redis_user: user, redis_password_file: password_file }) => {
-            Ok(Some(StoreFile { path: path.to_owned(), redis, prefix, user, password_file }))
-        }
+        Ok(Keys {
+            redis,
+            prefix,
+            redis_user: user,
+            redis_password_file,
+            default_tlp,
+            identity,
+        }) => Ok(Some(StoreFile {
+            path: path.to_owned(),
+            redis,
+            prefix,
+            user,
+            password_file: redis_password_file,
+            sharing: SharingKeys { default_tlp, identity },
+        })),
         Err(FileError::File { cause, .. })
             if matches!(cause.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) =>
         {
