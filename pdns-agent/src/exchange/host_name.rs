@@ -9,6 +9,17 @@ pub(super) fn is_plain(name: Name<'_>) -> bool {
     !name.is_root() && name.as_str().bytes().all(fits)
 }
 
+/// Returns true if a name is one of a host (RFC 1123 §2.1): labels of letters, digits and hyphens, with no hyphen at
+/// either end.
+pub(super) fn is_host(name: Name<'_>) -> bool {
+    let fits = |label: &str| {
+        label.bytes().all(|octet| octet.is_ascii_alphanumeric() || octet == b'-')
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    !name.is_root() && name.labels().all(fits)
+}
+
 /// Returns true if the first label is `*`, which DNS itself takes for a wildcard (RFC 4592 §2.1.1).
 pub(super) fn is_wildcard(name: Name<'_>) -> bool {
     name.labels().next() == Some("*")

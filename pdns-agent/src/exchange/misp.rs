@@ -107,7 +107,8 @@ impl Event {
         if let Some(rest) = rest.as_object_mut() {
             rest.insert("uuid".to_owned(), self.uuid.clone().into());
             rest.insert("published".to_owned(), true.into());
-            rest.insert("distribution".to_owned(), "5".into());
+            // The organisation alone, until the reader says otherwise.
+            rest.insert("distribution".to_owned(), "0".into());
             rest.insert("publish_timestamp".to_owned(), self.time.to_string().into());
             for (name, value) in rest {
                 out.write_all(b",\n")?;
@@ -119,9 +120,14 @@ impl Event {
         out.write_all(b"}}\n")
     }
 
-    /// Writes the feed's `manifest.json`.
+    /// Writes the feed's `manifest.json`: the event, unless there is nothing in it.
     pub(super) fn manifest(&self, out: &mut dyn Write) -> io::Result<()> {
-        ascii_json(&json!({ self.uuid.as_str(): self.summary() }), out)?;
+        let manifest = if self.hashes.is_empty() {
+            json!({})
+        } else {
+            json!({ self.uuid.as_str(): self.summary() })
+        };
+        ascii_json(&manifest, out)?;
         out.write_all(b"\n")
     }
 

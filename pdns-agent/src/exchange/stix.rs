@@ -14,6 +14,7 @@ mod sightings;
 pub use sightings::{SightingBundle, SightingOf};
 
 use super::PageUrl;
+use super::host_name::is_host;
 use super::uuid::Uuid;
 use crate::indicator::Tlp;
 use crate::observation::Fact;
@@ -49,7 +50,7 @@ impl Bundle {
     pub(super) fn begin(&mut self, out: &mut dyn Write) -> io::Result<()> {
         let id = self.identity.uuid(&json!({ "bundle": "export" }));
         write!(out, "{{\"type\":\"bundle\",\"id\":\"bundle--{id}\",\"objects\":[")?;
-        self.put(&self.identity.object(), out, true)
+        put(&self.identity.object(), out, true)
     }
 
     /// Writes the end.
@@ -92,14 +93,18 @@ impl Bundle {
         out: &mut dyn Write,
     ) -> io::Result<Option<String>> {
         let Fact::Record(rdata) = record.fact.as_fact() else { return Ok(None) };
-        let owner = self.observable(&TagSubject::Name(record.rrname.clone()), marking, out)?;
+        let owner = TagSubject::Name(record.rrname.clone());
+        let Some(owner) = self.observable(&owner, marking, out)? else { return Ok(None) };
         let target = match rdata.target() {
             Target::V4(address) => Some(TagSubject::Net(std::net::IpAddr::from(address).into())),
             Target::V6(address) => Some(TagSubject::Net(std::net::IpAddr::from(address).into())),
             Target::Name(name) => Some(TagSubject::Name(name)),
             Target::Octets => None,
         };
-        let target = target.map(|subject| self.observable(&subject, marking, out)).transpose()?;
+        let target = match target {
+            Some(subject) => self.observable(&subject, marking, out)?,
+            None => None,
+        };
         let refs: Vec<&str> =
             [Some(owner.as_str()), target.as_deref()].into_iter().flatten().collect();
         let (id, object) = objects::observed_data(&self.identity, record, rdata, &refs, marking);
@@ -116,13 +121,17 @@ impl Bundle {
         Ok(Some(format!("observed-data--{id}")))
     }
 
-    /// Writes the SCO of a subject, unless it was written, and returns its identifier.
+    /// Writes the SCO of a subject, unless it was written, and returns its identifier. The value of a domain name must
+    /// be a host name (STIX 2.1 §6.4.1), so that other names have none; their indicators and sightings need none.
     fn observable(
         &mut self,
         subject: &TagSubject,
         marking: &str,
         out: &mut dyn Write,
-    ) -> io::Result<String> {
+    ) -> io::Result<Option<String>> {
+        if subject.name().is_some_and(|name| !is_host(name.as_name())) {
+            return Ok(None);
+        }
         let (kind, value) = ids::observable(subject);
         let id = ids::of_observable(&json!({ "value": value }));
         let full = format!("{kind}--{id}");
@@ -134,23 +143,19 @@ impl Bundle {
             "object_marking_refs": [marking],
         });
         self.put_once(id, &object, out)?;
-        Ok(full)
+        Ok(Some(full))
     }
 
     /// Writes the definition of a restriction, unless it was written, and returns its identifier.
     fn marking(&mut self, tlp: Tlp, out: &mut dyn Write) -> io::Result<&'static str> {
         if self.markings.insert(tlp) {
-            self.put(&marking::definition(tlp), out, false)?;
+            put(&marking::definition(tlp), out, false)?;
         }
         Ok(marking::id(tlp))
     }
 
     fn put_once(&mut self, id: Uuid, object: &Value, out: &mut dyn Write) -> io::Result<()> {
-        if self.written.insert(id) { self.put(object, out, false) } else { Ok(()) }
-    }
-
-    fn put(&self, object: &Value, out: &mut dyn Write, is_first: bool) -> io::Result<()> {
-        put(object, out, is_first)
+        if self.written.insert(id) { put(object, out, false) } else { Ok(()) }
     }
 }
 

@@ -9,8 +9,8 @@ use crate::tag::TagSubject;
 use serde_json::{Map, Value};
 use std::io::{self, Write};
 
-/// The key of the value that is matched.
-pub(super) const VALUE_KEY: &str = "dns.query";
+/// The key of the value that is matched. Suricata takes a key with dots for a path into nested objects.
+pub(super) const VALUE_KEY: &str = "name";
 
 /// Returns true if the set can hold a subject: a name of printable ASCII, which is all that both JSON and the buffer
 /// of octets can hold.

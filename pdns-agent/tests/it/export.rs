@@ -1,5 +1,8 @@
 //! `pdns export`: each list, against what plain code makes of the same tags and records.
 
+#[cfg(test)]
+mod formats;
+
 use crate::cli::{Site, golden};
 use crate::run::run;
 use crate::tags::tagged;
