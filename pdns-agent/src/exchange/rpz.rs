@@ -1,4 +1,4 @@
-//! A response policy zone (draft-vixie-dnsop-dns-rpz), as BIND, Unbound, Knot and PowerDNS read it.
+//! A response policy zone (draft-vixie-dnsop-dns-rpz), as BIND, Unbound, Knot and `PowerDNS` read it.
 //!
 //! Listed names get NXDOMAIN, and so do names that resolve to listed addresses. Trusted subjects are passed through
 //! and stand first. Servers ignore the order: they take the exact name before a wildcard, and the longest prefix. That

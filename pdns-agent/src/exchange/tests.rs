@@ -28,7 +28,7 @@ fn options() -> ListOptions {
     }
 }
 
-fn item<'t>(subject: TagSubject, tags: Vec<&'t Tag>) -> ExportItem<'t> {
+fn item(subject: TagSubject, tags: Vec<&Tag>) -> ExportItem<'_> {
     ExportItem::new(subject, tags, Vec::new(), Tlp::Amber)
 }
 

@@ -1,6 +1,7 @@
 """Reads exported lists as the programs do that they are for; what they make of them, as JSON.
 
-Arguments: `stix FILE`, `misp FILE` or `misp-feed DIRECTORY`.
+Arguments: `stix FILE`, `sightings FILE`, `misp FILE` or `misp-feed DIRECTORY`. Sightings are of objects that are
+elsewhere.
 """
 
 import hashlib
@@ -14,9 +15,9 @@ import stix2patterns.validator
 import stix2validator
 
 
-def stix(path):
+def stix(path, enforce_refs=True):
     text = path.read_text()
-    options = stix2validator.ValidationOptions(version="2.1", enforce_refs=True)
+    options = stix2validator.ValidationOptions(version="2.1", enforce_refs=enforce_refs)
     result = stix2validator.validate_string(text, options)
     reports = result.object_results if hasattr(result, "object_results") else [result]
     errors = [str(error) for report in reports for error in report.errors or []]
@@ -37,6 +38,10 @@ def stix(path):
         "warnings": warnings,
         "objects": [json.loads(one.serialize()) for one in bundle.objects],
     }
+
+
+def sightings(path):
+    return stix(path, enforce_refs=False)
 
 
 def event(path):
@@ -77,5 +82,5 @@ def feed(directory):
     return {"manifest": manifest, "hashes": len(hashes), "events": events}
 
 
-KINDS = {"stix": stix, "misp": misp, "misp-feed": feed}
+KINDS = {"stix": stix, "sightings": sightings, "misp": misp, "misp-feed": feed}
 print(json.dumps(KINDS[sys.argv[1]](pathlib.Path(sys.argv[2]))))

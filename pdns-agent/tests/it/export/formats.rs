@@ -3,8 +3,11 @@
 use super::{import, lines, log};
 use crate::cli::Site;
 use crate::reference::python_json;
-use crate::run::run;
+use crate::run::{Home, run};
 use crate::support::skip;
+use pdns_agent::exchange::stix::{SightingBundle, SightingOf};
+use pdns_agent::indicator::{Sighting, Tlp};
+use pdns_agent::tag::TagKind;
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -206,7 +209,7 @@ fn a_hosts_file_has_nothing_but_names() {
 }
 
 #[test]
-fn stix_is_valid_and_complete() {
+fn stix_is_valid_and_complete_for_the_reference() {
     let site = site();
     let path = list(&site, "stix", &["--max-tlp", "amber", "--url", "https://pdns.example.net"]);
     let first = fs::read(&path).unwrap();
@@ -266,7 +269,36 @@ fn stix_is_valid_and_complete() {
 }
 
 #[test]
-fn misp_reads_the_event_and_the_feed() {
+fn sightings_are_valid_for_the_reference() {
+    let home = Home::new();
+    let subject = pdns_agent::query::tag_subject(".bad.example", None).unwrap();
+    let theirs = "indicator--8e2e2d2b-17d4-4cbf-938f-98ee46b3cd3f";
+    let seen = |count, time_last| {
+        let sensors = vec!["so-1".to_owned()];
+        Sighting { count, time_first: 1_700_000_000, time_last, sensors }
+    };
+    let mut bundle = SightingBundle::new("SOC", Tlp::AmberStrict);
+    let mut out = Vec::new();
+    bundle.begin(&mut out).unwrap();
+    for (id, seen) in [
+        (Some(theirs), seen(u64::MAX, 1_700_000_000)),
+        (Some("no identifier"), seen(3, 1_700_000_099)),
+    ] {
+        let of = SightingOf { id, subject: &subject, kind: TagKind::Threat };
+        bundle.sighting(&of, &seen, &mut out).unwrap();
+    }
+    bundle.end(&mut out).unwrap();
+    let path = home.write("sightings.json", out);
+    let said = python_json("exchange.py", &[OsStr::new("sightings"), path.as_os_str()], &[]);
+    assert_eq!(said["errors"], Value::Array(Vec::new()));
+    let objects = said["objects"].as_array().unwrap();
+    let of = objects.iter().filter(|one| one["type"] == "sighting");
+    assert_eq!(of.clone().count(), 2);
+    assert!(of.clone().any(|one| one["sighting_of_ref"] == theirs && one["count"] == 999_999_999));
+}
+
+#[test]
+fn the_reference_of_misp_reads_the_event_and_the_feed() {
     let site = site();
     let path = list(&site, "misp", &["--max-tlp", "amber"]);
     let said = python_json("exchange.py", &[OsStr::new("misp"), path.as_os_str()], &[]);
