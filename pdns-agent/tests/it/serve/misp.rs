@@ -1,4 +1,4 @@
-//! The MISP feed, read by PyMISP.
+//! The MISP feed, read by `PyMISP`.
 
 use super::Site;
 use crate::reference::python_json;
