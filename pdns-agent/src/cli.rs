@@ -27,7 +27,7 @@ pub use query_args::UsageError;
 pub use suggest::explain_unknown_flag;
 
 use crate::config::serve::ServeConfigError;
-use crate::config::{ConnectionError, DEFAULT_URL, FileError, exit, pdns_files};
+use crate::config::{ConnectionError, DEFAULT_URL, FileError, Sharing, exit, pdns_files};
 use crate::exchange::intel::IntelError;
 use crate::intel_feeds::FeedError;
 use crate::query;
@@ -246,16 +246,18 @@ pub fn run(args: &Args, terminal: &mut Terminal<'_>) -> Result<Found, CliError> 
     {
         return Err(UsageError::CommandBehind(word.clone()).into());
     }
-    let options = match &args.command {
+    let (options, sharing) = match &args.command {
         // It has a settings file of its own.
-        Some(Command::Serve(_)) => Options::default(),
-        Some(Command::Admin(admin)) if !admin.needs_store() => Options::default(),
+        Some(Command::Serve(_)) => Default::default(),
+        Some(Command::Admin(admin)) if !admin.needs_store() => Default::default(),
         _ => {
             let is_named = args.connection.names_store(terminal.env);
-            args.connection.options(terminal.env, &pdns_files(terminal.env, is_named)?)?
+            let files = pdns_files(terminal.env, is_named)?;
+            (args.connection.options(terminal.env, &files)?, Sharing::from_files(&files))
         }
     };
-    let found = command(args, &options, terminal).map_err(|error| error.explained(&options))?;
+    let found =
+        command(args, &options, &sharing, terminal).map_err(|error| error.explained(&options))?;
     terminal.out.flush().map_err(CliError::Output)?;
     if found == Found::Nothing {
         nothing(args, &options, terminal);
@@ -319,7 +321,12 @@ fn open(options: &Options) -> Result<Store, CliError> {
     })
 }
 
-fn command(args: &Args, options: &Options, terminal: &mut Terminal<'_>) -> Result<Found, CliError> {
+fn command(
+    args: &Args,
+    options: &Options,
+    sharing: &Sharing,
+    terminal: &mut Terminal<'_>,
+) -> Result<Found, CliError> {
     let now = terminal.now;
     if let (Some(_), Some(flag)) = (&args.command, args.rows.first_given()) {
         return Err(UsageError::FlagBeforeCommand(flag).into());
@@ -349,7 +356,7 @@ fn command(args: &Args, options: &Options, terminal: &mut Terminal<'_>) -> Resul
         Some(Command::Near(args)) => near::near(args, options, terminal),
         Some(Command::Contrast(args)) => near::contrast(args, options, terminal),
         Some(Command::Watch(args)) => watch::run(args, options, terminal),
-        Some(Command::Export(args)) => export::run(args, options, terminal),
+        Some(Command::Export(args)) => export::run(args, options, sharing, terminal),
         Some(Command::Status { verbose, output }) => {
             admin::status(*verbose, output.format(), options, terminal)
         }

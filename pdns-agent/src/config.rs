@@ -9,12 +9,14 @@ pub mod exit;
 pub mod feeds;
 mod security_onion;
 pub mod serve;
+mod sharing;
 mod store_file;
 mod toml_error;
 pub mod usage;
 
 pub use document::FileError;
 pub use feeds::{DEFAULT_FEEDS, read_feeds};
+pub use sharing::{Sharing, SharingKeys};
 pub use store_file::{StoreFile, pdns_files};
 pub(crate) use toml_error::toml_error;
 
@@ -284,7 +286,7 @@ mod tests {
             prefix: Some(format!("{name}:")),
             user: Some(name.to_owned()),
             password_file: Some(PathBuf::from(name)),
-            never_silence: Vec::new(),
+            ..StoreFile::default()
         }
     }
 

@@ -1,158 +1,101 @@
-//! Lists for other programs: Zeek's Intel framework, Suricata's data sets and Security Onion. And the readers of what
+//! Lists for other programs: sensors, resolvers, and those with whom a site shares what it knows. And the readers of what
 //! others list, in [`intel`].
 //!
 //! Beside `render`, above `query`, whose subjects and descriptions it takes. Each format has a file here. Nothing in
 //! a list may break the program that reads it: names come from strangers, and notes are free text.
 
+mod dnsmasq;
+mod host_name;
+mod hosts;
 pub mod intel;
 mod ip_descriptions;
+mod jsonl;
+mod list;
+mod misp;
 mod page;
+mod reason;
+mod rpz;
+pub mod stix;
 mod suricata_dataset;
+mod suricata_iprep;
+mod suricata_ndjson;
+mod suricata_rules;
+mod unbound;
+mod uuid;
 mod zeek_intel;
 
+pub use list::{LISTS, List, ListInfo, UnknownList};
 pub use page::{PageUrl, PageUrlError};
 
+use crate::name::NameBuf;
 use crate::query::{Described, ExportItem, TagSet, typed_tag};
 use crate::render::{Format, Item, RenderOptions, Renderer};
-use crate::tag::TagSubject;
+use crate::tag::Tag;
 use std::io::{self, Write};
-use std::str::FromStr;
 
-/// A list format.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum List {
-    /// A file of Zeek's Intel framework.
-    ZeekIntel,
-    /// A data set of Suricata, of strings.
-    SuricataDataset,
-    /// The names that Security Onion shows beside addresses.
-    IpDescriptions,
-    /// Tags in the format of `pdns tag list --format csv`.
-    Csv,
-    /// Subjects, one per line, as `pdns tag import` reads them.
-    Plain,
-}
-
-/// Properties of a [`List`].
-#[derive(Clone, Copy, Debug)]
-pub struct ListInfo {
-    /// The list.
-    pub list: List,
-    /// Its name on the command line.
-    pub name: &'static str,
-    /// Name of its command in a sentence.
-    pub command: &'static str,
-    /// One line of help.
-    pub help: &'static str,
-    /// Maximum number of lines by default; 0 for all.
-    pub most: usize,
-}
-
-/// All lists.
-pub const LISTS: &[ListInfo] = &[
-    ListInfo {
-        list: List::ZeekIntel,
-        name: "zeek-intel",
-        command: "export --format zeek-intel",
-        help: "names, addresses and prefixes for Zeek's Intel framework",
-        most: 100_000,
-    },
-    ListInfo {
-        list: List::SuricataDataset,
-        name: "suricata-dataset",
-        command: "export --format suricata-dataset",
-        help: "names for Suricata's `dataset` of type string",
-        most: 500_000,
-    },
-    ListInfo {
-        list: List::IpDescriptions,
-        name: "ip-descriptions",
-        command: "export --format ip-descriptions",
-        help: "a name for each IPv4 address, for Security Onion",
-        most: 50_000,
-    },
-    ListInfo {
-        list: List::Csv,
-        name: "csv",
-        command: "export --format csv",
-        help: "tags as pdns tag list --format csv has them",
-        most: 0,
-    },
-    ListInfo {
-        list: List::Plain,
-        name: "plain",
-        command: "export --format plain",
-        help: "subjects, one a line, as pdns tag import takes them",
-        most: 0,
-    },
-];
-
-/// Text that is not the name of a list.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no list: give zeek-intel, suricata-dataset, ip-descriptions, csv or plain")]
-pub struct UnknownList(String);
-
-impl FromStr for List {
-    type Err = UnknownList;
-
-    fn from_str(text: &str) -> Result<Self, UnknownList> {
-        let info = LISTS.iter().find(|info| info.name.eq_ignore_ascii_case(text));
-        info.map(|info| info.list).ok_or_else(|| UnknownList(text.to_owned()))
-    }
-}
-
-impl List {
-    /// Returns the properties of the list.
-    #[must_use]
-    #[expect(clippy::missing_panics_doc, reason = "each list is in the table, as a test shows")]
-    pub fn info(self) -> &'static ListInfo {
-        LISTS.iter().find(|info| info.list == self).expect("each list is in the table")
-    }
-
-    /// Returns true if names below a domain replace the domain, since readers of the list do not support domains.
-    #[must_use]
-    pub fn expands(self) -> bool {
-        matches!(self, Self::ZeekIntel | Self::SuricataDataset)
-    }
-
-    /// Returns true if the list can hold a subject.
-    #[must_use]
-    pub fn admits(self, subject: &TagSubject) -> bool {
-        match (self, subject) {
-            // The root has no text in either program.
-            (Self::ZeekIntel | Self::SuricataDataset, TagSubject::Name(name)) => {
-                !name.as_name().is_root()
-            }
-            (Self::ZeekIntel, TagSubject::Below(_))
-            | (Self::SuricataDataset, TagSubject::Below(_) | TagSubject::Net(_)) => false,
-            _ => true,
-        }
-    }
+/// What a list says besides its subjects.
+#[derive(Clone, Debug)]
+pub struct ListOptions {
+    /// URL where people can look up a subject.
+    pub page: Option<PageUrl>,
+    /// Name of the one who exports, for STIX and MISP.
+    pub identity: String,
+    /// Name of the response policy zone.
+    pub zone: NameBuf,
+    /// Serial number of the zone, which must increase: the time of the export, in seconds since the epoch.
+    pub serial: u32,
+    /// Names of the sensors, by their bit in [`crate::observation::Seen::sensors`].
+    pub sensors: Vec<String>,
 }
 
 /// Writes one list.
 pub struct Writer {
     list: List,
     page: Option<PageUrl>,
-    csv: Box<dyn Renderer>,
+    state: State,
+}
+
+/// What a list has to remember until its end.
+enum State {
+    Nothing,
+    Csv(Box<dyn Renderer>),
+    Stix(Box<stix::Bundle>),
+    Misp(Box<misp::Event>),
+    Rpz(Box<rpz::Zone>),
+    Unbound(unbound::LocalZones),
 }
 
 impl Writer {
-    /// Creates a writer; `page` is the URL where people can look up a subject.
+    /// Creates a writer.
     #[must_use]
-    pub fn new(list: List, page: Option<PageUrl>) -> Self {
-        Self { list, page, csv: Format::Csv.renderer(RenderOptions::default()) }
+    pub fn new(list: List, options: ListOptions) -> Self {
+        let ListOptions { page, identity, zone, serial, sensors } = options;
+        let state = match list {
+            List::Csv => State::Csv(Format::Csv.renderer(RenderOptions::default())),
+            List::Stix => State::Stix(Box::new(stix::Bundle::new(&identity, page.clone()))),
+            List::Misp | List::MispFeed => {
+                State::Misp(Box::new(misp::Event::new(&identity, sensors)))
+            }
+            List::Rpz => State::Rpz(Box::new(rpz::Zone::new(zone, serial))),
+            List::Unbound => State::Unbound(unbound::LocalZones::default()),
+            _ => State::Nothing,
+        };
+        Self { list, page, state }
     }
 
     /// Writes the header, even for a list without lines.
     ///
     /// # Errors
     /// Errors of the writer.
-    pub fn begin(&self, out: &mut dyn Write) -> io::Result<()> {
-        match self.list {
-            List::ZeekIntel => zeek_intel::head(out),
-            List::IpDescriptions => ip_descriptions::head(out),
-            List::SuricataDataset | List::Csv | List::Plain => Ok(()),
+    pub fn begin(&mut self, out: &mut dyn Write) -> io::Result<()> {
+        match (self.list, &mut self.state) {
+            (List::ZeekIntel, _) => zeek_intel::head(out),
+            (List::IpDescriptions, _) => ip_descriptions::head(out),
+            (_, State::Stix(bundle)) => bundle.begin(out),
+            (_, State::Misp(_)) => misp::Event::begin(out),
+            (_, State::Rpz(zone)) => zone.begin(out),
+            (_, State::Unbound(_)) => unbound::LocalZones::begin(out),
+            _ => Ok(()),
         }
     }
 
@@ -161,12 +104,22 @@ impl Writer {
     /// # Errors
     /// Errors of the writer.
     pub fn subject(&mut self, listed: &ExportItem<'_>, out: &mut dyn Write) -> io::Result<()> {
-        match self.list {
-            List::ZeekIntel => zeek_intel::line(listed, self.page.as_ref(), out),
-            List::SuricataDataset => suricata_dataset::line(&listed.subject, out),
-            List::Csv => listed.tags.iter().try_for_each(|tag| self.csv.item(&Item::Tag(tag), out)),
-            List::Plain => writeln!(out, "{}", typed_tag(&listed.subject)),
-            List::IpDescriptions => Ok(()),
+        let page = self.page.as_ref();
+        match (self.list, &mut self.state) {
+            (_, State::Csv(csv)) => rows(listed, csv.as_mut(), out),
+            (_, State::Stix(bundle)) => bundle.item(listed, out),
+            (_, State::Misp(event)) => event.item(listed, out),
+            (_, State::Rpz(zone)) => zone.item(listed, out),
+            (_, State::Unbound(zones)) => zones.item(listed, out),
+            (List::ZeekIntel, _) => zeek_intel::line(listed, page, out),
+            (List::SuricataDataset, _) => suricata_dataset::line(&listed.subject, out),
+            (List::SuricataNdjson, _) => suricata_ndjson::line(listed, page, out),
+            (List::SuricataIprep, _) => suricata_iprep::line(listed, out),
+            (List::Hosts, _) => hosts::line(listed, out),
+            (List::Dnsmasq, _) => dnsmasq::line(listed, out),
+            (List::Jsonl, _) => jsonl::line(listed, page, out),
+            (List::Plain, _) => writeln!(out, "{}", typed_tag(&listed.subject)),
+            _ => Ok(()),
         }
     }
 
@@ -185,12 +138,92 @@ impl Writer {
             _ => Ok(false),
         }
     }
+
+    /// Writes what stands behind the last subject, even for a list without lines.
+    ///
+    /// # Errors
+    /// Errors of the writer.
+    pub fn end(&mut self, out: &mut dyn Write) -> io::Result<()> {
+        match &mut self.state {
+            State::Stix(_) => stix::Bundle::end(out),
+            State::Misp(event) => event.end(out),
+            State::Rpz(zone) => zone.end(out),
+            _ => Ok(()),
+        }
+    }
+
+    /// The number of subjects that were left out since their names are too long for the zone.
+    #[must_use]
+    pub fn too_long(&self) -> u64 {
+        match &self.state {
+            State::Rpz(zone) => zone.too_long(),
+            _ => 0,
+        }
+    }
+
+    /// Writes the `manifest.json` of a MISP feed, after the event has ended.
+    ///
+    /// # Errors
+    /// Errors of the writer.
+    pub fn misp_manifest(&self, out: &mut dyn Write) -> io::Result<()> {
+        match &self.state {
+            State::Misp(event) => event.manifest(out),
+            _ => Ok(()),
+        }
+    }
+
+    /// Writes the `hashes.csv` of a MISP feed, after the event has ended.
+    ///
+    /// # Errors
+    /// Errors of the writer.
+    pub fn misp_hashes(&self, out: &mut dyn Write) -> io::Result<()> {
+        match &self.state {
+            State::Misp(event) => event.hashes(out),
+            _ => Ok(()),
+        }
+    }
 }
 
-/// Joins the words of a text on one line: words end at spaces and control characters.
-fn words(text: &str) -> String {
-    let words = text.split(|char: char| char.is_whitespace() || char.is_control());
-    words.filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
+/// The name of the file with the event in a MISP feed of the identity with this name.
+#[must_use]
+pub fn misp_file_name(identity: &str) -> String {
+    misp::file_name(identity)
+}
+
+/// Writes the rules that load a list of Suricata from a file; returns false for other lists.
+///
+/// # Errors
+/// Errors of the writer.
+pub fn suricata_rules(list: List, file: &str, out: &mut dyn Write) -> io::Result<bool> {
+    suricata_rules::write(list, file, out)
+}
+
+/// Writes the file of categories of Suricata's reputation of addresses.
+///
+/// # Errors
+/// Errors of the writer.
+pub fn iprep_categories(out: &mut dyn Write) -> io::Result<()> {
+    suricata_iprep::categories(out)
+}
+
+/// Writes all reasons of a subject as rows of tags.
+fn rows(listed: &ExportItem<'_>, csv: &mut dyn Renderer, out: &mut dyn Write) -> io::Result<()> {
+    for tag in &listed.tags {
+        csv.item(&Item::Tag(tag), out)?;
+    }
+    for one in &listed.indicators {
+        let tag = Tag {
+            subject: one.subject.clone(),
+            kind: one.kind,
+            note: one.note.clone(),
+            source: one.source.clone(),
+            author: String::new(),
+            time: one.last_listed,
+            listing: None,
+        };
+        csv.item(&Item::Tag(&tag), out)?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -195,6 +195,29 @@ impl From<Indicator> for Tag {
     }
 }
 
+impl Indicator {
+    /// The indicator that a tag stands for, if it stands for one.
+    #[must_use]
+    pub fn of_tag(tag: &Tag) -> Option<Self> {
+        let listing = tag.listing.as_deref()?;
+        Some(Self {
+            source: tag.source.clone(),
+            subject: tag.subject.clone(),
+            kind: tag.kind,
+            confidence: listing.confidence,
+            confidence_now: listing.confidence_now,
+            first_listed: tag.time,
+            last_listed: listing.last_listed,
+            valid_until: listing.valid_until,
+            labels: listing.labels.clone(),
+            reference: listing.reference.clone(),
+            note: tag.note.clone(),
+            tlp: listing.tlp,
+            is_conditional: listing.is_conditional,
+        })
+    }
+}
+
 /// What the store has seen of a subject: the sum of its records.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sighting {

@@ -69,7 +69,8 @@ pub use subject::{
     typed_name, typed_tag, without_comment,
 };
 pub use tag_export::{
-    Exception, ExportItem, ExportSpec, ExportSummary, MAX_BELOW, MAX_FOUND, export_tags,
+    Exception, ExportConditions, ExportDetail, ExportItem, ExportSpec, ExportSummary, MAX_BELOW,
+    MAX_FOUND, MAX_RECORDS, export_tags,
 };
 pub use tags::{End, RowTags, TagFilter, TagRules, TagSet, UnknownTagFilter, subjects_of_row};
 pub use text::Text;

@@ -21,6 +21,7 @@ mod table;
 
 pub use cells::{Cell, CellValue};
 pub(crate) use csv::safe as safe_cell;
+pub(crate) use json::{ascii as ascii_json, iso};
 pub(crate) use judged::listing_words;
 pub use plural::{counted, noun};
 pub use profile::profile;
@@ -326,7 +327,7 @@ fn utc(at: u32) -> String {
 }
 
 /// Formats days since 1970-01-01 in UTC: `2026-11-24`.
-fn date(day: u32) -> String {
+pub(crate) fn date(day: u32) -> String {
     let at = i64::from(day) * i64::from(crate::query::DAY);
     let time = jiff::Timestamp::from_second(at).unwrap_or_default();
     time.strftime("%Y-%m-%d").to_string()

@@ -29,6 +29,7 @@ mod http_error;
 mod in_flight;
 mod listen;
 mod metrics;
+mod misp;
 mod openapi;
 mod pages;
 mod part;
@@ -44,6 +45,7 @@ pub use host_check::{HostName, NoHostName};
 pub use pages::hunt::{HuntUrl, NoHuntUrl};
 
 use crate::config::exit;
+use crate::indicator::Tlp;
 use crate::store::{Options, Store, StoreError};
 use app::App;
 use std::io;
@@ -81,8 +83,19 @@ pub struct Settings {
     pub hunt: Option<HuntUrl>,
     /// Origins whose pages may embed ours in a frame.
     pub frame_ancestors: Vec<String>,
+    /// Settings of the MISP feed.
+    pub feed: Feed,
     /// Resource limits.
     pub limits: Limits,
+}
+
+/// Settings of the MISP feed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Feed {
+    /// Restriction of what has none, such as all tags; what is above TLP:GREEN is not in the feed.
+    pub default_tlp: Tlp,
+    /// Name under which the feed speaks.
+    pub identity: String,
 }
 
 /// Resource limits, per client and in total.

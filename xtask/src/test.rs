@@ -33,6 +33,9 @@ const NEEDS: &[Need] = &[
     Need { program: "bzip2", package: "bzip2" },
     Need { program: "xz", package: "xz-utils" },
     Need { program: "lz4", package: "lz4" },
+    Need { program: "named-checkzone", package: "bind9-utils" },
+    Need { program: "unbound-checkconf", package: "unbound" },
+    Need { program: "dnsmasq", package: "dnsmasq-base" },
 ];
 
 /// Filter of `cargo xtask test --quick`, in the language of nextest. It leaves out tests that need root, a browser, Python's

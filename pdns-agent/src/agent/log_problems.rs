@@ -133,6 +133,7 @@ impl LogProblems {
                             .to_owned()
                     }
                     (None, Format::Suricata) => "no line has the event_type dns".to_owned(),
+                    (None, Format::Cof) => "no line has rrname and rrtype".to_owned(),
                 };
                 self.warn_once(&format!(
                     "nothing read from {path}: no DNS records for `pdns-agent {own}` ({why})"

@@ -158,7 +158,7 @@ pub enum Command {
     /// Show what is new, as it is first seen
     #[command(after_long_help = examples::WATCH)]
     Watch(Box<WatchArgs>),
-    /// Write lists for Zeek, Suricata and Security Onion
+    /// Write lists for sensors, resolvers and partners
     #[command(after_long_help = export::EXPORT)]
     Export(Box<Export>),
     /// The state of the store and of the logs that feed it

@@ -1,31 +1,25 @@
 //! `pdns export`: lists of tagged subjects, and of names by address, for other programs.
 
-use super::args::export::{Export, FormatArg};
-use super::query_args::UsageError;
+mod notes;
+mod request;
+
+use super::args::export::Export;
 use super::{CliError, Found, Terminal, cannot, open};
 use crate::atomic_file::AtomicFile;
-use crate::exchange::{List, Writer};
-use crate::query::{
-    self, Exception, ExportSpec, ExportSummary, Filter, MAX_BELOW, MAX_DESCRIBED, TagFilter, TagSet,
-};
-use crate::render::counted;
+use crate::config::Sharing;
+use crate::exchange::{self, List, ListOptions, Writer};
+use crate::query::{self, ExportItem, ExportSpec, Filter, TagSet};
 use crate::store::{Options, Reader};
-use crate::tag::TagKind;
+use notes::notes;
+use request::ExportRequest;
+use std::fs;
 use std::io::{self, Write};
 use std::ops::ControlFlow;
+use std::path::Path;
 use std::sync::Arc;
 
 /// File mode of a new list.
 const MODE: u32 = 0o644;
-
-/// Parsed arguments.
-struct ExportQuery {
-    list: List,
-    kinds: Vec<TagKind>,
-    limit: usize,
-    /// For descriptions only.
-    filter: Filter,
-}
 
 /// Result of writing a list.
 struct Written {
@@ -37,12 +31,14 @@ struct Written {
 pub(super) fn run(
     args: &Export,
     options: &Options,
+    sharing: &Sharing,
     terminal: &mut Terminal<'_>,
 ) -> Result<Found, CliError> {
-    let asked = asked(args, terminal.now)?;
-    let mut writer = Writer::new(asked.list, args.page.clone());
+    let asked = ExportRequest::new(args, sharing, terminal.now)?;
     let mut opened = open(options)?;
     let mut store = opened.reader();
+    let sensors = store.sensors().map_err(cannot("read the names of the sensors"))?;
+    let mut writer = Writer::new(asked.list, ListOptions { sensors, ..asked.options.clone() });
     // `-` is standard output, as in all commands.
     let written = match args.out.as_ref().filter(|path| path.as_os_str() != "-") {
         None => {
@@ -50,61 +46,76 @@ pub(super) fn run(
             terminal.out.flush().map_err(CliError::Output)?;
             written
         }
-        Some(path) => {
-            let shown = path.display().to_string();
-            let failed = |cause| CliError::Write { path: shown.clone(), cause };
-            let mut file = AtomicFile::create(path, MODE).map_err(failed)?;
-            let written = write(&asked, &mut store, &mut writer, &mut file, &failed)?;
-            let is_new = file.commit().map_err(failed)?;
-            let lines = if written.lines == 1 { "line" } else { "lines" };
-            let how = if is_new { "has" } else { "is as it was:" };
-            terminal.say(format_args!("{shown} {how} {} {lines}", written.lines));
-            written
+        Some(directory) if asked.list == List::MispFeed => {
+            feed(directory, &asked, &mut store, &mut writer, terminal)?
         }
+        Some(path) => list_file(path, &asked, &mut store, &mut writer, terminal)?,
     };
+    if let (Some(rules), Some(list)) = (&args.rules, &args.out) {
+        let list = list.display().to_string();
+        side_file(rules, &mut |out| exchange::suricata_rules(asked.list, &list, out).map(|_| ()))?;
+    }
+    if let Some(categories) = &args.categories {
+        side_file(categories, &mut |out| exchange::iprep_categories(out))?;
+    }
     for note in &written.notes {
         terminal.say(format_args!("{note}"));
     }
     Ok(if written.lines > 0 { Found::Something } else { Found::Nothing })
 }
 
-/// Parses the arguments.
-fn asked(args: &Export, now: u32) -> Result<ExportQuery, UsageError> {
-    let list = match args.format {
-        Some(FormatArg::List(list)) => list,
-        Some(FormatArg::Output(_)) | None => return Err(UsageError::NoList),
+/// Writes a list to a file, and says whether anything changed.
+fn list_file(
+    path: &Path,
+    asked: &ExportRequest,
+    store: &mut Reader<'_>,
+    writer: &mut Writer,
+    terminal: &mut Terminal<'_>,
+) -> Result<Written, CliError> {
+    let shown = path.display().to_string();
+    let failed = |cause| CliError::Write { path: shown.clone(), cause };
+    let mut file = AtomicFile::create(path, MODE).map_err(failed)?;
+    let written = write(asked, store, writer, &mut file, &failed)?;
+    let is_new = file.commit().map_err(failed)?;
+    let lines = if written.lines == 1 { "line" } else { "lines" };
+    let how = if is_new { "has" } else { "is as it was:" };
+    terminal.say(format_args!("{shown} {how} {} {lines}", written.lines));
+    Ok(written)
+}
+
+/// Writes the files of a MISP feed; the manifest last, since readers begin with it.
+fn feed(
+    directory: &Path,
+    asked: &ExportRequest,
+    store: &mut Reader<'_>,
+    writer: &mut Writer,
+    terminal: &mut Terminal<'_>,
+) -> Result<Written, CliError> {
+    fs::create_dir_all(directory)
+        .map_err(|cause| CliError::Write { path: directory.display().to_string(), cause })?;
+    let event = directory.join(exchange::misp_file_name(&asked.options.identity));
+    let written = list_file(&event, asked, store, writer, terminal)?;
+    side_file(&directory.join("hashes.csv"), &mut |out| writer.misp_hashes(out))?;
+    side_file(&directory.join("manifest.json"), &mut |out| writer.misp_manifest(out))?;
+    Ok(written)
+}
+
+/// Writes a file that goes with a list.
+fn side_file(
+    path: &Path,
+    content: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>,
+) -> Result<(), CliError> {
+    let mut write = || {
+        let mut file = AtomicFile::create(path, MODE)?;
+        content(&mut file)?;
+        file.commit().map(drop)
     };
-    let command = list.info().command;
-    let mut kinds = Vec::new();
-    for filter in &args.tag {
-        match filter {
-            TagFilter::Kind(kind) => kinds.push(*kind),
-            TagFilter::Any => kinds.extend(TagKind::ALL),
-            TagFilter::None => return Err(UsageError::NoKind),
-        }
-    }
-    if list != List::IpDescriptions {
-        if let Some(flag) = args.times.first_given() {
-            return Err(UsageError::Flag { command, flag });
-        }
-        if kinds.is_empty() {
-            return Err(UsageError::NoKind);
-        }
-    }
-    if args.page.is_some() && list != List::ZeekIntel {
-        return Err(UsageError::Flag { command, flag: "--url" });
-    }
-    let limit = args.limit.unwrap_or(list.info().most);
-    if list == List::IpDescriptions && !(1..=MAX_DESCRIBED).contains(&limit) {
-        return Err(UsageError::Descriptions);
-    }
-    let filter = Filter { fence: args.times.fence(now)?, ..Filter::default() };
-    Ok(ExportQuery { list, kinds, limit, filter })
+    write().map_err(|cause| CliError::Write { path: path.display().to_string(), cause })
 }
 
 /// Writes the whole list.
 fn write(
-    asked: &ExportQuery,
+    asked: &ExportRequest,
     store: &mut Reader<'_>,
     writer: &mut Writer,
     out: &mut dyn Write,
@@ -115,11 +126,15 @@ fn write(
     if asked.list == List::IpDescriptions {
         return descriptions(asked, store, &tags, writer, out, failed);
     }
-    let admits = |subject: &_| asked.list.admits(subject);
+    let admits = |listed: &ExportItem<'_>| asked.list.admits(listed);
     let wanted = ExportSpec {
         kinds: &asked.kinds,
+        adds_trusted: asked.list.has_exceptions(),
         expand: asked.list.expands(),
+        split: asked.list.splits(),
         admits: &admits,
+        conditions: &asked.conditions,
+        detail: asked.list.detail(),
         limit: asked.limit,
     };
     let mut ended = Ok(());
@@ -129,46 +144,15 @@ fn write(
     })
     .map_err(cannot("read the store"))?;
     ended.map_err(failed)?;
-    Ok(Written { lines: listing.shown, notes: notes(&listing) })
+    writer.end(out).map_err(failed)?;
+    let too_long = writer.too_long();
+    let lines = listing.shown.saturating_sub(too_long);
+    Ok(Written { lines, notes: notes(&listing, too_long) })
 }
 
-/// Returns notes on facts that the list itself does not show.
-fn notes(listing: &ExportSummary) -> Vec<String> {
-    let mut notes = Vec::new();
-    if listing.left_out > 0 {
-        let have = if listing.left_out == 1 { "subject has" } else { "subjects have" };
-        notes.push(format!("{} {have} no form in this list", listing.left_out));
-    }
-    if listing.cut {
-        notes.push(format!(
-            "cut off after {} lines; --limit N or --limit 0 lists more",
-            listing.shown
-        ));
-    }
-    if let Some((subjects, one)) = &listing.exceptions {
-        let Exception { listed, within, kind } = one;
-        let more = match subjects - 1 {
-            0 => String::new(),
-            more => format!("; {} likewise", counted(more, "other subject", "other subjects")),
-        };
-        notes.push(format!(
-            "{listed} is listed whole, although {within} within it is tagged {kind}{more}"
-        ));
-    }
-    if let Some((domains, one)) = &listing.too_many {
-        let domains = match domains {
-            1 => format!("below {one} there are more names than are listed"),
-            more => {
-                format!("below {more} domains such as {one} there are more names than are listed")
-            }
-        };
-        notes.push(format!("{domains}; no more than {MAX_BELOW} of each can be"));
-    }
-    notes
-}
-
+/// Writes a name for each address.
 fn descriptions(
-    asked: &ExportQuery,
+    asked: &ExportRequest,
     store: &mut Reader<'_>,
     tags: &Arc<TagSet>,
     writer: &Writer,

@@ -187,7 +187,7 @@ pub enum UsageError {
     NoAddress(String),
     /// A missing list format.
     #[error(
-        "say which list: pdns export --format zeek-intel, suricata-dataset, ip-descriptions, csv or plain"
+        "say which list, such as pdns export --format zeek-intel, rpz or stix; pdns export --help has them all"
     )]
     NoList,
     /// Missing kinds of tags, without which there is nothing to list.
@@ -196,6 +196,17 @@ pub enum UsageError {
     /// More descriptions than the format allows.
     #[error("export --format ip-descriptions needs a limit of 1 to 200000")]
     Descriptions,
+    /// A feed without a directory.
+    #[error("export --format misp-feed writes several files: name their directory with --out")]
+    NoDirectory,
+    /// Rules for a list whose file has no name, or one that no rule can hold.
+    #[error(
+        "--rules needs the file of the list, such as --out pdns.lst: letters, digits and / . _ - only"
+    )]
+    RulesOf,
+    /// Text that is not the name of a zone.
+    #[error("{0} is not a valid name of a zone")]
+    Zone(String),
 }
 
 /// Formats a suggested command as a part of a sentence.

@@ -9,10 +9,10 @@ mod file;
 pub use args::{Serve, ServeCommand, UserCommand};
 
 use super::document::{self, FileError};
-use super::{Connection, ConnectionError, StoreFile, pdns_files};
+use super::{Connection, ConnectionError, Sharing, StoreFile, pdns_files};
 use crate::query::MAX_PAGE;
 use crate::serve::{
-    Address, BadAddress, HostName, HuntUrl, Limits, NoHostName, NoHuntUrl, Settings,
+    Address, BadAddress, Feed, HostName, HuntUrl, Limits, NoHostName, NoHuntUrl, Settings,
 };
 use file::File;
 use std::path::{Path, PathBuf};
@@ -82,6 +82,7 @@ pub fn settings(
     let names = StoreFile::new(path, keys, kept.redis_password_file.as_ref());
     let files = [vec![names], pdns_files(&env, connection.names_store(&env))?].concat();
     let store = connection.options(&env, &files)?;
+    let Sharing { default_tlp, identity } = Sharing::from_files(&files);
     let list = |typed: &[String], name: &str, kept: &[String]| match (typed, env(name)) {
         ([], Some(text)) => text.split(',').map(|one| one.trim().to_owned()).collect(),
         ([], None) => kept.to_vec(),
@@ -116,6 +117,7 @@ pub fn settings(
         origin: origin.map(checked_origin).transpose()?,
         hunt: hunt.map(|text| text.parse::<HuntUrl>()).transpose()?,
         frame_ancestors: ancestors.into_iter().map(checked_origin).collect::<Result<_, _>>()?,
+        feed: Feed { default_tlp, identity },
         limits: limits(typed, &kept)?,
     })
 }

@@ -5,6 +5,8 @@
 //! another.
 
 use super::document::{self, FileError};
+use super::sharing::{self, SharingKeys};
+use crate::indicator::Tlp;
 use crate::name::NameBuf;
 use serde::Deserialize;
 use std::os::unix::fs::MetadataExt as _;
@@ -33,6 +35,8 @@ pub struct StoreFile {
     pub password_file: Option<PathBuf>,
     /// Domains below which an analyst's trust in something wider does not silence indicators.
     pub never_silence: Vec<NameBuf>,
+    /// What it says about sharing.
+    pub sharing: SharingKeys,
 }
 
 /// The keys of `pdns.toml`.
@@ -44,6 +48,9 @@ pub(super) struct StoreKeys {
     pub(super) redis_user: Option<String>,
     pub(super) redis_password_file: Option<PathBuf>,
     pub(super) never_silence: Vec<String>,
+    #[serde(deserialize_with = "sharing::tlp")]
+    pub(super) default_tlp: Option<Tlp>,
+    pub(super) identity: Option<String>,
 }
 
 impl StoreFile {
@@ -61,6 +68,7 @@ impl StoreFile {
             user: user.cloned(),
             password_file: password_file.cloned(),
             never_silence: Vec::new(),
+            sharing: SharingKeys::default(),
         }
     }
 
@@ -131,7 +139,9 @@ fn read(path: &Path) -> Result<Option<StoreFile>, FileError> {
         Ok(keys) => {
             let named = [&keys.redis, &keys.prefix, &keys.redis_user].map(Option::as_ref);
             let file = StoreFile::new(path.to_owned(), named, keys.redis_password_file.as_ref());
-            file.with_never_silence(&keys.never_silence).map(Some)
+            let sharing =
+                SharingKeys { default_tlp: keys.default_tlp, identity: keys.identity.clone() };
+            StoreFile { sharing, ..file }.with_never_silence(&keys.never_silence).map(Some)
         }
         Err(FileError::File { cause, .. })
             if matches!(cause.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) =>

@@ -3,7 +3,7 @@
 //! SOC shows it next to the address everywhere. It is CSV with the header `IP,Description`; its reader keeps only
 //! IPv4, and the last line of each address.
 
-use super::words;
+use super::reason::words;
 use crate::query::{Described, TagSet};
 use crate::render::{escape, safe_cell};
 use crate::tag::{Tag, TagKind};

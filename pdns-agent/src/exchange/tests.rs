@@ -1,8 +1,9 @@
 //! Tests of lists from the readers' side: each is parsed again by the rules of the program it is for.
 
+use super::reason::words;
 use super::*;
-use crate::name::NameBuf;
-use crate::tag::{Tag, TagKind};
+use crate::indicator::Tlp;
+use crate::tag::{TagKind, TagSubject};
 use base64ct::{Base64, Encoding as _};
 use proptest::prelude::*;
 
@@ -12,8 +13,23 @@ fn tag(kind: TagKind, subject: TagSubject, note: &str) -> Tag {
 
 fn line_of(list: List, listed: &ExportItem<'_>, page: Option<PageUrl>) -> String {
     let mut out = Vec::new();
-    Writer::new(list, page).subject(listed, &mut out).unwrap();
+    let options = ListOptions { page, ..options() };
+    Writer::new(list, options).subject(listed, &mut out).unwrap();
     String::from_utf8(out).unwrap()
+}
+
+fn options() -> ListOptions {
+    ListOptions {
+        page: None,
+        identity: "pdns".to_owned(),
+        zone: NameBuf::parse("rpz").unwrap(),
+        serial: 1_700_000_000,
+        sensors: Vec::new(),
+    }
+}
+
+fn item(subject: TagSubject, tags: Vec<&Tag>) -> ExportItem<'_> {
+    ExportItem::new(subject, tags, Vec::new(), Tlp::Amber)
 }
 
 /// Decodes a field as Zeek's ASCII reader does: `\xHH` is an octet, any other backslash itself.
@@ -66,20 +82,20 @@ fn zeek_gets_its_types_and_what_was_said() {
         ("a{{7*7}}.b c", "a\\x7b\\x7b7*7\\x7d\\x7d.b\\x20c\tIntel::DOMAIN"),
     ] {
         let tag = tag(TagKind::Threat, subject(text), "");
-        let listed = ExportItem { subject: tag.subject.clone(), tags: vec![&tag] };
+        let listed = item(tag.subject.clone(), vec![&tag]);
         let line = line_of(List::ZeekIntel, &listed, None);
         assert_eq!(line, format!("{want}\tpdns\tthreat (anna)\t-\tT\n"));
     }
     let below =
         tag(TagKind::Threat, TagSubject::Below(NameBuf::parse("bad.example").unwrap()), "x");
     let also = tag(TagKind::Interest, below.subject.clone(), "a\tb\r\n{{c}}\u{e9}\\");
-    let listed = ExportItem { subject: subject("www.bad.example"), tags: vec![&below, &also] };
+    let listed = item(subject("www.bad.example"), vec![&below, &also]);
     assert_eq!(
         line_of(List::ZeekIntel, &listed, Some(page)),
         "www.bad.example\tIntel::DOMAIN\tpdns\tthreat on .bad.example: x (anna); interest on .bad.example: a b \
          \\x7b\\x7bc\\x7d\\x7d\\xc3\\xa9\\x5c (anna)\thttps://pdns.example.net/context?q=www.bad.example\tT\n"
     );
-    let listed = ExportItem { subject: subject("www.bad.example"), tags: vec![&also] };
+    let listed = item(subject("www.bad.example"), vec![&also]);
     assert!(line_of(List::ZeekIntel, &listed, None).ends_with("\t-\tF\n"));
 }
 
@@ -102,7 +118,7 @@ fn descriptions_say_tags_first_and_run_nothing() {
     let check = |named: Option<&str>, tags: Vec<Tag>, want: &str| {
         let described = Described { address, name: named.map(name) };
         let mut out = Vec::new();
-        let writer = Writer::new(List::IpDescriptions, None);
+        let writer = Writer::new(List::IpDescriptions, options());
         let said = writer.described(&described, &TagSet::new(tags), &mut out).unwrap();
         assert_eq!(String::from_utf8(out).unwrap(), want);
         assert_eq!(said, !want.is_empty());
@@ -140,7 +156,7 @@ proptest! {
         let (name, _) = NameBuf::from_wire(&wire).unwrap();
         let dotted = labels.join(&b'.').to_ascii_lowercase();
         let tag = tag(TagKind::Threat, TagSubject::Name(name.clone()), &note);
-        let listed = ExportItem { subject: tag.subject.clone(), tags: vec![&tag] };
+        let listed = item(tag.subject.clone(), vec![&tag]);
 
         let line = line_of(List::ZeekIntel, &listed, None);
         // Nothing that a template engine would run.

@@ -5,9 +5,10 @@
 //! would run. So backslashes, braces and everything outside printable ASCII are written as `\xHH`, and so is the
 //! first character of an indicator unless it is a letter or digit: Zeek decodes them to the original octets.
 
-use super::{PageUrl, words};
+use super::PageUrl;
+use super::reason::reasons;
 use crate::query::ExportItem;
-use crate::tag::{Tag, TagKind, TagSubject};
+use crate::tag::{TagKind, TagSubject};
 use std::io::{self, Write};
 
 /// `meta.source` of every line, by which readers of the file recognise ours.
@@ -38,26 +39,11 @@ pub(super) fn line(
         },
         TagSubject::Below(_) => return Ok(()),
     };
-    let said: Vec<String> = listed.tags.iter().map(|tag| said(tag, &listed.subject)).collect();
-    let said = escape(said.join("; ").as_bytes());
+    let said = escape(reasons(listed, true).as_bytes());
     let url = page.map_or("-".to_owned(), |page| page.of(&listed.subject));
     // Subjects of interest, or trusted ones, belong in intel.log without an alarm.
-    let is_threat = listed.tags.iter().any(|tag| tag.kind == TagKind::Threat);
-    let notice = if is_threat { "T" } else { "F" };
+    let notice = if listed.kind() == TagKind::Threat { "T" } else { "F" };
     writeln!(out, "{indicator}\t{kind}\t{SOURCE}\t{said}\t{url}\t{notice}")
-}
-
-/// Describes a tag: kind, the domain that it is on, note, author and source.
-fn said(tag: &Tag, subject: &TagSubject) -> String {
-    let on = if tag.subject == *subject { String::new() } else { format!(" on {}", tag.subject) };
-    let note = match words(&tag.note) {
-        note if note.is_empty() => note,
-        note => format!(": {note}"),
-    };
-    let by: Vec<String> = [&tag.author, &tag.source].map(|text| words(text)).into();
-    let by: Vec<String> = by.into_iter().filter(|text| !text.is_empty()).collect();
-    let by = if by.is_empty() { String::new() } else { format!(" ({})", by.join(", ")) };
-    format!("{}{on}{note}{by}", tag.kind)
 }
 
 /// Encodes an indicator so that Zeek takes it for nothing else.

@@ -5,14 +5,21 @@
 //! a nearer tag says the opposite: users who trust one name below a bad domain, or one address within a bad
 //! prefix, want no alarm for it.
 
+mod conditions;
 mod except;
+mod item;
+mod sighting;
 
 use super::{TagSet, Text};
+use crate::indicator::{Indicator, Tlp};
 use crate::name::{Name, NameBuf};
 use crate::store::{Reader, StoreError};
 use crate::tag::{Tag, TagKind, TagSubject};
+pub use conditions::ExportConditions;
 pub use except::Exception;
 use except::Exceptions;
+pub use item::ExportItem;
+pub use sighting::MAX_RECORDS;
 use std::collections::{BTreeSet, HashMap};
 use std::ops::ControlFlow;
 
@@ -23,25 +30,35 @@ pub const MAX_FOUND: usize = 500_000;
 /// Maximum number of domains to search for one by one; for more, all names are read once.
 const ONE_BY_ONE: usize = 32;
 
+/// Data about a subject that is looked up in the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ExportDetail {
+    /// Nothing.
+    Subject,
+    /// What was seen of it ([`ExportItem::seen`]).
+    Seen,
+    /// Its records, too ([`ExportItem::records`]).
+    Records,
+}
+
 /// Selection of the subjects to list.
 pub struct ExportSpec<'w> {
     /// Kinds of tags; a subject needs a tag of one of them.
     pub kinds: &'w [TagKind],
+    /// True to list trusted subjects in any case, as exceptions to the others; the conditions do not apply to them.
+    pub adds_trusted: bool,
     /// True to list the names below a domain instead of the domain.
     pub expand: bool,
-    /// Further condition on subjects; for expanded domains it applies to the names.
-    pub admits: &'w dyn Fn(&TagSubject) -> bool,
+    /// True to split prefixes around the parts of them that have the opposite tag.
+    pub split: bool,
+    /// Condition of the list's format; for expanded domains it applies to the names.
+    pub admits: &'w dyn Fn(&ExportItem<'_>) -> bool,
+    /// Further conditions.
+    pub conditions: &'w ExportConditions,
+    /// Data to look up.
+    pub detail: ExportDetail,
     /// Maximum number of subjects; 0 for all.
     pub limit: usize,
-}
-
-/// A subject to list, with its tags.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ExportItem<'t> {
-    /// The subject to list.
-    pub subject: TagSubject,
-    /// Tags that are the reason, worst kind first; never empty. They may be tags on a domain above the subject.
-    pub tags: Vec<&'t Tag>,
 }
 
 /// Summary of a finished list.
@@ -53,6 +70,8 @@ pub struct ExportSummary {
     pub cut: bool,
     /// Number of subjects that the list format cannot hold.
     pub left_out: u64,
+    /// Number of subjects that were held back because of their restriction on sharing, and the strongest of these.
+    pub held_back: Option<(u64, Tlp)>,
     /// Number of domains that have more names below them than were returned, and one of them.
     pub too_many: Option<(u64, NameBuf)>,
     /// Number of listed domains and prefixes that cover subjects with the opposite tag, and one of them. `None`
@@ -78,46 +97,71 @@ pub fn export_tags(
     wanted: &ExportSpec<'_>,
     each: &mut dyn FnMut(&ExportItem<'_>) -> ControlFlow<()>,
 ) -> Result<ExportSummary, StoreError> {
-    let mut out = Emitter { wanted, listing: ExportSummary::default(), each };
+    let looks_up = wanted.detail > ExportDetail::Subject || wanted.conditions.only_seen;
+    let sensors = if looks_up { store.sensors()? } else { Vec::new() };
+    let mut kinds = wanted.kinds.to_vec();
+    if wanted.adds_trusted && !kinds.contains(&TagKind::Trust) {
+        kinds.push(TagKind::Trust);
+    }
+    let kinds = kinds.as_slice();
+    let mut out = Emitter { store, sensors, wanted, listing: ExportSummary::default(), each };
     let exceptions = Exceptions::new(set);
     let mut domains = Vec::new();
     for tags in set.tags().chunk_by(|one, other| one.subject == other.subject) {
         let subject = tags.first().map(|tag| &tag.subject);
-        let tags: Vec<&Tag> = tags.iter().filter(|tag| wanted.kinds.contains(&tag.kind)).collect();
+        // What a feed trusts is no exception to what others say.
+        let is_wanted = |tag: &&Tag| {
+            if tag.is_own() { kinds.contains(&tag.kind) } else { wanted.kinds.contains(&tag.kind) }
+        };
+        let mut tags: Vec<&Tag> = tags.iter().filter(is_wanted).collect();
+        // Of what feeds say, only what is in effect is listed.
+        if let Some(subject) = subject
+            && tags.iter().any(|tag| !tag.is_own())
+        {
+            let all = set.all_of_subject(subject);
+            tags.retain(|tag| tag.is_own() || set.overriding(tag, &all, subject).is_none());
+        }
         let Some(subject) = subject.filter(|_| !tags.is_empty()) else { continue };
         let flow = match subject {
             TagSubject::Below(apex) if wanted.expand => {
                 domains.push(apex);
-                let is_listed = ruling(set, apex.as_name(), wanted.kinds)
-                    .is_none_or(|tag| tag.subject != *subject);
+                let is_listed =
+                    ruling(set, apex.as_name(), kinds).is_none_or(|tag| tag.subject != *subject);
                 if is_listed {
                     continue;
                 }
                 let name = TagSubject::Name(apex.clone());
-                let tags = in_effect(set, &name, wanted.kinds);
-                out.hand(&ExportItem { subject: name, tags })
+                let tags = in_effect(set, &name, kinds);
+                out.hand(name, tags)?
             }
             TagSubject::Name(_) if wanted.expand => {
-                let tags = in_effect(set, subject, wanted.kinds);
-                out.hand(&ExportItem { subject: subject.clone(), tags })
+                out.hand(subject.clone(), in_effect(set, subject, kinds))?
             }
-            TagSubject::Net(net) if wanted.expand => {
-                let tags = in_effect(set, subject, wanted.kinds);
-                let parts = exceptions.split(*net, &tags);
-                parts.into_iter().try_for_each(|(part, tags)| {
+            TagSubject::Net(net) if wanted.split => {
+                let tags = in_effect(set, subject, kinds);
+                let mut flow = ControlFlow::Continue(());
+                for (part, tags) in exceptions.split(*net, &tags) {
                     let subject = TagSubject::Net(part);
                     // A part with a wanted tag of its own is listed for that.
-                    let is_own =
-                        |tag: &&Tag| tag.subject == subject && wanted.kinds.contains(&tag.kind);
+                    let is_own = |tag: &&Tag| tag.subject == subject && kinds.contains(&tag.kind);
                     if part != *net && set.all_of_subject(&subject).iter().any(is_own) {
-                        return ControlFlow::Continue(());
+                        continue;
                     }
-                    out.hand(&ExportItem { subject, tags })
-                })
+                    flow = out.hand(subject, tags)?;
+                    if flow.is_break() {
+                        break;
+                    }
+                }
+                flow
             }
             _ => {
-                out.listing.except(exceptions.within(subject, &tags, wanted.kinds));
-                out.hand(&ExportItem { subject: subject.clone(), tags })
+                let shown = out.listing.shown;
+                let exception = exceptions.within(subject, &tags, kinds);
+                let flow = out.hand(subject.clone(), tags)?;
+                if out.listing.shown > shown {
+                    out.listing.except(exception);
+                }
+                flow
             }
         };
         if flow.is_break() {
@@ -131,7 +175,7 @@ pub fn export_tags(
         0 => MAX_FOUND,
         limit => limit.saturating_sub(usize::try_from(out.listing.shown).unwrap_or(usize::MAX)),
     };
-    let (found, most) = search(store, set, &domains, wanted.kinds, room.min(MAX_FOUND))?;
+    let (found, most) = search(out.store, set, &domains, kinds, room.min(MAX_FOUND))?;
     for (place, apex) in domains.into_iter().enumerate() {
         let Some(found) = found.get(&place) else { continue };
         if found.cut {
@@ -140,8 +184,8 @@ pub fn export_tags(
         }
         for name in found.names.iter().take(most) {
             let subject = TagSubject::Name(name.clone());
-            let tags = in_effect(set, &subject, wanted.kinds);
-            if out.hand(&ExportItem { subject, tags }).is_break() {
+            let tags = in_effect(set, &subject, kinds);
+            if out.hand(subject, tags)?.is_break() {
                 return Ok(out.listing);
             }
         }
@@ -160,25 +204,57 @@ impl ExportSummary {
     }
 }
 
-/// Applies the conditions and the limit to subjects, and passes them on.
-struct Emitter<'w, 'e> {
+/// Applies the conditions and the limit to subjects, looks them up, and passes them on.
+struct Emitter<'w, 'e, 's> {
+    store: &'e mut Reader<'s>,
+    sensors: Vec<String>,
     wanted: &'w ExportSpec<'w>,
     listing: ExportSummary,
     each: &'e mut dyn FnMut(&ExportItem<'_>) -> ControlFlow<()>,
 }
 
-impl Emitter<'_, '_> {
-    fn hand(&mut self, listed: &ExportItem<'_>) -> ControlFlow<()> {
-        if !(self.wanted.admits)(&listed.subject) {
+impl Emitter<'_, '_, '_> {
+    fn hand(
+        &mut self,
+        subject: TagSubject,
+        tags: Vec<&Tag>,
+    ) -> Result<ControlFlow<()>, StoreError> {
+        let (wanted, conditions) = (self.wanted, self.wanted.conditions);
+        let (tags, listed): (Vec<&Tag>, Vec<&Tag>) = tags.into_iter().partition(|tag| tag.is_own());
+        let indicators: Vec<Indicator> = listed.into_iter().filter_map(Indicator::of_tag).collect();
+        let is_trusted = tags.iter().any(|tag| tag.kind == TagKind::Trust);
+        let is_exception =
+            is_trusted && wanted.adds_trusted && !wanted.kinds.contains(&TagKind::Trust);
+        let item = if is_exception {
+            Some(ExportItem::new(subject, tags, indicators, conditions.default_tlp))
+        } else {
+            conditions.item(subject, tags, indicators)
+        };
+        let Some(mut item) = item else { return Ok(ControlFlow::Continue(())) };
+        if !(wanted.admits)(&item) {
             self.listing.left_out += 1;
-            return ControlFlow::Continue(());
+            return Ok(ControlFlow::Continue(()));
         }
-        if self.wanted.limit > 0 && self.listing.shown >= self.wanted.limit as u64 {
+        if item.tlp > conditions.max_tlp && !is_exception {
+            let (count, strongest) = self.listing.held_back.unwrap_or((0, item.tlp));
+            self.listing.held_back = Some((count + 1, strongest.max(item.tlp)));
+            return Ok(ControlFlow::Continue(()));
+        }
+        let is_full = wanted.limit > 0 && self.listing.shown >= wanted.limit as u64;
+        let only_seen = conditions.only_seen && !is_exception;
+        if (wanted.detail > ExportDetail::Subject && !is_full) || only_seen {
+            let keeps = wanted.detail == ExportDetail::Records;
+            sighting::look_up(self.store, &self.sensors, keeps, &mut item)?;
+        }
+        if only_seen && item.seen.is_none() {
+            return Ok(ControlFlow::Continue(()));
+        }
+        if is_full {
             self.listing.cut = true;
-            return ControlFlow::Break(());
+            return Ok(ControlFlow::Break(()));
         }
         self.listing.shown += 1;
-        (self.each)(listed)
+        Ok((self.each)(&item))
     }
 }
 

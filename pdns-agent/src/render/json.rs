@@ -59,13 +59,21 @@ impl<'o> Object<'o> {
     }
 
     fn value(&mut self, value: &(impl serde::Serialize + ?Sized)) -> io::Result<()> {
-        let mut encoder = serde_json::Serializer::with_formatter(&mut *self.out, Ascii);
-        Ok(value.serialize(&mut encoder)?)
+        ascii(value, self.out)
     }
 
     pub(super) fn end(self) -> io::Result<()> {
         self.out.write_all(b"}\n")
     }
+}
+
+/// Writes a value on one line, in printable ASCII.
+pub(crate) fn ascii(
+    value: &(impl serde::Serialize + ?Sized),
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    let mut encoder = serde_json::Serializer::with_formatter(&mut *out, Ascii);
+    Ok(value.serialize(&mut encoder)?)
 }
 
 /// Writes JSON in printable ASCII: some terminals obey characters that JSON allows, such as U+009B.
@@ -149,6 +157,6 @@ impl Renderer for Json {
 }
 
 /// Formats seconds since the epoch in RFC 3339.
-pub(super) fn iso(at: u32) -> String {
+pub(crate) fn iso(at: u32) -> String {
     utc(at).replace(' ', "T") + "Z"
 }

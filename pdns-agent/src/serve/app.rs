@@ -8,7 +8,7 @@ use super::pages::Pages;
 use super::pool::Pool;
 use super::rate_limit::Rate;
 use super::users::{Users, UsersError};
-use super::{Limits, Settings};
+use super::{Feed, Limits, Settings};
 use axum::http::HeaderValue;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -38,6 +38,8 @@ pub(super) struct App {
     pub(super) metrics: Metrics,
     /// State shared by the web pages.
     pub(super) pages: Pages,
+    /// Settings of the MISP feed.
+    pub(super) feed: Feed,
     stopping: AtomicBool,
 }
 
@@ -60,6 +62,7 @@ impl App {
             limits,
             metrics: Metrics::default(),
             pages: Pages::new(settings),
+            feed: settings.feed.clone(),
             stopping: AtomicBool::new(false),
         })
     }

@@ -4,7 +4,7 @@
 
 use super::app::App;
 use super::http_error::HttpError;
-use super::{circl, context, dnsdb, guard, health, openapi};
+use super::{circl, context, dnsdb, guard, health, misp, openapi};
 use axum::Router;
 use axum::extract::State;
 use axum::http::{HeaderValue, Method, StatusCode, header};
@@ -26,6 +26,7 @@ pub(super) fn router(app: &Arc<App>) -> Router {
         .route("/metrics", get(health::metrics))
         .route("/openapi.json", get(openapi::openapi))
         .route("/pdns/query/{*tail}", get(circl::query))
+        .route("/misp/{*tail}", get(misp::file))
         .route("/dnsdb/v2/{*tail}", get(dnsdb::version_2))
         .route("/dnsdb/v1/{*tail}", get(dnsdb::version_1))
         // The path that clients of version 1 expect.
@@ -39,7 +40,7 @@ pub(super) fn router(app: &Arc<App>) -> Router {
 
 async fn unknown() -> HttpError {
     HttpError::not_found(
-        "there are /, /context/SUBJECT, /pdns/query/VALUE, /dnsdb/v2/..., /openapi.json, /metrics and /health",
+        "there are /, /context/SUBJECT, /pdns/query/VALUE, /dnsdb/v2/..., /misp/manifest.json, /openapi.json, /metrics and /health",
     )
 }
 

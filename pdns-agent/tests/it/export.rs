@@ -1,5 +1,8 @@
 //! `pdns export`: each list, against what plain code makes of the same tags and records.
 
+#[cfg(test)]
+mod formats;
+
 use crate::cli::{Site, golden};
 use crate::run::run;
 use crate::tags::tagged;
@@ -66,7 +69,16 @@ fn every_list_is_as_it_should_be() {
     }
     golden("export.txt", &text);
     let listed = run(&mut site.pdns(), &["tag", "list", "--format", "csv"]).with(&[0]);
-    let exported = run(&mut site.pdns(), &["export", "--tag", "any", "--format", "csv"]).with(&[0]);
+    // Tags have no TLP and count as amber, which is not for sharing unless asked for.
+    let held = run(&mut site.pdns(), &["export", "--tag", "any", "--format", "csv"]);
+    assert!(
+        held.stderr.contains("held back because of TLP; --max-tlp amber includes"),
+        "{}",
+        held.stderr
+    );
+    assert_eq!(held.with(&[1]), "");
+    let all = ["export", "--tag", "any", "--format", "csv", "--max-tlp", "amber"];
+    let exported = run(&mut site.pdns(), &all).with(&[0]);
     assert_eq!(exported, listed);
 }
 
@@ -231,7 +243,7 @@ fn a_trusted_address_is_left_out_of_its_prefix() {
             "pdns: .bad.example is listed whole, although good.bad.example within it is tagged trust; 2 other \
              subjects likewise\n",
         ),
-        ("csv", &["--tag", "any"], ""),
+        ("csv", &["--tag", "any", "--max-tlp", "amber"], ""),
         ("suricata-dataset", &["--tag", "trust"], "pdns: 2 subjects have no form in this list\n"),
     ] {
         let ended = run(&mut site.pdns(), &[&["export", "--format", format], kinds].concat());

@@ -97,7 +97,9 @@ fn a_source_expires_what_it_no_longer_lists_and_can_be_withdrawn() {
     let (shown, _) = intel(&site, &["show", "evil-d.com"], &[0]);
     assert!(shown.contains(r#""source":"feed""#), "{shown}");
     // With a lifetime, what is gone counts for a while.
-    assert!(import(&first, &["--lifetime", "7d"]).contains("2 added, 1 as before, 1 no longer listed"));
+    assert!(
+        import(&first, &["--lifetime", "7d"]).contains("2 added, 1 as before, 1 no longer listed")
+    );
     intel(&site, &["show", "evil-d.com"], &[0]);
     let (sources, _) = intel(&site, &["sources"], &[0]);
     assert!(sources.contains(r#""indicators":3,"ending":1"#), "{sources}");
@@ -124,7 +126,9 @@ fn mistakes_of_a_feed_are_counted_and_do_no_harm() {
     );
     let (_, said) = intel(&site, &["import", file.to_str().unwrap()], &[1]);
     assert!(said.contains("1 indicator from bad: 1 added"), "{said}");
-    for text in ["public suffixes: com", "8.8.8.8", "10.0.0.0/8", "trusted by an analyst: harmless.org"] {
+    for text in
+        ["public suffixes: com", "8.8.8.8", "10.0.0.0/8", "trusted by an analyst: harmless.org"]
+    {
         assert!(said.contains(text), "{text}: {said}");
     }
     for subject in ["www.example.com", "8.8.8.8", "10.1.2.3", "harmless.org"] {
@@ -225,7 +229,7 @@ fn indicators_of_subjects_are_those_that_a_walk_through_all_finds() {
     let server = Redis::start();
     let mut store = Store::open(&options(&server)).unwrap();
     let mut random = fastrand::Rng::with_seed(5);
-    let mut subject = |random: &mut fastrand::Rng| -> TagSubject {
+    let subject = |random: &mut fastrand::Rng| -> TagSubject {
         let name = |random: &mut fastrand::Rng| {
             let labels = ["a", "b", "c", "com"];
             let count = random.usize(1..5);

@@ -80,7 +80,7 @@ const SECOND: &[(&str, &[&[&str]])] = &[
             &["metrics"],
             &["app"],
             &["guard", "health", "stream"],
-            &["circl", "context", "dnsdb", "listen"],
+            &["circl", "context", "dnsdb", "listen", "misp"],
             &["fuzz", "router"],
         ],
     ),

@@ -8,6 +8,7 @@ mod facts;
 mod hostile;
 mod limits;
 mod logins;
+mod misp;
 mod outage;
 mod page;
 mod users;

@@ -2,7 +2,7 @@
 
 use super::{intel, site};
 use crate::cli::Site;
-use crate::support::web::{WebServer, reply};
+use crate::web::{WebServer, reply};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 

@@ -70,7 +70,8 @@ fn a_store_of_version_2_keeps_everything_and_can_be_migrated_again_after_a_kill(
         for partition in 0..marked {
             let key = format!("pd:{{{partition:02x}}}m");
             for field in ["e", "i"] {
-                let value: Vec<u8> = redis::cmd("HGET").arg(&key).arg(field).query(&mut from).unwrap();
+                let value: Vec<u8> =
+                    redis::cmd("HGET").arg(&key).arg(field).query(&mut from).unwrap();
                 redis::cmd("HSET").arg(&key).arg(field).arg(value).exec(&mut to).unwrap();
             }
         }
