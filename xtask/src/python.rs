@@ -26,6 +26,7 @@ const PACKAGES: &[&str] = &[
     "scapy==2.8.0",
     "schemathesis==4.32.5",
     "selenium==4.51.0",
+    "stix2-patterns==2.1.2",
     "tree-sitter==0.25.2",
     "tree-sitter-zeek==0.2.15",
     "zkg==3.2.0",

@@ -197,7 +197,9 @@ fn candidates(line: &str) -> Vec<Candidate<'_>> {
 /// Adds the words between two places.
 fn words<'t>(line: &'t str, start: usize, end: usize, found: &mut Vec<Candidate<'t>>) {
     let is_end = |letter: char| {
-        letter.is_whitespace() || ",;\"'`<>|(){}=\u{2018}\u{2019}\u{201c}\u{201d}".contains(letter)
+        letter.is_whitespace()
+            || letter.is_control()
+            || ",;\"'`<>|(){}=\u{2018}\u{2019}\u{201c}\u{201d}".contains(letter)
     };
     let (mut from, mut previous) = (start, "");
     for word in line.get(start..end).unwrap_or_default().split_inclusive(is_end) {

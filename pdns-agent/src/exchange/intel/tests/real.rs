@@ -31,6 +31,10 @@ fn data_lines(text: &str) -> Vec<&str> {
     text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')).collect()
 }
 
+fn problems(read: &Read) -> Vec<String> {
+    read.short().into_iter().filter(|text| text.starts_with('!')).collect()
+}
+
 fn total(read: &Read) -> u64 {
     let summary = &read.summary;
     summary.indicators + summary.problems + summary.revoked + summary.skipped.values().sum::<u64>()
@@ -68,12 +72,7 @@ fn blackbook_is_read_completely() {
         assert_eq!(labelled(family), of(family), "{family}");
     }
     assert!(read.indicators().iter().all(|one| one.first_listed.is_some()));
-    assert_eq!(
-        read.summary.problems,
-        0,
-        "{:?}",
-        read.short().iter().filter(|it| it.starts_with('!')).collect::<Vec<_>>()
-    );
+    assert_eq!(read.summary.problems, 0, "{:?}", problems(&read));
 }
 
 #[test]
@@ -93,12 +92,9 @@ fn trails_are_read_completely() {
         let paths = lines.iter().filter(|line| line.contains('/')).count() as u64;
         let skipped = |reason| read.summary.skipped.get(&reason).copied().unwrap_or_default();
         assert_eq!(skipped(SkipReason::Url) + skipped(SkipReason::Path), paths, "{name}");
-        assert_eq!(
-            read.summary.problems,
-            0,
-            "{name}: {:?}",
-            read.short().iter().filter(|it| it.starts_with('!')).collect::<Vec<_>>()
-        );
+        // One of the files is the first 60 kB of a trail, and ends within an address.
+        let is_cut = !text.ends_with('\n');
+        assert!(read.summary.problems <= u64::from(is_cut), "{name}: {:?}", problems(&read));
         let referenced = read.indicators().iter().filter(|one| !one.reference.is_empty()).count();
         let has_references = text.contains("# Reference:");
         assert!(!has_references || referenced * 10 > read.indicators().len() * 9, "{name}");
