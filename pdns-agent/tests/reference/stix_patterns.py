@@ -11,5 +11,13 @@ import sys
 
 from stix2patterns.validator import run_validator
 
-patterns = json.load(sys.stdin)
-json.dump([[str(error) for error in run_validator(pattern, "2.1")] for pattern in patterns], sys.stdout)
+
+def errors(pattern):
+    try:
+        return [str(error) for error in run_validator(pattern, "2.1")]
+    except (AttributeError, UnboundLocalError) as error:
+        # It looks into what it could not parse.
+        return [repr(error)]
+
+
+json.dump([errors(pattern) for pattern in json.load(sys.stdin)], sys.stdout)
