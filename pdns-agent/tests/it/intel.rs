@@ -1,4 +1,6 @@
-//! Readers of threat intelligence: STIX patterns beside the validator of OASIS, and memory with files of any size.
+//! Readers of threat intelligence: real feeds, STIX patterns beside the validator of OASIS, and memory with files of any size.
+
+mod feeds;
 
 use crate::reference::python_json;
 use pdns_agent::exchange::intel::{IntelFormat, IntelOptions, parse_pattern, read_intel};
@@ -179,7 +181,7 @@ impl Read for Made {
 
 /// A large file of each sort; that of JSON is one line.
 fn large(sort: &str) -> (IntelFormat, Made) {
-    const SIZE: usize = 100_000_000;
+    const SIZE: usize = 40_000_000;
     let made = |head: &str, piece, tail| Made {
         pending: head.into(),
         at: 0,

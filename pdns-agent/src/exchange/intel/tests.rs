@@ -3,7 +3,6 @@
 mod hostile;
 mod json_formats;
 mod line_formats;
-mod real;
 
 use super::{IntelError, IntelFormat, IntelItem, IntelOptions, IntelSummary, read_intel};
 use crate::indicator::ListedIndicator;

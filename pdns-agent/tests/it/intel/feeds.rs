@@ -1,21 +1,34 @@
 //! Real feeds, read completely: the numbers are counted again in another way. Where they are not there, our own files
 //! of the same names take their place.
 
-use super::{Read, read_with};
-use crate::exchange::intel::{IntelFormat as Is, IntelOptions, SkipReason, detect};
+use crate::support::Data;
+use pdns_agent::exchange::intel::{
+    IntelFormat as Is, IntelItem, IntelOptions, IntelSummary, SkipReason, detect, read_intel,
+};
+use pdns_agent::indicator::ListedIndicator;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
+use std::ops::ControlFlow;
 
 fn feed(name: &str) -> String {
-    let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data");
-    let outside = std::env::var_os("PDNS_TEST_DATA").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data"),
-        PathBuf::from,
-    );
-    let folder = if outside.is_dir() { outside } else { own };
-    std::fs::read_to_string(folder.join("dga/feeds").join(name)).unwrap()
+    std::fs::read_to_string(Data::of("dga/feeds").folder.join(name)).unwrap()
+}
+
+/// All entries of a feed.
+struct Read {
+    items: Vec<IntelItem>,
+    summary: IntelSummary,
+}
+
+impl Read {
+    fn indicators(&self) -> Vec<&ListedIndicator> {
+        let items = self.items.iter().filter_map(|item| match item {
+            IntelItem::Indicator(indicator) => Some(indicator),
+            _ => None,
+        });
+        items.collect()
+    }
 }
 
 /// Reads a feed whose format is known; that it is detected is checked only where the file is the real one.
@@ -24,7 +37,12 @@ fn read(format: Is, name: &str, text: &str) -> Read {
         assert_eq!(detect(text.as_bytes(), name), format, "{name}");
     }
     let options = IntelOptions { format: Some(format), ..IntelOptions::default() };
-    read_with(text.as_bytes(), &options)
+    let mut items = Vec::new();
+    let summary = read_intel(&mut text.as_bytes(), &options, &mut |item| {
+        items.push(item);
+        ControlFlow::Continue(())
+    });
+    Read { items, summary: summary.unwrap() }
 }
 
 fn data_lines(text: &str) -> Vec<&str> {
@@ -32,7 +50,11 @@ fn data_lines(text: &str) -> Vec<&str> {
 }
 
 fn problems(read: &Read) -> Vec<String> {
-    read.short().into_iter().filter(|text| text.starts_with('!')).collect()
+    let problems = read.items.iter().filter_map(|item| match item {
+        IntelItem::Problem(problem) => Some(problem.to_string()),
+        _ => None,
+    });
+    problems.collect()
 }
 
 fn total(read: &Read) -> u64 {
