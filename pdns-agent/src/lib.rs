@@ -14,7 +14,8 @@
 //! - [`decode`] makes [`observation`]s of lines and of packets, or counts why not.
 //! - [`aggregate`] merges equal observations, so that the store hears of each tuple once a batch.
 //! - [`store`] takes batches exactly once and gives rows back.
-//! - [`query`] reads what is typed as subjects (`query::subject`, the only place) and puts questions to the store; [`render`] writes the answers, [`exchange`] lists for other programs.
+//! - [`query`] reads what is typed as subjects (`query::subject`, the only place) and puts questions to the store; [`render`] writes the answers, [`exchange`] lists for other programs;
+//!   [`exchange::intel`] reads the indicators that others list.
 //! - [`agent`] and [`cli`] are the two programs' work, [`serve`] answers over HTTP; [`config`] is what they are told.
 //! - [`outgoing`] opens the connections to other machines, and [`intel_feeds`] fetches feeds through it.
 //! - [`name`], [`rr`], [`rdata`], [`time`] and [`hash`] are the words that all of them share.

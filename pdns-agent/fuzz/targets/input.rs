@@ -1,14 +1,17 @@
-//! What the fuzzer makes, read as packets with times; and written, for seeds made of captures.
+//! What the fuzzer makes, read as packets with times, logs or threat intelligence; and written, for seeds made of
+//! captures.
 //!
 //! One packet is its length (2 octets), the time since the one before in units of 1/64 s (1 octet), then its
 //! octets. A broken end is left out.
 
 use pdns_agent::decode::packets::{PacketDecoder, PacketOptions, PacketTally};
 use pdns_agent::decode::{Line, log};
+use pdns_agent::exchange::intel::{self, IntelFormat, IntelItem, IntelOptions};
 use pdns_agent::observation::Observation;
 use pdns_agent::source::Frame;
 use pdns_agent::time::Timestamp;
 use pdns_ebpf_common::Start;
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 /// Ports that are DNS to the targets: the usual one, and those of multicast.
@@ -95,6 +98,46 @@ pub fn read_log(format: log::Format, input: &[u8]) {
     }
     assert_eq!(decoder.tally().records, records);
     assert_eq!(resumed.tally().records, 0);
+}
+
+/// Reads threat intelligence and holds the reader to its promises.
+pub fn read_intel(format: IntelFormat, mut input: &[u8]) {
+    let options = IntelOptions { format: Some(format), url_hosts: true, ..IntelOptions::default() };
+    let (mut items, mut problems) = (0, 0);
+    let result = intel::read_intel(&mut input, &options, &mut |item| {
+        items += 1;
+        if let IntelItem::Problem(problem) = item {
+            problems += 1;
+            let text = problem.text;
+            assert!(
+                text.bytes().all(|octet| octet == b' ' || octet.is_ascii_graphic()),
+                "{text:?}"
+            );
+        }
+        ControlFlow::Continue(())
+    });
+    if let Ok(summary) = result {
+        let skipped = summary.skipped.values().sum::<u64>();
+        assert_eq!(summary.problems, problems);
+        assert_eq!(summary.indicators + summary.revoked + skipped + problems, items);
+    }
+}
+
+/// A JSON string of these characters.
+#[must_use]
+pub fn json_string(text: &str) -> String {
+    let mut out = String::from("\"");
+    for letter in text.chars() {
+        match letter {
+            '"' | '\\' => out.extend(['\\', letter]),
+            letter if letter.is_ascii_control() => {
+                out.push_str(&format!("\\u{:04x}", u32::from(letter)));
+            }
+            letter => out.push(letter),
+        }
+    }
+    out.push('"');
+    out
 }
 
 /// Every packet went somewhere.

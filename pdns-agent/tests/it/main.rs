@@ -34,6 +34,8 @@ mod files;
 mod harness;
 #[cfg(test)]
 mod inputs;
+mod indicators;
+#[cfg(test)]
 mod intel;
 #[cfg(test)]
 mod layers;

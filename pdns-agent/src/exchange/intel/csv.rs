@@ -31,15 +31,14 @@ pub(super) fn read(input: &mut dyn BufRead, sink: &mut Sink<'_>) -> Result<(), S
             continue;
         }
         let Some(line) = joined(line, &mut lines, sink)? else { continue };
-        let is_header = match &table {
-            Some(_) => false,
-            None => {
-                let (made, is_header) = Table::new(&comment, &line.text, sink)?;
-                table = Some(made);
-                is_header
+        if table.is_none() {
+            let (made, is_header) = Table::new(&comment, &line.text, sink)?;
+            table = Some(made);
+            if is_header {
+                continue;
             }
-        };
-        if let (Some(table), false) = (&table, is_header) {
+        }
+        if let Some(table) = &table {
             table.row(&line.place(), &line.text, sink)?;
         }
     }

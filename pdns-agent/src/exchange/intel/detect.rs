@@ -196,8 +196,8 @@ impl Counts {
         let is_counted =
             matches!(words.as_slice(), [word, number] if is_address(word) && is_number(number));
         self.counted += usize::from(is_counted);
-        let is_policy = words.iter().any(|word| word.eq_ignore_ascii_case("CNAME"))
-            || words.iter().any(|word| *word == "SOA");
+        let is_policy =
+            words.iter().any(|word| word.eq_ignore_ascii_case("CNAME")) || words.contains(&"SOA");
         self.policies += usize::from(is_policy);
         let values: Vec<&str> = data.split(',').map(str::trim).collect();
         let is_rated = matches!(values.as_slice(), [address, category, score]

@@ -108,7 +108,6 @@ impl fmt::Display for SkipReason {
 
 /// One entry of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(clippy::large_enum_variant, reason = "handed over once, and most are indicators")]
 pub enum IntelItem {
     /// An indicator.
     Indicator(ListedIndicator),

@@ -50,14 +50,13 @@ struct Reader<'s, 'o> {
 impl Consumer for Reader<'_, '_> {
     fn step(&self, path: &[Key]) -> Step {
         match path {
-            [] => Step::Enter,
+            // The document, and an event in a list.
+            [] | [Key::Index(_)] => Step::Enter,
             [.., Key::Name(parent), Key::Index(_)] => match parent.as_str() {
                 "Attribute" | "Object" | "Tag" | "Galaxy" => Step::Take,
                 "response" | "Event" => Step::Enter,
                 _ => Step::Ignore,
             },
-            // A list of events.
-            [Key::Index(_)] => Step::Enter,
             [.., Key::Name(name)] => match name.as_str() {
                 "response" | "Event" | "Attribute" | "Object" | "Tag" | "Galaxy" => Step::Enter,
                 "info" | "uuid" | "Orgc" => Step::Take,
@@ -236,8 +235,12 @@ fn details(attribute: &Value) -> Details {
         id: text(attribute, "uuid"),
         ..Details::default()
     };
-    list(attribute, "Tag").iter().for_each(|tag| add_tag(tag, &mut details));
-    list(attribute, "Galaxy").iter().for_each(|galaxy| add_galaxy(galaxy, &mut details));
+    for tag in list(attribute, "Tag") {
+        add_tag(tag, &mut details);
+    }
+    for galaxy in list(attribute, "Galaxy") {
+        add_galaxy(galaxy, &mut details);
+    }
     details
 }
 

@@ -142,7 +142,11 @@ fn lines(
         for found in candidates(&plain) {
             let Some((subject, form, is_conditional)) = found.read() else { continue };
             let is_defanged = found.has_defanged_scheme() || !text.contains(found.text);
-            let Some(confidence) = found.doubt(&subject, form, is_defanged) else { continue };
+            let confidence = match found.doubt(&subject, form, is_defanged) {
+                Doubt::None => None,
+                Doubt::Some => Some(LOW),
+                Doubt::TooMuch => continue,
+            };
             if !seen.insert((subject.clone(), form == Form::Subject)) {
                 continue;
             }
@@ -197,7 +201,9 @@ fn candidates(line: &str) -> Vec<Candidate<'_>> {
 /// Adds the words between two places.
 fn words<'t>(line: &'t str, start: usize, end: usize, found: &mut Vec<Candidate<'t>>) {
     let is_end = |letter: char| {
-        letter.is_whitespace() || ",;\"'`<>|(){}=\u{2018}\u{2019}\u{201c}\u{201d}".contains(letter)
+        letter.is_whitespace()
+            || letter.is_control()
+            || ",;\"'`<>|(){}=\u{2018}\u{2019}\u{201c}\u{201d}".contains(letter)
     };
     let (mut from, mut previous) = (start, "");
     for word in line.get(start..end).unwrap_or_default().split_inclusive(is_end) {
@@ -219,6 +225,14 @@ fn words<'t>(line: &'t str, start: usize, end: usize, found: &mut Vec<Candidate<
             previous = bare;
         }
     }
+}
+
+/// Doubt that a reading is meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Doubt {
+    None,
+    Some,
+    TooMuch,
 }
 
 impl Candidate<'_> {
@@ -250,8 +264,8 @@ impl Candidate<'_> {
         Some((subject, form, is_conditional))
     }
 
-    /// The confidence in a reading, `Some(None)` for no doubt; `None` for what is hardly meant.
-    fn doubt(&self, subject: &TagSubject, form: Form, is_defanged: bool) -> Option<Option<u8>> {
+    /// Whether a reading is meant.
+    fn doubt(&self, subject: &TagSubject, form: Form, is_defanged: bool) -> Doubt {
         match subject {
             TagSubject::Net(net) => {
                 let is_single = net.prefix_len() == net.max_prefix_len();
@@ -261,31 +275,35 @@ impl Candidate<'_> {
                     std::net::IpAddr::V6(_) => self.is_plainly_v6(),
                 };
                 // `1.2.3.4/path` is as good as a URL, but a product has its version there.
-                (is_fine && (is_single || net.prefix_len() >= 8)).then_some(None)
+                if is_fine && (is_single || net.prefix_len() >= 8) {
+                    Doubt::None
+                } else {
+                    Doubt::TooMuch
+                }
             }
             TagSubject::Below(name) | TagSubject::Name(name) => {
                 if !suffix::has_listed(name.as_name()) || suffix::is_public(name.as_name()) {
-                    return None;
+                    return Doubt::TooMuch;
                 }
                 let labels = name.as_name().labels().count();
                 let top = name.as_name().labels().next_back().unwrap_or_default().to_owned();
                 if self.is_url || is_defanged || form == Form::Mail {
-                    return Some(None);
+                    return Doubt::None;
                 }
                 // A path without a scheme: `lib/foo.rs`, `C:\x\setup.sh`.
                 if matches!(self.before, Some('/' | '\\' | '~' | '$' | '%' | '@'))
                     || self.text.starts_with(['/', '\\', '.'])
                 {
-                    return None;
+                    return Doubt::TooMuch;
                 }
                 let is_file =
                     EXTENSIONS.contains(&top.as_str()) && !RATHER_DOMAINS.contains(&top.as_str());
                 match (is_file, labels) {
-                    (true, ..3) => None,
-                    (true, _) => Some(Some(LOW)),
+                    (true, ..3) => Doubt::TooMuch,
+                    (true, _) => Doubt::Some,
                     // `foo.com()` and `System.Net.` are code.
-                    (false, _) if self.after == Some('(') => None,
-                    (false, _) => Some(None),
+                    (false, _) if self.after == Some('(') => Doubt::TooMuch,
+                    (false, _) => Doubt::None,
                 }
             }
         }

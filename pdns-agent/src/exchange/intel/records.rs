@@ -66,7 +66,6 @@ impl Record {
             Role::Subject if self.subjects.len() < MAX_SUBJECTS => {
                 self.subjects.push(text.to_owned());
             }
-            Role::Subject => {}
             Role::Kind => details.kind = details.kind.or_else(|| text.parse().ok()),
             Role::Confidence => details.confidence = details.confidence.or(confidence(text)),
             Role::Labels => text.split([',', ';', '|']).for_each(|label| {
@@ -79,7 +78,7 @@ impl Record {
                 text.clone_into(&mut details.reference);
             }
             Role::Note if details.note.is_empty() => text.clone_into(&mut details.note),
-            Role::Reference | Role::Note => {}
+            Role::Subject | Role::Reference | Role::Note => {}
             Role::First => details.first = or(details.first),
             Role::Last => details.last = or(details.last),
             Role::Until => details.until = or(details.until),

@@ -3,10 +3,10 @@
 mod hostile;
 mod json_formats;
 mod line_formats;
-mod real;
 
 use super::{IntelError, IntelFormat, IntelItem, IntelOptions, IntelSummary, read_intel};
 use crate::indicator::ListedIndicator;
+use std::fmt::Write as _;
 use std::ops::ControlFlow;
 
 /// All entries of a file.
@@ -35,16 +35,16 @@ pub(super) fn short(item: &IntelItem) -> String {
         IntelItem::Indicator(indicator) => {
             let mut text = indicator.subject.to_string();
             if let Some(kind) = indicator.kind {
-                text.push_str(&format!(" {kind}"));
+                write!(text, " {kind}").unwrap();
             }
             if let Some(confidence) = indicator.confidence {
-                text.push_str(&format!(" {confidence}%"));
+                write!(text, " {confidence}%").unwrap();
             }
             if let Some(tlp) = indicator.tlp {
-                text.push_str(&format!(" tlp:{tlp}"));
+                write!(text, " tlp:{tlp}").unwrap();
             }
             if !indicator.labels.is_empty() {
-                text.push_str(&format!(" [{}]", indicator.labels.join(", ")));
+                write!(text, " [{}]", indicator.labels.join(", ")).unwrap();
             }
             if indicator.is_conditional {
                 text.push_str(" if");

@@ -67,8 +67,7 @@ fn written_as(text: &str) -> WrittenAs {
     }
     let (bare, _) = defang::clean(text);
     match exact(&bare, Purpose::Store) {
-        Ok(_) => WrittenAs::Subject,
-        Err(SubjectError::Prefix | SubjectError::Range) => WrittenAs::Subject,
+        Ok(_) | Err(SubjectError::Prefix | SubjectError::Range) => WrittenAs::Subject,
         Err(_) if url::is_url(&bare) => WrittenAs::Url,
         Err(_) => WrittenAs::HostPort,
     }

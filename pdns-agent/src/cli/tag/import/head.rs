@@ -4,6 +4,7 @@
 
 use super::super::super::query_args::UsageError;
 use super::line::{Separator, fields};
+use crate::exchange::intel::SUBJECT_COLUMNS;
 use crate::query::{Purpose, Subject};
 
 /// A known column.
@@ -27,34 +28,6 @@ const COLUMNS: [(&str, Column); 6] = [
     ("source", Column::Source),
     ("author", Column::Author),
     ("time", Column::Time),
-];
-/// Names that feeds use for the column with the subjects, in order of preference.
-const SUBJECTS: [&str; 25] = [
-    "ioc_value",
-    "indicator",
-    "indicator_value",
-    "ioc",
-    "value",
-    "domain",
-    "domain_name",
-    "domains",
-    "fqdn",
-    "hostname",
-    "host",
-    "hosts",
-    "dst_ip",
-    "dest_ip",
-    "ip",
-    "ip_address",
-    "ipaddress",
-    "ipv4",
-    "address",
-    "ip_addr",
-    "cidr",
-    "network",
-    "netblock",
-    "url",
-    "rrname",
 ];
 /// Names that feeds use for the column with the reason.
 const REASONS: [&str; 11] = [
@@ -113,7 +86,8 @@ impl Head {
         let is_data = |name: &String| {
             name.contains(['.', ':']) && Subject::read(name, Purpose::Store).is_ok()
         };
-        let known = SUBJECTS.iter().find_map(|known| names.iter().position(|name| name == known));
+        let known =
+            SUBJECT_COLUMNS.iter().find_map(|known| names.iter().position(|name| name == known));
         match (known, wanted) {
             (Some(at), None) if !names.iter().any(is_data) => {
                 Ok(Some(Self::of_feed(&names, at, separator)))

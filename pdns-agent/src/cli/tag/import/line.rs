@@ -3,31 +3,12 @@
 use super::Defaults;
 use super::head::{Column, Head, no_column};
 use crate::cli::query_args::{UsageError, quoted};
+use crate::exchange::intel::{LOCAL_NAMES, SINK_ADDRESSES};
 use crate::query::{
     SubjectError, TagSubjectError, TimeParseError, TimeSpec, is_comment, parts, tag_subject,
     tag_subjects, without_comment,
 };
 use crate::tag::{LongText, Tag, TagSubject, UnknownTagKind};
-
-/// Addresses that a hosts file assigns to blocked names.
-const SINKS: [&str; 5] = ["0.0.0.0", "127.0.0.1", "::", "::1", "255.255.255.255"];
-/// Names that a hosts file lists besides the blocked ones.
-const LOCAL: [&str; 14] = [
-    "localhost",
-    "localhost.localdomain",
-    "localhost4",
-    "localhost6",
-    "localhost6.localdomain6",
-    "local",
-    "broadcasthost",
-    "ip6-localhost",
-    "ip6-loopback",
-    "ip6-localnet",
-    "ip6-mcastprefix",
-    "ip6-allnodes",
-    "ip6-allrouters",
-    "ip6-allhosts",
-];
 
 /// The separator between the columns of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -312,12 +293,12 @@ fn subjects(line: &str, defaults: &Defaults) -> Result<Vec<TagSubject>, BadLine>
             .map(|subject| vec![subject]);
     }
     if let [sink, names @ ..] = values.as_slice()
-        && SINKS.contains(&sink.as_str())
+        && SINK_ADDRESSES.contains(&sink.as_str())
         && !names.is_empty()
     {
         let names =
-            names.iter().filter(|name| !LOCAL.contains(&name.to_ascii_lowercase().as_str()));
-        let names = names.filter(|name| !SINKS.contains(&name.as_str()));
+            names.iter().filter(|name| !LOCAL_NAMES.contains(&name.to_ascii_lowercase().as_str()));
+        let names = names.filter(|name| !SINK_ADDRESSES.contains(&name.as_str()));
         return names.map(|name| of(name)).collect();
     }
     // If there are several parts, each must look like a subject; otherwise they are columns.

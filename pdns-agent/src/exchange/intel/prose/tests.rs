@@ -29,7 +29,7 @@ fn names_need_a_public_suffix() {
     check("foo.exe, bar.dll, a.b and e.g. this. And co.uk too.", &[]);
     check("run setup.sh, main.rs, README.md or archive.zip", &[]);
     check("see /usr/lib/x.y.so, C:\\dir\\a.b.pl and lib/foo.com", &[]);
-    check("evil[.]sh is defanged; hxxp://evil[.]zip/x is, too", &["evil.zip", "evil.sh"]);
+    check("evil[.]sh is defanged; hxxp://evil[.]zip/x is, too", &["evil.sh", "evil.zip"]);
     check("a.evil.sh", &["a.evil.sh"]);
     check("call foo.com() now", &[]);
     check("domain=evil.com;b\u{fc}cher.de", &["evil.com", "xn--bcher-kva.de"]);
@@ -59,9 +59,9 @@ fn defanged_text() {
     assert_eq!(
         flags,
         [
-            ("hxxp://u.com".to_owned(), true),
             ("evil.com".to_owned(), true),
-            ("good.com".to_owned(), false)
+            ("good.com".to_owned(), false),
+            ("hxxp://u.com".to_owned(), true)
         ]
     );
 }
@@ -110,9 +110,9 @@ fn urls_and_mail_are_told() {
 
 #[test]
 fn lines_and_their_text_are_kept() {
-    let found = found("one\ntwo \u{1b}[31mevil.com is bad\r\nthree evil.com\n", false);
+    let found = found("one\ntwo \u{7}evil.com is bad\r\nthree evil.com\n", false);
     assert_eq!(found[0].line, 2);
-    assert_eq!(found[0].context, "two [31mevil.com is bad");
+    assert_eq!(found[0].context, "two \\u{7}evil.com is bad");
     assert_eq!((found[1].line, found.len()), (3, 2));
 }
 
@@ -122,6 +122,6 @@ fn pages() {
                 <code>hxxp://bad&period;net/x</code></p>\n<!-- hidden.com -->";
     let found = found(page, true);
     let subjects: Vec<String> = found.iter().map(|one| one.indicator.subject.to_string()).collect();
-    assert_eq!(subjects, ["bad.net", "evil.com"]);
+    assert_eq!(subjects, ["evil.com", "bad.net"]);
     assert_eq!(found[0].line, 2);
 }

@@ -3,6 +3,8 @@
 //! A comparison stands alone if the pattern matches whatever else there is: if only OR leads to it. Below AND, FOLLOWEDBY
 //! or a qualifier it is conditional.
 
+use super::token::{Placed, Token};
+
 /// Deepest nesting of parentheses.
 const MAX_DEPTH: u32 = 64;
 
@@ -69,13 +71,17 @@ pub fn parse_pattern(text: &str) -> Result<Vec<Comparison>, PatternError> {
     Ok(comparisons)
 }
 
-use super::token::{Placed, Token};
-
 struct Parser<'t> {
     tokens: &'t [Placed],
     at: usize,
     end: usize,
     depth: u32,
+}
+
+fn set_conditional(comparisons: &mut [Comparison]) {
+    for comparison in comparisons {
+        comparison.is_conditional = true;
+    }
 }
 
 type Comparisons = Result<Vec<Comparison>, PatternError>;
@@ -143,7 +149,7 @@ impl<'t> Parser<'t> {
             all.extend(part(self)?);
         }
         if is_chain && word != "OR" {
-            all.iter_mut().for_each(|comparison| comparison.is_conditional = true);
+            set_conditional(&mut all);
         }
         Ok(all)
     }
@@ -168,7 +174,7 @@ impl<'t> Parser<'t> {
             return Err(self.missing("["));
         };
         while self.qualifier()? {
-            inner.iter_mut().for_each(|comparison| comparison.is_conditional = true);
+            set_conditional(&mut inner);
         }
         Ok(inner)
     }
@@ -317,7 +323,9 @@ impl<'t> Parser<'t> {
                 path.push_str(&self.member()?);
             } else if self.eat_symbol("[") {
                 match self.next() {
-                    Some(Token::Integer(index)) => path.push_str(&format!("[{index}]")),
+                    Some(Token::Integer(index)) if !index.starts_with('-') => {
+                        path.extend(["[", index, "]"]);
+                    }
                     Some(Token::Symbol("*")) => path.push_str("[*]"),
                     _ => return Err(self.back("a number or *")),
                 }

@@ -107,7 +107,7 @@ impl Scanner<'_> {
                 Token::Binary(self.quoted()?)
             }
             ('a'..='z' | 'A'..='Z' | '_', _) => Token::Word(self.word()),
-            ('0'..='9', _) | ('+' | '-', _) | ('.', Some('0'..='9')) => self.number()?,
+            ('0'..='9' | '+' | '-', _) | ('.', Some('0'..='9')) => self.number()?,
             _ => self.symbol()?,
         };
         Ok(Some(token))

@@ -90,11 +90,7 @@ fn endless(head: &str, piece: &str, size: usize, tail: &str) -> impl BufRead {
 #[test]
 fn long_lines_and_strings_are_cut() {
     const SIZE: usize = 64 << 20;
-    let mut count = 0;
-    let mut each = |_| {
-        count += 1;
-        ControlFlow::Continue(())
-    };
+    let mut each = |_| ControlFlow::Continue(());
     let mut lines = endless("a.example\n", "x", SIZE, "\nb.example\n");
     let summary = read_intel(&mut lines, &options(Is::List), &mut each).unwrap();
     assert_eq!((summary.indicators, summary.problems), (2, 1));
@@ -112,7 +108,6 @@ fn long_lines_and_strings_are_cut() {
         endless("{\"objects\":[{\"type\":\"indicator\",\"labels\":[\"x\"", ",\"x\"", SIZE, "]}]}");
     let summary = read_intel(&mut json, &options(Is::Stix), &mut each).unwrap();
     assert_eq!(summary.problems, 1);
-    drop(count);
 }
 
 #[test]
@@ -178,7 +173,7 @@ fn all_addresses_are_not_an_indicator() {
 const PIECES: &str = r#"(?s)(\{"objects":\[|\{"type":"indicator","id":"indicator--1","pattern":"\[domain-name:value = 'evil.example'\]"\}|\]|\}|,|\{"Event":\{"Attribute":\[|\{"type":"domain\|ip","to_ids":true,"value":"a.example\|192.0.2.1"\}|#fields\tindicator\tindicator_type\n|evil.example|192\.0\.2\.1|\t|\n|\$ORIGIN |@ SOA|CNAME \.|\|\||\^|"|;|0\.0\.0\.0 |\[\.\]|hxxp://|<ioc >|<Indicator operator="AND">|<IndicatorItem condition="is">|</|<!--|&#46;|<script>|.){0,24}"#;
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
+    #![proptest_config(ProptestConfig::with_cases(100))]
 
     #[test]
     fn nothing_panics(text in PIECES, octets in prop::collection::vec(any::<u8>(), 0..200)) {

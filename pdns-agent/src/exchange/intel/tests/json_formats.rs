@@ -85,7 +85,7 @@ fn further_conditions_are_told() {
     check_pattern(
         "[domain-name:value = 'a.example'",
         &[
-            "! indicator--1: [domain-name:value = 'a.example': not a STIX pattern: ] is missing at character 32",
+            "! indicator--1: [domain-name:value = 'a.example': not a STIX pattern: ] is missing at character 33",
         ],
     );
 }
