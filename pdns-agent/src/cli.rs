@@ -352,7 +352,7 @@ fn command(
         Some(Command::New(asked)) => new(asked, options, terminal),
         Some(Command::Unanswered(asked)) => unanswered(asked, options, terminal),
         Some(Command::Tag(command)) => tag::run(command, options, terminal),
-        Some(Command::Intel(command)) => intel::run(command, options, terminal),
+        Some(Command::Intel(command)) => intel::run(command, options, sharing, terminal),
         Some(Command::Near(args)) => near::near(args, options, terminal),
         Some(Command::Contrast(args)) => near::contrast(args, options, terminal),
         Some(Command::Watch(args)) => watch::run(args, options, terminal),

@@ -5,6 +5,7 @@ mod import;
 mod importer;
 mod input;
 mod refresh;
+mod report;
 mod seen;
 
 use super::answer::Output;
@@ -13,6 +14,7 @@ use super::args::intel::IntelCommand;
 use super::query_args::LIMIT;
 use super::tag::{said_by, subject};
 use super::{CliError, Found, Terminal, cannot, open};
+use crate::config::Sharing;
 use crate::query::{Page, TagSet};
 use crate::render::{Cell, CellValue, Format, Item, counted};
 use crate::store::{IntelSource, MAX_CHANGES, MAX_IMPORTS, Options, Reader};
@@ -22,11 +24,12 @@ use crate::tag::Tag;
 pub(super) fn run(
     command: &IntelCommand,
     options: &Options,
+    sharing: &Sharing,
     terminal: &mut Terminal<'_>,
 ) -> Result<Found, CliError> {
     match command {
         IntelCommand::Sources { output } => sources(output.format(), options, terminal),
-        IntelCommand::Import(args) => import::run(args, options, terminal),
+        IntelCommand::Import(args) => import::run(args, options, sharing, terminal),
         IntelCommand::Refresh(args) => refresh::run(args, options, terminal),
         IntelCommand::Withdraw { source, author } => {
             withdraw(source, author.as_ref(), options, terminal)

@@ -9,6 +9,7 @@ use crate::query::{self, ContrastQuery, MAX_SHARED, MAX_SORTED, Page, Subject};
 use crate::render::{Format, Item};
 use crate::store::Options;
 use crate::tag::TagSubject;
+use std::sync::Arc;
 
 /// Prints the tagged addresses nearest to one.
 pub(super) fn near(
@@ -26,7 +27,10 @@ pub(super) fn near(
     let mut opened = open(options)?;
     let mut store = opened.reader();
     let mut answer = Output::new(&mut store, rows.format(), Format::Json, terminal)?;
-    let tags = answer.all_tags(&mut store)?;
+    let mut tags = answer.all_tags(&mut store)?;
+    if !args.source.is_empty() {
+        tags = Arc::new(tags.of_sources(&args.source));
+    }
     let (found, cut) = query::near(&tags, address, args.kind.0, limit);
     for near in &found {
         // Counting the names on a whole prefix would require reading its records.
@@ -67,7 +71,10 @@ pub(super) fn contrast(
     let mut answer = Output::new(&mut store, rows.format(), Format::Json, terminal)?;
     let kind = args.relation;
     let query = ContrastQuery { of: of.as_ref(), kind, parked: parked.as_ref(), limit };
-    let tags = answer.all_tags(&mut store)?;
+    let mut tags = answer.all_tags(&mut store)?;
+    if !args.source.is_empty() {
+        tags = Arc::new(tags.of_sources(&args.source));
+    }
     let found = query::contrast(&mut store, &tags, &query).map_err(cannot("read the store"))?;
     for neighbour in &found.neighbours {
         if answer.item(&Item::Neighbour(neighbour, &found.limits)).is_break() {

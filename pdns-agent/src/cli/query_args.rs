@@ -4,6 +4,7 @@ use super::args::export::FormatArg;
 use super::args::rows::{FenceArgs, OutputArgs, TimeArgs};
 use super::args::{By, ByBelow, ByName, Find, OutcomeArg, RowOptions, SortArg, Subdomains};
 use crate::query::{
+    TagFilter,
     self, Fence, Filter, GateListError, GroupSort, Grouping, ListError, Pattern, PatternError,
     Purpose, Query, Reading, Sort, Subject, SubjectError, TagSubjectError, Text, TimeParseError,
     TimeSpec, TtlFence, What, Word, WordError, read_list,
@@ -335,11 +336,12 @@ impl RowOptions {
     /// # Errors
     /// [`UsageError::When`].
     pub(in crate::cli) fn filter(&self, now: u32) -> Result<Filter, UsageError> {
-        let FenceArgs { rrtype, times, tag, exclude_imported } = &self.fences;
+        let FenceArgs { rrtype, times, tag, source, exclude_imported } = &self.fences;
         Ok(Filter {
             rrtypes: rrtype.clone(),
             fence: times.fence(now)?,
-            tag: *tag,
+            tag: tag.or_else(|| (!source.is_empty()).then_some(TagFilter::Any)),
+            sources: source.clone(),
             excludes_imported: *exclude_imported,
             ..Filter::default()
         })

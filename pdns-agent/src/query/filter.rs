@@ -3,7 +3,7 @@
 //! Part of `query`. The conditions that need only [`Seen`] and the type code of a row are separate from the
 //! rest, because a scan over all statistics can apply them before it resolves rows.
 
-use super::tags::{TagFilter, TagSet};
+use super::tags::{RowTags, TagFilter, TagSet};
 use super::time_spec::TimeSpec;
 use crate::observation::{Fact, Outcome, Seen};
 use crate::record::StoredRecord;
@@ -56,6 +56,8 @@ pub struct Filter {
     pub excludes_imported: bool,
     /// Condition on tags.
     pub tag: Option<TagFilter>,
+    /// Accept only tags and indicators from these sources; empty accepts any.
+    pub sources: Vec<String>,
     /// The tags that `tag` is checked against; filled in by [`Filter::with_tags`] before a query runs.
     pub tags: Arc<TagSet>,
 }
@@ -153,7 +155,17 @@ impl Filter {
     pub fn admits(&self, row: &StoredRecord) -> bool {
         self.admits_fact(row.fact.as_fact(), &row.seen)
             // Last, because it is the most expensive condition.
-            && self.tag.is_none_or(|tag| tag.admits_row(&self.tags.of_row(row)))
+            && self.tag.is_none_or(|tag| tag.admits_row(&self.tags_of(row)))
+    }
+
+    /// Returns the tags in effect on a row, of the sources that are accepted.
+    fn tags_of(&self, row: &StoredRecord) -> RowTags<'_> {
+        let mut tags = self.tags.of_row(row);
+        if !self.sources.is_empty() {
+            tags.rrname.retain(|tag| self.sources.contains(&tag.source));
+            tags.rdata.retain(|tag| self.sources.contains(&tag.source));
+        }
+        tags
     }
 }
 

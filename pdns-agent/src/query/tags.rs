@@ -166,12 +166,15 @@ impl TagSet {
         Ok([store.tags_generation()?, store.indicators_generation()?] == self.generation)
     }
 
-    /// Keeps analysts' tags and the indicators of some sources alone.
+    /// Returns the set of the tags and indicators from some sources, and of what analysts trust.
     #[must_use]
-    pub fn of_sources(self, sources: &[String]) -> Self {
-        let mut tags = self.tags;
-        tags.retain(|tag| sources.contains(&tag.source));
-        Self { generation: self.generation, tags, rules: self.rules, ..Self::default() }
+    pub fn of_sources(&self, sources: &[String]) -> Self {
+        let is_kept = |tag: &&Tag| {
+            sources.contains(&tag.source) || (tag.is_own() && tag.kind == TagKind::Trust)
+        };
+        let tags = self.tags.iter().filter(is_kept).cloned().collect();
+        let rules = Arc::clone(&self.rules);
+        Self { generation: self.generation, tags, rules, ..Self::default() }
     }
 
     /// Creates a set from tags.

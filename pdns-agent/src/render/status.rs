@@ -48,7 +48,7 @@ pub fn status(
 }
 
 /// Returns the store's statistics.
-fn numbers(summary: &Summary) -> [(&'static str, u64); 10] {
+fn numbers(summary: &Summary) -> [(&'static str, u64); 13] {
     [
         ("schema", summary.schema.into()),
         ("partitions", summary.partitions.into()),
@@ -56,6 +56,9 @@ fn numbers(summary: &Summary) -> [(&'static str, u64); 10] {
         ("records", summary.records),
         ("negative_names", summary.negative_names),
         ("negatives", summary.negatives),
+        ("tags", summary.tags),
+        ("indicators", summary.indicators),
+        ("indicator_sources", summary.indicator_sources),
         ("memory", summary.capacity.used),
         ("memory_limit", summary.capacity.limit),
         ("evicted_keys", summary.capacity.evicted),

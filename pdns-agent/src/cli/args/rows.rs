@@ -126,6 +126,10 @@ pub struct FenceArgs {
     #[arg(long, value_name = "KIND", value_parser = tag_filter(), hide_possible_values = true, help_heading = HEADING)]
     pub tag: Option<TagFilter>,
 
+    /// Only rows with a tag or an indicator from this source; may be repeated
+    #[arg(long, value_name = "NAME", hide_short_help = true, help_heading = HEADING)]
+    pub source: Vec<String>,
+
     /// Only rows that a sensor saw, not those that were only imported by `pdns-agent cof`
     #[arg(long, hide_short_help = true, help_heading = HEADING)]
     pub exclude_imported: bool,
@@ -141,8 +145,9 @@ impl FenceArgs {
     fn first_given(&self) -> Option<&'static str> {
         let tag = self.tag.map(|_| "--tag");
         let rrtype = (!self.rrtype.is_empty()).then_some("--rrtype");
+        let source = (!self.source.is_empty()).then_some("--source");
         let imported = self.exclude_imported.then_some("--exclude-imported");
-        rrtype.or_else(|| self.times.first_given()).or(tag).or(imported)
+        rrtype.or_else(|| self.times.first_given()).or(tag).or(source).or(imported)
     }
 }
 

@@ -157,6 +157,9 @@ pub struct NearArgs {
     /// Only tags of this kind
     #[arg(long, visible_alias = "tag", default_value = "threat", value_name = "KIND", value_parser = kind_or_any())]
     pub kind: AnyKind,
+    /// Only tags and indicators from this source; may be repeated
+    #[arg(long, value_name = "NAME")]
+    pub source: Vec<String>,
     /// How many, and how they are written.
     #[command(flatten)]
     pub paging: PagingArgs,
@@ -177,6 +180,9 @@ pub struct ContrastArgs {
     /// are left out, and counted. The list of parking services is that of pdns parked.
     #[arg(long)]
     pub include_parked: bool,
+    /// Only threats from this source; may be repeated
+    #[arg(long, value_name = "NAME")]
+    pub source: Vec<String>,
     /// How many, and how they are written.
     #[command(flatten)]
     pub paging: PagingArgs,

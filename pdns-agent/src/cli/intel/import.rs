@@ -2,11 +2,13 @@
 
 use super::importer::{Defaults, ReadFailure, Reading, Target, gate, importing};
 use super::input;
+use super::report;
 use super::seen::SeenHere;
 use crate::cli::args::intel::ImportArgs;
 use crate::cli::query_args::UsageError;
 use crate::cli::tag::said_by;
 use crate::cli::{CliError, Found, Terminal, open};
+use crate::config::Sharing;
 use crate::exchange::intel::{ColumnRef, Columns, IntelOptions, Pointers};
 use crate::intel_feeds::{Document, Feed, FeedClient, FetchState};
 use crate::query::Scope;
@@ -20,6 +22,7 @@ use std::path::Path;
 pub(super) fn run(
     args: &ImportArgs,
     options: &Options,
+    sharing: &Sharing,
     terminal: &mut Terminal<'_>,
 ) -> Result<Found, CliError> {
     let source = source_name(args)?;
@@ -36,7 +39,7 @@ pub(super) fn run(
     };
     let mut documents = documents(args, terminal)?;
     let mut seen = SeenHere::default();
-    let mut reading = Reading::default();
+    let mut reading = Reading::new(args.sightings.is_some());
     let spec = ImportSpec {
         author: said_by(args.author.as_ref(), terminal),
         kind: defaults.kind,
@@ -97,7 +100,7 @@ pub(super) fn run(
     }
     terminal.say(format_args!("{}", seen.sentence()));
     seen.show(&mut twin, args.output.output, terminal)?;
-    super::refresh::report_sightings(args, &seen, terminal)?;
+    report::sightings(args, &reading, &seen, sharing, terminal)?;
     let is_clean = reading.rejected() == 0;
     Ok(if is_clean { Found::Something } else { Found::Nothing })
 }

@@ -11,7 +11,7 @@ use crate::render::counted;
 use crate::store::{IndicatorImport, Reader, StoreError};
 use crate::tag::{TagKind, TagSubject};
 use ring::digest::{Context, SHA256};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io::BufRead;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -95,14 +95,18 @@ pub(super) struct Reading {
     conditional: u64,
     /// Subjects that were accepted, to be looked for in the store.
     pub(super) subjects: Vec<TagSubject>,
+    /// Kinds and the sources' own identifiers, if they are kept for sightings.
+    pub(super) ids: Option<HashMap<TagSubject, (TagKind, Option<String>)>>,
 }
 
 /// Reasons of the gate are counted by their kind.
 type GateReasonKind = &'static str;
 
-impl Default for Reading {
-    fn default() -> Self {
+impl Reading {
+    /// Nothing read yet; `keeps_ids` keeps the identifiers of all indicators.
+    pub(super) fn new(keeps_ids: bool) -> Self {
         Self {
+            ids: keeps_ids.then(HashMap::new),
             digest: Context::new(&SHA256),
             accepted: 0,
             revoked: 0,
@@ -226,6 +230,9 @@ impl Reading {
             import.add(&listed).map_err(cannot("import the indicators"))?;
         }
         self.accepted += 1;
+        if let Some(ids) = &mut self.ids {
+            ids.entry(listed.subject.clone()).or_insert((kind, listed.id));
+        }
         self.subjects.push(listed.subject);
         Ok(())
     }

@@ -3,7 +3,7 @@
 use super::import::sentence;
 use super::importer::{Defaults, ReadFailure, Reading, Target, gate, importing};
 use super::seen::SeenHere;
-use crate::cli::args::intel::{ImportArgs, RefreshArgs};
+use crate::cli::args::intel::RefreshArgs;
 use crate::cli::query_args::UsageError;
 use crate::cli::tag::said_by;
 use crate::cli::{CliError, Found, Terminal, cannot, open};
@@ -154,7 +154,7 @@ fn refresh(
         labels: assessment.labels.clone(),
         now: terminal.now,
     };
-    let mut reading = Reading::default();
+    let mut reading = Reading::new(false);
     let mut seen = SeenHere::default();
     for document in documents {
         let full = &mut |subjects: &mut Vec<_>| seen.look(&mut twin, subjects);
@@ -248,29 +248,4 @@ fn intel_options(feed: &Feed) -> Result<IntelOptions, String> {
         pointers: Pointers { subject: read.pointer.clone(), ..Pointers::default() },
         ..IntelOptions::default()
     })
-}
-
-/// Tells others what was seen here: STIX sightings in a file, sightings of a MISP server.
-pub(super) fn report_sightings(
-    args: &ImportArgs,
-    seen: &SeenHere,
-    terminal: &mut Terminal<'_>,
-) -> Result<(), CliError> {
-    let Some(url) = &args.misp else { return Ok(()) };
-    let feed = Feed::of_misp(url, args.allow_private);
-    let failed = |cause| CliError::Feed { feed: "the MISP server".to_owned(), cause };
-    let client = FeedClient::new(&feed, terminal.env).map_err(failed)?;
-    let (mut told, mut unknown) = (0_u64, 0_u64);
-    for (subject, sighting) in seen.sightings() {
-        let value = subject.to_string();
-        let values = [value.trim_start_matches('.').to_owned()];
-        let is_known = client.post_sighting(&values, sighting.time_last, "pdns").map_err(failed)?;
-        if is_known {
-            told += 1;
-        } else {
-            unknown += 1;
-        }
-    }
-    terminal.say(format_args!("the MISP server took {told} sightings, {unknown} it does not know"));
-    Ok(())
 }

@@ -27,6 +27,12 @@ pub struct Summary {
     pub negative_names: u64,
     /// Negative answers.
     pub negatives: u64,
+    /// Analysts' tags.
+    pub tags: u64,
+    /// Indicators that their sources list.
+    pub indicators: u64,
+    /// Sources of indicators that list any.
+    pub indicator_sources: u64,
     /// Memory of Redis, in bytes.
     pub capacity: Capacity,
     /// Version of the server.
@@ -112,7 +118,14 @@ impl Reader<'_> {
             );
         }
         let [(names, records), (negative_names, negatives)] = counts;
+        let tags_key = self.store.keys.tags();
+        let tags = reply::integer(&self.store.client.ask(&[b"HLEN", tags_key.as_bytes()])?)?;
+        let listing = self.intel_sources()?.into_iter().filter(|source| source.listed > 0);
+        let listed: Vec<u64> = listing.map(|source| source.listed).collect();
         Ok(Summary {
+            tags: u64::try_from(tags).unwrap_or(0),
+            indicators: listed.iter().sum(),
+            indicator_sources: listed.len() as u64,
             url: self.store.client.options().shown_url(),
             prefix: self.store.client.options().prefix.clone(),
             schema: VERSION,
