@@ -13,8 +13,8 @@ use std::process::Command;
 
 /// The targets; each is a file in `pdns-agent/fuzz/targets`.
 const TARGETS: [&str; 14] = [
-    "packet", "stream", "message", "zeek", "eve", "cof", "resp", "stored", "subject", "path", "stix",
-    "misp", "intel", "prose",
+    "packet", "stream", "message", "zeek", "eve", "cof", "resp", "stored", "subject", "path",
+    "stix", "misp", "intel", "prose",
 ];
 /// Time for each target.
 const SECONDS: u32 = 20;

@@ -72,6 +72,7 @@ pub(super) fn run(
                 (verdict.postings, ["entry of the inverse index", "entries of the inverse index"]),
                 (verdict.checkpoints, ["checkpoint", "checkpoints"]),
                 (verdict.tags, ["tag", "tags"]),
+                (verdict.indicators, ["indicator", "indicators"]),
             ] {
                 let [one, many] = what;
                 terminal.say(format_args!("{} checked", render::counted(count, one, many)));

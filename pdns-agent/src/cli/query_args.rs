@@ -4,10 +4,9 @@ use super::args::export::FormatArg;
 use super::args::rows::{FenceArgs, OutputArgs, TimeArgs};
 use super::args::{By, ByBelow, ByName, Find, OutcomeArg, RowOptions, SortArg, Subdomains};
 use crate::query::{
-    TagFilter,
     self, Fence, Filter, GateListError, GroupSort, Grouping, ListError, Pattern, PatternError,
-    Purpose, Query, Reading, Sort, Subject, SubjectError, TagSubjectError, Text, TimeParseError,
-    TimeSpec, TtlFence, What, Word, WordError, read_list,
+    Purpose, Query, Reading, Sort, Subject, SubjectError, TagFilter, TagSubjectError, Text,
+    TimeParseError, TimeSpec, TtlFence, What, Word, WordError, read_list,
 };
 use crate::render::Format;
 use crate::store::Kind;

@@ -14,6 +14,7 @@
 mod import;
 mod merge;
 mod read;
+mod repair;
 mod source;
 mod spool;
 mod words;

@@ -44,6 +44,8 @@ pub struct Verdict {
     pub checkpoints: u64,
     /// Tags.
     pub tags: u64,
+    /// Indicators.
+    pub indicators: u64,
     /// The first problems, one sentence each, without duplicates.
     pub problems: Vec<String>,
     /// Total number of problems.
@@ -169,6 +171,7 @@ impl Store {
             progress(u16::from(partition) + 1, self.router.partitions());
         }
         self.verify_tags(repair, &mut verdict)?;
+        self.verify_indicators(repair, &mut verdict)?;
         self.verify_sources(repair, &mut verdict)?;
         self.verify_sensors(repair, &mut verdict)?;
         if repair && !self.schema.is_marked {

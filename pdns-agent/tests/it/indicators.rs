@@ -274,3 +274,36 @@ fn indicators_of_subjects_are_those_that_a_walk_through_all_finds() {
     }
     assert!(found_any > 500, "{found_any}");
 }
+
+#[test]
+fn verify_finds_and_removes_what_of_indicators_cannot_be_read() {
+    let site = site();
+    let lines: Vec<String> = (0..500).map(|at| format!("evil{at}.com # note {at}")).collect();
+    let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+    let file = list(&site, "feed.txt", &lines);
+    let import = || intel(&site, &["import", file.to_str().unwrap()], &[0]).1;
+    import();
+    let verify = |more: &[&str], codes: &[i32]| {
+        run(&mut site.pdns(), &[&["admin", "verify"], more].concat()).with(codes)
+    };
+    assert_eq!(verify(&[], &[0]), "");
+    let hurt: [&[&str]; 6] = [
+        &["HSET", "pd:{tags}ib00", "x", "y"],
+        &["HSET", "pd:{tags}ib01", "v", "z"],
+        &["HDEL", "pd:{tags}i", "=feed", "s"],
+        &["SET", "pd:{tags}ib05", "text"],
+        &["DEL", "pd:{tags}is"],
+        &["HSET", "pd:{tags}iw", "x", "y"],
+    ];
+    for command in hurt {
+        if command[0] == "SET" {
+            site.server.call(&["DEL", command[1]]);
+        }
+        site.server.call(command);
+        assert_ne!(verify(&[], &[1]), "", "{command:?}");
+        verify(&["--repair"], &[0, 1]);
+        assert_eq!(verify(&[], &[0]), "", "{command:?}");
+        import();
+        assert_eq!(all(&site.server).len(), 500, "{command:?}");
+    }
+}

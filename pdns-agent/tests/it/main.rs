@@ -32,9 +32,9 @@ mod feeds;
 mod files;
 #[cfg(test)]
 mod harness;
+mod indicators;
 #[cfg(test)]
 mod inputs;
-mod indicators;
 #[cfg(test)]
 mod intel;
 #[cfg(test)]
