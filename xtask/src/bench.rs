@@ -35,6 +35,8 @@ enum Part {
     Ingest,
     /// Time of answers at ten million names, and the effect of queries on writers
     Query,
+    /// Two million indicators: their memory, what they cost answers, and how long a feed takes
+    Intel,
     /// User-space cost of a response, and packets per second without loss, compared with dnscap and dumpcap
     Capture,
     /// Cost of the kernel filter per packet, compared with the one compiled by libpcap
@@ -57,6 +59,10 @@ pub(crate) fn bench(args: &Args) -> anyhow::Result<()> {
             match part {
                 Part::Ingest => ingest(&directory)?,
                 Part::Query => query(&directory)?,
+                Part::Intel => {
+                    install(&[REDIS])?;
+                    measure("intel", &directory)?;
+                }
                 Part::Capture => capture(&directory)?,
                 Part::Filter => filter(&directory)?,
             }

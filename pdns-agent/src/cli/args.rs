@@ -96,7 +96,7 @@ pub struct Args {
     #[command(subcommand)]
     pub command: Option<Command>,
 
-    /// Name, '*.NAME', .NAME, ADDRESS, ADDRESS/LENGTH or FROM-TO; several with commas between
+    /// Name, '*.NAME', .NAME, ADDRESS, ADDRESS/LENGTH or FROM-TO; commas between
     #[arg(value_name = "SUBJECT")]
     pub subjects: Vec<String>,
 

@@ -48,7 +48,7 @@ pub fn status(
 }
 
 /// Returns the store's statistics.
-fn numbers(summary: &Summary) -> [(&'static str, u64); 13] {
+fn numbers(summary: &Summary) -> [(&'static str, u64); 12] {
     [
         ("schema", summary.schema.into()),
         ("partitions", summary.partitions.into()),
@@ -58,7 +58,6 @@ fn numbers(summary: &Summary) -> [(&'static str, u64); 13] {
         ("negatives", summary.negatives),
         ("tags", summary.tags),
         ("indicators", summary.indicators),
-        ("indicator_sources", summary.indicator_sources),
         ("memory", summary.capacity.used),
         ("memory_limit", summary.capacity.limit),
         ("evicted_keys", summary.capacity.evicted),
@@ -171,6 +170,9 @@ fn people(
         line(name, value)?;
     }
     for (name, value) in numbers(summary) {
+        if value == 0 && matches!(name, "tags" | "indicators") {
+            continue;
+        }
         let value = match name {
             "memory_limit" if value == 0 => "none".to_owned(),
             "memory" | "memory_limit" => bytes(value),

@@ -38,6 +38,8 @@ const CLEAR: &str = concat!(
 );
 /// Number of history entries read at once.
 const PAGE: i64 = 1_000;
+/// Times that the number of tags is compared with what is known of it, before they are called damaged.
+const ATTEMPTS: usize = 5;
 /// Number of tags looked up at once.
 const FIELDS: usize = 4_096;
 
@@ -175,12 +177,9 @@ impl Reader<'_> {
     /// # Errors
     /// If Redis does not answer, or a tag cannot be decoded.
     pub fn tags_of(&mut self, subjects: &[TagSubject]) -> Result<(Vec<Tag>, bool), StoreError> {
-        let (key, meta_key) = (self.store.keys.tags(), self.store.keys.tags_meta());
-        let mut packed = Pipeline::default();
-        pack_meta(&mut packed, &meta_key);
-        let meta = self.store.client.call(&packed)?.pop().ok_or(StoreError::Reply)?;
-        let meta = TagMeta::read(meta, &meta_key)?;
-        if meta.as_ref().is_some_and(|meta| meta.count == Some(0)) {
+        let key = self.store.keys.tags();
+        let meta = self.sound_meta()?;
+        if meta.as_ref().is_none_or(|meta| meta.count == Some(0)) {
             return Ok((Vec::new(), false));
         }
         let lengths = meta.as_ref().map(|meta| meta.lengths.clone()).unwrap_or_default();
@@ -199,10 +198,27 @@ impl Reader<'_> {
                 tags.push(tag.ok_or_else(|| StoreError::damaged(&key))?);
             }
         }
-        if meta.is_none() && !tags.is_empty() {
-            return Err(StoreError::damaged(&meta_key));
+        Ok((tags, true))
+    }
+
+    /// Reads the metadata of the tags, after checking that there are as many tags as it says.
+    fn sound_meta(&mut self) -> Result<Option<TagMeta>, StoreError> {
+        let (key, meta_key) = (self.store.keys.tags(), self.store.keys.tags_meta());
+        for _ in 0..ATTEMPTS {
+            let mut packed = Pipeline::default();
+            pack_meta(&mut packed, &meta_key);
+            packed.command(&[b"HLEN", key.as_bytes()]);
+            let mut answers = self.store.client.call(&packed)?.into_iter();
+            let mut next = || answers.next().ok_or(StoreError::Reply);
+            let meta = TagMeta::read(next()?, &meta_key)?;
+            let count = u64::try_from(reply::integer(&next()?)?).map_err(|_| StoreError::Reply)?;
+            let known = meta.as_ref().map_or(Some(0), |meta| meta.count);
+            if known.is_none_or(|known| known == count) {
+                return Ok(meta);
+            }
+            // A change may lie between the two answers.
         }
-        Ok((tags, meta.is_some()))
+        Err(StoreError::damaged(&key))
     }
 
     /// Reads the generation of the tags: if it differs from that of [`Reader::tags`], the tags have changed.

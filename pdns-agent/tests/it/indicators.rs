@@ -122,12 +122,12 @@ fn mistakes_of_a_feed_are_counted_and_do_no_harm() {
     let file = list(
         &site,
         "bad.txt",
-        &["com", "8.8.8.8", "10.0.0.0/8", "harmless.org", "!!!", "really-evil.com"],
+        &[".com", "8.8.8.8", "10.0.0.0/8", "harmless.org", "!!!", "really-evil.com"],
     );
     let (_, said) = intel(&site, &["import", file.to_str().unwrap()], &[1]);
     assert!(said.contains("1 indicator from bad: 1 added"), "{said}");
     for text in
-        ["public suffixes: com", "8.8.8.8", "10.0.0.0/8", "trusted by an analyst: harmless.org"]
+        ["public suffixes: .com", "8.8.8.8", "10.0.0.0/8", "trusted by an analyst: harmless.org"]
     {
         assert!(said.contains(text), "{text}: {said}");
     }

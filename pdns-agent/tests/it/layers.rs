@@ -18,7 +18,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("observation", 1),
     ("record", 2),
     ("tag", 2),
-    ("indicator", 3),
+    ("indicator", 2),
     ("source", 2),
     ("outgoing", 3),
     ("intel_feeds", 4),

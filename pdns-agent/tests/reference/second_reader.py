@@ -155,7 +155,7 @@ class Store:
     def __init__(self, redis, prefix):
         self.redis, self.prefix = redis, prefix
         schema = redis.hash(prefix + "schema")
-        assert schema[b"v"] == b"2", "this reader knows version 2"
+        assert schema[b"v"] == b"3", "this reader knows version 3"
         self.key, self.partitions = schema[b"sip"], int(schema[b"P"])
         assert 1 <= self.partitions <= 256 and len(self.key) == 16
         self.epoch = siphash13(self.key, b"epoch") + int(schema.get(b"g", 0)) & MASK

@@ -54,10 +54,27 @@ Examples:
 
 Exit status: 0 found, 1 nothing found, 2 error.";
 
+const SOURCES: &str = "\
+Examples:
+  pdns intel sources
+  pdns intel sources --format json";
+
+const WITHDRAW: &str = "\
+Its history stays. When it is imported again, it begins anew.
+
+Examples:
+  pdns intel withdraw blocklist";
+
+const HISTORY: &str = "\
+Examples:
+  pdns intel history blocklist
+  pdns intel history blocklist --subjects --limit 20";
+
 /// Commands on indicators.
 #[derive(Debug, Subcommand)]
 pub enum IntelCommand {
     /// The sources of indicators, with their number and last refresh
+    #[command(after_long_help = SOURCES)]
     Sources {
         /// How it is written.
         #[command(flatten)]
@@ -70,6 +87,7 @@ pub enum IntelCommand {
     #[command(after_long_help = REFRESH)]
     Refresh(RefreshArgs),
     /// Remove all that a source lists
+    #[command(after_long_help = WITHDRAW)]
     Withdraw {
         /// Name of the source
         #[arg(value_name = "SOURCE")]
@@ -89,6 +107,7 @@ pub enum IntelCommand {
         output: OutputArgs,
     },
     /// What imports of a source changed, latest first
+    #[command(after_long_help = HISTORY)]
     History {
         /// Name of the source
         #[arg(value_name = "SOURCE")]

@@ -98,7 +98,7 @@ pub(super) fn effective<'t>(
 /// Interest is never overridden. Otherwise:
 ///
 /// 1. The nearest threat or trust of an analyst overrides the opposite, of analysts and of feeds. Trust reaches only so
-///    far, see [`TagRules`]; below that, what feeds say stays in effect.
+///    far, see [`TagRules`]; below that, the threat of a feed overrides it.
 /// 2. Without one, a threat of a feed overrides the trust of feeds, which is evidence and silences nothing.
 pub(super) fn overriding<'t>(
     tag: &Tag,
@@ -108,8 +108,21 @@ pub(super) fn overriding<'t>(
 ) -> Option<&'t Tag> {
     let opposite = tag.kind.opposite()?;
     let own = nearest_first.iter().find(|tag| tag.is_own() && tag.kind.opposite().is_some());
+    let feed_threat = || {
+        let is_threat = |other: &&&Tag| {
+            other.kind == TagKind::Threat
+                && !other.is_own()
+                && overriding(other, nearest_first, name, rules).is_none()
+        };
+        nearest_first.iter().find(is_threat).copied()
+    };
     if tag.is_own() {
-        return own.copied().filter(|own| own.kind == opposite);
+        let own = own.copied().filter(|own| own.kind == opposite);
+        let is_beyond = || {
+            tag.kind == TagKind::Trust
+                && name.is_some_and(|name| !rules.reaches(&tag.subject, name))
+        };
+        return own.or_else(|| feed_threat().filter(|_| is_beyond()));
     }
     if let Some(&own) = own {
         let silenced = match tag.subject.name().map(|name| name.as_name()) {
@@ -122,13 +135,5 @@ pub(super) fn overriding<'t>(
             return (own.kind == opposite).then_some(own);
         }
     }
-    if tag.kind == TagKind::Threat {
-        return None;
-    }
-    let is_threat = |other: &&&Tag| {
-        other.kind == opposite
-            && !other.is_own()
-            && overriding(other, nearest_first, name, rules).is_none()
-    };
-    nearest_first.iter().find(is_threat).copied()
+    if tag.kind == TagKind::Threat { None } else { feed_threat() }
 }

@@ -147,3 +147,51 @@ fn filters() {
     assert!(wanted("none", &[]) && !wanted("none", &[&threat]));
     assert!("harm".parse::<TagFilter>().is_err());
 }
+
+#[test]
+fn verdicts_are_those_of_the_documentation() {
+    let text = include_str!("../../../docs/tags-and-intel.md");
+    let rules = Arc::new(TagRules { never_silence: [name("amazonaws.com")].into_iter().collect() });
+    let mut vectors = 0;
+    for row in text.lines().skip_while(|line| *line != "### Which verdict wins") {
+        let cells: Vec<&str> = row.trim_matches('|').split('|').map(str::trim).collect();
+        let [said, subject, verdict] = cells.as_slice() else { continue };
+        if !said.starts_with("feed ") && !said.starts_with("you ") {
+            continue;
+        }
+        let parse = |text: &str| crate::query::tag_subject(text, None).unwrap();
+        let mut tags = Vec::new();
+        for one in said.split(", ") {
+            let (who, rest) = one.split_once(" `").unwrap();
+            let (kind, subject) = rest.trim_end_matches('`').split_once(' ').unwrap();
+            let mut tag = tag(kind.parse().unwrap(), parse(subject));
+            if who == "feed" {
+                tag = Tag::from(crate::indicator::Indicator {
+                    source: "feed".to_owned(),
+                    subject: tag.subject,
+                    kind: tag.kind,
+                    confidence: 50,
+                    confidence_now: 50,
+                    first_listed: 0,
+                    last_listed: 0,
+                    valid_until: None,
+                    labels: Vec::new(),
+                    reference: String::new(),
+                    note: String::new(),
+                    tlp: None,
+                    is_conditional: false,
+                });
+            }
+            tags.push(tag);
+        }
+        let set = TagSet { rules: Arc::clone(&rules), ..TagSet::new(tags) };
+        let mut kinds: Vec<TagKind> =
+            set.of_subject(&parse(subject.trim_matches('`'))).iter().map(|tag| tag.kind).collect();
+        kinds.sort_unstable();
+        kinds.dedup();
+        let kinds: Vec<&str> = kinds.into_iter().map(TagKind::name).collect();
+        assert_eq!(kinds.join(", "), *verdict, "{row}");
+        vectors += 1;
+    }
+    assert!(vectors >= 10, "{vectors}");
+}

@@ -3,7 +3,7 @@
 //! A part of `store/verify.rs`. What a feed lists comes back with its next refresh, so a repair removes damaged entries
 //! and says so, rather than guess.
 
-use super::source::{IntelSource, decode, encode};
+use super::source::{HALF_LIFE, IntelSource, decode, encode};
 use crate::store::layout::listing::{
     self, BucketAddress, Listing, Text, place, read_subject, write_subject,
 };
@@ -157,6 +157,37 @@ impl Store {
                     least.to_string().as_bytes(),
                 ]);
             }
+        }
+        // A source whose record is lost is known by its name and number.
+        for (field, number) in &meta {
+            let name = field.strip_prefix(b"=").and_then(|name| std::str::from_utf8(name).ok());
+            let number = std::str::from_utf8(number).ok().and_then(|number| number.parse().ok());
+            let (Some(name), Some(number)) = (name, number.filter(|&number: &u32| number > 0))
+            else {
+                continue;
+            };
+            if sources.contains_key(&number) {
+                continue;
+            }
+            verdict.problem(repair, || format!("{source_key}: the source {name} is missing"));
+            if repair {
+                verdict
+                    .lost
+                    .push(format!("{source_key}: when {name} was imported, and how it is fetched"));
+            }
+            let source = IntelSource {
+                name: name.to_owned(),
+                number,
+                half_life: HALF_LIFE,
+                ..IntelSource::default()
+            };
+            packed.command(&[
+                b"HSET",
+                source_key.as_bytes(),
+                number.to_string().as_bytes(),
+                encode(&source).as_bytes(),
+            ]);
+            sources.insert(number, source);
         }
         for (number, source) in &sources {
             let field = format!("={}", source.name);

@@ -31,8 +31,6 @@ pub struct Summary {
     pub tags: u64,
     /// Indicators that their sources list.
     pub indicators: u64,
-    /// Sources of indicators that list any.
-    pub indicator_sources: u64,
     /// Memory of Redis, in bytes.
     pub capacity: Capacity,
     /// Version of the server.
@@ -120,12 +118,9 @@ impl Reader<'_> {
         let [(names, records), (negative_names, negatives)] = counts;
         let tags_key = self.store.keys.tags();
         let tags = reply::integer(&self.store.client.ask(&[b"HLEN", tags_key.as_bytes()])?)?;
-        let listing = self.intel_sources()?.into_iter().filter(|source| source.listed > 0);
-        let listed: Vec<u64> = listing.map(|source| source.listed).collect();
         Ok(Summary {
             tags: u64::try_from(tags).unwrap_or(0),
-            indicators: listed.iter().sum(),
-            indicator_sources: listed.len() as u64,
+            indicators: self.intel_sources()?.iter().map(|source| source.listed).sum(),
             url: self.store.client.options().shown_url(),
             prefix: self.store.client.options().prefix.clone(),
             schema: VERSION,

@@ -9,6 +9,7 @@ use std::path::Path;
 
 /// Fills an empty server with a store as version 2 left it.
 fn version_2(server: &Redis) {
+    server.flush();
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/store-v2.jsonl.gz");
     let mut text = String::new();
     let file = std::fs::File::open(path).unwrap();
@@ -58,7 +59,6 @@ fn a_store_of_version_2_keeps_everything_and_can_be_migrated_again_after_a_kill(
     again.with(&[0]);
     // The states in which a kill leaves a migration: after its first step, within the second, and before the last.
     for marked in [0_u8, 20, 64] {
-        site.server.flush();
         version_2(&site.server);
         let epoch = site.server.call(&["HGET", "pd:{00}m", "e"]);
         site.server.call(&["HSET", "pd:schema", "v", "3", "mig", "2", "g", "1"]);
