@@ -56,6 +56,7 @@ fn every_question_in_the_documents_can_be_asked() {
         let site = Site::new();
         site.home.write("subjects.txt", "www.example.com\n192.0.2.8\n");
         site.home.write("list.txt", "bad.example\n");
+        site.home.write("report.txt", "www.bad-host.com\n");
         for line in questions {
             let mut shell = site.shell();
             let ended = run(shell.env("PATH", &path), &["-c", &line]);
