@@ -7,7 +7,6 @@
 #![expect(
     clippy::cast_precision_loss,
     clippy::print_stdout,
-    clippy::print_stderr,
     reason = "a program that prints times and ratios"
 )]
 

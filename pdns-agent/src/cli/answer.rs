@@ -187,9 +187,9 @@ impl<'a, 't> Output<'a, 't> {
 
     /// Writes what was held back, and returns the first error of the writer or of a look-up.
     pub(super) fn check(&mut self) -> Result<(), CliError> {
-        // An error is kept below.
-        if self.failed.is_none() && self.lost.is_none() {
-            let _ = self.release();
+        if self.failed.is_none() && self.lost.is_none() && self.release().is_break() {
+            // The error is returned below.
+            self.pending.clear();
         }
         if let Some(cause) = self.lost.take() {
             return Err(cannot("read the tags")(cause));

@@ -101,19 +101,15 @@ fn withdraw(
     let author = said_by(author, terminal);
     let mut store = open(options)?;
     let withdrawn = store.indicators().withdraw(name, &author, terminal.now);
-    match withdrawn.map_err(cannot("withdraw the source"))? {
-        Some(tally) => {
-            let removed = counted(tally.expired, "indicator", "indicators");
-            terminal.say(format_args!("{removed} from {name} removed"));
-            Ok(Found::Something)
-        }
-        None => {
-            let is_known = known(&mut store.reader(), name)?.is_some();
-            let text = if is_known { "lists nothing" } else { "is not a source" };
-            terminal.say(format_args!("{name} {text}"));
-            Ok(Found::Nothing)
-        }
+    if let Some(tally) = withdrawn.map_err(cannot("withdraw the source"))? {
+        let removed = counted(tally.expired, "indicator", "indicators");
+        terminal.say(format_args!("{removed} from {name} removed"));
+        return Ok(Found::Something);
     }
+    let is_known = known(&mut store.reader(), name)?.is_some();
+    let text = if is_known { "lists nothing" } else { "is not a source" };
+    terminal.say(format_args!("{name} {text}"));
+    Ok(Found::Nothing)
 }
 
 /// Lists every indicator that applies to a subject.

@@ -145,10 +145,7 @@ impl Profile {
     pub fn tags_by_effect(&self) -> (Vec<&Tag>, Vec<&Tag>) {
         let (overridden, in_effect): (Vec<&AppliedTag>, Vec<&AppliedTag>) =
             self.tags.iter().partition(|applied| applied.overridden_by.is_some());
-        fn tags(applied: Vec<&AppliedTag>) -> Vec<&Tag> {
-            applied.into_iter().map(|one| &one.tag).collect()
-        }
-        (tags(in_effect), tags(overridden))
+        (tags_of(in_effect), tags_of(overridden))
     }
 
     /// Returns true if the store knows nothing about the subject.
@@ -162,6 +159,10 @@ impl Profile {
             && self.tags.is_empty()
             && self.changes.latest.is_empty()
     }
+}
+
+fn tags_of(applied: Vec<&AppliedTag>) -> Vec<&Tag> {
+    applied.into_iter().map(|one| &one.tag).collect()
 }
 
 /// Finds the newest names near a subject.

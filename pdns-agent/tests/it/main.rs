@@ -32,6 +32,7 @@ mod feeds;
 mod files;
 #[cfg(test)]
 mod harness;
+#[cfg(test)]
 mod indicators;
 #[cfg(test)]
 mod inputs;

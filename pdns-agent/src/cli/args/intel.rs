@@ -133,6 +133,7 @@ pub enum IntelCommand {
 
 /// `pdns intel import`.
 #[derive(Clone, Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "flags that people type")]
 pub struct ImportArgs {
     /// The file or URL; - is standard input
     #[arg(value_name = "FILE")]
@@ -191,7 +192,7 @@ pub struct ImportArgs {
     /// Write STIX sightings of what was seen here to this file
     #[arg(long, value_name = "FILE")]
     pub sightings: Option<PathBuf>,
-    /// Tell this MISP server what was seen here; its key is in PDNS_MISP_KEY
+    /// Tell this MISP server what was seen here; its key is in `PDNS_MISP_KEY`
     #[arg(long, value_name = "URL")]
     pub misp: Option<String>,
     /// Permit URLs on private and loopback addresses

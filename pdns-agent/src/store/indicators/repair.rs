@@ -113,31 +113,25 @@ impl Store {
         let mut packed = Pipeline::default();
         let mut sources = BTreeMap::new();
         for (number, record) in self.hash(&source_key)? {
-            match decode(&number, &record) {
-                Some(source) => {
-                    sources.insert(source.number, source);
-                }
-                None => {
-                    let shown = String::from_utf8_lossy(&number).into_owned();
-                    verdict.problem(repair, || {
-                        format!("{source_key}: the source {shown:?} does not read")
-                    });
-                    packed.command(&[b"HDEL", source_key.as_bytes(), &number]);
-                }
+            if let Some(source) = decode(&number, &record) {
+                sources.insert(source.number, source);
+            } else {
+                let shown = String::from_utf8_lossy(&number).into_owned();
+                verdict.problem(repair, || {
+                    format!("{source_key}: the source {shown:?} does not read")
+                });
+                packed.command(&[b"HDEL", source_key.as_bytes(), &number]);
             }
         }
         let mut words = HashSet::new();
         for (number, word) in self.hash(&word_key)? {
             let read =
                 std::str::from_utf8(&number).ok().and_then(|number| number.parse::<u32>().ok());
-            match read.filter(|_| std::str::from_utf8(&word).is_ok()) {
-                Some(number) => {
-                    words.insert(number);
-                }
-                None => {
-                    verdict.problem(repair, || format!("{word_key}: a word does not read"));
-                    packed.command(&[b"HDEL", word_key.as_bytes(), &number]);
-                }
+            if let Some(number) = read.filter(|_| std::str::from_utf8(&word).is_ok()) {
+                words.insert(number);
+            } else {
+                verdict.problem(repair, || format!("{word_key}: a word does not read"));
+                packed.command(&[b"HDEL", word_key.as_bytes(), &number]);
             }
         }
         let meta: HashMap<Vec<u8>, Vec<u8>> = self.hash(&meta_key)?.into_iter().collect();

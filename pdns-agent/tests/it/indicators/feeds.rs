@@ -3,14 +3,14 @@
 use super::{intel, site};
 use crate::cli::Site;
 use crate::web::{WebServer, reply};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 fn settings(site: &Site, text: &str) -> PathBuf {
     site.home.write("feeds.toml", text)
 }
 
-fn refresh(site: &Site, feeds: &PathBuf, more: &[&str], codes: &[i32]) -> String {
+fn refresh(site: &Site, feeds: &Path, more: &[&str], codes: &[i32]) -> String {
     let arguments = [&["refresh", "--feeds", feeds.to_str().unwrap()], more].concat();
     intel(site, &arguments, codes).1
 }
