@@ -33,7 +33,7 @@ use crate::render::{Format, Item, RenderOptions, Renderer};
 use crate::tag::Tag;
 use std::io::{self, Write};
 
-/// What a list says besides its subjects.
+/// Contents of a list besides its subjects.
 #[derive(Clone, Debug)]
 pub struct ListOptions {
     /// URL where people can look up a subject.
@@ -55,7 +55,7 @@ pub struct Writer {
     state: State,
 }
 
-/// What a list has to remember until its end.
+/// State that a list keeps until its end.
 enum State {
     Nothing,
     Csv(Box<dyn Renderer>),

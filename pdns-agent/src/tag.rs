@@ -159,7 +159,7 @@ pub struct Tag {
     pub author: String,
     /// Time when the tag was set, in seconds since the epoch.
     pub time: u32,
-    /// What a feed or partner says besides, if the tag stands for an indicator and not for an analyst's assessment.
+    /// Further statements of a feed or partner, if the tag stands for an indicator and not for an analyst's assessment.
     pub listing: Option<Box<Listing>>,
 }
 

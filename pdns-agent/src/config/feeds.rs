@@ -56,7 +56,7 @@ pub fn read_feeds(path: &Path) -> Result<Vec<Feed>, FileError> {
         .collect()
 }
 
-/// What applies to all feeds.
+/// Settings that apply to all feeds.
 struct Common<'p> {
     folder: &'p Path,
     ca_file: Option<PathBuf>,

@@ -16,7 +16,7 @@ pub struct Sharing {
     pub identity: String,
 }
 
-/// What one settings file says about sharing.
+/// Keys of one settings file about sharing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SharingKeys {
     /// `default_tlp`

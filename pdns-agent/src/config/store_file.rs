@@ -35,7 +35,7 @@ pub struct StoreFile {
     pub password_file: Option<PathBuf>,
     /// Domains below which an analyst's trust in something wider does not silence indicators.
     pub never_silence: Vec<NameBuf>,
-    /// What it says about sharing.
+    /// Its keys about sharing.
     pub sharing: SharingKeys,
 }
 

@@ -48,7 +48,7 @@ pub const MAX_LINE: usize = 1 << 20;
 /// Bytes at the start of a file by which its format is detected.
 const HEAD: u64 = 16 << 10;
 
-/// What a caller wants of a file.
+/// Wishes of a caller about a file.
 #[derive(Clone, Debug)]
 pub struct IntelOptions {
     /// Format of the file; detected if it is not given.
@@ -128,7 +128,7 @@ pub enum IntelError {
     Format {
         /// Name of the format.
         format: &'static str,
-        /// What is missing.
+        /// The missing part.
         reason: String,
     },
     /// A column that the file does not have.

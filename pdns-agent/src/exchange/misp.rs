@@ -139,7 +139,7 @@ impl Event {
         Ok(())
     }
 
-    /// What the manifest says of the event.
+    /// The manifest's entry of the event.
     fn summary(&self) -> Value {
         json!({
             "info": INFO,

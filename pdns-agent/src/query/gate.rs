@@ -109,11 +109,11 @@ impl fmt::Display for GateReason {
 pub struct GateListError {
     /// Number of the line, from 1.
     pub line: usize,
-    /// What is wrong with it.
+    /// The fault.
     pub reason: String,
 }
 
-/// What no feed may call a threat.
+/// Subjects that no feed may call a threat.
 #[derive(Clone, Debug, Default)]
 pub struct Gate {
     top: HashSet<NameBuf>,

@@ -1,4 +1,4 @@
-//! What of a list of subjects was seen here: the answer to "is any of this in our network?".
+//! The subjects of a list that were seen here: the answer to "is any of this in our network?".
 //!
 //! Part of `query`. A name was seen if it has records or negative answers; a domain, if any name at or below it has;
 //! an address, if a record points at it; a prefix, if a record points into it. Counts are answers.

@@ -35,7 +35,7 @@ const ONE_BY_ONE: usize = 32;
 pub enum ExportDetail {
     /// Nothing.
     Subject,
-    /// What was seen of it ([`ExportItem::seen`]).
+    /// The sum of its records ([`ExportItem::seen`]).
     Seen,
     /// Its records, too ([`ExportItem::records`]).
     Records,

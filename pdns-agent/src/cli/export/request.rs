@@ -21,7 +21,7 @@ pub(super) struct ExportRequest {
     pub(super) limit: usize,
     /// For descriptions only.
     pub(super) filter: Filter,
-    /// What the list says besides, but for what the store knows.
+    /// Contents of the list besides what the store knows.
     pub(super) options: ListOptions,
 }
 

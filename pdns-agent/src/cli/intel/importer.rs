@@ -1,4 +1,4 @@
-//! What import and refresh share: reading documents through the quality gate into an import, and telling what was
+//! The common part of import and refresh: reading documents through the quality gate into an import, and telling what was
 //! rejected.
 
 use super::input::Digesting;
@@ -61,7 +61,7 @@ fn list(path: Option<&PathBuf>, default: &str) -> Result<Option<(String, String)
     Ok(Some((shown, text)))
 }
 
-/// What is said of indicators that the file does not say itself.
+/// Values for indicators of which the file says nothing.
 pub(super) struct Defaults {
     pub(super) kind: TagKind,
     pub(super) confidence: u8,
@@ -70,7 +70,7 @@ pub(super) struct Defaults {
     pub(super) now: u32,
 }
 
-/// Where accepted indicators go.
+/// Destination of accepted indicators.
 pub(super) enum Target<'i, 's> {
     /// Into an import.
     Import(&'i mut IndicatorImport<'s>),
@@ -78,7 +78,7 @@ pub(super) enum Target<'i, 's> {
     Nowhere,
 }
 
-/// What became of the entries of all documents of an import.
+/// Counts of the entries of all documents of an import, by what became of them.
 pub(super) struct Reading {
     digest: Context,
     /// Number of accepted indicators.

@@ -20,7 +20,7 @@ use std::time::Duration;
 /// Indicators of a source from which on losing more than half of them needs to be confirmed.
 const FEW: u64 = 10;
 
-/// What a source remembers of fetching.
+/// Memory of a source about fetching.
 #[derive(Default, Serialize, Deserialize)]
 #[serde(default)]
 struct Fetched {
@@ -28,7 +28,7 @@ struct Fetched {
     attempts: Attempts,
 }
 
-/// What became of one feed.
+/// Fate of one feed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Outcome {
     /// It was imported, or nothing has changed.

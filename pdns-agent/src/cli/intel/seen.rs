@@ -1,4 +1,4 @@
-//! What of an import was seen here.
+//! The part of an import that was seen here.
 
 use crate::cli::answer::Output;
 use crate::cli::{CliError, Terminal, cannot};

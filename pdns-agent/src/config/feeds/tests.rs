@@ -1,3 +1,5 @@
+//! Tests of the settings of feeds.
+
 use super::*;
 use crate::indicator::Tlp;
 use crate::intel_feeds::{Credentials, Location, Protocol};

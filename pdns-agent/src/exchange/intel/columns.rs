@@ -107,7 +107,7 @@ pub struct Columns {
     pub last: Option<ColumnRef>,
 }
 
-/// What a column or member says.
+/// Meaning of a column or member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Role {
     Subject,

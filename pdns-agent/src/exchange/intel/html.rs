@@ -38,7 +38,7 @@ const NAMED: [(&str, &str); 24] = [
     ("hyphen", "-"),
 ];
 
-/// Where a page is between two lines.
+/// Place in a page between two lines.
 #[derive(Debug, Default)]
 enum Within {
     #[default]
@@ -159,7 +159,7 @@ impl Page {
     }
 }
 
-/// What follows the end tag of an element without markup in it.
+/// The text after the end tag of an element without markup in it.
 fn end_of<'t>(name: &str, text: &'t str) -> Option<&'t str> {
     let mut from = 0;
     while let Some(at) = text.get(from..)?.find("</") {

@@ -1,4 +1,4 @@
-//! What a reader hands out.
+//! Items that a reader hands out.
 
 use super::IntelFormat;
 use crate::indicator::ListedIndicator;
@@ -124,7 +124,7 @@ pub enum IntelItem {
     Skipped(SkipReason),
 }
 
-/// What a file had, beside the entries.
+/// Facts about a file, beside its entries.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IntelSummary {
     /// Format, given or detected.

@@ -24,7 +24,7 @@ pub(super) enum Key {
     Index(u64),
 }
 
-/// What to do with the value at a path.
+/// Treatment of the value at a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {
     /// Look at its members, if it has any.

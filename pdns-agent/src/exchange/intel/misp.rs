@@ -25,7 +25,7 @@ pub(super) fn read(input: &mut dyn BufRead, sink: &mut Sink<'_>) -> Result<(), S
     reader.end_event()
 }
 
-/// What an event says of all its attributes.
+/// Facts that an event states of all its attributes.
 #[derive(Default)]
 struct Event {
     info: String,

@@ -264,7 +264,7 @@ impl Candidate<'_> {
         Some((subject, form, is_conditional))
     }
 
-    /// Whether a reading is meant.
+    /// Choice of a reading that is meant.
     fn doubt(&self, subject: &TagSubject, form: Form, is_defanged: bool) -> Doubt {
         match subject {
             TagSubject::Net(net) => {

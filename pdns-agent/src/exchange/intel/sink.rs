@@ -41,7 +41,7 @@ impl From<io::Error> for Stop {
     }
 }
 
-/// What a value must be.
+/// Requirement for a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Wanted {
     Any,
@@ -51,7 +51,7 @@ pub(super) enum Wanted {
     Url,
 }
 
-/// What a file says of a value, beside the subject.
+/// Facts that a file states of a value, beside the subject.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Details {
     pub(super) kind: Option<TagKind>,

@@ -205,7 +205,7 @@ impl Reader<'_, '_> {
     }
 }
 
-/// What an indicator says beside its pattern.
+/// Facts that an indicator states beside its pattern.
 fn details(object: &Value, id: &str) -> Details {
     let mut details = Details::default();
     let time = |name| text(object, name).and_then(|text| when::seconds(&text));

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 const OBSERVABLES: Uuid = Uuid::new(0x00ab_edb4_aa42_466c_9c01_fed2_3315_a9b7);
 /// Namespace of identities that export with pdns; chosen at random once.
 const IDENTITIES: Uuid = Uuid::new(0x6d1b_4f0e_93a7_4c52_b8f4_2e7d_05c9_a1e3);
-/// When identities that export with pdns were created: an identity has no history.
+/// Creation time of identities that export with pdns: an identity has no history.
 const CREATED: &str = "2026-01-01T00:00:00.000Z";
 
 /// The one who exports. Everything that it says has identifiers in its own namespace.

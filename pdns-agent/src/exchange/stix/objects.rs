@@ -84,7 +84,7 @@ pub(super) fn indicator(
     (uuid, object)
 }
 
-/// When all reasons have ended: never for a tag.
+/// The time when all reasons have ended: never for a tag.
 fn valid_until(listed: &ExportItem<'_>) -> Option<u32> {
     if !listed.tags.is_empty() {
         return None;

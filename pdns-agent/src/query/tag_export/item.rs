@@ -15,7 +15,7 @@ pub struct ExportItem<'t> {
     pub tags: Vec<&'t Tag>,
     /// Indicators that are reasons. There is at least one tag or indicator.
     pub indicators: Vec<Indicator>,
-    /// What the store has seen of the subject; `None` if it was not looked up, or there is nothing.
+    /// The sum of its records in the store; `None` if it was not looked up, or there is nothing.
     pub seen: Option<Sighting>,
     /// Records of the subject, latest seen first; at most [`super::MAX_RECORDS`], and none unless they were asked for.
     pub records: Vec<StoredRecord>,

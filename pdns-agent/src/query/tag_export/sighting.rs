@@ -1,4 +1,4 @@
-//! What the store has seen of a listed subject.
+//! Records of a listed subject in the store.
 //!
 //! Part of [`super::tag_export`]. Each subject reads a bounded number of rows: of a subject with more, count and times
 //! are those of the rows that were read.

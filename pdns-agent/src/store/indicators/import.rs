@@ -38,7 +38,7 @@ const SHRINK: &str =
 const RECORD_SHRUNK: &str =
     concat!("#!lua flags=allow-oom\n", include_str!("../refusals.lua"), include_str!("record.lua"));
 
-/// What is imported, and how. Times are in seconds since the epoch, durations in seconds.
+/// Description of an import. Times are in seconds since the epoch, durations in seconds.
 #[derive(Clone, Debug)]
 pub struct ImportSpec {
     /// Name of the source.
@@ -63,7 +63,7 @@ pub struct ImportSpec {
     pub digest: String,
     /// Number of lines that were rejected.
     pub rejected: u64,
-    /// What the fetcher has to remember; `None` keeps what it had.
+    /// Memory of the fetcher; `None` keeps what it had.
     pub fetched: Option<serde_json::Value>,
 }
 
@@ -100,7 +100,7 @@ pub struct ImportOutcome {
 /// An import in progress.
 pub struct IndicatorImport<'s> {
     store: &'s mut Store,
-    /// What is imported, and how. May be changed until the commit.
+    /// Description of the import. May be changed until the commit.
     pub spec: ImportSpec,
     source: IntelSource,
     token: String,

@@ -43,7 +43,7 @@ impl ListingTally {
     }
 }
 
-/// What happened to an indicator.
+/// Event in the life of an indicator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ListingAct {
     /// New.
@@ -76,7 +76,7 @@ impl ListingAct {
 pub struct ListingChange {
     /// Time of the import, in seconds since the epoch.
     pub time: u32,
-    /// What happened.
+    /// The event.
     pub act: ListingAct,
     /// Subject of the indicator.
     pub subject: TagSubject,
@@ -109,10 +109,10 @@ impl ListingChange {
     }
 }
 
-/// What an import has for one bucket: the listing of each subject, by its key; `None` ends it.
+/// Listings that an import has for one bucket, by the key of their subject; `None` ends one.
 pub(super) type Incoming = BTreeMap<Vec<u8>, Option<Listing>>;
 
-/// How the listings of a source are replaced.
+/// Rules for replacing the listings of a source.
 pub(super) struct Rules {
     /// Number of the source.
     pub(super) source: u32,

@@ -18,7 +18,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 /// Words read at once.
 const WORDS: usize = 1_000;
 
-/// What is sought in one bucket.
+/// Subjects that are sought in one bucket.
 #[derive(Default)]
 struct Wanted {
     /// Keys of names.

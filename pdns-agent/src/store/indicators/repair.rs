@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 /// Listings of each source: those that it lists, and those that end.
 type Counts = HashMap<u32, (u64, u64)>;
 
-/// What the listings of a bucket refer to.
+/// Sources and words that listings refer to.
 struct Known {
     sources: BTreeMap<u32, IntelSource>,
     words: HashSet<u32>,
@@ -26,7 +26,7 @@ struct Known {
 struct Checked {
     /// The valid part of it.
     octets: Vec<u8>,
-    /// What is wrong, one sentence each.
+    /// The faults, one sentence each.
     problems: Vec<String>,
 }
 

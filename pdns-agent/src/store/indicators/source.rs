@@ -36,7 +36,7 @@ pub struct IntelSource {
     pub failures: u32,
     /// Error of the last attempt; empty if it succeeded.
     pub error: String,
-    /// What the fetcher has to remember.
+    /// Memory of the fetcher.
     pub fetched: serde_json::Value,
 }
 

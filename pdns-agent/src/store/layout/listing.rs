@@ -21,7 +21,7 @@ pub(in crate::store) const SHARDS: u8 = 64;
 /// Buckets in each of them.
 const BUCKETS: u64 = 1_024;
 
-/// Where a subject lies: the hash, and the field in it.
+/// Place of a subject: the hash, and the field in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(in crate::store) struct BucketAddress {
     pub(in crate::store) shard: u8,
@@ -177,7 +177,7 @@ pub(in crate::store) enum Text {
     Inline(String),
 }
 
-/// What one source says of a subject, as stored.
+/// A statement of one source about a subject, as stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::store) struct Listing {
     /// Number of the source.

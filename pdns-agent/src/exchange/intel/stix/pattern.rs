@@ -52,7 +52,7 @@ pub struct Comparison {
 pub struct PatternError {
     /// Place, in characters from 1.
     pub at: usize,
-    /// What would be valid there.
+    /// The tokens that would be valid there.
     pub wanted: &'static str,
 }
 

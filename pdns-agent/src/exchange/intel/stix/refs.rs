@@ -1,4 +1,4 @@
-//! What other objects say of indicators: relationships, markings and identities. All maps are bounded.
+//! Statements of other objects about indicators: relationships, markings and identities. All maps are bounded.
 
 use crate::exchange::intel::json::text;
 use crate::exchange::intel::sink::clean;
@@ -38,18 +38,18 @@ const MARKINGS: [(&str, Tlp); 9] = [
     ("marking-definition--e828b379-4e03-4974-9ac4-e53a884c97c1", Tlp::Red),
 ];
 
-/// What was read of the other objects.
+/// Facts that were read of the other objects.
 #[derive(Default)]
 pub(super) struct Refs {
     /// Names of malware and the like, by identifier.
     names: HashMap<String, String>,
-    /// What an indicator indicates.
+    /// Objects that an indicator indicates.
     targets: HashMap<String, Vec<String>>,
     markings: HashMap<String, Tlp>,
     identities: HashMap<String, String>,
     /// First identity in the file.
     first: Option<String>,
-    /// Who made the first indicator that says it.
+    /// Creator of the first indicator that states one.
     maker: Option<String>,
 }
 
