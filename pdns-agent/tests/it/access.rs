@@ -129,10 +129,16 @@ fn the_analyst_of_the_document_may_not_write() {
     assert!(read.is_err());
 }
 
-/// Sets, changes and clears tags.
+/// Sets, changes and clears tags, and imports and withdraws indicators.
 fn tag_everything(site: &Site, user: &str) -> Option<String> {
+    let feed = site.home.write("more/feed.txt", "bad-host.com\n45.9.9.0/24\n");
+    let feed = feed.to_str().unwrap();
     [
-        &["tag", "set", "threat", "192.0.2.7"][..],
+        &["intel", "import", feed][..],
+        &["intel", "sources"],
+        &["intel", "show", "bad-host.com"],
+        &["intel", "withdraw", "feed"],
+        &["tag", "set", "threat", "192.0.2.7"],
         &["tag", "set", "trust", "192.0.2.7"],
         &["tag", "clear", "192.0.2.7"],
     ]

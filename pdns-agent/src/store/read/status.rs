@@ -116,10 +116,9 @@ impl Reader<'_> {
             );
         }
         let [(names, records), (negative_names, negatives)] = counts;
-        let tags_key = self.store.keys.tags();
-        let tags = reply::integer(&self.store.client.ask(&[b"HLEN", tags_key.as_bytes()])?)?;
+        let tags = self.tags_count()?;
         Ok(Summary {
-            tags: u64::try_from(tags).unwrap_or(0),
+            tags,
             indicators: self.intel_sources()?.iter().map(|source| source.listed).sum(),
             url: self.store.client.options().shown_url(),
             prefix: self.store.client.options().prefix.clone(),
