@@ -181,13 +181,14 @@ impl Read for Made {
 
 /// A large file of each sort; that of JSON is one line.
 fn large(sort: &str) -> (IntelFormat, Made) {
-    const SIZE: usize = 40_000_000;
+    // More than any reader keeps: those of JSON with references keep 20 MB.
+    let size = if ["stix", "misp"].contains(&sort) { 40_000_000 } else { 8_000_000 };
     let made = |head: &str, piece, tail| Made {
         pending: head.into(),
         at: 0,
         piece,
         number: 0,
-        left: SIZE,
+        left: size,
         tail,
     };
     match sort {
@@ -240,7 +241,7 @@ fn memory_does_not_grow_with_the_file() {
         let options = IntelOptions { format: Some(format), ..IntelOptions::default() };
         let mut each = |_| ControlFlow::Continue(());
         let summary = read_intel(&mut BufReader::new(file), &options, &mut each).unwrap();
-        assert!(summary.indicators > 100_000, "{summary:?}");
+        assert!(summary.indicators > 50_000, "{summary:?}");
         let status = std::fs::read_to_string("/proc/self/status").unwrap();
         let peak = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
         println!("{peak}");
@@ -256,6 +257,6 @@ fn memory_does_not_grow_with_the_file() {
         assert!(output.status.success(), "{sort}: {text}");
         let peak = text.lines().find_map(|line| line.split_once("VmHWM:")).unwrap().1;
         let peak: u64 = peak.trim().trim_end_matches(" kB").parse().unwrap();
-        assert!(peak < 70_000, "{sort}: {peak} kB, of which the program itself has some");
+        assert!(peak < 64_000, "{sort}: {peak} kB, of which the program itself has some");
     }
 }
