@@ -221,6 +221,9 @@ impl Reader<'_> {
             if known.is_none_or(|known| known == count) {
                 return Ok(meta);
             }
+            if meta.is_none() {
+                return Err(StoreError::damaged(&meta_key));
+            }
             // A change may lie between the two answers.
         }
         Err(StoreError::damaged(&key))

@@ -153,6 +153,7 @@ fn too_many_tags_are_refused_whole() {
 #[test]
 fn a_damaged_tag_is_told() {
     let site = Site::new();
+    run(&mut site.pdns(), &["tag", "set", "threat", "evil.example"]).with(&[0]);
     site.server.call(&["HSET", "pd:{tags}t", "threat =A", "1 {}"]);
     let ended = run(&mut site.pdns(), &["www.example.com"]);
     assert_eq!(ended.code, Some(2));
@@ -162,7 +163,8 @@ fn a_damaged_tag_is_told() {
     );
     let ended = run(&mut site.pdns(), &["admin", "verify"]);
     assert_eq!(ended.code, Some(1));
-    assert_eq!(ended.stdout, "pd:{tags}t: the tag \"threat =A\" does not read\n");
+    let told = "pd:{tags}t: the tag \"threat =A\" does not read\n";
+    assert!(ended.stdout.contains(told), "{}", ended.stdout);
 }
 
 #[test]
