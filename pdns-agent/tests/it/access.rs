@@ -276,7 +276,7 @@ fn an_analyst_may_not_tag() {
     let site = Site::new();
     set_user(&site.server, "analyst", &rights("analyst"));
     let error = tag_everything(&site, "analyst").unwrap();
-    assert!(error.starts_with("pdns: cannot set the tags: Redis refuses access: "), "{error}");
+    assert!(error.starts_with("pdns: cannot import the indicators: Redis refuses access: "), "{error}");
 }
 
 #[test]
