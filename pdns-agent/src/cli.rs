@@ -7,6 +7,7 @@
 mod admin;
 mod answer;
 mod args;
+mod classify;
 mod export;
 mod groups;
 mod manpages;
@@ -19,12 +20,14 @@ mod suggest;
 mod tag;
 #[cfg(test)]
 mod tests;
+mod train;
 mod watch;
 
 pub use args::Args;
 pub use query_args::UsageError;
 pub use suggest::explain_unknown_flag;
 
+use crate::analyze::{ModelError, TrainError};
 use crate::config::serve::ServeConfigError;
 use crate::config::{ConnectionError, DEFAULT_URL, FileError, exit, pdns_files};
 use crate::query;
@@ -137,6 +140,18 @@ pub enum CliError {
         /// True for a dry run, which only counts the other lines.
         is_dry: bool,
     },
+    /// A model is damaged, or something else.
+    #[error("cannot use {path}")]
+    Model {
+        /// The file, or what it is.
+        path: String,
+        /// Cause of the failure.
+        #[source]
+        cause: ModelError,
+    },
+    /// No model can be made of the lists.
+    #[error("cannot train")]
+    Train(#[source] TrainError),
     /// A signal cannot be waited for.
     #[error("cannot wait for signals")]
     Signal(#[source] io::Error),
@@ -220,7 +235,8 @@ pub fn run(args: &Args, terminal: &mut Terminal<'_>) -> Result<Found, CliError> 
     }
     let options = match &args.command {
         // It has a settings file of its own.
-        Some(Command::Serve(_)) => Options::default(),
+        // And these judge text alone.
+        Some(Command::Serve(_) | Command::Classify(_) | Command::Train(_)) => Options::default(),
         Some(Command::Admin(admin)) if !admin.needs_store() => Options::default(),
         _ => {
             let is_named = args.connection.names_store(terminal.env);
@@ -313,6 +329,8 @@ fn command(args: &Args, options: &Options, terminal: &mut Terminal<'_>) -> Resul
         Some(Command::Tag(command)) => tag::run(command, options, terminal),
         Some(Command::Near(args)) => near::near(args, options, terminal),
         Some(Command::Contrast(args)) => near::contrast(args, options, terminal),
+        Some(Command::Classify(asked)) => classify::classify(asked, terminal),
+        Some(Command::Train(asked)) => train::train(asked, terminal),
         Some(Command::Watch(args)) => watch::run(args, options, terminal),
         Some(Command::Export(args)) => export::run(args, options, terminal),
         Some(Command::Status { verbose, output }) => {

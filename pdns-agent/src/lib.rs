@@ -15,6 +15,7 @@
 //! - [`aggregate`] merges equal observations, so that the store hears of each tuple once a batch.
 //! - [`store`] takes batches exactly once and gives rows back.
 //! - [`query`] reads what is typed as subjects (`query::subject`, the only place) and puts questions to the store; [`render`] writes the answers, [`exchange`] lists for other programs.
+//! - [`analyze`] judges names by their text: models come as bytes, verdicts and reasons go out.
 //! - [`agent`] and [`cli`] are the two programs' work, [`serve`] answers over HTTP; [`config`] is what they are told.
 //! - [`name`], [`rr`], [`rdata`], [`time`] and [`hash`] are the words that all of them share.
 //!
@@ -30,6 +31,7 @@
 //! `tests/it/layers.rs` holds the arrows to this.
 pub mod agent;
 pub mod aggregate;
+pub mod analyze;
 pub(crate) mod atomic_file;
 pub mod cli;
 pub mod config;

@@ -11,6 +11,7 @@ mod csv;
 mod field;
 mod json;
 mod judged;
+mod judgement;
 mod paragraph;
 mod plain;
 mod plural;
@@ -19,6 +20,7 @@ mod status;
 mod table;
 
 pub(crate) use csv::safe as safe_cell;
+pub use judgement::{Judgements, training};
 pub use plural::{counted, noun};
 pub use profile::profile;
 pub(crate) use profile::words;

@@ -18,6 +18,7 @@ const TOP_LEVEL: &[&str] = &[
     "Cargo.lock",
     "LICENSE-APACHE",
     "LICENSE-MIT",
+    "NOTICE",
     "README.md",
     "pdns-agent",
     "pdns-ebpf",
@@ -34,6 +35,7 @@ const TEXT: &[&str] = &["rs", "toml", "md", "py", "lua", "sh", "zeek", "yml", "y
 const DOCUMENTED: &[&str] = &[
     "pdns-agent/src/agent",
     "pdns-agent/src/aggregate",
+    "pdns-agent/src/analyze",
     "pdns-agent/src/atomic_file",
     "pdns-agent/src/cli",
     "pdns-agent/src/config",
