@@ -18,6 +18,7 @@ mod generate;
 mod grow;
 mod language;
 mod logistic;
+mod mimic;
 mod model;
 mod parts;
 mod random;
@@ -29,6 +30,7 @@ mod verdict;
 mod vocabulary;
 
 pub use generate::{Generated, generate};
+pub use mimic::{MAX_PROTECTED, MIMIC_LIMIT, Mimic, MimicIndex, MimicKind, Squat, squats};
 pub use model::Model;
 pub use parts::{MAX_MODEL, ModelError};
 pub use report::{CalibrationBin, GroupRates, Measured, NEW_NAMES, Rate, Report, SetRate};

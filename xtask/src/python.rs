@@ -25,6 +25,7 @@ const PACKAGES: &[&str] = &[
     "requests-cache==1.3.3",
     "scapy==2.8.0",
     "schemathesis==4.32.5",
+    "scikit-learn==1.9.1",
     "selenium==4.51.0",
     "tree-sitter==0.25.2",
     "tree-sitter-zeek==0.2.15",

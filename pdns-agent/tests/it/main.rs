@@ -31,6 +31,8 @@ mod harness;
 #[cfg(test)]
 mod inputs;
 #[cfg(test)]
+mod judgement;
+#[cfg(test)]
 mod layers;
 #[cfg(test)]
 mod live;
