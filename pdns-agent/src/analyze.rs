@@ -30,7 +30,9 @@ mod verdict;
 mod vocabulary;
 
 pub use generate::{Generated, generate};
-pub use mimic::{MAX_PROTECTED, MIMIC_LIMIT, Mimic, MimicIndex, MimicKind, Squat, squats};
+pub use mimic::{
+    BRANDS, KINDS, MAX_PROTECTED, MIMIC_LIMIT, Mimic, MimicIndex, MimicKind, Squat, squats,
+};
 pub use model::Model;
 pub use parts::{MAX_MODEL, ModelError};
 pub use report::{CalibrationBin, GroupRates, Measured, NEW_NAMES, Rate, Report, SetRate};

@@ -11,6 +11,7 @@ mod classify;
 mod export;
 mod groups;
 mod manpages;
+mod mimics;
 mod near;
 mod parked;
 mod query_args;
@@ -236,7 +237,13 @@ pub fn run(args: &Args, terminal: &mut Terminal<'_>) -> Result<Found, CliError> 
     let options = match &args.command {
         // It has a settings file of its own.
         // And these judge text alone.
-        Some(Command::Serve(_) | Command::Classify(_) | Command::Train(_)) => Options::default(),
+        Some(
+            Command::Serve(_)
+            | Command::Classify(_)
+            | Command::Train(_)
+            | Command::Mimics(_)
+            | Command::Squats(_),
+        ) => Options::default(),
         Some(Command::Admin(admin)) if !admin.needs_store() => Options::default(),
         _ => {
             let is_named = args.connection.names_store(terminal.env);
@@ -330,6 +337,8 @@ fn command(args: &Args, options: &Options, terminal: &mut Terminal<'_>) -> Resul
         Some(Command::Near(args)) => near::near(args, options, terminal),
         Some(Command::Contrast(args)) => near::contrast(args, options, terminal),
         Some(Command::Classify(asked)) => classify::classify(asked, terminal),
+        Some(Command::Mimics(asked)) => mimics::mimics(asked, terminal),
+        Some(Command::Squats(asked)) => mimics::list_squats(asked, terminal),
         Some(Command::Train(asked)) => train::train(asked, terminal),
         Some(Command::Watch(args)) => watch::run(args, options, terminal),
         Some(Command::Export(args)) => export::run(args, options, terminal),

@@ -88,6 +88,30 @@ impl MimicKind {
     }
 }
 
+/// All kinds.
+pub const KINDS: &[MimicKind] = &[
+    MimicKind::Addition,
+    MimicKind::Bitsquatting,
+    MimicKind::Combosquat,
+    MimicKind::Cyrillic,
+    MimicKind::Dictionary,
+    MimicKind::Homoglyph,
+    MimicKind::Hyphenation,
+    MimicKind::Insertion,
+    MimicKind::Levelsquat,
+    MimicKind::Omission,
+    MimicKind::Plural,
+    MimicKind::Repetition,
+    MimicKind::Replacement,
+    MimicKind::Soundsquat,
+    MimicKind::Subdomain,
+    MimicKind::TldSwap,
+    MimicKind::Transposition,
+    MimicKind::TwoEdits,
+    MimicKind::Various,
+    MimicKind::VowelSwap,
+];
+
 impl fmt::Display for MimicKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.as_str())
@@ -104,6 +128,9 @@ pub struct Mimic<'i> {
     /// Strength of the likeness, from 0 to 100; not a probability.
     pub score: u8,
 }
+
+/// Names that are protected unless others are given: one a line, `#` begins a comment.
+pub const BRANDS: &str = include_str!("mimic/brands.txt");
 
 /// Scores from here on are worth a look.
 pub const MIMIC_LIMIT: u8 = 80;

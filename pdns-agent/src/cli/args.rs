@@ -154,6 +154,12 @@ pub enum Command {
     /// Whether names look generated, by their text alone
     #[command(after_long_help = analyze::CLASSIFY)]
     Classify(Box<analyze::Classify>),
+    /// Which protected names a name imitates, by its text alone
+    #[command(after_long_help = analyze::MIMICS)]
+    Mimics(Box<analyze::Mimics>),
+    /// Names that would imitate a domain
+    #[command(after_long_help = analyze::SQUATS)]
+    Squats(Box<analyze::Squats>),
     /// Train a model for classify from lists of good and bad names
     #[command(after_long_help = analyze::TRAIN)]
     Train(Box<analyze::Train>),

@@ -2,7 +2,7 @@
 
 use super::table::{self, Kind};
 use super::{Format, RenderOptions};
-use crate::analyze::{Classified, Reason, Report, SetVerdict};
+use crate::analyze::{Classified, MIMIC_LIMIT, Mimic, Reason, Report, SetVerdict, Squat};
 use crate::name::Name;
 use serde::Serialize;
 use std::io::{self, Write};
@@ -18,6 +18,16 @@ const NAMES: &[(&str, Kind)] = &[
     ("VERDICT", Kind::Fixed),
     ("REASONS", Kind::Words),
 ];
+const MIMICS: &[(&str, Kind)] = &[
+    ("NAME", Kind::Text),
+    ("SCORE", Kind::Number),
+    ("IMITATES", Kind::Text),
+    ("KIND", Kind::Fixed),
+    ("ALSO", Kind::Words),
+];
+const SQUATS: &[(&str, Kind)] = &[("NAME", Kind::Text), ("KIND", Kind::Fixed)];
+/// Number of further protected names in a table.
+const ALSO: usize = 2;
 const SETS: &[(&str, Kind)] = &[
     ("SET", Kind::Number),
     ("NAMES", Kind::Number),
@@ -80,6 +90,29 @@ struct JsonSet<'r> {
     p: f64,
     verdict: &'static str,
     reasons: Vec<JsonReason<'r>>,
+}
+
+#[derive(Serialize)]
+struct JsonMimic<'r> {
+    name: &'r str,
+    target: Option<&'r str>,
+    kind: Option<&'static str>,
+    score: u8,
+    is_mimic: bool,
+    others: Vec<JsonTarget<'r>>,
+}
+
+#[derive(Serialize)]
+struct JsonTarget<'r> {
+    target: &'r str,
+    kind: &'static str,
+    score: u8,
+}
+
+#[derive(Serialize)]
+struct JsonSquat<'r> {
+    name: &'r str,
+    kind: &'static str,
 }
 
 fn reasons(reasons: &[Reason]) -> String {
@@ -153,6 +186,60 @@ impl Judgements {
             reasons(&set.reasons),
         ];
         self.row(SETS, cells, out)
+    }
+
+    /// Adds the protected names that a name imitates, the likeliest first.
+    ///
+    /// # Errors
+    /// Errors of the writer.
+    pub fn mimic(
+        &mut self,
+        name: Name<'_>,
+        found: &[Mimic<'_>],
+        out: &mut dyn Write,
+    ) -> io::Result<()> {
+        let (first, others) = match found {
+            [first, others @ ..] => (Some(first), others),
+            [] => (None, found),
+        };
+        let score = first.map_or(0, |mimic| mimic.score);
+        if self.format != Format::Table {
+            let other = |mimic| {
+                let &Mimic { target, kind, score }: &Mimic<'_> = mimic;
+                JsonTarget { target, kind: kind.as_str(), score }
+            };
+            let line = JsonMimic {
+                name: name.as_str(),
+                target: first.map(|mimic| mimic.target),
+                kind: first.map(|mimic| mimic.kind.as_str()),
+                score,
+                is_mimic: score >= MIMIC_LIMIT,
+                others: others.iter().map(other).collect(),
+            };
+            return json(&line, out);
+        }
+        let also =
+            others.iter().take(ALSO).map(|mimic| format!("{} {}", mimic.target, mimic.score));
+        let cells = vec![
+            name.to_string(),
+            score.to_string(),
+            first.map_or_else(|| "-".to_owned(), |mimic| mimic.target.to_owned()),
+            first.map_or("-", |mimic| mimic.kind.as_str()).to_owned(),
+            also.collect::<Vec<_>>().join(", "),
+        ];
+        self.row(MIMICS, cells, out)
+    }
+
+    /// Adds a name that would imitate another.
+    ///
+    /// # Errors
+    /// Errors of the writer.
+    pub fn squat(&mut self, squat: &Squat, out: &mut dyn Write) -> io::Result<()> {
+        let kind = squat.kind.as_str();
+        if self.format != Format::Table {
+            return json(&JsonSquat { name: squat.name.as_str(), kind }, out);
+        }
+        self.row(SQUATS, vec![squat.name.to_string(), kind.to_owned()], out)
     }
 
     fn row(

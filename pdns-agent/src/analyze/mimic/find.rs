@@ -1,13 +1,17 @@
 //! From a name to the protected names that it imitates.
 
 use super::glyph::{Looks, UNKNOWN, folded, look_alike, looks, sound};
-use super::index::{Group, Space, TWO_EDITS, deletes, edits, hash, suffix};
+use super::index::{Space, TWO_EDITS, deletes, edits, hash, suffix};
 use super::{HOST_WORDS, KEYWORDS, Mimic, MimicIndex, MimicKind};
 use crate::analyze::subject::{Label, Scored};
 use crate::name::Name;
 
 /// Largest number of protected labels that a name is compared with.
 const MAX_CANDIDATES: usize = 4_096;
+/// Largest number of protected labels that may sound alike.
+const MAX_HEARD: usize = 64;
+/// Longest difference in which look-alikes are sought.
+const MAX_MIDDLE: usize = 12;
 /// Largest number of answers.
 const MAX_ANSWERS: usize = 10;
 
@@ -22,10 +26,14 @@ struct Seen<'n> {
     /// All labels but the suffix in one piece, if there are several.
     joined: Vec<u8>,
     whole: &'n str,
+    /// The registrable domain.
+    domain: &'n str,
+    /// The sound of the label.
+    sound: Vec<u8>,
 }
 
 /// A kind with its score.
-type Scored1 = (MimicKind, u8);
+type Likeness = (MimicKind, u8);
 
 impl<'n> Seen<'n> {
     fn new(name: Name<'n>) -> Option<Self> {
@@ -43,7 +51,16 @@ impl<'n> Seen<'n> {
             joined.extend(above.iter().flat_map(|label| label.bytes()));
             joined.extend(&looks.text);
         }
-        Some(Self { looks, plain, suffix: suffix(domain), above, joined, whole: name.as_str() })
+        Some(Self {
+            sound: sound(&looks.text),
+            looks,
+            plain,
+            suffix: suffix(domain),
+            above,
+            joined,
+            whole: name.as_str(),
+            domain: domain.as_str(),
+        })
     }
 }
 
@@ -53,13 +70,16 @@ impl MimicIndex {
     #[must_use]
     pub fn find(&self, name: Name<'_>) -> Vec<Mimic<'_>> {
         let Some(seen) = Seen::new(name) else { return Vec::new() };
-        let mut candidates = self.candidates(&seen);
+        let (mut candidates, mut heard, mut found) =
+            (self.candidates(&seen), Vec::new(), Vec::new());
+        self.lookup(hash(Space::Sound, seen.sound.iter().copied()), &mut heard);
+        heard.truncate(MAX_HEARD);
+        candidates.extend(&heard);
         candidates.sort_unstable();
         candidates.dedup();
         candidates.truncate(MAX_CANDIDATES);
-        let domain = Scored::new(name).registrable.as_str();
-        let mut found: Vec<(u8, usize, u32, MimicKind)> = Vec::new();
-        for group in candidates.iter().filter_map(|place| self.groups.get(*place as usize)) {
+        for number in candidates {
+            let Some(group) = self.groups.get(number as usize) else { continue };
             let target = |place: &&u32| self.names.get(**place as usize);
             // The one with the same suffix, else the most important.
             let same = group.names.iter().find(|place| {
@@ -69,10 +89,13 @@ impl MimicIndex {
             });
             let Some(place) = same.or(group.names.first()) else { continue };
             let Some(protected) = target(&place) else { continue };
-            if **protected == *domain {
+            if **protected == *seen.domain {
                 return Vec::new();
             }
-            if let Some((kind, score)) = judge(&seen, group, protected, same.is_some()) {
+            let is_heard = heard.contains(&number);
+            let pair =
+                Pair { seen: &seen, own: &group.label, protected, same: same.is_some(), is_heard };
+            if let Some((kind, score)) = pair.judge() {
                 found.push((score, group.label.len(), *place, kind));
             }
         }
@@ -94,7 +117,6 @@ impl MimicIndex {
             deletes(label, edits(label.len() + 1), &mut |hash| self.lookup(hash, &mut found));
         }
         self.lookup(hash(Space::Folded, folded(label).into_iter()), &mut found);
-        self.lookup(hash(Space::Sound, sound(label).into_iter()), &mut found);
         self.lookup(text(&seen.plain), &mut found);
         self.lookup(text(&seen.joined), &mut found);
         for part in seen.above.iter().map(|label| label.as_bytes()).chain([label.as_slice()]) {
@@ -119,20 +141,31 @@ impl MimicIndex {
     }
 }
 
-/// The strongest likeness of a name to a protected label.
-fn judge(seen: &Seen<'_>, group: &Group, protected: &str, same: bool) -> Option<Scored1> {
-    let ways = [
-        whole_label(seen, group, protected, same),
-        one_edit_apart(seen, group, same),
-        within_label(seen, group),
-        as_label(seen, group, protected),
-    ];
-    ways.into_iter().flatten().max_by_key(|(kind, score)| (*score, std::cmp::Reverse(*kind)))
+/// A name and a protected label.
+#[derive(Clone, Copy)]
+struct Pair<'p> {
+    seen: &'p Seen<'p>,
+    /// The protected label.
+    own: &'p [u8],
+    protected: &'p str,
+    /// True if both names have the same suffix.
+    same: bool,
+    /// True if both labels may sound alike.
+    is_heard: bool,
+}
+
+impl Pair<'_> {
+    /// The strongest likeness.
+    fn judge(self) -> Option<Likeness> {
+        let ways = [whole_label(self), one_edit_apart(self), within_label(self), as_label(self)];
+        ways.into_iter().flatten().max_by_key(|(kind, score)| (*score, std::cmp::Reverse(*kind)))
+    }
 }
 
 /// The whole label looks or sounds like the protected one.
-fn whole_label(seen: &Seen<'_>, group: &Group, protected: &str, same: bool) -> Option<Scored1> {
-    let (label, own) = (seen.looks.text.as_slice(), &*group.label);
+fn whole_label(pair: Pair<'_>) -> Option<Likeness> {
+    let Pair { seen, own, protected, same, is_heard } = pair;
+    let label = seen.looks.text.as_slice();
     let pick = |kind, if_same, otherwise| Some((kind, if same { if_same } else { otherwise }));
     if label == own {
         if seen.looks.is_cyrillic {
@@ -158,18 +191,22 @@ fn whole_label(seen: &Seen<'_>, group: &Group, protected: &str, same: bool) -> O
     if seen.joined == own {
         return pick(MimicKind::Subdomain, 92, 72);
     }
-    if label.len().abs_diff(own.len()) <= 4 && look_alike(label, own) {
+    let (left, right) = middle(label, own);
+    if left.len().max(right.len()) <= MAX_MIDDLE && look_alike(left, right) {
         return pick(MimicKind::Homoglyph, if own.len() > 2 { 94 } else { 82 }, 72);
     }
-    let is_heard =
-        own.len() >= 5 && label.len().abs_diff(own.len()) <= 3 && sound(label) == sound(own);
     // Vowels are not heard, so that few consonants say little.
-    if is_heard && sound(own).len() >= 3 { pick(MimicKind::Soundsquat, 74, 60) } else { None }
+    let is_like = own.len() >= 5 && label.len().abs_diff(own.len()) <= 3 && seen.sound.len() >= 3;
+    if is_like && is_heard && sound(own) == seen.sound {
+        pick(MimicKind::Soundsquat, 74, 60)
+    } else {
+        None
+    }
 }
 
 /// The label differs in one character, or two.
-fn one_edit_apart(seen: &Seen<'_>, group: &Group, same: bool) -> Option<Scored1> {
-    let (label, own) = (seen.looks.text.as_slice(), &*group.label);
+fn one_edit_apart(Pair { seen, own, same, .. }: Pair<'_>) -> Option<Likeness> {
+    let label = seen.looks.text.as_slice();
     let (left, right) = middle(label, own);
     if let Some(kind) = edit_kind(label, left, right, own) {
         let kind = if seen.looks.is_idn { MimicKind::Homoglyph } else { kind };
@@ -189,14 +226,30 @@ fn one_edit_apart(seen: &Seen<'_>, group: &Group, same: bool) -> Option<Scored1>
     if right.is_empty() && left == b"es" {
         return Some((MimicKind::Plural, if same { 86 } else { 66 }));
     }
-    let text = |octets: &[u8]| octets.iter().map(|octet| char::from(*octet)).collect::<String>();
-    if strsim::osa_distance(&text(left), &text(right)) > 2 {
+    if !is_within(left, right, 2) {
         return None;
     }
     if seen.looks.is_idn {
         return Some((MimicKind::Homoglyph, if same { 88 } else { 74 }));
     }
     Some((MimicKind::TwoEdits, if same { 68 } else { 54 }))
+}
+
+/// True if one text becomes the other by at most so many edits: a character more, less or replaced, two exchanged.
+fn is_within(a: &[u8], b: &[u8], edits: usize) -> bool {
+    let (Some((first, a_rest)), Some((second, b_rest))) = (a.split_first(), b.split_first()) else {
+        return a.len().max(b.len()) <= edits;
+    };
+    if first == second {
+        return is_within(a_rest, b_rest, edits);
+    }
+    let Some(left) = edits.checked_sub(1) else { return false };
+    let is_exchanged = a_rest.first() == Some(second) && b_rest.first() == Some(first);
+    let behind = |text| <[u8]>::get(text, 2..).unwrap_or_default();
+    is_within(a_rest, b_rest, left)
+        || is_within(a_rest, b, left)
+        || is_within(a, b_rest, left)
+        || (is_exchanged && is_within(behind(a), behind(b), left))
 }
 
 /// Both texts without what they begin and end with alike.
@@ -239,8 +292,8 @@ fn edit_kind(label: &[u8], left: &[u8], right: &[u8], own: &[u8]) -> Option<Mimi
 }
 
 /// The protected label within the label, with other words around it.
-fn within_label(seen: &Seen<'_>, group: &Group) -> Option<Scored1> {
-    let (label, own) = (seen.looks.text.as_slice(), &*group.label);
+fn within_label(Pair { seen, own, .. }: Pair<'_>) -> Option<Likeness> {
+    let label = seen.looks.text.as_slice();
     if label.len() <= own.len() {
         return None;
     }
@@ -287,11 +340,11 @@ fn within_label(seen: &Seen<'_>, group: &Group) -> Option<Scored1> {
 }
 
 /// The protected name as labels of another domain.
-fn as_label(seen: &Seen<'_>, group: &Group, protected: &str) -> Option<Scored1> {
+fn as_label(Pair { seen, own, protected, .. }: Pair<'_>) -> Option<Likeness> {
     if seen.above.is_empty() {
         return None;
     }
-    let (own, host) = (&*group.label, seen.whole);
+    let host = seen.whole;
     // The whole protected domain, followed by another one.
     let is_embedded = host.match_indices(protected).any(|(at, _)| {
         let before = at == 0 || host.as_bytes().get(at - 1) == Some(&b'.');

@@ -149,7 +149,7 @@ pub(super) fn folded(text: &[u8]) -> Vec<u8> {
     let mut rest = text;
     while let Some((&first, tail)) = rest.split_first() {
         let (folded, length) = match (first, tail.first()) {
-            (b'r', Some(b'n')) | (b'n', Some(b'n')) => (b'm', 2),
+            (b'r' | b'n', Some(b'n')) => (b'm', 2),
             (b'v', Some(b'v')) => (b'w', 2),
             (b'c', Some(b'l')) => (b'd', 2),
             (b'l', Some(b'c')) => (b'k', 2),

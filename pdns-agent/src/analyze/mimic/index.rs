@@ -8,7 +8,7 @@
 use super::glyph::{folded, looks, sound};
 use crate::analyze::random::mix;
 use crate::analyze::subject::{Label, Scored};
-use crate::name::{Name, NameBuf};
+use crate::name::{MAX_LABEL, Name, NameBuf};
 use aho_corasick::{AhoCorasick, AhoCorasickKind};
 use hashbrown::HashMap;
 
@@ -50,6 +50,8 @@ pub struct MimicIndex {
     table: Vec<u64>,
     /// First place of each bucket in the table.
     buckets: Vec<u32>,
+    /// A bit for each hash that the table has, by its upper bits: most look-ups end here, in the cache.
+    filter: Vec<u64>,
     pub(super) within: Option<AhoCorasick>,
     /// The group of each pattern of `within`.
     pub(super) patterns: Vec<u32>,
@@ -57,28 +59,57 @@ pub struct MimicIndex {
     pub(super) longest: usize,
 }
 
-/// The hash of a text in one of the namespaces.
-pub(super) fn hash(space: Space, text: impl Iterator<Item = u8>) -> u32 {
-    let seed = 0x9e37_79b9 + space as u64;
-    let sum =
-        text.fold(seed, |hash, octet| (hash ^ u64::from(octet)).wrapping_mul(0x0100_0000_01b3));
-    u32::try_from(mix(sum) >> 32).unwrap_or(0)
+/// Base of the polynomial that hashes rest on: any large odd number.
+const BASE: u64 = 0x9e37_79b9_7f4a_7c15;
+
+/// Appends a character to the polynomial of a text.
+fn append(sum: u64, octet: u8) -> u64 {
+    sum.wrapping_mul(BASE).wrapping_add(u64::from(octet) + 1)
 }
 
-/// Hashes of a text with up to `most` characters left out (at most two).
+fn finish(space: Space, sum: u64) -> u32 {
+    u32::try_from(mix(sum ^ (space as u64) << 32) >> 32).unwrap_or(0)
+}
+
+/// The hash of a text in one of the namespaces.
+pub(super) fn hash(space: Space, text: impl Iterator<Item = u8>) -> u32 {
+    finish(space, text.fold(0, append))
+}
+
+/// Hashes of a text with up to `most` characters left out (at most two); of a text that is too long for a label only the
+/// hash of all of it.
 pub(super) fn deletes(text: &[u8], most: usize, each: &mut impl FnMut(u32)) {
-    let without = |first: usize, second: usize| {
-        let kept = text.iter().enumerate().filter(move |(at, _)| *at != first && *at != second);
-        hash(Space::Text, kept.map(|(_, &octet)| octet))
-    };
-    each(without(usize::MAX, usize::MAX));
-    if most == 0 {
+    let n = text.len();
+    each(hash(Space::Text, text.iter().copied()));
+    // Polynomials of all beginnings, and powers of the base: with them a hash without some characters takes no loop.
+    let (mut sums, mut powers) = ([0_u64; MAX_LABEL + 1], [1_u64; MAX_LABEL + 1]);
+    if most == 0 || n > MAX_LABEL {
         return;
     }
-    for first in 0..text.len() {
-        each(without(first, usize::MAX));
+    let (mut sum, mut power) = (0, 1_u64);
+    for ((octet, to_sum), to_power) in
+        text.iter().zip(sums.iter_mut().skip(1)).zip(powers.iter_mut().skip(1))
+    {
+        sum = append(sum, *octet);
+        power = power.wrapping_mul(BASE);
+        (*to_sum, *to_power) = (sum, power);
+    }
+    let sum = |at: usize| sums.get(at).copied().unwrap_or(0);
+    let power = |at: usize| powers.get(at).copied().unwrap_or(1);
+    // The polynomial of a beginning, with the characters from `from` to `to` behind it.
+    let then = |begin: u64, from: usize, to: usize| {
+        let length = power(to - from);
+        begin
+            .wrapping_mul(length)
+            .wrapping_add(sum(to).wrapping_sub(sum(from).wrapping_mul(length)))
+    };
+    for first in 0..n {
+        each(finish(Space::Text, then(sum(first), first + 1, n)));
         if most > 1 {
-            (first + 1..text.len()).for_each(|second| each(without(first, second)));
+            for second in first + 1..n {
+                let begin = then(sum(first), first + 1, second);
+                each(finish(Space::Text, then(begin, second + 1, n)));
+            }
         }
     }
 }
@@ -107,6 +138,7 @@ impl MimicIndex {
             groups: Vec::new(),
             table: Vec::new(),
             buckets: Vec::new(),
+            filter: Vec::new(),
             within: None,
             patterns: Vec::new(),
             longest: 0,
@@ -159,7 +191,8 @@ impl MimicIndex {
             .iter()
             .map(|group| group.label.len() + 48 + group.names.capacity() * 4)
             .sum();
-        let table = self.table.capacity() * 8 + self.buckets.capacity() * 4;
+        let table =
+            self.table.capacity() * 8 + self.buckets.capacity() * 4 + self.filter.capacity() * 8;
         names
             + groups
             + table
@@ -203,6 +236,17 @@ impl MimicIndex {
                 u32::try_from(place).unwrap_or(u32::MAX)
             })
             .collect();
+        // Sixteen bits for each entry, in a power of two from 2^16 to 2^26.
+        let bits = (table.len() * 16).next_power_of_two().trailing_zeros().clamp(16, 26);
+        self.filter = vec![0; 1 << (bits - 6)];
+        for entry in &table {
+            let bit = entry >> (64 - bits);
+            if let Some(word) =
+                usize::try_from(bit / 64).ok().and_then(|at| self.filter.get_mut(at))
+            {
+                *word |= 1 << (bit % 64);
+            }
+        }
         self.table = table;
         let within = |group: &&(u32, &Group)| group.1.label.len() >= WITHIN;
         let patterns: Vec<(u32, &Group)> =
@@ -216,11 +260,34 @@ impl MimicIndex {
 
     /// The groups under a hash.
     pub(super) fn lookup(&self, hash: u32, found: &mut Vec<u32>) {
+        let bits = self.filter.len().trailing_zeros() + 6;
+        let bit = hash.checked_shr(32_u32.saturating_sub(bits)).unwrap_or(0);
+        if self.filter.get(bit as usize / 64).is_none_or(|word| word >> (bit % 64) & 1 == 0) {
+            return;
+        }
         let bucket = (hash >> (32 - BUCKET_BITS)) as usize;
         let bounds = (self.buckets.get(bucket), self.buckets.get(bucket + 1));
         let (Some(&from), Some(&to)) = bounds else { return };
         let entries = self.table.get(from as usize..to as usize).unwrap_or_default();
         let same = entries.iter().filter(|entry| *entry >> 32 == u64::from(hash));
         found.extend(same.map(|entry| u32::try_from(entry & 0xffff_ffff).unwrap_or(u32::MAX)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn deletes_are_the_hashes_of_what_is_left() {
+        let mut found = Vec::new();
+        deletes(b"abcd", 2, &mut |hash| found.push(hash));
+        let left = ["abcd", "bcd", "acd", "abd", "abc", "cd", "bd", "bc", "ad", "ac", "ab"];
+        let mut want = left.map(|text| hash(Space::Text, text.bytes())).to_vec();
+        found.sort_unstable();
+        want.sort_unstable();
+        assert_eq!(found, want);
+        deletes(&[b'a'; 100], 2, &mut |hash| found.push(hash));
+        assert_eq!(found.len(), want.len() + 1);
     }
 }

@@ -10,7 +10,7 @@ use crate::name::{MAX_LABEL, Name, NameBuf};
 use std::collections::BTreeSet;
 
 /// Largest number of names; two exchanged look-alikes in a long label make more.
-pub const MAX_SQUATS: usize = 200_000;
+pub(super) const MAX_SQUATS: usize = 200_000;
 
 /// Neighbours on keyboards, in English, German and French layout.
 const KEYS: &[(u8, &[u8])] = &[
@@ -184,7 +184,7 @@ struct Squats<'n> {
     all: Vec<Squat>,
 }
 
-/// The names that would imitate the registrable domain of a name, by kind; at most [`MAX_SQUATS`].
+/// The names that would imitate the registrable domain of a name, by kind; at most 200,000.
 #[must_use]
 pub fn squats(name: Name<'_>) -> Vec<Squat> {
     let scored = Scored::new(name);

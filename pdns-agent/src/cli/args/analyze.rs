@@ -1,6 +1,8 @@
 //! What can be typed of the judgement of names: clap types.
 
+use crate::analyze::{KINDS, MimicKind};
 use clap::Args;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use std::path::PathBuf;
 
 pub(in super::super) const CLASSIFY: &str = "\
@@ -50,6 +52,65 @@ pub struct Classify {
     /// How to write verdicts [default: table on a terminal, json elsewhere]
     #[arg(long, short = 'f', value_name = "FORMAT", value_parser = super::profile_formats())]
     pub format: Option<crate::render::Format>,
+}
+
+pub(in super::super) const MIMICS: &str = "\
+A name is compared with protected ones: by characters that look or sound alike, one or two edits, words
+around the name, other suffixes, and the name as a label of another domain. The score says how alike both
+are, from 0 to 100; from 80 on it is worth a look. It says nothing about who owns the name: many honest
+names are alike. A protected name and all below it imitate nobody.
+
+Examples:
+  pdns mimics paypa1.com login.paypal.com.host17.top
+  pdns mimics --protect our-names.txt - < new-names.txt
+  pdns new --list yesterday --by domains --format plain | cut -f1 | pdns mimics -
+
+Exit status: 0 compared, 2 error.";
+
+pub(in super::super) const SQUATS: &str = "\
+The kinds are those of dnstwist, and combosquat, plural and soundsquat. Names that use the domain as a label
+of another domain cannot be listed; pdns mimics finds them.
+
+Examples:
+  pdns squats example.com
+  pdns squats example.com --kind homoglyph,cyrillic
+  pdns squats example.com --format json | jq -r .name | pdns lookup -
+
+Exit status: 0 listed, 1 nothing to list, 2 error.";
+
+/// `pdns mimics`.
+#[derive(Debug, Args)]
+pub struct Mimics {
+    /// Names; - reads them from standard input, one a line
+    #[arg(value_name = "NAME", required = true)]
+    pub names: Vec<String>,
+    /// List of protected names, the most important first [default: well-known brands]
+    #[arg(long, value_name = "FILE")]
+    pub protect: Vec<PathBuf>,
+    /// How to write what is found [default: table on a terminal, json elsewhere]
+    #[arg(long, short = 'f', value_name = "FORMAT", value_parser = super::profile_formats())]
+    pub format: Option<crate::render::Format>,
+}
+
+/// `pdns squats`.
+#[derive(Debug, Args)]
+pub struct Squats {
+    /// The domain
+    #[arg(value_name = "DOMAIN")]
+    pub domain: String,
+    /// Only these kinds
+    #[arg(long, value_name = "KIND", value_delimiter = ',', value_parser = kinds())]
+    pub kind: Vec<MimicKind>,
+    /// How to write the names [default: table on a terminal, json elsewhere]
+    #[arg(long, short = 'f', value_name = "FORMAT", value_parser = super::profile_formats())]
+    pub format: Option<crate::render::Format>,
+}
+
+fn kinds() -> impl TypedValueParser<Value = MimicKind> {
+    let find = |name: String| {
+        KINDS.iter().copied().find(|kind| kind.as_str() == name).ok_or("unknown kind")
+    };
+    PossibleValuesParser::new(KINDS.iter().map(|kind| kind.as_str())).try_map(find)
 }
 
 /// `pdns train`.
