@@ -14,6 +14,7 @@
 mod counts;
 mod features;
 mod forest;
+pub mod fuzz;
 mod generate;
 mod grow;
 mod language;

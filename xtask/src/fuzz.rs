@@ -12,8 +12,18 @@ use std::path::PathBuf;
 use std::process::Command;
 
 /// The targets; each is a file in `pdns-agent/fuzz/targets`.
-const TARGETS: [&str; 9] =
-    ["packet", "stream", "message", "zeek", "eve", "resp", "stored", "subject", "path"];
+const TARGETS: [&str; 10] = [
+    "packet",
+    "stream",
+    "message",
+    "zeek",
+    "eve",
+    "resp",
+    "stored",
+    "subject",
+    "path",
+    "judgement",
+];
 /// Time for each target.
 const SECONDS: u32 = 20;
 /// Maximum input length, in bytes.
@@ -27,7 +37,7 @@ pub(crate) struct Args {
     /// Seconds for each target
     #[arg(long, default_value_t = SECONDS)]
     pub(crate) seconds: u32,
-    /// This target only: packet, stream, message, zeek, eve, resp, stored, subject or path
+    /// This target only: packet, stream, message, zeek, eve, resp, stored, subject, path or judgement
     pub(crate) target: Option<String>,
 }
 

@@ -207,7 +207,7 @@ impl Parts {
     }
 
     /// Reads a file whose checksum has been checked, or must not matter.
-    fn decode_body(body: &[u8]) -> Result<Self, ModelError> {
+    pub(super) fn decode_body(body: &[u8]) -> Result<Self, ModelError> {
         let rest = body.strip_prefix(MAGIC).ok_or(ModelError::NotModel)?;
         let mut rest = rest.strip_prefix(&schema()).ok_or(ModelError::Features)?;
         let mut section = |tag: &'static str| Input::section(&mut rest, tag);

@@ -224,3 +224,50 @@ fn a_model_is_trained_and_used() {
     let ended = run(home.pdns().args(["classify", "--model"]).arg(&out), &["kq7xv2jz9wpl4mt.biz"]);
     assert_eq!(objects(&ended.stdout)[0]["verdict"], "dga");
 }
+
+#[test]
+fn imitations_of_protected_names_are_found() {
+    let input = "paypa1.com\nwww.paypal.com\nlogin.paypal.com.host17.top\nwikipedia.org\nxn--80aa0cbo65f.com\n";
+    let (code, out, err) = typed(&["mimics", "-"], input);
+    assert_eq!((code, err.as_str()), (Some(0), ""));
+    let said: Vec<_> = objects(&out)
+        .iter()
+        .map(|one| {
+            (
+                one["target"].as_str().map(str::to_owned),
+                one["kind"].as_str().map(str::to_owned),
+                one["is_mimic"].as_bool(),
+            )
+        })
+        .collect();
+    let paypal = |kind: &str| (Some("paypal.com".to_owned()), Some(kind.to_owned()), Some(true));
+    let none = (None, None, Some(false));
+    assert_eq!(
+        said,
+        [paypal("homoglyph"), none.clone(), paypal("levelsquat"), none, paypal("cyrillic")]
+    );
+
+    let home = Home::new();
+    let list = home.write("ours", "# ours\nexample.org\n");
+    let ended =
+        run(home.pdns().args(["mimics", "--protect"]).arg(&list), &["exmaple.org", "paypa1.com"]);
+    let said = objects(&ended.stdout);
+    assert_eq!(
+        (said[0]["target"].as_str(), said[0]["kind"].as_str()),
+        (Some("example.org"), Some("transposition"))
+    );
+    assert_eq!(said[1]["score"], 0);
+}
+
+#[test]
+fn squats_of_a_domain_are_listed() {
+    let home = Home::new();
+    let ended = run(&mut home.pdns(), &["squats", "paypal.com", "--kind", "vowel-swap,tld-swap"]);
+    assert_eq!(ended.code, Some(0));
+    let said = objects(&ended.stdout);
+    assert!(said.iter().any(|one| one["name"] == "peypal.com" && one["kind"] == "vowel-swap"));
+    assert!(
+        said.iter().all(|one| ["vowel-swap", "tld-swap"].contains(&one["kind"].as_str().unwrap()))
+    );
+    assert_eq!(run(&mut home.pdns(), &["squats", "com"]).code, Some(1));
+}
