@@ -151,10 +151,10 @@ pub enum Command {
     /// Untagged names and addresses that share infrastructure with a threat
     #[command(after_long_help = examples::CONTRAST)]
     Contrast(ContrastArgs),
-    /// Whether names look generated, by their text alone
+    /// Judge whether names look generated, by their text alone
     #[command(after_long_help = analyze::CLASSIFY)]
     Classify(Box<analyze::Classify>),
-    /// Which protected names a name imitates, by its text alone
+    /// Protected names that a name imitates, by its text alone
     #[command(after_long_help = analyze::MIMICS)]
     Mimics(Box<analyze::Mimics>),
     /// Names that would imitate a domain

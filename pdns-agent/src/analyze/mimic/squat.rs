@@ -80,6 +80,13 @@ const GLYPHS: &[(&str, &[&str])] = &[
     ("cl", &["d"]),
 ];
 
+/// Words that are put together in pairs.
+const PAIRED: &[&str] = &[
+    "account", "auth", "billing", "confirm", "help", "login", "mail", "my", "online", "pay",
+    "portal", "recovery", "secure", "security", "service", "shop", "signin", "support", "update",
+    "verify", "wallet", "web",
+];
+
 /// Unicode letters that look like a character, of which registries allow some.
 const LETTERS: &[(char, &str)] = &[
     ('a', "àáâãäåāăąạảаα"),
@@ -324,8 +331,8 @@ impl Squats<'_> {
                 self.put(MimicKind::Dictionary, &text);
             }
         }
-        for first in KEYWORDS.iter().take(40) {
-            for second in KEYWORDS.iter().take(40).filter(|second| *second != first) {
+        for first in PAIRED {
+            for second in PAIRED.iter().filter(|second| *second != first) {
                 self.put(MimicKind::Combosquat, &format!("{label}-{first}-{second}"));
             }
         }
