@@ -8,6 +8,9 @@ use crate::name::NameBuf;
 
 /// Reads octets as the contents of a model file, and judges names with it. A checksum would be valid in a hostile file,
 /// too, so it is not asked for.
+///
+/// # Panics
+/// If the contents do not encode to what they were, or a name is judged wrongly.
 pub fn model(octets: &[u8]) {
     let Ok(parts) = Parts::decode_body(octets) else { return };
     let again = parts.encode();
@@ -16,6 +19,9 @@ pub fn model(octets: &[u8]) {
 }
 
 /// Judges octets as a name in wire form and as text.
+///
+/// # Panics
+/// If a score is not a probability, or a name imitates itself.
 pub fn judge(model: &Model, octets: &[u8]) {
     let wire = NameBuf::from_wire(octets).ok().map(|(name, _)| name);
     let text = str::from_utf8(octets).ok().and_then(|text| NameBuf::parse(text).ok());
