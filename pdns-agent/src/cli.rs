@@ -7,10 +7,12 @@
 mod admin;
 mod answer;
 mod args;
+mod classify;
 mod export;
 mod groups;
 mod intel;
 mod manpages;
+mod mimics;
 mod near;
 mod parked;
 mod query_args;
@@ -20,12 +22,14 @@ mod suggest;
 mod tag;
 #[cfg(test)]
 mod tests;
+mod train;
 mod watch;
 
 pub use args::Args;
 pub use query_args::UsageError;
 pub use suggest::explain_unknown_flag;
 
+use crate::analyze::{ModelError, TrainError};
 use crate::config::serve::ServeConfigError;
 use crate::config::{ConnectionError, DEFAULT_URL, FileError, Sharing, exit, pdns_files};
 use crate::exchange::intel::IntelError;
@@ -165,6 +169,18 @@ pub enum CliError {
     /// No feed could be fetched.
     #[error("nothing is imported: {}", counted(*.0, "feed failed", "feeds failed"))]
     NoFeedFetched(u64),
+    /// A model is damaged, or something else.
+    #[error("cannot use {path}")]
+    Model {
+        /// The file, or what it is.
+        path: String,
+        /// Cause of the failure.
+        #[source]
+        cause: ModelError,
+    },
+    /// No model can be made of the lists.
+    #[error("cannot train")]
+    Train(#[source] TrainError),
     /// A signal cannot be waited for.
     #[error("cannot wait for signals")]
     Signal(#[source] io::Error),
@@ -248,7 +264,14 @@ pub fn run(args: &Args, terminal: &mut Terminal<'_>) -> Result<Found, CliError> 
     }
     let (options, sharing) = match &args.command {
         // It has a settings file of its own.
-        Some(Command::Serve(_)) => Default::default(),
+        // And these judge text alone.
+        Some(
+            Command::Serve(_)
+            | Command::Classify(_)
+            | Command::Train(_)
+            | Command::Mimics(_)
+            | Command::Squats(_),
+        ) => Default::default(),
         Some(Command::Admin(admin)) if !admin.needs_store() => Default::default(),
         _ => {
             let is_named = args.connection.names_store(terminal.env);
@@ -355,6 +378,10 @@ fn command(
         Some(Command::Intel(command)) => intel::run(command, options, sharing, terminal),
         Some(Command::Near(args)) => near::near(args, options, terminal),
         Some(Command::Contrast(args)) => near::contrast(args, options, terminal),
+        Some(Command::Classify(asked)) => classify::classify(asked, terminal),
+        Some(Command::Mimics(asked)) => mimics::mimics(asked, terminal),
+        Some(Command::Squats(asked)) => mimics::list_squats(asked, terminal),
+        Some(Command::Train(asked)) => train::train(asked, terminal),
         Some(Command::Watch(args)) => watch::run(args, options, terminal),
         Some(Command::Export(args)) => export::run(args, options, sharing, terminal),
         Some(Command::Status { verbose, output }) => {

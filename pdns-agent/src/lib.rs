@@ -16,6 +16,7 @@
 //! - [`store`] takes batches exactly once and gives rows back.
 //! - [`query`] reads what is typed as subjects (`query::subject`, the only place) and puts questions to the store; [`render`] writes the answers, [`exchange`] lists for other programs;
 //!   [`exchange::intel`] reads the indicators that others list.
+//! - [`analyze`] judges names by their text: models come as bytes, verdicts and reasons go out.
 //! - [`agent`] and [`cli`] are the two programs' work, [`serve`] answers over HTTP; [`config`] is what they are told.
 //! - [`outgoing`] opens the connections to other machines, and [`intel_feeds`] fetches feeds through it.
 //! - [`name`], [`rr`], [`rdata`], [`time`] and [`hash`] are the words that all of them share.
@@ -32,6 +33,7 @@
 //! `tests/it/layers.rs` holds the arrows to this.
 pub mod agent;
 pub mod aggregate;
+pub mod analyze;
 pub(crate) mod atomic_file;
 pub mod cli;
 pub mod config;

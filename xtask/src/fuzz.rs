@@ -12,9 +12,22 @@ use std::path::PathBuf;
 use std::process::Command;
 
 /// The targets; each is a file in `pdns-agent/fuzz/targets`.
-const TARGETS: [&str; 14] = [
-    "packet", "stream", "message", "zeek", "eve", "cof", "resp", "stored", "subject", "path",
-    "stix", "misp", "intel", "prose",
+const TARGETS: [&str; 15] = [
+    "packet",
+    "stream",
+    "message",
+    "zeek",
+    "eve",
+    "cof",
+    "resp",
+    "stored",
+    "subject",
+    "path",
+    "stix",
+    "misp",
+    "intel",
+    "prose",
+    "judgement",
 ];
 /// Time for each target.
 const SECONDS: u32 = 20;
@@ -30,7 +43,7 @@ pub(crate) struct Args {
     #[arg(long, default_value_t = SECONDS)]
     pub(crate) seconds: u32,
     /// This target only: packet, stream, message, zeek, eve, cof, resp, stored, subject, path, stix,
-    /// misp, intel or prose
+    /// misp, intel, prose or judgement
     pub(crate) target: Option<String>,
 }
 

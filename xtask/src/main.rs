@@ -14,6 +14,7 @@ mod securityonion;
 mod shell;
 mod test;
 mod tidy;
+mod train;
 mod zeek;
 
 use clap::Parser;
@@ -41,6 +42,8 @@ enum Task {
     BuildEbpf,
     /// Write a made-up Zeek dns.log of any size
     Sample(sample::Args),
+    /// Make the model of generated names that comes with pdns, from lists that may be passed on
+    Train(train::Args),
 }
 
 fn main() -> ExitCode {
@@ -54,6 +57,7 @@ fn main() -> ExitCode {
         Task::Dist(args) => dist::dist(&args),
         Task::BuildEbpf => ebpf::build(),
         Task::Sample(args) => sample::run(&args),
+        Task::Train(args) => train::train(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

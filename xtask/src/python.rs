@@ -26,6 +26,7 @@ const PACKAGES: &[&str] = &[
     "requests-cache==1.3.3",
     "scapy==2.8.0",
     "schemathesis==4.32.5",
+    "scikit-learn==1.9.1",
     "selenium==4.51.0",
     "stix2==3.0.2",
     "stix2-patterns==2.1.2",

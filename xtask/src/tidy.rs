@@ -34,6 +34,7 @@ const TEXT: &[&str] = &["rs", "toml", "md", "py", "lua", "sh", "zeek", "yml", "y
 const DOCUMENTED: &[&str] = &[
     "pdns-agent/src/agent",
     "pdns-agent/src/aggregate",
+    "pdns-agent/src/analyze",
     "pdns-agent/src/atomic_file",
     "pdns-agent/src/cli",
     "pdns-agent/src/config",

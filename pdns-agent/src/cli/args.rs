@@ -1,5 +1,6 @@
 //! What can be typed after `pdns`: clap types, and nothing of what it means (see `query_args`).
 
+pub(super) mod analyze;
 mod examples;
 pub(super) mod export;
 mod groups;
@@ -155,6 +156,18 @@ pub enum Command {
     /// Untagged names and addresses that share infrastructure with a threat
     #[command(after_long_help = examples::CONTRAST)]
     Contrast(ContrastArgs),
+    /// Judge whether names look generated, by their text alone
+    #[command(after_long_help = analyze::CLASSIFY)]
+    Classify(Box<analyze::Classify>),
+    /// Protected names that a name imitates, by its text alone
+    #[command(after_long_help = analyze::MIMICS)]
+    Mimics(Box<analyze::Mimics>),
+    /// Names that would imitate a domain
+    #[command(after_long_help = analyze::SQUATS)]
+    Squats(Box<analyze::Squats>),
+    /// Train a model for classify from lists of good and bad names
+    #[command(after_long_help = analyze::TRAIN)]
+    Train(Box<analyze::Train>),
     /// Show what is new, as it is first seen
     #[command(after_long_help = examples::WATCH)]
     Watch(Box<WatchArgs>),

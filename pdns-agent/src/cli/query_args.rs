@@ -30,6 +30,9 @@ pub enum UsageError {
         #[source]
         cause: SubjectError,
     },
+    /// An address or a pattern where a name is needed.
+    #[error("{0} is not a name")]
+    NotName(String),
     /// Several subjects where one is needed.
     #[error("{0:?} has several subjects: give one")]
     OneSubject(String),

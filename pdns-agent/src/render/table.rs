@@ -29,7 +29,7 @@ const LEAST: usize = 8;
 const BAR: u64 = 40;
 
 /// The layout of a column.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     /// Text that may be folded.
     Text,
@@ -271,7 +271,7 @@ fn time(at: u32) -> String {
 }
 
 /// Writes lines in columns.
-fn write(
+pub(super) fn write(
     heads: Vec<String>,
     kinds: &[Kind],
     rows: Vec<Vec<String>>,

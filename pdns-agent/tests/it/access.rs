@@ -129,16 +129,29 @@ fn the_analyst_of_the_document_may_not_write() {
     assert!(read.is_err());
 }
 
-/// Sets, changes and clears tags, and imports and withdraws indicators.
-fn tag_everything(site: &Site, user: &str) -> Option<String> {
+#[test]
+fn the_tagger_of_the_document_may_import_indicators_and_an_analyst_may_not() {
+    let site = Site::new();
+    for user in ["tagger", "analyst"] {
+        set_user(&site.server, user, &rights(user));
+    }
     let feed = site.home.write("more/feed.txt", "bad-host.com\n45.9.9.0/24\n");
     let feed = feed.to_str().unwrap();
+    let ask = |user: &str, arguments: &[&str]| {
+        run(&mut logged_in(site.home.pdns(), &site.server.url(), user), arguments)
+    };
+    ask("tagger", &["intel", "import", feed]).with(&[0]);
+    ask("analyst", &["intel", "sources"]).with(&[0]);
+    ask("analyst", &["intel", "show", "bad-host.com"]).with(&[0]);
+    let refused = ask("analyst", &["intel", "withdraw", "feed"]);
+    assert!(refused.stderr.contains("Redis refuses access: "), "{}", refused.stderr);
+    ask("tagger", &["intel", "withdraw", "feed"]).with(&[0]);
+}
+
+/// Sets, changes and clears tags.
+fn tag_everything(site: &Site, user: &str) -> Option<String> {
     [
-        &["intel", "import", feed][..],
-        &["intel", "sources"],
-        &["intel", "show", "bad-host.com"],
-        &["intel", "withdraw", "feed"],
-        &["tag", "set", "threat", "192.0.2.7"],
+        &["tag", "set", "threat", "192.0.2.7"][..],
         &["tag", "set", "trust", "192.0.2.7"],
         &["tag", "clear", "192.0.2.7"],
     ]
@@ -276,7 +289,7 @@ fn an_analyst_may_not_tag() {
     let site = Site::new();
     set_user(&site.server, "analyst", &rights("analyst"));
     let error = tag_everything(&site, "analyst").unwrap();
-    assert!(error.starts_with("pdns: cannot import the indicators: Redis refuses access: "), "{error}");
+    assert!(error.starts_with("pdns: cannot set the tags: Redis refuses access: "), "{error}");
 }
 
 #[test]

@@ -19,6 +19,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("record", 2),
     ("tag", 2),
     ("indicator", 2),
+    ("analyze", 3),
     ("source", 2),
     ("outgoing", 3),
     ("intel_feeds", 4),
@@ -113,6 +114,7 @@ const ABSENT: &[(&str, &[&str])] = &[
     ("record", &["std::fs", "std::io", "SystemTime"]),
     ("tag", &["std::fs", "std::io", "SystemTime"]),
     ("indicator", &["std::fs", "std::io", "SystemTime"]),
+    ("analyze", &["std::fs", "std::io", "SystemTime"]),
     ("render", &["std::fs", "File::", "SystemTime", "stdout("]),
     ("exchange", &["std::fs", "File::", "SystemTime", "stdout("]),
 ];

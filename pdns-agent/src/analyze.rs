@@ -1,0 +1,42 @@
+//! Judges names by their text alone: whether a program made them up, and which protected names they imitate.
+//!
+//! Layer 3: names in, verdicts and reasons out. No store, no clock, no input or output; models come as octets.
+//!
+//! # Generated names
+//!
+//! The label that the owner of a domain chose is scored ([`Model::classify`]). A Markov chain and two naive
+//! Bayes classifiers over character n-grams give log-odds; a random forest sees these and other features, 38 in all;
+//! logistic regression makes one probability of both. Reasons are what the features added to the forest's score along
+//! its paths, and the n-grams that weigh most. Names that belong together get one verdict ([`Model::classify_set`]).
+//!
+//! [`train`] makes a model from lists of good and bad names; [`Model::from_bytes`] reads its file, whoever wrote it.
+
+mod counts;
+mod features;
+mod forest;
+pub mod fuzz;
+mod generate;
+mod grow;
+mod language;
+mod logistic;
+mod mimic;
+mod model;
+mod parts;
+mod random;
+mod report;
+mod subject;
+mod symbols;
+mod train;
+mod verdict;
+mod vocabulary;
+
+pub use generate::{Generated, generate};
+pub use mimic::{
+    BRANDS, KINDS, MAX_PROTECTED, MIMIC_LIMIT, Mimic, MimicIndex, MimicKind, Squat, squats,
+};
+pub use model::Model;
+pub use parts::{MAX_MODEL, ModelError};
+pub use report::{CalibrationBin, GroupRates, Measured, NEW_NAMES, Rate, Report, SetRate};
+pub use subject::SHORT;
+pub use train::{Labelled, TrainError, TrainOptions, train};
+pub use verdict::{Classified, Reason, Scores, SetVerdict, Verdict};

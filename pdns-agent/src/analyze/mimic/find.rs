@@ -1,0 +1,367 @@
+//! From a name to the protected names that it imitates.
+
+use super::glyph::{Looks, UNKNOWN, folded, look_alike, looks, sound};
+use super::index::{Space, TWO_EDITS, deletes, edits, hash, suffix};
+use super::{HOST_WORDS, KEYWORDS, Mimic, MimicIndex, MimicKind};
+use crate::analyze::subject::{Label, Scored};
+use crate::name::Name;
+
+/// Largest number of protected labels that a name is compared with.
+const MAX_CANDIDATES: usize = 4_096;
+/// Largest number of protected labels that may sound alike.
+const MAX_HEARD: usize = 64;
+/// Longest difference in which look-alikes are sought.
+const MAX_MIDDLE: usize = 12;
+/// Largest number of answers.
+const MAX_ANSWERS: usize = 10;
+
+/// A name that is compared with protected ones.
+struct Seen<'n> {
+    looks: Looks,
+    /// The label as it looks, without hyphens.
+    plain: Vec<u8>,
+    suffix: &'n str,
+    /// Labels before the registrable domain, left to right.
+    above: Vec<&'n str>,
+    /// All labels but the suffix in one piece, if there are several.
+    joined: Vec<u8>,
+    whole: &'n str,
+    /// The registrable domain.
+    domain: &'n str,
+    /// The sound of the label.
+    sound: Vec<u8>,
+}
+
+/// A kind with its score.
+type Likeness = (MimicKind, u8);
+
+impl<'n> Seen<'n> {
+    fn new(name: Name<'n>) -> Option<Self> {
+        let scored = Scored::new(name);
+        let domain = scored.registrable;
+        if scored.label.is_empty() || suffix(domain).is_empty() {
+            return None;
+        }
+        let looks = looks(Label::new(scored.label).octets());
+        let plain = looks.text.iter().copied().filter(|octet| *octet != b'-').collect();
+        let above_count = name.labels().count().saturating_sub(domain.labels().count());
+        let above: Vec<&str> = name.labels().take(above_count).collect();
+        let mut joined = Vec::new();
+        if !above.is_empty() {
+            joined.extend(above.iter().flat_map(|label| label.bytes()));
+            joined.extend(&looks.text);
+        }
+        Some(Self {
+            sound: sound(&looks.text),
+            looks,
+            plain,
+            suffix: suffix(domain),
+            above,
+            joined,
+            whole: name.as_str(),
+            domain: domain.as_str(),
+        })
+    }
+}
+
+impl MimicIndex {
+    /// The protected names that a name imitates, the likeliest first, at most ten. A protected name and all below it
+    /// imitate nobody.
+    #[must_use]
+    pub fn find(&self, name: Name<'_>) -> Vec<Mimic<'_>> {
+        let Some(seen) = Seen::new(name) else { return Vec::new() };
+        let (mut candidates, mut heard, mut found) =
+            (self.candidates(&seen), Vec::new(), Vec::new());
+        self.lookup(hash(Space::Sound, seen.sound.iter().copied()), &mut heard);
+        heard.truncate(MAX_HEARD);
+        candidates.extend(&heard);
+        candidates.sort_unstable();
+        candidates.dedup();
+        candidates.truncate(MAX_CANDIDATES);
+        for number in candidates {
+            let Some(group) = self.groups.get(number as usize) else { continue };
+            let target = |place: &&u32| self.names.get(**place as usize);
+            // The one with the same suffix, else the most important.
+            let same = group.names.iter().find(|place| {
+                target(place).is_some_and(|name| {
+                    name.split_once('.').is_some_and(|(_, own)| own == seen.suffix)
+                })
+            });
+            let Some(place) = same.or(group.names.first()) else { continue };
+            let Some(protected) = target(&place) else { continue };
+            if **protected == *seen.domain {
+                return Vec::new();
+            }
+            let is_heard = heard.contains(&number);
+            let pair =
+                Pair { seen: &seen, own: &group.label, protected, same: same.is_some(), is_heard };
+            if let Some((kind, score)) = pair.judge() {
+                found.push((score, group.label.len(), *place, kind));
+            }
+        }
+        found.sort_unstable_by(|a, b| (b.0, b.1).cmp(&(a.0, a.1)).then(a.2.cmp(&b.2)));
+        found.truncate(MAX_ANSWERS);
+        let mimic = |(score, _, place, kind): (u8, usize, u32, MimicKind)| {
+            Some(Mimic { target: self.names.get(place as usize)?, kind, score })
+        };
+        found.into_iter().filter_map(mimic).collect()
+    }
+
+    /// The groups that may be imitated.
+    fn candidates(&self, seen: &Seen<'_>) -> Vec<u32> {
+        let mut found = Vec::new();
+        let label = &seen.looks.text;
+        let text = |text: &[u8]| hash(Space::Text, text.iter().copied());
+        if label.len() <= self.longest + 2 {
+            // A longer protected label may lack as many as a label of its length may.
+            deletes(label, edits(label.len() + 1), &mut |hash| self.lookup(hash, &mut found));
+        }
+        self.lookup(hash(Space::Folded, folded(label).into_iter()), &mut found);
+        self.lookup(text(&seen.plain), &mut found);
+        self.lookup(text(&seen.joined), &mut found);
+        for part in seen.above.iter().map(|label| label.as_bytes()).chain([label.as_slice()]) {
+            self.lookup(text(part), &mut found);
+            if part.contains(&b'-') {
+                part.split(|octet| *octet == b'-')
+                    .for_each(|token| self.lookup(text(token), &mut found));
+            }
+        }
+        for word in KEYWORDS {
+            for rest in [label.strip_prefix(word.as_bytes()), label.strip_suffix(word.as_bytes())] {
+                if let Some(rest) = rest.filter(|rest| rest.len() > 1) {
+                    self.lookup(text(rest), &mut found);
+                }
+            }
+        }
+        if let Some(within) = &self.within {
+            let places = within.find_overlapping_iter(label).map(|hit| hit.pattern());
+            found.extend(places.filter_map(|pattern| self.patterns.get(pattern.as_usize())));
+        }
+        found
+    }
+}
+
+/// A name and a protected label.
+#[derive(Clone, Copy)]
+struct Pair<'p> {
+    seen: &'p Seen<'p>,
+    /// The protected label.
+    own: &'p [u8],
+    protected: &'p str,
+    /// True if both names have the same suffix.
+    same: bool,
+    /// True if both labels may sound alike.
+    is_heard: bool,
+}
+
+impl Pair<'_> {
+    /// The strongest likeness.
+    fn judge(self) -> Option<Likeness> {
+        let ways = [whole_label(self), one_edit_apart(self), within_label(self), as_label(self)];
+        ways.into_iter().flatten().max_by_key(|(kind, score)| (*score, std::cmp::Reverse(*kind)))
+    }
+}
+
+/// The whole label looks or sounds like the protected one.
+fn whole_label(pair: Pair<'_>) -> Option<Likeness> {
+    let Pair { seen, own, protected, same, is_heard } = pair;
+    let label = seen.looks.text.as_slice();
+    let pick = |kind, if_same, otherwise| Some((kind, if same { if_same } else { otherwise }));
+    if label == own {
+        if seen.looks.is_cyrillic {
+            return pick(MimicKind::Cyrillic, 98, 92);
+        }
+        if seen.looks.is_idn {
+            return pick(MimicKind::Homoglyph, 97, 90);
+        }
+        return Some((MimicKind::TldSwap, if own.len() >= 4 { 90 } else { 82 }));
+    }
+    let plain = own.iter().filter(|octet| **octet != b'-');
+    if seen.plain.iter().eq(plain.clone()) {
+        return pick(MimicKind::Hyphenation, 92, 74);
+    }
+    let suffix = protected.split_once('.').map_or("", |(_, suffix)| suffix);
+    let suffix = suffix.bytes().filter(|octet| !b".-".contains(octet));
+    if seen.plain.iter().copied().eq(plain.clone().copied().chain(suffix)) {
+        return Some((MimicKind::Various, 90));
+    }
+    if seen.plain.strip_prefix(b"www").is_some_and(|rest| rest.iter().eq(plain)) {
+        return Some((MimicKind::Various, 90));
+    }
+    if seen.joined == own {
+        return pick(MimicKind::Subdomain, 92, 72);
+    }
+    let (left, right) = middle(label, own);
+    if left.len().max(right.len()) <= MAX_MIDDLE && look_alike(left, right) {
+        return pick(MimicKind::Homoglyph, if own.len() > 2 { 94 } else { 82 }, 72);
+    }
+    // Vowels are not heard, so that few consonants say little.
+    let is_like = own.len() >= 5 && label.len().abs_diff(own.len()) <= 3 && seen.sound.len() >= 3;
+    if is_like && is_heard && sound(own) == seen.sound {
+        pick(MimicKind::Soundsquat, 74, 60)
+    } else {
+        None
+    }
+}
+
+/// The label differs in one character, or two.
+fn one_edit_apart(Pair { seen, own, same, .. }: Pair<'_>) -> Option<Likeness> {
+    let label = seen.looks.text.as_slice();
+    let (left, right) = middle(label, own);
+    if let Some(kind) = edit_kind(label, left, right, own) {
+        let kind = if seen.looks.is_idn { MimicKind::Homoglyph } else { kind };
+        let score = match (same, own.len()) {
+            (true, ..3) => 80,
+            (true, 3) => 82,
+            (true, 4) => 86,
+            (true, _) => 90,
+            (false, ..TWO_EDITS) => 66,
+            (false, _) => 72,
+        };
+        return Some((kind, score));
+    }
+    if own.len() < TWO_EDITS || left.len().abs_diff(right.len()) > 2 {
+        return None;
+    }
+    if right.is_empty() && left == b"es" {
+        return Some((MimicKind::Plural, if same { 86 } else { 66 }));
+    }
+    if !is_within(left, right, 2) {
+        return None;
+    }
+    if seen.looks.is_idn {
+        return Some((MimicKind::Homoglyph, if same { 88 } else { 74 }));
+    }
+    Some((MimicKind::TwoEdits, if same { 68 } else { 54 }))
+}
+
+/// True if one text becomes the other by at most so many edits: a character more, less or replaced, two exchanged.
+fn is_within(a: &[u8], b: &[u8], edits: usize) -> bool {
+    let (Some((first, a_rest)), Some((second, b_rest))) = (a.split_first(), b.split_first()) else {
+        return a.len().max(b.len()) <= edits;
+    };
+    if first == second {
+        return is_within(a_rest, b_rest, edits);
+    }
+    let Some(left) = edits.checked_sub(1) else { return false };
+    let is_exchanged = a_rest.first() == Some(second) && b_rest.first() == Some(first);
+    let behind = |text| <[u8]>::get(text, 2..).unwrap_or_default();
+    is_within(a_rest, b_rest, left)
+        || is_within(a_rest, b, left)
+        || is_within(a, b_rest, left)
+        || (is_exchanged && is_within(behind(a), behind(b), left))
+}
+
+/// Both texts without what they begin and end with alike.
+fn middle<'t>(a: &'t [u8], b: &'t [u8]) -> (&'t [u8], &'t [u8]) {
+    let start = a.iter().zip(b).take_while(|(a, b)| a == b).count();
+    let (a, b) = (a.get(start..).unwrap_or_default(), b.get(start..).unwrap_or_default());
+    let end = a.iter().rev().zip(b.iter().rev()).take_while(|(a, b)| a == b).count();
+    let cut = |text: &'t [u8]| text.get(..text.len() - end).unwrap_or_default();
+    (cut(a), cut(b))
+}
+
+fn is_vowel(octet: u8) -> bool {
+    matches!(octet, b'a' | b'e' | b'i' | b'o' | b'u')
+}
+
+/// The kind of a single edit, given what differs.
+fn edit_kind(label: &[u8], left: &[u8], right: &[u8], own: &[u8]) -> Option<MimicKind> {
+    Some(match (left, right) {
+        ([], [_]) => MimicKind::Omission,
+        ([added], []) => {
+            // Behind equal characters the last of them counts as the added one.
+            let is_double = label.windows(2).any(|pair| pair == [*added, *added])
+                && !own.windows(2).any(|pair| pair == [*added, *added]);
+            let is_last = label.len() == own.len() + 1 && label.starts_with(own);
+            match added {
+                _ if is_double => MimicKind::Repetition,
+                _ if is_last => MimicKind::Addition,
+                b's' => MimicKind::Plural,
+                b'-' => MimicKind::Hyphenation,
+                _ => MimicKind::Insertion,
+            }
+        }
+        (&[UNKNOWN], [_]) => MimicKind::Homoglyph,
+        (&[new], &[old]) if is_vowel(new) && is_vowel(old) => MimicKind::VowelSwap,
+        (&[new], &[old]) if (new ^ old).is_power_of_two() => MimicKind::Bitsquatting,
+        ([_], [_]) => MimicKind::Replacement,
+        (&[a, b], &[c, d]) if a == d && b == c => MimicKind::Transposition,
+        _ => return None,
+    })
+}
+
+/// The protected label within the label, with other words around it.
+fn within_label(Pair { seen, own, .. }: Pair<'_>) -> Option<Likeness> {
+    let label = seen.looks.text.as_slice();
+    if label.len() <= own.len() {
+        return None;
+    }
+    let is_word = |text: &[u8]| KEYWORDS.iter().any(|word| word.as_bytes() == text);
+    let tokens = || label.split(|octet| *octet == b'-').filter(|token| !token.is_empty());
+    if tokens().any(|token| token == own) {
+        let (others, words) =
+            tokens().filter(|token| *token != own).fold((0, 0), |(others, words), token| {
+                (others + 1, words + usize::from(is_word(token)))
+            });
+        let kind = if others > 1 { MimicKind::Combosquat } else { MimicKind::Dictionary };
+        let score = match (words, own.len()) {
+            (0, ..5) => 50,
+            (0, _) => 70,
+            _ if words == others => 91,
+            (_, ..4) => 76,
+            _ => 86,
+        };
+        return Some((kind, score));
+    }
+    let at = label.windows(own.len()).position(|part| part == own)?;
+    let before = label.get(..at).unwrap_or_default();
+    let behind = label.get(at + own.len()..).unwrap_or_default();
+    let trim =
+        |text: &[u8]| -> Vec<u8> { text.iter().copied().filter(|octet| *octet != b'-').collect() };
+    let is_plain = |text: &[u8]| text.is_empty() || is_word(&trim(text));
+    let added = before.len() + behind.len();
+    if is_plain(before) && is_plain(behind) {
+        let score = match own.len() {
+            ..3 if added < 4 => 60,
+            ..4 => 80,
+            _ => 88,
+        };
+        return Some((MimicKind::Dictionary, score));
+    }
+    // An unknown word beside it: many honest names hold a short one.
+    let score = match own.len() {
+        ..5 => return None,
+        5 | 6 => 56,
+        7 | 8 => 64,
+        _ => 70,
+    };
+    Some((MimicKind::Combosquat, score))
+}
+
+/// The protected name as labels of another domain.
+fn as_label(Pair { seen, own, protected, .. }: Pair<'_>) -> Option<Likeness> {
+    if seen.above.is_empty() {
+        return None;
+    }
+    let host = seen.whole;
+    // The whole protected domain, followed by another one.
+    let is_embedded = host.match_indices(protected).any(|(at, _)| {
+        let before = at == 0 || host.as_bytes().get(at - 1) == Some(&b'.');
+        before && host.as_bytes().get(at + protected.len()) == Some(&b'.')
+    });
+    if is_embedded {
+        return Some((MimicKind::Levelsquat, 96));
+    }
+    if !seen.above.iter().any(|label| label.as_bytes() == own) {
+        return None;
+    }
+    let is_host_word = HOST_WORDS.iter().any(|word| word.as_bytes() == own);
+    let score = match own.len() {
+        _ if is_host_word => 50,
+        ..3 => 60,
+        3 => 81,
+        _ => 87,
+    };
+    Some((MimicKind::Levelsquat, score))
+}

@@ -1,0 +1,152 @@
+//! What can be typed of the judgement of names: clap types.
+
+use crate::analyze::{KINDS, MimicKind};
+use clap::Args;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use std::path::PathBuf;
+
+pub(in super::super) const CLASSIFY: &str = "\
+The label that the owner of a domain chose is scored: of www.example.co.uk it is example. P is the
+probability that it is generated if as many names are generated as are not; BAYES and FOREST are its two
+parts. dga is said of a label that scores as high as 1 in 100 ordinary names, unsure up to 1 in 20;
+too_short of five characters and less, idn of internationalised labels, which are not scored.
+
+Names of new dictionary algorithms look like names that people choose and are not found. Names of
+advertising, tracking and CDNs look generated, and so do initials and pinyin. One name is a hint,
+several are evidence: give names that belong together as a set, an empty line after each.
+
+Examples:
+  pdns classify kdjfhgqwz.com www.example.com
+  pdns new --list yesterday --by domains --format plain | cut -f1 | pdns classify -
+  printf '%s\\n' kdjfhg.com qpzmvw.net ljxwkq.org | pdns classify --sets -
+  pdns classify --model my.model --format json - < names.txt
+
+Exit status: 0 judged, 2 error.";
+
+pub(in super::super) const TRAIN: &str = "\
+A line is a name, and behind a tab or comma its family or source, which only the report uses; the name of
+the file is taken where there is none. # begins a comment, and a first line that starts with domain, name
+or host is a header. The same lists and options give the same file, octet by octet.
+
+Labels in the shapes of published algorithms are added to the bad names; --generated 0 adds none.
+
+Examples:
+  pdns train --good top-sites.txt --bad dga.tsv --out my.model
+  pdns train --good a.tsv b.tsv --bad dga.tsv --out my.model --format json > report.json
+  pdns classify --model my.model kdjfhgqwz.com
+
+Exit status: 0 trained, 2 error.";
+
+/// `pdns classify`.
+#[derive(Debug, Args)]
+pub struct Classify {
+    /// Names; - reads them from standard input, one a line
+    #[arg(value_name = "NAME", required = true)]
+    pub names: Vec<String>,
+    /// Judge the names together; on standard input an empty line ends a set
+    #[arg(long)]
+    pub sets: bool,
+    /// Model file of pdns train [default: the one that comes with pdns]
+    #[arg(long, value_name = "FILE")]
+    pub model: Option<PathBuf>,
+    /// How to write verdicts [default: table on a terminal, json elsewhere]
+    #[arg(long, short = 'f', value_name = "FORMAT", value_parser = super::profile_formats())]
+    pub format: Option<crate::render::Format>,
+}
+
+pub(in super::super) const MIMICS: &str = "\
+A name is compared with protected ones: by characters that look or sound alike, one or two edits, words
+around the name, other suffixes, and the name as a label of another domain. The score says how alike both
+are, from 0 to 100; from 80 on it is worth a look. It says nothing about who owns the name: many honest
+names are alike. A protected name and all below it imitate nobody.
+
+Examples:
+  pdns mimics paypa1.com login.paypal.com.host17.top
+  pdns mimics --protect our-names.txt - < new-names.txt
+  pdns new --list yesterday --by domains --format plain | cut -f1 | pdns mimics -
+
+Exit status: 0 compared, 2 error.";
+
+pub(in super::super) const SQUATS: &str = "\
+The kinds are those of dnstwist, and combosquat, plural and soundsquat. Names that use the domain as a label
+of another domain cannot be listed; pdns mimics finds them.
+
+Examples:
+  pdns squats example.com
+  pdns squats example.com --kind homoglyph,cyrillic
+  pdns squats example.com --format json | jq -r .name | pdns lookup -
+
+Exit status: 0 listed, 1 nothing to list, 2 error.";
+
+/// `pdns mimics`.
+#[derive(Debug, Args)]
+pub struct Mimics {
+    /// Names; - reads them from standard input, one a line
+    #[arg(value_name = "NAME", required = true)]
+    pub names: Vec<String>,
+    /// List of protected names, the most important first [default: well-known brands]
+    #[arg(long, value_name = "FILE")]
+    pub protect: Vec<PathBuf>,
+    /// How to write what is found [default: table on a terminal, json elsewhere]
+    #[arg(long, short = 'f', value_name = "FORMAT", value_parser = super::profile_formats())]
+    pub format: Option<crate::render::Format>,
+}
+
+/// `pdns squats`.
+#[derive(Debug, Args)]
+pub struct Squats {
+    /// The domain
+    #[arg(value_name = "DOMAIN")]
+    pub domain: String,
+    /// Only these kinds
+    #[arg(long, value_name = "KIND", value_delimiter = ',', value_parser = kinds())]
+    pub kind: Vec<MimicKind>,
+    /// How to write the names [default: table on a terminal, json elsewhere]
+    #[arg(long, short = 'f', value_name = "FORMAT", value_parser = super::profile_formats())]
+    pub format: Option<crate::render::Format>,
+}
+
+fn kinds() -> impl TypedValueParser<Value = MimicKind> {
+    let find = |name: String| {
+        KINDS.iter().copied().find(|kind| kind.as_str() == name).ok_or("unknown kind")
+    };
+    PossibleValuesParser::new(KINDS.iter().map(|kind| kind.as_str())).try_map(find)
+}
+
+/// `pdns train`.
+#[derive(Debug, Args)]
+pub struct Train {
+    /// Files with ordinary names
+    #[arg(long, value_name = "FILE", required = true, num_args = 1..)]
+    pub good: Vec<PathBuf>,
+    /// Files with generated names
+    #[arg(long, value_name = "FILE", required = true, num_args = 1..)]
+    pub bad: Vec<PathBuf>,
+    /// The model file to write
+    #[arg(long, value_name = "MODEL")]
+    pub out: PathBuf,
+    /// File with one word a line [default: the words of the model that comes with pdns]
+    #[arg(long, value_name = "FILE")]
+    pub words: Option<PathBuf>,
+    /// Seed of all random choices
+    #[arg(long, value_name = "NUMBER", default_value_t = 1)]
+    pub seed: u64,
+    /// Number of trees
+    #[arg(long, value_name = "NUMBER", default_value_t = 48, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub trees: u16,
+    /// Labels added in the shape of each published algorithm
+    #[arg(long, value_name = "NUMBER", default_value_t = 200, value_parser = clap::value_parser!(u32).range(0..=100_000))]
+    pub generated: u32,
+    /// Assumed share of generated names among the names that are judged, which probabilities rest on
+    #[arg(long, value_name = "SHARE", default_value_t = 0.5)]
+    pub prior: f64,
+    /// Do not measure families that were left out of training, which takes as long as training
+    #[arg(long)]
+    pub quick: bool,
+    /// Text that the model keeps, such as the origin of the lists
+    #[arg(long, value_name = "TEXT")]
+    pub note: Vec<String>,
+    /// How to write the report [default: table on a terminal, json elsewhere]
+    #[arg(long, short = 'f', value_name = "FORMAT", value_parser = super::profile_formats())]
+    pub format: Option<crate::render::Format>,
+}

@@ -1,0 +1,113 @@
+//! `pdns mimics` and `pdns squats`: names that imitate protected ones, by their text; the store is not read.
+
+use super::answer::{next_line, utf16};
+use super::args::analyze::{Mimics, Squats};
+use super::classify::name;
+use super::{CliError, Found, Terminal};
+use crate::analyze::{BRANDS, MimicIndex, MimicKind, squats};
+use crate::name::{Name, NameBuf};
+use crate::query::is_comment;
+use crate::render::{Format, Judgements};
+use crate::source::is_utf16;
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+
+/// Largest list of protected names, in octets.
+const MAX_LIST: u64 = 64 << 20;
+
+/// Compares names with protected ones.
+pub(super) fn mimics(asked: &Mimics, terminal: &mut Terminal<'_>) -> Result<Found, CliError> {
+    let index = MimicIndex::new(&protected(&asked.protect, terminal)?);
+    let format = terminal.format(asked.format, Format::Json);
+    let mut answer = Judgements::new(format, terminal.look(Vec::new()));
+    let mut compare = |name: Name<'_>, terminal: &mut Terminal<'_>| {
+        answer.mimic(name, &index.find(name), terminal.out).map_err(CliError::Output)
+    };
+    let mut skipped = 0;
+    if matches!(asked.names.as_slice(), [only] if only == "-") {
+        let mut number = 0_u64;
+        while let Some(line) = next_line(terminal.input).map_err(CliError::Input)? {
+            if number == 0 && is_utf16(&line) {
+                return Err(CliError::Input(utf16()));
+            }
+            number += 1;
+            let line = String::from_utf8_lossy(&line);
+            let text = line.trim_start_matches('\u{feff}').trim();
+            if text.is_empty() || is_comment(text) {
+                continue;
+            }
+            match name(text) {
+                Ok(name) => compare(name.as_name(), terminal)?,
+                Err(error) => {
+                    skipped += 1;
+                    let why = format!("{:#}", anyhow::Error::from(error));
+                    terminal.say(format_args!("line {number} skipped: {why}"));
+                }
+            }
+        }
+    } else {
+        // All names must be valid before the first one is compared.
+        let names = asked.names.iter().map(|text| name(text)).collect::<Result<Vec<_>, _>>()?;
+        for name in &names {
+            compare(name.as_name(), terminal)?;
+        }
+    }
+    answer.end(terminal.out).map_err(CliError::Output)?;
+    if skipped > 0 { Err(CliError::Lines(skipped)) } else { Ok(Found::Something) }
+}
+
+/// Reads the lists of protected names, or takes the one that comes with the program. An invalid line is reported and
+/// skipped.
+fn protected(files: &[PathBuf], terminal: &mut Terminal<'_>) -> Result<Vec<NameBuf>, CliError> {
+    let mut names = Vec::new();
+    if files.is_empty() {
+        names.extend(
+            BRANDS.lines().filter(|line| !line.starts_with('#')).filter_map(|line| name(line).ok()),
+        );
+    }
+    for path in files {
+        let text = read(path)?;
+        for (number, line) in (1_u64..).zip(text.trim_start_matches('\u{feff}').lines()) {
+            let first = line.split(['\t', ',']).next().unwrap_or_default().trim();
+            if first.is_empty() || is_comment(first) {
+                continue;
+            }
+            match name(first) {
+                Ok(name) => names.push(name),
+                Err(error) => {
+                    let why = format!("{:#}", anyhow::Error::from(error));
+                    terminal.say(format_args!("{}:{number} skipped: {why}", path.display()));
+                }
+            }
+        }
+    }
+    Ok(names)
+}
+
+fn read(path: &Path) -> Result<String, CliError> {
+    let cannot = |cause| CliError::File { path: path.display().to_string(), cause };
+    let mut bytes = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(MAX_LIST + 1).read_to_end(&mut bytes))
+        .map_err(cannot)?;
+    if bytes.len() as u64 > MAX_LIST {
+        return Err(cannot(io::Error::other("it is larger than 64 MiB")));
+    }
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// Prints the names that would imitate one.
+pub(super) fn list_squats(asked: &Squats, terminal: &mut Terminal<'_>) -> Result<Found, CliError> {
+    let domain = name(&asked.domain)?;
+    let format = terminal.format(asked.format, Format::Json);
+    let mut answer = Judgements::new(format, terminal.look(Vec::new()));
+    let is_asked = |kind: MimicKind| asked.kind.is_empty() || asked.kind.contains(&kind);
+    let mut found = Found::Nothing;
+    for squat in squats(domain.as_name()).iter().filter(|squat| is_asked(squat.kind)) {
+        found = Found::Something;
+        answer.squat(squat, terminal.out).map_err(CliError::Output)?;
+    }
+    answer.end(terminal.out).map_err(CliError::Output)?;
+    Ok(found)
+}

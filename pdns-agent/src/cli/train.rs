@@ -1,0 +1,103 @@
+//! `pdns train`: makes a model from lists of names; the store is not read.
+
+use super::args::analyze::Train;
+use super::{CliError, Found, Terminal, classify};
+use crate::analyze::{self, Labelled, TrainOptions};
+use crate::render::{self, Format};
+use crate::{atomic_file, hex};
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::Path;
+
+/// Largest list that is read, in octets.
+const MAX_LIST: u64 = 256 << 20;
+/// Number of invalid lines of a file that are reported one by one.
+const REPORTED: u64 = 5;
+
+/// Trains a model, writes it and reports how good it is.
+pub(super) fn train(asked: &Train, terminal: &mut Terminal<'_>) -> Result<Found, CliError> {
+    let mut notes = asked.note.clone();
+    let mut read = |paths: &[std::path::PathBuf], class: &str| -> Result<Vec<Labelled>, CliError> {
+        let mut names = Vec::new();
+        for path in paths {
+            let text = read(path)?;
+            let digest = ring::digest::digest(&ring::digest::SHA256, text.as_bytes());
+            let file = path.file_name().unwrap_or_default().to_string_lossy();
+            notes.push(format!("{class} list: {file} sha256 {}", hex::encode(digest.as_ref())));
+            list(path, &text, &mut names, terminal);
+        }
+        Ok(names)
+    };
+    let good = read(&asked.good, "good")?;
+    let bad = read(&asked.bad, "bad")?;
+    let words = match &asked.words {
+        Some(path) => read_words(path)?,
+        None => classify::model(None)?.words(),
+    };
+    let options = TrainOptions {
+        seed: asked.seed,
+        trees: asked.trees.into(),
+        generated: usize::try_from(asked.generated).unwrap_or(usize::MAX),
+        prior: asked.prior,
+        threads: std::thread::available_parallelism().map_or(1, usize::from),
+        unseen: !asked.quick,
+        notes,
+        ..TrainOptions::default()
+    };
+    let (bytes, report) = analyze::train(&good, &bad, &words, &options).map_err(CliError::Train)?;
+    let path = asked.out.display().to_string();
+    atomic_file::write(&asked.out, 0o644, &bytes)
+        .map_err(|cause| CliError::Write { path, cause })?;
+    let format = terminal.format(asked.format, Format::Json);
+    let look = terminal.look(Vec::new());
+    render::training(&report, format, &look, terminal.out).map_err(CliError::Output)?;
+    Ok(Found::Something)
+}
+
+fn read(path: &Path) -> Result<String, CliError> {
+    let cannot = |cause| CliError::File { path: path.display().to_string(), cause };
+    let mut bytes = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(MAX_LIST + 1).read_to_end(&mut bytes))
+        .map_err(cannot)?;
+    if bytes.len() as u64 > MAX_LIST {
+        return Err(cannot(io::Error::other("it is larger than 256 MiB")));
+    }
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+fn read_words(path: &Path) -> Result<Vec<String>, CliError> {
+    let text = read(path)?;
+    Ok(text.lines().map(|line| line.trim().to_ascii_lowercase()).collect())
+}
+
+/// Reads the lines of a list; an invalid one is reported and skipped.
+fn list(path: &Path, text: &str, names: &mut Vec<Labelled>, terminal: &mut Terminal<'_>) {
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+    let mut bad = 0;
+    for (number, line) in (1_u64..).zip(text.trim_start_matches('\u{feff}').lines()) {
+        let mut fields = line.split(['\t', ',']).map(str::trim);
+        let first = fields.next().unwrap_or_default();
+        let is_header = number == 1 && ["domain", "name", "host"].contains(&first);
+        if first.is_empty() || first.starts_with('#') || is_header {
+            continue;
+        }
+        match classify::name(first) {
+            Ok(name) => {
+                let group = fields.next().filter(|group| !group.is_empty()).unwrap_or(&stem);
+                names.push(Labelled { name, group: group.to_owned() });
+            }
+            Err(error) => {
+                bad += 1;
+                if bad <= REPORTED {
+                    let why = format!("{:#}", anyhow::Error::from(error));
+                    terminal.say(format_args!("{}:{number} skipped: {why}", path.display()));
+                }
+            }
+        }
+    }
+    if bad > REPORTED {
+        let more = bad - REPORTED;
+        terminal.say(format_args!("{}: {more} more lines skipped", path.display()));
+    }
+}
