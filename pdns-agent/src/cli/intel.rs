@@ -66,6 +66,8 @@ fn sources(
 fn source_cells(source: &IntelSource) -> Vec<Cell> {
     let state = if source.is_withdrawn {
         "withdrawn".to_owned()
+    } else if source.refreshed == 0 && source.failures == 0 {
+        "no import was completed: import or withdraw it".to_owned()
     } else if source.failures > 0 {
         format!("failed {}: {}", counted(source.failures.into(), "time", "times"), source.error)
     } else {

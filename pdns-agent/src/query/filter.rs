@@ -161,7 +161,8 @@ impl Filter {
     /// Returns the tags in effect on a row, of the sources that are accepted.
     fn tags_of(&self, row: &StoredRecord) -> RowTags<'_> {
         let mut tags = self.tags.of_row(row);
-        if !self.sources.is_empty() {
+        // "No tag" means none of any source.
+        if !self.sources.is_empty() && self.tag != Some(TagFilter::None) {
             tags.rrname.retain(|tag| self.sources.contains(&tag.source));
             tags.rdata.retain(|tag| self.sources.contains(&tag.source));
         }

@@ -200,13 +200,13 @@ impl Gate {
     fn rejects_net(&self, net: IpNet) -> Option<GateReason> {
         static NETS: LazyLock<Vec<IpNet>> =
             LazyLock::new(|| SPECIAL_NETS.iter().filter_map(|net| net.parse().ok()).collect());
-        let overlaps = |special: &&IpNet| special.contains(&net) || net.contains(*special);
-        if let Some(special) = NETS.iter().find(overlaps) {
-            return Some(GateReason::SpecialUse(special.to_string()));
-        }
         let widest = if net.addr().is_ipv4() { WIDEST_V4 } else { WIDEST_V6 };
         if net.prefix_len() < widest {
             return Some(GateReason::TooWide);
+        }
+        let overlaps = |special: &&IpNet| special.contains(&net) || net.contains(*special);
+        if let Some(special) = NETS.iter().find(overlaps) {
+            return Some(GateReason::SpecialUse(special.to_string()));
         }
         let subject = TagSubject::Net(net);
         let never = self.never.iter().find(|never| {
@@ -260,9 +260,10 @@ mod tests {
             ("8.8.8.8", "8.8.8.8 is never a threat"),
             ("8.8.8.0/24", "8.8.8.8 is never a threat"),
             ("2001:4860:4860::8888", "2001:4860:4860::8888 is never a threat"),
-            ("10.0.0.0/8", "for special use (10.0.0.0/8)"),
+            ("10.0.0.0/9", "for special use (10.0.0.0/8)"),
+            ("10.0.0.0/8", "too wide a prefix"),
             ("10.1.2.3", "for special use (10.0.0.0/8)"),
-            ("0.0.0.0/0", "for special use (0.0.0.0/8)"),
+            ("0.0.0.0/0", "too wide a prefix"),
             ("203.0.113.7", "for special use (203.0.113.0/24)"),
             ("2001:db8::1", "for special use (2001:db8::/32)"),
             ("44.0.0.0/8", "too wide a prefix"),

@@ -10,7 +10,7 @@ mod except;
 mod item;
 mod sighting;
 
-use super::{TagSet, Text};
+use super::{TagSet, Text, subjects_of_row};
 use crate::indicator::{Indicator, Tlp};
 use crate::name::{Name, NameBuf};
 use crate::store::{Reader, StoreError};
@@ -104,7 +104,8 @@ pub fn export_tags(
         kinds.push(TagKind::Trust);
     }
     let kinds = kinds.as_slice();
-    let mut out = Emitter { store, sensors, wanted, listing: ExportSummary::default(), each };
+    let listing = ExportSummary::default();
+    let mut out = Emitter { set, store, sensors, wanted, listing, each };
     let exceptions = Exceptions::new(set);
     let mut domains = Vec::new();
     for tags in set.tags().chunk_by(|one, other| one.subject == other.subject) {
@@ -206,6 +207,7 @@ impl ExportSummary {
 
 /// Applies the conditions and the limit to subjects, looks them up, and passes them on.
 struct Emitter<'w, 'e, 's> {
+    set: &'w TagSet,
     store: &'e mut Reader<'s>,
     sensors: Vec<String>,
     wanted: &'w ExportSpec<'w>,
@@ -214,6 +216,15 @@ struct Emitter<'w, 'e, 's> {
 }
 
 impl Emitter<'_, '_, '_> {
+    /// Returns true if nothing that applies to an end of a record has a restriction that holds it back.
+    fn may_show(&self, end: &TagSubject) -> bool {
+        let conditions = self.wanted.conditions;
+        self.set.all_of_subject(end).iter().all(|tag| {
+            let tlp = tag.listing.as_ref().and_then(|listing| listing.tlp);
+            tlp.unwrap_or(conditions.default_tlp) <= conditions.max_tlp
+        })
+    }
+
     fn hand(
         &mut self,
         subject: TagSubject,
@@ -245,6 +256,7 @@ impl Emitter<'_, '_, '_> {
         if (wanted.detail > ExportDetail::Subject && !is_full) || only_seen {
             let keeps = wanted.detail == ExportDetail::Records;
             sighting::look_up(self.store, &self.sensors, keeps, &mut item)?;
+            item.records.retain(|row| subjects_of_row(row).all(|end| self.may_show(&end)));
         }
         if only_seen && item.seen.is_none() {
             return Ok(ControlFlow::Continue(()));

@@ -60,7 +60,8 @@ impl Indicators<'_> {
         now: u32,
     ) -> Result<Option<ListingTally>, StoreError> {
         let known = self.store.reader().intel_sources()?;
-        if !known.iter().any(|known| known.name == source && known.listed + known.ending > 0) {
+        // An import that was broken off has left indicators that its record does not count.
+        if !known.iter().any(|known| known.name == source) {
             return Ok(None);
         }
         let spec = ImportSpec {
@@ -68,6 +69,7 @@ impl Indicators<'_> {
             withdraws: true,
             ..ImportSpec::new(source, now)
         };
-        Ok(Some(self.import(spec)?.commit(&mut |_| ())?.tally))
+        let tally = self.import(spec)?.commit(&mut |_| ())?.tally;
+        Ok(Some(tally).filter(|tally| tally.expired > 0))
     }
 }

@@ -307,3 +307,53 @@ fn verify_finds_and_removes_what_of_indicators_cannot_be_read() {
         assert_eq!(all(&site.server).len(), 500, "{command:?}");
     }
 }
+
+#[test]
+fn an_import_that_is_broken_off_is_told_of_and_can_be_withdrawn_from_a_full_store() {
+    let site = site();
+    let lines: Vec<String> =
+        (0..30_000).map(|at| format!("w{at}.evil{}.com", at % 9_973)).collect();
+    let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+    let file = list(&site, "big.txt", &lines);
+    let info: String =
+        redis::cmd("INFO").arg("memory").query(&mut site.server.connection()).unwrap();
+    let used = info.lines().find_map(|line| line.strip_prefix("used_memory:")).unwrap();
+    let limit = used.trim().parse::<u64>().unwrap() + 400_000;
+    site.server.call(&["CONFIG", "SET", "maxmemory", &limit.to_string()]);
+    let (_, said) = intel(&site, &["import", file.to_str().unwrap()], &[2]);
+    assert!(said.contains("the store is full"), "{said}");
+    assert!(!all(&site.server).is_empty());
+    let (sources, _) = intel(&site, &["sources"], &[0]);
+    assert!(sources.contains("no import was completed"), "{sources}");
+    run(&mut site.pdns(), &["admin", "verify"]).with(&[1]);
+    intel(&site, &["withdraw", "big"], &[0]);
+    assert_eq!(all(&site.server), []);
+    intel(&site, &["withdraw", "big"], &[1]);
+    run(&mut site.pdns(), &["admin", "verify"]).with(&[0]);
+}
+
+#[test]
+fn trust_of_a_feed_in_everything_is_refused_and_records_of_what_is_secret_are_not_shared() {
+    let site = site();
+    let wide = list(&site, "wide.txt", &[".com", "0.0.0.0/1", "good-host.org"]);
+    let (_, said) = intel(&site, &["import", wide.to_str().unwrap(), "--kind", "trust"], &[1]);
+    assert!(said.contains("1 indicator from wide"), "{said}");
+    let open = list(&site, "open.txt", &["45.61.1.0/24"]);
+    let secret = list(&site, "secret.txt", &["www.evil-one.com"]);
+    let with = |file: &PathBuf, tlp: &str| {
+        intel(&site, &["import", file.to_str().unwrap(), "--tlp", tlp], &[0]);
+    };
+    with(&open, "green");
+    with(&secret, "red");
+    for format in ["stix", "misp", "jsonl"] {
+        let shared =
+            run(&mut site.pdns(), &["export", "--tag", "threat", "--format", format]).with(&[0]);
+        assert!(
+            shared.contains("45.61.1.0/24") && !shared.contains("evil-one"),
+            "{format}: {shared}"
+        );
+    }
+    let url = "https://user:hunter2@127.0.0.1:1/secret-path/list.txt";
+    let (_, said) = intel(&site, &["import", url], &[2]);
+    assert!(!said.contains("hunter2") && !said.contains("secret-path"), "{said}");
+}

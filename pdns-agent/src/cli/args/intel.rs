@@ -154,7 +154,7 @@ pub struct ImportArgs {
     #[arg(long, value_name = "AGE", value_parser = age)]
     pub lifetime: Option<u32>,
     /// Time in which confidence halves [default: 30d]
-    #[arg(long, value_name = "AGE", value_parser = age)]
+    #[arg(long, value_name = "AGE", value_parser = half_life)]
     pub half_life: Option<u32>,
     /// Restriction on sharing of what the file gives none: clear, green, amber, amber+strict or red
     #[arg(long, value_name = "TLP")]
@@ -256,4 +256,8 @@ fn age(text: &str) -> Result<u32, &'static str> {
     let seconds = if text == "0" { Some(0) } else { parse_age(text) };
     let seconds = seconds.and_then(|seconds| u32::try_from(seconds).ok());
     seconds.ok_or("give an age such as 12h, 7d or 30d")
+}
+
+fn half_life(text: &str) -> Result<u32, &'static str> {
+    age(text).ok().filter(|&seconds| seconds > 0).ok_or("give an age such as 7d or 30d")
 }

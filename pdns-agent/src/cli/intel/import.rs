@@ -69,17 +69,18 @@ pub(super) fn run(
                 break;
             }
         }
-        reading.tell(&args.file, terminal);
+        let shown = if is_url(&args.file) { shown_url(&args.file) } else { args.file.clone() };
+        reading.tell(&shown, terminal);
         match failure {
             Some(ReadFailure::Store(error)) => return Err(error),
             // A part of a file is not what the source lists.
             Some(ReadFailure::Document(cause)) => {
-                return Err(CliError::Intel { file: args.file.clone(), cause });
+                return Err(CliError::Intel { file: shown, cause });
             }
             None => {}
         }
         if reading.accepted == 0 {
-            return Err(CliError::NothingImported(args.file.clone()));
+            return Err(CliError::NothingImported(shown));
         }
         seen.look(&mut twin, &mut reading.subjects)?;
         match import {
@@ -164,7 +165,7 @@ fn documents(
     if args.file == "-" {
         return Ok(vec![None]);
     }
-    if !args.file.starts_with("http://") && !args.file.starts_with("https://") {
+    if !is_url(&args.file) {
         return Ok(vec![Some(input::open(&args.file)?)]);
     }
     let feed = Feed::of_url(&args.file, args.allow_private);
@@ -179,7 +180,14 @@ fn documents(
     Ok(readers)
 }
 
-/// Returns a URL for messages, without what may be a secret.
+fn is_url(file: &str) -> bool {
+    file.starts_with("http://") || file.starts_with("https://")
+}
+
+/// Returns scheme and host of a URL: the rest may be a secret.
 fn shown_url(url: &str) -> String {
-    url.split(['?', '#']).next().unwrap_or_default().to_owned()
+    let (scheme, rest) = url.split_once("://").unwrap_or(("https", url));
+    let authority = rest.split(['/', '?', '#', '\\']).next().unwrap_or_default();
+    let host = authority.rsplit('@').next().unwrap_or_default();
+    format!("{scheme}://{host}")
 }

@@ -4,7 +4,9 @@
 use super::input::Digesting;
 use crate::cli::query_args::UsageError;
 use crate::cli::{CliError, Terminal, cannot};
-use crate::exchange::intel::{IntelError, IntelItem, IntelOptions, SkipReason, read_intel};
+use crate::exchange::intel::{
+    IntelError, IntelFormat, IntelItem, IntelOptions, SkipReason, read_intel,
+};
 use crate::indicator::{ListedIndicator, Tlp};
 use crate::query::{Gate, GateReason};
 use crate::render::counted;
@@ -97,6 +99,10 @@ pub(super) struct Reading {
     pub(super) subjects: Vec<TagSubject>,
     /// Kinds and the sources' own identifiers, if they are kept for sightings.
     pub(super) ids: Option<HashMap<TagSubject, (TagKind, Option<String>)>>,
+    /// Format of prose, if it was recognized rather than given.
+    guessed: Option<IntelFormat>,
+    /// The strongest restriction of them.
+    pub(super) tlp: Option<Tlp>,
 }
 
 /// Reasons of the gate are counted by their kind.
@@ -107,6 +113,8 @@ impl Reading {
     pub(super) fn new(keeps_ids: bool) -> Self {
         Self {
             ids: keeps_ids.then(HashMap::new),
+            tlp: None,
+            guessed: None,
             digest: Context::new(&SHA256),
             accepted: 0,
             revoked: 0,
@@ -158,7 +166,12 @@ impl Reading {
         match (failed, read) {
             (Some(error), _) => Err(ReadFailure::Store(error)),
             (None, Err(error)) => Err(ReadFailure::Document(error)),
-            (None, Ok(_)) => Ok(()),
+            (None, Ok(summary)) => {
+                let is_guess = options.format.is_none()
+                    && matches!(summary.format, IntelFormat::Text | IntelFormat::Html);
+                self.guessed = self.guessed.or(is_guess.then_some(summary.format));
+                Ok(())
+            }
         }
     }
 
@@ -207,9 +220,14 @@ impl Reading {
             return Ok(());
         }
         let kind = listed.kind.unwrap_or(defaults.kind);
-        if kind == TagKind::Threat
-            && let Some(reason) = gate.rejects(&listed.subject)
-        {
+        let refusal = match kind {
+            TagKind::Threat => gate.rejects(&listed.subject),
+            // Trust in all of com, or in half of all addresses, says nothing, and would hide much.
+            TagKind::Trust | TagKind::Interest => gate
+                .rejects(&listed.subject)
+                .filter(|reason| matches!(reason, GateReason::PublicSuffix | GateReason::TooWide)),
+        };
+        if let Some(reason) = refusal {
             let (count, examples) = self.gated.entry(words(&reason)).or_default();
             *count += 1;
             if examples.len() < EXAMPLES {
@@ -230,6 +248,7 @@ impl Reading {
             import.add(&listed).map_err(cannot("import the indicators"))?;
         }
         self.accepted += 1;
+        self.tlp = self.tlp.max(listed.tlp);
         if let Some(ids) = &mut self.ids {
             ids.entry(listed.subject.clone()).or_insert((kind, listed.id));
         }
@@ -249,6 +268,12 @@ impl Reading {
 
     /// Tells what was not taken, and why.
     pub(super) fn tell(&self, what: &str, terminal: &mut Terminal<'_>) {
+        if let Some(format) = self.guessed {
+            terminal.say(format_args!(
+                "{what}: read as {}, in which only what looks like a name or an address counts; --format names another",
+                format.name()
+            ));
+        }
         for problem in &self.told {
             terminal.say(format_args!("{what}: {problem}"));
         }
@@ -259,7 +284,7 @@ impl Reading {
         for (reason, (count, examples)) in &self.gated {
             let more = if *count > examples.len() as u64 { ", ..." } else { "" };
             terminal.say(format_args!(
-                "{what}: {count} not accepted as threats, {reason}: {}{more}",
+                "{what}: {count} not accepted, {reason}: {}{more}",
                 examples.join(", ")
             ));
         }

@@ -39,7 +39,8 @@ pub(super) fn sightings(
 
 fn stix(path: &Path, reading: &Reading, seen: &SeenHere, sharing: &Sharing) -> io::Result<()> {
     let mut file = AtomicFile::create(path, MODE)?;
-    let mut bundle = SightingBundle::new(&sharing.identity, sharing.default_tlp);
+    let tlp = reading.tlp.map_or(sharing.default_tlp, |tlp| tlp.max(sharing.default_tlp));
+    let mut bundle = SightingBundle::new(&sharing.identity, tlp);
     bundle.begin(&mut file)?;
     for (subject, sighting) in seen.sightings() {
         let known = reading.ids.as_ref().and_then(|ids| ids.get(subject));

@@ -7,6 +7,8 @@ use super::json::{self, Consumer, Key, Step};
 use super::lines::Lines;
 use super::sink::{Details, Sink, Stop, Wanted, confidence};
 use super::{IntelFormat, when};
+use crate::indicator::Tlp;
+use crate::tag::TagKind;
 use serde_json::Value;
 use std::io::{BufRead, Read as _};
 
@@ -66,7 +68,7 @@ impl Record {
             Role::Subject if self.subjects.len() < MAX_SUBJECTS => {
                 self.subjects.push(text.to_owned());
             }
-            Role::Kind => details.kind = details.kind.or_else(|| text.parse().ok()),
+            Role::Kind => details.kind = details.kind.or_else(|| kind(text)),
             Role::Confidence => details.confidence = details.confidence.or(confidence(text)),
             Role::Labels => text.split([',', ';', '|']).for_each(|label| {
                 let label = label.trim();
@@ -86,9 +88,8 @@ impl Record {
                 details.id.get_or_insert_with(|| text.to_owned());
             }
             Role::Tlp => {
-                if let Ok(tlp) = text.parse() {
-                    details.restrict(tlp);
-                }
+                // A restriction that is not understood is taken for the strongest.
+                details.restrict(text.parse().unwrap_or(Tlp::Red));
             }
             Role::Port => details.is_conditional |= text != "0",
         }
@@ -238,4 +239,12 @@ fn add(record: &mut Record, role: Role, value: &Value) {
             }
         }
     }
+}
+
+/// The kind that a word stands for; `None` if it is not about that.
+fn kind(text: &str) -> Option<TagKind> {
+    const GOOD: [&str; 8] =
+        ["benign", "good", "clean", "safe", "trusted", "whitelist", "allowlist", "allow"];
+    let word = text.to_ascii_lowercase();
+    text.parse().ok().or_else(|| GOOD.contains(&word.as_str()).then_some(TagKind::Trust))
 }

@@ -128,8 +128,12 @@ impl Reader<'_, '_> {
             return Ok(());
         }
         let details = details(object, &id);
+        // A marking of a part of the object counts for all of it.
+        let of_parts = list(object, "granular_markings").iter();
+        let of_parts = of_parts.filter_map(|marking| marking.get("marking_ref"));
         let markings: Vec<String> = list(object, "object_marking_refs")
             .iter()
+            .chain(of_parts)
             .filter_map(Value::as_str)
             .take(refs::MAX_MARKINGS)
             .map(str::to_owned)

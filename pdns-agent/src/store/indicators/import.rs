@@ -33,6 +33,8 @@ const CHANGE: &str =
 const RECORD: &str =
     concat!("#!lua\n", include_str!("../refusals.lua"), include_str!("record.lua"));
 /// The same for withdrawals, which free memory: they are allowed on a full store.
+const SOURCE_SHRUNK: &str =
+    concat!("#!lua flags=allow-oom\n", include_str!("../refusals.lua"), include_str!("source.lua"));
 const SHRINK: &str =
     concat!("#!lua flags=allow-oom\n", include_str!("../refusals.lua"), include_str!("change.lua"));
 const RECORD_SHRUNK: &str =
@@ -133,7 +135,7 @@ impl<'s> Indicators<'s> {
         let mut packed = Pipeline::default();
         packed.command(&[
             b"EVAL",
-            SOURCE.as_bytes(),
+            if spec.withdraws { SOURCE_SHRUNK } else { SOURCE }.as_bytes(),
             b"1",
             root.as_bytes(),
             spec.source.as_bytes(),

@@ -11,6 +11,7 @@ use crate::store::redis::client::Pipeline;
 use crate::store::verify::Verdict;
 use crate::store::{Store, StoreError};
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Listings of each source: those that it lists, and those that end.
 type Counts = HashMap<u32, (u64, u64)>;
@@ -262,14 +263,13 @@ impl Store {
         let key = self.keys.intel("is");
         let leases = self.hash(&self.keys.intel("il"))?;
         for (number, source) in sources {
-            // An import is under way, or was killed: the next one counts anew.
             let field = number.to_string();
-            if leases.iter().any(|(leased, _)| leased == field.as_bytes()) {
-                continue;
-            }
             let (listed, ending) = counts.get(number).copied().unwrap_or_default();
             verdict.indicators += listed + ending;
-            if (source.listed, source.ending) == (listed, ending) {
+            // An import that is under way counts at its end; one that was killed has no valid lease any more.
+            let is_leased =
+                leases.iter().any(|(leased, lease)| leased == field.as_bytes() && is_valid(lease));
+            if is_leased || (source.listed, source.ending) == (listed, ending) {
                 continue;
             }
             verdict.problem(repair, || {
@@ -290,4 +290,12 @@ impl Store {
         }
         Ok(())
     }
+}
+
+/// Returns true if a lease has not ended.
+fn is_valid(lease: &[u8]) -> bool {
+    let ends =
+        std::str::from_utf8(lease).ok().and_then(|lease| lease.rsplit(' ').next()?.parse().ok());
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    ends.is_some_and(|ends: u64| ends > now)
 }
