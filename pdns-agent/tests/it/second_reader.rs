@@ -45,7 +45,7 @@ fn the_worked_example_is_what_a_store_holds() {
     let mut redis = server.connection();
     let secret: Vec<u8> = (0..16).collect();
     assert!(document.contains("`000102030405060708090a0b0c0d0e0f`"));
-    for (field, value) in [("v", &b"2"[..]), ("P", b"64"), ("sip", &secret)] {
+    for (field, value) in [("v", &b"3"[..]), ("P", b"64"), ("sip", &secret)] {
         let _: () = redis.hset("pd:schema", field, value).unwrap();
     }
     let log = home.write("dns.log", block(&document, part, "json"));

@@ -612,13 +612,13 @@ fn a_schema_from_the_future_is_refused() {
     let () = redis::cmd("HSET")
         .arg("pd:schema")
         .arg("v")
-        .arg(3)
+        .arg(4)
         .query(&mut server.connection())
         .unwrap();
     let error = Store::open(&options(&server)).err().unwrap();
     assert_eq!(
         error.to_string(),
-        "the store has schema version 3, this program knows 2: install a newer pdns"
+        "the store has schema version 4, this program knows 3: install a newer pdns"
     );
 }
 

