@@ -11,7 +11,7 @@ use pdns_fuzz::read_log;
 
 fuzz_target!(|input: &[u8]| {
     read_log(Format::Cof, input);
-    let mut decoder = Decoder::default();
+    let mut decoder = CofDecoder::default();
     for line in input.split(|&octet| octet == b'\n') {
         let ending = decoder.line(line, &mut |observed| {
             assert!(observed.seen.is_possible() && observed.seen.is_imported());
