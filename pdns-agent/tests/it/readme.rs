@@ -57,6 +57,10 @@ fn every_question_in_the_documents_can_be_asked() {
         site.home.write("subjects.txt", "www.example.com\n192.0.2.8\n");
         site.home.write("list.txt", "bad.example\n");
         site.home.write("report.txt", "www.bad-host.com\n");
+        for names in ["names.txt", "new-names.txt", "our-names.txt"] {
+            site.home.write(names, "kdjfhgqwz.com\nwww.paypa1.com\n");
+        }
+        site.home.write("sets.txt", "kdjfhgqwz.com\nqwzkdjfh.net\n\nwww.example.com\n");
         for line in questions {
             let mut shell = site.shell();
             let ended = run(shell.env("PATH", &path), &["-c", &line]);

@@ -245,7 +245,7 @@ fn a_word_that_is_no_command_is_an_error() {
             "score 8.8.8.8",
             "pdns: \"score\" is not a command (pdns --help lists them); to look it up as a name: pdns lookup score\n",
         ),
-        ("mimics paypal.com", "pdns: \"mimics\" is not a command"),
+        ("enrich paypal.com", "pdns: \"enrich\" is not a command"),
         ("stauts -v x", ""),
         ("lokup www.example.com", "pdns: \"lokup\" is not a command (did you mean `pdns lookup`?)"),
     ] {
