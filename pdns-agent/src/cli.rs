@@ -11,6 +11,7 @@ mod classify;
 mod export;
 mod groups;
 mod intel;
+mod lists;
 mod manpages;
 mod mimics;
 mod near;

@@ -11,7 +11,7 @@ const BEGIN: i64 = 1_767_571_200_000_000;
 const STEP: i64 = 10;
 /// How many exchanges later a response comes than its query.
 const LAG: u32 = 64;
-/// How often each name comes, where names are not all new.
+/// Number of times each name comes, where names are not all new.
 const TIMES: u32 = 20;
 /// Octets of Ethernet, IPv4 and UDP headers.
 const HEADERS: usize = 42;

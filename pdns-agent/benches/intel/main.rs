@@ -36,7 +36,7 @@ const EACH: u32 = 100_000;
 const NAMES: u32 = 20_000;
 /// Lines of the feed that is imported again.
 const FEED: u32 = 500_000;
-/// How often each question is asked.
+/// Number of times each question is asked.
 const OFTEN: usize = 200;
 /// The first second of the log.
 const START: u32 = 1_767_571_200;

@@ -13,7 +13,7 @@ use std::time::Instant;
 
 /// Addresses with a tag: what a site takes from feeds.
 const TAGS: usize = 50_000;
-/// How often each is asked.
+/// Number of times each is asked.
 const OFTEN: usize = 200;
 
 /// Tags addresses, then asks.

@@ -1,5 +1,4 @@
-//! What the fuzzer makes, read as packets with times, logs or threat intelligence; and written, for seeds made of
-//! captures.
+//! Input of the fuzzer, read as packets with times, logs or threat intelligence; and written, for seeds made of captures.
 //!
 //! One packet is its length (2 octets), the time since the one before in units of 1/64 s (1 octet), then its
 //! octets. A broken end is left out.

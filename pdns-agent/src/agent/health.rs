@@ -4,7 +4,7 @@
 //! Updated by `writer`. An outage is a single episode for all writers: it is logged once, with its cause, and
 //! once more when it is over.
 
-use super::report::with_causes;
+use crate::causes::with_causes;
 use crate::exposition::Page;
 use crate::store::{Capacity, ReplyTimer, StoreError};
 use std::collections::{BTreeMap, BTreeSet};

@@ -4,7 +4,7 @@
 //! remembered.
 
 use super::open_log::{IdleLog, OpenLog};
-use super::report::with_causes;
+use crate::causes::with_causes;
 use crate::source::Scan;
 use std::collections::HashMap;
 use std::path::PathBuf;

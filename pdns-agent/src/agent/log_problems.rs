@@ -3,8 +3,9 @@
 //! Used by `log_scheduler`.
 
 use super::log_tasks::NothingFound;
-use super::report::{LogReport, with_causes};
+use super::report::LogReport;
 use super::standard_input::shown;
+use crate::causes::with_causes;
 use crate::decode::Rejection;
 use crate::decode::log::Format;
 use crate::render::{counted, escape};

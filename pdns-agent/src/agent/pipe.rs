@@ -5,7 +5,7 @@
 //! being stored.
 
 use super::packet_pipeline::{EachPacket, PacketSource};
-use super::report::with_causes;
+use crate::causes::with_causes;
 use crate::source::{CaptureCounters, CaptureFile, Condition, Frame, PcapError, Step};
 use crate::time::Timestamp;
 use pdns_ebpf_common::Start;

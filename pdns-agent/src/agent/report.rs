@@ -4,6 +4,7 @@
 
 use super::copies::NothingNew;
 use super::standard_input;
+use crate::causes::with_causes;
 use crate::decode::packets::PacketTally;
 use crate::decode::zeek::Coverage;
 use crate::decode::{Filter, Rejection, Tally};
@@ -273,17 +274,6 @@ fn nothing_new(
         };
         part(files.repeated.count, noun, &label);
     }
-}
-
-/// An error and what caused it, in one line.
-pub(super) fn with_causes(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }
 
 /// `rejected: cut by capture`.

@@ -404,7 +404,7 @@ impl<'b> Input<'b> {
         self.end(trees)
     }
 
-    /// A tree in preorder: a node that is no leaf is followed by its left child and all below it, then by its right.
+    /// A tree in preorder: an inner node is followed by its left child and all below it, then by its right.
     fn tree(&mut self, length: usize) -> Result<Tree, ModelError> {
         let mut nodes: Tree = Vec::with_capacity(length);
         // Nodes whose right child has yet to come, with their depths.

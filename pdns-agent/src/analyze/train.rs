@@ -86,7 +86,7 @@ pub enum TrainError {
         /// Their number.
         found: usize,
     },
-    /// The prior is no probability between 0 and 1.
+    /// The prior is not a probability between 0 and 1.
     #[error("the prior must lie between 0 and 1")]
     Prior,
 }

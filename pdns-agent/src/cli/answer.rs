@@ -1,8 +1,10 @@
 //! Commands that print rows: look-ups, searches, rankings, new names.
 
 use super::args::RowOptions;
+use super::lists::next_text;
 use super::query_args::{self, LIMIT, TOP_LIMIT, UsageError};
 use super::{CliError, Found, Terminal, cannot, open};
+use crate::causes::with_causes;
 use crate::name::{Name, NameBuf, display::unicode};
 use crate::query::{
     self, By, Certainty, Group, GroupKey, GroupSort, Grouping, MAX_FOLLOWED, MAX_SORTED, NameSum,
@@ -10,18 +12,13 @@ use crate::query::{
 };
 use crate::record::StoredRecord;
 use crate::render::{Format, Item, Mark, RenderOptions, Renderer, escape};
-use crate::source::is_utf16;
 use crate::store::{Kind, NameTotal, Options, Reader, Store, StoreError};
 use crate::tag::TagSubject;
 use std::collections::BTreeSet;
-use std::error::Error as _;
-use std::io::{self, BufRead, Read as _};
+use std::io;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-
-/// The longest line of standard input, in bytes: a URL may be long, a name is not.
-const MAX_LINE: u64 = 65_536;
 
 /// Items held back until their tags are looked up together.
 const TOGETHER: usize = 1_000;
@@ -478,12 +475,7 @@ fn batch(
     let now = terminal.now;
     let mut answer = Output::new(&mut store, rows.format(), Format::Cof, terminal)?;
     let (mut number, mut passed_over) = (0_u64, 0_u64);
-    while let Some(line) = next_line(answer.terminal.input).map_err(CliError::Input)? {
-        if number == 0 && is_utf16(&line) {
-            return Err(CliError::Input(utf16()));
-        }
-        number += 1;
-        let line = String::from_utf8_lossy(&line);
+    while let Some(line) = next_text(answer.terminal.input, &mut number)? {
         let text = without_comment(&line);
         if text.is_empty() {
             continue;
@@ -498,7 +490,7 @@ fn batch(
             }
             Err(error @ (UsageError::Subject { .. } | UsageError::Follow | UsageError::Dash)) => {
                 passed_over += 1;
-                let why = why(&error);
+                let why = with_causes(&error);
                 answer.terminal.say(format_args!("line {number} skipped: {why}"));
             }
             Err(error) => return Err(error.into()),
@@ -508,43 +500,12 @@ fn batch(
     if passed_over > 0 { Err(CliError::Lines(passed_over)) } else { Ok(found) }
 }
 
-/// Returns the reason for which a line is skipped, with all causes, as the binary prints them for a fatal error.
-fn why(error: &UsageError) -> String {
-    let mut causes = vec![error.to_string()];
-    let mut next = error.source();
-    while let Some(cause) = next {
-        causes.push(cause.to_string());
-        next = cause.source();
-    }
-    causes.join(": ")
-}
-
 /// Returns a line of a list without its comment; empty if it has nothing else. A semicolon separates subjects here.
 fn without_comment(line: &str) -> &str {
-    let line = line.trim_start_matches('\u{feff}').trim();
     if query::is_comment(line) {
         return "";
     }
     line.split(" #").next().unwrap_or_default().trim_end()
-}
-
-/// Returns the error for a list in UTF-16.
-pub(super) fn utf16() -> io::Error {
-    let text = "it is encoded in UTF-16 or UTF-32; convert it with `iconv -f UTF-16 -t UTF-8`";
-    io::Error::new(io::ErrorKind::InvalidData, text)
-}
-
-/// Reads the next line; `None` at the end. The rest of a line that is too long is skipped.
-pub(super) fn next_line(input: &mut dyn BufRead) -> io::Result<Option<Vec<u8>>> {
-    let mut line = Vec::new();
-    let read = (&mut *input).take(MAX_LINE).read_until(b'\n', &mut line)?;
-    if read == 0 {
-        return Ok(None);
-    }
-    if line.last() != Some(&b'\n') && read as u64 == MAX_LINE {
-        input.skip_until(b'\n')?;
-    }
-    Ok(Some(line))
 }
 
 /// Prints the names with the highest counts.

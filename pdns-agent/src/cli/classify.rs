@@ -1,14 +1,14 @@
 //! `pdns classify`: judges names by their text; the store is not read.
 
-use super::answer::{next_line, utf16};
 use super::args::analyze::Classify;
+use super::lists::next_text;
 use super::query_args::{UsageError, quoted};
 use super::{CliError, Found, Terminal};
 use crate::analyze::{MAX_MODEL, Model};
+use crate::causes::with_causes;
 use crate::name::NameBuf;
 use crate::query::{Purpose, Subject, is_comment};
 use crate::render::{Format, Judgements, RenderOptions};
-use crate::source::is_utf16;
 use std::fs::File;
 use std::io::Read as _;
 use std::net::IpAddr;
@@ -70,21 +70,15 @@ fn from_input(
 ) -> Result<Found, CliError> {
     let mut answer = Judgements::new(format, look);
     let (mut number, mut skipped, mut set) = (0_u64, 0_u64, Vec::new());
-    while let Some(line) = next_line(terminal.input).map_err(CliError::Input)? {
-        if number == 0 && is_utf16(&line) {
-            return Err(CliError::Input(utf16()));
-        }
-        number += 1;
-        let line = String::from_utf8_lossy(&line);
-        let text = line.trim_start_matches('\u{feff}').trim();
+    while let Some(text) = next_text(terminal.input, &mut number)? {
         if text.is_empty() && sets && !set.is_empty() {
             answer.set(&model.classify_set(&set), terminal.out).map_err(CliError::Output)?;
             set.clear();
         }
-        if text.is_empty() || is_comment(text) {
+        if text.is_empty() || is_comment(&text) {
             continue;
         }
-        match name(text) {
+        match name(&text) {
             Ok(name) if sets && set.len() < MAX_SET => set.push(name),
             Ok(_) if sets => {
                 skipped += 1;
@@ -98,7 +92,7 @@ fn from_input(
             }
             Err(error) => {
                 skipped += 1;
-                let why = format!("{:#}", anyhow::Error::from(error));
+                let why = with_causes(&error);
                 terminal.say(format_args!("line {number} skipped: {why}"));
             }
         }

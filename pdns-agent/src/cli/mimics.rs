@@ -1,20 +1,18 @@
 //! `pdns mimics` and `pdns squats`: names that imitate protected ones, by their text; the store is not read.
 
-use super::answer::{next_line, utf16};
 use super::args::analyze::{Mimics, Squats};
 use super::classify::name;
+use super::lists::{next_text, read_file};
 use super::{CliError, Found, Terminal};
 use crate::analyze::{BRANDS, MimicIndex, MimicKind, squats};
+use crate::causes::with_causes;
 use crate::name::{Name, NameBuf};
 use crate::query::is_comment;
 use crate::render::{Format, Judgements};
-use crate::source::is_utf16;
-use std::fs::File;
-use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
-/// Largest list of protected names, in octets.
-const MAX_LIST: u64 = 64 << 20;
+/// Largest list of protected names, in MiB.
+const MAX_LIST: u64 = 64;
 
 /// Compares names with protected ones.
 pub(super) fn mimics(asked: &Mimics, terminal: &mut Terminal<'_>) -> Result<Found, CliError> {
@@ -27,21 +25,15 @@ pub(super) fn mimics(asked: &Mimics, terminal: &mut Terminal<'_>) -> Result<Foun
     let mut skipped = 0;
     if matches!(asked.names.as_slice(), [only] if only == "-") {
         let mut number = 0_u64;
-        while let Some(line) = next_line(terminal.input).map_err(CliError::Input)? {
-            if number == 0 && is_utf16(&line) {
-                return Err(CliError::Input(utf16()));
-            }
-            number += 1;
-            let line = String::from_utf8_lossy(&line);
-            let text = line.trim_start_matches('\u{feff}').trim();
-            if text.is_empty() || is_comment(text) {
+        while let Some(text) = next_text(terminal.input, &mut number)? {
+            if text.is_empty() || is_comment(&text) {
                 continue;
             }
-            match name(text) {
+            match name(&text) {
                 Ok(name) => compare(name.as_name(), terminal)?,
                 Err(error) => {
                     skipped += 1;
-                    let why = format!("{:#}", anyhow::Error::from(error));
+                    let why = with_causes(&error);
                     terminal.say(format_args!("line {number} skipped: {why}"));
                 }
             }
@@ -76,7 +68,7 @@ fn protected(files: &[PathBuf], terminal: &mut Terminal<'_>) -> Result<Vec<NameB
             match name(first) {
                 Ok(name) => names.push(name),
                 Err(error) => {
-                    let why = format!("{:#}", anyhow::Error::from(error));
+                    let why = with_causes(&error);
                     terminal.say(format_args!("{}:{number} skipped: {why}", path.display()));
                 }
             }
@@ -87,13 +79,7 @@ fn protected(files: &[PathBuf], terminal: &mut Terminal<'_>) -> Result<Vec<NameB
 
 fn read(path: &Path) -> Result<String, CliError> {
     let cannot = |cause| CliError::File { path: path.display().to_string(), cause };
-    let mut bytes = Vec::new();
-    File::open(path)
-        .and_then(|file| file.take(MAX_LIST + 1).read_to_end(&mut bytes))
-        .map_err(cannot)?;
-    if bytes.len() as u64 > MAX_LIST {
-        return Err(cannot(io::Error::other("it is larger than 64 MiB")));
-    }
+    let bytes = read_file(path, MAX_LIST).map_err(cannot)?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 

@@ -2,18 +2,18 @@
 
 use super::answer::Output;
 use super::args::{Parked, RowOptions};
+use super::lists::read_file;
 use super::{CliError, Found, Terminal, UsageError, cannot, open};
 use crate::query::{self, ParkedList, WHYS, Why};
 use crate::render::{Format, Item, Mark};
 use crate::store::Options;
-use std::fs::File;
-use std::io::{self, Read as _};
+use std::io;
 use std::path::Path;
 
 /// File that replaces the built-in list, if it exists.
 const LIST: &str = "/etc/pdns/parked.txt";
-/// Maximum size of a list, in octets.
-const MAX_LIST: u64 = 16 << 20;
+/// Maximum size of a list, in MiB.
+const MAX_LIST: u64 = 16;
 
 /// Prints rows that are local or parked, each with its reason.
 pub(super) fn parked(
@@ -51,11 +51,7 @@ pub(super) fn list(path: Option<&Path>) -> Result<ParkedList, UsageError> {
 fn read(path: &Path) -> Result<ParkedList, UsageError> {
     let shown = || path.display().to_string();
     let no_file = |cause: io::Error| UsageError::ListFile { path: shown(), cause };
-    let mut text = String::new();
-    let file = File::open(path).map_err(no_file)?;
-    file.take(MAX_LIST + 1).read_to_string(&mut text).map_err(no_file)?;
-    if text.len() as u64 > MAX_LIST {
-        return Err(no_file(io::Error::other("it is larger than 16 MiB")));
-    }
+    let bytes = read_file(path, MAX_LIST).map_err(no_file)?;
+    let text = io::read_to_string(bytes.as_slice()).map_err(no_file)?;
     ParkedList::parse(&text).map_err(|cause| UsageError::List { path: shown(), cause })
 }

@@ -1,16 +1,16 @@
 //! `pdns train`: makes a model from lists of names; the store is not read.
 
 use super::args::analyze::Train;
+use super::lists::read_file;
 use super::{CliError, Found, Terminal, classify};
 use crate::analyze::{self, Labelled, TrainOptions};
+use crate::causes::with_causes;
 use crate::render::{self, Format};
 use crate::{atomic_file, hex};
-use std::fs::File;
-use std::io::{self, Read as _};
 use std::path::Path;
 
-/// Largest list that is read, in octets.
-const MAX_LIST: u64 = 256 << 20;
+/// Largest list that is read, in MiB.
+const MAX_LIST: u64 = 256;
 /// Number of invalid lines of a file that are reported one by one.
 const REPORTED: u64 = 5;
 
@@ -56,13 +56,7 @@ pub(super) fn train(asked: &Train, terminal: &mut Terminal<'_>) -> Result<Found,
 
 fn read(path: &Path) -> Result<String, CliError> {
     let cannot = |cause| CliError::File { path: path.display().to_string(), cause };
-    let mut bytes = Vec::new();
-    File::open(path)
-        .and_then(|file| file.take(MAX_LIST + 1).read_to_end(&mut bytes))
-        .map_err(cannot)?;
-    if bytes.len() as u64 > MAX_LIST {
-        return Err(cannot(io::Error::other("it is larger than 256 MiB")));
-    }
+    let bytes = read_file(path, MAX_LIST).map_err(cannot)?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
@@ -90,7 +84,7 @@ fn list(path: &Path, text: &str, names: &mut Vec<Labelled>, terminal: &mut Termi
             Err(error) => {
                 bad += 1;
                 if bad <= REPORTED {
-                    let why = format!("{:#}", anyhow::Error::from(error));
+                    let why = with_causes(&error);
                     terminal.say(format_args!("{}:{number} skipped: {why}", path.display()));
                 }
             }

@@ -75,14 +75,14 @@ impl StoreFile {
     /// The same with the domains of `never_silence`.
     ///
     /// # Errors
-    /// [`FileError`] for text that is no domain.
+    /// [`FileError`] for text that is not a domain.
     pub(super) fn with_never_silence(self, domains: &[String]) -> Result<Self, FileError> {
         let mut never_silence = Vec::new();
         for text in domains {
             let name = NameBuf::parse(text.trim_start_matches('.'));
             never_silence.push(name.map_err(|error| FileError::Syntax {
                 path: self.path.clone(),
-                cause: format!("never_silence: {text:?} is no domain: {error}"),
+                cause: format!("never_silence: {text:?} is not a valid domain: {error}"),
             })?);
         }
         Ok(Self { never_silence, ..self })

@@ -6,7 +6,7 @@
 //! top list, the shipped list of resolvers and the operator's `never.txt`, and what an analyst trusts.
 
 use super::subject::{Scope, tag_subject};
-use crate::name::{Name, NameBuf, suffix};
+use crate::name::{Name, NameBuf, ancestors, suffix};
 use crate::tag::{Tag, TagKind, TagSubject};
 use ipnet::IpNet;
 use std::collections::{BTreeSet, HashSet};
@@ -156,7 +156,7 @@ impl Gate {
     /// Adds subjects that are never threats, one on each line.
     ///
     /// # Errors
-    /// [`GateListError`] for a line that is no subject.
+    /// [`GateListError`] for a line that is not a subject.
     pub fn add_never(&mut self, text: &str) -> Result<(), GateListError> {
         self.never.extend(read_list(text)?);
         Ok(())
@@ -166,17 +166,14 @@ impl Gate {
     #[must_use]
     pub fn rejects(&self, subject: &TagSubject) -> Option<GateReason> {
         match subject {
-            TagSubject::Name(name) | TagSubject::Below(name) => self.rejects_name(name, subject),
+            TagSubject::Name(name) | TagSubject::Below(name) => self.rejects_name(name),
             TagSubject::Net(net) => self.rejects_net(*net),
         }
     }
 
-    fn rejects_name(&self, name: &NameBuf, subject: &TagSubject) -> Option<GateReason> {
+    fn rejects_name(&self, name: &NameBuf) -> Option<GateReason> {
         let text = name.as_name();
-        let special = SPECIAL_NAMES
-            .iter()
-            .find(|apex| Name::from_canonical(apex).is_ok_and(|apex| text.is_at_or_below(apex)));
-        if let Some(apex) = special {
+        if let Some(apex) = ancestors(text).find(|name| SPECIAL_NAMES.contains(name)) {
             return Some(GateReason::SpecialUse(format!(".{apex}")));
         }
         if text.is_root() || suffix::is_public(text) {
@@ -186,12 +183,11 @@ impl Gate {
             return Some(GateReason::Top);
         }
         let forms = [TagSubject::Name(name.clone()), TagSubject::Below(name.clone())];
-        let never = forms.iter().find(|form| self.never.contains(form)).or_else(|| {
-            self.never
-                .iter()
-                .find(|never| matches!(never, TagSubject::Below(_)) && subject.is_within(never))
-        });
-        if let Some(never) = never {
+        let above = ancestors(text).skip(1).filter_map(|text| Name::from_canonical(text).ok());
+        let mut covering = above.map(|name| TagSubject::Below(name.to_buf()));
+        let is_never = |subject: &TagSubject| self.never.contains(subject);
+        let never = forms.iter().find(|form| is_never(form)).cloned();
+        if let Some(never) = never.or_else(|| covering.find(is_never)) {
             return Some(GateReason::Never(never.to_string()));
         }
         forms.iter().any(|form| self.trusted.contains(form)).then_some(GateReason::Trusted)

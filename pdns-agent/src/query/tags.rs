@@ -18,7 +18,6 @@ use names::Names;
 pub(super) use nets::{Bits, Nets, TaggedNet};
 pub use precedence::{End, RowTags, TagRules};
 use precedence::{effective, overriding};
-use std::collections::HashSet;
 use std::net::IpAddr;
 use std::str::FromStr;
 use std::sync::{Arc, LazyLock, OnceLock};
@@ -336,16 +335,20 @@ pub fn subjects_of_row(row: &StoredRecord) -> impl Iterator<Item = TagSubject> {
 
 /// Returns the rules of a store: the shipped ones, and those of its settings.
 fn rules(store: &Reader<'_>) -> Arc<TagRules> {
-    static SHIPPED: LazyLock<HashSet<NameBuf>> = LazyLock::new(|| {
+    static SHIPPED: LazyLock<Arc<TagRules>> = LazyLock::new(|| {
         let lines = include_str!("tags/never_silence.txt").lines();
-        lines
+        let never_silence = lines
             .filter(|line| !line.starts_with('#'))
             .filter_map(|line| NameBuf::parse(line).ok())
-            .collect()
+            .collect();
+        Arc::new(TagRules { never_silence })
     });
-    let mut never_silence = SHIPPED.clone();
-    never_silence.extend(store.options().never_silence.iter().cloned());
-    Arc::new(TagRules { never_silence })
+    let mut rules = Arc::clone(&SHIPPED);
+    let more = &store.options().never_silence;
+    if !more.is_empty() {
+        Arc::make_mut(&mut rules).never_silence.extend(more.iter().cloned());
+    }
+    rules
 }
 
 /// Returns the time, in seconds since the epoch: indicators end and age.

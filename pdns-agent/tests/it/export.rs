@@ -13,8 +13,8 @@ use std::fmt::Write as _;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 
-/// A Zeek log of A records.
-fn log<'r>(records: impl IntoIterator<Item = (&'r str, &'r str)>) -> String {
+/// A Zeek log of A records, a second after one another from 1700000000 on.
+pub(crate) fn log<'r>(records: impl IntoIterator<Item = (&'r str, &'r str)>) -> String {
     let mut log = String::new();
     for (second, (name, address)) in (1_700_000_000..).zip(records) {
         writeln!(

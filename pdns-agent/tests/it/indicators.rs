@@ -4,6 +4,7 @@ mod feeds;
 mod migrate;
 
 use crate::cli::Site;
+use crate::export::log;
 use crate::redis::Redis;
 use crate::run::run;
 use crate::store::options;
@@ -11,21 +12,7 @@ use pdns_agent::indicator::ListedIndicator;
 use pdns_agent::name::NameBuf;
 use pdns_agent::store::{ImportSpec, Store, StoreError};
 use pdns_agent::tag::TagSubject;
-use std::fmt::Write as _;
 use std::path::PathBuf;
-
-/// A Zeek log of A records, a second after one another from 1700000000 on.
-fn log(records: &[(&str, &str)]) -> String {
-    let mut log = String::new();
-    for (second, (name, address)) in (1_700_000_000..).zip(records) {
-        writeln!(
-            log,
-            r#"{{"ts":{second}.5,"uid":"C1","id.orig_h":"10.0.0.1","id.orig_p":5000,"id.resp_h":"10.0.0.2","id.resp_p":53,"proto":"udp","query":"{name}","qclass":1,"qclass_name":"C_INTERNET","qtype":1,"qtype_name":"A","rcode":0,"rcode_name":"NOERROR","AA":false,"TC":false,"RD":true,"RA":true,"Z":0,"answers":["{address}"],"TTLs":[300.0],"rejected":false}}"#
-        )
-        .unwrap();
-    }
-    log
-}
 
 /// A site whose store has seen some names.
 pub(crate) fn site() -> Site {
@@ -36,7 +23,7 @@ pub(crate) fn site() -> Site {
         ("evil-two.net", "45.62.9.9"),
         ("shop.harmless.org", "151.101.1.1"),
     ];
-    let file = site.home.write("more/dns.log", log(&records));
+    let file = site.home.write("more/dns.log", log(records));
     run(site.agent().args(["zeek", "--once", "--sensor", "so-2"]), &[file]).with(&[0]);
     site
 }

@@ -272,7 +272,7 @@ fn a_page_in_place_of_a_list_is_refused() {
 }
 
 fn tls_server(folder: &Path, alternative: &str) -> WebServer {
-    let (path, key) = certificate(folder, alternative);
+    let (path, key) = certificate(&folder.join("web"), "web", alternative);
     WebServer::start_tls((&path, &key), |_, _, out| reply(out, 200, &[], b"safe"))
 }
 

@@ -144,12 +144,13 @@ pub(crate) fn reply(out: &mut dyn Write, status: u16, headers: &[&str], body: &[
     out.write_all(&[head.as_bytes(), body].concat()).ok();
 }
 
-/// Makes a certificate for a name that it has signed itself: the files of certificate and key.
-pub(crate) fn certificate(folder: &Path, alternative: &str) -> (PathBuf, PathBuf) {
-    let (path, key) = (folder.join("web.crt"), folder.join("web.key"));
+/// Makes a certificate that it has signed itself, for a common name and alternative ones: the files of certificate
+/// and key, `stem` with their endings.
+pub(crate) fn certificate(stem: &Path, name: &str, alternative: &str) -> (PathBuf, PathBuf) {
+    let (path, key) = (stem.with_extension("crt"), stem.with_extension("key"));
     let made = Command::new("openssl")
         .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"])
-        .args(["-days", "30", "-subj", "/CN=web"])
+        .args(["-days", "30", "-subj", &format!("/CN={name}")])
         .args(["-addext", &format!("subjectAltName={alternative}")])
         .args(["-addext", "basicConstraints=critical,CA:FALSE"])
         .arg("-keyout")

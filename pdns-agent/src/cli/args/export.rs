@@ -115,7 +115,7 @@ pub struct Export {
     /// Also write the categories of suricata-iprep
     #[arg(long, value_name = "FILE")]
     pub categories: Option<PathBuf>,
-    /// Which subjects.
+    /// Conditions on the subjects.
     #[command(flatten)]
     pub conditions: ConditionArgs,
     /// Times of the records that ip-descriptions is made of.

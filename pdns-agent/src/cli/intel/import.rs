@@ -42,8 +42,6 @@ pub(super) fn run(
     let mut reading = Reading::new(args.sightings.is_some());
     let spec = ImportSpec {
         author: said_by(args.author.as_ref(), terminal),
-        kind: defaults.kind,
-        confidence: defaults.confidence,
         lifetime: args.lifetime,
         half_life: args.half_life,
         replaces: !args.add,

@@ -2,6 +2,7 @@
 //! rejected.
 
 use super::input::Digesting;
+use crate::cli::lists::read_file;
 use crate::cli::query_args::UsageError;
 use crate::cli::{CliError, Terminal, cannot};
 use crate::exchange::intel::{
@@ -14,7 +15,7 @@ use crate::store::{IndicatorImport, Reader, StoreError};
 use crate::tag::{TagKind, TagSubject};
 use ring::digest::{Context, SHA256};
 use std::collections::{BTreeMap, HashMap};
-use std::io::BufRead;
+use std::io::{self, BufRead};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
@@ -26,8 +27,8 @@ const NEVER: &str = "/etc/pdns/never.txt";
 const TOLD: u64 = 10;
 /// Examples of each reason of the gate.
 const EXAMPLES: usize = 3;
-/// Largest list of names for the gate, in bytes.
-const MAX_LIST: u64 = 256 << 20;
+/// Largest list of names for the gate, in MiB.
+const MAX_LIST: u64 = 256;
 
 /// Makes the gate from the tags of the store and the lists of the operator.
 pub(super) fn gate(
@@ -55,11 +56,8 @@ fn list(path: Option<&PathBuf>, default: &str) -> Result<Option<(String, String)
     };
     let shown = path.display().to_string();
     let failed = |cause| CliError::File { path: shown.clone(), cause };
-    let size = std::fs::metadata(path).map_err(failed)?.len();
-    if size > MAX_LIST {
-        return Err(failed(std::io::Error::other("it is larger than 256 MiB")));
-    }
-    let text = std::fs::read_to_string(path).map_err(failed)?;
+    let bytes = read_file(path, MAX_LIST).map_err(failed)?;
+    let text = io::read_to_string(bytes.as_slice()).map_err(failed)?;
     Ok(Some((shown, text)))
 }
 

@@ -3,6 +3,7 @@
 use super::import::sentence;
 use super::importer::{Defaults, ReadFailure, Reading, Target, gate, importing};
 use super::seen::SeenHere;
+use crate::causes::with_causes;
 use crate::cli::args::intel::RefreshArgs;
 use crate::cli::query_args::UsageError;
 use crate::cli::tag::said_by;
@@ -10,7 +11,7 @@ use crate::cli::{CliError, Found, Terminal, cannot, open};
 use crate::config::read_feeds;
 use crate::exchange::intel::{ColumnRef, Columns, IntelFormat, IntelOptions, Pointers};
 use crate::intel_feeds::{
-    Attempts, Document, Extent, Feed, FeedClient, FeedError, Fetch, FetchState, Protocol,
+    Attempts, Document, Extent, Feed, FeedClient, Fetch, FetchState, Protocol,
 };
 use crate::query::Gate;
 use crate::store::{ImportSpec, IndicatorImport, IntelSource, Options, Store, StoreError};
@@ -89,7 +90,7 @@ fn remembered(source: &IntelSource) -> Fetched {
 /// Fetches one feed. Only errors of the store end the whole command.
 fn refresh(
     feed: &Feed,
-    mut fetched: Fetched,
+    fetched: Fetched,
     confirm: bool,
     gate: &Gate,
     store: &mut Store,
@@ -100,8 +101,6 @@ fn refresh(
     let assessment = &feed.assessment;
     let spec = ImportSpec {
         author: said_by(None, terminal),
-        kind: assessment.kind,
-        confidence: assessment.confidence,
         lifetime: Some(seconds(assessment.lifetime)),
         half_life: assessment.half_life.map(seconds),
         ..ImportSpec::new(name, terminal.now)
@@ -117,14 +116,20 @@ fn refresh(
     };
     let client = match FeedClient::new(feed, terminal.env) {
         Ok(client) => client,
-        Err(error) => return failed(import, fetched, &error, name, terminal),
+        Err(error) => {
+            let reason = with_causes(&error);
+            return failed(import, fetched, &reason, error.retry_after(), name, terminal);
+        }
     };
     // Fetched whole before anything is imported: what comes after an error is not known to be gone.
     let mut documents: Vec<Document> = Vec::new();
     let fetch = client.fetch(&fetched.state, &mut |document| documents.push(document));
     let Fetch { extent, state, problems } = match fetch {
         Ok(fetch) => fetch,
-        Err(error) => return failed(import, fetched, &error, name, terminal),
+        Err(error) => {
+            let reason = with_causes(&error);
+            return failed(import, fetched, &reason, error.retry_after(), name, terminal);
+        }
     };
     for problem in &problems {
         terminal.say(format_args!("{name}: {problem}"));
@@ -139,13 +144,7 @@ fn refresh(
     let before = import.source().listed;
     let reading_options = match intel_options(feed) {
         Ok(options) => options,
-        Err(reason) => {
-            fetched.attempts = fetched.attempts.after_failure(terminal.now, None);
-            remember(&mut import, &fetched);
-            import.give_up(&reason).map_err(importing)?;
-            terminal.say(format_args!("{name}: {reason}"));
-            return Ok(Outcome::Failed);
-        }
+        Err(reason) => return failed(import, fetched, &reason, None, name, terminal),
     };
     let defaults = Defaults {
         kind: assessment.kind,
@@ -165,12 +164,7 @@ fn refresh(
             Err(ReadFailure::Store(error)) => return Err(error),
             Err(ReadFailure::Document(error)) => {
                 reading.tell(name, terminal);
-                let text = format!("{error}");
-                fetched.attempts = fetched.attempts.after_failure(terminal.now, None);
-                remember(&mut import, &fetched);
-                import.give_up(&text).map_err(importing)?;
-                terminal.say(format_args!("{name}: {text}"));
-                return Ok(Outcome::Failed);
+                return failed(import, fetched, &error.to_string(), None, name, terminal);
             }
         }
     }
@@ -200,35 +194,21 @@ fn remember(import: &mut IndicatorImport<'_>, fetched: &Fetched) {
     import.spec.fetched = serde_json::to_value(fetched).ok();
 }
 
-/// Records that a feed could not be fetched.
+/// Records that a feed could not be imported, and why. `retry_after` is the time for which its server asked to be left
+/// alone.
 fn failed(
     mut import: IndicatorImport<'_>,
     fetched: Fetched,
-    error: &FeedError,
+    reason: &str,
+    retry_after: Option<Duration>,
     name: &str,
     terminal: &mut Terminal<'_>,
 ) -> Result<Outcome, CliError> {
-    let retry_after = match error {
-        FeedError::Outgoing(error) => error.retry_after(),
-        _ => None,
-    };
     let attempts = fetched.attempts.after_failure(terminal.now, retry_after);
     remember(&mut import, &Fetched { attempts, ..fetched });
-    let text = with_causes(error);
-    import.give_up(&text).map_err(importing)?;
-    terminal.say(format_args!("{name}: {text}"));
+    import.give_up(reason).map_err(importing)?;
+    terminal.say(format_args!("{name}: {reason}"));
     Ok(Outcome::Failed)
-}
-
-/// Returns the text of an error and of its causes.
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        text = format!("{text}: {cause}");
-        next = cause.source();
-    }
-    text
 }
 
 fn intel_options(feed: &Feed) -> Result<IntelOptions, String> {

@@ -7,7 +7,8 @@ mod head;
 mod line;
 
 use super::{Tally, wide};
-use crate::cli::answer::{next_line, utf16};
+use crate::causes::with_causes;
+use crate::cli::lists::{next_line, utf16};
 use crate::cli::query_args::UsageError;
 use crate::cli::{CliError, Found, Terminal, cannot, open};
 use crate::query::Scope;
@@ -16,7 +17,6 @@ use crate::store::{Options, Store};
 use crate::tag::{Tag, TagChange, TagKind, TagOutcome, TagSubject};
 use line::{BadLine, Lines};
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::error::Error as _;
 use std::io::{self, BufRead, BufReader};
 use std::path::Path;
 
@@ -274,12 +274,7 @@ impl Bad {
         let count = self.by_reason.entry(error.sort()).or_default();
         *count += 1;
         if *count <= TOLD {
-            let mut text = error.to_string();
-            let mut next = error.source();
-            while let Some(cause) = next {
-                text = format!("{text}: {cause}");
-                next = cause.source();
-            }
+            let text = with_causes(error);
             terminal.say(format_args!("{file}, line {number} is skipped: {text}"));
         }
     }

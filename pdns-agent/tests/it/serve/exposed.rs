@@ -4,11 +4,11 @@ use super::{Site, listens, read_reply, request, serve};
 use crate::redis::{Redis, until};
 use crate::run::Home;
 use crate::serve::users::add;
+use crate::web::certificate;
 use std::fs;
 use std::io::Write as _;
 use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
 use std::process::Command;
 
 #[test]
@@ -103,28 +103,12 @@ fn it_ends_when_it_is_told_to_and_finishes_what_runs() {
     assert!(TcpStream::connect(address).is_err());
 }
 
-/// Makes a certificate for this machine that nobody has signed but itself.
-fn certificate(home: &Home, name: &str) -> PathBuf {
-    let (path, key) = (home.path().join("tls.crt"), home.path().join("tls.key"));
-    let made = Command::new("openssl")
-        .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"])
-        .args(["-days", "30", "-subj", &format!("/CN={name}")])
-        .args(["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"])
-        .args(["-addext", "basicConstraints=critical,CA:FALSE"])
-        .arg("-keyout")
-        .arg(&key)
-        .arg("-out")
-        .arg(&path)
-        .output()
-        .expect("openssl is installed (cargo xtask test does)");
-    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-    path
-}
-
 #[test]
 fn tls_is_built_in_and_a_new_certificate_is_taken_up() {
     let home = Home::new();
-    let path = certificate(&home, "first");
+    let stem = home.path().join("tls");
+    let certify = |name| certificate(&stem, name, "DNS:localhost,IP:127.0.0.1");
+    let (path, key) = certify("first");
     let site = Site::of(home, &["--tls-cert", "HOME/tls.crt", "--tls-key", "HOME/tls.key"]);
     let ask = || {
         let mut command = Command::new("openssl");
@@ -155,10 +139,10 @@ fn tls_is_built_in_and_a_new_certificate_is_taken_up() {
     };
     let (shown, said) = ask();
     assert!(shown.contains("192.0.2.7") && said.contains("CN = first"), "{shown}{said}");
-    certificate(&site.home, "second");
+    certify("second");
     until("the new one is taken up", || ask().1.contains("CN = second"));
     // One that does not do is told of, and the one before stays.
-    fs::write(site.home.path().join("tls.key"), "nonsense").unwrap();
+    fs::write(&key, "nonsense").unwrap();
     until("the server says so", || site.process.said().contains("the one before stays"));
     assert!(ask().0.contains("192.0.2.7"));
     // Plain HTTP is no TLS.
