@@ -48,26 +48,6 @@ local function bucket(hash, half, split)
   return i
 end
 
--- What undoes the writes of the call at hand: command, key and two words each, the last write last.
-local UNDO, undos = {}, 0
-
-local function undo_by(command, key, x, y)
-  UNDO[undos + 1], UNDO[undos + 2], UNDO[undos + 3], UNDO[undos + 4] = command, key, x, y or false
-  undos = undos + 4
-end
-
--- Takes back all that was written.
-local function roll_back()
-  for i = undos - 3, 1, -4 do
-    local command, key, x, y = UNDO[i], UNDO[i + 1], UNDO[i + 2], UNDO[i + 3]
-    if command == 'HDEL' then
-      redis.pcall(command, key, x)
-    elseif redis.pcall(command, key, x, y) == 0 and command == 'HINCRBY' then
-      redis.pcall('HDEL', key, x)
-    end
-  end
-end
-
 local function hex(text)
   return (string.gsub(text, '.', function(c) return format('%02x', byte(c)) end))
 end
@@ -75,6 +55,7 @@ end
 -- A row and a delta added up.
 local function merged(chunk, c2, a2, b2, m2, x2, l2, s2, p2)
   local c, a, b, m, x, l, s, p = unpack_(ROW, chunk)
+  local count, was, place = c, a, p
   c = c + c2
   if c > 4294967295 then c = 4294967295 end
   if b2 > b then
@@ -88,7 +69,7 @@ local function merged(chunk, c2, a2, b2, m2, x2, l2, s2, p2)
   if x2 > x then x = x2 end
   if s ~= s2 then s = union(s, s2) end
   if p ~= p2 then p = union(p, p2) end
-  return pack(ROW, c, a, b, m, x, l, s, p)
+  return pack(ROW, c, a, b, m, x, l, s, p), count, was, place
 end
 
 -- Row number of record `rk` in a name's value, or nil; then whether the value does not read.
@@ -165,7 +146,7 @@ local function prepare(tag, kind, ARGV, at)
   if (names > 0) ~= has_days then refuse('H' .. (names > 0 and days_key or meta)) end
 
   -- What stands in rows and in buckets, by number and by hash.
-  local held, values, keys, older = {}, {}, {}, {}
+  local held, older = {}, {}
   local function hold(row)
     local chunk = held[row]
     if not chunk then
@@ -178,41 +159,52 @@ local function prepare(tag, kind, ARGV, at)
     return chunk
   end
 
+  -- Rows to write, in order: number, as they are, as they will be.
+  local sums, n = {}, 0
   for i = 1, #fast, 36 do
-    local row, first = unpack_('>I4', fast, i), unpack_('>I4', fast, i + 8)
+    local row, c, first, b, m, x, l, s, p = unpack_('>I4I4I4I4I4I4I4I4I4', fast, i)
     local chunk = hold(row)
-    if sub(chunk, 30, 32) ~= sub(fast, i + 33, i + 35) or sub(chunk, 1, 4) == '\0\0\0\0' then refuse('E') end
-    local was = unpack_('>I4', chunk, 5)
+    local sum, count, was, place = merged(chunk, c, first, b, m, x, l, s, p)
+    if (place - p) % 16777216 ~= 0 or count == 0 then refuse('E') end
+    sums[n + 1], sums[n + 2], sums[n + 3] = row, chunk, sum
+    n = n + 3
+    held[row] = sum
     if first < was and floor(first / 86400) < floor(was / 86400) then
       -- Seldom: an older log came later. The name may now be older than its value says.
       local day = floor(first / 86400)
-      local key = buckets .. number(bucket(unpack_('>I4', chunk, 29) % 16777216, half, split))
+      local key = buckets .. number(bucket(place % 16777216, half, split))
       reading = key
       local pairs_ = call('HGETALL', key)
       for j = 1, #pairs_, 2 do
         local hash, value = pairs_[j], pairs_[j + 1]
         if #value < 6 then refuse('H' .. key) end
         if day < unpack_('>I2', value, 5) and holds(value, wide .. hex(hash), row) then
-          values[hash], keys[hash] = value, key
-          older[#older + 1] = { hash, day }
+          older[#older + 1] = { hash, day, key }
         end
       end
     end
   end
 
+  -- The bucket and value of each name that is not known, and the row of each record that is there, by position.
   local found, fresh, added = {}, 0, false
+  local hash_of, key_of, value_of = {}, {}, {}
   local end_block, end_pos = block, pos
-  local known = {}
+  local at_hand, low, key, value
+  local nth, record = 0, 0
   for i = at, plan.last, 4 do
     local hash, rk = ARGV[i], ARGV[i + 2]
-    local value, key = values[hash], keys[hash]
-    if value == nil then
+    record = record + 1
+    local is_next = hash ~= at_hand
+    if is_next then
+      at_hand = hash
       local h1, h2, h3 = byte(hash, 6, 8)
-      key = buckets .. number(bucket(h1 * 65536 + h2 * 256 + h3, half, split))
+      low = h1 * 65536 + h2 * 256 + h3
+      key = buckets .. number(bucket(low, half, split))
       reading = key
       value = call('HGET', key, hash)
       if value and #value < 6 then refuse('H' .. key) end
-      values[hash], keys[hash] = value, key
+      nth = nth + 1
+      hash_of[nth], key_of[nth], value_of[nth] = hash, key, value
     end
     local row
     if value then
@@ -230,8 +222,7 @@ local function prepare(tag, kind, ARGV, at)
         row, garbled = find(value, rk)
         if garbled then refuse('H' .. key) end
       end
-    elseif not known[hash] then
-      known[hash] = true
+    elseif is_next then
       local length = #ARGV[i + 1] + 1
       if end_pos + length > LOG then
         end_block, end_pos = end_block + 1, 0
@@ -244,11 +235,14 @@ local function prepare(tag, kind, ARGV, at)
     if row then
       if row >= rows then refuse('H' .. meta) end
       local chunk = hold(row)
-      if sub(chunk, 30, 32) ~= sub(hash, 6, 8) or sub(chunk, 1, 4) == '\0\0\0\0' then
-        refuse('H' .. rows_key .. number(floor(row / ROWS)))
-      end
-      found[i] = row
+      local sum, count, _, place = merged(chunk, unpack_(ROW, ARGV[i + 3]))
+      if place % 16777216 ~= low or count == 0 then refuse('H' .. rows_key .. number(floor(row / ROWS))) end
+      sums[n + 1], sums[n + 2], sums[n + 3] = row, chunk, sum
+      n = n + 3
+      held[row] = sum
+      found[record] = row
     else
+      found[record] = false
       local slot = (rows + fresh) % ROWS
       if slot == 0 then
         if call('EXISTS', rows_key .. number((rows + fresh) / ROWS)) == 1 then refuse('H' .. meta) end
@@ -269,41 +263,44 @@ local function prepare(tag, kind, ARGV, at)
   plan.rows, plan.block, plan.pos = rows, block, pos
   plan.k, plan.split, plan.names = k, split, names
   plan.meta = { r = rows, b = block, p = pos, k = k, s = split, n = names }
-  plan.held, plan.values, plan.keys, plan.older, plan.found = held, values, keys, older, found
+  plan.sums, plan.older, plan.found = sums, older, found
+  plan.hash_of, plan.key_of, plan.value_of = hash_of, key_of, value_of
+  plan.undo, plan.moves = {}, {}
   return plan
 end
 
 -- Applies what `prepare` read. Appends to `out` (flag and row of each unknown) and `redo`.
 local function apply(tag, plan, ARGV, out, redo)
-  if not plan.held then return end
+  local sums = plan.sums
+  if not sums then return end
   local kind, fast = plan.kind, plan.fast
   local rows, block, pos, k, split, names =
     plan.rows, plan.block, plan.pos, plan.k, plan.split, plan.names
-  local held, values, keys, found = plan.held, plan.values, plan.keys, plan.found
+  local key_of, value_of, found, undo = plan.key_of, plan.value_of, plan.found, plan.undo
   local half = 2 ^ k
   local rows_key, buckets, wide = tag .. kind .. 's', tag .. kind .. 'b', tag .. kind .. 'w'
   local log = tag .. kind .. 'l'
-  local days, lines, bytes, changed, before = {}, {}, 0, {}, {}
-  for hash, value in pairs(values) do before[hash] = value end
+  local days, lines, bytes = {}, {}, 0
 
-  local function add(row, ...)
+  for i = 1, #sums, 3 do
+    local row = sums[i]
     local slot = row % ROWS
-    local chunk = merged(held[row], ...)
     local key = rows_key .. number((row - slot) / ROWS)
-    call('SETRANGE', key, FROM[slot], chunk)
-    undo_by('SETRANGE', key, FROM[slot], held[row])
-    held[row] = chunk
+    call('SETRANGE', key, FROM[slot], sums[i + 2])
+    plan.rows_written = i
   end
 
-  for i = 1, #fast, 36 do
-    local row, c, a, b, m, x, l, s, p = unpack_('>I4I4I4I4I4I4I4I4I4', fast, i)
-    add(row, c, a, b, m, x, l, s, p)
-  end
+  -- Names by hash that are older now; seldom any.
+  local younger
   for i = 1, #plan.older do
-    local hash, day = plan.older[i][1], plan.older[i][2]
-    if day < unpack_('>I2', values[hash], 5) then
-      values[hash] = rejuvenate(values[hash], day, days)
-      changed[hash] = true
+    local hash, day, key = unpack(plan.older[i])
+    younger = younger or {}
+    local value = younger[hash] or call('HGET', key, hash)
+    if day < unpack_('>I2', value, 5) then
+      local changed = rejuvenate(value, day, days)
+      call('HSET', key, hash, changed)
+      undo[#undo + 1] = { 'HSET', key, hash, value }
+      younger[hash] = changed
     end
   end
 
@@ -328,17 +325,31 @@ local function apply(tag, plan, ARGV, out, redo)
   end
 
   local told, undone, logged, added = #out, redo and #redo, 0, 0
+  -- The name at hand, with its value as it was.
+  local at_hand, key, value, changed
+  local nth, record = 0, 0
+  local function write_name()
+    if not changed then return end
+    call('HSET', key, at_hand, value)
+    plan.names_written = nth
+  end
   for i = plan.at, plan.last, 4 do
     local hash, rk, delta = ARGV[i], ARGV[i + 2], ARGV[i + 3]
     local day = floor(unpack_('>I4', delta, 5) / 86400)
-    local value, row = values[hash], found[i]
+    record = record + 1
+    local row = found[record]
+    if hash ~= at_hand then
+      write_name()
+      nth = nth + 1
+      at_hand, changed, key, value = hash, false, key_of[nth], value_of[nth]
+      if younger and younger[hash] then value = younger[hash] end
+    end
     if value and day < unpack_('>I2', value, 5) then
       value = rejuvenate(value, day, days)
-      changed[hash] = true
+      changed = true
     end
     told = told + 2
     if row then
-      add(row, unpack_(ROW, delta))
       out[told - 1], out[told] = '0', pack('>I4', row)
     else
       local packed = pack('>I4', rows)
@@ -362,7 +373,7 @@ local function apply(tag, plan, ARGV, out, redo)
           pos, logged = 0, 0
         end
         value = pack('>I4I2', block * 65536 + pos + bytes, day) .. rk .. packed
-        changed[hash] = true
+        changed = true
         logged = logged + 2
         lines[logged - 1], lines[logged] = name, '\n'
         bytes = bytes + length
@@ -371,11 +382,11 @@ local function apply(tag, plan, ARGV, out, redo)
         out[told - 1], out[told] = '2', packed
       elseif byte(value, 7) == 255 then
         call('HSET', wide .. hex(hash), rk, packed)
-        undo_by('HDEL', wide .. hex(hash), rk)
+        undo[#undo + 1] = { 'HDEL', wide .. hex(hash), rk }
         out[told - 1], out[told] = '1', packed
       else
         value = value .. rk .. packed
-        changed[hash] = true
+        changed = true
         local target = #value > 2048 and wide .. hex(hash)
         if target and call('EXISTS', target) == 0 then
           local q, last = 7, #value
@@ -384,7 +395,7 @@ local function apply(tag, plan, ARGV, out, redo)
             if size == 255 then size = 18 end
             local field = sub(value, q, q + 1 + size)
             call('HSET', target, field, sub(value, q + 2 + size, q + 5 + size))
-            undo_by('HDEL', target, field)
+            undo[#undo + 1] = { 'HDEL', target, field }
             q = q + 6 + size
           end
           value = sub(value, 1, 6) .. '\255'
@@ -392,19 +403,15 @@ local function apply(tag, plan, ARGV, out, redo)
         out[told - 1], out[told] = '1', packed
       end
     end
-    values[hash] = value
   end
-  for hash in pairs(changed) do
-    call('HSET', keys[hash], hash, values[hash])
-    if before[hash] then undo_by('HSET', keys[hash], hash, before[hash]) else undo_by('HDEL', keys[hash], hash) end
-  end
+  write_name()
   write_rows()
   write_log()
 
   -- Linear hashing: at most 8 names a bucket on average. Twice as many would spare 4 octets a record, and cost those
   -- who ask for an address a quarter of their time: they read whole buckets. A call adds few names, so it splits few
   -- buckets. What is of another type than a bucket ends it: nothing here may fail once rows are written.
-  local splits = 0
+  local splits, moves = 0, plan.moves
   while names > 8 * (half + split) and splits < 64 do
     local old, new = buckets .. number(split), buckets .. number(split + half)
     local pairs_ = redis.pcall('HGETALL', old)
@@ -421,9 +428,8 @@ local function apply(tag, plan, ARGV, out, redo)
     if #gone > 0 then
       local set = redis.pcall('HSET', new, unpack(moved))
       if type(set) == 'table' then break end
-      for j = 1, #gone do undo_by('HDEL', new, gone[j]) end
+      moves[#moves + 1] = { old, new, moved, gone }
       call('HDEL', old, unpack(gone))
-      for j = 1, #moved, 2 do undo_by('HSET', old, moved[j], moved[j + 1]) end
     end
     split = split + 1
     if split == half then
@@ -435,16 +441,47 @@ local function apply(tag, plan, ARGV, out, redo)
   if rows ~= grown or splits > 0 then
     local meta = tag .. kind .. 'm'
     call('HSET', meta, 'r', rows, 'b', block, 'p', pos, 'k', k, 's', split, 'n', names)
-    for field, number_ in pairs(plan.meta) do undo_by('HSET', meta, field, format('%d', number_)) end
+    plan.meta_written = true
   end
   for day, change in pairs(days) do
     -- A count that is no number fails; `pdns admin verify` finds it.
     local key = tag .. kind .. 'd'
     local left = change ~= 0 and redis.pcall('HINCRBY', key, day, change)
     if type(left) == 'number' then
-      undo_by('HINCRBY', key, day, format('%d', -change))
+      undo[#undo + 1] = { 'HINCRBY', key, day, format('%d', -change) }
       if left == 0 then call('HDEL', key, day) end
     end
+  end
+end
+
+-- Takes back what `apply` wrote of a plan.
+local function roll_back(tag, plan)
+  if not plan.sums then return end
+  local meta, rows_key = tag .. plan.kind .. 'm', tag .. plan.kind .. 's'
+  if plan.meta_written then
+    for field, value in pairs(plan.meta) do redis.pcall('HSET', meta, field, format('%d', value)) end
+  end
+  for i = #plan.undo, 1, -1 do
+    local one = plan.undo[i]
+    if redis.pcall(unpack(one)) == 0 and one[1] == 'HINCRBY' then redis.pcall('HDEL', one[2], one[3]) end
+  end
+  for i = #plan.moves, 1, -1 do
+    local old, new, moved, gone = unpack(plan.moves[i])
+    redis.pcall('HSET', old, unpack(moved))
+    redis.pcall('HDEL', new, unpack(gone))
+  end
+  for i = plan.names_written or 0, 1, -1 do
+    local value = plan.value_of[i]
+    if value then
+      redis.pcall('HSET', plan.key_of[i], plan.hash_of[i], value)
+    else
+      redis.pcall('HDEL', plan.key_of[i], plan.hash_of[i])
+    end
+  end
+  for i = plan.rows_written or 0, 1, -3 do
+    local row = plan.sums[i]
+    local slot = row % ROWS
+    redis.pcall('SETRANGE', rows_key .. number((row - slot) / ROWS), FROM[slot], plan.sums[i + 1])
   end
 end
 
@@ -494,7 +531,6 @@ local function upsert(KEYS, ARGV)
   if not ok then return refusal_of(refusal) end
   if refusal then return refusal end
   local out, redo = { 'A' }, { ARGV[3] }
-  undos = 0
   local done, failure = pcall(function()
     apply(tag, plans.records, ARGV, out, redo)
     apply(tag, plans.negatives, ARGV, out, nil)
@@ -504,7 +540,8 @@ local function upsert(KEYS, ARGV)
     call('HSET', tag .. 'c', ARGV[1], concat(redo))
   end)
   if not done then
-    roll_back()
+    roll_back(tag, plans.negatives)
+    roll_back(tag, plans.records)
     return failed(failure)
   end
   return concat(out)
