@@ -31,6 +31,8 @@ mod feeds;
 #[cfg(test)]
 mod files;
 #[cfg(test)]
+mod halfway;
+#[cfg(test)]
 mod harness;
 #[cfg(test)]
 mod indicators;

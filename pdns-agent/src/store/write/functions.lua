@@ -307,7 +307,11 @@ local function apply(tag, plan, ARGV, out, redo)
   local function write_log()
     if bytes == 0 then return end
     -- APPEND would keep spare room: a block is made in its full size at once.
-    if pos == 0 then call('SETRANGE', log .. number(block), LOG - 1, '\0') end
+    -- A block of a call that failed must go again: the next attempt takes one that is there for a hole.
+    if pos == 0 then
+      undo[#undo + 1] = { 'DEL', log .. number(block) }
+      call('SETRANGE', log .. number(block), LOG - 1, '\0')
+    end
     call('SETRANGE', log .. number(block), pos, concat(lines))
     pos = pos + bytes
     lines, bytes = {}, 0
@@ -319,7 +323,10 @@ local function apply(tag, plan, ARGV, out, redo)
     if rows == first then return end
     local slot = first % ROWS
     local chunk = rows_key .. number((first - slot) / ROWS)
-    if slot == 0 then call('SETRANGE', chunk, ROWS * 32 - 1, '\0') end
+    if slot == 0 then
+      undo[#undo + 1] = { 'DEL', chunk }
+      call('SETRANGE', chunk, ROWS * 32 - 1, '\0')
+    end
     call('SETRANGE', chunk, FROM[slot], concat(fresh))
     fresh, first = {}, rows
   end
