@@ -7,6 +7,7 @@ use super::item::{IntelItem, Place, SkipReason};
 use super::json::{self, Consumer, Key, Step, is_true, list, text};
 use super::sink::{Details, Refusal, Sink, Stop, Subjects, Wanted, shown};
 use super::when;
+use crate::indicator::Tlp;
 use serde_json::Value;
 use std::collections::VecDeque;
 use std::io::BufRead;
@@ -250,9 +251,8 @@ fn add_tag(tag: &Value, details: &mut Details) {
     let lower = name.to_ascii_lowercase();
     let quoted = || name.split_once("=\"").and_then(|(_, value)| value.strip_suffix('"'));
     if lower.starts_with("tlp:") {
-        if let Ok(tlp) = lower.parse() {
-            details.restrict(tlp);
-        }
+        // A restriction that is not understood, such as tlp:unclear, is taken for the strongest.
+        details.restrict(lower.parse().unwrap_or(Tlp::Red));
     } else if lower.starts_with("misp-galaxy:") && NOT_NAMES.iter().any(|part| lower.contains(part))
     {
         // How somebody attacks, or whom, names nothing.

@@ -2,7 +2,8 @@
 //!
 //! Only indicators become indicators: an observable beside them says that something was seen, not that it is bad.
 //! Relationships, markings and identities may come before the indicator or behind it. So indicators wait until the end,
-//! up to a limit of memory; behind that, the earliest are handed out with what is known by then.
+//! up to a limit of memory; behind that, the earliest are handed out with what is known by then, and markings that are
+//! not known by then count as the strongest restriction.
 
 pub(super) mod pattern;
 mod refs;
@@ -128,16 +129,7 @@ impl Reader<'_, '_> {
             return Ok(());
         }
         let details = details(object, &id);
-        // A marking of a part of the object counts for all of it.
-        let of_parts = list(object, "granular_markings").iter();
-        let of_parts = of_parts.filter_map(|marking| marking.get("marking_ref"));
-        let markings: Vec<String> = list(object, "object_marking_refs")
-            .iter()
-            .chain(of_parts)
-            .filter_map(Value::as_str)
-            .take(refs::MAX_MARKINGS)
-            .map(str::to_owned)
-            .collect();
+        let markings = refs::markings(object);
         let size = details.size() + subjects.len() * 64 + id.len() + markings.len() * 96;
         self.size += size;
         self.waiting.push_back(Waiting { id, details, subjects, markings, size });
