@@ -14,12 +14,14 @@ use super::item::{IntelItem, Place, SkipReason};
 use super::json::{self, Consumer, Key, Step, is_true, list, text};
 use super::sink::{Details, Refusal, Sink, Stop, Subjects, shown};
 use super::when;
+use crate::exchange::reason::{CONDITIONAL, PAGE};
 use crate::indicator::MAX_CONFIDENCE;
+use crate::query::typed_tag;
 use crate::render::escape;
-use crate::tag::TagKind;
+use crate::tag::{TagKind, TagSubject};
 use refs::Refs;
 use serde_json::Value;
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::io::BufRead;
 
 /// Memory for indicators that wait, in bytes.
@@ -128,7 +130,7 @@ impl Reader<'_, '_> {
         if subjects.is_empty() {
             return Ok(());
         }
-        let details = details(object, &id);
+        let details = details(object, &id, &subjects);
         let markings = refs::markings(object);
         let size = details.size() + subjects.len() * 64 + id.len() + markings.len() * 96;
         self.size += size;
@@ -173,6 +175,18 @@ impl Reader<'_, '_> {
                 }
             }
         }
+        // A pattern for a domain with all below it names the domain, too.
+        let wide: HashSet<TagSubject> = subjects
+            .iter()
+            .filter(|(subject, is_conditional)| {
+                matches!(subject, TagSubject::Below(_)) && !is_conditional
+            })
+            .map(|(subject, _)| subject.clone())
+            .collect();
+        subjects.retain(|(subject, _)| match subject {
+            TagSubject::Name(name) => !wide.contains(&TagSubject::Below(name.clone())),
+            _ => true,
+        });
         Ok(subjects)
     }
 
@@ -201,8 +215,8 @@ impl Reader<'_, '_> {
     }
 }
 
-/// Facts that an indicator states beside its pattern.
-fn details(object: &Value, id: &str) -> Details {
+/// Facts that an indicator of these subjects states beside its pattern.
+fn details(object: &Value, id: &str, subjects: &Subjects) -> Details {
     let mut details = Details::default();
     let time = |name| text(object, name).and_then(|text| when::seconds(&text));
     details.first = time("valid_from");
@@ -212,17 +226,38 @@ fn details(object: &Value, id: &str) -> Details {
         .and_then(Value::as_u64)
         .and_then(|number| u8::try_from(number).ok())
         .filter(|number| *number <= MAX_CONFIDENCE);
-    let types = [list(object, "indicator_types"), list(object, "labels")].concat();
-    if types.iter().any(|word| word == "benign") {
-        details.kind = Some(TagKind::Trust);
+    // STIX 2.0 has the types among the labels.
+    let has_types = !list(object, "indicator_types").is_empty();
+    let types = if has_types { list(object, "indicator_types") } else { list(object, "labels") };
+    let is = |wanted: &str| types.iter().any(|word| word == wanted);
+    details.kind = match () {
+        () if is("malicious-activity") || is("compromised") => None,
+        () if is("benign") => Some(TagKind::Trust),
+        () if is("anomalous-activity") => Some(TagKind::Interest),
+        () => None,
+    };
+    for label in list(object, "labels").iter().filter_map(Value::as_str) {
+        match label {
+            CONDITIONAL => details.is_conditional = true,
+            label if !has_types && TYPES.contains(&label) => {}
+            label => details.add_label(label),
+        }
     }
-    let labels = list(object, "labels").iter().filter_map(Value::as_str);
-    labels.filter(|label| !TYPES.contains(label)).for_each(|label| details.add_label(label));
-    details.note = text(object, "description").or_else(|| text(object, "name")).unwrap_or_default();
+    // A name or a description that only repeats the subject is no note.
+    let is_subject = |text: &str| {
+        let subjects = subjects.iter().map(|(subject, _)| subject);
+        let mut forms = subjects.flat_map(|subject| [subject.to_string(), typed_tag(subject)]);
+        forms.any(|form| form.trim_start_matches('.') == text.trim_start_matches('.'))
+    };
+    let mut notes = ["description", "name"].into_iter().filter_map(|name| text(object, name));
+    details.note = notes.find(|text| !is_subject(text)).unwrap_or_default();
     let references = list(object, "external_references").iter();
-    let urls = references.clone().filter_map(|reference| text(reference, "url"));
-    let ids = references.filter_map(|reference| text(reference, "external_id"));
-    details.reference = urls.chain(ids).next().unwrap_or_default();
+    let is_page = |reference: &&Value| text(reference, "source_name").as_deref() == Some(PAGE);
+    let url = |reference: &Value| text(reference, "url");
+    let urls = references.clone().filter(|one| !is_page(one)).filter_map(url);
+    let ids = references.clone().filter_map(|reference| text(reference, "external_id"));
+    let pages = references.filter(is_page).filter_map(url);
+    details.reference = urls.chain(ids).chain(pages).next().unwrap_or_default();
     details.id = Some(escape(id).into_owned()).filter(|id| !id.is_empty());
     details
 }

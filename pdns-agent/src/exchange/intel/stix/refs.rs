@@ -60,10 +60,8 @@ impl Refs {
         let Some(id) = text(object, "id").filter(|id| id.len() <= MAX_ID) else { return };
         match kind {
             "relationship" => self.relate(object),
-            "marking-definition" => {
-                if self.markings.len() < MAX_ENTRIES {
-                    self.markings.insert(id, restriction(object));
-                }
+            "marking-definition" if self.markings.len() < MAX_ENTRIES => {
+                self.markings.insert(id, restriction(object));
             }
             "identity" => {
                 let Some(name) = text(object, "name") else { return };

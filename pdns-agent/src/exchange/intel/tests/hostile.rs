@@ -136,10 +136,9 @@ fn a_page_may_be_one_line() {
         assert_eq!(names(&small), want, "{format}");
     }
     // Of any size, and without a place to cut it.
-    const SIZE: usize = 2 << 20;
     let mut each = |_| ControlFlow::Continue(());
     for piece in ["x", "<", "< ", "x<", "evil.com ", "<p>evil.com</p>", "\u{f6}"] {
-        let mut page = endless("<html>a.evil.com ", piece, SIZE, " b.evil.com");
+        let mut page = endless("<html>a.evil.com ", piece, 2 << 20, " b.evil.com");
         let summary = read_intel(&mut page, &options(Is::Html), &mut each).unwrap();
         assert!(summary.indicators >= 1, "{piece}");
         assert_eq!(summary.problems, 0, "{piece}");
