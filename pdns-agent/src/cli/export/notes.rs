@@ -32,8 +32,9 @@ pub(super) fn notes(listing: &ExportSummary, too_long: u64) -> Vec<String> {
         ));
     }
     if listing.held_exceptions > 0 {
+        let are = if listing.held_exceptions == 1 { "is" } else { "are" };
         notes.push(format!(
-            "{} of them are trusted; where a listed domain or prefix covers one, it is blocked",
+            "{} of them {are} trusted: not excepted from listed domains and prefixes around it",
             listing.held_exceptions
         ));
     }

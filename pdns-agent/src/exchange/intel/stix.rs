@@ -26,6 +26,8 @@ use std::io::BufRead;
 
 /// Memory for indicators that wait, in bytes.
 const MAX_WAITING: usize = 16 << 20;
+/// Maximum number of identifiers of revoked indicators that are kept.
+const MAX_REVOKED: usize = 30_000;
 /// Words of the vocabulary of indicator types, which STIX 2.0 has among the labels.
 const TYPES: [&str; 8] = [
     "anomalous-activity",
@@ -40,8 +42,14 @@ const TYPES: [&str; 8] = [
 
 /// Reads STIX.
 pub(super) fn read(input: &mut dyn BufRead, sink: &mut Sink<'_>) -> Result<(), Stop> {
-    let mut reader =
-        Reader { sink, refs: Refs::default(), waiting: VecDeque::new(), size: 0, number: 0 };
+    let mut reader = Reader {
+        sink,
+        refs: Refs::default(),
+        waiting: VecDeque::new(),
+        size: 0,
+        number: 0,
+        revoked: HashSet::new(),
+    };
     json::read(input, &mut reader)?;
     while let Some(waiting) = reader.waiting.pop_front() {
         reader.hand_out(waiting)?;
@@ -66,6 +74,8 @@ struct Reader<'s, 'o> {
     waiting: VecDeque<Waiting>,
     size: usize,
     number: u64,
+    /// Identifiers of revoked indicators: earlier versions may follow.
+    revoked: HashSet<String>,
 }
 
 impl Consumer for Reader<'_, '_> {
@@ -127,7 +137,7 @@ impl Reader<'_, '_> {
         if is_revoked {
             return self.revoke(&id, subjects);
         }
-        if subjects.is_empty() {
+        if subjects.is_empty() || self.revoked.contains(&id) {
             return Ok(());
         }
         let details = details(object, &id, &subjects);
@@ -191,6 +201,16 @@ impl Reader<'_, '_> {
     }
 
     fn revoke(&mut self, id: &str, subjects: Subjects) -> Result<(), Stop> {
+        // Other versions of the same object end with it.
+        if self.revoked.len() < MAX_REVOKED && !id.is_empty() {
+            self.revoked.insert(id.to_owned());
+        }
+        let size = &mut self.size;
+        self.waiting.retain(|waiting| {
+            let is_other = id.is_empty() || waiting.id != id;
+            *size -= if is_other { 0 } else { waiting.size };
+            is_other
+        });
         let id = Some(id.to_owned()).filter(|id| !id.is_empty());
         if subjects.is_empty() {
             return self.sink.item(IntelItem::Revoked { id, subject: None });
