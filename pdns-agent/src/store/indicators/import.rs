@@ -188,8 +188,8 @@ impl IndicatorImport<'_> {
         &self.source
     }
 
-    /// Collects an indicator. If a subject occurs more than once, the first counts, and the end of another indicator on
-    /// the same subject does not.
+    /// Collects an indicator. If a subject occurs more than once, the first counts, but one without further conditions
+    /// before one that has some; and the end of another indicator on the same subject does not count.
     ///
     /// # Errors
     /// [`StoreError::Spool`] if the disk is full; other errors as they occur.
@@ -293,7 +293,14 @@ impl IndicatorImport<'_> {
             match of_bucket.get_mut(key) {
                 // One entry for the subject was taken back, and another stands.
                 Some(known @ None) => *known = listing,
-                Some(Some(_)) => repeated += u64::from(listing.is_some()),
+                Some(Some(known)) => {
+                    repeated += u64::from(listing.is_some());
+                    if let Some(certain) = listing.filter(|one| !one.is_conditional)
+                        && known.is_conditional
+                    {
+                        *known = certain;
+                    }
+                }
                 None => drop(of_bucket.insert(key.to_vec(), listing)),
             }
         }

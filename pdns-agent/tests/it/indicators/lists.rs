@@ -76,6 +76,12 @@ fn conditional_indicators_do_not_block() {
     assert_eq!(attributes.iter().filter(|one| one["to_ids"] == true).count(), 2);
     assert_eq!(shared("jsonl").matches("\"conditional\":true").count(), 4);
     assert_eq!(shared("csv").lines().filter(|line| line.contains(",true,")).count(), 4);
+    // What the source says somewhere else without a condition counts.
+    let file = list(&site, "ports.txt", &["port-evil.com:443", "45.66.6.6:80", "port-evil.com"]);
+    intel(&site, &["import", file.to_str().unwrap()], &[0]);
+    let (rpz, said) = export(&site, "rpz", &["--source", "ports"]);
+    assert!(rpz.contains("port-evil.com CNAME .") && !rpz.contains("6.6.66"), "{rpz}");
+    assert!(said.contains("1 subject is left out"), "{said}");
     // What another source or an analyst says for certain counts again.
     run(&mut site.pdns(), &["tag", "set", "threat", "partly-evil.com"]).with(&[0]);
     let (rpz, _) = export(&site, "rpz", &[]);
@@ -151,4 +157,32 @@ fn what_one_site_exports_another_imports_as_it_was() {
 fn import(site: &Site, file: &Path) {
     let (_, said) = intel(site, &["import", file.to_str().unwrap(), "--source", "feed"], &[0]);
     assert!(said.contains("6 indicators from feed"), "{said}");
+}
+
+#[test]
+fn help_describes_the_formats_of_each_command() {
+    let site = Site::new();
+    let help = |words: &str| {
+        let words: Vec<&str> = words.split(' ').chain(["--help"]).collect();
+        run(&mut site.pdns(), &words).with(&[0])
+    };
+    for command in [
+        "intel sources",
+        "intel show",
+        "intel history",
+        "intel extract",
+        "near",
+        "contrast",
+        "tag list",
+        "tag history",
+        "status",
+    ] {
+        let shown = help(command);
+        assert!(shown.contains("table on a terminal, and json elsewhere"), "{shown}");
+        assert!(!shown.contains("RDATA with tabs") && !shown.contains("- cof:"), "{shown}");
+    }
+    assert!(help("find").contains("- cof:"));
+    assert!(help("export").contains("- rpz:") && !help("export").contains("- cof:"));
+    let shown = help("intel import");
+    assert!(shown.contains("- openioc:") && shown.contains("web pages with indicators"), "{shown}");
 }
