@@ -154,6 +154,21 @@ fn what_one_site_exports_another_imports_as_it_was() {
     }
 }
 
+#[test]
+fn tags_can_be_made_of_an_exported_csv() {
+    let (one, other) = (site(), Site::new());
+    let file = list(&one, "feed.txt", &["evil-one.com", ".evil-two.net"]);
+    intel(&one, &["import", file.to_str().unwrap()], &[0]);
+    let (csv, _) = export(&one, "csv", &["--max-tlp", "amber"]);
+    let file = other.home.write("export.csv", csv);
+    run(&mut other.pdns(), &["tag", "import", file.to_str().unwrap()]).with(&[0]);
+    let tags = run(&mut other.pdns(), &["tag", "list", "--format", "csv"]).with(&[0]);
+    assert!(
+        tags.contains("evil-one.com,threat,") && tags.contains(".evil-two.net,threat,"),
+        "{tags}"
+    );
+}
+
 fn import(site: &Site, file: &Path) {
     let (_, said) = intel(site, &["import", file.to_str().unwrap(), "--source", "feed"], &[0]);
     assert!(said.contains("6 indicators from feed"), "{said}");
