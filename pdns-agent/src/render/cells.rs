@@ -52,8 +52,7 @@ fn value(value: &CellValue) -> Value<'_> {
         CellValue::Number(number) | CellValue::OptionalNumber(Some(number)) => {
             Value::Number(*number)
         }
-        CellValue::OptionalNumber(None) => Value::Absent,
-        CellValue::Time(0) => Value::Absent,
+        CellValue::OptionalNumber(None) | CellValue::Time(0) => Value::Absent,
         CellValue::Time(time) => Value::Time(*time),
         CellValue::Flag(flag) => Value::Flag(*flag),
         CellValue::List(list) if list.is_empty() => Value::Absent,

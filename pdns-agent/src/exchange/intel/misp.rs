@@ -143,7 +143,8 @@ impl Reader<'_, '_> {
         }
         let mut details = details(attribute);
         if is_below && let Some(note) = details.note.strip_prefix(BELOW_COMMENT) {
-            details.note = note.strip_prefix("; ").unwrap_or(note).to_owned();
+            let note = note.strip_prefix("; ").unwrap_or(note);
+            details.note = String::from(note);
         }
         // Our own export says for each attribute what it means.
         let is_meant = is_true(attribute.get("to_ids")) || details.kind.is_some();
