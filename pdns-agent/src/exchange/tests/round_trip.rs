@@ -1,4 +1,4 @@
-//! What one site exports, another imports: nothing that a format can hold is lost or changed.
+//! Round trips: an export that another site imports has all that its format can hold, unchanged.
 
 use super::*;
 use crate::exchange::intel::{IntelFormat, IntelItem, IntelOptions, read_intel};
