@@ -4,6 +4,7 @@
 //! Beside `render`, above `query`, whose subjects and descriptions it takes. Each format has a file here. Nothing in
 //! a list may break the program that reads it: names come from strangers, and notes are free text.
 
+mod csv;
 mod dnsmasq;
 mod host_name;
 mod hosts;
@@ -29,8 +30,6 @@ pub use page::{PageUrl, PageUrlError};
 
 use crate::name::NameBuf;
 use crate::query::{Described, ExportItem, TagSet, typed_tag};
-use crate::render::{Format, Item, RenderOptions, Renderer};
-use crate::tag::Tag;
 use std::io::{self, Write};
 
 /// Contents of a list besides its subjects.
@@ -58,7 +57,7 @@ pub struct Writer {
 /// State that a list keeps until its end.
 enum State {
     Nothing,
-    Csv(Box<dyn Renderer>),
+    Csv(csv::Rows),
     Stix(Box<stix::Bundle>),
     Misp(Box<misp::Event>),
     Rpz(Box<rpz::Zone>),
@@ -71,7 +70,7 @@ impl Writer {
     pub fn new(list: List, options: ListOptions) -> Self {
         let ListOptions { page, identity, zone, serial, sensors } = options;
         let state = match list {
-            List::Csv => State::Csv(Format::Csv.renderer(RenderOptions::default())),
+            List::Csv => State::Csv(csv::Rows::default()),
             List::Stix => State::Stix(Box::new(stix::Bundle::new(&identity, page.clone()))),
             List::Misp | List::MispFeed => {
                 State::Misp(Box::new(misp::Event::new(&identity, sensors)))
@@ -106,7 +105,7 @@ impl Writer {
     pub fn subject(&mut self, listed: &ExportItem<'_>, out: &mut dyn Write) -> io::Result<()> {
         let page = self.page.as_ref();
         match (self.list, &mut self.state) {
-            (_, State::Csv(csv)) => rows(listed, csv.as_mut(), out),
+            (_, State::Csv(rows)) => rows.item(listed, out),
             (_, State::Stix(bundle)) => bundle.item(listed, out),
             (_, State::Misp(event)) => event.item(listed, out),
             (_, State::Rpz(zone)) => zone.item(listed, out),
@@ -204,26 +203,6 @@ pub fn suricata_rules(list: List, file: &str, out: &mut dyn Write) -> io::Result
 /// Errors of the writer.
 pub fn iprep_categories(out: &mut dyn Write) -> io::Result<()> {
     suricata_iprep::categories(out)
-}
-
-/// Writes all reasons of a subject as rows of tags.
-fn rows(listed: &ExportItem<'_>, csv: &mut dyn Renderer, out: &mut dyn Write) -> io::Result<()> {
-    for tag in &listed.tags {
-        csv.item(&Item::Tag(tag), out)?;
-    }
-    for one in &listed.indicators {
-        let tag = Tag {
-            subject: one.subject.clone(),
-            kind: one.kind,
-            note: one.note.clone(),
-            source: one.source.clone(),
-            author: String::new(),
-            time: one.last_listed,
-            listing: None,
-        };
-        csv.item(&Item::Tag(&tag), out)?;
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -96,7 +96,7 @@ impl Document {
 pub enum Extent {
     /// There are none: nothing has changed.
     Unchanged,
-    /// The whole list: what it does not contain is no longer listed.
+    /// The whole list, with nothing missing: what it does not contain is no longer listed.
     Whole,
     /// What is new or changed since the last fetch: everything else remains as it was.
     Changes,

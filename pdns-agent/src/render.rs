@@ -323,7 +323,7 @@ pub fn utc_date(at: u32) -> String {
     date(at / 86_400)
 }
 
-fn utc(at: u32) -> String {
+pub(crate) fn utc(at: u32) -> String {
     let time = jiff::Timestamp::from_second(i64::from(at)).unwrap_or_default();
     time.strftime("%Y-%m-%d %H:%M:%S").to_string()
 }

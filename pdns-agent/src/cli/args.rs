@@ -19,7 +19,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Parser, Subcommand, ValueEnum};
 use export::Export;
 use intel::IntelCommand;
-use rows::{LookUpArgs, OutputArgs, RowArgs};
+use rows::{ListOutputArgs, LookUpArgs, RowArgs};
 use std::path::PathBuf;
 use tag::{ContrastArgs, NearArgs, TagCommand, WatchArgs};
 
@@ -182,7 +182,7 @@ pub enum Command {
         verbose: bool,
         /// How it is written.
         #[command(flatten)]
-        output: OutputArgs,
+        output: ListOutputArgs,
     },
     /// Answer over HTTP: CIRCL's COF and DNSDB's API
     #[command(

@@ -132,6 +132,7 @@ fn write(
         adds_trusted: asked.list.has_exceptions(),
         expand: asked.list.expands(),
         split: asked.list.splits(),
+        takes_conditional: asked.list.takes_conditional(),
         admits: &admits,
         conditions: &asked.conditions,
         detail: asked.list.detail(),

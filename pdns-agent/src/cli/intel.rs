@@ -68,15 +68,19 @@ fn source_cells(source: &IntelSource) -> Vec<Cell> {
         "withdrawn".to_owned()
     } else if source.refreshed == 0 && source.failures == 0 {
         "no import was completed: import or withdraw it".to_owned()
+    } else if source.failures == 1 {
+        format!("failed: {}", source.error)
     } else if source.failures > 0 {
         format!("failed {}: {}", counted(source.failures.into(), "time", "times"), source.error)
     } else {
         String::new()
     };
+    // A source that never was imported has no numbers, rather than zeros.
+    let number = |number| CellValue::OptionalNumber(Some(number).filter(|_| source.refreshed > 0));
     vec![
         Cell::new("SOURCE", "source", CellValue::Text(source.name.clone())),
-        Cell::new("INDICATORS", "indicators", CellValue::Number(source.listed)),
-        Cell::new("ENDING", "ending", CellValue::Number(source.ending)),
+        Cell::new("INDICATORS", "indicators", number(source.listed)),
+        Cell::new("ENDING", "ending", number(source.ending)),
         Cell::new("REFRESHED (UTC)", "refreshed", CellValue::Time(source.refreshed)),
         Cell::new("", "attempted", CellValue::Time(source.attempted)),
         Cell::new("", "created", CellValue::Time(source.created)),

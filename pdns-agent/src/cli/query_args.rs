@@ -1,7 +1,7 @@
 //! Conversion of command line arguments to [`Query`] values, or to a one-sentence error.
 
 use super::args::export::FormatArg;
-use super::args::rows::{FenceArgs, OutputArgs, TimeArgs};
+use super::args::rows::{FenceArgs, ListOutputArgs, TimeArgs};
 use super::args::{By, ByBelow, ByName, Find, OutcomeArg, RowOptions, SortArg, Subdomains};
 use crate::query::{
     self, Fence, Filter, GateListError, GroupSort, Grouping, ListError, Pattern, PatternError,
@@ -314,7 +314,7 @@ impl TimeArgs {
     }
 }
 
-impl OutputArgs {
+impl ListOutputArgs {
     /// Returns the requested format.
     #[must_use]
     pub(in crate::cli) fn format(self) -> Option<Format> {

@@ -1,15 +1,16 @@
 //! JSON lines: an object per subject, with the verdict, all reasons, and what was seen.
 
 use super::PageUrl;
+use super::reason::note;
 use crate::indicator::Indicator;
-use crate::query::ExportItem;
+use crate::query::{ExportItem, typed_tag};
 use crate::render::{ascii_json, iso};
 use crate::tag::{Tag, TagSubject};
 use serde_json::{Value, json};
 use std::io::{self, Write};
 
 /// Writes a subject: `{"subject":".bad.example","form":"domain","verdict":"threat","confidence":100,"tlp":"amber",...}`.
-/// Times are RFC 3339 in UTC. `count`, `time_first` and `time_last` cover at most the records that an export reads.
+/// What stands beside the verdict sums the reasons up. Times are RFC 3339 in UTC. `count`, `time_first` and `time_last` cover at most the records that an export reads.
 pub(super) fn line(
     listed: &ExportItem<'_>,
     page: Option<&PageUrl>,
@@ -21,12 +22,20 @@ pub(super) fn line(
         TagSubject::Net(net) if net.prefix_len() == net.max_prefix_len() => "address",
         TagSubject::Net(_) => "prefix",
     };
+    let (first, last) = listed.times();
     let mut object = json!({
-        "subject": listed.subject.to_string(),
+        "subject": typed_tag(&listed.subject),
         "form": form,
         "verdict": listed.kind().name(),
+        "conditional": listed.is_conditional(),
         "confidence": listed.confidence,
         "tlp": listed.tlp.name(),
+        "labels": listed.labels(),
+        "reference": listed.reference(),
+        "note": note(listed),
+        "first_listed": iso(first),
+        "last_listed": iso(last),
+        "valid_until": listed.valid_until().map(iso),
         "tags": listed.tags.iter().map(|tag| of_tag(tag)).collect::<Vec<_>>(),
         "indicators": listed.indicators.iter().map(of_indicator).collect::<Vec<_>>(),
     });

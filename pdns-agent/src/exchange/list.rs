@@ -35,7 +35,7 @@ pub enum List {
     MispFeed,
     /// JSON lines.
     Jsonl,
-    /// Tags in the format of `pdns tag list --format csv`.
+    /// A row per tag and indicator; `pdns tag list --format csv` has its first columns.
     Csv,
     /// Subjects, one per line, as `pdns tag import` reads them.
     Plain,
@@ -153,7 +153,7 @@ pub const LISTS: &[ListInfo] = &[
         list: List::Csv,
         name: "csv",
         command: "export --format csv",
-        help: "tags as pdns tag list --format csv has them",
+        help: "a row per tag and indicator, with all fields",
         most: 0,
     },
     ListInfo {
@@ -213,6 +213,13 @@ impl List {
     #[must_use]
     pub fn has_exceptions(self) -> bool {
         matches!(self, Self::Rpz | Self::Unbound | Self::Dnsmasq)
+    }
+
+    /// Returns true if the list can say that an indicator holds only under further conditions. In a list that blocks or
+    /// raises alarms without saying so, it has no place.
+    #[must_use]
+    pub fn takes_conditional(self) -> bool {
+        self.is_shared() || matches!(self, Self::ZeekIntel | Self::IpDescriptions)
     }
 
     /// Returns true if the list is for others; lists for the site's own sensors and resolvers are not.

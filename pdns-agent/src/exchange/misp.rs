@@ -3,9 +3,12 @@
 //! Each subject is an attribute, each of its records an object of the template `passive-dns`. The event has the same
 //! UUID each time, and so have its attributes and objects, so that MISP updates the event that it knows. A feed is a
 //! directory of `manifest.json`, `hashes.csv` and a file `UUID.json` per event.
+//!
+//! For what an attribute has no member for, such as the kind or the confidence, there are tags in a namespace of our own
+//! (`pdns:`), which the reader beside knows. References and ends have no place.
 
 use super::host_name::is_plain;
-use super::reason::reasons;
+use super::reason::{BELOW, BELOW_COMMENT, CONDITIONAL, CONFIDENCE, LABEL, note};
 use super::stix::Identity;
 use crate::indicator::Tlp;
 use crate::name::suffix;
@@ -17,7 +20,7 @@ use crate::render::{ascii_json, date, iso};
 use crate::tag::{TagKind, TagSubject};
 use md5::{Digest as _, Md5};
 use serde_json::{Value, json};
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::io::{self, Write};
 
 /// The template of objects (misp-objects, `passive-dns`).
@@ -168,9 +171,11 @@ impl Event {
             TagSubject::Net(net) => ("ip-dst", net.to_string()),
         };
         self.hashes.push(Md5::digest(value.as_bytes()).into());
-        let below = match &listed.subject {
-            TagSubject::Below(_) => "and all names below it; ",
-            _ => "",
+        let note = note(listed);
+        let comment = match &listed.subject {
+            TagSubject::Below(_) if note.is_empty() => BELOW_COMMENT.to_owned(),
+            TagSubject::Below(_) => format!("{BELOW_COMMENT}; {note}"),
+            _ => note,
         };
         let verdict = listed.kind();
         let uuid = self.identity.indicator(&listed.subject, verdict);
@@ -178,13 +183,14 @@ impl Event {
             "uuid": uuid.to_string(),
             "type": kind,
             "category": "Network activity",
-            "to_ids": verdict == TagKind::Threat,
+            // What MISP hands to sensors and firewalls.
+            "to_ids": verdict == TagKind::Threat && !listed.is_conditional(),
             "value": value,
-            "comment": format!("{below}{}", reasons(listed, false)),
+            "comment": comment,
             "timestamp": time.to_string(),
             "distribution": "5",
             "disable_correlation": false,
-            "Tag": [tag(listed.tlp), { "name": format!("pdns:{verdict}"), "colour": "#4f5d75" }],
+            "Tag": tags(listed),
         });
         if let (Some(seen), Some(attribute)) = (&listed.seen, attribute.as_object_mut()) {
             attribute.insert("first_seen".to_owned(), iso(seen.time_first).into());
@@ -248,6 +254,27 @@ impl Event {
         });
         Some((uuid, object))
     }
+}
+
+/// The tags of an attribute.
+fn tags(listed: &ExportItem<'_>) -> Vec<Value> {
+    let mut names = vec![format!("pdns:{}", listed.kind())];
+    if matches!(listed.subject, TagSubject::Below(_)) {
+        names.push(BELOW.to_owned());
+    }
+    if listed.is_conditional() {
+        names.push(CONDITIONAL.to_owned());
+    }
+    names.push(format!("{CONFIDENCE}\"{}\"", listed.confidence));
+    let sources: BTreeSet<&str> = listed.indicators.iter().map(|one| one.source.as_str()).collect();
+    names.extend(sources.iter().map(|source| format!("pdns:source=\"{source}\"")));
+    // A name with a colon would belong to a taxonomy.
+    let name = |label: &str| {
+        if label.contains(':') { format!("{LABEL}\"{label}\"") } else { label.to_owned() }
+    };
+    names.extend(listed.labels().into_iter().map(name));
+    let own = names.into_iter().map(|name| json!({ "name": name, "colour": "#4f5d75" }));
+    std::iter::once(tag(listed.tlp)).chain(own).collect()
 }
 
 /// A restriction as MISP's taxonomy `tlp` has it.

@@ -1,9 +1,11 @@
 //! Tests of lists from the readers' side: each is parsed again by the rules of the program it is for.
 
+mod round_trip;
+
 use super::reason::words;
 use super::*;
 use crate::indicator::Tlp;
-use crate::tag::{TagKind, TagSubject};
+use crate::tag::{Tag, TagKind, TagSubject};
 use base64ct::{Base64, Encoding as _};
 use proptest::prelude::*;
 

@@ -41,8 +41,10 @@ pub(super) fn line(
     };
     let said = escape(reasons(listed, true).as_bytes());
     let url = page.map_or("-".to_owned(), |page| page.of(&listed.subject));
-    // Subjects of interest, or trusted ones, belong in intel.log without an alarm.
-    let notice = if listed.kind() == TagKind::Threat { "T" } else { "F" };
+    // Subjects of interest, trusted ones, and those that are a threat only together with something else belong in
+    // intel.log without an alarm.
+    let is_alarm = listed.kind() == TagKind::Threat && !listed.is_conditional();
+    let notice = if is_alarm { "T" } else { "F" };
     writeln!(out, "{indicator}\t{kind}\t{SOURCE}\t{said}\t{url}\t{notice}")
 }
 

@@ -53,7 +53,8 @@ struct Item {
     timestamp: Value,
 }
 
-/// Fetches the attributes (or events, if the URL names that search) that were changed since the last fetch.
+/// Fetches the attributes (or events, if the URL names that search) that were changed or deleted since the last fetch;
+/// once a week all that there are, since what was removed for good, or is no longer shared, leaves no trace.
 pub(super) fn fetch(
     access: &FeedClient<'_>,
     url: &str,
@@ -64,7 +65,8 @@ pub(super) fn fetch(
     let is_events = url.path().contains("/events/");
     let limit = if is_events { EVENT_PAGE } else { PAGE };
     let mut budget = Budget::new(access.feed);
-    let (since, mut count) = (state.timestamp, 0_usize);
+    let is_whole = state.timestamp.is_none() || state.is_whole_due();
+    let (since, mut count) = (state.timestamp.filter(|_| !is_whole), 0_usize);
     for page in 1..=MAX_PAGES {
         let mut search = serde_json::Map::new();
         if !is_events {
@@ -77,6 +79,8 @@ pub(super) fn fetch(
         search.insert("limit".to_owned(), json!(limit));
         if let Some(since) = since {
             search.insert("timestamp".to_owned(), json!(since));
+            // Those that were deleted, too.
+            search.entry("deleted").or_insert_with(|| json!(["0", "1"]));
         }
         let request = Request::post_json(url.as_str(), &Value::Object(search), true);
         let mut body = access.send_for_body(request)?;
@@ -93,7 +97,14 @@ pub(super) fn fetch(
             take(Document { name: format!("page {page}"), file: body.file });
         }
         if items.len() < limit {
-            let extent = if count == 0 { Extent::Unchanged } else { Extent::Changes };
+            let extent = match count {
+                _ if is_whole => Extent::Whole,
+                0 => Extent::Unchanged,
+                _ => Extent::Changes,
+            };
+            if is_whole {
+                state.set_whole();
+            }
             return Ok(Fetch { extent, state, problems: Vec::new() });
         }
     }

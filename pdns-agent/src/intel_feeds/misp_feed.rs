@@ -1,10 +1,13 @@
 //! A MISP feed: a folder with `manifest.json` and one file per event.
+//!
+//! An event that vanished takes its attributes with it, unless other events have them. Only a look at all events tells,
+//! so that all are fetched then, and once a week, since attributes vanish from events as well.
 
 use super::{Budget, Document, Extent, FeedClient, FeedError, Fetch, FetchState, Take, parse_json};
 use crate::outgoing::{Expected, Fetched, OutgoingError, Request, checked_url, printable};
 use serde::Deserialize;
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use url::Url;
 
 /// Maximum number of events of a feed.
@@ -18,7 +21,7 @@ struct Entry {
     timestamp: Value,
 }
 
-/// Fetches the events that are new or changed since the last fetch. Those that cannot be fetched are problems; the next
+/// Fetches the events that are new or changed since the last fetch, or all of them if one has vanished. Those that cannot be fetched are problems; the next
 /// fetch asks for them again.
 pub(super) fn fetch(
     access: &FeedClient<'_>,
@@ -28,7 +31,9 @@ pub(super) fn fetch(
 ) -> Result<Fetch, FeedError> {
     let folder = folder(url)?;
     let mut request = json(&folder, "manifest.json");
-    request.known = state.validators();
+    if !state.is_whole_due() {
+        request.known = state.validators();
+    }
     let mut body = match access.send(request)? {
         Fetched::NotModified => {
             return Ok(Fetch { extent: Extent::Unchanged, state, problems: Vec::new() });
@@ -41,6 +46,9 @@ pub(super) fn fetch(
     if manifest.len() > MAX_EVENTS {
         return Err(FeedError::List(format!("has more than {MAX_EVENTS} events")));
     }
+    let listed: BTreeSet<String> = manifest.keys().cloned().collect();
+    let has_lost = state.events.keys().any(|uuid| !listed.contains(uuid));
+    let is_whole = has_lost || state.is_whole_due();
     let mut problems = Problems::default();
     let (mut events, mut count) = (BTreeMap::new(), 0_usize);
     for (uuid, entry) in manifest {
@@ -49,11 +57,12 @@ pub(super) fn fetch(
             continue;
         };
         let known = state.events.get(&uuid).copied();
-        if known == Some(timestamp) {
+        if known == Some(timestamp) && !is_whole {
             events.insert(uuid, timestamp);
             continue;
         }
         let fetched = if problems.is_over {
+            problems.failed += 1;
             None
         } else {
             problems.check(&uuid, event(access, &folder, &uuid, &mut budget))
@@ -68,14 +77,27 @@ pub(super) fn fetch(
             (None, None) => {}
         }
     }
-    state.events = events;
     // A manifest whose events are incomplete has to be read again.
     let is_complete = problems.count == 0;
+    let is_whole = is_whole && problems.failed == 0;
+    if is_whole {
+        state.set_whole();
+    } else {
+        // What has vanished must be noticed again, until all events were fetched.
+        let mut lost = std::mem::take(&mut state.events);
+        lost.retain(|uuid, _| !listed.contains(uuid));
+        events.append(&mut lost);
+    }
+    state.events = events;
     state.set_validators(&if is_complete { body.validators } else { <_>::default() });
     if let (Some(error), 0) = (problems.fatal.take(), count) {
         return Err(error);
     }
-    let extent = if count == 0 { Extent::Unchanged } else { Extent::Changes };
+    let extent = match count {
+        _ if is_whole => Extent::Whole,
+        0 => Extent::Unchanged,
+        _ => Extent::Changes,
+    };
     Ok(Fetch { extent, state, problems: problems.into_texts() })
 }
 
@@ -84,6 +106,8 @@ pub(super) fn fetch(
 struct Problems {
     texts: Vec<String>,
     count: usize,
+    /// Number of events that could not be fetched.
+    failed: usize,
     /// True once the server itself has failed, so that further requests make no sense.
     is_over: bool,
     fatal: Option<FeedError>,
@@ -103,6 +127,7 @@ impl Problems {
             Err(error) => error,
         };
         self.push(format!("event {uuid}: {error}"));
+        self.failed += 1;
         let is_missing =
             matches!(error, FeedError::Outgoing(OutgoingError::Status { status: 404 | 410, .. }));
         if !is_missing {

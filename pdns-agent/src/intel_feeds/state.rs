@@ -7,6 +7,7 @@ use siphasher::sip::SipHasher13;
 use std::collections::BTreeMap;
 use std::hash::Hasher as _;
 use std::os::unix::ffi::OsStrExt as _;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// What a fetch has to know of the one before, to ask for changes only. It holds no secrets.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,12 +27,36 @@ pub struct FetchState {
     /// MISP: time of the last change, in seconds since the epoch.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timestamp: Option<u64>,
+    /// MISP: time of the last fetch of everything, in seconds since the epoch.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub whole: Option<u64>,
     /// MISP feed: the known events and the times of their last change, in seconds since the epoch.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub events: BTreeMap<String, u64>,
 }
 
+/// Time after which a source is fetched as a whole again, in seconds: what it has deleted without a trace is noticed by
+/// then.
+const WHOLE: u64 = 7 * 86_400;
+
+/// The time now, in seconds since the epoch.
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+}
+
 impl FetchState {
+    /// Returns true if the source was never fetched as a whole, or a week ago. A time in the future, after the clock was
+    /// set back, does not count.
+    pub(super) fn is_whole_due(&self) -> bool {
+        let now = now();
+        self.whole.is_none_or(|whole| whole > now || now - whole >= WHOLE)
+    }
+
+    /// Notes that the source was fetched as a whole.
+    pub(super) fn set_whole(&mut self) {
+        self.whole = Some(now());
+    }
+
     /// The version for a conditional request.
     pub(super) fn validators(&self) -> Validators {
         Validators { etag: self.etag.clone(), last_modified: self.last_modified.clone() }

@@ -2,14 +2,16 @@
 //!
 //! Part of `query`, for imports. Feeds list public suffixes, resolvers and private networks by mistake, and one such
 //! line would mark half of all answers. Rejected are names and addresses for special use (RFC 6761 and the registry
-//! behind it, RFC 6890, RFC 5737, RFC 3849), public suffixes, prefixes that are too wide for one judgement, names of a
-//! top list, the shipped list of resolvers and the operator's `never.txt`, and what an analyst trusts.
+//! behind it, RFC 6890, RFC 5737, RFC 3849), public suffixes, domains of clouds and hosting companies with all below
+//! them, prefixes that are too wide for one judgement, names of a top list, the shipped list of resolvers and the
+//! operator's `never.txt`, and what an analyst trusts.
 
+use super::TagRules;
 use super::subject::{Scope, tag_subject};
 use crate::name::{Name, NameBuf, ancestors, suffix};
 use crate::tag::{Tag, TagKind, TagSubject};
 use ipnet::IpNet;
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt;
 use std::sync::LazyLock;
 
@@ -80,6 +82,8 @@ pub enum GateReason {
     SpecialUse(String),
     /// A public suffix: everybody has names below it.
     PublicSuffix,
+    /// A domain of a cloud or hosting company, by itself or with all below it, where everybody can have a name.
+    Hosting(String),
     /// A prefix that holds more networks than one judgement can be about.
     TooWide,
     /// A name of the top list.
@@ -95,6 +99,7 @@ impl fmt::Display for GateReason {
         match self {
             Self::SpecialUse(of) => write!(f, "for special use ({of})"),
             Self::PublicSuffix => f.write_str("a public suffix"),
+            Self::Hosting(of) => write!(f, "everybody can have a name below {of}"),
             Self::TooWide => f.write_str("too wide a prefix"),
             Self::Top => f.write_str("on the top list"),
             Self::Never(of) => write!(f, "{of} is never a threat"),
@@ -119,19 +124,34 @@ pub struct Gate {
     top: HashSet<NameBuf>,
     never: BTreeSet<TagSubject>,
     trusted: HashSet<TagSubject>,
+    /// Domains of clouds and hosting companies.
+    hosting: HashSet<NameBuf>,
+    /// Each domain above one of these, and that one.
+    above_hosting: HashMap<NameBuf, NameBuf>,
 }
 
 impl Gate {
-    /// A gate with the shipped lists, and what analysts trust.
+    /// A gate with the shipped lists, what analysts trust, and the domains of clouds and hosting companies.
     #[must_use]
-    pub fn new(tags: &[Tag]) -> Self {
+    pub fn new(tags: &[Tag], rules: &TagRules) -> Self {
         static NEVER: LazyLock<BTreeSet<TagSubject>> =
             LazyLock::new(|| read_list(SHIPPED).unwrap_or_default());
         let trusted = tags.iter().filter(|tag| tag.is_own() && tag.kind == TagKind::Trust);
+        let hosting = rules.never_silence.clone();
+        let above_hosting = hosting
+            .iter()
+            .flat_map(|domain| {
+                let above = ancestors(domain.as_name()).skip(1);
+                let above = above.filter_map(|text| Name::from_canonical(text).ok());
+                above.map(|above| (above.to_buf(), domain.clone()))
+            })
+            .collect();
         Self {
             top: HashSet::new(),
             never: NEVER.clone(),
             trusted: trusted.map(|tag| tag.subject.clone()).collect(),
+            hosting,
+            above_hosting,
         }
     }
 
@@ -166,7 +186,11 @@ impl Gate {
     #[must_use]
     pub fn rejects(&self, subject: &TagSubject) -> Option<GateReason> {
         match subject {
-            TagSubject::Name(name) | TagSubject::Below(name) => self.rejects_name(name),
+            TagSubject::Name(name) => self.rejects_name(name),
+            TagSubject::Below(name) => self.rejects_name(name).or_else(|| {
+                let shared = self.above_hosting.get(name)?;
+                Some(GateReason::Hosting(format!(".{shared}")))
+            }),
             TagSubject::Net(net) => self.rejects_net(*net),
         }
     }
@@ -178,6 +202,9 @@ impl Gate {
         }
         if text.is_root() || suffix::is_public(text) {
             return Some(GateReason::PublicSuffix);
+        }
+        if self.hosting.contains(name) || is_above_suffixes(text) {
+            return Some(GateReason::Hosting(format!(".{name}")));
         }
         if self.top.contains(name) {
             return Some(GateReason::Top);
@@ -215,6 +242,13 @@ impl Gate {
     }
 }
 
+/// Returns true if every name right below this one is a public suffix (a rule `*.NAME` of the Public Suffix List).
+fn is_above_suffixes(name: Name<'_>) -> bool {
+    // No rule names this label, so that only a wildcard matches it.
+    let below = NameBuf::parse(&format!("pdns-any.{name}"));
+    below.is_ok_and(|below| suffix::is_public(below.as_name()))
+}
+
 /// Reads subjects, one on each line.
 fn read_list(text: &str) -> Result<BTreeSet<TagSubject>, GateListError> {
     let mut subjects = BTreeSet::new();
@@ -240,10 +274,10 @@ mod tests {
 
     #[test]
     fn mistakes_of_feeds_do_no_harm() {
-        let mut gate = Gate::new(&[Tag::new(
-            TagKind::Trust,
-            tag_subject(".intranet-partner.com", None).unwrap(),
-        )]);
+        let trust = Tag::new(TagKind::Trust, tag_subject(".intranet-partner.com", None).unwrap());
+        let mut rules = TagRules::shipped();
+        rules.never_silence.insert(NameBuf::parse("hosting.partner.info").unwrap());
+        let mut gate = Gate::new(&[trust], &rules);
         gate.add_top("# names\n1,popular.net\nother.org\n").unwrap();
         gate.add_never("never.info # ours\n.all-below.info\n45.9.1.0/24\n").unwrap();
         for (subject, expected) in [
@@ -269,6 +303,14 @@ mod tests {
             ("x.all-below.info", ".all-below.info is never a threat"),
             ("45.9.1.77", "45.9.1.0/24 is never a threat"),
             ("intranet-partner.com", "trusted by an analyst"),
+            (".amazonaws.com", "everybody can have a name below .amazonaws.com"),
+            ("amazonaws.com", "everybody can have a name below .amazonaws.com"),
+            (".blob.core.windows.net", "a public suffix"),
+            (".windows.net", "everybody can have a name below .windows.net"),
+            (".compute.amazonaws.com", "everybody can have a name below .compute.amazonaws.com"),
+            (".eu-west-1.compute.amazonaws.com", "a public suffix"),
+            (".hosting.partner.info", "everybody can have a name below .hosting.partner.info"),
+            (".partner.info", "everybody can have a name below .hosting.partner.info"),
         ] {
             assert_eq!(reason(&gate, subject).as_deref(), Some(expected), "{subject}");
         }
@@ -282,6 +324,12 @@ mod tests {
             "45.9.2.1",
             "45.9.2.0/24",
             "2a00:1450::1",
+            "x.s3.amazonaws.com",
+            "ec2-1-2-3-4.eu-west-1.compute.amazonaws.com",
+            "evil.azurewebsites.net",
+            ".evil.azurewebsites.net",
+            "evil.hosting.partner.info",
+            "partner.info",
         ] {
             assert_eq!(reason(&gate, accepted), None, "{accepted}");
         }

@@ -42,15 +42,19 @@ pub enum ExportDetail {
 }
 
 /// Selection of the subjects to list.
+#[expect(clippy::struct_excessive_bools, reason = "independent properties of a format")]
 pub struct ExportSpec<'w> {
     /// Kinds of tags; a subject needs a tag of one of them.
     pub kinds: &'w [TagKind],
-    /// True to list trusted subjects in any case, as exceptions to the others; the conditions do not apply to them.
+    /// True to list trusted subjects in any case, as exceptions to the others. Of the conditions, only that on sharing
+    /// applies to them: a list for others does not tell what an analyst trusts, unless it may.
     pub adds_trusted: bool,
     /// True to list the names below a domain instead of the domain.
     pub expand: bool,
     /// True to split prefixes around the parts of them that have the opposite tag.
     pub split: bool,
+    /// True if the list can say that a source states further conditions. Others have no conditional reasons.
+    pub takes_conditional: bool,
     /// Condition of the list's format; for expanded domains it applies to the names.
     pub admits: &'w dyn Fn(&ExportItem<'_>) -> bool,
     /// Further conditions.
@@ -70,8 +74,12 @@ pub struct ExportSummary {
     pub cut: bool,
     /// Number of subjects that the list format cannot hold.
     pub left_out: u64,
+    /// Number of subjects that were left out since all reasons for them are conditional.
+    pub conditional: u64,
     /// Number of subjects that were held back because of their restriction on sharing, and the strongest of these.
     pub held_back: Option<(u64, Tlp)>,
+    /// Of these, the number of trusted subjects that are exceptions to others.
+    pub held_exceptions: u64,
     /// Number of domains that have more names below them than were returned, and one of them.
     pub too_many: Option<(u64, NameBuf)>,
     /// Number of listed domains and prefixes that cover subjects with the opposite tag, and one of them. `None`
@@ -232,7 +240,13 @@ impl Emitter<'_, '_, '_> {
     ) -> Result<ControlFlow<()>, StoreError> {
         let (wanted, conditions) = (self.wanted, self.wanted.conditions);
         let (tags, listed): (Vec<&Tag>, Vec<&Tag>) = tags.into_iter().partition(|tag| tag.is_own());
-        let indicators: Vec<Indicator> = listed.into_iter().filter_map(Indicator::of_tag).collect();
+        let mut indicators: Vec<Indicator> =
+            listed.into_iter().filter_map(Indicator::of_tag).collect();
+        let all = (!wanted.takes_conditional && indicators.iter().any(|one| one.is_conditional))
+            .then(|| (subject.clone(), tags.clone(), indicators.clone()));
+        if all.is_some() {
+            indicators.retain(|one| !one.is_conditional);
+        }
         let is_trusted = tags.iter().any(|tag| tag.kind == TagKind::Trust);
         let is_exception =
             is_trusted && wanted.adds_trusted && !wanted.kinds.contains(&TagKind::Trust);
@@ -241,12 +255,17 @@ impl Emitter<'_, '_, '_> {
         } else {
             conditions.item(subject, tags, indicators)
         };
-        let Some(mut item) = item else { return Ok(ControlFlow::Continue(())) };
+        let Some(mut item) = item else {
+            let all = all.and_then(|(subject, tags, all)| conditions.item(subject, tags, all));
+            self.listing.conditional += u64::from(all.is_some_and(|all| (wanted.admits)(&all)));
+            return Ok(ControlFlow::Continue(()));
+        };
         if !(wanted.admits)(&item) {
             self.listing.left_out += 1;
             return Ok(ControlFlow::Continue(()));
         }
-        if item.tlp > conditions.max_tlp && !is_exception {
+        if item.tlp > conditions.max_tlp {
+            self.listing.held_exceptions += u64::from(is_exception);
             let (count, strongest) = self.listing.held_back.unwrap_or((0, item.tlp));
             self.listing.held_back = Some((count + 1, strongest.max(item.tlp)));
             return Ok(ControlFlow::Continue(()));

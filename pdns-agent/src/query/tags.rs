@@ -113,7 +113,7 @@ impl TagSet {
         store: &mut Reader<'_>,
         is_wanted: &dyn Fn(&Tag) -> bool,
     ) -> Result<Self, StoreError> {
-        let rules = rules(store);
+        let rules = TagRules::of_store(store);
         let indicators = store.indicators_generation()?;
         let tags = store.tags()?;
         let generation = [tags.generation, indicators];
@@ -148,7 +148,7 @@ impl TagSet {
         store: &mut Reader<'_>,
         subjects: &[TagSubject],
     ) -> Result<Self, StoreError> {
-        let rules = rules(store);
+        let rules = TagRules::of_store(store);
         let (mut tags, has_tags) = store.tags_of(subjects)?;
         let (indicators, has_indicators) = store.indicators_of(subjects, now())?;
         tags.extend(indicators.into_iter().map(Tag::from));
@@ -333,22 +333,29 @@ pub fn subjects_of_row(row: &StoredRecord) -> impl Iterator<Item = TagSubject> {
     std::iter::once(TagSubject::Name(row.rrname.clone())).chain(rdata)
 }
 
-/// Returns the rules of a store: the shipped ones, and those of its settings.
-fn rules(store: &Reader<'_>) -> Arc<TagRules> {
-    static SHIPPED: LazyLock<Arc<TagRules>> = LazyLock::new(|| {
+impl TagRules {
+    /// The shipped rules.
+    #[must_use]
+    pub fn shipped() -> Self {
         let lines = include_str!("tags/never_silence.txt").lines();
         let never_silence = lines
             .filter(|line| !line.starts_with('#'))
             .filter_map(|line| NameBuf::parse(line).ok())
             .collect();
-        Arc::new(TagRules { never_silence })
-    });
-    let mut rules = Arc::clone(&SHIPPED);
-    let more = &store.options().never_silence;
-    if !more.is_empty() {
-        Arc::make_mut(&mut rules).never_silence.extend(more.iter().cloned());
+        Self { never_silence }
     }
-    rules
+
+    /// The rules of a store: the shipped ones, and those of its settings.
+    #[must_use]
+    pub fn of_store(store: &Reader<'_>) -> Arc<Self> {
+        static SHIPPED: LazyLock<Arc<TagRules>> = LazyLock::new(|| Arc::new(TagRules::shipped()));
+        let mut rules = Arc::clone(&SHIPPED);
+        let more = &store.options().never_silence;
+        if !more.is_empty() {
+            Arc::make_mut(&mut rules).never_silence.extend(more.iter().cloned());
+        }
+        rules
+    }
 }
 
 /// Returns the time, in seconds since the epoch: indicators end and age.

@@ -22,6 +22,8 @@ pub enum CellValue {
     Text(String),
     /// A number.
     Number(u64),
+    /// A number, if there is one.
+    OptionalNumber(Option<u64>),
     /// Seconds since the epoch; 0 if there is none.
     Time(u32),
     /// Yes or no.
@@ -47,8 +49,10 @@ fn value(value: &CellValue) -> Value<'_> {
     match value {
         CellValue::Text(text) if text.is_empty() => Value::Absent,
         CellValue::Text(text) => Value::Text(text.as_str().into()),
-        CellValue::Number(number) => Value::Number(*number),
-        CellValue::Time(0) => Value::Absent,
+        CellValue::Number(number) | CellValue::OptionalNumber(Some(number)) => {
+            Value::Number(*number)
+        }
+        CellValue::OptionalNumber(None) | CellValue::Time(0) => Value::Absent,
         CellValue::Time(time) => Value::Time(*time),
         CellValue::Flag(flag) => Value::Flag(*flag),
         CellValue::List(list) if list.is_empty() => Value::Absent,
@@ -65,7 +69,10 @@ pub(super) fn line(cells: &[Cell]) -> (Vec<Column>, Vec<String>) {
         .map(|cell| {
             let (kind, text) = match &cell.value {
                 CellValue::Text(text) => (Kind::Text, text.clone()),
-                CellValue::Number(number) => (Kind::Number, number.to_string()),
+                CellValue::Number(number) | CellValue::OptionalNumber(Some(number)) => {
+                    (Kind::Number, number.to_string())
+                }
+                CellValue::OptionalNumber(None) => (Kind::Number, String::new()),
                 CellValue::Time(0) => (Kind::Time, String::new()),
                 CellValue::Time(time) => (Kind::Time, utc(*time) + "Z"),
                 CellValue::Flag(flag) => (Kind::Fixed, if *flag { "yes" } else { "" }.to_owned()),

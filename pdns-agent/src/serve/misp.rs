@@ -82,6 +82,7 @@ fn answer(
         adds_trusted: false,
         expand: list.expands(),
         split: list.splits(),
+        takes_conditional: list.takes_conditional(),
         admits: &admits,
         conditions: &conditions,
         // The other files say nothing of records.

@@ -79,7 +79,18 @@ fn every_list_is_as_it_should_be() {
     assert_eq!(held.with(&[1]), "");
     let all = ["export", "--tag", "any", "--format", "csv", "--max-tlp", "amber"];
     let exported = run(&mut site.pdns(), &all).with(&[0]);
-    assert_eq!(exported, listed);
+    // The columns of indicators are empty for tags, and subjects are written as one can type them.
+    let subject = |text: &str| pdns_agent::query::tag_subject(text, None).unwrap();
+    let mut pairs = exported.lines().zip(listed.lines());
+    let (columns, first) = pairs.next().unwrap();
+    assert!(columns.starts_with(&format!("{first},confidence,labels,")), "{columns}");
+    for (one, other) in pairs {
+        let (one, other) = (one.strip_suffix(",,,,,,,").unwrap(), other);
+        let ((one, of_one), (other, of_other)) =
+            (one.split_once(',').unwrap(), other.split_once(',').unwrap());
+        assert_eq!((subject(one), of_one), (subject(other), of_other));
+    }
+    assert_eq!(exported.lines().count(), listed.lines().count());
 }
 
 /// The names that a list of names should have, by rules written down once more: the nearest tag with a say decides.

@@ -10,8 +10,8 @@ use std::fs;
 use std::io::Read as _;
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tempfile::TempDir;
 
@@ -312,6 +312,7 @@ fn only_new_and_changed_events_of_a_misp_feed_are_fetched() {
     assert_eq!(names(&documents), UUIDS[..2]);
     assert_eq!(first.problems, ["the manifest has an invalid entry, ../../secret"]);
     assert!(server.requests().iter().all(|request| !request.path.contains("secret")));
+    assert_eq!(first.extent, Extent::Whole);
     assert_eq!(fetch(&events, &kept(&first)).1.unwrap().extent, Extent::Unchanged);
     round.store(1, Ordering::SeqCst);
     let (documents, result) = fetch(&events, &kept(&first));
@@ -323,6 +324,67 @@ fn only_new_and_changed_events_of_a_misp_feed_are_fetched() {
     assert!(result.unwrap_err().to_string().contains("500"));
     let state = kept(&second);
     assert_eq!(state.events.len(), 2);
+}
+
+#[test]
+fn an_event_that_vanished_from_a_misp_feed_is_noticed() {
+    // The events of the manifest, and whether they can be fetched.
+    let served = Arc::new(Mutex::new((vec![0, 1, 2], true)));
+    let now = Arc::clone(&served);
+    let server = WebServer::start(move |request, _, out| {
+        let json = ["Content-Type: application/json"];
+        let (events, is_up) = now.lock().unwrap().clone();
+        if request.path == "/feed/manifest.json" {
+            let entries =
+                events.iter().map(|&at| (UUIDS[at].to_owned(), json!({"timestamp": 100})));
+            let manifest = Value::Object(entries.collect());
+            return reply(out, 200, &json, manifest.to_string().as_bytes());
+        }
+        let status = if is_up { 200 } else { 404 };
+        reply(out, status, &json, b"{\"Event\":{}}");
+    });
+    let events = feed(&format!("type = 'misp-feed'\nurl = '{}'", server.url("/feed")));
+    let first = fetch(&events, &FetchState::default()).1.unwrap();
+    assert_eq!((first.extent, first.state.events.len()), (Extent::Whole, 3));
+    // One is gone, and of the others not all can be fetched: nothing is known to be gone.
+    *served.lock().unwrap() = (vec![0, 2], false);
+    let second = fetch(&events, &kept(&first)).1.unwrap();
+    assert_ne!(second.extent, Extent::Whole);
+    assert_eq!(second.problems.len(), 2);
+    *served.lock().unwrap() = (vec![0, 2], true);
+    let (documents, result) = fetch(&events, &kept(&second));
+    let third = result.unwrap();
+    assert_eq!((names(&documents), third.extent), (vec![UUIDS[0], UUIDS[2]], Extent::Whole));
+    assert_eq!(third.state.events.len(), 2);
+    assert_eq!(fetch(&events, &kept(&third)).1.unwrap().extent, Extent::Unchanged);
+    // A week later, all are looked at.
+    let mut old = kept(&third);
+    old.whole = old.whole.map(|whole| whole - 8 * 86_400);
+    let (documents, result) = fetch(&events, &old);
+    assert_eq!((documents.len(), result.unwrap().extent), (2, Extent::Whole));
+}
+
+#[test]
+fn a_misp_server_is_asked_for_what_was_deleted_and_once_a_week_for_everything() {
+    let server = WebServer::start(|_, _, out| {
+        let json = ["Content-Type: application/json"];
+        reply(out, 200, &json, b"{\"response\":{\"Attribute\":[{\"timestamp\":\"1700000000\"}]}}");
+    });
+    let misp = feed(&format!("type = 'misp'\nurl = '{}'", server.url("/")));
+    let asked =
+        || -> Value { serde_json::from_slice(&server.requests().last().unwrap().body).unwrap() };
+    let first = fetch(&misp, &FetchState::default()).1.unwrap();
+    assert_eq!((first.extent, &asked()["deleted"]), (Extent::Whole, &Value::Null));
+    let second = fetch(&misp, &kept(&first)).1.unwrap();
+    assert_eq!(second.extent, Extent::Changes);
+    assert_eq!(
+        (&asked()["deleted"], &asked()["timestamp"]),
+        (&json!(["0", "1"]), &json!(1_700_000_000))
+    );
+    let mut old = kept(&second);
+    old.whole = old.whole.map(|whole| whole - 8 * 86_400);
+    let third = fetch(&misp, &old).1.unwrap();
+    assert_eq!((third.extent, &asked()["timestamp"]), (Extent::Whole, &Value::Null));
 }
 
 #[test]
@@ -358,7 +420,7 @@ fn a_misp_server_is_searched_and_told_sightings() {
     ));
     let (documents, result) = fetch(&misp, &FetchState::default());
     let first = result.unwrap();
-    assert_eq!((names(&documents), first.extent), (vec!["page 1", "page 2"], Extent::Changes));
+    assert_eq!((names(&documents), first.extent), (vec!["page 1", "page 2"], Extent::Whole));
     assert_eq!(first.state.timestamp, Some(1_700_000_999));
     let (documents, _) = fetch(&misp, &kept(&first));
     assert_eq!(documents.len(), 1);

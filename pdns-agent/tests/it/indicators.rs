@@ -1,6 +1,7 @@
 //! Indicators: imported, shown, weighed against tags, withdrawn; and what of them was seen here.
 
 mod feeds;
+mod lists;
 mod migrate;
 
 use crate::cli::Site;

@@ -93,7 +93,7 @@ pub struct Export {
     /// Subjects that are tagged so: threat, interest, trust or any; may be repeated
     #[arg(long, value_name = "KIND", value_parser = tag_filter(), hide_possible_values = true)]
     pub tag: Vec<TagFilter>,
-    /// The list
+    /// The format of the list
     #[arg(long, short = 'f', value_name = "LIST", value_parser = lists())]
     pub format: Option<FormatArg>,
     /// The most subjects; 0 for all [default: 100000 of zeek-intel, 500000 of suricata-* and hosts, 50000 of

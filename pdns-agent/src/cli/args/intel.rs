@@ -1,11 +1,11 @@
 //! What can be typed after `pdns intel`: clap types.
 
-use super::rows::{OutputArgs, PagingArgs};
+use super::rows::{ListOutputArgs, PagingArgs};
 use crate::exchange::intel::{FORMATS, IntelFormat};
 use crate::indicator::Tlp;
 use crate::query::parse_age;
 use crate::tag::TagKind;
-use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
 
@@ -78,7 +78,7 @@ pub enum IntelCommand {
     Sources {
         /// How it is written.
         #[command(flatten)]
-        output: OutputArgs,
+        output: ListOutputArgs,
     },
     /// Import what a file or URL lists, and say what of it was seen here
     #[command(after_long_help = IMPORT)]
@@ -104,7 +104,7 @@ pub enum IntelCommand {
         subject: String,
         /// How it is written.
         #[command(flatten)]
-        output: OutputArgs,
+        output: ListOutputArgs,
     },
     /// What imports of a source changed, latest first
     #[command(after_long_help = HISTORY)]
@@ -127,7 +127,7 @@ pub enum IntelCommand {
         file: String,
         /// How it is written.
         #[command(flatten)]
-        output: OutputArgs,
+        output: ListOutputArgs,
     },
 }
 
@@ -248,8 +248,8 @@ fn kinds() -> impl TypedValueParser<Value = TagKind> {
 }
 
 fn formats() -> impl TypedValueParser<Value = IntelFormat> {
-    PossibleValuesParser::new(FORMATS.iter().map(|info| info.name))
-        .try_map(|name| name.parse::<IntelFormat>())
+    let values = FORMATS.iter().map(|info| PossibleValue::new(info.name).help(info.help));
+    PossibleValuesParser::new(values).try_map(|name| name.parse::<IntelFormat>())
 }
 
 fn age(text: &str) -> Result<u32, &'static str> {

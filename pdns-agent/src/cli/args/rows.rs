@@ -2,7 +2,7 @@
 
 use super::export::FormatArg;
 use crate::query::TagFilter;
-use crate::render::FORMATS;
+use crate::render::{FORMATS, Format};
 use crate::rr::RrType;
 use clap::ValueEnum;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
@@ -179,7 +179,17 @@ pub struct SumOrderArgs {
     pub sort: Option<SumSortArg>,
 }
 
-/// A format.
+/// A format of answers that are no records, such as tags and indicators.
+#[derive(Clone, Copy, Debug, Default, clap::Args)]
+pub struct ListOutputArgs {
+    /// How to write the answer
+    ///
+    /// The default is a table on a terminal, and json elsewhere.
+    #[arg(long, short = 'f', value_name = "FORMAT", value_parser = list_formats(), help_heading = HEADING)]
+    pub format: Option<FormatArg>,
+}
+
+/// A format of records.
 #[derive(Clone, Copy, Debug, Default, clap::Args)]
 pub struct OutputArgs {
     /// How to write the answer
@@ -264,7 +274,7 @@ pub struct PagingArgs {
     pub limit: LimitArgs,
     /// How they are written.
     #[command(flatten)]
-    pub output: OutputArgs,
+    pub output: ListOutputArgs,
 }
 
 impl From<&LookUpArgs> for RowOptions {
@@ -309,6 +319,19 @@ impl From<&PagingArgs> for RowOptions {
 
 fn formats() -> impl TypedValueParser<Value = FormatArg> {
     let values = FORMATS.iter().map(|info| PossibleValue::new(info.name).help(info.help));
+    PossibleValuesParser::new(values).try_map(|name| name.parse().map(FormatArg::Output))
+}
+
+fn list_formats() -> impl TypedValueParser<Value = FormatArg> {
+    let values = FORMATS.iter().map(|info| {
+        let value = PossibleValue::new(info.name);
+        match info.format {
+            // The same as json, since there are no records; understood, but of no use.
+            Format::Cof => value.hide(true),
+            Format::Plain => value.help("the values with tabs between"),
+            _ => value.help(info.help),
+        }
+    });
     PossibleValuesParser::new(values).try_map(|name| name.parse().map(FormatArg::Output))
 }
 

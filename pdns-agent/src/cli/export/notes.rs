@@ -10,6 +10,16 @@ pub(super) fn notes(listing: &ExportSummary, too_long: u64) -> Vec<String> {
         let have = if listing.left_out == 1 { "subject has" } else { "subjects have" };
         notes.push(format!("{} {have} no form in this list", listing.left_out));
     }
+    if listing.conditional > 0 {
+        let (are, they) = match listing.conditional {
+            1 => ("subject is", "it is a threat"),
+            _ => ("subjects are", "they are threats"),
+        };
+        notes.push(format!(
+            "{} {are} left out: {they} only under further conditions, such as a port, which this list cannot state",
+            listing.conditional
+        ));
+    }
     if too_long > 0 {
         let have = if too_long == 1 { "subject has" } else { "subjects have" };
         notes.push(format!("{too_long} {have} a name that is too long for this zone"));
@@ -19,6 +29,13 @@ pub(super) fn notes(listing: &ExportSummary, too_long: u64) -> Vec<String> {
         notes.push(format!(
             "{count} {are} held back because of TLP; --max-tlp {strongest} includes {them}, and default_tlp in \
              pdns.toml is for what has none"
+        ));
+    }
+    if listing.held_exceptions > 0 {
+        let are = if listing.held_exceptions == 1 { "is" } else { "are" };
+        notes.push(format!(
+            "{} of them {are} trusted: not excepted from listed domains and prefixes around it",
+            listing.held_exceptions
         ));
     }
     if listing.cut {

@@ -9,7 +9,7 @@ use crate::exchange::intel::{
     IntelError, IntelFormat, IntelItem, IntelOptions, SkipReason, read_intel,
 };
 use crate::indicator::{ListedIndicator, Tlp};
-use crate::query::{Gate, GateReason};
+use crate::query::{Gate, GateReason, TagRules};
 use crate::render::counted;
 use crate::store::{IndicatorImport, Reader, StoreError};
 use crate::tag::{TagKind, TagSubject};
@@ -37,7 +37,7 @@ pub(super) fn gate(
     never: Option<&PathBuf>,
 ) -> Result<Gate, CliError> {
     let tags = store.tags().map_err(cannot("read the tags"))?.tags;
-    let mut gate = Gate::new(&tags);
+    let mut gate = Gate::new(&tags, &TagRules::of_store(store));
     if let Some((path, text)) = list(top, TOP)? {
         gate.add_top(&text).map_err(|cause| UsageError::GateList { path, cause })?;
     }
@@ -311,6 +311,7 @@ fn words(reason: &GateReason) -> GateReasonKind {
     match reason {
         GateReason::SpecialUse(_) => "for special use",
         GateReason::PublicSuffix => "public suffixes",
+        GateReason::Hosting(_) => "domains below which everybody can have a name",
         GateReason::TooWide => "prefixes that are too wide",
         GateReason::Top => "on the top list",
         GateReason::Never(_) => "on a list of what is never a threat",

@@ -170,7 +170,7 @@ fn refresh(
     }
     reading.tell(name, terminal);
     seen.look(&mut twin, &mut reading.subjects)?;
-    let is_whole = extent == Extent::Whole && problems.is_empty();
+    let is_whole = extent == Extent::Whole;
     let has_shrunk = is_whole && before >= FEW && reading.accepted * 2 < before;
     if has_shrunk && !confirm {
         terminal.say(format_args!(
@@ -181,6 +181,8 @@ fn refresh(
     import.spec.replaces = is_whole && (!has_shrunk || confirm);
     import.spec.digest = reading.digest();
     import.spec.rejected = reading.rejected();
+    // What waits for a confirmation is fetched again, though it has not changed since.
+    let state = if has_shrunk && !confirm { fetched.state } else { state };
     remember(&mut import, &Fetched { state, attempts: success });
     let tally = import.commit(&mut |_| ()).map_err(importing)?.tally;
     terminal.say(format_args!("{}", sentence(name, reading.accepted, &tally)));

@@ -27,6 +27,13 @@ pub(super) fn read(input: &mut dyn BufRead, sink: &mut Sink<'_>) -> Result<(), S
 
 fn read_rule(line: &Line, sink: &mut Sink<'_>) -> Result<(), Stop> {
     let text = line.text.trim();
+    if text.starts_with("!#include") || text.starts_with("%include ") {
+        return sink.problem(
+            line.place(),
+            text,
+            "other lists are not included: import them one by one",
+        );
+    }
     if text.is_empty() || text.starts_with('!') || text.starts_with("[Ad") || text.starts_with("# ")
     {
         return Ok(());

@@ -58,12 +58,16 @@ const FIRST: &[&str] = &[
     "added",
     "created",
     "date",
+    "first_listed",
+    "time",
 ];
-const LAST: &[&str] = &["last_seen_utc", "last_seen", "last_online", "lastseen", "modified"];
+const LAST: &[&str] =
+    &["last_seen_utc", "last_seen", "last_online", "lastseen", "modified", "last_listed"];
 const UNTIL: &[&str] = &["valid_until", "expires", "expiration"];
 const ID: &[&str] = &["uuid", "id", "ioc_id"];
 const TLP: &[&str] = &["tlp"];
-const KIND: &[&str] = &["kind"];
+const KIND: &[&str] = &["kind", "verdict"];
+const CONDITIONAL: &[&str] = &["conditional", "is_conditional"];
 const PORT: &[&str] = &["dst_port", "dest_port", "port"];
 
 /// A column: its name, or its number from 1.
@@ -122,10 +126,11 @@ pub(super) enum Role {
     Id,
     Tlp,
     Port,
+    Conditional,
 }
 
 impl Role {
-    pub(super) const ALL: [Self; 12] = [
+    pub(super) const ALL: [Self; 13] = [
         Self::Subject,
         Self::Kind,
         Self::Confidence,
@@ -138,6 +143,7 @@ impl Role {
         Self::Id,
         Self::Tlp,
         Self::Port,
+        Self::Conditional,
     ];
 
     /// Names of columns that say this, in order of preference.
@@ -155,6 +161,7 @@ impl Role {
             Self::Id => ID,
             Self::Tlp => TLP,
             Self::Port => PORT,
+            Self::Conditional => CONDITIONAL,
         }
     }
 

@@ -132,7 +132,8 @@ impl Table {
         let Some(values) = fields(text, self.separator) else {
             return sink.problem(place.clone(), text, "a quoted value does not end");
         };
-        let value = |at: usize| values.get(at).map(|value| plain(value.trim()));
+        let values: Vec<String> = values.iter().map(|value| plain(value.trim())).collect();
+        let value = |at: usize| values.get(at).map(String::as_str);
         let mut record = Record::default();
         for &(role, at) in &self.roles {
             if let Some(value) = value(at) {
@@ -165,7 +166,7 @@ fn given_column(given: &super::Columns, role: Role) -> Option<&ColumnRef> {
         Role::Note => given.note.as_ref(),
         Role::First => given.first.as_ref(),
         Role::Last => given.last.as_ref(),
-        Role::Until | Role::Id | Role::Tlp | Role::Port => None,
+        Role::Until | Role::Id | Role::Tlp | Role::Port | Role::Conditional => None,
     }
 }
 
@@ -201,10 +202,29 @@ pub(super) fn fields(line: &str, separator: u8) -> Option<Vec<String>> {
     Some(record.iter().flatten().map(str::to_owned).collect())
 }
 
-/// Removes the mark before values which a spreadsheet would read as a formula.
-fn plain(value: &str) -> &str {
-    match value.strip_prefix('\'') {
+/// Undoes what our own export does to a value: the mark before those that a spreadsheet would read as a formula, and
+/// the escapes `\u{e9}`.
+fn plain(value: &str) -> String {
+    let value = match value.strip_prefix('\'') {
         Some(rest) if rest.starts_with(['=', '+', '-', '@']) => rest,
         _ => value,
+    };
+    let (mut out, mut rest) = (String::with_capacity(value.len()), value);
+    while let Some((head, tail)) = rest.split_once("\\u{") {
+        out.push_str(head);
+        let code = tail.split_once('}').filter(|(code, _)| code.len() <= 6);
+        let code =
+            code.and_then(|(code, after)| Some((u32::from_str_radix(code, 16).ok()?, after)));
+        if let Some((letter, after)) =
+            code.and_then(|(code, after)| Some((char::from_u32(code)?, after)))
+        {
+            out.push(letter);
+            rest = after;
+        } else {
+            out.push_str("\\u{");
+            rest = tail;
+        }
     }
+    out.push_str(rest);
+    out
 }

@@ -189,7 +189,7 @@ impl Counts {
         let is_address = |word: &str| word.parse::<IpAddr>().is_ok();
         let is_number = |word: &str| word.parse::<u32>().is_ok();
         let blocks = SINK_ADDRESSES.contains(&first) && words.len() > 1
-            || ["address=/", "server=/", "local=/", "local-zone:"]
+            || ["address=/", "server=/", "local=/", "local-zone:", "local-data:"]
                 .iter()
                 .any(|start| data.starts_with(start));
         self.sinks += usize::from(blocks);

@@ -1,7 +1,9 @@
 //! Files that block names: hosts files, and the rules of dnsmasq and Unbound.
 //!
 //! `0.0.0.0 NAME...`; `address=/NAME/`, `server=/NAME/` or `local=/NAME/` (dnsmasq, with all below the name);
-//! `local-zone: "NAME" always_nxdomain` (Unbound, likewise).
+//! `local-zone: "NAME" always_nxdomain` (Unbound, likewise) and `local-data: "NAME A 0.0.0.0"` (the name alone). With
+//! `server=/NAME/#` and a transparent zone the name passes. Rules that give a name another server or a real address say
+//! nothing of it.
 
 use super::item::SkipReason;
 use super::lines::{Line, Lines};
@@ -32,10 +34,21 @@ pub const LOCAL_NAMES: [&str; 14] = [
     "ip6-allhosts",
 ];
 
+/// Options of dnsmasq that read other files.
+const INCLUDES: [&str; 4] = ["conf-file=", "conf-dir=", "servers-file=", "addn-hosts="];
+
 /// Reads a hosts file.
 pub(super) fn read(input: &mut dyn BufRead, sink: &mut Sink<'_>) -> Result<(), Stop> {
     let mut lines = Lines::new(input, sink.options);
+    let mut zone = String::new();
     while let Some(line) = lines.next(sink)? {
+        let mut words = line.text.split_whitespace().map(|word| word.trim_matches('"'));
+        match (words.next(), words.next()) {
+            (Some("local-zone:"), Some(name)) => name.trim_end_matches('.').clone_into(&mut zone),
+            // What answers in the place of a blocked name says the same again.
+            (Some("local-data:"), Some(name)) if name.trim_end_matches('.') == zone => continue,
+            _ => {}
+        }
         read_line(&line, sink)?;
     }
     Ok(())
@@ -45,17 +58,25 @@ pub(super) fn read_line(line: &Line, sink: &mut Sink<'_>) -> Result<(), Stop> {
     let Some(text) = list::content(&line.text) else { return Ok(()) };
     let mut words = text.split_whitespace();
     let first = words.next().unwrap_or_default();
-    if let Some(names) = dnsmasq(first) {
+    if let Some((names, means)) = dnsmasq(first) {
+        let Some(kind) = means else { return sink.skip(SkipReason::Local) };
         for name in names {
-            blocked(line, name, Some(Scope::Below), TagKind::Threat, sink)?;
+            blocked(line, name, Some(Scope::Below), kind, sink)?;
         }
         return Ok(());
     }
     if first.eq_ignore_ascii_case("local-zone:") {
         return unbound(line, text, sink);
     }
-    // What answers in the place of a blocked name says the same again.
-    if first.eq_ignore_ascii_case("local-data:") || first.eq_ignore_ascii_case("server:") {
+    if first.eq_ignore_ascii_case("local-data:") {
+        return local_data(line, text, sink);
+    }
+    if first == "include:" || INCLUDES.iter().any(|option| first.starts_with(option)) {
+        let reason = "other files are not included: import them one by one";
+        return sink.problem(line.place(), text, reason);
+    }
+    // The section in which Unbound's rules stand.
+    if first.eq_ignore_ascii_case("server:") && words.clone().next().is_none() {
         return Ok(());
     }
     if SINK_ADDRESSES.contains(&first) {
@@ -89,23 +110,51 @@ fn blocked(
     sink.value(line.place(), name, Wanted::Name, scope, &details)
 }
 
-/// The names of a rule of dnsmasq.
-fn dnsmasq(word: &str) -> Option<impl Iterator<Item = &str>> {
+/// The names of a rule of dnsmasq, and what it says of them: nothing if it only gives them other servers or an address
+/// of their own.
+fn dnsmasq(word: &str) -> Option<(impl Iterator<Item = &str>, Option<TagKind>)> {
     let (option, rest) = word.split_once("=/")?;
-    if !["address", "server", "local"].contains(&option) {
-        return None;
-    }
-    // What follows the last slash is the address for the names.
-    let (names, _) = rest.rsplit_once('/')?;
-    Some(names.split('/').filter(|name| !name.is_empty()))
+    // Behind the last slash is the address for the names, or their server.
+    let (names, target) = rest.rsplit_once('/')?;
+    let means = match (option, target) {
+        ("address", "" | "#") | ("server" | "local", "") => Some(TagKind::Threat),
+        ("address", sink) if SINK_ADDRESSES.contains(&sink) => Some(TagKind::Threat),
+        // The usual servers: an exception to a wider rule.
+        ("server" | "local", "#") => Some(TagKind::Trust),
+        ("address" | "server" | "local", _) => None,
+        _ => return None,
+    };
+    Some((names.split('/').filter(|name| !name.is_empty()), means))
 }
 
+/// Reads a zone of Unbound (`local-zone` in unbound.conf(5)).
 fn unbound(line: &Line, text: &str, sink: &mut Sink<'_>) -> Result<(), Stop> {
-    let mut words = text.split_whitespace().skip(1);
-    let name = words.next().unwrap_or_default().trim_matches('"');
-    let kind = match words.next() {
-        Some("transparent" | "typetransparent" | "always_transparent" | "static") => TagKind::Trust,
-        _ => TagKind::Threat,
+    let mut words = text.split_whitespace().skip(1).map(|word| word.trim_matches('"'));
+    let (name, how) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+    let kind = match how {
+        "transparent" | "typetransparent" | "always_transparent" => TagKind::Trust,
+        "deny" | "refuse" | "static" | "redirect" | "always_refuse" | "always_nxdomain"
+        | "always_nodata" | "always_deny" | "always_null" | "inform_deny" | "inform_redirect" => {
+            TagKind::Threat
+        }
+        "inform" | "nodefault" | "noview" | "ipset" => return sink.skip(SkipReason::OtherType),
+        _ => return sink.problem(line.place(), text, "unknown type of local-zone"),
     };
     blocked(line, name, Some(Scope::Below), kind, sink)
+}
+
+/// Reads an answer of Unbound: `local-data: "NAME [TTL] [IN] A 0.0.0.0"` blocks the name alone.
+fn local_data(line: &Line, text: &str, sink: &mut Sink<'_>) -> Result<(), Stop> {
+    let data = text.split_once(':').map_or("", |(_, data)| data).trim().trim_matches(['"', '\'']);
+    let words: Vec<&str> = data.split_whitespace().collect();
+    match words.as_slice() {
+        [name, .., kind, address]
+            if ["A", "AAAA"].iter().any(|known| kind.eq_ignore_ascii_case(known))
+                && SINK_ADDRESSES.contains(address) =>
+        {
+            blocked(line, name, Some(Scope::Exact), TagKind::Threat, sink)
+        }
+        [_, _, ..] => sink.skip(SkipReason::Local),
+        _ => sink.problem(line.place(), text, "it is not a record"),
+    }
 }

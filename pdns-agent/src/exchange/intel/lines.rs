@@ -19,17 +19,37 @@ impl Line {
     }
 }
 
+/// A line of prose, or a part of one that is too long to be read at once.
+#[derive(Debug)]
+pub(super) struct Piece {
+    pub(super) number: u64,
+    pub(super) text: String,
+    /// True if the line ends behind it.
+    pub(super) is_end: bool,
+}
+
 /// Reader of lines. Those that are too long or not UTF-8 are reported and left out.
 pub(super) struct Lines<'r> {
     input: &'r mut dyn BufRead,
     most: usize,
     number: u64,
     returned: VecDeque<Line>,
+    /// Start of the next piece of a line.
+    carried: Vec<u8>,
+    /// True if the last piece was not the end of its line.
+    is_within: bool,
 }
 
 impl<'r> Lines<'r> {
     pub(super) fn new(input: &'r mut dyn BufRead, options: &IntelOptions) -> Self {
-        Self { input, most: options.max_line, number: 0, returned: VecDeque::new() }
+        Self {
+            input,
+            most: options.max_line,
+            number: 0,
+            returned: VecDeque::new(),
+            carried: Vec::new(),
+            is_within: false,
+        }
     }
 
     /// The next line, without its end; `None` at the end of the file.
@@ -70,10 +90,49 @@ impl<'r> Lines<'r> {
         }
     }
 
+    /// The next line, or a part of one that is longer than the limit: a page without line breaks is one line. It is cut
+    /// before a tag if it has one, else behind a blank, else anywhere.
+    pub(super) fn next_piece(&mut self, sink: &mut Sink<'_>) -> Result<Option<Piece>, Stop> {
+        let mut octets = std::mem::take(&mut self.carried);
+        let most = (self.most + 1).saturating_sub(octets.len()).max(1) as u64;
+        (&mut *self.input).take(most).read_until(b'\n', &mut octets)?;
+        if octets.is_empty() {
+            return Ok(None);
+        }
+        self.number += u64::from(!self.is_within);
+        let is_end = octets.last() == Some(&b'\n') || octets.len() <= self.most;
+        if !is_end {
+            self.carried = octets.split_off(cut(&octets));
+        }
+        self.is_within = !is_end;
+        let number = self.number;
+        match String::from_utf8(octets) {
+            Ok(text) => {
+                let text = text.trim_start_matches('\u{feff}').trim_end_matches(['\n', '\r']);
+                Ok(Some(Piece { number, text: text.to_owned(), is_end }))
+            }
+            Err(error) => {
+                let shown = String::from_utf8_lossy(error.as_bytes()).into_owned();
+                sink.problem(Place::Line(number), &shown, "it is not UTF-8")?;
+                Ok(Some(Piece { number, text: String::new(), is_end }))
+            }
+        }
+    }
+
     /// Puts lines back before those that follow.
     pub(super) fn put_back(&mut self, lines: Vec<Line>) {
         for line in lines.into_iter().rev() {
             self.returned.push_front(line);
         }
     }
+}
+
+/// The place at which a part of a line ends; never its start.
+fn cut(octets: &[u8]) -> usize {
+    let last = |wanted: &dyn Fn(u8) -> bool| octets.iter().rposition(|&octet| wanted(octet));
+    let tag = last(&|octet| octet == b'<').filter(|&at| at > 0);
+    let blank = || last(&|octet| octet.is_ascii_whitespace() || octet == b'>').map(|at| at + 1);
+    // The start of a character in UTF-8.
+    let letter = || last(&|octet| octet & 0xc0 != 0x80).filter(|&at| at > 0);
+    tag.or_else(blank).or_else(letter).unwrap_or(octets.len())
 }

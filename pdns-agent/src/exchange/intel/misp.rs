@@ -5,8 +5,12 @@
 
 use super::item::{IntelItem, Place, SkipReason};
 use super::json::{self, Consumer, Key, Step, is_true, list, text};
-use super::sink::{Details, Refusal, Sink, Stop, Subjects, Wanted, shown};
+use super::sink::{Details, Refusal, Sink, Stop, Subjects, Wanted, confidence, shown};
 use super::when;
+use crate::exchange::reason::{BELOW, BELOW_COMMENT, CONDITIONAL, CONFIDENCE, LABEL};
+use crate::indicator::Tlp;
+use crate::query::Scope;
+use crate::tag::TagKind;
 use serde_json::Value;
 use std::collections::VecDeque;
 use std::io::BufRead;
@@ -131,22 +135,37 @@ impl Reader<'_, '_> {
         let place = self.place(attribute);
         let kind = text(attribute, "type").unwrap_or_default();
         let value = text(attribute, "value").unwrap_or_default();
+        let is_below =
+            list(attribute, "Tag").iter().any(|tag| text(tag, "name").as_deref() == Some(BELOW));
+        let scope = is_below.then_some(Scope::Below);
         if is_deleted || is_true(attribute.get("deleted")) {
-            return self.revoke(attribute, &kind, &value);
+            return self.revoke(attribute, &kind, &value, scope);
         }
-        let is_meant = is_true(attribute.get("to_ids"));
+        let mut details = details(attribute);
+        if is_below && let Some(note) = details.note.strip_prefix(BELOW_COMMENT) {
+            let note = note.strip_prefix("; ").unwrap_or(note);
+            details.note = String::from(note);
+        }
+        // Our own export says for each attribute what it means.
+        let is_meant = is_true(attribute.get("to_ids")) || details.kind.is_some();
         if !is_meant && !self.sink.options.all_attributes {
             return self.sink.skip(SkipReason::NotForDetection);
         }
-        match subjects(&kind, &value, self.sink) {
-            Ok(subjects) => self.wait(subjects, details(attribute)),
+        match subjects(&kind, &value, scope, self.sink) {
+            Ok(subjects) => self.wait(subjects, details),
             Err(refusal) => self.sink.refuse(place, &value, refusal),
         }
     }
 
-    fn revoke(&mut self, attribute: &Value, kind: &str, value: &str) -> Result<(), Stop> {
+    fn revoke(
+        &mut self,
+        attribute: &Value,
+        kind: &str,
+        value: &str,
+        scope: Option<Scope>,
+    ) -> Result<(), Stop> {
         let id = text(attribute, "uuid");
-        match subjects(kind, value, self.sink) {
+        match subjects(kind, value, scope, self.sink) {
             Ok(subjects) => subjects.into_iter().try_for_each(|(subject, _)| {
                 self.sink.item(IntelItem::Revoked { id: id.clone(), subject: Some(subject) })
             }),
@@ -182,7 +201,8 @@ impl Reader<'_, '_> {
         // An attribute's own restriction takes the place of the event's.
         details.tlp = details.tlp.or(marks.tlp);
         details.confidence = details.confidence.or(marks.confidence);
-        if details.note.is_empty() {
+        // In our own export, an attribute without a note has none.
+        if details.note.is_empty() && details.kind.is_none() {
             details.note.clone_from(&self.event.info);
         }
         if details.reference.is_empty() {
@@ -192,11 +212,16 @@ impl Reader<'_, '_> {
     }
 }
 
-/// The subjects of an attribute.
-fn subjects(kind: &str, value: &str, sink: &Sink<'_>) -> Result<Subjects, Refusal> {
+/// The subjects of an attribute; `scope` is that of a name.
+fn subjects(
+    kind: &str,
+    value: &str,
+    scope: Option<Scope>,
+    sink: &Sink<'_>,
+) -> Result<Subjects, Refusal> {
     let split = || value.split_once('|').unwrap_or((value, ""));
     let one = |text: &str, wanted, is_conditional: bool| {
-        let subjects = sink.subjects(text, wanted, None)?;
+        let subjects = sink.subjects(text, wanted, scope)?;
         Ok(subjects.into_iter().map(|(subject, also)| (subject, also || is_conditional)).collect())
     };
     match kind {
@@ -250,9 +275,8 @@ fn add_tag(tag: &Value, details: &mut Details) {
     let lower = name.to_ascii_lowercase();
     let quoted = || name.split_once("=\"").and_then(|(_, value)| value.strip_suffix('"'));
     if lower.starts_with("tlp:") {
-        if let Ok(tlp) = lower.parse() {
-            details.restrict(tlp);
-        }
+        // A restriction that is not understood, such as tlp:unclear, is taken for the strongest.
+        details.restrict(lower.parse().unwrap_or(Tlp::Red));
     } else if lower.starts_with("misp-galaxy:") && NOT_NAMES.iter().any(|part| lower.contains(part))
     {
         // How somebody attacks, or whom, names nothing.
@@ -272,6 +296,20 @@ fn add_tag(tag: &Value, details: &mut Details) {
             Some("unconfident") => Some(0),
             _ => details.confidence,
         };
+    } else if let Some(own) = lower.strip_prefix("pdns:") {
+        let quoted = |start: &str| {
+            name.strip_prefix(start)?.strip_prefix('"')?.strip_suffix('"').map(str::to_owned)
+        };
+        if let Ok(kind) = own.parse() {
+            // Of several, the worst.
+            details.kind = Some(details.kind.map_or(kind, |other: TagKind| other.min(kind)));
+        } else if lower == CONDITIONAL {
+            details.is_conditional = true;
+        } else if let Some(number) = quoted(CONFIDENCE) {
+            details.confidence = confidence(&number).or(details.confidence);
+        } else if let Some(label) = quoted(LABEL) {
+            details.add_label(&label);
+        }
     } else if !lower.contains(':') {
         // A tag of no taxonomy is a label of the producer's own.
         details.add_label(&name);

@@ -134,37 +134,63 @@ fn lines(
 ) -> Result<(), Stop> {
     let mut lines = Lines::new(input, sink.options);
     let mut page = Page::default();
-    while let Some(line) = lines.next(sink)? {
-        let text = if is_html { page.line(&line.text) } else { line.text };
-        let number = line.number;
-        let plain = refang(&text);
-        let mut seen = HashSet::new();
-        for found in candidates(&plain) {
-            let Some((subject, form, is_conditional)) = found.read() else { continue };
-            let is_defanged = found.has_defanged_scheme() || !text.contains(found.text);
-            let confidence = match found.doubt(&subject, form, is_defanged) {
-                Doubt::None => None,
-                Doubt::Some => Some(LOW),
-                Doubt::TooMuch => continue,
-            };
-            if !seen.insert((subject.clone(), form == Form::Subject)) {
-                continue;
-            }
-            let extracted = Extracted {
-                indicator: ListedIndicator {
-                    kind: (form == Form::Mail).then_some(TagKind::Interest),
-                    confidence,
-                    is_conditional,
-                    ..ListedIndicator::new(subject)
-                },
-                form,
-                is_defanged,
-                text: shown(found.text),
-                line: number,
-                context: context(&plain, found.at),
-            };
-            each(extracted, sink)?;
+    let mut text = String::new();
+    while let Some(piece) = lines.next_piece(sink)? {
+        match (is_html, text.is_empty()) {
+            (true, _) => text.push_str(&page.line(&piece.text)),
+            (false, true) => text = piece.text,
+            (false, false) => text.push_str(&piece.text),
         }
+        let rest = if piece.is_end { String::new() } else { text.split_off(boundary(&text, sink)) };
+        line(&text, piece.number, sink, each)?;
+        text = rest;
+    }
+    Ok(())
+}
+
+/// The place up to which the text of an unfinished line is read: between two words, so that none is cut.
+fn boundary(text: &str, sink: &Sink<'_>) -> usize {
+    let is_between = |at: usize| {
+        let (head, tail) = text.split_at(at);
+        head.ends_with(char::is_alphanumeric)
+            && tail.trim_start().starts_with(char::is_alphanumeric)
+    };
+    let mut blanks = text.rmatch_indices(char::is_whitespace).map(|(at, _)| at);
+    let found = blanks.clone().find(|&at| is_between(at)).or_else(|| blanks.next());
+    // A word longer than a line is no name.
+    let whole = if text.len() > sink.options.max_line { text.len() } else { 0 };
+    found.unwrap_or(whole)
+}
+
+/// Reads the text of a line.
+fn line(text: &str, number: u64, sink: &mut Sink<'_>, each: &mut Receiver<'_>) -> Result<(), Stop> {
+    let plain = refang(text);
+    let mut seen = HashSet::new();
+    for found in candidates(&plain) {
+        let Some((subject, form, is_conditional)) = found.read() else { continue };
+        let is_defanged = found.has_defanged_scheme() || !text.contains(found.text);
+        let confidence = match found.doubt(&subject, form, is_defanged) {
+            Doubt::None => None,
+            Doubt::Some => Some(LOW),
+            Doubt::TooMuch => continue,
+        };
+        if !seen.insert((subject.clone(), form == Form::Subject)) {
+            continue;
+        }
+        let extracted = Extracted {
+            indicator: ListedIndicator {
+                kind: (form == Form::Mail).then_some(TagKind::Interest),
+                confidence,
+                is_conditional,
+                ..ListedIndicator::new(subject)
+            },
+            form,
+            is_defanged,
+            text: shown(found.text),
+            line: number,
+            context: context(&plain, found.at),
+        };
+        each(extracted, sink)?;
     }
     Ok(())
 }
@@ -333,9 +359,10 @@ impl Candidate<'_> {
 
 /// The text of a line around a place: escaped, and shortened at both ends.
 fn context(line: &str, at: usize) -> String {
-    let count = line.get(..at).map_or(0, |head| head.chars().count());
-    let from = count.saturating_sub(MAX_CONTEXT / 2);
-    let text: String = line.chars().skip(from).take(MAX_CONTEXT).collect();
+    // Backwards from the place: the line may be long, and have many.
+    let head = line.get(..at).unwrap_or_default();
+    let from = head.char_indices().rev().take(MAX_CONTEXT / 2).last().map_or(at, |(from, _)| from);
+    let text: String = line.get(from..).unwrap_or_default().chars().take(MAX_CONTEXT).collect();
     escape(text.trim()).into_owned()
 }
 

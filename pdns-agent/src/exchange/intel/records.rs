@@ -92,6 +92,7 @@ impl Record {
                 details.restrict(text.parse().unwrap_or(Tlp::Red));
             }
             Role::Port => details.is_conditional |= text != "0",
+            Role::Conditional => details.is_conditional |= text.eq_ignore_ascii_case("true"),
         }
     }
 
@@ -230,6 +231,11 @@ fn record(place: &Place, value: &Value, id: Option<&str>, sink: &mut Sink<'_>) -
 /// Adds the texts of a member: a scalar, or the scalars of a list.
 fn add(record: &mut Record, role: Role, value: &Value) {
     match value {
+        Value::Array(values) if role == Role::Labels => {
+            // Each is one, whatever is in it.
+            let labels = values.iter().filter_map(json::scalar);
+            labels.for_each(|label| record.details.add_label(&label));
+        }
         Value::Array(values) => {
             values.iter().filter_map(json::scalar).for_each(|text| record.add(role, &text));
         }

@@ -1,11 +1,13 @@
 //! Response policy zones (draft-vixie-dnsop-dns-rpz): zone files whose owners are triggers.
 //!
 //! `NAME` and `*.NAME` trigger on queries, `LENGTH.REVERSED.rpz-ip` on addresses in answers. The action
-//! `CNAME rpz-passthru.` means trust; all others block.
+//! `CNAME rpz-passthru.` means trust; all others block. Directives that bring in what is not in the file, and lines that are
+//! no records, are reported.
 
 use super::item::{Place, SkipReason};
-use super::lines::Lines;
+use super::lines::{Line, Lines};
 use super::sink::{Details, Sink, Stop, Wanted};
+use crate::rr::RrType;
 use crate::tag::TagKind;
 use std::io::BufRead;
 
@@ -34,11 +36,17 @@ pub(super) fn read(input: &mut dyn BufRead, sink: &mut Sink<'_>) -> Result<(), S
         let has_owner = !line.text.starts_with([' ', '\t']);
         let mut depth = 0_i32;
         let mut words = words(&line.text, &mut depth);
-        let mut spanned = 0;
-        while depth > 0 && spanned < MAX_SPAN {
+        let mut spanned: Vec<Line> = Vec::new();
+        while depth > 0 && spanned.len() < MAX_SPAN {
             let Some(next) = lines.next(sink)? else { break };
             words.extend(self::words(&next.text, &mut depth));
-            spanned += 1;
+            spanned.push(next);
+        }
+        if depth > 0 {
+            // What it would swallow are records of their own.
+            lines.put_back(spanned);
+            sink.problem(place, &line.text, "a parenthesis is not closed")?;
+            continue;
         }
         if !words.is_empty() {
             zone.record(&place, &words, has_owner, sink)?;
@@ -80,14 +88,8 @@ impl Zone {
     ) -> Result<(), Stop> {
         let mut rest = words.iter().map(String::as_str);
         let first = words.first().map_or("", String::as_str);
-        match first.to_ascii_uppercase().as_str() {
-            "$ORIGIN" => {
-                let origin = words.get(1).map_or("", String::as_str);
-                self.origin = Some(self.absolute(origin));
-                return Ok(());
-            }
-            "$TTL" | "$INCLUDE" | "$GENERATE" => return Ok(()),
-            _ => {}
+        if has_owner && first.starts_with('$') {
+            return self.directive(place, words, sink);
         }
         if has_owner {
             self.owner = self.absolute(first);
@@ -104,6 +106,16 @@ impl Zone {
             }
             "NS" | "DNSKEY" | "RRSIG" | "NSEC" | "NSEC3" | "NSEC3PARAM" | "DS" => return Ok(()),
             "" => return sink.problem(place.clone(), &words.join(" "), "it has no record type"),
+            rtype if rtype.parse::<RrType>().is_err() => {
+                return sink.problem(
+                    place.clone(),
+                    &words.join(" "),
+                    "it has no valid record type",
+                );
+            }
+            _ if data.is_empty() => {
+                return sink.problem(place.clone(), &words.join(" "), "the record has no data");
+            }
             _ => {}
         }
         let Some(trigger) = self.trigger() else { return Ok(()) };
@@ -125,6 +137,28 @@ impl Zone {
             return sink.skip(SkipReason::OtherTrigger);
         }
         sink.value(place.clone(), &trigger, Wanted::Name, None, &details)
+    }
+
+    /// Reads a directive (RFC 1035 §5.1, RFC 2308 §4).
+    fn directive(
+        &mut self,
+        place: &Place,
+        words: &[String],
+        sink: &mut Sink<'_>,
+    ) -> Result<(), Stop> {
+        let name = words.first().map_or("", String::as_str).to_ascii_uppercase();
+        let reason = match (name.as_str(), words.get(1)) {
+            ("$ORIGIN", Some(origin)) => {
+                self.origin = Some(self.absolute(origin));
+                return Ok(());
+            }
+            ("$TTL", Some(_)) => return Ok(()),
+            ("$ORIGIN" | "$TTL", None) => "the directive has no value",
+            ("$INCLUDE", _) => "other files are not included: import them one by one",
+            ("$GENERATE", _) => "generated records are not supported",
+            _ => "unknown directive",
+        };
+        sink.problem(place.clone(), &words.join(" "), reason)
     }
 
     /// A name with the origin, without the final dot.

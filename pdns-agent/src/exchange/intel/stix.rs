@@ -2,7 +2,8 @@
 //!
 //! Only indicators become indicators: an observable beside them says that something was seen, not that it is bad.
 //! Relationships, markings and identities may come before the indicator or behind it. So indicators wait until the end,
-//! up to a limit of memory; behind that, the earliest are handed out with what is known by then.
+//! up to a limit of memory; behind that, the earliest are handed out with what is known by then, and markings that are
+//! not known by then count as the strongest restriction.
 
 pub(super) mod pattern;
 mod refs;
@@ -13,16 +14,20 @@ use super::item::{IntelItem, Place, SkipReason};
 use super::json::{self, Consumer, Key, Step, is_true, list, text};
 use super::sink::{Details, Refusal, Sink, Stop, Subjects, shown};
 use super::when;
+use crate::exchange::reason::{CONDITIONAL, PAGE};
 use crate::indicator::MAX_CONFIDENCE;
+use crate::query::typed_tag;
 use crate::render::escape;
-use crate::tag::TagKind;
+use crate::tag::{TagKind, TagSubject};
 use refs::Refs;
 use serde_json::Value;
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::io::BufRead;
 
 /// Memory for indicators that wait, in bytes.
 const MAX_WAITING: usize = 16 << 20;
+/// Maximum number of identifiers of revoked indicators that are kept.
+const MAX_REVOKED: usize = 30_000;
 /// Words of the vocabulary of indicator types, which STIX 2.0 has among the labels.
 const TYPES: [&str; 8] = [
     "anomalous-activity",
@@ -37,8 +42,14 @@ const TYPES: [&str; 8] = [
 
 /// Reads STIX.
 pub(super) fn read(input: &mut dyn BufRead, sink: &mut Sink<'_>) -> Result<(), Stop> {
-    let mut reader =
-        Reader { sink, refs: Refs::default(), waiting: VecDeque::new(), size: 0, number: 0 };
+    let mut reader = Reader {
+        sink,
+        refs: Refs::default(),
+        waiting: VecDeque::new(),
+        size: 0,
+        number: 0,
+        revoked: HashSet::new(),
+    };
     json::read(input, &mut reader)?;
     while let Some(waiting) = reader.waiting.pop_front() {
         reader.hand_out(waiting)?;
@@ -63,6 +74,8 @@ struct Reader<'s, 'o> {
     waiting: VecDeque<Waiting>,
     size: usize,
     number: u64,
+    /// Identifiers of revoked indicators: earlier versions may follow.
+    revoked: HashSet<String>,
 }
 
 impl Consumer for Reader<'_, '_> {
@@ -124,20 +137,11 @@ impl Reader<'_, '_> {
         if is_revoked {
             return self.revoke(&id, subjects);
         }
-        if subjects.is_empty() {
+        if subjects.is_empty() || self.revoked.contains(&id) {
             return Ok(());
         }
-        let details = details(object, &id);
-        // A marking of a part of the object counts for all of it.
-        let of_parts = list(object, "granular_markings").iter();
-        let of_parts = of_parts.filter_map(|marking| marking.get("marking_ref"));
-        let markings: Vec<String> = list(object, "object_marking_refs")
-            .iter()
-            .chain(of_parts)
-            .filter_map(Value::as_str)
-            .take(refs::MAX_MARKINGS)
-            .map(str::to_owned)
-            .collect();
+        let details = details(object, &id, &subjects);
+        let markings = refs::markings(object);
         let size = details.size() + subjects.len() * 64 + id.len() + markings.len() * 96;
         self.size += size;
         self.waiting.push_back(Waiting { id, details, subjects, markings, size });
@@ -181,10 +185,32 @@ impl Reader<'_, '_> {
                 }
             }
         }
+        // A pattern for a domain with all below it names the domain, too.
+        let wide: HashSet<TagSubject> = subjects
+            .iter()
+            .filter(|(subject, is_conditional)| {
+                matches!(subject, TagSubject::Below(_)) && !is_conditional
+            })
+            .map(|(subject, _)| subject.clone())
+            .collect();
+        subjects.retain(|(subject, _)| match subject {
+            TagSubject::Name(name) => !wide.contains(&TagSubject::Below(name.clone())),
+            _ => true,
+        });
         Ok(subjects)
     }
 
     fn revoke(&mut self, id: &str, subjects: Subjects) -> Result<(), Stop> {
+        // Other versions of the same object end with it.
+        if self.revoked.len() < MAX_REVOKED && !id.is_empty() {
+            self.revoked.insert(id.to_owned());
+        }
+        let size = &mut self.size;
+        self.waiting.retain(|waiting| {
+            let is_other = id.is_empty() || waiting.id != id;
+            *size -= if is_other { 0 } else { waiting.size };
+            is_other
+        });
         let id = Some(id.to_owned()).filter(|id| !id.is_empty());
         if subjects.is_empty() {
             return self.sink.item(IntelItem::Revoked { id, subject: None });
@@ -209,8 +235,8 @@ impl Reader<'_, '_> {
     }
 }
 
-/// Facts that an indicator states beside its pattern.
-fn details(object: &Value, id: &str) -> Details {
+/// Facts that an indicator of these subjects states beside its pattern.
+fn details(object: &Value, id: &str, subjects: &Subjects) -> Details {
     let mut details = Details::default();
     let time = |name| text(object, name).and_then(|text| when::seconds(&text));
     details.first = time("valid_from");
@@ -220,17 +246,38 @@ fn details(object: &Value, id: &str) -> Details {
         .and_then(Value::as_u64)
         .and_then(|number| u8::try_from(number).ok())
         .filter(|number| *number <= MAX_CONFIDENCE);
-    let types = [list(object, "indicator_types"), list(object, "labels")].concat();
-    if types.iter().any(|word| word == "benign") {
-        details.kind = Some(TagKind::Trust);
+    // STIX 2.0 has the types among the labels.
+    let has_types = !list(object, "indicator_types").is_empty();
+    let types = if has_types { list(object, "indicator_types") } else { list(object, "labels") };
+    let is = |wanted: &str| types.iter().any(|word| word == wanted);
+    details.kind = match () {
+        () if is("malicious-activity") || is("compromised") => None,
+        () if is("benign") => Some(TagKind::Trust),
+        () if is("anomalous-activity") => Some(TagKind::Interest),
+        () => None,
+    };
+    for label in list(object, "labels").iter().filter_map(Value::as_str) {
+        match label {
+            CONDITIONAL => details.is_conditional = true,
+            label if !has_types && TYPES.contains(&label) => {}
+            label => details.add_label(label),
+        }
     }
-    let labels = list(object, "labels").iter().filter_map(Value::as_str);
-    labels.filter(|label| !TYPES.contains(label)).for_each(|label| details.add_label(label));
-    details.note = text(object, "description").or_else(|| text(object, "name")).unwrap_or_default();
+    // A name or a description that only repeats the subject is no note.
+    let is_subject = |text: &str| {
+        let subjects = subjects.iter().map(|(subject, _)| subject);
+        let mut forms = subjects.flat_map(|subject| [subject.to_string(), typed_tag(subject)]);
+        forms.any(|form| form.trim_start_matches('.') == text.trim_start_matches('.'))
+    };
+    let mut notes = ["description", "name"].into_iter().filter_map(|name| text(object, name));
+    details.note = notes.find(|text| !is_subject(text)).unwrap_or_default();
     let references = list(object, "external_references").iter();
-    let urls = references.clone().filter_map(|reference| text(reference, "url"));
-    let ids = references.filter_map(|reference| text(reference, "external_id"));
-    details.reference = urls.chain(ids).next().unwrap_or_default();
+    let is_page = |reference: &&Value| text(reference, "source_name").as_deref() == Some(PAGE);
+    let url = |reference: &Value| text(reference, "url");
+    let urls = references.clone().filter(|one| !is_page(one)).filter_map(url);
+    let ids = references.clone().filter_map(|reference| text(reference, "external_id"));
+    let pages = references.filter(is_page).filter_map(url);
+    details.reference = urls.chain(ids).chain(pages).next().unwrap_or_default();
     details.id = Some(escape(id).into_owned()).filter(|id| !id.is_empty());
     details
 }

@@ -68,7 +68,10 @@ pub(super) fn read(input: &mut dyn BufRead, sink: &mut Sink<'_>) -> Result<(), S
         if sink.summary.producer.is_none() {
             sink.summary.producer = value("meta.source");
         }
+        // `meta.if_in` restricts an indicator to one place in the traffic.
+        let is_conditional = value("meta.if_in").is_some();
         let details = Details {
+            is_conditional,
             note: value("meta.desc").unwrap_or_default(),
             reference: value("meta.url").unwrap_or_default(),
             confidence: value("meta.confidence").and_then(|text| confidence(&text)),

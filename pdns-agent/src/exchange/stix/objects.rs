@@ -3,10 +3,10 @@
 use super::ids::Identity;
 use super::pattern;
 use crate::exchange::PageUrl;
-use crate::exchange::reason::reasons;
+use crate::exchange::reason::{CONDITIONAL, PAGE, note};
 use crate::exchange::uuid::Uuid;
-use crate::indicator::Sighting;
-use crate::query::ExportItem;
+use crate::indicator::{Indicator, Sighting};
+use crate::query::{ExportItem, typed_tag};
 use crate::rdata::{FinalDot, Rdata};
 use crate::record::StoredRecord;
 use crate::render::iso;
@@ -42,12 +42,13 @@ pub(super) fn indicator(
         TagKind::Interest => "anomalous-activity",
         TagKind::Trust => "benign",
     };
-    let mut labels: Vec<&str> =
-        listed.indicators.iter().flat_map(|one| &one.labels).map(String::as_str).collect();
-    labels.push(kind.name());
-    labels.retain(|label| !label.is_empty());
-    labels.sort_unstable();
-    labels.dedup();
+    let mut labels = listed.labels();
+    if listed.is_conditional() {
+        labels.insert(CONDITIONAL);
+    }
+    // An object should have a description; one that repeats the name says that there is no note.
+    let name = typed_tag(&listed.subject);
+    let description = Some(note(listed)).filter(|note| !note.is_empty());
     let mut object = json!({
         "type": "indicator",
         "spec_version": "2.1",
@@ -55,28 +56,26 @@ pub(super) fn indicator(
         "created_by_ref": identity.id(),
         "created": time(first),
         "modified": time(last),
-        "name": listed.subject.to_string(),
-        "description": reasons(listed, false),
+        "name": name,
+        "description": description.as_ref().unwrap_or(&name),
         "indicator_types": [kind_of_indicator],
         "pattern": pattern::of(&listed.subject),
         "pattern_type": "stix",
         "pattern_version": "2.1",
         "valid_from": time(first),
         "confidence": listed.confidence,
-        "labels": labels,
         "object_marking_refs": [marking],
     });
-    if let Some(until) = valid_until(listed).filter(|until| *until > first) {
+    // The list must not be empty.
+    if !labels.is_empty() {
+        set(&mut object, "labels", json!(labels));
+    }
+    if let Some(until) = listed.valid_until().filter(|until| *until > first) {
         set(&mut object, "valid_until", time(until).into());
     }
-    let mut references = Vec::new();
+    let mut references: Vec<Value> = listed.indicators.iter().map(source).collect();
     if let Some(page) = page {
-        references.push(json!({ "source_name": "pdns", "url": page.of(&listed.subject) }));
-    }
-    for one in listed.indicators.iter().filter(|one| !one.reference.is_empty()) {
-        let name = if one.source.is_empty() { "unknown" } else { &one.source };
-        // A URL from a feed may be none by the rules of RFC 3986.
-        references.push(json!({ "source_name": name, "external_id": one.reference }));
+        references.push(json!({ "source_name": PAGE, "url": page.of(&listed.subject) }));
     }
     if !references.is_empty() {
         set(&mut object, "external_references", references.into());
@@ -84,13 +83,14 @@ pub(super) fn indicator(
     (uuid, object)
 }
 
-/// The time when all reasons have ended: never for a tag.
-fn valid_until(listed: &ExportItem<'_>) -> Option<u32> {
-    if !listed.tags.is_empty() {
-        return None;
+/// The source of an indicator, with its reference.
+fn source(one: &Indicator) -> Value {
+    let name = if one.source.is_empty() { "unknown" } else { &one.source };
+    match one.reference.as_str() {
+        "" => json!({ "source_name": name, "description": "listed without a reference" }),
+        // A URL from a feed may be none by the rules of RFC 3986.
+        reference => json!({ "source_name": name, "external_id": reference }),
     }
-    let ends: Option<Vec<u32>> = listed.indicators.iter().map(|one| one.valid_until).collect();
-    ends?.into_iter().max()
 }
 
 /// A record as observed data.

@@ -1,18 +1,23 @@
 //! Patterns of indicators (STIX 2.1 §9).
 
 use super::ids::observable;
-use crate::name::Name;
+use crate::query::typed_tag;
 use crate::tag::TagSubject;
 
 /// The pattern that matches a subject.
 pub(super) fn of(subject: &TagSubject) -> String {
     let (kind, value) = observable(subject);
+    // Names with odd labels need their escapes, or they would be read as something else.
+    let value = match subject {
+        TagSubject::Net(_) => value,
+        _ => typed_tag(subject).trim_start_matches('.').to_owned(),
+    };
     match subject {
-        TagSubject::Below(name) => {
+        TagSubject::Below(_) => {
             format!(
                 "[domain-name:value = '{}' OR domain-name:value {}]",
                 escaped(&value),
-                below(name.as_name())
+                below(&value)
             )
         }
         TagSubject::Net(net) if net.prefix_len() < net.max_prefix_len() => {
@@ -24,8 +29,7 @@ pub(super) fn of(subject: &TagSubject) -> String {
 
 /// The comparison that matches all names below one. `LIKE` takes `_` and `%` for wildcards and has no escape for them,
 /// so that names with these need a regular expression.
-fn below(name: Name<'_>) -> String {
-    let name = name.as_str();
+fn below(name: &str) -> String {
     if name.contains(['_', '%']) {
         format!("MATCHES '{}'", escaped(&format!("^.+\\.{}$", regex_syntax::escape(name))))
     } else {
@@ -63,6 +67,6 @@ mod tests {
         }
         let odd = crate::name::NameBuf::parse("it's\\.a\\\\b.example").unwrap();
         let pattern = of(&TagSubject::Name(odd));
-        assert_eq!(pattern, "[domain-name:value = 'it\\'s\\\\.a\\\\\\\\b.example']");
+        assert_eq!(pattern, "[domain-name:value = 'it\\\\039s\\\\046a\\\\092b.example']");
     }
 }

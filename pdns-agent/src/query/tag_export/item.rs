@@ -5,6 +5,7 @@
 use crate::indicator::{Indicator, MAX_CONFIDENCE, Sighting, Tlp};
 use crate::record::StoredRecord;
 use crate::tag::{Tag, TagKind, TagSubject};
+use std::collections::BTreeSet;
 
 /// A subject to list, with the reasons and what the store has seen of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,6 +61,38 @@ impl<'t> ExportItem<'t> {
             return self.kind() == TagKind::Trust;
         }
         self.tags.iter().any(|tag| tag.kind == TagKind::Trust)
+    }
+
+    /// Returns true if the verdict holds only under further conditions: each reason for it has some.
+    #[must_use]
+    pub fn is_conditional(&self) -> bool {
+        let kind = self.kind();
+        let mut reasons = self.indicators.iter().filter(|one| one.kind == kind);
+        self.tags.is_empty() && reasons.all(|one| one.is_conditional)
+    }
+
+    /// The labels of all reasons, sorted, each once.
+    #[must_use]
+    pub fn labels(&self) -> BTreeSet<&str> {
+        let labels = self.indicators.iter().flat_map(|one| &one.labels).map(String::as_str);
+        labels.filter(|label| !label.is_empty()).collect()
+    }
+
+    /// The first reference among the reasons; empty if there is none.
+    #[must_use]
+    pub fn reference(&self) -> &str {
+        let mut references = self.indicators.iter().map(|one| one.reference.as_str());
+        references.find(|reference| !reference.is_empty()).unwrap_or_default()
+    }
+
+    /// The time when all reasons have ended, in seconds since the epoch; `None` if one of them has no end, such as a tag.
+    #[must_use]
+    pub fn valid_until(&self) -> Option<u32> {
+        if !self.tags.is_empty() {
+            return None;
+        }
+        let ends: Option<Vec<u32>> = self.indicators.iter().map(|one| one.valid_until).collect();
+        ends?.into_iter().max()
     }
 
     /// The times of the earliest and of the latest reason, in seconds since the epoch.

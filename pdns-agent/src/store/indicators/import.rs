@@ -30,6 +30,8 @@ const SOURCE: &str =
     concat!("#!lua\n", include_str!("../refusals.lua"), include_str!("source.lua"));
 const CHANGE: &str =
     concat!("#!lua\n", include_str!("../refusals.lua"), include_str!("change.lua"));
+const FORGET: &str =
+    concat!("#!lua\n", include_str!("../refusals.lua"), include_str!("forget.lua"));
 const RECORD: &str =
     concat!("#!lua\n", include_str!("../refusals.lua"), include_str!("record.lua"));
 /// The same for withdrawals, which free memory: they are allowed on a full store.
@@ -110,6 +112,8 @@ pub struct IndicatorImport<'s> {
     renewed: Instant,
     words: Words,
     spool: Spool,
+    /// True if the source did not exist before, and nothing of it was written.
+    is_new: bool,
     is_done: bool,
 }
 
@@ -150,10 +154,14 @@ impl<'s> Indicators<'s> {
             let seconds = ends.saturating_sub(spec.now);
             return Err(StoreError::Leased { source_name: spec.source, seconds });
         }
+        let (number, is_new) = match answer.strip_prefix('N') {
+            Some(number) => (number, true),
+            None => (answer.as_str(), false),
+        };
         let key = store.keys.intel("is");
-        let words: [&[u8]; 3] = [b"HGET", key.as_bytes(), answer.as_bytes()];
+        let words: [&[u8]; 3] = [b"HGET", key.as_bytes(), number.as_bytes()];
         let record = reply::maybe_octets(store.client.ask(&words)?)?;
-        let source = record.and_then(|record| decode(answer.as_bytes(), &record));
+        let source = record.and_then(|record| decode(number.as_bytes(), &record));
         let source = source.ok_or_else(|| StoreError::damaged(&key))?;
         let (started, renewed) = (Instant::now(), Instant::now());
         let words = Words::load(store)?;
@@ -167,6 +175,7 @@ impl<'s> Indicators<'s> {
             renewed,
             words,
             spool,
+            is_new,
             is_done: false,
         })
     }
@@ -179,7 +188,8 @@ impl IndicatorImport<'_> {
         &self.source
     }
 
-    /// Collects an indicator. If a subject occurs more than once, the first counts.
+    /// Collects an indicator. If a subject occurs more than once, the first counts, but one without further conditions
+    /// before one that has some; and the end of another indicator on the same subject does not count.
     ///
     /// # Errors
     /// [`StoreError::Spool`] if the disk is full; other errors as they occur.
@@ -237,6 +247,7 @@ impl IndicatorImport<'_> {
         mut self,
         each: &mut dyn FnMut(&ListingChange),
     ) -> Result<ImportOutcome, StoreError> {
+        self.is_new = false;
         self.words.flush(self.store)?;
         let rules = Rules {
             source: self.source.number,
@@ -279,10 +290,18 @@ impl IndicatorImport<'_> {
             let Some((bucket, (key, mut listing))) = subject else { return Err(StoreError::Reply) };
             let listing = if listing.is_empty() { None } else { Listing::read(&mut listing) };
             let of_bucket = incoming.entry(bucket).or_default();
-            if of_bucket.contains_key(key) {
-                repeated += 1;
-            } else {
-                of_bucket.insert(key.to_vec(), listing);
+            match of_bucket.get_mut(key) {
+                // One entry for the subject was taken back, and another stands.
+                Some(known @ None) => *known = listing,
+                Some(Some(known)) => {
+                    repeated += u64::from(listing.is_some());
+                    if let Some(certain) = listing.filter(|one| !one.is_conditional)
+                        && known.is_conditional
+                    {
+                        *known = certain;
+                    }
+                }
+                None => drop(of_bucket.insert(key.to_vec(), listing)),
             }
         }
         Ok((incoming, repeated))
@@ -475,12 +494,21 @@ impl IndicatorImport<'_> {
 }
 
 impl Drop for IndicatorImport<'_> {
-    /// Gives the lease back after an error, so that the next attempt need not wait for its end.
+    /// Gives the lease back after an error, so that the next attempt need not wait for its end. A source that began with
+    /// this attempt is no source yet.
     fn drop(&mut self) {
         if self.is_done {
             return;
         }
         let (key, number) = (self.store.keys.intel("il"), self.source.number.to_string());
+        if self.is_new {
+            let root = self.store.keys.tags_root();
+            let mut packed = Pipeline::default();
+            packed.begin(7).arg("EVAL").arg(FORGET).arg("1").arg(root).arg(&number);
+            packed.arg(&self.token).arg(&self.spec.source);
+            drop(answer(self.store, &packed));
+            return;
+        }
         let held = self.store.client.ask(&[b"HGET", key.as_bytes(), number.as_bytes()]);
         let held = held.and_then(reply::octets).unwrap_or_default();
         if held.starts_with(self.token.as_bytes()) {

@@ -238,7 +238,7 @@ fn stix_is_valid_and_complete_for_the_reference() {
     assert_eq!(evil["indicator_types"][0], "malicious-activity");
     assert_eq!(evil["confidence"], 100);
     let description = evil["description"].as_str().unwrap();
-    assert!(description.starts_with("threat: a 'b' \"c\" 0.0.0.0 d {{e}} <f>"), "{description}");
+    assert!(description.starts_with("a 'b' \"c\" 0.0.0.0 d {{e}} <f>"), "{description}");
     assert!(!description.contains("anna") && !description.contains(char::is_control));
     assert_eq!(indicator(".watch.example")["indicator_types"][0], "anomalous-activity");
     assert_eq!(indicator("192.0.2.0/25")["pattern"], "[ipv4-addr:value ISSUBSET '192.0.2.0/25']");

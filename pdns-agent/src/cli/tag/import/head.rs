@@ -16,7 +16,7 @@ pub(super) enum Column {
     Source,
     Author,
     Time,
-    /// Any other column of a feed.
+    /// Any other column of a feed, or of an exported list.
     Other,
 }
 
@@ -29,6 +29,9 @@ const COLUMNS: [(&str, Column); 6] = [
     ("author", Column::Author),
     ("time", Column::Time),
 ];
+/// Columns of `pdns export --format csv` that only indicators have.
+const OF_INDICATORS: [&str; 7] =
+    ["confidence", "labels", "reference", "tlp", "conditional", "last_listed", "valid_until"];
 /// Names that feeds use for the column with the reason.
 const REASONS: [&str; 11] = [
     "malware",
@@ -74,7 +77,9 @@ impl Head {
         if wanted.is_none() && names.iter().any(|name| name == "subject") {
             let column = |name: &String| {
                 let known = COLUMNS.iter().find(|(known, _)| known == name);
-                known.map(|&(_, column)| column).ok_or_else(|| UsageError::Column {
+                let known = known.map(|&(_, column)| column);
+                let other = || OF_INDICATORS.contains(&name.as_str()).then_some(Column::Other);
+                known.or_else(other).ok_or_else(|| UsageError::Column {
                     file: file.to_owned(),
                     column: name.clone(),
                 })

@@ -7,7 +7,7 @@ use serde_json::Value;
 use std::collections::HashMap;
 
 /// Maximum number of markings of one object.
-pub(super) const MAX_MARKINGS: usize = 8;
+const MAX_MARKINGS: usize = 8;
 /// Maximum number of entries in each map.
 const MAX_ENTRIES: usize = 30_000;
 /// Maximum number of objects that one indicator indicates.
@@ -45,7 +45,8 @@ pub(super) struct Refs {
     names: HashMap<String, String>,
     /// Objects that an indicator indicates.
     targets: HashMap<String, Vec<String>>,
-    markings: HashMap<String, Tlp>,
+    /// Restrictions of the markings in the file; `None` for those that say nothing of sharing.
+    markings: HashMap<String, Option<Tlp>>,
     identities: HashMap<String, String>,
     /// First identity in the file.
     first: Option<String>,
@@ -59,10 +60,8 @@ impl Refs {
         let Some(id) = text(object, "id").filter(|id| id.len() <= MAX_ID) else { return };
         match kind {
             "relationship" => self.relate(object),
-            "marking-definition" => {
-                if let Some(tlp) = tlp_of(object).filter(|_| self.markings.len() < MAX_ENTRIES) {
-                    self.markings.insert(id, tlp);
-                }
+            "marking-definition" if self.markings.len() < MAX_ENTRIES => {
+                self.markings.insert(id, restriction(object));
             }
             "identity" => {
                 let Some(name) = text(object, "name") else { return };
@@ -111,10 +110,11 @@ impl Refs {
         targets.iter().filter_map(|target| self.names.get(target)).map(String::as_str)
     }
 
-    /// The restriction that a marking stands for.
+    /// The restriction that a marking stands for; `None` if it says nothing of sharing. A marking that the file does not
+    /// define may forbid everything, so it counts as the strongest.
     pub(super) fn tlp(&self, id: &str) -> Option<Tlp> {
         let known = MARKINGS.iter().find(|(known, _)| *known == id).map(|&(_, tlp)| tlp);
-        known.or_else(|| self.markings.get(id).copied())
+        known.or_else(|| self.markings.get(id).copied().unwrap_or(Some(Tlp::Red)))
     }
 
     /// Name of the organisation that made the indicators.
@@ -124,12 +124,48 @@ impl Refs {
     }
 }
 
-/// The restriction that a marking definition states: `definition.tlp`, or the extension for TLP 2.0.
-fn tlp_of(object: &Value) -> Option<Tlp> {
-    let definition = object.get("definition").and_then(|definition| text(definition, "tlp"));
-    let extended = || {
+/// The restriction that a marking definition states: `definition.tlp`, or the extension for TLP 2.0. A statement, such
+/// as a copyright, is none. Any other language of restrictions is not understood, and counts as the strongest.
+fn restriction(object: &Value) -> Option<Tlp> {
+    let definition = object.get("definition");
+    let of_extension = || {
         let extensions = object.get("extensions")?.as_object()?;
         extensions.values().find_map(|extension| text(extension, "tlp_2_0"))
     };
-    definition.or_else(extended)?.parse().ok()
+    let tlp = definition.and_then(|definition| text(definition, "tlp")).or_else(of_extension);
+    let is_statement = text(object, "definition_type").as_deref() == Some("statement")
+        && object.get("extensions").is_none();
+    match tlp {
+        None if is_statement => None,
+        tlp => Some(tlp.and_then(|tlp| tlp.parse().ok()).unwrap_or(Tlp::Red)),
+    }
+}
+
+/// The markings of an object. A marking of a part of it counts for all of it.
+pub(super) fn markings(object: &Value) -> Vec<String> {
+    let of_parts = match object.get("granular_markings") {
+        Some(Value::Array(parts)) => parts.as_slice(),
+        _ => &[],
+    };
+    // The language of a part is no restriction.
+    let of_parts = of_parts.iter().filter(|part| part.get("lang").is_none());
+    let of_parts = of_parts.map(|part| part.get("marking_ref").unwrap_or(&Value::Null));
+    let own: Vec<&Value> = match object.get("object_marking_refs") {
+        Some(Value::Array(all)) => all.iter().collect(),
+        Some(Value::Null) | None => Vec::new(),
+        Some(other) => vec![other],
+    };
+    // What is no identifier stays as an unknown one, and so does what is behind the most.
+    let id = |marking: &Value| match marking.as_str() {
+        Some(id) if id.len() <= MAX_ID => id.to_owned(),
+        _ => String::new(),
+    };
+    let mut all: Vec<String> = own.into_iter().chain(of_parts).map(id).collect();
+    all.sort_unstable();
+    all.dedup();
+    if all.len() > MAX_MARKINGS {
+        all.truncate(MAX_MARKINGS);
+        all.push(String::new());
+    }
+    all
 }

@@ -27,7 +27,7 @@ pub(super) fn subjects(comparison: &Comparison, sink: &Sink<'_>) -> Vec<ValueRes
     match comparison.operator {
         Operator::Equal | Operator::In | Operator::IsSubset => {}
         Operator::Like => return like(comparison, wanted, sink),
-        Operator::Matches => return skipped(SkipReason::Regex),
+        Operator::Matches => return matches(comparison, wanted, sink),
         Operator::Order | Operator::IsSuperset | Operator::Exists => {
             return skipped(SkipReason::OtherType);
         }
@@ -56,6 +56,36 @@ fn like(comparison: &Comparison, wanted: Wanted, sink: &Sink<'_>) -> Vec<ValueRe
         (value.clone(), conditional(result, comparison))
     });
     values.collect()
+}
+
+/// Heads of regular expressions for all names below one, which may have it as well.
+const BELOW: [&str; 5] = ["^.+\\.", "^(.+\\.)?", "^(.*\\.)?", "^(?:.+\\.)?", "^(?:.*\\.)?"];
+
+/// A regular expression that is only a name with all below it, as `LIKE` cannot say of names with an underscore.
+fn matches(comparison: &Comparison, wanted: Wanted, sink: &Sink<'_>) -> Vec<ValueResult> {
+    let values = comparison.values.iter().map(|value| {
+        let result = match (literal_below(value), wanted) {
+            (Some(apex), Wanted::Name) => sink.subjects(&format!("*.{apex}"), wanted, None),
+            _ => Err(SkipReason::Regex.into()),
+        };
+        (value.clone(), conditional(result, comparison))
+    });
+    values.collect()
+}
+
+/// The name in a regular expression for all names below it.
+fn literal_below(regex: &str) -> Option<String> {
+    let tail = regex.strip_suffix('$')?;
+    let tail = BELOW.iter().find_map(|head| tail.strip_prefix(head))?;
+    let (mut name, mut letters) = (String::new(), tail.chars());
+    while let Some(letter) = letters.next() {
+        match letter {
+            '\\' => name.push(letters.next().filter(char::is_ascii_punctuation)?),
+            letter if ".+*?()|[]{}^$".contains(letter) => return None,
+            letter => name.push(letter),
+        }
+    }
+    Some(name).filter(|name| !name.is_empty())
 }
 
 type Found = Result<super::Subjects, Refusal>;

@@ -111,6 +111,41 @@ fn long_lines_and_strings_are_cut() {
 }
 
 #[test]
+fn a_page_may_be_one_line() {
+    const LINE: usize = 4_096;
+    // Each host is split by a tag somewhere, and the places of the cuts vary.
+    let hosts = 3_000;
+    let page: String = (0..hosts)
+        .map(|number| match number % 4 {
+            0 => format!("<p>host{number}<b>[.]</b>evil<i>.com</i></p>"),
+            1 => format!("<td class=\"x\">host{number}.evil.com</td>"),
+            2 => format!("host{number} . evil[.]com, ").replace(" . ", "[.]"),
+            _ => format!("<script>{}</script>h\u{f6}st{number}.evil.com ", "x".repeat(number % 97)),
+        })
+        .collect();
+    for format in [Is::Html, Is::Text] {
+        let small = IntelOptions { max_line: LINE, ..options(format) };
+        let wide = IntelOptions { max_line: page.len() + 1, ..options(format) };
+        let names = |options: &IntelOptions| -> Vec<String> {
+            let read = read_with(page.as_bytes(), options);
+            assert_eq!(read.summary.problems, 0, "{format}");
+            read.indicators().iter().map(|one| one.subject.to_string()).collect()
+        };
+        let want = names(&wide);
+        assert!(want.len() >= if format == Is::Html { hosts } else { hosts / 2 });
+        assert_eq!(names(&small), want, "{format}");
+    }
+    // Of any size, and without a place to cut it.
+    let mut each = |_| ControlFlow::Continue(());
+    for piece in ["x", "<", "< ", "x<", "evil.com ", "<p>evil.com</p>", "\u{f6}"] {
+        let mut page = endless("<html>a.evil.com ", piece, 2 << 20, " b.evil.com");
+        let summary = read_intel(&mut page, &options(Is::Html), &mut each).unwrap();
+        assert!(summary.indicators >= 1, "{piece}");
+        assert_eq!(summary.problems, 0, "{piece}");
+    }
+}
+
+#[test]
 fn nul_and_invalid_utf8_are_problems() {
     let read = read_with(
         b"evil\0.example\n\xff\xfe\x00evil.example\n# \xe9t\xe9\nok.example\n",

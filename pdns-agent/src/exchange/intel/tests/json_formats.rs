@@ -131,6 +131,81 @@ fn what_other_objects_say_of_an_indicator_is_found_before_and_behind_it() {
 }
 
 #[test]
+fn a_marking_that_is_not_understood_is_the_strongest() {
+    let check = |own: &str, defined: &str, want: Option<Tlp>| {
+        let one = indicator("1", "[domain-name:value = 'evil.example']", own);
+        for text in [
+            format!("{one}{defined}"),
+            format!(
+                "{}{one}",
+                defined.replacen(',', "", 1) + if defined.is_empty() { "" } else { "," }
+            ),
+        ] {
+            let read = read_as(Is::Stix, &bundle(&text));
+            assert_eq!(read.indicators()[0].tlp, want, "{text}");
+        }
+    };
+    let marked =
+        |ids: &[&str]| format!(",\"object_marking_refs\":{}", serde_json::to_string(ids).unwrap());
+    let definition = |more: &str| {
+        format!(",{{\"type\":\"marking-definition\",\"id\":\"marking-definition--x\",{more}}}")
+    };
+    let unknown = "marking-definition--00000000-0000-4000-8000-000000000000";
+    check("", "", None);
+    check(&marked(&[unknown]), "", Some(Tlp::Red));
+    // Known without a definition: TLP 1 and TLP 2.0.
+    for (id, tlp) in [
+        ("613f2e26-407d-48c7-9eca-b8e91df99dc9", Tlp::Clear),
+        ("34098fce-860f-48ae-8e50-ebd3cc5e41da", Tlp::Green),
+        ("f88d31f6-486f-44da-b317-01333bde0b82", Tlp::Amber),
+        ("5e57c739-391a-4eb3-b6be-7d15ca92d5ed", Tlp::Red),
+        ("94868c89-83c2-464b-929b-a1a8aa3c8487", Tlp::Clear),
+        ("bab4a63c-aed9-4cf5-a766-dfca5abac2bb", Tlp::Green),
+        ("55d920b0-5e8b-4f79-9ee9-91f868d9b421", Tlp::Amber),
+        ("939a9414-2ddd-4d32-a0cd-375ea402b003", Tlp::AmberStrict),
+        ("e828b379-4e03-4974-9ac4-e53a884c97c1", Tlp::Red),
+    ] {
+        check(&marked(&[&format!("marking-definition--{id}")]), "", Some(tlp));
+    }
+    let x = marked(&["marking-definition--x"]);
+    let statement = "\"definition_type\":\"statement\",\"definition\":{\"statement\":\"(c) Acme\"}";
+    check(&x, &definition(statement), None);
+    check(
+        &x,
+        &definition("\"definition_type\":\"tlp\",\"definition\":{\"tlp\":\"purple\"}"),
+        Some(Tlp::Red),
+    );
+    check(
+        &x,
+        &definition("\"definition_type\":\"iep\",\"definition\":{\"iep\":1}"),
+        Some(Tlp::Red),
+    );
+    let part = ",\"granular_markings\":[{\"lang\":\"en\",\"selectors\":[\"name\"]}]";
+    check(part, "", None);
+    let part = format!(
+        ",\"granular_markings\":[{{\"marking_ref\":\"{unknown}\",\"selectors\":[\"name\"]}}]"
+    );
+    check(&part, "", Some(Tlp::Red));
+    // Behind many weak ones, and of a wrong type.
+    let mut many = vec!["marking-definition--613f2e26-407d-48c7-9eca-b8e91df99dc9".to_owned(); 20];
+    many.extend((0..20).map(|number| format!("marking-definition--{number}")));
+    many.push("marking-definition--5e57c739-391a-4eb3-b6be-7d15ca92d5ed".to_owned());
+    check(&marked(&many.iter().map(String::as_str).collect::<Vec<_>>()), "", Some(Tlp::Red));
+    check(",\"object_marking_refs\":\"marking-definition--x\"", "", Some(Tlp::Red));
+    check(",\"object_marking_refs\":[7]", "", Some(Tlp::Red));
+    let event = |tag: &str| {
+        format!(
+            "{{\"Event\":{{\"Tag\":[{{\"name\":\"{tag}\"}}],\"Attribute\":[{{\"type\":\"domain\",\"value\":\"evil.example\",\"to_ids\":true}}]}}}}"
+        )
+    };
+    for (tag, want) in
+        [("TLP:Green", Tlp::Green), ("tlp:unclear", Tlp::Red), ("tlp:ex:chr", Tlp::Red)]
+    {
+        assert_eq!(read_as(Is::Misp, &event(tag)).indicators()[0].tlp, Some(want), "{tag}");
+    }
+}
+
+#[test]
 fn stix_2_0_and_envelopes_and_other_languages() {
     check(
         Is::Stix,

@@ -407,3 +407,94 @@ fn ipsum_and_maltrail() {
         ["https://one.example/", "https://one.example/", "https://three.example/"]
     );
 }
+
+#[test]
+fn nothing_of_a_zone_is_skipped_in_silence() {
+    check(
+        Is::Rpz,
+        "$TTL 60\n\
+         $ORIGIN rpz.\n\
+         @ SOA a. b. ( 1 2\n\
+         3 4 5 )\n\
+         $INCLUDE more.zone\n\
+         $GENERATE 1-9 bad$ CNAME .\n\
+         $ORIGIN\n\
+         $FOO 1\n\
+         evil.test CNAME .\n\
+         text.test is no record\n\
+         empty.test CNAME\n\
+         bare.test\n\
+         open.test TXT ( \"x\"\n\
+         next.test CNAME .\n",
+        &[
+            "! line 5: $INCLUDE more.zone: other files are not included: import them one by one",
+            "! line 6: $GENERATE 1-9 bad$ CNAME .: generated records are not supported",
+            "! line 7: $ORIGIN: the directive has no value",
+            "! line 8: $FOO 1: unknown directive",
+            "evil.test",
+            "! line 10: text.test is no record: it has no valid record type",
+            "! line 11: empty.test CNAME: the record has no data",
+            "! line 12: bare.test: it has no record type",
+            "! line 13: open.test TXT ( \"x\": a parenthesis is not closed",
+            "next.test",
+        ],
+    );
+}
+
+#[test]
+fn rules_of_resolvers_mean_what_the_resolver_does() {
+    check(
+        Is::Hosts,
+        "address=/a.test/\n\
+         address=/b.test/0.0.0.0\n\
+         address=/c.test/#\n\
+         address=/router.test/192.168.1.1\n\
+         server=/good.test/#\n\
+         server=/forwarded.test/10.0.0.53\n\
+         conf-file=/etc/more.conf\n\
+         server:\n\
+         local-zone: \"d.test.\" static\n\
+         local-zone: \"e.test\" inform\n\
+         local-zone: \"f.test\"\n\
+         local-data: \"g.test. 60 IN A 0.0.0.0\"\n\
+         local-data: \"printer.test A 10.1.2.3\"\n\
+         local-data: \"d.test AAAA ::\"\n\
+         include: more.conf\n",
+        &[
+            ".a.test",
+            ".b.test",
+            ".c.test",
+            "~ local names and addresses",
+            ".good.test trust",
+            "~ local names and addresses",
+            "! line 7: conf-file=/etc/more.conf: other files are not included: import them one by one",
+            ".d.test",
+            "~ other types of indicators",
+            "! line 11: local-zone: \"f.test\": unknown type of local-zone",
+            "g.test",
+            "~ local names and addresses",
+            "d.test",
+            "! line 15: include: more.conf: other files are not included: import them one by one",
+        ],
+    );
+}
+
+#[test]
+fn included_lists_and_restricted_indicators_are_told() {
+    check(
+        Is::Adblock,
+        "||a.test^\n!#include more.txt\n! a comment\n||b.test^\n",
+        &[
+            ".a.test",
+            "! line 2: !#include more.txt: other lists are not included: import them one by one",
+            ".b.test",
+        ],
+    );
+    check(
+        Is::ZeekIntel,
+        "#fields\tindicator\tindicator_type\tmeta.source\tmeta.if_in\n\
+         a.test\tIntel::DOMAIN\tx\t-\n\
+         b.test\tIntel::DOMAIN\tx\tHTTP::IN_HOST_HEADER\n",
+        &["a.test", "b.test if"],
+    );
+}
