@@ -43,6 +43,6 @@ pub use model::Model;
 pub use new_sets::{DueSet, NewSets, SetKey};
 pub use parts::{MAX_MODEL, ModelError};
 pub use report::{CalibrationBin, GroupRates, Measured, NEW_NAMES, Rate, Report, SetRate};
-pub use subject::SHORT;
+pub use subject::{SHORT, owned_domain};
 pub use train::{Labelled, TrainError, TrainOptions, train};
 pub use verdict::{Classified, Reason, Scores, SetVerdict, Verdict};

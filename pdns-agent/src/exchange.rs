@@ -5,6 +5,7 @@
 //! a list may break the program that reads it: names come from strangers, and notes are free text.
 
 mod dnsmasq;
+mod ecs;
 mod host_name;
 mod hosts;
 pub mod intel;
@@ -24,6 +25,7 @@ mod unbound;
 mod uuid;
 mod zeek_intel;
 
+pub use ecs::{Dataset, EcsContext, EcsSubject, EcsVerdict};
 pub use list::{LISTS, List, ListInfo, UnknownList};
 pub use page::{PageUrl, PageUrlError};
 

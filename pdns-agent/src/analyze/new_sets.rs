@@ -128,6 +128,24 @@ impl NewSets {
     }
 }
 
+impl NewSets {
+    /// Has a set judged again when it next grows.
+    pub fn judge_again(&mut self, key: &SetKey) {
+        match key {
+            SetKey::Address(address, day) => {
+                if let Some(set) = self.addresses.get_mut(&(*address, *day)) {
+                    set.due = LEAST_ON_ADDRESS;
+                }
+            }
+            SetKey::Burst(start) => {
+                if let Some(burst) = self.bursts.get_mut(start) {
+                    burst.due = LEAST_IN_BURST;
+                }
+            }
+        }
+    }
+}
+
 /// The text behind the first label of a registrable domain.
 fn public_suffix(domain: &NameBuf) -> &str {
     let name = domain.as_name();

@@ -51,9 +51,8 @@ impl NameEnds {
     /// Returns the octets of names from `from` to here.
     #[must_use]
     pub fn octets_since(&self, from: &Self) -> u64 {
-        let place = |&(block, offset): &(u32, u32)| {
-            u64::from(block) * u64::from(LOG) + u64::from(offset)
-        };
+        let place =
+            |&(block, offset): &(u32, u32)| u64::from(block) * u64::from(LOG) + u64::from(offset);
         self.0.iter().zip(&from.0).map(|(to, from)| place(to).saturating_sub(place(from))).sum()
     }
 }
