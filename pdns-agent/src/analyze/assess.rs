@@ -134,7 +134,7 @@ pub fn risk(evidence: &Evidence<'_>) -> Risk {
     let class = strongest.map(|(_, class)| class);
     if class.is_some() && evidence.is_new {
         odds += NEW;
-        reasons.push("it was never seen before".to_owned());
+        reasons.push("never seen before".to_owned());
     }
     if class.is_some() && evidence.has_feed_trust {
         odds += FEED_TRUST;

@@ -107,9 +107,15 @@ impl<'k> Examiner<'k> {
                 None => self.young.remove(&hash),
             };
         }
-        step.known.iter().for_each(|hash| drop(self.known.remove(hash)));
-        step.failed.iter().for_each(|hash| drop(self.failed.remove(hash)));
-        step.sets.iter().for_each(|key| self.sets.judge_again(key));
+        for hash in step.known {
+            self.known.remove(&hash);
+        }
+        for hash in step.failed {
+            self.failed.remove(&hash);
+        }
+        for key in step.sets {
+            self.sets.judge_again(&key);
+        }
     }
 
     fn set_young(&mut self, hash: u64, score: u8) {

@@ -271,7 +271,8 @@ impl Judge<'_, '_> {
         }
         let ends = Ends::read(store)?;
         let found = known.flatten();
-        self.summary.is_first = found.is_none() && !self.has_worked;
+        let is_new = found.is_none();
+        self.summary.is_first |= is_new && !self.has_worked;
         self.state = found.unwrap_or_else(|| {
             // All of a store that came in the place of another one is new.
             let at = |ends: &NameEnds| {
@@ -293,6 +294,10 @@ impl Judge<'_, '_> {
             self.learn(store, &HashSet::new())?;
         }
         self.is_learned = true;
+        if is_new && self.pending.is_none() {
+            let first = self.state.clone();
+            self.commit(store, first)?;
+        }
         Ok(())
     }
 
@@ -490,6 +495,7 @@ impl Judge<'_, '_> {
         let events: Events =
             self.examiner.examine(store, &mut next, &records, &failed, self.now())?;
         self.sinks.write(&events)?;
+        next.left = next.records.octets(&ends.records) + next.negatives.octets(&ends.negatives);
         self.commit(store, next)?;
         Ok(Progress::Worked)
     }

@@ -30,6 +30,13 @@ pub(super) struct Kept {
 impl State {
     /// Takes a verdict, unless the day has as many as are allowed.
     pub(super) fn keep(&mut self, kept: Kept, per_day: u32) {
+        // A set that has grown names its domains again.
+        if let Some(one) = self.unkept.iter_mut().find(|one| one.domain == kept.domain) {
+            if kept.score > one.score {
+                *one = kept;
+            }
+            return;
+        }
         let day = kept.time / DAY;
         if self.kept_today.0 != day {
             self.kept_today = (day, 0);
@@ -69,8 +76,7 @@ impl State {
         let mut import = store.indicators().import(spec)?;
         let room = MAX_LISTED.saturating_sub(import.source().listed);
         let room = usize::try_from(room).unwrap_or(usize::MAX).min(self.unkept.len());
-        // Imports let the first of a subject count.
-        for kept in self.unkept.iter().rev().take(room) {
+        for kept in self.unkept.iter().take(room) {
             let Ok(domain) = NameBuf::parse(&kept.domain) else { continue };
             let mut listed = ListedIndicator::new(TagSubject::Below(domain));
             listed.kind = Some(TagKind::Interest);
@@ -81,8 +87,8 @@ impl State {
             listed.note.clone_from(&kept.note);
             import.add(&listed)?;
         }
-        import.commit(&mut |_| ())?;
-        self.counters.kept += room as u64;
+        let tally = import.commit(&mut |_| ())?.tally;
+        self.counters.kept += tally.added;
         self.counters.not_kept += (self.unkept.len() - room) as u64;
         self.unkept.clear();
         self.swept = now / DAY;

@@ -95,6 +95,8 @@ pub struct State {
     pub(super) kept_today: (u32, u32),
     /// Day on which verdicts that had ended were removed.
     pub(super) swept: u32,
+    /// Octets of names that were left at the last change.
+    pub left: u64,
     /// Time of the last change, in seconds since the epoch.
     pub updated: u32,
     /// Identifier of the model.
