@@ -70,8 +70,7 @@ impl ClassBudget {
         if self.days.back().is_none_or(|last| last.day != day) {
             self.days.push_back(DayCounts { day, ..DayCounts::default() });
         }
-        let last = self.days.len() - 1;
-        &mut self.days[last]
+        self.days.back_mut().expect("a day was added if there was none")
     }
 
     fn raised_on(&self, day: u32) -> u32 {

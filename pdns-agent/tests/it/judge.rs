@@ -168,16 +168,15 @@ fn new_names_become_events_and_verdicts_that_silence_nothing() {
     );
     let found = events(&once(&site, &[]).with(&[0]));
     let rule = |name: &str, rule: &str| (name.to_owned(), format!("pdns-judge {rule}"));
-    assert_eq!(
-        alerts(&found),
-        [
-            rule(&odd, "generated"),
-            // Its address is on a feed.
-            rule("harmless.org", "hit"),
-            rule("login.paypa1.com", "mimic"),
-            rule("www.bad.example", "hit"),
-        ]
-    );
+    let mut wanted = [
+        rule(&odd, "generated"),
+        // Its address is on a feed.
+        rule("harmless.org", "hit"),
+        rule("login.paypa1.com", "mimic"),
+        rule("www.bad.example", "hit"),
+    ];
+    wanted.sort();
+    assert_eq!(alerts(&found), wanted);
     assert_eq!(found.len(), 5 + 4, "each name is new");
     // Nothing is judged twice.
     assert_eq!(once(&site, &[]).with(&[0]), "");
@@ -302,14 +301,12 @@ fn what_a_store_has_is_judged_on_demand() {
         &["a.b.example.org", "www.paypa1.com", &odd, "login.paypal.com.host17.top", "x.host17.top"],
     );
     let ended = once(&site, &["--all"]);
-    assert!(
-        ended.stderr.contains("of 7 domains") || ended.stderr.contains("domains:"),
-        "{}",
-        ended.stderr
-    );
+    assert!(ended.stderr.contains(" of 7 domains: 3 alerts"), "{}", ended.stderr);
     let found = events(&ended.with(&[0]));
     let names: Vec<String> = alerts(&found).into_iter().map(|(name, _)| name).collect();
-    assert_eq!(names, [odd.as_str(), "login.paypal.com.host17.top", "www.paypa1.com"]);
+    let mut wanted = [odd.as_str(), "login.paypal.com.host17.top", "www.paypa1.com"];
+    wanted.sort_unstable();
+    assert_eq!(names, wanted);
     assert!(
         found.iter().all(|event| event["event"]["kind"] == "alert"),
         "what is there is not new"

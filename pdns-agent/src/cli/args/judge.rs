@@ -26,6 +26,7 @@ Exit status: 0 stopped or done, 2 error.";
 
 /// `pdns judge`.
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "flags")]
 pub struct Judge {
     /// End when everything new is judged
     #[arg(long)]
