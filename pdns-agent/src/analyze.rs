@@ -11,6 +11,8 @@
 //!
 //! [`train`] makes a model from lists of good and bad names; [`Model::from_bytes`] reads its file, whoever wrote it.
 
+mod assess;
+mod budget;
 mod counts;
 mod features;
 mod forest;
@@ -21,6 +23,7 @@ mod language;
 mod logistic;
 mod mimic;
 mod model;
+mod new_sets;
 mod parts;
 mod random;
 mod report;
@@ -30,13 +33,16 @@ mod train;
 mod verdict;
 mod vocabulary;
 
+pub use assess::{AlertClass, Evidence, Risk, WATCH, band, hit_score, risk};
+pub use budget::{Budget, Decision, WINDOW};
 pub use generate::{Generated, generate};
 pub use mimic::{
     BRANDS, KINDS, MAX_PROTECTED, MIMIC_LIMIT, Mimic, MimicIndex, MimicKind, Squat, squats,
 };
 pub use model::Model;
+pub use new_sets::{DueSet, NewSets, SetKey};
 pub use parts::{MAX_MODEL, ModelError};
 pub use report::{CalibrationBin, GroupRates, Measured, NEW_NAMES, Rate, Report, SetRate};
-pub use subject::SHORT;
+pub use subject::{SHORT, owned_domain};
 pub use train::{Labelled, TrainError, TrainOptions, train};
 pub use verdict::{Classified, Reason, Scores, SetVerdict, Verdict};

@@ -11,6 +11,7 @@ mod classify;
 mod export;
 mod groups;
 mod intel;
+mod judge;
 mod lists;
 mod manpages;
 mod mimics;
@@ -88,6 +89,9 @@ pub enum CliError {
     /// The server failed.
     #[error(transparent)]
     Serve(#[from] crate::serve::ServeError),
+    /// The judge ended.
+    #[error(transparent)]
+    Judge(#[from] crate::judge::JudgeError),
     /// The users of the server cannot be shown or changed.
     #[error(transparent)]
     Users(#[from] crate::serve::users::UsersError),
@@ -263,7 +267,7 @@ pub fn run(args: &Args, terminal: &mut Terminal<'_>) -> Result<Found, CliError> 
     {
         return Err(UsageError::CommandBehind(word.clone()).into());
     }
-    let (options, sharing) = match &args.command {
+    let (options, sharing, judging) = match &args.command {
         // It has a settings file of its own.
         // And these judge text alone.
         Some(
@@ -277,11 +281,16 @@ pub fn run(args: &Args, terminal: &mut Terminal<'_>) -> Result<Found, CliError> 
         _ => {
             let is_named = args.connection.names_store(terminal.env);
             let files = pdns_files(terminal.env, is_named)?;
-            (args.connection.options(terminal.env, &files)?, Sharing::from_files(&files))
+            let judging = files.iter().find_map(|file| file.judge.clone());
+            let sharing = Sharing::from_files(&files);
+            (args.connection.options(terminal.env, &files)?, sharing, judging)
         }
     };
-    let found =
-        command(args, &options, &sharing, terminal).map_err(|error| error.explained(&options))?;
+    let found = match &args.command {
+        Some(Command::Judge(asked)) => judge::judge(asked, judging, &options, terminal),
+        _ => command(args, &options, &sharing, terminal),
+    };
+    let found = found.map_err(|error| error.explained(&options))?;
     terminal.out.flush().map_err(CliError::Output)?;
     if found == Found::Nothing {
         nothing(args, &options, terminal);
@@ -298,6 +307,7 @@ fn nothing(args: &Args, options: &Options, terminal: &mut Terminal<'_>) {
             Some(
                 Command::Admin(_)
                 | Command::Serve(_)
+                | Command::Judge(_)
                 | Command::Intel(
                     IntelCommand::Import(_)
                     | IntelCommand::Refresh(_)
@@ -383,6 +393,8 @@ fn command(
         Some(Command::Mimics(asked)) => mimics::mimics(asked, terminal),
         Some(Command::Squats(asked)) => mimics::list_squats(asked, terminal),
         Some(Command::Train(asked)) => train::train(asked, terminal),
+        // It has settings of its own, see `run`.
+        Some(Command::Judge(_)) => Ok(Found::Nothing),
         Some(Command::Watch(args)) => watch::run(args, options, terminal),
         Some(Command::Export(args)) => export::run(args, options, sharing, terminal),
         Some(Command::Status { verbose, output }) => {

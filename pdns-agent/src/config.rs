@@ -7,6 +7,7 @@ pub mod agent;
 mod document;
 pub mod exit;
 pub mod feeds;
+mod judge;
 mod security_onion;
 pub mod serve;
 mod sharing;

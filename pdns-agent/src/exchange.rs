@@ -6,6 +6,7 @@
 
 mod csv;
 mod dnsmasq;
+mod ecs;
 mod host_name;
 mod hosts;
 pub mod intel;
@@ -25,6 +26,7 @@ mod unbound;
 mod uuid;
 mod zeek_intel;
 
+pub use ecs::{Dataset, EcsContext, EcsSubject, EcsVerdict};
 pub use list::{LISTS, List, ListInfo, UnknownList};
 pub use page::{PageUrl, PageUrlError};
 

@@ -11,6 +11,10 @@ use std::str::FromStr;
 /// Highest confidence; the lowest is 0. STIX 2.1 §3.2 has the same scale.
 pub const MAX_CONFIDENCE: u8 = 100;
 
+/// Source of the indicators of `pdns judge`: the program's own guesses. They are of kind interest, so that they override
+/// nothing; what learns from tags or weighs them must leave them out.
+pub const JUDGE_SOURCE: &str = "pdns-judge";
+
 /// Restriction on sharing: Traffic Light Protocol 2.0 (FIRST). In ascending order of restriction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Tlp {

@@ -46,6 +46,7 @@ pub mod hash;
 pub(crate) mod hex;
 pub mod indicator;
 pub mod intel_feeds;
+pub mod judge;
 pub mod name;
 pub mod observation;
 pub mod outgoing;

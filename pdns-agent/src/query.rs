@@ -54,6 +54,7 @@ pub use ip_labels::{Described, MAX_DESCRIBED, described};
 pub use near::{MAX_ON_ADDRESS, Near, OnAddress, near, on_address};
 pub use order::{Each, MAX_SORTED, Passes, Sort};
 pub use page::{Cursor, MAX_PAGE, Pager, Rows};
+pub(crate) use parked::is_reserved;
 pub use parked::{ListError, ParkedList, WHYS, Why, parked};
 pub use pattern::{Pattern, PatternError};
 pub use profile::{

@@ -11,6 +11,7 @@ mod functions;
 #[doc(hidden)]
 pub mod fuzz;
 mod indicators;
+mod judge;
 mod layout;
 mod migrate;
 mod read;
@@ -25,9 +26,10 @@ pub use indicators::{
     ImportEntry, ImportOutcome, ImportSpec, IndicatorImport, Indicators, IntelSource, ListingAct,
     ListingChange, ListingTally, MAX_CHANGES, MAX_IMPORTS,
 };
+pub use judge::{JudgeLease, JudgeState};
 pub use layout::keys::{Kind, MAX_TAGS};
 pub use layout::type_code::{TypeCode, TypeMask};
-pub use read::changes::Ends;
+pub use read::changes::{Ends, NameEnds};
 pub use read::lookup::{Each, NameLookup};
 pub use read::name_totals::{HashSlot, NameTotal, NameTotals};
 pub use read::scan::{Handle, Part};

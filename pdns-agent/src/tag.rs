@@ -3,7 +3,7 @@
 //! A tag is a kind assigned to a subject. `store` keeps tags and their history, `query` finds those that
 //! apply to a record, `render` and `exchange` write them.
 
-use crate::indicator::Listing;
+use crate::indicator::{JUDGE_SOURCE, Listing};
 use crate::name::{NameBuf, display::escaped};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
@@ -178,6 +178,12 @@ impl Tag {
     #[must_use]
     pub fn is_own(&self) -> bool {
         self.listing.is_none()
+    }
+
+    /// Returns true if it stands for a verdict of the program itself, see [`JUDGE_SOURCE`].
+    #[must_use]
+    pub fn is_of_judge(&self) -> bool {
+        !self.is_own() && self.source == JUDGE_SOURCE
     }
 
     /// A tag with only a kind and a subject.

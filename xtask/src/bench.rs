@@ -37,6 +37,8 @@ enum Part {
     Query,
     /// Two million indicators: their memory, what they cost answers, and how long a feed takes
     Intel,
+    /// All names of a store judged, and what following new names costs the store
+    Judge,
     /// User-space cost of a response, and packets per second without loss, compared with dnscap and dumpcap
     Capture,
     /// Cost of the kernel filter per packet, compared with the one compiled by libpcap
@@ -63,6 +65,7 @@ pub(crate) fn bench(args: &Args) -> anyhow::Result<()> {
                     install(&[REDIS])?;
                     measure("intel", &directory)?;
                 }
+                Part::Judge => judge(&directory)?,
                 Part::Capture => capture(&directory)?,
                 Part::Filter => filter(&directory)?,
             }
@@ -129,6 +132,14 @@ fn query(directory: &Path) -> anyhow::Result<()> {
     let some = sample::Args { known: 90, start: SECOND_DAY, ..some };
     make(directory, "two-of-ten-million.tsv", some)?;
     measure("query", directory)
+}
+
+/// Generates a log of a million names, and benchmarks their judgement.
+fn judge(directory: &Path) -> anyhow::Result<()> {
+    install(&[REDIS])?;
+    let args = sample::Args { locality: CLOSE, ..sample::Args::for_bench(NAMES, NAMES) };
+    make(directory, "one-million.tsv", args)?;
+    measure("judge", directory)
 }
 
 /// Generates a log if it is missing.

@@ -34,13 +34,13 @@ const TEST_NEEDS: &[Need] = &[
 ];
 /// The programs in the package.
 const PROGRAMS: [&str; 2] = ["pdns", "pdns-agent"];
-const UNITS: [&str; 4] = ["pdns-redis", "pdns-agent", "pdns-serve", "pdns-intel"];
+const UNITS: [&str; 5] = ["pdns-redis", "pdns-agent", "pdns-serve", "pdns-intel", "pdns-judge"];
 /// The package's own helper programs, which units and scripts run.
 const HELPERS: [&str; 4] = ["store-users", "store-settings", "store-create", "with-store-user"];
 /// Settings in `/etc/pdns`.
 const SETTINGS: [&str; 5] = ["agent.toml", "feeds.toml", "pdns.toml", "redis.conf", "serve.toml"];
 /// Units and settings that the earlier package does not have.
-const NEWER: [&str; 3] = ["feeds.toml", "pdns.toml", "pdns-intel"];
+const NEWER: [&str; 4] = ["feeds.toml", "pdns.toml", "pdns-intel", "pdns-judge"];
 /// Highest exposure level allowed for a unit by `systemd-analyze security`, out of 10.
 const EXPOSURE: f32 = 2.0;
 

@@ -103,6 +103,8 @@ pub struct Model {
     manifest: String,
     /// Words, one a line.
     words: String,
+    /// First half of the SHA-256 of its file, in hex; empty if it has none.
+    digest: String,
 }
 
 impl Model {
@@ -119,7 +121,9 @@ impl Model {
     /// # Errors
     /// [`ModelError`] if it is damaged, of another version, or its contents contradict each other.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, ModelError> {
-        Ok(Self::from_parts(Parts::decode(bytes)?))
+        let digest = ring::digest::digest(&ring::digest::SHA256, bytes);
+        let half = digest.as_ref().get(..16).unwrap_or_default();
+        Ok(Self { digest: crate::hex::encode(half), ..Self::from_parts(Parts::decode(bytes)?) })
     }
 
     pub(crate) fn from_parts(parts: Parts) -> Self {
@@ -130,6 +134,7 @@ impl Model {
             calibration: parts.calibration,
             manifest: parts.manifest,
             words: parts.known.words.join("\n"),
+            digest: String::new(),
         }
     }
 
@@ -137,6 +142,12 @@ impl Model {
     #[must_use]
     pub fn manifest(&self) -> &str {
         &self.manifest
+    }
+
+    /// First half of the SHA-256 of the model's file, in hex; empty for one that was not read from a file.
+    #[must_use]
+    pub fn digest(&self) -> &str {
+        &self.digest
     }
 
     /// The words that the model knows, for training another one.

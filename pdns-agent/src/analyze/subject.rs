@@ -82,6 +82,13 @@ impl<'n> Scored<'n> {
     }
 }
 
+/// The domain whose owner chose its first label: the registrable domain, or the name below a zone of dynamic DNS. A
+/// public suffix has none.
+#[must_use]
+pub fn owned_domain(name: Name<'_>) -> Option<Name<'_>> {
+    registrable(name).map(|_| Scored::new(name).registrable)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -5,6 +5,7 @@ mod examples;
 pub(super) mod export;
 mod groups;
 pub(super) mod intel;
+pub(super) mod judge;
 pub(super) mod rows;
 pub(super) mod tag;
 
@@ -168,6 +169,9 @@ pub enum Command {
     /// Train a model for classify from lists of good and bad names
     #[command(after_long_help = analyze::TRAIN)]
     Train(Box<analyze::Train>),
+    /// Judge new names all the time: verdicts into the store, events for a SIEM
+    #[command(after_long_help = judge::JUDGE)]
+    Judge(judge::Judge),
     /// Show what is new, as it is first seen
     #[command(after_long_help = examples::WATCH)]
     Watch(Box<WatchArgs>),

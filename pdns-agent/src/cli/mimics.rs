@@ -51,7 +51,10 @@ pub(super) fn mimics(asked: &Mimics, terminal: &mut Terminal<'_>) -> Result<Foun
 
 /// Reads the lists of protected names, or takes the one that comes with the program. An invalid line is reported and
 /// skipped.
-fn protected(files: &[PathBuf], terminal: &mut Terminal<'_>) -> Result<Vec<NameBuf>, CliError> {
+pub(super) fn protected(
+    files: &[PathBuf],
+    terminal: &mut Terminal<'_>,
+) -> Result<Vec<NameBuf>, CliError> {
     let mut names = Vec::new();
     if files.is_empty() {
         names.extend(

@@ -167,6 +167,9 @@ pub enum UsageError {
     /// An import without the name of its source.
     #[error("say whose indicators these are: --source NAME")]
     NoSource,
+    /// The source of the verdicts of `pdns judge`.
+    #[error("{0} is the source of the verdicts of pdns judge: give another --source")]
+    JudgeSource(&'static str),
     /// A feed that the settings do not have.
     #[error("there is no feed {0:?} in the settings of feeds")]
     NoFeed(String),

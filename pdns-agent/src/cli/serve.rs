@@ -69,8 +69,8 @@ fn read_password(terminal: &mut Terminal<'_>) -> Result<String, CliError> {
     Ok(line.strip_suffix('\r').unwrap_or(line).to_owned())
 }
 
-/// Sends the log of the server to standard error.
-fn log() {
+/// Sends the log of a server or judge to standard error.
+pub(super) fn log() {
     let is_terminal = io::stderr().is_terminal();
     let filter = EnvFilter::try_from_env("PDNS_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);

@@ -6,7 +6,7 @@
 #![expect(clippy::struct_field_names, reason = "the keys of a file that people write")]
 
 mod feed;
-mod value;
+pub(super) mod value;
 
 use super::document::FileError;
 use super::toml_error;

@@ -5,8 +5,10 @@
 //! another.
 
 use super::document::{self, FileError};
+use super::judge::JudgeKeys;
 use super::sharing::{self, SharingKeys};
 use crate::indicator::Tlp;
+use crate::judge::JudgeSettings;
 use crate::name::NameBuf;
 use serde::Deserialize;
 use std::os::unix::fs::MetadataExt as _;
@@ -37,6 +39,8 @@ pub struct StoreFile {
     pub never_silence: Vec<NameBuf>,
     /// Its keys about sharing.
     pub sharing: SharingKeys,
+    /// Settings of the judge.
+    pub judge: Option<JudgeSettings>,
 }
 
 /// The keys of `pdns.toml`.
@@ -51,6 +55,7 @@ pub(super) struct StoreKeys {
     #[serde(deserialize_with = "sharing::tlp")]
     pub(super) default_tlp: Option<Tlp>,
     pub(super) identity: Option<String>,
+    pub(super) judge: Option<JudgeKeys>,
 }
 
 impl StoreFile {
@@ -69,6 +74,7 @@ impl StoreFile {
             password_file: password_file.cloned(),
             never_silence: Vec::new(),
             sharing: SharingKeys::default(),
+            judge: None,
         }
     }
 
@@ -141,7 +147,11 @@ fn read(path: &Path) -> Result<Option<StoreFile>, FileError> {
             let file = StoreFile::new(path.to_owned(), named, keys.redis_password_file.as_ref());
             let sharing =
                 SharingKeys { default_tlp: keys.default_tlp, identity: keys.identity.clone() };
-            StoreFile { sharing, ..file }.with_never_silence(&keys.never_silence).map(Some)
+            let folder = path.parent().unwrap_or(Path::new(""));
+            let judge = keys.judge.as_ref().map(|keys| keys.settings(folder)).transpose();
+            let judge =
+                judge.map_err(|cause| FileError::Syntax { path: path.to_owned(), cause })?;
+            StoreFile { sharing, judge, ..file }.with_never_silence(&keys.never_silence).map(Some)
         }
         Err(FileError::File { cause, .. })
             if matches!(cause.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) =>

@@ -16,6 +16,8 @@ pub enum Expected {
     NotHtml,
     /// JSON of any kind.
     Json,
+    /// Anything: the answer is not used.
+    Any,
 }
 
 /// What a server said about the version of an answer, for a conditional request (RFC 9110 §13).
@@ -72,6 +74,17 @@ impl Request {
         ];
         request.expected = Expected::Json;
         request.is_repeatable = is_repeatable;
+        request
+    }
+
+    /// A POST request that delivers a body of a media type. It is repeated after failures: the receiver knows what it
+    /// has by the identifiers in it.
+    #[must_use]
+    pub fn post(url: &str, body: Vec<u8>, media: &str) -> Self {
+        let mut request = Self::get(url);
+        request.body = Some(body);
+        request.headers = vec![("Content-Type".to_owned(), media.to_owned())];
+        request.expected = Expected::Any;
         request
     }
 
@@ -165,6 +178,7 @@ pub(super) fn receive(
     let (fits, expected) = match request.expected {
         Expected::NotHtml => (!is_html, "a list"),
         Expected::Json => (found.ends_with("json"), "JSON"),
+        Expected::Any => (true, "anything"),
     };
     let host = host.to_owned();
     if !fits {

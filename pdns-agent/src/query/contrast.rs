@@ -225,7 +225,8 @@ impl<'a> ContrastScope<'a> {
     /// Returns true if a subject may be a neighbour: it is untagged and not itself part of the query.
     fn is_candidate(&self, subject: &TagSubject) -> bool {
         let tags = self.tags.of_subject(subject);
-        tags.is_empty() && self.threat(subject, &[]).is_none()
+        // A guess of the program itself hides nothing.
+        tags.iter().all(|tag| tag.is_of_judge()) && self.threat(subject, &[]).is_none()
     }
 }
 

@@ -214,7 +214,7 @@ fn why_local(address: IpAddr) -> Option<Why> {
 
 /// Returns true if an address is local, so that it identifies a different host on each network. Documentation
 /// addresses are excluded: networks do not use them on their own.
-pub(super) fn is_reserved(address: IpAddr) -> bool {
+pub(crate) fn is_reserved(address: IpAddr) -> bool {
     why_local(address).is_some_and(|why| why != Why::Documentation)
 }
 

@@ -159,6 +159,16 @@ pub enum StoreError {
         /// Seconds until the source is free if that process was killed.
         seconds: u32,
     },
+    /// Another process judges the store.
+    #[error(
+        "{holder} judges this store already: stop it, or wait {seconds} s if it was killed; with --wait this one takes over"
+    )]
+    Judged {
+        /// The process and its machine.
+        holder: String,
+        /// Seconds until its lease ends if it was killed.
+        seconds: u32,
+    },
     /// A temporary file cannot be written or read.
     #[error("cannot use a temporary file")]
     Spool(#[source] io::Error),

@@ -172,6 +172,7 @@ impl Store {
         }
         self.verify_tags(repair, &mut verdict)?;
         self.verify_indicators(repair, &mut verdict)?;
+        self.verify_judge(repair, &mut verdict)?;
         self.verify_sources(repair, &mut verdict)?;
         self.verify_sensors(repair, &mut verdict)?;
         if repair && !self.schema.is_marked {

@@ -41,6 +41,8 @@ mod inputs;
 #[cfg(test)]
 mod intel;
 #[cfg(test)]
+mod judge;
+#[cfg(test)]
 mod judgement;
 #[cfg(test)]
 mod layers;

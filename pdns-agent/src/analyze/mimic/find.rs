@@ -107,6 +107,22 @@ impl MimicIndex {
         found.into_iter().filter_map(mimic).collect()
     }
 
+    /// Returns false if the labels of a name before its registrable domain cannot imitate anything: then
+    /// [`MimicIndex::find`] says of it what it says of the domain.
+    #[must_use]
+    pub fn may_hold(&self, name: Name<'_>, domain: Name<'_>) -> bool {
+        let count = name.labels().count().saturating_sub(domain.labels().count());
+        let mut found = Vec::new();
+        let mut joined = Vec::new();
+        for label in name.labels().take(count) {
+            self.lookup(hash(Space::Text, label.bytes()), &mut found);
+            joined.extend(label.bytes());
+        }
+        joined.extend(domain.labels().next().unwrap_or_default().bytes());
+        self.lookup(hash(Space::Text, joined.into_iter()), &mut found);
+        !found.is_empty()
+    }
+
     /// The groups that may be imitated.
     fn candidates(&self, seen: &Seen<'_>) -> Vec<u32> {
         let mut found = Vec::new();

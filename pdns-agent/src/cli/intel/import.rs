@@ -10,6 +10,7 @@ use crate::cli::tag::said_by;
 use crate::cli::{CliError, Found, Terminal, open};
 use crate::config::Sharing;
 use crate::exchange::intel::{ColumnRef, Columns, IntelOptions, Pointers};
+use crate::indicator::JUDGE_SOURCE;
 use crate::intel_feeds::{Document, Feed, FeedClient, FetchState};
 use crate::query::Scope;
 use crate::render::counted;
@@ -136,6 +137,9 @@ fn source_name(args: &ImportArgs) -> Result<String, UsageError> {
     };
     if name.is_empty() || name.len() > MAX_SOURCE || name.chars().any(char::is_control) {
         return Err(UsageError::NoSource);
+    }
+    if name == JUDGE_SOURCE {
+        return Err(UsageError::JudgeSource(JUDGE_SOURCE));
     }
     Ok(name)
 }

@@ -2,7 +2,7 @@
 
 use super::Common;
 use super::value::{self, Proxy, Size, Time, Type};
-use crate::indicator::{MAX_CONFIDENCE, Tlp};
+use crate::indicator::{JUDGE_SOURCE, MAX_CONFIDENCE, Tlp};
 use crate::intel_feeds::{Assessment, Credentials, Feed, Location, Protocol, ReadOptions};
 use crate::outgoing::{OutgoingSettings, SecretSource, SizeLimits, checked_url};
 use crate::tag::TagKind;
@@ -176,6 +176,9 @@ fn check_name(name: &str) -> Result<(), String> {
         return Err(format!(
             "the name must be 1 to {LONGEST_NAME} letters, digits, or any of . _ -"
         ));
+    }
+    if name == JUDGE_SOURCE {
+        return Err(format!("the name {name} is that of the verdicts of pdns judge"));
     }
     Ok(())
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 /// A time such as `1d`, or `0`.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Time(pub(super) Duration);
+pub(in crate::config) struct Time(pub(in crate::config) Duration);
 
 impl<'de> Deserialize<'de> for Time {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -27,7 +27,7 @@ impl<'de> Deserialize<'de> for Time {
 
 /// A size such as `256MB`, or a number of bytes.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Size(pub(super) u64);
+pub(in crate::config) struct Size(pub(in crate::config) u64);
 
 impl<'de> Deserialize<'de> for Size {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -63,7 +63,7 @@ impl<'de> Deserialize<'de> for Size {
 
 /// A proxy: `environment`, `none`, or its URL.
 #[derive(Clone, Debug)]
-pub(super) struct Proxy(pub(super) ProxyChoice);
+pub(in crate::config) struct Proxy(pub(in crate::config) ProxyChoice);
 
 impl<'de> Deserialize<'de> for Proxy {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -78,7 +78,7 @@ impl<'de> Deserialize<'de> for Proxy {
 
 /// A protocol by its name.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Type(pub(super) Protocol);
+pub(in crate::config) struct Type(pub(super) Protocol);
 
 impl<'de> Deserialize<'de> for Type {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

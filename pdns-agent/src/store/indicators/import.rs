@@ -63,6 +63,9 @@ pub struct ImportSpec {
     pub replaces: bool,
     /// True to remove all that the source lists.
     pub withdraws: bool,
+    /// True to read and write only the buckets of what is collected: for a few indicators of a source whose imports never
+    /// replace all.
+    pub is_partial: bool,
     /// Digest of the content, in hex.
     pub digest: String,
     /// Number of lines that were rejected.
@@ -85,6 +88,7 @@ impl ImportSpec {
             half_life: None,
             replaces: true,
             withdraws: false,
+            is_partial: false,
             digest: String::new(),
             rejected: 0,
             fetched: None,
@@ -261,6 +265,9 @@ impl IndicatorImport<'_> {
         let mut latest = VecDeque::new();
         for shard in Store::shards() {
             let (incoming, repeated) = self.incoming(shard)?;
+            if self.spec.is_partial && incoming.is_empty() {
+                continue;
+            }
             tally.repeated += repeated;
             let mut note = |change: ListingChange| {
                 each(&change);
@@ -320,7 +327,11 @@ impl IndicatorImport<'_> {
         // Buckets that were written before another process changed the hash.
         let mut done = HashSet::new();
         for _ in 0..ATTEMPTS {
-            let (version, buckets) = read_shard(self.store, shard)?;
+            let (version, buckets) = if self.spec.is_partial {
+                read_buckets(self.store, shard, incoming.keys().copied())?
+            } else {
+                read_shard(self.store, shard)?
+            };
             let all: std::collections::BTreeSet<u16> =
                 buckets.keys().chain(incoming.keys()).copied().collect();
             let mut writer = ShardWriter { version, pending: Vec::new(), size: 0 };
@@ -414,8 +425,12 @@ impl IndicatorImport<'_> {
         let spec = &self.spec;
         let source = IntelSource {
             refreshed: spec.now,
-            listed: tally.listed,
-            ending: tally.waiting,
+            listed: if spec.is_partial {
+                (self.source.listed + tally.added).saturating_sub(tally.expired)
+            } else {
+                tally.listed
+            },
+            ending: if spec.is_partial { self.source.ending } else { tally.waiting },
             lifetime: spec.lifetime.unwrap_or(self.source.lifetime),
             half_life: spec.half_life.unwrap_or(self.source.half_life).max(1),
             is_withdrawn: spec.withdraws,
@@ -558,6 +573,36 @@ pub(super) fn read_shard(
         Ok(())
     })?;
     Ok((version, buckets))
+}
+
+/// Reads some buckets of a hash, and its version. Empty buckets are left out.
+fn read_buckets(
+    store: &mut Store,
+    shard: u8,
+    buckets: impl Iterator<Item = u16> + Clone,
+) -> Result<(u64, BTreeMap<u16, Vec<u8>>), StoreError> {
+    let key = store.keys.intel(&format!("ib{shard:02x}"));
+    let mut packed = Pipeline::default();
+    packed.begin(3 + buckets.clone().count()).arg("HMGET").arg(&key).arg("v");
+    for bucket in buckets.clone() {
+        packed.arg(bucket.to_be_bytes());
+    }
+    let answer = store.client.call(&packed)?.pop().ok_or(StoreError::Reply)?;
+    let mut values = reply::list(answer)?.into_iter().map(reply::maybe_octets);
+    let version = match values.next().ok_or(StoreError::Reply)?? {
+        None => 0,
+        Some(text) => std::str::from_utf8(&text)
+            .ok()
+            .and_then(|text| text.parse().ok())
+            .ok_or_else(|| StoreError::damaged(&key))?,
+    };
+    let mut read = BTreeMap::new();
+    for (bucket, value) in buckets.zip(values) {
+        if let Some(value) = value? {
+            read.insert(bucket, value);
+        }
+    }
+    Ok((version, read))
 }
 
 /// Runs a script, and returns its answer.

@@ -12,6 +12,7 @@
 //! | `pd:{tags}m` | hash | `g` generation of the tags, `n` entries of their history that there ever were, `k` how many tags there are, `p` the prefix lengths that tags have or had, `f` first entry since a repair that lost some, `c` always -1, which programs of version 2 refuse |
 //! | `pd:{tags}h` | list | history of the tags, latest last |
 //! | `pd:{tags}i...` | | indicators, see `store/indicators.rs` |
+//! | `pd:{tags}j` | hash | the judge: `l` lease, `s` state, see `store/judge.rs` |
 //! | `pd:src` | hash | log identity to JSON: acknowledged position, path, state, tally |
 //! | `pd:srcw` | hash | log identity to the batch that may be in flight: 8 bytes of its end, 16 of the digest of the log up to there |
 //! | `pd:{pp}Km` | hash | `r` rows used, `z` how many of them hold nothing since a repair, `b` `p` end of the name log, `k` `s` bucket bits and split pointer, `n` names; records only: `e` epoch, `i` copy of the schema (version, `P`, `sip`), `a` made by a program that marks all partitions |
@@ -118,6 +119,11 @@ impl Keys {
     /// `h`: the history of the tags.
     pub(crate) fn tags_history(&self) -> String {
         format!("{}{{tags}}h", self.prefix)
+    }
+
+    /// `j`: the judge.
+    pub(crate) fn judge(&self) -> String {
+        format!("{}{{tags}}j", self.prefix)
     }
 
     /// Prefix of all keys of a partition.

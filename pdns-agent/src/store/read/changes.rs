@@ -10,10 +10,14 @@ use crate::store::read::scan::Handle;
 use crate::store::redis::client::Pipeline;
 use crate::store::redis::reply;
 use crate::store::{Reader, StoreError};
+use serde::{Deserialize, Serialize};
 use std::ops::ControlFlow;
 
 /// Blocks fetched in one pipeline: half a megabyte.
 const BLOCKS: usize = 8;
+
+/// Parts of blocks fetched in one pipeline, of some kilobytes each.
+const PARTS: usize = 64;
 
 /// Ends of the names and records of each partition at one point in time.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -25,6 +29,32 @@ struct PartitionEnd {
     rows: u32,
     block: u32,
     offset: u32,
+}
+
+/// Ends of the names of one kind, in each partition, at one point in time: block and offset in the name log.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NameEnds(Vec<(u32, u32)>);
+
+impl NameEnds {
+    /// Returns true if names that existed at `before` are gone, or the number of partitions is another one.
+    #[must_use]
+    pub fn is_behind(&self, before: &Self) -> bool {
+        self.0.len() != before.0.len() || self.0.iter().zip(&before.0).any(|(now, then)| now < then)
+    }
+
+    /// Returns the point before all names.
+    #[must_use]
+    pub fn start(&self) -> Self {
+        Self(vec![(0, 0); self.0.len()])
+    }
+
+    /// Returns the octets of names from `from` to here.
+    #[must_use]
+    pub fn octets_since(&self, from: &Self) -> u64 {
+        let place =
+            |&(block, offset): &(u32, u32)| u64::from(block) * u64::from(LOG) + u64::from(offset);
+        self.0.iter().zip(&from.0).map(|(to, from)| place(to).saturating_sub(place(from))).sum()
+    }
 }
 
 /// A part of a block: partition, block, first octet or row in it, and the end (exclusive).
@@ -97,6 +127,67 @@ impl Reader<'_> {
             offset: meta.offset,
         };
         Ok(Ends(metas.map(end).collect()))
+    }
+
+    /// Reads the current ends of the names of one kind.
+    ///
+    /// # Errors
+    /// If Redis does not answer.
+    pub fn name_ends(&mut self, kind: Kind) -> Result<NameEnds, StoreError> {
+        let partitions: Vec<u8> = self.store.partitions().collect();
+        let metas = self.metas(kind, partitions)?.into_iter();
+        Ok(NameEnds(metas.map(|meta| (meta.block, meta.offset)).collect()))
+    }
+
+    /// Reads the latest names before `until` that are not before `from`: of each partition about `most` octets of text,
+    /// which must be more than a name can have. Passes the text to `each`, a name on each line, and returns the point
+    /// before the names that were read.
+    ///
+    /// # Errors
+    /// If Redis does not answer, or the names are not there.
+    pub fn names_before(
+        &mut self,
+        kind: Kind,
+        from: &NameEnds,
+        until: &NameEnds,
+        most: u32,
+        each: &mut dyn FnMut(&[u8]),
+    ) -> Result<NameEnds, StoreError> {
+        let mut ranges: Vec<BlockRange> = Vec::new();
+        let mut before = until.clone();
+        for (partition, (from, until)) in (0..=u8::MAX).zip(from.0.iter().zip(&until.0)) {
+            if from >= until {
+                continue;
+            }
+            // Before the first name of a block lies the end of the previous one.
+            let (block, end) = if until.1 == 0 { (until.0 - 1, LOG) } else { *until };
+            let first = if block == from.0 { from.1 } else { 0 };
+            if first < end {
+                ranges.push((partition, block, first.max(end.saturating_sub(most)), end));
+            }
+            if let Some(before) = before.0.get_mut(usize::from(partition)) {
+                *before = (block, first);
+            }
+        }
+        let key = |store: &Self, partition, block| store.store.keys.log(partition, kind, block);
+        for ranges in ranges.chunks(PARTS) {
+            for (octets, &(partition, block, start, _)) in
+                self.pieces(ranges, 1, &key)?.iter().zip(ranges)
+            {
+                let Some(before) = before.0.get_mut(usize::from(partition)) else { continue };
+                let used = octets.get(..memchr::memrchr(b'\n', octets).map_or(0, |last| last + 1));
+                let used = used.unwrap_or_default();
+                let skipped = if start == before.1 {
+                    0
+                } else {
+                    // The first of the octets lie within a name.
+                    memchr::memchr(b'\n', used).map_or(used.len(), |first| first + 1)
+                };
+                each(used.get(skipped..).unwrap_or_default());
+                *before = (block, start + u32::try_from(skipped).unwrap_or(0));
+            }
+        }
+        Ok(before)
     }
 
     /// Reads the names that were added between two points in time, part by part: canonical text with a newline after

@@ -1,0 +1,57 @@
+//! Continuous judgement: `pdns judge` follows new names, judges them, keeps verdicts in the store and writes events.
+//!
+//! Beside `serve`, above `query` and `exchange`. The loop ([`run`]) takes names that were never judged from the name logs,
+//! latest first (`backlog`), examines them with their records and tags (`examine`), and hands events to the sinks. Then
+//! it writes its position and state into the store (`state`), so that after a kill every event is written at least once,
+//! with the same identifier. Only one judge works on a store; the lease is in the store, too.
+//!
+//! It only reads records, in small pieces, so that it slows writers little; when names come faster than it reads, it lags.
+
+mod backlog;
+mod candidate;
+mod examine;
+mod existing;
+mod follow;
+mod keep;
+mod related;
+mod settings;
+mod sinks;
+mod state;
+
+pub use follow::{Mode, Summary, run};
+pub use settings::{FileSink, FirstSeen, JudgeSettings, SyslogSink, WebhookKey, WebhookSink};
+pub use sinks::SinkError;
+pub use state::{Counters, State};
+
+use crate::analyze::{MimicIndex, Model};
+use crate::store::StoreError;
+
+/// What names are judged with.
+#[derive(Debug)]
+pub struct Knowledge {
+    /// The model for generated names.
+    pub model: Model,
+    /// The protected names.
+    pub index: MimicIndex,
+}
+
+/// The reason for which a judge ended.
+#[derive(Debug, thiserror::Error)]
+pub enum JudgeError {
+    /// The store never worked, is of another version, or has another judge.
+    #[error("cannot {act}")]
+    Store {
+        /// The operation.
+        act: &'static str,
+        /// Cause of the failure.
+        #[source]
+        cause: StoreError,
+    },
+    /// Events cannot be written.
+    #[error(transparent)]
+    Sink(#[from] SinkError),
+}
+
+fn cannot(act: &'static str) -> impl Fn(StoreError) -> JudgeError {
+    move |cause| JudgeError::Store { act, cause }
+}
