@@ -189,11 +189,12 @@ fn seen(record: &Record<'_>) -> Result<(Seen, bool), Rejection> {
     if time_first > time_last {
         return Err(Rejection::TimeOrder);
     }
+    let is_bound = count > Seen::MAX_COUNT;
     let mut seen = Seen {
-        count: u32::try_from(count).unwrap_or(u32::MAX),
+        count: count.min(Seen::MAX_COUNT),
         time_first,
         time_last,
-        flags: Seen::flag(Provenance::Imported),
+        flags: Seen::flag(Provenance::Imported) | if is_bound { Seen::AT_LEAST } else { 0 },
         ..Seen::default()
     };
     let ttl = |scalar: &Option<Scalar<'_>>| match scalar {

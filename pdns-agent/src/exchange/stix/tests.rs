@@ -6,15 +6,17 @@ use crate::name::NameBuf;
 use crate::observation::Seen;
 use crate::rdata::RdataBuf;
 use crate::record::FactBuf;
+use crate::sensors::SensorSet;
 use crate::tag::{Tag, TagKind};
 
-fn record(name: &str, address: [u8; 4], count: u32, times: (u32, u32)) -> StoredRecord {
+fn record(name: &str, address: [u8; 4], count: u64, times: (u32, u32)) -> StoredRecord {
     let octets = address.to_vec().into();
     let rdata = RdataBuf { rrtype: RrType::A, octets, partial: false };
     StoredRecord {
         rrname: NameBuf::parse(name).unwrap(),
         fact: FactBuf::Record(rdata),
         seen: Seen { count, time_first: times.0, time_last: times.1, ..Seen::default() },
+        sensors: SensorSet::default(),
     }
 }
 

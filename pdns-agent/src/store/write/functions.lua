@@ -2,8 +2,9 @@
 --
 -- Loaded once as a function library; `store/redis/client.rs` puts the digest of this text into the library's and
 -- the functions' names (DIGEST below), so that agents of different versions share a server in peace.
--- The key layout is described in `store/layout/keys.rs`, values and rows in `store/layout/encoding.rs`, the protocol of
--- batches in `store/write/checkpoint.rs`. Rows merge by the law of `Seen::merge` in `observation.rs`.
+-- The key layout is described in `store/layout/keys.rs`, values and rows in `store/layout/encoding.rs`, what does not fit
+-- into a row in `store/layout/extension.rs`, the protocol of batches in `store/write/checkpoint.rs`. Rows merge by the
+-- law of `Seen::merge` in `observation.rs`. Lua's numbers are doubles, exact up to 2^53, where counts end.
 --
 -- A Lua error does not undo what a function wrote before it. So what can be is checked first (`prepare`), and `upsert` keeps
 -- what undoes its writes: a failure must not leave half a batch behind, which the next attempt would count again.
@@ -13,6 +14,9 @@
 local unpack_, pack, call, sub, byte, floor, concat, bor, format
 local ROW = '>I4I4I4I4I4I4I4I4'
 local ROWS, LOG, NO_TTL = 2047, 65500, 4294967295
+-- The count of a row whose count is elsewhere, the highest bit of 32, the largest count, and the sensors of a row whose
+-- set is elsewhere.
+local LARGE, HIGH_BIT, MAX_COUNT, MANY = 4294967295, 2147483648, 9007199254740991, 4294967295
 local LOG_END = '65499'
 local FROM, TO, NUMBER = {}, {}, {}
 local function init()
@@ -72,11 +76,86 @@ local function hex(text)
   return (string.gsub(text, '.', function(c) return format('%02x', byte(c)) end))
 end
 
--- A row and a delta added up.
-local function merged(chunk, c2, a2, b2, m2, x2, l2, s2, p2)
+-- The numbers of a set of sensors, ascending: the fields `ttl_max` and `sensors` of a row, and the set where it is elsewhere.
+local function numbers_of(x, s, set)
+  if x >= HIGH_BIT and s ~= MANY then return { s } end
+  local list, n = {}, 0
+  if x < HIGH_BIT then
+    local bit_ = 0
+    while s > 0 do
+      if s % 2 == 1 then n = n + 1; list[n] = bit_ end
+      s, bit_ = floor(s / 2), bit_ + 1
+    end
+  elseif byte(set) == 0 then
+    for i = 2, #set - 1, 2 do n = n + 1; list[n] = unpack_('>I2', set, i) end
+  else
+    for i = 2, #set do
+      local octet, number_ = byte(set, i), (i - 2) * 8
+      while octet > 0 do
+        if octet % 2 == 1 then n = n + 1; list[n] = number_ end
+        octet, number_ = floor(octet / 2), number_ + 1
+      end
+    end
+  end
+  return list
+end
+
+-- Whether the numbers of the second list are in the first.
+local function has_all(list, more)
+  local there = {}
+  for i = 1, #list do there[list[i]] = true end
+  for i = 1, #more do
+    if not there[more[i]] then return false end
+  end
+  return true
+end
+
+-- Two lists of numbers as a set of sensors that is not in its row, in the shorter of its two forms.
+local function set_of(list, more)
+  local there, all, n, last = {}, {}, 0, 0
+  for _, part in ipairs({ list, more }) do
+    for i = 1, #part do
+      local number_ = part[i]
+      if not there[number_] then
+        there[number_] = true
+        n = n + 1
+        all[n] = number_
+        if number_ > last then last = number_ end
+      end
+    end
+  end
+  local octets = floor(last / 8) + 1
+  local out = {}
+  if n * 2 <= octets then
+    table.sort(all)
+    for i = 1, n do out[i] = pack('>I2', all[i]) end
+    return '\0' .. concat(out)
+  end
+  for i = 1, octets do out[i] = 0 end
+  for i = 1, n do
+    local at = floor(all[i] / 8) + 1
+    out[at] = out[at] + 2 ^ (all[i] % 8)
+  end
+  for i = 1, octets do out[i] = string.char(out[i]) end
+  return '\1' .. concat(out)
+end
+
+-- A large count from its eight octets: the number, and whether it is a lower bound.
+local function read_count(octets, at)
+  local high, low = unpack_('>I4I4', octets, at)
+  return (high % HIGH_BIT) * 4294967296 + low, high >= HIGH_BIT
+end
+
+-- A row and a delta added up. `more` is the merged field of sensors where it is not a set of bits.
+local function merged(chunk, more, c2, a2, b2, m2, x2, l2, s2, p2)
   local c, a, b, m, x, l, s, p = unpack_(ROW, chunk)
   c = c + c2
-  if c > 4294967295 then c = 4294967295 end
+  if c > LARGE then c = LARGE end
+  if more then
+    x, x2 = x % HIGH_BIT, x2 % HIGH_BIT
+    if x2 > x then x = x2 end
+    x, s, s2 = x + HIGH_BIT, more, more
+  end
   if b2 > b then
     l = l2
   elseif b2 == b and l2 ~= NO_TTL and (l == NO_TTL or l2 > l) then
@@ -137,12 +216,14 @@ end
 -- Reads all that one kind of a batch (records, or negative answers with the prefix 'n') needs, and refuses what would
 -- be written over a hole: 'H' and the key that is damaged, 'E' when a row that is known is not what it was, 'F' and the
 -- key that has no room left.
--- ARGV from `at`: packed known rows, number of unknown ones, then hash, name, rk, delta of each, those of
--- one name together.
+-- ARGV from `at`: packed known rows, row and count of those among them whose count is large, number of unknown ones,
+-- then hash, name, rk, delta of each, those of one name together. A delta has the form of a row, with the count behind
+-- it if that is large.
 local function prepare(tag, kind, ARGV, at)
-  local fast, unknown = ARGV[at], tonumber(ARGV[at + 1])
-  at = at + 2
-  local plan = { kind = kind, fast = fast, at = at, last = at + unknown * 4 - 1 }
+  local fast, large, unknown = ARGV[at], ARGV[at + 1], tonumber(ARGV[at + 2])
+  at = at + 3
+  local plan = { kind = kind, fast = fast, at = at, last = at + unknown * 4 - 1, large = {} }
+  for i = 1, #large, 12 do plan.large[unpack_('>I4', large, i)] = sub(large, i + 4, i + 11) end
   if #fast == 0 and unknown == 0 then return plan end
   local meta, days_key = tag .. kind .. 'm', tag .. kind .. 'd'
   local rows_key, buckets, wide = tag .. kind .. 's', tag .. kind .. 'b', tag .. kind .. 'w'
@@ -178,11 +259,30 @@ local function prepare(tag, kind, ARGV, at)
     return chunk
   end
 
+  -- Reads what a row has elsewhere, or will have once these are added: a count, or two different values of the fields
+  -- `ttl_max` and `sensors`.
+  local counts, sets = {}, {}
+  local function hold_count(row, c)
+    reading = tag .. kind .. 'q'
+    local stored = call('HGET', reading, format('%d', row))
+    if c == LARGE and (not stored or #stored ~= 8) then refuse('H' .. reading) end
+    counts[row] = stored
+  end
+  local function hold_set(row, x, s, x2, s2)
+    if s == s2 and x >= HIGH_BIT and x2 >= HIGH_BIT then return end
+    reading = tag .. kind .. 'g' .. format('%d', floor(row / 64))
+    local stored = call('HGET', reading, format('%d', row))
+    if x >= HIGH_BIT and s == MANY and (not stored or #stored < 2 or byte(stored) > 1) then refuse('H' .. reading) end
+    sets[row] = stored
+  end
+
   for i = 1, #fast, 36 do
-    local row, first = unpack_('>I4', fast, i), unpack_('>I4', fast, i + 8)
+    local row, c2, first, _, _, x2, _, s2 = unpack_('>I4I4I4I4I4I4I4I4', fast, i)
     local chunk = hold(row)
     if sub(chunk, 30, 32) ~= sub(fast, i + 33, i + 35) or sub(chunk, 1, 4) == '\0\0\0\0' then refuse('E') end
-    local was = unpack_('>I4', chunk, 5)
+    local c, was, _, _, x, _, s = unpack_('>I4I4I4I4I4I4I4', chunk)
+    if c + c2 >= LARGE then hold_count(row, c) end
+    if x >= HIGH_BIT or x2 >= HIGH_BIT then hold_set(row, x, s, x2, s2) end
     if first < was and floor(first / 86400) < floor(was / 86400) then
       -- Seldom: an older log came later. The name may now be older than its value says.
       local day = floor(first / 86400)
@@ -247,8 +347,16 @@ local function prepare(tag, kind, ARGV, at)
       if sub(chunk, 30, 32) ~= sub(hash, 6, 8) or sub(chunk, 1, 4) == '\0\0\0\0' then
         refuse('H' .. rows_key .. number(floor(row / ROWS)))
       end
+      local c2, _, _, _, x2, _, s2 = unpack_('>I4I4I4I4I4I4I4', ARGV[i + 3])
+      local c, _, _, _, x, _, s = unpack_('>I4I4I4I4I4I4I4', chunk)
+      if c + c2 >= LARGE then hold_count(row, c) end
+      if x >= HIGH_BIT or x2 >= HIGH_BIT then hold_set(row, x, s, x2, s2) end
       found[i] = row
     else
+      if #ARGV[i + 3] > 32 then
+        reading = tag .. kind .. 'q'
+        call('HLEN', reading)
+      end
       local slot = (rows + fresh) % ROWS
       if slot == 0 then
         if call('EXISTS', rows_key .. number((rows + fresh) / ROWS)) == 1 then refuse('H' .. meta) end
@@ -270,6 +378,7 @@ local function prepare(tag, kind, ARGV, at)
   plan.k, plan.split, plan.names = k, split, names
   plan.meta = { r = rows, b = block, p = pos, k = k, s = split, n = names }
   plan.held, plan.values, plan.keys, plan.older, plan.found = held, values, keys, older, found
+  plan.counts, plan.sets = counts, sets
   return plan
 end
 
@@ -286,9 +395,42 @@ local function apply(tag, plan, ARGV, out, redo)
   local days, lines, bytes, changed, before = {}, {}, 0, {}, {}
   for hash, value in pairs(values) do before[hash] = value end
 
-  local function add(row, ...)
-    local slot = row % ROWS
-    local chunk = merged(held[row], ...)
+  local counts, sets = plan.counts, plan.sets
+  local function put(kept, key, row, octets)
+    local field = format('%d', row)
+    call('HSET', key, field, octets)
+    if kept[row] then undo_by('HSET', key, field, kept[row]) else undo_by('HDEL', key, field) end
+    kept[row] = octets
+  end
+
+  -- Adds to a count that is large, or becomes so. `large` are the octets of what is added, if that is large itself.
+  local function put_count(row, c, c2, large)
+    local is_bound, more_is_bound = false, false
+    if c == LARGE then c, is_bound = read_count(counts[row], 1) end
+    if c2 == LARGE then c2, more_is_bound = read_count(large, 1) end
+    c = c + c2
+    if c > MAX_COUNT then c, is_bound = MAX_COUNT, true end
+    local high = floor(c / 4294967296)
+    if is_bound or more_is_bound then high = high + HIGH_BIT end
+    put(counts, tag .. kind .. 'q', row, pack('>I4I4', high, c % 4294967296))
+  end
+
+  -- The merged field of sensors of which one is beyond the bits of a row; writes their set.
+  local function put_set(row, x, s, x2, s2)
+    local list, more = numbers_of(x, s, sets[row]), numbers_of(x2, s2)
+    if has_all(list, more) and x >= HIGH_BIT then return s end
+    put(sets, tag .. kind .. 'g' .. format('%d', floor(row / 64)), row, set_of(list, more))
+    return MANY
+  end
+
+  local function add(row, large, c2, a2, b2, m2, x2, l2, s2, p2)
+    local slot, chunk, more = row % ROWS, held[row], nil
+    local c, _, _, _, x, _, s = unpack_('>I4I4I4I4I4I4I4', chunk)
+    if c + c2 >= LARGE then put_count(row, c, c2, large) end
+    if x >= HIGH_BIT or x2 >= HIGH_BIT then
+      more = (x >= HIGH_BIT and x2 >= HIGH_BIT and s == s2) and s or put_set(row, x, s, x2, s2)
+    end
+    chunk = merged(chunk, more, c2, a2, b2, m2, x2, l2, s2, p2)
     local key = rows_key .. number((row - slot) / ROWS)
     call('SETRANGE', key, FROM[slot], chunk)
     undo_by('SETRANGE', key, FROM[slot], held[row])
@@ -297,7 +439,7 @@ local function apply(tag, plan, ARGV, out, redo)
 
   for i = 1, #fast, 36 do
     local row, c, a, b, m, x, l, s, p = unpack_('>I4I4I4I4I4I4I4I4I4', fast, i)
-    add(row, c, a, b, m, x, l, s, p)
+    add(row, plan.large[row], c, a, b, m, x, l, s, p)
   end
   for i = 1, #plan.older do
     local hash, day = plan.older[i][1], plan.older[i][2]
@@ -338,12 +480,16 @@ local function apply(tag, plan, ARGV, out, redo)
     end
     told = told + 2
     if row then
-      add(row, unpack_(ROW, delta))
+      add(row, sub(delta, 33), unpack_(ROW, delta))
       out[told - 1], out[told] = '0', pack('>I4', row)
     else
       local packed = pack('>I4', rows)
       rows = rows + 1
       added = added + 1
+      if #delta > 32 then
+        put(counts, tag .. kind .. 'q', rows - 1, sub(delta, 33))
+        delta = sub(delta, 1, 32)
+      end
       fresh[added] = delta
       if rows % ROWS == 0 then
         write_rows()
@@ -632,18 +778,18 @@ local function mend(KEYS, ARGV)
   return 1
 end
 
--- The bit of a sensor. KEYS[1]: the hash of sensors. ARGV: its name. The 32nd and later share bit 31.
+-- The number of a sensor. KEYS[1]: the hash of sensors. ARGV: its name. Answers -1 if there are too many.
 local function sensor(KEYS, ARGV)
   if not unpack_ then init() end
   local refusal = refused(KEYS[1], COMMANDS)
   if refusal then return refusal end
   local number_ = call('HGET', KEYS[1], ARGV[1])
   if not number_ then
-    -- One more than the highest: an entry that was lost leaves its bit to nobody else.
+    -- One more than the highest: an entry that was lost leaves its number to nobody else.
     number_ = 0
-    local bits = call('HVALS', KEYS[1])
-    for i = 1, #bits do number_ = math.max(number_, (tonumber(bits[i]) or 0) + 1) end
-    number_ = math.min(number_, 31)
+    local numbers = call('HVALS', KEYS[1])
+    for i = 1, #numbers do number_ = math.max(number_, (tonumber(numbers[i]) or 0) + 1) end
+    if number_ > 65535 then return -1 end
     call('HSET', KEYS[1], ARGV[1], number_)
   end
   return tonumber(number_)
