@@ -25,7 +25,7 @@ impl SensorSet {
     /// The bits of the sensors from 0 to 31.
     #[must_use]
     pub fn low_bits(&self) -> u32 {
-        (self.first & u64::from(u32::MAX)) as u32
+        u32::try_from(self.first & u64::from(u32::MAX)).unwrap_or(0)
     }
 
     /// Returns true if there is no sensor in it.

@@ -269,7 +269,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_heap_agrees_with_sorting(counts in prop::collection::vec(0u32..9, 0..60), limit in 1usize..20) {
+        fn the_heap_agrees_with_sorting(counts in prop::collection::vec(0u64..9, 0..60), limit in 1usize..20) {
             let rows: Vec<_> =
                 counts.iter().enumerate().map(|(at, &count)| counted(&format!("n{at}"), count)).collect();
             let (out, sorted) = sort(Sort::Count, limit, rows.clone());

@@ -1,7 +1,6 @@
 //! Indicators: imported, shown, weighed against tags, withdrawn; and what of them was seen here.
 
 mod feeds;
-mod migrate;
 
 use crate::cli::Site;
 use crate::export::log;

@@ -48,7 +48,7 @@ fn a_bundle_has_each_object_once_and_the_same_each_time() {
         .map(|tag| ExportItem {
             seen: Some(seen.clone()),
             records: vec![
-                record("evil.example", [192, 0, 2, 7], u32::MAX, (5, 9)),
+                record("evil.example", [192, 0, 2, 7], u64::MAX, (5, 9)),
                 record("evil.example", [192, 0, 2, 8], 1, (7, 7)),
             ],
             ..ExportItem::new(tag.subject.clone(), vec![tag], Vec::new(), Tlp::Green)

@@ -458,7 +458,9 @@ impl Reader<'_> {
         let counts = large.iter_mut();
         let counts = counts.map(|(row, number)| (&mut row.seen, (kind, part.0, *number)));
         self.complete_counts(counts.collect())?;
-        large.into_iter().for_each(|(row, _)| each(row));
+        for (row, _) in large {
+            each(row);
+        }
         Ok(())
     }
 }

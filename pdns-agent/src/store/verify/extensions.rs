@@ -32,7 +32,7 @@ impl Store {
                 .filter(|&row| whole.raw_row(row).is_some_and(|row| row.is_large()))
             {
                 None => {
-                    verdict.problem(false, || format!("{key}: row {shown} has a count of its own"))
+                    verdict.problem(false, || format!("{key}: row {shown} has a count of its own"));
                 }
                 Some(_) if read_count(value).is_none() => {
                     verdict.problem(false, || {
