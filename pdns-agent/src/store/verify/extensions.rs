@@ -11,6 +11,7 @@ use crate::store::redis::reply;
 use crate::store::redis::reply::Pairs;
 use crate::store::verify::Verdict;
 use crate::store::{Store, StoreError};
+use std::collections::HashSet;
 
 /// Hashes of sets read in one pipeline.
 const KEYS: usize = 256;
@@ -25,35 +26,33 @@ impl Store {
     ) -> Result<(), StoreError> {
         let key = self.keys.large_counts(partition, kind);
         let counts = self.hashes(std::slice::from_ref(&key))?.pop().unwrap_or_default();
-        let mut found = 0_usize;
+        let mut found = HashSet::new();
         for (field, value) in &counts {
             let shown = String::from_utf8_lossy(field);
-            match row_number(field)
-                .filter(|&row| whole.raw_row(row).is_some_and(|row| row.is_large()))
-            {
+            let row = row_number(field);
+            match row.filter(|&row| whole.raw_row(row).is_some_and(|row| row.is_large())) {
                 None => {
                     verdict.problem(false, || format!("{key}: row {shown} has a count of its own"));
                 }
-                Some(_) if read_count(value).is_none() => {
-                    verdict.problem(false, || {
-                        format!("{key}: the count of row {shown} does not read")
-                    });
-                    found += 1;
+                Some(row) => {
+                    found.insert(row);
+                    if read_count(value).is_none() {
+                        verdict.problem(false, || {
+                            format!("{key}: the count of row {shown} does not read")
+                        });
+                    }
                 }
-                Some(_) => found += 1,
             }
         }
         let rows = (0..whole.used).filter_map(|row| Some((row, whole.raw_row(row)?)));
-        let (mut large, mut many) = (0_usize, Vec::new());
+        let mut many = Vec::new();
         for (row, read) in rows {
-            large += usize::from(read.is_large());
+            if read.is_large() && !found.contains(&row) {
+                verdict.problem(false, || format!("{key}: the count of row {row} is missing"));
+            }
             if read.sensors == RowSensors::Many {
                 many.push(row);
             }
-        }
-        if found < large {
-            let missing = large - found;
-            verdict.problem(false, || format!("{key}: {missing} counts are missing"));
         }
         // Where no sensor has so high a number, there are no sets to look for.
         let has_sets = !many.is_empty() || self.has_sensors_beyond_rows()?;
