@@ -247,9 +247,15 @@ local function prepare(tag, kind, ARGV, at)
 
   -- What stands in rows and in buckets, by number and by hash.
   local held, values, keys, older = {}, {}, {}, {}
+  -- And what a row has elsewhere, or will have once these are added: a count and a set of sensors, or false where there is
+  -- none yet. Rows that are in neither have all themselves.
+  local counts, sets = {}, {}
   local function hold(row)
     local chunk = held[row]
-    if not chunk then
+    if chunk then
+      -- What is added to a row twice is not foreseen below.
+      counts[row] = counts[row] or false
+    else
       local slot = row % ROWS
       reading = rows_key .. number((row - slot) / ROWS)
       chunk = call('GETRANGE', reading, FROM[slot], TO[slot])
@@ -259,9 +265,6 @@ local function prepare(tag, kind, ARGV, at)
     return chunk
   end
 
-  -- Reads what a row has elsewhere, or will have once these are added: a count, or two different values of the fields
-  -- `ttl_max` and `sensors`.
-  local counts, sets = {}, {}
   local function hold_count(row, c)
     reading = tag .. kind .. 'q'
     local stored = call('HGET', reading, format('%d', row))
@@ -269,7 +272,10 @@ local function prepare(tag, kind, ARGV, at)
     counts[row] = stored
   end
   local function hold_set(row, x, s, x2, s2)
-    if s == s2 and x >= HIGH_BIT and x2 >= HIGH_BIT then return end
+    if s == s2 and x >= HIGH_BIT and x2 >= HIGH_BIT then
+      sets[row] = sets[row] or false
+      return
+    end
     reading = tag .. kind .. 'g' .. format('%d', floor(row / 64))
     local stored = call('HGET', reading, format('%d', row))
     if x >= HIGH_BIT and s == MANY and (not stored or #stored < 2 or byte(stored) > 1) then refuse('H' .. reading) end
@@ -425,10 +431,12 @@ local function apply(tag, plan, ARGV, out, redo)
 
   local function add(row, large, c2, a2, b2, m2, x2, l2, s2, p2)
     local slot, chunk, more = row % ROWS, held[row], nil
-    local c, _, _, _, x, _, s = unpack_('>I4I4I4I4I4I4I4', chunk)
-    if c + c2 >= LARGE then put_count(row, c, c2, large) end
-    if x >= HIGH_BIT or x2 >= HIGH_BIT then
-      more = (x >= HIGH_BIT and x2 >= HIGH_BIT and s == s2) and s or put_set(row, x, s, x2, s2)
+    if counts[row] ~= nil or sets[row] ~= nil then
+      local c, _, _, _, x, _, s = unpack_('>I4I4I4I4I4I4I4', chunk)
+      if c + c2 >= LARGE then put_count(row, c, c2, large) end
+      if x >= HIGH_BIT or x2 >= HIGH_BIT then
+        more = (x >= HIGH_BIT and x2 >= HIGH_BIT and s == s2) and s or put_set(row, x, s, x2, s2)
+      end
     end
     chunk = merged(chunk, more, c2, a2, b2, m2, x2, l2, s2, p2)
     local key = rows_key .. number((row - slot) / ROWS)
