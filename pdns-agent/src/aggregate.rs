@@ -27,6 +27,7 @@ use crate::observation::{Fact, Observation, Seen};
 use entry::{Entry, TupleState};
 use hashbrown::HashTable;
 use rows::RowCache;
+use std::collections::HashMap;
 use text::{LONGEST, Parts, Texts};
 
 /// Memory for one tuple without its text, in bytes: its entry, its share of the table, and its packed upsert.
@@ -46,6 +47,8 @@ pub struct Window {
     entries: Vec<Entry>,
     table: HashTable<u32>,
     rows: RowCache,
+    /// What the counts of tuples have beyond the 32 bits of an entry, by the hashes of name and fact.
+    excess: HashMap<(u64, u64), u64>,
     /// Number of tuples observed since they were last sent to the store.
     dirty: usize,
     most_entries: usize,
@@ -61,7 +64,7 @@ pub struct Merged<'a> {
     pub is_negative: bool,
     /// The tuple itself, or its row in the store.
     pub tuple: Tuple<'a>,
-    /// Sum of the observations since the tuple was last sent to the store; `sensors` is empty.
+    /// Sum of the observations since the tuple was last sent to the store.
     pub seen: Seen,
 }
 
@@ -111,6 +114,7 @@ impl Window {
             entries: Vec::with_capacity(most_entries),
             table: HashTable::with_capacity(most_entries),
             rows,
+            excess: HashMap::new(),
             dirty: 0,
             most_entries,
             most_text,
@@ -137,6 +141,7 @@ impl Window {
         self.entries.clear();
         self.table.clear();
         self.rows.clear();
+        self.excess.clear();
         self.dirty = 0;
     }
 
@@ -149,7 +154,7 @@ impl Window {
     /// Adds one observation.
     pub fn observe(&mut self, observation: &Observation<'_>) {
         let Observation { rrname, fact, at, ttl, provenance } = *observation;
-        self.merge(rrname, fact, &Seen::once(at, ttl, provenance, 0));
+        self.merge(rrname, fact, &Seen::once(at, ttl, provenance));
     }
 
     /// Adds the sum of several observations of one tuple.
@@ -174,7 +179,8 @@ impl Window {
                 }
                 self.dirty += 1;
             }
-            entry.merge(seen);
+            let excess = entry.merge(seen);
+            self.keep_excess((name_hash, fact_hash), excess);
             return;
         }
         let Ok(index) = u32::try_from(entries.len()) else { return };
@@ -188,10 +194,31 @@ impl Window {
         let Some(place) = place else { return };
         let partition = self.router.partition(rrname);
         let mut entry = Entry::new((name_hash, fact_hash), partition, parts.is_negative(), place);
-        entry.merge(seen);
+        let excess = entry.merge(seen);
         entries.push(entry);
         self.dirty += 1;
         enter(&mut self.table, entries, index);
+        self.keep_excess((name_hash, fact_hash), excess);
+    }
+
+    /// Keeps the part of a count that its tuple has no room for.
+    fn keep_excess(&mut self, tuple: (u64, u64), count: u64) {
+        if count > 0 {
+            let excess = self.excess.entry(tuple).or_default();
+            *excess = excess.saturating_add(count);
+        }
+    }
+
+    /// The sum of a tuple's observations since it was last sent to the store.
+    fn seen(&self, entry: &Entry) -> Seen {
+        let mut seen = entry.seen();
+        let excess = (entry.count == u32::MAX)
+            .then(|| self.excess.get(&(entry.name_hash, entry.fact_hash)))
+            .flatten();
+        if let Some(&count) = excess {
+            seen.merge(&Seen { count, ..Seen::default() });
+        }
+        seen
     }
 
     /// The tuples due to be sent to the store: index and location.
@@ -218,7 +245,7 @@ impl Window {
             place: NameLocation { partition: entry.partition, hash: entry.name_hash },
             is_negative: entry.is_negative,
             tuple,
-            seen: entry.seen(),
+            seen: self.seen(entry),
         })
     }
 
@@ -226,7 +253,7 @@ impl Window {
     pub fn copy_due(&self, kept: &mut RetryBuffer) {
         for entry in self.entries.iter().filter(|entry| entry.count > 0) {
             if let Some((rrname, fact)) = self.texts.tuple(entry.at) {
-                kept.push(rrname, fact, &entry.seen());
+                kept.push(rrname, fact, &self.seen(entry));
             }
         }
     }
@@ -252,6 +279,7 @@ impl Window {
             }
         }
         self.texts.clear();
+        self.excess.clear();
         self.dirty = 0;
     }
 

@@ -56,6 +56,7 @@ pub mod rdata;
 pub mod record;
 pub mod render;
 pub mod rr;
+pub mod sensors;
 pub mod serve;
 pub mod source;
 pub mod store;

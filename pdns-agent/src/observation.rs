@@ -36,14 +36,14 @@ pub struct Aggregated<'a> {
     pub rrname: Name<'a>,
     /// Record or negative answer observed under that name.
     pub fact: Fact<'a>,
-    /// Count, times and TTLs, without sensors.
+    /// Count, times and TTLs.
     pub seen: Seen,
 }
 
 impl<'a> From<Observation<'a>> for Aggregated<'a> {
     fn from(one: Observation<'a>) -> Self {
         let Observation { rrname, fact, at, ttl, provenance } = one;
-        Self { rrname, fact, seen: Seen::once(at, ttl, provenance, 0) }
+        Self { rrname, fact, seen: Seen::once(at, ttl, provenance) }
     }
 }
 
@@ -181,8 +181,9 @@ pub enum Provenance {
 /// The default is the identity of [`Seen::merge`]: no observations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Seen {
-    /// Number of answers that contained the tuple; saturates at `u32::MAX`.
-    pub count: u32,
+    /// Number of answers that contained the tuple, at most [`Seen::MAX_COUNT`]; a lower bound if
+    /// [`Seen::AT_LEAST`] is set.
+    pub count: u64,
     /// Time of the first observation, in whole seconds since the epoch.
     pub time_first: u32,
     /// Time of the last observation, in whole seconds since the epoch.
@@ -194,10 +195,8 @@ pub struct Seen {
     /// TTL of the latest observation, the largest one if several share that second; [`Seen::NO_TTL`] if it
     /// had none.
     pub ttl_last: u32,
-    /// Bit set of the sensors that observed it; the store assigns the sensor numbers.
-    pub sensors: u32,
-    /// Combination of [`Seen::EXACT`], [`Seen::INFERRED`] and [`Seen::UNSOLICITED`]; none if everything was
-    /// imported.
+    /// Combination of [`Seen::EXACT`], [`Seen::INFERRED`] and [`Seen::UNSOLICITED`]; none of them if everything was
+    /// imported. [`Seen::AT_LEAST`] may be added.
     pub flags: u8,
 }
 
@@ -210,7 +209,6 @@ impl Default for Seen {
             ttl_min: Self::NO_TTL,
             ttl_max: 0,
             ttl_last: Self::NO_TTL,
-            sensors: 0,
             flags: 0,
         }
     }
@@ -219,18 +217,23 @@ impl Default for Seen {
 impl Seen {
     /// Placeholder for an unknown TTL. No valid TTL is this large (RFC 2181 §8).
     pub const NO_TTL: u32 = u32::MAX;
+    /// Largest count: 2^53 - 1. Up to there the numbers of Lua, in which Redis adds up counts, and of JSON readers are
+    /// exact.
+    pub const MAX_COUNT: u64 = (1 << 53) - 1;
     /// Flag: a source gave owner name and type.
     pub const EXACT: u8 = 1;
     /// Flag: owner name and type were inferred.
     pub const INFERRED: u8 = 2;
     /// Flag: a source gave owner name and type, in a response to a question that was never observed.
     pub const UNSOLICITED: u8 = 4;
-    /// All flags. A sum of observations without any has only imported ones.
+    /// Flag: the count is a lower bound.
+    pub const AT_LEAST: u8 = 8;
+    /// All flags of provenance. A sum of observations without any has only imported ones.
     pub const FLAGS: u8 = Self::EXACT | Self::INFERRED | Self::UNSOLICITED;
 
-    /// A single observation, by the sensors in the bit set `sensors`.
+    /// A single observation.
     #[must_use]
-    pub fn once(at: u32, ttl: Option<u32>, provenance: Provenance, sensors: u32) -> Self {
+    pub fn once(at: u32, ttl: Option<u32>, provenance: Provenance) -> Self {
         Self {
             count: 1,
             time_first: at,
@@ -238,7 +241,6 @@ impl Seen {
             ttl_min: ttl.unwrap_or(Self::NO_TTL),
             ttl_max: ttl.unwrap_or(0),
             ttl_last: ttl.unwrap_or(Self::NO_TTL),
-            sensors,
             flags: Self::flag(provenance),
         }
     }
@@ -258,7 +260,7 @@ impl Seen {
     /// Returns true if no sensor of this store saw it: all of it was imported.
     #[must_use]
     pub fn is_imported(&self) -> bool {
-        self.flags == 0
+        self.flags & Self::FLAGS == 0
     }
 
     /// Returns true if the values can be a sum of observations.
@@ -269,24 +271,28 @@ impl Seen {
             && self.time_first <= self.time_last
             && (self.ttl_last == Self::NO_TTL
                 || (!no_ttl && (self.ttl_min..=self.ttl_max).contains(&self.ttl_last)))
-            && self.flags <= Self::FLAGS
+            && self.count <= Self::MAX_COUNT
+            && self.flags & !(Self::FLAGS | Self::AT_LEAST) == 0
     }
 
-    /// Returns true if there were more observations than `count` can hold.
+    /// Returns true if `count` is a lower bound: there may have been more observations.
     #[must_use]
     pub fn is_count_saturated(&self) -> bool {
-        self.count == u32::MAX
+        self.flags & Self::AT_LEAST != 0
     }
 
     /// Adds another sum to this one.
     pub fn merge(&mut self, other: &Self) {
         self.ttl_last = latest_ttl(self, other);
         self.count = self.count.saturating_add(other.count);
+        if self.count > Self::MAX_COUNT {
+            self.count = Self::MAX_COUNT;
+            self.flags |= Self::AT_LEAST;
+        }
         self.time_first = self.time_first.min(other.time_first);
         self.time_last = self.time_last.max(other.time_last);
         self.ttl_min = self.ttl_min.min(other.ttl_min);
         self.ttl_max = self.ttl_max.max(other.ttl_max);
-        self.sensors |= other.sensors;
         self.flags |= other.flags;
     }
 }
@@ -310,8 +316,10 @@ mod tests {
             Provenance::Unsolicited,
             Provenance::Imported,
         ]);
-        (0u32..5, prop::option::of(0u32..600), provenance, 0u32..8)
-            .prop_map(|(at, ttl, provenance, sensors)| Seen::once(at, ttl, provenance, sensors))
+        let count = prop_oneof![Just(1_u64), 1..=Seen::MAX_COUNT];
+        (0u32..5, prop::option::of(0u32..600), provenance, count).prop_map(
+            |(at, ttl, provenance, count)| Seen { count, ..Seen::once(at, ttl, provenance) },
+        )
     }
 
     fn sum(parts: &[Seen]) -> Seen {
@@ -336,15 +344,20 @@ mod tests {
                 shuffled.swap(at, other);
             }
             prop_assert_eq!(sum(&shuffled), whole);
-            prop_assert_eq!(whole.count as usize, parts.len());
+            let count: u128 = parts.iter().map(|part| u128::from(part.count)).sum();
+            prop_assert_eq!(u128::from(whole.count), count.min(u128::from(Seen::MAX_COUNT)));
+            prop_assert_eq!(whole.is_count_saturated(), count > u128::from(Seen::MAX_COUNT));
         }
     }
 
     #[test]
-    fn count_saturates() {
-        let mut seen = Seen { count: u32::MAX, ..Seen::default() };
+    fn a_count_passes_2_to_the_32_and_stops_at_its_limit_as_a_lower_bound() {
+        let mut seen = Seen { count: u32::MAX.into(), ..Seen::default() };
         seen.merge(&Seen { count: 2, ..Seen::default() });
-        assert_eq!(seen.count, u32::MAX);
+        assert_eq!((seen.count, seen.is_count_saturated()), (4_294_967_297, false));
+        seen.merge(&Seen { count: Seen::MAX_COUNT, ..Seen::default() });
+        assert_eq!((seen.count, seen.is_count_saturated()), (Seen::MAX_COUNT, true));
+        assert!(seen.is_imported() && !Seen { count: u64::MAX, ..seen }.is_possible());
     }
 
     #[test]

@@ -6,6 +6,7 @@ use crate::name::NameBuf;
 use crate::observation::{Fact, Outcome, Seen};
 use crate::rdata::RdataBuf;
 use crate::rr::RrType;
+use crate::sensors::SensorSet;
 use std::net::IpAddr;
 
 /// One stored tuple with everything known about it.
@@ -15,8 +16,10 @@ pub struct StoredRecord {
     pub rrname: NameBuf,
     /// Record or negative answer observed under that name.
     pub fact: FactBuf,
-    /// Count, times, TTLs and sensors.
+    /// Count, times and TTLs.
     pub seen: Seen,
+    /// Sensors that observed it.
+    pub sensors: SensorSet,
 }
 
 impl StoredRecord {

@@ -33,6 +33,7 @@ pub use status::status;
 use crate::observation::SENSOR_SEPARATOR;
 use crate::query::{Group, Limits, NameSum, Near, Neighbour, OnAddress, TagSet};
 use crate::record::StoredRecord;
+use crate::sensors::SensorSet;
 use crate::tag::{Tag, TagEvent};
 use std::borrow::Cow;
 use std::fmt;
@@ -121,7 +122,7 @@ pub struct RenderOptions {
     pub width: Option<u16>,
     /// True if the header of a table is bold, by an ANSI escape.
     pub bold: bool,
-    /// Names of the sensors, by their bit in [`crate::observation::Seen::sensors`].
+    /// Names of the sensors, by their number in a [`SensorSet`].
     pub sensors: Vec<String>,
     /// Tags that are shown beside names and addresses.
     pub tags: Arc<TagSet>,
@@ -132,15 +133,14 @@ pub struct RenderOptions {
 }
 
 impl RenderOptions {
-    /// Iterates over the names of the sensors in a bit set.
-    fn sensors(&self, bits: u32) -> impl Iterator<Item = &str> {
-        let names = self.sensors.iter().take(32).enumerate();
-        names.filter(move |(bit, _)| bits >> bit & 1 == 1).map(|(_, name)| name.as_str())
+    /// Iterates over the names of the sensors in a set.
+    fn sensors(&self, set: &SensorSet) -> impl Iterator<Item = &str> {
+        set.names(&self.sensors)
     }
 
-    /// Returns the names of the sensors in a bit set as one text.
-    fn sensor_list(&self, bits: u32) -> String {
-        sensor_list(self.sensors(bits))
+    /// Returns the names of the sensors in a set as one text.
+    fn sensor_list(&self, set: &SensorSet) -> String {
+        sensor_list(self.sensors(set))
     }
 }
 

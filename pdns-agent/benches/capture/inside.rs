@@ -209,7 +209,7 @@ impl Aggregate {
         let mut observations = RetryBuffer::default();
         records(traffic, &mut |observation| {
             let Observation { rrname, fact, at, ttl, provenance } = observation;
-            observations.push(rrname, fact, &Seen::once(at, ttl, provenance, 0));
+            observations.push(rrname, fact, &Seen::once(at, ttl, provenance));
         });
         Self { window: window(), observations }
     }

@@ -215,7 +215,7 @@ impl Server {
         self.store()
             .reader()
             .scan(Kind::Record, |_, seen, _| {
-                sum += u64::from(seen.count);
+                sum += seen.count;
                 ControlFlow::Continue(())
             })
             .expect("the store can be read");

@@ -14,8 +14,8 @@ pub(crate) struct BatchSender {
     pub(crate) window: Window,
     pub(crate) writer: WriterHandle,
     packer: Packer,
-    /// The sensor's bit.
-    sensors: u32,
+    /// The sensor's number.
+    sensor: u16,
     /// Memory of the previous batch, for reuse.
     spare: Batch,
 }
@@ -23,8 +23,8 @@ pub(crate) struct BatchSender {
 impl BatchSender {
     /// Creates a sender for an open store.
     pub(crate) fn new(window: Window, writer: WriterHandle, opened: &OpenStore) -> Self {
-        let (packer, sensors) = (opened.packer.clone(), opened.sensors);
-        Self { window, writer, packer, sensors, spare: Batch::default() }
+        let (packer, sensor) = (opened.packer.clone(), opened.sensor);
+        Self { window, writer, packer, sensor, spare: Batch::default() }
     }
 
     /// Packs all due tuples and sends them: the content of a log up to `to`, or, with `finish`, the rest of a
@@ -50,7 +50,7 @@ impl BatchSender {
     ) {
         self.window.sweep();
         let mut batch = std::mem::take(&mut self.spare);
-        self.packer.pack(&mut batch, log, &checkpoint, &mut self.window, to, self.sensors);
+        self.packer.pack(&mut batch, log, &checkpoint, &mut self.window, to, self.sensor);
         self.writer.write(WriteRequest { batch, checkpoint, digest, state });
     }
 

@@ -7,7 +7,7 @@
 use crate::causes::with_causes;
 use crate::exposition::Page;
 use crate::store::{Capacity, ReplyTimer, StoreError};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::mem::{Discriminant, discriminant};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -40,8 +40,6 @@ struct HealthState {
     stored: u64,
     /// Reason why something that was read is not stored.
     unwritten: Option<String>,
-    /// Sensors of this process of which was logged that they share a mark with others.
-    sharing: BTreeSet<String>,
 }
 
 /// Kind of request to the store for one log.
@@ -235,17 +233,6 @@ impl Health {
     /// Publishes the memory usage of Redis.
     pub(crate) fn capacity(&self, capacity: Option<Capacity>) {
         self.state().capacity = capacity;
-    }
-
-    /// Logs once that records of a sensor cannot be told apart from those of others.
-    pub(crate) fn shares_mark(&self, sensor: &str, names: &str) {
-        if self.state().sharing.insert(sensor.to_owned()) {
-            tracing::warn!(
-                sensor,
-                sensors = names,
-                "the store has more than 31 sensors; what these saw cannot be told apart"
-            );
-        }
     }
 
     /// Notes that the process ends without storing all that was read.

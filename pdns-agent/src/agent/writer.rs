@@ -431,8 +431,8 @@ fn check_capacity(store: &mut Store, health: &Health) -> Result<(), StoreError> 
 pub(crate) struct OpenStore {
     pub(crate) router: Router,
     pub(crate) packer: Packer,
-    /// The sensor's bit.
-    pub(crate) sensors: u32,
+    /// The sensor's number.
+    pub(crate) sensor: u16,
 }
 
 /// Patience with a store that was never in use. After its first use errors are always retried.
@@ -444,7 +444,7 @@ pub(crate) enum Patience {
     OnceReached,
 }
 
-/// Opens the store and determines the sensor's bit. `wait` sleeps, and returns `false` if the agent is to
+/// Opens the store and determines the sensor's number. `wait` sleeps, and returns `false` if the agent is to
 /// stop.
 pub(crate) fn open(
     options: &Options,
@@ -474,18 +474,14 @@ fn open_as(
     loop {
         let opened = Store::open_timed(options, Arc::clone(timer)).and_then(|mut store| {
             check_capacity(&mut store, health)?;
-            let sensors = store.writer().sensor(sensor).map_err(|error| store.explain(error))?;
-            Ok((store, sensors))
+            let number = store.writer().sensor(sensor).map_err(|error| store.explain(error))?;
+            Ok((store, number))
         });
         let error = match opened {
-            Ok((mut store, sensors)) => {
-                // That it does not read says itself sooner or later; the agent can do without.
-                if let Ok(Some(names)) = store.reader().sensors_sharing(sensors) {
-                    health.shares_mark(sensor, &names);
-                }
+            Ok((mut store, sensor)) => {
                 health.opened(connection);
                 let (router, packer) = (store.router().clone(), store.writer().packer());
-                return Ok((store, OpenStore { router, packer, sensors }));
+                return Ok((store, OpenStore { router, packer, sensor }));
             }
             Err(error) => error,
         };

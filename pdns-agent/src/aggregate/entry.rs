@@ -67,28 +67,30 @@ impl Entry {
         entry
     }
 
-    /// The sum of its observations since it was last sent to the store.
+    /// The sum of its observations since it was last sent to the store, without the part of the count that the window
+    /// keeps ([`Entry::merge`]).
     pub(super) fn seen(&self) -> Seen {
         Seen {
-            count: self.count,
+            count: self.count.into(),
             time_first: self.time_first,
             time_last: self.time_last,
             ttl_min: self.ttl_min,
             ttl_max: self.ttl_max,
             ttl_last: self.ttl_last,
-            sensors: 0,
             flags: self.flags,
         }
     }
 
-    fn set(&mut self, seen: &Seen) {
-        self.count = seen.count;
+    /// Sets the sum; returns the part of the count that does not fit.
+    fn set(&mut self, seen: &Seen) -> u64 {
+        self.count = u32::try_from(seen.count).unwrap_or(u32::MAX);
         self.time_first = seen.time_first;
         self.time_last = seen.time_last;
         self.ttl_min = seen.ttl_min;
         self.ttl_max = seen.ttl_max;
         self.ttl_last = seen.ttl_last;
         self.flags = seen.flags;
+        seen.count - u64::from(self.count)
     }
 
     /// Resets the sum to zero observations.
@@ -96,13 +98,15 @@ impl Entry {
         self.set(&Seen::default());
     }
 
-    /// Adds observations.
-    pub(super) fn merge(&mut self, more: &Seen) {
+    /// Adds observations; returns the part of the count that does not fit, which only sums made elsewhere have.
+    #[must_use]
+    pub(super) fn merge(&mut self, more: &Seen) -> u64 {
         let mut seen = self.seen();
         seen.merge(more);
-        self.set(&seen);
+        let excess = self.set(&seen);
         if self.state == TupleState::Idle {
             self.state = TupleState::Known;
         }
+        excess
     }
 }

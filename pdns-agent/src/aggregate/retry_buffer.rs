@@ -45,7 +45,7 @@ impl RetryBuffer {
     /// Number of observations in all tuples.
     #[must_use]
     pub fn sightings(&self) -> u64 {
-        self.sums.iter().map(|(_, seen)| u64::from(seen.count)).sum()
+        self.sums.iter().fold(0, |sum, (_, seen)| sum.saturating_add(seen.count))
     }
 
     /// Removes everything but keeps the memory allocated.

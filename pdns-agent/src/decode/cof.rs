@@ -12,11 +12,11 @@
 //!   because all of them were in each of its answers. Elements that cannot be read are omitted and counted; if none
 //!   can, the line is rejected.
 //! - **`count`** is optional in COF. A line without it, or with 0, still tells of a record that was there: it counts
-//!   once. A count beyond 32 bits becomes the largest one, which stands for "at least".
+//!   once. A count beyond 2^53 - 1 becomes that number, as a lower bound. Our own output says where a count is one.
 //! - **Times** are seconds, also with a fraction or as text, or ISO 8601 as dnsdbq prints; those of zone files
 //!   (`zone_time_first`) are used if there are no others.
-//! - **`ttl_min`, `ttl_max`, `ttl_last`, `pdns_partial`** are fields that our own COF has. All other fields are ignored:
-//!   `bailiwick`, `origin`, `sensor_id`.
+//! - **`ttl_min`, `ttl_max`, `ttl_last`, `pdns_partial`, `pdns_count_is_lower_bound`** are fields that our own COF
+//!   has. All other fields are ignored: `bailiwick`, `origin`, `sensor_id`.
 //!
 //! All observations have [`Provenance::Imported`]: no sensor of this store saw them.
 //!
@@ -189,11 +189,14 @@ fn seen(record: &Record<'_>) -> Result<(Seen, bool), Rejection> {
     if time_first > time_last {
         return Err(Rejection::TimeOrder);
     }
+    // A store has no room to say so of a small count, and none of ours is a lower bound.
+    let is_bound = count > Seen::MAX_COUNT
+        || (record.pdns_count_is_lower_bound == Some(true) && count >= u64::from(u32::MAX));
     let mut seen = Seen {
-        count: u32::try_from(count).unwrap_or(u32::MAX),
+        count: count.min(Seen::MAX_COUNT),
         time_first,
         time_last,
-        flags: Seen::flag(Provenance::Imported),
+        flags: Seen::flag(Provenance::Imported) | if is_bound { Seen::AT_LEAST } else { 0 },
         ..Seen::default()
     };
     let ttl = |scalar: &Option<Scalar<'_>>| match scalar {

@@ -34,7 +34,7 @@ const INFO: &str = "Names and addresses from passive DNS";
 pub(super) struct Event {
     identity: Identity,
     uuid: String,
-    /// Names of the sensors by their bit.
+    /// Names of the sensors by their number.
     sensors: Vec<String>,
     /// Attributes, which stand behind the objects.
     attributes: Vec<u8>,
@@ -217,9 +217,7 @@ impl Event {
             ("time_last", "datetime", iso(last)),
             ("count", "counter", seen.count.to_string()),
         ];
-        let named = self.sensors.iter().take(32).enumerate();
-        let named = named.filter(|(bit, name)| seen.sensors >> bit & 1 == 1 && !name.is_empty());
-        let sensors: Vec<&str> = named.map(|(_, name)| name.as_str()).collect();
+        let sensors: Vec<&str> = record.sensors.names(&self.sensors).collect();
         if !sensors.is_empty() {
             fields.push(("sensor_id", "text", sensors.join(",")));
         }

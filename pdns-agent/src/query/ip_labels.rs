@@ -32,7 +32,7 @@ pub struct Described {
 }
 
 /// Rank of a name; lower is better.
-type Rank = (usize, Reverse<u32>, Reverse<u32>);
+type Rank = (usize, Reverse<u64>, Reverse<u32>);
 
 /// Returns addresses and their names in address order, at most `limit` of them (up to [`MAX_DESCRIBED`]), and
 /// true if there are more. With `kinds`, only those with such a tag on the address or on a name.

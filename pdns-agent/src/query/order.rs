@@ -46,14 +46,14 @@ pub enum Sort {
 impl Sort {
     /// Returns the rank of a row with these statistics; lower comes first.
     #[must_use]
-    pub fn rank(self, seen: &Seen) -> u32 {
+    pub fn rank(self, seen: &Seen) -> u64 {
         match self {
-            Self::Count => u32::MAX - seen.count,
-            Self::First => u32::MAX - seen.time_first,
-            Self::Last => u32::MAX - seen.time_last,
+            Self::Count => u64::MAX - seen.count,
+            Self::First => u64::MAX - u64::from(seen.time_first),
+            Self::Last => u64::MAX - u64::from(seen.time_last),
             Self::Name => 0,
-            Self::Ttl if seen.ttl_min == Seen::NO_TTL => u32::MAX,
-            Self::Ttl => seen.ttl_max,
+            Self::Ttl if seen.ttl_min == Seen::NO_TTL => u64::MAX,
+            Self::Ttl => seen.ttl_max.into(),
         }
     }
 }
@@ -102,7 +102,7 @@ impl<T: Ord> TopN<T> {
 /// A row with its rank, which determines its order.
 #[derive(Debug, PartialEq, Eq)]
 struct SortedRow {
-    rank: u32,
+    rank: u64,
     row: StoredRecord,
 }
 
@@ -269,7 +269,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_heap_agrees_with_sorting(counts in prop::collection::vec(0u32..9, 0..60), limit in 1usize..20) {
+        fn the_heap_agrees_with_sorting(counts in prop::collection::vec(0u64..9, 0..60), limit in 1usize..20) {
             let rows: Vec<_> =
                 counts.iter().enumerate().map(|(at, &count)| counted(&format!("n{at}"), count)).collect();
             let (out, sorted) = sort(Sort::Count, limit, rows.clone());

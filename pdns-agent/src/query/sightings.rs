@@ -6,7 +6,8 @@
 use super::{Text, on_addresses};
 use crate::indicator::Sighting;
 use crate::name::{Name, NameBuf, ancestors};
-use crate::observation::Seen;
+use crate::record::StoredRecord;
+use crate::sensors::SensorSet;
 use crate::store::{Kind, Reader, StoreError};
 use crate::tag::TagSubject;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -22,19 +23,20 @@ const ADDRESSES_ONE_BY_ONE: usize = 20_000;
 const TOGETHER: usize = 4_096;
 
 /// Sums of the rows of one subject.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Default)]
 struct Sum {
     count: u64,
     times: Option<(u32, u32)>,
-    sensors: u32,
+    sensors: SensorSet,
 }
 
 impl Sum {
-    fn add(&mut self, seen: &Seen) {
-        self.count += u64::from(seen.count);
+    fn add(&mut self, row: &StoredRecord) {
+        let seen = &row.seen;
+        self.count = self.count.saturating_add(seen.count);
         let (first, last) = self.times.unwrap_or((seen.time_first, seen.time_last));
         self.times = Some((first.min(seen.time_first), last.max(seen.time_last)));
-        self.sensors |= seen.sensors;
+        self.sensors.merge(&row.sensors);
     }
 }
 
@@ -52,10 +54,7 @@ pub fn sightings(
     let sensors = store.sensors()?;
     let sighting = |sum: Sum| {
         let (time_first, time_last) = sum.times.unwrap_or_default();
-        let of_bit = |(bit, name): (usize, &String)| {
-            (bit < 32 && sum.sensors >> bit & 1 == 1 && !name.is_empty()).then(|| name.clone())
-        };
-        let mut sensors: Vec<String> = sensors.iter().enumerate().filter_map(of_bit).collect();
+        let mut sensors: Vec<String> = sum.sensors.names(&sensors).map(str::to_owned).collect();
         sensors.sort_unstable();
         Sighting { count: sum.count, time_first, time_last, sensors }
     };
@@ -119,11 +118,11 @@ fn names(
         store.rows_by_names(&kinds, names, &mut |row| {
             let name = row.rrname.as_name();
             if wanted.own.contains(name.as_str()) {
-                sums.entry(TagSubject::Name(row.rrname.clone())).or_default().add(&row.seen);
+                sums.entry(TagSubject::Name(row.rrname.clone())).or_default().add(&row);
             }
             let above = ancestors(name).filter(|text| wanted.below.contains(text));
             for apex in above.filter_map(|text| Name::from_canonical(text).ok()) {
-                sums.entry(TagSubject::Below(apex.to_buf())).or_default().add(&row.seen);
+                sums.entry(TagSubject::Below(apex.to_buf())).or_default().add(&row);
             }
             ControlFlow::Continue(())
         })?;
@@ -141,7 +140,7 @@ fn addresses(
         for net in nets {
             let (from, to) = (net.network(), net.broadcast());
             on_addresses(store, from, to, usize::MAX, &mut |row| {
-                sums.entry(TagSubject::Net(net)).or_default().add(&row.seen);
+                sums.entry(TagSubject::Net(net)).or_default().add(&row);
                 ControlFlow::Continue(())
             })?;
         }
@@ -157,7 +156,7 @@ fn addresses(
         for net in fits.filter_map(|&(_, length)| ipnet::IpNet::new(address, length).ok()) {
             let net = net.trunc();
             if nets.contains(&net) {
-                sums.entry(TagSubject::Net(net)).or_default().add(&row.seen);
+                sums.entry(TagSubject::Net(net)).or_default().add(&row);
             }
         }
         ControlFlow::Continue(())

@@ -13,7 +13,7 @@ use std::ops::ControlFlow;
 const RESOLVE: usize = 512;
 
 /// A position in the scan's order: rank, then handle.
-type RankedRow = (u32, Handle);
+type RankedRow = (u64, Handle);
 
 /// The first places, and whether there are more.
 struct First(TopN<RankedRow>);
@@ -23,7 +23,7 @@ struct First(TopN<RankedRow>);
 /// them are kept, provided that all are present.
 fn first_of(mut places: Vec<RankedRow>, more: bool, limit: usize) -> (Vec<RankedRow>, bool) {
     let last =
-        limit.checked_sub(1).and_then(|last| places.get(last)).map_or(u32::MAX, |last| last.0);
+        limit.checked_sub(1).and_then(|last| places.get(last)).map_or(u64::MAX, |last| last.0);
     let ties = places.partition_point(|place| place.0 <= last);
     let is_whole = ties < places.len() || !more;
     let keep = if is_whole { ties.max(limit + 1) } else { limit + 1 };

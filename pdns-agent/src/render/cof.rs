@@ -62,7 +62,7 @@ impl Cof {
         if seen.ttl_last != Seen::NO_TTL {
             object.field("ttl_last", &seen.ttl_last)?;
         }
-        let sensors = self.look.sensor_list(seen.sensors);
+        let sensors = self.look.sensor_list(&row.sensors);
         if !sensors.is_empty() {
             object.field("sensor_id", &sensors)?;
         }

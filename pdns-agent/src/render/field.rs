@@ -105,13 +105,13 @@ fn of_row<'a>(row: &'a StoredRecord, look: &'a RenderOptions) -> Vec<Field<'a>> 
         }
     };
     let seen = &row.seen;
-    let sensors = look.sensors(seen.sensors).collect();
+    let sensors = look.sensors(&row.sensors).collect();
     vec![
         ("rrname", Value::Text(Cow::Borrowed(row.rrname.as_str()))),
         ("rrtype", text(rrtype.to_string())),
         ("rdata", rdata),
         ("outcome", outcome),
-        ("count", Value::Count(seen.count.into(), seen.is_count_saturated())),
+        ("count", Value::Count(seen.count, seen.is_count_saturated())),
         ("time_first", Value::Time(seen.time_first)),
         ("time_last", Value::Time(seen.time_last)),
         ("ttl_min", ttl(seen, seen.ttl_min)),

@@ -179,7 +179,7 @@ impl Table {
         }
         if self.look.sensors.len() > 1 {
             columns.push(SENSORS);
-            cells.push(self.look.sensor_list(seen.sensors));
+            cells.push(self.look.sensor_list(&row.sensors));
         }
         (columns, cells)
     }
@@ -247,7 +247,7 @@ fn owned((columns, cells): judged::Line) -> (Vec<Column>, Vec<String>) {
 
 /// Formats the count of a row, with a word if no sensor of this store counted it.
 fn count(seen: &Seen) -> String {
-    let count = field::count(seen.count.into(), seen.is_count_saturated());
+    let count = field::count(seen.count, seen.is_count_saturated());
     if seen.is_imported() { format!("{count} imported") } else { count }
 }
 

@@ -89,7 +89,7 @@ fn cof_counts_what_it_leaves_out_and_names_sensors() {
     let mut renderer = Format::Cof.renderer(look);
     let mut out = Vec::new();
     let mut row = a("www.example.com", 1);
-    row.seen.sensors = 0b1000_0011;
+    row.sensors = [0, 1, 7].into_iter().collect();
     renderer.item(&Item::Record(&row), &mut out).unwrap();
     renderer.item(&Item::Record(&negative("x", RrType::A, Outcome::NODATA)), &mut out).unwrap();
     assert_eq!(renderer.left_out(), 1);

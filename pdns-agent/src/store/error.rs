@@ -1,6 +1,7 @@
 //! Errors by cause: the reply of Redis, and what a caller can do about it.
 
 use super::layout::keys::MAX_TAGS;
+use crate::sensors::MAX_SENSORS;
 use redis::{ErrorKind, RedisError, ServerErrorKind};
 use std::io;
 
@@ -141,6 +142,11 @@ pub enum StoreError {
     /// A repair renumbered the rows of the store: everything cached about them is invalid.
     #[error("the store was repaired, and its records have other numbers now")]
     Renumbered,
+    /// The store has numbers for no more sensors.
+    #[error(
+        "the store has as many sensors as it can tell apart ({MAX_SENSORS}): give this one the name of another (--sensor)"
+    )]
+    TooManySensors,
     /// The store would have more tags than clients can be expected to cache.
     #[error(
         "the store would have more than {MAX_TAGS} tags: clear some, or tag prefixes and whole domains"
@@ -283,7 +289,7 @@ impl StoreError {
     #[must_use]
     pub fn retry(&self) -> Retry {
         match self {
-            Self::Schema { .. } => Retry::Never,
+            Self::Schema { .. } | Self::TooManySensors => Retry::Never,
             Self::Conflict | Self::PartlyRefused(_) => Retry::Reload,
             Self::Replaced | Self::Renumbered | Self::SchemaLost { .. } => Retry::Reopen,
             _ => Retry::Wait,

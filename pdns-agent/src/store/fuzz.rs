@@ -3,6 +3,7 @@
 //! Not a part of the library's interface.
 
 use super::layout::encoding::{self, Stored, Value as NameValue, records};
+use super::layout::extension;
 use super::layout::keys::{Keys, Pointer, ROW};
 use super::layout::posting::Posting;
 use super::redis::resp::RespStream;
@@ -83,8 +84,14 @@ pub fn values(octets: &[u8]) {
     }
     for row in octets.chunks(ROW).filter_map(encoding::read_row) {
         let mut again = Vec::new();
-        encoding::write_row(&row.seen, row.bits, row.told, &mut again);
+        encoding::write_row(&row.seen, row.sensors, row.bits, row.told, &mut again);
         assert_eq!(encoding::read_row(&again), Some(row));
+    }
+    if let Some(set) = extension::read_set(octets) {
+        assert_eq!(extension::write_set(&set), octets);
+    }
+    if let Some((count, is_lower_bound)) = extension::read_count(octets) {
+        assert_eq!(extension::write_count(count, is_lower_bound), octets);
     }
     if let Some((mark, _)) = Mark::read(octets) {
         assert_eq!(Mark::read(&mark.to_octets()), Some((mark, &[][..])));

@@ -3,6 +3,7 @@
 //! Part of `store`. Pure functions: nothing here talks to Redis.
 
 pub(super) mod encoding;
+pub(super) mod extension;
 pub(super) mod keys;
 pub(super) mod listing;
 pub(super) mod posting;

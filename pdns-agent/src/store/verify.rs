@@ -6,12 +6,14 @@
 //! changes made meanwhile look like damage. A repair (`store/verify/repair.rs`) holds each partition that it changes;
 //! if it found damage only because of a change, it finds none when it checks again.
 
+mod extensions;
 mod rebuild;
 mod registers;
 mod remains;
 mod repair;
 
 use crate::record::FactBuf;
+use crate::sensors::SensorSet;
 use crate::store::layout::encoding::{DIGEST, RowRead, Stored, Value};
 use crate::store::layout::keys::{Keys, Kind, Pointer, low24};
 use crate::store::layout::posting::Posting;
@@ -54,8 +56,8 @@ pub struct Verdict {
     pub repaired: u64,
     /// Data that a repair could not restore, one sentence each.
     pub lost: Vec<String>,
-    /// The sensors that occur in rows, one bit each.
-    pub(in crate::store) sensors: u32,
+    /// The sensors that occur in rows.
+    pub(in crate::store) sensors: SensorSet,
 }
 
 impl Verdict {
@@ -82,7 +84,7 @@ impl Verdict {
         self.negatives += last.negatives;
         self.postings += last.postings;
         self.checkpoints += last.checkpoints;
-        self.sensors |= last.sensors;
+        self.sensors.merge(&last.sensors);
         for problem in
             found.problems.into_iter().chain(after.into_iter().flat_map(|after| after.problems))
         {
@@ -228,7 +230,8 @@ impl Store {
         verdict: &mut Verdict,
     ) -> Result<(), StoreError> {
         let meta = self.reader().meta(kind, Part(partition))?;
-        let whole = self.reader().load_partition(kind, partition, &meta)?;
+        let mut whole = self.reader().load_partition(kind, partition, &meta)?;
+        self.verify_extensions((kind, partition), &mut whole, verdict)?;
         let at = self.keys.meta(partition, kind);
         let mut log = self.verify_log(kind, partition, &meta, &whole, verdict);
         let mut taken = vec![false; meta.rows as usize];
@@ -374,9 +377,9 @@ impl Store {
                         verdict.problem(false, || format!("{at}: row {row} is beyond the last"));
                     }
                 }
-                let Some(RowRead { seen, bits, told }) = whole.raw_row(row) else { continue };
+                let Some(RowRead { seen, bits, told, .. }) = whole.raw_row(row) else { continue };
                 first = first.min(seen.time_first);
-                verdict.sensors |= seen.sensors;
+                verdict.sensors.merge(&whole.sensors(row));
                 if !seen.is_possible() {
                     verdict.problem(false, || format!("{at}: row {row} is no possible sum"));
                 }

@@ -30,7 +30,7 @@ fn alone(octets: &[u8]) -> Model {
 pub(crate) fn both(one: &Model, other: &Model) -> Model {
     let mut sum = one.clone();
     for (key, seen) in other {
-        sum.entry(key.clone()).and_modify(|mine| mine.merge(seen)).or_insert(*seen);
+        sum.entry(key.clone()).and_modify(|mine| mine.merge(seen)).or_insert_with(|| seen.clone());
     }
     sum
 }

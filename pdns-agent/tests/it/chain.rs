@@ -159,7 +159,7 @@ fn files_that_come_one_after_the_other_go_on_where_the_last_one_ended() {
     };
     let stored = contents(&mut store(&server));
     assert!(differing(&model, &stored) <= 2 && differing(&stored, &model) <= 2);
-    let sum = |model: &Model| model.values().map(|seen| u64::from(seen.count)).sum::<u64>();
+    let sum = |model: &Model| model.values().map(|seen| seen.count).sum::<u64>();
     assert!(sum(&stored).abs_diff(sum(&model)) <= 2, "{} {}", sum(&stored), sum(&model));
 }
 

@@ -404,16 +404,9 @@ fn what_is_lost_is_removed_and_named_and_the_rest_stays() {
             site.log.add(&mut before, &owner, &fact, DAY + 9_000_000, Some(60));
             site.log.flush(&mut site.store).unwrap();
         }
-        let once = Seen {
-            sensors: 1,
-            ..Seen::once(
-                DAY + 9_000_000,
-                Some(60),
-                pdns_agent::observation::Provenance::Inferred,
-                1,
-            )
-        };
-        model.entry((owner, fact)).or_default().merge(&once);
+        let provenance = pdns_agent::observation::Provenance::Inferred;
+        let once = Seen::once(DAY + 9_000_000, Some(60), provenance);
+        model.entry((owner, fact)).or_default().observe(&once, 0);
         agrees(&mut site.store, &model);
     }
 }
@@ -425,7 +418,7 @@ fn entries_of_sensors_logs_and_tags_that_do_not_read_are_removed_and_named() {
     let checkpoints = site.key("c");
     for (key, field, value, words) in [
         ("pd:src", "0123456789abcdef", "no JSON", "the position of a log does not read"),
-        ("pd:sensors", "nobody", "many", "the bit of the sensor"),
+        ("pd:sensors", "nobody", "many", "the number of the sensor"),
         ("pd:{tags}t", "x", "y", "the tag"),
         (&checkpoints, "0123456789abcdef", "x", "the checkpoint of a log did not read"),
     ] {
@@ -442,7 +435,7 @@ fn entries_of_sensors_logs_and_tags_that_do_not_read_are_removed_and_named() {
     let told = site.pdns(&["admin", "verify", "--repair"]).with(&[1]);
     assert!(told.contains("it is lost-sensor-0 now"), "{told}");
     site.is_sound();
-    assert_eq!(site.store.writer().sensor("another").unwrap(), 2);
+    assert_eq!(site.store.writer().sensor("another").unwrap(), 1);
     agrees(&mut site.store, &site.model);
 }
 
@@ -515,11 +508,19 @@ fn a_partition_that_is_being_repaired_is_not_written_to() {
 fn a_count_at_its_limit_is_told_as_a_lower_bound() {
     let site = Site::new();
     let owner = host(7);
-    // The field itself, one below its limit.
+    // The count itself, one below its limit.
     let (block, at) = site.row(&owner);
+    assert_eq!(block, "s0");
     let mut field = redis::cmd("SETRANGE");
-    field.arg(site.key(&block)).arg(at).arg((u32::MAX - 1).to_be_bytes().as_slice());
+    field.arg(site.key(&block)).arg(at).arg(u32::MAX.to_be_bytes().as_slice());
     let _: i64 = field.query(&mut site.server.connection()).unwrap();
+    let count = (Seen::MAX_COUNT - 1).to_be_bytes();
+    let _: i64 = redis::cmd("HSET")
+        .arg(site.key("q"))
+        .arg(at / 32)
+        .arg(count.as_slice())
+        .query(&mut site.server.connection())
+        .unwrap();
     let shown = |site: &Site, format: &str| {
         site.pdns(&["host7.example.com", "--format", format]).with(&[0])
     };
@@ -531,14 +532,14 @@ fn a_count_at_its_limit_is_told_as_a_lower_bound() {
     }
     let json = shown(&site, "json");
     assert_eq!(
-        json.matches("\"count\":4294967295,\"count_is_lower_bound\":true").count(),
+        json.matches("\"count\":9007199254740991,\"count_is_lower_bound\":true").count(),
         1,
         "{json}"
     );
     let cof = shown(&site, "cof");
     assert_eq!(cof.matches("\"pdns_count_is_lower_bound\":true").count(), 1, "{cof}");
     for format in ["table", "csv"] {
-        assert_eq!(shown(&site, format).matches(">=4294967295").count(), 1);
+        assert_eq!(shown(&site, format).matches(">=9007199254740991").count(), 1);
     }
     for arguments in [
         &["top", "--by", "names", "--format", "json"][..],

@@ -15,7 +15,7 @@ const FAILURES: &[&str] = &[
     "  local function write_log()\n",
     "  write_name()\n  write_rows()\n",
     "  -- Linear hashing: at most",
-    "  if rows ~= grown or splits > 0 then\n",
+    "  if rows ~= grown or looked > 0 then\n",
     "    call('HSET', tag .. 'c', ARGV[1], concat(redo))\n",
 ];
 

@@ -2,7 +2,6 @@
 
 mod feeds;
 mod lists;
-mod migrate;
 
 use crate::cli::Site;
 use crate::export::log;

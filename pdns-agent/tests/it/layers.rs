@@ -16,6 +16,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("hex", 0),
     ("percent", 1),
     ("unix_socket", 0),
+    ("sensors", 0),
     ("observation", 1),
     ("record", 2),
     ("tag", 2),

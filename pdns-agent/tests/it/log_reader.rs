@@ -213,7 +213,7 @@ fn a_source_that_is_forgotten_is_read_again() {
     assert_eq!(contents(&mut store(&server)), before, "the second is still known");
     run(zeek(&home, &server.url()).arg("--once"), &[&one]).with(&[0]);
     let after = contents(&mut store(&server));
-    let added: u32 = before.iter().map(|(key, seen)| after[key].count - seen.count).sum();
+    let added: u64 = before.iter().map(|(key, seen)| after[key].count - seen.count).sum();
     assert_eq!(added, 50, "the first counts again, once");
     // A log that goes on where the first ends is another one.
     let on = json(1_700_000_900, "on.example", "C");
@@ -246,7 +246,7 @@ fn a_shorter_log_that_differs_behind_the_last_sample_is_another_one() {
     let long = home.write("long.log", log("long", 4_000));
     let short = home.write("short.log", log("short", 3_800));
     let copy = home.write("copy.log", &log("long", 4_000)[..200_000]);
-    let total = || contents(&mut store(&server)).values().map(|seen| seen.count).sum::<u32>();
+    let total = || contents(&mut store(&server)).values().map(|seen| seen.count).sum::<u64>();
     run(zeek(&home, &server.url()).arg("--once"), &[&long]).with(&[0]);
     assert_eq!(total(), 4_000);
     run(zeek(&home, &server.url()).arg("--once"), &[&short]).with(&[0]);

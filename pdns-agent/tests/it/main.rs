@@ -27,6 +27,8 @@ mod damage;
 #[cfg(test)]
 mod export;
 #[cfg(test)]
+mod extensions;
+#[cfg(test)]
 mod feeds;
 #[cfg(test)]
 mod files;
@@ -58,6 +60,8 @@ mod losses;
 mod managed;
 #[cfg(test)]
 mod memory;
+#[cfg(test)]
+mod migrate;
 #[cfg(test)]
 mod netns;
 mod once;

@@ -62,7 +62,7 @@ impl Drop for Group {
 
 /// How often anything was seen, as the store has it.
 fn stored(server: &Redis) -> u64 {
-    contents(&mut store(server)).values().map(|seen| u64::from(seen.count)).sum()
+    contents(&mut store(server)).values().map(|seen| seen.count).sum()
 }
 
 // Both hold more than fits into the windows of an agent without a limit, which alone are larger than the limit.

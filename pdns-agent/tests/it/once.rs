@@ -279,7 +279,7 @@ fn a_capture_that_grows_is_counted_once_though_its_imports_are_killed() {
 /// The sum of all counts in the store; 0 while there is none.
 fn stored(server: &Redis) -> u64 {
     let Ok(mut store) = Store::open(&options(server)) else { return 0 };
-    contents(&mut store).values().map(|seen| u64::from(seen.count)).sum()
+    contents(&mut store).values().map(|seen| seen.count).sum()
 }
 
 /// The store holds together.

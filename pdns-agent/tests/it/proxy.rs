@@ -26,6 +26,7 @@ pub(crate) struct Fault {
 pub(crate) struct Proxy {
     directory: TempDir,
     fault: Arc<Mutex<Option<Fault>>>,
+    cut: Arc<Mutex<Option<usize>>>,
     is_closed: Arc<AtomicBool>,
 }
 
@@ -36,17 +37,20 @@ impl Proxy {
         let listener = UnixListener::bind(directory.path().join("s")).expect("a socket of our own");
         let behind = PathBuf::from(server.url().trim_start_matches("redis+unix://"));
         let (fault, is_closed) = (Arc::new(Mutex::new(None)), Arc::new(AtomicBool::new(false)));
+        let cut = Arc::new(Mutex::new(None));
         let (faults, closed) = (Arc::clone(&fault), Arc::clone(&is_closed));
+        let cuts = Arc::clone(&cut);
         thread::spawn(move || {
             while let Ok((client, _)) = listener.accept() {
                 if closed.load(Ordering::Relaxed) {
                     return;
                 }
                 let (behind, faults) = (behind.clone(), Arc::clone(&faults));
-                thread::spawn(move || pass_on(client, &behind, &faults));
+                let cut = *cuts.lock().unwrap();
+                thread::spawn(move || pass_on(client, &behind, &faults, cut));
             }
         });
-        Self { directory, fault, is_closed }
+        Self { directory, fault, cut, is_closed }
     }
 
     /// The URL that `--redis` takes.
@@ -63,7 +67,17 @@ impl Proxy {
         *self.fault.lock().unwrap() = Some(fault);
     }
 
-    /// Passes everything on again.
+    /// Cuts a connection behind its first commands from now on: this many are passed on, and answered.
+    pub(crate) fn cut_after(&self, commands: usize) {
+        *self.cut.lock().unwrap() = Some(commands);
+    }
+
+    /// Cuts no connection from now on.
+    pub(crate) fn clear_cut(&self) {
+        *self.cut.lock().unwrap() = None;
+    }
+
+    /// Answers no more commands with an error.
     pub(crate) fn clear(&self) {
         *self.fault.lock().unwrap() = None;
     }
@@ -82,13 +96,21 @@ impl Drop for Proxy {
     }
 }
 
-/// One connection: command by command, until either side hangs up.
-fn pass_on(client: UnixStream, behind: &Path, fault: &Mutex<Option<Fault>>) -> Option<()> {
+/// One connection: command by command, until either side hangs up or it is cut.
+fn pass_on(
+    client: UnixStream,
+    behind: &Path,
+    fault: &Mutex<Option<Fault>>,
+    cut: Option<usize>,
+) -> Option<()> {
     let server = UnixStream::connect(behind).ok()?;
     let (mut to_client, mut to_server) = (client.try_clone().ok()?, server.try_clone().ok()?);
     let (mut client, mut server) = (BufReader::new(client), BufReader::new(server));
-    loop {
+    for passed in 0.. {
         let command = element(&mut client)?;
+        if cut == Some(passed) {
+            return None;
+        }
         let mut slot = fault.lock().unwrap();
         let hit = slot.as_mut().filter(|fault| {
             fault.times > 0 && memchr::memmem::find(&command, fault.holds).is_some()
@@ -109,6 +131,7 @@ fn pass_on(client: UnixStream, behind: &Path, fault: &Mutex<Option<Fault>>) -> O
             to_client.write_all(format!("-{}\r\n", fault.error).as_bytes()).ok()?;
         }
     }
+    None
 }
 
 /// The next element of RESP2, whole: a command or a reply.

@@ -54,7 +54,7 @@ fn passes(filter: &Filter, row: &StoredRecord) -> bool {
 fn rank(sort: Sort, row: &StoredRecord) -> i64 {
     let seen = &row.seen;
     match sort {
-        Sort::Count => -i64::from(seen.count),
+        Sort::Count => -i64::try_from(seen.count).unwrap(),
         Sort::First => -i64::from(seen.time_first),
         Sort::Last => -i64::from(seen.time_last),
         Sort::Name => 0,
@@ -248,7 +248,7 @@ fn sums(world: &World, filter: &Filter) -> BTreeMap<NameBuf, (u64, u64, u32, u32
     for row in world.rows.iter().filter(|row| is_record(row) && passes(filter, row)) {
         let sum = sums.entry(row.rrname.clone()).or_insert((0, 0, u32::MAX, 0));
         sum.0 += 1;
-        sum.1 += u64::from(row.seen.count);
+        sum.1 += row.seen.count;
         sum.2 = sum.2.min(row.seen.time_first);
         sum.3 = sum.3.max(row.seen.time_last);
     }

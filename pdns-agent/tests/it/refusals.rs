@@ -389,8 +389,7 @@ fn a_full_store_is_told_and_waited_out() {
     let (code, said) = agent.terminate();
     assert_eq!(code, Some(2), "{said}");
     assert_eq!(said.matches(RETRYING).count(), 1, "{said}");
-    let stored: u64 =
-        contents(&mut store(&site.server)).values().map(|seen| u64::from(seen.count)).sum();
+    let stored: u64 = contents(&mut store(&site.server)).values().map(|seen| seen.count).sum();
     let report = said.lines().find(|line| line.contains("observations stored"));
     let told = report.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
     // Batches that are stored in part, too.

@@ -45,7 +45,7 @@ fn the_worked_example_is_what_a_store_holds() {
     let mut redis = server.connection();
     let secret: Vec<u8> = (0..16).collect();
     assert!(document.contains("`000102030405060708090a0b0c0d0e0f`"));
-    for (field, value) in [("v", &b"3"[..]), ("P", b"64"), ("sip", &secret)] {
+    for (field, value) in [("v", &b"4"[..]), ("P", b"64"), ("sip", &secret)] {
         let _: () = redis.hset("pd:schema", field, value).unwrap();
     }
     let log = home.write("dns.log", block(&document, part, "json"));
@@ -104,10 +104,11 @@ fn marks(rows: &[Value]) -> BTreeMap<String, usize> {
     let mut marks = BTreeMap::new();
     for row in rows {
         let mark = format!(
-            "{} {} {} {} {} {}",
+            "{} {} {} {} {} {} {}",
             row["rrname"],
             row["rrtype"],
             row["count"],
+            row["count_is_lower_bound"],
             row["sensors"],
             row["inferred"],
             row["imported"]
@@ -130,9 +131,28 @@ fn a_reader_written_from_the_document_finds_what_pdns_finds() {
             "\n",
             r#"{"rrname":"old.example.com","rrtype":"A","rdata":"192.0.2.9","count":3,"time_first":1,"time_last":9}"#,
             "\n",
+            r#"{"rrname":"large.example.com","rrtype":"A","rdata":"192.0.2.9","count":5000000000,"time_first":1,"time_last":9}"#,
+            "\n",
+            r#"{"rrname":"most.example.com","rrtype":"A","rdata":"192.0.2.9","count":9999999999999999999,"time_first":1,"time_last":9}"#,
+            "\n",
         ),
     );
     run(site.agent().arg("cof"), &[elsewhere]).with(&[0]);
+    // Sensors without a bit in rows: alone, in a short set, and in a long one.
+    for sensor in 0..42 {
+        let line = |query: &str| {
+            format!(
+                r#"{{"ts":1700000000.5,"id.resp_p":53,"query":"{query}","qtype":1,"rcode":0,"RD":true,"RA":true,"answers":["192.0.2.7"],"TTLs":[60.0]}}"#
+            ) + "\n"
+        };
+        let mut log = line(&format!("n{sensor}.example.edu")) + &line("many.example.edu");
+        if sensor >= 40 {
+            log += &line("two.example.edu");
+        }
+        let log = site.home.write(&format!("n{sensor}.log"), log);
+        let sensor = format!("n{sensor}");
+        run(site.agent().args(["zeek", "--once", "--sensor", &sensor]), &[log]).with(&[0]);
+    }
     for tag in [
         &["threat", ".bad.example", "192.0.2.0/25", "--note", "seen in case 17"][..],
         &["trust", "www.example.com", "2001:db8::7", "--source", "our own"],
@@ -141,8 +161,16 @@ fn a_reader_written_from_the_document_finds_what_pdns_finds() {
     }
     let url = site.server.url();
     let socket = url.strip_prefix("redis+unix://").expect("a Unix socket");
-    for pattern in ["pd:{4:0a00}?", "pd:{??}w*", "pd:{??}t", "pd:{??}l1", "pd:{??}s1", "pd:{??}b64"]
-    {
+    for pattern in [
+        "pd:{4:0a00}?",
+        "pd:{??}w*",
+        "pd:{??}t",
+        "pd:{??}l1",
+        "pd:{??}s1",
+        "pd:{??}b64",
+        "pd:{??}q",
+        "pd:{??}g*",
+    ] {
         let keys: Vec<String> = site.server.connection().keys(pattern).unwrap();
         assert!(!keys.is_empty(), "no key like {pattern}: the log is too small");
     }

@@ -10,13 +10,48 @@ use pdns_agent::observation::{Observation, Outcome, Provenance, Seen};
 use pdns_agent::rdata::{Rdata, Target};
 use pdns_agent::record::{FactBuf, StoredRecord};
 use pdns_agent::rr::RrType;
+use pdns_agent::sensors::SensorSet;
 use pdns_agent::store::{Batch, Checkpoint, Kind, Options, Packer, SourceState, Store, StoreError};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Deref};
 
 /// What the store should hold.
-pub(crate) type Model = BTreeMap<(NameBuf, FactBuf), Seen>;
+pub(crate) type Model = BTreeMap<(NameBuf, FactBuf), Sum>;
+
+/// What a store should hold of one tuple.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Sum {
+    pub(crate) seen: Seen,
+    pub(crate) sensors: SensorSet,
+}
+
+impl Sum {
+    /// What a record holds.
+    pub(crate) fn of(row: &StoredRecord) -> Self {
+        Self { seen: row.seen, sensors: row.sensors.clone() }
+    }
+
+    /// Adds what another one holds.
+    pub(crate) fn merge(&mut self, other: &Self) {
+        self.seen.merge(&other.seen);
+        self.sensors.merge(&other.sensors);
+    }
+
+    /// Adds observations of one sensor.
+    pub(crate) fn observe(&mut self, seen: &Seen, sensor: u16) {
+        self.seen.merge(seen);
+        self.sensors.insert(sensor);
+    }
+}
+
+impl Deref for Sum {
+    type Target = Seen;
+
+    fn deref(&self) -> &Seen {
+        &self.seen
+    }
+}
 
 pub(crate) fn options(server: &Redis) -> Options {
     Options { url: server.url(), ..Options::default() }
@@ -34,16 +69,26 @@ pub(crate) struct Log {
     packer: Packer,
     window: Window,
     position: u64,
-    sensors: u32,
+    sensor: u16,
 }
 
 impl Log {
     pub(crate) fn new(store: &mut Store, id: u8) -> Self {
-        let id = [id; 16];
+        let sensor = store.writer().sensor("test").unwrap();
+        Self::open(store, [id; 16], sensor)
+    }
+
+    /// A log of its own for the sensor with a number.
+    pub(crate) fn of_sensor(store: &mut Store, sensor: u16) -> Self {
+        let mut id = [0xee; 16];
+        id[..2].copy_from_slice(&sensor.to_be_bytes());
+        Self::open(store, id, sensor)
+    }
+
+    fn open(store: &mut Store, id: [u8; 16], sensor: u16) -> Self {
         let checkpoint = store.writer().load(&id).unwrap();
         let window = Window::new(store.router().clone(), 1 << 24);
-        let sensors = store.writer().sensor("test").unwrap();
-        Self { id, checkpoint, packer: store.writer().packer(), window, position: 0, sensors }
+        Self { id, checkpoint, packer: store.writer().packer(), window, position: 0, sensor }
     }
 
     /// One line of the log with one observation.
@@ -63,16 +108,23 @@ impl Log {
             ttl,
             provenance: Provenance::Inferred,
         });
-        let seen = Seen::once(at, ttl, Provenance::Inferred, self.sensors);
-        model.entry((name.clone(), fact.clone())).or_default().merge(&seen);
+        let seen = Seen::once(at, ttl, Provenance::Inferred);
+        model.entry((name.clone(), fact.clone())).or_default().observe(&seen, self.sensor);
+    }
+
+    /// One line of the log with the sum of many observations.
+    pub(crate) fn merge(&mut self, model: &mut Model, name: &NameBuf, fact: &FactBuf, seen: &Seen) {
+        self.position += 1;
+        self.window.merge(name.as_name(), fact.as_fact(), seen);
+        model.entry((name.clone(), fact.clone())).or_default().observe(seen, self.sensor);
     }
 
     /// What was added since the last batch, up to `end`.
     fn pack(&mut self, end: u64) -> Batch {
         let mut batch = Batch::default();
         self.window.sweep();
-        let Self { id, checkpoint, packer, window, sensors, .. } = self;
-        packer.pack(&mut batch, *id, checkpoint, window, (end, false), *sensors);
+        let Self { id, checkpoint, packer, window, sensor, .. } = self;
+        packer.pack(&mut batch, *id, checkpoint, window, (end, false), *sensor);
         batch
     }
 
@@ -116,7 +168,8 @@ pub(crate) fn contents(store: &mut Store) -> Model {
         store
             .reader()
             .scan_records(kind, &mut |row| {
-                let twice = model.insert((row.rrname, row.fact), row.seen);
+                let twice = model
+                    .insert((row.rrname, row.fact), Sum { seen: row.seen, sensors: row.sensors });
                 assert!(twice.is_none(), "a record came twice");
                 ControlFlow::Continue(())
             })
@@ -145,7 +198,8 @@ pub(crate) fn collect(
 ) -> Model {
     let mut model = Model::new();
     run(&mut |row| {
-        let twice = model.insert((row.rrname, row.fact), row.seen);
+        let twice =
+            model.insert((row.rrname, row.fact), Sum { seen: row.seen, sensors: row.sensors });
         assert!(twice.is_none(), "a record came twice");
         ControlFlow::Continue(())
     })
@@ -157,7 +211,7 @@ pub(crate) fn subset(model: &Model, keep: impl Fn(&NameBuf, &FactBuf) -> bool) -
     model
         .iter()
         .filter(|((name, fact), _)| keep(name, fact))
-        .map(|(key, seen)| (key.clone(), *seen))
+        .map(|(key, sum)| (key.clone(), sum.clone()))
         .collect()
 }
 
@@ -407,7 +461,9 @@ fn buckets_grow_and_nothing_gets_lost_among_them() {
             .unwrap();
         let rows = store.reader().resolve(&handles).unwrap();
         assert_eq!(rows.len(), 12_000_usize.div_ceil(7));
-        assert!(rows.iter().all(|row| model[&(row.rrname.clone(), row.fact.clone())] == row.seen));
+        assert!(
+            rows.iter().all(|row| model[&(row.rrname.clone(), row.fact.clone())] == Sum::of(row))
+        );
     });
 }
 

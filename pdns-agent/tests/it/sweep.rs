@@ -2,7 +2,7 @@
 //! refuse, and a repair leaves a store that is whole and says what it lacks.
 
 use crate::redis::Redis;
-use crate::store::{Log, Model, a, cname, contents, name, options, record};
+use crate::store::{Log, Model, Sum, a, cname, contents, name, options, record};
 use pdns_agent::name::NameBuf;
 use pdns_agent::observation::Outcome;
 use pdns_agent::record::FactBuf;
@@ -44,7 +44,8 @@ impl View {
             let mut records = Model::new();
             for kind in [pdns_agent::store::Kind::Record, pdns_agent::store::Kind::Negative] {
                 store.reader().scan_records(kind, &mut |row| {
-                    let twice = records.insert((row.rrname, row.fact), row.seen);
+                    let twice =
+                        records.insert((row.rrname.clone(), row.fact.clone()), Sum::of(&row));
                     assert!(twice.is_none(), "a record came twice");
                     ControlFlow::Continue(())
                 })?;

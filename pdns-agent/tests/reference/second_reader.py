@@ -24,6 +24,8 @@ import sys
 MASK = 2**64 - 1
 ROWS, ROW, LOG = 2047, 32, 65500
 NO_TTL = 2**32 - 1
+# The count, or the number of the sensor, of a row that has it elsewhere, and the bit of the largest TTL that says so.
+LARGE, HIGH, HIGH_64 = 2**32 - 1, 2**31, 2**63
 NEGATIVE, LONG, LONG_PARTIAL, PARTIAL, OTHER, WIDE = 0xF0, 0xFB, 0xFC, 0xFD, 0xFE, 0xFF
 # Flags; 1 is exact, and none is imported.
 INFERRED, UNSOLICITED = 2, 4
@@ -155,11 +157,12 @@ class Store:
     def __init__(self, redis, prefix):
         self.redis, self.prefix = redis, prefix
         schema = redis.hash(prefix + "schema")
-        assert schema[b"v"] == b"3", "this reader knows version 3"
+        assert schema[b"v"] == b"4", "this reader knows version 4"
+        assert b"mig" not in schema, "a migration is under way"
         self.key, self.partitions = schema[b"sip"], int(schema[b"P"])
         assert 1 <= self.partitions <= 256 and len(self.key) == 16
         self.epoch = siphash13(self.key, b"epoch") + int(schema.get(b"g", 0)) & MASK
-        self.sensors = {int(bit): name.decode() for name, bit in redis.hash(prefix + "sensors").items()}
+        self.sensors = {int(number): name.decode() for name, number in redis.hash(prefix + "sensors").items()}
         self.sets = {}
         self.days = {}
 
@@ -177,10 +180,11 @@ class Store:
         meta = self.redis.hash(base + "m")
         if not letter:
             assert meta[b"e"] == struct.pack(">Q", self.epoch)
-            assert meta[b"i"] == struct.pack(">HH", 3, self.partitions) + self.key
+            assert meta[b"i"] == struct.pack(">HH", 4, self.partitions) + self.key
         rows, bits, split, names = (int(meta[field]) for field in (b"r", b"k", b"s", b"n"))
         blocks = [self.redis("GET", f"{base}s{block}") for block in range(-(-rows // ROWS))]
         log = [self.redis("GET", f"{base}l{block}") for block in range(int(meta[b"b"]) + 1)] if names else []
+        counts, sets = self.extensions(base, rows)
         days, used, count = {}, set(), 0
         for index in range(2**bits + split):
             for field, value in self.redis.hash(f"{base}b{index}").items():
@@ -198,13 +202,41 @@ class Store:
                     assert number < rows and number not in used, name
                     used.add(number)
                     at = number % ROWS * ROW
-                    yield name, value_hash, record, struct.unpack(">8I", blocks[number // ROWS][at : at + ROW])
+                    row = list(struct.unpack(">8I", blocks[number // ROWS][at : at + ROW]))
+                    # What the row does not have itself; its sensors become a set.
+                    row.append(False)
+                    if row[0] == LARGE:
+                        row[0], row[8] = counts.pop(number)
+                    if row[4] >= HIGH:
+                        row[4] -= HIGH
+                        row[6] = sets.pop(number) if row[6] == LARGE else {row[6]}
+                    else:
+                        row[6] = {bit for bit in range(32) if row[6] >> bit & 1}
+                    yield name, value_hash, record, row
+        assert not counts and not sets, base
         assert count == names and len(used) == rows - int(meta.get(b"z", 0)), base
         stored = {int(day): int(names) for day, names in self.redis.hash(base + "d").items()}
         assert stored == days, base
         if not letter:
             for day, number in days.items():
                 self.days[day] = self.days.get(day, 0) + number
+
+    def extensions(self, base, rows):
+        """Counts and sets of sensors that rows do not have themselves, by row: count and whether it is a lower bound."""
+        counts, sets = {}, {}
+        for row, value in self.redis.hash(base + "q").items():
+            (count,) = struct.unpack(">Q", value)
+            counts[int(row)] = count & HIGH_64 - 1, count >= HIGH_64
+        for group in range(-(-rows // 64)):
+            for row, value in self.redis.hash(f"{base}g{group}").items():
+                assert int(row) // 64 == group
+                if value[0] == 0:
+                    sets[int(row)] = {number for (number,) in struct.iter_unpack(">H", value[1:])}
+                else:
+                    assert value[0] == 1
+                    bits = int.from_bytes(value[1:], "little")
+                    sets[int(row)] = {bit for bit in range(bits.bit_length()) if bits >> bit & 1}
+        return counts, sets
 
     def records(self, base, value_hash, rest):
         """Record keys and row numbers of a name's value."""
@@ -247,7 +279,7 @@ class Store:
         return {"type": rrtype, "octets": octets, "partial": code in (LONG_PARTIAL, PARTIAL)}
 
     def row(self, name, value_hash, rrtype, row):
-        count, first, last, ttl_min, ttl_max, ttl_last, sensors, pointer = row
+        count, first, last, ttl_min, ttl_max, ttl_last, sensors, pointer, is_lower_bound = row
         flags, code = pointer >> 24 & 7, pointer >> 27
         assert pointer & 0xFFFFFF == value_hash & 0xFFFFFF, name
         assert code in (0, CODES.index(rrtype) + 1 if rrtype in CODES else 31), name
@@ -257,7 +289,9 @@ class Store:
             shown |= {"ttl_min": ttl_min, "ttl_max": ttl_max}
         if ttl_last != NO_TTL:
             shown["ttl_last"] = ttl_last
-        shown["sensors"] = [self.sensors[bit] for bit in range(32) if sensors >> bit & 1]
+        shown["sensors"] = [self.sensors[number] for number in sorted(sensors)]
+        if is_lower_bound:
+            shown["count_is_lower_bound"] = True
         shown["inferred"] = flags == INFERRED
         shown["unsolicited"] = flags == UNSOLICITED
         shown["imported"] = flags == 0

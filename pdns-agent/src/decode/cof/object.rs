@@ -45,6 +45,7 @@ pub(super) struct Record<'l> {
     #[serde(borrow)]
     pub(super) ttl_last: Option<Scalar<'l>>,
     pub(super) pdns_partial: Option<bool>,
+    pub(super) pdns_count_is_lower_bound: Option<bool>,
 }
 
 /// A number or text.

@@ -12,10 +12,11 @@ fn read(line: &str) -> (Result<Line, Rejection>, Vec<String>) {
     let ending = decoder.line(line.as_bytes(), &mut |one| {
         let Fact::Record(rdata) = one.fact else { panic!("no record") };
         let Seen { count, time_first, time_last, ttl_min, ttl_max, ttl_last, .. } = one.seen;
-        assert!(one.seen.is_possible() && one.seen.is_imported() && one.seen.sensors == 0);
+        assert!(one.seen.is_possible() && one.seen.is_imported());
         let mut text =
             format!("{} {} {}", one.rrname, rdata.rrtype, rdata.to_text(FinalDot::Without));
-        write!(text, " {count} {time_first} {time_last}").unwrap();
+        let bound = if one.seen.is_count_saturated() { " at least" } else { "" };
+        write!(text, " {count}{bound} {time_first} {time_last}").unwrap();
         if ttl_min != Seen::NO_TTL {
             write!(text, " {ttl_min} {ttl_max} {ttl_last}").unwrap();
         }
@@ -69,7 +70,7 @@ fn lines_of_other_systems_are_read() {
     // Our own.
     check(
         r#"{"rrname":"x.example","rrtype":65280,"rdata":["\\# 1 ab"],"time_first":1,"time_last":2,"count":4294967295,"pdns_count_is_lower_bound":true,"ttl_min":1,"ttl_max":3,"ttl_last":2,"sensor_id":"a,b","pdns_inferred":true}"#,
-        &["x.example TYPE65280 \\# 1 ab 4294967295 1 2 1 3 2"],
+        &["x.example TYPE65280 \\# 1 ab 4294967295 at least 1 2 1 3 2"],
     );
     check(
         &about(r#""rrtype":"MX","rdata":["0 m.example"],"pdns_partial":true"#),
@@ -124,8 +125,10 @@ fn a_record_counts_at_least_once_and_at_most_what_a_row_can_hold() {
         ("7", "7"),
         (r#""7""#, "7"),
         ("7.0", "7"),
-        ("4294967296", "4294967295"),
-        ("1e30", "4294967295"),
+        ("4294967296", "4294967296"),
+        ("9007199254740991", "9007199254740991"),
+        ("9007199254740992", "9007199254740991 at least"),
+        ("1e30", "9007199254740991 at least"),
     ] {
         check(
             &about(&format!(r#""rrtype":"A","rdata":"192.0.2.1","count":{count}"#)),

@@ -66,7 +66,7 @@ pub(super) fn read(
         return Ok(());
     }
     let fact = if let Some(outcome) = outcome(package.outcome)? {
-        tally.negatives = tally.negatives.saturating_add(u64::from(seen.count));
+        tally.negatives = tally.negatives.saturating_add(seen.count);
         Fact::Negative { qtype: rrtype, outcome }
     } else {
         octets.clear();
@@ -77,7 +77,7 @@ pub(super) fn read(
                 return Ok(());
             }
         };
-        tally.records = tally.records.saturating_add(u64::from(seen.count));
+        tally.records = tally.records.saturating_add(seen.count);
         Fact::Record(Rdata { rrtype, octets, partial })
     };
     emit(Aggregated { rrname, fact, seen });
@@ -99,13 +99,12 @@ fn seen(row: &Row<'_>) -> Result<Seen, Rejection> {
         [package.ttl, package.ttl_min, package.ttl_max].map(clock::wire_ttl);
     let known = [ttl, smallest, largest].into_iter().flatten();
     Ok(Seen {
-        count,
+        count: count.into(),
         time_first: first.min(last),
         time_last: first.max(last),
         ttl_min: known.clone().min().unwrap_or(Seen::NO_TTL),
         ttl_max: known.max().unwrap_or(0),
         ttl_last: ttl.unwrap_or(Seen::NO_TTL),
-        sensors: 0,
         flags: Seen::flag(provenance),
     })
 }

@@ -116,7 +116,7 @@ pub(super) fn observed_data(
         "modified": time(seen.time_last.max(seen.time_first)),
         "first_observed": time(seen.time_first),
         "last_observed": time(seen.time_last.max(seen.time_first)),
-        "number_observed": u64::from(seen.count).clamp(1, MAX_COUNT),
+        "number_observed": seen.count.clamp(1, MAX_COUNT),
         "object_refs": refs,
         "object_marking_refs": [marking],
     });

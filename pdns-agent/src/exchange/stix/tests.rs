@@ -6,15 +6,17 @@ use crate::name::NameBuf;
 use crate::observation::Seen;
 use crate::rdata::RdataBuf;
 use crate::record::FactBuf;
+use crate::sensors::SensorSet;
 use crate::tag::{Tag, TagKind};
 
-fn record(name: &str, address: [u8; 4], count: u32, times: (u32, u32)) -> StoredRecord {
+fn record(name: &str, address: [u8; 4], count: u64, times: (u32, u32)) -> StoredRecord {
     let octets = address.to_vec().into();
     let rdata = RdataBuf { rrtype: RrType::A, octets, partial: false };
     StoredRecord {
         rrname: NameBuf::parse(name).unwrap(),
         fact: FactBuf::Record(rdata),
         seen: Seen { count, time_first: times.0, time_last: times.1, ..Seen::default() },
+        sensors: SensorSet::default(),
     }
 }
 
@@ -46,7 +48,7 @@ fn a_bundle_has_each_object_once_and_the_same_each_time() {
         .map(|tag| ExportItem {
             seen: Some(seen.clone()),
             records: vec![
-                record("evil.example", [192, 0, 2, 7], u32::MAX, (5, 9)),
+                record("evil.example", [192, 0, 2, 7], u64::MAX, (5, 9)),
                 record("evil.example", [192, 0, 2, 8], 1, (7, 7)),
             ],
             ..ExportItem::new(tag.subject.clone(), vec![tag], Vec::new(), Tlp::Green)

@@ -248,7 +248,7 @@ impl<'s> Taker<'s> {
         }
         let rows = &mut self.rows;
         rows.read += 1;
-        rows.count = rows.count.saturating_add(row.seen.count.into());
+        rows.count = rows.count.saturating_add(row.seen.count);
         rows.is_least |= row.seen.is_count_saturated();
         rows.first = Some(rows.first.unwrap_or(u32::MAX).min(row.seen.time_first));
         rows.last = Some(rows.last.unwrap_or(0).max(row.seen.time_last));

@@ -9,6 +9,7 @@ use crate::name::NameBuf;
 use crate::observation::SENSOR_SEPARATOR;
 use crate::query::{Text, on_addresses};
 use crate::record::StoredRecord;
+use crate::sensors::SensorSet;
 use crate::store::{Reader, StoreError};
 use crate::tag::TagSubject;
 use std::cmp::Reverse;
@@ -26,7 +27,7 @@ const ROOM: usize = 8 * MAX_RECORDS;
 /// The records of one subject, summed up as they are read.
 struct Sum {
     seen: Sighting,
-    sensors: u32,
+    sensors: SensorSet,
     read: usize,
     /// True to keep records.
     keeps: bool,
@@ -39,8 +40,8 @@ impl Sum {
         seen.time_first =
             if self.read == 0 { of_row.time_first } else { seen.time_first.min(of_row.time_first) };
         seen.time_last = seen.time_last.max(of_row.time_last);
-        seen.count = seen.count.saturating_add(of_row.count.into());
-        self.sensors |= of_row.sensors;
+        seen.count = seen.count.saturating_add(of_row.count);
+        self.sensors.merge(&row.sensors);
         self.read += 1;
         if self.keeps {
             self.records.push(row);
@@ -61,7 +62,7 @@ impl Sum {
     }
 }
 
-/// Looks up a subject and completes its item; `sensors` are the names of the sensors by their bit, `keeps` is true
+/// Looks up a subject and completes its item; `sensors` are the names of the sensors by their number, `keeps` is true
 /// for its records, too.
 pub(super) fn look_up(
     store: &mut Reader<'_>,
@@ -69,8 +70,13 @@ pub(super) fn look_up(
     keeps: bool,
     item: &mut ExportItem<'_>,
 ) -> Result<(), StoreError> {
-    let mut sum =
-        Sum { seen: Sighting::default(), sensors: 0, read: 0, keeps, records: Vec::new() };
+    let mut sum = Sum {
+        seen: Sighting::default(),
+        sensors: SensorSet::default(),
+        read: 0,
+        keeps,
+        records: Vec::new(),
+    };
     match &item.subject {
         TagSubject::Name(name) => {
             store.records_by_name(name.as_name(), &mut |row| sum.add(row))?;
@@ -88,15 +94,12 @@ pub(super) fn look_up(
         return Ok(());
     }
     sum.shorten();
-    let mut names: Vec<String> = sensors
-        .iter()
-        .take(32)
-        .enumerate()
-        .filter(|(bit, name)| sum.sensors >> bit & 1 == 1 && !name.is_empty())
-        // Sensors may share a bit.
-        .flat_map(|(_, names)| names.split(SENSOR_SEPARATOR).map(str::to_owned))
-        .collect();
+    let names = sum.sensors.names(sensors);
+    // Sensors may have shared a number.
+    let names = names.flat_map(|names| names.split(SENSOR_SEPARATOR));
+    let mut names: Vec<String> = names.map(str::to_owned).collect();
     names.sort_unstable();
+    names.dedup();
     item.seen = Some(Sighting { sensors: names, ..sum.seen });
     item.records = sum.records;
     Ok(())

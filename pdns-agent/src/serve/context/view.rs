@@ -173,9 +173,9 @@ fn line(subject: &Subject, row: &StoredRecord, axis: &Axis, tags: &TagSet) -> Re
         after,
         words: marks(row),
         count: if seen.is_count_saturated() {
-            format!("at least {}", grouped(seen.count.into()))
+            format!("at least {}", grouped(seen.count))
         } else {
-            grouped(seen.count.into())
+            grouped(seen.count)
         },
         first: Time::of(seen.time_first),
         last: Time::of(seen.time_last),

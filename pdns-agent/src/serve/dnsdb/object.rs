@@ -21,7 +21,7 @@ impl From<&Seen> for Sums {
     fn from(seen: &Seen) -> Self {
         let Seen { count, time_first, time_last, .. } = *seen;
         let is_lower_bound = seen.is_count_saturated();
-        Self { count: count.into(), is_lower_bound, time_first, time_last }
+        Self { count, is_lower_bound, time_first, time_last }
     }
 }
 

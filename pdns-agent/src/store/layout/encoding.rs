@@ -9,13 +9,15 @@
 //!
 //! A **row** is eight big-endian u32: `count`, `time_first`, `time_last`, `ttl_min`, `ttl_max`, `ttl_last`,
 //! `sensors`, and one octet above 24 bits of the owner's hash. That octet holds the type code
-//! (`store/layout/type_code.rs`) above three bits of flags.
+//! (`store/layout/type_code.rs`) above three bits of flags. Counts and sensors that do not fit are elsewhere
+//! (`store/layout/extension.rs`).
 
 use crate::hash::Hasher;
 use crate::observation::{Fact, Outcome, Seen};
 use crate::rdata::{Rdata, RdataBuf};
 use crate::record::FactBuf;
 use crate::rr::RrType;
+use crate::store::layout::extension::{LARGE, RowSensors};
 use crate::store::layout::keys::ROW;
 use crate::store::layout::type_code::TypeCode;
 
@@ -202,24 +204,41 @@ pub(crate) struct Damaged;
 /// A decoded row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct RowRead {
-    /// Aggregated observations.
+    /// Aggregated observations. A count that is elsewhere is [`LARGE`], as a lower bound.
     pub(crate) seen: Seen,
+    pub(crate) sensors: RowSensors,
     /// 24 bits of the owner's hash.
     pub(crate) bits: u32,
     pub(crate) told: TypeCode,
 }
 
-/// Appends a row: aggregated observations, 24 bits of the owner's hash, and the type if it is known.
-pub(crate) fn write_row(seen: &Seen, bits: u32, told: TypeCode, out: &mut Vec<u8>) {
-    let pointer = u32::from(seen.flags | told.bits()) << 24 | bits & 0xff_ffff;
+impl RowRead {
+    /// Returns true if the count is elsewhere.
+    #[inline]
+    pub(crate) fn is_large(&self) -> bool {
+        self.seen.count == u64::from(LARGE)
+    }
+}
+
+/// Appends a row: aggregated observations, their sensors, 24 bits of the owner's hash, and the type if it is known. A
+/// count that does not fit becomes [`LARGE`].
+pub(crate) fn write_row(
+    seen: &Seen,
+    sensors: RowSensors,
+    bits: u32,
+    told: TypeCode,
+    out: &mut Vec<u8>,
+) {
+    let pointer = u32::from(seen.flags & Seen::FLAGS | told.bits()) << 24 | bits & 0xff_ffff;
+    let (ttl_max, sensors) = sensors.write(seen.ttl_max);
     for field in [
-        seen.count,
+        u32::try_from(seen.count).unwrap_or(LARGE),
         seen.time_first,
         seen.time_last,
         seen.ttl_min,
-        seen.ttl_max,
+        ttl_max,
         seen.ttl_last,
-        seen.sensors,
+        sensors,
         pointer,
     ] {
         out.extend(field.to_be_bytes());
@@ -238,17 +257,18 @@ pub(crate) fn row_of(octets: &[u8; ROW]) -> RowRead {
     let (fields, _) = octets.as_chunks::<4>();
     let field = |at: usize| fields.get(at).copied().map_or(0, u32::from_be_bytes);
     let above = (field(7) >> 24) as u8;
+    let (count, (ttl_max, sensors)) = (field(0), RowSensors::read(field(4), field(6)));
+    let is_large = count == LARGE;
     let seen = Seen {
-        count: field(0),
+        count: count.into(),
         time_first: field(1),
         time_last: field(2),
         ttl_min: field(3),
-        ttl_max: field(4),
+        ttl_max,
         ttl_last: field(5),
-        sensors: field(6),
-        flags: above & Seen::FLAGS,
+        flags: above & Seen::FLAGS | if is_large { Seen::AT_LEAST } else { 0 },
     };
-    RowRead { seen, bits: field(7) & 0xff_ffff, told: TypeCode::from_bits(above) }
+    RowRead { seen, sensors, bits: field(7) & 0xff_ffff, told: TypeCode::from_bits(above) }
 }
 
 #[cfg(test)]
@@ -293,12 +313,18 @@ mod tests {
             ttl_min: 4,
             ttl_max: 5,
             ttl_last: 6,
-            sensors: 7,
             flags: 3,
         };
         let mut row = Vec::new();
         let told = TypeCode::of(RrType::MX);
-        write_row(&seen, 0x00ab_cdef, told, &mut row);
-        assert_eq!(read_row(&row), Some(RowRead { seen, bits: 0x00ab_cdef, told }));
+        for sensors in [RowSensors::Few(7), RowSensors::One(1200), RowSensors::Many] {
+            row.clear();
+            write_row(&seen, sensors, 0x00ab_cdef, told, &mut row);
+            assert_eq!(read_row(&row), Some(RowRead { seen, sensors, bits: 0x00ab_cdef, told }));
+        }
+        row.clear();
+        let large = Seen { count: 1 << 40, ..seen };
+        write_row(&large, RowSensors::Few(7), 1, told, &mut row);
+        assert!(read_row(&row).is_some_and(|row| row.is_large() && row.seen.is_count_saturated()));
     }
 }

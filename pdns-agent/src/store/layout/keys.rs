@@ -1,4 +1,4 @@
-//! The key layout, schema version 3: the names of all keys, as pure functions.
+//! The key layout, schema version 4: the names of all keys, as pure functions.
 //!
 //! All keys of a name lie in one of P partitions and share that partition's hash tag, so that one function call can
 //! change them together, on a single server and in a cluster alike. `pp` is the partition in two hex digits; `K` is
@@ -7,7 +7,7 @@
 //! | key | type | holds |
 //! | --- | --- | --- |
 //! | `pd:schema` | hash | `v` version, `P` partitions, `sip` hash key, `g` number of times that a repair renumbered rows, `m` all partitions are marked, `sensor:<name>` copies of `pd:sensors`, `mig` the version from which a migration is under way |
-//! | `pd:sensors` | hash | sensor name to its bit |
+//! | `pd:sensors` | hash | sensor name to its number |
 //! | `pd:{tags}t` | hash | tags: kind and subject to time and words, see `tag.rs` |
 //! | `pd:{tags}m` | hash | `g` generation of the tags, `n` entries of their history that there ever were, `k` how many tags there are, `p` the prefix lengths that tags have or had, `f` first entry since a repair that lost some, `c` always -1, which programs of version 2 refuse |
 //! | `pd:{tags}h` | list | history of the tags, latest last |
@@ -20,6 +20,8 @@
 //! | `pd:{pp}Kb<i>` | hash | bucket *i*: hash of a name (8 octets) to position in the log, first day, records |
 //! | `pd:{pp}Kw<hash>` | hash | a name with very many records: record to row |
 //! | `pd:{pp}Ks<j>` | string | rows of 32 octets, 2,047 in each block |
+//! | `pd:{pp}Kq` | hash | row number to its count, if that does not fit into the row |
+//! | `pd:{pp}Kg<n>` | hash | row number to its set of sensors, if that does not fit into the row; 64 rows in each hash |
 //! | `pd:{pp}Kl<j>` | string | name log: each name once, newline after it, in blocks of 65,500 octets |
 //! | `pd:{pp}Kd` | hash | day since the epoch to the number of names first seen on it |
 //! | `pd:{pp}c` | hash | log identity to checkpoint and redo |
@@ -34,9 +36,10 @@
 //! `store/layout/posting.rs`.
 
 use crate::hash::NameLocation;
+use crate::store::layout::extension::SETS;
 
 /// Version of this layout.
-pub(crate) const VERSION: u32 = 3;
+pub(crate) const VERSION: u32 = 4;
 /// The oldest version that can be migrated.
 pub(crate) const OLDEST_VERSION: u32 = 2;
 /// Partitions of a new store.
@@ -149,6 +152,16 @@ impl Keys {
     /// `s`: a block of rows.
     pub(crate) fn rows(&self, partition: u8, kind: Kind, block: u32) -> String {
         format!("{}{{{partition:02x}}}{}s{block}", self.prefix, kind.letter())
+    }
+
+    /// `q`: counts that do not fit into their rows.
+    pub(crate) fn large_counts(&self, partition: u8, kind: Kind) -> String {
+        format!("{}{{{partition:02x}}}{}q", self.prefix, kind.letter())
+    }
+
+    /// `g`: sets of sensors that do not fit into their rows.
+    pub(crate) fn sensor_sets(&self, partition: u8, kind: Kind, row: u32) -> String {
+        format!("{}{{{partition:02x}}}{}g{}", self.prefix, kind.letter(), row / SETS)
     }
 
     /// `l`: a block of the name log.

@@ -33,7 +33,7 @@ pub struct NameTotal {
     pub time_first: u32,
     /// Last time any of them was seen, in seconds since the epoch.
     pub time_last: u32,
-    /// True if `count` is a lower bound because the count of a row has reached the limit of its field.
+    /// True if `count` is a lower bound because the count of a row is.
     pub is_least: bool,
 }
 
@@ -43,7 +43,7 @@ impl NameTotal {
     pub fn of(seen: &Seen) -> Self {
         Self {
             records: 1,
-            count: seen.count.into(),
+            count: seen.count,
             time_first: seen.time_first,
             time_last: seen.time_last,
             is_least: seen.is_count_saturated(),
@@ -53,7 +53,7 @@ impl NameTotal {
     /// Adds the rows of another total.
     pub fn add(&mut self, other: &Self) {
         self.records += other.records;
-        self.count += other.count;
+        self.count = self.count.saturating_add(other.count);
         self.time_first = self.time_first.min(other.time_first);
         self.time_last = self.time_last.max(other.time_last);
         self.is_least |= other.is_least;
@@ -93,13 +93,14 @@ impl NameTotals {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct HashSlot(Pointer);
 
-/// Rows of one owner, or of those that share a slot; there may be a million of them.
+/// One row of an owner; there may be a million of them.
 #[derive(Clone, Copy)]
 struct RowTotal {
     bits: u32,
-    count: u32,
     time_first: u32,
     time_last: u32,
+    is_least: bool,
+    count: u64,
 }
 
 /// Names of a log that may own the rows.
@@ -153,7 +154,7 @@ impl Reader<'_> {
         mut each: impl FnMut(HashSlot, u64) -> u64,
     ) -> Result<bool, StoreError> {
         let (mut least, mut passed) = (0, false);
-        let mut rows: Vec<(u32, u32)> = Vec::new();
+        let mut rows: Vec<(u32, u64)> = Vec::new();
         let mut counters = vec![0_u64; 1 << COUNTER_BITS];
         let mut slots: HashMap<u32, u64, BuildHasherDefault<MulHasher>> = HashMap::default();
         let counter = |bits: u32| (bits & ((1 << COUNTER_BITS) - 1)) as usize;
@@ -161,18 +162,19 @@ impl Reader<'_> {
             rows.clear();
             counters.fill(0);
             let meta = self.meta(kind, part)?;
-            self.each_row(kind, part, &meta, &mut |RowRead { seen, bits, told }| {
+            self.each_row(kind, part, &meta, &mut |RowRead { seen, bits, told, .. }| {
                 if admits(&seen, told) {
                     rows.push((bits, seen.count));
                     if let Some(sum) = counters.get_mut(counter(bits)) {
-                        *sum += u64::from(seen.count);
+                        *sum = sum.saturating_add(seen.count);
                     }
                 }
             })?;
             // No slot has a higher count than all slots that share its counter together.
             for &(bits, count) in &rows {
                 if counters.get(counter(bits)).is_some_and(|&sum| sum >= least) {
-                    *slots.entry(bits).or_default() += u64::from(count);
+                    let sum = slots.entry(bits).or_default();
+                    *sum = sum.saturating_add(count);
                 } else {
                     passed = true;
                 }
@@ -413,10 +415,11 @@ impl Reader<'_> {
     ) -> Result<Option<Vec<RowTotal>>, StoreError> {
         let meta = self.meta(kind, part)?;
         let (mut rows, mut is_sure) = (try_with_capacity(meta.rows as usize), true);
-        let each = &mut |RowRead { seen, bits, told }: RowRead| match admits(&seen, told) {
+        let each = &mut |RowRead { seen, bits, told, .. }: RowRead| match admits(&seen, told) {
             Some(true) => {
                 let Seen { count, time_first, time_last, .. } = seen;
-                rows.push(RowTotal { bits, count, time_first, time_last });
+                let is_least = seen.is_count_saturated();
+                rows.push(RowTotal { bits, time_first, time_last, is_least, count });
             }
             Some(false) => {}
             None => is_sure = false,
@@ -436,25 +439,36 @@ impl Reader<'_> {
     ) -> Result<(), StoreError> {
         let keys = self.row_blocks(kind, part.0, meta);
         let mut left = meta.rows as usize;
+        let mut number = 0;
+        let mut large = Vec::new();
         self.store.client.blocks(&keys, ROWS as usize * ROW, &mut |_, block| {
             let rows = block.as_chunks::<ROW>().0.iter().take(left.min(ROWS as usize));
             left -= rows.len();
             for row in rows {
                 let row = row_of(row);
-                if row.seen.count > 0 {
+                if row.is_large() {
+                    large.push((row, number));
+                } else if row.seen.count > 0 {
                     each(row);
                 }
+                number += 1;
             }
             ControlFlow::Continue(())
-        })
+        })?;
+        let counts = large.iter_mut();
+        let counts = counts.map(|(row, number)| (&mut row.seen, (kind, part.0, *number)));
+        self.complete_counts(counts.collect())?;
+        for (row, _) in large {
+            each(row);
+        }
+        Ok(())
     }
 }
 
 impl RowTotal {
     fn sum(&self) -> NameTotal {
-        let Self { count, time_first, time_last, .. } = *self;
-        let is_least = count == u32::MAX;
-        NameTotal { records: 1, count: count.into(), time_first, time_last, is_least }
+        let Self { count, time_first, time_last, is_least, .. } = *self;
+        NameTotal { records: 1, count, time_first, time_last, is_least }
     }
 }
 

@@ -4,8 +4,11 @@
 //! in pipelines of bounded size, so that a long result costs few round trips and little memory.
 
 use crate::name::{Name, NameBuf};
+use crate::observation::Seen;
 use crate::record::{FactBuf, StoredRecord};
+use crate::sensors::SensorSet;
 use crate::store::layout::encoding::{Damaged, RowRead, Stored, Value, read_row, records};
+use crate::store::layout::extension::{RowSensors, read_count, read_set};
 use crate::store::layout::keys::{Keys, Kind, LOG_STRIDE, ROW, ROWS};
 use crate::store::read::buckets::BucketEntry;
 use crate::store::redis::client::Pipeline;
@@ -79,10 +82,28 @@ impl AskedRows {
     }
 }
 
+/// A row's kind, partition and number.
+pub(in crate::store) type Place = (Kind, u8, u32);
+
+/// The parts of a record that a request brought.
+struct Part {
+    found: Found,
+    /// `None` if the name is longer than what was requested.
+    rrname: Option<NameBuf>,
+    fact: FactBuf,
+    row: RowRead,
+}
+
+/// Sets a count that was not in its row.
+pub(in crate::store) fn set_count(seen: &mut Seen, count: u64, is_lower_bound: bool) {
+    seen.count = count;
+    seen.flags = seen.flags & Seen::FLAGS | if is_lower_bound { Seen::AT_LEAST } else { 0 };
+}
+
 /// The result of a request for a record.
 pub(crate) enum Fetched {
     Row(StoredRecord),
-    /// Its name is longer than the part that was requested.
+    /// A part of it takes another request: its name is longer than what was requested, or its row does not have all.
     Long(Found),
 }
 
@@ -147,14 +168,17 @@ impl Reader<'_> {
             self.pack_row(&mut packed, kind, partition, row);
         }
         let values = rows.iter().zip(self.store.client.call(&packed)?);
-        values
+        let mut read: Vec<RowRead> = values
             .map(|(&(kind, partition, row), value)| {
                 let read = read_row(&reply::octets(value)?);
                 read.ok_or_else(|| {
                     StoreError::damaged(&self.store.keys.rows(partition, kind, row / ROWS))
                 })
             })
-            .collect()
+            .collect::<Result<_, _>>()?;
+        let large = read.iter_mut().zip(rows).filter(|(read, _)| read.is_large());
+        self.complete_counts(large.map(|(read, row)| (&mut read.seen, *row)).collect())?;
+        Ok(read)
     }
 
     fn pack_row(&self, packed: &mut Pipeline, kind: Kind, partition: u8, row: u32) {
@@ -194,25 +218,97 @@ impl Reader<'_> {
         Ok(fetched.into_iter().filter_map(|row| row.or_else(|| long.next())).collect())
     }
 
-    /// Fetches records like [`Reader::fetch`], if their names are long.
+    /// Fetches records like [`Reader::fetch`] if their names are long, or their rows do not have all.
     fn fetch_long(&mut self, found: Vec<Found>) -> Result<Vec<StoredRecord>, StoreError> {
         if found.is_empty() {
             return Ok(Vec::new());
         }
+        let places: Vec<Place> =
+            found.iter().map(|found| (found.kind, found.partition, found.row)).collect();
+        let owners: Vec<Owner> = found.iter().map(|found| found.owner.clone()).collect();
         let asked = self.ask_rows(found, NAME_MOST)?;
-        let fetched = self.read_rows(asked)?.into_iter();
-        fetched
-            .map(|one| match one {
-                Fetched::Row(row) => Ok(row),
-                Fetched::Long(Found { kind, partition, owner, .. }) => {
-                    let block = match owner {
-                        Owner::Logged(position) => position / LOG_STRIDE,
-                        Owner::Known(_) => 0,
-                    };
-                    Err(StoreError::damaged(&self.store.keys.log(partition, kind, block)))
-                }
-            })
-            .collect()
+        let parts = self.read_parts(asked)?;
+        let mut records = Vec::with_capacity(parts.len());
+        let mut rows = Vec::with_capacity(parts.len());
+        for ((part, owner), &(kind, partition, _)) in parts.into_iter().zip(owners).zip(&places) {
+            let Part { found: _, rrname, fact, row } = part;
+            let rrname = rrname.ok_or_else(|| {
+                let block = match owner {
+                    Owner::Logged(position) => position / LOG_STRIDE,
+                    Owner::Known(_) => 0,
+                };
+                StoreError::damaged(&self.store.keys.log(partition, kind, block))
+            })?;
+            let sensors = row.sensors.to_set().unwrap_or_default();
+            records.push(StoredRecord { rrname, fact, seen: row.seen, sensors });
+            rows.push(row);
+        }
+        let mut large = Vec::new();
+        let mut many = Vec::new();
+        for ((record, row), place) in records.iter_mut().zip(&rows).zip(places) {
+            let StoredRecord { seen, sensors, .. } = record;
+            if row.is_large() {
+                large.push((seen, place));
+            }
+            if row.sensors == RowSensors::Many {
+                many.push((sensors, place));
+            }
+        }
+        self.complete_counts(large)?;
+        self.complete_sensors(many)?;
+        Ok(records)
+    }
+
+    /// Reads the counts that rows do not have.
+    pub(in crate::store) fn complete_counts(
+        &mut self,
+        large: Vec<(&mut Seen, Place)>,
+    ) -> Result<(), StoreError> {
+        let key = |keys: &Keys, (kind, partition, _)| keys.large_counts(partition, kind);
+        let places: Vec<Place> = large.iter().map(|(_, place)| *place).collect();
+        let counts = self.extensions(&places, key, read_count)?;
+        for ((seen, _), (count, is_bound)) in large.into_iter().zip(counts) {
+            set_count(seen, count, is_bound);
+        }
+        Ok(())
+    }
+
+    /// Reads the sensors that rows do not have.
+    fn complete_sensors(&mut self, many: Vec<(&mut SensorSet, Place)>) -> Result<(), StoreError> {
+        let key = |keys: &Keys, (kind, partition, row)| keys.sensor_sets(partition, kind, row);
+        let places: Vec<Place> = many.iter().map(|(_, place)| *place).collect();
+        let sets = self.extensions(&places, key, read_set)?;
+        for ((sensors, _), set) in many.into_iter().zip(sets) {
+            *sensors = set;
+        }
+        Ok(())
+    }
+
+    /// Reads what some rows have elsewhere, in the order of the rows.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] with the key that lacks it. A row says that there is more only after it was written.
+    pub(in crate::store) fn extensions<T>(
+        &mut self,
+        rows: &[Place],
+        key: impl Fn(&Keys, Place) -> String,
+        read: impl Fn(&[u8]) -> Option<T>,
+    ) -> Result<Vec<T>, StoreError> {
+        let mut all = Vec::with_capacity(rows.len());
+        for rows in rows.chunks(PAGE) {
+            let keys: Vec<String> = rows.iter().map(|&row| key(&self.store.keys, row)).collect();
+            let mut packed = Pipeline::default();
+            for (key, (_, _, row)) in keys.iter().zip(rows) {
+                packed.command(&[b"HGET", key.as_bytes(), row.to_string().as_bytes()]);
+            }
+            for (key, answer) in keys.iter().zip(self.store.client.call_each(&packed)?) {
+                let answer = answer.map_err(|error| error.of(|| Some(key.clone())))?;
+                let octets = reply::maybe_octets(answer)?;
+                let value = octets.and_then(|octets| read(&octets));
+                all.push(value.ok_or_else(|| StoreError::damaged(key))?);
+            }
+        }
+        Ok(all)
     }
 
     /// Requests the missing parts of records that were found, and this many octets of names in the log. They must be
@@ -250,6 +346,21 @@ impl Reader<'_> {
 
     /// Reads the requested records and returns a result for each, in the given order.
     pub(crate) fn read_rows(&mut self, asked: AskedRows) -> Result<Vec<Fetched>, StoreError> {
+        let parts = self.read_parts(asked)?.into_iter();
+        let fetched = parts.map(|Part { found, rrname, fact, row }| {
+            let sensors = row.sensors.to_set().filter(|_| !row.is_large());
+            match (rrname, sensors) {
+                (Some(rrname), Some(sensors)) => {
+                    Fetched::Row(StoredRecord { rrname, fact, seen: row.seen, sensors })
+                }
+                _ => Fetched::Long(found),
+            }
+        });
+        Ok(fetched.collect())
+    }
+
+    /// Reads the parts of the requested records, in the given order.
+    fn read_parts(&mut self, asked: AskedRows) -> Result<Vec<Part>, StoreError> {
         let mut rows = Vec::with_capacity(asked.found.len());
         let mut names: Vec<Option<NameBuf>> = Vec::with_capacity(asked.names.len());
         let mut longs: Vec<Vec<u8>> = Vec::new();
@@ -281,21 +392,14 @@ impl Reader<'_> {
                 Stored::Fact(_) => Vec::new(),
             };
             let row = row.filter(|row| row.seen.count > 0);
-            let RowRead { seen, .. } =
-                row.ok_or_else(|| StoreError::damaged(&found.rows_key(&keys)))?;
+            let row = row.ok_or_else(|| StoreError::damaged(&found.rows_key(&keys)))?;
             let logged = found.name().and_then(|place| places.binary_search(&place).ok());
             let rrname = match (&found.owner, logged) {
                 (Owner::Known(name), _) => Some(name.clone()),
                 (Owner::Logged(_), at) => at.and_then(|at| names.get(at).cloned().flatten()),
             };
-            fetched.push(match rrname {
-                Some(rrname) => Fetched::Row(StoredRecord {
-                    rrname,
-                    fact: found.stored.with_octets(&octets),
-                    seen,
-                }),
-                None => Fetched::Long(found),
-            });
+            let fact = found.stored.clone().with_octets(&octets);
+            fetched.push(Part { found, rrname, fact, row });
         }
         Ok(fetched)
     }

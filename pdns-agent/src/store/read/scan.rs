@@ -7,12 +7,14 @@
 use crate::name::Name;
 use crate::observation::Seen;
 use crate::record::StoredRecord;
+use crate::sensors::SensorSet;
 use crate::store::layout::encoding::{RowRead, Value, read_row, row_of};
-use crate::store::layout::keys::{Buckets, Kind, LOG, LOG_STRIDE, Pointer, ROW, ROWS};
+use crate::store::layout::extension::{RowSensors, read_count, read_set};
+use crate::store::layout::keys::{Buckets, Keys, Kind, LOG, LOG_STRIDE, Pointer, ROW, ROWS};
 use crate::store::layout::type_code::TypeCode;
 use crate::store::read::buckets::{BucketEntry, Meta};
 use crate::store::read::lookup::Each;
-use crate::store::read::rows::{Found, Owner, PAGE};
+use crate::store::read::rows::{Found, Owner, PAGE, set_count};
 use crate::store::redis::client::Pipeline;
 use crate::store::redis::reply;
 use crate::store::{Reader, StoreError};
@@ -104,17 +106,33 @@ impl Reader<'_> {
             let firsts = (0..meta.rows).step_by(ROWS as usize);
             blocks.extend(firsts.map(|first| (partition, first..meta.rows)));
         }
+        let mut large = Vec::new();
+        let mut flow = ControlFlow::Continue(());
         self.store.client.blocks(&keys, ROWS as usize * ROW, &mut |at, octets| {
             let Some((partition, rows)) = blocks.get(at) else { return ControlFlow::Break(()) };
             for (row, octets) in rows.clone().zip(octets.as_chunks::<ROW>().0) {
-                let RowRead { seen, bits, told } = row_of(octets);
+                let read = row_of(octets);
+                let RowRead { seen, bits, told, .. } = read;
                 let handle = Handle { kind, pointer: Pointer::new(*partition, bits), row };
-                if seen.count > 0 && each(handle, &seen, told).is_break() {
-                    return ControlFlow::Break(());
+                if read.is_large() {
+                    large.push((handle, seen, told));
+                } else if seen.count > 0 {
+                    flow = each(handle, &seen, told);
+                    if flow.is_break() {
+                        break;
+                    }
                 }
             }
-            ControlFlow::Continue(())
-        })
+            flow
+        })?;
+        if flow.is_continue() {
+            let rows = large.iter_mut().map(|(handle, seen, _)| {
+                (seen, (handle.kind, handle.pointer.partition(), handle.row))
+            });
+            self.complete_counts(rows.collect())?;
+            let _all = large.iter().try_for_each(|(handle, seen, told)| each(*handle, seen, *told));
+        }
+        Ok(())
     }
 
     /// Fetches the records of rows that a scan found, in the order of the handles.
@@ -201,7 +219,8 @@ impl Reader<'_> {
     ) -> Result<ControlFlow<()>, StoreError> {
         let partition = part.0;
         let meta = self.meta(kind, part)?;
-        let whole = self.load_partition(kind, partition, &meta)?;
+        let mut whole = self.load_partition(kind, partition, &meta)?;
+        self.complete_rows((kind, partition), &mut whole, true)?;
         let mut met = Met::new(&meta);
         let mut walk = BucketWalk::new(meta.buckets);
         while let Some(indices) = walk.next(self, kind, part)? {
@@ -230,7 +249,9 @@ impl Reader<'_> {
                             })?;
                             let Some(seen) = seen.filter(|_| met.is_new(row)) else { continue };
                             let fact = store.complete(partition, stored)?;
-                            flow = each(StoredRecord { rrname: rrname.to_buf(), fact, seen });
+                            let sensors = whole.sensors(row);
+                            let rrname = rrname.to_buf();
+                            flow = each(StoredRecord { rrname, fact, seen, sensors });
                             if flow.is_break() {
                                 return Ok(false);
                             }
@@ -294,7 +315,34 @@ impl Reader<'_> {
         let (rows, log) =
             (self.row_blocks(kind, partition, meta), self.log_blocks(kind, partition, meta));
         let rows = self.blocks(&rows, ROWS as usize * ROW)?;
-        Ok(Whole { rows, used: meta.rows, log: self.blocks(&log, LOG as usize)? })
+        let log = self.blocks(&log, LOG as usize)?;
+        Ok(Whole { rows, used: meta.rows, log, ..Whole::default() })
+    }
+
+    /// Reads the counts that the rows of a partition do not have and, with `sensors`, their sensors, too.
+    pub(in crate::store) fn complete_rows(
+        &mut self,
+        (kind, partition): (Kind, u8),
+        whole: &mut Whole,
+        sensors: bool,
+    ) -> Result<(), StoreError> {
+        let (mut large, mut many) = (Vec::new(), Vec::new());
+        for row in 0..whole.used {
+            let Some(read) = whole.raw_row(row) else { continue };
+            if read.is_large() {
+                large.push((kind, partition, row));
+            }
+            if sensors && read.sensors == RowSensors::Many {
+                many.push((kind, partition, row));
+            }
+        }
+        let key = |keys: &Keys, (kind, partition, _)| keys.large_counts(partition, kind);
+        let counts = self.extensions(&large, key, read_count)?;
+        whole.counts = large.into_iter().map(|(.., row)| row).zip(counts).collect();
+        let key = |keys: &Keys, (kind, partition, row)| keys.sensor_sets(partition, kind, row);
+        let sets = self.extensions(&many, key, read_set)?;
+        whole.sets = many.into_iter().map(|(.., row)| row).zip(sets).collect();
+        Ok(())
     }
 
     /// Loads all rows of a partition, without names.
@@ -306,7 +354,7 @@ impl Reader<'_> {
     ) -> Result<Whole, StoreError> {
         let rows = self.row_blocks(kind, partition, meta);
         let rows = self.blocks(&rows, ROWS as usize * ROW)?;
-        Ok(Whole { rows, used: meta.rows, log: Vec::new() })
+        Ok(Whole { rows, used: meta.rows, ..Whole::default() })
     }
 
     /// Returns the keys of a partition's rows, block by block.
@@ -445,11 +493,16 @@ pub(in crate::store) fn lines(block: &[u8]) -> &[u8] {
 }
 
 /// All rows and names of one partition, in blocks as they are stored.
+#[derive(Default)]
 pub(crate) struct Whole {
     pub(in crate::store) rows: Vec<Vec<u8>>,
     /// Number of rows when it was loaded.
     pub(in crate::store) used: u32,
     pub(crate) log: Vec<Vec<u8>>,
+    /// Counts that rows do not have, and whether they are lower bounds.
+    pub(in crate::store) counts: HashMap<u32, (u64, bool)>,
+    /// Sensors that rows do not have.
+    pub(in crate::store) sets: HashMap<u32, SensorSet>,
 }
 
 impl Whole {
@@ -465,7 +518,20 @@ impl Whole {
 
     /// Returns the data of a row that is in use.
     pub(crate) fn row(&self, row: u32) -> Option<Seen> {
-        self.raw_row(row).map(|row| row.seen).filter(|seen| seen.count > 0)
+        let read = self.raw_row(row).filter(|row| row.seen.count > 0)?;
+        let mut seen = read.seen;
+        if read.is_large()
+            && let Some(&(count, is_bound)) = self.counts.get(&row)
+        {
+            set_count(&mut seen, count, is_bound);
+        }
+        Some(seen)
+    }
+
+    /// Returns the sensors of a row.
+    pub(crate) fn sensors(&self, row: u32) -> SensorSet {
+        let in_row = self.raw_row(row).and_then(|row| row.sensors.to_set());
+        in_row.or_else(|| self.sets.get(&row).cloned()).unwrap_or_default()
     }
 
     /// Returns a row with its type code and owner bits.

@@ -35,7 +35,7 @@ pub struct Summary {
     pub capacity: Capacity,
     /// Version of the server.
     pub server: String,
-    /// Sensor names by bit; the last one may stand for several, as [`Reader::sensors`] has them.
+    /// Sensor names by number, as [`Reader::sensors`] has them.
     pub sensors: Vec<String>,
     /// Logs, most recently written first.
     pub sources: Vec<([u8; 16], SourceState)>,
@@ -46,8 +46,9 @@ pub struct Summary {
 impl Summary {
     /// Iterates over the names of all sensors.
     pub fn sensor_names(&self) -> impl Iterator<Item = &str> {
-        let names = self.sensors.iter().flat_map(|names| names.split(SENSOR_SEPARATOR));
-        names.filter(|name| !name.is_empty())
+        // Sensors that once shared a number have numbers of their own now.
+        let names = self.sensors.iter().map(String::as_str);
+        names.filter(|name| !name.is_empty() && !name.contains(SENSOR_SEPARATOR))
     }
 
     /// Returns the conditions that cost data, or already did, for the operator to fix.
@@ -57,8 +58,8 @@ impl Summary {
         if let Some(names) = shared_sensors(&self.sensors) {
             let count = names.split(SENSOR_SEPARATOR).count();
             warnings.push(format!(
-                "the last {count} sensors share one mark, so what each of them saw cannot be told apart ({names}): a store \
-                 tells 31 sensors apart, so give several the same name (--sensor)"
+                "{count} sensors shared one mark until the store was migrated to schema version 4: what each of them saw \
+                 until then cannot be told apart ({names})"
             ));
         }
         warnings

@@ -77,7 +77,8 @@ impl Reader<'_> {
     ) -> Result<(Whole, Met, Meta), StoreError> {
         let partition = part.0;
         let meta = self.meta(kind, part)?;
-        let whole = self.load_rows(kind, partition, &meta)?;
+        let mut whole = self.load_rows(kind, partition, &meta)?;
+        self.complete_rows((kind, partition), &mut whole, false)?;
         let mut met = Met::new(&meta);
         let mut walk = BucketWalk::new(meta.buckets);
         let ask = |store: &mut Self, indices: Option<Vec<u32>>| {

@@ -7,12 +7,15 @@
 use crate::hash::Router;
 use crate::name::{Name, NameBuf};
 use crate::record::FactBuf;
-use crate::store::layout::encoding::{RowRead, Stored, Value, read_row};
+use crate::store::layout::encoding::{RowRead, Stored, Value, read_row, row_of, write_row};
+use crate::store::layout::extension::{LARGE, RowSensors, SETS, read_count, read_set, write_count};
 use crate::store::layout::keys::{Buckets, Keys, Kind, LOG, LOG_STRIDE, Pointer, ROW, ROWS, low24};
 use crate::store::layout::posting::Posting;
 use crate::store::read::buckets::Meta;
+use crate::store::redis::reply::Pairs;
+use crate::store::verify::extensions::row_number;
 use crate::store::verify::remains::{
-    Remains, name_at, names_in, read_all, read_pair, read_pairs, shown, sum,
+    Remains, name_at, names_in, read_all, read_pair, read_pairs, row_in, shown, sum,
 };
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -35,6 +38,8 @@ pub(in crate::store) struct Plan {
     pub(in crate::store) lost: Vec<String>,
     /// Entries of the inverted index of removed records.
     pub(in crate::store) dangling: Vec<(Posting, u64)>,
+    /// Rows whose sensors cannot be restored.
+    pub(in crate::store) without_sensors: BTreeSet<u32>,
     /// True if rows may be given numbers that agents have cached for other rows.
     pub(in crate::store) is_renumbered: bool,
 }
@@ -116,6 +121,7 @@ impl Site<'_> {
         }
         let (rows, is_renumbered) = rows_used(remains, &taken);
         plan.is_renumbered = is_renumbered;
+        self.plan_foreign_extensions(remains, &taken, &mut plan);
         let gone = self.plan_rows(remains, rows, &taken, &mut plan);
         self.name_gone(&gone, &logged, &met, remains, &mut plan);
         let buckets = Buckets::due(entries.len() as u64);
@@ -207,8 +213,10 @@ impl Site<'_> {
             let fact = self.fact(&record);
             let seen = sum(hash, fact.as_ref(), row, remains).filter(|_| taken.insert(row));
             match (fact, seen) {
-                (Some(_), Some(seen)) => {
+                (Some(fact), Some(seen)) => {
                     first = first.min(seen.time_first);
+                    let what = || format!("{name} {}", shown(&fact));
+                    self.plan_extension(row, remains, &what, plan);
                     records.push(Kept { key, row });
                 }
                 (fact, seen) => {
@@ -279,7 +287,7 @@ impl Site<'_> {
                 {
                     let (rows, count) = gone.entry(bits).or_default();
                     *rows += 1;
-                    *count += u64::from(seen.count);
+                    *count = count.saturating_add(seen.count);
                 }
             }
             if block >= used.div_ceil(ROWS) {
@@ -294,11 +302,73 @@ impl Site<'_> {
                 let there = old.and_then(|old| old.get(slot * ROW..(slot + 1) * ROW));
                 if let Some(there) = there.filter(|_| taken.contains(&row)) {
                     octets.copy_from_slice(there);
+                    if plan.without_sensors.contains(&row) {
+                        forget_sensors(octets);
+                    }
                 }
             }
             self.plan_block(&format!("s{block}"), old, new, plan);
         }
         gone
+    }
+
+    /// Plans what a row that is kept has elsewhere, if that is lost.
+    fn plan_extension(
+        &self,
+        row: u32,
+        remains: &Remains,
+        what: &dyn Fn() -> String,
+        plan: &mut Plan,
+    ) {
+        let Some(read) = row_in(&remains.rows, row) else { return };
+        let field = row.to_string().into_bytes();
+        let value_in = |pairs: &Pairs| {
+            pairs.iter().find(|(other, _)| *other == field).map(|(_, value)| value.clone())
+        };
+        if read.is_large()
+            && value_in(&remains.counts).is_none_or(|count| read_count(&count).is_none())
+        {
+            let key = self.keys.large_counts(self.partition, self.kind);
+            plan.lost.push(format!("{key}: the count of {}; it was at least {LARGE}", what()));
+            let count = write_count(LARGE.into(), true).to_vec();
+            plan.changes.push(self.change("HSET", "q", vec![field.clone(), count]));
+        }
+        let group = row / SETS;
+        let set = remains.sets.get(&group).and_then(value_in);
+        if read.sensors == RowSensors::Many && set.is_none_or(|set| read_set(&set).is_none()) {
+            let key = self.keys.sensor_sets(self.partition, self.kind, row);
+            plan.lost.push(format!("{key}: which sensors saw {}", what()));
+            plan.without_sensors.insert(row);
+        }
+    }
+
+    /// Plans the removal of counts and sensors that belong to no row which is kept.
+    fn plan_foreign_extensions(&self, remains: &Remains, taken: &BTreeSet<u32>, plan: &mut Plan) {
+        let row_of = |field: &[u8]| {
+            let row = row_number(field).filter(|row| taken.contains(row))?;
+            Some((row, row_in(&remains.rows, row)?))
+        };
+        let is_foreign = |field: &[u8]| !row_of(field).is_some_and(|(_, row)| row.is_large());
+        let mut removed: Vec<(String, Vec<u8>)> = Vec::new();
+        let counts = remains.counts.iter().map(|(field, _)| field);
+        removed.extend(
+            counts.filter(|field| is_foreign(field)).map(|field| ("q".to_owned(), field.clone())),
+        );
+        for (group, pairs) in &remains.sets {
+            for (field, _) in pairs {
+                let is_kept = row_of(field).is_some_and(|(row, read)| {
+                    row / SETS == *group
+                        && read.sensors == RowSensors::Many
+                        && !plan.without_sensors.contains(&row)
+                });
+                if !is_kept {
+                    removed.push((format!("g{group}"), field.clone()));
+                }
+            }
+        }
+        for (suffix, field) in removed {
+            plan.changes.push(self.change("HDEL", &suffix, vec![field]));
+        }
     }
 
     /// Reports owners whose rows are lost, and names of which nothing is left.
@@ -478,6 +548,14 @@ impl Site<'_> {
             plan.changes.push(self.change("HSET", "m", words.collect()));
         }
     }
+}
+
+/// Clears the sensors of a row that has them elsewhere.
+fn forget_sensors(row: &mut [u8; ROW]) {
+    let RowRead { seen, bits, told, .. } = row_of(row);
+    let mut octets = Vec::with_capacity(ROW);
+    write_row(&seen, RowSensors::Few(0), bits, told, &mut octets);
+    row.copy_from_slice(&octets);
 }
 
 /// Returns the number of rows, and whether agents may have cached more of them, so that a number may be reused. A

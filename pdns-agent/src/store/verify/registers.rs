@@ -3,9 +3,11 @@
 //! A part of `store/verify.rs`. A repair removes and reports entries that cannot be decoded; the schema has a copy of
 //! the sensors.
 
+use crate::sensors::SensorSet;
 use crate::store::redis::reply;
 use crate::store::redis::reply::Pairs;
 use crate::store::verify::Verdict;
+use crate::store::write::sources::sensor_number;
 use crate::store::{SourceState, Store, StoreError, schema};
 use std::collections::BTreeMap;
 
@@ -43,10 +45,6 @@ impl Store {
         verdict: &mut Verdict,
     ) -> Result<(), StoreError> {
         let key = self.keys.sensors();
-        let read = |bit: &[u8]| {
-            let bit = std::str::from_utf8(bit).ok()?.parse::<u32>().ok()?;
-            Some(bit).filter(|bit| *bit < 32)
-        };
         self.verify_type(&key, "hash", repair, verdict)?;
         let (stored, copies) = match schema::sensors(&mut self.client, &self.keys) {
             Err(StoreError::Damaged { .. }) if !repair => return Ok(()),
@@ -54,40 +52,42 @@ impl Store {
         };
         let copies: BTreeMap<Vec<u8>, Vec<u8>> = copies.into_iter().collect();
         let stored: BTreeMap<Vec<u8>, Vec<u8>> = stored.into_iter().collect();
-        let (mut named, mut changes) = (0_u32, Vec::new());
-        for (name, bit) in copies.iter().filter(|(_, bit)| read(bit).is_some()) {
-            named |= read(bit).map_or(0, |bit| 1 << bit);
-            if stored.get(name) != Some(bit) {
+        let (mut named, mut changes) = (SensorSet::default(), Vec::new());
+        for (name, number) in &copies {
+            let Some(read) = sensor_number(number) else { continue };
+            named.insert(read);
+            if stored.get(name) != Some(number) {
                 let shown = String::from_utf8_lossy(name);
                 verdict.problem(repair, || format!("{key}: the sensor {shown:?} is missing"));
-                changes.push((name.clone(), bit.clone()));
+                changes.push((name.clone(), number.clone()));
             }
         }
-        for (name, bit) in stored.iter().filter(|(name, _)| !copies.contains_key(*name)) {
-            if let Some(bit) = read(bit) {
-                named |= 1 << bit;
+        for (name, number) in stored.iter().filter(|(name, _)| !copies.contains_key(*name)) {
+            if let Some(number) = sensor_number(number) {
+                named.insert(number);
             } else {
                 let shown = String::from_utf8_lossy(name);
-                let text = format!("{key}: the bit of the sensor {shown:?} does not read");
+                let text = format!("{key}: the number of the sensor {shown:?} does not read");
                 self.forget_entry(&key, name, text, repair, verdict)?;
             }
         }
-        let nameless = verdict.sensors & !named;
-        for bit in (0..32).filter(|bit| nameless & (1 << bit) != 0) {
-            verdict
-                .problem(repair, || format!("{key}: a sensor has no name any more: number {bit}"));
-            let name = format!("lost-sensor-{bit}");
+        let used = verdict.sensors.clone();
+        for number in used.iter().filter(|&number| !named.contains(number)) {
+            verdict.problem(repair, || {
+                format!("{key}: a sensor has no name any more: number {number}")
+            });
+            let name = format!("lost-sensor-{number}");
             if repair {
-                verdict.lost.push(format!("{key}: the name of sensor {bit}; it is {name} now"));
+                verdict.lost.push(format!("{key}: the name of sensor {number}; it is {name} now"));
             }
-            changes.push((name.into_bytes(), bit.to_string().into_bytes()));
+            changes.push((name.into_bytes(), number.to_string().into_bytes()));
         }
         if repair {
-            for (name, bit) in &changes {
-                self.client.ask(&[b"HSET", key.as_bytes(), name, bit])?;
+            for (name, number) in &changes {
+                self.client.ask(&[b"HSET", key.as_bytes(), name, number])?;
             }
-            for (name, bit) in self.hash(&key)? {
-                schema::keep_sensor(&mut self.client, &self.keys, &name, &bit)?;
+            for (name, number) in self.hash(&key)? {
+                schema::keep_sensor(&mut self.client, &self.keys, &name, &number)?;
             }
         }
         Ok(())

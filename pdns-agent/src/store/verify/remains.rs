@@ -23,6 +23,10 @@ pub(in crate::store) struct Remains {
     pub(in crate::store) buckets: BTreeMap<u32, Pairs>,
     pub(in crate::store) wide: HashMap<u64, Pairs>,
     pub(in crate::store) days: Option<BTreeMap<u32, u64>>,
+    /// Counts that rows do not have, by row.
+    pub(in crate::store) counts: Pairs,
+    /// Sensors that rows do not have, by row, 64 rows in each.
+    pub(in crate::store) sets: BTreeMap<u32, Pairs>,
 }
 
 impl Remains {
@@ -34,6 +38,8 @@ impl Remains {
             && self.buckets.is_empty()
             && self.wide.is_empty()
             && self.days.is_none()
+            && self.counts.is_empty()
+            && self.sets.is_empty()
     }
 }
 
@@ -73,7 +79,7 @@ pub(in crate::store) fn name_at(log: &BTreeMap<u32, Vec<u8>>, position: u32) -> 
     Name::from_canonical(std::str::from_utf8(line).ok()?).ok()
 }
 
-fn row_in(blocks: &BTreeMap<u32, Vec<u8>>, row: u32) -> Option<RowRead> {
+pub(in crate::store) fn row_in(blocks: &BTreeMap<u32, Vec<u8>>, row: u32) -> Option<RowRead> {
     let at = (row % ROWS) as usize * ROW;
     read_row(blocks.get(&(row / ROWS))?.get(at..at + ROW)?)
 }
@@ -119,7 +125,7 @@ pub(in crate::store) fn sum(
     row: u32,
     remains: &Remains,
 ) -> Option<Seen> {
-    let RowRead { seen, bits, told } = row_in(&remains.rows, row)?;
+    let RowRead { seen, bits, told, .. } = row_in(&remains.rows, row)?;
     let told_of = fact.map(|fact| TypeCode::of(fact.as_fact().rrtype()));
     let told = told == TypeCode::NOTHING || told_of.is_none_or(|of| told == of);
     (seen.is_possible() && bits == low24(hash) && told).then_some(seen)

@@ -8,6 +8,7 @@
 use crate::name::NameBuf;
 use crate::store::functions::FUNCTIONS;
 use crate::store::layout::encoding::Stored;
+use crate::store::layout::extension::SETS;
 use crate::store::layout::keys::{Kind, LOG_STRIDE, ROWS};
 use crate::store::read::buckets::{META, Meta};
 use crate::store::redis::client::Pipeline;
@@ -50,6 +51,7 @@ impl Present {
         let most = match self.letter {
             b's' => u32::MAX / ROWS,
             b'l' => LOG_STRIDE - 1,
+            b'g' => u32::MAX / SETS,
             _ => 1 << 25,
         };
         let number: u32 = self.rest.parse().ok().filter(|&number| number <= most)?;
@@ -58,7 +60,7 @@ impl Present {
 
     fn expected_type(&self) -> Option<&'static [u8]> {
         match self.letter {
-            b'm' | b'b' | b'w' | b'd' | b'c' | b't' => Some(b"hash"),
+            b'm' | b'b' | b'w' | b'd' | b'c' | b't' | b'q' | b'g' => Some(b"hash"),
             b's' | b'l' | b'v' => Some(b"string"),
             b'x' | b'o' => Some(b"set"),
             _ => None,
@@ -236,6 +238,7 @@ impl Store {
             mine.filter_map(Present::number).collect()
         };
         let (rows, log, buckets) = (numbers(b's'), numbers(b'l'), numbers(b'b'));
+        let sets = numbers(b'g');
         let wide = present.iter().filter(|key| key.kind == kind && key.letter == b'w');
         let wide = wide.filter_map(|key| {
             let hash = u64::from_str_radix(&key.rest, 16).ok()?;
@@ -279,6 +282,12 @@ impl Store {
                 Ok(())
             },
         )?;
+        remains.counts = self.hash(&keys.large_counts(partition, kind))?;
+        let set = |group| keys.sensor_sets(partition, kind, group * SETS);
+        self.each(b"HGETALL", &sets, set, &mut |group, answer| {
+            remains.sets.insert(group, reply::pairs(answer)?);
+            Ok(())
+        })?;
         let days = self.hash(&keys.days(partition, kind))?;
         let number = |text: &[u8]| std::str::from_utf8(text).ok()?.parse::<u64>().ok();
         // A count that cannot be decoded is wrong.

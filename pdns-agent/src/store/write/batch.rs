@@ -5,10 +5,11 @@
 
 use crate::aggregate::{Merged, Tuple, Window};
 use crate::hash::{NameLocation, Router};
-use crate::observation::{Fact, Seen};
+use crate::observation::Fact;
 use crate::store::functions::FUNCTIONS;
 use crate::store::layout::encoding::{write_key, write_row};
-use crate::store::layout::keys::{Keys, low24};
+use crate::store::layout::extension::{LARGE, RowSensors, write_count};
+use crate::store::layout::keys::{Keys, ROW, low24};
 use crate::store::layout::type_code::TypeCode;
 use crate::store::redis::client::Pipeline;
 use crate::store::schema::marks::Epoch;
@@ -104,7 +105,9 @@ impl Batch {
             let calls = self.calls.get(part.calls.clone()).unwrap_or_default();
             if let Some(last) = calls.iter().position(|call| call.mark == *mark) {
                 let applied = calls.iter().take(last + 1);
-                self.confirmed += applied.map(|call| call.sightings).sum::<u64>();
+                for call in applied {
+                    self.confirmed = self.confirmed.saturating_add(call.sightings);
+                }
             }
         }
     }
@@ -132,6 +135,8 @@ impl Batch {
 struct Words {
     /// Known rows, packed, of records and of negative answers.
     known: [Vec<u8>; 2],
+    /// Row and count of those among them whose count does not fit.
+    large: [Vec<u8>; 2],
     /// Highest row number among them.
     highest: [Option<u32>; 2],
     /// Unknown tuples, packed, and their number.
@@ -143,7 +148,8 @@ struct Words {
 
 impl Packer {
     /// Packs the part of a window that is not yet applied. The window holds the records of one log up to `end`; those
-    /// that the checkpoint covers are left out. `sensors` is the bit set of the sensors that saw them.
+    /// that the checkpoint covers are left out. `sensor` is the number of the
+    /// sensor that saw them.
     ///
     /// With `finish`, only the partitions whose batch to the same `end` was interrupted are packed, with the slices
     /// it had. `batch` is reused for its memory.
@@ -154,7 +160,7 @@ impl Packer {
         checkpoint: &Checkpoint,
         window: &mut Window,
         (end, finish): (u64, bool),
-        sensors: u32,
+        sensor: u16,
     ) {
         batch.clear();
         (batch.log, batch.end, batch.finish) = (log, end, finish);
@@ -198,7 +204,7 @@ impl Packer {
             }
             let first = batch.calls.len();
             let slices = slices.get(usize::from(partition)).copied().unwrap_or(1);
-            self.pack_part(batch, partition, *mark, slices, items, window, sensors);
+            self.pack_part(batch, partition, *mark, slices, items, window, sensor);
             batch.parts.push(Part { partition, calls: first..batch.calls.len() });
         }
         window.sent();
@@ -214,7 +220,7 @@ impl Packer {
         slices: u16,
         mut items: &[(u32, u32)],
         window: &Window,
-        sensors: u32,
+        sensor: u16,
     ) {
         loop {
             let slice = items.first().map_or(0, |&(key, _)| key & 0xffff);
@@ -244,7 +250,7 @@ impl Packer {
                     if let Some(merged) = window.get(index)
                         && merged.is_negative == negatives
                     {
-                        self.pack_tuple(batch, &mut words, index, &merged, sensors);
+                        self.pack_tuple(batch, &mut words, index, &merged, sensor);
                     }
                 }
             }
@@ -266,14 +272,17 @@ impl Packer {
         words: &mut Words,
         index: u32,
         merged: &Merged<'_>,
-        sensors: u32,
+        sensor: u16,
     ) {
         let kind = usize::from(merged.is_negative);
-        let seen = Seen { sensors, ..merged.seen };
+        let (seen, sensors) = (merged.seen, RowSensors::of_one(sensor));
         let bits = low24(merged.place.hash);
-        batch.sightings += u64::from(seen.count);
-        let (Some(known), Some(highest), Some(unknown), Some(count)) = (
+        let large = (seen.count >= u64::from(LARGE))
+            .then(|| write_count(seen.count, seen.is_count_saturated()));
+        batch.sightings = batch.sightings.saturating_add(seen.count);
+        let (Some(known), Some(larges), Some(highest), Some(unknown), Some(count)) = (
             words.known.get_mut(kind),
+            words.large.get_mut(kind),
             words.highest.get_mut(kind),
             words.unknown.get_mut(kind),
             words.count.get_mut(kind),
@@ -284,7 +293,11 @@ impl Packer {
             Tuple::Row(row) => {
                 known.extend(row.to_be_bytes());
                 // The creator of the row wrote its type code; if that was an earlier version, it stays unset for now.
-                write_row(&seen, bits, TypeCode::NOTHING, known);
+                write_row(&seen, sensors, bits, TypeCode::NOTHING, known);
+                if let Some(count) = large {
+                    larges.extend(row.to_be_bytes());
+                    larges.extend(count);
+                }
                 *highest = (*highest).max(Some(row));
                 return;
             }
@@ -294,8 +307,9 @@ impl Packer {
         let at = batch.record_keys.len();
         let digest = write_key(fact, self.router.hasher(), &mut batch.record_keys);
         let key = at..batch.record_keys.len();
-        let mut row = Vec::with_capacity(32);
-        write_row(&seen, bits, TypeCode::of(fact.rrtype()), &mut row);
+        let mut row = Vec::with_capacity(ROW);
+        write_row(&seen, sensors, bits, TypeCode::of(fact.rrtype()), &mut row);
+        row.extend(large.into_iter().flatten());
         unknown.arg(merged.place.hash.to_be_bytes()).arg(rrname.as_str());
         unknown.arg(batch.record_keys.get(key.clone()).unwrap_or_default()).arg(row);
         let mut long = None;
@@ -320,9 +334,9 @@ impl Packer {
         let mut packed = Pipeline::on(std::mem::take(&mut batch.octets));
         let start = packed.size();
         let unknown: usize = words.count.iter().sum();
-        // Name, function and key; six words before the two kinds, two and four a tuple for each of those,
+        // Name, function and key; six words before the two kinds, three and four a tuple for each of those,
         // two for long RDATA.
-        packed.begin(4 + 6 + 4 + unknown * 4 + words.long_count * 2);
+        packed.begin(4 + 6 + 6 + unknown * 4 + words.long_count * 2);
         packed.arg("FCALL").arg(&FUNCTIONS.upsert).arg("1").arg(self.keys.partition(partition));
         packed.arg(batch.log);
         packed.arg(expected.map_or(Vec::new(), |mark| mark.to_octets().to_vec()));
@@ -330,8 +344,9 @@ impl Packer {
         for highest in words.highest {
             packed.arg(highest.map_or_else(|| "-1".to_owned(), |row| row.to_string()));
         }
-        for ((known, unknown), count) in words.known.iter().zip(&words.unknown).zip(words.count) {
-            packed.arg(known).arg(count.to_string());
+        let parts = words.known.iter().zip(&words.large).zip(&words.unknown).zip(words.count);
+        for (((known, large), unknown), count) in parts {
+            packed.arg(known).arg(large).arg(count.to_string());
             packed.append(unknown);
         }
         packed.append(&words.long);

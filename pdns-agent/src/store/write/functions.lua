@@ -2,8 +2,9 @@
 --
 -- Loaded once as a function library; `store/redis/client.rs` puts the digest of this text into the library's and
 -- the functions' names (DIGEST below), so that agents of different versions share a server in peace.
--- The key layout is described in `store/layout/keys.rs`, values and rows in `store/layout/encoding.rs`, the protocol of
--- batches in `store/write/checkpoint.rs`. Rows merge by the law of `Seen::merge` in `observation.rs`.
+-- The key layout is described in `store/layout/keys.rs`, values and rows in `store/layout/encoding.rs`, what does not fit
+-- into a row in `store/layout/extension.rs`, the protocol of batches in `store/write/checkpoint.rs`. Rows merge by the
+-- law of `Seen::merge` in `observation.rs`. Lua's numbers are doubles, exact up to 2^53, where counts end.
 --
 -- A Lua error does not undo what a function wrote before it. So what can be is checked first (`prepare`), and `upsert` keeps
 -- what undoes its writes: a failure must not leave half a batch behind, which the next attempt would count again.
@@ -13,6 +14,9 @@
 local unpack_, pack, call, sub, byte, floor, concat, bor, format
 local ROW = '>I4I4I4I4I4I4I4I4'
 local ROWS, LOG, NO_TTL = 2047, 65500, 4294967295
+-- The count of a row whose count is elsewhere, the highest bit of 32, the largest count, and the sensors of a row whose
+-- set is elsewhere.
+local LARGE, HIGH_BIT, MAX_COUNT, MANY = 4294967295, 2147483648, 9007199254740991, 4294967295
 local LOG_END = '65499'
 local FROM, TO, NUMBER = {}, {}, {}
 local function init()
@@ -52,12 +56,86 @@ local function hex(text)
   return (string.gsub(text, '.', function(c) return format('%02x', byte(c)) end))
 end
 
--- A row and a delta added up.
-local function merged(chunk, c2, a2, b2, m2, x2, l2, s2, p2)
+-- The numbers of a set of sensors, ascending: the fields `ttl_max` and `sensors` of a row, and the set where it is elsewhere.
+local function numbers_of(x, s, set)
+  if x >= HIGH_BIT and s ~= MANY then return { s } end
+  local list, n = {}, 0
+  if x < HIGH_BIT then
+    local bit_ = 0
+    while s > 0 do
+      if s % 2 == 1 then n = n + 1; list[n] = bit_ end
+      s, bit_ = floor(s / 2), bit_ + 1
+    end
+  elseif byte(set) == 0 then
+    for i = 2, #set - 1, 2 do n = n + 1; list[n] = unpack_('>I2', set, i) end
+  else
+    for i = 2, #set do
+      local octet, number_ = byte(set, i), (i - 2) * 8
+      while octet > 0 do
+        if octet % 2 == 1 then n = n + 1; list[n] = number_ end
+        octet, number_ = floor(octet / 2), number_ + 1
+      end
+    end
+  end
+  return list
+end
+
+-- Whether the numbers of the second list are in the first.
+local function has_all(list, more)
+  local there = {}
+  for i = 1, #list do there[list[i]] = true end
+  for i = 1, #more do
+    if not there[more[i]] then return false end
+  end
+  return true
+end
+
+-- Two lists of numbers as a set of sensors that is not in its row, in the shorter of its two forms.
+local function set_of(list, more)
+  local there, all, n, last = {}, {}, 0, 0
+  for _, part in ipairs({ list, more }) do
+    for i = 1, #part do
+      local number_ = part[i]
+      if not there[number_] then
+        there[number_] = true
+        n = n + 1
+        all[n] = number_
+        if number_ > last then last = number_ end
+      end
+    end
+  end
+  local octets = floor(last / 8) + 1
+  local out = {}
+  if n * 2 <= octets then
+    table.sort(all)
+    for i = 1, n do out[i] = pack('>I2', all[i]) end
+    return '\0' .. concat(out)
+  end
+  for i = 1, octets do out[i] = 0 end
+  for i = 1, n do
+    local at = floor(all[i] / 8) + 1
+    out[at] = out[at] + 2 ^ (all[i] % 8)
+  end
+  for i = 1, octets do out[i] = string.char(out[i]) end
+  return '\1' .. concat(out)
+end
+
+-- A large count from its eight octets: the number, and whether it is a lower bound.
+local function read_count(octets, at)
+  local high, low = unpack_('>I4I4', octets, at)
+  return (high % HIGH_BIT) * 4294967296 + low, high >= HIGH_BIT
+end
+
+-- A row and a delta added up. `more` is the merged field of sensors where it is not a set of bits.
+local function merged(chunk, more, c2, a2, b2, m2, x2, l2, s2, p2)
   local c, a, b, m, x, l, s, p = unpack_(ROW, chunk)
-  local count, was, place = c, a, p
   c = c + c2
-  if c > 4294967295 then c = 4294967295 end
+  if c > LARGE then c = LARGE end
+  if more then
+    x, x2 = x % HIGH_BIT, x2 % HIGH_BIT
+    if x2 > x then x = x2 end
+    x, s, s2 = x + HIGH_BIT, more, more
+  end
   if b2 > b then
     l = l2
   elseif b2 == b and l2 ~= NO_TTL and (l == NO_TTL or l2 > l) then
@@ -69,7 +147,7 @@ local function merged(chunk, c2, a2, b2, m2, x2, l2, s2, p2)
   if x2 > x then x = x2 end
   if s ~= s2 then s = union(s, s2) end
   if p ~= p2 then p = union(p, p2) end
-  return pack(ROW, c, a, b, m, x, l, s, p), count, was, place
+  return pack(ROW, c, a, b, m, x, l, s, p)
 end
 
 -- Row number of record `rk` in a name's value, or nil; then whether the value does not read.
@@ -118,12 +196,14 @@ end
 -- Reads all that one kind of a batch (records, or negative answers with the prefix 'n') needs, and refuses what would
 -- be written over a hole: 'H' and the key that is damaged, 'E' when a row that is known is not what it was, 'F' and the
 -- key that has no room left.
--- ARGV from `at`: packed known rows, number of unknown ones, then hash, name, rk, delta of each, those of
--- one name together.
+-- ARGV from `at`: packed known rows, row and count of those among them whose count is large, number of unknown ones,
+-- then hash, name, rk, delta of each, those of one name together. A delta has the form of a row, with the count behind
+-- it if that is large.
 local function prepare(tag, kind, ARGV, at)
-  local fast, unknown = ARGV[at], tonumber(ARGV[at + 1])
-  at = at + 2
-  local plan = { kind = kind, fast = fast, at = at, last = at + unknown * 4 - 1 }
+  local fast, large, unknown = ARGV[at], ARGV[at + 1], tonumber(ARGV[at + 2])
+  at = at + 3
+  local plan = { kind = kind, fast = fast, at = at, last = at + unknown * 4 - 1, large = {} }
+  for i = 1, #large, 12 do plan.large[unpack_('>I4', large, i)] = sub(large, i + 4, i + 11) end
   if #fast == 0 and unknown == 0 then return plan end
   local meta, days_key = tag .. kind .. 'm', tag .. kind .. 'd'
   local rows_key, buckets, wide = tag .. kind .. 's', tag .. kind .. 'b', tag .. kind .. 'w'
@@ -145,11 +225,17 @@ local function prepare(tag, kind, ARGV, at)
   local has_days = call('HLEN', days_key) > 0
   if (names > 0) ~= has_days then refuse('H' .. (names > 0 and days_key or meta)) end
 
-  -- What stands in rows and in buckets, by number and by hash.
+  -- What stands in rows, by number, and names whose first day may become an earlier one.
   local held, older = {}, {}
+  -- And what a row has elsewhere, or will have once these are added: a count and a set of sensors, or false where there is
+  -- none yet. Rows that are in neither have all themselves.
+  local counts, sets = {}, {}
   local function hold(row)
     local chunk = held[row]
-    if not chunk then
+    if chunk then
+      -- What is added to a row twice is not foreseen below.
+      counts[row] = counts[row] or false
+    else
       local slot = row % ROWS
       reading = rows_key .. number((row - slot) / ROWS)
       chunk = call('GETRANGE', reading, FROM[slot], TO[slot])
@@ -159,16 +245,29 @@ local function prepare(tag, kind, ARGV, at)
     return chunk
   end
 
-  -- Rows to write, in order: number, as they are, as they will be.
-  local sums, n = {}, 0
+  local function hold_count(row, c)
+    reading = tag .. kind .. 'q'
+    local stored = call('HGET', reading, format('%d', row))
+    if c == LARGE and (not stored or #stored ~= 8) then refuse('H' .. reading) end
+    counts[row] = stored
+  end
+  local function hold_set(row, x, s, x2, s2)
+    if s == s2 and x >= HIGH_BIT and x2 >= HIGH_BIT then
+      sets[row] = sets[row] or false
+      return
+    end
+    reading = tag .. kind .. 'g' .. format('%d', floor(row / 64))
+    local stored = call('HGET', reading, format('%d', row))
+    if x >= HIGH_BIT and s == MANY and (not stored or #stored < 2 or byte(stored) > 1) then refuse('H' .. reading) end
+    sets[row] = stored
+  end
+
   for i = 1, #fast, 36 do
-    local row, c, first, b, m, x, l, s, p = unpack_('>I4I4I4I4I4I4I4I4I4', fast, i)
-    local chunk = hold(row)
-    local sum, count, was, place = merged(chunk, c, first, b, m, x, l, s, p)
-    if (place - p) % 16777216 ~= 0 or count == 0 then refuse('E') end
-    sums[n + 1], sums[n + 2], sums[n + 3] = row, chunk, sum
-    n = n + 3
-    held[row] = sum
+    local row, c2, first, _, _, x2, _, s2, place2 = unpack_('>I4I4I4I4I4I4I4I4I4', fast, i)
+    local c, was, _, _, x, _, s, place = unpack_(ROW, hold(row))
+    if (place - place2) % 16777216 ~= 0 or c == 0 then refuse('E') end
+    if c + c2 >= LARGE then hold_count(row, c) end
+    if x >= HIGH_BIT or x2 >= HIGH_BIT then hold_set(row, x, s, x2, s2) end
     if first < was and floor(first / 86400) < floor(was / 86400) then
       -- Seldom: an older log came later. The name may now be older than its value says.
       local day = floor(first / 86400)
@@ -185,26 +284,25 @@ local function prepare(tag, kind, ARGV, at)
     end
   end
 
-  -- The bucket and value of each name that is not known, and the row of each record that is there, by position.
+  -- The row of each unknown record, or false; hash, bucket and value of each of their names.
   local found, fresh, added = {}, 0, false
   local hash_of, key_of, value_of = {}, {}, {}
   local end_block, end_pos = block, pos
   local at_hand, low, key, value
-  local nth, record = 0, 0
+  local record, name = 0, 0
   for i = at, plan.last, 4 do
     local hash, rk = ARGV[i], ARGV[i + 2]
     record = record + 1
     local is_next = hash ~= at_hand
     if is_next then
-      at_hand = hash
+      at_hand, name = hash, name + 1
       local h1, h2, h3 = byte(hash, 6, 8)
       low = h1 * 65536 + h2 * 256 + h3
       key = buckets .. number(bucket(low, half, split))
       reading = key
       value = call('HGET', key, hash)
       if value and #value < 6 then refuse('H' .. key) end
-      nth = nth + 1
-      hash_of[nth], key_of[nth], value_of[nth] = hash, key, value
+      hash_of[name], key_of[name], value_of[name] = hash, key, value
     end
     local row
     if value then
@@ -234,15 +332,18 @@ local function prepare(tag, kind, ARGV, at)
     end
     if row then
       if row >= rows then refuse('H' .. meta) end
-      local chunk = hold(row)
-      local sum, count, _, place = merged(chunk, unpack_(ROW, ARGV[i + 3]))
-      if place % 16777216 ~= low or count == 0 then refuse('H' .. rows_key .. number(floor(row / ROWS))) end
-      sums[n + 1], sums[n + 2], sums[n + 3] = row, chunk, sum
-      n = n + 3
-      held[row] = sum
+      local c, _, _, _, x, _, s, place = unpack_(ROW, hold(row))
+      if place % 16777216 ~= low or c == 0 then refuse('H' .. rows_key .. number(floor(row / ROWS))) end
+      local c2, _, _, _, x2, _, s2 = unpack_('>I4I4I4I4I4I4I4', ARGV[i + 3])
+      if c + c2 >= LARGE then hold_count(row, c) end
+      if x >= HIGH_BIT or x2 >= HIGH_BIT then hold_set(row, x, s, x2, s2) end
       found[record] = row
     else
       found[record] = false
+      if #ARGV[i + 3] > 32 then
+        reading = tag .. kind .. 'q'
+        call('HLEN', reading)
+      end
       local slot = (rows + fresh) % ROWS
       if slot == 0 then
         if call('EXISTS', rows_key .. number((rows + fresh) / ROWS)) == 1 then refuse('H' .. meta) end
@@ -263,44 +364,87 @@ local function prepare(tag, kind, ARGV, at)
   plan.rows, plan.block, plan.pos = rows, block, pos
   plan.k, plan.split, plan.names = k, split, names
   plan.meta = { r = rows, b = block, p = pos, k = k, s = split, n = names }
-  plan.sums, plan.older, plan.found = sums, older, found
+  plan.held, plan.older, plan.found = held, older, found
   plan.hash_of, plan.key_of, plan.value_of = hash_of, key_of, value_of
-  plan.undo, plan.moves = {}, {}
+  plan.counts, plan.sets = counts, sets
   return plan
 end
 
--- Applies what `prepare` read. Appends to `out` (flag and row of each unknown) and `redo`.
+-- Applies what `prepare` read. Appends to `out` (flag and row of each unknown) and `redo`. Leaves in the plan what
+-- `roll_back` needs: rows as they were, how many names are written, buckets that were split, and what undoes the rest.
 local function apply(tag, plan, ARGV, out, redo)
-  local sums = plan.sums
-  if not sums then return end
+  if not plan.held then return end
   local kind, fast = plan.kind, plan.fast
   local rows, block, pos, k, split, names =
     plan.rows, plan.block, plan.pos, plan.k, plan.split, plan.names
-  local key_of, value_of, found, undo = plan.key_of, plan.value_of, plan.found, plan.undo
+  local held, found, key_of, value_of = plan.held, plan.found, plan.key_of, plan.value_of
+  local was, undo, splits = {}, {}, {}
+  plan.was, plan.undo, plan.splits = was, undo, splits
   local half = 2 ^ k
   local rows_key, buckets, wide = tag .. kind .. 's', tag .. kind .. 'b', tag .. kind .. 'w'
   local log = tag .. kind .. 'l'
   local days, lines, bytes = {}, {}, 0
 
-  for i = 1, #sums, 3 do
-    local row = sums[i]
-    local slot = row % ROWS
-    local key = rows_key .. number((row - slot) / ROWS)
-    call('SETRANGE', key, FROM[slot], sums[i + 2])
-    plan.rows_written = i
+  local counts, sets = plan.counts, plan.sets
+  local function put(kept, key, row, octets)
+    local field = format('%d', row)
+    call('HSET', key, field, octets)
+    undo[#undo + 1] = kept[row] and { 'HSET', key, field, kept[row] } or { 'HDEL', key, field }
+    kept[row] = octets
   end
 
+  -- Adds to a count that is large, or becomes so. `large` are the octets of what is added, if that is large itself.
+  local function put_count(row, c, c2, large)
+    local is_bound, more_is_bound = false, false
+    if c == LARGE then c, is_bound = read_count(counts[row], 1) end
+    if c2 == LARGE then c2, more_is_bound = read_count(large, 1) end
+    c = c + c2
+    if c > MAX_COUNT then c, is_bound = MAX_COUNT, true end
+    local high = floor(c / 4294967296)
+    if is_bound or more_is_bound then high = high + HIGH_BIT end
+    put(counts, tag .. kind .. 'q', row, pack('>I4I4', high, c % 4294967296))
+  end
+
+  -- The merged field of sensors of which one is beyond the bits of a row; writes their set.
+  local function put_set(row, x, s, x2, s2)
+    local list, more = numbers_of(x, s, sets[row]), numbers_of(x2, s2)
+    if has_all(list, more) and x >= HIGH_BIT then return s end
+    put(sets, tag .. kind .. 'g' .. format('%d', floor(row / 64)), row, set_of(list, more))
+    return MANY
+  end
+
+  local rows_written = 0
+  local function add(row, large, c2, a2, b2, m2, x2, l2, s2, p2)
+    local slot, chunk, more = row % ROWS, held[row], nil
+    if counts[row] ~= nil or sets[row] ~= nil then
+      local c, _, _, _, x, _, s = unpack_('>I4I4I4I4I4I4I4', chunk)
+      if c + c2 >= LARGE then put_count(row, c, c2, large) end
+      if x >= HIGH_BIT or x2 >= HIGH_BIT then
+        more = (x >= HIGH_BIT and x2 >= HIGH_BIT and s == s2) and s or put_set(row, x, s, x2, s2)
+      end
+    end
+    chunk = merged(chunk, more, c2, a2, b2, m2, x2, l2, s2, p2)
+    was[rows_written + 1], was[rows_written + 2] = row, held[row]
+    rows_written = rows_written + 2
+    call('SETRANGE', rows_key .. number((row - slot) / ROWS), FROM[slot], chunk)
+    held[row] = chunk
+  end
+
+  for i = 1, #fast, 36 do
+    local row, c, a, b, m, x, l, s, p = unpack_('>I4I4I4I4I4I4I4I4I4', fast, i)
+    add(row, plan.large[row], c, a, b, m, x, l, s, p)
+  end
   -- Names by hash that are older now; seldom any.
-  local younger
+  local older
   for i = 1, #plan.older do
     local hash, day, key = unpack(plan.older[i])
-    younger = younger or {}
-    local value = younger[hash] or call('HGET', key, hash)
+    older = older or {}
+    local value = older[hash] or call('HGET', key, hash)
     if day < unpack_('>I2', value, 5) then
-      local changed = rejuvenate(value, day, days)
-      call('HSET', key, hash, changed)
       undo[#undo + 1] = { 'HSET', key, hash, value }
-      younger[hash] = changed
+      value = rejuvenate(value, day, days)
+      call('HSET', key, hash, value)
+      older[hash] = value
     end
   end
 
@@ -332,13 +476,13 @@ local function apply(tag, plan, ARGV, out, redo)
   end
 
   local told, undone, logged, added = #out, redo and #redo, 0, 0
-  -- The name at hand, with its value as it was.
+  -- The name at hand: read once, written once.
   local at_hand, key, value, changed
-  local nth, record = 0, 0
+  local record, nth = 0, 0
   local function write_name()
     if not changed then return end
-    call('HSET', key, at_hand, value)
     plan.names_written = nth
+    call('HSET', key, at_hand, value)
   end
   for i = plan.at, plan.last, 4 do
     local hash, rk, delta = ARGV[i], ARGV[i + 2], ARGV[i + 3]
@@ -349,7 +493,7 @@ local function apply(tag, plan, ARGV, out, redo)
       write_name()
       nth = nth + 1
       at_hand, changed, key, value = hash, false, key_of[nth], value_of[nth]
-      if younger and younger[hash] then value = younger[hash] end
+      if older and older[hash] then value = older[hash] end
     end
     if value and day < unpack_('>I2', value, 5) then
       value = rejuvenate(value, day, days)
@@ -357,11 +501,16 @@ local function apply(tag, plan, ARGV, out, redo)
     end
     told = told + 2
     if row then
+      add(row, sub(delta, 33), unpack_(ROW, delta))
       out[told - 1], out[told] = '0', pack('>I4', row)
     else
       local packed = pack('>I4', rows)
       rows = rows + 1
       added = added + 1
+      if #delta > 32 then
+        put(counts, tag .. kind .. 'q', rows - 1, sub(delta, 33))
+        delta = sub(delta, 1, 32)
+      end
       fresh[added] = delta
       if rows % ROWS == 0 then
         write_rows()
@@ -418,8 +567,8 @@ local function apply(tag, plan, ARGV, out, redo)
   -- Linear hashing: at most 8 names a bucket on average. Twice as many would spare 4 octets a record, and cost those
   -- who ask for an address a quarter of their time: they read whole buckets. A call adds few names, so it splits few
   -- buckets. What is of another type than a bucket ends it: nothing here may fail once rows are written.
-  local splits, moves = 0, plan.moves
-  while names > 8 * (half + split) and splits < 64 do
+  local looked = 0
+  while names > 8 * (half + split) and looked < 64 do
     local old, new = buckets .. number(split), buckets .. number(split + half)
     local pairs_ = redis.pcall('HGETALL', old)
     if pairs_.err then break end
@@ -435,20 +584,20 @@ local function apply(tag, plan, ARGV, out, redo)
     if #gone > 0 then
       local set = redis.pcall('HSET', new, unpack(moved))
       if type(set) == 'table' then break end
-      moves[#moves + 1] = { old, new, moved, gone }
+      splits[#splits + 1] = { old, new, moved, gone }
       call('HDEL', old, unpack(gone))
     end
     split = split + 1
     if split == half then
       k, half, split = k + 1, half * 2, 0
     end
-    splits = splits + 1
+    looked = looked + 1
   end
 
-  if rows ~= grown or splits > 0 then
+  if rows ~= grown or looked > 0 then
     local meta = tag .. kind .. 'm'
     call('HSET', meta, 'r', rows, 'b', block, 'p', pos, 'k', k, 's', split, 'n', names)
-    plan.meta_written = true
+    for field, number_ in pairs(plan.meta) do undo[#undo + 1] = { 'HSET', meta, field, format('%d', number_) } end
   end
   for day, change in pairs(days) do
     -- A count that is no number fails; `pdns admin verify` finds it.
@@ -461,34 +610,28 @@ local function apply(tag, plan, ARGV, out, redo)
   end
 end
 
--- Takes back what `apply` wrote of a plan.
+-- Takes back what `apply` wrote of a plan, the last first.
 local function roll_back(tag, plan)
-  if not plan.sums then return end
-  local meta, rows_key = tag .. plan.kind .. 'm', tag .. plan.kind .. 's'
-  if plan.meta_written then
-    for field, value in pairs(plan.meta) do redis.pcall('HSET', meta, field, format('%d', value)) end
-  end
-  for i = #plan.undo, 1, -1 do
-    local one = plan.undo[i]
-    if redis.pcall(unpack(one)) == 0 and one[1] == 'HINCRBY' then redis.pcall('HDEL', one[2], one[3]) end
-  end
-  for i = #plan.moves, 1, -1 do
-    local old, new, moved, gone = unpack(plan.moves[i])
+  if not plan.was then return end
+  for i = #plan.splits, 1, -1 do
+    local old, new, moved, gone = unpack(plan.splits[i])
     redis.pcall('HSET', old, unpack(moved))
     redis.pcall('HDEL', new, unpack(gone))
   end
   for i = plan.names_written or 0, 1, -1 do
-    local value = plan.value_of[i]
-    if value then
-      redis.pcall('HSET', plan.key_of[i], plan.hash_of[i], value)
-    else
-      redis.pcall('HDEL', plan.key_of[i], plan.hash_of[i])
-    end
+    local key, hash, value = plan.key_of[i], plan.hash_of[i], plan.value_of[i]
+    if value then redis.pcall('HSET', key, hash, value) else redis.pcall('HDEL', key, hash) end
   end
-  for i = plan.rows_written or 0, 1, -3 do
-    local row = plan.sums[i]
+  -- What stands in here is of other keys than the rest, or of a name that has just got back what it was before.
+  for i = #plan.undo, 1, -1 do
+    local one = plan.undo[i]
+    if redis.pcall(unpack(one)) == 0 and one[1] == 'HINCRBY' then redis.pcall('HDEL', one[2], one[3]) end
+  end
+  local rows_key = tag .. plan.kind .. 's'
+  for i = #plan.was - 1, 1, -2 do
+    local row, chunk = plan.was[i], plan.was[i + 1]
     local slot = row % ROWS
-    redis.pcall('SETRANGE', rows_key .. number((row - slot) / ROWS), FROM[slot], plan.sums[i + 1])
+    redis.pcall('SETRANGE', rows_key .. number((row - slot) / ROWS), FROM[slot], chunk)
   end
 end
 
@@ -676,18 +819,18 @@ local function mend(KEYS, ARGV)
   return 1
 end
 
--- The bit of a sensor. KEYS[1]: the hash of sensors. ARGV: its name. The 32nd and later share bit 31.
+-- The number of a sensor. KEYS[1]: the hash of sensors. ARGV: its name. Answers -1 if there are too many.
 local function sensor(KEYS, ARGV)
   if not unpack_ then init() end
   local refusal = refused(KEYS[1], COMMANDS)
   if refusal then return refusal end
   local number_ = call('HGET', KEYS[1], ARGV[1])
   if not number_ then
-    -- One more than the highest: an entry that was lost leaves its bit to nobody else.
+    -- One more than the highest: an entry that was lost leaves its number to nobody else.
     number_ = 0
-    local bits = call('HVALS', KEYS[1])
-    for i = 1, #bits do number_ = math.max(number_, (tonumber(bits[i]) or 0) + 1) end
-    number_ = math.min(number_, 31)
+    local numbers = call('HVALS', KEYS[1])
+    for i = 1, #numbers do number_ = math.max(number_, (tonumber(numbers[i]) or 0) + 1) end
+    if number_ > 65535 then return -1 end
     call('HSET', KEYS[1], ARGV[1], number_)
   end
   return tonumber(number_)

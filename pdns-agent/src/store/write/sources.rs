@@ -16,6 +16,7 @@ use crate::store::redis::reply::Pairs;
 use crate::store::write::checkpoint::{Checkpoint, MARK, Mark};
 use crate::store::{Reader, StoreError, Writer, schema};
 use serde::{Deserialize, Serialize};
+use std::collections::HashSet;
 
 /// Seconds after which the checkpoints of a completely read log are deleted. Until then they protect against an agent
 /// that opened the same log earlier.
@@ -78,16 +79,23 @@ impl SourceState {
     }
 }
 
-/// The bit shared by the 32nd sensor of a store and all later ones.
-const SHARED_BIT: usize = 31;
+/// The number that version 3 gave to the 32nd sensor and to all later ones.
+pub(in crate::store) const SHARED: u16 = 31;
 
-/// Returns the sensors that share a bit with others, so that their observations cannot be told apart.
-pub(in crate::store) fn shared_sensors(by_bit: &[String]) -> Option<&str> {
-    by_bit.get(SHARED_BIT).map(String::as_str).filter(|names| names.contains(SENSOR_SEPARATOR))
+/// Returns the sensors that shared a number before the store was migrated from version 3, so that what they saw until
+/// then cannot be told apart.
+pub(in crate::store) fn shared_sensors(by_number: &[String]) -> Option<&str> {
+    let names = by_number.get(usize::from(SHARED)).map(String::as_str);
+    names.filter(|names| names.contains(SENSOR_SEPARATOR))
 }
 
-/// Sensors by name, with their bits.
-type SensorBits = Vec<(Vec<u8>, u32)>;
+/// Parses a sensor's number.
+pub(in crate::store) fn sensor_number(text: &[u8]) -> Option<u16> {
+    std::str::from_utf8(text).ok()?.parse().ok()
+}
+
+/// Sensors by name, with their numbers.
+type SensorNumbers = Vec<(Vec<u8>, u16)>;
 
 impl Reader<'_> {
     /// Reads the states of all logs, by identity, without those that were forgotten.
@@ -109,21 +117,22 @@ impl Reader<'_> {
         Ok(sources)
     }
 
-    /// Reads the sensor names by bit; the last one may stand for several, with [`SENSOR_SEPARATOR`] between them.
+    /// Reads the sensor names by number; empty where there is none. One in a store that was migrated from version 3 may
+    /// stand for several that shared a number, with [`SENSOR_SEPARATOR`] between them.
     ///
     /// # Errors
     /// If Redis does not answer, or sensors were lost.
     pub fn sensors(&mut self) -> Result<Vec<String>, StoreError> {
-        let mut bits = self.sensor_bits()?.0;
+        let mut numbers = self.sensor_numbers()?.0;
         // Redis returns them in no particular order.
-        bits.sort_unstable();
+        numbers.sort_unstable();
         let mut names: Vec<String> = Vec::new();
-        for (name, bit) in bits {
-            let bit = bit as usize;
-            if names.len() <= bit {
-                names.resize(bit + 1, String::new());
+        for (name, number) in numbers {
+            let number = usize::from(number);
+            if names.len() <= number {
+                names.resize(number + 1, String::new());
             }
-            if let Some(slot) = names.get_mut(bit) {
+            if let Some(slot) = names.get_mut(number) {
                 if !slot.is_empty() {
                     slot.push(SENSOR_SEPARATOR);
                 }
@@ -133,23 +142,15 @@ impl Reader<'_> {
         Ok(names)
     }
 
-    /// Returns the names of all sensors that share the bit of a sensor with these bits ([`Writer::sensor`]),
-    /// including its own; `None` if it has a bit of its own.
-    ///
-    /// # Errors
-    /// As [`Reader::sensors`].
-    pub fn sensors_sharing(&mut self, bits: u32) -> Result<Option<String>, StoreError> {
-        if bits != 1 << SHARED_BIT {
-            return Ok(None);
-        }
-        Ok(shared_sensors(&self.sensors()?).map(str::to_owned))
-    }
-
-    /// Reads the sensors and their bits, and the copies of them, which have to agree.
-    pub(in crate::store) fn sensor_bits(&mut self) -> Result<(SensorBits, Pairs), StoreError> {
+    /// Reads the sensors and their numbers, and the copies of them, which have to agree.
+    pub(in crate::store) fn sensor_numbers(
+        &mut self,
+    ) -> Result<(SensorNumbers, Pairs), StoreError> {
         let key: String = Keys::sensors(&self.store.keys);
-        let lacks =
-            |stored: &Pairs, copies: &Pairs| copies.iter().any(|copy| !stored.contains(copy));
+        let lacks = |stored: &Pairs, copies: &Pairs| {
+            let stored: HashSet<&(Vec<u8>, Vec<u8>)> = stored.iter().collect();
+            copies.iter().any(|copy| !stored.contains(copy))
+        };
         let (mut stored, mut copies) = schema::sensors(&mut self.store.client, &self.store.keys)?;
         if lacks(&stored, &copies) {
             // Another sensor may have been registered between the two.
@@ -158,12 +159,9 @@ impl Reader<'_> {
                 return Err(StoreError::damaged(&key));
             }
         }
-        let read = |(name, bit): (Vec<u8>, Vec<u8>)| {
-            let bit = std::str::from_utf8(&bit).ok().and_then(|bit| bit.parse::<u32>().ok());
-            bit.filter(|&bit| bit < 32).map(|bit| (name, bit))
-        };
-        let bits: Option<SensorBits> = stored.into_iter().map(read).collect();
-        Ok((bits.ok_or_else(|| StoreError::damaged(&key))?, copies))
+        let read = |(name, number): (Vec<u8>, Vec<u8>)| Some((name, sensor_number(&number)?));
+        let numbers: Option<SensorNumbers> = stored.into_iter().map(read).collect();
+        Ok((numbers.ok_or_else(|| StoreError::damaged(&key))?, copies))
     }
 
     /// Returns true if any record or negative answer is stored.
@@ -405,14 +403,15 @@ impl Writer<'_> {
         Ok(())
     }
 
-    /// Returns the bit of a sensor in [`crate::observation::Seen::sensors`]; registers it if it is new.
+    /// Returns the number of a sensor in a [`crate::sensors::SensorSet`]; registers it if it is new.
     ///
     /// # Errors
-    /// [`StoreError::Damaged`] if other sensors were lost whose bits it could be given; other errors as they occur.
-    pub fn sensor(&mut self, name: &str) -> Result<u32, StoreError> {
+    /// [`StoreError::TooManySensors`] if there is no number left; [`StoreError::Damaged`] if other sensors were lost
+    /// whose numbers it could be given; other errors as they occur.
+    pub fn sensor(&mut self, name: &str) -> Result<u16, StoreError> {
         FUNCTIONS.load(&mut self.store.client)?;
         let (function, key) = (&FUNCTIONS.sensor, self.store.keys.sensors());
-        let (known, copies) = self.store.reader().sensor_bits()?;
+        let (known, copies) = self.store.reader().sensor_numbers()?;
         if !self.store.schema.is_marked {
             // A store of an earlier version, which kept no copy of the sensors.
             if known.is_empty() && self.store.reader().has_rows()? {
@@ -421,19 +420,20 @@ impl Writer<'_> {
             self.store.mark_partitions()?;
         }
         let words = [b"FCALL", function.as_bytes(), b"1", key.as_bytes(), name.as_bytes()];
-        let bit = reply::integer(&self.store.client.ask(&words)?)?;
-        let bit = u32::try_from(bit).unwrap_or(31).min(31);
-        for (name, bit) in known.iter().chain([&(name.as_bytes().to_vec(), bit)]) {
-            if !copies.iter().any(|(copy, _)| copy == name) {
-                let bit = bit.to_string();
+        let number = reply::integer(&self.store.client.ask(&words)?)?;
+        let number = u16::try_from(number).map_err(|_| StoreError::TooManySensors)?;
+        let copies: HashSet<Vec<u8>> = copies.into_iter().map(|(name, _)| name).collect();
+        for (name, number) in known.iter().chain([&(name.as_bytes().to_vec(), number)]) {
+            if !copies.contains(name) {
+                let number = number.to_string();
                 schema::keep_sensor(
                     &mut self.store.client,
                     &self.store.keys,
                     name,
-                    bit.as_bytes(),
+                    number.as_bytes(),
                 )?;
             }
         }
-        Ok(1 << bit)
+        Ok(number)
     }
 }

@@ -318,7 +318,7 @@ impl Writer<'_> {
         if let Some(mark) = checkpoint.marks.get_mut(usize::from(part.partition)) {
             *mark = Some(call.mark);
         }
-        batch.confirmed += call.sightings;
+        batch.confirmed = batch.confirmed.saturating_add(call.sightings);
         part.calls.start = number + 1;
         Ok(())
     }

@@ -65,10 +65,10 @@ fn expected(world: &World, grouping: &Grouping) -> Vec<Group> {
         key,
         names: names.len() as u64,
         records: rows.len() as u64,
-        count: rows.iter().map(|row| u64::from(row.seen.count)).sum(),
+        count: rows.iter().map(|row| row.seen.count).sum(),
         time_first: rows.iter().map(|row| row.seen.time_first).min().unwrap(),
         time_last: rows.iter().map(|row| row.seen.time_last).max().unwrap(),
-        is_least: rows.iter().any(|row| row.seen.count == u32::MAX),
+        is_least: rows.iter().any(|row| row.seen.is_count_saturated()),
     });
     let day = grouping.first_on;
     groups.filter(|group| day.is_none_or(|day| group.time_first / DAY == day)).collect()

@@ -30,7 +30,12 @@ impl World {
     pub(super) fn new(mut store: Store, server: Redis) -> Self {
         let rows: Vec<StoredRecord> = contents(&mut store)
             .into_iter()
-            .map(|((rrname, fact), seen)| StoredRecord { rrname, fact, seen })
+            .map(|((rrname, fact), sum)| StoredRecord {
+                rrname,
+                fact,
+                seen: sum.seen,
+                sensors: sum.sensors,
+            })
             .collect();
         let mut names: Vec<NameBuf> = rows.iter().map(|row| row.rrname.clone()).collect();
         names.dedup();
