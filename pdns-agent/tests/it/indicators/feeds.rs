@@ -63,7 +63,7 @@ fn a_feed_is_fetched_when_due_and_shrinks_only_when_confirmed() {
 fn what_waits_for_a_confirmation_can_be_confirmed_though_nothing_changed_since() {
     let site = site();
     let lines = |numbers: std::ops::Range<u32>| -> String {
-        numbers.map(|at| format!("evil{at}.com\n")).collect()
+        numbers.map(|at| format!("evil{at}.com")).collect::<Vec<_>>().join("\n")
     };
     let list = site.home.write("list.txt", lines(0..40));
     let feeds = settings(&site, &format!("[feed.test]\nfile = \"{}\"\n", list.display()));
