@@ -24,9 +24,11 @@ mod model;
 mod parts;
 mod random;
 mod report;
+mod score;
 mod subject;
 mod symbols;
 mod train;
+mod tunnel;
 mod verdict;
 mod vocabulary;
 
@@ -37,6 +39,14 @@ pub use mimic::{
 pub use model::Model;
 pub use parts::{MAX_MODEL, ModelError};
 pub use report::{CalibrationBin, GroupRates, Measured, NEW_NAMES, Rate, Report, SetRate};
-pub use subject::SHORT;
+pub use score::{
+    Band, Capped, EVIDENCE, Evidence, EvidenceKind, Group, Ledger, LedgerEntry, Weights,
+    WeightsError, age_strength, dga_strength, feed_strength, shared_strength,
+};
+pub use subject::{SHORT, dynamic_zone, scored_domain};
 pub use train::{Labelled, TrainError, TrainOptions, train};
+pub use tunnel::{
+    ExemptError, Exempts, MAX_TUNNEL_NAMES, TunnelAggregate, TunnelReport, TunnelSighting,
+    TunnelVerdict, content_strength, is_rare,
+};
 pub use verdict::{Classified, Reason, Scores, SetVerdict, Verdict};
