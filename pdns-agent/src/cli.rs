@@ -17,6 +17,7 @@ mod mimics;
 mod near;
 mod parked;
 mod query_args;
+mod score;
 mod serve;
 mod show;
 mod suggest;
@@ -31,6 +32,7 @@ pub use query_args::UsageError;
 pub use suggest::explain_unknown_flag;
 
 use crate::analyze::{ModelError, TrainError};
+use crate::config::score::ScoreFileError;
 use crate::config::serve::ServeConfigError;
 use crate::config::{ConnectionError, DEFAULT_URL, FileError, Sharing, exit, pdns_files};
 use crate::exchange::intel::IntelError;
@@ -179,6 +181,9 @@ pub enum CliError {
         #[source]
         cause: ModelError,
     },
+    /// A file that scores rest on is invalid.
+    #[error(transparent)]
+    ScoreFile(#[from] ScoreFileError),
     /// No model can be made of the lists.
     #[error("cannot train")]
     Train(#[source] TrainError),
@@ -362,7 +367,7 @@ fn command(
         }
         Some(Command::Show(asked)) => show::show(asked, options, terminal),
         Some(Command::Find(find)) => {
-            let rows = RowOptions::from(&find.rows);
+            let rows = RowOptions { score: find.score, ..RowOptions::from(&find.rows) };
             let query = rows.find(find, now)?;
             answer::rows(&mut open(options)?.reader(), &query, &rows, Format::Cof, terminal)
         }
@@ -381,6 +386,7 @@ fn command(
         Some(Command::Contrast(args)) => near::contrast(args, options, terminal),
         Some(Command::Classify(asked)) => classify::classify(asked, terminal),
         Some(Command::Mimics(asked)) => mimics::mimics(asked, terminal),
+        Some(Command::Score(asked)) => score::score(asked, options, terminal),
         Some(Command::Squats(asked)) => mimics::list_squats(asked, terminal),
         Some(Command::Train(asked)) => train::train(asked, terminal),
         Some(Command::Watch(args)) => watch::run(args, options, terminal),

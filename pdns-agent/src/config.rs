@@ -7,6 +7,7 @@ pub mod agent;
 mod document;
 pub mod exit;
 pub mod feeds;
+pub mod score;
 mod security_onion;
 pub mod serve;
 mod sharing;

@@ -36,6 +36,9 @@ pub enum UsageError {
     /// Several subjects where one is needed.
     #[error("{0:?} has several subjects: give one")]
     OneSubject(String),
+    /// A subject that has no score.
+    #[error(transparent)]
+    NoScore(#[from] query::NoScore),
     /// An unknown command.
     #[error("{word:?} is not a command{}; to look it up as a name: pdns lookup {word}", meant(like.as_ref()))]
     Command {

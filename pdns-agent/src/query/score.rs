@@ -26,6 +26,8 @@ use super::{Subject, TagSet};
 use crate::analyze::{Exempts, Ledger, MimicIndex, Model, ModelError, Weights};
 use crate::name::{Name, NameBuf};
 use crate::store::{Reader, StoreError};
+use crate::tag::Tag;
+use std::fmt;
 use std::sync::Arc;
 
 /// Source of the indicators that the judge writes, which feed no score.
@@ -33,25 +35,33 @@ pub const JUDGE_SOURCE: &str = "pdns-judge";
 /// Maximum number of registrable domains on an address through which evidence spreads.
 pub const MAX_SHARED_DOMAINS: usize = 200;
 
-/// Everything that scoring needs besides the store: models, lists and weights. Made once, used for many subjects.
+/// Everything that scoring needs besides the store: models, lists and weights. Made once, used for many subjects; a
+/// clone shares them.
+#[derive(Clone)]
 pub struct Scorer {
     /// Model of generated names.
-    pub model: Model,
+    pub model: Arc<Model>,
     /// Protected names.
-    pub mimics: MimicIndex,
+    pub mimics: Arc<MimicIndex>,
     /// Weights of evidence.
-    pub weights: Weights,
+    pub weights: Arc<Weights>,
     /// Lists of networks, zones and suffixes.
-    pub lists: ScoreLists,
+    pub lists: Arc<ScoreLists>,
     /// Names that look like tunnels and are none.
-    pub exempts: Exempts,
+    pub exempts: Arc<Exempts>,
     /// The operator's list of popular names, if there is one.
-    pub top: Option<TopList>,
+    pub top: Option<Arc<TopList>>,
     /// Tags and indicators on addresses, among which the nearest threat is sought.
     threats: Arc<TagSet>,
     /// The first day of the store, in seconds since 1970; `None` for an empty store.
     store_since: Option<u32>,
     reach: Reach,
+}
+
+impl fmt::Debug for Scorer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Scorer").field("reach", &self.reach).finish_non_exhaustive()
+    }
 }
 
 impl Scorer {
@@ -63,11 +73,11 @@ impl Scorer {
         let brands = crate::analyze::BRANDS.lines().filter(|line| !line.starts_with('#'));
         let brands: Vec<NameBuf> = brands.filter_map(|line| NameBuf::parse(line).ok()).collect();
         Ok(Self {
-            model: Model::embedded()?,
-            mimics: MimicIndex::new(&brands),
-            weights: Weights::shipped(),
-            lists: ScoreLists::shipped(),
-            exempts: Exempts::shipped(),
+            model: Arc::new(Model::embedded()?),
+            mimics: Arc::new(MimicIndex::new(&brands)),
+            weights: Arc::new(Weights::shipped()),
+            lists: Arc::new(ScoreLists::shipped()),
+            exempts: Arc::new(Exempts::shipped()),
             top: None,
             threats: Arc::default(),
             store_since: None,
@@ -81,11 +91,11 @@ impl Scorer {
     /// # Errors
     /// [`StoreError`] when the store cannot be read.
     pub fn refresh(&mut self, store: &mut Reader<'_>) -> Result<(), StoreError> {
-        let threats = TagSet::of_addresses(store)?.without_source(JUDGE_SOURCE);
+        let threats = TagSet::of_addresses(store)?;
         self.refresh_with(store, Arc::new(threats))
     }
 
-    /// Like [`Scorer::refresh`], with tags that were read before. Those of the judge must not be among them.
+    /// Like [`Scorer::refresh`], with tags on addresses that were read before.
     ///
     /// # Errors
     /// [`StoreError`] when the store cannot be read.
@@ -94,7 +104,12 @@ impl Scorer {
         store: &mut Reader<'_>,
         threats: Arc<TagSet>,
     ) -> Result<(), StoreError> {
-        self.threats = threats;
+        let is_of_judge = |tag: &Tag| tag.source == JUDGE_SOURCE;
+        self.threats = if threats.tags().iter().any(is_of_judge) {
+            Arc::new(Arc::unwrap_or_clone(threats).without_source(JUDGE_SOURCE))
+        } else {
+            threats
+        };
         let first = store.days()?.first_key_value().map(|(&day, _)| day);
         self.store_since = first.map(|day| day.saturating_mul(super::DAY));
         Ok(())

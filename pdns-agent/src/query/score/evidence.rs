@@ -205,7 +205,7 @@ fn nx_ratio(facts: &Facts) -> Evidence {
     match facts.siblings {
         None => Evidence::unknown(kind, "names below the domain were not read"),
         Some((_, all)) if all < LEAST_SIBLINGS => {
-            Evidence::unknown(kind, format!("only {all} names of the domain"))
+            Evidence::unknown(kind, format!("{all} of the {LEAST_SIBLINGS} names that it takes"))
         }
         Some((failed, all)) => {
             let value = format!("{failed} of {all} names of the domain got NXDOMAIN only");
@@ -226,7 +226,7 @@ fn tunnel(facts: &Facts) -> Evidence {
     let report = aggregate.judge();
     let x = match report.verdict {
         TunnelVerdict::Unknown => {
-            return Evidence::unknown(kind, format!("only {} names in a day", report.names));
+            return Evidence::unknown(kind, format!("too few names in a day: {}", report.names));
         }
         TunnelVerdict::None => 0.0,
         TunnelVerdict::Suspect => 0.4,
