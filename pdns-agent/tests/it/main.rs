@@ -84,6 +84,8 @@ mod refusals;
 #[cfg(test)]
 mod run;
 #[cfg(test)]
+mod score;
+#[cfg(test)]
 mod second_reader;
 #[cfg(test)]
 mod serve;
