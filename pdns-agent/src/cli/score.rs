@@ -10,7 +10,7 @@ use crate::query::{
     self, AssessError, Assessment, NewScores, Scorer, Subject, is_comment, score_new,
     scored_subject,
 };
-use crate::render::{Format, Scores};
+use crate::render::{Format, Scores, counted};
 use crate::store::{Options, Reader};
 
 /// Scores subjects, or new names.
@@ -153,6 +153,10 @@ fn new(
     let what = if by_domain { "domains" } else { "names" };
     out.answer.end(terminal.out).map_err(CliError::Output)?;
     let (new, read) = (found.new, found.read);
+    if found.crowded_out > 0 {
+        let names = counted(found.crowded_out, "name", "names");
+        terminal.say(format_args!("{names} left out: 3 of each domain are shown"));
+    }
     if new > read {
         terminal.say(format_args!(
             "{new} new {what}; the store was read for {read} that stood out by text, tags and lists, and only these are ranked"

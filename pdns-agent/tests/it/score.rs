@@ -360,6 +360,10 @@ fn what_is_new_is_ranked() {
         records.add("www.known-bad.net", "A", "45.61.1.3", HOUR);
         records.add("kdjfhgqwzxv.org", "A", "45.61.1.5", HOUR);
         records.add("old-bad.net", "A", "45.61.1.4", 9 * DAY);
+        // A flood below one domain, each name as bad as the first.
+        for number in 0..1_500 {
+            records.add(&format!("h{number}.zxqwvbnmkpt.org"), "A", "45.61.1.6", 3 * HOUR);
+        }
     });
     run(&mut site.pdns(), &["tag", "set", "threat", ".known-bad.net", "old-bad.net"]).with(&[0]);
     let ranked = |arguments: &[&str]| -> Vec<String> {
@@ -369,17 +373,20 @@ fn what_is_new_is_ranked() {
         scores.iter().map(|one| one["subject"].as_str().unwrap().to_owned()).collect()
     };
     let day = ranked(&[]);
-    assert_eq!(day.len(), 33, "{day:?}");
+    assert_eq!(day.len(), 36, "{day:?}");
+    let flood = day.iter().filter(|name| name.ends_with("zxqwvbnmkpt.org")).count();
+    assert_eq!(flood, 3, "{day:?}");
     assert_eq!(day[0], "www.known-bad.net");
-    assert!(day[1..3].contains(&"paypal-login.com".to_owned()), "{day:?}");
-    assert!(day[1..3].contains(&"kdjfhgqwzxv.org".to_owned()), "{day:?}");
+    for name in ["paypal-login.com", "kdjfhgqwzxv.org"] {
+        assert!(day[1..6].contains(&name.to_owned()), "{day:?}");
+    }
     let week = ranked(&["--since", "10d", "--limit", "2"]);
     assert!(week.len() == 2 && week.contains(&"old-bad.net".to_owned()), "{week:?}");
     let domains = ranked(&["--by", "domains", "--limit", "1"]);
     assert_eq!(domains, ["known-bad.net"]);
-    assert_eq!(ranked(&["--min-score", "60"]), ["www.known-bad.net"]);
+    assert_eq!(ranked(&["--min-score", "85"]), ["www.known-bad.net"]);
     let ended = run(&mut site.pdns(), &["score", "--new", "--since", "1d", "--min-score", "100"]);
-    assert!(ended.code == Some(1) && ended.stderr.contains("33 new names, 0 shown"), "{ended:?}");
+    assert!(ended.code == Some(1) && ended.stderr.contains("1533 new names"), "{ended:?}");
     run(&mut site.pdns(), &["score", "--new", "a.com"]).with(&[2]);
     run(&mut site.pdns(), &["score", "--since", "1d", "a.com"]).with(&[2]);
 }

@@ -3,9 +3,9 @@
 //! Every new name is scored by its text, its tags and the lists. The store is read for those that score highest, and
 //! for domains with many new names, which may be tunnels.
 
-use super::{AssessError, Assessment, JUDGE_SOURCE, Scorer, assess};
+use super::{AssessError, Assessment, Facts, JUDGE_SOURCE, Scorer, assess};
 use crate::analyze::scored_domain;
-use crate::name::NameBuf;
+use crate::name::{Name, NameBuf};
 use crate::query::order::TopN;
 use crate::query::{DAY, Subject, TagSet};
 use crate::store::Reader;
@@ -21,6 +21,9 @@ const MAX_CROWDED: usize = 50;
 const CROWD: u32 = 20;
 /// Maximum number of domains whose new names are counted, and of domains that are kept once each.
 const MAX_DOMAINS: usize = 1_000_000;
+
+/// Maximum number of names of one domain that are ranked: a flood below one must not hide the others.
+const MAX_OF_DOMAIN: u32 = 3;
 
 /// New names to score.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,10 +47,22 @@ pub struct ScoredNew {
     pub new: u64,
     /// Number of those for which the store was read; the others were scored by text, tags and lists alone.
     pub read: u64,
+    /// Number of further names of domains with more than [`MAX_OF_DOMAIN`] names among those that were read.
+    pub crowded_out: u64,
+}
+
+/// The new names of one domain.
+#[derive(Clone, Copy, Debug, Default)]
+struct Crowd {
+    names: u32,
+    /// Number of names that were offered as candidates.
+    offered: u32,
+    /// The highest rank among them.
+    best: Option<i64>,
 }
 
 /// A candidate; the highest score comes first.
-type Ranked = (Reverse<i64>, NameBuf, u32);
+type Ranked = (Reverse<i64>, NameBuf);
 
 /// Scores the names that are new since a time.
 ///
@@ -61,15 +76,8 @@ pub fn score_new(
     let tags = TagSet::load(store)?.without_source(JUDGE_SOURCE);
     let keep = query.limit.clamp(1, MAX_READ);
     let mut best: TopN<Ranked> = TopN::new(MAX_READ.max(keep));
-    let mut crowds: HashMap<NameBuf, u32> = HashMap::new();
+    let mut crowds: HashMap<NameBuf, Crowd> = HashMap::new();
     let mut all = 0;
-    let mut quick = |name: &NameBuf, first: u32| {
-        let facts = super::Facts { first: Some(first), ..super::Facts::new(name.as_name()) };
-        let odds = scorer.assess_facts(&facts, Some(&tags), query.now).ledger.log_odds;
-        #[expect(clippy::cast_possible_truncation, reason = "log-odds are below a hundred")]
-        let rank = (odds * 1e6) as i64;
-        best.offer((Reverse(rank), name.clone(), first));
-    };
     let mut domains: BTreeMap<NameBuf, u32> = BTreeMap::new();
     for day in query.since / DAY..=query.now / DAY {
         store.new_on(day, &mut |name, first| {
@@ -77,36 +85,48 @@ pub fn score_new(
                 return ControlFlow::Continue(());
             }
             let domain = scored_domain(name).to_buf();
-            if let Some(count) = crowds.get_mut(&domain) {
-                *count += 1;
-            } else if crowds.len() < MAX_DOMAINS {
-                crowds.insert(domain.clone(), 1);
-            }
+            let crowd = if crowds.len() < MAX_DOMAINS || crowds.contains_key(&domain) {
+                Some(crowds.entry(domain.clone()).or_default())
+            } else {
+                None
+            };
             if query.by_domain {
-                if domains.len() < MAX_DOMAINS || domains.contains_key(&domain) {
+                if let Some(crowd) = crowd {
+                    crowd.names += 1;
                     let known = domains.entry(domain).or_insert(first);
                     *known = first.min(*known);
                 }
-            } else {
-                all += 1;
-                quick(&name.to_buf(), first);
+                return ControlFlow::Continue(());
+            }
+            all += 1;
+            let rank = quick(scorer, &tags, name, first, query.now);
+            let is_offered = crowd.is_none_or(|crowd| {
+                crowd.names += 1;
+                let is_best = crowd.best.is_none_or(|best| rank > best);
+                crowd.best = crowd.best.max(Some(rank));
+                let is_offered = is_best || crowd.offered < MAX_OF_DOMAIN;
+                crowd.offered += u32::from(is_offered);
+                is_offered
+            });
+            if is_offered {
+                best.offer((Reverse(rank), name.to_buf()));
             }
             ControlFlow::Continue(())
         })?;
     }
     for (domain, first) in &domains {
         all += 1;
-        quick(domain, *first);
+        let rank = quick(scorer, &tags, domain.as_name(), *first, query.now);
+        best.offer((Reverse(rank), domain.clone()));
     }
     let mut crowded: Vec<(Reverse<u32>, NameBuf)> = crowds
         .into_iter()
-        .filter(|(_, count)| *count >= CROWD)
-        .map(|(domain, count)| (Reverse(count), domain))
+        .filter(|(_, crowd)| crowd.names >= CROWD)
+        .map(|(domain, crowd)| (Reverse(crowd.names), domain))
         .collect();
     crowded.sort_unstable();
     crowded.truncate(MAX_CROWDED);
-    let mut due: BTreeSet<NameBuf> =
-        best.into_sorted().into_iter().map(|(_, name, _)| name).collect();
+    let mut due: BTreeSet<NameBuf> = best.into_sorted().into_iter().map(|(_, name)| name).collect();
     due.extend(crowded.into_iter().map(|(_, domain)| domain));
     let mut found = ScoredNew { new: all, ..ScoredNew::default() };
     for name in due {
@@ -127,6 +147,25 @@ pub fn score_new(
         let odds = other.ledger.log_odds.total_cmp(&one.ledger.log_odds);
         odds.then_with(|| one.subject.to_string().cmp(&other.subject.to_string()))
     });
+    let mut shown: HashMap<NameBuf, u32> = HashMap::new();
+    found.scores.retain(|one| {
+        let count = one.domain.clone().map(|domain| shown.entry(domain).or_default());
+        let is_kept = count.is_none_or(|count| {
+            *count += 1;
+            *count <= MAX_OF_DOMAIN
+        });
+        found.crowded_out += u64::from(!is_kept);
+        is_kept
+    });
     found.scores.truncate(query.limit);
     Ok(found)
+}
+
+/// Ranks a name by its text, its tags and the lists: log-odds in millionths.
+fn quick(scorer: &Scorer, tags: &TagSet, name: Name<'_>, first: u32, now: u32) -> i64 {
+    let facts = Facts { first: Some(first), ..Facts::new(name) };
+    let odds = scorer.assess_facts(&facts, Some(tags), now).ledger.log_odds;
+    #[expect(clippy::cast_possible_truncation, reason = "log-odds are below a thousand")]
+    let rank = (odds * 1e6) as i64;
+    rank
 }
