@@ -360,6 +360,7 @@ pub fn dga_strength(log_odds: f64) -> f64 {
 }
 
 #[cfg(test)]
+#[expect(clippy::float_cmp, reason = "the values are exact")]
 mod tests {
     use super::*;
 

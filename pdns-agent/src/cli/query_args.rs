@@ -36,6 +36,9 @@ pub enum UsageError {
     /// Several subjects where one is needed.
     #[error("{0:?} has several subjects: give one")]
     OneSubject(String),
+    /// Subjects beside `--new`.
+    #[error("--new scores what is new: give no subjects, or leave --new out")]
+    NewAndSubjects,
     /// A subject that has no score.
     #[error(transparent)]
     NoScore(#[from] query::NoScore),

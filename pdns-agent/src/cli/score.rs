@@ -19,6 +19,9 @@ pub(super) fn score(
     options: &Options,
     terminal: &mut Terminal<'_>,
 ) -> Result<Found, CliError> {
+    if asked.new && !asked.subjects.is_empty() {
+        return Err(UsageError::NewAndSubjects.into());
+    }
     let from_input = matches!(asked.subjects.as_slice(), [only] if only == "-");
     // All subjects must be valid before the first one is scored.
     let mut scored = Vec::new();

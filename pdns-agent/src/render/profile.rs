@@ -58,7 +58,7 @@ fn terminal(
     paragraph(look, out, &words::summary(profile, &digits))?;
     if let Some(score) = score {
         heading(look, out, &format!("Score {}", score::headline(score)), "")?;
-        score::body(score, look, out)?;
+        score::short_body(score, look, out)?;
     }
     let (tags, overridden) = profile.tags_by_effect();
     for (title, tags) in [("Tags", tags), ("Tags that another overrides", overridden)] {

@@ -21,15 +21,8 @@ const BRIEF: &[Column] = &[
     ("FIRST (UTC)", Kind::Time),
     ("REASONS", Kind::Words),
 ];
-const LEDGER: &[Column] = &[
-    ("NATS", Kind::Number),
-    ("EVIDENCE", Kind::Fixed),
-    ("WEIGHT", Kind::Number),
-    ("X", Kind::Number),
-    ("VALUE", Kind::Words),
-    ("SOURCE", Kind::Text),
-    ("SINCE (UTC)", Kind::Time),
-];
+/// Columns of numbers and of names of evidence in a ledger, with the gap between.
+const INDENT: usize = 24;
 
 /// A ledger entry in JSON.
 #[derive(Serialize)]
@@ -268,10 +261,8 @@ pub(super) fn body(
     look: &RenderOptions,
     out: &mut dyn Write,
 ) -> io::Result<()> {
+    entries(&assessed.ledger, look, out)?;
     let ledger = &assessed.ledger;
-    let rows = ledger_rows(ledger).into_iter();
-    let rows = rows.map(|cells| cells.iter().map(|cell| escape(cell).into_owned()).collect());
-    lines(LEDGER, rows.collect(), &RenderOptions { bold: false, ..look.clone() }, out)?;
     let texts = [("Without effect", without_effect(ledger)), ("Unknown", unknown(ledger))];
     for (title, text) in texts {
         if !text.is_empty() {
@@ -280,6 +271,54 @@ pub(super) fn body(
     }
     for note in &assessed.notes {
         paragraph(look, out, &format!("Note: {note}."))?;
+    }
+    Ok(())
+}
+
+/// Writes the lines of a ledger, and the names of what is not known.
+pub(super) fn short_body(
+    assessed: &Assessment,
+    look: &RenderOptions,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    entries(&assessed.ledger, look, out)?;
+    let unknown = assessed.ledger.entries.iter().filter(|entry| entry.evidence.x.is_none());
+    let unknown: Vec<&str> = unknown.map(|entry| entry.evidence.kind.as_str()).collect();
+    if unknown.is_empty() {
+        return Ok(());
+    }
+    paragraph(look, out, &format!("Unknown: {}; pdns score says why.", unknown.join(", ")))
+}
+
+/// Writes the lines of a ledger: what each adds, its name, and the rest as text with a hanging indent.
+fn entries(ledger: &Ledger, look: &RenderOptions, out: &mut dyn Write) -> io::Result<()> {
+    let width = look.width.map_or(usize::MAX, |width| usize::from(width).saturating_sub(INDENT));
+    let look = RenderOptions {
+        width: look.width.map(|_| u16::try_from(width).unwrap_or(u16::MAX)),
+        ..RenderOptions::default()
+    };
+    let mut line = |nats: &str, name: &str, text: &str| {
+        let mut wrapped = Vec::new();
+        paragraph(&look, &mut wrapped, text)?;
+        let wrapped = String::from_utf8_lossy(&wrapped).into_owned();
+        let mut lines = wrapped.lines();
+        writeln!(out, "{nats:>6}  {name:<14}  {}", lines.next().unwrap_or_default())?;
+        lines.try_for_each(|more| writeln!(out, "{:INDENT$}{more}", ""))
+    };
+    line("NATS", "EVIDENCE", "VALUE (WEIGHT x STRENGTH, SOURCE, SINCE)")?;
+    for [nats, name, weight, x, value, source, since] in ledger_rows(ledger) {
+        let mut product = Vec::new();
+        if !x.is_empty() {
+            product.push(format!("{weight} x {x}"));
+        }
+        product.extend(Some(source).filter(|source| !source.is_empty()));
+        let day = since.split(' ').next().unwrap_or_default();
+        if !day.is_empty() {
+            product.push(format!("since {day}"));
+        }
+        let text =
+            if product.is_empty() { value } else { format!("{value} ({})", product.join(", ")) };
+        line(&nats, &name, &text)?;
     }
     Ok(())
 }

@@ -118,7 +118,7 @@ pub struct Mimics {
 #[derive(Debug, Args)]
 pub struct Score {
     /// Names and addresses; - reads them from standard input, one a line
-    #[arg(value_name = "SUBJECT", required_unless_present = "new", conflicts_with = "new")]
+    #[arg(value_name = "SUBJECT", required_unless_present = "new")]
     pub subjects: Vec<String>,
     /// Score what is new, the most probable threats first
     #[arg(long)]

@@ -144,20 +144,24 @@ fn age(scorer: &Scorer, facts: &Facts, now: u32) -> Evidence {
     };
     let age = now.saturating_sub(first);
     let x = age_strength(age);
-    let value = format!("first seen here {} ago", span(age));
+    let value = format!("first seen here {}", span(age));
     let begun = scorer.store_since.map_or(0, |since| since.saturating_add(DAY));
     if x > 0.0 && first < begun {
-        return Evidence::unknown(kind, value + ", on the first day of the store");
+        return Evidence::unknown(kind, "first seen on the first day of the store");
     }
     Evidence::new(kind, x, value, "store").since(Some(first))
 }
 
-/// A time span in words.
-fn span(seconds: u32) -> String {
-    match seconds {
-        0..7_200 => format!("{} minutes", seconds / 60),
-        7_200..172_800 => format!("{} hours", seconds / 3_600),
-        _ => format!("{} days", seconds / DAY),
+/// The range of an age that [`age_strength`] tells apart, in words.
+fn span(seconds: u32) -> &'static str {
+    match seconds / DAY {
+        0 => "less than a day ago",
+        1..7 => "less than a week ago",
+        7..30 => "less than 30 days ago",
+        30..90 => "less than 90 days ago",
+        90..=365 => "less than a year ago",
+        366..=1_095 => "more than a year ago",
+        _ => "more than three years ago",
     }
 }
 
@@ -205,7 +209,7 @@ fn nx_ratio(facts: &Facts) -> Evidence {
     match facts.siblings {
         None => Evidence::unknown(kind, "names below the domain were not read"),
         Some((_, all)) if all < LEAST_SIBLINGS => {
-            Evidence::unknown(kind, format!("{all} of the {LEAST_SIBLINGS} names that it takes"))
+            Evidence::unknown(kind, format!("names of the domain: {all}, needed: {LEAST_SIBLINGS}"))
         }
         Some((failed, all)) => {
             let value = format!("{failed} of {all} names of the domain got NXDOMAIN only");
@@ -226,7 +230,10 @@ fn tunnel(facts: &Facts) -> Evidence {
     let report = aggregate.judge();
     let x = match report.verdict {
         TunnelVerdict::Unknown => {
-            return Evidence::unknown(kind, format!("too few names in a day: {}", report.names));
+            return Evidence::unknown(
+                kind,
+                format!("new names in a day: {}, needed: {LEAST_SIBLINGS}", report.names),
+            );
         }
         TunnelVerdict::None => 0.0,
         TunnelVerdict::Suspect => 0.4,

@@ -150,7 +150,12 @@ impl Facts {
             _ => None,
         };
         let spread = self.addresses.iter().filter(|one| one.spreads());
-        let names = spread.flat_map(|one| &one.names).cloned().map(TagSubject::Name);
+        let is_other = |name: &&NameBuf| {
+            let own = self.domain.as_ref();
+            !own.is_some_and(|own| name.as_name().is_at_or_below(own.as_name()))
+        };
+        let names = spread.flat_map(|one| &one.names).filter(is_other);
+        let names = names.cloned().map(TagSubject::Name);
         let addresses = self.addresses.iter().map(|one| TagSubject::address(one.address));
         own.into_iter().chain(addresses).chain(names).collect()
     }

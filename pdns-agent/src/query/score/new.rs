@@ -7,10 +7,10 @@ use super::{AssessError, Assessment, Facts, JUDGE_SOURCE, Scorer, assess};
 use crate::analyze::scored_domain;
 use crate::name::{Name, NameBuf};
 use crate::query::order::TopN;
-use crate::query::{DAY, Subject, TagSet};
-use crate::store::Reader;
+use crate::query::{By, DAY, Filter, GroupKey, GroupSort, Grouping, Subject, TagSet, groups};
+use crate::store::{Kind, Reader};
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::ops::ControlFlow;
 
 /// Maximum number of names for which the store is read.
@@ -18,8 +18,8 @@ const MAX_READ: usize = 1_000;
 /// Maximum number of domains for which it is read because many of their names are new.
 const MAX_CROWDED: usize = 50;
 /// Number of new names from which on a domain has many.
-const CROWD: u32 = 20;
-/// Maximum number of domains whose new names are counted, and of domains that are kept once each.
+const CROWD: u64 = 20;
+/// Maximum number of domains whose new names are counted.
 const MAX_DOMAINS: usize = 1_000_000;
 
 /// Maximum number of names of one domain that are ranked: a flood below one must not hide the others.
@@ -54,11 +54,23 @@ pub struct ScoredNew {
 /// The new names of one domain.
 #[derive(Clone, Copy, Debug, Default)]
 struct Crowd {
-    names: u32,
+    names: u64,
     /// Number of names that were offered as candidates.
     offered: u32,
     /// The highest rank among them.
     best: Option<i64>,
+}
+
+impl Crowd {
+    /// Counts a name, and returns true if it is to be a candidate: among the first of its domain, or better than those.
+    fn admits(&mut self, rank: i64) -> bool {
+        self.names += 1;
+        let is_best = self.best.is_none_or(|best| rank > best);
+        self.best = self.best.max(Some(rank));
+        let admits = is_best || self.offered < MAX_OF_DOMAIN;
+        self.offered += u32::from(admits);
+        admits
+    }
 }
 
 /// A candidate; the highest score comes first.
@@ -76,72 +88,60 @@ pub fn score_new(
     let tags = TagSet::load(store)?.without_source(JUDGE_SOURCE);
     let keep = query.limit.clamp(1, MAX_READ);
     let mut best: TopN<Ranked> = TopN::new(MAX_READ.max(keep));
-    let mut crowds: HashMap<NameBuf, Crowd> = HashMap::new();
-    let mut all = 0;
-    let mut domains: BTreeMap<NameBuf, u32> = BTreeMap::new();
-    for day in query.since / DAY..=query.now / DAY {
-        store.new_on(day, &mut |name, first| {
-            if first < query.since {
-                return ControlFlow::Continue(());
+    let mut found = ScoredNew::default();
+    let mut crowded: Vec<(Reverse<u64>, NameBuf)> = Vec::new();
+    if query.by_domain {
+        let grouping = Grouping {
+            by: By::Domains,
+            kind: Kind::Record,
+            filter: Filter::default(),
+            first_on: None,
+        };
+        // The latest first: the others are not new.
+        groups(store, &grouping, GroupSort::First, 0, &mut |group| {
+            let GroupKey::Name(domain) = &group.key else { return ControlFlow::Continue(()) };
+            if group.time_first < query.since {
+                return ControlFlow::Break(());
             }
-            let domain = scored_domain(name).to_buf();
-            let crowd = if crowds.len() < MAX_DOMAINS || crowds.contains_key(&domain) {
-                Some(crowds.entry(domain.clone()).or_default())
-            } else {
-                None
-            };
-            if query.by_domain {
-                if let Some(crowd) = crowd {
-                    crowd.names += 1;
-                    let known = domains.entry(domain).or_insert(first);
-                    *known = first.min(*known);
-                }
-                return ControlFlow::Continue(());
-            }
-            all += 1;
-            let rank = quick(scorer, &tags, name, first, query.now);
-            let is_offered = crowd.is_none_or(|crowd| {
-                crowd.names += 1;
-                let is_best = crowd.best.is_none_or(|best| rank > best);
-                crowd.best = crowd.best.max(Some(rank));
-                let is_offered = is_best || crowd.offered < MAX_OF_DOMAIN;
-                crowd.offered += u32::from(is_offered);
-                is_offered
-            });
-            if is_offered {
-                best.offer((Reverse(rank), name.to_buf()));
+            found.new += 1;
+            let rank = quick(scorer, &tags, domain.as_name(), group.time_first, query.now);
+            best.offer((Reverse(rank), domain.clone()));
+            if group.names >= CROWD {
+                crowded.push((Reverse(group.names), domain.clone()));
             }
             ControlFlow::Continue(())
         })?;
+    } else {
+        let mut crowds: HashMap<NameBuf, Crowd> = HashMap::new();
+        for day in query.since / DAY..=query.now / DAY {
+            store.new_on(day, &mut |name, first| {
+                if first < query.since {
+                    return ControlFlow::Continue(());
+                }
+                found.new += 1;
+                let rank = quick(scorer, &tags, name, first, query.now);
+                let domain = scored_domain(name).to_buf();
+                let is_counted = crowds.len() < MAX_DOMAINS || crowds.contains_key(&domain);
+                if !is_counted || crowds.entry(domain).or_default().admits(rank) {
+                    best.offer((Reverse(rank), name.to_buf()));
+                }
+                ControlFlow::Continue(())
+            })?;
+        }
+        crowded = crowds
+            .into_iter()
+            .filter(|(_, crowd)| crowd.names >= CROWD)
+            .map(|(domain, crowd)| (Reverse(crowd.names), domain))
+            .collect();
     }
-    for (domain, first) in &domains {
-        all += 1;
-        let rank = quick(scorer, &tags, domain.as_name(), *first, query.now);
-        best.offer((Reverse(rank), domain.clone()));
-    }
-    let mut crowded: Vec<(Reverse<u32>, NameBuf)> = crowds
-        .into_iter()
-        .filter(|(_, crowd)| crowd.names >= CROWD)
-        .map(|(domain, crowd)| (Reverse(crowd.names), domain))
-        .collect();
     crowded.sort_unstable();
     crowded.truncate(MAX_CROWDED);
     let mut due: BTreeSet<NameBuf> = best.into_sorted().into_iter().map(|(_, name)| name).collect();
     due.extend(crowded.into_iter().map(|(_, domain)| domain));
-    let mut found = ScoredNew { new: all, ..ScoredNew::default() };
     for name in due {
         let assessed = assess(store, scorer, &Subject::Name(name), query.now)?;
-        // A domain with many new names may be old itself.
         found.read += 1;
         found.scores.push(assessed);
-    }
-    if query.by_domain {
-        let is_new = |one: &Assessment| one.first.is_none_or(|first| first >= query.since);
-        let is_tunnel = |one: &Assessment| {
-            let tunnel = one.ledger.entry(crate::analyze::EvidenceKind::Tunnel);
-            tunnel.is_some_and(|entry| entry.contribution > 0.0)
-        };
-        found.scores.retain(|one| is_new(one) || is_tunnel(one));
     }
     found.scores.sort_by(|one, other| {
         let odds = other.ledger.log_odds.total_cmp(&one.ledger.log_odds);
