@@ -27,13 +27,15 @@ mod new_sets;
 mod parts;
 mod random;
 mod report;
+mod score;
 mod subject;
 mod symbols;
 mod train;
+mod tunnel;
 mod verdict;
 mod vocabulary;
 
-pub use assess::{AlertClass, Evidence, Risk, WATCH, band, hit_score, risk};
+pub use assess::{AlertClass, NameEvidence, Risk, WATCH, band, hit_score, risk};
 pub use budget::{Budget, Decision, WINDOW};
 pub use generate::{Generated, generate};
 pub use mimic::{
@@ -43,6 +45,14 @@ pub use model::Model;
 pub use new_sets::{DueSet, NewSets, SetKey};
 pub use parts::{MAX_MODEL, ModelError};
 pub use report::{CalibrationBin, GroupRates, Measured, NEW_NAMES, Rate, Report, SetRate};
-pub use subject::{SHORT, owned_domain};
+pub use score::{
+    Band, Capped, EVIDENCE, Evidence, EvidenceKind, Group, Ledger, LedgerEntry, Weights,
+    WeightsError, age_strength, dga_strength, feed_strength, shared_strength,
+};
+pub use subject::{SHORT, dynamic_zone, owned_domain, scored_domain};
 pub use train::{Labelled, TrainError, TrainOptions, train};
+pub use tunnel::{
+    ExemptError, Exempts, MAX_TUNNEL_NAMES, TunnelAggregate, TunnelReport, TunnelSighting,
+    TunnelVerdict, content_strength, is_rare,
+};
 pub use verdict::{Classified, Reason, Scores, SetVerdict, Verdict};

@@ -18,6 +18,7 @@ mod mimics;
 mod near;
 mod parked;
 mod query_args;
+mod score;
 mod serve;
 mod show;
 mod suggest;
@@ -32,6 +33,7 @@ pub use query_args::UsageError;
 pub use suggest::explain_unknown_flag;
 
 use crate::analyze::{ModelError, TrainError};
+use crate::config::score::ScoreFileError;
 use crate::config::serve::ServeConfigError;
 use crate::config::{ConnectionError, DEFAULT_URL, FileError, Sharing, exit, pdns_files};
 use crate::exchange::intel::IntelError;
@@ -183,6 +185,9 @@ pub enum CliError {
         #[source]
         cause: ModelError,
     },
+    /// A file that scores rest on is invalid.
+    #[error(transparent)]
+    ScoreFile(#[from] ScoreFileError),
     /// No model can be made of the lists.
     #[error("cannot train")]
     Train(#[source] TrainError),
@@ -372,7 +377,7 @@ fn command(
         }
         Some(Command::Show(asked)) => show::show(asked, options, terminal),
         Some(Command::Find(find)) => {
-            let rows = RowOptions::from(&find.rows);
+            let rows = RowOptions { score: find.score, ..RowOptions::from(&find.rows) };
             let query = rows.find(find, now)?;
             answer::rows(&mut open(options)?.reader(), &query, &rows, Format::Cof, terminal)
         }
@@ -391,6 +396,7 @@ fn command(
         Some(Command::Contrast(args)) => near::contrast(args, options, terminal),
         Some(Command::Classify(asked)) => classify::classify(asked, terminal),
         Some(Command::Mimics(asked)) => mimics::mimics(asked, terminal),
+        Some(Command::Score(asked)) => score::score(asked, options, terminal),
         Some(Command::Squats(asked)) => mimics::list_squats(asked, terminal),
         Some(Command::Train(asked)) => train::train(asked, terminal),
         // It has settings of its own, see `run`.

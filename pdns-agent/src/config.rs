@@ -8,6 +8,7 @@ mod document;
 pub mod exit;
 pub mod feeds;
 mod judge;
+pub mod score;
 mod security_onion;
 pub mod serve;
 mod sharing;

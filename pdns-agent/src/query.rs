@@ -26,6 +26,7 @@ mod pattern;
 mod profile;
 #[cfg(test)]
 pub(crate) mod rows;
+mod score;
 mod sightings;
 mod stats;
 mod subject;
@@ -61,6 +62,11 @@ pub use profile::{
     AppliedTag, Depth, NearestThreat, Neighbourhood, NewName, Profile, ProfileQuery, Section,
     SectionReading, Sections, TagChanges, own_subjects, own_tag_subject, profile, read_section,
     wider,
+};
+pub use score::{
+    AddressFacts, AddressUse, AssessError, Assessment, Facts, JUDGE_SOURCE, MAX_SHARED_DOMAINS,
+    NewScores, NoScore, Reach, ScoreLists, ScoredNew, Scorer, TopList, TopListError, assess,
+    score_new, scored_subject,
 };
 pub use sightings::sightings;
 pub use subject::{

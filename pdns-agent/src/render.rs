@@ -17,6 +17,7 @@ mod paragraph;
 mod plain;
 mod plural;
 mod profile;
+mod score;
 mod status;
 mod table;
 
@@ -28,14 +29,18 @@ pub use judgement::{Judgements, training};
 pub use plural::{counted, noun};
 pub use profile::profile;
 pub(crate) use profile::words;
+pub use score::Scores;
+pub(crate) use score::{ledger_rows, reasons, unknown, without_effect};
 pub use status::status;
 
+use crate::name::NameBuf;
 use crate::observation::SENSOR_SEPARATOR;
 use crate::query::{Group, Limits, NameSum, Near, Neighbour, OnAddress, TagSet};
 use crate::record::StoredRecord;
 use crate::sensors::SensorSet;
 use crate::tag::{Tag, TagEvent};
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::fmt;
 use std::io::{self, Write};
 use std::str::FromStr;
@@ -115,6 +120,9 @@ impl Mark {
     }
 }
 
+/// Scores of names, from 0 to 100.
+pub type NameScores = HashMap<NameBuf, u8>;
+
 /// Options for rendering, besides the format.
 #[derive(Clone, Debug, Default)]
 pub struct RenderOptions {
@@ -128,6 +136,8 @@ pub struct RenderOptions {
     pub tags: Arc<TagSet>,
     /// True if tables of records leave out the owner names, since all are the same.
     pub hides_owner: bool,
+    /// Scores of owner names, from 0 to 100, if they were asked for; tables do not show them.
+    pub scores: Option<Arc<NameScores>>,
     /// URI of the server that answers, which is `origin` in COF; `None` without a server.
     pub origin: Option<String>,
 }
@@ -175,6 +185,9 @@ pub trait Renderer {
 
     /// Replaces the tags shown beside names and addresses of the items that follow.
     fn set_tags(&mut self, tags: &Arc<TagSet>);
+
+    /// Replaces the scores of the owner names of the items that follow.
+    fn set_scores(&mut self, _scores: &Arc<NameScores>) {}
 
     /// Returns the number of items that were left out because the format cannot represent them.
     fn left_out(&self) -> u64 {

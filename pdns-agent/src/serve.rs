@@ -46,6 +46,7 @@ pub use pages::hunt::{HuntUrl, NoHuntUrl};
 
 use crate::config::exit;
 use crate::indicator::Tlp;
+use crate::query::Scorer;
 use crate::store::{Options, Store, StoreError};
 use app::App;
 use std::io;
@@ -85,6 +86,8 @@ pub struct Settings {
     pub frame_ancestors: Vec<String>,
     /// Settings of the MISP feed.
     pub feed: Feed,
+    /// Models, lists and weights of scores.
+    pub scorer: Scorer,
     /// Resource limits.
     pub limits: Limits,
 }

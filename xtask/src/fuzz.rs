@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 /// The targets; each is a file in `pdns-agent/fuzz/targets`.
-const TARGETS: [&str; 15] = [
+const TARGETS: [&str; 16] = [
     "packet",
     "stream",
     "message",
@@ -28,6 +28,7 @@ const TARGETS: [&str; 15] = [
     "intel",
     "prose",
     "judgement",
+    "score",
 ];
 /// Time for each target.
 const SECONDS: u32 = 20;
@@ -43,7 +44,7 @@ pub(crate) struct Args {
     #[arg(long, default_value_t = SECONDS)]
     pub(crate) seconds: u32,
     /// This target only: packet, stream, message, zeek, eve, cof, resp, stored, subject, path, stix,
-    /// misp, intel, prose or judgement
+    /// misp, intel, prose, judgement or score
     pub(crate) target: Option<String>,
 }
 

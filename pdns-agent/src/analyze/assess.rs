@@ -72,7 +72,7 @@ pub fn band(score: u8) -> &'static str {
 
 /// What is known of a domain or a set.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Evidence<'e> {
+pub struct NameEvidence<'e> {
     /// Verdict on its name, with the log-odds at even prior.
     pub generated: Option<(Verdict, f64)>,
     /// Verdict on the set.
@@ -98,7 +98,7 @@ pub struct Risk {
 
 /// The risk that evidence adds up to.
 #[must_use]
-pub fn risk(evidence: &Evidence<'_>) -> Risk {
+pub fn risk(evidence: &NameEvidence<'_>) -> Risk {
     let mut odds = PRIOR;
     let mut reasons = Vec::new();
     let mut strongest: Option<(f64, AlertClass)> = None;
@@ -168,27 +168,30 @@ mod tests {
         let mimic = Mimic { target: "paypal.com", kind: MimicKind::Homoglyph, score: 94 };
         let set = SetVerdict { names: 5, p: 0.99, verdict: Verdict::Dga, reasons: Vec::new() };
         let is_new = true;
-        let scored = |evidence: Evidence<'_>| {
+        let scored = |evidence: NameEvidence<'_>| {
             let risk = risk(&evidence);
             (risk.score, risk.class, risk.reasons.len())
         };
-        let none = Evidence::default();
+        let none = NameEvidence::default();
         assert_eq!(scored(none), (1, None, 0));
-        assert_eq!(scored(Evidence { is_new, ..none }), (1, None, 0));
+        assert_eq!(scored(NameEvidence { is_new, ..none }), (1, None, 0));
         let generated = Some((Verdict::Dga, 9.0));
         let of = Some(AlertClass::Generated);
-        assert_eq!(scored(Evidence { generated, is_new, ..none }), (71, of, 2));
-        assert_eq!(scored(Evidence { generated, ..none }), (35, of, 1));
-        let trusted = Evidence { generated, is_new, has_feed_trust: true, ..none };
+        assert_eq!(scored(NameEvidence { generated, is_new, ..none }), (71, of, 2));
+        assert_eq!(scored(NameEvidence { generated, ..none }), (35, of, 1));
+        let trusted = NameEvidence { generated, is_new, has_feed_trust: true, ..none };
         assert_eq!(scored(trusted).0, 25);
         let unsure = Some((Verdict::Unsure, 2.0));
-        assert_eq!(scored(Evidence { generated: unsure, is_new, ..none }), (11, of, 2));
-        let copied = Evidence { mimic: Some(&mimic), is_new, ..none };
+        assert_eq!(scored(NameEvidence { generated: unsure, is_new, ..none }), (11, of, 2));
+        let copied = NameEvidence { mimic: Some(&mimic), is_new, ..none };
         assert_eq!(scored(copied), (43, Some(AlertClass::Mimic), 2));
-        let both = Evidence { generated, ..copied };
+        let both = NameEvidence { generated, ..copied };
         assert_eq!(scored(both), (98, of, 3));
         let of = Some(AlertClass::GeneratedSet);
-        assert_eq!(scored(Evidence { set: Some(&set), generated, is_new, ..none }), (92, of, 2));
+        assert_eq!(
+            scored(NameEvidence { set: Some(&set), generated, is_new, ..none }),
+            (92, of, 2)
+        );
         assert_eq!((hit_score(None), hit_score(Some(90)), hit_score(Some(0))), (99, 72, 4));
         assert_eq!([0, 30, 60, 85].map(band), ["low", "watch", "suspicious", "bad"]);
     }

@@ -1,10 +1,14 @@
-//! Entry point of the fuzz target `judgement`, to readers that are private to the module.
+//! Entry points of the fuzz targets `judgement` and `score`, to readers that are private to the module.
 //!
 //! Not a part of the library's interface.
 
 use super::parts::Parts;
-use super::{MimicIndex, Model, squats};
+use super::{
+    EVIDENCE, Evidence, Exempts, Ledger, MimicIndex, Model, TunnelAggregate, TunnelSighting,
+    Weights, content_strength, scored_domain, squats,
+};
 use crate::name::NameBuf;
+use crate::rr::RrType;
 
 /// Reads octets as the contents of a model file, and judges names with it. A checksum would be valid in a hostile file,
 /// too, so it is not asked for.
@@ -38,4 +42,38 @@ pub fn judge(model: &Model, octets: &[u8]) {
     }
     let p = model.classify_set(&names).p;
     assert!((0.0..=1.0).contains(&p), "{p}");
+}
+
+/// Reads octets as a file of weights, as a list of exempt names, as the names below a domain, and as RDATA.
+///
+/// # Panics
+/// If a score or a measure is out of range.
+pub fn score(octets: &[u8]) {
+    let text = String::from_utf8_lossy(octets);
+    if let Ok(weights) = Weights::parse(&text) {
+        for x in [-1.0, 0.5, f64::NAN] {
+            let all = EVIDENCE.iter().map(|&(kind, ..)| Evidence::new(kind, x, "", ""));
+            let ledger = Ledger::new(&weights, all.collect());
+            assert!(ledger.score <= 100 && ledger.log_odds.is_finite(), "{ledger:?}");
+        }
+    }
+    let exempts = Exempts::parse(&text).unwrap_or_default();
+    let mut aggregate = TunnelAggregate::default();
+    for (at, octets) in (0..).zip(octets.chunks(64)) {
+        let Some(name) = str::from_utf8(octets).ok().and_then(|text| NameBuf::parse(text).ok())
+        else {
+            continue;
+        };
+        let name = name.as_name();
+        assert!(exempts.zone_class(name).is_none() || exempts.class(name).is_some());
+        let sighting = TunnelSighting { first: at, count: at.into(), sensors: at, is_rare: at % 2 == 0 };
+        aggregate.add(name, scored_domain(name), sighting);
+    }
+    let report = aggregate.judge();
+    for share in [report.once, report.rare, report.entropy / 8.0, report.length / 1_100.0] {
+        assert!((0.0..=1.0).contains(&share), "{report:?}");
+    }
+    for rrtype in [RrType::TXT, RrType::NULL] {
+        assert!((0.0..=1.0).contains(&content_strength(rrtype, octets, Some(1))));
+    }
 }

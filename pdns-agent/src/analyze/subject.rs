@@ -2,8 +2,8 @@
 //!
 //! Zones of dynamic DNS count as suffixes, too: their users choose the label below.
 
-use crate::name::Name;
 use crate::name::suffix::registrable;
+use crate::name::{Name, ancestors};
 use hashbrown::HashSet;
 use std::sync::LazyLock;
 
@@ -14,6 +14,20 @@ pub const SHORT: usize = 5;
 static DYNAMIC: LazyLock<HashSet<&'static str, super::vocabulary::Mixer>> = LazyLock::new(|| {
     include_str!("dynamic_dns.txt").lines().filter(|line| !line.starts_with('#')).collect()
 });
+
+/// The zone of dynamic DNS that a name lies below.
+#[must_use]
+pub fn dynamic_zone(name: Name<'_>) -> Option<Name<'_>> {
+    let mut above = ancestors(name).skip(1).filter(|zone| DYNAMIC.contains(zone));
+    above.next().and_then(|zone| Name::from_canonical(zone).ok())
+}
+
+/// The registrable domain of a name, or the name itself if it is a public suffix. Zones of dynamic DNS count as
+/// suffixes.
+#[must_use]
+pub fn scored_domain(name: Name<'_>) -> Name<'_> {
+    Scored::new(name).registrable
+}
 
 /// Octets of a label, in lower case and without escapes.
 #[derive(Clone, Debug)]

@@ -5,13 +5,14 @@ use super::lists::next_text;
 use super::query_args::{self, LIMIT, TOP_LIMIT, UsageError};
 use super::{CliError, Found, Terminal, cannot, open};
 use crate::causes::with_causes;
+use crate::config::score::ScoreFiles;
 use crate::name::{Name, NameBuf, display::unicode};
 use crate::query::{
-    self, By, Certainty, Group, GroupKey, GroupSort, Grouping, MAX_FOLLOWED, MAX_SORTED, NameSum,
-    Page, Query, Reading, TagSet, Trail, subjects_of_row,
+    self, AssessError, By, Certainty, Group, GroupKey, GroupSort, Grouping, MAX_FOLLOWED,
+    MAX_SORTED, NameSum, Page, Query, Reading, Scorer, TagSet, Trail, subjects_of_row,
 };
 use crate::record::StoredRecord;
-use crate::render::{Format, Item, Mark, RenderOptions, Renderer, escape};
+use crate::render::{Format, Item, Mark, NameScores, RenderOptions, Renderer, escape};
 use crate::store::{Kind, NameTotal, Options, Reader, Store, StoreError};
 use crate::tag::TagSubject;
 use std::collections::BTreeSet;
@@ -24,6 +25,8 @@ use std::time::{Duration, Instant};
 const TOGETHER: usize = 1_000;
 /// Time after which they are shown, however few they are.
 const HELD: Duration = Duration::from_millis(300);
+/// Number of scores that are kept for further rows.
+const MAX_KNOWN: usize = 100_000;
 
 /// Reads what renderers need of the store: the names of the sensors.
 pub(super) fn render_options(
@@ -50,6 +53,8 @@ pub(super) struct Output<'a, 't> {
     pending: Vec<HeldItem>,
     /// The time when the first of them was held back.
     held_since: Instant,
+    /// Scores of owner names, if they were asked for.
+    scores: Option<NameScorer>,
     /// Error of a look-up of tags.
     lost: Option<StoreError>,
     /// Notes to print below the answer.
@@ -74,6 +79,7 @@ impl<'a, 't> Output<'a, 't> {
             all_tags: None,
             pending: Vec::new(),
             held_since: Instant::now(),
+            scores: None,
             lost: None,
             notes: Vec::new(),
         })
@@ -95,6 +101,7 @@ impl<'a, 't> Output<'a, 't> {
             return ControlFlow::Continue(());
         }
         self.release()?;
+        self.score(&[item_name(item)])?;
         self.write(item)
     }
 
@@ -124,7 +131,53 @@ impl<'a, 't> Output<'a, 't> {
                 return ControlFlow::Break(());
             }
         }
+        let names: Vec<Option<&NameBuf>> =
+            pending.iter().map(|held| item_name(&held.item())).collect();
+        self.score(&names)?;
         pending.iter().try_for_each(|held| self.write(&held.item()))
+    }
+
+    /// Scores the owner names of the items that follow, if the flags say so.
+    fn with_scores(mut self, rows: &RowOptions) -> Result<Self, CliError> {
+        if rows.score {
+            let mut scorer = ScoreFiles::default().scorer()?;
+            let mut store = self.twin.reader();
+            scorer.refresh(&mut store).map_err(cannot("read the tags"))?;
+            self.scores = Some(NameScorer { scorer, known: Arc::default() });
+            if self.terminal.format(rows.format(), Format::Cof) == Format::Table {
+                self.notes.push("scores are in cof, json and csv; see pdns score".to_owned());
+            }
+        }
+        Ok(self)
+    }
+
+    /// Scores names, if that was asked for.
+    fn score(&mut self, names: &[Option<&NameBuf>]) -> ControlFlow<()> {
+        let Some(scores) = &mut self.scores else { return ControlFlow::Continue(()) };
+        let known = Arc::make_mut(&mut scores.known);
+        if known.len() > MAX_KNOWN {
+            known.clear();
+        }
+        for &name in names.iter().flatten() {
+            if known.contains_key(name) {
+                continue;
+            }
+            let subject = query::Subject::Name(name.clone());
+            let now = self.terminal.now;
+            match query::assess(&mut self.twin.reader(), &scores.scorer, &subject, now) {
+                Ok(assessed) => {
+                    known.insert(name.clone(), assessed.ledger.score);
+                }
+                // The root has no score.
+                Err(AssessError::NoScore(_)) => {}
+                Err(AssessError::Store(error)) => {
+                    self.lost = Some(error);
+                    return ControlFlow::Break(());
+                }
+            }
+        }
+        self.renderer.set_scores(&scores.known);
+        ControlFlow::Continue(())
     }
 
     /// Writes the rows of one query; `subject` is what it is about, if there are several.
@@ -292,6 +345,20 @@ impl<'a, 't> Output<'a, 't> {
     }
 }
 
+/// A scorer, with the scores of names so far.
+struct NameScorer {
+    scorer: Scorer,
+    known: Arc<NameScores>,
+}
+
+/// Returns the owner name of a row.
+fn item_name<'i>(item: &Item<'i>) -> Option<&'i NameBuf> {
+    match *item {
+        Item::Record(row) | Item::Marked { row, .. } => Some(&row.rrname),
+        _ => None,
+    }
+}
+
 /// An item that is held back.
 enum HeldItem {
     Record(StoredRecord),
@@ -359,7 +426,7 @@ pub(super) fn rows(
     elsewhere: Format,
     terminal: &mut Terminal<'_>,
 ) -> Result<Found, CliError> {
-    let mut answer = Output::new(store, rows.format(), elsewhere, terminal)?;
+    let mut answer = Output::new(store, rows.format(), elsewhere, terminal)?.with_scores(rows)?;
     answer.ask(store, query, false, None)?;
     answer.note_evictions(store)?;
     answer.end()
@@ -387,7 +454,8 @@ pub(super) fn look_up(
     }
     let mut opened = open(options)?;
     let mut store = opened.reader();
-    let mut answer = Output::new(&mut store, rows.format(), Format::Cof, terminal)?;
+    let mut answer =
+        Output::new(&mut store, rows.format(), Format::Cof, terminal)?.with_scores(rows)?;
     let is_marked = asked.len() > 1;
     for look_up in &asked {
         look_up.answer(&mut store, rows.follow, is_marked, &mut answer)?;
@@ -473,7 +541,8 @@ fn batch(
     let mut opened = open(options)?;
     let mut store = opened.reader();
     let now = terminal.now;
-    let mut answer = Output::new(&mut store, rows.format(), Format::Cof, terminal)?;
+    let mut answer =
+        Output::new(&mut store, rows.format(), Format::Cof, terminal)?.with_scores(rows)?;
     let (mut number, mut passed_over) = (0_u64, 0_u64);
     while let Some(line) = next_text(answer.terminal.input, &mut number)? {
         let text = without_comment(&line);

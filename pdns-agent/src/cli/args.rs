@@ -160,6 +160,9 @@ pub enum Command {
     /// Judge whether names look generated, by their text alone
     #[command(after_long_help = analyze::CLASSIFY)]
     Classify(Box<analyze::Classify>),
+    /// How probable it is that names and addresses are threats, with reasons
+    #[command(after_long_help = analyze::SCORE)]
+    Score(Box<analyze::Score>),
     /// Protected names that a name imitates, by its text alone
     #[command(after_long_help = analyze::MIMICS)]
     Mimics(Box<analyze::Mimics>),
@@ -316,6 +319,9 @@ pub struct Find {
     /// The largest TTL seen is at most this
     #[arg(long, value_name = "SECONDS", allow_negative_numbers = true, value_parser = seconds)]
     pub ttl_max: Option<u32>,
+    /// Score each owner name, as pdns score does: `pdns_score` in COF, `score` in json and csv
+    #[arg(long, hide_short_help = true)]
+    pub score: bool,
     /// Which rows, and how they are written.
     #[command(flatten)]
     pub rows: RowArgs,

@@ -36,6 +36,12 @@ pub enum UsageError {
     /// Several subjects where one is needed.
     #[error("{0:?} has several subjects: give one")]
     OneSubject(String),
+    /// Subjects beside `--new`.
+    #[error("--new scores what is new: give no subjects, or leave --new out")]
+    NewAndSubjects,
+    /// A subject that has no score.
+    #[error(transparent)]
+    NoScore(#[from] query::NoScore),
     /// An unknown command.
     #[error("{word:?} is not a command{}; to look it up as a name: pdns lookup {word}", meant(like.as_ref()))]
     Command {

@@ -3,10 +3,13 @@
 use super::answer::{render_options, taken_for};
 use super::args::Show;
 use super::query_args::{UsageError, subjects};
+use super::score::score_of;
 use super::{CliError, Found, Terminal, cannot, open};
-use crate::query::{self, ProfileQuery, TagSet};
+use crate::config::score::ScoreFiles;
+use crate::query::{self, ProfileQuery, TagSet, scored_subject};
 use crate::render::{self, Format};
 use crate::store::{MAX_HISTORY, Options};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Prints the profile of one subject.
@@ -24,12 +27,21 @@ pub(super) fn show(
     let mut store = opened.reader();
     taken_for(&text, &reading, terminal);
     let look = render_options(&mut store, terminal)?;
-    let threats = TagSet::of_addresses(&mut store).map_err(cannot("read the tags"))?;
+    let mut scorer = ScoreFiles::default().scorer()?;
+    let threats = Arc::new(TagSet::of_addresses(&mut store).map_err(cannot("read the tags"))?);
     let end = asked.seconds.map(|seconds| Instant::now() + Duration::from_secs(seconds.into()));
     let stop = || end.is_some_and(|end| Instant::now() >= end);
     let query = ProfileQuery { subject: &reading.subject, at: None, stop: &stop };
     let profile = query::profile(&mut store, &threats, &query).map_err(cannot("read the store"))?;
-    render::profile(&profile, MAX_HISTORY, format, &look, terminal.out)
+    let score = match scored_subject(&reading.subject) {
+        // Without time left, there is no score.
+        Ok(subject) if !stop() => {
+            scorer.refresh_with(&mut store, threats).map_err(cannot("read the store"))?;
+            Some(score_of(&mut store, &scorer, &subject, terminal.now)?)
+        }
+        _ => None,
+    };
+    render::profile(&profile, score.as_ref(), MAX_HISTORY, format, &look, terminal.out)
         .map_err(CliError::Output)?;
     if stop() {
         terminal.say(format_args!("time ran out; rows are missing"));

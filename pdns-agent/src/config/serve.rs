@@ -9,6 +9,7 @@ mod file;
 pub use args::{Serve, ServeCommand, UserCommand};
 
 use super::document::{self, FileError};
+use super::score::{ScoreFileError, ScoreFiles};
 use super::{Connection, ConnectionError, Sharing, StoreFile, pdns_files};
 use crate::query::MAX_PAGE;
 use crate::serve::{
@@ -36,6 +37,9 @@ pub enum ServeConfigError {
     /// Error in the settings file.
     #[error(transparent)]
     File(#[from] FileError),
+    /// A file that scores rest on is invalid.
+    #[error(transparent)]
+    ScoreFile(#[from] ScoreFileError),
     /// Invalid address to listen on.
     #[error(transparent)]
     Address(#[from] BadAddress),
@@ -118,6 +122,7 @@ pub fn settings(
         hunt: hunt.map(|text| text.parse::<HuntUrl>()).transpose()?,
         frame_ancestors: ancestors.into_iter().map(checked_origin).collect::<Result<_, _>>()?,
         feed: Feed { default_tlp, identity },
+        scorer: ScoreFiles::default().scorer()?,
         limits: limits(typed, &kept)?,
     })
 }

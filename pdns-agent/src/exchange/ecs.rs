@@ -5,7 +5,6 @@
 
 use super::PageUrl;
 use crate::name::{Name, NameBuf, suffix};
-use crate::observation::SENSOR_SEPARATOR;
 use crate::rdata::{FinalDot, Target};
 use crate::record::{FactBuf, StoredRecord};
 use crate::render::{ascii_json, iso};
@@ -282,14 +281,8 @@ fn add(object: &mut Map<String, Value>, field: &str, texts: impl Iterator<Item =
 
 /// The sensors that saw any of the records.
 fn sensors(subject: &EcsSubject<'_>) -> BTreeSet<String> {
-    let bits = subject.records.iter().fold(0, |bits, row| bits | row.seen.sensors);
-    let names = subject.sensors.iter().enumerate();
-    let seen = names.filter(|(bit, _)| {
-        bits.checked_shr(u32::try_from(*bit).unwrap_or(32)).unwrap_or(0) & 1 == 1
-    });
-    seen.flat_map(|(_, names)| names.split(SENSOR_SEPARATOR).map(str::to_owned))
-        .filter(|name| !name.is_empty())
-        .collect()
+    let names = subject.records.iter().flat_map(|record| record.sensors.names(subject.sensors));
+    names.map(str::to_owned).collect()
 }
 
 fn line(event: &Map<String, Value>) -> String {

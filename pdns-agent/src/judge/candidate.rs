@@ -2,7 +2,7 @@
 
 use super::Knowledge;
 use crate::analyze::{
-    AlertClass, Evidence, MIMIC_LIMIT, Mimic, Risk, Verdict, WATCH, owned_domain, risk,
+    AlertClass, MIMIC_LIMIT, Mimic, NameEvidence, Risk, Verdict, WATCH, owned_domain, risk,
 };
 use crate::name::{Name, NameBuf};
 
@@ -60,12 +60,12 @@ impl<'k> Candidate<'k> {
 
     /// Its risk.
     pub(super) fn risk(&self, has_feed_trust: bool) -> Risk {
-        risk(&Evidence {
+        risk(&NameEvidence {
             generated: Some(self.generated),
             mimic: self.mimic.as_ref(),
             is_new: true,
             has_feed_trust,
-            ..Evidence::default()
+            ..NameEvidence::default()
         })
     }
 

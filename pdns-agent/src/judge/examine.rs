@@ -7,8 +7,8 @@ use super::related::share_infrastructure;
 use super::settings::{FirstSeen, JudgeSettings};
 use super::state::State;
 use crate::analyze::{
-    AlertClass, Decision, DueSet, Evidence, NewSets, Risk, SetKey, Verdict, WATCH, band, hit_score,
-    owned_domain, risk,
+    AlertClass, Decision, DueSet, NameEvidence, NewSets, Risk, SetKey, Verdict, WATCH, band,
+    hit_score, owned_domain, risk,
 };
 use crate::exchange::{Dataset, EcsContext, EcsSubject, EcsVerdict};
 use crate::hex;
@@ -390,7 +390,8 @@ impl<'k> Examiner<'k> {
         events: &mut Events,
     ) {
         let verdict = self.knowledge.model.classify_set(&due.names);
-        let evidence = Evidence { set: Some(&verdict), is_new: true, ..Evidence::default() };
+        let evidence =
+            NameEvidence { set: Some(&verdict), is_new: true, ..NameEvidence::default() };
         let risk = risk(&evidence);
         let Some(class) = risk.class.filter(|_| risk.score >= WATCH) else { return };
         for domain in &due.names {

@@ -207,7 +207,7 @@ static LOCAL_NETS: LazyLock<Vec<(Why, IpNet)>> = LazyLock::new(|| {
 });
 
 /// Returns the reason why an address is local; `None` if it is not.
-fn why_local(address: IpAddr) -> Option<Why> {
+pub(super) fn why_local(address: IpAddr) -> Option<Why> {
     let address = address.to_canonical();
     LOCAL_NETS.iter().find(|(_, net)| net.contains(&address)).map(|&(why, _)| why)
 }

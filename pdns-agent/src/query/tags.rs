@@ -176,6 +176,17 @@ impl TagSet {
         Self { generation: self.generation, tags, rules, ..Self::default() }
     }
 
+    /// Returns the set without the tags and indicators from a source.
+    #[must_use]
+    pub fn without_source(self, source: &str) -> Self {
+        if self.tags.iter().all(|tag| tag.source != source) {
+            return self;
+        }
+        let Self { generation, mut tags, rules, is_of_tagged_store, .. } = self;
+        tags.retain(|tag| tag.source != source);
+        Self { generation, tags, rules, is_of_tagged_store, ..Self::default() }
+    }
+
     /// Creates a set from tags.
     #[must_use]
     pub fn new(tags: Vec<Tag>) -> Self {

@@ -8,12 +8,12 @@
 //! `pdns_imported` if no sensor of this store saw it, and all that is known of it comes from elsewhere;
 //! `pdns_partial` if the source had only the host of an MX, SRV or SOA record, so that its other fields are zero;
 //! `pdns_tags` with the kinds of tags in effect on either end, and `pdns_rrname_tags` and `pdns_rdata_tags` with
-//! those of each; `pdns_subject` or `pdns_why` if the result has such a value for a row. `origin` is the URI of the
+//! those of each; `pdns_score` with the score of the owner name from 0 to 100, if it was asked for; `pdns_subject` or `pdns_why` if the result has such a value for a row. `origin` is the URI of the
 //! server that answered (misp-modules reads it without checking that it exists); `pdns` itself has none. `sensor_id`
 //! is a string, as in the draft; several sensors are joined with commas.
 
 use super::json::{Json, Object};
-use super::{Item, Mark, RenderOptions, Renderer, field, judged};
+use super::{Item, Mark, NameScores, RenderOptions, Renderer, field, judged};
 use crate::observation::Seen;
 use crate::query::{End, TagSet};
 use crate::rdata::FinalDot;
@@ -92,6 +92,9 @@ impl Cof {
                 object.field(name, &kinds)?;
             }
         }
+        if let Some(score) = self.look.scores.as_ref().and_then(|scores| scores.get(&row.rrname)) {
+            object.field("pdns_score", score)?;
+        }
         if let Some((name, mark)) = mark {
             object.field(&format!("pdns_{}", name.name()), &mark)?;
         }
@@ -117,6 +120,11 @@ impl Renderer for Cof {
 
     fn left_out(&self) -> u64 {
         self.left_out
+    }
+
+    fn set_scores(&mut self, scores: &Arc<NameScores>) {
+        self.look.scores = Some(Arc::clone(scores));
+        self.other.set_scores(scores);
     }
 
     fn set_tags(&mut self, tags: &Arc<TagSet>) {

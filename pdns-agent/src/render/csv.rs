@@ -4,7 +4,7 @@
 //! cell gets a `'` in front. Times are UTC without an offset, as dnsdbq writes them and spreadsheets read them.
 
 use super::field::{self, Value, fields};
-use super::{Item, RenderOptions, Renderer, date, escape, judged, sensor_list, utc};
+use super::{Item, NameScores, RenderOptions, Renderer, date, escape, judged, sensor_list, utc};
 use crate::query::TagSet;
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -30,6 +30,10 @@ impl Renderer for Csv {
         }
         lines.write_record(fields.into_iter().map(|(_, value)| safe(&text(value))))?;
         lines.flush()
+    }
+
+    fn set_scores(&mut self, scores: &Arc<NameScores>) {
+        self.look.scores = Some(Arc::clone(scores));
     }
 
     fn set_tags(&mut self, tags: &Arc<TagSet>) {

@@ -106,7 +106,7 @@ fn of_row<'a>(row: &'a StoredRecord, look: &'a RenderOptions) -> Vec<Field<'a>> 
     };
     let seen = &row.seen;
     let sensors = look.sensors(&row.sensors).collect();
-    vec![
+    let mut fields = vec![
         ("rrname", Value::Text(Cow::Borrowed(row.rrname.as_str()))),
         ("rrtype", text(rrtype.to_string())),
         ("rdata", rdata),
@@ -123,7 +123,12 @@ fn of_row<'a>(row: &'a StoredRecord, look: &'a RenderOptions) -> Vec<Field<'a>> 
         ("imported", Value::Flag(seen.is_imported())),
         ("partial", Value::Flag(partial)),
         ("tags", tags(look.tags.of_row(row).each().map(|(end, tag)| (Some(end), tag)))),
-    ]
+    ];
+    if let Some(scores) = &look.scores {
+        let score = scores.get(&row.rrname);
+        fields.push(("score", score.map_or(Value::Absent, |score| Value::Number((*score).into()))));
+    }
+    fields
 }
 
 /// Returns the tags of the key of a group.

@@ -3,7 +3,7 @@
 
 use super::field::{Value, fields};
 use super::judged::{RelationJson, Wire};
-use super::{Item, RenderOptions, Renderer, date, utc};
+use super::{Item, NameScores, RenderOptions, Renderer, date, utc};
 use crate::query::TagSet;
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -149,6 +149,10 @@ impl Renderer for Json {
             }
         }
         object.end()
+    }
+
+    fn set_scores(&mut self, scores: &Arc<NameScores>) {
+        self.look.scores = Some(Arc::clone(scores));
     }
 
     fn set_tags(&mut self, tags: &Arc<TagSet>) {

@@ -5,24 +5,25 @@ pub(crate) mod words;
 use super::json::Object;
 use super::paragraph::paragraph;
 use super::table::{Column, Kind, lines};
-use super::{Format, Item, RenderOptions, escape, utc};
+use super::{Format, Item, RenderOptions, escape, score, utc};
 use crate::name::display::unicode;
 use crate::query::{
-    NearestThreat, Neighbourhood, NewName, Profile, Section, SectionReading, Subject, printed_name,
-    wider,
+    Assessment, NearestThreat, Neighbourhood, NewName, Profile, Section, SectionReading, Subject,
+    printed_name, wider,
 };
 use crate::tag::Tag;
 use serde::Serialize;
 use std::io::{self, Write};
 use std::sync::Arc;
 
-/// Writes a profile. `kept` is the number of tag changes that a store keeps. Formats other than [`Format::Json`] are
+/// Writes a profile, and the score of its subject, if it has one. `kept` is the number of tag changes that a store keeps. Formats other than [`Format::Json`] are
 /// rendered like [`Format::Table`].
 ///
 /// # Errors
 /// Errors of the writer.
 pub fn profile(
     profile: &Profile,
+    score: Option<&Assessment>,
     kept: u32,
     format: Format,
     look: &RenderOptions,
@@ -30,8 +31,8 @@ pub fn profile(
 ) -> io::Result<()> {
     let look = RenderOptions { tags: Arc::clone(&profile.of_rows), ..look.clone() };
     match format {
-        Format::Json => json(profile, &look, out),
-        _ => terminal(profile, kept, &look, out),
+        Format::Json => json(profile, score, &look, out),
+        _ => terminal(profile, score, kept, &look, out),
     }
 }
 
@@ -44,6 +45,7 @@ fn sections(profile: &Profile) -> [(Section, &SectionReading); 3] {
 /// Writes paragraphs and tables.
 fn terminal(
     profile: &Profile,
+    score: Option<&Assessment>,
     kept: u32,
     look: &RenderOptions,
     out: &mut dyn Write,
@@ -54,6 +56,10 @@ fn terminal(
     let form = form.map(|form| format!(" {}", form.note())).unwrap_or_default();
     title(look, out, &format!("{subject}{form} ({})", subject.sort()))?;
     paragraph(look, out, &words::summary(profile, &digits))?;
+    if let Some(score) = score {
+        heading(look, out, &format!("Score {}", score::headline(score)), "")?;
+        score::short_body(score, look, out)?;
+    }
     let (tags, overridden) = profile.tags_by_effect();
     for (title, tags) in [("Tags", tags), ("Tags that another overrides", overridden)] {
         let own: Vec<&Tag> = tags.into_iter().filter(|tag| tag.is_own()).collect();
@@ -224,7 +230,12 @@ impl NeighbourhoodJson {
 }
 
 /// Writes one object with everything.
-fn json(profile: &Profile, look: &RenderOptions, out: &mut dyn Write) -> io::Result<()> {
+fn json(
+    profile: &Profile,
+    score: Option<&Assessment>,
+    look: &RenderOptions,
+    out: &mut dyn Write,
+) -> io::Result<()> {
     let subject = &profile.subject;
     let mut object = Object::begin(out)?;
     object.field("subject", &subject.to_string())?;
@@ -241,6 +252,9 @@ fn json(profile: &Profile, look: &RenderOptions, out: &mut dyn Write) -> io::Res
     if let Some((first, last)) = profile.span().filter(|_| is_whole && !is_tree) {
         object.field("time_first", &first)?;
         object.field("time_last", &last)?;
+    }
+    if let Some(score) = score {
+        object.object("score", &score::line(score)?)?;
     }
     let (mut tags, mut overridden) = profile.tags_by_effect();
     tags.retain(|tag| tag.is_own());

@@ -7,19 +7,20 @@
 //!
 //! The whole page is built before its first line is sent, because the headers tell how it ends.
 
-use super::app::App;
+use super::app::{App, now};
 use super::clients::ClientHandle;
 use super::host_check::authority;
 use super::http_error::HttpError;
 use super::metrics::Endpoint;
-use super::part::decode;
+use super::pages::Pages;
+use super::part::{decode, parameters};
 use super::stream::{Out, QueryContext, ask};
 use crate::query::{
-    Cursor, MAX_PAGE, Pager, Rows, Section, Sections, Subject, TagSet, Text, Walk, Word, parts,
-    subjects_of_row, walk,
+    AssessError, Cursor, MAX_PAGE, Pager, Rows, Section, Sections, Subject, TagSet, Text, Walk,
+    Word, assess, parts, subjects_of_row, walk,
 };
 use crate::record::{FactBuf, StoredRecord};
-use crate::render::{Format, Item, RenderOptions};
+use crate::render::{Format, Item, NameScores, RenderOptions};
 use crate::rr::RrType;
 use crate::store::{Reader, StoreError};
 use crate::tag::TagSubject;
@@ -34,6 +35,8 @@ use std::time::Duration;
 
 /// Maximum time to build a page: `PyPDNS` disconnects after 15 seconds.
 const TIME: Duration = Duration::from_secs(12);
+/// Maximum number of owner names of a page that are scored.
+const MAX_SCORED: usize = 200;
 
 /// A parsed query.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,6 +45,8 @@ struct CirclQuery {
     only: Only,
     after: Option<Cursor>,
     count: usize,
+    /// True if owner names are to be scored.
+    score: bool,
     /// True if the client asked for a page, and therefore knows that there may be more.
     is_paged: bool,
 }
@@ -79,10 +84,15 @@ pub(super) async fn query(
         Ok(question) => question,
         Err(refusal) => return refusal.into_response(),
     };
+    let question = match with_score(question, &uri) {
+        Ok(question) => question,
+        Err(refusal) => return refusal.into_response(),
+    };
     let time = app.limits.time.min(TIME);
     let origin = origin(&app, version, &uri, &headers);
+    let shared = Arc::clone(&app);
     let asking = QueryContext { app, asker, endpoint: Endpoint::Circl, time, keep_alive: None };
-    ask(asking, move |store, out| answer(store, &question, origin, out)).await
+    ask(asking, move |store, out| answer(store, &question, origin, &shared.pages, out)).await
 }
 
 /// Returns the URI of this protocol as the client sees it, for COF's `origin`.
@@ -122,7 +132,51 @@ fn understand(value: &str, headers: &HeaderMap, most: usize) -> Result<CirclQuer
         Some(text) => text.parse().map_or(Only::Nothing, Only::One),
     };
     let is_paged = after.is_some() || headers.contains_key("dribble-paginate-count");
-    Ok(CirclQuery { what: what(&decode(value)?)?, only, after, count, is_paged })
+    Ok(CirclQuery { what: what(&decode(value)?)?, only, after, count, score: false, is_paged })
+}
+
+/// Adds what the parameter `score` says: 1 for scores, 0 for none.
+fn with_score(question: CirclQuery, uri: &Uri) -> Result<CirclQuery, HttpError> {
+    // Other parameters have no meaning here, so they need not be valid.
+    let query = uri.query().filter(|query| query.contains("score"));
+    let parameters = parameters(query)?;
+    let score =
+        parameters.iter().find(|(name, _)| name == "score").map(|(_, value)| value.as_str());
+    let score = match score {
+        None | Some("0") => false,
+        Some("1") => true,
+        Some(other) => return Err(HttpError::bad(format!("score is 0 or 1, not {other:?}"))),
+    };
+    Ok(CirclQuery { score, ..question })
+}
+
+/// Scores the owner names of rows until time runs out; true if some have no score.
+fn scores(
+    store: &mut Reader<'_>,
+    rows: &[StoredRecord],
+    pages: &Pages,
+    out: &Out,
+) -> Result<(NameScores, bool), StoreError> {
+    let mut scorer = pages.scorer.clone();
+    let threats = pages.threats(store)?;
+    scorer.refresh_with(store, threats)?;
+    let (mut found, now) = (NameScores::new(), now());
+    for row in rows {
+        if found.contains_key(&row.rrname) {
+            continue;
+        }
+        if found.len() >= MAX_SCORED || out.check().is_err() {
+            return Ok((found, true));
+        }
+        match assess(store, &scorer, &Subject::Name(row.rrname.clone()), now) {
+            Ok(assessed) => {
+                found.insert(row.rrname.clone(), assessed.ledger.score);
+            }
+            Err(AssessError::NoScore(_)) => {}
+            Err(AssessError::Store(error)) => return Err(error),
+        }
+    }
+    Ok((found, false))
 }
 
 /// Reads a value without headers, for the fuzzer.
@@ -163,6 +217,7 @@ fn answer(
     store: &mut Reader<'_>,
     question: &CirclQuery,
     origin: String,
+    pages: &Pages,
     out: &mut Out,
 ) -> Result<(), StoreError> {
     let sensors = store.sensors()?;
@@ -172,6 +227,12 @@ fn answer(
     let Rows { rows, next, cut } = pager.finish();
     let subjects: Vec<TagSubject> = rows.iter().flat_map(subjects_of_row).collect();
     let tags = Arc::new(TagSet::of_subjects(store, &subjects)?);
+    let (scores, is_part) = if question.score {
+        let (scores, is_part) = scores(store, &rows, pages, out)?;
+        (Some(Arc::new(scores)), is_part)
+    } else {
+        (None, false)
+    };
     let mut headers = HeaderMap::new();
     if let Some(next) = next {
         headers.insert("x-dribble-cursor", HeaderValue::from(next.number()));
@@ -182,6 +243,8 @@ fn answer(
         Some("{\"rows\":\"too many records share a second: the rest cannot be paged\"}")
     } else if cut && !question.is_paged {
         Some("{\"rows\":\"there are more records: ask for pages with dribble-paginate-count\"}")
+    } else if is_part {
+        Some("{\"score\":\"only the first names have a score\"}")
     } else {
         None
     };
@@ -193,6 +256,7 @@ fn answer(
         sensors,
         tags,
         origin: Some(origin),
+        scores,
         ..RenderOptions::default()
     });
     for row in &rows {

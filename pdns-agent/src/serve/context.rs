@@ -13,6 +13,7 @@ mod page;
 mod parse_value;
 mod reply;
 mod sanitize;
+mod score_card;
 mod tag_form;
 mod timeline;
 mod view;
@@ -173,7 +174,10 @@ async fn context(
             send(&made, pages, headers, out);
         } else {
             let threats = pages.threats(store)?;
-            let made = compose::context(store, visit, &threats, pages.hunt.as_ref(), out)?;
+            let mut scorer = pages.scorer.clone();
+            scorer.refresh_with(store, Arc::clone(&threats))?;
+            let near = compose::Around { threats: &threats, scorer: &scorer, now: now() };
+            let made = compose::context(store, visit, &near, pages.hunt.as_ref(), out)?;
             send(&made, pages, headers, out);
         }
         Ok(())

@@ -5,7 +5,7 @@
 pub(super) mod hunt;
 pub(super) mod session;
 
-use crate::query::TagSet;
+use crate::query::{Scorer, TagSet};
 use crate::store::{Reader, StoreError};
 use hunt::HuntUrl;
 use session::Sessions;
@@ -23,6 +23,8 @@ pub(super) struct Pages {
     pub(super) ancestors: String,
     /// True if browsers use TLS, with this server or with the proxy in front.
     pub(super) is_secure: bool,
+    /// Models, lists and weights of scores.
+    pub(super) scorer: Scorer,
     threats: Mutex<Option<(Instant, Arc<TagSet>)>>,
 }
 
@@ -40,6 +42,7 @@ impl Pages {
             hunt: settings.hunt.clone(),
             ancestors: ancestors.collect(),
             is_secure: settings.tls.is_some() || settings.behind_proxy,
+            scorer: settings.scorer.clone(),
             threats: Mutex::default(),
         }
     }

@@ -72,7 +72,7 @@ const SECOND: &[(&str, &[&[&str]])] = &[
             &["addresses", "filter", "gate", "page", "parked", "pattern", "stats"],
             &["follow", "near", "text", "top"],
             &["contrast", "groups", "names", "sightings", "tag_export", "watch"],
-            &["ip_labels", "profile", "walk"],
+            &["ip_labels", "profile", "score", "walk"],
         ],
     ),
     (

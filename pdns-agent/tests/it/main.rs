@@ -92,6 +92,8 @@ mod refusals;
 #[cfg(test)]
 mod run;
 #[cfg(test)]
+mod score;
+#[cfg(test)]
 mod second_reader;
 #[cfg(test)]
 mod serve;

@@ -1,6 +1,8 @@
 //! What can be typed of the judgement of names: clap types.
 
+use super::ByName;
 use crate::analyze::{KINDS, MimicKind};
+use crate::config::score::ScoreFiles;
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use std::path::PathBuf;
@@ -22,6 +24,26 @@ Examples:
   pdns classify --model my.model --format json - < names.txt
 
 Exit status: 0 judged, 2 error.";
+
+pub(in super::super) const SCORE: &str = "\
+A score is a sum of evidence in nats (natural log-odds), from a prior of 1 threat in 100 names, made a
+number from 0 to 100. Bands: low up to 29, watch up to 59, suspicious up to 84, bad from 85. The ledger
+shows what each piece of evidence adds, why, and whose word it is; what is not known adds nothing and is
+listed as unknown. Nothing outside the store is asked. Verdicts of the judge (pdns-judge) do not count.
+
+Weights are set by hand, not fitted: a score sorts what to look at first, it proves nothing. TTLs, TLDs
+and nearness are weak evidence; age is that of the first sighting here, not of the registration.
+
+--new ranks names by text, tags and lists, and reads the store for the 1,000 that stand out and for 50
+domains with many new names. With --by domains, a domain counts as new with its first name.
+
+Examples:
+  pdns score paypa1-login.com 192.0.2.7
+  pdns score --new --since 1d --min-score 60
+  pdns score --new --since 7d --by domains --limit 20 --format json
+  pdns score --weights my-weights.toml - < names.txt
+
+Exit status: 0 scored, 1 nothing is new, 2 error.";
 
 pub(in super::super) const TRAIN: &str = "\
 A line is a name, and behind a tab or comma its family or source, which only the report uses; the name of
@@ -88,6 +110,38 @@ pub struct Mimics {
     #[arg(long, value_name = "FILE")]
     pub protect: Vec<PathBuf>,
     /// How to write what is found [default: table on a terminal, json elsewhere]
+    #[arg(long, short = 'f', value_name = "FORMAT", value_parser = super::profile_formats())]
+    pub format: Option<crate::render::Format>,
+}
+
+/// `pdns score`.
+#[derive(Debug, Args)]
+pub struct Score {
+    /// Names and addresses; - reads them from standard input, one a line
+    #[arg(value_name = "SUBJECT", required_unless_present = "new")]
+    pub subjects: Vec<String>,
+    /// Score what is new, the most probable threats first
+    #[arg(long)]
+    pub new: bool,
+    /// With --new: first seen since this time, an age or a date
+    #[arg(long, value_name = "TIME", default_value = "1d", requires = "new")]
+    pub since: String,
+    /// With --new: full names, or registrable domains
+    #[arg(long, value_enum, default_value = "names", requires = "new")]
+    pub by: ByName,
+    /// With --new: the most scores
+    #[arg(long, value_name = "N", default_value_t = 100, requires = "new", value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    pub limit: u32,
+    /// Leave out lower scores
+    #[arg(long = "min-score", value_name = "SCORE", default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=100))]
+    pub least: u8,
+    /// In tables, one line for each subject
+    #[arg(long)]
+    pub brief: bool,
+    /// Files that scores rest on.
+    #[command(flatten)]
+    pub files: ScoreFiles,
+    /// How to write scores [default: table on a terminal, json elsewhere]
     #[arg(long, short = 'f', value_name = "FORMAT", value_parser = super::profile_formats())]
     pub format: Option<crate::render::Format>,
 }

@@ -62,6 +62,8 @@ pub(in crate::cli) struct RowOptions {
     pub negative: bool,
     /// Whether CNAMEs are followed.
     pub follow: bool,
+    /// Whether owner names are scored.
+    pub score: bool,
     /// The format.
     pub format: Option<FormatArg>,
 }
@@ -247,6 +249,10 @@ pub struct LookUpArgs {
     /// Follow CNAMEs: from a name to its addresses, and back from what leads to it
     #[arg(long, help_heading = HEADING)]
     pub follow: bool,
+
+    /// Score each owner name, as pdns score does: `pdns_score` in COF, `score` in json and csv
+    #[arg(long, hide_short_help = true, help_heading = HEADING)]
+    pub score: bool,
 }
 
 impl LookUpArgs {
@@ -260,6 +266,7 @@ impl LookUpArgs {
             ("--format", rows.output.format.is_some()),
             ("--negative", self.negative),
             ("--follow", self.follow),
+            ("--score", self.score),
         ];
         let other = others.into_iter().find(|&(_, is_given)| is_given).map(|(flag, _)| flag);
         rows.fences.first_given().or(other)
@@ -279,8 +286,8 @@ pub struct PagingArgs {
 
 impl From<&LookUpArgs> for RowOptions {
     fn from(flags: &LookUpArgs) -> Self {
-        let LookUpArgs { rows, negative, follow } = flags;
-        Self { negative: *negative, follow: *follow, ..Self::from(rows) }
+        let LookUpArgs { rows, negative, follow, score } = flags;
+        Self { negative: *negative, follow: *follow, score: *score, ..Self::from(rows) }
     }
 }
 

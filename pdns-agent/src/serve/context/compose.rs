@@ -5,12 +5,13 @@
 use super::page::{Context, Form, NearThreat, OneSection, PageFrame, Start};
 use super::parse_value::{ClickedValue, typed};
 use super::sanitize::visible;
+use super::score_card::ScoreCard;
 use super::timeline::{Axis, Time, grouped};
 use super::view::{Link, RecordTable, Vicinity, badges, judgement, past, table, vicinity};
 use crate::name::display::unicode;
 use crate::query::{
-    self, Cursor, Depth, Profile, ProfileQuery, Section, Sections, Subject, TagSet, own_subjects,
-    read_section, subjects_of_row, wider,
+    self, AssessError, Cursor, Depth, Profile, ProfileQuery, Scorer, Section, Sections, Subject,
+    TagSet, own_subjects, read_section, subjects_of_row, wider,
 };
 use crate::render::percent;
 use crate::render::words;
@@ -36,18 +37,32 @@ pub(super) struct PageRequest {
     pub(super) token: Option<String>,
 }
 
+/// Everything besides the store that a page rests on.
+pub(super) struct Around<'a> {
+    /// The tags among which the nearest threat is sought.
+    pub(super) threats: &'a TagSet,
+    pub(super) scorer: &'a Scorer,
+    /// The time of the score, in seconds since 1970.
+    pub(super) now: u32,
+}
+
 /// Builds the page of a subject.
 pub(super) fn context(
     store: &mut Reader<'_>,
     visit: PageRequest,
-    threats: &TagSet,
+    around: &Around<'_>,
     hunt: Option<&HuntUrl>,
     out: &Out,
 ) -> Result<Context, StoreError> {
     let subject = &visit.asked.subject;
     let stop = || out.check().is_err();
     let query = ProfileQuery { subject, at: visit.at, stop: &stop };
-    let profile = query::profile(store, threats, &query)?;
+    let profile = query::profile(store, around.threats, &query)?;
+    let score = match query::assess(store, around.scorer, subject, around.now) {
+        Ok(assessed) => Some(ScoreCard::new(&assessed)),
+        Err(AssessError::NoScore(_)) => None,
+        Err(AssessError::Store(error)) => return Err(error),
+    };
     let text = subject.to_string();
     let mut axis = Axis::marked(visit.at);
     if let Some((first, last)) = profile.span() {
@@ -73,6 +88,7 @@ pub(super) fn context(
         tables: sections(&profile, &axis, rows),
         vicinities: vicinities(&profile, rows),
         near: nearest(&profile),
+        score,
         tags: profile.tags.iter().map(|applied| judgement(applied, &own_subjects)).collect(),
         history: profile.changes.latest.iter().map(past).collect(),
         history_note: words::changes_left_out(&profile.changes, MAX_HISTORY, &grouped),

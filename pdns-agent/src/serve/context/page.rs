@@ -4,6 +4,7 @@
 //! nothing else and runs no script, its forms submit only to this server, and only our own pages and those that
 //! the operator configures may frame it.
 
+use super::score_card::ScoreCard;
 use super::timeline::Time;
 use super::view::{Badge, Judgement, Link, RecordTable, Vicinity};
 use askama::Template;
@@ -64,6 +65,8 @@ pub(super) struct Context {
     pub(super) tables: Vec<RecordTable>,
     pub(super) vicinities: Vec<Vicinity>,
     pub(super) near: Option<NearThreat>,
+    /// The score, if the subject has one.
+    pub(super) score: Option<ScoreCard>,
     pub(super) tags: Vec<Judgement>,
     pub(super) history: Vec<Judgement>,
     /// Note on the part of the history that is missing.

@@ -286,3 +286,39 @@ fn schemathesis_finds_nothing() {
     let seen = python_json("api.py", &[url.as_ref(), site.home.path().as_os_str()], &[]);
     assert_eq!(seen["code"], 0, "{}", seen["said"].as_str().unwrap_or_default());
 }
+
+#[test]
+fn the_score_is_on_the_page_and_in_cof_on_request() {
+    let site = site();
+    let page = site.get("/context/www.example.com").body;
+    let card =
+        page.split_once("id=\"score\"").expect("a card").1.split("</section>").next().unwrap();
+    assert!(
+        card.contains("<details>") && card.contains("<summary><strong class=\"score "),
+        "{card}"
+    );
+    for part in
+        ["of 100, ", "<strong>prior</strong>", "<strong>sum</strong>", "Unknown: ", "reputation"]
+    {
+        assert!(card.contains(part), "{part}: {card}");
+    }
+    assert!(!page.contains("<script"), "{page}");
+    // Of several addresses together there is no score.
+    let page = site.get("/context/192.0.2.0/24").body;
+    assert!(page.contains("192.0.2.0/24") && !page.contains("id=\"score\""), "{page}");
+    let hostile = site.get("/context/txt.example.org").body;
+    assert!(hostile.contains("id=\"score\"") && !hostile.contains("<script"), "{hostile}");
+    let rows = |path: &str| -> Vec<serde_json::Value> {
+        let reply = site.get(path);
+        assert_eq!(reply.status, 200, "{reply:?}");
+        reply.body.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    let scored = rows("/pdns/query/www.example.com?score=1");
+    assert!(
+        !scored.is_empty() && scored.iter().all(|row| row["pdns_score"].is_u64()),
+        "{scored:?}"
+    );
+    let plain = rows("/pdns/query/www.example.com?score=0");
+    assert!(plain.len() == scored.len() && plain.iter().all(|row| row["pdns_score"].is_null()));
+    assert_eq!(site.get("/pdns/query/www.example.com?score=yes").status, 400);
+}

@@ -1,0 +1,137 @@
+//! Lists that scores rest on: parking, sinkholes, content networks, free hosting, top-level domains, popular names.
+
+use crate::name::{Name, NameBuf, ancestors};
+use crate::query::ParkedList;
+use std::collections::{HashMap, HashSet};
+
+/// Maximum number of names of a top list that are kept.
+const MAX_TOP: usize = 100_000;
+
+/// Lists of networks, zones and suffixes.
+#[derive(Clone, Debug)]
+pub struct ScoreLists {
+    /// Addresses and hosts of parked domains.
+    pub parked: ParkedList,
+    /// Addresses and name servers of sinkholes.
+    pub sinkholes: ParkedList,
+    /// Addresses and hosts of content networks.
+    pub content_networks: ParkedList,
+    /// Zones of free hosting.
+    pub free_hosting: HashSet<NameBuf>,
+    /// Top-level domains with much abuse.
+    pub abused_tlds: HashSet<NameBuf>,
+}
+
+impl ScoreLists {
+    /// The lists that come with the program.
+    #[must_use]
+    #[expect(clippy::missing_panics_doc, reason = "a test reads the same text")]
+    pub fn shipped() -> Self {
+        let list = |text| ParkedList::parse(text).expect("the list that is shipped is valid");
+        Self {
+            parked: ParkedList::shipped(),
+            sinkholes: list(include_str!("sinkholes.txt")),
+            content_networks: list(include_str!("content_networks.txt")),
+            free_hosting: names(include_str!("free_hosting.txt")),
+            abused_tlds: names(include_str!("abused_tlds.txt")),
+        }
+    }
+
+    /// The zone of free hosting that a name lies below.
+    #[must_use]
+    pub fn free_hosting<'n>(&self, name: Name<'n>) -> Option<&'n str> {
+        let above = ancestors(name).skip(1).filter_map(|text| Name::from_canonical(text).ok());
+        let mut zones = above.filter(|zone| self.free_hosting.contains(&zone.to_buf()));
+        zones.next().map(Name::as_str)
+    }
+
+    /// The top-level domain of a name, if it has much abuse.
+    #[must_use]
+    pub fn abused_tld<'n>(&self, name: Name<'n>) -> Option<&'n str> {
+        let top = name.suffix(1);
+        self.abused_tlds.contains(&top.to_buf()).then(|| top.as_str())
+    }
+}
+
+/// The names of a list, one a line; `#` begins a comment.
+fn names(text: &str) -> HashSet<NameBuf> {
+    let lines = text.lines().filter(|line| !line.starts_with('#'));
+    lines.filter_map(|line| NameBuf::parse(line.trim()).ok()).collect()
+}
+
+/// Popular names with their ranks.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TopList {
+    ranks: HashMap<NameBuf, u32>,
+}
+
+/// Reason why text is not a valid list of popular names.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("line {0}: give a name, or a rank, a comma and a name")]
+pub struct TopListError(pub usize);
+
+impl TopList {
+    /// Parses a list, the most popular name first: a name a line, or `RANK,NAME`. Names after the first 100,000 are
+    /// ignored.
+    ///
+    /// # Errors
+    /// [`TopListError`] for the first invalid line.
+    pub fn parse(text: &str) -> Result<Self, TopListError> {
+        let mut list = Self::default();
+        for (number, line) in (1..).zip(text.lines()) {
+            let line = line.split('#').next().unwrap_or_default().trim();
+            if line.is_empty() {
+                continue;
+            }
+            if list.ranks.len() >= MAX_TOP {
+                break;
+            }
+            let name = line.rsplit([',', '\t']).next().unwrap_or_default().trim();
+            let name = NameBuf::parse(name).map_err(|_| TopListError(number))?;
+            let rank = u32::try_from(list.ranks.len() + 1).unwrap_or(u32::MAX);
+            list.ranks.entry(name).or_insert(rank);
+        }
+        Ok(list)
+    }
+
+    /// The rank of a domain, from 1.
+    #[must_use]
+    pub fn rank(&self, domain: Name<'_>) -> Option<u32> {
+        self.ranks.get(&domain.to_buf()).copied()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(text: &str) -> NameBuf {
+        NameBuf::parse(text).unwrap()
+    }
+
+    #[test]
+    fn the_shipped_lists_are_valid() {
+        let lists = ScoreLists::shipped();
+        assert!(lists.free_hosting.len() > 200 && lists.abused_tlds.len() == 16);
+        let has = |address: &str| lists.sinkholes.has_address(address.parse().unwrap());
+        assert!(has("195.22.26.192") && has("148.81.111.9") && !has("192.0.2.1"));
+        assert!(lists.sinkholes.has_host(name("ns1.sinkdns.org").as_name()));
+        assert!(lists.content_networks.has_address("104.16.1.1".parse().unwrap()));
+        let site = name("x.000webhostapp.com");
+        assert_eq!(lists.free_hosting(site.as_name()), Some("000webhostapp.com"));
+        assert_eq!(lists.free_hosting(name("000webhostapp.com").as_name()), None);
+        assert_eq!(lists.abused_tld(name("a.b.top").as_name()), Some("top"));
+        assert_eq!(lists.abused_tld(name("a.b.com").as_name()), None);
+    }
+
+    #[test]
+    fn a_top_list_has_ranks() {
+        let list = TopList::parse("# ours\n1,Example.com\n2,example.org\n\nexample.net\n").unwrap();
+        let rank = |text| list.rank(name(text).as_name());
+        assert_eq!(
+            [rank("example.com"), rank("example.net"), rank("a.example")],
+            [Some(1), Some(3), None]
+        );
+        assert_eq!(TopList::parse("a.example\n1,a..b\n"), Err(TopListError(2)));
+    }
+}

@@ -1,0 +1,171 @@
+//! Scores of new names, the most probable threats first.
+//!
+//! Every new name is scored by its text, its tags and the lists. The store is read for those that score highest, and
+//! for domains with many new names, which may be tunnels.
+
+use super::{AssessError, Assessment, Facts, JUDGE_SOURCE, Scorer, assess};
+use crate::analyze::scored_domain;
+use crate::name::{Name, NameBuf};
+use crate::query::order::TopN;
+use crate::query::{By, DAY, Filter, GroupKey, GroupSort, Grouping, Subject, TagSet, groups};
+use crate::store::{Kind, Reader};
+use std::cmp::Reverse;
+use std::collections::{BTreeSet, HashMap};
+use std::ops::ControlFlow;
+
+/// Maximum number of names for which the store is read.
+const MAX_READ: usize = 1_000;
+/// Maximum number of domains for which it is read because many of their names are new.
+const MAX_CROWDED: usize = 50;
+/// Number of new names from which on a domain has many.
+const CROWD: u64 = 20;
+/// Maximum number of domains whose new names are counted.
+const MAX_DOMAINS: usize = 1_000_000;
+
+/// Maximum number of names of one domain that are ranked: a flood below one must not hide the others.
+const MAX_OF_DOMAIN: u32 = 3;
+
+/// New names to score.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NewScores {
+    /// First sighting at or after this time, in seconds since 1970.
+    pub since: u32,
+    /// One score for each registrable domain that is new, instead of one for each name.
+    pub by_domain: bool,
+    /// Maximum number of scores to return.
+    pub limit: usize,
+    /// The time of the scores, in seconds since 1970.
+    pub now: u32,
+}
+
+/// Scores of new names.
+#[derive(Debug, Default)]
+pub struct ScoredNew {
+    /// The highest scores, the highest first.
+    pub scores: Vec<Assessment>,
+    /// Number of names, or domains, that are new.
+    pub new: u64,
+    /// Number of those for which the store was read; the others were scored by text, tags and lists alone.
+    pub read: u64,
+    /// Number of further names of domains with more than [`MAX_OF_DOMAIN`] names among those that were read.
+    pub crowded_out: u64,
+}
+
+/// The new names of one domain.
+#[derive(Clone, Copy, Debug, Default)]
+struct Crowd {
+    names: u64,
+    /// Number of names that were offered as candidates.
+    offered: u32,
+    /// The highest rank among them.
+    best: Option<i64>,
+}
+
+impl Crowd {
+    /// Counts a name, and returns true if it is to be a candidate: among the first of its domain, or better than those.
+    fn admits(&mut self, rank: i64) -> bool {
+        self.names += 1;
+        let is_best = self.best.is_none_or(|best| rank > best);
+        self.best = self.best.max(Some(rank));
+        let admits = is_best || self.offered < MAX_OF_DOMAIN;
+        self.offered += u32::from(admits);
+        admits
+    }
+}
+
+/// A candidate; the highest score comes first.
+type Ranked = (Reverse<i64>, NameBuf);
+
+/// Scores the names that are new since a time.
+///
+/// # Errors
+/// [`AssessError`] when the store cannot be read.
+pub fn score_new(
+    store: &mut Reader<'_>,
+    scorer: &Scorer,
+    query: &NewScores,
+) -> Result<ScoredNew, AssessError> {
+    let tags = TagSet::load(store)?.without_source(JUDGE_SOURCE);
+    let keep = query.limit.clamp(1, MAX_READ);
+    let mut best: TopN<Ranked> = TopN::new(MAX_READ.max(keep));
+    let mut found = ScoredNew::default();
+    let mut crowded: Vec<(Reverse<u64>, NameBuf)> = Vec::new();
+    if query.by_domain {
+        let grouping = Grouping {
+            by: By::Domains,
+            kind: Kind::Record,
+            filter: Filter::default(),
+            first_on: None,
+        };
+        // The latest first: the others are not new.
+        groups(store, &grouping, GroupSort::First, 0, &mut |group| {
+            let GroupKey::Name(domain) = &group.key else { return ControlFlow::Continue(()) };
+            if group.time_first < query.since {
+                return ControlFlow::Break(());
+            }
+            found.new += 1;
+            let rank = quick(scorer, &tags, domain.as_name(), group.time_first, query.now);
+            best.offer((Reverse(rank), domain.clone()));
+            if group.names >= CROWD {
+                crowded.push((Reverse(group.names), domain.clone()));
+            }
+            ControlFlow::Continue(())
+        })?;
+    } else {
+        let mut crowds: HashMap<NameBuf, Crowd> = HashMap::new();
+        for day in query.since / DAY..=query.now / DAY {
+            store.new_on(day, &mut |name, first| {
+                if first < query.since {
+                    return ControlFlow::Continue(());
+                }
+                found.new += 1;
+                let rank = quick(scorer, &tags, name, first, query.now);
+                let domain = scored_domain(name).to_buf();
+                let is_counted = crowds.len() < MAX_DOMAINS || crowds.contains_key(&domain);
+                if !is_counted || crowds.entry(domain).or_default().admits(rank) {
+                    best.offer((Reverse(rank), name.to_buf()));
+                }
+                ControlFlow::Continue(())
+            })?;
+        }
+        crowded = crowds
+            .into_iter()
+            .filter(|(_, crowd)| crowd.names >= CROWD)
+            .map(|(domain, crowd)| (Reverse(crowd.names), domain))
+            .collect();
+    }
+    crowded.sort_unstable();
+    crowded.truncate(MAX_CROWDED);
+    let mut due: BTreeSet<NameBuf> = best.into_sorted().into_iter().map(|(_, name)| name).collect();
+    due.extend(crowded.into_iter().map(|(_, domain)| domain));
+    for name in due {
+        let assessed = assess(store, scorer, &Subject::Name(name), query.now)?;
+        found.read += 1;
+        found.scores.push(assessed);
+    }
+    found.scores.sort_by(|one, other| {
+        let odds = other.ledger.log_odds.total_cmp(&one.ledger.log_odds);
+        odds.then_with(|| one.subject.to_string().cmp(&other.subject.to_string()))
+    });
+    let mut shown: HashMap<NameBuf, u32> = HashMap::new();
+    found.scores.retain(|one| {
+        let count = one.domain.clone().map(|domain| shown.entry(domain).or_default());
+        let is_kept = count.is_none_or(|count| {
+            *count += 1;
+            *count <= MAX_OF_DOMAIN
+        });
+        found.crowded_out += u64::from(!is_kept);
+        is_kept
+    });
+    found.scores.truncate(query.limit);
+    Ok(found)
+}
+
+/// Ranks a name by its text, its tags and the lists: log-odds in millionths.
+fn quick(scorer: &Scorer, tags: &TagSet, name: Name<'_>, first: u32, now: u32) -> i64 {
+    let facts = Facts { first: Some(first), ..Facts::new(name) };
+    let odds = scorer.assess_facts(&facts, Some(tags), now).ledger.log_odds;
+    #[expect(clippy::cast_possible_truncation, reason = "log-odds are below a thousand")]
+    let rank = (odds * 1e6) as i64;
+    rank
+}
