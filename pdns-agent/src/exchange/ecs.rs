@@ -195,7 +195,7 @@ impl EcsContext {
                 }
                 continue;
             };
-            let data = rdata.as_rdata().to_text(FinalDot::Without).to_string();
+            let data = rdata.as_rdata().to_text(FinalDot::Without);
             let mut answer = json!({
                 "name": row.rrname.as_str(),
                 "type": rdata.rrtype.to_string(),

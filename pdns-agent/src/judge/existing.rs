@@ -7,7 +7,7 @@ use super::candidate::Candidate;
 use crate::analyze::owned_domain;
 use crate::hash::Hasher;
 use crate::store::{Store, StoreError};
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, sync_channel};
@@ -79,8 +79,8 @@ pub(super) fn judge_existing<'k>(
         read.map(|()| found)
     })?;
     sort(&mut found);
-    let mut met = HashMap::new();
-    found.retain(|one| met.insert(one.domain.clone(), ()).is_none());
+    let mut met = HashSet::new();
+    found.retain(|one| met.insert(one.domain.clone()));
     Ok(Existing { candidates: found, names: names.into_inner(), domains: domains.count() })
 }
 

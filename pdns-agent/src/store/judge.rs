@@ -29,6 +29,9 @@ impl JudgeLease {
     }
 }
 
+/// Who holds the lease, and when it ends in seconds since the epoch.
+pub type LeaseHolder = (String, u32);
+
 /// Changes the state of the judge.
 pub struct JudgeState<'s> {
     store: &'s mut Store,
@@ -148,7 +151,7 @@ impl Reader<'_> {
     ///
     /// # Errors
     /// If Redis does not answer, or the lease cannot be decoded.
-    pub fn judge(&mut self) -> Result<(Option<Vec<u8>>, Option<(String, u32)>), StoreError> {
+    pub fn judge(&mut self) -> Result<(Option<Vec<u8>>, Option<LeaseHolder>), StoreError> {
         let key = self.store.keys.judge();
         let answer = self.store.client.ask(&[b"HMGET", key.as_bytes(), b"s", b"l"])?;
         let mut fields = reply::list(answer)?.into_iter();

@@ -40,7 +40,7 @@ pub struct Judge {
     /// Show how far the judge is and what it did today, and end
     #[arg(long, conflicts_with_all = ["once", "all", "wait", "first_seen", "protect", "model"])]
     pub status: bool,
-    /// Names that get an event pdns.first_seen [default: names]
+    /// Names that get an event of their own as new ones [default: names]
     #[arg(long, value_name = "WHICH", value_parser = ["names", "domains", "none"])]
     pub first_seen: Option<String>,
     /// List of protected names, the most important first [default: well-known brands]

@@ -51,14 +51,13 @@ impl Syslog {
     }
 
     fn try_send(&mut self, message: &[u8]) -> std::io::Result<()> {
-        let socket = match &self.socket {
-            Some(socket) => socket,
-            None => {
-                let socket = UnixDatagram::unbound()?;
-                socket.connect(&self.path)?;
-                socket.set_write_timeout(Some(PATIENCE))?;
-                self.socket.insert(socket)
-            }
+        let socket = if let Some(socket) = &self.socket {
+            socket
+        } else {
+            let socket = UnixDatagram::unbound()?;
+            socket.connect(&self.path)?;
+            socket.set_write_timeout(Some(PATIENCE))?;
+            self.socket.insert(socket)
         };
         socket.send(message).map(drop)
     }
