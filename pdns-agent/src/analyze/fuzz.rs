@@ -66,7 +66,8 @@ pub fn score(octets: &[u8]) {
         };
         let name = name.as_name();
         assert!(exempts.zone_class(name).is_none() || exempts.class(name).is_some());
-        let sighting = TunnelSighting { first: at, count: at.into(), sensors: at, is_rare: at % 2 == 0 };
+        let sighting =
+            TunnelSighting { first: at, count: at.into(), sensors: at, is_rare: at % 2 == 0 };
         aggregate.add(name, scored_domain(name), sighting);
     }
     let report = aggregate.judge();
