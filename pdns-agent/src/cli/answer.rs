@@ -25,6 +25,8 @@ use std::time::{Duration, Instant};
 const TOGETHER: usize = 1_000;
 /// Time after which they are shown, however few they are.
 const HELD: Duration = Duration::from_millis(300);
+/// Time for which a store without tags is taken to have none.
+const UNTAGGED: Duration = Duration::from_secs(1);
 /// Number of scores that are kept for further rows.
 const MAX_KNOWN: usize = 100_000;
 
@@ -49,6 +51,8 @@ pub(super) struct Output<'a, 't> {
     twin: Store,
     /// All tags, if some part of the answer needs them all.
     all_tags: Option<Arc<TagSet>>,
+    /// The time when the store was last found to have neither tags nor indicators.
+    untagged_at: Option<Instant>,
     /// Items whose tags are not looked up yet.
     pending: Vec<HeldItem>,
     /// The time when the first of them was held back.
@@ -77,6 +81,7 @@ impl<'a, 't> Output<'a, 't> {
             has_hidden: false,
             twin: store.twin(),
             all_tags: None,
+            untagged_at: None,
             pending: Vec::new(),
             held_since: Instant::now(),
             scores: None,
@@ -89,6 +94,7 @@ impl<'a, 't> Output<'a, 't> {
     pub(super) fn item(&mut self, item: &Item<'_>) -> ControlFlow<()> {
         self.items += 1;
         if self.all_tags.is_none()
+            && !self.untagged_at.is_some_and(|at| at.elapsed() < UNTAGGED)
             && let Some(held) = HeldItem::of(item)
         {
             if self.pending.is_empty() {
@@ -125,7 +131,10 @@ impl<'a, 't> Output<'a, 't> {
             pending.iter().flat_map(HeldItem::tag_subjects).collect();
         let subjects: Vec<TagSubject> = subjects.into_iter().collect();
         match TagSet::of_subjects(&mut self.twin.reader(), &subjects) {
-            Ok(tags) => self.renderer.set_tags(&Arc::new(tags)),
+            Ok(tags) => {
+                self.untagged_at = (!tags.is_of_tagged_store()).then(Instant::now);
+                self.renderer.set_tags(&Arc::new(tags));
+            }
             Err(error) => {
                 self.lost = Some(error);
                 return ControlFlow::Break(());
