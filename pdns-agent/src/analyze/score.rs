@@ -73,7 +73,7 @@ pub enum Group {
     Lexical,
     /// Addresses, name servers, TTLs and zones.
     Infrastructure,
-    /// What feeds and providers say.
+    /// Word of feeds and providers.
     External,
 }
 
@@ -204,7 +204,7 @@ pub struct Capped {
     pub group: Group,
     /// The cap, in nats.
     pub cap: f64,
-    /// What is taken off, in nats: negative.
+    /// Reduction, in nats: negative.
     pub contribution: f64,
 }
 

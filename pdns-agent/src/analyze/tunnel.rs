@@ -27,7 +27,7 @@ const ENTROPY: (f64, f64) = (3.2, 3.0);
 /// Share of names with types that ordinary hosts seldom have.
 const RARE: f64 = 0.5;
 
-/// What is counted of one name below the domain.
+/// Measures of one name below the domain.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct TunnelName {
     first: u32,
@@ -44,7 +44,7 @@ pub struct TunnelAggregate {
     left_out: u64,
 }
 
-/// What is known of one name, of all its rows together.
+/// Sightings of one name, of all its rows together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TunnelSighting {
     /// Time of the first sighting, in seconds since 1970.

@@ -51,7 +51,7 @@ pub struct ScoreFileError {
     pub cause: ScoreFileCause,
 }
 
-/// What is wrong with a file.
+/// Error in a file.
 #[derive(Debug, thiserror::Error)]
 pub enum ScoreFileCause {
     /// It cannot be read.

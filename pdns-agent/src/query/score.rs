@@ -158,7 +158,7 @@ pub struct Assessment {
     pub records: usize,
     /// The ledger.
     pub ledger: Ledger,
-    /// What the subject is besides its score: `parked`, `sinkholed`, `content-network`, `shared-hosting`.
+    /// Uses of the subject or its addresses: `parked`, `sinkholed`, `content-network`, `shared-hosting`.
     pub labels: Vec<&'static str>,
     /// Parts of the store that were not read, as sentences.
     pub notes: Vec<String>,

@@ -36,7 +36,7 @@ impl Records {
     }
 }
 
-/// What `pdns score` says, one object for each subject.
+/// Runs `pdns score` and returns one object for each subject.
 fn score(site: &Site, arguments: &[&str]) -> Vec<Value> {
     let said = run(site.pdns().args(["score", "--format", "json"]), arguments).with(&[0]);
     said.lines().map(|line| serde_json::from_str(line).unwrap()).collect()

@@ -62,7 +62,7 @@ pub(in crate::cli) struct RowOptions {
     pub negative: bool,
     /// Whether CNAMEs are followed.
     pub follow: bool,
-    /// Whether owner names are scored.
+    /// True if owner names are scored.
     pub score: bool,
     /// The format.
     pub format: Option<FormatArg>,

@@ -23,7 +23,7 @@ const MAX_CHAIN: usize = 8;
 /// Days in which addresses count for fast flux, as seconds.
 const FLUX: u32 = 7 * 86_400;
 
-/// How much of the store is read for one subject.
+/// Bounds of what is read from the store for one subject.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reach {
     /// Maximum number of rows of the name, of its CNAMEs and of its domain.

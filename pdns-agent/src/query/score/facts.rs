@@ -1,4 +1,4 @@
-//! What is known of a subject before it is weighed.
+//! Facts about a subject, before they are weighed.
 
 use super::{MAX_SHARED_DOMAINS, Scorer};
 use crate::analyze::{SetVerdict, TunnelAggregate, scored_domain};
@@ -7,7 +7,7 @@ use crate::query::Subject;
 use crate::tag::TagSubject;
 use std::net::IpAddr;
 
-/// What is known of a name or an address. Counts are of what was read; [`Facts::notes`] says what was not.
+/// Facts about a name or an address. Counts are of what was read; [`Facts::notes`] says what was not.
 #[derive(Clone, Debug)]
 pub struct Facts {
     /// A name or an address.

@@ -13,7 +13,7 @@ use std::net::IpAddr;
 /// Distance at which the nearness of a threat has fallen to 1/e, in the metric of `near`.
 const SIGMA: f64 = 16.0;
 
-/// What analysts and feeds say of the subject itself. `tags` are `None` if they were not read.
+/// Adds the evidence of tags and indicators on the subject itself. `tags` are `None` if they were not read.
 pub(super) fn own(facts: &Facts, tags: Option<&TagSet>, now: u32, out: &mut Vec<Evidence>) {
     const KINDS: [EvidenceKind; 5] = [
         EvidenceKind::TagThreat,
