@@ -94,7 +94,7 @@ impl<'a, 't> Output<'a, 't> {
     pub(super) fn item(&mut self, item: &Item<'_>) -> ControlFlow<()> {
         self.items += 1;
         if self.all_tags.is_none()
-            && !self.untagged_at.is_some_and(|at| at.elapsed() < UNTAGGED)
+            && self.untagged_at.is_none_or(|at| at.elapsed() >= UNTAGGED)
             && let Some(held) = HeldItem::of(item)
         {
             if self.pending.is_empty() {
