@@ -26,7 +26,7 @@ pub use indicators::{
     ImportEntry, ImportOutcome, ImportSpec, IndicatorImport, Indicators, IntelSource, ListingAct,
     ListingChange, ListingTally, MAX_CHANGES, MAX_IMPORTS,
 };
-pub use judge::{JudgeLease, JudgeState};
+pub use judge::{JudgeLease, JudgeState, LeaseHolder};
 pub use layout::keys::{Kind, MAX_TAGS};
 pub use layout::type_code::{TypeCode, TypeMask};
 pub use read::changes::{Ends, NameEnds};

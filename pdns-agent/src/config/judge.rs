@@ -1,7 +1,5 @@
 //! Settings of `pdns judge`: the section `[judge]` of `pdns.toml`.
 
-#![expect(clippy::struct_field_names, reason = "the keys of a file that people write")]
-
 use super::feeds::value::{Proxy, Size, Time};
 use crate::exchange::{Dataset, PageUrl};
 use crate::judge::{FileSink, FirstSeen, JudgeSettings, SyslogSink, WebhookKey, WebhookSink};

@@ -79,7 +79,7 @@ mod tests {
     use super::*;
 
     fn ends(offset: u32) -> NameEnds {
-        serde_json::from_str(&format!("[[0,{offset}],[1,{offset}]]")).unwrap()
+        serde_json::from_str(&format!("[[0,{offset}],[0,{offset}]]")).unwrap()
     }
 
     #[test]
