@@ -47,7 +47,7 @@ pub struct Window {
     entries: Vec<Entry>,
     table: HashTable<u32>,
     rows: RowCache,
-    /// What the counts of tuples have beyond the 32 bits of an entry, by the hashes of name and fact.
+    /// Parts of counts beyond the 32 bits of an entry, by the hashes of name and fact.
     excess: HashMap<(u64, u64), u64>,
     /// Number of tuples observed since they were last sent to the store.
     dirty: usize,

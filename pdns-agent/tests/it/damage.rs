@@ -510,14 +510,14 @@ fn a_count_at_its_limit_is_told_as_a_lower_bound() {
     let owner = host(7);
     // The count itself, one below its limit.
     let (block, at) = site.row(&owner);
-    assert_eq!(block, "s0");
+    let number = block.strip_prefix('s').unwrap().parse::<usize>().unwrap() * 2047 + at / 32;
     let mut field = redis::cmd("SETRANGE");
     field.arg(site.key(&block)).arg(at).arg(u32::MAX.to_be_bytes().as_slice());
     let _: i64 = field.query(&mut site.server.connection()).unwrap();
     let count = (Seen::MAX_COUNT - 1).to_be_bytes();
     let _: i64 = redis::cmd("HSET")
         .arg(site.key("q"))
-        .arg(at / 32)
+        .arg(number)
         .arg(count.as_slice())
         .query(&mut site.server.connection())
         .unwrap();

@@ -1,4 +1,4 @@
-//! What does not fit into a row: counts of 2^32 and more, and more sensors than a row has bits.
+//! Counts of 2^32 and more, and more sensors than a row has bits: both are beside the rows.
 
 use crate::cli::Site;
 use crate::logs::seed;

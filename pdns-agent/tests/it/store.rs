@@ -19,7 +19,7 @@ use std::ops::{ControlFlow, Deref};
 /// What the store should hold.
 pub(crate) type Model = BTreeMap<(NameBuf, FactBuf), Sum>;
 
-/// What a store should hold of one tuple.
+/// Expected content of a store about one tuple.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Sum {
     pub(crate) seen: Seen,
@@ -27,7 +27,7 @@ pub(crate) struct Sum {
 }
 
 impl Sum {
-    /// What a record holds.
+    /// Content of a record.
     pub(crate) fn of(row: &StoredRecord) -> Self {
         Self { seen: row.seen, sensors: row.sensors.clone() }
     }
@@ -668,13 +668,13 @@ fn a_schema_from_the_future_is_refused() {
     let () = redis::cmd("HSET")
         .arg("pd:schema")
         .arg("v")
-        .arg(4)
+        .arg(5)
         .query(&mut server.connection())
         .unwrap();
     let error = Store::open(&options(&server)).err().unwrap();
     assert_eq!(
         error.to_string(),
-        "the store has schema version 4, this program knows 3: install a newer pdns"
+        "the store has schema version 5, this program knows 4: install a newer pdns"
     );
 }
 

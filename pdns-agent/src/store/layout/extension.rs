@@ -1,4 +1,4 @@
-//! What does not fit into a row, octet by octet: large counts, and sets with a sensor from number 32 on.
+//! Large counts, and sets with a sensor from number 32 on, which do not fit into a row, octet by octet.
 //!
 //! A row (`store/layout/encoding.rs`) has 32 bits for its count and 32 for its sensors, which is enough for nearly
 //! all. The others say in the row that more is elsewhere, so small stores pay nothing:
