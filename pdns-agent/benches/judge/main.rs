@@ -103,7 +103,7 @@ impl Following {
     }
 
     /// Waits until nothing is left.
-    fn caught_up(&self, server: &Server, names: u64) -> Duration {
+    fn caught_up(server: &Server, names: u64) -> Duration {
         let begin = Instant::now();
         while judged(server) < names {
             assert!(begin.elapsed() < Duration::from_mins(5), "the judge does not catch up");
@@ -175,7 +175,7 @@ fn paced(server: &Server, folder: &Path, report: &mut Report) {
         }
         let late = begin.elapsed().as_secs_f64() - SECONDS as f64;
         if let Some(following) = &following {
-            let lag = following.caught_up(server, before_judged + number);
+            let lag = Following::caught_up(server, before_judged + number);
             report.number("seconds until the judge has all of them", lag.as_secs_f64());
         }
         let busy = server.spent().since(before).time().as_secs_f64() / SECONDS as f64;
@@ -211,7 +211,7 @@ fn burst(server: &Server, folder: &Path, report: &mut Report) {
     // The names of the import before it, too.
     let before = judged(server);
     let with = import(server, &second);
-    let lag = following.caught_up(server, before + BURST);
+    let lag = Following::caught_up(server, before + BURST);
     report.clock("new names imported at full speed", BURST, alone);
     report.clock("the same while a judge follows", BURST, with);
     report.clock("new names judged while and after they are imported", BURST, with + lag);

@@ -18,15 +18,15 @@ const BAD: u8 = 85;
 const PRIOR: f64 = -4.6;
 /// Most that a generated label adds.
 const LEXICAL: f64 = 4.0;
-/// What a set of generated names adds: its names were not chosen apart.
+/// Weight of a set of generated names: its names were not chosen apart.
 const SET: f64 = 5.5;
-/// What a perfect imitation adds.
+/// Weight of a perfect imitation.
 const MIMIC: f64 = 3.0;
-/// What a domain adds that was never seen before.
+/// Weight of a domain that was never seen before.
 const NEW: f64 = 1.5;
-/// What the trust of a feed adds.
+/// Weight of a feed's trust.
 const FEED_TRUST: f64 = -2.0;
-/// What the threat of an analyst, or of a feed that is certain, adds.
+/// Weights of a threat: said by an analyst, and by a feed that is certain.
 const ANALYST: f64 = 8.0;
 const FEED: f64 = 4.5;
 
@@ -70,7 +70,7 @@ pub fn band(score: u8) -> &'static str {
     }
 }
 
-/// What is known of a domain or a set.
+/// Known facts of a domain or a set.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NameEvidence<'e> {
     /// Verdict on its name, with the log-odds at even prior.

@@ -20,7 +20,7 @@ const MAX_PASSED: usize = 200_000;
 /// Reserve of a class whose verdicts are rare.
 const LEAST_RESERVE: u32 = 2;
 
-/// What becomes of a verdict.
+/// Fate of a verdict.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Decision {
     /// It is an alert.

@@ -25,7 +25,7 @@ const MAX_IN_BURST: usize = 1_000;
 /// Bursts that are remembered: those of a day.
 const MAX_BURSTS: usize = 144;
 
-/// What the names of a set share.
+/// Property that the names of a set share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SetKey {
     /// An address, on a day since the epoch.
@@ -37,7 +37,7 @@ pub enum SetKey {
 /// A set that should be judged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DueSet {
-    /// What its names share.
+    /// Property that its names share.
     pub key: SetKey,
     /// Its registrable domains.
     pub names: Vec<NameBuf>,

@@ -127,10 +127,7 @@ impl<'a, 't> Output<'a, 't> {
             return ControlFlow::Continue(());
         }
         let pending = std::mem::take(&mut self.pending);
-        let subjects: BTreeSet<TagSubject> =
-            pending.iter().flat_map(HeldItem::tag_subjects).collect();
-        let subjects: Vec<TagSubject> = subjects.into_iter().collect();
-        match TagSet::of_subjects(&mut self.twin.reader(), &subjects) {
+        match self.tags_of(&pending) {
             Ok(tags) => {
                 self.untagged_at = (!tags.is_of_tagged_store()).then(Instant::now);
                 self.renderer.set_tags(&Arc::new(tags));
@@ -144,6 +141,19 @@ impl<'a, 't> Output<'a, 't> {
             pending.iter().map(|held| item_name(&held.item())).collect();
         self.score(&names)?;
         pending.iter().try_for_each(|held| self.write(&held.item()))
+    }
+
+    /// Reads the tags of items. Whether the store has any is asked first, which is quick: most subjects cost more.
+    fn tags_of(&mut self, items: &[HeldItem]) -> Result<TagSet, StoreError> {
+        let mut store = self.twin.reader();
+        let tags = TagSet::of_subjects(&mut store, &[])?;
+        if !tags.is_of_tagged_store() {
+            return Ok(tags);
+        }
+        let subjects: BTreeSet<TagSubject> =
+            items.iter().flat_map(HeldItem::tag_subjects).collect();
+        let subjects: Vec<TagSubject> = subjects.into_iter().collect();
+        TagSet::of_subjects(&mut store, &subjects)
     }
 
     /// Scores the owner names of the items that follow, if the flags say so.

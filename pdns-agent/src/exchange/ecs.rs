@@ -40,7 +40,7 @@ impl Dataset {
     }
 }
 
-/// What an event is about.
+/// Subject of an event.
 #[derive(Clone, Debug)]
 pub struct EcsSubject<'e> {
     /// The name.
@@ -55,7 +55,7 @@ pub struct EcsSubject<'e> {
     pub tags: &'e [&'e Tag],
 }
 
-/// What an alert says besides.
+/// Further fields of an alert.
 #[derive(Clone, Debug)]
 pub struct EcsVerdict<'e> {
     /// Risk score, from 0 to 100.
@@ -76,7 +76,7 @@ pub struct EcsVerdict<'e> {
     pub hit: Option<&'e Tag>,
 }
 
-/// What all events of a judge share.
+/// Fields that all events of a judge share.
 #[derive(Clone, Debug)]
 pub struct EcsContext {
     /// URL of `pdns serve`.

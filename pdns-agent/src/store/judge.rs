@@ -15,7 +15,7 @@ const JUDGE: &str = concat!("#!lua\n", include_str!("refusals.lua"), include_str
 #[derive(Clone, Debug)]
 pub struct JudgeLease {
     token: String,
-    /// Who holds it, as shown to others.
+    /// Its holder, as shown to others.
     holder: String,
     /// Seconds for which it is taken each time.
     seconds: u32,
@@ -29,7 +29,7 @@ impl JudgeLease {
     }
 }
 
-/// Who holds the lease, and when it ends in seconds since the epoch.
+/// Holder of the lease, and the time at which it ends, in seconds since the epoch.
 pub type LeaseHolder = (String, u32);
 
 /// Changes the state of the judge.

@@ -232,14 +232,14 @@ fn sets_are_judged_together() {
     once(&site, &[]).with(&[0]);
     let mut log = String::new();
     let suffixes = ["com", "net", "org", "biz"];
-    for number in 0..6 {
-        let name = format!("{}.{}", generated(number), suffixes[number as usize % 4]);
+    for (number, suffix) in (0..6).zip(suffixes.iter().cycle()) {
+        let name = format!("{}.{suffix}", generated(number));
         line(&mut log, now() - 60, &name, Some("45.9.0.1"));
     }
     // The burst must not lie on both sides of a border.
     let second = now() / 600 * 600 - 300;
-    for number in 100..140 {
-        let name = format!("{}.{}", generated(number), suffixes[number as usize % 4]);
+    for (number, suffix) in (100..140).zip(suffixes.iter().cycle()) {
+        let name = format!("{}.{suffix}", generated(number));
         line(&mut log, second, &name, None);
     }
     feed(&site, "1", &log);

@@ -6,7 +6,7 @@ use serde_json::Value;
 use std::fs;
 use std::path::Path;
 
-/// Fields of ECS 8.17 that events use (ecs_flat.yml of elastic/ecs): name, type, and whether it is a list.
+/// Fields of ECS 8.17 that events use (`ecs_flat.yml` of elastic/ecs): name, type, and whether it is a list.
 const FIELDS: &[(&str, &str, bool)] = &[
     ("@timestamp", "date", false),
     ("message", "match_only_text", false),
