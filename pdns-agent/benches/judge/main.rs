@@ -174,7 +174,7 @@ fn paced(server: &Server, folder: &Path, report: &mut Report) {
             std::thread::sleep(Duration::from_millis(50));
         }
         let late = begin.elapsed().as_secs_f64() - SECONDS as f64;
-        if let Some(following) = &following {
+        if following.is_some() {
             let lag = Following::caught_up(server, before_judged + number);
             report.number("seconds until the judge has all of them", lag.as_secs_f64());
         }
@@ -207,7 +207,7 @@ fn burst(server: &Server, folder: &Path, report: &mut Report) {
     };
     let (first, second) = (write("first"), write("second"));
     let alone = import(server, &first);
-    let following = Following::start(server);
+    let _following = Following::start(server);
     // The names of the import before it, too.
     let before = judged(server);
     let with = import(server, &second);
