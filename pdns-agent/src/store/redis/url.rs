@@ -44,19 +44,22 @@ pub(in crate::store) fn bad_port(url: &str) -> Option<&str> {
 fn passwords(url: &str) -> Vec<Range<usize>> {
     let mut places = Vec::new();
     let Some(start) = url.find("://").map(|at| at + 3) else { return places };
-    let query = url.find('?').map_or(url.len(), |at| at + 1);
+    let mut behind_login = start;
     let is_path = url.get(start..).is_some_and(|rest| rest.starts_with('/'));
     if !is_path
         && let Some(at) = url.rfind('@')
         && let Some(colon) = url.get(start..at).and_then(|login| login.find(':'))
     {
         places.push(start + colon + 1..at);
+        // A question mark in the password begins no query.
+        behind_login = at;
     }
+    let rest = url.get(behind_login..).unwrap_or_default();
+    let query = rest.find('?').map_or(url.len(), |at| behind_login + at + 1);
     let mut from = query;
     for pair in url.get(query..).unwrap_or_default().split('&') {
         if let Some((name, value)) = pair.split_once('=')
             && (name.eq_ignore_ascii_case("pass") || name.eq_ignore_ascii_case("password"))
-            && places.last().is_none_or(|before| before.end <= from)
         {
             let from = from + name.len() + 1;
             places.push(from..from + value.len());
@@ -101,6 +104,7 @@ mod tests {
         check("redis+unix:///s?db=1&pass=x&user=u", "redis+unix:///s?db=1&pass=***&user=u");
         check("redis+unix:///s?password=x&PASS=y", "redis+unix:///s?password=***&PASS=***");
         check("redis://u:x@h/0?pass=y", "redis://u:***@h/0?pass=***");
+        check("redis://u:a?b@h?pass=y", "redis://u:***@h?pass=***");
     }
 
     #[test]
